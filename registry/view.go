@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"aspects-poc/registry/backend"
+)
+
+// A View reads, writes and watches through one view of a confdb-schema.
+type View struct {
+	registry *Registry
+	id       ViewID
+	err      error // of a malformed name
+}
+
+// ID returns the view's full name.
+func (v *View) ID() ViewID { return v.id }
+
+// Get reads request paths in one access. The answer maps each request, as written, to its value (JSON shapes, numbers
+// as json.Number); requests without data are left out, and if none has data the error is ErrNoData. Without requests it
+// is the whole view's document.
+func (v *View) Get(ctx context.Context, requests ...string) (map[string]any, error) {
+	return v.GetWith(ctx, nil, requests...)
+}
+
+// GetWith is Get with constraints (snap get --with): scalars for the view's parameters and open placeholders.
+func (v *View) GetWith(ctx context.Context, constraints map[string]any, requests ...string) (map[string]any, error) {
+	if v.err != nil {
+		return nil, v.err
+	}
+	return v.registry.backend.Get(ctx, v.id, requests, backend.GetOptions{Constraints: constraints})
+}
+
+// Read is Get into a Go struct or map that dst points to, by its json tags. Fields without data keep what they hold. If
+// there is no data at all the error is ErrNoData and dst is as it was; so it is when a value does not fit its field.
+func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
+	document, err := v.Get(ctx, requests...)
+	if err != nil {
+		return err
+	}
+	return decode(document, dst)
+}
+
+// Raw is Get as JSON text.
+func (v *View) Raw(ctx context.Context, requests ...string) (json.RawMessage, error) {
+	document, err := v.Get(ctx, requests...)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(document)
+}
+
+// Set writes request paths in one transaction. values is a map from request path to value, in which nil unsets, or a
+// struct whose json fields are the request paths; fields that are left out when empty are not written.
+func (v *View) Set(ctx context.Context, values any) error {
+	if v.err != nil {
+		return v.err
+	}
+	shaped, err := Values(values)
+	if err != nil {
+		return &Error{Op: "set", View: v.id, Kind: ErrBadRequest, Reason: err.Error(), Err: err}
+	}
+	return v.registry.backend.Set(ctx, v.id, shaped)
+}
+
+// Unset removes what the request paths show, in one transaction. Removing what is not there is no error.
+func (v *View) Unset(ctx context.Context, requests ...string) error {
+	values := make(map[string]any, len(requests))
+	for _, request := range requests {
+		values[request] = nil
+	}
+	return v.Set(ctx, values)
+}
+
+// Update reads the requests (the whole view without any), hands what was found to change — an empty map for no data —
+// and sets what it returns; nil values unset, and an empty result writes nothing. It is atomic where
+// Capabilities.AtomicUpdate says so: change then runs while others wait. Elsewhere (snapd has no such operation) a
+// write of somebody else between the read and the set is overwritten where both touch the same request path.
+func (v *View) Update(ctx context.Context, requests []string, change func(current map[string]any) (map[string]any, error)) error {
+	if v.err != nil {
+		return v.err
+	}
+	shaped := func(current map[string]any) (map[string]any, error) {
+		values, err := change(current)
+		if err != nil || len(values) == 0 {
+			return nil, err
+		}
+		return Values(values)
+	}
+	if updater, ok := v.registry.backend.(backend.Updater); ok {
+		return updater.Update(ctx, v.id, requests, shaped)
+	}
+	current, err := v.Get(ctx, requests...)
+	if errors.Is(err, ErrNoData) {
+		current, err = map[string]any{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	values, err := shaped(current)
+	if err != nil || len(values) == 0 {
+		return err
+	}
+	return v.registry.backend.Set(ctx, v.id, values)
+}
+
+// Watch sends an Event after each committed change to what the view shows, whoever made it and in whichever process,
+// until ctx ends; then the channel is closed. An Event with Err set tells that the watch is interrupted; it goes on by
+// itself.
+func (v *View) Watch(ctx context.Context) (<-chan Event, error) {
+	if v.err != nil {
+		return nil, v.err
+	}
+	return v.registry.backend.Watch(ctx, v.id)
+}
+
+// Values turns a struct or map into the JSON shapes that backends take: request path -> value.
+func Values(from any) (map[string]any, error) {
+	text, err := json.Marshal(from)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var values map[string]any
+	if err := decoder.Decode(&values); err != nil {
+		return nil, fmt.Errorf("want a map from request path to value, or a struct: %w", err)
+	}
+	return values, nil
+}
+
+func decode(document map[string]any, dst any) error {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	// Twice, so that a value that does not fit leaves dst as it was.
+	if err := json.Unmarshal(text, clone(dst)); err != nil {
+		return fmt.Errorf("cannot read into %T: %w", dst, err)
+	}
+	return json.Unmarshal(text, dst)
+}
+
+func (r *Registry) sorted(changes Changes) ([]backend.Change, error) {
+	list := make([]backend.Change, 0, len(changes))
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		view := r.View(name)
+		if view.err != nil {
+			return nil, view.err
+		}
+		if len(changes[name]) == 0 {
+			continue
+		}
+		values, err := Values(changes[name])
+		if err != nil {
+			return nil, &Error{Op: "set", View: view.id, Kind: ErrBadRequest, Reason: err.Error(), Err: err}
+		}
+		list = append(list, backend.Change{View: view.id, Values: values})
+	}
+	slices.SortFunc(list, func(a, b backend.Change) int { return cmp.Compare(a.View.String(), b.View.String()) })
+	return list, nil
+}
+
+// clone returns a pointer to a new zero value of what dst points to, or dst itself if it is no pointer (decoding into
+// it then fails with encoding/json's own words).
+func clone(dst any) any {
+	value := reflect.ValueOf(dst)
+	if value.Kind() != reflect.Pointer || value.IsNil() {
+		return dst
+	}
+	return reflect.New(value.Type().Elem()).Interface()
+}
