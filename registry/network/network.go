@@ -1,6 +1,18 @@
 // Package network is our own confdb-schema: its document, from which the embedded engine, the plugs of the snaps and
-// the assertion to sign are all made, and typed access to its seven views.
+// the assertion to sign are all made, and a typed struct for what each of its seven views reads and writes.
+//
+//	var settings network.ControlTelemetry
+//	err := reg.View(network.ControlTelemetryView).Read(ctx, &settings)
+//	err = reg.View(network.ControlTelemetryView).Set(ctx, network.ControlTelemetry{SampleRate: new(4)})
+//
+// In every struct an absent value is the zero of its field (nil where zero is a value of its own), and is not written.
 package network
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+)
 
 // AccountID is the account of the confdb-schema. It stands here and nowhere else; builds for another account set it
 // with -ldflags "-X aspects-poc/registry/network.AccountID=…" (make build ACCOUNT_ID=…).
@@ -8,3 +20,36 @@ var AccountID = "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"
 
 // Name is the confdb-schema's name.
 const Name = "network"
+
+// The views.
+const (
+	ControlDeviceView     = "control-device"
+	ObserveDeviceView     = "observe-device"
+	ControlInterfacesView = "control-interfaces"
+	ObserveInterfacesView = "observe-interfaces"
+	ControlTunnelView     = "control-tunnel"
+	ObserveTunnelView     = "observe-tunnel"
+	ControlTelemetryView  = "control-telemetry"
+)
+
+//go:embed confdb-schema.json
+var document []byte
+
+// Document returns the confdb-schema as JSON in the form that `snap sign` takes, for an account; "" stands for
+// AccountID.
+func Document(account string) json.RawMessage {
+	if account == "" {
+		account = AccountID
+	}
+	var headers map[string]json.RawMessage
+	if err := json.Unmarshal(document, &headers); err != nil {
+		panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err))
+	}
+	id, _ := json.Marshal(account)
+	headers["authority-id"], headers["account-id"] = id, id
+	text, err := json.MarshalIndent(headers, "", "  ")
+	if err != nil {
+		panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err))
+	}
+	return text
+}
