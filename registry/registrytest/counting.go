@@ -1,0 +1,200 @@
+package registrytest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"aspects-poc/registry/backend"
+)
+
+// A Counter counts the operations that reach a backend, so that a test can say how many of them a cycle may take: on a
+// real snapd each one costs more than all the rest of a cycle.
+//
+//	counter := registrytest.Counting(b)
+//	reg := registry.New(counter.Backend(), defaults)
+//	…
+//	if got := counter.Counts(); got.Reads() > 1 || got.Writes() > 1 { … }
+//
+// What a backend does by itself, such as the reads of a watch that polls, is not seen from here. A Counter is safe for
+// concurrent use.
+type Counter struct {
+	below backend.Backend
+
+	mu  sync.Mutex // guards log
+	log []Operation
+}
+
+// An Operation is one call that reached the backend, noted when it had ended.
+type Operation struct {
+	Op       string // "get", "set", "set-all", "update", "watch" or "status"
+	View     backend.ViewID
+	Requests []string // request paths, sorted; of an update those that were read; empty means the whole view
+	Wrote    bool     // something was asked to be written; false of an update that left all as it was
+	Err      error
+}
+
+// Counts says how often each operation was called, with or without success.
+type Counts struct {
+	Get, Set, SetAll, Update, Watch, Status int
+	// UpdateWrote is how many of the updates wrote something.
+	UpdateWrote int
+}
+
+// Reads is how many accesses read confdb: Get, and Update, which reads once.
+func (c Counts) Reads() int { return c.Get + c.Update }
+
+// Writes is how many transactions were asked for: Set, SetAll, and Update where it wrote something.
+func (c Counts) Writes() int { return c.Set + c.SetAll + c.UpdateWrote }
+
+// Counting starts counting what reaches b through the Counter's Backend.
+func Counting(b backend.Backend) *Counter { return &Counter{below: b} }
+
+// Backend returns the backend to use instead of the one that is counted. It is a backend.Updater and a
+// backend.MultiSetter exactly where that one is.
+func (c *Counter) Backend() backend.Backend {
+	plain := counted{c}
+	updater, canUpdate := c.below.(backend.Updater)
+	multi, canSetAll := c.below.(backend.MultiSetter)
+	switch {
+	case canUpdate && canSetAll:
+		return struct {
+			counted
+			countedUpdater
+			countedMultiSetter
+		}{plain, countedUpdater{c, updater}, countedMultiSetter{c, multi}}
+	case canUpdate:
+		return struct {
+			counted
+			countedUpdater
+		}{plain, countedUpdater{c, updater}}
+	case canSetAll:
+		return struct {
+			counted
+			countedMultiSetter
+		}{plain, countedMultiSetter{c, multi}}
+	default:
+		return plain
+	}
+}
+
+// Counts returns what was counted since the beginning or the last Reset.
+func (c *Counter) Counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var counts Counts
+	for _, operation := range c.log {
+		switch operation.Op {
+		case "get":
+			counts.Get++
+		case "set":
+			counts.Set++
+		case "set-all":
+			counts.SetAll++
+		case "update":
+			counts.Update++
+			if operation.Wrote {
+				counts.UpdateWrote++
+			}
+		case "watch":
+			counts.Watch++
+		case "status":
+			counts.Status++
+		}
+	}
+	return counts
+}
+
+// Operations returns what was counted, in the order in which it ended.
+func (c *Counter) Operations() []Operation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.log)
+}
+
+// Reset forgets what was counted.
+func (c *Counter) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log = nil
+}
+
+func (c *Counter) note(operation Operation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log = append(c.log, operation)
+}
+
+// counted is the part that every backend has.
+type counted struct{ counter *Counter }
+
+var _ backend.Backend = counted{}
+
+func (b counted) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions) (map[string]any, error) {
+	values, err := b.counter.below.Get(ctx, view, requests, options)
+	b.counter.note(Operation{Op: "get", View: view, Requests: slices.Sorted(slices.Values(requests)), Err: err})
+	return values, err
+}
+
+func (b counted) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
+	requests := slices.Sorted(maps.Keys(values))
+	err := b.counter.below.Set(ctx, view, values)
+	b.counter.note(Operation{Op: "set", View: view, Requests: requests, Wrote: true, Err: err})
+	return err
+}
+
+func (b counted) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
+	events, err := b.counter.below.Watch(ctx, view)
+	b.counter.note(Operation{Op: "watch", View: view, Err: err})
+	return events, err
+}
+
+func (b counted) Status(ctx context.Context) (backend.Status, error) {
+	status, err := b.counter.below.Status(ctx)
+	b.counter.note(Operation{Op: "status", Err: err})
+	return status, err
+}
+
+func (b counted) Close() error { return b.counter.below.Close() }
+
+type countedUpdater struct {
+	counterOfUpdates *Counter
+	updater          backend.Updater
+}
+
+func (b countedUpdater) Update(
+	ctx context.Context, view backend.ViewID, requests []string,
+	change func(current map[string]any) (map[string]any, error),
+) error {
+	wrote := false
+	err := b.updater.Update(ctx, view, requests, func(current map[string]any) (map[string]any, error) {
+		values, err := change(current)
+		wrote = err == nil && len(values) > 0
+		return values, err
+	})
+	b.counterOfUpdates.note(Operation{
+		Op: "update", View: view, Requests: slices.Sorted(slices.Values(requests)), Wrote: wrote, Err: err,
+	})
+	return err
+}
+
+type countedMultiSetter struct {
+	counterOfSets *Counter
+	multi         backend.MultiSetter
+}
+
+func (b countedMultiSetter) SetAll(ctx context.Context, changes []backend.Change) error {
+	operation := Operation{Op: "set-all", Wrote: true}
+	for _, change := range changes {
+		operation.View = change.View
+		operation.Requests = append(operation.Requests, slices.Collect(maps.Keys(change.Values))...)
+	}
+	slices.Sort(operation.Requests)
+	if len(changes) > 1 {
+		operation.View.View = "" // several views of one confdb-schema
+	}
+	operation.Err = b.multi.SetAll(ctx, changes)
+	b.counterOfSets.note(operation)
+	return operation.Err
+}
