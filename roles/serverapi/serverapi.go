@@ -18,7 +18,7 @@ type Document struct {
 // RegisterRequest is the body of POST /register/.
 type RegisterRequest struct {
 	IPAddress    string `json:"ip-address" example:"192.0.2.7"`
-	PublicKeyRSA string `json:"public-key-rsa"` // PEM
+	PublicKeyRSA string `json:"public-key-rsa"`       // PEM
 	Arch         string `json:"arch" example:"amd64"` // Debian's name
 }
 

@@ -1,0 +1,241 @@
+package serverapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// DefaultTimeout bounds one request when Options names no other.
+const DefaultTimeout = 10 * time.Second
+
+// maxAnswer bounds what is read of an answer, in bytes: a target is at most what the server took as a body, and
+// whoever answers in its place must not fill a device's memory.
+const maxAnswer = 16 << 20
+
+// Options changes how a Client works. The zero value is ready for use.
+type Options struct {
+	// Timeout bounds each request from connecting to the last byte of the answer. Zero means DefaultTimeout, a negative
+	// value none beside the context's.
+	Timeout time.Duration
+	// Transport sends the requests. Nil means a transport of the client's own, with the proxies of the environment.
+	// What has to be added to every request, such as a signature, is a transport around another.
+	Transport http.RoundTripper
+	// UserAgent names the caller in the server's log; empty means "aspects-poc".
+	UserAgent string
+}
+
+// A Client talks to a fleet server. It is safe for concurrent use.
+//
+// What the server refuses comes back as *Error. Everything else that goes wrong — no connection, a deadline, an answer
+// that is not a fleet server's — is another error, with its cause wrapped.
+type Client struct {
+	base    string // without a slash at its end
+	http    *http.Client
+	timeout time.Duration
+	agent   string
+}
+
+// NewClient returns a client of the server at base, such as "http://127.0.0.1:8000" (a path is allowed, for a server
+// behind a proxy). Nothing is sent yet.
+func NewClient(base string, options Options) (*Client, error) {
+	normal, err := ParseURL(base)
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{
+		base:    normal,
+		http:    &http.Client{Transport: options.Transport},
+		timeout: options.Timeout,
+		agent:   options.UserAgent,
+	}
+	if client.http.Transport == nil {
+		client.http.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	if client.timeout == 0 {
+		client.timeout = DefaultTimeout
+	}
+	if client.agent == "" {
+		client.agent = "aspects-poc"
+	}
+	return client, nil
+}
+
+// ParseURL checks the address of a fleet server and returns it without a slash at its end.
+func ParseURL(base string) (string, error) {
+	refuse := func(reason string) (string, error) {
+		return "", fmt.Errorf("cannot use %q as server URL: %s", base, reason)
+	}
+	parsed, err := url.Parse(base)
+	switch {
+	case err != nil:
+		var parse *url.Error
+		if errors.As(err, &parse) {
+			err = parse.Err
+		}
+		return refuse(err.Error())
+	case parsed.Scheme != "http" && parsed.Scheme != "https":
+		return refuse(`it must begin with "http://" or "https://"`)
+	case parsed.Hostname() == "":
+		return refuse("it names no host")
+	case parsed.User != nil:
+		return refuse("it must not carry a user name or password")
+	case parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "":
+		return refuse(`it must not have a part after "?" or "#"`)
+	}
+	return strings.TrimRight(parsed.String(), "/"), nil
+}
+
+// URL returns the server's address, without a slash at its end.
+func (c *Client) URL() string { return c.base }
+
+// CloseIdleConnections closes connections kept for the next request.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+// Register makes the device known to the server, which gives it a new UUID each time: call it once and keep the answer.
+func (c *Client) Register(ctx context.Context, request RegisterRequest) (RegisterResponse, error) {
+	var answer RegisterResponse
+	_, err := c.do(ctx, "register", http.MethodPost, "/register/", request, &answer)
+	if err == nil && answer.UUID == uuid.Nil {
+		err = c.unexpected("register", errors.New(`it has no "uuid"`))
+	}
+	if err != nil {
+		return RegisterResponse{}, err
+	}
+	return answer, nil
+}
+
+// Poll reports the device's current configuration. In step, inStep is true and the target nil; otherwise target is what
+// the device is to apply, its numbers of type json.Number, null meaning unset. A nil config is reported as an empty one.
+// IsNotRegistered tells that the server does not know the device.
+func (c *Client) Poll(ctx context.Context, device uuid.UUID, config Config) (target Config, inStep bool, err error) {
+	if config == nil {
+		config = Config{}
+	}
+	var answer Document
+	status, err := c.do(ctx, "poll", http.MethodPost, "/poll/", PollRequest{UUID: device, Config: config}, &answer)
+	if err != nil {
+		return nil, false, err
+	}
+	if status == http.StatusNoContent {
+		return nil, true, nil
+	}
+	target, err = c.config("poll", answer)
+	return target, false, err
+}
+
+// Target returns the configuration that all devices are to have.
+func (c *Client) Target(ctx context.Context) (Config, error) {
+	var answer Document
+	if _, err := c.do(ctx, "get the target", http.MethodGet, "/target-config/", nil, &answer); err != nil {
+		return nil, err
+	}
+	return c.config("get the target", answer)
+}
+
+// SetTarget replaces the configuration that all devices are to have, and returns it as the server keeps it.
+func (c *Client) SetTarget(ctx context.Context, config Config) (Config, error) {
+	if config == nil {
+		config = Config{}
+	}
+	var answer Document
+	_, err := c.do(ctx, "set the target", http.MethodPut, "/target-config/", Document{Config: config}, &answer)
+	if err != nil {
+		return nil, err
+	}
+	return c.config("set the target", answer)
+}
+
+// State returns what the server knows of a device. IsNotRegistered tells that it does not know it.
+func (c *Client) State(ctx context.Context, device uuid.UUID) (State, error) {
+	var answer State
+	if _, err := c.do(ctx, "get the state", http.MethodGet, "/state/"+device.String()+"/", nil, &answer); err != nil {
+		return State{}, err
+	}
+	return answer, nil
+}
+
+// do sends one request and decodes a 200 answer into answer. It returns the status of an answer that is no error.
+func (c *Client) do(ctx context.Context, op, method, path string, body, answer any) (int, error) {
+	if c.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
+	var reader io.Reader
+	if body != nil {
+		encoded, err := encode(body)
+		if err != nil {
+			return 0, fmt.Errorf("cannot %s: %w", op, err)
+		}
+		reader = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, reader)
+	if err != nil {
+		return 0, fmt.Errorf("cannot %s: %w", op, err)
+	}
+	request.Header.Set("Accept", "application/json, application/problem+json")
+	request.Header.Set("User-Agent", c.agent)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err // its text repeats method and address, which are named here already
+		}
+		return 0, fmt.Errorf("cannot %s: no answer from %s: %w", op, c.base, err)
+	}
+	defer response.Body.Close() //nolint:errcheck // nothing is lost: the body has been read
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return 0, fmt.Errorf("cannot %s: the answer of %s broke off: %w", op, c.base, err)
+	}
+	switch {
+	case len(content) > maxAnswer:
+		return 0, c.unexpected(op, fmt.Errorf("it is larger than %d bytes", maxAnswer))
+	case response.StatusCode == http.StatusNoContent:
+		return response.StatusCode, nil
+	case response.StatusCode != http.StatusOK:
+		return 0, newError(op, c.base, response, content)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.UseNumber()
+	if err := decoder.Decode(answer); err != nil {
+		return 0, c.unexpected(op, err)
+	}
+	return response.StatusCode, nil
+}
+
+// config refuses an answer without configuration: taking it for an empty target would be a guess.
+func (c *Client) config(op string, answer Document) (Config, error) {
+	if answer.Config == nil {
+		return nil, c.unexpected(op, errors.New(`it has no "config"`))
+	}
+	return answer.Config, nil
+}
+
+func (c *Client) unexpected(op string, reason error) error {
+	return fmt.Errorf("cannot %s: the answer of %s is not a fleet server's: %w", op, c.base, reason)
+}
+
+// encode is json.Marshal without the escapes meant for HTML.
+func encode(value any) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return buffer.Bytes(), nil
+}

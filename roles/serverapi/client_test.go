@@ -1,0 +1,253 @@
+package serverapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+)
+
+var device = uuid.MustParse("ca155b32-2472-4650-afb0-c6f967328afe")
+
+// answering starts a server that notes each request and gives the same answer to all.
+func answering(t *testing.T, status int, header http.Header, body string) (*serverapi.Client, *[]string) {
+	t.Helper()
+	var seen []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		seen = append(seen, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+string(content)))
+		if r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("content type %q", r.Header.Get("Content-Type"))
+		}
+		for name, values := range header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(status)
+		if _, err := io.WriteString(w, body); err != nil && !errors.Is(err, http.ErrBodyNotAllowed) {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	client, err := serverapi.NewClient(server.URL+"/", serverapi.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return client, &seen
+}
+
+func TestParseURL(t *testing.T) {
+	for _, test := range []struct{ in, want, wantErr string }{
+		{in: "http://127.0.0.1:8000", want: "http://127.0.0.1:8000"},
+		{in: "https://fleet.example/api/", want: "https://fleet.example/api"},
+		{in: "http://[::1]:8000/", want: "http://[::1]:8000"},
+		{in: "", wantErr: `cannot use "" as server URL: it must begin with "http://" or "https://"`},
+		{in: "127.0.0.1:8000", wantErr: `cannot use "127.0.0.1:8000" as server URL: first path segment in URL cannot contain colon`},
+		{in: "ftp://x", wantErr: `cannot use "ftp://x" as server URL: it must begin with "http://" or "https://"`},
+		{in: "http://", wantErr: `cannot use "http://" as server URL: it names no host`},
+		{in: "http://:80", wantErr: `cannot use "http://:80" as server URL: it names no host`},
+		{in: "http://u:p@x", wantErr: `cannot use "http://u:p@x" as server URL: it must not carry a user name or password`},
+		{in: "http://x/?a=b", wantErr: `cannot use "http://x/?a=b" as server URL: it must not have a part after "?" or "#"`},
+		{in: "http://x:port", wantErr: `cannot use "http://x:port" as server URL: invalid port ":port" after host`},
+	} {
+		got, err := serverapi.ParseURL(test.in)
+		if got != test.want || fmt.Sprint(err) != cmpErr(test.wantErr) {
+			t.Errorf("ParseURL(%q) = %q, %v; want %q, %s", test.in, got, err, test.want, cmpErr(test.wantErr))
+		}
+	}
+}
+
+func cmpErr(want string) string {
+	if want == "" {
+		return "<nil>"
+	}
+	return want
+}
+
+func TestRegister(t *testing.T) {
+	client, seen := answering(t, 200, nil, `{"uuid":"ca155b32-2472-4650-afb0-c6f967328afe","registered":1719407517,
+		"ip-address":"192.0.2.7","public-key-rsa":"PEM","arch":"amd64"}`)
+	request := serverapi.RegisterRequest{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"}
+	got, err := client.Register(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := serverapi.RegisterResponse{UUID: device, Registered: 1719407517, RegisterRequest: request}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	wantSeen := []string{`POST /register/ {"ip-address":"192.0.2.7","public-key-rsa":"PEM","arch":"amd64"}`}
+	if diff := cmp.Diff(wantSeen, *seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPoll(t *testing.T) {
+	t.Run("target", func(t *testing.T) {
+		client, seen := answering(t, 200, nil, `{"config":{"a":{"n":9007199254740993,"gone":null}}}`)
+		got, inStep, err := client.Poll(t.Context(), device, nil)
+		if err != nil || inStep {
+			t.Fatal(inStep, err)
+		}
+		want := serverapi.Config{"a": map[string]any{"n": json.Number("9007199254740993"), "gone": nil}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		wantSeen := []string{`POST /poll/ {"uuid":"ca155b32-2472-4650-afb0-c6f967328afe","config":{}}`}
+		if diff := cmp.Diff(wantSeen, *seen); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("in step", func(t *testing.T) {
+		client, _ := answering(t, 204, nil, "")
+		got, inStep, err := client.Poll(t.Context(), device, serverapi.Config{"a": "<&>"})
+		if err != nil || !inStep || got != nil {
+			t.Fatal(got, inStep, err)
+		}
+	})
+}
+
+func TestTargetAndState(t *testing.T) {
+	client, seen := answering(t, 200, nil, `{"config":{"a":1},"registered":5,"arch":"arm64"}`)
+	target, err := client.Target(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := client.SetTarget(t.Context(), serverapi.Config{"a": "<&>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := client.State(t.Context(), device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := serverapi.Config{"a": json.Number("1")}
+	if diff := cmp.Diff([]any{want, want, want, int64(5), "arm64"},
+		[]any{target, set, state.Config, state.Registered, state.Arch}); diff != "" {
+		t.Error(diff)
+	}
+	wantSeen := []string{
+		`GET /target-config/`,
+		`PUT /target-config/ {"config":{"a":"<&>"}}`,
+		`GET /state/ca155b32-2472-4650-afb0-c6f967328afe/`,
+	}
+	if diff := cmp.Diff(wantSeen, *seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, test := range []struct {
+		name, body    string
+		status        int
+		header        http.Header
+		wantText      string // after "cannot poll: URL answers "
+		wantAfter     time.Duration
+		notRegistered bool
+		temporary     bool
+	}{{
+		name: "unknown device", status: 400, body: `{"detail":"Agent not registered"}`,
+		wantText: "400 Bad Request: Agent not registered", notRegistered: true,
+	}, {
+		name: "another 400", status: 400, body: `{"detail":"the body is not JSON"}`,
+		wantText: "400 Bad Request: the body is not JSON",
+	}, {
+		name: "fields", status: 422,
+		body:     `{"detail":"no","errors":[{"field":"a","message":"is missing"},{"field":"b","message":"is odd"}]}`,
+		wantText: "422 Unprocessable Entity: no: a: is missing; b: is odd",
+	}, {
+		name: "list of the original", status: 422, body: `{"detail":[{"loc":["body"]}]}`,
+		wantText: `422 Unprocessable Entity: [{"loc":["body"]}]`,
+	}, {
+		name: "a proxy's page", status: 502, body: `<html>`, wantText: "502 Bad Gateway", temporary: true,
+	}, {
+		name: "seconds", status: 503, header: http.Header{"Retry-After": {"120"}}, body: `{}`,
+		wantText: "503 Service Unavailable", wantAfter: 2 * time.Minute, temporary: true,
+	}, {
+		name: "date", status: 429, body: `[]`,
+		header:   http.Header{"Retry-After": {"Wed, 21 Oct 2015 07:28:30 GMT"}, "Date": {"Wed, 21 Oct 2015 07:28:00 GMT"}},
+		wantText: "429 Too Many Requests", wantAfter: 30 * time.Second, temporary: true,
+	}, {
+		name: "nonsense", status: 503, header: http.Header{"Retry-After": {"soon"}}, body: ``,
+		wantText: "503 Service Unavailable", temporary: true,
+	}} {
+		t.Run(test.name, func(t *testing.T) {
+			client, _ := answering(t, test.status, test.header, test.body)
+			_, _, err := client.Poll(t.Context(), device, nil)
+			var refused *serverapi.Error
+			if !errors.As(err, &refused) {
+				t.Fatalf("got %v", err)
+			}
+			if want := "cannot poll: " + client.URL() + " answers " + test.wantText; err.Error() != want {
+				t.Errorf("got  %s\nwant %s", err, want)
+			}
+			got := []any{refused.Status, refused.RetryAfter, serverapi.IsNotRegistered(err), refused.Temporary()}
+			want := []any{test.status, test.wantAfter, test.notRegistered, test.temporary}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestNoAnswer(t *testing.T) {
+	t.Run("nobody there", func(t *testing.T) {
+		server := httptest.NewServer(http.NotFoundHandler())
+		client, err := serverapi.NewClient(server.URL, serverapi.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Close()
+		_, err = client.Target(t.Context())
+		if err == nil || !strings.HasPrefix(err.Error(), "cannot get the target: no answer from "+client.URL()+": ") {
+			t.Fatal(err)
+		}
+		var refused *serverapi.Error
+		if errors.As(err, &refused) || serverapi.IsNotRegistered(err) {
+			t.Error("taken for a refusal")
+		}
+	})
+	t.Run("deadline", func(t *testing.T) {
+		stop := make(chan struct{})
+		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
+		defer server.Close()
+		defer close(stop)
+		client, err := serverapi.NewClient(server.URL, serverapi.Options{Timeout: time.Nanosecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = client.Target(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+	for name, body := range map[string]string{"not JSON": "<html>", "another shape": `{"config":[]}`, "nothing": "",
+		"no config": "{}"} {
+		t.Run(name, func(t *testing.T) {
+			client, _ := answering(t, 200, nil, body)
+			_, err := client.Target(t.Context())
+			if err == nil || !strings.Contains(err.Error(), "is not a fleet server's") {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("registration without uuid", func(t *testing.T) {
+		client, _ := answering(t, 200, nil, "{}")
+		if got, err := client.Register(t.Context(), serverapi.RegisterRequest{}); err == nil {
+			t.Error(got)
+		}
+	})
+}
