@@ -1,0 +1,164 @@
+// Package netdev tells what network interfaces this machine has, what they counted since it started, and which address
+// of ours a server will see.
+//
+//	links, err := netdev.System{}.Links()
+//	from, err := netdev.Source(ctx, "192.0.2.1:8000")
+//
+// The counters are the kernel's, read by prometheus/procfs. What they are good for is left to the caller.
+package netdev
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/prometheus/procfs"
+)
+
+// A Kind is what a link is made of.
+type Kind string
+
+// The kinds that are told apart; anything else is "".
+const (
+	Ethernet Kind = "ethernet" // also virtual ones that behave so, such as a container's
+	Wifi     Kind = "wifi"
+)
+
+// A Link is a network interface that is up, at one moment.
+type Link struct {
+	Name      string
+	Kind      Kind
+	Addresses []netip.Addr // IPv4 before IPv6, otherwise as the kernel lists them
+	Sent      uint64       // packets since the machine started; may wrap or restart at 0
+	Received  uint64
+}
+
+// IPv4 returns the link's first IPv4 address; ok is false if it has none.
+func (l Link) IPv4() (address netip.Addr, ok bool) {
+	for _, address := range l.Addresses {
+		if address.Is4() {
+			return address, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// System reads the interfaces of the running kernel. The zero value is ready for use.
+type System struct {
+	// Proc and Sys replace /proc and /sys.
+	Proc, Sys string
+	// Interfaces replaces the kernel's list of interfaces and their addresses.
+	Interfaces func() ([]Interface, error)
+}
+
+// An Interface is what the kernel says of an interface besides its counters.
+type Interface struct {
+	net.Interface
+	Addresses []netip.Addr
+}
+
+// Links returns the interfaces that are up, without the loopback, sorted by name. It returns an error wrapping
+// fs.ErrNotExist when the kernel shows no counters at all (proc_pid_net(5)).
+func (s System) Links() ([]Link, error) {
+	proc, err := procfs.NewFS(cmp.Or(s.Proc, procfs.DefaultMountPoint))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read interface counters: %w", err)
+	}
+	counters, err := proc.NetDev()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read interface counters: %w", err)
+	}
+	list := s.Interfaces
+	if list == nil {
+		list = interfaces
+	}
+	found, err := list()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list network interfaces: %w", err)
+	}
+	var links []Link
+	for _, nic := range found {
+		line, counted := counters[nic.Name]
+		if !counted || nic.Flags&net.FlagUp == 0 || nic.Flags&net.FlagLoopback != 0 {
+			continue // also those that came or went between the two looks
+		}
+		links = append(links, Link{
+			Name:      nic.Name,
+			Kind:      s.kind(nic.Interface),
+			Addresses: slices.SortedStableFunc(slices.Values(nic.Addresses), fourFirst),
+			Sent:      line.TxPackets,
+			Received:  line.RxPackets,
+		})
+	}
+	slices.SortFunc(links, func(a, b Link) int { return cmp.Compare(a.Name, b.Name) })
+	return links, nil
+}
+
+// kind goes by the folder that the wireless part of the kernel makes for its interfaces; they have Ethernet's hardware
+// addresses as well. Where /sys cannot be seen, a wireless interface passes for a wired one.
+func (s System) kind(nic net.Interface) Kind {
+	for _, sign := range []string{"wireless", "phy80211"} {
+		path := filepath.Join(cmp.Or(s.Sys, "/sys"), "class/net", nic.Name, sign)
+		if _, err := os.Stat(path); err == nil {
+			return Wifi
+		}
+	}
+	const ethernetAddress = 6 // bytes
+	if len(nic.HardwareAddr) == ethernetAddress && nic.Flags&net.FlagPointToPoint == 0 {
+		return Ethernet
+	}
+	return ""
+}
+
+func fourFirst(a, b netip.Addr) int {
+	switch {
+	case a.Is4() && !b.Is4():
+		return -1
+	case b.Is4() && !a.Is4():
+		return 1
+	}
+	return 0
+}
+
+func interfaces() ([]Interface, error) {
+	nics, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	found := make([]Interface, 0, len(nics))
+	for _, nic := range nics {
+		addresses, err := nic.Addrs()
+		if err != nil {
+			continue // unplugged in between
+		}
+		entry := Interface{Interface: nic}
+		for _, address := range addresses {
+			if prefix, err := netip.ParsePrefix(address.String()); err == nil {
+				entry.Addresses = append(entry.Addresses, prefix.Addr().Unmap())
+			}
+		}
+		found = append(found, entry)
+	}
+	return found, nil
+}
+
+// Source returns our address on the way to a server, named "HOST:PORT". No packet is sent to it, but its name is
+// looked up. The error tells that there is no way there, or no such name.
+func Source(ctx context.Context, server string) (netip.Addr, error) {
+	// Connecting a datagram socket only makes the kernel choose a route.
+	connection, err := (&net.Dialer{}).DialContext(ctx, "udp", server)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("cannot find the way to %s: %w", server, err)
+	}
+	defer connection.Close() //nolint:errcheck // nothing was sent
+	local, ok := connection.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return netip.Addr{}, fmt.Errorf("internal error: UDP socket with local address %v", connection.LocalAddr())
+	}
+	return local.AddrPort().Addr().Unmap().WithZone(""), nil
+}
