@@ -1,0 +1,247 @@
+package roles
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"aspects-poc/roles/internal/snapenv"
+
+	"github.com/urfave/cli/v2"
+	"gopkg.in/yaml.v3"
+)
+
+// resolve fills in the flags that the command line leaves open: from the environment, then from the configuration file.
+// Defaults stand in the flags already.
+func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) error {
+	var file *configFile
+	// --config first: it says where the file is.
+	for _, flag := range slices.SortedStableFunc(slices.Values(c.Flags), configFirst) {
+		name := flag.Names()[0]
+		if !sourced(c, name) {
+			continue
+		}
+		if !ctx.IsSet(name) {
+			if err := f.fromEnvironment(ctx, name); err != nil {
+				return err
+			}
+		}
+		if name == flagConfig {
+			var err error
+			if file, err = f.readConfig(ctx.String(name)); err != nil {
+				return err
+			}
+			continue
+		}
+		if file == nil || ctx.IsSet(name) {
+			continue
+		}
+		for _, value := range file.values(role, name) {
+			if err := ctx.Set(name, value); err != nil {
+				return fmt.Errorf("invalid value %q for %q in %s: %w", value, name, file.path, err)
+			}
+		}
+	}
+	return nil
+}
+
+func configFirst(a, b cli.Flag) int {
+	switch {
+	case a.Names()[0] == flagConfig:
+		return -1
+	case b.Names()[0] == flagConfig:
+		return 1
+	}
+	return 0
+}
+
+// sourced tells whether a flag can come from environment and file: all of a run command's and of commands without
+// arguments can, elsewhere the common flags. How to print one answer is no configuration.
+func sourced(c *cli.Command, name string) bool {
+	if len(name) == 1 || name == "help" || name == "version" {
+		return false
+	}
+	if c.ArgsUsage == "" {
+		return true
+	}
+	return slices.ContainsFunc(CommonFlags(), func(flag cli.Flag) bool { return flag.Names()[0] == name })
+}
+
+// variables lists the environment variables of a flag, the first that is set counts.
+func variables(name string) []string {
+	list := []string{"ASPECTS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}
+	if name == flagAccount {
+		list = append(list, "ACCOUNT_ID")
+	}
+	return list
+}
+
+func (f *frame) fromEnvironment(ctx *cli.Context, name string) error {
+	for _, variable := range variables(name) {
+		value := f.env.Getenv(variable)
+		if value == "" {
+			continue
+		}
+		if err := ctx.Set(name, value); err != nil {
+			return Usagef("invalid value %q in $%s: %v", value, variable, err)
+		}
+		return nil
+	}
+	return nil
+}
+
+// A configFile holds the settings of a file: flag name -> values, at the top level and in sections named after roles.
+type configFile struct {
+	path     string
+	top      map[string][]string
+	sections map[string]map[string][]string
+}
+
+// values returns what the file says about a flag, a role's section before the top level; nil for nothing.
+func (file *configFile) values(role, name string) []string {
+	if values, ok := file.sections[role][name]; ok {
+		return values
+	}
+	return file.top[name]
+}
+
+// readConfig reads the file that --config names, or else the one in the usual place, which need not exist.
+func (f *frame) readConfig(path string) (*configFile, error) {
+	if path == "-" {
+		return nil, nil
+	}
+	named := path != ""
+	if !named {
+		if path = f.defaultConfig(); path == "" {
+			return nil, nil
+		}
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	var content map[string]yaml.Node
+	if err := yaml.Unmarshal(text, &content); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return f.parseConfig(path, content)
+}
+
+// defaultConfig returns the file read without --config; "" for none.
+func (f *frame) defaultConfig() string {
+	if snap := snapenv.Read(f.env.Getenv); snap.Data != "" {
+		return filepath.Join(snap.Data, "config.yaml")
+	}
+	if dir := f.env.Getenv("XDG_CONFIG_HOME"); dir != "" {
+		return filepath.Join(dir, Program, "config.yaml")
+	}
+	if home := f.env.Getenv("HOME"); home != "" {
+		return filepath.Join(home, ".config", Program, "config.yaml")
+	}
+	return ""
+}
+
+func (f *frame) parseConfig(path string, content map[string]yaml.Node) (*configFile, error) {
+	file := &configFile{path: path, top: map[string][]string{}, sections: map[string]map[string][]string{}}
+	known := f.knownKeys()
+	all := map[string]bool{}
+	for _, keys := range known {
+		for key := range keys {
+			all[key] = true
+		}
+	}
+	for key, node := range content {
+		if keys, section := known[key]; section && node.Kind == yaml.MappingNode {
+			var inner map[string]yaml.Node
+			if err := node.Decode(&inner); err != nil {
+				return nil, fmt.Errorf("cannot read %s: %w", path, err)
+			}
+			file.sections[key] = map[string][]string{}
+			for name, node := range inner {
+				if !keys[name] {
+					return nil, fmt.Errorf("unknown key %q in section %q of %s", name, key, path)
+				}
+				values, err := scalars(node)
+				if err != nil {
+					return nil, fmt.Errorf("invalid value of %q in section %q of %s: %w", name, key, path, err)
+				}
+				file.sections[key][name] = values
+			}
+			continue
+		}
+		if !all[key] {
+			return nil, fmt.Errorf("unknown key %q in %s", key, path)
+		}
+		values, err := scalars(node)
+		if err != nil {
+			return nil, fmt.Errorf("invalid value of %q in %s: %w", key, path, err)
+		}
+		file.top[key] = values
+	}
+	return file, nil
+}
+
+// scalars returns the text of a scalar, or of each item of a list.
+func scalars(node yaml.Node) ([]string, error) {
+	switch node.Kind {
+	case yaml.ScalarNode:
+		return []string{node.Value}, nil
+	case yaml.SequenceNode:
+		var list []string
+		for _, item := range node.Content {
+			if item.Kind != yaml.ScalarNode {
+				return nil, errors.New("want a list of plain values")
+			}
+			list = append(list, item.Value)
+		}
+		return list, nil
+	default:
+		return nil, errors.New("want a plain value or a list of them")
+	}
+}
+
+// knownKeys lists, for each role and tool, the flags that a file can set.
+func (f *frame) knownKeys() map[string]map[string]bool {
+	known := map[string]map[string]bool{}
+	for _, role := range f.list {
+		keys := map[string]bool{}
+		collect(f.role(role), keys)
+		known[role.Name] = keys
+	}
+	return known
+}
+
+func collect(c *cli.Command, keys map[string]bool) {
+	if len(c.Subcommands) == 0 {
+		for _, flag := range c.Flags {
+			if name := flag.Names()[0]; sourced(c, name) && name != flagConfig {
+				keys[name] = true
+			}
+		}
+	}
+	for _, sub := range c.Subcommands {
+		collect(sub, keys)
+	}
+}
+
+// roleOf returns the role that a command belongs to.
+func roleOf(c *cli.Context) string {
+	words := strings.Fields(c.Command.HelpName)
+	if len(words) == 0 {
+		return ""
+	}
+	if role, ok := strings.CutPrefix(words[0], Program+"-"); ok {
+		return role
+	}
+	if len(words) > 1 {
+		return words[1]
+	}
+	return ""
+}

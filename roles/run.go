@@ -1,0 +1,180 @@
+package roles
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Run is Main in an environment of the caller's: for tests, and for the demo, which runs roles in its own process. It
+// may be called concurrently. Pass the whole list, as the configuration file may hold keys of every role.
+func Run(ctx context.Context, env *Env, args []string, list ...Role) int {
+	err := run(ctx, env, args, list)
+	if err != nil && !errors.Is(err, errShown) {
+		fmt.Fprintln(env.Stderr, "error: "+err.Error())
+	}
+	return ExitCode(err)
+}
+
+// errShown is an error that needs no words any more.
+var errShown = &UsageError{Message: "usage"}
+
+func run(ctx context.Context, env *Env, args []string, list []Role) error {
+	target := Lookup(args, list)
+	if target.Unknown != "" {
+		return Usagef("unknown name %q; the binary answers to %s", target.Unknown, strings.Join(programs(list), ", "))
+	}
+	frame := &frame{env: env, list: list, args: args}
+	root := frame.program(target)
+	app := &cli.App{
+		Name: root.Name, Commands: root.Subcommands, Flags: root.Flags, Action: root.Action, Before: root.Before,
+		OnUsageError: root.OnUsageError, HideHelp: true, HideHelpCommand: true, HideVersion: true,
+		Reader: env.Stdin, Writer: env.Stdout, ErrWriter: env.Stderr,
+		// Without it cli leaves the process by itself.
+		ExitErrHandler: func(*cli.Context, error) {},
+	}
+	words := append([]string{root.Name}, target.Args...)
+	if target.Role != "" && root.Name == Program {
+		words = append([]string{root.Name, target.Role}, target.Args...)
+	}
+	return app.RunContext(ctx, words)
+}
+
+// programs lists the names that the binary answers to.
+func programs(list []Role) []string {
+	names := []string{Program}
+	for _, role := range list {
+		if !role.Tool {
+			names = append(names, Program+"-"+role.Name)
+		}
+	}
+	return names
+}
+
+// A frame builds one run's command tree.
+type frame struct {
+	env  *Env
+	list []Role
+	args []string // as given, with argv[0]
+}
+
+// program returns the command tree that the target's name opens: all roles, or one role's commands.
+func (f *frame) program(target Target) *cli.Command {
+	root := &cli.Command{Name: target.Program, Usage: "share configuration between snaps through confdb views"}
+	if target.Program == Program {
+		for _, role := range f.list {
+			root.Subcommands = append(root.Subcommands, f.role(role))
+		}
+	} else {
+		for _, role := range f.list {
+			if role.Name == target.Role {
+				root = f.role(role)
+				root.Name = target.Program
+			}
+		}
+	}
+	root.Flags = append(root.Flags, &cli.BoolFlag{Name: "version", Usage: "print the version"})
+	root.Subcommands = append(root.Subcommands, f.version())
+	f.complete(root, root.Name, target.Role)
+	return root
+}
+
+// role describes a role's commands, under the role's name.
+func (f *frame) role(role Role) *cli.Command {
+	command := role.Command(f.env)
+	command.Name = role.Name
+	command.Usage = role.Summary
+	return command
+}
+
+// complete adds to a command and those below it what all of them have: help, the answers to wrong usage, and the order
+// of sources for flags.
+func (f *frame) complete(c *cli.Command, path, role string) {
+	c.HelpName = path
+	c.HideHelp = true // cli's own help is one command shared by all apps, not safe for concurrent runs
+	c.HideHelpCommand = true
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+		if errors.Is(err, flag.ErrHelp) {
+			return f.help(c)
+		}
+		return &UsageError{Message: err.Error(), Help: path}
+	}
+	if len(c.Subcommands) == 0 {
+		f.leaf(c, path, role)
+		return
+	}
+	for _, sub := range c.Subcommands {
+		below := role
+		if below == "" {
+			below = sub.Name
+		}
+		f.complete(sub, path+" "+sub.Name, below)
+	}
+	c.Action = func(ctx *cli.Context) error {
+		if has(ctx, "version") && ctx.Bool("version") {
+			return f.printVersion()
+		}
+		if ctx.Args().Present() {
+			return &UsageError{Help: path, Message: fmt.Sprintf("unknown command %q of %s; known are %s",
+				ctx.Args().First(), path, strings.Join(names(c), ", "))}
+		}
+		fmt.Fprint(f.env.Stderr, helpText(c))
+		return errShown
+	}
+}
+
+// names lists the commands of a group that help shows.
+func names(c *cli.Command) []string {
+	var list []string
+	for _, sub := range c.Subcommands {
+		if !sub.Hidden {
+			list = append(list, sub.Name)
+		}
+	}
+	return list
+}
+
+// leaf prepares a command that does something.
+func (f *frame) leaf(c *cli.Command, path, role string) {
+	before, action := c.Before, c.Action
+	c.Before = func(ctx *cli.Context) error {
+		if err := f.checkArgs(c, ctx); err != nil {
+			return withHelp(err, path)
+		}
+		if err := f.resolve(c, ctx, role); err != nil {
+			return withHelp(err, path)
+		}
+		if before != nil {
+			return before(ctx)
+		}
+		return nil
+	}
+	c.Action = func(ctx *cli.Context) error { return withHelp(action(ctx), path) }
+}
+
+// checkArgs refuses flags behind the first argument, which cli would pass on as arguments.
+func (f *frame) checkArgs(c *cli.Command, ctx *cli.Context) error {
+	if slices.Contains(f.args, "--") {
+		return nil
+	}
+	for _, arg := range ctx.Args().Slice() {
+		if len(arg) > 1 && strings.HasPrefix(arg, "-") {
+			return Usagef("flag %s stands behind the argument %q: flags come first", arg, ctx.Args().First())
+		}
+	}
+	return nil
+}
+
+// withHelp completes a usage error with the command whose help tells more.
+func withHelp(err error, path string) error {
+	var usage *UsageError
+	if errors.As(err, &usage) && usage.Help == "" && err != errShown {
+		return &UsageError{Message: err.Error(), Help: path}
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+package roles
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Version is the program's version, set by the build with -ldflags "-X aspects-poc/roles.Version=…". Empty: what the
+// build information has.
+var Version = ""
+
+// version describes the version command.
+func (f *frame) version() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print version, commit and Go version", UsageText: Program + " version",
+		Description: "Prints one line: the version stamped in by the build, the commit it was built from, and the " +
+			"version of Go.",
+		Action: func(*cli.Context) error { return f.printVersion() },
+	}
+}
+
+func (f *frame) printVersion() error {
+	_, err := fmt.Fprintf(f.env.Stdout, "%s %s\n", Program, versionText())
+	return err
+}
+
+func versionText() string {
+	version, commit, dirty := Version, "", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if version == "" {
+			version = info.Main.Version
+		}
+		for _, setting := range info.Settings {
+			switch {
+			case setting.Key == "vcs.revision":
+				commit = setting.Value[:min(12, len(setting.Value))]
+			case setting.Key == "vcs.modified" && setting.Value == "true":
+				dirty = ", modified"
+			}
+		}
+	}
+	if version == "" {
+		version = "(devel)"
+	}
+	if commit == "" {
+		commit = "unknown"
+	}
+	return fmt.Sprintf("%s (commit %s%s, %s)", version, commit, dirty, runtime.Version())
+}
