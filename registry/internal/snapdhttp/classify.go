@@ -1,0 +1,255 @@
+package snapdhttp
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"aspects-poc/registry/backend"
+)
+
+// A Request is what a refusal was the answer to. It completes the error and its remedy.
+type Request struct {
+	Op       string // "get", "set", "unset", "watch" or "open"
+	View     backend.ViewID
+	Requests []string
+	// Plug is SNAP:PLUG where the caller is a snap that goes through its own plug; "" over REST.
+	Plug string
+}
+
+// Explain turns a refusal into an error: of which kind, about which storage path and why, and what mends it. Message
+// keeps snapd's words, without the prefixes that snapd's parts put before each other's.
+func Explain(refusal Refusal, request Request) *backend.Error {
+	message := trimPrefixes(refusal.Message)
+	e := &backend.Error{
+		Op: request.Op, View: request.View, Requests: request.Requests,
+		Kind:    Classify(refusal),
+		Message: message,
+		Reason:  reason(message),
+	}
+	switch e.Kind {
+	case backend.ErrInvalid:
+		e.Path, e.Reason = Violation(message)
+	case backend.ErrRejected:
+		if _, why, found := Rejection(message); found {
+			e.Reason = why
+		} else if output, failed := HookOutput(message); failed && output != "" {
+			e.Reason = output
+		}
+	}
+	e.Remedy = remedy(e.Kind, message, request)
+	return e
+}
+
+// Lost turns an error of Client.Do into an error of a request. A write of which nobody knows whether it was carried
+// out is ErrUnknown; everything else that got no answer is ErrUnreachable.
+func Lost(err error, request Request, write bool) *backend.Error {
+	e := &backend.Error{
+		Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnreachable, Err: err,
+	}
+	var transport *TransportError
+	switch isTransport := asTransport(err, &transport); {
+	case !isTransport:
+		e.Kind = backend.ErrBadRequest // JSON cannot express it
+	case write && transport.Sent:
+		e.Kind = backend.ErrUnknown
+		e.Remedy = "read back before writing again"
+	case !transport.Sent:
+		e.Remedy = "systemctl start snapd.socket"
+	}
+	return e
+}
+
+// Classify tells the kind of a refusal: by snapd's kind where there is one, else by its words (seen on snapd 2.68.3
+// and 2.77.1, and read in the sources of the releases from 2.62).
+func Classify(refusal Refusal) error {
+	message := trimPrefixes(refusal.Message)
+	for _, row := range kinds {
+		if row.kind == refusal.Kind && (row.part == "" || strings.Contains(message, row.part)) {
+			return row.is
+		}
+	}
+	// A value or path that is quoted in a message must not decide what the message means.
+	bare := quoted.ReplaceAllString(message, `""`)
+	for _, row := range messages {
+		if row.match(bare) {
+			return row.is
+		}
+	}
+	switch refusal.Status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return backend.ErrUnauthorized
+	case http.StatusNotFound:
+		if message == RouteNotFound {
+			return backend.ErrUnsupported
+		}
+	case http.StatusMethodNotAllowed:
+		return backend.ErrUnsupported
+	}
+	return backend.ErrOther
+}
+
+// RouteNotFound is the whole message of a 404 for a path that this snapd does not have. "No such data" is a 404 too in
+// the older dialects, but its message always begins with "cannot".
+const RouteNotFound = "not found"
+
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// kinds are those that snapd gives, from 2.71 on; a row with a part comes before the general one.
+var kinds = []struct {
+	kind, part string
+	is         error
+}{
+	{"option-not-found", "", backend.ErrNoData},
+	{"confdb-no-matching-rule", "", backend.ErrNoMatch},
+	{"confdb-view-not-found", "", backend.ErrNoView},
+	{"option-not-available", "cannot find view ", backend.ErrNoView},
+	{"option-not-available", "unauthorized access", backend.ErrUnauthorized},
+	{"option-not-available", "", backend.ErrNoMatch},
+	{"assertion-not-found", "", backend.ErrNoSchema},
+	{"login-required", "", backend.ErrUnauthorized},
+}
+
+// A matcher decides about a message in which each quoted text has become "".
+type matcher func(bare string) bool
+
+func has(part string) matcher {
+	return func(bare string) bool { return strings.Contains(bare, part) }
+}
+
+func begins(prefix string) matcher {
+	return func(bare string) bool { return strings.HasPrefix(bare, prefix) }
+}
+
+func ends(suffix string) matcher {
+	return func(bare string) bool { return strings.HasSuffix(bare, suffix) }
+}
+
+func like(pattern string) matcher { return regexp.MustCompile(pattern).MatchString }
+
+// messages are looked through in order: a custodian's or a hook's own words come last in a message and may say
+// anything, so what begins with them is decided first.
+var messages = []struct {
+	match matcher
+	is    error
+}{
+	{has(" rejected changes: "), backend.ErrRejected},
+	{begins(`run hook ""`), backend.ErrRejected},
+	{has("from aborted transaction"), backend.ErrRejected},
+	{has("to aborted transaction"), backend.ErrRejected},
+
+	{begins("cannot write data: "), backend.ErrInvalid},
+	{begins("cannot unset data: "), backend.ErrInvalid},
+	{has("cannot accept element in "), backend.ErrInvalid},
+	{has("cannot accept top level element"), backend.ErrInvalid},
+
+	{has("feature flag is disabled"), backend.ErrDisabled},
+	{like(`^feature flag "" is disabled`), backend.ErrDisabled},
+	{has("aspect-based configuration disabled"), backend.ErrDisabled},
+	{has("no custodian snap "), backend.ErrNoCustodian},
+	{has("through unconnected plug "), backend.ErrNotConnected},
+
+	{has("timed out waiting for access"), backend.ErrBusy},
+	{like(`timed out \(.*\) waiting for change `), backend.ErrUnknown},
+	{has(": ongoing transaction for "), backend.ErrUnsupported}, // from a hook that runs for another confdb-schema
+	{has("ongoing transaction"), backend.ErrBusy},
+	{has("ongoing write transaction"), backend.ErrBusy},
+	{has("transaction is ongoing"), backend.ErrBusy},
+	{has("ongoing commit task"), backend.ErrBusy},
+
+	{ends(": no data"), backend.ErrNoData},
+	{ends(": no view data"), backend.ErrNoData},
+	{has("don't map to any values"), backend.ErrNoData},
+	{like(`: no matching (read |write )?rule$`), backend.ErrNoMatch},
+	{like(`cannot find (view|aspect) ""`), backend.ErrNoView},
+	{like(`^cannot find plug `), backend.ErrNoView},
+	{has("cannot use --view with non-"), backend.ErrNoView},
+	{has("assertion not found"), backend.ErrNoSchema},
+	{like(`^(confdb-schema|confdb|registry|aspect-bundle) \(.*\) not found$`), backend.ErrNoSchema},
+	{has("persistent network error"), backend.ErrNoSchema}, // it was looked for in the store
+	{ends("unauthorized access"), backend.ErrUnauthorized},
+	{ends("access denied"), backend.ErrUnauthorized},
+	{like(`^cannot use "" with uid \d+, try with sudo`), backend.ErrUnauthorized},
+	{has("from outside of a snap"), backend.ErrUnauthorized},
+
+	{like(`^cannot (get|set|unset) "" through confdb view `), backend.ErrBadRequest},
+	{has(`invalid subkey ""`), backend.ErrBadRequest},
+	{has("cannot have empty subkeys"), backend.ErrBadRequest},
+	{has("non UTF-8 character"), backend.ErrBadRequest},
+	{has("cannot set empty container"), backend.ErrBadRequest},
+	{has("value contains unused data"), backend.ErrBadRequest},
+	{has("doesn't conform to required format"), backend.ErrBadRequest},
+	{has("request body contains no values"), backend.ErrBadRequest},
+	{like(`^cannot decode (confdb|registry|aspect) request body: `), backend.ErrBadRequest},
+	{has(`"" must be a JSON object`), backend.ErrBadRequest},
+	{has("constraint value must be non-null scalar"), backend.ErrBadRequest},
+	{has("no placeholder for constraint "), backend.ErrBadRequest},
+	{has("cannot be read unless constrained"), backend.ErrBadRequest},
+	{has("invalid access-timeout"), backend.ErrBadRequest},
+	{has("failed to parse JSON"), backend.ErrBadRequest},
+	{has("invalid configuration: "), backend.ErrBadRequest},
+
+	{like(`^cannot modify \S+ in "" hook`), backend.ErrUnsupported},
+	{has("cannot use --"), backend.ErrUnsupported},
+	{has("unknown flag `"), backend.ErrUnsupported},
+	{begins("Unknown command `"), backend.ErrUnsupported},
+}
+
+// wrapper is what the daemon puts before a no-match or an unmatched constraint that it finds out late.
+var wrapper = regexp.MustCompile(`^internal error: cannot read (?:confdb|registry) [^\s/]+/[^\s/]+: (cannot )`)
+
+func trimPrefixes(message string) string {
+	for _, prefix := range []string{"error running snapctl: ", "snapctl: ", "error: "} {
+		message = strings.TrimPrefix(message, prefix)
+	}
+	return wrapper.ReplaceAllString(message, "$1")
+}
+
+// reason returns what follows the last colon outside of quotes: the bare cause.
+func reason(message string) string {
+	last := -1
+	masked := quoted.ReplaceAllStringFunc(message, func(text string) string { return strings.Repeat("x", len(text)) })
+	for i := 0; i+1 < len(masked); i++ {
+		if masked[i] == ':' && masked[i+1] == ' ' {
+			last = i
+		}
+	}
+	if last < 0 {
+		return ""
+	}
+	return message[last+2:]
+}
+
+// Violation finds the storage path and the reason in the text of a schema violation, such as
+// `cannot write data: cannot accept element in "metrics.sample-rate": -3 is less than the allowed minimum 0`. The path
+// is "" for the top level.
+func Violation(message string) (path, reason string) {
+	const element, top = `cannot accept element in "`, "cannot accept top level element: "
+	if i := strings.Index(message, element); i >= 0 {
+		rest := message[i+len(element):]
+		if path, reason, found := strings.Cut(rest, `": `); found {
+			return path, reason
+		}
+		return strings.TrimSuffix(rest, `"`), ""
+	}
+	if i := strings.Index(message, top); i >= 0 {
+		return "", message[i+len(top):]
+	}
+	for _, prefix := range []string{"cannot write data: ", "cannot unset data: "} {
+		if rest, found := strings.CutPrefix(message, prefix); found {
+			return "", rest
+		}
+	}
+	return "", message
+}
+
+var rejected = regexp.MustCompile(`(?s)([a-z0-9_-]+) rejected changes: (.*)$`)
+
+// Rejection finds the custodian and its reason in `… SNAP rejected changes: REASON`.
+func Rejection(message string) (snap, reason string, found bool) {
+	match := rejected.FindStringSubmatch(message)
+	if match == nil {
+		return "", "", false
+	}
+	return match[1], match[2], true
+}

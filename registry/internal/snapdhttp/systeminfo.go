@@ -1,0 +1,72 @@
+package snapdhttp
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+)
+
+// A Version is the part of snapd's version that decides about dialects.
+type Version struct{ Major, Minor int }
+
+var leadingDigits = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\D|$)`)
+
+// ParseVersion reads the leading MAJOR.MINOR of a version as snapd writes it: "2.77.1-2", "2.68.3-3+deb13u1+b7" and
+// "2.66.1+git123.gabcdef" occur. It returns false for text without one, such as "unknown".
+func ParseVersion(text string) (Version, bool) {
+	match := leadingDigits.FindStringSubmatch(text)
+	if match == nil {
+		return Version{}, false
+	}
+	major, _ := strconv.Atoi(match[1]) // digits, at most four
+	minor, _ := strconv.Atoi(match[2])
+	return Version{Major: major, Minor: minor}, true
+}
+
+// AtLeast tells whether v is this version or a later one.
+func (v Version) AtLeast(major, minor int) bool {
+	return v.Major > major || v.Major == major && v.Minor >= minor
+}
+
+// String returns MAJOR.MINOR.
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+// A SystemInfo is the part of GET /v2/system-info that concerns us. Any user may ask for it, on snapd's main socket.
+type SystemInfo struct {
+	Version  string             `json:"version"`
+	Features map[string]Feature `json:"features"` // experimental flags by name; from snapd 2.62
+}
+
+// A Feature is the state of an experimental flag.
+type Feature struct {
+	Supported bool   `json:"supported"`
+	Enabled   bool   `json:"enabled"`
+	Reason    string `json:"unsupported-reason"`
+}
+
+// SystemInfo asks snapd what it is. A refusal is returned as a *RefusalError.
+func (c *Client) SystemInfo(ctx context.Context) (SystemInfo, error) {
+	response, err := c.Do(ctx, http.MethodGet, "/v2/system-info", nil, nil)
+	if err != nil {
+		return SystemInfo{}, err
+	}
+	if refusal := response.Refusal(); refusal != nil {
+		return SystemInfo{}, &RefusalError{*refusal}
+	}
+	var info SystemInfo
+	if response.Type != TypeSync {
+		err := fmt.Errorf("answer of type %q to a question for system-info", response.Type)
+		return SystemInfo{}, &TransportError{Socket: c.socket, Sent: true, Err: err}
+	}
+	if err := Decode(response.Result, &info); err != nil {
+		return SystemInfo{}, &TransportError{Socket: c.socket, Sent: true, Err: fmt.Errorf("system-info: %w", err)}
+	}
+	return info, nil
+}
+
+// A RefusalError is a refusal of a request that concerns no view.
+type RefusalError struct{ Refusal }
+
+func (e *RefusalError) Error() string { return e.Message }
