@@ -3,3 +3,248 @@
 // Run is the contract suite: each backend runs it in its own tests, against the real thing or a fake of it. Counting
 // counts the operations that a role sends to a backend. The fakes of snapd's two endpoints are in the folders below.
 package registrytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+)
+
+// Names that no confdb-schema of a test knows. A backend that needs an entry for each view (a plug, say) has to have
+// one for these too, so that it is the far side that refuses them.
+const (
+	UnknownView   = "no-such-view"   // of the network schema
+	UnknownSchema = "no-such-schema" // with the view UnknownView
+)
+
+// Options adapt the suite to a backend. The zero value runs all that one handle on the data allows.
+type Options struct {
+	// Again opens another handle on the data of a registry that open returned, as another process would. Nil: the
+	// cases with two handles are left out.
+	Again func(t *testing.T, first *registry.Registry) *registry.Registry
+
+	// Skip lists cases that this backend cannot meet, with the reason of each. A case that does not exist, or that the
+	// backend meets after all, fails the suite.
+	Skip map[string]string
+
+	// Timeout is how long one case may take before it counts as hanging; 0 means a minute.
+	Timeout time.Duration
+}
+
+// Run runs the contract suite. Each case calls open once, for a registry without any data, whose views are those of
+// package network and whose defaults name that schema; the suite closes it. The parts of the suite that depend on a
+// promise of the backend follow Status(ctx).Capabilities, so a promise that is not kept fails.
+func Run(t *testing.T, open func(t *testing.T) *registry.Registry, options ...Options) {
+	t.Helper()
+	var o Options
+	if len(options) > 0 {
+		o = options[0]
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
+	cases := slices.Concat(readCases, writeCases, refusalCases, updateCases, applyCases, watchCases, lifeCases)
+	known := map[string]bool{}
+	for _, c := range cases {
+		if known[c.name] {
+			t.Errorf("internal error: two cases are called %q", c.name)
+		}
+		known[c.name] = true
+	}
+	for name := range o.Skip {
+		if !known[name] {
+			t.Errorf("no case is called %q: remove it from Skip", name)
+		}
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if c.twice && o.Again == nil {
+				t.Skip("the backend's data cannot be opened twice")
+			}
+			reason, skip := o.Skip[c.name]
+			if !skip {
+				c.run(newSuite(t, t, open, o))
+				return
+			}
+			if met(t, o, open, c) {
+				t.Errorf("listed as a case that the backend cannot meet (%s), but it does: remove it from Skip", reason)
+			}
+			t.Skipf("this backend cannot: %s", reason)
+		})
+	}
+}
+
+// Cases returns the names of all cases, in the order in which they run.
+func Cases() []string {
+	var names []string
+	for _, c := range slices.Concat(readCases, writeCases, refusalCases, updateCases, applyCases, watchCases, lifeCases) {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+type contractCase struct {
+	name  string
+	twice bool // needs Options.Again
+	run   func(s *suite)
+}
+
+// A suite is what a case works with.
+type suite struct {
+	testing.TB
+	ctx   context.Context
+	reg   *registry.Registry
+	again func() *registry.Registry
+	caps  registry.Capabilities
+}
+
+func newSuite(t *testing.T, tb testing.TB, open func(t *testing.T) *registry.Registry, o Options) *suite {
+	ctx, cancel := context.WithTimeout(t.Context(), o.Timeout)
+	t.Cleanup(cancel)
+	reg := open(t)
+	t.Cleanup(func() { _ = reg.Close() })
+	status, err := reg.Status(ctx)
+	if err != nil {
+		tb.Fatalf("status: %v", err)
+	}
+	again := func() *registry.Registry {
+		other := o.Again(t, reg)
+		t.Cleanup(func() { _ = other.Close() })
+		return other
+	}
+	return &suite{TB: tb, ctx: ctx, reg: reg, again: again, caps: status.Capabilities}
+}
+
+// met tells whether a backend meets a case that it is excused from.
+func met(t *testing.T, o Options, open func(t *testing.T) *registry.Registry, c contractCase) bool {
+	p := &probe{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if r := recover(); r != nil {
+				p.Errorf("panic: %v", r)
+			}
+		}()
+		c.run(newSuite(t, p, open, o))
+	}()
+	<-done
+	failed, text := p.result()
+	if failed {
+		t.Logf("as expected: %s", text)
+	}
+	return !failed
+}
+
+// A probe takes a case's failures without failing the test.
+type probe struct {
+	testing.TB
+	mu     sync.Mutex // guards what follows
+	failed bool
+	text   []string
+}
+
+func (p *probe) result() (bool, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed, strings.Join(p.text, "; ")
+}
+
+func (p *probe) note(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = true
+	p.text = append(p.text, text)
+}
+
+func (p *probe) Error(args ...any)                 { p.note(fmt.Sprint(args...)) }
+func (p *probe) Errorf(format string, args ...any) { p.note(fmt.Sprintf(format, args...)) }
+func (p *probe) Fail()                             { p.note("failed") }
+func (p *probe) FailNow()                          { p.note("failed"); runtime.Goexit() }
+func (p *probe) Fatal(args ...any)                 { p.note(fmt.Sprint(args...)); runtime.Goexit() }
+func (p *probe) Fatalf(format string, args ...any) {
+	p.note(fmt.Sprintf(format, args...))
+	runtime.Goexit()
+}
+func (p *probe) Skip(args ...any) { p.note(fmt.Sprint(args...)); runtime.Goexit() }
+func (p *probe) Skipf(format string, args ...any) {
+	p.note(fmt.Sprintf(format, args...))
+	runtime.Goexit()
+}
+func (p *probe) SkipNow() { p.note("skipped"); runtime.Goexit() }
+
+func (p *probe) Failed() bool {
+	failed, _ := p.result()
+	return failed
+}
+
+// view returns a view of the network schema.
+func (s *suite) view(name string) *registry.View { return s.reg.View(name) }
+
+// set writes and expects success.
+func (s *suite) set(view string, values any) {
+	s.Helper()
+	if err := s.view(view).Set(s.ctx, values); err != nil {
+		s.Fatalf("set %v through %s: %v", values, view, err)
+	}
+}
+
+// wantGet reads and compares; want is Go values as registry.Values takes them.
+func (s *suite) wantGet(view string, want any, requests ...string) {
+	s.Helper()
+	s.wantGetFrom(s.reg, view, want, requests...)
+}
+
+func (s *suite) wantGetFrom(reg *registry.Registry, view string, want any, requests ...string) {
+	s.Helper()
+	got, err := reg.View(view).Get(s.ctx, requests...)
+	if err != nil {
+		s.Fatalf("get %q through %s: %v", requests, view, err)
+	}
+	s.same("get "+strings.Join(requests, " ")+" through "+view, want, got)
+}
+
+// wantNoData reads and expects ErrNoData.
+func (s *suite) wantNoData(view string, requests ...string) {
+	s.Helper()
+	got, err := s.view(view).Get(s.ctx, requests...)
+	s.wantKind(registry.ErrNoData, err, "get %q through %s, which gave %v", requests, view, got)
+	if got != nil {
+		s.Errorf("get %q through %s: values %v beside an error", requests, view, got)
+	}
+}
+
+// wantKind expects an error of a kind, and no other kind with it, as a *registry.Error with something to read.
+func (s *suite) wantKind(kind, err error, format string, args ...any) {
+	s.Helper()
+	what := fmt.Sprintf(format, args...)
+	if !errors.Is(err, kind) {
+		s.Fatalf("%s: error %v, want one of kind %q", what, err, kind)
+	}
+	var refusal *registry.Error
+	if !errors.As(err, &refusal) {
+		s.Fatalf("%s: error %v is no *registry.Error", what, err)
+	}
+	if err.Error() == "" {
+		s.Errorf("%s: the error has no text", what)
+	}
+	for _, other := range registryKinds {
+		if other != kind && errors.Is(err, other) {
+			s.Errorf("%s: error %v is %q as well as %q", what, err, other, kind)
+		}
+	}
+}
+
+// A request as a full name, for views of other schemas.
+func fullName(schema, view string) string {
+	return network.AccountID + "/" + schema + "/" + view
+}

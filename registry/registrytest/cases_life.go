@@ -1,0 +1,100 @@
+package registrytest
+
+import (
+	"slices"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+)
+
+var lifeCases = []contractCase{
+	{name: "life/status", run: func(s *suite) {
+		status, err := s.reg.Status(s.ctx)
+		if err != nil {
+			s.Fatalf("status: %v", err)
+		}
+		if !slices.Contains([]string{"snapd", "snapctl", "file", "mem"}, status.Backend) {
+			s.Errorf("backend = %q, which is no scheme", status.Backend)
+		}
+		if status.Address == "" && status.Backend != "mem" {
+			s.Errorf("a %s has no address", status.Backend)
+		}
+		if status.Dialect == "" {
+			s.Errorf("the dialect is not told")
+		}
+		if !status.Capabilities.WatchPushed && status.Capabilities.WatchEvery <= 0 {
+			s.Errorf("a watch is neither pushed nor does it poll: %+v", status.Capabilities)
+		}
+	}},
+	{name: "life/data are seen by another handle", twice: true, run: func(s *suite) {
+		full(s)
+		other := s.again()
+		s.wantGetFrom(other, network.ControlTelemetryView,
+			obj{"sample-rate": 2, "monitor-packets-sent": true, "monitor-peers": false})
+		if err := other.View(network.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": 8}); err != nil {
+			s.Fatalf("set through the other handle: %v", err)
+		}
+		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 8}, "sample-rate")
+	}},
+	{name: "life/data outlive the handle", twice: true, run: func(s *suite) {
+		full(s)
+		other := s.again()
+		if err := s.reg.Close(); err != nil {
+			s.Fatalf("close: %v", err)
+		}
+		s.wantGetFrom(other, network.ControlTunnelView,
+			obj{"interface": "eth0", "peers": list{"10.0.0.9", "10.0.0.1", "10.0.0.5"}})
+	}},
+	{name: "life/use after close fails", run: func(s *suite) {
+		full(s)
+		if err := s.reg.Close(); err != nil {
+			s.Fatalf("close: %v", err)
+		}
+		view := s.view(network.ControlTelemetryView)
+		if values, err := view.Get(s.ctx); err == nil || isNoData(err) {
+			s.Errorf("get after close = %v, %v", values, err)
+		}
+		if err := view.Set(s.ctx, obj{"sample-rate": 3}); err == nil {
+			s.Errorf("set after close succeeded")
+		}
+		if err := view.Update(s.ctx, nil, func(obj) (obj, error) { return obj{"sample-rate": 3}, nil }); err == nil {
+			s.Errorf("update after close succeeded")
+		}
+		changes := registry.Changes{network.ControlTelemetryView: {"sample-rate": 3}}
+		if err := s.reg.Apply(s.ctx, changes); err == nil {
+			s.Errorf("apply after close succeeded")
+		}
+		if _, err := view.Watch(s.ctx); err == nil {
+			s.Errorf("watch after close succeeded")
+		}
+		_ = s.reg.Close() // must not panic
+	}},
+	{name: "life/concurrent use", run: func(s *suite) { s.mixed() }},
+	{name: "life/close while in use", run: func(s *suite) {
+		full(s)
+		done := make(chan struct{})
+		started := make(chan struct{}, 1)
+		go func() {
+			defer close(done)
+			for {
+				_, err := s.view(network.ControlTelemetryView).Get(s.ctx)
+				if err != nil {
+					return // closed: that is all that is asked of it
+				}
+				select {
+				case started <- struct{}{}:
+				default:
+				}
+			}
+		}()
+		select {
+		case <-started:
+		case <-done:
+			s.Fatalf("get failed before close")
+		}
+		if err := s.reg.Close(); err != nil {
+			s.Errorf("close: %v", err)
+		}
+		<-done
+	}},
+}

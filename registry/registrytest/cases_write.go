@@ -1,0 +1,262 @@
+package registrytest
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"aspects-poc/registry/network"
+)
+
+var writeCases = []contractCase{
+	{name: "write/every shape", run: func(s *suite) {
+		s.set(network.ControlTelemetryView, obj{"monitor-peers": true})
+		s.wantGet(network.ControlTelemetryView, obj{"monitor-peers": true})
+		s.set(network.ControlTelemetryView, obj{"monitor-peers": false})
+		s.wantGet(network.ControlTelemetryView, obj{"monitor-peers": false})
+		s.set(network.ControlTelemetryView, obj{"sample-rate": 0})
+		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 0}, "sample-rate")
+		s.set(network.ControlTunnelView, obj{"interface": ""})
+		s.wantGet(network.ControlTunnelView, obj{"interface": ""}, "interface")
+		s.set(network.ControlTunnelView, obj{"peers": list{"10.0.0.1"}})
+		s.wantGet(network.ControlTunnelView, obj{"peers": list{"10.0.0.1"}}, "peers")
+		s.set(network.ControlInterfacesView, obj{"stats.eth0": obj{"n-sent": 1, "n-received": 2}})
+		s.wantGet(network.ControlInterfacesView, obj{"stats": obj{"eth0": obj{"n-sent": 1, "n-received": 2}}})
+		s.set(network.ControlInterfacesView, obj{"config.eth0.ip-address": "172.16.0.3"})
+		s.wantGet(network.ControlInterfacesView, obj{"config.eth0": obj{"ip-address": "172.16.0.3"}}, "config.eth0")
+	}},
+	{name: "write/alternatives of a type", run: func(s *suite) {
+		s.set(network.ControlDeviceView, obj{"registered": 1735689600})
+		s.wantGet(network.ObserveDeviceView, obj{"registered": 1735689600})
+		s.set(network.ControlDeviceView, obj{"registered": "2024-06-26 13:11:57"})
+		s.wantGet(network.ObserveDeviceView, obj{"registered": "2024-06-26 13:11:57"})
+	}},
+	{name: "write/several requests at once", run: func(s *suite) {
+		s.set(network.ControlTelemetryView, obj{
+			"sample-rate": 4, "monitor-packets-sent": true, "monitor-packets-received": false, "monitor-peers": true,
+		})
+		s.wantGet(network.ControlTelemetryView, obj{
+			"sample-rate": 4, "monitor-packets-sent": true, "monitor-packets-received": false, "monitor-peers": true,
+		})
+	}},
+	{name: "write/what is not named stays", run: func(s *suite) {
+		full(s)
+		s.set(network.ControlTelemetryView, obj{"sample-rate": 9})
+		s.wantGet(network.ControlTelemetryView,
+			obj{"sample-rate": 9, "monitor-packets-sent": true, "monitor-peers": false})
+	}},
+	{name: "write/a struct", run: func(s *suite) {
+		rate, yes := 5, true
+		s.set(network.ControlTelemetryView, network.ControlTelemetry{SampleRate: &rate, MonitorPeers: &yes})
+		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 5, "monitor-peers": true})
+	}},
+	{name: "write/lists keep their order", run: func(s *suite) {
+		peers := list{"10.0.0.9", "10.0.0.10", "10.0.0.1", "192.168.1.1", "10.0.0.2"}
+		s.set(network.ControlTunnelView, obj{"peers": peers})
+		s.wantGet(network.ObserveTunnelView, obj{"peers": peers})
+		peers = list{"10.0.0.2", "10.0.0.9"}
+		s.set(network.ControlTunnelView, obj{"peers": peers})
+		s.wantGet(network.ObserveTunnelView, obj{"peers": peers})
+	}},
+	{name: "write/a map replaces the map", run: func(s *suite) {
+		full(s)
+		s.set(network.ControlInterfacesView, obj{"config.eth0": obj{"ip-address": "10.0.0.9"}})
+		s.wantGet(network.ControlInterfacesView, obj{"config": obj{
+			"eth0":  obj{"ip-address": "10.0.0.9"},
+			"wlan0": obj{"interface-type": "wifi", "ip-address": "192.168.0.104"},
+		}}, "config")
+	}},
+	{name: "write/a nested request merges", run: func(s *suite) {
+		full(s)
+		s.set(network.ControlInterfacesView, obj{"config.eth0.ip-address": "10.0.0.9"})
+		s.wantGet(network.ControlInterfacesView,
+			obj{"config.eth0": obj{"interface-type": "ethernet", "ip-address": "10.0.0.9"}}, "config.eth0")
+	}},
+	{name: "write/through a placeholder only the named entries", run: func(s *suite) {
+		full(s)
+		s.set(network.ControlInterfacesView, obj{"stats": obj{"eth0": obj{"n-sent": 8, "n-received": 8}}})
+		s.wantGet(network.ControlInterfacesView, obj{"stats": obj{
+			"eth0": obj{"n-sent": 8, "n-received": 8}, "wlan0": obj{"n-sent": 0, "n-received": 7},
+		}}, "stats")
+	}},
+	{name: "write/what one view writes another one shows", run: func(s *suite) {
+		s.set(network.ControlInterfacesView, obj{"stats.eth0": obj{"n-sent": 5, "n-received": 6}})
+		s.wantGet(network.ObserveInterfacesView, obj{
+			"packets-sent": obj{"eth0": 5}, "packets-received": obj{"eth0": 6},
+			"eth0": obj{"stats": obj{"n-sent": 5, "n-received": 6}},
+		})
+	}},
+	{name: "write/what can be written only", run: func(s *suite) {
+		s.set(network.ControlTunnelView, obj{"secret-key": "s3cret"})
+		s.set(network.ControlDeviceView, obj{"id": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0"})
+		s.wantNoData(network.ControlTunnelView)
+		s.wantGet(network.ObserveDeviceView, obj{"uuid": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0"})
+		s.set(network.ControlTunnelView, obj{"secret-key": nil})
+	}},
+	{name: "write/the same values again", run: func(s *suite) {
+		full(s)
+		full(s)
+		s.wantGet(network.ControlTelemetryView,
+			obj{"sample-rate": 2, "monitor-packets-sent": true, "monitor-peers": false})
+	}},
+	{name: "write/strings of any kind", run: func(s *suite) {
+		for _, text := range []string{
+			"5", "true", "null", `"quoted"`, "{}", "[]", "-t", "--help", "k!", "a=b", "=", "!", " spaces ", "back\\slash",
+			"line\nbreak\ttab", "<&>", "ü — 東京 🚀", "\u2028\u2029", "%s %d %!", "a,b;c", "e\u0301", "\u00e9",
+		} {
+			s.set(network.ControlTunnelView, obj{"interface": text})
+			s.wantGet(network.ControlTunnelView, obj{"interface": text}, "interface")
+		}
+	}},
+	{name: "write/integers to 2^53", run: func(s *suite) {
+		for _, n := range []int64{0, 1, 255, 1e6, 123456789, 1<<32 + 1, 1e15, 1<<53 - 1, 1 << 53} {
+			s.set(network.ControlTelemetryView, obj{"sample-rate": n})
+			s.wantGet(network.ControlTelemetryView, obj{"sample-rate": n}, "sample-rate")
+		}
+	}},
+	{name: "write/integers beyond 2^53 stay integers", run: func(s *suite) {
+		// snapd keeps numbers as 64-bit floats, so the last digits may be rounded; more than that must not happen.
+		for _, n := range []int64{1<<53 + 1, 1234567890123456789} {
+			s.set(network.ControlTelemetryView, obj{"sample-rate": n})
+			got, err := s.view(network.ControlTelemetryView).Get(s.ctx, "sample-rate")
+			if err != nil {
+				s.Fatalf("get after setting %d: %v", n, err)
+			}
+			number, _ := got["sample-rate"].(json.Number)
+			back, err := strconv.ParseInt(string(number), 10, 64)
+			if err != nil || float64(back) != float64(n) {
+				s.Errorf("%d came back as %v", n, got["sample-rate"])
+			}
+		}
+	}},
+	{name: "write/values are copied", run: func(s *suite) {
+		peers := list{"10.0.0.1", "10.0.0.2"}
+		values := obj{"peers": peers, "interface": "eth0"}
+		s.set(network.ControlTunnelView, values)
+		peers[0] = "6.6.6.6"
+		values["interface"] = "evil0"
+		s.wantGet(network.ControlTunnelView, obj{"peers": list{"10.0.0.1", "10.0.0.2"}, "interface": "eth0"})
+	}},
+	{name: "write/the caller's values stay as they are", run: func(s *suite) {
+		values := obj{"config.eth0": obj{"ip-address": "10.0.0.1", "interface-type": nil}, "stats.eth0": nil}
+		s.set(network.ControlInterfacesView, values)
+		s.same("the caller's values",
+			obj{"config.eth0": obj{"ip-address": "10.0.0.1", "interface-type": nil}, "stats.eth0": nil}, values)
+		s.wantGet(network.ControlInterfacesView, obj{"config": obj{"eth0": obj{"ip-address": "10.0.0.1"}}})
+	}},
+	{name: "write/a list as large as it gets", run: func(s *suite) {
+		peers := list{}
+		for i := range 250 {
+			peers = append(peers, "10.0.7."+strconv.Itoa(i))
+		}
+		s.set(network.ControlTunnelView, obj{"peers": peers})
+		s.wantGet(network.ObserveTunnelView, obj{"peers": peers})
+	}},
+	{name: "unset/a request", run: func(s *suite) {
+		full(s)
+		s.unset(network.ControlTelemetryView, "monitor-peers")
+		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 2, "monitor-packets-sent": true})
+		s.wantNoData(network.ControlTelemetryView, "monitor-peers")
+	}},
+	{name: "unset/several requests", run: func(s *suite) {
+		full(s)
+		s.unset(network.ControlTelemetryView, "monitor-peers", "monitor-packets-sent", "sample-rate")
+		s.wantNoData(network.ControlTelemetryView)
+		s.wantGet(network.ControlDeviceView, obj{"server-url": "http://127.0.0.1:8000"})
+	}},
+	{name: "unset/an entry of a placeholder", run: func(s *suite) {
+		full(s)
+		s.unset(network.ControlInterfacesView, "config.eth0")
+		s.wantGet(network.ControlInterfacesView, obj{"config": obj{
+			"wlan0": obj{"interface-type": "wifi", "ip-address": "192.168.0.104"},
+		}}, "config")
+		s.wantGet(network.ControlInterfacesView,
+			obj{"stats.eth0": obj{"n-sent": 3, "n-received": 1}}, "stats.eth0")
+	}},
+	{name: "unset/a prefix removes all below it", run: func(s *suite) {
+		full(s)
+		s.unset(network.ControlInterfacesView, "config")
+		s.wantNoData(network.ControlInterfacesView, "config")
+		s.wantGet(network.ObserveInterfacesView, obj{
+			"packets-sent": obj{"eth0": 3, "wlan0": 0}, "packets-received": obj{"eth0": 1, "wlan0": 7},
+			"eth0": obj{"stats": obj{"n-sent": 3, "n-received": 1}}, "wlan0": obj{"stats": obj{"n-sent": 0, "n-received": 7}},
+		})
+	}},
+	{name: "unset/the last leaf removes what held it", run: func(s *suite) {
+		s.set(network.ControlInterfacesView, obj{"config.eth0.ip-address": "10.0.0.1"})
+		s.unset(network.ControlInterfacesView, "config.eth0.ip-address")
+		s.wantNoData(network.ControlInterfacesView, "config.eth0")
+		s.wantNoData(network.ControlInterfacesView)
+		s.wantNoData(network.ObserveInterfacesView)
+	}},
+	{name: "unset/what is not there", run: func(s *suite) {
+		s.unset(network.ControlTelemetryView, "sample-rate")
+		full(s)
+		s.unset(network.ControlTelemetryView, "monitor-packets-received")
+		s.unset(network.ControlInterfacesView, "config.tun0")
+		s.wantGet(network.ControlTelemetryView,
+			obj{"sample-rate": 2, "monitor-packets-sent": true, "monitor-peers": false})
+	}},
+	{name: "unset/nil beside values", run: func(s *suite) {
+		full(s)
+		s.set(network.ControlTelemetryView, obj{"sample-rate": 7, "monitor-peers": nil, "monitor-packets-received": true})
+		s.wantGet(network.ControlTelemetryView,
+			obj{"sample-rate": 7, "monitor-packets-sent": true, "monitor-packets-received": true})
+	}},
+	{name: "unset/nil inside a map leaves the entry out", run: func(s *suite) {
+		full(s)
+		s.set(network.ControlInterfacesView,
+			obj{"config.eth0": obj{"ip-address": "10.0.0.9", "interface-type": nil}})
+		s.wantGet(network.ControlInterfacesView, obj{"config.eth0": obj{"ip-address": "10.0.0.9"}}, "config.eth0")
+	}},
+	{name: "unset/an empty list", run: func(s *suite) {
+		full(s)
+		s.set(network.ControlTunnelView, obj{"peers": list{}})
+		s.wantNoData(network.ControlTunnelView, "peers")
+		s.wantGet(network.ControlTunnelView, obj{"interface": "eth0"})
+	}},
+	{name: "unset/an empty map", run: func(s *suite) {
+		full(s)
+		s.set(network.ControlInterfacesView, obj{"stats.eth0": obj{}})
+		s.wantNoData(network.ControlInterfacesView, "stats.eth0")
+		s.wantGet(network.ControlInterfacesView,
+			obj{"stats": obj{"wlan0": obj{"n-sent": 0, "n-received": 7}}}, "stats")
+	}},
+}
+
+func (s *suite) unset(view string, requests ...string) {
+	s.Helper()
+	if err := s.view(view).Unset(s.ctx, requests...); err != nil {
+		s.Fatalf("unset %q through %s: %v", requests, view, err)
+	}
+}
+
+// stays runs what must fail and expects that no view shows anything else afterwards.
+func (s *suite) stays(what string, kind error, act func() error) {
+	s.Helper()
+	before := s.everything()
+	s.wantKind(kind, act(), "%s", what)
+	after := s.everything()
+	for view, document := range before {
+		s.same(what+", then "+view, document, after[view])
+	}
+}
+
+// everything reads all views.
+func (s *suite) everything() map[string]obj {
+	s.Helper()
+	documents := map[string]obj{}
+	for _, view := range []string{
+		network.ControlDeviceView, network.ObserveDeviceView, network.ControlInterfacesView,
+		network.ControlTunnelView, network.ControlTelemetryView,
+	} {
+		document, err := s.view(view).Get(s.ctx)
+		if err != nil && !isNoData(err) {
+			s.Fatalf("get %s: %v", view, err)
+		}
+		if document == nil {
+			document = obj{}
+		}
+		documents[view] = document
+	}
+	return documents
+}

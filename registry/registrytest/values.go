@@ -1,0 +1,44 @@
+package registrytest
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/backend"
+)
+
+var registryKinds = backend.Kinds()
+
+// same compares JSON shapes. What a backend returns must be made of them: numbers are json.Number, not float64.
+func (s *suite) same(what string, want any, got map[string]any) {
+	s.Helper()
+	shaped, err := registry.Values(want)
+	if err != nil {
+		s.Fatalf("internal error: %v", err)
+	}
+	if diff := cmp.Diff(shaped, got); diff != "" {
+		s.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+	checkShapes(s, what, got)
+}
+
+func checkShapes(s *suite, what string, value any) {
+	s.Helper()
+	switch value := value.(type) {
+	case nil, bool, string, json.Number:
+	case []any:
+		for _, element := range value {
+			checkShapes(s, what, element)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			checkShapes(s, what+" at "+key, value[key])
+		}
+	default:
+		s.Errorf("%s: a %T is no JSON shape", what, value)
+	}
+}
