@@ -1,0 +1,50 @@
+// Package reporting is the role that tells what goes on in the network: what control-telemetry asks for, as often as it
+// asks, as text for people or JSON lines for machines.
+package reporting
+
+import (
+	"context"
+	"time"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/internal/poll"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Role is the reporting role.
+var Role = roles.Role{Name: "reporting", Summary: "report what control-telemetry asks for", Command: command}
+
+// DefaultPause is how long to wait between two reports where no sample-rate says so.
+const DefaultPause = time.Minute
+
+func command(env *roles.Env) *cli.Command {
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, roles.RunSpec{
+		Usage: "report device, packets and peers again and again",
+		Description: "Reports are 60/sample-rate seconds apart (at least 0.1), and --interval where control-telemetry has " +
+			"no sample-rate or 0. A changed setting takes effect at once. What is not there yet is reported as missing. " +
+			"With --format json each report is one line: an object with time, device-id, packets-sent, packets-received " +
+			"(packets by interface), tunnel-peers, missing (names of what is asked for and not there) and " +
+			"next-run-seconds. Exit status with --once: 0 when reported, 1 when the registry could not be read.",
+		Example:  "aspects-poc reporting run --once --format json",
+		Interval: DefaultPause,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` of the reports: text or json"},
+		},
+		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
+			format := c.String("format")
+			if format != "text" && format != "json" {
+				return roles.Usagef("invalid value %q for --format: want text or json", format)
+			}
+			waker := poll.NewWaker()
+			agent := &agent{
+				out: env.Stdout, json: format == "json", log: s.Log, fallback: s.Interval, wake: waker.Wake,
+			}
+			return attach.Run(ctx, attach.Options{
+				Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
+				Start: agent.start, Cycle: agent.cycle, Next: agent.pace.Left, Wake: waker.C(),
+			})
+		},
+	})}}
+}

@@ -1,0 +1,151 @@
+package vpn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/internal/kept"
+)
+
+// peers is the request path of the tunnel's peers.
+const peers = "peers"
+
+// An agent is the running role. Its methods are for one goroutine.
+type agent struct {
+	Config
+	out    io.Writer
+	random *rand.Rand
+	pace   attach.Pace
+	wake   func()
+
+	tunnel *kept.View
+	known  []string // the peers as they were told last
+	looked bool     // known is not just empty
+}
+
+func (a *agent) start(ctx context.Context, hub *attach.Hub) (err error) {
+	a.tunnel, err = hub.Keep(ctx, network.ControlTunnelView, a.wake)
+	return err
+}
+
+func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
+	// Where changes are found by reading, it is the update that finds them: reading to tell of them is too dear.
+	if hub.Watching || !a.looked {
+		if err := a.look(ctx); err != nil {
+			return err
+		}
+	}
+	if !a.pace.Due() {
+		return nil
+	}
+	drop, join := a.random.Float64() < a.DropRate, a.random.Float64() < a.JoinRate
+	if drop || join {
+		if err := a.change(ctx, hub, drop, join); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(a.out, "No changes to tunnel.")
+	}
+	a.pace.Done()
+	return nil
+}
+
+// look tells what others have done to the peers.
+func (a *agent) look(ctx context.Context) error {
+	document, err := a.tunnel.Get(ctx, peers)
+	if err != nil && !errors.Is(err, registry.ErrNoData) {
+		return err
+	}
+	list, err := decode(document)
+	if err != nil {
+		return err
+	}
+	a.compare(list)
+	return nil
+}
+
+// compare tells the difference between the peers found and those told last.
+func (a *agent) compare(found []string) {
+	if a.looked {
+		var told []string
+		for _, peer := range found {
+			if !slices.Contains(a.known, peer) {
+				told = append(told, peer+" joined")
+			}
+		}
+		for _, peer := range a.known {
+			if !slices.Contains(found, peer) {
+				told = append(told, peer+" dropped")
+			}
+		}
+		if len(told) > 0 {
+			fmt.Fprintf(a.out, "Tunnel changed elsewhere: %s.\n", strings.Join(told, ", "))
+		}
+	}
+	a.known, a.looked = found, true
+}
+
+// change drops and adds a peer, and tells so when it is committed.
+func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) error {
+	var before, after, lines []string
+	// It may run more than once: all that it leaves behind is of the last run.
+	update := func(current map[string]any) (map[string]any, error) {
+		list, err := decode(current)
+		if err != nil {
+			return nil, err
+		}
+		before, after, lines = list, slices.Clone(list), nil
+		if drop && len(after) > 0 {
+			gone := a.random.IntN(len(after))
+			lines = append(lines, fmt.Sprintf("Peer node %s dropped.", after[gone]))
+			after = slices.Delete(after, gone, gone+1)
+		}
+		if join {
+			// Not the one just dropped either: that would look as if nothing had happened.
+			joined, err := a.Ranges.pick(a.random, before)
+			switch {
+			case errors.Is(err, errNoRoom):
+				lines = append(lines, "No peer joined: "+err.Error()+".")
+			case err != nil:
+				return nil, err
+			default:
+				lines = append(lines, fmt.Sprintf("Peer node %s joined.", joined))
+				after = append(after, joined.String())
+			}
+		}
+		switch {
+		case slices.Equal(before, after):
+			return nil, nil
+		case len(after) == 0:
+			return map[string]any{peers: nil}, nil // an empty list cannot be stored
+		}
+		return map[string]any{peers: after}, nil
+	}
+	if err := hub.View(network.ControlTunnelView).Update(ctx, []string{peers}, update); err != nil {
+		return err
+	}
+	a.compare(before)
+	a.known = after
+	if len(lines) == 0 {
+		lines = []string{"No changes to tunnel."}
+	}
+	fmt.Fprintln(a.out, strings.Join(lines, "\n"))
+	return nil
+}
+
+// decode returns the peers of an answer; none is no error.
+func decode(document map[string]any) ([]string, error) {
+	var tunnel network.ControlTunnel
+	if err := kept.Decode(document, &tunnel); err != nil {
+		return nil, err
+	}
+	return tunnel.Peers, nil
+}

@@ -1,0 +1,86 @@
+// Package vpn is the role that keeps the peers of the VPN tunnel. There is no real tunnel behind it: by chance a peer
+// drops and another one joins, as the proof of concept wants it, and whoever watches the tunnel's views sees it.
+package vpn
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/internal/poll"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Role is the vpn role.
+var Role = roles.Role{Name: "vpn", Summary: "keep the peers of the VPN tunnel (simulated)", Command: command}
+
+func command(env *roles.Env) *cli.Command {
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, roles.RunSpec{
+		Usage: "drop and add peers of the tunnel by chance",
+		Description: "In each cycle a peer is dropped with one probability, and one with a random address of the given " +
+			"ranges joins with another. What others change meanwhile is kept, and told. Exit status with --once: 0 when " +
+			"the cycle is done, 1 when the registry could not be read or written.",
+		Example:  "aspects-poc vpn run --interval 10s --drop-rate 0.2",
+		Interval: time.Minute,
+		Flags: []cli.Flag{
+			&cli.Float64Flag{Name: "drop-rate", Value: 0.1, Usage: "`PROBABILITY` that a peer is dropped in a cycle, 0 to 1"},
+			&cli.Float64Flag{Name: "join-rate", Value: 0.1, Usage: "`PROBABILITY` that a peer joins in a cycle, 0 to 1"},
+			&cli.StringSliceFlag{Name: "ranges", Value: cli.NewStringSlice(privateRanges()...),
+				Usage: "IPv4 `PREFIXES` that peers join from, separated by commas, each as likely as the others"},
+			&cli.Int64Flag{Name: "seed", Usage: "`NUMBER` that makes chance repeatable; 0 for real chance"},
+		},
+		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
+			config := Config{DropRate: c.Float64("drop-rate"), JoinRate: c.Float64("join-rate"), Seed: c.Int64("seed")}
+			var err error
+			if config.Ranges, err = parseRanges(c.StringSlice("ranges")); err != nil {
+				return err
+			}
+			if err := config.check(); err != nil {
+				return err
+			}
+			return run(ctx, env, config, s)
+		},
+	})}}
+}
+
+func run(ctx context.Context, env *roles.Env, config Config, s *roles.Settings) error {
+	waker := poll.NewWaker()
+	agent := &agent{
+		Config: config, out: env.Stdout, random: config.random(),
+		pace: attach.Pace{Interval: s.Interval}, wake: waker.Wake,
+	}
+	return attach.Run(ctx, attach.Options{
+		Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
+		Start: agent.start, Cycle: agent.cycle, Next: agent.pace.Left, Wake: waker.C(),
+	})
+}
+
+// Config is how the role behaves.
+type Config struct {
+	DropRate, JoinRate float64 // probabilities in a cycle
+	Ranges             Ranges  // where peers join from
+	Seed               int64   // 0: real chance
+}
+
+func (c Config) check() error {
+	for flag, rate := range map[string]float64{"drop-rate": c.DropRate, "join-rate": c.JoinRate} {
+		if !(rate >= 0 && rate <= 1) { // NaN too
+			return roles.Usagef("invalid value \"%v\" for --%s: want a probability from 0 to 1", rate, flag)
+		}
+	}
+	return nil
+}
+
+func (c Config) random() *rand.Rand {
+	if c.Seed != 0 {
+		return rand.New(rand.NewPCG(uint64(c.Seed), 0))
+	}
+	return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+}
+
+// errNoRoom tells that all addresses of a range are peers already.
+var errNoRoom = errors.New("every address of the range is a peer already")
