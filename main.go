@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"aspects-poc/roles"
+	"aspects-poc/roles/registrycmd"
 )
 
 func main() {
-	os.Exit(roles.Main(os.Args))
+	os.Exit(roles.Main(os.Args, registrycmd.Role))
 }

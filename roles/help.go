@@ -4,66 +4,110 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
 
+// helpWidth is how many columns help texts take at most.
+const helpWidth = 100
+
 // help prints a command's help on standard output: it was asked for.
 func (f *frame) help(c *cli.Command) error {
-	_, err := io.WriteString(f.env.Stdout, helpText(c))
+	_, err := io.WriteString(f.env.Stdout, f.helpText(c))
 	return err
 }
 
 // helpText is a command's help: summary, paragraph, commands, flags, example. A command keeps its example in UsageText,
 // which cli itself would show as its synopsis.
-func helpText(c *cli.Command) string {
+func (f *frame) helpText(c *cli.Command) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s - %s\n\nUsage:\n  %s\n", c.HelpName, c.Usage, synopsis(c))
-	if c.Description != "" {
-		fmt.Fprintf(&text, "\n%s\n", strings.TrimSpace(c.Description))
-	}
-	if len(c.Subcommands) > 0 {
-		text.WriteString("\nCommands:\n")
-		table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
-		for _, sub := range c.Subcommands {
-			if !sub.Hidden {
-				fmt.Fprintf(table, "  %s\t%s\n", sub.Name, sub.Usage)
-			}
+	path := f.paths[c]
+	fmt.Fprintf(&text, "%s - %s\n\nUsage:\n  %s\n", path, c.Usage, synopsis(c, path))
+	for paragraph := range strings.SplitSeq(strings.TrimSpace(c.Description), "\n\n") {
+		if paragraph != "" {
+			text.WriteString("\n" + strings.Join(wrap(paragraph, helpWidth), "\n") + "\n")
 		}
-		table.Flush()
 	}
-	text.WriteString("\nFlags:\n")
-	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
+	var groups [2][]entry
+	for _, sub := range c.Subcommands {
+		if !sub.Hidden {
+			index := 0
+			if _, isRole := f.daemon(sub.Name); !isRole && path == Program {
+				index = 1
+			}
+			groups[index] = append(groups[index], entry{sub.Name, sub.Usage})
+		}
+	}
+	if path == Program {
+		writeEntries(&text, "Roles", groups[0])
+		writeEntries(&text, "Commands", groups[1])
+	} else {
+		writeEntries(&text, "Commands", groups[0])
+	}
+	var flags []entry
 	for _, flag := range c.Flags {
-		writeFlag(table, c, flag)
+		if line, ok := describeFlag(c, flag); ok {
+			flags = append(flags, line)
+		}
 	}
-	fmt.Fprintf(table, "  --help, -h\tprint this help\n")
-	table.Flush()
+	writeEntries(&text, "Flags", append(flags, entry{"--help, -h", "print this help"}))
 	if c.UsageText != "" {
 		text.WriteString("\nExample:\n")
 		for line := range strings.Lines(strings.TrimSpace(c.UsageText)) {
-			text.WriteString("  " + strings.TrimSpace(line) + "\n")
+			text.WriteString("  " + strings.TrimRight(line, "\n") + "\n")
 		}
 	}
 	return text.String()
 }
 
-func synopsis(c *cli.Command) string {
+// daemon finds a role by its name; tools are none.
+func (f *frame) daemon(name string) (Role, bool) {
+	for _, role := range f.list {
+		if role.Name == name && !role.Tool {
+			return role, true
+		}
+	}
+	return Role{}, false
+}
+
+func synopsis(c *cli.Command, path string) string {
 	switch {
 	case len(c.Subcommands) > 0:
-		return c.HelpName + " COMMAND …"
+		return path + " COMMAND …"
 	case c.ArgsUsage != "":
-		return c.HelpName + " [FLAG …] " + c.ArgsUsage
+		return path + " [FLAG …] " + c.ArgsUsage
 	default:
-		return c.HelpName + " [FLAG …]"
+		return path + " [FLAG …]"
 	}
 }
 
-func writeFlag(w io.Writer, c *cli.Command, flag cli.Flag) {
+// An entry is a row of help: what to type, and what it does.
+type entry struct{ left, right string }
+
+func writeEntries(text *strings.Builder, title string, entries []entry) {
+	if len(entries) == 0 {
+		return
+	}
+	left := 0
+	for _, e := range entries {
+		left = max(left, utf8.RuneCountInString(e.left))
+	}
+	text.WriteString("\n" + title + ":\n")
+	for _, e := range entries {
+		for i, line := range wrap(e.right, helpWidth-left-5) {
+			if i > 0 {
+				e.left = ""
+			}
+			fmt.Fprintf(text, "  %-*s   %s\n", left, e.left, line)
+		}
+	}
+}
+
+func describeFlag(c *cli.Command, flag cli.Flag) (entry, bool) {
 	doc, ok := flag.(cli.DocGenerationFlag)
 	if visible, is := flag.(cli.VisibleFlag); !ok || is && !visible.IsVisible() {
-		return
+		return entry{}, false
 	}
 	var names []string
 	for _, name := range flag.Names() {
@@ -73,13 +117,13 @@ func writeFlag(w io.Writer, c *cli.Command, flag cli.Flag) {
 			names = append(names, "--"+name)
 		}
 	}
-	placeholder, usage := placeholder(doc.GetUsage())
+	word, usage := placeholder(doc.GetUsage())
 	left := strings.Join(names, ", ")
 	if doc.TakesValue() {
-		if placeholder == "" {
-			placeholder = "VALUE"
+		if word == "" {
+			word = "VALUE"
 		}
-		left += " " + placeholder
+		left += " " + word
 	}
 	if value := doc.GetDefaultText(); doc.TakesValue() && value != "" && value != `""` {
 		usage += " (default: " + strings.Trim(value, `"`) + ")"
@@ -87,10 +131,11 @@ func writeFlag(w io.Writer, c *cli.Command, flag cli.Flag) {
 	if name := flag.Names()[0]; sourced(c, name) {
 		usage += " [$" + strings.Join(variables(name), ", $") + "]"
 	}
-	fmt.Fprintf(w, "  %s\t%s\n", left, usage)
+	return entry{left, usage}, true
 }
 
-// placeholder takes the word in backquotes out of a flag's usage, as cli does.
+// placeholder takes the word in backquotes out of a flag's usage, as cli does. A word with bars, such as text|json, is
+// the list of all values: completion offers them.
 func placeholder(usage string) (word, text string) {
 	before, rest, found := strings.Cut(usage, "`")
 	if !found {
@@ -101,4 +146,21 @@ func placeholder(usage string) (word, text string) {
 		return "", usage
 	}
 	return word, before + word + after
+}
+
+// wrap breaks a text into lines at spaces.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case utf8.RuneCountInString(*last)+1+utf8.RuneCountInString(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }

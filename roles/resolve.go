@@ -231,17 +231,11 @@ func collect(c *cli.Command, keys map[string]bool) {
 	}
 }
 
-// roleOf returns the role that a command belongs to.
+// roleKey is where an App's metadata have the role that runs.
+const roleKey = "role"
+
+// roleOf returns the role or tool that a command belongs to.
 func roleOf(c *cli.Context) string {
-	words := strings.Fields(c.Command.HelpName)
-	if len(words) == 0 {
-		return ""
-	}
-	if role, ok := strings.CutPrefix(words[0], Program+"-"); ok {
-		return role
-	}
-	if len(words) > 1 {
-		return words[1]
-	}
-	return ""
+	role, _ := c.App.Metadata[roleKey].(string)
+	return role
 }

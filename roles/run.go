@@ -29,7 +29,7 @@ func run(ctx context.Context, env *Env, args []string, list []Role) error {
 	if target.Unknown != "" {
 		return Usagef("unknown name %q; the binary answers to %s", target.Unknown, strings.Join(programs(list), ", "))
 	}
-	frame := &frame{env: env, list: list, args: args}
+	frame := &frame{env: env, list: list, args: args, paths: map[*cli.Command]string{}}
 	root := frame.program(target)
 	app := &cli.App{
 		Name: root.Name, Commands: root.Subcommands, Flags: root.Flags, Action: root.Action, Before: root.Before,
@@ -61,6 +61,9 @@ type frame struct {
 	env  *Env
 	list []Role
 	args []string // as given, with argv[0]
+
+	// paths is how each command is called. cli's HelpName would do, if cli left it alone.
+	paths map[*cli.Command]string
 }
 
 // program returns the command tree that the target's name opens: all roles, or one role's commands.
@@ -79,7 +82,7 @@ func (f *frame) program(target Target) *cli.Command {
 		}
 	}
 	root.Flags = append(root.Flags, &cli.BoolFlag{Name: "version", Usage: "print the version"})
-	root.Subcommands = append(root.Subcommands, f.version())
+	root.Subcommands = append(root.Subcommands, f.version(), f.completion(), f.candidates(root))
 	f.complete(root, root.Name, target.Role)
 	return root
 }
@@ -95,7 +98,7 @@ func (f *frame) role(role Role) *cli.Command {
 // complete adds to a command and those below it what all of them have: help, the answers to wrong usage, and the order
 // of sources for flags.
 func (f *frame) complete(c *cli.Command, path, role string) {
-	c.HelpName = path
+	f.paths[c] = path
 	c.HideHelp = true // cli's own help is one command shared by all apps, not safe for concurrent runs
 	c.HideHelpCommand = true
 	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
@@ -123,7 +126,7 @@ func (f *frame) complete(c *cli.Command, path, role string) {
 			return &UsageError{Help: path, Message: fmt.Sprintf("unknown command %q of %s; known are %s",
 				ctx.Args().First(), path, strings.Join(names(c), ", "))}
 		}
-		fmt.Fprint(f.env.Stderr, helpText(c))
+		fmt.Fprint(f.env.Stderr, f.helpText(c))
 		return errShown
 	}
 }
@@ -139,26 +142,35 @@ func names(c *cli.Command) []string {
 	return list
 }
 
-// leaf prepares a command that does something.
+// leaf prepares a command that does something. All of it happens in Action: cli cannot end well in Before.
 func (f *frame) leaf(c *cli.Command, path, role string) {
 	before, action := c.Before, c.Action
-	c.Before = func(ctx *cli.Context) error {
-		if err := f.checkArgs(c, ctx); err != nil {
-			return withHelp(err, path)
+	c.Before = nil
+	c.Action = func(ctx *cli.Context) error {
+		ctx.App.Metadata = map[string]any{roleKey: role}
+		err := f.takeArgs(c, ctx)
+		if errors.Is(err, flag.ErrHelp) {
+			return f.help(c)
 		}
-		if err := f.resolve(c, ctx, role); err != nil {
-			return withHelp(err, path)
+		if err == nil {
+			err = f.resolve(c, ctx, role)
 		}
-		if before != nil {
-			return before(ctx)
+		if err == nil && before != nil {
+			err = before(ctx)
 		}
-		return nil
+		if err == nil {
+			err = action(ctx)
+		}
+		return withHelp(err, path)
 	}
-	c.Action = func(ctx *cli.Context) error { return withHelp(action(ctx), path) }
 }
 
-// checkArgs refuses flags behind the first argument, which cli would pass on as arguments.
-func (f *frame) checkArgs(c *cli.Command, ctx *cli.Context) error {
+// takeArgs sets flags that stand behind arguments where the command has them there, and refuses them elsewhere: cli would
+// pass them on as arguments.
+func (f *frame) takeArgs(c *cli.Command, ctx *cli.Context) error {
+	if c.SkipFlagParsing {
+		return setAnywhere(c, ctx)
+	}
 	if slices.Contains(f.args, "--") {
 		return nil
 	}

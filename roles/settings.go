@@ -64,8 +64,8 @@ func CommonFlags() []cli.Flag {
 			"file:PATH or mem:"},
 		&cli.StringFlag{Name: flagAccount, Value: network.AccountID, Usage: "account `ID` of the confdb-schema"},
 		&cli.StringFlag{Name: flagSchema, Value: network.Name, Usage: "`NAME` of the confdb-schema"},
-		&cli.StringFlag{Name: flagLogLevel, Value: "info", Usage: "`LEVEL` from which on to log: debug, info, warn or error"},
-		&cli.StringFlag{Name: flagLogFormat, Value: "text", Usage: "`FORMAT` of the log: text or json"},
+		&cli.StringFlag{Name: flagLogLevel, Value: "info", Usage: "log from this level on: `debug|info|warn|error`"},
+		&cli.StringFlag{Name: flagLogFormat, Value: "text", Usage: "log as `text|json`"},
 		&cli.StringFlag{Name: flagConfig, Usage: "configuration `FILE`, YAML or JSON: flag names, also in a section per " +
 			"role; - for none"},
 	}

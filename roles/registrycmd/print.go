@@ -1,0 +1,113 @@
+package registrycmd
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// An outputShape is how get prints.
+type outputShape int
+
+const (
+	plain    outputShape = iota // what suits the value
+	document                    // -d
+	list                        // -l
+	typed                       // -t
+)
+
+// flag returns the long name of the flag that asks for the shape.
+func (s outputShape) flag() string { return [...]string{"", "document", "list", "typed"}[s] }
+
+// printDocument prints what was got for the keys, as snap get does: one key prints its value alone unless that is a map,
+// and maps are a table on a terminal and JSON elsewhere.
+func printDocument(w io.Writer, values map[string]any, keys []string, shape outputShape, terminal bool) error {
+	switch shape {
+	case document:
+		return printValue(w, values, typed)
+	case list:
+		return printTable(w, values, len(keys) == 0)
+	}
+	if len(keys) == 1 {
+		if _, isMap := values[keys[0]].(map[string]any); !isMap {
+			return printValue(w, values[keys[0]], shape)
+		}
+		if shape == typed || !terminal {
+			return printValue(w, values, typed)
+		}
+	}
+	if shape == plain && terminal {
+		return printTable(w, values, len(keys) == 0)
+	}
+	return printValue(w, values, typed)
+}
+
+// printValue prints one value: JSON indented with tabs, but a string without quotes unless shape asks for JSON.
+func printValue(w io.Writer, value any, shape outputShape) error {
+	text, isString := value.(string)
+	if isString && shape != typed && shape != document {
+		_, err := fmt.Fprintln(w, text)
+		return err
+	}
+	encoded, err := encode(value, "\t")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, encoded)
+	return err
+}
+
+// printTable prints a row for each value, with dotted keys: one level below the keys asked for, or the top level of a
+// whole view. What lies deeper is shown as {...}.
+func printTable(w io.Writer, values map[string]any, whole bool) error {
+	table := tabwriter.NewWriter(w, 5, 3, 2, ' ', 0)
+	fmt.Fprintf(table, "Key\tValue\n")
+	for _, row := range rows(values, whole) {
+		fmt.Fprintf(table, "%s\t%s\n", row.key, cell(row.value))
+	}
+	return table.Flush()
+}
+
+type row struct {
+	key   string
+	value any
+}
+
+func rows(values map[string]any, whole bool) []row {
+	var list []row
+	for _, key := range keysOf(values) {
+		inner, isMap := values[key].(map[string]any)
+		if !isMap || whole {
+			list = append(list, row{key, values[key]})
+			continue
+		}
+		for _, name := range keysOf(inner) {
+			list = append(list, row{key + "." + name, inner[name]})
+		}
+	}
+	// By steps, so that "a.b" comes before "a-b", as all of "a" belongs together.
+	slices.SortFunc(list, func(a, b row) int {
+		return slices.Compare(strings.Split(a.key, "."), strings.Split(b.key, "."))
+	})
+	return list
+}
+
+// cell prints a value in one line: maps as {...}, lists as snap get has them, in brackets and without commas.
+func cell(value any) string {
+	switch value := value.(type) {
+	case map[string]any:
+		return "{...}"
+	case []any:
+		items := make([]string, len(value))
+		for i, item := range value {
+			items[i] = fmt.Sprint(item)
+		}
+		return "[" + strings.Join(items, " ") + "]"
+	case nil:
+		return "null"
+	default:
+		return fmt.Sprint(value)
+	}
+}

@@ -1,0 +1,67 @@
+package registrycmd
+
+import (
+	"context"
+	"strings"
+
+	"aspects-poc/registry"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+func set(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "set", Usage: "write values in one transaction", ArgsUsage: "VIEW KEY=VALUE|KEY! …",
+		Description: "Writes all of the values through a view, or none of them. A value is JSON if it can be read as such,\n" +
+			"else a string; KEY! unsets. Flags may follow the arguments. " + viewForms,
+		UsageText: "aspects-poc registry set control-telemetry sample-rate=4 monitor-peers!\n" +
+			"aspects-poc registry set control-tunnel 'peers=[\"10.0.0.7\"]'",
+		SkipFlagParsing: true,
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "typed", Aliases: []string{"t"}, Usage: "values must be JSON"},
+			&cli.BoolFlag{Name: "string", Aliases: []string{"s"}, Usage: "values are strings"},
+			waitFor(),
+		}, roles.CommonFlags()...),
+		Action: func(c *cli.Context) error { return runSet(env, c) },
+	}
+}
+
+func runSet(env *roles.Env, c *cli.Context) error {
+	view, words, err := viewAndKeys(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("typed") && c.Bool("string") {
+		return roles.Usagef("cannot use -t and -s together")
+	}
+	if len(words) == 0 {
+		return roles.Usagef("nothing to set: want KEY=VALUE, or KEY! to unset")
+	}
+	values := map[string]any{}
+	for _, word := range words {
+		key, value, err := parseAssignment(word, valueMode(c.Bool("typed"), c.Bool("string")))
+		if err != nil {
+			return err
+		}
+		values[key] = value
+	}
+	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
+		return reg.View(view).Set(ctx, values)
+	})
+}
+
+// parseAssignment reads KEY=VALUE, or KEY! as nil.
+func parseAssignment(word string, mode parseMode) (key string, value any, err error) {
+	if key, found := strings.CutSuffix(word, "!"); found && key != "" && !strings.Contains(key, "=") {
+		return key, nil, nil
+	}
+	key, text, err := splitPair(word)
+	if err != nil {
+		return "", nil, roles.Usagef("invalid parameter: %q (want key=value)", word)
+	}
+	if value, err = parseValue(text, mode); err != nil {
+		return "", nil, roles.Usagef("invalid parameter: %q: %v", word, err)
+	}
+	return key, value, nil
+}

@@ -1,0 +1,158 @@
+package registrycmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+func status(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "explain which registry is used, and what it can do",
+		Description: "Tells which backend answers, where, which dialect it speaks and what it promises, whether the\n" +
+			"confdb-schema can be used, and how \"auto\" came to its choice. The exit code is 1 when nothing answers.",
+		UsageText: "aspects-poc registry status --registry snapd:",
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON document"},
+			waitFor(),
+		}, roles.CommonFlags()...),
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return roles.Usagef("unexpected argument %q: status takes flags only", c.Args().First())
+			}
+			return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
+				report, err := makeReport(ctx, reg)
+				if err != nil {
+					return err
+				}
+				if c.Bool("json") {
+					return printValue(env.Stdout, report, typed)
+				}
+				return report.print(env.Stdout)
+			})
+		},
+	}
+}
+
+// A report is what status prints; its JSON is documented by the field names.
+type report struct {
+	Backend      string       `json:"backend"`
+	Address      string       `json:"address"`
+	Version      string       `json:"version,omitempty"`
+	Dialect      string       `json:"dialect,omitempty"`
+	Capabilities capabilities `json:"capabilities"`
+	Schemas      []schema     `json:"schemas"`
+	Warnings     []string     `json:"warnings"`
+	Candidates   []candidate  `json:"candidates,omitempty"` // of auto, in the order in which it looked at them
+}
+
+type capabilities struct {
+	AtomicUpdate bool   `json:"atomic-update"`
+	MultiView    bool   `json:"multi-view"`
+	WatchPushed  bool   `json:"watch-pushed"`
+	WatchEvery   string `json:"watch-every,omitempty"` // a duration, where watches poll
+	SetConfirmed bool   `json:"set-confirmed"`
+}
+
+type schema struct {
+	Name    string `json:"name"` // ACCOUNT/SCHEMA
+	Usable  bool   `json:"usable"`
+	Problem string `json:"problem,omitempty"`
+}
+
+type candidate struct {
+	Backend string `json:"backend"`
+	Taken   bool   `json:"taken"`
+	Reason  string `json:"reason"`
+}
+
+func makeReport(ctx context.Context, reg *registry.Registry) (*report, error) {
+	found, err := reg.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	can := found.Capabilities
+	result := &report{
+		Backend: found.Backend, Address: found.Address, Version: found.Version, Dialect: found.Dialect,
+		Capabilities: capabilities{AtomicUpdate: can.AtomicUpdate, MultiView: can.MultiView, WatchPushed: can.WatchPushed,
+			SetConfirmed: can.SetConfirmed},
+		Schemas:  []schema{probe(ctx, reg)},
+		Warnings: append([]string{}, found.Warnings...),
+	}
+	if can.WatchEvery > 0 {
+		result.Capabilities.WatchEvery = can.WatchEvery.String()
+	}
+	for _, looked := range reg.Choice().Candidates {
+		result.Candidates = append(result.Candidates, candidate{looked.Scheme, looked.Taken, looked.Reason})
+	}
+	return result, nil
+}
+
+// probe finds out whether the confdb-schema that short view names belong to can be used, by reading through one of its
+// views. Only our own confdb-schema has views that are known here.
+func probe(ctx context.Context, reg *registry.Registry) schema {
+	defaults := reg.Defaults()
+	result := schema{Name: defaults.Account + "/" + defaults.Schema}
+	view := reg.View(network.ControlTelemetryView)
+	_, err := view.Get(ctx)
+	switch {
+	case err == nil, errors.Is(err, registry.ErrNoData):
+		result.Usable = true
+	case errors.Is(err, registry.ErrNoView) && defaults.Schema != network.Name:
+		result.Usable = true // the view is not there, but the confdb-schema is
+	default:
+		result.Problem = err.Error()
+	}
+	return result
+}
+
+func (r *report) print(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(table, "%s:\t%s\n", key, value)
+		}
+	}
+	line("backend", r.Backend)
+	line("address", r.Address)
+	line("version", r.Version)
+	line("dialect", r.Dialect)
+	for _, s := range r.Schemas {
+		state := "usable"
+		if !s.Usable {
+			state = strings.ReplaceAll(s.Problem, "\n", " ")
+		}
+		line("schema", s.Name+": "+state)
+	}
+	can := r.Capabilities
+	line("update", choose(can.AtomicUpdate, "atomic", "not atomic: a concurrent write may be lost"))
+	line("several views", choose(can.MultiView, "in one transaction", "one transaction each"))
+	line("set", choose(can.SetConfirmed, "returns when committed", "confirmed by reading back"))
+	line("watch", choose(can.WatchPushed, "changes are announced", "the view is read every "+can.WatchEvery))
+	for _, warning := range r.Warnings {
+		line("warning", warning)
+	}
+	if len(r.Candidates) > 0 {
+		fmt.Fprintf(table, "chosen by auto:\t\n")
+	}
+	for _, looked := range r.Candidates {
+		fmt.Fprintf(table, "  %s\t%s\n", looked.Backend, choose(looked.Taken, "taken: ", "not taken: ")+looked.Reason)
+	}
+	return table.Flush()
+}
+
+func choose(condition bool, yes, no string) string {
+	if condition {
+		return yes
+	}
+	return no
+}

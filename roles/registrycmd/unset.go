@@ -1,0 +1,33 @@
+package registrycmd
+
+import (
+	"context"
+
+	"aspects-poc/registry"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+func unset(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "unset", Usage: "remove values in one transaction", ArgsUsage: "VIEW KEY …",
+		Description: "Removes what the keys show through a view, all of it or none. Removing what is not there succeeds.\n" +
+			"Flags may follow the arguments. " + viewForms,
+		UsageText:       "aspects-poc registry unset control-interfaces config.wlan0 stats.wlan0",
+		SkipFlagParsing: true,
+		Flags:           append([]cli.Flag{waitFor()}, roles.CommonFlags()...),
+		Action: func(c *cli.Context) error {
+			view, keys, err := viewAndKeys(c)
+			if err != nil {
+				return err
+			}
+			if len(keys) == 0 {
+				return roles.Usagef("nothing to unset: want one KEY or more")
+			}
+			return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
+				return reg.View(view).Unset(ctx, keys...)
+			})
+		},
+	}
+}

@@ -1,0 +1,84 @@
+package registrycmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// A parseMode says how the text of a value is read.
+type parseMode int
+
+const (
+	looseJSON  parseMode = iota // JSON if it parses, else a string
+	strictJSON                  // must be JSON
+	stringOnly                  // a string as it stands
+)
+
+func valueMode(typed, asString bool) parseMode {
+	switch {
+	case typed:
+		return strictJSON
+	case asString:
+		return stringOnly
+	default:
+		return looseJSON
+	}
+}
+
+// parseValue reads a value as JSON shapes, numbers as json.Number.
+func parseValue(text string, mode parseMode) (any, error) {
+	if mode == stringOnly {
+		return text, nil
+	}
+	value, err := decodeJSON(text)
+	switch {
+	case err == nil:
+		return value, nil
+	case mode == strictJSON:
+		return nil, fmt.Errorf("failed to parse JSON: %w", err)
+	default:
+		return text, nil
+	}
+}
+
+func decodeJSON(text string) (any, error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more text behind the value")
+	}
+	return value, nil
+}
+
+// splitPair takes KEY=VALUE apart at the first "=".
+func splitPair(word string) (key, text string, err error) {
+	key, text, found := strings.Cut(word, "=")
+	if !found || key == "" {
+		return "", "", errors.New("want KEY=VALUE")
+	}
+	return key, text, nil
+}
+
+// encode prints a value as JSON with sorted keys and without escapes that only HTML needs; prefixIndent is "\t", or ""
+// for one line.
+func encode(value any, indent string) (string, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(value); err != nil {
+		return "", err
+	}
+	return text.String(), nil
+}

@@ -1,0 +1,88 @@
+package registrycmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"aspects-poc/registry"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+func watch(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "watch", Usage: "print a view after each change", ArgsUsage: "VIEW [KEY …]",
+		Description: "Prints what the keys show through a view, or the whole view, after each committed change to it: a JSON\n" +
+			"document in one line, or null once there is no data. It says on standard error when it has begun to watch, and\n" +
+			"ends when interrupted. Changes that come faster than they are printed may share a line. Flags may follow the\n" +
+			"arguments. " + viewForms,
+		UsageText:       "aspects-poc registry watch control-telemetry sample-rate",
+		SkipFlagParsing: true,
+		Flags: append([]cli.Flag{
+			&cli.IntFlag{Name: "count", Usage: "`NUMBER` of documents to print before ending; 0 for no end"},
+			&cli.BoolFlag{Name: "document", Aliases: []string{"d"}, Usage: "indent the documents, as get does"},
+			waitFor(),
+		}, roles.CommonFlags()...),
+		Action: func(c *cli.Context) error { return runWatch(env, c) },
+	}
+}
+
+func runWatch(env *roles.Env, c *cli.Context) error {
+	name, keys, err := viewAndKeys(c)
+	if err != nil {
+		return err
+	}
+	if c.Int("count") < 0 {
+		return roles.Usagef("invalid value \"%d\" for --count: must not be negative", c.Int("count"))
+	}
+	indent := ""
+	if c.Bool("document") {
+		indent = "\t"
+	}
+	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
+		view := reg.View(name)
+		events, err := view.Watch(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Stderr, "watching %s\n", view.ID())
+		printed := 0
+		for event := range events {
+			if event.Err != nil {
+				fmt.Fprintf(env.Stderr, "interrupted, still trying: %v\n", event.Err)
+				continue
+			}
+			text, err := snapshot(ctx, view, keys, indent)
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err
+			}
+			if _, err := fmt.Fprint(env.Stdout, text); err != nil {
+				return err
+			}
+			if printed++; printed == c.Int("count") {
+				return nil
+			}
+		}
+		if ctx.Err() == nil {
+			return errors.New("the watch ended by itself")
+		}
+		return nil // being interrupted is how it ends
+	})
+}
+
+// snapshot reads what the keys show by now.
+func snapshot(ctx context.Context, view *registry.View, keys []string, indent string) (string, error) {
+	values, err := view.Get(ctx, keys...)
+	switch {
+	case errors.Is(err, registry.ErrNoData):
+		return "null\n", nil
+	case err != nil:
+		return "", err
+	}
+	return encode(values, indent)
+}
