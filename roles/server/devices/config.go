@@ -1,0 +1,78 @@
+package devices
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A Config is a configuration: a JSON object, view name -> the document of that view. It is kept as canonical text
+// (names sorted, no white space) in which numbers keep the digits that they came with, so that 64-bit integers survive.
+// It is immutable; the zero value is the empty configuration.
+type Config struct {
+	text string         // "" stands for {}
+	tree map[string]any // of the text, or nil
+}
+
+var errNoObject = errors.New("a configuration is a JSON object")
+
+// ParseConfig reads a JSON object. It refuses what is not well-formed, not UTF-8 or names a member twice
+// (*jsontext.SyntacticError), and what is no object.
+func ParseConfig(text []byte) (Config, error) {
+	value := jsontext.Value(bytes.Clone(text))
+	err := value.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
+	if err != nil {
+		return Config{}, err
+	}
+	config, err := LoadConfig(value)
+	if err != nil {
+		return Config{}, err
+	}
+	if config.tree, err = config.Tree(); err != nil {
+		return Config{}, err
+	}
+	return config, nil
+}
+
+// LoadConfig takes canonical text that a Config gave out before, for stores. It refuses what is no JSON object.
+func LoadConfig(text []byte) (Config, error) {
+	value := jsontext.Value(text)
+	switch {
+	case !value.IsValid() || value.Kind() != '{':
+		return Config{}, errNoObject
+	case len(value) == len("{}"):
+		return Config{}, nil
+	}
+	return Config{text: string(value)}, nil
+}
+
+// String returns the canonical text.
+func (c Config) String() string {
+	if c.text == "" {
+		return "{}"
+	}
+	return c.text
+}
+
+// Equal tells whether two configurations have the same text. Numbers written differently make a difference.
+func (c Config) Equal(other Config) bool { return c.text == other.text }
+
+// MarshalJSON returns the canonical text.
+func (c Config) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
+
+// Tree returns the configuration as nil, bool, string, json.Number, []any and map[string]any. The tree may be shared:
+// don't change it. The error is for text that LoadConfig took and ParseConfig would not have.
+func (c Config) Tree() (map[string]any, error) {
+	if c.tree != nil {
+		return c.tree, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader([]byte(c.String())))
+	decoder.UseNumber()
+	var tree map[string]any
+	if err := decoder.Decode(&tree); err != nil {
+		return nil, err
+	}
+	return tree, nil
+}

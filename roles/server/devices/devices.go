@@ -1,0 +1,175 @@
+// Package devices holds what the fleet server knows and the rules over it: which devices are registered, which
+// configuration each reported last, and the target that all of them are to have. There is no HTTP in here.
+//
+// A Fleet applies the rules; a Store keeps the state, durable before a call returns. Open a store (package sqlite), and
+// put a Fleet on top:
+//
+//	store, err := sqlite.Open(ctx, "server.db", sqlite.Options{})
+//	fleet := devices.New(store, devices.Options{})
+//	target, inStep, err := fleet.Poll(ctx, id, config)
+package devices
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Identity is what a device tells of itself when it registers.
+type Identity struct {
+	IPAddress    string
+	PublicKeyRSA string
+	Arch         string // Debian's name, such as amd64
+}
+
+// A Device is a registered device.
+type Device struct {
+	ID         uuid.UUID
+	Registered time.Time // to the second
+	Identity
+	Config Config // as it last reported; empty before its first poll
+}
+
+// The reasons of refusal that a caller can tell apart. Everything else that a call returns is the store's trouble.
+var (
+	ErrUnknownDevice = errors.New("no such device is registered")
+	ErrExists        = errors.New("a device of this UUID is registered already")
+	ErrClosed        = errors.New("the store is closed")
+)
+
+// A Store keeps devices and target. What a writing method acknowledged survives a crash. Methods are safe for
+// concurrent use and honour their context; one that returns because of it may or may not have written.
+// Package storetest holds what every store has to do.
+type Store interface {
+	// Add keeps a new device, or returns ErrExists.
+	Add(ctx context.Context, device Device) error
+	// Device returns a device, or ErrUnknownDevice.
+	Device(ctx context.Context, id uuid.UUID) (Device, error)
+	// Reported returns the configuration that a device last reported, or ErrUnknownDevice.
+	Reported(ctx context.Context, id uuid.UUID) (Config, error)
+	// Report keeps what a device reported at a time (kept to the second), or returns ErrUnknownDevice.
+	Report(ctx context.Context, id uuid.UUID, config Config, at time.Time) error
+	// Target returns the target; empty when none was ever set.
+	Target(ctx context.Context) (Config, error)
+	// SetTarget replaces the target; at is kept to the second.
+	SetTarget(ctx context.Context, config Config, at time.Time) error
+	// Count returns the number of devices.
+	Count(ctx context.Context) (int, error)
+	// Close waits for writes under way and releases the store. Calls after it return ErrClosed.
+	Close() error
+}
+
+// A Maintainer is a store that has housekeeping to do now and then.
+type Maintainer interface {
+	Maintain(ctx context.Context) error
+}
+
+// Options changes how a Fleet works. The zero value is ready for use.
+type Options struct {
+	Now   func() time.Time          // nil means time.Now
+	NewID func() (uuid.UUID, error) // nil means random ones (version 4)
+}
+
+// A Fleet applies the rules over a store. It is safe for concurrent use.
+type Fleet struct {
+	store   Store
+	options Options
+	// target is the target that was polled for last, with its tree, which is not parsed anew with each poll.
+	target atomic.Pointer[Config]
+}
+
+// New returns a fleet over an open store, which stays the caller's to close.
+func New(store Store, options Options) *Fleet {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.NewID == nil {
+		options.NewID = uuid.NewRandom
+	}
+	return &Fleet{store: store, options: options}
+}
+
+// Register keeps a new device under a new UUID.
+func (f *Fleet) Register(ctx context.Context, identity Identity) (Device, error) {
+	id, err := f.options.NewID()
+	if err != nil {
+		return Device{}, fmt.Errorf("cannot make a UUID: %w", err)
+	}
+	device := Device{ID: id, Registered: f.options.Now().UTC().Truncate(time.Second), Identity: identity}
+	if err := f.store.Add(ctx, device); err != nil {
+		return Device{}, err
+	}
+	return device, nil
+}
+
+// Poll takes what a device reports and returns the target and whether the device is in step with it. A report that
+// equals the device's last one writes nothing.
+func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, reported Config) (target Config, inStep bool, err error) {
+	last, err := f.store.Reported(ctx, id)
+	if err != nil {
+		return Config{}, false, err
+	}
+	if !last.Equal(reported) {
+		if err := f.store.Report(ctx, id, reported, f.options.Now()); err != nil {
+			return Config{}, false, err
+		}
+	}
+	target, err = f.store.Target(ctx)
+	if err != nil {
+		return Config{}, false, err
+	}
+	demanded, err := f.tree(target)
+	if err != nil {
+		return Config{}, false, fmt.Errorf("the target is damaged: %w", err)
+	}
+	tree, err := reported.Tree()
+	if err != nil {
+		return Config{}, false, err
+	}
+	return target, InStep(demanded, tree), nil
+}
+
+// tree returns the target as a tree that must not be changed.
+func (f *Fleet) tree(target Config) (map[string]any, error) {
+	if parsed := f.target.Load(); parsed != nil && parsed.Equal(target) {
+		return parsed.Tree()
+	}
+	tree, err := target.Tree()
+	if err != nil {
+		return nil, err
+	}
+	f.target.Store(&Config{text: target.text, tree: tree})
+	return tree, nil
+}
+
+// Target returns the configuration that all devices are to have.
+func (f *Fleet) Target(ctx context.Context) (Config, error) { return f.store.Target(ctx) }
+
+// SetTarget replaces it. One equal to the present target writes nothing.
+func (f *Fleet) SetTarget(ctx context.Context, target Config) error {
+	present, err := f.store.Target(ctx)
+	if err != nil || present.Equal(target) {
+		return err
+	}
+	return f.store.SetTarget(ctx, target, f.options.Now())
+}
+
+// Device returns what is known of a device, or ErrUnknownDevice.
+func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (Device, error) {
+	return f.store.Device(ctx, id)
+}
+
+// Count returns the number of registered devices.
+func (f *Fleet) Count(ctx context.Context) (int, error) { return f.store.Count(ctx) }
+
+// Maintain does the store's housekeeping, if it has any.
+func (f *Fleet) Maintain(ctx context.Context) error {
+	if store, ok := f.store.(Maintainer); ok {
+		return store.Maintain(ctx)
+	}
+	return nil
+}

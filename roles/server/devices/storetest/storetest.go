@@ -1,0 +1,273 @@
+// Package storetest states what every devices.Store has to do.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aspects-poc/roles/server/devices"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+)
+
+// Open opens a store over what a place of its own (a directory, or a name to derive one from) holds, which is nothing
+// at first. To open the same place again after closing stands for a restart of the server.
+type Open func(t *testing.T, place string) devices.Store
+
+var registered = time.Date(2024, 6, 26, 15, 5, 17, 0, time.UTC)
+
+// Run checks a store.
+func Run(t *testing.T, open Open) {
+	for _, test := range []struct {
+		name  string
+		check func(*testing.T, devices.Store)
+	}{
+		{"starts empty", startsEmpty},
+		{"keeps devices", keepsDevices},
+		{"adds a device once", addsOnce},
+		{"replaces reports", replacesReports},
+		{"replaces the target", replacesTarget},
+		{"knows no other device", unknownDevice},
+		{"obeys its context", obeysContext},
+		{"takes concurrent calls", concurrent},
+		{"refuses calls when closed", refusesWhenClosed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store := open(t, t.TempDir())
+			defer closeStore(t, store)
+			test.check(t, store)
+		})
+	}
+	t.Run("keeps all through a restart", func(t *testing.T) { restart(t, open) })
+}
+
+// Config parses a configuration.
+func Config(t testing.TB, text string) devices.Config {
+	t.Helper()
+	config, err := devices.ParseConfig([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// Device makes a device that was never registered before.
+func Device(t testing.TB, config string) devices.Device {
+	t.Helper()
+	id, err := uuid.NewRandom()
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity := devices.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "-----BEGIN PUBLIC KEY-----\n…\n", Arch: "amd64"}
+	return devices.Device{ID: id, Registered: registered, Identity: identity, Config: Config(t, config)}
+}
+
+func closeStore(t *testing.T, store devices.Store) {
+	t.Helper()
+	if err := store.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holds compares a device by what callers see of it.
+func holds(t *testing.T, store devices.Store, want devices.Device) {
+	t.Helper()
+	got, err := store.Device(t.Context(), want.ID)
+	ok(t, err)
+	reported, err := store.Reported(t.Context(), want.ID)
+	ok(t, err)
+	show := func(d devices.Device) []any { return []any{d.ID, d.Registered, d.Identity, d.Config.String()} }
+	if diff := cmp.Diff(show(want), show(got)); diff != "" {
+		t.Error("device (-want +got):\n" + diff)
+	}
+	if !reported.Equal(want.Config) {
+		t.Errorf("reported %s, want %s", reported, want.Config)
+	}
+}
+
+func targets(t *testing.T, store devices.Store, want string) {
+	t.Helper()
+	got, err := store.Target(t.Context())
+	ok(t, err)
+	if got.String() != want {
+		t.Errorf("target %s, want %s", got, want)
+	}
+}
+
+func counts(t *testing.T, store devices.Store, want int) {
+	t.Helper()
+	got, err := store.Count(t.Context())
+	ok(t, err)
+	if got != want {
+		t.Errorf("%d devices, want %d", got, want)
+	}
+}
+
+func startsEmpty(t *testing.T, store devices.Store) {
+	targets(t, store, "{}")
+	counts(t, store, 0)
+}
+
+func keepsDevices(t *testing.T, store devices.Store) {
+	plain := Device(t, `{}`)
+	odd := Device(t, `{"n":9007199254740993,"f":1.10,"e":1e400,"s":"\u0000 'ü' \\","deep":{"a":[null,{"b":[]}]}}`)
+	odd.IPAddress = "fe80::1%eth0"
+	odd.PublicKeyRSA = "'; DROP TABLE devices; --\x00" + strings.Repeat("ü", 5000)
+	odd.Arch = ""
+	for _, device := range []devices.Device{plain, odd} {
+		ok(t, store.Add(t.Context(), device))
+	}
+	holds(t, store, plain)
+	holds(t, store, odd)
+	counts(t, store, 2)
+}
+
+func addsOnce(t *testing.T, store devices.Store) {
+	first := Device(t, `{"a":1}`)
+	ok(t, store.Add(t.Context(), first))
+	second := Device(t, `{"a":2}`)
+	second.ID = first.ID
+	if err := store.Add(t.Context(), second); !errors.Is(err, devices.ErrExists) {
+		t.Errorf("got %v", err)
+	}
+	holds(t, store, first)
+	counts(t, store, 1)
+}
+
+func replacesReports(t *testing.T, store devices.Store) {
+	device, other := Device(t, `{}`), Device(t, `{"other":true}`)
+	ok(t, store.Add(t.Context(), device))
+	ok(t, store.Add(t.Context(), other))
+	for _, text := range []string{`{"a":{"b":1}}`, `{"a":{"c":2}}`, `{}`, `{"big":"` + strings.Repeat("x", 1<<20) + `"}`} {
+		device.Config = Config(t, text)
+		ok(t, store.Report(t.Context(), device.ID, device.Config, registered.Add(time.Hour)))
+		holds(t, store, device)
+	}
+	holds(t, store, other)
+}
+
+func replacesTarget(t *testing.T, store devices.Store) {
+	for _, text := range []string{`{"a":{"n":9007199254740993}}`, `{"b":null}`, `{}`} {
+		ok(t, store.SetTarget(t.Context(), Config(t, text), registered))
+		targets(t, store, text)
+	}
+	counts(t, store, 0)
+}
+
+func unknownDevice(t *testing.T, store devices.Store) {
+	ok(t, store.Add(t.Context(), Device(t, `{}`)))
+	stranger := Device(t, `{}`)
+	_, deviceErr := store.Device(t.Context(), stranger.ID)
+	_, reportedErr := store.Reported(t.Context(), stranger.ID)
+	reportErr := store.Report(t.Context(), stranger.ID, stranger.Config, registered)
+	for _, err := range []error{deviceErr, reportedErr, reportErr} {
+		if !errors.Is(err, devices.ErrUnknownDevice) {
+			t.Errorf("got %v", err)
+		}
+	}
+	counts(t, store, 1)
+}
+
+func obeysContext(t *testing.T, store devices.Store) {
+	device := Device(t, `{}`)
+	ok(t, store.Add(t.Context(), device))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, err := range every(gone, t, store, device) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	holds(t, store, device) // and still works
+}
+
+// every calls each method but Close.
+func every(ctx context.Context, t *testing.T, store devices.Store, known devices.Device) map[string]error {
+	_, deviceErr := store.Device(ctx, known.ID)
+	_, reportedErr := store.Reported(ctx, known.ID)
+	_, targetErr := store.Target(ctx)
+	_, countErr := store.Count(ctx)
+	return map[string]error{
+		"Device": deviceErr, "Reported": reportedErr, "Target": targetErr, "Count": countErr,
+		"Add":       store.Add(ctx, Device(t, `{}`)),
+		"Report":    store.Report(ctx, known.ID, Config(t, `{"x":1}`), registered),
+		"SetTarget": store.SetTarget(ctx, Config(t, `{"x":1}`), registered),
+	}
+}
+
+func concurrent(t *testing.T, store devices.Store) {
+	const workers, rounds = 8, 25
+	var wait sync.WaitGroup
+	last := make([]devices.Device, workers)
+	for worker := range workers {
+		last[worker] = Device(t, `{}`)
+		wait.Go(func() {
+			device := &last[worker]
+			if err := store.Add(t.Context(), *device); err != nil {
+				t.Error(err)
+				return
+			}
+			for round := range rounds {
+				device.Config = Config(t, fmt.Sprintf(`{"w%d":%d}`, worker, round))
+				err := errors.Join(store.Report(t.Context(), device.ID, device.Config, registered),
+					store.SetTarget(t.Context(), device.Config, registered))
+				got, readErr := store.Reported(t.Context(), device.ID)
+				if err != nil || readErr != nil || !got.Equal(device.Config) {
+					t.Errorf("worker %d, round %d: wrote %s, read %s: %v", worker, round, device.Config, got,
+						errors.Join(err, readErr))
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	for _, device := range last {
+		holds(t, store, device)
+	}
+	counts(t, store, workers)
+}
+
+func refusesWhenClosed(t *testing.T, store devices.Store) {
+	device := Device(t, `{}`)
+	ok(t, store.Add(t.Context(), device))
+	ok(t, store.Close())
+	for name, err := range every(t.Context(), t, store, device) {
+		if !errors.Is(err, devices.ErrClosed) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	ok(t, store.Close()) // again does no harm
+}
+
+func restart(t *testing.T, open Open) {
+	place := t.TempDir()
+	store := open(t, place)
+	first, second := Device(t, `{"a":1}`), Device(t, `{}`)
+	ok(t, store.Add(t.Context(), first))
+	ok(t, store.Add(t.Context(), second))
+	ok(t, store.SetTarget(t.Context(), Config(t, `{"t":null}`), registered))
+	second.Config = Config(t, `{"b":[1,2.0]}`)
+	ok(t, store.Report(t.Context(), second.ID, second.Config, registered))
+	ok(t, store.Close())
+	for range 2 {
+		store = open(t, place)
+		holds(t, store, first)
+		holds(t, store, second)
+		targets(t, store, `{"t":null}`)
+		counts(t, store, 2)
+		ok(t, store.Close())
+	}
+}
