@@ -15,25 +15,25 @@ type Target struct {
 	Unknown string // the name that nothing answers to; then Role is ""
 }
 
-// Lookup decides from argv alone what to run. The base name of argv[0] is asked first: aspects-poc-ROLE, with or without
-// a directory, an .exe-like suffix of a snap's parallel instance (aspects-poc-control_lab) or of an app
-// (aspects-poc-control.daemon). Any other base name is the program itself, whose first argument picks the role: a
-// renamed or temporary binary (go run, a test) still works.
+// Lookup decides from argv alone what to run. The base name of argv[0] is asked first: ROLE or aspects-poc-ROLE is that
+// role, also with the key of a parallel instance (aspects-poc-control_lab) or the name of an app
+// (aspects-poc-control.daemon) behind it. As aspects-poc the first argument picks the role. Any other name is unknown: a
+// link that was mistyped shall say so, rather than be something else.
 //
-// Hooks will be looked up here too, by their file name below meta/hooks, before roles are.
+// Hooks have their place here, too: by their file name, between the roles and the refusal.
 func Lookup(argv []string, list []Role) Target {
-	if len(argv) == 0 {
+	if len(argv) == 0 || argv[0] == "" {
 		return Target{Program: Program}
 	}
 	base := filepath.Base(argv[0])
 	name, _, _ := strings.Cut(base, "_")
 	name, _, _ = strings.Cut(name, ".")
-	if role, ok := strings.CutPrefix(name, Program+"-"); ok {
-		known := slices.ContainsFunc(list, func(r Role) bool { return r.Name == role && !r.Tool })
-		if !known {
-			return Target{Program: base, Unknown: base}
+	if name != Program {
+		role := strings.TrimPrefix(name, Program+"-")
+		if !slices.ContainsFunc(list, func(r Role) bool { return r.Name == role && !r.Tool }) {
+			return Target{Program: Program, Unknown: base}
 		}
-		return Target{Program: name, Role: role, Args: argv[1:]}
+		return Target{Program: Program + "-" + role, Role: role, Args: argv[1:]}
 	}
 	if len(argv) > 1 && slices.ContainsFunc(list, func(r Role) bool { return r.Name == argv[1] }) {
 		return Target{Program: Program, Role: argv[1], Args: argv[2:]}

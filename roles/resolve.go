@@ -40,7 +40,11 @@ func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) error {
 		if file == nil || ctx.IsSet(name) {
 			continue
 		}
-		for _, value := range file.values(role, name) {
+		values := file.values(role, name)
+		if slice, ok := flag.(cli.DocGenerationSliceFlag); len(values) > 1 && (!ok || !slice.IsSliceFlag()) {
+			return fmt.Errorf("invalid value of %q in %s: want one value, not a list of %d", name, file.path, len(values))
+		}
+		for _, value := range values {
 			if err := ctx.Set(name, value); err != nil {
 				return fmt.Errorf("invalid value %q for %q in %s: %w", value, name, file.path, err)
 			}
@@ -127,8 +131,18 @@ func (f *frame) readConfig(path string) (*configFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	if len(root.Content) == 0 {
+		return nil, nil // empty, or nothing but comments
+	}
+	if root.Content[0].Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("cannot read %s: want a map of flag names to values", path)
+	}
 	var content map[string]yaml.Node
-	if err := yaml.Unmarshal(text, &content); err != nil {
+	if err := root.Decode(&content); err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	return f.parseConfig(path, content)

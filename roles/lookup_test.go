@@ -1,0 +1,63 @@
+package roles_test
+
+import (
+	"testing"
+
+	"aspects-poc/roles"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestLookup(t *testing.T) {
+	list := []roles.Role{{Name: "server"}, {Name: "control"}, {Name: "registry", Tool: true}}
+	control := func(args ...string) roles.Target {
+		return roles.Target{Role: "control", Program: "aspects-poc-control", Args: args}
+	}
+	program := func(role string, args ...string) roles.Target {
+		return roles.Target{Role: role, Program: "aspects-poc", Args: args}
+	}
+	unknown := func(name string) roles.Target { return roles.Target{Program: "aspects-poc", Unknown: name} }
+	tests := []struct {
+		name string
+		argv []string
+		want roles.Target
+	}{
+		{"role by argv[0]", []string{"aspects-poc-control", "run", "--once"}, control("run", "--once")},
+		{"with a directory", []string{"/snap/aspects-poc-control/x1/bin/aspects-poc-control", "run"}, control("run")},
+		{"relative", []string{"./aspects-poc-control", "run"}, control("run")},
+		{"parallel instance", []string{"aspects-poc-control_lab", "run"}, control("run")},
+		{"an app of the snap", []string{"aspects-poc-control.daemon", "run"}, control("run")},
+		{"an app of an instance", []string{"aspects-poc-control_lab.daemon", "run"}, control("run")},
+		{"without the prefix", []string{"/bin/control", "run"}, control("run")},
+		{"both doors: the first argument is not looked at", []string{"aspects-poc-control", "server"}, control("server")},
+		{"role by argument", []string{"aspects-poc", "control", "run"}, program("control", "run")},
+		{"role by argument, with a directory", []string{"/usr/bin/aspects-poc", "server"}, program("server")},
+		{"tool by argument", []string{"aspects-poc", "registry", "get"}, program("registry", "get")},
+		{"no argument", []string{"aspects-poc"}, program("")},
+		{"another argument", []string{"aspects-poc", "--version"}, program("", "--version")},
+		{"unknown argument", []string{"aspects-poc", "nosuch"}, program("", "nosuch")},
+		{"unknown role", []string{"bin/aspects-poc-nosuch", "run"}, unknown("aspects-poc-nosuch")},
+		{"tools have no name of their own", []string{"aspects-poc-registry", "get"}, unknown("aspects-poc-registry")},
+		{"another name", []string{"/tmp/frobnicate", "control"}, unknown("frobnicate")},
+		{"bare prefix", []string{"aspects-poc-"}, unknown("aspects-poc-")},
+		{"a directory", []string{"/"}, unknown("/")},
+		{"empty name", []string{"", "control"}, roles.Target{Program: "aspects-poc"}},
+		{"empty argv", nil, roles.Target{Program: "aspects-poc"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := roles.Lookup(test.argv, list)
+			if diff := cmp.Diff(normal(test.want), normal(got)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// normal treats no arguments and an empty list of them alike.
+func normal(target roles.Target) roles.Target {
+	if len(target.Args) == 0 {
+		target.Args = nil
+	}
+	return target
+}
