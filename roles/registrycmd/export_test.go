@@ -1,0 +1,8 @@
+package registrycmd
+
+import "io"
+
+// PrintOnTerminal prints as get does for a person.
+func PrintOnTerminal(w io.Writer, values map[string]any, keys ...string) error {
+	return printDocument(w, values, keys, plain, true)
+}
