@@ -1,0 +1,229 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+	"aspects-poc/registry/plan"
+	"aspects-poc/roles"
+	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/internal/kept"
+	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+)
+
+// An agent is the running role. Its methods are for one goroutine; only exchanges run beside it.
+type agent struct {
+	Config
+	once    bool
+	account string
+	out     io.Writer
+	log     *slog.Logger
+	wake    func()
+	pace    attach.Pace
+	state   *State
+	source  source
+	trouble troubles
+
+	// Kept views. control-interfaces is none of them: counting reads it anyway.
+	identity, device, tunnel, telemetry *kept.View
+	interfaces                          map[string]any // control-interfaces' document after the last count
+
+	defaultsDone bool
+	registration *Registration // what the state directory or the server says
+	asked        bool          // the state directory was asked for it
+	uuid         uuid.UUID     // who the device is for the registry
+	foreign      uuid.UUID     // an identity of the registry's that was told to be another than ours
+
+	server    *serverapi.Client
+	lost      uuid.UUID // what the server does not know any more
+	call      bool      // an exchange is to be started
+	calls     int       // exchanges since the last count
+	retry     poll.Backoff
+	retryAt   time.Time // of the next exchange; zero: with the next count
+	results   chan outcome
+	exchanges sync.WaitGroup
+	busy      bool // an exchange is under way
+
+	applier
+}
+
+func newAgent(config Config, out io.Writer, s *roles.Settings, wake func()) *agent {
+	return &agent{
+		Config: config, once: s.Once, out: out, log: s.Log, wake: wake,
+		pace: attach.Pace{Interval: s.Interval}, state: &State{dir: config.StateDir}, source: config.source(s.Log),
+		trouble: troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}, results: make(chan outcome, 1),
+		applier: applier{planner: plan.Make, schema: network.Document(s.Account)},
+	}
+}
+
+func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
+	for name, view := range map[string]**kept.View{
+		network.ObserveDeviceView:    &a.identity,
+		network.ControlDeviceView:    &a.device,
+		network.ControlTunnelView:    &a.tunnel,
+		network.ControlTelemetryView: &a.telemetry,
+	} {
+		var err error
+		if *view, err = hub.Keep(ctx, name, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close waits for the exchange under way, which its context has ended.
+func (a *agent) close() {
+	a.exchanges.Wait()
+	if a.server != nil {
+		a.server.CloseIdleConnections()
+	}
+}
+
+// next returns how long to wait for the next cycle.
+func (a *agent) next() time.Duration {
+	left := a.pace.Left()
+	if !a.retryAt.IsZero() && !a.busy {
+		left = min(left, max(time.Until(a.retryAt), time.Nanosecond))
+	}
+	return left
+}
+
+// cycle runs when it is time to count, to try the server again, or to take the result of an exchange. Errors are the
+// registry's; with --once also whatever else went wrong.
+func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
+	if err := a.collect(ctx, hub); err != nil {
+		return err
+	}
+	if a.pace.Due() {
+		if err := a.count(ctx, hub); err != nil {
+			return err
+		}
+		a.pace.Done()
+		a.calls = 0
+		a.call = a.call || a.retryAt.IsZero()
+	}
+	if !a.retryAt.IsZero() && !time.Now().Before(a.retryAt) {
+		a.call = true
+	}
+	if err := a.converse(ctx, hub); err != nil || !a.once {
+		return err
+	}
+	for a.busy {
+		// Once, the result is waited for, and whatever follows from it.
+		if err := a.take(ctx, hub, <-a.results); err != nil {
+			return err
+		}
+		if err := a.converse(ctx, hub); err != nil {
+			return err
+		}
+	}
+	return a.trouble.err()
+}
+
+// count writes the defaults, once, and advances the counters in one read and one write.
+func (a *agent) count(ctx context.Context, hub *attach.Hub) error {
+	if err := a.source.prepare(); err != nil {
+		a.trouble.note(ofSource, err)
+		return nil
+	}
+	a.trouble.over(ofSource)
+	if err := a.writeDefaults(ctx, hub); err != nil {
+		return err
+	}
+	var list []traffic
+	var document map[string]any
+	err := hub.View(network.ControlInterfacesView).Update(ctx, nil,
+		func(current map[string]any) (map[string]any, error) {
+			var interfaces network.ControlInterfaces
+			if err := kept.Decode(current, &interfaces); err != nil {
+				return nil, err
+			}
+			list = a.source.count(interfaces)
+			stats, values := map[string]any{}, map[string]any{}
+			if found, ok := current["stats"].(map[string]any); ok {
+				maps.Copy(stats, found)
+			}
+			for _, traffic := range list {
+				if before, known := interfaces.Stats[traffic.name]; known && before == traffic.total {
+					continue // nothing went by: nothing to write
+				}
+				total, err := registry.Values(traffic.total)
+				if err != nil {
+					return nil, err
+				}
+				values["stats."+traffic.name], stats[traffic.name] = total, total
+			}
+			document = map[string]any{}
+			maps.Copy(document, current)
+			if len(stats) > 0 {
+				document["stats"] = stats
+			}
+			return values, nil
+		})
+	if err != nil {
+		return err
+	}
+	a.interfaces = document
+	for _, traffic := range list {
+		fmt.Fprintln(a.out, traffic)
+	}
+	return nil
+}
+
+// identify finds out who the device is, and writes a registration that the registry does not show yet.
+func (a *agent) identify(ctx context.Context, hub *attach.Hub) error {
+	if !a.asked {
+		device, err := a.state.Device()
+		if err != nil {
+			a.trouble.note(ofState, err)
+		} else {
+			a.registration, a.asked = device.Registration, true
+		}
+	}
+	var shown network.ObserveDevice
+	if err := a.identity.Read(ctx, &shown); err != nil && !errors.Is(err, registry.ErrNoData) {
+		return err
+	}
+	a.uuid = uuid.Nil
+	if shown.UUID != "" {
+		known, err := uuid.Parse(shown.UUID)
+		if err != nil {
+			return fmt.Errorf("cannot use the device's uuid %q of the registry: %w", shown.UUID, err)
+		}
+		a.uuid = known
+	}
+	ours := a.registration
+	if ours == nil || ours.UUID == a.lost || ours.UUID == a.uuid {
+		return nil
+	}
+	if a.uuid != uuid.Nil && a.uuid != a.lost {
+		// Somebody set it, or it was registered with another state directory.
+		if a.foreign != a.uuid {
+			a.foreign = a.uuid
+			a.log.Warn("the registry names another device than the state directory; the registry's is used",
+				"registry", a.uuid, "state", ours.UUID)
+		}
+		return nil
+	}
+	err := hub.View(network.ControlDeviceView).Set(ctx, network.ControlDevice{
+		ID: ours.UUID.String(), Registered: network.Unix(ours.Registered),
+	})
+	if err != nil {
+		return err
+	}
+	a.identity.Forget()
+	a.uuid = ours.UUID
+	fmt.Fprintf(a.out, "Device %s registered.\n", a.uuid)
+	return nil
+}

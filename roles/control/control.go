@@ -1,0 +1,109 @@
+// Package control is the role that joins a device to its fleet: it registers the device, writes the default
+// configuration, counts packets, tells the server what is configured and applies the target that comes back.
+//
+// An agent's cycle does all registry work, on one goroutine. What waits for the server runs beside it (exchange) and
+// never delays a cycle. What must survive is kept in the state directory (State).
+package control
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/internal/netdev"
+	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Role is the control role.
+var Role = roles.Role{
+	Name: "control", Summary: "register the device, count packets, apply the server's target", Command: command,
+}
+
+// DefaultServerURL is the server that the device is pointed at where nobody has said another.
+const DefaultServerURL = "http://127.0.0.1:8000"
+
+func command(env *roles.Env) *cli.Command {
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, roles.RunSpec{
+		Usage: "keep the device registered, counted and configured",
+		Description: "The first run registers the device with the server and writes the default configuration where " +
+			"nothing is set, once for each state directory (and again for a registry with nothing in it). Each cycle " +
+			"counts packets, reports the configuration to the server and applies the target it answers with, all of it " +
+			"or nothing. A server that is away does not stop the counting. Exit status with --once: 0 when all of this " +
+			"is done, 1 when the registry failed, the server was not reached or its target was refused.",
+		Example:  "aspects-poc control run --once\naspects-poc control run --source system --interval 10s",
+		Interval: time.Minute,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "source", Value: "simulate", Usage: "`SOURCE` of packets: simulate, or system for the " +
+				"kernel's counters"},
+			&cli.Int64Flag{Name: "seed", Usage: "`NUMBER` that makes the simulated packets repeatable; 0 for real chance"},
+			&cli.StringFlag{Name: "state", Usage: "`DIR` for the registration and the private key (default: the snap's or " +
+				"user's state directory)"},
+			&cli.StringFlag{Name: "server-url", Value: DefaultServerURL, Usage: "`URL` to write as the server's where none " +
+				"is set yet"},
+		},
+		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
+			config, err := newConfig(c, s)
+			if err != nil {
+				return err
+			}
+			return run(ctx, env, config, s)
+		},
+	})}}
+}
+
+// Config is how the role behaves.
+type Config struct {
+	Source    string // "simulate" or "system"
+	Seed      int64  // of the simulation; 0: real chance
+	StateDir  string
+	ServerURL string // the default
+}
+
+func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
+	config := Config{
+		Source: c.String("source"), Seed: c.Int64("seed"), StateDir: c.String("state"), ServerURL: c.String("server-url"),
+	}
+	if config.Source != "simulate" && config.Source != "system" {
+		return Config{}, roles.Usagef("invalid value %q for --source: want simulate or system", config.Source)
+	}
+	if config.StateDir == "" {
+		config.StateDir = s.StateDir
+	}
+	var err error
+	if config.StateDir, err = filepath.Abs(config.StateDir); err != nil {
+		return Config{}, roles.Usagef("invalid value %q for --state: %v", config.StateDir, err)
+	}
+	if config.ServerURL, err = serverapi.ParseURL(config.ServerURL); err != nil {
+		return Config{}, roles.Usagef("invalid value for --server-url: %v", err)
+	}
+	return config, nil
+}
+
+// source makes what counts packets.
+func (c Config) source(log *slog.Logger) source {
+	if c.Source == "system" {
+		return &system{read: netdev.System{}.Links, log: log, warned: map[string]bool{}}
+	}
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	if c.Seed != 0 {
+		random = rand.New(rand.NewPCG(uint64(c.Seed), 0))
+	}
+	return &simulation{random: random}
+}
+
+func run(ctx context.Context, env *roles.Env, config Config, s *roles.Settings) error {
+	waker := poll.NewWaker()
+	agent := newAgent(config, env.Stdout, s, waker.Wake)
+	defer agent.close()
+	return attach.Run(ctx, attach.Options{
+		Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
+		Start: agent.start, Cycle: agent.cycle, Next: agent.next, Wake: waker.C(),
+	})
+}

@@ -1,0 +1,147 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/internal/kept"
+)
+
+// defaults returns the default configuration: view -> request path of a leaf -> value.
+func (a *agent) defaults() map[string]map[string]any {
+	interfaces := map[string]network.InterfaceConfig{
+		"eth0":  {InterfaceType: "ethernet", IPAddress: "172.16.0.3"},
+		"wlan0": {InterfaceType: "wifi", IPAddress: "192.168.0.104"},
+	}
+	tunnel := "eth0"
+	if system, ok := a.source.(*system); ok {
+		interfaces, tunnel = system.defaults()
+	}
+	config := map[string]any{}
+	for name, link := range interfaces {
+		if link.InterfaceType != "" {
+			config["config."+name+".interface-type"] = link.InterfaceType
+		}
+		if link.IPAddress != "" {
+			config["config."+name+".ip-address"] = link.IPAddress
+		}
+	}
+	return map[string]map[string]any{
+		network.ControlDeviceView:     {"server-url": a.ServerURL},
+		network.ControlInterfacesView: config,
+		network.ControlTunnelView: {
+			"interface": tunnel,
+			"peers":     []any{"192.168.21.3", "192.168.151.225", "192.168.21.7"},
+		},
+		network.ControlTelemetryView: {
+			"sample-rate":              2,
+			"monitor-packets-sent":     true,
+			"monitor-packets-received": false,
+			"monitor-peers":            true,
+		},
+	}
+}
+
+// defaults returns the real interfaces as they are configured, and one for the tunnel: the first with an address.
+func (s *system) defaults() (interfaces map[string]network.InterfaceConfig, tunnel string) {
+	interfaces = map[string]network.InterfaceConfig{}
+	for _, link := range s.links {
+		config := network.InterfaceConfig{InterfaceType: string(link.Kind)}
+		if address, ok := link.IPv4(); ok {
+			config.IPAddress = address.String()
+			if tunnel == "" {
+				tunnel = link.Name
+			}
+		}
+		interfaces[link.Name] = config
+	}
+	if tunnel == "" {
+		tunnel = "eth0"
+	}
+	return interfaces, tunnel
+}
+
+// writeDefaults writes the default configuration where nothing is set: once for each state directory, so that what
+// somebody unsets stays unset, and for a registry in which nothing is configured at all. Whether there is anything to do
+// is looked at once in a process's life.
+func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
+	if a.defaultsDone {
+		return nil
+	}
+	device, err := a.state.Device()
+	if err != nil {
+		a.trouble.note(ofState, err)
+		return nil // it may hold that they were written
+	}
+	if !device.DefaultsWritten.IsZero() {
+		empty, err := a.unconfigured(ctx, hub)
+		if err != nil {
+			return err
+		}
+		a.defaultsDone = !empty
+	}
+	if a.defaultsDone {
+		return nil
+	}
+	defaults := a.defaults()
+	for _, view := range slices.Sorted(maps.Keys(defaults)) {
+		written, err := fillIn(ctx, hub.View(view), defaults[view])
+		if err != nil {
+			return err
+		}
+		if len(written) > 0 {
+			a.log.Info("default configuration written", "view", view, "paths", written)
+		}
+	}
+	for _, view := range []*kept.View{a.device, a.tunnel, a.telemetry} {
+		view.Forget()
+	}
+	a.defaultsDone = true
+	// Another process may hold the lock while it waits for the server; counting does not wait as long.
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	err = a.state.Change(ctx, func(device *Device) { device.DefaultsWritten = time.Now().UTC().Truncate(time.Second) })
+	if err != nil {
+		a.trouble.note(ofState, err)
+	}
+	return nil
+}
+
+// unconfigured tells whether none of the views shows any configuration.
+func (a *agent) unconfigured(ctx context.Context, hub *attach.Hub) (bool, error) {
+	for _, view := range []*kept.View{a.device, a.tunnel, a.telemetry} {
+		if _, err := view.Get(ctx); !errors.Is(err, registry.ErrNoData) {
+			return false, err
+		}
+	}
+	_, err := hub.View(network.ControlInterfacesView).Get(ctx, "config")
+	if errors.Is(err, registry.ErrNoData) {
+		return true, nil
+	}
+	return false, err
+}
+
+// fillIn writes those leaves that have no value, and returns their request paths, sorted.
+func fillIn(ctx context.Context, view *registry.View, leaves map[string]any) (written []string, err error) {
+	if len(leaves) == 0 {
+		return nil, nil
+	}
+	requests := slices.Sorted(maps.Keys(leaves))
+	err = view.Update(ctx, requests, func(current map[string]any) (map[string]any, error) {
+		missing := map[string]any{}
+		for _, request := range requests {
+			if _, set := current[request]; !set {
+				missing[request] = leaves[request]
+			}
+		}
+		written = slices.Sorted(maps.Keys(missing))
+		return missing, nil
+	})
+	return written, err
+}

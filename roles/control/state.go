@@ -1,0 +1,199 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/uuid"
+)
+
+// The files of a state directory.
+const (
+	deviceFile = "device.json"    // a Device
+	keyFile    = "device-key.pem" // the private key, PKCS #8, mode 0600
+	lockFile   = "device.lock"    // held by the process that changes the others
+)
+
+// keyBits is the size of a new key.
+const keyBits = 2048
+
+// A Device is what device.json holds.
+type Device struct {
+	// Registration is the server's answer; nil until there is one.
+	Registration *Registration `json:"registration,omitempty"`
+	// DefaultsWritten is when the default configuration was written; zero until then.
+	DefaultsWritten time.Time `json:"defaults-written,omitzero"`
+}
+
+// A Registration is who this device is for a server.
+type Registration struct {
+	Server     string    `json:"server-url"`
+	UUID       uuid.UUID `json:"uuid"`
+	Registered int64     `json:"registered"` // seconds since 1970
+}
+
+// A State is the state directory. Nothing is created before something is written. It is safe for concurrent use, by
+// several processes too: who reads to change holds the lock.
+type State struct {
+	dir string
+	// newKey replaces the making of a key, which takes its time.
+	newKey func() (*rsa.PrivateKey, error)
+}
+
+// Lock waits for the right to change the directory's files and returns the function that gives it back.
+func (s *State) Lock(ctx context.Context) (unlock func(), err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot keep the device's state: %w", err)
+	}
+	lock := flock.New(filepath.Join(s.dir, lockFile), flock.SetPermissions(0o600))
+	const retry = 50 * time.Millisecond
+	if _, err := lock.TryLockContext(ctx, retry); err != nil {
+		return nil, fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
+	}
+	return func() { lock.Close() }, nil //nolint:errcheck // closing is all that is needed to unlock
+}
+
+// Device reads device.json. A directory without one has the zero Device.
+func (s *State) Device() (Device, error) {
+	path := filepath.Join(s.dir, deviceFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Device{}, nil
+	}
+	var device Device
+	if err == nil {
+		err = json.Unmarshal(text, &device)
+	}
+	if err == nil && device.Registration != nil && device.Registration.UUID == uuid.Nil {
+		err = errors.New("the registration has no uuid")
+	}
+	if err != nil {
+		// Starting anew would register the device twice.
+		return Device{}, fmt.Errorf("cannot read the device's state %s: %w (move it away to start anew)", path, err)
+	}
+	return device, nil
+}
+
+// Change changes device.json under the lock, which must not be held yet.
+func (s *State) Change(ctx context.Context, change func(*Device)) error {
+	unlock, err := s.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	device, err := s.Device()
+	if err != nil {
+		return err
+	}
+	change(&device)
+	return s.save(device)
+}
+
+// save writes device.json; the lock is held.
+func (s *State) save(device Device) error {
+	text, err := json.MarshalIndent(device, "", "  ")
+	if err != nil {
+		return err
+	}
+	return s.write(deviceFile, append(text, '\n'))
+}
+
+// PublicKey returns the public half of the device's key as PEM (PKIX), made if there is none yet; the lock is held.
+func (s *State) PublicKey() (string, error) {
+	key, err := s.key()
+	if err != nil {
+		return "", err
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return "", fmt.Errorf("cannot write the public key: %w", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
+}
+
+func (s *State) key() (*rsa.PrivateKey, error) {
+	path := filepath.Join(s.dir, keyFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.makeKey()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the device's key: %w", err)
+	}
+	// Made with 0600, but copied by whoever restores a backup.
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("cannot protect the device's key: %w", err)
+	}
+	refuse := func(reason string) (*rsa.PrivateKey, error) {
+		return nil, fmt.Errorf("cannot use the device's key %s: %s (move it away to make another)", path, reason)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return refuse("it is not PEM")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return refuse(err.Error())
+	}
+	key, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return refuse("it is not an RSA key")
+	}
+	return key, nil
+}
+
+func (s *State) makeKey() (*rsa.PrivateKey, error) {
+	generate := s.newKey
+	if generate == nil {
+		generate = func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, keyBits) }
+	}
+	key, err := generate()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a key for the device: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a key for the device: %w", err)
+	}
+	return key, s.write(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// write replaces a file of the directory: afterwards it is on disk, and at no moment is there half of it.
+func (s *State) write(name string, content []byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot write %s: %w", filepath.Join(s.dir, name), err)
+		}
+	}()
+	file, err := os.CreateTemp(s.dir, "."+name+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) //nolint:errcheck // gone already if all went well
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), filepath.Join(s.dir, name)); err != nil {
+		return err
+	}
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
