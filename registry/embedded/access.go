@@ -1,0 +1,229 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/confdb"
+	"aspects-poc/registry/confdb/databag"
+)
+
+// Get reads what is committed. It takes no lock and waits for nobody.
+func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions) (
+	map[string]any, error) {
+	leave, err := b.enter("get", view, requests)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if err := ctx.Err(); err != nil {
+		return nil, describe(interrupted(err), "get", view, requests)
+	}
+	st, err := b.store.load()
+	if err != nil {
+		return nil, describe(err, "get", view, requests)
+	}
+	values, err := b.read(st, view, requests, confdb.ReadOptions{Constraints: options.Constraints})
+	if err != nil {
+		return nil, describe(err, "get", view, requests)
+	}
+	return values, nil
+}
+
+func (b *Backend) read(st *state, view backend.ViewID, requests []string, options confdb.ReadOptions) (
+	map[string]any, error) {
+	parsed, err := b.schema(st, view)
+	if err != nil {
+		return nil, err
+	}
+	found, err := parsed.Read(st.bags[key(view)], view.View, requests, options)
+	if err != nil {
+		return nil, err
+	}
+	// Snapd's daemon refuses some reads that its engine would answer. The other way round the engine's own errors say
+	// more (which request, and that it is a bad one), so they come first.
+	if err := b.daemonReads(parsed, view, requests, options); err != nil {
+		return nil, err
+	}
+	values, ok := found.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("internal error: view %s shows a %T", view, found)
+	}
+	return values, nil
+}
+
+// daemonReads makes the daemon's check of a read. It does not depend on the data: what passed once, passes again.
+func (b *Backend) daemonReads(parsed *confdb.Schema, view backend.ViewID, requests []string,
+	options confdb.ReadOptions) error {
+	type checked struct {
+		schema *confdb.Schema
+		view   string
+		// request is the only one, "" with none of them for the whole view.
+		request string
+		whole   bool
+	}
+	var id checked
+	cached := len(options.Constraints) == 0 && len(requests) <= 1
+	if cached {
+		id = checked{schema: parsed, view: view.View, whole: len(requests) == 0}
+		if len(requests) == 1 {
+			id.request = requests[0]
+		}
+		if _, found := b.readers.Load(id); found {
+			return nil
+		}
+	}
+	if _, err := parsed.ReadsEphemeral(view.View, requests, options); err != nil {
+		return err
+	}
+	if cached {
+		b.readers.Store(id, nil)
+	}
+	return nil
+}
+
+// Set writes in one transaction. It returns when the values are on disk.
+func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
+	return b.write(ctx, verb(values), []backend.Change{{View: view, Values: values}})
+}
+
+// SetAll writes through several views in one transaction. They may belong to several confdb-schemas.
+func (b *Backend) SetAll(ctx context.Context, changes []backend.Change) error {
+	return b.write(ctx, "set", changes)
+}
+
+func (b *Backend) write(ctx context.Context, op string, changes []backend.Change) error {
+	var about backend.ViewID
+	if len(changes) > 0 {
+		about = changes[0].View
+	}
+	requests := requestsOf(changes)
+	leave, err := b.enter(op, about, requests)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, change := range changes {
+		if len(change.Values) == 0 {
+			return &backend.Error{Op: op, View: change.View, Kind: backend.ErrBadRequest, Reason: "there is nothing to set"}
+		}
+	}
+	ctx, release := b.until(ctx)
+	defer release()
+	err = b.store.change(ctx, b.patience, func(st *state) (*state, error) { return b.apply(st, changes, &about) })
+	return describe(err, op, about, requests)
+}
+
+// apply returns the state after changes, or nil if they change nothing. About becomes the view that is worked on.
+func (b *Backend) apply(st *state, changes []backend.Change, about *backend.ViewID) (*state, error) {
+	var order []string
+	transactions := map[string]*confdb.Tx{}
+	for _, change := range changes {
+		*about = change.View
+		parsed, err := b.schema(st, change.View)
+		if err != nil {
+			return nil, err
+		}
+		id := key(change.View)
+		if transactions[id] == nil {
+			order = append(order, id)
+			transactions[id] = parsed.Begin(st.bags[id])
+		}
+		if err := transactions[id].Write(change.View.View, change.Values); err != nil {
+			return nil, err
+		}
+	}
+	bags := map[string]databag.Bag{}
+	var done []change
+	for _, id := range order {
+		// That data is ephemeral changes nothing here, but the check itself refuses what snapd's daemon refuses.
+		if _, err := transactions[id].Ephemeral(); err != nil {
+			return nil, err
+		}
+		bag, err := transactions[id].Commit(st.bags[id])
+		if err != nil {
+			return nil, err
+		}
+		paths := differences(st.bags[id], bag, manyPaths)
+		if len(paths) == 0 {
+			continue
+		}
+		bags[id] = bag
+		done = append(done, change{Schema: id, Paths: paths})
+	}
+	if len(done) == 0 {
+		return nil, nil
+	}
+	return st.next(bags, b.late(st, bags), done), nil
+}
+
+// late returns the schemas that the directory did not take when the store was opened and that belong to what is stored
+// now.
+func (b *Backend) late(st *state, bags map[string]databag.Bag) map[string]*schema {
+	late := map[string]*schema{}
+	for id, brought := range b.brought {
+		if _, written := bags[id]; written && st.schemas[id] != brought && b.inForce(st, id) == brought {
+			late[id] = brought
+		}
+	}
+	return late
+}
+
+// Update reads and writes with nobody else writing in between, in this process or another.
+func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []string,
+	change func(current map[string]any) (map[string]any, error)) error {
+	leave, err := b.enter("update", view, requests)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, release := b.until(ctx)
+	defer release()
+	var refused error // change's own, which is the caller's and stays as it is
+	err = b.store.change(ctx, b.patience, func(st *state) (*state, error) {
+		current, err := b.read(st, view, requests, confdb.ReadOptions{})
+		if kind := (*confdb.Error)(nil); errors.As(err, &kind) && kind.Kind == confdb.NoData {
+			current, err = map[string]any{}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		values, err := change(current)
+		if err != nil {
+			refused = err
+			return nil, err
+		}
+		if len(values) == 0 {
+			return nil, nil
+		}
+		requests = slices.Sorted(maps.Keys(values))
+		return b.apply(st, []backend.Change{{View: view, Values: values}}, &view)
+	})
+	if refused != nil {
+		return refused
+	}
+	return describe(err, "update", view, requests)
+}
+
+// verb is "unset" if nothing else is done.
+func verb(values map[string]any) string {
+	for _, value := range values {
+		if value != nil {
+			return "set"
+		}
+	}
+	return "unset"
+}
+
+func requestsOf(changes []backend.Change) []string {
+	var requests []string
+	for _, change := range changes {
+		requests = slices.AppendSeq(requests, maps.Keys(change.Values))
+	}
+	slices.Sort(requests)
+	return requests
+}

@@ -1,0 +1,102 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"aspects-poc/registry/backend"
+)
+
+// damaged reports a file that does not hold what was written, and the way back to the state before, if that is whole.
+func (f file) damaged(reason error) error {
+	e := &backend.Error{Kind: backend.ErrCorrupt, Err: reason, Reason: fmt.Sprintf("%s is damaged: %v", f.path, reason)}
+	if newer := (*formatError)(nil); errors.As(reason, &newer) {
+		e.Reason = fmt.Sprintf("%s cannot be read: %v", f.path, reason)
+		e.Remedy = "use the version of this program that wrote it"
+		return e
+	}
+	if errors.Is(reason, errMissing) {
+		e.Reason = fmt.Sprintf("%s %v", f.path, reason)
+	}
+	text, err := os.ReadFile(f.previous())
+	if err == nil {
+		var s *state
+		if s, err = decode(text, nil); err == nil {
+			e.Reason += fmt.Sprintf("; %s holds the state before, revision %d", f.previous(), s.revision)
+			if info, err := os.Stat(f.previous()); err == nil {
+				e.Reason += " of " + info.ModTime().UTC().Format(time.DateTime) + " UTC"
+			}
+			e.Remedy = "cp " + quote(f.previous()) + " " + quote(f.path)
+			return e
+		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		e.Reason += fmt.Sprintf("; %s does not help: %v", f.previous(), cause(err))
+	}
+	e.Remedy = "restore it from a backup, or to begin without data: mv " + quote(f.path) + " " + quote(f.path+".damaged")
+	if errors.Is(reason, errMissing) {
+		e.Remedy = "restore it from a backup, or to begin without data: rm " + quote(f.previous())
+	}
+	return e
+}
+
+// errMissing is a file that is gone while the state before its last commit is there.
+var errMissing = errors.New("is missing, though it was written before")
+
+// unreadable reports a file that is there and cannot be opened or read.
+func (f file) unreadable(err error) error {
+	e := &backend.Error{Kind: backend.ErrStorage, Err: err, Reason: fmt.Sprintf("%s cannot be read: %v", f.path,
+		cause(err)), Remedy: "check the disk with: dmesg"}
+	if errors.Is(err, fs.ErrPermission) {
+		e.Kind, e.Remedy = backend.ErrUnauthorized, "run it as the owner of "+f.path+", or open another file with file:PATH"
+	}
+	return e
+}
+
+// unwritable reports a commit of which nothing was stored.
+func (f file) unwritable(err error) error {
+	e := &backend.Error{Kind: backend.ErrStorage, Err: err, Reason: fmt.Sprintf(
+		"%s cannot be written: %v; nothing was changed", f.path, cause(err))}
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		e.Remedy = "free space where it is: df -h " + quote(f.dir())
+	case errors.Is(err, syscall.EFBIG):
+		e.Remedy = "raise the limit on the size of files: ulimit -f unlimited"
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		e.Remedy = "make " + quote(f.dir()) + " writable for this user, or open another file with file:PATH"
+	case errors.Is(err, fs.ErrNotExist):
+		e.Remedy = "mkdir -p " + quote(f.dir())
+	default:
+		e.Remedy = "check the disk with: dmesg"
+	}
+	return e
+}
+
+// cause strips the operation and the path of an error: which file it is about is said already.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	var link *os.LinkError
+	if errors.As(err, &link) {
+		return link.Err
+	}
+	return err
+}
+
+var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
+// quote makes a path safe to paste into a shell.
+func quote(path string) string {
+	if plain.MatchString(path) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}

@@ -1,0 +1,57 @@
+package embedded
+
+import (
+	"errors"
+	"strings"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/confdb"
+)
+
+// kinds maps the engine's kinds of refusal to those of a backend.
+var kinds = map[confdb.Kind]error{
+	confdb.NoView:               backend.ErrNoView,
+	confdb.NoMatch:              backend.ErrNoMatch,
+	confdb.NoData:               backend.ErrNoData,
+	confdb.BadRequest:           backend.ErrBadRequest,
+	confdb.Invalid:              backend.ErrInvalid,
+	confdb.UnconstrainedParams:  backend.ErrBadRequest,
+	confdb.UnmatchedConstraints: backend.ErrBadRequest,
+	confdb.Unauthorized:         backend.ErrUnauthorized,
+	confdb.Other:                backend.ErrOther,
+}
+
+// describe turns an error of the engine or of the store into the backend's, which says what was asked for.
+func describe(err error, op string, view backend.ViewID, requests []string) error {
+	if err == nil {
+		return nil
+	}
+	if refused := (*confdb.Error)(nil); errors.As(err, &refused) {
+		kind := kinds[refused.Kind]
+		if kind == nil {
+			kind = backend.ErrOther
+		}
+		return &backend.Error{Op: op, View: view, Requests: requests, Kind: kind, Message: refused.Message,
+			Path: refused.Path, Reason: reason(refused), Err: refused}
+	}
+	if failed := (*backend.Error)(nil); errors.As(err, &failed) {
+		e := *failed
+		e.Op, e.View, e.Requests = op, view, requests
+		return &e
+	}
+	return &backend.Error{Op: op, View: view, Requests: requests, Kind: backend.ErrOther, Reason: err.Error(), Err: err}
+}
+
+// reason is the bare cause of a refusal; the engine names it only for violations of the schema.
+func reason(refused *confdb.Error) string {
+	if refused.Reason != "" {
+		return refused.Reason
+	}
+	if _, after, found := strings.Cut(refused.Message, ": "); found {
+		return after
+	}
+	return refused.Message
+}
+
+// key is how a confdb-schema is named in the store.
+func key(view backend.ViewID) string { return view.Account + "/" + view.Schema }

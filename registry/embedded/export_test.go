@@ -1,0 +1,52 @@
+package embedded
+
+import (
+	"context"
+
+	"aspects-poc/registry/confdb/databag"
+)
+
+// What the tests of failing disks and of the file's format need.
+type (
+	Disk   = disk
+	Handle = handle
+)
+
+// OpenOn is Open on another disk.
+func OpenOn(ctx context.Context, path string, options Options, d Disk) (*Backend, error) {
+	return open(ctx, path, options, d)
+}
+
+// RealDisk is the disk that Open uses.
+func RealDisk() Disk { return realDisk{} }
+
+// Recode reads a file's content and writes it again.
+func Recode(text []byte) ([]byte, error) {
+	s, err := decode(text, nil)
+	if err != nil {
+		return nil, err
+	}
+	return encode(nil, s)
+}
+
+// Frame puts a header before a body.
+func Frame(content []byte) []byte { return frame(append(make([]byte, headerSize), content...)) }
+
+// OpenStores tells how many files this process has open.
+func OpenStores() int {
+	stores.mu.Lock()
+	defer stores.mu.Unlock()
+	return len(stores.byPath)
+}
+
+// QueueSize is how many events wait for a slow reader, RingSize of how many commits a file tells.
+const (
+	QueueSize = queueSize
+	RingSize  = ringSize
+)
+
+// Look makes the watchers look at the file as if they had been told.
+func (b *Backend) Look() { b.store.watchers.poke() }
+
+// Differences are the paths that a commit tells of.
+func Differences(before, after databag.Bag) []string { return differences(before, after, manyPaths) }

@@ -1,0 +1,199 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"aspects-poc/registry/backend"
+)
+
+// A file is the place of a store on disk. Beside PATH itself there are PATH.previous, the state before the last
+// commit; PATH.lock, which writers lock and which holds nothing; and, during a commit or after a killed one, PATH.new
+// and PATH.previous.new, which the next commit replaces.
+type file struct {
+	path string // canonical: absolute, without symbolic links
+	disk disk
+}
+
+func (f file) dir() string      { return filepath.Dir(f.path) }
+func (f file) previous() string { return f.path + ".previous" }
+func (f file) lock() string     { return f.path + ".lock" }
+
+// read loads what the file holds. A file that was never there is an empty state; known is the last state that was
+// seen, or nil.
+func (f file) read(known *state) (*state, error) {
+	in, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.missing(known)
+	}
+	if err != nil {
+		return nil, f.unreadable(err)
+	}
+	s, err := f.readFrom(in, known)
+	if err != nil {
+		_ = in.Close() // it was only read
+		return nil, err
+	}
+	return s, nil
+}
+
+func (f file) readFrom(in *os.File, known *state) (*state, error) {
+	info, err := in.Stat()
+	if err != nil {
+		return nil, f.unreadable(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &backend.Error{Kind: backend.ErrBadRequest,
+			Reason: fmt.Sprintf("%s is not a file", f.path), Remedy: "name a file in file:PATH"}
+	}
+	text := make([]byte, info.Size())
+	if n, err := io.ReadFull(in, text); errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		text = text[:n] // somebody cuts it while we read: the checksum will tell
+	} else if err != nil {
+		return nil, f.unreadable(err)
+	}
+	s, err := decode(text, known)
+	if err != nil {
+		return nil, f.damaged(err)
+	}
+	s.info, s.file = info, in
+	return s, nil
+}
+
+func (f file) missing(known *state) (*state, error) {
+	if _, err := os.Stat(f.previous()); err == nil {
+		return nil, f.damaged(errMissing)
+	}
+	if known != nil && known.info != nil {
+		return nil, &backend.Error{Kind: backend.ErrCorrupt, Reason: fmt.Sprintf("%s was removed while in use", f.path),
+			Remedy: "put it back, or restart the programs that use it to begin without data"}
+	}
+	return empty(), nil
+}
+
+// A commit is stage, publish and settleNames, so that at every moment the name holds either all of the new state or all
+// of the one before: a new file that is on disk as a whole takes the name, and the directory is on disk before the
+// commit counts. If one of the first two fails, nothing has changed.
+
+// staged is a file that is ready to take the name.
+type staged struct {
+	out  handle
+	info os.FileInfo
+}
+
+func (f file) fresh() string { return f.path + ".new" }
+
+// stage writes the new file and waits until it is on disk. The current one, if there is one, gets a second name, so
+// that the previous good state stays.
+func (f file) stage(text []byte, old os.FileInfo) (*staged, error) {
+	mode := fs.FileMode(0o600)
+	if old != nil {
+		mode = old.Mode().Perm()
+	}
+	out, err := f.disk.Create(f.fresh(), mode)
+	if err != nil {
+		return nil, f.unwritable(err)
+	}
+	s := &staged{out: out}
+	if _, err := out.Write(text); err != nil {
+		return nil, f.abandon(s, err)
+	}
+	if err := out.Sync(); err != nil {
+		return nil, f.abandon(s, err)
+	}
+	if s.info, err = out.Stat(); err != nil {
+		return nil, f.abandon(s, err)
+	}
+	if old != nil {
+		if err := f.keep(mode); err != nil {
+			return nil, f.abandon(s, err)
+		}
+	}
+	return s, nil
+}
+
+// publish gives a staged file the name.
+func (f file) publish(s *staged) error {
+	if err := f.disk.Rename(f.fresh(), f.path); err != nil {
+		return f.abandon(s, err)
+	}
+	return nil
+}
+
+// settleNames waits until the names are on disk. A failure is ErrUnknown: the new state is in place, and other
+// processes may have seen it, but a power cut may take it back.
+func (f file) settleNames() error {
+	err := f.disk.SyncDir(f.dir())
+	if err == nil {
+		return nil
+	}
+	return &backend.Error{Kind: backend.ErrUnknown, Err: err, Reason: fmt.Sprintf(
+		"%s was written, but may not survive a power cut: %v", f.path, cause(err)),
+		Remedy: "check the disk with dmesg, then set it again"}
+}
+
+// abandon removes what was staged. It does so as far as it can: the first failure is the one to tell, and the next
+// commit cleans up as well.
+func (f file) abandon(s *staged, err error) error {
+	_ = s.out.Close()
+	_ = f.disk.Remove(f.fresh())
+	return f.unwritable(err)
+}
+
+// keep gives the current file its second name, PATH.previous, in place of what had it.
+func (f file) keep(mode fs.FileMode) (err error) {
+	second := f.previous() + ".new"
+	// A rename between two names of one file does nothing and leaves both: what a killed writer left must go.
+	if err := f.disk.Remove(second); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.disk.Remove(second) // the first failure is the one to tell
+		}
+	}()
+	err = f.disk.Link(f.path, second)
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EMLINK) {
+		// File systems of memory cards have no second names, and not everybody may give one to another's file.
+		err = f.copy(second, mode)
+	}
+	if err != nil {
+		return err
+	}
+	return f.disk.Rename(second, f.previous())
+}
+
+func (f file) copy(name string, mode fs.FileMode) error {
+	text, err := os.ReadFile(f.path)
+	if err != nil {
+		return err
+	}
+	out, err := f.disk.Create(name, mode)
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(text); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	return errors.Join(out.Sync(), out.Close())
+}
+
+// settle makes sure that a state which another process wrote is on disk: that process may have been killed after it
+// gave the file its name and before it waited for the directory.
+func (f file) settle(s *state) error {
+	if s.durable || s.info == nil {
+		return nil
+	}
+	if err := s.file.Sync(); err != nil {
+		return f.unwritable(err)
+	}
+	if err := f.disk.SyncDir(f.dir()); err != nil {
+		return f.unwritable(err)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package embedded
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+
+	"aspects-poc/registry/confdb/databag"
+)
+
+// The file is one header line and a JSON body:
+//
+//	aspects-poc-confdb 1 000000000412 9ae0daaf
+//	{"revision":7,"schemas":{…},"databags":{…},"changes":[…]}
+//
+// The header gives the format, the length of the body in bytes and the body's CRC-32C, so that a file that was cut off
+// or altered is told from one that is whole, whatever its JSON looks like. It has a fixed width, so that header and
+// body are made in one buffer and written at once.
+const (
+	magic        = "aspects-poc-confdb"
+	format       = 1
+	headerFormat = magic + " %d %012d %08x\n"
+	headerSize   = len(magic) + len(" 1 000000000000 00000000\n")
+)
+
+// ringSize is how many commits a file tells of. A watcher that is further behind compares what its view shows.
+const ringSize = 32
+
+// manyPaths is about how many paths of one commit are told one by one. Of more, what is above them is told.
+const manyPaths = 64
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A change is what one commit did to one confdb.
+type change struct {
+	Revision uint64 `json:"revision"`
+	Schema   string `json:"schema"` // ACCOUNT/NAME
+	// Paths are the storage paths whose values changed, came or went.
+	Paths []string `json:"paths,omitempty"`
+	// All says that the schema was replaced.
+	All bool `json:"all,omitempty"`
+}
+
+// body is the JSON behind the header.
+type body struct {
+	Revision uint64                     `json:"revision"`
+	Schemas  map[string]json.RawMessage `json:"schemas"`
+	Databags map[string]json.RawMessage `json:"databags"`
+	Changes  []change                   `json:"changes"`
+}
+
+// encode appends header and body of a state to a buffer, which it empties first.
+func encode(buffer []byte, s *state) ([]byte, error) {
+	text := append(buffer[:0], make([]byte, headerSize)...)
+	text = append(text, `{"revision":`...)
+	text = strconv.AppendUint(text, s.revision, 10)
+	text = append(text, `,"schemas":{`...)
+	for i, key := range slices.Sorted(maps.Keys(s.schemas)) {
+		text = append(appendKey(text, i, key), s.schemas[key].document...)
+	}
+	text = append(text, `},"databags":{`...)
+	for i, key := range slices.Sorted(maps.Keys(s.bags)) {
+		text = s.bags[key].AppendJSON(appendKey(text, i, key))
+	}
+	changes, err := json.Marshal(s.changes)
+	if err != nil {
+		return nil, err
+	}
+	text = append(text, `},"changes":`...)
+	text = append(append(text, changes...), '}', '\n')
+	return frame(text), nil
+}
+
+// frame fills in the header before a body, for which there is room.
+func frame(text []byte) []byte {
+	content := text[headerSize:]
+	copy(text, fmt.Appendf(nil, headerFormat, format, len(content), crc32.Checksum(content, castagnoli)))
+	return text
+}
+
+// appendKey appends a member's name. Account IDs and schema names hold no characters that JSON escapes: both were
+// checked when the schema was parsed.
+func appendKey(to []byte, index int, key string) []byte {
+	if index > 0 {
+		to = append(to, ',')
+	}
+	name, _ := json.Marshal(key) // a string always can
+	return append(append(to, name...), ':')
+}
+
+// decode reads a file's content. Its errors are bare reasons, such as "it is cut off: 20 of 412 bytes are there".
+// Schemas that known holds with the same text are taken from there: parsing them is what costs most.
+func decode(text []byte, known *state) (*state, error) {
+	content, err := check(text)
+	if err != nil {
+		return nil, err
+	}
+	var b body
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&b); err != nil {
+		return nil, fmt.Errorf("its content cannot be read: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is something behind its content")
+	}
+	s := &state{revision: b.Revision, changes: b.Changes, schemas: make(map[string]*schema, len(b.Schemas)),
+		bags: make(map[string]databag.Bag, len(b.Databags))}
+	for key, document := range b.Schemas {
+		if old := known.schema(key); old != nil && bytes.Equal(old.document, document) {
+			s.schemas[key] = old
+			continue
+		}
+		s.schemas[key] = &schema{document: document}
+	}
+	for key, values := range b.Databags {
+		bag, err := databag.Parse(values)
+		if err != nil {
+			return nil, fmt.Errorf("its databag %q cannot be read: %w", key, err)
+		}
+		s.bags[key] = bag
+	}
+	return s, nil
+}
+
+// check compares header and body, and returns the body.
+func check(text []byte) ([]byte, error) {
+	if len(text) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	line, content, found := bytes.Cut(text[:min(len(text), 2*headerSize)], []byte("\n"))
+	if !bytes.HasPrefix(line, []byte(magic+" ")) {
+		if bytes.HasPrefix([]byte(magic), text) {
+			return nil, fmt.Errorf("it is cut off: %d bytes are there", len(text))
+		}
+		return nil, fmt.Errorf("it does not begin with %q", magic)
+	}
+	fields := bytes.Split(line[len(magic)+1:], []byte(" "))
+	if version, err := strconv.Atoi(string(fields[0])); err == nil && version != format && len(fields) > 1 {
+		return nil, &formatError{version: version}
+	}
+	if !found {
+		return nil, fmt.Errorf("it is cut off: %d bytes are there", len(text))
+	}
+	var size int
+	var sum uint32
+	if len(fields) == 3 {
+		if n, err := strconv.ParseUint(string(fields[1]), 10, 62); err == nil {
+			size = int(n)
+		}
+		if n, err := strconv.ParseUint(string(fields[2]), 16, 32); err == nil {
+			sum = uint32(n)
+		}
+	}
+	// What was read must be what would be written: no second form of the same header.
+	if header := fmt.Sprintf(headerFormat, format, size, sum); header != string(line)+"\n" {
+		return nil, fmt.Errorf("its first line %q is damaged", line)
+	}
+	content = text[headerSize:]
+	switch {
+	case len(content) < size:
+		return nil, fmt.Errorf("it is cut off: %d of %d bytes are there", len(text), headerSize+size)
+	case len(content) > size:
+		return nil, fmt.Errorf("it has %d bytes where %d were written", len(text), headerSize+size)
+	case crc32.Checksum(content, castagnoli) != sum:
+		return nil, errors.New("its checksum does not fit its content")
+	}
+	return content, nil
+}
+
+// A formatError is a file of a format that this program does not know, which is no damage.
+type formatError struct{ version int }
+
+func (e *formatError) Error() string {
+	return fmt.Sprintf("it has format %d, and this program knows format %d", e.version, format)
+}

@@ -1,0 +1,108 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"aspects-poc/registry/backend"
+
+	"github.com/gofrs/flock"
+)
+
+// Pauses between two looks at a lock that another process holds. The kernel would queue us, but cannot be told to stop
+// waiting when a context ends.
+const (
+	firstPause = 200 * time.Microsecond
+	lastPause  = 5 * time.Millisecond
+)
+
+// lock makes this the only writer of all processes, and returns what undoes it. It waits for others until ctx ends or
+// patience is over.
+func (s *store) lock(ctx context.Context, patience time.Duration) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, interrupted(err)
+	}
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case s.turn <- struct{}{}:
+	case <-waiting.Done():
+		return nil, s.busy(ctx, "another part of this program is writing", "")
+	}
+	leave := func() { <-s.turn }
+	if s.file == nil {
+		return leave, nil
+	}
+	between, err := s.lockFile(ctx, waiting)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() {
+		// Closing the file is what unlocks, and cannot fail for a file that nothing was written to.
+		_ = between.Unlock()
+		leave()
+	}, nil
+}
+
+// lockFile takes the lock between processes. Waiting ends before ctx where patience does.
+func (s *store) lockFile(ctx, waiting context.Context) (*flock.Flock, error) {
+	lock := flock.New(s.file.lock(), flock.SetPermissions(0o600))
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		locked, err := lock.TryLock()
+		if err != nil {
+			return nil, s.file.unwritable(err)
+		}
+		if locked && s.locks(lock) {
+			if err := inheritOwner(s.file.lock()); err != nil {
+				_ = lock.Unlock() // the first failure is the one to tell
+				return nil, s.file.unwritable(err)
+			}
+			return lock, nil
+		}
+		if locked {
+			_ = lock.Unlock() // of a file that somebody removed meanwhile: others lock its successor
+			continue
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-waiting.Done():
+			timer.Stop()
+			return nil, s.busy(ctx, s.file.lock()+" is held by another program",
+				"see which one it is: fuser -v "+quote(s.file.lock()))
+		}
+	}
+}
+
+// locks tells whether a locked file is still the one that others would lock.
+func (s *store) locks(lock *flock.Flock) bool {
+	held, err := lock.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(s.file.lock())
+	return err == nil && os.SameFile(held, named)
+}
+
+// busy reports a wait that ended. Ctx is the caller's.
+func (s *store) busy(ctx context.Context, reason, remedy string) error {
+	if err := ctx.Err(); errors.Is(err, context.Canceled) {
+		return interrupted(err)
+	}
+	until := time.Now()
+	return &backend.Error{Kind: backend.ErrBusy, Until: until, Err: ctx.Err(), Remedy: remedy,
+		Reason: fmt.Sprintf("busy: %s, waited until %s", reason, until.Format(time.TimeOnly))}
+}
+
+// interrupted reports a request that its caller ended before anything was done.
+func interrupted(err error) error {
+	e := &backend.Error{Kind: backend.ErrOther, Reason: err.Error(), Err: err}
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.Kind, e.Until = backend.ErrBusy, time.Now()
+	}
+	return e
+}

@@ -1,0 +1,217 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"aspects-poc/registry/backend"
+)
+
+// A store holds the current state of a file, or of nothing but memory. All handles that this process opened on one
+// file share it: one state, one open file, one inotify instance.
+type store struct {
+	file *file // nil: in memory
+
+	// turn is held by the one writer of this process. A channel, as waiting for it ends with the context.
+	turn chan struct{}
+	// buffer is what the last commit was encoded in; only the writer touches it.
+	buffer []byte
+
+	// current is replaced with loading held, and read without.
+	current atomic.Pointer[state]
+	loading sync.Mutex
+
+	watchers *watchers
+	users    int // handles; guarded by stores.mu
+}
+
+// stores are the files that this process has open, by canonical path. It is a package's variable because nothing less
+// spans all that a process opens: a program that opens one file a thousand times would else hold a thousand parsed
+// copies and exhaust the 128 inotify instances that Linux gives a user.
+var stores = struct {
+	mu     sync.Mutex
+	byPath map[string]*store
+}{byPath: map[string]*store{}}
+
+// share returns the store of a file, which may be there already.
+func share(path string, d disk) (*store, error) {
+	path, err := canonical(path, d)
+	if err != nil {
+		return nil, err
+	}
+	stores.mu.Lock()
+	defer stores.mu.Unlock()
+	s := stores.byPath[path]
+	if s == nil {
+		s = newStore(&file{path: path, disk: d})
+		stores.byPath[path] = s
+	}
+	s.users++
+	return s, nil
+}
+
+func newStore(f *file) *store {
+	s := &store{file: f, turn: make(chan struct{}, 1)}
+	s.watchers = &watchers{store: s, poked: make(chan struct{}, 1), subscribers: map[*subscriber]struct{}{}}
+	if f == nil {
+		s.current.Store(empty())
+	}
+	return s
+}
+
+// release lets go of a store; the last one closes its file.
+func (s *store) release() error {
+	if s.file != nil {
+		stores.mu.Lock()
+		defer stores.mu.Unlock()
+		if s.users--; s.users > 0 {
+			return nil
+		}
+		delete(stores.byPath, s.file.path)
+	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if st := s.current.Swap(nil); st != nil && st.file != nil {
+		return st.file.Close()
+	}
+	return nil
+}
+
+// canonical returns an absolute path without symbolic links, so that two names of a file share a store and a rename
+// does not replace a link. The directory is made if it is not there.
+func canonical(path string, d disk) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, nil
+	}
+	f := file{path: path, disk: d}
+	if err := makeDir(f.dir(), d); err != nil {
+		return "", f.unwritable(err)
+	}
+	dir, err := filepath.EvalSymlinks(f.dir())
+	if err != nil {
+		return "", f.unreadable(err)
+	}
+	return filepath.Join(dir, filepath.Base(path)), nil
+}
+
+// load returns the current state: the one in memory, unless the file is another one by now.
+func (s *store) load() (*state, error) {
+	st := s.current.Load()
+	if s.file == nil {
+		return st, nil
+	}
+	if s.fresh(st) {
+		return st, nil
+	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if st = s.current.Load(); s.fresh(st) {
+		return st, nil
+	}
+	next, err := s.file.read(st)
+	if err != nil {
+		return nil, err
+	}
+	s.install(next)
+	return next, nil
+}
+
+// install replaces the current state. The caller holds loading.
+func (s *store) install(next *state) {
+	old := s.current.Swap(next)
+	if old != nil && old.file != nil {
+		_ = old.file.Close() // nothing was written through it since it was synced
+	}
+}
+
+// change is one transaction: alone among all processes it hands the current state to next and stores what that
+// returns; nil leaves all as it is. Nothing changes in memory unless the disk did first.
+func (s *store) change(ctx context.Context, patience time.Duration, next func(*state) (*state, error)) error {
+	unlock, err := s.lock(ctx, patience)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	st, err := s.load()
+	if err != nil {
+		return err
+	}
+	after, err := next(st)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return interrupted(err) // the last moment at which that is true
+	}
+	if s.file == nil {
+		if after != nil {
+			s.current.Store(after)
+			s.watchers.poke()
+		}
+		return nil
+	}
+	if after == nil {
+		if err := s.file.settle(st); err != nil {
+			return err
+		}
+		st.durable = true
+		return nil
+	}
+	return s.store(st, after)
+}
+
+// store writes a state and makes it the current one. The caller has the lock.
+func (s *store) store(before, after *state) error {
+	text, err := encode(s.buffer, after)
+	if err != nil {
+		return &backend.Error{Kind: backend.ErrOther, Reason: fmt.Sprintf("internal error: %v", err), Err: err}
+	}
+	s.buffer = text
+	staged, err := s.file.stage(text, before.info)
+	if err != nil {
+		return err
+	}
+	if err := s.publish(staged, after); err != nil {
+		return err
+	}
+	err = s.file.settleNames()
+	after.durable = err == nil
+	s.watchers.poke()
+	return err
+}
+
+// publish gives a staged file the name. Loading is held meanwhile, so that readers who find the new file find its
+// state here as well, rather than parse what we know.
+func (s *store) publish(staged *staged, after *state) error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if err := s.file.publish(staged); err != nil {
+		return err
+	}
+	after.info, after.file = staged.info, staged.out
+	s.install(after)
+	return nil
+}
+
+// fresh tells whether a state is what the file holds.
+func (s *store) fresh(st *state) bool {
+	if st == nil {
+		return false
+	}
+	info, err := os.Stat(s.file.path)
+	if err != nil {
+		return st.info == nil && errors.Is(err, fs.ErrNotExist)
+	}
+	return st.is(info)
+}
