@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 
+	"aspects-poc/registry"
 	"aspects-poc/registry/network"
 )
 
@@ -114,9 +115,16 @@ var writeCases = []contractCase{
 		}
 	}},
 	{name: "write/integers beyond 2^53 stay integers", run: func(s *suite) {
-		// snapd keeps numbers as 64-bit floats, so the last digits may be rounded; more than that must not happen.
+		// snapd keeps numbers as 64-bit floats. A backend may refuse what would lose digits, or may round it as snapd
+		// does; it must come back as an integer either way.
 		for _, n := range []int64{1<<53 + 1, 1234567890123456789} {
-			s.set(network.ControlTelemetryView, obj{"sample-rate": n})
+			s.set(network.ControlTelemetryView, obj{"sample-rate": 1})
+			err := s.view(network.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": n})
+			if err != nil {
+				s.wantKind(registry.ErrBadRequest, err, "set %d", n)
+				s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 1})
+				continue
+			}
 			got, err := s.view(network.ControlTelemetryView).Get(s.ctx, "sample-rate")
 			if err != nil {
 				s.Fatalf("get after setting %d: %v", n, err)
@@ -126,6 +134,12 @@ var writeCases = []contractCase{
 			if err != nil || float64(back) != float64(n) {
 				s.Errorf("%d came back as %v", n, got["sample-rate"])
 			}
+		}
+	}},
+	{name: "write/integers in other forms", run: func(s *suite) {
+		for form, plain := range map[string]int{"4.0": 4, "1e3": 1000, "2.5E1": 25, "100e-2": 1} {
+			s.set(network.ControlTelemetryView, obj{"sample-rate": json.Number(form)})
+			s.wantGet(network.ControlTelemetryView, obj{"sample-rate": plain}, "sample-rate")
 		}
 	}},
 	{name: "write/values are copied", run: func(s *suite) {

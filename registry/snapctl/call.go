@@ -1,0 +1,144 @@
+package snapctl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/snapdhttp"
+)
+
+// An answer is what a snapctl command printed, or why it did not run.
+type answer struct {
+	stdout  string
+	exit    int                // of a command that says "no" by its exit code, such as is-connected
+	refusal *snapdhttp.Refusal // nil when the command ran
+}
+
+// call runs one snapctl command. The error is a *snapdhttp.TransportError; a refusal is in the answer. The envelope's
+// type decides, not the HTTP status: a command that says "no" is an error with status 200.
+func (b *Backend) call(ctx context.Context, args ...string) (answer, error) {
+	body := struct {
+		Context string   `json:"context-id"`
+		Args    []string `json:"args"`
+	}{b.options.Cookie, args}
+	response, err := b.client.Do(ctx, http.MethodPost, "/v2/snapctl", nil, body)
+	if err != nil {
+		b.forget()
+		return answer{}, err
+	}
+	if refusal := response.Refusal(); refusal != nil {
+		if refusal.Kind != "unsuccessful" {
+			return answer{refusal: refusal}, nil
+		}
+		var value struct {
+			Stdout string `json:"stdout"`
+			Exit   int    `json:"exit-code"`
+		}
+		if err := json.Unmarshal(refusal.Value, &value); err != nil || value.Exit == 0 {
+			return answer{refusal: refusal}, nil
+		}
+		return answer{stdout: value.Stdout, exit: value.Exit}, nil
+	}
+	var result struct {
+		Stdout *string `json:"stdout"`
+	}
+	if response.Type == snapdhttp.TypeSync {
+		err = snapdhttp.Decode(response.Result, &result)
+	}
+	if err != nil || result.Stdout == nil {
+		return answer{}, &snapdhttp.TransportError{
+			Socket: b.options.Socket, Sent: true,
+			Err: fmt.Errorf("answer of type %q without the command's output", response.Type),
+		}
+	}
+	return answer{stdout: *result.Stdout}, nil
+}
+
+// run runs a command that has no turn to wait for, and turns refusals into errors.
+func (b *Backend) run(ctx context.Context, request snapdhttp.Request, args ...string) (answer, error) {
+	got, err := b.call(ctx, args...)
+	if err != nil {
+		return answer{}, b.lost(err, request, false)
+	}
+	if got.refusal != nil {
+		return answer{}, snapdhttp.Explain(*got.refusal, request)
+	}
+	return got, nil
+}
+
+// access runs a confdb command, whose flags are those that this snapd knows, until it has had its turn: from 2.76 on
+// snapd queues those who wait, before that it refuses at once and has to be asked again.
+func (b *Backend) access(
+	ctx context.Context, request snapdhttp.Request, write bool, args func(f *features, wait string) ([]string, error),
+) (answer, error) {
+	until := b.now().Add(b.options.AccessTimeout)
+	if deadline, ok := ctx.Deadline(); ok {
+		// A little earlier, so that snapd's own words about it arrive.
+		deadline = deadline.Add(-min(deadline.Sub(b.now())/10, 500*time.Millisecond))
+		if deadline.Before(until) {
+			until = deadline
+		}
+	}
+	length := 100 * time.Millisecond
+	for {
+		f, err := b.detect(ctx)
+		if err != nil {
+			return answer{}, b.lost(err, request, false)
+		}
+		wait := ""
+		if f.flags["--wait-for"] {
+			wait = "--wait-for=" + strconv.FormatInt(max(until.Sub(b.now()).Milliseconds(), 1), 10) + "ms"
+		}
+		line, err := args(f, wait)
+		if err != nil {
+			return answer{}, err
+		}
+		got, err := b.call(ctx, line...)
+		if err != nil {
+			return answer{}, b.lost(err, request, write)
+		}
+		if got.refusal == nil {
+			return got, nil
+		}
+		if flag := unknownFlag(got.refusal.Message); flag != "" && b.without(flag) {
+			continue // snapd was replaced under us, or its help text promised too much
+		}
+		refused := snapdhttp.Explain(*got.refusal, request)
+		if refused.Kind != backend.ErrBusy {
+			return answer{}, refused
+		}
+		if write && strings.HasPrefix(got.refusal.Message, "error running snapctl: ") {
+			// Before 2.70 a write that came too early may be carried out later all the same.
+			refused.Kind, refused.Remedy = backend.ErrUnknown, "read back before writing again"
+			return answer{}, refused
+		}
+		refused.Until = b.now()
+		if wait != "" || !refused.Until.Add(length).Before(until) {
+			return answer{}, refused
+		}
+		if err := pause(ctx, length); err != nil {
+			refused.Err = err
+			return answer{}, refused
+		}
+		length = min(2*length, 2*time.Second)
+	}
+}
+
+// arguments completes a command line behind its flags. Two dashes keep what begins with one from being read as a flag.
+func arguments(flags []string, positional ...string) []string {
+	for _, argument := range positional {
+		if strings.HasPrefix(argument, "-") {
+			flags = append(flags, "--")
+			break
+		}
+	}
+	return append(flags, positional...)
+}
+
+func quote(text string) string { return strconv.Quote(text) }

@@ -1,0 +1,82 @@
+package snapctl_test
+
+import (
+	"testing"
+	"time"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest"
+	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/snapctl"
+)
+
+var defaults = registry.ViewID{Account: network.AccountID, Schema: network.Name}
+
+// unknown are the plugs of views and confdb-schemas that the fake does not know.
+var unknown = map[string]fakesnapctl.Plug{
+	"odd-view":   {Account: network.AccountID, Schema: network.Name, View: registrytest.UnknownView},
+	"odd-schema": {Account: network.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView},
+}
+
+func options(server *fakesnapctl.Server) snapctl.Options {
+	return snapctl.Options{
+		Socket: server.Socket(), Cookie: server.Cookie(), SnapName: server.Snap(),
+		Plugs: map[backend.ViewID]string{
+			{Account: network.AccountID, Schema: network.Name, View: registrytest.UnknownView}:                "odd-view",
+			{Account: network.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView}: ":odd-schema",
+		},
+		WatchEvery: 10 * time.Millisecond,
+		InfoFile:   "testdata/no-such-file",
+	}
+}
+
+func open(t *testing.T, o snapctl.Options) *snapctl.Backend {
+	t.Helper()
+	b, err := snapctl.Open(t.Context(), o)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+func TestContract(t *testing.T) {
+	noConstraints := map[string]string{
+		"read/constraints choose entries of a placeholder": "snapctl knows --with from 2.74 on",
+		"read/a constraint without use is refused":         "snapctl knows --with from 2.74 on",
+	}
+	tests := []struct {
+		version string
+		skip    map[string]string
+	}{
+		{"2.77.1-2", nil},
+		{"2.76.1", nil},
+		{"2.75.2.1", nil},
+		{"2.74", nil},
+		{"2.73", noConstraints},
+		{"2.72", noConstraints},
+		{"2.71", noConstraints},
+		{"2.69", noConstraints},
+		{"2.68.3-3+deb13u1+b7", noConstraints},
+		{"2.67", noConstraints},
+		{"2.66.1+git123.gabcdef", noConstraints},
+		{"2.65", noConstraints},
+	}
+	for _, test := range tests {
+		t.Run(test.version, func(t *testing.T) {
+			var server *fakesnapctl.Server
+			registrytest.Run(t, func(t *testing.T) *registry.Registry {
+				server = fakesnapctl.Start(t, fakesnapctl.Options{Version: test.version, Plugs: unknown})
+				return registry.New(open(t, options(server)), defaults)
+			}, registrytest.Options{
+				Skip: test.skip,
+				Again: func(t *testing.T, _ *registry.Registry) *registry.Registry {
+					return registry.New(open(t, options(server)), defaults)
+				},
+				Timeout: 20 * time.Second,
+			})
+		})
+	}
+}

@@ -1,0 +1,128 @@
+package snapctl
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"regexp"
+	"strings"
+
+	"aspects-poc/registry/internal/snapdhttp"
+)
+
+// features are what a snapd's snapctl can do, asked of itself: the flags that `get` knows tell the dialect in every
+// version, need no cookie, and are right where a version number has been changed by a packager.
+type features struct {
+	version string          // "" before 2.73
+	flags   map[string]bool // of `get`, such as "--view"
+}
+
+// dialects by the flag that came with them, newest first (read in the sources of the releases, 2.77.1 and 2.68.3
+// seen).
+var dialects = []struct{ flag, name string }{
+	{"--wait-for", "snapctl of 2.76 and later"},
+	{"--with", "snapctl of 2.74"},
+	{"--default", "snapctl of 2.72"},
+	{"--previous", "snapctl of 2.69"},
+	{"--pristine", "snapctl of 2.67"},
+	{"--view", "snapctl of 2.64"},
+}
+
+func (f *features) dialect() string {
+	for _, dialect := range dialects {
+		if f.flags[dialect.flag] {
+			return dialect.name
+		}
+	}
+	return "snapctl without views"
+}
+
+// detect returns what snapd can do, asking at most once until an answer is lost.
+func (b *Backend) detect(ctx context.Context) (*features, error) {
+	b.mu.Lock()
+	known := b.features
+	b.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	help, err := b.call(ctx, "get", "--help")
+	if err != nil {
+		return nil, err
+	}
+	if help.refusal != nil {
+		return nil, snapdhttp.Explain(*help.refusal, snapdhttp.Request{Op: "open"})
+	}
+	f := &features{flags: map[string]bool{}}
+	for _, flag := range longFlag.FindAllString(help.stdout, -1) {
+		f.flags[flag] = true
+	}
+	version, err := b.call(ctx, "version")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(version.stdout) { // refused before 2.73
+		if fields := strings.Fields(line); len(fields) == 2 && fields[0] == "snapd" {
+			f.version = fields[1]
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.features = f
+	return f, nil
+}
+
+var longFlag = regexp.MustCompile(`--[a-z][a-z-]*[a-z]`)
+
+// forget has snapd asked again: when an answer was lost, the next one may be another snapd's.
+func (b *Backend) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.features = nil
+}
+
+// without notes that a flag is not known after all, and returns false if that is no news.
+func (b *Backend) without(flag string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.features == nil {
+		return false
+	}
+	if !b.features.flags[flag] {
+		return false
+	}
+	less := &features{version: b.features.version, flags: map[string]bool{}}
+	for known := range b.features.flags {
+		less.flags[known] = known != flag
+	}
+	b.features = less
+	return true
+}
+
+var unknownFlagText = regexp.MustCompile("unknown flag `([a-z-]+)'")
+
+// unknownFlag returns the flag that a refusal is about, with its dashes; "" for any other refusal.
+func unknownFlag(message string) string {
+	if match := unknownFlagText.FindStringSubmatch(message); match != nil {
+		return "--" + match[1]
+	}
+	return ""
+}
+
+// version returns snapd's version: what it says itself, else what its tools in the snap's file system say.
+func (b *Backend) version(f *features) string {
+	if f.version != "" {
+		return f.version
+	}
+	file, err := os.Open(b.options.InfoFile)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = file.Close() }() // only read
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if version, found := strings.CutPrefix(lines.Text(), "VERSION="); found {
+			return version
+		}
+	}
+	return ""
+}

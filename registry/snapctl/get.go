@@ -1,0 +1,134 @@
+package snapctl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/snapdhttp"
+)
+
+// Get reads request paths through a view.
+func (b *Backend) Get(
+	ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions,
+) (map[string]any, error) {
+	return b.get(ctx, view, requests, options.Constraints, "")
+}
+
+// get reads, with "--previous" as state what was committed before the transaction that a hook runs in.
+func (b *Backend) get(
+	ctx context.Context, view backend.ViewID, requests []string, constraints map[string]any, state string,
+) (map[string]any, error) {
+	requests = slices.Clone(requests)
+	request, plug, err := b.request("get", view, requests)
+	if err != nil {
+		return nil, err
+	}
+	with, err := withFlags(request, constraints)
+	if err != nil {
+		return nil, err
+	}
+	ctx, done, err := b.begin(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+
+	got, err := b.access(ctx, request, false, func(f *features, wait string) ([]string, error) {
+		line := []string{"get", "-d", "--view"}
+		if wait != "" {
+			line = append(line, wait)
+		}
+		if len(with) > 0 && !f.flags["--with"] {
+			return nil, unsupported(request, "this snapd knows no constraints: refresh snapd to 2.74 or later")
+		}
+		line = append(line, with...)
+		if state != "" {
+			flag := previousFlag(f)
+			if flag == "" {
+				return nil, unsupported(request, "this snapd does not tell what was before: refresh it to 2.67 or later")
+			}
+			line = append(line, flag)
+		}
+		return arguments(line, append([]string{plug}, requests...)...), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	values, err := snapdhttp.Object([]byte(got.stdout))
+	if err != nil {
+		return nil, &backend.Error{
+			Op: "get", View: view, Requests: requests, Kind: backend.ErrOther,
+			Reason: "snapd's answer is no document: " + err.Error(), Err: err,
+		}
+	}
+	if len(requests) > 0 {
+		maps.DeleteFunc(values, func(key string, _ any) bool { return !slices.Contains(requests, key) })
+	}
+	if len(values) == 0 {
+		return nil, &backend.Error{
+			Op: "get", View: view, Requests: requests, Kind: backend.ErrNoData, Reason: backend.ErrNoData.Error(),
+		}
+	}
+	return values, nil
+}
+
+// withFlags turns constraints into flags. A text goes as it is where snapd will take it for one, as 2.74 knows no
+// other form, and quoted where it could be read as a number or the like.
+func withFlags(request snapdhttp.Request, constraints map[string]any) ([]string, error) {
+	var flags []string
+	for _, parameter := range slices.Sorted(maps.Keys(constraints)) {
+		refuse := func(reason string) error {
+			return &backend.Error{
+				Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrBadRequest, Reason: reason,
+			}
+		}
+		if !name.MatchString(parameter) {
+			return nil, refuse(quote(parameter) + " cannot be the name of a constraint")
+		}
+		value := constraints[parameter]
+		what := ""
+		switch value.(type) {
+		case nil:
+			what = "null"
+		case []any:
+			what = "array"
+		case map[string]any:
+			what = "map"
+		}
+		if what != "" {
+			return nil, refuse(fmt.Sprintf(
+				"constraint value must be non-null scalar but parameter %q has %s constraint", parameter, what))
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, refuse("constraint " + quote(parameter) + ": " + err.Error())
+		}
+		if plain, ok := value.(string); ok && plain != "" && !json.Valid([]byte(plain)) {
+			text = []byte(plain)
+		}
+		flags = append(flags, "--with="+parameter+"="+string(text))
+	}
+	return flags, nil
+}
+
+func previousFlag(f *features) string {
+	for _, flag := range []string{"--previous", "--pristine"} {
+		if f.flags[flag] {
+			return flag
+		}
+	}
+	return ""
+}
+
+func unsupported(request snapdhttp.Request, reason string) error {
+	reason, remedy, _ := strings.Cut(reason, ": ")
+	return &backend.Error{
+		Op: request.Op, View: request.View, Requests: request.Requests,
+		Kind: backend.ErrUnsupported, Reason: reason, Remedy: remedy,
+	}
+}

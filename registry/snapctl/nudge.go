@@ -1,0 +1,63 @@
+package snapctl
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// Poke leaves word for the services of the snap that what a view shows has changed: it touches the file DIR/VIEW, upon
+// which each Backend with that NudgeDir reads the view. An observe-view hook has no more to do than this, and should
+// not do more, since whoever wrote waits for it. The directory is made where it is missing.
+func Poke(dir, view string) error {
+	if !name.MatchString(view) {
+		return fmt.Errorf("cannot tell of view %q: no name of a view", view)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot tell of view %q: %w", view, err)
+	}
+	// Truncating is an event even when the file was empty before. Nothing is stored, so nothing needs to be synced.
+	if err := os.WriteFile(filepath.Join(dir, view), []byte{'\n'}, 0o644); err != nil {
+		return fmt.Errorf("cannot tell of view %q: %w", view, err)
+	}
+	return nil
+}
+
+// listen turns what Poke leaves in a directory into nudges until the Backend is closed.
+func (b *Backend) listen(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("cannot watch %s: %w", dir, err)
+	}
+	if err := watcher.Add(dir); err != nil {
+		_ = watcher.Close() // nothing was watched
+		return fmt.Errorf("cannot watch %s: %w", dir, err)
+	}
+	b.running.Go(func() {
+		defer func() { _ = watcher.Close() }() // the process's last use of it
+		for {
+			select {
+			case event, ok := <-watcher.Events:
+				if !ok {
+					return
+				}
+				if event.Has(fsnotify.Write) || event.Has(fsnotify.Create) {
+					b.Nudge(filepath.Base(event.Name))
+				}
+			case _, ok := <-watcher.Errors:
+				if !ok {
+					return
+				}
+				b.Nudge() // events were lost: any view may have changed
+			case <-b.life.Done():
+				return
+			}
+		}
+	})
+	return nil
+}

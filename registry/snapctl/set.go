@@ -1,0 +1,206 @@
+package snapctl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/snapdhttp"
+)
+
+// Set writes request paths through a view in one transaction; nil, and a list or map without content, which confdb
+// cannot store, unset. The package's documentation says what its success means. It takes three accesses, two of them
+// reads that find out whether snapd's success was one; in a hook it takes one.
+func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
+	op := "unset"
+	for _, value := range values {
+		if value != nil {
+			op = "set"
+		}
+	}
+	requests := slices.Sorted(maps.Keys(values))
+	request, plug, err := b.request(op, view, requests)
+	if err != nil {
+		return err
+	}
+	values, pairs, err := assignments(request, values)
+	if err != nil {
+		return err
+	}
+	ctx, done, err := b.begin(ctx, request)
+	if err != nil {
+		return err
+	}
+	defer done()
+	release, err := b.await(ctx, request)
+	if err != nil {
+		return err
+	}
+	defer release()
+
+	if b.options.Hook != "" {
+		return b.write(ctx, request, plug, pairs)
+	}
+	before, readErr := b.readable(ctx, view, requests)
+	if readErr != nil && isLost(readErr) {
+		return b.relabel(readErr, request) // nothing was sent
+	}
+	err = b.write(ctx, request, plug, pairs)
+	b.Nudge() // even a write that failed may have been carried out
+	if err != nil && !isUnknown(err) {
+		return err
+	}
+	return b.confirm(ctx, request, values, before, readErr, err)
+}
+
+// write runs the one command. All pairs go into it: snapd makes one transaction of each command, and of several in a
+// change-view hook it keeps only the last.
+func (b *Backend) write(ctx context.Context, request snapdhttp.Request, plug string, pairs []string) error {
+	_, err := b.access(ctx, request, true, func(_ *features, wait string) ([]string, error) {
+		line := []string{"set", "-t", "--view"}
+		if wait != "" && b.options.Hook == "" {
+			line = append(line, wait)
+		}
+		return arguments(line, append([]string{plug}, pairs...)...), nil
+	})
+	return err
+}
+
+// await takes this process's turn to write. Snapd before 2.70 lets writes that come at once harm each other.
+func (b *Backend) await(ctx context.Context, request snapdhttp.Request) (func(), error) {
+	select {
+	case b.turn <- struct{}{}:
+		return func() { <-b.turn }, nil
+	case <-ctx.Done():
+		return nil, &backend.Error{
+			Op: request.Op, View: request.View, Requests: request.Requests,
+			Kind: backend.ErrBusy, Until: b.now(), Err: context.Cause(ctx),
+		}
+	}
+}
+
+// assignments turns values into the command's pairs, sorted by request, and into what they will mean to snapd. Values
+// are JSON text always, so that a string that looks like a number stays a string.
+func assignments(request snapdhttp.Request, values map[string]any) (map[string]any, []string, error) {
+	refuse := func(format string, args ...any) error {
+		return &backend.Error{
+			Op: request.Op, View: request.View, Requests: request.Requests,
+			Kind: backend.ErrBadRequest, Reason: fmt.Sprintf(format, args...),
+		}
+	}
+	if len(values) == 0 {
+		return nil, nil, refuse("no values to write")
+	}
+	meant := make(map[string]any, len(values))
+	var pairs []string
+	for _, path := range request.Requests {
+		if strings.ContainsAny(path, "=!") || path == "" {
+			// As part of a pair it would say something else: "a=b" would set "a".
+			return nil, nil, refuse("invalid subkey %q", path)
+		}
+		value := normal(values[path])
+		if lossy := losesDigits(value); lossy != "" {
+			return nil, nil, refuse("%s of %q would lose digits in snapd, which keeps numbers as 64-bit floats: "+
+				"write it as a string", lossy, path)
+		}
+		meant[path] = value
+		if value == nil {
+			pairs = append(pairs, path+"!")
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, nil, refuse("%s: %v", path, err)
+		}
+		pairs = append(pairs, path+"="+string(text))
+	}
+	return meant, pairs, nil
+}
+
+// normal returns a value as it is to be sent: nil for a list or map without content, and numbers in the one form that
+// they have over REST, where 1.0 is 1 and 1e3 is 1000; snapctl alone would refuse both for an integer.
+func normal(value any) any {
+	switch value := value.(type) {
+	case []any:
+		if len(value) == 0 {
+			return nil
+		}
+	case map[string]any:
+		if len(value) == 0 {
+			return nil
+		}
+	}
+	return numbers(value)
+}
+
+func numbers(value any) any {
+	switch value := value.(type) {
+	case json.Number:
+		return json.Number(number(string(value)))
+	case []any:
+		list := make([]any, len(value))
+		for i, element := range value {
+			list[i] = numbers(element)
+		}
+		return list
+	case map[string]any:
+		object := make(map[string]any, len(value))
+		for key, element := range value {
+			object[key] = numbers(element)
+		}
+		return object
+	default:
+		return value
+	}
+}
+
+// losesDigits returns a number in value that snapd would store as another one, or "".
+func losesDigits(value any) string {
+	switch value := value.(type) {
+	case json.Number:
+		near, err := strconv.ParseFloat(string(value), 64)
+		if err != nil {
+			return string(value)
+		}
+		if exact, isInt := new(big.Int).SetString(string(value), 10); isInt {
+			if back, _ := big.NewFloat(near).Int(nil); exact.Cmp(back) != 0 {
+				return string(value)
+			}
+		}
+	case []any:
+		for _, element := range value {
+			if lossy := losesDigits(element); lossy != "" {
+				return lossy
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			if lossy := losesDigits(value[key]); lossy != "" {
+				return lossy
+			}
+		}
+	}
+	return ""
+}
+
+func number(text string) string {
+	if !strings.ContainsAny(text, ".eE") {
+		return text
+	}
+	float, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsInf(float, 0) {
+		return text // for snapd to refuse
+	}
+	encoded, err := json.Marshal(float)
+	if err != nil {
+		return text
+	}
+	return string(encoded)
+}

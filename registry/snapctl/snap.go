@@ -1,0 +1,128 @@
+package snapctl
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/snapdhttp"
+)
+
+// Fail refuses the transaction that a change-view hook runs in; whoever writes gets the reason. After it the hook
+// should end with success: what it still reads or writes is refused.
+func (b *Backend) Fail(ctx context.Context, reason string) error {
+	reason = strings.TrimSpace(reason)
+	if reason == "" {
+		reason = "refused" // with an empty reason snapd does not refuse
+	}
+	_, err := b.command(ctx, "refuse", arguments([]string{"fail"}, reason)...)
+	return err
+}
+
+// Previous is Get of what was committed before the transaction that a change-view, save-view or observe-view hook runs
+// in; Get itself shows what the transaction is about to store, or has stored.
+func (b *Backend) Previous(ctx context.Context, view backend.ViewID, requests ...string) (map[string]any, error) {
+	return b.get(ctx, view, requests, nil, "--previous")
+}
+
+// IsConnected tells whether a plug of the snap, named with or without a colon, is connected. A plug that the snap does
+// not have is an error.
+func (b *Backend) IsConnected(ctx context.Context, plug string) (bool, error) {
+	plug = strings.TrimPrefix(plug, ":") // with the colon snapd would not find it
+	if !name.MatchString(plug) {
+		return false, &backend.Error{
+			Op: "ask", Kind: backend.ErrBadRequest, Message: "cannot ask whether a plug is connected",
+			Reason: quote(plug) + " cannot be the name of a plug",
+		}
+	}
+	got, err := b.command(ctx, "ask whether "+plug+" is connected", "is-connected", plug)
+	return err == nil && got.exit == 0, err
+}
+
+// Restart restarts a service of the snap, named SERVICE or SNAP.SERVICE. In a hook snapd does it when the hook has
+// ended, so a service that reads confdb when it starts cannot wait for the hook.
+func (b *Backend) Restart(ctx context.Context, service string) error {
+	if !strings.Contains(service, ".") {
+		service = b.options.SnapName + "." + service
+	}
+	_, err := b.command(ctx, "restart "+service, arguments([]string{"restart"}, service)...)
+	return err
+}
+
+// GetConfig reads keys of the snap's own configuration (snap get SNAP KEY…), which is not confdb. Keys that are not
+// set are left out, so the answer can be empty.
+func (b *Backend) GetConfig(ctx context.Context, keys ...string) (map[string]any, error) {
+	if err := configKeys("get", keys); err != nil {
+		return nil, err
+	}
+	got, err := b.command(ctx, "get configuration", arguments([]string{"get", "-d"}, keys...)...)
+	if err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(got.stdout) == "" {
+		return map[string]any{}, nil
+	}
+	values, err := snapdhttp.Object([]byte(got.stdout))
+	if err != nil {
+		return nil, &backend.Error{
+			Op: "get", Requests: keys, Kind: backend.ErrOther, Reason: "snapd's answer is no document: " + err.Error(), Err: err,
+		}
+	}
+	maps.DeleteFunc(values, func(_ string, value any) bool { return value == nil })
+	return values, nil
+}
+
+// SetConfig writes keys of the snap's own configuration in one go; nil unsets. In a hook it takes effect when the hook
+// succeeds.
+func (b *Backend) SetConfig(ctx context.Context, values map[string]any) error {
+	keys := slices.Sorted(maps.Keys(values))
+	if err := configKeys("set", keys); err != nil {
+		return err
+	}
+	line := []string{"set", "-t"}
+	var pairs []string
+	for _, key := range keys {
+		if values[key] == nil {
+			pairs = append(pairs, key+"!")
+			continue
+		}
+		text, err := json.Marshal(values[key])
+		if err != nil {
+			return &backend.Error{Op: "set", Requests: keys, Kind: backend.ErrBadRequest, Reason: err.Error(), Err: err}
+		}
+		pairs = append(pairs, key+"="+string(text))
+	}
+	_, err := b.command(ctx, "set configuration", arguments(line, pairs...)...)
+	return err
+}
+
+// configKeys refuses what snapd would take for something else than keys: a plug's attribute, or another pair.
+func configKeys(op string, keys []string) error {
+	reason := ""
+	if len(keys) == 0 {
+		reason = "no keys"
+	}
+	for _, key := range keys {
+		if key == "" || strings.HasPrefix(key, ":") || strings.ContainsAny(key, "=!") {
+			reason = quote(key) + " cannot be a configuration key"
+		}
+	}
+	if reason == "" {
+		return nil
+	}
+	return &backend.Error{Op: op, Requests: keys, Kind: backend.ErrBadRequest, Reason: reason}
+}
+
+// command runs a snapctl command that concerns no view. A command that may only be used elsewhere is ErrUnsupported.
+func (b *Backend) command(ctx context.Context, op string, args ...string) (answer, error) {
+	request := snapdhttp.Request{Op: op}
+	ctx, done, err := b.begin(ctx, request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer done()
+	return b.run(ctx, request, args...)
+}
