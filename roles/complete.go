@@ -12,13 +12,16 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// completeCommand is what the completion scripts call: program, this, "--", the words up to the cursor.
-const completeCommand = "__complete"
+const (
+	completionCommand = "completion"
+	// completeCommand is what the completion scripts call: program, this, "--", the words up to the cursor.
+	completeCommand = "__complete"
+)
 
 // completion describes the command that prints completion scripts.
 func (f *frame) completion() *cli.Command {
 	return &cli.Command{
-		Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish",
+		Name: completionCommand, Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish",
 		Description: "Prints a script that teaches a shell to complete this program's commands, flags and their values, under " +
 			"all names that the program has. The script asks the program itself, so it never has to be printed anew.",
 		UsageText: "source <(aspects-poc completion bash)\n" +

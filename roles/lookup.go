@@ -17,10 +17,11 @@ type Target struct {
 
 // Lookup decides from argv alone what to run. The base name of argv[0] is asked first: ROLE or aspects-poc-ROLE is that
 // role, also with the key of a parallel instance (aspects-poc-control_lab) or the name of an app
-// (aspects-poc-control.daemon) behind it. As aspects-poc the first argument picks the role. Any other name is unknown: a
-// link that was mistyped shall say so, rather than be something else.
+// (aspects-poc-control.daemon) behind it. As aspects-poc the first argument picks the role, and so it does for a binary
+// that was renamed. A name for which neither stands is unknown: a mistyped link shall say so, rather than be something
+// else.
 //
-// Hooks have their place here, too: by their file name, between the roles and the refusal.
+// Hooks have their place here, too: by their file name, between the roles and the first argument.
 func Lookup(argv []string, list []Role) Target {
 	if len(argv) == 0 || argv[0] == "" {
 		return Target{Program: Program}
@@ -28,15 +29,25 @@ func Lookup(argv []string, list []Role) Target {
 	base := filepath.Base(argv[0])
 	name, _, _ := strings.Cut(base, "_")
 	name, _, _ = strings.Cut(name, ".")
-	if name != Program {
-		role := strings.TrimPrefix(name, Program+"-")
-		if !slices.ContainsFunc(list, func(r Role) bool { return r.Name == role && !r.Tool }) {
-			return Target{Program: Program, Unknown: base}
-		}
+	known := func(name string, tools bool) bool {
+		return slices.ContainsFunc(list, func(r Role) bool { return r.Name == name && (tools || !r.Tool) })
+	}
+	role, prefixed := strings.CutPrefix(name, Program+"-")
+	switch {
+	case known(role, false):
 		return Target{Program: Program + "-" + role, Role: role, Args: argv[1:]}
-	}
-	if len(argv) > 1 && slices.ContainsFunc(list, func(r Role) bool { return r.Name == argv[1] }) {
+	case prefixed:
+		return Target{Program: Program, Unknown: base}
+	case len(argv) > 1 && known(argv[1], true):
 		return Target{Program: Program, Role: argv[1], Args: argv[2:]}
+	case name == Program, len(argv) > 1 && slices.Contains(builtIn(), argv[1]):
+		return Target{Program: Program, Args: argv[1:]}
+	default:
+		return Target{Program: Program, Unknown: base}
 	}
-	return Target{Program: Program, Args: argv[1:]}
+}
+
+// builtIn lists the first arguments that the frame itself answers to.
+func builtIn() []string {
+	return []string{versionCommand, completionCommand, completeCommand, "--version", "--help", "-h"}
 }

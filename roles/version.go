@@ -12,10 +12,12 @@ import (
 // build information has.
 var Version = ""
 
+const versionCommand = "version"
+
 // version describes the version command.
 func (f *frame) version() *cli.Command {
 	return &cli.Command{
-		Name: "version", Usage: "print version, commit and Go version", UsageText: Program + " version",
+		Name: versionCommand, Usage: "print version, commit and Go version", UsageText: Program + " version",
 		Description: "Prints one line: the version stamped in by the build, the commit it was built from, and the " +
 			"version of Go.",
 		Action: func(*cli.Context) error { return f.printVersion() },
