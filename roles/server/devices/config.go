@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -16,11 +17,21 @@ type Config struct {
 	tree map[string]any // of the text, or nil
 }
 
-var errNoObject = errors.New("a configuration is a JSON object")
+// MaxDepth is how deep objects and arrays of a configuration may nest. No view needs a tenth of it; to sort the names of
+// something absurdly deep would take seconds.
+const MaxDepth = 128
+
+var (
+	errNoObject = errors.New("a configuration is a JSON object")
+	errTooDeep  = fmt.Errorf("a configuration nests no deeper than %d levels", MaxDepth)
+)
 
 // ParseConfig reads a JSON object. It refuses what is not well-formed, not UTF-8 or names a member twice
-// (*jsontext.SyntacticError), and what is no object.
+// (*jsontext.SyntacticError), what is no object, and what nests deeper than MaxDepth.
 func ParseConfig(text []byte) (Config, error) {
+	if tooDeep(text) {
+		return Config{}, errTooDeep
+	}
 	value := jsontext.Value(bytes.Clone(text))
 	err := value.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
 	if err != nil {
@@ -34,6 +45,29 @@ func ParseConfig(text []byte) (Config, error) {
 		return Config{}, err
 	}
 	return config, nil
+}
+
+// tooDeep looks at brackets outside of strings; whether the text is well-formed is for others to say.
+func tooDeep(text []byte) bool {
+	depth, inString, escaped := 0, false, false
+	for _, char := range text {
+		switch {
+		case escaped:
+			escaped = false
+		case inString && char == '\\':
+			escaped = true
+		case char == '"':
+			inString = !inString
+		case inString:
+		case char == '{' || char == '[':
+			if depth++; depth > MaxDepth {
+				return true
+			}
+		case char == '}' || char == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // LoadConfig takes canonical text that a Config gave out before, for stores. It refuses what is no JSON object.

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// register makes a device known.
+//
+//	@Summary      Register a device
+//	@Description  Gives the device a new UUID (version 4), under which it polls from then on. Every call makes a new
+//	@Description  device: a device calls once and keeps the answer.
+//	@Tags         devices
+//	@ID           register
+//	@Param        body  body      serverapi.RegisterRequest   true  "What the device tells of itself"
+//	@Success      200   {object}  serverapi.RegisterResponse  "Registered"
+//	@Failure      413   {object}  serverapi.Problem           "The body is too large"
+//	@Failure      415   {object}  serverapi.Problem           "The body is not of type JSON"
+//	@Failure      422   {object}  serverapi.Problem           "The body is not as it must be; errors names the fields"
+//	@Failure      503   {object}  serverapi.Problem           "The server cannot keep it; Retry-After says when to try again"
+//	@Router       /register/ [post]
+func (h *handlers) register(c echo.Context) error {
+	var identity devices.Identity
+	err := h.decode(c,
+		field{"ip-address", ipAddress(&identity.IPAddress)},
+		field{"public-key-rsa", text(&identity.PublicKeyRSA, 16<<10)},
+		field{"arch", text(&identity.Arch, 64)},
+	)
+	if err != nil {
+		return err
+	}
+	device, err := h.fleet.Register(c.Request().Context(), identity)
+	if err != nil {
+		return err
+	}
+	return answerJSON(c, serverapi.RegisterResponse{
+		UUID:            device.ID,
+		Registered:      device.Registered.Unix(),
+		RegisterRequest: wireIdentity(device.Identity),
+	})
+}
+
+func wireIdentity(identity devices.Identity) serverapi.RegisterRequest {
+	return serverapi.RegisterRequest{
+		IPAddress:    identity.IPAddress,
+		PublicKeyRSA: identity.PublicKeyRSA,
+		Arch:         identity.Arch,
+	}
+}

@@ -1,0 +1,204 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/devices/sqlite"
+	"aspects-poc/roles/serverapi"
+)
+
+// How long a client may take. A device on a bad line sends a few kilobytes; who needs longer holds a connection only.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 20 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+// Config is what a server needs to run.
+type Config struct {
+	Listen   string        // HOST:PORT
+	State    string        // database file
+	MaxBody  int64         // bytes
+	Drain    time.Duration // for requests under way, at the end
+	Once     bool          // start, check, stop
+	Interval time.Duration // between two rounds of housekeeping
+	Log      *slog.Logger
+	Out      io.Writer // for the line that says where it listens
+}
+
+// Run serves until ctx ends, then lets requests under way finish and closes the store. It returns nil when all went well.
+func Run(ctx context.Context, config Config) (err error) {
+	store, err := sqlite.Open(ctx, config.State)
+	if err != nil {
+		if errors.Is(err, sqlite.ErrInUse) {
+			err = fmt.Errorf("%w (--state FILE)", err)
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	fleet := devices.New(store, devices.Options{})
+	listener, err := listen(config.Listen)
+	if err != nil {
+		return err
+	}
+	url := urlOf(listener)
+	if address, ok := listener.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
+		config.Log.Warn("others on the network can reach this server, and nobody is asked who they are",
+			"address", address.String())
+	}
+	stop := start(listener, New(fleet, Options{MaxBody: config.MaxBody, Log: config.Log}), config)
+	if _, err := fmt.Fprintln(config.Out, documented(url)); err != nil {
+		return errors.Join(err, stop())
+	}
+	if config.Once {
+		return errors.Join(check(ctx, url, config.Out), stop())
+	}
+	housekeeping(ctx, fleet, config)
+	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())
+	return stop()
+}
+
+// start serves in the background. The function it returns ends that, waits, and tells what went wrong.
+func start(listener net.Listener, handler http.Handler, config Config) (stop func() error) {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(config.Log.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), config.Drain)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errors.Join(fmt.Errorf("cannot stop in order: requests were still under way after %s (--drain)",
+				config.Drain), server.Close())
+		}
+		if failed := <-ended; !errors.Is(failed, http.ErrServerClosed) {
+			err = errors.Join(err, fmt.Errorf("cannot serve any longer: %w", failed))
+		}
+		return err
+	}
+}
+
+// housekeeping tidies the store and logs a summary, each interval until ctx ends.
+func housekeeping(ctx context.Context, fleet *devices.Fleet, config Config) {
+	ticker := time.NewTicker(config.Interval)
+	defer ticker.Stop()
+	last := -1
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := fleet.Maintain(ctx); err != nil && ctx.Err() == nil {
+			config.Log.Error("housekeeping failed", "error", err)
+		}
+		switch n, err := fleet.Count(ctx); {
+		case ctx.Err() != nil:
+		case err != nil:
+			config.Log.Error("cannot summarise", "error", err)
+		case n != last: // a line that says nothing new is noise
+			config.Log.Info("fleet", "devices", n)
+			last = n
+		}
+	}
+}
+
+// check asks the server what a device and a person would ask first, through the network.
+func check(ctx context.Context, url string, out io.Writer) error {
+	client, err := serverapi.NewClient(url, serverapi.Options{UserAgent: "aspects-poc self-check"})
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	target, err := client.Target(ctx)
+	if err != nil {
+		return fmt.Errorf("the server does not serve: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/openapi.json", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("the server does not serve: %w", err)
+	}
+	if err := response.Body.Close(); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the server does not serve its description: %s", response.Status)
+	}
+	_, err = fmt.Fprintf(out, "The server answers; its target has %d views.\n", len(target))
+	return err
+}
+
+// listen opens the address, and says what to do where that fails.
+func listen(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("cannot listen on %s: another process does already; stop that one, or choose another "+
+			"address with --listen (port 0 takes a free one)", address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("cannot listen on %s: this user may not; choose a port from 1024 on with --listen", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with --listen",
+			address)
+	case err != nil:
+		var failed *net.OpError
+		if errors.As(err, &failed) {
+			err = failed.Err // its text repeats the address
+		}
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", address, err)
+	}
+	return listener, nil
+}
+
+func splitListen(address string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(address)
+	if err != nil {
+		return "", "", errors.New("want HOST:PORT such as 127.0.0.1:8000")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return "", "", fmt.Errorf("%q is no port: want a number from 0 to 65535", port)
+	}
+	return host, port, nil
+}
+
+// urlOf returns an address for this machine's browser.
+func urlOf(listener net.Listener) string {
+	host, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return "http://" + listener.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

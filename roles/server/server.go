@@ -1,0 +1,109 @@
+// Package server is the fleet server: devices register with it, report their configuration, and get the one that they
+// are to have.
+//
+// This package is the HTTP surface: the route table (routes.go), a file per resource, how bodies are read and errors
+// answered, start and stop. The rules and the state are in package devices, the description of the API in package
+// swagger, generated from the annotations here:
+//
+//	@title        aspects-poc fleet server
+//	@version      1
+//	@description  Devices register, report the configuration that their confdb views show, and get the one that they are
+//	@description  to have. Every error is a problem detail (RFC 9457); every answer carries an X-Request-Id that stands in
+//	@description  the server's log.
+//	@license.name Apache-2.0
+//	@accept       json
+//	@produce      json
+//
+//go:generate go run ./swagger/generate
+package server
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Role is the fleet server.
+var Role = roles.Role{
+	Name:    "server",
+	Summary: "serve the fleet: registrations, reports, and the target configuration",
+	Command: command,
+}
+
+// StateFile is the name of the database in the state directory.
+const StateFile = "server.db"
+
+func command(env *roles.Env) *cli.Command {
+	return &cli.Command{Subcommands: []*cli.Command{
+		roles.RunCommand(env, roles.RunSpec{
+			Usage: "serve until interrupted",
+			Description: "Serves the HTTP API that /docs documents, and says on standard output where as soon as it is " +
+				"ready. What it acknowledges is on disk. Each --interval it moves the database's log into the database and " +
+				"logs a summary. With --once it starts, asks itself over the network, prints the outcome and stops. Anybody " +
+				"who reaches the address may change the target: keep it on the loopback or in a network that you trust.",
+			Example: "aspects-poc server run --listen 127.0.0.1:8000\n" +
+				"aspects-poc server run --once --listen 127.0.0.1:0",
+			Interval: time.Minute,
+			Flags: []cli.Flag{
+				&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8000",
+					Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
+				&cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and target in, or a directory for it (default: " +
+					StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"},
+				&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body to take, in `BYTES`"},
+				&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
+					Usage: "`DURATION` for which requests under way may finish when the server is to stop"},
+			},
+			Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
+				config := Config{
+					Listen:   c.String("listen"),
+					State:    statePath(c.String("state"), s.StateDir),
+					MaxBody:  c.Int64("max-body"),
+					Drain:    c.Duration("drain"),
+					Once:     s.Once,
+					Interval: s.Interval,
+					Log:      s.Log,
+					Out:      env.Stdout,
+				}
+				if err := config.check(); err != nil {
+					return err
+				}
+				return Run(ctx, config)
+			},
+		}),
+	}}
+}
+
+// statePath resolves --state: a file, a directory (one that exists or ends in a slash) to put it in, or nothing.
+func statePath(flag, stateDir string) string {
+	switch {
+	case flag == "":
+		return filepath.Join(stateDir, StateFile)
+	case strings.HasSuffix(flag, "/") || isDirectory(flag):
+		return filepath.Join(flag, StateFile)
+	}
+	return flag
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.MaxBody < 1024:
+		return roles.Usagef("invalid value \"%d\" for --max-body: want 1024 bytes or more", c.MaxBody)
+	case c.Drain < 0:
+		return roles.Usagef("invalid value %q for --drain: want a duration such as 10s", c.Drain)
+	}
+	if _, _, err := splitListen(c.Listen); err != nil {
+		return roles.Usagef("invalid value %q for --listen: %s", c.Listen, err)
+	}
+	return nil
+}
+
+// documented words the addresses that a person wants to know.
+func documented(url string) string {
+	return fmt.Sprintf("Listening on %s, documentation at %s/docs", url, url)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+type object = map[string]any
+
+// convert turns what swag makes, a part of Swagger 2, into OpenAPI 3, and adds examples.
+func convert(old object) object {
+	paths := object{}
+	for path, item := range old["paths"].(object) {
+		converted := object{}
+		for method, operation := range item.(object) {
+			converted[method] = operationOf(operation.(object))
+		}
+		paths[path] = converted
+	}
+	schemas := object{}
+	for name, schema := range old["definitions"].(object) {
+		short := shortName(name)
+		schemas[short] = schemaOf(short, schema.(object))
+	}
+	return object{
+		"openapi":    "3.0.3",
+		"info":       old["info"],
+		"tags":       tags,
+		"paths":      paths,
+		"components": object{"schemas": schemas},
+	}
+}
+
+var tags = []object{
+	{"name": "devices", "description": "What a device calls, and what is known of it"},
+	{"name": "target", "description": "The configuration that all devices are to have"},
+}
+
+func operationOf(old object) object {
+	operation := maps.Clone(old)
+	for _, gone := range []string{"consumes", "produces", "parameters", "responses"} {
+		delete(operation, gone)
+	}
+	var parameters []any
+	given, _ := old["parameters"].([]any)
+	for _, entry := range given {
+		parameter := entry.(object)
+		if parameter["in"] == "body" {
+			operation["requestBody"] = object{
+				"description": parameter["description"],
+				"required":    true,
+				"content":     object{"application/json": object{"schema": references(parameter["schema"])}},
+			}
+			continue
+		}
+		parameters = append(parameters, object{
+			"name": parameter["name"], "in": parameter["in"], "required": parameter["required"],
+			"description": parameter["description"],
+			"schema":      object{"type": parameter["type"], "format": parameter["format"]},
+			"example":     exampleID,
+		})
+	}
+	if parameters != nil {
+		operation["parameters"] = parameters
+	}
+	responses := object{}
+	for code, response := range old["responses"].(object) {
+		responses[code] = responseOf(code, operation["operationId"].(string), response.(object))
+	}
+	operation["responses"] = responses
+	return operation
+}
+
+func responseOf(code, operation string, old object) object {
+	response := object{"description": old["description"]}
+	schema, there := old["schema"]
+	if !there {
+		return response
+	}
+	if strings.HasPrefix(code, "2") {
+		response["content"] = object{"application/json": object{"schema": references(schema)}}
+		return response
+	}
+	response["content"] = object{"application/problem+json": object{
+		"schema":  references(schema),
+		"example": problemExample(code, operation),
+	}}
+	if code == strconv.Itoa(http.StatusServiceUnavailable) {
+		response["headers"] = object{"Retry-After": object{
+			"description": "Seconds to wait before the next request",
+			"schema":      object{"type": "integer"},
+		}}
+	}
+	return response
+}
+
+// shortName takes the package off a type's name.
+func shortName(name string) string { return name[strings.LastIndex(name, ".")+1:] }
+
+// references leads to the places where OpenAPI 3 keeps schemas.
+func references(value any) any {
+	switch value := value.(type) {
+	case object:
+		converted := object{}
+		for name, member := range value {
+			if target, ok := member.(string); ok && name == "$ref" {
+				member = "#/components/schemas/" + shortName(target)
+			}
+			converted[name] = references(member)
+		}
+		return converted
+	case []any:
+		converted := slices.Clone(value)
+		for i := range converted {
+			converted[i] = references(converted[i])
+		}
+		return converted
+	}
+	return value
+}
+
+// schemaOf completes a schema: all members are always there but those named optional, and requests have no others.
+func schemaOf(name string, old object) object {
+	schema := references(old).(object)
+	properties, _ := schema["properties"].(object)
+	var required []string
+	for property := range properties {
+		if !slices.Contains(optional[name], property) {
+			required = append(required, property)
+		}
+	}
+	if slices.Sort(required); required != nil {
+		schema["required"] = required
+	}
+	if slices.Contains(requests, name) {
+		schema["additionalProperties"] = false
+	}
+	if id, ok := properties["uuid"].(object); ok {
+		id["format"] = "uuid"
+	}
+	if text, there := descriptions[name]; there {
+		schema["description"] = text
+	}
+	if example, there := examples[name]; there {
+		schema["example"] = example
+	}
+	return schema
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+)
+
+const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
+
+// optional lists members that may be absent.
+var optional = map[string][]string{"Problem": {"type", "errors"}}
+
+// requests lists the schemas of bodies, which may have no other members.
+var requests = []string{"RegisterRequest", "PollRequest", "Document"}
+
+// exampleKey is a real one, whose private half nobody has kept.
+const exampleKey = "-----BEGIN PUBLIC KEY-----\n" +
+	"MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0Hpm24KliZhoRew/F3Eu\n" +
+	"uSvJNfWfJyn3O4ZNSjW+z4wyXzXO8kel6u4kE+XB8yj5jf47pOdOgIPvOJfuwO0Q\n" +
+	"BP5b6Zsm4Vq1wSJbbcCubv+qKmE8BkSu+G1a0oJdEc4jCmHf6GcYgxylL+swho6v\n" +
+	"U76baDjrXr2tsWzO2LAITXzsM6EPao2JD3pWDUHLSFLjsv/0dIkkbF3g6oK5c3gH\n" +
+	"vmcZfLfVMa8xzUNUf95CArwo0APBkE0uE2iCT1AwRv7v5hvtQpENSqYipMd+co06\n" +
+	"D+P7EXuZM8JqHFcqoZldNiQKUnHcDpT08R6nzvc9fZE4A1oF9NscZIhoJL6jxInn\n" +
+	"DQIDAQAB\n" +
+	"-----END PUBLIC KEY-----\n"
+
+// examples are what "Try it out" begins with.
+var examples = map[string]object{
+	"RegisterRequest": {"ip-address": "192.0.2.7", "public-key-rsa": exampleKey, "arch": "amd64"},
+	"RegisterResponse": {"uuid": exampleID, "registered": 1719407517,
+		"ip-address": "192.0.2.7", "public-key-rsa": exampleKey, "arch": "amd64"},
+	"PollRequest": {"uuid": exampleID, "config": exampleConfig(2)},
+	"Document":    {"config": exampleConfig(4)},
+	"State": {"registered": 1719407517, "ip-address": "192.0.2.7", "public-key-rsa": exampleKey, "arch": "amd64",
+		"config": exampleConfig(2)},
+}
+
+func exampleConfig(rate int) object {
+	return object{"control-telemetry": object{"sample-rate": rate, "monitor-peers": true}}
+}
+
+// descriptions are of schemas whose Go types cannot carry them.
+var descriptions = map[string]string{
+	"Config": "A configuration: names of confdb views, each with the values that the view shows. Any JSON object is " +
+		"carried, nested up to 128 levels; numbers keep their digits.",
+	"Problem": "A problem detail (RFC 9457)",
+}
+
+// problemExample is an error as an operation answers it.
+func problemExample(code, operation string) object {
+	status, err := strconv.Atoi(code)
+	if err != nil {
+		return object{}
+	}
+	example := object{"title": http.StatusText(status), "status": status}
+	field := func(name, message string) {
+		example["detail"] = name + " " + message
+		example["errors"] = []object{{"field": name, "message": message}}
+	}
+	switch status {
+	case http.StatusBadRequest:
+		example["detail"] = "Agent not registered"
+		if operation == "get-state" {
+			example["detail"] = "Agent registration not found"
+		}
+	case http.StatusForbidden:
+		example["detail"] = "Pages of other sites may not change anything here"
+	case http.StatusRequestEntityTooLarge:
+		example["detail"] = "The body must not be larger than 1048576 bytes"
+	case http.StatusUnsupportedMediaType:
+		example["detail"] = `Content-Type must be application/json in UTF-8, not "text/plain"`
+	case http.StatusServiceUnavailable:
+		example["detail"] = "The server cannot use its state; its log says why"
+	default:
+		switch operation {
+		case "register":
+			field("ip-address", "is missing")
+		case "get-state":
+			field("uuid", `must be a UUID, not "7"`)
+		default:
+			field("config", "must be an object, not an array")
+		}
+	}
+	return example
+}

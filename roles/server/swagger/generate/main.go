@@ -1,0 +1,57 @@
+// Command generate writes the description of the server's API: swag reads the annotations of the handlers and makes
+// Swagger 2 of them, which is turned into OpenAPI 3 here. That one can say what is true: that errors are of another
+// content type than answers, and what each looks like.
+//
+// It runs in the folder of the server's package, as go generate does it.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"github.com/swaggo/swag"
+)
+
+const output = "swagger/openapi.json"
+
+func main() {
+	content, err := Describe(".")
+	if err == nil {
+		err = os.WriteFile(output, content, 0o644)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "cannot write %s: %v\n", output, err)
+		os.Exit(1)
+	}
+}
+
+// Describe returns the description of the API whose handlers are in the folder.
+func Describe(folder string) ([]byte, error) {
+	parser := swag.New(swag.SetDebugger(log.New(io.Discard, "", 0)), swag.SetStrict(true))
+	parser.PropNamingStrategy = swag.CamelCase
+	if err := parser.ParseAPIMultiSearchDir([]string{folder, folder + "/../serverapi"}, "server.go", 1); err != nil {
+		return nil, err
+	}
+	swagger, err := json.Marshal(parser.GetSwagger())
+	if err != nil {
+		return nil, err
+	}
+	var old object
+	decoder := json.NewDecoder(bytes.NewReader(swagger))
+	decoder.UseNumber()
+	if err := decoder.Decode(&old); err != nil {
+		return nil, err
+	}
+	var description bytes.Buffer
+	encoder := json.NewEncoder(&description)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(convert(old)); err != nil {
+		return nil, err
+	}
+	return description.Bytes(), nil
+}
