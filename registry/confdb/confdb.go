@@ -6,102 +6,203 @@ package confdb
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 
 	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/schema"
+	"aspects-poc/registry/confdb/view"
 )
+
+// An Error is a refused read or write.
+type Error = view.Error
+
+// Kind tells errors apart.
+type Kind = view.Kind
+
+// The kinds of errors.
+const (
+	NoView               = view.NoView
+	NoMatch              = view.NoMatch
+	NoData               = view.NoData
+	BadRequest           = view.BadRequest
+	Invalid              = view.Invalid
+	UnconstrainedParams  = view.UnconstrainedParams
+	UnmatchedConstraints = view.UnmatchedConstraints
+	Unauthorized         = view.Unauthorized
+	Other                = view.Other
+)
+
+// ReadOptions say how to read. The zero value reads as an administrator, without constraints.
+type ReadOptions = view.ReadOptions
 
 // A Schema is a parsed confdb-schema: its storage schema and its views. It is immutable.
 type Schema struct {
 	Account, Name string
 	Revision      int
+
+	storage *schema.Schema
+	views   map[string]*view.View
 }
-
-// ParseDocument reads a confdb-schema as JSON in the form that `snap sign` takes: headers, with the storage schema as
-// text in "body". Its errors are *SchemaError where snapd has a message for the fault.
-func ParseDocument(document []byte) (*Schema, error) { panic("not yet") }
-
-// New builds a Schema of its parts: the assertion body's "storage" object and its "views" header.
-func New(account, name string, storage json.RawMessage, views any) (*Schema, error) { panic("not yet") }
 
 // A SchemaError says what is wrong with a confdb-schema.
 type SchemaError struct {
-	Stage   string // "storage" or "views"
-	Message string // as snapd words it
+	Stage   string // "headers", "storage" or "views"
+	Message string // as snapd words it, where it has words for it
 }
 
 func (e *SchemaError) Error() string { return e.Message }
 
+// ParseDocument reads a confdb-schema as JSON in the form that `snap sign` takes: headers, with the storage schema as
+// text in "body". Errors are *SchemaError.
+func ParseDocument(document []byte) (*Schema, error) {
+	var headers struct {
+		Type     string `json:"type"`
+		Account  string `json:"account-id"`
+		Name     string `json:"name"`
+		Revision string `json:"revision"`
+		Views    any    `json:"views"`
+		Body     string `json:"body"`
+	}
+	if err := json.Unmarshal(document, &headers); err != nil {
+		return nil, &SchemaError{"headers", fmt.Sprintf("cannot parse confdb-schema: %v", err)}
+	}
+	revision := 0
+	if headers.Revision != "" {
+		var err error
+		if revision, err = strconv.Atoi(headers.Revision); err != nil || revision < 0 {
+			return nil, &SchemaError{"headers", fmt.Sprintf("cannot parse confdb-schema: revision %q is no number", headers.Revision)}
+		}
+	}
+	if headers.Account == "" {
+		return nil, &SchemaError{"headers", `cannot parse confdb-schema: "account-id" header is mandatory`}
+	}
+	if !path.ValidSubkey(headers.Name) {
+		return nil, &SchemaError{"headers", fmt.Sprintf("cannot parse confdb-schema: name %q must match %s", headers.Name, path.Subkey)}
+	}
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(headers.Body), &body); err != nil {
+		return nil, &SchemaError{"storage", fmt.Sprintf("invalid JSON in body: %v", err)}
+	}
+	storage, ok := body["storage"]
+	if !ok {
+		return nil, &SchemaError{"storage", `body must contain a "storage" stanza`}
+	}
+	parsed, err := New(headers.Account, headers.Name, storage, headers.Views)
+	if err != nil {
+		return nil, err
+	}
+	parsed.Revision = revision
+	return parsed, nil
+}
+
+// New builds a Schema of its parts: the "storage" object of an assertion's body and its "views" header as JSON shapes.
+// Errors are *SchemaError.
+func New(account, name string, storage json.RawMessage, views any) (*Schema, error) {
+	parsed, err := schema.Parse(storage)
+	if err != nil {
+		return nil, &SchemaError{"storage", err.Error()}
+	}
+	definitions, ok := views.(map[string]any)
+	if !ok || len(definitions) == 0 {
+		return nil, &SchemaError{"views", "cannot define confdb schema: no views"}
+	}
+	s := &Schema{Account: account, Name: name, storage: parsed, views: map[string]*view.View{}}
+	for _, name := range slices.Sorted(maps.Keys(definitions)) {
+		s.views[name], err = view.Parse(s.ID()+"/"+name, name, definitions[name], parsed)
+		if err != nil {
+			return nil, &SchemaError{"views", err.Error()}
+		}
+	}
+	return s, nil
+}
+
+// ID returns ACCOUNT/NAME.
+func (s *Schema) ID() string { return s.Account + "/" + s.Name }
+
 // Views returns the names of the views, sorted.
-func (s *Schema) Views() []string { panic("not yet") }
+func (s *Schema) Views() []string { return slices.Sorted(maps.Keys(s.views)) }
+
+func (s *Schema) view(name string) (*view.View, error) {
+	if v, ok := s.views[name]; ok {
+		return v, nil
+	}
+	message := fmt.Sprintf("cannot find view %q in confdb schema %s", name, s.ID())
+	return nil, &Error{Kind: NoView, Message: message, Reason: message}
+}
 
 // Matches tells whether some rule of the view that can be read (or written) matches the request path.
-func (s *Schema) Matches(view, request string, write bool) bool { panic("not yet") }
+func (s *Schema) Matches(view, request string, write bool) bool {
+	v, err := s.view(view)
+	return err == nil && v.Matches(request, write)
+}
 
 // Affected returns the names of the views, sorted, that may show a change of one of these storage paths.
-func (s *Schema) Affected(paths []string) []string { panic("not yet") }
-
-// ReadOptions say how to read. The zero value reads as an administrator, without constraints.
-type ReadOptions struct {
-	Constraints  map[string]any // parameter or placeholder -> scalar
-	Unprivileged bool           // hide what is secret
+func (s *Schema) Affected(storage []string) []string {
+	paths := make([]path.Path, 0, len(storage))
+	for _, text := range storage {
+		if parsed, err := path.ParseStorage(text); err == nil {
+			paths = append(paths, parsed)
+		}
+	}
+	var names []string
+	for _, name := range s.Views() {
+		if s.views[name].Affected(paths) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
+
+// Validate checks all of a bag against the storage schema; the error is an *Error of kind Invalid.
+func (s *Schema) Validate(bag databag.Bag) error { return s.validate(bag, "") }
 
 // Read reads request paths through a view: the answer maps each as it was written to its value; without requests it is
 // the view's merged document. Values are JSON shapes with json.Number. Errors are *Error.
 func (s *Schema) Read(bag databag.Bag, view string, requests []string, options ReadOptions) (any, error) {
-	panic("not yet")
+	v, err := s.view(view)
+	if err != nil {
+		return nil, err
+	}
+	return v.Get(bag, requests, options)
 }
 
 // ReadsEphemeral tells whether such a read may need ephemeral data. It makes the daemon's check of a read: its errors,
 // for malformed paths among others, are the daemon's.
 func (s *Schema) ReadsEphemeral(view string, requests []string, options ReadOptions) (bool, error) {
-	panic("not yet")
+	v, err := s.view(view)
+	if err != nil {
+		return false, err
+	}
+	return v.ReadsEphemeral(requests, options)
 }
 
-// A Tx collects changes over a bag; each is validated as it comes, as snapd does.
-type Tx struct{}
-
-// Begin starts a transaction over what is stored.
-func (s *Schema) Begin(stored databag.Bag) *Tx { panic("not yet") }
-
-// Write sets (nil: unsets) request paths through a view, in a fixed order: sorted, indexes by number. The first error
-// ends it and makes the transaction unusable. Errors are *Error.
-func (t *Tx) Write(view string, values map[string]any) error { panic("not yet") }
-
-// Bag returns the data with all changes so far.
-func (t *Tx) Bag() databag.Bag { panic("not yet") }
-
-// Altered returns the storage paths written or removed, sorted, each once.
-func (t *Tx) Altered() []string { panic("not yet") }
-
-// Ephemeral tells whether a path written may hold ephemeral data; the check itself can fail, with the daemon's message.
-func (t *Tx) Ephemeral() (bool, error) { panic("not yet") }
-
-// Commit applies the changes to what is stored by now, as JSON would carry them, validates all of it and returns it.
-func (t *Tx) Commit(stored databag.Bag) (databag.Bag, error) { panic("not yet") }
-
-// Kind tells errors apart.
-type Kind string
-
-// The kinds of errors.
-const (
-	NoView               Kind = "no-view"
-	NoMatch              Kind = "no-match"
-	NoData               Kind = "no-data"
-	BadRequest           Kind = "bad-request"
-	Invalid              Kind = "schema"
-	UnconstrainedParams  Kind = "unconstrained-params"
-	UnmatchedConstraints Kind = "unmatched-constraints"
-	Unauthorized         Kind = "unauthorized"
-	Other                Kind = "other"
-)
-
-// An Error is a refused read or write.
-type Error struct {
-	Kind    Kind
-	Message string // as snapd words it
-	Path    string // storage path of a schema violation; "" for the top level
-	Reason  string // its bare cause
+func (s *Schema) validate(bag databag.Bag, prefix string) error {
+	err := s.storage.Validate(bag)
+	if err == nil {
+		return nil
+	}
+	refused := err.(*schema.ValidationError)
+	return &Error{Kind: Invalid, Message: prefix + refused.Error(), Path: refused.Path, Reason: refused.Cause}
 }
 
-func (e *Error) Error() string { return e.Message }
+// DaemonError returns what snapd's daemon ends a whole read with: err is what Read gave, nil included. The daemon checks
+// for ephemeral data first, with messages of its own, and wraps what goes wrong later unless it is "no data".
+func (s *Schema) DaemonError(view string, requests []string, options ReadOptions, err error) error {
+	if _, ok := s.views[view]; !ok {
+		return err
+	}
+	if _, checkErr := s.ReadsEphemeral(view, requests, options); checkErr != nil {
+		return checkErr
+	}
+	refused, ok := err.(*Error)
+	if !ok || refused.Kind == NoData {
+		return err
+	}
+	wrapped := *refused
+	wrapped.Message = fmt.Sprintf("internal error: cannot read confdb %s: %s", s.ID(), refused.Message)
+	return &wrapped
+}

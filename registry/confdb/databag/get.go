@@ -1,0 +1,142 @@
+package databag
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"aspects-poc/registry/confdb/path"
+)
+
+// ErrNoData tells that nothing is stored at a path.
+var ErrNoData = errors.New("no data")
+
+// Get reads along a storage path and returns JSON shapes, numbers as json.Number. Open key placeholders give an object
+// by entries, open index placeholders a list. Constraints (scalars) pick entries of open key placeholders by name and
+// narrow field filters. The error is ErrNoData, or tells of a container of the wrong shape.
+func (b Bag) Get(storage path.Path, constraints map[string]any) (any, error) {
+	return get(b.Root(), storage, 0, constraints)
+}
+
+func get(n *Node, p path.Path, at int, constraints map[string]any) (any, error) {
+	if at == len(p) {
+		return n.Value(), nil
+	}
+	accessor := p[at]
+	if err := n.fits(accessor, p[:at], p[:at]); err != nil {
+		return nil, err
+	}
+	switch accessor.Kind {
+	case path.Key, path.Index:
+		kid := n.step(accessor)
+		if kid == nil || !kid.passes(accessor.Filters, constraints) {
+			return nil, ErrNoData
+		}
+		return get(kid, p, at+1, constraints)
+	case path.KeyPlaceholder:
+		return getEntries(n, p, at, constraints)
+	}
+	return getElements(n, p, at, constraints)
+}
+
+func getEntries(n *Node, p path.Path, at int, constraints map[string]any) (any, error) {
+	only, constrained := constraints[p[at].Name]
+	entries := map[string]any{}
+	for i, kid := range n.kids {
+		if constrained && only != n.keys.names[i] || !kid.passes(p[at].Filters, constraints) {
+			continue
+		}
+		// Entries that are scalars or of the wrong shape are passed over, whatever goes wrong below them.
+		if value, err := get(kid, p, at+1, constraints); err == nil {
+			entries[n.keys.names[i]] = value
+		}
+	}
+	if len(entries) == 0 {
+		return nil, ErrNoData
+	}
+	return entries, nil
+}
+
+func getElements(n *Node, p path.Path, at int, constraints map[string]any) (any, error) {
+	elements := make([]any, 0, len(n.kids))
+	found := false
+	for _, kid := range n.kids {
+		if !kid.passes(p[at].Filters, constraints) {
+			continue
+		}
+		if at+1 < len(p) && kid.kind < Object && kid.kind != Null {
+			continue
+		}
+		value, err := get(kid, p, at+1, constraints)
+		if err != nil && !errors.Is(err, ErrNoData) {
+			return nil, err
+		}
+		found = found || err == nil
+		elements = append(elements, value) // nil where there is no data: positions are kept
+	}
+	if !found {
+		return nil, ErrNoData
+	}
+	return elements, nil
+}
+
+// step returns what a key or index leads to, or nil.
+func (n *Node) step(accessor path.Accessor) *Node {
+	if accessor.Kind == path.Key {
+		return n.Kid(accessor.Name)
+	}
+	if index := accessor.Index(); index < len(n.kids) {
+		return n.kids[index]
+	}
+	return nil
+}
+
+// fits tells whether an accessor can lead into the node, which is at a path. A null (possible only under `any`) counts
+// as an empty object.
+func (n *Node) fits(accessor path.Accessor, at, scalarAt path.Path) error {
+	switch {
+	case n.kind == List && !accessor.List():
+		return fmt.Errorf("cannot use %q to index list at path %q", accessor.Bare(), at.Bare())
+	case (n.kind == Object || n.kind == Null) && accessor.List():
+		return fmt.Errorf("cannot use %q to access map at path %q", accessor.Bare(), at.Bare())
+	case n.kind < Object && n.kind != Null:
+		return fmt.Errorf("cannot decode databag at path %q: expected container type but got %s", scalarAt.Bare(), n.kind)
+	}
+	return nil
+}
+
+// passes tells whether the filters let the node through: what is no object passes, and so does an object whose field
+// equals the constraint of each filter that has one.
+func (n *Node) passes(filters []path.Filter, constraints map[string]any) bool {
+	if n.kind != Object {
+		return true
+	}
+	for _, filter := range filters {
+		want, constrained := constraints[filter.Param]
+		if !constrained {
+			continue
+		}
+		field := n.Kid(filter.Field)
+		if field == nil || !field.is(want) {
+			return false
+		}
+	}
+	return true
+}
+
+// is tells whether the node is a scalar of the same JSON type and value.
+func (n *Node) is(scalar any) bool {
+	switch scalar := scalar.(type) {
+	case string:
+		return n.kind == String && n.text == scalar
+	case bool:
+		return n.kind == Bool && n.text == strconv.FormatBool(scalar)
+	case nil:
+		return n.kind == Null
+	}
+	if n.kind != Number {
+		return false
+	}
+	other, err := FromValue(scalar)
+	return err == nil && equal(n, other)
+}

@@ -1,0 +1,276 @@
+package schema
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/confdb/path"
+)
+
+// mapType accepts JSON objects: with fixed entries, or with keys and values of given types.
+type mapType struct {
+	common
+	entries  map[string]Type // nil unless entries are fixed
+	names    []string        // of entries, sorted
+	required [][]string      // combinations, one of which has to be there; nil demands nothing
+	keys     *stringType     // nil: any key
+	keysMark *common         // of a reference in keys, or the keys' own
+	values   Type            // nil: any value
+	keysOK   databag.Mark
+}
+
+func (*mapType) Name() string            { return "map" }
+func (t *mapType) here() ([]Type, error) { return []Type{t}, nil }
+
+func (t *mapType) step(accessor path.Accessor) ([]Type, error) {
+	switch {
+	case accessor.List():
+		return nil, fmt.Errorf("cannot use %q as key in map", accessor.Bare())
+	case t.entries == nil && t.values == nil:
+		// A map with keys alone takes any value. snapd crashes here.
+		return []Type{&anyType{}}, nil
+	case t.entries == nil:
+		return []Type{t.values}, nil
+	case accessor.Kind == path.KeyPlaceholder:
+		types := make([]Type, len(t.names))
+		for i, name := range t.names {
+			types[i] = t.entries[name]
+		}
+		return types, nil
+	}
+	entry, ok := t.entries[accessor.Name]
+	if !ok {
+		return nil, fmt.Errorf("cannot use %q as key in map", accessor.Bare())
+	}
+	return []Type{entry}, nil
+}
+
+func (t *mapType) below() []Type {
+	var types []Type
+	for _, name := range t.names {
+		types = append(types, t.entries[name])
+	}
+	if t.keys != nil {
+		types = append(types, &keysType{stringType: t.keys, declared: t.keysMark})
+	}
+	if t.values != nil {
+		types = append(types, t.values)
+	}
+	return types
+}
+
+// keysType is the type of a map's keys, with what is declared where it is used.
+type keysType struct {
+	*stringType
+	declared *common
+}
+
+func (t *keysType) marks() *common { return t.declared }
+
+func (t *mapType) check(n *databag.Node) *fault {
+	if fault := expected(n, "map", databag.Object); fault != nil {
+		return fault
+	}
+	if !n.Keys().Marked(&t.keysOK) {
+		if fault := t.checkKeys(n.Keys().Names()); fault != nil {
+			return fault
+		}
+		n.Keys().Mark(&t.keysOK)
+	}
+	if t.entries == nil && t.values == nil {
+		return nil
+	}
+	names := n.Keys().Names()
+	for i, kid := range n.Kids() {
+		kind := t.values
+		if t.entries != nil {
+			kind = t.entries[names[i]]
+		}
+		if fault := accept(kind, kid); fault != nil {
+			return fault.under(names[i])
+		}
+	}
+	return nil
+}
+
+// checkKeys looks at all that depends on the keys alone.
+func (t *mapType) checkKeys(names []string) *fault {
+	for _, name := range names {
+		if !path.ValidSubkey(name) {
+			return &fault{cause: fmt.Sprintf("key %q doesn't conform to required format: %s", name, path.Subkey)}
+		}
+	}
+	if t.entries == nil {
+		if t.keys == nil {
+			return nil
+		}
+		for _, name := range names {
+			if fault := t.keys.checkText(name); fault != nil {
+				return fault.under(name)
+			}
+		}
+		return nil
+	}
+	for _, name := range names {
+		if _, ok := t.entries[name]; !ok {
+			return &fault{cause: fmt.Sprintf("map contains unexpected key %q", name)}
+		}
+	}
+	if t.required == nil {
+		return nil
+	}
+	for _, combination := range t.required {
+		if !slices.ContainsFunc(combination, func(key string) bool { return !slices.Contains(names, key) }) {
+			return nil
+		}
+	}
+	return &fault{cause: "cannot find required combinations of keys"}
+}
+
+func (t *mapType) parse(p *parser, constraints object) error {
+	_, hasSchema := constraints["schema"]
+	_, hasKeys := constraints["keys"]
+	_, hasValues := constraints["values"]
+	_, hasRequired := constraints["required"]
+	switch {
+	case hasRequired && !hasSchema:
+		return errors.New(`cannot parse map: cannot use "required" without "schema" constraint`)
+	case hasSchema && hasKeys:
+		return errors.New(`cannot parse map: cannot use "schema" and "keys" constraints simultaneously`)
+	case hasSchema && hasValues:
+		return errors.New(`cannot parse map: cannot use "schema" and "values" constraints simultaneously`)
+	case hasSchema:
+		return t.parseEntries(p, constraints)
+	case !hasKeys && !hasValues:
+		return errors.New(`cannot parse map: must have "schema" or "keys"/"values" constraint`)
+	}
+	if raw, ok := constraints["keys"]; ok {
+		var err error
+		if t.keys, t.keysMark, err = p.parseKeys(raw); err != nil {
+			return fmt.Errorf(`cannot parse "keys" constraint: %w`, err)
+		}
+	}
+	if raw, ok := constraints["values"]; ok {
+		var err error
+		if t.values, err = p.parse(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *mapType) parseEntries(p *parser, constraints object) error {
+	var entries object
+	if err := json.Unmarshal(constraints["schema"], &entries); err != nil {
+		return fmt.Errorf(`cannot parse map's "schema" constraint: %w`, err)
+	}
+	t.entries = make(map[string]Type, len(entries))
+	t.names = slices.Sorted(maps.Keys(entries))
+	for _, name := range t.names {
+		if !path.ValidSubkey(name) {
+			return fmt.Errorf("cannot parse map: key %q doesn't conform to required format: %s", name, path.Subkey)
+		}
+	}
+	for _, name := range t.names {
+		entry, err := p.parse(entries[name])
+		if err != nil {
+			return err
+		}
+		t.entries[name] = entry
+	}
+	raw, ok := constraints["required"]
+	if !ok {
+		return nil
+	}
+	required, err := parseRequired(raw)
+	if err != nil {
+		return fmt.Errorf(`cannot parse map's "required" constraint: %w`, err)
+	}
+	for _, combination := range required {
+		for _, key := range combination {
+			if _, ok := t.entries[key]; !ok {
+				return fmt.Errorf(`cannot parse map's "required" constraint: required key %q must have schema entry`, key)
+			}
+		}
+	}
+	t.required = required
+	return nil
+}
+
+// parseRequired reads a list of keys, or a list of such lists. An empty one demands nothing.
+func parseRequired(raw json.RawMessage) ([][]string, error) {
+	var combinations [][]string
+	var keys []string
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		if json.Unmarshal(raw, &combinations) != nil {
+			return nil, err
+		}
+	} else {
+		combinations = [][]string{keys}
+	}
+	if len(combinations) == 0 {
+		return nil, nil
+	}
+	return combinations, nil
+}
+
+// arrayType accepts JSON lists.
+type arrayType struct {
+	common
+	values Type
+	unique bool
+}
+
+func (*arrayType) Name() string            { return "array" }
+func (t *arrayType) here() ([]Type, error) { return []Type{t}, nil }
+func (t *arrayType) below() []Type         { return []Type{t.values} }
+
+func (t *arrayType) step(accessor path.Accessor) ([]Type, error) {
+	if !accessor.List() {
+		return nil, fmt.Errorf("key %q cannot be used to index array", accessor.Bare())
+	}
+	return []Type{t.values}, nil
+}
+
+func (t *arrayType) check(n *databag.Node) *fault {
+	if fault := expected(n, "array", databag.List); fault != nil {
+		return fault
+	}
+	for i, kid := range n.Kids() {
+		if fault := accept(t.values, kid); fault != nil {
+			return fault.under(element(i))
+		}
+	}
+	if t.unique {
+		seen := make(map[string]bool, len(n.Kids()))
+		for _, kid := range n.Kids() {
+			text := string(kid.AppendJSON(nil))
+			if seen[text] {
+				return &fault{cause: `cannot accept duplicate values for array with "unique" constraint`}
+			}
+			seen[text] = true
+		}
+	}
+	return nil
+}
+
+func (t *arrayType) parse(p *parser, constraints object) error {
+	raw, ok := constraints["values"]
+	if !ok {
+		return errors.New(`cannot parse "array": must have "values" constraint`)
+	}
+	var err error
+	if t.values, err = p.parse(raw); err != nil {
+		return fmt.Errorf(`cannot parse "array" values type: %w`, err)
+	}
+	if raw, ok := constraints["unique"]; ok {
+		if err := json.Unmarshal(raw, &t.unique); err != nil {
+			return fmt.Errorf(`cannot parse array's "unique" constraint: %w`, err)
+		}
+	}
+	return nil
+}

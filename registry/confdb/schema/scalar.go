@@ -1,0 +1,176 @@
+package schema
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/confdb/path"
+)
+
+// stringType accepts JSON strings, of given choices or matching a pattern somewhere.
+type stringType struct {
+	scalar
+	choices []string
+	pattern *regexp.Regexp
+}
+
+func (*stringType) Name() string                         { return "string" }
+func (t *stringType) here() ([]Type, error)              { return []Type{t}, nil }
+func (t *stringType) step(path.Accessor) ([]Type, error) { return nil, errBeyond("string") }
+
+func (t *stringType) check(n *databag.Node) *fault {
+	if fault := expected(n, "string", databag.String); fault != nil {
+		return fault
+	}
+	return t.checkText(n.Text())
+}
+
+func (t *stringType) checkText(text string) *fault {
+	if t.choices != nil && !slices.Contains(t.choices, text) {
+		return &fault{cause: fmt.Sprintf("string %q is not one of the allowed choices", text)}
+	}
+	if t.pattern != nil && !t.pattern.MatchString(text) {
+		return &fault{cause: fmt.Sprintf("expected string matching %s but value was %q", t.pattern, text)}
+	}
+	return nil
+}
+
+func (t *stringType) parse(_ *parser, constraints object) error {
+	if raw, ok := constraints["choices"]; ok {
+		if err := json.Unmarshal(raw, &t.choices); err != nil {
+			return fmt.Errorf(`cannot parse "choices" constraint: %w`, err)
+		}
+		if len(t.choices) == 0 {
+			return errors.New(`cannot have a "choices" constraint with an empty list`)
+		}
+	}
+	if raw, ok := constraints["pattern"]; ok {
+		if t.choices != nil {
+			return errors.New(`cannot use "choices" and "pattern" constraints in same schema`)
+		}
+		var pattern string
+		err := json.Unmarshal(raw, &pattern)
+		if err == nil {
+			t.pattern, err = regexp.Compile(pattern)
+		}
+		if err != nil {
+			return fmt.Errorf(`cannot parse "pattern" constraint: %w`, err)
+		}
+	}
+	return nil
+}
+
+// numeric is an int or a number: of given choices, or between bounds.
+type numeric[N int64 | float64] struct {
+	scalar
+	name     string
+	read     func(literal string) (N, bool)
+	show     func(N) string
+	choices  []N
+	min, max *N
+}
+
+func newInt() *numeric[int64] {
+	return &numeric[int64]{
+		name: "int",
+		read: func(literal string) (int64, bool) {
+			n, err := strconv.ParseInt(literal, 10, 64)
+			return n, err == nil
+		},
+		show: func(n int64) string { return strconv.FormatInt(n, 10) },
+	}
+}
+
+func newNumber() *numeric[float64] {
+	return &numeric[float64]{
+		name: "number",
+		read: func(literal string) (float64, bool) {
+			n, err := strconv.ParseFloat(literal, 64)
+			return n, err == nil
+		},
+		show: func(n float64) string { return strconv.FormatFloat(n, 'g', -1, 64) },
+	}
+}
+
+func (t *numeric[N]) Name() string                       { return t.name }
+func (t *numeric[N]) here() ([]Type, error)              { return []Type{t}, nil }
+func (t *numeric[N]) step(path.Accessor) ([]Type, error) { return nil, errBeyond(t.name) }
+
+func (t *numeric[N]) check(n *databag.Node) *fault {
+	if fault := expected(n, t.name, databag.Number); fault != nil {
+		return fault
+	}
+	number, ok := t.read(n.Text())
+	switch {
+	case !ok:
+		return &fault{cause: fmt.Sprintf("expected %s type but value was number %s", t.name, n.Text())}
+	case t.choices != nil && !slices.Contains(t.choices, number):
+		return &fault{cause: t.show(number) + " is not one of the allowed choices"}
+	case t.min != nil && number < *t.min:
+		return &fault{cause: t.show(number) + " is less than the allowed minimum " + t.show(*t.min)}
+	case t.max != nil && number > *t.max:
+		return &fault{cause: t.show(number) + " is greater than the allowed maximum " + t.show(*t.max)}
+	}
+	return nil
+}
+
+func (t *numeric[N]) parse(_ *parser, constraints object) error {
+	if raw, ok := constraints["choices"]; ok {
+		if err := json.Unmarshal(raw, &t.choices); err != nil {
+			return fmt.Errorf(`cannot parse "choices" constraint: %w`, err)
+		}
+		if len(t.choices) == 0 {
+			return errors.New(`cannot have "choices" constraint with empty list`)
+		}
+	}
+	for _, bound := range []struct {
+		name string
+		to   **N
+	}{{"min", &t.min}, {"max", &t.max}} {
+		raw, ok := constraints[bound.name]
+		if !ok {
+			continue
+		}
+		if t.choices != nil {
+			return fmt.Errorf(`cannot have "choices" and %q constraints`, bound.name)
+		}
+		*bound.to = new(N) // null is no error for encoding/json and leaves the 0
+		if err := json.Unmarshal(raw, *bound.to); err != nil {
+			return fmt.Errorf("cannot parse %q constraint: %w", bound.name, err)
+		}
+	}
+	if t.min != nil && t.max != nil && *t.min > *t.max {
+		return errors.New(`cannot have "min" constraint with value greater than "max"`)
+	}
+	return nil
+}
+
+// boolType accepts true and false.
+type boolType struct{ scalar }
+
+func (*boolType) Name() string                         { return "bool" }
+func (t *boolType) here() ([]Type, error)              { return []Type{t}, nil }
+func (t *boolType) step(path.Accessor) ([]Type, error) { return nil, errBeyond("bool") }
+func (*boolType) parse(*parser, object) error          { return nil }
+
+func (t *boolType) check(n *databag.Node) *fault { return expected(n, "bool", databag.Bool) }
+
+// anyType accepts all but null, and does not look below.
+type anyType struct{ scalar }
+
+func (*anyType) Name() string                         { return "any" }
+func (t *anyType) here() ([]Type, error)              { return []Type{t}, nil }
+func (t *anyType) step(path.Accessor) ([]Type, error) { return []Type{t}, nil }
+func (*anyType) parse(*parser, object) error          { return nil }
+
+func (t *anyType) check(n *databag.Node) *fault {
+	if n.Kind() == databag.Null {
+		return expected(n, "any", databag.Object)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package view
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/schema"
+)
+
+// check looks at the view as a whole: requests that clash, filters, and whether storage paths and schema go together.
+func (v *View) check() error {
+	seen := map[string]bool{}
+	for _, rule := range v.rules {
+		if request := rule.request.String(); rule.readable {
+			if seen[request] {
+				return errors.New(`cannot have several reading rules with the same "request" field`)
+			}
+			seen[request] = true
+		}
+	}
+	for _, rule := range v.rules {
+		if err := v.checkFilters(rule.storage); err != nil {
+			return err
+		}
+	}
+	return v.checkTypes()
+}
+
+func (v *View) checkFilters(storage path.Path) error {
+	for i, accessor := range storage {
+		if len(accessor.Filters) == 0 {
+			continue
+		}
+		if i == len(storage)-1 {
+			types, err := v.storage.At(storage)
+			if err != nil {
+				return err
+			}
+			for _, t := range types {
+				if !schema.MapLike(t) {
+					return fmt.Errorf("field filters can only be applied to maps but schema at %s expects %s", storage, t.Name())
+				}
+			}
+		} else if storage[i+1].List() {
+			return fmt.Errorf("can only apply field filters to maps but %q expects list after filters", storage)
+		}
+		for _, filter := range accessor.Filters {
+			if _, ok := v.parameters[filter.Param]; !ok {
+				return fmt.Errorf(`filter parameter %q must be declared in "parameters" stanza`, filter.Param)
+			}
+		}
+	}
+	return nil
+}
+
+// checkTypes follows each storage path through the schema, and sees that those of one request lead to types that go
+// together.
+func (v *View) checkTypes() error {
+	type first struct {
+		storage path.Path
+		types   []schema.Type
+	}
+	byRequest := map[string]first{}
+	for _, rule := range v.rules {
+		request := rule.request.String()
+		types, err := v.storage.At(rule.storage)
+		var unfollowed *schema.PathError
+		if errors.As(err, &unfollowed) {
+			if schema.Internal(err) {
+				return err
+			}
+			return fmt.Errorf("storage path %q for request %q is invalid after %q: %w",
+				rule.storage, request, rule.storage[:unfollowed.Followed], err)
+		}
+		if err != nil {
+			return err
+		}
+		other, ok := byRequest[request]
+		if !ok {
+			byRequest[request] = first{rule.storage, types}
+			continue
+		}
+		if !schema.Compatible(other.types, types) {
+			return fmt.Errorf("storage paths %q and %q for request %q require incompatible types: %s != %s",
+				other.storage, rule.storage, request, names(other.types), names(types))
+		}
+	}
+	return nil
+}
+
+func names(types []schema.Type) string {
+	if len(types) == 1 {
+		return types[0].Name()
+	}
+	list := make([]string, len(types))
+	for i, t := range types {
+		list[i] = t.Name()
+	}
+	return "[" + strings.Join(list, ", ") + "]"
+}

@@ -1,0 +1,222 @@
+package view
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/schema"
+)
+
+// Parse reads a view of a confdb-schema's "views" header, given as JSON shapes, and checks it against the storage
+// schema. id is the view's full name, ACCOUNT/SCHEMA/VIEW.
+func Parse(id, name string, definition any, storage *schema.Schema) (*View, error) {
+	view, err := parse(id, name, definition, storage)
+	if err != nil {
+		return nil, fmt.Errorf("cannot define view %q: %w", name, err)
+	}
+	return view, nil
+}
+
+func parse(id, name string, definition any, storage *schema.Schema) (*View, error) {
+	if !path.ValidSubkey(name) {
+		return nil, errors.New("name must conform to [a-z](?:-?[a-z0-9])*")
+	}
+	fields, ok := definition.(map[string]any)
+	if !ok || len(fields) == 0 {
+		return nil, errors.New("view must be non-empty map")
+	}
+	if summary, ok := fields["summary"]; ok {
+		if _, ok := summary.(string); !ok {
+			return nil, fmt.Errorf("view summary must be a string but got %s", goType(summary))
+		}
+	}
+	view := &View{id: id, storage: storage}
+	if parameters, ok := fields["parameters"]; ok {
+		if err := view.parseParameters(parameters); err != nil {
+			return nil, err
+		}
+	}
+	rules, ok := fields["rules"].([]any)
+	if !ok || len(rules) == 0 {
+		return nil, errors.New("view rules must be non-empty list")
+	}
+	for _, rule := range rules {
+		if err := view.parseRule(rule, nil); err != nil {
+			return nil, err
+		}
+	}
+	return view, view.check()
+}
+
+func (v *View) parseParameters(definition any) error {
+	parameters, ok := definition.(map[string]any)
+	if !ok {
+		return fmt.Errorf(`expected optional "parameters" to be map but got %s`, goType(definition))
+	}
+	v.parameters = map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		fields, ok := parameters[name].(map[string]any)
+		if !ok {
+			return fmt.Errorf("invalid parameter %q: expected map of strings but got %s", name, goType(parameters[name]))
+		}
+		presence, ok := fields["presence"].(string)
+		if given, there := fields["presence"]; there && !ok {
+			return fmt.Errorf("invalid parameter %q: expected presence to be string but got %s", name, goType(given))
+		}
+		switch presence {
+		case "", "optional", "required-on-write", "required-on-read", "required":
+		default:
+			return fmt.Errorf(`invalid parameter %q: expected "presence" to be one of "optional", "required-on-write", `+
+				`"required-on-read", "required" or empty but was %q`, name, presence)
+		}
+		v.parameters[name] = presence
+	}
+	return nil
+}
+
+// A nesting is the rule that a content rule stands in.
+type nesting struct {
+	request, storage string
+	access           string
+}
+
+// parseRule reads a rule and the rules of its content, and adds them in this order.
+func (v *View) parseRule(definition any, parent *nesting) error {
+	fields, ok := definition.(map[string]any)
+	if !ok {
+		return errors.New("each view rule should be a map")
+	}
+	storage, err := textField(fields, "storage")
+	if err != nil {
+		return err
+	}
+	if storage == "" {
+		return errors.New(`view rules must have a "storage" field`)
+	}
+	request, err := textField(fields, "request")
+	if err != nil {
+		return err
+	}
+	if _, ok := fields["request"]; !ok {
+		request = storage
+	} else if request == "" {
+		return errors.New(`view rules' "request" field must be non-empty, if it exists`)
+	}
+	if parent != nil {
+		request, storage = joined(parent.request, request), joined(parent.storage, storage)
+	}
+	parsed, err := parsePaths(request, storage)
+	if err != nil {
+		return err
+	}
+	access, err := textField(fields, "access")
+	if err != nil {
+		return err
+	}
+	if parent != nil {
+		if _, ok := fields["access"]; ok {
+			return errors.New(`cannot override "access" in nested "content" rule: "content" rules inherit parent "access"`)
+		}
+		access = parent.access
+	}
+	switch access {
+	case "", "read-write":
+		parsed.readable, parsed.writable = true, true
+	case "read":
+		parsed.readable = true
+	case "write":
+		parsed.writable = true
+	default:
+		return fmt.Errorf(`cannot create view rule: expected 'access' to be either "read-write", "read", "write" or empty but was %q`, access)
+	}
+	v.rules = append(v.rules, parsed)
+	content, ok := fields["content"]
+	if !ok {
+		return nil
+	}
+	inner, ok := content.([]any)
+	if !ok || len(inner) == 0 {
+		return errors.New(`"content" must be a non-empty list`)
+	}
+	for _, rule := range inner {
+		if err := v.parseRule(rule, &nesting{request, storage, access}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func textField(fields map[string]any, name string) (string, error) {
+	value, ok := fields[name]
+	if !ok {
+		return "", nil
+	}
+	text, ok := value.(string)
+	if !ok {
+		return "", fmt.Errorf("%q must be a string", name)
+	}
+	return text, nil
+}
+
+func joined(parent, child string) string {
+	if strings.HasPrefix(child, "[") {
+		return parent + child
+	}
+	return parent + "." + child
+}
+
+func parsePaths(request, storage string) (*rule, error) {
+	parsed := &rule{}
+	var err error
+	if parsed.request, err = path.ParseRuleRequest(request); err != nil {
+		return nil, fmt.Errorf("invalid request %q: %w", request, err)
+	}
+	if parsed.storage, err = path.ParseStorage(storage); err != nil {
+		return nil, fmt.Errorf("invalid storage %q: %w", storage, err)
+	}
+	return parsed, checkPlaceholders(parsed, request, storage)
+}
+
+func checkPlaceholders(r *rule, request, storage string) error {
+	asked, stored := placeholders(r.request), placeholders(r.storage)
+	if len(asked[path.KeyPlaceholder]) != len(stored[path.KeyPlaceholder]) ||
+		len(asked[path.IndexPlaceholder]) != len(stored[path.IndexPlaceholder]) {
+		return fmt.Errorf("request %q and storage %q have mismatched placeholders", request, storage)
+	}
+	seen := map[placeholder]bool{}
+	for _, accessor := range r.request {
+		if !accessor.Open() {
+			continue
+		}
+		if seen[placeholder{accessor.Kind, accessor.Name}] {
+			return fmt.Errorf("request cannot have more than one placeholder with the same name %q: %s", accessor.Name, request)
+		}
+		seen[placeholder{accessor.Kind, accessor.Name}] = true
+	}
+	for _, accessor := range r.request {
+		if accessor.Open() && !stored[accessor.Kind][accessor.Name] {
+			return fmt.Errorf("placeholder %q from request %q is absent from storage %q", accessor.Name, request, storage)
+		}
+	}
+	for _, accessor := range r.request {
+		if accessor.Open() && asked[path.KeyPlaceholder][accessor.Name] && asked[path.IndexPlaceholder][accessor.Name] {
+			return fmt.Errorf("cannot use same name %q for key and index placeholder: %s", accessor.Name, request)
+		}
+	}
+	return nil
+}
+
+// placeholders returns the names of a path's placeholders, by kind.
+func placeholders(p path.Path) map[path.Kind]map[string]bool {
+	names := map[path.Kind]map[string]bool{path.KeyPlaceholder: {}, path.IndexPlaceholder: {}}
+	for _, accessor := range p {
+		if accessor.Open() {
+			names[accessor.Kind][accessor.Name] = true
+		}
+	}
+	return names
+}

@@ -1,0 +1,256 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/confdb/path"
+)
+
+// A Write is a storage path and what to store there; a nil value removes what is there.
+type Write struct {
+	Storage path.Path
+	Value   *databag.Node
+}
+
+// Set returns, in order, the writes that setting a request path to a value means. The value is made of JSON shapes with
+// float64 or json.Number, not nil. Errors are *Error.
+func (v *View) Set(request string, value any) ([]Write, error) {
+	if request == "" {
+		reason := "cannot set empty path through confdb view " + v.id
+		return nil, &Error{Kind: BadRequest, Message: reason, Reason: reason}
+	}
+	parsed, err := path.ParseRequest(request)
+	if err != nil {
+		return nil, v.bad("set", request, err.Error())
+	}
+	if reason := faulty(value); reason != "" {
+		return nil, v.bad("set", request, reason)
+	}
+	found := v.matches(parsed, true)
+	if len(found) == 0 {
+		return nil, v.fail(NoMatch, "set", []string{request}, "no matching rule")
+	}
+	var writes []Write
+	left := value
+	var used []path.Path
+	for _, match := range found {
+		parts, err := spread(value, match.rest, match.storage)
+		if err != nil {
+			return nil, v.bad("set", request, err.Error())
+		}
+		if parts == nil {
+			// The value has nothing for this rule, which therefore shall show nothing.
+			writes = append(writes, Write{Storage: match.storage})
+			continue
+		}
+		for _, part := range parts {
+			write := Write{Storage: part.storage}
+			if part.value != nil {
+				if write.Value, err = databag.FromValue(part.value); err != nil {
+					return nil, v.bad("set", request, err.Error())
+				}
+			}
+			writes = append(writes, write)
+		}
+		used = append(used, match.rest)
+	}
+	for _, suffix := range used {
+		if left = without(left, suffix); left == nil {
+			break
+		}
+	}
+	if left != nil {
+		return nil, v.bad("set", request, fmt.Sprintf("value contains unused data: %v", left))
+	}
+	slices.SortStableFunc(writes, func(a, b Write) int { return path.Compare(a.Storage, b.Storage) })
+	return writes, nil
+}
+
+// Unset returns, in order, what unsetting a request path removes. The empty path is all that the view can write. Errors
+// are *Error.
+func (v *View) Unset(request string) ([]Write, error) {
+	parsed, err := path.ParseRequest(request)
+	if err != nil {
+		return nil, v.bad("unset", request, err.Error())
+	}
+	found := v.matches(parsed, true)
+	if len(found) == 0 {
+		return nil, v.fail(NoMatch, "unset", []string{request}, "no matching rule")
+	}
+	writes := make([]Write, len(found))
+	for i, match := range found {
+		writes[i] = Write{Storage: match.storage}
+	}
+	return writes, nil
+}
+
+// deepest is how many levels a value may have, the scalar counted.
+const deepest = 64
+
+// faulty tells what no value may be, level by level: too deep, empty containers, malformed keys. Null counts as content.
+func faulty(value any) string {
+	level := []any{value}
+	for depth := 1; len(level) > 0; depth++ {
+		if depth > deepest {
+			return fmt.Sprintf("value cannot have more than %d nested levels", deepest)
+		}
+		var next []any
+		for _, value := range level {
+			switch value := value.(type) {
+			case []any:
+				if len(value) == 0 {
+					return "cannot set empty container: must contain at least one scalar"
+				}
+				next = append(next, value...)
+			case map[string]any:
+				if len(value) == 0 {
+					return "cannot set empty container: must contain at least one scalar"
+				}
+				for _, key := range slices.Sorted(maps.Keys(value)) {
+					if !path.ValidSubkey(key) {
+						return fmt.Sprintf("key %q doesn't conform to required format: %s", key, path.Subkey)
+					}
+					next = append(next, value[key])
+				}
+			}
+		}
+		level = next
+	}
+	return ""
+}
+
+// A part is what a value has for one storage path.
+type part struct {
+	storage path.Path
+	value   any
+}
+
+// spread finds the parts of a value along what a match leaves open of its request, and fills its placeholders into the
+// storage path. It returns nil where a literal is missing anywhere on the way.
+func spread(value any, rest, storage path.Path) ([]part, error) {
+	if len(rest) == 0 {
+		return []part{{storage, value}}, nil
+	}
+	var parts []part
+	into := func(value any, accessor path.Accessor) (bool, error) {
+		bound := bindings{}
+		bound.bind(rest[0], accessor)
+		more, err := spread(value, rest[1:], bound.fill(storage))
+		parts = append(parts, more...)
+		return more != nil, err
+	}
+	if rest[0].Kind == path.IndexPlaceholder {
+		list, ok := value.([]any)
+		if !ok {
+			return nil, fmt.Errorf("expected list for unmatched request parts but got %s", goType(value))
+		}
+		for i, element := range list {
+			if ok, err := into(element, path.Accessor{Kind: path.Index, Name: fmt.Sprint(i)}); !ok || err != nil {
+				return nil, err
+			}
+		}
+		return parts, nil
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("expected map for unmatched request parts but got %s", goType(value))
+	}
+	if rest[0].Kind == path.Key {
+		inner, ok := object[rest[0].Name]
+		if !ok {
+			return nil, nil
+		}
+		return spread(inner, rest[1:], storage)
+	}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if ok, err := into(object[key], path.Accessor{Kind: path.Key, Name: key}); !ok || err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// without returns a value less the parts along a suffix, or nil where nothing is left. What it does not have is no
+// error: another rule's part may have gone with it.
+func without(value any, suffix path.Path) any {
+	if len(suffix) == 0 {
+		return nil
+	}
+	switch value := value.(type) {
+	case []any:
+		var left []any
+		for _, element := range value {
+			if inner := without(element, suffix[1:]); inner != nil {
+				left = append(left, inner)
+			}
+		}
+		if left == nil {
+			return nil
+		}
+		return left
+	case map[string]any:
+		left := map[string]any{}
+		for key, inner := range value {
+			if suffix[0].Kind == path.KeyPlaceholder || suffix[0].Name == key {
+				if inner = without(inner, suffix[1:]); inner == nil {
+					continue
+				}
+			}
+			left[key] = inner
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		return left
+	}
+	return value
+}
+
+// Normal returns JSON shapes in the form that Set takes: a copy in which numbers are 64-bit floats, as they are after
+// snapd's REST API, or with exact keep their digits, as through snapctl. Other Go values are read as their JSON.
+func Normal(value any, exact bool) (any, error) {
+	switch value := value.(type) {
+	case nil, bool, string:
+		return value, nil
+	case float64:
+		return value, nil
+	case json.Number:
+		if exact {
+			return value, nil
+		}
+		float, err := value.Float64()
+		if err != nil {
+			return nil, fmt.Errorf("number %s does not fit 64 bits", value)
+		}
+		return float, nil
+	case []any:
+		list := make([]any, len(value))
+		for i, element := range value {
+			inner, err := Normal(element, exact)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = inner
+		}
+		return list, nil
+	case map[string]any:
+		object := make(map[string]any, len(value))
+		for key, entry := range value {
+			inner, err := Normal(entry, exact)
+			if err != nil {
+				return nil, err
+			}
+			object[key] = inner
+		}
+		return object, nil
+	}
+	node, err := databag.FromValue(value)
+	if err != nil {
+		return nil, err
+	}
+	return Normal(node.Value(), exact)
+}
