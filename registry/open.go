@@ -1,9 +1,17 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"time"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/network"
 )
 
 // Options say how to open a registry. The zero value is right for most programs.
@@ -52,5 +60,97 @@ type Candidate struct {
 //
 // At most one Options is used.
 func Open(ctx context.Context, address string, options ...Options) (*Registry, error) {
-	panic("not yet")
+	var o Options
+	if len(options) > 0 {
+		o = options[0]
+	}
+	o = o.complete()
+	name, rest, colon := strings.Cut(address, ":")
+	if name == "auto" && rest == "" {
+		return openAuto(ctx, o)
+	}
+	for _, s := range schemes() {
+		if s.name == name && colon {
+			return o.opened(s.open(ctx, rest, o))
+		}
+	}
+	return nil, unknownAddress(address)
+}
+
+// A scheme is a way to open a backend by its address.
+type scheme struct {
+	name string
+	open func(ctx context.Context, rest string, o Options) (backend.Backend, error)
+	// usable tells whether "auto" takes it, and why or why not; nil: never.
+	usable func(ctx context.Context, o Options) (bool, string)
+}
+
+// schemes is the table of backends, in the order in which "auto" looks at them.
+func schemes() []scheme {
+	return []scheme{
+		{"snapctl", openSnapctl, insideSnap},
+		{"snapd", openSnapd, snapdAnswers},
+		{"file", openFile, whereNothingElse},
+		{"mem", openMemory, nil},
+	}
+}
+
+// openAuto takes the first backend that can be used here. One that can be used and fails to open is an error: going on
+// to the next would give the program a second, silent truth.
+func openAuto(ctx context.Context, o Options) (*Registry, error) {
+	var choice Choice
+	var taken *scheme
+	for _, s := range schemes() {
+		if s.usable == nil {
+			continue
+		}
+		candidate := Candidate{Scheme: s.name}
+		if taken != nil {
+			candidate.Reason = taken.name + " is taken"
+		} else if candidate.Taken, candidate.Reason = s.usable(ctx, o); candidate.Taken {
+			taken = &s
+			choice.Scheme = s.name
+		}
+		choice.Candidates = append(choice.Candidates, candidate)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &Error{Op: "open", Kind: ErrUnreachable, Reason: err.Error(), Err: err}
+	}
+	reg, err := o.opened(taken.open(ctx, "", o))
+	if err != nil {
+		return nil, err
+	}
+	reg.choice = choice
+	return reg, nil
+}
+
+// complete fills in what options leave out.
+func (o Options) complete() Options {
+	o.Account = cmp.Or(o.Account, network.AccountID)
+	o.Schema = cmp.Or(o.Schema, network.Name)
+	o.AccessTimeout = cmp.Or(o.AccessTimeout, 30*time.Second)
+	o.Documents = slices.Clone(o.Documents) // nil stays nil
+	if o.Documents == nil {
+		o.Documents = []json.RawMessage{network.Document(o.Account)}
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	return o
+}
+
+func (o Options) opened(b backend.Backend, err error) (*Registry, error) {
+	if err != nil {
+		return nil, err
+	}
+	return New(b, ViewID{Account: o.Account, Schema: o.Schema}), nil
+}
+
+func unknownAddress(address string) error {
+	known := []string{"auto"}
+	for _, s := range schemes() {
+		known = append(known, s.name+":")
+	}
+	return &Error{Op: "open", Kind: ErrBadRequest, Reason: fmt.Sprintf("unknown registry address %q; known are %s",
+		address, strings.Join(known, ", "))}
 }

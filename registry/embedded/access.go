@@ -23,6 +23,9 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 	if err := ctx.Err(); err != nil {
 		return nil, describe(interrupted(err), "get", view, requests)
 	}
+	if err := checkConstraints(options.Constraints); err != nil {
+		return nil, describe(err, "get", view, requests)
+	}
 	st, err := b.store.load()
 	if err != nil {
 		return nil, describe(err, "get", view, requests)
@@ -32,6 +35,26 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 		return nil, describe(err, "get", view, requests)
 	}
 	return values, nil
+}
+
+// checkConstraints refuses what snapd's daemon refuses before its engine sees it.
+func checkConstraints(constraints map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(constraints)) {
+		kind := ""
+		switch constraints[name].(type) {
+		case nil:
+			kind = "null"
+		case []any:
+			kind = "array"
+		case map[string]any:
+			kind = "map"
+		default:
+			continue
+		}
+		message := fmt.Sprintf("constraint value must be non-null scalar but parameter %q has %s constraint", name, kind)
+		return &backend.Error{Kind: backend.ErrBadRequest, Message: message, Reason: message}
+	}
+	return nil
 }
 
 func (b *Backend) read(st *state, view backend.ViewID, requests []string, options confdb.ReadOptions) (
@@ -86,7 +109,8 @@ func (b *Backend) daemonReads(parsed *confdb.Schema, view backend.ViewID, reques
 	return nil
 }
 
-// Set writes in one transaction. It returns when the values are on disk.
+// Set writes in one transaction. It returns when the values are on disk. As in all backends an empty list or map as a
+// request's value unsets it, since the engine, like snapd, stores no empty containers and refuses them deeper down.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
 	return b.write(ctx, verb(values), []backend.Change{{View: view, Values: values}})
 }
@@ -133,7 +157,7 @@ func (b *Backend) apply(st *state, changes []backend.Change, about *backend.View
 			order = append(order, id)
 			transactions[id] = parsed.Begin(st.bags[id])
 		}
-		if err := transactions[id].Write(change.View.View, change.Values); err != nil {
+		if err := transactions[id].Write(change.View.View, storable(change.Values)); err != nil {
 			return nil, err
 		}
 	}
@@ -207,6 +231,25 @@ func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []st
 		return refused
 	}
 	return describe(err, "update", view, requests)
+}
+
+// storable returns values in which empty lists and maps have become nil.
+func storable(values map[string]any) map[string]any {
+	out := make(map[string]any, len(values))
+	for request, value := range values {
+		switch container := value.(type) {
+		case []any:
+			if len(container) == 0 {
+				value = nil
+			}
+		case map[string]any:
+			if len(container) == 0 {
+				value = nil
+			}
+		}
+		out[request] = value
+	}
+	return out
 }
 
 // verb is "unset" if nothing else is done.
