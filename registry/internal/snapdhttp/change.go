@@ -9,13 +9,14 @@ import (
 
 // A Change is the part of snapd's change that concerns us.
 type Change struct {
-	ID     string                     `json:"id"`
-	Kind   string                     `json:"kind"`
-	Status string                     `json:"status"`
-	Ready  bool                       `json:"ready"` // in a final state
-	Err    string                     `json:"err"`
-	Tasks  []Task                     `json:"tasks"`
-	Data   map[string]json.RawMessage `json:"data"`
+	ID      string                     `json:"id"`
+	Kind    string                     `json:"kind"`
+	Summary string                     `json:"summary"`
+	Status  string                     `json:"status"`
+	Ready   bool                       `json:"ready"` // in a final state
+	Err     string                     `json:"err"`
+	Tasks   []Task                     `json:"tasks"`
+	Data    map[string]json.RawMessage `json:"data"`
 }
 
 // A Task is a step of a Change.

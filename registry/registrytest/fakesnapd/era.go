@@ -144,6 +144,7 @@ func (e era) words(message string) string {
 		if strings.HasSuffix(message, ": ") {
 			message += "matching rules don't map to any values"
 		}
+		message = strings.Replace(message, " through confdb view ", " through ", 1)
 		return strings.Replace(message, " through ", " in "+e.noun+" view ", 1)
 	case e.minor < 69:
 		if rest, found := strings.CutSuffix(message, ": no data"); found {

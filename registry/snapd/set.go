@@ -1,0 +1,225 @@
+package snapd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/snapdhttp"
+)
+
+// Set writes request paths through a view in one transaction, in which nil unsets, and so does an empty list or map. It
+// returns when snapd's change is done. ErrUnknown means that the write may have been, or may yet be, carried out.
+func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
+	request := snapdhttp.Request{Op: "unset", View: view, Requests: slices.Sorted(maps.Keys(values))}
+	for _, value := range values {
+		if value != nil {
+			request.Op = "set"
+		}
+	}
+	ctx, end, err := b.begin(ctx, request)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := checkView(request); err != nil {
+		return err
+	}
+	body, err := sendable(request, values)
+	if err != nil {
+		return err
+	}
+	if err := b.write(ctx, request, body); err != nil {
+		return err
+	}
+	b.watches.wrote(view)
+	return nil
+}
+
+func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values map[string]any) error {
+	giveUp := b.giveUp(ctx)
+	var spoken dialect
+	err := b.persist(ctx, request, true, giveUp, func(d dialect) error {
+		spoken = d
+		if d.queued {
+			return b.writeOnce(ctx, d, request, values, giveUp)
+		}
+		// Where snapd does not queue writers, those of this process at least must not get into each other's way.
+		if err := b.writing.take(ctx); err != nil {
+			return interrupted(request, err)
+		}
+		defer b.writing.release()
+		return b.writeOnce(ctx, d, request, values, giveUp)
+	})
+	if errors.Is(err, backend.ErrUnknown) && spoken.mayStillApply && b.applied(ctx, request, values, giveUp) {
+		return nil
+	}
+	return err
+}
+
+func (b *Backend) writeOnce(ctx context.Context, d dialect, request snapdhttp.Request, values map[string]any,
+	giveUp time.Time,
+) error {
+	body := values
+	if d.wrapped {
+		body = map[string]any{"values": values}
+	}
+	if d.accessTimeout {
+		body["options"] = map[string]any{"access-timeout": b.accessTimeout(giveUp)}
+	}
+	response, err := b.client.Do(ctx, http.MethodPut, d.path+request.View.String(), nil, body)
+	if err != nil {
+		return b.lost(ctx, err, request, true)
+	}
+	if refusal := response.Refusal(); refusal != nil {
+		if wrongBody(d, refusal, values) {
+			return errDialect
+		}
+		return b.refused(refusal, request)
+	}
+	if response.Type != snapdhttp.TypeAsync {
+		b.forget()
+		return unseen(request, "of the write", errors.New("snapd named none"), true)
+	}
+	change, err := b.wait(ctx, response.Change, request, true)
+	if err != nil {
+		return err
+	}
+	if refusal := change.Failure(); refusal != nil {
+		return snapdhttp.Explain(*refusal, request)
+	}
+	return nil
+}
+
+// wrongBody tells that snapd expects the other form of body: each side refuses the other's, so nothing was written.
+func wrongBody(d dialect, refusal *snapdhttp.Refusal, values map[string]any) bool {
+	if !d.wrapped {
+		return strings.Contains(refusal.Message, "request body contains no values")
+	}
+	_, isRequest := values["values"]
+	return !isRequest && strings.Contains(refusal.Message, `cannot set "values" `)
+}
+
+// applied reads back until the values are stored, or it is time to give up: in snapd 2.67 to 2.69 the change of a write
+// that was refused for a conflict runs all the same, a moment later. It returns false as well if what was written
+// cannot be read through the same view.
+func (b *Backend) applied(ctx context.Context, request snapdhttp.Request, values map[string]any, giveUp time.Time) bool {
+	pause := &pauses{next: 50 * time.Millisecond, limit: time.Second}
+	read := snapdhttp.Request{Op: "get", View: request.View, Requests: request.Requests}
+	want := normal(values)
+	for {
+		got, err := b.read(ctx, read, nil)
+		switch {
+		case errors.Is(err, backend.ErrNoData):
+			got = map[string]any{}
+		case err != nil:
+			return false
+		}
+		if reflect.DeepEqual(normal(got), want) {
+			return true
+		}
+		left := giveUp.Sub(b.now())
+		if left <= 0 || sleep(ctx, min(pause.grown(), left)) != nil {
+			return false
+		}
+	}
+}
+
+// normal is values as JSON carries them, with numbers as float64, and without what is unset.
+func normal(values map[string]any) any {
+	text, err := json.Marshal(values)
+	if err != nil {
+		return err // equal to nothing
+	}
+	var decoded any
+	if err := json.Unmarshal(text, &decoded); err != nil {
+		return err
+	}
+	return withoutNulls(decoded)
+}
+
+func withoutNulls(value any) any {
+	object, isObject := value.(map[string]any)
+	if !isObject {
+		return value
+	}
+	for key, entry := range object {
+		if entry == nil {
+			delete(object, key)
+			continue
+		}
+		object[key] = withoutNulls(entry)
+	}
+	return object
+}
+
+// sendable returns what to send for values: a new map, in which empty lists and maps have become nil.
+func sendable(request snapdhttp.Request, values map[string]any) (map[string]any, error) {
+	bad := func(reason string) error {
+		return &backend.Error{
+			Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrBadRequest, Reason: reason,
+		}
+	}
+	if len(values) == 0 {
+		return nil, bad("there is nothing to write")
+	}
+	body := make(map[string]any, len(values))
+	for _, key := range request.Requests {
+		value := values[key]
+		if number := losesDigits(value); number != "" {
+			return nil, bad(fmt.Sprintf("%s of %q would lose digits on its way through snapd's REST API: "+
+				"write it as a string", number, key))
+		}
+		switch container := value.(type) {
+		case []any:
+			if len(container) == 0 {
+				value = nil
+			}
+		case map[string]any:
+			if len(container) == 0 {
+				value = nil
+			}
+		}
+		body[key] = value
+	}
+	return body, nil
+}
+
+// losesDigits returns a number in value that is another one as float64, or "".
+func losesDigits(value any) string {
+	switch value := value.(type) {
+	case json.Number:
+		near, err := strconv.ParseFloat(string(value), 64)
+		if err != nil {
+			return string(value)
+		}
+		if exact, isInt := new(big.Int).SetString(string(value), 10); isInt {
+			if back, _ := big.NewFloat(near).Int(nil); exact.Cmp(back) != 0 {
+				return string(value)
+			}
+		}
+	case []any:
+		for _, entry := range value {
+			if number := losesDigits(entry); number != "" {
+				return number
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			if number := losesDigits(value[key]); number != "" {
+				return number
+			}
+		}
+	}
+	return ""
+}
