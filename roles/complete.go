@@ -223,12 +223,12 @@ _aspects_poc() {
         candidates+=("${${line%%$'\t'*}//:/\\:}${${(M)line:#*$'\t'*}:+:${line#*$'\t'}}")
     done < <("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)
     if (( ${#candidates} )); then
-        _describe -o 'aspects-poc' candidates
+        _describe 'aspects-poc' candidates
     else
         _files
     fi
 }
-if [[ $funcstack[1] == _aspects* ]]; then
+if [[ $funcstack[1] == _aspects-poc ]]; then
     _aspects_poc "$@"
 else
     compdef _aspects_poc @NAMES@

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// TestMain makes the program known to scripts and tests under every name that it answers to, and one that it does not.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"aspects-poc":             main,
+		"aspects-poc-server":      main,
+		"aspects-poc-control":     main,
+		"aspects-poc-vpn":         main,
+		"aspects-poc-reporting":   main,
+		"aspects-poc-control_lab": main,
+		"aspects-poc-nosuch":      main,
+	})
+}
+
+// TestScripts runs the command line as users meet it. Beside testscript's own commands there is
+//
+//	await FILE REGEXP   wait until a file, such as the output of a background command, has a match
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		UpdateScripts:       *update,
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await},
+		Setup: func(env *testscript.Env) error {
+			// Nothing of this machine: no user's registry or configuration, and no snapd that may be there.
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("ASPECTS_REGISTRY", "file:"+filepath.Join(env.WorkDir, "registry.json"))
+			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
+		},
+	})
+}
+
+func await(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 2 {
+		ts.Fatalf("usage: await FILE REGEXP")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(time.Minute) // far beyond what is ever needed: it only ends a test that fails
+	for {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && pattern.Match(text) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			ts.Fatalf("no match for %q in %s, which has %q", args[1], args[0], text)
+		}
+	}
+}
+
+// TestHelp compares the help of every command, found as completion finds them, with testdata/help. go test -update
+// rewrites that folder.
+func TestHelp(t *testing.T) {
+	if *update {
+		if err := os.RemoveAll(filepath.Join("testdata", "help")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, path := range commands(t, nil) {
+		name := strings.Join(append([]string{"aspects-poc"}, path...), "-") + ".txt"
+		seen[name] = true
+		t.Run(strings.Join(path, " "), func(t *testing.T) { compareHelp(t, name, path) })
+	}
+	entries, err := os.ReadDir(filepath.Join("testdata", "help"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !seen[entry.Name()] {
+			t.Errorf("testdata/help/%s: there is no such command any more (go test -update)", entry.Name())
+		}
+	}
+}
+
+func compareHelp(t *testing.T, name string, path []string) {
+	help := output(t, append(path, "--help")...)
+	for _, line := range strings.Split(help, "\n") {
+		if len([]rune(line)) > 120 {
+			t.Errorf("wider than 120 columns: %s", line)
+		}
+	}
+	if leaf := !strings.Contains(help, "\nCommands:\n"); leaf && !strings.Contains(help, "\nExample:\n") {
+		t.Error("no example")
+	}
+	golden := filepath.Join("testdata", "help", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, []byte(help), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatalf("%v (go test -update)", err)
+	}
+	if diff := cmp.Diff(string(want), help); diff != "" {
+		t.Errorf("%s differs, go test -update rewrites it (-want +got):\n%s", golden, diff)
+	}
+}
+
+// commands lists the words that lead to a command and all below it, by asking for completions.
+func commands(t *testing.T, path []string) [][]string {
+	t.Helper()
+	all := [][]string{path}
+	if help := output(t, append(path, "--help")...); !strings.Contains(help, "\nCommands:\n") {
+		return all
+	}
+	words := append(append([]string{"__complete", "--"}, path...), "")
+	for line := range strings.Lines(output(t, words...)) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		all = append(all, commands(t, append(append([]string{}, path...), name))...)
+	}
+	return all
+}
+
+// output runs the program and returns what it prints.
+func output(t *testing.T, args ...string) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	command := exec.CommandContext(t.Context(), "aspects-poc", args...)
+	command.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=")
+	command.Stderr = &stderr
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("aspects-poc %v: %v\n%s", args, err, stderr.String())
+	}
+	return string(text)
+}
