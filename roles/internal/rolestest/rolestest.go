@@ -1,0 +1,179 @@
+// Package rolestest runs roles in tests, as their commands, on an embedded registry in memory that several of them
+// share, and counts what each does to it.
+package rolestest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/embedded"
+	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest"
+	"aspects-poc/roles"
+)
+
+// A Store is a registry in memory.
+type Store struct {
+	t        *testing.T
+	backend  *embedded.Backend
+	Registry *registry.Registry // for the test itself; not counted
+}
+
+// shared is a backend that those who open it do not close.
+type shared struct{ *embedded.Backend }
+
+func (shared) Close() error { return nil }
+
+// New returns an empty store that knows the network schema. It is closed at the end of the test.
+func New(t *testing.T) *Store {
+	t.Helper()
+	b, err := embedded.OpenMemory(t.Context(), embedded.Options{Documents: []json.RawMessage{network.Document("")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &Store{t: t, backend: b, Registry: registry.New(shared{b}, defaults())}
+}
+
+func defaults() registry.ViewID { return registry.ViewID{Account: network.AccountID, Schema: network.Name} }
+
+// Set writes through a view, or ends the test.
+func (s *Store) Set(view string, values map[string]any) {
+	s.t.Helper()
+	if err := s.Registry.View(view).Set(context.Background(), values); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// JSON returns what request paths show through a view, as JSON; the error's text if there is one.
+func (s *Store) JSON(view string, requests ...string) string {
+	text, err := s.Registry.View(view).Raw(context.Background(), requests...)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// A Run is a role that runs, or has run.
+type Run struct {
+	Counter *registrytest.Counter
+	Out     *Buffer // standard output
+	Err     *Buffer // standard error
+
+	end  context.CancelFunc
+	done chan struct{}
+	code int
+}
+
+// Options change what a role finds. The zero value is what most tests want.
+type Options struct {
+	// Open replaces the opening of the store, which it may call.
+	Open func(open func() (*registry.Registry, error)) (*registry.Registry, error)
+	// Env are environment variables.
+	Env map[string]string
+	// Plain takes away transactions over several views, atomic updates and announced changes: the least that a backend
+	// must do.
+	Plain bool
+}
+
+// Start runs a command line of a role, words beginning with the role's name, until Stop or its end.
+func (s *Store) Start(role roles.Role, options Options, words ...string) *Run {
+	counter := registrytest.Counting(shared{s.backend})
+	if options.Plain {
+		counter = registrytest.Counting(plain{s.backend})
+	}
+	run := &Run{Counter: counter, Out: &Buffer{}, Err: &Buffer{}, done: make(chan struct{})}
+	open := func() (*registry.Registry, error) { return registry.New(counter.Backend(), defaults()), nil }
+	env := &roles.Env{
+		Stdin: strings.NewReader(""), Stdout: run.Out, Stderr: run.Err,
+		Getenv: func(name string) string { return options.Env[name] },
+		Open: func(context.Context, string, ...registry.Options) (*registry.Registry, error) {
+			if options.Open != nil {
+				return options.Open(open)
+			}
+			return open()
+		},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	run.end = cancel
+	go func() {
+		defer close(run.done)
+		run.code = roles.Run(ctx, env, append([]string{roles.Program}, words...), role)
+	}()
+	return run
+}
+
+// plain hides what an embedded backend can do beyond a Backend.
+type plain struct{ below *embedded.Backend }
+
+func (p plain) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions) (
+	map[string]any, error,
+) {
+	return p.below.Get(ctx, view, requests, options)
+}
+
+func (p plain) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
+	return p.below.Set(ctx, view, values)
+}
+
+func (p plain) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
+	return p.below.Watch(ctx, view)
+}
+
+func (p plain) Status(ctx context.Context) (backend.Status, error) {
+	status, err := p.below.Status(ctx)
+	status.Capabilities = backend.Capabilities{}
+	return status, err
+}
+
+func (plain) Close() error { return nil }
+
+// Wait waits for the end of the run and returns its exit code.
+func (r *Run) Wait() int {
+	<-r.done
+	r.end()
+	return r.code
+}
+
+// Stop interrupts the run, waits for it and returns its exit code.
+func (r *Run) Stop() int {
+	r.end()
+	return r.Wait()
+}
+
+// A Buffer is an output that can be read while it is written.
+type Buffer struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (b *Buffer) Write(text []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(text)
+}
+
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// Take returns what was written since the last Take.
+func (b *Buffer) Take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text := b.text.String()
+	b.text.Reset()
+	return text
+}
