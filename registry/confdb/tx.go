@@ -127,7 +127,7 @@ func (t *Tx) Bag() databag.Bag { return t.bag }
 func (t *Tx) Altered() []string {
 	altered := make([]string, len(t.writes))
 	for i, write := range t.writes {
-		altered[i] = write.Storage.String()
+		altered[i] = write.Storage.Bare()
 	}
 	slices.Sort(altered)
 	return slices.Compact(altered)

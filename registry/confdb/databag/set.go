@@ -38,11 +38,11 @@ func set(n *Node, p path.Path, at int, value *Node) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.with(accessor, kid), nil
+	return n.With(accessor, kid), nil
 }
 
-// with returns the container with another kid at a key or index.
-func (n *Node) with(accessor path.Accessor, kid *Node) *Node {
+// With returns the container with another kid at a key or index.
+func (n *Node) With(accessor path.Accessor, kid *Node) *Node {
 	if n.kind == List {
 		index := accessor.Index()
 		if index == len(n.kids) {
@@ -131,10 +131,10 @@ func unset(n *Node, p path.Path, at int) (*Node, error) {
 		kids = append(kids, kept)
 	}
 	switch {
-	case len(kids) == 0:
+	case len(kids) == 0 && (!same || accessor.Open() || at+1 < len(p)):
 		return nil, nil
 	case same:
-		return n, nil
+		return n, nil // so does an empty container that the path ends in
 	case n.kind == List:
 		return newList(kids), nil
 	case len(names) == len(n.kids):

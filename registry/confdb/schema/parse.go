@@ -86,18 +86,18 @@ func (p *parser) parse(raw json.RawMessage) (Type, error) {
 	if json.Unmarshal(raw, &constraints) == nil {
 		return p.parseObject(constraints)
 	}
-	var name string
-	if json.Unmarshal(raw, &name) == nil {
-		if name == "map" || name == "array" {
-			return nil, fmt.Errorf("cannot parse %q: must be schema definition with constraints", name)
-		}
-		return p.named(name)
-	}
 	var list []json.RawMessage
-	if err := json.Unmarshal(raw, &list); err != nil {
+	if json.Unmarshal(raw, &list) == nil {
+		return p.parseAlternatives(list)
+	}
+	var name string
+	if err := json.Unmarshal(raw, &name); err != nil {
 		return nil, fmt.Errorf("cannot parse type definition: type must be expressed as map, string or list: %w", err)
 	}
-	return p.parseAlternatives(list)
+	if name == "map" || name == "array" {
+		return nil, fmt.Errorf("cannot parse %q: must be schema definition with constraints", name)
+	}
+	return p.named(name)
 }
 
 func (p *parser) parseObject(constraints object) (Type, error) {

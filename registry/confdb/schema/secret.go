@@ -38,5 +38,107 @@ func public(t Type, n *databag.Node, p path.Path) (*databag.Node, error) {
 	if t.marks().secret {
 		return nil, ErrUnauthorized
 	}
+	switch t := resolve(t).(type) {
+	case *mapType:
+		return t.public(n, p)
+	case *arrayType:
+		return t.public(n, p)
+	case *alternatives:
+		return t.public(n, p)
+	}
+	if len(p) > 0 && n.Kind() < databag.Object {
+		return nil, errors.New("cannot follow path beyond scalar type")
+	}
 	return n, nil
+}
+
+func (t *mapType) public(n *databag.Node, p path.Path) (*databag.Node, error) {
+	if t.keysMark != nil && t.keysMark.secret || t.values != nil && t.values.marks().secret {
+		return nil, ErrUnauthorized
+	}
+	if n.Kind() != databag.Object || n.Empty() {
+		return nil, errors.New("internal error: expected map to contain data")
+	}
+	if t.entries == nil && t.values == nil {
+		return n, nil // any value is fine, none is secret
+	}
+	if len(p) > 0 && p[0].Kind == path.Key {
+		if n.Kid(p[0].Name) == nil {
+			return nil, ErrAbsent
+		}
+	}
+	cut, err := n.Filter(func(key string, kid *databag.Node) (*databag.Node, error) {
+		rest := p
+		if len(p) > 0 {
+			if p[0].Kind == path.Key && p[0].Name != key {
+				return nil, nil
+			}
+			rest = p[1:]
+		}
+		kind := t.values
+		if t.entries != nil {
+			kind = t.entries[key]
+		}
+		kept, err := public(kind, kid, rest)
+		if (len(p) == 0 || p[0].Open()) && (errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrAbsent)) {
+			return nil, nil
+		}
+		return kept, err
+	})
+	if err == nil && cut == nil {
+		err = ErrUnauthorized
+	}
+	return cut, err
+}
+
+func (t *arrayType) public(n *databag.Node, p path.Path) (*databag.Node, error) {
+	if t.values.marks().secret {
+		return nil, ErrUnauthorized
+	}
+	var rest path.Path
+	if len(p) > 0 {
+		rest = p[1:]
+		if p[0].Kind == path.Index {
+			return t.publicAt(n, p[0], rest)
+		}
+	}
+	cut, err := n.Filter(func(_ string, kid *databag.Node) (*databag.Node, error) {
+		kept, err := public(t.values, kid, rest)
+		if errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrAbsent) {
+			return nil, nil
+		}
+		return kept, err
+	})
+	if err == nil && cut == nil {
+		err = ErrUnauthorized
+	}
+	return cut, err
+}
+
+// publicAt cuts one element and leaves the others. snapd removes an element that is only secret from the list, so that
+// the index leads to its neighbour, secrets included; here it stays what it is: unauthorized.
+func (t *arrayType) publicAt(n *databag.Node, index path.Accessor, rest path.Path) (*databag.Node, error) {
+	if n.Kind() != databag.List || index.Index() >= len(n.Kids()) {
+		return nil, ErrAbsent
+	}
+	kept, err := public(t.values, n.Kids()[index.Index()], rest)
+	if err != nil {
+		return nil, err
+	}
+	return n.With(index, kept), nil
+}
+
+func (t *alternatives) public(n *databag.Node, p path.Path) (*databag.Node, error) {
+	var last error
+	for _, alternative := range t.types {
+		if accept(alternative, n) != nil {
+			continue
+		}
+		cut, err := public(alternative, n, p)
+		if err == nil {
+			return cut, nil
+		}
+		last = err
+	}
+	return nil, last
 }

@@ -43,6 +43,9 @@ func (v *View) Get(bag databag.Bag, requests []string, options ReadOptions) (any
 		values[request] = value
 	}
 	if len(values) == 0 {
+		if len(requests) == 1 && requests[0] == "" {
+			requests = nil
+		}
 		return nil, v.fail(NoData, "get", requests, "no data")
 	}
 	return values, nil
@@ -132,12 +135,17 @@ func (v *View) checkParameters(found []match, constraints map[string]any) error 
 	return &Error{Kind: UnconstrainedParams, Message: message, Reason: message}
 }
 
+// inReadingOrder sorts by request path, so that what is more specific is merged later.
+func inReadingOrder(found []match) {
+	slices.SortStableFunc(found, func(a, b match) int { return path.Compare(a.rule.request, b.rule.request) })
+}
+
 func (v *View) read(bag databag.Bag, request string, whole bool, options ReadOptions) (any, error) {
 	found, err := v.readable(request)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(found, func(a, b match) int { return path.Compare(a.rule.request, b.rule.request) })
+	inReadingOrder(found)
 	if err := v.checkParameters(found, options.Constraints); err != nil {
 		return nil, err
 	}
@@ -288,6 +296,7 @@ func (v *View) ReadsEphemeral(requests []string, options ReadOptions) (bool, err
 	if len(found) == 0 {
 		return false, v.fail(NoMatch, "get", requests, "no matching rule")
 	}
+	inReadingOrder(found)
 	for _, match := range found {
 		storage := slices.Clone(match.storage)
 		for i, accessor := range storage {
