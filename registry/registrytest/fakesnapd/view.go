@@ -241,7 +241,8 @@ func (f *Fake) outcome(a *access, c *change, tx *confdb.Tx, write Write) {
 	fail := func(summary, cause string, failed int) {
 		c.status = "Error"
 		c.err = fmt.Sprintf("cannot perform the following tasks:\n- %s (%s)", summary, cause)
-		for i, kind := range []string{"clear-" + a.e.noun + "-tx-on-error", "run-hook", commit, "clear-" + a.e.noun + "-tx"} {
+		clear := "clear-" + a.e.noun + "-tx"
+		for i, kind := range []string{clear + "-on-error", "run-hook", commit, "run-hook", clear} {
 			task := map[string]any{"id": fmt.Sprint(100 + i), "kind": kind, "summary": summary, "status": "Hold"}
 			switch {
 			case i == failed:
