@@ -49,7 +49,7 @@ func (f *frame) candidates(root *cli.Command) *cli.Command {
 			if len(words) > 0 && words[0] == "--" {
 				words = words[1:]
 			}
-			for _, e := range candidates(root, words) {
+			for _, e := range f.candidatesFor(root, words) {
 				line := e.left
 				if e.right != "" {
 					line += "\t" + e.right
@@ -63,8 +63,8 @@ func (f *frame) candidates(root *cli.Command) *cli.Command {
 	}
 }
 
-// candidates lists what the last of the words may become, given those before it.
-func candidates(c *cli.Command, words []string) []entry {
+// candidatesFor lists what the last of the words may become, given those before it.
+func (f *frame) candidatesFor(c *cli.Command, words []string) []entry {
 	if len(words) == 0 {
 		words = []string{""}
 	}
@@ -101,7 +101,7 @@ func candidates(c *cli.Command, words []string) []entry {
 		}
 	case strings.HasPrefix(current, "-"):
 		for _, flag := range c.Flags {
-			if e, ok := describeFlag(c, flag); ok {
+			if e, ok := f.describeFlag(c, flag); ok {
 				_, usage := placeholder(flag.(cli.DocGenerationFlag).GetUsage())
 				long, _, _ := strings.Cut(e.left, ",")
 				long, _, _ = strings.Cut(long, " ")

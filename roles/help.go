@@ -47,7 +47,7 @@ func (f *frame) helpText(c *cli.Command) string {
 	}
 	var flags []entry
 	for _, flag := range c.Flags {
-		if line, ok := describeFlag(c, flag); ok {
+		if line, ok := f.describeFlag(c, flag); ok {
 			flags = append(flags, line)
 		}
 	}
@@ -104,7 +104,7 @@ func writeEntries(text *strings.Builder, title string, entries []entry) {
 	}
 }
 
-func describeFlag(c *cli.Command, flag cli.Flag) (entry, bool) {
+func (f *frame) describeFlag(c *cli.Command, flag cli.Flag) (entry, bool) {
 	doc, ok := flag.(cli.DocGenerationFlag)
 	if visible, is := flag.(cli.VisibleFlag); !ok || is && !visible.IsVisible() {
 		return entry{}, false
@@ -128,7 +128,7 @@ func describeFlag(c *cli.Command, flag cli.Flag) (entry, bool) {
 	if value := doc.GetDefaultText(); doc.TakesValue() && value != "" && value != `""` {
 		usage += " (default: " + strings.Trim(value, `"`) + ")"
 	}
-	if name := flag.Names()[0]; sourced(c, name) {
+	if name := flag.Names()[0]; f.sourced(c, name) {
 		usage += " [$" + strings.Join(variables(name), ", $") + "]"
 	}
 	return entry{left, usage}, true

@@ -22,7 +22,7 @@ func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) error {
 	// --config first: it says where the file is.
 	for _, flag := range slices.SortedStableFunc(slices.Values(c.Flags), configFirst) {
 		name := flag.Names()[0]
-		if !sourced(c, name) {
+		if !f.sourced(c, name) {
 			continue
 		}
 		if !ctx.IsSet(name) {
@@ -63,13 +63,13 @@ func configFirst(a, b cli.Flag) int {
 	return 0
 }
 
-// sourced tells whether a flag can come from environment and file: all of a run command's and of commands without
-// arguments can, elsewhere the common flags. How to print one answer is no configuration.
-func sourced(c *cli.Command, name string) bool {
+// sourced tells whether a flag can come from environment and file: all of a run command's can, elsewhere the common flags.
+// How to print one answer is no configuration.
+func (f *frame) sourced(c *cli.Command, name string) bool {
 	if len(name) == 1 || name == "help" || name == "version" {
 		return false
 	}
-	if c.ArgsUsage == "" {
+	if f.daemons[c] {
 		return true
 	}
 	return slices.ContainsFunc(CommonFlags(), func(flag cli.Flag) bool { return flag.Names()[0] == name })
@@ -226,22 +226,22 @@ func (f *frame) knownKeys() map[string]map[string]bool {
 	known := map[string]map[string]bool{}
 	for _, role := range f.list {
 		keys := map[string]bool{}
-		collect(f.role(role), keys)
+		f.collect(f.role(role), keys)
 		known[role.Name] = keys
 	}
 	return known
 }
 
-func collect(c *cli.Command, keys map[string]bool) {
+func (f *frame) collect(c *cli.Command, keys map[string]bool) {
 	if len(c.Subcommands) == 0 {
 		for _, flag := range c.Flags {
-			if name := flag.Names()[0]; sourced(c, name) && name != flagConfig {
+			if name := flag.Names()[0]; f.sourced(c, name) && name != flagConfig {
 				keys[name] = true
 			}
 		}
 	}
 	for _, sub := range c.Subcommands {
-		collect(sub, keys)
+		f.collect(sub, keys)
 	}
 }
 

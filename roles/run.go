@@ -29,7 +29,8 @@ func run(ctx context.Context, env *Env, args []string, list []Role) error {
 	if target.Unknown != "" {
 		return Usagef("unknown name %q; the binary answers to %s", target.Unknown, strings.Join(programs(list), ", "))
 	}
-	frame := &frame{env: env, list: list, args: args, paths: map[*cli.Command]string{}}
+	frame := &frame{env: env, list: list, args: args, paths: map[*cli.Command]string{},
+		daemons: map[*cli.Command]bool{}}
 	root := frame.program(target)
 	app := &cli.App{
 		Name: root.Name, Commands: root.Subcommands, Flags: root.Flags, Action: root.Action, Before: root.Before,
@@ -64,6 +65,8 @@ type frame struct {
 
 	// paths is how each command is called. cli's HelpName would do, if cli left it alone.
 	paths map[*cli.Command]string
+	// daemons are the run commands, and tools that are one command: their flags are configuration.
+	daemons map[*cli.Command]bool
 }
 
 // program returns the command tree that the target's name opens: all roles, or one role's commands.
@@ -92,6 +95,10 @@ func (f *frame) role(role Role) *cli.Command {
 	command := role.Command(f.env)
 	command.Name = role.Name
 	command.Usage = role.Summary
+	f.daemons[command] = len(command.Subcommands) == 0
+	for _, sub := range command.Subcommands {
+		f.daemons[sub] = sub.Name == "run"
+	}
 	return command
 }
 

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "aspects-poc"
+
+// A forbidden edge: no package that matches from imports one that matches to, by itself or through others of ours.
+// Patterns are import paths, ours without the module's name ("main" is the root); "/..." stands for the package and all
+// below it.
+type forbidden struct {
+	from, to []string
+	except   []string // packages of from that may
+	direct   bool     // only what is imported by itself counts
+	reason   string
+}
+
+func rules() []forbidden {
+	frames := []string{"github.com/labstack/echo/...", "github.com/urfave/cli/...", "github.com/swaggo/..."}
+	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...", "registry/internal/..."}
+	engine := []string{"registry/confdb/..."}
+	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/server/devices/storetest"}
+	list := []forbidden{
+		{from: []string{"registry/..."}, to: []string{"roles/...", "main"},
+			reason: "registry is a library for strangers' snaps: imports run from roles to registry"},
+		{from: []string{"registry/..."}, to: frames,
+			reason: "registry is a library: whoever imports it has no use for our web and command line frameworks"},
+		{from: []string{"registry/..."}, to: []string{"log", "log/slog"}, direct: true,
+			reason: "libraries return errors; only loops that carry on log, and they are in roles"},
+		{from: engine, to: []string{"os", "os/exec", "net/...", "io/fs", "path/filepath", "syscall", "time", "math/rand/...",
+			"golang.org/x/sys/..."}, direct: true,
+			reason: "the engine is pure semantics: no files, sockets, clocks or chance"},
+		{from: engine, to: append([]string{"registry", "registry/backend", "registry/network"}, backends...),
+			reason: "the engine is below all backends"},
+		{from: []string{"registry/confdb/path"}, to: []string{"registry/...", "roles/..."},
+			reason: "the grammar of paths is a leaf"},
+		{from: []string{"registry/confdb/databag"}, to: []string{"registry/confdb", "registry/confdb/schema",
+			"registry/confdb/view"}, reason: "values know paths, not types"},
+		{from: []string{"registry/confdb/schema"}, to: []string{"registry/confdb", "registry/confdb/view"},
+			reason: "types know values, not views"},
+		{from: []string{"registry/confdb/view"}, to: []string{"registry/confdb"}, reason: "rules are below the transaction"},
+		{from: []string{"registry/backend"}, to: []string{"registry/...", "roles/..."},
+			reason: "the vocabulary is a leaf: all others speak it"},
+		{from: append([]string{"registry/confdb/..."}, backends...), to: []string{"registry", "registry/network"},
+			reason: "a backend never points back to its caller"},
+		{from: []string{"registry/snapd", "registry/snapctl"}, to: []string{"registry/embedded", "registry/confdb/..."},
+			reason: "snapd has an engine of its own; ours must not answer in its place"},
+		{from: []string{"registry/embedded"}, to: []string{"registry/internal/snapdhttp"},
+			reason: "the embedded engine works where there is no snapd"},
+		{from: []string{"registry/snapd"}, to: []string{"registry/snapctl"}, reason: "backends do not know each other"},
+		{from: []string{"registry/snapctl"}, to: []string{"registry/snapd"}, reason: "backends do not know each other"},
+		{from: []string{"registry/embedded"}, to: []string{"registry/snapd", "registry/snapctl"},
+			reason: "backends do not know each other"},
+		{from: []string{"registry/network"}, to: backends, reason: "documents and names are the same on every backend"},
+		{from: []string{"roles/..."}, to: append([]string{"registry/confdb/..."}, backends...), except: forTests, direct: true,
+			reason: "a role is handed an open registry, and never sees what is behind it"},
+		{from: []string{"main", "registry", "registry/backend", "registry/confdb/...", "registry/embedded/...",
+			"registry/snapd/...", "registry/snapctl/...", "registry/network", "roles/..."},
+			to: append([]string{"testing"}, forTests...), except: forTests, direct: true,
+			reason: "what tests use does not belong into the binary"},
+		{from: []string{"roles/serverapi"}, to: []string{"roles/...", "registry/..."},
+			reason: "wire shapes are shared by server and callers, of whatever make"},
+		{from: []string{"roles/server/devices/..."}, to: []string{"net/http", "github.com/labstack/echo/...", "roles",
+			"github.com/urfave/cli/..."}, direct: true,
+			reason: "what a device's state means does not depend on how it is asked for"},
+		{from: []string{"roles/internal/poll", "roles/internal/snapenv", "roles/internal/netdev"},
+			to: []string{"roles/...", "registry/..."}, reason: "helpers are leaves"},
+		{from: []string{"roles/internal/..."}, to: []string{"roles"}, except: forTests,
+			reason: "helpers are below the frame"},
+		{from: []string{"..."}, to: []string{"C"}, direct: true, reason: "the binary is static"},
+	}
+	// Sideways: no role imports another, and nothing but main imports a role.
+	names := []string{"server", "control", "vpn", "reporting", "demo", "registrycmd"}
+	for _, name := range names {
+		var others []string
+		for _, other := range names {
+			if other != name {
+				others = append(others, "roles/"+other+"/...")
+			}
+		}
+		list = append(list, forbidden{from: []string{"roles/" + name + "/..."}, to: others,
+			reason: "roles never know each other: they meet in the registry and over HTTP; the demo is handed its list"})
+	}
+	for _, name := range names {
+		list = append(list, forbidden{from: []string{"roles", "roles/internal/...", "roles/serverapi"},
+			to: []string{"roles/" + name + "/..."}, reason: "the frame does not know what it frames"})
+	}
+	return list
+}
+
+func TestForbiddenImports(t *testing.T) {
+	packages := load(t)
+	for _, rule := range rules() {
+		matched := false
+		for _, name := range slices.Sorted(maps.Keys(packages)) {
+			if !matchesAny(rule.from, name) || matchesAny(rule.except, name) {
+				continue
+			}
+			matched = true
+			if chain := find(packages, name, rule); chain != nil {
+				t.Errorf("%s: %s", strings.Join(chain, " -> "), rule.reason)
+			}
+		}
+		if !matched {
+			t.Errorf("no package matches %v any more: mend the rule (%s)", rule.from, rule.reason)
+		}
+	}
+}
+
+// The rules themselves must be able to fail.
+func TestForbiddenImportsAreFound(t *testing.T) {
+	packages := map[string]source{
+		"a":        {imports: []string{"b", "os"}},
+		"b":        {imports: []string{"c/d"}},
+		"c/d":      {imports: []string{"net/http"}},
+		"innocent": {imports: []string{"strings"}},
+	}
+	tests := []struct {
+		from string
+		rule forbidden
+		want string
+	}{
+		{"a", forbidden{to: []string{"os"}, direct: true}, "a -> os"},
+		{"a", forbidden{to: []string{"net/..."}}, "a -> b -> c/d -> net/http"},
+		{"a", forbidden{to: []string{"net/..."}, direct: true}, ""},
+		{"a", forbidden{to: []string{"c"}}, ""},
+		{"a", forbidden{to: []string{"c/..."}}, "a -> b -> c/d"},
+		{"innocent", forbidden{to: []string{"os", "net/..."}}, ""},
+	}
+	for _, test := range tests {
+		if got := strings.Join(find(packages, test.from, test.rule), " -> "); got != test.want {
+			t.Errorf("%s to %v: got %q, want %q", test.from, test.rule.to, got, test.want)
+		}
+	}
+}
+
+// Only main leaves the process, and only the frame touches its streams.
+func TestProcessBelongsToMain(t *testing.T) {
+	for name, pkg := range load(t) {
+		for _, use := range pkg.uses {
+			allowed := pkg.command && name != "main" || // generators are programs of their own
+				name == "main" && use == "os.Exit" ||
+				name == "roles" && strings.HasPrefix(use, "os.Std")
+			if !allowed {
+				t.Errorf("%s uses %s: main hands the process over to roles.Env", name, use)
+			}
+		}
+	}
+}
+
+// A source is a package of ours, without its tests.
+type source struct {
+	imports []string // ours without the module's name
+	uses    []string // of the process: os.Exit, its streams, and their like
+	command bool     // package main
+}
+
+// load reads the imports of all of our packages. It parses; nothing is built.
+func load(t *testing.T) map[string]source {
+	t.Helper()
+	packages := map[string]source{}
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && file != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
+			return filepath.SkipDir
+		case entry.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go"):
+			return nil
+		}
+		name := filepath.ToSlash(filepath.Dir(file))
+		if name == "." {
+			name = "main"
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		pkg := packages[name]
+		pkg.command = parsed.Name.Name == "main"
+		for _, imported := range parsed.Imports {
+			target, err := strconv.Unquote(imported.Path.Value)
+			if err != nil {
+				return err
+			}
+			pkg.imports = append(pkg.imports, strings.TrimPrefix(target, module+"/"))
+		}
+		pkg.uses = append(pkg.uses, processUses(parsed)...)
+		packages[name] = pkg
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+func processUses(file *ast.File) []string {
+	var uses []string
+	ast.Inspect(file, func(node ast.Node) bool {
+		if selector, ok := node.(*ast.SelectorExpr); ok {
+			if name, ok := selector.X.(*ast.Ident); ok {
+				switch use := name.Name + "." + selector.Sel.Name; use {
+				case "os.Exit", "os.Stdin", "os.Stdout", "os.Stderr", "log.Fatal", "log.Fatalf":
+					uses = append(uses, use)
+				}
+			}
+		}
+		return true
+	})
+	return uses
+}
+
+// find returns the imports that lead from a package to a forbidden one; nil if none do.
+func find(packages map[string]source, from string, rule forbidden) []string {
+	seen := map[string]bool{from: true}
+	queue := [][]string{{from}}
+	for len(queue) > 0 {
+		chain := queue[0]
+		queue = queue[1:]
+		for _, imported := range packages[chain[len(chain)-1]].imports {
+			longer := append(slices.Clone(chain), imported)
+			if imported != from && matchesAny(rule.to, imported) {
+				return longer
+			}
+			if !rule.direct && !seen[imported] {
+				seen[imported] = true
+				queue = append(queue, longer)
+			}
+		}
+	}
+	return nil
+}
+
+func matchesAny(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		if pattern == "..." {
+			return true
+		}
+		base, below := strings.CutSuffix(pattern, "/...")
+		return name == pattern || below && (name == base || strings.HasPrefix(name, path.Clean(base)+"/"))
+	})
+}
