@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -81,8 +82,11 @@ func snapdAnswers(ctx context.Context, o Options) (bool, string) {
 	return true, fmt.Sprintf("snapd %s answers with %s on", found.Version, found.Family)
 }
 
-// bare is an error's cause without what was being done.
+// bare is an error's cause without what was being done, to which socket.
 func bare(err error) string {
+	if dial := (*net.OpError)(nil); errors.As(err, &dial) {
+		return dial.Err.Error()
+	}
 	if refusal := (*Error)(nil); errors.As(err, &refusal) && refusal.Reason != "" {
 		return refusal.Reason
 	}

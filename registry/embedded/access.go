@@ -157,7 +157,11 @@ func (b *Backend) apply(st *state, changes []backend.Change, about *backend.View
 			order = append(order, id)
 			transactions[id] = parsed.Begin(st.bags[id])
 		}
-		if err := transactions[id].Write(change.View.View, storable(change.Values)); err != nil {
+		values, err := storable(change.Values)
+		if err != nil {
+			return nil, err
+		}
+		if err := transactions[id].Write(change.View.View, values); err != nil {
 			return nil, err
 		}
 	}
@@ -231,25 +235,6 @@ func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []st
 		return refused
 	}
 	return describe(err, "update", view, requests)
-}
-
-// storable returns values in which empty lists and maps have become nil.
-func storable(values map[string]any) map[string]any {
-	out := make(map[string]any, len(values))
-	for request, value := range values {
-		switch container := value.(type) {
-		case []any:
-			if len(container) == 0 {
-				value = nil
-			}
-		case map[string]any:
-			if len(container) == 0 {
-				value = nil
-			}
-		}
-		out[request] = value
-	}
-	return out
 }
 
 // verb is "unset" if nothing else is done.

@@ -50,3 +50,9 @@ func (b *Backend) Look() { b.store.watchers.poke() }
 
 // Differences are the paths that a commit tells of.
 func Differences(before, after databag.Bag) []string { return differences(before, after, manyPaths) }
+
+// Decode reads a file's content.
+func Decode(text []byte) error {
+	_, err := decode(text, nil)
+	return err
+}
