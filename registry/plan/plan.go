@@ -3,17 +3,207 @@
 package plan
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"aspects-poc/registry"
+	"aspects-poc/registry/confdb"
 )
 
 // Make plans how to bring current (view name -> the document that its readers see) to target: a partial document for
 // each view, in which null unsets, a list replaces the whole list, and what is not named stays (RFC 7396). The schema
 // is a confdb-schema's JSON as for registry.Options.Documents. The plan is empty when nothing is to do.
 //
+// Each value is written by the deepest request path that a rule of the view has for it, since writing a whole map
+// unsets what the map leaves out. Request paths of one view never overlap.
+//
 // A target that the schema's rules or types refuse is a *registry.Error of kind ErrNoView, ErrNoMatch, ErrBadRequest or
 // ErrInvalid, with the storage path and the reason in the engine's words; then nothing should be written.
 func Make(schema json.RawMessage, current, target map[string]map[string]any) (registry.Changes, error) {
-	panic("not yet")
+	parsed, err := confdb.ParseDocument(schema)
+	if err != nil {
+		return nil, fmt.Errorf("cannot plan: %w", err)
+	}
+	seed, changes := registry.Changes{}, registry.Changes{}
+	for view, document := range current {
+		// What can be written of what is shown: enough of the stored data to check the target against.
+		seed[view] = newWrites(parsed, view, nil, document).requests
+	}
+	for view, partial := range target {
+		wanted, err := shapes(partial)
+		if err != nil {
+			return nil, fmt.Errorf("cannot plan %s: %w", view, err)
+		}
+		shown, err := shapes(current[view])
+		if err != nil {
+			return nil, fmt.Errorf("cannot plan %s: %w", view, err)
+		}
+		if writes := newWrites(parsed, view, shown, wanted).requests; len(writes) > 0 {
+			changes[view] = writes
+		}
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	return changes, check(parsed, schema, seed, changes)
+}
+
+// check writes the changes over the seed in a registry of its own.
+func check(parsed *confdb.Schema, schema json.RawMessage, seed, changes registry.Changes) error {
+	ctx := context.Background() // nothing here waits
+	reg, err := registry.Open(ctx, "mem:", registry.Options{
+		Account: parsed.Account, Schema: parsed.Name, Documents: []json.RawMessage{schema},
+	})
+	if err != nil {
+		return fmt.Errorf("cannot plan: %w", err)
+	}
+	defer reg.Close()
+	for view, requests := range seed {
+		if len(requests) == 0 {
+			continue
+		}
+		// Data that the schema no longer takes is no fault of the target; views that are only read have nothing.
+		if err := reg.Apply(ctx, registry.Changes{view: requests}); err != nil && !refused(err) {
+			return fmt.Errorf("cannot plan: %w", err)
+		}
+	}
+	return reg.Apply(ctx, changes)
+}
+
+func refused(err error) bool {
+	return errors.Is(err, registry.ErrInvalid) || errors.Is(err, registry.ErrNoMatch) ||
+		errors.Is(err, registry.ErrBadRequest) || errors.Is(err, registry.ErrNoView) || errors.Is(err, registry.ErrOther)
+}
+
+// shapes returns JSON shapes, numbers as json.Number.
+func shapes(document map[string]any) (map[string]any, error) {
+	if document == nil {
+		return map[string]any{}, nil
+	}
+	return registry.Values(document)
+}
+
+// writes collects the request paths to write through one view.
+type writes struct {
+	schema   *confdb.Schema
+	view     string
+	shown    map[string]any // what the view shows now
+	merged   map[string]any // what it shall show
+	requests map[string]any
+}
+
+func newWrites(schema *confdb.Schema, view string, shown, wanted map[string]any) *writes {
+	w := &writes{schema: schema, view: view, shown: shown, requests: map[string]any{}}
+	w.merged, _ = merge(shown, wanted).(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		w.add([]string{key}, shown[key], wanted[key])
+	}
+	for request := range w.requests {
+		if w.covered(request) {
+			delete(w.requests, request)
+		}
+	}
+	return w
+}
+
+// covered tells whether a shorter request path writes this one too.
+func (w *writes) covered(request string) bool {
+	for cut := strings.LastIndexByte(request, '.'); cut > 0; cut = strings.LastIndexByte(request[:cut], '.') {
+		if _, ok := w.requests[request[:cut]]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// add goes down to the leaves of the target and writes those that differ.
+func (w *writes) add(at []string, shown, wanted any) {
+	if object, ok := wanted.(map[string]any); ok {
+		inner, _ := shown.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(object)) {
+			w.add(append(slices.Clone(at), key), inner[key], object[key])
+		}
+		return
+	}
+	if equal(shown, wanted) {
+		return
+	}
+	// The deepest request path at or above the leaf that a rule has; if there is none, the engine shall say so.
+	for depth := len(at); depth > 0; depth-- {
+		request := strings.Join(at[:depth], ".")
+		if !w.schema.Matches(w.view, request, true) {
+			continue
+		}
+		value := wanted
+		if depth < len(at) {
+			value = lookup(w.merged, at[:depth])
+		}
+		if object, ok := value.(map[string]any); ok && len(object) == 0 {
+			value = nil
+		}
+		if list, ok := value.([]any); ok && len(list) == 0 {
+			value = nil // an empty list cannot be stored
+		}
+		w.requests[request] = value
+		return
+	}
+	w.requests[strings.Join(at, ".")] = wanted
+}
+
+func lookup(document map[string]any, at []string) any {
+	var value any = document
+	for _, key := range at {
+		object, _ := value.(map[string]any)
+		value = object[key]
+	}
+	return value
+}
+
+// merge applies a partial document to another as RFC 7396 says. It shares nothing that it changes.
+func merge(old, partial any) any {
+	changes, ok := partial.(map[string]any)
+	if !ok {
+		return partial
+	}
+	merged := map[string]any{}
+	if object, ok := old.(map[string]any); ok {
+		maps.Copy(merged, object)
+	}
+	for key, value := range changes {
+		if value == nil {
+			delete(merged, key)
+			continue
+		}
+		merged[key] = merge(merged[key], value)
+	}
+	return merged
+}
+
+// equal compares JSON shapes; numbers by value; no data, null and an empty list are the same.
+func equal(a, b any) bool {
+	switch a := a.(type) {
+	case nil:
+		list, ok := b.([]any)
+		return b == nil || ok && len(list) == 0
+	case json.Number:
+		other, ok := b.(json.Number)
+		if !ok {
+			return false
+		}
+		x, errX := a.Float64()
+		y, errY := other.Float64()
+		return a == other || errX == nil && errY == nil && x == y
+	case []any:
+		other, ok := b.([]any)
+		return ok && slices.EqualFunc(a, other, equal)
+	case map[string]any:
+		other, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, other, equal)
+	}
+	return a == b
 }
