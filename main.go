@@ -6,9 +6,13 @@ import (
 	"os"
 
 	"aspects-poc/roles"
+	"aspects-poc/roles/control"
 	"aspects-poc/roles/registrycmd"
+	"aspects-poc/roles/reporting"
+	"aspects-poc/roles/server"
+	"aspects-poc/roles/vpn"
 )
 
 func main() {
-	os.Exit(roles.Main(os.Args, registrycmd.Role))
+	os.Exit(roles.Main(os.Args, server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.Role))
 }

@@ -71,7 +71,13 @@ type frame struct {
 
 // program returns the command tree that the target's name opens: all roles, or one role's commands.
 func (f *frame) program(target Target) *cli.Command {
-	root := &cli.Command{Name: target.Program, Usage: "share configuration between snaps through confdb views"}
+	root := &cli.Command{
+		Name: target.Program, Usage: "share configuration between snaps through confdb views",
+		Description: "Runs one of the roles, or one of the commands around them. Called as " + Program + "-ROLE, the program " +
+			"is that role. Flags of run commands and the common flags can also stand in environment variables and in a " +
+			"configuration file; the command line comes first, then the environment, the file, the defaults.",
+		UsageText: Program + " control run --once\n" + Program + " registry get control-telemetry -d",
+	}
 	if target.Program == Program {
 		for _, role := range f.list {
 			root.Subcommands = append(root.Subcommands, f.role(role))
@@ -98,6 +104,9 @@ func (f *frame) role(role Role) *cli.Command {
 	f.daemons[command] = len(command.Subcommands) == 0
 	for _, sub := range command.Subcommands {
 		f.daemons[sub] = sub.Name == "run"
+		if f.daemons[sub] && command.Description == "" {
+			command.Description, command.UsageText = sub.Description, sub.UsageText // what a role is for is what it runs
+		}
 	}
 	return command
 }

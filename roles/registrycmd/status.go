@@ -141,11 +141,8 @@ func (r *report) print(w io.Writer) error {
 	for _, warning := range r.Warnings {
 		line("warning", warning)
 	}
-	if len(r.Candidates) > 0 {
-		fmt.Fprintf(table, "chosen by auto:\t\n")
-	}
 	for _, looked := range r.Candidates {
-		fmt.Fprintf(table, "  %s\t%s\n", looked.Backend, choose(looked.Taken, "taken: ", "not taken: ")+looked.Reason)
+		line("auto: "+looked.Backend, choose(looked.Taken, "taken: ", "not taken: ")+looked.Reason)
 	}
 	return table.Flush()
 }
