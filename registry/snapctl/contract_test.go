@@ -24,7 +24,7 @@ func options(server *fakesnapctl.Server) snapctl.Options {
 	return snapctl.Options{
 		Socket: server.Socket(), Cookie: server.Cookie(), SnapName: server.Snap(),
 		Plugs: map[backend.ViewID]string{
-			{Account: network.AccountID, Schema: network.Name, View: registrytest.UnknownView}:                "odd-view",
+			{Account: network.AccountID, Schema: network.Name, View: registrytest.UnknownView}:               "odd-view",
 			{Account: network.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView}: ":odd-schema",
 		},
 		WatchEvery: 10 * time.Millisecond,

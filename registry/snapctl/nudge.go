@@ -1,6 +1,7 @@
 package snapctl
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,8 +19,13 @@ func Poke(dir, view string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot tell of view %q: %w", view, err)
 	}
-	// Truncating is an event even when the file was empty before. Nothing is stored, so nothing needs to be synced.
-	if err := os.WriteFile(filepath.Join(dir, view), []byte{'\n'}, 0o644); err != nil {
+	file, err := os.OpenFile(filepath.Join(dir, view), os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("cannot tell of view %q: %w", view, err)
+	}
+	// One write is one event; truncating would be another. Nothing is stored, so nothing needs to be synced.
+	_, err = file.Write([]byte{'\n'})
+	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("cannot tell of view %q: %w", view, err)
 	}
 	return nil
@@ -46,7 +52,7 @@ func (b *Backend) listen(dir string) error {
 				if !ok {
 					return
 				}
-				if event.Has(fsnotify.Write) || event.Has(fsnotify.Create) {
+				if event.Has(fsnotify.Write) {
 					b.Nudge(filepath.Base(event.Name))
 				}
 			case _, ok := <-watcher.Errors:

@@ -3,6 +3,7 @@ package snapctl
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -12,13 +13,17 @@ import (
 )
 
 // Fail refuses the transaction that a change-view hook runs in; whoever writes gets the reason. After it the hook
-// should end with success: what it still reads or writes is refused.
+// should end with success: what it still reads or writes is refused. Elsewhere it is ErrUnsupported.
 func (b *Backend) Fail(ctx context.Context, reason string) error {
 	reason = strings.TrimSpace(reason)
 	if reason == "" {
 		reason = "refused" // with an empty reason snapd does not refuse
 	}
 	_, err := b.command(ctx, "refuse", arguments([]string{"fail"}, reason)...)
+	var refusal *backend.Error
+	if errors.As(err, &refusal) && strings.Contains(refusal.Message, "outside of a") {
+		refusal.Kind = backend.ErrUnsupported
+	}
 	return err
 }
 

@@ -1,0 +1,13 @@
+package snapctl
+
+// Judge tells what is concluded from what a write's requests showed before and after it; before is nil where it is not
+// known. The value Hidden stands for a request that cannot be read.
+func Judge(written, before, after map[string]any) string {
+	return [...]string{"stored", "as before", "altered", "differs"}[compare(written, before, after, before != nil)]
+}
+
+// Hidden stands for the value of a request that the view lets only write.
+var Hidden any = unreadable{}
+
+// Arguments completes a command line.
+func Arguments(flags []string, positional ...string) []string { return arguments(flags, positional...) }

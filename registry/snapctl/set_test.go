@@ -1,0 +1,319 @@
+package snapctl_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/snapctl"
+)
+
+type obj = map[string]any
+
+func view(name string) backend.ViewID {
+	return backend.ViewID{Account: network.AccountID, Schema: network.Name, View: name}
+}
+
+var (
+	telemetry  = view(network.ControlTelemetryView)
+	tunnel     = view(network.ControlTunnelView)
+	device     = view(network.ControlDeviceView)
+	interfaces = view(network.ControlInterfacesView)
+)
+
+func start(t *testing.T, version string) (*fakesnapctl.Server, *snapctl.Backend) {
+	t.Helper()
+	server := fakesnapctl.Start(t, fakesnapctl.Options{Version: version, Plugs: unknown})
+	return server, open(t, options(server))
+}
+
+// commands returns the command lines that the server got, without the questions for what it can do.
+func commands(server *fakesnapctl.Server) []string {
+	var lines []string
+	for _, call := range server.Calls() {
+		line := strings.Join(call.Args, " ")
+		if line != "get --help" && line != "version" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// inHook gives the snap a hook that acts through a Backend with the hook's cookie.
+func inHook(t *testing.T, server *fakesnapctl.Server, name string, act func(b *snapctl.Backend) error) {
+	t.Helper()
+	server.Handle(name, func(call fakesnapctl.HookCall) error {
+		o := options(server)
+		o.Cookie, o.Hook = call.Cookie, call.Name
+		b, err := snapctl.Open(context.Background(), o)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = b.Close() }()
+		return act(b)
+	})
+}
+
+func wantKind(t *testing.T, err, kind error) *backend.Error {
+	t.Helper()
+	var refusal *backend.Error
+	if !errors.Is(err, kind) || !errors.As(err, &refusal) {
+		t.Fatalf("error %v, want one of kind %q", err, kind)
+	}
+	return refusal
+}
+
+func TestSetIsOneCommand(t *testing.T) {
+	server, b := start(t, "2.75")
+	values := obj{"sample-rate": json.Number("4"), "monitor-peers": nil, "monitor-packets-sent": true}
+	if err := b.Set(t.Context(), telemetry, values); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"get -d --view :control-telemetry monitor-packets-sent monitor-peers sample-rate",
+		"set -t --view :control-telemetry monitor-packets-sent=true monitor-peers! sample-rate=4",
+		"get -d --view :control-telemetry monitor-packets-sent monitor-peers sample-rate",
+	}
+	if diff := cmp.Diff(want, commands(server)); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+}
+
+// Each way in which snapd calls a write a success that was none.
+func TestSetThatWasNotStored(t *testing.T) {
+	full := `{"metrics":{"sample-rate":2,"collect":{"peers":true}},"tunnel":{"peers":["10.0.0.1","10.0.0.2"]},` +
+		`"interfaces":{"eth0":{"config":{"interface-type":"wifi","ip-address":"10.0.0.3"}},"wlan0":{"stats":{"n-sent":1}}}}`
+	writes := []struct {
+		name   string
+		view   backend.ViewID
+		values obj
+		kind   error // nil: cannot be seen, see the package's documentation
+	}{
+		{"a changed value", telemetry, obj{"sample-rate": json.Number("13")}, backend.ErrRejected},
+		{"a new value", telemetry, obj{"monitor-packets-sent": false}, backend.ErrRejected},
+		{"an unset", telemetry, obj{"monitor-peers": nil}, backend.ErrRejected},
+		{"one change among what is there", telemetry,
+			obj{"monitor-peers": true, "sample-rate": json.Number("13")}, backend.ErrRejected},
+		{"a list", tunnel, obj{"peers": []any{"10.0.0.1"}}, backend.ErrRejected},
+		{"an empty list", tunnel, obj{"peers": []any{}}, backend.ErrRejected},
+		{"a nested value", interfaces, obj{"config.eth0.ip-address": "10.0.0.4"}, backend.ErrRejected},
+		{"a new entry", interfaces, obj{"stats": obj{"eth0": obj{"n-sent": json.Number("1")}}}, backend.ErrRejected},
+		{"a null that drops a member", interfaces,
+			obj{"config.eth0": obj{"ip-address": "10.0.0.3", "interface-type": nil}}, backend.ErrRejected},
+		{"a value beside one that cannot be read", tunnel,
+			obj{"interface": "eth0", "secret-key": "s"}, backend.ErrRejected},
+		{"what is there already", telemetry, obj{"sample-rate": json.Number("2.0")}, nil},
+		{"an unset of what is not there", telemetry, obj{"monitor-packets-sent": nil}, nil},
+		{"what cannot be read", tunnel, obj{"secret-key": "s"}, nil},
+		{"a map without a member", interfaces, obj{"config.eth0": obj{"ip-address": "10.0.0.3"}}, nil},
+	}
+	hooks := []struct {
+		name     string
+		sabotage func(server *fakesnapctl.Server, plug string)
+	}{
+		{"refused", func(server *fakesnapctl.Server, plug string) {
+			inHook(t, server, "change-view-"+plug, func(b *snapctl.Backend) error {
+				return b.Fail(t.Context(), "not on my watch")
+			})
+		}},
+		{"hook failed", func(server *fakesnapctl.Server, plug string) {
+			server.Handle("save-view-"+plug, func(fakesnapctl.HookCall) error { return errors.New("exit status 3") })
+		}},
+		{"commit failed", func(server *fakesnapctl.Server, _ string) { server.FailCommits(errors.New("no space")) }},
+	}
+	for _, hook := range hooks {
+		for _, write := range writes {
+			t.Run(hook.name+": "+write.name, func(t *testing.T) {
+				server, b := start(t, "2.77.1")
+				server.Load(t, full)
+				before := server.Stored()
+				hook.sabotage(server, write.view.View)
+				err := b.Set(t.Context(), write.view, write.values)
+				if server.Stored() != before {
+					t.Fatalf("the fake stored %s", server.Stored())
+				}
+				if write.kind == nil {
+					if err != nil {
+						t.Errorf("set = %v", err)
+					}
+					return
+				}
+				refusal := wantKind(t, err, write.kind)
+				want := "snapd took the write but the values were not stored: a custodian refused it or the commit failed"
+				if refusal.Reason != want || !strings.Contains(refusal.Remedy, "snap changes") {
+					t.Errorf("reason %q, remedy %q", refusal.Reason, refusal.Remedy)
+				}
+			})
+		}
+	}
+}
+
+func TestSetThatACustodianAlters(t *testing.T) {
+	server, b := start(t, "2.77.1")
+	server.Load(t, `{"metrics":{"sample-rate":2}}`)
+	inHook(t, server, "change-view-control-telemetry", func(b *snapctl.Backend) error {
+		return b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("60")})
+	})
+	if err := b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("61")}); err != nil {
+		t.Errorf("set = %v; the custodian may alter it", err)
+	}
+	if want := `{"metrics":{"sample-rate":60}}`; server.Stored() != want {
+		t.Errorf("stored %s, want %s", server.Stored(), want)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	n := func(text string) json.Number { return json.Number(text) }
+	tests := []struct {
+		name                   string
+		written, before, after obj
+		want                   string
+	}{
+		{"as written", obj{"a": n("1")}, obj{}, obj{"a": n("1")}, "stored"},
+		{"another form of the number", obj{"a": n("1")}, obj{}, obj{"a": n("1.0")}, "stored"},
+		{"nothing new", obj{"a": n("1")}, obj{"a": n("1")}, obj{"a": n("1")}, "stored"},
+		{"still as before", obj{"a": n("1")}, obj{"a": n("0")}, obj{"a": n("0")}, "as before"},
+		{"still missing", obj{"a": n("1")}, obj{}, obj{}, "as before"},
+		{"still there", obj{"a": nil}, obj{"a": true}, obj{"a": true}, "as before"},
+		{"gone as asked", obj{"a": nil}, obj{"a": true}, obj{}, "stored"},
+		{"a third value", obj{"a": n("1")}, obj{"a": n("0")}, obj{"a": n("7")}, "altered"},
+		{"removed by a custodian", obj{"a": n("1")}, obj{"a": n("0")}, obj{}, "altered"},
+		{"one as written, one as before", obj{"a": n("1"), "b": true}, obj{"a": n("0")}, obj{"a": n("1")}, "stored"},
+		{"one unchanged, one as before", obj{"a": n("1"), "b": true}, obj{"a": n("1")}, obj{"a": n("1")}, "as before"},
+		{"merged into a map", obj{"m": obj{"x": n("1")}}, obj{"m": obj{"y": n("2")}},
+			obj{"m": obj{"x": n("1"), "y": n("2")}}, "stored"},
+		{"not merged", obj{"m": obj{"x": n("1")}}, obj{"m": obj{"y": n("2")}}, obj{"m": obj{"y": n("2")}}, "as before"},
+		{"a list that is longer", obj{"l": []any{"a"}}, obj{"l": []any{"a", "b"}}, obj{"l": []any{"a", "b"}}, "as before"},
+		{"order of a list", obj{"l": []any{"b", "a"}}, obj{"l": []any{"a", "b"}}, obj{"l": []any{"a", "b"}}, "as before"},
+		{"maps in a list", obj{"l": []any{obj{"x": nil, "y": true}}}, obj{}, obj{"l": []any{obj{"y": true}}}, "stored"},
+		{"null in a map", obj{"m": obj{"x": nil}}, obj{"m": obj{"x": true}}, obj{}, "stored"},
+		{"cannot be read", obj{"a": n("1")}, obj{"a": snapctl.Hidden}, obj{"a": snapctl.Hidden}, "stored"},
+		{"before unknown, as written", obj{"a": n("1")}, nil, obj{"a": n("1")}, "stored"},
+		{"before unknown, another value", obj{"a": n("1")}, nil, obj{"a": n("2")}, "differs"},
+		{"another type", obj{"a": "1"}, obj{"a": n("1")}, obj{"a": n("1")}, "as before"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := snapctl.Judge(test.written, test.before, test.after); got != test.want {
+				t.Errorf("judged %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestSetThatTakesTooLong(t *testing.T) {
+	t.Run("and is carried out", func(t *testing.T) {
+		server, b := start(t, "2.77.1")
+		release := server.Stall()
+		server.Handle("change-view-control-telemetry", func(fakesnapctl.HookCall) error { return nil })
+		done := make(chan error, 1)
+		go func() { done <- b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")}) }()
+		waitFor(t, func() bool { return len(commands(server)) == 3 }) // it reads back, behind the change
+		release()
+		if err := <-done; err != nil {
+			t.Errorf("set = %v, though the value is stored: %s", err, server.Stored())
+		}
+	})
+	t.Run("and is not over when the time is", func(t *testing.T) {
+		server := fakesnapctl.Start(t, fakesnapctl.Options{})
+		o := options(server)
+		o.AccessTimeout = 20 * time.Millisecond
+		b := open(t, o)
+		release := server.Stall()
+		err := b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")})
+		refusal := wantKind(t, err, backend.ErrUnknown)
+		if !strings.Contains(refusal.Remedy, "read back") {
+			t.Errorf("remedy %q", refusal.Remedy)
+		}
+		release()
+		if want := `{"metrics":{"sample-rate":3}}`; server.Stored() != want {
+			t.Errorf("stored %s, want %s: a write that takes too long goes on", server.Stored(), want)
+		}
+	})
+}
+
+// waitFor waits for what another goroutine is about to do.
+func waitFor(t *testing.T, ready func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for !ready() {
+		select {
+		case <-ticker.C:
+		case <-t.Context().Done():
+			t.Fatal("the test's time is over")
+		}
+	}
+}
+
+func TestSetWhoseAnswerIsLost(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := fakesnapctl.Start(t, fakesnapctl.Options{})
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Args []string
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Args[0] == "set" {
+			panic(http.ErrAbortHandler) // drops the connection
+		}
+		result := obj{"stdout": "{\"sample-rate\": 1}\n", "stderr": ""}
+		_ = json.NewEncoder(w).Encode(obj{"type": "sync", "status-code": 200, "result": result})
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close(); <-done })
+	o := options(fake)
+	o.Socket = socket
+	b := open(t, o)
+	err = b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")})
+	wantKind(t, err, backend.ErrUnknown)
+}
+
+func TestRequestsThatWouldMeanAnother(t *testing.T) {
+	server, b := start(t, "2.77.1")
+	server.Load(t, `{"metrics":{"sample-rate":2}}`)
+	for _, path := range []string{"sample-rate=9", "sample-rate!", "", "=", "!"} {
+		wantKind(t, b.Set(t.Context(), telemetry, obj{path: json.Number("1")}), backend.ErrBadRequest)
+		wantKind(t, b.Set(t.Context(), telemetry, obj{path: nil}), backend.ErrBadRequest)
+	}
+	for _, path := range []string{"--view", "-t", "--", "-"} {
+		wantKind(t, b.Set(t.Context(), telemetry, obj{path: json.Number("1")}), backend.ErrBadRequest)
+		_, err := b.Get(t.Context(), telemetry, []string{path}, backend.GetOptions{})
+		wantKind(t, err, backend.ErrBadRequest)
+	}
+	if want := `{"metrics":{"sample-rate":2}}`; server.Stored() != want {
+		t.Errorf("stored %s, want %s", server.Stored(), want)
+	}
+	for _, line := range commands(server) {
+		if strings.HasPrefix(line, "set -t --view") && strings.Contains(line, "=9") {
+			t.Errorf("sent %s", line)
+		}
+	}
+}
+
+func TestNumbersThatLoseDigits(t *testing.T) {
+	server, b := start(t, "2.77.1")
+	for _, value := range []any{
+		json.Number("9007199254740993"), []any{json.Number("1e400")}, obj{"x": json.Number("12345678901234567890")},
+	} {
+		wantKind(t, b.Set(t.Context(), telemetry, obj{"sample-rate": value}), backend.ErrBadRequest)
+	}
+	if got := commands(server); len(got) > 0 {
+		t.Errorf("sent %q", got)
+	}
+}
