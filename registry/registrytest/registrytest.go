@@ -49,9 +49,6 @@ func Run(t *testing.T, open func(t *testing.T) *registry.Registry, options ...Op
 	if len(options) > 0 {
 		o = options[0]
 	}
-	if o.Timeout == 0 {
-		o.Timeout = time.Minute
-	}
 	cases := slices.Concat(readCases, writeCases, refusalCases, updateCases, applyCases, watchCases, lifeCases)
 	known := map[string]bool{}
 	for _, c := range cases {
@@ -75,10 +72,11 @@ func Run(t *testing.T, open func(t *testing.T) *registry.Registry, options ...Op
 				c.run(newSuite(t, t, open, o))
 				return
 			}
-			if met(t, o, open, c) {
+			met, text := try(t, o, open, c)
+			if met {
 				t.Errorf("listed as a case that the backend cannot meet (%s), but it does: remove it from Skip", reason)
 			}
-			t.Skipf("this backend cannot: %s", reason)
+			t.Skipf("this backend cannot: %s (%s)", reason, text)
 		})
 	}
 }
@@ -108,6 +106,9 @@ type suite struct {
 }
 
 func newSuite(t *testing.T, tb testing.TB, open func(t *testing.T) *registry.Registry, o Options) *suite {
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), o.Timeout)
 	t.Cleanup(cancel)
 	reg := open(t)
@@ -124,11 +125,11 @@ func newSuite(t *testing.T, tb testing.TB, open func(t *testing.T) *registry.Reg
 	return &suite{TB: tb, ctx: ctx, reg: reg, again: again, caps: status.Capabilities}
 }
 
-// met tells whether a backend meets a case that it is excused from.
-func met(t *testing.T, o Options, open func(t *testing.T) *registry.Registry, c contractCase) bool {
+// try runs a case without failing the test, and tells whether the backend meets it, or else what was found.
+func try(t *testing.T, o Options, open func(t *testing.T) *registry.Registry, c contractCase) (bool, string) {
 	p := &probe{TB: t}
 	done := make(chan struct{})
-	go func() {
+	go func() { // a case that gives up ends its goroutine
 		defer close(done)
 		defer func() {
 			if r := recover(); r != nil {
@@ -139,10 +140,7 @@ func met(t *testing.T, o Options, open func(t *testing.T) *registry.Registry, c 
 	}()
 	<-done
 	failed, text := p.result()
-	if failed {
-		t.Logf("as expected: %s", text)
-	}
-	return !failed
+	return !failed, text
 }
 
 // A probe takes a case's failures without failing the test.
