@@ -32,24 +32,32 @@ const (
 	ControlTelemetryView  = "control-telemetry"
 )
 
+// source is the confdb-schema as people edit it: summary, revision, timestamp, views, and the storage schema as JSON
+// rather than as the text that it is in the assertion.
+//
 //go:embed confdb-schema.json
-var document []byte
+var source []byte
 
 // Document returns the confdb-schema as JSON in the form that `snap sign` takes, for an account; "" stands for
-// AccountID.
+// AccountID. The body is laid out as snapd demands it: indented by two spaces, keys sorted.
 func Document(account string) json.RawMessage {
 	if account == "" {
 		account = AccountID
 	}
-	var headers map[string]json.RawMessage
-	if err := json.Unmarshal(document, &headers); err != nil {
+	var headers map[string]any
+	if err := json.Unmarshal(source, &headers); err != nil {
 		panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err))
 	}
-	id, _ := json.Marshal(account)
-	headers["authority-id"], headers["account-id"] = id, id
-	text, err := json.MarshalIndent(headers, "", "  ")
+	body, err := json.MarshalIndent(map[string]any{"storage": headers["storage"]}, "", "  ")
 	if err != nil {
 		panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err))
 	}
-	return text
+	delete(headers, "storage")
+	headers["type"], headers["name"], headers["body"] = "confdb-schema", Name, string(body)
+	headers["authority-id"], headers["account-id"] = account, account
+	document, err := json.MarshalIndent(headers, "", "  ")
+	if err != nil {
+		panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err))
+	}
+	return document
 }

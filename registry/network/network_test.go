@@ -200,3 +200,19 @@ func TestAccountIDStandsOnce(t *testing.T) {
 		t.Errorf("the account ID stands in %q, want only %q", found, want)
 	}
 }
+
+// The body has the layout that snapd checks: what encoding/json prints with an indent of two spaces.
+func TestBodyLayout(t *testing.T) {
+	var headers struct{ Body string }
+	if err := json.Unmarshal(network.Document(""), &headers); err != nil {
+		t.Fatal(err)
+	}
+	var body any
+	if err := json.Unmarshal([]byte(headers.Body), &body); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.MarshalIndent(body, "", "  ")
+	if err != nil || string(again) != headers.Body {
+		t.Errorf("body is laid out otherwise: %v\n%s", err, headers.Body)
+	}
+}
