@@ -57,7 +57,9 @@ func New(fleet *devices.Fleet, options Options) *echo.Echo {
 	app.Use(h.observe, middleware.RecoverWithConfig(middleware.RecoverConfig{
 		LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
 			h.log.Error("a handler panicked", "error", err, "request-id", requestID(c), "stack", string(stack))
-			return err
+			refused := newProblem(http.StatusInternalServerError, "The server failed here; its log says more")
+			refused.cause = err
+			return refused
 		},
 	}), sameOrigin())
 	redirected := map[string]bool{}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,27 +14,57 @@ import (
 type object = map[string]any
 
 // convert turns what swag makes, a part of Swagger 2, into OpenAPI 3, and adds examples.
-func convert(old object) object {
-	paths := object{}
+func convert(old object) ordered {
+	paths := ordered{}
 	for path, item := range old["paths"].(object) {
-		converted := object{}
+		converted := ordered{}
 		for method, operation := range item.(object) {
-			converted[method] = operationOf(operation.(object))
+			converted = append(converted, member{method, operationOf(operation.(object))})
 		}
-		paths[path] = converted
+		paths = append(paths, member{path, converted})
+	}
+	// Readers get the operations in the order of a device's life, not of the alphabet.
+	place := func(path member) int { return slices.Index(pathOrder, path.name) }
+	slices.SortFunc(paths, func(a, b member) int { return cmp.Or(place(a)-place(b), cmp.Compare(a.name, b.name)) })
+	for _, path := range paths {
+		slices.SortFunc(path.value.(ordered), func(a, b member) int { return cmp.Compare(a.name, b.name) })
 	}
 	schemas := object{}
 	for name, schema := range old["definitions"].(object) {
 		short := shortName(name)
 		schemas[short] = schemaOf(short, schema.(object))
 	}
-	return object{
-		"openapi":    "3.0.3",
-		"info":       old["info"],
-		"tags":       tags,
-		"paths":      paths,
-		"components": object{"schemas": schemas},
+	return ordered{
+		{"openapi", "3.0.3"},
+		{"info", old["info"]},
+		{"tags", tags},
+		{"paths", paths},
+		{"components", object{"schemas": schemas}},
 	}
+}
+
+// ordered is an object whose members keep their order.
+type ordered []member
+
+type member struct {
+	name  string
+	value any
+}
+
+func (o ordered) MarshalJSON() ([]byte, error) {
+	text := []byte{'{'}
+	for i, member := range o {
+		name, nameErr := json.Marshal(member.name)
+		value, valueErr := json.Marshal(member.value)
+		if err := errors.Join(nameErr, valueErr); err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(append(text, name...), ':'), value...)
+	}
+	return append(text, '}'), nil
 }
 
 var tags = []object{

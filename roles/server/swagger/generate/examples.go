@@ -7,6 +7,9 @@ import (
 
 const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
 
+// pathOrder is the order of a device's life; paths that are not in it come first, to be seen.
+var pathOrder = []string{"/register/", "/poll/", "/state/{uuid}/", "/target-config/"}
+
 // optional lists members that may be absent.
 var optional = map[string][]string{"Problem": {"type", "errors"}}
 
