@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"sync"
 	"time"
 
@@ -26,7 +27,6 @@ import (
 type agent struct {
 	Config
 	once    bool
-	account string
 	out     io.Writer
 	log     *slog.Logger
 	wake    func()
@@ -45,6 +45,7 @@ type agent struct {
 	uuid         uuid.UUID     // who the device is for the registry
 	foreign      uuid.UUID     // an identity of the registry's that was told to be another than ours
 
+	transport http.RoundTripper // to the server; nil: over the network
 	server    *serverapi.Client
 	lost      uuid.UUID // what the server does not know any more
 	call      bool      // an exchange is to be started
@@ -58,10 +59,11 @@ type agent struct {
 	applier
 }
 
-func newAgent(config Config, out io.Writer, s *roles.Settings, wake func()) *agent {
+func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake func()) *agent {
 	return &agent{
 		Config: config, once: s.Once, out: out, log: s.Log, wake: wake,
-		pace: attach.Pace{Interval: s.Interval}, state: &State{dir: config.StateDir}, source: config.source(s.Log),
+		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), transport: parts.transport,
+		state:   &State{dir: config.StateDir, newKey: parts.newKey},
 		trouble: troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}, results: make(chan outcome, 1),
 		applier: applier{planner: plan.Make, schema: network.Document(s.Account)},
 	}
@@ -111,7 +113,7 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 		}
 		a.pace.Done()
 		a.calls = 0
-		a.call = a.call || a.retryAt.IsZero()
+		a.call = a.call || a.retryAt.IsZero() && !a.busy
 	}
 	if !a.retryAt.IsZero() && !time.Now().Before(a.retryAt) {
 		a.call = true

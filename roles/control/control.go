@@ -7,8 +7,10 @@ package control
 
 import (
 	"context"
+	"crypto/rsa"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"path/filepath"
 	"time"
 
@@ -29,7 +31,16 @@ var Role = roles.Role{
 // DefaultServerURL is the server that the device is pointed at where nobody has said another.
 const DefaultServerURL = "http://127.0.0.1:8000"
 
-func command(env *roles.Env) *cli.Command {
+func command(env *roles.Env) *cli.Command { return commandWith(env, parts{}) }
+
+// parts replace what the role uses of the machine. The zero value replaces nothing.
+type parts struct {
+	transport http.RoundTripper
+	newKey    func() (*rsa.PrivateKey, error)
+	links     func() ([]netdev.Link, error)
+}
+
+func commandWith(env *roles.Env, parts parts) *cli.Command {
 	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, roles.RunSpec{
 		Usage: "keep the device registered, counted and configured",
 		Description: "The first run registers the device with the server and writes the default configuration where " +
@@ -53,7 +64,13 @@ func command(env *roles.Env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return run(ctx, env, config, s)
+			waker := poll.NewWaker()
+			agent := newAgent(config, parts, env.Stdout, s, waker.Wake)
+			defer agent.close()
+			return attach.Run(ctx, attach.Options{
+				Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
+				Start: agent.start, Cycle: agent.cycle, Next: agent.next, Wake: waker.C(),
+			})
 		},
 	})}}
 }
@@ -87,23 +104,16 @@ func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
 }
 
 // source makes what counts packets.
-func (c Config) source(log *slog.Logger) source {
+func (c Config) source(log *slog.Logger, links func() ([]netdev.Link, error)) source {
 	if c.Source == "system" {
-		return &system{read: netdev.System{}.Links, log: log, warned: map[string]bool{}}
+		if links == nil {
+			links = netdev.System{}.Links
+		}
+		return &system{read: links, log: log, warned: map[string]bool{}}
 	}
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	if c.Seed != 0 {
 		random = rand.New(rand.NewPCG(uint64(c.Seed), 0))
 	}
 	return &simulation{random: random}
-}
-
-func run(ctx context.Context, env *roles.Env, config Config, s *roles.Settings) error {
-	waker := poll.NewWaker()
-	agent := newAgent(config, env.Stdout, s, waker.Wake)
-	defer agent.close()
-	return attach.Run(ctx, attach.Options{
-		Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
-		Start: agent.start, Cycle: agent.cycle, Next: agent.next, Wake: waker.C(),
-	})
 }

@@ -70,7 +70,9 @@ func (a *agent) connect(ctx context.Context) error {
 		a.server = nil
 	}
 	if err == nil {
-		a.server, err = serverapi.NewClient(normal, serverapi.Options{UserAgent: "aspects-poc-control"})
+		a.server, err = serverapi.NewClient(normal, serverapi.Options{
+			UserAgent: "aspects-poc-control", Transport: a.transport,
+		})
 	}
 	if err != nil {
 		a.trouble.note(ofServer, err)
@@ -170,6 +172,6 @@ func (a *agent) failed(err error) {
 	if errors.As(err, &refused) {
 		pause = max(pause, refused.RetryAfter)
 	}
-	a.retryAt = time.Now().Add(pause)
+	a.call, a.retryAt = false, time.Now().Add(pause)
 	a.trouble.note(ofServer, err, "next-try", pause.Round(time.Millisecond))
 }

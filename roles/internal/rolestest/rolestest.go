@@ -45,7 +45,9 @@ func New(t *testing.T) *Store {
 	return &Store{t: t, backend: b, Registry: registry.New(shared{b}, defaults())}
 }
 
-func defaults() registry.ViewID { return registry.ViewID{Account: network.AccountID, Schema: network.Name} }
+func defaults() registry.ViewID {
+	return registry.ViewID{Account: network.AccountID, Schema: network.Name}
+}
 
 // Set writes through a view, or ends the test.
 func (s *Store) Set(view string, values map[string]any) {
@@ -144,6 +146,9 @@ func (r *Run) Wait() int {
 	r.end()
 	return r.code
 }
+
+// Interrupt is SIGTERM to the run.
+func (r *Run) Interrupt() { r.end() }
 
 // Stop interrupts the run, waits for it and returns its exit code.
 func (r *Run) Stop() int {
