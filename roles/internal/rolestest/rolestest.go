@@ -86,13 +86,15 @@ type Options struct {
 	// Plain takes away transactions over several views, atomic updates and announced changes: the least that a backend
 	// must do.
 	Plain bool
+	// Refuse makes writes through these views fail; with Plain only.
+	Refuse map[string]error
 }
 
 // Start runs a command line of a role, words beginning with the role's name, until Stop or its end.
 func (s *Store) Start(role roles.Role, options Options, words ...string) *Run {
 	counter := registrytest.Counting(shared{s.backend})
 	if options.Plain {
-		counter = registrytest.Counting(plain{s.backend})
+		counter = registrytest.Counting(plain{s.backend, options.Refuse})
 	}
 	run := &Run{Counter: counter, Out: &Buffer{}, Err: &Buffer{}, done: make(chan struct{})}
 	open := func() (*registry.Registry, error) { return registry.New(counter.Backend(), defaults()), nil }
@@ -116,7 +118,10 @@ func (s *Store) Start(role roles.Role, options Options, words ...string) *Run {
 }
 
 // plain hides what an embedded backend can do beyond a Backend.
-type plain struct{ below *embedded.Backend }
+type plain struct {
+	below  *embedded.Backend
+	refuse map[string]error
+}
 
 func (p plain) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions) (
 	map[string]any, error,
@@ -125,6 +130,9 @@ func (p plain) Get(ctx context.Context, view backend.ViewID, requests []string, 
 }
 
 func (p plain) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
+	if err := p.refuse[view.View]; err != nil {
+		return err
+	}
 	return p.below.Set(ctx, view, values)
 }
 
