@@ -1,12 +1,11 @@
 package confdb
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"aspects-poc/registry/confdb/databag"
-	"aspects-poc/registry/confdb/path"
 	"aspects-poc/registry/confdb/view"
 )
 
@@ -19,7 +18,7 @@ type Tx struct {
 	schema *Schema
 	stored databag.Bag
 	bag    databag.Bag
-	writes []view.Write
+	writes [][]view.Write // of each request that was set, and of those unset together
 	failed error
 }
 
@@ -27,8 +26,9 @@ type Tx struct {
 func (s *Schema) Begin(stored databag.Bag) *Tx { return &Tx{schema: s, stored: stored, bag: stored} }
 
 // Write sets (nil: unsets) request paths through a view, each by itself and validated as such, in a fixed order where
-// snapd's is random: by request path, a prefix before what is longer, indexes by number. The first error ends it and
-// makes the transaction unusable. Errors are *Error.
+// snapd's is random (see inOrder). What the schema refuses is tried again after the others, so that a pair of which one
+// needs the other can be written in one call. The first error ends it and makes the transaction unusable. Errors are
+// *Error.
 func (t *Tx) Write(view string, values map[string]any) error {
 	if t.failed != nil {
 		return t.failed
@@ -37,42 +37,40 @@ func (t *Tx) Write(view string, values map[string]any) error {
 	if err != nil {
 		return err
 	}
-	for _, request := range slices.SortedFunc(maps.Keys(values), byRequest) {
-		if err := t.write(v, request, values[request]); err != nil {
-			t.failed = err
-			return err
+	pending := inOrder(values)
+	for len(pending) > 0 {
+		var again []requests
+		var first error
+		for _, some := range pending {
+			err := t.write(v, some, values)
+			if err == nil {
+				continue
+			}
+			if refused := (*Error)(nil); !errors.As(err, &refused) || refused.Kind != Invalid || some.overlap(pending) {
+				t.failed = err
+				return err
+			}
+			if first == nil {
+				first = err
+			}
+			again = append(again, some)
 		}
+		if len(again) == len(pending) {
+			t.failed = first
+			return first
+		}
+		pending = again
 	}
 	return nil
 }
 
-func byRequest(a, b string) int {
-	x, errX := path.ParseRequest(a)
-	y, errY := path.ParseRequest(b)
-	if errX == nil && errY == nil {
-		for i := range min(len(x), len(y)) {
-			if x[i].Kind == path.Index && y[i].Kind == path.Index && x[i].Index() != y[i].Index() {
-				return x[i].Index() - y[i].Index()
-			}
-			if x[i].Bare() != y[i].Bare() {
-				break
-			}
-		}
-		if order := path.Compare(x, y); order != 0 {
-			return order
-		}
+// write sets one request, or unsets those that are unset together.
+func (t *Tx) write(v *view.View, some requests, values map[string]any) error {
+	request := some[0].text
+	if values[request] == nil {
+		return t.unset(v, some)
 	}
-	if a < b {
-		return -1
-	}
-	return 1
-}
-
-func (t *Tx) write(v *view.View, request string, value any) error {
-	if value == nil {
-		return t.unset(v, request)
-	}
-	normal, err := view.Normal(value, t.Exact)
+	normal, err := view.Normal(values[request], t.Exact)
 	if err != nil {
 		message := fmt.Sprintf(`cannot set "%s" through confdb view %s: %v`, request, v.ID(), err)
 		return &Error{Kind: BadRequest, Message: message, Reason: err.Error()}
@@ -81,43 +79,43 @@ func (t *Tx) write(v *view.View, request string, value any) error {
 	if err != nil {
 		return err
 	}
-	bag := t.bag
-	for _, write := range writes {
-		if bag, err = apply(bag, write); err != nil {
-			return &Error{Kind: Other, Message: err.Error(), Reason: err.Error()}
-		}
+	bag, err := apply(t.bag, writes)
+	if err != nil {
+		return other(err)
 	}
 	if err := t.schema.validate(bag, "cannot write data: "); err != nil {
 		return err
 	}
-	t.bag, t.writes = bag, append(t.writes, writes...)
+	t.bag, t.writes = bag, append(t.writes, writes)
 	return nil
 }
 
 // unset removes by one rule after the other and validates after each, as snapd does.
-func (t *Tx) unset(v *view.View, request string) error {
-	writes, err := v.Unset(request)
-	if err != nil {
-		return err
-	}
+func (t *Tx) unset(v *view.View, some requests) error {
+	var writes []view.Write
 	bag := t.bag
-	for _, write := range writes {
-		if bag, err = apply(bag, write); err != nil {
-			return &Error{Kind: Other, Message: err.Error(), Reason: err.Error()}
-		}
-		if err := t.schema.validate(bag, "cannot unset data: "); err != nil {
+	for _, request := range some {
+		more, err := v.Unset(request.text)
+		if err != nil {
 			return err
 		}
+		for _, write := range more {
+			writes = append(writes, write)
+			if throughList(write.Storage) {
+				bag, err = apply(t.bag, writes)
+			} else {
+				bag, err = bag.Unset(write.Storage)
+			}
+			if err != nil {
+				return other(err)
+			}
+			if err := t.schema.validate(bag, "cannot unset data: "); err != nil {
+				return err
+			}
+		}
 	}
-	t.bag, t.writes = bag, append(t.writes, writes...)
+	t.bag, t.writes = bag, append(t.writes, writes)
 	return nil
-}
-
-func apply(bag databag.Bag, write view.Write) (databag.Bag, error) {
-	if write.Value == nil {
-		return bag.Unset(write.Storage)
-	}
-	return bag.Set(write.Storage, write.Value)
 }
 
 // Bag returns the data with all changes so far.
@@ -125,9 +123,11 @@ func (t *Tx) Bag() databag.Bag { return t.bag }
 
 // Altered returns the storage paths written or removed, sorted, each once.
 func (t *Tx) Altered() []string {
-	altered := make([]string, len(t.writes))
-	for i, write := range t.writes {
-		altered[i] = write.Storage.Bare()
+	var altered []string
+	for _, writes := range t.writes {
+		for _, write := range writes {
+			altered = append(altered, write.Storage.Bare())
+		}
 	}
 	slices.Sort(altered)
 	return slices.Compact(altered)
@@ -136,7 +136,7 @@ func (t *Tx) Altered() []string {
 // Ephemeral tells whether a path written may hold ephemeral data; the check itself can fail, with the daemon's message.
 func (t *Tx) Ephemeral() (bool, error) {
 	found := false
-	for _, write := range t.writes {
+	for _, write := range slices.Concat(t.writes...) {
 		ephemeral, err := t.schema.storage.Ephemeral(write.Storage)
 		if err != nil {
 			message := fmt.Sprintf("cannot check if write affects ephemeral data: %v", err)
@@ -157,19 +157,16 @@ func (t *Tx) Commit(stored databag.Bag) (databag.Bag, error) {
 		return t.bag, nil
 	}
 	bag := stored
-	for _, write := range t.writes {
-		if write.Value != nil && t.Exact {
-			normal, err := view.Normal(write.Value.Value(), false)
-			if err != nil {
-				return stored, &Error{Kind: Other, Message: err.Error(), Reason: err.Error()}
-			}
-			if write.Value, err = databag.FromValue(normal); err != nil {
-				return stored, &Error{Kind: Other, Message: err.Error(), Reason: err.Error()}
+	for _, writes := range t.writes {
+		if t.Exact {
+			var err error
+			if writes, err = inexact(writes); err != nil {
+				return stored, other(err)
 			}
 		}
 		var err error
-		if bag, err = apply(bag, write); err != nil {
-			return stored, &Error{Kind: Other, Message: err.Error(), Reason: err.Error()}
+		if bag, err = apply(bag, writes); err != nil {
+			return stored, other(err)
 		}
 	}
 	if err := t.schema.validate(bag, ""); err != nil {
@@ -177,3 +174,23 @@ func (t *Tx) Commit(stored databag.Bag) (databag.Bag, error) {
 	}
 	return bag, nil
 }
+
+// inexact returns a copy of writes in which all numbers are floats.
+func inexact(writes []view.Write) ([]view.Write, error) {
+	writes = slices.Clone(writes)
+	for i, write := range writes {
+		if write.Value == nil {
+			continue
+		}
+		normal, err := view.Normal(write.Value.Value(), false)
+		if err != nil {
+			return nil, err
+		}
+		if writes[i].Value, err = databag.FromValue(normal); err != nil {
+			return nil, err
+		}
+	}
+	return writes, nil
+}
+
+func other(err error) *Error { return &Error{Kind: Other, Message: err.Error(), Reason: err.Error()} }

@@ -84,9 +84,13 @@ func withoutNulls(n *Node) *Node {
 	return newObject(&Keys{names: names}, kids)
 }
 
-// Unset returns the bag without what is at a storage path; open placeholders apply to all entries. A map or list that
-// becomes empty is removed with it, and so on upwards. What is not there is no error; a container of the wrong shape is.
-func (b Bag) Unset(storage path.Path) (Bag, error) {
+// Unset returns the bag without what is at storage paths, all taken together: what one of them removes from a list does
+// not move what another one means. Open placeholders apply to all entries. A map or list that becomes empty is removed
+// with it, and so on upwards. What is not there is no error; a container of the wrong shape is.
+func (b Bag) Unset(storage ...path.Path) (Bag, error) {
+	if len(storage) == 0 {
+		return b, nil
+	}
 	root, err := unset(b.Root(), storage, 0)
 	switch {
 	case err != nil:
@@ -97,27 +101,42 @@ func (b Bag) Unset(storage path.Path) (Bag, error) {
 	return Bag{root}, nil
 }
 
-// unset returns nil where nothing is left of the node.
-func unset(n *Node, p path.Path, at int) (*Node, error) {
-	if at == len(p) {
-		return nil, nil
-	}
-	accessor := p[at]
-	if err := n.fits(accessor, p[:at], p[:at+1]); err != nil {
-		return nil, err
+// unset returns nil where nothing is left of the node, which all the paths have led to.
+func unset(n *Node, paths []path.Path, at int) (*Node, error) {
+	on := false // some path goes on below the kids, or through all of them
+	for _, p := range paths {
+		if at == len(p) {
+			return nil, nil
+		}
+		if err := n.fits(p[at], p[:at], p[:at+1]); err != nil {
+			return nil, err
+		}
+		on = on || p[at].Open() || at+1 < len(p)
 	}
 	if n.kind == Null {
 		return n, nil
 	}
-	kids := make([]*Node, 0, len(n.kids))
-	var names []string
+	if len(paths) == 1 && !paths[0][at].Open() {
+		return unsetOne(n, paths, at)
+	}
+	names, kids := make([]string, 0, len(n.kids)), make([]*Node, 0, len(n.kids))
 	same := true
+	var through []path.Path
 	for i, kid := range n.kids {
+		through = through[:0]
+		for _, p := range paths {
+			if p[at].Open() || n.leads(p[at], i) {
+				through = append(through, p)
+			}
+		}
 		kept := kid
-		if accessor.Open() || accessor.Kind == path.Index && accessor.Index() == i ||
-			accessor.Kind == path.Key && accessor.Name == n.keys.names[i] {
+		if len(through) > 0 {
+			next := paths
+			if len(through) < len(paths) {
+				next = slices.Clone(through)
+			}
 			var err error
-			if kept, err = unset(kid, p, at+1); err != nil {
+			if kept, err = unset(kid, next, at+1); err != nil {
 				return nil, err
 			}
 		}
@@ -131,7 +150,7 @@ func unset(n *Node, p path.Path, at int) (*Node, error) {
 		kids = append(kids, kept)
 	}
 	switch {
-	case len(kids) == 0 && (!same || accessor.Open() || at+1 < len(p)):
+	case len(kids) == 0 && (!same || on):
 		return nil, nil
 	case same:
 		return n, nil // so does an empty container that the path ends in
@@ -141,4 +160,47 @@ func unset(n *Node, p path.Path, at int) (*Node, error) {
 		return newObject(n.keys, kids), nil
 	}
 	return newObject(&Keys{names: names}, kids), nil
+}
+
+// unsetOne is unset along one path that takes a key or index here, found without looking at the other kids.
+func unsetOne(n *Node, paths []path.Path, at int) (*Node, error) {
+	accessor := paths[0][at]
+	kid := n.step(accessor)
+	if kid == nil {
+		if n.Empty() && at+1 < len(paths[0]) {
+			return nil, nil
+		}
+		return n, nil
+	}
+	kept, err := unset(kid, paths, at+1)
+	switch {
+	case err != nil:
+		return nil, err
+	case kept == kid:
+		return n, nil
+	case kept != nil:
+		return n.With(accessor, kept), nil
+	case len(n.kids) == 1:
+		return nil, nil
+	}
+	return n.without(accessor), nil
+}
+
+// leads tells whether a key or index leads to the i-th kid.
+func (n *Node) leads(accessor path.Accessor, i int) bool {
+	if accessor.Kind == path.Key {
+		return n.kind == Object && accessor.Name == n.keys.names[i]
+	}
+	return accessor.Index() == i
+}
+
+// without returns the container less the kid at a key or index that is there.
+func (n *Node) without(accessor path.Accessor) *Node {
+	if n.kind == List {
+		index := accessor.Index()
+		return newList(slices.Delete(slices.Clone(n.kids), index, index+1))
+	}
+	index, _ := slices.BinarySearch(n.keys.names, accessor.Name)
+	names := slices.Delete(slices.Clone(n.keys.names), index, index+1)
+	return newObject(&Keys{names: names}, slices.Delete(slices.Clone(n.kids), index, index+1))
 }

@@ -138,3 +138,19 @@ func Compare(a, b Path) int {
 	}
 	return len(a) - len(b)
 }
+
+// Overlap tells whether what two paths stand for can overlap: they agree as far as both go, where a placeholder agrees
+// with everything of its kind.
+func Overlap(a, b Path) bool {
+	for i := range min(len(a), len(b)) {
+		switch {
+		case a[i].List() != b[i].List():
+			return false
+		case a[i].Open() || b[i].Open():
+		case a[i].Kind == Index && a[i].Index() == b[i].Index():
+		case a[i].Name != b[i].Name:
+			return false
+		}
+	}
+	return true
+}
