@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -59,17 +60,17 @@ func newWorld(t *testing.T) *world {
 						&cli.StringSliceFlag{Name: "with"},
 					},
 					Action: func(c *cli.Context) error {
-						_, err := env.Stdout.Write([]byte(strings.Join(roles.Args(c), " ")))
+						text := strings.Join(roles.Args(c), " ")
 						if c.Bool("document") {
-							env.Stdout.Write([]byte(" document"))
+							text += " document"
 						}
 						if c.Bool("typed") {
-							env.Stdout.Write([]byte(" typed"))
+							text += " typed"
 						}
 						if c.Int("count") > 0 {
-							env.Stdout.Write([]byte(" counted"))
+							text += " counted"
 						}
-						env.Stdout.Write([]byte(strings.Join(c.StringSlice("with"), "+")))
+						_, err := io.WriteString(env.Stdout, text+strings.Join(c.StringSlice("with"), "+"))
 						return err
 					}},
 			}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 func Run(ctx context.Context, env *Env, args []string, list ...Role) int {
 	err := run(ctx, env, args, list)
 	if err != nil && !errors.Is(err, errShown) {
-		fmt.Fprintln(env.Stderr, "error: "+err.Error())
+		_, _ = fmt.Fprintln(env.Stderr, "error: "+err.Error()) // the exit code tells, too
 	}
 	return ExitCode(err)
 }
@@ -142,7 +143,9 @@ func (f *frame) complete(c *cli.Command, path, role string) {
 			return &UsageError{Help: path, Message: fmt.Sprintf("unknown command %q of %s; known are %s",
 				ctx.Args().First(), path, strings.Join(names(c), ", "))}
 		}
-		fmt.Fprint(f.env.Stderr, f.helpText(c))
+		if _, err := io.WriteString(f.env.Stderr, f.helpText(c)); err != nil {
+			return err
+		}
 		return errShown
 	}
 }

@@ -85,7 +85,10 @@ type RunSpec struct {
 	Description string        // one paragraph
 	Example     string        // one command line or more
 	Interval    time.Duration // default of --interval
-	Flags       []cli.Flag    // the role's own; they take part in the order of sources like the common ones
+	// Flags are the role's own. They take part in the order of sources like the common ones, which is why they do without
+	// cli's EnvVars, FilePath, Required and Action: these would look at a flag before all sources were asked. A
+	// placeholder with bars in its usage, such as `text|json` in backquotes, lists all values.
+	Flags []cli.Flag
 	// Action runs the role until ctx ends (nil then), or one cycle with s.Once. c has the role's own flags.
 	Action func(ctx context.Context, c *cli.Context, s *Settings) error
 }

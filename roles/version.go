@@ -12,6 +12,9 @@ import (
 // build information has.
 var Version = ""
 
+// Commit is what the program was built from, set likewise for builds that Go itself does not stamp.
+var Commit = ""
+
 const versionCommand = "version"
 
 // version describes the version command.
@@ -30,16 +33,16 @@ func (f *frame) printVersion() error {
 }
 
 func versionText() string {
-	version, commit, dirty := Version, "", ""
+	version, commit, dirty := Version, Commit, ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if version == "" {
 			version = info.Main.Version
 		}
 		for _, setting := range info.Settings {
 			switch {
-			case setting.Key == "vcs.revision":
+			case setting.Key == "vcs.revision" && commit == "":
 				commit = setting.Value[:min(12, len(setting.Value))]
-			case setting.Key == "vcs.modified" && setting.Value == "true":
+			case setting.Key == "vcs.modified" && setting.Value == "true" && Commit == "":
 				dirty = ", modified"
 			}
 		}

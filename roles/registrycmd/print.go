@@ -63,9 +63,12 @@ func printValue(w io.Writer, value any, shape outputShape) error {
 // whole view. What lies deeper is shown as {...}.
 func printTable(w io.Writer, values map[string]any, whole bool) error {
 	table := tabwriter.NewWriter(w, 5, 3, 2, ' ', 0)
-	fmt.Fprintf(table, "Key\tValue\n")
+	text := "Key\tValue\n"
 	for _, row := range rows(values, whole) {
-		fmt.Fprintf(table, "%s\t%s\n", row.key, cell(row.value))
+		text += row.key + "\t" + cell(row.value) + "\n"
+	}
+	if _, err := io.WriteString(table, text); err != nil {
+		return err
 	}
 	return table.Flush()
 }

@@ -3,7 +3,6 @@ package registrycmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
@@ -116,10 +115,10 @@ func probe(ctx context.Context, reg *registry.Registry) schema {
 }
 
 func (r *report) print(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var text strings.Builder
 	line := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(table, "%s:\t%s\n", key, value)
+			text.WriteString(key + ":\t" + strings.ReplaceAll(value, "\n", " ") + "\n")
 		}
 	}
 	line("backend", r.Backend)
@@ -129,7 +128,7 @@ func (r *report) print(w io.Writer) error {
 	for _, s := range r.Schemas {
 		state := "usable"
 		if !s.Usable {
-			state = strings.ReplaceAll(s.Problem, "\n", " ")
+			state = s.Problem
 		}
 		line("schema", s.Name+": "+state)
 	}
@@ -143,6 +142,10 @@ func (r *report) print(w io.Writer) error {
 	}
 	for _, looked := range r.Candidates {
 		line("auto: "+looked.Backend, choose(looked.Taken, "taken: ", "not taken: ")+looked.Reason)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(table, text.String()); err != nil {
+		return err
 	}
 	return table.Flush()
 }

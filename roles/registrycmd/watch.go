@@ -47,11 +47,13 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(env.Stderr, "watching %s\n", view.ID())
+		if _, err := fmt.Fprintf(env.Stderr, "watching %s\n", view.ID()); err != nil {
+			return err
+		}
 		printed := 0
 		for event := range events {
 			if event.Err != nil {
-				fmt.Fprintf(env.Stderr, "interrupted, still trying: %v\n", event.Err)
+				_, _ = fmt.Fprintf(env.Stderr, "interrupted, still trying: %v\n", event.Err)
 				continue
 			}
 			text, err := snapshot(ctx, view, keys, indent)

@@ -41,7 +41,6 @@ func Loop(ctx context.Context, options Options, cycle func(ctx context.Context) 
 		return fmt.Errorf("internal error: poll interval %v is not positive", options.Interval)
 	}
 	wake := options.Wake
-	interval := options.Interval
 	due := time.Now() // of the cycle about to run
 	for {
 		if ctx.Err() != nil {
@@ -56,7 +55,7 @@ func Loop(ctx context.Context, options Options, cycle func(ctx context.Context) 
 			}
 			options.Failed(err)
 		}
-		interval = options.Interval
+		interval := options.Interval
 		if options.Next != nil {
 			if next := options.Next(); next > 0 {
 				interval = next
