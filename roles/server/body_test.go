@@ -160,7 +160,7 @@ func TestBrokenBodies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer connection.Close() //nolint:errcheck // the server closes first
+			defer func() { _ = connection.Close() }() // the server closes first
 			if _, err := io.WriteString(connection, "POST /poll/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 				t.Fatal(err)
 			}

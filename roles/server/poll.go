@@ -16,21 +16,22 @@ type document struct {
 
 // poll takes a device's report.
 //
-//	@Summary      Report a device's configuration, and get the target
-//	@Description  A device is in step when every leaf of the target equals what it reports. Arrays are compared whole;
-//	@Description  null in the target means that the device must not report the value; an empty object demands nothing.
-//	@Description  A report that equals the one before costs the server no write.
-//	@Tags         devices
-//	@ID           poll
-//	@Param        body  body      serverapi.PollRequest  true  "The device, and its current configuration"
-//	@Success      200   {object}  serverapi.Document     "Not in step: the target to apply"
-//	@Success      204   "In step: there is nothing to do"
-//	@Failure      400   {object}  serverapi.Problem      "Agent not registered"
-//	@Failure      413   {object}  serverapi.Problem      "The body is too large"
-//	@Failure      415   {object}  serverapi.Problem      "The body is not of type JSON"
-//	@Failure      422   {object}  serverapi.Problem      "The body is not as it must be; errors names the fields"
-//	@Failure      503   {object}  serverapi.Problem      "The server cannot keep it; Retry-After says when to try again"
-//	@Router       /poll/ [post]
+//	@Summary		Report a device's configuration, and get the target
+//	@Description	A device is in step when every leaf of the target equals what it reports. Arrays are compared whole;
+//	@Description	null in the target means that the device must not report the value; an empty object demands nothing.
+//	@Description	A report that equals the one before costs the server no write.
+//	@Tags			devices
+//	@ID				poll
+//	@Param			body	body		serverapi.PollRequest	true	"The device, and its current configuration"
+//	@Success		200		{object}	serverapi.Document		"Not in step: the target to apply"
+//	@Success		204		"In step: there is nothing to do"
+//	@Failure		400		{object}	serverapi.Problem	"Agent not registered"
+//	@Failure		403		{object}	serverapi.Problem	"A browser sent it on behalf of another site's page"
+//	@Failure		413		{object}	serverapi.Problem	"The body is too large"
+//	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
+//	@Failure		422		{object}	serverapi.Problem	"The body is not as it must be; errors names the fields"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/poll/ [post]
 func (h *handlers) poll(c echo.Context) error {
 	var id uuid.UUID
 	var config devices.Config

@@ -9,18 +9,19 @@ import (
 
 // register makes a device known.
 //
-//	@Summary      Register a device
-//	@Description  Gives the device a new UUID (version 4), under which it polls from then on. Every call makes a new
-//	@Description  device: a device calls once and keeps the answer.
-//	@Tags         devices
-//	@ID           register
-//	@Param        body  body      serverapi.RegisterRequest   true  "What the device tells of itself"
-//	@Success      200   {object}  serverapi.RegisterResponse  "Registered"
-//	@Failure      413   {object}  serverapi.Problem           "The body is too large"
-//	@Failure      415   {object}  serverapi.Problem           "The body is not of type JSON"
-//	@Failure      422   {object}  serverapi.Problem           "The body is not as it must be; errors names the fields"
-//	@Failure      503   {object}  serverapi.Problem           "The server cannot keep it; Retry-After says when to try again"
-//	@Router       /register/ [post]
+//	@Summary		Register a device
+//	@Description	Gives the device a new UUID (version 4), under which it polls from then on. Every call makes a new
+//	@Description	device: a device calls once and keeps the answer.
+//	@Tags			devices
+//	@ID				register
+//	@Param			body	body		serverapi.RegisterRequest	true	"What the device tells of itself"
+//	@Success		200		{object}	serverapi.RegisterResponse	"Registered"
+//	@Failure		403		{object}	serverapi.Problem			"A browser sent it on behalf of another site's page"
+//	@Failure		413		{object}	serverapi.Problem			"The body is too large"
+//	@Failure		415		{object}	serverapi.Problem			"The body is not of type JSON"
+//	@Failure		422		{object}	serverapi.Problem			"The body is not as it must be; errors names the fields"
+//	@Failure		503		{object}	serverapi.Problem			"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/register/ [post]
 func (h *handlers) register(c echo.Context) error {
 	var identity devices.Identity
 	err := h.decode(c,

@@ -138,7 +138,7 @@ func TestCannotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close() //nolint:errcheck // nothing is lost
+	defer func() { _ = taken.Close() }() // nothing is lost
 	state := filepath.Join(t.TempDir(), "server.db")
 	code, _, stderr := once(t, "--state", state, "--listen", taken.Addr().String())
 	want := "cannot listen on " + taken.Addr().String() + ": another process does already; stop that one, or choose " +
@@ -245,7 +245,7 @@ func TestStopGivesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close() //nolint:errcheck // closed by the server
+	defer func() { _ = connection.Close() }() // closed by the server
 	_, err = io.WriteString(connection,
 		"PUT /target-config/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
 	if err != nil {

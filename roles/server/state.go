@@ -21,16 +21,16 @@ type deviceState struct {
 
 // state shows what is known of a device.
 //
-//	@Summary      Show what is known of a device
-//	@Description  Its registration, and the configuration that it reported last; {} before its first poll.
-//	@Tags         devices
-//	@ID           get-state
-//	@Param        uuid  path      string             true  "UUID that registration gave"  format(uuid)
-//	@Success      200   {object}  serverapi.State    "The device"
-//	@Failure      400   {object}  serverapi.Problem  "Agent registration not found"
-//	@Failure      422   {object}  serverapi.Problem  "That is no UUID"
-//	@Failure      503   {object}  serverapi.Problem  "The server cannot read it; Retry-After says when to try again"
-//	@Router       /state/{uuid}/ [get]
+//	@Summary		Show what is known of a device
+//	@Description	Its registration, and the configuration that it reported last; {} before its first poll.
+//	@Tags			devices
+//	@ID				get-state
+//	@Param			uuid	path		string				true	"UUID that registration gave"	format(uuid)
+//	@Success		200		{object}	serverapi.State		"The device"
+//	@Failure		400		{object}	serverapi.Problem	"Agent registration not found"
+//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Router			/state/{uuid}/ [get]
 func (h *handlers) state(c echo.Context) error {
 	id, complaint := parseID(c.Param("uuid"))
 	if complaint != "" {

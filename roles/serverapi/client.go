@@ -196,7 +196,7 @@ func (c *Client) do(ctx context.Context, op, method, path string, body, answer a
 		}
 		return 0, fmt.Errorf("cannot %s: no answer from %s: %w", op, c.base, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // nothing is lost: the body has been read
+	defer func() { _ = response.Body.Close() }() // nothing is lost: the body has been read
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return 0, fmt.Errorf("cannot %s: the answer of %s broke off: %w", op, c.base, err)

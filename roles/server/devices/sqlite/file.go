@@ -30,6 +30,9 @@ var (
 // half a second; larger ones are checked as far as their size tells, and SQLite notices the rest when it gets there.
 const checkedWhole = 64 << 20
 
+// busyTimeout is how long to wait for another program that has the file locked, in milliseconds.
+const busyTimeout = "10000"
+
 const damageRemedy = "put a backup in its place, or try \"sqlite3 FILE .recover\"; " +
 	"to begin anew without any device, move it away together with the files of its name that end in -wal and -shm"
 
@@ -117,7 +120,7 @@ func checkFile(path string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer func() { _ = file.Close() }() // only read
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -188,7 +191,7 @@ func checkContent(ctx context.Context, db *sql.DB, path string) error {
 
 // dataSource names the file for the driver.
 func dataSource(path, parameters string) string {
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&" + parameters
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(" + busyTimeout + ")&" + parameters
 }
 
 // explain adds what to do to what SQLite or the system says.

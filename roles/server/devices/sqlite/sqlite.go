@@ -132,13 +132,23 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 }
 
 // use keeps the store open during a call; the caller must call s.mu.RUnlock when it returns nil.
-func (s *Store) use() error {
+func (s *Store) use(ctx context.Context) error {
 	s.mu.RLock()
 	if s.closed {
 		s.mu.RUnlock()
 		return devices.ErrClosed
 	}
+	if err := ctx.Err(); err != nil {
+		s.mu.RUnlock()
+		return err
+	}
 	return nil
+}
+
+// lookup reads one row by its key. Once begun it does not watch the context: that would take a goroutine, which costs
+// more than the look-up.
+func lookup(ctx context.Context, statement *sql.Stmt, id uuid.UUID) *sql.Row {
+	return statement.QueryRowContext(context.WithoutCancel(ctx), id[:])
 }
 
 // fail words the trouble of an access.
@@ -151,14 +161,14 @@ func (s *Store) fail(act string, err error) error {
 
 // Device implements devices.Store.
 func (s *Store) Device(ctx context.Context, id uuid.UUID) (devices.Device, error) {
-	if err := s.use(); err != nil {
+	if err := s.use(ctx); err != nil {
 		return devices.Device{}, err
 	}
 	defer s.mu.RUnlock()
 	device := devices.Device{ID: id}
 	var registered int64
 	var text []byte
-	err := s.device.QueryRowContext(ctx, id[:]).
+	err := lookup(ctx, s.device, id).
 		Scan(&registered, &device.IPAddress, &device.PublicKeyRSA, &device.Arch, &text)
 	if err == nil {
 		device.Registered = time.Unix(registered, 0).UTC()
@@ -172,12 +182,12 @@ func (s *Store) Device(ctx context.Context, id uuid.UUID) (devices.Device, error
 
 // Reported implements devices.Store.
 func (s *Store) Reported(ctx context.Context, id uuid.UUID) (devices.Config, error) {
-	if err := s.use(); err != nil {
+	if err := s.use(ctx); err != nil {
 		return devices.Config{}, err
 	}
 	defer s.mu.RUnlock()
 	var text []byte
-	err := s.reported.QueryRowContext(ctx, id[:]).Scan(&text)
+	err := lookup(ctx, s.reported, id).Scan(&text)
 	if err != nil {
 		return devices.Config{}, s.fail("read a device from", unknown(err))
 	}
@@ -202,19 +212,16 @@ func unknown(err error) error {
 
 // Target implements devices.Store. It reads no disk.
 func (s *Store) Target(ctx context.Context) (devices.Config, error) {
-	if err := s.use(); err != nil {
+	if err := s.use(ctx); err != nil {
 		return devices.Config{}, err
 	}
 	defer s.mu.RUnlock()
-	if err := ctx.Err(); err != nil {
-		return devices.Config{}, err
-	}
 	return *s.target.Load(), nil
 }
 
 // Count implements devices.Store.
 func (s *Store) Count(ctx context.Context) (n int, err error) {
-	if err := s.use(); err != nil {
+	if err := s.use(ctx); err != nil {
 		return 0, err
 	}
 	defer s.mu.RUnlock()
@@ -223,10 +230,10 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 
 // Add implements devices.Store.
 func (s *Store) Add(ctx context.Context, device devices.Device) error {
-	return s.change(ctx, "keep a device in", func(tx *sql.Conn) error {
-		result, err := tx.ExecContext(context.WithoutCancel(ctx),
-			"INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch) VALUES (?, ?, ?, ?, ?)",
-			device.ID[:], device.Registered.Unix(), device.IPAddress, device.PublicKeyRSA, device.Arch)
+	return s.change(ctx, "keep a device in", func(*sql.Conn) error {
+		ctx := context.WithoutCancel(ctx)
+		result, err := s.writer.addDevice.ExecContext(ctx, device.ID[:], device.Registered.Unix(), device.IPAddress,
+			device.PublicKeyRSA, device.Arch)
 		var refused *sqlite.Error
 		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 			return devices.ErrExists
@@ -238,16 +245,14 @@ func (s *Store) Add(ctx context.Context, device devices.Device) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(context.WithoutCancel(ctx),
-			"INSERT INTO reports (device, config, changed) VALUES (?, ?, ?)",
-			row, []byte(device.Config.String()), device.Registered.Unix())
+		_, err = s.writer.addReport.ExecContext(ctx, row, []byte(device.Config.String()), device.Registered.Unix())
 		return err
 	}, nil)
 }
 
 // Report implements devices.Store.
 func (s *Store) Report(ctx context.Context, id uuid.UUID, config devices.Config, at time.Time) error {
-	return s.change(ctx, "keep a report in", func(tx *sql.Conn) error {
+	return s.change(ctx, "keep a report in", func(*sql.Conn) error {
 		result, err := s.writer.report.ExecContext(context.WithoutCancel(ctx), []byte(config.String()), at.Unix(), id[:])
 		if err != nil {
 			return err
@@ -271,7 +276,7 @@ func (s *Store) SetTarget(ctx context.Context, config devices.Config, at time.Ti
 
 // change has the writer do something; committed, if not nil, is called after the commit, in the order of commits.
 func (s *Store) change(ctx context.Context, act string, do func(*sql.Conn) error, committed func()) error {
-	if err := s.use(); err != nil {
+	if err := s.use(ctx); err != nil {
 		return err
 	}
 	defer s.mu.RUnlock()
@@ -281,13 +286,19 @@ func (s *Store) change(ctx context.Context, act string, do func(*sql.Conn) error
 // Maintain moves the write-ahead log into the database proper, as far as readers let it. It is cheap when there is
 // nothing to move.
 func (s *Store) Maintain(ctx context.Context) error {
-	if err := s.use(); err != nil {
+	if err := s.use(ctx); err != nil {
 		return err
 	}
 	defer s.mu.RUnlock()
-	return s.fail("tidy", s.writer.do(ctx, job{ctx: ctx, alone: true, do: func(tx *sql.Conn) error {
-		_, err := tx.ExecContext(context.WithoutCancel(ctx), "PRAGMA wal_checkpoint(TRUNCATE)")
-		return err
+	return s.fail("tidy", s.writer.do(ctx, job{ctx: ctx, alone: true, do: func(conn *sql.Conn) error {
+		// Writers wait meanwhile: where readers are in the way, the next round is soon enough.
+		for _, statement := range []string{"PRAGMA busy_timeout = 100", "PRAGMA wal_checkpoint(TRUNCATE)",
+			"PRAGMA busy_timeout = " + busyTimeout} {
+			if _, err := conn.ExecContext(context.WithoutCancel(ctx), statement); err != nil {
+				return err
+			}
+		}
+		return nil
 	}}))
 }
 

@@ -22,10 +22,11 @@ type job struct {
 
 // A writer is the one goroutine that writes.
 type writer struct {
-	conn   *sql.Conn
-	report *sql.Stmt // the statement that nearly all jobs run
-	jobs   chan job
-	ended  chan struct{}
+	conn  *sql.Conn
+	jobs  chan job
+	ended chan struct{}
+
+	addDevice, addReport, report *sql.Stmt // what jobs of the many devices run
 }
 
 func startWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -33,14 +34,31 @@ func startWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := conn.PrepareContext(ctx,
-		"UPDATE reports SET config = ?, changed = ? WHERE device = (SELECT id FROM devices WHERE uuid = ?)")
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+	w := &writer{conn: conn, jobs: make(chan job, maxBatch), ended: make(chan struct{})}
+	for _, query := range []struct {
+		statement **sql.Stmt
+		text      string
+	}{
+		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch) VALUES (?, ?, ?, ?, ?)"},
+		{&w.addReport, "INSERT INTO reports (device, config, changed) VALUES (?, ?, ?)"},
+		{&w.report, "UPDATE reports SET config = ?, changed = ? WHERE device = (SELECT id FROM devices WHERE uuid = ?)"},
+	} {
+		if *query.statement, err = conn.PrepareContext(ctx, query.text); err != nil {
+			return nil, errors.Join(err, w.release())
+		}
 	}
-	w := &writer{conn: conn, report: report, jobs: make(chan job, maxBatch), ended: make(chan struct{})}
 	go w.run()
 	return w, nil
+}
+
+func (w *writer) release() error {
+	var failed []error
+	for _, statement := range []*sql.Stmt{w.addDevice, w.addReport, w.report} {
+		if statement != nil {
+			failed = append(failed, statement.Close())
+		}
+	}
+	return errors.Join(append(failed, w.conn.Close())...)
 }
 
 // do queues a job and waits for its commit. It must not be called during or after stop.
@@ -63,7 +81,7 @@ func (w *writer) do(ctx context.Context, work job) error {
 func (w *writer) stop() error {
 	close(w.jobs)
 	<-w.ended
-	return errors.Join(w.report.Close(), w.conn.Close())
+	return w.release()
 }
 
 func (w *writer) run() {
