@@ -7,6 +7,7 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
+	"aspects-poc/roles/demo"
 	"aspects-poc/roles/registrycmd"
 	"aspects-poc/roles/reporting"
 	"aspects-poc/roles/server"
@@ -14,5 +15,6 @@ import (
 )
 
 func main() {
-	os.Exit(roles.Main(os.Args, server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.Role))
+	list := []roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.Role}
+	os.Exit(roles.Main(os.Args, append(list, demo.New(list...))...))
 }

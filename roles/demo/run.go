@@ -1,0 +1,197 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/serverapi"
+)
+
+// run plays all roles until ctx ends or one of them fails.
+func (s *stage) run(outer context.Context) error {
+	ctx, stop := context.WithCancelCause(outer)
+	defer stop(nil)
+	var playing sync.WaitGroup
+	play := func(name string) {
+		playing.Go(func() {
+			if err := s.start(ctx, name, append([]string{"run"}, s.flags(name)...)...); err != nil {
+				stop(err)
+			} else if ctx.Err() == nil {
+				stop(fmt.Errorf("%s has ended by itself", name))
+			}
+		})
+	}
+	interrupted := func() error {
+		<-ctx.Done()
+		playing.Wait()
+		if outer.Err() == nil {
+			return context.Cause(ctx)
+		}
+		s.out.say("Every role has ended.")
+		return nil
+	}
+	play(serverRole)
+	client, err := s.await(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			stop(err)
+		}
+		return interrupted()
+	}
+	defer client.CloseIdleConnections()
+	s.announce(s.out.say)
+	if err := s.point(ctx); err != nil {
+		stop(err)
+		return interrupted()
+	}
+	for _, name := range s.others() {
+		play(name)
+		if name == controlRole {
+			if err := s.awaitDevice(ctx); err != nil {
+				stop(err)
+				return interrupted()
+			}
+		}
+	}
+	playing.Go(func() {
+		if err := s.story(ctx, client); err != nil && ctx.Err() == nil {
+			stop(err)
+		}
+	})
+	return interrupted()
+}
+
+// await waits until the server answers.
+func (s *stage) await(ctx context.Context) (*serverapi.Client, error) {
+	client, err := serverapi.NewClient(s.url(), serverapi.Options{UserAgent: "aspects-poc-demo"})
+	if err != nil {
+		return nil, err
+	}
+	const tries, pause = 100, 100 * time.Millisecond
+	for range tries {
+		if _, err = client.Target(ctx); err == nil {
+			return client, nil
+		}
+		if sleep := poll.Sleep(ctx, pause); sleep != nil {
+			return nil, sleep
+		}
+	}
+	return nil, fmt.Errorf("the server did not come up: %w", err)
+}
+
+// awaitDevice gives control the time to make the device what the others expect to see; they could do without.
+func (s *stage) awaitDevice(ctx context.Context) error {
+	reg, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer reg.Close() //nolint:errcheck // only read
+	const tries, pause = 40, 50 * time.Millisecond
+	for range tries {
+		_, err := reg.View(network.ObserveDeviceView).Get(ctx)
+		if !errors.Is(err, registry.ErrNoData) {
+			return err
+		}
+		if err := poll.Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stage) announce(say func(format string, args ...any)) {
+	if s.moved {
+		say("The port asked for is in use: the server has another one.")
+	}
+	say("Registry:      %s", s.registry)
+}
+
+// open opens the demo's registry beside the roles.
+func (s *stage) open(ctx context.Context) (*registry.Registry, error) {
+	return s.env.Open(ctx, s.registry, registry.Options{Account: s.account, Getenv: s.getenv})
+}
+
+// point makes the registry name the demo's server, where it is not the one that control would write by itself.
+func (s *stage) point(ctx context.Context) error {
+	reg, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer reg.Close() //nolint:errcheck // nothing was left to write
+	return reg.View(network.ControlDeviceView).Update(ctx, []string{"server-url"},
+		func(current map[string]any) (map[string]any, error) {
+			if current["server-url"] == s.url() {
+				return nil, nil
+			}
+			return map[string]any{"server-url": s.url()}, nil
+		})
+}
+
+// The story of the demo, in cycles.
+const (
+	cyclesBefore = 3 // until the target is put on the server
+	cyclesPinned = 3 // until the peers are the vpn role's again
+)
+
+// story puts targets on the server and says so.
+func (s *stage) story(ctx context.Context, client *serverapi.Client) error {
+	if err := poll.Sleep(ctx, cyclesBefore*s.interval); err != nil {
+		return err
+	}
+	target, err := s.target(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := client.SetTarget(ctx, target); err != nil {
+		return err
+	}
+	s.out.say("Target put on the server: sample-rate 6, wlan0 at %s, one more peer. Watch it arrive.", newAddress)
+	if err := poll.Sleep(ctx, cyclesPinned*s.interval); err != nil {
+		return err
+	}
+	delete(target, network.ControlTunnelView)
+	if _, err := client.SetTarget(ctx, target); err != nil {
+		return err
+	}
+	s.out.say("The target leaves the peers to the vpn role again. Put another one at %s/docs, or end with Ctrl-C.", s.url())
+	return nil
+}
+
+// What the target asks for.
+const (
+	newRate    = 6
+	newAddress = "192.168.0.105"
+	newPeer    = "192.168.99.1"
+)
+
+// target returns the configuration to put on the server: with the peers there are, and one more.
+func (s *stage) target(ctx context.Context) (serverapi.Config, error) {
+	reg, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer reg.Close() //nolint:errcheck // only read
+	var tunnel network.ObserveTunnel
+	if err := reg.View(network.ObserveTunnelView).Read(ctx, &tunnel); err != nil && !errors.Is(err, registry.ErrNoData) {
+		return nil, err
+	}
+	peers := []any{}
+	for _, peer := range tunnel.Peers {
+		if peer != newPeer {
+			peers = append(peers, peer)
+		}
+	}
+	return serverapi.Config{
+		network.ControlTelemetryView: map[string]any{"sample-rate": newRate},
+		network.ControlInterfacesView: map[string]any{
+			"config": map[string]any{"wlan0": map[string]any{"ip-address": newAddress}},
+		},
+		network.ControlTunnelView: map[string]any{"peers": append(peers, newPeer)},
+	}, nil
+}
