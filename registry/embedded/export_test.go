@@ -26,7 +26,7 @@ func Recode(text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encode(nil, s)
+	return encode(&encoder{}, s)
 }
 
 // Frame puts a header before a body.
@@ -55,4 +55,16 @@ func Differences(before, after databag.Bag) []string { return differences(before
 func Decode(text []byte) error {
 	_, err := decode(text, nil)
 	return err
+}
+
+// An Encoder encodes one version of a bag after another.
+type Encoder struct{ encoder encoder }
+
+// Encode returns what a file holds of a bag, with something before it that changes in length.
+func (e *Encoder) Encode(bag databag.Bag, before string) string {
+	roots := map[string]*databag.Node{"a/b": bag.Root()}
+	text := append(e.encoder.begin(), before...)
+	text = e.encoder.append(text, bag.Root(), e.encoder.roots["a/b"], 0)
+	e.encoder.finish(text, roots)
+	return string(text[len(before):])
 }

@@ -203,10 +203,10 @@ func TestDeathAtEachStep(t *testing.T) {
 			wantDocument(t, b, "all", want)
 			for n := range 2 {
 				set(t, b, map[string]any{"count": json.Number(fmt.Sprint(n + 3))})
-			}
-			if names := files(t, dir); !slices.Equal(names,
-				[]string{"confdb.json", "confdb.json.lock", "confdb.json.previous"}) {
-				t.Errorf("files left: %q", names)
+				if names := files(t, dir); !slices.Equal(names,
+					[]string{"confdb.json", "confdb.json.lock", "confdb.json.previous"}) {
+					t.Errorf("files left: %q", names)
+				}
 			}
 			previous, err := os.ReadFile(path + ".previous")
 			if err != nil {

@@ -110,7 +110,7 @@ func (f file) stage(text []byte, old os.FileInfo) (*staged, error) {
 		return nil, f.abandon(s, err)
 	}
 	if old != nil {
-		if err := f.keep(mode); err != nil {
+		if err := f.keep(old); err != nil {
 			return nil, f.abandon(s, err)
 		}
 	}
@@ -146,11 +146,16 @@ func (f file) abandon(s *staged, err error) error {
 }
 
 // keep gives the current file its second name, PATH.previous, in place of what had it.
-func (f file) keep(mode fs.FileMode) (err error) {
+func (f file) keep(current os.FileInfo) (err error) {
 	second := f.previous() + ".new"
-	// A rename between two names of one file does nothing and leaves both: what a killed writer left must go.
+	// What a killed writer left must go: nothing is linked over an existing name.
 	if err := f.disk.Remove(second); err != nil {
 		return err
+	}
+	// A writer that was killed later has done this already. A rename between two names of one file would do nothing
+	// and leave both.
+	if kept, err := os.Stat(f.previous()); err == nil && os.SameFile(kept, current) {
+		return nil
 	}
 	defer func() {
 		if err != nil {
@@ -160,7 +165,7 @@ func (f file) keep(mode fs.FileMode) (err error) {
 	err = f.disk.Link(f.path, second)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EMLINK) {
 		// File systems of memory cards have no second names, and not everybody may give one to another's file.
-		err = f.copy(second, mode)
+		err = f.copy(second, current.Mode().Perm())
 	}
 	if err != nil {
 		return err

@@ -55,18 +55,20 @@ type body struct {
 	Changes  []change                   `json:"changes"`
 }
 
-// encode appends header and body of a state to a buffer, which it empties first.
-func encode(buffer []byte, s *state) ([]byte, error) {
-	text := append(buffer[:0], make([]byte, headerSize)...)
+// encode returns header and body of a state. They are the encoder's, until it has encoded twice more.
+func encode(e *encoder, s *state) ([]byte, error) {
+	text := append(e.begin(), make([]byte, headerSize)...)
 	text = append(text, `{"revision":`...)
 	text = strconv.AppendUint(text, s.revision, 10)
 	text = append(text, `,"schemas":{`...)
 	for i, key := range slices.Sorted(maps.Keys(s.schemas)) {
-		text = append(appendKey(text, i, key), s.schemas[key].document...)
+		text = append(appendMember(text, i, key), s.schemas[key].document...)
 	}
 	text = append(text, `},"databags":{`...)
+	roots := make(map[string]*databag.Node, len(s.bags))
 	for i, key := range slices.Sorted(maps.Keys(s.bags)) {
-		text = s.bags[key].AppendJSON(appendKey(text, i, key))
+		roots[key] = s.bags[key].Root()
+		text = e.append(appendMember(text, i, key), roots[key], e.roots[key], 0)
 	}
 	changes, err := json.Marshal(s.changes)
 	if err != nil {
@@ -74,7 +76,21 @@ func encode(buffer []byte, s *state) ([]byte, error) {
 	}
 	text = append(text, `},"changes":`...)
 	text = append(append(text, changes...), '}', '\n')
+	e.finish(text, roots)
 	return frame(text), nil
+}
+
+// appendMember appends the name of a member, with the comma that separates it from the one before.
+func appendMember(to []byte, index int, key string) []byte {
+	if index > 0 {
+		to = append(to, ',')
+	}
+	return appendName(to, key)
+}
+
+func appendName(to []byte, name string) []byte {
+	text, _ := json.Marshal(name) // a string always can
+	return append(append(to, text...), ':')
 }
 
 // frame fills in the header before a body, for which there is room.

@@ -21,8 +21,8 @@ type store struct {
 
 	// turn is held by the one writer of this process. A channel, as waiting for it ends with the context.
 	turn chan struct{}
-	// buffer is what the last commit was encoded in; only the writer touches it.
-	buffer []byte
+	// encoder remembers what the last commit wrote; only the writer touches it.
+	encoder encoder
 
 	// current is replaced with loading held, and read without.
 	current atomic.Pointer[state]
@@ -173,11 +173,10 @@ func (s *store) change(ctx context.Context, patience time.Duration, next func(*s
 
 // store writes a state and makes it the current one. The caller has the lock.
 func (s *store) store(before, after *state) error {
-	text, err := encode(s.buffer, after)
+	text, err := encode(&s.encoder, after)
 	if err != nil {
 		return &backend.Error{Kind: backend.ErrOther, Reason: fmt.Sprintf("internal error: %v", err), Err: err}
 	}
-	s.buffer = text
 	staged, err := s.file.stage(text, before.info)
 	if err != nil {
 		return err
