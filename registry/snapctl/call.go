@@ -92,7 +92,7 @@ func (b *Backend) access(
 			return answer{}, b.lost(err, request, false)
 		}
 		wait := ""
-		if f.flags["--wait-for"] {
+		if f.flags["--wait-for"] && !b.inTransaction() {
 			wait = "--wait-for=" + strconv.FormatInt(max(until.Sub(b.now()).Milliseconds(), 1), 10) + "ms"
 		}
 		line, err := args(f, wait)

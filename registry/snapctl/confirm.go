@@ -238,11 +238,6 @@ func equal(a, b any) bool {
 	}
 }
 
-func isUnknown(err error) bool { return errors.Is(err, backend.ErrUnknown) }
-
-// isLost tells that there is nobody to write to either, or nobody who still waits for it.
-func isLost(err error) bool { return errors.Is(err, backend.ErrUnreachable) }
-
 // relabel turns the error of a read into that of the write it was made for.
 func (b *Backend) relabel(err error, request snapdhttp.Request) error {
 	var refusal *backend.Error

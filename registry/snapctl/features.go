@@ -13,8 +13,7 @@ import (
 // features are what a snapd's snapctl can do, asked of itself: the flags that `get` knows tell the dialect in every
 // version, need no cookie, and are right where a version number has been changed by a packager.
 type features struct {
-	version string          // "" before 2.73
-	flags   map[string]bool // of `get`, such as "--view"
+	flags map[string]bool // of `get`, such as "--view"
 }
 
 // dialects by the flag that came with them, newest first (read in the sources of the releases, 2.77.1 and 2.68.3
@@ -56,15 +55,6 @@ func (b *Backend) detect(ctx context.Context) (*features, error) {
 	for _, flag := range longFlag.FindAllString(help.stdout, -1) {
 		f.flags[flag] = true
 	}
-	version, err := b.call(ctx, "version")
-	if err != nil {
-		return nil, err
-	}
-	for line := range strings.Lines(version.stdout) { // refused before 2.73
-		if fields := strings.Fields(line); len(fields) == 2 && fields[0] == "snapd" {
-			f.version = fields[1]
-		}
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.features = f
@@ -90,7 +80,7 @@ func (b *Backend) without(flag string) bool {
 	if !b.features.flags[flag] {
 		return false
 	}
-	less := &features{version: b.features.version, flags: map[string]bool{}}
+	less := &features{flags: map[string]bool{}}
 	for known := range b.features.flags {
 		less.flags[known] = known != flag
 	}
@@ -109,20 +99,26 @@ func unknownFlag(message string) string {
 }
 
 // version returns snapd's version: what it says itself, else what its tools in the snap's file system say.
-func (b *Backend) version(f *features) string {
-	if f.version != "" {
-		return f.version
+func (b *Backend) version(ctx context.Context) (string, error) {
+	got, err := b.call(ctx, "version")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(got.stdout) { // refused before 2.73
+		if fields := strings.Fields(line); len(fields) == 2 && fields[0] == "snapd" {
+			return fields[1], nil
+		}
 	}
 	file, err := os.Open(b.options.InfoFile)
 	if err != nil {
-		return ""
+		return "", nil // nobody says it, which is no failure
 	}
 	defer func() { _ = file.Close() }() // only read
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		if version, found := strings.CutPrefix(lines.Text(), "VERSION="); found {
-			return version
+			return version, nil
 		}
 	}
-	return ""
+	return "", nil
 }

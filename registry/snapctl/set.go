@@ -3,6 +3,7 @@ package snapctl
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -49,12 +50,12 @@ func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[strin
 		return b.write(ctx, request, plug, pairs)
 	}
 	before, readErr := b.readable(ctx, view, requests)
-	if readErr != nil && isLost(readErr) {
-		return b.relabel(readErr, request) // nothing was sent
+	if errors.Is(readErr, backend.ErrUnreachable) || errors.Is(readErr, backend.ErrBusy) {
+		return b.relabel(readErr, request) // a write would fare no better; nothing was sent
 	}
 	err = b.write(ctx, request, plug, pairs)
 	b.Nudge() // even a write that failed may have been carried out
-	if err != nil && !isUnknown(err) {
+	if err != nil && !errors.Is(err, backend.ErrUnknown) {
 		return err
 	}
 	return b.confirm(ctx, request, values, before, readErr, err)
@@ -65,7 +66,7 @@ func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[strin
 func (b *Backend) write(ctx context.Context, request snapdhttp.Request, plug string, pairs []string) error {
 	_, err := b.access(ctx, request, true, func(_ *features, wait string) ([]string, error) {
 		line := []string{"set", "-t", "--view"}
-		if wait != "" && b.options.Hook == "" {
+		if wait != "" {
 			line = append(line, wait)
 		}
 		return arguments(line, append([]string{plug}, pairs...)...), nil

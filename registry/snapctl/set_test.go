@@ -28,7 +28,6 @@ func view(name string) backend.ViewID {
 var (
 	telemetry  = view(network.ControlTelemetryView)
 	tunnel     = view(network.ControlTunnelView)
-	device     = view(network.ControlDeviceView)
 	interfaces = view(network.ControlInterfacesView)
 )
 
@@ -65,7 +64,13 @@ func inHook(t *testing.T, server *fakesnapctl.Server, name string, act func(b *s
 	})
 }
 
-func wantKind(t *testing.T, err, kind error) *backend.Error {
+func wantKind(t *testing.T, err, kind error) {
+	t.Helper()
+	_ = wantRefusal(t, err, kind)
+}
+
+// wantRefusal is wantKind for those who look further.
+func wantRefusal(t *testing.T, err, kind error) *backend.Error {
 	t.Helper()
 	var refusal *backend.Error
 	if !errors.Is(err, kind) || !errors.As(err, &refusal) {
@@ -149,7 +154,7 @@ func TestSetThatWasNotStored(t *testing.T) {
 					}
 					return
 				}
-				refusal := wantKind(t, err, write.kind)
+				refusal := wantRefusal(t, err, write.kind)
 				want := "snapd took the write but the values were not stored: a custodian refused it or the commit failed"
 				if refusal.Reason != want || !strings.Contains(refusal.Remedy, "snap changes") {
 					t.Errorf("reason %q, remedy %q", refusal.Reason, refusal.Remedy)
@@ -232,7 +237,7 @@ func TestSetThatTakesTooLong(t *testing.T) {
 		b := open(t, o)
 		release := server.Stall()
 		err := b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")})
-		refusal := wantKind(t, err, backend.ErrUnknown)
+		refusal := wantRefusal(t, err, backend.ErrUnknown)
 		if !strings.Contains(refusal.Remedy, "read back") {
 			t.Errorf("remedy %q", refusal.Remedy)
 		}

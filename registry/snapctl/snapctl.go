@@ -176,10 +176,13 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	if err != nil {
 		return backend.Status{}, b.lost(err, snapdhttp.Request{Op: "open"}, false)
 	}
+	version, err := b.version(ctx)
+	if err != nil {
+		return backend.Status{}, b.lost(err, snapdhttp.Request{Op: "open"}, false)
+	}
 	b.mu.Lock()
 	warnings := append([]string(nil), b.warnings...)
 	b.mu.Unlock()
-	version := b.version(f)
 	if v, known := snapdhttp.ParseVersion(version); known && !v.AtLeast(2, 77) {
 		warnings = append(warnings, "snapd "+version+" can lose all data of a confdb-schema when another one is written "+
 			"for the first time: keep to one confdb-schema on this device, or refresh snapd to 2.77")
@@ -197,6 +200,17 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 		},
 		Warnings: warnings,
 	}, nil
+}
+
+// inTransaction tells that the process is a hook of a view. Its reads and writes are those of the transaction that it
+// runs for, so there is nothing to wait for.
+func (b *Backend) inTransaction() bool {
+	for _, kind := range []string{"change", "save", "observe", "load", "query"} {
+		if strings.HasPrefix(b.options.Hook, kind+"-view-") {
+			return true
+		}
+	}
+	return false
 }
 
 // name is what snapd takes as the name of a plug, a view or a confdb-schema. What is no name must not reach a command

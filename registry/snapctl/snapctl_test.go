@@ -20,7 +20,7 @@ import (
 
 func TestOpenOutsideOfASnap(t *testing.T) {
 	_, err := snapctl.Open(t.Context(), snapctl.Options{})
-	refusal := wantKind(t, err, backend.ErrUnauthorized)
+	refusal := wantRefusal(t, err, backend.ErrUnauthorized)
 	if !strings.Contains(refusal.Error(), "SNAP_COOKIE") {
 		t.Errorf("error %q does not say what is missing", refusal)
 	}
@@ -72,12 +72,12 @@ func TestRefusals(t *testing.T) {
 			test.given(server)
 			if !test.set {
 				_, err := b.Get(t.Context(), telemetry, []string{"sample-rate"}, backend.GetOptions{})
-				if refusal := wantKind(t, err, test.kind); refusal.Remedy != test.remedy {
+				if refusal := wantRefusal(t, err, test.kind); refusal.Remedy != test.remedy {
 					t.Errorf("get: remedy %q, want %q", refusal.Remedy, test.remedy)
 				}
 			}
 			err := b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")})
-			refusal := wantKind(t, err, test.kind)
+			refusal := wantRefusal(t, err, test.kind)
 			if refusal.Remedy != test.remedy || refusal.Op != "set" {
 				t.Errorf("%s: remedy %q, want %q", refusal.Op, refusal.Remedy, test.remedy)
 			}
@@ -96,7 +96,7 @@ func TestRefusals(t *testing.T) {
 		b := open(t, snapctl.Options{Socket: filepath.Join(t.TempDir(), "none"), Cookie: "c"})
 		_, err := b.Get(t.Context(), telemetry, nil, backend.GetOptions{})
 		wantKind(t, err, backend.ErrUnreachable)
-		refusal := wantKind(t, b.Set(t.Context(), telemetry, obj{"sample-rate": nil}), backend.ErrUnreachable)
+		refusal := wantRefusal(t, b.Set(t.Context(), telemetry, obj{"sample-rate": nil}), backend.ErrUnreachable)
 		if refusal.Op != "unset" {
 			t.Errorf("error is about %q", refusal.Op)
 		}
@@ -124,7 +124,7 @@ func TestBusy(t *testing.T) {
 		b := open(t, o)
 		t.Cleanup(server.Hold())
 		_, err := b.Get(t.Context(), telemetry, nil, backend.GetOptions{})
-		if refusal := wantKind(t, err, backend.ErrBusy); refusal.Until.IsZero() {
+		if refusal := wantRefusal(t, err, backend.ErrBusy); refusal.Until.IsZero() {
 			t.Errorf("error %v does not say until when it waited", err)
 		}
 	})
@@ -200,7 +200,7 @@ func TestSnapdIsReplaced(t *testing.T) {
 		}
 	}
 	_, err := b.Get(t.Context(), interfaces, nil, backend.GetOptions{Constraints: obj{"name": "eth0"}})
-	if refusal := wantKind(t, err, backend.ErrUnsupported); !strings.Contains(refusal.Remedy, "2.74") {
+	if refusal := wantRefusal(t, err, backend.ErrUnsupported); !strings.Contains(refusal.Remedy, "2.74") {
 		t.Errorf("remedy %q", refusal.Remedy)
 	}
 }
@@ -256,7 +256,11 @@ func TestHooks(t *testing.T) {
 	if server.Stored() != want {
 		t.Errorf("stored %s, want %s", server.Stored(), want)
 	}
-	for _, line := range commands(server) {
+	for _, call := range server.Calls() {
+		line := strings.Join(call.Args, " ")
+		if call.Cookie != server.Cookie() && strings.Contains(line, "--wait-for") {
+			t.Errorf("a hook waits for itself: %s", line)
+		}
 		if strings.HasPrefix(line, "get") && strings.Contains(line, ":control-tunnel") {
 			t.Errorf("a hook read back what it had set: %s", line)
 		}

@@ -42,8 +42,8 @@ func (s *Server) run(ctx context.Context, cookie string, args []string) (string,
 		return "", &deniedError{command: name, uid: uid}
 	}
 	if !slices.Contains(d.commands(), name) {
-		return "", fmt.Errorf("Unknown command `%s'. Please specify one command of: %s",
-			name, list(d.commands()))
+		text := fmt.Sprintf("Unknown command `%s'. Please specify one command of: %s", name, list(d.commands()))
+		return "", errors.New(text)
 	}
 	c, err := parse(d, args)
 	if err != nil {
