@@ -31,7 +31,8 @@ func Poke(dir, view string) error {
 	return nil
 }
 
-// listen turns what Poke leaves in a directory into nudges until the Backend is closed.
+// listen turns what Poke leaves in a directory into nudges until the Backend is closed. The caller holds the mutex and
+// has found the Backend open.
 func (b *Backend) listen(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

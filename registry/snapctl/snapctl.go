@@ -72,8 +72,9 @@ type Options struct {
 	// 60 s. A nudge makes it read at once, and so does every Set of this Backend.
 	WatchEvery time.Duration
 
-	// NudgeDir is a directory, made where it is missing, in which observe-view hooks leave word for a service with
-	// Poke; usually in $SNAP_COMMON. Empty: only Nudge and the Backend's own writes are a nudge.
+	// NudgeDir is a directory in which observe-view hooks leave word for a service with Poke; usually in $SNAP_COMMON.
+	// It is made where it is missing when the first watch begins. Empty: only Nudge and the Backend's own writes are a
+	// nudge.
 	NudgeDir string
 
 	// InfoFile tells the version of a snapd that has no `snapctl version` (before 2.73). Empty: /usr/lib/snapd/info.
@@ -96,6 +97,7 @@ type Backend struct {
 	features   *features                          // nil: not asked yet
 	unreadable map[backend.ViewID]map[string]bool // requests that the view lets only write, as far as met
 	watches    map[*watch]struct{}
+	listening  bool // for nudges, or it was tried
 	warnings   []string
 
 	now func() time.Time
@@ -145,12 +147,6 @@ func Open(_ context.Context, options Options) (*Backend, error) {
 		unreadable: map[backend.ViewID]map[string]bool{},
 		watches:    map[*watch]struct{}{},
 		now:        time.Now,
-	}
-	if options.NudgeDir != "" {
-		if err := b.listen(options.NudgeDir); err != nil {
-			// Polling still works; a service must not stand still for want of speed.
-			b.warnings = append(b.warnings, "changes are noticed late: "+err.Error())
-		}
 	}
 	return b, nil
 }

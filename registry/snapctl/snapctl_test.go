@@ -367,6 +367,9 @@ func TestWatchIsNudged(t *testing.T) {
 	o.WatchEvery = time.Hour
 	o.NudgeDir = filepath.Join(t.TempDir(), "told")
 	b := open(t, o)
+	if _, err := os.Stat(o.NudgeDir); err == nil {
+		t.Errorf("the directory is there before anybody watches")
+	}
 	events, err := b.Watch(t.Context(), telemetry)
 	if err != nil {
 		t.Fatal(err)
@@ -459,7 +462,11 @@ func TestNudgeDirThatCannotBeMade(t *testing.T) {
 	}
 	o := options(server)
 	o.NudgeDir = filepath.Join(file, "told")
-	status, err := open(t, o).Status(t.Context())
+	b := open(t, o)
+	if _, err := b.Watch(t.Context(), telemetry); err != nil {
+		t.Errorf("watch = %v, though it can poll", err)
+	}
+	status, err := b.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,13 @@ func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backen
 	}
 	b.watches[w] = struct{}{} // before the first read, so that no nudge is missed
 	b.running.Add(1)
+	if b.options.NudgeDir != "" && !b.listening {
+		b.listening = true
+		if err := b.listen(b.options.NudgeDir); err != nil {
+			// Polling still works; a service must not stand still for want of speed.
+			b.warnings = append(b.warnings, "changes are noticed late: "+err.Error())
+		}
+	}
 	b.mu.Unlock()
 	end := func() {
 		b.mu.Lock()

@@ -43,7 +43,7 @@ func (f *Fake) begin(c *change) {
 
 // advance runs a change if its time has come.
 func (f *Fake) advance(c *change, now bool) {
-	if c.ready || f.held || !now || c.schema != "" && f.ongoing[c.schema] != c {
+	if c.ready || !now || c.schema != "" && (f.held || f.ongoing[c.schema] != c) {
 		return
 	}
 	c.ready, c.status = true, "Done"

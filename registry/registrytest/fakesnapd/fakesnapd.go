@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -68,6 +69,7 @@ type Fake struct {
 	notices  map[string]*notice
 	moved    chan struct{} // closed and replaced whenever a change moves
 	requests []string
+	arrived  *sync.Cond // of another request
 	clock    time.Time // of the latest notice: they never share a moment
 }
 
@@ -94,6 +96,7 @@ func Start(t testing.TB, config Config) *Fake {
 		ongoing: map[string]*change{}, leftover: map[string][]*change{}, notices: map[string]*notice{},
 		moved: make(chan struct{}),
 	}
+	f.arrived = sync.NewCond(&f.mu)
 	listener, err := net.Listen("unix", f.Socket)
 	if err != nil {
 		t.Fatalf("fake snapd: %v", err)
@@ -126,7 +129,16 @@ func (f *Fake) Requests() []string {
 	return append([]string(nil), f.requests...)
 }
 
-// Hold stops all changes until release is called.
+// Await waits until a request, as METHOD and URI, has come in that matches, not counting the first skip requests.
+func (f *Fake) Await(skip int, match func(request string) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for !slices.ContainsFunc(f.requests[skip:], match) {
+		f.arrived.Wait()
+	}
+}
+
+// Hold stops all writes on their way until release is called.
 func (f *Fake) Hold() (release func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,6 +156,7 @@ func (f *Fake) Hold() (release func()) {
 func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.requests = append(f.requests, r.Method+" "+r.URL.RequestURI())
+	f.arrived.Broadcast()
 	intercept := f.config.Intercept
 	f.mu.Unlock()
 	if intercept != nil && intercept(w, r, f.route) {
