@@ -69,7 +69,7 @@ func (b *Backend) read(st *state, view backend.ViewID, requests []string, option
 	}
 	// Snapd's daemon refuses some reads that its engine would answer. The other way round the engine's own errors say
 	// more (which request, and that it is a bad one), so they come first.
-	if err := b.daemonReads(parsed, view, requests, options); err != nil {
+	if _, err := parsed.ReadsEphemeral(view.View, requests, options); err != nil {
 		return nil, err
 	}
 	values, ok := found.(map[string]any)
@@ -77,36 +77,6 @@ func (b *Backend) read(st *state, view backend.ViewID, requests []string, option
 		return nil, fmt.Errorf("internal error: view %s shows a %T", view, found)
 	}
 	return values, nil
-}
-
-// daemonReads makes the daemon's check of a read. It does not depend on the data: what passed once, passes again.
-func (b *Backend) daemonReads(parsed *confdb.Schema, view backend.ViewID, requests []string,
-	options confdb.ReadOptions) error {
-	type checked struct {
-		schema *confdb.Schema
-		view   string
-		// request is the only one, "" with none of them for the whole view.
-		request string
-		whole   bool
-	}
-	var id checked
-	cached := len(options.Constraints) == 0 && len(requests) <= 1
-	if cached {
-		id = checked{schema: parsed, view: view.View, whole: len(requests) == 0}
-		if len(requests) == 1 {
-			id.request = requests[0]
-		}
-		if _, found := b.readers.Load(id); found {
-			return nil
-		}
-	}
-	if _, err := parsed.ReadsEphemeral(view.View, requests, options); err != nil {
-		return err
-	}
-	if cached {
-		b.readers.Store(id, nil)
-	}
-	return nil
 }
 
 // Set writes in one transaction. It returns when the values are on disk. As in all backends an empty list or map as a

@@ -47,10 +47,9 @@ type Backend struct {
 	life context.Context // ends with Close; carried here because Close has no context and calls of any context wait
 	end  context.CancelFunc
 
-	mu      sync.Mutex // guards closed, and calls.Add against calls.Wait
-	closed  bool
-	calls   sync.WaitGroup // calls and watches that run
-	readers sync.Map       // read checks that passed; see daemonReads
+	mu     sync.Mutex // guards closed, and calls.Add against calls.Wait
+	closed bool
+	calls  sync.WaitGroup // calls and watches that run
 }
 
 var (

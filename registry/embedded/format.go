@@ -100,16 +100,6 @@ func frame(text []byte) []byte {
 	return text
 }
 
-// appendKey appends a member's name. Account IDs and schema names hold no characters that JSON escapes: both were
-// checked when the schema was parsed.
-func appendKey(to []byte, index int, key string) []byte {
-	if index > 0 {
-		to = append(to, ',')
-	}
-	name, _ := json.Marshal(key) // a string always can
-	return append(append(to, name...), ':')
-}
-
 // decode reads a file's content. Its errors are bare reasons, such as "it is cut off: 20 of 412 bytes are there".
 // Schemas that known holds with the same text are taken from there: parsing them is what costs most.
 func decode(text []byte, known *state) (*state, error) {
@@ -150,7 +140,7 @@ func check(text []byte) ([]byte, error) {
 	if len(text) == 0 {
 		return nil, errors.New("it is empty")
 	}
-	line, content, found := bytes.Cut(text[:min(len(text), 2*headerSize)], []byte("\n"))
+	line, _, found := bytes.Cut(text[:min(len(text), 2*headerSize)], []byte("\n"))
 	if !bytes.HasPrefix(line, []byte(magic+" ")) {
 		if bytes.HasPrefix([]byte(magic), text) {
 			return nil, fmt.Errorf("it is cut off: %d bytes are there", len(text))
@@ -178,7 +168,7 @@ func check(text []byte) ([]byte, error) {
 	if header := fmt.Sprintf(headerFormat, format, size, sum); header != string(line)+"\n" {
 		return nil, fmt.Errorf("its first line %q is damaged", line)
 	}
-	content = text[headerSize:]
+	content := text[headerSize:]
 	switch {
 	case len(content) < size:
 		return nil, fmt.Errorf("it is cut off: %d of %d bytes are there", len(text), headerSize+size)
