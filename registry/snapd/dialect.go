@@ -2,6 +2,7 @@ package snapd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -151,6 +152,10 @@ func Probe(ctx context.Context, socket string) (Found, error) {
 		e := snapdhttp.Lost(err, request, false)
 		e.Kind = backend.ErrUnreachable // who refuses this question is no snapd that we could talk to
 		e.Reason = err.Error()
+		var transport *snapdhttp.TransportError
+		if errors.As(err, &transport) {
+			e.Message, e.Reason = err.Error(), transport.Err.Error()
+		}
 		return Found{}, e
 	}
 	found := Found{Socket: socket, Version: info.Version}

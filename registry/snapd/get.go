@@ -50,8 +50,10 @@ func (b *Backend) read(ctx context.Context, request snapdhttp.Request, constrain
 		values, err = b.readOnce(ctx, d, request, constraints, giveUp)
 		return err
 	})
-	if err == nil && spoken.skipsUnmatched {
-		err = b.checkMissing(ctx, spoken, request, values, giveUp)
+	if spoken.skipsUnmatched && len(request.Requests) > 1 && (err == nil || errors.Is(err, backend.ErrNoData)) {
+		if unmatched := b.checkMissing(ctx, spoken, request, values, giveUp); unmatched != nil {
+			err = unmatched
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -143,16 +145,15 @@ func (b *Backend) checkMissing(ctx context.Context, d dialect, request snapdhttp
 		b.mu.Lock()
 		known := b.ruled[id]
 		b.mu.Unlock()
-		if _, found := values[key]; found || known || len(request.Requests) == 1 {
+		if _, found := values[key]; found || known {
 			continue
 		}
 		single := request
 		single.Requests = []string{key}
-		late, err := b.readOnce(ctx, d, single, nil, giveUp)
-		if err != nil && !errors.Is(err, backend.ErrNoData) {
+		// What has been stored since the first answer is left out as well: an answer is of one moment.
+		if _, err := b.readOnce(ctx, d, single, nil, giveUp); err != nil && !errors.Is(err, backend.ErrNoData) {
 			return err
 		}
-		maps.Copy(values, late)
 		b.mu.Lock()
 		b.ruled[id] = true
 		b.mu.Unlock()

@@ -106,8 +106,12 @@ func wrongBody(d dialect, refusal *snapdhttp.Refusal, values map[string]any) boo
 	if !d.wrapped {
 		return strings.Contains(refusal.Message, "request body contains no values")
 	}
-	_, isRequest := values["values"]
-	return !isRequest && strings.Contains(refusal.Message, `cannot set "values" `)
+	for _, member := range []string{"values", "options"} {
+		if _, isRequest := values[member]; !isRequest && strings.Contains(refusal.Message, `cannot set "`+member+`" `) {
+			return true
+		}
+	}
+	return false
 }
 
 // applied reads back until the values are stored, or it is time to give up: in snapd 2.67 to 2.69 the change of a write
@@ -117,6 +121,8 @@ func (b *Backend) applied(ctx context.Context, request snapdhttp.Request, values
 	pause := &pauses{next: 50 * time.Millisecond, limit: time.Second}
 	read := snapdhttp.Request{Op: "get", View: request.View, Requests: request.Requests}
 	want := normal(values)
+	ctx, cancel := context.WithDeadline(ctx, giveUp)
+	defer cancel()
 	for {
 		got, err := b.read(ctx, read, nil)
 		switch {

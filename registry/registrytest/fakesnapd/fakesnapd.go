@@ -70,7 +70,7 @@ type Fake struct {
 	moved    chan struct{} // closed and replaced whenever a change moves
 	requests []string
 	arrived  *sync.Cond // of another request
-	clock    time.Time // of the latest notice: they never share a moment
+	clock    time.Time  // of the latest notice: they never share a moment
 }
 
 // Start starts a fake, which ends with the test.

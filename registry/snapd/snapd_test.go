@@ -1,0 +1,686 @@
+package snapd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/fakesnapd"
+	"aspects-poc/registry/snapd"
+)
+
+var plain backend.GetOptions
+
+func viewID(view string) backend.ViewID {
+	return backend.ViewID{Account: network.AccountID, Schema: network.Name, View: view}
+}
+
+var (
+	telemetry = viewID(network.ControlTelemetryView)
+	tunnel    = viewID(network.ControlTunnelView)
+	device    = viewID(network.ControlDeviceView)
+)
+
+func open(t *testing.T, fake *fakesnapd.Fake, options ...snapd.Options) *snapd.Backend {
+	t.Helper()
+	o := snapd.Options{}
+	if len(options) > 0 {
+		o = options[0]
+	}
+	o.Socket = fake.Socket
+	b, err := snapd.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return b
+}
+
+func put(t *testing.T, fake *fakesnapd.Fake, view backend.ViewID, values map[string]any) {
+	t.Helper()
+	if err := fake.Data.Put(view, values); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantError compares the kind and, where given, text and remedy.
+func wantError(t *testing.T, err, kind error, message, remedy string) *backend.Error {
+	t.Helper()
+	var e *backend.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v is no *backend.Error, want %v", err, kind)
+	}
+	if !errors.Is(err, kind) {
+		t.Errorf("error %v is of kind %v, want %v", err, e.Kind, kind)
+	}
+	if message != "" && e.Message != message {
+		t.Errorf("message is %q, want %q", e.Message, message)
+	}
+	if e.Remedy != remedy {
+		t.Errorf("remedy is %q, want %q", e.Remedy, remedy)
+	}
+	if e.Error() == "" {
+		t.Error("error without words")
+	}
+	return e
+}
+
+// What goes over the wire, dialect by dialect.
+func TestWire(t *testing.T) {
+	a := network.AccountID
+	timeout := regexp.MustCompile(`access-timeout=[0-9.]+m?s|"access-timeout":"[0-9.]+m?s"`)
+	tests := []struct{ version, get, put string }{
+		{"2.62", "/v2/aspects/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.63.1", "/v2/aspects/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.64", "/v2/registry/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.67.1", "/v2/registry/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.68.3-3+deb13u1+b7", "/v2/confdb/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.69", "/v2/confdb/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.70", "/v2/confdb/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.71", "/v2/confdb/A/network/control-telemetry?keys=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.72", "/v2/confdb/A/network/control-telemetry?keys=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
+		{"2.73", "/v2/confdb/A/network/control-telemetry?keys=monitor-peers,sample-rate", `{"values":{"monitor-peers":null,"sample-rate":3}}`},
+		{"2.75.2.1", "/v2/confdb/A/network/control-telemetry?keys=monitor-peers,sample-rate", `{"values":{"monitor-peers":null,"sample-rate":3}}`},
+		{"2.76", "/v2/confdb/A/network/control-telemetry?TIMEOUT&keys=monitor-peers,sample-rate", `{"options":{TIMEOUT},"values":{"monitor-peers":null,"sample-rate":3}}`},
+		{"2.77.1-2", "/v2/confdb/A/network/control-telemetry?TIMEOUT&keys=monitor-peers,sample-rate", `{"options":{TIMEOUT},"values":{"monitor-peers":null,"sample-rate":3}}`},
+		{"unknown", "/v2/confdb/A/network/control-telemetry?TIMEOUT&keys=monitor-peers,sample-rate", `{"options":{TIMEOUT},"values":{"monitor-peers":null,"sample-rate":3}}`},
+	}
+	for _, test := range tests {
+		t.Run(test.version, func(t *testing.T) {
+			var mu sync.Mutex
+			var gets, puts []string
+			fake := fakesnapd.Start(t, fakesnapd.Config{Version: test.version, WriteLooks: 1,
+				Intercept: func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+					if !strings.Contains(r.URL.Path, a) {
+						return false
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					uri := strings.ReplaceAll(strings.ReplaceAll(r.URL.RequestURI(), a, "A"), "%2C", ",")
+					if r.Method == http.MethodGet {
+						gets = append(gets, timeout.ReplaceAllString(uri, "TIMEOUT"))
+						return false
+					}
+					body, _ := io.ReadAll(r.Body)
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					puts = append(puts, timeout.ReplaceAllString(string(body), "TIMEOUT"))
+					if got := r.Header.Get("Content-Type"); got != "application/json" {
+						t.Errorf("content type %q", got)
+					}
+					return false
+				}})
+			b := open(t, fake)
+			if err := b.Set(t.Context(), telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-peers": nil}); err != nil {
+				t.Fatal(err)
+			}
+			got, err := b.Get(t.Context(), telemetry, []string{"sample-rate", "monitor-peers", "sample-rate"}, plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(map[string]any{"sample-rate": json.Number("3")}, got); diff != "" {
+				t.Errorf("values differ (-want +got):\n%s", diff)
+			}
+			if gets[0] != test.get {
+				t.Errorf("GET %s, want %s", gets[0], test.get)
+			}
+			if len(puts) != 1 || puts[0] != test.put {
+				t.Errorf("PUT %s, want %s", puts, test.put)
+			}
+			// Where requests without a rule are left out, each missing one is asked for alone, once.
+			asked := len(gets)
+			if _, err := b.Get(t.Context(), telemetry, []string{"sample-rate", "monitor-peers"}, plain); err != nil {
+				t.Error(err)
+			}
+			if len(gets) != asked+1 {
+				t.Errorf("asked %d times the second time", len(gets)-asked)
+			}
+		})
+	}
+}
+
+// Each refusal, in each dialect, becomes the kind that it is.
+func TestRefusals(t *testing.T) {
+	connect := func(view string) string {
+		return "snap connect CUSTODIAN-SNAP:PLUG, whose plug has role custodian and view network/" + view
+	}
+	flags := map[string]string{"2.62": "aspects-configuration", "2.64": "registries", "2.66.1+git123.gabcdef": "registries",
+		"2.67": "registries", "2.68.3-3+deb13u1+b7": "confdbs"}
+	for _, version := range versions {
+		t.Run(version, func(t *testing.T) {
+			fake := fakesnapd.Start(t, fakesnapd.Config{Version: version, WriteLooks: 1})
+			b := open(t, fake)
+			put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-packets-sent": true})
+			get := func(view backend.ViewID, requests ...string) error {
+				values, err := b.Get(t.Context(), view, requests, plain)
+				if err != nil && values != nil {
+					t.Errorf("values %v beside error %v", values, err)
+				}
+				return err
+			}
+			set := func(values map[string]any) error { return b.Set(t.Context(), telemetry, values) }
+
+			wantError(t, get(telemetry, "monitor-peers"), backend.ErrNoData, "", "")
+			wantError(t, get(tunnel), backend.ErrNoData, "", "")
+			wantError(t, get(telemetry, "nosuch"), backend.ErrNoMatch, "", "")
+			wantError(t, get(telemetry, "sample-rate", "nosuch"), backend.ErrNoMatch, "", "")
+			wantError(t, get(telemetry, "monitor-peers", "nosuch"), backend.ErrNoMatch, "", "")
+			wantError(t, get(telemetry, "Sample"), backend.ErrBadRequest, "", "")
+			wantError(t, get(viewID("nosuch")), backend.ErrNoView, "", "")
+			other := backend.ViewID{Account: "ACC", Schema: "other", View: "v"}
+			wantError(t, get(other), backend.ErrNoSchema, "", "snap ack FILE, with the signed assertion of ACC/other")
+			for _, odd := range []backend.ViewID{
+				{}, {Account: "..", Schema: "b", View: "c"}, {Account: "a/b", Schema: "c", View: "d"},
+			} {
+				wantError(t, get(odd), backend.ErrBadRequest, "", "")
+			}
+			wantError(t, get(telemetry, "a,b"), backend.ErrBadRequest, "", "")
+			wantError(t, get(telemetry, ""), backend.ErrBadRequest, "", "")
+
+			e := wantError(t, set(map[string]any{"sample-rate": json.Number("-3")}), backend.ErrInvalid,
+				`cannot write data: cannot accept element in "metrics.sample-rate": -3 is less than the allowed minimum 0`, "")
+			if e.Path != "metrics.sample-rate" || e.Reason != "-3 is less than the allowed minimum 0" {
+				t.Errorf("violation at %q: %q", e.Path, e.Reason)
+			}
+			wantError(t, set(map[string]any{"nosuch": true}), backend.ErrNoMatch, "", "")
+			wantError(t, set(map[string]any{"Sample": true}), backend.ErrBadRequest, "", "")
+			wantError(t, set(nil), backend.ErrBadRequest, "", "")
+
+			// What follows needs custodians and hooks.
+			hooks := version >= "2.67"
+			fake.Configure(func(c *fakesnapd.Config) {
+				c.Reject = func(w fakesnapd.Write) string { return fmt.Sprintf("%v is (far) too high", w.Values["sample-rate"]) }
+			})
+			err := set(map[string]any{"sample-rate": json.Number("50")})
+			if hooks {
+				e := wantError(t, err, backend.ErrRejected, "", "")
+				if e.Reason != "50 is (far) too high" || !strings.Contains(e.Message, "cust rejected changes: ") {
+					t.Errorf("rejected with reason %q: %q", e.Reason, e.Message)
+				}
+			} else if err != nil {
+				t.Errorf("without hooks: %v", err)
+			}
+			fake.Configure(func(c *fakesnapd.Config) {
+				c.Reject = nil
+				c.HookFails = func(fakesnapd.Write) (string, bool) { return "first line\nsecond line", true }
+			})
+			err = set(map[string]any{"sample-rate": json.Number("51")})
+			if hooks {
+				if e := wantError(t, err, backend.ErrRejected, "", ""); e.Reason != "first line\nsecond line" {
+					t.Errorf("hook failed with reason %q", e.Reason)
+				}
+			}
+			fake.Configure(func(c *fakesnapd.Config) {
+				c.HookFails = nil
+				c.NoCustodian = func(view string) bool { return view == network.ControlTelemetryView }
+			})
+			if err := set(map[string]any{"sample-rate": json.Number("52")}); hooks {
+				wantError(t, err, backend.ErrNoCustodian, "", connect("control-telemetry"))
+			}
+			if err := get(telemetry); version >= "2.69" {
+				wantError(t, err, backend.ErrNoCustodian, "", connect("control-telemetry"))
+			} else if err != nil {
+				t.Errorf("without custodian: %v", err)
+			}
+			fake.Configure(func(c *fakesnapd.Config) { c.NoCustodian, c.FlagOff = nil, true })
+			flag := "confdb"
+			if flags[version] != "" {
+				flag = flags[version]
+			}
+			remedy := "snap set system experimental." + flag + "=true"
+			wantError(t, get(telemetry), backend.ErrDisabled, "", remedy)
+			wantError(t, set(map[string]any{"sample-rate": json.Number("5")}), backend.ErrDisabled, "", remedy)
+			fake.Configure(func(c *fakesnapd.Config) { c.FlagOff, c.Unauthorized = false, true })
+			wantError(t, get(telemetry), backend.ErrUnauthorized, "", "run it as root")
+			wantError(t, set(map[string]any{"sample-rate": json.Number("5")}), backend.ErrUnauthorized, "", "run it as root")
+		})
+	}
+}
+
+func TestOpenRefusesWhatItCannotSpeak(t *testing.T) {
+	for version, want := range map[string]string{
+		"2.61": "snapd 2.61 is too old: shared configuration begins with 2.62",
+		"2.30": "snapd 2.30 is too old: shared configuration begins with 2.62",
+	} {
+		fake := fakesnapd.Start(t, fakesnapd.Config{Version: version})
+		_, err := snapd.Open(t.Context(), snapd.Options{Socket: fake.Socket})
+		if e := wantError(t, err, backend.ErrUnsupported, "", "install snapd 2.77 or later"); e.Reason != want {
+			t.Errorf("reason is %q, want %q", e.Reason, want)
+		}
+	}
+	_, err := snapd.Open(t.Context(), snapd.Options{Socket: filepath.Join(t.TempDir(), "none")})
+	wantError(t, err, backend.ErrUnreachable, "", "systemctl start snapd.socket")
+}
+
+func TestConstraints(t *testing.T) {
+	interfaces := viewID(network.ControlInterfacesView)
+	stored := map[string]any{"stats": map[string]any{
+		"eth0":  map[string]any{"n-sent": json.Number("1"), "n-received": json.Number("2")},
+		"wlan0": map[string]any{"n-sent": json.Number("3"), "n-received": json.Number("4")},
+	}}
+	tests := []struct {
+		version    string
+		constraint any
+		want       error
+	}{
+		{"2.77.1", "eth0", nil},
+		{"2.74", "eth0", nil},
+		{"2.74", json.Number("5"), backend.ErrUnsupported},
+		{"2.74", []any{}, backend.ErrBadRequest},
+		{"2.75", json.Number("5"), backend.ErrNoData},
+		{"2.75", nil, backend.ErrBadRequest},
+		{"2.75", map[string]any{}, backend.ErrBadRequest},
+		{"2.73", "eth0", backend.ErrUnsupported},
+		{"2.68", "eth0", backend.ErrUnsupported},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.version, test.constraint), func(t *testing.T) {
+			fake := fakesnapd.Start(t, fakesnapd.Config{Version: test.version})
+			put(t, fake, interfaces, stored)
+			got, err := open(t, fake).Get(t.Context(), interfaces, []string{"stats"},
+				backend.GetOptions{Constraints: map[string]any{"name": test.constraint}})
+			if !errors.Is(err, test.want) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+			if test.want != nil {
+				return
+			}
+			want := map[string]any{"stats": map[string]any{"eth0": stored["stats"].(map[string]any)["eth0"]}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("values differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSetSendsOnlyWhatSurvives(t *testing.T) {
+	fake := fakesnapd.Start(t, fakesnapd.Config{})
+	b := open(t, fake)
+	err := b.Set(t.Context(), telemetry, map[string]any{"sample-rate": json.Number("9007199254740993")})
+	wantError(t, err, backend.ErrBadRequest, "", "")
+	err = b.Set(t.Context(), tunnel, map[string]any{"peers": []any{"10.0.0.1", json.Number("1e999")}})
+	wantError(t, err, backend.ErrBadRequest, "", "")
+	if slices.ContainsFunc(fake.Requests(), func(r string) bool { return strings.HasPrefix(r, "PUT") }) {
+		t.Error("numbers that lose digits were sent")
+	}
+	values := map[string]any{"peers": []any{}, "interface": "eth0"}
+	if err := b.Set(t.Context(), tunnel, values); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"peers": []any{}, "interface": "eth0"}, values); diff != "" {
+		t.Errorf("the caller's values were changed (-want +got):\n%s", diff)
+	}
+	if _, err := b.Get(t.Context(), tunnel, []string{"peers"}, plain); !errors.Is(err, backend.ErrNoData) {
+		t.Errorf("got %v after an empty list was set", err)
+	}
+}
+
+// snapd refreshes itself while a program runs: the next request finds out, and nothing is lost or written twice.
+func TestSnapdChangesItsVersion(t *testing.T) {
+	for _, step := range [][2]string{
+		{"2.63", "2.64"}, {"2.67", "2.68"}, {"2.68", "2.69"}, {"2.70", "2.71"}, {"2.72", "2.73"}, {"2.75", "2.76"},
+		{"2.77", "2.72"}, {"2.73", "2.68"}, {"2.68", "2.66"}, {"2.77", "2.62"},
+	} {
+		t.Run(step[0]+" to "+step[1], func(t *testing.T) {
+			for _, write := range []bool{true, false} {
+				fake := fakesnapd.Start(t, fakesnapd.Config{Version: step[0]})
+				put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-peers": true})
+				put(t, fake, viewID(network.ControlInterfacesView), map[string]any{"config.eth0.ip-address": "10.0.0.1"})
+				b := open(t, fake)
+				fake.Configure(func(c *fakesnapd.Config) { c.Version = step[1] })
+				want := json.Number("3")
+				if write {
+					want = "4"
+					if err := b.Set(t.Context(), telemetry, map[string]any{"sample-rate": want}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				got, err := b.Get(t.Context(), telemetry, []string{"sample-rate"}, plain)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(map[string]any{"sample-rate": want}, got); diff != "" {
+					t.Errorf("values differ (-want +got):\n%s", diff)
+				}
+				// A key that the whole view, which comes back for the wrong parameter, does not have as such.
+				got, err = b.Get(t.Context(), viewID(network.ControlInterfacesView), []string{"config.eth0"}, plain)
+				if err != nil || got["config.eth0"] == nil {
+					t.Errorf("config.eth0: %v, %v", got, err)
+				}
+			}
+		})
+	}
+}
+
+// lose makes the next matching requests lose their connection, before or after they were carried out.
+func lose(times int, method, path string, after bool) func(http.ResponseWriter, *http.Request, http.HandlerFunc) bool {
+	var mu sync.Mutex
+	return func(_ http.ResponseWriter, r *http.Request, serve http.HandlerFunc) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if times == 0 || r.Method != method || !strings.HasPrefix(r.URL.Path, path) {
+			return false
+		}
+		times--
+		if after {
+			serve(discard{}, r)
+		}
+		panic(http.ErrAbortHandler)
+	}
+}
+
+type discard struct{}
+
+func (discard) Header() http.Header            { return http.Header{} }
+func (discard) Write(text []byte) (int, error) { return len(text), nil }
+func (discard) WriteHeader(int)                {}
+
+func TestLostConnections(t *testing.T) {
+	const forever = -1
+	value := map[string]any{"sample-rate": json.Number("9")}
+	tests := []struct {
+		name      string
+		intercept func(http.ResponseWriter, *http.Request, http.HandlerFunc) bool
+		get, set  error
+		stored    bool
+	}{
+		{"reads once", lose(1, "GET", "/v2/confdb/", true), nil, nil, true},
+		{"reads always", lose(forever, "GET", "/v2/confdb/", false), backend.ErrUnreachable, nil, true},
+		{"writes, not carried out", lose(1, "PUT", "/v2/confdb/", false), backend.ErrNoData, backend.ErrUnknown, false},
+		{"writes, carried out", lose(1, "PUT", "/v2/confdb/", true), nil, backend.ErrUnknown, true},
+		{"looks at the change", lose(1, "GET", "/v2/changes/", true), nil, nil, true},
+		{"looks at the change, always", lose(forever, "GET", "/v2/changes/", true), backend.ErrUnreachable, backend.ErrUnknown, true},
+		{"system-info", lose(forever, "GET", "/v2/system-info", false), nil, nil, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			fake := fakesnapd.Start(t, fakesnapd.Config{})
+			b := open(t, fake, snapd.Options{AccessTimeout: 50 * time.Millisecond})
+			fake.Configure(func(c *fakesnapd.Config) { c.Intercept = test.intercept })
+			err := b.Set(t.Context(), telemetry, value)
+			if !errors.Is(err, test.set) {
+				t.Errorf("set: got %v, want %v", err, test.set)
+			}
+			got, err := b.Get(t.Context(), telemetry, nil, plain)
+			if !errors.Is(err, test.get) {
+				t.Errorf("get: got %v, %v, want %v", got, err, test.get)
+			}
+			if err == nil && !cmp.Equal(got, value) {
+				t.Errorf("got %v", got)
+			}
+			fake.Configure(func(c *fakesnapd.Config) { c.Intercept = nil })
+			got, err = b.Get(t.Context(), telemetry, nil, plain)
+			if stored := err == nil; stored != test.stored {
+				t.Errorf("stored: %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// cancelOn returns a context that ends when a request matches.
+func cancelOn(t *testing.T, fake *fakesnapd.Fake, prefix string, cause error) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	if cause == context.DeadlineExceeded {
+		// A deadline that is certain to be over while the request hangs, and not before it is made.
+		ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	}
+	t.Cleanup(cancel)
+	fake.Configure(func(c *fakesnapd.Config) {
+		c.Intercept = func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+			if cause == context.Canceled && strings.HasPrefix(r.Method+" "+r.URL.Path, prefix) {
+				cancel()
+			}
+			return false
+		}
+	})
+	return ctx
+}
+
+func TestContexts(t *testing.T) {
+	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} {
+		for _, version := range []string{"2.68.3", "2.70", "2.77.1"} {
+			t.Run(version+"/"+cause.Error(), func(t *testing.T) {
+				fake := fakesnapd.Start(t, fakesnapd.Config{Version: version, ReadLooks: 1 << 30, WriteLooks: 1 << 30})
+				put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("3")})
+				b := open(t, fake)
+
+				if version != "2.68.3" { // there, a read does not wait for anything
+					_, err := b.Get(cancelOn(t, fake, "GET /v2/changes/", cause), telemetry, nil, plain)
+					if !errors.Is(err, cause) {
+						t.Errorf("get: got %v, want %v", err, cause)
+					}
+				}
+				err := b.Set(cancelOn(t, fake, "GET /v2/changes/", cause), telemetry, map[string]any{"monitor-peers": true})
+				if !errors.Is(err, cause) || !errors.Is(err, backend.ErrUnknown) {
+					t.Errorf("set: got %v, want one of kind %v that wraps %v", err, backend.ErrUnknown, cause)
+				}
+				if version != "2.77.1" {
+					return
+				}
+				// The first write is still under way, so the next waits in snapd for its turn.
+				if cause == context.DeadlineExceeded {
+					// It is asked to answer before the deadline.
+					_, err = b.Get(cancelOn(t, fake, "", cause), telemetry, nil, plain)
+					if e := wantError(t, err, backend.ErrBusy, "", ""); e.Until.IsZero() {
+						t.Error("busy, but not until when")
+					}
+					err = b.Set(cancelOn(t, fake, "", cause), telemetry, map[string]any{"monitor-peers": true})
+					if e := wantError(t, err, backend.ErrBusy, "", ""); e.Until.IsZero() {
+						t.Error("busy, but not until when")
+					}
+					return
+				}
+				_, err = b.Get(cancelOn(t, fake, "GET /v2/confdb/", cause), telemetry, nil, plain)
+				if !errors.Is(err, cause) {
+					t.Errorf("get: got %v, want %v", err, cause)
+				}
+				err = b.Set(cancelOn(t, fake, "PUT /v2/confdb/", cause), telemetry, map[string]any{"monitor-peers": true})
+				if !errors.Is(err, cause) || !errors.Is(err, backend.ErrUnknown) {
+					t.Errorf("set: got %v, want one of kind %v that wraps %v", err, backend.ErrUnknown, cause)
+				}
+			})
+		}
+	}
+}
+
+// An access while another write runs.
+func TestBusy(t *testing.T) {
+	short := snapd.Options{AccessTimeout: 30 * time.Millisecond}
+	long := snapd.Options{AccessTimeout: time.Minute}
+	rate := func(n string) map[string]any { return map[string]any{"sample-rate": json.Number(n)} }
+
+	// begin has another client write, as long as hold is not released.
+	begin := func(t *testing.T, version string) (fake *fakesnapd.Fake, release func(), written chan error) {
+		fake = fakesnapd.Start(t, fakesnapd.Config{Version: version, WriteLooks: 1})
+		put(t, fake, telemetry, rate("3"))
+		release = fake.Hold()
+		other := open(t, fake, long)
+		accepted := make(chan struct{})
+		var once sync.Once
+		fake.Configure(func(c *fakesnapd.Config) {
+			c.Intercept = func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+				if strings.HasPrefix(r.URL.Path, "/v2/changes/") {
+					once.Do(func() { close(accepted) })
+				}
+				return false
+			}
+		})
+		written = make(chan error, 1)
+		go func() { written <- other.Set(t.Context(), telemetry, rate("10")) }()
+		<-accepted
+		return fake, release, written
+	}
+	want := func(t *testing.T, b *snapd.Backend, n string) {
+		t.Helper()
+		got, err := b.Get(t.Context(), telemetry, []string{"sample-rate"}, plain)
+		if err != nil || !cmp.Equal(got, rate(n)) {
+			t.Errorf("stored is %v, %v; want %s", got, err, n)
+		}
+	}
+
+	for _, version := range []string{"2.70", "2.75", "2.76", "2.77.1"} {
+		t.Run(version+" gives up", func(t *testing.T) {
+			fake, release, written := begin(t, version)
+			b := open(t, fake, short)
+			_, err := b.Get(t.Context(), telemetry, nil, plain)
+			if e := wantError(t, err, backend.ErrBusy, "", ""); e.Until.IsZero() || e.Message == "" {
+				t.Errorf("busy until %v: %q", e.Until, e.Message)
+			}
+			if e := wantError(t, b.Set(t.Context(), tunnel, map[string]any{"interface": "eth0"}), backend.ErrBusy, "", ""); e.Until.IsZero() {
+				t.Error("busy, but not until when")
+			}
+			release()
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+			want(t, b, "10")
+			if _, err := b.Get(t.Context(), tunnel, nil, plain); !errors.Is(err, backend.ErrNoData) {
+				t.Errorf("refused for being busy, and yet written: %v", err)
+			}
+		})
+		t.Run(version+" waits", func(t *testing.T) {
+			fake, release, written := begin(t, version)
+			b := open(t, fake, long)
+			var calls sync.WaitGroup
+			before := len(fake.Requests())
+			calls.Go(func() {
+				if err := b.Set(t.Context(), tunnel, map[string]any{"interface": "eth0"}); err != nil {
+					t.Error(err)
+				}
+			})
+			calls.Go(func() { want(t, b, "10") })
+			fake.Await(before, func(r string) bool { return strings.HasPrefix(r, "PUT") })
+			release()
+			calls.Wait()
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, version := range []string{"2.67", "2.68.3", "2.69"} {
+		t.Run(version+" writes what it refused", func(t *testing.T) {
+			fake, release, written := begin(t, version)
+			b := open(t, fake, long)
+			done := make(chan error, 1)
+			before := len(fake.Requests())
+			go func() { done <- b.Set(t.Context(), telemetry, rate("20")) }()
+			// It reads back; by then it has been refused.
+			fake.Await(before, func(r string) bool { return strings.Contains(r, "fields=sample-rate") })
+			release()
+			if err := <-done; err != nil {
+				t.Errorf("the second write is stored, but got %v", err)
+			}
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+			want(t, b, "20")
+		})
+		t.Run(version+" cannot tell", func(t *testing.T) {
+			fake, release, written := begin(t, version)
+			b := open(t, fake, short)
+			wantError(t, b.Set(t.Context(), telemetry, rate("20")), backend.ErrUnknown, "", "read back before writing again")
+			wantError(t, b.Set(t.Context(), device, map[string]any{"id": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0"}),
+				backend.ErrUnknown, "", "read back before writing again") // cannot be read through this view
+			release()
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	second := bytes.Replace(network.Document(""), []byte(`"name": "network"`), []byte(`"name": "other"`), 1)
+	both := []json.RawMessage{network.Document(""), second}
+	const account = "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"
+	const loses = "snapd below 2.77 holds several databags: snapd 2.75 knows " + account + "/network, " +
+		account + "/other, and the first write to one without data erases the data of the others " +
+		"(try: update snapd to 2.77, or keep everything in one confdb-schema)"
+	tests := []struct {
+		name   string
+		config fakesnapd.Config
+		want   backend.Status
+	}{
+		{"2.77", fakesnapd.Config{Version: "2.77.1-2", Documents: both}, backend.Status{
+			Version: "2.77.1-2", Dialect: "confdb 2.77",
+			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
+		}},
+		{"2.75", fakesnapd.Config{Version: "2.75"}, backend.Status{
+			Version: "2.75", Dialect: "confdb 2.75",
+			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
+		}},
+		{"2.75 with two schemas", fakesnapd.Config{Version: "2.75", Documents: both}, backend.Status{
+			Version: "2.75", Dialect: "confdb 2.75", Warnings: []string{loses},
+			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
+		}},
+		{"2.66, off", fakesnapd.Config{Version: "2.66", FlagOff: true}, backend.Status{
+			Version: "2.66", Dialect: "registries 2.64",
+			Capabilities: backend.Capabilities{WatchEvery: time.Minute, SetConfirmed: true},
+			Warnings: []string{
+				`the experimental feature "registries" is off (try: snap set system experimental.registries=true)`,
+			},
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			fake := fakesnapd.Start(t, test.config)
+			got, err := open(t, fake).Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.want.Backend, test.want.Address = "snapd", fake.Socket
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("status differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestProbe(t *testing.T) {
+	tests := []struct {
+		config           fakesnapd.Config
+		family, dialect  string
+		reason, remedy   string
+		enabled, useable bool
+	}{
+		{fakesnapd.Config{}, "confdb", "confdb 2.77", "", "", true, true},
+		{fakesnapd.Config{Version: "2.68.3", FlagOff: true}, "confdbs", "confdb 2.68",
+			`the experimental feature "confdbs" is off`, "snap set system experimental.confdbs=true", false, false},
+		{fakesnapd.Config{Version: "2.61"}, "", "", "snapd 2.61 is too old: shared configuration begins with 2.62",
+			"install snapd 2.77 or later", false, false},
+	}
+	for _, test := range tests {
+		fake := fakesnapd.Start(t, test.config)
+		got, err := snapd.Probe(t.Context(), fake.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Family != test.family || got.Dialect != test.dialect || got.Reason != test.reason ||
+			got.Remedy != test.remedy || got.Enabled != test.enabled || got.Usable() != test.useable {
+			t.Errorf("got %+v", got)
+		}
+		if requests := fake.Requests(); !slices.Equal(requests, []string{"GET /v2/system-info"}) {
+			t.Errorf("requests %q", requests)
+		}
+	}
+	_, err := snapd.Probe(t.Context(), filepath.Join(t.TempDir(), "none"))
+	wantError(t, err, backend.ErrUnreachable, "", "systemctl start snapd.socket")
+}
