@@ -27,6 +27,7 @@ type notice struct {
 func (w *watches) listen(ctx context.Context, s *session, since time.Time) {
 	b := w.backend
 	retry := &pauses{}
+	over := map[string]bool{} // changes that were looked at when they were over: a late notice tells nothing new
 	for ctx.Err() == nil {
 		notices, refused, err := b.notices(ctx, since)
 		switch {
@@ -47,7 +48,12 @@ func (w *watches) listen(ctx context.Context, s *session, since time.Time) {
 			if n.LastRepeated.After(since) {
 				since = n.LastRepeated
 			}
-			b.noticed(ctx, s, n)
+			if !over[n.Key] && b.noticed(ctx, s, n) {
+				over[n.Key] = true
+			}
+		}
+		if len(over) > 1000 { // far more than can be announced twice at a time
+			clear(over)
 		}
 		// However fast they come, and even if snapd answers at once with nothing, this is no busy loop; and what
 		// happens meanwhile comes together.
@@ -80,21 +86,21 @@ func (b *Backend) notices(ctx context.Context, since time.Time) (_ []notice, ref
 	return notices, false, nil
 }
 
-// noticed looks at a change that has another status, and has the views read that it may have altered. Reads make
-// changes too: they are passed over without a question.
-func (b *Backend) noticed(ctx context.Context, s *session, n notice) {
+// noticed looks at a change that has another status, and has the views read that it may have altered. It tells whether
+// the change is over. Reads make changes too: they are passed over without a question.
+func (b *Backend) noticed(ctx context.Context, s *session, n notice) bool {
 	if n.LastData["kind"] == "get-confdb" {
-		return
+		return true
 	}
 	change, err := b.change(ctx, n.Key)
 	if err != nil {
-		return // pruned, or snapd has just gone: the regular read finds out
+		return false // pruned, or snapd has just gone: the regular read finds out
 	}
-	if !change.Ready || !wrote(change) {
-		return
+	if change.Ready && wrote(change) {
+		account, schema := written(change.Summary)
+		b.watches.due(s, account, schema)
 	}
-	account, schema := written(change.Summary)
-	b.watches.due(s, account, schema)
+	return change.Ready
 }
 
 // wrote tells that a finished change may have stored something. A write from an ordinary hook is part of the change

@@ -1,0 +1,164 @@
+package snapd_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/registrytest/fakesnapd"
+	"aspects-poc/registry/snapd"
+)
+
+// next waits for an event.
+func next(t *testing.T, events <-chan backend.Event) backend.Event {
+	t.Helper()
+	select {
+	case event, open := <-events:
+		if !open {
+			t.Fatal("the watch has ended")
+		}
+		return event
+	case <-time.After(20 * time.Second):
+		t.Fatal("no event")
+	}
+	return backend.Event{}
+}
+
+func watch(t *testing.T, b *snapd.Backend, view backend.ViewID) <-chan backend.Event {
+	t.Helper()
+	events, err := b.Watch(t.Context(), view)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+func count(requests []string, part string) (n int) {
+	for _, request := range requests {
+		if strings.Contains(request, part) {
+			n++
+		}
+	}
+	return n
+}
+
+// While nothing is written, watches cost nothing; a write costs one read for each watched view of its schema.
+func TestWatchReadsOnlyWhatWasWritten(t *testing.T) {
+	for _, version := range []string{"2.68.3", "2.71", "2.77.1"} {
+		t.Run(version, func(t *testing.T) {
+			fake := fakesnapd.Start(t, fakesnapd.Config{Version: version, WriteLooks: 1})
+			b := open(t, fake, snapd.Options{WatchEvery: time.Hour})
+			other := open(t, fake)
+			first, second := watch(t, b, telemetry), watch(t, b, telemetry)
+			beside := watch(t, b, tunnel)
+			fake.Await(0, func(r string) bool { return strings.HasPrefix(r, "GET /v2/notices?") })
+
+			before := len(fake.Requests())
+			if err := other.Set(t.Context(), telemetry, map[string]any{"sample-rate": json.Number("5")}); err != nil {
+				t.Fatal(err)
+			}
+			for _, events := range []<-chan backend.Event{first, second} {
+				if event := next(t, events); event.Err != nil || event.View != telemetry {
+					t.Errorf("got %+v", event)
+				}
+			}
+			// Reads are changes, and announced as such: nobody may be woken by them.
+			if _, err := other.Get(t.Context(), telemetry, nil, plain); err != nil {
+				t.Fatal(err)
+			}
+			if err := other.Set(t.Context(), tunnel, map[string]any{"interface": "eth0"}); err != nil {
+				t.Fatal(err)
+			}
+			if event := next(t, beside); event.Err != nil || event.View != tunnel {
+				t.Errorf("got %+v", event)
+			}
+			requests := fake.Requests()[before:]
+			if n := count(requests, telemetry.View); n < 3 || n > 4 { // other's write and read, ours after one or two writes
+				t.Errorf("%d requests for the first view: %q", n, requests)
+			}
+			if n := count(requests, "/v2/notices?"); n > 12 { // at most one for each step of five changes, and one that waits
+				t.Errorf("%d requests for notices: %q", n, requests)
+			}
+			for name, events := range map[string]<-chan backend.Event{"first": first, "second": second, "beside": beside} {
+				select {
+				case event := <-events:
+					t.Errorf("%s: one event too many: %+v", name, event)
+				default:
+				}
+			}
+		})
+	}
+}
+
+// Without notices the view is read again and again.
+func TestWatchWithoutNotices(t *testing.T) {
+	fake := fakesnapd.Start(t, fakesnapd.Config{NoNotices: true})
+	b := open(t, fake, snapd.Options{WatchEvery: 5 * time.Millisecond})
+	events := watch(t, b, telemetry)
+	put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("5")})
+	if event := next(t, events); event.Err != nil {
+		t.Errorf("got %+v", event)
+	}
+}
+
+// A watch is interrupted by what may be mended, tells so once, and goes on by itself.
+func TestWatchIsInterrupted(t *testing.T) {
+	fake := fakesnapd.Start(t, fakesnapd.Config{FlagOff: true})
+	b := open(t, fake, snapd.Options{WatchEvery: 5 * time.Millisecond})
+	events := watch(t, b, telemetry)
+	if event := next(t, events); !errors.Is(event.Err, backend.ErrDisabled) {
+		t.Errorf("got %+v, want one that the feature is off", event)
+	}
+	put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("5")})
+	fake.Configure(func(c *fakesnapd.Config) { c.FlagOff = false })
+	if event := next(t, events); event.Err != nil {
+		t.Errorf("got %+v, want one that it can be read", event)
+	}
+	fake.Configure(func(c *fakesnapd.Config) { c.NoCustodian = func(string) bool { return true } })
+	if event := next(t, events); !errors.Is(event.Err, backend.ErrNoCustodian) {
+		t.Errorf("got %+v, want one that there is no custodian", event)
+	}
+}
+
+func TestWatchRefusesWhatCannotBeMended(t *testing.T) {
+	fake := fakesnapd.Start(t, fakesnapd.Config{})
+	b := open(t, fake)
+	_, err := b.Watch(t.Context(), viewID("nosuch"))
+	wantError(t, err, backend.ErrNoView, "", "")
+	_, err = b.Watch(t.Context(), backend.ViewID{})
+	wantError(t, err, backend.ErrBadRequest, "", "")
+	fake.Configure(func(c *fakesnapd.Config) { c.Unauthorized = true })
+	_, err = b.Watch(t.Context(), telemetry)
+	wantError(t, err, backend.ErrUnauthorized, "", "run it as root")
+}
+
+// The last watch ends what works for all of them, and another may begin afterwards.
+func TestWatchAgain(t *testing.T) {
+	fake := fakesnapd.Start(t, fakesnapd.Config{})
+	b := open(t, fake)
+	for n := range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		events, err := b.Watch(ctx, telemetry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Set(t.Context(), telemetry, map[string]any{"sample-rate": json.Number([]string{"4", "5", "6"}[n])}); err != nil {
+			t.Fatal(err)
+		}
+		next(t, events)
+		cancel()
+		for range events { // until it is closed
+		}
+	}
+	if n := count(fake.Requests(), "/v2/notices?"); n == 0 {
+		t.Error("changes were not listened for")
+	}
+	if !slices.ContainsFunc(fake.Requests(), func(r string) bool { return strings.Contains(r, "types=change-update") }) {
+		t.Error("notices of all types were asked for")
+	}
+}
