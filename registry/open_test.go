@@ -11,10 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // systemInfo is what a snapd answers to the question what it is (shape seen on snapd 2.77.1, other members left out).

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/embedded"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestDifferences(t *testing.T) {

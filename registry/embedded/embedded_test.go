@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/embedded"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // TestMain also is the other process of tests that need one: see helper.

@@ -3,6 +3,8 @@ package embedded
 import (
 	"context"
 
+	"github.com/fsnotify/fsnotify"
+
 	"aspects-poc/registry/confdb/databag"
 )
 
@@ -45,8 +47,10 @@ const (
 	RingSize  = ringSize
 )
 
-// Look makes the watchers look at the file as if they had been told.
-func (b *Backend) Look() { b.store.watchers.poke() }
+// WithoutNotify lets the backend's store find no inotify instance.
+func (b *Backend) WithoutNotify() {
+	b.store.watchers.notify = func(string) *fsnotify.Watcher { return nil }
+}
 
 // Differences are the paths that a commit tells of.
 func Differences(before, after databag.Bag) []string { return differences(before, after, manyPaths) }

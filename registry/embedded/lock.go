@@ -7,9 +7,9 @@ import (
 	"os"
 	"time"
 
-	"aspects-poc/registry/backend"
-
 	"github.com/gofrs/flock"
+
+	"aspects-poc/registry/backend"
 )
 
 // Pauses between two looks at a lock that another process holds. The kernel would queue us, but cannot be told to stop

@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/embedded"
-
-	"golang.org/x/sys/unix"
 )
 
 // helper is what this test binary does as another process.

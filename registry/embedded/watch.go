@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
+
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 const (
@@ -28,8 +28,9 @@ const (
 // watchers tell subscribers of commits, whoever made them. While there is a subscriber one goroutine runs; it looks at
 // the file when the kernel or a writer of this process says so.
 type watchers struct {
-	store *store
-	poked chan struct{} // holds one token when a writer of this process has committed
+	store  *store
+	notify func(dir string) *fsnotify.Watcher // newNotify but in tests
+	poked  chan struct{}                      // holds one token when a writer of this process has committed
 
 	mu          sync.Mutex // guards what follows
 	subscribers map[*subscriber]struct{}
@@ -111,7 +112,7 @@ func (w *watchers) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{cancel: cancel, done: make(chan struct{})}
 	if w.store.file != nil {
-		f.notify = newNotify(w.store.file.dir())
+		f.notify = w.notify(w.store.file.dir())
 	}
 	w.feed, w.seen, w.trouble = f, nil, ""
 	go w.run(ctx, f)

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/embedded"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // watch begins a watch; patience only ends a test that would hang.
@@ -122,6 +122,24 @@ func TestWatchOtherProcesses(t *testing.T) {
 	}
 	wantRevisions(t, events, want...)
 	wantDocument(t, b, "all", fmt.Sprintf(`{"count":%d}`, (processes+1)*times))
+}
+
+// Where the kernel tells nothing the file is looked at, and the status says how often.
+func TestWatchWithoutNotify(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "confdb.json")
+	b := openFile(t, path, standard)
+	b.WithoutNotify()
+	events := watch(t, b, "all")
+	status, err := b.Status(t.Context())
+	if err != nil || status.Capabilities.WatchPushed || status.Capabilities.WatchEvery != time.Second {
+		t.Errorf("status %+v, %v", status, err)
+	}
+	if err := process(t, "count", path, "EMBEDDED_TEST_TIMES=3").Run(); err != nil {
+		t.Fatal(err)
+	}
+	wantRevisions(t, events, 2, 3, 4)
+	set(t, b, map[string]any{"count": number(9)})
+	wantRevisions(t, events, 5)
 }
 
 // A watcher that comes after more commits than the file tells of gets one event, if it has something new to see.
