@@ -1,86 +1,51 @@
 package server
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"io"
 	"io/fs"
-	"mime"
 	"net/http"
-	"path"
 	"strings"
 
 	"aspects-poc/roles/server/swagger"
 
 	"github.com/labstack/echo/v4"
+	echoSwagger "github.com/swaggo/echo-swagger"
+	swaggerFiles "github.com/swaggo/files/v2"
 )
 
-// documentation serves the description of the API and the page that shows it, all of it from the binary.
+// documentation serves the description of the API and Swagger UI, which shows it, all of it from the binary.
 func documentation(app *echo.Echo) {
-	files := swagger.UI()
+	sum := sha256.Sum256([]byte(swagger.Description()))
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	app.GET("/openapi.json", func(c echo.Context) error {
-		return serveFile(c, "application/json", false, []byte(swagger.Description()))
+		c.Response().Header().Set("ETag", tag)
+		c.Response().Header().Set(echo.HeaderCacheControl, "no-cache") // that is: ask whether it has changed
+		if strings.Contains(c.Request().Header.Get("If-None-Match"), tag) {
+			return c.NoContent(http.StatusNotModified)
+		}
+		return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, []byte(swagger.Description()))
 	})
-	app.GET("/docs", func(c echo.Context) error {
-		return serveAsset(c, files, "index.html")
+	page := echoSwagger.EchoWrapHandler(func(config *echoSwagger.Config) {
+		config.URLs = []string{"../openapi.json"} // beside the page, wherever a proxy puts both
+		config.DocExpansion = "list"
 	})
 	app.GET("/docs/:name", func(c echo.Context) error {
-		if name := c.Param("name"); name != "index.html" {
-			return serveAsset(c, files, name)
+		name := c.Param("name")
+		if _, err := fs.Stat(swaggerFiles.FS, name); err != nil || !fs.ValidPath(name) || strings.HasSuffix(name, ".map") {
+			return echo.ErrNotFound
 		}
-		return c.Redirect(http.StatusTemporaryRedirect, "../docs")
+		// The page may load from here and nowhere else. It starts itself by a script of its own, and Swagger UI sets
+		// styles from scripts and has pictures in its own.
+		c.Response().Header().Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'unsafe-inline'; "+
+			"style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
+		c.Request().RequestURI = "/docs/" + name // it looks there for the name, and trips over a query
+		return page(c)
 	})
-	app.GET("/docs/", func(c echo.Context) error { return c.Redirect(http.StatusTemporaryRedirect, "../docs") })
-	app.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusTemporaryRedirect, "docs") })
-}
-
-// serveAsset serves a file of the page, of which the large ones are kept compressed.
-func serveAsset(c echo.Context, files fs.FS, name string) error {
-	// The page may load from here and nowhere else. Swagger UI sets styles from scripts, and has pictures in its own.
-	c.Response().Header().Set("Content-Security-Policy",
-		"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
-	kind := mime.TypeByExtension(path.Ext(name))
-	content, err := fs.ReadFile(files, name)
-	if err == nil && strings.HasSuffix(name, ".gz") {
-		return echo.ErrNotFound
+	to := func(location string) echo.HandlerFunc {
+		return func(c echo.Context) error { return c.Redirect(http.StatusTemporaryRedirect, location) }
 	}
-	if err == nil {
-		return serveFile(c, kind, false, content)
-	}
-	if content, err = fs.ReadFile(files, name+".gz"); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
-		return echo.ErrNotFound
-	} else if err != nil {
-		return err
-	}
-	return serveFile(c, kind, true, content)
-}
-
-func serveFile(c echo.Context, kind string, compressed bool, content []byte) error {
-	header := c.Response().Header()
-	sum := sha256.Sum256(content)
-	header.Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
-	header.Set(echo.HeaderCacheControl, "no-cache") // that is: ask whether it has changed
-	if strings.Contains(c.Request().Header.Get("If-None-Match"), hex.EncodeToString(sum[:8])) {
-		return c.NoContent(http.StatusNotModified)
-	}
-	if !compressed {
-		return c.Blob(http.StatusOK, kind, content)
-	}
-	header.Set(echo.HeaderVary, echo.HeaderAcceptEncoding)
-	if strings.Contains(c.Request().Header.Get(echo.HeaderAcceptEncoding), "gzip") {
-		header.Set(echo.HeaderContentEncoding, "gzip")
-		return c.Blob(http.StatusOK, kind, content)
-	}
-	reader, err := gzip.NewReader(bytes.NewReader(content))
-	if err != nil {
-		return err
-	}
-	plain, err := io.ReadAll(reader)
-	if err != nil {
-		return err
-	}
-	return c.Blob(http.StatusOK, kind, plain)
+	app.GET("/docs", to("docs/index.html"))
+	app.GET("/docs/", to("index.html"))
+	app.GET("/", to("docs/index.html"))
 }
