@@ -17,11 +17,11 @@ import (
 // world is a generated confdb-schema with one view for each rule that the storage schema goes with.
 type world struct {
 	definition object
-	storage  []byte
-	views    object
-	schema   *confdb.Schema
-	requests map[string]string // view -> its rule's request
-	plain    map[string]bool   // views whose storage path leads through no list
+	storage    []byte
+	views      object
+	schema     *confdb.Schema
+	requests   map[string]string // view -> its rule's request
+	plain      map[string]bool   // views whose storage path leads through no list
 }
 
 func newWorld(t *testing.T, d *dice) *world {
