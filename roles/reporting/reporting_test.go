@@ -3,6 +3,7 @@ package reporting_test
 import (
 	"encoding/json"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,17 +235,17 @@ func TestPlugNotConnected(t *testing.T) {
 		Remedy: "snap connect aspects-poc-reporting:control-telemetry"}
 	synctest.Test(t, func(t *testing.T) {
 		store := device(t)
-		connected := false
+		var connected atomic.Bool
 		run := store.Start(reporting.Role, rolestest.Options{
 			Open: func(open func() (*registry.Registry, error)) (*registry.Registry, error) {
-				if !connected {
+				if !connected.Load() {
 					return nil, refusal
 				}
 				return open()
 			},
 		}, "reporting", "run")
 		time.Sleep(5 * time.Minute)
-		connected = true
+		connected.Store(true)
 		time.Sleep(61 * time.Second)
 		run.Stop()
 		if strings.Count(run.Err.String(), "snap connect") != 1 || !strings.Contains(run.Err.String(), "answers again") {

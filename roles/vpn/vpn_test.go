@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,11 +198,12 @@ func TestNotReady(t *testing.T) {
 		Remedy: "snap set system experimental.confdb=true"}
 	synctest.Test(t, func(t *testing.T) {
 		store := withPeers(t, "10.0.0.1")
-		ready, tries := false, 0
+		var ready atomic.Bool
+		var tries atomic.Int32
 		run := store.Start(vpn.Role, rolestest.Options{
 			Open: func(open func() (*registry.Registry, error)) (*registry.Registry, error) {
-				tries++
-				if !ready {
+				tries.Add(1)
+				if !ready.Load() {
 					return nil, missing
 				}
 				return open()
@@ -209,14 +211,14 @@ func TestNotReady(t *testing.T) {
 		}, "vpn", "run", "--interval", "1s")
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if tries < 10 || tries > 30 {
-			t.Errorf("%d tries in ten minutes", tries)
+		if n := tries.Load(); n < 10 || n > 30 {
+			t.Errorf("%d tries in ten minutes", n)
 		}
 		log := run.Err.Take()
 		if strings.Count(log, "\n") != 1 || !strings.Contains(log, "experimental.confdb=true") {
 			t.Errorf("want one line with the remedy, got\n%s", log)
 		}
-		ready = true
+		ready.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if log := run.Err.Take(); !strings.Contains(log, "answers again") {
