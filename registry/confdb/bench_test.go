@@ -16,8 +16,15 @@ func BenchmarkParseSchema(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	var source struct {
+		Storage json.RawMessage
+		Views   any
+	}
+	if err := json.Unmarshal(document, &source); err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
-		if _, err := confdb.ParseDocument(document); err != nil {
+		if _, err := confdb.New("acme", "network", source.Storage, source.Views); err != nil {
 			b.Fatal(err)
 		}
 	}

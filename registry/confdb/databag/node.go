@@ -40,6 +40,10 @@ type Node struct {
 type Keys struct {
 	names []string
 	mark  atomic.Pointer[Mark]
+
+	// With one key less, or more, these were the keys of another object, which had been left this mark.
+	near  *Mark
+	added string // "" where a key was removed
 }
 
 // A Mark remembers on a node that a type has accepted it, so that what is shared with a bag that was accepted need not
@@ -57,6 +61,10 @@ func (k *Keys) Marked(mark *Mark) bool { return k.mark.Load() == mark }
 
 // Mark leaves the mark.
 func (k *Keys) Mark(mark *Mark) { k.mark.Store(mark) }
+
+// Near tells whether the mark was left on keys from which these differ by one: by the key returned, which is not one of
+// those, or for "" by one that was removed.
+func (k *Keys) Near(mark *Mark) (added string, near bool) { return k.added, k.near == mark }
 
 // Kind returns the JSON type.
 func (n *Node) Kind() Kind { return n.kind }

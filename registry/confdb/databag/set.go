@@ -59,7 +59,8 @@ func (n *Node) With(accessor path.Accessor, kid *Node) *Node {
 		return newObject(n.keys, kids)
 	}
 	names := slices.Insert(slices.Clone(n.keys.names), index, accessor.Name)
-	return newObject(&Keys{names: names}, slices.Insert(slices.Clone(n.kids), index, kid))
+	keys := &Keys{names: names, near: n.keys.mark.Load(), added: accessor.Name}
+	return newObject(keys, slices.Insert(slices.Clone(n.kids), index, kid))
 }
 
 // withoutNulls returns an object without the keys whose value is null, recursively but not inside lists. An object that
@@ -202,5 +203,6 @@ func (n *Node) without(accessor path.Accessor) *Node {
 	}
 	index, _ := slices.BinarySearch(n.keys.names, accessor.Name)
 	names := slices.Delete(slices.Clone(n.keys.names), index, index+1)
-	return newObject(&Keys{names: names}, slices.Delete(slices.Clone(n.kids), index, index+1))
+	keys := &Keys{names: names, near: n.keys.mark.Load()}
+	return newObject(keys, slices.Delete(slices.Clone(n.kids), index, index+1))
 }

@@ -76,7 +76,14 @@ func (t *mapType) check(n *databag.Node) *fault {
 		return fault
 	}
 	if !n.Keys().Marked(&t.keysOK) {
-		if fault := t.checkKeys(n.Keys().Names()); fault != nil {
+		names := n.Keys().Names()
+		// Without fixed entries each key stands for itself: one that was added to accepted ones is all there is to check.
+		if added, near := n.Keys().Near(&t.keysOK); near && t.entries == nil {
+			if names = nil; added != "" {
+				names = []string{added}
+			}
+		}
+		if fault := t.checkKeys(names); fault != nil {
 			return fault
 		}
 		n.Keys().Mark(&t.keysOK)
