@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"unicode/utf8"
 
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/path"
@@ -214,11 +215,18 @@ func without(value any, suffix path.Path) any {
 // snapd's REST API, or with exact keep their digits, as through snapctl. Other Go values are read as their JSON.
 func Normal(value any, exact bool) (any, error) {
 	switch value := value.(type) {
-	case nil, bool, string:
+	case nil, bool, float64:
 		return value, nil
-	case float64:
+	case string:
+		// A Go string can hold what JSON cannot; it would read differently once it was stored and loaded.
+		if !utf8.ValidString(value) {
+			return nil, fmt.Errorf("text %q is not valid UTF-8", value)
+		}
 		return value, nil
 	case json.Number:
+		if !isNumber(string(value)) {
+			return nil, fmt.Errorf("%q is no JSON number", value)
+		}
 		if exact {
 			return value, nil
 		}
@@ -253,4 +261,13 @@ func Normal(value any, exact bool) (any, error) {
 		return nil, err
 	}
 	return Normal(node.Value(), exact)
+}
+
+// isNumber tells whether a text is a JSON number, which json.Number does not promise.
+func isNumber(text string) bool {
+	if text == "" || text[0] != '-' && (text[0] < '0' || text[0] > '9') {
+		return false
+	}
+	last := text[len(text)-1] // no space after it
+	return '0' <= last && last <= '9' && json.Valid([]byte(text))
 }

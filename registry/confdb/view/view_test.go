@@ -120,6 +120,11 @@ func TestNormal(t *testing.T) {
 			t.Errorf("%v: %v (-want +got):\n%s", test.value, err, diff)
 		}
 	}
+	for _, value := range []any{json.Number("abc"), json.Number("true"), json.Number("1 "), json.Number(" 1"), json.Number("1."), json.Number("Inf"), json.Number("0x1p4"), json.Number(""), "\xff"} {
+		if got, err := view.Normal(value, true); err == nil {
+			t.Errorf("%v is taken as %v", value, got)
+		}
+	}
 	for _, value := range []any{json.Number("1e400"), make(chan int), []any{json.Number("-1e400")}, map[string]any{"a": math.Inf}} {
 		if got, err := view.Normal(value, false); err == nil {
 			t.Errorf("%v is taken as %v", value, got)
