@@ -61,7 +61,7 @@ func (s *State) Lock(ctx context.Context) (unlock func(), err error) {
 	if _, err := lock.TryLockContext(ctx, retry); err != nil {
 		return nil, fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}
-	return func() { lock.Close() }, nil //nolint:errcheck // closing is all that is needed to unlock
+	return func() { lock.Close() }, nil // closing is all that is needed to unlock
 }
 
 // Device reads device.json. A directory without one has the zero Device.

@@ -91,7 +91,7 @@ func (s *stage) awaitDevice(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer reg.Close() //nolint:errcheck // only read
+	defer reg.Close()
 	const tries, pause = 40, 50 * time.Millisecond
 	for range tries {
 		_, err := reg.View(network.ObserveDeviceView).Get(ctx)
@@ -123,7 +123,7 @@ func (s *stage) point(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer reg.Close() //nolint:errcheck // nothing was left to write
+	defer reg.Close()
 	return reg.View(network.ControlDeviceView).Update(ctx, []string{"server-url"},
 		func(current map[string]any) (map[string]any, error) {
 			if current["server-url"] == s.url() {
@@ -176,7 +176,7 @@ func (s *stage) target(ctx context.Context) (serverapi.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer reg.Close() //nolint:errcheck // only read
+	defer reg.Close()
 	var tunnel network.ObserveTunnel
 	if err := reg.View(network.ObserveTunnelView).Read(ctx, &tunnel); err != nil && !errors.Is(err, registry.ErrNoData) {
 		return nil, err
