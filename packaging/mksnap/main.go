@@ -1,0 +1,178 @@
+// Command mksnap makes our snaps from snap/snapcraft.yaml, with nothing but the Go toolchain and mksquashfs:
+//
+//	mksnap pack -version 0.3 -arch arm64 control vpn   # aspects-poc-control_0.3_arm64.snap, …; "all" for all roles
+//	mksnap stage -version 0.3 control DIR              # what is in the snap, but for meta/snap.yaml
+//	mksnap project -version 0.3 control DIR            # a folder to run snapcraft in
+//	mksnap roles                                       # the roles of the recipe
+//
+// Built twice from the same sources, with the same Go and mksquashfs, a snap is the same to the byte: nothing in it is of
+// the machine, the folder or the moment. Its files bear SOURCE_DATE_EPOCH or else the time of the commit.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"aspects-poc/packaging/recipe"
+	"aspects-poc/registry/network"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, ".", os.Stdout, os.Args[1:])
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		_, _ = fmt.Fprintln(os.Stderr, "error: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+const usage = "usage: mksnap pack [FLAGS] ROLE…|all | stage [FLAGS] ROLE DIR | project [FLAGS] ROLE DIR | roles"
+
+// run does what args say in the project's root folder.
+func run(ctx context.Context, root string, out io.Writer, args []string) error {
+	if len(args) == 0 {
+		return errors.New(usage)
+	}
+	flags := flag.NewFlagSet("mksnap "+args[0], flag.ContinueOnError)
+	b := build{root: root}
+	flags.StringVar(&b.Version, "version", "0.0", "`VERSION` of the snaps")
+	flags.StringVar(&b.AccountID, "account", network.AccountID, "account `ID` of the confdb-schema")
+	flags.StringVar(&b.Commit, "commit", "", "what it is built from (default: git's)")
+	flags.StringVar(&b.arch, "arch", recipe.Architecture(runtime.GOARCH), "`ARCHITECTURE`, Debian's name")
+	output := flags.String("output", root, "`DIR` for the snaps")
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "snap", "snapcraft.yaml"))
+	if err != nil {
+		return fmt.Errorf("cannot read the recipe: %w", err)
+	}
+	all, err := recipe.Parse(text)
+	if err != nil {
+		return err
+	}
+	if b.Commit == "" {
+		b.Commit = commit(ctx, root)
+	}
+	switch names := flags.Args(); {
+	case args[0] == "roles" && len(names) == 0:
+		_, err := fmt.Fprintln(out, strings.Join(all.Roles(), "\n"))
+		return err
+	case args[0] == "pack" && len(names) > 0:
+		if slices.Equal(names, []string{"all"}) {
+			names = all.Roles()
+		}
+		return b.packAll(ctx, all, names, *output, out)
+	case (args[0] == "stage" || args[0] == "project") && len(names) == 2:
+		project, err := all.Project(names[0], b.Build)
+		if err != nil {
+			return err
+		}
+		if args[0] == "project" {
+			return b.writeProject(ctx, project, names[1])
+		}
+		return b.stage(ctx, names[0], project, names[1])
+	}
+	return errors.New(usage)
+}
+
+// A build is what one run makes.
+type build struct {
+	recipe.Build
+	root string // of the project
+	arch string
+}
+
+// packAll packs the snaps of several roles around one binary.
+func (b build) packAll(ctx context.Context, all *recipe.Recipe, roles []string, output string, out io.Writer) (err error) {
+	projects := map[string]*recipe.Project{}
+	for _, role := range roles {
+		if projects[role], err = all.Project(role, b.Build); err != nil {
+			return err
+		}
+	}
+	epoch, err := epoch(ctx, b.root)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "mksnap-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	binary := filepath.Join(work, program)
+	for i, role := range roles {
+		if _, err := fmt.Fprintf(out, "Building %s snap...\n", role); err != nil {
+			return err
+		}
+		if i == 0 {
+			if err := b.compile(ctx, binary); err != nil {
+				return err
+			}
+		}
+		snap := filepath.Join(work, role)
+		if err := layOut(snap, role, binary, projects[role].Hooks()); err != nil {
+			return fmt.Errorf("cannot lay out the %s snap: %w", role, err)
+		}
+		if err := b.writeMeta(snap, projects[role]); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(out, "Generated snap metadata"); err != nil {
+			return err
+		}
+		file := projects[role].File(b.arch)
+		if err := squash(ctx, snap, filepath.Join(output, file), projects[role].Compression(), epoch); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(out, "Created snap package %s\n", file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit returns what is checked out, for the version command; "" outside of git.
+func commit(ctx context.Context, root string) string {
+	head, err := git(ctx, root, "rev-parse", "--short=12", "HEAD")
+	if err != nil {
+		return ""
+	}
+	if changed, err := git(ctx, root, "status", "--porcelain", "--untracked-files=no"); err == nil && changed != "" {
+		head += "+modified"
+	}
+	return head
+}
+
+// epoch returns the time that all files bear, in seconds since 1970.
+func epoch(ctx context.Context, root string) (int64, error) {
+	if set := os.Getenv("SOURCE_DATE_EPOCH"); set != "" {
+		seconds, err := strconv.ParseUint(set, 10, 32)
+		if err != nil {
+			return 0, fmt.Errorf("invalid SOURCE_DATE_EPOCH %q: want seconds since 1970", set)
+		}
+		return int64(seconds), nil
+	}
+	text, err := git(ctx, root, "log", "-1", "--format=%ct")
+	if err != nil {
+		return 0, nil // a tree without history: any fixed moment will do
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+func git(ctx context.Context, root string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, "git", append([]string{"-C", root}, args...)...).Output()
+	return strings.TrimSpace(string(out)), err
+}

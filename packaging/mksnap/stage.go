@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"aspects-poc/packaging/recipe"
+)
+
+// program is the binary's name in the snap. The names that it answers to are links to it.
+const program = "aspects-poc"
+
+// stage lays out in dir what is in a role's snap but for meta/snap.yaml: that part is snapcraft's, which calls this.
+func (b build) stage(ctx context.Context, role string, project *recipe.Project, dir string) error {
+	work, err := os.MkdirTemp("", "mksnap-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }() // nothing of it is needed
+	binary := filepath.Join(work, program)
+	if err := b.compile(ctx, binary); err != nil {
+		return err
+	}
+	if err := layOut(dir, role, binary, project.Hooks()); err != nil {
+		return fmt.Errorf("cannot lay out the %s snap: %w", role, err)
+	}
+	return nil
+}
+
+// compile builds the binary: static, and the same bytes in whatever folder it is built.
+func (b build) compile(ctx context.Context, binary string) error {
+	target, err := recipe.GoEnv(b.arch)
+	if err != nil {
+		return err
+	}
+	binary, err = filepath.Abs(binary)
+	if err != nil {
+		return err
+	}
+	flags := "-s -w -X aspects-poc/roles.Version=" + b.Version + " -X aspects-poc/roles.Commit=" + b.Commit +
+		" -X aspects-poc/registry/network.AccountID=" + b.AccountID
+	// What git says would differ in a copy of the sources, such as snapcraft builds from.
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", binary, ".")
+	command.Dir = b.root
+	command.Env = append(os.Environ(), append(target, "GOFLAGS=-mod=readonly", "GOWORK=off")...)
+	return execute(command, "cannot build the binary for "+b.arch)
+}
+
+// layOut makes the tree of a role's snap: the binary, the role's name for it, and the hooks.
+func layOut(dir, role, binary string, hooks []string) error {
+	bin, meta := filepath.Join(dir, "bin"), filepath.Join(dir, "meta", "hooks")
+	for _, folder := range []string{dir, bin, filepath.Dir(meta), meta} {
+		if err := makeFolder(folder); err != nil {
+			return err
+		}
+	}
+	if err := copyFile(binary, filepath.Join(bin, program), 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(program, filepath.Join(bin, program+"-"+role)); err != nil {
+		return err
+	}
+	for _, hook := range hooks {
+		if err := os.Symlink(filepath.Join("..", "..", "bin", program), filepath.Join(meta, hook)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeMeta adds what snapcraft makes by itself.
+func (b build) writeMeta(dir string, project *recipe.Project) error {
+	text, err := project.SnapYAML(b.arch)
+	if err != nil {
+		return err
+	}
+	if err := makeFolder(filepath.Join(dir, "meta", "gui")); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, "meta", "snap.yaml"), text)
+}
+
+// makeFolder, copyFile and writeFile set modes that no umask changes: they end up in the snap.
+
+func makeFolder(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
+}
+
+func writeFile(path string, text []byte) error {
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o644)
+}
+
+func copyFile(from, to string, mode os.FileMode) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }() // it was only read
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	if err == nil {
+		err = target.Chmod(mode)
+	}
+	if closed := target.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// execute runs a command and has what it printed in the error.
+func execute(command *exec.Cmd, failed string) error {
+	var printed bytes.Buffer
+	command.Stdout, command.Stderr = &printed, &printed
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", failed, err, bytes.TrimSpace(printed.Bytes()))
+	}
+	return nil
+}
