@@ -214,6 +214,9 @@ func (c *Client) do(ctx context.Context, op, method, path string, body, answer a
 	if err := decoder.Decode(answer); err != nil {
 		return 0, c.unexpected(op, err)
 	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return 0, c.unexpected(op, errors.New("something follows its JSON value"))
+	}
 	return response.StatusCode, nil
 }
 

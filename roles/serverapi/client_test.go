@@ -234,7 +234,7 @@ func TestNoAnswer(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for name, body := range map[string]string{"not JSON": "<html>", "another shape": `{"config":[]}`, "nothing": "",
+	for name, body := range map[string]string{"not JSON": "<html>", "another shape": `{"config":[]}`, "nothing": "", "two answers": `{"config":{}}}`,
 		"no config": "{}"} {
 		t.Run(name, func(t *testing.T) {
 			client, _ := answering(t, 200, nil, body)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // The types of an envelope.
@@ -77,7 +78,7 @@ func Decode(text []byte, dst any) error {
 	if err := decoder.Decode(dst); err != nil {
 		return err
 	}
-	if decoder.More() {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) { // More takes a closing bracket for the end
 		return errors.New("text after the JSON value")
 	}
 	return nil
