@@ -20,14 +20,22 @@ func openSnapctl(ctx context.Context, rest string, o Options) (backend.Backend, 
 	if rest != "" {
 		return nil, unknownAddress("snapctl:" + rest)
 	}
-	options := snapctl.Options{
-		Socket: o.SnapSocket, Cookie: cookie(o.Getenv), SnapName: snapName(o.Getenv), Hook: hookName(o.Getenv, os.Args[0]),
-		AccessTimeout: o.AccessTimeout,
+	return snapctl.Open(ctx, snapctlOptions(o, hookName(o.Getenv, os.Args[0])))
+}
+
+func snapctlOptions(o Options, hook string) snapctl.Options {
+	return snapctl.Options{
+		Socket: o.SnapSocket, Cookie: cookie(o.Getenv), SnapName: snapName(o.Getenv), Hook: hook,
+		AccessTimeout: o.AccessTimeout, NudgeDir: nudgeDir(o.Getenv),
 	}
-	if common := o.Getenv("SNAP_COMMON"); common != "" {
-		options.NudgeDir = filepath.Join(common, "confdb-changes")
+}
+
+// nudgeDir is where the hooks of the snap leave word for its services; "" outside of snaps.
+func nudgeDir(getenv func(string) string) string {
+	if common := getenv("SNAP_COMMON"); common != "" {
+		return filepath.Join(common, "confdb-changes")
 	}
-	return snapctl.Open(ctx, options)
+	return ""
 }
 
 // insideSnap takes snapctl in each process of a snap, even before a plug is connected: a file instead would be a second

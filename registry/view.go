@@ -122,6 +122,20 @@ func (v *View) Watch(ctx context.Context) (<-chan Event, error) {
 	return v.registry.backend.Watch(ctx, v.id)
 }
 
+// Hints sends when somebody left word that what the view shows may have changed, and reads nothing by itself: for
+// callers to whom the reads of a Watch that polls are too dear, and who read now and then all the same, as word can get
+// lost. Hooks of the snap leave it with Hook.Announce. Where Capabilities.Hooks is false it is ErrUnsupported.
+func (v *View) Hints(ctx context.Context) (<-chan struct{}, error) {
+	if v.err != nil {
+		return nil, v.err
+	}
+	hinter, ok := v.registry.backend.(backend.Hinter)
+	if !ok {
+		return nil, &Error{Op: "watch", View: v.id, Kind: ErrUnsupported, Reason: "no hooks leave word of changes here"}
+	}
+	return hinter.Hints(ctx, v.id)
+}
+
 // Values turns a struct or map into the JSON shapes that backends take: request path -> value.
 func Values(from any) (map[string]any, error) {
 	text, err := json.Marshal(from)

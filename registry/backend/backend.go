@@ -56,6 +56,14 @@ type MultiSetter interface {
 	SetAll(ctx context.Context, changes []Change) error
 }
 
+// A Hinter is a Backend without announced changes, to which the hooks of its snap leave word of them.
+type Hinter interface {
+	// Hints sends after somebody left word that what the view shows may have changed, until ctx ends; then the channel
+	// is closed. Hints that come while nobody receives are one. Nothing is read, and writes of this Backend itself are
+	// not told. A failure means that no word will come.
+	Hints(ctx context.Context, view ViewID) (<-chan struct{}, error)
+}
+
 // A Change is what to write through one view.
 type Change struct {
 	View   ViewID
@@ -88,4 +96,7 @@ type Capabilities struct {
 	WatchPushed  bool          // changes are announced; otherwise the view is read every WatchEvery
 	WatchEvery   time.Duration // pause between reads of a watch that polls
 	SetConfirmed bool          // a successful Set means committed; otherwise it is confirmed by reading back
+	// Hooks: the process is a snap's, and its snapd runs observe-view hooks, which tell the snap of changes (see
+	// Hinter), and a custodian's load-view hooks, which supply values to readers.
+	Hooks bool
 }

@@ -150,6 +150,14 @@ func (b counted) Watch(ctx context.Context, view backend.ViewID) (<-chan backend
 	return events, err
 }
 
+// Hints is ErrUnsupported where the counted backend has none. Hints are free, and not counted.
+func (b counted) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{}, error) {
+	if hinter, ok := b.counter.below.(backend.Hinter); ok {
+		return hinter.Hints(ctx, view)
+	}
+	return nil, &backend.Error{Op: "watch", View: view, Kind: backend.ErrUnsupported}
+}
+
 func (b counted) Status(ctx context.Context) (backend.Status, error) {
 	status, err := b.counter.below.Status(ctx)
 	b.counter.note(Operation{Op: "status", Err: err})

@@ -125,7 +125,7 @@ func previousFlag(f *features) string {
 	return ""
 }
 
-func unsupported(request snapdhttp.Request, reason string) error {
+func unsupported(request snapdhttp.Request, reason string) *backend.Error {
 	reason, remedy, _ := strings.Cut(reason, ": ")
 	return &backend.Error{
 		Op: request.Op, View: request.View, Requests: request.Requests,

@@ -1,10 +1,13 @@
 package snapctl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"aspects-poc/registry/backend"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -31,6 +34,62 @@ func Poke(dir, view string) error {
 	return nil
 }
 
+// A hint is somebody who wants to hear what hooks leave word of, without anything being read.
+type hint struct {
+	view backend.ViewID
+	c    chan struct{} // holds one token
+}
+
+// Hints sends when Poke was called for the view. It is ErrUnsupported without a NudgeDir or where that cannot be
+// watched.
+func (b *Backend) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{}, error) {
+	request, _, err := b.request("watch", view, nil)
+	if err != nil {
+		return nil, err
+	}
+	ctx, done, err := b.begin(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	h := &hint{view: view, c: make(chan struct{}, 1)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.options.NudgeDir == "" {
+		done()
+		return nil, unsupported(request, "no hooks leave word of changes here")
+	}
+	if err := b.hear(); err != nil {
+		done()
+		refused := unsupported(request, "hooks cannot leave word of changes")
+		refused.Err, refused.Message = err, "cannot hear of changes to "+view.String()+": "+err.Error()
+		return nil, refused
+	}
+	b.hints[h] = struct{}{}
+	b.running.Go(func() {
+		<-ctx.Done()
+		b.mu.Lock()
+		delete(b.hints, h)
+		close(h.c)
+		b.mu.Unlock()
+		done()
+	})
+	return h.c, nil
+}
+
+// hear starts to listen, once. The caller holds the mutex.
+func (b *Backend) hear() error {
+	if b.options.NudgeDir == "" || b.listening {
+		return nil
+	}
+	if b.deaf == nil {
+		if b.deaf = b.listen(b.options.NudgeDir); b.deaf != nil {
+			b.warnings = append(b.warnings, "changes are noticed late: "+b.deaf.Error())
+		}
+	}
+	b.listening = b.deaf == nil
+	return b.deaf
+}
+
 // listen turns what Poke leaves in a directory into nudges until the Backend is closed. The caller holds the mutex and
 // has found the Backend open.
 func (b *Backend) listen(dir string) error {
@@ -54,13 +113,13 @@ func (b *Backend) listen(dir string) error {
 					return
 				}
 				if event.Has(fsnotify.Write) {
-					b.Nudge(filepath.Base(event.Name))
+					b.heard(filepath.Base(event.Name))
 				}
 			case _, ok := <-watcher.Errors:
 				if !ok {
 					return
 				}
-				b.Nudge() // events were lost: any view may have changed
+				b.heard() // events were lost: any view may have changed
 			case <-b.life.Done():
 				return
 			}

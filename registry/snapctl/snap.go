@@ -50,11 +50,34 @@ func (b *Backend) IsConnected(ctx context.Context, plug string) (bool, error) {
 // Restart restarts a service of the snap, named SERVICE or SNAP.SERVICE. In a hook snapd does it when the hook has
 // ended, so a service that reads confdb when it starts cannot wait for the hook.
 func (b *Backend) Restart(ctx context.Context, service string) error {
-	if !strings.Contains(service, ".") {
-		service = b.options.SnapName + "." + service
-	}
+	service = b.service(service)
 	_, err := b.command(ctx, "restart "+service, arguments([]string{"restart"}, service)...)
 	return err
+}
+
+// IsActive tells whether a service of the snap, named as for Restart, is running or waiting for its timer.
+func (b *Backend) IsActive(ctx context.Context, service string) (bool, error) {
+	service = b.service(service)
+	got, err := b.command(ctx, "ask for "+service, arguments([]string{"services"}, service)...)
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(got.stdout) {
+		// Service, Startup, Current, Notes
+		if fields := strings.Fields(line); len(fields) >= 3 && fields[0] == service {
+			return fields[2] == "active" || strings.Contains(line, "timer-activated"), nil
+		}
+	}
+	return false, &backend.Error{Op: "ask for " + service, Kind: backend.ErrOther,
+		Reason: "snapd's answer does not name it: " + quote(got.stdout)}
+}
+
+// service completes a service's name.
+func (b *Backend) service(name string) string {
+	if strings.Contains(name, ".") {
+		return name
+	}
+	return b.options.SnapName + "." + name
 }
 
 // GetConfig reads keys of the snap's own configuration (snap get SNAP KEY…), which is not confdb. Keys that are not

@@ -97,13 +97,18 @@ type Backend struct {
 	features   *features                          // nil: not asked yet
 	unreadable map[backend.ViewID]map[string]bool // requests that the view lets only write, as far as met
 	watches    map[*watch]struct{}
-	listening  bool // for nudges, or it was tried
+	hints      map[*hint]struct{}
+	listening  bool  // for nudges
+	deaf       error // why it does not listen, though it should
 	warnings   []string
 
 	now func() time.Time
 }
 
-var _ backend.Backend = (*Backend)(nil)
+var (
+	_ backend.Backend = (*Backend)(nil)
+	_ backend.Hinter  = (*Backend)(nil)
+)
 
 // Open prepares to speak as the snap that the cookie belongs to. Snapd is not contacted yet, so that a service can
 // start before it. Without a cookie the error is ErrUnauthorized: this is no process of a snap.
@@ -146,6 +151,7 @@ func Open(_ context.Context, options Options) (*Backend, error) {
 		turn:       make(chan struct{}, 1),
 		unreadable: map[backend.ViewID]map[string]bool{},
 		watches:    map[*watch]struct{}{},
+		hints:      map[*hint]struct{}{},
 		now:        time.Now,
 	}
 	return b, nil
@@ -193,6 +199,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 		Dialect: f.dialect(),
 		Capabilities: backend.Capabilities{
 			WatchEvery: b.options.WatchEvery,
+			Hooks:      b.options.NudgeDir != "" && f.flags["--previous"],
 		},
 		Warnings: warnings,
 	}, nil

@@ -3,6 +3,7 @@ package snapctl
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"aspects-poc/registry/backend"
@@ -38,13 +39,7 @@ func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backen
 	}
 	b.watches[w] = struct{}{} // before the first read, so that no nudge is missed
 	b.running.Add(1)
-	if b.options.NudgeDir != "" && !b.listening {
-		b.listening = true
-		if err := b.listen(b.options.NudgeDir); err != nil {
-			// Polling still works; a service must not stand still for want of speed.
-			b.warnings = append(b.warnings, "changes are noticed late: "+err.Error())
-		}
-	}
+	_ = b.hear() // told by Status; polling still works: a service must not stand still for want of speed
 	b.mu.Unlock()
 	end := func() {
 		b.mu.Lock()
@@ -142,6 +137,21 @@ func mendable(err error) bool {
 		}
 	}
 	return false
+}
+
+// heard passes on word that hooks left.
+func (b *Backend) heard(views ...string) {
+	b.Nudge(views...)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for h := range b.hints {
+		if len(views) == 0 || slices.Contains(views, h.view.View) {
+			select {
+			case h.c <- struct{}{}:
+			default: // one is waiting
+			}
+		}
+	}
 }
 
 // Nudge has watches read at once: those of the named views ("control-tunnel"), or all of them.

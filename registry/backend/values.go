@@ -1,0 +1,137 @@
+package backend
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strconv"
+)
+
+// Storable returns a copy of the values of a Set as confdb can keep them, or an *Error of kind ErrBadRequest that has
+// only its reason and remedy: the caller adds what was asked.
+//
+// An empty list or map at the top of a value becomes nil, as no snapd since 2.73 stores one: it unsets. A whole number
+// that a 64-bit float cannot hold is refused, as confdb keeps numbers as such and would store another one.
+func Storable(values map[string]any) (map[string]any, error) {
+	if len(values) == 0 {
+		return nil, &Error{Kind: ErrBadRequest, Reason: "there is nothing to write"}
+	}
+	storable := make(map[string]any, len(values))
+	for _, request := range slices.Sorted(maps.Keys(values)) {
+		value := values[request]
+		if number := losesDigits(value); number != "" {
+			return nil, &Error{Kind: ErrBadRequest, Remedy: "write it as a string", Reason: fmt.Sprintf(
+				"%s of %q would lose digits, as confdb keeps numbers as 64-bit floats", number, request)}
+		}
+		if EmptyContainer(value) {
+			value = nil
+		}
+		storable[request] = value
+	}
+	return storable, nil
+}
+
+// EmptyContainer tells whether a JSON shape is a list or map with nothing in it.
+func EmptyContainer(value any) bool {
+	switch value := value.(type) {
+	case []any:
+		return len(value) == 0
+	case map[string]any:
+		return len(value) == 0
+	}
+	return false
+}
+
+// losesDigits returns a whole number in a value that is another one as a 64-bit float, or "". Fractions are rounded as
+// anywhere.
+func losesDigits(value any) string {
+	switch value := value.(type) {
+	case json.Number:
+		if short(value) {
+			return ""
+		}
+		near, err := strconv.ParseFloat(string(value), 64)
+		if err != nil {
+			return string(value)
+		}
+		if exact, whole := new(big.Int).SetString(string(value), 10); whole {
+			if back, _ := big.NewFloat(near).Int(nil); exact.Cmp(back) != 0 {
+				return string(value)
+			}
+		}
+	case []any:
+		for _, element := range value {
+			if number := losesDigits(element); number != "" {
+				return number
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			if number := losesDigits(value[key]); number != "" {
+				return number
+			}
+		}
+	}
+	return ""
+}
+
+// short tells whether a number is a short row of digits: every integer of up to 15 is a float.
+func short(number json.Number) bool {
+	if len(number) > 15 {
+		return false
+	}
+	for i := range len(number) {
+		if number[i] < '0' || number[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// Equal compares JSON shapes, numbers by their value as 64-bit floats, which is what confdb keeps of them.
+func Equal(a, b any) bool {
+	switch a := a.(type) {
+	case json.Number:
+		other, ok := b.(json.Number)
+		if !ok {
+			return false
+		}
+		x, errX := a.Float64()
+		y, errY := other.Float64()
+		return a == other || errX == nil && errY == nil && x == y
+	case []any:
+		other, ok := b.([]any)
+		return ok && slices.EqualFunc(a, other, Equal)
+	case map[string]any:
+		other, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, other, Equal)
+	}
+	switch b.(type) {
+	case json.Number, []any, map[string]any:
+		return false
+	}
+	return a == b
+}
+
+// CheckConstraints refuses constraints that are no scalars, in snapd's words (2.75 and later), with an *Error that has
+// only message and reason.
+func CheckConstraints(constraints map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(constraints)) {
+		shape := ""
+		switch constraints[name].(type) {
+		case nil:
+			shape = "null"
+		case []any:
+			shape = "array"
+		case map[string]any:
+			shape = "map"
+		default:
+			continue
+		}
+		text := fmt.Sprintf("constraint value must be non-null scalar but parameter %q has %s constraint", name, shape)
+		return &Error{Kind: ErrBadRequest, Message: text, Reason: text}
+	}
+	return nil
+}
