@@ -9,9 +9,9 @@
 package network
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
-	"fmt"
 )
 
 // AccountID is the account of the confdb-schema. It stands here and nowhere else; builds for another account set it
@@ -39,25 +39,12 @@ const (
 var source []byte
 
 // Document returns the confdb-schema as JSON in the form that `snap sign` takes, for an account; "" stands for
-// AccountID. The body is laid out as snapd demands it: indented by two spaces, keys sorted.
+// AccountID. The body is laid out as snapd demands it: indented by two spaces, keys sorted. Assertion is for other
+// revisions and generations of snapd.
 func Document(account string) json.RawMessage {
-	if account == "" {
-		account = AccountID
-	}
-	var headers map[string]any
-	if err := json.Unmarshal(source, &headers); err != nil {
-		panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err))
-	}
-	body, err := json.MarshalIndent(map[string]any{"storage": headers["storage"]}, "", "  ")
+	document, err := assemble(AssertionOptions{Account: cmp.Or(account, AccountID)})
 	if err != nil {
-		panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err))
-	}
-	delete(headers, "storage")
-	headers["type"], headers["name"], headers["body"] = "confdb-schema", Name, string(body)
-	headers["authority-id"], headers["account-id"] = account, account
-	document, err := json.MarshalIndent(headers, "", "  ")
-	if err != nil {
-		panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err))
+		panic(err) // the document is part of the binary, and tests have read it
 	}
 	return document
 }

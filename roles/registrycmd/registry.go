@@ -31,6 +31,7 @@ func subcommands(env *roles.Env) []*cli.Command {
 		unset(env),
 		watch(env),
 		status(env),
+		assertion(env),
 	}
 }
 
