@@ -269,7 +269,14 @@ func (s *Server) listServices(c *command) (string, error) {
 	}
 	text := "Service    Startup  Current   Notes\n"
 	for _, service := range sorted(s.services) {
-		text += fmt.Sprintf("%-10s enabled  active    -\n", service)
+		if len(c.positional) > 0 && !slices.Contains(c.positional, service) {
+			continue
+		}
+		state := "active"
+		if s.stopped[service] {
+			state = "inactive"
+		}
+		text += fmt.Sprintf("%-10s enabled  %-8s  -\n", service, state)
 	}
 	return text, nil
 }

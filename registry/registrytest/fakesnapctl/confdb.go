@@ -112,14 +112,16 @@ func (s *Server) get(ctx context.Context, d dialect, caller *hookContext, c *com
 	}
 	var bag databag.Bag
 	switch {
-	case caller == nil && (d.refuses || d.queues):
-		if err := s.take(ctx, d, plug, false, c.wait); err != nil {
-			return "", err
+	case caller == nil || !caller.is("change", "save", "observe", "load", "query"):
+		if d.refuses || d.queues {
+			if err := s.take(ctx, d, plug, false, c.wait); err != nil {
+				return "", err
+			}
+			defer func() { <-s.turn }()
 		}
-		defer func() { <-s.turn }()
-		s.change(func() { bag = s.bag })
-	case caller == nil:
-		s.change(func() { bag = s.bag })
+		if bag, err = s.load(plug.View); err != nil {
+			s.change(func() { bag = s.bag }) // yes: a failing load-view hook is not told
+		}
 	default:
 		s.mu.Lock()
 		rejected := caller.rejected
@@ -262,6 +264,26 @@ func (s *Server) apply(bag databag.Bag, view string, values map[string]any) (*co
 	return tx, nil
 }
 
+// load returns what a read through a view sees: what is stored, and what the load-view hook sets on top of it.
+func (s *Server) load(view string) (databag.Bag, error) {
+	var bag databag.Bag
+	s.change(func() { bag = s.bag })
+	if !s.current().readers {
+		return bag, nil
+	}
+	h, err := s.runHook("load-view-", view, bag, bag)
+	if err != nil || h == nil || h.values == nil {
+		return bag, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tx, err := s.apply(bag, h.view, h.values)
+	if err != nil {
+		return bag, err
+	}
+	return tx.Bag(), nil
+}
+
 // stage is a set or unset in a hook.
 func (s *Server) stage(d dialect, caller *hookContext, plug Plug, values map[string]any) error {
 	if !caller.is("change", "load", "query") {
@@ -348,9 +370,15 @@ func (s *Server) runHook(prefix, view string, before, staged databag.Bag) (*hook
 		s.mu.Unlock()
 		return nil, nil
 	}
+	s.mu.Unlock()
+	return s.call(name, hook, &hookContext{hook: name, before: before, staged: staged})
+}
+
+// call runs a hook with a cookie that is valid as long as it runs.
+func (s *Server) call(name string, hook Hook, h *hookContext) (*hookContext, error) {
+	s.mu.Lock()
 	s.lastID++
 	cookie := fmt.Sprintf("cookie-of-%s-%d", name, s.lastID)
-	h := &hookContext{hook: name, before: before, staged: staged}
 	s.contexts[cookie] = h
 	s.mu.Unlock()
 

@@ -14,7 +14,9 @@
 //   - is-connected says "no" with an error envelope and HTTP status 200, and does not know plugs with a colon;
 //   - a plug without its colon is taken for the name of a configuration option;
 //   - an unknown flag, a missing or stale cookie, a user who is not root;
-//   - a write that takes too long is answered, and carried out later all the same (2.76 and later).
+//   - a write that takes too long is answered, and carried out later all the same (2.76 and later);
+//   - what a load-view hook sets is shown by this one read and not stored; when the hook fails, get from an app does not
+//     tell and shows what is stored.
 //
 // Not imitated: the hooks of lifecycle events, and configuration keys with dots, which snapd takes for nested ones.
 package fakesnapctl
@@ -45,6 +47,7 @@ type Options struct {
 	Document json.RawMessage // the confdb-schema; nil means network.Document("")
 	Snap     string          // instance name of the calling snap; "" means "cust"
 	Plugs    map[string]Plug // beside one for each view, and "network", which is no confdb plug
+	Services []string        // names of the snap's services, all running; nil means "svc"
 	Seed     uint64          // of the random order in which values are applied
 }
 
@@ -90,6 +93,7 @@ type Server struct {
 	contexts  map[string]*hookContext // by cookie; nil for the snap's own
 	config    map[string]any
 	services  map[string]int // restarts
+	stopped   map[string]bool
 	calls     []Call
 	lastID    int
 	stall     chan struct{} // not nil: changes wait for it
@@ -130,8 +134,15 @@ func Start(t testing.TB, options Options) *Server {
 		hooks:     map[string]Hook{},
 		contexts:  map[string]*hookContext{"permanent-cookie-of-" + options.Snap: nil},
 		config:    map[string]any{},
-		services:  map[string]int{options.Snap + ".svc": 0},
+		services:  map[string]int{},
+		stopped:   map[string]bool{},
 		random:    rand.New(rand.NewPCG(options.Seed, 0)),
+	}
+	if options.Services == nil {
+		options.Services = []string{"svc"}
+	}
+	for _, service := range options.Services {
+		s.services[options.Snap+"."+service] = 0
 	}
 	for _, view := range schema.Views() {
 		s.plugs[view] = Plug{Account: schema.Account, Schema: schema.Name, View: view}
@@ -270,6 +281,48 @@ func (s *Server) Write(view string, values map[string]any) error {
 	}
 	return s.finish(tx, view, true)
 }
+
+// Read reads as the administrator does with `snap get`, through a custodian's load-view hook if there is one. Without
+// keys it is the whole view.
+func (s *Server) Read(view string, keys ...string) (map[string]any, error) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	bag, err := s.load(view)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.schema.Read(bag, view, keys, confdb.ReadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	document, ok := found.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s shows %v, which is no document", view, found)
+	}
+	return document, nil
+}
+
+// SetConfig changes options of the snap's configuration, as `snap set SNAP` does before it runs the configure hook; nil
+// unsets.
+func (s *Server) SetConfig(values map[string]any) {
+	s.change(func() {
+		for key, value := range values {
+			if s.config[key] = value; value == nil {
+				delete(s.config, key)
+			}
+		}
+	})
+}
+
+// Hook runs a hook of a lifecycle event, such as "configure", with a cookie of its own, and returns its error. Writes
+// of confdb in it are not imitated.
+func (s *Server) Hook(name string, hook Hook) error {
+	_, err := s.call(name, hook, &hookContext{hook: name})
+	return err
+}
+
+// StopService stops a service, named SNAP.SERVICE, as `snap stop` does.
+func (s *Server) StopService(service string) { s.change(func() { s.stopped[service] = true }) }
 
 // Config returns an option of the snap's configuration, nil where it is not set.
 func (s *Server) Config(key string) any {
