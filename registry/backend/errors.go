@@ -106,3 +106,14 @@ func (e *Error) Unwrap() []error {
 	}
 	return []error{e.Kind, e.Err}
 }
+
+// About returns err with what was asked filled in, if it is an *Error that does not say.
+func About(err error, op string, view ViewID, requests []string) error {
+	var bare *Error
+	if !errors.As(err, &bare) || bare.Op != "" {
+		return err
+	}
+	full := *bare
+	full.Op, full.View, full.Requests = op, view, requests
+	return &full
+}

@@ -23,7 +23,7 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 	if err := ctx.Err(); err != nil {
 		return nil, describe(interrupted(err), "get", view, requests)
 	}
-	if err := checkConstraints(options.Constraints); err != nil {
+	if err := backend.CheckConstraints(options.Constraints); err != nil {
 		return nil, describe(err, "get", view, requests)
 	}
 	st, err := b.store.load()
@@ -35,26 +35,6 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 		return nil, describe(err, "get", view, requests)
 	}
 	return values, nil
-}
-
-// checkConstraints refuses what snapd's daemon refuses before its engine sees it.
-func checkConstraints(constraints map[string]any) error {
-	for _, name := range slices.Sorted(maps.Keys(constraints)) {
-		kind := ""
-		switch constraints[name].(type) {
-		case nil:
-			kind = "null"
-		case []any:
-			kind = "array"
-		case map[string]any:
-			kind = "map"
-		default:
-			continue
-		}
-		message := fmt.Sprintf("constraint value must be non-null scalar but parameter %q has %s constraint", name, kind)
-		return &backend.Error{Kind: backend.ErrBadRequest, Message: message, Reason: message}
-	}
-	return nil
 }
 
 func (b *Backend) read(st *state, view backend.ViewID, requests []string, options confdb.ReadOptions) (
@@ -127,7 +107,7 @@ func (b *Backend) apply(st *state, changes []backend.Change, about *backend.View
 			order = append(order, id)
 			transactions[id] = parsed.Begin(st.bags[id])
 		}
-		values, err := storable(change.Values)
+		values, err := backend.Storable(change.Values)
 		if err != nil {
 			return nil, err
 		}

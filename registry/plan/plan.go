@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"aspects-poc/registry"
+	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 )
 
@@ -130,7 +131,7 @@ func (w *writes) add(at []string, shown, wanted any) {
 		}
 		return
 	}
-	if equal(shown, wanted) {
+	if same(shown, wanted) {
 		return
 	}
 	// The deepest request path at or above the leaf that a rule has; if there is none, the engine shall say so.
@@ -143,11 +144,8 @@ func (w *writes) add(at []string, shown, wanted any) {
 		if depth < len(at) {
 			value = lookup(w.merged, at[:depth])
 		}
-		if object, ok := value.(map[string]any); ok && len(object) == 0 {
-			value = nil
-		}
-		if list, ok := value.([]any); ok && len(list) == 0 {
-			value = nil // an empty list cannot be stored
+		if backend.EmptyContainer(value) {
+			value = nil // neither can be stored
 		}
 		w.requests[request] = value
 		return
@@ -184,26 +182,13 @@ func merge(old, partial any) any {
 	return merged
 }
 
-// equal compares JSON shapes; numbers by value; no data, null and an empty list are the same.
-func equal(a, b any) bool {
-	switch a := a.(type) {
-	case nil:
-		list, ok := b.([]any)
-		return b == nil || ok && len(list) == 0
-	case json.Number:
-		other, ok := b.(json.Number)
-		if !ok {
-			return false
-		}
-		x, errX := a.Float64()
-		y, errY := other.Float64()
-		return a == other || errX == nil && errY == nil && x == y
-	case []any:
-		other, ok := b.([]any)
-		return ok && slices.EqualFunc(a, other, equal)
-	case map[string]any:
-		other, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, other, equal)
+// same compares JSON shapes; no data, null and an empty list or map are the same.
+func same(a, b any) bool {
+	if backend.EmptyContainer(a) {
+		a = nil
 	}
-	return a == b
+	if backend.EmptyContainer(b) {
+		b = nil
+	}
+	return backend.Equal(a, b)
 }

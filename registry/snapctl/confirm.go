@@ -2,7 +2,6 @@ package snapctl
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -81,7 +80,7 @@ func compare(values, before, after map[string]any, beforeKnown bool) verdict {
 		}
 		changed = true
 		fulfilled = fulfilled || shows(now, value)
-		moved = moved || !equal(was, now)
+		moved = moved || !backend.Equal(was, now)
 	}
 	switch {
 	case !beforeKnown && missing:
@@ -177,7 +176,7 @@ func shows(read, written any) bool {
 	case map[string]any:
 		object, ok := read.(map[string]any)
 		if !ok {
-			return read == nil && equal(content(written), map[string]any{})
+			return read == nil && backend.Equal(content(written), map[string]any{})
 		}
 		for key, value := range written {
 			if !shows(object[key], value) {
@@ -186,7 +185,7 @@ func shows(read, written any) bool {
 		}
 		return true
 	default:
-		return equal(read, content(written))
+		return backend.Equal(read, content(written))
 	}
 }
 
@@ -209,32 +208,6 @@ func content(value any) any {
 		return list
 	default:
 		return value
-	}
-}
-
-// equal compares JSON shapes, numbers by their value as 64-bit floats, which is what snapd keeps of them.
-func equal(a, b any) bool {
-	switch a := a.(type) {
-	case json.Number:
-		other, ok := b.(json.Number)
-		if !ok {
-			return false
-		}
-		x, errX := a.Float64()
-		y, errY := other.Float64()
-		return a == other || errX == nil && errY == nil && x == y
-	case []any:
-		other, ok := b.([]any)
-		return ok && slices.EqualFunc(a, other, equal)
-	case map[string]any:
-		other, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, other, equal)
-	default:
-		switch b.(type) {
-		case json.Number, []any, map[string]any:
-			return false
-		}
-		return a == b
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,8 +95,9 @@ func assignments(request snapdhttp.Request, values map[string]any) (map[string]a
 			Kind: backend.ErrBadRequest, Reason: fmt.Sprintf(format, args...),
 		}
 	}
-	if len(values) == 0 {
-		return nil, nil, refuse("no values to write")
+	storable, err := backend.Storable(values)
+	if err != nil {
+		return nil, nil, backend.About(err, request.Op, request.View, request.Requests)
 	}
 	meant := make(map[string]any, len(values))
 	var pairs []string
@@ -106,11 +106,7 @@ func assignments(request snapdhttp.Request, values map[string]any) (map[string]a
 			// As part of a pair it would say something else: "a=b" would set "a".
 			return nil, nil, refuse("invalid subkey %q", path)
 		}
-		value := normal(values[path])
-		if lossy := losesDigits(value); lossy != "" {
-			return nil, nil, refuse("%s of %q would lose digits in snapd, which keeps numbers as 64-bit floats: "+
-				"write it as a string", lossy, path)
-		}
+		value := numbers(storable[path])
 		meant[path] = value
 		if value == nil {
 			pairs = append(pairs, path+"!")
@@ -125,22 +121,8 @@ func assignments(request snapdhttp.Request, values map[string]any) (map[string]a
 	return meant, pairs, nil
 }
 
-// normal returns a value as it is to be sent: nil for a list or map without content, and numbers in the one form that
-// they have over REST, where 1.0 is 1 and 1e3 is 1000; snapctl alone would refuse both for an integer.
-func normal(value any) any {
-	switch value := value.(type) {
-	case []any:
-		if len(value) == 0 {
-			return nil
-		}
-	case map[string]any:
-		if len(value) == 0 {
-			return nil
-		}
-	}
-	return numbers(value)
-}
-
+// numbers returns a value with its numbers in the one form that they have over REST, where 1.0 is 1 and 1e3 is 1000;
+// snapctl alone would refuse both for an integer.
 func numbers(value any) any {
 	switch value := value.(type) {
 	case json.Number:
@@ -160,35 +142,6 @@ func numbers(value any) any {
 	default:
 		return value
 	}
-}
-
-// losesDigits returns a number in value that snapd would store as another one, or "".
-func losesDigits(value any) string {
-	switch value := value.(type) {
-	case json.Number:
-		near, err := strconv.ParseFloat(string(value), 64)
-		if err != nil {
-			return string(value)
-		}
-		if exact, isInt := new(big.Int).SetString(string(value), 10); isInt {
-			if back, _ := big.NewFloat(near).Int(nil); exact.Cmp(back) != 0 {
-				return string(value)
-			}
-		}
-	case []any:
-		for _, element := range value {
-			if lossy := losesDigits(element); lossy != "" {
-				return lossy
-			}
-		}
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(value)) {
-			if lossy := losesDigits(value[key]); lossy != "" {
-				return lossy
-			}
-		}
-	}
-	return ""
 }
 
 func number(text string) string {

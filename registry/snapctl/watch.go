@@ -108,7 +108,7 @@ func (b *Backend) poll(
 			failed = err
 			continue
 		}
-		if failed != nil || !equal(shown, now) {
+		if failed != nil || !backend.Equal(shown, now) {
 			if !tell(backend.Event{View: w.view}) {
 				return
 			}

@@ -32,8 +32,8 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 	if err := checkRequests(request); err != nil {
 		return nil, err
 	}
-	if err := checkConstraints(request, options.Constraints); err != nil {
-		return nil, err
+	if err := backend.CheckConstraints(options.Constraints); err != nil {
+		return nil, backend.About(err, request.Op, request.View, request.Requests)
 	}
 	return b.read(ctx, request, options.Constraints)
 }

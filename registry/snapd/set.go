@@ -4,13 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
-	"math/big"
 	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -35,9 +32,9 @@ func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[strin
 	if err := checkView(request); err != nil {
 		return err
 	}
-	body, err := sendable(request, values)
+	body, err := backend.Storable(values)
 	if err != nil {
-		return err
+		return backend.About(err, request.Op, request.View, request.Requests)
 	}
 	if err := b.write(ctx, request, body); err != nil {
 		return err
@@ -167,65 +164,4 @@ func withoutNulls(value any) any {
 		object[key] = withoutNulls(entry)
 	}
 	return object
-}
-
-// sendable returns what to send for values: a new map, in which empty lists and maps have become nil.
-func sendable(request snapdhttp.Request, values map[string]any) (map[string]any, error) {
-	bad := func(reason string) error {
-		return &backend.Error{
-			Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrBadRequest, Reason: reason,
-		}
-	}
-	if len(values) == 0 {
-		return nil, bad("there is nothing to write")
-	}
-	body := make(map[string]any, len(values))
-	for _, key := range request.Requests {
-		value := values[key]
-		if number := losesDigits(value); number != "" {
-			return nil, bad(fmt.Sprintf("%s of %q would lose digits on its way through snapd's REST API: "+
-				"write it as a string", number, key))
-		}
-		switch container := value.(type) {
-		case []any:
-			if len(container) == 0 {
-				value = nil
-			}
-		case map[string]any:
-			if len(container) == 0 {
-				value = nil
-			}
-		}
-		body[key] = value
-	}
-	return body, nil
-}
-
-// losesDigits returns a number in value that is another one as float64, or "".
-func losesDigits(value any) string {
-	switch value := value.(type) {
-	case json.Number:
-		near, err := strconv.ParseFloat(string(value), 64)
-		if err != nil {
-			return string(value)
-		}
-		if exact, isInt := new(big.Int).SetString(string(value), 10); isInt {
-			if back, _ := big.NewFloat(near).Int(nil); exact.Cmp(back) != 0 {
-				return string(value)
-			}
-		}
-	case []any:
-		for _, entry := range value {
-			if number := losesDigits(entry); number != "" {
-				return number
-			}
-		}
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(value)) {
-			if number := losesDigits(value[key]); number != "" {
-				return number
-			}
-		}
-	}
-	return ""
 }
