@@ -2,6 +2,9 @@ package registrycmd
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"aspects-poc/registry"
@@ -47,8 +50,27 @@ func runSet(env *roles.Env, c *cli.Context) error {
 		values[key] = value
 	}
 	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
+		if err := refuseEmpty(reg.View(view).ID(), values); err != nil {
+			return err
+		}
 		return reg.View(view).Set(ctx, values)
 	})
+}
+
+// refuseEmpty refuses empty lists and maps as snap set does. The library unsets where a program gives one, as it means
+// that there are none; at a prompt it may as well be a slip.
+func refuseEmpty(view registry.ViewID, values map[string]any) error {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		list, isList := values[key].([]any)
+		object, isObject := values[key].(map[string]any)
+		if isList && len(list) == 0 || isObject && len(object) == 0 {
+			return &registry.Error{Op: "set", View: view, Requests: []string{key}, Kind: registry.ErrBadRequest,
+				Message: fmt.Sprintf(`cannot set "%s" through confdb view %s: `+
+					"cannot set empty container: must contain at least one scalar", key, view),
+				Remedy: key + "! to unset it"}
+		}
+	}
+	return nil
 }
 
 // parseAssignment reads KEY=VALUE, or KEY! as nil.
