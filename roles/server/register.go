@@ -10,8 +10,9 @@ import (
 // register makes a device known.
 //
 //	@Summary		Register a device
-//	@Description	Gives the device a new UUID (version 4), under which it polls from then on. Every call makes a new
-//	@Description	device: a device calls once and keeps the answer.
+//	@Description	Gives the device a new UUID (version 4), under which it polls from then on. A device calls once and keeps
+//	@Description	the answer. One that missed it may call again: a public key that is known already brings back the
+//	@Description	registration as it was made then.
 //	@Tags			devices
 //	@ID				register
 //	@Param			body	body		serverapi.RegisterRequest	true	"What the device tells of itself"

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -297,7 +298,7 @@ func TestKill(t *testing.T) {
 		}
 		for range 5 {
 			device, err := api.Register(t.Context(),
-				serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: "PEM", Arch: "amd64"})
+				serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: "PEM " + strconv.Itoa(len(known)), Arch: "amd64"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -34,49 +34,53 @@ var Role = roles.Role{
 	Name:    "server",
 	Summary: "serve the fleet: registrations, reports, and the target configuration",
 	Command: command,
+	Hooks:   []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval")},
 }
 
 // StateFile is the name of the database in the state directory.
 const StateFile = "server.db"
 
 func command(env *roles.Env) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{
-		roles.RunCommand(env, roles.RunSpec{
-			Usage: "serve until interrupted",
-			Description: "Serves the HTTP API that /docs documents, and says on standard output where as soon as it is " +
-				"ready. What it acknowledges is on disk. Each --interval it moves the database's log into the database and " +
-				"logs a summary. With --once it starts, asks itself over the network, prints the outcome and stops. Anybody " +
-				"who reaches the address may change the target: keep it on the loopback or in a network that you trust.",
-			Example: "aspects-poc server run --listen 127.0.0.1:8000\n" +
-				"aspects-poc server run --once --listen 127.0.0.1:0",
-			Interval: time.Minute,
-			Flags: []cli.Flag{
-				&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8000",
-					Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
-				&cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and target in, or a directory for it (default: " +
-					StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"},
-				&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body to take, in `BYTES`"},
-				&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
-					Usage: "`DURATION` for which requests under way may finish when the server is to stop"},
-			},
-			Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
-				config := Config{
-					Listen:   c.String("listen"),
-					State:    statePath(c.String("state"), s.StateDir),
-					MaxBody:  c.Int64("max-body"),
-					Drain:    c.Duration("drain"),
-					Once:     s.Once,
-					Interval: s.Interval,
-					Log:      s.Log,
-					Out:      env.Stdout,
-				}
-				if err := config.check(); err != nil {
-					return err
-				}
-				return Run(ctx, config)
-			},
-		}),
-	}}
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env))}}
+}
+
+func runSpec(env *roles.Env) roles.RunSpec {
+	return roles.RunSpec{
+		Usage: "serve until interrupted",
+		Description: "Serves the HTTP API that /docs documents, and says on standard output where as soon as it is " +
+			"ready. What it acknowledges is on disk. Each --interval it moves the database's log into the database and " +
+			"logs a summary. With --once it starts, asks itself over the network, prints the outcome and stops. Anybody " +
+			"who reaches the address may change the target: keep it on the loopback or in a network that you trust.",
+		Example: "aspects-poc server run --listen 127.0.0.1:8000\n" +
+			"aspects-poc server run --once --listen 127.0.0.1:0",
+		Interval: time.Minute,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8000",
+				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
+			&cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and target in, or a directory for it (default: " +
+				StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"},
+			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body to take, in `BYTES`"},
+			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
+				Usage: "`DURATION` for which requests under way may finish when the server is to stop"},
+		},
+		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
+		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
+			return Run(ctx, newConfig(env, c, s))
+		},
+	}
+}
+
+func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
+	return Config{
+		Listen:   c.String("listen"),
+		State:    statePath(c.String("state"), s.StateDir),
+		MaxBody:  c.Int64("max-body"),
+		Drain:    c.Duration("drain"),
+		Once:     s.Once,
+		Interval: s.Interval,
+		Log:      s.Log,
+		Out:      env.Stdout,
+	}
 }
 
 // statePath resolves --state: a file, a directory (one that exists or ends in a slash) to put it in, or nothing.
@@ -90,7 +94,7 @@ func statePath(flag, stateDir string) string {
 	return flag
 }
 
-func (c *Config) check() error {
+func (c Config) check() error {
 	switch {
 	case c.MaxBody < 1024:
 		return roles.Usagef("invalid value \"%d\" for --max-body: want 1024 bytes or more", c.MaxBody)

@@ -163,7 +163,7 @@ func TestClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.CloseIdleConnections()
-	identity := serverapi.RegisterRequest{IPAddress: "fe80::1", PublicKeyRSA: "PEM", Arch: "riscv64"}
+	identity := serverapi.RegisterRequest{IPAddress: "fe80::1", PublicKeyRSA: "own PEM", Arch: "riscv64"}
 	device, err := client.Register(t.Context(), identity)
 	if err != nil {
 		t.Fatal(err)

@@ -45,13 +45,14 @@ var (
 // concurrent use and honour their context; one that returns because of it may or may not have written.
 // Package storetest holds what every store has to do.
 type Store interface {
-	// Add keeps a new device, or returns ErrExists.
-	Add(ctx context.Context, device Device) error
+	// Add keeps a new device and returns it, or ErrExists. Where a device of the same public key is kept already, it
+	// returns that one as it is, and writes nothing: also when two callers come at the same time. Devices without a
+	// key are all different.
+	Add(ctx context.Context, device Device) (kept Device, err error)
 	// Device returns a device, or ErrUnknownDevice.
 	Device(ctx context.Context, id uuid.UUID) (Device, error)
-	// Reported returns the configuration that a device last reported, or ErrUnknownDevice.
-	Reported(ctx context.Context, id uuid.UUID) (Config, error)
-	// Report keeps what a device reported at a time (kept to the second), or returns ErrUnknownDevice.
+	// Report keeps what a device reported at a time (kept to the second), or returns ErrUnknownDevice. A configuration
+	// equal to the one that the device reported last writes nothing.
 	Report(ctx context.Context, id uuid.UUID, config Config, at time.Time) error
 	// Target returns the target; empty when none was ever set.
 	Target(ctx context.Context) (Config, error)
@@ -93,30 +94,22 @@ func New(store Store, options Options) *Fleet {
 	return &Fleet{store: store, options: options}
 }
 
-// Register keeps a new device under a new UUID.
+// Register keeps a new device under a new UUID. A public key that is known already brings back its device as it was
+// registered: a device that never got its first answer may ask again and is not there twice.
 func (f *Fleet) Register(ctx context.Context, identity Identity) (Device, error) {
 	id, err := f.options.NewID()
 	if err != nil {
 		return Device{}, fmt.Errorf("cannot make a UUID: %w", err)
 	}
 	device := Device{ID: id, Registered: f.options.Now().UTC().Truncate(time.Second), Identity: identity}
-	if err := f.store.Add(ctx, device); err != nil {
-		return Device{}, err
-	}
-	return device, nil
+	return f.store.Add(ctx, device)
 }
 
 // Poll takes what a device reports and returns the target and whether the device is in step with it. A report that
 // equals the device's last one writes nothing.
 func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, reported Config) (target Config, inStep bool, err error) {
-	last, err := f.store.Reported(ctx, id)
-	if err != nil {
+	if err := f.store.Report(ctx, id, reported, f.options.Now()); err != nil {
 		return Config{}, false, err
-	}
-	if !last.Equal(reported) {
-		if err := f.store.Report(ctx, id, reported, f.options.Now()); err != nil {
-			return Config{}, false, err
-		}
 	}
 	target, err = f.store.Target(ctx)
 	if err != nil {

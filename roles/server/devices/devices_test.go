@@ -18,17 +18,12 @@ import (
 // counting counts what is written.
 type counting struct {
 	devices.Store
-	added, reported, targets int
+	added, targets int
 }
 
-func (c *counting) Add(ctx context.Context, device devices.Device) error {
+func (c *counting) Add(ctx context.Context, device devices.Device) (devices.Device, error) {
 	c.added++
 	return c.Store.Add(ctx, device)
-}
-
-func (c *counting) Report(ctx context.Context, id uuid.UUID, config devices.Config, at time.Time) error {
-	c.reported++
-	return c.Store.Report(ctx, id, config, at)
 }
 
 func (c *counting) SetTarget(ctx context.Context, config devices.Config, at time.Time) error {
@@ -76,9 +71,14 @@ func TestRegister(t *testing.T) {
 	if err != nil || kept.Identity != identity || !kept.Registered.Equal(device.Registered) || kept.Config.String() != "{}" {
 		t.Errorf("%+v %v", kept, err)
 	}
-	again, err := fleet.Register(t.Context(), identity)
-	if err != nil || again.ID == device.ID {
-		t.Errorf("%+v %v", again, err)
+	again, err := fleet.Register(t.Context(), devices.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: "PEM", Arch: "arm64"})
+	if err != nil || again.ID != device.ID || again.Identity != identity {
+		t.Errorf("the same key: %+v %v", again, err)
+	}
+	identity.PublicKeyRSA = "PEM of another"
+	other, err := fleet.Register(t.Context(), identity)
+	if err != nil || other.ID == device.ID {
+		t.Errorf("another key: %+v %v", other, err)
 	}
 }
 
@@ -149,8 +149,8 @@ func TestUnchangedWritesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]int{1, 1, 1}, []int{count.added, count.reported, count.targets}); diff != "" {
-		t.Error("registrations, reports, targets written: " + diff)
+	if diff := cmp.Diff([]int{1, 1}, []int{count.added, count.targets}); diff != "" {
+		t.Error("registrations, targets written: " + diff)
 	}
 	if diff := cmp.Diff(before, bytesOf()); diff != "" {
 		t.Error("the disk has changed")

@@ -15,8 +15,8 @@ const applicationID = 0x41535046
 //
 // Reports stand apart from devices: they change all the time, and rows are packed by number rather than by random UUID,
 // so that a write touches few pages.
-var migrations = [...]string{
-	`CREATE TABLE devices (
+var migrations = [...]migration{
+	{statements: `CREATE TABLE devices (
 		id             INTEGER PRIMARY KEY,
 		uuid           BLOB NOT NULL UNIQUE CHECK (length(uuid) = 16),
 		registered     INTEGER NOT NULL, -- seconds since 1970, as all times
@@ -33,7 +33,52 @@ var migrations = [...]string{
 		id      INTEGER PRIMARY KEY CHECK (id = 1),
 		config  BLOB NOT NULL, -- canonical JSON
 		changed INTEGER NOT NULL
-	) STRICT;`,
+	) STRICT;`},
+	// A digest, as an index of whole keys would double the file. It is not unique: older versions of this program
+	// registered a device again that had missed its answer.
+	{statements: `ALTER TABLE devices ADD COLUMN key_digest BLOB; -- digest of public_key_rsa
+	CREATE INDEX devices_by_key ON devices (key_digest);`, fill: fillKeyDigests},
+}
+
+// A migration is what leads to the next version: statements, and what those cannot say.
+type migration struct {
+	statements string
+	fill       func(context.Context, *sql.Tx) error
+}
+
+func fillKeyDigests(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, "SELECT id, public_key_rsa FROM devices")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // Err has told what there is to tell
+	digests := map[int64][]byte{}
+	for rows.Next() {
+		var id int64
+		var key string
+		if err := rows.Scan(&id, &key); err != nil {
+			return err
+		}
+		digests[id] = keyDigest(key)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for id, digest := range digests {
+		if _, err := tx.ExecContext(ctx, "UPDATE devices SET key_digest = ? WHERE id = ?", digest, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyDigest is what key_digest holds for a public key: NULL for none.
+func keyDigest(key string) []byte {
+	if key == "" {
+		return nil
+	}
+	sum := digestOf(key)
+	return sum[:]
 }
 
 // migrate brings the schema to the newest version, in one transaction.
@@ -49,8 +94,12 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	for _, statements := range migrations[version:] {
-		if _, err := tx.ExecContext(ctx, statements); err != nil {
+	for _, step := range migrations[version:] {
+		_, err := tx.ExecContext(ctx, step.statements)
+		if err == nil && step.fill != nil {
+			err = step.fill(ctx, tx)
+		}
+		if err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 	}

@@ -2,7 +2,8 @@
 //
 // One goroutine writes. It commits whatever has queued while the commit before it was reaching the disk, so that many
 // polls share one fsync (group commit), and answers a caller after the commit that has its write. The journal is a WAL,
-// synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads go past the writer.
+// synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads go past the writer, and a report
+// that repeats the device's last one goes past the file.
 //
 // One process owns the file; a second is refused (ErrInUse). Reading it with other programs is fine.
 package sqlite
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +38,8 @@ type Store struct {
 	write  *sql.DB
 	writer *writer
 
-	reported, device, count *sql.Stmt
+	device, count *sql.Stmt
+	last          lastReports
 
 	// target is what the file holds: this process is the only one that writes it.
 	target atomic.Pointer[devices.Config]
@@ -62,6 +65,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 func open(ctx context.Context, path string) (_ *Store, err error) {
+	// A file of two names has one owner all the same.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	lock, err := acquire(path)
 	if err != nil {
 		return nil, err
@@ -106,8 +113,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 		statement **sql.Stmt
 		text      string
 	}{
-		{&s.reported, "SELECT r.config FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
-		{&s.device, "SELECT d.registered, d.ip_address, d.public_key_rsa, d.arch, r.config" +
+		{&s.device, "SELECT d.uuid, d.registered, d.ip_address, d.public_key_rsa, d.arch, r.config" +
 			" FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
 		{&s.count, "SELECT count(*) FROM devices"},
 	} {
@@ -145,12 +151,6 @@ func (s *Store) use(ctx context.Context) error {
 	return nil
 }
 
-// lookup reads one row by its key. Once begun it does not watch the context: that would take a goroutine, which costs
-// more than the look-up.
-func lookup(ctx context.Context, statement *sql.Stmt, id uuid.UUID) *sql.Row {
-	return statement.QueryRowContext(context.WithoutCancel(ctx), id[:])
-}
-
 // fail words the trouble of an access.
 func (s *Store) fail(act string, err error) error {
 	if err == nil || errors.Is(err, devices.ErrUnknownDevice) || errors.Is(err, devices.ErrExists) {
@@ -165,42 +165,31 @@ func (s *Store) Device(ctx context.Context, id uuid.UUID) (devices.Device, error
 		return devices.Device{}, err
 	}
 	defer s.mu.RUnlock()
-	device := devices.Device{ID: id}
-	var registered int64
-	var text []byte
-	err := lookup(ctx, s.device, id).
-		Scan(&registered, &device.IPAddress, &device.PublicKeyRSA, &device.Arch, &text)
-	if err == nil {
-		device.Registered = time.Unix(registered, 0).UTC()
-		device.Config, err = load(text)
-	}
+	// Once begun it does not watch the context: that would take a goroutine, which costs more than the look-up.
+	device, err := scan(s.device.QueryRowContext(context.WithoutCancel(ctx), id[:]))
 	if err != nil {
 		return devices.Device{}, s.fail("read a device from", unknown(err))
 	}
 	return device, nil
 }
 
-// Reported implements devices.Store.
-func (s *Store) Reported(ctx context.Context, id uuid.UUID) (devices.Config, error) {
-	if err := s.use(ctx); err != nil {
-		return devices.Config{}, err
-	}
-	defer s.mu.RUnlock()
-	var text []byte
-	err := lookup(ctx, s.reported, id).Scan(&text)
+// scan reads a device's row.
+func scan(row *sql.Row) (devices.Device, error) {
+	var device devices.Device
+	var id, text []byte
+	var registered int64
+	err := row.Scan(&id, &registered, &device.IPAddress, &device.PublicKeyRSA, &device.Arch, &text)
 	if err != nil {
-		return devices.Config{}, s.fail("read a device from", unknown(err))
+		return devices.Device{}, err
 	}
-	config, err := load(text)
-	return config, s.fail("read a device from", err)
-}
-
-func load(text []byte) (devices.Config, error) {
-	config, err := devices.LoadConfig(text)
-	if err != nil {
-		err = fmt.Errorf("%w: a report: %w", ErrDamaged, err)
+	if device.ID, err = uuid.FromBytes(id); err != nil {
+		return devices.Device{}, fmt.Errorf("%w: a device's UUID: %w", ErrDamaged, err)
 	}
-	return config, err
+	if device.Config, err = devices.LoadConfig(text); err != nil {
+		return devices.Device{}, fmt.Errorf("%w: a report: %w", ErrDamaged, err)
+	}
+	device.Registered = time.Unix(registered, 0).UTC()
+	return device, nil
 }
 
 func unknown(err error) error {
@@ -229,11 +218,17 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 }
 
 // Add implements devices.Store.
-func (s *Store) Add(ctx context.Context, device devices.Device) error {
-	return s.change(ctx, "keep a device in", func(*sql.Conn) error {
+func (s *Store) Add(ctx context.Context, device devices.Device) (devices.Device, error) {
+	kept := device
+	err := s.change(ctx, "keep a device in", func(*sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
+		digest := keyDigest(device.PublicKeyRSA)
+		if known, err := scan(s.writer.byKey.QueryRowContext(ctx, digest)); !errors.Is(err, sql.ErrNoRows) {
+			kept = known
+			return err
+		}
 		result, err := s.writer.addDevice.ExecContext(ctx, device.ID[:], device.Registered.Unix(), device.IPAddress,
-			device.PublicKeyRSA, device.Arch)
+			device.PublicKeyRSA, device.Arch, digest)
 		var refused *sqlite.Error
 		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 			return devices.ErrExists
@@ -248,20 +243,34 @@ func (s *Store) Add(ctx context.Context, device devices.Device) error {
 		_, err = s.writer.addReport.ExecContext(ctx, row, []byte(device.Config.String()), device.Registered.Unix())
 		return err
 	}, nil)
+	if err != nil {
+		return devices.Device{}, err // the writer may still be at it, and use kept
+	}
+	return kept, nil
 }
 
 // Report implements devices.Store.
 func (s *Store) Report(ctx context.Context, id uuid.UUID, config devices.Config, at time.Time) error {
-	return s.change(ctx, "keep a report in", func(*sql.Conn) error {
-		result, err := s.writer.report.ExecContext(context.WithoutCancel(ctx), []byte(config.String()), at.Unix(), id[:])
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, devices.ErrUnknownDevice)
-		}
+	report := digestOf(config.String())
+	if err := s.use(ctx); err != nil {
+		return err
+	}
+	repeated := s.last.is(id, report)
+	s.mu.RUnlock()
+	if repeated {
 		return nil
-	}, nil)
+	}
+	return s.change(ctx, "keep a report in", func(*sql.Conn) error {
+		ctx := context.WithoutCancel(ctx)
+		var last []byte
+		err := s.writer.reported.QueryRowContext(ctx, id[:]).Scan(&last)
+		if err != nil || string(last) == config.String() {
+			return unknown(err)
+		}
+		s.last.forget(id)
+		_, err = s.writer.report.ExecContext(ctx, []byte(config.String()), at.Unix(), id[:])
+		return err
+	}, func() { s.last.keep(id, report) })
 }
 
 // SetTarget implements devices.Store.
@@ -323,7 +332,7 @@ func (s *Store) release() error {
 	if s.writer != nil {
 		failed = append(failed, s.writer.stop())
 	}
-	for _, statement := range []*sql.Stmt{s.reported, s.device, s.count} {
+	for _, statement := range []*sql.Stmt{s.device, s.count} {
 		if statement != nil {
 			failed = append(failed, statement.Close())
 		}

@@ -41,7 +41,7 @@ func TestContract(t *testing.T) {
 func TestFileMode(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "server.db")
 	store := open(t, path)
-	if err := store.Add(t.Context(), storetest.Device(t, `{}`)); err != nil {
+	if _, err := store.Add(t.Context(), storetest.Device(t, `{}`)); err != nil {
 		t.Fatal(err)
 	}
 	names, err := filepath.Glob(path + "*")
@@ -84,7 +84,7 @@ func TestGroupCommit(t *testing.T) {
 	for i := range list {
 		list[i] = storetest.Device(t, `{}`)
 		wait.Go(func() {
-			if err := store.Add(t.Context(), list[i]); err != nil {
+			if _, err := store.Add(t.Context(), list[i]); err != nil {
 				t.Error(err)
 			}
 		})
@@ -108,7 +108,7 @@ func TestGroupCommit(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	store := open(t, filepath.Join(t.TempDir(), "server.db"))
 	device := storetest.Device(t, `{"kept":true}`)
-	if err := store.Add(t.Context(), device); err != nil {
+	if _, err := store.Add(t.Context(), device); err != nil {
 		t.Fatal(err)
 	}
 	store.LimitPages(t, 2)
@@ -117,8 +117,11 @@ func TestFullDisk(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the disk is full") || !strings.Contains(err.Error(), "server.db") {
 		t.Errorf("got %v", err)
 	}
-	if got, err := store.Reported(t.Context(), device.ID); err != nil || got.String() != `{"kept":true}` {
-		t.Errorf("%s %v", got, err)
+	if got, err := store.Device(t.Context(), device.ID); err != nil || got.Config.String() != `{"kept":true}` {
+		t.Errorf("%s %v", got.Config, err)
+	}
+	if err := store.Report(t.Context(), device.ID, device.Config, time.Now()); err != nil {
+		t.Errorf("a report that repeats the last: %v", err)
 	}
 	store.LimitPages(t, 0)
 	if err := store.Report(t.Context(), device.ID, large, time.Now()); err != nil {
@@ -131,7 +134,7 @@ func TestDamage(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, good)
 	for range 200 {
-		if err := store.Add(t.Context(), storetest.Device(t, `{"some":"thing"}`)); err != nil {
+		if _, err := store.Add(t.Context(), storetest.Device(t, `{"some":"thing"}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -224,7 +227,7 @@ func TestDamagedReport(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, path)
 	device := storetest.Device(t, `{"a":1}`)
-	if err := store.Add(t.Context(), device); err != nil {
+	if _, err := store.Add(t.Context(), device); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, path, `UPDATE reports SET config = x'ff'`)
@@ -247,7 +250,7 @@ func TestLeftOver(t *testing.T) {
 func TestMaintain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, path)
-	if err := store.Add(t.Context(), storetest.Device(t, `{}`)); err != nil {
+	if _, err := store.Add(t.Context(), storetest.Device(t, `{}`)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -257,5 +260,85 @@ func TestMaintain(t *testing.T) {
 	}
 	if log, err := os.Stat(path + "-wal"); err != nil || log.Size() != 0 {
 		t.Errorf("%v bytes of log, %v", log.Size(), err)
+	}
+}
+
+// TestRepeatedReport answers a report that repeats the device's last one while the writer is busy, and only that.
+func TestRepeatedReport(t *testing.T) {
+	store := open(t, filepath.Join(t.TempDir(), "server.db"))
+	device := storetest.Device(t, `{"a":1}`)
+	if _, err := store.Add(t.Context(), device); err != nil {
+		t.Fatal(err)
+	}
+	report := func(config string) error {
+		return store.Report(t.Context(), device.ID, storetest.Config(t, config), time.Now())
+	}
+	for _, config := range []string{`{"a":1}`, `{"a":2}`} { // the first is in the file, the second is new
+		if err := report(config); err != nil {
+			t.Fatal(err)
+		}
+		release := store.Hold(t)
+		if err := report(config); err != nil {
+			t.Error(err)
+		}
+		release()
+	}
+	release := store.Hold(t)
+	changed := make(chan error, 1)
+	go func() { changed <- report(`{"a":1}`) }()
+	for store.Queued() == 0 { // a report of before the last one is a change
+		runtime.Gosched()
+	}
+	release()
+	if err := <-changed; err != nil {
+		t.Error(err)
+	}
+	if got, err := store.Device(t.Context(), device.ID); err != nil || got.Config.String() != `{"a":1}` {
+		t.Error(got.Config, err)
+	}
+}
+
+// TestFirstVersion opens a file that was written before devices were known by their keys, with one registered twice.
+func TestFirstVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.db")
+	store := open(t, path)
+	list := []devices.Device{storetest.Device(t, `{"n":1}`), storetest.Device(t, `{"n":2}`), storetest.Device(t, `{"n":3}`)}
+	for _, device := range list {
+		if _, err := store.Add(t.Context(), device); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		"DROP INDEX devices_by_key", "ALTER TABLE devices DROP COLUMN key_digest", "PRAGMA user_version = 1",
+		"UPDATE devices SET public_key_rsa = (SELECT public_key_rsa FROM devices WHERE id = 1) WHERE id = 2",
+	} {
+		exec(t, path, statement)
+	}
+	store = open(t, path)
+	for i, want := range map[int]int{0: 0, 2: 2} {
+		again := storetest.Device(t, `{}`)
+		again.PublicKeyRSA = list[i].PublicKeyRSA
+		if kept, err := store.Add(t.Context(), again); err != nil || kept.ID != list[want].ID {
+			t.Errorf("device %d: %v %v", i, kept, err)
+		}
+	}
+	if n, err := store.Count(t.Context()); err != nil || n != len(list) {
+		t.Error(n, err)
+	}
+}
+
+// TestOtherName refuses a second process that calls the file by another name.
+func TestOtherName(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "server.db"), filepath.Join(dir, "link.db")
+	open(t, path)
+	if err := os.Symlink("server.db", link); err != nil {
+		t.Fatal(err)
+	}
+	if store, err := sqlite.Open(t.Context(), link); !errors.Is(err, sqlite.ErrInUse) {
+		t.Errorf("got %v, %v", store, err)
 	}
 }

@@ -26,7 +26,7 @@ type writer struct {
 	jobs  chan job
 	ended chan struct{}
 
-	addDevice, addReport, report *sql.Stmt // what jobs of the many devices run
+	byKey, addDevice, addReport, reported, report *sql.Stmt // what jobs of the many devices run
 }
 
 func startWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -39,8 +39,12 @@ func startWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 		statement **sql.Stmt
 		text      string
 	}{
-		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch) VALUES (?, ?, ?, ?, ?)"},
+		{&w.byKey, "SELECT d.uuid, d.registered, d.ip_address, d.public_key_rsa, d.arch, r.config" +
+			" FROM devices d JOIN reports r ON r.device = d.id WHERE d.key_digest = ? ORDER BY d.id LIMIT 1"},
+		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest)" +
+			" VALUES (?, ?, ?, ?, ?, ?)"},
 		{&w.addReport, "INSERT INTO reports (device, config, changed) VALUES (?, ?, ?)"},
+		{&w.reported, "SELECT r.config FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
 		{&w.report, "UPDATE reports SET config = ?, changed = ? WHERE device = (SELECT id FROM devices WHERE uuid = ?)"},
 	} {
 		if *query.statement, err = conn.PrepareContext(ctx, query.text); err != nil {
@@ -53,7 +57,7 @@ func startWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 
 func (w *writer) release() error {
 	var failed []error
-	for _, statement := range []*sql.Stmt{w.addDevice, w.addReport, w.report} {
+	for _, statement := range []*sql.Stmt{w.byKey, w.addDevice, w.addReport, w.reported, w.report} {
 		if statement != nil {
 			failed = append(failed, statement.Close())
 		}

@@ -31,6 +31,7 @@ func Run(t *testing.T, open Open) {
 		{"starts empty", startsEmpty},
 		{"keeps devices", keepsDevices},
 		{"adds a device once", addsOnce},
+		{"knows a public key again", knowsKeys},
 		{"replaces reports", replacesReports},
 		{"replaces the target", replacesTarget},
 		{"knows no other device", unknownDevice},
@@ -64,7 +65,8 @@ func Device(t testing.TB, config string) devices.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	identity := devices.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "-----BEGIN PUBLIC KEY-----\n…\n", Arch: "amd64"}
+	key := "-----BEGIN PUBLIC KEY-----\n" + id.String() + "\n"
+	identity := devices.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: key, Arch: "amd64"}
 	return devices.Device{ID: id, Registered: registered, Identity: identity, Config: Config(t, config)}
 }
 
@@ -87,15 +89,23 @@ func holds(t *testing.T, store devices.Store, want devices.Device) {
 	t.Helper()
 	got, err := store.Device(t.Context(), want.ID)
 	ok(t, err)
-	reported, err := store.Reported(t.Context(), want.ID)
-	ok(t, err)
+	same(t, want, got)
+}
+
+func same(t *testing.T, want, got devices.Device) {
+	t.Helper()
 	show := func(d devices.Device) []any { return []any{d.ID, d.Registered, d.Identity, d.Config.String()} }
 	if diff := cmp.Diff(show(want), show(got)); diff != "" {
 		t.Error("device (-want +got):\n" + diff)
 	}
-	if !reported.Equal(want.Config) {
-		t.Errorf("reported %s, want %s", reported, want.Config)
-	}
+}
+
+// add keeps a device that is new.
+func add(t *testing.T, store devices.Store, device devices.Device) {
+	t.Helper()
+	kept, err := store.Add(t.Context(), device)
+	ok(t, err)
+	same(t, device, kept)
 }
 
 func targets(t *testing.T, store devices.Store, want string) {
@@ -128,7 +138,7 @@ func keepsDevices(t *testing.T, store devices.Store) {
 	odd.PublicKeyRSA = "'; DROP TABLE devices; --\x00" + strings.Repeat("ü", 5000)
 	odd.Arch = ""
 	for _, device := range []devices.Device{plain, odd} {
-		ok(t, store.Add(t.Context(), device))
+		add(t, store, device)
 	}
 	holds(t, store, plain)
 	holds(t, store, odd)
@@ -137,21 +147,69 @@ func keepsDevices(t *testing.T, store devices.Store) {
 
 func addsOnce(t *testing.T, store devices.Store) {
 	first := Device(t, `{"a":1}`)
-	ok(t, store.Add(t.Context(), first))
+	add(t, store, first)
 	second := Device(t, `{"a":2}`)
 	second.ID = first.ID
-	if err := store.Add(t.Context(), second); !errors.Is(err, devices.ErrExists) {
-		t.Errorf("got %v", err)
+	if kept, err := store.Add(t.Context(), second); !errors.Is(err, devices.ErrExists) {
+		t.Errorf("got %v, %v", kept, err)
 	}
 	holds(t, store, first)
 	counts(t, store, 1)
 }
 
+// knowsKeys has a device register again with the key that it has, as one does that never got its answer.
+func knowsKeys(t *testing.T, store devices.Store) {
+	first, other := Device(t, `{"a":1}`), Device(t, `{}`)
+	add(t, store, first)
+	add(t, store, other)
+	again := Device(t, `{}`)
+	again.Identity = devices.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: first.PublicKeyRSA, Arch: "arm64"}
+	kept, err := store.Add(t.Context(), again)
+	ok(t, err)
+	same(t, first, kept)
+	holds(t, store, first)
+	if _, err := store.Device(t.Context(), again.ID); !errors.Is(err, devices.ErrUnknownDevice) {
+		t.Errorf("got %v", err)
+	}
+	counts(t, store, 2)
+
+	const crowd = 8 // of calls at the same time
+	rival := Device(t, `{}`)
+	var wait sync.WaitGroup
+	ids := make([]uuid.UUID, crowd)
+	for i := range crowd {
+		device := Device(t, `{}`)
+		device.Identity = rival.Identity
+		wait.Go(func() {
+			kept, err := store.Add(t.Context(), device)
+			if err != nil {
+				t.Error(err)
+			}
+			ids[i] = kept.ID
+		})
+	}
+	wait.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			t.Errorf("one key, several devices: %v", ids)
+		}
+	}
+	counts(t, store, 3)
+
+	for range 2 { // no key is no key of anybody
+		keyless := Device(t, `{}`)
+		keyless.PublicKeyRSA = ""
+		add(t, store, keyless)
+	}
+	counts(t, store, 5)
+}
+
 func replacesReports(t *testing.T, store devices.Store) {
 	device, other := Device(t, `{}`), Device(t, `{"other":true}`)
-	ok(t, store.Add(t.Context(), device))
-	ok(t, store.Add(t.Context(), other))
-	for _, text := range []string{`{"a":{"b":1}}`, `{"a":{"c":2}}`, `{}`, `{"big":"` + strings.Repeat("x", 1<<20) + `"}`} {
+	add(t, store, device)
+	add(t, store, other)
+	for _, text := range []string{`{"a":{"b":1}}`, `{"a":{"c":2}}`, `{}`, `{"a":{"c":2}}`, `{"a":{"c":2}}`,
+		`{"big":"` + strings.Repeat("x", 1<<20) + `"}`} {
 		device.Config = Config(t, text)
 		ok(t, store.Report(t.Context(), device.ID, device.Config, registered.Add(time.Hour)))
 		holds(t, store, device)
@@ -168,12 +226,11 @@ func replacesTarget(t *testing.T, store devices.Store) {
 }
 
 func unknownDevice(t *testing.T, store devices.Store) {
-	ok(t, store.Add(t.Context(), Device(t, `{}`)))
+	add(t, store, Device(t, `{}`))
 	stranger := Device(t, `{}`)
 	_, deviceErr := store.Device(t.Context(), stranger.ID)
-	_, reportedErr := store.Reported(t.Context(), stranger.ID)
 	reportErr := store.Report(t.Context(), stranger.ID, stranger.Config, registered)
-	for _, err := range []error{deviceErr, reportedErr, reportErr} {
+	for _, err := range []error{deviceErr, reportErr} {
 		if !errors.Is(err, devices.ErrUnknownDevice) {
 			t.Errorf("got %v", err)
 		}
@@ -183,7 +240,7 @@ func unknownDevice(t *testing.T, store devices.Store) {
 
 func obeysContext(t *testing.T, store devices.Store) {
 	device := Device(t, `{}`)
-	ok(t, store.Add(t.Context(), device))
+	add(t, store, device)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, err := range every(gone, t, store, device) {
@@ -197,12 +254,12 @@ func obeysContext(t *testing.T, store devices.Store) {
 // every calls each method but Close.
 func every(ctx context.Context, t *testing.T, store devices.Store, known devices.Device) map[string]error {
 	_, deviceErr := store.Device(ctx, known.ID)
-	_, reportedErr := store.Reported(ctx, known.ID)
 	_, targetErr := store.Target(ctx)
 	_, countErr := store.Count(ctx)
+	_, addErr := store.Add(ctx, Device(t, `{}`))
 	return map[string]error{
-		"Device": deviceErr, "Reported": reportedErr, "Target": targetErr, "Count": countErr,
-		"Add":       store.Add(ctx, Device(t, `{}`)),
+		"Device": deviceErr, "Target": targetErr, "Count": countErr, "Add": addErr,
+		"Repeat":    store.Report(ctx, known.ID, known.Config, registered),
 		"Report":    store.Report(ctx, known.ID, Config(t, `{"x":1}`), registered),
 		"SetTarget": store.SetTarget(ctx, Config(t, `{"x":1}`), registered),
 	}
@@ -216,7 +273,7 @@ func concurrent(t *testing.T, store devices.Store) {
 		last[worker] = Device(t, `{}`)
 		wait.Go(func() {
 			device := &last[worker]
-			if err := store.Add(t.Context(), *device); err != nil {
+			if _, err := store.Add(t.Context(), *device); err != nil {
 				t.Error(err)
 				return
 			}
@@ -224,9 +281,9 @@ func concurrent(t *testing.T, store devices.Store) {
 				device.Config = Config(t, fmt.Sprintf(`{"w%d":%d}`, worker, round))
 				err := errors.Join(store.Report(t.Context(), device.ID, device.Config, registered),
 					store.SetTarget(t.Context(), device.Config, registered))
-				got, readErr := store.Reported(t.Context(), device.ID)
-				if err != nil || readErr != nil || !got.Equal(device.Config) {
-					t.Errorf("worker %d, round %d: wrote %s, read %s: %v", worker, round, device.Config, got,
+				got, readErr := store.Device(t.Context(), device.ID)
+				if err != nil || readErr != nil || !got.Config.Equal(device.Config) {
+					t.Errorf("worker %d, round %d: wrote %s, read %s: %v", worker, round, device.Config, got.Config,
 						errors.Join(err, readErr))
 					return
 				}
@@ -242,7 +299,8 @@ func concurrent(t *testing.T, store devices.Store) {
 
 func refusesWhenClosed(t *testing.T, store devices.Store) {
 	device := Device(t, `{}`)
-	ok(t, store.Add(t.Context(), device))
+	add(t, store, device)
+	ok(t, store.Report(t.Context(), device.ID, device.Config, registered))
 	ok(t, store.Close())
 	for name, err := range every(t.Context(), t, store, device) {
 		if !errors.Is(err, devices.ErrClosed) {
@@ -256,8 +314,8 @@ func restart(t *testing.T, open Open) {
 	place := t.TempDir()
 	store := open(t, place)
 	first, second := Device(t, `{"a":1}`), Device(t, `{}`)
-	ok(t, store.Add(t.Context(), first))
-	ok(t, store.Add(t.Context(), second))
+	add(t, store, first)
+	add(t, store, second)
 	ok(t, store.SetTarget(t.Context(), Config(t, `{"t":null}`), registered))
 	second.Config = Config(t, `{"b":[1,2.0]}`)
 	ok(t, store.Report(t.Context(), second.ID, second.Config, registered))
@@ -267,6 +325,12 @@ func restart(t *testing.T, open Open) {
 		holds(t, store, first)
 		holds(t, store, second)
 		targets(t, store, `{"t":null}`)
+		again := Device(t, `{}`)
+		again.PublicKeyRSA = second.PublicKeyRSA
+		kept, err := store.Add(t.Context(), again)
+		ok(t, err)
+		same(t, second, kept)
+		ok(t, store.Report(t.Context(), first.ID, first.Config, registered))
 		counts(t, store, 2)
 		ok(t, store.Close())
 	}
