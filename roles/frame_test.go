@@ -128,7 +128,7 @@ func TestWrongUsage(t *testing.T) {
 			"error: unknown name \"aspects-poc-nosuch\"; the binary answers to aspects-poc, aspects-poc-probe, " +
 				"aspects-poc-other\n"},
 		{"unknown command", []string{"aspects-poc", "nosuch"},
-			"error: unknown command \"nosuch\" of aspects-poc; known are probe, other, tool, version, completion\n" +
+			"error: unknown command \"nosuch\" of aspects-poc; known are probe, other, tool, hooks, version, completion\n" +
 				"See 'aspects-poc --help'.\n"},
 		{"unknown subcommand", []string{"aspects-poc", "probe", "walk"},
 			"error: unknown command \"walk\" of aspects-poc probe; known are run\nSee 'aspects-poc probe --help'.\n"},

@@ -13,25 +13,35 @@ type Target struct {
 	// Program is how the user called it, for help and messages: "aspects-poc" or "aspects-poc-control".
 	Program string
 	Unknown string // the name that nothing answers to; then Role is ""
+	Hook    string // what snapd calls the role's snap for; then there are no Args
 }
 
-// Lookup decides from argv alone what to run. The base name of argv[0] is asked first: ROLE or aspects-poc-ROLE is that
-// role, also with the key of a parallel instance (aspects-poc-control_lab) or the name of an app
-// (aspects-poc-control.daemon) behind it. As aspects-poc the first argument picks the role, and so it does for a binary
-// that was renamed. A name for which neither stands is unknown: a mistyped link shall say so, rather than be something
-// else.
+// Lookup decides from argv what to run, and for hooks also from the snap's name (SNAP_NAME). The base name of argv[0] is
+// asked first: ROLE or aspects-poc-ROLE is that role, also with the key of a parallel instance (aspects-poc-control_lab)
+// or the name of an app (aspects-poc-control.daemon) behind it. As aspects-poc the first argument picks the role, and so
+// it does for a binary that was renamed. A name for which neither stands is unknown: a mistyped link shall say so, rather
+// than be something else.
 //
-// Hooks have their place here, too: by their file name, between the roles and the first argument.
-func Lookup(argv []string, list []Role) Target {
+// A file in meta/hooks is a hook, which snapd starts as $SNAP/meta/hooks/NAME and without arguments. Hooks have the same
+// names in every snap, so the role is that of the snap; a parallel instance has another SNAP_INSTANCE_NAME, but the same
+// SNAP_NAME.
+func Lookup(argv []string, snap string, list []Role) Target {
 	if len(argv) == 0 || argv[0] == "" {
 		return Target{Program: Program}
 	}
-	base := filepath.Base(argv[0])
-	name, _, _ := strings.Cut(base, "_")
-	name, _, _ = strings.Cut(name, ".")
 	known := func(name string, tools bool) bool {
 		return slices.ContainsFunc(list, func(r Role) bool { return r.Name == name && (tools || !r.Tool) })
 	}
+	base, dir := filepath.Base(argv[0]), filepath.Dir(argv[0])
+	if filepath.Base(dir) == "hooks" && filepath.Base(filepath.Dir(dir)) == "meta" {
+		role, prefixed := strings.CutPrefix(snap, Program+"-")
+		if prefixed && known(role, false) {
+			return Target{Program: Program, Role: role, Hook: base}
+		}
+		return Target{Program: Program, Hook: base, Unknown: snap}
+	}
+	name, _, _ := strings.Cut(base, "_")
+	name, _, _ = strings.Cut(name, ".")
 	role, prefixed := strings.CutPrefix(name, Program+"-")
 	switch {
 	case known(role, false):
@@ -49,5 +59,5 @@ func Lookup(argv []string, list []Role) Target {
 
 // builtIn lists the first arguments that the frame itself answers to.
 func builtIn() []string {
-	return []string{versionCommand, completionCommand, completeCommand, "--version", "--help", "-h"}
+	return []string{versionCommand, hooksCommand, completionCommand, completeCommand, "--version", "--help", "-h"}
 }

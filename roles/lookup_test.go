@@ -22,6 +22,7 @@ func TestLookup(t *testing.T) {
 		argv []string
 		want roles.Target
 	}{
+		{"not a hook without meta", []string{"/usr/lib/hooks/aspects-poc-control", "run"}, control("run")},
 		{"role by argv[0]", []string{"aspects-poc-control", "run", "--once"}, control("run", "--once")},
 		{"with a directory", []string{"/snap/aspects-poc-control/x1/bin/aspects-poc-control", "run"}, control("run")},
 		{"relative", []string{"./aspects-poc-control", "run"}, control("run")},
@@ -51,8 +52,45 @@ func TestLookup(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := roles.Lookup(test.argv, list)
+			got := roles.Lookup(test.argv, "", list)
 			if diff := cmp.Diff(normal(test.want), normal(got)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Hooks are told by their folder, and belong to the role of the snap.
+func TestLookupHook(t *testing.T) {
+	list := []roles.Role{{Name: "server"}, {Name: "control"}, {Name: "registry", Tool: true}}
+	of := func(role, hook string) roles.Target {
+		return roles.Target{Program: "aspects-poc", Role: role, Hook: hook}
+	}
+	nobody := func(snap, hook string) roles.Target {
+		return roles.Target{Program: "aspects-poc", Hook: hook, Unknown: snap}
+	}
+	tests := []struct {
+		name string
+		argv string
+		snap string
+		want roles.Target
+	}{
+		{"of a snap", "/snap/aspects-poc-control/x1/meta/hooks/configure", "aspects-poc-control", of("control", "configure")},
+		{"of a view", "/snap/aspects-poc-control/x1/meta/hooks/change-view-control-tunnel", "aspects-poc-control",
+			of("control", "change-view-control-tunnel")},
+		{"of a parallel instance", "/snap/aspects-poc-server/x1/meta/hooks/configure", "aspects-poc-server",
+			of("server", "configure")},
+		{"relative", "meta/hooks/configure", "aspects-poc-server", of("server", "configure")},
+		{"not tidy", "meta//./hooks/configure", "aspects-poc-server", of("server", "configure")},
+		{"a role's name", "/x/meta/hooks/aspects-poc-control", "aspects-poc-server", of("server", "aspects-poc-control")},
+		{"outside of a snap", "/x/meta/hooks/configure", "", nobody("", "configure")},
+		{"of another snap", "/x/meta/hooks/configure", "frobnicate", nobody("frobnicate", "configure")},
+		{"of a role alone", "/x/meta/hooks/configure", "control", nobody("control", "configure")},
+		{"of a tool", "/x/meta/hooks/configure", "aspects-poc-registry", nobody("aspects-poc-registry", "configure")},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, roles.Lookup([]string{test.argv}, test.snap, list)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

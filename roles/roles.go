@@ -1,5 +1,5 @@
-// Package roles is the frame around the roles: it picks one by argv[0] or the first argument, gives it its streams, its
-// registry and its signals, resolves flags from command line, environment, file and defaults, and turns what the role
+// Package roles is the frame around the roles: it picks one by argv[0] or the first argument, or one of its hooks where
+// snapd calls a snap's, gives it its streams, its registry and its signals, resolves flags from command line, environment, file and defaults, and turns what the role
 // returns into an exit code.
 //
 // A role is a folder that exports a Role, and a line in main.go:
@@ -50,6 +50,8 @@ type Role struct {
 	// Command describes the role's commands. It is called for each run, as cli commands carry state. Its name and
 	// summary are filled in from the Role.
 	Command func(env *Env) *cli.Command
+	// Hooks are what snapd calls the role's snap for.
+	Hooks []Hook
 }
 
 // Env is what a role may touch of the world around it.
@@ -61,6 +63,8 @@ type Env struct {
 
 	// Open opens the registry at an address, "" meaning "auto". Roles use Settings.Open, which knows the flags.
 	Open func(ctx context.Context, address string, options ...registry.Options) (*registry.Registry, error)
+	// OpenHook opens the registry of a hook; nil means registry.OpenHook.
+	OpenHook func(ctx context.Context, name string, options ...registry.Options) (*registry.Hook, error)
 }
 
 // Main runs the program as args (os.Args) say and returns the exit code. SIGINT and SIGTERM end the context that the

@@ -26,12 +26,18 @@ func Run(ctx context.Context, env *Env, args []string, list ...Role) int {
 var errShown = &UsageError{Message: "usage"}
 
 func run(ctx context.Context, env *Env, args []string, list []Role) error {
-	target := Lookup(args, list)
-	if target.Unknown != "" {
+	target := Lookup(args, env.Getenv("SNAP_NAME"), list)
+	switch {
+	case target.Hook != "" && target.Role == "":
+		return Usagef("cannot run hook %q: SNAP_NAME is %q, and there is no such role", target.Hook, target.Unknown)
+	case target.Unknown != "":
 		return Usagef("unknown name %q; the binary answers to %s", target.Unknown, strings.Join(programs(list), ", "))
 	}
 	frame := &frame{env: env, list: list, args: args, paths: map[*cli.Command]string{},
 		daemons: map[*cli.Command]bool{}}
+	if target.Hook != "" {
+		return frame.runHook(ctx, target)
+	}
 	root := frame.program(target)
 	app := &cli.App{
 		Name: root.Name, Commands: root.Subcommands, Flags: root.Flags, Action: root.Action, Before: root.Before,
@@ -83,6 +89,7 @@ func (f *frame) program(target Target) *cli.Command {
 		for _, role := range f.list {
 			root.Subcommands = append(root.Subcommands, f.role(role))
 		}
+		root.Subcommands = append(root.Subcommands, f.hooks())
 	} else {
 		for _, role := range f.list {
 			if role.Name == target.Role {

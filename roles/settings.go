@@ -89,6 +89,9 @@ type RunSpec struct {
 	// cli's EnvVars, FilePath, Required and Action: these would look at a flag before all sources were asked. A
 	// placeholder with bars in its usage, such as `text|json` in backquotes, lists all values.
 	Flags []cli.Flag
+	// Check, if set, refuses values of the flags that cannot be; it touches nothing. Action can rely on it. The configure
+	// hook asks it, too.
+	Check func(c *cli.Context, s *Settings) error
 	// Action runs the role until ctx ends (nil then), or one cycle with s.Once. c has the role's own flags.
 	Action func(ctx context.Context, c *cli.Context, s *Settings) error
 }
@@ -105,6 +108,11 @@ func RunCommand(env *Env, spec RunSpec) *cli.Command {
 			settings, err := NewSettings(env, c)
 			if err != nil {
 				return err
+			}
+			if spec.Check != nil {
+				if err := spec.Check(c, settings); err != nil {
+					return err
+				}
 			}
 			return settings.run(c, spec)
 		},

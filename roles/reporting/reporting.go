@@ -14,13 +14,23 @@ import (
 )
 
 // Role is the reporting role.
-var Role = roles.Role{Name: "reporting", Summary: "report what control-telemetry asks for", Command: command}
+var Role = roles.Role{
+	Name: "reporting", Summary: "report what control-telemetry asks for", Command: command,
+	Hooks: []roles.Hook{
+		roles.ConfigureHook(runSpec, "format", "interval"),
+		observeControlTelemetry(), observeObserveDevice(), observeObserveTunnel(),
+	},
+}
 
 // DefaultPause is how long to wait between two reports where no sample-rate says so.
 const DefaultPause = time.Minute
 
 func command(env *roles.Env) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, roles.RunSpec{
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env))}}
+}
+
+func runSpec(env *roles.Env) roles.RunSpec {
+	return roles.RunSpec{
 		Usage: "report device, packets and peers again and again",
 		Description: "Reports are 60/sample-rate seconds apart (at least 0.1), and --interval where control-telemetry has " +
 			"no sample-rate or 0. A changed setting takes effect at once. What is not there yet is reported as missing. " +
@@ -32,19 +42,21 @@ func command(env *roles.Env) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` of the reports: text or json"},
 		},
-		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
-			format := c.String("format")
-			if format != "text" && format != "json" {
+		Check: func(c *cli.Context, _ *roles.Settings) error {
+			if format := c.String("format"); format != "text" && format != "json" {
 				return roles.Usagef("invalid value %q for --format: want text or json", format)
 			}
+			return nil
+		},
+		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
 			waker := poll.NewWaker()
 			agent := &agent{
-				out: env.Stdout, json: format == "json", log: s.Log, fallback: s.Interval, wake: waker.Wake,
+				out: env.Stdout, json: c.String("format") == "json", log: s.Log, fallback: s.Interval, wake: waker.Wake,
 			}
 			return attach.Run(ctx, attach.Options{
 				Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
 				Start: agent.start, Cycle: agent.cycle, Next: agent.pace.Left, Wake: waker.C(),
 			})
 		},
-	})}}
+	}
 }

@@ -16,10 +16,20 @@ import (
 )
 
 // Role is the vpn role.
-var Role = roles.Role{Name: "vpn", Summary: "keep the peers of the VPN tunnel (simulated)", Command: command}
+var Role = roles.Role{
+	Name: "vpn", Summary: "keep the peers of the VPN tunnel (simulated)", Command: command,
+	Hooks: []roles.Hook{
+		roles.ConfigureHook(runSpec, "drop-rate", "join-rate", "ranges", "seed", "interval"),
+		observeControlTunnel(),
+	},
+}
 
 func command(env *roles.Env) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, roles.RunSpec{
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env))}}
+}
+
+func runSpec(env *roles.Env) roles.RunSpec {
+	return roles.RunSpec{
 		Usage: "drop and add peers of the tunnel by chance",
 		Description: "In each cycle a peer is dropped with one probability, and one with a random address of the given " +
 			"ranges joins with another. What others change meanwhile is kept, and told. Exit status with --once: 0 when " +
@@ -33,18 +43,18 @@ func command(env *roles.Env) *cli.Command {
 				Usage: "IPv4 `PREFIXES` that peers join from, separated by commas, each as likely as the others"},
 			&cli.Int64Flag{Name: "seed", Usage: "`NUMBER` that makes chance repeatable; 0 for real chance"},
 		},
+		Check: func(c *cli.Context, _ *roles.Settings) error {
+			_, err := newConfig(c)
+			return err
+		},
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
-			config := Config{DropRate: c.Float64("drop-rate"), JoinRate: c.Float64("join-rate"), Seed: c.Int64("seed")}
-			var err error
-			if config.Ranges, err = parseRanges(c.StringSlice("ranges")); err != nil {
-				return err
-			}
-			if err := config.check(); err != nil {
+			config, err := newConfig(c)
+			if err != nil {
 				return err
 			}
 			return run(ctx, env, config, s)
 		},
-	})}}
+	}
 }
 
 func run(ctx context.Context, env *roles.Env, config Config, s *roles.Settings) error {
@@ -64,6 +74,15 @@ type Config struct {
 	DropRate, JoinRate float64 // probabilities in a cycle
 	Ranges             Ranges  // where peers join from
 	Seed               int64   // 0: real chance
+}
+
+func newConfig(c *cli.Context) (Config, error) {
+	config := Config{DropRate: c.Float64("drop-rate"), JoinRate: c.Float64("join-rate"), Seed: c.Int64("seed")}
+	var err error
+	if config.Ranges, err = parseRanges(c.StringSlice("ranges")); err != nil {
+		return Config{}, err
+	}
+	return config, config.check()
 }
 
 func (c Config) check() error {

@@ -1,0 +1,127 @@
+package roles
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry"
+	"aspects-poc/roles/internal/snapenv"
+
+	"github.com/urfave/cli/v2"
+)
+
+// DaemonService is the app of each snap that runs its role as a service.
+const DaemonService = "daemon"
+
+// Custodian is the snap that is the custodian of all views.
+const Custodian = Program + "-control"
+
+// A Hook is something that snapd calls a role's snap for. The snap has a link named meta/hooks/NAME to the binary for
+// each; the command hooks lists them for packaging.
+type Hook struct {
+	// Name is snapd's: "configure", or what happens and the plug's name, such as "observe-view-control-tunnel".
+	Name string
+	// Run does it. An error, or a refusal by call.Refuse, ends what snapd is about with the error's text for whoever
+	// asked for it, except in observe-view and load-view hooks, whose failures only snapd's log has.
+	Run func(ctx context.Context, call *HookCall) error
+}
+
+// A HookCall is one run of a hook.
+type HookCall struct {
+	*registry.Hook
+	Name string // of the hook
+	Env  *Env
+	// StateDir is that of Settings.
+	StateDir string
+	// ConfigFile is where run looks for its configuration in this snap.
+	ConfigFile string
+	// Log writes to Env.Stderr, which snapd shows only when the hook fails.
+	Log *slog.Logger
+}
+
+// Announce returns the hook of that name that only leaves word for the role's daemon: what views show may have changed.
+// Whoever wrote waits for it, so it reads nothing.
+func Announce(name string, views ...string) Hook {
+	return Hook{Name: name, Run: func(_ context.Context, call *HookCall) error { return call.Announce(views...) }}
+}
+
+// runHook does what snapd called the binary for.
+func (f *frame) runHook(ctx context.Context, target Target) error {
+	role := f.list[slices.IndexFunc(f.list, func(r Role) bool { return r.Name == target.Role })]
+	found := slices.IndexFunc(role.Hooks, func(h Hook) bool { return h.Name == target.Hook })
+	if found < 0 {
+		return Usagef("unknown hook %q of the role %s; known are %s", target.Hook, role.Name,
+			strings.Join(hookNames(role), ", "))
+	}
+	log, err := newLogger(f.env, "info", "text")
+	if err != nil {
+		return err
+	}
+	hook, err := f.env.openHook(ctx, target.Hook)
+	if err != nil {
+		return err
+	}
+	defer hook.Close() //nolint:errcheck // nothing of it is left to do
+	return role.Hooks[found].Run(ctx, &HookCall{
+		Hook: hook, Name: target.Hook, Env: f.env, ConfigFile: f.defaultConfig(),
+		StateDir: stateDir(snapenv.Read(f.env.Getenv), f.env.Getenv),
+		Log:      log.With("role", role.Name, "hook", target.Hook),
+	})
+}
+
+func (env *Env) openHook(ctx context.Context, name string) (*registry.Hook, error) {
+	open := env.OpenHook
+	if open == nil {
+		open = registry.OpenHook
+	}
+	return open(ctx, name, registry.Options{Getenv: env.Getenv})
+}
+
+func hookNames(role Role) []string {
+	names := make([]string, 0, len(role.Hooks))
+	for _, hook := range role.Hooks {
+		names = append(names, hook.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+const hooksCommand = "hooks"
+
+// hooks describes the command that tells packaging which links a snap needs.
+func (f *frame) hooks() *cli.Command {
+	return &cli.Command{
+		Name: hooksCommand, Usage: "list the hooks of the roles' snaps", ArgsUsage: "[ROLE]",
+		UsageText: Program + " hooks vpn",
+		Description: "Prints the names of the hooks that a role answers to when its snap has a link meta/hooks/NAME to the " +
+			"program, one a line and sorted. Without a role it prints those of all roles, each line with the role in " +
+			"front.",
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 1 {
+				return Usagef("want one role at most")
+			}
+			known := false
+			for _, role := range f.list {
+				if role.Tool || c.Args().Present() && c.Args().First() != role.Name {
+					continue
+				}
+				known = true
+				for _, name := range hookNames(role) {
+					if !c.Args().Present() {
+						name = role.Name + " " + name
+					}
+					if _, err := fmt.Fprintln(f.env.Stdout, name); err != nil {
+						return err
+					}
+				}
+			}
+			if !known {
+				return Usagef("unknown role %q", c.Args().First())
+			}
+			return nil
+		},
+	}
+}

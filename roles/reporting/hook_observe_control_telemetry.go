@@ -1,0 +1,11 @@
+package reporting
+
+import (
+	"aspects-poc/registry/network"
+	"aspects-poc/roles"
+)
+
+// observeControlTelemetry is called after a setting was written: the daemon reports at once if it changed.
+func observeControlTelemetry() roles.Hook {
+	return roles.Announce("observe-view-control-telemetry", network.ControlTelemetryView)
+}

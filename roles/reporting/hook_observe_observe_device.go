@@ -1,0 +1,11 @@
+package reporting
+
+import (
+	"aspects-poc/registry/network"
+	"aspects-poc/roles"
+)
+
+// observeObserveDevice is called after the device was registered or pointed at another server.
+func observeObserveDevice() roles.Hook {
+	return roles.Announce("observe-view-observe-device", network.ObserveDeviceView)
+}
