@@ -13,8 +13,7 @@ import (
 // (names sorted, no white space) in which numbers keep the digits that they came with, so that 64-bit integers survive.
 // It is immutable; the zero value is the empty configuration.
 type Config struct {
-	text string         // "" stands for {}
-	tree map[string]any // of the text, or nil
+	text string // "" stands for {}
 }
 
 // MaxDepth is how deep objects and arrays of a configuration may nest. No view needs a tenth of it; to sort the names of
@@ -37,14 +36,7 @@ func ParseConfig(text []byte) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	config, err := LoadConfig(value)
-	if err != nil {
-		return Config{}, err
-	}
-	if config.tree, err = config.Tree(); err != nil {
-		return Config{}, err
-	}
-	return config, nil
+	return LoadConfig(value)
 }
 
 // tooDeep looks at brackets outside of strings; whether the text is well-formed is for others to say.
@@ -96,12 +88,9 @@ func (c Config) Equal(other Config) bool { return c.text == other.text }
 // MarshalJSON returns the canonical text.
 func (c Config) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
 
-// Tree returns the configuration as nil, bool, string, json.Number, []any and map[string]any. The tree may be shared:
-// don't change it. The error is for text that LoadConfig took and ParseConfig would not have.
+// Tree returns the configuration as nil, bool, string, json.Number, []any and map[string]any, the caller's own. The error
+// is for text that LoadConfig took and ParseConfig would not have.
 func (c Config) Tree() (map[string]any, error) {
-	if c.tree != nil {
-		return c.tree, nil
-	}
 	decoder := json.NewDecoder(bytes.NewReader([]byte(c.String())))
 	decoder.UseNumber()
 	var tree map[string]any

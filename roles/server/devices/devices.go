@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -77,10 +76,9 @@ type Options struct {
 
 // A Fleet applies the rules over a store. It is safe for concurrent use.
 type Fleet struct {
-	store   Store
-	options Options
-	// target is the target that was polled for last, with its tree, which is not parsed anew with each poll.
-	target atomic.Pointer[Config]
+	store    Store
+	options  Options
+	verdicts verdicts
 }
 
 // New returns a fleet over an open store, which stays the caller's to close.
@@ -115,28 +113,8 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, reported Config) (target
 	if err != nil {
 		return Config{}, false, err
 	}
-	demanded, err := f.tree(target)
-	if err != nil {
-		return Config{}, false, fmt.Errorf("the target is damaged: %w", err)
-	}
-	tree, err := reported.Tree()
-	if err != nil {
-		return Config{}, false, err
-	}
-	return target, InStep(demanded, tree), nil
-}
-
-// tree returns the target as a tree that must not be changed.
-func (f *Fleet) tree(target Config) (map[string]any, error) {
-	if parsed := f.target.Load(); parsed != nil && parsed.Equal(target) {
-		return parsed.Tree()
-	}
-	tree, err := target.Tree()
-	if err != nil {
-		return nil, err
-	}
-	f.target.Store(&Config{text: target.text, tree: tree})
-	return tree, nil
+	inStep, err = f.verdicts.of(target, reported)
+	return target, inStep, err
 }
 
 // Target returns the configuration that all devices are to have.

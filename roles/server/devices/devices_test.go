@@ -109,6 +109,16 @@ func TestPoll(t *testing.T) {
 	poll(`{"t":{"rate":4.0}}`, `{"t":{"rate":5}}`, false)
 	set(`{}`)
 	poll(`{"t":{"rate":4.0}}`, `{}`, true)
+	for range 2 { // what was decided before holds for the target of then
+		set(`{"t":{"rate":4}}`)
+		poll(`{"t":{"rate":5}}`, `{"t":{"rate":4}}`, false)
+		poll(`{"t":{"rate":4.0}}`, `{"t":{"rate":4}}`, true)
+		poll(`{"t":{"rate":4.0}}`, `{"t":{"rate":4}}`, true)
+		set(`{"t":{"rate":5}}`)
+		poll(`{"t":{"rate":4.0}}`, `{"t":{"rate":5}}`, false)
+		poll(`{"t":{"rate":4.0}}`, `{"t":{"rate":5}}`, false)
+	}
+	poll(`{"t":{"rate":4.0}}`, `{"t":{"rate":5}}`, false)
 	if kept, err := fleet.Device(t.Context(), device.ID); err != nil || kept.Config.String() != `{"t":{"rate":4.0}}` {
 		t.Error(kept.Config, err)
 	}
