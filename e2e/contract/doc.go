@@ -1,0 +1,2 @@
+// Package contract has tests only; see contract_test.go.
+package contract

@@ -1,0 +1,101 @@
+// Command probe is what the end-to-end tests put into snaps of their own, to ask snapd questions from inside.
+//
+// As an app it runs one snapctl command: `probe get --view :control-telemetry -d` prints the command's output, or its
+// error and exits 1. As a hook, that is under a hook's name, it notes its name in $SNAP_COMMON/hooks.log and does what
+// the file $SNAP_COMMON/NAME says, one snapctl command to a line, words separated by tabs; %d stands for the count of
+// its runs. A command that fails ends a hook with its error, unless the line begins with a minus.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	run := app
+	if filepath.Base(filepath.Dir(os.Args[0])) == "hooks" {
+		run = hook
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func app() error {
+	output, err := snapctl(os.Args[1:])
+	fmt.Print(output)
+	return err
+}
+
+func hook() error {
+	name := filepath.Base(os.Args[0])
+	common := os.Getenv("SNAP_COMMON")
+	log, err := os.OpenFile(filepath.Join(common, "hooks.log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	before, err := os.ReadFile(log.Name())
+	if err != nil {
+		return err
+	}
+	count := 1 + strings.Count(string(before), " "+name+" starts\n")
+	note := func(format string, args ...any) {
+		_, _ = fmt.Fprintf(log, "%s %s %s\n", time.Now().Format("15:04:05.000"), name, fmt.Sprintf(format, args...))
+	}
+	note("starts")
+	script, err := os.ReadFile(filepath.Join(common, name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for line := range strings.Lines(string(script)) {
+		line, optional := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "-")
+		line = strings.ReplaceAll(line, "%d", strconv.Itoa(count))
+		output, err := snapctl(strings.Split(line, "\t"))
+		note("%s: %s %v", line, strings.TrimSpace(output), err)
+		if err != nil && !optional {
+			return err
+		}
+	}
+	note("ends")
+	return nil
+}
+
+// snapctl runs one command and returns what it printed.
+func snapctl(args []string) (string, error) {
+	client := http.Client{Transport: &http.Transport{
+		Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", "/run/snapd-snap.socket") },
+	}}
+	defer client.CloseIdleConnections()
+	body, err := json.Marshal(map[string]any{"context-id": os.Getenv("SNAP_COOKIE"), "args": args})
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Post("http://snapd/v2/snapctl", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var answer struct {
+		Type   string
+		Result struct{ Stdout, Stderr, Message string }
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return "", fmt.Errorf("snapd's answer cannot be read: %w", err)
+	}
+	if answer.Type == "error" {
+		return "", errors.New(answer.Result.Message)
+	}
+	return answer.Result.Stdout, nil
+}
