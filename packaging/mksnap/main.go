@@ -3,7 +3,8 @@
 //	mksnap pack -version 0.3 -arch arm64 control vpn   # aspects-poc-control_0.3_arm64.snap, …; "all" for all roles
 //	mksnap stage -version 0.3 control DIR              # what is in the snap, but for meta/snap.yaml
 //	mksnap project -version 0.3 control DIR            # a folder to run snapcraft in
-//	mksnap roles                                       # the roles of the recipe
+//	mksnap file -version 0.3 control                   # the name of the snap's file
+//	mksnap compare ONE.snap OTHER.snap                 # fails where their meta/ differ
 //
 // Built twice from the same sources, with the same Go and mksquashfs, a snap is the same to the byte: nothing in it is of
 // the machine, the folder or the moment. Its files bear SOURCE_DATE_EPOCH or else the time of the commit.
@@ -39,7 +40,8 @@ func main() {
 	}
 }
 
-const usage = "usage: mksnap pack [FLAGS] ROLE…|all | stage [FLAGS] ROLE DIR | project [FLAGS] ROLE DIR | roles"
+const usage = "usage: mksnap pack [FLAGS] ROLE…|all | stage [FLAGS] ROLE DIR | project [FLAGS] ROLE DIR | file [FLAGS] ROLE | " +
+	"compare SNAP SNAP"
 
 // run does what args say in the project's root folder.
 func run(ctx context.Context, root string, out io.Writer, args []string) error {
@@ -50,11 +52,14 @@ func run(ctx context.Context, root string, out io.Writer, args []string) error {
 	b := build{root: root}
 	flags.StringVar(&b.Version, "version", "0.0", "`VERSION` of the snaps")
 	flags.StringVar(&b.AccountID, "account", network.AccountID, "account `ID` of the confdb-schema")
-	flags.StringVar(&b.Commit, "commit", "", "what it is built from (default: git's)")
+	flags.StringVar(&b.Commit, "commit", "", "`COMMIT` that it is built from, for the version command")
 	flags.StringVar(&b.arch, "arch", recipe.Architecture(runtime.GOARCH), "`ARCHITECTURE`, Debian's name")
 	output := flags.String("output", root, "`DIR` for the snaps")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
+	}
+	if args[0] == "compare" && flags.NArg() == 2 {
+		return compare(ctx, flags.Arg(0), flags.Arg(1))
 	}
 	text, err := os.ReadFile(filepath.Join(root, "snap", "snapcraft.yaml"))
 	if err != nil {
@@ -64,12 +69,13 @@ func run(ctx context.Context, root string, out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	if b.Commit == "" {
-		b.Commit = commit(ctx, root)
-	}
 	switch names := flags.Args(); {
-	case args[0] == "roles" && len(names) == 0:
-		_, err := fmt.Fprintln(out, strings.Join(all.Roles(), "\n"))
+	case args[0] == "file" && len(names) == 1:
+		project, err := all.Project(names[0], b.Build)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, project.File(b.arch))
 		return err
 	case args[0] == "pack" && len(names) > 0:
 		if slices.Equal(names, []string{"all"}) {
@@ -142,18 +148,6 @@ func (b build) packAll(ctx context.Context, all *recipe.Recipe, roles []string, 
 		}
 	}
 	return nil
-}
-
-// commit returns what is checked out, for the version command; "" outside of git.
-func commit(ctx context.Context, root string) string {
-	head, err := git(ctx, root, "rev-parse", "--short=12", "HEAD")
-	if err != nil {
-		return ""
-	}
-	if changed, err := git(ctx, root, "status", "--porcelain", "--untracked-files=no"); err == nil && changed != "" {
-		head += "+modified"
-	}
-	return head
 }
 
 // epoch returns the time that all files bear, in seconds since 1970.

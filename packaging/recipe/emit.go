@@ -94,6 +94,11 @@ func (e *emitter) scalar(node *yaml.Node, column, indent int) string {
 		return e.literal(value, indent)
 	}
 	if simple(value) {
+		// PyYAML reads YAML 1.1, Go's reader more numbers than that: 08 is a text for one and a number for the other.
+		var read any
+		if err := yaml.Unmarshal([]byte(value), &read); err != nil || read != value {
+			e.errs = append(e.errs, fmt.Errorf("cannot write %q: not all readers of YAML take it for a text", value))
+		}
 		return fold(value, column, indent)
 	}
 	return fold("'"+strings.ReplaceAll(value, "'", "''")+"'", column, indent)

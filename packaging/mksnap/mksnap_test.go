@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"aspects-poc/packaging/recipe"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// root is the project's, seen from this package.
+const root = "../.."
+
+func stamps() recipe.Build {
+	return recipe.Build{Version: "1.2", AccountID: "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN", Commit: "0123456789ab"}
+}
+
+func parsed(t *testing.T) *recipe.Recipe {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "snap", "snapcraft.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := recipe.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func project(t *testing.T, role string) *recipe.Project {
+	t.Helper()
+	p, err := parsed(t).Project(role, stamps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func needs(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s here (apt install squashfs-tools)", tool)
+		}
+	}
+}
+
+// pack packs a role's snap around a file that stands for the binary, in folders of its own.
+func pack(t *testing.T, role string, epoch int64, change func(dir string)) string {
+	t.Helper()
+	work := t.TempDir()
+	binary := filepath.Join(work, "built")
+	if err := os.WriteFile(binary, bytes.Repeat([]byte("binary"), 100_000), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p, b := project(t, role), build{Build: stamps(), root: root, arch: "arm64"}
+	dir, file := filepath.Join(work, "snap"), filepath.Join(work, p.File(b.arch))
+	if err := layOut(dir, role, binary, p.Hooks()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.writeMeta(dir, p); err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(dir)
+	}
+	if err := squash(t.Context(), dir, file, p.Compression(), epoch); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func TestContents(t *testing.T) {
+	needs(t, "mksquashfs", "unsquashfs")
+	for _, role := range parsed(t).Roles() {
+		file := pack(t, role, 1_000_000_000, nil)
+		command := exec.CommandContext(t.Context(), "unsquashfs", "-lls", file)
+		command.Env = append(os.Environ(), "TZ=UTC")
+		listing, err := command.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for line := range strings.Lines(string(listing)) {
+			fields := strings.Fields(line)
+			if len(fields) < 6 || !strings.HasPrefix(fields[5], "squashfs-root") {
+				continue
+			}
+			if moment := fields[3] + " " + fields[4]; moment != "2001-09-09 01:46" {
+				t.Errorf("%s: %s is of %s", role, fields[5], moment)
+			}
+			got = append(got, fields[0]+" "+fields[1]+" "+strings.Join(fields[5:], " "))
+		}
+		want := []string{
+			"drwxr-xr-x root/root squashfs-root",
+			"drwxr-xr-x root/root squashfs-root/bin",
+			"-rwxr-xr-x root/root squashfs-root/bin/aspects-poc",
+			"lrwxrwxrwx root/root squashfs-root/bin/aspects-poc-" + role + " -> aspects-poc",
+			"drwxr-xr-x root/root squashfs-root/meta",
+			"drwxr-xr-x root/root squashfs-root/meta/gui",
+			"drwxr-xr-x root/root squashfs-root/meta/hooks",
+		}
+		for _, hook := range slices.Sorted(slices.Values(project(t, role).Hooks())) {
+			want = append(want, "lrwxrwxrwx root/root squashfs-root/meta/hooks/"+hook+" -> ../../bin/aspects-poc")
+		}
+		want = append(want, "-rw-r--r-- root/root squashfs-root/meta/snap.yaml")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", role, diff)
+		}
+	}
+}
+
+func TestPackedTwice(t *testing.T) {
+	needs(t, "mksquashfs")
+	first := read(t, pack(t, "control", 1_000_000_000, nil))
+	t.Setenv("SOURCE_DATE_EPOCH", "1") // which mksquashfs would heed
+	if !bytes.Equal(first, read(t, pack(t, "control", 1_000_000_000, nil))) {
+		t.Error("packed twice, the snaps differ")
+	}
+	if bytes.Equal(first, read(t, pack(t, "control", 1_000_000_001, nil))) {
+		t.Error("snaps of two moments are the same")
+	}
+}
+
+func TestCompare(t *testing.T) {
+	needs(t, "mksquashfs", "unsquashfs")
+	vpn := pack(t, "vpn", 1, nil)
+	if err := compare(t.Context(), vpn, pack(t, "vpn", 2, nil)); err != nil {
+		t.Errorf("snaps of one role: %v", err)
+	}
+	hook := func(dir string) string { return filepath.Join(dir, "meta", "hooks", "configure") }
+	changes := map[string]func(dir string) error{
+		"meta/snap.yaml":       func(dir string) error { return os.WriteFile(filepath.Join(dir, "meta", "snap.yaml"), nil, 0o644) },
+		"meta/gui":             func(dir string) error { return os.Remove(filepath.Join(dir, "meta", "gui")) },
+		"meta/hooks/configure": func(dir string) error { return os.Remove(hook(dir)) },
+		"meta/hooks/new":       func(dir string) error { return os.Symlink("configure", hook(dir)[:len(hook(dir))-9]+"new") },
+	}
+	for name, change := range changes {
+		other := pack(t, "vpn", 1, func(dir string) {
+			if err := change(dir); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if err := compare(t.Context(), vpn, other); err == nil || !strings.Contains(err.Error(), "\n"+name+":") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// The binary is the same wherever it is built, and is what its stamps say. It is built as snapcraft would build it, too:
+// from a copy of the sources.
+func TestBuiltTwice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binary twice")
+	}
+	work := t.TempDir()
+	here := build{Build: stamps(), root: root, arch: recipe.Architecture(goarch(t))}
+	if err := here.writeProject(t.Context(), project(t, "control"), work); err != nil {
+		t.Fatal(err)
+	}
+	there := here
+	there.root = filepath.Join(work, "source")
+	for _, b := range []build{here, there} {
+		dir := filepath.Join(work, "prime", filepath.Base(b.root))
+		if err := b.stage(t.Context(), "control", project(t, "control"), dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := filepath.Join(work, "prime", filepath.Base(here.root)), filepath.Join(work, "prime", "source")
+	if !bytes.Equal(read(t, filepath.Join(first, "bin", program)), read(t, filepath.Join(second, "bin", program))) {
+		t.Error("built in two folders, the binaries differ")
+	}
+	version, err := exec.CommandContext(t.Context(), filepath.Join(first, "bin", "aspects-poc-control"), "version").Output()
+	if want := "aspects-poc 1.2 (commit 0123456789ab, "; err != nil || !strings.HasPrefix(string(version), want) {
+		t.Errorf("version: got %q, %v, want %q", version, err, want)
+	}
+	t.Run("hooks", func(t *testing.T) { compareHooks(t, filepath.Join(first, "bin", program)) })
+}
+
+// compareHooks checks that a snap has the hooks that the binary answers to, and no other: a declared hook that the binary
+// does not know would fail, one that is not declared would never run.
+func compareHooks(t *testing.T, binary string) {
+	for _, role := range parsed(t).Roles() {
+		out, err := exec.CommandContext(t.Context(), binary, "hooks", role).Output()
+		if err != nil {
+			t.Errorf("aspects-poc hooks %s: %v", role, err)
+			continue
+		}
+		want, got := strings.Fields(string(out)), project(t, role).Hooks()
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("hooks of %s (-binary +snap/snapcraft.yaml):\n%s", role, diff)
+		}
+	}
+}
+
+func goarch(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "env", "-json", "GOHOSTARCH").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var env map[string]string
+	if err := json.Unmarshal(out, &env); err != nil {
+		t.Fatal(err)
+	}
+	return env["GOHOSTARCH"]
+}
+
+func TestUsage(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"", "usage: mksnap"},
+		{"pack", "usage: mksnap"},
+		{"stage vpn", "usage: mksnap"},
+		{"file nosuch", `unknown role "nosuch"; the recipe has server, control, vpn, reporting`},
+		{"file -version 1/2 vpn", `cannot make the snap of role "vpn": invalid VERSION "1/2"`},
+		{"file -account $(id) vpn", `cannot make the snap of role "vpn": invalid ACCOUNT_ID "$(id)"`},
+		{"stage -arch sparc vpn " + t.TempDir(), `unknown architecture "sparc"; known are amd64, arm64`},
+		{"compare nosuch.snap nosuch.snap", "cannot read nosuch.snap"},
+	} {
+		err := run(t.Context(), root, &bytes.Buffer{}, strings.Fields(test.args))
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("mksnap %s: got %v, want %s", test.args, err, test.want)
+		}
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), root, &out, strings.Fields("file -version 0.3 -arch armhf control")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), "aspects-poc-control_0.3_armhf.snap\n"; got != want {
+		t.Errorf("file: got %q, want %q", got, want)
+	}
+}
