@@ -9,17 +9,63 @@ LDFLAGS := -s -w -X aspects-poc/roles.Version=$(VERSION) -X aspects-poc/roles.Co
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 BINARY  := bin/aspects-poc
 
-.DEFAULT_GOAL := build
+# The roles are the sections of the recipe.
+ROLES  := $(shell sed -n '/^roles:/,$$s/^  \([a-z][a-z-]*\):$$/\1/p' snap/snapcraft.yaml)
+MKSNAP := $(GO) run ./packaging/mksnap
+STAMPS  = -version $(VERSION) -account $(ACCOUNT_ID) -commit $(COMMIT) $(if $(ARCH),-arch $(ARCH))
+SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
+
+.DEFAULT_GOAL := all
+
+.PHONY: all
+all: ## the four snaps, for this machine or ARCH=amd64|arm64|armhf|ppc64el|riscv64|s390x
+	@$(MKSNAP) pack $(STAMPS) all
+
+# ROLE: ## the snap of one role: server, control, vpn, reporting
+.PHONY: $(ROLES)
+$(ROLES):
+	@$(MKSNAP) pack $(STAMPS) $@
+
+# install-ROLE: ## install the snap of one role on this machine, packed first if it is not there
+.PHONY: $(ROLES:%=install-%)
+$(ROLES:%=install-%): install-%:
+	@file=$$($(MKSNAP) file $(STAMPS) $*) && { [ -f "$$file" ] || $(MAKE) --no-print-directory $*; } && \
+		echo "Installing $* snap..." && $(SUDO) snap install --dangerous "./$$file"
+
+.PHONY: install-all
+install-all: $(ROLES:%=install-%) ## install the four snaps, as install-ROLE does
+
+# snapcraft-ROLE: ## the snap of one role built by snapcraft, in build/snapcraft/ROLE
+.PHONY: $(ROLES:%=snapcraft-%)
+$(ROLES:%=snapcraft-%): snapcraft-%:
+	@echo "Rendering build/snapcraft/$*..."
+	@$(MKSNAP) project $(STAMPS) $* build/snapcraft/$*
+	@command -v snapcraft >/dev/null || { echo "snapcraft is not installed: snap install snapcraft --classic" >&2; exit 1; }
+	@file=$$($(MKSNAP) file $(STAMPS) $*) && arch=$${file##*_} && cd build/snapcraft/$* && \
+		snapcraft pack --platform "$${arch%.snap}"
+
+# compare-ROLE: ## tell where meta/ of snapcraft's snap differs from that of ours
+.PHONY: $(ROLES:%=compare-%)
+$(ROLES:%=compare-%): compare-%:
+	@file=$$($(MKSNAP) file $(STAMPS) $*) && $(MKSNAP) compare "build/snapcraft/$*/$$file" "$$file"
+
+.PHONY: $(ROLES:%=clean-%)
+$(ROLES:%=clean-%): clean-%:
+	@echo "Cleaning $* snap..."
+	@rm -rf aspects-poc-$*_*.snap build/snapcraft/$*
+
+.PHONY: clean-all
+clean-all: $(ROLES:%=clean-%) clean ## remove the snaps and all else that was built
 
 .PHONY: help
 help: ## list what can be made
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\(# \)\{0,1\}\([A-Za-z][A-Za-z-]*\):.*## /\2\t/p' Makefile | awk -F'\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 .PHONY: build
 build: ## the binary, bin/aspects-poc, and a link to it for each role
 	@mkdir -p bin
 	$(BUILD) -o $(BINARY) .
-	@for role in server control vpn reporting; do ln -sf aspects-poc bin/aspects-poc-$$role; done
+	@for role in $(ROLES); do ln -sf aspects-poc bin/aspects-poc-$$role; done
 
 .PHONY: demo
 demo: build ## all four roles on this machine, until interrupted; ARGS=--once for one pass
@@ -30,12 +76,13 @@ test: ## every test, with the race detector; no root, no snapd
 	$(GO) test -race ./...
 
 .PHONY: check
-check: ## vet, linters, formatting, modules, generated files
+check: ## vet, linters, formatting, modules, workflows, generated files
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) tool errcheck -exclude .ci/errcheck-exclude.txt -ignoretests ./...
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted" >&2; exit 1; }
 	$(GO) mod tidy -diff
+	$(GO) tool actionlint -shellcheck= -pyflakes=
 	.ci/generated
 
 .PHONY: bench
