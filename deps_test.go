@@ -175,6 +175,8 @@ func load(t *testing.T) map[string]source {
 		switch {
 		case err != nil:
 			return err
+		case entry.IsDir() && file == "build": // copies of the sources, among other things
+			return filepath.SkipDir
 		case entry.IsDir() && file != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
 			return filepath.SkipDir
 		case entry.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go"):
