@@ -57,6 +57,13 @@ $(ROLES:%=clean-%): clean-%:
 .PHONY: clean-all
 clean-all: $(ROLES:%=clean-%) clean ## remove the snaps and all else that was built
 
+# KEY: a name of `snap keys`. DIALECT, REVISION, NO_ALIASES=1: as aspects-poc registry assertion --help has them.
+DIALECT ?= confdb-schema
+.PHONY: assertion
+assertion: build ## sign the confdb-schema: KEY=NAME ACCOUNT_ID=ID; docs/publishing.md tells how
+	@.ci/sign-assertion $(BINARY) "$(KEY)" build/network.$(DIALECT).assert --account-id "$(ACCOUNT_ID)" \
+		--dialect "$(DIALECT)" $(if $(REVISION),--revision "$(REVISION)") $(if $(NO_ALIASES),--no-aliases)
+
 .PHONY: help
 help: ## list what can be made
 	@sed -n 's/^\(# \)\{0,1\}\([A-Za-z][A-Za-z-]*\):.*## /\2\t/p' Makefile | awk -F'\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -76,13 +83,14 @@ test: ## every test, with the race detector; no root, no snapd
 	$(GO) test -race ./...
 
 .PHONY: check
-check: ## vet, linters, formatting, modules, workflows, generated files
+check: ## vet, linters, formatting, modules, workflows, scripts, generated files
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) tool errcheck -exclude .ci/errcheck-exclude.txt -ignoretests ./...
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted" >&2; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) tool actionlint -shellcheck= -pyflakes=
+	.ci/shellcheck
 	.ci/generated
 
 .PHONY: bench
