@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -27,6 +26,7 @@ import (
 type agent struct {
 	Config
 	once    bool
+	snapDir string // where hooks look for what the role leaves them
 	out     io.Writer
 	log     *slog.Logger
 	wake    func()
@@ -35,8 +35,8 @@ type agent struct {
 	source  source
 	trouble troubles
 
-	// Kept views. control-interfaces is none of them: counting reads it anyway.
 	identity, device, tunnel, telemetry *kept.View
+	counters                            counters
 	interfaces                          map[string]any // control-interfaces' document after the last count
 
 	defaultsDone bool
@@ -61,7 +61,7 @@ type agent struct {
 
 func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake func()) *agent {
 	return &agent{
-		Config: config, once: s.Once, out: out, log: s.Log, wake: wake,
+		Config: config, once: s.Once, snapDir: s.StateDir, out: out, log: s.Log, wake: wake,
 		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), transport: parts.transport,
 		state:   &State{dir: config.StateDir, newKey: parts.newKey},
 		trouble: troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}, results: make(chan outcome, 1),
@@ -81,6 +81,22 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 			return err
 		}
 	}
+	return a.startCounters(ctx, hub)
+}
+
+// startCounters decides where the totals are kept: in a file where hooks of the snap can supply them to readers.
+func (a *agent) startCounters(ctx context.Context, hub *attach.Hub) error {
+	file := newCountersFile(a.snapDir)
+	if a.Counters == countersAuto && hub.Capabilities.Hooks {
+		view, err := hub.Keep(ctx, network.ControlInterfacesView, nil)
+		a.counters = &inFile{file: file, view: view}
+		return err
+	}
+	totals, err := file.retire()
+	if err != nil {
+		a.trouble.note(ofCounters, err)
+	}
+	a.counters = &inRegistry{ahead: totals}
 	return nil
 }
 
@@ -143,39 +159,16 @@ func (a *agent) count(ctx context.Context, hub *attach.Hub) error {
 	if err := a.writeDefaults(ctx, hub); err != nil {
 		return err
 	}
-	var list []traffic
-	var document map[string]any
-	err := hub.View(network.ControlInterfacesView).Update(ctx, nil,
-		func(current map[string]any) (map[string]any, error) {
-			var interfaces network.ControlInterfaces
-			if err := kept.Decode(current, &interfaces); err != nil {
-				return nil, err
-			}
-			list = a.source.count(interfaces)
-			stats, values := map[string]any{}, map[string]any{}
-			if found, ok := current["stats"].(map[string]any); ok {
-				maps.Copy(stats, found)
-			}
-			for _, traffic := range list {
-				if before, known := interfaces.Stats[traffic.name]; known && before == traffic.total {
-					continue // nothing went by: nothing to write
-				}
-				total, err := registry.Values(traffic.total)
-				if err != nil {
-					return nil, err
-				}
-				values["stats."+traffic.name], stats[traffic.name] = total, total
-			}
-			document = map[string]any{}
-			maps.Copy(document, current)
-			if len(stats) > 0 {
-				document["stats"] = stats
-			}
-			return values, nil
-		})
+	list, document, err := a.counters.advance(ctx, hub, a.source.count)
+	var file *fileError
+	if errors.As(err, &file) && ctx.Err() == nil {
+		a.trouble.note(ofCounters, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
+	a.trouble.over(ofCounters)
 	a.interfaces = document
 	for _, traffic := range list {
 		fmt.Fprintln(a.out, traffic)

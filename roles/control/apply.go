@@ -57,7 +57,7 @@ func (a *agent) apply(ctx context.Context, hub *attach.Hub, target serverapi.Con
 	if string(planned) == a.refused {
 		return false, a.reject(a.refusedErr)
 	}
-	if err := a.write(ctx, hub, changes, current); err != nil {
+	if err := a.write(ctx, hub, target, changes, current); err != nil {
 		if isRefusal(err) {
 			a.refused, a.refusedErr = string(planned), err
 		}
@@ -112,6 +112,9 @@ func (a *agent) plan(ctx context.Context, target serverapi.Config) (
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := permitted(slices.Collect(maps.Keys(wanted)), current, wanted); err != nil {
+		return nil, nil, err
+	}
 	for view, values := range changes {
 		for request, value := range values {
 			if written, ok := a.unseen[view][request]; ok && written == text(value) {
@@ -158,29 +161,62 @@ func documents(target serverapi.Config, current map[string]map[string]any) (map[
 // write commits the changes: all, or none. Where the backend writes view by view, those written before a failure get
 // back what they showed.
 func (a *agent) write(
-	ctx context.Context, hub *attach.Hub, changes registry.Changes, current map[string]map[string]any,
+	ctx context.Context, hub *attach.Hub, target serverapi.Config, changes registry.Changes,
+	current map[string]map[string]any,
 ) error {
+	var err error
+	steps, ordered := []registry.Changes{changes}, slices.Sorted(maps.Keys(changes))
+	if !hub.Capabilities.MultiView {
+		if ordered, err = order(ordered, current, target); err != nil {
+			return err
+		}
+		steps = nil
+		for _, view := range ordered {
+			steps = append(steps, registry.Changes{view: changes[view]})
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	ctx, cancel := poll.Grace(ctx, grace)
 	defer cancel()
-	err := hub.Apply(ctx, changes)
-	var partial *registry.PartialError
-	if !errors.As(err, &partial) {
+	for i, step := range steps {
+		if err = hub.Apply(ctx, step); err == nil {
+			continue
+		}
+		if i > 0 {
+			err = errors.Join(&registry.PartialError{Written: ids(hub, ordered[:i]), Failed: hub.View(ordered[i]).ID(), Err: err},
+				putBack(ctx, hub, ordered[:i], changes, current))
+			a.forget()
+		}
 		return err
 	}
-	for _, view := range partial.Written {
+	return nil
+}
+
+func ids(hub *attach.Hub, views []string) []registry.ViewID {
+	var list []registry.ViewID
+	for _, view := range views {
+		list = append(list, hub.View(view).ID())
+	}
+	return list
+}
+
+// putBack writes what the views showed before, the last one written first.
+func putBack(
+	ctx context.Context, hub *attach.Hub, views []string, changes registry.Changes, current map[string]map[string]any,
+) error {
+	var errs []error
+	for _, view := range slices.Backward(views) {
 		before := map[string]any{}
-		for request := range changes[view.View] {
-			before[request] = lookUp(current[view.View], request)
+		for request := range changes[view] {
+			before[request] = lookUp(current[view], request)
 		}
-		if undo := hub.View(view.String()).Set(ctx, before); undo != nil {
-			err = errors.Join(err, fmt.Errorf("%s could not be put back: %w", view, undo))
+		if err := hub.View(view).Set(ctx, before); err != nil {
+			errs = append(errs, fmt.Errorf("%s could not be put back: %w", view, err))
 		}
 	}
-	a.forget()
-	return err
+	return errors.Join(errs...)
 }
 
 // verify reads what was written, and takes down what made no difference: what cannot be read, or what a custodian put
@@ -190,8 +226,8 @@ func (a *agent) verify(
 ) error {
 	a.forget()
 	if _, changed := changes[network.ControlInterfacesView]; changed {
-		document, err := hub.View(network.ControlInterfacesView).Get(ctx)
-		if err != nil && !errors.Is(err, registry.ErrNoData) {
+		document, err := a.counters.document(ctx, hub)
+		if err != nil {
 			return err
 		}
 		a.interfaces = document

@@ -26,6 +26,12 @@ import (
 // Role is the control role.
 var Role = roles.Role{
 	Name: "control", Summary: "register the device, count packets, apply the server's target", Command: command,
+	Hooks: []roles.Hook{
+		roles.ConfigureHook(func(env *roles.Env) roles.RunSpec { return runSpec(env, parts{}) },
+			"interval", "source", "seed", "counters"),
+		changeControlDevice(), changeControlInterfaces(), changeControlTunnel(), changeControlTelemetry(),
+		loadControlInterfaces(), loadObserveInterfaces(),
+	},
 }
 
 // DefaultServerURL is the server that the device is pointed at where nobody has said another.
@@ -41,7 +47,11 @@ type parts struct {
 }
 
 func commandWith(env *roles.Env, parts parts) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, roles.RunSpec{
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env, parts))}}
+}
+
+func runSpec(env *roles.Env, parts parts) roles.RunSpec {
+	return roles.RunSpec{
 		Usage: "keep the device registered, counted and configured",
 		Description: "The first run registers the device with the server and writes the default configuration where " +
 			"nothing is set, once for each state directory (and again for a registry with nothing in it). Each cycle " +
@@ -58,6 +68,12 @@ func commandWith(env *roles.Env, parts parts) *cli.Command {
 				"user's state directory)"},
 			&cli.StringFlag{Name: "server-url", Value: DefaultServerURL, Usage: "`URL` to write as the server's where none " +
 				"is set yet"},
+			&cli.StringFlag{Name: "counters", Value: countersAuto, Usage: "where the counters are kept: `auto|registry`; " +
+				"auto is a file in a snap whose hooks supply them to readers, else the registry"},
+		},
+		Check: func(c *cli.Context, s *roles.Settings) error {
+			_, err := newConfig(c, s)
+			return err
 		},
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
 			config, err := newConfig(c, s)
@@ -70,10 +86,17 @@ func commandWith(env *roles.Env, parts parts) *cli.Command {
 			return attach.Run(ctx, attach.Options{
 				Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
 				Start: agent.start, Cycle: agent.cycle, Next: agent.next, Wake: waker.C(),
+				FirstSlot: 0, Custodian: roles.Custodian,
 			})
 		},
-	})}}
+	}
 }
+
+// The values of --counters.
+const (
+	countersAuto     = "auto"
+	countersRegistry = "registry"
+)
 
 // Config is how the role behaves.
 type Config struct {
@@ -81,14 +104,19 @@ type Config struct {
 	Seed      int64  // of the simulation; 0: real chance
 	StateDir  string
 	ServerURL string // the default
+	Counters  string // "auto" or "registry"
 }
 
 func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
 	config := Config{
 		Source: c.String("source"), Seed: c.Int64("seed"), StateDir: c.String("state"), ServerURL: c.String("server-url"),
+		Counters: c.String("counters"),
 	}
 	if config.Source != "simulate" && config.Source != "system" {
 		return Config{}, roles.Usagef("invalid value %q for --source: want simulate or system", config.Source)
+	}
+	if config.Counters != countersAuto && config.Counters != countersRegistry {
+		return Config{}, roles.Usagef("invalid value %q for --counters: want auto or registry", config.Counters)
 	}
 	if config.StateDir == "" {
 		config.StateDir = s.StateDir

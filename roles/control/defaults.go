@@ -35,10 +35,7 @@ func (a *agent) defaults() map[string]map[string]any {
 	return map[string]map[string]any{
 		network.ControlDeviceView:     {"server-url": a.ServerURL},
 		network.ControlInterfacesView: config,
-		network.ControlTunnelView: {
-			"interface": tunnel,
-			"peers":     []any{"192.168.21.3", "192.168.151.225", "192.168.21.7"},
-		},
+		network.ControlTunnelView:     tunnelDefaults(tunnel, interfaces),
 		network.ControlTelemetryView: {
 			"sample-rate":              2,
 			"monitor-packets-sent":     true,
@@ -48,7 +45,27 @@ func (a *agent) defaults() map[string]map[string]any {
 	}
 }
 
-// defaults returns the real interfaces as they are configured, and one for the tunnel: the first with an address.
+// tunnelDefaults leaves out what the custodian's rules would refuse.
+func tunnelDefaults(name string, interfaces map[string]network.InterfaceConfig) map[string]any {
+	own := map[string]bool{}
+	for _, link := range interfaces {
+		own[link.IPAddress] = true
+	}
+	var peers []any
+	for _, peer := range []string{"192.168.21.3", "192.168.151.225", "192.168.21.7"} {
+		if !own[peer] {
+			peers = append(peers, peer)
+		}
+	}
+	defaults := map[string]any{"peers": peers}
+	if name != "" {
+		defaults["interface"] = name
+	}
+	return defaults
+}
+
+// defaults returns the real interfaces as they are configured, and one for the tunnel: the first with an address, else
+// the first, "" without any.
 func (s *system) defaults() (interfaces map[string]network.InterfaceConfig, tunnel string) {
 	interfaces = map[string]network.InterfaceConfig{}
 	for _, link := range s.links {
@@ -61,8 +78,8 @@ func (s *system) defaults() (interfaces map[string]network.InterfaceConfig, tunn
 		}
 		interfaces[link.Name] = config
 	}
-	if tunnel == "" {
-		tunnel = "eth0"
+	if tunnel == "" && len(s.links) > 0 {
+		tunnel = s.links[0].Name
 	}
 	return interfaces, tunnel
 }
@@ -102,6 +119,7 @@ func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	for _, view := range []*kept.View{a.device, a.tunnel, a.telemetry} {
 		view.Forget()
 	}
+	a.counters.forget()
 	a.defaultsDone = true
 	// Another process may hold the lock while it waits for the server; counting does not wait as long.
 	ctx, cancel := context.WithTimeout(ctx, grace)

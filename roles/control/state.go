@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"aspects-poc/roles/internal/durable"
+
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 )
@@ -24,6 +26,9 @@ const (
 	keyFile    = "device-key.pem" // the private key, PKCS #8, mode 0600
 	lockFile   = "device.lock"    // held by the process that changes the others
 )
+
+// lockRetry is the pause between two tries to lock.
+const lockRetry = 50 * time.Millisecond
 
 // keyBits is the size of a new key.
 const keyBits = 2048
@@ -57,8 +62,7 @@ func (s *State) Lock(ctx context.Context) (unlock func(), err error) {
 		return nil, fmt.Errorf("cannot keep the device's state: %w", err)
 	}
 	lock := flock.New(filepath.Join(s.dir, lockFile), flock.SetPermissions(0o600))
-	const retry = 50 * time.Millisecond
-	if _, err := lock.TryLockContext(ctx, retry); err != nil {
+	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
 		return nil, fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}
 	return func() { lock.Close() }, nil // closing is all that is needed to unlock
@@ -170,30 +174,6 @@ func (s *State) makeKey() (*rsa.PrivateKey, error) {
 }
 
 // write replaces a file of the directory: afterwards it is on disk, and at no moment is there half of it.
-func (s *State) write(name string, content []byte) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("cannot write %s: %w", filepath.Join(s.dir, name), err)
-		}
-	}()
-	file, err := os.CreateTemp(s.dir, "."+name+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) //nolint:errcheck // gone already if all went well
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), filepath.Join(s.dir, name)); err != nil {
-		return err
-	}
-	dir, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+func (s *State) write(name string, content []byte) error {
+	return durable.Write(filepath.Join(s.dir, name), content, 0o600)
 }

@@ -18,10 +18,11 @@ type troubles struct {
 type subject string
 
 const (
-	ofState  subject = "the state directory cannot be used"
-	ofSource subject = "interfaces cannot be counted"
-	ofServer subject = "server not reached, the rest goes on"
-	ofTarget subject = "target refused, nothing was changed"
+	ofState    subject = "the state directory cannot be used"
+	ofSource   subject = "interfaces cannot be counted"
+	ofCounters subject = "the counters cannot be kept"
+	ofServer   subject = "server not reached, the rest goes on"
+	ofTarget   subject = "target refused, nothing was changed"
 )
 
 // note takes down what is wrong with a subject.
@@ -44,5 +45,5 @@ func (t *troubles) over(about subject) bool {
 
 // err joins what is wrong at the moment.
 func (t *troubles) err() error {
-	return errors.Join(t.now[ofState], t.now[ofSource], t.now[ofServer], t.now[ofTarget])
+	return errors.Join(t.now[ofState], t.now[ofSource], t.now[ofCounters], t.now[ofServer], t.now[ofTarget])
 }

@@ -22,8 +22,10 @@ type agent struct {
 	json     bool
 	log      *slog.Logger
 	fallback time.Duration // between reports where nothing else is said
-	wake     func()
-	pace     attach.Pace
+	// countersEvery is how long packets stay as they were read where hooks supply them.
+	countersEvery time.Duration
+	wake          func()
+	pace          attach.Pace
 
 	telemetry, device, interfaces, tunnel *kept.View
 
@@ -40,7 +42,6 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 		{network.ControlTelemetryView, &a.telemetry, a.wake},
 		// The others may change often; they are looked at when a report is due.
 		{network.ObserveDeviceView, &a.device, nil},
-		{network.ObserveInterfacesView, &a.interfaces, nil},
 		{network.ObserveTunnelView, &a.tunnel, nil},
 	} {
 		var err error
@@ -48,7 +49,9 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 			return err
 		}
 	}
-	return nil
+	var err error
+	a.interfaces, err = hub.KeepSupplied(ctx, network.ObserveInterfacesView, a.countersEvery)
+	return err
 }
 
 func (a *agent) cycle(ctx context.Context, _ *attach.Hub) error {

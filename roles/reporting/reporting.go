@@ -17,7 +17,7 @@ import (
 var Role = roles.Role{
 	Name: "reporting", Summary: "report what control-telemetry asks for", Command: command,
 	Hooks: []roles.Hook{
-		roles.ConfigureHook(runSpec, "format", "interval"),
+		roles.ConfigureHook(runSpec, "format", "interval", "counters-every"),
 		observeControlTelemetry(), observeObserveDevice(), observeObserveTunnel(),
 	},
 }
@@ -41,10 +41,15 @@ func runSpec(env *roles.Env) roles.RunSpec {
 		Interval: DefaultPause,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` of the reports: text or json"},
+			&cli.DurationFlag{Name: "counters-every", Value: time.Minute, Usage: "in a snap, `DURATION` for which packets are " +
+				"reported as they were read last: reading them has snapd run a hook, and costs as much as a write"},
 		},
 		Check: func(c *cli.Context, _ *roles.Settings) error {
 			if format := c.String("format"); format != "text" && format != "json" {
 				return roles.Usagef("invalid value %q for --format: want text or json", format)
+			}
+			if every := c.Duration("counters-every"); every < 0 {
+				return roles.Usagef("invalid value %q for --counters-every: want a duration such as 1m, or 0", every)
 			}
 			return nil
 		},
@@ -52,10 +57,12 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			waker := poll.NewWaker()
 			agent := &agent{
 				out: env.Stdout, json: c.String("format") == "json", log: s.Log, fallback: s.Interval, wake: waker.Wake,
+				countersEvery: c.Duration("counters-every"),
 			}
 			return attach.Run(ctx, attach.Options{
 				Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
 				Start: agent.start, Cycle: agent.cycle, Next: agent.pace.Left, Wake: waker.C(),
+				FirstSlot: 6, Custodian: roles.Custodian,
 			})
 		},
 	}

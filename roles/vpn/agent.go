@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -21,7 +22,9 @@ const peers = "peers"
 // An agent is the running role. Its methods are for one goroutine.
 type agent struct {
 	Config
+	once   bool
 	out    io.Writer
+	log    *slog.Logger
 	random *rand.Rand
 	pace   attach.Pace
 	wake   func()
@@ -129,11 +132,23 @@ func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) er
 		}
 		return map[string]any{peers: after}, nil
 	}
-	if err := hub.View(network.ControlTunnelView).Update(ctx, []string{peers}, update); err != nil {
+	mark := a.tunnel.Mark()
+	err := hub.View(network.ControlTunnelView).Update(ctx, []string{peers}, update)
+	if errors.Is(err, registry.ErrRejected) && !a.once {
+		a.log.Warn("the peers stay as they were", "error", err)
+		a.tunnel.Forget()
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	a.compare(before)
 	a.known = after
+	shown := map[string]any{}
+	if len(after) > 0 {
+		shown[peers] = after
+	}
+	a.tunnel.Put(mark, shown, peers)
 	if len(lines) == 0 {
 		lines = []string{"No changes to tunnel."}
 	}

@@ -60,12 +60,13 @@ func runSpec(env *roles.Env) roles.RunSpec {
 func run(ctx context.Context, env *roles.Env, config Config, s *roles.Settings) error {
 	waker := poll.NewWaker()
 	agent := &agent{
-		Config: config, out: env.Stdout, random: config.random(),
+		Config: config, once: s.Once, out: env.Stdout, log: s.Log, random: config.random(),
 		pace: attach.Pace{Interval: s.Interval}, wake: waker.Wake,
 	}
 	return attach.Run(ctx, attach.Options{
 		Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
 		Start: agent.start, Cycle: agent.cycle, Next: agent.pace.Left, Wake: waker.C(),
+		FirstSlot: 5, Custodian: roles.Custodian,
 	})
 }
 

@@ -33,6 +33,11 @@ type Options struct {
 	Next func() time.Duration
 	Wake <-chan struct{}
 
+	// FirstSlot is the slot of the first view that is kept by hints, the next one's is the one behind; see kept.Hinted.
+	FirstSlot int
+	// Custodian is the snap to recommend where a view has none.
+	Custodian string
+
 	// Random makes the jitter of pauses; nil means math/rand/v2.
 	Random func() float64
 }
@@ -43,21 +48,40 @@ type Hub struct {
 	// Watching tells that views are watched, not read in each cycle: changes are announced, and there is more than one
 	// cycle to come.
 	Watching bool
+	// Capabilities are the registry's.
+	Capabilities registry.Capabilities
 
 	views []*kept.View
+	slot  int // of the next view that is kept by hints
 }
 
 // Keep returns a view that is read again only when somebody changed it, or in each cycle where nobody would tell. It is
 // released when the role ends. If changed is not nil it is called after each change that is announced, from another
 // goroutine.
-func (h *Hub) Keep(ctx context.Context, name string, changed func()) (*kept.View, error) {
-	view := kept.New(h.View(name))
-	if h.Watching {
-		var err error
-		if view, err = kept.Watch(ctx, h.View(name), changed); err != nil {
-			return nil, err
-		}
+func (h *Hub) Keep(ctx context.Context, name string, changed func()) (view *kept.View, err error) {
+	switch {
+	case !h.Watching:
+		view = kept.New(h.View(name))
+	case h.Capabilities.WatchPushed:
+		view, err = kept.Watch(ctx, h.View(name), changed)
+	default:
+		view, err = kept.Hinted(ctx, h.View(name), h.slot, changed)
+		h.slot++
 	}
+	if err != nil {
+		return nil, err
+	}
+	h.views = append(h.views, view)
+	return view, nil
+}
+
+// KeepSupplied is Keep for a view whose values a load-view hook may supply to readers. Nobody tells of changes of those,
+// so where there are hooks it is read again when it is asked for and the last read is as old as lasts, or nearly so.
+func (h *Hub) KeepSupplied(ctx context.Context, name string, lasts time.Duration) (*kept.View, error) {
+	if !h.Watching || h.Capabilities.WatchPushed {
+		return h.Keep(ctx, name, nil)
+	}
+	view := kept.Lasting(h.View(name), lasts)
 	h.views = append(h.views, view)
 	return view, nil
 }
@@ -93,13 +117,13 @@ type life struct {
 
 func (l *life) cycle(ctx context.Context) error {
 	if err := l.attach(ctx); err != nil {
-		return err
+		return l.recommend(err)
 	}
 	for _, view := range l.hub.views {
 		view.Begin()
 	}
 	if err := l.Cycle(ctx, l.hub); err != nil {
-		return err
+		return l.recommend(err)
 	}
 	if l.told != "" {
 		l.Log.Info("the registry answers again", "tries", l.pauses.Failures())
@@ -108,6 +132,17 @@ func (l *life) cycle(ctx context.Context) error {
 	l.pauses.Reset()
 	l.pause = 0
 	return nil
+}
+
+// recommend puts the custodian's name into the remedy for a view without one, which the registry cannot know.
+func (l *life) recommend(err error) error {
+	var refused *registry.Error
+	if l.Custodian == "" || !errors.As(err, &refused) || !errors.Is(refused.Kind, registry.ErrNoCustodian) {
+		return err
+	}
+	better := *refused
+	better.Remedy = "snap connect " + l.Custodian + ":" + refused.View.View
+	return &better
 }
 
 func (l *life) attach(ctx context.Context) error {
@@ -121,17 +156,18 @@ func (l *life) attach(ctx context.Context) error {
 	if l.started {
 		return nil
 	}
+	status, err := l.hub.Status(ctx)
+	if err != nil {
+		return err
+	}
+	l.hub.Capabilities, l.hub.slot = status.Capabilities, l.FirstSlot
 	if !l.Once {
-		status, err := l.hub.Status(ctx)
-		if err != nil {
-			return err
-		}
 		if l.told == "" {
 			for _, warning := range status.Warnings {
 				l.Log.Warn("the registry warns", "warning", warning)
 			}
 		}
-		l.hub.Watching = status.Capabilities.WatchPushed
+		l.hub.Watching = status.Capabilities.WatchPushed || status.Capabilities.Hooks
 	}
 	if l.Start != nil {
 		if err := l.Start(ctx, l.hub); err != nil {

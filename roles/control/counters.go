@@ -1,0 +1,218 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/internal/durable"
+	"aspects-poc/roles/internal/kept"
+
+	"github.com/gofrs/flock"
+)
+
+// counters are where the totals of packets are kept from cycle to cycle, and how those who read the views get them.
+type counters interface {
+	// advance hands what is configured and was counted so far to count, keeps the totals that it returns, and returns what
+	// control-interfaces shows then. Count may be called again.
+	advance(ctx context.Context, hub *attach.Hub, count func(network.ControlInterfaces) []traffic) (
+		list []traffic, document map[string]any, err error)
+	// document returns what control-interfaces shows, read anew.
+	document(ctx context.Context, hub *attach.Hub) (map[string]any, error)
+	// forget tells that something was written through control-interfaces.
+	forget()
+}
+
+// inRegistry keeps the totals in the registry: one update a cycle.
+type inRegistry struct {
+	// ahead are totals that were kept in a file before, until they are written.
+	ahead map[string]network.InterfaceStats
+}
+
+func (c *inRegistry) advance(ctx context.Context, hub *attach.Hub, count func(network.ControlInterfaces) []traffic) (
+	list []traffic, document map[string]any, err error,
+) {
+	err = hub.View(network.ControlInterfacesView).Update(ctx, nil,
+		func(current map[string]any) (map[string]any, error) {
+			var interfaces network.ControlInterfaces
+			if err := kept.Decode(current, &interfaces); err != nil {
+				return nil, err
+			}
+			stored := interfaces.Stats
+			if len(c.ahead) > 0 {
+				interfaces.Stats = maps.Clone(c.ahead)
+			}
+			list = count(interfaces)
+			values, stats := map[string]any{}, map[string]any{}
+			for _, traffic := range list {
+				if before, known := stored[traffic.name]; known && before == traffic.total {
+					continue // nothing went by: nothing to write
+				}
+				total, err := registry.Values(traffic.total)
+				if err != nil {
+					return nil, err
+				}
+				values["stats."+traffic.name], stats[traffic.name] = total, total
+			}
+			document = withStats(current, stats)
+			return values, nil
+		})
+	if err == nil {
+		c.ahead = nil
+	}
+	return list, document, err
+}
+
+func (*inRegistry) document(ctx context.Context, hub *attach.Hub) (map[string]any, error) {
+	document, err := hub.View(network.ControlInterfacesView).Get(ctx)
+	if errors.Is(err, registry.ErrNoData) {
+		return nil, nil
+	}
+	return document, err
+}
+
+func (*inRegistry) forget() {}
+
+// withStats returns a copy of control-interfaces' document with these totals beside or in place of its own.
+func withStats(document, stats map[string]any) map[string]any {
+	all := map[string]any{}
+	if found, ok := document["stats"].(map[string]any); ok {
+		maps.Copy(all, found)
+	}
+	maps.Copy(all, stats)
+	document = maps.Clone(document)
+	if document == nil {
+		document = map[string]any{}
+	}
+	if len(all) > 0 {
+		document["stats"] = all
+	}
+	return document
+}
+
+// inFile keeps the totals in a file of the snap's, from which the snap's load-view hooks supply them to whoever reads:
+// on a real snapd a write in each cycle would cost more than all the rest. The registry is read after a change only.
+type inFile struct {
+	file countersFile
+	view *kept.View // control-interfaces
+}
+
+func (c *inFile) advance(ctx context.Context, _ *attach.Hub, count func(network.ControlInterfaces) []traffic) (
+	list []traffic, document map[string]any, err error,
+) {
+	if document, err = c.view.Get(ctx); err != nil && !errors.Is(err, registry.ErrNoData) {
+		return nil, nil, err
+	}
+	var interfaces network.ControlInterfaces
+	if err := kept.Decode(document, &interfaces); err != nil {
+		return nil, nil, err
+	}
+	var totals map[string]network.InterfaceStats
+	err = c.file.change(ctx, func(known map[string]network.InterfaceStats) map[string]network.InterfaceStats {
+		if known != nil {
+			interfaces.Stats = known // else they go on from what an earlier release has stored
+		}
+		list, totals = count(interfaces), map[string]network.InterfaceStats{}
+		for name, total := range interfaces.Stats {
+			if _, configured := interfaces.Config[name]; configured {
+				totals[name] = total
+			}
+		}
+		for _, traffic := range list {
+			totals[traffic.name] = traffic.total
+		}
+		return totals
+	})
+	if err != nil {
+		return nil, nil, &fileError{err}
+	}
+	stats, err := registry.Values(totals)
+	return list, withStats(document, stats), err
+}
+
+// A fileError is one of the counters' file.
+type fileError struct{ error }
+
+func (e *fileError) Unwrap() error { return e.error }
+
+func (c *inFile) document(ctx context.Context, _ *attach.Hub) (map[string]any, error) {
+	c.forget()
+	document, err := c.view.Get(ctx)
+	if errors.Is(err, registry.ErrNoData) {
+		return nil, nil
+	}
+	return document, err
+}
+
+func (c *inFile) forget() { c.view.Forget() }
+
+// countersName is the file of the totals in the snap's common directory. It is there exactly where hooks are to supply
+// them.
+const countersName = "counters.json"
+
+// A countersFile is a file of totals by interface. Readers need no lock.
+type countersFile struct{ path string }
+
+func newCountersFile(dir string) countersFile { return countersFile{filepath.Join(dir, countersName)} }
+
+// read returns the totals; nil if there is no file.
+func (f countersFile) read() (map[string]network.InterfaceStats, error) {
+	text, err := os.ReadFile(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	totals := map[string]network.InterfaceStats{}
+	if err == nil {
+		err = json.Unmarshal(text, &totals)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the counters in %s: %w (move it away to count from zero)", f.path, err)
+	}
+	return totals, nil
+}
+
+// change changes the totals while other processes that do so wait.
+func (f countersFile) change(
+	ctx context.Context, change func(map[string]network.InterfaceStats) map[string]network.InterfaceStats,
+) error {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
+		return fmt.Errorf("cannot keep the counters: %w", err)
+	}
+	lock := flock.New(f.path+".lock", flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+		return fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
+	}
+	defer lock.Close() //nolint:errcheck // closing is all that is needed to unlock
+	before, err := f.read()
+	if err != nil {
+		return err
+	}
+	known := maps.Clone(before)
+	after := change(known)
+	if before != nil && reflect.DeepEqual(before, after) {
+		return nil
+	}
+	text, err := json.MarshalIndent(after, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.Write(f.path, append(text, '\n'), 0o644)
+}
+
+// retire ends the supply: the totals are kept in the registry from now on, which hands count the last ones.
+func (f countersFile) retire() (map[string]network.InterfaceStats, error) {
+	totals, err := f.read()
+	if err != nil || totals == nil {
+		return nil, err
+	}
+	return totals, durable.Remove(f.path)
+}

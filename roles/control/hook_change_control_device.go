@@ -1,0 +1,15 @@
+package control
+
+import (
+	"aspects-poc/registry/network"
+	"aspects-poc/roles"
+)
+
+// changeControlDevice looks at the server's URL.
+func changeControlDevice() roles.Hook {
+	return guarded{
+		view:  network.ControlDeviceView,
+		needs: []string{network.ControlDeviceView},
+		shown: []string{network.ControlDeviceView, network.ObserveDeviceView},
+	}.hook()
+}

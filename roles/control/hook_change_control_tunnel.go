@@ -1,0 +1,15 @@
+package control
+
+import (
+	"aspects-poc/registry/network"
+	"aspects-poc/roles"
+)
+
+// changeControlTunnel looks at the tunnel's interface and peers.
+func changeControlTunnel() roles.Hook {
+	return guarded{
+		view:  network.ControlTunnelView,
+		needs: []string{network.ControlTunnelView, network.ControlInterfacesView},
+		shown: []string{network.ControlTunnelView},
+	}.hook()
+}

@@ -1,0 +1,113 @@
+package control
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/network"
+	"aspects-poc/roles/internal/kept"
+)
+
+// The custodian's own rules, looked at before a target is written: where a change-view hook refuses, snapd tells the
+// writer nothing of the reason, nor even that it was refused.
+
+// permitted refuses what the custodian's hooks would refuse if these views were brought to the target.
+func permitted(views []string, current, target map[string]map[string]any) error {
+	before, err := configuration(current)
+	if err != nil {
+		return err
+	}
+	after, err := configuration(merged(views, current, target))
+	if err != nil {
+		return err
+	}
+	if added := network.Added(before, after); len(added) > 0 {
+		reason := strings.Join(added, "; ")
+		return &registry.Error{Op: "set", Kind: registry.ErrRejected, Reason: reason,
+			Message: "the custodian's rules refuse it: " + reason}
+	}
+	return nil
+}
+
+// order returns the views in an order in which each write by itself is permitted: a new interface must be there before
+// the tunnel is moved to it, and an old one as long as the tunnel is still on it.
+func order(views []string, current map[string]map[string]any, target map[string]any) ([]string, error) {
+	wanted, err := documents(target, current)
+	if err != nil {
+		return nil, err
+	}
+	tunnelFirst := slices.Clone(views)
+	slices.SortStableFunc(tunnelFirst, func(a, b string) int {
+		switch network.ControlTunnelView {
+		case a:
+			return -1
+		case b:
+			return 1
+		}
+		return 0
+	})
+	for _, candidate := range [][]string{views, tunnelFirst} {
+		sound := true
+		for i := range candidate {
+			sound = sound && permitted(candidate[:i+1], current, wanted) == nil
+		}
+		if sound {
+			return candidate, nil
+		}
+	}
+	reason := fmt.Sprintf("what it asks of %s and %s can only be written in steps: add interfaces first, then move the "+
+		"tunnel, then remove interfaces", network.ControlInterfacesView, network.ControlTunnelView)
+	return views, &registry.Error{Op: "set", Kind: registry.ErrRejected, Reason: reason,
+		Message: "the custodian's rules refuse it: " + reason}
+}
+
+// configuration reads the documents of control views.
+func configuration(documents map[string]map[string]any) (c network.Configuration, err error) {
+	for view, dst := range map[string]any{
+		network.ControlDeviceView: &c.Device, network.ControlInterfacesView: &c.Interfaces,
+		network.ControlTunnelView: &c.Tunnel, network.ControlTelemetryView: &c.Telemetry,
+	} {
+		if err := kept.Decode(documents[view], dst); err != nil {
+			return network.Configuration{}, fmt.Errorf("%s: %w", view, err)
+		}
+	}
+	return c, nil
+}
+
+// merged returns current with these views brought to the target.
+func merged(views []string, current, target map[string]map[string]any) map[string]map[string]any {
+	after := maps.Clone(current)
+	for _, view := range views {
+		if document, ok := merge(current[view], target[view]).(map[string]any); ok {
+			after[view] = document
+		}
+	}
+	return after
+}
+
+// merge is RFC 7396: null removes, objects are merged, and whatever else replaces. An object that it leaves empty is not
+// stored.
+func merge(value, patch any) any {
+	changes, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	old, _ := value.(map[string]any)
+	object := maps.Clone(old)
+	if object == nil {
+		object = map[string]any{}
+	}
+	for key, change := range changes {
+		if object[key] = merge(object[key], change); object[key] == nil {
+			delete(object, key)
+			continue
+		}
+		if inner, ok := object[key].(map[string]any); ok && len(inner) == 0 {
+			delete(object, key)
+		}
+	}
+	return object
+}
