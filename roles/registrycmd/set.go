@@ -80,7 +80,7 @@ func parseAssignment(word string, mode parseMode) (key string, value any, err er
 	}
 	key, text, err := splitPair(word)
 	if err != nil {
-		return "", nil, roles.Usagef("invalid parameter: %q (want key=value)", word)
+		return "", nil, roles.Usagef("invalid configuration: %q (want key=value)", word)
 	}
 	if value, err = parseValue(text, mode); err != nil {
 		return "", nil, roles.Usagef("invalid parameter: %q: %v", word, err)
