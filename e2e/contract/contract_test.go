@@ -29,13 +29,10 @@ const patience = 15 * time.Minute
 // watchEvery is the pause between reads of a watch where snapd announces nothing: a minute would make long cases.
 const watchEvery = 2 * time.Second
 
-// written are the requests of all views that can be written.
-var written = map[string][]string{
-	network.ControlDeviceView:     {"id", "registered", "server-url"},
-	network.ControlInterfacesView: {"config", "stats"},
-	network.ControlTunnelView:     {"interface", "secret-key", "peers"},
-	network.ControlTelemetryView:  {"sample-rate", "monitor-packets-sent", "monitor-packets-received", "monitor-peers"},
-}
+// resetView writes all that there is; the machine's copy of the confdb-schema has it for this purpose.
+const resetView = "reset"
+
+var everything = []string{"device", "interfaces", "tunnel", "metrics"}
 
 var defaults = registry.ViewID{Account: network.AccountID, Schema: network.Name}
 
@@ -52,10 +49,8 @@ func TestREST(t *testing.T) {
 	}
 	registrytest.Run(t, func(t *testing.T) *registry.Registry {
 		reg := again(t)
-		for view, requests := range written {
-			if err := reg.View(view).Unset(t.Context(), requests...); err != nil {
-				t.Fatalf("clear: %v", err)
-			}
+		if err := reg.View(resetView).Unset(t.Context(), everything...); err != nil {
+			t.Fatalf("clear: %v", err)
 		}
 		return reg
 	}, registrytest.Options{
@@ -82,10 +77,8 @@ func TestSnapctl(t *testing.T) {
 		return registry.New(b, defaults)
 	}
 	registrytest.Run(t, func(t *testing.T) *registry.Registry {
-		for view, requests := range written {
-			if err := unset(t.Context(), cookie, view, requests); err != "" {
-				t.Fatalf("clear %s: %s", view, err)
-			}
+		if err := unset(t.Context(), cookie, resetView, everything); err != "" {
+			t.Fatalf("clear: %s", err)
 		}
 		return again(t)
 	}, registrytest.Options{

@@ -1,0 +1,136 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/e2e"
+	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest"
+)
+
+// contract runs the suite of the registry's backends against snapd's socket, and as a strictly confined app against
+// snapctl. The snap that it runs in is custodian of all views, and leaves without a trace but for snapd's records.
+func (r *run) contract(context.Context) {
+	const name = "contract"
+	ready := r.check("install a snap with the contract suite, custodian of all views", func(ctx context.Context) error {
+		text, err := withReset(network.Document(""))
+		if err != nil {
+			return err
+		}
+		if err := r.schema(ctx, network.Name, text); err != nil {
+			return err
+		}
+		suite, err := r.build(ctx, "e2e/contract", true)
+		if err != nil {
+			return err
+		}
+		plugs := map[string]string{registrytest.UnknownSchema: registrytest.UnknownSchema + "/" + registrytest.UnknownView}
+		for _, view := range []string{
+			network.ControlDeviceView, network.ObserveDeviceView, network.ControlInterfacesView, network.ObserveInterfacesView,
+			network.ControlTunnelView, network.ObserveTunnelView, network.ControlTelemetryView, registrytest.UnknownView, "reset",
+		} {
+			plugs[view] = network.Name + "/" + view
+		}
+		snap, err := snapTree{
+			name: name,
+			yaml: "apps:\n  contract:\n    command: bin/contract\nplugs:\n" + custodianPlugs(plugs),
+			files: map[string]string{
+				"bin/contract": suite,
+			},
+		}.pack(ctx, r.scratch)
+		if err != nil {
+			return err
+		}
+		if err := r.push(ctx, "/root/", snap, suite); err != nil {
+			return err
+		}
+		if _, err := r.sh(ctx, "snap install --dangerous /root/"+filepath.Base(snap)+" && mv /root/"+filepath.Base(suite)+" /root/contract"); err != nil {
+			return err
+		}
+		return r.connect(ctx, name)
+	})
+	if !ready {
+		return
+	}
+	r.suite("contract of snapd:", "/root/contract -test.v -test.timeout 1h -test.run TestREST")
+	r.suite("contract of snapctl: in a strict snap", "snap run contract -test.v -test.timeout 1h -test.run TestSnapctl")
+	r.check("the snap with the contract suite leaves", func(ctx context.Context) error {
+		_, err := r.sh(ctx, "snap remove --purge "+name+" && rm /root/contract*")
+		return err
+	})
+}
+
+// withReset is the confdb-schema with one view more, through which a single write clears everything.
+func withReset(document json.RawMessage) ([]byte, error) {
+	var headers map[string]any
+	if err := json.Unmarshal(document, &headers); err != nil {
+		return nil, err
+	}
+	var rules []any
+	for _, part := range []string{"device", "interfaces", "tunnel", "metrics"} {
+		rules = append(rules, map[string]any{"request": part, "storage": part, "access": "write"})
+	}
+	headers["views"].(map[string]any)["reset"] = map[string]any{"rules": rules}
+	document, err := json.Marshal(headers)
+	if err != nil {
+		return nil, err
+	}
+	return e2e.AssertionText(document)
+}
+
+func custodianPlugs(views map[string]string) string {
+	text := ""
+	for plug, view := range views {
+		text += fmt.Sprintf("  %s: {interface: confdb, account: %s, view: %s, role: custodian}\n", plug, network.AccountID, view)
+	}
+	return text
+}
+
+var caseResult = regexp.MustCompile(`^    --- (PASS|FAIL|SKIP): [A-Za-z]+/(.*) \(([0-9.]+)s\)$`)
+
+// suite runs a test binary in the machine; each of its cases is a check.
+func (r *run) suite(name, command string) {
+	output, err := r.sh(r.Context(), command+" 2>&1")
+	if writeErr := os.WriteFile(filepath.Join(r.logs, notForFiles.ReplaceAllString(name, "-")+".txt"), []byte(output), 0o600); writeErr != nil {
+		r.Error(writeErr)
+	}
+	found, failed := 0, 0
+	lines := strings.Split(output, "\n")
+	for i, line := range lines {
+		match := caseResult.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		found++
+		seconds, _ := strconv.ParseFloat(match[3], 64)
+		var verdict error
+		if match[1] != "PASS" {
+			failed++
+			verdict = fmt.Errorf("%s", strings.TrimSpace(strings.Join(following(lines[i+1:]), "\n")))
+		}
+		r.report(name+" "+match[2], time.Duration(seconds*float64(time.Second)), verdict)
+	}
+	if want := len(registrytest.Cases()); found != want {
+		r.report(name+" runs to its end", 0, fmt.Errorf("%d of %d cases ran: %v\n%s", found, want, err, output))
+	}
+}
+
+// following are the lines that tell about a case, up to the next one.
+func following(lines []string) []string {
+	for i, line := range lines {
+		if caseResult.MatchString(line) || !strings.HasPrefix(line, "      ") {
+			return lines[:i]
+		}
+	}
+	return lines
+}

@@ -1,0 +1,128 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"aspects-poc/e2e"
+	"aspects-poc/registry/network"
+)
+
+// The snaps in the order in which they are installed: the server first, then the custodian, then who uses its views.
+var roleNames = []string{"server", "control", "vpn", "reporting"}
+
+func snapOf(role string) string { return "aspects-poc-" + role }
+
+// install installs the four snaps, strictly confined, and connects the custodian only: what the others do meanwhile is
+// checked before they are connected too.
+func (r *run) install(context.Context) {
+	r.check("put the schema's assertion into snapd's database", func(ctx context.Context) error {
+		text, err := e2e.AssertionText(network.Document(""))
+		if err != nil {
+			return err
+		}
+		if err := r.schema(ctx, network.Name, text); err != nil {
+			return err
+		}
+		_, err = r.sh(ctx, "snap known confdb-schema account-id="+network.AccountID+" name="+network.Name+" | grep -q '^name: network'")
+		return err
+	})
+	for _, role := range roleNames {
+		r.check("install "+snapOf(role), func(ctx context.Context) error { return r.installSnap(ctx, role) })
+	}
+	r.check("all of them are strictly confined", func(ctx context.Context) error {
+		text, err := r.sh(ctx, `curl -s --unix-socket /run/snapd.socket http://snapd/v2/snaps | jq -r '.result[] | select(.name | startswith("aspects-poc-")) | "\(.name) \(.confinement) \(.devmode) \(.status)"' | sort`)
+		if err != nil {
+			return err
+		}
+		want := ""
+		for _, role := range []string{"control", "reporting", "server", "vpn"} {
+			want += snapOf(role) + " strict false active\n"
+		}
+		return same("snaps", want, text)
+	})
+	for role, plug := range map[string]string{"vpn": network.ControlTunnelView, "control": ""} {
+		r.check("before its plugs are connected "+snapOf(role)+" says which command does it, and waits", func(ctx context.Context) error {
+			return r.logged(ctx, 3*time.Minute, role, "", "snap connect "+snapOf(role)+":"+plug)
+		})
+	}
+	r.check("connect the plugs of "+snapOf("control"), func(ctx context.Context) error { return r.connect(ctx, snapOf("control")) })
+}
+
+func (r *run) installSnap(ctx context.Context, role string) error {
+	files, err := filepath.Glob(filepath.Join(r.root, snapOf(role)+"_*_amd64.snap"))
+	if err != nil {
+		return err
+	}
+	if len(files) != 1 {
+		return fmt.Errorf("want one snap of %s, there are %d: make all, or make clean-all first", role, len(files))
+	}
+	info, err := os.Stat(files[0])
+	if err != nil {
+		return err
+	}
+	if err := r.push(ctx, "/root/", files[0]); err != nil {
+		return err
+	}
+	begin := time.Now()
+	if _, err := r.sh(ctx, "snap install --dangerous /root/"+filepath.Base(files[0])); err != nil {
+		return err
+	}
+	r.figure("%s: %.1f MB, installed in %.0f s", snapOf(role), float64(info.Size())/1e6, time.Since(begin).Seconds())
+	return nil
+}
+
+// logged waits for a line of a role's daemon that has all of the texts; since is a time as journalctl takes it, "" for
+// the whole log.
+func (r *run) logged(ctx context.Context, patience time.Duration, role, since string, texts ...string) error {
+	var log string
+	err := eventually(ctx, patience, func(ctx context.Context) error {
+		var err error
+		if log, err = r.log(ctx, role, since); err != nil {
+			return err
+		}
+		for line := range strings.Lines(log) {
+			found := true
+			for _, text := range texts {
+				found = found && strings.Contains(line, text)
+			}
+			if found {
+				return nil
+			}
+		}
+		return fmt.Errorf("the log of %s has no line with %q", role, texts)
+	})
+	if err != nil {
+		return errors.Join(err, errors.New(log))
+	}
+	return nil
+}
+
+// log returns what a role's daemon has printed, as snap logs has it but without systemd's own lines.
+func (r *run) log(ctx context.Context, role, since string) (string, error) {
+	command := "journalctl --no-pager -o short-iso-precise -u snap." + snapOf(role) + ".daemon.service -t " + snapOf(role) + ".daemon"
+	if since != "" {
+		command += " --since '" + since + "'"
+	}
+	return r.sh(ctx, command)
+}
+
+// now is the machine's time, as journalctl takes it.
+func (r *run) now(ctx context.Context) (string, error) {
+	text, err := r.sh(ctx, "date '+%F %T'")
+	return strings.TrimSpace(text), err
+}
+
+func same(what, want, got string) error {
+	if want == got {
+		return nil
+	}
+	return fmt.Errorf("%s: got\n%swant\n%s", what, got, want)
+}
