@@ -154,6 +154,35 @@ func TestLinkedFile(t *testing.T) {
 	}
 }
 
+// A link to a file that is still to be made leads to that file, and stays a link.
+func TestLinkToNothing(t *testing.T) {
+	dir := t.TempDir()
+	path, link, first := filepath.Join(dir, "deep", "confdb.json"), filepath.Join(dir, "link.json"), filepath.Join(dir, "a")
+	for name, target := range map[string]string{link: filepath.Join("deep", "confdb.json"), first: link} {
+		if err := os.Symlink(target, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	linked := openFile(t, first, standard)
+	set(t, linked, map[string]any{"count": number(1)})
+	wantDocument(t, openFile(t, path, standard), "all", `{"count":1}`)
+	for _, name := range []string{link, first} {
+		if info, err := os.Lstat(name); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if n := embedded.OpenStores(); n != 1 {
+		t.Errorf("%d stores", n)
+	}
+	loop := filepath.Join(dir, "loop")
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := embedded.Open(t.Context(), loop, standard); err == nil || !strings.Contains(err.Error(), loop) {
+		t.Errorf("a link to itself: %v, %v", b, err)
+	}
+}
+
 // Whole numbers that a float cannot hold are refused, on the way in, rather than stored as others.
 func TestNumbersThatWouldChange(t *testing.T) {
 	places(t, func(t *testing.T, b *embedded.Backend) {

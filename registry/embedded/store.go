@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"aspects-poc/registry/backend"
@@ -91,19 +92,34 @@ func canonical(path string, d disk) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
+	named := file{path: path, disk: d}
+	for range mostLinks {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real, nil
+		}
+		f := file{path: path, disk: d}
+		if err := makeDir(f.dir(), d); err != nil {
+			return "", f.unwritable(err)
+		}
+		dir, err := filepath.EvalSymlinks(f.dir())
+		if err != nil {
+			return "", f.unreadable(err)
+		}
+		path = filepath.Join(dir, filepath.Base(path))
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // no link, and not there
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(dir, target)
+		}
+		path = target
 	}
-	f := file{path: path, disk: d}
-	if err := makeDir(f.dir(), d); err != nil {
-		return "", f.unwritable(err)
-	}
-	dir, err := filepath.EvalSymlinks(f.dir())
-	if err != nil {
-		return "", f.unreadable(err)
-	}
-	return filepath.Join(dir, filepath.Base(path)), nil
+	return "", named.unreadable(syscall.ELOOP)
 }
+
+// mostLinks is how many links one after another Linux follows.
+const mostLinks = 40
 
 // load returns the current state: the one in memory, unless the file is another one by now.
 func (s *store) load() (*state, error) {
