@@ -20,6 +20,9 @@ import (
 // wholeBody stands for the body where a field is to be named.
 const wholeBody = "body"
 
+// mostStrangers is how many unknown members of a body are named.
+const mostStrangers = 10
+
 // A field is a member that a body has to have.
 type field struct {
 	name string
@@ -55,10 +58,17 @@ func (h *handlers) decode(c echo.Context, fields ...field) error {
 			complain(field.name, complaint)
 		}
 	}
+	strangers := 0
 	for _, name := range names {
-		if _, left := members[name]; left {
+		if _, left := members[name]; !left {
+			continue
+		}
+		if strangers++; strangers <= mostStrangers {
 			complain(name, "is not known here; known are "+strings.Join(known, ", "))
 		}
+	}
+	if more := strangers - mostStrangers; more > 0 {
+		complain(wholeBody, fmt.Sprintf("has %d more members that are not known here", more))
 	}
 	if wrong != nil {
 		return fieldProblem(wrong...)
@@ -75,13 +85,13 @@ func (h *handlers) readBody(c echo.Context) ([]byte, error) {
 		charset := strings.ToLower(parameters["charset"])
 		if err != nil || !json || charset != "" && charset != "utf-8" && charset != "utf8" {
 			return nil, newProblem(http.StatusUnsupportedMediaType,
-				fmt.Sprintf("Content-Type must be application/json in UTF-8, not %q", given))
+				fmt.Sprintf("Content-Type must be application/json in UTF-8, not %q", clip(given)))
 		}
 	}
 	if given := request.Header.Get(echo.HeaderContentEncoding); given != "" && given != "identity" {
 		c.Response().Header().Set(echo.HeaderAcceptEncoding, "identity")
 		return nil, newProblem(http.StatusUnsupportedMediaType,
-			fmt.Sprintf("Content-Encoding %q is not known here; send the body as it is", given))
+			fmt.Sprintf("Content-Encoding %q is not known here; send the body as it is", clip(given)))
 	}
 	tooLarge := newProblem(http.StatusRequestEntityTooLarge,
 		fmt.Sprintf("The body must not be larger than %d bytes", h.limit))
@@ -172,6 +182,15 @@ func dotted(pointer jsontext.Pointer) string {
 		return wholeBody
 	}
 	return strings.Join(steps, ".")
+}
+
+// clip shortens what a caller sent and is told again, or told to the log.
+func clip(text string) string {
+	const limit = 200 // bytes
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
 func invalidUTF8(text []byte) int {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"aspects-poc/roles/server"
 	"aspects-poc/roles/serverapi"
@@ -128,6 +130,46 @@ func TestMalformed(t *testing.T) {
 				t.Errorf("got %+v", problem)
 			}
 		})
+	}
+}
+
+// TestAnswersStaySmall has bodies and paths that would come back, and into the log, at length.
+func TestAnswersStaySmall(t *testing.T) {
+	var log syncBuffer
+	fleet := newServer(t, &log)
+	members := make([]string, 150)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"m%d":1`, i)
+	}
+	for name, body := range map[string]string{
+		"a deep place":      `{"config":{"a":` + strings.Repeat("[", 2000) + "x",
+		"a long name":       `{"config":{"` + strings.Repeat("n", 3000) + `":x`,
+		"a long name again": `{"config":{},"` + strings.Repeat("ü", 1500) + `":1}`,
+		"many names":        `{"config":{},` + strings.Join(members, ",") + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := len(log.String())
+			got := call(t, fleet.URL, "PUT", "/target-config/", body, "Content-Type: application/json")
+			if got.status != 422 || len(got.body) > 2000 || !utf8.ValidString(got.body) {
+				t.Errorf("%d, %d bytes: %.500s", got.status, len(got.body), got.body)
+			}
+			if n := len(log.String()) - before; n > 2000 {
+				t.Errorf("%d bytes of log", n)
+			}
+		})
+	}
+	got := call(t, fleet.URL, "PUT", "/target-config/", `{"config":{},`+strings.Join(members, ",")+`}`)
+	if want := `m0 is not known here; known are config; `; !strings.Contains(got.body, want) {
+		t.Errorf("%s lacks %q", got.body, want)
+	}
+	if want := `body has 140 more members that are not known here`; !strings.Contains(got.body, want) {
+		t.Errorf("%s lacks %q", got.body, want)
+	}
+	before := len(log.String())
+	call(t, fleet.URL, "GET", "/"+strings.Repeat("p", 5000), "", "Content-Type: "+strings.Repeat("t", 5000))
+	call(t, fleet.URL, "POST", "/poll/", "", "Content-Type: "+strings.Repeat("t", 5000))
+	if n := len(log.String()) - before; n > 2000 {
+		t.Errorf("%d bytes of log", n)
 	}
 }
 

@@ -26,7 +26,7 @@ func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		attributes := []slog.Attr{
 			slog.String("method", request.Method),
-			slog.String("path", request.URL.Path),
+			slog.String("path", clip(request.URL.Path)),
 			slog.Int("status", response.Status),
 			slog.Duration("duration", time.Since(begin)),
 			slog.Int64("bytes", response.Size),

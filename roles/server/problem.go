@@ -44,8 +44,9 @@ const statusGone = 499
 // fieldProblem says what is wrong with fields of a body or a path.
 func fieldProblem(fields ...serverapi.FieldProblem) *problem {
 	var texts []string
-	for _, field := range fields {
-		texts = append(texts, field.Field+" "+field.Message)
+	for i := range fields {
+		fields[i].Field, fields[i].Message = clip(fields[i].Field), clip(fields[i].Message)
+		texts = append(texts, fields[i].Field+" "+fields[i].Message)
 	}
 	refused := newProblem(http.StatusUnprocessableEntity, strings.Join(texts, "; "))
 	refused.Errors = fields

@@ -234,8 +234,8 @@ func TestNoAnswer(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for name, body := range map[string]string{"not JSON": "<html>", "another shape": `{"config":[]}`, "nothing": "", "two answers": `{"config":{}}}`,
-		"no config": "{}"} {
+	for name, body := range map[string]string{"not JSON": "<html>", "another shape": `{"config":[]}`, "nothing": "",
+		"more behind it": `{"config":{}}}`, "no config": "{}"} {
 		t.Run(name, func(t *testing.T) {
 			client, _ := answering(t, 200, nil, body)
 			_, err := client.Target(t.Context())
