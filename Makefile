@@ -66,7 +66,7 @@ assertion: build ## sign the confdb-schema: KEY=NAME ACCOUNT_ID=ID; docs/publish
 
 .PHONY: help
 help: ## list what can be made
-	@sed -n 's/^\(# \)\{0,1\}\([A-Za-z][A-Za-z-]*\):.*## /\2\t/p' Makefile | awk -F'\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\(# \)\{0,1\}\([A-Za-z][A-Za-z0-9-]*\):.*## /\2\t/p' Makefile | awk -F'\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 .PHONY: build
 build: ## the binary, bin/aspects-poc, and a link to it for each role
@@ -110,6 +110,18 @@ docs: build ## write again what is generated: the API description and docs/CLI.m
 screenshot: ## drive the Swagger UI in a real Chromium and keep a picture: build/swagger.png
 	@mkdir -p build
 	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server
+
+# STAGES: some of contract,install,readme,refusals,faults,remove. E2E_KEEP=1 leaves the machine running, and takes the one
+# that runs.
+.PHONY: e2e
+e2e: ## the README on a real snapd, in an emulated machine; STAGES=... for a part of it
+	@rm -f aspects-poc-*_amd64.snap
+	@$(MAKE) --no-print-directory all ARCH=amd64
+	E2E_STAGES="$(STAGES)" $(GO) test -tags e2e -count=1 -timeout 2h -v -run TestE2E ./e2e
+
+.PHONY: e2e-image
+e2e-image: ## build the emulated machine, once, as root; make e2e does it too where it is missing
+	e2e/vm.sh image
 
 .PHONY: clean
 clean: ## remove what was built
