@@ -173,7 +173,20 @@ func (a *agent) count(ctx context.Context, hub *attach.Hub) error {
 	for _, traffic := range list {
 		fmt.Fprintln(a.out, traffic)
 	}
-	return nil
+	if !hub.Watching {
+		return nil
+	}
+	return a.refresh(ctx)
+}
+
+// refresh reads those kept views that are due to be read, so that they don't gather until the server answers again and
+// are read in one go.
+func (a *agent) refresh(ctx context.Context) error {
+	if _, err := a.identity.Get(ctx); err != nil && !errors.Is(err, registry.ErrNoData) {
+		return err
+	}
+	_, err := a.documents(ctx)
+	return err
 }
 
 // identify finds out who the device is, and writes a registration that the registry does not show yet.

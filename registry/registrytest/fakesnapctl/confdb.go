@@ -47,7 +47,7 @@ func (s *Server) target(d dialect, argument string, write bool) (Plug, error) {
 	if d.connected && !s.connected[name] {
 		return Plug{}, fmt.Errorf("cannot access confdb through unconnected plug :%s", name)
 	}
-	if plug.Account != s.schema.Account || plug.Schema != s.schema.Name {
+	if s.unknown || plug.Account != s.schema.Account || plug.Schema != s.schema.Name {
 		return Plug{}, errors.New(d.unknownSchema(plug.Account, plug.Schema))
 	}
 	if !slices.Contains(s.schema.Views(), plug.View) {

@@ -88,6 +88,7 @@ type Server struct {
 	connected map[string]bool
 	custodian map[string]bool // by view
 	enabled   bool
+	unknown   bool // no assertion of the confdb-schema
 	uid       int
 	hooks     map[string]Hook
 	contexts  map[string]*hookContext // by cookie; nil for the snap's own
@@ -208,6 +209,9 @@ func (s *Server) SetCustodian(view string, connected bool) {
 
 // SetEnabled turns the experimental flag on or off.
 func (s *Server) SetEnabled(enabled bool) { s.change(func() { s.enabled = enabled }) }
+
+// SetAcknowledged says whether snapd has the confdb-schema's assertion.
+func (s *Server) SetAcknowledged(acknowledged bool) { s.change(func() { s.unknown = !acknowledged }) }
 
 // SetUID says which user the caller is; 0 is the default.
 func (s *Server) SetUID(uid int) { s.change(func() { s.uid = uid }) }

@@ -88,6 +88,8 @@ type Options struct {
 	Plain bool
 	// Refuse makes writes through these views fail; with Plain only.
 	Refuse map[string]error
+	// Hooks is Plain in a snap whose hooks leave word of changes.
+	Hooks bool
 }
 
 // Start runs a command line of a role, words beginning with the role's name, until Stop or its end.
@@ -95,6 +97,9 @@ func (s *Store) Start(role roles.Role, options Options, words ...string) *Run {
 	counter := registrytest.Counting(shared{s.backend})
 	if options.Plain {
 		counter = registrytest.Counting(plain{s.backend, options.Refuse})
+	}
+	if options.Hooks {
+		counter = registrytest.Counting(hooked{plain{s.backend, options.Refuse}})
 	}
 	run := &Run{Counter: counter, Out: &Buffer{}, Err: &Buffer{}, done: make(chan struct{})}
 	open := func() (*registry.Registry, error) { return registry.New(counter.Backend(), defaults()), nil }
@@ -147,6 +152,33 @@ func (p plain) Status(ctx context.Context) (backend.Status, error) {
 }
 
 func (plain) Close() error { return nil }
+
+// hooked is plain with hooks that leave word of every change.
+type hooked struct{ plain }
+
+func (h hooked) Status(ctx context.Context) (backend.Status, error) {
+	status, err := h.plain.Status(ctx)
+	status.Capabilities.Hooks = true
+	return status, err
+}
+
+func (h hooked) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{}, error) {
+	events, err := h.below.Watch(ctx, view)
+	if err != nil {
+		return nil, err
+	}
+	hints := make(chan struct{}, 1)
+	go func() {
+		defer close(hints)
+		for range events {
+			select {
+			case hints <- struct{}{}:
+			default: // one is waiting
+			}
+		}
+	}()
+	return hints, nil
+}
 
 // Wait waits for the end of the run and returns its exit code.
 func (r *Run) Wait() int {
