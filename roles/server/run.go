@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ const (
 // Config is what a server needs to run.
 type Config struct {
 	Listen   string        // HOST:PORT
+	Chosen   string        // how a person chooses another Listen; "" means --listen
 	State    string        // database file
 	MaxBody  int64         // bytes
 	Drain    time.Duration // for requests under way, at the end
@@ -50,7 +52,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	fleet := devices.New(store, devices.Options{})
-	listener, err := listen(config.Listen)
+	listener, err := listen(config.Listen, config.Chosen)
 	if err != nil {
 		return err
 	}
@@ -154,23 +156,24 @@ func check(ctx context.Context, url string, out io.Writer) error {
 }
 
 // listen opens the address, and says what to do where that fails.
-func listen(address string) (net.Listener, error) {
+func listen(address, chosen string) (net.Listener, error) {
+	chosen = cmp.Or(chosen, "--listen")
 	listener, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("cannot listen on %s: another process does already; stop that one, or choose another "+
-			"address with --listen (port 0 takes a free one)", address)
+			"address with %s (port 0 takes a free one)", address, chosen)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: this user may not; choose a port from 1024 on with --listen", address)
+		return nil, fmt.Errorf("cannot listen on %s: this user may not; choose a port from 1024 on with %s", address, chosen)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with --listen",
-			address)
+		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with %s",
+			address, chosen)
 	case err != nil:
 		var failed *net.OpError
 		if errors.As(err, &failed) {
 			err = failed.Err // its text repeats the address
 		}
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", address, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", address, err, chosen)
 	}
 	return listener, nil
 }

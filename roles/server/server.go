@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"aspects-poc/roles"
+	"aspects-poc/roles/internal/snapenv"
 
 	"github.com/urfave/cli/v2"
 )
@@ -73,6 +74,7 @@ func runSpec(env *roles.Env) roles.RunSpec {
 func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 	return Config{
 		Listen:   c.String("listen"),
+		Chosen:   chosen(s.Getenv),
 		State:    statePath(c.String("state"), s.StateDir),
 		MaxBody:  c.Int64("max-body"),
 		Drain:    c.Duration("drain"),
@@ -81,6 +83,14 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 		Log:      s.Log,
 		Out:      env.Stdout,
 	}
+}
+
+// chosen tells how the address is chosen: in a snap by its configuration.
+func chosen(getenv func(string) string) string {
+	if snap := snapenv.Read(getenv); snap.Inside() {
+		return "snap set " + snap.Instance + " listen=HOST:PORT"
+	}
+	return "--listen"
 }
 
 // statePath resolves --state: a file, a directory (one that exists or ends in a slash) to put it in, or nothing.
