@@ -7,6 +7,8 @@ import (
 	"testing"
 )
 
+var Explain = explain
+
 // LimitPages makes the store find its disk full beyond a number of pages more than it has; 0 takes the limit away.
 func (s *Store) LimitPages(t *testing.T, more int64) {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 	"modernc.org/sqlite"
@@ -198,7 +199,9 @@ func dataSource(path, parameters string) string {
 func explain(err error) error {
 	var refused *sqlite.Error
 	switch {
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("the disk is full (%w); make room there, nothing that was acknowledged is lost", err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w; check that this user may write the file and its directory", err)
 	case !errors.As(err, &refused) || errors.Is(err, ErrDamaged):
 		return err

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -340,5 +341,18 @@ func TestOtherName(t *testing.T) {
 	}
 	if store, err := sqlite.Open(t.Context(), link); !errors.Is(err, sqlite.ErrInUse) {
 		t.Errorf("got %v, %v", store, err)
+	}
+}
+
+// TestExplain says what to do about what the system refuses before SQLite comes into it.
+func TestExplain(t *testing.T) {
+	for errno, want := range map[syscall.Errno]string{
+		syscall.ENOSPC: "make room", syscall.EDQUOT: "make room", syscall.EACCES: "check that this user may write",
+		syscall.EROFS: "check that this user may write",
+	} {
+		cause := &os.PathError{Op: "write", Path: "server.db.lock", Err: errno}
+		if err := sqlite.Explain(cause); !errors.Is(err, errno) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", errno, err)
+		}
 	}
 }
