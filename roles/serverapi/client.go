@@ -194,7 +194,11 @@ func (c *Client) do(ctx context.Context, op, method, path string, body, answer a
 		if errors.As(err, &failed) {
 			err = failed.Err // its text repeats method and address, which are named here already
 		}
-		return 0, fmt.Errorf("cannot %s: no answer from %s: %w", op, c.base, err)
+		late := ""
+		if errors.Is(err, context.DeadlineExceeded) {
+			late = " in time"
+		}
+		return 0, fmt.Errorf("cannot %s: no answer from %s%s: %w", op, c.base, late, err)
 	}
 	defer func() { _ = response.Body.Close() }() // nothing is lost: the body has been read
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))

@@ -230,7 +230,8 @@ func TestNoAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = client.Target(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err = client.Target(t.Context()); !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), client.URL()+" in time: ") {
 			t.Error(err)
 		}
 	})
