@@ -176,28 +176,6 @@ func checkRequests(request snapdhttp.Request) error {
 	return nil
 }
 
-func checkConstraints(request snapdhttp.Request, constraints map[string]any) error {
-	for _, name := range slices.Sorted(maps.Keys(constraints)) {
-		shape := ""
-		switch constraints[name].(type) {
-		case nil:
-			shape = "null"
-		case []any:
-			shape = "array"
-		case map[string]any:
-			shape = "map"
-		default:
-			continue
-		}
-		text := fmt.Sprintf("constraint value must be non-null scalar but parameter %q has %s constraint", name, shape)
-		return &backend.Error{
-			Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrBadRequest,
-			Message: text, Reason: text,
-		}
-	}
-	return nil
-}
-
 func encodeConstraints(d dialect, request snapdhttp.Request, values map[string]any) (string, error) {
 	unsupported := func(reason string) error {
 		return &backend.Error{
