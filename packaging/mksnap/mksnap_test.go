@@ -212,6 +212,27 @@ func compareHooks(t *testing.T, binary string) {
 	}
 }
 
+// A tree that did not come by git is copied, too.
+func TestSourcesWithoutGit(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"go.mod", "snap/snapcraft.yaml", "bin/aspects-poc", "build/old", "a.snap"} {
+		file := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := build{root: root}.sources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"go.mod", "snap/snapcraft.yaml"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func goarch(t *testing.T) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "env", "-json", "GOHOSTARCH").Output()

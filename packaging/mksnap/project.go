@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,14 +33,41 @@ func (b build) writeProject(ctx context.Context, project *recipe.Project, dir st
 	return b.copySources(ctx, filepath.Join(dir, "source"))
 }
 
-// copySources copies the files that git knows or would know.
-func (b build) copySources(ctx context.Context, dir string) error {
-	list, err := exec.CommandContext(ctx, "git", "-C", b.root, "ls-files", "-z", "--cached", "--others",
-		"--exclude-standard").Output()
-	if err != nil {
-		return fmt.Errorf("cannot list the sources: git ls-files: %w", err)
+// sources lists the files that git knows or would know; in a tree that did not come by git, all that were not built.
+func (b build) sources(ctx context.Context) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(b.root, ".git")); err == nil {
+		list, err := exec.CommandContext(ctx, "git", "-C", b.root, "ls-files", "-z", "--cached", "--others",
+			"--exclude-standard").Output()
+		if err != nil {
+			return nil, fmt.Errorf("cannot list the sources: git ls-files: %w", err)
+		}
+		return strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00"), nil
 	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00") {
+	var list []string
+	err := filepath.WalkDir(b.root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(b.root, path)
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (name == "bin" || name == "build"):
+			return filepath.SkipDir
+		case !entry.IsDir() && filepath.Ext(name) != ".snap":
+			list = append(list, name)
+		}
+		return nil
+	})
+	return list, err
+}
+
+func (b build) copySources(ctx context.Context, dir string) error {
+	names, err := b.sources(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
 		from, to := filepath.Join(b.root, name), filepath.Join(dir, name)
 		info, err := os.Lstat(from)
 		if os.IsNotExist(err) {
