@@ -14,7 +14,10 @@ import (
 	"aspects-poc/roles/vpn"
 )
 
-func main() {
+func main() { os.Exit(roles.Main(os.Args, all()...)) }
+
+// all is the list of roles and tools.
+func all() []roles.Role {
 	list := []roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.Role}
-	os.Exit(roles.Main(os.Args, append(list, demo.New(list...))...))
+	return append(list, demo.New(list...))
 }
