@@ -13,6 +13,7 @@ import (
 	"aspects-poc/packaging/recipe"
 
 	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
 )
 
 // root is the project's, seen from this package.
@@ -164,8 +165,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// The binary is the same wherever it is built, and is what its stamps say. It is built as snapcraft would build it, too:
-// from a copy of the sources.
+// The binary is the same wherever it is built, and is what its stamps say. The second time it is built as snapcraft would
+// build it: by the step that the rendered recipe has for it, in a copy of the sources.
 func TestBuiltTwice(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary twice")
@@ -175,15 +176,26 @@ func TestBuiltTwice(t *testing.T) {
 	if err := here.writeProject(t.Context(), project(t, "control"), work); err != nil {
 		t.Fatal(err)
 	}
-	there := here
-	there.root = filepath.Join(work, "source")
-	for _, b := range []build{here, there} {
-		dir := filepath.Join(work, "prime", filepath.Base(b.root))
-		if err := b.stage(t.Context(), "control", project(t, "control"), dir); err != nil {
+	first, second := filepath.Join(work, "first"), filepath.Join(work, "second")
+	if err := here.stage(t.Context(), "control", project(t, "control"), first); err != nil {
+		t.Fatal(err)
+	}
+	step := exec.CommandContext(t.Context(), "sh", "-ec", overrideBuild(t, filepath.Join(work, "snap", "snapcraft.yaml")))
+	step.Dir = filepath.Join(work, "source")
+	step.Env = append(os.Environ(), "CRAFT_ARCH_BUILD_FOR="+here.arch, "CRAFT_PART_INSTALL="+second)
+	if err := execute(step, "override-build"); err != nil {
+		t.Fatal(err)
+	}
+	var trees [2]map[string]string
+	for i, dir := range []string{first, second} {
+		var err error
+		if trees[i], err = describe(filepath.Join(dir, "meta")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	first, second := filepath.Join(work, "prime", filepath.Base(here.root)), filepath.Join(work, "prime", "source")
+	if diff := cmp.Diff(trees[0], trees[1]); diff != "" {
+		t.Errorf("meta (-here +by snapcraft's step):\n%s", diff)
+	}
 	if !bytes.Equal(read(t, filepath.Join(first, "bin", program)), read(t, filepath.Join(second, "bin", program))) {
 		t.Error("built in two folders, the binaries differ")
 	}
@@ -192,6 +204,21 @@ func TestBuiltTwice(t *testing.T) {
 		t.Errorf("version: got %q, %v, want %q", version, err, want)
 	}
 	t.Run("hooks", func(t *testing.T) { compareHooks(t, filepath.Join(first, "bin", program)) })
+}
+
+func overrideBuild(t *testing.T, file string) string {
+	t.Helper()
+	var document struct {
+		Parts map[string]map[string]any
+	}
+	if err := yaml.Unmarshal(read(t, file), &document); err != nil {
+		t.Fatal(err)
+	}
+	step, _ := document.Parts[program]["override-build"].(string)
+	if step == "" {
+		t.Fatalf("%s has no override-build", file)
+	}
+	return step
 }
 
 // compareHooks checks that a snap has the hooks that the binary answers to, and no other: a declared hook that the binary
