@@ -50,6 +50,25 @@ func AssertionText(document json.RawMessage) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
+// WithView returns the JSON form of a confdb-schema with one view more, which shows parts of the storage as they are. It
+// panics if document is none.
+func WithView(document json.RawMessage, view string, parts ...string) json.RawMessage {
+	var headers map[string]any
+	if err := json.Unmarshal(document, &headers); err != nil {
+		panic(fmt.Sprintf("internal error: confdb-schema: %v", err))
+	}
+	var rules []any
+	for _, part := range parts {
+		rules = append(rules, map[string]any{"request": part, "storage": part})
+	}
+	headers["views"].(map[string]any)[view] = map[string]any{"rules": rules}
+	document, err := json.Marshal(headers)
+	if err != nil {
+		panic(fmt.Sprintf("internal error: confdb-schema: %v", err))
+	}
+	return document
+}
+
 // writeHeader writes "name: text", or a list or map below its name; within is the indentation of intro.
 func writeHeader(text *bytes.Buffer, intro string, value any, within string) error {
 	switch value := value.(type) {

@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +22,7 @@ import (
 func (r *run) contract(context.Context) {
 	const name = "contract"
 	ready := r.check("install a snap with the contract suite, custodian of all views", func(ctx context.Context) error {
-		text, err := withReset(network.Document(""))
+		text, err := e2e.AssertionText(e2e.WithView(network.Document(""), "reset", "device", "interfaces", "tunnel", "metrics"))
 		if err != nil {
 			return err
 		}
@@ -70,24 +69,6 @@ func (r *run) contract(context.Context) {
 	})
 }
 
-// withReset is the confdb-schema with one view more, through which a single write clears everything.
-func withReset(document json.RawMessage) ([]byte, error) {
-	var headers map[string]any
-	if err := json.Unmarshal(document, &headers); err != nil {
-		return nil, err
-	}
-	var rules []any
-	for _, part := range []string{"device", "interfaces", "tunnel", "metrics"} {
-		rules = append(rules, map[string]any{"request": part, "storage": part, "access": "write"})
-	}
-	headers["views"].(map[string]any)["reset"] = map[string]any{"rules": rules}
-	document, err := json.Marshal(headers)
-	if err != nil {
-		return nil, err
-	}
-	return e2e.AssertionText(document)
-}
-
 func custodianPlugs(views map[string]string) string {
 	text := ""
 	for plug, view := range views {
@@ -100,9 +81,13 @@ var caseResult = regexp.MustCompile(`^    --- (PASS|FAIL|SKIP): [A-Za-z]+/(.*) \
 
 // suite runs a test binary in the machine; each of its cases is a check.
 func (r *run) suite(name, command string) {
-	output, err := r.sh(r.Context(), command+" 2>&1")
-	if writeErr := os.WriteFile(filepath.Join(r.logs, notForFiles.ReplaceAllString(name, "-")+".txt"), []byte(output), 0o600); writeErr != nil {
-		r.Error(writeErr)
+	log, err := os.Create(filepath.Join(r.logs, notForFiles.ReplaceAllString(name, "-")+".txt"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	output, err := r.stream(r.Context(), log, "ssh", command+" 2>&1")
+	if closeErr := log.Close(); closeErr != nil {
+		r.Error(closeErr)
 	}
 	found, failed := 0, 0
 	lines := strings.Split(output, "\n")

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,11 +35,16 @@ func (e *commandError) Unwrap() error { return e.err }
 
 // control runs a command of vm.sh.
 func (m machine) control(ctx context.Context, args ...string) (string, error) {
+	return m.stream(ctx, io.Discard, args...)
+}
+
+// stream is control, which also copies what the command prints, as it does.
+func (m machine) stream(ctx context.Context, to io.Writer, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, m.script, args...)
 	// vm.sh's own children (ssh, qemu) have to end with it, or Output would wait for them.
 	command.WaitDelay = 5 * time.Second
 	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
+	command.Stdout, command.Stderr = io.MultiWriter(&stdout, to), &stderr
 	err := command.Run()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // the shared ssh connection holds on to stderr
@@ -77,7 +83,7 @@ func (s snapTree) pack(ctx context.Context, dir string) (string, error) {
 	}
 	yaml := fmt.Sprintf("name: %s\nversion: '1'\nsummary: Asks snapd\ndescription: Asks snapd\nbase: bare\n"+
 		"confinement: strict\ngrade: devel\narchitectures: [amd64]\n%s", s.name, s.yaml)
-	if err := os.WriteFile(filepath.Join(tree, "meta/snap.yaml"), []byte(yaml), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(tree, "meta/snap.yaml"), []byte(yaml), 0o644); err != nil {
 		return "", err
 	}
 	for path, from := range s.files {

@@ -40,6 +40,7 @@ var stages = []stage{
 	{"contract", (*run).contract},
 	{"install", (*run).install},
 	{"readme", (*run).readme},
+	{"commands", (*run).commands},
 	{"refusals", (*run).refusals},
 	{"faults", (*run).faults},
 	{"remove", (*run).remove},
@@ -191,7 +192,7 @@ func (r *run) schema(ctx context.Context, name string, text []byte) error {
 
 // build compiles a command, or with test the tests, of a folder of the project, static.
 func (r *run) build(ctx context.Context, folder string, test bool) (string, error) {
-	file := filepath.Join(r.scratch, filepath.Base(folder)+".bin")
+	file := filepath.Join(r.scratch, filepath.Base(filepath.Join(r.root, folder))+".bin")
 	args := []string{"build", "-trimpath"}
 	if test {
 		args = []string{"test", "-c", "-tags", "e2e", "-trimpath"}

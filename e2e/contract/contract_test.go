@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/e2e"
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/network"
@@ -55,6 +56,7 @@ func TestREST(t *testing.T) {
 		return reg
 	}, registrytest.Options{
 		Again:   func(t *testing.T, _ *registry.Registry) *registry.Registry { return again(t) },
+		Prepare: prepare,
 		Timeout: patience,
 	})
 }
@@ -83,8 +85,29 @@ func TestSnapctl(t *testing.T) {
 		return again(t)
 	}, registrytest.Options{
 		Again:   func(t *testing.T, _ *registry.Registry) *registry.Registry { return again(t) },
+		Prepare: prepare,
 		Timeout: patience,
 	})
+}
+
+// prepare writes through the reset view, all at once: each write costs an emulated snapd seconds. What the values are
+// there the embedded engine says.
+func prepare(ctx context.Context, reg *registry.Registry, values registry.Changes) error {
+	model, err := registry.Open(ctx, "mem:", registry.Options{
+		Documents: []json.RawMessage{e2e.WithView(network.Document(""), resetView, everything...)},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = model.Close() }()
+	if err := model.Apply(ctx, values); err != nil {
+		return err
+	}
+	stored, err := model.View(resetView).Get(ctx)
+	if err != nil {
+		return err
+	}
+	return reg.View(resetView).Set(ctx, stored)
 }
 
 // unset clears without the backend, which would read before and after. It returns what went wrong.

@@ -15,20 +15,29 @@ type list = []any
 // full writes something through every view that can be written.
 func full(s *suite) {
 	s.Helper()
-	s.set(network.ControlDeviceView, obj{
-		"id": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0", "registered": 1735689600, "server-url": "http://127.0.0.1:8000",
-	})
-	s.set(network.ControlInterfacesView, obj{
-		"config": obj{
-			"eth0":  obj{"interface-type": "ethernet", "ip-address": "172.16.0.3"},
-			"wlan0": obj{"interface-type": "wifi", "ip-address": "192.168.0.104"},
+	if err := s.prepare(s.ctx, s.reg, beginning()); err != nil {
+		s.Fatalf("write what the case begins with: %v", err)
+	}
+}
+
+// beginning is what most cases begin with.
+func beginning() registry.Changes {
+	return registry.Changes{
+		network.ControlDeviceView: {
+			"id": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0", "registered": 1735689600, "server-url": "http://127.0.0.1:8000",
 		},
-		"stats": obj{"eth0": obj{"n-sent": 3, "n-received": 1}, "wlan0": obj{"n-sent": 0, "n-received": 7}},
-	})
-	s.set(network.ControlTunnelView, obj{
-		"interface": "eth0", "secret-key": "s3cret", "peers": list{"10.0.0.9", "10.0.0.1", "10.0.0.5"},
-	})
-	s.set(network.ControlTelemetryView, obj{"sample-rate": 2, "monitor-packets-sent": true, "monitor-peers": false})
+		network.ControlInterfacesView: {
+			"config": obj{
+				"eth0":  obj{"interface-type": "ethernet", "ip-address": "172.16.0.3"},
+				"wlan0": obj{"interface-type": "wifi", "ip-address": "192.168.0.104"},
+			},
+			"stats": obj{"eth0": obj{"n-sent": 3, "n-received": 1}, "wlan0": obj{"n-sent": 0, "n-received": 7}},
+		},
+		network.ControlTunnelView: {
+			"interface": "eth0", "secret-key": "s3cret", "peers": list{"10.0.0.9", "10.0.0.1", "10.0.0.5"},
+		},
+		network.ControlTelemetryView: {"sample-rate": 2, "monitor-packets-sent": true, "monitor-peers": false},
+	}
 }
 
 var readCases = []contractCase{

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -35,6 +36,10 @@ type Options struct {
 	// Skip lists cases that this backend cannot meet, with the reason of each. A case that does not exist, or that the
 	// backend meets after all, fails the suite.
 	Skip map[string]string
+
+	// Prepare writes what a case begins with: view -> request -> value. Nil: view by view, each in a Set of its own, which
+	// is what the suite is about; but where a write is dear there may be a shorter way.
+	Prepare func(ctx context.Context, reg *registry.Registry, values registry.Changes) error
 
 	// Timeout is how long one case may take before it counts as hanging; 0 means a minute.
 	Timeout time.Duration
@@ -103,6 +108,8 @@ type suite struct {
 	reg   *registry.Registry
 	again func() *registry.Registry
 	caps  registry.Capabilities
+
+	prepare func(ctx context.Context, reg *registry.Registry, values registry.Changes) error
 }
 
 func newSuite(t *testing.T, tb testing.TB, open func(t *testing.T) *registry.Registry, o Options) *suite {
@@ -122,7 +129,20 @@ func newSuite(t *testing.T, tb testing.TB, open func(t *testing.T) *registry.Reg
 		t.Cleanup(func() { _ = other.Close() })
 		return other
 	}
-	return &suite{TB: tb, ctx: ctx, reg: reg, again: again, caps: status.Capabilities}
+	prepare := o.Prepare
+	if prepare == nil {
+		prepare = viewByView
+	}
+	return &suite{TB: tb, ctx: ctx, reg: reg, again: again, caps: status.Capabilities, prepare: prepare}
+}
+
+func viewByView(ctx context.Context, reg *registry.Registry, values registry.Changes) error {
+	for _, view := range slices.Sorted(maps.Keys(values)) {
+		if err := reg.View(view).Set(ctx, values[view]); err != nil {
+			return fmt.Errorf("through %s: %w", view, err)
+		}
+	}
+	return nil
 }
 
 // try runs a case without failing the test, and tells whether the backend meets it, or else what was found.

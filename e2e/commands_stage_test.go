@@ -1,0 +1,116 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"aspects-poc/registry/network"
+)
+
+// commands runs our registry command beside the snap command, each with the same arguments on the same snapd, and
+// compares what they print. It needs a custodian of all views and the values of the README.
+func (r *run) commands(context.Context) {
+	const ours = "/root/aspects-poc"
+	if !r.check("push the binary", func(ctx context.Context) error {
+		file, err := r.build(ctx, ".", false)
+		if err != nil {
+			return err
+		}
+		if err := r.push(ctx, "/root/", file); err != nil {
+			return err
+		}
+		_, err = r.sh(ctx, "mv /root/*.bin "+ours)
+		return err
+	}) {
+		return
+	}
+	device, tunnel, telemetry := view(network.ControlDeviceView), view(network.ControlTunnelView), view(network.ControlTelemetryView)
+	interfaces := view(network.ControlInterfacesView)
+	for _, arguments := range []string{
+		"get -d " + device,
+		"get " + telemetry,
+		"get -l " + telemetry,
+		"get " + telemetry + " sample-rate",
+		"get " + telemetry + " sample-rate monitor-peers",
+		"get " + tunnel + " interface",
+		"get -t " + tunnel + " interface",
+		"get " + view(network.ObserveTunnelView) + " peers",
+		"get " + interfaces + " config -l",
+		"get --with name=eth0 " + interfaces + " config -d",
+		"get --default 7 " + telemetry + " sample-rate",
+		"get " + telemetry + " nonsense",
+		"get " + view("no-such-view"),
+		"get -d -t " + telemetry,
+		"set " + telemetry + " sample-rate=-3",
+		"set " + telemetry + " sample-rate",
+		"set " + telemetry + " Sample=3",
+		"set -s " + telemetry + " sample-rate=3",
+		"set " + tunnel + " peers=[]",
+		"set " + telemetry + " sample-rate=2",
+		"set " + telemetry + " sample-rate=61",
+		"unset " + telemetry + " nonsense",
+		"unset " + view(network.ObserveDeviceView) + " uuid",
+	} {
+		name := strings.ReplaceAll(arguments, network.AccountID+"/"+network.Name+"/", "")
+		r.check("prints what snap prints: "+name, func(ctx context.Context) error {
+			return errors.Join(r.alike(ctx, "snap "+arguments, ours+" registry "+arguments+" --registry snapd:"))
+		})
+	}
+}
+
+// alike compares two commands: the same on standard output, and on standard error the same words, of which the second
+// may have more. snap wraps its errors, and warns of a future change of its output.
+func (r *run) alike(ctx context.Context, first, second string) error {
+	const split = "---"
+	type result struct {
+		code   int
+		out    string
+		errors string
+	}
+	try := func(command string) (result, error) {
+		text, err := r.sh(ctx, "{ "+command+" 2>/root/stderr; }; code=$?; echo "+split+"; cat /root/stderr; exit $code")
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			return result{}, err
+		}
+		out, errors, found := strings.Cut(text, split+"\n")
+		if !found {
+			return result{}, fmt.Errorf("%s: %w", command, err)
+		}
+		got := result{out: out, errors: strings.Join(strings.Fields(errors), " ")}
+		if exit != nil {
+			got.code = exit.ExitCode()
+		}
+		if strings.HasPrefix(got.errors, "WARNING: The output of 'snap get' will become") {
+			got.errors = ""
+		}
+		return got, nil
+	}
+	want, err := try(first)
+	if err != nil {
+		return err
+	}
+	got, err := try(second)
+	if err != nil {
+		return err
+	}
+	if want.out != got.out || (want.code == 0) != (got.code == 0) || !says(got.errors, want.errors) {
+		return fmt.Errorf("%s: %+v\n%s: %+v", first, want, second, got)
+	}
+	return nil
+}
+
+// says tells whether an error says what snap's does. Of a failed change snap tells the tasks around the reason.
+func says(got, want string) bool {
+	if strings.HasPrefix(got, want) {
+		return true
+	}
+	reason := strings.TrimPrefix(got, "error: ")
+	reason, _, _ = strings.Cut(reason, " (try: ")
+	return strings.HasPrefix(want, "error: cannot perform the following tasks:") && reason != "" && strings.Contains(want, reason)
+}
