@@ -78,7 +78,7 @@ func countUp(ctx context.Context, b *embedded.Backend) error {
 // Several processes that each add to one counter lose nothing.
 func TestProcessesShareACounter(t *testing.T) {
 	processes, times := 8, 1000
-	if testing.Short() || raceEnabled {
+	if testing.Short() {
 		times = 50
 	}
 	path := filepath.Join(t.TempDir(), "confdb.json")
