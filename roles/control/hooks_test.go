@@ -301,3 +301,80 @@ func TestRulesBeforeWriting(t *testing.T) {
 		t.Errorf("stored is %s", stored)
 	}
 }
+
+// TestRefresh: registration, key and counters survive another revision, which has a folder of its own for the rest.
+func TestRefresh(t *testing.T) {
+	d := newDevice(t)
+	snap := d.inSnap(t)
+	once := func() {
+		t.Helper()
+		if run := snap.Start("run", "--once", "--seed", "1"); run.Wait() != 0 {
+			t.Fatal(run.Err)
+		}
+	}
+	once()
+	key := readKey(t, snap.Common)
+	var before, after map[string]network.InterfaceStats
+	read := func(dst any) {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(snap.Common, "counters.json"))
+		if err == nil {
+			err = json.Unmarshal(text, dst)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	read(&before)
+	snap.Data = t.TempDir()
+	once()
+	read(&after)
+	if registrations, _, _ := d.fleet.figures(); registrations != 1 {
+		t.Errorf("%d registrations", registrations)
+	}
+	if !key.Equal(readKey(t, snap.Common)) {
+		t.Error("another key")
+	}
+	if after["eth0"].NSent <= before["eth0"].NSent {
+		t.Errorf("the counters went from %v to %v", before, after)
+	}
+}
+
+// TestDaemonInSnap runs the daemon on snapd: once it has started, cycles ask nothing of confdb, and what an administrator
+// writes reaches it all the same.
+func TestDaemonInSnap(t *testing.T) {
+	d := newDevice(t)
+	snap := d.inSnap(t)
+	run := snap.Start("run", "--interval", "5ms")
+	cycles := func(n int) {
+		t.Helper()
+		from := strings.Count(run.Out.String(), "eth0: ")
+		rolestest.Await(t, "cycles", func() bool { return strings.Count(run.Out.String(), "eth0: ") >= from+n })
+	}
+	rolestest.Await(t, "the registration", func() bool { return strings.Contains(run.Out.String(), "registered.") })
+	cycles(20)
+	snap.ResetCalls()
+	cycles(100)
+	// A read for safety may fall into any second, of five views at most.
+	if calls := snap.Calls(); len(calls) > 5 {
+		t.Errorf("100 cycles took %v", calls)
+	}
+	if err := snap.Write(network.ControlTelemetryView, map[string]any{"sample-rate": json.Number("7")}); err != nil {
+		t.Fatal(err)
+	}
+	rolestest.Await(t, "that the server hears of it", func() bool {
+		reported, _ := d.fleet.reported(t)[network.ControlTelemetryView].(map[string]any)
+		return reported["sample-rate"] == 7.0
+	})
+	d.fleet.change(func(f *fleet) { f.target = telemetry(map[string]any{"sample-rate": 9}) })
+	rolestest.Await(t, "that the target is applied", func() bool {
+		return strings.Contains(snap.Stored(), `"sample-rate":9`)
+	})
+	d.fleet.change(func(f *fleet) { f.target = telemetry(map[string]any{"sample-rate": 90}) })
+	rolestest.Await(t, "that the target is refused", func() bool {
+		return strings.Contains(run.Err.String(), "1 to 60, not 90")
+	})
+	if code := run.Stop(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}

@@ -181,9 +181,13 @@ func (l *life) attach(ctx context.Context) error {
 
 // failed logs a failure when it is another than the last one, and decides how long to wait.
 func (l *life) failed(err error) {
-	l.pause = l.pauses.Next()
 	told := signature(err)
-	if told == l.told {
+	news := told != l.told
+	if news {
+		l.pauses.Reset() // somebody is about to mend it: one plug is connected, the next is not yet
+	}
+	l.pause = l.pauses.Next()
+	if !news {
 		return
 	}
 	l.told = told
