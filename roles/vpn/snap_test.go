@@ -1,6 +1,8 @@
 package vpn_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -65,6 +67,23 @@ func TestRefused(t *testing.T) {
 	if code := run.Wait(); code != 1 || !strings.Contains(run.Err.String(), "a custodian refused it") {
 		t.Errorf("once: exit status %d: %s", code, run.Err)
 	}
+}
+
+// TestDeaf: where hooks cannot leave word, changes are found all the same, in the next cycle.
+func TestDeaf(t *testing.T) {
+	snap := rolestest.NewSnap(t, vpn.Role, "")
+	if err := os.WriteFile(filepath.Join(snap.Common, "confdb-changes"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := snap.Start("run", "--drop-rate", "0", "--join-rate", "0", "--interval", "10ms")
+	rolestest.Await(t, "the first cycle", func() bool { return run.Out.String() != "" })
+	if err := snap.Write(network.ControlTunnelView, map[string]any{"peers": []any{"10.0.0.2"}}); err != nil {
+		t.Fatal(err)
+	}
+	rolestest.Await(t, "that the change is told", func() bool {
+		return strings.Contains(run.Out.String(), "Tunnel changed elsewhere: 10.0.0.2 joined.")
+	})
+	run.Stop()
 }
 
 var errRefused = errorText("too many peers")

@@ -67,6 +67,9 @@ func (h *Hub) Keep(ctx context.Context, name string, changed func()) (view *kept
 	default:
 		view, err = kept.Hinted(ctx, h.View(name), h.slot, changed)
 		h.slot++
+		if errors.Is(err, registry.ErrUnsupported) {
+			view, err = kept.New(h.View(name)), nil // late is better than not at all
+		}
 	}
 	if err != nil {
 		return nil, err
