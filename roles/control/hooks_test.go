@@ -378,3 +378,22 @@ func TestDaemonInSnap(t *testing.T) {
 		t.Errorf("exit status %d", code)
 	}
 }
+
+// TestOlderSnapd: snapd 2.68 runs change-view hooks, and neither load-view nor observe-view hooks: counters are in confdb.
+func TestOlderSnapd(t *testing.T) {
+	d := newDevice(t)
+	snap := d.inSnap(t)
+	snap.SetVersion(t, "2.68.3")
+	for range 2 {
+		if run := snap.Start("run", "--once"); run.Wait() != 0 {
+			t.Fatal(run.Err)
+		}
+	}
+	if stored := snap.Stored(); !strings.Contains(stored, `"n-sent"`) {
+		t.Errorf("stored is %s", stored)
+	}
+	err := snap.Write(network.ControlTunnelView, map[string]any{"peers": []any{"172.16.0.3"}})
+	if err == nil || !strings.Contains(err.Error(), "peer 172.16.0.3 is this device itself") {
+		t.Errorf("got %v", err)
+	}
+}
