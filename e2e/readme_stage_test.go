@@ -19,28 +19,28 @@ const minutes = 4 * time.Minute
 
 // readme runs the commands of the README in their order, with the stock snap command, from outside of the snaps.
 func (r *run) readme(context.Context) {
-	r.shows("observe-device", `get %s -d`, network.ObserveDeviceView,
+	r.shows(`get %s -d`, network.ObserveDeviceView,
 		"{\n\t\"registered\": \\d{10},\n\t\"uuid\": \"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\"\n}\n")
-	r.shows("control-interfaces config", `get %s config -d`, network.ControlInterfacesView, regexp.QuoteMeta(document(map[string]any{
+	r.shows(`get %s config -d`, network.ControlInterfacesView, regexp.QuoteMeta(document(map[string]any{
 		"config": map[string]any{
 			"eth0":  map[string]any{"interface-type": "ethernet", "ip-address": "172.16.0.3"},
 			"wlan0": map[string]any{"interface-type": "wifi", "ip-address": "192.168.0.104"},
 		},
 	})))
-	r.shows("control-tunnel", `get %s -d`, network.ControlTunnelView, regexp.QuoteMeta(document(map[string]any{
+	r.shows(`get %s -d`, network.ControlTunnelView, regexp.QuoteMeta(document(map[string]any{
 		"interface": "eth0", "peers": []string{"192.168.21.3", "192.168.151.225", "192.168.21.7"},
 	})))
-	r.shows("control-telemetry", `get %s -d`, network.ControlTelemetryView, regexp.QuoteMeta(document(map[string]any{
+	r.shows(`get %s -d`, network.ControlTelemetryView, regexp.QuoteMeta(document(map[string]any{
 		"monitor-packets-received": false, "monitor-packets-sent": true, "monitor-peers": true, "sample-rate": 2,
 	})))
-	r.shows("control-device", `get %s -d`, network.ControlDeviceView, regexp.QuoteMeta(document(map[string]any{
+	r.shows(`get %s -d`, network.ControlDeviceView, regexp.QuoteMeta(document(map[string]any{
 		"server-url": "http://127.0.0.1:8000",
 	})))
-	r.shows("observe-interfaces packets-received", `get %s packets-received -l`, network.ObserveInterfacesView,
+	r.shows(`get %s packets-received -l`, network.ObserveInterfacesView,
 		`Key                     Value\npackets-received.eth0   \d+\npackets-received.wlan0  \d+\n`)
-	r.shows("observe-interfaces packets-sent, on a terminal", `get %s packets-sent -l`, network.ObserveInterfacesView,
+	r.shows(`get %s packets-sent -l`, network.ObserveInterfacesView,
 		`Key                 Value\npackets-sent.eth0   \d+\npackets-sent.wlan0  \d+\n`)
-	r.shows("observe-tunnel peers", `get %s peers`, network.ObserveTunnelView,
+	r.shows(`get %s peers`, network.ObserveTunnelView,
 		regexp.QuoteMeta("[\n\t\"192.168.21.3\",\n\t\"192.168.151.225\",\n\t\"192.168.21.7\"\n]\n"))
 	for _, role := range []string{"vpn", "reporting"} {
 		r.check("connect the plugs of "+snapOf(role), func(ctx context.Context) error { return r.connect(ctx, snapOf(role)) })
@@ -136,8 +136,8 @@ func (r *run) target() {
 }
 
 // shows checks what a snap command prints about a view; format has the place of the view.
-func (r *run) shows(name, format, of, pattern string) {
-	r.check("snap "+fmt.Sprintf(format, name), func(ctx context.Context) error {
+func (r *run) shows(format, of, pattern string) {
+	r.check("snap "+fmt.Sprintf(format, of), func(ctx context.Context) error {
 		return eventually(ctx, minutes, func(ctx context.Context) error {
 			return r.prints(ctx, "^"+pattern+"$", "snap "+fmt.Sprintf(format, view(of)))
 		})
