@@ -194,6 +194,7 @@ func TestBrokenBodies(t *testing.T) {
 	app := newServer(t, io.Discard).Config.Handler
 	slow := httptest.NewUnstartedServer(app)
 	slow.Config.ReadTimeout = 50 * time.Millisecond
+	slow.Config.ReadHeaderTimeout = time.Minute // on a busy machine the headers alone may take longer than the body may
 	slow.Start()
 	defer slow.Close()
 	for name, want := range map[string]string{"stops": "HTTP/1.1 408 ", "drops": "HTTP/1.1 400 "} {
