@@ -50,7 +50,7 @@ func TestConfigure(t *testing.T) {
 			`invalid value "10.0.0.1" for ranges: want a prefix such as 10.0.0.0/8`},
 		{"no duration", vpn.Role, map[string]any{"interval": number("30")}, "",
 			`invalid value "30" for interval: want a duration such as 30s or 1m`},
-		{"no interval", vpn.Role, map[string]any{"interval": "0s"}, "", `invalid value "0s" for interval: want a positive duration`},
+		{"no interval", vpn.Role, map[string]any{"interval": "0s"}, "", `invalid value "0s" for interval: want 10ms or more`},
 		{"a list", vpn.Role, map[string]any{"interval": []any{"1s", "2s"}}, "",
 			"invalid value of interval: want one value, not a list of 2"},
 		{"an object", vpn.Role, map[string]any{"interval": map[string]any{"a": "b"}}, "",

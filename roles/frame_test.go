@@ -140,7 +140,10 @@ func TestWrongUsage(t *testing.T) {
 		{"bad value", []string{"aspects-poc-probe", "run", "--interval", "soon"},
 			"error: invalid value \"soon\" for flag -interval: parse error\nSee 'aspects-poc-probe run --help'.\n"},
 		{"no interval", []string{"aspects-poc-probe", "run", "--interval", "0s"},
-			"error: invalid value \"0s\" for --interval: want a positive duration such as 30s or 1m\n" +
+			"error: invalid value \"0s\" for --interval: want 10ms or more, such as 30s or 1m\n" +
+				"See 'aspects-poc-probe run --help'.\n"},
+		{"a slip of the unit", []string{"aspects-poc-probe", "run", "--interval", "9999us"},
+			"error: invalid value \"9.999ms\" for --interval: want 10ms or more, such as 30s or 1m\n" +
 				"See 'aspects-poc-probe run --help'.\n"},
 		{"bad log level", []string{"aspects-poc-probe", "run", "--log-level", "loud"},
 			"error: invalid value \"loud\" for --log-level: want debug, info, warn or error\n" +

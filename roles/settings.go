@@ -15,6 +15,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// MinInterval is the least --interval: less is a slip of the unit, and would keep a processor busy with nothing else.
+const MinInterval = 10 * time.Millisecond
+
 // Settings are the common flags, resolved once: command line, environment, file, default.
 type Settings struct {
 	Registry string // address, see registry.Open
@@ -22,7 +25,7 @@ type Settings struct {
 	Schema   string // confdb-schema of views that are named without one
 
 	Once     bool          // one cycle; only of run commands
-	Interval time.Duration // between cycles, positive; only of run commands
+	Interval time.Duration // between cycles, MinInterval or more; only of run commands
 
 	// Log writes to Env.Stderr, at the level and in the format that the user asked for, with the role as attribute.
 	Log *slog.Logger
@@ -148,9 +151,8 @@ func NewSettings(env *Env, c *cli.Context) (*Settings, error) {
 		Once: c.Bool(flagOnce), Interval: c.Duration(flagInterval),
 		Log: log, StateDir: stateDir(snap, env.Getenv), Getenv: env.Getenv, open: env.Open,
 	}
-	if has(c, flagInterval) && settings.Interval <= 0 {
-		return nil, Usagef("invalid value %q for --interval: want a positive duration such as 30s or 1m",
-			settings.Interval)
+	if has(c, flagInterval) && settings.Interval < MinInterval {
+		return nil, Usagef("invalid value %q for --interval: want %s or more, such as 30s or 1m", settings.Interval, MinInterval)
 	}
 	for flag, value := range map[string]string{flagRegistry: settings.Registry, flagAccount: settings.Account,
 		flagSchema: settings.Schema} {

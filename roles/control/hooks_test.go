@@ -345,7 +345,7 @@ func TestRefresh(t *testing.T) {
 func TestDaemonInSnap(t *testing.T) {
 	d := newDevice(t)
 	snap := d.inSnap(t)
-	run := snap.Start("run", "--interval", "5ms")
+	run := snap.Start("run", "--interval", "10ms")
 	cycles := func(n int) {
 		t.Helper()
 		from := strings.Count(run.Out.String(), "eth0: ")

@@ -46,9 +46,9 @@ func command(env *roles.Env, list []roles.Role) *cli.Command {
 			if c.Args().Present() {
 				return roles.Usagef("unexpected argument %q: demo takes flags only", c.Args().First())
 			}
-			if c.Duration("interval") <= 0 {
-				return roles.Usagef("invalid value %q for --interval: want a positive duration such as 2s",
-					c.Duration("interval"))
+			if c.Duration("interval") < roles.MinInterval {
+				return roles.Usagef("invalid value %q for --interval: want %s or more, such as 2s", c.Duration("interval"),
+					roles.MinInterval)
 			}
 			stage, err := newStage(env, list, c)
 			if err != nil {

@@ -319,7 +319,7 @@ func TestKill(t *testing.T) {
 
 // TestHousekeeping sees a summary after an interval.
 func TestHousekeeping(t *testing.T) {
-	started := run(t, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0", "--interval", "1ms")
+	started := run(t, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0", "--interval", "10ms")
 	for !strings.Contains(started.stderr.String(), "msg=fleet") {
 		if _, err := client(t, started.url).Target(t.Context()); err != nil {
 			t.Fatal(err)
