@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,9 +18,11 @@ import (
 )
 
 // resolve fills in the flags that the command line leaves open: from the environment, then from the configuration file.
-// Defaults stand in the flags already.
-func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) error {
+// Defaults stand in the flags already. It returns where it found the values of those flags that it has set, in words
+// that follow "invalid value".
+func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) (sources map[string]string, err error) {
 	var file *configFile
+	sources = map[string]string{}
 	// --config first: it says where the file is.
 	for _, flag := range slices.SortedStableFunc(slices.Values(c.Flags), configFirst) {
 		name := flag.Names()[0]
@@ -26,14 +30,17 @@ func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) error {
 			continue
 		}
 		if !ctx.IsSet(name) {
-			if err := f.fromEnvironment(ctx, name); err != nil {
-				return err
+			variable, err := f.fromEnvironment(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			if variable != "" {
+				sources[name] = "in $" + variable
 			}
 		}
 		if name == flagConfig {
-			var err error
 			if file, err = f.readConfig(ctx.String(name)); err != nil {
-				return err
+				return nil, err
 			}
 			continue
 		}
@@ -42,15 +49,35 @@ func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) error {
 		}
 		values := file.values(role, name)
 		if slice, ok := flag.(cli.DocGenerationSliceFlag); len(values) > 1 && (!ok || !slice.IsSliceFlag()) {
-			return fmt.Errorf("invalid value of %q in %s: want one value, not a list of %d", name, file.path, len(values))
+			return nil, fmt.Errorf("invalid value of %q in %s: want one value, not a list of %d", name, file.path, len(values))
 		}
 		for _, value := range values {
+			sources[name] = fmt.Sprintf("for %q in %s", name, file.path)
 			if err := ctx.Set(name, value); err != nil {
-				return fmt.Errorf("invalid value %q for %q in %s: %w", value, name, file.path, err)
+				return nil, fmt.Errorf("invalid value %q %s: %w", value, sources[name], err)
 			}
 		}
 	}
-	return nil
+	return sources, nil
+}
+
+// nameSources makes a usage error that blames a flag blame the place that the flag's value came from.
+func nameSources(err error, sources map[string]string) error {
+	var usage *UsageError
+	if !errors.As(err, &usage) || usage.Help != "" || err == errShown {
+		return err
+	}
+	message := err.Error()
+	for name, source := range sources {
+		flag := regexp.MustCompile("for --" + regexp.QuoteMeta(name) + `(:|\s|$)`)
+		message = flag.ReplaceAllStringFunc(message, func(found string) string {
+			return source + strings.TrimPrefix(found, "for --"+name)
+		})
+	}
+	if message == err.Error() {
+		return err
+	}
+	return &UsageError{Message: message}
 }
 
 func configFirst(a, b cli.Flag) int {
@@ -84,18 +111,19 @@ func variables(name string) []string {
 	return list
 }
 
-func (f *frame) fromEnvironment(ctx *cli.Context, name string) error {
+// fromEnvironment sets a flag from its variable and returns which one that was; "" for none.
+func (f *frame) fromEnvironment(ctx *cli.Context, name string) (variable string, err error) {
 	for _, variable := range variables(name) {
 		value := f.env.Getenv(variable)
 		if value == "" {
 			continue
 		}
 		if err := ctx.Set(name, value); err != nil {
-			return Usagef("invalid value %q in $%s: %v", value, variable, err)
+			return "", Usagef("invalid value %q in $%s: %v", value, variable, err)
 		}
-		return nil
+		return variable, nil
 	}
-	return nil
+	return "", nil
 }
 
 // A configFile holds the settings of a file: flag name -> values, at the top level and in sections named after roles.
@@ -180,7 +208,8 @@ func (f *frame) parseConfig(path string, content map[string]yaml.Node) (*configF
 			file.sections[key] = map[string][]string{}
 			for name, node := range inner {
 				if !keys[name] {
-					return nil, fmt.Errorf("unknown key %q in section %q of %s", name, key, path)
+					return nil, fmt.Errorf("unknown key %q in section %q of %s%s", name, key, path,
+						suggest(name, slices.Sorted(maps.Keys(keys))))
 				}
 				values, err := scalars(node)
 				if err != nil {
@@ -191,7 +220,9 @@ func (f *frame) parseConfig(path string, content map[string]yaml.Node) (*configF
 			continue
 		}
 		if !all[key] {
-			return nil, fmt.Errorf("unknown key %q in %s", key, path)
+			names := slices.AppendSeq(slices.Collect(maps.Keys(known)), maps.Keys(all))
+			slices.Sort(names)
+			return nil, fmt.Errorf("unknown key %q in %s%s", key, path, suggest(key, slices.Compact(names)))
 		}
 		values, err := scalars(node)
 		if err != nil {

@@ -107,8 +107,11 @@ func TestBadSources(t *testing.T) {
 		code int
 		want string // of stderr; FILE stands for the file
 	}{
-		{"unknown key", nil, "intervall: 2m\n", 1, "unknown key \"intervall\" in FILE"},
-		{"unknown key in a section", nil, "probe:\n  listen: x\n", 1, "unknown key \"listen\" in section \"probe\" of FILE"},
+		{"unknown key", nil, "intervall: 2m\n", 1, "unknown key \"intervall\" in FILE; did you mean \"interval\"?"},
+		{"misspelt section", nil, "prob: {interval: 2m}\n", 1, "unknown key \"prob\" in FILE; did you mean \"probe\"?"},
+		{"several that it may be", nil, "log: x\n", 1, "unknown key \"log\" in FILE; did you mean \"log-format\" or \"log-level\"?"},
+		{"unknown key in a section", nil, "probe:\n  listen: x\n", 1, "unknown key \"listen\" in section \"probe\" of FILE; " +
+			"known are account-id, drop-rate, interval, log-format, log-level, once, ranges, registry, schema\n"},
 		{"unknown key in another's section", nil, "other:\n  drop-rate: 1\n", 1,
 			"unknown key \"drop-rate\" in section \"other\" of FILE"},
 		{"the file cannot name a file", nil, "config: x\n", 1, "unknown key \"config\" in FILE"},
@@ -122,6 +125,14 @@ func TestBadSources(t *testing.T) {
 		{"no map", nil, "- a\n", 1, "cannot read FILE: want a map of flag names to values"},
 		{"bad variable", map[string]string{"ASPECTS_INTERVAL": "soon"}, "", 2,
 			"invalid value \"soon\" in $ASPECTS_INTERVAL: parse error"},
+		{"bad value of a variable", map[string]string{"ASPECTS_LOG_FORMAT": "xml"}, "", 2,
+			"invalid value \"xml\" in $ASPECTS_LOG_FORMAT: want text or json\n"},
+		{"too short, in a variable", map[string]string{"ASPECTS_INTERVAL": "1ns"}, "interval: 2m\n", 2,
+			"invalid value \"1ns\" in $ASPECTS_INTERVAL: want 10ms or more"},
+		{"too short, in the file", nil, "probe: {interval: 1ns}\n", 2,
+			"invalid value \"1ns\" for \"interval\" in FILE: want 10ms or more"},
+		{"bad value in the file", nil, "log-level: loud\nlog-format: json\n", 2,
+			"invalid value \"loud\" for \"log-level\" in FILE: want debug, info, warn or error\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

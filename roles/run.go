@@ -174,12 +174,13 @@ func (f *frame) leaf(c *cli.Command, path, role string) {
 	c.Before = nil
 	c.Action = func(ctx *cli.Context) error {
 		ctx.App.Metadata = map[string]any{roleKey: role}
+		var sources map[string]string
 		err := f.takeArgs(c, ctx)
 		if errors.Is(err, flag.ErrHelp) {
 			return f.help(c)
 		}
 		if err == nil {
-			err = f.resolve(c, ctx, role)
+			sources, err = f.resolve(c, ctx, role)
 		}
 		if err == nil && before != nil {
 			err = before(ctx)
@@ -187,7 +188,7 @@ func (f *frame) leaf(c *cli.Command, path, role string) {
 		if err == nil {
 			err = action(ctx)
 		}
-		return withHelp(err, path)
+		return withHelp(nameSources(err, sources), path)
 	}
 }
 
