@@ -73,7 +73,7 @@ func (r requests) overlap(others []requests) bool {
 // apply makes the writes of one request, in order. Removals from lists, where nothing else is written, are made last
 // and together: they move the elements behind, which the other writes mean by their old indexes. (snapd makes them in
 // order, so that it removes or overwrites what nobody named.)
-func apply(bag databag.Bag, writes []view.Write) (databag.Bag, error) {
+func apply(edit *databag.Edit, writes []view.Write) error {
 	var late []path.Path
 	var written *prefixes
 	for _, write := range writes {
@@ -88,15 +88,15 @@ func apply(bag databag.Bag, writes []view.Write) (databag.Bag, error) {
 		}
 		var err error
 		if write.Value == nil {
-			bag, err = bag.Unset(write.Storage)
+			err = edit.Unset(write.Storage)
 		} else {
-			bag, err = bag.Set(write.Storage, write.Value)
+			err = edit.Set(write.Storage, write.Value)
 		}
 		if err != nil {
-			return bag, err
+			return err
 		}
 	}
-	return bag.Unset(late...)
+	return edit.Unset(late...)
 }
 
 func throughList(p path.Path) bool { return slices.ContainsFunc(p, path.Accessor.List) }

@@ -79,10 +79,11 @@ func (t *Tx) write(v *view.View, some requests, values map[string]any) error {
 	if err != nil {
 		return err
 	}
-	bag, err := apply(t.bag, writes)
-	if err != nil {
+	edit := t.bag.Edit()
+	if err := apply(edit, writes); err != nil {
 		return other(err)
 	}
+	bag := edit.Bag()
 	if err := t.schema.validate(bag, "cannot write data: "); err != nil {
 		return err
 	}
@@ -102,7 +103,10 @@ func (t *Tx) unset(v *view.View, some requests) error {
 		for _, write := range more {
 			writes = append(writes, write)
 			if throughList(write.Storage) {
-				bag, err = apply(t.bag, writes)
+				edit := t.bag.Edit()
+				if err = apply(edit, writes); err == nil {
+					bag = edit.Bag()
+				}
 			} else {
 				bag, err = bag.Unset(write.Storage)
 			}
@@ -156,7 +160,7 @@ func (t *Tx) Commit(stored databag.Bag) (databag.Bag, error) {
 	if !t.Exact && stored.Same(t.stored) {
 		return t.bag, nil
 	}
-	bag := stored
+	edit := stored.Edit()
 	for _, writes := range t.writes {
 		if t.Exact {
 			var err error
@@ -164,11 +168,11 @@ func (t *Tx) Commit(stored databag.Bag) (databag.Bag, error) {
 				return stored, other(err)
 			}
 		}
-		var err error
-		if bag, err = apply(bag, writes); err != nil {
+		if err := apply(edit, writes); err != nil {
 			return stored, other(err)
 		}
 	}
+	bag := edit.Bag()
 	if err := t.schema.validate(bag, ""); err != nil {
 		return stored, err
 	}
