@@ -33,6 +33,19 @@ func Storable(values map[string]any) (map[string]any, error) {
 	return storable, nil
 }
 
+// WriteOp returns the Error.Op of a Set: "unset" if it does nothing else, else "set".
+func WriteOp(values map[string]any) string {
+	for _, value := range values {
+		if value != nil {
+			return "set"
+		}
+	}
+	if len(values) == 0 {
+		return "set"
+	}
+	return "unset"
+}
+
 // EmptyContainer tells whether a JSON shape is a list or map with nothing in it.
 func EmptyContainer(value any) bool {
 	switch value := value.(type) {

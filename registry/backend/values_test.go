@@ -130,3 +130,20 @@ func TestParseViewID(t *testing.T) {
 		}
 	}
 }
+
+func TestWriteOp(t *testing.T) {
+	for _, test := range []struct {
+		values map[string]any
+		want   string
+	}{
+		{nil, "set"},
+		{map[string]any{}, "set"},
+		{map[string]any{"a": nil}, "unset"},
+		{map[string]any{"a": nil, "b": nil}, "unset"},
+		{map[string]any{"a": nil, "b": false}, "set"},
+	} {
+		if got := backend.WriteOp(test.values); got != test.want {
+			t.Errorf("%v: %q, want %q", test.values, got, test.want)
+		}
+	}
+}

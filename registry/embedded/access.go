@@ -62,7 +62,7 @@ func (b *Backend) read(st *state, view backend.ViewID, requests []string, option
 // Set writes in one transaction. It returns when the values are on disk. As in all backends an empty list or map as a
 // request's value unsets it, since the engine, like snapd, stores no empty containers and refuses them deeper down.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
-	return b.write(ctx, verb(values), []backend.Change{{View: view, Values: values}})
+	return b.write(ctx, backend.WriteOp(values), []backend.Change{{View: view, Values: values}})
 }
 
 // SetAll writes through several views in one transaction. They may belong to several confdb-schemas.
@@ -185,16 +185,6 @@ func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []st
 		return refused
 	}
 	return describe(err, "update", view, requests)
-}
-
-// verb is "unset" if nothing else is done.
-func verb(values map[string]any) string {
-	for _, value := range values {
-		if value != nil {
-			return "set"
-		}
-	}
-	return "unset"
 }
 
 func requestsOf(changes []backend.Change) []string {

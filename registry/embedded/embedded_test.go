@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 			path       string
 		}{
 			{name: "nothing", view: "all", kind: backend.ErrBadRequest,
-				message: "cannot unset acc/lab/all: there is nothing to set"},
+				message: "cannot set acc/lab/all: there is nothing to set"},
 			{name: "type", view: "all", values: map[string]any{"note": "kept?", "count": "many"}, kind: backend.ErrInvalid,
 				message: `cannot write data: cannot accept element in "count": expected int type but value was string`,
 				path:    "count"},
@@ -228,7 +228,7 @@ func TestRefusals(t *testing.T) {
 		wantError(t, err, backend.ErrBadRequest, `no placeholder for constraint "z"`)
 		unknown := backend.ViewID{Account: account, Schema: "other", View: "all"}
 		_, err = b.Get(t.Context(), unknown, nil, backend.GetOptions{})
-		wantError(t, err, backend.ErrNoSchema, "acc/other", "acc/lab", "Options.Documents")
+		wantError(t, err, backend.ErrNoSchema, "acc/other", "acc/lab", "check account and name", "Options.Documents")
 		_, err = b.Watch(t.Context(), unknown)
 		wantError(t, err, backend.ErrNoSchema)
 		_, err = b.Watch(t.Context(), view("none"))

@@ -20,7 +20,7 @@ func (b *Backend) schema(st *state, view backend.ViewID) (*confdb.Schema, error)
 	if stored == nil {
 		e := &backend.Error{Kind: backend.ErrNoSchema,
 			Reason: fmt.Sprintf("confdb-schema %s is not known here", key(view)),
-			Remedy: "open the registry with its document among Options.Documents"}
+			Remedy: "check account and name; a program brings a confdb-schema of its own in Options.Documents"}
 		if known := slices.Sorted(maps.Keys(st.schemas)); len(known) > 0 {
 			e.Reason += ", only " + strings.Join(known, ", ")
 		}

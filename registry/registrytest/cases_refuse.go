@@ -70,6 +70,17 @@ var refusalCases = append(violationCases(), []contractCase{
 			return s.view(network.ObserveTunnelView).Unset(s.ctx, "peers")
 		})
 	}},
+	{name: "refuse/nothing to set", run: func(s *suite) {
+		full(s)
+		var err error
+		s.stays("set nothing", registry.ErrBadRequest, func() error {
+			err = s.view(network.ControlTelemetryView).Set(s.ctx, obj{})
+			return err
+		})
+		if refusal := (*registry.Error)(nil); errors.As(err, &refusal) && refusal.Op != "set" {
+			s.Errorf("set nothing: the error is one of %q: %v", refusal.Op, err)
+		}
+	}},
 	{name: "refuse/requests without a rule", run: func(s *suite) {
 		full(s)
 		for _, request := range []string{"nonsense", "sample-rate.deeper", "config"} {

@@ -19,14 +19,8 @@ import (
 // cannot store, unset. The package's documentation says what its success means. It takes three accesses, two of them
 // reads that find out whether snapd's success was one; in a hook it takes one.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
-	op := "unset"
-	for _, value := range values {
-		if value != nil {
-			op = "set"
-		}
-	}
 	requests := slices.Sorted(maps.Keys(values))
-	request, plug, err := b.request(op, view, requests)
+	request, plug, err := b.request(backend.WriteOp(values), view, requests)
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,7 @@ import (
 // Set writes request paths through a view in one transaction, in which nil unsets, and so does an empty list or map. It
 // returns when snapd's change is done. ErrUnknown means that the write may have been, or may yet be, carried out.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
-	request := snapdhttp.Request{Op: "unset", View: view, Requests: slices.Sorted(maps.Keys(values))}
-	for _, value := range values {
-		if value != nil {
-			request.Op = "set"
-		}
-	}
+	request := snapdhttp.Request{Op: backend.WriteOp(values), View: view, Requests: slices.Sorted(maps.Keys(values))}
 	ctx, end, err := b.begin(ctx, request)
 	if err != nil {
 		return err
