@@ -41,17 +41,24 @@ func get(n *Node, p path.Path, at int, constraints map[string]any) (any, error) 
 
 func getEntries(n *Node, p path.Path, at int, constraints map[string]any) (any, error) {
 	only, constrained := constraints[p[at].Name]
-	entries := map[string]any{}
+	var entries map[string]any
+	most := len(n.kids)
+	if constrained || len(p[at].Filters) > 0 {
+		most = 0 // few will pass
+	}
 	for i, kid := range n.kids {
 		if constrained && only != n.keys.names[i] || !kid.passes(p[at].Filters, constraints) {
 			continue
 		}
 		// Entries that are scalars or of the wrong shape are passed over, whatever goes wrong below them.
 		if value, err := get(kid, p, at+1, constraints); err == nil {
+			if entries == nil {
+				entries = make(map[string]any, most)
+			}
 			entries[n.keys.names[i]] = value
 		}
 	}
-	if len(entries) == 0 {
+	if entries == nil {
 		return nil, ErrNoData
 	}
 	return entries, nil

@@ -193,7 +193,7 @@ func (v *View) read(bag databag.Bag, request string, whole bool, options ReadOpt
 	return nil, v.fail(NoData, "get", []string{request}, "no data")
 }
 
-// wrapped puts a value into the part of the rule's request that the user left open.
+// wrapped puts a value into the part of the rule's request that the user left open. It changes the value's containers.
 func wrapped(value any, rest path.Path) (any, error) {
 	if len(rest) == 0 {
 		return value, nil
@@ -204,21 +204,22 @@ func wrapped(value any, rest path.Path) (any, error) {
 		if !ok {
 			return nil, errors.New("internal error: expected storage to return map for unmatched key placeholder")
 		}
-		object := make(map[string]any, len(entries))
+		if len(rest) == 1 {
+			return entries, nil
+		}
 		for key, entry := range entries {
 			inner, err := wrapped(entry, rest[1:])
 			if err != nil {
 				return nil, err
 			}
-			object[key] = inner
+			entries[key] = inner
 		}
-		return object, nil
+		return entries, nil
 	case path.IndexPlaceholder:
 		elements, ok := value.([]any)
 		if !ok {
 			return nil, errors.New("internal error: expected storage to return list for unmatched index placeholder")
 		}
-		list := make([]any, len(elements))
 		for i, element := range elements {
 			if element == nil {
 				continue
@@ -227,16 +228,16 @@ func wrapped(value any, rest path.Path) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			list[i] = inner
+			elements[i] = inner
 		}
-		return list, nil
+		return elements, nil
 	}
 	inner, err := wrapped(value, rest[1:])
 	return map[string]any{rest[0].Name: inner}, err
 }
 
 // merge joins what two rules gave: objects key by key, lists element by element; null gives way, and a later scalar
-// replaces an earlier one.
+// replaces an earlier one. It changes the containers of both. The error is that of the first key, in order.
 func merge(old, new any) (any, error) {
 	if old == nil {
 		return new, nil
@@ -247,14 +248,7 @@ func merge(old, new any) (any, error) {
 	switch old := old.(type) {
 	case map[string]any:
 		if new, ok := new.(map[string]any); ok {
-			for _, key := range slices.Sorted(maps.Keys(new)) {
-				value, err := merge(old[key], new[key])
-				if err != nil {
-					return nil, err
-				}
-				old[key] = value
-			}
-			return old, nil
+			return mergeObjects(old, new)
 		}
 	case []any:
 		if new, ok := new.([]any); ok {
@@ -276,6 +270,24 @@ func merge(old, new any) (any, error) {
 		}
 	}
 	return nil, fmt.Errorf("cannot merge results of different types %s, %s", goType(old), goType(new))
+}
+
+func mergeObjects(old, new map[string]any) (any, error) {
+	var first error
+	firstKey := ""
+	for key, value := range new {
+		merged, err := merge(old[key], value)
+		if err != nil && (first == nil || key < firstKey) {
+			first, firstKey = err, key
+		}
+		if err == nil {
+			old[key] = merged
+		}
+	}
+	if first != nil {
+		return nil, first
+	}
+	return old, nil
 }
 
 // ReadsEphemeral tells whether a read may need ephemeral data. It makes the daemon's check of a read: it parses and

@@ -187,6 +187,10 @@ func checkPlaceholders(r *rule, request, storage string) error {
 		len(asked[path.IndexPlaceholder]) != len(stored[path.IndexPlaceholder]) {
 		return fmt.Errorf("request %q and storage %q have mismatched placeholders", request, storage)
 	}
+	type placeholder struct {
+		kind path.Kind
+		name string
+	}
 	seen := map[placeholder]bool{}
 	for _, accessor := range r.request {
 		if !accessor.Open() {

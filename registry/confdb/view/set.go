@@ -111,7 +111,7 @@ func faulty(value any) string {
 				if len(value) == 0 {
 					return "cannot set empty container: must contain at least one scalar"
 				}
-				for _, key := range slices.Sorted(maps.Keys(value)) {
+				for _, key := range sortedKeys(value) {
 					if !path.ValidSubkey(key) {
 						return fmt.Sprintf("key %q doesn't conform to required format: %s", key, path.Subkey)
 					}
@@ -122,6 +122,12 @@ func faulty(value any) string {
 		level = next
 	}
 	return ""
+}
+
+func sortedKeys(object map[string]any) []string {
+	keys := slices.AppendSeq(make([]string, 0, len(object)), maps.Keys(object))
+	slices.Sort(keys)
+	return keys
 }
 
 // A part is what a value has for one storage path.
@@ -138,8 +144,7 @@ func spread(value any, rest, storage path.Path) ([]part, error) {
 	}
 	var parts []part
 	into := func(value any, accessor path.Accessor) (bool, error) {
-		bound := bindings{}
-		bound.bind(rest[0], accessor)
+		bound := bindings{{rest[0], accessor}}
 		more, err := spread(value, rest[1:], bound.fill(storage))
 		parts = append(parts, more...)
 		return more != nil, err
@@ -167,7 +172,7 @@ func spread(value any, rest, storage path.Path) ([]part, error) {
 		}
 		return spread(inner, rest[1:], storage)
 	}
-	for _, key := range slices.Sorted(maps.Keys(object)) {
+	for _, key := range sortedKeys(object) {
 		if ok, err := into(object[key], path.Accessor{Kind: path.Key, Name: key}); !ok || err != nil {
 			return nil, err
 		}

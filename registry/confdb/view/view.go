@@ -32,40 +32,35 @@ type match struct {
 	rest    path.Path // of the rule's request, beyond the user's
 }
 
-// bindings are what placeholders stand for.
-type bindings map[placeholder]path.Accessor
+// bindings are what placeholders stand for, each by one name and kind.
+type bindings []binding
 
-type placeholder struct {
-	kind path.Kind
-	name string
-}
+type binding struct{ placeholder, to path.Accessor }
 
 // fill returns the path with bound placeholders replaced; filters stay with their accessors.
 func (b bindings) fill(p path.Path) path.Path {
 	filled := slices.Clone(p)
 	for i, accessor := range filled {
-		if to, ok := b[placeholder{accessor.Kind, accessor.Name}]; ok && accessor.Open() {
-			filled[i].Kind, filled[i].Name = to.Kind, to.Name
+		for _, bound := range b {
+			if accessor.Open() && accessor.Kind == bound.placeholder.Kind && accessor.Name == bound.placeholder.Name {
+				filled[i].Kind, filled[i].Name = bound.to.Kind, bound.to.Name
+			}
 		}
 	}
 	return filled
-}
-
-func (b bindings) bind(accessor, to path.Accessor) {
-	b[placeholder{accessor.Kind, accessor.Name}] = to
 }
 
 func (r *rule) match(request path.Path) (match, bool) {
 	if len(request) > len(r.request) {
 		return match{}, false
 	}
-	bound := bindings{}
+	var bound bindings
 	for i, accessor := range request {
 		switch want := r.request[i]; {
 		case want.Kind == accessor.Kind && want.Name == accessor.Name:
 		case want.Kind == path.KeyPlaceholder && accessor.Kind == path.Key,
 			want.Kind == path.IndexPlaceholder && accessor.Kind == path.Index:
-			bound.bind(want, accessor)
+			bound = append(bound, binding{want, accessor})
 		default:
 			return match{}, false
 		}
