@@ -14,6 +14,7 @@ import (
 	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
+	"aspects-poc/roles/internal/plain"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/serverapi"
 )
@@ -295,7 +296,7 @@ func describe(values map[string]any) string {
 			list = append(list, request+"="+text(values[request]))
 		}
 	}
-	return strings.Join(list, ", ")
+	return plain.Line(strings.Join(list, ", "))
 }
 
 // text is a value as JSON.

@@ -8,6 +8,7 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
+	"aspects-poc/roles/control"
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/serverapi"
 
@@ -51,6 +52,15 @@ func TestTarget(t *testing.T) {
 	run = d.once(t, 0)
 	if strings.Contains(run.Out.String(), "Target") || run.Counter.Counts().SetAll != 0 {
 		t.Errorf("in step, yet %s", run.Out)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	got := control.Describe(map[string]any{
+		"b": "\x1b[2J\u009b31m\n", "a": nil, "secret-key": "s3cret", "c.d": []any{1, map[string]any{"e": true}},
+	})
+	if want := `a!, b="\u001b[2J\u009b31m\n", c.d=[1,{"e":true}], secret-key=(secret)`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 var (
 	DebianName    = debianName
 	InterfaceName = interfaceName
+	Describe      = describe
 )
 
 // RoleWith is Role on a machine of the test's: its way to the server, its keys and its interfaces.

@@ -4,5 +4,5 @@ import "io"
 
 // PrintOnTerminal prints as get does for a person.
 func PrintOnTerminal(w io.Writer, values map[string]any, keys ...string) error {
-	return printDocument(w, values, keys, plain, true)
+	return printDocument(w, values, keys, fitting, true)
 }

@@ -55,18 +55,19 @@ func runGet(env *roles.Env, c *cli.Context) error {
 			return roles.Usagef("invalid value for --default: %v", err)
 		}
 	}
+	terminal := roles.IsTerminal(env.Stdout)
 	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
 		document, err := reg.View(view).GetWith(ctx, constraints, keys...)
 		if errors.Is(err, registry.ErrNoData) && c.IsSet("default") {
 			if len(keys) == 0 {
-				return printValue(env.Stdout, fallback, shape)
+				return printValue(env.Stdout, fallback, shape, terminal)
 			}
 			document, err = map[string]any{keys[0]: fallback}, nil
 		}
 		if err != nil {
 			return err
 		}
-		return printDocument(env.Stdout, document, keys, shape, roles.IsTerminal(env.Stdout))
+		return printDocument(env.Stdout, document, keys, shape, terminal)
 	})
 }
 
@@ -79,9 +80,9 @@ func chooseShape(c *cli.Context) (outputShape, error) {
 	}
 	switch {
 	case len(chosen) == 0:
-		return plain, nil
+		return fitting, nil
 	case len(chosen) > 1:
-		return plain, roles.Usagef("cannot use -%c and -%c together", chosen[0].flag()[0], chosen[1].flag()[0])
+		return fitting, roles.Usagef("cannot use -%c and -%c together", chosen[0].flag()[0], chosen[1].flag()[0])
 	}
 	return chosen[0], nil
 }

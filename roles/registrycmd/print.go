@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"aspects-poc/roles/internal/plain"
 )
 
 // An outputShape is how get prints.
 type outputShape int
 
 const (
-	plain    outputShape = iota // what suits the value
+	fitting  outputShape = iota // what suits the value
 	document                    // -d
 	list                        // -l
 	typed                       // -t
@@ -22,32 +24,36 @@ const (
 func (s outputShape) flag() string { return [...]string{"", "document", "list", "typed"}[s] }
 
 // printDocument prints what was got for the keys, as snap get does: one key prints its value alone unless that is a map,
-// and maps are a table on a terminal and JSON elsewhere.
+// and maps are a table on a terminal and JSON elsewhere. A terminal gets no control characters out of values, as it would
+// obey them; elsewhere values stay as they are, for scripts.
 func printDocument(w io.Writer, values map[string]any, keys []string, shape outputShape, terminal bool) error {
 	switch shape {
 	case document:
-		return printValue(w, values, typed)
+		return printValue(w, values, typed, terminal)
 	case list:
-		return printTable(w, values, len(keys) == 0)
+		return printTable(w, values, len(keys) == 0, terminal)
 	}
 	if len(keys) == 1 {
 		if _, isMap := values[keys[0]].(map[string]any); !isMap {
-			return printValue(w, values[keys[0]], shape)
+			return printValue(w, values[keys[0]], shape, terminal)
 		}
 		if shape == typed || !terminal {
-			return printValue(w, values, typed)
+			return printValue(w, values, typed, terminal)
 		}
 	}
-	if shape == plain && terminal {
-		return printTable(w, values, len(keys) == 0)
+	if shape == fitting && terminal {
+		return printTable(w, values, len(keys) == 0, terminal)
 	}
-	return printValue(w, values, typed)
+	return printValue(w, values, typed, terminal)
 }
 
 // printValue prints one value: JSON indented with tabs, but a string without quotes unless shape asks for JSON.
-func printValue(w io.Writer, value any, shape outputShape) error {
+func printValue(w io.Writer, value any, shape outputShape, terminal bool) error {
 	text, isString := value.(string)
 	if isString && shape != typed && shape != document {
+		if terminal {
+			text = plain.Text(text)
+		}
 		_, err := fmt.Fprintln(w, text)
 		return err
 	}
@@ -55,17 +61,24 @@ func printValue(w io.Writer, value any, shape outputShape) error {
 	if err != nil {
 		return err
 	}
+	if terminal {
+		encoded = plain.JSON(encoded)
+	}
 	_, err = io.WriteString(w, encoded)
 	return err
 }
 
 // printTable prints a row for each value, with dotted keys: one level below the keys asked for, or the top level of a
 // whole view. What lies deeper is shown as {...}.
-func printTable(w io.Writer, values map[string]any, whole bool) error {
+func printTable(w io.Writer, values map[string]any, whole, terminal bool) error {
 	table := tabwriter.NewWriter(w, 5, 3, 2, ' ', 0)
 	text := "Key\tValue\n"
 	for _, row := range rows(values, whole) {
-		text += row.key + "\t" + cell(row.value) + "\n"
+		shown := cell(row.value)
+		if terminal {
+			shown = plain.Line(shown)
+		}
+		text += row.key + "\t" + shown + "\n"
 	}
 	if _, err := io.WriteString(table, text); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/roles"
+	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/registrycmd"
 
 	"github.com/google/go-cmp/cmp"
@@ -82,16 +84,56 @@ func run(t *testing.T, s *shelf, args ...string) outcome {
 
 func runIn(ctx context.Context, t *testing.T, s *shelf, args ...string) outcome {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	code, stderr := runTo(ctx, t, s, &stdout, args...)
+	return outcome{code, stdout.String(), stderr}
+}
+
+func runTo(ctx context.Context, t *testing.T, s *shelf, stdout io.Writer, args ...string) (code int, errors string) {
+	t.Helper()
+	var stderr bytes.Buffer
 	env := &roles.Env{
-		Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" },
+		Stdin: strings.NewReader(""), Stdout: stdout, Stderr: &stderr, Getenv: func(string) string { return "" },
 		Open: func(_ context.Context, _ string, options ...registry.Options) (*registry.Registry, error) {
 			return registry.New(s, backend.ViewID{Account: options[0].Account, Schema: options[0].Schema}), nil
 		},
 	}
 	args = append([]string{"aspects-poc", "registry"}, args...)
-	code := roles.Run(ctx, env, args, registrycmd.Role)
-	return outcome{code, stdout.String(), stderr.String()}
+	return roles.Run(ctx, env, args, registrycmd.Role), stderr.String()
+}
+
+// Values must not reach a terminal as what it would obey; elsewhere, scripts get them as they are.
+func TestControlCharacters(t *testing.T) {
+	answer := map[string]any{"a": "\x1b[2J\u009b31m\nb\tc", "l": []any{"\x1b\x7f"}}
+	for _, test := range []struct{ args, terminal, elsewhere string }{
+		{"get v a", `\x1b[2J\u009b31m` + "\nb\tc\n", "\x1b[2J\u009b31m\nb\tc\n"},
+		{"get -t v a", `"\u001b[2J\u009b31m\nb\tc"` + "\n", `"\u001b[2J` + "\u009b" + `31m\nb\tc"` + "\n"},
+		{"get v l", "[\n\t" + `"\u001b\u007f"` + "\n]\n", "[\n\t\"\\u001b\x7f\"\n]\n"},
+		{"get -l v a l", "Key  Value\n" + `a    \x1b[2J\u009b31m\nb\tc` + "\n" + `l    [\x1b\x7f]` + "\n", ""},
+		{"get v", "Key  Value\n" + `a    \x1b[2J\u009b31m\nb\tc` + "\n" + `l    [\x1b\x7f]` + "\n", ""},
+		{"watch --count 1 v", `{"a":"\u001b[2J\u009b31m\nb\tc","l":["\u001b\u007f"]}` + "\n", ""},
+	} {
+		s := func() *shelf { return &shelf{answer: answer, events: []backend.Event{{}}} }
+		args := strings.Fields(test.args)
+		got := rolestest.OnTerminal(t, func(terminal *os.File) {
+			if code, stderr := runTo(t.Context(), t, s(), terminal, args...); code != 0 {
+				t.Errorf("%s: exit code %d: %s", test.args, code, stderr)
+			}
+		})
+		if got != test.terminal {
+			t.Errorf("%s on a terminal:\ngot  %q\nwant %q", test.args, got, test.terminal)
+		}
+		if test.elsewhere == "" {
+			continue
+		}
+		if got := run(t, s(), args...); got.Stdout != test.elsewhere {
+			t.Errorf("%s:\ngot  %q\nwant %q", test.args, got.Stdout, test.elsewhere)
+		}
+	}
+	failed := &shelf{err: errors.New("told \x1b[2J\nand more")}
+	if got := run(t, failed, "get", "v"); got.Stderr != "error: told \\x1b[2J\nand more\n" {
+		t.Errorf("an error is told as %q", got.Stderr)
+	}
 }
 
 // values decodes a document as backends do.

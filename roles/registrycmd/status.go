@@ -10,6 +10,7 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/internal/plain"
 
 	"github.com/urfave/cli/v2"
 )
@@ -34,7 +35,7 @@ func status(env *roles.Env) *cli.Command {
 					return err
 				}
 				if c.Bool("json") {
-					return printValue(env.Stdout, report, typed)
+					return printValue(env.Stdout, report, typed, roles.IsTerminal(env.Stdout))
 				}
 				return report.print(env.Stdout)
 			})
@@ -118,7 +119,7 @@ func (r *report) print(w io.Writer) error {
 	var text strings.Builder
 	line := func(key, value string) {
 		if value != "" {
-			text.WriteString(key + ":\t" + strings.ReplaceAll(value, "\n", " ") + "\n")
+			text.WriteString(key + ":\t" + plain.Line(strings.ReplaceAll(value, "\n", " ")) + "\n")
 		}
 	}
 	line("backend", r.Backend)

@@ -7,6 +7,7 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/roles"
+	"aspects-poc/roles/internal/plain"
 
 	"github.com/urfave/cli/v2"
 )
@@ -41,6 +42,7 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 	if c.Bool("document") {
 		indent = "\t"
 	}
+	terminal := roles.IsTerminal(env.Stdout)
 	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
 		view := reg.View(name)
 		events, err := view.Watch(ctx)
@@ -53,7 +55,7 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 		printed := 0
 		for event := range events {
 			if event.Err != nil {
-				_, _ = fmt.Fprintf(env.Stderr, "interrupted, still trying: %v\n", event.Err)
+				_, _ = fmt.Fprintf(env.Stderr, "interrupted, still trying: %s\n", plain.Text(event.Err.Error()))
 				continue
 			}
 			text, err := snapshot(ctx, view, keys, indent)
@@ -62,6 +64,9 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 					return nil
 				}
 				return err
+			}
+			if terminal {
+				text = plain.JSON(text)
 			}
 			if _, err := fmt.Fprint(env.Stdout, text); err != nil {
 				return err

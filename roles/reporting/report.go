@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"aspects-poc/roles/internal/plain"
 )
 
 // A Report is one sample of the network, and the shape of a line of --format json. What nobody asked for, and what is
@@ -36,7 +38,7 @@ func (r *Report) text(note string) string {
 			value = "missing, " + whyMissing(name)
 		}
 		if value != "" {
-			fmt.Fprintf(&text, "    %s: %s\n", name, value)
+			fmt.Fprintf(&text, "    %s: %s\n", name, plain.Line(value))
 		}
 	}
 	line("control-telemetry", "")

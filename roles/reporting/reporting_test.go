@@ -116,6 +116,14 @@ Next run in 10.00 seconds (no sample-rate is set)
 	}
 }
 
+func TestStrangeText(t *testing.T) {
+	report := &reporting.Report{DeviceID: "\x1b[2J", TunnelPeers: []string{"a\nNext run", "b"}}
+	got := report.Text()
+	if want := `    device-id: \x1b[2J` + "\n" + `    tunnel-peers: a\nNext run, b` + "\n"; !strings.Contains(got, want) {
+		t.Errorf("%q has no %q", got, want)
+	}
+}
+
 func TestJSON(t *testing.T) {
 	store := device(t)
 	store.Set(network.ControlTunnelView, map[string]any{"peers": nil})

@@ -14,6 +14,7 @@ import (
 	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
+	"aspects-poc/roles/internal/plain"
 )
 
 // peers is the request path of the tunnel's peers.
@@ -81,12 +82,12 @@ func (a *agent) compare(found []string) {
 		var told []string
 		for _, peer := range found {
 			if !slices.Contains(a.known, peer) {
-				told = append(told, peer+" joined")
+				told = append(told, plain.Line(peer)+" joined")
 			}
 		}
 		for _, peer := range a.known {
 			if !slices.Contains(found, peer) {
-				told = append(told, peer+" dropped")
+				told = append(told, plain.Line(peer)+" dropped")
 			}
 		}
 		if len(told) > 0 {
@@ -108,7 +109,7 @@ func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) er
 		before, after, lines = list, slices.Clone(list), nil
 		if drop && len(after) > 0 {
 			gone := a.random.IntN(len(after))
-			lines = append(lines, fmt.Sprintf("Peer node %s dropped.", after[gone]))
+			lines = append(lines, fmt.Sprintf("Peer node %s dropped.", plain.Line(after[gone])))
 			after = slices.Delete(after, gone, gone+1)
 		}
 		if join {

@@ -1,6 +1,7 @@
 package vpn_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -112,6 +113,16 @@ func TestSeed(t *testing.T) {
 	}
 	if again, peersAgain := history(); again != output || peersAgain != peers {
 		t.Errorf("the same seed made another history:\n%s\n%s", output, again)
+	}
+}
+
+// TestStrangePeers has peers that another schema than ours lets through.
+func TestStrangePeers(t *testing.T) {
+	var out bytes.Buffer
+	vpn.Compare(&out, []string{"\x1b[2J", "a"}, []string{"a", "b\nPeer node c joined."})
+	want := `Tunnel changed elsewhere: b\nPeer node c joined. joined, \x1b[2J dropped.` + "\n"
+	if got := out.String(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 

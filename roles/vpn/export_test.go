@@ -1,0 +1,8 @@
+package vpn
+
+import "io"
+
+// Compare tells what others have done to the peers.
+func Compare(out io.Writer, known, found []string) {
+	(&agent{out: out, known: known, looked: true}).compare(found)
+}
