@@ -81,9 +81,12 @@ func (f *frame) candidatesFor(c *cli.Command, words []string) []entry {
 				open = found
 			}
 		default:
-			if below := c.Command(word); below != nil && positionals == 0 {
+			below := c.Command(word)
+			switch {
+			case below != nil && positionals == 0:
 				c = below
-			} else {
+			case word == helpWord && len(c.Subcommands) > 0 && positionals == 0: // the command that help is wanted of
+			default:
 				positionals++
 			}
 		}

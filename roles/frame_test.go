@@ -226,6 +226,42 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// The word help asks for the help that --help prints, of the command that follows it.
+func TestHelpWord(t *testing.T) {
+	for word, flag := range map[string]string{
+		"aspects-poc help":                     "aspects-poc --help",
+		"aspects-poc help --help":              "aspects-poc --help",
+		"aspects-poc help probe":               "aspects-poc probe --help",
+		"aspects-poc probe help":               "aspects-poc probe --help",
+		"aspects-poc help probe run":           "aspects-poc probe run --help",
+		"aspects-poc probe help run":           "aspects-poc probe run --help",
+		"aspects-poc-probe help run":           "aspects-poc-probe run --help",
+		"renamed help tool anywhere":           "aspects-poc tool anywhere --help",
+		"aspects-poc help completion":          "aspects-poc completion --help",
+		"aspects-poc __complete -- help to":    "aspects-poc __complete -- to",
+		"aspects-poc __complete -- help tool ": "aspects-poc __complete -- tool ",
+	} {
+		w := newWorld(t)
+		if code := w.run(strings.Split(flag, " ")...); code != 0 {
+			t.Fatalf("%s: exit code %d: %s", flag, code, w.stderr.String())
+		}
+		want := w.stdout.String()
+		if code := w.run(strings.Split(word, " ")...); code != 0 || w.stdout.String() != want || want == "" || w.ran != 0 {
+			t.Errorf("%s: exit code %d\n%s%s\nwant\n%s", word, code, w.stdout.String(), w.stderr.String(), want)
+		}
+	}
+	for line, want := range map[string]string{
+		"aspects-poc help nosuch":       "error: unknown command \"nosuch\" of aspects-poc; known are probe, ",
+		"aspects-poc help probe nosuch": "error: unknown command \"nosuch\" of aspects-poc probe; known are run\n",
+		"aspects-poc help probe run x":  "error: aspects-poc probe run has no command \"x\"\nSee 'aspects-poc probe run --help'.\n",
+	} {
+		w := newWorld(t)
+		if code := w.run(strings.Fields(line)...); code != 2 || !strings.HasPrefix(w.stderr.String(), want) {
+			t.Errorf("%s: exit code %d\n%s\nwant\n%s", line, code, w.stderr.String(), want)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	for _, args := range [][]string{
 		{"aspects-poc", "version"}, {"aspects-poc", "--version"}, {"aspects-poc-probe", "--version"},

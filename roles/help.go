@@ -18,6 +18,27 @@ func (f *frame) help(c *cli.Command) error {
 	return err
 }
 
+// helpWord asks a group for help in place of a command: help, and help COMMAND….
+const helpWord = "help"
+
+// helpOf prints the help of the command that words lead to from a group.
+func (f *frame) helpOf(c *cli.Command, words []string) error {
+	for _, word := range words {
+		if strings.HasPrefix(word, "-") {
+			continue // --help, once more
+		}
+		if len(c.Subcommands) == 0 {
+			return &UsageError{Help: f.paths[c], Message: fmt.Sprintf("%s has no command %q", f.paths[c], word)}
+		}
+		below := c.Command(word)
+		if below == nil {
+			return f.unknownCommand(c, word)
+		}
+		c = below
+	}
+	return f.help(c)
+}
+
 // helpText is a command's help: summary, paragraph, commands, flags, example. A command keeps its example in UsageText,
 // which cli itself would show as its synopsis.
 func (f *frame) helpText(c *cli.Command) string {

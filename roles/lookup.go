@@ -59,5 +59,5 @@ func Lookup(argv []string, snap string, list []Role) Target {
 
 // builtIn lists the first arguments that the frame itself answers to.
 func builtIn() []string {
-	return []string{versionCommand, hooksCommand, completionCommand, completeCommand, "--version", "--help", "-h"}
+	return []string{versionCommand, hooksCommand, completionCommand, completeCommand, helpWord, "--version", "--help", "-h"}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/roles/internal/plain"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -17,7 +19,7 @@ import (
 func Run(ctx context.Context, env *Env, args []string, list ...Role) int {
 	err := run(ctx, env, args, list)
 	if err != nil && !errors.Is(err, errShown) {
-		_, _ = fmt.Fprintln(env.Stderr, "error: "+err.Error()) // the exit code tells, too
+		_, _ = fmt.Fprintln(env.Stderr, "error: "+plain.Text(err.Error())) // the exit code tells, too
 	}
 	return ExitCode(err)
 }
@@ -146,15 +148,23 @@ func (f *frame) complete(c *cli.Command, path, role string) {
 		if has(ctx, "version") && ctx.Bool("version") {
 			return f.printVersion()
 		}
+		if ctx.Args().First() == helpWord {
+			return f.helpOf(c, ctx.Args().Tail())
+		}
 		if ctx.Args().Present() {
-			return &UsageError{Help: path, Message: fmt.Sprintf("unknown command %q of %s; known are %s",
-				ctx.Args().First(), path, strings.Join(names(c), ", "))}
+			return f.unknownCommand(c, ctx.Args().First())
 		}
 		if _, err := io.WriteString(f.env.Stderr, f.helpText(c)); err != nil {
 			return err
 		}
 		return errShown
 	}
+}
+
+func (f *frame) unknownCommand(c *cli.Command, word string) error {
+	path := f.paths[c]
+	return &UsageError{Help: path, Message: fmt.Sprintf("unknown command %q of %s; known are %s", word, path,
+		strings.Join(names(c), ", "))}
 }
 
 // names lists the commands of a group that help shows.
