@@ -227,6 +227,20 @@ func TestPaths(t *testing.T) {
 				got.header.Get("Content-Type") != test.kind {
 				t.Errorf("got %d %v %s", got.status, got.header, got.body)
 			}
+			documentation := test.path == "/" || test.path == "/openapi.json" || strings.HasPrefix(test.path, "/docs")
+			if documentation && test.status != 404 {
+				head := call(t, base, "HEAD", test.path, "")
+				for _, header := range []http.Header{got.header, head.header} {
+					header.Del("Date")
+					if got.status == http.StatusTemporaryRedirect {
+						header.Del("Content-Length") // 0, which only an answer with a body knows
+					}
+					header.Del("X-Request-Id")
+				}
+				if diff := cmp.Diff(got.header, head.header); head.status != got.status || head.body != "" || diff != "" {
+					t.Errorf("HEAD: %d with %d bytes, headers (-GET +HEAD):\n%s", head.status, len(head.body), diff)
+				}
+			}
 			if test.status == 405 && got.header.Get("Allow") == "" {
 				t.Error("which methods are allowed is not told")
 			}
