@@ -1,0 +1,243 @@
+package databag
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry/confdb/path"
+)
+
+// A draft is a container that is being changed: a node, which stays as it is, and what differs from it.
+type draft struct {
+	base *Node           // an object or list
+	kids map[string]slot // of an object: what has changed
+	list []slot          // of a list: all elements, or nil while none has changed
+	size int             // how many kids there are now
+}
+
+// A slot holds a finished node, or one that is being changed, or nothing.
+type slot struct {
+	node  *Node
+	draft *draft
+}
+
+func (s slot) empty() bool { return s == slot{} }
+
+// newDraft returns a draft of a node, or of an empty container that an accessor leads into where there is no node or a
+// scalar in the way.
+func newDraft(n *Node, into path.Accessor) *draft {
+	if n == nil || n.kind < Object {
+		if n = nothing; into.List() {
+			n = newList(nil)
+		}
+	}
+	return &draft{base: n, size: len(n.kids)}
+}
+
+// step returns what a key or index leads to.
+func (d *draft) step(accessor path.Accessor) slot {
+	if accessor.Kind == path.Key {
+		if kid, ok := d.kids[accessor.Name]; ok {
+			return kid
+		}
+	} else if index := accessor.Index(); d.list != nil {
+		if index >= len(d.list) {
+			return slot{}
+		}
+		return d.list[index]
+	}
+	return slot{node: d.base.step(accessor)}
+}
+
+// put stores a kid at a key or index, in place of old; an empty slot removes it.
+func (d *draft) put(accessor path.Accessor, old, kid slot) {
+	switch {
+	case old.empty():
+		d.size++
+	case kid.empty():
+		d.size--
+	}
+	if d.base.kind == Object {
+		if d.kids == nil {
+			d.kids = map[string]slot{}
+		}
+		d.kids[accessor.Name] = kid
+		return
+	}
+	if d.list == nil {
+		d.list = make([]slot, len(d.base.kids), len(d.base.kids)+1)
+		for i, kid := range d.base.kids {
+			d.list[i].node = kid
+		}
+	}
+	switch index := accessor.Index(); {
+	case index == len(d.list):
+		d.list = append(d.list, kid)
+	case kid.empty():
+		d.list = slices.Delete(d.list, index, index+1)
+	default:
+		d.list[index] = kid
+	}
+}
+
+func (d *draft) set(p path.Path, at int, value *Node) error {
+	accessor := p[at]
+	if err := d.base.fits(accessor, p[:at], p[:at]); err != nil {
+		return err
+	}
+	if accessor.List() && accessor.Index() > d.size {
+		return fmt.Errorf("cannot access %q: list has length %d", p[:at+1].Bare(), d.size)
+	}
+	kid := d.step(accessor)
+	if at+1 == len(p) {
+		d.put(accessor, kid, slot{node: value})
+		return nil
+	}
+	if kid.draft == nil {
+		fresh := newDraft(kid.node, p[at+1])
+		d.put(accessor, kid, slot{draft: fresh})
+		kid.draft = fresh
+	}
+	return kid.draft.set(p, at+1, value)
+}
+
+// What unsetting has done to a container.
+type outcome uint8
+
+const (
+	same outcome = iota
+	changed
+	gone // nothing is left of it; the draft is as it was
+)
+
+func (d *draft) unset(p path.Path, at int) (outcome, error) {
+	accessor := p[at]
+	if err := d.base.fits(accessor, p[:at], p[:at+1]); err != nil {
+		return same, err
+	}
+	kid := d.step(accessor)
+	if kid.empty() {
+		if d.size == 0 && at+1 < len(p) {
+			return gone, nil
+		}
+		return same, nil
+	}
+	done, err := gone, error(nil)
+	if at+1 < len(p) {
+		done, err = d.unsetBelow(kid, p, at+1)
+	}
+	switch {
+	case err != nil || done != gone:
+		return done, err
+	case d.size == 1:
+		return gone, nil
+	}
+	d.put(accessor, kid, slot{})
+	return changed, nil
+}
+
+// unsetBelow goes on in a kid, which the path up to at has led to.
+func (d *draft) unsetBelow(kid slot, p path.Path, at int) (outcome, error) {
+	if kid.draft != nil {
+		return kid.draft.unset(p, at)
+	}
+	if kid.node.kind < Object {
+		return same, kid.node.fits(p[at], p[:at], p[:at+1])
+	}
+	fresh := newDraft(kid.node, p[at])
+	done, err := fresh.unset(p, at)
+	if err == nil && done == changed {
+		d.put(p[at-1], kid, slot{draft: fresh})
+	}
+	return done, err
+}
+
+// finish returns the node that the draft has become, which is the one it began with if nothing has changed.
+func (d *draft) finish() *Node {
+	switch {
+	case d.kids == nil && d.list == nil:
+		return d.base
+	case d.base.kind == Object:
+		return d.finishObject()
+	}
+	kids := make([]*Node, len(d.list))
+	for i, kid := range d.list {
+		kids[i] = kid.finish()
+	}
+	return newList(kids)
+}
+
+func (s slot) finish() *Node {
+	if s.draft != nil {
+		return s.draft.finish()
+	}
+	return s.node
+}
+
+// An exchange is what has become of one key of an object.
+type exchange struct {
+	name  string
+	index int   // in the base: where the key is, or would be
+	known bool  // the base has the key
+	kid   *Node // nil: the key is not there now
+}
+
+// exchanges returns them sorted, and how many keys came to the base's and went.
+func (d *draft) exchanges() (all []exchange, came, went int) {
+	base := d.base.keys
+	all = make([]exchange, 0, len(d.kids))
+	for name := range d.kids {
+		all = append(all, exchange{name: name})
+	}
+	slices.SortFunc(all, func(a, b exchange) int { return strings.Compare(a.name, b.name) })
+	from := 0
+	for i := range all {
+		e := &all[i]
+		e.index, e.known = slices.BinarySearch(base.names[from:], e.name)
+		e.index += from
+		from = e.index
+		switch e.kid = d.kids[e.name].finish(); {
+		case e.kid == nil && e.known:
+			went++
+		case e.kid != nil && !e.known:
+			came++
+		}
+	}
+	return all, came, went
+}
+
+func (d *draft) finishObject() *Node {
+	base := d.base.keys
+	exchanges, came, went := d.exchanges()
+	if came == 0 && went == 0 {
+		kids := slices.Clone(d.base.kids)
+		for _, e := range exchanges {
+			if e.known {
+				kids[e.index] = e.kid
+			}
+		}
+		return newObject(base, kids)
+	}
+	names, kids := make([]string, 0, d.size), make([]*Node, 0, d.size)
+	keys := &Keys{}
+	if came+went == 1 {
+		keys.near = base.mark.Load()
+	}
+	from := 0
+	for _, e := range exchanges {
+		names, kids = append(names, base.names[from:e.index]...), append(kids, d.base.kids[from:e.index]...)
+		if from = e.index; e.known {
+			from++
+		}
+		if e.kid == nil {
+			continue // it went, or came and went
+		}
+		names, kids = append(names, e.name), append(kids, e.kid)
+		if !e.known && came+went == 1 {
+			keys.added = e.name
+		}
+	}
+	keys.names = append(names, base.names[from:]...)
+	return newObject(keys, append(kids, d.base.kids[from:]...))
+}
