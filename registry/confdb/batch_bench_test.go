@@ -73,3 +73,23 @@ func BenchmarkReadSpread(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkUnsetInList removes a field of each of 10,000 elements of a list in one write.
+func BenchmarkUnsetInList(b *testing.B) {
+	schema, err := confdb.New("acme", "net", json.RawMessage(`{"schema": {"peers": {"type": "array", "values": {
+		"schema": {"key": "string", "note": "string"}}}}}`), map[string]any{"v": map[string]any{"rules": []any{
+		map[string]any{"storage": "peers"}, map[string]any{"request": "notes[{n}]", "storage": "peers[{n}].note"},
+	}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var peers, notes []any
+	for i := range 10_000 {
+		peers = append(peers, map[string]any{"key": fmt.Sprint(i), "note": "x"})
+		notes = append(notes, nil)
+	}
+	bag := write(b, schema, databag.Bag{}, "peers", peers)
+	for b.Loop() {
+		write(b, schema, bag, "notes", notes)
+	}
+}

@@ -122,22 +122,15 @@ func unset(n *Node, paths []path.Path, at int) (*Node, error) {
 	}
 	names, kids := make([]string, 0, len(n.kids)), make([]*Node, 0, len(n.kids))
 	same := true
-	var through []path.Path
+	routes := n.routes(paths, at)
 	for i, kid := range n.kids {
-		through = through[:0]
-		for _, p := range paths {
-			if p[at].Open() || n.leads(p[at], i) {
-				through = append(through, p)
-			}
+		kept, through := kid, paths
+		if routes != nil {
+			through = routes[i]
 		}
-		kept := kid
 		if len(through) > 0 {
-			next := paths
-			if len(through) < len(paths) {
-				next = slices.Clone(through)
-			}
 			var err error
-			if kept, err = unset(kid, next, at+1); err != nil {
+			if kept, err = unset(kid, through, at+1); err != nil {
 				return nil, err
 			}
 		}
@@ -187,12 +180,33 @@ func unsetOne(n *Node, paths []path.Path, at int) (*Node, error) {
 	return n.without(accessor), nil
 }
 
-// leads tells whether a key or index leads to the i-th kid.
-func (n *Node) leads(accessor path.Accessor, i int) bool {
-	if accessor.Kind == path.Key {
-		return n.kind == Object && accessor.Name == n.keys.names[i]
+// routes returns which of the paths lead through each kid, in their order, or nil where all go through all.
+func (n *Node) routes(paths []path.Path, at int) [][]path.Path {
+	if !slices.ContainsFunc(paths, func(p path.Path) bool { return !p[at].Open() }) {
+		return nil
 	}
-	return accessor.Index() == i
+	routes := make([][]path.Path, len(n.kids))
+	for _, p := range paths {
+		if !p[at].Open() {
+			if i, found := n.position(p[at]); found {
+				routes[i] = append(routes[i], p)
+			}
+			continue
+		}
+		for i := range routes {
+			routes[i] = append(routes[i], p)
+		}
+	}
+	return routes
+}
+
+// position returns the index among the kids of what a key or index leads to.
+func (n *Node) position(accessor path.Accessor) (int, bool) {
+	if n.kind == Object {
+		return slices.BinarySearch(n.keys.names, accessor.Name)
+	}
+	index := accessor.Index()
+	return index, index < len(n.kids)
 }
 
 // without returns the container less the kid at a key or index that is there.
