@@ -42,6 +42,7 @@ type agent struct {
 	defaultsDone bool
 	registration *Registration // what the state directory or the server says
 	asked        bool          // the state directory was asked for it
+	unreadable   bool          // the state directory could not tell
 	uuid         uuid.UUID     // who the device is for the registry
 	foreign      uuid.UUID     // an identity of the registry's that was told to be another than ours
 
@@ -195,8 +196,12 @@ func (a *agent) identify(ctx context.Context, hub *attach.Hub) error {
 		device, err := a.state.Device()
 		if err != nil {
 			a.trouble.note(ofState, err)
+			a.unreadable = true
 		} else {
 			a.registration, a.asked = device.Registration, true
+			if a.unreadable {
+				a.trouble.over(ofState)
+			}
 		}
 	}
 	var shown network.ObserveDevice

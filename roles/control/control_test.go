@@ -353,6 +353,9 @@ func TestDamagedState(t *testing.T) {
 	if !strings.Contains(run.Err.String(), path) {
 		t.Errorf("the file is not named: %s", run.Err)
 	}
+	if told := strings.Count(run.Err.String(), path); told != 1 {
+		t.Errorf("told %d times: %s", told, run.Err)
+	}
 	if registrations, _, _ := d.fleet.figures(); registrations != 1 {
 		t.Errorf("%d registrations", registrations)
 	}

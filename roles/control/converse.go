@@ -173,5 +173,9 @@ func (a *agent) failed(err error) {
 		pause = max(pause, refused.RetryAfter)
 	}
 	a.call, a.retryAt = false, time.Now().Add(pause)
-	a.trouble.note(ofServer, err, "next-try", pause.Round(time.Millisecond))
+	about := ofServer
+	if own := (*stateError)(nil); errors.As(err, &own) {
+		about, err = ofState, own.error // the server was not asked
+	}
+	a.trouble.note(about, err, "next-try", pause.Round(time.Millisecond))
 }

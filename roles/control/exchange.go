@@ -30,9 +30,15 @@ type outcome struct {
 	err          error
 }
 
-// grace is how much longer than its context something begun may take, so that it is not begun twice: a registration
-// whose answer nobody waited for would be one device too many for the server.
+// grace is how much longer than its context something begun may take, so that it need not be done twice: a registration,
+// which the server would have to recognize by its key, or a target that is being written. It is also as long as counting
+// waits for another process to let go of the state directory.
 const grace = 3 * time.Second
+
+// A stateError is one of the state directory.
+type stateError struct{ error }
+
+func (e *stateError) Unwrap() error { return e.error }
 
 func (e exchange) run(ctx context.Context) outcome {
 	result := outcome{exchange: e}
@@ -49,19 +55,19 @@ func (e exchange) run(ctx context.Context) outcome {
 func (e exchange) register(ctx context.Context) (*Registration, error) {
 	unlock, err := e.state.Lock(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &stateError{err}
 	}
 	defer unlock()
 	device, err := e.state.Device()
 	if err != nil {
-		return nil, err
+		return nil, &stateError{err}
 	}
 	if device.Registration != nil && device.Registration.UUID != e.lost {
 		return device.Registration, nil
 	}
 	key, err := e.state.PublicKey()
 	if err != nil {
-		return nil, err
+		return nil, &stateError{err}
 	}
 	from, err := sourceAddress(ctx, e.server.URL())
 	if err != nil {
