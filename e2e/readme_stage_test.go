@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,10 +84,14 @@ func (r *run) readme(context.Context) {
 		}
 		return r.logged(ctx, time.Minute, "reporting", now, "Next run in 5.00 seconds")
 	})
-	r.check("snap set sample-rate=2 again", func(ctx context.Context) error {
+	r.check("the target withdrawn, and sample-rate=2 again", func(ctx context.Context) error {
+		if err := r.putTarget(ctx, `{}`); err != nil {
+			return err
+		}
 		_, err := r.sh(ctx, "snap set "+view(network.ControlTelemetryView)+" sample-rate=2")
 		return err
 	})
+	r.check("two idle minutes: no write, at most 6 reads that snapd has work with", r.idle)
 	r.check("what the daemons take of memory", func(ctx context.Context) error {
 		for _, role := range roleNames {
 			text, err := r.sh(ctx, "pid=$(systemctl show -P MainPID snap."+snapOf(role)+".daemon.service); awk '/VmRSS/ {print $2}' /proc/$pid/status")
@@ -99,6 +104,48 @@ func (r *run) readme(context.Context) {
 	})
 }
 
+// idle counts snapd's changes while nothing happens: writes, and those reads for which a hook runs; other reads through
+// snapctl leave no trace. The tunnel's peers are told to stay.
+func (r *run) idle(ctx context.Context) error {
+	now, err := r.now(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := r.sh(ctx, "snap set aspects-poc-vpn drop-rate=0 join-rate=0"); err != nil {
+		return err
+	}
+	if err := r.logged(ctx, minutes, "vpn", now, "No changes to tunnel."); err != nil {
+		return err
+	}
+	const look = `curl -s --unix-socket /run/snapd.socket 'http://snapd/v2/changes?select=all' | jq -r '.result[] | select(.kind | endswith("-confdb")) | "\(.id) \(.kind) \(.summary)"' | sort -n`
+	const written = `awk '/^wchar/ {print $2}' /proc/$(systemctl show -P MainPID snapd)/io`
+	text, err := r.sh(ctx, look+" | tail -n 1; "+written+"; sleep 120; "+written+"; "+look)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) < 4 {
+		return fmt.Errorf("snapd answered %q", text)
+	}
+	var before, after int
+	if _, err := fmt.Sscan(lines[1]+" "+lines[2], &before, &after); err != nil {
+		return fmt.Errorf("%w in %q", err, text)
+	}
+	var reads, writes []string
+	for _, line := range lines[3+slices.Index(lines[3:], lines[0])+1:] {
+		if strings.Contains(line, "get-confdb") {
+			reads = append(reads, line)
+		} else {
+			writes = append(writes, line)
+		}
+	}
+	r.figure("two idle minutes: %d writes, %d reads with hooks, %.1f MB written by snapd", len(writes), len(reads), float64(after-before)/1e6)
+	if len(writes) > 0 || len(reads) > 6 {
+		return fmt.Errorf("%d writes, %d reads: %q", len(writes), len(reads), append(writes, reads...))
+	}
+	return nil
+}
+
 // target puts a target on the server, and expects it in the views and in the logs of those who use them.
 func (r *run) target() {
 	var since string
@@ -106,8 +153,7 @@ func (r *run) target() {
 		if since, err = r.now(ctx); err != nil {
 			return err
 		}
-		return r.prints(ctx, "^200$", `curl -sS -o /dev/null -w '%{http_code}' -X PUT http://127.0.0.1:8000/target-config/ -H 'Content-Type: application/json' `+
-			`-d '{"config":{"control-telemetry":{"sample-rate":6},"control-tunnel":{"peers":["10.77.0.1","10.77.0.2"]}}}'`)
+		return r.putTarget(ctx, `{"control-telemetry":{"sample-rate":6},"control-tunnel":{"peers":["10.77.0.1","10.77.0.2"]}}`)
 	})
 	r.check("the target arrives in control-telemetry", func(ctx context.Context) error {
 		return eventually(ctx, minutes, func(ctx context.Context) error {
@@ -133,6 +179,11 @@ func (r *run) target() {
 			return r.prints(ctx, `"sample-rate": *6`, `curl -sSf http://127.0.0.1:8000/state/$(snap get `+view(network.ObserveDeviceView)+` uuid)/`)
 		})
 	})
+}
+
+func (r *run) putTarget(ctx context.Context, config string) error {
+	return r.prints(ctx, "^200$", `curl -sS -o /dev/null -w '%{http_code}' -X PUT http://127.0.0.1:8000/target-config/ `+
+		`-H 'Content-Type: application/json' -d '{"config":`+config+`}'`)
 }
 
 // shows checks what a snap command prints about a view; format has the place of the view.

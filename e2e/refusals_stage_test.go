@@ -58,7 +58,8 @@ func (r *run) refusals(context.Context) {
 			return err
 		}
 		plug := "aspects-poc-vpn:" + network.ControlTunnelView
-		if _, err := r.sh(ctx, "snap disconnect "+plug); err != nil {
+		// Restarted, as a daemon that has nothing to do does not look: on its own it may take ten minutes to notice.
+		if _, err := r.sh(ctx, "snap disconnect "+plug+" && snap restart "+snapOf("vpn")); err != nil {
 			return err
 		}
 		return r.logged(ctx, minutes, "vpn", now, "snap connect "+plug)
@@ -78,7 +79,7 @@ func (r *run) refusals(context.Context) {
 		if err != nil {
 			return err
 		}
-		if _, err := r.sh(ctx, "snap unset system experimental.confdb"); err != nil {
+		if _, err := r.sh(ctx, "snap unset system experimental.confdb && snap restart "+snapOf("vpn")); err != nil {
 			return err
 		}
 		off := r.logged(ctx, minutes, "vpn", now, "snap set system experimental.confdb=true")

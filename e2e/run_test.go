@@ -27,6 +27,8 @@ type run struct {
 	scratch string // for what is built for this run
 	logs    string // where the logs of failures are kept
 
+	only *regexp.Regexp // names of the checks to make; nil: all
+
 	passed, failed int
 	figures        []string
 }
@@ -46,8 +48,8 @@ var stages = []stage{
 	{"remove", (*run).remove},
 }
 
-// TestE2E runs the stages, or those that E2E_STAGES names ("readme,refusals"), which on a machine that still runs from
-// before (E2E_KEEP=1) makes it a way to work on one of them.
+// TestE2E runs the stages, or those that E2E_STAGES names ("readme,refusals"), and of these the checks whose names match
+// E2E_CHECKS, which on a machine that still runs from before (E2E_KEEP=1) makes it a way to work on one of them.
 func TestE2E(t *testing.T) {
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -65,6 +67,11 @@ func TestE2E(t *testing.T) {
 	for _, name := range only {
 		if !slices.ContainsFunc(stages, func(s stage) bool { return s.name == name }) {
 			t.Fatalf("E2E_STAGES: there is no stage %q", name)
+		}
+	}
+	if checks := os.Getenv("E2E_CHECKS"); checks != "" {
+		if r.only, err = regexp.Compile(checks); err != nil {
+			t.Fatalf("E2E_CHECKS: %v", err)
 		}
 	}
 	begin := time.Now()
@@ -118,6 +125,9 @@ var notForFiles = regexp.MustCompile(`[^a-z0-9]+`)
 
 // check runs one check, prints its line, and keeps what is known about a failure. It tells whether it passed.
 func (r *run) check(name string, check func(ctx context.Context) error) bool {
+	if r.only != nil && !r.only.MatchString(name) {
+		return true
+	}
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(r.Context(), 40*time.Minute)
 	defer cancel()
@@ -167,7 +177,7 @@ func eventually(ctx context.Context, patience time.Duration, check func(ctx cont
 		}
 		last = err
 		select {
-		case <-time.After(2 * time.Second):
+		case <-time.After(4 * time.Second):
 		case <-ctx.Done():
 			return fmt.Errorf("not within %v: %w", patience, last)
 		}
