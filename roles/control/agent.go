@@ -40,6 +40,7 @@ type agent struct {
 	interfaces                          map[string]any // control-interfaces' document after the last count
 
 	defaultsDone bool
+	sourceDone   bool          // the state directory says whether the totals are simulated
 	registration *Registration // what the state directory or the server says
 	asked        bool          // the state directory was asked for it
 	unreadable   bool          // the state directory could not tell
@@ -81,6 +82,9 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 		if *view, err = hub.Keep(ctx, name, nil); err != nil {
 			return err
 		}
+	}
+	if err := errors.Join(a.state.Tidy(), newCountersFile(a.snapDir).tidy()); err != nil {
+		a.log.Warn("leftovers of an earlier run stay", "error", err)
 	}
 	return a.startCounters(ctx, hub)
 }
@@ -160,6 +164,7 @@ func (a *agent) count(ctx context.Context, hub *attach.Hub) error {
 	if err := a.writeDefaults(ctx, hub); err != nil {
 		return err
 	}
+	a.settleSource(ctx)
 	list, document, err := a.counters.advance(ctx, hub, a.source.count)
 	var file *fileError
 	if errors.As(err, &file) && ctx.Err() == nil {
@@ -170,6 +175,7 @@ func (a *agent) count(ctx context.Context, hub *attach.Hub) error {
 		return err
 	}
 	a.trouble.over(ofCounters)
+	a.settled(ctx)
 	a.interfaces = document
 	for _, traffic := range list {
 		fmt.Fprintln(a.out, traffic)

@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"aspects-poc/registry/network"
+	"aspects-poc/roles/control"
 	"aspects-poc/roles/internal/rolestest"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -336,6 +338,37 @@ func TestWrongUsage(t *testing.T) {
 	for _, words := range []string{"--source wire", "--seed x", "--server-url ftp://x", "--interval 0s", "now"} {
 		d := newDevice(t)
 		d.once(t, 2, strings.Fields(words)...)
+	}
+}
+
+// TestLeftovers: what a killed process was about to write goes, unless its owner may be alive.
+func TestLeftovers(t *testing.T) {
+	d := newDevice(t)
+	for _, name := range []string{".device.json.1", ".device-key.pem.23", ".device.json.bak"} {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() []string {
+		list, err := filepath.Glob(filepath.Join(d.dir, ".*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	lock := flock.New(filepath.Join(d.dir, "device.lock"))
+	if err := lock.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (control.StateIn(d.dir)).Tidy(); err != nil || len(left()) != 3 {
+		t.Errorf("while the directory is in use: %v, left %q", err, left())
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.once(t, 0)
+	if got := left(); len(got) != 1 || filepath.Base(got[0]) != ".device.json.bak" {
+		t.Errorf("left %q", got)
 	}
 }
 

@@ -180,6 +180,17 @@ func (f countersFile) read() (map[string]network.InterfaceStats, error) {
 	return totals, nil
 }
 
+// tidy is State.Tidy for the file of totals.
+func (f countersFile) tidy() error {
+	leftovers := func() ([]string, error) { return durable.Leftovers(f.path) }
+	if list, err := leftovers(); err != nil || len(list) == 0 {
+		return err
+	}
+	return tidy(f.lockPath(), leftovers)
+}
+
+func (f countersFile) lockPath() string { return f.path + ".lock" }
+
 // change changes the totals while other processes that do so wait.
 func (f countersFile) change(
 	ctx context.Context, change func(map[string]network.InterfaceStats) map[string]network.InterfaceStats,
@@ -187,7 +198,7 @@ func (f countersFile) change(
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
 		return fmt.Errorf("cannot keep the counters: %w", err)
 	}
-	lock := flock.New(f.path+".lock", flock.SetPermissions(0o600))
+	lock := flock.New(f.lockPath(), flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
 		return fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}

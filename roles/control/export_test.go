@@ -26,3 +26,6 @@ func RoleWith(
 	}
 	return role
 }
+
+// StateIn is the state of a directory.
+func StateIn(dir string) *State { return &State{dir: dir} }

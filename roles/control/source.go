@@ -77,6 +77,8 @@ type system struct {
 	warned map[string]bool // names that were told to be skipped
 
 	links []netdev.Link
+	// base makes this count the one that others start from: the totals were not the kernel's before.
+	base bool
 }
 
 func (s *system) prepare() error {
@@ -108,10 +110,11 @@ func (s *system) count(current network.ControlInterfaces) []traffic {
 	for _, link := range s.links {
 		before := current.Stats[link.Name]
 		total := network.InterfaceStats{NSent: link.Sent & maxCount, NReceived: link.Received & maxCount}
-		list = append(list, traffic{
-			name: link.Name, total: total,
-			sent: since(before.NSent, total.NSent), received: since(before.NReceived, total.NReceived),
-		})
+		counted := traffic{name: link.Name, total: total}
+		if !s.base {
+			counted.sent, counted.received = since(before.NSent, total.NSent), since(before.NReceived, total.NReceived)
+		}
+		list = append(list, counted)
 	}
 	return list
 }

@@ -72,6 +72,28 @@ func TestSystem(t *testing.T) {
 	}
 }
 
+// TestSourceChanges has simulated counts first, then the kernel's: what went by before is not counted.
+func TestSourceChanges(t *testing.T) {
+	d := newDevice(t)
+	d.once(t, 0)
+	eth0 := netdev.Link{Name: "eth0", Kind: netdev.Ethernet, Sent: 1000, Received: 2000}
+	radio := netdev.Link{Name: "wlp2s0", Kind: netdev.Wifi, Sent: 5}
+	for _, want := range []string{
+		"eth0: 0 packets ↑, 0 packets ↓\nwlp2s0: 0 packets ↑, 0 packets ↓\n",
+		"eth0: 3 packets ↑, 0 packets ↓\nwlp2s0: 1 packets ↑, 0 packets ↓\n",
+	} {
+		if got := d.system(t, eth0, radio).Out.String(); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+		eth0.Sent, radio.Sent = eth0.Sent+3, radio.Sent+1
+	}
+	d.expect(t, `{"packets-sent.eth0":1003}`, network.ObserveInterfacesView, "packets-sent.eth0")
+	d.once(t, 0)
+	if got := d.system(t, eth0).Out.String(); got != "eth0: 0 packets ↑, 0 packets ↓\n" {
+		t.Errorf("the second time it counted\n%s", got)
+	}
+}
+
 func TestSimulation(t *testing.T) {
 	d := newDevice(t)
 	d.once(t, 0, "--seed", "3")

@@ -39,6 +39,8 @@ type Device struct {
 	Registration *Registration `json:"registration,omitempty"`
 	// DefaultsWritten is when the default configuration was written; zero until then.
 	DefaultsWritten time.Time `json:"defaults-written,omitzero"`
+	// Simulated is set while the totals are made up, so that the kernel's are no packets since.
+	Simulated bool `json:"simulated,omitempty"`
 }
 
 // A Registration is who this device is for a server.
@@ -66,6 +68,43 @@ func (s *State) Lock(ctx context.Context) (unlock func(), err error) {
 		return nil, fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}
 	return func() { lock.Close() }, nil // closing is all that is needed to unlock
+}
+
+// Tidy removes what a killed process has left of files that it was about to replace. Where another process holds the
+// lock, they may be its own, and stay until the next start.
+func (s *State) Tidy() error {
+	leftovers := func() (list []string, err error) {
+		for _, name := range []string{deviceFile, keyFile} {
+			found, err := durable.Leftovers(filepath.Join(s.dir, name))
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, found...)
+		}
+		return list, nil
+	}
+	if list, err := leftovers(); err != nil || len(list) == 0 {
+		return err
+	}
+	return tidy(filepath.Join(s.dir, lockFile), leftovers)
+}
+
+// tidy removes the leftovers under a lock, if it is free.
+func tidy(lockPath string, leftovers func() ([]string, error)) error {
+	lock := flock.New(lockPath, flock.SetPermissions(0o600))
+	free, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("cannot lock %s: %w", lockPath, err)
+	}
+	if !free {
+		return nil
+	}
+	defer lock.Close() //nolint:errcheck // closing is all that is needed to unlock
+	list, err := leftovers()
+	for _, path := range list {
+		err = errors.Join(err, durable.Remove(path))
+	}
+	return err
 }
 
 // Device reads device.json. A directory without one has the zero Device.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Write replaces the file at path. Its directory must exist.
@@ -35,6 +36,26 @@ func Write(path string, content []byte, mode os.FileMode) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// Leftovers lists what Writes of the path have left beside it when their process was killed. While another process
+// writes, its file is among them.
+func Leftovers(path string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot look for leftovers: %w", err)
+	}
+	var list []string
+	for _, entry := range entries {
+		random, found := strings.CutPrefix(entry.Name(), "."+filepath.Base(path)+".")
+		if found && random != "" && strings.Trim(random, "0123456789") == "" && entry.Type().IsRegular() {
+			list = append(list, filepath.Join(filepath.Dir(path), entry.Name()))
+		}
+	}
+	return list, nil
 }
 
 // Remove removes the file at path. That there is none is no error.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"aspects-poc/roles/internal/durable"
@@ -44,5 +45,31 @@ func TestWrite(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, name := range []string{"file", ".file.123", ".file.12a", ".file.", ".file2.123", "file.123", ".other.123"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".file.456"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// And one as Write makes them: it must be known by its name.
+	temporary, err := os.CreateTemp(dir, ".file.*")
+	if err != nil || temporary.Close() != nil {
+		t.Fatal(err)
+	}
+	want := []string{filepath.Join(dir, ".file.123"), temporary.Name()}
+	slices.Sort(want)
+	if got, err := durable.Leftovers(path); err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	if got, err := durable.Leftovers(filepath.Join(dir, "none", "file")); err != nil || got != nil {
+		t.Errorf("without the directory: %q, %v", got, err)
 	}
 }
