@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 
@@ -46,6 +47,17 @@ const (
 	QueueSize = queueSize
 	RingSize  = ringSize
 )
+
+// Recheck sets the pause between looks at the file where the kernel tells of changes, for watches to come.
+func Recheck(b *Backend, every time.Duration) { b.store.watchers.slowly = every }
+
+// Notified lists the directories that the kernel tells of.
+func Notified(b *Backend) []string {
+	w := b.store.watchers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.feed.notify.WatchList()
+}
 
 // WithoutNotify lets the backend's store find no inotify instance.
 func (b *Backend) WithoutNotify() {

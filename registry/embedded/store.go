@@ -60,7 +60,8 @@ func share(path string, d disk) (*store, error) {
 
 func newStore(f *file) *store {
 	s := &store{file: f, turn: make(chan struct{}, 1)}
-	s.watchers = &watchers{store: s, notify: newNotify, poked: make(chan struct{}, 1), subscribers: map[*subscriber]struct{}{}}
+	s.watchers = &watchers{store: s, notify: newNotify, slowly: recheckEvery,
+		poked: make(chan struct{}, 1), subscribers: map[*subscriber]struct{}{}}
 	if f == nil {
 		s.current.Store(empty())
 	}

@@ -30,6 +30,7 @@ const (
 type watchers struct {
 	store  *store
 	notify func(dir string) *fsnotify.Watcher // newNotify but in tests
+	slowly time.Duration                      // recheckEvery but in tests
 	poked  chan struct{}                      // holds one token when a writer of this process has committed
 
 	mu          sync.Mutex // guards what follows
@@ -147,7 +148,7 @@ func (w *watchers) run(ctx context.Context, f *feed) {
 	pause := pollEvery
 	if f.notify != nil {
 		defer func() { _ = f.notify.Close() }() // it was only read
-		events, failures, pause = f.notify.Events, f.notify.Errors, recheckEvery
+		events, failures, pause = f.notify.Events, f.notify.Errors, w.slowly
 	}
 	var tick <-chan time.Time
 	if w.store.file != nil {
@@ -174,6 +175,11 @@ func (w *watchers) run(ctx context.Context, f *feed) {
 			}
 		case <-w.poked:
 		case <-tick:
+			if f.notify != nil {
+				// The directory may be another one by now. The kernel forgets one that is removed, and takes no notice of
+				// one that it knows. Where there is none at the moment, there is nothing to be told of.
+				_ = f.notify.Add(w.store.file.dir())
+			}
 		}
 		w.look(f)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -200,6 +201,49 @@ func TestWatchDamage(t *testing.T) {
 			break // what was half written in between may have been told as well
 		}
 		wantError(t, event.Err, backend.ErrCorrupt, path)
+	}
+}
+
+// A directory that is removed and made again is watched again.
+func TestWatchDirectoryMadeAgain(t *testing.T) {
+	root := t.TempDir()
+	dir, made := filepath.Join(root, "state"), filepath.Join(root, "made")
+	path := filepath.Join(dir, "confdb.json")
+	b := openFile(t, path, standard)
+	embedded.Recheck(b, 20*time.Millisecond)
+	set(t, b, map[string]any{"note": "x"})
+	notes := watch(t, b, "notes")
+	if len(embedded.Notified(b)) == 0 {
+		t.Skip("the kernel cannot tell of changes here")
+	}
+	elsewhere := openFile(t, filepath.Join(made, "confdb.json"), standard)
+	set(t, elsewhere, map[string]any{"note": "y", "count": number(1)})
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, next(t, notes).Err, backend.ErrCorrupt, path)
+	if err := os.Rename(made, dir); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		event := next(t, notes)
+		if event.Err == nil {
+			break
+		}
+		wantError(t, event.Err, backend.ErrCorrupt, path) // the parts of it that are removed one by one
+	}
+	wantDocument(t, b, "notes", `{"note":"y"}`)
+	// It may have been seen before the directory was watched again.
+	for deadline := time.After(30 * time.Second); !slices.Contains(embedded.Notified(b), dir); {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-deadline:
+			t.Fatalf("what is watched is %q", embedded.Notified(b))
+		}
+	}
+	set(t, b, map[string]any{"note": "z"})
+	if event := next(t, notes); event.Err != nil {
+		t.Error(event.Err)
 	}
 }
 
