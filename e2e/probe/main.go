@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,7 +76,9 @@ func hook() error {
 // snapctl runs one command and returns what it printed.
 func snapctl(args []string) (string, error) {
 	client := http.Client{Transport: &http.Transport{
-		Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", "/run/snapd-snap.socket") },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", "/run/snapd-snap.socket")
+		},
 	}}
 	defer client.CloseIdleConnections()
 	body, err := json.Marshal(map[string]any{"context-id": os.Getenv("SNAP_COOKIE"), "args": args})
