@@ -18,7 +18,7 @@ type Tx struct {
 	schema *Schema
 	stored databag.Bag
 	bag    databag.Bag
-	writes [][]view.Write // of each request that was set, and of those unset together
+	writes [][]view.Write // that were applied together: of a request that was set, or of some unset
 	failed error
 }
 
@@ -94,6 +94,7 @@ func (t *Tx) write(v *view.View, some requests, values map[string]any) error {
 // unset removes by one rule after the other and validates after each, as snapd does.
 func (t *Tx) unset(v *view.View, some requests) error {
 	var writes []view.Write
+	anew := 0 // how many of them were last made anew, because one leads through a list
 	bag := t.bag
 	for _, request := range some {
 		more, err := v.Unset(request.text)
@@ -107,6 +108,7 @@ func (t *Tx) unset(v *view.View, some requests) error {
 				if err = apply(edit, writes); err == nil {
 					bag = edit.Bag()
 				}
+				anew = len(writes)
 			} else {
 				bag, err = bag.Unset(write.Storage)
 			}
@@ -118,7 +120,8 @@ func (t *Tx) unset(v *view.View, some requests) error {
 			}
 		}
 	}
-	t.bag, t.writes = bag, append(t.writes, writes)
+	// Apart, as a commit shall make them in the same order: what follows may only fit once what is in lists is gone.
+	t.bag, t.writes = bag, append(t.writes, writes[:anew], writes[anew:])
 	return nil
 }
 
