@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"aspects-poc/registry"
+	"aspects-poc/roles"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -150,16 +152,17 @@ func commands(t *testing.T, path []string) [][]string {
 	return all
 }
 
-// output runs the program and returns what it prints.
+// output runs the program, in this process, and returns what it prints.
 func output(t *testing.T, args ...string) string {
 	t.Helper()
-	var stderr bytes.Buffer
-	command := exec.CommandContext(t.Context(), "aspects-poc", args...)
-	command.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=")
-	command.Stderr = &stderr
-	text, err := command.Output()
-	if err != nil {
-		t.Fatalf("aspects-poc %v: %v\n%s", args, err, stderr.String())
+	var stdout, stderr bytes.Buffer
+	home := t.TempDir()
+	env := &roles.Env{
+		Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Open: registry.Open,
+		Getenv: func(name string) string { return map[string]string{"HOME": home}[name] },
 	}
-	return string(text)
+	if code := roles.Run(t.Context(), env, append([]string{"aspects-poc"}, args...), all()...); code != 0 {
+		t.Fatalf("aspects-poc %v: exit code %d\n%s", args, code, stderr.String())
+	}
+	return stdout.String()
 }
