@@ -148,7 +148,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Error("a text is accepted")
 				}
 				after, err := tx.Commit(bag)
-				if err != nil || len(databag.Changed(bag, after)) < 2 {
+				if err != nil || len(databag.Changed(bag, after, 64)) < 2 {
 					t.Error(err)
 				}
 				if _, err := schema.Read(after, "all", nil, confdb.ReadOptions{Unprivileged: true}); err != nil {

@@ -126,7 +126,7 @@ func (b *Backend) apply(st *state, changes []backend.Change, about *backend.View
 		if err != nil {
 			return nil, err
 		}
-		paths := differences(st.bags[id], bag, manyPaths)
+		paths := databag.Changed(st.bags[id], bag, manyPaths)
 		if len(paths) == 0 {
 			continue
 		}

@@ -64,9 +64,6 @@ func (b *Backend) WithoutNotify() {
 	b.store.watchers.notify = func(string) *fsnotify.Watcher { return nil }
 }
 
-// Differences are the paths that a commit tells of.
-func Differences(before, after databag.Bag) []string { return differences(before, after, manyPaths) }
-
 // Decode reads a file's content.
 func Decode(text []byte) error {
 	_, err := decode(text, nil)

@@ -76,3 +76,12 @@ func node(t *testing.T, value any) *databag.Node {
 	}
 	return n
 }
+
+func parse(t *testing.T, text string) databag.Bag {
+	t.Helper()
+	bag, err := databag.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bag
+}

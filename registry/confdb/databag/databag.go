@@ -79,46 +79,5 @@ func (n *Node) at(p path.Path) *Node {
 	return n
 }
 
-// Changed returns the storage paths, sorted, of the largest parts in which two bags differ: a key that came, went or
-// holds another scalar; a list that is another one is named as a whole. Parts that both share cost nothing.
-func Changed(old, new Bag) []string {
-	var changed []string
-	differ(old.Root(), new.Root(), "", &changed)
-	return changed
-}
-
-func differ(old, new *Node, at string, changed *[]string) {
-	if old == new {
-		return
-	}
-	if old.kind != Object || new.kind != Object {
-		if !equal(old, new) {
-			*changed = append(*changed, at)
-		}
-		return
-	}
-	prefix := at
-	if prefix != "" {
-		prefix += "."
-	}
-	i, j := 0, 0
-	for i < len(old.kids) || j < len(new.kids) {
-		switch {
-		case j == len(new.kids) || i < len(old.kids) && old.keys.names[i] < new.keys.names[j]:
-			*changed = append(*changed, prefix+old.keys.names[i])
-			i++
-		case i == len(old.kids) || new.keys.names[j] < old.keys.names[i]:
-			*changed = append(*changed, prefix+new.keys.names[j])
-			j++
-		default:
-			if old.kids[i] != new.kids[j] {
-				differ(old.kids[i], new.kids[j], prefix+old.keys.names[i], changed)
-			}
-			i++
-			j++
-		}
-	}
-}
-
 // FromRoot returns a bag of an object; nil is the empty bag.
 func FromRoot(root *Node) Bag { return Bag{root} }

@@ -1,50 +1,46 @@
-package embedded
+package databag
 
-import (
-	"slices"
+import "slices"
 
-	"aspects-poc/registry/confdb/databag"
-)
-
-// differences returns the storage paths of what changed, came or went between two bags: keys only, as a list counts as
+// Changed returns the storage paths of what changed, came or went between two bags: keys only, as a list counts as
 // one value. What the bags share is not looked at. Where there are more than about limit paths, those of a whole object
-// give way to the object's own.
+// give way to the object's own. A number that is written in another way has changed, though it is Equal.
 //
 // What a transaction says it altered would not do: it names what was written as it was before, and an unset through an
 // open placeholder, which snapd does not tell to views that name an entry.
-func differences(before, after databag.Bag, limit int) []string {
-	return diff(nil, "", before.Root(), after.Root(), limit)
+func Changed(before, after Bag, limit int) []string {
+	return differ(nil, "", before.Root(), after.Root(), limit)
 }
 
 // diff appends to paths.
-func diff(paths []string, path string, a, b *databag.Node, limit int) []string {
+func differ(paths []string, path string, a, b *Node, limit int) []string {
 	switch {
 	case a == b:
 		return paths
-	case a == nil && b.Kind() == databag.Object && !b.Empty():
-		a = databag.Bag{}.Root() // it came key by key
-	case b == nil && a.Kind() == databag.Object && !a.Empty():
-		b = databag.Bag{}.Root()
+	case a == nil && b.Kind() == Object && !b.Empty():
+		a = Bag{}.Root() // it came key by key
+	case b == nil && a.Kind() == Object && !a.Empty():
+		b = Bag{}.Root()
 	case a == nil || b == nil || a.Kind() != b.Kind():
 		return append(paths, path)
-	case a.Kind() == databag.List:
-		if !equalLists(a, b) {
+	case a.Kind() == List:
+		if !sameLists(a, b) {
 			return append(paths, path)
 		}
 		return paths
-	case a.Kind() != databag.Object:
+	case a.Kind() != Object:
 		if a.Text() != b.Text() {
 			return append(paths, path)
 		}
 		return paths
 	}
 	first := len(paths)
-	eachKey(a, b, func(key string, a, b *databag.Node) bool {
+	eachKey(a, b, func(key string, a, b *Node) bool {
 		below := key
 		if path != "" {
 			below = path + "." + key
 		}
-		paths = diff(paths, below, a, b, limit)
+		paths = differ(paths, below, a, b, limit)
 		return path == "" || len(paths)-first <= limit // the top level has no path of its own
 	})
 	if path != "" && len(paths)-first > limit {
@@ -54,7 +50,7 @@ func diff(paths []string, path string, a, b *databag.Node, limit int) []string {
 }
 
 // eachKey calls visit with the values of each key of two objects, nil for one that has no such key, until it is false.
-func eachKey(a, b *databag.Node, visit func(key string, a, b *databag.Node) bool) {
+func eachKey(a, b *Node, visit func(key string, a, b *Node) bool) {
 	left, right := a.Keys().Names(), b.Keys().Names()
 	if a.Keys() == b.Keys() {
 		for i, kid := range a.Kids() {
@@ -83,6 +79,6 @@ func eachKey(a, b *databag.Node, visit func(key string, a, b *databag.Node) bool
 	}
 }
 
-func equalLists(a, b *databag.Node) bool {
-	return slices.EqualFunc(a.Kids(), b.Kids(), func(a, b *databag.Node) bool { return len(diff(nil, "x", a, b, 0)) == 0 })
+func sameLists(a, b *Node) bool {
+	return slices.EqualFunc(a.Kids(), b.Kids(), func(a, b *Node) bool { return len(differ(nil, "x", a, b, 0)) == 0 })
 }
