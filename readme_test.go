@@ -52,6 +52,11 @@ func TestReadme(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary")
 	}
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("the walk-through uses %s, which is not installed", tool)
+		}
+	}
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(bin, "aspects-poc"), ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
