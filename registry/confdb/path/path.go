@@ -117,11 +117,6 @@ func (p Path) Open() bool {
 	return false
 }
 
-// Append returns the path with more accessors, sharing nothing with p.
-func (p Path) Append(more ...Accessor) Path {
-	return append(p[:len(p):len(p)], more...)
-}
-
 // Compare orders paths: accessor by accessor, placeholders first, then by text (so that [10] comes before [2], as in
 // snapd); a prefix comes before what is longer.
 func Compare(a, b Path) int {

@@ -173,10 +173,6 @@ func TestPath(t *testing.T) {
 	if !p.Open() || p[:1].Open() {
 		t.Error("only the placeholder makes the path open")
 	}
-	longer, other := p.Append(path.Accessor{Name: "mtu"}), p.Append(path.Accessor{Name: "up"})
-	if longer.Bare() != "links.{id}.mtu" || other.Bare() != "links.{id}.up" || len(p) != 2 {
-		t.Errorf("appended: %s, %s", longer, other)
-	}
 	index := parse(t, "peers[18446744073709551616]")[0][1]
 	if index.Index() < 1<<30 || index.Bare() != "[18446744073709551616]" {
 		t.Errorf("an index too large for an int is %d", index.Index())
