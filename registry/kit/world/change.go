@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -48,7 +49,7 @@ type Task struct {
 
 type change struct {
 	Change
-	snaps []string // that it concerns, for Changes of one snap
+	joined sync.WaitGroup // transactions that hooks of it began
 }
 
 // Change returns a change by its ID.
