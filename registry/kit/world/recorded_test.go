@@ -258,4 +258,3 @@ func TestDurable(t *testing.T) {
 		t.Errorf("%d connections, %d confdb-schemas", len(again.Connections()), len(again.Schemas()))
 	}
 }
-
