@@ -269,3 +269,11 @@ func (n *Node) Follow(steps ...string) (*Node, Position) {
 	}
 	return n, at
 }
+
+// List returns the items of a list; none for all else, nil included.
+func (n *Node) List() []*Node {
+	if n.Is(List) {
+		return n.Items
+	}
+	return nil
+}
