@@ -11,6 +11,7 @@ type EventKind string
 
 // The kinds of events.
 const (
+	AccessBegan  EventKind = "began"     // a transaction with hooks begins: View, By, Read, Requests, Values
 	AccessEnded  EventKind = "ended"     // a transaction is over: View, By, Read, Requests, Values, Err, Took
 	Refused      EventKind = "refused"   // an access was refused before there was a change: as AccessEnded
 	HookRan      EventKind = "hook"      // Snap, Hook, Sets, Gets, Err, Rejected, Output, Took

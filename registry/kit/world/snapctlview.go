@@ -158,6 +158,7 @@ func (w *World) carryOut(ctx context.Context, from *caller, t *transaction, rele
 	done := make(chan struct{})
 	if from.hook != nil {
 		c := from.hook.change
+		w.began(c, t)
 		w.join(from.hook, plan(c, t), func(err error) {
 			*failed = err != nil
 			w.ended(c, t, release, err)
@@ -166,6 +167,7 @@ func (w *World) carryOut(ctx context.Context, from *caller, t *transaction, rele
 		return c.ID, w.await(ctx, done)
 	}
 	c := w.spawn(kind, summary)
+	w.began(c, t)
 	w.start(c, plan(c, t), func(err error) {
 		*failed = err != nil
 		w.ended(c, t, release, err)
