@@ -14,7 +14,7 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
-	"aspects-poc/roles/internal/durable"
+	"aspects-poc/internal/durable"
 	"aspects-poc/roles/internal/kept"
 
 	"github.com/gofrs/flock"
