@@ -26,9 +26,9 @@ func Unsigned(document json.RawMessage) (*Assertion, error) {
 	headers["sign-key-sha3-384"] = base64.RawURLEncoding.EncodeToString(make([]byte, 48))
 
 	var text strings.Builder
-	// snapd begins with the type and ends with the key; the order in between is for people.
+	// The order is that of snap sign.
 	order := []string{"type", "authority-id", "revision", "account-id", "name"}
-	last := []string{"timestamp", "body-length", "sign-key-sha3-384"}
+	last := []string{"body-length", "sign-key-sha3-384"}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		if !slices.Contains(order, name) && !slices.Contains(last, name) {
 			order = append(order, name)
@@ -59,9 +59,6 @@ func writeHeader(text *strings.Builder, intro string, value any, within string) 
 		}
 		fmt.Fprintf(text, "%s%s\n", within, intro)
 		for line := range strings.SplitSeq(value, "\n") {
-			if line == "" && within == "" {
-				line = "" // an indented empty line does not end the headers
-			}
 			fmt.Fprintf(text, "%s%s%s\n", within, multiline, line)
 		}
 	case []any:
