@@ -48,7 +48,8 @@ type Task struct {
 
 type change struct {
 	Change
-	snaps []string // that it concerns, for Changes of one snap
+	snaps []string           // that it concerns, for Changes of one snap
+	abort context.CancelFunc // ends its tasks; nil once they are over
 }
 
 // Change returns a change by its ID.
