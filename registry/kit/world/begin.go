@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // BeginConnect begins to connect a plug as `snap connect` does and returns the ID of the change: prepare-plug hook,
@@ -145,3 +146,30 @@ func (w *World) Abort(id string) (Change, error) {
 	}
 	return c.copied(), nil
 }
+
+// BeginServices begins to start, stop or restart ("start", "stop", "restart") services, named SNAP.SERVICE, and returns
+// the ID of the change.
+func (w *World) BeginServices(action string, services []string) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return "", errClosed
+	}
+	var tasks []task
+	c := w.spawn("service-control", "Running service command")
+	for _, service := range services {
+		instance, _, _ := strings.Cut(service, ".")
+		tasks = append(tasks, task{kind: "exec-command", summary: fmt.Sprintf("%s of [%s]", action, service),
+			do: func(ctx context.Context) error {
+				w.act(ctx, instance, serviceAction(action, service))
+				return nil
+			}})
+	}
+	w.start(c, tasks, nil)
+	return c.ID, nil
+}
+
+func serviceAction(name, service string) action { return action{name, service} }
+
+// AutoConnected tells whether snapd connects such a plug of a local snap by itself.
+func AutoConnected(p Plug) bool { return p.Interface == "network" || p.Interface == "network-bind" }
