@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bufio"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
