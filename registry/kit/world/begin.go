@@ -53,7 +53,6 @@ func (w *World) beginLink(kind, summary, instance, plug string, tasks func(*chan
 		return "", err
 	}
 	c := w.spawn(kind, fmt.Sprintf(summary, instance, plug))
-	c.snaps = []string{instance}
 	w.start(c, tasks(c), nil)
 	return c.ID, nil
 }
@@ -102,7 +101,6 @@ func (w *World) BeginConfigure(instance string, values map[string]any) (string, 
 		return "", err // a malformed name is refused before there is a change
 	}
 	c := w.spawn("configure-snap", fmt.Sprintf("Change configuration of %q snap", instance))
-	c.snaps = []string{instance}
 	configure := task{kind: "run-hook", undone: true}
 	if instance == core {
 		configure.summary = fmt.Sprintf("Run configure hook of %q snap", instance)

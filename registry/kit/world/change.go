@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -48,8 +49,8 @@ type Task struct {
 
 type change struct {
 	Change
-	snaps []string           // that it concerns, for Changes of one snap
-	abort context.CancelFunc // ends its tasks; nil once they are over
+	joined sync.WaitGroup     // transactions that hooks of it began
+	abort  context.CancelFunc // ends its tasks
 }
 
 // Change returns a change by its ID.

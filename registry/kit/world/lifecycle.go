@@ -15,9 +15,9 @@ func (w *World) install(ctx context.Context, snap Snap) error {
 		return err
 	}
 	instance := snap.Instance()
-	kind, verb, hooks := "install-snap", "Install", []string{"install", "default-configure", "configure"}
+	kind, verb, hooks := "install-snap", "Install", []string{"install", "default-configure", startServices, "configure"}
 	if refresh {
-		kind, verb, hooks = "refresh-snap", "Refresh", []string{"post-refresh", "configure"}
+		kind, verb, hooks = "refresh-snap", "Refresh", []string{"post-refresh", startServices, "configure"}
 	}
 	err := w.runLifecycle(ctx, kind, fmt.Sprintf("%s %q snap", verb, instance), instance, hooks...)
 	if err != nil && !refresh {
@@ -30,13 +30,15 @@ func (w *World) install(ctx context.Context, snap Snap) error {
 
 // Remove removes a snap as `snap remove` does, after its remove hook, which may fail.
 func (w *World) Remove(ctx context.Context, instance string) error {
-	w.mu.Lock()
-	_, err := w.snap(instance)
-	w.mu.Unlock()
+	snap, err := w.Snap(instance)
 	if err != nil {
 		return err
 	}
-	_ = w.runLifecycle(ctx, "remove-snap", fmt.Sprintf("Remove %q snap", instance), instance, "remove") // as on snapd
+	for _, service := range snap.ServiceNames() {
+		w.act(ctx, instance, action{"stop", service})
+	}
+	// As on snapd, where its failure is only logged.
+	_ = w.runLifecycle(ctx, "remove-snap", fmt.Sprintf("Remove %q snap", instance), instance, "remove")
 	return w.Drop(instance)
 }
 
@@ -121,6 +123,27 @@ func (w *World) RunHook(ctx context.Context, instance, hook string) error {
 	return w.runLifecycle(ctx, "run-hook", fmt.Sprintf("Run hook %s of snap %q", hook, instance), instance, hook)
 }
 
+// startServices stands among hooks for the moment at which services are started.
+const startServices = "start-snap-services"
+
+// servicesTask starts those services of a snap that are to run. A service that cannot be started is only told of.
+func (w *World) servicesTask(snap *Snap) task {
+	instance := snap.Instance()
+	var names []string
+	for _, name := range sortedKeys(snap.Services) {
+		if s := snap.Services[name]; !s.Disabled && !s.Timer {
+			names = append(names, name)
+		}
+	}
+	return task{kind: startServices, summary: fmt.Sprintf("Start snap %q (%s) services", instance, snap.Revision),
+		do: func(ctx context.Context) error {
+			for _, name := range names {
+				w.act(ctx, instance, action{"start", instance + "." + name})
+			}
+			return nil
+		}}
+}
+
 // runLifecycle runs hooks of a snap, those that it has, in one change and waits for its end.
 func (w *World) runLifecycle(ctx context.Context, kind, summary, instance string, hooks ...string) error {
 	w.mu.Lock()
@@ -129,11 +152,16 @@ func (w *World) runLifecycle(ctx context.Context, kind, summary, instance string
 		w.mu.Unlock()
 		return err
 	}
-	hooks = slices.DeleteFunc(hooks, func(hook string) bool { return !snap.Has(hook) })
+	hooks = slices.DeleteFunc(hooks, func(hook string) bool { return !snap.Has(hook) && hook != startServices })
 	c := w.spawn(kind, summary)
-	c.snaps = []string{instance}
 	var tasks []task
 	for _, hook := range hooks {
+		if hook == startServices {
+			if len(snap.Services) > 0 {
+				tasks = append(tasks, w.servicesTask(snap))
+			}
+			continue
+		}
 		tasks = append(tasks, hookTask(instance, hook, func(ctx context.Context) error {
 			return w.runHook(ctx, c, instance, hook, nil)
 		}))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 )
 
 // A task is a step of a transaction or of what happens to a snap, as it is planned.
@@ -127,6 +128,7 @@ func (w *World) start(c *change, tasks []task, ended func(err error)) {
 		defer w.running.Done()
 		defer abort()
 		err := w.perform(ctx, c, tasks, numbers)
+		c.joined.Wait() // what hooks of it began and did not wait for
 		if ended != nil {
 			w.locked(func() { ended(err) })
 			w.flush()
@@ -139,36 +141,37 @@ func (w *World) start(c *change, tasks []task, ended func(err error)) {
 	}()
 }
 
-// join runs tasks as part of the change of a hook that asked for them and waits for the limit. A failure ends the hook
-// itself, as its change fails. The caller has the lock, which is given up meanwhile.
-func (w *World) join(ctx context.Context, h *hookContext, tasks []task, ended func(err error)) (over bool) {
+// join runs tasks in the background as part of the change of a hook that asked for them. A failure ends the hook itself,
+// as its change fails. The caller has the lock.
+func (w *World) join(h *hookContext, tasks []task, ended func(err error)) {
 	numbers := w.planned(h.change, tasks)
-	done := make(chan struct{})
-	w.running.Add(1)
+	h.change.joined.Add(1)
 	go func() {
-		defer w.running.Done()
-		defer close(done)
+		defer h.change.joined.Done()
 		err := w.perform(w.life, h.change, tasks, numbers)
-		w.locked(func() { ended(err) })
-		w.flush()
 		if err != nil {
 			h.abort(errAborted)
 		}
+		w.locked(func() { ended(err) })
+		w.flush()
 	}()
-	return w.await(ctx, done)
 }
 
-// await waits for something until the limit of snapctl; false means that it goes on. The caller has the lock, which is
-// given up meanwhile.
-func (w *World) await(ctx context.Context, done <-chan struct{}) bool {
+var errLate = errors.New("it takes too long")
+
+// await waits for something until the limit of snapctl, which is errLate. The caller has the lock, which is given up
+// meanwhile.
+func (w *World) await(ctx context.Context, done <-chan struct{}) error {
 	w.mu.Unlock()
 	defer w.mu.Lock()
-	limited, cancel := context.WithTimeout(ctx, w.options.WriteLimit)
-	defer cancel()
+	limit := time.NewTimer(w.options.WriteLimit)
+	defer limit.Stop()
 	select {
 	case <-done:
-		return true
-	case <-limited.Done():
-		return !errors.Is(limited.Err(), context.DeadlineExceeded) && ctx.Err() == nil
+		return nil
+	case <-limit.C:
+		return errLate
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
