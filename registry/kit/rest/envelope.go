@@ -32,6 +32,9 @@ type failure struct {
 
 // write answers with a reply or, if err is not nil, with an error.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, answer reply, err error) {
+	if failed := s.exportFeatures(); failed != nil {
+		s.log.Error(failed.Error())
+	}
 	var refused *world.Error
 	switch {
 	case err == nil && answer.raw != nil:

@@ -182,28 +182,36 @@ func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
 		return reply{}, badRequest("at least one plug and slot is required")
 	}
 	plug, slot := body.Plugs[0], body.Slots[0]
+	if body.Action == "disconnect" && plug == (plugRef{}) {
+		// snap disconnect SNAP:NAME does not say what NAME is; of what is here all are plugs.
+		plug, slot = plugRef{slot.Snap, slot.Slot}, slotRef{}
+	}
 	snap, err := s.world.Snap(plug.Snap)
 	if err != nil {
 		return reply{}, badRequest(fmt.Sprintf("snap %q is not installed", plug.Snap))
 	}
 	declared, found := snap.Plugs[plug.Plug]
 	if !found {
-		return reply{}, badRequest(fmt.Sprintf("snap %q has no plug named %q", plug.Snap, plug.Plug))
+		what := map[bool]string{true: "plug", false: "plug or slot"}[body.Action == "connect"]
+		return reply{}, badRequest(fmt.Sprintf("snap %q has no %s named %q", plug.Snap, what, plug.Plug))
 	}
 	if err := fits(slot, declared.Interface); err != nil {
 		return reply{}, err
 	}
-	connected := slices.ContainsFunc(s.world.Connections(), func(c world.Connection) bool {
-		return c.Snap == plug.Snap && c.Plug == plug.Plug
-	})
-	if connected == (body.Action == "connect") {
-		return reply{}, &world.Error{Status: http.StatusBadRequest, Kind: "interfaces-unchanged", Message: "nothing to do"}
-	}
-	begin := s.world.BeginDisconnect
 	if body.Action == "connect" {
-		begin = s.world.BeginConnect
+		change, err := s.world.BeginConnect(plug.Snap, plug.Plug)
+		return reply{change: change}, err
 	}
-	change, err := begin(plug.Snap, plug.Plug)
+	if !slices.ContainsFunc(s.world.Connections(), func(c world.Connection) bool {
+		return c.Snap == plug.Snap && c.Plug == plug.Plug
+	}) {
+		if slot == (slotRef{}) {
+			return reply{}, &world.Error{Status: http.StatusBadRequest, Kind: "interfaces-unchanged", Message: "nothing to do"}
+		}
+		return reply{}, badRequest(fmt.Sprintf("cannot disconnect %s:%s from %s:%s, it is not connected", plug.Snap, plug.Plug,
+			system, declared.Interface))
+	}
+	change, err := s.world.BeginDisconnect(plug.Snap, plug.Plug)
 	return reply{change: change}, err
 }
 

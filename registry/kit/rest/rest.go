@@ -37,6 +37,10 @@ type Options struct {
 	// Root tells whether a user counts as the administrator; nil: root does, and the user who runs this process.
 	Root func(uid int) bool
 
+	// Features is a directory in which files tell clients which features are on, as those in /var/lib/snapd/features do;
+	// "" for none.
+	Features string
+
 	// Log takes each request, at level debug, and what goes wrong without anybody being told; nil discards it.
 	Log *slog.Logger
 }
@@ -48,6 +52,9 @@ type Server struct {
 	log     *slog.Logger
 	main    http.Handler
 	snaps   http.Handler
+
+	exporting sync.Mutex // guards exported
+	exported  *bool      // whether the feature was on when it was told last; nil: not told yet
 }
 
 // New returns a server that is not listening yet.
@@ -64,6 +71,9 @@ func New(options Options) (*Server, error) {
 		s.options.Root = func(uid int) bool { return uid == 0 || uid == own }
 	}
 	s.main, s.snaps = s.handler(mainSocket), s.handler(snapSocket)
+	if err := s.exportFeatures(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -10,7 +10,10 @@ import (
 // BeginConnect begins to connect a plug as `snap connect` does and returns the ID of the change: prepare-plug hook,
 // connection, connect-plug hook. What a failing hook leaves is undone.
 func (w *World) BeginConnect(instance, plug string) (string, error) {
-	return w.beginLink("connect-snap", "Connect %s:%s to snapd:confdb", instance, plug, func(c *change) []task {
+	return w.beginLink("connect-snap", "Connect %s:%s to snapd:%s", instance, plug, func(c *change) []task {
+		if w.state.Connections[connection(instance, plug)] {
+			return nil // as on snapd, a change without tasks
+		}
 		hook := w.lifecycleHook(c, instance)
 		connected := false
 		connect := task{kind: "connect", summary: c.Summary, undone: true, do: func(context.Context) error {
@@ -33,7 +36,7 @@ func (w *World) BeginConnect(instance, plug string) (string, error) {
 // BeginDisconnect begins to disconnect a plug as `snap disconnect` does, after its disconnect-plug hook, whose failure
 // does not keep it, and returns the ID of the change.
 func (w *World) BeginDisconnect(instance, plug string) (string, error) {
-	return w.beginLink("disconnect-snap", "Disconnect %s:%s from snapd:confdb", instance, plug, func(c *change) []task {
+	return w.beginLink("disconnect-snap", "Disconnect %s:%s from snapd:%s", instance, plug, func(c *change) []task {
 		before := w.lifecycleHook(c, instance)("disconnect-plug-" + plug)
 		for i := range before {
 			before[i].tolerant = ignoring(before[i].summary)
@@ -52,7 +55,7 @@ func (w *World) beginLink(kind, summary, instance, plug string, tasks func(*chan
 	if err := w.hasPlug(instance, plug); err != nil {
 		return "", err
 	}
-	c := w.spawn(kind, fmt.Sprintf(summary, instance, plug))
+	c := w.spawn(kind, fmt.Sprintf(summary, instance, plug, w.state.Snaps[instance].Plugs[plug].Interface))
 	w.start(c, tasks(c), nil)
 	return c.ID, nil
 }
