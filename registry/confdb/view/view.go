@@ -115,3 +115,32 @@ func compatible(rule, written path.Path) bool {
 	}
 	return true
 }
+
+// A Rule is a rule as it was written, without its content.
+type Rule struct {
+	Request, Storage   string
+	Readable, Writable bool
+}
+
+// Rules returns the rules, those of a content behind the one they stand in.
+func (v *View) Rules() []Rule {
+	list := make([]Rule, 0, len(v.rules))
+	for _, rule := range v.rules {
+		list = append(list, Rule{Request: rule.request.String(), Storage: rule.storage.String(),
+			Readable: rule.readable, Writable: rule.writable})
+	}
+	return list
+}
+
+// Touched returns which of Rules a read, or write, of a request path goes through; "" is the whole view.
+func (v *View) Touched(request string, write bool) []int {
+	parsed, err := path.ParseRequest(request)
+	if err != nil {
+		return nil
+	}
+	var list []int
+	for _, match := range v.matches(parsed, write) {
+		list = append(list, slices.Index(v.rules, match.rule))
+	}
+	return list
+}

@@ -11,10 +11,9 @@ type EventKind string
 
 // The kinds of events.
 const (
-	AccessBegan  EventKind = "began"     // a transaction has its turn: View, By, Read, Requests, Values
-	AccessEnded  EventKind = "ended"     // it is over: Err, Took, Answer
-	Refused      EventKind = "refused"   // an access was refused before there was a change: Err
-	HookRan      EventKind = "hook"      // Snap, Hook, Sets, Err, Rejected, Output, Took
+	AccessEnded  EventKind = "ended"     // a transaction is over: View, By, Read, Requests, Values, Err, Took
+	Refused      EventKind = "refused"   // an access was refused before there was a change: as AccessEnded
+	HookRan      EventKind = "hook"      // Snap, Hook, Sets, Gets, Err, Rejected, Output, Took
 	Committed    EventKind = "committed" // Paths
 	ServiceAsked EventKind = "service"   // Snap, Service, Action, Err
 )
@@ -34,6 +33,7 @@ type Event struct {
 
 	Snap, Hook string
 	Sets       []Assignment // each snapctl set and unset of a hook, in order; of those that were not refused the last counts
+	Gets       []Lookup     // each snapctl get of a view in a hook of a transaction
 	Rejected   string       // the reason a custodian gave to snapctl fail
 	Output     string       // what a hook printed
 	Took       time.Duration
@@ -41,6 +41,12 @@ type Event struct {
 	Paths []string // storage paths that a commit has changed
 
 	Service, Action string
+}
+
+// A Lookup is what a hook read.
+type Lookup struct {
+	View     string
+	Requests []string // none is the whole view
 }
 
 // An Assignment is what a hook set or unset.

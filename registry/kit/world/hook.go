@@ -45,6 +45,7 @@ type hookContext struct {
 
 	set      *set           // the last one
 	sets     []Assignment   // all of them, for observers of the world
+	gets     []Lookup       // likewise
 	rejected string         // the reason given to fail
 	config   map[string]any // options set, to be stored when the hook has ended
 	actions  []action       // for services, to be done when the hook has ended
@@ -165,7 +166,7 @@ func outcome(output []byte, err error) string {
 
 func (h *hookContext) event(began, ended time.Time, output []byte, err error) Event {
 	e := Event{Kind: HookRan, Time: ended, Change: h.change.ID, Snap: h.snap, Hook: h.hook, Took: ended.Sub(began),
-		Sets: h.sets, Output: string(output)}
+		Sets: h.sets, Gets: h.gets, Output: string(output)}
 	if h.tx != nil {
 		e.View, e.By, e.Read = h.tx.view, h.tx.by, h.tx.read
 	}

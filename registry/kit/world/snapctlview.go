@@ -79,6 +79,7 @@ func (w *World) getView(ctx context.Context, from *caller, c *snapctlcmd.Command
 	var bag databag.Bag
 	if within {
 		schema = from.hook.tx.schema
+		from.hook.gets = append(from.hook.gets, Lookup{View: id.View, Requests: keys})
 		bag, err = w.during(from.hook, c.Has("previous"))
 	} else {
 		schema, bag, err = w.readAsSnap(ctx, from, id, keys, c, options)
