@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"aspects-poc/registry/confdb"
-	"aspects-poc/registry/kit/document"
+	schemadoc "aspects-poc/registry/kit/document"
 	"aspects-poc/registry/kit/world"
 )
 
@@ -17,11 +17,11 @@ func readSchema(path, account string) (world.Schema, error) {
 	if err != nil {
 		return world.Schema{}, fmt.Errorf("cannot read the confdb-schema: %w", err)
 	}
-	doc, err := document.Parse(path, text)
+	doc, err := schemadoc.Parse(path, text)
 	if err != nil {
 		return world.Schema{}, err
 	}
-	options := document.SignOptions{Account: account}
+	options := schemadoc.SignOptions{Account: account}
 	if doc.Header("timestamp") == "" {
 		options.Timestamp = time.Unix(0, 0).UTC() // nobody sees it: it is never signed
 	}
@@ -34,7 +34,7 @@ func readSchema(path, account string) (world.Schema, error) {
 		return world.Schema{}, fmt.Errorf("cannot use %s: %w (aspects-poc registry lint %s tells where)", path, err, path)
 	}
 	schema := world.Schema{Parsed: parsed, Document: signable}
-	if doc.Form == document.Assertion {
+	if doc.Form == schemadoc.Assertion {
 		schema.Assertion = string(text)
 	}
 	return schema, nil
