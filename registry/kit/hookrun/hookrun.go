@@ -27,6 +27,7 @@ import (
 	"syscall"
 	"time"
 
+	"aspects-poc/registry/kit/rest"
 	"aspects-poc/registry/kit/world"
 )
 
@@ -42,7 +43,7 @@ type Options struct {
 	Snapctl string
 	// Output, if not nil, gets what services print, line by line.
 	Output func(snap, service, line string)
-	// Run says whether services are run at all; else only their hooks are.
+	// RunServices says whether services are run; else it is only noted what is asked for.
 	RunServices bool
 }
 
@@ -89,8 +90,12 @@ func (r *Runner) Serve(w *world.World) error {
 	if err != nil {
 		return fmt.Errorf("cannot answer snapctl: %w", err)
 	}
+	api, err := rest.New(rest.Options{World: w})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	r.world = w
-	r.server = &http.Server{Handler: Handler(w), ConnContext: PeerContext, ReadHeaderTimeout: time.Minute}
+	r.server = &http.Server{Handler: api.SnapHandler(), ConnContext: rest.ConnContext, ReadHeaderTimeout: time.Minute}
 	r.served = make(chan error, 1)
 	go func() { r.served <- r.server.Serve(listener) }()
 	return nil
