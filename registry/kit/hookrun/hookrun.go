@@ -140,6 +140,15 @@ func (r *Runner) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
 	return output.Bytes(), err
 }
 
+// Prepare makes a snap's directories, which on snapd are there from its installation on.
+func (r *Runner) Prepare(snap world.Snap) error {
+	if snap.Revision == "" {
+		snap.Revision = world.FirstRevision
+	}
+	_, err := r.environment(snap, "")
+	return err
+}
+
 // group lets a command run in a process group of its own, all of which is killed when its context ends: a hook may have
 // started others.
 func group(command *exec.Cmd) {
