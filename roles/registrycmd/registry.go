@@ -32,6 +32,7 @@ func subcommands(env *roles.Env) []*cli.Command {
 		watch(env),
 		status(env),
 		assertion(env),
+		serve(env),
 	}
 }
 
