@@ -141,7 +141,7 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 			return reply{}, err
 		}
 	}
-	return reply{}, nil
+	return reply{}, s.standIn()
 }
 
 // admit checks an assertion, as acknowledging it does.
@@ -183,7 +183,7 @@ func Parse(a *assertion.Assertion) (world.Schema, error) {
 }
 
 // ParseSchema reads a confdb-schema from a file's text: an assertion, whatever its signature, or the JSON that `snap
-// sign` takes.
+// sign` takes. Errors are those of packages assertion and confdb.
 func ParseSchema(text []byte) (world.Schema, error) {
 	if strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
 		parsed, err := confdb.ParseDocument(text)

@@ -34,6 +34,10 @@ type Options struct {
 	Keys     assertion.Keys
 	Unsigned bool
 
+	// Custodian is the name of a snap without hooks that is custodian of all views, those of confdb-schemas that are
+	// acknowledged later included; "" for none.
+	Custodian string
+
 	// Root tells whether a user counts as the administrator; nil: root does, and the user who runs this process.
 	Root func(uid int) bool
 
@@ -71,7 +75,7 @@ func New(options Options) (*Server, error) {
 		s.options.Root = func(uid int) bool { return uid == 0 || uid == own }
 	}
 	s.main, s.snaps = s.handler(mainSocket), s.handler(snapSocket)
-	if err := s.exportFeatures(); err != nil {
+	if err := errors.Join(s.exportFeatures(), s.standIn()); err != nil {
 		return nil, err
 	}
 	return s, nil

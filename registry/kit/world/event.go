@@ -27,6 +27,7 @@ type Event struct {
 	View   backend.ViewID
 	By     string // snap that asked through snapctl; "" for the administrator
 	Read   bool
+	Direct bool // of a read: no hooks were to be run, so that it has not begun before it ended
 
 	Requests []string       // of a read; none is the whole view
 	Values   map[string]any // of a write; nil unsets. They may hold secrets

@@ -134,6 +134,7 @@ func (w *World) readAsSnap(ctx context.Context, from *caller, id backend.ViewID,
 	}
 	t.access = &Event{View: id, Requests: keys}
 	if w.readTasks(nil, t) == nil {
+		t.access.Direct = true
 		w.ended(&change{}, t, release, nil)
 		return t.schema, t.before, nil
 	}
