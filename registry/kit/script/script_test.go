@@ -49,7 +49,7 @@ stdout '^4$'
 
 func TestRun(t *testing.T) {
 	dir := write(t, passing, "set control-telemetry sample-rate=4\n", "nosuch\n", "[!exec:nosuch] skip later\n",
-		"fail x get\n", "! expect\n", "fail no set control-telemetry sample-rate=1\n")
+		"fail x get\n", "! expect\n", "fail never set control-telemetry sample-rate=1\n")
 	report, err := script.Run(script.Options{Files: []string{dir}, Schemas: []world.Schema{schema(t)}})
 	if err != nil {
 		t.Fatal(err)
