@@ -33,6 +33,8 @@ func subcommands(env *roles.Env) []*cli.Command {
 		status(env),
 		assertion(env),
 		serve(env),
+		dev(env),
+		test(env),
 	}
 }
 

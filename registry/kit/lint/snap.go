@@ -1,0 +1,5 @@
+package lint
+
+type Snap struct{}
+
+func (c *checker) checkSnaps() {}
