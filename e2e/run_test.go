@@ -40,6 +40,7 @@ type stage struct {
 
 var stages = []stage{
 	{"contract", (*run).contract},
+	{"transcripts", (*run).transcripts},
 	{"install", (*run).install},
 	{"readme", (*run).readme},
 	{"commands", (*run).commands},

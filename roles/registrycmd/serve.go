@@ -20,7 +20,6 @@ import (
 
 const (
 	flagSocket     = "socket"
-	flagSchemaFile = "schema-file"
 	flagState      = "state"
 	flagAccountKey = "account-key"
 	flagUnsigned   = "unsigned"
@@ -38,12 +37,13 @@ func serve(env *roles.Env) *cli.Command {
 			"imitated and what not.\n\n" +
 			"Without --unsigned a confdb-schema is acknowledged only if a key signed it that --account-key names; those\n" +
 			"that --schema-file names are taken as they are.",
-		UsageText: "aspects-poc registry serve --schema-file network.json --socket /tmp/confdb/snapd.socket",
+		UsageText: "aspects-poc registry serve --schema-file network.yaml --socket /tmp/confdb/snapd.socket",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` to listen on (default: aspects-poc/snapd.socket in " +
 				"$XDG_RUNTIME_DIR, else in a folder of this user's in $TMPDIR)"},
-			&cli.StringSliceFlag{Name: flagSchemaFile, Usage: "`FILE` of a confdb-schema: JSON for snap sign, or an assertion; " +
-				"may be repeated"},
+			&cli.StringSliceFlag{Name: flagSchema, Aliases: []string{"c"}, Usage: "`FILE` with a confdb-schema: YAML, JSON for " +
+				"snap sign, or an assertion; may be repeated"},
+			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` in place of the one in the files"},
 			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps all from one run to the next; without it nothing is kept"},
 			&cli.StringSliceFlag{Name: flagAccountKey, Usage: "`FILE` of a key that may sign: an account-key assertion, or what " +
 				"snap export-key prints; may be repeated"},
@@ -61,7 +61,7 @@ func runServe(env *roles.Env, c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	w, err := openMachine(c.String(flagState), c.StringSlice(flagSchemaFile))
+	w, err := openMachine(c.String(flagState), c.StringSlice(flagSchema), c.String(flagAccount))
 	if err != nil {
 		return err
 	}
@@ -83,14 +83,18 @@ func runServe(env *roles.Env, c *cli.Context) (err error) {
 }
 
 // openMachine opens a world with the feature on, unless somebody has set it before, and with confdb-schemas from files.
-func openMachine(dir string, files []string) (*world.World, error) {
+func openMachine(dir string, files []string, account string) (*world.World, error) {
+	schemas, err := readSchemas(files, account)
+	if err != nil {
+		return nil, err
+	}
 	w, err := world.Open(world.Options{Dir: dir})
 	if err != nil {
 		return nil, err
 	}
-	for _, file := range files {
-		if err := loadSchema(w, file); err != nil {
-			return nil, errors.Join(fmt.Errorf("cannot load the confdb-schema in %s: %w", file, err), w.Close())
+	for _, schema := range schemas { // whatever their revision: files may have been edited since
+		if err := w.Replace(schema); err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot load the confdb-schema %s: %w", schema.ID(), err), w.Close())
 		}
 	}
 	if w.System("experimental.confdb") == nil {
@@ -99,19 +103,6 @@ func openMachine(dir string, files []string) (*world.World, error) {
 		}
 	}
 	return w, nil
-}
-
-// loadSchema takes a file for what it says, whatever its revision: it may have been edited since.
-func loadSchema(w *world.World, file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	schema, err := rest.ParseSchema(text)
-	if err != nil {
-		return err
-	}
-	return w.Replace(schema)
 }
 
 func readKeys(files []string) (asserts.Keys, error) {

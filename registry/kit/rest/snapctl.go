@@ -8,6 +8,9 @@ import (
 	"aspects-poc/registry/kit/world"
 )
 
+// nobody is the user without any rights.
+const nobody = 65534
+
 func (s *Server) snapctl(r *http.Request) (reply, error) {
 	var body struct {
 		Context string   `json:"context-id"`
@@ -22,8 +25,11 @@ func (s *Server) snapctl(r *http.Request) (reply, error) {
 	}
 	caller, _ := peerOf(r.Context())
 	uid := caller.uid
-	if s.options.Root(uid) {
+	switch {
+	case s.options.Root(uid):
 		uid = 0
+	case uid == 0:
+		uid = nobody // the system's root, which is none here
 	}
 	output, err := s.world.Snapctl(r.Context(), world.SnapctlCall{Cookie: body.Context, UID: uid, Args: body.Args})
 	if err != nil {

@@ -166,11 +166,19 @@ func (w *World) store(id string, bag databag.Bag) error {
 
 func newCookie() string { return strings.ToLower(rand.Text()) }
 
+// systemOptions are those that can be set, all of them without effect but the first: of the many that snapd has, those
+// that people set on their way to confdb. Not among them are the flags of earlier generations, which snapd refuses.
+var systemOptions = map[string]bool{
+	"experimental.confdb": true, "experimental.confdb-control": true, "experimental.parallel-instances": true,
+	"experimental.user-daemons": true, "experimental.hotplug": true, "store.access": true, "refresh.retain": true,
+	"refresh.timer": true, "refresh.hold": true,
+}
+
 // SetSystem sets options of the system, as `snap set system` does, by paths with dots; nil unsets.
 func (w *World) SetSystem(values map[string]any) error {
 	return w.change(func() error {
-		for key := range values {
-			if !strings.HasPrefix(key, "experimental.") && !strings.HasPrefix(key, "store.") {
+		for _, key := range sortedKeys(values) {
+			if !systemOptions[key] {
 				return badRequest(fmt.Sprintf("cannot set %q: unsupported system option", core+"."+key))
 			}
 		}

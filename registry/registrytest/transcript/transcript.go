@@ -21,6 +21,7 @@ package transcript
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -184,6 +185,34 @@ func (o Outcome) Since(change int) Outcome {
 		}
 		return line
 	})
+	return o
+}
+
+var (
+	digits      = regexp.MustCompile(`\d+`)
+	rowID       = regexp.MustCompile(`(?m)^\d+ +(?:Do|Doing|Done|Hold|Undone|Undoing|Abort|Error|Wait) `)
+	aboutChange = regexp.MustCompile(`(?:change |id ")\d+`)
+)
+
+// Relative counts the changes that an outcome of the step names from the first one of its transcript, so that what two
+// machines print can be compared though one of them has done more before.
+func (s Step) Relative(o Outcome, first int) Outcome {
+	count := func(text string) string {
+		return digits.ReplaceAllStringFunc(text, func(found string) string {
+			id, err := strconv.Atoi(found)
+			if err != nil || id < first {
+				return found // none of the transcript's
+			}
+			return fmt.Sprintf("+%d", id-first)
+		})
+	}
+	o.Stdout = rowID.ReplaceAllStringFunc(o.Stdout, func(found string) string {
+		return strings.Join(strings.Fields(count(found)), " ") + " " // without the column's width
+	})
+	if strings.Contains(s.Command, " --no-wait ") {
+		o.Stdout = count(o.Stdout)
+	}
+	o.Stderr = aboutChange.ReplaceAllStringFunc(o.Stderr, count)
 	return o
 }
 

@@ -77,6 +77,23 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
+func TestRelative(t *testing.T) {
+	get := transcript.Step{Command: "snap get a"}
+	for _, test := range []struct {
+		step      transcript.Step
+		one, same transcript.Outcome // with changes from 9 and from 120 on
+	}{
+		{get, transcript.Outcome{Stdout: "ID   Status\n9    Done  x\n"}, transcript.Outcome{Stdout: "ID   Status\n120  Done  x\n"}},
+		{get, transcript.Outcome{Stderr: "cannot abort change 10 with"}, transcript.Outcome{Stderr: "cannot abort change 121 with"}},
+		{get, transcript.Outcome{Stdout: "130\n"}, transcript.Outcome{Stdout: "130\n"}},
+		{transcript.Step{Command: "snap set --no-wait a"}, transcript.Outcome{Stdout: "11\n"}, transcript.Outcome{Stdout: "122\n"}},
+	} {
+		if diff := cmp.Diff(test.step.Relative(test.one, 9), test.step.Relative(test.same, 120)); diff != "" {
+			t.Errorf("%s: differ:\n%s", test.step.Command, diff)
+		}
+	}
+}
+
 func TestWords(t *testing.T) {
 	got, err := transcript.Words(`snap set ACC/v  'peers=["a b"]' x='' a''b`, "me")
 	if err != nil {
