@@ -21,9 +21,10 @@ type machine struct {
 	*world.World
 	scripts map[string]Script // by SNAP HOOK
 
-	mu    sync.Mutex // guards what follows
-	hooks []string
-	calls []Call
+	mu     sync.Mutex // guards what follows
+	silent bool       // hooks do nothing
+	hooks  []string
+	calls  []Call
 }
 
 // Replay makes the machine that is given in memory, does the steps on it and returns them with what was seen. An error
@@ -37,7 +38,7 @@ func Replay(ctx context.Context, t Transcript) (Transcript, error) {
 	m.World = w
 	seen := t
 	seen.Steps = nil
-	err = m.prepare(t.Given)
+	err = m.prepare(ctx, t.Given)
 	for _, step := range t.Steps {
 		if err != nil {
 			break
@@ -51,7 +52,7 @@ func Replay(ctx context.Context, t Transcript) (Transcript, error) {
 	return seen, errors.Join(err, w.Close())
 }
 
-func (m *machine) prepare(given Given) error {
+func (m *machine) prepare(ctx context.Context, given Given) error {
 	document := network.Document("")
 	parsed, err := confdb.ParseDocument(document)
 	if err != nil {
@@ -63,14 +64,23 @@ func (m *machine) prepare(given Given) error {
 	if err := m.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
 		return err
 	}
-	if given.Stored != nil {
-		if err := m.Store(network.AccountID, network.Name, given.Stored); err != nil {
-			return err
-		}
-	}
 	for _, snap := range given.Snaps {
 		if err := m.install(snap, parsed.Views()); err != nil {
 			return err
+		}
+	}
+	m.silent = true
+	for _, command := range given.Before {
+		if err := m.asRoot(ctx, command); err != nil {
+			return err
+		}
+	}
+	m.silent = false
+	for _, snap := range given.Snaps {
+		for _, plug := range snap.Disconnected {
+			if err := m.Unlink(snap.Name, plug); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -99,9 +109,6 @@ func (m *machine) install(declared Snap, all []string) error {
 		return err
 	}
 	for name := range snap.Plugs {
-		if slices.Contains(declared.Disconnected, name) {
-			continue
-		}
 		if err := m.Link(snap.Name, name); err != nil {
 			return err
 		}
@@ -113,9 +120,12 @@ func (m *machine) install(declared Snap, all []string) error {
 func (m *machine) run(ctx context.Context, hook world.Hook) ([]byte, error) {
 	id := hook.Snap.Instance() + " " + hook.Name
 	m.mu.Lock()
-	script := m.scripts[id]
+	script, silent := m.scripts[id], m.silent
 	m.hooks = append(m.hooks, id)
 	m.mu.Unlock()
+	if silent {
+		return nil, nil
+	}
 	for _, args := range script.Calls {
 		output, err := m.Snapctl(ctx, world.SnapctlCall{Cookie: hook.Cookie, Args: args})
 		call := Call{Hook: id, Args: args, Stdout: output.Stdout}

@@ -28,8 +28,10 @@ type Transcript struct {
 
 // Given is the machine before the first step.
 type Given struct {
-	Stored json.RawMessage `json:"stored,omitempty"` // databag; nothing if it is left out
-	Snaps  []Snap          `json:"snaps"`
+	// Before are commands of snap, COMMAND VIEW KEY=VALUE…, with which nothing that is stored becomes what the steps
+	// begin with. All plugs are connected then, and hooks do nothing.
+	Before [][]string `json:"before,omitempty"`
+	Snaps  []Snap     `json:"snaps"`
 }
 
 // A Snap is an installed snap.
@@ -76,7 +78,7 @@ type Call struct {
 	Error  string   `json:"error,omitempty"`
 }
 
-// Load reads a file with one transcript or a list of them.
+// Load reads a file with a list of transcripts; Save writes one.
 func Load(path string) ([]Transcript, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -89,6 +91,18 @@ func Load(path string) ([]Transcript, error) {
 		return nil, fmt.Errorf("cannot read transcripts in %s: %w", path, err)
 	}
 	return list, nil
+}
+
+// Save replaces the file by a list of transcripts.
+func Save(path string, list []Transcript) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(list); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text.Bytes(), 0o644)
 }
 
 // Diff tells how what was seen differs from what was recorded, "" for not at all.
