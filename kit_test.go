@@ -2,8 +2,10 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"testing"
 
 	"aspects-poc/packaging/recipe"
 	"aspects-poc/registry/network"
@@ -39,4 +41,31 @@ func unpack(ts *testscript.TestScript, negated bool, args []string) {
 	for _, link := range slices.Sorted(slices.Values(links)) {
 		ts.Check(os.Symlink(program, link))
 	}
+}
+
+// TestDevelopmentPage runs the commands of docs/devkit-dev.md in a copy of the examples.
+func TestDevelopmentPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binary")
+	}
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("the page uses bash, which is not installed")
+	}
+	page, err := filepath.Abs(filepath.Join("docs", "devkit-dev.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not t.TempDir: there is a socket in it, whose name can have 107 bytes.
+	dir, err := os.MkdirTemp("", "kit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS("examples")); err != nil {
+		t.Fatal(err)
+	}
+	shell := exec.Command("bash")
+	shell.Dir = dir
+	shell.Env = []string{"PATH=" + buildProgram(t) + ":" + os.Getenv("PATH"), "HOME=" + dir}
+	walkThrough(t, page, shell, "/tmp/proxy", filepath.Join(dir, "p"))
 }
