@@ -38,16 +38,17 @@ func test(env *roles.Env) *cli.Command {
 		Description: "Runs scripts in testscript's format, those in the folder tests if none are named, each on a machine\n" +
 			"of its own, several at a time. Hooks of snaps are run as processes, without confinement. Scripts find\n" +
 			"their own files first, then those of the working directory ($PROJECT).\n\n" +
-			"Beside testscript's own commands (exec, stdout, stderr, cmp, grep, …) there are these; with ! one must be\n" +
-			"refused:\n\n" + indented(script.Usage(), "  "),
+			"Beside testscript's own commands (exec, stdout, stderr, cmp, grep, …) there are set, get, expect, fail,\n" +
+			"install, connect, snapctl-as and more: --commands lists them, docs/devkit-dev.md has examples.",
 		UsageText: "aspects-poc registry test --schema-file network.yaml --snap ./custodian --junit report.xml --coverage",
 		Flags: append(machineFlags(),
 			&cli.StringSliceFlag{Name: flagSnap, Aliases: []string{"s"}, Usage: "`DIR` with a snap's source, to be installed and " +
 				"connected on each machine; may be repeated"},
 			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write JUnit's XML to"},
 			&cli.BoolFlag{Name: "coverage", Usage: "print which rules, accesses and hooks no script has touched"},
-			&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Usage: "run `N` scripts at a time (default: one per processor)"},
+			&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Usage: "run `N` scripts at a time; 0: one per processor"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print the whole log of each script"},
+			&cli.BoolFlag{Name: "commands", Usage: "list the commands of scripts, and run none"},
 			&cli.BoolFlag{Name: "update", Usage: "rewrite files in scripts that cmp finds to differ"},
 		),
 		SkipFlagParsing: true,
@@ -65,6 +66,10 @@ func indented(text, by string) string {
 }
 
 func runTest(env *roles.Env, c *cli.Context) error {
+	if c.Bool("commands") {
+		_, err := fmt.Fprint(env.Stdout, script.Usage())
+		return err
+	}
 	files := roles.Args(c)
 	if len(files) == 0 {
 		files = []string{testsFolder}

@@ -259,3 +259,40 @@ func TestDurable(t *testing.T) {
 		t.Errorf("%d connections, %d confdb-schemas", len(again.Connections()), len(again.Schemas()))
 	}
 }
+
+// TestNoDisk checks that what cannot be stored has not happened.
+func TestNoDisk(t *testing.T) {
+	dir := t.TempDir()
+	w := machine(t, world.Options{Dir: dir})
+	set := func(rate string) (world.Change, error) {
+		id, err := w.Set(t.Context(), view("control-telemetry"), map[string]any{"sample-rate": json.Number(rate)}, world.Access{})
+		must(t, err)
+		return w.Wait(t.Context(), id)
+	}
+	if change, err := set("3"); err != nil || change.Status != world.Done {
+		t.Fatalf("%+v, %v", change, err)
+	}
+	away := dir + ".away"
+	must(t, os.Rename(dir, away))
+	change, err := set("4")
+	must(t, err)
+	if change.Status != world.Failed || !strings.Contains(change.Err, "cannot store") {
+		t.Errorf("%+v", change)
+	}
+	if err := w.Unlink("cust", "control-telemetry"); err == nil {
+		t.Error("a plug was disconnected, and nobody will know")
+	}
+	if err := w.Put(world.Snap{Name: "other"}); err == nil {
+		t.Error("a snap was installed, and nobody will know")
+	}
+	must(t, os.Rename(away, dir))
+	if got := w.Stored(network.AccountID, network.Name); got != `{"metrics":{"sample-rate":3}}` {
+		t.Errorf("stored %s", got)
+	}
+	if len(w.Connections()) != 7 || len(w.Snaps()) != 1 || len(w.Schemas()) != 1 {
+		t.Errorf("%d connections, %d snaps, %d confdb-schemas", len(w.Connections()), len(w.Snaps()), len(w.Schemas()))
+	}
+	if change, err := set("5"); err != nil || change.Status != world.Done {
+		t.Errorf("%+v, %v", change, err)
+	}
+}

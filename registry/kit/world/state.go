@@ -99,7 +99,7 @@ func (w *World) load() error {
 	if loaded.Format != stateFormat {
 		return fmt.Errorf("%s has format %d, and this program knows format %d", w.path(), loaded.Format, stateFormat)
 	}
-	w.state = loaded
+	w.state, w.saved = loaded, text
 	for id, schema := range loaded.Schemas {
 		parsed, err := confdb.ParseDocument(schema.Document)
 		if err != nil {
@@ -137,7 +137,7 @@ func decodeState(text []byte, into *state) error {
 	return decoder.Decode(into)
 }
 
-// save stores the state. If that fails, all is again as it was stored last. The caller has the lock.
+// save stores the state. The caller has the lock.
 func (w *World) save() error {
 	if w.options.Dir == "" {
 		return nil
@@ -146,7 +146,30 @@ func (w *World) save() error {
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}
-	return durable.Write(w.path(), text, 0o600)
+	if err := durable.Write(w.path(), text, 0o600); err != nil {
+		return err
+	}
+	w.saved = text
+	return nil
+}
+
+// restore takes back what was changed since the state was saved last: confdb-schemas, snaps, connections and options.
+// Values are saved before they are there, and changes stay, as those that run go on. The caller has the lock.
+func (w *World) restore() {
+	before := newState()
+	if w.saved != nil && decodeState(w.saved, before) != nil {
+		return // it was written by us
+	}
+	s := w.state
+	s.Schemas, s.Snaps, s.Cookies, s.Connections, s.Config =
+		before.Schemas, before.Snaps, before.Cookies, before.Connections, before.Config
+	w.parsed = map[string]*Schema{}
+	for id, stored := range s.Schemas {
+		if schema, err := ParseSchema(stored.Document); err == nil {
+			schema.Assertion = stored.Assertion
+			w.parsed[id] = &schema
+		}
+	}
 }
 
 // store replaces what is stored for a confdb-schema, on disk before anybody sees it. The caller has the lock.
@@ -220,5 +243,5 @@ func (w *World) Config(snap string) map[string]any {
 	return maps.Clone(w.state.Config[snap])
 }
 
-// dayOf is how long a ready change is kept.
+// keepFor is how long a ready change is kept.
 const keepFor = 24 * time.Hour

@@ -65,6 +65,7 @@ type World struct {
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	state    *state
+	saved    []byte             // what state.json holds
 	parsed   map[string]*Schema // by ACCOUNT/NAME
 	bags     map[string]databag.Bag
 	turns    map[string]*turns        // by ACCOUNT/NAME
@@ -129,8 +130,8 @@ func (w *World) Close() error {
 // errClosed is the answer of a world that was closed.
 var errClosed = errors.New("the machine was closed")
 
-// change runs act with the state locked and stores the state afterwards; if act or the disk refuses, nothing of it is
-// seen by anybody, as far as act changed nothing but w.state.
+// change runs act with the state locked and stores the state afterwards. If the disk refuses, all is as it was; if act
+// does, it must have changed nothing.
 func (w *World) change(act func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -140,5 +141,9 @@ func (w *World) change(act func() error) error {
 	if err := act(); err != nil {
 		return err
 	}
-	return w.save()
+	err := w.save()
+	if err != nil {
+		w.restore()
+	}
+	return err
 }
