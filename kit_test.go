@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"aspects-poc/packaging/recipe"
@@ -67,5 +68,6 @@ func TestDevelopmentPage(t *testing.T) {
 	shell := exec.Command("bash")
 	shell.Dir = dir
 	shell.Env = []string{"PATH=" + buildProgram(t) + ":" + os.Getenv("PATH"), "HOME=" + dir}
-	walkThrough(t, page, shell, "/tmp/proxy", filepath.Join(dir, "p"))
+	socket := filepath.Join(dir, "p")
+	playDocument(t, page, shell, strings.NewReplacer("/tmp/proxy", socket), strings.NewReplacer(socket, "/tmp/proxy"))
 }

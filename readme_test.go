@@ -20,10 +20,10 @@ type documentCommand struct {
 	want []string
 }
 
-// documentCommands returns the commands of a document's blocks marked "console".
-func documentCommands(t *testing.T, path string) []documentCommand {
+// documentCommands returns the commands of the blocks marked "console".
+func documentCommands(t *testing.T, file string) []documentCommand {
 	t.Helper()
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,10 +64,10 @@ func TestReadme(t *testing.T) {
 		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
 		"ASPECTS_LISTEN=" + address, "ASPECTS_SERVER_URL=http://" + address, "ASPECTS_LOG_LEVEL=error",
 	}
-	walkThrough(t, "README.md", shell, "127.0.0.1:8000", address)
+	playDocument(t, "README.md", shell, strings.NewReplacer("127.0.0.1:8000", address), strings.NewReplacer(address, "127.0.0.1:8000"))
 }
 
-// buildProgram builds the binary, with its other names beside it, and returns the folder.
+// buildProgram builds the binary with a link for each role and returns their folder.
 func buildProgram(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
@@ -84,9 +84,9 @@ func buildProgram(t *testing.T) string {
 	return bin
 }
 
-// walkThrough runs the commands of a document in one shell and compares what is printed. In the shell, place stands for
-// what the document says.
-func walkThrough(t *testing.T, path string, shell *exec.Cmd, says, place string) {
+// playDocument runs a document's commands in one shell, as they are written but for what before replaces, and compares
+// what is printed, after replacing that.
+func playDocument(t *testing.T, file string, shell *exec.Cmd, before, after *strings.Replacer) {
 	t.Helper()
 	input, err := shell.StdinPipe()
 	if err != nil {
@@ -108,8 +108,8 @@ func walkThrough(t *testing.T, path string, shell *exec.Cmd, says, place string)
 	})
 	lines := bufio.NewScanner(reader)
 	const end = "-- end of command --"
-	for _, command := range documentCommands(t, path) {
-		text := strings.ReplaceAll(command.text, says, place)
+	for _, command := range documentCommands(t, file) {
+		text := before.Replace(command.text)
 		fmt.Fprintf(input, "%s\n", text)
 		var got []string
 		if strings.HasSuffix(text, "&") {
@@ -130,10 +130,10 @@ func walkThrough(t *testing.T, path string, shell *exec.Cmd, says, place string)
 			}
 		}
 		for i := range got {
-			got[i] = strings.ReplaceAll(got[i], place, says)
+			got[i] = after.Replace(got[i])
 		}
 		if !matches(command.want, got) {
-			t.Fatalf("%s line %d: $ %s\nprints:\n%s\nwant:\n%s", path, command.line, command.text,
+			t.Fatalf("%s line %d: $ %s\nprints:\n%s\nwant:\n%s", file, command.line, command.text,
 				strings.Join(got, "\n"), strings.Join(command.want, "\n"))
 		}
 	}

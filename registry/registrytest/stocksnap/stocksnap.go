@@ -12,6 +12,7 @@ package stocksnap
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +40,28 @@ mount --rbind /proc "$root/proc"
 mount --bind "$dir" "$root/run"
 if [ -d "$dir/features" ]; then mount --bind "$dir/features" "$root/var/lib/snapd/features"; fi
 exec chroot "$root" /usr/bin/snap "$@"`
+
+// script is snap as a program: it goes to the sockets that are in /run, whoever's they are.
+const script = `#!/bin/sh
+if [ "$(id -u)" != 0 ]; then user='--user --map-root-user'; fi
+exec unshare --mount --propagation private $user sh -c '
+	set -e
+	root=$1
+	shift
+	mount --rbind /proc "$root/proc"
+	mount --rbind /run "$root/run"
+	if [ -d /var/lib/snapd/features ]; then mount --bind /var/lib/snapd/features "$root/var/lib/snapd/features"; fi
+	exec chroot "$root" /usr/bin/snap "$@"' sh '%s' "$@"
+`
+
+// Install leaves a program called snap in a directory.
+func (c *Command) Install(t testing.TB, dir string) {
+	t.Helper()
+	text := fmt.Sprintf(script, c.root)
+	if err := os.WriteFile(filepath.Join(dir, "snap"), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
 
 var try sync.Mutex // held while the namespace is tried out: one failure tells for all
 
