@@ -140,6 +140,27 @@ func (s *Schema) Matches(view, request string, write bool) bool {
 	return err == nil && v.Matches(request, write)
 }
 
+// A Rule is a view's rule as it was written.
+type Rule = view.Rule
+
+// Rules returns the rules of a view; nil if there is no such view.
+func (s *Schema) Rules(view string) []Rule {
+	v, err := s.view(view)
+	if err != nil {
+		return nil
+	}
+	return v.Rules()
+}
+
+// Touched returns which of the Rules of a view a read, or write, of a request path goes through; "" is the whole view.
+func (s *Schema) Touched(view, request string, write bool) []int {
+	v, err := s.view(view)
+	if err != nil {
+		return nil
+	}
+	return v.Touched(request, write)
+}
+
 // Affected returns the names of the views, sorted, that may show a change of one of these storage paths.
 func (s *Schema) Affected(storage []string) []string {
 	paths := make([]path.Path, 0, len(storage))

@@ -134,3 +134,16 @@ func (v *View) Rules() []Rule {
 	}
 	return rules
 }
+
+// Touched returns which of Rules a read, or write, of a request path goes through; "" is the whole view.
+func (v *View) Touched(request string, write bool) []int {
+	parsed, err := path.ParseRequest(request)
+	if err != nil {
+		return nil
+	}
+	var list []int
+	for _, match := range v.matches(parsed, write) {
+		list = append(list, slices.Index(v.rules, match.rule))
+	}
+	return list
+}
