@@ -83,7 +83,8 @@ func (c *checker) compareRule(old *ruleModel, view *viewModel) {
 			at = r.requestAt()
 		}
 		answered, readable, writable = true, readable || r.Readable, writable || r.Writable
-		if len(r.Request) > len(old.Request) || shape(r.Storage, r.Request) == shape(old.Storage, old.Request) {
+		if len(r.Request) > len(old.Request) || shape(r.Storage, r.Request) == shape(old.Storage, old.Request) ||
+			r.Request.Bare() != old.Request.Bare() && path.Overlap(r.Storage, old.Storage) {
 			moved = false
 		}
 	}
@@ -99,16 +100,16 @@ func (c *checker) compareRule(old *ruleModel, view *viewModel) {
 	}
 }
 
-// answers tells whether a rule answers all that another one did.
+// answers tells whether a rule answers all that another one did: the same request, whatever its placeholders are called,
+// one with a placeholder in the place of a name, or one that has been taken apart into longer ones.
 func answers(request, old path.Path) bool {
 	if len(request) < len(old) {
 		return false
 	}
 	for i, accessor := range old {
-		switch is := request[i]; {
-		case is.List() != accessor.List(), accessor.Open() && !is.Open():
-			return false
-		case !is.Open() && is.Name != accessor.Name:
+		is := request[i]
+		wider := is.Open() && len(request) == len(old)
+		if is.List() != accessor.List() || is.Open() != accessor.Open() && !wider || !is.Open() && is.Name != accessor.Name {
 			return false
 		}
 	}

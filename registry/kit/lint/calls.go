@@ -38,13 +38,7 @@ func calls(text []byte) []call {
 			switch {
 			case word == "--view":
 				c.view = true
-				// The plug is the first word that is no flag: flags may stand between.
-				for _, next := range words[i+1:] {
-					if !strings.HasPrefix(next, "-") {
-						c.plug = next
-						break
-					}
-				}
+				c.plug = plugOf(words[i+1:])
 			case strings.HasPrefix(word, "--view="):
 				c.view, c.plug = true, strings.TrimPrefix(word, "--view=")
 			case word == "--previous":
@@ -54,6 +48,21 @@ func calls(text []byte) []call {
 		found = append(found, c)
 	}
 	return found
+}
+
+// plugOf returns the plug among the words behind --view: the first with a colon, or else the first that is no flag.
+func plugOf(words []string) string {
+	for _, word := range words {
+		if strings.HasPrefix(word, ":") {
+			return word
+		}
+	}
+	for _, word := range words {
+		if !strings.HasPrefix(word, "-") {
+			return word
+		}
+	}
+	return ""
 }
 
 // arguments returns the words behind a command: to the end of the line, or of the list that it is in.

@@ -11,6 +11,7 @@ package lint
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -63,6 +64,17 @@ func Check(doc *document.Document, options Options) []Finding {
 	}
 	c.checkSnaps()
 	return c.sorted()
+}
+
+// Unreadable is the finding that a document, or a snap's file, could not be read. The error is one of document.Parse or
+// ReadSnap; for others, such as a file that is not there, ok is false.
+func Unreadable(err error) (found Finding, ok bool) {
+	var refused *document.Error
+	if !errors.As(err, &refused) {
+		return Finding{}, false
+	}
+	return Finding{File: refused.File, Line: max(refused.Pos.Line, 1), Column: max(refused.Pos.Column, 1), Level: Error,
+		Code: "unreadable", Message: refused.Message, Doc: DocPage + "#unreadable"}, true
 }
 
 // Failed tells whether findings are reason to fail: an error, or with strict a warning.
