@@ -98,7 +98,7 @@ type checker struct {
 }
 
 // maxFindings is how many findings are reported of one document. Each one of what snapd refuses costs a reading of it.
-const maxFindings = 500
+const maxFindings = 200
 
 // add reports a finding in the document.
 func (c *checker) add(code string, at document.Position, format string, args ...any) {
