@@ -161,6 +161,12 @@ func (s *Schema) Touched(view, request string, write bool) []int {
 	return v.Touched(request, write)
 }
 
+// Secret tells whether a request path leads to something secret, or to something that has secrets in it.
+func (s *Schema) Secret(view, request string) bool {
+	v, err := s.view(view)
+	return err == nil && v.Secret(request)
+}
+
 // Affected returns the names of the views, sorted, that may show a change of one of these storage paths.
 func (s *Schema) Affected(storage []string) []string {
 	paths := make([]path.Path, 0, len(storage))

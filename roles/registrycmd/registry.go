@@ -32,6 +32,9 @@ func subcommands(env *roles.Env) []*cli.Command {
 		watch(env),
 		status(env),
 		assertion(env),
+		serve(env),
+		dev(env),
+		test(env),
 	}
 }
 

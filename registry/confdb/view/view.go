@@ -147,3 +147,15 @@ func (v *View) Touched(request string, write bool) []int {
 	}
 	return list
 }
+
+// Secret tells whether a request path leads to something secret, or to something that has secrets in it.
+func (v *View) Secret(request string) bool {
+	parsed, err := path.ParseRequest(request)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(v.rules, func(rule *rule) bool {
+		match, ok := rule.match(parsed)
+		return ok && v.storage.Secret(match.storage)
+	})
+}

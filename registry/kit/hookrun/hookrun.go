@@ -27,6 +27,7 @@ import (
 	"syscall"
 	"time"
 
+	"aspects-poc/registry/kit/rest"
 	"aspects-poc/registry/kit/world"
 )
 
@@ -42,7 +43,7 @@ type Options struct {
 	Snapctl string
 	// Output, if not nil, gets what services print, line by line.
 	Output func(snap, service, line string)
-	// Run says whether services are run at all; else only their hooks are.
+	// RunServices says whether services are run; else it is only noted what is asked for.
 	RunServices bool
 }
 
@@ -89,8 +90,12 @@ func (r *Runner) Serve(w *world.World) error {
 	if err != nil {
 		return fmt.Errorf("cannot answer snapctl: %w", err)
 	}
+	api, err := rest.New(rest.Options{World: w})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	r.world = w
-	r.server = &http.Server{Handler: Handler(w), ConnContext: PeerContext, ReadHeaderTimeout: time.Minute}
+	r.server = &http.Server{Handler: api.SnapHandler(), ConnContext: rest.ConnContext, ReadHeaderTimeout: time.Minute}
 	r.served = make(chan error, 1)
 	go func() { r.served <- r.server.Serve(listener) }()
 	return nil
@@ -133,6 +138,15 @@ func (r *Runner) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
 		return output.Bytes(), fmt.Errorf("cannot run %s: %w", path, errors.Unwrap(err))
 	}
 	return output.Bytes(), err
+}
+
+// Prepare makes a snap's directories, which on snapd are there from its installation on.
+func (r *Runner) Prepare(snap world.Snap) error {
+	if snap.Revision == "" {
+		snap.Revision = world.FirstRevision
+	}
+	_, err := r.environment(snap, "")
+	return err
 }
 
 // group lets a command run in a process group of its own, all of which is killed when its context ends: a hook may have

@@ -111,7 +111,7 @@ func (m *machine) Service(ctx context.Context, action string, snap world.Snap, s
 // install installs a snap, and gets ready to run its hooks.
 func (m *machine) install(snap world.Snap) error {
 	if snap.Dir != "" && m.runner == nil {
-		runner, err := hookrun.New(hookrun.Options{Dir: filepath.Join(m.dir, ".machine"), Snapctl: m.suite.options.Program,
+		runner, err := hookrun.New(hookrun.Options{Dir: m.dir, Snapctl: m.suite.options.Program,
 			RunServices: m.suite.options.RunServices})
 		if err != nil {
 			return err
@@ -122,6 +122,11 @@ func (m *machine) install(snap world.Snap) error {
 		}
 	}
 	m.suite.coverage.addSnap(snap)
+	if snap.Dir != "" {
+		if err := m.runner.Prepare(snap); err != nil {
+			return err
+		}
+	}
 	return m.Install(m.ctx, snap)
 }
 

@@ -64,6 +64,7 @@ func (w *World) setAsRoot(ctx context.Context, id backend.ViewID, values map[str
 	}
 	c := w.spawn("set-confdb", fmt.Sprintf("Set confdb through %q", id))
 	t.access = &Event{View: id, Values: values}
+	w.began(c, t)
 	w.start(c, w.writeTasks(c, t), func(err error) { w.ended(c, t, release, err) })
 	return c, nil
 }
@@ -114,6 +115,13 @@ func (w *World) checkWrite(id backend.ViewID, by string, values map[string]any, 
 // anyHas tells whether a snap has the hook of this kind for its plug.
 func (w *World) anyHas(plugs []Connection, prefix string) bool {
 	return slices.ContainsFunc(plugs, func(c Connection) bool { return w.state.Snaps[c.Snap].Has(prefix + c.Plug) })
+}
+
+// began tells that a transaction with hooks begins. The caller has the lock.
+func (w *World) began(c *change, t *transaction) {
+	e := *t.access
+	e.Kind, e.Time, e.Change, e.By, e.Read = AccessBegan, w.options.Now(), c.ID, t.by, t.read
+	w.later(e)
 }
 
 // ended ends a transaction. The caller has the lock.
@@ -229,7 +237,7 @@ func (w *World) getAsRoot(ctx context.Context, id backend.ViewID, requests []str
 	tasks := w.readTasks(nil, t)
 	if len(tasks) == 0 {
 		defer release()
-		data, err := t.read1(requests, options)
+		data, err := t.result(requests, options)
 		if err != nil {
 			// Yes: snapd leaves an empty change behind.
 			c := w.spawn("get-confdb", summary)
@@ -239,6 +247,7 @@ func (w *World) getAsRoot(ctx context.Context, id backend.ViewID, requests []str
 		c := w.spawn("get-confdb", summary)
 		c.Data = data
 		w.finish(c)
+		t.access.Direct = true
 		w.ended(c, t, func() {}, nil)
 		return c, w.save()
 	}
@@ -247,18 +256,19 @@ func (w *World) getAsRoot(ctx context.Context, id backend.ViewID, requests []str
 		do: func(context.Context) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			data, err := t.read1(requests, options)
+			data, err := t.result(requests, options)
 			if err == nil {
 				c.Data = data
 			}
 			return err
 		}})
+	w.began(c, t)
 	w.start(c, tasks, func(err error) { w.ended(c, t, release, err) })
 	return c, nil
 }
 
-// read1 reads what the transaction has come to, as the data of a change: values, or that there are none.
-func (t *transaction) read1(requests []string, options confdb.ReadOptions) (map[string]any, error) {
+// result reads what the transaction has come to, as the data of a change: values, or that there are none.
+func (t *transaction) result(requests []string, options confdb.ReadOptions) (map[string]any, error) {
 	values, err := t.schema.Read(t.staged(), t.view.View, requests, options)
 	if err = t.schema.DaemonError(t.view.View, requests, options, err); err == nil {
 		return map[string]any{"values": values}, nil

@@ -49,7 +49,8 @@ type Task struct {
 
 type change struct {
 	Change
-	joined sync.WaitGroup // transactions that hooks of it began
+	joined sync.WaitGroup     // transactions that hooks of it began
+	abort  context.CancelFunc // ends its tasks
 }
 
 // Change returns a change by its ID.

@@ -11,6 +11,7 @@ type EventKind string
 
 // The kinds of events.
 const (
+	AccessBegan  EventKind = "began"     // a transaction with hooks begins: View, By, Read, Requests, Values
 	AccessEnded  EventKind = "ended"     // a transaction is over: View, By, Read, Requests, Values, Err, Took
 	Refused      EventKind = "refused"   // an access was refused before there was a change: as AccessEnded
 	HookRan      EventKind = "hook"      // Snap, Hook, Sets, Gets, Err, Rejected, Output, Took
@@ -26,6 +27,7 @@ type Event struct {
 	View   backend.ViewID
 	By     string // snap that asked through snapctl; "" for the administrator
 	Read   bool
+	Direct bool // of a read: no hooks were to be run, so that it has not begun before it ended
 
 	Requests []string       // of a read; none is the whole view
 	Values   map[string]any // of a write; nil unsets. They may hold secrets

@@ -42,68 +42,30 @@ func (w *World) Remove(ctx context.Context, instance string) error {
 	return w.Drop(instance)
 }
 
-// Connect connects a plug as `snap connect` does: prepare-plug hook, connection, connect-plug hook.
+// Connect connects a plug as BeginConnect does, and waits for the end.
 func (w *World) Connect(ctx context.Context, instance, plug string) error {
-	w.mu.Lock()
-	err := w.hasPlug(instance, plug)
-	w.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	summary := fmt.Sprintf("Connect %s:%s to snapd:confdb", instance, plug)
-	if err := w.runLifecycle(ctx, "connect-snap", summary, instance, "prepare-plug-"+plug); err != nil {
-		return err
-	}
-	if err := w.Link(instance, plug); err != nil {
-		return err
-	}
-	err = w.runLifecycle(ctx, "connect-snap", summary, instance, "connect-plug-"+plug)
-	if err != nil {
-		if undo := w.Unlink(instance, plug); undo != nil {
-			return undo
-		}
-	}
-	return err
+	return w.toTheEnd(ctx, func() (string, error) { return w.BeginConnect(instance, plug) })
 }
 
-// Disconnect disconnects a plug as `snap disconnect` does, after its disconnect-plug hook.
+// Disconnect disconnects a plug as BeginDisconnect does, and waits for the end.
 func (w *World) Disconnect(ctx context.Context, instance, plug string) error {
-	w.mu.Lock()
-	err := w.hasPlug(instance, plug)
-	w.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	summary := fmt.Sprintf("Disconnect %s:%s from snapd:confdb", instance, plug)
-	if err := w.runLifecycle(ctx, "disconnect-snap", summary, instance, "disconnect-plug-"+plug); err != nil {
-		return err
-	}
-	return w.Unlink(instance, plug)
+	return w.toTheEnd(ctx, func() (string, error) { return w.BeginDisconnect(instance, plug) })
 }
 
-// Configure sets options of a snap as `snap set SNAP` does: its configure hook runs on top of them, and if it fails,
-// they are as before. nil unsets.
+// Configure sets options of a snap as BeginConfigure does, and waits for the end.
 func (w *World) Configure(ctx context.Context, instance string, values map[string]any) error {
-	var before map[string]any
-	err := w.change(func() error {
-		if _, err := w.snap(instance); err != nil {
-			return err
-		}
-		before = w.state.Config[instance]
-		return w.configure(instance, values)
-	})
+	return w.toTheEnd(ctx, func() (string, error) { return w.BeginConfigure(instance, values) })
+}
+
+// toTheEnd begins a change and waits for its end; a failure is an *Error with the change's words.
+func (w *World) toTheEnd(ctx context.Context, begin func() (string, error)) error {
+	id, err := begin()
 	if err != nil {
 		return err
 	}
-	err = w.runLifecycle(ctx, "configure-snap", fmt.Sprintf("Change configuration of %q snap", instance), instance, "configure")
-	if err != nil {
-		undo := w.change(func() error {
-			w.state.Config[instance] = before
-			return nil
-		})
-		if undo != nil {
-			return undo
-		}
+	ready, err := w.Wait(ctx, id)
+	if err == nil && ready.Status != Done {
+		err = &Error{Message: ready.Err}
 	}
 	return err
 }
@@ -168,14 +130,7 @@ func (w *World) runLifecycle(ctx context.Context, kind, summary, instance string
 	}
 	w.start(c, tasks, nil)
 	w.mu.Unlock()
-	ready, err := w.Wait(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	if ready.Status != Done {
-		return &Error{Message: ready.Err}
-	}
-	return nil
+	return w.toTheEnd(ctx, func() (string, error) { return c.ID, nil })
 }
 
 // ServiceNames returns the names of a snap's services, sorted, as SNAP.SERVICE.

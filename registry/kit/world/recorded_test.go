@@ -216,6 +216,7 @@ func TestOwnHook(t *testing.T) {
 	must(t, err)
 	cust.Hooks = []string{"change-view-control-device", "connect-plug-control-device"}
 	must(t, w.Put(cust))
+	must(t, w.Unlink("cust", "control-device"))
 	must(t, w.Connect(t.Context(), "cust", "control-device"))
 	want := "snapctl: cannot write confdb view " + view("control-device").String() + ": timed out (1ms) waiting for change "
 	if !strings.HasPrefix(message, want) {

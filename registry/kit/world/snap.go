@@ -16,7 +16,7 @@ type Snap struct {
 	Name     string `json:"name"`
 	Key      string `json:"key,omitempty"` // of a parallel instance
 	Version  string `json:"version,omitempty"`
-	Revision string `json:"revision,omitempty"` // "x1" if empty, as of a local snap
+	Revision string `json:"revision,omitempty"` // FirstRevision if empty
 	// Publisher is the account ID of the publisher, "" for a local snap, of which snapd knows none. Plugs for confdb of
 	// the publisher's own account are connected by themselves.
 	Publisher string             `json:"publisher,omitempty"`
@@ -36,6 +36,9 @@ type Plug struct {
 	View      string `json:"view,omitempty"`    // SCHEMA/VIEW
 	Role      string `json:"role,omitempty"`    // "custodian" or ""
 }
+
+// FirstRevision is the revision of a local snap.
+const FirstRevision = "x1"
 
 // Custodian is the role of a plug whose snap answers for the view.
 const Custodian = "custodian"
@@ -114,7 +117,7 @@ func (w *World) Put(snap Snap) error {
 		return fmt.Errorf("cannot install a snap without a name")
 	}
 	if snap.Revision == "" {
-		snap.Revision = "x1"
+		snap.Revision = FirstRevision
 	}
 	return w.change(func() error {
 		instance := snap.Instance()

@@ -134,6 +134,7 @@ func (w *World) readAsSnap(ctx context.Context, from *caller, id backend.ViewID,
 	}
 	t.access = &Event{View: id, Requests: keys}
 	if w.readTasks(nil, t) == nil {
+		t.access.Direct = true
 		w.ended(&change{}, t, release, nil)
 		return t.schema, t.before, nil
 	}
@@ -158,6 +159,7 @@ func (w *World) carryOut(ctx context.Context, from *caller, t *transaction, rele
 	done := make(chan struct{})
 	if from.hook != nil {
 		c := from.hook.change
+		w.began(c, t)
 		w.join(from.hook, plan(c, t), func(err error) {
 			*failed = err != nil
 			w.ended(c, t, release, err)
@@ -166,6 +168,7 @@ func (w *World) carryOut(ctx context.Context, from *caller, t *transaction, rele
 		return c.ID, w.await(ctx, done)
 	}
 	c := w.spawn(kind, summary)
+	w.began(c, t)
 	w.start(c, plan(c, t), func(err error) {
 		*failed = err != nil
 		w.ended(c, t, release, err)

@@ -31,11 +31,11 @@ func (w *World) perform(ctx context.Context, c *change, tasks []task, numbers []
 			c.Tasks[number].Status = Doing
 			w.move(c, Doing)
 		})
-		err := error(nil)
-		if t.do != nil {
+		err := ctx.Err()
+		if err == nil && t.do != nil {
 			err = t.do(ctx)
 		}
-		if err != nil && t.tolerant != nil {
+		if err != nil && t.tolerant != nil && ctx.Err() == nil {
 			text := t.tolerant(err)
 			w.locked(func() { w.log(c, number, "ERROR", text) })
 			err = nil
@@ -122,9 +122,12 @@ func (w *World) start(c *change, tasks []task, ended func(err error)) {
 	numbers := w.planned(c, tasks)
 	w.move(c, Doing)
 	w.running.Add(1)
+	ctx, abort := context.WithCancel(w.life)
+	c.abort = abort
 	go func() {
 		defer w.running.Done()
-		err := w.perform(w.life, c, tasks, numbers)
+		defer abort()
+		err := w.perform(ctx, c, tasks, numbers)
 		c.joined.Wait() // what hooks of it began and did not wait for
 		if ended != nil {
 			w.locked(func() { ended(err) })
