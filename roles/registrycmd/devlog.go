@@ -91,7 +91,7 @@ func (l *devLog) access(e world.Event) string {
 	}
 	view := e.View.Schema + "/" + e.View.View
 	if e.Read {
-		return plain.Line(fmt.Sprintf("%s gets %s %s", who, view, strings.Join(e.Requests, " ")))
+		return plain.Line(strings.TrimSpace(fmt.Sprintf("%s gets %s %s", who, view, strings.Join(e.Requests, " "))))
 	}
 	return plain.Line(fmt.Sprintf("%s sets %s %s", who, view, l.values(e.View, e.Values)))
 }
@@ -99,6 +99,9 @@ func (l *devLog) access(e world.Event) string {
 // hook tells what a hook has done.
 func (l *devLog) hook(e world.Event) []string {
 	head := fmt.Sprintf("  %s %s (%v)", e.Snap, e.Hook, e.Took.Round(time.Millisecond))
+	if strings.HasPrefix(e.Hook, "observe-view-") {
+		head = "  told: " + strings.TrimSpace(head)
+	}
 	lines := []string{head}
 	for i, set := range e.Sets {
 		id := e.View

@@ -5,7 +5,6 @@ import (
 	"os"
 	"time"
 
-	"aspects-poc/registry/confdb"
 	schemadoc "aspects-poc/registry/kit/document"
 	"aspects-poc/registry/kit/world"
 )
@@ -29,11 +28,10 @@ func readSchema(path, account string) (world.Schema, error) {
 	if err != nil {
 		return world.Schema{}, fmt.Errorf("cannot use %s: %w", path, err)
 	}
-	parsed, err := confdb.ParseDocument(signable)
+	schema, err := world.ParseSchema(signable)
 	if err != nil {
 		return world.Schema{}, fmt.Errorf("cannot use %s: %w (aspects-poc registry lint %s tells where)", path, err, path)
 	}
-	schema := world.Schema{Parsed: parsed, Document: signable}
 	if doc.Form == schemadoc.Assertion {
 		schema.Assertion = string(text)
 	}

@@ -6,4 +6,6 @@ import (
 )
 
 // ConnContext is what an http.Server that uses Handler or SnapHandler needs as its ConnContext: it tells who asks.
-func ConnContext(ctx context.Context, connection net.Conn) context.Context { return withPeer(ctx, connection) }
+func ConnContext(ctx context.Context, connection net.Conn) context.Context {
+	return withPeer(ctx, connection)
+}

@@ -90,7 +90,7 @@ func (c command) run(ts *testscript.TestScript, negated bool, args []string) {
 		ts.Fatalf("usage: %s %s", c.name, c.usage)
 	}
 	_, _ = ts.Stdout().Write(out.Bytes()) // into memory
-	if err != nil {
+	if err != nil && negated {
 		fmt.Fprintln(ts.Stderr(), err)
 	}
 	switch {

@@ -21,6 +21,15 @@ type Schema struct {
 	Assertion string
 }
 
+// ParseSchema reads a confdb-schema in the form that `snap sign` takes. Errors are *confdb.SchemaError.
+func ParseSchema(document []byte) (Schema, error) {
+	parsed, err := confdb.ParseDocument(document)
+	if err != nil {
+		return Schema{}, err
+	}
+	return Schema{Parsed: parsed, Document: document}, nil
+}
+
 // ID returns ACCOUNT/NAME.
 func (s *Schema) ID() string { return s.Parsed.ID() }
 
