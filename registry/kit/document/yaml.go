@@ -17,24 +17,13 @@ import (
 // or the text that snap sign wants). type may be left out; account-id, authority-id and timestamp are filled in when it
 // is built.
 func (d *Document) readYAML(text []byte) error {
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var source yaml.Node
-	if err := decoder.Decode(&source); err != nil {
-		if errors.Is(err, io.EOF) {
-			return d.errorf(Position{1, 1}, "it is empty")
-		}
-		at, reason := yamlError(err)
-		return d.errorf(at, "it is not YAML: %s", reason)
+	c, top, err := d.decodeYAML(text)
+	if err != nil {
+		return err
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return d.errorf(Position{1, 1}, "it holds more than one YAML document")
-	}
-	if len(source.Content) != 1 || source.Content[0].Kind != yaml.MappingNode {
+	if top.Kind != yaml.MappingNode {
 		return d.errorf(Position{1, 1}, "want a map with name, views and storage")
 	}
-	d.source = &source
-	c := &converter{doc: d, text: text, rows: bytes.Count(text, []byte("\n")) + 1, left: 4 * MaxSize / 64}
-	top := source.Content[0]
 	d.Headers = &Node{Kind: Map, Pos: c.at(top)}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(top.Content); i += 2 {
@@ -68,6 +57,38 @@ func (d *Document) readYAML(text []byte) error {
 	}
 	d.checkTexts(d.Headers, "")
 	return nil
+}
+
+// ParseYAML reads any YAML document, such as a snap's, into a tree with positions. Numbers, booleans and null are what
+// YAML takes them for. Errors are *Error.
+func ParseYAML(file string, text []byte) (*Node, error) {
+	d := &Document{File: file}
+	c, top, err := d.decodeYAML(text)
+	if err != nil {
+		return nil, err
+	}
+	return c.node(top, false, 0)
+}
+
+func (d *Document) decodeYAML(text []byte) (*converter, *yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var source yaml.Node
+	if err := decoder.Decode(&source); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, nil, d.errorf(Position{1, 1}, "it is empty")
+		}
+		at, reason := yamlError(err)
+		return nil, nil, d.errorf(at, "it is not YAML: %s", reason)
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, nil, d.errorf(Position{1, 1}, "it holds more than one YAML document")
+	}
+	if len(source.Content) != 1 {
+		return nil, nil, d.errorf(Position{1, 1}, "it is empty")
+	}
+	d.source = &source
+	c := &converter{doc: d, text: text, rows: bytes.Count(text, []byte("\n")) + 1, left: 4 * MaxSize / 64}
+	return c, source.Content[0], nil
 }
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n\s*)?(?:line (\d+): )?`)

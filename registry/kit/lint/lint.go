@@ -11,6 +11,7 @@ package lint
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -65,6 +66,17 @@ func Check(doc *document.Document, options Options) []Finding {
 	return c.sorted()
 }
 
+// Unreadable is the finding that a document, or a snap's file, could not be read. The error is one of document.Parse or
+// ReadSnap; for others, such as a file that is not there, ok is false.
+func Unreadable(err error) (found Finding, ok bool) {
+	var refused *document.Error
+	if !errors.As(err, &refused) {
+		return Finding{}, false
+	}
+	return Finding{File: refused.File, Line: max(refused.Pos.Line, 1), Column: max(refused.Pos.Column, 1), Level: Error,
+		Code: "unreadable", Message: refused.Message, Doc: DocPage + "#unreadable"}, true
+}
+
 // Failed tells whether findings are reason to fail: an error, or with strict a warning.
 func Failed(findings []Finding, strict bool) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool {
@@ -86,7 +98,7 @@ type checker struct {
 }
 
 // maxFindings is how many findings are reported of one document. Each one of what snapd refuses costs a reading of it.
-const maxFindings = 500
+const maxFindings = 200
 
 // add reports a finding in the document.
 func (c *checker) add(code string, at document.Position, format string, args ...any) {

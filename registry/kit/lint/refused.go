@@ -39,10 +39,11 @@ func (c *checker) readStorage() {
 			c.add("storage", at, "%s", err)
 		}
 		if !m.mend(steps, name) {
-			break
+			c.broken = true
+			return
 		}
 	}
-	c.broken = true
+	c.broken, c.full = true, true
 }
 
 func keyPosition(tree *document.Node, steps []string, otherwise document.Position) document.Position {
@@ -235,11 +236,14 @@ func (c *checker) readView(name string, entry document.Entry) {
 	}
 	id := c.account() + "/" + c.doc.Header("name") + "/" + name
 	m := &viewMender{tree: entry.Value.Clone(), used: name}
-	for range maxFindings {
+	for i := range maxFindings {
 		parsed, err := view.Parse(id, m.used, m.tree.Value(), storage)
 		if err == nil {
 			model.parsed, model.node = parsed, m.tree
 			break
+		}
+		if c.full = c.full || i == maxFindings-1; c.full {
+			return
 		}
 		steps, badName := place.Of(err)
 		at := m.position(steps, entry.KeyPos)

@@ -59,19 +59,17 @@ func (c *checker) checkTypes() {
 	if entries := c.storage.Get("schema"); !slices.ContainsFunc(entries.Keys(), version.MatchString) && len(entries.Keys()) > 0 {
 		c.add("version-prefix", c.storage.Entry("schema").KeyPos, "%q is stored without a version such as v1 before it", entries.Keys()[0])
 	}
-	used := map[string]bool{}
 	c.eachDefinition(c.storage, false, func(n *document.Node, keys bool) {
 		d := c.types.define(n)
 		if keys && n.Is(document.Map) && n.Get("type") == nil {
 			d.kind = "string" // which is all that keys can be
 		}
-		if d.alias != "" {
-			used[d.alias] = true
-		}
 		c.checkDefinition(n, d)
 	})
+	used := map[string]bool{} // also by what is refused
+	references(c.doc.Storage(), used)
 	for _, alias := range c.storage.Get("aliases").Keys() {
-		if !used[alias] {
+		if !used["${"+alias+"}"] {
 			c.add("alias-unused", c.storage.Get("aliases").Entry(alias).KeyPos, "nothing uses the alias %q", alias)
 		}
 	}
@@ -85,6 +83,20 @@ func (c *checker) checkTypes() {
 		}
 	})
 	c.checkRequired()
+}
+
+// references collects the texts of a document's part, among which are the uses of aliases.
+func references(n *document.Node, texts map[string]bool) {
+	if n == nil {
+		return
+	}
+	texts[n.String()] = true
+	for _, item := range n.Items {
+		references(item, texts)
+	}
+	for _, entry := range n.Entries {
+		references(entry.Value, texts)
+	}
 }
 
 // eachDefinition calls back with each type definition as it is written, those of aliases and of maps' keys included.
@@ -235,7 +247,11 @@ func (c *checker) checkRequired() {
 			demands = append(demands, demand{slices.Clone(steps), list, required.At()})
 		}
 	})
+	var told []demand
 	for _, wanted := range demands {
+		if slices.ContainsFunc(told, func(d demand) bool { return slices.Equal(d.steps, wanted.steps[:min(len(d.steps), len(wanted.steps))]) }) {
+			continue // it is inside of one that cannot be written at all
+		}
 		reached, possible := false, false
 		for _, v := range c.views {
 			for i := range v.rules {
@@ -253,6 +269,7 @@ func (c *checker) checkRequired() {
 			}
 		}
 		if reached && !possible {
+			told = append(told, wanted)
 			where := "the top level"
 			if len(wanted.steps) > 0 {
 				where = `"` + dotted(wanted.steps) + `"`

@@ -48,7 +48,7 @@ func (c *checker) anyRule(holds func(*ruleModel) bool) bool {
 var viewWords = map[string]bool{"admin": true, "control": true, "observe": false, "state": false}
 
 func (c *checker) checkViewName(v *viewModel) {
-	if len(v.rules) == 0 {
+	if len(v.rules) == 0 || !path.ValidSubkey(v.name) {
 		return
 	}
 	words := strings.Split(v.name, "-")
@@ -291,7 +291,8 @@ func (c *checker) checkNotices() {
 			return // nobody can name all entries at once
 		}
 		c.everyRule(func(r *ruleModel) {
-			if len(r.Storage) <= open || r.Storage[open].Kind != path.Key || !path.Overlap(r.Storage, w.Storage) {
+			if len(r.Storage) <= open || r.Storage[open].Kind != path.Key || !path.Overlap(r.Storage, w.Storage) ||
+				r.view.parsed.Affected([]path.Path{w.Storage}) {
 				return
 			}
 			what := fmt.Sprintf("an unset of %q through view %q", w.Request[:asked], w.view.name)

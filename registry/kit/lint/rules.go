@@ -22,6 +22,8 @@ func ruleOf(code string) (Rule, bool) {
 }
 
 var rules = []Rule{
+	{"unreadable", Error, "a file is not what it should be: YAML, JSON, or an assertion", ""},
+
 	// What snapd 2.77 refuses.
 	{"header", Error, "snapd refuses a header of the assertion", ""},
 	{"body", Error, "snapd refuses the body: it is missing, not JSON, or not laid out as it must be when it is signed", ""},
@@ -90,7 +92,6 @@ var rules = []Rule{
 	{"visibility-changed", Warning, "a secret is no longer one, or data has become one that ordinary users could read", ""},
 
 	// Snaps.
-	{"snap-file", Error, "a snap's file cannot be read", ""},
 	{"plug", Error, "snapd refuses a plug", ""},
 	{"plug-view", Error, "a plug names a view that the confdb-schema does not have", ""},
 	{"plug-name", Note, "a plug is not named after its view, though hooks carry the plug's name", ""},
