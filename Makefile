@@ -111,7 +111,7 @@ screenshot: ## drive the Swagger UI in a real Chromium and keep a picture: build
 	@mkdir -p build
 	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server
 
-# STAGES: some of contract,install,readme,commands,refusals,faults,remove. E2E_KEEP=1 leaves the machine running, and takes the one
+# STAGES: some of contract,transcripts,hooks,install,readme,commands,refusals,faults,remove. E2E_KEEP=1 leaves the machine running, and takes the one
 # that runs.
 .PHONY: e2e
 e2e: ## the README on a real snapd, in an emulated machine; STAGES=... for a part of it

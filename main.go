@@ -14,7 +14,12 @@ import (
 	"aspects-poc/roles/vpn"
 )
 
-func main() { os.Exit(roles.Main(os.Args, all()...)) }
+func main() {
+	if registrycmd.IsSnapctl(os.Args[0]) { // to the hooks that the development kit runs
+		os.Exit(registrycmd.Snapctl(os.Args[1:]))
+	}
+	os.Exit(roles.Main(os.Args, all()...))
+}
 
 // all is the list of roles and tools.
 func all() []roles.Role {

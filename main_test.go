@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		"aspects-poc-reporting":   program,
 		"aspects-poc-control_lab": program,
 		"aspects-poc-nosuch":      program,
+		"snapctl":                 program,
 	})
 }
 
@@ -46,16 +47,22 @@ func program() {
 // TestScripts runs the command line as users meet it. Beside testscript's own commands there is
 //
 //	await FILE REGEXP   wait until a file, such as the output of a background command, has a match
+//	unpack ROLE DIR     lay out the role's snap, with hooks that are links to the program, as mksnap does
 func TestScripts(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		UpdateScripts:       *update,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await, "unpack": unpack},
 		Setup: func(env *testscript.Env) error {
 			// Nothing of this machine: no user's registry or configuration, and no snapd that may be there.
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("EXAMPLES", filepath.Join(here, "examples"))
 			env.Setenv("ASPECTS_REGISTRY", "file:"+filepath.Join(env.WorkDir, "registry.json"))
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},

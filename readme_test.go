@@ -13,21 +13,21 @@ import (
 	"testing"
 )
 
-// A command of the README and what it says that it prints. In the output an ellipsis stands for what differs each time.
-type readmeCommand struct {
+// A command of a document and what it says that it prints. In the output an ellipsis stands for what differs each time.
+type documentCommand struct {
 	line int
 	text string
 	want []string
 }
 
-// readmeCommands returns the commands of the blocks marked "console".
-func readmeCommands(t *testing.T) []readmeCommand {
+// documentCommands returns the commands of the blocks marked "console".
+func documentCommands(t *testing.T, file string) []documentCommand {
 	t.Helper()
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var commands []readmeCommand
+	var commands []documentCommand
 	inside := false
 	for i, line := range strings.Split(string(text), "\n") {
 		switch {
@@ -37,7 +37,7 @@ func readmeCommands(t *testing.T) []readmeCommand {
 			inside = false
 		case !inside:
 		case strings.HasPrefix(line, "$ "):
-			commands = append(commands, readmeCommand{line: i + 1, text: line[2:]})
+			commands = append(commands, documentCommand{line: i + 1, text: line[2:]})
 		default:
 			last := &commands[len(commands)-1]
 			last.want = append(last.want, line)
@@ -57,6 +57,19 @@ func TestReadme(t *testing.T) {
 			t.Skipf("the walk-through uses %s, which is not installed", tool)
 		}
 	}
+	bin := buildProgram(t)
+	address := freeAddress(t)
+	shell := exec.Command("bash")
+	shell.Env = []string{
+		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
+		"ASPECTS_LISTEN=" + address, "ASPECTS_SERVER_URL=http://" + address, "ASPECTS_LOG_LEVEL=error",
+	}
+	playDocument(t, "README.md", shell, strings.NewReplacer("127.0.0.1:8000", address), strings.NewReplacer(address, "127.0.0.1:8000"))
+}
+
+// buildProgram builds the binary with a link for each role and returns their folder.
+func buildProgram(t *testing.T) string {
+	t.Helper()
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(bin, "aspects-poc"), ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -68,12 +81,13 @@ func TestReadme(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	address := freeAddress(t)
-	shell := exec.Command("bash")
-	shell.Env = []string{
-		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
-		"ASPECTS_LISTEN=" + address, "ASPECTS_SERVER_URL=http://" + address, "ASPECTS_LOG_LEVEL=error",
-	}
+	return bin
+}
+
+// playDocument runs a document's commands in one shell, as they are written but for what before replaces, and compares
+// what is printed, after replacing that.
+func playDocument(t *testing.T, file string, shell *exec.Cmd, before, after *strings.Replacer) {
+	t.Helper()
 	input, err := shell.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +108,12 @@ func TestReadme(t *testing.T) {
 	})
 	lines := bufio.NewScanner(reader)
 	const end = "-- end of command --"
-	for _, command := range readmeCommands(t) {
-		text := strings.ReplaceAll(command.text, "127.0.0.1:8000", address)
+	for _, command := range documentCommands(t, file) {
+		text := before.Replace(command.text)
 		fmt.Fprintf(input, "%s\n", text)
 		var got []string
 		if strings.HasSuffix(text, "&") {
-			// In the background: there is as much to read as the README shows.
+			// In the background: there is as much to read as the document shows.
 			for range command.want {
 				if lines.Scan() {
 					got = append(got, lines.Text())
@@ -116,10 +130,10 @@ func TestReadme(t *testing.T) {
 			}
 		}
 		for i := range got {
-			got[i] = strings.ReplaceAll(got[i], address, "127.0.0.1:8000")
+			got[i] = after.Replace(got[i])
 		}
 		if !matches(command.want, got) {
-			t.Fatalf("README.md line %d: $ %s\nprints:\n%s\nwant:\n%s", command.line, command.text,
+			t.Fatalf("%s line %d: $ %s\nprints:\n%s\nwant:\n%s", file, command.line, command.text,
 				strings.Join(got, "\n"), strings.Join(command.want, "\n"))
 		}
 	}

@@ -40,6 +40,8 @@ type stage struct {
 
 var stages = []stage{
 	{"contract", (*run).contract},
+	{"transcripts", (*run).transcripts},
+	{"hooks", (*run).hooks},
 	{"install", (*run).install},
 	{"readme", (*run).readme},
 	{"commands", (*run).commands},

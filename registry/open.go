@@ -32,10 +32,14 @@ type Options struct {
 	// Getenv looks up SNAP_COOKIE and its like; nil means os.Getenv.
 	Getenv func(string) string
 
-	// Socket and SnapSocket replace snapd's sockets, for tests and for a snapd elsewhere. Empty: /run/snapd.socket
-	// and /run/snapd-snap.socket.
+	// Socket and SnapSocket replace snapd's sockets, for tests and for a snapd elsewhere. Empty: /run/snapd.socket,
+	// and what SnapSocketVariable names or /run/snapd-snap.socket.
 	Socket, SnapSocket string
 }
+
+// SnapSocketVariable names the environment variable that leads snaps' programs to another socket than snapd's: the
+// development kit sets it for the hooks that it runs.
+const SnapSocketVariable = "ASPECTS_SNAP_SOCKET"
 
 // A Choice tells how "auto" came to its backend.
 type Choice struct {
@@ -136,6 +140,7 @@ func (o Options) complete() Options {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
+	o.SnapSocket = cmp.Or(o.SnapSocket, o.Getenv(SnapSocketVariable))
 	return o
 }
 

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"aspects-poc/roles/internal/durable"
+	"aspects-poc/internal/durable"
 
 	"github.com/urfave/cli/v2"
 	"gopkg.in/yaml.v3"

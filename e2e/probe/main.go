@@ -3,7 +3,10 @@
 // As an app it runs one snapctl command: `probe get --view :control-telemetry -d` prints the command's output, or its
 // error and exits 1. As a hook, that is under a hook's name, it notes its name in $SNAP_COMMON/hooks.log and does what
 // the file $SNAP_COMMON/NAME says, one snapctl command to a line, words separated by tabs; %d stands for the count of
-// its runs. A command that fails ends a hook with its error, unless the line begins with a minus.
+// its runs. A command that fails ends a hook with its error, unless the line begins with a minus. The commands =print and
+// =exit print a text, in which \\n is a line break, and end the hook with a code.
+//
+// Each hook that starts and each of its commands is a line of JSON in $SNAP_COMMON/calls.jsonl as well, with the time.
 package main
 
 import (
@@ -56,6 +59,7 @@ func hook() error {
 		_, _ = fmt.Fprintf(log, "%s %s %s\n", time.Now().Format("15:04:05.000"), name, fmt.Sprintf(format, args...))
 	}
 	note("starts")
+	record(common, name, nil, "", nil)
 	script, err := os.ReadFile(filepath.Join(common, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -63,7 +67,19 @@ func hook() error {
 	for line := range strings.Lines(string(script)) {
 		line, optional := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "-")
 		line = strings.ReplaceAll(line, "%d", strconv.Itoa(count))
+		switch word, text, _ := strings.Cut(line, "\t"); word {
+		case "=print":
+			fmt.Print(strings.ReplaceAll(text, `\n`, "\n"))
+			continue
+		case "=exit":
+			code, err := strconv.Atoi(text)
+			if err != nil {
+				return err
+			}
+			os.Exit(code)
+		}
 		output, err := snapctl(strings.Split(line, "\t"))
+		record(common, name, strings.Split(line, "\t"), output, err)
 		note("%s: %s %v", line, strings.TrimSpace(output), err)
 		if err != nil && !optional {
 			return err
@@ -71,6 +87,28 @@ func hook() error {
 	}
 	note("ends")
 	return nil
+}
+
+// record adds a line to calls.jsonl: that a hook starts, or one of its commands. What cannot be recorded is missed by
+// whoever compares.
+func record(common, hook string, args []string, stdout string, failed error) {
+	line := map[string]any{"at": time.Now().UnixNano(), "hook": os.Getenv("SNAP_NAME") + " " + hook}
+	if args != nil {
+		line["args"], line["stdout"] = args, stdout
+	}
+	if failed != nil {
+		line["error"] = failed.Error()
+	}
+	text, err := json.Marshal(line)
+	if err != nil {
+		return
+	}
+	file, err := os.OpenFile(filepath.Join(common, "calls.jsonl"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return
+	}
+	_, _ = file.Write(append(text, '\n'))
+	_ = file.Close()
 }
 
 // snapctl runs one command and returns what it printed.

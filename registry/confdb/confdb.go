@@ -140,6 +140,33 @@ func (s *Schema) Matches(view, request string, write bool) bool {
 	return err == nil && v.Matches(request, write)
 }
 
+// A Rule is a view's rule as it was written.
+type Rule = view.Rule
+
+// Rules returns the rules of a view; nil if there is no such view.
+func (s *Schema) Rules(view string) []Rule {
+	v, err := s.view(view)
+	if err != nil {
+		return nil
+	}
+	return v.Rules()
+}
+
+// Touched returns which of the Rules of a view a read, or write, of a request path goes through; "" is the whole view.
+func (s *Schema) Touched(view, request string, write bool) []int {
+	v, err := s.view(view)
+	if err != nil {
+		return nil
+	}
+	return v.Touched(request, write)
+}
+
+// Secret tells whether a request path leads to something secret, or to something that has secrets in it.
+func (s *Schema) Secret(view, request string) bool {
+	v, err := s.view(view)
+	return err == nil && v.Secret(request)
+}
+
 // Affected returns the names of the views, sorted, that may show a change of one of these storage paths.
 func (s *Schema) Affected(storage []string) []string {
 	paths := make([]path.Path, 0, len(storage))

@@ -5,29 +5,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"aspects-poc/registry/dialect"
 )
 
 // A Dialect is the type that the assertion has for a generation of snapd: the same confdb-schema goes by another name, in
 // another spelling.
-type Dialect string
+type Dialect = dialect.Dialect
 
-// The dialects. Types of assertions and spellings were seen on snapd 2.68.3 and 2.77.1; those of the registry dialect
-// follow the assertion of the original proof of concept and have not been tried.
+// The dialects; package dialect tells where they come from.
 const (
-	ConfdbSchemaDialect Dialect = "confdb-schema" // snapd 2.71 and later; 2.69 and later without aliases
-	ConfdbDialect       Dialect = "confdb"        // snapd 2.68
-	RegistryDialect     Dialect = "registry"      // snapd 2.64 to 2.67
+	ConfdbSchemaDialect = dialect.ConfdbSchema // snapd 2.71 and later; 2.69 and later without aliases
+	ConfdbDialect       = dialect.Confdb       // snapd 2.68
+	RegistryDialect     = dialect.Registry     // snapd 2.64 to 2.67
 )
 
 // Dialects lists all dialects, newest first.
-func Dialects() []Dialect { return []Dialect{ConfdbSchemaDialect, ConfdbDialect, RegistryDialect} }
+func Dialects() []Dialect { return dialect.All() }
 
 // AssertionOptions say which assertion to make. The zero value makes Document("").
 type AssertionOptions struct {
@@ -41,202 +37,32 @@ type AssertionOptions struct {
 	NoAliases bool
 }
 
-// accounts is what snapd takes for an account's ID: one that the store made up, or one of the few that are names.
-var accounts = regexp.MustCompile(`^(?:[a-zA-Z0-9]{32}|[-a-z0-9]{2,28})$`)
-
 // ValidAccount returns an error that says what is wrong with an account ID, or nil.
-func ValidAccount(id string) error {
-	if !accounts.MatchString(id) {
-		return fmt.Errorf("%q is no account ID: want the 32 letters and digits that `snapcraft whoami` "+
-			"shows, not a user name or mail address", id)
-	}
-	return nil
-}
+func ValidAccount(id string) error { return dialect.ValidAccount(id) }
 
 // Assertion returns the confdb-schema as JSON in the form that `snap sign` takes. The body is laid out as snapd demands
 // it: indented by two spaces, keys sorted.
 func Assertion(options AssertionOptions) (json.RawMessage, error) {
-	options.Account = cmp.Or(options.Account, AccountID)
-	if err := ValidAccount(options.Account); err != nil {
+	printed := dialect.Options{Account: cmp.Or(options.Account, AccountID), Name: Name, Revision: options.Revision,
+		Timestamp: options.Timestamp, Dialect: options.Dialect, NoAliases: options.NoAliases}
+	if err := printed.Check(); err != nil {
 		return nil, err
 	}
-	if options.Revision != nil && *options.Revision < 0 {
-		return nil, fmt.Errorf("revision %d is negative", *options.Revision)
-	}
-	return assemble(options)
+	return assemble(printed)
 }
 
 // assemble makes an assertion's JSON, of options that are valid.
-func assemble(options AssertionOptions) (json.RawMessage, error) {
+func assemble(options dialect.Options) (json.RawMessage, error) {
 	headers, err := decode(source)
 	if err != nil {
 		return nil, err
-	}
-	if options.Revision != nil {
-		headers["revision"] = strconv.Itoa(*options.Revision)
-	}
-	if headers["revision"] == "0" {
-		delete(headers, "revision") // what is there in its stead, and what snapd prints
-	}
-	if !options.Timestamp.IsZero() {
-		headers["timestamp"] = options.Timestamp.UTC().Format(time.RFC3339)
 	}
 	storage, ok := headers["storage"].(map[string]any)
 	if !ok {
 		return nil, errors.New("internal error: the confdb-schema has no storage schema")
 	}
 	delete(headers, "storage")
-	kind := cmp.Or(options.Dialect, ConfdbSchemaDialect)
-	if storage, err = translate(headers, storage, kind, options.NoAliases); err != nil {
-		return nil, err
-	}
-	body, err := json.MarshalIndent(map[string]any{"storage": storage}, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	headers["type"], headers["name"], headers["body"] = string(kind), Name, string(body)
-	headers["authority-id"], headers["account-id"] = options.Account, options.Account
-	return json.MarshalIndent(headers, "", "  ")
-}
-
-// translate spells headers, in place, and the storage schema as a dialect has it.
-func translate(headers, storage map[string]any, dialect Dialect, noAliases bool) (map[string]any, error) {
-	switch dialect {
-	case ConfdbSchemaDialect:
-	case ConfdbDialect, RegistryDialect:
-		if dialect == RegistryDialect {
-			withoutNews(headers, storage)
-			if !noAliases {
-				nameAlternatives(storage)
-			}
-		}
-		if !noAliases {
-			storage = mapStrings(storage, oldSpelling).(map[string]any)
-		}
-	default:
-		return nil, fmt.Errorf("no dialect %q: known are %s", dialect, strings.Join(names(), ", "))
-	}
-	if !noAliases {
-		return storage, nil
-	}
-	aliases, _ := storage["aliases"].(map[string]any)
-	delete(storage, "aliases")
-	return writeOut(storage, aliases).(map[string]any), nil
-}
-
-func names() []string {
-	var list []string
-	for _, dialect := range Dialects() {
-		list = append(list, string(dialect))
-	}
-	return list
-}
-
-// alias is the name in a reference to a type of the user's, "" if the text is none.
-func alias(text string) string {
-	if inner, ok := strings.CutPrefix(text, "${"); ok && strings.HasSuffix(inner, "}") {
-		return strings.TrimSuffix(inner, "}")
-	}
-	return ""
-}
-
-// oldSpelling is $name, for the ${name} of snapd 2.71 and later.
-func oldSpelling(text string) any {
-	if name := alias(text); name != "" {
-		return "$" + name
-	}
-	return text
-}
-
-// writeOut puts each type in the place of its alias, also in types that are made of other aliases.
-func writeOut(storage any, aliases map[string]any) any {
-	return mapStrings(storage, func(text string) any {
-		if definition, ok := aliases[alias(text)]; ok {
-			return writeOut(definition, aliases)
-		}
-		return text
-	})
-}
-
-// withoutNews drops what the registries of snapd 2.64 to 2.67 do not know: summaries, and who may see a value or keeps
-// it. A secret stays as safe as its views make it: ours give nobody read access to one.
-func withoutNews(headers, storage map[string]any) {
-	delete(headers, "summary")
-	views, _ := headers["views"].(map[string]any)
-	for _, view := range views {
-		if view, ok := view.(map[string]any); ok {
-			delete(view, "summary")
-		}
-	}
-	types(storage, func(definition map[string]any) {
-		delete(definition, "visibility")
-		delete(definition, "ephemeral")
-	})
-}
-
-// nameAlternatives makes a type of its own of each list of alternative types that an entry of a map has, named after the
-// entry: the only form that is known to have run on registries. Later snapds refuse it.
-func nameAlternatives(storage map[string]any) {
-	aliases, ok := storage["aliases"].(map[string]any)
-	if !ok {
-		aliases = map[string]any{}
-		storage["aliases"] = aliases
-	}
-	types(storage, func(definition map[string]any) {
-		entries, _ := definition["schema"].(map[string]any)
-		for _, entry := range slices.Sorted(maps.Keys(entries)) {
-			list, ok := entries[entry].([]any)
-			if !ok {
-				continue
-			}
-			name := entry
-			for n := 2; aliases[name] != nil && !reflect.DeepEqual(aliases[name], any(list)); n++ {
-				name = fmt.Sprintf("%s-%d", entry, n)
-			}
-			aliases[name], entries[entry] = list, "${"+name+"}"
-		}
-	})
-}
-
-// types calls back with each definition of a type that is a map, in a storage schema.
-func types(definition any, visit func(map[string]any)) {
-	switch definition := definition.(type) {
-	case map[string]any:
-		visit(definition)
-		for _, key := range []string{"aliases", "schema"} {
-			entries, _ := definition[key].(map[string]any)
-			for _, name := range slices.Sorted(maps.Keys(entries)) {
-				types(entries[name], visit)
-			}
-		}
-		types(definition["keys"], visit)
-		types(definition["values"], visit)
-	case []any:
-		for _, alternative := range definition {
-			types(alternative, visit)
-		}
-	}
-}
-
-// mapStrings is a JSON value with what replace makes of its texts.
-func mapStrings(value any, replace func(string) any) any {
-	switch value := value.(type) {
-	case string:
-		return replace(value)
-	case []any:
-		list := make([]any, len(value))
-		for i, item := range value {
-			list[i] = mapStrings(item, replace)
-		}
-		return list
-	case map[string]any:
-		mapped := make(map[string]any, len(value))
-		for key, item := range value {
-			mapped[key] = mapStrings(item, replace)
-		}
-		return mapped
-	}
-	return value
+	return dialect.Print(headers, storage, options)
 }
 
 func decode(document []byte) (map[string]any, error) {

@@ -12,6 +12,8 @@ import (
 	"cmp"
 	_ "embed"
 	"encoding/json"
+
+	"aspects-poc/registry/dialect"
 )
 
 // AccountID is the account of the confdb-schema. It stands here and nowhere else; builds for another account set it
@@ -42,7 +44,7 @@ var source []byte
 // AccountID. The body is laid out as snapd demands it: indented by two spaces, keys sorted. Assertion is for other
 // revisions and generations of snapd.
 func Document(account string) json.RawMessage {
-	document, err := assemble(AssertionOptions{Account: cmp.Or(account, AccountID)})
+	document, err := assemble(dialect.Options{Account: cmp.Or(account, AccountID), Name: Name})
 	if err != nil {
 		panic(err) // the document is part of the binary, and tests have read it
 	}

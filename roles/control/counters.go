@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"reflect"
 
+	"aspects-poc/internal/durable"
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
-	"aspects-poc/roles/internal/durable"
 	"aspects-poc/roles/internal/kept"
 
 	"github.com/gofrs/flock"

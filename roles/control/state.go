@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"aspects-poc/roles/internal/durable"
+	"aspects-poc/internal/durable"
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"

@@ -32,6 +32,13 @@ func subcommands(env *roles.Env) []*cli.Command {
 		watch(env),
 		status(env),
 		assertion(env),
+		lintCommand(env),
+		build(env),
+		show(env),
+		newCommand(env),
+		serve(env),
+		dev(env),
+		test(env),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/place"
 )
 
 // mapType accepts JSON objects: with fixed entries, or with keys and values of given types.
@@ -145,11 +146,11 @@ func (t *mapType) parse(p *parser, constraints object) error {
 	_, hasRequired := constraints["required"]
 	switch {
 	case hasRequired && !hasSchema:
-		return errors.New(`cannot parse map: cannot use "required" without "schema" constraint`)
+		return place.In(errors.New(`cannot parse map: cannot use "required" without "schema" constraint`), "required")
 	case hasSchema && hasKeys:
-		return errors.New(`cannot parse map: cannot use "schema" and "keys" constraints simultaneously`)
+		return place.In(errors.New(`cannot parse map: cannot use "schema" and "keys" constraints simultaneously`), "keys")
 	case hasSchema && hasValues:
-		return errors.New(`cannot parse map: cannot use "schema" and "values" constraints simultaneously`)
+		return place.In(errors.New(`cannot parse map: cannot use "schema" and "values" constraints simultaneously`), "values")
 	case hasSchema:
 		return t.parseEntries(p, constraints)
 	case !hasKeys && !hasValues:
@@ -158,13 +159,13 @@ func (t *mapType) parse(p *parser, constraints object) error {
 	if raw, ok := constraints["keys"]; ok {
 		var err error
 		if t.keys, t.keysMark, err = p.parseKeys(raw); err != nil {
-			return fmt.Errorf(`cannot parse "keys" constraint: %w`, err)
+			return place.In(fmt.Errorf(`cannot parse "keys" constraint: %w`, err), "keys")
 		}
 	}
 	if raw, ok := constraints["values"]; ok {
 		var err error
 		if t.values, err = p.parse(raw); err != nil {
-			return err
+			return place.In(err, "values")
 		}
 	}
 	return nil
@@ -173,19 +174,20 @@ func (t *mapType) parse(p *parser, constraints object) error {
 func (t *mapType) parseEntries(p *parser, constraints object) error {
 	var entries object
 	if err := json.Unmarshal(constraints["schema"], &entries); err != nil {
-		return fmt.Errorf(`cannot parse map's "schema" constraint: %w`, err)
+		return place.In(fmt.Errorf(`cannot parse map's "schema" constraint: %w`, err), "schema")
 	}
 	t.entries = make(map[string]Type, len(entries))
 	t.names = slices.Sorted(maps.Keys(entries))
 	for _, name := range t.names {
 		if !path.ValidSubkey(name) {
-			return fmt.Errorf("cannot parse map: key %q doesn't conform to required format: %s", name, path.Subkey)
+			return place.Name(fmt.Errorf("cannot parse map: key %q doesn't conform to required format: %s", name, path.Subkey),
+				"schema", name)
 		}
 	}
 	for _, name := range t.names {
 		entry, err := p.parse(entries[name])
 		if err != nil {
-			return err
+			return place.In(err, "schema", name)
 		}
 		t.entries[name] = entry
 	}
@@ -195,12 +197,13 @@ func (t *mapType) parseEntries(p *parser, constraints object) error {
 	}
 	required, err := parseRequired(raw)
 	if err != nil {
-		return fmt.Errorf(`cannot parse map's "required" constraint: %w`, err)
+		return place.In(fmt.Errorf(`cannot parse map's "required" constraint: %w`, err), "required")
 	}
 	for _, combination := range required {
 		for _, key := range combination {
 			if _, ok := t.entries[key]; !ok {
-				return fmt.Errorf(`cannot parse map's "required" constraint: required key %q must have schema entry`, key)
+				return place.In(fmt.Errorf(`cannot parse map's "required" constraint: required key %q must have schema entry`, key),
+					"required")
 			}
 		}
 	}
@@ -272,11 +275,11 @@ func (t *arrayType) parse(p *parser, constraints object) error {
 	}
 	var err error
 	if t.values, err = p.parse(raw); err != nil {
-		return fmt.Errorf(`cannot parse "array" values type: %w`, err)
+		return place.In(fmt.Errorf(`cannot parse "array" values type: %w`, err), "values")
 	}
 	if raw, ok := constraints["unique"]; ok {
 		if err := json.Unmarshal(raw, &t.unique); err != nil {
-			return fmt.Errorf(`cannot parse array's "unique" constraint: %w`, err)
+			return place.In(fmt.Errorf(`cannot parse array's "unique" constraint: %w`, err), "unique")
 		}
 	}
 	return nil

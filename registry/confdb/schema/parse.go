@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/place"
 )
 
 type object = map[string]json.RawMessage
 
-// Parse reads the "storage" object of a confdb-schema: aliases and a map of fixed entries.
+// Parse reads the "storage" object of a confdb-schema: aliases and a map of fixed entries. place.Of tells where in the
+// object an error arose.
 func Parse(storage []byte) (*Schema, error) {
 	var top object
 	if err := json.Unmarshal(storage, &top); err != nil {
@@ -22,10 +25,11 @@ func Parse(storage []byte) (*Schema, error) {
 	if raw, ok := top["type"]; ok {
 		var name string
 		if err := json.Unmarshal(raw, &name); err != nil {
-			return nil, fmt.Errorf(`cannot parse top level schema's "type" entry: %w`, err)
+			return nil, place.In(fmt.Errorf(`cannot parse top level schema's "type" entry: %w`, err), "type")
 		}
 		if name != "map" {
-			return nil, fmt.Errorf(`cannot parse top level schema: unexpected declared type %q, should be "map" or omitted`, name)
+			return nil, place.In(fmt.Errorf(`cannot parse top level schema: unexpected declared type %q, should be "map" or omitted`,
+				name), "type")
 		}
 	}
 	if _, ok := top["schema"]; !ok {
@@ -34,7 +38,7 @@ func Parse(storage []byte) (*Schema, error) {
 	p := &parser{}
 	if raw, ok := top["aliases"]; ok {
 		if err := p.parseAliases(raw); err != nil {
-			return nil, err
+			return nil, place.In(err, "aliases")
 		}
 	}
 	root := &mapType{}
@@ -59,17 +63,17 @@ func (p *parser) parseAliases(raw json.RawMessage) error {
 	aliases := make(map[string]Type, len(definitions))
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
 		if !path.ValidSubkey(name) {
-			return fmt.Errorf("cannot parse alias name %q: must match %s", name, path.Subkey)
+			return place.Name(fmt.Errorf("cannot parse alias name %q: must match %s", name, path.Subkey), name)
 		}
 		alias, err := p.parse(definitions[name])
 		if err != nil {
-			return fmt.Errorf("cannot parse alias %q: %w", name, err)
+			return place.In(fmt.Errorf("cannot parse alias %q: %w", name, err), name)
 		}
 		if alias.marks().ephemeral || ephemeralBelow(alias) {
-			return fmt.Errorf(`cannot use "ephemeral" in user-defined type: %s`, name)
+			return place.In(fmt.Errorf(`cannot use "ephemeral" in user-defined type: %s`, name), name)
 		}
 		if alias.marks().secret || secretBelow(alias) {
-			return fmt.Errorf(`cannot use "visibility" in user-defined type: %s`, name)
+			return place.In(fmt.Errorf(`cannot use "visibility" in user-defined type: %s`, name), name)
 		}
 		aliases[name] = alias
 	}
@@ -105,12 +109,12 @@ func (p *parser) parseObject(constraints object) (Type, error) {
 	if raw, ok := constraints["type"]; ok {
 		name = ""
 		if err := json.Unmarshal(raw, &name); err != nil {
-			return nil, fmt.Errorf(`cannot parse "type" constraint in type definition: %w`, err)
+			return nil, place.In(fmt.Errorf(`cannot parse "type" constraint in type definition: %w`, err), "type")
 		}
 	}
 	t, err := p.named(name)
 	if err != nil {
-		return nil, err
+		return nil, place.In(err, "type")
 	}
 	if err := t.marks().parseCommon(constraints); err != nil {
 		return nil, err
@@ -162,10 +166,10 @@ func aliasName(name string) (string, bool) {
 
 func (p *parser) parseAlternatives(list []json.RawMessage) (Type, error) {
 	t := &alternatives{}
-	for _, raw := range list {
+	for i, raw := range list {
 		alternative, err := p.parse(raw)
 		if err != nil {
-			return nil, fmt.Errorf("cannot parse alternative types: %w", err)
+			return nil, place.In(fmt.Errorf("cannot parse alternative types: %w", err), strconv.Itoa(i))
 		}
 		if nested, ok := alternative.(*alternatives); ok {
 			t.types = append(t.types, nested.types...)
@@ -193,18 +197,18 @@ func (p *parser) parseKeys(raw json.RawMessage) (*stringType, *common, error) {
 		if rawType, ok := constraints["type"]; ok {
 			var name string
 			if err := json.Unmarshal(rawType, &name); err != nil {
-				return nil, nil, err
+				return nil, nil, place.In(err, "type")
 			}
 			if alias, ok := aliasName(name); ok {
 				keys, err := p.keysAlias(alias)
 				if err != nil {
-					return nil, nil, err
+					return nil, nil, place.In(err, "type")
 				}
 				declared := &common{}
 				return keys, declared, declared.parseCommon(constraints)
 			}
 			if name != "string" {
-				return nil, nil, fmt.Errorf("must be based on string but type was %s", name)
+				return nil, nil, place.In(fmt.Errorf("must be based on string but type was %s", name), "type")
 			}
 		}
 		t := &stringType{}
@@ -246,16 +250,16 @@ func (p *parser) keysAlias(alias string) (*stringType, error) {
 func (c *common) parseCommon(constraints object) error {
 	if raw, ok := constraints["ephemeral"]; ok {
 		if err := json.Unmarshal(raw, &c.ephemeral); err != nil {
-			return err
+			return place.In(err, "ephemeral")
 		}
 	}
 	if raw, ok := constraints["visibility"]; ok {
 		var visibility string
 		if err := json.Unmarshal(raw, &visibility); err != nil {
-			return err
+			return place.In(err, "visibility")
 		}
 		if visibility != "secret" {
-			return errors.New("cannot have a visibility field set to a value other than secret")
+			return place.In(errors.New("cannot have a visibility field set to a value other than secret"), "visibility")
 		}
 		c.secret = true
 	}

@@ -10,6 +10,7 @@ import (
 
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/place"
 )
 
 // stringType accepts JSON strings, of given choices or matching a pattern somewhere.
@@ -43,15 +44,15 @@ func (t *stringType) checkText(text string) *fault {
 func (t *stringType) parse(_ *parser, constraints object) error {
 	if raw, ok := constraints["choices"]; ok {
 		if err := json.Unmarshal(raw, &t.choices); err != nil {
-			return fmt.Errorf(`cannot parse "choices" constraint: %w`, err)
+			return place.In(fmt.Errorf(`cannot parse "choices" constraint: %w`, err), "choices")
 		}
 		if len(t.choices) == 0 {
-			return errors.New(`cannot have a "choices" constraint with an empty list`)
+			return place.In(errors.New(`cannot have a "choices" constraint with an empty list`), "choices")
 		}
 	}
 	if raw, ok := constraints["pattern"]; ok {
 		if t.choices != nil {
-			return errors.New(`cannot use "choices" and "pattern" constraints in same schema`)
+			return place.In(errors.New(`cannot use "choices" and "pattern" constraints in same schema`), "pattern")
 		}
 		var pattern string
 		err := json.Unmarshal(raw, &pattern)
@@ -59,7 +60,7 @@ func (t *stringType) parse(_ *parser, constraints object) error {
 			t.pattern, err = regexp.Compile(pattern)
 		}
 		if err != nil {
-			return fmt.Errorf(`cannot parse "pattern" constraint: %w`, err)
+			return place.In(fmt.Errorf(`cannot parse "pattern" constraint: %w`, err), "pattern")
 		}
 	}
 	return nil
@@ -122,10 +123,10 @@ func (t *numeric[N]) check(n *databag.Node) *fault {
 func (t *numeric[N]) parse(_ *parser, constraints object) error {
 	if raw, ok := constraints["choices"]; ok {
 		if err := json.Unmarshal(raw, &t.choices); err != nil {
-			return fmt.Errorf(`cannot parse "choices" constraint: %w`, err)
+			return place.In(fmt.Errorf(`cannot parse "choices" constraint: %w`, err), "choices")
 		}
 		if len(t.choices) == 0 {
-			return errors.New(`cannot have "choices" constraint with empty list`)
+			return place.In(errors.New(`cannot have "choices" constraint with empty list`), "choices")
 		}
 	}
 	for _, bound := range []struct {
@@ -137,15 +138,15 @@ func (t *numeric[N]) parse(_ *parser, constraints object) error {
 			continue
 		}
 		if t.choices != nil {
-			return fmt.Errorf(`cannot have "choices" and %q constraints`, bound.name)
+			return place.In(fmt.Errorf(`cannot have "choices" and %q constraints`, bound.name), bound.name)
 		}
 		*bound.to = new(N) // null is no error for encoding/json and leaves the 0
 		if err := json.Unmarshal(raw, *bound.to); err != nil {
-			return fmt.Errorf("cannot parse %q constraint: %w", bound.name, err)
+			return place.In(fmt.Errorf("cannot parse %q constraint: %w", bound.name, err), bound.name)
 		}
 	}
 	if t.min != nil && t.max != nil && *t.min > *t.max {
-		return errors.New(`cannot have "min" constraint with value greater than "max"`)
+		return place.In(errors.New(`cannot have "min" constraint with value greater than "max"`), "min")
 	}
 	return nil
 }

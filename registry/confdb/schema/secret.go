@@ -24,6 +24,30 @@ func secretBelow(t Type) bool {
 	return false
 }
 
+// Secret tells whether a type on the way of a storage path is secret, or anything below its end.
+func (s *Schema) Secret(storage path.Path) bool { return secret(s.root, storage) }
+
+func secret(t Type, p path.Path) bool {
+	if t.marks().secret || len(p) == 0 && secretBelow(t) {
+		return true
+	}
+	if len(p) == 0 {
+		return false
+	}
+	next, rest := []Type(nil), p
+	if list, ok := resolve(t).(*alternatives); ok {
+		next = list.types
+	} else if below, err := t.step(p[0]); err == nil {
+		next, rest = below, p[1:]
+	}
+	for _, t := range next {
+		if secret(t, rest) {
+			return true
+		}
+	}
+	return false
+}
+
 // Public returns a bag from which the secrets along a storage path, and below its end, have been cut. The error is
 // ErrUnauthorized, ErrAbsent, or tells of a container of the wrong shape.
 func (s *Schema) Public(bag databag.Bag, storage path.Path) (databag.Bag, error) {

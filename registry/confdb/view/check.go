@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/place"
 	"aspects-poc/registry/confdb/schema"
 )
 
@@ -15,14 +16,14 @@ func (v *View) check() error {
 	for _, rule := range v.rules {
 		if request := rule.request.String(); rule.readable {
 			if seen[request] {
-				return errors.New(`cannot have several reading rules with the same "request" field`)
+				return place.In(errors.New(`cannot have several reading rules with the same "request" field`), rule.at...)
 			}
 			seen[request] = true
 		}
 	}
 	for _, rule := range v.rules {
 		if err := v.checkFilters(rule.storage); err != nil {
-			return err
+			return place.In(err, rule.at...)
 		}
 	}
 	return v.checkTypes()
@@ -68,11 +69,11 @@ func (v *View) checkTypes() error {
 		types, err := v.storage.At(rule.storage)
 		var unfollowed *schema.PathError
 		if errors.As(err, &unfollowed) {
-			if schema.Internal(err) {
-				return err
+			if !schema.Internal(err) {
+				err = fmt.Errorf("storage path %q for request %q is invalid after %q: %w",
+					rule.storage, request, rule.storage[:unfollowed.Followed], err)
 			}
-			return fmt.Errorf("storage path %q for request %q is invalid after %q: %w",
-				rule.storage, request, rule.storage[:unfollowed.Followed], err)
+			return place.In(err, rule.at...)
 		}
 		if err != nil {
 			return err
@@ -83,8 +84,8 @@ func (v *View) checkTypes() error {
 			continue
 		}
 		if !schema.Compatible(other.types, types) {
-			return fmt.Errorf("storage paths %q and %q for request %q require incompatible types: %s != %s",
-				other.storage, rule.storage, request, names(other.types), names(types))
+			return place.In(fmt.Errorf("storage paths %q and %q for request %q require incompatible types: %s != %s",
+				other.storage, rule.storage, request, names(other.types), names(types)), rule.at...)
 		}
 	}
 	return nil

@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/place"
 	"aspects-poc/registry/confdb/schema"
 )
 
 // Parse reads a view of a confdb-schema's "views" header, given as JSON shapes, and checks it against the storage
-// schema. id is the view's full name, ACCOUNT/SCHEMA/VIEW.
+// schema. id is the view's full name, ACCOUNT/SCHEMA/VIEW. place.Of tells where in the definition an error arose.
 func Parse(id, name string, definition any, storage *schema.Schema) (*View, error) {
 	view, err := parse(id, name, definition, storage)
 	if err != nil {
@@ -23,7 +25,7 @@ func Parse(id, name string, definition any, storage *schema.Schema) (*View, erro
 
 func parse(id, name string, definition any, storage *schema.Schema) (*View, error) {
 	if !path.ValidSubkey(name) {
-		return nil, errors.New("name must conform to [a-z](?:-?[a-z0-9])*")
+		return nil, place.Name(errors.New("name must conform to [a-z](?:-?[a-z0-9])*"))
 	}
 	fields, ok := definition.(map[string]any)
 	if !ok || len(fields) == 0 {
@@ -31,22 +33,23 @@ func parse(id, name string, definition any, storage *schema.Schema) (*View, erro
 	}
 	if summary, ok := fields["summary"]; ok {
 		if _, ok := summary.(string); !ok {
-			return nil, fmt.Errorf("view summary must be a string but got %s", goType(summary))
+			return nil, place.In(fmt.Errorf("view summary must be a string but got %s", goType(summary)), "summary")
 		}
 	}
 	view := &View{id: id, storage: storage}
 	if parameters, ok := fields["parameters"]; ok {
 		if err := view.parseParameters(parameters); err != nil {
-			return nil, err
+			return nil, place.In(err, "parameters")
 		}
 	}
 	rules, ok := fields["rules"].([]any)
 	if !ok || len(rules) == 0 {
-		return nil, errors.New("view rules must be non-empty list")
+		return nil, place.In(errors.New("view rules must be non-empty list"), "rules")
 	}
-	for _, rule := range rules {
-		if err := view.parseRule(rule, nil); err != nil {
-			return nil, err
+	for i, rule := range rules {
+		at := []string{"rules", strconv.Itoa(i)}
+		if err := view.parseRule(rule, nil, at); err != nil {
+			return nil, place.In(err, at...)
 		}
 	}
 	return view, view.check()
@@ -61,17 +64,19 @@ func (v *View) parseParameters(definition any) error {
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		fields, ok := parameters[name].(map[string]any)
 		if !ok {
-			return fmt.Errorf("invalid parameter %q: expected map of strings but got %s", name, goType(parameters[name]))
+			return place.In(fmt.Errorf("invalid parameter %q: expected map of strings but got %s", name,
+				goType(parameters[name])), name)
 		}
 		presence, ok := fields["presence"].(string)
 		if given, there := fields["presence"]; there && !ok {
-			return fmt.Errorf("invalid parameter %q: expected presence to be string but got %s", name, goType(given))
+			return place.In(fmt.Errorf("invalid parameter %q: expected presence to be string but got %s", name, goType(given)),
+				name, "presence")
 		}
 		switch presence {
 		case "", "optional", "required-on-write", "required-on-read", "required":
 		default:
-			return fmt.Errorf(`invalid parameter %q: expected "presence" to be one of "optional", "required-on-write", `+
-				`"required-on-read", "required" or empty but was %q`, name, presence)
+			return place.In(fmt.Errorf(`invalid parameter %q: expected "presence" to be one of "optional", "required-on-write", `+
+				`"required-on-read", "required" or empty but was %q`, name, presence), name, "presence")
 		}
 		v.parameters[name] = presence
 	}
@@ -84,8 +89,9 @@ type nesting struct {
 	access           string
 }
 
-// parseRule reads a rule and the rules of its content, and adds them in this order.
-func (v *View) parseRule(definition any, parent *nesting) error {
+// parseRule reads a rule and the rules of its content, and adds them in this order. The rule is found at a place in the
+// view's definition.
+func (v *View) parseRule(definition any, parent *nesting, at []string) error {
 	fields, ok := definition.(map[string]any)
 	if !ok {
 		return errors.New("each view rule should be a map")
@@ -104,7 +110,7 @@ func (v *View) parseRule(definition any, parent *nesting) error {
 	if _, ok := fields["request"]; !ok {
 		request = storage
 	} else if request == "" {
-		return errors.New(`view rules' "request" field must be non-empty, if it exists`)
+		return place.In(errors.New(`view rules' "request" field must be non-empty, if it exists`), "request")
 	}
 	if parent != nil {
 		request, storage = joined(parent.request, request), joined(parent.storage, storage)
@@ -119,7 +125,8 @@ func (v *View) parseRule(definition any, parent *nesting) error {
 	}
 	if parent != nil {
 		if _, ok := fields["access"]; ok {
-			return errors.New(`cannot override "access" in nested "content" rule: "content" rules inherit parent "access"`)
+			return place.In(errors.New(`cannot override "access" in nested "content" rule: "content" rules inherit parent "access"`),
+				"access")
 		}
 		access = parent.access
 	}
@@ -131,8 +138,10 @@ func (v *View) parseRule(definition any, parent *nesting) error {
 	case "write":
 		parsed.writable = true
 	default:
-		return fmt.Errorf(`cannot create view rule: expected 'access' to be either "read-write", "read", "write" or empty but was %q`, access)
+		return place.In(fmt.Errorf(`cannot create view rule: expected 'access' to be either "read-write", "read", "write" or empty but was %q`,
+			access), "access")
 	}
+	parsed.at = at
 	v.rules = append(v.rules, parsed)
 	content, ok := fields["content"]
 	if !ok {
@@ -140,11 +149,13 @@ func (v *View) parseRule(definition any, parent *nesting) error {
 	}
 	inner, ok := content.([]any)
 	if !ok || len(inner) == 0 {
-		return errors.New(`"content" must be a non-empty list`)
+		return place.In(errors.New(`"content" must be a non-empty list`), "content")
 	}
-	for _, rule := range inner {
-		if err := v.parseRule(rule, &nesting{request, storage, access}); err != nil {
-			return err
+	for i, rule := range inner {
+		step := strconv.Itoa(i)
+		err := v.parseRule(rule, &nesting{request, storage, access}, append(slices.Clip(at), "content", step))
+		if err != nil {
+			return place.In(err, "content", step)
 		}
 	}
 	return nil
@@ -157,7 +168,7 @@ func textField(fields map[string]any, name string) (string, error) {
 	}
 	text, ok := value.(string)
 	if !ok {
-		return "", fmt.Errorf("%q must be a string", name)
+		return "", place.In(fmt.Errorf("%q must be a string", name), name)
 	}
 	return text, nil
 }
@@ -173,10 +184,10 @@ func parsePaths(request, storage string) (*rule, error) {
 	parsed := &rule{}
 	var err error
 	if parsed.request, err = path.ParseRuleRequest(request); err != nil {
-		return nil, fmt.Errorf("invalid request %q: %w", request, err)
+		return nil, place.In(fmt.Errorf("invalid request %q: %w", request, err), "request")
 	}
 	if parsed.storage, err = path.ParseStorage(storage); err != nil {
-		return nil, fmt.Errorf("invalid storage %q: %w", storage, err)
+		return nil, place.In(fmt.Errorf("invalid storage %q: %w", storage, err), "storage")
 	}
 	return parsed, checkPlaceholders(parsed, request, storage)
 }

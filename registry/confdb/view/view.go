@@ -23,6 +23,7 @@ type rule struct {
 	storage  path.Path
 	readable bool
 	writable bool
+	at       []string // where it stands in the view's definition
 }
 
 // A match is a rule whose request begins with what the user asks for.
@@ -114,4 +115,47 @@ func compatible(rule, written path.Path) bool {
 		}
 	}
 	return true
+}
+
+// A Rule is what a view's rule says, for those who look at views rather than through them.
+type Rule struct {
+	Request, Storage   path.Path
+	Readable, Writable bool
+	// At leads to the rule in the view's definition: "rules", an index, and for a content rule "content" and an index.
+	At []string
+}
+
+// Rules returns the rules in the order of the view, each content rule as one of its own behind its parent. The caller
+// leaves what is in them as it is.
+func (v *View) Rules() []Rule {
+	rules := make([]Rule, len(v.rules))
+	for i, rule := range v.rules {
+		rules[i] = Rule{rule.request, rule.storage, rule.readable, rule.writable, rule.at}
+	}
+	return rules
+}
+
+// Touched returns which of Rules a read, or write, of a request path goes through; "" is the whole view.
+func (v *View) Touched(request string, write bool) []int {
+	parsed, err := path.ParseRequest(request)
+	if err != nil {
+		return nil
+	}
+	var list []int
+	for _, match := range v.matches(parsed, write) {
+		list = append(list, slices.Index(v.rules, match.rule))
+	}
+	return list
+}
+
+// Secret tells whether a request path leads to something secret, or to something that has secrets in it.
+func (v *View) Secret(request string) bool {
+	parsed, err := path.ParseRequest(request)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(v.rules, func(rule *rule) bool {
+		match, ok := rule.match(parsed)
+		return ok && v.storage.Secret(match.storage)
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/internal/snapctlcmd"
 )
 
 // A hookContext is what a hook's cookie stands for: a transaction, as far as it has come when the hook begins.
@@ -30,7 +31,7 @@ func (h *hookContext) is(kinds ...string) bool {
 }
 
 // target resolves the plug that a confdb command names, after all checks that come before the data.
-func (s *Server) target(d dialect, argument string, write bool) (Plug, error) {
+func (s *Server) target(d snapctlcmd.Dialect, argument string, write bool) (Plug, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := strings.TrimPrefix(argument, ":")
@@ -39,22 +40,22 @@ func (s *Server) target(d dialect, argument string, write bool) (Plug, error) {
 		return Plug{}, fmt.Errorf("cannot find plug :%s for snap %q", name, s.snap)
 	}
 	if plug.Interface != "confdb" {
-		return Plug{}, fmt.Errorf("cannot use --view with non-%s plug :%s", d.noun, name)
+		return Plug{}, fmt.Errorf("cannot use --view with non-%s plug :%s", d.Noun, name)
 	}
 	if !s.enabled {
-		return Plug{}, errors.New(d.disabled())
+		return Plug{}, errors.New(d.Disabled())
 	}
-	if d.connected && !s.connected[name] {
+	if d.Connected && !s.connected[name] {
 		return Plug{}, fmt.Errorf("cannot access confdb through unconnected plug :%s", name)
 	}
 	if s.unknown || plug.Account != s.schema.Account || plug.Schema != s.schema.Name {
-		return Plug{}, errors.New(d.unknownSchema(plug.Account, plug.Schema))
+		return Plug{}, errors.New(d.UnknownSchema(plug.Account, plug.Schema))
 	}
 	if !slices.Contains(s.schema.Views(), plug.View) {
-		return Plug{}, errors.New(d.unknownView(plug.Account, plug.Schema, plug.View))
+		return Plug{}, errors.New(d.UnknownView(plug.Account, plug.Schema, plug.View))
 	}
-	if needs := d.readers || write && d.hooks; needs && !s.custodian[plug.View] {
-		return Plug{}, errors.New(d.noCustodian(plug.id(), write))
+	if needs := d.Readers || write && d.Hooks; needs && !s.custodian[plug.View] {
+		return Plug{}, errors.New(d.NoCustodian(plug.id(), write))
 	}
 	return plug, nil
 }
@@ -62,8 +63,8 @@ func (s *Server) target(d dialect, argument string, write bool) (Plug, error) {
 func (p Plug) id() string { return p.Account + "/" + p.Schema + "/" + p.View }
 
 // take waits for this caller's turn at the confdb.
-func (s *Server) take(ctx context.Context, d dialect, plug Plug, write bool, wait time.Duration) error {
-	if d.refuses {
+func (s *Server) take(ctx context.Context, d snapctlcmd.Dialect, plug Plug, write bool, wait time.Duration) error {
+	if d.Refuses {
 		select {
 		case s.turn <- struct{}{}:
 			return nil
@@ -90,31 +91,31 @@ func (s *Server) take(ctx context.Context, d dialect, plug Plug, write bool, wai
 	}
 }
 
-func (s *Server) get(ctx context.Context, d dialect, caller *hookContext, c *command) (string, error) {
-	keys := c.positional[1:]
+func (s *Server) get(ctx context.Context, d snapctlcmd.Dialect, caller *hookContext, c *snapctlcmd.Command) (string, error) {
+	keys := c.Positional[1:]
 	switch {
-	case c.has("d") && c.has("t"):
+	case c.Has("d") && c.Has("t"):
 		return "", errors.New("cannot use -d and -t together")
-	case c.has("default") && len(keys) > 1:
+	case c.Has("default") && len(keys) > 1:
 		return "", errors.New("cannot use --default with more than one confdb request")
 	}
-	before := c.has("previous") || c.has("pristine")
+	before := c.Has("previous") || c.Has("pristine")
 	if before && !caller.is("change", "save", "observe") {
 		return "", errors.New("cannot use --previous outside of save-view, change-view or observe-view hooks")
 	}
-	constraints, err := c.constraints()
+	constraints, err := c.Constraints()
 	if err != nil {
 		return "", err
 	}
-	plug, err := s.target(d, c.positional[0], false)
+	plug, err := s.target(d, c.Positional[0], false)
 	if err != nil {
 		return "", err
 	}
 	var bag databag.Bag
 	switch {
 	case caller == nil || !caller.is("change", "save", "observe", "load", "query"):
-		if d.refuses || d.queues {
-			if err := s.take(ctx, d, plug, false, c.wait); err != nil {
+		if d.Refuses || d.Queues {
+			if err := s.take(ctx, d, plug, false, c.Wait); err != nil {
 				return "", err
 			}
 			defer func() { <-s.turn }()
@@ -134,91 +135,68 @@ func (s *Server) get(ctx context.Context, d dialect, caller *hookContext, c *com
 		}
 	}
 	s.mu.Lock()
-	options := confdb.ReadOptions{Constraints: constraints, Unprivileged: s.uid != 0 && d.queues}
+	options := confdb.ReadOptions{Constraints: constraints, Unprivileged: s.uid != 0 && d.Queues}
 	s.mu.Unlock()
 	if _, err := s.schema.ReadsEphemeral(plug.View, keys, options); err != nil {
-		return "", errors.New(d.reworded(err.Error()))
+		return "", errors.New(d.Reworded(err.Error()))
 	}
 	found, err := s.schema.Read(bag, plug.View, keys, options)
 	var refused *confdb.Error
-	if errors.As(err, &refused) && refused.Kind == confdb.NoData && c.has("default") && len(keys) == 1 {
-		value, err := c.value(c.flags["default"][0])
+	if errors.As(err, &refused) && refused.Kind == confdb.NoData && c.Has("default") && len(keys) == 1 {
+		value, err := c.Value(c.Flags["default"][0])
 		if err != nil {
 			return "", err
 		}
-		return c.print(map[string]any{keys[0]: value}, keys)
+		return c.Print(map[string]any{keys[0]: value}, keys)
 	}
 	if err != nil {
-		return "", errors.New(d.reworded(err.Error()))
+		return "", errors.New(d.Reworded(err.Error()))
 	}
 	document, ok := found.(map[string]any)
 	if !ok {
-		return indented(found)
+		return snapctlcmd.Indented(found)
 	}
-	return c.print(document, keys)
+	return c.Print(document, keys)
 }
 
-func (c *command) constraints() (map[string]any, error) {
-	if !c.has("with") {
-		return nil, nil
-	}
-	constraints := map[string]any{}
-	for _, given := range c.flags["with"] {
-		parameter, text, found := strings.Cut(given, "=")
-		if !found || parameter == "" || text == "" {
-			return nil, fmt.Errorf("--with constraints must be in the form <parameter>=<constraint> but got %q", given)
-		}
-		value, err := c.value(text)
-		if err != nil {
-			return nil, err
-		}
-		switch value.(type) {
-		case nil, []any, map[string]any:
-			return nil, fmt.Errorf("--with constraint cannot take non-scalar JSON constraint: %s", text)
-		}
-		constraints[parameter] = value
-	}
-	return constraints, nil
-}
-
-func (s *Server) set(ctx context.Context, d dialect, caller *hookContext, c *command) error {
-	values, err := c.pairs(c.positional[1:])
+func (s *Server) set(ctx context.Context, d snapctlcmd.Dialect, caller *hookContext, c *snapctlcmd.Command) error {
+	values, err := c.Pairs(c.Positional[1:])
 	if err != nil {
-		return fmt.Errorf("cannot set %s plug: %w", c.positional[0], err)
+		return fmt.Errorf("cannot set %s plug: %w", c.Positional[0], err)
 	}
 	return s.write(ctx, d, caller, c, values)
 }
 
-func (s *Server) unset(ctx context.Context, d dialect, caller *hookContext, c *command) error {
-	if len(c.positional) == 0 || !strings.HasPrefix(c.positional[0], ":") {
-		given := strings.Join(c.positional, " ")
+func (s *Server) unset(ctx context.Context, d snapctlcmd.Dialect, caller *hookContext, c *snapctlcmd.Command) error {
+	if len(c.Positional) == 0 || !strings.HasPrefix(c.Positional[0], ":") {
+		given := strings.Join(c.Positional, " ")
 		return fmt.Errorf("cannot unset confdb: plug must conform to format \":<plug-name>\": %s", given)
 	}
-	if len(c.positional) == 1 {
+	if len(c.Positional) == 1 {
 		return errors.New("cannot unset confdb: no paths provided to unset")
 	}
 	values := map[string]any{}
-	for _, key := range c.positional[1:] {
+	for _, key := range c.Positional[1:] {
 		values[key] = nil
 	}
 	return s.write(ctx, d, caller, c, values)
 }
 
-func (s *Server) write(ctx context.Context, d dialect, caller *hookContext, c *command, values map[string]any) error {
-	plug, err := s.target(d, c.positional[0], true)
+func (s *Server) write(ctx context.Context, d snapctlcmd.Dialect, caller *hookContext, c *snapctlcmd.Command, values map[string]any) error {
+	plug, err := s.target(d, c.Positional[0], true)
 	if err != nil {
 		return err
 	}
 	if caller != nil {
 		return s.stage(d, caller, plug, values)
 	}
-	if err := s.take(ctx, d, plug, true, c.wait); err != nil {
+	if err := s.take(ctx, d, plug, true, c.Wait); err != nil {
 		return err
 	}
 	tx, err := s.begin(plug.View, values)
 	if err != nil {
 		<-s.turn
-		return errors.New(d.reworded(err.Error()))
+		return errors.New(d.Reworded(err.Error()))
 	}
 	s.mu.Lock()
 	stall := s.stall
@@ -237,7 +215,7 @@ func (s *Server) write(ctx context.Context, d dialect, caller *hookContext, c *c
 		// Whatever came of it: an app is told that it went well.
 		_ = s.finish(tx, plug.View, false)
 	}()
-	if stall != nil && d.queues {
+	if stall != nil && d.Queues {
 		return fmt.Errorf("cannot write confdb view %s: timed out (2m0s) waiting for change %d", plug.id(), id)
 	}
 	<-done
@@ -268,7 +246,7 @@ func (s *Server) apply(bag databag.Bag, view string, values map[string]any) (*co
 func (s *Server) load(view string) (databag.Bag, error) {
 	var bag databag.Bag
 	s.change(func() { bag = s.bag })
-	if !s.current().readers {
+	if !s.current().Readers {
 		return bag, nil
 	}
 	h, err := s.runHook("load-view-", view, bag, bag)
@@ -285,9 +263,9 @@ func (s *Server) load(view string) (databag.Bag, error) {
 }
 
 // stage is a set or unset in a hook.
-func (s *Server) stage(d dialect, caller *hookContext, plug Plug, values map[string]any) error {
+func (s *Server) stage(d snapctlcmd.Dialect, caller *hookContext, plug Plug, values map[string]any) error {
 	if !caller.is("change", "load", "query") {
-		return fmt.Errorf("cannot modify %s in %q hook", d.noun, caller.hook)
+		return fmt.Errorf("cannot modify %s in %q hook", d.Noun, caller.hook)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -296,20 +274,20 @@ func (s *Server) stage(d dialect, caller *hookContext, plug Plug, values map[str
 	}
 	if _, err := s.apply(caller.staged, plug.View, values); err != nil {
 		caller.poisoned = err
-		return errors.New(d.reworded(err.Error()))
+		return errors.New(d.Reworded(err.Error()))
 	}
 	caller.view, caller.values = plug.View, values // what it had set before is lost
 	return nil
 }
 
-func (s *Server) fail(caller *hookContext, c *command) error {
+func (s *Server) fail(caller *hookContext, c *snapctlcmd.Command) error {
 	if !caller.is("change") {
 		return errors.New(`cannot use "snapctl fail" outside of a "change-view" hook`)
 	}
-	if len(c.positional) != 1 {
+	if len(c.Positional) != 1 {
 		return errors.New("the required argument `:fail-reason` was not provided")
 	}
-	s.change(func() { caller.rejected = c.positional[0] })
+	s.change(func() { caller.rejected = c.Positional[0] })
 	return nil
 }
 
@@ -318,7 +296,7 @@ func (s *Server) finish(tx *confdb.Tx, view string, byAdministrator bool) error 
 	d := s.current()
 	var before databag.Bag
 	s.change(func() { before = s.bag })
-	if d.hooks {
+	if d.Hooks {
 		h, err := s.runHook("change-view-", view, before, tx.Bag())
 		if err != nil {
 			return err
@@ -348,7 +326,7 @@ func (s *Server) finish(tx *confdb.Tx, view string, byAdministrator bool) error 
 	if err != nil {
 		return err
 	}
-	if byAdministrator && d.readers {
+	if byAdministrator && d.Readers {
 		for _, affected := range s.schema.Affected(tx.Altered()) {
 			_, _ = s.runHook("observe-view-", affected, before, after) // a failing observer is ignored
 		}

@@ -36,6 +36,7 @@ import (
 
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/internal/snapctlcmd"
 	"aspects-poc/registry/internal/snapdhttp"
 	"aspects-poc/registry/network"
 )
@@ -82,7 +83,7 @@ type Server struct {
 	changes sync.WaitGroup // changes that go on behind an answer
 
 	mu        sync.Mutex // guards what follows
-	dialect   dialect
+	dialect   snapctlcmd.Dialect
 	bag       databag.Bag
 	plugs     map[string]Plug
 	connected map[string]bool
@@ -127,7 +128,7 @@ func Start(t testing.TB, options Options) *Server {
 		snap:      options.Snap,
 		schema:    schema,
 		turn:      make(chan struct{}, 1),
-		dialect:   dialectOf(options.Version, version),
+		dialect:   snapctlcmd.DialectOf(options.Version, version),
 		plugs:     map[string]Plug{"network": {Interface: "network"}},
 		connected: map[string]bool{"network": true},
 		custodian: map[string]bool{},
@@ -223,7 +224,7 @@ func (s *Server) SetVersion(t testing.TB, text string) {
 	if !ok {
 		t.Fatalf("cannot imitate snapd %q", text)
 	}
-	s.change(func() { s.dialect = dialectOf(text, version) })
+	s.change(func() { s.dialect = snapctlcmd.DialectOf(text, version) })
 }
 
 // Handle gives the snap a hook, such as "change-view-control-tunnel"; nil takes it away. Hooks of views are run for
@@ -359,7 +360,7 @@ func (s *Server) change(act func()) {
 }
 
 // current returns the dialect that is spoken at the moment.
-func (s *Server) current() dialect {
+func (s *Server) current() snapctlcmd.Dialect {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dialect
@@ -389,7 +390,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	s.change(func() { s.calls = append(s.calls, Call{Cookie: body.Context, Args: body.Args}) })
 	stdout, err := s.run(r.Context(), body.Context, body.Args)
-	var denied *deniedError
+	var denied *snapctlcmd.DeniedError
 	var no *exitError
 	switch {
 	case err == nil:
@@ -409,7 +410,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 			},
 		})
 	default:
-		refuse(w, http.StatusBadRequest, s.current().prefix+err.Error(), "")
+		refuse(w, http.StatusBadRequest, s.current().Prefix+err.Error(), "")
 	}
 }
 
@@ -432,16 +433,6 @@ func answer(w http.ResponseWriter, status int, envelope any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // a client that went away is its own affair
-}
-
-// A deniedError refuses a command to a user who is not root.
-type deniedError struct {
-	command string
-	uid     int
-}
-
-func (e *deniedError) Error() string {
-	return fmt.Sprintf("cannot use %q with uid %d, try with sudo", e.command, e.uid)
 }
 
 // An exitError is a command that says "no" by its exit code.

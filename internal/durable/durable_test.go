@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"aspects-poc/roles/internal/durable"
+	"aspects-poc/internal/durable"
 )
 
 func TestWrite(t *testing.T) {

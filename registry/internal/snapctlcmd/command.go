@@ -1,0 +1,231 @@
+// Package snapctlcmd is snapctl's command line as snapd reads it on behalf of a snap, and what it prints: flags by version,
+// Values, constraints, the checks that come before the data. What the commands do is for those who imitate snapd.
+package snapctlcmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"aspects-poc/registry/internal/snapdhttp"
+)
+
+// A Command is a parsed command line.
+type Command struct {
+	Name       string
+	Help       bool                // nothing but Dialect.Usage is wanted
+	Flags      map[string][]string // Values of each flag that was given
+	Positional []string
+	// Wait is that of --wait-for, negative if it was not given.
+	Wait time.Duration
+}
+
+// Has tells whether a flag was given.
+func (c *Command) Has(flag string) bool { return len(c.Flags[flag]) > 0 }
+
+// free lists the commands that any user may use; the others are root's.
+var free = []string{"get", "services", "set-health", "is-connected", "system-mode", "model", "version"}
+
+// A DeniedError refuses a command to a user who is not root.
+type DeniedError struct {
+	Command string
+	UID     int
+}
+
+func (e *DeniedError) Error() string {
+	return fmt.Sprintf("cannot use %q with uid %d, try with sudo", e.Command, e.UID)
+}
+
+// Parse reads the command line of a user as snapd does, with go-flags: flags anywhere before "--". Its errors are what
+// snapctl tells; one is a *DeniedError.
+func Parse(d Dialect, uid int, args []string) (*Command, error) {
+	name := args[0]
+	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+		return &Command{Name: name, Help: true}, nil
+	}
+	if uid != 0 && !slices.Contains(free, name) {
+		return nil, &DeniedError{Command: name, UID: uid}
+	}
+	if !slices.Contains(d.Commands(), name) {
+		text := fmt.Sprintf("Unknown command `%s'. Please specify one command of: %s", name, list(d.Commands()))
+		return nil, errors.New(text)
+	}
+	return parse(d, args)
+}
+
+// Viewed tells whether a get or set goes to a confdb: --view is not enough, since a plug that is named without its
+// colon is taken for the name of an option.
+func (c *Command) Viewed() bool {
+	return c.Has("view") && len(c.Positional) > 0 && strings.HasPrefix(c.Positional[0], ":")
+}
+
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+func parse(d Dialect, args []string) (*Command, error) {
+	c := &Command{Name: args[0], Wait: -1, Flags: map[string][]string{}}
+	known := d.Flags(c.Name)
+	rest := args[1:]
+	for len(rest) > 0 {
+		argument := rest[0]
+		rest = rest[1:]
+		switch {
+		case argument == "--":
+			c.Positional = append(c.Positional, rest...)
+			rest = nil
+		case strings.HasPrefix(argument, "-") && argument != "-":
+			flag, value, given := strings.Cut(strings.TrimLeft(argument, "-"), "=")
+			takes, ok := known[flag]
+			if !ok || strings.HasPrefix(argument, "--") == (len(flag) == 1) {
+				return nil, fmt.Errorf("unknown flag `%s'", flag)
+			}
+			if takes && !given {
+				if len(rest) == 0 {
+					return nil, fmt.Errorf("expected argument for flag `--%s'", flag)
+				}
+				value, rest = rest[0], rest[1:]
+			}
+			c.Flags[flag] = append(c.Flags[flag], value)
+		default:
+			c.Positional = append(c.Positional, argument)
+		}
+	}
+	if given := c.Flags["wait-for"]; len(given) > 0 {
+		wait, err := time.ParseDuration(given[len(given)-1])
+		if err != nil {
+			return nil, fmt.Errorf("invalid argument for flag `--wait-for' (expected time.Duration): %w", err)
+		}
+		if wait < 0 {
+			return nil, errors.New("cannot use negative duration with --wait-for")
+		}
+		c.Wait = wait
+	}
+	return c, nil
+}
+
+// Value reads what stands behind the "=" of a pair: JSON where it is some, unless the flags say otherwise.
+func (c *Command) Value(text string) (any, error) {
+	if c.Has("s") {
+		return text, nil
+	}
+	var value any
+	if err := snapdhttp.Decode([]byte(text), &value); err != nil {
+		if c.Has("t") {
+			return nil, fmt.Errorf("failed to parse JSON: %w", err)
+		}
+		return text, nil
+	}
+	return value, nil
+}
+
+// Pairs reads KEY=VALUE and KEY!; of two pairs for one key the last counts.
+func (c *Command) Pairs(arguments []string) (map[string]any, error) {
+	values := map[string]any{}
+	for _, argument := range arguments {
+		key, text, found := strings.Cut(argument, "=")
+		if !found && strings.HasSuffix(argument, "!") && argument != "!" {
+			values[strings.TrimSuffix(argument, "!")] = nil
+			continue
+		}
+		if !found || key == "" {
+			return nil, fmt.Errorf("invalid configuration: %q (want key=value)", argument)
+		}
+		value, err := c.Value(text)
+		if err != nil {
+			return nil, err
+		}
+		values[key] = value
+	}
+	return values, nil
+}
+
+// Print formats what get found, as the flags want it.
+func (c *Command) Print(values map[string]any, keys []string) (string, error) {
+	var value any = values
+	if len(keys) == 1 && !c.Has("d") {
+		value = values[keys[0]]
+	}
+	if text, ok := value.(string); ok && !c.Has("t") {
+		return text + "\n", nil
+	}
+	if value == nil && !c.Has("t") {
+		return "\n", nil
+	}
+	return Indented(value)
+}
+
+// Indented prints JSON as snapctl does.
+func Indented(value any) (string, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", "\t")
+	if err := encoder.Encode(value); err != nil {
+		return "", err
+	}
+	return text.String(), nil
+}
+
+// Constraints reads the --with flags.
+func (c *Command) Constraints() (map[string]any, error) {
+	if !c.Has("with") {
+		return nil, nil
+	}
+	constraints := map[string]any{}
+	for _, given := range c.Flags["with"] {
+		parameter, text, found := strings.Cut(given, "=")
+		if !found || parameter == "" || text == "" {
+			return nil, fmt.Errorf("--with constraints must be in the form <parameter>=<constraint> but got %q", given)
+		}
+		value, err := c.Value(text)
+		if err != nil {
+			return nil, err
+		}
+		switch value.(type) {
+		case nil, []any, map[string]any:
+			return nil, fmt.Errorf("--with constraint cannot take non-scalar JSON constraint: %s", text)
+		}
+		constraints[parameter] = value
+	}
+	return constraints, nil
+}
+
+// A Service is a line of the command services.
+type Service struct {
+	Name             string // SNAP.SERVICE
+	Disabled, Active bool
+	Timer            bool
+}
+
+// Services prints services as the command of that name does; nothing if there are none.
+func Services(list []Service) string {
+	if len(list) == 0 {
+		return ""
+	}
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 5, 3, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "Service\tStartup\tCurrent\tNotes") // into memory
+	for _, s := range list {
+		startup, current, notes := "enabled", "inactive", "-"
+		if s.Disabled {
+			startup = "disabled"
+		}
+		if s.Active {
+			current = "active"
+		}
+		if s.Timer {
+			notes = "timer-activated"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", s.Name, startup, current, notes)
+	}
+	_ = table.Flush()
+	return text.String()
+}

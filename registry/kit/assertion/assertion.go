@@ -1,0 +1,267 @@
+// Package assertion reads snapd's assertions and checks who signed them.
+//
+//	list, err := assertion.DecodeAll(text)
+//	key, err := assertion.ReadKey(file)
+//	err = assertion.NewKeys(key).Check(list[0])
+//
+// An assertion is text: headers, a body if there is one, and a signature over both. What a confdb-schema's headers and
+// body mean is package confdb's business. The form was taken from what the snap command of snapd 2.77.1 signs and prints;
+// testdata has samples of it.
+package assertion
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// An Assertion is one document. It is immutable.
+type Assertion struct {
+	headers map[string]any
+	content []byte // what is signed: headers, and the body if there is one
+	body    []byte
+	sign    []byte // the signature as it is written, without the newline that ends it
+}
+
+// Limits of what is read at once; an assertion that is larger is none.
+const (
+	maxHeaders = 128 << 10
+	maxBody    = 2 << 20
+	maxSign    = 128 << 10
+)
+
+// keys are the headers that name an assertion of a type, in the order in which snapd prints them.
+var keys = map[string][]string{
+	"account":             {"account-id"},
+	"account-key":         {"public-key-sha3-384"},
+	"account-key-request": {"public-key-sha3-384"},
+	"confdb-control":      {"brand-id", "model", "serial"},
+	"confdb-schema":       {"account-id", "name"},
+	"model":               {"series", "brand-id", "model"},
+	"serial":              {"brand-id", "model", "serial"},
+	"snap-declaration":    {"series", "snap-id"},
+	"snap-revision":       {"snap-sha3-384", "provenance"},
+	"system-user":         {"brand-id", "email"},
+	"validation-set":      {"series", "account-id", "name", "sequence"},
+}
+
+// Types returns the types of assertions that are known here, sorted.
+func Types() []string { return slices.Sorted(maps.Keys(keys)) }
+
+// Known tells whether there is a type of this name.
+func Known(kind string) bool { return keys[kind] != nil }
+
+// Decode reads one assertion. The error says what is wrong with the text.
+func Decode(text []byte) (*Assertion, error) {
+	a, rest, err := decode(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("there is more text behind the assertion")
+	}
+	return a, nil
+}
+
+// DecodeAll reads a stream of assertions with empty lines between them, as `snap known` prints it.
+func DecodeAll(text []byte) ([]*Assertion, error) {
+	var list []*Assertion
+	for text = bytes.TrimLeft(text, "\n"); len(text) > 0; text = bytes.TrimLeft(text, "\n") {
+		a, rest, err := decode(text)
+		if err != nil {
+			if len(list) > 0 {
+				return nil, fmt.Errorf("assertion %d: %w", len(list)+1, err)
+			}
+			return nil, err
+		}
+		list, text = append(list, a), rest
+	}
+	return list, nil
+}
+
+// decode reads the first assertion of a text and returns what follows it.
+func decode(text []byte) (*Assertion, []byte, error) {
+	head, rest, found := bytes.Cut(text, []byte("\n\n"))
+	if !found {
+		return nil, nil, errors.New("assertion content/signature separator not found")
+	}
+	if len(head) > maxHeaders {
+		return nil, nil, fmt.Errorf("assertion headers are longer than %d bytes", maxHeaders)
+	}
+	headers, err := parseHeaders(head)
+	if err != nil {
+		return nil, nil, fmt.Errorf("parsing assertion headers: %w", err)
+	}
+	a := &Assertion{headers: headers, content: head}
+	length, err := a.number("body-length")
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("assertion: %w", err)
+	case length > maxBody:
+		return nil, nil, fmt.Errorf("assertion body length %d exceeds maximum body size", length)
+	case length > 0:
+		if len(rest) < length+2 || string(rest[length:length+2]) != "\n\n" {
+			return nil, nil, errors.New("assertion body length and declared body-length don't match")
+		}
+		a.body = rest[:length]
+		a.content = text[:len(head)+2+length]
+		rest = rest[length+2:]
+	}
+	if !utf8.Valid(a.body) {
+		return nil, nil, errors.New("assertion body is not utf8")
+	}
+	sign, rest, _ := bytes.Cut(rest, []byte("\n\n"))
+	if a.sign = bytes.TrimSuffix(sign, []byte("\n")); len(a.sign) == 0 {
+		return nil, nil, errors.New("empty assertion signature")
+	}
+	if len(a.sign) > maxSign {
+		return nil, nil, fmt.Errorf("assertion signature is longer than %d bytes", maxSign)
+	}
+	return a, rest, a.check()
+}
+
+// check looks for what every assertion has, and for what names this one.
+func (a *Assertion) check() error {
+	for _, name := range []string{"type", "authority-id", "sign-key-sha3-384"} {
+		if name == "authority-id" && a.Type() == "account-key-request" {
+			continue // its signer has no name yet
+		}
+		if err := a.needs(name); err != nil {
+			return fmt.Errorf("assertion: %w", err)
+		}
+	}
+	if !Known(a.Type()) {
+		return fmt.Errorf("unknown assertion type: %q", a.Type())
+	}
+	for _, name := range keys[a.Type()] {
+		if name == "provenance" {
+			continue // may be left out
+		}
+		if err := a.needs(name); err != nil {
+			return fmt.Errorf("assertion %s: %w", a.Type(), err)
+		}
+	}
+	_, err := a.number("revision")
+	return err
+}
+
+func (a *Assertion) needs(name string) error {
+	switch value := a.headers[name].(type) {
+	case nil:
+		return fmt.Errorf("%q header is mandatory", name)
+	case string:
+		if value == "" {
+			return fmt.Errorf("%q header should not be empty", name)
+		}
+		return nil
+	default:
+		return fmt.Errorf("%q header must be a string", name)
+	}
+}
+
+// number reads a header that is a number of zero or more; 0 if it is not there.
+func (a *Assertion) number(name string) (int, error) {
+	value, found := a.headers[name]
+	if !found {
+		return 0, nil
+	}
+	text, _ := value.(string)
+	number, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q header is not an integer: %v", name, value)
+	}
+	if number < 0 {
+		return 0, fmt.Errorf("%s should be positive: %s", name, text)
+	}
+	return number, nil
+}
+
+// Type returns the type, "confdb-schema" for one.
+func (a *Assertion) Type() string { return a.Header("type") }
+
+// Header returns a header that is text, else "".
+func (a *Assertion) Header(name string) string {
+	text, _ := a.headers[name].(string)
+	return text
+}
+
+// Headers returns all headers: texts, and lists and maps of them.
+func (a *Assertion) Headers() map[string]any { return clone(a.headers).(map[string]any) }
+
+// Revision returns the revision; 0 where there is none.
+func (a *Assertion) Revision() int {
+	number, _ := a.number("revision") // decode has looked at it
+	return number
+}
+
+// Body returns the body, empty where there is none.
+func (a *Assertion) Body() []byte { return bytes.Clone(a.body) }
+
+// SignKey returns the ID of the key that is said to have signed.
+func (a *Assertion) SignKey() string { return a.Header("sign-key-sha3-384") }
+
+// Encode returns the text, which ends in a newline.
+func (a *Assertion) Encode() []byte {
+	return slices.Concat(a.content, []byte("\n\n"), a.sign, []byte("\n"))
+}
+
+// Key names an assertion among those of its type: the headers that do, as snapd lists them.
+func (a *Assertion) Key() []string {
+	var key []string
+	for _, name := range keys[a.Type()] {
+		key = append(key, a.Header(name))
+	}
+	return key
+}
+
+// String names the assertion as snapd does: confdb-schema (network; account-id:acc).
+func (a *Assertion) String() string { return Name(a.Type(), a.headers) }
+
+// Name names an assertion of a type, found or not, by headers: the last that is part of its name stands first.
+func Name(kind string, headers map[string]any) string {
+	names := keys[kind]
+	if len(names) == 0 {
+		return kind
+	}
+	last := len(names) - 1
+	text := fmt.Sprintf("%s (%v", kind, headers[names[last]])
+	for i, name := range names[:last] {
+		text += map[bool]string{true: "; ", false: " "}[i == 0] + fmt.Sprintf("%s:%v", name, headers[name])
+	}
+	return text + ")"
+}
+
+// Document returns a confdb-schema in the form that `snap sign` takes: headers and, as text, the body, in one JSON object.
+func (a *Assertion) Document() (json.RawMessage, error) {
+	headers := a.Headers()
+	for _, name := range []string{"body-length", "sign-key-sha3-384"} {
+		delete(headers, name) // snap sign adds them
+	}
+	if len(a.body) > 0 {
+		headers["body"] = string(a.body)
+	}
+	return json.MarshalIndent(headers, "", "  ")
+}
+
+func clone(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		copied := make(map[string]any, len(value))
+		for key, entry := range value {
+			copied[key] = clone(entry)
+		}
+		return copied
+	case []any:
+		copied := make([]any, len(value))
+		for i, entry := range value {
+			copied[i] = clone(entry)
+		}
+		return copied
+	}
+	return value
+}

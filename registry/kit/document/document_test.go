@@ -1,0 +1,383 @@
+package document_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"aspects-poc/registry/dialect"
+	"aspects-poc/registry/kit/document"
+	"aspects-poc/registry/network"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const account = "Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4"
+
+const light = `# The lights of a house.
+name: light
+revision: 3
+summary: Lights
+views:
+  control-light: # for people
+    rules:
+      - request: "{room}"
+        storage: v1.{room}
+        content:
+          - {request: on, storage: on}
+storage:
+  aliases:
+    level: {type: int, min: 0, max: 0x64}
+  schema:
+    v1:
+      values:
+        schema:
+          on: bool
+          # how bright
+          level: ${level}
+`
+
+func parse(t *testing.T, file, text string) *document.Document {
+	t.Helper()
+	doc, err := document.Parse(file, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func signInput(t *testing.T, doc *document.Document) string {
+	t.Helper()
+	text, err := doc.SignInput(document.SignOptions{Account: account, Timestamp: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func assertion(t *testing.T, doc *document.Document) string {
+	t.Helper()
+	content, err := doc.Content("key-id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content) + "\n\nAcLBUgQAAQoABgUCaWolHgAA\nmore\n"
+}
+
+// The same confdb-schema in all forms: each value is where it is said to be.
+func TestPositions(t *testing.T) {
+	yaml := parse(t, "light.yaml", light)
+	signable := parse(t, "light.json", signInput(t, yaml))
+	signed := parse(t, "light.assert", assertion(t, signable))
+	files := map[*document.Document]string{yaml: light, signable: signInput(t, yaml), signed: assertion(t, signable)}
+	for _, test := range []struct {
+		body  bool
+		steps []string
+		text  string // what is at the position, by form
+		yaml  document.Position
+	}{
+		{steps: []string{"name"}, text: "light", yaml: document.Position{Line: 2, Column: 7}},
+		{steps: []string{"views", "control-light", "rules", "0", "storage"}, text: "v1.{room}", yaml: document.Position{Line: 9, Column: 18}},
+		{steps: []string{"views", "control-light", "rules", "0", "content"}, text: "content", yaml: document.Position{Line: 10, Column: 9}},
+		{steps: []string{"views", "control-light", "rules", "0", "content", "0", "storage"}, text: "on", yaml: document.Position{Line: 11, Column: 36}},
+		{body: true, steps: []string{"storage", "aliases", "level", "max"}, text: "100", yaml: document.Position{Line: 14, Column: 37}},
+		{body: true, steps: []string{"storage", "schema", "v1", "values", "schema", "level"}, text: "${level}", yaml: document.Position{Line: 21, Column: 18}},
+	} {
+		for doc, text := range files {
+			root := doc.Headers
+			if test.body {
+				root = doc.Body
+			}
+			node, at := root.Follow(test.steps...)
+			if node == nil {
+				t.Errorf("%s: no %v", doc.File, test.steps)
+				continue
+			}
+			if doc == yaml && at != test.yaml {
+				t.Errorf("%s: %v is at %v, want %v", doc.File, test.steps, at, test.yaml)
+			}
+			line := strings.Split(text, "\n")[at.Line-1]
+			found := strings.TrimLeft(strings.ReplaceAll(line[at.Column-1:], `\"`, ""), `"`)
+			found = strings.ReplaceAll(strings.ReplaceAll(found, `\n`, "\n"), "0x64", "100")
+			if !strings.HasPrefix(found, test.text) {
+				t.Errorf("%s: %v is at %v, where there is %.30q", doc.File, test.steps, at, found)
+			}
+		}
+	}
+}
+
+func TestFormsAreTheSame(t *testing.T) {
+	yaml := parse(t, "light.yaml", light)
+	signable := parse(t, "light.json", signInput(t, yaml))
+	signed := parse(t, "light.assert", assertion(t, signable))
+	if yaml.Form != document.YAML || signable.Form != document.JSON || signed.Form != document.Assertion {
+		t.Errorf("forms %s, %s, %s", yaml.Form, signable.Form, signed.Form)
+	}
+	for _, doc := range []*document.Document{yaml, signable, signed} {
+		if doc.Faults != nil {
+			t.Errorf("%s has faults: %v", doc.File, doc.Faults)
+		}
+	}
+	if !document.Same(signable, signed, false) {
+		t.Errorf("signing changed it:\n%s", cmp.Diff(signable.Headers.Value(), signed.Headers.Value()))
+	}
+	again, err := signed.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := parse(t, "back.yaml", string(again))
+	if !document.Same(signed, back, false) || back.Form != document.YAML {
+		t.Errorf("as YAML it differs:\n%s", again)
+	}
+	want := `type: confdb-schema
+authority-id: Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4
+account-id: Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4
+name: light
+revision: 3
+timestamp: 2026-11-01T12:00:00Z
+summary: Lights
+views:
+  control-light:
+    rules:
+      - request: '{room}'
+        storage: v1.{room}
+        content:
+          - request: on
+            storage: on
+storage:
+  aliases:
+    level:
+      type: int
+      max: 100
+      min: 0
+  schema:
+    v1:
+      values:
+        schema:
+          level: ${level}
+          on: bool
+`
+	if diff := cmp.Diff(want, strings.ReplaceAll(string(again), `"on"`, "on")); diff != "" {
+		t.Errorf("YAML (-want +got):\n%s", diff)
+	}
+}
+
+// YAML that is read and written keeps what people wrote for people.
+func TestCommentsAreKept(t *testing.T) {
+	text, err := parse(t, "light.yaml", light).YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, comment := range []string{"# The lights of a house.", "# for people", "# how bright", "max: 0x64"} {
+		if !strings.Contains(string(text), comment) {
+			t.Errorf("%q is lost:\n%s", comment, text)
+		}
+	}
+	again, err := parse(t, "light.yaml", string(text)).YAML()
+	if err != nil || string(again) != string(text) {
+		t.Errorf("a second time it is written otherwise (%v):\n%s", err, cmp.Diff(string(text), string(again)))
+	}
+}
+
+// What SignInput makes of our own confdb-schema is what package network makes of it, whose output real snapds took.
+func TestSignInputIsNetworks(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join("..", "..", "network", "confdb-schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := parse(t, "confdb-schema.json", string(source))
+	revision := 7
+	at := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	for _, kind := range dialect.All() {
+		for _, noAliases := range []bool{false, true} {
+			want, err := network.Assertion(network.AssertionOptions{Account: account, Revision: &revision, Timestamp: at,
+				Dialect: kind, NoAliases: noAliases})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := doc.SignInput(document.SignOptions{Account: account, Revision: &revision, Timestamp: at, Dialect: kind,
+				NoAliases: noAliases})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("%s, no aliases %t (-want +got):\n%s", kind, noAliases, diff)
+			}
+		}
+	}
+}
+
+// The body can be text in YAML too, as published examples have it.
+func TestBodyAsTextInYAML(t *testing.T) {
+	doc := parse(t, "proxy.yaml", `name: proxy
+views: {}
+body: |-
+    {
+      "storage": {
+        "schema": {
+          "a": "strin"
+        }
+      }
+    }
+`)
+	if doc.Faults != nil || !doc.Embedded {
+		t.Errorf("faults %v", doc.Faults)
+	}
+	if _, at := doc.Storage().Follow("schema", "a"); at != (document.Position{Line: 7, Column: 16}) {
+		t.Errorf("the type is at %v", at)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	for _, test := range []struct {
+		name, file, text string
+		kind             document.FaultKind
+		at               document.Position
+		message          string
+	}{
+		{"number in a header", "a.json", `{"revision": 1, "body": "{}"}`, document.NotText, document.Position{Line: 1, Column: 14},
+			`header "revision": header values must be strings or nested lists or maps with strings as the only scalars: 1`},
+		{"null in YAML", "a.yaml", "summary:\nstorage: {}\n", document.NotText, document.Position{Line: 1, Column: 9},
+			`header "summary": header values must be strings or nested lists or maps with strings as the only scalars: <nil>`},
+		{"no body", "a.json", `{"name": "x"}`, document.BadBody, document.Position{Line: 1, Column: 1}, "body must contain JSON"},
+		{"body is an object", "a.json", `{"body": {}}`, document.BadBody, document.Position{Line: 1, Column: 2},
+			"body must be a text that holds JSON, not a map"},
+		{"broken body", "a.json", `{"body": "{\n  \"storage\": x}"}`, document.BadBody, document.Position{Line: 1, Column: 29},
+			"invalid JSON in body: invalid character 'x' looking for beginning of value"},
+		{"layout", "a.json", `{"body": "{\n \"storage\": {}}"}`, document.BadLayout, document.Position{Line: 1, Column: 15},
+			"JSON in body must be indented with 2 spaces and sort object entries by key"},
+		{"twice", "a.yaml", "storage:\n  a: 1\n  a: 2\n", document.DuplicateKey, document.Position{Line: 3, Column: 3},
+			`key "a" is there twice: the last one counts`},
+		{"twice in JSON", "a.json", `{"body": "{}", "a": "x", "a": "y"}`, document.DuplicateKey, document.Position{Line: 1, Column: 26},
+			`key "a" is there twice: the last one counts`},
+		{"too exact", "a.yaml", "storage: {max: 9007199254740993}\n", document.Inexact, document.Position{Line: 1, Column: 16},
+			"number 9007199254740993 cannot be kept: signing makes 9007199254740992 of it"},
+		{"length", "a.assert", "type: confdb-schema\nbody-length: 3\nsign-key-sha3-384: k\n\n{}\n\nsig\n", document.BadLength,
+			document.Position{Line: 2, Column: 14}, "assertion body length and declared body-length don't match: 2 != 3"},
+		{"no signature", "a.assert", "type: confdb-schema\nbody-length: 2\nsign-key-sha3-384: k\n\n{}", document.BadSignature,
+			document.Position{Line: 5, Column: 3}, "empty assertion signature"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			doc := parse(t, test.file, test.text)
+			want := []document.Fault{{Kind: test.kind, Pos: test.at, Message: test.message}}
+			if diff := cmp.Diff(want, doc.Faults); diff != "" {
+				t.Errorf("faults (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, test := range []struct{ file, text, want string }{
+		{"a.yaml", "", "cannot read a.yaml:1:1: it is empty"},
+		{"a.yaml", "- a\n", "cannot read a.yaml:1:1: want a map with name, views and storage"},
+		{"a.yaml", "a: b\nc: [\n", "cannot read a.yaml:"},
+		{"a.yaml", "a: b\n---\nc: d\n", "cannot read a.yaml:1:1: it holds more than one YAML document"},
+		{"a.yaml", "base: &b {x: y}\nviews:\n  <<: *b\n", "cannot read a.yaml:3:3: merge keys (<<) are not supported"},
+		{"a.yaml", "storage: {max: .inf}\n", `cannot read a.yaml:1:16: ".inf" is no number that JSON knows`},
+		{"a.yaml", "? [a]\n: b\n", "cannot read a.yaml:1:3: a key must be a text"},
+		{"a.yaml", "a: \xff\n", "cannot read a.yaml:1:4: it is not UTF-8"},
+		{"a.json", "{\n  \"a\": }", "cannot read a.json:2:8: it is not JSON: invalid character '}' looking for beginning of value"},
+		{"a.json", "{} {}", "cannot read a.json:1:4: it is not JSON: invalid character '{' after top-level value"},
+		{"a.json", "{", "cannot read a.json:1:1: it is not JSON: unexpected end of JSON input"},
+		{"a.assert", "type: x\nviews\n\n{}", `cannot read a.assert:2:1: header entry missing ':' separator: "views"`},
+		{"a.assert", "type: x\nA: b\n\n{}", `cannot read a.assert:2:1: invalid header name: "A"`},
+		{"a.assert", "type: x\nviews:\n  a:b\n\n{}", `cannot read a.assert:3:5: header entry should have a space or newline (for multiline) before value: "  a:b"`},
+		{"a.assert", "type: x\nviews:\n", `cannot read a.assert:2:1: expected 4 chars nesting prefix after multiline introduction "views:": EOF`},
+	} {
+		_, err := document.Parse(test.file, []byte(test.text))
+		var refused *document.Error
+		if !errors.As(err, &refused) || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%q: error %v, want %s", test.text, err, test.want)
+		}
+	}
+	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 12 {
+		bomb += strings.NewReplacer("N", string(rune('b'+i)), "P", string(rune('a'+i))).Replace(
+			"N0: &N0 [*P0, *P0, *P0, *P0, *P0, *P0, *P0, *P0, *P0, *P0]\n")
+	}
+	if _, err := document.Parse("bomb.yaml", []byte(bomb)); err == nil || !strings.Contains(err.Error(), "anchors make it too large") {
+		t.Errorf("error %v for anchors without end", err)
+	}
+	deep := `{"body": "` + strings.Repeat("[", 5000) + `"}`
+	if doc, err := document.Parse("deep.json", []byte(deep)); err != nil || len(doc.Faults) != 1 {
+		t.Errorf("error %v for a deep body", err)
+	}
+}
+
+func TestSignInputErrors(t *testing.T) {
+	for _, test := range []struct{ text, account, want string }{
+		{"name: x\nstorage: {}\n", "", "no account-id: the document has none, and none was given"},
+		{"name: x\nstorage: {}\n", "me@example.com", `"me@example.com" is no account ID`},
+		{"name: x\nstorage: {}\n", account, "no timestamp: the document has none, and none was given"},
+		{"name: x\ntimestamp: 2026-11-01T12:00:00Z\n", account, `the document has no "storage" to put into the body`},
+		{"name: x\ntimestamp: 2026-11-01T12:00:00Z\nbody: {storage: {}, more: 1}\n", account, `the body has "more" beside the storage schema`},
+	} {
+		_, err := parse(t, "a.yaml", test.text).SignInput(document.SignOptions{Account: test.account})
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%q: error %v, want %s", test.text, err, test.want)
+		}
+	}
+	if _, err := parse(t, "a.json", `{"body": "{}", "views": {"a": {}}}`).Content("k"); err == nil ||
+		err.Error() != `cannot write header "views": a map cannot be empty` {
+		t.Errorf("error %v for an empty map", err)
+	}
+}
+
+// Every value goes through all forms and comes back.
+func roundTrip(t *testing.T, headers, storage any) {
+	t.Helper()
+	doc := &document.Document{File: "made", Headers: document.FromValue(headers),
+		Body: document.FromValue(map[string]any{"storage": storage})}
+	text, err := doc.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	asYAML, err := document.Parse("made.yaml", text)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if !document.Same(doc, asYAML, false) {
+		got, _ := json.Marshal([]any{asYAML.Headers.Value(), asYAML.Body.Value()})
+		want, _ := json.Marshal([]any{doc.Headers.Value(), doc.Body.Value()})
+		t.Fatalf("YAML changed it to\n%s, want\n%s\n%s", got, want, text)
+	}
+	signable, err := asYAML.SignInput(document.SignOptions{Account: account, Timestamp: time.Unix(1790000000, 0)})
+	if err != nil {
+		return // nothing that could be signed
+	}
+	asJSON, err := document.Parse("made.json", signable)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, signable)
+	}
+	for _, fault := range asJSON.Faults {
+		if fault.Kind != document.NotText {
+			t.Fatalf("faults %v\n%s", asJSON.Faults, signable)
+		}
+	}
+	if !document.Equal(asJSON.Storage(), doc.Storage()) || !document.Equal(asJSON.Headers.Get("views"), doc.Headers.Get("views")) {
+		t.Fatalf("JSON changed it:\n%s", signable)
+	}
+	content, err := asJSON.Content("key")
+	if err != nil {
+		return // empty maps and the like
+	}
+	asAssertion, err := document.Parse("made.assert", append(content, "\n\nsignature\n"...))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, content)
+	}
+	if asAssertion.Faults != nil || !document.Same(asJSON, asAssertion, false) {
+		t.Fatalf("the assertion changed it: %v\n%s", asAssertion.Faults, content)
+	}
+	final, err := asAssertion.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last, err := document.Parse("last.yaml", final); err != nil || !document.Same(last, asAssertion, false) {
+		t.Fatalf("show changed it (%v):\n%s", err, final)
+	}
+}

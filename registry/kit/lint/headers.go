@@ -1,0 +1,139 @@
+package lint
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/dialect"
+	"aspects-poc/registry/kit/document"
+)
+
+// checkForm reports what is odd about how the document is written.
+func (c *checker) checkForm() {
+	for _, fault := range c.doc.Faults {
+		code := map[document.FaultKind]string{document.BadBody: "body", document.BadLayout: "body-layout",
+			document.BadLength: "body", document.BadSignature: "signature", document.DuplicateKey: "duplicate-key",
+			document.NotText: "header", document.Inexact: "number-inexact"}[fault.Kind]
+		if c.doc.Form == document.Assertion {
+			switch fault.Kind {
+			case document.BadLayout: // snap sign would mend it, but this is signed
+				code = "body"
+			case document.DuplicateKey:
+				if strings.HasPrefix(fault.Message, "repeated") {
+					code = "header"
+				}
+			}
+		}
+		c.add(code, fault.Pos, "%s", fault.Message)
+	}
+	if c.doc.Body != nil {
+		for _, entry := range c.doc.Body.Entries {
+			if entry.Key != "storage" {
+				c.add("unknown-key", entry.KeyPos, "snapd does not read %q in the body", entry.Key)
+			}
+		}
+		if c.doc.Body.Get("storage") == nil {
+			c.add("body", c.doc.Body.Pos, `body must contain a "storage" stanza`)
+		}
+	}
+}
+
+// The headers that a confdb-schema may have; snapd keeps others and does not look at them.
+var known = map[string]bool{"type": true, "authority-id": true, "account-id": true, "name": true, "revision": true,
+	"summary": true, "timestamp": true, "views": true, "format": true}
+
+// checkHeaders makes snapd's checks of an assertion's headers, in snapd's words. A document that is still to be built may
+// lack what is filled in then.
+func (c *checker) checkHeaders() {
+	doc := c.doc
+	source := doc.Form != document.Assertion && !(doc.Form == document.JSON && doc.Embedded)
+	if kind := doc.Headers.Get("type"); kind == nil {
+		if !source {
+			c.add("header", document.Position{}, `"type" header is mandatory`)
+		}
+	} else if kind.Kind == document.String && kind.Text != string(dialect.ConfdbSchema) {
+		c.add("header", doc.Position("type"), "invalid assertion type: %s", kind.Text)
+	}
+	account, authority := doc.Header("account-id"), doc.Header("authority-id")
+	for _, name := range []string{"authority-id", "account-id"} {
+		if doc.Headers.Get(name) == nil && source || !c.textHeader(name) {
+			continue
+		}
+		if err := dialect.ValidAccount(doc.Header(name)); err != nil {
+			c.add("header", doc.Position(name), "invalid %s: %v", name, err)
+		}
+	}
+	if account != "" && authority != "" && account != authority {
+		c.add("header", doc.Position("authority-id"), "authority-id and account-id must match, confdb-schema assertions are "+
+			"expected to be signed by the issuer account: %q != %q", authority, account)
+	}
+	if own := c.options.Account; own != "" && account != "" && own != account {
+		c.add("other-account", doc.Position("account-id"), "the account is %s, not %s", account, own)
+	}
+	if c.textHeader("name") && !path.ValidSubkey(doc.Header("name")) {
+		c.add("header", doc.Position("name"), `"name" header contains invalid characters: %q`, doc.Header("name"))
+	}
+	if message := badRevision(doc.Headers.Get("revision")); message != "" {
+		c.add("header", doc.Position("revision"), "%s", message)
+	}
+	if (doc.Headers.Get("timestamp") != nil || !source) && c.textHeader("timestamp") {
+		if _, err := time.Parse(time.RFC3339, doc.Header("timestamp")); err != nil {
+			c.add("header", doc.Position("timestamp"), `"timestamp" header is not a RFC3339 date: %v`, err)
+		}
+	}
+	if summary := doc.Headers.Get("summary"); summary != nil && summary.Kind >= document.List {
+		c.add("header", doc.Position("summary"), `"summary" header must be a string`)
+	}
+	switch views := doc.Headers.Get("views"); {
+	case views == nil:
+		c.add("header", document.Position{}, `"views" stanza is mandatory`)
+	case views.Kind != document.Map:
+		c.add("header", doc.Position("views"), `"views" header must be a map`)
+	}
+	for _, entry := range doc.Headers.Entries {
+		switch {
+		case !path.ValidSubkey(entry.Key):
+			c.add("header", entry.KeyPos, "invalid header name: %q", entry.Key)
+		case !known[entry.Key]:
+			c.add("unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key)
+		}
+	}
+}
+
+// textHeader tells whether a mandatory header is a text with something in it, and reports it if not.
+func (c *checker) textHeader(name string) bool {
+	switch header := c.doc.Headers.Get(name); {
+	case header == nil:
+		c.add("header", document.Position{}, "%q header is mandatory", name)
+	case header.Kind >= document.List:
+		c.add("header", c.doc.Position(name), "%q header must be a string", name)
+	case header.Kind != document.String: // reported as a scalar that is no text
+	case header.Text == "":
+		c.add("header", c.doc.Position(name), "%q header should not be empty", name)
+	default:
+		return true
+	}
+	return false
+}
+
+func badRevision(header *document.Node) string {
+	if header == nil || header.Kind < document.String {
+		return ""
+	}
+	if header.Kind != document.String {
+		return `"revision" header is not an integer: ` + header.Kind.String()
+	}
+	revision, err := strconv.Atoi(header.Text)
+	switch {
+	case err != nil:
+		return `"revision" header is not an integer: ` + header.Text
+	case revision < 0:
+		return fmt.Sprintf("revision should be positive: %d", revision)
+	case strings.HasPrefix(header.Text, "0") && revision != 0, strings.HasPrefix(header.Text, "+"):
+		return `"revision" header has invalid prefix zeros: ` + header.Text
+	}
+	return ""
+}

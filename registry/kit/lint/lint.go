@@ -1,0 +1,145 @@
+// Package lint looks at a confdb-schema before snapd does: every fault that snapd 2.77 would refuse, in snapd's words and
+// with its place in the file, all of them at once; what snapd takes but people regret; what has changed against the copy
+// that is published; and what the snaps around it get wrong.
+//
+//	doc, err := document.Parse("network.yaml", text)
+//	findings := lint.Check(doc, lint.Options{})
+//
+// What is refused is the engine's word (package confdb): it is asked again and again, each time without what it has
+// refused before. Only regrets and comparisons are rules of this package; Rules lists them all.
+package lint
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"aspects-poc/registry/kit/document"
+)
+
+// A Level tells how bad a finding is.
+type Level string
+
+// The levels.
+const (
+	Error   Level = "error"   // snapd refuses it, or it breaks what is published
+	Warning Level = "warning" // it will be regretted
+	Note    Level = "note"    // worth knowing
+)
+
+// A Finding is one thing to tell about a file.
+type Finding struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`   // from 1
+	Column  int    `json:"column"` // from 1, in characters
+	Level   Level  `json:"level"`
+	Code    string `json:"code"` // of the rule
+	Message string `json:"message"`
+	Help    string `json:"help,omitempty"` // what to do, if it is not plain
+	Doc     string `json:"doc"`            // where more is told
+}
+
+// DocPage is the page that tells of the rules; each has an anchor named after its code.
+const DocPage = "docs/devkit.md"
+
+// Options say what else to look at. The zero value looks at the document alone.
+type Options struct {
+	Account string             // the account ID that will sign, for documents and plugs that are compared with it
+	Against *document.Document // the copy that is published; nil for none
+	Snaps   []*Snap            // the snaps that use it
+	Ignore  []string           // codes of rules that shall be silent; errors that snapd makes cannot be ignored
+}
+
+// Check returns what there is to tell about a document, in the order of the files and lines.
+func Check(doc *document.Document, options Options) []Finding {
+	c := &checker{doc: doc, options: options}
+	c.checkForm()
+	c.checkHeaders()
+	c.readStorage()
+	c.readViews()
+	c.checkRegrets()
+	if options.Against != nil {
+		c.checkAgainst(options.Against)
+	}
+	c.checkSnaps()
+	return c.sorted()
+}
+
+// Unreadable is the finding that a document, or a snap's file, could not be read. The error is one of document.Parse or
+// ReadSnap; for others, such as a file that is not there, ok is false.
+func Unreadable(err error) (found Finding, ok bool) {
+	var refused *document.Error
+	if !errors.As(err, &refused) {
+		return Finding{}, false
+	}
+	return Finding{File: refused.File, Line: max(refused.Pos.Line, 1), Column: max(refused.Pos.Column, 1), Level: Error,
+		Code: "unreadable", Message: refused.Message, Doc: DocPage + "#unreadable"}, true
+}
+
+// Failed tells whether findings are reason to fail: an error, or with strict a warning.
+func Failed(findings []Finding, strict bool) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool {
+		return f.Level == Error || strict && f.Level == Warning
+	})
+}
+
+// A checker looks at one document.
+type checker struct {
+	doc      *document.Document
+	options  Options
+	findings []Finding
+	full     bool // there are more than anyone reads
+
+	storage *document.Node // what of the storage schema is sound
+	types   *types         // of storage
+	views   []*viewModel   // what of the views is sound
+	broken  bool           // the storage schema could not be made sound
+}
+
+// maxFindings is how many findings are reported of one document. Each one of what snapd refuses costs a reading of it.
+const maxFindings = 200
+
+// add reports a finding in the document.
+func (c *checker) add(code string, at document.Position, format string, args ...any) {
+	c.addTo(c.doc.File, code, at, format, args...)
+}
+
+func (c *checker) addTo(file, code string, at document.Position, format string, args ...any) {
+	rule, ok := ruleOf(code)
+	if !ok {
+		panic("internal error: no rule " + code)
+	}
+	if rule.Level != Error && slices.Contains(c.options.Ignore, code) {
+		return
+	}
+	if len(c.findings) >= maxFindings {
+		c.full = true
+		return
+	}
+	found := Finding{File: file, Line: max(at.Line, 1), Column: max(at.Column, 1), Level: rule.Level, Code: code,
+		Message: fmt.Sprintf(format, args...), Help: rule.Help, Doc: DocPage + "#" + code}
+	if !slices.Contains(c.findings, found) {
+		c.findings = append(c.findings, found)
+	}
+}
+
+func (c *checker) sorted() []Finding {
+	order := func(f Finding) int { return slices.Index([]Level{Error, Warning, Note}, f.Level) }
+	slices.SortStableFunc(c.findings, func(a, b Finding) int {
+		own := func(f Finding) int {
+			if f.File == c.doc.File {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Or(own(a)-own(b), cmp.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, order(a)-order(b))
+	})
+	if c.full {
+		last := c.findings[len(c.findings)-1]
+		last.Message, last.Code, last.Level, last.Help, last.Doc = fmt.Sprintf("there are more: only %d are shown", maxFindings),
+			"more", Note, "", DocPage+"#more"
+		c.findings = append(c.findings, last)
+	}
+	return c.findings
+}

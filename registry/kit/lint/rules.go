@@ -1,0 +1,117 @@
+package lint
+
+import "slices"
+
+// A Rule is a kind of finding.
+type Rule struct {
+	Code    string
+	Level   Level
+	Summary string // what is found, in one sentence
+	Help    string // what to do about it
+}
+
+// Rules returns all rules, in the order of the documentation.
+func Rules() []Rule { return slices.Clone(rules) }
+
+func ruleOf(code string) (Rule, bool) {
+	i := slices.IndexFunc(rules, func(r Rule) bool { return r.Code == code })
+	if i < 0 {
+		return Rule{}, false
+	}
+	return rules[i], true
+}
+
+var rules = []Rule{
+	{"unreadable", Error, "a file is not what it should be: YAML, JSON, or an assertion", ""},
+
+	// What snapd 2.77 refuses.
+	{"header", Error, "snapd refuses a header of the assertion", ""},
+	{"body", Error, "snapd refuses the body: it is missing, not JSON, or not laid out as it must be when it is signed", ""},
+	{"signature", Error, "an assertion is not signed", ""},
+	{"storage", Error, "snapd refuses the storage schema", ""},
+	{"view", Error, "snapd refuses a view", ""},
+	{"alias-alternatives", Error, "an alias that stands for alternative types is at the end of a storage path: snapd calls it an internal error",
+		"write the list of alternatives where the alias is used"},
+	{"map-keys-crash", Error, "a path goes below a map that has keys but no values: snapd crashes", `give the map "values", such as "any"`},
+
+	// What is regretted: the document.
+	{"body-layout", Warning, "snap sign before 2.70 refuses a body that is not indented by two spaces with sorted keys",
+		"registry build writes the layout that every snapd takes"},
+	{"duplicate-key", Warning, "a map has a key twice, and only the last one counts", "remove one of them"},
+	{"unknown-key", Warning, "snapd ignores a key that it does not know, such as a misspelt one", "look for a slip of the pen"},
+	{"number-inexact", Warning, "snapd keeps numbers as 64-bit floats, and this one does not survive that", ""},
+	{"other-account", Error, "the document or a plug names another account than the one that signs", ""},
+	{"view-name", Warning, "a view's name does not tell what it is for",
+		"by convention control-… and admin-… can write, observe-… and …-state only read"},
+	{"version-prefix", Warning, "stored data has no version in its paths, so that a new layout cannot live beside the old one",
+		"put all entries into one such as v1: views hide it from snaps"},
+	{"rule-twice", Warning, "two rules of a view say the same", "remove one of them"},
+	{"rule-unusable", Warning, "no value can ever pass through a rule", ""},
+	{"alternatives-path", Warning, "a path goes into alternative types of which one cannot follow it: snapd refuses every access",
+		"make the alternatives alike, or end the path before them"},
+	{"never-written", Warning, "a rule shows what no rule of any view can write", "add a rule that writes it, for the custodian"},
+	{"never-read", Note, "a rule writes what no rule of any view can read, not even for the custodian", ""},
+	{"storage-unreached", Warning, "no rule leads to an entry of the storage schema", ""},
+	{"alias-unused", Note, "nothing uses an alias", ""},
+	{"secret-readable", Warning, "a rule shows a secret: root reads it, and whoever may see root's changes",
+		"let rules for secrets only write, and hand them on by the custodian's own means"},
+	{"secret-unmarked", Warning, "an entry is named like a secret, but every user can read it", `mark it with "visibility": "secret"`},
+	{"secret-in-list", Warning, "when an ordinary user reads one element of a list with secrets, snapd may answer with another element",
+		"use a map with keys instead of a list"},
+	{"required-first-write", Warning, "no single request sets all required keys, so that the first write is always refused",
+		"add a rule for the map as a whole, or rules whose requests share a prefix"},
+	{"required-empty", Warning, `"required" without keys demands nothing`, ""},
+	{"bound-null", Warning, "null as a bound means 0", "leave it out"},
+	{"pattern-unanchored", Warning, "a pattern may match anywhere in a text", "begin it with ^ and end it with $"},
+	{"content-renamed", Warning, "a content rule has another name than what it stores: a value of its parent that uses the stored name loses it",
+		"give request and storage the same name"},
+	{"content-random", Warning, "a value for a common prefix of this rule and others is taken or refused by chance",
+		"write to the rule itself, or take it apart into rules without content"},
+	{"entries-unset", Warning, "a value in which one entry lacks a field unsets the field in all other entries too",
+		"write entries one by one, or make the rule end at the entry"},
+	{"list-long", Warning, "a list of eleven or more new elements cannot be written at once", "add a rule for the list as a whole and write that"},
+	{"list-parts", Warning, "a write to some fields of an element may end up in the element behind it", "write elements as a whole, or use a map"},
+	{"any-null-crash", Note, `snapd crashes on a write below a list element under "any" that is null`, "give the list a type"},
+	{"unset-unnoticed", Note, "observers of a view are not told when all entries are unset at once", ""},
+	{"presence-unchecked", Note, "snapd asks for required parameters on reads only", ""},
+	{"placeholder-twice", Warning, "a storage path uses a placeholder twice: read without a value for it, the answer mixes entries", ""},
+
+	// Against what is published.
+	{"revision-not-raised", Error, "the content differs, but not by a higher revision: snapd keeps what it has", "raise the revision"},
+	{"other-schema", Error, "the published copy is another confdb-schema", ""},
+	{"timestamp-older", Warning, "the timestamp is older than that of the published copy", ""},
+	{"view-removed", Error, "a published view is gone: its plugs fail", "keep it beside the new one"},
+	{"request-removed", Error, "a request that a published view answered is gone", "keep a rule for it"},
+	{"access-narrowed", Error, "a request of a published view can no longer be read, or written", ""},
+	{"storage-moved", Warning, "a request leads to another place: what is stored at the old one is no longer seen", "have the custodian move the data"},
+	{"type-removed", Error, "an entry of the storage schema is gone: where there is data in it, every later write is refused",
+		"leave it, and take it out of the views"},
+	{"type-narrowed", Error, "a type takes less than it did: where there is such data, every later write is refused",
+		"add an entry with the new type"},
+	{"ephemeral-changed", Error, "data is stored that was not, or the other way round", ""},
+	{"visibility-changed", Warning, "a secret is no longer one, or data has become one that ordinary users could read", ""},
+
+	// Snaps.
+	{"plug", Error, "snapd refuses a plug", ""},
+	{"plug-view", Error, "a plug names a view that the confdb-schema does not have", ""},
+	{"plug-name", Note, "a plug is not named after its view, though hooks carry the plug's name", ""},
+	{"plug-twice", Warning, "two plugs of a snap are for the same view: which one gets the hooks is not defined", ""},
+	{"plug-interface", Warning, "a plug is for registries, which ended with snapd 2.67", "use the interface confdb"},
+	{"no-custodian", Warning, "a view has no custodian among the snaps: without a connected one every access to it fails", ""},
+	{"custodians", Note, "a view has several custodians: their hooks run in the order of the snaps' names", ""},
+	{"ephemeral-hook", Error, "a view has ephemeral data, but its custodians lack the hook that saves, or loads, it", ""},
+	{"hook-plug", Warning, "a hook is named after a plug that the snap does not have, or that is not for confdb: it never runs", ""},
+	{"hook-never-runs", Warning, "snapd never runs a hook", ""},
+	{"hook-not-executable", Error, "a hook cannot be executed", "chmod +x"},
+	{"hook-deadlock", Error, "a hook writes a view while its own snap is the custodian: snapd waits for two minutes, then fails",
+		"do it in a service that the hook restarts"},
+	{"hook-connect", Warning, "a hook uses confdb while a connection is being made", "do it in a service that the hook restarts"},
+	{"hook-cannot-write", Error, "snapd refuses writes in a hook", ""},
+	{"hook-cannot-fail", Error, "snapctl fail works in change-view hooks only", "exit with an error instead"},
+	{"hook-previous", Error, "--previous works in save-view, change-view and observe-view hooks only", ""},
+	{"hook-last-write", Warning, "a change-view hook writes several times, and only the last write counts", "write all values with one snapctl set"},
+	{"hook-colon", Warning, "--view without a colon reads the snap's own configuration instead", "write --view :PLUG"},
+	{"hook-unknown-plug", Error, "a hook uses a plug that the snap does not have, or that is not for confdb", ""},
+
+	{"more", Note, "there are more findings than are shown", ""},
+}

@@ -1,0 +1,186 @@
+package lint
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry/kit/document"
+)
+
+// A Snap is what matters to a confdb of a snap as source or unpacked.
+type Snap struct {
+	File  string // its snapcraft.yaml or snap.yaml
+	Name  string
+	Plugs []Plug // in the file's order
+	Hooks []Hook // sorted by name
+}
+
+// A Plug is a plug of a snap.
+type Plug struct {
+	Name      string
+	Interface string
+	Account   string // of confdb plugs
+	View      string // SCHEMA/VIEW
+	Role      string // "custodian" or ""
+
+	entry document.Entry
+}
+
+// A Hook is a hook of a snap: a file, or a section of the snap's file, or both.
+type Hook struct {
+	Name       string
+	File       string // its script; the snap's file if there is no script
+	Text       []byte // of the script; nil if there is none, or it is a program
+	Executable bool
+
+	at document.Position // in the snap's file
+}
+
+// maxHook is how long a script may be to be looked at, in bytes.
+const maxHook = 1 << 20
+
+// ReadSnap reads a snap: a snapcraft.yaml, a meta/snap.yaml, or the folder that has one of them, with its hooks.
+func ReadSnap(name string) (*Snap, error) {
+	file, err := snapFile(name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > document.MaxSize {
+		return nil, fmt.Errorf("cannot read %s: it is too large for a snap's file", file)
+	}
+	top, err := document.ParseYAML(file, text)
+	if err != nil {
+		return nil, err
+	}
+	if !top.Is(document.Map) {
+		return nil, &document.Error{File: file, Pos: document.Position{Line: 1, Column: 1}, Message: "want a map, as a snapcraft.yaml or snap.yaml is one"}
+	}
+	snap := &Snap{File: file, Name: top.Get("name").String()}
+	if snap.Name == "" {
+		return nil, &document.Error{File: file, Pos: document.Position{Line: 1, Column: 1}, Message: "the snap has no name"}
+	}
+	plugs := top.Get("plugs")
+	for _, key := range plugs.Keys() {
+		snap.Plugs = append(snap.Plugs, plug(*plugs.Entry(key)))
+	}
+	if err := snap.readHooks(top.Get("hooks"), hookFolder(file)); err != nil {
+		return nil, err
+	}
+	return snap, nil
+}
+
+func snapFile(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		return name, nil
+	}
+	for _, inside := range []string{"snap/snapcraft.yaml", "snapcraft.yaml", "meta/snap.yaml", "build-aux/snap/snapcraft.yaml"} {
+		file := filepath.Join(name, inside)
+		if _, err := os.Stat(file); err == nil {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("cannot find a snap in %s: it has no snap/snapcraft.yaml, snapcraft.yaml or meta/snap.yaml", name)
+}
+
+// hookFolder is where the hooks of a snap are: beside snap.yaml, or in snap/ of a snapcraft project.
+func hookFolder(file string) string {
+	dir := filepath.Dir(file)
+	if filepath.Base(file) == "snapcraft.yaml" && filepath.Base(dir) != "snap" {
+		return filepath.Join(dir, "snap", "hooks")
+	}
+	return filepath.Join(dir, "hooks")
+}
+
+func plug(entry document.Entry) Plug {
+	p := Plug{Name: entry.Key, Interface: entry.Key, entry: entry}
+	switch value := entry.Value; value.Kind {
+	case document.String:
+		p.Interface = value.Text
+	case document.Map:
+		if name := value.Get("interface").String(); name != "" {
+			p.Interface = name
+		}
+		p.Account, p.View, p.Role = value.Get("account").String(), value.Get("view").String(), value.Get("role").String()
+	}
+	return p
+}
+
+func (s *Snap) readHooks(section *document.Node, folder string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, found := range entries {
+		file := filepath.Join(folder, found.Name())
+		info, err := os.Stat(file) // what a link leads to counts
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		hook := Hook{Name: found.Name(), File: file, Executable: true}
+		if err == nil {
+			if info.IsDir() {
+				continue
+			}
+			hook.Executable = info.Mode()&0o111 != 0
+			if info.Size() <= maxHook {
+				if hook.Text, err = os.ReadFile(file); err != nil {
+					return err
+				}
+				if bytes.IndexByte(hook.Text, 0) >= 0 {
+					hook.Text = nil // a program
+				}
+			}
+		}
+		s.Hooks = append(s.Hooks, hook)
+	}
+	for _, name := range section.Keys() {
+		at := section.Entry(name).KeyPos
+		if i := slices.IndexFunc(s.Hooks, func(h Hook) bool { return h.Name == name }); i >= 0 {
+			s.Hooks[i].at = at
+			continue
+		}
+		s.Hooks = append(s.Hooks, Hook{Name: name, File: s.File, Executable: true, at: at})
+	}
+	slices.SortFunc(s.Hooks, func(a, b Hook) int { return strings.Compare(a.Name, b.Name) })
+	return nil
+}
+
+func (s *Snap) plug(name string) *Plug {
+	for i := range s.Plugs {
+		if s.Plugs[i].Name == name {
+			return &s.Plugs[i]
+		}
+	}
+	return nil
+}
+
+func (s *Snap) hasHook(name string) bool {
+	return slices.ContainsFunc(s.Hooks, func(h Hook) bool { return h.Name == name })
+}
+
+func (p *Plug) confdb() bool { return p != nil && p.Interface == "confdb" }
+
+// custodian tells whether snapd asks the plug's snap about what passes through the view.
+func (p *Plug) custodian() bool { return p.confdb() && p.Role == "custodian" }
+
+// at is where an attribute of a plug is, or the plug.
+func (p *Plug) at(attribute string) document.Position {
+	if entry := p.entry.Value.Entry(attribute); entry != nil {
+		return entry.At()
+	}
+	return p.entry.KeyPos
+}

@@ -1,0 +1,253 @@
+package lint
+
+import (
+	"strings"
+
+	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/dialect"
+	"aspects-poc/registry/kit/document"
+)
+
+// checkSnaps looks at the snaps that use the confdb-schema.
+func (c *checker) checkSnaps() {
+	if len(c.options.Snaps) == 0 {
+		return
+	}
+	type holder struct {
+		snap *Snap
+		plug *Plug
+	}
+	custodians := map[string][]holder{}
+	for _, snap := range c.options.Snaps {
+		byView := map[string]string{}
+		for i := range snap.Plugs {
+			p := &snap.Plugs[i]
+			if p.Interface == "registry" {
+				c.addTo(snap.File, "plug-interface", p.at("interface"), "plug %q has the interface registry: snapd 2.68 and later do not know it", p.Name)
+			}
+			if !p.confdb() || !c.checkPlug(snap, p) {
+				continue
+			}
+			if other, ok := byView[p.View]; ok {
+				c.addTo(snap.File, "plug-twice", p.entry.KeyPos, "plugs %q and %q are both for view %q", other, p.Name, p.View)
+			}
+			byView[p.View] = p.Name
+			if view := c.viewOf(p); view != "" && p.custodian() {
+				custodians[view] = append(custodians[view], holder{snap, p})
+			}
+		}
+		for i := range snap.Hooks {
+			c.checkHook(snap, &snap.Hooks[i])
+		}
+	}
+	for _, view := range c.views {
+		holders := custodians[view.name]
+		switch {
+		case len(holders) == 0:
+			c.add("no-custodian", view.entry.KeyPos, "no snap is custodian of view %q", view.name)
+			continue
+		case len(holders) > 1:
+			var names []string
+			for _, h := range holders {
+				names = append(names, h.snap.Name)
+			}
+			c.add("custodians", view.entry.KeyPos, "view %q has the custodians %s", view.name, strings.Join(names, ", "))
+		}
+		has := func(hook string) bool {
+			for _, h := range holders {
+				if h.snap.hasHook(hook + h.plug.Name) {
+					return true
+				}
+			}
+			return false
+		}
+		c.checkEphemeral(view, has)
+	}
+}
+
+// viewOf returns the name of the view of this confdb-schema that a plug is for, "" if it is for another one's.
+func (c *checker) viewOf(p *Plug) string {
+	schema, view, _ := strings.Cut(p.View, "/")
+	if schema != c.doc.Header("name") || c.account() != "" && p.Account != c.account() {
+		return ""
+	}
+	return view
+}
+
+// checkPlug makes the checks of snapd's confdb interface, in its words, and tells whether the plug is sound.
+func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
+	refuse := func(attribute, format string, args ...any) bool {
+		c.addTo(snap.File, "plug", p.at(attribute), format, args...)
+		return false
+	}
+	role := p.entry.Value.Get("role")
+	schema, view, _ := strings.Cut(p.View, "/")
+	switch {
+	case p.Account == "":
+		return refuse("account", `confdb plug must have an "account" attribute`)
+	case dialect.ValidAccount(p.Account) != nil:
+		return refuse("account", `confdb plug must have a valid "account" attribute: format mismatch`)
+	case p.View == "":
+		return refuse("view", `confdb plug must have a "view" attribute`)
+	case strings.Count(p.View, "/") != 1:
+		return refuse("view", `confdb plug must have a valid "view" attribute: expected confdb and view names separated by a single '/': %s`, p.View)
+	case !path.ValidSubkey(schema):
+		return refuse("view", `confdb plug must have a valid "view" attribute: invalid confdb name: %s does not match '%s'`, schema, path.Subkey)
+	case !path.ValidSubkey(view):
+		return refuse("view", `confdb plug must have a valid "view" attribute: invalid view name: %s does not match '%s'`, view, path.Subkey)
+	case role.Is(document.String) && role.Text != "custodian":
+		return refuse("role", `optional confdb plug "role" attribute must be "custodian"`)
+	case p.Role == "custodian" && p.Account == "system":
+		return refuse("role", `snaps cannot be custodians of "system" confdb schemas`)
+	}
+	if schema != c.doc.Header("name") {
+		return true // of another confdb-schema
+	}
+	if account := c.account(); account != "" && p.Account != account {
+		c.addTo(snap.File, "other-account", p.at("account"), "plug %q is for %s of account %s, not %s", p.Name, schema, p.Account, account)
+		return true
+	}
+	if c.doc.Headers.Get("views").Get(view) == nil {
+		c.addTo(snap.File, "plug-view", p.at("view"), "plug %q is for view %q, which %s does not have", p.Name, view, schema)
+	} else if p.Name != view {
+		c.addTo(snap.File, "plug-name", p.entry.KeyPos, "plug %q is for view %q: hooks are named after the plug", p.Name, view)
+	}
+	return true
+}
+
+// checkEphemeral sees that somebody keeps what snapd does not.
+func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
+	if c.broken {
+		return
+	}
+	id := c.doc.Header("name") + "/" + v.name
+	if account := c.account(); account != "" {
+		id = account + "/" + id
+	}
+	for _, r := range v.rules {
+		if ephemeral, err := c.types.schema.Ephemeral(r.Storage); err != nil || !ephemeral {
+			continue
+		}
+		if r.Writable && !has("save-view-") {
+			c.add("ephemeral-hook", v.entry.KeyPos, "cannot write confdb view %s: write might change ephemeral data but no custodians has a save-view hook", id)
+		}
+		if r.Readable && !has("load-view-") {
+			c.add("ephemeral-hook", v.entry.KeyPos, "cannot schedule tasks to read view %s: read might cover ephemeral data but no custodian has a load-view hook", id)
+		}
+	}
+}
+
+// hookKinds are the hooks that are named after a plug; true for those that only custodians have.
+var hookKinds = map[string]bool{"change-view-": true, "save-view-": true, "load-view-": true, "query-view-": true, "observe-view-": false,
+	"prepare-plug-": false, "connect-plug-": false, "disconnect-plug-": false, "unprepare-plug-": false}
+
+// otherHooks are the hooks that are not named after a plug.
+var otherHooks = map[string]bool{"install": true, "default-configure": true, "configure": true, "pre-refresh": true, "post-refresh": true,
+	"remove": true, "check-health": true, "gate-auto-refresh": true, "fde-setup": true, "install-device": true, "prepare-device": true}
+
+// split takes the name of a hook apart: its kind and the plug that it is for.
+func split(hook string) (kind, plug string) {
+	for kind := range hookKinds {
+		if plug, ok := strings.CutPrefix(hook, kind); ok {
+			return kind, plug
+		}
+	}
+	return "", ""
+}
+
+func (c *checker) checkHook(snap *Snap, h *Hook) {
+	add := func(code, format string, args ...any) {
+		at := h.at
+		if h.File != snap.File {
+			at = document.Position{}
+		}
+		c.addTo(h.File, code, at, format, args...)
+	}
+	if !h.Executable {
+		add("hook-not-executable", "hook %q is not executable", h.Name)
+	}
+	kind, name := split(h.Name)
+	p := snap.plug(name)
+	switch {
+	case kind == "" && otherHooks[h.Name], strings.Contains(h.Name, "-slot-"):
+	case kind == "":
+		if old, ok := strings.CutSuffix(h.Name, "-view-changed"); ok {
+			if !snap.hasHook("observe-view-" + old) {
+				add("hook-never-runs", "snapd 2.69 and later run observe-view-%s instead of %q", old, h.Name)
+			}
+			break
+		}
+		add("hook-never-runs", "snapd knows no hook %q", h.Name)
+	case p == nil:
+		add("hook-plug", "hook %q is for a plug %q, which snap %q does not have", h.Name, name, snap.Name)
+	case strings.Contains(kind, "-view-") && !p.confdb():
+		add("hook-plug", "hook %q is for plug %q, whose interface is %s", h.Name, name, p.Interface)
+	case hookKinds[kind] && !p.custodian():
+		add("hook-never-runs", "snapd runs %q for custodians only, and plug %q is none", h.Name, name)
+	}
+	c.checkCalls(snap, h, kind)
+}
+
+// checkCalls looks at what a script asks snapctl for.
+func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
+	writes := 0
+	for _, call := range calls(h.Text) {
+		add := func(code, format string, args ...any) { c.addTo(h.File, code, call.at, format, args...) }
+		if call.verb == "fail" {
+			if kind != "change-view-" {
+				add("hook-cannot-fail", `cannot use "snapctl fail" outside of a "change-view" hook`)
+			}
+			continue
+		}
+		if !call.view {
+			continue
+		}
+		if call.previous && kind != "change-view-" && kind != "save-view-" && kind != "observe-view-" {
+			add("hook-previous", "cannot use --previous outside of save-view, change-view or observe-view hooks")
+		}
+		if strings.HasPrefix(call.plug, "$") || call.plug == "" || strings.Contains(call.plug, "{") {
+			continue // only a run can tell
+		}
+		name, colon := strings.CutPrefix(call.plug, ":")
+		if !colon {
+			add("hook-colon", "snapctl %s --view %s: without a colon before the plug it means the snap's configuration", call.verb, call.plug)
+			continue
+		}
+		if strings.HasPrefix(name, "$") {
+			continue
+		}
+		p := snap.plug(name)
+		switch {
+		case p == nil:
+			add("hook-unknown-plug", "cannot find plug :%s for snap %q", name, snap.Name)
+			continue
+		case !p.confdb():
+			add("hook-unknown-plug", "cannot use --view with non-confdb plug :%s", name)
+			continue
+		}
+		write := call.verb != "get"
+		deadlock := write && p.custodian() && (snap.hasHook("change-view-"+p.Name) || snap.hasHook("save-view-"+p.Name))
+		switch kind {
+		case "observe-view-", "save-view-":
+			if write {
+				add("hook-cannot-write", "cannot modify confdb in %q hook", h.Name)
+			}
+		case "change-view-":
+			if write {
+				if writes++; writes == 2 {
+					add("hook-last-write", "only the last of several writes in %q counts", h.Name)
+				}
+			}
+		case "load-view-", "query-view-":
+		default:
+			switch {
+			case kind == "prepare-plug-" || h.Name == "install":
+				add("hook-connect", "cannot access confdb through unconnected plug :%s: when %q runs it is not connected yet", name, h.Name)
+			case deadlock:
+				add("hook-deadlock", "%q writes through plug %q, whose change-view or save-view hook has to wait for it", h.Name, name)
+			case kind != "":
+				add("hook-connect", "%q uses confdb through plug %q while a connection is being made", h.Name, name)
+			}
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package rest_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aspects-poc/registry/kit/assertion"
+	"aspects-poc/registry/kit/rest"
+	"aspects-poc/registry/network"
+)
+
+func signedFile(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "assertion", "testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// empty serves a machine that knows no confdb-schema, with a stand-in for custodian.
+func empty(t *testing.T, options rest.Options) *machine {
+	t.Helper()
+	options.Custodian = "standin"
+	m := serve(t, setup{options: options})
+	if err := m.Forget(network.AccountID, network.Name); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestAcknowledge(t *testing.T) {
+	t.Parallel()
+	key, err := assertion.ReadKey(signedFile(t, "dev.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := string(signedFile(t, "signed.assert"))
+	altered := strings.Replace(signed, "revision: 1\n", "revision: 2\n", 1)
+	older := strings.Replace(signed, "revision: 1\n", "", 1)
+	other := strings.Replace(signed, "authority-id: ", "authority-id: x", 1)
+	account := "type: account\nauthority-id: canonical\naccount-id: " + network.AccountID + "\nsign-key-sha3-384: k\n\nc2ln\n\n"
+	trusted, none, unsigned := rest.Options{Keys: assertion.NewKeys(key)}, rest.Options{}, rest.Options{Unsigned: true}
+	for _, test := range []struct {
+		name    string
+		options rest.Options
+		texts   []string // in order; all but the last are taken
+		want    string   // message of the last; "" if it is taken
+	}{
+		{"signed with a key that is named", trusted, []string{signed}, ""},
+		{"the account beside it", trusted, []string{account + signed}, ""},
+		{"twice", trusted, []string{signed, signed}, ""},
+		{"altered", trusted, []string{altered}, "assert failed: failed signature verification: "},
+		{"nobody is trusted", none, []string{signed}, "assert failed: cannot resolve prerequisite assertion: account-key (" + key.ID + ") not found"},
+		{"altered, and nobody looks", unsigned, []string{altered}, ""},
+		{"an older revision", unsigned, []string{signed, older}, "assert failed: revision 0 is older than current revision 1"},
+		{"another authority", unsigned, []string{other}, "assert failed: authority-id and account-id must match"},
+		{"no assertion", unsigned, []string{"nonsense"}, "cannot decode request body into assertions: assertion content/signature separator not found"},
+		{"of another kind", unsigned, []string{strings.Replace(account, "type: account\n", "type: account\n", 1) +
+			"type: validation-set\nauthority-id: a\nseries: 16\naccount-id: a\nname: n\nsequence: 1\nsign-key-sha3-384: k\n\nc2ln\n"},
+			"assert failed: cannot keep validation-set"},
+		{"a body that is none", unsigned, []string{strings.Replace(signed, `"storage": {`, `"storbge": {`, 1)}, "assert failed: assertion confdb-schema: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := empty(t, test.options)
+			for i, text := range test.texts {
+				status, answer := send(t, m.client, "POST /v2/assertions", text)
+				if i < len(test.texts)-1 || test.want == "" {
+					if status != http.StatusOK {
+						t.Fatalf("%d %v", status, answer)
+					}
+					continue
+				}
+				message, _ := answer["result"].(map[string]any)["message"].(string)
+				if status != http.StatusBadRequest || !strings.HasPrefix(message, test.want) {
+					t.Errorf("%d %q, want %q", status, message, test.want)
+				}
+			}
+			if test.want != "" {
+				return
+			}
+			// The stand-in answers for the views that have come.
+			if status, answer := send(t, m.client, "GET /v2/confdb/"+viewID("control-telemetry").String(), nil); status != http.StatusAccepted {
+				t.Errorf("a read: %d %v", status, answer)
+			}
+			_, text := sendRaw(t, m.client, "GET /v2/assertions/confdb-schema?name=network", nil)
+			if last := test.texts[len(test.texts)-1]; !strings.HasSuffix(last, string(text)) {
+				t.Errorf("known is\n%.200s", text)
+			}
+		})
+	}
+}
+
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	m := serve(t, setup{})
+	for query, count := range map[string]string{
+		"": "1", "?name=network": "1", "?name=network&account-id=" + network.AccountID: "1", "?name=nosuch": "0",
+		"?json=true": "1", "?json=headers&name=nosuch": "0", "?max-format=1": "1",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/v2/assertions/confdb-schema"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := m.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if got := response.Header.Get("X-Ubuntu-Assertions-Count"); response.StatusCode != http.StatusOK || got != count {
+			t.Errorf("%q: %d, %q assertions, want %s", query, response.StatusCode, got, count)
+		}
+	}
+	_, answer := send(t, m.client, "GET /v2/assertions", nil)
+	if types := answer["result"].(map[string]any)["types"].([]any); len(types) == 0 {
+		t.Error("there are no types")
+	}
+	_, answer = send(t, m.client, "GET /v2/assertions/confdb-schema?json=true", nil)
+	first := answer["results"].([]any)[0].(map[string]any)
+	if first["headers"].(map[string]any)["name"] != network.Name || !strings.HasPrefix(first["body"].(string), "{\n  \"storage\": {") {
+		t.Errorf("as JSON: %v", first)
+	}
+}

@@ -1,0 +1,129 @@
+package script_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aspects-poc/registry/confdb"
+	"aspects-poc/registry/kit/script"
+	"aspects-poc/registry/kit/world"
+	"aspects-poc/registry/network"
+)
+
+func schema(t testing.TB) world.Schema {
+	t.Helper()
+	document := network.Document("")
+	parsed, err := confdb.ParseDocument(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return world.Schema{Parsed: parsed, Document: document}
+}
+
+// write makes a file of each text, named after its place, and returns their folder.
+func write(t testing.TB, texts ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i, text := range texts {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("case%03d.txtar", i)), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const passing = `declare cust custodian=control-telemetry
+set control-telemetry sample-rate=4 monitor-peers=true
+expect control-telemetry sample-rate=4 monitor-peers=true
+unset control-telemetry monitor-peers
+expect control-telemetry {"sample-rate":4}
+fail 'less than the allowed minimum' set control-telemetry sample-rate=-1
+snapctl-as cust get --view :control-telemetry sample-rate
+stdout '^4$'
+`
+
+func TestRun(t *testing.T) {
+	dir := write(t, passing, "set control-telemetry sample-rate=4\n", "nosuch\n", "[!exec:nosuch] skip later\n",
+		"fail x get\n", "! expect\n", "fail never set control-telemetry sample-rate=1\n")
+	report, err := script.Run(script.Options{Files: []string{dir}, Schemas: []world.Schema{schema(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"", "no custodian snap connected", `unknown command "nosuch"`, "skip", "usage: get VIEW",
+		"usage: expect VIEW", "set was refused otherwise: cannot write confdb view"}
+	for i, result := range report.Results {
+		got := ""
+		if result.Failed {
+			got = result.Log
+		} else if result.Skipped {
+			got = "skip"
+		}
+		if (got == "") != (want[i] == "") || !strings.Contains(got, want[i]) {
+			t.Errorf("%s: %q, want %q", result.Name, got, want[i])
+		}
+	}
+	if report.Failed() != 5 {
+		t.Errorf("%d failed", report.Failed())
+	}
+	missing := report.Coverage.Missing()
+	if want := "control-telemetry sample-rate"; strings.Contains(strings.Join(missing.NotRead, "\n"), want) ||
+		strings.Contains(strings.Join(missing.NotWritten, "\n"), want) {
+		t.Errorf("%+v", missing)
+	}
+	if len(missing.NotRead) == 0 || missing.Rules-missing.Touched != len(missing.NotRead)+len(missing.NotWritten) {
+		t.Errorf("%+v", missing)
+	}
+	var text bytes.Buffer
+	if err := report.JUnit(&text); err != nil {
+		t.Fatal(err)
+	}
+	var junit struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+		Suite    struct {
+			Skipped int `xml:"skipped,attr"`
+			Cases   []struct {
+				Name    string `xml:"name,attr"`
+				Failure *struct {
+					Message string `xml:"message,attr"`
+				} `xml:"failure"`
+			} `xml:"testcase"`
+		} `xml:"testsuite"`
+	}
+	if err := xml.Unmarshal(text.Bytes(), &junit); err != nil {
+		t.Fatal(err)
+	}
+	if junit.Tests != 7 || junit.Failures != 5 || junit.Suite.Skipped != 1 || junit.Suite.Cases[0].Failure != nil ||
+		!strings.Contains(junit.Suite.Cases[2].Failure.Message, "unknown command") {
+		t.Errorf("%s", text.Bytes())
+	}
+}
+
+func TestNothingToRun(t *testing.T) {
+	for _, files := range [][]string{nil, {t.TempDir()}, {"nosuch.txtar"}} {
+		if _, err := script.Run(script.Options{Files: files}); err == nil || !strings.HasPrefix(err.Error(), "cannot run scripts: ") {
+			t.Errorf("%q: %v", files, err)
+		}
+	}
+}
+
+// BenchmarkCases is a hundred scripts, without hooks.
+func BenchmarkCases(b *testing.B) {
+	texts := make([]string, 100)
+	for i := range texts {
+		texts[i] = passing
+	}
+	dir := write(b, texts...)
+	options := script.Options{Files: []string{dir}, Schemas: []world.Schema{schema(b)}}
+	for b.Loop() {
+		report, err := script.Run(options)
+		if err != nil || report.Failed() > 0 {
+			b.Fatalf("%v, %d failed", err, report.Failed())
+		}
+	}
+}

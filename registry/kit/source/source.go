@@ -1,0 +1,221 @@
+// Package source reads other people's snaps as they lie in a source tree, without building them: a snapcraft.yaml with
+// hooks in snap/hooks, or an unpacked snap with meta/snap.yaml. Its main function is Load.
+//
+//	found, err := source.Load("./custodian", stage)
+//	err = w.Install(ctx, found.Snap)
+//
+// What snapcraft would build is not built. Hooks, and files that parts with the plugin dump would copy, are linked into
+// a folder that stands for the snap, so that what is edited counts at the next run of a hook.
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"aspects-poc/registry/kit/world"
+)
+
+// A Source is a snap that was found in a folder.
+type Source struct {
+	Snap world.Snap // Snap.Dir is where it can be run from
+	// Watch are the files and folders that decide what was found: when one changes, Load may find something else.
+	Watch []string
+	// Warnings say what is not as it would be in the built snap.
+	Warnings []string
+}
+
+// metadata is what snapcraft.yaml and snap.yaml have in common, as far as it matters here.
+type metadata struct {
+	Name        string               `yaml:"name"`
+	Version     string               `yaml:"version"`
+	Plugs       map[string]yaml.Node `yaml:"plugs"`
+	Apps        map[string]app       `yaml:"apps"`
+	Hooks       map[string]hook      `yaml:"hooks"`
+	Environment map[string]string    `yaml:"environment"`
+	Parts       map[string]part      `yaml:"parts"`
+}
+
+type app struct {
+	Command     string   `yaml:"command"`
+	Daemon      string   `yaml:"daemon"`
+	Timer       string   `yaml:"timer"`
+	InstallMode string   `yaml:"install-mode"`
+	Plugs       []string `yaml:"plugs"`
+}
+
+type hook struct {
+	Plugs []string `yaml:"plugs"`
+}
+
+type part struct {
+	Plugin   string            `yaml:"plugin"`
+	Source   string            `yaml:"source"`
+	Organize map[string]string `yaml:"organize"`
+}
+
+// Load finds the snap in a folder. A snap that is not unpacked already is laid out in a folder of its name below stage.
+func Load(dir, stage string) (*Source, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	found, err := load(dir, stage)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the snap in %s: %w", dir, err)
+	}
+	return found, nil
+}
+
+func load(dir, stage string) (*Source, error) {
+	unpacked := filepath.Join(dir, "meta", "snap.yaml")
+	for _, path := range []string{unpacked, filepath.Join(dir, "snap", "snapcraft.yaml"), filepath.Join(dir, "snapcraft.yaml"),
+		filepath.Join(dir, ".snapcraft.yaml")} {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var m metadata
+		if err := yaml.Unmarshal(text, &m); err != nil {
+			return nil, fmt.Errorf("cannot parse %s: %w", path, err)
+		}
+		s, err := m.source()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		s.Watch = append(s.Watch, path)
+		if path == unpacked {
+			s.Snap.Dir = dir
+			return s, s.hooks(filepath.Join(dir, "meta", "hooks"))
+		}
+		s.Snap.Dir = filepath.Join(stage, s.Snap.Name)
+		if err := s.layOut(dir, &m); err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	return nil, fmt.Errorf("there is no snap/snapcraft.yaml, snapcraft.yaml or meta/snap.yaml: %w", fs.ErrNotExist)
+}
+
+// source turns metadata into a snap.
+func (m *metadata) source() (*Source, error) {
+	if m.Name == "" {
+		return nil, errors.New("it has no name")
+	}
+	s := &Source{Snap: world.Snap{Name: m.Name, Version: m.Version, Revision: "x1", Environment: m.Environment,
+		Plugs: map[string]world.Plug{}, Services: map[string]world.Service{}}}
+	for _, name := range slices.Sorted(maps.Keys(m.Plugs)) {
+		node := m.Plugs[name]
+		plug := world.Plug{Interface: name}
+		switch node.Kind {
+		case yaml.ScalarNode:
+			if node.Tag != "!!null" {
+				plug.Interface = node.Value
+			}
+		case yaml.MappingNode:
+			var attributes struct{ Interface, Account, View, Role string }
+			if err := node.Decode(&attributes); err != nil {
+				return nil, fmt.Errorf("plug %q: %w", name, err)
+			}
+			if attributes.Interface != "" {
+				plug.Interface = attributes.Interface
+			}
+			plug.Account, plug.View, plug.Role = attributes.Account, attributes.View, attributes.Role
+		default:
+			return nil, fmt.Errorf("plug %q is neither a map nor the name of an interface", name)
+		}
+		if err := check(plug); err != nil {
+			return nil, fmt.Errorf("plug %q: %w", name, err)
+		}
+		s.Snap.Plugs[name] = plug
+	}
+	var used []string
+	for _, app := range m.Apps {
+		used = append(used, app.Plugs...)
+	}
+	for _, hook := range m.Hooks {
+		used = append(used, hook.Plugs...)
+	}
+	for _, name := range used {
+		if _, declared := s.Snap.Plugs[name]; !declared {
+			s.Snap.Plugs[name] = world.Plug{Interface: name}
+		}
+	}
+	for name, app := range m.Apps {
+		if app.Daemon != "" {
+			s.Snap.Services[name] = world.Service{Command: app.Command, Daemon: app.Daemon, Timer: app.Timer != "",
+				Disabled: app.InstallMode == "disable"}
+		}
+	}
+	return s, nil
+}
+
+// check refuses what snapd refuses in a plug for confdb.
+func check(plug world.Plug) error {
+	if plug.Interface != "confdb" {
+		return nil
+	}
+	if plug.Account == "" {
+		return errors.New(`confdb plug must have an "account" attribute`)
+	}
+	if plug.View == "" {
+		return errors.New(`confdb plug must have a "view" attribute`)
+	}
+	if _, ok := plug.ID(); !ok {
+		return fmt.Errorf(`"view" must be in the form <schema>/<view> but is %q`, plug.View)
+	}
+	if plug.Role != "" && plug.Role != world.Custodian {
+		return fmt.Errorf(`optional confdb plug "role" attribute must be %q`, world.Custodian)
+	}
+	return nil
+}
+
+// hooks lists the hooks in a folder.
+func (s *Source) hooks(dir string) error {
+	s.Watch = append(s.Watch, dir)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || entry.IsDir() {
+			continue
+		}
+		s.Snap.Hooks = append(s.Snap.Hooks, name)
+		if !s.known(name) {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("hook %s is of no use: snapd runs no hook of that name, or the snap "+
+				"has no such plug", name))
+		}
+	}
+	return nil
+}
+
+// known tells whether snapd ever runs a hook of that name.
+func (s *Source) known(name string) bool {
+	if slices.Contains([]string{"install", "default-configure", "configure", "pre-refresh", "post-refresh", "remove",
+		"check-health", "gate-auto-refresh"}, name) {
+		return true
+	}
+	for _, prefix := range []string{"prepare-plug-", "connect-plug-", "disconnect-plug-", "unprepare-plug-", "change-view-",
+		"save-view-", "observe-view-", "load-view-", "query-view-"} {
+		if plug, found := strings.CutPrefix(name, prefix); found {
+			_, declared := s.Snap.Plugs[plug]
+			return declared
+		}
+	}
+	return false
+}

@@ -1,0 +1,73 @@
+package world
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var validOption = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
+
+// lookup finds an option by its path with dots.
+func lookup(config map[string]any, key string) (value any, found bool) {
+	value = config
+	for part := range strings.SplitSeq(key, ".") {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if value, found = object[part]; !found {
+			return nil, false
+		}
+	}
+	return value, true
+}
+
+// patched returns a configuration with options set by paths with dots; nil unsets. The old one stays as it is.
+func patched(config map[string]any, values map[string]any) (map[string]any, error) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		parts := strings.Split(key, ".")
+		for _, part := range parts {
+			if !validOption.MatchString(part) {
+				return nil, badRequest(fmt.Sprintf("invalid option name: %q", part))
+			}
+		}
+		var err error
+		if config, err = patch(config, parts, key, values[key]); err != nil {
+			return nil, err
+		}
+	}
+	return config, nil
+}
+
+func patch(config map[string]any, parts []string, key string, value any) (map[string]any, error) {
+	config = maps.Clone(config)
+	if config == nil {
+		config = map[string]any{}
+	}
+	name := parts[0]
+	if len(parts) == 1 {
+		if config[name] = value; value == nil {
+			delete(config, name)
+		}
+		return config, nil
+	}
+	inner, isObject := config[name].(map[string]any)
+	if !isObject && config[name] != nil {
+		if value == nil {
+			return config, nil
+		}
+		above := strings.TrimSuffix(key, "."+strings.Join(parts[1:], "."))
+		return nil, badRequest(fmt.Sprintf("option %q is not a map", above))
+	}
+	inner, err := patch(inner, parts[1:], key, value)
+	if err != nil {
+		return nil, err
+	}
+	if config[name] = inner; len(inner) == 0 {
+		delete(config, name)
+	}
+	return config, nil
+}

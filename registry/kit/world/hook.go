@@ -1,0 +1,204 @@
+package world
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Hook is one run of a snap's hook.
+type Hook struct {
+	Snap   Snap
+	Name   string
+	Cookie string // for snapctl; valid until the hook has ended
+}
+
+// A Runner runs hooks.
+type Runner interface {
+	// RunHook runs a hook to its end and returns what it printed to standard output and error together. An error means
+	// that it failed; its text is shown if it printed nothing, such as "exit status 3". When ctx ends, so must the hook.
+	RunHook(ctx context.Context, hook Hook) (output []byte, err error)
+}
+
+// RunnerFunc is a function as a Runner.
+type RunnerFunc func(ctx context.Context, hook Hook) (output []byte, err error)
+
+// RunHook calls the function.
+func (f RunnerFunc) RunHook(ctx context.Context, hook Hook) ([]byte, error) { return f(ctx, hook) }
+
+// Services starts and stops services of snaps.
+type Services interface {
+	// Service starts, stops or restarts ("start", "stop", "restart") a service and returns when that is done.
+	Service(ctx context.Context, action string, snap Snap, service string) error
+}
+
+// A hookContext is what a hook's cookie stands for while it runs. The world's lock guards it.
+type hookContext struct {
+	snap   string
+	hook   string
+	change *change
+	tx     *transaction // nil in other hooks than those of views
+	abort  context.CancelCauseFunc
+
+	set      *set           // the last one
+	sets     []Assignment   // all of them, for observers of the world
+	gets     []Lookup       // likewise
+	rejected string         // the reason given to fail
+	config   map[string]any // options set, to be stored when the hook has ended
+	actions  []action       // for services, to be done when the hook has ended
+}
+
+type action struct{ name, service string }
+
+// is tells whether this is a view's hook of one of these kinds.
+func (h *hookContext) is(kinds ...string) bool {
+	for _, kind := range kinds {
+		if h.tx != nil && strings.HasPrefix(h.hook, kind+"-view-") {
+			return true
+		}
+	}
+	return false
+}
+
+var errAborted = errors.New("aborted")
+
+// runHook runs a hook of a snap, if the snap has it, and takes over what it asked for. It waits until no other hook of
+// the snap runs. The caller does not have the lock.
+func (w *World) runHook(ctx context.Context, c *change, instance, name string, tx *transaction) error {
+	w.mu.Lock()
+	snap := w.state.Snaps[instance]
+	if snap == nil || !snap.Has(name) {
+		w.mu.Unlock()
+		return nil
+	}
+	token := w.busy[instance]
+	if token == nil {
+		token = make(chan struct{}, 1)
+		w.busy[instance] = token
+	}
+	w.mu.Unlock()
+	select {
+	case token <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("run hook %q: <aborted>", name)
+	}
+	defer func() { <-token }()
+
+	limit := w.options.HookLimit
+	if name == "configure" {
+		limit /= 2
+	}
+	abortable, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	limited, cancel := context.WithTimeout(abortable, limit)
+	defer cancel()
+
+	h := &hookContext{snap: instance, hook: name, change: c, tx: tx, abort: abort}
+	cookie := newCookie()
+	w.mu.Lock()
+	w.contexts[cookie] = h
+	run := Hook{Snap: snap.copied(), Name: name, Cookie: cookie}
+	w.mu.Unlock()
+
+	began := w.options.Now()
+	var output []byte
+	var err error
+	if w.options.Runner != nil {
+		output, err = w.options.Runner.RunHook(limited, run)
+	}
+	switch {
+	case err != nil && ctx.Err() == nil && abortable.Err() == nil && limited.Err() != nil:
+		output = fmt.Appendf(output, "\n<exceeded maximum runtime of %s>", limit)
+	case err != nil && abortable.Err() != nil:
+		output = append(output, "\n<aborted>"...)
+	}
+
+	w.mu.Lock()
+	delete(w.contexts, cookie)
+	err = w.conclude(h, output, err)
+	actions := h.actions
+	w.mu.Unlock()
+	w.tell(h.event(began, w.options.Now(), output, err))
+	if err != nil {
+		return err
+	}
+	// Now, as on snapd: a service that reads the confdb while it starts would wait for the hook.
+	for _, action := range actions {
+		w.act(ctx, instance, action)
+	}
+	return nil
+}
+
+// conclude is the end of a hook. The caller has the lock.
+func (w *World) conclude(h *hookContext, output []byte, err error) error {
+	if err != nil {
+		return fmt.Errorf("run hook %q: %s", h.hook, outcome(output, err))
+	}
+	if h.is("change") && h.rejected != "" {
+		return fmt.Errorf("cannot change confdb %s: %s rejected changes: %s", h.tx.id(), h.snap, h.rejected)
+	}
+	if h.tx != nil {
+		if err := h.tx.merge(h.set); err != nil {
+			return err
+		}
+	}
+	if h.config == nil || w.state.Snaps[h.snap] == nil {
+		return nil
+	}
+	return w.configure(h.snap, h.config)
+}
+
+// outcome is how snapd tells what a failed hook printed.
+func outcome(output []byte, err error) string {
+	output = bytes.TrimSpace(output)
+	switch {
+	case len(output) == 0:
+		return err.Error()
+	case bytes.ContainsRune(output, '\n'):
+		return fmt.Sprintf("\n-----\n%s\n-----", output)
+	default:
+		return string(output)
+	}
+}
+
+func (h *hookContext) event(began, ended time.Time, output []byte, err error) Event {
+	e := Event{Kind: HookRan, Time: ended, Change: h.change.ID, Snap: h.snap, Hook: h.hook, Took: ended.Sub(began),
+		Sets: h.sets, Gets: h.gets, Output: string(output)}
+	if h.tx != nil {
+		e.View, e.By, e.Read = h.tx.view, h.tx.by, h.tx.read
+	}
+	if err != nil {
+		e.Err, e.Rejected = err.Error(), h.rejected
+	}
+	return e
+}
+
+// act does what was asked for a service.
+func (w *World) act(ctx context.Context, instance string, a action) {
+	w.mu.Lock()
+	snap := w.state.Snaps[instance]
+	if snap == nil {
+		w.mu.Unlock()
+		return
+	}
+	_, name, _ := strings.Cut(a.service, ".")
+	service, found := snap.Services[name]
+	if !found {
+		w.mu.Unlock()
+		return
+	}
+	service.Running = a.name != "stop" && service.Daemon != "oneshot"
+	snap.Services[name] = service
+	copied := snap.copied()
+	w.mu.Unlock()
+	e := Event{Kind: ServiceAsked, Time: w.options.Now(), Snap: instance, Service: name, Action: a.name}
+	if w.options.Services != nil {
+		if err := w.options.Services.Service(ctx, a.name, copied, name); err != nil {
+			e.Err = err.Error()
+		}
+	}
+	w.tell(e)
+}

@@ -1,0 +1,255 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"aspects-poc/registry/backend"
+)
+
+// A Snap is an installed snap.
+type Snap struct {
+	Name     string `json:"name"`
+	Key      string `json:"key,omitempty"` // of a parallel instance
+	Version  string `json:"version,omitempty"`
+	Revision string `json:"revision,omitempty"` // FirstRevision if empty
+	// Publisher is the account ID of the publisher, "" for a local snap, of which snapd knows none. Plugs for confdb of
+	// the publisher's own account are connected by themselves.
+	Publisher string             `json:"publisher,omitempty"`
+	Plugs     map[string]Plug    `json:"plugs,omitempty"`
+	Hooks     []string           `json:"hooks,omitempty"` // names
+	Services  map[string]Service `json:"services,omitempty"`
+	// Dir is where its files are; for the Runner. $SNAP points there.
+	Dir string `json:"dir,omitempty"`
+	// Environment is what the snap declares for all of its hooks.
+	Environment map[string]string `json:"environment,omitempty"`
+}
+
+// A Plug is a plug of a snap.
+type Plug struct {
+	Interface string `json:"interface"`         // "confdb", or another one
+	Account   string `json:"account,omitempty"` // of the confdb-schema
+	View      string `json:"view,omitempty"`    // SCHEMA/VIEW
+	Role      string `json:"role,omitempty"`    // "custodian" or ""
+}
+
+// FirstRevision is the revision of a local snap.
+const FirstRevision = "x1"
+
+// Custodian is the role of a plug whose snap answers for the view.
+const Custodian = "custodian"
+
+// A Service is an app of a snap that runs as a daemon.
+type Service struct {
+	Command  string `json:"command"`
+	Daemon   string `json:"daemon,omitempty"` // "simple", "oneshot", …
+	Timer    bool   `json:"timer,omitempty"`
+	Disabled bool   `json:"disabled,omitempty"`
+	Running  bool   `json:"running,omitempty"`
+}
+
+// Instance is the snap's name with the key of a parallel instance.
+func (s *Snap) Instance() string {
+	if s.Key == "" {
+		return s.Name
+	}
+	return s.Name + "_" + s.Key
+}
+
+// Has tells whether the snap has a hook.
+func (s *Snap) Has(hook string) bool { return slices.Contains(s.Hooks, hook) }
+
+// ID is the view that a confdb plug is for; ok is false for plugs of another kind and such that name no view.
+func (p Plug) ID() (id backend.ViewID, ok bool) {
+	schema, view, found := strings.Cut(p.View, "/")
+	if p.Interface != "confdb" || !found || strings.Contains(view, "/") {
+		return backend.ViewID{}, false
+	}
+	return backend.ViewID{Account: p.Account, Schema: schema, View: view}, true
+}
+
+// Snaps returns the installed snaps, sorted by instance name.
+func (w *World) Snaps() []Snap {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []Snap
+	for _, name := range slices.Sorted(maps.Keys(w.state.Snaps)) {
+		list = append(list, w.state.Snaps[name].copied())
+	}
+	return list
+}
+
+// Snap returns an installed snap.
+func (w *World) Snap(instance string) (Snap, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	snap, err := w.snap(instance)
+	if err != nil {
+		return Snap{}, err
+	}
+	return snap.copied(), nil
+}
+
+func (w *World) snap(instance string) (*Snap, error) {
+	snap := w.state.Snaps[instance]
+	if snap == nil {
+		return nil, &Error{Status: http.StatusNotFound, Kind: KindSnapNotFound, Value: instance,
+			Message: fmt.Sprintf("snap %q is not installed", instance)}
+	}
+	return snap, nil
+}
+
+func (s *Snap) copied() Snap {
+	c := *s
+	c.Plugs, c.Services = maps.Clone(s.Plugs), maps.Clone(s.Services)
+	c.Hooks, c.Environment = slices.Clone(s.Hooks), maps.Clone(s.Environment)
+	return c
+}
+
+// Put adds a snap, or replaces it as a refresh does: connections of plugs that are still there stay. No hooks are run;
+// Install does that.
+func (w *World) Put(snap Snap) error {
+	if snap.Name == "" {
+		return fmt.Errorf("cannot install a snap without a name")
+	}
+	if snap.Revision == "" {
+		snap.Revision = FirstRevision
+	}
+	return w.change(func() error {
+		instance := snap.Instance()
+		copied := snap.copied()
+		if copied.Services == nil {
+			copied.Services = map[string]Service{}
+		}
+		if old := w.state.Snaps[instance]; old != nil {
+			for name, service := range copied.Services {
+				service.Running = old.Services[name].Running
+				copied.Services[name] = service
+			}
+		}
+		w.state.Snaps[instance] = &copied
+		if w.state.Cookies[instance] == "" {
+			w.state.Cookies[instance] = newCookie()
+		}
+		if w.state.Config[instance] == nil {
+			w.state.Config[instance] = map[string]any{}
+		}
+		for name, plug := range copied.Plugs {
+			if plug.Interface == "network" || plug.Interface == "network-bind" ||
+				plug.Interface == "confdb" && snap.Publisher != "" && snap.Publisher == plug.Account {
+				w.state.Connections[connection(instance, name)] = true
+			}
+		}
+		maps.DeleteFunc(w.state.Connections, func(id string, _ bool) bool {
+			snap, plug, _ := strings.Cut(id, ":")
+			_, there := copied.Plugs[plug]
+			return snap == instance && !there
+		})
+		return nil
+	})
+}
+
+// Drop removes a snap and its connections; what is stored stays. No hooks are run; Remove does that.
+func (w *World) Drop(instance string) error {
+	return w.change(func() error {
+		if _, err := w.snap(instance); err != nil {
+			return err
+		}
+		delete(w.state.Snaps, instance)
+		delete(w.state.Cookies, instance)
+		delete(w.state.Config, instance)
+		maps.DeleteFunc(w.state.Connections, func(id string, _ bool) bool {
+			snap, _, _ := strings.Cut(id, ":")
+			return snap == instance
+		})
+		return nil
+	})
+}
+
+func connection(instance, plug string) string { return instance + ":" + plug }
+
+// Link connects a plug without running hooks; Connect runs them.
+func (w *World) Link(instance, plug string) error { return w.link(instance, plug, true) }
+
+// Unlink disconnects a plug without running hooks; Disconnect runs them.
+func (w *World) Unlink(instance, plug string) error { return w.link(instance, plug, false) }
+
+func (w *World) link(instance, plug string, connected bool) error {
+	return w.change(func() error {
+		if err := w.hasPlug(instance, plug); err != nil {
+			return err
+		}
+		if connected {
+			w.state.Connections[connection(instance, plug)] = true
+		} else {
+			delete(w.state.Connections, connection(instance, plug))
+		}
+		return nil
+	})
+}
+
+func (w *World) hasPlug(instance, plug string) error {
+	snap, err := w.snap(instance)
+	if err != nil {
+		return err
+	}
+	if _, found := snap.Plugs[plug]; !found {
+		return badRequest(fmt.Sprintf("snap %q has no plug named %q", instance, plug))
+	}
+	return nil
+}
+
+// A Connection is a connected plug.
+type Connection struct {
+	Snap, Plug string
+	Plugged    Plug
+}
+
+// Connections returns the connected plugs, sorted by snap and plug.
+func (w *World) Connections() []Connection {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.connections(func(Plug) bool { return true })
+}
+
+// connections returns the connected plugs that are wanted, by snap and plug.
+func (w *World) connections(want func(Plug) bool) []Connection {
+	var list []Connection
+	for _, instance := range slices.Sorted(maps.Keys(w.state.Snaps)) {
+		plugs := w.state.Snaps[instance].Plugs
+		for _, name := range slices.Sorted(maps.Keys(plugs)) {
+			if w.state.Connections[connection(instance, name)] && want(plugs[name]) {
+				list = append(list, Connection{Snap: instance, Plug: name, Plugged: plugs[name]})
+			}
+		}
+	}
+	return list
+}
+
+// custodians returns the connected plugs of a view whose snaps answer for it: one per snap.
+func (w *World) custodians(id backend.ViewID) []Connection {
+	list := w.connections(func(p Plug) bool {
+		of, ok := p.ID()
+		return ok && of == id && p.Role == Custodian
+	})
+	return slices.CompactFunc(list, func(a, b Connection) bool { return a.Snap == b.Snap })
+}
+
+// SnapctlCookie returns the cookie of a snap's apps and services.
+func (w *World) SnapctlCookie(instance string) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := w.snap(instance); err != nil {
+		return "", err
+	}
+	return w.state.Cookies[instance], nil
+}
+
+// Install installs a snap as `snap install --dangerous` does: install, default-configure and configure hooks in one
+// change. Connect connects it. It returns when the change is over, with an *Error if it failed, after which the snap
+// is gone again.
+func (w *World) Install(ctx context.Context, snap Snap) error { return w.install(ctx, snap) }

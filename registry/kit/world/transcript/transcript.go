@@ -1,0 +1,163 @@
+// Package transcript is what happens on a machine when confdb is accessed, written down: which hooks run in which order,
+// what snapctl answers them, what becomes of the change and what is stored. A transcript is recorded on a real snapd
+// (stage hooks of e2e) and replayed on a world.
+//
+//	given, err := transcript.Load("testdata/transcripts/refused.json")
+//	seen, err := transcript.Replay(ctx, given)
+//	diff := transcript.Diff(given, seen)
+package transcript
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A Transcript is a machine as it was given, and steps on it. Views are those of the network confdb-schema, and plugs
+// have the names of their views unless Plugs says otherwise.
+type Transcript struct {
+	Name   string `json:"name"`
+	Origin string `json:"origin"` // where it was seen
+	Given  Given  `json:"given"`
+	Steps  []Step `json:"steps"`
+}
+
+// Given is the machine before the first step.
+type Given struct {
+	// Before are commands of snap, COMMAND VIEW KEY=VALUE…, with which nothing that is stored becomes what the steps
+	// begin with. All plugs are connected then, and hooks do nothing.
+	Before [][]string `json:"before,omitempty"`
+	Snaps  []Snap     `json:"snaps"`
+}
+
+// A Snap is an installed snap.
+type Snap struct {
+	Name         string            `json:"name"`
+	Custodian    []string          `json:"custodian,omitempty"` // views; "*" is all
+	Uses         []string          `json:"uses,omitempty"`      // views; "*" is all
+	Plugs        map[string]string `json:"plugs,omitempty"`     // view -> name of its plug, where that is another one
+	Disconnected []string          `json:"disconnected,omitempty"`
+	Hooks        map[string]Script `json:"hooks,omitempty"`
+}
+
+// A Script is what a hook does: it calls snapctl, prints and exits.
+type Script struct {
+	Calls [][]string `json:"calls,omitempty"`
+	Print string     `json:"print,omitempty"`
+	Exit  int        `json:"exit,omitempty"`
+}
+
+// A Step is one access and what came of it. What a recorded step leaves out is not compared.
+type Step struct {
+	// By is "root" for the commands set, unset and get of snap, else the name of the snap whose app calls snapctl; or
+	// SNAP/HOOK for a call in another hook than those of views.
+	By   string   `json:"by"`
+	Args []string `json:"args"` // of root: COMMAND VIEW KEY=VALUE…
+
+	Error  *string         `json:"error,omitempty"`  // refused at once, or by snapctl
+	Stdout *string         `json:"stdout,omitempty"` // of snapctl
+	Status string          `json:"status,omitempty"` // of the change
+	Err    string          `json:"err,omitempty"`    // of the change
+	Tasks  []string        `json:"tasks,omitempty"`  // KIND=STATUS
+	Log    []string        `json:"log,omitempty"`    // of all tasks, without times
+	Data   json.RawMessage `json:"data,omitempty"`   // of the change of a read
+	Hooks  []string        `json:"hooks,omitempty"`  // SNAP HOOK, in the order in which they ran; ["-"] is none
+	Calls  []Call          `json:"calls,omitempty"`  // of all hooks
+	Stored json.RawMessage `json:"stored,omitempty"`
+}
+
+// A Call is one run of snapctl in a hook.
+type Call struct {
+	Hook   string   `json:"hook"` // SNAP HOOK
+	Args   []string `json:"args"`
+	Stdout string   `json:"stdout,omitempty"`
+	Error  string   `json:"error,omitempty"`
+}
+
+// Load reads a file with a list of transcripts; Save writes one.
+func Load(path string) ([]Transcript, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var list []Transcript
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&list); err != nil {
+		return nil, fmt.Errorf("cannot read transcripts in %s: %w", path, err)
+	}
+	return list, nil
+}
+
+// Save replaces the file by a list of transcripts.
+func Save(path string, list []Transcript) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(list); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text.Bytes(), 0o644)
+}
+
+// Diff tells how what was seen differs from what was recorded, "" for not at all.
+func Diff(recorded, seen Transcript) string {
+	var text string
+	for i, want := range recorded.Steps {
+		got := seen.Steps[i]
+		for _, field := range []struct {
+			name      string
+			want, got any
+			there     bool
+		}{
+			{"error", value(want.Error), value(got.Error), want.Error != nil || want.Status == "" || got.Error != nil},
+			{"stdout", value(want.Stdout), value(got.Stdout), want.Stdout != nil},
+			{"status", want.Status, got.Status, want.Status != ""},
+			{"err", want.Err, got.Err, want.Err != "" || want.Status == "Done"},
+			{"tasks", want.Tasks, got.Tasks, want.Tasks != nil},
+			{"log", want.Log, got.Log, want.Log != nil},
+			{"data", decoded(want.Data), decoded(got.Data), want.Data != nil},
+			{"hooks", want.Hooks, got.Hooks, want.Hooks != nil},
+			{"calls", want.Calls, got.Calls, want.Calls != nil},
+			{"stored", decoded(want.Stored), decoded(got.Stored), want.Stored != nil},
+		} {
+			if diff := cmp.Diff(field.want, field.got); field.there && diff != "" {
+				text += fmt.Sprintf("step %d (%s %q), %s (-recorded +seen):\n%s", i+1, want.By, want.Args, field.name, diff)
+			}
+		}
+	}
+	return text
+}
+
+func value(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+func decoded(text json.RawMessage) any {
+	if text == nil {
+		return nil
+	}
+	var value any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&value); err != nil {
+		return "no JSON: " + string(text)
+	}
+	return value
+}
+
+// Views resolves "*" in a list of views.
+func Views(list, all []string) []string {
+	if slices.Contains(list, "*") {
+		return all
+	}
+	return list
+}

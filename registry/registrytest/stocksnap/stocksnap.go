@@ -1,0 +1,127 @@
+// Package stocksnap runs the snap command of Debian's snapd package against a socket of ours, as if it were snapd's: a
+// client that nobody here wrote.
+//
+//	command := stocksnap.Find(t)
+//	result := command.Run(t, dir, "get", "-d", view) // dir has snapd.socket, and features/ for what snapd leaves there
+//
+// .ci/stock-snap fetches it. It runs in a root directory of its own, as the C library that it wants may be newer than the
+// machine's, and in a mount namespace, in which dir stands in the place of /run. That takes unshare(1), and root or a
+// kernel that lets users make namespaces.
+package stocksnap
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A Command is a stock snap command.
+type Command struct {
+	root string
+}
+
+// A Result is what a run came to.
+type Result struct {
+	Stdout, Stderr string
+	Code           int
+}
+
+// inside sets up the namespace: proc, which snap looks itself up in, the sockets, and the features that are on.
+const inside = `set -e
+root=$1 dir=$2
+shift 2
+mount --rbind /proc "$root/proc"
+mount --bind "$dir" "$root/run"
+if [ -d "$dir/features" ]; then mount --bind "$dir/features" "$root/var/lib/snapd/features"; fi
+exec chroot "$root" /usr/bin/snap "$@"`
+
+// script is snap as a program: it goes to the sockets that are in /run, whoever's they are.
+const script = `#!/bin/sh
+if [ "$(id -u)" != 0 ]; then user='--user --map-root-user'; fi
+exec unshare --mount --propagation private $user sh -c '
+	set -e
+	root=$1
+	shift
+	mount --rbind /proc "$root/proc"
+	mount --rbind /run "$root/run"
+	if [ -d /var/lib/snapd/features ]; then mount --bind /var/lib/snapd/features "$root/var/lib/snapd/features"; fi
+	exec chroot "$root" /usr/bin/snap "$@"' sh '%s' "$@"
+`
+
+// Install leaves a program called snap in a directory.
+func (c *Command) Install(t testing.TB, dir string) {
+	t.Helper()
+	text := fmt.Sprintf(script, c.root)
+	if err := os.WriteFile(filepath.Join(dir, "snap"), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var try sync.Mutex // held while the namespace is tried out: one failure tells for all
+
+// Find returns the stock snap command. Where there is none, or it cannot be run, the test is skipped, or fails if
+// ASPECTS_REQUIRE_SNAP is 1.
+func Find(t testing.TB) *Command {
+	t.Helper()
+	give := func(format string, args ...any) {
+		t.Helper()
+		if os.Getenv("ASPECTS_REQUIRE_SNAP") == "1" {
+			t.Fatalf(format, args...)
+		}
+		t.Skipf(format, args...)
+	}
+	root := os.Getenv("ASPECTS_STOCK_SNAP")
+	if root == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			give("no stock snap command: %v", err)
+		}
+		root = filepath.Join(cache, "aspects-poc-snap")
+	}
+	if _, err := os.Stat(filepath.Join(root, "usr/lib/snapd/snapd")); err != nil {
+		give("no stock snap command in %s: .ci/stock-snap fetches it", root)
+	}
+	try.Lock()
+	defer try.Unlock()
+	command := &Command{root: root}
+	if result, err := command.run(t, t.TempDir(), "version"); err != nil || result.Code != 0 {
+		give("the stock snap command cannot be run in a namespace of its own: %v %s", err, result.Stderr)
+	}
+	return command
+}
+
+// Run runs snap with arguments. dir has snapd.socket; snapd-snap.socket and features if there are any.
+func (c *Command) Run(t testing.TB, dir string, args ...string) Result {
+	t.Helper()
+	result, err := c.run(t, dir, args...)
+	if err != nil {
+		t.Fatalf("snap %s: %v", strings.Join(args, " "), err)
+	}
+	return result
+}
+
+func (c *Command) run(t testing.TB, dir string, args ...string) (Result, error) {
+	words := []string{"--mount", "--propagation", "private"}
+	if os.Geteuid() != 0 {
+		words = append(words, "--user", "--map-root-user")
+	}
+	words = append(words, "sh", "-c", inside, "sh", c.root, dir)
+	command := exec.CommandContext(t.Context(), "unshare", append(words, args...)...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "LANG=C.UTF-8", "TZ=UTC", "SNAP_REEXEC=0"}
+	err := command.Run()
+	result := Result{Stdout: stdout.String(), Stderr: stderr.String()}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		result.Code = exit.ExitCode()
+		return result, nil
+	}
+	return result, err
+}

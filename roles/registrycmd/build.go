@@ -1,0 +1,120 @@
+package registrycmd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/internal/durable"
+	schemadoc "aspects-poc/registry/kit/document"
+	"aspects-poc/registry/kit/lint"
+	"aspects-poc/registry/network"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+const flagOutput = "output"
+
+func build(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "build", Usage: "print a confdb-schema as snap sign takes it", ArgsUsage: "FILE",
+		Description: "FILE is a confdb-schema as YAML, as people write it. What comes out has the headers that must be there, the\n" +
+			"storage schema as text in the layout that snapd demands, and what other generations of snapd want for\n" +
+			"another dialect. Nothing comes out of a file that snapd would refuse.",
+		UsageText: "aspects-poc registry build --revision 2 network.yaml | snap sign -k default > network.assert",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagAccount, Usage: "`ID` of the account that signs (default: the file's account-id)"},
+			&cli.StringFlag{Name: flagRevision, Usage: "revision `N` (default: the file's)"},
+			&cli.StringFlag{Name: flagTimestamp, Usage: "`TIME` in RFC 3339, or now (default: the file's, else SOURCE_DATE_EPOCH " +
+				"if it is set, else now)"},
+			&cli.StringFlag{Name: flagDialect, Value: string(network.ConfdbSchemaDialect),
+				Usage: "type of assertion: `confdb-schema|confdb|registry`"},
+			&cli.BoolFlag{Name: flagNoAliases, Usage: "write types out where they are used: for snapd 2.69 and 2.70 too"},
+			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "`FILE` to write to instead"},
+		},
+		SkipFlagParsing: true,
+		Action:          func(c *cli.Context) error { return runBuild(env, c) },
+	}
+}
+
+// schemaFile is the one argument of a command.
+func schemaFile(c *cli.Context) (*schemadoc.Document, error) {
+	args := roles.Args(c)
+	switch len(args) {
+	case 0:
+		return nil, roles.Usagef("no file given")
+	case 1:
+	default:
+		return nil, roles.Usagef("unexpected argument %q: one file at a time", args[1])
+	}
+	text, err := os.ReadFile(args[0])
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the confdb-schema: %w", err)
+	}
+	return schemadoc.Parse(args[0], text)
+}
+
+func runBuild(env *roles.Env, c *cli.Context) error {
+	options := schemadoc.SignOptions{Account: c.String(flagAccount), Dialect: network.Dialect(c.String(flagDialect)),
+		NoAliases: c.Bool(flagNoAliases)}
+	if options.Account != "" {
+		if err := network.ValidAccount(options.Account); err != nil {
+			return roles.Usagef("invalid value for --%s: %v", flagAccount, err)
+		}
+	}
+	if text := c.String(flagRevision); text != "" {
+		revision, err := strconv.Atoi(text)
+		if err != nil || revision < 0 || strings.HasPrefix(text, "+") {
+			return roles.Usagef("invalid value %q for --%s: want a number such as 2", text, flagRevision)
+		}
+		options.Revision = &revision
+	}
+	if !slices.Contains(network.Dialects(), options.Dialect) {
+		return roles.Usagef("invalid value %q for --%s: want one of %v", options.Dialect, flagDialect, network.Dialects())
+	}
+	doc, err := schemaFile(c)
+	if err != nil {
+		return err
+	}
+	if options.Account == "" && doc.Header("account-id") == "" {
+		return roles.Usagef("whose confdb-schema is it? Give --%s, or write account-id into %s", flagAccount, doc.File)
+	}
+	if flag := c.String(flagTimestamp); flag != "" || doc.Headers.Get("timestamp") == nil {
+		if flag == "document" {
+			return roles.Usagef("invalid value %q for --%s: %s has none", flag, flagTimestamp, doc.File)
+		}
+		if options.Timestamp, err = timestamp(flag, env.Getenv("SOURCE_DATE_EPOCH"), time.Now); err != nil {
+			return err
+		}
+	}
+	if err := refuseToBuild(env, doc); err != nil {
+		return err
+	}
+	signable, err := doc.SignInput(options)
+	if err != nil {
+		return fmt.Errorf("cannot build %s: %w", doc.File, err)
+	}
+	signable = append(signable, '\n')
+	if file := c.String(flagOutput); file != "" {
+		return durable.Write(file, signable, 0o644)
+	}
+	_, err = env.Stdout.Write(signable)
+	return err
+}
+
+// refuseToBuild returns an error for a document that snapd would refuse, and prints why.
+func refuseToBuild(env *roles.Env, doc *schemadoc.Document) error {
+	findings := slices.DeleteFunc(lint.Check(doc, lint.Options{}), func(f lint.Finding) bool {
+		return f.Level != lint.Error || f.Code == "signature"
+	})
+	if len(findings) == 0 {
+		return nil
+	}
+	return errors.Join(lint.Write(env.Stderr, lint.Text, findings, ""),
+		fmt.Errorf("cannot build %s: snapd would refuse it: %s", doc.File, lint.Summary(findings)))
+}

@@ -1,0 +1,260 @@
+package registrycmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"aspects-poc/registry/kit/hookrun"
+	"aspects-poc/registry/kit/rest"
+	"aspects-poc/registry/kit/source"
+	"aspects-poc/registry/kit/world"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+func dev(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "dev", Usage: "run snaps' hooks on an imitated machine while they are written",
+		ArgsUsage: "SNAP_DIR … [-- COMMAND …]",
+		Description: "Takes snaps as source (snapcraft.yaml with hooks in snap/hooks, or an unpacked snap with meta/snap.yaml),\n" +
+			"installs them, connects their plugs and answers on a socket as registry serve does. Their hooks are run as\n" +
+			"snapd " + world.Version + " runs them, but without confinement and as this user. It tells of each transaction: who\n" +
+			"asked, what each hook changed or refused, what was stored, who was told. When files change they are read\n" +
+			"again. It runs until it is interrupted; with COMMAND it runs that, with the sockets in the place of snapd's\n" +
+			"own, and ends with it.\n\n" +
+			"docs/devkit-dev.md has what is imitated and what not.",
+		UsageText: "aspects-poc registry dev --schema-file proxy.yaml --socket /tmp/proxy/snapd.socket ./custodian ./browser",
+		Flags: append(machineFlags(),
+			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` to listen on (default: as registry serve)"},
+			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps all, the snaps' data included, from one run to the next; " +
+				"without it nothing is kept"},
+			&cli.BoolFlag{Name: flagNoConnect, Usage: "leave the plugs as they are: unconnected at first"},
+		),
+		Action: func(c *cli.Context) error { return runDev(env, c) },
+	}
+}
+
+const flagNoConnect = "no-connect"
+
+// A workshop is the machine that dev runs.
+type workshop struct {
+	*world.World
+	log     *devLog
+	runner  *hookrun.Runner
+	dirs    []string // of the snaps
+	files   []string // of the confdb-schemas
+	account string
+	stage   string
+	connect bool
+	loaded  map[string]world.Snap // by folder, as they were found last
+	schemas map[string]string     // by file: the document as it was read last
+}
+
+func runDev(env *roles.Env, c *cli.Context) (err error) {
+	dirs, command := c.Args().Slice(), []string(nil)
+	if i := slices.Index(dirs, "--"); i >= 0 {
+		dirs, command = dirs[:i], dirs[i+1:]
+	}
+	if len(dirs) == 0 {
+		return roles.Usagef("no snap given: want the folder of at least one")
+	}
+	if len(c.StringSlice(flagSchema)) == 0 {
+		return roles.Usagef("no confdb-schema given: want --%s FILE", flagSchema)
+	}
+	socket, err := socketPath(env, c.String(flagSocket))
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	state := c.String(flagState)
+	machine := state // where the snaps have their data
+	if state == "" {
+		if machine, err = os.MkdirTemp("", "aspects-poc-dev-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(machine) //nolint:errcheck // in the system's folder for such
+	} else if machine, err = filepath.Abs(state); err != nil {
+		return err
+	}
+	log := &devLog{out: env.Stdout}
+	runner, err := hookrun.New(hookrun.Options{Dir: machine, Snapctl: program, RunServices: c.Bool(flagServices),
+		Output: log.service})
+	if err != nil {
+		return err
+	}
+	// Last: services and hooks must have come to their end before what they call goes away.
+	defer func() { err = errors.Join(err, runner.Close()) }()
+	w, err := world.Open(world.Options{Dir: state, Runner: runner, Services: runner, Observe: log.observe})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	log.world = w
+	if err := runner.Serve(w); err != nil {
+		return err
+	}
+	shop := &workshop{World: w, log: log, runner: runner, dirs: dirs, files: c.StringSlice(flagSchema),
+		account: c.String(flagAccount), stage: filepath.Join(machine, "snap"), connect: !c.Bool(flagNoConnect),
+		loaded: map[string]world.Snap{}, schemas: map[string]string{}}
+	watch, err := shop.open(c.Context)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(c.Context)
+	watching := make(chan error, 1)
+	go func() { watching <- shop.keepUp(ctx, watch) }()
+	defer func() {
+		cancel()
+		err = errors.Join(err, <-watching)
+	}()
+	return served{socket: socket, options: rest.Options{World: w, Unsigned: true}}.run(ctx, env, command)
+}
+
+// open loads confdb-schemas and snaps for the first time, and returns what is to be watched. Here an error ends it all;
+// later it is only told.
+func (s *workshop) open(ctx context.Context) ([]string, error) {
+	if s.System("experimental.confdb") == nil {
+		if err := s.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
+			return nil, err
+		}
+	}
+	for _, file := range s.files {
+		if err := s.loadSchema(file); err != nil {
+			return nil, err
+		}
+	}
+	watch := slices.Clone(s.files)
+	for _, dir := range s.dirs {
+		more, err := s.loadSnap(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		watch = append(watch, more...)
+	}
+	s.missing()
+	return watch, s.connectAll(ctx)
+}
+
+// loadSchema reads a confdb-schema, if its file says something else than before.
+func (s *workshop) loadSchema(file string) error {
+	schema, err := readSchema(file, s.account)
+	if err != nil {
+		return err
+	}
+	if s.schemas[file] == string(schema.Document) {
+		return nil
+	}
+	if err := s.Replace(schema); err != nil {
+		return err
+	}
+	again := s.schemas[file] != ""
+	s.schemas[file] = string(schema.Document)
+	if again {
+		s.log.say("%s: read again, confdb-schema %s (revision %d)", file, schema.ID(), schema.Parsed.Revision)
+	} else {
+		s.log.say("%s: confdb-schema %s (revision %d)", file, schema.ID(), schema.Parsed.Revision)
+	}
+	if err := s.Misfit(schema.Parsed.Account, schema.Parsed.Name); err != nil {
+		s.log.say("%s: what is stored does not fit it, so that each write is refused until it does: %v", file, err)
+	}
+	return nil
+}
+
+// loadSnap installs a snap, or refreshes it if it is another one by now, and returns what decides that.
+func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
+	found, err := source.Load(dir, s.stage)
+	if err != nil {
+		return nil, err
+	}
+	before, known := s.loaded[dir]
+	if known && sameSnap(before, found.Snap) {
+		return found.Watch, nil
+	}
+	s.loaded[dir] = found.Snap
+	for _, warning := range found.Warnings {
+		s.log.say("%s: %s", dir, warning)
+	}
+	if known {
+		s.log.say("%s: read again", dir)
+		return found.Watch, s.Put(found.Snap)
+	}
+	if _, err := s.Snap(found.Snap.Name); err == nil { // of an earlier run
+		s.log.say("%s: snap %s, installed before, %s", dir, found.Snap.Name, hooksOf(found.Snap))
+		return found.Watch, s.Put(found.Snap)
+	}
+	s.log.say("%s: snap %s, %s", dir, found.Snap.Name, hooksOf(found.Snap))
+	if err := s.runner.Prepare(found.Snap); err != nil {
+		return nil, err
+	}
+	if err := s.Install(ctx, found.Snap); err != nil {
+		return nil, fmt.Errorf("cannot install %s: %w", dir, err)
+	}
+	return found.Watch, nil
+}
+
+func hooksOf(snap world.Snap) string {
+	if len(snap.Hooks) == 1 {
+		return "1 hook"
+	}
+	return fmt.Sprintf("%d hooks", len(snap.Hooks))
+}
+
+// connectAll connects plugs for confdb that are not connected, those of custodians first.
+func (s *workshop) connectAll(ctx context.Context) error {
+	if !s.connect {
+		return nil
+	}
+	connected := s.Connections()
+	for _, role := range []string{world.Custodian, ""} {
+		for _, snap := range s.Snaps() {
+			for _, name := range sortedKeys(snap.Plugs) {
+				plug := snap.Plugs[name]
+				if plug.Interface != "confdb" || plug.Role != role || slices.ContainsFunc(connected, func(c world.Connection) bool {
+					return c.Snap == snap.Instance() && c.Plug == name
+				}) {
+					continue
+				}
+				if err := s.Connect(ctx, snap.Instance(), name); err != nil {
+					return fmt.Errorf("cannot connect %s:%s: %w", snap.Instance(), name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// missing tells of plugs that lead nowhere, and of views that nobody answers for.
+func (s *workshop) missing() {
+	custodian := map[string]bool{}
+	views := map[string]bool{}
+	for _, schema := range s.Schemas() {
+		for _, view := range schema.Parsed.Views() {
+			views[schema.ID()+"/"+view] = true
+		}
+	}
+	for _, snap := range s.Snaps() {
+		for _, name := range sortedKeys(snap.Plugs) {
+			id, ok := snap.Plugs[name].ID()
+			switch {
+			case !ok:
+			case !views[id.String()]:
+				s.log.say("plug %s:%s: no confdb-schema here has the view %s", snap.Instance(), name, id)
+			case snap.Plugs[name].Role == world.Custodian:
+				custodian[id.String()] = true
+			}
+		}
+	}
+	for _, view := range sortedKeys(views) {
+		if !custodian[view] {
+			s.log.say("view %s: no snap is its custodian, so that nobody can access it", view)
+		}
+	}
+}

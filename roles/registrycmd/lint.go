@@ -1,0 +1,185 @@
+package registrycmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	schemadoc "aspects-poc/registry/kit/document"
+	"aspects-poc/registry/kit/lint"
+	"aspects-poc/registry/network"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+const (
+	flagAgainst = "against"
+	flagFormat  = "format"
+	flagIgnore  = "ignore"
+	flagStrict  = "strict"
+)
+
+func lintCommand(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "lint", Usage: "tell what snapd would refuse of a confdb-schema and its snaps, and what people regret",
+		ArgsUsage: "FILE … [SNAP …]",
+		Description: "FILE is a confdb-schema: YAML, JSON for snap sign, or a signed assertion. SNAP is a snapcraft.yaml, a\n" +
+			"snap.yaml, or a folder that has one. Faults are found all at once, each with its place in the file;\n" +
+			"docs/devkit.md explains every rule. Exit code 1 if there are errors.",
+		UsageText: "aspects-poc registry lint network.yaml ./custodian ./observer\n" +
+			"aspects-poc registry lint --against git:origin/main --format github --strict network.yaml",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagAgainst, Usage: "compare with the published copy: `FILE|git:REV`; the latter is the same " +
+				"file in that revision, with nothing to compare if it is not there"},
+			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "write findings as `text|json|github|sarif`"},
+			&cli.BoolFlag{Name: flagStrict, Usage: "fail for warnings, too"},
+			&cli.StringSliceFlag{Name: flagIgnore, Usage: "be silent about a rule, by its `CODE`; errors cannot be ignored; may be repeated"},
+			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` that will sign, if the file does not name it"},
+		},
+		SkipFlagParsing: true,
+		Action:          func(c *cli.Context) error { return runLint(env, c) },
+	}
+}
+
+func runLint(env *roles.Env, c *cli.Context) error {
+	format := lint.Format(c.String(flagFormat))
+	if !slices.Contains(lint.Formats(), format) {
+		return roles.Usagef("invalid value %q for --%s: want one of %v", format, flagFormat, lint.Formats())
+	}
+	options := lint.Options{Account: c.String(flagAccount), Ignore: c.StringSlice(flagIgnore)}
+	if err := checkOptions(options); err != nil {
+		return err
+	}
+	var files []string
+	var findings []lint.Finding
+	for _, name := range roles.Args(c) {
+		if !isSnap(name) {
+			files = append(files, name)
+			continue
+		}
+		snap, err := lint.ReadSnap(name)
+		if found, ok := lint.Unreadable(err); ok {
+			findings = append(findings, found)
+		} else if err != nil {
+			return err
+		} else {
+			options.Snaps = append(options.Snaps, snap)
+		}
+	}
+	if len(files) == 0 {
+		return roles.Usagef("no confdb-schema given")
+	}
+	for _, file := range files {
+		found, err := lintFile(c.Context, env, file, options, c.String(flagAgainst))
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			if !slices.Contains(findings, f) {
+				findings = append(findings, f)
+			}
+		}
+	}
+	if err := lint.Write(env.Stdout, format, findings, roles.Version); err != nil {
+		return err
+	}
+	if lint.Failed(findings, c.Bool(flagStrict)) {
+		return errors.New(lint.Summary(findings))
+	}
+	return nil
+}
+
+func checkOptions(options lint.Options) error {
+	if options.Account != "" {
+		if err := network.ValidAccount(options.Account); err != nil {
+			return roles.Usagef("invalid value for --%s: %v", flagAccount, err)
+		}
+	}
+	for _, code := range options.Ignore {
+		i := slices.IndexFunc(lint.Rules(), func(r lint.Rule) bool { return r.Code == code })
+		switch {
+		case i < 0:
+			return roles.Usagef("invalid value %q for --%s: there is no such rule", code, flagIgnore)
+		case lint.Rules()[i].Level == lint.Error:
+			return roles.Usagef("invalid value %q for --%s: it is an error, and snapd would not ignore it", code, flagIgnore)
+		}
+	}
+	return nil
+}
+
+// isSnap tells a snap from a confdb-schema among the arguments.
+func isSnap(name string) bool {
+	switch filepath.Base(name) {
+	case "snapcraft.yaml", "snap.yaml":
+		return true
+	}
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
+func lintFile(ctx context.Context, env *roles.Env, file string, options lint.Options, against string) ([]lint.Finding, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the confdb-schema: %w", err)
+	}
+	doc, err := schemadoc.Parse(file, text)
+	if found, ok := lint.Unreadable(err); ok {
+		return []lint.Finding{found}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if against != "" {
+		if options.Against, err = published(ctx, env, file, against); err != nil {
+			return nil, err
+		}
+	}
+	return lint.Check(doc, options), nil
+}
+
+// published reads the copy to compare a file with; nil if a revision does not have it.
+func published(ctx context.Context, env *roles.Env, file, against string) (*schemadoc.Document, error) {
+	rev, isRev := strings.CutPrefix(against, "git:")
+	if !isRev {
+		text, err := os.ReadFile(against)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the published copy: %w", err)
+		}
+		return schemadoc.Parse(against, text)
+	}
+	if rev == "" || strings.HasPrefix(rev, "-") {
+		return nil, roles.Usagef("invalid value %q for --%s: want git:REV, such as git:HEAD", against, flagAgainst)
+	}
+	if _, err := git(ctx, file, "rev-parse", "--verify", "--quiet", rev+"^{commit}"); err != nil {
+		return nil, fmt.Errorf("cannot find the revision %s in git: %w", rev, err)
+	}
+	name := rev + ":./" + filepath.ToSlash(filepath.Base(file))
+	if _, err := git(ctx, file, "cat-file", "-e", name); err != nil {
+		_, err := fmt.Fprintf(env.Stderr, "%s is not in %s: nothing to compare with\n", file, rev)
+		return nil, err
+	}
+	text, err := git(ctx, file, "show", name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	return schemadoc.Parse(name, text)
+}
+
+// git runs git where a file is.
+func git(ctx context.Context, file string, args ...string) ([]byte, error) {
+	command := exec.CommandContext(ctx, "git", append([]string{"-C", filepath.Dir(file)}, args...)...)
+	var complaint bytes.Buffer
+	command.Stderr = &complaint
+	out, err := command.Output()
+	if text := strings.TrimSpace(complaint.String()); err != nil && text != "" {
+		return nil, errors.New(text)
+	}
+	return out, err
+}

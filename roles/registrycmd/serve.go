@@ -1,0 +1,210 @@
+package registrycmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	asserts "aspects-poc/registry/kit/assertion"
+	"aspects-poc/registry/kit/rest"
+	"aspects-poc/registry/kit/world"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+const (
+	flagSocket     = "socket"
+	flagState      = "state"
+	flagAccountKey = "account-key"
+	flagUnsigned   = "unsigned"
+	flagCustodian  = "custodian"
+	flagVerbose    = "verbose"
+)
+
+func serve(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "serve", Usage: "be a snapd for confdb on a socket", ArgsUsage: "[-- COMMAND …]",
+		Description: "Answers what snapd's REST API is asked about confdb, as snapd " + world.Version + " does, on a socket; beside it are\n" +
+			"the socket for snaps and a folder that tells the snap command which features are on. A snap without hooks is\n" +
+			"custodian of all views. It runs until it is interrupted. With COMMAND it runs that, with the sockets in the\n" +
+			"place of snapd's own, and ends with it: in a mount namespace, by unshare(1). docs/devkit-serve.md has what is\n" +
+			"imitated and what not.\n\n" +
+			"Without --unsigned a confdb-schema is acknowledged only if a key signed it that --account-key names; those\n" +
+			"that --schema-file names are taken as they are.",
+		UsageText: "aspects-poc registry serve --schema-file network.yaml --socket /tmp/confdb/snapd.socket",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` to listen on (default: aspects-poc/snapd.socket in " +
+				"$XDG_RUNTIME_DIR, else in a folder of this user's in $TMPDIR)"},
+			&cli.StringSliceFlag{Name: flagSchema, Aliases: []string{"c"}, Usage: "`FILE` with a confdb-schema: YAML, JSON for " +
+				"snap sign, or an assertion; may be repeated"},
+			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` in place of the one in the files"},
+			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps all from one run to the next; without it nothing is kept"},
+			&cli.StringSliceFlag{Name: flagAccountKey, Usage: "`FILE` of a key that may sign: an account-key assertion, or what " +
+				"snap export-key prints; may be repeated"},
+			&cli.BoolFlag{Name: flagUnsigned, Usage: "acknowledge without looking at signatures, for development"},
+			&cli.StringFlag{Name: flagCustodian, Value: "custodian", Usage: "`NAME` of the snap that is custodian of all views; " +
+				"empty for none"},
+			&cli.BoolFlag{Name: flagVerbose, Usage: "log each request"},
+		},
+		Action: func(c *cli.Context) error { return runServe(env, c) },
+	}
+}
+
+func runServe(env *roles.Env, c *cli.Context) (err error) {
+	keys, err := readKeys(c.StringSlice(flagAccountKey))
+	if err != nil {
+		return err
+	}
+	w, err := openMachine(c.String(flagState), c.StringSlice(flagSchema), c.String(flagAccount))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	socket, err := socketPath(env, c.String(flagSocket))
+	if err != nil {
+		return err
+	}
+	level := slog.LevelWarn
+	if c.Bool(flagVerbose) {
+		level = slog.LevelDebug
+	}
+	s := served{
+		socket: socket,
+		options: rest.Options{World: w, Keys: keys, Unsigned: c.Bool(flagUnsigned), Custodian: c.String(flagCustodian),
+			Log: slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level}))},
+	}
+	return s.run(c.Context, env, c.Args().Slice())
+}
+
+// openMachine opens a world with the feature on, unless somebody has set it before, and with confdb-schemas from files.
+func openMachine(dir string, files []string, account string) (*world.World, error) {
+	schemas, err := readSchemas(files, account)
+	if err != nil {
+		return nil, err
+	}
+	w, err := world.Open(world.Options{Dir: dir})
+	if err != nil {
+		return nil, err
+	}
+	for _, schema := range schemas { // whatever their revision: files may have been edited since
+		if err := w.Replace(schema); err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot load the confdb-schema %s: %w", schema.ID(), err), w.Close())
+		}
+	}
+	if w.System("experimental.confdb") == nil {
+		if err := w.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+	}
+	return w, nil
+}
+
+func readKeys(files []string) (asserts.Keys, error) {
+	var list []*asserts.Key
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return asserts.Keys{}, fmt.Errorf("cannot read the account key: %w", err)
+		}
+		key, err := asserts.ReadKey(text)
+		if err != nil {
+			return asserts.Keys{}, fmt.Errorf("cannot read the account key in %s: %w", file, err)
+		}
+		list = append(list, key)
+	}
+	return asserts.NewKeys(list...), nil
+}
+
+// The names that snapd's sockets have in /run.
+const (
+	mainSocketName = "snapd.socket"
+	snapSocketName = "snapd-snap.socket"
+	featuresName   = "features"
+)
+
+// maxSocket is how long the path of a unix socket may be, less the byte that ends it.
+const maxSocket = 107
+
+func socketPath(env *roles.Env, given string) (string, error) {
+	path := given
+	if path == "" {
+		dir := env.Getenv("XDG_RUNTIME_DIR")
+		name := "aspects-poc"
+		if dir == "" {
+			dir, name = os.TempDir(), "aspects-poc-"+strconv.Itoa(os.Getuid())
+		}
+		path = filepath.Join(dir, name, mainSocketName)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if longest := filepath.Join(filepath.Dir(path), snapSocketName); max(len(path), len(longest)) > maxSocket {
+		return "", roles.Usagef("invalid value %q for --%s: the system takes paths of sockets up to %d bytes", path, flagSocket,
+			maxSocket)
+	}
+	return path, nil
+}
+
+// served is a machine on its sockets.
+type served struct {
+	socket  string
+	options rest.Options // Features is filled in
+}
+
+// run serves until ctx ends, or with a command until that has.
+func (s served) run(ctx context.Context, env *roles.Env, command []string) (err error) {
+	dir := filepath.Dir(s.socket)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", s.socket, err)
+	}
+	s.options.Features = filepath.Join(dir, featuresName)
+	if err := os.MkdirAll(s.options.Features, 0o755); err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", s.socket, err)
+	}
+	server, err := rest.New(s.options)
+	if err != nil {
+		return err
+	}
+	snaps := filepath.Join(dir, snapSocketName)
+	listeners, err := listen(s.socket, snaps)
+	if err != nil {
+		return err
+	}
+	if len(command) == 0 {
+		if _, err := fmt.Fprintf(env.Stdout, "Listening on %s, for snaps on %s\n", s.socket, snaps); err != nil {
+			return err
+		}
+		return server.Serve(ctx, listeners[0], listeners[1])
+	}
+	ctx, end := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, listeners[0], listeners[1]) }()
+	defer func() {
+		end()
+		err = errors.Join(err, <-done)
+	}()
+	return inPlace(ctx, env, s.socket, command)
+}
+
+// listen listens on all of the sockets or on none.
+func listen(paths ...string) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for _, path := range paths {
+		listener, err := rest.Listen(path)
+		if err != nil {
+			for _, other := range listeners {
+				err = errors.Join(err, other.Close())
+			}
+			return nil, err
+		}
+		listeners = append(listeners, listener)
+	}
+	return listeners, nil
+}

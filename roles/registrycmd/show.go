@@ -1,0 +1,73 @@
+package registrycmd
+
+import (
+	"encoding/json"
+	"fmt"
+
+	schemadoc "aspects-poc/registry/kit/document"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+func show(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "show", Usage: "print a confdb-schema as people read it", ArgsUsage: "FILE",
+		Description: "FILE is a signed assertion, JSON for snap sign, or YAML, of which comments are kept. YAML comes out, from which\n" +
+			"build makes the same confdb-schema again. Signatures are not verified.",
+		UsageText: "snap known confdb-schema name=network > network.assert\n" +
+			"aspects-poc registry show network.assert > network.yaml",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagFormat, Value: "yaml", Usage: "print `yaml|json`; JSON has the storage schema as an object, not as text"},
+		},
+		SkipFlagParsing: true,
+		Action:          func(c *cli.Context) error { return runShow(env, c) },
+	}
+}
+
+func runShow(env *roles.Env, c *cli.Context) error {
+	format := c.String(flagFormat)
+	if format != "yaml" && format != "json" {
+		return roles.Usagef("invalid value %q for --%s: want yaml or json", format, flagFormat)
+	}
+	doc, err := schemaFile(c)
+	if err != nil {
+		return err
+	}
+	if doc.Body == nil {
+		return fmt.Errorf("cannot show %s: %s", doc.File, whyNoBody(doc))
+	}
+	var text []byte
+	if format == "yaml" {
+		text, err = doc.YAML()
+	} else {
+		text, err = sourceJSON(doc)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot show %s: %w", doc.File, err)
+	}
+	_, err = env.Stdout.Write(text)
+	return err
+}
+
+func whyNoBody(doc *schemadoc.Document) string {
+	for _, fault := range doc.Faults {
+		if fault.Kind == schemadoc.BadBody {
+			return fmt.Sprintf("%s, at line %d", fault.Message, fault.Pos.Line)
+		}
+	}
+	return "it has no body"
+}
+
+// sourceJSON is a document as JSON with its parts side by side; what Parse reads as the same.
+func sourceJSON(doc *schemadoc.Document) ([]byte, error) {
+	object, ok := doc.Headers.Value().(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("it has no headers")
+	}
+	for _, key := range doc.Body.Keys() {
+		object[key] = doc.Body.Get(key).Value()
+	}
+	text, err := json.MarshalIndent(object, "", "  ")
+	return append(text, '\n'), err
+}

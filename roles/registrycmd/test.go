@@ -1,0 +1,143 @@
+package registrycmd
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"aspects-poc/internal/durable"
+	"aspects-poc/registry/kit/script"
+	"aspects-poc/registry/kit/world"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+const (
+	flagSchema   = "schema-file"
+	flagSnap     = "snap"
+	flagServices = "services"
+	testsFolder  = "tests"
+)
+
+// machineFlags are those of the commands that make an imitated machine.
+func machineFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: flagSchema, Aliases: []string{"c"}, Usage: "`FILE` with a confdb-schema: YAML, JSON for " +
+			"snap sign, or an assertion; may be repeated"},
+		&cli.StringFlag{Name: flagAccount, Usage: "account `ID` in place of the one in the files"},
+		&cli.BoolFlag{Name: flagServices, Usage: "start the snaps' services as well"},
+	}
+}
+
+func test(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "test", Usage: "run test scripts against an imitated machine", ArgsUsage: "[FILE|DIR …]",
+		Description: "Runs scripts in testscript's format, those in the folder tests if none are named, each on a machine\n" +
+			"of its own, several at a time. Hooks of snaps are run as processes, without confinement. Scripts find\n" +
+			"their own files first, then those of the working directory ($PROJECT).\n\n" +
+			"Beside testscript's own commands (exec, stdout, stderr, cmp, grep, …) there are set, get, expect, fail,\n" +
+			"install, connect, snapctl-as and more: --commands lists them, docs/devkit-dev.md has examples.",
+		UsageText: "aspects-poc registry test --schema-file network.yaml --snap ./custodian --junit report.xml --coverage",
+		Flags: append(machineFlags(),
+			&cli.StringSliceFlag{Name: flagSnap, Aliases: []string{"s"}, Usage: "`DIR` with a snap's source, to be installed and " +
+				"connected on each machine; may be repeated"},
+			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write JUnit's XML to"},
+			&cli.BoolFlag{Name: "coverage", Usage: "print which rules, accesses and hooks no script has touched"},
+			&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Usage: "run `N` scripts at a time; 0: one per processor"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print the whole log of each script"},
+			&cli.BoolFlag{Name: "commands", Usage: "list the commands of scripts, and run none"},
+			&cli.BoolFlag{Name: "update", Usage: "rewrite files in scripts that cmp finds to differ"},
+		),
+		SkipFlagParsing: true,
+		Action:          func(c *cli.Context) error { return runTest(env, c) },
+	}
+}
+
+// indented indents the lines of a text.
+func indented(text, by string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		out.WriteString(by + line)
+	}
+	return strings.TrimSuffix(out.String(), "\n")
+}
+
+func runTest(env *roles.Env, c *cli.Context) error {
+	if c.Bool("commands") {
+		_, err := fmt.Fprint(env.Stdout, script.Usage())
+		return err
+	}
+	files := roles.Args(c)
+	if len(files) == 0 {
+		files = []string{testsFolder}
+	}
+	account := c.String(flagAccount)
+	schemas, err := readSchemas(c.StringSlice(flagSchema), account)
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	printer := &testPrinter{env: env, verbose: c.Bool("verbose")}
+	report, err := script.Run(script.Options{
+		Files: files, Schemas: schemas, Snaps: c.StringSlice(flagSnap), Program: program,
+		ReadSchema:  func(path string) (world.Schema, error) { return readSchema(path, account) },
+		RunServices: c.Bool(flagServices), Parallel: c.Int("parallel"), Verbose: c.Bool("verbose"), Update: c.Bool("update"),
+		Done: printer.done,
+	})
+	if err != nil {
+		return err
+	}
+	if path := c.String("junit"); path != "" {
+		var text bytes.Buffer
+		if err := report.JUnit(&text); err != nil {
+			return err
+		}
+		if err := durable.Write(path, text.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	if c.Bool("coverage") {
+		if err := report.Coverage.Print(env.Stdout); err != nil {
+			return err
+		}
+	}
+	failed := report.Failed()
+	if failed == 0 && printer.err == nil {
+		_, err = fmt.Fprintf(env.Stdout, "%d passed in %v\n", len(report.Results), report.Took.Round(time.Millisecond))
+		return err
+	}
+	if printer.err != nil {
+		return printer.err
+	}
+	return fmt.Errorf("%d of %d scripts failed", failed, len(report.Results))
+}
+
+// A testPrinter prints what became of scripts.
+type testPrinter struct {
+	env     *roles.Env
+	verbose bool
+	err     error
+}
+
+func (p *testPrinter) done(r script.Result) {
+	word := "ok  "
+	switch {
+	case r.Failed:
+		word = "FAIL"
+	case r.Skipped:
+		word = "skip"
+	}
+	_, err := fmt.Fprintf(p.env.Stdout, "%s  %s  %.2fs\n", word, r.File, r.Took.Seconds())
+	if err == nil && (r.Failed || p.verbose) {
+		_, err = fmt.Fprintln(p.env.Stdout, indented(strings.TrimSpace(r.Log), "    "))
+	}
+	if p.err == nil {
+		p.err = err
+	}
+}
