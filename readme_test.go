@@ -13,17 +13,17 @@ import (
 	"testing"
 )
 
-// A command of the README and what it says that it prints. In the output an ellipsis stands for what differs each time.
+// A command of a document and what that says that it prints. In the output an ellipsis stands for what differs each time.
 type readmeCommand struct {
 	line int
 	text string
 	want []string
 }
 
-// readmeCommands returns the commands of the blocks marked "console".
-func readmeCommands(t *testing.T) []readmeCommand {
+// readmeCommands returns the commands of a document's blocks marked "console".
+func readmeCommands(t *testing.T, document string) []readmeCommand {
 	t.Helper()
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +49,23 @@ func readmeCommands(t *testing.T) []readmeCommand {
 // TestReadme runs the README's walk-through in a shell, as it is written, with the server on a free port, and compares
 // what is printed.
 func TestReadme(t *testing.T) {
+	address := freeAddress(t)
+	walkThrough(t, "README.md", "", []string{"bash", "curl"}, map[string]string{"127.0.0.1:8000": address},
+		"ASPECTS_LISTEN="+address, "ASPECTS_SERVER_URL=http://"+address, "ASPECTS_LOG_LEVEL=error")
+}
+
+// TestDevkit runs the development kit's ten minutes from an empty folder.
+func TestDevkit(t *testing.T) {
+	walkThrough(t, filepath.Join("docs", "devkit.md"), t.TempDir(), []string{"bash", "sed", "head"}, nil)
+}
+
+// walkThrough runs the commands of a document in a shell that starts in a folder, "" for the project's, and compares what
+// is printed. Some texts of the document have others in their place here.
+func walkThrough(t *testing.T, document, dir string, tools []string, instead map[string]string, environment ...string) {
 	if testing.Short() {
 		t.Skip("builds the binary")
 	}
-	for _, tool := range []string{"bash", "curl"} {
+	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("the walk-through uses %s, which is not installed", tool)
 		}
@@ -68,12 +81,13 @@ func TestReadme(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	address := freeAddress(t)
-	shell := exec.Command("bash")
-	shell.Env = []string{
-		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
-		"ASPECTS_LISTEN=" + address, "ASPECTS_SERVER_URL=http://" + address, "ASPECTS_LOG_LEVEL=error",
+	var there, here []string
+	for text, other := range instead {
+		there, here = append(there, text, other), append(here, other, text)
 	}
+	shell := exec.Command("bash")
+	shell.Dir = dir
+	shell.Env = append([]string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, environment...)
 	input, err := shell.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -88,18 +102,18 @@ func TestReadme(t *testing.T) {
 	}
 	writer.Close()
 	t.Cleanup(func() {
-		fmt.Fprintln(input, "kill %1; wait; exit")
+		fmt.Fprintln(input, "kill %1 2>/dev/null; wait; exit")
 		input.Close()
 		_ = shell.Wait()
 	})
 	lines := bufio.NewScanner(reader)
 	const end = "-- end of command --"
-	for _, command := range readmeCommands(t) {
-		text := strings.ReplaceAll(command.text, "127.0.0.1:8000", address)
+	for _, command := range readmeCommands(t, document) {
+		text := strings.NewReplacer(there...).Replace(command.text)
 		fmt.Fprintf(input, "%s\n", text)
 		var got []string
 		if strings.HasSuffix(text, "&") {
-			// In the background: there is as much to read as the README shows.
+			// In the background: there is as much to read as the document shows.
 			for range command.want {
 				if lines.Scan() {
 					got = append(got, lines.Text())
@@ -116,10 +130,10 @@ func TestReadme(t *testing.T) {
 			}
 		}
 		for i := range got {
-			got[i] = strings.ReplaceAll(got[i], address, "127.0.0.1:8000")
+			got[i] = strings.NewReplacer(here...).Replace(got[i])
 		}
 		if !matches(command.want, got) {
-			t.Fatalf("README.md line %d: $ %s\nprints:\n%s\nwant:\n%s", command.line, command.text,
+			t.Fatalf("%s line %d: $ %s\nprints:\n%s\nwant:\n%s", document, command.line, command.text,
 				strings.Join(got, "\n"), strings.Join(command.want, "\n"))
 		}
 	}
