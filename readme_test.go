@@ -67,6 +67,18 @@ func TestReadme(t *testing.T) {
 	playDocument(t, "README.md", shell, strings.NewReplacer("127.0.0.1:8000", address), strings.NewReplacer(address, "127.0.0.1:8000"))
 }
 
+// TestDevkit runs the development kit's ten minutes from an empty folder.
+func TestDevkit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binary")
+	}
+	shell := exec.Command("bash")
+	shell.Dir = t.TempDir()
+	shell.Env = []string{"PATH=" + buildProgram(t) + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+	as := strings.NewReplacer()
+	playDocument(t, filepath.Join("docs", "devkit.md"), shell, as, as)
+}
+
 // buildProgram builds the binary with a link for each role and returns their folder.
 func buildProgram(t *testing.T) string {
 	t.Helper()
@@ -102,7 +114,7 @@ func playDocument(t *testing.T, file string, shell *exec.Cmd, before, after *str
 	}
 	writer.Close()
 	t.Cleanup(func() {
-		fmt.Fprintln(input, "kill %1; wait; exit")
+		fmt.Fprintln(input, "kill %1 2>/dev/null; wait; exit")
 		input.Close()
 		_ = shell.Wait()
 	})

@@ -80,7 +80,7 @@ func TestEdits(t *testing.T) {
 		sources[archive.Files[0].Name] = archive.Files[0].Data
 	}
 	for name, text := range sources {
-		for seed := range uint64(300) {
+		for seed := range uint64(60) {
 			doc, err := document.Parse(name, text)
 			if err != nil {
 				t.Fatal(err)

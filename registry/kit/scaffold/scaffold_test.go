@@ -161,3 +161,19 @@ func TestNothingIsReplaced(t *testing.T) {
 		t.Errorf("%v, %v", names, err)
 	}
 }
+
+// The workflow in the documentation is the one that is written.
+func TestWorkflowIsDocumented(t *testing.T) {
+	files, err := scaffold.Project{Name: "thermostat", Account: account}.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "devkit.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	workflow := string(files[".github/workflows/confdb.yml"])
+	if workflow == "" || !strings.Contains(string(page), "```yaml\n"+workflow+"```\n") {
+		t.Errorf("docs/devkit.md has another workflow than\n%s", workflow)
+	}
+}
