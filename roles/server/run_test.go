@@ -303,7 +303,7 @@ func TestKill(t *testing.T) {
 				t.Fatal(err)
 			}
 			config := serverapi.Config{"v": map[string]any{"n": 1}}
-			if _, _, err := api.Poll(t.Context(), device.UUID, config); err != nil {
+			if _, err := api.Poll(t.Context(), serverapi.PollRequest{UUID: device.UUID, Config: config}, 0); err != nil {
 				t.Fatal(err)
 			}
 			known = append(known, device)

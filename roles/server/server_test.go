@@ -173,12 +173,19 @@ func TestClient(t *testing.T) {
 	if err != nil || cmp.Diff(target, set) != "" {
 		t.Fatal(set, err)
 	}
-	got, inStep, err := client.Poll(t.Context(), device.UUID, serverapi.Config{"v": map[string]any{}})
-	if err != nil || inStep || cmp.Diff(target, got) != "" {
-		t.Fatal(got, inStep, err)
+	poll := func(config serverapi.Config) *serverapi.Offer {
+		t.Helper()
+		got, err := client.Poll(t.Context(), serverapi.PollRequest{UUID: device.UUID, Config: config}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Offer
 	}
-	if _, inStep, err := client.Poll(t.Context(), device.UUID, target); err != nil || !inStep {
-		t.Fatal(inStep, err)
+	if offer := poll(serverapi.Config{"v": map[string]any{}}); offer == nil || cmp.Diff(target, offer.Config) != "" {
+		t.Fatal(offer)
+	}
+	if offer := poll(target); offer != nil {
+		t.Fatal(offer)
 	}
 	state, err := client.State(t.Context(), device.UUID)
 	want := serverapi.State{Registered: device.Registered, RegisterRequest: identity, Config: target}
@@ -186,7 +193,7 @@ func TestClient(t *testing.T) {
 		t.Fatal(diff, err)
 	}
 	_, stateErr := client.State(t.Context(), uuid.New())
-	_, _, pollErr := client.Poll(t.Context(), uuid.New(), nil)
+	_, pollErr := client.Poll(t.Context(), serverapi.PollRequest{UUID: uuid.New()}, 0)
 	if !serverapi.IsNotRegistered(stateErr) || !serverapi.IsNotRegistered(pollErr) {
 		t.Error(stateErr, pollErr)
 	}
