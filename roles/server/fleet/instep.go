@@ -1,4 +1,4 @@
-package devices
+package fleet
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package devices
+package fleet
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,4 @@
-package server_test
+package api_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"aspects-poc/roles/server"
+	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/go-cmp/cmp"
@@ -259,7 +259,7 @@ func FuzzBodies(f *testing.F) {
 
 // TestDefaultLimit is the limit that users get.
 func TestDefaultLimit(t *testing.T) {
-	app := server.New(nil, server.Options{})
+	app := api.New(nil, api.Options{})
 	recorder := httptest.NewRecorder()
 	body := `{"config":"` + strings.Repeat("x", 1<<20) + `"}`
 	app.ServeHTTP(recorder, httptest.NewRequest("PUT", "/target-config/", strings.NewReader(body)))

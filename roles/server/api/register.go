@@ -1,7 +1,7 @@
-package server
+package api
 
 import (
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
@@ -24,7 +24,7 @@ import (
 //	@Failure		503		{object}	serverapi.Problem			"The server cannot keep it; Retry-After says when to try again"
 //	@Router			/register/ [post]
 func (h *handlers) register(c echo.Context) error {
-	var identity devices.Identity
+	var identity fleet.Identity
 	err := h.decode(c,
 		field{"ip-address", ipAddress(&identity.IPAddress)},
 		field{"public-key-rsa", text(&identity.PublicKeyRSA, 16<<10)},
@@ -44,7 +44,7 @@ func (h *handlers) register(c echo.Context) error {
 	})
 }
 
-func wireIdentity(identity devices.Identity) serverapi.RegisterRequest {
+func wireIdentity(identity fleet.Identity) serverapi.RegisterRequest {
 	return serverapi.RegisterRequest{
 		IPAddress:    identity.IPAddress,
 		PublicKeyRSA: identity.PublicKeyRSA,

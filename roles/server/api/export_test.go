@@ -1,4 +1,4 @@
-package server
+package api
 
 // ProblemOf shows how an error is answered.
 func ProblemOf(err error) (status int, detail string) {

@@ -1,4 +1,4 @@
-package server_test
+package api_test
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/roles/server"
-	"aspects-poc/roles/server/devices"
-	"aspects-poc/roles/server/devices/sqlite"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,10 +42,10 @@ func newServer(t testing.TB, log io.Writer) *httptest.Server {
 	return started
 }
 
-func surface(t testing.TB, store devices.Store, log io.Writer) http.Handler {
+func surface(t testing.TB, store fleet.Store, log io.Writer) http.Handler {
 	t.Helper()
 	ids := []uuid.UUID{uuid.MustParse(exampleID)}
-	fleet := devices.New(store, devices.Options{
+	rules := fleet.New(store, fleet.Options{
 		Now: func() time.Time { return time.Unix(1719407517, 0) },
 		NewID: func() (uuid.UUID, error) {
 			if len(ids) > 0 {
@@ -56,11 +56,11 @@ func surface(t testing.TB, store devices.Store, log io.Writer) http.Handler {
 			return uuid.NewRandom()
 		},
 	})
-	_, err := fleet.Register(t.Context(), devices.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"})
+	_, err := rules.Register(t.Context(), fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server.New(fleet, server.Options{MaxBody: 4096, Log: slog.New(slog.NewTextHandler(log, nil))})
+	return api.New(rules, api.Options{MaxBody: 4096, Log: slog.New(slog.NewTextHandler(log, nil))})
 }
 
 // An answer is what came back.
@@ -94,6 +94,16 @@ func call(t testing.TB, base, method, path, body string, headers ...string) answ
 		t.Fatal(err)
 	}
 	return answer{response.StatusCode, response.Header, strings.TrimSuffix(string(content), "\n")}
+}
+
+func client(t *testing.T, url string) *serverapi.Client {
+	t.Helper()
+	client, err := serverapi.NewClient(url, serverapi.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
 }
 
 // TestOriginalClients sends what clients of the original proof of concept send, byte by byte, in the order of a

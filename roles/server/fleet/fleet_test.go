@@ -1,4 +1,4 @@
-package devices_test
+package fleet_test
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/roles/server/devices"
-	"aspects-poc/roles/server/devices/sqlite"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -17,21 +17,21 @@ import (
 
 // counting counts what is written.
 type counting struct {
-	devices.Store
+	fleet.Store
 	added, targets int
 }
 
-func (c *counting) Add(ctx context.Context, device devices.Device) (devices.Device, error) {
+func (c *counting) Add(ctx context.Context, device fleet.Device) (fleet.Device, error) {
 	c.added++
 	return c.Store.Add(ctx, device)
 }
 
-func (c *counting) SetTarget(ctx context.Context, config devices.Config, at time.Time) error {
+func (c *counting) SetTarget(ctx context.Context, config fleet.Config, at time.Time) error {
 	c.targets++
 	return c.Store.SetTarget(ctx, config, at)
 }
 
-func newFleet(t *testing.T) (*devices.Fleet, *counting, string) {
+func newFleet(t *testing.T) (*fleet.Fleet, *counting, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "server.db")
 	store, err := sqlite.Open(t.Context(), path)
@@ -45,12 +45,12 @@ func newFleet(t *testing.T) (*devices.Fleet, *counting, string) {
 	})
 	count := &counting{Store: store}
 	now := func() time.Time { return time.Unix(1719407517, 999) }
-	return devices.New(count, devices.Options{Now: now}), count, path
+	return fleet.New(count, fleet.Options{Now: now}), count, path
 }
 
-func parse(t *testing.T, text string) devices.Config {
+func parse(t *testing.T, text string) fleet.Config {
 	t.Helper()
-	config, err := devices.ParseConfig([]byte(text))
+	config, err := fleet.ParseConfig([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,46 +58,46 @@ func parse(t *testing.T, text string) devices.Config {
 }
 
 func TestRegister(t *testing.T) {
-	fleet, _, _ := newFleet(t)
-	identity := devices.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"}
-	device, err := fleet.Register(t.Context(), identity)
+	rules, _, _ := newFleet(t)
+	identity := fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"}
+	device, err := rules.Register(t.Context(), identity)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if device.ID.Version() != 4 || device.Registered.Unix() != 1719407517 || device.Identity != identity {
 		t.Errorf("%+v", device)
 	}
-	kept, err := fleet.Device(t.Context(), device.ID)
+	kept, err := rules.Device(t.Context(), device.ID)
 	if err != nil || kept.Identity != identity || !kept.Registered.Equal(device.Registered) || kept.Config.String() != "{}" {
 		t.Errorf("%+v %v", kept, err)
 	}
-	again, err := fleet.Register(t.Context(), devices.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: "PEM", Arch: "arm64"})
+	again, err := rules.Register(t.Context(), fleet.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: "PEM", Arch: "arm64"})
 	if err != nil || again.ID != device.ID || again.Identity != identity {
 		t.Errorf("the same key: %+v %v", again, err)
 	}
 	identity.PublicKeyRSA = "PEM of another"
-	other, err := fleet.Register(t.Context(), identity)
+	other, err := rules.Register(t.Context(), identity)
 	if err != nil || other.ID == device.ID {
 		t.Errorf("another key: %+v %v", other, err)
 	}
 }
 
 func TestPoll(t *testing.T) {
-	fleet, _, _ := newFleet(t)
-	device, err := fleet.Register(t.Context(), devices.Identity{})
+	rules, _, _ := newFleet(t)
+	device, err := rules.Register(t.Context(), fleet.Identity{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	poll := func(config string, want string, wantInStep bool) {
 		t.Helper()
-		target, inStep, err := fleet.Poll(t.Context(), device.ID, parse(t, config))
+		target, inStep, err := rules.Poll(t.Context(), device.ID, parse(t, config))
 		if err != nil || target.String() != want || inStep != wantInStep {
 			t.Errorf("polled %s: %s, %v, %v; want %s, %v", config, target, inStep, err, want, wantInStep)
 		}
 	}
 	set := func(config string) {
 		t.Helper()
-		if err := fleet.SetTarget(t.Context(), parse(t, config)); err != nil {
+		if err := rules.SetTarget(t.Context(), parse(t, config)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -119,25 +119,25 @@ func TestPoll(t *testing.T) {
 		poll(`{"t":{"rate":4.0}}`, `{"t":{"rate":5}}`, false)
 	}
 	poll(`{"t":{"rate":4.0}}`, `{"t":{"rate":5}}`, false)
-	if kept, err := fleet.Device(t.Context(), device.ID); err != nil || kept.Config.String() != `{"t":{"rate":4.0}}` {
+	if kept, err := rules.Device(t.Context(), device.ID); err != nil || kept.Config.String() != `{"t":{"rate":4.0}}` {
 		t.Error(kept.Config, err)
 	}
-	if _, _, err := fleet.Poll(t.Context(), uuid.New(), parse(t, `{}`)); !errors.Is(err, devices.ErrUnknownDevice) {
+	if _, _, err := rules.Poll(t.Context(), uuid.New(), parse(t, `{}`)); !errors.Is(err, fleet.ErrUnknownDevice) {
 		t.Error(err)
 	}
 }
 
 // TestUnchangedWritesNothing looks at the calls of the store, and at the bytes on disk.
 func TestUnchangedWritesNothing(t *testing.T) {
-	fleet, count, path := newFleet(t)
-	device, err := fleet.Register(t.Context(), devices.Identity{})
+	rules, count, path := newFleet(t)
+	device, err := rules.Register(t.Context(), fleet.Identity{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := fleet.Poll(t.Context(), device.ID, parse(t, `{"b":{"y":1,"x":2},"a":1}`)); err != nil {
+	if _, _, err := rules.Poll(t.Context(), device.ID, parse(t, `{"b":{"y":1,"x":2},"a":1}`)); err != nil {
 		t.Fatal(err)
 	}
-	if err := fleet.SetTarget(t.Context(), parse(t, `{"a":2}`)); err != nil {
+	if err := rules.SetTarget(t.Context(), parse(t, `{"a":2}`)); err != nil {
 		t.Fatal(err)
 	}
 	bytesOf := func() (all []string) {
@@ -152,10 +152,10 @@ func TestUnchangedWritesNothing(t *testing.T) {
 	}
 	before := bytesOf()
 	for _, text := range []string{`{"b":{"y":1,"x":2},"a":1}`, ` { "a" : 1, "b" : {"x":2,"\u0079":1} } `} {
-		if _, _, err := fleet.Poll(t.Context(), device.ID, parse(t, text)); err != nil {
+		if _, _, err := rules.Poll(t.Context(), device.ID, parse(t, text)); err != nil {
 			t.Fatal(err)
 		}
-		if err := fleet.SetTarget(t.Context(), parse(t, ` {"a":2}`)); err != nil {
+		if err := rules.SetTarget(t.Context(), parse(t, ` {"a":2}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

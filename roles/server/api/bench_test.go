@@ -1,4 +1,4 @@
-package server_test
+package api_test
 
 import (
 	"bufio"
@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/roles/server"
-	"aspects-poc/roles/server/devices"
-	"aspects-poc/roles/server/devices/sqlite"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
 
 	"github.com/labstack/echo/v4"
 )
@@ -48,16 +48,16 @@ func BenchmarkPoll(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer func() { _ = store.Close() }() // a benchmark's own
-			fleet := devices.New(store, devices.Options{})
+			rules := fleet.New(store, fleet.Options{})
 			ids := make([]string, 1000)
 			for i := range ids {
-				device, err := fleet.Register(b.Context(), devices.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", i)})
+				device, err := rules.Register(b.Context(), fleet.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", i)})
 				if err != nil {
 					b.Fatal(err)
 				}
 				ids[i] = device.ID.String()
 			}
-			app := server.New(fleet, server.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			app := api.New(rules, api.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 			rate, cpu := polls(b, app, ids, report)
 			if bare > 0 {
 				b.ReportMetric(rate/bare, "of-bare")
@@ -122,7 +122,7 @@ func processorTime(b *testing.B) time.Duration {
 
 // BenchmarkInStep is the decision alone, with the parsing of the report.
 func BenchmarkInStep(b *testing.B) {
-	target, err := devices.ParseConfig([]byte(`{"control-telemetry":{"sample-rate":2,"monitor-peers":true,"x":null}}`))
+	target, err := fleet.ParseConfig([]byte(`{"control-telemetry":{"sample-rate":2,"monitor-peers":true,"x":null}}`))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -132,12 +132,12 @@ func BenchmarkInStep(b *testing.B) {
 	}
 	report := []byte(`{"control-telemetry":{"sample-rate":2,"monitor-peers":true},"observe-interfaces":{"eth0":137}}`)
 	for b.Loop() {
-		config, err := devices.ParseConfig(report)
+		config, err := fleet.ParseConfig(report)
 		if err != nil {
 			b.Fatal(err)
 		}
 		tree, err := config.Tree()
-		if err != nil || !devices.InStep(demanded, tree) {
+		if err != nil || !fleet.InStep(demanded, tree) {
 			b.Fatal(err)
 		}
 	}

@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/roles/server/devices"
-	"aspects-poc/roles/server/devices/sqlite"
-	"aspects-poc/roles/server/devices/storetest"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/storetest"
 )
 
 func open(t testing.TB, path string) *sqlite.Store {
@@ -34,7 +34,7 @@ func open(t testing.TB, path string) *sqlite.Store {
 }
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, place string) devices.Store {
+	storetest.Run(t, func(t *testing.T, place string) fleet.Store {
 		return open(t, filepath.Join(place, "odd ?%20#name", "server.db"))
 	})
 }
@@ -81,7 +81,7 @@ func TestGroupCommit(t *testing.T) {
 	release := store.Hold(t)
 	var wait sync.WaitGroup
 	const callers = 50
-	list := make([]devices.Device, callers)
+	list := make([]fleet.Device, callers)
 	for i := range list {
 		list[i] = storetest.Device(t, `{}`)
 		wait.Go(func() {
@@ -91,8 +91,8 @@ func TestGroupCommit(t *testing.T) {
 		})
 	}
 	wait.Go(func() {
-		err := store.Report(t.Context(), storetest.Device(t, `{}`).ID, devices.Config{}, time.Now())
-		if !errors.Is(err, devices.ErrUnknownDevice) {
+		err := store.Report(t.Context(), storetest.Device(t, `{}`).ID, fleet.Config{}, time.Now())
+		if !errors.Is(err, fleet.ErrUnknownDevice) {
 			t.Errorf("unknown device among others: %v", err)
 		}
 	})
@@ -303,7 +303,7 @@ func TestRepeatedReport(t *testing.T) {
 func TestFirstVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, path)
-	list := []devices.Device{storetest.Device(t, `{"n":1}`), storetest.Device(t, `{"n":2}`), storetest.Device(t, `{"n":3}`)}
+	list := []fleet.Device{storetest.Device(t, `{"n":1}`), storetest.Device(t, `{"n":2}`), storetest.Device(t, `{"n":3}`)}
 	for _, device := range list {
 		if _, err := store.Add(t.Context(), device); err != nil {
 			t.Fatal(err)

@@ -1,13 +1,13 @@
-package server_test
+package api_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -43,19 +43,19 @@ func chromium(t *testing.T) string {
 // TestBrowser does in a real browser what a reader of the documentation does: open it, and try out every operation.
 // ASPECTS_SCREENSHOT=FILE keeps a picture of the page afterwards.
 func TestBrowser(t *testing.T) {
-	started := run(t, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0")
-	ctx, watch := browse(t, chromium(t), started.url)
+	started := newServer(t, io.Discard)
+	ctx, watch := browse(t, chromium(t), started.URL)
 	do := func(what string, actions ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
 		if err := chromedp.Do(ctx, actions...); err != nil {
 			t.Fatalf("%s: %v; seen so far: %v", what, err, watch.trouble())
 		}
 	}
-	do("open", chromedp.Navigate(started.url+"/"), chromedp.WaitVisible(chromedp.CSS(".opblock")))
+	do("open", chromedp.Navigate(started.URL+"/"), chromedp.WaitVisible(chromedp.CSS(".opblock")))
 	if title := ask(t, ctx, chromedp.Text(chromedp.CSS(".info .title"))); !strings.Contains(title, "aspects-poc fleet server") {
 		t.Errorf("title %q", title)
 	}
-	operations := described(t, started.url)
+	operations := described(t, started.URL)
 	left := map[string]bool{}
 	for id := range operations {
 		left[id] = true
@@ -110,7 +110,7 @@ func TestBrowser(t *testing.T) {
 	for id := range left {
 		t.Errorf("operation %s was not tried: add a step for it", id)
 	}
-	state, err := client(t, started.url).Target(t.Context())
+	state, err := client(t, started.URL).Target(t.Context())
 	if err != nil || len(state) != 1 {
 		t.Errorf("the server has %v, %v", state, err)
 	}

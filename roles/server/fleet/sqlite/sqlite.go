@@ -19,7 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
@@ -30,7 +30,7 @@ import (
 // readers is the number of connections that read: more than a small machine has cores gains nothing.
 const readers = 4
 
-// Store is a devices.Store in a file.
+// Store is a fleet.Store in a file.
 type Store struct {
 	path   string
 	lock   *flock.Flock
@@ -42,15 +42,15 @@ type Store struct {
 	last          lastReports
 
 	// target is what the file holds: this process is the only one that writes it.
-	target atomic.Pointer[devices.Config]
+	target atomic.Pointer[fleet.Config]
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
 	closed bool
 }
 
 var (
-	_ devices.Store      = (*Store)(nil)
-	_ devices.Maintainer = (*Store)(nil)
+	_ fleet.Store      = (*Store)(nil)
+	_ fleet.Maintainer = (*Store)(nil)
 )
 
 // Open opens the store in the file at path, or makes it, with its directory, where there is nothing at all. It never
@@ -129,7 +129,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	config, err := devices.LoadConfig(text)
+	config, err := fleet.LoadConfig(text)
 	if err != nil {
 		return fmt.Errorf("%w: its target: %w", ErrDamaged, err)
 	}
@@ -142,7 +142,7 @@ func (s *Store) use(ctx context.Context) error {
 	s.mu.RLock()
 	if s.closed {
 		s.mu.RUnlock()
-		return devices.ErrClosed
+		return fleet.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
 		s.mu.RUnlock()
@@ -153,40 +153,40 @@ func (s *Store) use(ctx context.Context) error {
 
 // fail words the trouble of an access.
 func (s *Store) fail(act string, err error) error {
-	if err == nil || errors.Is(err, devices.ErrUnknownDevice) || errors.Is(err, devices.ErrExists) {
+	if err == nil || errors.Is(err, fleet.ErrUnknownDevice) || errors.Is(err, fleet.ErrExists) {
 		return err
 	}
 	return fmt.Errorf("cannot %s %q: %w", act, s.path, explain(err))
 }
 
-// Device implements devices.Store.
-func (s *Store) Device(ctx context.Context, id uuid.UUID) (devices.Device, error) {
+// Device implements fleet.Store.
+func (s *Store) Device(ctx context.Context, id uuid.UUID) (fleet.Device, error) {
 	if err := s.use(ctx); err != nil {
-		return devices.Device{}, err
+		return fleet.Device{}, err
 	}
 	defer s.mu.RUnlock()
 	// Once begun it does not watch the context: that would take a goroutine, which costs more than the look-up.
 	device, err := scan(s.device.QueryRowContext(context.WithoutCancel(ctx), id[:]))
 	if err != nil {
-		return devices.Device{}, s.fail("read a device from", unknown(err))
+		return fleet.Device{}, s.fail("read a device from", unknown(err))
 	}
 	return device, nil
 }
 
 // scan reads a device's row.
-func scan(row *sql.Row) (devices.Device, error) {
-	var device devices.Device
+func scan(row *sql.Row) (fleet.Device, error) {
+	var device fleet.Device
 	var id, text []byte
 	var registered int64
 	err := row.Scan(&id, &registered, &device.IPAddress, &device.PublicKeyRSA, &device.Arch, &text)
 	if err != nil {
-		return devices.Device{}, err
+		return fleet.Device{}, err
 	}
 	if device.ID, err = uuid.FromBytes(id); err != nil {
-		return devices.Device{}, fmt.Errorf("%w: a device's UUID: %w", ErrDamaged, err)
+		return fleet.Device{}, fmt.Errorf("%w: a device's UUID: %w", ErrDamaged, err)
 	}
-	if device.Config, err = devices.LoadConfig(text); err != nil {
-		return devices.Device{}, fmt.Errorf("%w: a report: %w", ErrDamaged, err)
+	if device.Config, err = fleet.LoadConfig(text); err != nil {
+		return fleet.Device{}, fmt.Errorf("%w: a report: %w", ErrDamaged, err)
 	}
 	device.Registered = time.Unix(registered, 0).UTC()
 	return device, nil
@@ -194,21 +194,21 @@ func scan(row *sql.Row) (devices.Device, error) {
 
 func unknown(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
-		return devices.ErrUnknownDevice
+		return fleet.ErrUnknownDevice
 	}
 	return err
 }
 
-// Target implements devices.Store. It reads no disk.
-func (s *Store) Target(ctx context.Context) (devices.Config, error) {
+// Target implements fleet.Store. It reads no disk.
+func (s *Store) Target(ctx context.Context) (fleet.Config, error) {
 	if err := s.use(ctx); err != nil {
-		return devices.Config{}, err
+		return fleet.Config{}, err
 	}
 	defer s.mu.RUnlock()
 	return *s.target.Load(), nil
 }
 
-// Count implements devices.Store.
+// Count implements fleet.Store.
 func (s *Store) Count(ctx context.Context) (n int, err error) {
 	if err := s.use(ctx); err != nil {
 		return 0, err
@@ -217,8 +217,8 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 	return n, s.fail("count the devices in", s.count.QueryRowContext(ctx).Scan(&n))
 }
 
-// Add implements devices.Store.
-func (s *Store) Add(ctx context.Context, device devices.Device) (devices.Device, error) {
+// Add implements fleet.Store.
+func (s *Store) Add(ctx context.Context, device fleet.Device) (fleet.Device, error) {
 	kept := device
 	err := s.change(ctx, "keep a device in", func(*sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
@@ -231,7 +231,7 @@ func (s *Store) Add(ctx context.Context, device devices.Device) (devices.Device,
 			device.PublicKeyRSA, device.Arch, digest)
 		var refused *sqlite.Error
 		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
-			return devices.ErrExists
+			return fleet.ErrExists
 		}
 		if err != nil {
 			return err
@@ -244,13 +244,13 @@ func (s *Store) Add(ctx context.Context, device devices.Device) (devices.Device,
 		return err
 	}, nil)
 	if err != nil {
-		return devices.Device{}, err // the writer may still be at it, and use kept
+		return fleet.Device{}, err // the writer may still be at it, and use kept
 	}
 	return kept, nil
 }
 
-// Report implements devices.Store.
-func (s *Store) Report(ctx context.Context, id uuid.UUID, config devices.Config, at time.Time) error {
+// Report implements fleet.Store.
+func (s *Store) Report(ctx context.Context, id uuid.UUID, config fleet.Config, at time.Time) error {
 	report := digestOf(config.String())
 	if err := s.use(ctx); err != nil {
 		return err
@@ -273,8 +273,8 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, config devices.Config,
 	}, func() { s.last.keep(id, report) })
 }
 
-// SetTarget implements devices.Store.
-func (s *Store) SetTarget(ctx context.Context, config devices.Config, at time.Time) error {
+// SetTarget implements fleet.Store.
+func (s *Store) SetTarget(ctx context.Context, config fleet.Config, at time.Time) error {
 	return s.change(ctx, "keep the target in", func(tx *sql.Conn) error {
 		_, err := tx.ExecContext(context.WithoutCancel(ctx), "INSERT INTO target (id, config, changed) VALUES (1, ?, ?)"+
 			" ON CONFLICT (id) DO UPDATE SET config = excluded.config, changed = excluded.changed",
@@ -311,7 +311,7 @@ func (s *Store) Maintain(ctx context.Context) error {
 	}}))
 }
 
-// Close implements devices.Store.
+// Close implements fleet.Store.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

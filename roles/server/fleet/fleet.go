@@ -1,13 +1,13 @@
-// Package devices holds what the fleet server knows and the rules over it: which devices are registered, which
+// Package fleet holds what the fleet server knows and the rules over it: which devices are registered, which
 // configuration each reported last, and the target that all of them are to have. There is no HTTP in here.
 //
 // A Fleet applies the rules; a Store keeps the state, durable before a call returns. Open a store (package sqlite), and
 // put a Fleet on top:
 //
 //	store, err := sqlite.Open(ctx, "server.db", sqlite.Options{})
-//	fleet := devices.New(store, devices.Options{})
-//	target, inStep, err := fleet.Poll(ctx, id, config)
-package devices
+//	rules := fleet.New(store, fleet.Options{})
+//	target, inStep, err := rules.Poll(ctx, id, config)
+package fleet
 
 import (
 	"context"

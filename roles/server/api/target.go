@@ -1,7 +1,7 @@
-package server
+package api
 
 import (
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/labstack/echo/v4"
 )
@@ -39,7 +39,7 @@ func (h *handlers) getTarget(c echo.Context) error {
 //	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
 //	@Router			/target-config/ [put]
 func (h *handlers) putTarget(c echo.Context) error {
-	var target devices.Config
+	var target fleet.Config
 	if err := h.decode(c, field{"config", configuration(&target)}); err != nil {
 		return err
 	}

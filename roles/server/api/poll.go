@@ -1,9 +1,9 @@
-package server
+package api
 
 import (
 	"net/http"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -11,7 +11,7 @@ import (
 
 // document is serverapi.Document with the configuration's own text, in which numbers keep their digits.
 type document struct {
-	Config devices.Config `json:"config"`
+	Config fleet.Config `json:"config"`
 }
 
 // poll takes a device's report.
@@ -34,7 +34,7 @@ type document struct {
 //	@Router			/poll/ [post]
 func (h *handlers) poll(c echo.Context) error {
 	var id uuid.UUID
-	var config devices.Config
+	var config fleet.Config
 	if err := h.decode(c, field{"uuid", deviceID(&id)}, field{"config", configuration(&config)}); err != nil {
 		return err
 	}

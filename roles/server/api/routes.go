@@ -1,11 +1,11 @@
-package server
+package api
 
 import (
 	"log/slog"
 	"net/http"
 	"strings"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -19,7 +19,7 @@ type Options struct {
 
 // handlers answers requests.
 type handlers struct {
-	fleet *devices.Fleet
+	fleet *fleet.Fleet
 	limit int64 // of bodies, in bytes
 	log   *slog.Logger
 }
@@ -42,8 +42,8 @@ func (h *handlers) api() []route {
 }
 
 // New returns the HTTP surface over a fleet.
-func New(fleet *devices.Fleet, options Options) *echo.Echo {
-	h := &handlers{fleet: fleet, limit: options.MaxBody, log: options.Log}
+func New(rules *fleet.Fleet, options Options) *echo.Echo {
+	h := &handlers{fleet: rules, limit: options.MaxBody, log: options.Log}
 	if h.limit == 0 {
 		h.limit = 1 << 20
 	}

@@ -1,4 +1,4 @@
-// Package storetest states what every devices.Store has to do.
+// Package storetest states what every fleet.Store has to do.
 package storetest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -18,7 +18,7 @@ import (
 
 // Open opens a store over what a place of its own (a directory, or a name to derive one from) holds, which is nothing
 // at first. To open the same place again after closing stands for a restart of the server.
-type Open func(t *testing.T, place string) devices.Store
+type Open func(t *testing.T, place string) fleet.Store
 
 var registered = time.Date(2024, 6, 26, 15, 5, 17, 0, time.UTC)
 
@@ -26,7 +26,7 @@ var registered = time.Date(2024, 6, 26, 15, 5, 17, 0, time.UTC)
 func Run(t *testing.T, open Open) {
 	for _, test := range []struct {
 		name  string
-		check func(*testing.T, devices.Store)
+		check func(*testing.T, fleet.Store)
 	}{
 		{"starts empty", startsEmpty},
 		{"keeps devices", keepsDevices},
@@ -49,9 +49,9 @@ func Run(t *testing.T, open Open) {
 }
 
 // Config parses a configuration.
-func Config(t testing.TB, text string) devices.Config {
+func Config(t testing.TB, text string) fleet.Config {
 	t.Helper()
-	config, err := devices.ParseConfig([]byte(text))
+	config, err := fleet.ParseConfig([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,18 +59,18 @@ func Config(t testing.TB, text string) devices.Config {
 }
 
 // Device makes a device that was never registered before.
-func Device(t testing.TB, config string) devices.Device {
+func Device(t testing.TB, config string) fleet.Device {
 	t.Helper()
 	id, err := uuid.NewRandom()
 	if err != nil {
 		t.Fatal(err)
 	}
 	key := "-----BEGIN PUBLIC KEY-----\n" + id.String() + "\n"
-	identity := devices.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: key, Arch: "amd64"}
-	return devices.Device{ID: id, Registered: registered, Identity: identity, Config: Config(t, config)}
+	identity := fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: key, Arch: "amd64"}
+	return fleet.Device{ID: id, Registered: registered, Identity: identity, Config: Config(t, config)}
 }
 
-func closeStore(t *testing.T, store devices.Store) {
+func closeStore(t *testing.T, store fleet.Store) {
 	t.Helper()
 	if err := store.Close(); err != nil {
 		t.Error(err)
@@ -85,30 +85,30 @@ func ok(t *testing.T, err error) {
 }
 
 // holds compares a device by what callers see of it.
-func holds(t *testing.T, store devices.Store, want devices.Device) {
+func holds(t *testing.T, store fleet.Store, want fleet.Device) {
 	t.Helper()
 	got, err := store.Device(t.Context(), want.ID)
 	ok(t, err)
 	same(t, want, got)
 }
 
-func same(t *testing.T, want, got devices.Device) {
+func same(t *testing.T, want, got fleet.Device) {
 	t.Helper()
-	show := func(d devices.Device) []any { return []any{d.ID, d.Registered, d.Identity, d.Config.String()} }
+	show := func(d fleet.Device) []any { return []any{d.ID, d.Registered, d.Identity, d.Config.String()} }
 	if diff := cmp.Diff(show(want), show(got)); diff != "" {
 		t.Error("device (-want +got):\n" + diff)
 	}
 }
 
 // add keeps a device that is new.
-func add(t *testing.T, store devices.Store, device devices.Device) {
+func add(t *testing.T, store fleet.Store, device fleet.Device) {
 	t.Helper()
 	kept, err := store.Add(t.Context(), device)
 	ok(t, err)
 	same(t, device, kept)
 }
 
-func targets(t *testing.T, store devices.Store, want string) {
+func targets(t *testing.T, store fleet.Store, want string) {
 	t.Helper()
 	got, err := store.Target(t.Context())
 	ok(t, err)
@@ -117,7 +117,7 @@ func targets(t *testing.T, store devices.Store, want string) {
 	}
 }
 
-func counts(t *testing.T, store devices.Store, want int) {
+func counts(t *testing.T, store fleet.Store, want int) {
 	t.Helper()
 	got, err := store.Count(t.Context())
 	ok(t, err)
@@ -126,18 +126,18 @@ func counts(t *testing.T, store devices.Store, want int) {
 	}
 }
 
-func startsEmpty(t *testing.T, store devices.Store) {
+func startsEmpty(t *testing.T, store fleet.Store) {
 	targets(t, store, "{}")
 	counts(t, store, 0)
 }
 
-func keepsDevices(t *testing.T, store devices.Store) {
+func keepsDevices(t *testing.T, store fleet.Store) {
 	plain := Device(t, `{}`)
 	odd := Device(t, `{"n":9007199254740993,"f":1.10,"e":1e400,"s":"\u0000 'ü' \\","deep":{"a":[null,{"b":[]}]}}`)
 	odd.IPAddress = "fe80::1%eth0"
 	odd.PublicKeyRSA = "'; DROP TABLE devices; --\x00" + strings.Repeat("ü", 5000)
 	odd.Arch = ""
-	for _, device := range []devices.Device{plain, odd} {
+	for _, device := range []fleet.Device{plain, odd} {
 		add(t, store, device)
 	}
 	holds(t, store, plain)
@@ -145,12 +145,12 @@ func keepsDevices(t *testing.T, store devices.Store) {
 	counts(t, store, 2)
 }
 
-func addsOnce(t *testing.T, store devices.Store) {
+func addsOnce(t *testing.T, store fleet.Store) {
 	first := Device(t, `{"a":1}`)
 	add(t, store, first)
 	second := Device(t, `{"a":2}`)
 	second.ID = first.ID
-	if kept, err := store.Add(t.Context(), second); !errors.Is(err, devices.ErrExists) {
+	if kept, err := store.Add(t.Context(), second); !errors.Is(err, fleet.ErrExists) {
 		t.Errorf("got %v, %v", kept, err)
 	}
 	holds(t, store, first)
@@ -158,17 +158,17 @@ func addsOnce(t *testing.T, store devices.Store) {
 }
 
 // knowsKeys has a device register again with the key that it has, as one does that never got its answer.
-func knowsKeys(t *testing.T, store devices.Store) {
+func knowsKeys(t *testing.T, store fleet.Store) {
 	first, other := Device(t, `{"a":1}`), Device(t, `{}`)
 	add(t, store, first)
 	add(t, store, other)
 	again := Device(t, `{}`)
-	again.Identity = devices.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: first.PublicKeyRSA, Arch: "arm64"}
+	again.Identity = fleet.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: first.PublicKeyRSA, Arch: "arm64"}
 	kept, err := store.Add(t.Context(), again)
 	ok(t, err)
 	same(t, first, kept)
 	holds(t, store, first)
-	if _, err := store.Device(t.Context(), again.ID); !errors.Is(err, devices.ErrUnknownDevice) {
+	if _, err := store.Device(t.Context(), again.ID); !errors.Is(err, fleet.ErrUnknownDevice) {
 		t.Errorf("got %v", err)
 	}
 	counts(t, store, 2)
@@ -204,7 +204,7 @@ func knowsKeys(t *testing.T, store devices.Store) {
 	counts(t, store, 5)
 }
 
-func replacesReports(t *testing.T, store devices.Store) {
+func replacesReports(t *testing.T, store fleet.Store) {
 	device, other := Device(t, `{}`), Device(t, `{"other":true}`)
 	add(t, store, device)
 	add(t, store, other)
@@ -217,7 +217,7 @@ func replacesReports(t *testing.T, store devices.Store) {
 	holds(t, store, other)
 }
 
-func replacesTarget(t *testing.T, store devices.Store) {
+func replacesTarget(t *testing.T, store fleet.Store) {
 	for _, text := range []string{`{"a":{"n":9007199254740993}}`, `{"b":null}`, `{}`} {
 		ok(t, store.SetTarget(t.Context(), Config(t, text), registered))
 		targets(t, store, text)
@@ -225,20 +225,20 @@ func replacesTarget(t *testing.T, store devices.Store) {
 	counts(t, store, 0)
 }
 
-func unknownDevice(t *testing.T, store devices.Store) {
+func unknownDevice(t *testing.T, store fleet.Store) {
 	add(t, store, Device(t, `{}`))
 	stranger := Device(t, `{}`)
 	_, deviceErr := store.Device(t.Context(), stranger.ID)
 	reportErr := store.Report(t.Context(), stranger.ID, stranger.Config, registered)
 	for _, err := range []error{deviceErr, reportErr} {
-		if !errors.Is(err, devices.ErrUnknownDevice) {
+		if !errors.Is(err, fleet.ErrUnknownDevice) {
 			t.Errorf("got %v", err)
 		}
 	}
 	counts(t, store, 1)
 }
 
-func obeysContext(t *testing.T, store devices.Store) {
+func obeysContext(t *testing.T, store fleet.Store) {
 	device := Device(t, `{}`)
 	add(t, store, device)
 	gone, cancel := context.WithCancel(t.Context())
@@ -252,7 +252,7 @@ func obeysContext(t *testing.T, store devices.Store) {
 }
 
 // every calls each method but Close.
-func every(ctx context.Context, t *testing.T, store devices.Store, known devices.Device) map[string]error {
+func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Device) map[string]error {
 	_, deviceErr := store.Device(ctx, known.ID)
 	_, targetErr := store.Target(ctx)
 	_, countErr := store.Count(ctx)
@@ -265,10 +265,10 @@ func every(ctx context.Context, t *testing.T, store devices.Store, known devices
 	}
 }
 
-func concurrent(t *testing.T, store devices.Store) {
+func concurrent(t *testing.T, store fleet.Store) {
 	const workers, rounds = 8, 25
 	var wait sync.WaitGroup
-	last := make([]devices.Device, workers)
+	last := make([]fleet.Device, workers)
 	for worker := range workers {
 		last[worker] = Device(t, `{}`)
 		wait.Go(func() {
@@ -297,13 +297,13 @@ func concurrent(t *testing.T, store devices.Store) {
 	counts(t, store, workers)
 }
 
-func refusesWhenClosed(t *testing.T, store devices.Store) {
+func refusesWhenClosed(t *testing.T, store fleet.Store) {
 	device := Device(t, `{}`)
 	add(t, store, device)
 	ok(t, store.Report(t.Context(), device.ID, device.Config, registered))
 	ok(t, store.Close())
 	for name, err := range every(t.Context(), t, store, device) {
-		if !errors.Is(err, devices.ErrClosed) {
+		if !errors.Is(err, fleet.ErrClosed) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package server
+package api
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
@@ -70,12 +70,12 @@ func parseID(given string) (id uuid.UUID, complaint string) {
 }
 
 // configuration takes an object.
-func configuration(target *devices.Config) func(jsontext.Value) string {
+func configuration(target *fleet.Config) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '{' {
 			return "must be an object, not " + kindOf(value)
 		}
-		config, err := devices.ParseConfig(value)
+		config, err := fleet.ParseConfig(value)
 		if err != nil {
 			return "cannot be taken: " + err.Error()
 		}

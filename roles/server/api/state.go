@@ -1,4 +1,4 @@
-package server
+package api
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"errors"
 	"net/http"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
@@ -16,7 +16,7 @@ import (
 type deviceState struct {
 	Registered int64 `json:"registered"`
 	serverapi.RegisterRequest
-	Config devices.Config `json:"config"`
+	Config fleet.Config `json:"config"`
 }
 
 // state shows what is known of a device.
@@ -37,7 +37,7 @@ func (h *handlers) state(c echo.Context) error {
 		return fieldProblem(serverapi.FieldProblem{Field: "uuid", Message: complaint})
 	}
 	device, err := h.fleet.Device(c.Request().Context(), id)
-	if errors.Is(err, devices.ErrUnknownDevice) {
+	if errors.Is(err, fleet.ErrUnknownDevice) {
 		return newProblem(http.StatusBadRequest, serverapi.RegistrationAbsent)
 	}
 	if err != nil {

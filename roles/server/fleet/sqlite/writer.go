@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 )
 
 // maxBatch bounds what one commit takes, so that the first of a crowd does not wait for the last.
@@ -150,7 +150,7 @@ func (w *writer) transact(batch []job, outcome []error) error {
 			continue
 		}
 		outcome[i] = work.do(w.conn)
-		refused := errors.Is(outcome[i], devices.ErrUnknownDevice) || errors.Is(outcome[i], devices.ErrExists)
+		refused := errors.Is(outcome[i], fleet.ErrUnknownDevice) || errors.Is(outcome[i], fleet.ErrExists)
 		if outcome[i] != nil && !refused {
 			w.rollback(ctx)
 			return outcome[i]

@@ -1,4 +1,4 @@
-package server
+package api
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
@@ -85,9 +85,9 @@ type problemRow struct {
 
 func problemTable() []problemRow {
 	return []problemRow{
-		{devices.ErrUnknownDevice, http.StatusBadRequest, serverapi.NotRegistered, 0},
-		{devices.ErrExists, http.StatusServiceUnavailable, "The server drew a UUID that is taken; try again", 1},
-		{devices.ErrClosed, http.StatusServiceUnavailable, "The server is stopping", 5},
+		{fleet.ErrUnknownDevice, http.StatusBadRequest, serverapi.NotRegistered, 0},
+		{fleet.ErrExists, http.StatusServiceUnavailable, "The server drew a UUID that is taken; try again", 1},
+		{fleet.ErrClosed, http.StatusServiceUnavailable, "The server is stopping", 5},
 		{context.Canceled, statusGone, "The request was given up", 0},
 		{context.DeadlineExceeded, http.StatusServiceUnavailable, "The server is too busy", 5},
 	}

@@ -1,4 +1,4 @@
-package devices_test
+package fleet_test
 
 import (
 	"bytes"
@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 )
 
 func tree(t testing.TB, text string) map[string]any {
 	t.Helper()
-	config, err := devices.ParseConfig([]byte(text))
+	config, err := fleet.ParseConfig([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestInStep(t *testing.T) {
 		{"numbers: absurd exponent", `{"a":1e1` + strings.Repeat("0", 2000) + `}`, `{"a":1e2}`, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := devices.InStep(tree(t, test.target), tree(t, test.reported)); got != test.want {
+			if got := fleet.InStep(tree(t, test.target), tree(t, test.reported)); got != test.want {
 				t.Errorf("InStep(%s, %s) = %v", test.target, test.reported, got)
 			}
 		})
@@ -129,34 +129,34 @@ func FuzzInStep(f *testing.F) {
 	f.Add(`{"a":{"b":null,"c":[1,{"d":null}]},"e":1.50}`, `{"a":{"b":2},"z":true}`)
 	f.Add(`{"a":{}}`, `{"a":[]}`)
 	f.Fuzz(func(t *testing.T, targetText, reportedText string) {
-		targetConfig, err1 := devices.ParseConfig([]byte(targetText))
-		reportedConfig, err2 := devices.ParseConfig([]byte(reportedText))
+		targetConfig, err1 := fleet.ParseConfig([]byte(targetText))
+		reportedConfig, err2 := fleet.ParseConfig([]byte(reportedText))
 		if err1 != nil || err2 != nil {
 			t.Skip()
 		}
 		target, reported := tree(t, targetConfig.String()), tree(t, reportedConfig.String())
-		got := devices.InStep(target, reported)
-		if got != devices.InStep(target, reported) {
+		got := fleet.InStep(target, reported)
+		if got != fleet.InStep(target, reported) {
 			t.Error("not a function")
 		}
-		if merged := merge(target, reported).(map[string]any); !devices.InStep(target, merged) {
+		if merged := merge(target, reported).(map[string]any); !fleet.InStep(target, merged) {
 			t.Errorf("%s applied to %s is not in step: %v", targetConfig, reportedConfig, merged)
 		}
 		if leaves(target) == 0 && !got {
 			t.Errorf("%s demands nothing, but %s is not in step", targetConfig, reportedConfig)
 		}
-		if !devices.InStep(map[string]any{}, reported) {
+		if !fleet.InStep(map[string]any{}, reported) {
 			t.Error("not in step with nothing")
 		}
 		// One more leaf to demand, which cannot be reported, is never in step; one more report changes nothing.
 		const name = "\uffff a name that was not there"
 		if _, there := target[name]; !there {
 			reported[name] = "more"
-			if devices.InStep(target, reported) != got {
+			if fleet.InStep(target, reported) != got {
 				t.Error("more than the target names made a difference")
 			}
 			target[name] = "other"
-			if devices.InStep(target, reported) {
+			if fleet.InStep(target, reported) {
 				t.Error("in step with a leaf that differs")
 			}
 		}
@@ -180,7 +180,7 @@ func FuzzNumbers(f *testing.F) {
 		if !okA || !okB {
 			t.Skip()
 		}
-		got := devices.InStep(map[string]any{"n": json.Number(a)}, map[string]any{"n": json.Number(b)})
+		got := fleet.InStep(map[string]any{"n": json.Number(a)}, map[string]any{"n": json.Number(b)})
 		if want := ratA.Cmp(ratB) == 0; got != want {
 			t.Errorf("%s and %s: equal %v, want %v", a, b, got, want)
 		}
@@ -194,18 +194,18 @@ func FuzzParseConfig(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		before := bytes.Clone(text)
-		config, err := devices.ParseConfig(text)
+		config, err := fleet.ParseConfig(text)
 		if !bytes.Equal(before, text) {
 			t.Fatal("the input was changed")
 		}
 		if err != nil {
 			return
 		}
-		again, err := devices.ParseConfig([]byte(config.String()))
+		again, err := fleet.ParseConfig([]byte(config.String()))
 		if err != nil || !again.Equal(config) {
 			t.Errorf("%s became %s: %v", config, again, err)
 		}
-		loaded, err := devices.LoadConfig([]byte(config.String()))
+		loaded, err := fleet.LoadConfig([]byte(config.String()))
 		if err != nil || !loaded.Equal(config) {
 			t.Errorf("%s loads as %s: %v", config, loaded, err)
 		}
@@ -214,7 +214,7 @@ func FuzzParseConfig(f *testing.F) {
 			t.Fatal(err)
 		}
 		// A configuration is in step with itself, but for nulls, which ask for absence.
-		if !devices.InStep(value, value) {
+		if !fleet.InStep(value, value) {
 			t.Errorf("%s is not in step with itself", config)
 		}
 	})

@@ -1,4 +1,4 @@
-package server_test
+package api_test
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/roles/server"
-	"aspects-poc/roles/server/devices"
-	"aspects-poc/roles/server/devices/sqlite"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -28,15 +28,15 @@ func TestProblemOf(t *testing.T) {
 		status int
 		detail string
 	}{
-		{devices.ErrUnknownDevice, 400, "Agent not registered"},
-		{devices.ErrExists, 503, "The server drew a UUID that is taken; try again"},
-		{devices.ErrClosed, 503, "The server is stopping"},
+		{fleet.ErrUnknownDevice, 400, "Agent not registered"},
+		{fleet.ErrExists, 503, "The server drew a UUID that is taken; try again"},
+		{fleet.ErrClosed, 503, "The server is stopping"},
 		{context.Canceled, 499, "The request was given up"},
 		{context.DeadlineExceeded, 503, "The server is too busy"},
 		{echo.ErrNotFound, 404, "Not Found"},
 		{errors.New("disk on fire"), 503, "The server cannot use its state; its log says why"},
 	} {
-		if status, detail := server.ProblemOf(test.err); status != test.status || detail != test.detail {
+		if status, detail := api.ProblemOf(test.err); status != test.status || detail != test.detail {
 			t.Errorf("%v: %d %s", test.err, status, detail)
 		}
 	}
@@ -44,7 +44,7 @@ func TestProblemOf(t *testing.T) {
 
 // TestEveryReasonHasARow reads the reasons of refusal from the source.
 func TestEveryReasonHasARow(t *testing.T) {
-	files, err := filepath.Glob("devices/*.go")
+	files, err := filepath.Glob("../fleet/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,18 +63,18 @@ func TestEveryReasonHasARow(t *testing.T) {
 	slices.Sort(names)
 	want := []string{"ErrClosed", "ErrExists", "ErrUnknownDevice"}
 	if !slices.Equal(names, want) {
-		t.Errorf("package devices has %v: give each a row in problemTable, and in TestProblemOf", names)
+		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)
 	}
 }
 
 // failing is a store that cannot write.
-type failing struct{ devices.Store }
+type failing struct{ fleet.Store }
 
-func (failing) Report(context.Context, uuid.UUID, devices.Config, time.Time) error {
+func (failing) Report(context.Context, uuid.UUID, fleet.Config, time.Time) error {
 	return errors.New(`cannot keep a report in "/secret/server.db": the disk is full`)
 }
 
-func (failing) Target(context.Context) (devices.Config, error) { panic("a bug") }
+func (failing) Target(context.Context) (fleet.Config, error) { panic("a bug") }
 
 func TestStoreTrouble(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
