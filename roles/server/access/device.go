@@ -14,12 +14,14 @@ import (
 	"aspects-poc/roles/serverapi/sign"
 
 	"github.com/dunglas/httpsfv"
+	"github.com/google/uuid"
 )
 
 // Device tells which device sent a request, of which body reads the body, once and only when the rest is in order: what
 // costs little is looked at first, and the signature last. A device that does not sign is Unsigned where that is allowed.
 //
-// The answer does not tell whether the device may go on: that takes its row, see Confirm.
+// Who calls is settled then, but not whether it may speak for the device that it names (Speaks), nor whether that one is
+// let in.
 func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Caller, error) {
 	input, err := g.signature(request)
 	if err != nil || input == nil {
@@ -29,20 +31,23 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	if err := g.timely(*input, now); err != nil {
 		return Caller{}, err
 	}
-	key, err := g.key(request.Context(), input.KeyID)
+	found, err := g.known.owner(request.Context(), input.KeyID)
+	if errors.Is(err, ErrUnknownDevice) {
+		return Caller{}, unauthorized(serverapi.ProblemUnknownKey, "No device has the key of this signature; register it")
+	}
 	if err != nil {
 		return Caller{}, err
 	}
 	if err := g.novel(g.replays.look(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
 		return Caller{}, err
 	}
-	if err := g.verify(request, *input, key, body); err != nil {
+	if err := g.verify(request, *input, found.key, body); err != nil {
 		return Caller{}, err
 	}
 	if err := g.novel(g.replays.take(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
 		return Caller{}, err
 	}
-	return Caller{Kind: Device, KeyID: input.KeyID}, nil
+	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID}, nil
 }
 
 // signature reads what signature a request has, without believing it; nil where it has none and needs none.
@@ -101,30 +106,6 @@ func (g *Gate) novel(found outcome, now time.Time) error {
 	return nil
 }
 
-// key returns the key of an ID, if it is a device's.
-func (g *Gate) key(ctx context.Context, id string) (*rsa.PublicKey, error) {
-	if key, ok := g.keys.Get(id); ok {
-		return key, nil // a key's ID is its own for ever; whose it is, Confirm asks
-	}
-	holder, err := g.options.Devices.Holder(ctx, id)
-	if errors.Is(err, ErrUnknownKey) {
-		return nil, unknownKey()
-	}
-	if err != nil {
-		return nil, err
-	}
-	key, err := sign.ParsePublicKey(holder.PublicKey)
-	if err != nil {
-		return nil, unknownKey() // cannot be: it has signed with it
-	}
-	g.keys.Add(id, key)
-	return key, nil
-}
-
-func unknownKey() *Refusal {
-	return unauthorized(serverapi.ProblemUnknownKey, "No device has the key of this signature; register it")
-}
-
 // verify reads the body and checks digest and signature.
 func (g *Gate) verify(request *http.Request, input sign.Input, key *rsa.PublicKey, body func() ([]byte, error)) error {
 	content, err := body()
@@ -172,37 +153,33 @@ func digest(values []string) ([]byte, error) {
 	return sum, nil
 }
 
-// Confirm tells whether a caller may speak for a device, as the store has it now: whether the key is still that device's,
-// and whether an operator lets it in. The error is a *Refusal.
-func (g *Gate) Confirm(caller Caller, device Holder) error {
+// Speaks tells whether a caller may speak for a device: it is that one, or does not sign and nor does the device. For a
+// device that is not there, whoever does not sign may: what it is told is up to others. The error is a *Refusal, or the
+// store's trouble.
+func (g *Gate) Speaks(ctx context.Context, caller Caller, device uuid.UUID) error {
 	switch {
-	case caller.Kind == Unsigned && device.KeyID == "":
-	case caller.Kind == Unsigned:
-		return unauthorized(serverapi.ProblemUnsigned, "This device signs its requests; this one is not signed")
-	case caller.Kind != Device:
+	case caller.Kind == Device && caller.Device == device:
+		return nil
+	case caller.Kind == Device:
+		return unauthorized(serverapi.ProblemUnknownKey, "The key of this signature is not that of the device that the "+
+			"body names; if it is a new one, register it")
+	case caller.Kind != Unsigned:
 		return forbidden("", "Only the device itself may do this")
-	case caller.KeyID != device.KeyID:
-		return foreign()
 	}
-	switch device.Status {
+	signs, err := g.known.signs(ctx, device)
+	if err == nil && signs {
+		err = unauthorized(serverapi.ProblemUnsigned, "This device signs its requests; this one is not signed")
+	}
+	return err
+}
+
+// Refused returns what a device hears whose status does not let it poll; nil where it may.
+func Refused(status string) error {
+	switch status {
 	case serverapi.Active:
 		return nil
 	case serverapi.Pending:
 		return pending()
 	}
 	return revoked()
-}
-
-// Absent is the refusal of a caller who speaks for a device that is not there. Who signs hears no more than that the
-// device is not its own; who does not is told nothing that a store did not say: nil.
-func (g *Gate) Absent(caller Caller) error {
-	if caller.Kind == Device {
-		return foreign()
-	}
-	return nil
-}
-
-func foreign() *Refusal {
-	return unauthorized(serverapi.ProblemUnknownKey, "The key of this signature is not that of the device that the body "+
-		"names; if it is a new one, register it")
 }

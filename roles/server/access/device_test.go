@@ -181,7 +181,7 @@ func TestAttacks(t *testing.T) {
 			victim.KeyID, victim.PublicKey = signerOf(w.t, "victim's new one").KeyID(), publicPEM(w.t, keyOf("victim's new one"))
 			w.set(victim)
 			return old
-		}, 401, "unknown-key", "is not that of the device that the body names"},
+		}, 401, "unknown-key", "No device has the key of this signature"},
 		{"the algorithm left to the attacker: HMAC with the public key", func(w *world) *http.Request {
 			return forge(w, all, parameters+`;alg="hmac-sha256"`, func(text string) []byte {
 				mac := hmac.New(sha256.New, []byte(publicPEM(w.t, keyOf("victim"))))
@@ -365,6 +365,42 @@ func TestKeysAreCached(t *testing.T) {
 	newcomer := w.add("newcomer")
 	if got := w.send(w.signed("newcomer", newcomer.ID)); got.status != 200 {
 		t.Errorf("a device that registered after its key was refused: %+v", got)
+	}
+}
+
+// What changes while the store is asked is not remembered as it was.
+func TestKeyThatChangesMeanwhile(t *testing.T) {
+	w := newWorld(t, access.Options{AllowUnsigned: true})
+	victim := w.add("victim")
+	plain := access.Holder{ID: uuid.New(), Status: serverapi.Active}
+	w.set(plain)
+	w.during = func() { // between the store's answer and its use
+		w.during = nil
+		moved := victim
+		moved.KeyID = signerOf(t, "victim's new one").KeyID()
+		w.set(moved)
+	}
+	if got := w.send(w.signed("victim", victim.ID)); got.status != 200 { // it began before the change
+		t.Error(got)
+	}
+	if got := w.send(w.signed("victim", victim.ID)); got.kind != "unknown-key" {
+		t.Errorf("the old key after the change: %+v", got)
+	}
+	w.during = func() {
+		w.during = nil
+		signs := plain
+		signs.KeyID = "x"
+		w.set(signs)
+	}
+	if got := w.send(w.request("POST", "/poll/", pollBody(plain.ID))); got.status != 200 {
+		t.Error(got)
+	}
+	if got := w.send(w.request("POST", "/poll/", pollBody(plain.ID))); got.kind != "unsigned" {
+		t.Errorf("unsigned after the device began to sign: %+v", got)
+	}
+	w.gate.ForgetAll()
+	if got := w.send(w.request("POST", "/poll/", pollBody(plain.ID))); got.kind != "unsigned" {
+		t.Errorf("after all was forgotten: %+v", got)
 	}
 }
 

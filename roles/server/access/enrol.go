@@ -95,9 +95,9 @@ func (g *Gate) Admit(ctx context.Context, token string) (status string, err erro
 	return "", err
 }
 
-// Known tells whether a device that registers again, by the key that the store has it under, may do so: it must sign if
-// it ever did. The error is a *Refusal.
-func (g *Gate) Known(keyID string, device Holder) error {
+// Again tells whether a device that the store has already, by its public key, may register again with a key of an ID
+// ("" for one that does not sign): it must sign if it ever did. The error is a *Refusal.
+func (g *Gate) Again(keyID string, device Holder) error {
 	switch {
 	case device.KeyID != "" && device.KeyID != keyID:
 		return unauthorized(serverapi.ProblemUnsigned, "A device with this key is registered, and signs its requests")

@@ -123,7 +123,7 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-func TestKnown(t *testing.T) {
+func TestAgain(t *testing.T) {
 	w := newWorld(t, access.Options{AllowUnsigned: true})
 	for _, test := range []struct {
 		name   string
@@ -138,7 +138,7 @@ func TestKnown(t *testing.T) {
 		{"revoked", "a", access.Holder{KeyID: "a", Status: serverapi.Revoked}, serverapi.ProblemRevoked},
 		{"pending", "a", access.Holder{KeyID: "a", Status: serverapi.Pending}, ""},
 	} {
-		err := w.gate.Known(test.keyID, test.device)
+		err := w.gate.Again(test.keyID, test.device)
 		var refusal *access.Refusal
 		got := ""
 		if errors.As(err, &refusal) {

@@ -2,8 +2,6 @@ package access
 
 import (
 	"context"
-	"crypto/rsa"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -13,31 +11,10 @@ import (
 	"aspects-poc/roles/serverapi/sign"
 
 	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // DefaultWindow is how far a request's time may be from the server's, either way.
 const DefaultWindow = 5 * time.Minute
-
-// keys is how many devices' keys are kept parsed, some 500 bytes each. The store is asked for those of others.
-const keys = 1 << 17
-
-// A Holder is a device, as far as its right to speak goes.
-type Holder struct {
-	ID        uuid.UUID
-	KeyID     string // sign.KeyID of its key; "" for a device that does not sign
-	PublicKey string // PEM
-	Status    string // serverapi.Active, Pending or Revoked
-}
-
-// Devices is what a gate has to know of the fleet.
-type Devices interface {
-	// Holder returns the device whose key this is, or ErrUnknownKey.
-	Holder(ctx context.Context, keyID string) (Holder, error)
-}
-
-// ErrUnknownKey is what Devices says of a key that is no device's.
-var ErrUnknownKey = errors.New("no device has this key")
 
 // Options says what a gate asks of callers.
 type Options struct {
@@ -61,7 +38,7 @@ type Gate struct {
 	prefix    string // of PublicURL's path, without a slash at its end
 	started   time.Time
 	replays   *replays
-	keys      *lru.Cache[string, *rsa.PublicKey]
+	known     *known
 
 	mu   sync.Mutex           // guards used
 	used map[string]time.Time // operators' tokens that were used since the last Maintain
@@ -96,9 +73,16 @@ func New(options Options) (*Gate, error) {
 		gate.prefix = strings.TrimRight(parsed.EscapedPath(), "/")
 	}
 	var err error
-	gate.keys, err = lru.New[string, *rsa.PublicKey](keys)
+	gate.known, err = newKnown(options.Devices, remembered)
 	return gate, err
 }
+
+// Forget is to be told of devices whose key has changed, that were removed, or that begin to sign: after the store has
+// it so. ForgetAll is for when it is not known which.
+func (g *Gate) Forget(devices ...uuid.UUID) { g.known.forget(devices) }
+
+// ForgetAll makes the gate ask the store for all devices anew.
+func (g *Gate) ForgetAll() { g.known.forgetAll() }
 
 // Maintain keeps when tokens were used last. It is to be called now and then, and at the end.
 func (g *Gate) Maintain(ctx context.Context) error {

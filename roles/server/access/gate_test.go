@@ -72,8 +72,9 @@ type world struct {
 	mu      sync.Mutex // guards what follows
 	now     time.Time
 	holders map[uuid.UUID]access.Holder
-	asked   int // look-ups of keys
-	reads   int // bodies that were read
+	asked   int    // look-ups of keys
+	reads   int    // bodies that were read
+	during  func() // is called when a look-up has its answer
 }
 
 func newWorld(t testing.TB, options access.Options) *world {
@@ -119,14 +120,30 @@ func (w *world) pass(d time.Duration) {
 // Holder implements access.Devices.
 func (w *world) Holder(_ context.Context, keyID string) (access.Holder, error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.asked++
+	found, err := access.Holder{}, access.ErrUnknownDevice
 	for _, holder := range w.holders {
 		if holder.KeyID == keyID {
-			return holder, nil
+			found, err = holder, nil
 		}
 	}
-	return access.Holder{}, access.ErrUnknownKey
+	w.mu.Unlock()
+	if w.during != nil {
+		w.during()
+	}
+	return found, err
+}
+
+// HolderByID implements access.Devices.
+func (w *world) HolderByID(_ context.Context, id uuid.UUID) (access.Holder, error) {
+	found, ok := w.holder(id)
+	if w.during != nil {
+		w.during()
+	}
+	if !ok {
+		return access.Holder{}, access.ErrUnknownDevice
+	}
+	return found, nil
 }
 
 func (w *world) holder(id uuid.UUID) (access.Holder, bool) {
@@ -138,8 +155,9 @@ func (w *world) holder(id uuid.UUID) (access.Holder, bool) {
 
 func (w *world) set(holder access.Holder) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.holders[holder.ID] = holder
+	w.mu.Unlock()
+	w.gate.Forget(holder.ID)
 }
 
 // add makes a device known that has a name's key, and returns it.
@@ -168,15 +186,15 @@ func (w *world) poll(c echo.Context) error {
 	if err := json.NewDecoder(c.Request().Body).Decode(&request); err != nil {
 		return err
 	}
-	caller := access.From(c.Request().Context())
+	ctx := c.Request().Context()
+	if err := w.gate.Speaks(ctx, access.From(ctx), request.UUID); err != nil {
+		return err
+	}
 	holder, ok := w.holder(request.UUID)
 	if !ok {
-		if err := w.gate.Absent(caller); err != nil {
-			return err
-		}
 		return c.String(http.StatusBadRequest, "not registered")
 	}
-	if err := w.gate.Confirm(caller, holder); err != nil {
+	if err := access.Refused(holder.Status); err != nil {
 		return err
 	}
 	return c.String(http.StatusOK, "fine")
