@@ -78,7 +78,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	}
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	app := api.New(rules, api.Options{MaxBody: config.MaxBody, Log: config.Log, Stopping: stopping})
+	app := api.New(rules, api.Options{MaxBody: config.MaxBody, Log: config.Log, Beside: pages(rules), Stopping: stopping})
 	serving := start(listener, app, config)
 	stop := func() error {
 		// What has no end of its own ends now.

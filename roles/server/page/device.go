@@ -28,14 +28,10 @@ func (p *Page) device(c echo.Context) error {
 	if err != nil {
 		return problem(c, root, fmt.Sprintf("%q is no UUID.", c.Param("uuid")))
 	}
-	device, err := p.source.Device(ctx, id)
+	device, target, err := p.source.Device(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return problem(c, root, fmt.Sprintf("No device %s is registered.", id))
 	}
-	if err != nil {
-		return err
-	}
-	target, err := p.source.Target(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (p *Page) devices(c echo.Context) error {
 	ctx := c.Request().Context()
 	parameter := func(name string) string { return strings.TrimSpace(c.QueryParam(name)) }
 	query := Query{
-		Selector: parameter("selector"), State: parameter("state"), Prefix: strings.ToLower(parameter("q")),
+		Selector: parameter("selector"), State: parameter("state"), Text: parameter("q"),
 		After: parameter("after"), Limit: perPage,
 	}
 	asked := query
@@ -64,7 +64,7 @@ func (p *Page) devices(c echo.Context) error {
 		Filtered bool
 		Next     string
 	}{common: common{Title: "Devices", Here: "devices"}, Query: query}
-	data.Filtered = query.Selector+query.State+query.Prefix+query.After != ""
+	data.Filtered = query.Selector+query.State+query.Text+query.After != ""
 
 	summary, err := p.source.Summary(ctx)
 	if err != nil {
@@ -114,7 +114,7 @@ func counts(summary serverapi.Summary, query Query) (list, choices []count) {
 func listURL(query Query) string {
 	values := url.Values{}
 	for name, value := range map[string]string{
-		"selector": query.Selector, "state": query.State, "q": query.Prefix, "after": query.After,
+		"selector": query.Selector, "state": query.State, "q": query.Text, "after": query.After,
 	} {
 		if value != "" {
 			values.Set(name, value)

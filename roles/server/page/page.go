@@ -29,12 +29,10 @@ import (
 // left to the application's error handler.
 type Source interface {
 	Summary(ctx context.Context) (serverapi.Summary, error)
-	// Devices lists the devices that a query selects, ordered by UUID.
+	// Devices lists the devices that a query selects, in the order of their registration.
 	Devices(ctx context.Context, query Query) (serverapi.DevicePage, error)
-	// Device returns one device with its configuration.
-	Device(ctx context.Context, id uuid.UUID) (serverapi.Device, error)
-	// Target returns a device's effective target, explained.
-	Target(ctx context.Context, id uuid.UUID) (serverapi.DeviceTarget, error)
+	// Device returns one device with its configuration, and its target, explained, as of the same moment.
+	Device(ctx context.Context, id uuid.UUID) (serverapi.Device, serverapi.DeviceTarget, error)
 	// Stats returns what a device has counted since a time, the oldest first, thinned to at most some hundred points.
 	Stats(ctx context.Context, id uuid.UUID, since time.Time) (serverapi.DeviceStats, error)
 	// History returns changes, the newest first, with the configurations before and after; of one layer or of all (""),
@@ -47,7 +45,7 @@ type Query struct {
 	Selector string // of labels, such as "site=berlin,stage!=test"
 	State    string // one of serverapi's states
 	Silent   bool   // only those not seen for a while
-	Prefix   string // of the UUID
+	Text     string // in UUID, address, architecture or labels
 	After    string // continues a list
 	Limit    int
 }

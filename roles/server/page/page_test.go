@@ -46,14 +46,12 @@ func (f *fleet) Devices(_ context.Context, query page.Query) (serverapi.DevicePa
 	return serverapi.DevicePage{Devices: []serverapi.Device{f.device}, Next: "0123"}, nil
 }
 
-func (f *fleet) Device(_ context.Context, asked uuid.UUID) (serverapi.Device, error) {
+func (f *fleet) Device(_ context.Context, asked uuid.UUID) (serverapi.Device, serverapi.DeviceTarget, error) {
 	if asked != id {
-		return serverapi.Device{}, page.ErrNotFound
+		return serverapi.Device{}, serverapi.DeviceTarget{}, page.ErrNotFound
 	}
-	return f.device, f.err
+	return f.device, f.target, f.err
 }
-
-func (f *fleet) Target(context.Context, uuid.UUID) (serverapi.DeviceTarget, error) { return f.target, f.err }
 
 func (f *fleet) Stats(_ context.Context, asked uuid.UUID, since time.Time) (serverapi.DeviceStats, error) {
 	if asked != id {
@@ -127,7 +125,7 @@ func TestPages(t *testing.T) {
 			"stage=&lt;script&gt;alert(1)&lt;/script&gt;", `<a rel="next" href="?after=0123">`,
 			`datetime="2026-11-24T11:59:30Z"`, `<b>1</b>all`, `href="?state=refused"`,
 		}},
-		{"filters stay", "/?selector=site%3Dberlin&state=silent&q=CA15", 200, []string{
+		{"filters stay", "/?selector=site%3Dberlin&state=silent&q=ca15", 200, []string{
 			`value="site=berlin"`, `value="ca15"`, `<option value="silent" selected>`,
 			`href="?q=ca15&amp;selector=site%3Dberlin&amp;state=refused"`,
 			`href="?after=0123&amp;q=ca15&amp;selector=site%3Dberlin&amp;state=silent"`,
@@ -172,10 +170,10 @@ func TestPages(t *testing.T) {
 
 func TestFilterReachesTheSource(t *testing.T) {
 	source := example()
-	get(t, source, "/?selector=site%3Dberlin&state=silent&q=CA15&after=01")
+	get(t, source, "/?selector=site%3Dberlin&state=silent&q=ca15&after=01")
 	get(t, source, "/?state=in-sync")
 	want := []page.Query{
-		{Selector: "site=berlin", Silent: true, Prefix: "ca15", After: "01", Limit: 50},
+		{Selector: "site=berlin", Silent: true, Text: "ca15", After: "01", Limit: 50},
 		{State: "in-sync", Limit: 50},
 	}
 	if diff := cmp.Diff(want, source.asked); diff != "" {

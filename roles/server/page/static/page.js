@@ -124,6 +124,6 @@
 	let opened = false;
 	events.onopen = () => { say(true, "live"); if (opened) refresh(); opened = true; }; // what happened while it was away is not told
 	events.onerror = () => say(false, "not connected, trying again");
-	for (const kind of ["device", "target", "change"]) events.addEventListener(kind, refresh);
+	for (const kind of ["device", "target", "lost"]) events.addEventListener(kind, refresh);
 	decorate();
 })();
