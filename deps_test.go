@@ -31,7 +31,7 @@ func rules() []forbidden {
 	frames := []string{"github.com/labstack/echo/...", "github.com/urfave/cli/...", "github.com/swaggo/..."}
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...", "registry/internal/..."}
 	engine := []string{"registry/confdb/..."}
-	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/server/fleet/storetest",
+	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/internal/browsertest", "roles/server/fleet/storetest",
 		"roles/server/access/storetest"}
 	list := []forbidden{
 		{from: []string{"registry/..."}, to: []string{"roles/...", "main"},
