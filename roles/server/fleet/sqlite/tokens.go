@@ -49,24 +49,8 @@ func scanToken(row interface{ Scan(...any) error }) (token access.Token, err err
 	err = row.Scan(&token.Name, &token.Purpose, &digest, &token.ReadOnly, &created, &expires, &revoked, &used,
 		&token.Limit, &token.Used)
 	copy(token.Digest[:], digest)
-	token.Created, token.Expires, token.Revoked, token.LastUsed = timeOf(created), timeOf(expires), timeOf(revoked), timeOf(used)
+	token.Created, token.Expires, token.Revoked, token.LastUsed = instant(created), instant(expires), instant(revoked), instant(used)
 	return token, err
-}
-
-// timeOf reads a time; 0 is none.
-func timeOf(seconds int64) time.Time {
-	if seconds == 0 {
-		return time.Time{}
-	}
-	return time.Unix(seconds, 0).UTC()
-}
-
-// unixOf is what a time is kept as.
-func unixOf(at time.Time) int64 {
-	if at.IsZero() {
-		return 0
-	}
-	return at.Unix()
 }
 
 func findToken(ctx context.Context, db querier, digest [sha256.Size]byte) (access.Token, error) {
@@ -82,8 +66,8 @@ func (t tokens) AddToken(ctx context.Context, token access.Token) error {
 	return t.write(ctx, "keep a token in", func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), "INSERT INTO tokens (name, purpose, digest, read_only, created,"+
 			" expires, revoked, last_used, most, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, unixOf(token.Created), unixOf(token.Expires),
-			unixOf(token.Revoked), unixOf(token.LastUsed), token.Limit, token.Used)
+			token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, seconds(token.Created), seconds(token.Expires),
+			seconds(token.Revoked), seconds(token.LastUsed), token.Limit, token.Used)
 		var refused *sqlite.Error
 		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 			return access.ErrTokenExists
@@ -134,7 +118,7 @@ func (t tokens) Guarded(ctx context.Context) (guarded bool, err error) {
 func (t tokens) RevokeToken(ctx context.Context, name string, at time.Time) error {
 	return t.write(ctx, "revoke a token in", func(conn *sql.Conn) error {
 		result, err := conn.ExecContext(context.WithoutCancel(ctx),
-			"UPDATE tokens SET revoked = iif(revoked = 0, ?, revoked) WHERE name = ?", unixOf(at), name)
+			"UPDATE tokens SET revoked = iif(revoked = 0, ?, revoked) WHERE name = ?", seconds(at), name)
 		return orUnknown(result, err)
 	})
 }
@@ -176,7 +160,7 @@ func (t tokens) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 	return t.write(ctx, "keep the use of tokens in", func(conn *sql.Conn) error {
 		for name, at := range used {
 			_, err := conn.ExecContext(context.WithoutCancel(ctx),
-				"UPDATE tokens SET last_used = max(last_used, ?) WHERE name = ?", unixOf(at), name)
+				"UPDATE tokens SET last_used = max(last_used, ?) WHERE name = ?", seconds(at), name)
 			if err != nil {
 				return err
 			}
@@ -201,6 +185,8 @@ func (s *Store) Tokens() access.Store {
 			defer s.mu.RUnlock()
 			return s.fail(act, do(s.read))
 		},
-		write: func(ctx context.Context, act string, do func(*sql.Conn) error) error { return s.change(ctx, act, do, nil) },
+		write: func(ctx context.Context, act string, do func(*sql.Conn) error) error {
+			return s.change(ctx, act, do, nil)
+		},
 	}
 }
