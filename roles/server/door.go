@@ -1,10 +1,13 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"aspects-poc/roles"
@@ -84,20 +87,25 @@ func holder(device fleet.Device, err error) (access.Holder, error) {
 	return access.Holder{ID: device.ID, KeyID: device.KeyID, PublicKey: device.PublicKeyRSA, Status: device.Status.String()}, err
 }
 
-// openGate makes the gate of a fleet, and keeps it up with what changes until ctx ends.
-func openGate(ctx context.Context, rules *fleet.Fleet, tokens access.Store, door Door) (*access.Gate, error) {
-	gate, err := access.New(access.Options{
+// openGate makes the gate of a fleet, and keeps it up with what changes until the fleet is closed. Followed is closed when
+// that has ended.
+func openGate(
+	ctx context.Context, rules *fleet.Fleet, tokens access.Store, door Door,
+) (gate *access.Gate, followed <-chan struct{}, err error) {
+	gate, err = access.New(access.Options{
 		Devices: fleetDevices{rules}, Tokens: tokens,
 		AllowUnsigned: door.AllowUnsigned, Enrolment: door.Enrolment, PublicURL: door.PublicURL,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	changes, err := rules.Events(ctx)
+	changes, err := rules.Events(context.WithoutCancel(ctx)) // those who are answered at the end are asked, too
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	go func() { // until the context or the fleet ends it
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
 		for notice := range changes {
 			switch notice.Kind {
 			case fleet.DevicesChanged:
@@ -107,7 +115,7 @@ func openGate(ctx context.Context, rules *fleet.Fleet, tokens access.Store, door
 			}
 		}
 	}()
-	return gate, nil
+	return gate, ended, nil
 }
 
 // mayListen refuses to listen for other machines while nobody could tell an operator from anybody else.
@@ -123,7 +131,7 @@ func mayListen(ctx context.Context, listener net.Listener, tokens access.Store, 
 	if !guarded {
 		return fmt.Errorf("cannot listen on %s: other machines could reach it, and without any operator's token nobody can be "+
 			"told from an operator; make one with \"%s\"%s, or listen on the loopback with %s", listener.Addr(),
-			access.CreateHint, stateHint(config.State), strings.Replace(config.chosen(), "HOST:PORT", "127.0.0.1:8000", 1))
+			access.CreateHint, stateHint(config.State), howToListen(config.Chosen))
 	}
 	if config.Door.CertFile == "" && !strings.HasPrefix(config.Door.PublicURL, "https://") {
 		config.Log.Warn("operators' tokens go over the network in the clear; serve HTTPS with --tls-cert and --tls-key",
@@ -134,3 +142,61 @@ func mayListen(ctx context.Context, listener net.Listener, tokens access.Store, 
 
 // stateHint names the database to those who make a token for it.
 func stateHint(state string) string { return " (with --state " + state + ")" }
+
+// howToListen says how a person chooses the loopback.
+func howToListen(chosen string) string {
+	return strings.Replace(cmp.Or(chosen, "--listen HOST:PORT"), "HOST:PORT", "127.0.0.1:8000", 1)
+}
+
+// A doorway is where a server listens.
+type doorway struct {
+	listener net.Listener
+	cert     *certificate // nil for plain HTTP
+}
+
+// openDoorway begins to listen, if the server may.
+func openDoorway(ctx context.Context, tokens access.Store, config Config) (*doorway, error) {
+	opened := &doorway{}
+	var err error
+	if config.Door.CertFile != "" {
+		if opened.cert, err = loadCertificate(config.Door.CertFile, config.Door.KeyFile, config.Log); err != nil {
+			return nil, err
+		}
+	}
+	if opened.listener, err = listen(config.Listen, config.Chosen); err != nil {
+		return nil, err
+	}
+	if err := mayListen(ctx, opened.listener, tokens, config); err != nil {
+		return nil, errors.Join(err, opened.listener.Close())
+	}
+	if opened.cert != nil {
+		opened.listener = tls.NewListener(opened.listener, opened.cert.config())
+	}
+	return opened, nil
+}
+
+// url returns an address for this machine's browser.
+func (d *doorway) url() string {
+	scheme := "http://"
+	if d.cert != nil {
+		scheme = "https://"
+	}
+	host, port, err := net.SplitHostPort(d.listener.Addr().String())
+	if err != nil {
+		return scheme + d.listener.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + net.JoinHostPort(host, port)
+}
+
+// transport is for the server's talk to itself.
+func (d *doorway) transport() *http.Transport {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil
+	if d.cert != nil {
+		transport.TLSClientConfig = d.cert.own()
+	}
+	return transport
+}

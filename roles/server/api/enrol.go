@@ -39,7 +39,7 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 			status = fleet.Pending
 		}
 	}
-	device, err := h.fleet.Register(ctx, identity, keyID, labels, status)
+	device, err := h.fleet.RegisterSigning(ctx, identity, keyID, labels, status)
 	if err != nil || h.gate == nil {
 		return device, err
 	}

@@ -12,11 +12,15 @@ import (
 // silentAfter is how many poll intervals a device may be unseen.
 const silentAfter = 3
 
-// Register keeps a new device under a new UUID. A public key that is known already brings back its device as it was
-// registered: a device that never got its first answer may ask again and is not there twice. The key's ID is that of a
-// device which has shown that the key is its own, and "" of one that signs nothing. Of the labels, the names and values
-// must be as Labels.Check wants them.
-func (f *Fleet) Register(
+// Register keeps a new device under a new UUID, one that does not sign what it sends. A public key that is known already
+// brings back its device as it was registered: a device that never got its first answer may ask again and is not there
+// twice. Of the labels, the names and values must be as Labels.Check wants them.
+func (f *Fleet) Register(ctx context.Context, identity Identity, labels Labels, status Status) (Device, error) {
+	return f.RegisterSigning(ctx, identity, "", labels, status)
+}
+
+// RegisterSigning is Register for a device that has shown that the key is its own, of which keyID is the KeyID.
+func (f *Fleet) RegisterSigning(
 	ctx context.Context, identity Identity, keyID string, labels Labels, status Status,
 ) (Device, error) {
 	id, err := f.options.NewID()
