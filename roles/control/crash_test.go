@@ -251,12 +251,12 @@ func (m *member) packets() map[string]uint64 {
 	return sent
 }
 
-// truthful makes the server look, when it is told what runs, whether it does.
+// truthful looks, when the device says what it runs, whether it does.
 func (m *member) truthful(t *testing.T) {
-	m.server.mu.Lock()
-	defer m.server.mu.Unlock()
-	m.server.claim = func(running target) {
+	m.wire.claim = func(running target) {
+		m.server.mu.Lock()
 		config, known := m.server.targets[running]
+		m.server.mu.Unlock()
 		if !known {
 			t.Errorf("the device says it runs %v, which nobody has asked for", running)
 		}

@@ -52,7 +52,6 @@ type model struct {
 	polls    int
 	held     int // polls held back to their end
 	reports  []serverapi.Report
-	claim    func(running target) // called with what a new report says is running
 }
 
 func newModel() *model {
@@ -187,9 +186,6 @@ func (m *model) keep(poll serverapi.PollRequest) {
 		return
 	}
 	m.reports = append(m.reports, *report)
-	if report.Running != nil && m.claim != nil {
-		m.claim(target{report.Running.Revision, report.Running.Hash})
-	}
 	m.memory.sequence, m.memory.running, m.memory.attempted = report.Sequence, target{}, serverapi.Attempted{}
 	if running := report.Running; running != nil {
 		m.memory.running = target{running.Revision, running.Hash}
@@ -239,7 +235,8 @@ type wire struct {
 	servers map[string]http.RoundTripper
 	bad     float64 // how often something happens to a request
 	random  *rand.Rand
-	late    []func() // requests that are still under way
+	late    []func()             // requests that are still under way
+	claim   func(running target) // called with what a report says is running, when it leaves the device
 }
 
 func (n *wire) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -255,6 +252,13 @@ func (n *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
 		return nil, err
+	}
+	if request.URL.Path == "/poll/" && n.claim != nil {
+		var poll serverapi.PollRequest
+		decode(body, &poll)
+		if poll.Report != nil && poll.Report.Running != nil {
+			n.claim(target{poll.Report.Running.Revision, poll.Report.Running.Hash})
+		}
 	}
 	pass := func(ctx context.Context) (*http.Response, error) {
 		again := request.Clone(ctx)
