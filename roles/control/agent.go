@@ -48,7 +48,7 @@ type agent struct {
 	uuid         uuid.UUID     // who the device is for the registry
 	foreign      uuid.UUID     // an identity of the registry's that was told to be another than ours
 
-	transport http.RoundTripper // to the server; nil: over the network
+	transport http.RoundTripper // to servers, signing
 	random    func() float64    // in [0,1)
 	server    *serverapi.Client
 	lost      uuid.UUID // what the server does not know any more
@@ -74,7 +74,7 @@ type agent struct {
 	applier
 }
 
-func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake func()) *agent {
+func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake func()) (*agent, error) {
 	state := &State{dir: config.StateDir, newKey: parts.newKey, replace: parts.replace}
 	random := parts.random
 	if random == nil {
@@ -82,16 +82,20 @@ func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake
 	}
 	transport := parts.transport
 	if transport == nil {
-		transport = config.network()
+		network, err := serverapi.NewTransport(config.CA)
+		if err != nil {
+			return nil, err
+		}
+		transport = network
 	}
 	return &agent{
 		Config: config, once: s.Once, snapDir: s.StateDir, out: out, log: s.Log, wake: wake,
-		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), transport: transport,
+		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), transport: newSigning(state, transport),
 		random: random, retry: poll.Backoff{Jitter: 1, Random: random}, longest: serverapi.MaxWait * time.Second,
 		state: state, journal: &ledger{state: state},
 		trouble: troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}, results: make(chan outcome, 1),
 		applier: applier{planner: plan.Make, schema: network.Document(s.Account)},
-	}
+	}, nil
 }
 
 func (a *agent) start(ctx context.Context, hub *attach.Hub) error {

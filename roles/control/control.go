@@ -8,8 +8,6 @@ package control
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/tls"
-	"crypto/x509"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -96,7 +94,10 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 				return err
 			}
 			waker := poll.NewWaker()
-			agent := newAgent(config, parts, env.Stdout, s, waker.Wake)
+			agent, err := newAgent(config, parts, env.Stdout, s, waker.Wake)
+			if err != nil {
+				return err
+			}
 			defer agent.close()
 			return attach.Run(ctx, attach.Options{
 				Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
@@ -123,7 +124,7 @@ type Config struct {
 
 	ConfirmWithin time.Duration
 	Wait          bool
-	CA            *x509.CertPool // nil: the system's
+	CA            string // file of certificates; "": the system's
 	Labels        map[string]string
 	Token         string
 }
@@ -175,29 +176,11 @@ func (c *Config) fleet(flags *cli.Context) error {
 		}
 		c.Labels[name] = value
 	}
-	path := flags.String("ca")
-	if path == "" {
-		return nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return roles.Usagef("invalid value %q for --ca: %v", path, err)
-	}
-	c.CA = x509.NewCertPool()
-	if !c.CA.AppendCertsFromPEM(text) {
-		return roles.Usagef("invalid value %q for --ca: there is no certificate in it", path)
+	c.CA = flags.String("ca")
+	if _, err := serverapi.NewTransport(c.CA); err != nil {
+		return roles.Usagef("invalid value %q for --ca: %v", c.CA, err)
 	}
 	return nil
-}
-
-// network returns the way to servers.
-func (c Config) network() http.RoundTripper {
-	if c.CA == nil {
-		return nil // the client's own
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{RootCAs: c.CA, MinVersion: tls.VersionTLS12}
-	return transport
 }
 
 // source makes what counts packets.

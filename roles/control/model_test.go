@@ -79,6 +79,9 @@ func (m *model) wantAs(revision int64, config serverapi.Config) target {
 	return m.memory.desired
 }
 
+// know registers a device by its UUID.
+func (m *model) know(id string) { m.memory.registers[uuid.MustParse(id)] = true }
+
 // backup and restore are the administrator's.
 func (m *model) backup() memory {
 	m.mu.Lock()

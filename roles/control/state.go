@@ -200,17 +200,28 @@ func (s *State) PublicKey() (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
+// key returns the device's key, made if there is none yet; the lock is held.
 func (s *State) key() (*rsa.PrivateKey, error) {
-	path := filepath.Join(s.dir, keyFile)
-	text, err := os.ReadFile(path)
+	key, err := s.readKey()
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.makeKey()
 	}
+	return key, err
+}
+
+// readKey returns the device's key; the error is fs.ErrNotExist's if there is none.
+func (s *State) readKey() (*rsa.PrivateKey, error) {
+	path := filepath.Join(s.dir, keyFile)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the device's key: %w", err)
 	}
 	// Made with 0600, but copied by whoever restores a backup.
-	if err := os.Chmod(path, 0o600); err != nil {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm() != 0o600 {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("cannot protect the device's key: %w", err)
 	}
 	refuse := func(reason string) (*rsa.PrivateKey, error) {
