@@ -2,29 +2,21 @@ package postgrestest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // oldest is the major version from which on PostgreSQL will do.
 const oldest = 15
-
-// patience bounds how long a cluster may take to start or to stop, on a machine that is busy with other tests.
-const patience = 2 * time.Minute
 
 // Options changes how a cluster works. The zero value is for tests: it does not wait for the disk.
 type Options struct {
@@ -39,9 +31,7 @@ type Cluster struct {
 	user      *syscall.Credential
 	options   Options
 
-	process *os.Process
-	ended   chan error // of the process
-	log     *os.File
+	process *process
 }
 
 // Start starts a cluster of a test's own, for tests that stop it and start it again.
@@ -81,7 +71,7 @@ func start(options Options) (*Cluster, error) {
 	if err := c.create(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))
 	}
-	if err := c.launch(); err != nil {
+	if err := c.run(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))
 	}
 	return c, nil
@@ -147,12 +137,8 @@ func (c *Cluster) create() error {
 
 func (c *Cluster) data() string { return filepath.Join(c.directory, "data") }
 
-// launch starts the server and waits until it answers.
-func (c *Cluster) launch() error {
-	log, err := os.OpenFile(filepath.Join(c.directory, "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
+// run starts the server and waits until it answers.
+func (c *Cluster) run() error {
 	sync := "off"
 	if c.options.Durable {
 		sync = "on"
@@ -164,52 +150,18 @@ func (c *Cluster) launch() error {
 	for _, setting := range settings {
 		server.Args = append(server.Args, "-c", setting)
 	}
-	server.Dir, server.Stdout, server.Stderr = c.directory, log, log
-	// A test that is killed must not leave a server behind.
-	server.SysProcAttr = &syscall.SysProcAttr{Credential: c.user, Pdeathsig: syscall.SIGQUIT, Setpgid: true}
-	started, ended := make(chan error), make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // what the kernel takes for the parent is the thread
-		err := server.Start()
-		started <- err
-		if err == nil {
-			ended <- server.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return errors.Join(err, log.Close())
+	process, err := launch(server, c.user, c.directory)
+	if err != nil {
+		return err
 	}
-	c.process, c.ended, c.log = server.Process, ended, log
-	return c.answers()
-}
-
-// answers waits until the server does.
-func (c *Cluster) answers() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for {
-		conn, err := pgx.Connect(ctx, c.server)
-		if err == nil {
-			return conn.Close(ctx)
-		}
-		select {
-		case failed := <-c.ended:
-			c.process = nil
-			text, _ := os.ReadFile(c.log.Name()) // for the message
-			return errors.Join(fmt.Errorf("postgres: %w: %s", failed, bytes.TrimSpace(text)), c.log.Close())
-		case <-ctx.Done():
-			return errors.Join(err, c.end(syscall.SIGQUIT))
-		case <-again.C:
-		}
-	}
+	c.process = process
+	return c.process.answers(c.server)
 }
 
 // Stop stops the server in order, cutting connections, and waits for its end.
 func (c *Cluster) Stop(t testing.TB) {
 	t.Helper()
-	if err := c.end(syscall.SIGINT); err != nil {
+	if err := c.process.end(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -217,7 +169,7 @@ func (c *Cluster) Stop(t testing.TB) {
 // Crash ends the server as a power cut would as far as its memory is concerned.
 func (c *Cluster) Crash(t testing.TB) {
 	t.Helper()
-	if err := c.end(syscall.SIGQUIT); err != nil {
+	if err := c.process.end(syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -225,27 +177,11 @@ func (c *Cluster) Crash(t testing.TB) {
 // Restart starts a server that was stopped, and waits until it answers.
 func (c *Cluster) Restart(t testing.TB) {
 	t.Helper()
-	if err := c.launch(); err != nil {
+	if err := c.run(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (c *Cluster) end(signal syscall.Signal) error {
-	if c.process == nil {
-		return nil
-	}
-	if err := c.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	select {
-	case <-c.ended: // with a failure, when it was told to crash
-		c.process = nil
-		return c.log.Close()
-	case <-time.After(patience):
-		return fmt.Errorf("postgres, process %d, does not end", c.process.Pid)
-	}
-}
-
 func (c *Cluster) remove() error {
-	return errors.Join(c.end(syscall.SIGQUIT), os.RemoveAll(c.directory))
+	return errors.Join(c.process.end(syscall.SIGQUIT), os.RemoveAll(c.directory))
 }

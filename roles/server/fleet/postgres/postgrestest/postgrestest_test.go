@@ -57,3 +57,11 @@ func TestStopAndStart(t *testing.T) {
 		}
 	}
 }
+
+func TestPooled(t *testing.T) {
+	url := postgrestest.URL(t)
+	pooled := postgrestest.Pooled(t, url)
+	if n := tables(t, pooled); n != 1 || pooled == url {
+		t.Error(n, pooled)
+	}
+}
