@@ -109,7 +109,7 @@ docs: build ## write again what is generated: the API description and docs/CLI.m
 .PHONY: screenshot
 screenshot: ## drive the Swagger UI in a real Chromium and keep a picture: build/swagger.png
 	@mkdir -p build
-	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server
+	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server/api
 
 # STAGES: some of contract,install,readme,commands,refusals,faults,remove. E2E_KEEP=1 leaves the machine running, and takes the one
 # that runs.

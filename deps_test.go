@@ -31,7 +31,7 @@ func rules() []forbidden {
 	frames := []string{"github.com/labstack/echo/...", "github.com/urfave/cli/...", "github.com/swaggo/..."}
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...", "registry/internal/..."}
 	engine := []string{"registry/confdb/..."}
-	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/server/devices/storetest",
+	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/server/fleet/storetest",
 		"roles/server/fleet/postgres/postgrestest"}
 	list := []forbidden{
 		{from: []string{"registry/..."}, to: []string{"roles/...", "main"},
@@ -73,7 +73,7 @@ func rules() []forbidden {
 			reason: "what tests use does not belong into the binary"},
 		{from: []string{"roles/serverapi"}, to: []string{"roles/...", "registry/..."},
 			reason: "wire shapes are shared by server and callers, of whatever make"},
-		{from: []string{"roles/server/devices/..."}, to: []string{"net/http", "github.com/labstack/echo/...", "roles",
+		{from: []string{"roles/server/fleet/..."}, to: []string{"net/http", "github.com/labstack/echo/...", "roles",
 			"github.com/urfave/cli/..."}, direct: true,
 			reason: "what a device's state means does not depend on how it is asked for"},
 		{from: []string{"roles/internal/poll", "roles/internal/snapenv", "roles/internal/netdev"},

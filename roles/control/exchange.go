@@ -46,7 +46,10 @@ func (e exchange) run(ctx context.Context) outcome {
 		result.registration, result.err = e.register(ctx)
 		return result
 	}
-	result.target, _, result.err = e.server.Poll(ctx, e.device, e.config)
+	answer, err := e.server.Poll(ctx, serverapi.PollRequest{UUID: e.device, Config: e.config}, 0)
+	if result.err = err; answer.Offer != nil {
+		result.target = answer.Offer.Config
+	}
 	return result
 }
 

@@ -14,8 +14,9 @@ import (
 	"syscall"
 	"time"
 
-	"aspects-poc/roles/server/devices"
-	"aspects-poc/roles/server/devices/sqlite"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -51,7 +52,7 @@ func Run(ctx context.Context, config Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	fleet := devices.New(store, devices.Options{})
+	rules := fleet.New(store, fleet.Options{})
 	listener, err := listen(config.Listen, config.Chosen)
 	if err != nil {
 		return err
@@ -61,14 +62,14 @@ func Run(ctx context.Context, config Config) (err error) {
 		config.Log.Warn("others on the network can reach this server, and nobody is asked who they are",
 			"address", address.String())
 	}
-	stop := start(listener, New(fleet, Options{MaxBody: config.MaxBody, Log: config.Log}), config)
+	stop := start(listener, api.New(rules, api.Options{MaxBody: config.MaxBody, Log: config.Log}), config)
 	if _, err := fmt.Fprintln(config.Out, documented(url)); err != nil {
 		return errors.Join(err, stop())
 	}
 	if config.Once {
 		return errors.Join(check(ctx, url, config.Out), stop())
 	}
-	housekeeping(ctx, fleet, config)
+	housekeeping(ctx, rules, config)
 	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())
 	return stop()
 }
@@ -102,7 +103,7 @@ func start(listener net.Listener, handler http.Handler, config Config) (stop fun
 }
 
 // housekeeping tidies the store and logs a summary, each interval until ctx ends.
-func housekeeping(ctx context.Context, fleet *devices.Fleet, config Config) {
+func housekeeping(ctx context.Context, rules *fleet.Fleet, config Config) {
 	ticker := time.NewTicker(config.Interval)
 	defer ticker.Stop()
 	last := -1
@@ -112,10 +113,10 @@ func housekeeping(ctx context.Context, fleet *devices.Fleet, config Config) {
 			return
 		case <-ticker.C:
 		}
-		if err := fleet.Maintain(ctx); err != nil && ctx.Err() == nil {
+		if err := rules.Maintain(ctx); err != nil && ctx.Err() == nil {
 			config.Log.Error("housekeeping failed", "error", err)
 		}
-		switch n, err := fleet.Count(ctx); {
+		switch n, err := rules.Count(ctx); {
 		case ctx.Err() != nil:
 		case err != nil:
 			config.Log.Error("cannot summarise", "error", err)

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -303,7 +305,7 @@ func TestKill(t *testing.T) {
 				t.Fatal(err)
 			}
 			config := serverapi.Config{"v": map[string]any{"n": 1}}
-			if _, _, err := api.Poll(t.Context(), device.UUID, config); err != nil {
+			if _, err := api.Poll(t.Context(), serverapi.PollRequest{UUID: device.UUID, Config: config}, 0); err != nil {
 				t.Fatal(err)
 			}
 			known = append(known, device)
@@ -329,4 +331,22 @@ func TestHousekeeping(t *testing.T) {
 	if code != 0 || strings.Count(stderr, "msg=fleet") != 1 || !strings.Contains(stderr, "devices=0") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
+}
+
+// syncBuffer is a buffer that may be written concurrently.
+type syncBuffer struct {
+	mu     sync.Mutex // guards buffer
+	buffer bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
 }

@@ -1,20 +1,8 @@
 // Package server is the fleet server: devices register with it, report their configuration, and get the one that they
 // are to have.
 //
-// This package is the HTTP surface: the route table (routes.go), a file per resource, how bodies are read and errors
-// answered, start and stop. The rules and the state are in package devices, the description of the API in package
-// swagger, generated from the annotations here:
-//
-//	@title			aspects-poc fleet server
-//	@version		1
-//	@description	Devices register, report the configuration that their confdb views show, and get the one that they are
-//	@description	to have. Every error is a problem detail (RFC 9457); every answer carries an X-Request-Id that stands in
-//	@description	the server's log.
-//	@license.name	Apache-2.0
-//	@accept			json
-//	@produce		json
-//
-//go:generate go run ./swagger/generate
+// This package is the role: flags and subcommands, start and stop, housekeeping. It puts the rooms together: the HTTP
+// surface (package api) over the rules and the state (package fleet) over a store (package fleet/sqlite).
 package server
 
 import (

@@ -11,7 +11,13 @@ const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
 var pathOrder = []string{"/register/", "/poll/", "/state/{uuid}/", "/target-config/"}
 
 // optional lists members that may be absent.
-var optional = map[string][]string{"Problem": {"type", "errors"}}
+var optional = map[string][]string{
+	"Problem":          {"type", "errors"},
+	"RegisterRequest":  {"labels", "enrolment-token"},
+	"RegisterResponse": {"labels", "enrolment-token", "status"},
+	"State":            {"labels", "enrolment-token"},
+	"PollRequest":      {"report"},
+}
 
 // requests lists the schemas of bodies, which may have no other members.
 var requests = []string{"RegisterRequest", "PollRequest", "Document"}

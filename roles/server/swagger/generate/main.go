@@ -16,7 +16,7 @@ import (
 	"github.com/swaggo/swag"
 )
 
-const output = "swagger/openapi.json"
+const output = "../swagger/openapi.json"
 
 func main() {
 	content, err := Describe(".")
@@ -33,7 +33,7 @@ func main() {
 func Describe(folder string) ([]byte, error) {
 	parser := swag.New(swag.SetDebugger(log.New(io.Discard, "", 0)), swag.SetStrict(true))
 	parser.PropNamingStrategy = swag.CamelCase
-	if err := parser.ParseAPIMultiSearchDir([]string{folder, folder + "/../serverapi"}, "server.go", 1); err != nil {
+	if err := parser.ParseAPIMultiSearchDir([]string{folder, folder + "/../../serverapi"}, "api.go", 1); err != nil {
 		return nil, err
 	}
 	swagger, err := json.Marshal(parser.GetSwagger())

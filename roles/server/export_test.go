@@ -1,7 +1,0 @@
-package server
-
-// ProblemOf shows how an error is answered.
-func ProblemOf(err error) (status int, detail string) {
-	answer := problemOf(err)
-	return answer.Status, answer.Detail
-}
