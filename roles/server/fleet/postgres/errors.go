@@ -70,13 +70,24 @@ func explainRefusal(err error, code string) error {
 	return err
 }
 
+// isRule tells whether an error is a refusal of the rules, rather than trouble.
+func isRule(err error) bool {
+	for _, rule := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
+		fleet.ErrStale, fleet.ErrClosed} {
+		if errors.Is(err, rule) {
+			return true
+		}
+	}
+	return false
+}
+
 // isConnection tells trouble with the way to the database from what the database says.
 func isConnection(err error) bool {
 	var failed *pgconn.ConnectError
 	var network net.Error
 	return errors.As(err, &failed) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) ||
-		strings.Contains(err.Error(), "conn closed") // pgx has no name for it
+		errors.Is(err, pgconn.ErrConnClosed)
 }
 
 // isRetry tells whether the database asks to do the whole transaction again.

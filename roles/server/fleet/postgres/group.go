@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"aspects-poc/roles/server/devices"
+	"aspects-poc/roles/server/fleet"
 )
 
 // A group does things of one kind that many callers want at the same time in one go: one round trip, one commit. Each
@@ -54,7 +54,7 @@ func (g *group[T]) queue(ctx context.Context, work *job[T]) error {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	if g.closed {
-		return devices.ErrClosed
+		return fleet.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
 		return err

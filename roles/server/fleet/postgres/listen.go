@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// channel carries notices of changes from server to server. They say nothing but that there is something to read.
+// channel carries notices of changes: that there is something to read, and (their payload) whose it is.
 const channel = "aspects_fleet"
 
 const (
@@ -20,11 +20,12 @@ const (
 	listenAgain = time.Second
 )
 
-// follow keeps what this server remembers of the database true, until ctx ends: it reads what is new at every notice, and
-// at every look.
+// follow tells this process what other servers change, until ctx ends: it reads what is new at every notice, and at every
+// look. It logs when that begins to fail, and when it works again.
 func (s *Store) follow(ctx context.Context) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -32,7 +33,16 @@ func (s *Store) follow(ctx context.Context) {
 		case <-look.C:
 		case <-s.wake:
 		}
-		s.catchUp(ctx)
+		err := s.catchUp(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			s.log.Error("the database cannot be reached: trying on", "error", explain(ctx, err))
+		case err == nil && failing:
+			s.log.Info("the database is back")
+		}
+		failing = err != nil
 	}
 }
 
@@ -65,10 +75,13 @@ func (s *Store) listenOnce(ctx context.Context) error {
 	}
 	s.poke() // for what changed before it listened
 	for {
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+		notification, err := conn.WaitForNotification(ctx)
+		if err != nil {
 			return err
 		}
-		s.poke()
+		if notification.Payload != s.origin.String() { // its own it knows
+			s.poke()
+		}
 	}
 }
 

@@ -37,7 +37,6 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 			ErrNewer, version, len(steps))
 	}
 	for _, step := range steps[version:] {
-		// Without arguments pgx sends it as it is, with all its statements.
 		if _, err := tx.Exec(ctx, step, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err
 		}
@@ -57,7 +56,7 @@ func prepare(ctx context.Context, conn *pgx.Conn) error {
 	INSERT INTO schema_version (version) VALUES (0) ON CONFLICT DO NOTHING`
 	var err error
 	for range attempts {
-		_, err = conn.Exec(ctx, row, pgx.QueryExecModeSimpleProtocol)
+		_, err = conn.Exec(ctx, row, pgx.QueryExecModeSimpleProtocol) // which takes several statements
 		var refused *pgconn.PgError
 		if !errors.As(err, &refused) || refused.Code != uniqueViolation && refused.Code != duplicateTable {
 			return err
