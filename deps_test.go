@@ -32,7 +32,7 @@ func rules() []forbidden {
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...", "registry/internal/..."}
 	engine := []string{"registry/confdb/..."}
 	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/server/fleet/storetest",
-		"roles/server/fleet/postgres/postgrestest"}
+		"roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest"}
 	list := []forbidden{
 		{from: []string{"registry/..."}, to: []string{"roles/...", "main"},
 			reason: "registry is a library for strangers' snaps: imports run from roles to registry"},
@@ -73,6 +73,8 @@ func rules() []forbidden {
 			reason: "what tests use does not belong into the binary"},
 		{from: []string{"roles/serverapi"}, to: []string{"roles/...", "registry/..."},
 			reason: "wire shapes are shared by server and callers, of whatever make"},
+		{from: []string{"roles/server/access/..."}, to: []string{"roles/server/api", "roles/server/fleet/...", "roles/server/page"},
+			reason: "who may speak is settled before what is said is looked at"},
 		{from: []string{"roles/server/fleet/..."}, to: []string{"net/http", "github.com/labstack/echo/...", "roles",
 			"github.com/urfave/cli/..."}, direct: true,
 			reason: "what a device's state means does not depend on how it is asked for"},

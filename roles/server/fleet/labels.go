@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // Labels say what a device is, such as {"site": "berlin"}. They are never changed in place; nil is none.
@@ -119,6 +121,35 @@ func LabelLayer(name string) (LayerName, error) {
 		return "", fmt.Errorf("a layer's name must not have a slash: %q", name)
 	}
 	return LayerName(labelLayers + name), nil
+}
+
+// DeviceLayer returns the name of a device's layer.
+func DeviceLayer(id uuid.UUID) LayerName { return LayerName(deviceLayers + id.String()) }
+
+// Device returns the device whose layer it is; uuid.Nil for other layers.
+func (n LayerName) Device() uuid.UUID {
+	text, found := strings.CutPrefix(string(n), deviceLayers)
+	id, err := uuid.Parse(text)
+	if !found || err != nil {
+		return uuid.Nil
+	}
+	return id
+}
+
+// ParseLayerName reads what a LayerName is written as.
+func ParseLayerName(text string) (LayerName, error) {
+	if name, found := strings.CutPrefix(text, labelLayers); found {
+		return LabelLayer(name)
+	}
+	if id, found := strings.CutPrefix(text, deviceLayers); found {
+		if parsed, err := uuid.Parse(id); err == nil && len(id) == 36 {
+			return DeviceLayer(parsed), nil
+		}
+	}
+	if text != string(Everyone) {
+		return "", fmt.Errorf("a layer is \"everyone\", \"labels/NAME\" or \"devices/UUID\", not %q", text)
+	}
+	return Everyone, nil
 }
 
 // IsLabels tells that it is a label layer.

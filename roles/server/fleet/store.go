@@ -1,5 +1,3 @@
-//go:build next
-
 package fleet
 
 import (
@@ -18,6 +16,7 @@ var (
 	ErrUnknownEntry  = errors.New("the history has no such revision")
 	ErrExists        = errors.New("a device of this UUID or key is registered already")
 	ErrStale         = errors.New("it has been changed since") // with a *StaleError where a revision is to be told
+	ErrBadCursor     = errors.New("that is no place in the list")
 	ErrClosed        = errors.New("the store is closed")
 )
 
@@ -99,9 +98,9 @@ type targets interface {
 	Targets(ctx context.Context) (Targets, error)
 	// Layer returns a layer, or ErrUnknownLayer where there is none, or none any more.
 	Layer(ctx context.Context, name LayerName) (Layer, error)
-	// DeviceLayers returns layers of single devices in the order of their names: at most limit of those after a name,
-	// "" being the first. More tells whether there are others behind them.
-	DeviceLayers(ctx context.Context, after LayerName, limit int) (list []Layer, more bool, err error)
+	// DeviceLayers returns layers of single devices in the order of the devices' registration; after, limit and next are
+	// as of Devices.
+	DeviceLayers(ctx context.Context, after string, limit int) (list []Layer, next string, err error)
 	// Change sets or removes a layer under the next revision, writes that to the history, and returns the layer as it
 	// is now. A change that changes nothing writes nothing and draws no revision. ErrStale (a *StaleError) tells that
 	// the layer is not at the revision that the change wants; ErrUnknownDevice that its device is not registered;
@@ -136,7 +135,7 @@ type Device struct {
 	// Own is its own layer; nil for none.
 	Own *Layer
 
-	Report           // as it reported last; Report.At is zero before its first poll
+	Report             // as it reported last; Report.At is zero before its first poll
 	LastSeen time.Time // zero: never
 }
 
@@ -208,18 +207,16 @@ type Verdict struct {
 type Observation struct {
 	ID      uuid.UUID
 	Seen    time.Time
-	Verdict Verdict // State Unknown: the kept one stays
-	Stats   *Stats  // nil: none. A kept one of the same time is replaced
-	// Thin lists the times of a kept device's statistics to drop with it: from the older to the younger bound, all but
-	// those at a multiple of Step seconds since 1970.
-	Thin []Thinning
+	Verdict Verdict    // State Unknown: the kept one stays
+	Stats   *Stats     // nil: none. A kept one of the same time is replaced
+	Thin    []Thinning // of the device's older statistics
 }
 
-// A Thinning drops statistics of a span of time: those not before From and before To whose time is no multiple of Step
-// (seconds since 1970); a Step of 0 drops all.
+// A Thinning drops statistics of a span of time: those from before Before whose time, in seconds since 1970, is no
+// multiple of Step. A Step of 0 drops all of them.
 type Thinning struct {
-	From, To time.Time
-	Step     time.Duration
+	Before time.Time
+	Step   time.Duration
 }
 
 // Stats is what a device had counted at a time.
@@ -245,7 +242,8 @@ type Targets struct {
 	Everyone Layer   // the zero value where none was ever set
 	Labels   []Layer // by (Priority, Name)
 	// Concerns has each selector that a label layer has or once had, with the last revision at which such a layer
-	// was set, removed, or changed from or to that selector.
+	// was set, removed, or changed from or to that selector; and the one that selects all, with the last revision at
+	// which the layer of everyone was set or removed.
 	Concerns []Concern
 }
 

@@ -44,3 +44,25 @@ func (s *Store) Hold(t *testing.T) (release func()) {
 
 // Queued returns how many jobs wait for the writer.
 func (s *Store) Queued() int { return len(s.writer.jobs) }
+
+// CreateVersion makes a database as the program wrote it at a version of the schema.
+func CreateVersion(t *testing.T, path string, version int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", dataSource(path, "_pragma=synchronous(FULL)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements := []string{fmt.Sprintf("PRAGMA application_id = %d", applicationID), "PRAGMA journal_mode = WAL"}
+	for _, step := range migrations[:version] {
+		statements = append(statements, step.statements)
+	}
+	statements = append(statements, fmt.Sprintf("PRAGMA user_version = %d", version))
+	for _, statement := range statements {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -2,8 +2,7 @@
 //
 // One goroutine writes. It commits whatever has queued while the commit before it was reaching the disk, so that many
 // polls share one fsync (group commit), and answers a caller after the commit that has its write. The journal is a WAL,
-// synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads go past the writer, and a report
-// that repeats the device's last one goes past the file.
+// synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads go past the writer.
 //
 // One process owns the file; a second is refused (ErrInUse). Reading it with other programs is fine.
 package sqlite
@@ -16,15 +15,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"aspects-poc/roles/server/fleet"
 
 	"github.com/gofrs/flock"
-	"github.com/google/uuid"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // readers is the number of connections that read: more than a small machine has cores gains nothing.
@@ -37,12 +31,11 @@ type Store struct {
 	read   *sql.DB
 	write  *sql.DB
 	writer *writer
+	hub    fleet.Hub
 
-	device, count *sql.Stmt
-	last          lastReports
-
-	// target is what the file holds: this process is the only one that writes it.
-	target atomic.Pointer[fleet.Config]
+	// What reads.
+	device, byKeyID, devices, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
+	historyOf, entry, layerAt *sql.Stmt
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
 	closed bool
@@ -104,37 +97,42 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := store.prepare(ctx); err != nil {
 		return nil, err
 	}
-	store.writer, err = startWriter(ctx, store.write)
+	store.writer, err = startWriter(ctx, store.write, &store.hub)
 	return store, err
 }
 
 func (s *Store) prepare(ctx context.Context) (err error) {
-	for _, query := range []struct {
-		statement **sql.Stmt
-		text      string
-	}{
-		{&s.device, "SELECT d.uuid, d.registered, d.ip_address, d.public_key_rsa, d.arch, r.config" +
-			" FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
-		{&s.count, "SELECT count(*) FROM devices"},
-	} {
+	for _, query := range s.statements() {
 		if *query.statement, err = s.read.PrepareContext(ctx, query.text); err != nil {
 			return err
 		}
 	}
-	var text []byte
-	err = s.read.QueryRowContext(ctx, "SELECT config FROM target WHERE id = 1").Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		text, err = []byte("{}"), nil
+	// What every device depends on is looked at now, not by the first that comes.
+	_, err = s.Targets(ctx)
+	return err
+}
+
+func (s *Store) statements() []query {
+	return []query{
+		{&s.device, oneDevice + " WHERE d.uuid = ?"},
+		{&s.byKeyID, oneDevice + " WHERE d.key_id = ? ORDER BY d.id LIMIT 1"},
+		{&s.devices, someDevices},
+		{&s.number, "SELECT id FROM devices WHERE uuid = ?"},
+		{&s.count, "SELECT count(*) FROM devices"},
+		{&s.stats, "SELECT at, text FROM stats WHERE device = ? AND at >= ? ORDER BY at"},
+		{&s.labelSets, "SELECT id, text FROM label_sets"},
+		{&s.standings, "SELECT status, state, revision, iif(own > revision, own, 0) AS later, labels, count(*), sum(seen < ?)" +
+			" FROM standings GROUP BY status, state, revision, later, labels"},
+		{&s.layers, selectLayer + " ORDER BY priority, name"},
+		{&s.concerns, "SELECT selector, revision FROM concerns ORDER BY selector"},
+		{&s.layer, selectLayer + " WHERE name = ?"},
+		{&s.deviceLayers, "SELECT d.id, d.uuid, o.config, o.revision, o.author, o.at FROM device_layers o" +
+			" JOIN devices d ON d.id = o.device WHERE o.device > ? ORDER BY o.device LIMIT ?"},
+		{&s.history, selectShort + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.historyOf, selectShort + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.entry, selectEntry + " WHERE revision = ?"},
+		{&s.layerAt, selectEntry + " WHERE layer = ? AND revision <= ? AND action <> 3 ORDER BY revision DESC LIMIT 1"},
 	}
-	if err != nil {
-		return err
-	}
-	config, err := fleet.LoadConfig(text)
-	if err != nil {
-		return fmt.Errorf("%w: its target: %w", ErrDamaged, err)
-	}
-	s.target.Store(&config)
-	return nil
 }
 
 // use keeps the store open during a call; the caller must call s.mu.RUnlock when it returns nil.
@@ -153,138 +151,35 @@ func (s *Store) use(ctx context.Context) error {
 
 // fail words the trouble of an access.
 func (s *Store) fail(act string, err error) error {
-	if err == nil || errors.Is(err, fleet.ErrUnknownDevice) || errors.Is(err, fleet.ErrExists) {
+	if err == nil || refusal(err) {
 		return err
 	}
 	return fmt.Errorf("cannot %s %q: %w", act, s.path, explain(err))
 }
 
-// Device implements fleet.Store.
-func (s *Store) Device(ctx context.Context, id uuid.UUID) (fleet.Device, error) {
+// Changes implements fleet.Store.
+func (s *Store) Changes(ctx context.Context) (<-chan fleet.Notice, error) {
 	if err := s.use(ctx); err != nil {
-		return fleet.Device{}, err
+		return nil, err
 	}
 	defer s.mu.RUnlock()
-	// Once begun it does not watch the context: that would take a goroutine, which costs more than the look-up.
-	device, err := scan(s.device.QueryRowContext(context.WithoutCancel(ctx), id[:]))
-	if err != nil {
-		return fleet.Device{}, s.fail("read a device from", unknown(err))
-	}
-	return device, nil
+	return s.hub.Listen(ctx)
 }
 
-// scan reads a device's row.
-func scan(row *sql.Row) (fleet.Device, error) {
-	var device fleet.Device
-	var id, text []byte
-	var registered int64
-	err := row.Scan(&id, &registered, &device.IPAddress, &device.PublicKeyRSA, &device.Arch, &text)
-	if err != nil {
-		return fleet.Device{}, err
-	}
-	if device.ID, err = uuid.FromBytes(id); err != nil {
-		return fleet.Device{}, fmt.Errorf("%w: a device's UUID: %w", ErrDamaged, err)
-	}
-	if device.Config, err = fleet.LoadConfig(text); err != nil {
-		return fleet.Device{}, fmt.Errorf("%w: a report: %w", ErrDamaged, err)
-	}
-	device.Registered = time.Unix(registered, 0).UTC()
-	return device, nil
-}
-
-func unknown(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return fleet.ErrUnknownDevice
-	}
-	return err
-}
-
-// Target implements fleet.Store. It reads no disk.
-func (s *Store) Target(ctx context.Context) (fleet.Config, error) {
-	if err := s.use(ctx); err != nil {
-		return fleet.Config{}, err
-	}
-	defer s.mu.RUnlock()
-	return *s.target.Load(), nil
-}
-
-// Count implements fleet.Store.
-func (s *Store) Count(ctx context.Context) (n int, err error) {
-	if err := s.use(ctx); err != nil {
-		return 0, err
-	}
-	defer s.mu.RUnlock()
-	return n, s.fail("count the devices in", s.count.QueryRowContext(ctx).Scan(&n))
-}
-
-// Add implements fleet.Store.
-func (s *Store) Add(ctx context.Context, device fleet.Device) (fleet.Device, error) {
-	kept := device
-	err := s.change(ctx, "keep a device in", func(*sql.Conn) error {
-		ctx := context.WithoutCancel(ctx)
-		digest := keyDigest(device.PublicKeyRSA)
-		if known, err := scan(s.writer.byKey.QueryRowContext(ctx, digest)); !errors.Is(err, sql.ErrNoRows) {
-			kept = known
-			return err
-		}
-		result, err := s.writer.addDevice.ExecContext(ctx, device.ID[:], device.Registered.Unix(), device.IPAddress,
-			device.PublicKeyRSA, device.Arch, digest)
-		var refused *sqlite.Error
-		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
-			return fleet.ErrExists
-		}
-		if err != nil {
-			return err
-		}
-		row, err := result.LastInsertId()
-		if err != nil {
-			return err
-		}
-		_, err = s.writer.addReport.ExecContext(ctx, row, []byte(device.Config.String()), device.Registered.Unix())
+// Check implements fleet.Store: it looks whether something could be written.
+func (s *Store) Check(ctx context.Context) error {
+	// An update that concerns no row takes the lock, and what is needed to write, but writes nothing.
+	return s.change(ctx, "use", func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE label_sets SET text = text WHERE id = 0")
 		return err
 	}, nil)
-	if err != nil {
-		return fleet.Device{}, err // the writer may still be at it, and use kept
-	}
-	return kept, nil
 }
 
-// Report implements fleet.Store.
-func (s *Store) Report(ctx context.Context, id uuid.UUID, config fleet.Config, at time.Time) error {
-	report := digestOf(config.String())
-	if err := s.use(ctx); err != nil {
-		return err
-	}
-	repeated := s.last.is(id, report)
-	s.mu.RUnlock()
-	if repeated {
-		return nil
-	}
-	return s.change(ctx, "keep a report in", func(*sql.Conn) error {
-		ctx := context.WithoutCancel(ctx)
-		var last []byte
-		err := s.writer.reported.QueryRowContext(ctx, id[:]).Scan(&last)
-		if err != nil || string(last) == config.String() {
-			return unknown(err)
-		}
-		s.last.forget(id)
-		_, err = s.writer.report.ExecContext(ctx, []byte(config.String()), at.Unix(), id[:])
-		return err
-	}, func() { s.last.keep(id, report) })
-}
-
-// SetTarget implements fleet.Store.
-func (s *Store) SetTarget(ctx context.Context, config fleet.Config, at time.Time) error {
-	return s.change(ctx, "keep the target in", func(tx *sql.Conn) error {
-		_, err := tx.ExecContext(context.WithoutCancel(ctx), "INSERT INTO target (id, config, changed) VALUES (1, ?, ?)"+
-			" ON CONFLICT (id) DO UPDATE SET config = excluded.config, changed = excluded.changed",
-			[]byte(config.String()), at.Unix())
-		return err
-	}, func() { s.target.Store(&config) })
-}
-
-// change has the writer do something; committed, if not nil, is called after the commit, in the order of commits.
-func (s *Store) change(ctx context.Context, act string, do func(*sql.Conn) error, committed func()) error {
+// change has the writer do something. What committed, if not nil, returns is told after the commit, in the order of
+// commits.
+func (s *Store) change(
+	ctx context.Context, act string, do func(*sql.Conn) error, committed func() []fleet.Notice,
+) error {
 	if err := s.use(ctx); err != nil {
 		return err
 	}
@@ -319,6 +214,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.hub.Close()
 	if err := s.release(); err != nil {
 		return fmt.Errorf("cannot close the fleet's state in %q: %w", s.path, err)
 	}
@@ -332,9 +228,9 @@ func (s *Store) release() error {
 	if s.writer != nil {
 		failed = append(failed, s.writer.stop())
 	}
-	for _, statement := range []*sql.Stmt{s.device, s.count} {
-		if statement != nil {
-			failed = append(failed, statement.Close())
+	for _, query := range s.statements() {
+		if *query.statement != nil {
+			failed = append(failed, (*query.statement).Close())
 		}
 	}
 	for _, db := range []*sql.DB{s.read, s.write} {

@@ -2,7 +2,11 @@ package sqlite_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"database/sql"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
@@ -17,6 +21,8 @@ import (
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/server/fleet/storetest"
+
+	"github.com/google/uuid"
 )
 
 func open(t testing.TB, path string) *sqlite.Store {
@@ -36,13 +42,13 @@ func open(t testing.TB, path string) *sqlite.Store {
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, place string) fleet.Store {
 		return open(t, filepath.Join(place, "odd ?%20#name", "server.db"))
-	})
+	}, storetest.Options{})
 }
 
 func TestFileMode(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "server.db")
 	store := open(t, path)
-	if _, err := store.Add(t.Context(), storetest.Device(t, `{}`)); err != nil {
+	if _, err := store.Add(t.Context(), storetest.Device(t)); err != nil {
 		t.Fatal(err)
 	}
 	names, err := filepath.Glob(path + "*")
@@ -83,7 +89,7 @@ func TestGroupCommit(t *testing.T) {
 	const callers = 50
 	list := make([]fleet.Device, callers)
 	for i := range list {
-		list[i] = storetest.Device(t, `{}`)
+		list[i] = storetest.Device(t)
 		wait.Go(func() {
 			if _, err := store.Add(t.Context(), list[i]); err != nil {
 				t.Error(err)
@@ -91,7 +97,7 @@ func TestGroupCommit(t *testing.T) {
 		})
 	}
 	wait.Go(func() {
-		err := store.Report(t.Context(), storetest.Device(t, `{}`).ID, fleet.Config{}, time.Now())
+		_, err := store.Report(t.Context(), storetest.Device(t).ID, fleet.Report{At: time.Now()})
 		if !errors.Is(err, fleet.ErrUnknownDevice) {
 			t.Errorf("unknown device among others: %v", err)
 		}
@@ -106,26 +112,34 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
-func TestFullDisk(t *testing.T) {
-	store := open(t, filepath.Join(t.TempDir(), "server.db"))
-	device := storetest.Device(t, `{"kept":true}`)
+// reporting is a device that has reported something.
+func reporting(t *testing.T, store *sqlite.Store, config string) fleet.Device {
+	t.Helper()
+	device := storetest.Device(t)
 	if _, err := store.Add(t.Context(), device); err != nil {
 		t.Fatal(err)
 	}
+	report := fleet.Report{Config: storetest.Config(t, config), At: time.Now()}
+	if _, err := store.Report(t.Context(), device.ID, report); err != nil {
+		t.Fatal(err)
+	}
+	return device
+}
+
+func TestFullDisk(t *testing.T) {
+	store := open(t, filepath.Join(t.TempDir(), "server.db"))
+	device := reporting(t, store, `{"kept":true}`)
 	store.LimitPages(t, 2)
-	large := storetest.Config(t, `{"large":"`+strings.Repeat("x", 1<<16)+`"}`)
-	err := store.Report(t.Context(), device.ID, large, time.Now())
+	large := fleet.Report{Config: storetest.Config(t, `{"large":"`+strings.Repeat("x", 1<<16)+`"}`), At: time.Now()}
+	_, err := store.Report(t.Context(), device.ID, large)
 	if err == nil || !strings.Contains(err.Error(), "the disk is full") || !strings.Contains(err.Error(), "server.db") {
 		t.Errorf("got %v", err)
 	}
 	if got, err := store.Device(t.Context(), device.ID); err != nil || got.Config.String() != `{"kept":true}` {
 		t.Errorf("%s %v", got.Config, err)
 	}
-	if err := store.Report(t.Context(), device.ID, device.Config, time.Now()); err != nil {
-		t.Errorf("a report that repeats the last: %v", err)
-	}
 	store.LimitPages(t, 0)
-	if err := store.Report(t.Context(), device.ID, large, time.Now()); err != nil {
+	if _, err := store.Report(t.Context(), device.ID, large); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
 }
@@ -135,7 +149,7 @@ func TestDamage(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, good)
 	for range 200 {
-		if _, err := store.Add(t.Context(), storetest.Device(t, `{"some":"thing"}`)); err != nil {
+		if _, err := store.Add(t.Context(), storetest.Device(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -177,7 +191,7 @@ func TestDamage(t *testing.T) {
 		{"text", write(func([]byte) []byte { return bytes.Repeat([]byte("notes\n"), 1000) }), sqlite.ErrForeign},
 		{"another program's database", sql("PRAGMA application_id = 7"), sqlite.ErrForeign},
 		{"from the future", sql("PRAGMA user_version = 99"), sqlite.ErrNewer},
-		{"target is no JSON", sql(`INSERT INTO target VALUES (1, x'7b', 0)`), sqlite.ErrDamaged},
+		{"target is no JSON", sql(`INSERT INTO layers VALUES ('everyone', '', 0, x'7b', 1, '', 0)`), sqlite.ErrDamaged},
 		{"directory", func(t *testing.T, path string) {
 			if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
 				t.Fatal(err)
@@ -209,13 +223,13 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-func exec(t *testing.T, path, statement string) {
+func exec(t *testing.T, path, statement string, arguments ...any) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec(statement); err != nil {
+	if _, err := db.Exec(statement, arguments...); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
@@ -227,10 +241,7 @@ func exec(t *testing.T, path, statement string) {
 func TestDamagedReport(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, path)
-	device := storetest.Device(t, `{"a":1}`)
-	if _, err := store.Add(t.Context(), device); err != nil {
-		t.Fatal(err)
-	}
+	device := reporting(t, store, `{"a":1}`)
 	exec(t, path, `UPDATE reports SET config = x'ff'`)
 	if got, err := store.Device(t.Context(), device.ID); !errors.Is(err, sqlite.ErrDamaged) {
 		t.Errorf("%s %v", got.Config, err)
@@ -251,7 +262,7 @@ func TestLeftOver(t *testing.T) {
 func TestMaintain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, path)
-	if _, err := store.Add(t.Context(), storetest.Device(t, `{}`)); err != nil {
+	if _, err := store.Add(t.Context(), storetest.Device(t)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -264,70 +275,85 @@ func TestMaintain(t *testing.T) {
 	}
 }
 
-// TestRepeatedReport answers a report that repeats the device's last one while the writer is busy, and only that.
-func TestRepeatedReport(t *testing.T) {
-	store := open(t, filepath.Join(t.TempDir(), "server.db"))
-	device := storetest.Device(t, `{"a":1}`)
-	if _, err := store.Add(t.Context(), device); err != nil {
-		t.Fatal(err)
-	}
-	report := func(config string) error {
-		return store.Report(t.Context(), device.ID, storetest.Config(t, config), time.Now())
-	}
-	for _, config := range []string{`{"a":1}`, `{"a":2}`} { // the first is in the file, the second is new
-		if err := report(config); err != nil {
-			t.Fatal(err)
-		}
-		release := store.Hold(t)
-		if err := report(config); err != nil {
-			t.Error(err)
-		}
-		release()
-	}
-	release := store.Hold(t)
-	changed := make(chan error, 1)
-	go func() { changed <- report(`{"a":1}`) }()
-	for store.Queued() == 0 { // a report of before the last one is a change
-		runtime.Gosched()
-	}
-	release()
-	if err := <-changed; err != nil {
-		t.Error(err)
-	}
-	if got, err := store.Device(t.Context(), device.ID); err != nil || got.Config.String() != `{"a":1}` {
-		t.Error(got.Config, err)
-	}
-}
-
 // TestFirstVersion opens a file that was written before devices were known by their keys, with one registered twice.
 func TestFirstVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.db")
+	sqlite.CreateVersion(t, path, 1)
+	ids := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
+	for i, id := range ids {
+		key := []string{"PEM", "PEM", "other PEM"}[i]
+		exec(t, path, `INSERT INTO devices VALUES (?, ?, 1719407517, '192.0.2.7', ?, 'amd64')`, i+1, id[:], key)
+		exec(t, path, `INSERT INTO reports VALUES (?, CAST('{"n":1}' AS BLOB), 1719407520)`, i+1)
+	}
 	store := open(t, path)
-	list := []fleet.Device{storetest.Device(t, `{"n":1}`), storetest.Device(t, `{"n":2}`), storetest.Device(t, `{"n":3}`)}
-	for _, device := range list {
-		if _, err := store.Add(t.Context(), device); err != nil {
+	for key, want := range map[string]uuid.UUID{"PEM": ids[0], "other PEM": ids[2]} {
+		again := storetest.Device(t)
+		again.PublicKeyRSA = key
+		if kept, err := store.Add(t.Context(), again); err != nil || kept.ID != want {
+			t.Errorf("%s: %v %v", key, kept, err)
+		}
+	}
+	if n, err := store.Count(t.Context()); err != nil || n != len(ids) {
+		t.Error(n, err)
+	}
+}
+
+// TestSecondVersion opens a file of version 0.3 of this program, with its one target.
+func TestSecondVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.db")
+	sqlite.CreateVersion(t, path, 2)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publicKey := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	polled, fresh := uuid.New(), uuid.New()
+	exec(t, path, `INSERT INTO devices VALUES (1, ?, 1719407517, '192.0.2.7', ?, 'amd64', x'00')`, polled[:], publicKey)
+	exec(t, path, `INSERT INTO reports VALUES (1, CAST('{"a":{"n":1}}' AS BLOB), 1719407600)`)
+	exec(t, path, `INSERT INTO devices VALUES (5, ?, 1719407518, '::1', 'no PEM', 'arm64', x'01')`, fresh[:])
+	exec(t, path, `INSERT INTO reports VALUES (5, CAST('{}' AS BLOB), 1719407518)`)
+	exec(t, path, `INSERT INTO target VALUES (1, CAST('{"a":{"n":2}}' AS BLOB), 1719407700)`)
+	for range 2 {
+		store, err := sqlite.Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		device, err := store.DeviceByKey(t.Context(), fleet.KeyID(publicKey))
+		if err != nil || device.ID != polled || device.PublicKeyRSA != publicKey || device.Config.String() != `{"a":{"n":1}}` ||
+			device.Registered.Unix() != 1719407517 || device.Report.At.Unix() != 1719407600 || device.LastSeen.Unix() != 1719407600 ||
+			device.Labels != nil || device.Status != fleet.Active || device.OwnRevision != 0 {
+			t.Errorf("%+v %v", device, err)
+		}
+		device, err = store.Device(t.Context(), fresh)
+		if err != nil || !device.Report.At.IsZero() || !device.LastSeen.IsZero() || device.KeyID != "" {
+			t.Errorf("%+v %v", device, err)
+		}
+		targets, err := store.Targets(t.Context())
+		if err != nil || targets.Everyone.Config.String() != `{"a":{"n":2}}` || targets.Everyone.Revision != 1 ||
+			targets.Revision != 1 || targets.Everyone.At.Unix() != 1719407700 || len(targets.Concerns) != 1 {
+			t.Errorf("%+v %v", targets, err)
+		}
+		entry, err := store.Entry(t.Context(), 1)
+		if err != nil || entry.Before != nil || entry.After.String() != `{"a":{"n":2}}` || entry.Layer != fleet.Everyone {
+			t.Errorf("%+v %v", entry, err)
+		}
+		if err := store.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, statement := range []string{
-		"DROP INDEX devices_by_key", "ALTER TABLE devices DROP COLUMN key_digest", "PRAGMA user_version = 1",
-		"UPDATE devices SET public_key_rsa = (SELECT public_key_rsa FROM devices WHERE id = 1) WHERE id = 2",
-	} {
-		exec(t, path, statement)
-	}
-	store = open(t, path)
-	for i, want := range map[int]int{0: 0, 2: 2} {
-		again := storetest.Device(t, `{}`)
-		again.PublicKeyRSA = list[i].PublicKeyRSA
-		if kept, err := store.Add(t.Context(), again); err != nil || kept.ID != list[want].ID {
-			t.Errorf("device %d: %v %v", i, kept, err)
-		}
-	}
-	if n, err := store.Count(t.Context()); err != nil || n != len(list) {
-		t.Error(n, err)
+}
+
+// TestVersionWithoutTarget opens one in which no target was ever set.
+func TestVersionWithoutTarget(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.db")
+	sqlite.CreateVersion(t, path, 2)
+	targets, err := open(t, path).Targets(t.Context())
+	if err != nil || targets.Revision != 0 || targets.Everyone.Revision != 0 {
+		t.Errorf("%+v %v", targets, err)
 	}
 }
 

@@ -15,8 +15,8 @@ const maxBatch = 512
 type job struct {
 	ctx       context.Context // of the caller: a job whose caller has gone before its turn is not done
 	do        func(*sql.Conn) error
-	committed func()
-	alone     bool // outside of any transaction
+	committed func() []fleet.Notice // after the commit, in the order of commits; nil: nothing
+	alone     bool                  // outside of any transaction
 	done      chan error
 }
 
@@ -26,27 +26,20 @@ type writer struct {
 	jobs  chan job
 	ended chan struct{}
 
-	byKey, addDevice, addReport, reported, report *sql.Stmt // what jobs of the many devices run
+	hub *fleet.Hub
+
+	// What jobs run for many devices.
+	device, number, byKey, addDevice, addReport, addStanding, labelSet, addLabelSet, reported, report, verdict, seen,
+	seenVerdict, addStats, thin *sql.Stmt
 }
 
-func startWriter(ctx context.Context, db *sql.DB) (*writer, error) {
+func startWriter(ctx context.Context, db *sql.DB, hub *fleet.Hub) (*writer, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn, jobs: make(chan job, maxBatch), ended: make(chan struct{})}
-	for _, query := range []struct {
-		statement **sql.Stmt
-		text      string
-	}{
-		{&w.byKey, "SELECT d.uuid, d.registered, d.ip_address, d.public_key_rsa, d.arch, r.config" +
-			" FROM devices d JOIN reports r ON r.device = d.id WHERE d.key_digest = ? ORDER BY d.id LIMIT 1"},
-		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest)" +
-			" VALUES (?, ?, ?, ?, ?, ?)"},
-		{&w.addReport, "INSERT INTO reports (device, config, changed) VALUES (?, ?, ?)"},
-		{&w.reported, "SELECT r.config FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
-		{&w.report, "UPDATE reports SET config = ?, changed = ? WHERE device = (SELECT id FROM devices WHERE uuid = ?)"},
-	} {
+	w := &writer{conn: conn, jobs: make(chan job, maxBatch), ended: make(chan struct{}), hub: hub}
+	for _, query := range w.statements() {
 		if *query.statement, err = conn.PrepareContext(ctx, query.text); err != nil {
 			return nil, errors.Join(err, w.release())
 		}
@@ -55,11 +48,42 @@ func startWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 	return w, nil
 }
 
+// A query is a statement to prepare.
+type query struct {
+	statement **sql.Stmt
+	text      string
+}
+
+func (w *writer) statements() []query {
+	return []query{
+		{&w.device, oneDevice + " WHERE d.uuid = ?"},
+		{&w.number, "SELECT id FROM devices WHERE uuid = ?"},
+		{&w.byKey, oneDevice + " WHERE d.key_digest = ? ORDER BY d.id LIMIT 1"},
+		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id)" +
+			" VALUES (?, ?, ?, ?, ?, ?, ?)"},
+		{&w.addReport, "INSERT INTO reports (device, config, changed) VALUES (?, CAST('{}' AS BLOB), 0)"},
+		{&w.addStanding, "INSERT INTO standings (device, status, labels, own, state, revision, seen)" +
+			" VALUES (?, ?, ?, 0, 0, 0, 0)"},
+		{&w.labelSet, "SELECT id FROM label_sets WHERE text = ?"},
+		{&w.addLabelSet, "INSERT INTO label_sets (text) VALUES (?)"},
+		{&w.reported, "SELECT d.id, r.sequence FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
+		{&w.report, "UPDATE reports SET config = ?, changed = ?, sequence = ?, running = ?, running_hash = ?," +
+			" attempted = ?, outcome = ?, path = ?, reason = ?, attempted_at = ? WHERE device = ?"},
+		{&w.verdict, "UPDATE standings SET state = ?, revision = ?" +
+			" WHERE device = ? AND revision <= ? AND (state <> ? OR revision <> ?)"},
+		{&w.seen, "UPDATE standings SET seen = max(seen, ?) WHERE device = ?"},
+		{&w.seenVerdict, "UPDATE standings SET seen = max(seen, ?), state = iif(revision <= ?, ?, state)," +
+			" revision = max(revision, ?) WHERE device = ?"},
+		{&w.addStats, "INSERT OR REPLACE INTO stats (device, at, text) VALUES (?, ?, ?)"},
+		{&w.thin, "DELETE FROM stats WHERE device = ? AND at < ? AND coalesce(at % ?, 1) <> 0"},
+	}
+}
+
 func (w *writer) release() error {
 	var failed []error
-	for _, statement := range []*sql.Stmt{w.byKey, w.addDevice, w.addReport, w.reported, w.report} {
-		if statement != nil {
-			failed = append(failed, statement.Close())
+	for _, query := range w.statements() {
+		if *query.statement != nil {
+			failed = append(failed, (*query.statement).Close())
 		}
 	}
 	return errors.Join(append(failed, w.conn.Close())...)
@@ -130,12 +154,26 @@ func (w *writer) gather(batch []job) ([]job, *job) {
 func (w *writer) commit(batch []job) {
 	outcome := make([]error, len(batch))
 	err := w.transact(batch, outcome)
+	var told []fleet.Notice
+	reported := fleet.Notice{Kind: fleet.DevicesReported, Own: true}
 	for i, work := range batch {
 		if err != nil {
 			outcome[i] = err
 		} else if outcome[i] == nil && work.committed != nil {
-			work.committed()
+			for _, notice := range work.committed() {
+				if notice.Own = true; notice.Kind == fleet.DevicesReported {
+					reported.Devices = append(reported.Devices, notice.Devices...) // one for all
+				} else {
+					told = append(told, notice)
+				}
+			}
 		}
+	}
+	if reported.Devices != nil {
+		told = append(told, reported)
+	}
+	w.hub.Send(told...)
+	for i, work := range batch {
 		work.done <- outcome[i]
 	}
 }
@@ -150,8 +188,7 @@ func (w *writer) transact(batch []job, outcome []error) error {
 			continue
 		}
 		outcome[i] = work.do(w.conn)
-		refused := errors.Is(outcome[i], fleet.ErrUnknownDevice) || errors.Is(outcome[i], fleet.ErrExists)
-		if outcome[i] != nil && !refused {
+		if outcome[i] != nil && !refusal(outcome[i]) {
 			w.rollback(ctx)
 			return outcome[i]
 		}
@@ -161,6 +198,17 @@ func (w *writer) transact(batch []job, outcome []error) error {
 		return err
 	}
 	return nil
+}
+
+// refusal tells that a job has been refused, and has written nothing.
+func refusal(err error) bool {
+	for _, kind := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
+		fleet.ErrStale} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // rollback ends a failed transaction. SQLite has done so itself after some failures, and complains then; what failed

@@ -2,11 +2,8 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +17,16 @@ import (
 // at first. To open the same place again after closing stands for a restart of the server.
 type Open func(t *testing.T, place string) fleet.Store
 
+// Options says what else a store can do.
+type Options struct {
+	// Shared tells that one place can be open several times at once, as by several servers.
+	Shared bool
+}
+
 var registered = time.Date(2024, 6, 26, 15, 5, 17, 0, time.UTC)
 
 // Run checks a store.
-func Run(t *testing.T, open Open) {
+func Run(t *testing.T, open Open, options Options) {
 	for _, test := range []struct {
 		name  string
 		check func(*testing.T, fleet.Store)
@@ -32,8 +35,25 @@ func Run(t *testing.T, open Open) {
 		{"keeps devices", keepsDevices},
 		{"adds a device once", addsOnce},
 		{"knows a public key again", knowsKeys},
-		{"replaces reports", replacesReports},
-		{"replaces the target", replacesTarget},
+		{"finds devices by key", findsByKey},
+		{"lists devices", listsDevices},
+		{"keeps reports", keepsReports},
+		{"keeps the order of reports", ordersReports},
+		{"keeps what was seen", keepsSeen},
+		{"keeps statistics", keepsStats},
+		{"replaces labels", replacesLabels},
+		{"replaces the status", replacesStatus},
+		{"replaces a key", replacesKey},
+		{"removes devices", removesDevices},
+		{"counts standings", countsStandings},
+		{"keeps layers", keepsLayers},
+		{"keeps layers of devices", keepsDeviceLayers},
+		{"changes what is expected only", changesExpected},
+		{"remembers selectors", remembersSelectors},
+		{"keeps the history", keepsHistory},
+		{"draws each revision once", drawsOnce},
+		{"tells of changes", tellsChanges},
+		{"tells those who dawdle", tellsLate},
 		{"knows no other device", unknownDevice},
 		{"obeys its context", obeysContext},
 		{"takes concurrent calls", concurrent},
@@ -46,6 +66,9 @@ func Run(t *testing.T, open Open) {
 		})
 	}
 	t.Run("keeps all through a restart", func(t *testing.T) { restart(t, open) })
+	if options.Shared {
+		t.Run("is shared", func(t *testing.T) { shared(t, open) })
+	}
 }
 
 // Config parses a configuration.
@@ -59,7 +82,7 @@ func Config(t testing.TB, text string) fleet.Config {
 }
 
 // Device makes a device that was never registered before.
-func Device(t testing.TB, config string) fleet.Device {
+func Device(t testing.TB) fleet.Device {
 	t.Helper()
 	id, err := uuid.NewRandom()
 	if err != nil {
@@ -67,14 +90,39 @@ func Device(t testing.TB, config string) fleet.Device {
 	}
 	key := "-----BEGIN PUBLIC KEY-----\n" + id.String() + "\n"
 	identity := fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: key, Arch: "amd64"}
-	return fleet.Device{ID: id, Registered: registered, Identity: identity, Config: Config(t, config)}
+	return fleet.Device{ID: id, Registered: registered, Identity: identity, KeyID: "key of " + id.String()}
+}
+
+// by is an author, at some time after registration.
+func by(name string, seconds int) fleet.Authorship {
+	return fleet.Authorship{By: name, At: registered.Add(time.Duration(seconds) * time.Second)}
+}
+
+// change makes a change of a layer.
+func change(t *testing.T, name fleet.LayerName, selector, config string) fleet.Change {
+	t.Helper()
+	return fleet.Change{Layer: fleet.Layer{Name: name, Selector: parse(t, selector), Config: Config(t, config),
+		Authorship: by("ann", 1)}}
+}
+
+func parse(t *testing.T, selector string) fleet.Selector {
+	t.Helper()
+	parsed, err := fleet.ParseSelector(selector)
+	ok(t, err)
+	return parsed
+}
+
+// set makes a change and returns the layer.
+func set(t *testing.T, store fleet.Store, change fleet.Change) fleet.Layer {
+	t.Helper()
+	layer, err := store.Change(t.Context(), change)
+	ok(t, err)
+	return layer
 }
 
 func closeStore(t *testing.T, store fleet.Store) {
 	t.Helper()
-	if err := store.Close(); err != nil {
-		t.Error(err)
-	}
+	ok(t, store.Close())
 }
 
 func ok(t *testing.T, err error) {
@@ -84,20 +132,68 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-// holds compares a device by what callers see of it.
+// is checks that an error is of a kind.
+func is(t *testing.T, err, kind error) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Errorf("got %v, want %v", err, kind)
+	}
+}
+
+// same compares by text: what is kept of layers, devices and entries prints in full.
+func same(t *testing.T, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(show(want), show(got)); diff != "" {
+		t.Error("(-want +got):\n" + diff)
+	}
+}
+
+func show(value any) any {
+	switch value := value.(type) {
+	case fleet.Device:
+		var own any
+		if value.Own != nil {
+			own = show(*value.Own)
+		}
+		return []any{value.ID, value.Registered, value.Identity, value.KeyID, value.Status.String(), value.Labels.String(),
+			value.OwnRevision, own, value.Config.String(), value.Sequence, value.Running, value.Attempted, value.Report.At,
+			value.Verdict, value.LastSeen}
+	case fleet.Layer:
+		return []any{value.Name, value.Selector.String(), value.Priority, value.Config.String(), value.Revision, value.By,
+			value.At}
+	case fleet.Entry:
+		text := func(config *fleet.Config) string {
+			if config == nil {
+				return "none"
+			}
+			return config.String()
+		}
+		return []any{value.Revision, value.By, value.At, value.Layer, value.Action, value.Restores, value.Selector.String(),
+			value.Priority, text(value.Before), text(value.After), value.Labels.String()}
+	case []fleet.Device:
+		return each(value)
+	case []fleet.Layer:
+		return each(value)
+	case []fleet.Entry:
+		return each(value)
+	}
+	return value
+}
+
+func each[T any](list []T) []any {
+	shown := []any{}
+	for _, value := range list {
+		shown = append(shown, show(value))
+	}
+	return shown
+}
+
+// holds compares a device with what the store has of it.
 func holds(t *testing.T, store fleet.Store, want fleet.Device) {
 	t.Helper()
 	got, err := store.Device(t.Context(), want.ID)
 	ok(t, err)
 	same(t, want, got)
-}
-
-func same(t *testing.T, want, got fleet.Device) {
-	t.Helper()
-	show := func(d fleet.Device) []any { return []any{d.ID, d.Registered, d.Identity, d.Config.String()} }
-	if diff := cmp.Diff(show(want), show(got)); diff != "" {
-		t.Error("device (-want +got):\n" + diff)
-	}
 }
 
 // add keeps a device that is new.
@@ -108,13 +204,18 @@ func add(t *testing.T, store fleet.Store, device fleet.Device) {
 	same(t, device, kept)
 }
 
-func targets(t *testing.T, store fleet.Store, want string) {
+// report keeps a report, and puts it into the device as the store should have it.
+func report(t *testing.T, store fleet.Store, device *fleet.Device, report fleet.Report) {
 	t.Helper()
-	got, err := store.Target(t.Context())
+	sequence, err := store.Report(t.Context(), device.ID, report)
 	ok(t, err)
-	if got.String() != want {
-		t.Errorf("target %s, want %s", got, want)
+	if report.Sequence == 0 {
+		report.Sequence = device.Sequence
 	}
+	if sequence != report.Sequence {
+		t.Errorf("sequence %d is kept, want %d", sequence, report.Sequence)
+	}
+	device.Report = report
 }
 
 func counts(t *testing.T, store fleet.Store, want int) {
@@ -126,212 +227,147 @@ func counts(t *testing.T, store fleet.Store, want int) {
 	}
 }
 
-func startsEmpty(t *testing.T, store fleet.Store) {
-	targets(t, store, "{}")
-	counts(t, store, 0)
-}
-
-func keepsDevices(t *testing.T, store fleet.Store) {
-	plain := Device(t, `{}`)
-	odd := Device(t, `{"n":9007199254740993,"f":1.10,"e":1e400,"s":"\u0000 'ü' \\","deep":{"a":[null,{"b":[]}]}}`)
-	odd.IPAddress = "fe80::1%eth0"
-	odd.PublicKeyRSA = "'; DROP TABLE devices; --\x00" + strings.Repeat("ü", 5000)
-	odd.Arch = ""
-	for _, device := range []fleet.Device{plain, odd} {
-		add(t, store, device)
-	}
-	holds(t, store, plain)
-	holds(t, store, odd)
-	counts(t, store, 2)
-}
-
-func addsOnce(t *testing.T, store fleet.Store) {
-	first := Device(t, `{"a":1}`)
-	add(t, store, first)
-	second := Device(t, `{"a":2}`)
-	second.ID = first.ID
-	if kept, err := store.Add(t.Context(), second); !errors.Is(err, fleet.ErrExists) {
-		t.Errorf("got %v, %v", kept, err)
-	}
-	holds(t, store, first)
-	counts(t, store, 1)
-}
-
-// knowsKeys has a device register again with the key that it has, as one does that never got its answer.
-func knowsKeys(t *testing.T, store fleet.Store) {
-	first, other := Device(t, `{"a":1}`), Device(t, `{}`)
-	add(t, store, first)
-	add(t, store, other)
-	again := Device(t, `{}`)
-	again.Identity = fleet.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: first.PublicKeyRSA, Arch: "arm64"}
-	kept, err := store.Add(t.Context(), again)
+// revision returns the last one drawn.
+func revision(t *testing.T, store fleet.Store) int64 {
+	t.Helper()
+	targets, err := store.Targets(t.Context())
 	ok(t, err)
-	same(t, first, kept)
-	holds(t, store, first)
-	if _, err := store.Device(t.Context(), again.ID); !errors.Is(err, fleet.ErrUnknownDevice) {
-		t.Errorf("got %v", err)
-	}
-	counts(t, store, 2)
-
-	const crowd = 8 // of calls at the same time
-	rival := Device(t, `{}`)
-	var wait sync.WaitGroup
-	ids := make([]uuid.UUID, crowd)
-	for i := range crowd {
-		device := Device(t, `{}`)
-		device.Identity = rival.Identity
-		wait.Go(func() {
-			kept, err := store.Add(t.Context(), device)
-			if err != nil {
-				t.Error(err)
-			}
-			ids[i] = kept.ID
-		})
-	}
-	wait.Wait()
-	for _, id := range ids {
-		if id != ids[0] {
-			t.Errorf("one key, several devices: %v", ids)
-		}
-	}
-	counts(t, store, 3)
-
-	for range 2 { // no key is no key of anybody
-		keyless := Device(t, `{}`)
-		keyless.PublicKeyRSA = ""
-		add(t, store, keyless)
-	}
-	counts(t, store, 5)
+	return targets.Revision
 }
 
-func replacesReports(t *testing.T, store fleet.Store) {
-	device, other := Device(t, `{}`), Device(t, `{"other":true}`)
-	add(t, store, device)
-	add(t, store, other)
-	for _, text := range []string{`{"a":{"b":1}}`, `{"a":{"c":2}}`, `{}`, `{"a":{"c":2}}`, `{"a":{"c":2}}`,
-		`{"big":"` + strings.Repeat("x", 1<<20) + `"}`} {
-		device.Config = Config(t, text)
-		ok(t, store.Report(t.Context(), device.ID, device.Config, registered.Add(time.Hour)))
-		holds(t, store, device)
+func concerns(t *testing.T, store fleet.Store) map[string]int64 {
+	t.Helper()
+	targets, err := store.Targets(t.Context())
+	ok(t, err)
+	known := map[string]int64{}
+	for _, concern := range targets.Concerns {
+		known[concern.Selector.String()] = concern.Revision
 	}
-	holds(t, store, other)
+	return known
 }
 
-func replacesTarget(t *testing.T, store fleet.Store) {
-	for _, text := range []string{`{"a":{"n":9007199254740993}}`, `{"b":null}`, `{}`} {
-		ok(t, store.SetTarget(t.Context(), Config(t, text), registered))
-		targets(t, store, text)
-	}
+func startsEmpty(t *testing.T, store fleet.Store) {
 	counts(t, store, 0)
+	targets, err := store.Targets(t.Context())
+	ok(t, err)
+	if targets.Revision != 0 || targets.Everyone.Revision != 0 || targets.Labels != nil || targets.Concerns != nil {
+		t.Errorf("%+v", targets)
+	}
+	list, next, err := store.Devices(t.Context(), "", 10)
+	if len(list) != 0 || next != "" || err != nil {
+		t.Error(list, next, err)
+	}
+	entries, err := store.History(t.Context(), "", 0, 10)
+	if len(entries) != 0 || err != nil {
+		t.Error(entries, err)
+	}
+	_, err = store.Layer(t.Context(), fleet.Everyone)
+	is(t, err, fleet.ErrUnknownLayer)
+	ok(t, store.Check(t.Context()))
 }
 
-func unknownDevice(t *testing.T, store fleet.Store) {
-	add(t, store, Device(t, `{}`))
-	stranger := Device(t, `{}`)
-	_, deviceErr := store.Device(t.Context(), stranger.ID)
-	reportErr := store.Report(t.Context(), stranger.ID, stranger.Config, registered)
-	for _, err := range []error{deviceErr, reportErr} {
-		if !errors.Is(err, fleet.ErrUnknownDevice) {
-			t.Errorf("got %v", err)
-		}
+func everyRestart(t *testing.T, open Open, place string, check func(fleet.Store)) {
+	t.Helper()
+	for range 2 {
+		store := open(t, place)
+		check(store)
+		ok(t, store.Close())
 	}
-	counts(t, store, 1)
-}
-
-func obeysContext(t *testing.T, store fleet.Store) {
-	device := Device(t, `{}`)
-	add(t, store, device)
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	for name, err := range every(gone, t, store, device) {
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-	holds(t, store, device) // and still works
-}
-
-// every calls each method but Close.
-func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Device) map[string]error {
-	_, deviceErr := store.Device(ctx, known.ID)
-	_, targetErr := store.Target(ctx)
-	_, countErr := store.Count(ctx)
-	_, addErr := store.Add(ctx, Device(t, `{}`))
-	return map[string]error{
-		"Device": deviceErr, "Target": targetErr, "Count": countErr, "Add": addErr,
-		"Repeat":    store.Report(ctx, known.ID, known.Config, registered),
-		"Report":    store.Report(ctx, known.ID, Config(t, `{"x":1}`), registered),
-		"SetTarget": store.SetTarget(ctx, Config(t, `{"x":1}`), registered),
-	}
-}
-
-func concurrent(t *testing.T, store fleet.Store) {
-	const workers, rounds = 8, 25
-	var wait sync.WaitGroup
-	last := make([]fleet.Device, workers)
-	for worker := range workers {
-		last[worker] = Device(t, `{}`)
-		wait.Go(func() {
-			device := &last[worker]
-			if _, err := store.Add(t.Context(), *device); err != nil {
-				t.Error(err)
-				return
-			}
-			for round := range rounds {
-				device.Config = Config(t, fmt.Sprintf(`{"w%d":%d}`, worker, round))
-				err := errors.Join(store.Report(t.Context(), device.ID, device.Config, registered),
-					store.SetTarget(t.Context(), device.Config, registered))
-				got, readErr := store.Device(t.Context(), device.ID)
-				if err != nil || readErr != nil || !got.Config.Equal(device.Config) {
-					t.Errorf("worker %d, round %d: wrote %s, read %s: %v", worker, round, device.Config, got.Config,
-						errors.Join(err, readErr))
-					return
-				}
-			}
-		})
-	}
-	wait.Wait()
-	for _, device := range last {
-		holds(t, store, device)
-	}
-	counts(t, store, workers)
-}
-
-func refusesWhenClosed(t *testing.T, store fleet.Store) {
-	device := Device(t, `{}`)
-	add(t, store, device)
-	ok(t, store.Report(t.Context(), device.ID, device.Config, registered))
-	ok(t, store.Close())
-	for name, err := range every(t.Context(), t, store, device) {
-		if !errors.Is(err, fleet.ErrClosed) {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-	ok(t, store.Close()) // again does no harm
 }
 
 func restart(t *testing.T, open Open) {
 	place := t.TempDir()
 	store := open(t, place)
-	first, second := Device(t, `{"a":1}`), Device(t, `{}`)
+	first, second := Device(t), Device(t)
+	first.Labels = fleet.Labels{"site": "berlin"}
+	second.Status = fleet.Pending
 	add(t, store, first)
 	add(t, store, second)
-	ok(t, store.SetTarget(t.Context(), Config(t, `{"t":null}`), registered))
-	second.Config = Config(t, `{"b":[1,2.0]}`)
-	ok(t, store.Report(t.Context(), second.ID, second.Config, registered))
+	report(t, store, &second, fleet.Report{Config: Config(t, `{"b":[1,2.0]}`), Sequence: 7, At: registered})
+	everyone := set(t, store, change(t, fleet.Everyone, "", `{"t":null}`))
+	label := set(t, store, change(t, "labels/berlin", "site=berlin", `{"t":1}`))
+	own := set(t, store, change(t, fleet.DeviceLayer(first.ID), "", `{"t":2}`))
+	removal := change(t, "labels/berlin", "", `{}`)
+	removal.Remove = true
+	set(t, store, removal)
+	first.Own, first.OwnRevision = &own, own.Revision
 	ok(t, store.Close())
-	for range 2 {
-		store = open(t, place)
+	everyRestart(t, open, place, func(store fleet.Store) {
 		holds(t, store, first)
 		holds(t, store, second)
-		targets(t, store, `{"t":null}`)
-		again := Device(t, `{}`)
+		counts(t, store, 2)
+		targets, err := store.Targets(t.Context())
+		ok(t, err)
+		same(t, everyone, targets.Everyone)
+		if targets.Labels != nil || targets.Revision != 4 {
+			t.Errorf("%+v", targets)
+		}
+		if diff := cmp.Diff(map[string]int64{"": 1, "site=berlin": 4}, concerns(t, store)); diff != "" {
+			t.Error(diff)
+		}
+		entry, err := store.LayerAt(t.Context(), "labels/berlin", 3)
+		ok(t, err)
+		if entry.Revision != label.Revision || entry.After.String() != `{"t":1}` {
+			t.Errorf("%+v", entry)
+		}
+		again := Device(t)
 		again.PublicKeyRSA = second.PublicKeyRSA
 		kept, err := store.Add(t.Context(), again)
 		ok(t, err)
 		same(t, second, kept)
-		ok(t, store.Report(t.Context(), first.ID, first.Config, registered))
-		counts(t, store, 2)
-		ok(t, store.Close())
+	})
+}
+
+// shared has two servers on one place.
+func shared(t *testing.T, open Open) {
+	place := t.TempDir()
+	one, other := open(t, place), open(t, place)
+	defer closeStore(t, one)
+	defer closeStore(t, other)
+	told, err := other.Changes(t.Context())
+	ok(t, err)
+	device := Device(t)
+	add(t, one, device)
+	holds(t, other, device)
+	expect(t, told, func(n fleet.Notice) bool {
+		return n.Kind == fleet.DevicesChanged && !n.Own && n.Devices[0] == device.ID
+	})
+	layer := set(t, one, change(t, fleet.Everyone, "", `{"a":1}`))
+	expect(t, told, func(n fleet.Notice) bool {
+		return n.Kind == fleet.TargetChanged && !n.Own && n.Revision == layer.Revision && n.Layer == fleet.Everyone
+	})
+	report(t, one, &device, fleet.Report{Config: Config(t, `{"a":1}`), Sequence: 3, At: registered})
+	expect(t, told, func(n fleet.Notice) bool {
+		return n.Kind == fleet.DevicesReported && !n.Own && n.Devices[0] == device.ID
+	})
+	holds(t, other, device)
+	stale := change(t, fleet.Everyone, "", `{"a":2}`)
+	stale.Match = new(int64(0))
+	_, err = other.Change(t.Context(), stale)
+	is(t, err, fleet.ErrStale)
+	next := set(t, other, change(t, fleet.Everyone, "", `{"a":3}`))
+	if next.Revision != layer.Revision+1 {
+		t.Errorf("revision %d after %d", next.Revision, layer.Revision)
 	}
 }
+
+// expect waits for a notice; others may come before it. Where word got lost, that is as good.
+func expect(t *testing.T, told <-chan fleet.Notice, wanted func(fleet.Notice) bool) {
+	t.Helper()
+	late := time.After(time.Minute)
+	for {
+		select {
+		case notice, open := <-told:
+			if !open {
+				t.Fatal("the notices have ended")
+			}
+			if notice.Kind == fleet.Lost || wanted(notice) {
+				return
+			}
+		case <-late:
+			t.Fatal("not told")
+		}
+	}
+}
+
+func name(prefix string, n int) string { return fmt.Sprintf("%s%d", prefix, n) }
