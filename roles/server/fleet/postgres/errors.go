@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -73,7 +74,8 @@ func explainRefusal(err error, code string) error {
 // isRule tells whether an error is a refusal of the rules, rather than trouble.
 func isRule(err error) bool {
 	for _, rule := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
-		fleet.ErrStale, fleet.ErrClosed} {
+		fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists, access.ErrUnknownToken,
+		access.ErrTokenSpent} {
 		if errors.Is(err, rule) {
 			return true
 		}

@@ -50,4 +50,3 @@ func add(t testing.TB, store fleet.Store) uuid.UUID {
 	}
 	return id
 }
-

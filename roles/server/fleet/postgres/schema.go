@@ -91,4 +91,17 @@ CREATE TABLE changes (
 	revision bigint NOT NULL,
 	layer    text NOT NULL,
 	devices  uuid[] NOT NULL
+);
+CREATE TABLE tokens (
+	number       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	name         text NOT NULL UNIQUE,
+	purpose      text NOT NULL,
+	digest       bytea NOT NULL UNIQUE, -- SHA-256
+	read_only    boolean NOT NULL,
+	created      bigint NOT NULL,
+	expires      bigint NOT NULL, -- 0: never, as below
+	revoked      bigint NOT NULL,
+	last_used    bigint NOT NULL,
+	device_limit bigint NOT NULL,
+	used         bigint NOT NULL
 );`}
