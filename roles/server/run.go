@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"aspects-poc/registry/network"
+	"aspects-poc/registry/plan"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
@@ -34,10 +37,12 @@ type Config struct {
 	Listen   string        // HOST:PORT
 	Chosen   string        // how a person chooses another Listen; "" means --listen
 	State    string        // database file
+	Schema   string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
 	MaxBody  int64         // bytes
 	Drain    time.Duration // for requests under way, at the end
 	Once     bool          // start, check, stop
 	Interval time.Duration // between two rounds of housekeeping
+	Fleet    fleet.Options // but for what the others say
 	Log      *slog.Logger
 	Out      io.Writer // for the line that says where it listens
 }
@@ -52,7 +57,16 @@ func Run(ctx context.Context, config Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	rules := fleet.New(store, fleet.Options{})
+	options := config.Fleet
+	options.Log = config.Log
+	if options.Schema, err = readSchema(config.Schema); err != nil {
+		return err
+	}
+	rules, err := fleet.Open(ctx, store, options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rules.Close()) }()
 	listener, err := listen(config.Listen, config.Chosen)
 	if err != nil {
 		return err
@@ -62,7 +76,16 @@ func Run(ctx context.Context, config Config) (err error) {
 		config.Log.Warn("others on the network can reach this server, and nobody is asked who they are",
 			"address", address.String())
 	}
-	stop := start(listener, api.New(rules, api.Options{MaxBody: config.MaxBody, Log: config.Log}), config)
+	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer release()
+	app := api.New(rules, api.Options{MaxBody: config.MaxBody, Log: config.Log, Stopping: stopping})
+	serving := start(listener, app, config)
+	stop := func() error {
+		// What has no end of its own ends now.
+		rules.Release()
+		release()
+		return serving()
+	}
 	if _, err := fmt.Fprintln(config.Out, documented(url)); err != nil {
 		return errors.Join(err, stop())
 	}
@@ -72,6 +95,24 @@ func Run(ctx context.Context, config Config) (err error) {
 	housekeeping(ctx, rules, config)
 	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())
 	return stop()
+}
+
+// readSchema returns the confdb-schema that targets are checked against; nil for none.
+func readSchema(name string) (json.RawMessage, error) {
+	switch name {
+	case "":
+		return network.Document(""), nil
+	case "none":
+		return nil, nil
+	}
+	text, err := os.ReadFile(name)
+	if err == nil {
+		_, err = plan.Make(text, nil, nil) // reads it
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use %q as confdb-schema (--target-schema FILE): %w", name, err)
+	}
+	return text, nil
 }
 
 // start serves in the background. The function it returns ends that, waits, and tells what went wrong.

@@ -124,6 +124,9 @@ func TestWrongUsage(t *testing.T) {
 		{"--listen", "127.0.0.1:http", `invalid value "127.0.0.1:http" for --listen: "http" is no port: want a number from`},
 		{"--listen", "127.0.0.1:65536", `"65536" is no port`},
 		{"--max-body", "5", `invalid value "5" for --max-body: want 1024 bytes or more`},
+		{"--poll-interval", "10ms", `invalid value "10ms" for --poll-interval: want a second or more`},
+		{"--stats-step", "0s", `invalid value "0s" for --stats-step: want a second or more`},
+		{"--max-waiting", "0", `invalid value "0" for --max-waiting: want 1 or more`},
 		{"--drain", "-1s", `invalid value "-1s" for --drain: want a duration such as 10s`},
 	} {
 		code, stdout, stderr := once(t, "--state", state, test.flag, test.value)
@@ -205,7 +208,7 @@ func TestGracefulStop(t *testing.T) {
 		}
 		answered <- err
 	}()
-	if _, err := io.WriteString(more, `{"config":{"a":`); err != nil {
+	if _, err := io.WriteString(more, `{"config":{"control-telemetry":{"sample-rate":`); err != nil {
 		t.Fatal(err)
 	}
 	stopped := make(chan string, 1)
@@ -223,7 +226,7 @@ func TestGracefulStop(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := io.WriteString(more, `7}}`); err != nil {
+	if _, err := io.WriteString(more, `7}}}`); err != nil {
 		t.Fatal(err)
 	}
 	if err := more.Close(); err != nil {
@@ -236,7 +239,7 @@ func TestGracefulStop(t *testing.T) {
 		t.Error(got)
 	}
 	again := run(t, "--state", state, "--listen", "127.0.0.1:0")
-	if target, err := client(t, again.url).Target(t.Context()); err != nil || fmt.Sprint(target) != "map[a:7]" {
+	if target, err := client(t, again.url).Target(t.Context()); err != nil || fmt.Sprint(target) != "map[control-telemetry:map[sample-rate:7]]" {
 		t.Error(target, err)
 	}
 }
@@ -261,6 +264,11 @@ func TestStopGivesUp(t *testing.T) {
 	if code != 1 || !strings.Contains(stderr, "requests were still under way after 1ms (--drain)") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
+}
+
+// telemetry is a target that the confdb-schema takes.
+func telemetry(rate int) serverapi.Config {
+	return serverapi.Config{"control-telemetry": map[string]any{"sample-rate": rate}}
 }
 
 // TestKill kills a server process with SIGKILL as soon as it has acknowledged, again and again.
@@ -292,10 +300,11 @@ func TestKill(t *testing.T) {
 				t.Errorf("round %d: %+v %v", round, state, err)
 			}
 		}
-		if target, err := api.Target(t.Context()); err != nil || round > 0 && fmt.Sprint(target) != fmt.Sprintf("map[r:%d]", round-1) {
+		if target, err := api.Target(t.Context()); err != nil || round > 0 &&
+			fmt.Sprint(target) != fmt.Sprintf("map[control-telemetry:map[sample-rate:%d]]", round) {
 			t.Errorf("round %d: %v %v", round, target, err)
 		}
-		if _, err := api.SetTarget(t.Context(), serverapi.Config{"r": round}); err != nil {
+		if _, err := api.SetTarget(t.Context(), telemetry(round+1)); err != nil {
 			t.Fatal(err)
 		}
 		for range 5 {

@@ -14,6 +14,7 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/snapenv"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/urfave/cli/v2"
 )
@@ -48,6 +49,16 @@ func runSpec(env *roles.Env) roles.RunSpec {
 				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
 			&cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and target in, or a directory for it (default: " +
 				StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"},
+			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema to check targets against, as JSON in the " +
+				"form that snap sign takes; none checks nothing (default: the one that aspects-poc registry assertion prints)"},
+			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
+				Usage: "`DURATION` that devices are asked to leave between polls; after three of them without any, one is silent"},
+			&cli.IntFlag{Name: "max-waiting", Value: 50_000,
+				Usage: "`NUMBER` of polls to hold back at a time, for devices that wait for a change"},
+			&cli.DurationFlag{Name: "stats-keep", Value: 7 * 24 * time.Hour,
+				Usage: "`DURATION` for which to keep devices' statistics, the older the sparser; 0 keeps none"},
+			&cli.DurationFlag{Name: "stats-step", Value: 5 * time.Minute,
+				Usage: "`DURATION` that one point of statistics stands for"},
 			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body to take, in `BYTES`"},
 			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
 				Usage: "`DURATION` for which requests under way may finish when the server is to stop"},
@@ -60,11 +71,22 @@ func runSpec(env *roles.Env) roles.RunSpec {
 }
 
 func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
+	keep := c.Duration("stats-keep")
+	if keep == 0 {
+		keep = -1 // fleet's word for none
+	}
 	return Config{
-		Listen:   c.String("listen"),
-		Chosen:   chosen(s.Getenv),
-		State:    statePath(c.String("state"), s.StateDir),
-		MaxBody:  c.Int64("max-body"),
+		Listen:  c.String("listen"),
+		Chosen:  chosen(s.Getenv),
+		State:   statePath(c.String("state"), s.StateDir),
+		Schema:  c.String("target-schema"),
+		MaxBody: c.Int64("max-body"),
+		Fleet: fleet.Options{
+			PollInterval: c.Duration("poll-interval"),
+			MaxWaiting:   c.Int("max-waiting"),
+			StatsStep:    c.Duration("stats-step"),
+			StatsKeep:    keep,
+		},
 		Drain:    c.Duration("drain"),
 		Once:     s.Once,
 		Interval: s.Interval,
@@ -98,6 +120,12 @@ func (c Config) check() error {
 		return roles.Usagef("invalid value \"%d\" for --max-body: want 1024 bytes or more", c.MaxBody)
 	case c.Drain < 0:
 		return roles.Usagef("invalid value %q for --drain: want a duration such as 10s", c.Drain)
+	case c.Fleet.PollInterval < time.Second:
+		return roles.Usagef("invalid value %q for --poll-interval: want a second or more", c.Fleet.PollInterval)
+	case c.Fleet.StatsStep < time.Second:
+		return roles.Usagef("invalid value %q for --stats-step: want a second or more", c.Fleet.StatsStep)
+	case c.Fleet.MaxWaiting < 1:
+		return roles.Usagef("invalid value \"%d\" for --max-waiting: want 1 or more", c.Fleet.MaxWaiting)
 	}
 	if _, _, err := splitListen(c.Listen); err != nil {
 		return roles.Usagef("invalid value %q for --listen: %s", c.Listen, err)

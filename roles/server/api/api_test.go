@@ -31,21 +31,21 @@ func newServer(t testing.TB, log io.Writer) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := surface(t, store, log)
-	started := httptest.NewServer(app)
 	t.Cleanup(func() {
-		started.Close()
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	app := surface(t, store, log)
+	started := httptest.NewServer(app)
+	t.Cleanup(started.Close)
 	return started
 }
 
 func surface(t testing.TB, store fleet.Store, log io.Writer) http.Handler {
 	t.Helper()
 	ids := []uuid.UUID{uuid.MustParse(exampleID)}
-	rules := fleet.New(store, fleet.Options{
+	rules, err := fleet.Open(t.Context(), store, fleet.Options{
 		Now: func() time.Time { return time.Unix(1719407517, 0) },
 		NewID: func() (uuid.UUID, error) {
 			if len(ids) > 0 {
@@ -56,8 +56,16 @@ func surface(t testing.TB, store fleet.Store, log io.Writer) http.Handler {
 			return uuid.NewRandom()
 		},
 	})
-	_, err := rules.Register(t.Context(), fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"})
 	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := rules.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	identity := fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"}
+	if _, err := rules.Register(t.Context(), identity, nil, fleet.Active); err != nil {
 		t.Fatal(err)
 	}
 	return api.New(rules, api.Options{MaxBody: 4096, Log: slog.New(slog.NewTextHandler(log, nil))})
@@ -112,6 +120,10 @@ func TestOriginalClients(t *testing.T) {
 	base := newServer(t, io.Discard).URL
 	const plain = "Content-Type: application/json"
 	const id = `"uuid": "` + exampleID + `"`
+	hash, err := serverapi.HashJSON([]byte(`{"a":{"b":9007199254740993,"c":null}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, step := range []struct {
 		name, method, path, body string
 		headers                  []string
@@ -127,7 +139,7 @@ func TestOriginalClients(t *testing.T) {
 		{"get target", "GET", "/target-config/", "", nil, 200, `{"config":{"a":{"b":9007199254740993,"c":null}}}`},
 		{"not in step", "POST", "/poll/", `{"config": {"a": {"b": 1}}, ` + id + `}`,
 			[]string{"Content-Type: application/json; charset=utf-8"}, 200,
-			`{"config":{"a":{"b":9007199254740993,"c":null}}}`},
+			`{"config":{"a":{"b":9007199254740993,"c":null}},"revision":1,"hash":"` + hash + `"}`},
 		{"in step", "POST", "/poll/", `{` + id + `, "config": {"a": {"b": 9007199254740993}, "x": "<é&>"}}`, nil, 204, ``},
 		{"state after polls", "GET", "/state/" + exampleID + "/", "", nil, 200,
 			`{"registered":1719407517,"ip-address":"192.0.2.7","public-key-rsa":"PEM","arch":"amd64",` +
@@ -160,7 +172,7 @@ func TestOriginalClients(t *testing.T) {
 			t.Errorf("UUID of version %d", registered.UUID.Version())
 		}
 		want := `{"uuid":"` + registered.UUID.String() + `","registered":1719407517,"ip-address":"172.16.0.3",` +
-			`"public-key-rsa":"ssh-rsa AAAA","arch":"arm64"}`
+			`"public-key-rsa":"ssh-rsa AAAA","arch":"arm64","status":"active"}`
 		if got.body != want {
 			t.Errorf("got  %s\nwant %s", got.body, want)
 		}

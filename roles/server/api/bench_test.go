@@ -48,10 +48,14 @@ func BenchmarkPoll(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer func() { _ = store.Close() }() // a benchmark's own
-			rules := fleet.New(store, fleet.Options{})
+			rules, err := fleet.Open(b.Context(), store, fleet.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = rules.Close() }() // a benchmark's own
 			ids := make([]string, 1000)
 			for i := range ids {
-				device, err := rules.Register(b.Context(), fleet.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", i)})
+				device, err := rules.Register(b.Context(), fleet.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", i)}, nil, fleet.Active)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -23,11 +23,14 @@ const wholeBody = "body"
 // mostStrangers is how many unknown members of a body are named.
 const mostStrangers = 10
 
-// A field is a member that a body has to have.
+// A field is a member that a body has to have, or may have.
 type field struct {
 	name string
-	// read takes the value, or says what it must be instead: "must be …".
-	read func(jsontext.Value) (complaint string)
+	// read takes the value, or says what it must be instead: "must be …". Nil for an object of fields.
+	read     func(jsontext.Value) (complaint string)
+	fields   []field
+	optional bool
+	present  *bool // is set where the member is there; nil: nobody wants to know
 }
 
 // decode reads a request's body, a JSON object with exactly these members. All that is wrong with members is told at
@@ -41,7 +44,16 @@ func (h *handlers) decode(c echo.Context, fields ...field) error {
 	if err != nil {
 		return err
 	}
-	var wrong []serverapi.FieldProblem
+	if wrong := takeMembers("", members, names, fields); wrong != nil {
+		return fieldProblem(wrong...)
+	}
+	return nil
+}
+
+// takeMembers hands the members of an object to the fields, and says what is wrong with them. Prefix is put before names.
+func takeMembers(
+	prefix string, members map[string]jsontext.Value, names []string, fields []field,
+) (wrong []serverapi.FieldProblem) {
 	complain := func(name, message string) {
 		wrong = append(wrong, serverapi.FieldProblem{Field: name, Message: message})
 	}
@@ -50,13 +62,31 @@ func (h *handlers) decode(c echo.Context, fields ...field) error {
 		known = append(known, field.name)
 		value, there := members[field.name]
 		if !there {
-			complain(field.name, "is missing")
+			if !field.optional {
+				complain(prefix+field.name, "is missing")
+			}
 			continue
 		}
 		delete(members, field.name)
-		if complaint := field.read(value); complaint != "" {
-			complain(field.name, complaint)
+		if field.present != nil {
+			*field.present = true
 		}
+		if field.read != nil {
+			if complaint := field.read(value); complaint != "" {
+				complain(prefix+field.name, complaint)
+			}
+			continue
+		}
+		if value.Kind() != '{' {
+			complain(prefix+field.name, "must be an object, not "+kindOf(value))
+			continue
+		}
+		below, belowNames, err := parseObject(value)
+		if err != nil {
+			complain(prefix+field.name, "is no object") // cannot be: it has been read before
+			continue
+		}
+		wrong = append(wrong, takeMembers(prefix+field.name+".", below, belowNames, field.fields)...)
 	}
 	strangers := 0
 	for _, name := range names {
@@ -64,16 +94,14 @@ func (h *handlers) decode(c echo.Context, fields ...field) error {
 			continue
 		}
 		if strangers++; strangers <= mostStrangers {
-			complain(name, "is not known here; known are "+strings.Join(known, ", "))
+			complain(prefix+name, "is not known here; known are "+strings.Join(known, ", "))
 		}
 	}
 	if more := strangers - mostStrangers; more > 0 {
-		complain(wholeBody, fmt.Sprintf("has %d more members that are not known here", more))
+		complain(strings.TrimSuffix(prefix, ".")+map[bool]string{true: wholeBody}[prefix == ""],
+			fmt.Sprintf("has %d more members that are not known here", more))
 	}
-	if wrong != nil {
-		return fieldProblem(wrong...)
-	}
-	return nil
+	return wrong
 }
 
 // readBody reads the text of a body of type JSON. No type at all is taken for JSON, as the original did.

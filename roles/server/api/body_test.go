@@ -39,7 +39,7 @@ func TestMalformed(t *testing.T) {
 			[]string{"extra: is not known here; known are config", "Config: is not known here; known are config"}, ""},
 		{"all kinds at once", "POST", "/register/", `{"ip-address":"here","arch":5,"colour":"red"}`, nil, 422, []string{
 			`ip-address: must be an IPv4 or IPv6 address, not "here"`, "public-key-rsa: is missing",
-			"arch: must be a string, not a number", "colour: is not known here; known are ip-address, public-key-rsa, arch",
+			"arch: must be a string, not a number", "colour: is not known here; known are ip-address, public-key-rsa, arch, labels, enrolment-token",
 		}, ""},
 		{"empty string", "POST", "/register/", `{"ip-address":"::1","arch":" ","public-key-rsa":""}`, nil, 422,
 			[]string{"public-key-rsa: must not be empty", "arch: must not be empty"}, ""},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
 
@@ -17,8 +19,9 @@ import (
 // A problem is an answer to be given instead of a handler's.
 type problem struct {
 	serverapi.Problem
-	retryAfter int   // seconds; 0 for none
-	cause      error // for the log, not for the caller
+	retryAfter int               // seconds; 0 for none
+	headers    func(http.Header) // more to be said; nil for nothing
+	cause      error             // for the log, not for the caller
 }
 
 func (p *problem) Error() string {
@@ -63,10 +66,13 @@ func problemOf(err error) *problem {
 	if errors.As(err, &framework) {
 		return newProblem(framework.Code, http.StatusText(framework.Code))
 	}
+	if answer := refusalOf(err); answer != nil {
+		return answer
+	}
 	for _, row := range problemTable() {
 		if errors.Is(err, row.kind) {
 			answer := newProblem(row.status, row.detail)
-			answer.retryAfter, answer.cause = row.retryAfter, err
+			answer.Type, answer.retryAfter, answer.cause = row.typ, row.retryAfter, err
 			return answer
 		}
 	}
@@ -76,20 +82,65 @@ func problemOf(err error) *problem {
 	return answer
 }
 
+// refusalOf maps errors that say more than their kind; nil for others.
+func refusalOf(err error) *problem {
+	var (
+		refused *access.Refusal
+		target  *fleet.TargetError
+		layer   *fleet.LayerError
+		label   *fleet.LabelError
+		stale   *fleet.StaleError
+	)
+	switch {
+	case errors.As(err, &refused):
+		answer := newProblem(refused.Status, refused.Detail)
+		answer.Type, answer.retryAfter, answer.cause = refused.Type, refused.RetryAfter, refused.Cause
+		answer.headers = refused.Headers
+		return answer
+	case errors.As(err, &target):
+		answer := newProblem(http.StatusUnprocessableEntity, target.Text)
+		answer.Type = serverapi.ProblemRefusedTarget
+		answer.Errors = []serverapi.FieldProblem{{Field: cmp.Or(target.Path, "config"), Message: target.Text}}
+		return answer
+	case errors.As(err, &layer):
+		return fieldProblem(serverapi.FieldProblem{Field: layer.Field, Message: layer.Text})
+	case errors.As(err, &label):
+		name := strings.TrimSuffix("labels."+label.Name, ".")
+		return fieldProblem(serverapi.FieldProblem{Field: name, Message: "cannot be taken: " + label.Error()})
+	case errors.As(err, &stale):
+		answer := newProblem(http.StatusPreconditionFailed, "The layer is not at the revision that If-Match names: "+stale.Error())
+		answer.Type = serverapi.ProblemStale
+		return answer
+	}
+	return nil
+}
+
 type problemRow struct {
 	kind       error
 	status     int
+	typ        string
 	detail     string
 	retryAfter int
 }
 
+// pendingRetry is how many seconds a device that waits for approval is asked to leave between polls.
+const pendingRetry = 60
+
 func problemTable() []problemRow {
 	return []problemRow{
-		{fleet.ErrUnknownDevice, http.StatusBadRequest, serverapi.NotRegistered, 0},
-		{fleet.ErrExists, http.StatusServiceUnavailable, "The server drew a UUID that is taken; try again", 1},
-		{fleet.ErrClosed, http.StatusServiceUnavailable, "The server is stopping", 5},
-		{context.Canceled, statusGone, "The request was given up", 0},
-		{context.DeadlineExceeded, http.StatusServiceUnavailable, "The server is too busy", 5},
+		{fleet.ErrUnknownDevice, http.StatusBadRequest, "", serverapi.NotRegistered, 0},
+		{fleet.ErrUnknownLayer, http.StatusNotFound, "", "There is no such layer", 0},
+		{fleet.ErrUnknownEntry, http.StatusNotFound, "", "The history has no such revision", 0},
+		{fleet.ErrNoTarget, http.StatusUnprocessableEntity, "", "That revision changed a device's labels, and no target", 0},
+		{fleet.ErrBadCursor, http.StatusUnprocessableEntity, "", "after is no place in the list: take it from next", 0},
+		{fleet.ErrExists, http.StatusServiceUnavailable, "", "The server drew a UUID that is taken; try again", 1},
+		{fleet.ErrStale, http.StatusPreconditionFailed, serverapi.ProblemStale, "It has been changed in between", 0},
+		{fleet.ErrTarget, http.StatusUnprocessableEntity, serverapi.ProblemRefusedTarget, "The target cannot be taken", 0},
+		{fleet.ErrPending, http.StatusForbidden, serverapi.ProblemPending, "An operator has yet to approve this device", pendingRetry},
+		{fleet.ErrRevoked, http.StatusForbidden, serverapi.ProblemRevoked, "An operator has turned this device away", 0},
+		{fleet.ErrClosed, http.StatusServiceUnavailable, "", "The server is stopping", 5},
+		{context.Canceled, statusGone, "", "The request was given up", 0},
+		{context.DeadlineExceeded, http.StatusServiceUnavailable, "", "The server is too busy", 5},
 	}
 }
 
@@ -106,6 +157,9 @@ func (h *handlers) answerError(err error, c echo.Context) {
 	header := c.Response().Header()
 	if answer.retryAfter > 0 {
 		header.Set(echo.HeaderRetryAfter, strconv.Itoa(answer.retryAfter))
+	}
+	if answer.headers != nil {
+		answer.headers(header)
 	}
 	if answer.Status == http.StatusRequestEntityTooLarge || answer.Status == http.StatusRequestTimeout {
 		header.Set(echo.HeaderConnection, "close") // the rest of the body is not read

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -12,8 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
@@ -30,6 +31,19 @@ func TestProblemOf(t *testing.T) {
 	}{
 		{fleet.ErrUnknownDevice, 400, "Agent not registered"},
 		{fleet.ErrExists, 503, "The server drew a UUID that is taken; try again"},
+		{fleet.ErrUnknownLayer, 404, "There is no such layer"},
+		{fleet.ErrUnknownEntry, 404, "The history has no such revision"},
+		{fleet.ErrNoTarget, 422, "That revision changed a device's labels, and no target"},
+		{fleet.ErrBadCursor, 422, "after is no place in the list: take it from next"},
+		{fleet.ErrStale, 412, "It has been changed in between"},
+		{&fleet.StaleError{Revision: 7}, 412, "The layer is not at the revision that If-Match names: it has revision 7 by now"},
+		{fleet.ErrTarget, 422, "The target cannot be taken"},
+		{&fleet.TargetError{Path: "a.b", Text: "cannot"}, 422, "cannot"},
+		{&fleet.LayerError{Field: "selector", Text: "is odd"}, 422, "selector is odd"},
+		{&fleet.LabelError{Name: "a", Err: errors.New("odd")}, 422, "labels.a cannot be taken: odd"},
+		{fleet.ErrPending, 403, "An operator has yet to approve this device"},
+		{fleet.ErrRevoked, 403, "An operator has turned this device away"},
+		{fmt.Errorf("x: %w", &access.Refusal{Status: 401, Detail: "who?"}), 401, "who?"},
 		{fleet.ErrClosed, 503, "The server is stopping"},
 		{context.Canceled, 499, "The request was given up"},
 		{context.DeadlineExceeded, 503, "The server is too busy"},
@@ -61,7 +75,8 @@ func TestEveryReasonHasARow(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	want := []string{"ErrClosed", "ErrExists", "ErrUnknownDevice"}
+	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrNoTarget", "ErrPending", "ErrRevoked", "ErrStale",
+		"ErrTarget", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownLayer"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)
 	}
@@ -70,11 +85,11 @@ func TestEveryReasonHasARow(t *testing.T) {
 // failing is a store that cannot write.
 type failing struct{ fleet.Store }
 
-func (failing) Report(context.Context, uuid.UUID, fleet.Config, time.Time) error {
-	return errors.New(`cannot keep a report in "/secret/server.db": the disk is full`)
+func (failing) Report(context.Context, uuid.UUID, fleet.Report) (int64, error) {
+	return 0, errors.New(`cannot keep a report in "/secret/server.db": the disk is full`)
 }
 
-func (failing) Target(context.Context) (fleet.Config, error) { panic("a bug") }
+func (failing) Layer(context.Context, fleet.LayerName) (fleet.Layer, error) { panic("a bug") }
 
 func TestStoreTrouble(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))

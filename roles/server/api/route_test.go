@@ -17,7 +17,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	var served []string
 	for _, route := range started.Config.Handler.(*echo.Echo).Routes() {
 		undocumented := route.Path == "/" || route.Path == "/openapi.json" || strings.HasPrefix(route.Path, "/docs")
-		if !undocumented && strings.HasSuffix(route.Path, "/") {
+		if !undocumented && (strings.HasSuffix(route.Path, "/") || strings.HasSuffix(route.Path, "z")) {
 			path := regexp.MustCompile(`:(\w+)`).ReplaceAllString(route.Path, "{$1}")
 			served = append(served, strings.ToLower(route.Method)+" "+path)
 		}

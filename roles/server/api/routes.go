@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 
 	"github.com/labstack/echo/v4"
@@ -15,40 +17,82 @@ import (
 type Options struct {
 	MaxBody int64        // bytes; zero means 1 MiB
 	Log     *slog.Logger // nil means none
+	// Gate says who may call; nil lets everybody do everything.
+	Gate *access.Gate
+	// Stopping ends answers that have no end of their own, such as events; nil means never.
+	Stopping context.Context
 }
 
 // handlers answers requests.
 type handlers struct {
-	fleet *fleet.Fleet
-	limit int64 // of bodies, in bytes
-	log   *slog.Logger
+	fleet    *fleet.Fleet
+	gate     *access.Gate
+	limit    int64 // of bodies, in bytes
+	log      *slog.Logger
+	stopping context.Context
+	streams  chan struct{} // has an element for each stream of events
 }
 
-// A route is one operation.
+// A route is one operation, and who may call it.
 type route struct {
 	method, path string
+	right        access.Right
 	handle       echo.HandlerFunc
 }
 
 // api is the route table: what is served, but for the documentation. Each row has its annotations where the handler is.
 func (h *handlers) api() []route {
 	return []route{
-		{http.MethodPost, "/register/", h.register},
-		{http.MethodPost, "/poll/", h.poll},
-		{http.MethodGet, "/target-config/", h.getTarget},
-		{http.MethodPut, "/target-config/", h.putTarget},
-		{http.MethodGet, "/state/:uuid/", h.state},
+		{http.MethodPost, "/register/", access.Register, h.register},
+		{http.MethodPost, "/poll/", access.Poll, h.poll},
+		{http.MethodGet, "/state/:uuid/", access.Read, h.state},
+		{http.MethodGet, "/target-config/", access.Read, h.getTarget},
+		{http.MethodPut, "/target-config/", access.Write, h.putTarget},
+
+		{http.MethodGet, "/devices/", access.Read, h.listDevices},
+		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice},
+		{http.MethodDelete, "/devices/:uuid/", access.Write, h.deleteDevice},
+		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels},
+		{http.MethodPost, "/devices/:uuid/approve/", access.Write, h.approveDevice},
+		{http.MethodPost, "/devices/:uuid/revoke/", access.Write, h.revokeDevice},
+		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget},
+		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats},
+
+		{http.MethodGet, "/targets/", access.Read, h.listTargets},
+		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone},
+		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone},
+		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone},
+		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer},
+		{http.MethodPut, "/targets/labels/:name/", access.Write, h.putLabelLayer},
+		{http.MethodDelete, "/targets/labels/:name/", access.Write, h.deleteLabelLayer},
+		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer},
+		{http.MethodPut, "/targets/devices/:uuid/", access.Write, h.putDeviceLayer},
+		{http.MethodDelete, "/targets/devices/:uuid/", access.Write, h.deleteDeviceLayer},
+
+		{http.MethodGet, "/history/", access.Read, h.listHistory},
+		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry},
+		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff},
+		{http.MethodPost, "/history/:revision/restore/", access.Write, h.restore},
+
+		{http.MethodGet, "/summary/", access.Read, h.summary},
+		{http.MethodGet, "/events/", access.Read, h.events},
+		{http.MethodGet, "/healthz", access.Anyone, h.healthz},
+		{http.MethodGet, "/readyz", access.Anyone, h.readyz},
 	}
 }
 
 // New returns the HTTP surface over a fleet.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
-	h := &handlers{fleet: rules, limit: options.MaxBody, log: options.Log}
+	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, stopping: options.Stopping,
+		streams: make(chan struct{}, mostStreams)}
 	if h.limit == 0 {
 		h.limit = 1 << 20
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
+	}
+	if h.stopping == nil {
+		h.stopping = context.Background()
 	}
 	app := echo.New()
 	app.HideBanner = true
@@ -64,8 +108,12 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	}), sameOrigin())
 	redirected := map[string]bool{}
 	for _, route := range h.api() {
-		app.Add(route.method, route.path, route.handle)
-		if bare := strings.TrimSuffix(route.path, "/"); !redirected[bare] {
+		var required []echo.MiddlewareFunc
+		if h.gate != nil {
+			required = append(required, h.gate.Require(route.right, h.readBody))
+		}
+		app.Add(route.method, route.path, route.handle, required...)
+		if bare, cut := strings.CutSuffix(route.path, "/"); cut && !redirected[bare] {
 			redirected[bare] = true
 			app.Any(bare, addSlash)
 		}
@@ -73,6 +121,9 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	documentation(app)
 	return app
 }
+
+// author names who calls, for the history.
+func author(c echo.Context) string { return access.From(c.Request().Context()).Author() }
 
 // addSlash sends a request to the path with the slash at its end, method and body kept, as the original did.
 func addSlash(c echo.Context) error {

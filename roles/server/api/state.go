@@ -28,6 +28,7 @@ type deviceState struct {
 //	@Param			uuid	path		string				true	"UUID that registration gave"	format(uuid)
 //	@Success		200		{object}	serverapi.State		"The device"
 //	@Failure		400		{object}	serverapi.Problem	"Agent registration not found"
+//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
 //	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
 //	@Failure		503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
 //	@Router			/state/{uuid}/ [get]
@@ -46,7 +47,7 @@ func (h *handlers) state(c echo.Context) error {
 	return answerJSON(c, deviceState{
 		Registered:      device.Registered.Unix(),
 		RegisterRequest: wireIdentity(device.Identity),
-		Config:          device.Config,
+		Config:          device.Report.Config,
 	})
 }
 

@@ -40,6 +40,10 @@ func Describe(folder string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	optional, err := optionalMembers(folder, folder+"/../../serverapi")
+	if err != nil {
+		return nil, err
+	}
 	var old object
 	decoder := json.NewDecoder(bytes.NewReader(swagger))
 	decoder.UseNumber()
@@ -50,7 +54,7 @@ func Describe(folder string) ([]byte, error) {
 	encoder := json.NewEncoder(&description)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(convert(old)); err != nil {
+	if err := encoder.Encode(convert(old, optional)); err != nil {
 		return nil, err
 	}
 	return description.Bytes(), nil
