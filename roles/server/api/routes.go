@@ -55,6 +55,7 @@ func (h *handlers) api() []route {
 	return []route{
 		{http.MethodPost, "/register/", access.Register, h.register},
 		{http.MethodPost, "/poll/", access.Poll, h.poll},
+		{http.MethodPost, "/keys/", access.Poll, h.replaceKey},
 		{http.MethodGet, "/state/:uuid/", access.Read, h.state},
 		{http.MethodGet, "/target-config/", access.Read, h.getTarget},
 		{http.MethodPut, "/target-config/", access.Write, h.putTarget},
