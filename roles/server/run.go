@@ -84,7 +84,9 @@ func Run(ctx context.Context, config Config) (err error) {
 	url := doorway.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	app := api.New(rules, api.Options{MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping})
+	app := api.New(rules, api.Options{
+		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Beside: pages(rules), Stopping: stopping,
+	})
 	serving := start(doorway.listener, app, config)
 	stop := func() error {
 		// What has no end of its own ends now.
