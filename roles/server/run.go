@@ -17,6 +17,7 @@ import (
 
 	"aspects-poc/registry/network"
 	"aspects-poc/registry/plan"
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
@@ -43,6 +44,7 @@ type Config struct {
 	Once     bool          // start, check, stop
 	Interval time.Duration // between two rounds of housekeeping
 	Fleet    fleet.Options // but for what the others say
+	Door     Door
 	Log      *slog.Logger
 	Out      io.Writer // for the line that says where it listens
 }
@@ -66,20 +68,26 @@ func Run(ctx context.Context, config Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rules.Close()) }()
-	listener, err := listen(config.Listen, config.Chosen)
+	tokens := store.Tokens()
+	gate, followed, err := openGate(ctx, rules, tokens, config.Door)
+	if err != nil {
+		return errors.Join(err, rules.Close())
+	}
+	defer func() {
+		err = errors.Join(err, rules.Close())
+		<-followed
+	}()
+	doorway, err := openDoorway(ctx, tokens, config)
 	if err != nil {
 		return err
 	}
-	url := urlOf(listener)
-	if address, ok := listener.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
-		config.Log.Warn("others on the network can reach this server, and nobody is asked who they are",
-			"address", address.String())
-	}
+	url := doorway.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	app := api.New(rules, api.Options{MaxBody: config.MaxBody, Log: config.Log, Stopping: stopping})
-	serving := start(listener, app, config)
+	app := api.New(rules, api.Options{
+		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Beside: pages(rules), Stopping: stopping,
+	})
+	serving := start(doorway.listener, app, config)
 	stop := func() error {
 		// What has no end of its own ends now.
 		rules.Release()
@@ -90,9 +98,9 @@ func Run(ctx context.Context, config Config) (err error) {
 		return errors.Join(err, stop())
 	}
 	if config.Once {
-		return errors.Join(check(ctx, url, config.Out), stop())
+		return errors.Join(check(ctx, doorway, config.Out), stop())
 	}
-	housekeeping(ctx, rules, config)
+	housekeeping(ctx, rules, gate, config)
 	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())
 	return stop()
 }
@@ -144,7 +152,7 @@ func start(listener net.Listener, handler http.Handler, config Config) (stop fun
 }
 
 // housekeeping tidies the store and logs a summary, each interval until ctx ends.
-func housekeeping(ctx context.Context, rules *fleet.Fleet, config Config) {
+func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, config Config) {
 	ticker := time.NewTicker(config.Interval)
 	defer ticker.Stop()
 	last := -1
@@ -154,7 +162,7 @@ func housekeeping(ctx context.Context, rules *fleet.Fleet, config Config) {
 			return
 		case <-ticker.C:
 		}
-		if err := rules.Maintain(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(rules.Maintain(ctx), gate.Maintain(ctx)); err != nil && ctx.Err() == nil {
 			config.Log.Error("housekeeping failed", "error", err)
 		}
 		switch n, err := rules.Count(ctx); {
@@ -169,32 +177,48 @@ func housekeeping(ctx context.Context, rules *fleet.Fleet, config Config) {
 }
 
 // check asks the server what a device and a person would ask first, through the network.
-func check(ctx context.Context, url string, out io.Writer) error {
-	client, err := serverapi.NewClient(url, serverapi.Options{UserAgent: "aspects-poc self-check"})
+func check(ctx context.Context, at *doorway, out io.Writer) error {
+	transport := at.transport()
+	defer transport.CloseIdleConnections()
+	client, err := serverapi.NewClient(at.url(), serverapi.Options{UserAgent: "aspects-poc self-check", Transport: transport})
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
+	verdict := "The server answers; operators need a token."
 	target, err := client.Target(ctx)
-	if err != nil {
+	var refused *serverapi.Error
+	switch {
+	case err == nil:
+		verdict = fmt.Sprintf("The server answers; its target has %d views.", len(target))
+	case !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized:
 		return fmt.Errorf("the server does not serve: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/openapi.json", nil)
+	for _, path := range []string{"/readyz", "/openapi.json"} {
+		if err := ask(ctx, transport, at.url()+path); err != nil {
+			return fmt.Errorf("the server does not serve: %w", err)
+		}
+	}
+	_, err = fmt.Fprintln(out, verdict)
+	return err
+}
+
+// ask wants 200.
+func ask(ctx context.Context, transport http.RoundTripper, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return fmt.Errorf("the server does not serve: %w", err)
+		return err
 	}
 	if err := response.Body.Close(); err != nil {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server does not serve its description: %s", response.Status)
+		return fmt.Errorf("%s answers %s", url, response.Status)
 	}
-	_, err = fmt.Fprintf(out, "The server answers; its target has %d views.\n", len(target))
-	return err
+	return nil
 }
 
 // listen opens the address, and says what to do where that fails.
@@ -229,18 +253,6 @@ func splitListen(address string) (host, port string, err error) {
 		return "", "", fmt.Errorf("%q is no port: want a number from 0 to 65535", port)
 	}
 	return host, port, nil
-}
-
-// urlOf returns an address for this machine's browser.
-func urlOf(listener net.Listener) string {
-	host, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return "http://" + listener.Addr().String()
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }
 
 func isDirectory(path string) bool {

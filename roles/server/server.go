@@ -24,14 +24,16 @@ var Role = roles.Role{
 	Name:    "server",
 	Summary: "serve the fleet: registrations, reports, and the target configuration",
 	Command: command,
-	Hooks:   []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval")},
+	Hooks: []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval",
+		"enrolment", "allow-unsigned", "public-url", "tls-cert", "tls-key")},
 }
 
 // StateFile is the name of the database in the state directory.
 const StateFile = "server.db"
 
 func command(env *roles.Env) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env))}}
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env)), tokenCommand(env),
+		backupCommand(env), restoreCommand(env)}}
 }
 
 func runSpec(env *roles.Env) roles.RunSpec {
@@ -39,16 +41,15 @@ func runSpec(env *roles.Env) roles.RunSpec {
 		Usage: "serve until interrupted",
 		Description: "Serves the HTTP API that /docs documents, and says on standard output where as soon as it is " +
 			"ready. What it acknowledges is on disk. Each --interval it moves the database's log into the database and " +
-			"logs a summary. With --once it starts, asks itself over the network, prints the outcome and stops. Anybody " +
-			"who reaches the address may change the target: keep it on the loopback or in a network that you trust.",
+			"logs a summary. With --once it starts, asks itself over the network, prints the outcome and stops. Devices " +
+			"sign their requests; operators need a token (see token), or to sit at this machine until there is a first one.",
 		Example: "aspects-poc server run --listen 127.0.0.1:8000\n" +
 			"aspects-poc server run --once --listen 127.0.0.1:0",
 		Interval: time.Minute,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8000",
 				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
-			&cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and target in, or a directory for it (default: " +
-				StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"},
+			stateFlag(),
 			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema to check targets against, as JSON in the " +
 				"form that snap sign takes; none checks nothing (default: the one that aspects-poc registry assertion prints)"},
 			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
@@ -62,12 +63,17 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body to take, in `BYTES`"},
 			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
 				Usage: "`DURATION` for which requests under way may finish when the server is to stop"},
-		},
+		}, doorFlags()...),
 		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
 			return Run(ctx, newConfig(env, c, s))
 		},
 	}
+}
+
+func stateFlag() cli.Flag {
+	return &cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and targets in, or a directory for it (default: " +
+		StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"}
 }
 
 func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
@@ -92,6 +98,7 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 		Interval: s.Interval,
 		Log:      s.Log,
 		Out:      env.Stdout,
+		Door:     newDoor(c),
 	}
 }
 
@@ -130,7 +137,7 @@ func (c Config) check() error {
 	if _, _, err := splitListen(c.Listen); err != nil {
 		return roles.Usagef("invalid value %q for --listen: %s", c.Listen, err)
 	}
-	return nil
+	return c.Door.check()
 }
 
 // documented words the addresses that a person wants to know.

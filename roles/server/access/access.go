@@ -38,6 +38,8 @@ type Caller struct {
 	KeyID    string    // of a Device and an Applicant
 	Name     string    // of an Operator: that of the token
 	ReadOnly bool      // of an Operator
+
+	body []byte // of an Applicant's request, for Prove
 }
 
 // Author names the caller in a history.

@@ -42,10 +42,14 @@ func (g *Gate) Applicant(request *http.Request) (Caller, error) {
 // ErrNoKey is the reason why a registration's key cannot be taken from somebody who has to sign.
 var ErrNoKey = sign.ErrKey
 
-// Prove tells whether who sent a registration has the private half of the public key in its body, and returns the key's
-// ID; "" for an Unsigned caller, whose key proves nothing. The error is ErrNoKey for a key that nobody can sign with, or
-// a *Refusal. A registration may be replayed: it brings back the same device.
-func (g *Gate) Prove(request *http.Request, publicKey string, body []byte) (keyID string, err error) {
+// Prove tells whether who sent a registration, which Require let through, has the private half of the public key in its
+// body, and returns the key's ID; "" for an Unsigned caller, whose key proves nothing. The error is ErrNoKey for a key
+// that nobody can sign with, or a *Refusal. A registration may be replayed: it brings back the same device.
+func (g *Gate) Prove(request *http.Request, publicKey string) (keyID string, err error) {
+	caller := From(request.Context())
+	if caller.Kind == Unsigned {
+		return "", nil
+	}
 	input, err := g.signature(request)
 	if err != nil || input == nil {
 		return "", err
@@ -62,7 +66,7 @@ func (g *Gate) Prove(request *http.Request, publicKey string, body []byte) (keyI
 		return "", unauthorized(serverapi.ProblemSignature,
 			"The registration is signed with another key than the one in its body")
 	}
-	return keyID, g.verify(request, *input, key, func() ([]byte, error) { return body, nil })
+	return keyID, g.verify(request, *input, key, func() ([]byte, error) { return caller.body, nil })
 }
 
 // Admit tells whether a new device may register with an enrolment token ("" for none), of which it takes a use, and the

@@ -209,7 +209,7 @@ func (w *world) register(c echo.Context) error {
 	if err := json.Unmarshal(content, &request); err != nil {
 		return err
 	}
-	keyID, err := w.gate.Prove(c.Request(), request.PublicKey, content)
+	keyID, err := w.gate.Prove(c.Request(), request.PublicKey)
 	if errors.Is(err, access.ErrNoKey) {
 		return c.String(http.StatusUnprocessableEntity, "no key")
 	}

@@ -22,18 +22,22 @@ func (g *Gate) Require(right Right, read func(echo.Context) ([]byte, error)) ech
 	}
 }
 
-func (g *Gate) ask(c echo.Context, right Right, read func(echo.Context) ([]byte, error)) (Caller, error) {
+func (g *Gate) ask(c echo.Context, right Right, read func(echo.Context) ([]byte, error)) (caller Caller, err error) {
+	keep := func() ([]byte, error) {
+		body, err := read(c)
+		if err == nil {
+			c.Request().Body = io.NopCloser(bytes.NewReader(body))
+		}
+		return body, err
+	}
 	switch right {
 	case Register:
-		return g.Applicant(c.Request())
+		if caller, err = g.Applicant(c.Request()); err == nil && caller.Kind == Applicant {
+			caller.body, err = keep()
+		}
+		return caller, err
 	case Poll:
-		return g.Device(c.Request(), func() ([]byte, error) {
-			body, err := read(c)
-			if err == nil {
-				c.Request().Body = io.NopCloser(bytes.NewReader(body))
-			}
-			return body, err
-		})
+		return g.Device(c.Request(), keep)
 	case Read, Write:
 		return g.Operator(c.Request(), right == Write)
 	}

@@ -53,10 +53,11 @@ func documentation(app *echo.Echo) {
 		defer c.SetRequest(given)
 		return page(c)
 	})
-	to := func(location string) echo.HandlerFunc {
-		return func(c echo.Context) error { return c.Redirect(http.StatusTemporaryRedirect, location) }
-	}
-	get("/docs", to("docs/index.html"))
-	get("/docs/", to("index.html"))
-	get("/", to("docs/index.html"))
+	get("/docs", redirectTo("docs/index.html"))
+	get("/docs/", redirectTo("index.html"))
+}
+
+// redirectTo sends to a place that is relative to the path.
+func redirectTo(location string) echo.HandlerFunc {
+	return func(c echo.Context) error { return c.Redirect(http.StatusTemporaryRedirect, location) }
 }

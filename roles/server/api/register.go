@@ -50,7 +50,7 @@ func (h *handlers) register(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	device, err := h.fleet.Register(c.Request().Context(), identity, given, fleet.Active)
+	device, err := h.enrol(c, identity, given, token)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"aspects-poc/roles/server/access"
@@ -19,6 +20,8 @@ type Options struct {
 	Log     *slog.Logger // nil means none
 	// Gate says who may call; nil lets everybody do everything.
 	Gate *access.Gate
+	// Beside is what else is served to GET and HEAD, such as pages.
+	Beside []Route
 	// Stopping ends answers that have no end of their own, such as events; nil means never.
 	Stopping context.Context
 }
@@ -40,11 +43,19 @@ type route struct {
 	handle       echo.HandlerFunc
 }
 
+// A Route is served beside the API.
+type Route struct {
+	Path   string
+	Right  access.Right
+	Handle echo.HandlerFunc
+}
+
 // api is the route table: what is served, but for the documentation. Each row has its annotations where the handler is.
 func (h *handlers) api() []route {
 	return []route{
 		{http.MethodPost, "/register/", access.Register, h.register},
 		{http.MethodPost, "/poll/", access.Poll, h.poll},
+		{http.MethodPost, "/keys/", access.Poll, h.replaceKey},
 		{http.MethodGet, "/state/:uuid/", access.Read, h.state},
 		{http.MethodGet, "/target-config/", access.Read, h.getTarget},
 		{http.MethodPut, "/target-config/", access.Write, h.putTarget},
@@ -108,18 +119,31 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	}), sameOrigin())
 	redirected := map[string]bool{}
 	for _, route := range h.api() {
-		var required []echo.MiddlewareFunc
-		if h.gate != nil {
-			required = append(required, h.gate.Require(route.right, h.readBody))
-		}
-		app.Add(route.method, route.path, route.handle, required...)
+		app.Add(route.method, route.path, route.handle, h.require(route.right)...)
 		if bare, cut := strings.CutSuffix(route.path, "/"); cut && !redirected[bare] {
 			redirected[bare] = true
 			app.Any(bare, addSlash)
 		}
 	}
 	documentation(app)
+	start := slices.ContainsFunc(options.Beside, func(r Route) bool { return r.Path == "/" })
+	if !start {
+		options.Beside = append(slices.Clip(options.Beside), Route{"/", access.Anyone, redirectTo("docs/index.html")})
+	}
+	for _, route := range options.Beside {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			app.Add(method, route.Path, route.Handle, h.require(route.Right)...)
+		}
+	}
 	return app
+}
+
+// require lets only those through who have a right.
+func (h *handlers) require(right access.Right) []echo.MiddlewareFunc {
+	if h.gate == nil {
+		return nil
+	}
+	return []echo.MiddlewareFunc{h.gate.Require(right, h.readBody)}
 }
 
 // author names who calls, for the history.

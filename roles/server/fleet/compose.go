@@ -96,9 +96,11 @@ func (c *composition) explain() (map[string]Origin, error) {
 func claim(origins map[string]Origin, whole, layer map[string]any, prefix string, origin Origin) {
 	for name, value := range layer {
 		path := join(prefix, name)
+		present, there := whole[name]
 		object, isObject := value.(map[string]any)
-		result, isResult := whole[name].(map[string]any)
+		result, isResult := present.(map[string]any)
 		switch {
+		case !there: // a layer in between has replaced what it was in
 		case isObject && isResult && len(result) > 0:
 			claim(origins, result, object, path, origin)
 		case isObject == isResult:

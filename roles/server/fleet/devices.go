@@ -12,17 +12,24 @@ import (
 // silentAfter is how many poll intervals a device may be unseen.
 const silentAfter = 3
 
-// Register keeps a new device under a new UUID. A public key that is known already brings back its device as it was
-// registered: a device that never got its first answer may ask again and is not there twice. Of the labels, the names
-// and values must be as Labels.Check wants them.
+// Register keeps a new device under a new UUID, one that does not sign what it sends. A public key that is known already
+// brings back its device as it was registered: a device that never got its first answer may ask again and is not there
+// twice. Of the labels, the names and values must be as Labels.Check wants them.
 func (f *Fleet) Register(ctx context.Context, identity Identity, labels Labels, status Status) (Device, error) {
+	return f.RegisterSigning(ctx, identity, "", labels, status)
+}
+
+// RegisterSigning is Register for a device that has shown that the key is its own, of which keyID is the KeyID.
+func (f *Fleet) RegisterSigning(
+	ctx context.Context, identity Identity, keyID string, labels Labels, status Status,
+) (Device, error) {
 	id, err := f.options.NewID()
 	if err != nil {
 		return Device{}, fmt.Errorf("cannot make a UUID: %w", err)
 	}
 	return f.store.Add(ctx, Device{
 		ID: id, Registered: f.options.Now().UTC().Truncate(time.Second), Identity: identity,
-		KeyID: KeyID(identity.PublicKeyRSA), Labels: labels, Status: status,
+		KeyID: keyID, Labels: labels, Status: status,
 	})
 }
 

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-
-	"aspects-poc/roles/server/fleet"
 )
 
 // applicationID marks our files (PRAGMA application_id): "ASPF".
@@ -42,7 +40,7 @@ var migrations = [...]migration{
 	{statements: `ALTER TABLE devices ADD COLUMN key_digest BLOB; -- digest of public_key_rsa
 	CREATE INDEX devices_by_key ON devices (key_digest);`, fill: fillKeyDigests},
 	// Layers, revisions, states. The one target becomes the layer of everyone, under the first revision.
-	{statements: `ALTER TABLE devices ADD COLUMN key_id TEXT; -- as fleet.KeyID has it, NULL for none
+	{statements: `ALTER TABLE devices ADD COLUMN key_id TEXT; -- as fleet.KeyID has it, NULL for a device that does not sign
 	CREATE INDEX devices_by_key_id ON devices (key_id) WHERE key_id IS NOT NULL;
 	ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE reports ADD COLUMN running INTEGER NOT NULL DEFAULT 0;
@@ -103,6 +101,8 @@ var migrations = [...]migration{
 		labels   TEXT NOT NULL
 	) STRICT;
 	CREATE INDEX history_by_layer ON history (layer, revision);
+	CREATE TABLE counter (floor INTEGER NOT NULL) STRICT; -- one row: no revision up to it is drawn
+	INSERT INTO counter VALUES (0);
 	CREATE TABLE stats (
 		device INTEGER NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
 		at     INTEGER NOT NULL,
@@ -112,7 +112,8 @@ var migrations = [...]migration{
 	INSERT INTO layers SELECT 'everyone', '', 0, config, 1, '', changed FROM target;
 	INSERT INTO concerns SELECT '', 1 FROM target;
 	INSERT INTO history SELECT 1, changed, '', 'everyone', 1, 0, '', 0, NULL, config, '{}' FROM target;
-	DROP TABLE target;`, fill: fillKeyIDs},
+	DROP TABLE target;`},
+	{statements: tokensTable},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.
@@ -123,10 +124,6 @@ type migration struct {
 
 func fillKeyDigests(ctx context.Context, tx *sql.Tx) error {
 	return eachKey(ctx, tx, "UPDATE devices SET key_digest = ? WHERE id = ?", func(key string) any { return keyDigest(key) })
-}
-
-func fillKeyIDs(ctx context.Context, tx *sql.Tx) error {
-	return eachKey(ctx, tx, "UPDATE devices SET key_id = ? WHERE id = ?", func(key string) any { return keyID(fleet.KeyID(key)) })
 }
 
 // eachKey runs an update with what a function makes of each device's public key. It goes through them in portions, as

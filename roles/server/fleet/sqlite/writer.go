@@ -208,7 +208,7 @@ func refusal(err error) bool {
 			return true
 		}
 	}
-	return false
+	return tokenRefusal(err)
 }
 
 // rollback ends a failed transaction. SQLite has done so itself after some failures, and complains then; what failed
