@@ -95,7 +95,12 @@ check: ## vet, linters, formatting, modules, workflows, scripts, generated files
 
 .PHONY: bench
 bench: ## benchmarks, each beside its floor or peer in the same run
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 1h ./...
+
+# DEVICES: how many, 100,000 where it is not given.
+.PHONY: bench-fleet
+bench-fleet: ## a simulated fleet's days, good and bad, on this machine
+	ASPECTS_BENCH_DEVICES="$(DEVICES)" $(GO) test -run '^$$' -bench Fleet -benchtime 1x -timeout 1h ./roles/fleetsim
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 30s)

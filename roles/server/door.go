@@ -130,7 +130,7 @@ func mayListen(ctx context.Context, listener net.Listener, tokens access.Store, 
 	}
 	if !guarded {
 		return fmt.Errorf("cannot listen on %s: other machines could reach it, and without any operator's token nobody can be "+
-			"told from an operator; make one with \"%s\"%s, or listen on the loopback with %s", listener.Addr(),
+			"told from an operator; make one with \"%s\"%s, or listen on the loopback with %s", config.Listen,
 			access.CreateHint, stateHint(config.State), howToListen(config.Chosen))
 	}
 	if config.Door.CertFile == "" && !strings.HasPrefix(config.Door.PublicURL, "https://") {
@@ -145,7 +145,12 @@ func stateHint(state string) string { return " (with --state " + state + ")" }
 
 // howToListen says how a person chooses the loopback.
 func howToListen(chosen string) string {
-	return strings.Replace(cmp.Or(chosen, "--listen HOST:PORT"), "HOST:PORT", "127.0.0.1:8000", 1)
+	const loopback = "127.0.0.1:8000"
+	way, inSnap := strings.CutSuffix(cmp.Or(chosen, "--listen"), "HOST:PORT")
+	if inSnap {
+		return way + loopback
+	}
+	return way + " " + loopback
 }
 
 // A doorway is where a server listens.

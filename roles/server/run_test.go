@@ -166,7 +166,7 @@ func TestCannotStart(t *testing.T) {
 
 func TestRestart(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "server.db")
-	first := run(t, "--state", state, "--listen", "127.0.0.1:0")
+	first := run(t, "--state", state, "--listen", "127.0.0.1:0", "--allow-unsigned")
 	device, err := client(t, first.url).Register(t.Context(),
 		serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: "PEM", Arch: "amd64"})
 	if err != nil {
@@ -253,7 +253,7 @@ func TestStopGivesUp(t *testing.T) {
 	}
 	defer func() { _ = connection.Close() }() // closed by the server
 	_, err = io.WriteString(connection,
-		"PUT /target-config/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+		"PUT /target-config/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestKill(t *testing.T) {
 	var known []serverapi.RegisterResponse
 	for round := range 4 {
 		child := exec.CommandContext(t.Context(), os.Args[0], "server", "run", "--config", "-", "--listen", "127.0.0.1:0",
-			"--state", state)
+			"--state", state, "--allow-unsigned")
 		child.Args[0] = "aspects-poc"
 		child.Env = append(os.Environ(), "ASPECTS_TEST_SERVER=1")
 		var stderr syncBuffer

@@ -32,7 +32,8 @@ var Role = roles.Role{
 const StateFile = "server.db"
 
 func command(env *roles.Env) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env)), tokenCommand(env)}}
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env)), tokenCommand(env),
+		backupCommand(env), restoreCommand(env)}}
 }
 
 func runSpec(env *roles.Env) roles.RunSpec {

@@ -123,12 +123,15 @@ func restore(ctx context.Context, from, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Truncate(lock.Path(), 0), lock.Unlock()) }()
+	next := path + ".new"
+	if err := copyBackup(ctx, from, next); err != nil {
+		return err
+	}
 	last, err := setAside(ctx, path)
 	if err != nil {
 		return err
 	}
-	next := path + ".new"
-	if err := prepareRestored(ctx, from, next, last); err != nil {
+	if err := makeReady(ctx, next, last); err != nil {
 		return err
 	}
 	if err := os.Rename(next, path); err != nil {
@@ -166,8 +169,8 @@ func setAside(ctx context.Context, path string) (last int64, err error) {
 	return last, os.Link(path, previous)
 }
 
-// prepareRestored makes what is to take the database's place.
-func prepareRestored(ctx context.Context, from, next string, last int64) error {
+// copyBackup checks a backup and copies it.
+func copyBackup(ctx context.Context, from, next string) error {
 	source, err := sql.Open("sqlite", dataSource(from, ""))
 	if err != nil {
 		return err
@@ -179,9 +182,11 @@ func prepareRestored(ctx context.Context, from, next string, last int64) error {
 	if err == nil {
 		err = copyTo(ctx, source, next)
 	}
-	if err := errors.Join(err, source.Close()); err != nil {
-		return err
-	}
+	return errors.Join(err, source.Close())
+}
+
+// makeReady brings a copy to where a server can take it, on disk when it returns.
+func makeReady(ctx context.Context, next string, last int64) error {
 	db, err := sql.Open("sqlite", dataSource(next, "_pragma=synchronous(FULL)"))
 	if err != nil {
 		return err

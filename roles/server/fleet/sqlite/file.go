@@ -90,11 +90,7 @@ func createIfMissing(ctx context.Context, path string) error {
 	if err := os.Rename(temporary, path); err != nil {
 		return err
 	}
-	directory, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(directory.Sync(), directory.Close())
+	return syncDirectory(path)
 }
 
 func create(ctx context.Context, path string) error {
@@ -156,20 +152,8 @@ func checkFile(path string) error {
 
 // checkContent asks SQLite whether the file is whole, ours, and not from the future.
 func checkContent(ctx context.Context, db *sql.DB, path string) error {
-	id, err := pragma(ctx, db, "application_id")
-	if err != nil {
+	if err := checkOurs(ctx, db); err != nil {
 		return err
-	}
-	if id != applicationID {
-		return fmt.Errorf("%w; name another file", ErrForeign)
-	}
-	version, err := pragma(ctx, db, "user_version")
-	if err != nil {
-		return err
-	}
-	if version > int64(len(migrations)) {
-		return fmt.Errorf("%w: its schema has version %d, this program knows up to %d; use that version, or another file",
-			ErrNewer, version, len(migrations))
 	}
 	// What cannot be written is to be told now, not to the first device.
 	for _, statement := range []string{"BEGIN IMMEDIATE", "ROLLBACK"} {
@@ -180,14 +164,11 @@ func checkContent(ctx context.Context, db *sql.DB, path string) error {
 	if info, err := os.Stat(path); err != nil || info.Size() > checkedWhole {
 		return err
 	}
-	var verdict string
-	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return err
-	}
-	if verdict != "ok" {
-		return fmt.Errorf("%w: %s; %s", ErrDamaged, strings.ReplaceAll(verdict, "\n", " "), damageRemedy)
-	}
-	return nil
+	return checkPages(ctx, db)
+}
+
+func damagedPages(verdict string) error {
+	return fmt.Errorf("%w: %s; %s", ErrDamaged, strings.ReplaceAll(verdict, "\n", " "), damageRemedy)
 }
 
 // dataSource names the file for the driver.

@@ -10,8 +10,9 @@ import (
 	"aspects-poc/roles/server/fleet"
 )
 
-// lastRevision asks for the last revision that was drawn. History is never shortened, so that it is the counter.
-const lastRevision = "SELECT coalesce(max(revision), 0) FROM history"
+// lastRevision asks for the last revision that was drawn. History is never shortened, so that it is the counter, but for
+// revisions that a restored database must leave out.
+const lastRevision = "SELECT max(coalesce((SELECT max(revision) FROM history), 0), (SELECT floor FROM counter))"
 
 // record draws the next revision and writes an entry under it. It is called by the writer.
 func (s *Store) record(ctx context.Context, conn *sql.Conn, entry fleet.Entry) (revision int64, err error) {

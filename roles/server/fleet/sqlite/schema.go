@@ -101,6 +101,8 @@ var migrations = [...]migration{
 		labels   TEXT NOT NULL
 	) STRICT;
 	CREATE INDEX history_by_layer ON history (layer, revision);
+	CREATE TABLE counter (floor INTEGER NOT NULL) STRICT; -- one row: no revision up to it is drawn
+	INSERT INTO counter VALUES (0);
 	CREATE TABLE stats (
 		device INTEGER NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
 		at     INTEGER NOT NULL,

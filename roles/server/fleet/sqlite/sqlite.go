@@ -86,6 +86,10 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := checkContent(ctx, store.write, path); err != nil {
 		return nil, err
 	}
+	// A backup that was copied here by hand has another kind of journal.
+	if _, err := store.write.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+		return nil, err
+	}
 	if err := migrate(ctx, store.write); err != nil {
 		return nil, err
 	}

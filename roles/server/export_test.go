@@ -1,0 +1,21 @@
+package server
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+)
+
+// LoadCertificate is for the test of certificates that are replaced.
+func LoadCertificate(certFile, keyFile string, log *slog.Logger, now func() time.Time) (func() *tls.Certificate, error) {
+	loaded, err := loadCertificate(certFile, keyFile, log)
+	if err != nil {
+		return nil, err
+	}
+	loaded.now = now
+	loaded.looked = now()
+	return func() *tls.Certificate {
+		current, _ := loaded.get(nil)
+		return current
+	}, nil
+}
