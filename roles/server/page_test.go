@@ -160,7 +160,7 @@ func TestPageInBrowser(t *testing.T) {
 }
 
 // unsigned lets devices of these tests register without keys.
-var unsigned []string
+var unsigned = []string{"--allow-unsigned"}
 
 // media sets the reader's preference of colours.
 func media(scheme string) chromedp.Action[chromedp.Void] {

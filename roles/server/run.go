@@ -21,7 +21,10 @@ import (
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/metrics"
 	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
 )
 
 // How long a client may take. A device on a bad line sends a few kilobytes; who needs longer holds a connection only.
@@ -64,10 +67,12 @@ func Run(ctx context.Context, config Config) (err error) {
 	if options.Schema, err = readSchema(config.Schema); err != nil {
 		return err
 	}
-	rules, err := fleet.Open(ctx, store, options)
+	measured := metrics.New(config.Log)
+	rules, err := fleet.Open(ctx, measured.Store(store), options)
 	if err != nil {
 		return err
 	}
+	measured.Watch(rules)
 	tokens := store.Tokens()
 	gate, followed, err := openGate(ctx, rules, tokens, config.Door)
 	if err != nil {
@@ -85,7 +90,8 @@ func Run(ctx context.Context, config Config) (err error) {
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
 	app := api.New(rules, api.Options{
-		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Beside: pages(rules), Stopping: stopping,
+		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
+		Beside: append(pages(rules, gate), api.Route{Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())}),
 	})
 	serving := start(doorway.listener, app, config)
 	stop := func() error {

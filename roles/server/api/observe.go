@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -19,6 +20,9 @@ func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		err := next(c)
 		if err != nil {
 			c.Error(err)
+		}
+		if h.observed != nil && !held(response) {
+			h.observed(request.Method, c.Path(), response.Status, time.Since(begin))
 		}
 		level := slog.LevelInfo
 		if response.Status >= http.StatusInternalServerError {
@@ -39,6 +43,12 @@ func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		h.log.LogAttrs(request.Context(), level, "request", attributes...)
 		return nil
 	}
+}
+
+// held tells of an answer that took its time on purpose.
+func held(response *echo.Response) bool {
+	return response.Header().Get("Preference-Applied") != "" ||
+		strings.HasPrefix(response.Header().Get(echo.HeaderContentType), "text/event-stream")
 }
 
 // requestID returns the ID that this request has in the log.

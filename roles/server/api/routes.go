@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
@@ -20,8 +21,11 @@ type Options struct {
 	Log     *slog.Logger // nil means none
 	// Gate says who may call; nil lets everybody do everything.
 	Gate *access.Gate
-	// Beside is what else is served to GET and HEAD, such as pages.
+	// Beside is what else is served, such as pages.
 	Beside []Route
+	// Observed is told of each request with the pattern of its route, once it is answered, but for those that were held
+	// on purpose; nil for nobody.
+	Observed func(method, route string, status int, took time.Duration)
 	// Stopping ends answers that have no end of their own, such as events; nil means never.
 	Stopping context.Context
 }
@@ -32,6 +36,7 @@ type handlers struct {
 	gate     *access.Gate
 	limit    int64 // of bodies, in bytes
 	log      *slog.Logger
+	observed func(method, route string, status int, took time.Duration)
 	stopping context.Context
 	streams  chan struct{} // has an element for each stream of events
 }
@@ -45,6 +50,7 @@ type route struct {
 
 // A Route is served beside the API.
 type Route struct {
+	Method string // "" is GET and HEAD
 	Path   string
 	Right  access.Right
 	Handle echo.HandlerFunc
@@ -94,7 +100,7 @@ func (h *handlers) api() []route {
 
 // New returns the HTTP surface over a fleet.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
-	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, stopping: options.Stopping,
+	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
 		streams: make(chan struct{}, mostStreams)}
 	if h.limit == 0 {
 		h.limit = 1 << 20
@@ -128,10 +134,14 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	documentation(app)
 	start := slices.ContainsFunc(options.Beside, func(r Route) bool { return r.Path == "/" })
 	if !start {
-		options.Beside = append(slices.Clip(options.Beside), Route{"/", access.Anyone, redirectTo("docs/index.html")})
+		options.Beside = append(slices.Clip(options.Beside), Route{Path: "/", Handle: redirectTo("docs/index.html")})
 	}
 	for _, route := range options.Beside {
-		for _, method := range []string{http.MethodGet, http.MethodHead} {
+		methods := []string{route.Method}
+		if route.Method == "" {
+			methods = []string{http.MethodGet, http.MethodHead}
+		}
+		for _, method := range methods {
 			app.Add(method, route.Path, route.Handle, h.require(route.Right)...)
 		}
 	}

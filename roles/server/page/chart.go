@@ -33,7 +33,7 @@ func (p *Page) chart(c echo.Context) error {
 	if err != nil {
 		return echo.ErrNotFound
 	}
-	stats, err := p.source.Stats(c.Request().Context(), id, p.now().Add(-chartSpan))
+	stats, err := p.source.Stats(c.Request().Context(), id, p.options.Now().Add(-chartSpan))
 	if errors.Is(err, ErrNotFound) {
 		return echo.ErrNotFound
 	}

@@ -50,45 +50,59 @@ type Query struct {
 	Limit    int
 }
 
-// What a Source cannot answer because of what was asked. Their texts are shown.
+// What cannot be answered because of what was asked. Their texts are shown.
 var (
 	ErrNotFound = errors.New("there is no such device")
 	ErrQuery    = errors.New("cannot use the filter")
+	ErrToken    = errors.New("cannot let you in")
 )
 
 //go:embed templates static
 var files embed.FS
 
+// Options changes how a Page works. The zero value is ready for use.
+type Options struct {
+	// Enter lets a browser in that has brought a token; ErrToken, wrapped, says why not. Nil: nobody has to.
+	Enter func(c echo.Context, token string) error
+	Now   func() time.Time // nil means time.Now
+}
+
 // A Page answers for the fleet page.
 type Page struct {
-	source Source
-	now    func() time.Time
+	source  Source
+	options Options
 }
 
-// New returns a page over a source. A nil now is time.Now.
-func New(source Source, now func() time.Time) *Page {
-	if now == nil {
-		now = time.Now
+// New returns a page over a source.
+func New(source Source, options Options) *Page {
+	if options.Now == nil {
+		options.Now = time.Now
 	}
-	return &Page{source: source, now: now}
+	return &Page{source: source, options: options}
 }
 
-// A Route is one of the page's: all of them read, and are for operators, but for those of Static.
+// A Route is one of the page's.
 type Route struct {
+	Method string // "" is GET and HEAD
 	Path   string
 	Handle echo.HandlerFunc
-	Static bool // the same for all, and nothing of the fleet
+	Open   bool // to anyone: it shows nothing of the fleet
 }
 
-// Routes returns what the page answers to GET.
+// Routes returns what the page answers.
 func (p *Page) Routes() []Route {
-	return []Route{
+	routes := []Route{
 		{Path: "/", Handle: p.devices},
 		{Path: "/page/devices/:uuid/", Handle: p.device},
 		{Path: "/page/devices/:uuid/chart/", Handle: p.chart},
 		{Path: "/page/history/", Handle: p.history},
-		{Path: "/page/static/:hash/*", Handle: static, Static: true},
+		{Path: "/page/static/:hash/*", Handle: static, Open: true},
 	}
+	if p.options.Enter != nil {
+		routes = append(routes, Route{Path: enterPath, Handle: p.askForToken, Open: true},
+			Route{Method: http.MethodPost, Path: enterPath, Handle: p.enter, Open: true})
+	}
+	return routes
 }
 
 // common is what every page has.
@@ -103,7 +117,7 @@ var templates = map[string]*template.Template{}
 
 func init() {
 	base := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/base.html"))
-	for _, name := range []string{"devices", "device", "history", "problem"} {
+	for _, name := range []string{"devices", "device", "history", "problem", "enter"} {
 		templates[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 }

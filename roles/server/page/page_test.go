@@ -1,12 +1,14 @@
 package page_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +16,7 @@ import (
 	"aspects-poc/roles/server/page"
 	"aspects-poc/roles/serverapi"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
@@ -104,13 +106,56 @@ func example() *fleet {
 
 func get(t *testing.T, source page.Source, path string) *httptest.ResponseRecorder {
 	t.Helper()
+	return serve(source, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+}
+
+func serve(source page.Source, request *http.Request) *httptest.ResponseRecorder {
 	app := echo.New()
-	for _, route := range page.New(source, func() time.Time { return now }).Routes() {
-		app.GET(route.Path, route.Handle)
+	for _, route := range page.New(source, page.Options{Now: func() time.Time { return now }, Enter: letIn}).Routes() {
+		app.Add(cmp.Or(route.Method, http.MethodGet), route.Path, route.Handle)
 	}
 	answer := httptest.NewRecorder()
-	app.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	app.ServeHTTP(answer, request)
 	return answer
+}
+
+// letIn takes one token.
+func letIn(_ echo.Context, token string) error {
+	if token != "good" {
+		return fmt.Errorf("%w: that is none", page.ErrToken)
+	}
+	return nil
+}
+
+// Who brings a token goes on to where he wanted to, and never to another host.
+func TestEnter(t *testing.T) {
+	for _, test := range []struct{ token, to, location string }{
+		{"good", "/page/history/?before=5", "../../page/history/?before=5"},
+		{"good", "//evil.example/", "../../"},
+		{"good", "https://evil.example/", "../../"},
+		{"good", `/\evil.example/`, "../../"},
+		{"good", "", "../../"},
+		{"bad", "/page/history/", ""},
+	} {
+		form := url.Values{"token": {test.token}, "to": {test.to}}
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/page/enter/", strings.NewReader(form.Encode()))
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		answer := serve(example(), request)
+		status := http.StatusSeeOther
+		if test.location == "" {
+			status = http.StatusUnauthorized
+		}
+		if answer.Code != status || answer.Header().Get("Location") != test.location {
+			t.Errorf("%q to %q: %d %q", test.token, test.to, answer.Code, answer.Header().Get("Location"))
+		}
+		if status == http.StatusUnauthorized && !strings.Contains(answer.Body.String(), "cannot let you in: that is none") {
+			t.Error(answer.Body)
+		}
+	}
+	form := get(t, example(), "/page/enter/?to=%2Fpage%2Fhistory%2F").Body.String()
+	if !strings.Contains(form, `name="to" value="/page/history/"`) || !strings.Contains(form, `type="password"`) {
+		t.Error(form)
+	}
 }
 
 func TestPages(t *testing.T) {
@@ -176,7 +221,7 @@ func TestFilterReachesTheSource(t *testing.T) {
 		{Selector: "site=berlin", Silent: true, Text: "ca15", After: "01", Limit: 50},
 		{State: "in-sync", Limit: 50},
 	}
-	if diff := cmp.Diff(want, source.asked); diff != "" {
+	if diff := gocmp.Diff(want, source.asked); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -239,7 +284,7 @@ func TestCharts(t *testing.T) {
 		"peers": `{"times":[100,110,120],"series":[{"name":"peers","values":[3,null,null]}]}`,
 	} {
 		answer := get(t, source, "/page/devices/"+id.String()+"/chart/?kind="+kind)
-		if diff := cmp.Diff(want, strings.TrimSpace(answer.Body.String())); diff != "" {
+		if diff := gocmp.Diff(want, strings.TrimSpace(answer.Body.String())); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -280,7 +325,7 @@ func TestDifferences(t *testing.T) {
 				}
 				marks = append(marks, path+": "+mark)
 			}
-			if diff := cmp.Diff(test.want, strings.Join(marks, ", ")); diff != "" {
+			if diff := gocmp.Diff(test.want, strings.Join(marks, ", ")); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -24,6 +24,7 @@
 		fetching = true; wanted = false; last = Date.now();
 		try {
 			const answer = await fetch(location.href, {headers: {Accept: "text/html"}, cache: "no-store"});
+			if (answer.redirected) { location.reload(); return; } // a token is wanted
 			if (!answer.ok) throw new Error(answer.status + " " + answer.statusText);
 			const next = new DOMParser().parseFromString(await answer.text(), "text/html");
 			Idiomorph.morph(document.querySelector("main"), next.querySelector("main"), {
@@ -120,10 +121,11 @@
 	document.addEventListener("change", event => { if (event.target.matches("form.filter select")) event.target.form.requestSubmit(); });
 	setInterval(times, 10000);
 
+	decorate();
+	if (document.querySelector("form[method=post]")) return; // nothing of the fleet is shown
 	const events = new EventSource(document.body.dataset.events);
 	let opened = false;
 	events.onopen = () => { say(true, "live"); if (opened) refresh(); opened = true; }; // what happened while it was away is not told
 	events.onerror = () => say(false, "not connected, trying again");
 	for (const kind of ["device", "target", "lost"]) events.addEventListener(kind, refresh);
-	decorate();
 })();

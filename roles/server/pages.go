@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -15,22 +16,50 @@ import (
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
 )
 
 // pageStep is how far apart the points of the page's charts are.
 const pageStep = 5 * time.Minute
 
-// pages returns the routes of the fleet page.
-func pages(rules *fleet.Fleet) []api.Route {
+// pages returns the routes of the fleet page. Who is refused for want of a token is sent to a form for it.
+func pages(rules *fleet.Fleet, gate *access.Gate) []api.Route {
+	fleetPage := page.New(pageSource{rules}, page.Options{Enter: func(c echo.Context, token string) error {
+		return enter(c, gate, token)
+	}})
 	var routes []api.Route
-	for _, route := range page.New(pageSource{rules}, nil).Routes() {
-		right := access.Read
-		if route.Static {
-			right = access.Anyone
+	for _, route := range fleetPage.Routes() {
+		handle := route.Handle
+		if !route.Open {
+			handle = func(c echo.Context) error {
+				caller, err := gate.Operator(c.Request(), false)
+				if refused := (*access.Refusal)(nil); errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+					return fleetPage.AskForToken(c)
+				}
+				if err != nil {
+					return err
+				}
+				c.SetRequest(c.Request().WithContext(access.With(c.Request().Context(), caller)))
+				return route.Handle(c)
+			}
 		}
-		routes = append(routes, api.Route{Path: route.Path, Right: right, Handle: route.Handle})
+		routes = append(routes, api.Route{Method: route.Method, Path: route.Path, Right: access.Anyone, Handle: handle})
 	}
 	return routes
+}
+
+// enter gives the browser a cookie with the token, for as long as it runs, if it is an operator's.
+func enter(c echo.Context, gate *access.Gate, token string) error {
+	_, err := gate.Holder(c.Request().Context(), token)
+	if refused := (*access.Refusal)(nil); errors.As(err, &refused) {
+		return fmt.Errorf("%w: %s", page.ErrToken, refused.Detail)
+	}
+	if err != nil {
+		return err
+	}
+	c.SetCookie(&http.Cookie{Name: access.SessionCookie, Value: token, Path: "/", HttpOnly: true, Secure: c.IsTLS(),
+		SameSite: http.SameSiteStrictMode})
+	return nil
 }
 
 // pageSource is what the page shows of a fleet.
