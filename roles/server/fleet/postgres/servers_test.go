@@ -191,6 +191,7 @@ func load(t *testing.T, store *postgres.Store, stop <-chan struct{}) (acknowledg
 				switch {
 				case errors.Is(err, fleet.ErrUnavailable):
 					refused.Add(1)
+					<-time.After(20 * time.Millisecond) // as devices heed Retry-After
 				case err != nil || kept != sequence:
 					t.Errorf("device %d: sequence %d became %d: %v", i, sequence, kept, err)
 					return
