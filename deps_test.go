@@ -31,8 +31,8 @@ func rules() []forbidden {
 	frames := []string{"github.com/labstack/echo/...", "github.com/urfave/cli/...", "github.com/swaggo/..."}
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...", "registry/internal/..."}
 	engine := []string{"registry/confdb/..."}
-	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/server/fleet/storetest",
-		"roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest"}
+	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/internal/browsertest",
+		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest"}
 	list := []forbidden{
 		{from: []string{"registry/..."}, to: []string{"roles/...", "main"},
 			reason: "registry is a library for strangers' snaps: imports run from roles to registry"},

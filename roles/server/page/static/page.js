@@ -77,7 +77,7 @@
 		const drawn = charts.get(box);
 		const names = data.series.map(series => series.name).join();
 		if (!data.times.length) {
-			box.textContent = "No figures yet: they come with the device's polls.";
+			box.textContent = "No figures yet: they come with the device's polls, one every few minutes.";
 			charts.delete(box);
 			return;
 		}
@@ -93,7 +93,7 @@
 		const axis = {stroke: ink, grid: {stroke: line, width: 1}, ticks: {stroke: line, width: 1}};
 		const plot = new uPlot({
 			width: box.clientWidth, height: 220,
-			scales: {y: {range: (_, low, high) => [Math.min(0, low), Math.max(1, high)]}},
+			scales: {x: {range: (_, low, high) => [Math.min(low, high - 3600), high]}, y: {range: (_, low, high) => [Math.min(0, low), Math.max(1, high)]}},
 			axes: [axis, {...axis, size: 60}],
 			series: [{}, ...data.series.map((series, i) => ({
 				label: series.name, stroke: strokes[i % strokes.length], width: 2, spanGaps: false,
