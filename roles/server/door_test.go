@@ -22,25 +22,15 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/roles"
 	"aspects-poc/roles/server"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 )
 
-// command runs a command of the role to its end.
-func command(t *testing.T, words ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errs syncBuffer
-	env := &roles.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
-	code = roles.Run(t.Context(), env, append([]string{"aspects-poc-server"}, words...), server.Role)
-	return code, out.String(), errs.String()
-}
-
 // createToken makes a token for the database of a server and returns it.
 func createToken(t *testing.T, state string, words ...string) string {
 	t.Helper()
-	code, stdout, stderr := command(t, append([]string{"token", "create", "--config", "-", "--state", state}, words...)...)
+	code, stdout, stderr := command(t, nil, append([]string{"token", "create", "--config", "-", "--state", state}, words...)...)
 	if code != 0 || !strings.HasPrefix(stdout, "aspects-") || !strings.Contains(stderr, "it is not shown again") {
 		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
 	}
@@ -108,13 +98,13 @@ func TestTokens(t *testing.T) {
 	check("read-only", "GET", reader, 200)
 	check("read-only", "PUT", reader, 403)
 	check("a device's", "GET", enrol, 401)
-	if code, stdout, stderr := command(t, "token", "revoke", "anna", "--config", "-", "--state", state); code != 0 || stdout != "" {
+	if code, stdout, stderr := command(t, nil, "token", "revoke", "anna", "--config", "-", "--state", state); code != 0 || stdout != "" {
 		t.Errorf("revoke: exit %d: %s%s", code, stdout, stderr)
 	}
 	check("revoked", "GET", anna, 401)
 	check("others", "GET", reader, 200)
 
-	code, stdout, stderr := command(t, "token", "list", "--config", "-", "--state", state)
+	code, stdout, stderr := command(t, nil, "token", "list", "--config", "-", "--state", state)
 	if code != 0 || strings.Contains(stdout, reader) {
 		t.Errorf("list: exit %d: %s%s", code, stdout, stderr)
 	}
@@ -124,7 +114,7 @@ func TestTokens(t *testing.T) {
 			t.Errorf("list has no %q:\n%s", want, stdout)
 		}
 	}
-	code, stdout, stderr = command(t, "token", "list", "--json", "--config", "-", "--state", state)
+	code, stdout, stderr = command(t, nil, "token", "list", "--json", "--config", "-", "--state", state)
 	var listed []struct{ Name, Purpose, State string }
 	if err := json.Unmarshal([]byte(stdout), &listed); err != nil || len(listed) != 3 || listed[0].State != "revoked" {
 		t.Errorf("list --json: exit %d, %v: %s%s", code, err, stdout, stderr)
@@ -150,7 +140,7 @@ func TestTokenCommandsRefuse(t *testing.T) {
 		{[]string{"revoke", "bert"}, 1, `cannot revoke "bert": there is no such token; aspects-poc server token list shows which`},
 		{[]string{"list", "x"}, 2, `unexpected argument "x"`},
 	} {
-		code, stdout, stderr := command(t, append(append([]string{"token"}, test.words...), "--config", "-", "--state", state)...)
+		code, stdout, stderr := command(t, nil, append(append([]string{"token"}, test.words...), "--config", "-", "--state", state)...)
 		if code != test.code || stdout != "" || !strings.Contains(stderr, test.want) {
 			t.Errorf("%v: exit %d: %s%s; want %d %s", test.words, code, stdout, stderr, test.code, test.want)
 		}

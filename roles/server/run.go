@@ -20,7 +20,6 @@ import (
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/server/metrics"
 	"aspects-poc/roles/serverapi"
 
@@ -40,7 +39,8 @@ const (
 type Config struct {
 	Listen   string        // HOST:PORT
 	Chosen   string        // how a person chooses another Listen; "" means --listen
-	State    string        // database file
+	State    string        // database file, of the embedded store
+	Database string        // address of a PostgreSQL to use in its place; "" is for the embedded store
 	Schema   string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
 	MaxBody  int64         // bytes
 	Drain    time.Duration // for requests under way, at the end
@@ -54,11 +54,8 @@ type Config struct {
 
 // Run serves until ctx ends, then lets requests under way finish and closes the store. It returns nil when all went well.
 func Run(ctx context.Context, config Config) (err error) {
-	store, err := sqlite.Open(ctx, config.State)
+	store, tokens, err := openStore(ctx, config)
 	if err != nil {
-		if errors.Is(err, sqlite.ErrInUse) {
-			err = fmt.Errorf("%w (--state FILE)", err)
-		}
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
@@ -73,7 +70,6 @@ func Run(ctx context.Context, config Config) (err error) {
 		return err
 	}
 	measured.Watch(rules)
-	tokens := store.Tokens()
 	gate, followed, err := openGate(ctx, rules, tokens, config.Door)
 	if err != nil {
 		return errors.Join(err, rules.Close())

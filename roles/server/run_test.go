@@ -21,6 +21,7 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/server"
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("ASPECTS_TEST_SERVER") != "" {
 		os.Exit(roles.Main(os.Args, server.Role))
 	}
-	os.Exit(m.Run())
+	os.Exit(postgrestest.Main(m))
 }
 
 // running is a server that was started from the command line, in this process.

@@ -33,7 +33,7 @@ const StateFile = "server.db"
 
 func command(env *roles.Env) *cli.Command {
 	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env)), tokenCommand(env),
-		backupCommand(env), restoreCommand(env)}}
+		backupCommand(env), restoreCommand(env), migrateCommand(env)}}
 }
 
 func runSpec(env *roles.Env) roles.RunSpec {
@@ -50,6 +50,7 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8000",
 				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
 			stateFlag(),
+			databaseFlag(),
 			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema to check targets against, as JSON in the " +
 				"form that snap sign takes; none checks nothing (default: the one that aspects-poc registry assertion prints)"},
 			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
@@ -82,11 +83,12 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 		keep = -1 // fleet's word for none
 	}
 	return Config{
-		Listen:  c.String("listen"),
-		Chosen:  chosen(s.Getenv),
-		State:   statePath(c.String("state"), s.StateDir),
-		Schema:  c.String("target-schema"),
-		MaxBody: c.Int64("max-body"),
+		Listen:   c.String("listen"),
+		Chosen:   chosen(s.Getenv),
+		State:    statePath(c.String("state"), s.StateDir),
+		Database: c.String("database"),
+		Schema:   c.String("target-schema"),
+		MaxBody:  c.Int64("max-body"),
 		Fleet: fleet.Options{
 			PollInterval: c.Duration("poll-interval"),
 			MaxWaiting:   c.Int("max-waiting"),
@@ -133,6 +135,9 @@ func (c Config) check() error {
 		return roles.Usagef("invalid value %q for --stats-step: want a second or more", c.Fleet.StatsStep)
 	case c.Fleet.MaxWaiting < 1:
 		return roles.Usagef("invalid value \"%d\" for --max-waiting: want 1 or more", c.Fleet.MaxWaiting)
+	}
+	if err := checkDatabase(c.Database); err != nil {
+		return err
 	}
 	if _, _, err := splitListen(c.Listen); err != nil {
 		return roles.Usagef("invalid value %q for --listen: %s", c.Listen, err)

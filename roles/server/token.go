@@ -13,6 +13,7 @@ import (
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/plain"
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/sqlite"
 
 	"github.com/urfave/cli/v2"
@@ -31,7 +32,7 @@ func tokenCommand(env *roles.Env) *cli.Command {
 }
 
 func tokenFlags(own ...cli.Flag) []cli.Flag {
-	own = append(own, stateFlag(), &cli.BoolFlag{Name: "json", Usage: "print JSON"})
+	own = append(own, stateFlag(), databaseFlag(), &cli.BoolFlag{Name: "json", Usage: "print JSON"})
 	return append(own, roles.CommonFlags()...)
 }
 
@@ -116,6 +117,16 @@ func withTokens(env *roles.Env, c *cli.Context, do func(context.Context, access.
 	settings, err := roles.NewSettings(env, c)
 	if err != nil {
 		return err
+	}
+	if address := c.String("database"); address != "" {
+		if err := checkDatabase(address); err != nil {
+			return err
+		}
+		store, err := postgres.Open(c.Context, address, postgres.Options{})
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(c.Context, store), store.Close())
 	}
 	store, release, err := sqlite.OpenTokens(c.Context, statePath(c.String("state"), settings.StateDir))
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/postgres"
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/server/fleet/sqlite"
 
 	"github.com/labstack/echo/v4"
@@ -23,7 +25,8 @@ import (
 
 // BenchmarkPoll measures polls over 64 connections, with the load on the same cores: of a bare Echo handler, which reads
 // the body and answers 204; of devices that report what they reported before; and of devices that report something new,
-// which is on disk when they are answered. "of-bare" is the share of the bare handler's polls in the same run, and
+// which is on disk when they are answered; the last two on the embedded store and on a PostgreSQL on the same cores, for
+// which processor time is that of this process alone. "of-bare" is the share of the bare handler's polls in the same run, and
 // "cpu-of-bare" the share of polls by processor time, client's part included, which other load on the machine does not
 // falsify.
 func BenchmarkPoll(b *testing.B) {
@@ -38,37 +41,59 @@ func BenchmarkPoll(b *testing.B) {
 		})
 		bare, bareCPU = polls(b, app, []string{exampleID}, func(int64) int64 { return 0 })
 	})
-	for name, report := range map[string]func(int64) int64{
-		"unchanged": func(int64) int64 { return 0 },
-		"changed":   func(n int64) int64 { return n },
+	for _, kind := range []struct {
+		name   string
+		report func(int64) int64
+	}{
+		{"unchanged", func(int64) int64 { return 0 }},
+		{"changed", func(n int64) int64 { return n }},
 	} {
-		b.Run(name, func(b *testing.B) {
-			store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "server.db"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = store.Close() }() // a benchmark's own
-			rules, err := fleet.Open(b.Context(), store, fleet.Options{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = rules.Close() }() // a benchmark's own
-			ids := make([]string, 1000)
-			for i := range ids {
-				device, err := rules.Register(b.Context(), fleet.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", i)}, nil, fleet.Active)
+		for _, place := range []struct {
+			name string
+			open func(*testing.B) (fleet.Store, error)
+		}{
+			{"embedded", func(b *testing.B) (fleet.Store, error) {
+				return sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "server.db"))
+			}},
+			{"PostgreSQL", func(b *testing.B) (fleet.Store, error) {
+				cluster := postgrestest.Start(b, postgrestest.Options{Durable: true})
+				return postgres.Open(b.Context(), cluster.URL(b), postgres.Options{})
+			}},
+		} {
+			b.Run(kind.name+"/"+place.name, func(b *testing.B) {
+				store, err := place.open(b)
 				if err != nil {
 					b.Fatal(err)
 				}
-				ids[i] = device.ID.String()
-			}
-			app := api.New(rules, api.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-			rate, cpu := polls(b, app, ids, report)
-			if bare > 0 {
-				b.ReportMetric(rate/bare, "of-bare")
-				b.ReportMetric(bareCPU/cpu, "cpu-of-bare")
-			}
-		})
+				defer func() { _ = store.Close() }() // a benchmark's own
+				rate, cpu := pollsOn(b, store, kind.report)
+				if bare > 0 {
+					b.ReportMetric(rate/bare, "of-bare")
+					b.ReportMetric(bareCPU/cpu, "cpu-of-bare")
+				}
+			})
+		}
 	}
+}
+
+// pollsOn runs polls of a thousand devices on a store.
+func pollsOn(b *testing.B, store fleet.Store, report func(n int64) int64) (rate, cpu float64) {
+	b.Helper()
+	rules, err := fleet.Open(b.Context(), store, fleet.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = rules.Close() }() // a benchmark's own
+	ids := make([]string, 1000)
+	for i := range ids {
+		device, err := rules.Register(b.Context(), fleet.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", i)}, nil, fleet.Active)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids[i] = device.ID.String()
+	}
+	app := api.New(rules, api.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	return polls(b, app, ids, report)
 }
 
 // polls runs b.N polls and returns how many that were a second, and the processor time of each in microseconds.

@@ -36,7 +36,11 @@ func (h *handlers) listTargets(c echo.Context) error {
 	if err := q.done(); err != nil {
 		return err
 	}
-	layers, revision := h.fleet.Targets()
+	layers, _ := h.fleet.Targets()
+	revision, err := h.fleet.LastRevision(c.Request().Context())
+	if err != nil {
+		return err
+	}
 	if after != "" {
 		layers = nil
 	}

@@ -45,6 +45,7 @@ func TestProblemOf(t *testing.T) {
 		{fleet.ErrRevoked, 403, "An operator has turned this device away"},
 		{fmt.Errorf("x: %w", &access.Refusal{Status: 401, Detail: "who?"}), 401, "who?"},
 		{fleet.ErrClosed, 503, "The server is stopping"},
+		{fleet.ErrUnavailable, 503, "The server cannot reach its state at present; its log says why"},
 		{context.Canceled, 499, "The request was given up"},
 		{context.DeadlineExceeded, 503, "The server is too busy"},
 		{echo.ErrNotFound, 404, "Not Found"},
@@ -76,7 +77,7 @@ func TestEveryReasonHasARow(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrNoTarget", "ErrPending", "ErrRevoked", "ErrStale",
-		"ErrTarget", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownLayer"}
+		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownLayer"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)
 	}

@@ -172,14 +172,23 @@ func (f *Fleet) Layer(ctx context.Context, name LayerName) (Layer, error) {
 	return layer, err
 }
 
-// Targets returns the layers that concern more than one device, in the order of merging, and the revision of the last
-// change of any layer. They are this server's own view, which follows others' changes at once.
+// Targets returns the layers that concern more than one device, in the order of merging, and the last revision at which
+// one of them changed. They are this server's own view, which follows others' changes at once.
 func (f *Fleet) Targets() (layers []Layer, revision int64) {
 	targets := f.targets.Load()
 	if targets.Everyone.Revision > 0 {
 		layers = append(layers, targets.Everyone)
 	}
 	return append(layers, targets.Labels...), targets.Revision
+}
+
+// LastRevision returns the last revision that was drawn, by whatever change; 0 for none.
+func (f *Fleet) LastRevision(ctx context.Context) (int64, error) {
+	entries, err := f.store.History(ctx, "", 0, 1)
+	if err != nil || len(entries) == 0 {
+		return 0, err
+	}
+	return entries[0].Revision, nil
 }
 
 // DeviceLayers returns layers of single devices; see Store.DeviceLayers.

@@ -43,7 +43,7 @@ func (f *Fleet) Summary(ctx context.Context) (Summary, error) {
 		f.summary.until = time.Now().Add(max(leastSummary, summaryShare*time.Since(begin)))
 	}
 	last := f.summary.last
-	last.Waiting, last.Revision = f.Waiting(), f.targets.Load().Revision
+	last.Waiting = f.Waiting()
 	return last, nil
 }
 
@@ -54,6 +54,9 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	counted := Summary{States: map[State]int{}}
+	if counted.Revision, err = f.LastRevision(ctx); err != nil {
+		return Summary{}, err
+	}
 	for state := StateInSync; state <= StateRevoked; state++ {
 		counted.States[state] = 0
 	}

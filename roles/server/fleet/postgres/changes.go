@@ -49,6 +49,8 @@ func (s *Store) told(notice *fleet.Notice, err error) {
 
 // catchUp reads what other servers have changed.
 func (s *Store) catchUp(ctx context.Context) error {
+	s.looking.Lock()
+	defer s.looking.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, inTime)
 	defer cancel()
 	var newest int64

@@ -11,6 +11,12 @@ import (
 
 // remember adds to a batch what writes an entry of the history.
 func remember(batch *pgx.Batch, entry fleet.Entry) {
+	batch.Queue("INSERT INTO history ("+entryColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		entryValues(entry)...)
+}
+
+// entryValues are those of entryColumns.
+func entryValues(entry fleet.Entry) []any {
 	text := func(config *fleet.Config) *string {
 		if config == nil {
 			return nil
@@ -18,10 +24,8 @@ func remember(batch *pgx.Batch, entry fleet.Entry) {
 		text := config.String()
 		return &text
 	}
-	batch.Queue(`INSERT INTO history (revision, set_by, set_at, layer, action, restores, selector, priority, before, after, labels)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		entry.Revision, octets(entry.By), seconds(entry.At), string(entry.Layer), int16(entry.Action), entry.Restores,
-		entry.Selector.String(), entry.Priority, text(entry.Before), text(entry.After), entry.Labels.String())
+	return []any{entry.Revision, octets(entry.By), seconds(entry.At), string(entry.Layer), int16(entry.Action), entry.Restores,
+		entry.Selector.String(), entry.Priority, text(entry.Before), text(entry.After), entry.Labels.String()}
 }
 
 const (

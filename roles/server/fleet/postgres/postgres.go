@@ -57,7 +57,8 @@ type Store struct {
 	reports *group[report]
 
 	wake    chan struct{} // of follow
-	last    int64         // number of the last change known; follow's
+	looking sync.Mutex    // guards last
+	last    int64         // number of the last change known
 	stop    context.CancelFunc
 	running sync.WaitGroup // follow and listen
 

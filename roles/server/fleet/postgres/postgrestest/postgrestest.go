@@ -99,6 +99,16 @@ func newDatabase(t testing.TB, server string) string {
 	return address.String()
 }
 
+// Cut ends all connections to a database, in the middle of whatever they do.
+func Cut(t testing.TB, address string) {
+	t.Helper()
+	err := execute(address, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"+
+		" WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // execute runs a statement on a connection of its own.
 func execute(server, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
