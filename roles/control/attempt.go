@@ -75,17 +75,21 @@ func (a *agent) settle(ctx context.Context, hub *attach.Hub) error {
 	if interrupted == nil {
 		interrupted = errors.New("control was ended before the target was confirmed")
 	}
+	byItself := a.failure != nil || attempt.Starts >= mostStarts
 	failed := a.outcome(attempt.Target, serverapi.Failed, interrupted)
 	switch {
 	case attempt.Phase == writing && shown == 0:
 		a.end(failed)
-		return nil
 	case missing > 0 || attempt.Starts >= mostStarts:
-		return a.undo(ctx, hub, failed)
+		err = a.undo(ctx, hub, failed)
 	default:
 		a.committed(attempt)
 		return nil
 	}
+	if a.journal.Attempt == nil && !byItself && (a.once || a.journal.Tries <= 1) {
+		a.tryAt = time.Time{} // a power cut is nothing that a target could be blamed for
+	}
+	return err
 }
 
 // takeUp is called when the journal has been read for good.

@@ -60,9 +60,11 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 		Usage: "keep the device registered, counted and configured",
 		Description: "The first run registers the device with the server and writes the default configuration where " +
 			"nothing is set, once for each state directory (and again for a registry with nothing in it). Each cycle " +
-			"counts packets, reports the configuration to the server and applies the target it answers with, all of it " +
-			"or nothing. A server that is away does not stop the counting. Exit status with --once: 0 when all of this " +
-			"is done, 1 when the registry failed, the server was not reached or its target was refused.",
+			"counts packets. As often as the server wants, the role tells it what is configured, counted and running, " +
+			"and applies the target it answers with, all of it or nothing: where the server cannot be reached after it, " +
+			"what was configured before is put back. A server that is away does not stop the counting. Exit status with " +
+			"--once: 0 when all of this is done, 1 when the registry failed, the server was not reached or its target " +
+			"was refused or put back.",
 		Example:  "aspects-poc control run --once\naspects-poc control run --source system --interval 10s",
 		Interval: time.Minute,
 		Flags: []cli.Flag{

@@ -60,7 +60,7 @@ func TestSigned(t *testing.T) {
 func TestUnsigned(t *testing.T) {
 	m := newMember(t)
 	id := "ca155b32-2472-4650-afb0-c6f967328afe"
-	m.Set(network.ControlDeviceView, map[string]any{"id": id, "registered": 1})
+	m.Set(network.ControlDeviceView, map[string]any{"id": id, "registered": 1719407517})
 	m.server.know(id)
 	m.once(t, 0)
 	if len(m.server.memory.registers) != 1 || m.server.polls != 1 {
