@@ -22,11 +22,11 @@ func migrateCommand(env *roles.Env) *cli.Command {
 			"before, and the command can be run again. The server must not be running: devices carry on meanwhile, and come " +
 			"back to a server that is started with --database. The file stays as it is.",
 		UsageText: "aspects-poc server migrate --database postgres://fleet@db.example.com/fleet",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			databaseFlag(),
 			&cli.StringFlag{Name: "state", Usage: "`FILE` of the embedded store, or the directory that has it (default: that of " +
 				"aspects-poc server run)"},
-		},
+		}, roles.CommonFlags()...),
 		Action: func(c *cli.Context) error {
 			settings, err := roles.NewSettings(env, c)
 			if err != nil {

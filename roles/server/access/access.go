@@ -112,7 +112,11 @@ func (r *Refusal) Headers(header http.Header) {
 const (
 	deviceChallenge   = `Signature realm="devices"`
 	operatorChallenge = `Bearer realm="operators"`
+	browserChallenge  = `Basic realm="operators: any name, and the token as password", charset="UTF-8"`
 )
+
+// invalidToken is what a challenge adds where there was a token.
+var invalidToken = map[string]string{operatorChallenge: `, error="invalid_token"`}
 
 func unauthorized(kind, detail string) *Refusal {
 	return &Refusal{Status: http.StatusUnauthorized, Type: kind, Detail: detail, Challenge: deviceChallenge}

@@ -9,9 +9,6 @@ import (
 	"strings"
 )
 
-// SessionCookie is the cookie that carries an operator's token where a browser has been given one.
-const SessionCookie = "aspects-poc-token"
-
 // CreateHint is what makes a first token.
 const CreateHint = "aspects-poc server token create NAME"
 
@@ -22,7 +19,7 @@ const CreateHint = "aspects-poc server token create NAME"
 func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
 	ctx := request.Context()
 	if text := bearer(request); text != "" {
-		caller, err := g.holder(ctx, text)
+		caller, err := g.holder(ctx, text, challenge(request))
 		if err == nil && write && caller.ReadOnly {
 			err = &Refusal{Status: http.StatusForbidden, Detail: "The token of " + caller.Name + " is read-only",
 				Challenge: operatorChallenge + `, error="insufficient_scope"`}
@@ -34,7 +31,7 @@ func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
 	case err != nil:
 		return Caller{}, err
 	case guarded || g.options.PublicURL != "":
-		return Caller{}, &Refusal{Status: http.StatusUnauthorized, Challenge: operatorChallenge,
+		return Caller{}, &Refusal{Status: http.StatusUnauthorized, Challenge: challenge(request),
 			Detail: "Operators need a token here: Authorization: Bearer TOKEN; one is made with: " + CreateHint}
 	}
 	if reason := remote(request); reason != "" {
@@ -44,11 +41,9 @@ func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
 	return Caller{Kind: Loopback}, nil
 }
 
-// Holder tells whose token this is, for those that come with one in another way than Operator knows.
-func (g *Gate) Holder(ctx context.Context, token string) (Caller, error) { return g.holder(ctx, token) }
-
-func (g *Gate) holder(ctx context.Context, text string) (Caller, error) {
-	refused := &Refusal{Status: http.StatusUnauthorized, Challenge: operatorChallenge + `, error="invalid_token"`,
+// holder tells whose token this is.
+func (g *Gate) holder(ctx context.Context, text, challenge string) (Caller, error) {
+	refused := &Refusal{Status: http.StatusUnauthorized, Challenge: challenge + invalidToken[challenge],
 		Detail: "The token is no operator's, or is not valid any more; another one is made with: " + CreateHint}
 	if !likeToken(text, Operate) {
 		return Caller{}, refused
@@ -69,19 +64,26 @@ func (g *Gate) holder(ctx context.Context, text string) (Caller, error) {
 	return Caller{Kind: Operator, Name: token.Name, ReadOnly: token.ReadOnly}, nil
 }
 
-// bearer returns the token that a request comes with; "" for none.
+// bearer returns the token that a request comes with; "" for none. Browsers, which ask a person for name and password,
+// send it as the password of any name.
 func bearer(request *http.Request) string {
-	if given := request.Header.Get("Authorization"); given != "" {
-		scheme, token, _ := strings.Cut(given, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return given // is no token, and is refused as one
-		}
+	given := request.Header.Get("Authorization")
+	scheme, token, _ := strings.Cut(given, " ")
+	if strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(token)
 	}
-	if cookie, err := request.Cookie(SessionCookie); err == nil {
-		return cookie.Value
+	if _, password, ok := request.BasicAuth(); ok && password != "" {
+		return password
 	}
-	return ""
+	return given // where it is something else it is no token, and is refused as one
+}
+
+// challenge is what to ask an operator for: a browser that shows a page for what it can ask a person for.
+func challenge(request *http.Request) string {
+	if strings.Contains(request.Header.Get("Accept"), "text/html") {
+		return browserChallenge
+	}
+	return operatorChallenge
 }
 
 // forwarding are the headers by which proxies tell that somebody else is behind them.

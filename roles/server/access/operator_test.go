@@ -80,20 +80,26 @@ func TestOperatorTokens(t *testing.T) {
 	}
 }
 
-// A browser's cookie is as good as the header; the header has the last word.
-func TestSessionCookie(t *testing.T) {
+// A browser asks a person for name and password: the token is the password.
+func TestBrowser(t *testing.T) {
 	w := newWorld(t, access.Options{})
 	anna := w.token(access.Token{Name: "anna", Purpose: access.Operate})
-	request := w.request("GET", "/target/", "")
-	request.AddCookie(&http.Cookie{Name: access.SessionCookie, Value: anna})
-	if got := w.send(request); got.text != "by anna" {
-		t.Errorf("with the cookie: %+v", got)
-	}
-	request = w.request("GET", "/target/", "")
-	request.AddCookie(&http.Cookie{Name: access.SessionCookie, Value: anna})
-	request.Header.Set("Authorization", "Bearer wrong")
-	if got := w.send(request); got.status != 401 {
-		t.Errorf("with the cookie and a wrong token: %+v", got)
+	for _, test := range []struct {
+		name, user, password string
+		status               int
+	}{
+		{"the token", "anybody", anna, 200}, {"without a name", "", anna, 200}, {"nothing", "", "", 401},
+		{"the token as name", anna, "", 401}, {"another password", "anna", "secret", 401},
+	} {
+		request := w.request("GET", "/target/", "")
+		request.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		if test.name != "nothing" {
+			request.SetBasicAuth(test.user, test.password)
+		}
+		got := w.send(request)
+		if got.status != test.status || strings.HasPrefix(got.header.Get("WWW-Authenticate"), "Basic ") != (test.status == 401) {
+			t.Errorf("%s: %+v", test.name, got)
+		}
 	}
 }
 

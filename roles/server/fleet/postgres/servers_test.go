@@ -215,10 +215,6 @@ func TestDatabaseGone(t *testing.T) {
 	cluster := postgrestest.Start(t, postgrestest.Options{Durable: true})
 	url := cluster.URL(t)
 	store, other := open(t, url, postgres.Options{}), open(t, url, postgres.Options{})
-	told, err := other.Changes(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	stop := make(chan struct{})
 	acknowledged, refused := load(t, store, stop)
 	for _, end := range []func(testing.TB){cluster.Stop, cluster.Crash} {
@@ -238,6 +234,10 @@ func TestDatabaseGone(t *testing.T) {
 	close(stop)
 	if last := acknowledged(); len(last) == 0 {
 		t.Error("nothing was acknowledged")
+	}
+	told, err := other.Changes(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
 	layer, err := store.Change(t.Context(), fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config(t, `{"a":1}`),
 		Authorship: by}})
