@@ -95,7 +95,12 @@ check: ## vet, linters, formatting, modules, workflows, scripts, generated files
 
 .PHONY: bench
 bench: ## benchmarks, each beside its floor or peer in the same run
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 1h ./...
+
+# DEVICES: how many, 100,000 where it is not given.
+.PHONY: bench-fleet
+bench-fleet: ## a simulated fleet's days, good and bad, on this machine
+	ASPECTS_BENCH_DEVICES="$(DEVICES)" $(GO) test -run '^$$' -bench Fleet -benchtime 1x -timeout 1h ./roles/fleetsim
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
@@ -109,7 +114,7 @@ docs: build ## write again what is generated: the API description and docs/CLI.m
 .PHONY: screenshot
 screenshot: ## drive the Swagger UI in a real Chromium and keep a picture: build/swagger.png
 	@mkdir -p build
-	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server
+	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server/api
 
 # STAGES: some of contract,transcripts,hooks,install,readme,commands,refusals,faults,remove. E2E_KEEP=1 leaves the machine running, and takes the one
 # that runs.

@@ -31,7 +31,8 @@ func rules() []forbidden {
 	frames := []string{"github.com/labstack/echo/...", "github.com/urfave/cli/...", "github.com/swaggo/..."}
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...", "registry/internal/..."}
 	engine := []string{"registry/confdb/..."}
-	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/server/devices/storetest"}
+	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/internal/browsertest",
+		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest"}
 	list := []forbidden{
 		{from: []string{"registry/..."}, to: []string{"roles/...", "main"},
 			reason: "registry is a library for strangers' snaps: imports run from roles to registry"},
@@ -89,9 +90,19 @@ func rules() []forbidden {
 			reason: "only the registry command offers the development kit"},
 		{from: []string{"roles/serverapi"}, to: []string{"roles/...", "registry/..."},
 			reason: "wire shapes are shared by server and callers, of whatever make"},
-		{from: []string{"roles/server/devices/..."}, to: []string{"net/http", "github.com/labstack/echo/...", "roles",
+		{from: []string{"roles/server/access/..."}, to: []string{"roles/server/api", "roles/server/fleet/...", "roles/server/page"},
+			reason: "who may speak is settled before what is said is looked at"},
+		{from: []string{"roles/server/fleet/..."}, to: []string{"net/http", "github.com/labstack/echo/...", "roles",
 			"github.com/urfave/cli/..."}, direct: true,
 			reason: "what a device's state means does not depend on how it is asked for"},
+		{from: []string{"roles/server/fleet"}, to: []string{"roles/server/access", "roles/server/api", "roles/server/wire",
+			"roles/server/page"}, reason: "the rules are below whoever asks for them"},
+		{from: []string{"roles/server/access"}, to: []string{"roles/server/fleet/...", "roles/server/api", "roles/server/page"},
+			reason: "who may speak is decided without knowing what is said"},
+		{from: []string{"roles/server/page"}, to: []string{"roles/server/fleet/...", "roles/server/api", "roles/server/access"},
+			reason: "the page shows what speaks in the API's shapes"},
+		{from: []string{"roles/server/fleet/..."}, to: []string{"registry/confdb/..."}, direct: true,
+			reason: "targets are checked by registry/plan, as devices do it"},
 		{from: []string{"roles/internal/poll", "roles/internal/snapenv", "roles/internal/netdev"},
 			to: []string{"roles/...", "registry/..."}, reason: "helpers are leaves"},
 		{from: []string{"roles/internal/..."}, to: []string{"roles"}, except: forTests,
@@ -99,7 +110,7 @@ func rules() []forbidden {
 		{from: []string{"..."}, to: []string{"C"}, direct: true, reason: "the binary is static"},
 	}
 	// Sideways: no role imports another, and nothing but main imports a role.
-	names := []string{"server", "control", "vpn", "reporting", "demo", "registrycmd"}
+	names := []string{"server", "control", "vpn", "reporting", "demo", "registrycmd", "fleetsim"}
 	for _, name := range names {
 		var others []string
 		for _, other := range names {

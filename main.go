@@ -8,6 +8,7 @@ import (
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
 	"aspects-poc/roles/demo"
+	"aspects-poc/roles/fleetsim"
 	"aspects-poc/roles/registrycmd"
 	"aspects-poc/roles/reporting"
 	"aspects-poc/roles/server"
@@ -23,6 +24,6 @@ func main() {
 
 // all is the list of roles and tools.
 func all() []roles.Role {
-	list := []roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.Role}
+	list := []roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.Role, fleetsim.Role}
 	return append(list, demo.New(list...))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -47,39 +48,69 @@ type agent struct {
 	uuid         uuid.UUID     // who the device is for the registry
 	foreign      uuid.UUID     // an identity of the registry's that was told to be another than ours
 
-	transport http.RoundTripper // to the server; nil: over the network
+	transport http.RoundTripper // to servers, signing
+	random    func() float64    // in [0,1)
 	server    *serverapi.Client
 	lost      uuid.UUID // what the server does not know any more
-	call      bool      // an exchange is to be started
-	calls     int       // exchanges since the last count
+	call      bool      // an exchange is to be started at once
+	pollAt    time.Time // and otherwise then
+	calls     int       // exchanges started at once since the last count
 	retry     poll.Backoff
-	retryAt   time.Time // of the next exchange; zero: with the next count
 	results   chan outcome
 	exchanges sync.WaitGroup
-	busy      bool // an exchange is under way
+	busy      bool                    // an exchange is under way
+	holding   bool                    // the server may hold it back
+	cut       context.CancelCauseFunc // ends it
+	holds     bool                    // the server holds polls back
+	longest   time.Duration           // that a poll may be held back
+	countedAt time.Time
+
+	journal   *ledger
+	confirmBy time.Time     // when an unconfirmed attempt is given up; zero: not taken up by this process yet
+	extended  time.Duration // by how much that was put off
+	failure   error         // why the last write failed
+	tryAt     time.Time     // when a target that has failed may be tried again; zero: at once
 
 	applier
 }
 
-func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake func()) *agent {
+func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake func()) (*agent, error) {
+	state := &State{dir: config.StateDir, newKey: parts.newKey, replace: parts.replace}
+	random := parts.random
+	if random == nil {
+		random = rand.Float64
+	}
+	transport := parts.transport
+	if transport == nil {
+		network, err := serverapi.NewTransport(config.CA)
+		if err != nil {
+			return nil, err
+		}
+		transport = network
+	}
 	return &agent{
 		Config: config, once: s.Once, snapDir: s.StateDir, out: out, log: s.Log, wake: wake,
-		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), transport: parts.transport,
-		state:   &State{dir: config.StateDir, newKey: parts.newKey},
+		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), transport: newSigning(state, transport),
+		random: random, retry: poll.Backoff{Jitter: 1, Random: random}, longest: serverapi.MaxWait * time.Second,
+		state: state, journal: &ledger{state: state},
 		trouble: troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}, results: make(chan outcome, 1),
 		applier: applier{planner: plan.Make, schema: network.Document(s.Account)},
-	}
+	}, nil
 }
 
 func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
-	for name, view := range map[string]**kept.View{
-		network.ObserveDeviceView:    &a.identity,
-		network.ControlDeviceView:    &a.device,
-		network.ControlTunnelView:    &a.tunnel,
-		network.ControlTelemetryView: &a.telemetry,
+	for _, view := range []struct {
+		name    string
+		keep    **kept.View
+		changed func()
+	}{
+		{network.ObserveDeviceView, &a.identity, nil},
+		{network.ControlDeviceView, &a.device, a.wake}, // there may be another server to turn to
+		{network.ControlTunnelView, &a.tunnel, nil},
+		{network.ControlTelemetryView, &a.telemetry, nil},
 	} {
 		var err error
-		if *view, err = hub.Keep(ctx, name, nil); err != nil {
+		if *view.keep, err = hub.Keep(ctx, view.name, view.changed); err != nil {
 			return err
 		}
 	}
@@ -111,21 +142,28 @@ func (a *agent) close() {
 	if a.server != nil {
 		a.server.CloseIdleConnections()
 	}
+	a.journal.close()
 }
 
 // next returns how long to wait for the next cycle.
 func (a *agent) next() time.Duration {
 	left := a.pace.Left()
-	if !a.retryAt.IsZero() && !a.busy {
-		left = min(left, max(time.Until(a.retryAt), time.Nanosecond))
+	if !a.busy {
+		left = min(left, time.Until(a.pollAt))
 	}
-	return left
+	if !a.confirmBy.IsZero() {
+		left = min(left, time.Until(a.confirmBy))
+	}
+	return max(left, time.Nanosecond)
 }
 
-// cycle runs when it is time to count, to try the server again, or to take the result of an exchange. Errors are the
-// registry's; with --once also whatever else went wrong.
+// cycle runs when it is time to count, to talk to the server or to give up an attempt, and when an exchange has a result.
+// Errors are the registry's; with --once also whatever else went wrong.
 func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	if err := a.collect(ctx, hub); err != nil {
+		return err
+	}
+	if err := a.settle(ctx, hub); err != nil {
 		return err
 	}
 	if a.pace.Due() {
@@ -134,17 +172,16 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 		}
 		a.pace.Done()
 		a.calls = 0
-		a.call = a.call || a.retryAt.IsZero() && !a.busy
-	}
-	if !a.retryAt.IsZero() && !time.Now().Before(a.retryAt) {
-		a.call = true
 	}
 	if err := a.converse(ctx, hub); err != nil || !a.once {
 		return err
 	}
-	for a.busy {
-		// Once, the result is waited for, and whatever follows from it.
-		if err := a.take(ctx, hub, <-a.results); err != nil {
+	// Once, the result is waited for, and whatever follows from it.
+	for a.busy || a.confirming() != nil {
+		if err := a.await(ctx, hub); err != nil {
+			return err
+		}
+		if err := a.settle(ctx, hub); err != nil {
 			return err
 		}
 		if err := a.converse(ctx, hub); err != nil {
@@ -152,6 +189,21 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 		}
 	}
 	return a.trouble.err()
+}
+
+// await waits for the result of an exchange, or until there is something else to do.
+func (a *agent) await(ctx context.Context, hub *attach.Hub) error {
+	if a.busy {
+		return a.take(ctx, hub, <-a.results)
+	}
+	next := a.confirmBy
+	if a.call {
+		return nil
+	}
+	if a.pollAt.Before(next) {
+		next = a.pollAt
+	}
+	return poll.Sleep(ctx, max(time.Until(next), time.Nanosecond))
 }
 
 // count writes the defaults, once, and advances the counters in one read and one write.
@@ -176,7 +228,7 @@ func (a *agent) count(ctx context.Context, hub *attach.Hub) error {
 	}
 	a.trouble.over(ofCounters)
 	a.settled(ctx)
-	a.interfaces = document
+	a.interfaces, a.countedAt = document, time.Now()
 	for _, traffic := range list {
 		fmt.Fprintln(a.out, traffic)
 	}

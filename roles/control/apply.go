@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
@@ -28,48 +29,72 @@ type applier struct {
 	// unseen are changes that were written and do not show, such as of what can be written and not read, by view and
 	// request path, as JSON. They are not written again.
 	unseen map[string]map[string]string
-	// refused is the plan that a custodian refused last, as JSON: tried again only when the device or the target has
-	// changed.
-	refused    string
-	refusedErr error
+	// refused is the plan that was tried last, as JSON, for servers without revisions: one that a custodian refused is
+	// tried again only when the device or the target has changed.
+	refused string
 }
 
 // inStep is called when the server has nothing to ask for.
 func (a *agent) inStep() {
-	a.unseen, a.refused = nil, ""
+	a.unseen, a.refused, a.tryAt = nil, "", time.Time{}
+	if ended := a.journal.Attempted; ended != nil && ended.Outcome != serverapi.Applied && ended.Revision > 0 {
+		a.told(ended) // it is not offered again, and still what the server wants
+		return
+	}
 	a.trouble.over(ofTarget)
 }
 
-// apply brings the views to the target in one transaction; applied tells whether something was written. A target that
-// is refused is noted as trouble. An error is one of the registry's that time or an administrator may mend.
-func (a *agent) apply(ctx context.Context, hub *attach.Hub, target serverapi.Config) (applied bool, err error) {
-	changes, current, err := a.plan(ctx, target)
-	if err != nil {
-		return false, a.reject(err)
+// consider acts on a target that the server asks for. An error is one of the registry's that time or an administrator
+// may mend.
+func (a *agent) consider(ctx context.Context, hub *attach.Hub, offer *serverapi.Offer) error {
+	target := Target{Revision: offer.Revision, Hash: offer.Hash}
+	switch ended := a.journal.Attempted; {
+	case !a.journal.ours():
+		a.log.Debug("a target is left to the process that applies them", "revision", offer.Revision)
+		return nil
+	case a.journal.Attempt != nil:
+		return nil // one at a time
+	case ended == nil || ended.Target != target:
+		a.tryAt = time.Time{}
+	case ended.Outcome == serverapi.Refused && target.Revision > 0,
+		ended.Outcome == serverapi.Failed && time.Now().Before(a.tryAt):
+		a.told(ended)
+		return nil
 	}
-	if len(changes) == 0 {
+	changes, current, err := a.plan(ctx, offer.Config)
+	switch {
+	case err != nil && !isRefusal(err):
+		return err
+	case err != nil:
+		a.end(a.outcome(target, serverapi.Refused, err))
+		return nil
+	case len(changes) == 0:
 		a.trouble.over(ofTarget)
-		return false, nil
+		a.done(target)
+		return nil
 	}
 	planned, err := json.Marshal(changes) // sorted keys
 	if err != nil {
-		return false, err
+		return err
 	}
-	if string(planned) == a.refused {
-		return false, a.reject(a.refusedErr)
+	ended := a.journal.Attempted
+	if ended != nil && ended.Target == target && ended.Outcome == serverapi.Refused && string(planned) == a.refused {
+		a.told(ended)
+		return nil
 	}
-	if err := a.write(ctx, hub, target, changes, current); err != nil {
-		if isRefusal(err) {
-			a.refused, a.refusedErr = string(planned), err
+	a.refused = string(planned)
+	return a.attempt(ctx, hub, target, offer.Config, changes, current)
+}
+
+// lasting tells those refusals that the target itself is the cause of.
+func lasting(err error) bool {
+	for _, kind := range []error{registry.ErrInvalid, registry.ErrRejected, registry.ErrNoMatch, registry.ErrNoView,
+		registry.ErrBadRequest} {
+		if errors.Is(err, kind) {
+			return true
 		}
-		return false, a.reject(err)
 	}
-	a.trouble.over(ofTarget)
-	a.refused = ""
-	for _, view := range slices.Sorted(maps.Keys(changes)) {
-		fmt.Fprintf(a.out, "Target applied to %s: %s.\n", view, describe(changes[view]))
-	}
-	return true, a.verify(ctx, hub, target, changes, current)
+	return false
 }
 
 // isRefusal tells an error that is about what the target asks for from one that time or an administrator may mend.
@@ -81,20 +106,6 @@ func isRefusal(err error) bool {
 		}
 	}
 	return false
-}
-
-// reject notes a refused target. Other errors are returned.
-func (a *agent) reject(err error) error {
-	if !isRefusal(err) {
-		return err
-	}
-	var refused *registry.Error
-	var attributes []any
-	if errors.As(err, &refused) {
-		attributes = append(attributes, "path", refused.Path, "reason", refused.Reason)
-	}
-	a.trouble.note(ofTarget, fmt.Errorf("cannot apply the server's target: %w", err), attributes...)
-	return nil
 }
 
 // plan returns the writes that bring the views to the target, without those that would not show, and what the views
@@ -159,16 +170,15 @@ func documents(target serverapi.Config, current map[string]map[string]any) (map[
 	return wanted, nil
 }
 
-// write commits the changes: all, or none. Where the backend writes view by view, those written before a failure get
-// back what they showed.
+// write commits the changes: in one transaction, or where the backend has none view by view in an order that the
+// custodian's rules permit. Then an error may leave some of them written.
 func (a *agent) write(
-	ctx context.Context, hub *attach.Hub, target serverapi.Config, changes registry.Changes,
-	current map[string]map[string]any,
+	ctx context.Context, hub *attach.Hub, changes registry.Changes, current map[string]map[string]any,
 ) error {
-	var err error
-	steps, ordered := []registry.Changes{changes}, slices.Sorted(maps.Keys(changes))
+	steps := []registry.Changes{changes}
 	if !hub.Capabilities.MultiView {
-		if ordered, err = order(ordered, current, target); err != nil {
+		ordered, err := order(slices.Sorted(maps.Keys(changes)), current, nested(changes))
+		if err != nil && a.journal.Attempt.Phase != undoing {
 			return err
 		}
 		steps = nil
@@ -181,43 +191,34 @@ func (a *agent) write(
 	}
 	ctx, cancel := poll.Grace(ctx, grace)
 	defer cancel()
-	for i, step := range steps {
-		if err = hub.Apply(ctx, step); err == nil {
-			continue
+	defer a.forget()
+	for _, step := range steps {
+		if err := hub.Apply(ctx, step); err != nil {
+			return err
 		}
-		if i > 0 {
-			err = errors.Join(&registry.PartialError{Written: ids(hub, ordered[:i]), Failed: hub.View(ordered[i]).ID(), Err: err},
-				putBack(ctx, hub, ordered[:i], changes, current))
-			a.forget()
-		}
-		return err
 	}
 	return nil
 }
 
-func ids(hub *attach.Hub, views []string) []registry.ViewID {
-	var list []registry.ViewID
-	for _, view := range views {
-		list = append(list, hub.View(view).ID())
-	}
-	return list
-}
-
-// putBack writes what the views showed before, the last one written first.
-func putBack(
-	ctx context.Context, hub *attach.Hub, views []string, changes registry.Changes, current map[string]map[string]any,
-) error {
-	var errs []error
-	for _, view := range slices.Backward(views) {
-		before := map[string]any{}
-		for request := range changes[view] {
-			before[request] = lookUp(current[view], request)
-		}
-		if err := hub.View(view).Set(ctx, before); err != nil {
-			errs = append(errs, fmt.Errorf("%s could not be put back: %w", view, err))
+// nested gives writes the shape of a target.
+func nested(changes registry.Changes) map[string]map[string]any {
+	target := map[string]map[string]any{}
+	for view, values := range changes {
+		target[view] = map[string]any{}
+		for request, value := range values {
+			object, keys := target[view], strings.Split(request, ".")
+			for _, key := range keys[:len(keys)-1] {
+				inner, ok := object[key].(map[string]any)
+				if !ok {
+					inner = map[string]any{}
+					object[key] = inner
+				}
+				object = inner
+			}
+			object[keys[len(keys)-1]] = value
 		}
 	}
-	return errors.Join(errs...)
+	return target
 }
 
 // verify reads what was written, and takes down what made no difference: what cannot be read, or what a custodian put
@@ -225,17 +226,15 @@ func putBack(
 func (a *agent) verify(
 	ctx context.Context, hub *attach.Hub, target serverapi.Config, changes registry.Changes, before map[string]map[string]any,
 ) error {
-	a.forget()
-	if _, changed := changes[network.ControlInterfacesView]; changed {
-		document, err := a.counters.document(ctx, hub)
-		if err != nil {
-			return err
-		}
-		a.interfaces = document
+	if err := a.look(ctx, hub, changes); err != nil {
+		return err
 	}
 	left, after, err := a.plan(ctx, target)
+	if err != nil && isRefusal(err) {
+		return nil // somebody has changed what it was planned for
+	}
 	if err != nil {
-		return a.reject(err)
+		return err
 	}
 	for view, values := range left {
 		for request, value := range values {
@@ -252,6 +251,19 @@ func (a *agent) verify(
 			a.unseen[view][request] = text(value)
 		}
 	}
+	return nil
+}
+
+// look makes control-interfaces be read anew if it is among these views; the others are read when they are asked for.
+func (a *agent) look(ctx context.Context, hub *attach.Hub, changes map[string]map[string]any) error {
+	if _, changed := changes[network.ControlInterfacesView]; !changed {
+		return nil
+	}
+	document, err := a.counters.document(ctx, hub)
+	if err != nil {
+		return err
+	}
+	a.interfaces = document
 	return nil
 }
 

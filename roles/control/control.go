@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"aspects-poc/roles"
@@ -28,7 +30,7 @@ var Role = roles.Role{
 	Name: "control", Summary: "register the device, count packets, apply the server's target", Command: command,
 	Hooks: []roles.Hook{
 		roles.ConfigureHook(func(env *roles.Env) roles.RunSpec { return runSpec(env, parts{}) },
-			"interval", "source", "seed", "counters"),
+			"interval", "source", "seed", "counters", "confirm-within", "wait", "ca", "label", "enrolment-token"),
 		changeControlDevice(), changeControlInterfaces(), changeControlTunnel(), changeControlTelemetry(),
 		loadControlInterfaces(), loadObserveInterfaces(),
 	},
@@ -44,6 +46,9 @@ type parts struct {
 	transport http.RoundTripper
 	newKey    func() (*rsa.PrivateKey, error)
 	links     func() ([]netdev.Link, error)
+	random    func() float64 // in [0,1), for the times of polls
+	// replace writes a file of the state directory, see durable.Write.
+	replace func(path string, content []byte, mode os.FileMode) error
 }
 
 func commandWith(env *roles.Env, parts parts) *cli.Command {
@@ -55,9 +60,11 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 		Usage: "keep the device registered, counted and configured",
 		Description: "The first run registers the device with the server and writes the default configuration where " +
 			"nothing is set, once for each state directory (and again for a registry with nothing in it). Each cycle " +
-			"counts packets, reports the configuration to the server and applies the target it answers with, all of it " +
-			"or nothing. A server that is away does not stop the counting. Exit status with --once: 0 when all of this " +
-			"is done, 1 when the registry failed, the server was not reached or its target was refused.",
+			"counts packets. As often as the server wants, the role tells it what is configured, counted and running, " +
+			"and applies the target it answers with, all of it or nothing: where the server cannot be reached after it, " +
+			"what was configured before is put back. A server that is away does not stop the counting. Exit status with " +
+			"--once: 0 when all of this is done, 1 when the registry failed, the server was not reached or its target " +
+			"was refused or put back.",
 		Example:  "aspects-poc control run --once\naspects-poc control run --source system --interval 10s",
 		Interval: time.Minute,
 		Flags: []cli.Flag{
@@ -70,6 +77,14 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 				"is set yet"},
 			&cli.StringFlag{Name: "counters", Value: countersAuto, Usage: "where the counters are kept: `auto|registry`; " +
 				"auto is a file in a snap whose hooks supply them to readers, else the registry"},
+			&cli.DurationFlag{Name: "confirm-within", Value: 3 * time.Minute, Usage: "`DURATION` in which the server must be " +
+				"reached after a target was applied; else the configuration from before is put back"},
+			&cli.BoolFlag{Name: "wait", Value: true, Usage: "let the server hold polls back, to hear of a new target at once"},
+			&cli.StringFlag{Name: "ca", Usage: "`FILE` with the certificates (PEM) of those who may vouch for an https:// " +
+				"server, in place of the system's"},
+			&cli.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` that the device registers with, for targets that " +
+				"concern some devices only; more than once for more"},
+			&cli.StringFlag{Name: "enrolment-token", Usage: "`TOKEN` that lets the device in where the server asks for one"},
 		},
 		Check: func(c *cli.Context, s *roles.Settings) error {
 			_, err := newConfig(c, s)
@@ -81,7 +96,10 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 				return err
 			}
 			waker := poll.NewWaker()
-			agent := newAgent(config, parts, env.Stdout, s, waker.Wake)
+			agent, err := newAgent(config, parts, env.Stdout, s, waker.Wake)
+			if err != nil {
+				return err
+			}
 			defer agent.close()
 			return attach.Run(ctx, attach.Options{
 				Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
@@ -105,6 +123,12 @@ type Config struct {
 	StateDir  string
 	ServerURL string // the default
 	Counters  string // "auto" or "registry"
+
+	ConfirmWithin time.Duration
+	Wait          bool
+	CA            string // file of certificates; "": the system's
+	Labels        map[string]string
+	Token         string
 }
 
 func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
@@ -125,10 +149,40 @@ func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
 	if config.StateDir, err = filepath.Abs(config.StateDir); err != nil {
 		return Config{}, roles.Usagef("invalid value %q for --state: %v", config.StateDir, err)
 	}
+	if err := config.fleet(c); err != nil {
+		return Config{}, err
+	}
 	if config.ServerURL, err = serverapi.ParseURL(config.ServerURL); err != nil {
 		return Config{}, roles.Usagef("invalid value for --server-url: %v", err)
 	}
 	return config, nil
+}
+
+// shortestConfirm is the least --confirm-within: a poll and another one must have a chance.
+const shortestConfirm = time.Second
+
+// fleet reads what is about the server.
+func (c *Config) fleet(flags *cli.Context) error {
+	c.ConfirmWithin, c.Wait, c.Token = flags.Duration("confirm-within"), flags.Bool("wait"), flags.String("enrolment-token")
+	if c.ConfirmWithin < shortestConfirm {
+		return roles.Usagef("invalid value %q for --confirm-within: want %v or more, such as 3m", c.ConfirmWithin,
+			shortestConfirm)
+	}
+	for _, text := range flags.StringSlice("label") {
+		name, value, found := strings.Cut(text, "=")
+		if !found || name == "" || value == "" {
+			return roles.Usagef("invalid value %q for --label: want NAME=VALUE", text)
+		}
+		if c.Labels == nil {
+			c.Labels = map[string]string{}
+		}
+		c.Labels[name] = value
+	}
+	c.CA = flags.String("ca")
+	if _, err := serverapi.NewTransport(c.CA); err != nil {
+		return roles.Usagef("invalid value %q for --ca: %v", c.CA, err)
+	}
+	return nil
 }
 
 // source makes what counts packets.

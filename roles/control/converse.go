@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"aspects-poc/registry"
@@ -15,45 +16,79 @@ import (
 )
 
 // mostCalls bounds the exchanges that follow one another without a count in between: one to register, one to poll, and
-// one to report what was applied; and the same for a device that has to register again.
-const mostCalls = 5
+// one to report what was applied; and the same for a device that has to register again, or finds another server.
+const mostCalls = 6
 
 // converse starts an exchange if one is due and none is under way.
 func (a *agent) converse(ctx context.Context, hub *attach.Hub) error {
-	if !a.call || a.busy {
+	if a.busy && a.holding && hub.Watching {
+		if err := a.hangUp(ctx); err != nil {
+			return err
+		}
+	}
+	if a.busy || !a.call && time.Now().Before(a.pollAt) {
 		return nil
+	}
+	if attempt := a.journal.Attempt; attempt != nil && a.journal.ours() && attempt.Phase != unconfirmed {
+		return nil // what would be reported is not known
 	}
 	if err := a.identify(ctx, hub); err != nil {
 		return err
 	}
-	if err := a.connect(ctx); err != nil || a.server == nil {
-		a.call, a.retryAt = false, time.Time{}
+	next := time.Now().Add(a.jitteredInterval())
+	if err := a.connect(ctx, hub); err != nil || a.server == nil {
+		a.call, a.pollAt = false, next
 		return err
 	}
 	documents, err := a.documents(ctx)
 	if err != nil {
 		return err
 	}
-	a.call, a.retryAt, a.busy = false, time.Time{}, true
-	a.calls++
-	next := exchange{state: a.state, server: a.server, device: a.uuid, lost: a.lost, config: serverapi.Config{}}
+	exchange := exchange{state: a.state, server: a.server, device: a.uuid, lost: a.lost, enrolment: enrolment{labels: a.Labels, token: a.Token},
+		config: serverapi.Config{}, confirms: a.confirming(), started: time.Now(), next: next}
 	if a.uuid == a.lost {
-		next.device = uuid.Nil
+		exchange.device = uuid.Nil
 	}
 	for view, document := range documents {
 		if view != network.ControlDeviceView {
-			next.config[view] = document
+			exchange.config[view] = document
 		}
 	}
+	exchange.report = a.report(documents)
+	exchange.wait = a.patience(exchange)
+	if a.call {
+		a.calls++
+	}
+	a.call, a.busy, a.holding = false, true, exchange.wait > 0
+	ctx, a.cut = context.WithCancelCause(ctx)
 	a.exchanges.Go(func() {
-		a.results <- next.run(ctx)
+		result := exchange.run(ctx)
+		if errors.Is(context.Cause(ctx), errHungUp) {
+			result.err = errHungUp
+		}
+		a.results <- result
 		a.wake()
 	})
 	return nil
 }
 
+// errHungUp is the end of a poll that need not be waited for any more.
+var errHungUp = errors.New("hung up")
+
+// hangUp ends a poll that a server holds back to which the device does not listen any more.
+func (a *agent) hangUp(ctx context.Context) error {
+	var device network.ControlDevice
+	if err := a.device.Read(ctx, &device); err != nil && !errors.Is(err, registry.ErrNoData) {
+		return err
+	}
+	if normal, err := serverapi.ParseURL(device.ServerURL); err != nil || a.server == nil || normal != a.server.URL() {
+		a.cut(errHungUp)
+	}
+	return nil
+}
+
 // connect makes the client of the server that the registry names; a.server is nil if it names none that can be used.
-func (a *agent) connect(ctx context.Context) error {
+func (a *agent) connect(ctx context.Context, hub *attach.Hub) error {
 	var device network.ControlDevice
 	if err := a.device.Read(ctx, &device); err != nil && !errors.Is(err, registry.ErrNoData) {
 		return err
@@ -79,6 +114,35 @@ func (a *agent) connect(ctx context.Context) error {
 		return nil
 	}
 	a.retry.Reset()
+	a.lost, a.holds, a.longest = uuid.Nil, false, serverapi.MaxWait*time.Second
+	return a.turnTo(ctx, hub, normal)
+}
+
+// turnTo makes the device who it was for a server that it has been registered with before.
+func (a *agent) turnTo(ctx context.Context, hub *attach.Hub, server string) error {
+	if a.registration == nil || a.registration.Server == server || a.registration.UUID != a.uuid {
+		return nil
+	}
+	device, err := a.state.Device()
+	if err != nil || device.formerly(server) == nil {
+		return nil //nolint:nilerr // identify has told
+	}
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	err = a.state.Change(ctx, func(device *Device) {
+		if known := device.formerly(server); known != nil {
+			device.register(*known)
+		}
+		a.registration = device.Registration
+	})
+	if err != nil {
+		a.trouble.note(ofState, err)
+		return nil
+	}
+	a.lost = a.uuid // so that the registry's is replaced
+	if err := a.identify(ctx, hub); err != nil {
+		return err
+	}
 	a.lost = uuid.Nil
 	return nil
 }
@@ -115,24 +179,31 @@ func (a *agent) collect(ctx context.Context, hub *attach.Hub) error {
 // take acts on the result of an exchange. An error is the registry's.
 func (a *agent) take(ctx context.Context, hub *attach.Hub, result outcome) error {
 	a.busy = false
+	a.cut(nil) // releases its context
+	a.pollAt = result.next
 	if result.registration != nil {
 		a.registration, a.asked = result.registration, true
 	}
 	switch {
 	case ctx.Err() != nil && result.err != nil:
 		return result.err
-	case serverapi.IsNotRegistered(result.err):
+	case errors.Is(result.err, errHungUp):
+		a.call = true
+		return nil
+	case serverapi.IsNotRegistered(result.err) || serverapi.IsProblem(result.err, serverapi.ProblemUnknownKey):
 		a.forgotten(result)
 		return nil
 	case result.err != nil && result.registration == nil:
-		a.failed(result.err)
+		if !a.brokenOff(result) {
+			a.failed(result.err)
+		}
 		return nil
 	}
 	if a.trouble.over(ofServer) {
 		a.log.Info("server reached again", "server", result.server.URL(), "tries", a.retry.Failures())
 	}
 	if result.device == uuid.Nil {
-		a.call = a.calls < mostCalls // to poll, now that the server knows us
+		a.soon() // to poll, now that the server knows us
 		if result.err != nil {
 			a.trouble.note(ofState, result.err)
 		} else {
@@ -142,13 +213,15 @@ func (a *agent) take(ctx context.Context, hub *attach.Hub, result outcome) error
 	}
 	a.retry.Reset()
 	a.lost = uuid.Nil
-	if result.target == nil {
+	a.obey(result)
+	if attempt := a.confirming(); attempt != nil && attempt == result.confirms {
+		a.confirm()
+	}
+	if result.answer.Offer == nil {
 		a.inStep()
 		return nil
 	}
-	applied, err := a.apply(ctx, hub, result.target)
-	a.call = applied && a.calls < mostCalls // to report it
-	return err
+	return a.consider(ctx, hub, result.answer.Offer)
 }
 
 // forgotten answers a server that does not know the device: it registers again, at once the first time.
@@ -167,15 +240,34 @@ func (a *agent) forgotten(result outcome) {
 
 // failed puts off the next exchange, each time longer.
 func (a *agent) failed(err error) {
-	pause := a.retry.Next()
+	pause := a.hastened(a.retry.Next())
 	var refused *serverapi.Error
-	if errors.As(err, &refused) {
-		pause = max(pause, refused.RetryAfter)
+	if errors.As(err, &refused) && refused.RetryAfter > 0 {
+		// Many were asked to come back at the same time.
+		pause = refused.RetryAfter + time.Duration(a.random()*float64(refused.RetryAfter))
+		a.extend(refused.RetryAfter)
 	}
-	a.call, a.retryAt = false, time.Now().Add(pause)
+	a.call, a.pollAt = false, time.Now().Add(pause)
 	about := ofServer
 	if own := (*stateError)(nil); errors.As(err, &own) {
 		about, err = ofState, own.error // the server was not asked
 	}
 	a.trouble.note(about, err, "next-try", pause.Round(time.Millisecond))
+}
+
+// brokenOff tells whether a poll was cut off while the server held it back, as some proxies do to connections on which
+// nothing happens. That is no trouble unless it happens to the next one as well: it waits less long.
+func (a *agent) brokenOff(result outcome) bool {
+	held := time.Since(result.started)
+	var refused *serverapi.Error
+	byServer := errors.As(result.err, &refused) &&
+		refused.Status != http.StatusBadGateway && refused.Status != http.StatusGatewayTimeout
+	if held < shortestHold || result.wait < held || byServer || errors.Is(result.err, context.DeadlineExceeded) {
+		return false
+	}
+	a.longest = max(held*3/4, shortestHold)
+	pause := a.retry.Next()
+	a.pollAt = time.Now().Add(pause)
+	a.log.Debug("a held poll was cut off", "after", held, "error", result.err, "next-try", pause)
+	return true
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/url"
 	"time"
@@ -17,16 +18,29 @@ import (
 type exchange struct {
 	state  *State
 	server *serverapi.Client
-	device uuid.UUID        // who polls; uuid.Nil registers
-	lost   uuid.UUID        // an identity that the server does not know any more
-	config serverapi.Config // what a poll reports
+	device uuid.UUID // who polls; uuid.Nil registers
+	lost   uuid.UUID // an identity that the server does not know any more
+	enrolment
+
+	config   serverapi.Config  // what a poll reports
+	report   *serverapi.Report // nil: nothing is known of targets, or another process reports
+	confirms *Attempt          // the attempt that an answer confirms; nil for none
+	wait     time.Duration     // for which the server may hold its answer back
+
+	started, next time.Time // when it began, and when the one after it is to begin
+}
+
+// enrolment is what a registration tells beside the device's identity.
+type enrolment struct {
+	labels map[string]string
+	token  string
 }
 
 // An outcome is what an exchange came to.
 type outcome struct {
 	exchange
-	registration *Registration    // of a registration
-	target       serverapi.Config // of a poll; nil when the device is in step
+	registration *Registration // of a registration
+	answer       serverapi.PollAnswer
 	err          error
 }
 
@@ -46,8 +60,25 @@ func (e exchange) run(ctx context.Context) outcome {
 		result.registration, result.err = e.register(ctx)
 		return result
 	}
-	result.target, _, result.err = e.server.Poll(ctx, e.device, e.config)
+	request := serverapi.PollRequest{UUID: e.device, Config: e.config, Report: e.report}
+	result.answer, result.err = e.server.Poll(ctx, request, e.wait)
+	if offer := result.answer.Offer; result.err == nil && offer != nil {
+		result.err = verifyHash(e.server.URL(), offer)
+	}
 	return result
+}
+
+// verifyHash refuses a target that is not the one that its hash names, and gives one to a target without.
+func verifyHash(server string, offer *serverapi.Offer) error {
+	hash, err := offer.Config.Hash()
+	if err == nil && offer.Hash != "" && offer.Hash != hash {
+		err = fmt.Errorf("its hash is %s, not %s", hash, offer.Hash)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot use the target of %s: %w", server, err)
+	}
+	offer.Hash = hash
+	return nil
 }
 
 // register returns the registration that the state directory holds, or makes one: the key is on disk before the server
@@ -65,6 +96,10 @@ func (e exchange) register(ctx context.Context) (*Registration, error) {
 	if device.Registration != nil && device.Registration.UUID != e.lost {
 		return device.Registration, nil
 	}
+	if known := device.formerly(e.server.URL()); known != nil && known.UUID != e.lost {
+		device.register(*known)
+		return device.Registration, e.state.save(device)
+	}
 	key, err := e.state.PublicKey()
 	if err != nil {
 		return nil, &stateError{err}
@@ -79,12 +114,12 @@ func (e exchange) register(ctx context.Context) (*Registration, error) {
 	ctx, cancel := poll.Grace(ctx, grace)
 	defer cancel()
 	answer, err := e.server.Register(ctx, serverapi.RegisterRequest{
-		IPAddress: from, PublicKeyRSA: key, Arch: architecture(),
+		IPAddress: from, PublicKeyRSA: key, Arch: architecture(), Labels: e.labels, EnrolmentToken: e.token,
 	})
 	if err != nil {
 		return nil, err
 	}
-	device.Registration = &Registration{Server: e.server.URL(), UUID: answer.UUID, Registered: answer.Registered}
+	device.register(Registration{Server: e.server.URL(), UUID: answer.UUID, Registered: answer.Registered})
 	// If it cannot be kept here, the registry still gets it.
 	return device.Registration, e.state.save(device)
 }

@@ -164,5 +164,7 @@ var key = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateK
 
 // role is the control role in this fleet, on a machine with these interfaces.
 func (f *fleet) role(links ...netdev.Link) roles.Role {
-	return control.RoleWith(f, key, func() ([]netdev.Link, error) { return append([]netdev.Link{}, links...), nil })
+	return control.RoleOn(control.Machine{Transport: f, NewKey: key, Links: func() ([]netdev.Link, error) {
+		return append([]netdev.Link{}, links...), nil
+	}})
 }

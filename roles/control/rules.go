@@ -34,11 +34,7 @@ func permitted(views []string, current, target map[string]map[string]any) error 
 
 // order returns the views in an order in which each write by itself is permitted: a new interface must be there before
 // the tunnel is moved to it, and an old one as long as the tunnel is still on it.
-func order(views []string, current map[string]map[string]any, target map[string]any) ([]string, error) {
-	wanted, err := documents(target, current)
-	if err != nil {
-		return nil, err
-	}
+func order(views []string, current, wanted map[string]map[string]any) ([]string, error) {
 	tunnelFirst := slices.Clone(views)
 	slices.SortStableFunc(tunnelFirst, func(a, b string) int {
 		switch network.ControlTunnelView {

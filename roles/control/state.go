@@ -37,6 +37,8 @@ const keyBits = 2048
 type Device struct {
 	// Registration is the server's answer; nil until there is one.
 	Registration *Registration `json:"registration,omitempty"`
+	// Former are registrations with other servers, the latest first: who the device is when it goes back to one.
+	Former []Registration `json:"former,omitempty"`
 	// DefaultsWritten is when the default configuration was written; zero until then.
 	DefaultsWritten time.Time `json:"defaults-written,omitzero"`
 	// Simulated is set while the totals are made up, so that the kernel's are no packets since.
@@ -50,12 +52,41 @@ type Registration struct {
 	Registered int64     `json:"registered"` // seconds since 1970
 }
 
+// mostFormer bounds what is remembered of other servers.
+const mostFormer = 8
+
+// register replaces the registration.
+func (d *Device) register(registration Registration) {
+	former := []Registration{}
+	if old := d.Registration; old != nil && old.Server != registration.Server {
+		former = append(former, *old)
+	}
+	for _, known := range d.Former {
+		if known.Server != registration.Server && (len(former) == 0 || known.Server != former[0].Server) {
+			former = append(former, known)
+		}
+	}
+	d.Registration, d.Former = &registration, former[:min(len(former), mostFormer)]
+}
+
+// formerly returns the registration with a server that the device was with before; nil for none.
+func (d *Device) formerly(server string) *Registration {
+	for _, known := range d.Former {
+		if known.Server == server {
+			return &known
+		}
+	}
+	return nil
+}
+
 // A State is the state directory. Nothing is created before something is written. It is safe for concurrent use, by
 // several processes too: who reads to change holds the lock.
 type State struct {
 	dir string
 	// newKey replaces the making of a key, which takes its time.
 	newKey func() (*rsa.PrivateKey, error)
+	// replace is durable.Write; nil means that.
+	replace func(path string, content []byte, mode os.FileMode) error
 }
 
 // Lock waits for the right to change the directory's files and returns the function that gives it back.
@@ -73,8 +104,12 @@ func (s *State) Lock(ctx context.Context) (unlock func(), err error) {
 // Tidy removes what a killed process has left of files that it was about to replace. Where another process holds the
 // lock, they may be its own, and stay until the next start.
 func (s *State) Tidy() error {
+	return errors.Join(s.tidy(lockFile, deviceFile, keyFile), s.tidy(journalLock, journalFile))
+}
+
+func (s *State) tidy(lock string, files ...string) error {
 	leftovers := func() (list []string, err error) {
-		for _, name := range []string{deviceFile, keyFile} {
+		for _, name := range files {
 			found, err := durable.Leftovers(filepath.Join(s.dir, name))
 			if err != nil {
 				return nil, err
@@ -86,7 +121,7 @@ func (s *State) Tidy() error {
 	if list, err := leftovers(); err != nil || len(list) == 0 {
 		return err
 	}
-	return tidy(filepath.Join(s.dir, lockFile), leftovers)
+	return tidy(filepath.Join(s.dir, lock), leftovers)
 }
 
 // tidy removes the leftovers under a lock, if it is free.
@@ -165,17 +200,28 @@ func (s *State) PublicKey() (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
+// key returns the device's key, made if there is none yet; the lock is held.
 func (s *State) key() (*rsa.PrivateKey, error) {
-	path := filepath.Join(s.dir, keyFile)
-	text, err := os.ReadFile(path)
+	key, err := s.readKey()
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.makeKey()
 	}
+	return key, err
+}
+
+// readKey returns the device's key; the error is fs.ErrNotExist's if there is none.
+func (s *State) readKey() (*rsa.PrivateKey, error) {
+	path := filepath.Join(s.dir, keyFile)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the device's key: %w", err)
 	}
 	// Made with 0600, but copied by whoever restores a backup.
-	if err := os.Chmod(path, 0o600); err != nil {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm() != 0o600 {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("cannot protect the device's key: %w", err)
 	}
 	refuse := func(reason string) (*rsa.PrivateKey, error) {
@@ -214,5 +260,9 @@ func (s *State) makeKey() (*rsa.PrivateKey, error) {
 
 // write replaces a file of the directory: afterwards it is on disk, and at no moment is there half of it.
 func (s *State) write(name string, content []byte) error {
-	return durable.Write(filepath.Join(s.dir, name), content, 0o600)
+	replace := s.replace
+	if replace == nil {
+		replace = durable.Write
+	}
+	return replace(filepath.Join(s.dir, name), content, 0o600)
 }

@@ -22,6 +22,7 @@ const (
 	ofSource   subject = "interfaces cannot be counted"
 	ofCounters subject = "the counters cannot be kept"
 	ofServer   subject = "server not reached, the rest goes on"
+	ofJournal  subject = "targets cannot be applied"
 	ofTarget   subject = "target refused, nothing was changed"
 )
 
@@ -45,5 +46,6 @@ func (t *troubles) over(about subject) bool {
 
 // err joins what is wrong at the moment.
 func (t *troubles) err() error {
-	return errors.Join(t.now[ofState], t.now[ofSource], t.now[ofCounters], t.now[ofServer], t.now[ofTarget])
+	return errors.Join(t.now[ofState], t.now[ofSource], t.now[ofCounters], t.now[ofJournal], t.now[ofServer],
+		t.now[ofTarget])
 }

@@ -20,6 +20,7 @@ import (
 type agent struct {
 	out      io.Writer
 	json     bool
+	outlet   *outlet // nil: none
 	log      *slog.Logger
 	fallback time.Duration // between reports where nothing else is said
 	// countersEvery is how long packets stay as they were read where hooks supply them.
@@ -79,6 +80,7 @@ func (a *agent) cycle(ctx context.Context, _ *attach.Hub) error {
 	if changed {
 		a.log.Info("settings changed, reporting at once", "view", network.ControlTelemetryView)
 	}
+	a.outlet.show(ctx, report)
 	if err := a.print(report, note); err != nil {
 		return err
 	}

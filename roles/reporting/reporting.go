@@ -1,5 +1,5 @@
 // Package reporting is the role that tells what goes on in the network: what control-telemetry asks for, as often as it
-// asks, as text for people or JSON lines for machines.
+// asks, as text for people, as JSON lines or for Prometheus.
 package reporting
 
 import (
@@ -17,7 +17,7 @@ import (
 var Role = roles.Role{
 	Name: "reporting", Summary: "report what control-telemetry asks for", Command: command,
 	Hooks: []roles.Hook{
-		roles.ConfigureHook(runSpec, "format", "interval", "counters-every"),
+		roles.ConfigureHook(runSpec, "format", "interval", "counters-every", "prometheus"),
 		observeControlTelemetry(), observeObserveDevice(), observeObserveTunnel(),
 	},
 }
@@ -43,6 +43,8 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` of the reports: text or json"},
 			&cli.DurationFlag{Name: "counters-every", Value: time.Minute, Usage: "in a snap, `DURATION` for which packets are " +
 				"reported as they were read last: reading them has snapd run a hook, and costs as much as a write"},
+			&cli.StringFlag{Name: "prometheus", Usage: "loopback `ADDRESS`, such as 127.0.0.1:9100, on which Prometheus finds " +
+				"the figures of the last report under /metrics; not with --once"},
 		},
 		Check: func(c *cli.Context, _ *roles.Settings) error {
 			if format := c.String("format"); format != "text" && format != "json" {
@@ -51,6 +53,11 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			if every := c.Duration("counters-every"); every < 0 {
 				return roles.Usagef("invalid value %q for --counters-every: want a duration such as 1m, or 0", every)
 			}
+			if address := c.String("prometheus"); address != "" {
+				if err := parseLoopback(address); err != nil {
+					return roles.Usagef("invalid value %q for --prometheus: %v", address, err)
+				}
+			}
 			return nil
 		},
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
@@ -58,6 +65,10 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			agent := &agent{
 				out: env.Stdout, json: c.String("format") == "json", log: s.Log, fallback: s.Interval, wake: waker.Wake,
 				countersEvery: c.Duration("counters-every"),
+			}
+			if address := c.String("prometheus"); address != "" && !s.Once {
+				agent.outlet = newOutlet(address, s.Log)
+				defer agent.outlet.close()
 			}
 			return attach.Run(ctx, attach.Options{
 				Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,

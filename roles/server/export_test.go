@@ -1,7 +1,21 @@
 package server
 
-// ProblemOf shows how an error is answered.
-func ProblemOf(err error) (status int, detail string) {
-	answer := problemOf(err)
-	return answer.Status, answer.Detail
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+)
+
+// LoadCertificate is for the test of certificates that are replaced.
+func LoadCertificate(certFile, keyFile string, log *slog.Logger, now func() time.Time) (func() *tls.Certificate, error) {
+	loaded, err := loadCertificate(certFile, keyFile, log)
+	if err != nil {
+		return nil, err
+	}
+	loaded.now = now
+	loaded.looked = now()
+	return func() *tls.Certificate {
+		current, _ := loaded.get(nil)
+		return current
+	}, nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,9 +15,15 @@ import (
 	"syscall"
 	"time"
 
-	"aspects-poc/roles/server/devices"
-	"aspects-poc/roles/server/devices/sqlite"
+	"aspects-poc/registry/network"
+	"aspects-poc/registry/plan"
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/metrics"
 	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
 )
 
 // How long a client may take. A device on a bad line sends a few kilobytes; who needs longer holds a connection only.
@@ -32,45 +39,90 @@ const (
 type Config struct {
 	Listen   string        // HOST:PORT
 	Chosen   string        // how a person chooses another Listen; "" means --listen
-	State    string        // database file
+	State    string        // database file, of the embedded store
+	Database string        // address of a PostgreSQL to use in its place; "" is for the embedded store
+	Schema   string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
 	MaxBody  int64         // bytes
 	Drain    time.Duration // for requests under way, at the end
 	Once     bool          // start, check, stop
 	Interval time.Duration // between two rounds of housekeeping
+	Fleet    fleet.Options // but for what the others say
+	Door     Door
 	Log      *slog.Logger
 	Out      io.Writer // for the line that says where it listens
 }
 
 // Run serves until ctx ends, then lets requests under way finish and closes the store. It returns nil when all went well.
 func Run(ctx context.Context, config Config) (err error) {
-	store, err := sqlite.Open(ctx, config.State)
+	store, tokens, err := openStore(ctx, config)
 	if err != nil {
-		if errors.Is(err, sqlite.ErrInUse) {
-			err = fmt.Errorf("%w (--state FILE)", err)
-		}
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	fleet := devices.New(store, devices.Options{})
-	listener, err := listen(config.Listen, config.Chosen)
+	options := config.Fleet
+	options.Log = config.Log
+	if options.Schema, err = readSchema(config.Schema); err != nil {
+		return err
+	}
+	measured := metrics.New(config.Log)
+	rules, err := fleet.Open(ctx, measured.Store(store), options)
 	if err != nil {
 		return err
 	}
-	url := urlOf(listener)
-	if address, ok := listener.Addr().(*net.TCPAddr); ok && !address.IP.IsLoopback() {
-		config.Log.Warn("others on the network can reach this server, and nobody is asked who they are",
-			"address", address.String())
+	measured.Watch(rules)
+	gate, followed, err := openGate(ctx, rules, tokens, config.Door)
+	if err != nil {
+		return errors.Join(err, rules.Close())
 	}
-	stop := start(listener, New(fleet, Options{MaxBody: config.MaxBody, Log: config.Log}), config)
+	defer func() {
+		err = errors.Join(err, rules.Close())
+		<-followed
+	}()
+	doorway, err := openDoorway(ctx, tokens, config)
+	if err != nil {
+		return err
+	}
+	url := doorway.url()
+	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer release()
+	app := api.New(rules, api.Options{
+		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
+		Beside: append(pages(rules), api.Route{Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())}),
+	})
+	serving := start(doorway.listener, app, config)
+	stop := func() error {
+		// What has no end of its own ends now.
+		rules.Release()
+		release()
+		return serving()
+	}
 	if _, err := fmt.Fprintln(config.Out, documented(url)); err != nil {
 		return errors.Join(err, stop())
 	}
 	if config.Once {
-		return errors.Join(check(ctx, url, config.Out), stop())
+		return errors.Join(check(ctx, doorway, config.Out), stop())
 	}
-	housekeeping(ctx, fleet, config)
+	housekeeping(ctx, rules, gate, config)
 	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())
 	return stop()
+}
+
+// readSchema returns the confdb-schema that targets are checked against; nil for none.
+func readSchema(name string) (json.RawMessage, error) {
+	switch name {
+	case "":
+		return network.Document(""), nil
+	case "none":
+		return nil, nil
+	}
+	text, err := os.ReadFile(name)
+	if err == nil {
+		_, err = plan.Make(text, nil, nil) // reads it
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use %q as confdb-schema (--target-schema FILE): %w", name, err)
+	}
+	return text, nil
 }
 
 // start serves in the background. The function it returns ends that, waits, and tells what went wrong.
@@ -102,7 +154,7 @@ func start(listener net.Listener, handler http.Handler, config Config) (stop fun
 }
 
 // housekeeping tidies the store and logs a summary, each interval until ctx ends.
-func housekeeping(ctx context.Context, fleet *devices.Fleet, config Config) {
+func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, config Config) {
 	ticker := time.NewTicker(config.Interval)
 	defer ticker.Stop()
 	last := -1
@@ -112,10 +164,10 @@ func housekeeping(ctx context.Context, fleet *devices.Fleet, config Config) {
 			return
 		case <-ticker.C:
 		}
-		if err := fleet.Maintain(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(rules.Maintain(ctx), gate.Maintain(ctx)); err != nil && ctx.Err() == nil {
 			config.Log.Error("housekeeping failed", "error", err)
 		}
-		switch n, err := fleet.Count(ctx); {
+		switch n, err := rules.Count(ctx); {
 		case ctx.Err() != nil:
 		case err != nil:
 			config.Log.Error("cannot summarise", "error", err)
@@ -127,32 +179,48 @@ func housekeeping(ctx context.Context, fleet *devices.Fleet, config Config) {
 }
 
 // check asks the server what a device and a person would ask first, through the network.
-func check(ctx context.Context, url string, out io.Writer) error {
-	client, err := serverapi.NewClient(url, serverapi.Options{UserAgent: "aspects-poc self-check"})
+func check(ctx context.Context, at *doorway, out io.Writer) error {
+	transport := at.transport()
+	defer transport.CloseIdleConnections()
+	client, err := serverapi.NewClient(at.url(), serverapi.Options{UserAgent: "aspects-poc self-check", Transport: transport})
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
+	verdict := "The server answers; operators need a token."
 	target, err := client.Target(ctx)
-	if err != nil {
+	var refused *serverapi.Error
+	switch {
+	case err == nil:
+		verdict = fmt.Sprintf("The server answers; its target has %d views.", len(target))
+	case !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized:
 		return fmt.Errorf("the server does not serve: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/openapi.json", nil)
+	for _, path := range []string{"/readyz", "/openapi.json"} {
+		if err := ask(ctx, transport, at.url()+path); err != nil {
+			return fmt.Errorf("the server does not serve: %w", err)
+		}
+	}
+	_, err = fmt.Fprintln(out, verdict)
+	return err
+}
+
+// ask wants 200.
+func ask(ctx context.Context, transport http.RoundTripper, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return fmt.Errorf("the server does not serve: %w", err)
+		return err
 	}
 	if err := response.Body.Close(); err != nil {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server does not serve its description: %s", response.Status)
+		return fmt.Errorf("%s answers %s", url, response.Status)
 	}
-	_, err = fmt.Fprintf(out, "The server answers; its target has %d views.\n", len(target))
-	return err
+	return nil
 }
 
 // listen opens the address, and says what to do where that fails.
@@ -187,18 +255,6 @@ func splitListen(address string) (host, port string, err error) {
 		return "", "", fmt.Errorf("%q is no port: want a number from 0 to 65535", port)
 	}
 	return host, port, nil
-}
-
-// urlOf returns an address for this machine's browser.
-func urlOf(listener net.Listener) string {
-	host, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return "http://" + listener.Addr().String()
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }
 
 func isDirectory(path string) bool {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +14,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/server"
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -27,7 +30,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("ASPECTS_TEST_SERVER") != "" {
 		os.Exit(roles.Main(os.Args, server.Role))
 	}
-	os.Exit(m.Run())
+	os.Exit(postgrestest.Main(m))
 }
 
 // running is a server that was started from the command line, in this process.
@@ -122,6 +125,9 @@ func TestWrongUsage(t *testing.T) {
 		{"--listen", "127.0.0.1:http", `invalid value "127.0.0.1:http" for --listen: "http" is no port: want a number from`},
 		{"--listen", "127.0.0.1:65536", `"65536" is no port`},
 		{"--max-body", "5", `invalid value "5" for --max-body: want 1024 bytes or more`},
+		{"--poll-interval", "10ms", `invalid value "10ms" for --poll-interval: want a second or more`},
+		{"--stats-step", "0s", `invalid value "0s" for --stats-step: want a second or more`},
+		{"--max-waiting", "0", `invalid value "0" for --max-waiting: want 1 or more`},
 		{"--drain", "-1s", `invalid value "-1s" for --drain: want a duration such as 10s`},
 	} {
 		code, stdout, stderr := once(t, "--state", state, test.flag, test.value)
@@ -161,7 +167,7 @@ func TestCannotStart(t *testing.T) {
 
 func TestRestart(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "server.db")
-	first := run(t, "--state", state, "--listen", "127.0.0.1:0")
+	first := run(t, "--state", state, "--listen", "127.0.0.1:0", "--allow-unsigned")
 	device, err := client(t, first.url).Register(t.Context(),
 		serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: "PEM", Arch: "amd64"})
 	if err != nil {
@@ -203,7 +209,7 @@ func TestGracefulStop(t *testing.T) {
 		}
 		answered <- err
 	}()
-	if _, err := io.WriteString(more, `{"config":{"a":`); err != nil {
+	if _, err := io.WriteString(more, `{"config":{"control-telemetry":{"sample-rate":`); err != nil {
 		t.Fatal(err)
 	}
 	stopped := make(chan string, 1)
@@ -221,7 +227,7 @@ func TestGracefulStop(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := io.WriteString(more, `7}}`); err != nil {
+	if _, err := io.WriteString(more, `7}}}`); err != nil {
 		t.Fatal(err)
 	}
 	if err := more.Close(); err != nil {
@@ -234,7 +240,7 @@ func TestGracefulStop(t *testing.T) {
 		t.Error(got)
 	}
 	again := run(t, "--state", state, "--listen", "127.0.0.1:0")
-	if target, err := client(t, again.url).Target(t.Context()); err != nil || fmt.Sprint(target) != "map[a:7]" {
+	if target, err := client(t, again.url).Target(t.Context()); err != nil || fmt.Sprint(target) != "map[control-telemetry:map[sample-rate:7]]" {
 		t.Error(target, err)
 	}
 }
@@ -248,7 +254,7 @@ func TestStopGivesUp(t *testing.T) {
 	}
 	defer func() { _ = connection.Close() }() // closed by the server
 	_, err = io.WriteString(connection,
-		"PUT /target-config/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+		"PUT /target-config/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,13 +267,18 @@ func TestStopGivesUp(t *testing.T) {
 	}
 }
 
+// telemetry is a target that the confdb-schema takes.
+func telemetry(rate int) serverapi.Config {
+	return serverapi.Config{"control-telemetry": map[string]any{"sample-rate": rate}}
+}
+
 // TestKill kills a server process with SIGKILL as soon as it has acknowledged, again and again.
 func TestKill(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "server.db")
 	var known []serverapi.RegisterResponse
 	for round := range 4 {
 		child := exec.CommandContext(t.Context(), os.Args[0], "server", "run", "--config", "-", "--listen", "127.0.0.1:0",
-			"--state", state)
+			"--state", state, "--allow-unsigned")
 		child.Args[0] = "aspects-poc"
 		child.Env = append(os.Environ(), "ASPECTS_TEST_SERVER=1")
 		var stderr syncBuffer
@@ -290,10 +301,11 @@ func TestKill(t *testing.T) {
 				t.Errorf("round %d: %+v %v", round, state, err)
 			}
 		}
-		if target, err := api.Target(t.Context()); err != nil || round > 0 && fmt.Sprint(target) != fmt.Sprintf("map[r:%d]", round-1) {
+		if target, err := api.Target(t.Context()); err != nil || round > 0 &&
+			fmt.Sprint(target) != fmt.Sprintf("map[control-telemetry:map[sample-rate:%d]]", round) {
 			t.Errorf("round %d: %v %v", round, target, err)
 		}
-		if _, err := api.SetTarget(t.Context(), serverapi.Config{"r": round}); err != nil {
+		if _, err := api.SetTarget(t.Context(), telemetry(round+1)); err != nil {
 			t.Fatal(err)
 		}
 		for range 5 {
@@ -303,7 +315,7 @@ func TestKill(t *testing.T) {
 				t.Fatal(err)
 			}
 			config := serverapi.Config{"v": map[string]any{"n": 1}}
-			if _, _, err := api.Poll(t.Context(), device.UUID, config); err != nil {
+			if _, err := api.Poll(t.Context(), serverapi.PollRequest{UUID: device.UUID, Config: config}, 0); err != nil {
 				t.Fatal(err)
 			}
 			known = append(known, device)
@@ -329,4 +341,22 @@ func TestHousekeeping(t *testing.T) {
 	if code != 0 || strings.Count(stderr, "msg=fleet") != 1 || !strings.Contains(stderr, "devices=0") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
+}
+
+// syncBuffer is a buffer that may be written concurrently.
+type syncBuffer struct {
+	mu     sync.Mutex // guards buffer
+	buffer bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
 }

@@ -1,20 +1,8 @@
 // Package server is the fleet server: devices register with it, report their configuration, and get the one that they
 // are to have.
 //
-// This package is the HTTP surface: the route table (routes.go), a file per resource, how bodies are read and errors
-// answered, start and stop. The rules and the state are in package devices, the description of the API in package
-// swagger, generated from the annotations here:
-//
-//	@title			aspects-poc fleet server
-//	@version		1
-//	@description	Devices register, report the configuration that their confdb views show, and get the one that they are
-//	@description	to have. Every error is a problem detail (RFC 9457); every answer carries an X-Request-Id that stands in
-//	@description	the server's log.
-//	@license.name	Apache-2.0
-//	@accept			json
-//	@produce		json
-//
-//go:generate go run ./swagger/generate
+// This package is the role: flags and subcommands, start and stop, housekeeping. It puts the rooms together: the HTTP
+// surface (package api) over the rules and the state (package fleet) over a store (package fleet/sqlite).
 package server
 
 import (
@@ -26,6 +14,7 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/snapenv"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/urfave/cli/v2"
 )
@@ -35,14 +24,16 @@ var Role = roles.Role{
 	Name:    "server",
 	Summary: "serve the fleet: registrations, reports, and the target configuration",
 	Command: command,
-	Hooks:   []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval")},
+	Hooks: []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval",
+		"enrolment", "allow-unsigned", "public-url", "tls-cert", "tls-key")},
 }
 
 // StateFile is the name of the database in the state directory.
 const StateFile = "server.db"
 
 func command(env *roles.Env) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env))}}
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env)), tokenCommand(env),
+		backupCommand(env), restoreCommand(env), migrateCommand(env)}}
 }
 
 func runSpec(env *roles.Env) roles.RunSpec {
@@ -50,20 +41,30 @@ func runSpec(env *roles.Env) roles.RunSpec {
 		Usage: "serve until interrupted",
 		Description: "Serves the HTTP API that /docs documents, and says on standard output where as soon as it is " +
 			"ready. What it acknowledges is on disk. Each --interval it moves the database's log into the database and " +
-			"logs a summary. With --once it starts, asks itself over the network, prints the outcome and stops. Anybody " +
-			"who reaches the address may change the target: keep it on the loopback or in a network that you trust.",
+			"logs a summary. With --once it starts, asks itself over the network, prints the outcome and stops. Devices " +
+			"sign their requests; operators need a token (see token), or to sit at this machine until there is a first one.",
 		Example: "aspects-poc server run --listen 127.0.0.1:8000\n" +
 			"aspects-poc server run --once --listen 127.0.0.1:0",
 		Interval: time.Minute,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8000",
 				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
-			&cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and target in, or a directory for it (default: " +
-				StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"},
+			stateFlag(),
+			databaseFlag(),
+			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema to check targets against, as JSON in the " +
+				"form that snap sign takes; none checks nothing (default: the one that aspects-poc registry assertion prints)"},
+			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
+				Usage: "`DURATION` that devices are asked to leave between polls; after three of them without any, one is silent"},
+			&cli.IntFlag{Name: "max-waiting", Value: 50_000,
+				Usage: "`NUMBER` of polls to hold back at a time, for devices that wait for a change"},
+			&cli.DurationFlag{Name: "stats-keep", Value: 7 * 24 * time.Hour,
+				Usage: "`DURATION` for which to keep devices' statistics, the older the sparser; 0 keeps none"},
+			&cli.DurationFlag{Name: "stats-step", Value: 5 * time.Minute,
+				Usage: "`DURATION` that one point of statistics stands for"},
 			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body to take, in `BYTES`"},
 			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
 				Usage: "`DURATION` for which requests under way may finish when the server is to stop"},
-		},
+		}, doorFlags()...),
 		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
 			return Run(ctx, newConfig(env, c, s))
@@ -71,17 +72,35 @@ func runSpec(env *roles.Env) roles.RunSpec {
 	}
 }
 
+func stateFlag() cli.Flag {
+	return &cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and targets in, or a directory for it (default: " +
+		StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"}
+}
+
 func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
+	keep := c.Duration("stats-keep")
+	if keep == 0 {
+		keep = -1 // fleet's word for none
+	}
 	return Config{
 		Listen:   c.String("listen"),
 		Chosen:   chosen(s.Getenv),
 		State:    statePath(c.String("state"), s.StateDir),
+		Database: c.String("database"),
+		Schema:   c.String("target-schema"),
 		MaxBody:  c.Int64("max-body"),
+		Fleet: fleet.Options{
+			PollInterval: c.Duration("poll-interval"),
+			MaxWaiting:   c.Int("max-waiting"),
+			StatsStep:    c.Duration("stats-step"),
+			StatsKeep:    keep,
+		},
 		Drain:    c.Duration("drain"),
 		Once:     s.Once,
 		Interval: s.Interval,
 		Log:      s.Log,
 		Out:      env.Stdout,
+		Door:     newDoor(c),
 	}
 }
 
@@ -110,11 +129,20 @@ func (c Config) check() error {
 		return roles.Usagef("invalid value \"%d\" for --max-body: want 1024 bytes or more", c.MaxBody)
 	case c.Drain < 0:
 		return roles.Usagef("invalid value %q for --drain: want a duration such as 10s", c.Drain)
+	case c.Fleet.PollInterval < time.Second:
+		return roles.Usagef("invalid value %q for --poll-interval: want a second or more", c.Fleet.PollInterval)
+	case c.Fleet.StatsStep < time.Second:
+		return roles.Usagef("invalid value %q for --stats-step: want a second or more", c.Fleet.StatsStep)
+	case c.Fleet.MaxWaiting < 1:
+		return roles.Usagef("invalid value \"%d\" for --max-waiting: want 1 or more", c.Fleet.MaxWaiting)
+	}
+	if err := checkDatabase(c.Database); err != nil {
+		return err
 	}
 	if _, _, err := splitListen(c.Listen); err != nil {
 		return roles.Usagef("invalid value %q for --listen: %s", c.Listen, err)
 	}
-	return nil
+	return c.Door.check()
 }
 
 // documented words the addresses that a person wants to know.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -114,23 +115,59 @@ func (c *Client) Register(ctx context.Context, request RegisterRequest) (Registe
 	return answer, nil
 }
 
-// Poll reports the device's current configuration. In step, inStep is true and the target nil; otherwise target is what
-// the device is to apply, its numbers of type json.Number, null meaning unset. A nil config is reported as an empty one.
-// IsNotRegistered tells that the server does not know the device.
-func (c *Client) Poll(ctx context.Context, device uuid.UUID, config Config) (target Config, inStep bool, err error) {
-	if config == nil {
-		config = Config{}
+// A PollAnswer is what a server says to a poll.
+type PollAnswer struct {
+	// Offer is the target to apply, its numbers of type json.Number, null meaning unset. Nil: nothing is to do.
+	Offer *Offer
+	// Interval is how long the server wants polls apart; zero when it does not say.
+	Interval time.Duration
+	// Waited is for how long the server was willing to hold the poll back; zero when it was not.
+	Waited time.Duration
+	// ServerTime is when the server answered, by its clock and to the second; zero when it does not say.
+	ServerTime time.Time
+}
+
+// Poll reports the device's current configuration and what became of targets. A nil Config is reported as an empty one.
+// With a wait, the server may hold its answer back until there is an offer; its deadline grows by the wait. Refusals
+// that a device branches on: IsNotRegistered, and IsProblem of ProblemPending, ProblemRevoked and the signature's.
+func (c *Client) Poll(ctx context.Context, request PollRequest, wait time.Duration) (PollAnswer, error) {
+	if request.Config == nil {
+		request.Config = Config{}
 	}
-	var answer Document
-	status, err := c.do(ctx, "poll", http.MethodPost, "/poll/", PollRequest{UUID: device, Config: config}, &answer)
+	header := http.Header{}
+	wait = min(wait.Truncate(time.Second), MaxWait*time.Second)
+	if wait > 0 {
+		header.Set("Prefer", fmt.Sprintf("wait=%d", wait/time.Second))
+	}
+	var offer Offer
+	response, err := c.exchange(ctx, "poll", http.MethodPost, "/poll/", header, max(wait, 0), request, &offer)
 	if err != nil {
-		return nil, false, err
+		return PollAnswer{}, err
 	}
-	if status == http.StatusNoContent {
-		return nil, true, nil
+	answer := PollAnswer{
+		Interval: seconds(response.Header.Get(PollInterval)),
+		Waited:   seconds(strings.TrimPrefix(response.Header.Get("Preference-Applied"), "wait=")),
 	}
-	target, err = c.config("poll", answer)
-	return target, false, err
+	if sent, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		answer.ServerTime = sent
+	}
+	if response.StatusCode == http.StatusNoContent {
+		return answer, nil
+	}
+	if _, err := c.config("poll", Document{Config: offer.Config}); err != nil {
+		return PollAnswer{}, err
+	}
+	answer.Offer = &offer
+	return answer, nil
+}
+
+// seconds reads a header's number of seconds; zero where it is none.
+func seconds(text string) time.Duration {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * time.Second
 }
 
 // Target returns the configuration that all devices are to have.
@@ -166,22 +203,36 @@ func (c *Client) State(ctx context.Context, device uuid.UUID) (State, error) {
 
 // do sends one request and decodes a 200 answer into answer. It returns the status of an answer that is no error.
 func (c *Client) do(ctx context.Context, op, method, path string, body, answer any) (int, error) {
+	response, err := c.exchange(ctx, op, method, path, nil, 0, body, answer)
+	if err != nil {
+		return 0, err
+	}
+	return response.StatusCode, nil
+}
+
+// exchange is do with more headers and a longer deadline. The body of the response that it returns has been read.
+func (c *Client) exchange(
+	ctx context.Context, op, method, path string, header http.Header, longer time.Duration, body, answer any,
+) (*http.Response, error) {
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		ctx, cancel = context.WithTimeout(ctx, c.timeout+longer)
 		defer cancel()
 	}
 	var reader io.Reader
 	if body != nil {
 		encoded, err := encode(body)
 		if err != nil {
-			return 0, fmt.Errorf("cannot %s: %w", op, err)
+			return nil, fmt.Errorf("cannot %s: %w", op, err)
 		}
 		reader = bytes.NewReader(encoded)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, reader)
 	if err != nil {
-		return 0, fmt.Errorf("cannot %s: %w", op, err)
+		return nil, fmt.Errorf("cannot %s: %w", op, err)
+	}
+	for name, values := range header {
+		request.Header[name] = values
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
 	request.Header.Set("User-Agent", c.agent)
@@ -198,30 +249,30 @@ func (c *Client) do(ctx context.Context, op, method, path string, body, answer a
 		if errors.Is(err, context.DeadlineExceeded) {
 			late = " in time"
 		}
-		return 0, fmt.Errorf("cannot %s: no answer from %s%s: %w", op, c.base, late, err)
+		return nil, fmt.Errorf("cannot %s: no answer from %s%s: %w", op, c.base, late, err)
 	}
 	defer func() { _ = response.Body.Close() }() // nothing is lost: the body has been read
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
-		return 0, fmt.Errorf("cannot %s: the answer of %s broke off: %w", op, c.base, err)
+		return nil, fmt.Errorf("cannot %s: the answer of %s broke off: %w", op, c.base, err)
 	}
 	switch {
 	case len(content) > maxAnswer:
-		return 0, c.unexpected(op, fmt.Errorf("it is larger than %d bytes", maxAnswer))
+		return nil, c.unexpected(op, fmt.Errorf("it is larger than %d bytes", maxAnswer))
 	case response.StatusCode == http.StatusNoContent:
-		return response.StatusCode, nil
+		return response, nil
 	case response.StatusCode != http.StatusOK:
-		return 0, newError(op, c.base, response, content)
+		return nil, newError(op, c.base, response, content)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
 	if err := decoder.Decode(answer); err != nil {
-		return 0, c.unexpected(op, err)
+		return nil, c.unexpected(op, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return 0, c.unexpected(op, errors.New("something follows its JSON value"))
+		return nil, c.unexpected(op, errors.New("something follows its JSON value"))
 	}
-	return response.StatusCode, nil
+	return response, nil
 }
 
 // config refuses an answer without configuration: taking it for an empty target would be a guess.

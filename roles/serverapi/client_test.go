@@ -98,12 +98,21 @@ func TestRegister(t *testing.T) {
 
 func TestPoll(t *testing.T) {
 	t.Run("target", func(t *testing.T) {
-		client, seen := answering(t, 200, nil, `{"config":{"a":{"n":9007199254740993,"gone":null}}}`)
-		got, inStep, err := client.Poll(t.Context(), device, nil)
-		if err != nil || inStep {
-			t.Fatal(inStep, err)
+		header := http.Header{"Poll-Interval": {"60"}, "Date": {"Wed, 26 Jun 2024 13:11:57 GMT"}}
+		client, seen := answering(t, 200, header,
+			`{"config":{"a":{"n":9007199254740993,"gone":null}},"revision":5,"hash":"sha-256=x"}`)
+		got, err := client.Poll(t.Context(), serverapi.PollRequest{UUID: device}, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		want := serverapi.Config{"a": map[string]any{"n": json.Number("9007199254740993"), "gone": nil}}
+		want := serverapi.PollAnswer{
+			Offer: &serverapi.Offer{
+				Config:   serverapi.Config{"a": map[string]any{"n": json.Number("9007199254740993"), "gone": nil}},
+				Revision: 5, Hash: "sha-256=x",
+			},
+			Interval:   time.Minute,
+			ServerTime: time.Date(2024, 6, 26, 13, 11, 57, 0, time.UTC),
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -112,13 +121,50 @@ func TestPoll(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("in step", func(t *testing.T) {
-		client, _ := answering(t, 204, nil, "")
-		got, inStep, err := client.Poll(t.Context(), device, serverapi.Config{"a": "<&>"})
-		if err != nil || !inStep || got != nil {
-			t.Fatal(got, inStep, err)
+	t.Run("nothing to do", func(t *testing.T) {
+		client, seen := answering(t, 204, http.Header{"Preference-Applied": {"wait=30"}}, "")
+		request := serverapi.PollRequest{
+			UUID: device, Config: serverapi.Config{"a": "<&>"},
+			Report: &serverapi.Report{
+				Sequence:  17,
+				Running:   &serverapi.Running{Revision: 4, Hash: "sha-256=x"},
+				Attempted: &serverapi.Attempted{Revision: 5, Outcome: serverapi.Refused, Path: "a.b", Reason: "no", At: 7},
+				Stats:     &serverapi.Stats{At: 8, Packets: map[string]serverapi.Packets{"eth0": {Sent: 1, Received: 2}}, Peers: new(int64(3))},
+			},
+		}
+		got, err := client.Poll(t.Context(), request, 45*time.Second)
+		if err != nil || got.Offer != nil || got.Waited != 30*time.Second || got.Interval != 0 {
+			t.Fatal(got, err)
+		}
+		wantSeen := []string{`POST /poll/ {"uuid":"ca155b32-2472-4650-afb0-c6f967328afe","config":{"a":"<&>"},` +
+			`"report":{"sequence":17,"running":{"revision":4,"hash":"sha-256=x"},` +
+			`"attempted":{"revision":5,"outcome":"refused","path":"a.b","reason":"no","at":7},` +
+			`"stats":{"at":8,"packets":{"eth0":{"sent":1,"received":2}},"peers":3}}}`}
+		if diff := cmp.Diff(wantSeen, *seen); diff != "" {
+			t.Error(diff)
 		}
 	})
+}
+
+// TestHash compares with what sha256sum says of the canonical form, written out by hand.
+func TestHash(t *testing.T) {
+	const empty = "sha-256=RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=" // of {}
+	for _, test := range []struct {
+		config serverapi.Config
+		want   string
+	}{
+		{nil, empty},
+		{serverapi.Config{}, empty},
+		{serverapi.Config{"b": json.Number("1.50"), "a": []any{nil, "<é>"}}, "sha-256=kT4AHlQ29Dn3EbKg31kDSh5xvsZuYb21Qh6SQOe70Og="},
+		{serverapi.Config{"a": []any{nil, "<é>"}, "b": 1.5}, "sha-256=kT4AHlQ29Dn3EbKg31kDSh5xvsZuYb21Qh6SQOe70Og="},
+	} {
+		if got, err := test.config.Hash(); err != nil || got != test.want {
+			t.Errorf("%v: %s, %v; want %s", test.config, got, err, test.want)
+		}
+	}
+	if got, err := serverapi.HashJSON([]byte(`{"a":`)); err == nil {
+		t.Error(got)
+	}
 }
 
 func TestTargetAndState(t *testing.T) {
@@ -187,7 +233,7 @@ func TestRefusals(t *testing.T) {
 	}} {
 		t.Run(test.name, func(t *testing.T) {
 			client, _ := answering(t, test.status, test.header, test.body)
-			_, _, err := client.Poll(t.Context(), device, nil)
+			_, err := client.Poll(t.Context(), serverapi.PollRequest{UUID: device}, 0)
 			var refused *serverapi.Error
 			if !errors.As(err, &refused) {
 				t.Fatalf("got %v", err)

@@ -61,6 +61,12 @@ func IsNotRegistered(err error) bool {
 	return refused.Problem.Detail == NotRegistered || refused.Problem.Detail == RegistrationAbsent
 }
 
+// IsProblem tells that the server refused with a problem of a type, one of the Problem… constants.
+func IsProblem(err error, kind string) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.Problem.Type == kind
+}
+
 // newError reads a refusal. The body need not be a problem: a proxy in between may answer in HTML, and the detail of
 // the original's validation errors was a list.
 func newError(op, server string, response *http.Response, content []byte) *Error {

@@ -10,7 +10,7 @@ import "github.com/google/uuid"
 // {"control-telemetry": {"sample-rate": 4}}. Any JSON object is carried. In a target, null means unset.
 type Config map[string]any
 
-// Document is the body of GET and PUT /target-config/, and of a 200 answer to POST /poll/.
+// Document is the body of GET and PUT /target-config/.
 type Document struct {
 	Config Config `json:"config"`
 }
@@ -20,31 +20,39 @@ type RegisterRequest struct {
 	IPAddress    string `json:"ip-address" example:"192.0.2.7"`
 	PublicKeyRSA string `json:"public-key-rsa"`       // PEM
 	Arch         string `json:"arch" example:"amd64"` // Debian's name
+	// Labels say what the device is, for targets that concern some devices only.
+	Labels map[string]string `json:"labels,omitempty" example:"site:berlin"`
+	// EnrolmentToken lets the device in where the server asks for one.
+	EnrolmentToken string `json:"enrolment-token,omitempty"`
 }
 
-// RegisterResponse is the 200 answer to POST /register/.
+// RegisterResponse is the 200 answer to POST /register/. What it repeats of the request is what the server keeps; the
+// token is never repeated.
 type RegisterResponse struct {
 	UUID       uuid.UUID `json:"uuid"`
-	Registered int64     `json:"registered" example:"1719407517"` // seconds since 1970
+	Registered int64     `json:"registered" example:"1719407517"` // seconds since 1970, as all times
 	RegisterRequest
+	// Status is Active or Pending; "" from the original's server.
+	Status string `json:"status,omitempty" enums:"active,pending"`
 }
 
-// PollRequest is the body of POST /poll/. The answer is 200 with a Document, or 204 when the device is in step.
-type PollRequest struct {
-	UUID   uuid.UUID `json:"uuid"`
-	Config Config    `json:"config"`
-}
+// The status of a device.
+const (
+	Active  = "active"  // it may poll
+	Pending = "pending" // an operator has to approve it first
+	Revoked = "revoked" // an operator has turned it away
+)
 
 // State is the 200 answer to GET /state/{uuid}/.
 type State struct {
 	Registered int64 `json:"registered"`
 	RegisterRequest
-	Config Config `json:"config"`
+	Config Config `json:"config"` // as it reported last
 }
 
 // Problem is the body of every error (RFC 9457, application/problem+json).
 type Problem struct {
-	Type   string         `json:"type,omitempty"`
+	Type   string         `json:"type,omitempty"` // one of the Problem… constants, or "": there is nothing to branch on
 	Title  string         `json:"title"`
 	Status int            `json:"status"`
 	Detail string         `json:"detail" example:"Agent not registered"`
@@ -61,4 +69,18 @@ type FieldProblem struct {
 const (
 	NotRegistered      = "Agent not registered"         // POST /poll/
 	RegistrationAbsent = "Agent registration not found" // GET /state/{uuid}/
+)
+
+// The types of problems that callers branch on; see IsProblem.
+const (
+	ProblemUnsigned      = "urn:aspects-poc:problem:unsigned"       // 401: the request has to be signed
+	ProblemSignature     = "urn:aspects-poc:problem:signature"      // 401: the signature is not the device's over this request
+	ProblemClock         = "urn:aspects-poc:problem:clock"          // 401: created too far from the server's clock, which Date tells
+	ProblemReplayed      = "urn:aspects-poc:problem:replayed"       // 401: the nonce was used before
+	ProblemUnknownKey    = "urn:aspects-poc:problem:unknown-key"    // 401: no device has this key
+	ProblemPending       = "urn:aspects-poc:problem:pending"        // 403: an operator has to approve the device first
+	ProblemRevoked       = "urn:aspects-poc:problem:revoked"        // 403: an operator has turned the device away
+	ProblemEnrolment     = "urn:aspects-poc:problem:enrolment"      // 403: the enrolment token is missing or no good
+	ProblemStale         = "urn:aspects-poc:problem:stale"          // 412: another revision than If-Match names
+	ProblemRefusedTarget = "urn:aspects-poc:problem:refused-target" // 422: the confdb-schema does not take the target
 )

@@ -90,17 +90,23 @@ type Options struct {
 	Refuse map[string]error
 	// Hooks is Plain in a snap whose hooks leave word of changes.
 	Hooks bool
+	// Write, if set, is called with each write, which it may leave out, or follow by an error of its own.
+	Write func(write func() error) error
 }
 
 // Start runs a command line of a role, words beginning with the role's name, until Stop or its end.
 func (s *Store) Start(role roles.Role, options Options, words ...string) *Run {
-	counter := registrytest.Counting(shared{s.backend})
-	if options.Plain {
-		counter = registrytest.Counting(plain{s.backend, options.Refuse})
+	var below backend.Backend = shared{s.backend}
+	switch {
+	case options.Hooks:
+		below = hooked{plain{s.backend, options.Refuse}}
+	case options.Plain:
+		below = plain{s.backend, options.Refuse}
 	}
-	if options.Hooks {
-		counter = registrytest.Counting(hooked{plain{s.backend, options.Refuse}})
+	if options.Write != nil {
+		below = Writing(below, options.Write)
 	}
+	counter := registrytest.Counting(below)
 	run := &Run{Counter: counter, Out: &Buffer{}, Err: &Buffer{}, done: make(chan struct{})}
 	open := func() (*registry.Registry, error) { return registry.New(counter.Backend(), defaults()), nil }
 	env := &roles.Env{

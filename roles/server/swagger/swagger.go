@@ -1,5 +1,5 @@
 // Package swagger holds the description of the server's API (OpenAPI 3), generated from the annotations of the handlers
-// (go generate ./roles/server).
+// (go generate ./roles/server/api).
 package swagger
 
 import _ "embed"

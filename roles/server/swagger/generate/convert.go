@@ -14,7 +14,7 @@ import (
 type object = map[string]any
 
 // convert turns what swag makes, a part of Swagger 2, into OpenAPI 3, and adds examples.
-func convert(old object) ordered {
+func convert(old object, optional map[string][]string) ordered {
 	paths := ordered{}
 	for path, item := range old["paths"].(object) {
 		converted := ordered{}
@@ -32,7 +32,7 @@ func convert(old object) ordered {
 	schemas := object{}
 	for name, schema := range old["definitions"].(object) {
 		short := shortName(name)
-		schemas[short] = schemaOf(short, schema.(object))
+		schemas[short] = schemaOf(short, schema.(object), optional[short])
 	}
 	return ordered{
 		{"openapi", "3.0.3"},
@@ -69,7 +69,9 @@ func (o ordered) MarshalJSON() ([]byte, error) {
 
 var tags = []object{
 	{"name": "devices", "description": "What a device calls, and what is known of it"},
-	{"name": "target", "description": "The configuration that all devices are to have"},
+	{"name": "target", "description": "The configuration that devices are to have, in layers"},
+	{"name": "history", "description": "Who has changed what, and the way back"},
+	{"name": "server", "description": "The fleet as a whole, and the server itself"},
 }
 
 func operationOf(old object) object {
@@ -77,7 +79,7 @@ func operationOf(old object) object {
 	for _, gone := range []string{"consumes", "produces", "parameters", "responses"} {
 		delete(operation, gone)
 	}
-	var parameters []any
+	var list []any
 	given, _ := old["parameters"].([]any)
 	for _, entry := range given {
 		parameter := entry.(object)
@@ -89,15 +91,10 @@ func operationOf(old object) object {
 			}
 			continue
 		}
-		parameters = append(parameters, object{
-			"name": parameter["name"], "in": parameter["in"], "required": parameter["required"],
-			"description": parameter["description"],
-			"schema":      object{"type": parameter["type"], "format": parameter["format"]},
-			"example":     exampleID,
-		})
+		list = append(list, parameterOf(parameter))
 	}
-	if parameters != nil {
-		operation["parameters"] = parameters
+	if list != nil {
+		operation["parameters"] = list
 	}
 	responses := object{}
 	for code, response := range old["responses"].(object) {
@@ -107,6 +104,23 @@ func operationOf(old object) object {
 	return operation
 }
 
+// parameterOf turns a parameter of a path, query or header. Only those that are required have an example: "Try it out"
+// would send the others' too.
+func parameterOf(old object) object {
+	schema := object{}
+	for _, name := range []string{"type", "format", "enum", "default"} {
+		if value, there := old[name]; there {
+			schema[name] = value
+		}
+	}
+	parameter := object{"name": old["name"], "in": old["in"], "required": old["required"],
+		"description": old["description"], "schema": schema}
+	if example, there := parameters[old["name"].(string)]; there && old["required"] == true {
+		parameter["example"] = example
+	}
+	return parameter
+}
+
 func responseOf(code, operation string, old object) object {
 	response := object{"description": old["description"]}
 	schema, there := old["schema"]
@@ -114,7 +128,11 @@ func responseOf(code, operation string, old object) object {
 		return response
 	}
 	if strings.HasPrefix(code, "2") {
-		response["content"] = object{"application/json": object{"schema": references(schema)}}
+		kind := "application/json"
+		if operation == "get-events" {
+			kind = "text/event-stream"
+		}
+		response["content"] = object{kind: object{"schema": references(schema)}}
 		return response
 	}
 	response["content"] = object{"application/problem+json": object{
@@ -155,13 +173,13 @@ func references(value any) any {
 	return value
 }
 
-// schemaOf completes a schema: all members are always there but those named optional, and requests have no others.
-func schemaOf(name string, old object) object {
+// schemaOf completes a schema: all members are always there but the optional ones, and requests have no others.
+func schemaOf(name string, old object, optional []string) object {
 	schema := references(old).(object)
 	properties, _ := schema["properties"].(object)
 	var required []string
 	for property := range properties {
-		if !slices.Contains(optional[name], property) {
+		if !slices.Contains(optional, property) {
 			required = append(required, property)
 		}
 	}

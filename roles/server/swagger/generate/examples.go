@@ -7,14 +7,20 @@ import (
 
 const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
 
-// pathOrder is the order of a device's life; paths that are not in it come first, to be seen.
-var pathOrder = []string{"/register/", "/poll/", "/state/{uuid}/", "/target-config/"}
-
-// optional lists members that may be absent.
-var optional = map[string][]string{"Problem": {"type", "errors"}}
+// pathOrder is the order of a device's life, then of an operator's; paths that are not in it come first, to be seen.
+var pathOrder = []string{"/register/", "/poll/", "/state/{uuid}/", "/devices/", "/devices/{uuid}/",
+	"/devices/{uuid}/labels/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/target/",
+	"/devices/{uuid}/stats/", "/target-config/", "/targets/", "/targets/everyone/", "/targets/labels/{name}/",
+	"/targets/devices/{uuid}/", "/history/", "/history/{revision}/", "/history/{revision}/diff/",
+	"/history/{revision}/restore/", "/summary/", "/events/", "/healthz", "/readyz"}
 
 // requests lists the schemas of bodies, which may have no other members.
-var requests = []string{"RegisterRequest", "PollRequest", "Document"}
+var requests = []string{"RegisterRequest", "PollRequest", "Report", "Running", "Attempted", "Document", "LayerRequest"}
+
+// parameters are what "Try it out" begins with, by name.
+var parameters = map[string]any{
+	"uuid": exampleID, "name": "berlin", "revision": 1, "limit": 100, "selector": "site=berlin,stage!=test",
+}
 
 // exampleKey is a real one, whose private half nobody has kept.
 const exampleKey = "-----BEGIN PUBLIC KEY-----\n" +
@@ -34,6 +40,10 @@ var examples = map[string]object{
 		"ip-address": "192.0.2.7", "public-key-rsa": exampleKey, "arch": "amd64"},
 	"PollRequest": {"uuid": exampleID, "config": exampleConfig(2)},
 	"Document":    {"config": exampleConfig(4)},
+	"Offer": {"config": exampleConfig(4), "revision": 5,
+		"hash": "sha-256=RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o="},
+	"LayerRequest": {"config": exampleConfig(4)},
+	"LabelsPatch":  {"site": "berlin", "stage": nil},
 	"State": {"registered": 1719407517, "ip-address": "192.0.2.7", "public-key-rsa": exampleKey, "arch": "amd64",
 		"config": exampleConfig(2)},
 }
@@ -66,6 +76,13 @@ func problemExample(code, operation string) object {
 		if operation == "get-state" {
 			example["detail"] = "Agent registration not found"
 		}
+	case http.StatusUnauthorized:
+		example["detail"] = "A token of an operator is needed"
+	case http.StatusNotFound:
+		example["detail"] = "There is no such device"
+	case http.StatusPreconditionFailed:
+		example["type"] = "urn:aspects-poc:problem:stale"
+		example["detail"] = "The layer is not at the revision that If-Match names: it has revision 7 by now"
 	case http.StatusForbidden:
 		example["detail"] = "Pages of other sites may not change anything here"
 	case http.StatusRequestEntityTooLarge:

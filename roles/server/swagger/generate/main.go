@@ -16,7 +16,7 @@ import (
 	"github.com/swaggo/swag"
 )
 
-const output = "swagger/openapi.json"
+const output = "../swagger/openapi.json"
 
 func main() {
 	content, err := Describe(".")
@@ -33,10 +33,14 @@ func main() {
 func Describe(folder string) ([]byte, error) {
 	parser := swag.New(swag.SetDebugger(log.New(io.Discard, "", 0)), swag.SetStrict(true))
 	parser.PropNamingStrategy = swag.CamelCase
-	if err := parser.ParseAPIMultiSearchDir([]string{folder, folder + "/../serverapi"}, "server.go", 1); err != nil {
+	if err := parser.ParseAPIMultiSearchDir([]string{folder, folder + "/../../serverapi"}, "api.go", 1); err != nil {
 		return nil, err
 	}
 	swagger, err := json.Marshal(parser.GetSwagger())
+	if err != nil {
+		return nil, err
+	}
+	optional, err := optionalMembers(folder, folder+"/../../serverapi")
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +54,7 @@ func Describe(folder string) ([]byte, error) {
 	encoder := json.NewEncoder(&description)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(convert(old)); err != nil {
+	if err := encoder.Encode(convert(old, optional)); err != nil {
 		return nil, err
 	}
 	return description.Bytes(), nil

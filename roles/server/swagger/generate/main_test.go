@@ -9,7 +9,7 @@ import (
 
 // TestUpToDate is in package main, as there is no importing a command.
 func TestUpToDate(t *testing.T) {
-	want, err := Describe("../..")
+	want, err := Describe("../../api")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -18,6 +18,6 @@ func TestUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Error("the description is not what the annotations say: run go generate ./roles/server\n(-want +got)\n" + diff)
+		t.Error("the description is not what the annotations say: run go generate ./roles/server/api\n(-want +got)\n" + diff)
 	}
 }

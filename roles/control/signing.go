@@ -1,0 +1,43 @@
+package control
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+
+	"aspects-poc/roles/serverapi/sign"
+)
+
+// signing signs requests with the device's key as it is on disk at that time: a registration makes it, and it can be
+// replaced. A device without one, whose identity somebody else has written to the registry, does not sign.
+type signing struct {
+	state *State
+	base  http.RoundTripper
+	sign  *sign.Transport // keeps what is known of the server's clock
+}
+
+func newSigning(state *State, base http.RoundTripper) *signing {
+	return &signing{state: state, base: base, sign: sign.NewTransport(nil, sign.Options{Base: base})}
+}
+
+func (s *signing) RoundTrip(request *http.Request) (*http.Response, error) {
+	key, err := s.state.readKey()
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.base.RoundTrip(request)
+	}
+	var signer *sign.Signer
+	if err == nil {
+		signer, err = sign.NewSigner(key)
+	}
+	if err != nil {
+		if request.Body != nil {
+			err = errors.Join(err, request.Body.Close())
+		}
+		return nil, &stateError{err}
+	}
+	s.sign.SetSigner(signer)
+	return s.sign.RoundTrip(request)
+}
+
+// CloseIdleConnections closes connections that are kept for the next request.
+func (s *signing) CloseIdleConnections() { s.sign.CloseIdleConnections() }

@@ -1,0 +1,151 @@
+package fleetsim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/sign"
+
+	"github.com/google/uuid"
+)
+
+// A device is simulated: it has a key, a configuration, and a target that it runs.
+type device struct {
+	number int
+	id     uuid.UUID
+	signer *sign.Signer // nil for one that does not sign
+
+	mu      sync.Mutex // guards what follows, and is held during an exchange: a device does one thing at a time
+	config  serverapi.Config
+	report  serverapi.Report
+	counted int64 // polls, for reports that are to change
+	body    []byte
+}
+
+// newDevice returns a device that has the configuration that control writes to begin with.
+func newDevice(number int, signer *sign.Signer) *device {
+	return &device{number: number, signer: signer, config: serverapi.Config{
+		"control-telemetry": map[string]any{"sample-rate": json.Number("2"), "monitor-peers": true},
+		"control-tunnel":    map[string]any{"interface": "eth0", "peers": []any{"192.168.21.3", "192.168.151.225"}},
+	}}
+}
+
+// registration is the body that registers the device.
+func (d *device) registration(publicKey, token string) ([]byte, error) {
+	return encode(serverapi.RegisterRequest{
+		IPAddress:    fmt.Sprintf("10.%d.%d.%d", d.number>>16&255, d.number>>8&255, d.number&255),
+		PublicKeyRSA: publicKey, Arch: "amd64", EnrolmentToken: token,
+		Labels: map[string]string{"simulated": "yes", "tenth": fmt.Sprint(d.number % 10)},
+	})
+}
+
+// poll is the body of the next poll; the lock is held. With change it reports counters that differ from the last ones.
+func (d *device) poll(change bool) ([]byte, error) {
+	if d.body != nil && !change {
+		return d.body, nil
+	}
+	request := serverapi.PollRequest{UUID: d.id, Config: d.config}
+	if change {
+		d.counted++
+		request.Config = merged(d.config, serverapi.Config{"observe-interfaces": map[string]any{
+			"packets-sent": map[string]any{"eth0": d.counted}}})
+	}
+	if d.report.Running != nil || d.report.Attempted != nil {
+		report := d.report
+		request.Report = &report
+	}
+	body, err := encode(request)
+	if err == nil && !change {
+		d.body = body
+	}
+	return body, err
+}
+
+// apply takes an offer as control does when all is well; the lock is held. It tells whether there is something to report.
+func (d *device) apply(offer serverapi.Offer, now time.Time) error {
+	hash, err := offer.Config.Hash()
+	if err != nil {
+		return err
+	}
+	if offer.Hash != "" && offer.Hash != hash {
+		return fmt.Errorf("revision %d has the hash %s, and not %s as the server says", offer.Revision, hash, offer.Hash)
+	}
+	d.config = merged(d.config, offer.Config)
+	d.report.Sequence++
+	d.report.Running = &serverapi.Running{Revision: offer.Revision, Hash: hash}
+	d.report.Attempted = &serverapi.Attempted{Revision: offer.Revision, Outcome: serverapi.Applied, At: now.Unix()}
+	d.body = nil
+	return nil
+}
+
+// merged applies a merge patch (RFC 7396) to a configuration, of which no part is changed.
+func merged(config, patch serverapi.Config) serverapi.Config {
+	return mergedMap(config, patch)
+}
+
+func mergedMap(object, patch map[string]any) map[string]any {
+	result := map[string]any{}
+	for name, value := range object {
+		result[name] = value
+	}
+	for name, value := range patch {
+		inner, isObject := value.(map[string]any)
+		switch {
+		case value == nil:
+			delete(result, name)
+		case isObject:
+			below, _ := result[name].(map[string]any)
+			result[name] = mergedMap(below, inner)
+		default:
+			result[name] = value
+		}
+	}
+	return result
+}
+
+// A prepared request is its text, which names the body that it was made for.
+type prepared struct {
+	text []byte
+	body []byte
+}
+
+// prepare writes a request of the device, signed for a time if the device signs.
+func (d *device) prepare(t *target, path string, body []byte, at time.Time, wait time.Duration) (prepared, error) {
+	header := http.Header{}
+	if d.signer != nil {
+		address := *t.base
+		address.Path = t.base.Path + path
+		request := &http.Request{Method: http.MethodPost, URL: &address, Host: t.authority, Header: header}
+		if err := d.signer.Sign(request, body, at); err != nil {
+			return prepared{}, err
+		}
+	}
+	var text bytes.Buffer
+	text.Grow(len(body) + 1024)
+	fmt.Fprintf(&text, "POST %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: aspects-poc-fleet\r\nContent-Type: application/json\r\n"+
+		"Content-Length: %d\r\n", t.base.EscapedPath(), path, t.authority, len(body))
+	if wait > 0 {
+		fmt.Fprintf(&text, "Prefer: wait=%d\r\n", wait/time.Second)
+	}
+	if err := header.Write(&text); err != nil {
+		return prepared{}, err
+	}
+	text.WriteString("\r\n")
+	text.Write(body)
+	return prepared{text.Bytes(), body}, nil
+}
+
+func encode(value any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
+}

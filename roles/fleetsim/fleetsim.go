@@ -1,0 +1,137 @@
+// Package fleetsim simulates the devices of a fleet, to see what a server bears: they register, sign, poll, apply and
+// report as the control role does when all is well, and none of them is real.
+//
+// Run drives a Config's devices against a server and returns a Summary. The load is open: polls are due at a fixed rate
+// whatever the server does, and a latency counts from the moment when the poll was due. What a poll costs this side is
+// kept small, so that the server gets the processor: signatures are made before the clock starts where there is a
+// rate, with keys that are quick to sign with (keys.go), and connections speak no more HTTP than they must (wire.go).
+package fleetsim
+
+import (
+	"fmt"
+	"time"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+	"github.com/urfave/cli/v2"
+)
+
+// Role is the simulator.
+var Role = roles.Role{
+	Name:    "fleet",
+	Summary: "simulate a fleet of devices, and see what a server bears",
+	Command: command,
+	Tool:    true,
+}
+
+// Config is what a fleet does.
+type Config struct {
+	Server   string        // URL
+	CAFile   string        // of certificates to trust; "" means the system's
+	Devices  int           // how many
+	Rate     float64       // polls a second; 0 for one a device and Interval
+	Interval time.Duration // between a device's polls; 0 for what the server asks for
+	Duration time.Duration // of polling
+	Wait     time.Duration // for which devices ask polls to be held back; 0 for not at all
+	Lines    int           // connections; 0 for 64, or one for each device where they wait
+	Unsigned bool
+	Changed  bool          // each poll reports something new
+	Token    string        // for enrolment
+	Seed     uint64        // the same one makes the same devices
+	Timeout  time.Duration // of a request; 0 for 10 seconds
+
+	// Acknowledged is told which report of a device, by its number, the server has answered; nil for nobody. Only with
+	// Changed, where the number is the count of packets that the device reports as sent through eth0.
+	Acknowledged func(device uuid.UUID, number int64)
+	// Progress is told how far a phase is; nil for nobody.
+	Progress func(phase string, done, of int)
+}
+
+func command(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Description: "Registers simulated devices with a server, lets them poll at a fixed rate, and prints latencies and " +
+			"errors. Devices apply and report targets as real ones do. A latency counts from the moment when the poll was " +
+			"due, so that a server which falls behind shows. The devices' keys are quick to make and easy to break: point it " +
+			"at servers of your own, and remove the devices afterwards (label simulated). The same --seed makes the same devices, " +
+			"which a server that knows them does not register twice. Exit status: 0 when no poll failed, else 1.",
+		UsageText: "aspects-poc fleet --devices 1000 --server http://127.0.0.1:8000\n" +
+			"aspects-poc fleet --devices 1000 --rate 2000 --duration 30s --json\n" +
+			"aspects-poc fleet --devices 10000 --wait 60s",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "server", Value: "http://127.0.0.1:8000", Usage: "`URL` of the server"},
+			&cli.StringFlag{Name: "ca", Usage: "`FILE` with the CA certificates to trust instead of the system's"},
+			&cli.IntFlag{Name: "devices", Value: 100, Usage: "`NUMBER` of devices"},
+			&cli.Float64Flag{Name: "rate", Usage: "polls a second, `NUMBER` of all devices together (default: as the server asks " +
+				"devices to)"},
+			&cli.DurationFlag{Name: "interval", Usage: "`DURATION` between a device's polls (default: what the server asks for)"},
+			&cli.DurationFlag{Name: "duration", Value: time.Minute, Usage: "`DURATION` of polling"},
+			&cli.DurationFlag{Name: "wait", Usage: "let polls be held back for this `DURATION`, each device on a connection of " +
+				"its own"},
+			&cli.IntFlag{Name: "connections", Usage: "`NUMBER` of connections that devices share (default: 64)"},
+			&cli.BoolFlag{Name: "unsigned", Usage: "do not sign, as clients of the original"},
+			&cli.BoolFlag{Name: "changed", Usage: "report something new with each poll"},
+			&cli.StringFlag{Name: "enrolment-token", Usage: "`TOKEN` to register with"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that the devices' keys are made from"},
+			&cli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
+		},
+		Action: func(c *cli.Context) error { return simulate(env, c) },
+	}
+}
+
+func simulate(env *roles.Env, c *cli.Context) error {
+	if c.Args().Present() {
+		return roles.Usagef("unexpected argument %q: fleet takes flags only", c.Args().First())
+	}
+	config := Config{
+		Server: c.String("server"), CAFile: c.String("ca"), Devices: c.Int("devices"), Rate: c.Float64("rate"),
+		Interval: c.Duration("interval"), Duration: c.Duration("duration"), Wait: c.Duration("wait"),
+		Lines: c.Int("connections"), Unsigned: c.Bool("unsigned"), Changed: c.Bool("changed"),
+		Token: c.String("enrolment-token"), Seed: c.Uint64("seed"),
+	}
+	if err := config.check(); err != nil {
+		return roles.Usagef("%s", err)
+	}
+	if roles.IsTerminal(env.Stderr) {
+		bar := &bar{out: env.Stderr}
+		config.Progress = bar.show
+		defer bar.clear()
+	}
+	summary, err := Run(c.Context, config)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		err = summary.writeJSON(env.Stdout)
+	} else {
+		err = summary.writeText(env.Stdout)
+	}
+	if err == nil && summary.Failed > 0 {
+		err = fmt.Errorf("%d of %d polls failed", summary.Failed, summary.Polls+summary.Failed)
+	}
+	return err
+}
+
+// check refuses what cannot be, in the words of the flags.
+func (c Config) check() error {
+	if _, err := serverapi.ParseURL(c.Server); err != nil {
+		return err
+	}
+	switch {
+	case c.Devices < 1 || c.Devices > 1<<24:
+		return fmt.Errorf("invalid value \"%d\" for --devices: want 1 to %d", c.Devices, 1<<24)
+	case c.Rate < 0 || c.Interval < 0 || c.Lines < 0 || c.Wait < 0:
+		return fmt.Errorf("neither rate, interval, wait nor number of connections can be less than nothing")
+	case c.Rate > 0 && c.Interval > 0:
+		return fmt.Errorf("--rate and --interval say the same in two ways: give one of them")
+	case c.Rate > 0 && c.Wait > 0:
+		return fmt.Errorf("--rate is for polls that are due at a time: those of --wait follow one another")
+	case c.Duration <= 0:
+		return fmt.Errorf("invalid value %q for --duration: want more than nothing", c.Duration)
+	case c.Wait > serverapi.MaxWait*time.Second:
+		return fmt.Errorf("invalid value %q for --wait: servers hold polls back for %d seconds at most", c.Wait,
+			serverapi.MaxWait)
+	}
+	return nil
+}

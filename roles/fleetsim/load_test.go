@@ -1,0 +1,248 @@
+package fleetsim_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"aspects-poc/roles/fleetsim"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+)
+
+// fleetSize is how many devices the scenarios have: ASPECTS_BENCH_DEVICES, or 100,000.
+func fleetSize(b *testing.B) int {
+	text := os.Getenv("ASPECTS_BENCH_DEVICES")
+	if text == "" {
+		return 100_000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 100 {
+		b.Fatalf("ASPECTS_BENCH_DEVICES=%s: want a number from 100 on", text)
+	}
+	return n
+}
+
+// atOnce makes as many polls be due in the same moment.
+func atOnce(config fleetsim.Config, polls int) fleetsim.Config {
+	config.Rate = 1e7
+	config.Duration = time.Duration(float64(polls) / config.Rate * float64(time.Second))
+	return config
+}
+
+// BenchmarkFleet is a fleet's days, good and bad, on the same processors as its server. Each scenario is bounded, and
+// talks to this machine only.
+func BenchmarkFleet(b *testing.B) {
+	b.Run("minute", minute)
+	b.Run("highest", highest)
+	b.Run("waiting", waiting)
+	b.Run("outage", outage)
+	b.Run("kill", killed)
+}
+
+// minute: every device polls once in a minute.
+func minute(b *testing.B) {
+	for b.Loop() {
+		under := serve(b, filepath.Join(b.TempDir(), "server.db"), "127.0.0.1:0")
+		n := fleetSize(b)
+		summary := simulate(b, fleetsim.Config{Server: under.url, Devices: n, Interval: time.Minute, Duration: time.Minute,
+			Lines: 256, Seed: 1, Timeout: time.Minute})
+		b.ReportMetric(float64(n)/summary.Registration*1000, "registrations/s")
+		b.ReportMetric(summary.Rate, "polls/s")
+		b.ReportMetric(summary.P50, "p50-ms")
+		b.ReportMetric(summary.P99, "p99-ms")
+		b.ReportMetric(under.memory(), "server-MiB")
+		under.kill()
+	}
+}
+
+// highest: as many polls as the server bears, signed, unsigned and changed ones, beside a bare Echo handler that reads
+// the body and answers 204.
+func highest(b *testing.B) {
+	const polls = 40_000
+	config := fleetsim.Config{Devices: 1000, Lines: 64, Seed: 1, Timeout: time.Minute}
+	var bare float64
+	for _, test := range []struct {
+		name   string
+		change func(*fleetsim.Config)
+	}{
+		{"bare", func(c *fleetsim.Config) { c.Unsigned = true }},
+		{"unsigned", func(c *fleetsim.Config) { c.Unsigned = true }},
+		{"signed", func(*fleetsim.Config) {}},
+		{"changed", func(c *fleetsim.Config) { c.Unsigned, c.Changed = true, true }},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			for b.Loop() {
+				config := atOnce(config, polls)
+				test.change(&config)
+				if test.name == "bare" {
+					config.Server = serveBare(b)
+				} else {
+					config.Server = serve(b, filepath.Join(b.TempDir(), "server.db"), "127.0.0.1:0", "--allow-unsigned").url
+				}
+				summary := simulate(b, config)
+				b.ReportMetric(summary.Rate, "polls/s")
+				if test.name == "bare" {
+					bare = summary.Rate
+				} else if bare > 0 {
+					b.ReportMetric(summary.Rate/bare, "of-bare")
+				}
+			}
+		})
+	}
+}
+
+// serveBare starts a server that does as little as can be. It shares the process with the devices, as it needs no other.
+func serveBare(b *testing.B) string {
+	b.Helper()
+	app := echo.New()
+	app.HideBanner, app.HidePort = true, true
+	app.POST("/register/", func(c echo.Context) error {
+		return c.JSON(http.StatusOK, serverapi.RegisterResponse{UUID: uuid.New(), Status: serverapi.Active})
+	})
+	app.POST("/poll/", func(c echo.Context) error {
+		if _, err := io.Copy(io.Discard, c.Request().Body); err != nil {
+			return err
+		}
+		return c.NoContent(http.StatusNoContent)
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{Handler: app}
+	go func() { _ = server.Serve(listener) }() // until it is closed
+	b.Cleanup(func() { _ = server.Close() })
+	return "http://" + listener.Addr().String()
+}
+
+// waiting: devices that wait are told of a change.
+func waiting(b *testing.B) {
+	for b.Loop() {
+		n := min(fleetSize(b), 10_000)
+		under := serve(b, filepath.Join(b.TempDir(), "server.db"), "127.0.0.1:0")
+		var changed time.Time
+		var once sync.WaitGroup
+		polling := make(chan struct{})
+		once.Go(func() {
+			<-polling
+			time.Sleep(time.Duration(n)*time.Millisecond + time.Second) // until all wait: they come spread over half of that
+			changed = time.Now()
+			under.setTarget(5)
+		})
+		var closed sync.Once
+		duration := 3*time.Duration(n)*time.Millisecond + 20*time.Second
+		summary := simulate(b, fleetsim.Config{Server: under.url, Devices: n, Wait: 2 * time.Minute, Duration: duration,
+			Lines: 64, Seed: 1, Timeout: time.Minute, Progress: func(phase string, done, of int) {
+				if phase == "registered" && done == of {
+					closed.Do(func() { close(polling) })
+				}
+			}})
+		once.Wait()
+		if summary.Offers != n {
+			b.Errorf("%d of %d devices were told", summary.Offers, n)
+		}
+		b.ReportMetric(summary.LastOffer.Sub(changed).Seconds(), "s-until-all-told")
+		b.ReportMetric(under.memory(), "server-MiB")
+		under.kill()
+	}
+}
+
+// outage: the server is killed and started again, and all devices poll at once on new connections.
+func outage(b *testing.B) {
+	for b.Loop() {
+		n := fleetSize(b)
+		state := filepath.Join(b.TempDir(), "server.db")
+		under := serve(b, state, "127.0.0.1:0")
+		config := fleetsim.Config{Server: under.url, Devices: n, Lines: 256, Seed: 1, Timeout: time.Minute}
+		simulate(b, atOnce(config, n))
+		address := under.url[len("http://"):]
+		under.kill()
+		begin := time.Now()
+		again := serve(b, state, address)
+		b.ReportMetric(time.Since(begin).Seconds(), "s-start")
+		summary := simulate(b, atOnce(config, n)) // which registers them again first, as who has lost an answer
+		b.ReportMetric(summary.Seconds, "s-until-all-polled")
+		b.ReportMetric(float64(summary.Failed), "failed")
+		again.kill()
+	}
+}
+
+// killed: the server is killed under load; what it acknowledged is there when it is back.
+func killed(b *testing.B) {
+	for b.Loop() {
+		n := min(fleetSize(b), 1000)
+		state := filepath.Join(b.TempDir(), "server.db")
+		under := serve(b, state, "127.0.0.1:0", "--allow-unsigned")
+		var mu sync.Mutex // guards acknowledged
+		acknowledged := map[uuid.UUID]int64{}
+		under.setTarget(6)
+		timer := time.AfterFunc(5*time.Second, func() { _ = under.process.Process.Kill() })
+		summary, err := fleetsim.Run(b.Context(), fleetsim.Config{Server: under.url, Devices: n, Rate: 2000,
+			Duration: 8 * time.Second, Lines: 64, Seed: 1, Changed: true, Unsigned: true, Timeout: 5 * time.Second,
+			Acknowledged: func(device uuid.UUID, number int64) {
+				mu.Lock()
+				defer mu.Unlock()
+				acknowledged[device] = number
+			}})
+		timer.Stop()
+		if err != nil {
+			b.Fatal(err)
+		}
+		under.kill()
+		again := serve(b, state, "127.0.0.1:0", "--allow-unsigned")
+		if got := again.devices(""); got != n {
+			b.Errorf("%d devices were acknowledged, %d are there", n, got)
+		}
+		client, err := serverapi.NewClient(again.url, serverapi.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		target, err := client.Target(b.Context())
+		if err != nil || fmt.Sprint(target) != "map[control-telemetry:map[sample-rate:6]]" {
+			b.Errorf("the target is %v, %v", target, err)
+		}
+		lost := 0
+		for device, number := range acknowledged {
+			known, err := client.State(b.Context(), device)
+			if err != nil || reported(known.Config) < number {
+				lost++
+			}
+		}
+		if lost > 0 {
+			b.Errorf("of %d devices with acknowledged reports, %d lost theirs", len(acknowledged), lost)
+		}
+		b.ReportMetric(float64(summary.Polls), "acknowledged")
+		b.ReportMetric(float64(lost), "lost")
+		client.CloseIdleConnections()
+		again.kill()
+	}
+}
+
+// reported is the number that a device of Changed reports.
+func reported(config serverapi.Config) int64 {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return math.MinInt64
+	}
+	var shape struct {
+		Interfaces struct {
+			Sent map[string]int64 `json:"packets-sent"`
+		} `json:"observe-interfaces"`
+	}
+	if json.Unmarshal(text, &shape) != nil {
+		return math.MinInt64
+	}
+	return shape.Interfaces.Sent["eth0"]
+}

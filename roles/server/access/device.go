@@ -1,0 +1,185 @@
+package access
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/sign"
+
+	"github.com/dunglas/httpsfv"
+	"github.com/google/uuid"
+)
+
+// Device tells which device sent a request, of which body reads the body, once and only when the rest is in order: what
+// costs little is looked at first, and the signature last. A device that does not sign is Unsigned where that is allowed.
+//
+// Who calls is settled then, but not whether it may speak for the device that it names (Speaks), nor whether that one is
+// let in.
+func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Caller, error) {
+	input, err := g.signature(request)
+	if err != nil || input == nil {
+		return Caller{Kind: Unsigned}, err
+	}
+	now := g.options.Now()
+	if err := g.timely(*input, now); err != nil {
+		return Caller{}, err
+	}
+	found, err := g.known.owner(request.Context(), input.KeyID)
+	if errors.Is(err, ErrUnknownDevice) {
+		return Caller{}, unauthorized(serverapi.ProblemUnknownKey, "No device has the key of this signature; register it")
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	if err := g.novel(g.replays.look(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
+		return Caller{}, err
+	}
+	if err := g.verify(request, *input, found.key, body); err != nil {
+		return Caller{}, err
+	}
+	if err := g.novel(g.replays.take(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
+		return Caller{}, err
+	}
+	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID}, nil
+}
+
+// signature reads what signature a request has, without believing it; nil where it has none and needs none.
+func (g *Gate) signature(request *http.Request) (*sign.Input, error) {
+	input, err := sign.ParseInput(request.Header)
+	switch {
+	case errors.Is(err, sign.ErrUnsigned) && g.options.AllowUnsigned:
+		return nil, nil
+	case errors.Is(err, sign.ErrUnsigned):
+		return nil, unauthorized(serverapi.ProblemUnsigned, "Requests of devices have to be signed here (RFC 9421; "+
+			"Accept-Signature says how); for clients that cannot, the server has to run with --allow-unsigned")
+	case err != nil:
+		return nil, unauthorized(serverapi.ProblemSignature, "The signature cannot be read: "+err.Error())
+	}
+	if missing := input.Covers(sign.Received(request)); missing != "" {
+		return nil, unauthorized(serverapi.ProblemSignature, fmt.Sprintf("The signature does not cover %q", missing))
+	}
+	return &input, nil
+}
+
+// timely refuses what was signed at another time. The caller learns the server's from Date.
+func (g *Gate) timely(input sign.Input, now time.Time) error {
+	refuse := func(format string, arguments ...any) error {
+		return unauthorized(serverapi.ProblemClock, fmt.Sprintf(format, arguments...)+
+			"; Date tells the server's time, to sign again by it")
+	}
+	now = now.Truncate(time.Second)
+	switch off := input.Created.Sub(now); {
+	case off.Abs() > g.options.Window:
+		word := "ahead of"
+		if off < 0 {
+			word = "behind"
+		}
+		return refuse("The request was signed at a time %s %s the server's clock, and %s is allowed", off.Abs(), word,
+			g.options.Window)
+	case input.Created.Before(g.started):
+		return refuse("The request was signed before this server started")
+	case !input.Expires.IsZero() && input.Expires.Before(now):
+		return refuse("The signature expired %s ago", now.Sub(input.Expires))
+	}
+	return nil
+}
+
+// novel refuses what may have come before.
+func (g *Gate) novel(found outcome, now time.Time) error {
+	switch found {
+	case replayed:
+		return unauthorized(serverapi.ProblemReplayed, "This request came before; each needs a nonce of its own")
+	case behind:
+		return unauthorized(serverapi.ProblemClock, "The request was signed before others that came from this device; "+
+			"Date tells the server's time, to sign again by it")
+	case flooded:
+		return &Refusal{Status: http.StatusTooManyRequests, RetryAfter: 1,
+			Detail: fmt.Sprintf("This device sends more than %d requests a second", many)}
+	}
+	return nil
+}
+
+// verify reads the body and checks digest and signature.
+func (g *Gate) verify(request *http.Request, input sign.Input, key *rsa.PublicKey, body func() ([]byte, error)) error {
+	content, err := body()
+	if err != nil {
+		return err
+	}
+	stated, err := digest(request.Header.Values(sign.DigestHeader))
+	if err != nil {
+		return unauthorized(serverapi.ProblemSignature, err.Error())
+	}
+	if actual := sha256.Sum256(content); !bytes.Equal(stated, actual[:]) {
+		return unauthorized(serverapi.ProblemSignature, "The body is not the one that was signed: Content-Digest differs")
+	}
+	message := sign.Received(request)
+	if g.authority != "" {
+		message.Authority, message.Path = g.authority, g.prefix+message.Path
+	}
+	text, err := message.Base(input)
+	if err == nil && sign.Verify(key, text, input.Signature) == nil {
+		return nil
+	}
+	detail := fmt.Sprintf("The signature is not that key's over this request, which is %s %s%s here; behind a proxy that "+
+		"changes host or path, the server needs --public-url", message.Method, message.Authority, message.Path)
+	if err != nil {
+		detail = "The signature cannot be checked: " + err.Error()
+	}
+	return unauthorized(serverapi.ProblemSignature, detail)
+}
+
+// digest returns the SHA-256 that Content-Digest states.
+func digest(values []string) ([]byte, error) {
+	if len(values) != 1 || len(values[0]) > sign.MaxField {
+		return nil, errors.New("Content-Digest must be there once")
+	}
+	dictionary, err := httpsfv.UnmarshalDictionary(values)
+	if err != nil {
+		return nil, errors.New("Content-Digest is no dictionary of structured fields")
+	}
+	member, _ := dictionary.Get("sha-256")
+	item, _ := member.(httpsfv.Item)
+	sum, ok := item.Value.([]byte)
+	if !ok || len(sum) != sha256.Size {
+		return nil, errors.New("Content-Digest has no sha-256")
+	}
+	return sum, nil
+}
+
+// Speaks tells whether a caller may speak for a device: it is that one, or does not sign and nor does the device. For a
+// device that is not there, whoever does not sign may: what it is told is up to others. The error is a *Refusal, or the
+// store's trouble.
+func (g *Gate) Speaks(ctx context.Context, caller Caller, device uuid.UUID) error {
+	switch {
+	case caller.Kind == Device && caller.Device == device:
+		return nil
+	case caller.Kind == Device:
+		return unauthorized(serverapi.ProblemUnknownKey, "The key of this signature is not that of the device that the "+
+			"body names; if it is a new one, register it")
+	case caller.Kind != Unsigned:
+		return forbidden("", "Only the device itself may do this")
+	}
+	signs, err := g.known.signs(ctx, device)
+	if err == nil && signs {
+		err = unauthorized(serverapi.ProblemUnsigned, "This device signs its requests; this one is not signed")
+	}
+	return err
+}
+
+// Refused returns what a device hears whose status does not let it poll; nil where it may.
+func Refused(status string) error {
+	switch status {
+	case serverapi.Active:
+		return nil
+	case serverapi.Pending:
+		return pending()
+	}
+	return revoked()
+}

@@ -1,0 +1,45 @@
+package access
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Require returns what lets only callers of a right through to a handler, which finds them with From. read reads a
+// request's body; the handler can read it again.
+func (g *Gate) Require(right Right, read func(echo.Context) ([]byte, error)) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			caller, err := g.ask(c, right, read)
+			if err != nil {
+				return err
+			}
+			c.SetRequest(c.Request().WithContext(With(c.Request().Context(), caller)))
+			return next(c)
+		}
+	}
+}
+
+func (g *Gate) ask(c echo.Context, right Right, read func(echo.Context) ([]byte, error)) (caller Caller, err error) {
+	keep := func() ([]byte, error) {
+		body, err := read(c)
+		if err == nil {
+			c.Request().Body = io.NopCloser(bytes.NewReader(body))
+		}
+		return body, err
+	}
+	switch right {
+	case Register:
+		if caller, err = g.Applicant(c.Request()); err == nil && caller.Kind == Applicant {
+			caller.body, err = keep()
+		}
+		return caller, err
+	case Poll:
+		return g.Device(c.Request(), keep)
+	case Read, Write:
+		return g.Operator(c.Request(), right == Write)
+	}
+	return Caller{}, nil
+}

@@ -1,0 +1,253 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"aspects-poc/roles/serverapi"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/labstack/echo/v4"
+)
+
+// wholeBody stands for the body where a field is to be named.
+const wholeBody = "body"
+
+// mostStrangers is how many unknown members of a body are named.
+const mostStrangers = 10
+
+// A field is a member that a body has to have, or may have.
+type field struct {
+	name string
+	// read takes the value, or says what it must be instead: "must be …". Nil for an object of fields.
+	read     func(jsontext.Value) (complaint string)
+	fields   []field
+	optional bool
+	present  *bool // is set where the member is there; nil: nobody wants to know
+}
+
+// decode reads a request's body, a JSON object with exactly these members. All that is wrong with members is told at
+// once.
+func (h *handlers) decode(c echo.Context, fields ...field) error {
+	text, err := h.readBody(c)
+	if err != nil {
+		return err
+	}
+	members, names, err := parseObject(text)
+	if err != nil {
+		return err
+	}
+	if wrong := takeMembers("", members, names, fields); wrong != nil {
+		return fieldProblem(wrong...)
+	}
+	return nil
+}
+
+// takeMembers hands the members of an object to the fields, and says what is wrong with them. Prefix is put before names.
+func takeMembers(
+	prefix string, members map[string]jsontext.Value, names []string, fields []field,
+) (wrong []serverapi.FieldProblem) {
+	complain := func(name, message string) {
+		wrong = append(wrong, serverapi.FieldProblem{Field: name, Message: message})
+	}
+	var known []string
+	for _, field := range fields {
+		known = append(known, field.name)
+		value, there := members[field.name]
+		if !there {
+			if !field.optional {
+				complain(prefix+field.name, "is missing")
+			}
+			continue
+		}
+		delete(members, field.name)
+		if field.present != nil {
+			*field.present = true
+		}
+		if field.read != nil {
+			if complaint := field.read(value); complaint != "" {
+				complain(prefix+field.name, complaint)
+			}
+			continue
+		}
+		if value.Kind() != '{' {
+			complain(prefix+field.name, "must be an object, not "+kindOf(value))
+			continue
+		}
+		below, belowNames, err := parseObject(value)
+		if err != nil {
+			complain(prefix+field.name, "is no object") // cannot be: it has been read before
+			continue
+		}
+		wrong = append(wrong, takeMembers(prefix+field.name+".", below, belowNames, field.fields)...)
+	}
+	strangers := 0
+	for _, name := range names {
+		if _, left := members[name]; !left {
+			continue
+		}
+		if strangers++; strangers <= mostStrangers {
+			complain(prefix+name, "is not known here; known are "+strings.Join(known, ", "))
+		}
+	}
+	if more := strangers - mostStrangers; more > 0 {
+		complain(strings.TrimSuffix(prefix, ".")+map[bool]string{true: wholeBody}[prefix == ""],
+			fmt.Sprintf("has %d more members that are not known here", more))
+	}
+	return wrong
+}
+
+// readBody reads the text of a body of type JSON. No type at all is taken for JSON, as the original did.
+func (h *handlers) readBody(c echo.Context) ([]byte, error) {
+	request := c.Request()
+	if given := request.Header.Get(echo.HeaderContentType); given != "" {
+		kind, parameters, err := mime.ParseMediaType(given)
+		json := kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+		charset := strings.ToLower(parameters["charset"])
+		if err != nil || !json || charset != "" && charset != "utf-8" && charset != "utf8" {
+			return nil, newProblem(http.StatusUnsupportedMediaType,
+				fmt.Sprintf("Content-Type must be application/json in UTF-8, not %q", clip(given)))
+		}
+	}
+	if given := request.Header.Get(echo.HeaderContentEncoding); given != "" && given != "identity" {
+		c.Response().Header().Set(echo.HeaderAcceptEncoding, "identity")
+		return nil, newProblem(http.StatusUnsupportedMediaType,
+			fmt.Sprintf("Content-Encoding %q is not known here; send the body as it is", clip(given)))
+	}
+	tooLarge := newProblem(http.StatusRequestEntityTooLarge,
+		fmt.Sprintf("The body must not be larger than %d bytes", h.limit))
+	if request.ContentLength > h.limit {
+		return nil, tooLarge
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(c.Response(), request.Body, h.limit))
+	var exceeded *http.MaxBytesError
+	switch {
+	case errors.As(err, &exceeded):
+		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, newProblem(http.StatusRequestTimeout, "The body did not arrive in time")
+	case err != nil:
+		refused := newProblem(http.StatusBadRequest, "The body broke off")
+		refused.cause = err
+		return nil, refused
+	}
+	return text, nil
+}
+
+// parseObject splits a JSON object into its members, whose names it also returns in their order.
+func parseObject(text []byte) (members map[string]jsontext.Value, names []string, err error) {
+	malformed := func(field, format string, arguments ...any) error {
+		return fieldProblem(serverapi.FieldProblem{Field: field, Message: fmt.Sprintf(format, arguments...)})
+	}
+	if at := invalidUTF8(text); at >= 0 {
+		return nil, nil, malformed(wholeBody, "is not UTF-8 at byte %d", at)
+	}
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
+	whole, err := decoder.ReadValue()
+	if err != nil {
+		return nil, nil, malformed(explainSyntax(err))
+	}
+	end := decoder.InputOffset()
+	if rest := bytes.TrimLeft(text[end:], " \t\r\n"); len(rest) > 0 {
+		return nil, nil, malformed(wholeBody, "goes on behind the JSON value, at byte %d", len(text)-len(rest))
+	}
+	if whole.Kind() != '{' {
+		return nil, nil, malformed(wholeBody, "must be an object, not %s", kindOf(whole))
+	}
+	members = map[string]jsontext.Value{}
+	decoder = jsontext.NewDecoder(bytes.NewBuffer(whole))
+	for _, err = decoder.ReadToken(); err == nil && decoder.PeekKind() != '}'; {
+		var name jsontext.Token
+		if name, err = decoder.ReadToken(); err != nil {
+			break
+		}
+		key := name.String()
+		var value jsontext.Value
+		if value, err = decoder.ReadValue(); err == nil {
+			members[key] = value.Clone()
+			names = append(names, key)
+		}
+	}
+	if err != nil {
+		return nil, nil, malformed(explainSyntax(err)) // cannot be: it has been read before
+	}
+	return members, names, nil
+}
+
+// explainSyntax names the field in which a text is no JSON, and says why.
+func explainSyntax(err error) (field, format string, message any) {
+	var syntax *jsontext.SyntacticError
+	if !errors.As(err, &syntax) {
+		if errors.Is(err, io.EOF) {
+			return wholeBody, "%s", "is empty; it must be a JSON object"
+		}
+		return wholeBody, "is not JSON: %s", err
+	}
+	field = dotted(syntax.JSONPointer)
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return field, "%s", fmt.Sprintf("stands twice in the same object, again at byte %d", syntax.ByteOffset)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return field, "breaks off at byte %d", syntax.ByteOffset
+	}
+	return field, "%s", fmt.Sprintf("is not JSON at byte %d: %s", syntax.ByteOffset, syntax.Err)
+}
+
+// dotted writes a pointer as people do: config.eth0.0
+func dotted(pointer jsontext.Pointer) string {
+	var steps []string
+	for step := range pointer.Tokens() {
+		steps = append(steps, step)
+	}
+	if len(steps) == 0 {
+		return wholeBody
+	}
+	return strings.Join(steps, ".")
+}
+
+// clip shortens what a caller sent and is told again, or told to the log.
+func clip(text string) string {
+	const limit = 200 // bytes
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "…"
+}
+
+func invalidUTF8(text []byte) int {
+	if utf8.Valid(text) {
+		return -1
+	}
+	for at := 0; at < len(text); {
+		char, size := utf8.DecodeRune(text[at:])
+		if char == utf8.RuneError && size == 1 {
+			return at
+		}
+		at += size
+	}
+	return -1
+}
+
+// kindOf names a value's type for people.
+func kindOf(value jsontext.Value) string {
+	switch value.Kind() {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '[':
+		return "an array"
+	}
+	return "an object"
+}

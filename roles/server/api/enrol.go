@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// enrol keeps a device that registers, if it may, or finds the one that it was before.
+func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.Labels, token string) (fleet.Device, error) {
+	ctx := c.Request().Context()
+	keyID, status := "", fleet.Active
+	if h.gate != nil {
+		var err error
+		if keyID, err = h.gate.Prove(c.Request(), identity.PublicKeyRSA); errors.Is(err, access.ErrNoKey) {
+			return fleet.Device{}, fieldProblem(serverapi.FieldProblem{Field: "public-key-rsa",
+				Message: "must be a key that the request is signed with: RSA of 2048 to 4096 bits, in PEM"})
+		} else if err != nil {
+			return fleet.Device{}, err
+		}
+		// A device that registers again, since it missed its answer, uses no token up.
+		known, err := h.fleet.DeviceByKey(ctx, keyID)
+		if err == nil {
+			return known, h.gate.Again(keyID, holder(known))
+		}
+		if !errors.Is(err, fleet.ErrUnknownDevice) {
+			return fleet.Device{}, err
+		}
+		admitted, err := h.gate.Admit(ctx, token)
+		if err != nil {
+			return fleet.Device{}, err
+		}
+		if admitted == serverapi.Pending {
+			status = fleet.Pending
+		}
+	}
+	device, err := h.fleet.RegisterSigning(ctx, identity, keyID, labels, status)
+	if err != nil || h.gate == nil {
+		return device, err
+	}
+	if err := h.gate.Again(keyID, holder(device)); err != nil {
+		return fleet.Device{}, err
+	}
+	return h.beginToSign(ctx, device, keyID, identity.PublicKeyRSA)
+}
+
+// beginToSign notes that a device which was registered by its public key, and did not sign, does from now on.
+func (h *handlers) beginToSign(ctx context.Context, device fleet.Device, keyID, publicKey string) (fleet.Device, error) {
+	if device.KeyID == keyID {
+		return device, nil
+	}
+	if err := h.fleet.SetKey(ctx, device.ID, device.KeyID, publicKey); err != nil {
+		return fleet.Device{}, err
+	}
+	h.gate.Forget(device.ID)
+	device.KeyID = keyID
+	return device, nil
+}
+
+// holder is a device, as far as its right to speak goes.
+func holder(device fleet.Device) access.Holder {
+	return access.Holder{ID: device.ID, KeyID: device.KeyID, PublicKey: device.PublicKeyRSA, Status: device.Status.String()}
+}

@@ -1,0 +1,7 @@
+package api
+
+// ProblemOf shows how an error is answered.
+func ProblemOf(err error) (status int, detail string) {
+	answer := problemOf(err)
+	return answer.Status, answer.Detail
+}

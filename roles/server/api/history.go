@@ -1,0 +1,159 @@
+package api
+
+import (
+	"errors"
+	"strconv"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/wire"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// listHistory shows what has changed.
+//
+//	@Summary		List changes
+//	@Description	Of layers and of devices' labels, the newest first, without configurations.
+//	@Tags			history
+//	@ID				list-history
+//	@Param			layer	query		string					false	"Of one layer: everyone, labels/NAME or devices/UUID"
+//	@Param			limit	query		int						false	"How many at most, up to 1000"	default(100)
+//	@Param			before	query		int						false	"Where to go on: next of the page before"
+//	@Success		200		{object}	serverapi.HistoryPage	"The changes"
+//	@Failure		401		{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure		422		{object}	serverapi.Problem		"A parameter is not as it must be"
+//	@Failure		503		{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
+//	@Router			/history/ [get]
+func (h *handlers) listHistory(c echo.Context) error {
+	q := query{c: c}
+	limit, below := q.limit(), q.number("before", 0)
+	layer := fleet.LayerName("")
+	if given := c.QueryParam("layer"); given != "" {
+		var err error
+		if layer, err = fleet.ParseLayerName(given); err != nil {
+			q.complain("layer", "cannot be read: %s", err)
+		}
+	}
+	if err := q.done(); err != nil {
+		return err
+	}
+	entries, err := h.fleet.History(c.Request().Context(), layer, below, limit)
+	if err != nil {
+		return err
+	}
+	page := serverapi.HistoryPage{History: []serverapi.HistoryEntry{}}
+	for _, entry := range entries {
+		shape, err := wire.Entry(entry)
+		if err != nil {
+			return err
+		}
+		page.History = append(page.History, shape)
+	}
+	if len(entries) == limit && entries[limit-1].Revision > 1 {
+		page.Next = entries[limit-1].Revision
+	}
+	return answerJSON(c, page)
+}
+
+// getEntry shows a change.
+//
+//	@Summary	Show a change
+//	@Tags		history
+//	@ID			get-entry
+//	@Param		revision	path		int						true	"The revision"
+//	@Success	200			{object}	serverapi.HistoryEntry	"The change, with the layer's configuration before and after"
+//	@Failure	401			{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure	404			{object}	serverapi.Problem		"The history has no such revision"
+//	@Failure	422			{object}	serverapi.Problem		"That is no revision"
+//	@Failure	503			{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
+//	@Router		/history/{revision}/ [get]
+func (h *handlers) getEntry(c echo.Context) error {
+	q := query{c: c}
+	revision := q.revision()
+	if err := q.done(); err != nil {
+		return err
+	}
+	entry, err := h.fleet.Entry(c.Request().Context(), revision)
+	if err != nil {
+		return err
+	}
+	shape, err := wire.Entry(entry)
+	if err != nil {
+		return err
+	}
+	return answerJSON(c, shape)
+}
+
+// getDiff compares revisions of a layer.
+//
+//	@Summary		Compare revisions
+//	@Description	What the revision changed in its layer, or what became of the layer since another revision.
+//	@Tags			history
+//	@ID				get-diff
+//	@Param			revision	path		int					true	"The revision"
+//	@Param			against		query		int					false	"The revision to compare with; default: the one before"
+//	@Success		200			{object}	serverapi.Diff		"The differences"
+//	@Failure		401			{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		404			{object}	serverapi.Problem	"The history has no such revision"
+//	@Failure		422			{object}	serverapi.Problem	"That is no revision, or one that changed labels"
+//	@Failure		503			{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Router			/history/{revision}/diff/ [get]
+func (h *handlers) getDiff(c echo.Context) error {
+	q := query{c: c}
+	revision := q.revision()
+	var against *int64
+	if c.QueryParam("against") != "" {
+		against = new(q.number("against", 0))
+	}
+	if err := q.done(); err != nil {
+		return err
+	}
+	layer, since, differences, err := h.fleet.Diff(c.Request().Context(), revision, against)
+	if err != nil {
+		return err
+	}
+	return answerJSON(c, serverapi.Diff{Layer: string(layer), Revision: revision, Against: since,
+		Changes: wire.Changes(differences)})
+}
+
+// restore goes back to a revision.
+//
+//	@Summary		Go back to a revision
+//	@Description	Makes the revision's layer, or the device's labels, what they were then, under a new revision. The target is
+//	@Description	checked against the confdb-schema again.
+//	@Tags			history
+//	@ID				restore
+//	@Param			revision	path		int						true	"The revision"
+//	@Success		200			{object}	serverapi.HistoryEntry	"The change that it made; of a layer that was so already the last one"
+//	@Failure		401			{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure		403			{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		404			{object}	serverapi.Problem		"The history has no such revision, or its device is gone"
+//	@Failure		422			{object}	serverapi.Problem		"That is no revision, or the confdb-schema does not take the target any more"
+//	@Failure		503			{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/history/{revision}/restore/ [post]
+func (h *handlers) restore(c echo.Context) error {
+	q := query{c: c}
+	revision := q.revision()
+	if err := q.done(); err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	drawn, err := h.fleet.Restore(ctx, revision, author(c))
+	if errors.Is(err, fleet.ErrUnknownDevice) {
+		return noDevice()
+	}
+	if err != nil {
+		return err
+	}
+	entry, err := h.fleet.Entry(ctx, drawn)
+	if err != nil {
+		return err
+	}
+	shape, err := wire.Entry(entry)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("ETag", `"`+strconv.FormatInt(drawn, 10)+`"`)
+	return answerJSON(c, shape)
+}

@@ -1,0 +1,384 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/wire"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// mostPreviewed is of how many devices a dry run tells the changes.
+const mostPreviewed = 20
+
+// listTargets shows all layers.
+//
+//	@Summary		List the layers
+//	@Description	In the order in which they are merged: everyone, those of labels by priority and name, then those of single
+//	@Description	devices, paged. Revision is that of the last change of any of them.
+//	@Tags			target
+//	@ID				list-targets
+//	@Param			limit	query		int					false	"How many layers of devices at most, up to 1000"	default(100)
+//	@Param			after	query		string				false	"Where to go on: next of the page before; the other layers are left out then"
+//	@Success		200		{object}	serverapi.Targets	"The layers"
+//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		422		{object}	serverapi.Problem	"A parameter is not as it must be"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Router			/targets/ [get]
+func (h *handlers) listTargets(c echo.Context) error {
+	q := query{c: c}
+	limit, after := q.limit(), c.QueryParam("after")
+	if err := q.done(); err != nil {
+		return err
+	}
+	layers, _ := h.fleet.Targets()
+	revision, err := h.fleet.LastRevision(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if after != "" {
+		layers = nil
+	}
+	own, next, err := h.fleet.DeviceLayers(c.Request().Context(), after, limit)
+	if err != nil {
+		return err
+	}
+	list := serverapi.Targets{Revision: revision, Layers: []serverapi.Layer{}, Next: next}
+	for _, layer := range append(layers, own...) {
+		shape, err := wire.Layer(layer)
+		if err != nil {
+			return err
+		}
+		list.Layers = append(list.Layers, shape)
+	}
+	return answerJSON(c, list)
+}
+
+// getEveryone shows the layer of everyone.
+//
+//	@Summary	Show the layer of everyone
+//	@Tags		target
+//	@ID			get-everyone
+//	@Success	200	{object}	serverapi.Layer		"The layer; of revision 0 and empty when it was never set"
+//	@Failure	401	{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	503	{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Router		/targets/everyone/ [get]
+func (h *handlers) getEveryone(c echo.Context) error { return h.showLayer(c, fleet.Everyone) }
+
+// putEveryone replaces the layer of everyone.
+//
+//	@Summary		Replace the layer of everyone
+//	@Description	It is checked against the confdb-schema first. With dry-run=true it tells what would change, and changes
+//	@Description	nothing.
+//	@Tags			target
+//	@ID				put-everyone
+//	@Param			If-Match	header		string					false	"The ETag that the layer has to have"
+//	@Param			dry-run		query		bool					false	"Only tell what would change"
+//	@Param			body		body		serverapi.LayerRequest	true	"The layer; it has neither selector nor priority"
+//	@Success		200			{object}	serverapi.Layer			"The layer as it is kept; of a dry run a DryRun"
+//	@Failure		401			{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure		403			{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		412			{object}	serverapi.Problem		"The layer has another revision than If-Match names"
+//	@Failure		413			{object}	serverapi.Problem		"The body is too large"
+//	@Failure		415			{object}	serverapi.Problem		"The body is not of type JSON"
+//	@Failure		422			{object}	serverapi.Problem		"The body is not as it must be, or the confdb-schema does not take the target"
+//	@Failure		503			{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/targets/everyone/ [put]
+func (h *handlers) putEveryone(c echo.Context) error { return h.putLayer(c, fleet.Everyone) }
+
+// deleteEveryone removes the layer of everyone.
+//
+//	@Summary	Remove the layer of everyone
+//	@Tags		target
+//	@ID			delete-everyone
+//	@Param		If-Match	header	string	false	"The ETag that the layer has to have"
+//	@Param		dry-run		query	bool	false	"Only tell what would change"
+//	@Success	204			"It is removed"
+//	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
+//	@Failure	503			{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Router		/targets/everyone/ [delete]
+func (h *handlers) deleteEveryone(c echo.Context) error { return h.deleteLayer(c, fleet.Everyone) }
+
+// getLabelLayer shows a layer of labels.
+//
+//	@Summary	Show a layer of labels
+//	@Tags		target
+//	@ID			get-label-layer
+//	@Param		name	path		string				true	"The layer's name"
+//	@Success	200		{object}	serverapi.Layer		"The layer"
+//	@Failure	401		{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	404		{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	422		{object}	serverapi.Problem	"That is no name of a layer"
+//	@Failure	503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Router		/targets/labels/{name}/ [get]
+func (h *handlers) getLabelLayer(c echo.Context) error {
+	name, err := labelLayer(c)
+	if err != nil {
+		return err
+	}
+	return h.showLayer(c, name)
+}
+
+// putLabelLayer makes or replaces a layer of labels.
+//
+//	@Summary		Make or replace a layer of labels
+//	@Description	It concerns the devices that its selector chooses: terms such as site=berlin, stage!=test, canary, !old,
+//	@Description	separated by commas, all of which have to hold. Layers of higher priority are merged later, and so have the
+//	@Description	last word. With dry-run=true it tells what would change, and changes nothing.
+//	@Tags			target
+//	@ID				put-label-layer
+//	@Param			name			path		string					true	"The layer's name: letters, digits, and ._- between them"
+//	@Param			If-Match		header		string					false	"The ETag that the layer has to have"
+//	@Param			If-None-Match	header		string					false	"*: only where there is none of this name"
+//	@Param			dry-run			query		bool					false	"Only tell what would change"
+//	@Param			body			body		serverapi.LayerRequest	true	"The layer"
+//	@Success		200				{object}	serverapi.Layer			"The layer as it is kept; of a dry run a DryRun"
+//	@Failure		401				{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
+//	@Failure		413				{object}	serverapi.Problem		"The body is too large"
+//	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
+//	@Failure		422				{object}	serverapi.Problem		"The body is not as it must be, or the confdb-schema does not take the target"
+//	@Failure		503				{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/targets/labels/{name}/ [put]
+func (h *handlers) putLabelLayer(c echo.Context) error {
+	name, err := labelLayer(c)
+	if err != nil {
+		return err
+	}
+	return h.putLayer(c, name)
+}
+
+// deleteLabelLayer removes a layer of labels.
+//
+//	@Summary	Remove a layer of labels
+//	@Tags		target
+//	@ID			delete-label-layer
+//	@Param		name		path	string	true	"The layer's name"
+//	@Param		If-Match	header	string	false	"The ETag that the layer has to have"
+//	@Param		dry-run		query	bool	false	"Only tell what would change"
+//	@Success	204			"It is removed"
+//	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
+//	@Failure	422			{object}	serverapi.Problem	"That is no name of a layer"
+//	@Failure	503			{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Router		/targets/labels/{name}/ [delete]
+func (h *handlers) deleteLabelLayer(c echo.Context) error {
+	name, err := labelLayer(c)
+	if err != nil {
+		return err
+	}
+	return h.deleteLayer(c, name)
+}
+
+// getDeviceLayer shows a device's own layer.
+//
+//	@Summary	Show a device's own layer
+//	@Tags		target
+//	@ID			get-device-layer
+//	@Param		uuid	path		string				true	"UUID that registration gave"	format(uuid)
+//	@Success	200		{object}	serverapi.Layer		"The layer"
+//	@Failure	401		{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	404		{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	422		{object}	serverapi.Problem	"That is no UUID"
+//	@Failure	503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Router		/targets/devices/{uuid}/ [get]
+func (h *handlers) getDeviceLayer(c echo.Context) error {
+	id, err := deviceOf(c)
+	if err != nil {
+		return err
+	}
+	return h.showLayer(c, fleet.DeviceLayer(id))
+}
+
+// putDeviceLayer makes or replaces a device's own layer.
+//
+//	@Summary		Make or replace a device's own layer
+//	@Description	It is checked against the confdb-schema over what the device reported last.
+//	@Tags			target
+//	@ID				put-device-layer
+//	@Param			uuid			path		string					true	"UUID that registration gave"	format(uuid)
+//	@Param			If-Match		header		string					false	"The ETag that the layer has to have"
+//	@Param			If-None-Match	header		string					false	"*: only where the device has none"
+//	@Param			dry-run			query		bool					false	"Only tell what would change"
+//	@Param			body			body		serverapi.LayerRequest	true	"The layer; it has neither selector nor priority"
+//	@Success		200				{object}	serverapi.Layer			"The layer as it is kept; of a dry run a DryRun"
+//	@Failure		401				{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		404				{object}	serverapi.Problem		"There is no such device"
+//	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
+//	@Failure		413				{object}	serverapi.Problem		"The body is too large"
+//	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
+//	@Failure		422				{object}	serverapi.Problem		"The body is not as it must be, or the confdb-schema does not take the target"
+//	@Failure		503				{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/targets/devices/{uuid}/ [put]
+func (h *handlers) putDeviceLayer(c echo.Context) error {
+	id, err := deviceOf(c)
+	if err != nil {
+		return err
+	}
+	return h.putLayer(c, fleet.DeviceLayer(id))
+}
+
+// deleteDeviceLayer removes a device's own layer.
+//
+//	@Summary	Remove a device's own layer
+//	@Tags		target
+//	@ID			delete-device-layer
+//	@Param		uuid		path	string	true	"UUID that registration gave"	format(uuid)
+//	@Param		If-Match	header	string	false	"The ETag that the layer has to have"
+//	@Param		dry-run		query	bool	false	"Only tell what would change"
+//	@Success	204			"It is removed"
+//	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
+//	@Failure	422			{object}	serverapi.Problem	"That is no UUID"
+//	@Failure	503			{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Router		/targets/devices/{uuid}/ [delete]
+func (h *handlers) deleteDeviceLayer(c echo.Context) error {
+	id, err := deviceOf(c)
+	if err != nil {
+		return err
+	}
+	return h.deleteLayer(c, fleet.DeviceLayer(id))
+}
+
+func labelLayer(c echo.Context) (fleet.LayerName, error) {
+	name, err := fleet.LabelLayer(c.Param("name"))
+	if err != nil {
+		return "", fieldProblem(serverapi.FieldProblem{Field: "name", Message: "cannot be used: " + err.Error()})
+	}
+	return name, nil
+}
+
+func (h *handlers) showLayer(c echo.Context, name fleet.LayerName) error {
+	layer, err := h.fleet.Layer(c.Request().Context(), name)
+	if err != nil {
+		return err
+	}
+	return answerLayer(c, layer)
+}
+
+func answerLayer(c echo.Context, layer fleet.Layer) error {
+	shape, err := wire.Layer(layer)
+	if err != nil {
+		return err
+	}
+	setTag(c, layer.Revision)
+	return answerJSON(c, shape)
+}
+
+func (h *handlers) putLayer(c echo.Context, name fleet.LayerName) error {
+	change := fleet.Change{Layer: fleet.Layer{Name: name}}
+	err := h.decode(c,
+		field{name: "selector", read: selector(&change.Selector), optional: true},
+		field{name: "priority", read: integer(&change.Priority, -1<<31), optional: true},
+		field{name: "config", read: configuration(&change.Config)},
+	)
+	if err != nil {
+		return err
+	}
+	if dry, err := h.dryRun(c, change); dry || err != nil {
+		return err
+	}
+	layer, err := h.change(c, change)
+	if err != nil {
+		return err
+	}
+	return answerLayer(c, layer)
+}
+
+func (h *handlers) deleteLayer(c echo.Context, name fleet.LayerName) error {
+	change := fleet.Change{Layer: fleet.Layer{Name: name}, Remove: true}
+	if dry, err := h.dryRun(c, change); dry || err != nil {
+		return err
+	}
+	if _, err := h.change(c, change); err != nil {
+		return err
+	}
+	c.Response().Header().Del("ETag")
+	return c.NoContent(http.StatusNoContent)
+}
+
+// change makes a change in the caller's name, under the conditions that the request has, and tags the answer.
+func (h *handlers) change(c echo.Context, change fleet.Change) (fleet.Layer, error) {
+	if err := h.condition(c, &change); err != nil {
+		return fleet.Layer{}, err
+	}
+	change.By = author(c)
+	layer, err := h.fleet.Set(c.Request().Context(), change)
+	if errors.Is(err, fleet.ErrUnknownDevice) {
+		err = noDevice()
+	}
+	if err != nil {
+		return fleet.Layer{}, err
+	}
+	setTag(c, layer.Revision)
+	return layer, nil
+}
+
+// dryRun answers what a change would do, where the request asks for that.
+func (h *handlers) dryRun(c echo.Context, change fleet.Change) (dry bool, err error) {
+	q := query{c: c}
+	wanted := q.flag("dry-run")
+	if err := q.done(); err != nil || wanted == nil || !*wanted {
+		return false, err
+	}
+	if err := h.condition(c, &change); err != nil {
+		return true, err
+	}
+	preview, err := h.fleet.DryRun(c.Request().Context(), change, mostPreviewed)
+	if errors.Is(err, fleet.ErrUnknownDevice) {
+		err = noDevice()
+	}
+	if err != nil {
+		return true, err
+	}
+	shape := serverapi.DryRun{Devices: preview.Devices, Changes: []serverapi.DeviceChange{}}
+	for _, device := range preview.Changes {
+		shape.Changes = append(shape.Changes, serverapi.DeviceChange{UUID: device.ID, Changes: wire.Changes(device.Changes)})
+	}
+	return true, answerJSON(c, shape)
+}
+
+// setTag tells a layer's revision.
+func setTag(c echo.Context, revision int64) {
+	c.Response().Header().Set("ETag", `"`+strconv.FormatInt(revision, 10)+`"`)
+}
+
+// condition reads If-Match and If-None-Match (RFC 9110, section 13.1). Which revision a layer has is looked at again where
+// it is changed.
+func (h *handlers) condition(c echo.Context, change *fleet.Change) error {
+	header := c.Request().Header
+	if header.Get("If-None-Match") == "*" {
+		change.Match = new(int64(0))
+		return nil
+	}
+	lines := header.Values("If-Match")
+	if len(lines) == 0 {
+		return nil
+	}
+	present, err := h.fleet.Layer(c.Request().Context(), change.Name)
+	if err != nil && !errors.Is(err, fleet.ErrUnknownLayer) {
+		return err
+	}
+	for tag := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" && present.Revision > 0 || tag == `"`+strconv.FormatInt(present.Revision, 10)+`"` {
+			change.Match = &present.Revision
+			return nil
+		}
+	}
+	return &fleet.StaleError{Revision: present.Revision}
+}

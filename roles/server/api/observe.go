@@ -1,0 +1,70 @@
+package api
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// observe gives each request an ID, answers what handlers return as errors, and writes the access log.
+func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		begin := time.Now()
+		request, response := c.Request(), c.Response()
+		response.Header().Set(echo.HeaderXRequestID, chooseID(request))
+		response.Header().Set("X-Content-Type-Options", "nosniff")
+		err := next(c)
+		if err != nil {
+			c.Error(err)
+		}
+		if h.observed != nil && !held(response) {
+			h.observed(request.Method, c.Path(), response.Status, time.Since(begin))
+		}
+		level := slog.LevelInfo
+		if response.Status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+		attributes := []slog.Attr{
+			slog.String("method", request.Method),
+			slog.String("path", clip(request.URL.Path)),
+			slog.Int("status", response.Status),
+			slog.Duration("duration", time.Since(begin)),
+			slog.Int64("bytes", response.Size),
+			slog.String("remote", c.RealIP()),
+			slog.String("request-id", requestID(c)),
+		}
+		if err != nil {
+			attributes = append(attributes, slog.String("error", err.Error()))
+		}
+		h.log.LogAttrs(request.Context(), level, "request", attributes...)
+		return nil
+	}
+}
+
+// held tells of an answer that took its time on purpose.
+func held(response *echo.Response) bool {
+	return response.Header().Get("Preference-Applied") != "" ||
+		strings.HasPrefix(response.Header().Get(echo.HeaderContentType), "text/event-stream")
+}
+
+// requestID returns the ID that this request has in the log.
+func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
+
+// chooseID takes the caller's ID, so that its log and ours can be laid side by side, unless it would spoil the log.
+func chooseID(request *http.Request) string {
+	given := request.Header.Get(echo.HeaderXRequestID)
+	if given == "" || len(given) > 64 {
+		return rand.Text()
+	}
+	for _, char := range []byte(given) {
+		letter := char >= '0' && char <= '9' || char >= 'a' && char <= 'z' || char >= 'A' && char <= 'Z'
+		if !letter && char != '-' && char != '_' && char != '.' {
+			return rand.Text()
+		}
+	}
+	return given
+}

@@ -1,0 +1,188 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/wire"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+)
+
+// document is serverapi.Document with the configuration's own text, in which numbers keep their digits.
+type document struct {
+	Config fleet.Config `json:"config"`
+}
+
+// offer is serverapi.Offer with the configuration's own text.
+type offer struct {
+	Config   fleet.Config `json:"config"`
+	Revision int64        `json:"revision"`
+	Hash     string       `json:"hash"`
+}
+
+// How much a report may carry, in characters and bytes.
+const (
+	longestReason = 4000
+	longestPath   = 1000
+	largestStats  = 16 << 10
+)
+
+// answerTime is how long an answer that was held back may take to be sent.
+const answerTime = 10 * time.Second
+
+// poll takes a device's report.
+//
+//	@Summary		Report a device's configuration, and get the target
+//	@Description	A device is in sync when it runs the desired revision, with its hash, and reports no value that
+//	@Description	contradicts it. A client that does not say what it runs is in sync when every leaf of the target equals
+//	@Description	what it reports. Arrays are compared whole; null in the target means that the device must not report the
+//	@Description	value; an empty object demands nothing. A target that the device has refused is not offered again.
+//	@Description	A report that equals the one before costs the server no write. A report whose sequence is lower than the
+//	@Description	last one kept is ignored; the header Report-Sequence tells that one.
+//	@Description	With "Prefer: wait=SECONDS" the answer is held back until there is an offer that the device has not tried,
+//	@Description	or the time is up; Preference-Applied tells for how long at most. Poll-Interval asks for the seconds to leave
+//	@Description	between polls.
+//	@Tags			devices
+//	@ID				poll
+//	@Param			Prefer	header		string					false	"wait=SECONDS, up to 300"
+//	@Param			body	body		serverapi.PollRequest	true	"The device, its current configuration, and what became of targets"
+//	@Success		200		{object}	serverapi.Offer			"The target to apply"
+//	@Success		204		"There is nothing to do"
+//	@Failure		400		{object}	serverapi.Problem	"Agent not registered"
+//	@Failure		401		{object}	serverapi.Problem	"The signature is missing, wrong, or not of this time; type says which"
+//	@Failure		403		{object}	serverapi.Problem	"The device is pending or revoked, as type says; or a browser sent it on behalf of another site's page"
+//	@Failure		413		{object}	serverapi.Problem	"The body is too large"
+//	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
+//	@Failure		422		{object}	serverapi.Problem	"The body is not as it must be; errors names the fields"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/poll/ [post]
+func (h *handlers) poll(c echo.Context) error {
+	header := c.Response().Header()
+	header.Set(serverapi.PollInterval, strconv.FormatInt(int64(h.fleet.PollInterval()/time.Second), 10))
+	var id uuid.UUID
+	var poll fleet.Poll
+	err := h.decode(c,
+		field{name: "uuid", read: deviceID(&id)},
+		field{name: "config", read: configuration(&poll.Config)},
+		field{name: "report", fields: reportFields(&poll), optional: true, present: &poll.Report},
+	)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	if h.gate != nil {
+		if err := h.gate.Speaks(ctx, access.From(ctx), id); err != nil {
+			return err
+		}
+	}
+	if poll.Wait = preferredWait(c.Request().Header); poll.Wait > 0 {
+		// The server's own bounds on requests are for others.
+		control := http.NewResponseController(c.Response())
+		if err := control.SetReadDeadline(time.Time{}); err == nil {
+			err = control.SetWriteDeadline(time.Now().Add(poll.Wait + answerTime))
+		}
+		if err != nil { // a connection that cannot be held open
+			poll.Wait = 0
+		}
+	}
+	answer, err := h.fleet.Poll(ctx, id, poll)
+	if err != nil {
+		return err
+	}
+	if answer.Waits {
+		header.Set("Preference-Applied", "wait="+strconv.FormatInt(int64(poll.Wait/time.Second), 10))
+	}
+	if answer.Later > 0 {
+		header.Set("Report-Sequence", strconv.FormatInt(answer.Later, 10))
+	}
+	if answer.Offer == nil {
+		return c.NoContent(http.StatusNoContent)
+	}
+	return answerJSON(c, offer{Config: answer.Offer.Config, Revision: answer.Offer.Revision, Hash: answer.Offer.Hash})
+}
+
+// preferredWait reads "Prefer: wait=SECONDS" (RFC 7240, section 4.3); 0 for none. What cannot be understood is passed
+// over, as that RFC wants it.
+func preferredWait(header http.Header) time.Duration {
+	for _, line := range header.Values("Prefer") {
+		for preference := range strings.SplitSeq(line, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, value, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+			if err != nil {
+				return 0
+			}
+			return time.Duration(min(seconds, serverapi.MaxWait)) * time.Second
+		}
+	}
+	return 0
+}
+
+// reportFields is serverapi.Report.
+func reportFields(poll *fleet.Poll) []field {
+	tried := &poll.Attempted
+	return []field{
+		{name: "sequence", read: integer(&poll.Sequence, 0), optional: true},
+		{name: "running", optional: true, fields: []field{
+			{name: "revision", read: integer(&poll.Running.Revision, 0)},
+			{name: "hash", read: word(&poll.Running.Hash, 100)},
+		}},
+		{name: "attempted", optional: true, fields: []field{
+			{name: "revision", read: integer(&tried.Revision, 0)},
+			{name: "outcome", read: outcome(&tried.Outcome)},
+			{name: "path", read: word(&tried.Path, longestPath), optional: true},
+			{name: "reason", read: word(&tried.Reason, longestReason), optional: true},
+			{name: "at", read: integer(&tried.At, 0), optional: true},
+		}},
+		{name: "stats", read: stats(&poll.Stats), optional: true},
+	}
+}
+
+func outcome(target *fleet.Outcome) func(jsontext.Value) string {
+	return func(value jsontext.Value) string {
+		var given string
+		if complaint := text(&given, 100)(value); complaint != "" {
+			return complaint
+		}
+		parsed, err := wire.ParseOutcome(given)
+		if err != nil {
+			return err.Error()
+		}
+		*target = parsed
+		return ""
+	}
+}
+
+// stats takes serverapi.Stats, as JSON.
+func stats(target *string) func(jsontext.Value) string {
+	return func(value jsontext.Value) string {
+		if value.Kind() != '{' {
+			return "must be an object, not " + kindOf(value)
+		}
+		if len(value) > largestStats {
+			return "must not be larger than " + strconv.Itoa(largestStats) + " bytes"
+		}
+		var counted serverapi.Stats
+		if err := json.Unmarshal(value, &counted); err != nil {
+			return `must be such as {"at":0,"packets":{"eth0":{"sent":1,"received":2}},"peers":3}`
+		}
+		plain, err := json.Marshal(counted)
+		if err != nil {
+			return "cannot be kept: " + err.Error()
+		}
+		*target = string(plain)
+		return ""
+	}
+}

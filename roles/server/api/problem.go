@@ -1,0 +1,171 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// A problem is an answer to be given instead of a handler's.
+type problem struct {
+	serverapi.Problem
+	retryAfter int               // seconds; 0 for none
+	headers    func(http.Header) // more to be said; nil for nothing
+	cause      error             // for the log, not for the caller
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return p.cause.Error()
+	}
+	return p.Detail
+}
+
+func (p *problem) Unwrap() error { return p.cause }
+
+func newProblem(status int, detail string) *problem {
+	title := http.StatusText(status)
+	if status == statusGone {
+		title = "Client Closed Request"
+	}
+	return &problem{Problem: serverapi.Problem{Title: title, Status: status, Detail: detail}}
+}
+
+// statusGone is for the log only: the caller has left, or lost the connection, before it was answered.
+const statusGone = 499
+
+// fieldProblem says what is wrong with fields of a body or a path.
+func fieldProblem(fields ...serverapi.FieldProblem) *problem {
+	var texts []string
+	for i := range fields {
+		fields[i].Field, fields[i].Message = clip(fields[i].Field), clip(fields[i].Message)
+		texts = append(texts, fields[i].Field+" "+fields[i].Message)
+	}
+	refused := newProblem(http.StatusUnprocessableEntity, strings.Join(texts, "; "))
+	refused.Errors = fields
+	return refused
+}
+
+// problemOf is the one place that maps errors to answers.
+func problemOf(err error) *problem {
+	var known *problem
+	if errors.As(err, &known) {
+		return known
+	}
+	var framework *echo.HTTPError
+	if errors.As(err, &framework) {
+		return newProblem(framework.Code, http.StatusText(framework.Code))
+	}
+	if answer := refusalOf(err); answer != nil {
+		return answer
+	}
+	for _, row := range problemTable() {
+		if errors.Is(err, row.kind) {
+			answer := newProblem(row.status, row.detail)
+			answer.Type, answer.retryAfter, answer.cause = row.typ, row.retryAfter, err
+			return answer
+		}
+	}
+	// What is left is the store's trouble. It may pass: disks get room, databases come back.
+	answer := newProblem(http.StatusServiceUnavailable, "The server cannot use its state; its log says why")
+	answer.retryAfter, answer.cause = 30, err
+	return answer
+}
+
+// refusalOf maps errors that say more than their kind; nil for others.
+func refusalOf(err error) *problem {
+	var (
+		refused *access.Refusal
+		target  *fleet.TargetError
+		layer   *fleet.LayerError
+		label   *fleet.LabelError
+		stale   *fleet.StaleError
+	)
+	switch {
+	case errors.As(err, &refused):
+		answer := newProblem(refused.Status, refused.Detail)
+		answer.Type, answer.retryAfter, answer.cause = refused.Type, refused.RetryAfter, refused.Cause
+		answer.headers = refused.Headers
+		return answer
+	case errors.As(err, &target):
+		answer := newProblem(http.StatusUnprocessableEntity, target.Text)
+		answer.Type = serverapi.ProblemRefusedTarget
+		answer.Errors = []serverapi.FieldProblem{{Field: cmp.Or(target.Path, "config"), Message: target.Text}}
+		return answer
+	case errors.As(err, &layer):
+		return fieldProblem(serverapi.FieldProblem{Field: layer.Field, Message: layer.Text})
+	case errors.As(err, &label):
+		name := strings.TrimSuffix("labels."+label.Name, ".")
+		return fieldProblem(serverapi.FieldProblem{Field: name, Message: "cannot be taken: " + label.Error()})
+	case errors.As(err, &stale):
+		answer := newProblem(http.StatusPreconditionFailed, "The layer is not at the revision that If-Match names: "+stale.Error())
+		answer.Type = serverapi.ProblemStale
+		return answer
+	}
+	return nil
+}
+
+type problemRow struct {
+	kind       error
+	status     int
+	typ        string
+	detail     string
+	retryAfter int
+}
+
+// pendingRetry is how many seconds a device that waits for approval is asked to leave between polls.
+const pendingRetry = 60
+
+func problemTable() []problemRow {
+	return []problemRow{
+		{fleet.ErrUnknownDevice, http.StatusBadRequest, "", serverapi.NotRegistered, 0},
+		{fleet.ErrUnknownLayer, http.StatusNotFound, "", "There is no such layer", 0},
+		{fleet.ErrUnknownEntry, http.StatusNotFound, "", "The history has no such revision", 0},
+		{fleet.ErrNoTarget, http.StatusUnprocessableEntity, "", "That revision changed a device's labels, and no target", 0},
+		{fleet.ErrBadCursor, http.StatusUnprocessableEntity, "", "after is no place in the list: take it from next", 0},
+		{fleet.ErrExists, http.StatusServiceUnavailable, "", "The server drew a UUID that is taken; try again", 1},
+		{fleet.ErrStale, http.StatusPreconditionFailed, serverapi.ProblemStale, "It has been changed in between", 0},
+		{fleet.ErrTarget, http.StatusUnprocessableEntity, serverapi.ProblemRefusedTarget, "The target cannot be taken", 0},
+		{fleet.ErrPending, http.StatusForbidden, serverapi.ProblemPending, "An operator has yet to approve this device", pendingRetry},
+		{fleet.ErrRevoked, http.StatusForbidden, serverapi.ProblemRevoked, "An operator has turned this device away", 0},
+		{fleet.ErrClosed, http.StatusServiceUnavailable, "", "The server is stopping", 5},
+		{fleet.ErrUnavailable, http.StatusServiceUnavailable, "", "The server cannot reach its state at present; its log says why", 5},
+		{context.Canceled, statusGone, "", "The request was given up", 0},
+		{context.DeadlineExceeded, http.StatusServiceUnavailable, "", "The server is too busy", 5},
+	}
+}
+
+// answerError is Echo's HTTPErrorHandler.
+func (h *handlers) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	answer := problemOf(err)
+	body, err := json.Marshal(answer.Problem)
+	if err != nil {
+		body = []byte(`{}`) // strings and numbers do not fail
+	}
+	header := c.Response().Header()
+	if answer.retryAfter > 0 {
+		header.Set(echo.HeaderRetryAfter, strconv.Itoa(answer.retryAfter))
+	}
+	if answer.headers != nil {
+		answer.headers(header)
+	}
+	if answer.Status == http.StatusRequestEntityTooLarge || answer.Status == http.StatusRequestTimeout {
+		header.Set(echo.HeaderConnection, "close") // the rest of the body is not read
+	}
+	if err := c.Blob(answer.Status, "application/problem+json", body); err != nil {
+		h.log.Debug("cannot answer", "error", err, "request-id", requestID(c))
+	}
+}

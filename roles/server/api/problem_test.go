@@ -1,0 +1,133 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+)
+
+func TestProblemOf(t *testing.T) {
+	for _, test := range []struct {
+		err    error
+		status int
+		detail string
+	}{
+		{fleet.ErrUnknownDevice, 400, "Agent not registered"},
+		{fleet.ErrExists, 503, "The server drew a UUID that is taken; try again"},
+		{fleet.ErrUnknownLayer, 404, "There is no such layer"},
+		{fleet.ErrUnknownEntry, 404, "The history has no such revision"},
+		{fleet.ErrNoTarget, 422, "That revision changed a device's labels, and no target"},
+		{fleet.ErrBadCursor, 422, "after is no place in the list: take it from next"},
+		{fleet.ErrStale, 412, "It has been changed in between"},
+		{&fleet.StaleError{Revision: 7}, 412, "The layer is not at the revision that If-Match names: it has revision 7 by now"},
+		{fleet.ErrTarget, 422, "The target cannot be taken"},
+		{&fleet.TargetError{Path: "a.b", Text: "cannot"}, 422, "cannot"},
+		{&fleet.LayerError{Field: "selector", Text: "is odd"}, 422, "selector is odd"},
+		{&fleet.LabelError{Name: "a", Err: errors.New("odd")}, 422, "labels.a cannot be taken: odd"},
+		{fleet.ErrPending, 403, "An operator has yet to approve this device"},
+		{fleet.ErrRevoked, 403, "An operator has turned this device away"},
+		{fmt.Errorf("x: %w", &access.Refusal{Status: 401, Detail: "who?"}), 401, "who?"},
+		{fleet.ErrClosed, 503, "The server is stopping"},
+		{fleet.ErrUnavailable, 503, "The server cannot reach its state at present; its log says why"},
+		{context.Canceled, 499, "The request was given up"},
+		{context.DeadlineExceeded, 503, "The server is too busy"},
+		{echo.ErrNotFound, 404, "Not Found"},
+		{errors.New("disk on fire"), 503, "The server cannot use its state; its log says why"},
+	} {
+		if status, detail := api.ProblemOf(test.err); status != test.status || detail != test.detail {
+			t.Errorf("%v: %d %s", test.err, status, detail)
+		}
+	}
+}
+
+// TestEveryReasonHasARow reads the reasons of refusal from the source.
+func TestEveryReasonHasARow(t *testing.T) {
+	files, err := filepath.Glob("../fleet/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, object := range file.Scope.Objects {
+			if object.Kind == ast.Var && strings.HasPrefix(name, "Err") {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrNoTarget", "ErrPending", "ErrRevoked", "ErrStale",
+		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownLayer"}
+	if !slices.Equal(names, want) {
+		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)
+	}
+}
+
+// failing is a store that cannot write.
+type failing struct{ fleet.Store }
+
+func (failing) Report(context.Context, uuid.UUID, fleet.Report) (int64, error) {
+	return 0, errors.New(`cannot keep a report in "/secret/server.db": the disk is full`)
+}
+
+func (failing) Layer(context.Context, fleet.LayerName) (fleet.Layer, error) { panic("a bug") }
+
+func TestStoreTrouble(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }() // a test's own
+	var log syncBuffer
+	app := surface(t, failing{store}, &log)
+	recorder := httptest.NewRecorder()
+	body := `{"uuid":"` + exampleID + `","config":{"a":1}}`
+	app.ServeHTTP(recorder, httptest.NewRequest("POST", "/poll/", strings.NewReader(body)))
+	want := `{"title":"Service Unavailable","status":503,"detail":"The server cannot use its state; its log says why"}`
+	if recorder.Code != 503 || recorder.Body.String() != want || recorder.Header().Get("Retry-After") != "30" {
+		t.Error(recorder.Code, recorder.Header(), recorder.Body)
+	}
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "the disk is full") {
+		t.Error("the log does not say why: " + log.String())
+	}
+	recorder = httptest.NewRecorder()
+	app.ServeHTTP(recorder, httptest.NewRequest("GET", "/target-config/", nil))
+	if recorder.Code != 500 || strings.Contains(recorder.Body.String(), "a bug") {
+		t.Error(recorder.Code, recorder.Body)
+	}
+	if !strings.Contains(log.String(), "a handler panicked") || !strings.Contains(log.String(), "a bug") {
+		t.Error("the log does not tell the panic: " + log.String())
+	}
+}
+
+// TestGivenUp has a caller who leaves: nothing is answered, and the log does not call it the server's failure.
+func TestGivenUp(t *testing.T) {
+	var log syncBuffer
+	app := newServer(t, io.MultiWriter(&log)).Config.Handler
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/target-config/", nil).WithContext(ctx))
+	if !strings.Contains(log.String(), "level=INFO") || !strings.Contains(log.String(), "status=499") {
+		t.Error(log.String())
+	}
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// registration is serverapi.RegisterResponse, without what is never answered.
+type registration struct {
+	UUID       string `json:"uuid"`
+	Registered int64  `json:"registered"`
+	serverapi.RegisterRequest
+	Status string `json:"status"`
+}
+
+// register makes a device known.
+//
+//	@Summary		Register a device
+//	@Description	Gives the device a new UUID (version 4), under which it polls from then on. A device calls once and keeps
+//	@Description	the answer. One that missed it may call again: a public key that is known already brings back the
+//	@Description	registration as it was made then.
+//	@Tags			devices
+//	@ID				register
+//	@Param			body	body		serverapi.RegisterRequest	true	"What the device tells of itself"
+//	@Success		200		{object}	serverapi.RegisterResponse	"Registered"
+//	@Failure		401		{object}	serverapi.Problem			"The signature is missing, wrong, or not of this time; type says which"
+//	@Failure		403		{object}	serverapi.Problem			"The enrolment token lets nobody in, or the device is revoked; or a browser sent it on behalf of another site's page"
+//	@Failure		413		{object}	serverapi.Problem			"The body is too large"
+//	@Failure		415		{object}	serverapi.Problem			"The body is not of type JSON"
+//	@Failure		422		{object}	serverapi.Problem			"The body is not as it must be; errors names the fields"
+//	@Failure		503		{object}	serverapi.Problem			"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/register/ [post]
+func (h *handlers) register(c echo.Context) error {
+	c.Response().Header().Set(serverapi.PollInterval, strconv.FormatInt(int64(h.fleet.PollInterval()/time.Second), 10))
+	var identity fleet.Identity
+	var given fleet.Labels
+	var token string
+	err := h.decode(c,
+		field{name: "ip-address", read: ipAddress(&identity.IPAddress)},
+		field{name: "public-key-rsa", read: text(&identity.PublicKeyRSA, 16<<10)},
+		field{name: "arch", read: text(&identity.Arch, 64)},
+		field{name: "labels", read: labels(&given), optional: true},
+		field{name: "enrolment-token", read: text(&token, 1000), optional: true},
+	)
+	if err != nil {
+		return err
+	}
+	device, err := h.enrol(c, identity, given, token)
+	if err != nil {
+		return err
+	}
+	request := wireIdentity(device.Identity)
+	request.Labels = device.Labels
+	return answerJSON(c, registration{
+		UUID: device.ID.String(), Registered: device.Registered.Unix(), RegisterRequest: request,
+		Status: device.Status.String(),
+	})
+}
+
+func wireIdentity(identity fleet.Identity) serverapi.RegisterRequest {
+	return serverapi.RegisterRequest{
+		IPAddress:    identity.IPAddress,
+		PublicKeyRSA: identity.PublicKeyRSA,
+		Arch:         identity.Arch,
+	}
+}

@@ -1,0 +1,191 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/wire"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// summary counts devices.
+//
+//	@Summary		Count the devices by state
+//	@Description	It may be some seconds old in a large fleet.
+//	@Tags			server
+//	@ID				get-summary
+//	@Success		200	{object}	serverapi.Summary	"The counts"
+//	@Failure		401	{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		503	{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Router			/summary/ [get]
+func (h *handlers) summary(c echo.Context) error {
+	counted, err := h.fleet.Summary(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return answerJSON(c, wire.Summary(counted))
+}
+
+// Streams of events.
+const (
+	mostStreams   = 256                    // at a time
+	gatherTime    = 200 * time.Millisecond // in which events are put together
+	mostGathered  = 500                    // devices that are told of one by one
+	keepAliveTime = 15 * time.Second
+	streamWrite   = 10 * time.Second // that one may take
+)
+
+// events tells of changes as they come.
+//
+//	@Summary		Be told of changes
+//	@Description	A stream of server-sent events, whose names are target (a layer has changed), device (something about a
+//	@Description	device has, or it has reported) and lost (so much has happened that it is not told one by one). The data is
+//	@Description	an Event.
+//	@Tags			server
+//	@ID				get-events
+//	@Produce		text/event-stream
+//	@Success		200	{object}	serverapi.Event		"Events without end"
+//	@Failure		401	{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		503	{object}	serverapi.Problem	"Too many listen already; Retry-After says when to try again"
+//	@Router			/events/ [get]
+func (h *handlers) events(c echo.Context) error {
+	select {
+	case h.streams <- struct{}{}:
+		defer func() { <-h.streams }()
+	default:
+		refused := newProblem(http.StatusServiceUnavailable, fmt.Sprintf("%d listen already", mostStreams))
+		refused.retryAfter = 30
+		return refused
+	}
+	ctx := c.Request().Context()
+	notices, err := h.fleet.Events(ctx)
+	if err != nil {
+		return err
+	}
+	response := c.Response()
+	response.Header().Set(echo.HeaderContentType, "text/event-stream")
+	response.Header().Set(echo.HeaderCacheControl, "no-store")
+	stream := stream{response: response, control: http.NewResponseController(response)}
+	if err := stream.control.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	if err := stream.write("retry: 3000\n\n"); err != nil {
+		return nil // it has left
+	}
+	alive := time.NewTicker(keepAliveTime)
+	defer alive.Stop()
+	gathered := time.NewTimer(time.Hour)
+	defer gathered.Stop()
+	waiting := newGathering()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.stopping.Done():
+			return nil
+		case <-alive.C:
+			err = stream.write(":\n\n")
+		case notice, open := <-notices:
+			if !open {
+				return nil
+			}
+			if waiting.empty() {
+				gathered.Reset(gatherTime)
+			}
+			waiting.add(notice)
+		case <-gathered.C:
+			err = stream.write(waiting.text())
+			waiting = newGathering()
+		}
+		if err != nil {
+			return nil // it has left; the log says that it was answered
+		}
+	}
+}
+
+// A stream writes parts of an answer, each within its time.
+type stream struct {
+	response *echo.Response
+	control  *http.ResponseController
+}
+
+func (s stream) write(text string) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil {
+		return err
+	}
+	if _, err := s.response.Write([]byte(text)); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// A gathering is events to be told together, each once.
+type gathering struct {
+	seen map[serverapi.Event]bool
+	list []serverapi.Event
+}
+
+func newGathering() *gathering { return &gathering{seen: map[serverapi.Event]bool{}} }
+
+func (g *gathering) empty() bool { return len(g.list) == 0 }
+
+func (g *gathering) add(notice fleet.Notice) {
+	for _, event := range wire.Events(notice) {
+		if len(g.list) > mostGathered {
+			return
+		}
+		if len(g.list) == mostGathered {
+			event = serverapi.Event{Kind: "lost"}
+		}
+		if !g.seen[event] {
+			g.seen[event] = true
+			g.list = append(g.list, event)
+		}
+	}
+}
+
+func (g *gathering) text() string {
+	text := ""
+	for _, event := range g.list {
+		data, err := json.Marshal(event)
+		if err == nil { // strings and numbers do not fail
+			text += "event: " + event.Kind + "\ndata: " + string(data) + "\n\n"
+		}
+	}
+	return text
+}
+
+// healthz tells that the server answers.
+//
+//	@Summary	Tell whether the server runs
+//	@Tags		server
+//	@ID			healthz
+//	@Success	200	{object}	Health	"It runs"
+//	@Router		/healthz [get]
+func (h *handlers) healthz(c echo.Context) error { return answerJSON(c, Health{Status: "ok"}) }
+
+// readyz tells whether the server can do its work.
+//
+//	@Summary		Tell whether the server can work
+//	@Description	That is: whether its store can be written.
+//	@Tags			server
+//	@ID				readyz
+//	@Success		200	{object}	Health				"It can"
+//	@Failure		503	{object}	serverapi.Problem	"It cannot; Retry-After says when to ask again"
+//	@Router			/readyz [get]
+func (h *handlers) readyz(c echo.Context) error {
+	if err := h.fleet.Check(c.Request().Context()); err != nil {
+		return err
+	}
+	return answerJSON(c, Health{Status: "ready"})
+}
+
+// Health is the answer of /healthz and /readyz.
+type Health struct {
+	Status string `json:"status" example:"ok"`
+}

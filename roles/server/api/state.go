@@ -1,0 +1,63 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// deviceState is serverapi.State with the configuration's own text.
+type deviceState struct {
+	Registered int64 `json:"registered"`
+	serverapi.RegisterRequest
+	Config fleet.Config `json:"config"`
+}
+
+// state shows what is known of a device.
+//
+//	@Summary		Show what is known of a device
+//	@Description	Its registration, and the configuration that it reported last; {} before its first poll.
+//	@Tags			devices
+//	@ID				get-state
+//	@Param			uuid	path		string				true	"UUID that registration gave"	format(uuid)
+//	@Success		200		{object}	serverapi.State		"The device"
+//	@Failure		400		{object}	serverapi.Problem	"Agent registration not found"
+//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Router			/state/{uuid}/ [get]
+func (h *handlers) state(c echo.Context) error {
+	id, complaint := parseID(c.Param("uuid"))
+	if complaint != "" {
+		return fieldProblem(serverapi.FieldProblem{Field: "uuid", Message: complaint})
+	}
+	device, err := h.fleet.Device(c.Request().Context(), id)
+	if errors.Is(err, fleet.ErrUnknownDevice) {
+		return newProblem(http.StatusBadRequest, serverapi.RegistrationAbsent)
+	}
+	if err != nil {
+		return err
+	}
+	return answerJSON(c, deviceState{
+		Registered:      device.Registered.Unix(),
+		RegisterRequest: wireIdentity(device.Identity),
+		Config:          device.Report.Config,
+	})
+}
+
+// answerJSON answers 200. Texts go out as they came, without the escapes meant for HTML.
+func answerJSON(c echo.Context, value any) error {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body.Bytes())
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/server/fleet/sqlite"
+
+	"github.com/urfave/cli/v2"
+)
+
+// backupCommand copies the database while the server runs.
+func backupCommand(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "backup", Usage: "copy the database, while the server runs or not", ArgsUsage: "FILE",
+		Description: "Writes a copy of the database as of one moment to a new FILE, and says so when it is on disk. What the " +
+			"server acknowledged before is in it, the tokens' hashes included: keep it as safe as the database.",
+		UsageText:       "aspects-poc server backup /var/backups/fleet-monday.db",
+		SkipFlagParsing: true, // flags may stand behind the name
+		Flags:           databaseFlags(),
+		Action: func(c *cli.Context) error {
+			return onDatabase(env, c, "backup", func(ctx context.Context, file, state string) error {
+				if err := sqlite.Backup(ctx, state, file); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(env.Stdout, "%s is a copy of %s.\n", file, state)
+				return err
+			})
+		},
+	}
+}
+
+// restoreCommand goes back to a copy.
+func restoreCommand(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "restore", Usage: "put a backup in the database's place", ArgsUsage: "FILE",
+		Description: "Checks FILE from end to end and puts a copy of it in the place of the database, which no server may be " +
+			"using. What was there is kept beside it, under the name with .previous at its end. Revisions go on well beyond " +
+			"those that devices may have seen; devices that registered after the backup was made register again.",
+		UsageText:       "aspects-poc server restore /var/backups/fleet-monday.db",
+		SkipFlagParsing: true,
+		Flags:           databaseFlags(),
+		Action: func(c *cli.Context) error {
+			return onDatabase(env, c, "restore", func(ctx context.Context, file, state string) error {
+				if err := sqlite.Restore(ctx, file, state); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(env.Stdout, "%s is what %s was; what was there is in %s.previous.\n", state, file, state)
+				return err
+			})
+		},
+	}
+}
+
+func databaseFlags() []cli.Flag { return append([]cli.Flag{stateFlag()}, roles.CommonFlags()...) }
+
+// onDatabase does something with the file that is the one argument, and the database that the flags name.
+func onDatabase(
+	env *roles.Env, c *cli.Context, command string, do func(ctx context.Context, file, state string) error,
+) error {
+	switch given := roles.Args(c); {
+	case len(given) > 1:
+		return roles.Usagef("unexpected argument %q", given[1])
+	case len(given) < 1:
+		return roles.Usagef("%s needs the name of a file", command)
+	}
+	settings, err := roles.NewSettings(env, c)
+	if err != nil {
+		return err
+	}
+	err = do(c.Context, roles.Args(c)[0], statePath(c.String("state"), settings.StateDir))
+	if errors.Is(err, sqlite.ErrInUse) {
+		err = fmt.Errorf("%w (--state FILE)", err)
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/postgres"
+	"aspects-poc/roles/server/fleet/sqlite"
+
+	"github.com/urfave/cli/v2"
+)
+
+func databaseFlag() cli.Flag {
+	return &cli.StringFlag{Name: "database", Usage: "`ADDRESS` of a PostgreSQL that keeps all in the place of --state, and that " +
+		"several servers may share: postgres://USER:PASSWORD@HOST:PORT/DATABASE; a password is better left to the environment"}
+}
+
+// checkDatabase tells what is wrong with an address, without repeating it: there is a password in it.
+func checkDatabase(address string) error {
+	if address == "" {
+		return nil
+	}
+	if err := postgres.CheckAddress(address); err != nil {
+		return roles.Usagef("invalid value for --database: %s", err)
+	}
+	return nil
+}
+
+// openStore opens the store that is configured, and the tokens in it.
+func openStore(ctx context.Context, config Config) (fleet.Store, access.Store, error) {
+	if config.Database == "" {
+		store, err := openEmbedded(ctx, config.State)
+		if err != nil {
+			return nil, nil, err
+		}
+		return store, store.Tokens(), nil
+	}
+	store, err := postgres.Open(ctx, config.Database, postgres.Options{Log: config.Log})
+	if err != nil {
+		return nil, nil, err
+	}
+	config.Log.Info("state is kept in a database", "database", postgres.Name(config.Database))
+	return store, store, nil
+}
+
+func openEmbedded(ctx context.Context, path string) (*sqlite.Store, error) {
+	store, err := sqlite.Open(ctx, path)
+	if errors.Is(err, sqlite.ErrInUse) {
+		err = fmt.Errorf("%w (--state FILE)", err)
+	}
+	return store, err
+}

@@ -1,0 +1,120 @@
+package server_test
+
+import (
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/server"
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
+	"aspects-poc/roles/serverapi"
+)
+
+const password = "topsecret"
+
+// withPassword adds one to an address, which the tests' database does not ask for.
+func withPassword(t *testing.T, address string) string {
+	t.Helper()
+	parsed, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed.User = url.UserPassword(parsed.User.Username(), password)
+	return parsed.String()
+}
+
+// command runs the role's command line to its end.
+func command(t *testing.T, environment map[string]string, words ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs syncBuffer
+	env := &roles.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
+		Getenv: func(name string) string { return environment[name] }}
+	code = roles.Run(t.Context(), env, append([]string{"aspects-poc-server"}, words...), server.Role)
+	return code, out.String(), errs.String()
+}
+
+func register(t *testing.T, url, key string) serverapi.RegisterResponse {
+	t.Helper()
+	device, err := client(t, url).Register(t.Context(),
+		serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: key, Arch: "amd64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return device
+}
+
+// TestDatabase has two servers on one database, of which each knows what the other was told. The password is nowhere.
+func TestDatabase(t *testing.T) {
+	address := withPassword(t, postgrestest.URL(t))
+	first := run(t, "--database", address, "--listen", "127.0.0.1:0")
+	second := run(t, "--database", address, "--listen", "127.0.0.1:0")
+	device := register(t, first.url, "PEM")
+	if _, err := client(t, second.url).State(t.Context(), device.UUID); err != nil {
+		t.Error(err)
+	}
+	for _, running := range []running{first, second} {
+		code, stderr := running.stop()
+		if code != 0 || !strings.Contains(stderr, "state is kept in a database") || strings.Contains(stderr, password) {
+			t.Errorf("exit %d: %s", code, stderr)
+		}
+	}
+	code, stdout, stderr := command(t, map[string]string{"ASPECTS_DATABASE": address}, "run", "--config", "-", "--once",
+		"--listen", "127.0.0.1:0")
+	if code != 0 || !strings.Contains(stdout, "The server answers") || strings.Contains(stdout+stderr, password) {
+		t.Errorf("from the environment: exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func TestWrongDatabase(t *testing.T) {
+	for _, address := range []string{"fleet", "mysql://u:topsecret@h/fleet", "postgres://u:topsecret@h/fleet?sslmode=maybe"} {
+		for _, words := range [][]string{{"run", "--config", "-", "--once"}, {"migrate"}} {
+			code, _, stderr := command(t, nil, append(words, "--database", address)...)
+			if code != 2 || !strings.Contains(stderr, "--database: want postgres://USER") || strings.Contains(stderr, password) {
+				t.Errorf("%s %s: exit %d: %s", words[0], address, code, stderr)
+			}
+		}
+	}
+	nobody := "postgres://u:topsecret@/fleet?host=" + url.QueryEscape(t.TempDir())
+	code, _, stderr := command(t, nil, "run", "--config", "-", "--once", "--database", nobody)
+	if code != 1 || !strings.Contains(stderr, "cannot use the database at u@") || strings.Contains(stderr, password) {
+		t.Errorf("nobody there: exit %d: %s", code, stderr)
+	}
+}
+
+// TestMigrate moves a fleet into a database, and serves it from there.
+func TestMigrate(t *testing.T) {
+	address := withPassword(t, postgrestest.URL(t))
+	state := filepath.Join(t.TempDir(), server.StateFile)
+	migrate := []string{"migrate", "--database", address, "--state", state}
+	if code, _, stderr := command(t, nil, migrate...); code != 1 || !strings.Contains(stderr, "no such file") {
+		t.Errorf("without a file: exit %d: %s", code, stderr)
+	}
+	embedded := run(t, "--state", state, "--listen", "127.0.0.1:0", "--target-schema", "none")
+	device := register(t, embedded.url, "PEM")
+	if _, err := client(t, embedded.url).SetTarget(t.Context(), serverapi.Config{"a": 7}); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := command(t, nil, migrate...); code != 1 || !strings.Contains(stderr, "another process is using it") {
+		t.Errorf("while the server runs: exit %d: %s", code, stderr)
+	}
+	if code, stderr := embedded.stop(); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	code, stdout, stderr := command(t, nil, migrate...)
+	if code != 0 || !strings.Contains(stdout, "1 devices, 1 layers, 1 entries of history") || strings.Contains(stdout+stderr, password) {
+		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := command(t, nil, migrate...); code != 1 || !strings.Contains(stderr, "the database is not empty") ||
+		!strings.Contains(stderr, "nothing was written") {
+		t.Errorf("again: exit %d: %s", code, stderr)
+	}
+	moved := client(t, run(t, "--database", address, "--listen", "127.0.0.1:0", "--target-schema", "none").url)
+	if _, err := moved.State(t.Context(), device.UUID); err != nil {
+		t.Error(err)
+	}
+	if target, err := moved.Target(t.Context()); err != nil || len(target) != 1 {
+		t.Error(target, err)
+	}
+}

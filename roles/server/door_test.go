@@ -1,0 +1,441 @@
+package server_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aspects-poc/roles/server"
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/sign"
+)
+
+// createToken makes a token for the database of a server and returns it.
+func createToken(t *testing.T, state string, words ...string) string {
+	t.Helper()
+	code, stdout, stderr := command(t, nil, append([]string{"token", "create", "--config", "-", "--state", state}, words...)...)
+	if code != 0 || !strings.HasPrefix(stdout, "aspects-") || !strings.Contains(stderr, "it is not shown again") {
+		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
+	}
+	return strings.TrimSpace(stdout)
+}
+
+// ask sends a request with a token and returns the status.
+func ask(t *testing.T, client *http.Client, method, url, token, body string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Error(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	return response.StatusCode
+}
+
+// Without a token nobody could tell an operator from anybody else, so the server stays on the loopback.
+func TestNoTokenNoNetwork(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	code, stdout, stderr := once(t, "--once", "--listen", "0.0.0.0:0", "--state", state)
+	for _, want := range []string{"cannot listen on 0.0.0.0:", "without any operator's token",
+		`make one with "aspects-poc server token create NAME" (with --state ` + state + ")", "--listen 127.0.0.1:8000"} {
+		if code != 1 || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("exit %d, printed %q, want …%s…: %s", code, stdout, want, stderr)
+		}
+	}
+	createToken(t, state, "anna")
+	code, stdout, stderr = once(t, "--once", "--listen", "0.0.0.0:0", "--state", state)
+	if code != 0 || !strings.Contains(stdout, "The server answers; operators need a token.") ||
+		!strings.Contains(stderr, "go over the network in the clear") {
+		t.Errorf("with a token: exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// Tokens are made and revoked while the server runs.
+func TestTokens(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	started := run(t, "--state", state, "--listen", "127.0.0.1:0")
+	target := started.url + "/target-config/"
+	check := func(when, method, token string, want int) {
+		t.Helper()
+		if got := ask(t, http.DefaultClient, method, target, token, `{"config":{}}`); got != want {
+			t.Errorf("%s: %s answers %d, want %d", when, method, got, want)
+		}
+	}
+	check("before there is a token", "PUT", "", 200)
+	anna := createToken(t, state, "anna")
+	reader := createToken(t, state, "wall-screen", "--read-only")
+	enrol := createToken(t, state, "line-1", "--enrol", "--uses", "2", "--expires", "1h")
+	check("without", "GET", "", 401)
+	check("anna", "PUT", anna, 200)
+	check("read-only", "GET", reader, 200)
+	check("read-only", "PUT", reader, 403)
+	check("a device's", "GET", enrol, 401)
+	if code, stdout, stderr := command(t, nil, "token", "revoke", "anna", "--config", "-", "--state", state); code != 0 || stdout != "" {
+		t.Errorf("revoke: exit %d: %s%s", code, stdout, stderr)
+	}
+	check("revoked", "GET", anna, 401)
+	check("others", "GET", reader, 200)
+
+	code, stdout, stderr := command(t, nil, "token", "list", "--config", "-", "--state", state)
+	if code != 0 || strings.Contains(stdout, reader) {
+		t.Errorf("list: exit %d: %s%s", code, stdout, stderr)
+	}
+	for _, want := range []string{"anna         operator             revoked", "wall-screen  operator, read-only  valid",
+		"line-1       enrolment            valid", "0 of 2"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("list has no %q:\n%s", want, stdout)
+		}
+	}
+	code, stdout, stderr = command(t, nil, "token", "list", "--json", "--config", "-", "--state", state)
+	var listed []struct{ Name, Purpose, State string }
+	if err := json.Unmarshal([]byte(stdout), &listed); err != nil || len(listed) != 3 || listed[0].State != "revoked" {
+		t.Errorf("list --json: exit %d, %v: %s%s", code, err, stdout, stderr)
+	}
+}
+
+func TestTokenCommandsRefuse(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	createToken(t, state, "anna")
+	for _, test := range []struct {
+		words []string
+		code  int
+		want  string
+	}{
+		{[]string{"create"}, 2, "create needs the token's name"},
+		{[]string{"create", "a", "b"}, 2, `unexpected argument "b"`},
+		{[]string{"create", "anna"}, 1, `cannot make the token "anna": there is a token of this name already, or was one; choose another`},
+		{[]string{"create", "loopback"}, 2, "it stands for who has none"},
+		{[]string{"create", "x", "--uses", "3"}, 2, "--uses is for enrolment tokens: add --enrol"},
+		{[]string{"create", "x", "--enrol", "--read-only"}, 2, "--read-only is for operators' tokens"},
+		{[]string{"create", "x", "--expires", "-1h"}, 2, "neither --uses nor --expires can be less than nothing"},
+		{[]string{"revoke"}, 2, "revoke needs the token's name"},
+		{[]string{"revoke", "bert"}, 1, `cannot revoke "bert": there is no such token; aspects-poc server token list shows which`},
+		{[]string{"list", "x"}, 2, `unexpected argument "x"`},
+	} {
+		code, stdout, stderr := command(t, nil, append(append([]string{"token"}, test.words...), "--config", "-", "--state", state)...)
+		if code != test.code || stdout != "" || !strings.Contains(stderr, test.want) {
+			t.Errorf("%v: exit %d: %s%s; want %d %s", test.words, code, stdout, stderr, test.code, test.want)
+		}
+	}
+}
+
+var makeKeys = sync.OnceValue(func() (keys [3]*rsa.PrivateKey) {
+	for i := range keys {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err)
+		}
+		keys[i] = key
+	}
+	return keys
+})
+
+// signing returns a client that signs with one of the keys, its transport, and the public half.
+func signing(t *testing.T, url string, i int) (*serverapi.Client, *sign.Transport, string) {
+	t.Helper()
+	key := makeKeys()[i]
+	signer, err := sign.NewSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := sign.NewTransport(signer, sign.Options{})
+	client, err := serverapi.NewClient(url, serverapi.Options{Transport: transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, transport, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+func refusedAs(t *testing.T, what string, err error, kind string) {
+	t.Helper()
+	if !serverapi.IsProblem(err, kind) {
+		t.Errorf("%s: %v, want %s", what, err, kind)
+	}
+}
+
+// TestSignedLife follows a device that needs a token to register and changes its key, and another that attacks it.
+func TestSignedLife(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--enrolment", "token")
+	device, transport, publicKey := signing(t, started.url, 0)
+	request := serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "amd64"}
+	_, err := device.Register(t.Context(), request)
+	refusedAs(t, "without an enrolment token", err, serverapi.ProblemEnrolment)
+	request.EnrolmentToken = createToken(t, state, "line-1", "--enrol", "--uses", "1")
+	known, err := device.Register(t.Context(), request)
+	if err != nil || known.EnrolmentToken != "" || known.Status != serverapi.Active {
+		t.Fatalf("%+v, %v", known, err)
+	}
+	if again, err := device.Register(t.Context(), request); err != nil || again.UUID != known.UUID { // takes no use
+		t.Errorf("registered again: %+v, %v", again, err)
+	}
+	poll := serverapi.PollRequest{UUID: known.UUID, Config: serverapi.Config{}}
+	if _, err := device.Poll(t.Context(), poll, 0); err != nil {
+		t.Error(err)
+	}
+
+	attacker, _, attackersKey := signing(t, started.url, 1)
+	_, err = attacker.Poll(t.Context(), poll, 0)
+	refusedAs(t, "a key that is not registered", err, serverapi.ProblemUnknownKey)
+	_, err = attacker.Register(t.Context(), request)
+	refusedAs(t, "the public key of another", err, serverapi.ProblemSignature)
+	stolen := request
+	stolen.PublicKeyRSA = attackersKey
+	_, err = attacker.Register(t.Context(), stolen)
+	refusedAs(t, "a token that is used up", err, serverapi.ProblemEnrolment)
+	_, err = client(t, started.url).Register(t.Context(), request)
+	refusedAs(t, "unsigned", err, serverapi.ProblemUnsigned)
+
+	_, _, newKey := signing(t, started.url, 2)
+	successor, err := sign.NewSigner(makeKeys()[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := transport.Signer()
+	change := serverapi.KeyRequest{UUID: known.UUID, PublicKeyRSA: newKey, Proof: "AAAA"}
+	if err := device.ReplaceKey(t.Context(), change); err == nil || !strings.Contains(err.Error(), "proof") {
+		t.Errorf("a key without proof: %v", err)
+	}
+	if change.Proof, err = successor.Succeed(known.UUID, old.KeyID()); err != nil {
+		t.Fatal(err)
+	}
+	refusedAs(t, "a change by another", attacker.ReplaceKey(t.Context(), change), serverapi.ProblemUnknownKey)
+	if err := device.ReplaceKey(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	_, err = device.Poll(t.Context(), poll, 0)
+	refusedAs(t, "the old key", err, serverapi.ProblemUnknownKey)
+	transport.SetSigner(successor)
+	if _, err := device.Poll(t.Context(), poll, 0); err != nil {
+		t.Error(err)
+	}
+	if err := device.ReplaceKey(t.Context(), change); err != nil {
+		t.Errorf("asked again, as after a lost answer: %v", err)
+	}
+	if got := ask(t, http.DefaultClient, "POST", started.url+"/devices/"+known.UUID.String()+"/revoke/", "", ""); got != 200 {
+		t.Fatalf("revoke answers %d", got)
+	}
+	_, err = device.Poll(t.Context(), poll, 0)
+	refusedAs(t, "revoked", err, serverapi.ProblemRevoked)
+	request.PublicKeyRSA = newKey
+	_, err = device.Register(t.Context(), request)
+	refusedAs(t, "registered again, revoked", err, serverapi.ProblemRevoked)
+}
+
+func TestApproval(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--enrolment", "approve")
+	device, _, publicKey := signing(t, started.url, 0)
+	known, err := device.Register(t.Context(), serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "amd64"})
+	if err != nil || known.Status != serverapi.Pending {
+		t.Fatalf("%+v, %v", known, err)
+	}
+	poll := serverapi.PollRequest{UUID: known.UUID, Config: serverapi.Config{}}
+	_, err = device.Poll(t.Context(), poll, 0)
+	refusedAs(t, "before approval", err, serverapi.ProblemPending)
+	var refused *serverapi.Error
+	if !errors.As(err, &refused) || refused.RetryAfter == 0 {
+		t.Errorf("no Retry-After: %v", err)
+	}
+	if got := ask(t, http.DefaultClient, "POST", started.url+"/devices/"+known.UUID.String()+"/approve/", "", ""); got != 200 {
+		t.Fatalf("approve answers %d", got)
+	}
+	if _, err := device.Poll(t.Context(), poll, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// A device that did not sign begins to, under its UUID, and cannot be impersonated without a signature from then on.
+func TestBeginsToSign(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--allow-unsigned")
+	plain := client(t, started.url)
+	signed, _, publicKey := signing(t, started.url, 0)
+	request := serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "amd64"}
+	known, err := plain.Register(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	poll := serverapi.PollRequest{UUID: known.UUID, Config: serverapi.Config{}}
+	if _, err := plain.Poll(t.Context(), poll, 0); err != nil {
+		t.Error(err)
+	}
+	_, err = signed.Poll(t.Context(), poll, 0)
+	refusedAs(t, "signed, before it is known to sign", err, serverapi.ProblemUnknownKey)
+	if again, err := signed.Register(t.Context(), request); err != nil || again.UUID != known.UUID {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	if _, err := signed.Poll(t.Context(), poll, 0); err != nil {
+		t.Error(err)
+	}
+	_, err = plain.Poll(t.Context(), poll, 0)
+	refusedAs(t, "unsigned, from then on", err, serverapi.ProblemUnsigned)
+	_, err = plain.Register(t.Context(), request)
+	refusedAs(t, "registered unsigned, from then on", err, serverapi.ProblemUnsigned)
+}
+
+// A page of another site whose name has been made to lead here gets nothing.
+func TestRebinding(t *testing.T) {
+	started := run(t, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0")
+	for host, want := range map[string]int{"evil.example": 403, strings.TrimPrefix(started.url, "http://"): 200} {
+		request, err := http.NewRequestWithContext(t.Context(), "GET", started.url+"/devices/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := response.Body.Close(); err != nil || response.StatusCode != want {
+			t.Errorf("as %s: %s, %v, want %d", host, response.Status, err, want)
+		}
+	}
+}
+
+// writeCertificate makes a self-signed certificate for the loopback, in two files, and returns it.
+func writeCertificate(t *testing.T, dir string, serial int64) (certFile, keyFile string) {
+	t.Helper()
+	key := makeKeys()[0]
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: fmt.Sprint("certificate ", serial)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for path, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+func TestHTTPS(t *testing.T) {
+	certFile, keyFile := writeCertificate(t, t.TempDir(), 1)
+	flags := []string{"--listen", "127.0.0.1:0", "--state", filepath.Join(t.TempDir(), "server.db"), "--tls-cert", certFile,
+		"--tls-key", keyFile}
+	code, stdout, stderr := once(t, append(flags, "--once")...)
+	if code != 0 || !strings.Contains(stdout, "https://127.0.0.1:") || !strings.Contains(stdout, "The server answers") {
+		t.Errorf("--once: exit %d: %s%s", code, stdout, stderr)
+	}
+	started := run(t, flags...)
+	transport, err := serverapi.NewTransport(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.CloseIdleConnections()
+	if got := ask(t, &http.Client{Transport: transport}, "GET", started.url+"/devices/", "", ""); got != 200 {
+		t.Errorf("over HTTPS: %d", got)
+	}
+	if _, err := http.Get(started.url); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("with the system's CAs: %v", err)
+	}
+	for _, test := range []struct {
+		flags []string
+		code  int
+		want  string
+	}{
+		{[]string{"--tls-cert", certFile}, 2, "--tls-cert and --tls-key go together"},
+		{[]string{"--tls-cert", keyFile, "--tls-key", keyFile}, 1, "cannot use the certificate in " + keyFile},
+		{[]string{"--enrolment", "closed"}, 2, `invalid value "closed" for --enrolment: want open, token or approve`},
+		{[]string{"--public-url", "fleet"}, 2, `invalid value "fleet" for --public-url`},
+	} {
+		code, _, stderr := once(t, append([]string{"--once", "--listen", "127.0.0.1:0", "--state",
+			filepath.Join(t.TempDir(), "server.db")}, test.flags...)...)
+		if code != test.code || !strings.Contains(stderr, test.want) {
+			t.Errorf("%v: exit %d: %s", test.flags, code, stderr)
+		}
+	}
+}
+
+// A renewed certificate is in use some seconds later; one that cannot be used leaves the old one in place.
+func TestCertificateIsReplaced(t *testing.T) {
+	dir, now := t.TempDir(), time.Unix(1732480000, 0)
+	var log bytes.Buffer
+	certFile, keyFile := writeCertificate(t, dir, 1)
+	get, err := server.LoadCertificate(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)),
+		func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial := func() string {
+		parsed, err := x509.ParseCertificate(get().Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed.Subject.CommonName
+	}
+	step := func(when, want string) {
+		t.Helper()
+		if got := serial(); got != want {
+			t.Errorf("%s: %s, want %s", when, got, want)
+		}
+	}
+	step("at first", "certificate 1")
+	writeCertificate(t, dir, 2)
+	step("just replaced", "certificate 1")
+	now = now.Add(5 * time.Second)
+	step("later", "certificate 2")
+	if err := os.WriteFile(certFile, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(5 * time.Second)
+	step("spoiled", "certificate 2")
+	if err := os.Remove(keyFile); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(5 * time.Second)
+	step("gone", "certificate 2")
+	writeCertificate(t, dir, 3)
+	now = now.Add(5 * time.Second)
+	step("back", "certificate 3")
+	for _, want := range []string{"certificate replaced", "keeping the old one"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log has no %q: %s", want, log.String())
+		}
+	}
+}

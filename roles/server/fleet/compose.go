@@ -1,0 +1,170 @@
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"aspects-poc/roles/serverapi"
+)
+
+// A composition is what layers come to together. It is never changed.
+type composition struct {
+	layers []Layer // in the order of merging
+	config Config
+	hash   string
+	tree   map[string]any // of config
+}
+
+// compose merges layers in their order. Objects are merged; whatever else a later layer has, also an array or null,
+// takes the place of what an earlier one has, whole. Nulls stay: the result is a merge patch (RFC 7396) of a device's
+// configuration, as each layer is.
+func compose(layers []Layer) (*composition, error) {
+	c := &composition{layers: layers}
+	if len(layers) == 1 {
+		c.config = layers[0].Config
+	}
+	var err error
+	tree := map[string]any{}
+	for _, layer := range layers {
+		above, err := layer.Config.Tree()
+		if err != nil {
+			return nil, fmt.Errorf("layer %s is damaged: %w", layer.Name, err)
+		}
+		overlay(tree, above)
+	}
+	c.tree = tree
+	if len(layers) > 1 {
+		if c.config, err = configOf(tree); err != nil {
+			return nil, err
+		}
+	}
+	if c.hash, err = serverapi.HashJSON([]byte(c.config.String())); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// overlay puts a document above another, which it changes. Both are the callee's from then on.
+func overlay(below, above map[string]any) {
+	for name, value := range above {
+		object, isObject := value.(map[string]any)
+		present, wasObject := below[name].(map[string]any)
+		if isObject && wasObject {
+			overlay(present, object)
+			continue
+		}
+		below[name] = value
+	}
+}
+
+// configOf makes a Config of a tree.
+func configOf(tree map[string]any) (Config, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(tree); err != nil {
+		return Config{}, err
+	}
+	return ParseConfig(text.Bytes())
+}
+
+// An Origin is the layer that a value comes from.
+type Origin struct {
+	Layer    LayerName
+	Revision int64
+}
+
+// explain tells for each value of a composition, by its path, which layer it comes from. Arrays are values, and so are
+// empty objects.
+func (c *composition) explain() (map[string]Origin, error) {
+	origins := map[string]Origin{}
+	for _, layer := range c.layers {
+		tree, err := layer.Config.Tree()
+		if err != nil {
+			return nil, err
+		}
+		claim(origins, c.tree, tree, "", Origin{layer.Name, layer.Revision})
+	}
+	return origins, nil
+}
+
+// claim puts down a layer as the origin of what it has and is still there.
+func claim(origins map[string]Origin, whole, layer map[string]any, prefix string, origin Origin) {
+	for name, value := range layer {
+		path := join(prefix, name)
+		present, there := whole[name]
+		object, isObject := value.(map[string]any)
+		result, isResult := present.(map[string]any)
+		switch {
+		case !there: // a layer in between has replaced what it was in
+		case isObject && isResult && len(result) > 0:
+			claim(origins, result, object, path, origin)
+		case isObject == isResult:
+			origins[path] = origin
+		}
+	}
+}
+
+// join adds a name to a path. A name that has a dot itself is quoted as JSON does it.
+func join(prefix, name string) string {
+	if name == "" || strings.ContainsAny(name, `."`) {
+		quoted, err := json.Marshal(name)
+		if err == nil {
+			name = string(quoted)
+		}
+	}
+	if prefix == "" {
+		return name
+	}
+	return prefix + "." + name
+}
+
+// A Difference is a value that two configurations do not share.
+type Difference struct {
+	Path          string
+	Kind          string // "added", "removed" or "changed"
+	Before, After any    // JSON shapes; nil where there is none, or null
+}
+
+// compare lists what differs from one configuration to another, by path. Arrays are values, and so are empty objects.
+func compare(before, after map[string]any) []Difference {
+	var list []Difference
+	compareBelow(&list, before, after, "")
+	return list
+}
+
+func compareBelow(list *[]Difference, before, after map[string]any, prefix string) {
+	names := map[string]bool{}
+	for name := range before {
+		names[name] = true
+	}
+	for name := range after {
+		names[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		path := join(prefix, name)
+		old, was := before[name]
+		new, is := after[name]
+		oldObject, oldIs := old.(map[string]any)
+		newObject, newIs := new.(map[string]any)
+		switch {
+		case oldIs && newIs && len(oldObject)+len(newObject) > 0:
+			compareBelow(list, oldObject, newObject, path)
+		case oldIs && newIs:
+		case !is && oldIs && len(oldObject) > 0:
+			compareBelow(list, oldObject, nil, path)
+		case !was && newIs && len(newObject) > 0:
+			compareBelow(list, nil, newObject, path)
+		case !is:
+			*list = append(*list, Difference{Path: path, Kind: "removed", Before: old})
+		case !was:
+			*list = append(*list, Difference{Path: path, Kind: "added", After: new})
+		case !equal(old, new):
+			*list = append(*list, Difference{Path: path, Kind: "changed", Before: old, After: new})
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// silentAfter is how many poll intervals a device may be unseen.
+const silentAfter = 3
+
+// Register keeps a new device under a new UUID, one that does not sign what it sends. A public key that is known already
+// brings back its device as it was registered: a device that never got its first answer may ask again and is not there
+// twice. Of the labels, the names and values must be as Labels.Check wants them.
+func (f *Fleet) Register(ctx context.Context, identity Identity, labels Labels, status Status) (Device, error) {
+	return f.RegisterSigning(ctx, identity, "", labels, status)
+}
+
+// RegisterSigning is Register for a device that has shown that the key is its own, of which keyID is the KeyID.
+func (f *Fleet) RegisterSigning(
+	ctx context.Context, identity Identity, keyID string, labels Labels, status Status,
+) (Device, error) {
+	id, err := f.options.NewID()
+	if err != nil {
+		return Device{}, fmt.Errorf("cannot make a UUID: %w", err)
+	}
+	return f.store.Add(ctx, Device{
+		ID: id, Registered: f.options.Now().UTC().Truncate(time.Second), Identity: identity,
+		KeyID: keyID, Labels: labels, Status: status,
+	})
+}
+
+// A View is a device with what is derived of it.
+type View struct {
+	Device
+	Target Target
+	State  State
+	Silent bool // not seen for three poll intervals
+}
+
+// Differs lists the values that the device shows and that contradict its target.
+func (v View) Differs() ([]Difference, error) {
+	shown, err := v.Report.Config.Tree()
+	if err != nil {
+		return nil, err
+	}
+	return contradictions(v.Target.tree, shown), nil
+}
+
+// Explain tells for each value of the target which layer it comes from, by its path. Arrays are values, and so are empty
+// objects.
+func (t Target) Explain() (map[string]Origin, error) {
+	return (&composition{layers: t.Layers, tree: t.tree}).explain()
+}
+
+// Device returns what is known of a device, or ErrUnknownDevice.
+func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (View, error) {
+	device, err := f.store.Device(ctx, id)
+	if err != nil {
+		return View{}, err
+	}
+	return f.view(device)
+}
+
+// DeviceByKey returns the device whose key this is, as the store has it, or ErrUnknownDevice.
+func (f *Fleet) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
+	return f.store.DeviceByKey(ctx, keyID)
+}
+
+func (f *Fleet) view(device Device) (View, error) {
+	targets := f.targets.Load()
+	target, err := targets.of(device)
+	if err != nil {
+		return View{}, err
+	}
+	f.sightings.complete(&device)
+	return View{
+		Device: device,
+		Target: target,
+		State:  stateOf(device.Status, device.Verdict, target.Revision),
+		Silent: device.LastSeen.Before(f.silentSince()),
+	}, nil
+}
+
+// silentSince is the time since when a device has to have been seen.
+func (f *Fleet) silentSince() time.Time {
+	return f.options.Now().Add(-silentAfter * f.options.PollInterval)
+}
+
+// stateOf is a device's state, of which a verdict for an earlier revision says nothing.
+func stateOf(status Status, verdict Verdict, desired int64) State {
+	switch {
+	case status == Pending:
+		return StatePending
+	case status == Revoked:
+		return StateRevoked
+	case verdict.State == StateUnknown || verdict.Revision < desired:
+		return StateBehind
+	}
+	return verdict.State
+}
+
+// A Filter chooses devices. The zero value chooses all.
+type Filter struct {
+	Selector Selector
+	State    State // StateUnknown: any
+	Silent   *bool // nil: either
+	// Match chooses by what else a device has; nil: all.
+	Match func(Device) bool
+}
+
+// How far one call of Devices goes: what a filter passes over is looked at too.
+const (
+	scanRows = 1000 // read at a time
+	scanTime = time.Second
+)
+
+// Devices returns devices in the order of their registration, without what they reported: at most limit of those that a
+// filter chooses, after a cursor, which is "" or what the call before returned as next. Next is "" at the end. A call
+// that has looked at many devices may return fewer than limit, and a next.
+func (f *Fleet) Devices(ctx context.Context, filter Filter, after string, limit int) (list []View, next string, err error) {
+	begin := time.Now()
+	for {
+		// Where all are chosen, no more than asked for has to be read.
+		rows := limit - len(list)
+		if filter.narrow() {
+			rows = scanRows
+		}
+		devices, more, err := f.store.Devices(ctx, after, rows)
+		if err != nil {
+			return nil, "", err
+		}
+		for i, device := range devices {
+			view, err := f.view(device)
+			if err != nil {
+				return nil, "", err
+			}
+			if !filter.chooses(view) {
+				continue
+			}
+			if len(list) == limit {
+				// Read again from the last one that was taken: cursors of the store stand behind pages only.
+				next, err := f.cursorBehind(ctx, after, i)
+				return list, next, err
+			}
+			list = append(list, view)
+		}
+		if more == "" || len(list) == limit || time.Since(begin) > scanTime {
+			return list, more, nil
+		}
+		after = more
+	}
+}
+
+// cursorBehind returns the cursor behind the first n devices after another.
+func (f *Fleet) cursorBehind(ctx context.Context, after string, n int) (string, error) {
+	if n == 0 {
+		return after, nil
+	}
+	_, next, err := f.store.Devices(ctx, after, n)
+	return next, err
+}
+
+// narrow tells that the filter passes over some devices.
+func (f Filter) narrow() bool {
+	return f.Selector.String() != "" || f.State != StateUnknown || f.Silent != nil || f.Match != nil
+}
+
+func (f Filter) chooses(view View) bool {
+	return f.Selector.Matches(view.Labels) && (f.State == StateUnknown || f.State == view.State) &&
+		(f.Silent == nil || *f.Silent == view.Silent) && (f.Match == nil || f.Match(view.Device))
+}
+
+// SetLabels changes a device's labels by a merge patch, in which nil takes a label away, and returns the device as it is
+// then. The names and values must be as Labels.Check wants them: a *LabelError says which is not.
+func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*string, by string) (View, error) {
+	for {
+		device, err := f.store.Device(ctx, id)
+		if err != nil {
+			return View{}, err
+		}
+		after := device.Labels.Merge(patch)
+		if name, err := after.Check(); err != nil {
+			return View{}, &LabelError{Name: name, Err: err}
+		}
+		_, err = f.store.SetLabels(ctx, id, device.Labels, after, Authorship{By: by, At: f.options.Now()})
+		if errors.Is(err, ErrStale) {
+			continue // another has changed them in between; a patch goes on top
+		}
+		if err != nil {
+			return View{}, err
+		}
+		f.concern([]uuid.UUID{id})
+		return f.Device(ctx, id)
+	}
+}
+
+// A LabelError says which label is not as it must be.
+type LabelError struct {
+	Name string // "" where it is about all of them
+	Err  error
+}
+
+func (e *LabelError) Error() string { return e.Err.Error() }
+
+// SetStatus lets a device poll, or turns it away.
+func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status) (View, error) {
+	if err := f.store.SetStatus(ctx, id, status); err != nil {
+		return View{}, err
+	}
+	f.concern([]uuid.UUID{id})
+	return f.Device(ctx, id)
+}
+
+// SetKey gives a device another public key in the place of the one that it has. It returns ErrStale when the device has
+// another one than that of KeyID before, and ErrExists when the new one is known already.
+func (f *Fleet) SetKey(ctx context.Context, id uuid.UUID, before, publicKey string) error {
+	err := f.store.SetKey(ctx, id, before, publicKey, KeyID(publicKey))
+	if err == nil {
+		f.concern([]uuid.UUID{id})
+	}
+	return err
+}
+
+// Remove forgets a device. When it polls again, it is told to register.
+func (f *Fleet) Remove(ctx context.Context, id uuid.UUID, by string) error {
+	err := f.store.Remove(ctx, id, Authorship{By: by, At: f.options.Now()})
+	if err == nil {
+		f.concern([]uuid.UUID{id})
+	}
+	return err
+}
+
+// Count returns the number of registered devices.
+func (f *Fleet) Count(ctx context.Context) (int, error) { return f.store.Count(ctx) }
+
+// Waiting returns how many polls are held back by this server.
+func (f *Fleet) Waiting() int { return f.waiting.number() }

@@ -1,0 +1,22 @@
+package fleet
+
+import "context"
+
+// Flush writes what has been seen.
+func (f *Fleet) Flush(ctx context.Context) error { return f.flush(ctx) }
+
+// CountNow is Summary, but never of before.
+func (f *Fleet) CountNow(ctx context.Context) (Summary, error) { return f.count(ctx) }
+
+// Compose merges configurations in their order.
+func Compose(configs ...Config) (Config, error) {
+	var layers []Layer
+	for _, config := range configs {
+		layers = append(layers, Layer{Config: config})
+	}
+	c, err := compose(layers)
+	if err != nil {
+		return Config{}, err
+	}
+	return c.config, nil
+}

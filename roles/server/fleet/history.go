@@ -1,0 +1,100 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+)
+
+// ErrNoTarget tells that an entry of the history is about labels, and has no target to compare.
+var ErrNoTarget = errors.New("that revision changed a device's labels, and no target")
+
+// History returns entries of the history; see Store.History.
+func (f *Fleet) History(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
+	return f.store.History(ctx, layer, below, limit)
+}
+
+// Entry returns an entry in full, or ErrUnknownEntry.
+func (f *Fleet) Entry(ctx context.Context, revision int64) (Entry, error) {
+	return f.store.Entry(ctx, revision)
+}
+
+// Diff tells what a revision changed in its layer, or, against another revision, what became of the layer from that one
+// to this. Since is the revision that it is compared with in truth: the last one of the layer up to against; 0 where
+// there was none.
+func (f *Fleet) Diff(ctx context.Context, revision int64, against *int64) (layer LayerName, since int64, _ []Difference, err error) {
+	entry, err := f.store.Entry(ctx, revision)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	if entry.Action == Relabeled {
+		return "", 0, nil, ErrNoTarget
+	}
+	bound := revision - 1
+	if against != nil {
+		bound = *against
+	}
+	other, err := f.store.LayerAt(ctx, entry.Layer, bound)
+	if err != nil && !errors.Is(err, ErrUnknownEntry) {
+		return "", 0, nil, err
+	}
+	before, err := treeOf(other.After)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	after, err := treeOf(entry.After)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	return entry.Layer, other.Revision, compare(before, after), nil
+}
+
+func treeOf(config *Config) (map[string]any, error) {
+	if config == nil {
+		return nil, nil
+	}
+	return config.Tree()
+}
+
+// Restore makes a layer, or a device's labels, what they were at a revision, under a new revision, which it returns. Where
+// they are that already, it returns the revision that they have. Errors: those of Set, ErrUnknownEntry.
+func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, error) {
+	entry, err := f.store.Entry(ctx, revision)
+	if err != nil {
+		return 0, err
+	}
+	if entry.Action == Relabeled {
+		return f.restoreLabels(ctx, entry, by)
+	}
+	change := Change{Layer: Layer{Name: entry.Layer, Authorship: Authorship{By: by}}, Restores: revision}
+	if entry.After == nil {
+		change.Remove = true
+	} else {
+		change.Config, change.Selector, change.Priority = *entry.After, entry.Selector, entry.Priority
+	}
+	layer, err := f.Set(ctx, change)
+	if change.Remove && errors.Is(err, ErrUnknownLayer) {
+		return revision, nil // it is not there, as it was not then
+	}
+	return layer.Revision, err
+}
+
+func (f *Fleet) restoreLabels(ctx context.Context, entry Entry, by string) (int64, error) {
+	id := entry.Layer.Device()
+	for {
+		device, err := f.store.Device(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		drawn, err := f.store.SetLabels(ctx, id, device.Labels, entry.Labels, Authorship{By: by, At: f.options.Now()})
+		switch {
+		case errors.Is(err, ErrStale):
+			continue
+		case err != nil:
+			return 0, err
+		}
+		f.concern([]uuid.UUID{id})
+		return max(drawn, device.OwnRevision), nil
+	}
+}

@@ -1,0 +1,159 @@
+package fleet
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Labels say what a device is, such as {"site": "berlin"}. They are never changed in place; nil is none.
+type Labels map[string]string
+
+// How much labels may be.
+const (
+	MaxLabels      = 64 // of a device
+	MaxLabelLength = 63 // characters of a name or value
+)
+
+// Check tells what is wrong with labels: the first name that is not as it must be, and why.
+func (l Labels) Check() (name string, err error) {
+	if len(l) > MaxLabels {
+		return "", fmt.Errorf("a device has at most %d labels, not %d", MaxLabels, len(l))
+	}
+	for _, name := range slices.Sorted(maps.Keys(l)) {
+		if err := checkWord("a label's name", name); err != nil {
+			return name, err
+		}
+		if value := l[name]; value != "" {
+			if err := checkWord("a label's value", value); err != nil {
+				return name, err
+			}
+		}
+	}
+	return "", nil
+}
+
+// Equal tells whether two sets of labels are the same.
+func (l Labels) Equal(other Labels) bool { return maps.Equal(l, other) }
+
+// String returns them as a JSON object with sorted names. Equal labels have equal texts.
+func (l Labels) String() string {
+	if len(l) == 0 {
+		return "{}"
+	}
+	text, err := json.Marshal(map[string]string(l))
+	if err != nil {
+		return "{}" // strings do not fail
+	}
+	return string(text)
+}
+
+// LoadLabels reads what String gave out before, for stores.
+func LoadLabels(text string) (Labels, error) {
+	if text == "{}" {
+		return nil, nil
+	}
+	var labels Labels
+	if err := json.Unmarshal([]byte(text), &labels); err != nil {
+		return nil, fmt.Errorf("labels %q: %w", text, err)
+	}
+	return labels, nil
+}
+
+// Merge returns the labels with a merge patch applied: a nil value takes its label away.
+func (l Labels) Merge(patch map[string]*string) Labels {
+	merged := maps.Clone(l)
+	for name, value := range patch {
+		if value == nil {
+			delete(merged, name)
+			continue
+		}
+		if merged == nil {
+			merged = Labels{}
+		}
+		merged[name] = *value
+	}
+	if len(merged) == 0 {
+		return nil
+	}
+	return merged
+}
+
+// checkWord tells why something is no name or value.
+func checkWord(what, word string) error {
+	switch {
+	case word == "":
+		return fmt.Errorf("%s must not be empty", what)
+	case len(word) > MaxLabelLength:
+		return fmt.Errorf("%s must not be longer than %d characters", what, MaxLabelLength)
+	}
+	for i, char := range []byte(word) {
+		letter := char >= '0' && char <= '9' || char >= 'a' && char <= 'z' || char >= 'A' && char <= 'Z'
+		inside := i > 0 && i < len(word)-1 && strings.IndexByte("._-/", char) >= 0
+		if !letter && !inside {
+			return fmt.Errorf("%s must be letters and digits of ASCII, and ._-/ between them, not %q", what, word)
+		}
+	}
+	return nil
+}
+
+// A LayerName names a layer: "everyone", "labels/NAME" or "devices/UUID".
+type LayerName string
+
+// Everyone is the layer of all devices.
+const Everyone LayerName = "everyone"
+
+const (
+	labelLayers  = "labels/"
+	deviceLayers = "devices/"
+)
+
+// LabelLayer returns the name of a label layer, or says what is wrong with it.
+func LabelLayer(name string) (LayerName, error) {
+	if err := checkWord("a layer's name", name); err != nil {
+		return "", err
+	}
+	if strings.Contains(name, "/") {
+		return "", fmt.Errorf("a layer's name must not have a slash: %q", name)
+	}
+	return LayerName(labelLayers + name), nil
+}
+
+// DeviceLayer returns the name of a device's layer.
+func DeviceLayer(id uuid.UUID) LayerName { return LayerName(deviceLayers + id.String()) }
+
+// Device returns the device whose layer it is; uuid.Nil for other layers.
+func (n LayerName) Device() uuid.UUID {
+	text, found := strings.CutPrefix(string(n), deviceLayers)
+	id, err := uuid.Parse(text)
+	if !found || err != nil {
+		return uuid.Nil
+	}
+	return id
+}
+
+// ParseLayerName reads what a LayerName is written as.
+func ParseLayerName(text string) (LayerName, error) {
+	if name, found := strings.CutPrefix(text, labelLayers); found {
+		return LabelLayer(name)
+	}
+	if id, found := strings.CutPrefix(text, deviceLayers); found {
+		if parsed, err := uuid.Parse(id); err == nil && len(id) == 36 {
+			return DeviceLayer(parsed), nil
+		}
+	}
+	if text != string(Everyone) {
+		return "", fmt.Errorf("a layer is \"everyone\", \"labels/NAME\" or \"devices/UUID\", not %q", text)
+	}
+	return Everyone, nil
+}
+
+// IsLabels tells that it is a label layer.
+func (n LayerName) IsLabels() bool { return strings.HasPrefix(string(n), labelLayers) }
+
+// IsDevice tells that it is the layer of one device.
+func (n LayerName) IsDevice() bool { return strings.HasPrefix(string(n), deviceLayers) }

@@ -1,0 +1,197 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/plan"
+
+	"github.com/google/uuid"
+)
+
+// ErrTarget is the kind of a *TargetError.
+var ErrTarget = errors.New("the confdb-schema does not take the target")
+
+// A TargetError says why a target cannot be taken, in the words in which a device would refuse it.
+type TargetError struct {
+	// Path is what it is about: a storage path such as "metrics.sample-rate", or a view where no rule leads further.
+	Path string
+	Text string
+	Err  error // a *registry.Error, or nil
+}
+
+func (e *TargetError) Error() string { return e.Text }
+
+// Is makes it an ErrTarget.
+func (e *TargetError) Is(target error) bool { return target == ErrTarget }
+
+// Unwrap returns the engine's own error.
+func (e *TargetError) Unwrap() error { return e.Err }
+
+// A LayerError says what is wrong with a layer beside its configuration.
+type LayerError struct {
+	Field string // "selector" or "priority"
+	Text  string
+}
+
+func (e *LayerError) Error() string { return e.Field + " " + e.Text }
+
+// Set makes a change of a layer, and tells devices that wait. The layer is checked first: its configuration against the
+// confdb-schema, alone over that of everyone, and a device's own over what the device reported. Errors: *TargetError,
+// *LayerError, those of Store.Change.
+func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
+	if err := f.check(ctx, &change); err != nil {
+		return Layer{}, err
+	}
+	layer, err := f.store.Change(ctx, change)
+	if err != nil {
+		return Layer{}, err
+	}
+	// The notice comes too, but who calls next shall find it done. It is done: nothing undoes that now.
+	if change.Name.IsDevice() {
+		f.concern([]uuid.UUID{change.Name.Device()})
+		return layer, nil
+	}
+	if f.targets.Load().Revision < layer.Revision {
+		if err := f.refresh(context.WithoutCancel(ctx)); err != nil {
+			f.options.Log.Error("cannot read the targets that have changed; the notice of it will do so", "error", err)
+		}
+	}
+	return layer, nil
+}
+
+// check completes a change, and refuses one that must not be made.
+func (f *Fleet) check(ctx context.Context, change *Change) error {
+	change.At = f.options.Now()
+	if change.Remove {
+		change.Config, change.Selector, change.Priority = Config{}, Selector{}, 0
+		return nil
+	}
+	switch {
+	case change.Name.IsLabels() && change.Selector.String() == "":
+		return &LayerError{"selector", `must name labels, such as "site=berlin"; what is for all belongs into the layer of everyone`}
+	case !change.Name.IsLabels() && change.Selector.String() != "":
+		return &LayerError{"selector", "belongs to layers of labels only"}
+	case !change.Name.IsLabels() && change.Priority != 0:
+		return &LayerError{"priority", "belongs to layers of labels only"}
+	}
+	below := Config{}
+	switch {
+	case change.Name.IsDevice():
+		device, err := f.store.Device(ctx, change.Name.Device())
+		if err != nil {
+			return err
+		}
+		below = device.Config
+	case change.Name.IsLabels():
+		below = f.targets.Load().Everyone.Config
+	}
+	return f.checkTarget(below, change.Config)
+}
+
+// checkTarget asks the engine whether a device that shows something can take a target.
+func (f *Fleet) checkTarget(shown, target Config) error {
+	if f.options.Schema == nil {
+		return nil
+	}
+	below, err := shown.Tree()
+	if err != nil {
+		return err
+	}
+	wanted, err := target.Tree()
+	if err != nil {
+		return err
+	}
+	current := views(below)
+	for view, value := range wanted {
+		switch value.(type) {
+		case map[string]any:
+		case nil:
+			// All that the view shows is to be unset.
+			all := map[string]any{}
+			for name := range current[view] {
+				all[name] = nil
+			}
+			wanted[view] = all
+		default:
+			reason := fmt.Sprintf("want an object or null, not %s", jsonText(value))
+			return &TargetError{Path: view, Text: fmt.Sprintf("cannot set view %q: %s", view, reason)}
+		}
+	}
+	return targetError(plan.Make(f.options.Schema, current, views(wanted)))
+}
+
+func targetError(_ registry.Changes, err error) error {
+	var refused *registry.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	path := refused.Path
+	if path == "" {
+		path = refused.View.View
+		for _, request := range refused.Requests {
+			path += "." + request
+			break
+		}
+	}
+	return &TargetError{Path: path, Text: refused.Error(), Err: err}
+}
+
+// views returns the views of a configuration that show something.
+func views(tree map[string]any) map[string]map[string]any {
+	documents := map[string]map[string]any{}
+	for view, value := range tree {
+		if document, ok := value.(map[string]any); ok {
+			documents[view] = document
+		}
+	}
+	return documents
+}
+
+func jsonText(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "what is no JSON"
+	}
+	const limit = 80
+	if len(text) > limit {
+		return string(text[:limit]) + "…"
+	}
+	return string(text)
+}
+
+// Layer returns a layer. The layer of everyone is always there: of revision 0, and empty, before it is set.
+func (f *Fleet) Layer(ctx context.Context, name LayerName) (Layer, error) {
+	layer, err := f.store.Layer(ctx, name)
+	if errors.Is(err, ErrUnknownLayer) && name == Everyone {
+		return Layer{Name: Everyone}, nil
+	}
+	return layer, err
+}
+
+// Targets returns the layers that concern more than one device, in the order of merging, and the last revision at which
+// one of them changed. They are this server's own view, which follows others' changes at once.
+func (f *Fleet) Targets() (layers []Layer, revision int64) {
+	targets := f.targets.Load()
+	if targets.Everyone.Revision > 0 {
+		layers = append(layers, targets.Everyone)
+	}
+	return append(layers, targets.Labels...), targets.Revision
+}
+
+// LastRevision returns the last revision that was drawn, by whatever change; 0 for none.
+func (f *Fleet) LastRevision(ctx context.Context) (int64, error) {
+	entries, err := f.store.History(ctx, "", 0, 1)
+	if err != nil || len(entries) == 0 {
+		return 0, err
+	}
+	return entries[0].Revision, nil
+}
+
+// DeviceLayers returns layers of single devices; see Store.DeviceLayers.
+func (f *Fleet) DeviceLayers(ctx context.Context, after string, limit int) (list []Layer, next string, err error) {
+	return f.store.DeviceLayers(ctx, after, limit)
+}

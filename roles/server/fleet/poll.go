@@ -1,0 +1,181 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Why a device that is registered may not poll.
+var (
+	ErrPending = errors.New("the device waits for an operator's approval")
+	ErrRevoked = errors.New("an operator has turned the device away")
+)
+
+// MaxWait is the longest that a poll is held back.
+const MaxWait = 5 * time.Minute
+
+// A Poll is what a device sends.
+type Poll struct {
+	Config Config
+	// Report tells that the device says more than its configuration. Without it, it is a client of the original, of
+	// which nothing is known to run but what its configuration shows.
+	Report    bool
+	Sequence  int64
+	Running   Running
+	Attempted Attempted
+	Stats     string        // JSON of serverapi.Stats; "" for none
+	Wait      time.Duration // for how long it may be held back; 0 for not at all
+}
+
+// An Answer is what a device is told.
+type Answer struct {
+	// Offer is the target that the device is to apply; nil: nothing is to do.
+	Offer *Target
+	// Later is the sequence that is kept, where that of the poll was lower and the report has been ignored; else 0.
+	Later int64
+	// Waits tells whether the poll would have been held back, had there been no reason to answer at once.
+	Waits bool
+}
+
+// Poll takes what a device reports and says what it is to do. What it reports is durable when Poll returns without
+// error. A poll that repeats the device's last one writes nothing, and looks at no store where there is nothing to do.
+//
+// A poll with a wait is answered at once if there is an offer of a revision that the device has not tried; else when that
+// has come, or the wait is over. Errors: ErrUnknownDevice, ErrPending, ErrRevoked, and the store's.
+func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, error) {
+	report := Report{Config: poll.Config}
+	if poll.Report {
+		report.Sequence, report.Running, report.Attempted = poll.Sequence, poll.Running, poll.Attempted
+	}
+	content := contentOf(report)
+	var woken chan struct{}
+	waits := false
+	if poll.Wait > 0 {
+		// Before the first look: what changes after it is told.
+		if woken, waits = f.waiting.join(id); waits {
+			defer f.waiting.leave(id, woken)
+		}
+	}
+	answer, tried, err := f.take(ctx, id, poll, report, content)
+	answer.Waits = waits
+	if err != nil || !waits || answer.Later > 0 || answer.Offer != nil && answer.Offer.Revision != tried {
+		return answer, err
+	}
+	deadline := time.NewTimer(min(poll.Wait, MaxWait))
+	defer deadline.Stop()
+	alive := time.NewTicker(f.options.PollInterval) // who waits is no silent device
+	defer alive.Stop()
+	for !f.waiting.ending() {
+		select {
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		case <-deadline.C:
+			return answer, nil
+		case <-alive.C:
+			f.sightings.note(id, f.options.Now(), Verdict{}, nil)
+			continue
+		case <-woken:
+		}
+		answer.Offer, tried, err = f.look(ctx, id)
+		if err != nil || answer.Offer != nil && answer.Offer.Revision != tried {
+			return answer, err
+		}
+	}
+	return answer, nil
+}
+
+// take keeps what a device reports, and decides. Tried is the revision that it tried last.
+func (f *Fleet) take(
+	ctx context.Context, id uuid.UUID, poll Poll, report Report, content digest,
+) (answer Answer, tried int64, err error) {
+	now := f.options.Now()
+	targets := f.targets.Load()
+	point := f.point(now, poll.Stats)
+	if repeats, newPoint := f.known.repeats(id, content, targets.generation, point); repeats {
+		if err := ctx.Err(); err != nil {
+			return Answer{}, 0, err
+		}
+		var stats *Stats
+		if newPoint {
+			stats = f.statsOf(point, poll.Stats)
+		}
+		if f.sightings.note(id, now, Verdict{}, stats) {
+			return Answer{}, 0, nil
+		}
+	}
+	f.known.begin(id)
+	var remember *memory
+	defer func() { f.known.end(id, remember) }()
+	device, err := f.store.Device(ctx, id)
+	if err != nil {
+		return Answer{}, 0, err
+	}
+	if err := mayPoll(device.Status); err != nil {
+		return Answer{}, 0, err
+	}
+	target, err := targets.of(device)
+	if err != nil {
+		return Answer{}, 0, err
+	}
+	if report.Verdict, err = target.judge(report); err != nil {
+		return Answer{}, 0, err
+	}
+	verdict := Verdict{}
+	if device.Report.At.IsZero() || contentOf(device.Report) != content {
+		report.At = now
+		sequence, err := f.store.Report(ctx, id, report)
+		if err != nil {
+			return Answer{}, 0, err
+		}
+		if poll.Report && sequence > poll.Sequence {
+			// It is older than what is known, which holds: the answer is the one to that.
+			f.sightings.note(id, now, Verdict{}, nil)
+			answer.Later = sequence
+			answer.Offer, tried, err = f.look(ctx, id)
+			return answer, tried, err
+		}
+	} else if device.Verdict != report.Verdict {
+		verdict = report.Verdict
+	}
+	noted := f.sightings.note(id, now, verdict, f.statsOf(point, poll.Stats))
+	if report.Verdict.offers() {
+		return Answer{Offer: &target}, report.Attempted.Revision, nil
+	}
+	if noted {
+		remember = &memory{content: content, generation: targets.generation, point: point}
+	}
+	return Answer{}, report.Attempted.Revision, nil
+}
+
+// look decides by what is kept of a device. Tried is the revision that it tried last.
+func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried int64, err error) {
+	device, err := f.store.Device(ctx, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := mayPoll(device.Status); err != nil {
+		return nil, 0, err
+	}
+	target, err := f.targets.Load().of(device)
+	if err != nil {
+		return nil, 0, err
+	}
+	verdict, err := target.judge(device.Report)
+	if err != nil || !verdict.offers() {
+		return nil, device.Attempted.Revision, err
+	}
+	return &target, device.Attempted.Revision, nil
+}
+
+func mayPoll(status Status) error {
+	switch status {
+	case Active:
+		return nil
+	case Pending:
+		return ErrPending
+	}
+	return ErrRevoked
+}

@@ -1,0 +1,59 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// CheckAddress tells what is wrong with the address of a database. Its error never shows a password.
+func CheckAddress(address string) error {
+	_, err := parse(address)
+	return err
+}
+
+// Name returns what may be shown of an address: user, host and database, never the password.
+func Name(address string) string {
+	config, err := parse(address)
+	if err != nil {
+		return "(no address)"
+	}
+	conn := config.ConnConfig
+	if strings.HasPrefix(conn.Host, "/") {
+		return fmt.Sprintf("%s@%s/%s", conn.User, conn.Host, conn.Database)
+	}
+	return fmt.Sprintf("%s@%s/%s", conn.User, net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port))), conn.Database)
+}
+
+func parse(address string) (*pgxpool.Config, error) {
+	if !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
+		return nil, errors.New("want postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+	}
+	config, err := pgxpool.ParseConfig(address)
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file):
+		return nil, file
+	case err != nil:
+		// What pgx says of it may have the password in it, where an address is too odd for it to be made out.
+		return nil, errors.New("want postgres://USER:PASSWORD@HOST:PORT/DATABASE?NAME=VALUE&…, with parameters as libpq " +
+			"has them, and special characters of the password written as %XX")
+	}
+	if !strings.Contains(address, "pool_max_conns=") {
+		config.MaxConns = connections
+	}
+	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > inTime {
+		config.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	config.PingTimeout = 5 * time.Second
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "aspects-poc"
+	}
+	return config, nil
+}

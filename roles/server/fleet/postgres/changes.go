@@ -1,0 +1,102 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// mostMissed is how many changes are told one by one to a server that was away; for more it is told that it has
+	// missed something.
+	mostMissed = 1000
+	// keepChanges is for how long changes are kept for a server that is away, in seconds.
+	keepChanges = 10 * 60
+)
+
+// enter adds to a batch what tells other servers of a change. It is to be the last before the commit, as it holds a row
+// that all servers need.
+func (s *Store) enter(batch *pgx.Batch, notice fleet.Notice) {
+	devices := notice.Devices
+	if devices == nil {
+		devices = []uuid.UUID{}
+	}
+	batch.Queue(`WITH next AS (UPDATE counters SET value = value + 1 WHERE name = 'change' RETURNING value)
+		INSERT INTO changes (number, at, origin, kind, revision, layer, devices)
+		SELECT value, $1, $2, $3, $4, $5, $6 FROM next`,
+		time.Now().Unix(), s.origin, int16(notice.Kind), notice.Revision, string(notice.Layer), devices)
+	if s.notifies {
+		batch.Queue("SELECT pg_notify($1, $2)", channel, s.origin.String())
+	}
+}
+
+// told tells this process of a change that it made, when err says what came of that.
+func (s *Store) told(notice *fleet.Notice, err error) {
+	switch {
+	case notice == nil || isRule(err):
+	case err != nil:
+		// It may have been committed, and the answer lost.
+		s.hub.Send(fleet.Notice{Kind: fleet.Lost})
+	default:
+		notice.Own = true
+		s.hub.Send(*notice)
+	}
+}
+
+// catchUp reads what other servers have changed.
+func (s *Store) catchUp(ctx context.Context) error {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, inTime)
+	defer cancel()
+	var newest int64
+	var number *int64
+	var origin *uuid.UUID
+	var kind *int16
+	var revision *int64
+	var layer *string
+	var devices []uuid.UUID
+	var notices []fleet.Notice
+	rows, err := s.pool.Query(ctx, `SELECT t.value, c.number, c.origin, c.kind, c.revision, c.layer, c.devices
+		FROM counters t LEFT JOIN changes c ON c.number > $1
+		WHERE t.name = 'change' ORDER BY c.number LIMIT $2`, s.last, mostMissed+1)
+	if err != nil {
+		return err
+	}
+	next := s.last
+	whole := true
+	_, err = pgx.ForEachRow(rows, []any{&newest, &number, &origin, &kind, &revision, &layer, &devices}, func() error {
+		if number == nil { // none is new
+			return nil
+		}
+		next++
+		whole = whole && *number == next
+		if *origin != s.origin {
+			notices = append(notices, fleet.Notice{Kind: fleet.NoticeKind(*kind), Revision: *revision,
+				Layer: fleet.LayerName(*layer), Devices: devices})
+			devices = nil
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !whole || next != newest {
+		notices = []fleet.Notice{{Kind: fleet.Lost}}
+	}
+	s.last = newest
+	s.hub.Send(notices...)
+	return nil
+}
+
+// Maintain drops changes that all servers know, or have missed.
+func (s *Store) Maintain(ctx context.Context) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, "DELETE FROM changes WHERE at < $1", time.Now().Unix()-keepChanges)
+		return err
+	})
+}

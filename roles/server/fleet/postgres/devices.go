@@ -1,0 +1,267 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strconv"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A read is one device to read.
+type read struct {
+	id     uuid.UUID
+	device fleet.Device
+}
+
+// Device is as of fleet.Store. Devices that are asked for at the same time are read together.
+func (s *Store) Device(ctx context.Context, id uuid.UUID) (device fleet.Device, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		got, err := s.reads.run(ctx, read{id: id})
+		device = got.device
+		return err
+	})
+	return device, err
+}
+
+func (s *Store) readAll(ctx context.Context, batch []*job[read]) error {
+	ctx, cancel := context.WithTimeout(ctx, inTime)
+	defer cancel()
+	ids := make([]uuid.UUID, len(batch))
+	for i, work := range batch {
+		ids[i] = work.want.id
+	}
+	rows, err := s.pool.Query(ctx, "SELECT "+deviceColumns+" FROM "+deviceTables+" WHERE d.uuid = ANY($1)", ids)
+	if err != nil {
+		return err
+	}
+	known := make(map[uuid.UUID]fleet.Device, len(batch))
+	if err := eachDevice(rows, func(_ int64, device fleet.Device) { known[device.ID] = device }); err != nil {
+		return err
+	}
+	for _, work := range batch {
+		device, there := known[work.want.id]
+		if work.want.device = device; !there {
+			work.err = fleet.ErrUnknownDevice
+		}
+	}
+	return nil
+}
+
+// DeviceByKey is as of fleet.Store.
+func (s *Store) DeviceByKey(ctx context.Context, keyID string) (device fleet.Device, err error) {
+	if keyID == "" {
+		return fleet.Device{}, s.call(ctx, func(context.Context) error { return fleet.ErrUnknownDevice })
+	}
+	err = s.call(ctx, func(ctx context.Context) error {
+		device, err = s.one(ctx, "d.key_id = $1", keyID)
+		return err
+	})
+	return device, err
+}
+
+// one reads the device that a condition is about.
+func (s *Store) one(ctx context.Context, condition string, argument any) (device fleet.Device, err error) {
+	rows, err := s.pool.Query(ctx, "SELECT "+deviceColumns+" FROM "+deviceTables+" WHERE "+condition, argument)
+	if err != nil {
+		return fleet.Device{}, err
+	}
+	err = fleet.ErrUnknownDevice
+	failed := eachDevice(rows, func(_ int64, one fleet.Device) { device, err = one, nil })
+	if failed != nil {
+		return fleet.Device{}, failed
+	}
+	return device, err
+}
+
+// Devices is as of fleet.Store. The cursor is the number of the last row.
+func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
+	from, err := cursor(after)
+	if err != nil {
+		return nil, "", err
+	}
+	err = s.call(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, "SELECT "+listColumns+" FROM "+deviceTables+
+			" WHERE d.number > $1 ORDER BY d.number LIMIT $2", from, limit+1)
+		if err != nil {
+			return err
+		}
+		list, next = nil, ""
+		return eachDevice(rows, func(number int64, device fleet.Device) {
+			if len(list) == limit {
+				next = strconv.FormatInt(from, 10)
+				return
+			}
+			from = number
+			list = append(list, device)
+		})
+	})
+	return list, next, err
+}
+
+func cursor(after string) (number int64, err error) {
+	if after == "" {
+		return 0, nil
+	}
+	if number, err = strconv.ParseInt(after, 10, 64); err != nil {
+		return 0, fleet.ErrBadCursor
+	}
+	return number, nil
+}
+
+// Count is as of fleet.Store.
+func (s *Store) Count(ctx context.Context) (count int, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, "SELECT count(*) FROM devices").Scan(&count)
+	})
+	return count, err
+}
+
+// Standings is as of fleet.Store.
+func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.Standing, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, `SELECT d.status, s.state, s.verdict_revision,
+				CASE WHEN d.own_revision > s.verdict_revision THEN d.own_revision ELSE 0 END, d.labels,
+				count(*), count(*) FILTER (WHERE s.last_seen < $1)
+			FROM devices d JOIN seen s ON s.device = d.number GROUP BY 1, 2, 3, 4, 5`, seconds(silent))
+		if err != nil {
+			return err
+		}
+		list = nil
+		var one fleet.Standing
+		var status, state int16
+		var labels string
+		_, err = pgx.ForEachRow(rows, []any{&status, &state, &one.Verdict.Revision, &one.Own, &labels, &one.Count, &one.Silent},
+			func() (err error) {
+				one.Status, one.Verdict.State = fleet.Status(status), fleet.State(state)
+				one.Labels, err = fleet.LoadLabels(labels)
+				list = append(list, one)
+				return err
+			})
+		return err
+	})
+	return list, err
+}
+
+// SetLabels is as of fleet.Store.
+func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet.Labels, by fleet.Authorship) (revision int64, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+		last, err := lock(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		var number int64
+		var present string
+		err = tx.QueryRow(ctx, "SELECT number, labels FROM devices WHERE uuid = $1 FOR UPDATE", id).Scan(&number, &present)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return nil, fleet.ErrUnknownDevice
+		case err != nil:
+			return nil, err
+		case present != before.String():
+			return nil, fleet.ErrStale
+		case before.Equal(after):
+			revision = 0
+			return nil, nil
+		}
+		revision = last + 1
+		var batch pgx.Batch
+		draw(&batch, revision)
+		batch.Queue("UPDATE devices SET labels = $2, own_revision = $3 WHERE number = $1", number, after.String(), revision)
+		remember(&batch, fleet.Entry{Revision: revision, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Relabeled,
+			Labels: after})
+		return changed(id), tx.SendBatch(ctx, &batch).Close()
+	})
+	if err != nil {
+		return 0, err
+	}
+	return revision, nil
+}
+
+// changed is the notice that a device was.
+func changed(id uuid.UUID) *fleet.Notice {
+	return &fleet.Notice{Kind: fleet.DevicesChanged, Devices: []uuid.UUID{id}}
+}
+
+// SetStatus is as of fleet.Store.
+func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+		done, err := tx.Exec(ctx, "UPDATE devices SET status = $2 WHERE uuid = $1", id, int16(status))
+		if err == nil && done.RowsAffected() == 0 {
+			err = fleet.ErrUnknownDevice
+		}
+		return changed(id), err
+	})
+}
+
+// SetKey is as of fleet.Store.
+func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, keyID string) error {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+		var present string
+		err := tx.QueryRow(ctx, "SELECT coalesce(key_id, '') FROM devices WHERE uuid = $1 FOR UPDATE", id).Scan(&present)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return nil, fleet.ErrUnknownDevice
+		case err != nil:
+			return nil, err
+		case present != before:
+			return nil, fleet.ErrStale
+		}
+		_, err = tx.Exec(ctx, "UPDATE devices SET public_key_rsa = $2, key_digest = $3, key_id = $4 WHERE uuid = $1",
+			id, octets(publicKey), digest(publicKey), null(keyID))
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) && refused.Code == uniqueViolation {
+			err = fleet.ErrExists
+		}
+		return changed(id), err
+	})
+}
+
+// digest is what key_digest holds for a public key: NULL for none. An index of whole keys would double the table.
+func digest(publicKey string) []byte {
+	if publicKey == "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(publicKey))
+	return sum[:]
+}
+
+// Remove is as of fleet.Store.
+func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) error {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+		last, err := lock(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		var number int64
+		err = tx.QueryRow(ctx, "SELECT number FROM devices WHERE uuid = $1", id).Scan(&number)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return nil, fleet.ErrUnknownDevice
+		case err != nil:
+			return nil, err
+		}
+		layer, there, err := present(ctx, tx, fleet.DeviceLayer(id))
+		if err != nil {
+			return nil, err
+		}
+		var batch pgx.Batch
+		if there {
+			draw(&batch, last+1)
+			remember(&batch, fleet.Entry{Revision: last + 1, Authorship: by, Layer: layer.Name, Action: fleet.Removed,
+				Before: &layer.Config})
+		}
+		// seen first: whoever changes several of these tables takes that row before the others.
+		for _, table := range []string{"seen", "reports", "stats", "layers"} {
+			batch.Queue("DELETE FROM "+table+" WHERE device = $1", number)
+		}
+		batch.Queue("DELETE FROM devices WHERE number = $1", number)
+		return changed(id), tx.SendBatch(ctx, &batch).Close()
+	})
+}

@@ -1,0 +1,99 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQLSTATEs that something depends on (PostgreSQL's documentation, appendix A).
+const (
+	uniqueViolation      = "23505"
+	duplicateTable       = "42P07"
+	undefinedTable       = "42P01"
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	featureNotSupported  = "0A000"
+	syntaxError          = "42601"
+	readOnlyTransaction  = "25006"
+	adminShutdown        = "57P01"
+	crashShutdown        = "57P02"
+	cannotConnectNow     = "57P03"
+	queryCanceled        = "57014"
+	diskFull             = "53100"
+)
+
+// attempts is how often something is tried that the database asks to try again.
+const attempts = 10
+
+// explain adds what to do to what the database or the network says, and marks what goes by itself as
+// fleet.ErrUnavailable. ctx is the caller's: that the caller has gone is not the database's fault.
+func explain(ctx context.Context, err error) error {
+	switch {
+	case err == nil, isRule(err), ctx.Err() != nil, errors.Is(err, fleet.ErrUnavailable):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: the database did not answer in time; look at its load, and the way to it", fleet.ErrUnavailable)
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return explainRefusal(err, refused.Code)
+	}
+	if isConnection(err) {
+		return fmt.Errorf("%w: %w; this server goes on by itself when the database is back", fleet.ErrUnavailable, err)
+	}
+	return err
+}
+
+func explainRefusal(err error, code string) error {
+	switch {
+	case code == readOnlyTransaction:
+		return fmt.Errorf("%w: this server of the database is read-only (%w); --database has to name the one that takes writes "+
+			"(target_session_attrs=read-write chooses among several hosts)", fleet.ErrUnavailable, err)
+	case code == diskFull:
+		return fmt.Errorf("%w: the database's disk is full (%w); make room there, nothing that was acknowledged is lost",
+			fleet.ErrUnavailable, err)
+	case code == adminShutdown, code == crashShutdown, code == cannotConnectNow, code == queryCanceled,
+		code == serializationFailure, code == deadlockDetected,
+		strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"):
+		return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
+	case code == undefinedTable:
+		return fmt.Errorf("%w; was the database replaced? restart this server, which makes its tables", err)
+	}
+	return err
+}
+
+// isRule tells whether an error is a refusal of the rules, rather than trouble.
+func isRule(err error) bool {
+	for _, rule := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
+		fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists, access.ErrUnknownToken,
+		access.ErrTokenSpent} {
+		if errors.Is(err, rule) {
+			return true
+		}
+	}
+	return false
+}
+
+// isConnection tells trouble with the way to the database from what the database says.
+func isConnection(err error) bool {
+	var failed *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &failed) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, pgconn.ErrConnClosed)
+}
+
+// isRetry tells whether the database asks to do the whole transaction again.
+func isRetry(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && (refused.Code == serializationFailure || refused.Code == deadlockDetected)
+}

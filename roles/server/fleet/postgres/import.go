@@ -1,0 +1,277 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrNotEmpty is why nothing is imported into a database that has something already.
+var ErrNotEmpty = errors.New("the database is not empty")
+
+// page is how many devices, or entries of the history, are read and written at a time.
+const page = 1000
+
+// Imported counts what was.
+type Imported struct {
+	Devices, Reports, Stats, Layers, History, Tokens int64
+}
+
+// Import copies all that another store keeps into this database, which has to be empty: devices with what they reported,
+// their statistics and layers, the other layers, the history, and tokens where that store keeps any. It is all or nothing,
+// one transaction, committed when the database has counted as many rows as were read. Nobody else may change the other
+// store meanwhile. Progress, if not nil, is told how many devices of how many are done.
+func (s *Store) Import(ctx context.Context, from fleet.Store, progress func(done, all int64)) (Imported, error) {
+	var done Imported
+	all, err := from.Count(ctx)
+	if err != nil {
+		return Imported{}, err
+	}
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := empty(ctx, tx); err != nil {
+			return err
+		}
+		i := &importer{tx: tx, from: from, done: &done, keys: map[string]bool{}}
+		if err := i.devices(ctx, func() { progress(done.Devices, int64(all)) }); err != nil {
+			return err
+		}
+		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx)); err != nil {
+			return err
+		}
+		if done.Devices != int64(all) {
+			return fmt.Errorf("there were %d devices, of which %d came: was it changed meanwhile?", all, done.Devices)
+		}
+		if err := i.verify(ctx); err != nil {
+			return err
+		}
+		var batch pgx.Batch
+		s.enter(&batch, fleet.Notice{Kind: fleet.Lost}) // for servers that run on the database already
+		return tx.SendBatch(ctx, &batch).Close()
+	})
+	if err != nil {
+		return Imported{}, explain(ctx, err)
+	}
+	s.hub.Send(fleet.Notice{Kind: fleet.Lost})
+	return done, nil
+}
+
+// empty tells whether the database is, and holds off whoever else would write.
+func empty(ctx context.Context, tx pgx.Tx) error {
+	revision, err := lock(ctx, tx)
+	if err != nil {
+		return err
+	}
+	var devices, tokens bool
+	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM devices), EXISTS (SELECT 1 FROM tokens)").Scan(&devices, &tokens)
+	switch {
+	case err != nil:
+		return err
+	case devices, tokens, revision > 0:
+		return fmt.Errorf("%w: it has devices, targets or tokens; name another, or drop and create it first", ErrNotEmpty)
+	}
+	return nil
+}
+
+// An importer copies one store into a transaction.
+type importer struct {
+	tx   pgx.Tx
+	from fleet.Store
+	done *Imported
+	keys map[string]bool // the digests and names of keys that were copied
+}
+
+func (i *importer) copy(ctx context.Context, table string, columns []string, rows [][]any) (int64, error) {
+	if len(rows) == 0 {
+		return 0, nil
+	}
+	return i.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows))
+}
+
+// devices copies devices and what hangs on them, numbered anew in their order.
+func (i *importer) devices(ctx context.Context, progress func()) error {
+	number := int64(0)
+	for after := ""; ; {
+		list, next, err := i.from.Devices(ctx, after, page)
+		if err != nil {
+			return err
+		}
+		var devices, reports, seen, stats, layers [][]any
+		for _, brief := range list {
+			number++
+			device, err := i.from.Device(ctx, brief.ID)
+			if err != nil {
+				return err
+			}
+			devices = append(devices, i.device(number, device))
+			r := device.Report
+			reports = append(reports, []any{number, r.Config.String(), r.Sequence, r.Running.Revision, octets(r.Running.Hash),
+				r.Attempted.Revision, int16(r.Attempted.Outcome), octets(r.Attempted.Path), octets(r.Attempted.Reason),
+				r.Attempted.At, seconds(r.At)})
+			seen = append(seen, []any{number, seconds(device.LastSeen), int16(r.Verdict.State), r.Verdict.Revision})
+			if device.Own != nil {
+				layers = append(layers, layerValues(*device.Own, &number))
+			}
+			points, err := i.from.Stats(ctx, device.ID, time.Time{})
+			if err != nil {
+				return err
+			}
+			for _, point := range points {
+				stats = append(stats, []any{number, seconds(point.At), point.Text})
+			}
+		}
+		for _, table := range []struct {
+			name    string
+			columns []string
+			rows    [][]any
+			count   *int64
+		}{
+			{"devices", []string{"number", "uuid", "registered", "ip_address", "public_key_rsa", "arch", "key_digest", "key_id",
+				"status", "labels", "own_revision"}, devices, &i.done.Devices},
+			{"reports", []string{"device", "config", "sequence", "running_revision", "running_hash", "attempted_revision",
+				"attempted_outcome", "attempted_path", "attempted_reason", "attempted_at", "at"}, reports, &i.done.Reports},
+			{"seen", []string{"device", "last_seen", "state", "verdict_revision"}, seen, new(int64)},
+			{"stats", []string{"device", "at", "text"}, stats, &i.done.Stats},
+			{"layers", layerNames, layers, &i.done.Layers},
+		} {
+			n, err := i.copy(ctx, table.name, table.columns, table.rows)
+			if err != nil {
+				return err
+			}
+			*table.count += n
+		}
+		progress()
+		if after = next; after == "" {
+			break
+		}
+	}
+	if number == 0 {
+		return nil
+	}
+	_, err := i.tx.Exec(ctx, "SELECT setval(pg_get_serial_sequence('devices', 'number'), $1)", number)
+	return err
+}
+
+// device returns a row of devices. Old versions of the embedded store may have several devices of one key, of which the
+// first counts: the others go without what it is found by.
+func (i *importer) device(number int64, device fleet.Device) []any {
+	digest, keyID := digest(device.PublicKeyRSA), null(device.KeyID)
+	if digest != nil && i.keys[string(digest)] {
+		digest = nil
+	}
+	if keyID != nil && i.keys[*keyID] {
+		keyID = nil
+	}
+	i.keys[string(digest)], i.keys[device.KeyID] = true, true
+	return []any{number, device.ID, seconds(device.Registered), octets(device.IPAddress), octets(device.PublicKeyRSA),
+		octets(device.Arch), digest, keyID, int16(device.Status), device.Labels.String(), device.OwnRevision}
+}
+
+var layerNames = []string{"name", "device", "selector", "priority", "config", "revision", "set_by", "set_at"}
+
+func layerValues(layer fleet.Layer, device *int64) []any {
+	var of *int64
+	if device != nil {
+		number := *device
+		of = &number
+	}
+	return []any{string(layer.Name), of, layer.Selector.String(), layer.Priority, layer.Config.String(), layer.Revision,
+		octets(layer.By), seconds(layer.At)}
+}
+
+func (i *importer) targets(ctx context.Context) error {
+	targets, err := i.from.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	var layers, concerns [][]any
+	if targets.Everyone.Revision > 0 {
+		layers = append(layers, layerValues(targets.Everyone, nil))
+	}
+	for _, layer := range targets.Labels {
+		layers = append(layers, layerValues(layer, nil))
+	}
+	for _, concern := range targets.Concerns {
+		concerns = append(concerns, []any{concern.Selector.String(), concern.Revision})
+	}
+	n, err := i.copy(ctx, "layers", layerNames, layers)
+	if err != nil {
+		return err
+	}
+	i.done.Layers += n
+	if _, err := i.copy(ctx, "concerns", []string{"selector", "revision"}, concerns); err != nil {
+		return err
+	}
+	_, err = i.tx.Exec(ctx, "UPDATE counters SET value = $1 WHERE name = 'revision'", targets.Revision)
+	return err
+}
+
+func (i *importer) history(ctx context.Context) error {
+	columns := []string{"revision", "set_by", "set_at", "layer", "action", "restores", "selector", "priority", "before", "after",
+		"labels"}
+	for below := int64(0); ; {
+		list, err := i.from.History(ctx, "", below, page)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		var rows [][]any
+		for _, brief := range list {
+			entry, err := i.from.Entry(ctx, brief.Revision)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, entryValues(entry))
+			below = entry.Revision
+		}
+		n, err := i.copy(ctx, "history", columns, rows)
+		if err != nil {
+			return err
+		}
+		i.done.History += n
+	}
+}
+
+func (i *importer) tokens(ctx context.Context) error {
+	store, keeps := i.from.(access.Store)
+	if !keeps {
+		return nil
+	}
+	list, err := store.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	var rows [][]any
+	for _, t := range list {
+		rows = append(rows, []any{t.Name, string(t.Purpose), t.Digest[:], t.ReadOnly, seconds(t.Created), seconds(t.Expires),
+			seconds(t.Revoked), seconds(t.LastUsed), t.Limit, t.Used})
+	}
+	i.done.Tokens, err = i.copy(ctx, "tokens", []string{"name", "purpose", "digest", "read_only", "created", "expires", "revoked",
+		"last_used", "device_limit", "used"}, rows)
+	return err
+}
+
+// verify has the database count.
+func (i *importer) verify(ctx context.Context) error {
+	for _, table := range []struct {
+		name string
+		want int64
+	}{{"devices", i.done.Devices}, {"reports", i.done.Devices}, {"seen", i.done.Devices}, {"stats", i.done.Stats},
+		{"layers", i.done.Layers}, {"history", i.done.History}, {"tokens", i.done.Tokens}} {
+		var got int64
+		if err := i.tx.QueryRow(ctx, "SELECT count(*) FROM "+table.name).Scan(&got); err != nil {
+			return err
+		}
+		if got != table.want {
+			return fmt.Errorf("%d rows went into the table %s, which has %d", table.want, table.name, got)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Observe is as of fleet.Store. It writes mostTogether devices at a time, each lot for itself.
+func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
+	for lot := range slices.Chunk(list, mostTogether) {
+		err := s.call(ctx, func(ctx context.Context) error {
+			return s.again(ctx, func() error {
+				var batch pgx.Batch // one round trip, and one transaction, as there is no BEGIN
+				sights(&batch, lot)
+				figures(&batch, lot)
+				thinnings(&batch, lot)
+				return s.pool.SendBatch(ctx, &batch).Close()
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A sight is the newest of what several observations say of a device.
+type sight struct {
+	seen    time.Time
+	verdict fleet.Verdict
+}
+
+// sights writes when devices were seen, and their verdicts, where that is newer than what is kept. It takes rows in one
+// order: see keepReports.
+func sights(batch *pgx.Batch, lot []fleet.Observation) {
+	newest := make(map[uuid.UUID]sight, len(lot))
+	for _, seen := range lot {
+		s, known := newest[seen.ID]
+		if seen.Seen.After(s.seen) {
+			s.seen = seen.Seen
+		}
+		if seen.Verdict.State != fleet.StateUnknown && (!known || seen.Verdict.Revision >= s.verdict.Revision) {
+			s.verdict = seen.Verdict
+		}
+		newest[seen.ID] = s
+	}
+	var ids []uuid.UUID
+	var times, revisions []int64
+	var states []int16
+	for id, s := range newest {
+		ids = append(ids, id)
+		times = append(times, seconds(s.seen))
+		states = append(states, int16(s.verdict.State))
+		revisions = append(revisions, s.verdict.Revision)
+	}
+	batch.Queue(`WITH asked AS (
+			SELECT u.*, d.number FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[]) AS u (uuid, at, state, verdict)
+			JOIN devices d ON d.uuid = u.uuid
+		), locked AS (
+			SELECT s.device FROM seen s JOIN asked a ON a.number = s.device ORDER BY s.device FOR UPDATE OF s
+		)
+		UPDATE seen s SET last_seen = greatest(s.last_seen, a.at),
+			state = CASE WHEN a.state <> 0 AND a.verdict >= s.verdict_revision THEN a.state ELSE s.state END,
+			verdict_revision = CASE WHEN a.state <> 0 THEN greatest(a.verdict, s.verdict_revision) ELSE s.verdict_revision END
+		FROM asked a JOIN locked l ON l.device = a.number
+		WHERE s.device = a.number AND (a.at > s.last_seen OR a.state <> 0 AND a.verdict >= s.verdict_revision)`,
+		ids, times, states, revisions)
+}
+
+// figures writes statistics.
+func figures(batch *pgx.Batch, lot []fleet.Observation) {
+	type point struct {
+		id uuid.UUID
+		at int64
+	}
+	newest := map[point]string{}
+	for _, seen := range lot {
+		if seen.Stats != nil {
+			newest[point{seen.ID, seconds(seen.Stats.At)}] = seen.Stats.Text
+		}
+	}
+	if len(newest) == 0 {
+		return
+	}
+	var ids []uuid.UUID
+	var times []int64
+	var texts []string
+	for point, text := range newest {
+		ids = append(ids, point.id)
+		times = append(times, point.at)
+		texts = append(texts, text)
+	}
+	batch.Queue(`INSERT INTO stats (device, at, text)
+		SELECT d.number, u.at, u.text FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS u (uuid, at, text)
+		JOIN devices d ON d.uuid = u.uuid ORDER BY d.number, u.at
+		ON CONFLICT (device, at) DO UPDATE SET text = excluded.text`, ids, times, texts)
+}
+
+// thinnings drops statistics.
+func thinnings(batch *pgx.Batch, lot []fleet.Observation) {
+	var ids []uuid.UUID
+	var before, steps []int64
+	for _, seen := range lot {
+		for _, thin := range seen.Thin {
+			ids = append(ids, seen.ID)
+			before = append(before, seconds(thin.Before))
+			steps = append(steps, int64(thin.Step/time.Second))
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	batch.Queue(`DELETE FROM stats t USING unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS u (uuid, before, step)
+		JOIN devices d ON d.uuid = u.uuid
+		WHERE t.device = d.number AND t.at < u.before AND CASE WHEN u.step = 0 THEN true ELSE t.at % u.step <> 0 END`,
+		ids, before, steps)
+}

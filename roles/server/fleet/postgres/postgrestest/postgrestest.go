@@ -1,0 +1,123 @@
+// Package postgrestest gives tests a real PostgreSQL: a cluster of their own in a temporary directory, reached through a
+// unix socket there and nowhere else.
+//
+// The programs are taken from PATH, or else from where Debian puts them; the newest version counts, and 15 is the oldest
+// that will do. PostgreSQL refuses to run as root, so for root it runs as the user postgres. Where it cannot be had, tests
+// are skipped and say so; with ASPECTS_REQUIRE_POSTGRES=1 they fail. ASPECTS_TEST_DATABASE=postgres://… names a server to
+// test against in the place of a private one, in which databases are made and dropped.
+//
+//	func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+//
+//	store, err := postgres.Open(t.Context(), postgrestest.URL(t), postgres.Options{})
+package postgrestest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// shared is the cluster of a test process, started by the first test that needs one and stopped by Main.
+var shared struct {
+	sync.Mutex // guards what follows
+	cluster    *Cluster
+	failed     error
+}
+
+// Main runs the tests of a package, and stops what they shared. It returns the exit code.
+func Main(m *testing.M) int {
+	code := m.Run()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.cluster != nil {
+		if err := shared.cluster.remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return max(code, 1)
+		}
+	}
+	return code
+}
+
+// URL returns the address of a new, empty database, which lasts as long as the test. The process must end through Main.
+func URL(t testing.TB) string {
+	t.Helper()
+	if server := os.Getenv("ASPECTS_TEST_DATABASE"); server != "" {
+		return newDatabase(t, server)
+	}
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.cluster == nil && shared.failed == nil {
+		shared.cluster, shared.failed = start(Options{})
+	}
+	if shared.failed != nil {
+		lack(t, shared.failed)
+	}
+	return shared.cluster.URL(t)
+}
+
+// lack ends a test that cannot have a PostgreSQL.
+func lack(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("ASPECTS_REQUIRE_POSTGRES") == "1" {
+		t.Fatalf("no PostgreSQL to test with: %v", err)
+	}
+	t.Skipf("no PostgreSQL to test with: %v", err)
+}
+
+// URL returns the address of a new, empty database in the cluster, which lasts as long as the test.
+func (c *Cluster) URL(t testing.TB) string {
+	t.Helper()
+	return newDatabase(t, c.server)
+}
+
+// newDatabase makes a database next to the one that an address names.
+func newDatabase(t testing.TB, server string) string {
+	t.Helper()
+	address, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "test_" + strings.ToLower(rand.Text()[:12])
+	if err := execute(server, "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// FORCE: a test that has failed may have left connections behind.
+		if err := execute(server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Logf("cannot tidy up: %v", err)
+		}
+	})
+	address.Path = "/" + name
+	return address.String()
+}
+
+// Cut ends all connections to a database, in the middle of whatever they do.
+func Cut(t testing.TB, address string) {
+	t.Helper()
+	err := execute(address, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"+
+		" WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// execute runs a statement on a connection of its own.
+func execute(server, statement string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is lost
+	_, err = conn.Exec(ctx, statement)
+	return err
+}

@@ -1,0 +1,167 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// A report is one to keep, and then the sequence that is kept.
+type report struct {
+	id       uuid.UUID
+	report   fleet.Report
+	sequence int64
+}
+
+// Report is as of fleet.Store. Reports that come at the same time share a statement and a commit.
+func (s *Store) Report(ctx context.Context, id uuid.UUID, what fleet.Report) (sequence int64, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		got, err := s.reports.run(ctx, report{id: id, report: what})
+		sequence = got.sequence
+		return err
+	})
+	return sequence, err
+}
+
+// reportAll keeps reports, of which each device has its first in the first round, its second in the second, and so on:
+// one statement changes a row once.
+func (s *Store) reportAll(ctx context.Context, batch []*job[report]) error {
+	ctx, cancel := context.WithTimeout(ctx, inTime)
+	defer cancel()
+	for len(batch) > 0 {
+		var round, rest []*job[report]
+		taken := make(map[uuid.UUID]bool, len(batch))
+		for _, work := range batch {
+			if taken[work.want.id] {
+				rest = append(rest, work)
+				continue
+			}
+			taken[work.want.id] = true
+			round = append(round, work)
+		}
+		if err := s.reportRound(ctx, round); err != nil {
+			return err
+		}
+		batch = rest
+	}
+	return nil
+}
+
+// keepReports locks rows of seen in one order, as observe does, so that batches never wait for each other in a circle. It
+// returns what is kept by the index of the report; nothing for one that came too late, or from nobody.
+const keepReports = `WITH asked AS (
+	SELECT u.*, d.number FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[],
+		$7::smallint[], $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::smallint[], $13::bigint[])
+	WITH ORDINALITY AS u (uuid, config, sequence, running, hash, attempted, outcome, path, reason, attempted_at, at, state,
+		verdict, i)
+	JOIN devices d ON d.uuid = u.uuid
+), locked AS (
+	SELECT s.device FROM seen s JOIN asked a ON a.number = s.device ORDER BY s.device FOR UPDATE OF s
+), kept AS (
+	UPDATE reports r SET config = a.config, sequence = CASE WHEN a.sequence = 0 THEN r.sequence ELSE a.sequence END,
+		running_revision = a.running, running_hash = a.hash, attempted_revision = a.attempted,
+		attempted_outcome = a.outcome, attempted_path = a.path, attempted_reason = a.reason,
+		attempted_at = a.attempted_at, at = a.at
+	FROM asked a JOIN locked l ON l.device = a.number
+	WHERE r.device = a.number AND (a.sequence = 0 OR a.sequence >= r.sequence)
+	RETURNING a.i, r.device, r.sequence, a.state, a.verdict
+), judged AS (
+	UPDATE seen s SET state = k.state, verdict_revision = k.verdict FROM kept k
+	WHERE s.device = k.device AND s.verdict_revision <= k.verdict
+		AND (s.state <> k.state OR s.verdict_revision <> k.verdict)
+)
+SELECT i, sequence FROM kept`
+
+func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
+	var (
+		ids                                                        []uuid.UUID
+		configs                                                    []string
+		sequences, running, attempted, attemptedAt, times, verdict []int64
+		hashes, paths, reasons                                     []octets
+		outcomes, states                                           []int16
+	)
+	for _, work := range round {
+		r := work.want.report
+		ids = append(ids, work.want.id)
+		configs = append(configs, r.Config.String())
+		sequences = append(sequences, r.Sequence)
+		running = append(running, r.Running.Revision)
+		hashes = append(hashes, octets(r.Running.Hash))
+		attempted = append(attempted, r.Attempted.Revision)
+		outcomes = append(outcomes, int16(r.Attempted.Outcome))
+		paths = append(paths, octets(r.Attempted.Path))
+		reasons = append(reasons, octets(r.Attempted.Reason))
+		attemptedAt = append(attemptedAt, r.Attempted.At)
+		times = append(times, seconds(r.At))
+		states = append(states, int16(r.Verdict.State))
+		verdict = append(verdict, r.Verdict.Revision)
+	}
+	notice := &fleet.Notice{Kind: fleet.DevicesReported, Devices: ids}
+	var kept map[int64]int64
+	err := s.again(ctx, func() error {
+		kept = make(map[int64]int64, len(round))
+		var batch pgx.Batch // one round trip, and one transaction, as there is no BEGIN
+		batch.Queue(keepReports, ids, configs, sequences, running, hashes, attempted, outcomes, paths, reasons, attemptedAt,
+			times, states, verdict).Query(func(rows pgx.Rows) error {
+			var i, sequence int64
+			_, err := pgx.ForEachRow(rows, []any{&i, &sequence}, func() error {
+				kept[i-1] = sequence
+				return nil
+			})
+			return err
+		})
+		s.enter(&batch, *notice)
+		return s.pool.SendBatch(ctx, &batch).Close()
+	})
+	s.told(notice, err)
+	if err != nil {
+		return err
+	}
+	for i, work := range round {
+		sequence, there := kept[int64(i)]
+		if !there { // seldom
+			sequence, err = s.sequence(ctx, work.want.id)
+		}
+		work.want.sequence, work.err = sequence, err
+		err = nil
+	}
+	return nil
+}
+
+// sequence returns that of the last report of a device.
+func (s *Store) sequence(ctx context.Context, id uuid.UUID) (sequence int64, err error) {
+	err = s.pool.QueryRow(ctx, "SELECT r.sequence FROM reports r JOIN devices d ON d.number = r.device WHERE d.uuid = $1",
+		id).Scan(&sequence)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = fleet.ErrUnknownDevice
+	}
+	return sequence, err
+}
+
+// Stats is as of fleet.Store.
+func (s *Store) Stats(ctx context.Context, id uuid.UUID, since time.Time) (list []fleet.Stats, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		if _, err := s.sequence(ctx, id); err != nil {
+			return err
+		}
+		rows, err := s.pool.Query(ctx, `SELECT t.at, t.text FROM stats t JOIN devices d ON d.number = t.device
+			WHERE d.uuid = $1 AND t.at >= $2 ORDER BY t.at`, id, seconds(since))
+		if err != nil {
+			return err
+		}
+		list = nil
+		var at int64
+		var text string
+		_, err = pgx.ForEachRow(rows, []any{&at, &text}, func() error {
+			list = append(list, fleet.Stats{At: moment(at), Text: text})
+			return nil
+		})
+		return err
+	})
+	return list, err
+}

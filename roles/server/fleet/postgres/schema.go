@@ -1,0 +1,107 @@
+package postgres
+
+// migrations lead from one version of the schema to the next; the first from an empty database to version 1. What has
+// been released is never changed, only added to.
+//
+// Three tables share what is known of a device, by how often it changes: devices hardly ever, reports when a device
+// reports something new, seen every few minutes for each device that polls, so that a row there is as small as it can be.
+// They are joined by number, which counts up and keeps rows and indexes packed, as random UUIDs would not.
+//
+// Texts that others choose are bytea: text cannot hold U+0000, which JSON can. Times are seconds since 1970.
+var migrations = []string{`
+CREATE TABLE devices (
+	number         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	uuid           uuid NOT NULL UNIQUE,
+	registered     bigint NOT NULL,
+	ip_address     bytea NOT NULL,
+	public_key_rsa bytea NOT NULL,
+	arch           bytea NOT NULL,
+	key_digest     bytea UNIQUE, -- SHA-256 of public_key_rsa; NULL for no key
+	key_id         text UNIQUE,  -- NULL for a key that signs nothing
+	status         smallint NOT NULL,
+	labels         text NOT NULL, -- JSON, names sorted
+	own_revision   bigint NOT NULL DEFAULT 0
+);
+CREATE TABLE reports (
+	device             bigint PRIMARY KEY REFERENCES devices (number),
+	config             text NOT NULL DEFAULT '{}', -- canonical JSON
+	sequence           bigint NOT NULL DEFAULT 0,
+	running_revision   bigint NOT NULL DEFAULT 0,
+	running_hash       bytea NOT NULL DEFAULT '',
+	attempted_revision bigint NOT NULL DEFAULT 0,
+	attempted_outcome  smallint NOT NULL DEFAULT 0,
+	attempted_path     bytea NOT NULL DEFAULT '',
+	attempted_reason   bytea NOT NULL DEFAULT '',
+	attempted_at       bigint NOT NULL DEFAULT 0,
+	at                 bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 80);
+CREATE TABLE seen (
+	device           bigint PRIMARY KEY REFERENCES devices (number),
+	last_seen        bigint NOT NULL DEFAULT 0,
+	state            smallint NOT NULL DEFAULT 0,
+	verdict_revision bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 60);
+CREATE TABLE stats (
+	device bigint REFERENCES devices (number),
+	at     bigint,
+	text   text NOT NULL, -- JSON
+	PRIMARY KEY (device, at)
+);
+CREATE TABLE layers (
+	name     text PRIMARY KEY,
+	device   bigint UNIQUE REFERENCES devices (number), -- of a device's layer
+	selector text NOT NULL,
+	priority bigint NOT NULL,
+	config   text NOT NULL, -- canonical JSON
+	revision bigint NOT NULL,
+	set_by   bytea NOT NULL,
+	set_at   bigint NOT NULL
+);
+CREATE TABLE concerns (
+	selector text PRIMARY KEY,
+	revision bigint NOT NULL
+);
+CREATE TABLE history (
+	revision bigint PRIMARY KEY,
+	set_by   bytea NOT NULL,
+	set_at   bigint NOT NULL,
+	layer    text NOT NULL,
+	action   smallint NOT NULL,
+	restores bigint NOT NULL,
+	selector text NOT NULL,
+	priority bigint NOT NULL,
+	before   text, -- canonical JSON
+	after    text, -- canonical JSON
+	labels   text NOT NULL
+);
+CREATE INDEX history_by_layer ON history (layer, revision);
+-- The last revision drawn, and the number of the last change told. Who draws a number holds the row until its commit, so
+-- that numbers become visible in their order.
+CREATE TABLE counters (
+	name  text PRIMARY KEY,
+	value bigint NOT NULL
+);
+INSERT INTO counters (name, value) VALUES ('revision', 0), ('change', 0);
+-- What servers tell each other. Rows go after a few minutes.
+CREATE TABLE changes (
+	number   bigint PRIMARY KEY,
+	at       bigint NOT NULL,
+	origin   uuid NOT NULL, -- the server's, made up when it started
+	kind     smallint NOT NULL,
+	revision bigint NOT NULL,
+	layer    text NOT NULL,
+	devices  uuid[] NOT NULL
+);
+CREATE TABLE tokens (
+	number       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	name         text NOT NULL UNIQUE,
+	purpose      text NOT NULL,
+	digest       bytea NOT NULL UNIQUE, -- SHA-256
+	read_only    boolean NOT NULL,
+	created      bigint NOT NULL,
+	expires      bigint NOT NULL, -- 0: never, as below
+	revoked      bigint NOT NULL,
+	last_used    bigint NOT NULL,
+	device_limit bigint NOT NULL,
+	used         bigint NOT NULL
+);`}

@@ -1,0 +1,133 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"aspects-poc/roles/server/access"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var _ access.Store = (*Store)(nil)
+
+const tokenColumns = "name, purpose, digest, read_only, created, expires, revoked, last_used, device_limit, used"
+
+// tokens reads tokens.
+func (s *Store) tokens(ctx context.Context, query string, arguments ...any) (list []access.Token, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, query, arguments...)
+		if err != nil {
+			return err
+		}
+		list = nil
+		var token access.Token
+		var purpose string
+		var digest []byte
+		var created, expires, revoked, lastUsed int64
+		_, err = pgx.ForEachRow(rows, []any{&token.Name, &purpose, &digest, &token.ReadOnly, &created, &expires, &revoked,
+			&lastUsed, &token.Limit, &token.Used}, func() error {
+			token.Purpose = access.Purpose(purpose)
+			copy(token.Digest[:], digest)
+			token.Created, token.Expires = moment(created), moment(expires)
+			token.Revoked, token.LastUsed = moment(revoked), moment(lastUsed)
+			list = append(list, token)
+			return nil
+		})
+		return err
+	})
+	return list, err
+}
+
+// AddToken is as of access.Store.
+func (s *Store) AddToken(ctx context.Context, token access.Token) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		done, err := s.pool.Exec(ctx, "INSERT INTO tokens ("+tokenColumns+")"+
+			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+			token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, seconds(token.Created), seconds(token.Expires),
+			seconds(token.Revoked), seconds(token.LastUsed), token.Limit, token.Used)
+		if err == nil && done.RowsAffected() == 0 {
+			err = access.ErrTokenExists
+		}
+		return err
+	})
+}
+
+// Tokens is as of access.Store.
+func (s *Store) Tokens(ctx context.Context) ([]access.Token, error) {
+	return s.tokens(ctx, "SELECT "+tokenColumns+" FROM tokens ORDER BY number")
+}
+
+// Token is as of access.Store.
+func (s *Store) Token(ctx context.Context, digest [sha256.Size]byte) (access.Token, error) {
+	list, err := s.tokens(ctx, "SELECT "+tokenColumns+" FROM tokens WHERE digest = $1", digest[:])
+	switch {
+	case err != nil:
+		return access.Token{}, err
+	case len(list) == 0:
+		return access.Token{}, access.ErrUnknownToken
+	}
+	return list[0], nil
+}
+
+// Guarded is as of access.Store.
+func (s *Store) Guarded(ctx context.Context) (guarded bool, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM tokens WHERE purpose = $1)", string(access.Operate)).Scan(&guarded)
+	})
+	return guarded, err
+}
+
+// RevokeToken is as of access.Store.
+func (s *Store) RevokeToken(ctx context.Context, name string, at time.Time) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		done, err := s.pool.Exec(ctx, "UPDATE tokens SET revoked = CASE WHEN revoked = 0 THEN $2 ELSE revoked END WHERE name = $1",
+			name, seconds(at))
+		if err == nil && done.RowsAffected() == 0 {
+			err = access.ErrUnknownToken
+		}
+		return err
+	})
+}
+
+// SpendToken is as of access.Store. A token that one server has found valid no other can spend beyond its limit, as the
+// check is made by the statement that counts.
+func (s *Store) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		return s.again(ctx, func() error {
+			done, err := s.pool.Exec(ctx, `UPDATE tokens SET used = used + 1 WHERE digest = $1 AND purpose = $2 AND revoked = 0
+				AND (expires = 0 OR expires > $3) AND (device_limit = 0 OR used < device_limit)`,
+				digest[:], string(access.Enrol), seconds(at))
+			if err != nil || done.RowsAffected() > 0 {
+				return err
+			}
+			var purpose string
+			err = s.pool.QueryRow(ctx, "SELECT purpose FROM tokens WHERE digest = $1", digest[:]).Scan(&purpose)
+			switch {
+			case errors.Is(err, pgx.ErrNoRows), err == nil && purpose != string(access.Enrol):
+				return access.ErrUnknownToken
+			case err != nil:
+				return err
+			}
+			return access.ErrTokenSpent
+		})
+	})
+}
+
+// TouchTokens is as of access.Store.
+func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) error {
+	var names []string
+	var times []int64
+	for name, at := range used {
+		names, times = append(names, name), append(times, seconds(at))
+	}
+	return s.call(ctx, func(ctx context.Context) error {
+		return s.again(ctx, func() error {
+			_, err := s.pool.Exec(ctx, `UPDATE tokens t SET last_used = u.at
+				FROM unnest($1::text[], $2::bigint[]) AS u (name, at) WHERE t.name = u.name AND t.last_used < u.at`, names, times)
+			return err
+		})
+	})
+}

@@ -1,0 +1,108 @@
+package fleet
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// MaxTerms is how many terms a selector may have.
+const MaxTerms = 32
+
+// A Selector chooses devices by their labels. All of its terms have to hold:
+//
+//	k=v   the device has the label k with the value v
+//	k!=v  it has not: it has another value, or no such label
+//	k     it has the label k, of whatever value
+//	!k    it has no label k
+//
+// The zero value chooses all. It is immutable.
+type Selector struct {
+	terms []term
+	text  string // canonical: terms sorted, each once
+}
+
+type term struct {
+	name, value string
+	valued      bool // k=v or k!=v
+	not         bool
+}
+
+// ParseSelector reads terms, separated by commas. White space around names, values and signs has no meaning.
+func ParseSelector(text string) (Selector, error) {
+	if strings.TrimSpace(text) == "" {
+		return Selector{}, nil
+	}
+	parts := strings.Split(text, ",")
+	if len(parts) > MaxTerms {
+		return Selector{}, fmt.Errorf("a selector has at most %d terms, not %d", MaxTerms, len(parts))
+	}
+	var s Selector
+	for _, part := range parts {
+		term, err := parseTerm(strings.TrimSpace(part))
+		if err != nil {
+			return Selector{}, err
+		}
+		s.terms = append(s.terms, term)
+	}
+	slices.SortFunc(s.terms, func(a, b term) int { return cmp.Compare(a.String(), b.String()) })
+	s.terms = slices.Compact(s.terms)
+	texts := make([]string, len(s.terms))
+	for i, term := range s.terms {
+		texts[i] = term.String()
+	}
+	s.text = strings.Join(texts, ",")
+	return s, nil
+}
+
+func parseTerm(text string) (term, error) {
+	if text == "" {
+		return term{}, errors.New("a selector's term is empty; want k=v, k!=v, k or !k, separated by commas")
+	}
+	var t term
+	t.name, t.value, t.valued = strings.Cut(text, "=")
+	if t.valued {
+		t.name, t.not = strings.CutSuffix(t.name, "!")
+	} else {
+		t.name, t.not = strings.CutPrefix(t.name, "!")
+	}
+	t.name, t.value = strings.TrimSpace(t.name), strings.TrimSpace(t.value)
+	if err := checkWord("a label's name", t.name); err != nil {
+		return term{}, fmt.Errorf("selector's term %q: %w", text, err)
+	}
+	if t.value != "" {
+		if err := checkWord("a label's value", t.value); err != nil {
+			return term{}, fmt.Errorf("selector's term %q: %w", text, err)
+		}
+	}
+	return t, nil
+}
+
+func (t term) String() string {
+	switch {
+	case t.valued && t.not:
+		return t.name + "!=" + t.value
+	case t.valued:
+		return t.name + "=" + t.value
+	case t.not:
+		return "!" + t.name
+	}
+	return t.name
+}
+
+// String returns the canonical text. Selectors of the same terms have the same text.
+func (s Selector) String() string { return s.text }
+
+// Matches tells whether it chooses a device of these labels.
+func (s Selector) Matches(labels Labels) bool {
+	for _, term := range s.terms {
+		value, there := labels[term.name]
+		holds := there && (!term.valued || value == term.value)
+		if holds == term.not {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// mostSightings bounds what waits to be written; far more than come between two times of writing.
+const mostSightings = 1 << 18
+
+// sightings is what was seen of devices and is not written yet: when, their verdicts, their statistics. The zero value is
+// ready for use.
+type sightings struct {
+	mu      sync.Mutex // guards what follows
+	of      map[uuid.UUID]sighting
+	early   chan struct{} // asks for writing before its time
+	writing sync.Mutex    // held while they are written, so that times do not overtake each other
+}
+
+type sighting struct {
+	at      int64 // seconds since 1970
+	verdict Verdict
+	stats   *Stats
+}
+
+// note takes in what was seen. It returns false where there is no room: nothing may be built on it then.
+func (s *sightings) note(id uuid.UUID, at time.Time, verdict Verdict, stats *Stats) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, there := s.of[id]
+	if !there && len(s.of) >= mostSightings/2 {
+		select {
+		case s.wake() <- struct{}{}:
+		default:
+		}
+		if len(s.of) >= mostSightings {
+			return false
+		}
+	}
+	if s.of == nil {
+		s.of = map[uuid.UUID]sighting{}
+	}
+	last.at = max(last.at, at.Unix())
+	if verdict.State != StateUnknown && verdict.Revision >= last.verdict.Revision {
+		last.verdict = verdict
+	}
+	if stats != nil {
+		last.stats = stats
+	}
+	s.of[id] = last
+	return true
+}
+
+// wake returns the channel that asks for early writing; the lock must be held.
+func (s *sightings) wake() chan struct{} {
+	if s.early == nil {
+		s.early = make(chan struct{}, 1)
+	}
+	return s.early
+}
+
+// complete adds to a device what is not written yet.
+func (s *sightings) complete(device *Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, there := s.of[device.ID]
+	if !there {
+		return
+	}
+	if at := instant(last.at); at.After(device.LastSeen) {
+		device.LastSeen = at
+	}
+	if last.verdict.State != StateUnknown && last.verdict.Revision >= device.Verdict.Revision {
+		device.Verdict = last.verdict
+	}
+}
+
+func instant(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
+
+// flush writes what has been seen. What cannot be written stays, to be tried again.
+func (f *Fleet) flush(ctx context.Context) error {
+	s := &f.sightings
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	taken := s.of
+	s.of = nil
+	s.mu.Unlock()
+	if len(taken) == 0 {
+		return nil
+	}
+	list := make([]Observation, 0, len(taken))
+	for id, seen := range taken {
+		observation := Observation{ID: id, Seen: instant(seen.at), Verdict: seen.verdict, Stats: seen.stats}
+		if seen.stats != nil {
+			observation.Thin = f.thinnings()
+		}
+		list = append(list, observation)
+	}
+	err := f.store.Observe(ctx, list)
+	if err != nil {
+		for id, seen := range taken {
+			if !s.note(id, instant(seen.at), seen.verdict, seen.stats) {
+				f.known.forget([]uuid.UUID{id}) // its next poll brings the verdict again
+			}
+		}
+	}
+	return err
+}
+
+// flushNowAndThen writes what has been seen a few times in each poll interval.
+func (f *Fleet) flushNowAndThen(ctx context.Context) {
+	pause := max(f.options.PollInterval/4, time.Second)
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	f.sightings.mu.Lock()
+	early := f.sightings.wake()
+	f.sightings.mu.Unlock()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-early:
+		}
+		err := f.flush(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing: // once, not each time
+			f.options.Log.Error("cannot keep when devices were last seen; trying again", "error", err)
+		case err == nil && failing:
+			f.options.Log.Info("when devices were last seen can be kept again")
+		}
+		failing = err != nil
+	}
+}

@@ -1,0 +1,118 @@
+package fleet
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// mostCompositions bounds the compositions kept of one snapshot.
+const mostCompositions = 1024
+
+// A snapshot is the targets that concern more than one device, as of one moment, and what has been composed of them. But
+// for the latter it is never changed.
+type snapshot struct {
+	Targets
+	generation uint32 // grows with each snapshot that differs from the one before
+
+	mu       sync.RWMutex            // guards composed
+	composed map[string]*composition // by the label layers that take part
+}
+
+func newSnapshot(targets Targets) (*snapshot, error) {
+	s := &snapshot{Targets: targets, composed: map[string]*composition{}}
+	// What is damaged is to be told now, not to the first device that it concerns.
+	layers := slices.Clone(targets.Labels)
+	if targets.Everyone.Revision > 0 {
+		layers = append(layers, targets.Everyone)
+	}
+	_, err := compose(layers)
+	return s, err
+}
+
+// equal tells whether two snapshots mean the same to all devices: revisions are drawn for devices' layers too.
+func (s *snapshot) equal(other *snapshot) bool {
+	return slices.EqualFunc(s.Concerns, other.Concerns, func(a, b Concern) bool {
+		return a.Revision == b.Revision && a.Selector.String() == b.Selector.String()
+	})
+}
+
+// A Target is what a device is to have.
+type Target struct {
+	Revision int64 // 0: no target ever concerned it
+	Config   Config
+	Hash     string
+	Layers   []Layer // in the order of merging
+	// Latest is the layer that was changed last of those that the target is made of.
+	Latest Authorship
+
+	tree map[string]any
+}
+
+// revisionOf returns the last revision that concerned devices of these labels.
+func (s *snapshot) revisionOf(labels Labels) (revision int64) {
+	for _, concern := range s.Concerns {
+		if concern.Revision > revision && concern.Selector.Matches(labels) {
+			revision = concern.Revision
+		}
+	}
+	return revision
+}
+
+// of returns the target of a device.
+func (s *snapshot) of(device Device) (Target, error) {
+	c, err := s.compose(device)
+	if err != nil {
+		return Target{}, err
+	}
+	target := Target{
+		Revision: max(s.revisionOf(device.Labels), device.OwnRevision),
+		Config:   c.config, Hash: c.hash, Layers: c.layers, tree: c.tree,
+	}
+	last := int64(0)
+	for _, layer := range c.layers {
+		if layer.Revision > last {
+			last, target.Latest = layer.Revision, layer.Authorship
+		}
+	}
+	return target, nil
+}
+
+func (s *snapshot) compose(device Device) (*composition, error) {
+	var name strings.Builder
+	var layers []Layer
+	if s.Everyone.Revision > 0 {
+		layers = append(layers, s.Everyone)
+	}
+	for i, layer := range s.Labels {
+		if layer.Selector.Matches(device.Labels) {
+			layers = append(layers, layer)
+			name.WriteString(strconv.Itoa(i))
+			name.WriteByte(',')
+		}
+	}
+	if device.Own != nil { // of one device: not worth keeping
+		return compose(append(layers, *device.Own))
+	}
+	s.mu.RLock()
+	c := s.composed[name.String()]
+	s.mu.RUnlock()
+	if c != nil {
+		return c, nil
+	}
+	c, err := compose(layers)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.composed) >= mostCompositions {
+		for other := range s.composed { // devices poll in turn, so none is worth more than another
+			delete(s.composed, other)
+			break
+		}
+	}
+	s.composed[name.String()] = c
+	return c, nil
+}

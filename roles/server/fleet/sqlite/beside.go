@@ -1,0 +1,100 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"aspects-poc/roles/server/access"
+)
+
+// OpenTokens opens only the tokens of the file at path, which a server may be using meanwhile: SQLite lets one process
+// write at a time. A file that is not there yet, or is of an older version, is made or brought up to date first, which
+// takes it for a moment as Open does. The caller calls release.
+func OpenTokens(ctx context.Context, path string) (_ access.Store, release func() error, err error) {
+	store, release, err := besideServer(ctx, path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot open the tokens in %q: %w", path, explain(err))
+	}
+	return store, release, nil
+}
+
+func besideServer(ctx context.Context, path string) (_ access.Store, release func() error, err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	current, err := isCurrent(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !current {
+		store, err := open(ctx, path)
+		if errors.Is(err, ErrInUse) {
+			err = fmt.Errorf("%w, and is of another version than this program; use that one, or stop the server", err)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := store.Close(); err != nil {
+			return nil, nil, err
+		}
+	}
+	db, err := sql.Open("sqlite", dataSource(path, "_pragma=synchronous(FULL)"))
+	if err != nil {
+		return nil, nil, err
+	}
+	db.SetMaxOpenConns(1)
+	fail := func(act string, err error) error {
+		if err == nil || tokenRefusal(err) {
+			return err
+		}
+		return fmt.Errorf("cannot %s %q: %w", act, path, explain(err))
+	}
+	return tokens{
+		read: func(_ context.Context, act string, do func(querier) error) error { return fail(act, do(db)) },
+		write: func(ctx context.Context, act string, do func(*sql.Conn) error) error {
+			return fail(act, transact(ctx, db, do))
+		},
+	}, db.Close, nil
+}
+
+// isCurrent tells whether the file is there, ours, and of this program's version.
+func isCurrent(ctx context.Context, path string) (bool, error) {
+	if _, err := os.Lstat(path); err != nil {
+		return false, nil // Open knows what to do
+	}
+	if err := checkFile(path); err != nil {
+		return false, err
+	}
+	db, err := sql.Open("sqlite", dataSource(path, "_pragma=query_only(1)"))
+	if err != nil {
+		return false, err
+	}
+	id, err := pragma(ctx, db, "application_id")
+	version := int64(0)
+	if err == nil {
+		version, err = pragma(ctx, db, "user_version")
+	}
+	return id == applicationID && version == int64(len(migrations)), errors.Join(err, db.Close())
+}
+
+// transact does something in a transaction of its own.
+func transact(ctx context.Context, db *sql.DB, do func(*sql.Conn) error) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // back to the pool
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if err := do(conn); err != nil {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // what failed first is told
+		return err
+	}
+	_, err = conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
+	return err
+}

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+
+	"aspects-poc/roles/server/fleet"
+)
+
+// lastRevision asks for the last revision that was drawn. History is never shortened, so that it is the counter, but for
+// revisions that a restored database must leave out.
+const lastRevision = "SELECT max(coalesce((SELECT max(revision) FROM history), 0), (SELECT floor FROM counter))"
+
+// record draws the next revision and writes an entry under it. It is called by the writer.
+func (s *Store) record(ctx context.Context, conn *sql.Conn, entry fleet.Entry) (revision int64, err error) {
+	if err := conn.QueryRowContext(ctx, lastRevision).Scan(&revision); err != nil {
+		return 0, err
+	}
+	revision++
+	_, err = conn.ExecContext(ctx, "INSERT INTO history"+
+		" (revision, at, author, layer, action, restores, selector, priority, before, after, labels)"+
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", revision, seconds(entry.At), entry.By, entry.Layer, entry.Action,
+		entry.Restores, entry.Selector.String(), entry.Priority, blob(entry.Before), blob(entry.After), entry.Labels.String())
+	return revision, err
+}
+
+func blob(config *fleet.Config) any {
+	if config == nil {
+		return nil
+	}
+	return []byte(config.String())
+}
+
+const (
+	entryColumns = "revision, at, author, layer, action, restores, selector, priority, labels"
+	selectShort  = "SELECT " + entryColumns + ", NULL, NULL FROM history"
+	selectEntry  = "SELECT " + entryColumns + ", before, after FROM history"
+)
+
+func scanEntry(row interface{ Scan(...any) error }) (entry fleet.Entry, err error) {
+	var at int64
+	var selector, labels string
+	var before, after []byte
+	err = row.Scan(&entry.Revision, &at, &entry.By, &entry.Layer, &entry.Action, &entry.Restores, &selector,
+		&entry.Priority, &labels, &before, &after)
+	if err != nil {
+		return fleet.Entry{}, err
+	}
+	entry.At = instant(at)
+	if entry.Selector, err = parseSelector(selector); err != nil {
+		return fleet.Entry{}, err
+	}
+	if entry.Labels, err = fleet.LoadLabels(labels); err != nil {
+		return fleet.Entry{}, fmt.Errorf("%w: an entry of the history: %w", ErrDamaged, err)
+	}
+	for _, text := range []struct {
+		from []byte
+		to   **fleet.Config
+	}{{before, &entry.Before}, {after, &entry.After}} {
+		if text.from == nil {
+			continue
+		}
+		config, err := fleet.LoadConfig(text.from)
+		if err != nil {
+			return fleet.Entry{}, fmt.Errorf("%w: an entry of the history: %w", ErrDamaged, err)
+		}
+		*text.to = &config
+	}
+	return entry, nil
+}
+
+// History implements fleet.Store.
+func (s *Store) History(
+	ctx context.Context, layer fleet.LayerName, below int64, limit int,
+) (list []fleet.Entry, err error) {
+	if err := s.use(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+	if below == 0 {
+		below = math.MaxInt64
+	}
+	query, arguments := s.history, []any{below, limit}
+	if layer != "" {
+		query, arguments = s.historyOf, []any{layer, below, limit}
+	}
+	err = s.each(ctx, query, arguments, func(rows *sql.Rows) error {
+		entry, err := scanEntry(rows)
+		list = append(list, entry)
+		return err
+	})
+	if err != nil {
+		return nil, s.fail("read the history from", err)
+	}
+	return list, nil
+}
+
+// Entry implements fleet.Store.
+func (s *Store) Entry(ctx context.Context, revision int64) (fleet.Entry, error) {
+	return s.findEntry(ctx, s.entry, revision)
+}
+
+// LayerAt implements fleet.Store.
+func (s *Store) LayerAt(ctx context.Context, name fleet.LayerName, revision int64) (fleet.Entry, error) {
+	return s.findEntry(ctx, s.layerAt, name, revision)
+}
+
+func (s *Store) findEntry(ctx context.Context, query *sql.Stmt, arguments ...any) (fleet.Entry, error) {
+	if err := s.use(ctx); err != nil {
+		return fleet.Entry{}, err
+	}
+	defer s.mu.RUnlock()
+	entry, err := scanEntry(query.QueryRowContext(ctx, arguments...))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fleet.ErrUnknownEntry
+	}
+	return entry, s.fail("read the history from", err)
+}

@@ -1,0 +1,172 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+)
+
+// portion is how many observations one job of the writer takes, so that others get their turn in between.
+const portion = 256
+
+// Report implements fleet.Store.
+func (s *Store) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (int64, error) {
+	var sequence int64
+	kept := false
+	err := s.change(ctx, "keep a report in", func(*sql.Conn) error {
+		ctx := context.WithoutCancel(ctx)
+		var row int64
+		if err := s.writer.reported.QueryRowContext(ctx, id[:]).Scan(&row, &sequence); err != nil {
+			return unknown(err)
+		}
+		if report.Sequence != 0 {
+			if report.Sequence < sequence {
+				return nil
+			}
+			sequence = report.Sequence
+		}
+		tried := report.Attempted
+		_, err := s.writer.report.ExecContext(ctx, []byte(report.Config.String()), seconds(report.At), sequence,
+			report.Running.Revision, report.Running.Hash, tried.Revision, tried.Outcome, tried.Path, tried.Reason, tried.At, row)
+		if err != nil {
+			return err
+		}
+		_, err = s.writer.verdict.ExecContext(ctx, report.Verdict.State, report.Verdict.Revision, row,
+			report.Verdict.Revision, report.Verdict.State, report.Verdict.Revision)
+		kept = err == nil
+		return err
+	}, func() []fleet.Notice {
+		if !kept {
+			return nil
+		}
+		return []fleet.Notice{{Kind: fleet.DevicesReported, Devices: []uuid.UUID{id}}}
+	})
+	if err != nil {
+		return 0, err
+	}
+	return sequence, nil
+}
+
+// Observe implements fleet.Store.
+func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
+	for len(list) > 0 {
+		some := list[:min(portion, len(list))]
+		list = list[len(some):]
+		err := s.change(ctx, "keep what was seen in", func(*sql.Conn) error {
+			for _, observation := range some {
+				if err := s.observe(context.WithoutCancel(ctx), observation); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) observe(ctx context.Context, seen fleet.Observation) error {
+	var row int64
+	err := s.writer.number.QueryRowContext(ctx, seen.ID[:]).Scan(&row)
+	if err != nil {
+		if unknown(err) == fleet.ErrUnknownDevice {
+			return nil
+		}
+		return err
+	}
+	if seen.Verdict.State == fleet.StateUnknown {
+		_, err = s.writer.seen.ExecContext(ctx, seconds(seen.Seen), row)
+	} else {
+		_, err = s.writer.seenVerdict.ExecContext(ctx, seconds(seen.Seen), seen.Verdict.Revision, seen.Verdict.State,
+			seen.Verdict.Revision, row)
+	}
+	if err != nil || seen.Stats == nil {
+		return err
+	}
+	if _, err := s.writer.addStats.ExecContext(ctx, row, seconds(seen.Stats.At), seen.Stats.Text); err != nil {
+		return err
+	}
+	for _, thin := range seen.Thin {
+		// What is no multiple of a step: all, where the step is 0, as a remainder by 0 is NULL.
+		_, err := s.writer.thin.ExecContext(ctx, row, seconds(thin.Before), int64(thin.Step/time.Second))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stats implements fleet.Store.
+func (s *Store) Stats(ctx context.Context, id uuid.UUID, since time.Time) (list []fleet.Stats, err error) {
+	if err := s.use(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+	var row int64
+	if err := s.number.QueryRowContext(ctx, id[:]).Scan(&row); err != nil {
+		return nil, s.fail("read statistics from", unknown(err))
+	}
+	err = s.each(ctx, s.stats, []any{row, seconds(since)}, func(rows *sql.Rows) error {
+		var at int64
+		var stats fleet.Stats
+		if err := rows.Scan(&at, &stats.Text); err != nil {
+			return err
+		}
+		stats.At = instant(at)
+		list = append(list, stats)
+		return nil
+	})
+	return list, s.fail("read statistics from", err)
+}
+
+// Standings implements fleet.Store.
+func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.Standing, err error) {
+	if err := s.use(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+	sets := map[int64]fleet.Labels{}
+	err = s.each(ctx, s.labelSets, nil, func(rows *sql.Rows) error {
+		var number int64
+		var text string
+		err := rows.Scan(&number, &text)
+		if err == nil {
+			sets[number], err = fleet.LoadLabels(text)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, s.fail("count the devices in", err)
+	}
+	err = s.each(ctx, s.standings, []any{seconds(silent)}, func(rows *sql.Rows) error {
+		var group fleet.Standing
+		var labels int64
+		err := rows.Scan(&group.Status, &group.Verdict.State, &group.Verdict.Revision, &group.Own, &labels,
+			&group.Count, &group.Silent)
+		group.Labels = sets[labels]
+		list = append(list, group)
+		return err
+	})
+	return list, s.fail("count the devices in", err)
+}
+
+// each runs a query and hands each of its rows on.
+func (s *Store) each(ctx context.Context, query *sql.Stmt, arguments []any, row func(*sql.Rows) error) error {
+	rows, err := query.QueryContext(ctx, arguments...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // Err has told what there is to tell
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

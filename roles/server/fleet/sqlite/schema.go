@@ -1,0 +1,220 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// applicationID marks our files (PRAGMA application_id): "ASPF".
+const applicationID = 0x41535046
+
+// migrations lead from one version of the schema (PRAGMA user_version) to the next; the first from an empty file to
+// version 1. What has been released is never changed, only added to.
+//
+// Reports stand apart from devices: they change all the time, and rows are packed by number rather than by random UUID,
+// so that a write touches few pages. Standings stand apart from both: they are small, so that all of them can be looked
+// through, and many be written at a time.
+var migrations = [...]migration{
+	{statements: `CREATE TABLE devices (
+		id             INTEGER PRIMARY KEY,
+		uuid           BLOB NOT NULL UNIQUE CHECK (length(uuid) = 16),
+		registered     INTEGER NOT NULL, -- seconds since 1970, as all times
+		ip_address     TEXT NOT NULL,
+		public_key_rsa TEXT NOT NULL,
+		arch           TEXT NOT NULL
+	) STRICT;
+	CREATE TABLE reports (
+		device  INTEGER PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+		config  BLOB NOT NULL, -- canonical JSON
+		changed INTEGER NOT NULL
+	) STRICT;
+	CREATE TABLE target (
+		id      INTEGER PRIMARY KEY CHECK (id = 1),
+		config  BLOB NOT NULL, -- canonical JSON
+		changed INTEGER NOT NULL
+	) STRICT;`},
+	// A digest, as an index of whole keys would double the file. It is not unique: older versions of this program
+	// registered a device again that had missed its answer.
+	{statements: `ALTER TABLE devices ADD COLUMN key_digest BLOB; -- digest of public_key_rsa
+	CREATE INDEX devices_by_key ON devices (key_digest);`, fill: fillKeyDigests},
+	// Layers, revisions, states. The one target becomes the layer of everyone, under the first revision.
+	{statements: `ALTER TABLE devices ADD COLUMN key_id TEXT; -- as fleet.KeyID has it, NULL for a device that does not sign
+	CREATE INDEX devices_by_key_id ON devices (key_id) WHERE key_id IS NOT NULL;
+	ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE reports ADD COLUMN running INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE reports ADD COLUMN running_hash TEXT NOT NULL DEFAULT '';
+	ALTER TABLE reports ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE reports ADD COLUMN outcome INTEGER NOT NULL DEFAULT 0; -- fleet.Outcome
+	ALTER TABLE reports ADD COLUMN path TEXT NOT NULL DEFAULT '';
+	ALTER TABLE reports ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+	ALTER TABLE reports ADD COLUMN attempted_at INTEGER NOT NULL DEFAULT 0;
+	UPDATE reports SET changed = 0 -- which it is before the first poll, from now on
+		WHERE config = CAST('{}' AS BLOB) AND changed = (SELECT registered FROM devices WHERE id = device);
+	CREATE TABLE label_sets (
+		id   INTEGER PRIMARY KEY,
+		text TEXT NOT NULL UNIQUE -- as fleet.Labels.String has it
+	) STRICT;
+	INSERT INTO label_sets VALUES (1, '{}');
+	CREATE TABLE standings (
+		device   INTEGER PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+		status   INTEGER NOT NULL, -- fleet.Status
+		labels   INTEGER NOT NULL REFERENCES label_sets (id),
+		own      INTEGER NOT NULL, -- the last revision of its own layer or labels
+		state    INTEGER NOT NULL, -- fleet.State
+		revision INTEGER NOT NULL, -- for which the state was derived
+		seen     INTEGER NOT NULL  -- 0: never
+	) STRICT;
+	INSERT INTO standings SELECT d.id, 0, 1, 0, 0, 0, r.changed FROM devices d JOIN reports r ON r.device = d.id;
+	CREATE TABLE layers (
+		name     TEXT PRIMARY KEY, -- "everyone" or "labels/NAME"
+		selector TEXT NOT NULL,
+		priority INTEGER NOT NULL,
+		config   BLOB NOT NULL,
+		revision INTEGER NOT NULL,
+		author   TEXT NOT NULL,
+		at       INTEGER NOT NULL
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE device_layers (
+		device   INTEGER PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+		config   BLOB NOT NULL,
+		revision INTEGER NOT NULL,
+		author   TEXT NOT NULL,
+		at       INTEGER NOT NULL
+	) STRICT;
+	CREATE TABLE concerns (
+		selector TEXT PRIMARY KEY, -- '' is everyone
+		revision INTEGER NOT NULL
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE history (
+		revision INTEGER PRIMARY KEY,
+		at       INTEGER NOT NULL,
+		author   TEXT NOT NULL,
+		layer    TEXT NOT NULL,
+		action   INTEGER NOT NULL, -- fleet.Action
+		restores INTEGER NOT NULL,
+		selector TEXT NOT NULL,
+		priority INTEGER NOT NULL,
+		before   BLOB,
+		after    BLOB,
+		labels   TEXT NOT NULL
+	) STRICT;
+	CREATE INDEX history_by_layer ON history (layer, revision);
+	CREATE TABLE counter (floor INTEGER NOT NULL) STRICT; -- one row: no revision up to it is drawn
+	INSERT INTO counter VALUES (0);
+	CREATE TABLE stats (
+		device INTEGER NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+		at     INTEGER NOT NULL,
+		text   TEXT NOT NULL,
+		PRIMARY KEY (device, at)
+	) STRICT, WITHOUT ROWID;
+	INSERT INTO layers SELECT 'everyone', '', 0, config, 1, '', changed FROM target;
+	INSERT INTO concerns SELECT '', 1 FROM target;
+	INSERT INTO history SELECT 1, changed, '', 'everyone', 1, 0, '', 0, NULL, config, '{}' FROM target;
+	DROP TABLE target;`},
+	{statements: tokensTable},
+}
+
+// A migration is what leads to the next version: statements, and what those cannot say.
+type migration struct {
+	statements string
+	fill       func(context.Context, *sql.Tx) error
+}
+
+func fillKeyDigests(ctx context.Context, tx *sql.Tx) error {
+	return eachKey(ctx, tx, "UPDATE devices SET key_digest = ? WHERE id = ?", func(key string) any { return keyDigest(key) })
+}
+
+// eachKey runs an update with what a function makes of each device's public key. It goes through them in portions, as
+// a row must not be changed while it is looked at.
+func eachKey(ctx context.Context, tx *sql.Tx, update string, of func(key string) any) error {
+	const portion = 10_000
+	statement, err := tx.PrepareContext(ctx, update)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = statement.Close() }() // what matters has been told by Exec
+	for last := int64(0); ; {
+		ids, keys, err := someKeys(ctx, tx, last, portion)
+		if err != nil {
+			return err
+		}
+		for i, id := range ids {
+			if _, err := statement.ExecContext(ctx, of(keys[i]), id); err != nil {
+				return err
+			}
+			last = id
+		}
+		if len(ids) < portion {
+			return nil
+		}
+	}
+}
+
+func someKeys(ctx context.Context, tx *sql.Tx, after int64, limit int) (ids []int64, keys []string, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT id, public_key_rsa FROM devices WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = rows.Close() }() // Err has told what there is to tell
+	for rows.Next() {
+		var id int64
+		var key string
+		if err := rows.Scan(&id, &key); err != nil {
+			return nil, nil, err
+		}
+		ids, keys = append(ids, id), append(keys, key)
+	}
+	return ids, keys, rows.Err()
+}
+
+// keyDigest is what key_digest holds for a public key: the first half of its SHA-256, NULL for none.
+func keyDigest(key string) []byte {
+	if key == "" {
+		return nil
+	}
+	return digestOf(key)
+}
+
+// keyID is what key_id holds.
+func keyID(id string) any {
+	if id == "" {
+		return nil
+	}
+	return id
+}
+
+// migrate brings the schema to the newest version, in one transaction.
+func migrate(ctx context.Context, db *sql.DB) error {
+	version, err := pragma(ctx, db, "user_version")
+	if err != nil {
+		return err
+	}
+	if version == int64(len(migrations)) {
+		return nil
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for _, step := range migrations[version:] {
+		_, err := tx.ExecContext(ctx, step.statements)
+		if err == nil && step.fill != nil {
+			err = step.fill(ctx, tx)
+		}
+		if err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// pragma reads a number.
+func pragma(ctx context.Context, db *sql.DB, name string) (value int64, err error) {
+	err = db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
+	return value, err
+}

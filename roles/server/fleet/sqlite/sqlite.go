@@ -1,0 +1,248 @@
+// Package sqlite keeps the fleet's state in one SQLite file: the store of a server that needs no set-up.
+//
+// One goroutine writes. It commits whatever has queued while the commit before it was reaching the disk, so that many
+// polls share one fsync (group commit), and answers a caller after the commit that has its write. The journal is a WAL,
+// synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads go past the writer.
+//
+// One process owns the file; a second is refused (ErrInUse). Reading it with other programs is fine.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/gofrs/flock"
+)
+
+// readers is the number of connections that read: more than a small machine has cores gains nothing.
+const readers = 4
+
+// Store is a fleet.Store in a file.
+type Store struct {
+	path   string
+	lock   *flock.Flock
+	read   *sql.DB
+	write  *sql.DB
+	writer *writer
+	hub    fleet.Hub
+
+	// What reads.
+	device, byKeyID, devices, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
+	historyOf, entry, layerAt *sql.Stmt
+
+	mu     sync.RWMutex // guards closed; held for reading by each call under way
+	closed bool
+}
+
+var (
+	_ fleet.Store      = (*Store)(nil)
+	_ fleet.Maintainer = (*Store)(nil)
+)
+
+// Open opens the store in the file at path, or makes it, with its directory, where there is nothing at all. It never
+// starts empty in the place of what it cannot read: ErrInUse, ErrDamaged, ErrForeign and ErrNewer say why not, and the
+// text what to do.
+func Open(ctx context.Context, path string) (*Store, error) {
+	store, err := open(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the fleet's state in %q: %w", path, explain(err))
+	}
+	return store, nil
+}
+
+func open(ctx context.Context, path string) (_ *Store, err error) {
+	// A file of two names has one owner all the same.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	lock, err := acquire(path)
+	if err != nil {
+		return nil, err
+	}
+	store := &Store{path: path, lock: lock}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, store.release())
+		}
+	}()
+	if err := createIfMissing(ctx, path); err != nil {
+		return nil, err
+	}
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	if store.write, err = sql.Open("sqlite", dataSource(path, "_pragma=foreign_keys(1)&_pragma=synchronous(FULL)"+
+		"&_pragma=journal_size_limit(67108864)")); err != nil {
+		return nil, err
+	}
+	store.write.SetMaxOpenConns(1)
+	if err := checkContent(ctx, store.write, path); err != nil {
+		return nil, err
+	}
+	// A backup that was copied here by hand has another kind of journal.
+	if _, err := store.write.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, store.write); err != nil {
+		return nil, err
+	}
+	if store.read, err = sql.Open("sqlite", dataSource(path, "_pragma=query_only(1)")); err != nil {
+		return nil, err
+	}
+	store.read.SetMaxOpenConns(readers)
+	store.read.SetMaxIdleConns(readers)
+	if err := store.prepare(ctx); err != nil {
+		return nil, err
+	}
+	store.writer, err = startWriter(ctx, store.write, &store.hub)
+	return store, err
+}
+
+func (s *Store) prepare(ctx context.Context) (err error) {
+	for _, query := range s.statements() {
+		if *query.statement, err = s.read.PrepareContext(ctx, query.text); err != nil {
+			return err
+		}
+	}
+	// What every device depends on is looked at now, not by the first that comes.
+	_, err = s.Targets(ctx)
+	return err
+}
+
+func (s *Store) statements() []query {
+	return []query{
+		{&s.device, oneDevice + " WHERE d.uuid = ?"},
+		{&s.byKeyID, oneDevice + " WHERE d.key_id = ? ORDER BY d.id LIMIT 1"},
+		{&s.devices, someDevices},
+		{&s.number, "SELECT id FROM devices WHERE uuid = ?"},
+		{&s.count, "SELECT count(*) FROM devices"},
+		{&s.stats, "SELECT at, text FROM stats WHERE device = ? AND at >= ? ORDER BY at"},
+		{&s.labelSets, "SELECT id, text FROM label_sets"},
+		{&s.standings, "SELECT status, state, revision, iif(own > revision, own, 0) AS later, labels, count(*), sum(seen < ?)" +
+			" FROM standings GROUP BY status, state, revision, later, labels"},
+		{&s.layers, selectLayer + " ORDER BY priority, name"},
+		{&s.concerns, "SELECT selector, revision FROM concerns ORDER BY selector"},
+		{&s.layer, selectLayer + " WHERE name = ?"},
+		{&s.deviceLayers, "SELECT d.id, d.uuid, o.config, o.revision, o.author, o.at FROM device_layers o" +
+			" JOIN devices d ON d.id = o.device WHERE o.device > ? ORDER BY o.device LIMIT ?"},
+		{&s.history, selectShort + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.historyOf, selectShort + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.entry, selectEntry + " WHERE revision = ?"},
+		{&s.layerAt, selectEntry + " WHERE layer = ? AND revision <= ? AND action <> 3 ORDER BY revision DESC LIMIT 1"},
+	}
+}
+
+// use keeps the store open during a call; the caller must call s.mu.RUnlock when it returns nil.
+func (s *Store) use(ctx context.Context) error {
+	s.mu.RLock()
+	if s.closed {
+		s.mu.RUnlock()
+		return fleet.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		s.mu.RUnlock()
+		return err
+	}
+	return nil
+}
+
+// fail words the trouble of an access.
+func (s *Store) fail(act string, err error) error {
+	if err == nil || refusal(err) {
+		return err
+	}
+	return fmt.Errorf("cannot %s %q: %w", act, s.path, explain(err))
+}
+
+// Changes implements fleet.Store.
+func (s *Store) Changes(ctx context.Context) (<-chan fleet.Notice, error) {
+	if err := s.use(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+	return s.hub.Listen(ctx)
+}
+
+// Check implements fleet.Store: it looks whether something could be written.
+func (s *Store) Check(ctx context.Context) error {
+	// An update that concerns no row takes the lock, and what is needed to write, but writes nothing.
+	return s.change(ctx, "use", func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE label_sets SET text = text WHERE id = 0")
+		return err
+	}, nil)
+}
+
+// change has the writer do something. What committed, if not nil, returns is told after the commit, in the order of
+// commits.
+func (s *Store) change(
+	ctx context.Context, act string, do func(*sql.Conn) error, committed func() []fleet.Notice,
+) error {
+	if err := s.use(ctx); err != nil {
+		return err
+	}
+	defer s.mu.RUnlock()
+	return s.fail(act, s.writer.do(ctx, job{ctx: ctx, do: do, committed: committed}))
+}
+
+// Maintain moves the write-ahead log into the database proper, as far as readers let it. It is cheap when there is
+// nothing to move.
+func (s *Store) Maintain(ctx context.Context) error {
+	if err := s.use(ctx); err != nil {
+		return err
+	}
+	defer s.mu.RUnlock()
+	return s.fail("tidy", s.writer.do(ctx, job{ctx: ctx, alone: true, do: func(conn *sql.Conn) error {
+		// Writers wait meanwhile: where readers are in the way, the next round is soon enough.
+		for _, statement := range []string{"PRAGMA busy_timeout = 100", "PRAGMA wal_checkpoint(TRUNCATE)",
+			"PRAGMA busy_timeout = " + busyTimeout} {
+			if _, err := conn.ExecContext(context.WithoutCancel(ctx), statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}))
+}
+
+// Close implements fleet.Store.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.hub.Close()
+	if err := s.release(); err != nil {
+		return fmt.Errorf("cannot close the fleet's state in %q: %w", s.path, err)
+	}
+	return nil
+}
+
+// release gives back what has been opened. The readers go first: the last connection to close folds the log into the
+// database, which a reader may not.
+func (s *Store) release() error {
+	var failed []error
+	if s.writer != nil {
+		failed = append(failed, s.writer.stop())
+	}
+	for _, query := range s.statements() {
+		if *query.statement != nil {
+			failed = append(failed, (*query.statement).Close())
+		}
+	}
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			failed = append(failed, db.Close())
+		}
+	}
+	// The file with the name of its holder stays: to remove it would let a third process lock a new one of that name
+	// while a second holds the removed one.
+	return errors.Join(append(failed, os.Truncate(s.lock.Path(), 0), s.lock.Unlock())...)
+}

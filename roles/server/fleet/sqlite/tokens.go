@@ -1,0 +1,192 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"time"
+
+	"aspects-poc/roles/server/access"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// tokensTable holds the tokens of package access. They are few, and commands in other processes change them: nothing of
+// them is kept in memory.
+const tokensTable = `CREATE TABLE tokens (
+		id        INTEGER PRIMARY KEY,
+		name      TEXT NOT NULL UNIQUE,
+		purpose   TEXT NOT NULL, -- access.Purpose
+		digest    BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+		read_only INTEGER NOT NULL,
+		created   INTEGER NOT NULL,
+		expires   INTEGER NOT NULL, -- 0: never, as with the next two
+		revoked   INTEGER NOT NULL,
+		last_used INTEGER NOT NULL,
+		most      INTEGER NOT NULL, -- uses; 0: any number
+		used      INTEGER NOT NULL
+	) STRICT;`
+
+// tokens implements access.Store over what reads and what writes.
+type tokens struct {
+	read  func(ctx context.Context, act string, do func(querier) error) error
+	write func(ctx context.Context, act string, do func(*sql.Conn) error) error
+}
+
+// A querier is a database, or a connection to one.
+type querier interface {
+	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, arguments ...any) *sql.Row
+}
+
+const selectTokens = "SELECT name, purpose, digest, read_only, created, expires, revoked, last_used, most, used FROM tokens "
+
+func scanToken(row interface{ Scan(...any) error }) (token access.Token, err error) {
+	var digest []byte
+	var created, expires, revoked, used int64
+	err = row.Scan(&token.Name, &token.Purpose, &digest, &token.ReadOnly, &created, &expires, &revoked, &used,
+		&token.Limit, &token.Used)
+	copy(token.Digest[:], digest)
+	token.Created, token.Expires, token.Revoked, token.LastUsed = instant(created), instant(expires), instant(revoked), instant(used)
+	return token, err
+}
+
+func findToken(ctx context.Context, db querier, digest [sha256.Size]byte) (access.Token, error) {
+	token, err := scanToken(db.QueryRowContext(ctx, selectTokens+"WHERE digest = ?", digest[:]))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = access.ErrUnknownToken
+	}
+	return token, err
+}
+
+// AddToken implements access.Store.
+func (t tokens) AddToken(ctx context.Context, token access.Token) error {
+	return t.write(ctx, "keep a token in", func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "INSERT INTO tokens (name, purpose, digest, read_only, created,"+
+			" expires, revoked, last_used, most, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, seconds(token.Created), seconds(token.Expires),
+			seconds(token.Revoked), seconds(token.LastUsed), token.Limit, token.Used)
+		var refused *sqlite.Error
+		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
+			return access.ErrTokenExists
+		}
+		return err
+	})
+}
+
+// Tokens implements access.Store.
+func (t tokens) Tokens(ctx context.Context) (list []access.Token, err error) {
+	err = t.read(ctx, "read the tokens in", func(db querier) error {
+		rows, err := db.QueryContext(ctx, selectTokens+"ORDER BY id")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }() // Err has told what there is to tell
+		for rows.Next() {
+			token, err := scanToken(rows)
+			if err != nil {
+				return err
+			}
+			list = append(list, token)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// Token implements access.Store.
+func (t tokens) Token(ctx context.Context, digest [sha256.Size]byte) (token access.Token, err error) {
+	err = t.read(ctx, "read a token in", func(db querier) error {
+		token, err = findToken(context.WithoutCancel(ctx), db, digest)
+		return err
+	})
+	return token, err
+}
+
+// Guarded implements access.Store.
+func (t tokens) Guarded(ctx context.Context) (guarded bool, err error) {
+	err = t.read(ctx, "read the tokens in", func(db querier) error {
+		return db.QueryRowContext(context.WithoutCancel(ctx), "SELECT EXISTS (SELECT 1 FROM tokens WHERE purpose = ?)",
+			string(access.Operate)).Scan(&guarded)
+	})
+	return guarded, err
+}
+
+// RevokeToken implements access.Store.
+func (t tokens) RevokeToken(ctx context.Context, name string, at time.Time) error {
+	return t.write(ctx, "revoke a token in", func(conn *sql.Conn) error {
+		result, err := conn.ExecContext(context.WithoutCancel(ctx),
+			"UPDATE tokens SET revoked = iif(revoked = 0, ?, revoked) WHERE name = ?", seconds(at), name)
+		return orUnknown(result, err)
+	})
+}
+
+// orUnknown makes an update of no row ErrUnknownToken.
+func orUnknown(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	return access.ErrUnknownToken
+}
+
+// SpendToken implements access.Store.
+func (t tokens) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) error {
+	return t.write(ctx, "use a token in", func(conn *sql.Conn) error {
+		ctx := context.WithoutCancel(ctx)
+		token, err := findToken(ctx, conn, digest)
+		switch {
+		case err != nil:
+			return err
+		case token.Purpose != access.Enrol:
+			return access.ErrUnknownToken
+		case !token.Valid(at):
+			return access.ErrTokenSpent
+		}
+		_, err = conn.ExecContext(ctx, "UPDATE tokens SET used = used + 1 WHERE digest = ?", digest[:])
+		return err
+	})
+}
+
+// TouchTokens implements access.Store.
+func (t tokens) TouchTokens(ctx context.Context, used map[string]time.Time) error {
+	if len(used) == 0 {
+		return nil
+	}
+	return t.write(ctx, "keep the use of tokens in", func(conn *sql.Conn) error {
+		for name, at := range used {
+			_, err := conn.ExecContext(context.WithoutCancel(ctx),
+				"UPDATE tokens SET last_used = max(last_used, ?) WHERE name = ?", seconds(at), name)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// tokenRefusal tells refusals of tokens, which write nothing, from trouble.
+func tokenRefusal(err error) bool {
+	return errors.Is(err, access.ErrTokenExists) || errors.Is(err, access.ErrUnknownToken) ||
+		errors.Is(err, access.ErrTokenSpent)
+}
+
+// Tokens is the store of tokens beside the devices.
+func (s *Store) Tokens() access.Store {
+	return tokens{
+		read: func(ctx context.Context, act string, do func(querier) error) error {
+			if err := s.use(ctx); err != nil {
+				return err
+			}
+			defer s.mu.RUnlock()
+			return s.fail(act, do(s.read))
+		},
+		write: func(ctx context.Context, act string, do func(*sql.Conn) error) error {
+			return s.change(ctx, act, do, nil)
+		},
+	}
+}

@@ -1,0 +1,373 @@
+// Package storetest states what every fleet.Store has to do.
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+)
+
+// Open opens a store over what a place of its own (a directory, or a name to derive one from) holds, which is nothing
+// at first. To open the same place again after closing stands for a restart of the server.
+type Open func(t *testing.T, place string) fleet.Store
+
+// Options says what else a store can do.
+type Options struct {
+	// Shared tells that one place can be open several times at once, as by several servers.
+	Shared bool
+}
+
+var registered = time.Date(2024, 6, 26, 15, 5, 17, 0, time.UTC)
+
+// Run checks a store.
+func Run(t *testing.T, open Open, options Options) {
+	for _, test := range []struct {
+		name  string
+		check func(*testing.T, fleet.Store)
+	}{
+		{"starts empty", startsEmpty},
+		{"keeps devices", keepsDevices},
+		{"adds a device once", addsOnce},
+		{"knows a public key again", knowsKeys},
+		{"finds devices by key", findsByKey},
+		{"lists devices", listsDevices},
+		{"keeps reports", keepsReports},
+		{"keeps the order of reports", ordersReports},
+		{"keeps what was seen", keepsSeen},
+		{"keeps statistics", keepsStats},
+		{"replaces labels", replacesLabels},
+		{"replaces the status", replacesStatus},
+		{"replaces a key", replacesKey},
+		{"removes devices", removesDevices},
+		{"counts standings", countsStandings},
+		{"keeps layers", keepsLayers},
+		{"keeps layers of devices", keepsDeviceLayers},
+		{"changes what is expected only", changesExpected},
+		{"remembers selectors", remembersSelectors},
+		{"keeps the history", keepsHistory},
+		{"draws each revision once", drawsOnce},
+		{"tells of changes", tellsChanges},
+		{"tells those who dawdle", tellsLate},
+		{"knows no other device", unknownDevice},
+		{"obeys its context", obeysContext},
+		{"takes concurrent calls", concurrent},
+		{"refuses calls when closed", refusesWhenClosed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store := open(t, t.TempDir())
+			defer closeStore(t, store)
+			test.check(t, store)
+		})
+	}
+	t.Run("keeps all through a restart", func(t *testing.T) { restart(t, open) })
+	if options.Shared {
+		t.Run("is shared", func(t *testing.T) { shared(t, open) })
+	}
+}
+
+// Config parses a configuration.
+func Config(t testing.TB, text string) fleet.Config {
+	t.Helper()
+	config, err := fleet.ParseConfig([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// Device makes a device that was never registered before.
+func Device(t testing.TB) fleet.Device {
+	t.Helper()
+	id, err := uuid.NewRandom()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := "-----BEGIN PUBLIC KEY-----\n" + id.String() + "\n"
+	identity := fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: key, Arch: "amd64"}
+	return fleet.Device{ID: id, Registered: registered, Identity: identity, KeyID: "key of " + id.String()}
+}
+
+// by is an author, at some time after registration.
+func by(name string, seconds int) fleet.Authorship {
+	return fleet.Authorship{By: name, At: registered.Add(time.Duration(seconds) * time.Second)}
+}
+
+// change makes a change of a layer.
+func change(t *testing.T, name fleet.LayerName, selector, config string) fleet.Change {
+	t.Helper()
+	return fleet.Change{Layer: fleet.Layer{Name: name, Selector: parse(t, selector), Config: Config(t, config),
+		Authorship: by("ann", 1)}}
+}
+
+func parse(t *testing.T, selector string) fleet.Selector {
+	t.Helper()
+	parsed, err := fleet.ParseSelector(selector)
+	ok(t, err)
+	return parsed
+}
+
+// set makes a change and returns the layer.
+func set(t *testing.T, store fleet.Store, change fleet.Change) fleet.Layer {
+	t.Helper()
+	layer, err := store.Change(t.Context(), change)
+	ok(t, err)
+	return layer
+}
+
+func closeStore(t *testing.T, store fleet.Store) {
+	t.Helper()
+	ok(t, store.Close())
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// is checks that an error is of a kind.
+func is(t *testing.T, err, kind error) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Errorf("got %v, want %v", err, kind)
+	}
+}
+
+// same compares by text: what is kept of layers, devices and entries prints in full.
+func same(t *testing.T, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(show(want), show(got)); diff != "" {
+		t.Error("(-want +got):\n" + diff)
+	}
+}
+
+func show(value any) any {
+	switch value := value.(type) {
+	case fleet.Device:
+		var own any
+		if value.Own != nil {
+			own = show(*value.Own)
+		}
+		return []any{value.ID, value.Registered, value.Identity, value.KeyID, value.Status.String(), value.Labels.String(),
+			value.OwnRevision, own, value.Config.String(), value.Sequence, value.Running, value.Attempted, value.Report.At,
+			value.Verdict, value.LastSeen}
+	case fleet.Layer:
+		return []any{value.Name, value.Selector.String(), value.Priority, value.Config.String(), value.Revision, value.By,
+			value.At}
+	case fleet.Entry:
+		text := func(config *fleet.Config) string {
+			if config == nil {
+				return "none"
+			}
+			return config.String()
+		}
+		return []any{value.Revision, value.By, value.At, value.Layer, value.Action, value.Restores, value.Selector.String(),
+			value.Priority, text(value.Before), text(value.After), value.Labels.String()}
+	case []fleet.Device:
+		return each(value)
+	case []fleet.Layer:
+		return each(value)
+	case []fleet.Entry:
+		return each(value)
+	}
+	return value
+}
+
+func each[T any](list []T) []any {
+	shown := []any{}
+	for _, value := range list {
+		shown = append(shown, show(value))
+	}
+	return shown
+}
+
+// holds compares a device with what the store has of it.
+func holds(t *testing.T, store fleet.Store, want fleet.Device) {
+	t.Helper()
+	got, err := store.Device(t.Context(), want.ID)
+	ok(t, err)
+	same(t, want, got)
+}
+
+// add keeps a device that is new.
+func add(t *testing.T, store fleet.Store, device fleet.Device) {
+	t.Helper()
+	kept, err := store.Add(t.Context(), device)
+	ok(t, err)
+	same(t, device, kept)
+}
+
+// report keeps a report, and puts it into the device as the store should have it.
+func report(t *testing.T, store fleet.Store, device *fleet.Device, report fleet.Report) {
+	t.Helper()
+	sequence, err := store.Report(t.Context(), device.ID, report)
+	ok(t, err)
+	if report.Sequence == 0 {
+		report.Sequence = device.Sequence
+	}
+	if sequence != report.Sequence {
+		t.Errorf("sequence %d is kept, want %d", sequence, report.Sequence)
+	}
+	device.Report = report
+}
+
+func counts(t *testing.T, store fleet.Store, want int) {
+	t.Helper()
+	got, err := store.Count(t.Context())
+	ok(t, err)
+	if got != want {
+		t.Errorf("%d devices, want %d", got, want)
+	}
+}
+
+// revision returns the last one drawn.
+func revision(t *testing.T, store fleet.Store) int64 {
+	t.Helper()
+	targets, err := store.Targets(t.Context())
+	ok(t, err)
+	return targets.Revision
+}
+
+func concerns(t *testing.T, store fleet.Store) map[string]int64 {
+	t.Helper()
+	targets, err := store.Targets(t.Context())
+	ok(t, err)
+	known := map[string]int64{}
+	for _, concern := range targets.Concerns {
+		known[concern.Selector.String()] = concern.Revision
+	}
+	return known
+}
+
+func startsEmpty(t *testing.T, store fleet.Store) {
+	counts(t, store, 0)
+	targets, err := store.Targets(t.Context())
+	ok(t, err)
+	if targets.Revision != 0 || targets.Everyone.Revision != 0 || targets.Labels != nil || targets.Concerns != nil {
+		t.Errorf("%+v", targets)
+	}
+	list, next, err := store.Devices(t.Context(), "", 10)
+	if len(list) != 0 || next != "" || err != nil {
+		t.Error(list, next, err)
+	}
+	entries, err := store.History(t.Context(), "", 0, 10)
+	if len(entries) != 0 || err != nil {
+		t.Error(entries, err)
+	}
+	_, err = store.Layer(t.Context(), fleet.Everyone)
+	is(t, err, fleet.ErrUnknownLayer)
+	ok(t, store.Check(t.Context()))
+}
+
+func everyRestart(t *testing.T, open Open, place string, check func(fleet.Store)) {
+	t.Helper()
+	for range 2 {
+		store := open(t, place)
+		check(store)
+		ok(t, store.Close())
+	}
+}
+
+func restart(t *testing.T, open Open) {
+	place := t.TempDir()
+	store := open(t, place)
+	first, second := Device(t), Device(t)
+	first.Labels = fleet.Labels{"site": "berlin"}
+	second.Status = fleet.Pending
+	add(t, store, first)
+	add(t, store, second)
+	report(t, store, &second, fleet.Report{Config: Config(t, `{"b":[1,2.0]}`), Sequence: 7, At: registered})
+	everyone := set(t, store, change(t, fleet.Everyone, "", `{"t":null}`))
+	label := set(t, store, change(t, "labels/berlin", "site=berlin", `{"t":1}`))
+	own := set(t, store, change(t, fleet.DeviceLayer(first.ID), "", `{"t":2}`))
+	removal := change(t, "labels/berlin", "", `{}`)
+	removal.Remove = true
+	set(t, store, removal)
+	first.Own, first.OwnRevision = &own, own.Revision
+	ok(t, store.Close())
+	everyRestart(t, open, place, func(store fleet.Store) {
+		holds(t, store, first)
+		holds(t, store, second)
+		counts(t, store, 2)
+		targets, err := store.Targets(t.Context())
+		ok(t, err)
+		same(t, everyone, targets.Everyone)
+		if targets.Labels != nil || targets.Revision != 4 {
+			t.Errorf("%+v", targets)
+		}
+		if diff := cmp.Diff(map[string]int64{"": 1, "site=berlin": 4}, concerns(t, store)); diff != "" {
+			t.Error(diff)
+		}
+		entry, err := store.LayerAt(t.Context(), "labels/berlin", 3)
+		ok(t, err)
+		if entry.Revision != label.Revision || entry.After.String() != `{"t":1}` {
+			t.Errorf("%+v", entry)
+		}
+		again := Device(t)
+		again.PublicKeyRSA = second.PublicKeyRSA
+		kept, err := store.Add(t.Context(), again)
+		ok(t, err)
+		same(t, second, kept)
+	})
+}
+
+// shared has two servers on one place.
+func shared(t *testing.T, open Open) {
+	place := t.TempDir()
+	one, other := open(t, place), open(t, place)
+	defer closeStore(t, one)
+	defer closeStore(t, other)
+	told, err := other.Changes(t.Context())
+	ok(t, err)
+	device := Device(t)
+	add(t, one, device)
+	holds(t, other, device)
+	expect(t, told, func(n fleet.Notice) bool {
+		return n.Kind == fleet.DevicesChanged && !n.Own && n.Devices[0] == device.ID
+	})
+	layer := set(t, one, change(t, fleet.Everyone, "", `{"a":1}`))
+	expect(t, told, func(n fleet.Notice) bool {
+		return n.Kind == fleet.TargetChanged && !n.Own && n.Revision == layer.Revision && n.Layer == fleet.Everyone
+	})
+	report(t, one, &device, fleet.Report{Config: Config(t, `{"a":1}`), Sequence: 3, At: registered})
+	expect(t, told, func(n fleet.Notice) bool {
+		return n.Kind == fleet.DevicesReported && !n.Own && n.Devices[0] == device.ID
+	})
+	holds(t, other, device)
+	stale := change(t, fleet.Everyone, "", `{"a":2}`)
+	stale.Match = new(int64(0))
+	_, err = other.Change(t.Context(), stale)
+	is(t, err, fleet.ErrStale)
+	next := set(t, other, change(t, fleet.Everyone, "", `{"a":3}`))
+	if next.Revision != layer.Revision+1 {
+		t.Errorf("revision %d after %d", next.Revision, layer.Revision)
+	}
+}
+
+// expect waits for a notice; others may come before it. Where word got lost, that is as good.
+func expect(t *testing.T, told <-chan fleet.Notice, wanted func(fleet.Notice) bool) {
+	t.Helper()
+	late := time.After(time.Minute)
+	for {
+		select {
+		case notice, open := <-told:
+			if !open {
+				t.Fatal("the notices have ended")
+			}
+			if notice.Kind == fleet.Lost || wanted(notice) {
+				return
+			}
+		case <-late:
+			t.Fatal("not told")
+		}
+	}
+}
+
+func name(prefix string, n int) string { return fmt.Sprintf("%s%d", prefix, n) }

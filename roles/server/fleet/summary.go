@@ -1,0 +1,71 @@
+package fleet
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// summaryShare bounds the share of time that summaries may take: one that took a second is good for a while.
+const summaryShare = 20
+
+// leastSummary is for how long a summary is good at the least.
+const leastSummary = time.Second
+
+// A Summary counts devices.
+type Summary struct {
+	Devices  int
+	States   map[State]int // each state, also those of no device
+	Silent   int
+	Waiting  int   // polls that this server holds back
+	Revision int64 // of the last change of a layer
+}
+
+// summary keeps the last one. The zero value is ready for use.
+type summary struct {
+	mu    sync.Mutex // guards what follows; held while one is made, so that one is made at a time
+	last  Summary
+	until time.Time
+}
+
+// Summary counts the devices by state. It may be some seconds old: what it takes grows with the fleet, and it is made
+// again only as often as a small share of the time allows.
+func (f *Fleet) Summary(ctx context.Context) (Summary, error) {
+	f.summary.mu.Lock()
+	defer f.summary.mu.Unlock()
+	begin := time.Now()
+	if begin.After(f.summary.until) {
+		counted, err := f.count(ctx)
+		if err != nil {
+			return Summary{}, err
+		}
+		f.summary.last = counted
+		f.summary.until = time.Now().Add(max(leastSummary, summaryShare*time.Since(begin)))
+	}
+	last := f.summary.last
+	last.Waiting = f.Waiting()
+	return last, nil
+}
+
+func (f *Fleet) count(ctx context.Context) (Summary, error) {
+	_ = f.flush(ctx) // where it cannot be written, who writes it from time to time tells so; it is counted as it was
+	groups, err := f.store.Standings(ctx, f.silentSince())
+	if err != nil {
+		return Summary{}, err
+	}
+	counted := Summary{States: map[State]int{}}
+	if counted.Revision, err = f.LastRevision(ctx); err != nil {
+		return Summary{}, err
+	}
+	for state := StateInSync; state <= StateRevoked; state++ {
+		counted.States[state] = 0
+	}
+	targets := f.targets.Load()
+	for _, group := range groups {
+		desired := max(targets.revisionOf(group.Labels), group.Own)
+		counted.States[stateOf(group.Status, group.Verdict, desired)] += group.Count
+		counted.Devices += group.Count
+		counted.Silent += group.Silent
+	}
+	return counted, nil
+}

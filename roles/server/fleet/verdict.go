@@ -1,0 +1,58 @@
+package fleet
+
+// judge derives a device's state from what it reports:
+//
+//   - in-sync: it runs this revision with this hash, and shows no value that contradicts it. A client that does not say
+//     what it runs is in sync when it shows all that the target asks for;
+//   - drifted: it runs it, but shows a value that contradicts it;
+//   - refused, failed: that became of its last attempt, which was at this revision;
+//   - behind: all else.
+func (t Target) judge(report Report) (Verdict, error) {
+	verdict := Verdict{State: StateBehind, Revision: t.Revision}
+	runs := report.Running.Revision == t.Revision && report.Running.Hash == t.Hash
+	unsaid := report.Running == (Running{})
+	tried := report.Attempted.Outcome != None && report.Attempted.Revision == t.Revision
+	if runs || unsaid && !tried {
+		shown, err := report.Config.Tree()
+		switch {
+		case err != nil:
+			return Verdict{}, err
+		case runs && contradictions(t.tree, shown) == nil, unsaid && InStep(t.tree, shown):
+			verdict.State = StateInSync
+		case runs:
+			verdict.State = StateDrifted
+		}
+		return verdict, nil
+	}
+	switch {
+	case tried && report.Attempted.Outcome == Refused:
+		verdict.State = StateRefused
+	case tried && report.Attempted.Outcome == Failed:
+		verdict.State = StateFailed
+	}
+	return verdict, nil
+}
+
+// offers tells whether the target is to be offered: not to a device that is in sync with it, and not again to one that
+// has refused it.
+func (v Verdict) offers() bool { return v.State != StateInSync && v.State != StateRefused }
+
+// contradictions lists the values that a device shows and that are not what the target asks for. What it does not show
+// may be as it should: some values nobody can read.
+func contradictions(target, shown map[string]any) []Difference {
+	var list []Difference
+	for _, difference := range compare(target, shown) {
+		switch {
+		case difference.Kind == "added": // by the device, beside the target
+		case difference.Kind == "removed": // not shown
+		case difference.After == nil: // shown as null, which is not shown
+		default:
+			object, isObject := difference.Before.(map[string]any)
+			if isObject && InStep(object, nil) {
+				continue // it asks for nothing but absence, below what is no object
+			}
+			list = append(list, difference)
+		}
+	}
+	return list
+}

@@ -1,0 +1,126 @@
+// Package metrics tells Prometheus what the fleet server does: requests, devices by state, polls that wait, and how long
+// its store takes. Names begin with "aspects_poc_"; durations are in seconds.
+package metrics
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const namespace = "aspects_poc"
+
+// summaryTimeout bounds what counting the devices may take when somebody scrapes.
+const summaryTimeout = 5 * time.Second
+
+// Metrics has what was measured. It is safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	store    *prometheus.HistogramVec
+	failures *prometheus.CounterVec
+	log      *slog.Logger
+}
+
+// New returns metrics of a process that has just begun. Trouble with counting devices goes to the log, nil for none.
+func New(log *slog.Logger) *Metrics {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "request_duration_seconds",
+			Help:    "Requests by route and status. Polls that wait for a change are not among them, nor are streams of events.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"method", "route", "status"}),
+		store: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "store_duration_seconds",
+			Help:    "Calls of the store that go past its caches, by what was asked.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
+		}, []string{"call"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "store_failures_total",
+			Help: "Calls of the store that failed for its own reasons, by what was asked.",
+		}, []string{"call"}),
+		log: log,
+	}
+	m.registry.MustRegister(m.requests, m.store, m.failures, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Request takes down a request that was answered. The route is the pattern, such as "/devices/:uuid/"; "" is none of the
+// server's.
+func (m *Metrics) Request(method, route string, status int, took time.Duration) {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+	default:
+		method = "other" // whatever callers think of must not become series
+	}
+	if route == "" {
+		route = "none"
+	}
+	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// A Fleet is what devices are counted of.
+type Fleet interface {
+	Summary(ctx context.Context) (fleet.Summary, error)
+	Waiting() int
+}
+
+// Watch begins to tell of a fleet's devices. It is called once.
+func (m *Metrics) Watch(of Fleet) { m.registry.MustRegister(&devices{fleet: of, log: m.log}) }
+
+// Handler answers scrapes.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelError),
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
+}
+
+// devices counts the devices when somebody scrapes.
+type devices struct {
+	fleet Fleet
+	log   *slog.Logger
+}
+
+var (
+	devicesDesc = prometheus.NewDesc(namespace+"_devices", "Devices by state.", []string{"state"}, nil)
+	silentDesc  = prometheus.NewDesc(namespace+"_devices_silent", "Devices that were not seen for three poll intervals.", nil, nil)
+	waitingDesc = prometheus.NewDesc(namespace+"_polls_waiting", "Polls that this server holds back.", nil, nil)
+	targetDesc  = prometheus.NewDesc(namespace+"_target_revision", "The revision of the last change of a target.", nil, nil)
+)
+
+func (d *devices) Describe(out chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{devicesDesc, silentDesc, waitingDesc, targetDesc} {
+		out <- desc
+	}
+}
+
+func (d *devices) Collect(out chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value int64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
+	}
+	gauge(waitingDesc, int64(d.fleet.Waiting()))
+	ctx, cancel := context.WithTimeout(context.Background(), summaryTimeout)
+	defer cancel()
+	summary, err := d.fleet.Summary(ctx)
+	if err != nil {
+		d.log.Error("devices cannot be counted for a scrape", "error", err)
+		return // an absent series is honest, a zero is not
+	}
+	for state, count := range summary.States {
+		gauge(devicesDesc, int64(count), state.String())
+	}
+	gauge(silentDesc, int64(summary.Silent))
+	gauge(targetDesc, summary.Revision)
+}

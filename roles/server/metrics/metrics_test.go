@@ -1,0 +1,85 @@
+package metrics_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/metrics"
+
+	"github.com/google/uuid"
+)
+
+// A store answers one call, with an error.
+type store struct {
+	fleet.Store
+	err error
+}
+
+func (s store) Device(context.Context, uuid.UUID) (fleet.Device, error) { return fleet.Device{}, s.err }
+
+type counted struct{ err error }
+
+func (c counted) Waiting() int { return 7 }
+
+func (c counted) Summary(context.Context) (fleet.Summary, error) {
+	return fleet.Summary{Devices: 3, States: map[fleet.State]int{fleet.StateInSync: 2, fleet.StateRefused: 1}, Silent: 1, Revision: 12}, c.err
+}
+
+func scrape(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	m.Handler().ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	if answer.Code != http.StatusOK {
+		t.Fatalf("%d: %s", answer.Code, answer.Body)
+	}
+	return answer.Body.String()
+}
+
+func TestMetrics(t *testing.T) {
+	m := metrics.New(nil)
+	m.Watch(counted{})
+	m.Request(http.MethodPost, "/poll/", 204, 3*time.Millisecond)
+	m.Request("BREW", "", 405, time.Millisecond)
+	for _, err := range []error{nil, fleet.ErrUnknownDevice, errors.New("disk on fire")} {
+		if _, got := m.Store(store{err: err}).Device(t.Context(), uuid.Nil); !errors.Is(got, err) {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	text := scrape(t, m)
+	for _, want := range []string{
+		`aspects_poc_request_duration_seconds_bucket{method="POST",route="/poll/",status="204",le="0.0025"} 0`,
+		`aspects_poc_request_duration_seconds_bucket{method="POST",route="/poll/",status="204",le="0.005"} 1`,
+		`aspects_poc_request_duration_seconds_count{method="other",route="none",status="405"} 1`,
+		`aspects_poc_store_duration_seconds_count{call="device"} 3`,
+		`aspects_poc_store_failures_total{call="device"} 1`,
+		`aspects_poc_devices{state="in-sync"} 2`,
+		`aspects_poc_devices{state="refused"} 1`,
+		"aspects_poc_devices_silent 1",
+		"aspects_poc_polls_waiting 7",
+		"aspects_poc_target_revision 12",
+		"go_goroutines ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+// Devices that cannot be counted are not there, rather than none.
+func TestDevicesThatCannotBeCounted(t *testing.T) {
+	m := metrics.New(nil)
+	m.Watch(counted{errors.New("the database is gone")})
+	text := scrape(t, m)
+	if strings.Contains(text, "aspects_poc_devices") || !strings.Contains(text, "aspects_poc_polls_waiting 7") {
+		t.Error(text)
+	}
+}

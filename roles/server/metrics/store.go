@@ -1,0 +1,86 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+)
+
+// Store returns the store with its calls measured, those that polls and operators wait for.
+func (m *Metrics) Store(store fleet.Store) fleet.Store { return &measured{store, m} }
+
+type measured struct {
+	fleet.Store
+	metrics *Metrics
+}
+
+// Maintain keeps the store a Maintainer if it is one.
+func (s *measured) Maintain(ctx context.Context) error {
+	if store, ok := s.Store.(fleet.Maintainer); ok {
+		return store.Maintain(ctx)
+	}
+	return nil
+}
+
+// took takes down a call: defer s.took("call", time.Now(), &err).
+func (s *measured) took(call string, begin time.Time, err *error) {
+	s.metrics.store.WithLabelValues(call).Observe(time.Since(begin).Seconds())
+	if *err != nil && !answer(*err) {
+		s.metrics.failures.WithLabelValues(call).Inc()
+	}
+}
+
+// answer tells a store's answer from its failure.
+func answer(err error) bool {
+	for _, known := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
+		fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *measured) Add(ctx context.Context, device fleet.Device) (kept fleet.Device, err error) {
+	defer s.took("add", time.Now(), &err)
+	return s.Store.Add(ctx, device)
+}
+
+func (s *measured) Device(ctx context.Context, id uuid.UUID) (device fleet.Device, err error) {
+	defer s.took("device", time.Now(), &err)
+	return s.Store.Device(ctx, id)
+}
+
+func (s *measured) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
+	defer s.took("devices", time.Now(), &err)
+	return s.Store.Devices(ctx, after, limit)
+}
+
+func (s *measured) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (sequence int64, err error) {
+	defer s.took("report", time.Now(), &err)
+	return s.Store.Report(ctx, id, report)
+}
+
+func (s *measured) Observe(ctx context.Context, list []fleet.Observation) (err error) {
+	defer s.took("observe", time.Now(), &err)
+	return s.Store.Observe(ctx, list)
+}
+
+func (s *measured) Change(ctx context.Context, change fleet.Change) (layer fleet.Layer, err error) {
+	defer s.took("change", time.Now(), &err)
+	return s.Store.Change(ctx, change)
+}
+
+func (s *measured) Standings(ctx context.Context, silent time.Time) (list []fleet.Standing, err error) {
+	defer s.took("standings", time.Now(), &err)
+	return s.Store.Standings(ctx, silent)
+}
+
+func (s *measured) Check(ctx context.Context) (err error) {
+	defer s.took("check", time.Now(), &err)
+	return s.Store.Check(ctx)
+}

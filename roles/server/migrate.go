@@ -1,0 +1,74 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/server/fleet/postgres"
+
+	"github.com/urfave/cli/v2"
+)
+
+// migrateCommand moves the embedded store into a database.
+func migrateCommand(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name:  "migrate",
+		Usage: "copy the embedded store into a PostgreSQL",
+		Description: "Copies devices, what they reported, targets, history, statistics and tokens from --state into an empty " +
+			"database, and has the database count them. It is all or nothing: after a failure the database is as empty as " +
+			"before, and the command can be run again. The server must not be running: devices carry on meanwhile, and come " +
+			"back to a server that is started with --database. The file stays as it is.",
+		UsageText: "aspects-poc server migrate --database postgres://fleet@db.example.com/fleet",
+		Flags: append([]cli.Flag{
+			databaseFlag(),
+			&cli.StringFlag{Name: "state", Usage: "`FILE` of the embedded store, or the directory that has it (default: that of " +
+				"aspects-poc server run)"},
+		}, roles.CommonFlags()...),
+		Action: func(c *cli.Context) error {
+			settings, err := roles.NewSettings(env, c)
+			if err != nil {
+				return err
+			}
+			address := c.String("database")
+			if address == "" {
+				address = env.Getenv("ASPECTS_DATABASE")
+			}
+			if address == "" {
+				return roles.Usagef("--database is missing: want the address of an empty database")
+			}
+			if err := checkDatabase(address); err != nil {
+				return err
+			}
+			return migrateStore(c.Context, env, statePath(c.String("state"), settings.StateDir), address)
+		},
+	}
+}
+
+func migrateStore(ctx context.Context, env *roles.Env, state, address string) (err error) {
+	if _, err := os.Stat(state); err != nil { // opening would make one
+		return fmt.Errorf("cannot migrate the embedded store: %w", err)
+	}
+	from, err := openEmbedded(ctx, state)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	into, err := postgres.Open(ctx, address, postgres.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, into.Close()) }()
+	done, err := into.Import(ctx, from, func(done, all int64) {
+		fmt.Fprintf(env.Stderr, "%d of %d devices\n", done, all)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot migrate %q to %s (nothing was written): %w", state, postgres.Name(address), err)
+	}
+	_, err = fmt.Fprintf(env.Stdout, "Copied and counted: %d devices, %d layers, %d entries of history, %d points of statistics, "+
+		"%d tokens.\nStart the server with --database from now on; %s is kept as it was.\n",
+		done.Devices, done.Layers, done.History, done.Stats, done.Tokens, state)
+	return err
+}

@@ -1,0 +1,290 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/internal/plain"
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet/postgres"
+	"aspects-poc/roles/server/fleet/sqlite"
+
+	"github.com/urfave/cli/v2"
+)
+
+// tokenCommand makes, lists and revokes tokens, in the database itself: the server may be running or not.
+func tokenCommand(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "token", Usage: "let operators and devices in",
+		Description: "Makes, lists and revokes tokens. Operators come with theirs as Authorization: Bearer TOKEN; devices " +
+			"register with an enrolment token where the server asks for one. The server sees each change at once, whether it " +
+			"was running or not. Until there is a first operator's token, operators have to sit at the server's machine.",
+		UsageText:   "aspects-poc server token create anna\naspects-poc server token list",
+		Subcommands: []*cli.Command{tokenCreate(env), tokenList(env), tokenRevoke(env)},
+	}
+}
+
+func tokenFlags(own ...cli.Flag) []cli.Flag {
+	own = append(own, stateFlag(), databaseFlag(), &cli.BoolFlag{Name: "json", Usage: "print JSON"})
+	return append(own, roles.CommonFlags()...)
+}
+
+func tokenCreate(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "create", Usage: "make a token, and print it this once", ArgsUsage: "NAME",
+		Description: "Makes a token for an operator, or with --enrol for devices that are to register, and prints it. It is " +
+			"kept as a hash only, so that nobody can read it again. The name stands in histories, and is never used again.",
+		UsageText: "aspects-poc server token create anna\n" +
+			"aspects-poc server token create wall-screen --read-only\n" +
+			"aspects-poc server token create line-1 --enrol --uses 50 --expires 24h",
+		SkipFlagParsing: true, // flags may stand behind the name
+		Flags: tokenFlags(
+			&cli.BoolFlag{Name: "read-only", Usage: "the operator may look, and change nothing"},
+			&cli.BoolFlag{Name: "enrol", Usage: "for devices to register with, rather than for an operator"},
+			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: let in this `NUMBER` of devices at most (0: any number)"},
+			&cli.DurationFlag{Name: "expires", Usage: "`DURATION` for which it is good, such as 24h (0: for ever)"},
+		),
+		Action: func(c *cli.Context) error { return createToken(env, c) },
+	}
+}
+
+func tokenList(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "list", Usage: "list tokens, revoked ones too",
+		Description: "Lists what is known of tokens: not the tokens themselves, which nobody knows but their holders. When " +
+			"an operator's was used last may be behind by a minute.",
+		UsageText:       "aspects-poc server token list",
+		SkipFlagParsing: true,
+		Flags:           tokenFlags(),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, "list", 0); err != nil {
+				return err
+			}
+			return withTokens(env, c, func(ctx context.Context, store access.Store) error {
+				list, err := store.Tokens(ctx)
+				if err != nil {
+					return err
+				}
+				return printTokens(env.Stdout, list, c.Bool("json"), time.Now())
+			})
+		},
+	}
+}
+
+func tokenRevoke(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "revoke", Usage: "end a token, at once and for ever", ArgsUsage: "NAME",
+		Description: "Ends a token: the server refuses it from the next request on. Devices that registered with an " +
+			"enrolment token stay registered.",
+		UsageText:       "aspects-poc server token revoke anna",
+		SkipFlagParsing: true,
+		Flags:           tokenFlags(),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, "revoke", 1); err != nil {
+				return err
+			}
+			name := roles.Args(c)[0]
+			return withTokens(env, c, func(ctx context.Context, store access.Store) error {
+				err := store.RevokeToken(ctx, name, time.Now().UTC().Truncate(time.Second))
+				if errors.Is(err, access.ErrUnknownToken) {
+					return fmt.Errorf("cannot revoke %q: %w; aspects-poc server token list shows which there are", name, err)
+				}
+				return err
+			})
+		},
+	}
+}
+
+func arguments(c *cli.Context, command string, want int) error {
+	switch given := roles.Args(c); {
+	case len(given) > want:
+		return roles.Usagef("unexpected argument %q", given[want])
+	case len(given) < want:
+		return roles.Usagef("%s needs the token's name", command)
+	}
+	return nil
+}
+
+// withTokens opens the tokens of the database that the flags name.
+func withTokens(env *roles.Env, c *cli.Context, do func(context.Context, access.Store) error) error {
+	settings, err := roles.NewSettings(env, c)
+	if err != nil {
+		return err
+	}
+	if address := c.String("database"); address != "" {
+		if err := checkDatabase(address); err != nil {
+			return err
+		}
+		store, err := postgres.Open(c.Context, address, postgres.Options{})
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(c.Context, store), store.Close())
+	}
+	store, release, err := sqlite.OpenTokens(c.Context, statePath(c.String("state"), settings.StateDir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(c.Context, store), release())
+}
+
+func createToken(env *roles.Env, c *cli.Context) error {
+	if err := arguments(c, "create", 1); err != nil {
+		return err
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	token := access.Token{Name: roles.Args(c)[0], Purpose: access.Operate, ReadOnly: c.Bool("read-only"), Created: now,
+		Limit: c.Int64("uses")}
+	if c.Bool("enrol") {
+		token.Purpose = access.Enrol
+	}
+	expires := c.Duration("expires")
+	switch err := access.CheckName(token.Name); {
+	case err != nil:
+		return roles.Usagef("%s", err)
+	case token.Limit < 0 || expires < 0:
+		return roles.Usagef("neither --uses nor --expires can be less than nothing")
+	case token.Purpose == access.Enrol && token.ReadOnly:
+		return roles.Usagef("--read-only is for operators' tokens: devices that enrol read nothing")
+	case token.Purpose == access.Operate && token.Limit > 0:
+		return roles.Usagef("--uses is for enrolment tokens: add --enrol")
+	case expires > 0:
+		token.Expires = now.Add(expires)
+	}
+	var text string
+	text, token.Digest = access.NewToken(token.Purpose)
+	err := withTokens(env, c, func(ctx context.Context, store access.Store) error {
+		err := store.AddToken(ctx, token)
+		if errors.Is(err, access.ErrTokenExists) {
+			return fmt.Errorf("cannot make the token %q: %w, or was one; choose another name", token.Name, err)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		shown := shapeOf(token, now)
+		shown.Token = text
+		return writeJSON(env.Stdout, shown)
+	}
+	// The token alone on standard output, for scripts.
+	if _, err := fmt.Fprintln(env.Stdout, text); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(env.Stderr, "Keep it now: it is not shown again. "+howTo(token))
+	return err
+}
+
+func howTo(token access.Token) string {
+	if token.Purpose == access.Enrol {
+		return "Devices register with it as \"enrolment-token\"."
+	}
+	return "It goes into requests as Authorization: Bearer TOKEN."
+}
+
+// A tokenShape is what list and create print as JSON: times in seconds since 1970, absent where there is none.
+type tokenShape struct {
+	Name     string `json:"name"`
+	Token    string `json:"token,omitempty"` // when it is made
+	Purpose  string `json:"purpose"`
+	State    string `json:"state"` // valid, revoked, expired or used-up
+	ReadOnly bool   `json:"read-only"`
+	Created  int64  `json:"created"`
+	Expires  int64  `json:"expires,omitempty"`
+	Revoked  int64  `json:"revoked,omitempty"`
+	LastUsed int64  `json:"last-used,omitempty"`
+	Uses     int64  `json:"uses,omitempty"`
+	Used     int64  `json:"used,omitempty"`
+}
+
+func shapeOf(token access.Token, now time.Time) tokenShape {
+	unix := func(at time.Time) int64 {
+		if at.IsZero() {
+			return 0
+		}
+		return at.Unix()
+	}
+	return tokenShape{
+		Name: token.Name, Purpose: string(token.Purpose), State: stateOfToken(token, now), ReadOnly: token.ReadOnly,
+		Created: unix(token.Created), Expires: unix(token.Expires), Revoked: unix(token.Revoked),
+		LastUsed: unix(token.LastUsed), Uses: token.Limit, Used: token.Used,
+	}
+}
+
+func stateOfToken(token access.Token, now time.Time) string {
+	switch {
+	case token.Valid(now):
+		return "valid"
+	case !token.Revoked.IsZero():
+		return "revoked"
+	case !token.Expires.IsZero() && !now.Before(token.Expires):
+		return "expired"
+	}
+	return "used-up"
+}
+
+func printTokens(out io.Writer, list []access.Token, asJSON bool, now time.Time) error {
+	if asJSON {
+		shapes := make([]tokenShape, len(list))
+		for i, token := range list {
+			shapes[i] = shapeOf(token, now)
+		}
+		return writeJSON(out, shapes)
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(out, "There are no tokens. The first operator's is made with: "+access.CreateHint)
+		return err
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(cells ...any) {
+		for _, cell := range cells {
+			fmt.Fprintf(table, "%v\t", cell)
+		}
+		fmt.Fprintln(table)
+	}
+	row("Name", "For", "State", "Created", "Expires", "Used")
+	for _, token := range list {
+		purpose := "operator"
+		switch {
+		case token.Purpose == access.Enrol:
+			purpose = "enrolment"
+		case token.ReadOnly:
+			purpose = "operator, read-only"
+		}
+		row(plain.Line(token.Name), purpose, stateOfToken(token, now), day(token.Created), day(token.Expires), useOf(token))
+	}
+	return table.Flush()
+}
+
+// useOf tells how often a device used a token, or when an operator did last.
+func useOf(token access.Token) string {
+	switch {
+	case token.Purpose == access.Operate:
+		return day(token.LastUsed)
+	case token.Limit > 0:
+		return fmt.Sprintf("%d of %d", token.Used, token.Limit)
+	}
+	return strconv.FormatInt(token.Used, 10)
+}
+
+func day(at time.Time) string {
+	if at.IsZero() {
+		return "never"
+	}
+	return at.UTC().Format("2006-01-02 15:04")
+}
+
+func writeJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}

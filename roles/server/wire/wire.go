@@ -1,0 +1,209 @@
+// Package wire puts what package fleet says into the shapes of package serverapi, for the API and the page.
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/serverapi"
+)
+
+// Config returns a configuration, its numbers of type json.Number.
+func Config(config fleet.Config) (serverapi.Config, error) { return config.Tree() }
+
+// Device returns a device as lists have it.
+func Device(view fleet.View) serverapi.Device {
+	device := serverapi.Device{
+		UUID:       view.ID,
+		Registered: seconds(view.Registered),
+		IPAddress:  view.IPAddress,
+		Arch:       view.Arch,
+		KeyID:      view.KeyID,
+		Labels:     view.Labels,
+		Status:     view.Status.String(),
+		State:      view.State.String(),
+		Silent:     view.Silent,
+		LastSeen:   seconds(view.LastSeen),
+		Sequence:   view.Sequence,
+		Desired: serverapi.Desired{
+			Revision: view.Target.Revision, Hash: view.Target.Hash,
+			SetBy: view.Target.Latest.By, SetAt: seconds(view.Target.Latest.At),
+		},
+	}
+	if device.Labels == nil {
+		device.Labels = map[string]string{}
+	}
+	if view.Running != (fleet.Running{}) {
+		device.Running = &serverapi.Running{Revision: view.Running.Revision, Hash: view.Running.Hash}
+	}
+	if tried := view.Attempted; tried.Outcome != fleet.None {
+		device.Attempted = &serverapi.Attempted{Revision: tried.Revision, Outcome: Outcome(tried.Outcome), Path: tried.Path,
+			Reason: tried.Reason, At: tried.At}
+	}
+	return device
+}
+
+// WholeDevice returns a device with what it reported, and what of that contradicts its target.
+func WholeDevice(view fleet.View) (serverapi.Device, error) {
+	device := Device(view)
+	var err error
+	if device.Config, err = Config(view.Report.Config); err != nil {
+		return serverapi.Device{}, err
+	}
+	differs, err := view.Differs()
+	for _, difference := range differs {
+		device.Differs = append(device.Differs, difference.Path)
+	}
+	return device, err
+}
+
+// Outcome words what became of an attempt; "" for none.
+func Outcome(outcome fleet.Outcome) string {
+	switch outcome {
+	case fleet.Applied:
+		return serverapi.Applied
+	case fleet.Refused:
+		return serverapi.Refused
+	case fleet.Failed:
+		return serverapi.Failed
+	}
+	return ""
+}
+
+// ParseOutcome reads what Outcome words.
+func ParseOutcome(word string) (fleet.Outcome, error) {
+	for _, outcome := range []fleet.Outcome{fleet.Applied, fleet.Refused, fleet.Failed} {
+		if word == Outcome(outcome) {
+			return outcome, nil
+		}
+	}
+	return fleet.None, fmt.Errorf("must be %s, %s or %s, not %q", serverapi.Applied, serverapi.Refused, serverapi.Failed, word)
+}
+
+// DeviceTarget returns a device's target, on demand with the origin of each value.
+func DeviceTarget(target fleet.Target, explain bool) (serverapi.DeviceTarget, error) {
+	config, err := Config(target.Config)
+	if err != nil {
+		return serverapi.DeviceTarget{}, err
+	}
+	shape := serverapi.DeviceTarget{Config: config, Revision: target.Revision, Hash: target.Hash, Layers: []string{}}
+	for _, layer := range target.Layers {
+		shape.Layers = append(shape.Layers, string(layer.Name))
+	}
+	if !explain {
+		return shape, nil
+	}
+	origins, err := target.Explain()
+	shape.Explain = map[string]serverapi.Origin{}
+	for path, origin := range origins {
+		shape.Explain[path] = serverapi.Origin{Layer: string(origin.Layer), Revision: origin.Revision}
+	}
+	return shape, err
+}
+
+// Layer returns a layer.
+func Layer(layer fleet.Layer) (serverapi.Layer, error) {
+	config, err := Config(layer.Config)
+	if err != nil {
+		return serverapi.Layer{}, err
+	}
+	hash, err := serverapi.HashJSON([]byte(layer.Config.String()))
+	return serverapi.Layer{
+		Layer: string(layer.Name), Selector: layer.Selector.String(), Priority: layer.Priority, Config: config,
+		Revision: layer.Revision, Hash: hash, SetBy: layer.By, SetAt: seconds(layer.At),
+	}, err
+}
+
+// Entry returns an entry of the history.
+func Entry(entry fleet.Entry) (serverapi.HistoryEntry, error) {
+	shape := serverapi.HistoryEntry{
+		Revision: entry.Revision, At: seconds(entry.At), Author: entry.By, Layer: string(entry.Layer),
+		Action: action(entry.Action), Restores: entry.Restores, Selector: entry.Selector.String(), Priority: entry.Priority,
+		Labels: entry.Labels,
+	}
+	if entry.Action == fleet.Relabeled && shape.Labels == nil {
+		shape.Labels = map[string]string{}
+	}
+	for _, config := range []struct {
+		from *fleet.Config
+		to   *serverapi.Config
+	}{{entry.Before, &shape.Before}, {entry.After, &shape.After}} {
+		if config.from == nil {
+			continue
+		}
+		var err error
+		if *config.to, err = Config(*config.from); err != nil {
+			return serverapi.HistoryEntry{}, err
+		}
+	}
+	return shape, nil
+}
+
+func action(action fleet.Action) string {
+	switch action {
+	case fleet.Set:
+		return "set"
+	case fleet.Removed:
+		return "removed"
+	}
+	return "labels"
+}
+
+// Changes returns differences, never nil.
+func Changes(differences []fleet.Difference) []serverapi.Change {
+	changes := []serverapi.Change{}
+	for _, difference := range differences {
+		changes = append(changes, serverapi.Change{Path: difference.Path, Kind: difference.Kind, Before: difference.Before,
+			After: difference.After})
+	}
+	return changes
+}
+
+// Summary returns the counts of devices.
+func Summary(summary fleet.Summary) serverapi.Summary {
+	shape := serverapi.Summary{Devices: summary.Devices, States: map[string]int{}, Silent: summary.Silent,
+		Waiting: summary.Waiting, Revision: summary.Revision}
+	for state, count := range summary.States {
+		shape.States[state.String()] = count
+	}
+	return shape
+}
+
+// Stats returns a device's statistics. Their times are the server's.
+func Stats(points []fleet.Stats, step time.Duration) (serverapi.DeviceStats, error) {
+	shape := serverapi.DeviceStats{Step: int64(step / time.Second), Points: []serverapi.Stats{}}
+	for _, point := range points {
+		var stats serverapi.Stats
+		if err := json.Unmarshal([]byte(point.Text), &stats); err != nil {
+			return serverapi.DeviceStats{}, fmt.Errorf("statistics of %s are damaged: %w", point.At, err)
+		}
+		stats.At = point.At.Unix()
+		shape.Points = append(shape.Points, stats)
+	}
+	return shape, nil
+}
+
+// Events returns what a notice tells; of a report that is the device. Kind "lost" is that anything may have changed.
+func Events(notice fleet.Notice) []serverapi.Event {
+	switch notice.Kind {
+	case fleet.TargetChanged:
+		return []serverapi.Event{{Kind: "target", Revision: notice.Revision, Layer: string(notice.Layer)}}
+	case fleet.DevicesChanged, fleet.DevicesReported:
+		events := make([]serverapi.Event, len(notice.Devices))
+		for i, id := range notice.Devices {
+			events[i] = serverapi.Event{Kind: "device", UUID: id.String()}
+		}
+		return events
+	}
+	return []serverapi.Event{{Kind: "lost"}}
+}
+
+// seconds is a time on the wire; 0 for none.
+func seconds(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.Unix()
+}

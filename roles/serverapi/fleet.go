@@ -1,0 +1,166 @@
+package serverapi
+
+import "github.com/google/uuid"
+
+// The states of a device, derived from what it reports.
+const (
+	StateInSync  = "in-sync" // it runs the desired target, and shows nothing that contradicts it
+	StateBehind  = "behind"  // it has not tried the desired target yet, or has not told
+	StateRefused = "refused" // it found the desired target unacceptable
+	StateFailed  = "failed"  // it could not apply the desired target, and has gone back
+	StateDrifted = "drifted" // it runs the desired target, but shows values that contradict it
+	StatePending = Pending   // it waits for an operator's approval
+	StateRevoked = Revoked   // an operator has turned it away
+)
+
+// Device is what the server knows of a device.
+type Device struct {
+	UUID       uuid.UUID         `json:"uuid"`
+	Registered int64             `json:"registered" example:"1719407517"`
+	IPAddress  string            `json:"ip-address" example:"192.0.2.7"`
+	Arch       string            `json:"arch" example:"amd64"`
+	KeyID      string            `json:"key-id,omitempty"` // base64url of the SHA-256 of its public key
+	Labels     map[string]string `json:"labels" example:"site:berlin"`
+	Status     string            `json:"status" enums:"active,pending,revoked"`
+	State      string            `json:"state" enums:"in-sync,behind,refused,failed,drifted,pending,revoked"`
+	Silent     bool              `json:"silent"` // it was not seen for three poll intervals
+	LastSeen   int64             `json:"last-seen,omitempty" example:"1732480000"`
+	Sequence   int64             `json:"sequence,omitempty"` // of its last report
+	Desired    Desired           `json:"desired"`
+	Running    *Running          `json:"running,omitempty"`
+	Attempted  *Attempted        `json:"attempted,omitempty"`
+	// Config is the configuration that it reported last, and Differs the paths of values in it that contradict the
+	// target. Lists leave both out.
+	Config  Config   `json:"config,omitempty"`
+	Differs []string `json:"differs,omitempty" example:"control-telemetry.sample-rate"`
+}
+
+// Desired says which target a device is to have.
+type Desired struct {
+	Revision int64  `json:"revision" example:"5"` // 0: no target was ever set
+	Hash     string `json:"hash"`
+	SetBy    string `json:"set-by,omitempty"`
+	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
+}
+
+// DevicePage is the answer to GET /devices/.
+type DevicePage struct {
+	Devices []Device `json:"devices"`
+	Next    string   `json:"next,omitempty"` // value of "after" that continues; "" at the end
+}
+
+// LayerRequest is the body of PUT /targets/…/.
+type LayerRequest struct {
+	Selector string `json:"selector,omitempty" example:"site=berlin,stage!=test"` // of labels/… only
+	Priority int64  `json:"priority,omitempty"`                                   // of labels/… only; a higher one is merged later
+	Config   Config `json:"config"`                                               // null means unset
+}
+
+// Layer is a layer of targets.
+type Layer struct {
+	Layer    string `json:"layer" example:"labels/berlin"` // "everyone", "labels/NAME" or "devices/UUID"
+	Selector string `json:"selector,omitempty"`
+	Priority int64  `json:"priority,omitempty"`
+	Config   Config `json:"config"`
+	Revision int64  `json:"revision" example:"5"`
+	Hash     string `json:"hash"` // of the layer's own configuration
+	SetBy    string `json:"set-by,omitempty"`
+	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
+}
+
+// Targets is the answer to GET /targets/: the layers that there are, in the order of merging.
+type Targets struct {
+	Revision int64   `json:"revision"` // of the last change of any
+	Layers   []Layer `json:"layers"`
+	Next     string  `json:"next,omitempty"` // value of "after" that continues; "" at the end
+}
+
+// DeviceTarget is the answer to GET /devices/{uuid}/target/.
+type DeviceTarget struct {
+	Config   Config   `json:"config"`
+	Revision int64    `json:"revision" example:"5"`
+	Hash     string   `json:"hash"`
+	Layers   []string `json:"layers" example:"everyone,labels/berlin"` // in the order of merging
+	// Explain says of each value which layer set it; with explain=true only. Arrays are values.
+	Explain map[string]Origin `json:"explain,omitempty"`
+}
+
+// Origin is the layer that set a value.
+type Origin struct {
+	Layer    string `json:"layer" example:"labels/berlin"`
+	Revision int64  `json:"revision" example:"5"`
+}
+
+// DryRun is the answer to a change with dry-run=true.
+type DryRun struct {
+	Devices int            `json:"devices"` // how many would get another target
+	Changes []DeviceChange `json:"changes"` // of the first of them
+}
+
+// DeviceChange says how a device's target would change.
+type DeviceChange struct {
+	UUID    uuid.UUID `json:"uuid"`
+	Changes []Change  `json:"changes"`
+}
+
+// A Change is a value that differs between two configurations. What is absent is left out; null is null.
+type Change struct {
+	Path   string `json:"path" example:"control-telemetry.sample-rate"`
+	Before any    `json:"before,omitempty"`
+	After  any    `json:"after,omitempty"`
+	// Kind tells absence from null: "added", "removed" or "changed".
+	Kind string `json:"kind" enums:"added,removed,changed"`
+}
+
+// HistoryEntry is a change of a layer, or of a device's labels.
+type HistoryEntry struct {
+	Revision int64  `json:"revision" example:"5"`
+	At       int64  `json:"at" example:"1732480000"`
+	Author   string `json:"author,omitempty"`
+	Layer    string `json:"layer" example:"labels/berlin"`
+	// Action is "set", "removed" or "labels".
+	Action   string            `json:"action" enums:"set,removed,labels"`
+	Restores int64             `json:"restores,omitempty"` // the revision that it went back to
+	Selector string            `json:"selector,omitempty"`
+	Priority int64             `json:"priority,omitempty"`
+	Before   Config            `json:"before,omitempty"` // the layer's; absent where there was none. Lists leave both out
+	After    Config            `json:"after,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"` // the device's, after it
+}
+
+// HistoryPage is the answer to GET /history/, the newest first.
+type HistoryPage struct {
+	History []HistoryEntry `json:"history"`
+	Next    int64          `json:"next,omitempty"` // value of "before" that continues; 0 at the end
+}
+
+// Diff is the answer to GET /history/{revision}/diff/: what became of a layer from one revision to another.
+type Diff struct {
+	Layer    string   `json:"layer"`
+	Revision int64    `json:"revision"`
+	Against  int64    `json:"against"` // 0: before there was any
+	Changes  []Change `json:"changes"`
+}
+
+// Summary is the answer to GET /summary/.
+type Summary struct {
+	Devices  int            `json:"devices"`
+	States   map[string]int `json:"states" example:"in-sync:41"` // each state, also those of no device
+	Silent   int            `json:"silent"`
+	Waiting  int            `json:"waiting"`  // polls that this server holds back
+	Revision int64          `json:"revision"` // of the last change of a target
+}
+
+// DeviceStats is the answer to GET /devices/{uuid}/stats/.
+type DeviceStats struct {
+	Step   int64   `json:"step"`   // seconds between points
+	Points []Stats `json:"points"` // the oldest first
+}
+
+// Event is what GET /events/ tells of (server-sent events): "target" with the layer, "device" with the UUID.
+type Event struct {
+	Kind     string `json:"kind" enums:"target,device"`
+	Revision int64  `json:"revision,omitempty"`
+	Layer    string `json:"layer,omitempty"`
+	UUID     string `json:"uuid,omitempty"`
+}

@@ -1,0 +1,142 @@
+package sign
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dunglas/httpsfv"
+)
+
+// MaxField bounds the three headers of a signature, in bytes each: what a request has to pass before anything is parsed.
+const MaxField = 2048
+
+// maxNonce bounds a nonce, in bytes; 16 random ones are 22 characters.
+const maxNonce = 64
+
+// An Input is what a request's Signature-Input says of the one signature that it carries, and the signature.
+type Input struct {
+	Components []string // such as "@method" and "content-digest"
+	Created    time.Time
+	Expires    time.Time // zero when the request does not say
+	Nonce      string
+	KeyID      string
+	Signature  []byte
+	parameters string // what is signed of it: the value of "@signature-params"
+}
+
+// ErrUnsigned is the reason why a request without signature cannot be believed.
+var ErrUnsigned = errors.New("the request is not signed")
+
+// ParseInput reads the signature that a request carries. It returns ErrUnsigned where there is none; other errors say
+// what is wrong with it, for people.
+func ParseInput(header http.Header) (Input, error) {
+	inputs, signatures := header.Values(InputHeader), header.Values(SignatureHeader)
+	if len(inputs) == 0 && len(signatures) == 0 {
+		return Input{}, ErrUnsigned
+	}
+	stated, err := only(InputHeader, inputs)
+	if err != nil {
+		return Input{}, err
+	}
+	given, err := only(SignatureHeader, signatures)
+	if err != nil {
+		return Input{}, err
+	}
+	list, ok := stated.(httpsfv.InnerList)
+	if !ok {
+		return Input{}, fmt.Errorf("%s: %q is no list of components", InputHeader, Label)
+	}
+	item, ok := given.(httpsfv.Item)
+	signature, isBytes := item.Value.([]byte)
+	if !ok || !isBytes || len(signature) == 0 {
+		return Input{}, fmt.Errorf("%s: %q is no byte sequence", SignatureHeader, Label)
+	}
+	input := Input{Signature: signature}
+	for _, component := range list.Items {
+		name, ok := component.Value.(string)
+		if !ok || len(component.Params.Names()) > 0 {
+			return Input{}, fmt.Errorf("%s: components are names without parameters here", InputHeader)
+		}
+		if slices.Contains(input.Components, name) {
+			return Input{}, fmt.Errorf("%s: %q stands there twice", InputHeader, name)
+		}
+		input.Components = append(input.Components, name)
+	}
+	if err := input.take(list.Params); err != nil {
+		return Input{}, fmt.Errorf("%s: %w", InputHeader, err)
+	}
+	// What is signed is the canonical form of what was received (RFC 9421, section 2.3).
+	input.parameters, err = httpsfv.Marshal(httpsfv.List{list})
+	return input, err
+}
+
+// only returns the member of the profile's label, which has to be the only one: another signature could be the one that
+// somebody else looks at.
+func only(name string, values []string) (httpsfv.Member, error) {
+	length := 0
+	for _, value := range values {
+		length += len(value)
+	}
+	switch {
+	case length == 0:
+		return nil, fmt.Errorf("%s is missing", name)
+	case length > MaxField:
+		return nil, fmt.Errorf("%s must not be longer than %d bytes", name, MaxField)
+	}
+	dictionary, err := httpsfv.UnmarshalDictionary(values)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no dictionary of structured fields", name)
+	}
+	member, ok := dictionary.Get(Label)
+	if !ok || len(dictionary.Names()) > 1 || len(values) > 1 || strings.Count(values[0], Label+"=") > 1 {
+		return nil, fmt.Errorf("%s must have exactly one signature, labelled %q", name, Label)
+	}
+	return member, nil
+}
+
+// take reads the parameters. Unknown ones are refused: they might be meant to restrict the signature.
+func (i *Input) take(parameters *httpsfv.Params) error {
+	for _, name := range parameters.Names() {
+		value, _ := parameters.Get(name)
+		text, isText := value.(string)
+		seconds, isSeconds := value.(int64)
+		switch {
+		case name == "created" && isSeconds:
+			i.Created = time.Unix(seconds, 0)
+		case name == "expires" && isSeconds:
+			i.Expires = time.Unix(seconds, 0)
+		case name == "nonce" && isText && len(text) <= maxNonce:
+			i.Nonce = text
+		case name == "keyid" && isText:
+			i.KeyID = text
+		case name == "alg" && text == Algorithm: // where it says none, there is still no other
+		case name == "alg":
+			return fmt.Errorf("alg must be %q", Algorithm)
+		default:
+			return fmt.Errorf("%q is not known here, or has a value that it cannot have", name)
+		}
+	}
+	switch {
+	case i.Created.IsZero():
+		return errors.New("created is missing")
+	case i.Nonce == "":
+		return errors.New("nonce is missing")
+	case len(i.KeyID) != KeyIDLength:
+		return errors.New("keyid must be the base64url of a SHA-256")
+	}
+	return nil
+}
+
+// Covers tells which of the components that it has to cover a signature does not; "" if none.
+func (i Input) Covers(message Message) (missing string) {
+	for _, name := range message.required() {
+		if !slices.Contains(i.Components, name) {
+			return name
+		}
+	}
+	return ""
+}

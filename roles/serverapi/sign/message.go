@@ -1,0 +1,101 @@
+package sign
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// A Message is what of a request can be signed.
+type Message struct {
+	Method    string
+	Authority string // host, and the port where it is not the scheme's; lower case
+	Path      string // as it is escaped in the request
+	Query     string // with its "?"; "" for none
+	Header    http.Header
+}
+
+// Authority writes a host as it is signed: in lower case, without the port that the scheme implies.
+func Authority(scheme, host string) string {
+	host = strings.ToLower(host)
+	if name, port, err := net.SplitHostPort(host); err == nil &&
+		(scheme == "http" && port == "80" || scheme == "https" && port == "443") {
+		host = name
+		if strings.Contains(name, ":") {
+			host = "[" + name + "]"
+		}
+	}
+	return host
+}
+
+// pathAndQuery returns both as they stand in the request.
+func pathAndQuery(address *url.URL) (path, query string) {
+	path = address.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	if address.RawQuery != "" || address.ForceQuery {
+		query = "?" + address.RawQuery
+	}
+	return path, query
+}
+
+// Received is the message of a request that arrived.
+func Received(request *http.Request) Message {
+	path, query := pathAndQuery(request.URL)
+	return Message{
+		Method: request.Method, Authority: strings.ToLower(request.Host), Path: path, Query: query, Header: request.Header,
+	}
+}
+
+func (m Message) required() []string {
+	components := Components()
+	if m.Query != "" {
+		components = append(components, "@query")
+	}
+	return components
+}
+
+// Base returns the text that is signed (RFC 9421, section 2.5). A component that it cannot make is an error.
+func (m Message) Base(input Input) (string, error) {
+	var text strings.Builder
+	for _, name := range input.Components {
+		value, err := m.component(name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&text, "\"%s\": %s\n", name, value)
+	}
+	text.WriteString("\"@signature-params\": " + input.parameters)
+	return text.String(), nil
+}
+
+func (m Message) component(name string) (string, error) {
+	switch name {
+	case "@method":
+		return m.Method, nil
+	case "@authority":
+		return m.Authority, nil
+	case "@path":
+		return m.Path, nil
+	case "@query":
+		if m.Query == "" {
+			return "?", nil
+		}
+		return m.Query, nil
+	}
+	values := m.Header.Values(name)
+	if strings.HasPrefix(name, "@") || name != strings.ToLower(name) {
+		return "", fmt.Errorf("the component %q is not known here", name)
+	}
+	if len(values) == 0 {
+		return "", fmt.Errorf("the signature covers the header %q, which the request does not have", name)
+	}
+	trimmed := make([]string, len(values))
+	for i, value := range values {
+		trimmed[i] = strings.TrimSpace(value)
+	}
+	return strings.Join(trimmed, ", "), nil
+}

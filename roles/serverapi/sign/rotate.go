@@ -1,0 +1,40 @@
+package sign
+
+import (
+	"encoding/base64"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// succession is what a new key signs to take the place of another: one key, of one device, and nothing that could be
+// taken for a request.
+func succession(device uuid.UUID, oldKeyID, newKeyID string) string {
+	return fmt.Sprintf("aspects-poc key succession\ndevice: %s\nold: %s\nnew: %s\n", device, oldKeyID, newKeyID)
+}
+
+// Succeed returns the proof, as text, that this signer's key is to take the place of another key of a device.
+func (s *Signer) Succeed(device uuid.UUID, oldKeyID string) (proof string, err error) {
+	signature, err := s.signText(succession(device, oldKeyID, s.id))
+	if err != nil {
+		return "", fmt.Errorf("cannot prove that the new key is ours: %w", err)
+	}
+	return base64.StdEncoding.EncodeToString(signature), nil
+}
+
+// VerifySuccession checks what Succeed returned, for the new key's text, and returns the new key's ID. The error is
+// ErrKey or ErrSignature.
+func VerifySuccession(device uuid.UUID, oldKeyID, newKey, proof string) (newKeyID string, err error) {
+	key, err := ParsePublicKey(newKey)
+	if err != nil {
+		return "", err
+	}
+	if newKeyID, err = KeyID(key); err != nil {
+		return "", err
+	}
+	signature, err := base64.StdEncoding.DecodeString(proof)
+	if err != nil {
+		return "", ErrSignature
+	}
+	return newKeyID, Verify(key, succession(device, oldKeyID, newKeyID), signature)
+}

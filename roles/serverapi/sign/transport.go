@@ -1,0 +1,143 @@
+package sign
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"aspects-poc/roles/serverapi"
+)
+
+// maxProblem bounds what is read of a refusal, in bytes.
+const maxProblem = 64 << 10
+
+// The times that a server's clock may plausibly show. A device without a clock of its own believes nothing else.
+var (
+	earliest = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// Options changes how a Transport works. The zero value is ready for use.
+type Options struct {
+	// Base sends the signed requests. Nil means a transport of its own, with the proxies of the environment.
+	Base http.RoundTripper
+	// Now is the device's clock. Nil means time.Now.
+	Now func() time.Time
+}
+
+// A Transport signs requests on their way to another. It is safe for concurrent use.
+//
+// Where a server refuses a request because of its time, the transport takes over the server's clock, by the Date of that
+// refusal, and sends the request once more. Nothing else sets the clock, and it lives as long as the transport: a device
+// whose own clock is put right later is refused once, and learns again. Over plain HTTP, who answers in the server's
+// place can make the device sign for a time to come.
+type Transport struct {
+	base   http.RoundTripper
+	now    func() time.Time
+	signer atomic.Pointer[Signer]
+	offset atomic.Int64 // nanoseconds that the server's clock is ahead of ours
+}
+
+var _ http.RoundTripper = (*Transport)(nil)
+
+// NewTransport returns a transport that signs with signer.
+func NewTransport(signer *Signer, options Options) *Transport {
+	transport := &Transport{base: options.Base, now: options.Now}
+	if transport.base == nil {
+		transport.base = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	if transport.now == nil {
+		transport.now = time.Now
+	}
+	transport.signer.Store(signer)
+	return transport
+}
+
+// Signer returns the signer in use.
+func (t *Transport) Signer() *Signer { return t.signer.Load() }
+
+// SetSigner changes the key for the requests to come.
+func (t *Transport) SetSigner(signer *Signer) { t.signer.Store(signer) }
+
+// Offset tells how far the server's clock is ahead of the device's, as far as the server has told; it is negative for
+// one that is behind.
+func (t *Transport) Offset() time.Duration { return time.Duration(t.offset.Load()) }
+
+// CloseIdleConnections closes connections that the transport below keeps for the next request.
+func (t *Transport) CloseIdleConnections() {
+	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	body, err := readBody(request)
+	if err != nil {
+		return nil, fmt.Errorf("cannot sign a request: %w", err)
+	}
+	response, err := t.send(request, body)
+	if err != nil || response.StatusCode != http.StatusUnauthorized || !t.learn(response) {
+		return response, err
+	}
+	if err := response.Body.Close(); err != nil {
+		return nil, err
+	}
+	return t.send(request, body)
+}
+
+func (t *Transport) send(request *http.Request, body []byte) (*http.Response, error) {
+	signed := request.Clone(request.Context())
+	host := request.Host
+	if host == "" {
+		host = request.URL.Host
+	}
+	signed.Host = Authority(request.URL.Scheme, host) // as it is signed: the server need not know its scheme
+	if request.Body != nil && request.Body != http.NoBody {
+		signed.Body = io.NopCloser(bytes.NewReader(body))
+		signed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		signed.ContentLength = int64(len(body))
+	}
+	if err := t.Signer().Sign(signed, body, t.now().Add(t.Offset())); err != nil {
+		return nil, err
+	}
+	return t.base.RoundTrip(signed)
+}
+
+// learn takes over the server's clock, if that is what it refuses and says. The body can be read afterwards as before.
+func (t *Transport) learn(response *http.Response) bool {
+	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if err != nil || kind != "application/problem+json" {
+		return false
+	}
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxProblem))
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(content), response.Body), response.Body}
+	var problem serverapi.Problem
+	if err != nil || json.Unmarshal(content, &problem) != nil || problem.Type != serverapi.ProblemClock {
+		return false
+	}
+	date, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil || date.Before(earliest) || date.After(latest) {
+		return false
+	}
+	t.offset.Store(int64(date.Sub(t.now())))
+	return true
+}
+
+// readBody returns the whole body, which is closed.
+func readBody(request *http.Request) ([]byte, error) {
+	if request.Body == nil {
+		return nil, nil
+	}
+	body, err := io.ReadAll(request.Body)
+	return body, errors.Join(err, request.Body.Close())
+}

@@ -1,0 +1,15 @@
+package serverapi
+
+import (
+	"context"
+	"net/http"
+)
+
+// Summary returns the counts of devices. It is for operators.
+func (c *Client) Summary(ctx context.Context) (Summary, error) {
+	var answer Summary
+	if _, err := c.do(ctx, "get the summary", http.MethodGet, "/summary/", nil, &answer); err != nil {
+		return Summary{}, err
+	}
+	return answer, nil
+}
