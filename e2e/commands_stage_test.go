@@ -15,17 +15,13 @@ import (
 // commands runs our registry command beside the snap command, each with the same arguments on the same snapd, and
 // compares what they print. It needs a custodian of all views and the values of the README.
 func (r *run) commands(context.Context) {
-	const ours = "/root/aspects-poc"
+	const ours = folder + "/aspects-poc"
 	if !r.check("push the binary", func(ctx context.Context) error {
 		file, err := r.build(ctx, ".", false)
 		if err != nil {
 			return err
 		}
-		if err := r.push(ctx, "/root/", file); err != nil {
-			return err
-		}
-		_, err = r.sh(ctx, "mv /root/*.bin "+ours)
-		return err
+		return r.push(ctx, ours, file)
 	}) {
 		return
 	}
@@ -73,7 +69,7 @@ func (r *run) alike(ctx context.Context, first, second string) error {
 		errors string
 	}
 	try := func(command string) (result, error) {
-		text, err := r.sh(ctx, "{ "+command+" 2>/root/stderr; }; code=$?; echo "+split+"; cat /root/stderr; exit $code")
+		text, err := r.sh(ctx, "{ "+command+" 2>"+folder+"/stderr; }; code=$?; echo "+split+"; cat "+folder+"/stderr; exit $code")
 		var exit *exec.ExitError
 		if err != nil && !errors.As(err, &exit) {
 			return result{}, err

@@ -50,10 +50,13 @@ func (r *run) contract(context.Context) {
 		if err != nil {
 			return err
 		}
-		if err := r.push(ctx, "/root/", snap, suite); err != nil {
+		if err := r.push(ctx, folder+"/contract.snap", snap); err != nil {
 			return err
 		}
-		if _, err := r.sh(ctx, "snap install --dangerous /root/"+filepath.Base(snap)+" && mv /root/"+filepath.Base(suite)+" /root/contract"); err != nil {
+		if err := r.push(ctx, folder+"/contract", suite); err != nil {
+			return err
+		}
+		if _, err := r.sh(ctx, "snap install --dangerous "+folder+"/contract.snap"); err != nil {
 			return err
 		}
 		return r.connect(ctx, name)
@@ -61,10 +64,11 @@ func (r *run) contract(context.Context) {
 	if !ready {
 		return
 	}
-	r.suite("contract of snapd:", "/root/contract -test.v -test.timeout 1h -test.run TestREST")
-	r.suite("contract of snapctl: in a strict snap", "snap run contract -test.v -test.timeout 1h -test.run TestSnapctl")
+	how := "E2E_FULL=" + os.Getenv("E2E_FULL")
+	r.suite("contract of snapd:", how+" "+folder+"/contract -test.v -test.timeout 1h -test.run TestREST")
+	r.suite("contract of snapctl:", how+" snap run contract -test.v -test.timeout 1h -test.run TestSnapctl")
 	r.check("the snap with the contract suite leaves", func(ctx context.Context) error {
-		_, err := r.sh(ctx, "snap remove --purge "+name+" && rm /root/contract*")
+		_, err := r.sh(ctx, "snap remove --purge "+name)
 		return err
 	})
 }
@@ -85,7 +89,7 @@ func (r *run) suite(name, command string) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	output, err := r.stream(r.Context(), log, "ssh", command+" 2>&1")
+	output, err := r.stream(r.Context(), log, command+" 2>&1")
 	if closeErr := log.Close(); closeErr != nil {
 		r.Error(closeErr)
 	}
