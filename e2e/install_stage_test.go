@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -25,14 +24,18 @@ func snapOf(role string) string { return "aspects-poc-" + role }
 // and leaves the rest to install.sh.
 func (r *run) install(context.Context) {
 	r.check("put the schema's assertion into snapd's database", func(ctx context.Context) error {
-		text, err := e2e.AssertionText(network.Document(""))
+		document, err := r.era.document()
+		if err != nil {
+			return err
+		}
+		text, err := e2e.AssertionText(document)
 		if err != nil {
 			return err
 		}
 		if err := r.schema(ctx, network.Name, text); err != nil {
 			return err
 		}
-		_, err = r.sh(ctx, "snap known confdb-schema account-id="+network.AccountID+" name="+network.Name+" | grep -q '^name: network'")
+		_, err = r.sh(ctx, "snap known "+string(r.era.dialect)+" account-id="+network.AccountID+" name="+network.Name+" | grep -q '^name: network'")
 		return err
 	})
 	r.check("bring install.sh and the four snaps", func(ctx context.Context) error {
@@ -60,7 +63,7 @@ func (r *run) install(context.Context) {
 		})
 	}
 	r.check("peers of the tunnel are to stay, and the feature is off", func(ctx context.Context) error {
-		_, err := r.sh(ctx, "snap set aspects-poc-vpn drop-rate=0 join-rate=0 && snap unset system experimental.confdb")
+		_, err := r.sh(ctx, "snap set aspects-poc-vpn drop-rate=0 join-rate=0 && snap unset system experimental."+r.era.flag)
 		return err
 	})
 	const script = folder + "/install.sh --from " + folder
@@ -71,7 +74,7 @@ func (r *run) install(context.Context) {
 		if err != nil {
 			return err
 		}
-		for _, want := range []string{"Turning on experimental.confdb", "Installing aspects-poc-reporting", "All 7 views answer"} {
+		for _, want := range []string{"Turning on experimental." + r.era.flag, "Installing aspects-poc-reporting", "All 7 views answer"} {
 			if !strings.Contains(text, want) {
 				return fmt.Errorf("it does not say %q: %s", want, text)
 			}
@@ -94,7 +97,7 @@ func (r *run) install(context.Context) {
 
 // snapFile is the file of a role's snap that make has built.
 func (r *run) snapFile(role string) (string, error) {
-	files, err := filepath.Glob(filepath.Join(r.root, snapOf(role)+"_*_"+runtime.GOARCH+".snap"))
+	files, err := filepath.Glob(filepath.Join(r.root, snapOf(role)+"_*_"+r.arch()+".snap"))
 	if err != nil {
 		return "", err
 	}

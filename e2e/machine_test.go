@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -68,7 +67,7 @@ func here(ctx context.Context) (*host, error) {
 	if os.Geteuid() != 0 {
 		h.sudo = []string{"sudo", "-n"}
 	}
-	found, err := h.stream(ctx, io.Discard, "ls -d "+folder+" /var/snap/aspects-poc-* /var/lib/aspects-poc "+schemaFolder+" 2>/dev/null; true")
+	found, err := h.stream(ctx, io.Discard, "ls -d "+folder+" /var/snap/aspects-poc-* /var/lib/aspects-poc "+schemaFolder(present.dialect)+" 2>/dev/null; true")
 	if err != nil {
 		return nil, fmt.Errorf("cannot become root on this machine: %w", err)
 	}
@@ -86,7 +85,7 @@ func (h *host) up(ctx context.Context) error {
 
 func (h *host) down(ctx context.Context) error {
 	_, err := h.stream(ctx, io.Discard, "snap list | awk '$1 ~ /^(aspects-poc-|contract$)/ { print $1 }' | xargs -r -n1 snap remove --purge; "+
-		"rm -rf "+folder+" "+schemaFolder+"; snap unset system experimental.confdb experimental.parallel-instances; snap refresh --unhold")
+		"rm -rf "+folder+" "+schemaFolder(present.dialect)+"; snap unset system experimental.confdb experimental.parallel-instances; snap refresh --unhold")
 	return err
 }
 
@@ -134,19 +133,18 @@ type snapTree struct {
 	name  string
 	yaml  string            // below the lines that all have
 	files map[string]string // path in the snap -> file here
-	hooks []string          // links to bin/probe
 }
 
 // pack makes the snap in dir and returns its path.
-func (s snapTree) pack(ctx context.Context, dir string) (string, error) {
+func (s snapTree) pack(ctx context.Context, dir, arch string) (string, error) {
 	tree := filepath.Join(dir, s.name)
-	for _, folder := range []string{"meta/hooks", "bin"} {
+	for _, folder := range []string{"meta", "bin"} {
 		if err := os.MkdirAll(filepath.Join(tree, folder), 0o755); err != nil {
 			return "", err
 		}
 	}
 	yaml := fmt.Sprintf("name: %s\nversion: '1'\nsummary: Asks snapd\ndescription: Asks snapd\nbase: bare\n"+
-		"confinement: strict\ngrade: devel\narchitectures: [%s]\n%s", s.name, runtime.GOARCH, s.yaml)
+		"confinement: strict\ngrade: devel\narchitectures: [%s]\n%s", s.name, arch, s.yaml)
 	if err := os.WriteFile(filepath.Join(tree, "meta/snap.yaml"), []byte(yaml), 0o644); err != nil {
 		return "", err
 	}
@@ -156,11 +154,6 @@ func (s snapTree) pack(ctx context.Context, dir string) (string, error) {
 			return "", err
 		}
 		if err := os.WriteFile(filepath.Join(tree, path), data, 0o755); err != nil {
-			return "", err
-		}
-	}
-	for _, hook := range s.hooks {
-		if err := os.Symlink("../../bin/probe", filepath.Join(tree, "meta/hooks", hook)); err != nil {
 			return "", err
 		}
 	}

@@ -79,11 +79,11 @@ func (r *run) refusals(context.Context) {
 		if err != nil {
 			return err
 		}
-		if _, err := r.sh(ctx, "snap unset system experimental.confdb && snap restart "+snapOf("vpn")); err != nil {
+		if _, err := r.sh(ctx, "snap unset system experimental."+r.era.flag+" && snap restart "+snapOf("vpn")); err != nil {
 			return err
 		}
-		off := r.logged(ctx, minutes, "vpn", now, "snap set system experimental.confdb=true")
-		if _, err := r.sh(ctx, "snap set system experimental.confdb=true"); err != nil {
+		off := r.logged(ctx, minutes, "vpn", now, "snap set system experimental."+r.era.flag+"=true")
+		if _, err := r.sh(ctx, "snap set system experimental."+r.era.flag+"=true"); err != nil {
 			return err
 		}
 		return errors.Join(off, r.logged(ctx, minutes, "vpn", now, "the registry answers again"))

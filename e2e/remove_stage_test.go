@@ -26,10 +26,10 @@ func (r *run) remove(context.Context) {
 			"/var/lib/snapd/seccomp/bpf/*aspects-poc* /var/lib/aspects-poc 2>/dev/null; pgrep -a aspects-poc; true")
 	})
 	r.check("no value of the views is left in snapd", func(ctx context.Context) error {
-		return r.nothing(ctx, `jq -r '.data["confdb-databags"] // {} | .["`+network.AccountID+`"] // {} | .network // {} | keys[]' /var/lib/snapd/state.json`)
+		return r.nothing(ctx, `jq -r '(.data["confdb-databags"] // .data["confdb-values"] // {}) | .["`+network.AccountID+`"] // {} | .network // {} | keys[]' /var/lib/snapd/state.json`)
 	})
 	r.check("the feature is off, as it was", func(ctx context.Context) error {
-		return r.refused(ctx, "snap get system experimental.confdb", "experimental.confdb")
+		return r.refused(ctx, "snap get system experimental."+r.era.flag, "experimental."+r.era.flag)
 	})
 	r.check("run once more it has nothing to do", func(ctx context.Context) error {
 		return r.changesNothing(ctx, folder+"/install.sh --uninstall")

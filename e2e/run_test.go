@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,10 +32,35 @@ type run struct {
 	logs    string    // where the logs of failures are kept
 	out     io.Writer // the lines of the checks
 
+	era  era            // of the machine's snapd
 	only *regexp.Regexp // names of the checks to make; nil: all
 
 	passed, failed int
 	figures        []string
+}
+
+// An era is a generation of confdb, as far as the checks differ.
+type era struct {
+	flag    string          // experimental.…
+	dialect network.Dialect // type of the assertion
+	// hooks: custodians' load-view and others' observe-view hooks run. Without, counters are stored, and the daemons notice
+	// changes by their slow read.
+	hooks bool
+}
+
+var (
+	present = era{"confdb", network.ConfdbSchemaDialect, true}
+	of268   = era{"confdbs", network.ConfdbDialect, false} // snapd 2.68
+)
+
+// document is our confdb-schema in the era's words.
+func (e era) document() (json.RawMessage, error) {
+	return network.Assertion(network.AssertionOptions{Dialect: e.dialect})
+}
+
+// schemaFolder is where snapd keeps the schemas of our account.
+func schemaFolder(dialect network.Dialect) string {
+	return "/var/lib/snapd/assertions/asserts-v0/" + string(dialect) + "/" + network.AccountID
 }
 
 type stage struct {
@@ -91,6 +117,9 @@ func TestE2E(t *testing.T) {
 		runs = append(runs, r)
 	} else {
 		script := filepath.Join(root, "e2e", "vm.sh")
+		if err := (vm{script: script}).control(t.Context(), "image"); err != nil { // once for all machines
+			t.Fatal(err)
+		}
 		isApart := func(s stage) bool { return s.apart }
 		apart := slices.DeleteFunc(slices.Clone(chosen), func(s stage) bool { return !s.apart })
 		if rest := slices.DeleteFunc(slices.Clone(chosen), isApart); len(rest) > 0 {
@@ -187,8 +216,24 @@ func (r *run) boot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	features, err := r.sh(ctx, "curl -s --unix-socket /run/snapd.socket http://snapd/v2/system-info | jq -r '.result.features | keys[]'")
+	if err != nil {
+		return err
+	}
+	r.era = present
+	if !slices.Contains(strings.Fields(features), present.flag) {
+		r.era = of268
+	}
 	r.figure("%s", strings.Join(strings.Fields(strings.ReplaceAll(version, "\n", ";")), " "))
 	return nil
+}
+
+// arch is the machine's architecture; for those that Go and snapd have in common.
+func (r *run) arch() string {
+	if _, emulated := r.machine.(vm); emulated {
+		return "amd64"
+	}
+	return runtime.GOARCH
 }
 
 // sh runs a shell command as root and returns what it printed on standard output.
@@ -266,19 +311,17 @@ func eventually(ctx context.Context, patience time.Duration, check func(ctx cont
 // view names one of our views as the snap command takes it.
 func view(name string) string { return network.AccountID + "/" + network.Name + "/" + name }
 
-// schemaFolder is where snapd keeps the schemas of our account.
-var schemaFolder = "/var/lib/snapd/assertions/asserts-v0/confdb-schema/" + network.AccountID
-
 // schema puts a confdb-schema where snapd looks for acknowledged ones.
 func (r *run) schema(ctx context.Context, name string, text []byte) error {
 	file := filepath.Join(r.scratch, name+".assert")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return err
 	}
-	if _, err := r.sh(ctx, "mkdir -p "+schemaFolder+"/"+name); err != nil {
+	folder := schemaFolder(r.era.dialect) + "/" + name
+	if _, err := r.sh(ctx, "mkdir -p "+folder); err != nil {
 		return err
 	}
-	return r.push(ctx, schemaFolder+"/"+name+"/active", file)
+	return r.push(ctx, folder+"/active", file)
 }
 
 // build compiles a command, or with test the tests, of a folder of the project, static.
@@ -290,7 +333,7 @@ func (r *run) build(ctx context.Context, folder string, test bool) (string, erro
 	}
 	command := exec.CommandContext(ctx, "go", append(args, "-ldflags", "-s -w", "-o", file, "./"+folder)...)
 	command.Dir = r.root
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+runtime.GOARCH)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+r.arch())
 	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go %s: %w: %s", args[0], err, output)
 	}

@@ -183,7 +183,9 @@ image() {
 		until snap wait system seed.loaded; do sleep 1; done
 		snap install --dangerous /root/snapd.snap
 		snap install --dangerous /root/bare.snap
-		snap set system experimental.confdb=true store.access=offline refresh.retain=2
+		flag=$(curl -s --unix-socket /run/snapd.socket http://snapd/v2/system-info |
+			jq -r ".result.features | if has(\"confdb\") then \"confdb\" else \"confdbs\" end")
+		snap set system experimental.$flag=true store.access=offline refresh.retain=2
 		rm -f /root/*.snap
 		sync' || fail "the image cannot be finished; the machine still runs, for you to look: $0 ssh"
 	shut_down
@@ -191,37 +193,42 @@ image() {
 	say "the image is ready: $dir"
 }
 
-case ${1-} in
-image) image ;;
-up)
-	running && exit
-	image
-	rm -f "$run"
-	qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$run"
-	boot "$run"
-	;;
-again)
-	running && fail "it runs: cut it first"
-	[[ -f $run ]] || fail "there is no machine to boot again: $0 up"
-	boot "$run"
-	;;
-ssh) shift && remote "$@" ;;
-push) shift && scp "${ssh_options[@]}" -P "$port" "${@:1:$#-1}" "root@127.0.0.1:${*: -1}" ;;
-pull)
-	shift
-	files=("${@:1:$#-1}")
-	scp "${ssh_options[@]}" -P "$port" "${files[@]/#/root@127.0.0.1:}" "${*: -1}"
-	;;
-cut) cut_power ;;
-down)
-	shut_down
-	rm -f "$run"
-	;;
-status)
-	if running; then echo "running, pid $(<"$pidfile"), port $port, files in $dir"; else echo "not running, files in $dir"; fi
-	;;
-*)
-	sed -n '2,/^set/{/^set/!p}' "$0" | sed 's/^# \{0,1\}//'
-	exit 2
-	;;
-esac
+main() {
+	case ${1-} in
+	image) image ;;
+	up)
+		running && exit
+		image
+		rm -f "$run"
+		qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$run"
+		boot "$run"
+		;;
+	again)
+		running && fail "it runs: cut it first"
+		[[ -f $run ]] || fail "there is no machine to boot again: $0 up"
+		boot "$run"
+		;;
+	ssh) shift && remote "$@" ;;
+	push) shift && scp "${ssh_options[@]}" -P "$port" "${@:1:$#-1}" "root@127.0.0.1:${*: -1}" ;;
+	pull)
+		shift
+		files=("${@:1:$#-1}")
+		scp "${ssh_options[@]}" -P "$port" "${files[@]/#/root@127.0.0.1:}" "${*: -1}"
+		;;
+	cut) cut_power ;;
+	down)
+		shut_down
+		rm -f "$run"
+		;;
+	status)
+		if running; then echo "running, pid $(<"$pidfile"), port $port, files in $dir"; else echo "not running, files in $dir"; fi
+		;;
+	*)
+		sed -n '2,/^set/{/^set/!p}' "$0" | sed 's/^# \{0,1\}//'
+		exit 2
+		;;
+	esac
+}
+
+main "$@"
+exit # here, so that it can be edited while it runs
