@@ -116,6 +116,13 @@ distribution() {
 	chroot "$root" systemctl -q enable systemd-networkd ssh
 	chroot "$root" systemctl -q mask systemd-networkd-wait-online.service systemd-timesyncd.service apt-daily.timer \
 		apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
+	# systemd runs all of its generators whenever it reloads, some five times for each snap that is installed. None but
+	# snapd's has anything to do here.
+	local generator
+	mkdir -p "$root/etc/systemd/system-generators"
+	for generator in "$root"/usr/lib/systemd/system-generators/*; do
+		[[ $generator == */snapd-generator ]] || ln -s /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
+	done
 	echo '/dev/vda / ext4 defaults 0 1' >"$root/etc/fstab"
 	echo e2e >"$root/etc/hostname"
 	mkdir -p "$root/var/lib/snapd/snaps" # without it no local snap can be installed
