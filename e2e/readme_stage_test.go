@@ -81,6 +81,9 @@ func (r *run) readme(context.Context) {
 		r.figure("aspects-poc-control run --once: %.1f s", time.Since(begin).Seconds())
 		return err
 	})
+	if !r.era.hooks {
+		return // what follows needs daemons that are told of changes
+	}
 	r.target()
 	r.check("a changed sample-rate is obeyed at once", func(ctx context.Context) error {
 		now, err := r.now(ctx)

@@ -71,6 +71,8 @@ type stage struct {
 	apart bool
 	// emulated is of stages that only the throw-away machine can stand.
 	emulated bool
+	// present is of stages about what snapd 2.68 has in another way, or not at all.
+	present bool
 }
 
 // In this order. Each goes on where the one before it ended, but for those that run apart.
@@ -78,11 +80,11 @@ var stages = []stage{
 	{name: "contract", run: (*run).contract, apart: true},
 	{name: "install", run: (*run).install},
 	{name: "readme", run: (*run).readme},
-	{name: "commands", run: (*run).commands},
-	{name: "refusals", run: (*run).refusals},
-	{name: "lifecycle", run: (*run).lifecycle},
-	{name: "faults", run: (*run).faults},
-	{name: "power", run: (*run).power, emulated: true},
+	{name: "commands", run: (*run).commands, present: true},
+	{name: "refusals", run: (*run).refusals, present: true},
+	{name: "lifecycle", run: (*run).lifecycle, present: true},
+	{name: "faults", run: (*run).faults, present: true},
+	{name: "power", run: (*run).power, emulated: true, present: true},
 	{name: "remove", run: (*run).remove},
 }
 
@@ -201,6 +203,10 @@ func (r *run) stages(chosen []stage) {
 	}
 	for _, stage := range chosen {
 		_, _ = fmt.Fprintf(r.out, "\n%s\n", stage.name)
+		if stage.present && r.era != present {
+			_, _ = fmt.Fprintln(r.out, "not on this snapd")
+			continue
+		}
 		begin := time.Now()
 		stage.run(r, r.Context())
 		r.figure("stage %s: %s", stage.name, time.Since(begin).Round(time.Second))
