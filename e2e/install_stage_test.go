@@ -38,6 +38,10 @@ func (r *run) install(context.Context) {
 		_, err = r.sh(ctx, "snap known "+string(r.era.dialect)+" account-id="+network.AccountID+" name="+network.Name+" | grep -q '^name: network'")
 		return err
 	})
+	r.check("no other custodian is there", func(ctx context.Context) error {
+		_, err := r.sh(ctx, "! snap list "+custodian+" 2>/dev/null || snap remove --purge "+custodian)
+		return err
+	})
 	r.check("bring install.sh and the four snaps", func(ctx context.Context) error {
 		files := []string{filepath.Join(r.root, "install.sh")}
 		for _, role := range roleNames {

@@ -37,6 +37,12 @@ func (r *run) refusals(context.Context) {
 			return r.refused(ctx, "snap "+test.command, test.reason)
 		})
 	}
+	r.check("a custodian's refusal: our command prints what snap prints", func(ctx context.Context) error {
+		if err := r.bringBinary(ctx); err != nil {
+			return err
+		}
+		return r.alike(ctx, "set "+view(network.ControlTelemetryView)+" sample-rate=61")
+	})
 	r.check("nothing of it is stored", func(ctx context.Context) error {
 		text, err := r.sh(ctx, "for v in control-telemetry control-tunnel control-device; do snap get -d "+view("")+"$v; done; snap get -d "+view(network.ControlInterfacesView)+" config")
 		if err != nil {

@@ -78,9 +78,9 @@ type stage struct {
 // In this order. Each goes on where the one before it ended, but for those that run apart.
 var stages = []stage{
 	{name: "contract", run: (*run).contract, apart: true},
+	{name: "commands", run: (*run).commands, apart: true, present: true},
 	{name: "install", run: (*run).install},
 	{name: "readme", run: (*run).readme},
-	{name: "commands", run: (*run).commands, present: true},
 	{name: "refusals", run: (*run).refusals, present: true},
 	{name: "lifecycle", run: (*run).lifecycle, present: true},
 	{name: "faults", run: (*run).faults, present: true},
