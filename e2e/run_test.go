@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -15,7 +16,9 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,34 +117,23 @@ func TestE2E(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := start(m, os.Stdout)
-		r.stages(slices.DeleteFunc(chosen, func(s stage) bool { return s.emulated }))
-		runs = append(runs, r)
+		runs = append(runs, start(m, os.Stdout))
+		runs[0].stages(slices.DeleteFunc(chosen, func(s stage) bool { return s.emulated }))
 	} else {
 		script := filepath.Join(root, "e2e", "vm.sh")
-		if err := (vm{script: script}).control(t.Context(), "image"); err != nil { // once for all machines
+		if err := (vm{script: script}).control(t.Context(), "image"); err != nil { // once for both machines
 			t.Fatal(err)
 		}
-		isApart := func(s stage) bool { return s.apart }
 		apart := slices.DeleteFunc(slices.Clone(chosen), func(s stage) bool { return !s.apart })
-		if rest := slices.DeleteFunc(slices.Clone(chosen), isApart); len(rest) > 0 {
-			r := start(vm{script: script}, os.Stdout)
-			runs = append(runs, r)
-			var lines bytes.Buffer
-			beside := make(chan *run, 1)
-			go func() {
-				r := start(vm{script: script, env: []string{"E2E_PORT=2231", "E2E_CPUS=1"}}, &lines)
-				r.stages(apart)
-				beside <- r
-			}()
-			r.stages(rest)
-			runs = append(runs, <-beside)
-			_, _ = lines.WriteTo(os.Stdout)
-		} else {
-			r := start(vm{script: script}, os.Stdout)
-			r.stages(apart)
-			runs = append(runs, r)
-		}
+		others := slices.DeleteFunc(chosen, func(s stage) bool { return s.apart })
+		var lines bytes.Buffer // of the second machine, shown when the first is done
+		first, second := vm{script: script}, vm{script: script, env: []string{"E2E_PORT=" + secondPort(t), "E2E_CPUS=1"}}
+		runs = append(runs, start(first, os.Stdout), start(second, &lines))
+		var both sync.WaitGroup
+		both.Go(func() { runs[1].stages(apart) })
+		runs[0].stages(others)
+		both.Wait()
+		_, _ = lines.WriteTo(os.Stdout)
 	}
 	var passed, failed int
 	var figures []string
@@ -155,6 +147,15 @@ func TestE2E(t *testing.T) {
 	if failed > 0 {
 		fmt.Printf("e2e: what failed is told in %s\n", logs)
 	}
+}
+
+// secondPort is the one after that of vm.sh.
+func secondPort(t *testing.T) string {
+	port, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PORT"), "2230"))
+	if err != nil {
+		t.Fatalf("E2E_PORT: %v", err)
+	}
+	return strconv.Itoa(port + 1)
 }
 
 // choose reads which stages and checks are asked for.

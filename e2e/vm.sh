@@ -53,10 +53,11 @@ hang_up() { ssh "${ssh_options[@]}" -p "$port" -O exit root@127.0.0.1 2>/dev/nul
 # boot DISK: starts the emulator and waits for ssh.
 # The kernel's TSC is declared reliable and its watchdogs are off: on a busy host the kernel would mark the clock as
 # unstable and patch its own code for that, a moment at which QEMU 7.2 with several processors may crash it.
-# An old processor: with AVX, BMI and SMAP there is more to emulate, and the same work takes half as long again.
+# An old processor: with AVX, BMI and SMAP there is more to emulate, and the same work takes half as long again; cmpxchg16b
+# stops all processors but one.
 boot() {
 	hang_up
-	qemu-system-x86_64 -name "aspects-poc-e2e-$suite" -machine q35 -accel tcg,thread=multi -cpu "${E2E_CPU:-Nehalem}" \
+	qemu-system-x86_64 -name "aspects-poc-e2e-$suite" -machine q35 -accel tcg,thread=multi -cpu "${E2E_CPU:-Nehalem,-cx16}" \
 		-smp "${E2E_CPUS:-2}" -m "${E2E_MEMORY:-3072}" -nodefaults -display none -daemonize -pidfile "$pidfile" -serial "file:$serial" \
 		-drive "file=$1,if=virtio,cache=unsafe,format=qcow2" -device virtio-rng-pci \
 		-netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=net \
