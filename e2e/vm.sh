@@ -238,5 +238,4 @@ main() {
 	esac
 }
 
-main "$@"
-exit # here, so that it can be edited while it runs
+main "$@"; exit # on one line, so that this file can be edited while it runs
