@@ -199,7 +199,8 @@ func (r *run) stages(chosen []stage) {
 			}
 		}()
 	}
-	if !r.check("boot a machine", r.boot) {
+	begin := time.Now()
+	if err := r.boot(r.Context()); !r.report("boot a machine", time.Since(begin), err) {
 		return
 	}
 	for _, stage := range chosen {
