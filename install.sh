@@ -124,11 +124,17 @@ way_out() {
 	esac
 }
 
-# try WHAT COMMAND...: run, and end with the way out where it fails
+# try WHAT COMMAND...: run, and end with the way out where it fails. A snap whose daemon writes through confdb just now is
+# busy for snapd, which refuses rather than waits: that passes.
 try() {
-	local what=$1
+	local what=$1 tries=30
 	shift
-	run "$@" || die "cannot $what: ${failure:-$* failed}" "$(way_out "$failure")"
+	until run "$@"; do
+		if [[ $failure != *'change in progress'* ]] || ((--tries == 0)); then
+			die "cannot $what: ${failure:-$* failed}" "$(way_out "$failure")"
+		fi
+		sleep 2
+	done
 }
 
 # --- what is there -----------------------------------------------------------

@@ -61,7 +61,11 @@ func (r *run) install(context.Context) {
 	for _, role := range []string{"server", "control", "vpn"} {
 		r.check("install "+snapOf(role), func(ctx context.Context) error { return r.installSnap(ctx, role) })
 	}
-	for _, role := range []string{"control", "vpn"} {
+	waiting := []string{"control", "vpn"}
+	if r.era != present {
+		waiting = waiting[:1] // who is no custodian needs no connection there
+	}
+	for _, role := range waiting {
 		r.check("before its plugs are connected "+snapOf(role)+" says which command does it, and waits", func(ctx context.Context) error {
 			return r.logged(ctx, 3*time.Minute, role, "", "snap connect "+snapOf(role)+":")
 		})
