@@ -88,9 +88,9 @@ var writeCases = []contractCase{
 	}},
 	{name: "write/what can be written only", run: func(s *suite) {
 		s.set(network.ControlTunnelView, obj{"secret-key": "s3cret"})
-		s.set(network.ControlDeviceView, obj{"id": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0"})
+		s.set(network.ControlDeviceView, obj{"id": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0", "registered": 1735689600})
 		s.wantNoData(network.ControlTunnelView)
-		s.wantGet(network.ObserveDeviceView, obj{"uuid": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0"})
+		s.wantGet(network.ObserveDeviceView, obj{"uuid": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0", "registered": 1735689600})
 		s.set(network.ControlTunnelView, obj{"secret-key": nil})
 	}},
 	{name: "write/the same values again", run: func(s *suite) {

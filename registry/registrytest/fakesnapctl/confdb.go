@@ -136,6 +136,16 @@ func (s *Server) get(ctx context.Context, d dialect, caller *hookContext, c *com
 	s.mu.Lock()
 	options := confdb.ReadOptions{Constraints: constraints, Unprivileged: s.uid != 0 && d.queues}
 	s.mu.Unlock()
+	if d.lenient && len(keys) > 1 {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+			_, err := s.schema.ReadsEphemeral(plug.View, []string{key}, options)
+			var refused *confdb.Error
+			return errors.As(err, &refused) && refused.Kind == confdb.NoMatch
+		})
+		if len(keys) == 0 {
+			return "", fmt.Errorf("cannot get \"%s\" through %s: %s", strings.Join(c.positional[1:], `", "`), s.schema.ID()+"/"+plug.View, d.noData)
+		}
+	}
 	if _, err := s.schema.ReadsEphemeral(plug.View, keys, options); err != nil {
 		return "", errors.New(d.reworded(err.Error()))
 	}

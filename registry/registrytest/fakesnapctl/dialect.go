@@ -23,6 +23,7 @@ type dialect struct {
 	hooks     bool   // change-view and save-view hooks, and a custodian for writing: 2.67
 	previous  string // name of the flag: pristine in 2.67, previous since 2.69
 	readers   bool   // a custodian for reading: 2.69
+	lenient   bool   // of several requests, those without a rule are left out: to 2.70
 	refuses   bool   // an access that comes too early is refused at once: 2.70 to 2.75
 	connected bool   // the plug must be connected: 2.72
 	defaults  bool   // --default: 2.72
@@ -36,7 +37,7 @@ func dialectOf(text string, v snapdhttp.Version) dialect {
 		version: text,
 		prefix:  "error running snapctl: ", flag: "registries", noun: "registry", noData: "no view data",
 		views: v.AtLeast(2, 64), writes: v.AtLeast(2, 65), fail: v.AtLeast(2, 66), hooks: v.AtLeast(2, 67),
-		readers: v.AtLeast(2, 69), refuses: v.AtLeast(2, 70) && !v.AtLeast(2, 76), connected: v.AtLeast(2, 72),
+		lenient: !v.AtLeast(2, 71), readers: v.AtLeast(2, 69), refuses: v.AtLeast(2, 70) && !v.AtLeast(2, 76), connected: v.AtLeast(2, 72),
 		defaults: v.AtLeast(2, 72), tells: v.AtLeast(2, 73), with: v.AtLeast(2, 74), queues: v.AtLeast(2, 76),
 	}
 	if v.AtLeast(2, 67) {
