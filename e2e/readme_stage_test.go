@@ -103,7 +103,12 @@ func (r *run) readme(context.Context) {
 		return err
 	})
 	r.check("two idle minutes: no write, at most 6 reads that snapd has work with", r.idle)
-	r.check("what the daemons take of memory", func(ctx context.Context) error {
+	r.check("what the daemons take of memory, and snapd's state of the disk", func(ctx context.Context) error {
+		state, err := r.sh(ctx, "stat -c %s /var/lib/snapd/state.json")
+		if err != nil {
+			return err
+		}
+		r.figure("state.json: %s bytes", strings.TrimSpace(state))
 		for _, role := range roleNames {
 			text, err := r.sh(ctx, "pid=$(systemctl show -P MainPID snap."+snapOf(role)+".daemon.service); awk '/VmRSS/ {print $2}' /proc/$pid/status")
 			if err != nil {

@@ -95,7 +95,8 @@ func (r *run) refusals(context.Context) {
 		return errors.Join(off, r.logged(ctx, minutes, "vpn", now, "the registry answers again"))
 	})
 	r.check("the kernel logged no denial by AppArmor", func(ctx context.Context) error {
-		text, err := r.sh(ctx, `journalctl -k --no-pager | grep 'apparmor="DENIED"' | grep aspects-poc || true`)
+		// An older snapd does not let hooks read mountinfo, in which Go's runtime looks for a limit of processors.
+		text, err := r.sh(ctx, `journalctl -k --no-pager | grep 'apparmor="DENIED"' | grep aspects-poc | grep -v 'name="/proc/[0-9]*/mountinfo"' || true`)
 		if err == nil && text != "" {
 			err = errors.New(text)
 		}
