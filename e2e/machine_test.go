@@ -61,6 +61,10 @@ type host struct {
 	sudo []string // nil for root
 }
 
+// whichFlag has the name of the feature's flag in $flag.
+const whichFlag = `flag=$(curl -s --unix-socket /run/snapd.socket http://snapd/v2/system-info | ` +
+	`jq -r '.result.features | if has("confdb") then "confdb" else "confdbs" end')`
+
 // here is this machine, if it has nothing that the suite would overwrite.
 func here(ctx context.Context) (*host, error) {
 	h := &host{}
@@ -78,14 +82,14 @@ func here(ctx context.Context) (*host, error) {
 }
 
 func (h *host) up(ctx context.Context) error {
-	_, err := h.stream(ctx, io.Discard, "snap set system experimental.confdb=true experimental.parallel-instances=true && "+
-		"{ snap refresh --hold=3h || true; }")
+	_, err := h.stream(ctx, io.Discard, whichFlag+"; snap set system experimental.$flag=true && { snap refresh --hold=3h || true; }")
 	return err
 }
 
 func (h *host) down(ctx context.Context) error {
 	_, err := h.stream(ctx, io.Discard, "snap list | awk '$1 ~ /^(aspects-poc-|contract$)/ { print $1 }' | xargs -r -n1 snap remove --purge; "+
-		"rm -rf "+folder+" "+schemaFolder(present.dialect)+"; snap unset system experimental.confdb experimental.parallel-instances; snap refresh --unhold")
+		"rm -rf "+folder+" "+schemaFolder(present.dialect)+" "+schemaFolder(of268.dialect)+"; "+whichFlag+
+		"; snap unset system experimental.$flag experimental.parallel-instances; snap refresh --unhold")
 	return err
 }
 
