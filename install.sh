@@ -124,17 +124,21 @@ way_out() {
 	esac
 }
 
-# try WHAT COMMAND...: run, and end with the way out where it fails. A snap whose daemon writes through confdb just now is
-# busy for snapd, which refuses rather than waits: that passes.
-try() {
-	local what=$1 tries=30
-	shift
+# patiently COMMAND...: run, again and again while snapd is busy with the snap: it refuses to touch one whose daemon writes
+# through confdb just now, rather than wait
+patiently() {
+	local tries=30
 	until run "$@"; do
-		if [[ $failure != *'change in progress'* ]] || ((--tries == 0)); then
-			die "cannot $what: ${failure:-$* failed}" "$(way_out "$failure")"
-		fi
+		[[ $failure == *'change in progress'* ]] && ((--tries > 0)) || return 1
 		sleep 2
 	done
+}
+
+# try WHAT COMMAND...: that, and end with the way out where it fails
+try() {
+	local what=$1
+	shift
+	patiently "$@" || die "cannot $what: ${failure:-$* failed}" "$(way_out "$failure")"
 }
 
 # --- what is there -----------------------------------------------------------
@@ -462,7 +466,7 @@ forget_data() {
 		for line in "${todo[@]}"; do
 			read -ra words <<<"$line"
 			say "Unsetting $account/network/${words[0]}..."
-			run snap unset "$account/network/${words[0]}" "${words[@]:1}" || { left+=("$line") && refused=$failure; }
+			patiently snap unset "$account/network/${words[0]}" "${words[@]:1}" || { left+=("$line") && refused=$failure; }
 		done
 		if ((${#left[@]} == ${#todo[@]})); then
 			die "cannot unset what the views hold: $refused" "$(way_out "$refused")" \
@@ -479,7 +483,7 @@ take_away() {
 	done
 	for snap in "${present[@]}"; do
 		say "Stopping $snap..."
-		run snap stop "$snap" || warn "$failure" # else control would write its defaults again
+		patiently snap stop "$snap" || warn "$failure" # else control would write its defaults again
 	done
 	if revision aspects-poc-control >/dev/null && [[ -z $keep_data ]]; then forget_data; fi
 	mapfile -t order < <(custodians_first | tac)
