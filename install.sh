@@ -124,12 +124,12 @@ way_out() {
 	esac
 }
 
-# patiently COMMAND...: run, again and again while snapd is busy with the snap: it refuses to touch one whose daemon writes
-# through confdb just now, rather than wait
+# patiently COMMAND...: run, again and again while snapd is busy: it refuses to touch a snap whose daemon writes through
+# confdb just now, and before 2.76 to write at the same time, rather than wait
 patiently() {
 	local tries=30
 	until run "$@"; do
-		[[ $failure == *'change in progress'* ]] && ((--tries > 0)) || return 1
+		[[ $failure == *'change in progress'* || $failure == *'ongoing'* ]] && ((--tries > 0)) || return 1
 		sleep 2
 	done
 }
