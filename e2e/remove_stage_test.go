@@ -25,8 +25,9 @@ func (r *run) remove(context.Context) {
 			"/etc/systemd/system/*snap*aspects-poc-* /var/lib/snapd/snaps/aspects-poc-* /var/lib/snapd/apparmor/profiles/*aspects-poc* "+
 			"/var/lib/snapd/seccomp/bpf/*aspects-poc* /var/lib/aspects-poc 2>/dev/null; pgrep -a aspects-poc; true")
 	})
+	// snapd 2.68 keeps the maps that held them.
 	r.check("no value of the views is left in snapd", func(ctx context.Context) error {
-		return r.nothing(ctx, `jq -r '(.data["confdb-databags"] // .data["confdb-values"] // {}) | .["`+network.AccountID+`"] // {} | .network // {} | keys[]' /var/lib/snapd/state.json`)
+		return r.nothing(ctx, `jq -r '(.data["confdb-databags"] // .data["confdb-values"] // {}) | .["`+network.AccountID+`"] // {} | .network // {} | paths(scalars) | map(tostring) | join(".")' /var/lib/snapd/state.json`)
 	})
 	r.check("the feature is off, as it was", func(ctx context.Context) error {
 		return r.refused(ctx, "snap get system experimental."+r.era.flag, "experimental."+r.era.flag)
