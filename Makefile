@@ -116,12 +116,13 @@ screenshot: ## drive the Swagger UI in a real Chromium and keep a picture: build
 	@mkdir -p build
 	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server/api
 
-# STAGES: some of contract,transcripts,hooks,install,readme,commands,refusals,faults,remove. E2E_KEEP=1 leaves the machine running, and takes the one
-# that runs.
+# STAGES: some of contract,commands,transcripts,hooks,install,readme,refusals,lifecycle,faults,power,remove. E2E_KEEP=1 leaves the machine
+# running, and takes the one that runs; E2E_HOST=1 takes this very machine, and spoils it. e2e/README.md has more.
+E2E_ARCH := $(if $(E2E_HOST),$(shell $(GO) env GOARCH),amd64)
 .PHONY: e2e
 e2e: ## the README on a real snapd, in an emulated machine; STAGES=... for a part of it
-	@rm -f aspects-poc-*_amd64.snap
-	@$(MAKE) --no-print-directory all ARCH=amd64
+	@rm -f aspects-poc-*_$(E2E_ARCH).snap
+	@$(MAKE) --no-print-directory all ARCH=$(E2E_ARCH)
 	E2E_STAGES="$(STAGES)" $(GO) test -tags e2e -count=1 -timeout 2h -v -run TestE2E ./e2e
 
 .PHONY: e2e-image

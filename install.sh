@@ -124,11 +124,21 @@ way_out() {
 	esac
 }
 
-# try WHAT COMMAND...: run, and end with the way out where it fails
+# patiently COMMAND...: run, again and again while snapd is busy: it refuses to touch a snap whose daemon writes through
+# confdb just now, and before 2.76 to write at the same time, rather than wait
+patiently() {
+	local tries=30
+	until run "$@"; do
+		[[ $failure == *'change in progress'* || $failure == *'ongoing'* ]] && ((--tries > 0)) || return 1
+		sleep 2
+	done
+}
+
+# try WHAT COMMAND...: that, and end with the way out where it fails
 try() {
 	local what=$1
 	shift
-	run "$@" || die "cannot $what: ${failure:-$* failed}" "$(way_out "$failure")"
+	patiently "$@" || die "cannot $what: ${failure:-$* failed}" "$(way_out "$failure")"
 }
 
 # --- what is there -----------------------------------------------------------
@@ -456,7 +466,7 @@ forget_data() {
 		for line in "${todo[@]}"; do
 			read -ra words <<<"$line"
 			say "Unsetting $account/network/${words[0]}..."
-			run snap unset "$account/network/${words[0]}" "${words[@]:1}" || { left+=("$line") && refused=$failure; }
+			patiently snap unset "$account/network/${words[0]}" "${words[@]:1}" || { left+=("$line") && refused=$failure; }
 		done
 		if ((${#left[@]} == ${#todo[@]})); then
 			die "cannot unset what the views hold: $refused" "$(way_out "$refused")" \
@@ -473,7 +483,7 @@ take_away() {
 	done
 	for snap in "${present[@]}"; do
 		say "Stopping $snap..."
-		run snap stop "$snap" || warn "$failure" # else control would write its defaults again
+		patiently snap stop "$snap" || warn "$failure" # else control would write its defaults again
 	done
 	if revision aspects-poc-control >/dev/null && [[ -z $keep_data ]]; then forget_data; fi
 	mapfile -t order < <(custodians_first | tac)

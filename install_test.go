@@ -259,6 +259,26 @@ func TestInstallFresh(t *testing.T) {
 	}
 }
 
+// snapd refuses to touch a snap while one of its hooks has part in a write; that passes, or does not.
+func TestInstallWaitsForBusySnaps(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.note("fail", "^snap connect aspects-poc-reporting:observe-device")
+	h.note("reason", `error: snap "aspects-poc-reporting" has "modify-confdb" change in progress`)
+	h.note("times", "3")
+	stdout, _, changes := h.run(0, "--from", h.from)
+	contains(t, stdout, "All 7 views answer")
+	if got := strings.Count(strings.Join(changes, "\n"), "snap connect aspects-poc-reporting:observe-device"); got != 4 {
+		t.Errorf("tried %d times, want 4", got)
+	}
+
+	h = newHost(t)
+	h.note("fail", "^snap connect aspects-poc-reporting:observe-device")
+	h.note("reason", `error: snap "aspects-poc-reporting" has "modify-confdb" change in progress`)
+	_, stderr, _ := h.run(1, "--from", h.from)
+	contains(t, stderr, "cannot connect aspects-poc-reporting:observe-device", "snapd is busy with the snap")
+}
+
 func TestInstallFromStore(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

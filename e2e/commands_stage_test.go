@@ -13,20 +13,16 @@ import (
 )
 
 // commands runs our registry command beside the snap command, each with the same arguments on the same snapd, and
-// compares what they print. It needs a custodian of all views and the values of the README.
+// compares what they print. It needs the custodian of the contract stage.
 func (r *run) commands(context.Context) {
-	const ours = "/root/aspects-poc"
-	if !r.check("push the binary", func(ctx context.Context) error {
-		file, err := r.build(ctx, ".", false)
-		if err != nil {
-			return err
-		}
-		if err := r.push(ctx, "/root/", file); err != nil {
-			return err
-		}
-		_, err = r.sh(ctx, "mv /root/*.bin "+ours)
+	if !r.check("the values of the README", func(ctx context.Context) error {
+		_, err := r.sh(ctx, `snap set `+view(network.ControlInterfacesView)+` config='{"eth0":{"ip-address":"172.16.0.3","interface-type":"ethernet"},`+
+			`"wlan0":{"ip-address":"192.168.0.104","interface-type":"wifi"}}' && `+
+			`snap set `+view(network.ControlTunnelView)+` interface=eth0 peers='["192.168.21.3","192.168.151.225","192.168.21.7"]' && `+
+			`snap set `+view(network.ControlDeviceView)+` server-url=http://127.0.0.1:8000 && `+
+			`snap set -t `+view(network.ControlTelemetryView)+` monitor-packets-sent=true monitor-packets-received=false monitor-peers=true sample-rate=2`)
 		return err
-	}) {
+	}) || !r.check("bring the binary", r.bringBinary) {
 		return
 	}
 	device, tunnel, telemetry := view(network.ControlDeviceView), view(network.ControlTunnelView), view(network.ControlTelemetryView)
@@ -52,20 +48,31 @@ func (r *run) commands(context.Context) {
 		"set -s " + telemetry + " sample-rate=3",
 		"set " + tunnel + " peers=[]",
 		"set " + telemetry + " sample-rate=2",
-		"set " + telemetry + " sample-rate=61",
 		"unset " + telemetry + " nonsense",
 		"unset " + view(network.ObserveDeviceView) + " uuid",
 	} {
 		name := strings.ReplaceAll(arguments, network.AccountID+"/"+network.Name+"/", "")
 		r.check("prints what snap prints: "+name, func(ctx context.Context) error {
-			return errors.Join(r.alike(ctx, "snap "+arguments, ours+" registry "+arguments+" --registry snapd:"))
+			return r.alike(ctx, arguments)
 		})
 	}
 }
 
-// alike compares two commands: the same on standard output, and on standard error the same words, of which the second
+// ours is where our binary is in the machine.
+const ours = folder + "/aspects-poc"
+
+func (r *run) bringBinary(ctx context.Context) error {
+	file, err := r.build(ctx, ".", false)
+	if err != nil {
+		return err
+	}
+	return r.push(ctx, ours, file)
+}
+
+// alike runs snap and our command with the same arguments: the same on standard output, and on standard error the same words, of which the second
 // may have more. snap wraps its errors, and warns of a future change of its output.
-func (r *run) alike(ctx context.Context, first, second string) error {
+func (r *run) alike(ctx context.Context, arguments string) error {
+	first, second := "snap "+arguments, ours+" registry "+arguments+" --registry snapd:"
 	const split = "---"
 	type result struct {
 		code   int
@@ -73,7 +80,7 @@ func (r *run) alike(ctx context.Context, first, second string) error {
 		errors string
 	}
 	try := func(command string) (result, error) {
-		text, err := r.sh(ctx, "{ "+command+" 2>/root/stderr; }; code=$?; echo "+split+"; cat /root/stderr; exit $code")
+		text, err := r.sh(ctx, "{ "+command+" 2>"+folder+"/stderr; }; code=$?; echo "+split+"; cat "+folder+"/stderr; exit $code")
 		var exit *exec.ExitError
 		if err != nil && !errors.As(err, &exit) {
 			return result{}, err

@@ -147,7 +147,7 @@ func (r *run) installProbe(ctx context.Context, snap transcript.Snap, steps []tr
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	file, err := tree.pack(ctx, dir)
+	file, err := tree.pack(ctx, dir, r.arch())
 	if err != nil {
 		return err
 	}

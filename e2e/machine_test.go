@@ -15,9 +15,92 @@ import (
 	"time"
 )
 
-// A machine is the throw-away machine, reached through vm.sh.
-type machine struct {
+// folder is where a machine keeps what the checks bring along.
+const folder = "/root/aspects-poc-e2e"
+
+// A machine has a snapd to make checks on. All commands run as root.
+type machine interface {
+	// up starts the machine, or takes the one that runs.
+	up(ctx context.Context) error
+	// down leaves nothing of what was done to it.
+	down(ctx context.Context) error
+	// stream runs a shell command, copies its standard output as it comes, and returns it.
+	stream(ctx context.Context, to io.Writer, command string) (string, error)
+	// push copies files into a folder, or one file to another name.
+	push(ctx context.Context, to string, files ...string) error
+}
+
+// A vm is the throw-away machine of vm.sh.
+type vm struct {
 	script string
+	env    []string // of vm.sh, beside our own
+}
+
+func (m vm) up(ctx context.Context) error   { return m.control(ctx, "up") }
+func (m vm) down(ctx context.Context) error { return m.control(ctx, "down") }
+
+// cut pulls its plug, again boots it with its disk as it was left.
+func (m vm) cut(ctx context.Context) error   { return m.control(ctx, "cut") }
+func (m vm) again(ctx context.Context) error { return m.control(ctx, "again") }
+
+func (m vm) stream(ctx context.Context, to io.Writer, command string) (string, error) {
+	return stream(ctx, to, m.env, m.script, "ssh", command)
+}
+
+func (m vm) push(ctx context.Context, to string, files ...string) error {
+	return m.control(ctx, append(append([]string{"push"}, files...), to)...)
+}
+
+func (m vm) control(ctx context.Context, args ...string) error {
+	_, err := stream(ctx, io.Discard, m.env, m.script, args...)
+	return err
+}
+
+// A host is the machine on which the suite itself runs: one that may be spoilt, such as a CI runner.
+type host struct {
+	sudo []string // nil for root
+}
+
+// whichFlag has the name of the feature's flag in $flag.
+const whichFlag = `flag=$(curl -s --unix-socket /run/snapd.socket http://snapd/v2/system-info | ` +
+	`jq -r '.result.features | if has("confdb") then "confdb" else "confdbs" end')`
+
+// here is this machine, if it has nothing that the suite would overwrite.
+func here(ctx context.Context) (*host, error) {
+	h := &host{}
+	if os.Geteuid() != 0 {
+		h.sudo = []string{"sudo", "-n"}
+	}
+	found, err := h.stream(ctx, io.Discard, "ls -d "+folder+" /var/snap/aspects-poc-* /var/lib/aspects-poc "+schemaFolder(present.dialect)+" 2>/dev/null; true")
+	if err != nil {
+		return nil, fmt.Errorf("cannot become root on this machine: %w", err)
+	}
+	if found != "" {
+		return nil, fmt.Errorf("E2E_HOST=1 spoils a machine, and this one is in use: it has %s", strings.Join(strings.Fields(found), ", "))
+	}
+	return h, nil
+}
+
+func (h *host) up(ctx context.Context) error {
+	_, err := h.stream(ctx, io.Discard, whichFlag+"; snap set system experimental.$flag=true && { snap refresh --hold=3h || true; }")
+	return err
+}
+
+func (h *host) down(ctx context.Context) error {
+	_, err := h.stream(ctx, io.Discard, "snap list | awk '$1 ~ /^(aspects-poc-|contract$)/ { print $1 }' | xargs -r -n1 snap remove --purge; "+
+		"rm -rf "+folder+" "+schemaFolder(present.dialect)+" "+schemaFolder(of268.dialect)+"; "+whichFlag+
+		"; snap unset system experimental.$flag experimental.parallel-instances; snap refresh --unhold")
+	return err
+}
+
+func (h *host) stream(ctx context.Context, to io.Writer, command string) (string, error) {
+	words := append(append([]string{}, h.sudo...), "bash", "-c", "export PATH=$PATH:/snap/bin; "+command)
+	return stream(ctx, to, nil, words[0], words[1:]...)
+}
+
+func (h *host) push(ctx context.Context, to string, files ...string) error {
+	_, err := h.stream(ctx, io.Discard, "cp '"+strings.Join(files, "' '")+"' "+to)
+	return err
 }
 
 // A commandError tells what a command printed besides failing.
@@ -27,21 +110,15 @@ type commandError struct {
 }
 
 func (e *commandError) Error() string {
-	text := strings.TrimSpace(e.stdout + e.stderr)
-	return fmt.Sprintf("%s: %v: %s", e.command, e.err, text)
+	return fmt.Sprintf("%s: %v: %s", e.command, e.err, strings.TrimSpace(e.stdout+e.stderr))
 }
 
 func (e *commandError) Unwrap() error { return e.err }
 
-// control runs a command of vm.sh.
-func (m machine) control(ctx context.Context, args ...string) (string, error) {
-	return m.stream(ctx, io.Discard, args...)
-}
-
-// stream is control, which also copies what the command prints, as it does.
-func (m machine) stream(ctx context.Context, to io.Writer, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, m.script, args...)
-	// vm.sh's own children (ssh, qemu) have to end with it, or Output would wait for them.
+func stream(ctx context.Context, to io.Writer, env []string, name string, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Env = append(os.Environ(), env...)
+	// vm.sh's own children (ssh, qemu) have to end with it, or Run would wait for them.
 	command.WaitDelay = 5 * time.Second
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = io.MultiWriter(&stdout, to), &stderr
@@ -55,16 +132,6 @@ func (m machine) stream(ctx context.Context, to io.Writer, args ...string) (stri
 	return stdout.String(), nil
 }
 
-// sh runs a shell command as root and returns what it printed on standard output.
-func (m machine) sh(ctx context.Context, command string) (string, error) {
-	return m.control(ctx, "ssh", command)
-}
-
-func (m machine) push(ctx context.Context, to string, files ...string) error {
-	_, err := m.control(ctx, append(append([]string{"push"}, files...), to)...)
-	return err
-}
-
 // A snapTree is a snap that the tests make.
 type snapTree struct {
 	name  string
@@ -74,7 +141,7 @@ type snapTree struct {
 }
 
 // pack makes the snap in dir and returns its path.
-func (s snapTree) pack(ctx context.Context, dir string) (string, error) {
+func (s snapTree) pack(ctx context.Context, dir, arch string) (string, error) {
 	tree := filepath.Join(dir, s.name)
 	for _, folder := range []string{"meta/hooks", "bin"} {
 		if err := os.MkdirAll(filepath.Join(tree, folder), 0o755); err != nil {
@@ -82,7 +149,7 @@ func (s snapTree) pack(ctx context.Context, dir string) (string, error) {
 		}
 	}
 	yaml := fmt.Sprintf("name: %s\nversion: '1'\nsummary: Asks snapd\ndescription: Asks snapd\nbase: bare\n"+
-		"confinement: strict\ngrade: devel\narchitectures: [amd64]\n%s", s.name, s.yaml)
+		"confinement: strict\ngrade: devel\narchitectures: [%s]\n%s", s.name, arch, s.yaml)
 	if err := os.WriteFile(filepath.Join(tree, "meta/snap.yaml"), []byte(yaml), 0o644); err != nil {
 		return "", err
 	}

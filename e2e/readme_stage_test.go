@@ -20,6 +20,11 @@ const minutes = 4 * time.Minute
 
 // readme runs the commands of the README in their order, with the stock snap command, from outside of the snaps.
 func (r *run) readme(context.Context) {
+	var packets int
+	r.check("the counters, for later", func(ctx context.Context) (err error) {
+		packets, err = r.packets(ctx)
+		return err
+	})
 	r.shows(`get %s -d`, network.ObserveDeviceView,
 		"{\n\t\"registered\": \\d{10},\n\t\"uuid\": \"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\"\n}\n")
 	r.shows(`get %s config -d`, network.ControlInterfacesView, regexp.QuoteMeta(document(map[string]any{
@@ -43,9 +48,6 @@ func (r *run) readme(context.Context) {
 		`Key                 Value\npackets-sent.eth0   \d+\npackets-sent.wlan0  \d+\n`)
 	r.shows(`get %s peers`, network.ObserveTunnelView,
 		regexp.QuoteMeta("[\n\t\"192.168.21.3\",\n\t\"192.168.151.225\",\n\t\"192.168.21.7\"\n]\n"))
-	for _, role := range []string{"vpn", "reporting"} {
-		r.check("connect the plugs of "+snapOf(role), func(ctx context.Context) error { return r.connect(ctx, snapOf(role)) })
-	}
 	r.check("snap logs aspects-poc-control: packets of each interface", func(ctx context.Context) error {
 		return errors.Join(
 			r.snapLogs(ctx, "control", `eth0: \d+ packets ↑, \d+ packets ↓`), r.snapLogs(ctx, "control", `wlan0: \d+ packets ↑, \d+ packets ↓`),
@@ -66,13 +68,22 @@ func (r *run) readme(context.Context) {
 		return r.prints(ctx, `/target-config/`, "curl -sSf http://127.0.0.1:8000/openapi.json | jq -r '.paths | keys[]'")
 	})
 	r.check("the control daemon counts every minute", r.everyMinute)
-	r.check("observe-interfaces grows", r.grows)
+	r.check("observe-interfaces has grown", func(ctx context.Context) error {
+		now, err := r.packets(ctx)
+		if err == nil && now <= packets {
+			err = fmt.Errorf("all packets together are %d, as before", now)
+		}
+		return err
+	})
 	r.check("aspects-poc-control run --once, by hand", func(ctx context.Context) error {
 		begin := time.Now()
 		err := r.prints(ctx, `eth0: \d+ packets ↑, \d+ packets ↓\nwlan0: \d+ packets ↑, \d+ packets ↓\n`, "aspects-poc-control run --once")
 		r.figure("aspects-poc-control run --once: %.1f s", time.Since(begin).Seconds())
 		return err
 	})
+	if !r.era.hooks {
+		return // what follows needs daemons that are told of changes
+	}
 	r.target()
 	r.check("a changed sample-rate is obeyed at once", func(ctx context.Context) error {
 		now, err := r.now(ctx)
@@ -92,7 +103,12 @@ func (r *run) readme(context.Context) {
 		return err
 	})
 	r.check("two idle minutes: no write, at most 6 reads that snapd has work with", r.idle)
-	r.check("what the daemons take of memory", func(ctx context.Context) error {
+	r.check("what the daemons take of memory, and snapd's state of the disk", func(ctx context.Context) error {
+		state, err := r.sh(ctx, "stat -c %s /var/lib/snapd/state.json")
+		if err != nil {
+			return err
+		}
+		r.figure("state.json: %s bytes", strings.TrimSpace(state))
 		for _, role := range roleNames {
 			text, err := r.sh(ctx, "pid=$(systemctl show -P MainPID snap."+snapOf(role)+".daemon.service); awk '/VmRSS/ {print $2}' /proc/$pid/status")
 			if err != nil {
@@ -105,18 +121,8 @@ func (r *run) readme(context.Context) {
 }
 
 // idle counts snapd's changes while nothing happens: writes, and those reads for which a hook runs; other reads through
-// snapctl leave no trace. The tunnel's peers are told to stay.
+// snapctl leave no trace. The peers of the tunnel stay since the installation.
 func (r *run) idle(ctx context.Context) error {
-	now, err := r.now(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := r.sh(ctx, "snap set aspects-poc-vpn drop-rate=0 join-rate=0"); err != nil {
-		return err
-	}
-	if err := r.logged(ctx, minutes, "vpn", now, "No changes to tunnel."); err != nil {
-		return err
-	}
 	const look = `curl -s --unix-socket /run/snapd.socket 'http://snapd/v2/changes?select=all' | jq -r '.result[] | select(.kind | endswith("-confdb")) | "\(.id) \(.kind) \(.summary)"' | sort -n`
 	const written = `awk '/^wchar/ {print $2}' /proc/$(systemctl show -P MainPID snapd)/io`
 	text, err := r.sh(ctx, look+" | tail -n 1; "+written+"; sleep 120; "+written+"; "+look)
@@ -243,36 +249,23 @@ func (r *run) everyMinute(ctx context.Context) error {
 	})
 }
 
-// grows reads the counters until they are higher than at first.
-func (r *run) grows(ctx context.Context) error {
-	read := func(ctx context.Context) (int, error) {
-		text, err := r.sh(ctx, "snap get -d "+view(network.ObserveInterfacesView)+" packets-sent packets-received")
-		if err != nil {
-			return 0, err
-		}
-		var document map[string]map[string]int
-		if err := json.Unmarshal([]byte(text), &document); err != nil {
-			return 0, err
-		}
-		sum := 0
-		for _, counters := range document {
-			for _, n := range counters {
-				sum += n
-			}
-		}
-		return sum, nil
-	}
-	first, err := read(ctx)
+// packets are those of all interfaces together.
+func (r *run) packets(ctx context.Context) (int, error) {
+	text, err := r.sh(ctx, "snap get -d "+view(network.ObserveInterfacesView)+" packets-sent packets-received")
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return eventually(ctx, minutes, func(ctx context.Context) error {
-		sum, err := read(ctx)
-		if err == nil && sum <= first {
-			err = fmt.Errorf("all packets together are %d, as before", sum)
+	var document map[string]map[string]int
+	if err := json.Unmarshal([]byte(text), &document); err != nil {
+		return 0, err
+	}
+	sum := 0
+	for _, counters := range document {
+		for _, n := range counters {
+			sum += n
 		}
-		return err
-	})
+	}
+	return sum, nil
 }
 
 // document is a value as snap get -d prints it.

@@ -3,120 +3,252 @@
 package e2e_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"aspects-poc/registry/network"
 )
 
-// A run is one pass over all stages.
+// A run is one pass over stages on one machine.
 type run struct {
 	*testing.T
 	machine
 
-	root    string // of the project
-	scratch string // for what is built for this run
-	logs    string // where the logs of failures are kept
+	root    string    // of the project
+	scratch string    // for what is built for this run
+	logs    string    // where the logs of failures are kept
+	out     io.Writer // the lines of the checks
 
+	era  era            // of the machine's snapd
 	only *regexp.Regexp // names of the checks to make; nil: all
 
 	passed, failed int
 	figures        []string
 }
 
+// An era is a generation of confdb, as far as the checks differ.
+type era struct {
+	flag    string          // experimental.…
+	dialect network.Dialect // type of the assertion
+	// hooks: custodians' load-view and others' observe-view hooks run. Without, counters are stored, and the daemons notice
+	// changes by their slow read.
+	hooks bool
+}
+
+var (
+	present = era{"confdb", network.ConfdbSchemaDialect, true}
+	of268   = era{"confdbs", network.ConfdbDialect, false} // snapd 2.68
+)
+
+// document is our confdb-schema in the era's words.
+func (e era) document() (json.RawMessage, error) {
+	return network.Assertion(network.AssertionOptions{Dialect: e.dialect})
+}
+
+// schemaFolder is where snapd keeps the schemas of our account.
+func schemaFolder(dialect network.Dialect) string {
+	return "/var/lib/snapd/assertions/asserts-v0/" + string(dialect) + "/" + network.AccountID
+}
+
 type stage struct {
 	name string
 	run  func(r *run, ctx context.Context)
+	// apart is of stages that need nothing of the others: in emulation, where a machine keeps one processor busy, they run
+	// beside the others in a machine of their own.
+	apart bool
+	// emulated is of stages that only the throw-away machine can stand.
+	emulated bool
+	// present is of stages about what snapd 2.68 has in another way, or not at all.
+	present bool
 }
 
+// In this order. Each goes on where the one before it ended, but for those that run apart.
 var stages = []stage{
-	{"contract", (*run).contract},
-	{"transcripts", (*run).transcripts},
-	{"hooks", (*run).hooks},
-	{"install", (*run).install},
-	{"readme", (*run).readme},
-	{"commands", (*run).commands},
-	{"refusals", (*run).refusals},
-	{"faults", (*run).faults},
-	{"remove", (*run).remove},
+	{name: "contract", run: (*run).contract, apart: true},
+	{name: "commands", run: (*run).commands, apart: true, present: true},
+	{name: "transcripts", run: (*run).transcripts, apart: true, present: true},
+	{name: "hooks", run: (*run).hooks, apart: true, present: true},
+	{name: "install", run: (*run).install},
+	{name: "readme", run: (*run).readme},
+	{name: "refusals", run: (*run).refusals, present: true},
+	{name: "lifecycle", run: (*run).lifecycle, present: true},
+	{name: "faults", run: (*run).faults, present: true},
+	{name: "power", run: (*run).power, emulated: true, present: true},
+	{name: "remove", run: (*run).remove},
 }
 
 // TestE2E runs the stages, or those that E2E_STAGES names ("readme,refusals"), and of these the checks whose names match
-// E2E_CHECKS, which on a machine that still runs from before (E2E_KEEP=1) makes it a way to work on one of them.
+// E2E_CHECKS, which on a machine that still runs from before (E2E_KEEP=1) makes it a way to work on one of them. With
+// E2E_HOST=1 they run on this very machine.
 func TestE2E(t *testing.T) {
+	begin := time.Now()
+	chosen, only := choose(t)
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{T: t, root: root, scratch: t.TempDir(), logs: filepath.Join(root, "build", "e2e")}
-	r.machine.script = filepath.Join(root, "e2e", "vm.sh")
-	if err := os.RemoveAll(r.logs); err != nil {
+	logs := filepath.Join(root, "build", "e2e")
+	if err := os.RemoveAll(logs); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(r.logs, 0o755); err != nil {
+	if err := os.MkdirAll(logs, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	only := strings.FieldsFunc(os.Getenv("E2E_STAGES"), func(c rune) bool { return c == ',' || c == ' ' })
-	for _, name := range only {
+	start := func(m machine, out io.Writer) *run {
+		return &run{T: t, machine: m, root: root, scratch: t.TempDir(), logs: logs, out: out, only: only}
+	}
+	var runs []*run
+	if os.Getenv("E2E_HOST") == "1" {
+		m, err := here(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, start(m, os.Stdout))
+		runs[0].stages(slices.DeleteFunc(chosen, func(s stage) bool { return s.emulated }))
+	} else {
+		script := filepath.Join(root, "e2e", "vm.sh")
+		if err := (vm{script: script}).control(t.Context(), "image"); err != nil { // once for both machines
+			t.Fatal(err)
+		}
+		apart := slices.DeleteFunc(slices.Clone(chosen), func(s stage) bool { return !s.apart })
+		others := slices.DeleteFunc(chosen, func(s stage) bool { return s.apart })
+		var lines bytes.Buffer // of the second machine, shown when the first is done
+		first, second := vm{script: script}, vm{script: script, env: []string{"E2E_PORT=" + secondPort(t), "E2E_CPUS=1"}}
+		runs = append(runs, start(first, os.Stdout), start(second, &lines))
+		var both sync.WaitGroup
+		both.Go(func() { runs[1].stages(apart) })
+		runs[0].stages(others)
+		both.Wait()
+		_, _ = lines.WriteTo(os.Stdout)
+	}
+	var passed, failed int
+	var figures []string
+	for _, r := range runs {
+		passed, failed, figures = passed+r.passed, failed+r.failed, append(figures, r.figures...)
+	}
+	if len(figures) > 0 {
+		fmt.Printf("\nfigures (on an emulated processor: compare, do not quote)\n  %s\n", strings.Join(figures, "\n  "))
+	}
+	fmt.Printf("\ne2e: %d checks, %d passed, %d failed, %s\n", passed+failed, passed, failed, time.Since(begin).Round(time.Second))
+	if failed > 0 {
+		fmt.Printf("e2e: what failed is told in %s\n", logs)
+	}
+}
+
+// secondPort is the one after that of vm.sh.
+func secondPort(t *testing.T) string {
+	port, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PORT"), "2230"))
+	if err != nil {
+		t.Fatalf("E2E_PORT: %v", err)
+	}
+	return strconv.Itoa(port + 1)
+}
+
+// choose reads which stages and checks are asked for.
+func choose(t *testing.T) ([]stage, *regexp.Regexp) {
+	chosen := slices.Clone(stages)
+	names := strings.FieldsFunc(os.Getenv("E2E_STAGES"), func(c rune) bool { return c == ',' || c == ' ' })
+	for _, name := range names {
 		if !slices.ContainsFunc(stages, func(s stage) bool { return s.name == name }) {
 			t.Fatalf("E2E_STAGES: there is no stage %q", name)
 		}
 	}
-	if checks := os.Getenv("E2E_CHECKS"); checks != "" {
-		if r.only, err = regexp.Compile(checks); err != nil {
-			t.Fatalf("E2E_CHECKS: %v", err)
-		}
+	if len(names) > 0 {
+		chosen = slices.DeleteFunc(chosen, func(s stage) bool { return !slices.Contains(names, s.name) })
 	}
-	begin := time.Now()
-	if os.Getenv("E2E_KEEP") == "" {
-		if _, err := r.control(t.Context(), "down"); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if _, err := r.control(context.Background(), "down"); err != nil {
-				t.Error(err)
-			}
-		})
+	checks := os.Getenv("E2E_CHECKS")
+	if checks == "" {
+		return chosen, nil
 	}
-	if !r.check("boot a machine", func(ctx context.Context) error { return r.boot(ctx) }) {
+	only, err := regexp.Compile(checks)
+	if err != nil {
+		t.Fatalf("E2E_CHECKS: %v", err)
+	}
+	return chosen, only
+}
+
+// stages runs them on a machine that is fresh before, and forgotten after, unless it is to be kept.
+func (r *run) stages(chosen []stage) {
+	if len(chosen) == 0 {
 		return
 	}
-	for _, stage := range stages {
-		if len(only) == 0 || slices.Contains(only, stage.name) {
-			fmt.Printf("\n%s\n", stage.name)
-			stage.run(r, t.Context())
+	if os.Getenv("E2E_KEEP") == "" {
+		if _, emulated := r.machine.(vm); emulated {
+			if err := r.down(r.Context()); err != nil {
+				r.Error(err)
+				return
+			}
 		}
+		defer func() {
+			if err := r.down(context.Background()); err != nil {
+				r.Error(err)
+			}
+		}()
 	}
-	if len(r.figures) > 0 {
-		fmt.Printf("\nfigures (emulated processor: compare, do not quote)\n  %s\n", strings.Join(r.figures, "\n  "))
+	begin := time.Now()
+	if err := r.boot(r.Context()); !r.report("boot a machine", time.Since(begin), err) {
+		return
 	}
-	fmt.Printf("\ne2e: %d checks, %d passed, %d failed, %s\n", r.passed+r.failed, r.passed, r.failed,
-		time.Since(begin).Round(time.Second))
-	if r.failed > 0 {
-		fmt.Printf("e2e: what failed is told in %s\n", r.logs)
+	for _, stage := range chosen {
+		_, _ = fmt.Fprintf(r.out, "\n%s\n", stage.name)
+		if stage.present && r.era != present {
+			_, _ = fmt.Fprintln(r.out, "not on this snapd")
+			continue
+		}
+		begin := time.Now()
+		stage.run(r, r.Context())
+		r.figure("stage %s: %s", stage.name, time.Since(begin).Round(time.Second))
 	}
 }
 
-// boot starts the machine, or takes the one that runs, and waits for its snapd.
+// boot starts the machine and waits for its snapd.
 func (r *run) boot(ctx context.Context) error {
-	if _, err := r.control(ctx, "up"); err != nil {
+	if err := r.up(ctx); err != nil {
 		return err
 	}
-	version, err := r.sh(ctx, "snap wait system seed.loaded; snap version")
+	version, err := r.sh(ctx, "mkdir -p "+folder+"; snap wait system seed.loaded; snap version")
 	if err != nil {
 		return err
 	}
+	features, err := r.sh(ctx, "curl -s --unix-socket /run/snapd.socket http://snapd/v2/system-info | jq -r '.result.features | keys[]'")
+	if err != nil {
+		return err
+	}
+	r.era = present
+	if !slices.Contains(strings.Fields(features), present.flag) {
+		r.era = of268
+	}
 	r.figure("%s", strings.Join(strings.Fields(strings.ReplaceAll(version, "\n", ";")), " "))
 	return nil
+}
+
+// arch is the machine's architecture; for those that Go and snapd have in common.
+func (r *run) arch() string {
+	if _, emulated := r.machine.(vm); emulated {
+		return "amd64"
+	}
+	return runtime.GOARCH
+}
+
+// sh runs a shell command as root and returns what it printed on standard output.
+func (r *run) sh(ctx context.Context, command string) (string, error) {
+	return r.stream(ctx, io.Discard, command)
 }
 
 func (r *run) figure(format string, args ...any) {
@@ -141,13 +273,13 @@ func (r *run) check(name string, check func(ctx context.Context) error) bool {
 func (r *run) report(name string, took time.Duration, err error) bool {
 	if err == nil {
 		r.passed++
-		fmt.Printf("ok   %-90s %5.1f s\n", name, took.Seconds())
+		_, _ = fmt.Fprintf(r.out, "ok   %-90s %5.1f s\n", name, took.Seconds())
 		return true
 	}
 	r.failed++
 	text := err.Error()
 	first, _, _ := strings.Cut(text, "\n")
-	fmt.Printf("FAIL %-90s %5.1f s\n     %.300s\n", name, took.Seconds(), first)
+	_, _ = fmt.Fprintf(r.out, "FAIL %-90s %5.1f s\n     %.300s\n", name, took.Seconds(), first)
 	r.Errorf("%s: %v", name, err)
 	file := filepath.Join(r.logs, fmt.Sprintf("%03d-%s.log", r.passed+r.failed,
 		strings.Trim(notForFiles.ReplaceAllString(strings.ToLower(name), "-"), "-")))
@@ -195,7 +327,7 @@ func (r *run) schema(ctx context.Context, name string, text []byte) error {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return err
 	}
-	folder := "/var/lib/snapd/assertions/asserts-v0/confdb-schema/" + network.AccountID + "/" + name
+	folder := schemaFolder(r.era.dialect) + "/" + name
 	if _, err := r.sh(ctx, "mkdir -p "+folder); err != nil {
 		return err
 	}
@@ -211,7 +343,7 @@ func (r *run) build(ctx context.Context, folder string, test bool) (string, erro
 	}
 	command := exec.CommandContext(ctx, "go", append(args, "-ldflags", "-s -w", "-o", file, "./"+folder)...)
 	command.Dir = r.root
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+r.arch())
 	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go %s: %w: %s", args[0], err, output)
 	}

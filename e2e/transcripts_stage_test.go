@@ -71,7 +71,7 @@ func (r *run) transcriptSnaps(ctx context.Context, folder string) error {
 			network.ControlTelemetryView, network.AccountID, network.Name), hooks: []string{"observe-view-" + network.ControlTelemetryView}},
 	} {
 		tree.files = map[string]string{"bin/probe": probe}
-		snap, err := tree.pack(ctx, r.scratch)
+		snap, err := tree.pack(ctx, r.scratch, r.arch())
 		if err != nil {
 			return err
 		}

@@ -15,8 +15,9 @@
 #
 # E2E_DIR    where images live       (${XDG_CACHE_HOME:-~/.cache}/aspects-poc-e2e)
 # E2E_SUITE  the Debian suite        (sid: snapd 2.77 at the time of writing)
-# E2E_PORT   the port of its ssh     (2230, on the loopback interface)
+# E2E_PORT   the port of its ssh     (2230, on the loopback interface); another port is another machine
 # E2E_CPUS   its processors          (2)
+# E2E_MEMORY megabytes of memory     (3072)
 # E2E_WAIT   seconds to wait for it  (300; a boot takes some 45 on an idle machine)
 #
 # Needs debootstrap, qemu-system-x86, qemu-utils, squashfs-tools, e2fsprogs and openssh-client, and root for `image`.
@@ -25,8 +26,9 @@ set -euo pipefail
 suite=${E2E_SUITE:-sid}
 dir=${E2E_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/aspects-poc-e2e}/$suite
 port=${E2E_PORT:-2230}
-pidfile=$dir/pid
-run=$dir/run.qcow2
+pidfile=$dir/pid-$port
+run=$dir/run-$port.qcow2
+serial=$dir/serial-$port.log
 
 # One connection serves all commands: setting one up costs the emulated processor most of a second.
 ssh_options=(-q -i "$dir/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10
@@ -51,18 +53,20 @@ hang_up() { ssh "${ssh_options[@]}" -p "$port" -O exit root@127.0.0.1 2>/dev/nul
 # boot DISK: starts the emulator and waits for ssh.
 # The kernel's TSC is declared reliable and its watchdogs are off: on a busy host the kernel would mark the clock as
 # unstable and patch its own code for that, a moment at which QEMU 7.2 with several processors may crash it.
+# An old processor: with AVX, BMI and SMAP there is more to emulate, and the same work takes half as long again; cmpxchg16b
+# stops all processors but one.
 boot() {
 	hang_up
-	qemu-system-x86_64 -name "aspects-poc-e2e-$suite" -machine q35 -accel tcg,thread=multi -cpu max,la57=off \
-		-smp "${E2E_CPUS:-2}" -m 3072 -nodefaults -display none -daemonize -pidfile "$pidfile" -serial "file:$dir/serial.log" \
+	qemu-system-x86_64 -name "aspects-poc-e2e-$suite" -machine q35 -accel tcg,thread=multi -cpu "${E2E_CPU:-Nehalem,-cx16}" \
+		-smp "${E2E_CPUS:-2}" -m "${E2E_MEMORY:-3072}" -nodefaults -display none -daemonize -pidfile "$pidfile" -serial "file:$serial" \
 		-drive "file=$1,if=virtio,cache=unsafe,format=qcow2" -device virtio-rng-pci \
 		-netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=net \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
-		-append 'root=/dev/vda rw console=ttyS0 quiet tsc=reliable nowatchdog mitigations=off panic=-1' -no-reboot
+		-append "root=/dev/vda rw console=ttyS0 quiet tsc=reliable nowatchdog mitigations=off init_on_alloc=0 panic=-1 ${E2E_APPEND-}" -no-reboot
 	local end=$((SECONDS + ${E2E_WAIT:-300}))
 	until remote true 2>/dev/null; do
-		running || fail "the machine crashed while it booted; see $dir/serial.log"
-		((SECONDS < end)) || fail "no answer on port $port after ${E2E_WAIT:-300} s; see $dir/serial.log"
+		running || fail "the machine crashed while it booted; see $serial"
+		((SECONDS < end)) || fail "no answer on port $port after ${E2E_WAIT:-300} s; see $serial"
 		sleep 1
 	done
 }
@@ -113,6 +117,13 @@ distribution() {
 	chroot "$root" systemctl -q enable systemd-networkd ssh
 	chroot "$root" systemctl -q mask systemd-networkd-wait-online.service systemd-timesyncd.service apt-daily.timer \
 		apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
+	# systemd runs all of its generators whenever it reloads, some five times for each snap that is installed. None but
+	# snapd's has anything to do here.
+	local generator
+	mkdir -p "$root/etc/systemd/system-generators"
+	for generator in "$root"/usr/lib/systemd/system-generators/*; do
+		[[ $generator == */snapd-generator ]] || ln -s /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
+	done
 	echo '/dev/vda / ext4 defaults 0 1' >"$root/etc/fstab"
 	echo e2e >"$root/etc/hostname"
 	mkdir -p "$root/var/lib/snapd/snaps" # without it no local snap can be installed
@@ -180,7 +191,9 @@ image() {
 		until snap wait system seed.loaded; do sleep 1; done
 		snap install --dangerous /root/snapd.snap
 		snap install --dangerous /root/bare.snap
-		snap set system experimental.confdb=true store.access=offline refresh.retain=2
+		flag=$(curl -s --unix-socket /run/snapd.socket http://snapd/v2/system-info |
+			jq -r ".result.features | if has(\"confdb\") then \"confdb\" else \"confdbs\" end")
+		snap set system experimental.$flag=true store.access=offline refresh.retain=2
 		rm -f /root/*.snap
 		sync' || fail "the image cannot be finished; the machine still runs, for you to look: $0 ssh"
 	shut_down
@@ -188,37 +201,41 @@ image() {
 	say "the image is ready: $dir"
 }
 
-case ${1-} in
-image) image ;;
-up)
-	running && exit
-	image
-	rm -f "$run"
-	qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$run"
-	boot "$run"
-	;;
-again)
-	running && fail "it runs: cut it first"
-	[[ -f $run ]] || fail "there is no machine to boot again: $0 up"
-	boot "$run"
-	;;
-ssh) shift && remote "$@" ;;
-push) shift && scp "${ssh_options[@]}" -P "$port" "${@:1:$#-1}" "root@127.0.0.1:${*: -1}" ;;
-pull)
-	shift
-	files=("${@:1:$#-1}")
-	scp "${ssh_options[@]}" -P "$port" "${files[@]/#/root@127.0.0.1:}" "${*: -1}"
-	;;
-cut) cut_power ;;
-down)
-	shut_down
-	rm -f "$run"
-	;;
-status)
-	if running; then echo "running, pid $(<"$pidfile"), port $port, files in $dir"; else echo "not running, files in $dir"; fi
-	;;
-*)
-	sed -n '2,/^set/{/^set/!p}' "$0" | sed 's/^# \{0,1\}//'
-	exit 2
-	;;
-esac
+main() {
+	case ${1-} in
+	image) image ;;
+	up)
+		running && exit
+		image
+		rm -f "$run"
+		qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$run"
+		boot "$run"
+		;;
+	again)
+		running && fail "it runs: cut it first"
+		[[ -f $run ]] || fail "there is no machine to boot again: $0 up"
+		boot "$run"
+		;;
+	ssh) shift && remote "$@" ;;
+	push) shift && scp "${ssh_options[@]}" -P "$port" "${@:1:$#-1}" "root@127.0.0.1:${*: -1}" ;;
+	pull)
+		shift
+		files=("${@:1:$#-1}")
+		scp "${ssh_options[@]}" -P "$port" "${files[@]/#/root@127.0.0.1:}" "${*: -1}"
+		;;
+	cut) cut_power ;;
+	down)
+		shut_down
+		rm -f "$run"
+		;;
+	status)
+		if running; then echo "running, pid $(<"$pidfile"), port $port, files in $dir"; else echo "not running, files in $dir"; fi
+		;;
+	*)
+		sed -n '2,/^set/{/^set/!p}' "$0" | sed 's/^# \{0,1\}//'
+		exit 2
+		;;
+	esac
+}
+
+main "$@"; exit # on one line, so that this file can be edited while it runs

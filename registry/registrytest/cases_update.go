@@ -217,7 +217,7 @@ var applyCases = []contractCase{
 // mixed is used by the concurrency case: readers and writers of different views and keys at once.
 func (s *suite) mixed() {
 	s.Helper()
-	const times = 10
+	times := s.times(10, 3)
 	full(s)
 	var group sync.WaitGroup
 	for worker := range 3 {

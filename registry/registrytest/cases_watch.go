@@ -11,7 +11,8 @@ var watchCases = []contractCase{
 	{name: "watch/own changes", run: func(s *suite) {
 		full(s)
 		events := s.watch(s.ctx, s.reg, network.ControlTelemetryView)
-		for rate := 10; rate < 13; rate++ {
+		for i := range s.times(3, 2) {
+			rate := 10 + i
 			s.set(network.ControlTelemetryView, obj{"sample-rate": rate})
 			s.wantEvent(events, network.ControlTelemetryView)
 			s.wantGet(network.ControlTelemetryView, obj{"sample-rate": rate}, "sample-rate")
@@ -51,8 +52,8 @@ var watchCases = []contractCase{
 	{name: "watch/events before the first receive are kept", run: func(s *suite) {
 		full(s)
 		events := s.watch(s.ctx, s.reg, network.ControlTelemetryView)
-		for rate := 10; rate < 20; rate++ {
-			s.set(network.ControlTelemetryView, obj{"sample-rate": rate})
+		for i := range s.times(10, 3) {
+			s.set(network.ControlTelemetryView, obj{"sample-rate": 10 + i})
 		}
 		s.wantEvent(events, network.ControlTelemetryView)
 	}},
@@ -106,8 +107,8 @@ var watchCases = []contractCase{
 		full(s)
 		ctx, cancel := context.WithCancel(s.ctx)
 		events := s.watch(ctx, s.reg, network.ControlTelemetryView)
-		for rate := 10; rate < 15; rate++ {
-			s.set(network.ControlTelemetryView, obj{"sample-rate": rate})
+		for i := range s.times(5, 2) {
+			s.set(network.ControlTelemetryView, obj{"sample-rate": 10 + i})
 		}
 		cancel()
 		s.wantClosed(events)

@@ -41,6 +41,10 @@ type Options struct {
 	// is what the suite is about; but where a write is dear there may be a shorter way.
 	Prepare func(ctx context.Context, reg *registry.Registry, values registry.Changes) error
 
+	// Dear is for backends that take seconds for a write, such as a snapd on an emulated processor: cases that repeat
+	// themselves with other values, or until chance would have shown something, do so a few times only.
+	Dear bool
+
 	// Timeout is how long one case may take before it counts as hanging; 0 means a minute.
 	Timeout time.Duration
 }
@@ -108,6 +112,7 @@ type suite struct {
 	reg   *registry.Registry
 	again func() *registry.Registry
 	caps  registry.Capabilities
+	dear  bool
 
 	prepare func(ctx context.Context, reg *registry.Registry, values registry.Changes) error
 }
@@ -133,7 +138,23 @@ func newSuite(t *testing.T, tb testing.TB, open func(t *testing.T) *registry.Reg
 	if prepare == nil {
 		prepare = viewByView
 	}
-	return &suite{TB: tb, ctx: ctx, reg: reg, again: again, caps: status.Capabilities, prepare: prepare}
+	return &suite{TB: tb, ctx: ctx, reg: reg, again: again, caps: status.Capabilities, dear: o.Dear, prepare: prepare}
+}
+
+// few is all of what a case repeats itself with, or the first n where that is dear.
+func few[T any](s *suite, n int, all ...T) []T {
+	if s.dear {
+		return all[:n]
+	}
+	return all
+}
+
+// times is how often a case repeats itself: n, or dear times.
+func (s *suite) times(n, dear int) int {
+	if s.dear {
+		return dear
+	}
+	return n
 }
 
 func viewByView(ctx context.Context, reg *registry.Registry, values registry.Changes) error {

@@ -153,19 +153,21 @@ func named(err error, requests []string) []string {
 	return found
 }
 
-// maxUnreadable bounds what is remembered of one view, in requests.
-const maxUnreadable = 1000
-
 func (b *Backend) hide(view backend.ViewID, requests []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known := b.unreadable[view]
-	if known == nil || len(known) > maxUnreadable {
-		known = map[string]bool{}
-		b.unreadable[view] = known
+	remember(b.unreadable, view, requests...)
+}
+
+// maxRemembered bounds what is remembered of one view, in requests.
+const maxRemembered = 1000
+
+func remember(known map[backend.ViewID]map[string]bool, view backend.ViewID, requests ...string) {
+	if known[view] == nil || len(known[view]) > maxRemembered {
+		known[view] = map[string]bool{}
 	}
 	for _, path := range requests {
-		known[path] = true
+		known[view][path] = true
 	}
 }
 

@@ -3,6 +3,7 @@ package snapctl
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,8 +20,47 @@ func (b *Backend) Get(
 	return b.get(ctx, view, requests, options.Constraints, "")
 }
 
-// get reads, with "--previous" as state what was committed before the transaction that a hook runs in.
+// get reads, with "--previous" as state what was committed before the transaction that a hook runs in. Of several
+// requests, snapd up to 2.70 leaves out those without a rule, as it does those without data (seen on 2.68.3).
 func (b *Backend) get(
+	ctx context.Context, view backend.ViewID, requests []string, constraints map[string]any, state string,
+) (map[string]any, error) {
+	values, err := b.getOnce(ctx, view, requests, constraints, state)
+	if len(requests) < 2 || err != nil && !errors.Is(err, backend.ErrNoData) {
+		return values, err
+	}
+	f, detectErr := b.detect(ctx)
+	if detectErr != nil || f.flags["--default"] { // of 2.72
+		return values, err
+	}
+	if missing := b.checkMissing(ctx, view, requests, values, state); missing != nil {
+		return nil, missing
+	}
+	return values, err
+}
+
+// checkMissing asks for each request that is missing in an answer to several, alone, once: snapd tells then whether
+// there is a rule.
+func (b *Backend) checkMissing(ctx context.Context, view backend.ViewID, requests []string, values map[string]any, state string) error {
+	for _, path := range requests {
+		b.mu.Lock()
+		known := b.ruled[view][path]
+		b.mu.Unlock()
+		if _, found := values[path]; found || known {
+			continue
+		}
+		// What has been stored since the first answer is left out as well: an answer is of one moment.
+		if _, err := b.getOnce(ctx, view, []string{path}, nil, state); err != nil && !errors.Is(err, backend.ErrNoData) {
+			return err
+		}
+		b.mu.Lock()
+		remember(b.ruled, view, path)
+		b.mu.Unlock()
+	}
+	return nil
+}
+
+func (b *Backend) getOnce(
 	ctx context.Context, view backend.ViewID, requests []string, constraints map[string]any, state string,
 ) (map[string]any, error) {
 	requests = slices.Clone(requests)

@@ -96,6 +96,7 @@ type Backend struct {
 	closed     bool
 	features   *features                          // nil: not asked yet
 	unreadable map[backend.ViewID]map[string]bool // requests that the view lets only write, as far as met
+	ruled      map[backend.ViewID]map[string]bool // requests that have a rule to read by, as far as it was in doubt
 	watches    map[*watch]struct{}
 	hints      map[*hint]struct{}
 	listening  bool  // for nudges
@@ -149,10 +150,10 @@ func Open(_ context.Context, options Options) (*Backend, error) {
 		life:       life,
 		close:      cancel,
 		turn:       make(chan struct{}, 1),
-		unreadable: map[backend.ViewID]map[string]bool{},
-		watches:    map[*watch]struct{}{},
-		hints:      map[*hint]struct{}{},
-		now:        time.Now,
+		unreadable: map[backend.ViewID]map[string]bool{}, ruled: map[backend.ViewID]map[string]bool{},
+		watches: map[*watch]struct{}{},
+		hints:   map[*hint]struct{}{},
+		now:     time.Now,
 	}
 	return b, nil
 }

@@ -15,13 +15,13 @@ import (
 	"syscall"
 	"testing"
 
+	"aspects-poc/internal/durable"
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/embedded"
 	"aspects-poc/registry/network"
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
-	"aspects-poc/internal/durable"
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/serverapi"
 )

@@ -25,6 +25,7 @@ type Dialect struct {
 	Hooks     bool   // change-view and save-view hooks, and a custodian for writing: 2.67
 	Previous  string // name of the flag: pristine in 2.67, previous since 2.69
 	Readers   bool   // a custodian for reading: 2.69
+	Lenient   bool   // of several requests, those without a rule are left out: to 2.70
 	Refuses   bool   // an access that comes too early is refused at once: 2.70 to 2.75
 	Connected bool   // the plug must be connected: 2.72
 	Defaults  bool   // --default: 2.72
@@ -39,7 +40,7 @@ func DialectOf(text string, v snapdhttp.Version) Dialect {
 		Version: text,
 		Prefix:  "error running snapctl: ", Flag: "registries", Noun: "registry", NoData: "no view data",
 		Views: v.AtLeast(2, 64), Writes: v.AtLeast(2, 65), Fail: v.AtLeast(2, 66), Hooks: v.AtLeast(2, 67),
-		Readers: v.AtLeast(2, 69), Refuses: v.AtLeast(2, 70) && !v.AtLeast(2, 76), Connected: v.AtLeast(2, 72),
+		Lenient: !v.AtLeast(2, 71), Readers: v.AtLeast(2, 69), Refuses: v.AtLeast(2, 70) && !v.AtLeast(2, 76), Connected: v.AtLeast(2, 72),
 		Defaults: v.AtLeast(2, 72), Tells: v.AtLeast(2, 73), With: v.AtLeast(2, 74), Queues: v.AtLeast(2, 76),
 	}
 	if v.AtLeast(2, 67) {

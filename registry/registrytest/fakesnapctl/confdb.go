@@ -137,6 +137,16 @@ func (s *Server) get(ctx context.Context, d snapctlcmd.Dialect, caller *hookCont
 	s.mu.Lock()
 	options := confdb.ReadOptions{Constraints: constraints, Unprivileged: s.uid != 0 && d.Queues}
 	s.mu.Unlock()
+	if d.Lenient && len(keys) > 1 {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+			_, err := s.schema.ReadsEphemeral(plug.View, []string{key}, options)
+			var refused *confdb.Error
+			return errors.As(err, &refused) && refused.Kind == confdb.NoMatch
+		})
+		if len(keys) == 0 {
+			return "", fmt.Errorf("cannot get \"%s\" through %s: %s", strings.Join(c.Positional[1:], `", "`), s.schema.ID()+"/"+plug.View, d.NoData)
+		}
+	}
 	if _, err := s.schema.ReadsEphemeral(plug.View, keys, options); err != nil {
 		return "", errors.New(d.Reworded(err.Error()))
 	}
