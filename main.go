@@ -17,7 +17,7 @@ import (
 
 func main() {
 	if registrycmd.IsSnapctl(os.Args[0]) { // to the hooks that the development kit runs
-		os.Exit(registrycmd.Snapctl(os.Args[1:]))
+		os.Exit(registrycmd.Snapctl(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(roles.Main(os.Args, all()...))
 }

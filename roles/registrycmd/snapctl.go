@@ -2,6 +2,7 @@ package registrycmd
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,8 +14,8 @@ import (
 func IsSnapctl(argv0 string) bool { return hookrun.IsSnapctl(argv0) }
 
 // Snapctl is the program as that snapctl, and returns its exit code.
-func Snapctl(args []string) int {
+func Snapctl(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return hookrun.Snapctl(ctx, args, os.Getenv, os.Stdout, os.Stderr)
+	return hookrun.Snapctl(ctx, args, os.Getenv, stdout, stderr)
 }
