@@ -137,7 +137,7 @@ func Open(t *testing.T, base string) (context.Context, *Watch) {
 	if err := chromedp.Do(ctx, enable); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(cancel)
 	return ctx, seen
 }

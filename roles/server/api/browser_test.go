@@ -67,7 +67,7 @@ func TestBrowser(t *testing.T) {
 		{"list-devices", nil, nil, "200", `"state": "behind"`},
 		{"get-device", this, nil, "200", `"state": "behind"`},
 		{"get-stats", this, nil, "200", `"points": []`},
-		{"get-summary", nil, nil, "200", `"devices": 1`},
+		{"get-summary", nil, nil, "200", `"waiting": 0`},
 		{"list-history", nil, nil, "200", `"action": "labels"`},
 		{"get-entry", nil, nil, "200", `"revision": 1`},
 		{"get-diff", func() string { return "2" }, nil, "200", `"before": 4`},
