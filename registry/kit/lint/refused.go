@@ -402,7 +402,7 @@ func (m *viewMender) mend(steps []string) (hidden *document.Node) {
 			hidden = rule.Get("content")
 		}
 		list.Items = slices.Replace(list.Items, index, index+1, instead...)
-		for len(list.Items) == 0 {
+		if len(list.Items) == 0 {
 			// An empty list is a fault that its author did not make.
 			if last == 1 {
 				m.hopeless = true
@@ -410,7 +410,6 @@ func (m *viewMender) mend(steps []string) (hidden *document.Node) {
 			}
 			parent, _ := m.tree.Follow(steps[:last-1]...)
 			parent.Delete("content")
-			break
 		}
 	}
 	return hidden

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -87,9 +88,7 @@ func (h *handlers) poll(c echo.Context) error {
 	if poll.Wait = preferredWait(c.Request().Header); poll.Wait > 0 {
 		// The server's own bounds on requests are for others.
 		control := http.NewResponseController(c.Response())
-		if err := control.SetReadDeadline(time.Time{}); err == nil {
-			err = control.SetWriteDeadline(time.Now().Add(poll.Wait + answerTime))
-		}
+		err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Now().Add(poll.Wait+answerTime)))
 		if err != nil { // a connection that cannot be held open
 			poll.Wait = 0
 		}

@@ -19,7 +19,7 @@ import (
 // counting counts what is asked of the store.
 type counting struct {
 	fleet.Store
-	added, reports, looks, changes int
+	added, reports, looks int
 }
 
 func (c *counting) Add(ctx context.Context, device fleet.Device) (fleet.Device, error) {
