@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"errors"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -48,8 +50,8 @@ func register(t *testing.T, url, key string) serverapi.RegisterResponse {
 // TestDatabase has two servers on one database, of which each knows what the other was told. The password is nowhere.
 func TestDatabase(t *testing.T) {
 	address := withPassword(t, postgrestest.URL(t))
-	first := run(t, "--database", address, "--listen", "127.0.0.1:0")
-	second := run(t, "--database", address, "--listen", "127.0.0.1:0")
+	first := run(t, append(unsigned, "--database", address, "--listen", "127.0.0.1:0")...)
+	second := run(t, append(unsigned, "--database", address, "--listen", "127.0.0.1:0")...)
 	device := register(t, first.url, "PEM")
 	if _, err := client(t, second.url).State(t.Context(), device.UUID); err != nil {
 		t.Error(err)
@@ -91,7 +93,7 @@ func TestMigrate(t *testing.T) {
 	if code, _, stderr := command(t, nil, migrate...); code != 1 || !strings.Contains(stderr, "no such file") {
 		t.Errorf("without a file: exit %d: %s", code, stderr)
 	}
-	embedded := run(t, "--state", state, "--listen", "127.0.0.1:0", "--target-schema", "none")
+	embedded := run(t, append(unsigned, "--state", state, "--listen", "127.0.0.1:0", "--target-schema", "none")...)
 	device := register(t, embedded.url, "PEM")
 	if _, err := client(t, embedded.url).SetTarget(t.Context(), serverapi.Config{"a": 7}); err != nil {
 		t.Fatal(err)
@@ -102,19 +104,27 @@ func TestMigrate(t *testing.T) {
 	if code, stderr := embedded.stop(); code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
+	if code, _, stderr := command(t, nil, "token", "create", "ann", "--state", state); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
 	code, stdout, stderr := command(t, nil, migrate...)
-	if code != 0 || !strings.Contains(stdout, "1 devices, 1 layers, 1 entries of history") || strings.Contains(stdout+stderr, password) {
+	if code != 0 || !strings.Contains(stdout, "1 devices, 1 layers, 1 entries of history, 0 points of statistics, 1 tokens.") || strings.Contains(stdout+stderr, password) {
 		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
 	}
 	if code, _, stderr := command(t, nil, migrate...); code != 1 || !strings.Contains(stderr, "the database is not empty") ||
 		!strings.Contains(stderr, "nothing was written") {
 		t.Errorf("again: exit %d: %s", code, stderr)
 	}
+	// The token came along: without it nobody is an operator there, and not everybody is.
 	moved := client(t, run(t, "--database", address, "--listen", "127.0.0.1:0", "--target-schema", "none").url)
-	if _, err := moved.State(t.Context(), device.UUID); err != nil {
-		t.Error(err)
+	var refused *serverapi.Error
+	if _, err := moved.State(t.Context(), device.UUID); !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+		t.Errorf("without a token: %v", err)
 	}
-	if target, err := moved.Target(t.Context()); err != nil || len(target) != 1 {
-		t.Error(target, err)
+	if code, stdout, stderr := command(t, nil, "token", "list", "--database", address); code != 0 || !strings.Contains(stdout, "ann") {
+		t.Errorf("the tokens: exit %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := command(t, nil, "token", "revoke", "ann", "--database", address); code != 0 {
+		t.Errorf("revoke: exit %d: %s", code, stderr)
 	}
 }

@@ -61,7 +61,7 @@ func migrateStore(ctx context.Context, env *roles.Env, state, address string) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, into.Close()) }()
-	done, err := into.Import(ctx, from, func(done, all int64) {
+	done, err := into.Import(ctx, from, from.Tokens(), func(done, all int64) {
 		fmt.Fprintf(env.Stderr, "%d of %d devices\n", done, all)
 	})
 	if err != nil {

@@ -24,10 +24,12 @@ type Imported struct {
 }
 
 // Import copies all that another store keeps into this database, which has to be empty: devices with what they reported,
-// their statistics and layers, the other layers, the history, and tokens where that store keeps any. It is all or nothing,
+// their statistics and layers, the other layers, the history, and the tokens kept beside (nil: none). It is all or nothing,
 // one transaction, committed when the database has counted as many rows as were read. Nobody else may change the other
 // store meanwhile. Progress, if not nil, is told how many devices of how many are done.
-func (s *Store) Import(ctx context.Context, from fleet.Store, progress func(done, all int64)) (Imported, error) {
+func (s *Store) Import(
+	ctx context.Context, from fleet.Store, tokens access.Store, progress func(done, all int64),
+) (Imported, error) {
 	var done Imported
 	all, err := from.Count(ctx)
 	if err != nil {
@@ -40,7 +42,7 @@ func (s *Store) Import(ctx context.Context, from fleet.Store, progress func(done
 		if err := empty(ctx, tx); err != nil {
 			return err
 		}
-		i := &importer{tx: tx, from: from, done: &done, keys: map[string]bool{}}
+		i := &importer{tx: tx, from: from, access: tokens, done: &done, keys: map[string]bool{}}
 		if err := i.devices(ctx, func() { progress(done.Devices, int64(all)) }); err != nil {
 			return err
 		}
@@ -83,10 +85,11 @@ func empty(ctx context.Context, tx pgx.Tx) error {
 
 // An importer copies one store into a transaction.
 type importer struct {
-	tx   pgx.Tx
-	from fleet.Store
-	done *Imported
-	keys map[string]bool // the digests and names of keys that were copied
+	tx     pgx.Tx
+	from   fleet.Store
+	access access.Store // nil: it keeps no tokens
+	done   *Imported
+	keys   map[string]bool // the digests and names of keys that were copied
 }
 
 func (i *importer) copy(ctx context.Context, table string, columns []string, rows [][]any) (int64, error) {
@@ -240,11 +243,10 @@ func (i *importer) history(ctx context.Context) error {
 }
 
 func (i *importer) tokens(ctx context.Context) error {
-	store, keeps := i.from.(access.Store)
-	if !keeps {
+	if i.access == nil {
 		return nil
 	}
-	list, err := store.Tokens(ctx)
+	list, err := i.access.Tokens(ctx)
 	if err != nil {
 		return err
 	}

@@ -100,14 +100,14 @@ func TestImport(t *testing.T) {
 	from := filled(t)
 	store := open(t, postgrestest.URL(t), postgres.Options{})
 	gone, cancel := context.WithCancel(t.Context())
-	_, err := store.Import(gone, from, func(done, all int64) { cancel() })
+	_, err := store.Import(gone, from, nil, func(done, all int64) { cancel() })
 	if err == nil {
 		t.Fatal("it went on")
 	}
 	if n, err := store.Count(t.Context()); n != 0 || err != nil {
 		t.Fatalf("a broken import left %d devices, %v", n, err)
 	}
-	done, err := store.Import(t.Context(), from, nil)
+	done, err := store.Import(t.Context(), from, nil, nil)
 	want := postgres.Imported{Devices: 5, Reports: 5, Stats: 5, Layers: 3, History: 10}
 	if err != nil || done != want {
 		t.Errorf("%+v, %v; want %+v", done, err, want)
@@ -117,7 +117,7 @@ func TestImport(t *testing.T) {
 	if diff := cmp.Diff(contents(t, from), contents(t, store), same); diff != "" {
 		t.Error("content (-want +got):\n" + diff)
 	}
-	if _, err := store.Import(t.Context(), from, nil); !errors.Is(err, postgres.ErrNotEmpty) {
+	if _, err := store.Import(t.Context(), from, nil, nil); !errors.Is(err, postgres.ErrNotEmpty) {
 		t.Error(err)
 	}
 	add(t, store) // numbers and revisions go on
