@@ -101,6 +101,8 @@ func rules() []forbidden {
 			reason: "who may speak is decided without knowing what is said"},
 		{from: []string{"roles/server/page"}, to: []string{"roles/server/fleet/...", "roles/server/api", "roles/server/access"},
 			reason: "the page shows what speaks in the API's shapes"},
+		{from: []string{"roles/server/metrics"}, to: []string{"roles/server/api", "roles/server/page", "roles/server/access"},
+			reason: "what is measured does not know who asks"},
 		{from: []string{"roles/server/fleet/..."}, to: []string{"registry/confdb/..."}, direct: true,
 			reason: "targets are checked by registry/plan, as devices do it"},
 		{from: []string{"roles/internal/poll", "roles/internal/snapenv", "roles/internal/netdev"},
