@@ -79,6 +79,15 @@ func (m *model) wantAs(revision int64, config serverapi.Config) target {
 	return m.memory.desired
 }
 
+// A tally is of what a model has done so far.
+type tally struct{ polls, held int }
+
+func (m *model) count() tally {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return tally{m.polls, m.held}
+}
+
 // know registers a device by its UUID.
 func (m *model) know(id string) { m.memory.registers[uuid.MustParse(id)] = true }
 
