@@ -283,7 +283,7 @@ func TestBusyServer(t *testing.T) {
 		m.replace = quickly
 		m.wire.servers[home] = roundTrip(func(request *http.Request) (*http.Response, error) {
 			answer, err := m.server.RoundTrip(request)
-			if err == nil && answer.StatusCode == http.StatusOK && !busy {
+			if err == nil && request.URL.Path == "/poll/" && answer.StatusCode == http.StatusOK && !busy {
 				busy = true
 				m.server.mu.Lock()
 				m.server.busy = 5 * time.Minute
