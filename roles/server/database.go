@@ -14,6 +14,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// databaseVariable stands for --database, of run and of the commands beside it.
+const databaseVariable = "ASPECTS_DATABASE"
+
 func databaseFlag() cli.Flag {
 	return &cli.StringFlag{Name: "database", Usage: "`ADDRESS` of a PostgreSQL that keeps all in the place of --state, and that " +
 		"several servers may share: postgres://USER:PASSWORD@HOST:PORT/DATABASE; a password is better left to the environment"}
@@ -28,6 +31,21 @@ func checkDatabase(address string) error {
 		return roles.Usagef("invalid value for --database: %s", err)
 	}
 	return nil
+}
+
+// databaseAddress is what a command that is no run command takes the database from, checked; "" where there is none.
+func databaseAddress(env *roles.Env, c *cli.Context) (string, error) {
+	if address := c.String("database"); address != "" {
+		return address, checkDatabase(address)
+	}
+	address := env.Getenv(databaseVariable)
+	if address == "" {
+		return "", nil
+	}
+	if err := postgres.CheckAddress(address); err != nil {
+		return "", roles.Usagef("invalid value in $%s: %s", databaseVariable, err)
+	}
+	return address, nil
 }
 
 // openStore opens the store that is configured, and the tokens in it.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,17 +72,67 @@ func TestDatabase(t *testing.T) {
 
 func TestWrongDatabase(t *testing.T) {
 	for _, address := range []string{"fleet", "mysql://u:topsecret@h/fleet", "postgres://u:topsecret@h/fleet?sslmode=maybe"} {
-		for _, words := range [][]string{{"run", "--config", "-", "--once"}, {"migrate"}} {
+		for _, words := range [][]string{{"run", "--config", "-", "--once"}, {"migrate"}, {"token", "list"}} {
 			code, _, stderr := command(t, nil, append(words, "--database", address)...)
 			if code != 2 || !strings.Contains(stderr, "--database: want postgres://USER") || strings.Contains(stderr, password) {
 				t.Errorf("%s %s: exit %d: %s", words[0], address, code, stderr)
 			}
 		}
 	}
+	for _, words := range [][]string{{"migrate"}, {"token", "list"}} {
+		code, _, stderr := command(t, map[string]string{"ASPECTS_DATABASE": "mysql://u:topsecret@h/fleet"}, words...)
+		if code != 2 || !strings.Contains(stderr, "in $ASPECTS_DATABASE: want postgres://USER") || strings.Contains(stderr, password) {
+			t.Errorf("%s, from the environment: exit %d: %s", words[0], code, stderr)
+		}
+	}
 	nobody := "postgres://u:topsecret@/fleet?host=" + url.QueryEscape(t.TempDir())
 	code, _, stderr := command(t, nil, "run", "--config", "-", "--once", "--database", nobody)
 	if code != 1 || !strings.Contains(stderr, "cannot use the database at u@") || strings.Contains(stderr, password) {
 		t.Errorf("nobody there: exit %d: %s", code, stderr)
+	}
+}
+
+// TestDatabaseTokens makes, lists and revokes tokens in a database, which a server on it knows at once.
+func TestDatabaseTokens(t *testing.T) {
+	address := withPassword(t, postgrestest.URL(t))
+	environment := map[string]string{"ASPECTS_DATABASE": address, "XDG_STATE_HOME": t.TempDir()}
+	code, _, stderr := command(t, nil, "run", "--config", "-", "--once", "--database", address, "--listen", "0.0.0.0:0")
+	if code != 1 || !strings.Contains(stderr, "$ASPECTS_DATABASE") || strings.Contains(stderr, "--state") ||
+		strings.Contains(stderr, password) {
+		t.Errorf("without a token: exit %d: %s", code, stderr)
+	}
+	target := run(t, "--database", address, "--listen", "127.0.0.1:0").url + "/target-config/"
+	code, stdout, stderr := command(t, environment, "token", "create", "ann")
+	ann := strings.TrimSpace(stdout)
+	if code != 0 || !strings.HasPrefix(ann, "aspects-") {
+		t.Fatalf("create: exit %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := command(t, nil, "token", "create", "ann", "--database", address); code != 1 ||
+		!strings.Contains(stderr, "choose another name") || strings.Contains(stderr, password) {
+		t.Errorf("create again: exit %d: %s", code, stderr)
+	}
+	if got := ask(t, http.DefaultClient, "GET", target, "", ""); got != 401 {
+		t.Errorf("without the token: %d", got)
+	}
+	if got := ask(t, http.DefaultClient, "GET", target, ann, ""); got != 200 {
+		t.Errorf("with the token: %d", got)
+	}
+	// The command line and the environment name the same store.
+	if code, stdout, stderr := command(t, nil, "token", "list", "--database", address); code != 0 ||
+		!strings.Contains(stdout, "ann   operator  valid") {
+		t.Errorf("list: exit %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := command(t, environment, "token", "revoke", "ann"); code != 0 {
+		t.Errorf("revoke: exit %d: %s", code, stderr)
+	}
+	if code, _, stderr := command(t, environment, "token", "revoke", "bob"); code != 1 || !strings.Contains(stderr, `cannot revoke "bob"`) {
+		t.Errorf("revoke nobody's: exit %d: %s", code, stderr)
+	}
+	if got := ask(t, http.DefaultClient, "GET", target, ann, ""); got != 401 {
+		t.Errorf("with the revoked token: %d", got)
+	}
+	if left, err := os.ReadDir(environment["XDG_STATE_HOME"]); err != nil || len(left) > 0 {
+		t.Errorf("a file was made beside the database: %v, %v", left, err)
 	}
 }
 

@@ -131,7 +131,7 @@ func mayListen(ctx context.Context, listener net.Listener, tokens access.Store, 
 	if !guarded {
 		return fmt.Errorf("cannot listen on %s: other machines could reach it, and without any operator's token nobody can be "+
 			"told from an operator; make one with \"%s\"%s, or listen on the loopback with %s", config.Listen,
-			access.CreateHint, stateHint(config.State), howToListen(config.Chosen))
+			access.CreateHint, storeHint(config), howToListen(config.Chosen))
 	}
 	if config.Door.CertFile == "" && !strings.HasPrefix(config.Door.PublicURL, "https://") {
 		config.Log.Warn("operators' tokens go over the network in the clear; serve HTTPS with --tls-cert and --tls-key",
@@ -140,8 +140,13 @@ func mayListen(ctx context.Context, listener net.Listener, tokens access.Store, 
 	return nil
 }
 
-// stateHint names the database to those who make a token for it.
-func stateHint(state string) string { return " (with --state " + state + ")" }
+// storeHint names the store to those who make a token for it. An address may have a password, and is not repeated.
+func storeHint(config Config) string {
+	if config.Database != "" {
+		return " (with this server's --database or $" + databaseVariable + ")"
+	}
+	return " (with --state " + config.State + ")"
+}
 
 // howToListen says how a person chooses the loopback.
 func howToListen(chosen string) string {

@@ -32,15 +32,12 @@ func migrateCommand(env *roles.Env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			address := c.String("database")
-			if address == "" {
-				address = env.Getenv("ASPECTS_DATABASE")
-			}
-			if address == "" {
-				return roles.Usagef("--database is missing: want the address of an empty database")
-			}
-			if err := checkDatabase(address); err != nil {
+			address, err := databaseAddress(env, c)
+			switch {
+			case err != nil:
 				return err
+			case address == "":
+				return roles.Usagef("--database is missing: want the address of an empty database")
 			}
 			return migrateStore(c.Context, env, statePath(c.String("state"), settings.StateDir), address)
 		},

@@ -120,6 +120,33 @@ func TestStoreTrouble(t *testing.T) {
 	}
 }
 
+// unreachable is a store whose database has gone away.
+type unreachable struct{ fleet.Store }
+
+func (unreachable) Layer(context.Context, fleet.LayerName) (fleet.Layer, error) {
+	return fleet.Layer{}, fmt.Errorf("cannot read a layer: %w: dial tcp 192.0.2.1:5432", fleet.ErrUnavailable)
+}
+
+// TestUnreachable has callers come again soon, tells them nothing of where the database is, and the log everything.
+func TestUnreachable(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }() // a test's own
+	var log syncBuffer
+	app := surface(t, unreachable{store}, &log)
+	recorder := httptest.NewRecorder()
+	app.ServeHTTP(recorder, httptest.NewRequest("GET", "/target-config/", nil))
+	want := `{"title":"Service Unavailable","status":503,"detail":"The server cannot reach its state at present; its log says why"}`
+	if recorder.Code != 503 || recorder.Body.String() != want || recorder.Header().Get("Retry-After") != "5" {
+		t.Error(recorder.Code, recorder.Header(), recorder.Body)
+	}
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "192.0.2.1:5432") {
+		t.Error("the log does not say why: " + log.String())
+	}
+}
+
 // TestGivenUp has a caller who leaves: nothing is answered, and the log does not call it the server's failure.
 func TestGivenUp(t *testing.T) {
 	var log syncBuffer

@@ -126,3 +126,41 @@ func TestImport(t *testing.T) {
 		t.Error(layer, err)
 	}
 }
+
+// TestImportKeepsFloor imports a store that was restored from a backup: revisions that devices may have seen before the
+// restore do not come again.
+func TestImportKeepsFloor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.db")
+	embedded, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config(t, `{"a":1}`), Authorship: by}}
+	if _, err := embedded.Change(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(sqlite.Backup(t.Context(), path, path+".copy"), embedded.Close(),
+		sqlite.Restore(t.Context(), path+".copy", path)); err != nil {
+		t.Fatal(err)
+	}
+	if embedded, err = sqlite.Open(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := embedded.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	before, err := embedded.Targets(t.Context())
+	if err != nil || before.Revision <= before.Everyone.Revision {
+		t.Fatalf("no floor to keep: %+v, %v", before, err)
+	}
+	store := open(t, postgrestest.URL(t), postgres.Options{})
+	if _, err := store.Import(t.Context(), embedded, embedded.Tokens(), nil); err != nil {
+		t.Fatal(err)
+	}
+	change.Config = config(t, `{"a":2}`)
+	if layer, err := store.Change(t.Context(), change); err != nil || layer.Revision != before.Revision+1 {
+		t.Errorf("revision %d, %v; want %d", layer.Revision, err, before.Revision+1)
+	}
+}
