@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"aspects-poc/roles"
+	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/serverapi"
@@ -31,7 +32,7 @@ func withPassword(t *testing.T, address string) string {
 // command runs the role's command line to its end.
 func command(t *testing.T, environment map[string]string, words ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, errs syncBuffer
+	var out, errs rolestest.Buffer
 	env := &roles.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
 		Getenv: func(name string) string { return environment[name] }}
 	code = roles.Run(t.Context(), env, append([]string{"aspects-poc-server"}, words...), server.Role)

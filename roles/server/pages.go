@@ -92,27 +92,16 @@ func (s pageSource) Stats(ctx context.Context, id uuid.UUID, since time.Time) (s
 }
 
 func (s pageSource) History(ctx context.Context, layer string, before int64, limit int) (serverapi.HistoryPage, error) {
-	name := fleet.LayerName(layer)
-	entries, err := s.rules.History(ctx, name, before, limit)
+	entries, err := s.rules.History(ctx, fleet.LayerName(layer), before, limit)
 	if err != nil {
 		return serverapi.HistoryPage{}, err
 	}
-	var list serverapi.HistoryPage
-	for _, entry := range entries {
-		whole, err := s.rules.Entry(ctx, entry.Revision) // lists are without the configurations
-		if err != nil {
+	for i, entry := range entries { // lists are without the configurations
+		if entries[i], err = s.rules.Entry(ctx, entry.Revision); err != nil {
 			return serverapi.HistoryPage{}, err
 		}
-		shape, err := wire.Entry(whole)
-		if err != nil {
-			return serverapi.HistoryPage{}, err
-		}
-		list.History = append(list.History, shape)
 	}
-	if len(entries) == limit && entries[limit-1].Revision > 1 {
-		list.Next = entries[limit-1].Revision
-	}
-	return list, nil
+	return wire.HistoryPage(entries, limit)
 }
 
 func notFound(err error) error {

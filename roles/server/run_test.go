@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,12 +13,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"aspects-poc/roles"
+	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/serverapi"
@@ -37,7 +36,7 @@ func TestMain(m *testing.M) {
 type running struct {
 	url    string
 	stop   func() (code int, stderr string) // and waits
-	stderr *syncBuffer
+	stderr *rolestest.Buffer
 }
 
 // run starts the role with flags. It fails the test when the server does not say where it listens.
@@ -45,7 +44,7 @@ func run(t *testing.T, flags ...string) running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
-	var stderr syncBuffer
+	var stderr rolestest.Buffer
 	env := &roles.Env{Stdin: strings.NewReader(""), Stdout: writer, Stderr: &stderr, Getenv: func(string) string { return "" }}
 	ended := make(chan int, 1)
 	go func() {
@@ -96,7 +95,7 @@ func client(t *testing.T, url string) *serverapi.Client {
 // once runs the role to its end.
 func once(t *testing.T, flags ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, errs syncBuffer
+	var out, errs rolestest.Buffer
 	env := &roles.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
 	code = roles.Run(t.Context(), env,
 		append([]string{"aspects-poc-server", "run", "--config", "-"}, flags...), server.Role)
@@ -281,7 +280,7 @@ func TestKill(t *testing.T) {
 			"--state", state, "--allow-unsigned")
 		child.Args[0] = "aspects-poc"
 		child.Env = append(os.Environ(), "ASPECTS_TEST_SERVER=1")
-		var stderr syncBuffer
+		var stderr rolestest.Buffer
 		child.Stderr = &stderr
 		stdout, err := child.StdoutPipe()
 		if err != nil {
@@ -341,22 +340,4 @@ func TestHousekeeping(t *testing.T) {
 	if code != 0 || strings.Count(stderr, "msg=fleet") != 1 || !strings.Contains(stderr, "devices=0") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
-}
-
-// syncBuffer is a buffer that may be written concurrently.
-type syncBuffer struct {
-	mu     sync.Mutex // guards buffer
-	buffer bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

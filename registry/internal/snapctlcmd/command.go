@@ -1,5 +1,5 @@
 // Package snapctlcmd is snapctl's command line as snapd reads it on behalf of a snap, and what it prints: flags by version,
-// Values, constraints, the checks that come before the data. What the commands do is for those who imitate snapd.
+// values, constraints, the checks that come before the data. What the commands do is for those who imitate snapd.
 package snapctlcmd
 
 import (
@@ -19,7 +19,7 @@ import (
 type Command struct {
 	Name       string
 	Help       bool                // nothing but Dialect.Usage is wanted
-	Flags      map[string][]string // Values of each flag that was given
+	Flags      map[string][]string // values of each flag that was given
 	Positional []string
 	// Wait is that of --wait-for, negative if it was not given.
 	Wait time.Duration
@@ -144,6 +144,22 @@ func (c *Command) Pairs(arguments []string) (map[string]any, error) {
 			return nil, err
 		}
 		values[key] = value
+	}
+	return values, nil
+}
+
+// Unset reads the arguments of unset, :PLUG PATH..., as values that unset the paths.
+func (c *Command) Unset() (map[string]any, error) {
+	if len(c.Positional) == 0 || !strings.HasPrefix(c.Positional[0], ":") {
+		given := strings.Join(c.Positional, " ")
+		return nil, fmt.Errorf("cannot unset confdb: plug must conform to format \":<plug-name>\": %s", given)
+	}
+	if len(c.Positional) == 1 {
+		return nil, errors.New("cannot unset confdb: no paths provided to unset")
+	}
+	values := map[string]any{}
+	for _, path := range c.Positional[1:] {
+		values[path] = nil
 	}
 	return values, nil
 }

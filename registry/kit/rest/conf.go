@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"aspects-poc/registry/kit/world"
 )
@@ -36,7 +35,7 @@ func (s *Server) getConf(r *http.Request) (reply, error) {
 	}
 	found := map[string]any{}
 	for _, key := range keys {
-		value, there := option(config, key)
+		value, there := world.Option(config, key)
 		if !there {
 			if len(keys) > 1 {
 				continue
@@ -48,21 +47,6 @@ func (s *Server) getConf(r *http.Request) (reply, error) {
 		found[key] = value
 	}
 	return reply{result: found}, nil
-}
-
-// option finds an option by its path with dots.
-func option(config map[string]any, key string) (value any, found bool) {
-	value = config
-	for part := range strings.SplitSeq(key, ".") {
-		object, ok := value.(map[string]any)
-		if !ok {
-			return nil, false
-		}
-		if value, found = object[part]; !found {
-			return nil, false
-		}
-	}
-	return value, true
 }
 
 func (s *Server) setConf(r *http.Request) (reply, error) {

@@ -3,9 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -110,19 +108,8 @@ func constraints(text string) (map[string]any, error) {
 	if err := decoder.Decode(&values); err != nil {
 		return nil, badRequest(`"constraints" must be a JSON object`)
 	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		shape := ""
-		switch values[name].(type) {
-		case nil:
-			shape = "null"
-		case []any:
-			shape = "array"
-		case map[string]any:
-			shape = "map"
-		default:
-			continue
-		}
-		return nil, badRequest(fmt.Sprintf("constraint value must be non-null scalar but parameter %q has %s constraint", name, shape))
+	if err := backend.CheckConstraints(values); err != nil {
+		return nil, badRequest(err.Error())
 	}
 	return values, nil
 }

@@ -10,8 +10,8 @@ import (
 
 var validOption = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
 
-// lookup finds an option by its path with dots.
-func lookup(config map[string]any, key string) (value any, found bool) {
+// Option finds an option of a configuration by its path with dots.
+func Option(config map[string]any, key string) (value any, found bool) {
 	value = config
 	for part := range strings.SplitSeq(key, ".") {
 		object, ok := value.(map[string]any)

@@ -236,7 +236,7 @@ func (w *World) getConfig(from *caller, c *snapctlcmd.Command) (string, error) {
 	}
 	found := map[string]any{}
 	for _, key := range c.Positional {
-		if value, ok := lookup(config, key); ok {
+		if value, ok := Option(config, key); ok {
 			found[key] = value
 		}
 	}

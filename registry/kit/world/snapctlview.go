@@ -186,16 +186,9 @@ func late(err error, verb string, id backend.ViewID, options Options, change str
 }
 
 func (w *World) unsetView(ctx context.Context, from *caller, c *snapctlcmd.Command) error {
-	if len(c.Positional) == 0 || !strings.HasPrefix(c.Positional[0], ":") {
-		given := strings.Join(c.Positional, " ")
-		return fmt.Errorf("cannot unset confdb: plug must conform to format \":<plug-name>\": %s", given)
-	}
-	if len(c.Positional) == 1 {
-		return errors.New("cannot unset confdb: no paths provided to unset")
-	}
-	values := map[string]any{}
-	for _, key := range c.Positional[1:] {
-		values[key] = nil
+	values, err := c.Unset()
+	if err != nil {
+		return err
 	}
 	return w.setView(ctx, from, c, values)
 }

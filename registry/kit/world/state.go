@@ -213,13 +213,13 @@ func (w *World) SetSystem(values map[string]any) error {
 func (w *World) System(key string) any {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	value, _ := lookup(w.state.Config[core], key)
+	value, _ := Option(w.state.Config[core], key)
 	return value
 }
 
 // enabled tells whether the experimental flag is on. As on snapd a string will do.
 func (w *World) enabled() bool {
-	value, _ := lookup(w.state.Config[core], "experimental.confdb")
+	value, _ := Option(w.state.Config[core], "experimental.confdb")
 	return value == true || value == "true"
 }
 

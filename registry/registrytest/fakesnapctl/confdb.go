@@ -178,16 +178,9 @@ func (s *Server) set(ctx context.Context, d snapctlcmd.Dialect, caller *hookCont
 }
 
 func (s *Server) unset(ctx context.Context, d snapctlcmd.Dialect, caller *hookContext, c *snapctlcmd.Command) error {
-	if len(c.Positional) == 0 || !strings.HasPrefix(c.Positional[0], ":") {
-		given := strings.Join(c.Positional, " ")
-		return fmt.Errorf("cannot unset confdb: plug must conform to format \":<plug-name>\": %s", given)
-	}
-	if len(c.Positional) == 1 {
-		return errors.New("cannot unset confdb: no paths provided to unset")
-	}
-	values := map[string]any{}
-	for _, key := range c.Positional[1:] {
-		values[key] = nil
+	values, err := c.Unset()
+	if err != nil {
+		return err
 	}
 	return s.write(ctx, d, caller, c, values)
 }

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -9,10 +8,10 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
@@ -301,7 +300,7 @@ func TestOtherSites(t *testing.T) {
 }
 
 func TestAccessLog(t *testing.T) {
-	var log syncBuffer
+	var log rolestest.Buffer
 	started := newServer(t, &log)
 	got := call(t, started.URL, "GET", "/state/"+exampleID+"/", "", "X-Request-Id: mine-1")
 	if id := got.header.Get("X-Request-Id"); id != "mine-1" {
@@ -327,22 +326,4 @@ func TestAccessLog(t *testing.T) {
 	if !strings.Contains(lines[1], "status=404") {
 		t.Error(lines[1])
 	}
-}
-
-// syncBuffer is a buffer that may be written concurrently.
-type syncBuffer struct {
-	mu     sync.Mutex // guards buffer
-	buffer bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

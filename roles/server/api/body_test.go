@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/serverapi"
 
@@ -135,7 +136,7 @@ func TestMalformed(t *testing.T) {
 
 // TestAnswersStaySmall has bodies and paths that would come back, and into the log, at length.
 func TestAnswersStaySmall(t *testing.T) {
-	var log syncBuffer
+	var log rolestest.Buffer
 	fleet := newServer(t, &log)
 	members := make([]string, 150)
 	for i := range members {

@@ -42,16 +42,9 @@ func (h *handlers) listHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	page := serverapi.HistoryPage{History: []serverapi.HistoryEntry{}}
-	for _, entry := range entries {
-		shape, err := wire.Entry(entry)
-		if err != nil {
-			return err
-		}
-		page.History = append(page.History, shape)
-	}
-	if len(entries) == limit && entries[limit-1].Revision > 1 {
-		page.Next = entries[limit-1].Revision
+	page, err := wire.HistoryPage(entries, limit)
+	if err != nil {
+		return err
 	}
 	return answerJSON(c, page)
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
@@ -98,7 +99,7 @@ func TestStoreTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = store.Close() }() // a test's own
-	var log syncBuffer
+	var log rolestest.Buffer
 	app := surface(t, failing{store}, &log)
 	recorder := httptest.NewRecorder()
 	body := `{"uuid":"` + exampleID + `","config":{"a":1}}`
@@ -134,7 +135,7 @@ func TestUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = store.Close() }() // a test's own
-	var log syncBuffer
+	var log rolestest.Buffer
 	app := surface(t, unreachable{store}, &log)
 	recorder := httptest.NewRecorder()
 	app.ServeHTTP(recorder, httptest.NewRequest("GET", "/target-config/", nil))
@@ -149,7 +150,7 @@ func TestUnreachable(t *testing.T) {
 
 // TestGivenUp has a caller who leaves: nothing is answered, and the log does not call it the server's failure.
 func TestGivenUp(t *testing.T) {
-	var log syncBuffer
+	var log rolestest.Buffer
 	app := newServer(t, io.MultiWriter(&log)).Config.Handler
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"aspects-poc/roles/serverapi"
 )
@@ -95,7 +94,7 @@ func (c *composition) explain() (map[string]Origin, error) {
 // claim puts down a layer as the origin of what it has and is still there.
 func claim(origins map[string]Origin, whole, layer map[string]any, prefix string, origin Origin) {
 	for name, value := range layer {
-		path := join(prefix, name)
+		path := serverapi.JoinPath(prefix, name)
 		present, there := whole[name]
 		object, isObject := value.(map[string]any)
 		result, isResult := present.(map[string]any)
@@ -107,20 +106,6 @@ func claim(origins map[string]Origin, whole, layer map[string]any, prefix string
 			origins[path] = origin
 		}
 	}
-}
-
-// join adds a name to a path. A name that has a dot itself is quoted as JSON does it.
-func join(prefix, name string) string {
-	if name == "" || strings.ContainsAny(name, `."`) {
-		quoted, err := json.Marshal(name)
-		if err == nil {
-			name = string(quoted)
-		}
-	}
-	if prefix == "" {
-		return name
-	}
-	return prefix + "." + name
 }
 
 // A Difference is a value that two configurations do not share.
@@ -146,7 +131,7 @@ func compareBelow(list *[]Difference, before, after map[string]any, prefix strin
 		names[name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		path := join(prefix, name)
+		path := serverapi.JoinPath(prefix, name)
 		old, was := before[name]
 		new, is := after[name]
 		oldObject, oldIs := old.(map[string]any)

@@ -78,11 +78,7 @@ func flatten(path string, value any, into map[string]any) {
 		return
 	}
 	for name, member := range object {
-		below := name
-		if path != "" {
-			below = path + "." + name
-		}
-		flatten(below, member, into)
+		flatten(serverapi.JoinPath(path, name), member, into)
 	}
 }
 

@@ -255,6 +255,17 @@ func TestCharts(t *testing.T) {
 	}
 }
 
+// Who set a value is told for names with dots too: paths are written as the API writes them.
+func TestOriginOfDottedNames(t *testing.T) {
+	source := example()
+	source.target.Config = config(`{"v":{"eth0.100":1}}`)
+	source.target.Explain = map[string]serverapi.Origin{serverapi.JoinPath("v", "eth0.100"): {Layer: "labels/of-vlans"}}
+	body := get(t, source, "/page/devices/"+id.String()+"/").Body.String()
+	if !strings.Contains(body, `<td data-name="Set by">labels/of-vlans</td>`) {
+		t.Error(body)
+	}
+}
+
 // What a device shows beside what it shall show.
 func TestDifferences(t *testing.T) {
 	for _, test := range []struct {

@@ -141,6 +141,22 @@ func Entry(entry fleet.Entry) (serverapi.HistoryEntry, error) {
 	return shape, nil
 }
 
+// HistoryPage returns a page of the history, asked for with a limit.
+func HistoryPage(entries []fleet.Entry, limit int) (serverapi.HistoryPage, error) {
+	page := serverapi.HistoryPage{History: []serverapi.HistoryEntry{}}
+	for _, entry := range entries {
+		shape, err := Entry(entry)
+		if err != nil {
+			return serverapi.HistoryPage{}, err
+		}
+		page.History = append(page.History, shape)
+	}
+	if len(entries) == limit && entries[limit-1].Revision > 1 {
+		page.Next = entries[limit-1].Revision
+	}
+	return page, nil
+}
+
 func action(action fleet.Action) string {
 	switch action {
 	case fleet.Set:
