@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -47,6 +48,9 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 	return tx.Commit(ctx)
 }
 
+// leapt are the answers to one of two that make the same table at once, by how far the other had got.
+var leapt = []string{uniqueViolation, duplicateTable, duplicateObject}
+
 // prepare makes the row that holds the version, where there is none.
 func prepare(ctx context.Context, conn *pgx.Conn) error {
 	const row = `CREATE TABLE IF NOT EXISTS schema_version (
@@ -58,7 +62,7 @@ func prepare(ctx context.Context, conn *pgx.Conn) error {
 	for range attempts {
 		_, err = conn.Exec(ctx, row, pgx.QueryExecModeSimpleProtocol) // which takes several statements
 		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.Code != uniqueViolation && refused.Code != duplicateTable {
+		if !errors.As(err, &refused) || !slices.Contains(leapt, refused.Code) {
 			return err
 		}
 		// IF NOT EXISTS looks before it leaps, and another server leapt in between. Now the table is there.

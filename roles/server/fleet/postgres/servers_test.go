@@ -179,6 +179,9 @@ func load(t *testing.T, store *postgres.Store, stop <-chan struct{}) (acknowledg
 				select {
 				case <-stop:
 					got, err := store.Device(t.Context(), id)
+					for errors.Is(err, fleet.ErrUnavailable) { // the connection was one of those that were cut
+						got, err = store.Device(t.Context(), id)
+					}
 					mu.Lock()
 					defer mu.Unlock()
 					if err != nil || got.Sequence < last[i] {
