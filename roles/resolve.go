@@ -90,13 +90,14 @@ func configFirst(a, b cli.Flag) int {
 	return 0
 }
 
-// sourced tells whether a flag can come from environment and file: all of a run command's can, elsewhere the common flags.
-// How to print one answer is no configuration.
+// sourced tells whether a flag can come from environment and file: all of a run command's can, elsewhere the common flags,
+// and those that the role's run command has too: where a daemon keeps its state, the commands beside it look for it. How
+// to print one answer is no configuration.
 func (f *frame) sourced(c *cli.Command, name string) bool {
 	if len(name) == 1 || name == "help" || name == "version" {
 		return false
 	}
-	if f.daemons[c] {
+	if f.daemons[c] || slices.Contains(f.shared[c], name) {
 		return true
 	}
 	return slices.ContainsFunc(CommonFlags(), func(flag cli.Flag) bool { return flag.Names()[0] == name })

@@ -36,7 +36,7 @@ func run(ctx context.Context, env *Env, args []string, list []Role) error {
 		return Usagef("unknown name %q; the binary answers to %s", target.Unknown, strings.Join(programs(list), ", "))
 	}
 	frame := &frame{env: env, list: list, args: args, paths: map[*cli.Command]string{},
-		daemons: map[*cli.Command]bool{}}
+		daemons: map[*cli.Command]bool{}, shared: map[*cli.Command][]string{}}
 	if target.Hook != "" {
 		return frame.runHook(ctx, target)
 	}
@@ -76,6 +76,9 @@ type frame struct {
 	paths map[*cli.Command]string
 	// daemons are the run commands, and tools that are one command: their flags are configuration.
 	daemons map[*cli.Command]bool
+	// shared are, for the commands beside a run command, the names of its flags: what they have in common with it is
+	// configured in one place.
+	shared map[*cli.Command][]string
 }
 
 // program returns the command tree that the target's name opens: all roles, or one role's commands.
@@ -83,8 +86,9 @@ func (f *frame) program(target Target) *cli.Command {
 	root := &cli.Command{
 		Name: target.Program, Usage: "share configuration between snaps through confdb views",
 		Description: "Runs one of the roles, or one of the commands around them. Called as " + Program + "-ROLE, the program " +
-			"is that role. Flags of run commands and the common flags can also stand in environment variables and in a " +
-			"configuration file; the command line comes first, then the environment, the file, the defaults.",
+			"is that role. Flags of run commands, the same flags of the commands beside them, and the common flags can also " +
+			"stand in environment variables and in a configuration file; the command line comes first, then the environment, " +
+			"the file, the defaults.",
 		UsageText: Program + " control run --once\n" + Program + " registry get control-telemetry -d",
 	}
 	if target.Program == Program {
@@ -118,7 +122,28 @@ func (f *frame) role(role Role) *cli.Command {
 			command.Description, command.UsageText = sub.Description, sub.UsageText // what a role is for is what it runs
 		}
 	}
+	for _, sub := range command.Subcommands {
+		if f.daemons[sub] {
+			f.share(command, flagNames(sub))
+		}
+	}
 	return command
+}
+
+// share has the flags of these names configured alike in a command and those below it.
+func (f *frame) share(c *cli.Command, names []string) {
+	f.shared[c] = names
+	for _, sub := range c.Subcommands {
+		f.share(sub, names)
+	}
+}
+
+func flagNames(c *cli.Command) []string {
+	var list []string
+	for _, flag := range c.Flags {
+		list = append(list, flag.Names()[0])
+	}
+	return list
 }
 
 // complete adds to a command and those below it what all of them have: help, the answers to wrong usage, and the order

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"aspects-poc/roles"
+	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/sqlite"
 
 	"github.com/urfave/cli/v2"
@@ -54,7 +55,9 @@ func restoreCommand(env *roles.Env) *cli.Command {
 	}
 }
 
-func databaseFlags() []cli.Flag { return append([]cli.Flag{stateFlag()}, roles.CommonFlags()...) }
+func databaseFlags() []cli.Flag {
+	return append([]cli.Flag{stateFlag(), databaseFlag()}, roles.CommonFlags()...)
+}
 
 // onDatabase does something with the file that is the one argument, and the database that the flags name.
 func onDatabase(
@@ -69,6 +72,13 @@ func onDatabase(
 	settings, err := roles.NewSettings(env, c)
 	if err != nil {
 		return err
+	}
+	if address := c.String("database"); address != "" {
+		if err := checkDatabase(address); err != nil {
+			return err
+		}
+		return fmt.Errorf("cannot %s the embedded store: the server keeps its state in the database %s, which has tools for that "+
+			"(pg_dump, pg_restore); for a file of before add --database \"\"", command, postgres.Name(address))
 	}
 	err = do(c.Context, roles.Args(c)[0], statePath(c.String("state"), settings.StateDir))
 	if errors.Is(err, sqlite.ErrInUse) {

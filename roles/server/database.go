@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// databaseVariable stands for --database, of run and of the commands beside it.
+// databaseVariable stands for --database, of run and of the commands beside it; hints name it.
 const databaseVariable = "ASPECTS_DATABASE"
 
 func databaseFlag() cli.Flag {
@@ -31,21 +31,6 @@ func checkDatabase(address string) error {
 		return roles.Usagef("invalid value for --database: %s", err)
 	}
 	return nil
-}
-
-// databaseAddress is what a command that is no run command takes the database from, checked; "" where there is none.
-func databaseAddress(env *roles.Env, c *cli.Context) (string, error) {
-	if address := c.String("database"); address != "" {
-		return address, checkDatabase(address)
-	}
-	address := env.Getenv(databaseVariable)
-	if address == "" {
-		return "", nil
-	}
-	if err := postgres.CheckAddress(address); err != nil {
-		return "", roles.Usagef("invalid value in $%s: %s", databaseVariable, err)
-	}
-	return address, nil
 }
 
 // openStore opens the store that is configured, and the tokens in it.

@@ -32,11 +32,11 @@ func migrateCommand(env *roles.Env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			address, err := databaseAddress(env, c)
-			switch {
-			case err != nil:
+			address := c.String("database")
+			if err := checkDatabase(address); err != nil {
 				return err
-			case address == "":
+			}
+			if address == "" {
 				return roles.Usagef("--database is missing: want the address of an empty database")
 			}
 			return migrateStore(c.Context, env, statePath(c.String("state"), settings.StateDir), address)

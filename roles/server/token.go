@@ -25,8 +25,8 @@ func tokenCommand(env *roles.Env) *cli.Command {
 		Name: "token", Usage: "let operators and devices in",
 		Description: "Makes, lists and revokes tokens. Operators come with theirs as Authorization: Bearer TOKEN; devices " +
 			"register with an enrolment token where the server asks for one. The server sees each change at once, whether it " +
-			"was running or not. They are in the database of --database or " +
-			"$ASPECTS_DATABASE if there is one, otherwise in the file of --state. Until there is a first operator's token, operators have to sit at the server's machine.",
+			"was running or not: --state and --database come from the same environment and configuration file as those of run. " +
+			"Until there is a first operator's token, operators have to sit at the server's machine.",
 		UsageText:   "aspects-poc server token create anna\naspects-poc server token list",
 		Subcommands: []*cli.Command{tokenCreate(env), tokenList(env), tokenRevoke(env)},
 	}
@@ -119,8 +119,8 @@ func withTokens(env *roles.Env, c *cli.Context, do func(context.Context, access.
 	if err != nil {
 		return err
 	}
-	address, err := databaseAddress(env, c)
-	if err != nil {
+	address := c.String("database")
+	if err := checkDatabase(address); err != nil {
 		return err
 	}
 	if address != "" {
