@@ -278,6 +278,43 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// TestMostPending fills the waiting room: one more is not kept and told when to come back, and a token goes past it.
+func TestMostPending(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--enrolment", "approve", "--max-pending", "1")
+	registers := func(n int, token string) (serverapi.RegisterResponse, error) {
+		device, _, publicKey := signing(t, started.url, n)
+		return device.Register(t.Context(), serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "amd64",
+			EnrolmentToken: token})
+	}
+	first, err := registers(0, "")
+	if err != nil || first.Status != serverapi.Pending {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	_, err = registers(1, "")
+	var refused *serverapi.Error
+	if !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable || refused.RetryAfter == 0 ||
+		!strings.Contains(refused.Error(), "--max-pending") {
+		t.Errorf("the second: %v", err)
+	}
+	if again, err := registers(0, ""); err != nil || again.UUID != first.UUID {
+		t.Errorf("the first asks again: %+v, %v", again, err)
+	}
+	code, token, stderr := command(t, nil, "token", "create", "line-1", "--enrol", "--state", state)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if device, err := registers(1, strings.TrimSpace(token)); err != nil || device.Status != serverapi.Active {
+		t.Errorf("with a token: %+v, %v", device, err)
+	}
+	if got := ask(t, http.DefaultClient, "POST", started.url+"/devices/"+first.UUID.String()+"/approve/", "", ""); got != 200 {
+		t.Fatalf("approve answers %d", got)
+	}
+	if device, err := registers(2, ""); err != nil || device.Status != serverapi.Pending {
+		t.Errorf("once there is room: %+v, %v", device, err)
+	}
+}
+
 // A device that did not sign begins to, under its UUID, and cannot be impersonated without a signature from then on.
 func TestBeginsToSign(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "server.db")

@@ -126,6 +126,7 @@ func TestWrongUsage(t *testing.T) {
 		{"--max-body", "5", `invalid value "5" for --max-body: want 1024 bytes or more`},
 		{"--poll-interval", "10ms", `invalid value "10ms" for --poll-interval: want a second or more`},
 		{"--stats-step", "0s", `invalid value "0s" for --stats-step: want a second or more`},
+		{"--max-pending", "0", `invalid value "0" for --max-pending: want 1 or more`},
 		{"--max-waiting", "0", `invalid value "0" for --max-waiting: want 1 or more`},
 		{"--drain", "-1s", `invalid value "-1s" for --drain: want a duration such as 10s`},
 	} {

@@ -25,7 +25,7 @@ var Role = roles.Role{
 	Summary: "serve the fleet: registrations, reports, and the target configuration",
 	Command: command,
 	Hooks: []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval",
-		"enrolment", "allow-unsigned", "public-url", "tls-cert", "tls-key")},
+		"enrolment", "max-pending", "allow-unsigned", "public-url", "tls-cert", "tls-key")},
 }
 
 // StateFile is the name of the database in the state directory.
@@ -57,6 +57,9 @@ func runSpec(env *roles.Env) roles.RunSpec {
 				Usage: "`DURATION` that devices are asked to leave between polls; after three of them without any, one is silent"},
 			&cli.IntFlag{Name: "max-waiting", Value: 50_000,
 				Usage: "`NUMBER` of polls to hold back at a time, for devices that wait for a change"},
+			&cli.IntFlag{Name: "max-pending", Value: 1000,
+				Usage: "`NUMBER` of devices that may wait for approval at a time, with --enrolment approve; further ones are told to come " +
+					"again"},
 			&cli.DurationFlag{Name: "stats-keep", Value: 7 * 24 * time.Hour,
 				Usage: "`DURATION` for which to keep devices' statistics, the older the sparser; 0 keeps none"},
 			&cli.DurationFlag{Name: "stats-step", Value: 5 * time.Minute,
@@ -92,6 +95,7 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 		Fleet: fleet.Options{
 			PollInterval: c.Duration("poll-interval"),
 			MaxWaiting:   c.Int("max-waiting"),
+			MaxPending:   c.Int("max-pending"),
 			StatsStep:    c.Duration("stats-step"),
 			StatsKeep:    keep,
 		},
@@ -135,6 +139,8 @@ func (c Config) check() error {
 		return roles.Usagef("invalid value %q for --stats-step: want a second or more", c.Fleet.StatsStep)
 	case c.Fleet.MaxWaiting < 1:
 		return roles.Usagef("invalid value \"%d\" for --max-waiting: want 1 or more", c.Fleet.MaxWaiting)
+	case c.Fleet.MaxPending < 1:
+		return roles.Usagef("invalid value \"%d\" for --max-pending: want 1 or more", c.Fleet.MaxPending)
 	}
 	if err := checkDatabase(c.Database); err != nil {
 		return err

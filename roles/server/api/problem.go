@@ -134,6 +134,9 @@ func problemTable() []problemRow {
 		{fleet.ErrNoTarget, http.StatusUnprocessableEntity, "", "That revision changed a device's labels, and no target", 0},
 		{fleet.ErrBadCursor, http.StatusUnprocessableEntity, "", "after is no place in the list: take it from next", 0},
 		{fleet.ErrExists, http.StatusServiceUnavailable, "", "The server drew a UUID that is taken; try again", 1},
+		{fleet.ErrPendingFull, http.StatusServiceUnavailable, "", "As many devices wait for approval as the server takes; an operator " +
+			"has to approve or delete some (GET /devices/?state=pending), or run the server with a higher --max-pending. A device with " +
+			"an enrolment token does not wait", pendingRetry},
 		{fleet.ErrStale, http.StatusPreconditionFailed, serverapi.ProblemStale, "It has been changed in between", 0},
 		{fleet.ErrTarget, http.StatusUnprocessableEntity, serverapi.ProblemRefusedTarget, "The target cannot be taken", 0},
 		{fleet.ErrPending, http.StatusForbidden, serverapi.ProblemPending, "An operator has yet to approve this device", pendingRetry},

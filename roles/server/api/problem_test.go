@@ -32,6 +32,9 @@ func TestProblemOf(t *testing.T) {
 	}{
 		{fleet.ErrUnknownDevice, 400, "Agent not registered"},
 		{fleet.ErrExists, 503, "The server drew a UUID that is taken; try again"},
+		{fleet.ErrPendingFull, 503, "As many devices wait for approval as the server takes; an operator " +
+			"has to approve or delete some (GET /devices/?state=pending), or run the server with a higher --max-pending. A device with " +
+			"an enrolment token does not wait"},
 		{fleet.ErrUnknownLayer, 404, "There is no such layer"},
 		{fleet.ErrUnknownEntry, 404, "The history has no such revision"},
 		{fleet.ErrNoTarget, 422, "That revision changed a device's labels, and no target"},
@@ -77,7 +80,7 @@ func TestEveryReasonHasARow(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrNoTarget", "ErrPending", "ErrRevoked", "ErrStale",
+	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrNoTarget", "ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale",
 		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownLayer"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)

@@ -14,7 +14,8 @@ const silentAfter = 3
 
 // Register keeps a new device under a new UUID, one that does not sign what it sends. A public key that is known already
 // brings back its device as it was registered: a device that never got its first answer may ask again and is not there
-// twice. Of the labels, the names and values must be as Labels.Check wants them.
+// twice. Of the labels, the names and values must be as Labels.Check wants them. ErrPendingFull refuses one more Pending
+// device than Options.MaxPending.
 func (f *Fleet) Register(ctx context.Context, identity Identity, labels Labels, status Status) (Device, error) {
 	return f.RegisterSigning(ctx, identity, "", labels, status)
 }
@@ -30,7 +31,7 @@ func (f *Fleet) RegisterSigning(
 	return f.store.Add(ctx, Device{
 		ID: id, Registered: f.options.Now().UTC().Truncate(time.Second), Identity: identity,
 		KeyID: keyID, Labels: labels, Status: status,
-	})
+	}, f.options.MaxPending)
 }
 
 // A View is a device with what is derived of it.

@@ -47,6 +47,9 @@ type Options struct {
 	PollInterval time.Duration
 	// MaxWaiting bounds the polls held back at a time; zero means 50,000. Further ones are answered at once.
 	MaxWaiting int
+	// MaxPending bounds the devices that wait for approval; zero means 1,000. Further ones are not kept: whoever reaches
+	// the server can register, and must not fill the store.
+	MaxPending int
 	// Remembered bounds the devices whose last poll is kept in memory; zero means 1,048,576, which take some 80 MB.
 	Remembered int
 	// StatsStep is the time that one kept point of a device's statistics stands for; zero means 5 minutes.
@@ -58,6 +61,7 @@ type Options struct {
 const (
 	defaultInterval   = time.Minute
 	defaultWaiting    = 50_000
+	defaultPending    = 1000
 	defaultRemembered = 1 << 20
 	defaultStatsStep  = 5 * time.Minute
 	defaultStatsKeep  = 7 * 24 * time.Hour
@@ -118,7 +122,8 @@ func (o *Options) complete() {
 			*value = standard
 		}
 	}
-	for value, standard := range map[*int]int{&o.MaxWaiting: defaultWaiting, &o.Remembered: defaultRemembered} {
+	for value, standard := range map[*int]int{&o.MaxWaiting: defaultWaiting, &o.MaxPending: defaultPending,
+		&o.Remembered: defaultRemembered} {
 		if *value == 0 {
 			*value = standard
 		}

@@ -28,9 +28,9 @@ func (c *counting) asked() [3]int64 {
 	return [3]int64{c.added.Load(), c.reports.Load(), c.looks.Load()}
 }
 
-func (c *counting) Add(ctx context.Context, device fleet.Device) (fleet.Device, error) {
+func (c *counting) Add(ctx context.Context, device fleet.Device, mostPending int) (fleet.Device, error) {
 	c.added.Add(1)
-	return c.Store.Add(ctx, device)
+	return c.Store.Add(ctx, device, mostPending)
 }
 
 func (c *counting) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (int64, error) {

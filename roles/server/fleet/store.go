@@ -15,6 +15,7 @@ var (
 	ErrUnknownLayer  = errors.New("there is no such layer")
 	ErrUnknownEntry  = errors.New("the history has no such revision")
 	ErrExists        = errors.New("a device of this UUID or key is registered already")
+	ErrPendingFull   = errors.New("as many devices wait for approval as may")
 	ErrStale         = errors.New("it has been changed since") // with a *StaleError where a revision is to be told
 	ErrBadCursor     = errors.New("that is no place in the list")
 	ErrClosed        = errors.New("the store is closed")
@@ -59,8 +60,9 @@ type Store interface {
 type devices interface {
 	// Add keeps a new device and returns it, or ErrExists. Where a device of the same public key is kept already, it
 	// returns that one as it is, and writes nothing: also when two callers come at the same time. Devices without a
-	// key are all different. Of the device, ID, Registered, Identity, KeyID, Labels and Status are kept.
-	Add(ctx context.Context, device Device) (kept Device, err error)
+	// key are all different. Of the device, ID, Registered, Identity, KeyID, Labels and Status are kept. One that is
+	// Pending is kept while fewer than mostPending are (0 for any number), else the error is ErrPendingFull.
+	Add(ctx context.Context, device Device, mostPending int) (kept Device, err error)
 	// Device returns all that is kept of a device, with its own layer, or ErrUnknownDevice.
 	Device(ctx context.Context, id uuid.UUID) (Device, error)
 	// DeviceByKey returns the device whose KeyID this is, or ErrUnknownDevice. "" is nobody's.

@@ -37,7 +37,7 @@ func (s *measured) took(call string, begin time.Time, err *error) {
 // answer tells a store's answer from its failure.
 func answer(err error) bool {
 	for _, known := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
-		fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {
+		fleet.ErrPendingFull, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {
 		if errors.Is(err, known) {
 			return true
 		}
@@ -45,9 +45,9 @@ func answer(err error) bool {
 	return false
 }
 
-func (s *measured) Add(ctx context.Context, device fleet.Device) (kept fleet.Device, err error) {
+func (s *measured) Add(ctx context.Context, device fleet.Device, mostPending int) (kept fleet.Device, err error) {
 	defer s.took("add", time.Now(), &err)
-	return s.Store.Add(ctx, device)
+	return s.Store.Add(ctx, device, mostPending)
 }
 
 func (s *measured) Device(ctx context.Context, id uuid.UUID) (device fleet.Device, err error) {

@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 
 	"aspects-poc/roles/server/fleet"
 
@@ -10,12 +13,15 @@ import (
 )
 
 // An add is one device to keep, and then the one that is kept.
-type add struct{ device fleet.Device }
+type add struct {
+	device      fleet.Device
+	mostPending int // 0 for any number
+}
 
 // Add is as of fleet.Store. Devices that come at the same time are written together.
-func (s *Store) Add(ctx context.Context, device fleet.Device) (kept fleet.Device, err error) {
+func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (kept fleet.Device, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		got, err := s.adds.run(ctx, add{device})
+		got, err := s.adds.run(ctx, add{device, mostPending})
 		kept = got.device
 		return err
 	})
@@ -28,9 +34,9 @@ func (s *Store) Add(ctx context.Context, device fleet.Device) (kept fleet.Device
 func (s *Store) addAll(ctx context.Context, batch []*job[add]) error {
 	ctx, cancel := context.WithTimeout(ctx, inTime)
 	defer cancel()
-	var added map[uuid.UUID]bool
+	var added, refused map[uuid.UUID]bool
 	err := s.again(ctx, func() (err error) {
-		added, err = s.insert(ctx, batch)
+		added, refused, err = s.insert(ctx, batch)
 		return err
 	})
 	notice := &fleet.Notice{Kind: fleet.DevicesChanged}
@@ -51,13 +57,69 @@ func (s *Store) addAll(ctx context.Context, batch []*job[add]) error {
 				KeyID: device.KeyID, Labels: device.Labels, Status: device.Status}
 			continue
 		}
+		full := refused[device.ID]
 		*device, work.err = s.inTheWay(ctx, *device)
+		if full && errors.Is(work.err, fleet.ErrExists) {
+			work.err = fleet.ErrPendingFull
+		}
 	}
 	return nil
 }
 
-// insert writes those devices that nothing is in the way of, and returns which.
-func (s *Store) insert(ctx context.Context, batch []*job[add]) (map[uuid.UUID]bool, error) {
+// insert writes those devices that nothing is in the way of, and returns which, and for which there is no room among
+// those that wait for approval.
+func (s *Store) insert(ctx context.Context, batch []*job[add]) (added, refused map[uuid.UUID]bool, err error) {
+	added, refused = map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		clear(added)
+		clear(refused)
+		rest, err := pendingRoom(ctx, tx, batch, refused)
+		if err != nil || len(rest) == 0 {
+			return err
+		}
+		if err := insertRows(ctx, tx, rest, added); err != nil || len(added) == 0 {
+			return err
+		}
+		var last pgx.Batch
+		s.enter(&last, fleet.Notice{Kind: fleet.DevicesChanged, Devices: slices.Collect(maps.Keys(added))})
+		return tx.SendBatch(ctx, &last).Close()
+	})
+	return added, refused, err
+}
+
+// pendingRoom enters those in refused for which there is no room among the devices that wait for approval, and returns
+// the others. Who has more to add holds a row until the commit, so that several servers do not take the same room. A device
+// of a known key takes room as well for as long as its batch, as it is not known yet that it needs none.
+func pendingRoom(ctx context.Context, tx pgx.Tx, batch []*job[add], refused map[uuid.UUID]bool) (rest []*job[add], err error) {
+	most := 0
+	for _, work := range batch {
+		if work.want.device.Status == fleet.Pending {
+			most = max(most, work.want.mostPending)
+		}
+	}
+	if most == 0 {
+		return batch, nil
+	}
+	if _, err := tx.Exec(ctx, "SELECT value FROM counters WHERE name = 'pending' FOR UPDATE"); err != nil {
+		return nil, err
+	}
+	var waiting int
+	err = tx.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM devices WHERE status = 1 LIMIT $1) AS waiting", most).Scan(&waiting)
+	for _, work := range batch {
+		if work.want.device.Status == fleet.Pending {
+			if work.want.mostPending > 0 && waiting >= work.want.mostPending {
+				refused[work.want.device.ID] = true
+				continue
+			}
+			waiting++
+		}
+		rest = append(rest, work)
+	}
+	return rest, err
+}
+
+// insertRows writes devices, and enters in added which.
+func insertRows(ctx context.Context, tx pgx.Tx, batch []*job[add], added map[uuid.UUID]bool) error {
 	var (
 		ids                 []uuid.UUID
 		registered          []int64
@@ -79,9 +141,7 @@ func (s *Store) insert(ctx context.Context, batch []*job[add]) (map[uuid.UUID]bo
 		status = append(status, int16(device.Status))
 		labels = append(labels, device.Labels.String())
 	}
-	added := map[uuid.UUID]bool{}
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `WITH new AS (
+	rows, err := tx.Query(ctx, `WITH new AS (
 				INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels)
 				SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
 					$8::smallint[], $9::text[])
@@ -89,25 +149,15 @@ func (s *Store) insert(ctx context.Context, batch []*job[add]) (map[uuid.UUID]bo
 			), report AS (INSERT INTO reports (device) SELECT number FROM new),
 			sight AS (INSERT INTO seen (device) SELECT number FROM new)
 			SELECT uuid FROM new`, ids, registered, address, keys, arch, digests, keyIDs, status, labels)
-		if err != nil {
-			return err
-		}
-		clear(added)
-		notice := fleet.Notice{Kind: fleet.DevicesChanged}
-		var id uuid.UUID
-		_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
-			added[id] = true
-			notice.Devices = append(notice.Devices, id)
-			return nil
-		})
-		if err != nil || len(added) == 0 {
-			return err
-		}
-		var last pgx.Batch
-		s.enter(&last, notice)
-		return tx.SendBatch(ctx, &last).Close()
+	if err != nil {
+		return err
+	}
+	var id uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+		added[id] = true
+		return nil
 	})
-	return added, err
+	return err
 }
 
 // inTheWay finds the device because of which another was not added: the one of its key, or that of its UUID.

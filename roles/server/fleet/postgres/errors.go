@@ -75,6 +75,7 @@ func explainRefusal(err error, code string) error {
 // isRule tells whether an error is a refusal of the rules, rather than trouble.
 func isRule(err error) bool {
 	for _, rule := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
+		fleet.ErrPendingFull,
 		fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists, access.ErrUnknownToken,
 		access.ErrTokenSpent} {
 		if errors.Is(err, rule) {

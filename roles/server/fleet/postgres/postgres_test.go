@@ -44,7 +44,7 @@ func config(t testing.TB, text string) fleet.Config {
 func add(t testing.TB, store fleet.Store) uuid.UUID {
 	t.Helper()
 	id := uuid.New()
-	_, err := store.Add(t.Context(), fleet.Device{ID: id, Registered: by.At, Identity: fleet.Identity{PublicKeyRSA: id.String()}})
+	_, err := store.Add(t.Context(), fleet.Device{ID: id, Registered: by.At, Identity: fleet.Identity{PublicKeyRSA: id.String()}}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

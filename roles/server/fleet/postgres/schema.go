@@ -104,4 +104,7 @@ CREATE TABLE tokens (
 	last_used    bigint NOT NULL,
 	device_limit bigint NOT NULL,
 	used         bigint NOT NULL
-);`}
+);`, `
+-- Devices that wait for approval are few, and counted at each registration that adds one: under the lock of the row.
+CREATE INDEX devices_pending ON devices (number) WHERE status = 1;
+INSERT INTO counters (name, value) VALUES ('pending', 0);`}

@@ -176,15 +176,20 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 }
 
 // Add implements fleet.Store.
-func (s *Store) Add(ctx context.Context, device fleet.Device) (fleet.Device, error) {
+func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (fleet.Device, error) {
 	kept := device
 	added := false
-	err := s.change(ctx, "keep a device in", func(*sql.Conn) error {
+	err := s.change(ctx, "keep a device in", func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		digest := keyDigest(device.PublicKeyRSA)
 		if known, _, err := scan(s.writer.byKey.QueryRowContext(ctx, digest)); !errors.Is(err, sql.ErrNoRows) {
 			kept = known
 			return err
+		}
+		if device.Status == fleet.Pending && mostPending > 0 {
+			if err := pendingRoom(ctx, conn, mostPending); err != nil {
+				return err
+			}
 		}
 		labels, err := s.labelSet(ctx, device.Labels)
 		if err != nil {
@@ -219,6 +224,16 @@ func (s *Store) Add(ctx context.Context, device fleet.Device) (fleet.Device, err
 		return fleet.Device{}, err // the writer may still be at it, and use kept
 	}
 	return kept, nil
+}
+
+// pendingRoom tells whether one more device may wait for approval. It is called by the writer.
+func pendingRoom(ctx context.Context, conn *sql.Conn, most int) error {
+	var waiting int
+	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM standings WHERE status = 1 LIMIT ?)", most).Scan(&waiting)
+	if err == nil && waiting >= most {
+		err = fleet.ErrPendingFull
+	}
+	return err
 }
 
 // labelSet returns the number of a set of labels. It is called by the writer.

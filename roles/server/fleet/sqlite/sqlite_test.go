@@ -48,7 +48,7 @@ func TestContract(t *testing.T) {
 func TestFileMode(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "server.db")
 	store := open(t, path)
-	if _, err := store.Add(t.Context(), storetest.Device(t)); err != nil {
+	if _, err := store.Add(t.Context(), storetest.Device(t), 0); err != nil {
 		t.Fatal(err)
 	}
 	names, err := filepath.Glob(path + "*")
@@ -91,7 +91,7 @@ func TestGroupCommit(t *testing.T) {
 	for i := range list {
 		list[i] = storetest.Device(t)
 		wait.Go(func() {
-			if _, err := store.Add(t.Context(), list[i]); err != nil {
+			if _, err := store.Add(t.Context(), list[i], 0); err != nil {
 				t.Error(err)
 			}
 		})
@@ -116,7 +116,7 @@ func TestGroupCommit(t *testing.T) {
 func reporting(t *testing.T, store *sqlite.Store, config string) fleet.Device {
 	t.Helper()
 	device := storetest.Device(t)
-	if _, err := store.Add(t.Context(), device); err != nil {
+	if _, err := store.Add(t.Context(), device, 0); err != nil {
 		t.Fatal(err)
 	}
 	report := fleet.Report{Config: storetest.Config(t, config), At: time.Now()}
@@ -149,7 +149,7 @@ func TestDamage(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, good)
 	for range 200 {
-		if _, err := store.Add(t.Context(), storetest.Device(t)); err != nil {
+		if _, err := store.Add(t.Context(), storetest.Device(t), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -262,7 +262,7 @@ func TestLeftOver(t *testing.T) {
 func TestMaintain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.db")
 	store := open(t, path)
-	if _, err := store.Add(t.Context(), storetest.Device(t)); err != nil {
+	if _, err := store.Add(t.Context(), storetest.Device(t), 0); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -289,7 +289,7 @@ func TestFirstVersion(t *testing.T) {
 	for key, want := range map[string]uuid.UUID{"PEM": ids[0], "other PEM": ids[2]} {
 		again := storetest.Device(t)
 		again.PublicKeyRSA = key
-		if kept, err := store.Add(t.Context(), again); err != nil || kept.ID != want {
+		if kept, err := store.Add(t.Context(), again, 0); err != nil || kept.ID != want {
 			t.Errorf("%s: %v %v", key, kept, err)
 		}
 	}

@@ -203,6 +203,7 @@ func (w *writer) transact(batch []job, outcome []error) error {
 // refusal tells that a job has been refused, and has written nothing.
 func refusal(err error) bool {
 	for _, kind := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
+		fleet.ErrPendingFull,
 		fleet.ErrStale} {
 		if errors.Is(err, kind) {
 			return true

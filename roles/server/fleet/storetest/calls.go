@@ -104,7 +104,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 		"Remove":    store.Remove(ctx, known.ID, by("ann", 1)),
 		"Check":     store.Check(ctx),
 	}
-	_, errs["Add"] = store.Add(ctx, Device(t))
+	_, errs["Add"] = store.Add(ctx, Device(t), 0)
 	_, errs["Device"] = store.Device(ctx, known.ID)
 	_, errs["DeviceByKey"] = store.DeviceByKey(ctx, known.KeyID)
 	_, _, errs["Devices"] = store.Devices(ctx, "", 1)
@@ -131,7 +131,7 @@ func concurrent(t *testing.T, store fleet.Store) {
 		last[worker] = Device(t)
 		wait.Go(func() {
 			device := &last[worker]
-			if _, err := store.Add(t.Context(), *device); err != nil {
+			if _, err := store.Add(t.Context(), *device, 0); err != nil {
 				t.Error(err)
 				return
 			}

@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +35,7 @@ func addsOnce(t *testing.T, store fleet.Store) {
 	add(t, store, first)
 	second := Device(t)
 	second.ID = first.ID
-	_, err := store.Add(t.Context(), second)
+	_, err := store.Add(t.Context(), second, 0)
 	is(t, err, fleet.ErrExists)
 	holds(t, store, first)
 	counts(t, store, 1)
@@ -48,7 +50,7 @@ func knowsKeys(t *testing.T, store fleet.Store) {
 	again := Device(t)
 	again.Identity = fleet.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: first.PublicKeyRSA, Arch: "arm64"}
 	again.Labels, again.Status = fleet.Labels{"site": "paris"}, fleet.Pending
-	kept, err := store.Add(t.Context(), again)
+	kept, err := store.Add(t.Context(), again, 0)
 	ok(t, err)
 	same(t, first, kept)
 	holds(t, store, first)
@@ -64,7 +66,7 @@ func knowsKeys(t *testing.T, store fleet.Store) {
 		device := Device(t)
 		device.Identity, device.KeyID = rival.Identity, rival.KeyID
 		wait.Go(func() {
-			kept, err := store.Add(t.Context(), device)
+			kept, err := store.Add(t.Context(), device, 0)
 			if err != nil {
 				t.Error(err)
 			}
@@ -388,4 +390,64 @@ func countsStandings(t *testing.T, store fleet.Store) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// boundsPending has devices wait for approval, as many as may, of which some come at the same time.
+func boundsPending(t *testing.T, store fleet.Store) {
+	const most = 3
+	pending := func() fleet.Device {
+		device := Device(t)
+		device.Status = fleet.Pending
+		return device
+	}
+	first := pending()
+	kept, err := store.Add(t.Context(), first, most)
+	ok(t, err)
+	same(t, first, kept)
+	var in, out atomic.Int64
+	var wait sync.WaitGroup
+	for range 8 {
+		device := pending()
+		wait.Go(func() {
+			switch _, err := store.Add(t.Context(), device, most); {
+			case err == nil:
+				in.Add(1)
+			case errors.Is(err, fleet.ErrPendingFull):
+				out.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if in.Load() != most-1 || out.Load() != 8-(most-1) {
+		t.Errorf("%d more were kept, %d refused", in.Load(), out.Load())
+	}
+	counts(t, store, most)
+	// Who waits already, who need not wait, and whom nothing bounds.
+	again := pending()
+	again.Identity, again.KeyID = first.Identity, first.KeyID
+	kept, err = store.Add(t.Context(), again, most)
+	ok(t, err)
+	same(t, first, kept)
+	_, err = store.Add(t.Context(), Device(t), most)
+	ok(t, err)
+	_, err = store.Add(t.Context(), pending(), 0)
+	ok(t, err)
+	// Once one is approved and one is gone, there is room again.
+	_, err = store.Add(t.Context(), pending(), most)
+	is(t, err, fleet.ErrPendingFull)
+	ok(t, store.SetStatus(t.Context(), first.ID, fleet.Active))
+	_, err = store.Add(t.Context(), pending(), most)
+	is(t, err, fleet.ErrPendingFull)
+	list, _, err := store.Devices(t.Context(), "", 100)
+	ok(t, err)
+	for _, device := range list {
+		if device.Status == fleet.Pending {
+			ok(t, store.Remove(t.Context(), device.ID, by("ann", 1)))
+			break
+		}
+	}
+	_, err = store.Add(t.Context(), pending(), most)
+	ok(t, err)
 }

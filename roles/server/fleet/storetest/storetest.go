@@ -36,6 +36,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"adds a device once", addsOnce},
 		{"knows a public key again", knowsKeys},
 		{"finds devices by key", findsByKey},
+		{"bounds those who wait for approval", boundsPending},
 		{"lists devices", listsDevices},
 		{"keeps reports", keepsReports},
 		{"keeps the order of reports", ordersReports},
@@ -199,7 +200,7 @@ func holds(t *testing.T, store fleet.Store, want fleet.Device) {
 // add keeps a device that is new.
 func add(t *testing.T, store fleet.Store, device fleet.Device) {
 	t.Helper()
-	kept, err := store.Add(t.Context(), device)
+	kept, err := store.Add(t.Context(), device, 0)
 	ok(t, err)
 	same(t, device, kept)
 }
@@ -312,7 +313,7 @@ func restart(t *testing.T, open Open) {
 		}
 		again := Device(t)
 		again.PublicKeyRSA = second.PublicKeyRSA
-		kept, err := store.Add(t.Context(), again)
+		kept, err := store.Add(t.Context(), again, 0)
 		ok(t, err)
 		same(t, second, kept)
 	})
