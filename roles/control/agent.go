@@ -48,6 +48,7 @@ type agent struct {
 	uuid         uuid.UUID     // who the device is for the registry
 	foreign      uuid.UUID     // an identity of the registry's that was told to be another than ours
 
+	base      http.RoundTripper // to servers
 	transport http.RoundTripper // to servers, signing
 	random    func() float64    // in [0,1)
 	server    *serverapi.Client
@@ -90,7 +91,7 @@ func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake
 	}
 	return &agent{
 		Config: config, once: s.Once, snapDir: s.StateDir, out: out, log: s.Log, wake: wake,
-		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), transport: newSigning(state, transport),
+		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), base: transport, transport: newSigning(state, transport),
 		random: random, retry: poll.Backoff{Jitter: 1, Random: random}, longest: serverapi.MaxWait * time.Second,
 		state: state, journal: &ledger{state: state},
 		trouble: troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}, results: make(chan outcome, 1),

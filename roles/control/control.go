@@ -6,6 +6,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"log/slog"
@@ -52,7 +53,7 @@ type parts struct {
 }
 
 func commandWith(env *roles.Env, parts parts) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env, parts))}}
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env, parts)), rotateCommand(env, parts)}}
 }
 
 func runSpec(env *roles.Env, parts parts) roles.RunSpec {
@@ -71,8 +72,7 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 			&cli.StringFlag{Name: "source", Value: "simulate", Usage: "`SOURCE` of packets: simulate, or system for the " +
 				"kernel's counters"},
 			&cli.Int64Flag{Name: "seed", Usage: "`NUMBER` that makes the simulated packets repeatable; 0 for real chance"},
-			&cli.StringFlag{Name: "state", Usage: "`DIR` for the registration and the private key (default: the snap's or " +
-				"user's state directory)"},
+			stateFlag(),
 			&cli.StringFlag{Name: "server-url", Value: DefaultServerURL, Usage: "`URL` to write as the server's where none " +
 				"is set yet"},
 			&cli.StringFlag{Name: "counters", Value: countersAuto, Usage: "where the counters are kept: `auto|registry`; " +
@@ -80,8 +80,7 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 			&cli.DurationFlag{Name: "confirm-within", Value: 3 * time.Minute, Usage: "`DURATION` in which the server must be " +
 				"reached after a target was applied; else the configuration from before is put back"},
 			&cli.BoolFlag{Name: "wait", Value: true, Usage: "let the server hold polls back, to hear of a new target at once"},
-			&cli.StringFlag{Name: "ca", Usage: "`FILE` with the certificates (PEM) of those who may vouch for an https:// " +
-				"server, in place of the system's"},
+			caFlag(),
 			&cli.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` that the device registers with, for targets that " +
 				"concern some devices only; more than once for more"},
 			&cli.StringFlag{Name: "enrolment-token", Usage: "`TOKEN` that lets the device in where the server asks for one"},
@@ -110,6 +109,25 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 	}
 }
 
+func stateFlag() cli.Flag {
+	return &cli.StringFlag{Name: "state", Usage: "`DIR` for the registration and the private key (default: the snap's or " +
+		"user's state directory)"}
+}
+
+func caFlag() cli.Flag {
+	return &cli.StringFlag{Name: "ca", Usage: "`FILE` with the certificates (PEM) of those who may vouch for an https:// " +
+		"server, in place of the system's"}
+}
+
+// stateDir resolves --state.
+func stateDir(c *cli.Context, s *roles.Settings) (string, error) {
+	dir, err := filepath.Abs(cmp.Or(c.String("state"), s.StateDir))
+	if err != nil {
+		return "", roles.Usagef("invalid value %q for --state: %v", c.String("state"), err)
+	}
+	return dir, nil
+}
+
 // The values of --counters.
 const (
 	countersAuto     = "auto"
@@ -133,7 +151,7 @@ type Config struct {
 
 func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
 	config := Config{
-		Source: c.String("source"), Seed: c.Int64("seed"), StateDir: c.String("state"), ServerURL: c.String("server-url"),
+		Source: c.String("source"), Seed: c.Int64("seed"), ServerURL: c.String("server-url"),
 		Counters: c.String("counters"),
 	}
 	if config.Source != "simulate" && config.Source != "system" {
@@ -142,12 +160,9 @@ func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
 	if config.Counters != countersAuto && config.Counters != countersRegistry {
 		return Config{}, roles.Usagef("invalid value %q for --counters: want auto or registry", config.Counters)
 	}
-	if config.StateDir == "" {
-		config.StateDir = s.StateDir
-	}
 	var err error
-	if config.StateDir, err = filepath.Abs(config.StateDir); err != nil {
-		return Config{}, roles.Usagef("invalid value %q for --state: %v", config.StateDir, err)
+	if config.StateDir, err = stateDir(c, s); err != nil {
+		return Config{}, err
 	}
 	if err := config.fleet(c); err != nil {
 		return Config{}, err

@@ -44,7 +44,7 @@ func (a *agent) converse(ctx context.Context, hub *attach.Hub) error {
 	if err != nil {
 		return err
 	}
-	exchange := exchange{state: a.state, server: a.server, device: a.uuid, lost: a.lost, enrolment: enrolment{labels: a.Labels, token: a.Token},
+	exchange := exchange{state: a.state, server: a.server, base: a.base, device: a.uuid, lost: a.lost, enrolment: enrolment{labels: a.Labels, token: a.Token},
 		config: serverapi.Config{}, confirms: a.confirming(), started: time.Now(), next: next}
 	if a.uuid == a.lost {
 		exchange.device = uuid.Nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -18,8 +19,9 @@ import (
 type exchange struct {
 	state  *State
 	server *serverapi.Client
-	device uuid.UUID // who polls; uuid.Nil registers
-	lost   uuid.UUID // an identity that the server does not know any more
+	base   http.RoundTripper // to the server, without signatures
+	device uuid.UUID         // who polls; uuid.Nil registers
+	lost   uuid.UUID         // an identity that the server does not know any more
 	enrolment
 
 	config   serverapi.Config  // what a poll reports
@@ -56,6 +58,9 @@ func (e *stateError) Unwrap() error { return e.error }
 
 func (e exchange) run(ctx context.Context) outcome {
 	result := outcome{exchange: e}
+	if result.err = e.state.settleKeyAt(ctx, e.server.URL(), e.base); result.err != nil {
+		return result
+	}
 	if e.device == uuid.Nil {
 		result.registration, result.err = e.register(ctx)
 		return result
@@ -89,6 +94,10 @@ func (e exchange) register(ctx context.Context) (*Registration, error) {
 		return nil, &stateError{err}
 	}
 	defer unlock()
+	// A rotation may have been broken off since run looked, and the server would take a device with the old key for another.
+	if err := e.state.settleKeyHeld(ctx, e.server.URL(), e.base); err != nil {
+		return nil, err
+	}
 	device, err := e.state.Device()
 	if err != nil {
 		return nil, &stateError{err}

@@ -104,24 +104,35 @@ func (s *State) Lock(ctx context.Context) (unlock func(), err error) {
 // Tidy removes what a killed process has left of files that it was about to replace. Where another process holds the
 // lock, they may be its own, and stay until the next start.
 func (s *State) Tidy() error {
-	return errors.Join(s.tidy(lockFile, deviceFile, keyFile), s.tidy(journalLock, journalFile))
+	return errors.Join(s.tidy(lockFile, deviceFile, keyFile, nextKeyFile), s.tidy(journalLock, journalFile))
 }
 
 func (s *State) tidy(lock string, files ...string) error {
-	leftovers := func() (list []string, err error) {
-		for _, name := range files {
-			found, err := durable.Leftovers(filepath.Join(s.dir, name))
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, found...)
-		}
-		return list, nil
-	}
+	leftovers := func() ([]string, error) { return s.leftovers(files...) }
 	if list, err := leftovers(); err != nil || len(list) == 0 {
 		return err
 	}
 	return tidy(filepath.Join(s.dir, lock), leftovers)
+}
+
+// tidyHeld is Tidy for who holds the lock of the device's files.
+func (s *State) tidyHeld() error {
+	list, err := s.leftovers(deviceFile, keyFile, nextKeyFile)
+	for _, path := range list {
+		err = errors.Join(err, durable.Remove(path))
+	}
+	return err
+}
+
+func (s *State) leftovers(files ...string) (list []string, err error) {
+	for _, name := range files {
+		found, err := durable.Leftovers(filepath.Join(s.dir, name))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	return list, nil
 }
 
 // tidy removes the leftovers under a lock, if it is free.
@@ -193,11 +204,7 @@ func (s *State) PublicKey() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if err != nil {
-		return "", fmt.Errorf("cannot write the public key: %w", err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
+	return publicPEM(&key.PublicKey)
 }
 
 // key returns the device's key, made if there is none yet; the lock is held.
@@ -243,6 +250,19 @@ func (s *State) readKey() (*rsa.PrivateKey, error) {
 }
 
 func (s *State) makeKey() (*rsa.PrivateKey, error) {
+	key, err := s.generate()
+	if err != nil {
+		return nil, err
+	}
+	text, err := privatePEM(key, nil)
+	if err != nil {
+		return nil, err
+	}
+	return key, s.write(keyFile, text)
+}
+
+// generate makes a key, and keeps it nowhere.
+func (s *State) generate() (*rsa.PrivateKey, error) {
 	generate := s.newKey
 	if generate == nil {
 		generate = func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, keyBits) }
@@ -251,11 +271,7 @@ func (s *State) makeKey() (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a key for the device: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a key for the device: %w", err)
-	}
-	return key, s.write(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return key, nil
 }
 
 // write replaces a file of the directory: afterwards it is on disk, and at no moment is there half of it.

@@ -1,0 +1,156 @@
+package control
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"aspects-poc/internal/durable"
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/sign"
+
+	"github.com/google/uuid"
+)
+
+// nextKeyFile is the key that is to take the place of the one in keyFile, from before the server hears of it until it is
+// known which of the two the server has.
+const nextKeyFile = "device-key-next.pem"
+
+// The headers of nextKeyFile: for which device of which server the key is.
+const (
+	serverHeader = "Server"
+	deviceHeader = "Device"
+)
+
+// A successor is what nextKeyFile holds.
+type successor struct {
+	key    *rsa.PrivateKey
+	server string
+	device uuid.UUID
+}
+
+// successor reads nextKeyFile; nil for none.
+func (s *State) successor() (*successor, error) {
+	path := filepath.Join(s.dir, nextKeyFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the device's next key: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("cannot use the device's next key %s: it is not PEM (move it away to give it up)", path)
+	}
+	next := &successor{server: block.Headers[serverHeader]}
+	next.device, err = uuid.Parse(block.Headers[deviceHeader])
+	if err == nil {
+		var parsed any
+		if parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+			var isRSA bool
+			if next.key, isRSA = parsed.(*rsa.PrivateKey); !isRSA {
+				err = errors.New("it is not an RSA key")
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the device's next key %s: %w (move it away to give it up)", path, err)
+	}
+	return next, nil
+}
+
+// makeSuccessor makes a key and keeps it as the next; the lock is held.
+func (s *State) makeSuccessor(registration Registration) (*successor, error) {
+	key, err := s.generate()
+	if err != nil {
+		return nil, err
+	}
+	next := &successor{key: key, server: registration.Server, device: registration.UUID}
+	text, err := privatePEM(key, map[string]string{serverHeader: next.server, deviceHeader: next.device.String()})
+	if err != nil {
+		return nil, err
+	}
+	return next, s.write(nextKeyFile, text)
+}
+
+// succeed puts the successor in the key's place; the lock is held.
+func (s *State) succeed(next *successor) error {
+	text, err := privatePEM(next.key, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.write(keyFile, text); err != nil {
+		return err
+	}
+	return s.dropSuccessor()
+}
+
+func (s *State) dropSuccessor() error { return durable.Remove(filepath.Join(s.dir, nextKeyFile)) }
+
+// ask has the server take the successor in the place of the present key, in a request that another signs.
+func (n *successor) ask(ctx context.Context, base http.RoundTripper, by, present *rsa.PrivateKey) error {
+	signer, err := sign.NewSigner(by)
+	if err != nil {
+		return err
+	}
+	own, err := sign.NewSigner(n.key)
+	if err != nil {
+		return err
+	}
+	presentID, err := sign.KeyID(&present.PublicKey)
+	if err != nil {
+		return err
+	}
+	request := serverapi.KeyRequest{UUID: n.device}
+	if request.PublicKeyRSA, err = publicPEM(&n.key.PublicKey); err != nil {
+		return err
+	}
+	if request.Proof, err = own.Succeed(n.device, presentID); err != nil {
+		return err
+	}
+	client, err := serverapi.NewClient(n.server, serverapi.Options{
+		UserAgent: "aspects-poc-control", Transport: sign.NewTransport(signer, sign.Options{Base: base}),
+	})
+	if err != nil {
+		return err
+	}
+	return client.ReplaceKey(ctx, request)
+}
+
+// refused tells whether an error is the word of a server that has looked at the request: whoever signed it is known.
+func (*successor) refused(err error) bool {
+	var answer *serverapi.Error
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.Problem.Type {
+	case serverapi.ProblemPending, serverapi.ProblemRevoked:
+		return true
+	}
+	// A proxy in between could answer 403 as well, but not name the fields.
+	return answer.Status == http.StatusConflict || answer.Status == http.StatusUnprocessableEntity && len(answer.Problem.Errors) > 0
+}
+
+func publicPEM(key *rsa.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", fmt.Errorf("cannot write the public key: %w", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
+}
+
+func privatePEM(key *rsa.PrivateKey, headers map[string]string) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a key for the device: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: headers, Bytes: der}), nil
+}
