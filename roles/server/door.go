@@ -92,8 +92,9 @@ func holder(device fleet.Device, err error) (access.Holder, error) {
 func openGate(
 	ctx context.Context, rules *fleet.Fleet, tokens access.Store, door Door,
 ) (gate *access.Gate, followed <-chan struct{}, err error) {
+	nonces, _ := tokens.(access.Nonces) // of a store that several servers share
 	gate, err = access.New(access.Options{
-		Devices: fleetDevices{rules}, Tokens: tokens,
+		Devices: fleetDevices{rules}, Tokens: tokens, Nonces: nonces,
 		AllowUnsigned: door.AllowUnsigned, Enrolment: door.Enrolment, PublicURL: door.PublicURL,
 	})
 	if err != nil {

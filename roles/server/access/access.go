@@ -38,6 +38,9 @@ type Caller struct {
 	KeyID    string    // of a Device and an Applicant
 	Name     string    // of an Operator: that of the token
 	ReadOnly bool      // of an Operator
+	// Unconfirmed is why it cannot be found out at present whether the request of a Device came to another server before:
+	// it may not change anything then. Nil where it did not.
+	Unconfirmed error
 
 	body []byte // of an Applicant's request, for Prove
 }

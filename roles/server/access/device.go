@@ -47,7 +47,14 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	if err := g.novel(g.replays.take(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
 		return Caller{}, err
 	}
-	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID}, nil
+	known, unconfirmed, err := g.shared(request.Context(), *input)
+	if err == nil {
+		err = g.novel(known, now)
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID, Unconfirmed: unconfirmed}, nil
 }
 
 // signature reads what signature a request has, without believing it; nil where it has none and needs none.

@@ -20,6 +20,8 @@ const DefaultWindow = 5 * time.Minute
 type Options struct {
 	Devices Devices
 	Tokens  Store
+	// Nonces is what several servers share of what they took; nil for a server on its own.
+	Nonces Nonces
 	// AllowUnsigned lets in devices that do not sign, and never did.
 	AllowUnsigned bool
 	Enrolment     Enrolment // "" means Open

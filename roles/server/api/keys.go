@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"aspects-poc/roles/server/access"
@@ -49,6 +50,9 @@ func (h *handlers) replaceKey(c echo.Context) error {
 	}
 	if err := h.gate.Speaks(ctx, caller, id); err != nil {
 		return err
+	}
+	if caller.Unconfirmed != nil {
+		return fmt.Errorf("%w: whether the request came before cannot be found out: %w", fleet.ErrUnavailable, caller.Unconfirmed)
 	}
 	device, err := h.fleet.Device(ctx, id)
 	if err != nil {

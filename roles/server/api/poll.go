@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -80,10 +81,12 @@ func (h *handlers) poll(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
+	caller := access.From(ctx)
 	if h.gate != nil {
-		if err := h.gate.Speaks(ctx, access.From(ctx), id); err != nil {
+		if err := h.gate.Speaks(ctx, caller, id); err != nil {
 			return err
 		}
+		poll.Idle = caller.Unconfirmed != nil
 	}
 	if poll.Wait = preferredWait(c.Request().Header); poll.Wait > 0 {
 		// The server's own bounds on requests are for others.
@@ -94,6 +97,9 @@ func (h *handlers) poll(c echo.Context) error {
 		}
 	}
 	answer, err := h.fleet.Poll(ctx, id, poll)
+	if poll.Idle && errors.Is(err, fleet.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", err, caller.Unconfirmed)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,6 +29,9 @@ type Poll struct {
 	Attempted Attempted
 	Stats     string        // JSON of serverapi.Stats; "" for none
 	Wait      time.Duration // for how long it may be held back; 0 for not at all
+	// Idle says that nothing may be changed by it: it is answered where it repeats the device's last poll and nothing is to
+	// do, else the error is ErrUnavailable.
+	Idle bool
 }
 
 // An Answer is what a device is told.
@@ -99,12 +103,15 @@ func (f *Fleet) take(
 			return Answer{}, 0, err
 		}
 		var stats *Stats
-		if newPoint {
+		if newPoint && !poll.Idle {
 			stats = f.statsOf(point, poll.Stats)
 		}
 		if f.sightings.note(id, now, Verdict{}, stats) {
 			return Answer{}, 0, nil
 		}
+	}
+	if poll.Idle {
+		return Answer{}, 0, fmt.Errorf("%w: whether the poll came before cannot be found out", ErrUnavailable)
 	}
 	f.known.begin(id)
 	var remember *memory

@@ -93,10 +93,14 @@ func (s *Store) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// Maintain drops changes that all servers know, or have missed.
+// Maintain drops changes that all servers know, or have missed, and marks of requests that are too old to be taken again.
 func (s *Store) Maintain(ctx context.Context) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, "DELETE FROM changes WHERE at < $1", time.Now().Unix()-keepChanges)
+		now := time.Now().Unix()
+		if _, err := s.pool.Exec(ctx, "DELETE FROM changes WHERE at < $1", now-keepChanges); err != nil {
+			return err
+		}
+		_, err := s.pool.Exec(ctx, "DELETE FROM nonces WHERE until < $1", now)
 		return err
 	})
 }

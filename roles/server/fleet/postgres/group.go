@@ -3,17 +3,20 @@ package postgres
 import (
 	"context"
 	"sync"
+	"time"
 
 	"aspects-poc/roles/server/fleet"
 )
 
 // A group does things of one kind that many callers want at the same time in one go: one round trip, one commit. Each
-// of its workers takes whatever has queued while it was busy, and nobody waits for a batch to fill.
+// of its workers takes whatever has queued while it was busy, and nobody waits for a batch to fill, unless linger says so.
 type group[T any] struct {
-	jobs  chan *job[T]
-	do    func(ctx context.Context, batch []*job[T]) error // the error of all; that of one goes into its job
-	most  int                                              // jobs of one batch, so that the first does not wait for the last
-	ended sync.WaitGroup
+	jobs chan *job[T]
+	do   func(ctx context.Context, batch []*job[T]) error // the error of all; that of one goes into its job
+	most int                                              // jobs of one batch, so that the first does not wait for the last
+	// linger is for how long the first job waits for others; set before the first job.
+	linger time.Duration
+	ended  sync.WaitGroup
 
 	mu     sync.RWMutex // guards closed, and jobs against being closed while somebody sends
 	closed bool
@@ -94,14 +97,28 @@ func (g *group[T]) work(ctx context.Context) {
 	}
 }
 
-// gather takes what is queued already, less those whose callers have gone.
+// gather takes what is queued already, or comes while it lingers, less those whose callers have gone.
 func (g *group[T]) gather(first *job[T]) []*job[T] {
 	var batch []*job[T]
+	var lingered <-chan time.Time
+	if g.linger > 0 {
+		timer := time.NewTimer(g.linger)
+		defer timer.Stop()
+		lingered = timer.C
+	}
 	for next := first; next != nil; {
 		if next.err = next.ctx.Err(); next.err != nil {
 			close(next.done)
 		} else if batch = append(batch, next); len(batch) == g.most {
 			break
+		}
+		if lingered != nil {
+			select {
+			case next = <-g.jobs: // nil when closed
+				continue
+			case <-lingered:
+				lingered = nil
+			}
 		}
 		select {
 		case next = <-g.jobs: // nil when closed

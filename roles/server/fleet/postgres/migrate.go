@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -38,7 +39,7 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 			ErrNewer, version, len(steps))
 	}
 	for _, step := range steps[version:] {
-		if _, err := tx.Exec(ctx, step, pgx.QueryExecModeSimpleProtocol); err != nil {
+		if err := take(ctx, tx, step); err != nil {
 			return err
 		}
 	}
@@ -46,6 +47,23 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// take takes a step. Where the database has no unlogged tables, it has plain ones.
+func take(ctx context.Context, tx pgx.Tx, step string) error {
+	execute := func(step string) error {
+		return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { // a savepoint
+			_, err := tx.Exec(ctx, step, pgx.QueryExecModeSimpleProtocol)
+			return err
+		})
+	}
+	err := execute(step)
+	var refused *pgconn.PgError
+	plain := strings.ReplaceAll(step, "CREATE UNLOGGED TABLE", "CREATE TABLE")
+	if errors.As(err, &refused) && (refused.Code == syntaxError || refused.Code == featureNotSupported) && plain != step {
+		err = execute(plain)
+	}
+	return err
 }
 
 // leapt are the answers to one of two that make the same table at once, by how far the other had got.

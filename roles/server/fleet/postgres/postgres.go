@@ -55,6 +55,7 @@ type Store struct {
 	adds    *group[add]
 	reads   *group[read]
 	reports *group[report]
+	nonces  *group[nonce]
 
 	wake    chan struct{} // of follow
 	looking sync.Mutex    // guards last
@@ -118,6 +119,8 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) error {
 	s.adds = newGroup(background, 2, mostTogether, s.addAll)
 	s.reads = newGroup(background, 2, mostTogether, s.readAll)
 	s.reports = newGroup(background, 2, mostTogether, s.reportAll)
+	s.nonces = newGroup(background, 2, mostTogether, s.takeNonces)
+	s.nonces.linger = nonceLinger
 	s.running.Go(func() { s.follow(background) })
 	if !s.deaf {
 		s.running.Go(func() { s.listen(background) })
@@ -149,6 +152,7 @@ func (s *Store) Close() error {
 	s.adds.close()
 	s.reads.close()
 	s.reports.close()
+	s.nonces.close()
 	s.stop()
 	s.running.Wait()
 	s.hub.Close()

@@ -107,4 +107,10 @@ CREATE TABLE tokens (
 );`, `
 -- Devices that wait for approval are few, and counted at each registration that adds one: under the lock of the row.
 CREATE INDEX devices_pending ON devices (number) WHERE status = 1;
-INSERT INTO counters (name, value) VALUES ('pending', 0);`}
+INSERT INTO counters (name, value) VALUES ('pending', 0);`, `
+-- Requests that a server took, for as long as another might take them again. Of no use after that, and so many that they
+-- are better kept out of the log; a crash of the database forgets them.
+CREATE UNLOGGED TABLE nonces (
+	mark  bytea PRIMARY KEY, -- access.Mark
+	until bigint NOT NULL
+);`}
