@@ -15,6 +15,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -107,10 +108,19 @@ func load(dir, stage string) (*Source, error) {
 	return nil, fmt.Errorf("there is no snap/snapcraft.yaml, snapcraft.yaml or meta/snap.yaml: %w", fs.ErrNotExist)
 }
 
+// What snapd (2.77) takes for a snap's name. It becomes the name of a folder, too.
+const maxName = 40
+
+var validName = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
+
 // source turns metadata into a snap.
 func (m *metadata) source() (*Source, error) {
 	if m.Name == "" {
 		return nil, errors.New("it has no name")
+	}
+	if len(m.Name) > maxName || !validName.MatchString(m.Name) {
+		return nil, fmt.Errorf("%q cannot be a snap's name: want at most %d of a-z, 0-9 and single hyphens in between, with a letter "+
+			"among them", m.Name, maxName)
 	}
 	s := &Source{Snap: world.Snap{Name: m.Name, Version: m.Version, Revision: "x1", Environment: m.Environment,
 		Plugs: map[string]world.Plug{}, Services: map[string]world.Service{}}}
