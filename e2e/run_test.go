@@ -74,6 +74,9 @@ type stage struct {
 	apart bool
 	// emulated is of stages that only the throw-away machine can stand.
 	emulated bool
+	// named is of stages that check nothing of ours: they record what the real snapd does, for tests that need none. They
+	// run where they are asked for, by name or with E2E_FULL=1.
+	named bool
 	// present is of stages about what snapd 2.68 has in another way, or not at all.
 	present bool
 }
@@ -82,8 +85,8 @@ type stage struct {
 var stages = []stage{
 	{name: "contract", run: (*run).contract, apart: true},
 	{name: "commands", run: (*run).commands, apart: true, present: true},
-	{name: "transcripts", run: (*run).transcripts, apart: true, present: true},
-	{name: "hooks", run: (*run).hooks, apart: true, present: true},
+	{name: "transcripts", run: (*run).transcripts, apart: true, named: true, present: true},
+	{name: "hooks", run: (*run).hooks, apart: true, named: true, present: true},
 	{name: "install", run: (*run).install},
 	{name: "readme", run: (*run).readme},
 	{name: "refusals", run: (*run).refusals, present: true},
@@ -169,8 +172,11 @@ func choose(t *testing.T) ([]stage, *regexp.Regexp) {
 			t.Fatalf("E2E_STAGES: there is no stage %q", name)
 		}
 	}
-	if len(names) > 0 {
+	switch {
+	case len(names) > 0:
 		chosen = slices.DeleteFunc(chosen, func(s stage) bool { return !slices.Contains(names, s.name) })
+	case os.Getenv("E2E_FULL") == "":
+		chosen = slices.DeleteFunc(chosen, func(s stage) bool { return s.named })
 	}
 	checks := os.Getenv("E2E_CHECKS")
 	if checks == "" {

@@ -4,7 +4,8 @@
 #
 #   e2e/vm.sh image               build the image, unless it is there: a Debian with snapd, which has the snaps snapd
 #                                 and bare installed and the confdb feature on
-#   e2e/vm.sh up                  boot a fresh machine from the image, unless one runs; done when it answers
+#   e2e/vm.sh up                  start a fresh machine from the image, unless one runs; done when it answers. The first
+#                                 one boots and keeps its memory as it is then, with which all later ones begin
 #   e2e/vm.sh ssh COMMAND         run a shell command in it, as root; the exit code is the command's
 #   e2e/vm.sh push FILE... DIR    copy files into it
 #   e2e/vm.sh pull FILE... DIR    copy files out of it
@@ -50,25 +51,54 @@ remote() { ssh "${ssh_options[@]}" -p "$port" root@127.0.0.1 "export PATH=\$PATH
 
 hang_up() { ssh "${ssh_options[@]}" -p "$port" -O exit root@127.0.0.1 2>/dev/null || true; rm -f "$dir/ssh-$port"; }
 
-# boot DISK: starts the emulator and waits for ssh.
+# boot DISK [OPTION...]: starts the emulator, with further options of its, and waits for ssh.
 # The kernel's TSC is declared reliable and its watchdogs are off: on a busy host the kernel would mark the clock as
 # unstable and patch its own code for that, a moment at which QEMU 7.2 with several processors may crash it.
 # An old processor: with AVX, BMI and SMAP there is more to emulate, and the same work takes half as long again; cmpxchg16b
 # stops all processors but one.
 boot() {
+	local disk=$1
+	shift
 	hang_up
 	qemu-system-x86_64 -name "aspects-poc-e2e-$suite" -machine q35 -accel tcg,thread=multi -cpu "${E2E_CPU:-Nehalem,-cx16}" \
 		-smp "${E2E_CPUS:-2}" -m "${E2E_MEMORY:-3072}" -nodefaults -display none -daemonize -pidfile "$pidfile" -serial "file:$serial" \
-		-drive "file=$1,if=virtio,cache=unsafe,format=qcow2" -device virtio-rng-pci \
+		-drive "file=$disk,if=virtio,cache=unsafe,format=qcow2" -device virtio-rng-pci \
 		-netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=net \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
-		-append "root=/dev/vda rw console=ttyS0 quiet tsc=reliable nowatchdog mitigations=off init_on_alloc=0 panic=-1 ${E2E_APPEND-}" -no-reboot
+		-append "root=/dev/vda rw console=ttyS0 quiet tsc=reliable nowatchdog mitigations=off init_on_alloc=0 panic=-1 ${E2E_APPEND-}" -no-reboot "$@"
 	local end=$((SECONDS + ${E2E_WAIT:-300}))
 	until remote true 2>/dev/null; do
 		running || fail "the machine crashed while it booted; see $serial"
 		((SECONDS < end)) || fail "no answer on port $port after ${E2E_WAIT:-300} s; see $serial"
 		sleep 1
 	done
+}
+
+# warm: a machine that has just booted, as files: $booted.qcow2 is its disk, $booted.ram all else. Booting keeps an emulated
+# processor busy for more than a minute; reading these takes some seconds.
+booted=$dir/booted-${E2E_CPUS:-2}-${E2E_MEMORY:-3072}
+warm() {
+	[[ ! -f $booted.ram ]] || return 0
+	local monitor=$dir/monitor-$port
+	rm -f "$booted".* "$monitor".*
+	mkfifo "$monitor.in" "$monitor.out"
+	qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$booted.qcow2"
+	boot "$booted.qcow2" -chardev "pipe,id=monitor,path=$monitor" -mon chardev=monitor
+	remote 'snap wait system seed.loaded; systemctl is-system-running --wait; sync' >/dev/null || true
+	hang_up
+	local pid
+	pid=$(<"$pidfile")
+	printf 'migrate "exec:cat >%s.new"\nquit\n' "$booted.ram" >"$monitor.in"
+	while kill -0 "$pid" 2>/dev/null; do sleep 0.2; done
+	rm -f "$pidfile" "$monitor".*
+	mv "$booted.ram.new" "$booted.ram"
+}
+
+# resume: a fresh machine out of what warm has left. Its clock stood still meanwhile.
+resume() {
+	qemu-img create -q -f qcow2 -F qcow2 -b "$booted.qcow2" "$run"
+	boot "$run" -incoming "exec:cat $booted.ram"
+	remote "date -s @$(date +%s)" >/dev/null
 }
 
 cut_power() {
@@ -124,6 +154,9 @@ distribution() {
 	for generator in "$root"/usr/lib/systemd/system-generators/*; do
 		[[ $generator == */snapd-generator ]] || ln -s /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
 	done
+	# The snap of snapd has the very files of the package: to start each command and each hook a second time, from there,
+	# takes an emulated processor a second.
+	echo SNAP_REEXEC=0 >>"$root/etc/environment"
 	echo '/dev/vda / ext4 defaults 0 1' >"$root/etc/fstab"
 	echo e2e >"$root/etc/hostname"
 	mkdir -p "$root/var/lib/snapd/snaps" # without it no local snap can be installed
@@ -207,9 +240,9 @@ main() {
 	up)
 		running && exit
 		image
+		warm
 		rm -f "$run"
-		qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$run"
-		boot "$run"
+		resume
 		;;
 	again)
 		running && fail "it runs: cut it first"
