@@ -11,6 +11,9 @@
 #   e2e/vm.sh pull FILE... DIR    copy files out of it
 #   e2e/vm.sh cut                 pull its plug: the emulator is killed in mid-whatever
 #   e2e/vm.sh again               boot the machine that was cut, with the disk as it was left
+#   e2e/vm.sh keep                keep this moment of it, for another machine to begin with
+#   e2e/vm.sh up PORT             as up, but begin with the moment that the machine of another E2E_PORT has kept, which
+#                                 nobody else can then
 #   e2e/vm.sh down                stop it and forget what it wrote
 #   e2e/vm.sh status              tell whether it runs, and where its files are
 #
@@ -30,6 +33,8 @@ port=${E2E_PORT:-2230}
 pidfile=$dir/pid-$port
 run=$dir/run-$port.qcow2
 serial=$dir/serial-$port.log
+monitor=$dir/monitor-$port
+taken=$dir/taken-$port
 
 # One connection serves all commands: setting one up costs the emulated processor most of a second.
 ssh_options=(-q -i "$dir/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10
@@ -60,8 +65,11 @@ boot() {
 	local disk=$1
 	shift
 	hang_up
+	rm -f "$monitor".*
+	mkfifo "$monitor.in" "$monitor.out"
 	qemu-system-x86_64 -name "aspects-poc-e2e-$suite" -machine q35 -accel tcg,thread=multi -cpu "${E2E_CPU:-Nehalem,-cx16}" \
 		-smp "${E2E_CPUS:-2}" -m "${E2E_MEMORY:-3072}" -nodefaults -display none -daemonize -pidfile "$pidfile" -serial "file:$serial" \
+		-chardev "pipe,id=monitor,path=$monitor" -mon chardev=monitor \
 		-drive "file=$disk,if=virtio,cache=unsafe,format=qcow2" -device virtio-rng-pci \
 		-netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=net \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
@@ -74,31 +82,49 @@ boot() {
 	done
 }
 
-# warm: a machine that has just booted, as files: $booted.qcow2 is its disk, $booted.ram all else. Booting keeps an emulated
-# processor busy for more than a minute; reading these takes some seconds.
-booted=$dir/booted-${E2E_CPUS:-2}-${E2E_MEMORY:-3072}
-warm() {
-	[[ ! -f $booted.ram ]] || return 0
-	local monitor=$dir/monitor-$port
-	rm -f "$booted".* "$monitor".*
-	mkfifo "$monitor.in" "$monitor.out"
-	qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$booted.qcow2"
-	boot "$booted.qcow2" -chardev "pipe,id=monitor,path=$monitor" -mon chardev=monitor
-	remote 'snap wait system seed.loaded; systemctl is-system-running --wait; sync' >/dev/null || true
-	hang_up
-	local pid
-	pid=$(<"$pidfile")
-	printf 'migrate "exec:cat >%s.new"\nquit\n' "$booted.ram" >"$monitor.in"
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.2; done
-	rm -f "$pidfile" "$monitor".*
-	mv "$booted.ram.new" "$booted.ram"
+# A moment is a machine as two files: MOMENT.qcow2, its disk, and MOMENT.ram, all else. A machine that begins with one needs
+# some seconds; to boot, more than a minute.
+
+# freeze MOMENT: stops the machine and writes MOMENT.ram
+freeze() {
+	hang_up # the copies would share the connection
+	rm -f "$1.ram"
+	printf 'migrate "exec:cat >%s.new && mv %s.new %s"\n' "$1.ram" "$1.ram" "$1.ram" >"$monitor.in"
+	until [[ -f $1.ram ]]; do
+		running || fail "the machine crashed; see $serial"
+		sleep 0.2
+	done
 }
 
-# resume: a fresh machine out of what warm has left. Its clock stood still meanwhile.
+# keep MOMENT: that of the machine that runs, which goes on
+keep() {
+	running || fail "no machine runs: $0 up"
+	freeze "$1"
+	cp "$run" "$1.qcow2"
+	echo cont >"$monitor.in"
+}
+
+# resume MOMENT: a fresh machine that begins with it. The clock stood still meanwhile.
 resume() {
-	qemu-img create -q -f qcow2 -F qcow2 -b "$booted.qcow2" "$run"
-	boot "$run" -incoming "exec:cat $booted.ram"
+	qemu-img create -q -f qcow2 -F qcow2 -b "$1.qcow2" "$run"
+	boot "$run" -incoming "exec:cat $1.ram"
 	remote "date -s @$(date +%s)" >/dev/null
+}
+
+# booted: the moment at which the image has booted, made where it is missing
+booted() {
+	local moment
+	moment=$dir/booted-${E2E_CPUS:-2}-${E2E_MEMORY:-3072}
+	if [[ ! -f $moment.ram ]]; then
+		say "booting it once, for all machines with ${E2E_CPUS:-2} processors"
+		rm -f "$moment.qcow2"
+		qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$moment.qcow2"
+		boot "$moment.qcow2"
+		remote 'snap wait system seed.loaded; systemctl is-system-running --wait; sync' >/dev/null || true
+		freeze "$moment"
+		cut_power
+	fi
+	printf '%s' "$moment"
 }
 
 cut_power() {
@@ -108,7 +134,7 @@ cut_power() {
 		kill -KILL "$pid"
 		while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 	fi
-	rm -f "$pidfile"
+	rm -f "$pidfile" "$monitor".*
 	hang_up
 }
 
@@ -240,10 +266,17 @@ main() {
 	up)
 		running && exit
 		image
-		warm
 		rm -f "$run"
-		resume
+		if [[ ${2-} ]]; then
+			[[ -f $dir/kept-$2.ram ]] || fail "the machine of port $2 has kept no moment: E2E_PORT=$2 $0 keep"
+			mv "$dir/kept-$2.qcow2" "$taken.qcow2"
+			mv "$dir/kept-$2.ram" "$taken.ram"
+			resume "$taken"
+		else
+			resume "$(booted)"
+		fi
 		;;
+	keep) keep "$dir/kept-$port" ;;
 	again)
 		running && fail "it runs: cut it first"
 		[[ -f $run ]] || fail "there is no machine to boot again: $0 up"
@@ -259,7 +292,7 @@ main() {
 	cut) cut_power ;;
 	down)
 		shut_down
-		rm -f "$run"
+		rm -f "$run" "$taken".*
 		;;
 	status)
 		if running; then echo "running, pid $(<"$pidfile"), port $port, files in $dir"; else echo "not running, files in $dir"; fi
