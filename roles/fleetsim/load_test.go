@@ -270,6 +270,11 @@ func crowded(b *testing.B) {
 		config.Changed = false
 		summary = simulate(b, atOnce(config, 60_000))
 		b.ReportMetric(summary.Rate, "unchanged-polls/s")
+		begin = time.Now()
+		if got := under.devices(""); got != crowdSize(b)+config.Devices {
+			b.Errorf("the server counts %d devices, it has %d", got, crowdSize(b)+config.Devices)
+		}
+		b.ReportMetric(time.Since(begin).Seconds(), "s-to-count")
 		b.ReportMetric(under.memory(), "server-MiB")
 		under.kill()
 	}
