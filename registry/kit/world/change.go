@@ -49,6 +49,7 @@ type Task struct {
 
 type change struct {
 	Change
+	Undo   []undo             `json:"undo,omitempty"` // what it has done so far, while it is not ready
 	joined sync.WaitGroup     // transactions that hooks of it began
 	abort  context.CancelFunc // ends its tasks
 }

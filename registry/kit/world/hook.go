@@ -148,7 +148,13 @@ func (w *World) conclude(h *hookContext, output []byte, err error) error {
 	if h.config == nil || w.state.Snaps[h.snap] == nil {
 		return nil
 	}
-	return w.configure(h.snap, h.config)
+	return w.stepped(h.change, func() ([]undo, error) {
+		undos, err := w.configured(h.snap, h.config)
+		if h.hook != "configure" { // what others set stays, as on snapd, whatever becomes of the change
+			undos = nil
+		}
+		return undos, err
+	})
 }
 
 // outcome is how snapd tells what a failed hook printed.

@@ -33,19 +33,29 @@ func ParseSchema(document []byte) (Schema, error) {
 // ID returns ACCOUNT/NAME.
 func (s *Schema) ID() string { return s.Parsed.ID() }
 
-// Acknowledge makes a confdb-schema known. As on snapd the same revision again changes nothing, an earlier one is
-// refused, a later one counts from the next access on, and what is stored is not looked at.
-func (w *World) Acknowledge(schema Schema) error {
+// Acknowledge makes confdb-schemas known, all or none. As on snapd the same revision again changes nothing, an earlier
+// one is refused, a later one counts from the next access on, and what is stored is not looked at.
+func (w *World) Acknowledge(schemas ...Schema) error {
 	return w.change(func() error {
-		known := w.parsed[schema.ID()]
-		if known != nil && known.Parsed.Revision >= schema.Parsed.Revision {
-			if known.Parsed.Revision == schema.Parsed.Revision {
-				return nil
+		known := maps.Clone(w.parsed)
+		var later []Schema
+		for _, schema := range schemas {
+			now := known[schema.ID()]
+			if now != nil && now.Parsed.Revision > schema.Parsed.Revision {
+				return badRequest(fmt.Sprintf("revision %d is older than current revision %d", schema.Parsed.Revision,
+					now.Parsed.Revision))
 			}
-			return badRequest(fmt.Sprintf("revision %d is older than current revision %d", schema.Parsed.Revision,
-				known.Parsed.Revision))
+			if now == nil || now.Parsed.Revision < schema.Parsed.Revision {
+				known[schema.ID()] = &schema
+				later = append(later, schema)
+			}
 		}
-		return w.replace(schema)
+		for _, schema := range later {
+			if err := w.replace(schema); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -168,12 +168,15 @@ func (w *World) carryOut(ctx context.Context, from *caller, t *transaction, rele
 		return c.ID, w.await(ctx, done)
 	}
 	c := w.spawn(kind, summary)
-	w.began(c, t)
-	w.start(c, plan(c, t), func(err error) {
+	if err := w.start(c, plan(c, t), func(err error) {
 		*failed = err != nil
 		w.ended(c, t, release, err)
 		close(done)
-	})
+	}); err != nil {
+		release()
+		return "", err
+	}
+	w.began(c, t)
 	return c.ID, w.await(ctx, done)
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,8 +83,8 @@ func (w *World) openDir() error {
 	return nil
 }
 
-// load reads state.json. Changes that were under way when their process ended are failures from now on: snapd would
-// carry on with them, but the snaps' processes that they ran are gone here.
+// load reads state.json. Changes that were under way when their process ended are failures from now on, and what they
+// had done is put back: snapd would carry on with them, but the snaps' processes that they ran are gone here.
 func (w *World) load() error {
 	text, err := os.ReadFile(w.path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,7 +115,8 @@ func (w *World) load() error {
 		}
 		w.bags[id] = bag
 	}
-	for _, c := range loaded.Changes {
+	for _, c := range slices.Backward(loaded.Changes) {
+		w.takeBack(c)
 		c.interrupt(w.options.Now())
 	}
 	for _, notice := range loaded.Notices {
@@ -146,7 +148,7 @@ func (w *World) save() error {
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}
-	if err := durable.Write(w.path(), text, 0o600); err != nil {
+	if err := w.options.write(w.path(), text, 0o600); err != nil {
 		return err
 	}
 	w.saved = text
@@ -161,6 +163,15 @@ func (w *World) restore() {
 		return // it was written by us
 	}
 	s := w.state
+	for name, snap := range before.Snaps { // of services it is only noted whether they run
+		if now := s.Snaps[name]; now != nil {
+			for service := range snap.Services {
+				if running, found := now.Services[service]; found {
+					snap.Services[service] = running
+				}
+			}
+		}
+	}
 	s.Schemas, s.Snaps, s.Cookies, s.Connections, s.Config =
 		before.Schemas, before.Snaps, before.Cookies, before.Connections, before.Config
 	w.parsed = map[string]*Schema{}
@@ -168,6 +179,11 @@ func (w *World) restore() {
 		if schema, err := ParseSchema(stored.Document); err == nil {
 			schema.Assertion = stored.Assertion
 			w.parsed[id] = &schema
+		}
+	}
+	for _, was := range slices.Backward(before.Changes) { // failed since, and the disk does not know it yet
+		if now, err := w.find(was.ID); err == nil && now.Status == Failed && !was.Ready {
+			w.takeBack(was)
 		}
 	}
 }

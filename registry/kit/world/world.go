@@ -17,11 +17,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"aspects-poc/internal/durable"
 	"aspects-poc/registry/confdb/databag"
 )
 
@@ -49,6 +51,8 @@ type Options struct {
 	AccessTimeout time.Duration
 	// KeepChanges is how many ready changes are kept; 0 means 500. They are kept for a day at most.
 	KeepChanges int
+
+	write func(path string, content []byte, mode os.FileMode) error // nil: durable.Write
 }
 
 // A World is an imitated machine. Its methods are safe for concurrent use; hooks call back into it while they run.
@@ -107,6 +111,9 @@ func (o Options) withDefaults() Options {
 	if o.KeepChanges == 0 {
 		o.KeepChanges = 500
 	}
+	if o.write == nil {
+		o.write = durable.Write
+	}
 	return o
 }
 
@@ -135,6 +142,11 @@ var errClosed = errors.New("the machine was closed")
 func (w *World) change(act func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.changed(act)
+}
+
+// changed is change for a caller that has the lock.
+func (w *World) changed(act func() error) error {
 	if w.closed {
 		return errClosed
 	}
