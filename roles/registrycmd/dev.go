@@ -115,7 +115,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 		cancel()
 		err = errors.Join(err, <-watching)
 	}()
-	return served{socket: socket, options: rest.Options{World: w, Unsigned: true}}.run(ctx, env, command)
+	return served{socket: socket, options: rest.Options{World: w, Unsigned: true, Logs: runner}}.run(ctx, env, command)
 }
 
 // open loads confdb-schemas and snaps for the first time, and returns what is to be watched. Here an error ends it all;

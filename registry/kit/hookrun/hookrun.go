@@ -55,6 +55,7 @@ type Runner struct {
 	server  *http.Server
 	served  chan error
 	world   *world.World
+	journal journal
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
@@ -68,7 +69,7 @@ var (
 
 // New makes the directories. Serve is needed before hooks run.
 func New(options Options) (*Runner, error) {
-	r := &Runner{options: options, services: map[string]*service{}}
+	r := &Runner{options: options, services: map[string]*service{}, journal: journal{moved: make(chan struct{})}}
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot prepare to run hooks: %w", err)
 	}

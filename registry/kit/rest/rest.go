@@ -45,6 +45,9 @@ type Options struct {
 	// "" for none.
 	Features string
 
+	// Logs has what services print; nil: there is nothing of it.
+	Logs Logs
+
 	// Log takes each request, at level debug, and what goes wrong without anybody being told; nil discards it.
 	Log *slog.Logger
 }

@@ -179,15 +179,3 @@ func (s *Server) controlApps(r *http.Request) (reply, error) {
 	change, err := s.world.BeginServices(body.Action, names)
 	return reply{change: change}, err
 }
-
-// showLogs answers with no lines: what services print goes to whoever runs them.
-func (s *Server) showLogs(r *http.Request) (reply, error) {
-	query := r.URL.Query()
-	if _, err := s.namedApps(commaSeparated(query.Get("names"))); err != nil {
-		return reply{}, err
-	}
-	return reply{raw: func(w http.ResponseWriter) {
-		w.Header().Set("Content-Type", "application/json-seq")
-		w.WriteHeader(http.StatusOK)
-	}}, nil
-}

@@ -48,14 +48,19 @@ func (w *World) Install(ctx context.Context, snap Snap) error {
 	return err
 }
 
-// Remove removes a snap as `snap remove` does: services stopped, remove hook, disconnect-plug hooks. Their failure does
-// not keep it.
+// Remove removes a snap as BeginRemove does, and waits for the end.
 func (w *World) Remove(ctx context.Context, instance string) error {
+	return w.toTheEnd(ctx, func() (string, error) { return w.BeginRemove(instance) })
+}
+
+// BeginRemove begins to remove a snap as `snap remove` does, and returns the ID of the change: services stopped, remove
+// hook, disconnect-plug hooks, whose failures do not keep it.
+func (w *World) BeginRemove(instance string) (string, error) {
 	snap, err := w.Snap(instance)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return w.live(ctx, "remove-snap", fmt.Sprintf("Remove %q snap", instance), func(c *change) []task {
+	return w.beginLife("remove-snap", fmt.Sprintf("Remove %q snap", instance), func(c *change) []task {
 		hooks := w.hookOf(c, &snap, "remove")
 		for _, plug := range sortedKeys(snap.Plugs) {
 			if w.state.Connections[connection(instance, plug)] {
@@ -153,15 +158,17 @@ func (w *World) servicesTask(snap *Snap, verb string, wanted func(Service) bool)
 
 // live carries out a change of a snap's life and waits for its end.
 func (w *World) live(ctx context.Context, kind, summary string, tasks func(*change) []task) error {
-	return w.toTheEnd(ctx, func() (string, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.closed {
-			return "", errClosed
-		}
-		c := w.spawn(kind, summary)
-		return c.ID, w.start(c, tasks(c), nil)
-	})
+	return w.toTheEnd(ctx, func() (string, error) { return w.beginLife(kind, summary, tasks) })
+}
+
+func (w *World) beginLife(kind, summary string, tasks func(*change) []task) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return "", errClosed
+	}
+	c := w.spawn(kind, summary)
+	return c.ID, w.start(c, tasks(c), nil)
 }
 
 // ServiceNames returns the names of a snap's services, sorted, as SNAP.SERVICE.

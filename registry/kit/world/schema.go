@@ -1,7 +1,6 @@
 package world
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -33,45 +32,18 @@ func ParseSchema(document []byte) (Schema, error) {
 // ID returns ACCOUNT/NAME.
 func (s *Schema) ID() string { return s.Parsed.ID() }
 
-// Acknowledge makes confdb-schemas known, all or none. As on snapd the same revision again changes nothing, an earlier
-// one is refused, a later one counts from the next access on, and what is stored is not looked at.
-func (w *World) Acknowledge(schemas ...Schema) error {
+// Replace makes a confdb-schema known whatever its revision: a file that is being worked on was saved again. What is
+// stored and does not fit it is kept, as on snapd; Misfit tells.
+func (w *World) Replace(schema Schema) error {
 	return w.change(func() error {
-		known := maps.Clone(w.parsed)
-		var later []Schema
-		for _, schema := range schemas {
-			now := known[schema.ID()]
-			if now != nil && now.Parsed.Revision > schema.Parsed.Revision {
-				return badRequest(fmt.Sprintf("revision %d is older than current revision %d", schema.Parsed.Revision,
-					now.Parsed.Revision))
-			}
-			if now == nil || now.Parsed.Revision < schema.Parsed.Revision {
-				known[schema.ID()] = &schema
-				later = append(later, schema)
-			}
-		}
-		for _, schema := range later {
-			if err := w.replace(schema); err != nil {
-				return err
-			}
-		}
+		w.replace(schema)
 		return nil
 	})
 }
 
-// Replace makes a confdb-schema known whatever its revision: a file that is being worked on was saved again. What is
-// stored and does not fit it is kept, as on snapd; Misfit tells.
-func (w *World) Replace(schema Schema) error {
-	return w.change(func() error { return w.replace(schema) })
-}
-
-func (w *World) replace(schema Schema) error {
-	if len(schema.Document) == 0 {
-		return errors.New("internal error: a confdb-schema without its document")
-	}
+func (w *World) replace(schema Schema) {
 	w.parsed[schema.ID()] = &schema
 	w.state.Schemas[schema.ID()] = storedSchema{Document: schema.Document, Assertion: schema.Assertion}
-	return nil
 }
 
 // Forget makes a confdb-schema unknown; what is stored for it stays.

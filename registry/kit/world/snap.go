@@ -113,13 +113,17 @@ func (s *Snap) copied() Snap {
 
 // Put adds a snap, or replaces it as a refresh does: connections of plugs that are still there stay. No hooks are run;
 // Install does that.
-func (w *World) Put(snap Snap) error {
+// Plugs that are named are connected, too.
+func (w *World) Put(snap Snap, plugs ...string) error {
 	snap, err := installable(snap)
 	if err != nil {
 		return err
 	}
 	return w.change(func() error {
 		w.put(snap)
+		for _, plug := range plugs {
+			w.state.Connections[connection(snap.Instance(), plug)] = true
+		}
 		return nil
 	})
 }

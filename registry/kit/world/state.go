@@ -25,6 +25,7 @@ import (
 type state struct {
 	Format      int                        `json:"format"`
 	Schemas     map[string]storedSchema    `json:"confdb-schemas"`
+	Assertions  map[string]Assertion       `json:"assertions"` // by name, besides the confdb-schemas
 	Databags    map[string]json.RawMessage `json:"databags"`
 	Snaps       map[string]*Snap           `json:"snaps"`
 	Cookies     map[string]string          `json:"cookies"`
@@ -49,7 +50,7 @@ const core = "core"
 
 func newState() *state {
 	return &state{
-		Format: stateFormat, Schemas: map[string]storedSchema{}, Databags: map[string]json.RawMessage{},
+		Format: stateFormat, Schemas: map[string]storedSchema{}, Assertions: map[string]Assertion{}, Databags: map[string]json.RawMessage{},
 		Snaps: map[string]*Snap{}, Cookies: map[string]string{}, Connections: map[string]bool{},
 		Config: map[string]map[string]any{core: {}},
 	}
@@ -172,8 +173,8 @@ func (w *World) restore() {
 			}
 		}
 	}
-	s.Schemas, s.Snaps, s.Cookies, s.Connections, s.Config =
-		before.Schemas, before.Snaps, before.Cookies, before.Connections, before.Config
+	s.Schemas, s.Assertions, s.Snaps, s.Cookies, s.Connections, s.Config =
+		before.Schemas, before.Assertions, before.Snaps, before.Cookies, before.Connections, before.Config
 	w.parsed = map[string]*Schema{}
 	for id, stored := range s.Schemas {
 		if schema, err := ParseSchema(stored.Document); err == nil {
