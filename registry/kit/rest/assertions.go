@@ -173,7 +173,7 @@ func (s *Server) admit(a *assertion.Assertion) (world.Schema, error) {
 		if err := s.options.Keys.Check(a); err != nil {
 			unknown := (*assertion.UnknownKeyError)(nil)
 			if errors.As(err, &unknown) {
-				err = fmt.Errorf("cannot resolve prerequisite assertion: account-key (%s) not found", unknown.Key)
+				err = fmt.Errorf("cannot resolve prerequisite assertion: account-key (%s)", unknown.Key)
 			}
 			return world.Schema{}, err
 		}

@@ -124,6 +124,10 @@ func (s *Server) namedApps(names []string) ([]appInfo, error) {
 				Message: fmt.Sprintf("snap %q not found", instance), Value: instance}
 		}
 		apps := appsOf(snap)
+		if len(apps) == 0 && !one {
+			return nil, &world.Error{Status: http.StatusNotFound, Kind: "app-not-found",
+				Message: fmt.Sprintf("snap %q has no services", instance), Value: name}
+		}
 		if one {
 			apps = slices.DeleteFunc(apps, func(a appInfo) bool { return a.Name != app })
 			if len(apps) == 0 {

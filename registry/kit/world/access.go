@@ -244,7 +244,7 @@ func (w *World) getAsRoot(ctx context.Context, id backend.ViewID, requests []str
 		if err != nil {
 			// Yes: snapd leaves an empty change behind.
 			c := w.spawn("get-confdb", summary)
-			c.Ready, c.Ended, c.Status = true, c.Spawned, Hold
+			c.Ready, c.Status = true, Hold
 			return nil, refusal(err, true)
 		}
 		c := w.spawn("get-confdb", summary)

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -64,7 +65,7 @@ func (w *World) lifecycleHook(c *change, instance string) func(name string) []ta
 }
 
 // BeginConfigure begins to set options of a snap, or of the system by the name "system" or "core", as `snap set` does,
-// and returns the ID of the change. nil unsets. If the configure hook fails, the options are as before.
+// and returns the ID of the change. nil unsets. If the snap has no configure hook, or it fails, the options are as before.
 func (w *World) BeginConfigure(instance string, values map[string]any) (string, error) {
 	if instance == "system" {
 		instance = core
@@ -79,22 +80,22 @@ func (w *World) BeginConfigure(instance string, values map[string]any) (string, 
 			return "", err
 		}
 	}
-	if _, err := patched(w.state.Config[instance], values); err != nil {
-		return "", err // a malformed name is refused before there is a change
-	}
 	c := w.spawn("configure-snap", fmt.Sprintf("Change configuration of %q snap", instance))
-	configure := task{kind: "run-hook", undone: true}
-	if instance == core {
-		configure.summary = fmt.Sprintf("Run configure hook of %q snap", instance)
-		configure.do = func(context.Context) error { return w.SetSystem(values) }
-	} else {
-		configure.summary = fmt.Sprintf("Run configure hook of %q snap if present", instance)
-		configure.do = func(ctx context.Context) error {
-			if err := w.step(c, func() ([]undo, error) { return w.configured(instance, values) }); err != nil {
-				return err
+	configure := task{kind: "run-hook", undone: true, summary: fmt.Sprintf("Run configure hook of %q snap", instance)}
+	configure.do = func(ctx context.Context) error {
+		if instance == core {
+			if err := w.SetSystem(values); err != nil {
+				return &hookError{"configure", err.Error()}
 			}
-			return w.runHook(ctx, c, instance, "configure", nil)
+			return nil
 		}
+		if snap, err := w.Snap(instance); err != nil || !snap.Has("configure") {
+			return cmp.Or(err, fmt.Errorf("snap %q has no %q hook", instance, "configure"))
+		}
+		if err := w.step(c, func() ([]undo, error) { return w.configured(instance, values) }); err != nil {
+			return err
+		}
+		return w.runHook(ctx, c, instance, "configure", nil)
 	}
 	return c.ID, w.start(c, []task{configure}, nil)
 }

@@ -127,7 +127,11 @@ func (w *World) hookOf(c *change, snap *Snap, hook string) []task {
 		return nil
 	}
 	instance := snap.Instance()
-	return []task{hookTask(instance, hook, func(ctx context.Context) error { return w.runHook(ctx, c, instance, hook, nil) })}
+	planned := hookTask(instance, hook, func(ctx context.Context) error { return w.runHook(ctx, c, instance, hook, nil) })
+	if hook == "configure" {
+		planned.summary = fmt.Sprintf("Run configure hook of %q snap if present", instance)
+	}
+	return []task{planned}
 }
 
 // startTask plans to start those services of a snap that are to run. One that cannot be started is only told of.

@@ -85,7 +85,7 @@ func (w *World) putBack(ctx context.Context, c *change, failed task, number int,
 			w.locked(func() { w.endTask(c, numbers[i], Undone) })
 		}
 	}
-	return cause
+	return errors.New(bare(cause))
 }
 
 // plan adds tasks to a change.
@@ -112,7 +112,7 @@ func (w *World) locked(act func()) {
 // ignoring words a failure of a hook that nobody waits for.
 func ignoring(summary string) func(error) string {
 	hook, _, _ := strings.Cut(strings.TrimPrefix(summary, "Run hook "), " ")
-	return func(err error) string { return "ignoring failure in hook " + quote(hook) + ": " + err.Error() }
+	return func(err error) string { return "ignoring failure in hook " + quote(hook) + ": " + bare(err) }
 }
 
 func quote(text string) string { return `"` + text + `"` }

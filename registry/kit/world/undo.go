@@ -105,7 +105,11 @@ func (w *World) drop(instance string) {
 func (w *World) configured(instance string, values map[string]any) ([]undo, error) {
 	before := map[string]any{}
 	for key := range values {
-		before[key], _ = Option(w.state.Config[instance], key)
+		value, there := Option(w.state.Config[instance], key)
+		if !there {
+			key = MissingOption(w.state.Config[instance], key)
+		}
+		before[key] = value
 	}
 	if err := w.configure(instance, values); err != nil {
 		return nil, err
