@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"aspects-poc/e2e"
+	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
 )
@@ -28,7 +29,7 @@ func (r *run) contract(context.Context) {
 		if err != nil {
 			return err
 		}
-		text, err := e2e.AssertionText(e2e.WithView(document, "reset", "device", "interfaces", "tunnel", "metrics"))
+		text, err := assertion.UnsignedText(e2e.WithView(document, "reset", "device", "interfaces", "tunnel", "metrics"))
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"aspects-poc/e2e"
+	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/transcript"
 )
@@ -47,7 +47,7 @@ func (r *run) transcripts(context.Context) {
 
 // transcriptSnaps installs the snaps and puts the files where commands expect them.
 func (r *run) transcriptSnaps(ctx context.Context, folder string) error {
-	text, err := e2e.AssertionText(network.Document(""))
+	text, err := assertion.UnsignedText(network.Document(""))
 	if err != nil {
 		return err
 	}
