@@ -12,7 +12,6 @@
 package hookrun
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,13 +129,13 @@ func (r *Runner) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
 	}
 	command := exec.CommandContext(ctx, path)
 	command.Env, command.Dir = environment, "/"
-	var output bytes.Buffer
+	var output tail
 	command.Stdout, command.Stderr = &output, &output
 	group(command)
 	err = command.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
-		return output.Bytes(), fmt.Errorf("cannot run %s: %w", path, errors.Unwrap(err))
+		return output.Bytes(), unstarted(path, err)
 	}
 	return output.Bytes(), err
 }

@@ -37,7 +37,7 @@ type Hook struct {
 	Name       string
 	File       string // its script; the snap's file if there is no script
 	Text       []byte // of the script; nil if there is none, or it is a program
-	Executable bool
+	Executable bool   // or snapcraft makes it so, as it does with those in snap/hooks
 
 	at document.Position // in the snap's file
 }
@@ -120,6 +120,7 @@ func plug(entry document.Entry) Plug {
 }
 
 func (s *Snap) readHooks(section *document.Node, folder string) error {
+	built := filepath.Base(s.File) == "snapcraft.yaml"
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -135,7 +136,7 @@ func (s *Snap) readHooks(section *document.Node, folder string) error {
 			if info.IsDir() {
 				continue
 			}
-			hook.Executable = info.Mode()&0o111 != 0
+			hook.Executable = built || info.Mode()&0o111 != 0
 			if info.Size() <= maxHook {
 				if hook.Text, err = os.ReadFile(file); err != nil {
 					return err

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"bytes"
 	"strings"
 
 	"aspects-poc/registry/confdb/path"
@@ -165,6 +166,13 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 	}
 	if !h.Executable {
 		add("hook-not-executable", "hook %q is not executable", h.Name)
+	}
+	switch line, _, _ := bytes.Cut(h.Text, []byte("\n")); {
+	case h.Text == nil:
+	case !bytes.HasPrefix(line, []byte("#!")):
+		add("hook-interpreter", "hook %q does not begin with a line that names its interpreter", h.Name)
+	case bytes.HasSuffix(line, []byte("\r")):
+		add("hook-interpreter", "hook %q has lines that end as those of Windows do: its interpreter is not found", h.Name)
 	}
 	kind, name := split(h.Name)
 	p := snap.plug(name)
