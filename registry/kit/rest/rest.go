@@ -89,12 +89,15 @@ func New(options Options) (*Server, error) {
 func Listen(path string) (net.Listener, error) {
 	if connection, err := net.Dial("unix", path); err == nil {
 		_ = connection.Close()
-		return nil, fmt.Errorf("cannot listen on %s: another process answers there", path)
+		return nil, fmt.Errorf("cannot listen on %s: another process answers there: end it, or choose another folder", path)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 		}
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("cannot listen on %s: there is something else than a socket", path)
 	}
 	listener, err := net.Listen("unix", path)
 	if err != nil {

@@ -2,12 +2,16 @@ package script_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"aspects-poc/registry/confdb"
@@ -51,7 +55,7 @@ stdout '^4$'
 func TestRun(t *testing.T) {
 	dir := write(t, passing, "set control-telemetry sample-rate=4\n", "nosuch\n", "[!exec:nosuch] skip later\n",
 		"fail x get\n", "! expect\n", "fail never set control-telemetry sample-rate=1\n")
-	report, err := script.Run(script.Options{Files: []string{dir}, Schemas: []world.Schema{schema(t)}})
+	report, err := script.Run(t.Context(), script.Options{Files: []string{dir}, Schemas: []world.Schema{schema(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +133,7 @@ func TestCoverage(t *testing.T) {
 		{name: "of another access", script: begin + "! set observe-device server-url=x\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			report, err := script.Run(script.Options{Files: []string{write(t, test.script)}, Schemas: []world.Schema{schema(t)}})
+			report, err := script.Run(t.Context(), script.Options{Files: []string{write(t, test.script)}, Schemas: []world.Schema{schema(t)}})
 			if err != nil || report.Failed() > 0 {
 				t.Fatalf("%v %+v", err, report)
 			}
@@ -161,9 +165,50 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
+// TestInterrupted checks that a hook that hangs ends with the run, and that nothing is begun after that.
+func TestInterrupted(t *testing.T) {
+	dir := write(t, "schema $PROJECT/schema.json\ninstall $PROJECT/cust\nconnect cust\nset control-telemetry sample-rate=4\n",
+		passing, passing)
+	project := t.TempDir()
+	up := filepath.Join(project, "up")
+	if err := syscall.Mkfifo(up, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"cust/meta/snap.yaml": "name: cust\nplugs:\n  control-telemetry: {interface: confdb, account: " + network.AccountID +
+			", view: network/control-telemetry, role: custodian}\n",
+		"cust/meta/hooks/change-view-control-telemetry": "#!/bin/sh\nexec 3>" + up + "\nsleep 3600\n",
+		"schema.json": string(network.Document("")),
+	} {
+		path := filepath.Join(project, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		file, err := os.Open(up) // as soon as the hook has opened it
+		cancel()
+		if err == nil {
+			_, err = io.Copy(io.Discard, file) // until nobody has it any more
+		}
+		ended <- errors.Join(err, file.Close())
+	}()
+	done := 0
+	_, err := script.Run(ctx, script.Options{Files: []string{dir}, Project: project, Program: "/bin/true", Parallel: 1,
+		ReadSchema: func(string) (world.Schema, error) { return schema(t), nil }, Done: func(script.Result) { done++ }})
+	if !errors.Is(err, context.Canceled) || done != 1 {
+		t.Errorf("%v after %d scripts", err, done)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNothingToRun(t *testing.T) {
 	for _, files := range [][]string{nil, {t.TempDir()}, {"nosuch.txtar"}} {
-		if _, err := script.Run(script.Options{Files: files}); err == nil || !strings.HasPrefix(err.Error(), "cannot run scripts: ") {
+		if _, err := script.Run(t.Context(), script.Options{Files: files}); err == nil || !strings.HasPrefix(err.Error(), "cannot run scripts: ") {
 			t.Errorf("%q: %v", files, err)
 		}
 	}
@@ -178,7 +223,7 @@ func BenchmarkCases(b *testing.B) {
 	dir := write(b, texts...)
 	options := script.Options{Files: []string{dir}, Schemas: []world.Schema{schema(b)}}
 	for b.Loop() {
-		report, err := script.Run(options)
+		report, err := script.Run(b.Context(), options)
 		if err != nil || report.Failed() > 0 {
 			b.Fatalf("%v, %d failed", err, report.Failed())
 		}

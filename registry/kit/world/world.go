@@ -32,6 +32,8 @@ const Version = "2.77.1"
 
 // Options say how to open a world. The zero value is an empty machine in memory whose snaps' hooks do nothing.
 type Options struct {
+	// Context ends hooks and changes when it ends, as Close does; nil: only that does.
+	Context context.Context
 	// Dir holds state.json, which every commit replaces before it counts; "" keeps all in memory. One process has a
 	// directory at a time.
 	Dir string
@@ -91,11 +93,14 @@ func Open(options Options) (*World, error) {
 			return nil, fmt.Errorf("cannot open the machine in %s: %w", options.Dir, err)
 		}
 	}
-	w.life, w.end = context.WithCancel(context.Background())
+	w.life, w.end = context.WithCancel(options.Context)
 	return w, nil
 }
 
 func (o Options) withDefaults() Options {
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
