@@ -16,8 +16,8 @@ import (
 
 	"aspects-poc/registry/kit/world"
 	"aspects-poc/registry/network"
-	"aspects-poc/registry/registrytest/stocksnap"
 	"aspects-poc/registry/registrytest/console"
+	"aspects-poc/registry/registrytest/stocksnap"
 )
 
 var show = flag.Bool("show", false, "print what transcripts come to on ours")
