@@ -19,8 +19,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/kit/world"
@@ -87,6 +90,15 @@ func New(options Options) (*Server, error) {
 // Listen listens on a unix socket that every user can open, as snapd's. A socket that a process left behind, so that
 // nobody answers, is replaced.
 func Listen(path string) (net.Listener, error) {
+	// Others who begin at the same time would each replace the other's.
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	defer func() { _ = folder.Close() }() // and with it goes the lock
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
 	if connection, err := net.Dial("unix", path); err == nil {
 		_ = connection.Close()
 		return nil, fmt.Errorf("cannot listen on %s: another process answers there: end it, or choose another folder", path)
