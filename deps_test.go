@@ -76,7 +76,7 @@ func rules() []forbidden {
 			reason: "the development kit is around the registry, never in it"},
 		{from: []string{"registry/kit/..."}, to: []string{"registry", "registry/snapd", "registry/snapctl", "registry/embedded"},
 			reason: "the kit imitates what is behind snapd's socket, and knows no clients"},
-		{from: []string{"registry/kit/document", "registry/kit/scaffold"}, to: []string{"registry/kit/lint", "registry/kit/world",
+		{from: []string{"registry/kit/document", "registry/kit/scaffold", "registry/kit/snapfile"}, to: []string{"registry/kit/lint", "registry/kit/world",
 			"registry/kit/script", "registry/kit/rest", "registry/kit/hookrun", "registry/kit/source"},
 			reason: "forms of documents, and files to begin with, do not know what is made of them"},
 		{from: []string{"registry/kit/lint"}, to: []string{"registry/kit/world", "registry/kit/script", "registry/kit/rest",

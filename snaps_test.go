@@ -11,7 +11,7 @@ import (
 	"aspects-poc/registry/network"
 
 	"github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // A plug of a snap.yaml.

@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"aspects-poc/e2e"
+	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
 )
@@ -28,7 +30,7 @@ func (r *run) contract(context.Context) {
 		if err != nil {
 			return err
 		}
-		text, err := e2e.AssertionText(e2e.WithView(document, "reset", "device", "interfaces", "tunnel", "metrics"))
+		text, err := assertion.UnsignedText(e2e.WithView(document, "reset", "device", "interfaces", "tunnel", "metrics"))
 		if err != nil {
 			return err
 		}
@@ -75,9 +77,9 @@ func (r *run) contract(context.Context) {
 	if r.era == of268 {
 		how += " E2E_OLD=1"
 	}
-	r.suite("contract of snapd:", how+" "+folder+"/contract -test.v -test.timeout 1h -test.run TestREST")
-	r.tidy(r.Context(), "restore")
-	r.suite("contract of snapctl:", how+" snap run contract -test.v -test.timeout 1h -test.run TestSnapctl")
+	how = how + " %s -test.v -test.timeout 1h -test.run %s"
+	r.suite("contract of snapd:", fmt.Sprintf(how, folder+"/contract", "TestREST"))
+	r.suite("contract of snapctl:", fmt.Sprintf(how, "snap run contract", "TestSnapctl"))
 }
 
 // tidy keeps the state of an emulated snapd, or brings it back. snapd remembers up to 500 changes and writes all of them
@@ -107,15 +109,22 @@ func custodianPlugs(views map[string]string) string {
 
 var caseResult = regexp.MustCompile(`^    --- (PASS|FAIL|SKIP): [A-Za-z]+/(.*) \(([0-9.]+)s\)$`)
 
-// suite runs a test binary in the machine; each of its cases is a check.
+// suite runs a test binary in the machine, some groups of cases at a time; each case is a check.
 func (r *run) suite(name, command string) {
 	log, err := os.Create(filepath.Join(r.logs, notForFiles.ReplaceAllString(name, "-")+".txt"))
 	if err != nil {
 		r.Fatal(err)
 	}
-	output, err := r.stream(r.Context(), log, command+" 2>&1")
-	if closeErr := log.Close(); closeErr != nil {
-		r.Error(closeErr)
+	var output string
+	var ends []error
+	for _, groups := range portions(registrytest.Cases(), 20) {
+		text, err := r.stream(r.Context(), log, command+"'/^("+strings.Join(groups, "|")+")$' 2>&1")
+		output += text
+		ends = append(ends, err)
+		r.tidy(r.Context(), "restore")
+	}
+	if err := log.Close(); err != nil {
+		r.Error(err)
 	}
 	found, failed := 0, 0
 	lines := strings.Split(output, "\n")
@@ -134,8 +143,29 @@ func (r *run) suite(name, command string) {
 		r.report(name+" "+match[2], time.Duration(seconds*float64(time.Second)), verdict)
 	}
 	if want := len(registrytest.Cases()); found != want {
-		r.report(name+" runs to its end", 0, fmt.Errorf("%d of %d cases ran: %v\n%s", found, want, err, output))
+		r.report(name+" runs to its end", 0, fmt.Errorf("%d of %d cases ran: %w\n%s", found, want, errors.Join(ends...), output))
 	}
+}
+
+// portions are the groups of cases, in their order, as many together as have a number of cases or some more.
+func portions(cases []string, number int) [][]string {
+	var all [][]string
+	var last []string
+	count := 0
+	for i, name := range cases {
+		count++
+		group, _, _ := strings.Cut(name, "/")
+		if i+1 < len(cases) && strings.HasPrefix(cases[i+1], group+"/") {
+			continue
+		}
+		if last = append(last, group); count >= number {
+			all, last, count = append(all, last), nil, 0
+		}
+	}
+	if last != nil {
+		all = append(all, last)
+	}
+	return all
 }
 
 // following are the lines that tell about a case, up to the next one.

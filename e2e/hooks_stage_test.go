@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/e2e"
+	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/kit/world/transcript"
 	"aspects-poc/registry/network"
 )
@@ -33,7 +33,7 @@ func (r *run) hooks(context.Context) {
 	}
 	var probe, version string
 	if !r.check("hooks: the schema and the probe", func(ctx context.Context) error {
-		text, err := e2e.AssertionText(network.Document(""))
+		text, err := assertion.UnsignedText(network.Document(""))
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/e2e"
+	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/network"
 )
 
@@ -28,7 +28,7 @@ func (r *run) install(context.Context) {
 		if err != nil {
 			return err
 		}
-		text, err := e2e.AssertionText(document)
+		text, err := assertion.UnsignedText(document)
 		if err != nil {
 			return err
 		}

@@ -34,10 +34,17 @@ type machine interface {
 type vm struct {
 	script string
 	env    []string // of vm.sh, beside our own
+	origin string   // the port of the machine whose kept moment this one begins with; "" for a fresh one
 }
 
-func (m vm) up(ctx context.Context) error   { return m.control(ctx, "up") }
+func (m vm) up(ctx context.Context) error {
+	return m.control(ctx, append([]string{"up"}, strings.Fields(m.origin)...)...)
+}
+
 func (m vm) down(ctx context.Context) error { return m.control(ctx, "down") }
+
+// keep keeps the moment, for another machine to begin with.
+func (m vm) keep(ctx context.Context) error { return m.control(ctx, "keep") }
 
 // cut pulls its plug, again boots it with its disk as it was left.
 func (m vm) cut(ctx context.Context) error   { return m.control(ctx, "cut") }

@@ -51,14 +51,18 @@ func (r *run) power(context.Context) {
 		})
 	})
 	r.check("control goes on counting, and does not register again", func(ctx context.Context) error {
-		if err := r.logged(ctx, minutes, "control", "", "eth0: "); err != nil {
-			return err
-		}
-		log, err := r.log(ctx, "control", "-10min")
+		booted, err := r.sh(ctx, "uptime -s")
 		if err != nil {
 			return err
 		}
-		// The journal is in memory: what is there is of this boot.
+		booted = strings.TrimSpace(booted)
+		if err := r.logged(ctx, minutes, "control", booted, "eth0: "); err != nil {
+			return err
+		}
+		log, err := r.log(ctx, "control", booted)
+		if err != nil {
+			return err
+		}
 		if strings.Contains(log, "registered.") {
 			return errors.New(log)
 		}

@@ -38,6 +38,8 @@ type run struct {
 	era  era            // of the machine's snapd
 	only *regexp.Regexp // names of the checks to make; nil: all
 
+	after func(done stage) // is told of each; nil: nobody
+
 	passed, failed int
 	figures        []string
 }
@@ -72,22 +74,30 @@ type stage struct {
 	// apart is of stages that need nothing of the others: in emulation, where a machine keeps one processor busy, they run
 	// beside the others in a machine of their own.
 	apart bool
+	// copied is of stages that can run in a copy of the machine as the stage install left it, for the same reason.
+	copied bool
 	// emulated is of stages that only the throw-away machine can stand.
 	emulated bool
+	// named is of stages that check nothing of ours: they record what the real snapd does, for tests that need none. They
+	// run where they are asked for, by name or with E2E_FULL=1.
+	named bool
 	// present is of stages about what snapd 2.68 has in another way, or not at all.
 	present bool
 }
+
+// installed is the name of the stage after which the machine has all that copied stages need.
+const installed = "install"
 
 // In this order. Each goes on where the one before it ended, but for those that run apart.
 var stages = []stage{
 	{name: "contract", run: (*run).contract, apart: true},
 	{name: "commands", run: (*run).commands, apart: true, present: true},
-	{name: "transcripts", run: (*run).transcripts, apart: true, present: true},
-	{name: "hooks", run: (*run).hooks, apart: true, present: true},
-	{name: "install", run: (*run).install},
+	{name: "transcripts", run: (*run).transcripts, apart: true, named: true, present: true},
+	{name: "hooks", run: (*run).hooks, apart: true, named: true, present: true},
+	{name: installed, run: (*run).install},
 	{name: "readme", run: (*run).readme},
 	{name: "refusals", run: (*run).refusals, present: true},
-	{name: "lifecycle", run: (*run).lifecycle, present: true},
+	{name: "lifecycle", run: (*run).lifecycle, copied: true, present: true},
 	{name: "faults", run: (*run).faults, present: true},
 	{name: "power", run: (*run).power, emulated: true, present: true},
 	{name: "remove", run: (*run).remove},
@@ -126,14 +136,43 @@ func TestE2E(t *testing.T) {
 		if err := (vm{script: script}).control(t.Context(), "image"); err != nil { // once for both machines
 			t.Fatal(err)
 		}
-		apart := slices.DeleteFunc(slices.Clone(chosen), func(s stage) bool { return !s.apart })
-		others := slices.DeleteFunc(chosen, func(s stage) bool { return s.apart })
-		var lines bytes.Buffer // of the second machine, shown when the first is done
-		first, second := vm{script: script}, vm{script: script, env: []string{"E2E_PORT=" + secondPort(t), "E2E_CPUS=1"}}
-		runs = append(runs, start(first, os.Stdout), start(second, &lines))
+		var here, apart, copied []stage
+		// A machine that was kept, or is to be, is one.
+		copies := os.Getenv("E2E_KEEP") == "" && slices.ContainsFunc(chosen, func(s stage) bool { return s.name == installed })
+		for _, s := range chosen {
+			switch {
+			case s.apart:
+				apart = append(apart, s)
+			case s.copied && copies:
+				copied = append(copied, s)
+			default:
+				here = append(here, s)
+			}
+		}
+		firstPort, otherPort := ports(t)
+		kept := make(chan bool, 1)
+		first := start(vm{script: script}, os.Stdout)
+		first.after = func(s stage) {
+			if s.name == installed && len(copied) > 0 {
+				kept <- first.check("keep a copy of the machine", first.machine.(vm).keep)
+			}
+		}
+		var lines bytes.Buffer // of the other machines, shown when the first is done
+		other := func(origin, processors string) *run {
+			env := []string{"E2E_PORT=" + otherPort, "E2E_CPUS=" + processors}
+			return start(vm{script: script, env: env, origin: origin}, &lines)
+		}
+		second, third := other("", "1"), other(firstPort, cmp.Or(os.Getenv("E2E_CPUS"), "2"))
+		runs = append(runs, first, second, third)
 		var both sync.WaitGroup
-		both.Go(func() { runs[1].stages(apart) })
-		runs[0].stages(others)
+		both.Go(func() {
+			second.stages(apart)
+			if <-kept {
+				third.stages(copied)
+			}
+		})
+		first.stages(here)
+		close(kept)
 		both.Wait()
 		_, _ = lines.WriteTo(os.Stdout)
 	}
@@ -151,13 +190,13 @@ func TestE2E(t *testing.T) {
 	}
 }
 
-// secondPort is the one after that of vm.sh.
-func secondPort(t *testing.T) string {
+// ports are those of the first machine, that of vm.sh, and of the one beside it.
+func ports(t *testing.T) (first, other string) {
 	port, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PORT"), "2230"))
 	if err != nil {
 		t.Fatalf("E2E_PORT: %v", err)
 	}
-	return strconv.Itoa(port + 1)
+	return strconv.Itoa(port), strconv.Itoa(port + 1)
 }
 
 // choose reads which stages and checks are asked for.
@@ -169,8 +208,11 @@ func choose(t *testing.T) ([]stage, *regexp.Regexp) {
 			t.Fatalf("E2E_STAGES: there is no stage %q", name)
 		}
 	}
-	if len(names) > 0 {
+	switch {
+	case len(names) > 0:
 		chosen = slices.DeleteFunc(chosen, func(s stage) bool { return !slices.Contains(names, s.name) })
+	case os.Getenv("E2E_FULL") == "":
+		chosen = slices.DeleteFunc(chosen, func(s stage) bool { return s.named })
 	}
 	checks := os.Getenv("E2E_CHECKS")
 	if checks == "" {
@@ -214,6 +256,9 @@ func (r *run) stages(chosen []stage) {
 		begin := time.Now()
 		stage.run(r, r.Context())
 		r.figure("stage %s: %s", stage.name, time.Since(begin).Round(time.Second))
+		if r.after != nil {
+			r.after(stage)
+		}
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"aspects-poc/e2e"
+	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/network"
-	"aspects-poc/registry/registrytest/transcript"
+	"aspects-poc/registry/registrytest/console"
 )
 
 // transcripts types what the transcripts of registry/kit/rest have typed, at a real snapd, and compares what it prints
@@ -47,7 +47,7 @@ func (r *run) transcripts(context.Context) {
 
 // transcriptSnaps installs the snaps and puts the files where commands expect them.
 func (r *run) transcriptSnaps(ctx context.Context, folder string) error {
-	text, err := e2e.AssertionText(network.Document(""))
+	text, err := assertion.UnsignedText(network.Document(""))
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (r *run) transcript(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	t, err := transcript.Parse(string(text))
+	t, err := console.Parse(string(text))
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -190,8 +190,8 @@ func (r *run) prepareHook(ctx context.Context, prepare string) error {
 }
 
 // outcome runs a command and tells its outputs apart.
-func (r *run) outcome(ctx context.Context, command string) (transcript.Outcome, error) {
-	var o transcript.Outcome
+func (r *run) outcome(ctx context.Context, command string) (console.Outcome, error) {
+	var o console.Outcome
 	text, err := r.sh(ctx, "{ "+command+"; } >/run/stdout 2>/run/stderr </dev/null; echo $?; base64 -w0 /run/stdout; echo; base64 -w0 /run/stderr; echo")
 	if err != nil {
 		return o, fmt.Errorf("%s: %w", command, err)

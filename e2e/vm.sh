@@ -4,12 +4,16 @@
 #
 #   e2e/vm.sh image               build the image, unless it is there: a Debian with snapd, which has the snaps snapd
 #                                 and bare installed and the confdb feature on
-#   e2e/vm.sh up                  boot a fresh machine from the image, unless one runs; done when it answers
+#   e2e/vm.sh up                  start a fresh machine from the image, unless one runs; done when it answers. The first
+#                                 one boots and keeps its memory as it is then, with which all later ones begin
 #   e2e/vm.sh ssh COMMAND         run a shell command in it, as root; the exit code is the command's
 #   e2e/vm.sh push FILE... DIR    copy files into it
 #   e2e/vm.sh pull FILE... DIR    copy files out of it
 #   e2e/vm.sh cut                 pull its plug: the emulator is killed in mid-whatever
 #   e2e/vm.sh again               boot the machine that was cut, with the disk as it was left
+#   e2e/vm.sh keep                keep this moment of it, for another machine to begin with
+#   e2e/vm.sh up PORT             as up, but begin with the moment that the machine of another E2E_PORT has kept, which
+#                                 nobody else can then
 #   e2e/vm.sh down                stop it and forget what it wrote
 #   e2e/vm.sh status              tell whether it runs, and where its files are
 #
@@ -29,6 +33,8 @@ port=${E2E_PORT:-2230}
 pidfile=$dir/pid-$port
 run=$dir/run-$port.qcow2
 serial=$dir/serial-$port.log
+monitor=$dir/monitor-$port
+taken=$dir/taken-$port
 
 # One connection serves all commands: setting one up costs the emulated processor most of a second.
 ssh_options=(-q -i "$dir/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10
@@ -50,25 +56,75 @@ remote() { ssh "${ssh_options[@]}" -p "$port" root@127.0.0.1 "export PATH=\$PATH
 
 hang_up() { ssh "${ssh_options[@]}" -p "$port" -O exit root@127.0.0.1 2>/dev/null || true; rm -f "$dir/ssh-$port"; }
 
-# boot DISK: starts the emulator and waits for ssh.
+# boot DISK [OPTION...]: starts the emulator, with further options of its, and waits for ssh.
 # The kernel's TSC is declared reliable and its watchdogs are off: on a busy host the kernel would mark the clock as
 # unstable and patch its own code for that, a moment at which QEMU 7.2 with several processors may crash it.
 # An old processor: with AVX, BMI and SMAP there is more to emulate, and the same work takes half as long again; cmpxchg16b
 # stops all processors but one.
 boot() {
+	local disk=$1
+	shift
 	hang_up
+	rm -f "$monitor".*
+	mkfifo "$monitor.in" "$monitor.out"
 	qemu-system-x86_64 -name "aspects-poc-e2e-$suite" -machine q35 -accel tcg,thread=multi -cpu "${E2E_CPU:-Nehalem,-cx16}" \
 		-smp "${E2E_CPUS:-2}" -m "${E2E_MEMORY:-3072}" -nodefaults -display none -daemonize -pidfile "$pidfile" -serial "file:$serial" \
-		-drive "file=$1,if=virtio,cache=unsafe,format=qcow2" -device virtio-rng-pci \
+		-chardev "pipe,id=monitor,path=$monitor" -mon chardev=monitor \
+		-drive "file=$disk,if=virtio,cache=unsafe,format=qcow2" -device virtio-rng-pci \
 		-netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=net \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
-		-append "root=/dev/vda rw console=ttyS0 quiet tsc=reliable nowatchdog mitigations=off init_on_alloc=0 panic=-1 ${E2E_APPEND-}" -no-reboot
+		-append "root=/dev/vda rw console=ttyS0 quiet tsc=reliable nowatchdog mitigations=off init_on_alloc=0 panic=-1 ${E2E_APPEND-}" -no-reboot "$@"
 	local end=$((SECONDS + ${E2E_WAIT:-300}))
 	until remote true 2>/dev/null; do
 		running || fail "the machine crashed while it booted; see $serial"
 		((SECONDS < end)) || fail "no answer on port $port after ${E2E_WAIT:-300} s; see $serial"
 		sleep 1
 	done
+}
+
+# A moment is a machine as two files: MOMENT.qcow2, its disk, and MOMENT.ram, all else. A machine that begins with one needs
+# some seconds; to boot, more than a minute.
+
+# freeze MOMENT: stops the machine and writes MOMENT.ram
+freeze() {
+	hang_up # the copies would share the connection
+	rm -f "$1.ram"
+	printf 'migrate "exec:cat >%s.new && mv %s.new %s"\n' "$1.ram" "$1.ram" "$1.ram" >"$monitor.in"
+	until [[ -f $1.ram ]]; do
+		running || fail "the machine crashed; see $serial"
+		sleep 0.2
+	done
+}
+
+# keep MOMENT: that of the machine that runs, which goes on
+keep() {
+	running || fail "no machine runs: $0 up"
+	freeze "$1"
+	cp "$run" "$1.qcow2"
+	echo cont >"$monitor.in"
+}
+
+# resume MOMENT: a fresh machine that begins with it. The clock stood still meanwhile.
+resume() {
+	qemu-img create -q -f qcow2 -F qcow2 -b "$1.qcow2" "$run"
+	boot "$run" -incoming "exec:cat $1.ram"
+	remote "date -s @$(date +%s)" >/dev/null
+}
+
+# booted: the moment at which the image has booted, made where it is missing
+booted() {
+	local moment
+	moment=$dir/booted-${E2E_CPUS:-2}-${E2E_MEMORY:-3072}
+	if [[ ! -f $moment.ram ]]; then
+		say "booting it once, for all machines with ${E2E_CPUS:-2} processors"
+		rm -f "$moment.qcow2"
+		qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$moment.qcow2"
+		boot "$moment.qcow2"
+		remote 'snap wait system seed.loaded; systemctl is-system-running --wait; sync' >/dev/null || true
+		freeze "$moment"
+		cut_power
+	fi
+	printf '%s' "$moment"
 }
 
 cut_power() {
@@ -78,7 +134,7 @@ cut_power() {
 		kill -KILL "$pid"
 		while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 	fi
-	rm -f "$pidfile"
+	rm -f "$pidfile" "$monitor".*
 	hang_up
 }
 
@@ -124,6 +180,9 @@ distribution() {
 	for generator in "$root"/usr/lib/systemd/system-generators/*; do
 		[[ $generator == */snapd-generator ]] || ln -s /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
 	done
+	# The snap of snapd has the very files of the package: to start each command and each hook a second time, from there,
+	# takes an emulated processor a second.
+	echo SNAP_REEXEC=0 >>"$root/etc/environment"
 	echo '/dev/vda / ext4 defaults 0 1' >"$root/etc/fstab"
 	echo e2e >"$root/etc/hostname"
 	mkdir -p "$root/var/lib/snapd/snaps" # without it no local snap can be installed
@@ -208,9 +267,16 @@ main() {
 		running && exit
 		image
 		rm -f "$run"
-		qemu-img create -q -f qcow2 -F qcow2 -b "$dir/ready.qcow2" "$run"
-		boot "$run"
+		if [[ ${2-} ]]; then
+			[[ -f $dir/kept-$2.ram ]] || fail "the machine of port $2 has kept no moment: E2E_PORT=$2 $0 keep"
+			mv "$dir/kept-$2.qcow2" "$taken.qcow2"
+			mv "$dir/kept-$2.ram" "$taken.ram"
+			resume "$taken"
+		else
+			resume "$(booted)"
+		fi
 		;;
+	keep) keep "$dir/kept-$port" ;;
 	again)
 		running && fail "it runs: cut it first"
 		[[ -f $run ]] || fail "there is no machine to boot again: $0 up"
@@ -226,7 +292,7 @@ main() {
 	cut) cut_power ;;
 	down)
 		shut_down
-		rm -f "$run"
+		rm -f "$run" "$taken".*
 		;;
 	status)
 		if running; then echo "running, pid $(<"$pidfile"), port $port, files in $dir"; else echo "not running, files in $dir"; fi

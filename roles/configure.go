@@ -15,7 +15,7 @@ import (
 	"aspects-poc/internal/durable"
 
 	"github.com/urfave/cli/v2"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // ConfigureHook returns the configure hook of a role's snap: `snap set SNAP KEY=VALUE…` for those flags of the run

@@ -14,7 +14,7 @@ import (
 	"aspects-poc/roles/internal/snapenv"
 
 	"github.com/urfave/cli/v2"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // resolve fills in the flags that the command line leaves open: from the environment, then from the configuration file.

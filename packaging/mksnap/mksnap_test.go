@@ -13,7 +13,7 @@ import (
 	"aspects-poc/packaging/recipe"
 
 	"github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // root is the project's, seen from this package.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // check refuses a project that snapcraft, snapd or we could not work with, whether snapcraft is there or not. It is

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // emit writes a tree the way snapcraft has PyYAML write it, so that both ways to a snap lead to the same bytes. It

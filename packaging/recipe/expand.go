@@ -3,7 +3,7 @@ package recipe
 import (
 	"fmt"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // schema is the confdb-schema that the views are of.

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"slices"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // A tree of YAML keeps the order of its keys, which a Go map would lose: people read what comes out.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // What snapcraft 8 and 9 make of a project with build-base core24 (read in snapcraft/meta/snap_yaml.py,

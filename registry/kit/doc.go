@@ -6,6 +6,7 @@
 //	scaffold   a new project
 //	world      the imitated machine: confdb-schemas, snaps, connections, data, transactions with their hooks, changes
 //	hookrun    runs hooks as snapd does, with a snapctl on PATH
+//	snapfile   where the file and the hooks of a snap are, and what snapd knows of plugs and hooks for confdb
 //	source     other people's snaps as source: snapcraft.yaml or meta/snap.yaml, and their hooks
 //	script     test scripts against a world, their reports and what they covered
 //	assertion  assertions: parsed, and verified against keys that are named

@@ -1,7 +1,9 @@
 package fleetsim_test
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -11,14 +13,18 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"aspects-poc/roles/fleetsim"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
 )
 
 // fleetSize is how many devices the scenarios have: ASPECTS_BENCH_DEVICES, or 100,000.
@@ -49,6 +55,7 @@ func BenchmarkFleet(b *testing.B) {
 	b.Run("waiting", waiting)
 	b.Run("outage", outage)
 	b.Run("kill", killed)
+	b.Run("crowded", crowded)
 }
 
 // minute: every device polls once in a minute.
@@ -227,6 +234,86 @@ func killed(b *testing.B) {
 		b.ReportMetric(float64(lost), "lost")
 		client.CloseIdleConnections()
 		again.kill()
+	}
+}
+
+// crowdSize is how many devices are in the store of crowded: ASPECTS_BENCH_CROWD, or a million.
+func crowdSize(b *testing.B) int {
+	text := cmp.Or(os.Getenv("ASPECTS_BENCH_CROWD"), "1000000")
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		b.Fatalf("ASPECTS_BENCH_CROWD=%s: want a number from 1 on", text)
+	}
+	return n
+}
+
+// crowded: a server whose store has a million devices is started, and some of them, wherever they are in it, report
+// something new with each poll, which is on disk when it is answered.
+func crowded(b *testing.B) {
+	for b.Loop() {
+		state := filepath.Join(b.TempDir(), "server.db")
+		crowd(b, state, crowdSize(b))
+		info, err := os.Stat(state)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(info.Size())/float64(crowdSize(b)), "B/device")
+		begin := time.Now()
+		under := serve(b, state, "127.0.0.1:0", "--allow-unsigned")
+		b.ReportMetric(time.Since(begin).Seconds(), "s-start")
+		b.ReportMetric(under.memory(), "start-MiB")
+		config := fleetsim.Config{Server: under.url, Devices: 20_000, Lines: 64, Seed: 1, Timeout: time.Minute, Unsigned: true}
+		summary := simulate(b, atOnce(config, 20_000)) // the first report is new of each of them
+		config.Changed = true
+		summary = simulate(b, atOnce(config, 60_000))
+		b.ReportMetric(summary.Rate, "changed-polls/s")
+		config.Changed = false
+		summary = simulate(b, atOnce(config, 60_000))
+		b.ReportMetric(summary.Rate, "unchanged-polls/s")
+		begin = time.Now()
+		if got := under.devices(""); got != crowdSize(b)+config.Devices {
+			b.Errorf("the server counts %d devices, it has %d", got, crowdSize(b)+config.Devices)
+		}
+		b.ReportMetric(time.Since(begin).Seconds(), "s-to-count")
+		b.ReportMetric(under.memory(), "server-MiB")
+		under.kill()
+	}
+}
+
+// crowd fills a store with devices that have reported.
+func crowd(b *testing.B, state string, devices int) {
+	b.Helper()
+	store, err := sqlite.Open(b.Context(), state)
+	if err != nil {
+		b.Fatal(err)
+	}
+	config, err := fleet.ParseConfig([]byte(`{"control-telemetry":{"monitor-peers":true,"sample-rate":2},"control-tunnel":` +
+		`{"interface":"eth0","peers":["192.168.21.3","192.168.151.225","192.168.21.7"]},"control-interfaces":{"config":{"eth0":` +
+		`{"interface-type":"ethernet","ip-address":"172.16.0.3"}}}}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var next atomic.Int64
+	var all errgroup.Group
+	for range 256 { // who come together are committed together
+		all.Go(func() error {
+			for n := next.Add(1); n <= int64(devices); n = next.Add(1) {
+				now := time.Now()
+				device, err := store.Add(b.Context(), fleet.Device{ID: uuid.New(), Registered: now,
+					Identity: fleet.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", n)}, KeyID: fmt.Sprintf("%043d", n)})
+				if err == nil {
+					_, err = store.Report(b.Context(), device.ID, fleet.Report{Config: config, Sequence: 1, At: now,
+						Verdict: fleet.Verdict{State: fleet.StateInSync}})
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := errors.Join(all.Wait(), store.Close()); err != nil {
+		b.Fatal(err)
 	}
 }
 

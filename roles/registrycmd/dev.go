@@ -115,7 +115,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 		cancel()
 		err = errors.Join(err, <-watching)
 	}()
-	return served{socket: socket, options: rest.Options{World: w, Unsigned: true}}.run(ctx, env, command)
+	return served{socket: socket, options: rest.Options{World: w, Unsigned: true, Logs: runner}}.run(ctx, env, command)
 }
 
 // open loads confdb-schemas and snaps for the first time, and returns what is to be watched. Here an error ends it all;
@@ -184,7 +184,10 @@ func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
 	}
 	if known {
 		s.log.say("%s: read again", dir)
-		return found.Watch, s.Put(found.Snap)
+		if err := s.Install(ctx, found.Snap); err != nil {
+			return found.Watch, fmt.Errorf("cannot refresh %s, and the snap is as it was: %w", dir, err)
+		}
+		return found.Watch, nil
 	}
 	if _, err := s.Snap(found.Snap.Name); err == nil { // of an earlier run
 		s.log.say("%s: snap %s, installed before, %s", dir, found.Snap.Name, hooksOf(found.Snap))

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -73,6 +74,9 @@ func DecodeAll(text []byte) ([]*Assertion, error) {
 	var list []*Assertion
 	for text = bytes.TrimLeft(text, "\n"); len(text) > 0; text = bytes.TrimLeft(text, "\n") {
 		a, rest, err := decode(text)
+		if errors.Is(err, errShort) {
+			err = io.ErrUnexpectedEOF // as who reads a stream sees it
+		}
 		if err != nil {
 			if len(list) > 0 {
 				return nil, fmt.Errorf("assertion %d: %w", len(list)+1, err)
@@ -84,11 +88,13 @@ func DecodeAll(text []byte) ([]*Assertion, error) {
 	return list, nil
 }
 
+var errShort = errors.New("assertion content/signature separator not found")
+
 // decode reads the first assertion of a text and returns what follows it.
 func decode(text []byte) (*Assertion, []byte, error) {
 	head, rest, found := bytes.Cut(text, []byte("\n\n"))
 	if !found {
-		return nil, nil, errors.New("assertion content/signature separator not found")
+		return nil, nil, errShort
 	}
 	if len(head) > maxHeaders {
 		return nil, nil, fmt.Errorf("assertion headers are longer than %d bytes", maxHeaders)

@@ -10,9 +10,19 @@ import (
 	"strings"
 )
 
-// Unsigned lays out a confdb-schema in the form that `snap sign` takes, JSON, as an assertion with a signature that has
-// the shape of one and signs nothing.
+// Unsigned is a confdb-schema, in the form that `snap sign` takes, JSON, as an assertion that nobody has signed: see
+// UnsignedText.
 func Unsigned(document json.RawMessage) (*Assertion, error) {
+	text, err := UnsignedText(document)
+	if err != nil {
+		return nil, err
+	}
+	return Decode(text)
+}
+
+// UnsignedText lays out a JSON form that `snap sign` takes, of whatever type, as an assertion with a signature that has
+// the shape of one and signs nothing.
+func UnsignedText(document json.RawMessage) ([]byte, error) {
 	var headers map[string]any
 	if err := json.Unmarshal(document, &headers); err != nil {
 		return nil, fmt.Errorf("cannot read the assertion's JSON: %w", err)
@@ -46,7 +56,7 @@ func Unsigned(document json.RawMessage) (*Assertion, error) {
 	}
 	sign := append([]byte{version}, make([]byte, 383)...)
 	fmt.Fprintf(&text, "\n%s\n", base64.StdEncoding.EncodeToString(sign))
-	return Decode([]byte(text.String()))
+	return []byte(text.String()), nil
 }
 
 // writeHeader writes "name: text", or a list or map below its name; within is the indentation of intro.

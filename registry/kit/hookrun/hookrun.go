@@ -12,7 +12,6 @@
 package hookrun
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +54,7 @@ type Runner struct {
 	server  *http.Server
 	served  chan error
 	world   *world.World
+	journal journal
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
@@ -68,7 +68,7 @@ var (
 
 // New makes the directories. Serve is needed before hooks run.
 func New(options Options) (*Runner, error) {
-	r := &Runner{options: options, services: map[string]*service{}}
+	r := &Runner{options: options, services: map[string]*service{}, journal: journal{moved: make(chan struct{})}}
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot prepare to run hooks: %w", err)
 	}
@@ -129,13 +129,13 @@ func (r *Runner) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
 	}
 	command := exec.CommandContext(ctx, path)
 	command.Env, command.Dir = environment, "/"
-	var output bytes.Buffer
+	var output tail
 	command.Stdout, command.Stderr = &output, &output
 	group(command)
 	err = command.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
-		return output.Bytes(), fmt.Errorf("cannot run %s: %w", path, errors.Unwrap(err))
+		return output.Bytes(), unstarted(path, err)
 	}
 	return output.Bytes(), err
 }

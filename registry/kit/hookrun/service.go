@@ -87,7 +87,7 @@ func (r *Runner) run(life context.Context, snap world.Snap, name string, words, 
 			return
 		}
 		if err != nil {
-			r.print(snap.Instance(), name, fmt.Sprintf("(the service ended: %v)", err))
+			r.print(snap.Instance(), name, 0, fmt.Sprintf("(the service ended: %v)", err))
 		}
 		if once || err == nil {
 			return
@@ -106,16 +106,23 @@ func (r *Runner) supervise(command *exec.Cmd, snap, name string) error {
 	read, write := io.Pipe()
 	command.Stdout, command.Stderr = write, write
 	printed := make(chan struct{})
+	begun := make(chan int, 1)
 	go func() {
 		defer close(printed)
+		pid := <-begun
 		lines := bufio.NewScanner(read)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
-			r.print(snap, name, lines.Text())
+			r.print(snap, name, pid, lines.Text())
 		}
 		_, _ = io.Copy(io.Discard, read) // a line that is too long
 	}()
-	err := command.Run()
+	err := command.Start()
+	if err == nil {
+		begun <- command.Process.Pid
+		err = command.Wait()
+	}
+	close(begun)
 	_ = write.Close() // never fails
 	<-printed
 	if errors.Is(err, exec.ErrWaitDelay) {
@@ -124,7 +131,8 @@ func (r *Runner) supervise(command *exec.Cmd, snap, name string) error {
 	return err
 }
 
-func (r *Runner) print(snap, name, line string) {
+func (r *Runner) print(snap, name string, pid int, line string) {
+	r.journal.add(snap+"."+name, pid, line)
 	if r.options.Output != nil {
 		r.options.Output(snap, name, line)
 	}

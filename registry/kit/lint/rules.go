@@ -103,6 +103,7 @@ var rules = []Rule{
 	{"hook-plug", Warning, "a hook is named after a plug that the snap does not have, or that is not for confdb: it never runs", ""},
 	{"hook-never-runs", Warning, "snapd never runs a hook", ""},
 	{"hook-not-executable", Error, "a hook cannot be executed", "chmod +x"},
+	{"hook-interpreter", Error, "a hook is a script, and the system cannot tell of which kind", "begin it with a line such as #!/bin/sh"},
 	{"hook-deadlock", Error, "a hook writes a view while its own snap is the custodian: snapd waits for two minutes, then fails",
 		"do it in a service that the hook restarts"},
 	{"hook-connect", Warning, "a hook uses confdb while a connection is being made", "do it in a service that the hook restarts"},

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"aspects-poc/registry/kit/document"
+	"aspects-poc/registry/kit/snapfile"
 )
 
 // A Snap is what matters to a confdb of a snap as source or unpacked.
@@ -37,7 +38,7 @@ type Hook struct {
 	Name       string
 	File       string // its script; the snap's file if there is no script
 	Text       []byte // of the script; nil if there is none, or it is a program
-	Executable bool
+	Executable bool   // or snapcraft makes it so, as it does with those in snap/hooks
 
 	at document.Position // in the snap's file
 }
@@ -47,7 +48,7 @@ const maxHook = 1 << 20
 
 // ReadSnap reads a snap: a snapcraft.yaml, a meta/snap.yaml, or the folder that has one of them, with its hooks.
 func ReadSnap(name string) (*Snap, error) {
-	file, err := snapFile(name)
+	file, err := snapfile.Find(name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,36 +74,10 @@ func ReadSnap(name string) (*Snap, error) {
 	for _, key := range plugs.Keys() {
 		snap.Plugs = append(snap.Plugs, plug(*plugs.Entry(key)))
 	}
-	if err := snap.readHooks(top.Get("hooks"), hookFolder(file)); err != nil {
+	if err := snap.readHooks(top.Get("hooks")); err != nil {
 		return nil, err
 	}
 	return snap, nil
-}
-
-func snapFile(name string) (string, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return "", err
-	}
-	if !info.IsDir() {
-		return name, nil
-	}
-	for _, inside := range []string{"snap/snapcraft.yaml", "snapcraft.yaml", "meta/snap.yaml", "build-aux/snap/snapcraft.yaml"} {
-		file := filepath.Join(name, inside)
-		if _, err := os.Stat(file); err == nil {
-			return file, nil
-		}
-	}
-	return "", fmt.Errorf("cannot find a snap in %s: it has no snap/snapcraft.yaml, snapcraft.yaml or meta/snap.yaml", name)
-}
-
-// hookFolder is where the hooks of a snap are: beside snap.yaml, or in snap/ of a snapcraft project.
-func hookFolder(file string) string {
-	dir := filepath.Dir(file)
-	if filepath.Base(file) == "snapcraft.yaml" && filepath.Base(dir) != "snap" {
-		return filepath.Join(dir, "snap", "hooks")
-	}
-	return filepath.Join(dir, "hooks")
 }
 
 func plug(entry document.Entry) Plug {
@@ -119,23 +94,20 @@ func plug(entry document.Entry) Plug {
 	return p
 }
 
-func (s *Snap) readHooks(section *document.Node, folder string) error {
-	entries, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (s *Snap) readHooks(section *document.Node) error {
+	names, err := snapfile.Hooks(s.File)
+	if err != nil {
 		return err
 	}
-	for _, found := range entries {
-		file := filepath.Join(folder, found.Name())
-		info, err := os.Stat(file) // what a link leads to counts
+	for _, name := range names {
+		file := filepath.Join(snapfile.HookFolder(s.File), name)
+		hook := Hook{Name: name, File: file, Executable: true}
+		info, err := os.Stat(file)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		hook := Hook{Name: found.Name(), File: file, Executable: true}
 		if err == nil {
-			if info.IsDir() {
-				continue
-			}
-			hook.Executable = info.Mode()&0o111 != 0
+			hook.Executable = !snapfile.Built(s.File) || info.Mode()&0o111 != 0
 			if info.Size() <= maxHook {
 				if hook.Text, err = os.ReadFile(file); err != nil {
 					return err

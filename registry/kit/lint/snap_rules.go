@@ -1,11 +1,12 @@
 package lint
 
 import (
+	"bytes"
+	"cmp"
 	"strings"
 
-	"aspects-poc/registry/confdb/path"
-	"aspects-poc/registry/dialect"
 	"aspects-poc/registry/kit/document"
+	"aspects-poc/registry/kit/snapfile"
 )
 
 // checkSnaps looks at the snaps that use the confdb-schema.
@@ -76,30 +77,15 @@ func (c *checker) viewOf(p *Plug) string {
 
 // checkPlug makes the checks of snapd's confdb interface, in its words, and tells whether the plug is sound.
 func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
-	refuse := func(attribute, format string, args ...any) bool {
-		c.addTo(snap.File, "plug", p.at(attribute), format, args...)
+	role := ""
+	if given := p.entry.Value.Get("role"); given.Is(document.String) {
+		role = cmp.Or(given.Text, "none") // an empty one is there, and not the one that may be
+	}
+	if attribute, reason := snapfile.Refused(p.Account, p.View, role); reason != "" {
+		c.addTo(snap.File, "plug", p.at(attribute), "%s", reason)
 		return false
 	}
-	role := p.entry.Value.Get("role")
 	schema, view, _ := strings.Cut(p.View, "/")
-	switch {
-	case p.Account == "":
-		return refuse("account", `confdb plug must have an "account" attribute`)
-	case dialect.ValidAccount(p.Account) != nil:
-		return refuse("account", `confdb plug must have a valid "account" attribute: format mismatch`)
-	case p.View == "":
-		return refuse("view", `confdb plug must have a "view" attribute`)
-	case strings.Count(p.View, "/") != 1:
-		return refuse("view", `confdb plug must have a valid "view" attribute: expected confdb and view names separated by a single '/': %s`, p.View)
-	case !path.ValidSubkey(schema):
-		return refuse("view", `confdb plug must have a valid "view" attribute: invalid confdb name: %s does not match '%s'`, schema, path.Subkey)
-	case !path.ValidSubkey(view):
-		return refuse("view", `confdb plug must have a valid "view" attribute: invalid view name: %s does not match '%s'`, view, path.Subkey)
-	case role.Is(document.String) && role.Text != "custodian":
-		return refuse("role", `optional confdb plug "role" attribute must be "custodian"`)
-	case p.Role == "custodian" && p.Account == "system":
-		return refuse("role", `snaps cannot be custodians of "system" confdb schemas`)
-	}
 	if schema != c.doc.Header("name") {
 		return true // of another confdb-schema
 	}
@@ -137,24 +123,6 @@ func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
 	}
 }
 
-// hookKinds are the hooks that are named after a plug; true for those that only custodians have.
-var hookKinds = map[string]bool{"change-view-": true, "save-view-": true, "load-view-": true, "query-view-": true, "observe-view-": false,
-	"prepare-plug-": false, "connect-plug-": false, "disconnect-plug-": false, "unprepare-plug-": false}
-
-// otherHooks are the hooks that are not named after a plug.
-var otherHooks = map[string]bool{"install": true, "default-configure": true, "configure": true, "pre-refresh": true, "post-refresh": true,
-	"remove": true, "check-health": true, "gate-auto-refresh": true, "fde-setup": true, "install-device": true, "prepare-device": true}
-
-// split takes the name of a hook apart: its kind and the plug that it is for.
-func split(hook string) (kind, plug string) {
-	for kind := range hookKinds {
-		if plug, ok := strings.CutPrefix(hook, kind); ok {
-			return kind, plug
-		}
-	}
-	return "", ""
-}
-
 func (c *checker) checkHook(snap *Snap, h *Hook) {
 	add := func(code, format string, args ...any) {
 		at := h.at
@@ -166,10 +134,17 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 	if !h.Executable {
 		add("hook-not-executable", "hook %q is not executable", h.Name)
 	}
-	kind, name := split(h.Name)
+	switch line, _, _ := bytes.Cut(h.Text, []byte("\n")); {
+	case h.Text == nil:
+	case !bytes.HasPrefix(line, []byte("#!")):
+		add("hook-interpreter", "hook %q does not begin with a line that names its interpreter", h.Name)
+	case bytes.HasSuffix(line, []byte("\r")):
+		add("hook-interpreter", "hook %q has lines that end as those of Windows do: its interpreter is not found", h.Name)
+	}
+	kind, name := snapfile.Split(h.Name)
 	p := snap.plug(name)
 	switch {
-	case kind == "" && otherHooks[h.Name], strings.Contains(h.Name, "-slot-"):
+	case kind == "" && snapfile.Fixed(h.Name), strings.Contains(h.Name, "-slot-"):
 	case kind == "":
 		if old, ok := strings.CutSuffix(h.Name, "-view-changed"); ok {
 			if !snap.hasHook("observe-view-" + old) {
@@ -182,7 +157,7 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 		add("hook-plug", "hook %q is for a plug %q, which snap %q does not have", h.Name, name, snap.Name)
 	case strings.Contains(kind, "-view-") && !p.confdb():
 		add("hook-plug", "hook %q is for plug %q, whose interface is %s", h.Name, name, p.Interface)
-	case hookKinds[kind] && !p.custodian():
+	case snapfile.CustodianOnly(kind) && !p.custodian():
 		add("hook-never-runs", "snapd runs %q for custodians only, and plug %q is none", h.Name, name)
 	}
 	c.checkCalls(snap, h, kind)

@@ -23,14 +23,21 @@ func (s *Server) assertionTypes(*http.Request) (reply, error) {
 	return reply{result: map[string]any{"types": assertion.Types()}}, nil
 }
 
-// Assertions returns the confdb-schemas of the machine as assertions, sorted by account and name. Those that came without
-// a signature get one that has the shape of one.
+// assertions returns those that the machine knows, each type sorted by its name. Confdb-schemas that came without a
+// signature get what has the shape of one.
 func (s *Server) assertions() ([]*assertion.Assertion, error) {
 	var list []*assertion.Assertion
 	for _, schema := range s.world.Schemas() {
 		a, err := assertionOf(schema)
 		if err != nil {
 			return nil, fmt.Errorf("confdb-schema %s: %w", schema.ID(), err)
+		}
+		list = append(list, a)
+	}
+	for _, other := range s.world.Assertions() {
+		a, err := assertion.Decode([]byte(other.Text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", other.Name, err)
 		}
 		list = append(list, a)
 	}
@@ -122,33 +129,42 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 		return reply{}, badRequest(fmt.Sprintf("cannot decode request body into assertions: %v", err))
 	}
 	var schemas []world.Schema
+	var others []world.Assertion
 	for _, a := range list {
-		if a.Type() == "account" || a.Type() == "account-key" {
-			continue // stand before what they sign; here keys are trusted that are named
+		var schema world.Schema
+		switch a.Type() {
+		case "account":
+			others = append(others, kept(a))
+		case "account-key":
+			// The store has signed it, whose keys are not known here: it is trusted with nothing.
+			_, err = assertion.ReadKey(a.Encode())
+			others = append(others, kept(a))
+		case "confdb-schema":
+			schema, err = s.admit(a)
+			schemas = append(schemas, schema)
+		default:
+			err = fmt.Errorf("cannot keep %s: of assertions only account, account-key and confdb-schema are imitated", a)
 		}
-		schema, err := s.admit(a)
 		if err != nil {
 			return reply{}, badRequest("assert failed: " + err.Error())
 		}
-		schemas = append(schemas, schema)
 	}
-	for _, schema := range schemas {
-		if err := s.world.Acknowledge(schema); err != nil {
-			var refused *world.Error
-			if errors.As(err, &refused) {
-				return reply{}, badRequest("assert failed: " + refused.Message)
-			}
-			return reply{}, err
+	if err := s.world.AcknowledgeAll(others, schemas); err != nil {
+		var refused *world.Error
+		if errors.As(err, &refused) {
+			return reply{}, badRequest("assert failed: " + refused.Message)
 		}
+		return reply{}, err
 	}
 	return reply{}, s.standIn()
 }
 
-// admit checks an assertion, as acknowledging it does.
+func kept(a *assertion.Assertion) world.Assertion {
+	return world.Assertion{Name: a.String(), Revision: a.Revision(), Text: string(a.Encode())}
+}
+
+// admit checks a confdb-schema, as acknowledging it does.
 func (s *Server) admit(a *assertion.Assertion) (world.Schema, error) {
-	if a.Type() != "confdb-schema" {
-		return world.Schema{}, fmt.Errorf("cannot keep %s: of assertions only confdb-schemas are imitated", a)
-	}
 	schema, err := Parse(a)
 	if err != nil {
 		return world.Schema{}, err
@@ -157,7 +173,7 @@ func (s *Server) admit(a *assertion.Assertion) (world.Schema, error) {
 		if err := s.options.Keys.Check(a); err != nil {
 			unknown := (*assertion.UnknownKeyError)(nil)
 			if errors.As(err, &unknown) {
-				err = fmt.Errorf("cannot resolve prerequisite assertion: account-key (%s) not found", unknown.Key)
+				err = fmt.Errorf("cannot resolve prerequisite assertion: account-key (%s)", unknown.Key)
 			}
 			return world.Schema{}, err
 		}

@@ -7,8 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/kit/rest"
+	"aspects-poc/registry/kit/world"
 	"aspects-poc/registry/network"
 )
 
@@ -54,11 +57,11 @@ func TestAcknowledge(t *testing.T) {
 		{"the account beside it", trusted, []string{account + signed}, ""},
 		{"twice", trusted, []string{signed, signed}, ""},
 		{"altered", trusted, []string{altered}, "assert failed: failed signature verification: "},
-		{"nobody is trusted", none, []string{signed}, "assert failed: cannot resolve prerequisite assertion: account-key (" + key.ID + ") not found"},
+		{"nobody is trusted", none, []string{signed}, "assert failed: cannot resolve prerequisite assertion: account-key (" + key.ID + ")"},
 		{"altered, and nobody looks", unsigned, []string{altered}, ""},
 		{"an older revision", unsigned, []string{signed, older}, "assert failed: revision 0 is older than current revision 1"},
 		{"another authority", unsigned, []string{other}, "assert failed: authority-id and account-id must match"},
-		{"no assertion", unsigned, []string{"nonsense"}, "cannot decode request body into assertions: assertion content/signature separator not found"},
+		{"no assertion", unsigned, []string{"nonsense"}, "cannot decode request body into assertions: unexpected EOF"},
 		{"of another kind", unsigned, []string{strings.Replace(account, "type: account\n", "type: account\n", 1) +
 			"type: validation-set\nauthority-id: a\nseries: 16\naccount-id: a\nname: n\nsequence: 1\nsign-key-sha3-384: k\n\nc2ln\n"},
 			"assert failed: cannot keep validation-set"},
@@ -91,6 +94,68 @@ func TestAcknowledge(t *testing.T) {
 				t.Errorf("known is\n%.200s", text)
 			}
 		})
+	}
+}
+
+// TestAccounts checks that what stands beside a confdb-schema in a stream is kept with it, and only with it.
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	signed := string(signedFile(t, "signed.assert"))
+	key := strings.Replace(string(signedFile(t, "dev.account-key-request")), "type: account-key-request\n",
+		"type: account-key\nauthority-id: canonical\n", 1)
+	account := "type: account\nauthority-id: canonical\naccount-id: " + network.AccountID + "\ndisplay-name: Dev\n" +
+		"sign-key-sha3-384: k\n\nc2ln\n"
+	dir := t.TempDir()
+	m := serve(t, setup{state: dir, options: rest.Options{Unsigned: true}})
+	known := func(kind string) string {
+		_, text := sendRaw(t, m.client, "GET /v2/assertions/"+kind, nil)
+		return string(text)
+	}
+	spoilt := strings.Replace(signed, `"storage": {`, `"storbge": {`, 1)
+	if status, answer := send(t, m.client, "POST /v2/assertions", account+"\n"+key+"\n"+spoilt); status != http.StatusBadRequest {
+		t.Errorf("with a confdb-schema that is none: %d %v", status, answer)
+	}
+	if got := known("account") + known("account-key"); got != "" {
+		t.Errorf("kept of what was refused: %s", got)
+	}
+	stream := account + "\n" + key + "\n" + signed
+	for range 2 {
+		if status, answer := send(t, m.client, "POST /v2/assertions", stream); status != http.StatusOK {
+			t.Fatalf("%d %v", status, answer)
+		}
+	}
+	if got := known("account"); got != account {
+		t.Errorf("account %q", got)
+	}
+	if got := known("account-key"); got != key {
+		t.Errorf("account-key %q", got)
+	}
+	if got := known("account?account-id=other"); got != "" {
+		t.Errorf("another account: %q", got)
+	}
+	again := strings.Replace(account, "account-id:", "revision: 2\naccount-id:", 1)
+	for _, step := range []struct {
+		text string
+		want int
+	}{{again, http.StatusOK}, {account, http.StatusBadRequest}} {
+		if status, answer := send(t, m.client, "POST /v2/assertions", step.text); status != step.want {
+			t.Errorf("%.40q: %d %v", step.text, status, answer)
+		}
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	later, err := world.Open(world.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = later.Close() }() // only read
+	var names []string
+	for _, a := range later.Assertions() {
+		names = append(names, strings.Fields(a.Name)[0])
+	}
+	if diff := cmp.Diff([]string{"account", "account-key"}, names); diff != "" {
+		t.Errorf("kept for the next run (-want +got):\n%s", diff)
 	}
 }
 

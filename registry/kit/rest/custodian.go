@@ -43,13 +43,8 @@ func (s *Server) standIn() error {
 		return nil
 	}
 	snap.Plugs = plugs
-	if err := s.world.Put(snap); err != nil {
+	if err := s.world.Put(snap, fresh...); err != nil {
 		return fmt.Errorf("cannot add the custodian %q: %w", name, err)
-	}
-	for _, id := range fresh {
-		if err := s.world.Link(name, id); err != nil {
-			return fmt.Errorf("cannot connect the custodian %q: %w", name, err)
-		}
 	}
 	return nil
 }

@@ -195,7 +195,7 @@ func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
 		what := map[bool]string{true: "plug", false: "plug or slot"}[body.Action == "connect"]
 		return reply{}, badRequest(fmt.Sprintf("snap %q has no %s named %q", plug.Snap, what, plug.Plug))
 	}
-	if err := fits(slot, declared.Interface); err != nil {
+	if err := s.fits(plug, slot, declared.Interface); err != nil {
 		return reply{}, err
 	}
 	if body.Action == "connect" {
@@ -216,12 +216,20 @@ func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
 }
 
 // fits tells whether a plug of an interface can go to a slot: the system's of that interface, however it is named.
-func fits(slot slotRef, kind string) error {
+func (s *Server) fits(plug plugRef, slot slotRef, kind string) error {
 	if !slices.Contains([]string{"", "system", core, system}, slot.Snap) {
+		if _, err := s.world.Snap(slot.Snap); err != nil {
+			return badRequest(fmt.Sprintf("snap %q is not installed", slot.Snap))
+		}
 		return badRequest(fmt.Sprintf("snap %q has no %q interface slots", slot.Snap, kind))
 	}
-	if slot.Slot != "" && slot.Slot != kind {
+	switch {
+	case slot.Slot == "" || slot.Slot == kind:
+		return nil
+	case slices.Contains(s.slots(), slot.Slot):
+		return badRequest(fmt.Sprintf("cannot connect %s:%s (%q interface) to %s:%s (%q interface)", plug.Snap, plug.Plug, kind,
+			system, slot.Slot, slot.Slot))
+	default:
 		return badRequest(fmt.Sprintf("snap %q has no slot named %q", system, slot.Slot))
 	}
-	return nil
 }

@@ -19,8 +19,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/kit/world"
@@ -44,6 +47,9 @@ type Options struct {
 	// Features is a directory in which files tell clients which features are on, as those in /var/lib/snapd/features do;
 	// "" for none.
 	Features string
+
+	// Logs has what services print; nil: there is nothing of it.
+	Logs Logs
 
 	// Log takes each request, at level debug, and what goes wrong without anybody being told; nil discards it.
 	Log *slog.Logger
@@ -84,14 +90,26 @@ func New(options Options) (*Server, error) {
 // Listen listens on a unix socket that every user can open, as snapd's. A socket that a process left behind, so that
 // nobody answers, is replaced.
 func Listen(path string) (net.Listener, error) {
+	// Others who begin at the same time would each replace the other's.
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	defer func() { _ = folder.Close() }() // and with it goes the lock
+	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
 	if connection, err := net.Dial("unix", path); err == nil {
 		_ = connection.Close()
-		return nil, fmt.Errorf("cannot listen on %s: another process answers there", path)
+		return nil, fmt.Errorf("cannot listen on %s: another process answers there: end it, or choose another folder", path)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 		}
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("cannot listen on %s: there is something else than a socket", path)
 	}
 	listener, err := net.Listen("unix", path)
 	if err != nil {

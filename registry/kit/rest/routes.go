@@ -44,14 +44,20 @@ var routes = map[string]map[string]endpoint{
 	"/v2/warnings":                         {"GET": {everybody, (*Server).listWarnings}, "POST": {root, (*Server).okayWarnings}},
 	"/v2/assertions":                       {"GET": {everybody, (*Server).assertionTypes}, "POST": {root, (*Server).acknowledge}},
 	"/v2/assertions/{type}":                {"GET": {everybody, (*Server).findAssertions}},
-	"/v2/snaps":                            {"GET": {everybody, (*Server).listSnaps}},
-	"/v2/snaps/{name}":                     {"GET": {everybody, (*Server).showSnap}},
+	"/v2/snaps":                            {"GET": {everybody, (*Server).listSnaps}, "POST": {root, changeSnaps}},
+	"/v2/snaps/{name}":                     {"GET": {everybody, (*Server).showSnap}, "POST": {root, (*Server).changeSnap}},
 	"/v2/snaps/{name}/conf":                {"GET": {root, (*Server).getConf}, "PUT": {root, (*Server).setConf}},
 	"/v2/connections":                      {"GET": {everybody, (*Server).listConnections}},
 	"/v2/interfaces":                       {"GET": {everybody, (*Server).listInterfaces}, "POST": {root, (*Server).changeInterfaces}},
 	"/v2/apps":                             {"GET": {everybody, (*Server).listApps}, "POST": {root, (*Server).controlApps}},
 	"/v2/logs":                             {"GET": {root, (*Server).showLogs}},
 	"/v2/snapctl":                          {"POST": {snap, (*Server).snapctl}},
+	"/v2/aliases":                          {"GET": {everybody, noAliases}},
+	"/v2/find":                             {"GET": {everybody, noStore}},
+	"/v2/quotas":                           {"GET": {everybody, none}},
+	"/v2/snapshots":                        {"GET": {everybody, none}},
+	"/v2/validation-sets":                  {"GET": {root, none}},
+	"/v2/validation-sets/{account}/{name}": {"GET": {root, noValidationSet}},
 }
 
 // bodyLimit bounds what is read of a request. snapd reads all there is.

@@ -124,6 +124,10 @@ func (s *Server) namedApps(names []string) ([]appInfo, error) {
 				Message: fmt.Sprintf("snap %q not found", instance), Value: instance}
 		}
 		apps := appsOf(snap)
+		if len(apps) == 0 && !one {
+			return nil, &world.Error{Status: http.StatusNotFound, Kind: "app-not-found",
+				Message: fmt.Sprintf("snap %q has no services", instance), Value: name}
+		}
 		if one {
 			apps = slices.DeleteFunc(apps, func(a appInfo) bool { return a.Name != app })
 			if len(apps) == 0 {
@@ -178,16 +182,4 @@ func (s *Server) controlApps(r *http.Request) (reply, error) {
 	}
 	change, err := s.world.BeginServices(body.Action, names)
 	return reply{change: change}, err
-}
-
-// showLogs answers with no lines: what services print goes to whoever runs them.
-func (s *Server) showLogs(r *http.Request) (reply, error) {
-	query := r.URL.Query()
-	if _, err := s.namedApps(commaSeparated(query.Get("names"))); err != nil {
-		return reply{}, err
-	}
-	return reply{raw: func(w http.ResponseWriter) {
-		w.Header().Set("Content-Type", "application/json-seq")
-		w.WriteHeader(http.StatusOK)
-	}}, nil
 }

@@ -16,8 +16,8 @@ import (
 
 	"aspects-poc/registry/kit/world"
 	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/console"
 	"aspects-poc/registry/registrytest/stocksnap"
-	"aspects-poc/registry/registrytest/transcript"
 )
 
 var show = flag.Bool("show", false, "print what transcripts come to on ours")
@@ -37,7 +37,7 @@ func TestTranscripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			recorded, err := transcript.Parse(string(text))
+			recorded, err := console.Parse(string(text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -47,7 +47,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 // play runs the commands of a transcript. Of one that is not recorded yet it only expects that snap understands us.
-func play(t *testing.T, command *stocksnap.Command, recorded *transcript.Transcript) {
+func play(t *testing.T, command *stocksnap.Command, recorded *console.Transcript) {
 	if recorded.Snapd == "" {
 		t.Log("not recorded yet: run it, and see that nothing breaks")
 	}
@@ -69,12 +69,12 @@ func play(t *testing.T, command *stocksnap.Command, recorded *transcript.Transcr
 			p.prepare(t, step)
 			continue
 		}
-		words, err := transcript.Words(step.Command, network.AccountID)
+		words, err := console.Words(step.Command, network.AccountID)
 		if err != nil || words[0] != "snap" {
 			t.Fatalf("line %d: %q is no snap command: %v", step.Line, step.Command, err)
 		}
 		result := command.Run(t, p.dir, words[1:]...)
-		got := transcript.Outcome(result).Placeholders(network.AccountID).Since(recorded.NextChange)
+		got := console.Outcome(result).Placeholders(network.AccountID).Since(recorded.NextChange)
 		shown.Steps[i].Outcome = got
 		if strings.Contains(result.Stderr, "cannot communicate with server") || strings.Contains(result.Stderr, "panic") {
 			t.Errorf("line %d: %s: %s", step.Line, step.Command, result.Stderr)
@@ -116,7 +116,7 @@ type player struct {
 }
 
 // prepare takes "hook NAME [COMMAND]", the command's words with bars between them.
-func (p *player) prepare(t *testing.T, step transcript.Step) {
+func (p *player) prepare(t *testing.T, step console.Step) {
 	name, rest, _ := strings.Cut(strings.TrimPrefix(step.Prepare, "hook "), " ")
 	if !strings.HasPrefix(step.Prepare, "hook ") {
 		t.Fatalf("line %d: nobody knows how to prepare %q", step.Line, step.Prepare)

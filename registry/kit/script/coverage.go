@@ -11,22 +11,24 @@ import (
 )
 
 // Coverage is what scripts have touched: rules of views, by reading and by writing, and hooks. Whether a rule was touched
-// is told by the request alone, not by whether there was a value for it.
+// is told by the request alone, not by whether there was a value for it. An access that was refused, by a rule, the
+// schema or a hook, has not read or written through a rule; where no other has, that is told.
 type Coverage struct {
 	mu      sync.Mutex // guards what follows
 	schemas map[string]world.Schema
-	read    map[rule]int
-	written map[rule]int
-	hooks   map[string]int // by "SNAP HOOK"; 0 for those that never ran
+	touched map[access]bool // false: all that were tried were refused
+	hooks   map[string]int  // by "SNAP HOOK"; 0 for those that never ran
 }
 
-type rule struct {
+// An access is one of reading or writing through a rule.
+type access struct {
 	schema, view string
-	index        int
+	rule         int // its index
+	write        bool
 }
 
 func newCoverage() *Coverage {
-	return &Coverage{schemas: map[string]world.Schema{}, read: map[rule]int{}, written: map[rule]int{}, hooks: map[string]int{}}
+	return &Coverage{schemas: map[string]world.Schema{}, touched: map[access]bool{}, hooks: map[string]int{}}
 }
 
 func (c *Coverage) addSchema(schema world.Schema) {
@@ -52,21 +54,21 @@ func (c *Coverage) observe(e world.Event) {
 	case world.HookRan:
 		c.hooks[e.Snap+" "+e.Hook]++
 		for _, get := range e.Gets {
-			c.touch(schema, get.View, get.Requests, false)
+			c.touch(schema, get.View, get.Requests, false, get.Err == "")
 		}
 		for _, set := range e.Sets {
-			c.touch(schema, set.View, slices.Collect(maps.Keys(set.Values)), true)
+			c.touch(schema, set.View, slices.Collect(maps.Keys(set.Values)), true, set.Err == "" && e.Err == "")
 		}
 	case world.AccessEnded, world.Refused:
 		if e.Read {
-			c.touch(schema, e.View.View, e.Requests, false)
+			c.touch(schema, e.View.View, e.Requests, false, e.Err == "")
 		} else {
-			c.touch(schema, e.View.View, slices.Collect(maps.Keys(e.Values)), true)
+			c.touch(schema, e.View.View, slices.Collect(maps.Keys(e.Values)), true, e.Err == "")
 		}
 	}
 }
 
-func (c *Coverage) touch(id, view string, requests []string, write bool) {
+func (c *Coverage) touch(id, view string, requests []string, write, allowed bool) {
 	schema, known := c.schemas[id]
 	if !known {
 		return
@@ -74,24 +76,22 @@ func (c *Coverage) touch(id, view string, requests []string, write bool) {
 	if len(requests) == 0 && !write {
 		requests = []string{""}
 	}
-	counts := c.read
-	if write {
-		counts = c.written
-	}
 	for _, request := range requests {
 		for _, index := range schema.Parsed.Touched(view, request, write) {
-			counts[rule{id, view, index}]++
+			at := access{id, view, index, write}
+			c.touched[at] = c.touched[at] || allowed
 		}
 	}
 }
 
 // Missing tells what no script has touched, a line each, and Summary how much was.
 type Missing struct {
-	Summary             string
-	NotRead, NotWritten []string // ACCOUNT/SCHEMA/VIEW REQUEST
-	NeverRan            []string // SNAP HOOK
-	Rules, Touched      int      // rules by access: one that can be read and written counts twice
-	Hooks, HooksThatRan int
+	Summary                     string
+	NotRead, NotWritten         []string // ACCOUNT/SCHEMA/VIEW REQUEST
+	ReadRefused, WrittenRefused []string // likewise: it was tried, and refused each time
+	NeverRan                    []string // SNAP HOOK
+	Rules, Touched              int      // rules by access: one that can be read and written counts twice
+	Hooks, HooksThatRan         int
 }
 
 // Missing compares what was touched with all that there is.
@@ -104,20 +104,22 @@ func (c *Coverage) Missing() Missing {
 		for _, view := range schema.Views() {
 			for index, r := range schema.Rules(view) {
 				name := fmt.Sprintf("%s/%s %s", id, view, r.Request)
-				at := rule{id, view, index}
-				count := func(can bool, counts map[rule]int, missing *[]string) {
+				count := func(can, write bool, missing, refused *[]string) {
 					if !can {
 						return
 					}
 					m.Rules++
-					if counts[at] > 0 {
+					switch allowed, tried := c.touched[access{id, view, index, write}]; {
+					case allowed:
 						m.Touched++
-					} else {
+					case tried:
+						*refused = append(*refused, name)
+					default:
 						*missing = append(*missing, name)
 					}
 				}
-				count(r.Readable, c.read, &m.NotRead)
-				count(r.Writable, c.written, &m.NotWritten)
+				count(r.Readable, false, &m.NotRead, &m.ReadRefused)
+				count(r.Writable, true, &m.NotWritten, &m.WrittenRefused)
 			}
 		}
 	}
@@ -142,7 +144,8 @@ func (c *Coverage) Print(w io.Writer) error {
 	for _, list := range []struct {
 		title string
 		names []string
-	}{{"never read", m.NotRead}, {"never written", m.NotWritten}, {"never ran", m.NeverRan}} {
+	}{{"never read", m.NotRead}, {"never written", m.NotWritten}, {"read refused", m.ReadRefused},
+		{"write refused", m.WrittenRefused}, {"never ran", m.NeverRan}} {
 		for _, name := range list.names {
 			if _, err := fmt.Fprintf(w, "  %-14s %s\n", list.title, name); err != nil {
 				return err

@@ -37,9 +37,9 @@ type machineKey struct{}
 
 // setup makes a script's machine.
 func (s *suite) setup(env *testscript.Env) error {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(s.ctx)
 	m := &machine{suite: s, ctx: ctx, dir: env.WorkDir, ran: map[string]int{}, moved: make(chan struct{})}
-	w, err := world.Open(world.Options{Runner: m, Services: m, Observe: m.observe})
+	w, err := world.Open(world.Options{Context: ctx, Runner: m, Services: m, Observe: m.observe})
 	if err != nil {
 		cancel()
 		return err

@@ -14,8 +14,10 @@ package script
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -81,14 +83,16 @@ func (r *Report) Failed() int {
 
 // A suite is what all scripts of a run share.
 type suite struct {
+	ctx      context.Context // of the run: testscript's commands get none
 	options  Options
 	stage    string // folder that lives as long as the run
 	snaps    []world.Snap
 	coverage *Coverage
 }
 
-// Run runs scripts, several at a time. The error is that they could not be run; that some failed is in the report.
-func Run(options Options) (*Report, error) {
+// Run runs scripts, several at a time. The error is that they could not be run; that some failed is in the report. When
+// ctx ends, so do the hooks that run, with their scripts, and no other is begun: that is an error.
+func Run(ctx context.Context, options Options) (*Report, error) {
 	files, err := expand(options.Files)
 	if err != nil {
 		return nil, fmt.Errorf("cannot run scripts: %w", err)
@@ -103,7 +107,7 @@ func Run(options Options) (*Report, error) {
 		return nil, fmt.Errorf("cannot run scripts: %w", err)
 	}
 	defer os.RemoveAll(stage) //nolint:errcheck // in the system's folder for such
-	s := &suite{options: options, stage: stage, coverage: newCoverage()}
+	s := &suite{ctx: ctx, options: options, stage: stage, coverage: newCoverage()}
 	for _, schema := range options.Schemas {
 		s.coverage.addSchema(schema)
 	}
@@ -116,6 +120,9 @@ func Run(options Options) (*Report, error) {
 	}
 	began := time.Now()
 	results := s.runAll(files)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cannot run scripts to their end: %w", context.Cause(ctx))
+	}
 	return &Report{Results: results, Took: time.Since(began), Coverage: s.coverage}, nil
 }
 
@@ -126,6 +133,9 @@ func (s *suite) runAll(files []string) []Result {
 	var telling sync.Mutex
 	for i, file := range files {
 		places <- struct{}{}
+		if s.ctx.Err() != nil {
+			break
+		}
 		running.Go(func() {
 			defer func() { <-places }()
 			results[i] = s.runOne(file)
@@ -145,6 +155,9 @@ func expand(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
 		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no %s: give the scripts, or the folder that has them", path)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// layOut fills the folder that stands for the built snap: links to what parts with the plugin dump copy, and the hooks.
+// layOut fills the folder that stands for the built snap: links to what parts with the plugin dump copy, and the hooks in own.
 // What is there already stays as it is, since a hook may be running from it.
-func (s *Source) layOut(dir string, m *metadata) error {
+func (s *Source) layOut(dir, own string, m *metadata) error {
 	files := map[string]string{} // path in the snap -> where it is
 	for _, name := range slices.Sorted(maps.Keys(m.Parts)) {
 		part := m.Parts[name]
@@ -28,10 +28,6 @@ func (s *Source) layOut(dir string, m *metadata) error {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("part %s (plugin %s) is not built: what hooks and services need of it "+
 				"is not in $SNAP; give the unpacked snap (snapcraft's prime) instead", name, part.Plugin))
 		}
-	}
-	own := filepath.Join(dir, "snap", "hooks")
-	if err := s.hooks(own); err != nil {
-		return err
 	}
 	for _, name := range s.Snap.Hooks {
 		files[filepath.Join("meta", "hooks", name)] = filepath.Join(own, name)

@@ -11,16 +11,15 @@ package source
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
+	"aspects-poc/registry/kit/snapfile"
 	"aspects-poc/registry/kit/world"
 )
 
@@ -69,6 +68,9 @@ func Load(dir, stage string) (*Source, error) {
 		return nil, err
 	}
 	found, err := load(dir, stage)
+	if missing := (*snapfile.MissingError)(nil); errors.As(err, &missing) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the snap in %s: %w", dir, err)
 	}
@@ -76,36 +78,32 @@ func Load(dir, stage string) (*Source, error) {
 }
 
 func load(dir, stage string) (*Source, error) {
-	unpacked := filepath.Join(dir, "meta", "snap.yaml")
-	for _, path := range []string{unpacked, filepath.Join(dir, "snap", "snapcraft.yaml"), filepath.Join(dir, "snapcraft.yaml"),
-		filepath.Join(dir, ".snapcraft.yaml")} {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		var m metadata
-		if err := yaml.Unmarshal(text, &m); err != nil {
-			return nil, fmt.Errorf("cannot parse %s: %w", path, err)
-		}
-		s, err := m.source()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		s.Watch = append(s.Watch, path)
-		if path == unpacked {
-			s.Snap.Dir = dir
-			return s, s.hooks(filepath.Join(dir, "meta", "hooks"))
-		}
-		s.Snap.Dir = filepath.Join(stage, s.Snap.Name)
-		if err := s.layOut(dir, &m); err != nil {
-			return nil, err
-		}
+	path, err := snapfile.Find(dir)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m metadata
+	if err := yaml.Unmarshal(text, &m); err != nil {
+		return nil, fmt.Errorf("cannot parse %s: %w", path, err)
+	}
+	s, err := m.source()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s.Watch = append(s.Watch, path)
+	if err := s.hooks(path); err != nil {
+		return nil, err
+	}
+	if snapfile.Built(path) {
+		s.Snap.Dir = dir
 		return s, nil
 	}
-	return nil, fmt.Errorf("there is no snap/snapcraft.yaml, snapcraft.yaml or meta/snap.yaml: %w", fs.ErrNotExist)
+	s.Snap.Dir = filepath.Join(stage, s.Snap.Name)
+	return s, s.layOut(dir, snapfile.HookFolder(path), &m)
 }
 
 // What snapd (2.77) takes for a snap's name. It becomes the name of a folder, too.
@@ -144,8 +142,10 @@ func (m *metadata) source() (*Source, error) {
 		default:
 			return nil, fmt.Errorf("plug %q is neither a map nor the name of an interface", name)
 		}
-		if err := check(plug); err != nil {
-			return nil, fmt.Errorf("plug %q: %w", name, err)
+		if plug.Interface == "confdb" {
+			if _, reason := snapfile.Refused(plug.Account, plug.View, plug.Role); reason != "" {
+				return nil, fmt.Errorf("plug %q: %s", name, reason)
+			}
 		}
 		s.Snap.Plugs[name] = plug
 	}
@@ -170,62 +170,20 @@ func (m *metadata) source() (*Source, error) {
 	return s, nil
 }
 
-// check refuses what snapd refuses in a plug for confdb.
-func check(plug world.Plug) error {
-	if plug.Interface != "confdb" {
-		return nil
-	}
-	if plug.Account == "" {
-		return errors.New(`confdb plug must have an "account" attribute`)
-	}
-	if plug.View == "" {
-		return errors.New(`confdb plug must have a "view" attribute`)
-	}
-	if _, ok := plug.ID(); !ok {
-		return fmt.Errorf(`"view" must be in the form <schema>/<view> but is %q`, plug.View)
-	}
-	if plug.Role != "" && plug.Role != world.Custodian {
-		return fmt.Errorf(`optional confdb plug "role" attribute must be %q`, world.Custodian)
-	}
-	return nil
-}
-
-// hooks lists the hooks in a folder.
-func (s *Source) hooks(dir string) error {
-	s.Watch = append(s.Watch, dir)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// hooks lists the hooks beside a snap's file.
+func (s *Source) hooks(file string) error {
+	names, err := snapfile.Hooks(file)
 	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		name := entry.Name()
-		if strings.HasPrefix(name, ".") || entry.IsDir() {
-			continue
-		}
-		s.Snap.Hooks = append(s.Snap.Hooks, name)
-		if !s.known(name) {
+	s.Watch = append(s.Watch, snapfile.HookFolder(file))
+	s.Snap.Hooks = names
+	for _, name := range names {
+		kind, plug := snapfile.Split(name)
+		if _, declared := s.Snap.Plugs[plug]; kind == "" && !snapfile.Fixed(name) || kind != "" && !declared {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("hook %s is of no use: snapd runs no hook of that name, or the snap "+
 				"has no such plug", name))
 		}
 	}
 	return nil
-}
-
-// known tells whether snapd ever runs a hook of that name.
-func (s *Source) known(name string) bool {
-	if slices.Contains([]string{"install", "default-configure", "configure", "pre-refresh", "post-refresh", "remove",
-		"check-health", "gate-auto-refresh"}, name) {
-		return true
-	}
-	for _, prefix := range []string{"prepare-plug-", "connect-plug-", "disconnect-plug-", "unprepare-plug-", "change-view-",
-		"save-view-", "observe-view-", "load-view-", "query-view-"} {
-		if plug, found := strings.CutPrefix(name, prefix); found {
-			_, declared := s.Snap.Plugs[plug]
-			return declared
-		}
-	}
-	return false
 }

@@ -64,8 +64,11 @@ func (w *World) setAsRoot(ctx context.Context, id backend.ViewID, values map[str
 	}
 	c := w.spawn("set-confdb", fmt.Sprintf("Set confdb through %q", id))
 	t.access = &Event{View: id, Values: values}
+	if err := w.start(c, w.writeTasks(c, t), func(err error) { w.ended(c, t, release, err) }); err != nil {
+		release()
+		return nil, err
+	}
 	w.began(c, t)
-	w.start(c, w.writeTasks(c, t), func(err error) { w.ended(c, t, release, err) })
 	return c, nil
 }
 
@@ -241,7 +244,7 @@ func (w *World) getAsRoot(ctx context.Context, id backend.ViewID, requests []str
 		if err != nil {
 			// Yes: snapd leaves an empty change behind.
 			c := w.spawn("get-confdb", summary)
-			c.Ready, c.Ended, c.Status = true, c.Spawned, Hold
+			c.Ready, c.Status = true, Hold
 			return nil, refusal(err, true)
 		}
 		c := w.spawn("get-confdb", summary)
@@ -249,7 +252,8 @@ func (w *World) getAsRoot(ctx context.Context, id backend.ViewID, requests []str
 		w.finish(c)
 		t.access.Direct = true
 		w.ended(c, t, func() {}, nil)
-		return c, w.save()
+		_ = w.save() // what was read can be told on a full disk, too
+		return c, nil
 	}
 	c := w.spawn("get-confdb", summary)
 	tasks = append(w.readTasks(c, t), task{kind: "load-confdb-change", summary: "Load confdb data into the change",
@@ -262,8 +266,11 @@ func (w *World) getAsRoot(ctx context.Context, id backend.ViewID, requests []str
 			}
 			return err
 		}})
+	if err := w.start(c, tasks, func(err error) { w.ended(c, t, release, err) }); err != nil {
+		release()
+		return nil, err
+	}
 	w.began(c, t)
-	w.start(c, tasks, func(err error) { w.ended(c, t, release, err) })
 	return c, nil
 }
 

@@ -1,9 +1,11 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -15,22 +17,16 @@ func (w *World) BeginConnect(instance, plug string) (string, error) {
 			return nil // as on snapd, a change without tasks
 		}
 		hook := w.lifecycleHook(c, instance)
-		connected := false
-		connect := task{kind: "connect", summary: c.Summary, undone: true, do: func(context.Context) error {
-			connected = true
-			return w.Link(instance, plug)
-		}}
-		last := hook("connect-plug-" + plug)
-		for i := range last {
-			last[i].do = w.orElse(last[i].do, func() error {
-				if !connected {
-					return nil
-				}
-				return w.Unlink(instance, plug)
-			})
-		}
-		return append(append(hook("prepare-plug-"+plug), connect), last...)
+		return slices.Concat(hook("prepare-plug-"+plug), []task{w.linkTask(c, "connect", instance, plug, true)},
+			hook("connect-plug-"+plug))
 	})
+}
+
+// linkTask plans to connect or disconnect a plug.
+func (w *World) linkTask(c *change, kind, instance, plug string, connected bool) task {
+	return task{kind: kind, summary: c.Summary, undone: true, do: func(context.Context) error {
+		return w.step(c, func() ([]undo, error) { return w.linked(instance, plug, connected) })
+	}}
 }
 
 // BeginDisconnect begins to disconnect a plug as `snap disconnect` does, after its disconnect-plug hook, whose failure
@@ -41,8 +37,7 @@ func (w *World) BeginDisconnect(instance, plug string) (string, error) {
 		for i := range before {
 			before[i].tolerant = ignoring(before[i].summary)
 		}
-		return append(before, task{kind: "disconnect", summary: c.Summary, undone: true,
-			do: func(context.Context) error { return w.Unlink(instance, plug) }})
+		return append(before, w.linkTask(c, "disconnect", instance, plug, false))
 	})
 }
 
@@ -56,36 +51,21 @@ func (w *World) beginLink(kind, summary, instance, plug string, tasks func(*chan
 		return "", err
 	}
 	c := w.spawn(kind, fmt.Sprintf(summary, instance, plug, w.state.Snaps[instance].Plugs[plug].Interface))
-	w.start(c, tasks(c), nil)
-	return c.ID, nil
+	return c.ID, w.start(c, tasks(c), nil)
 }
 
 // lifecycleHook returns a function that plans a hook of a snap, if the snap has it. The caller has the lock.
 func (w *World) lifecycleHook(c *change, instance string) func(name string) []task {
 	return func(name string) []task {
-		if snap := w.state.Snaps[instance]; snap == nil || !snap.Has(name) {
-			return nil
+		if snap := w.state.Snaps[instance]; snap != nil {
+			return w.hookOf(c, snap, name)
 		}
-		return []task{hookTask(instance, name, func(ctx context.Context) error { return w.runHook(ctx, c, instance, name, nil) })}
-	}
-}
-
-// orElse is what a task does, and what puts back the one before where it fails.
-func (w *World) orElse(do func(context.Context) error, undo func() error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		err := do(ctx)
-		if err == nil {
-			return nil
-		}
-		if failed := undo(); failed != nil {
-			return fmt.Errorf("%w (and cannot undo: %w)", err, failed)
-		}
-		return err
+		return nil
 	}
 }
 
 // BeginConfigure begins to set options of a snap, or of the system by the name "system" or "core", as `snap set` does,
-// and returns the ID of the change. nil unsets. If the configure hook fails, the options are as before.
+// and returns the ID of the change. nil unsets. If the snap has no configure hook, or it fails, the options are as before.
 func (w *World) BeginConfigure(instance string, values map[string]any) (string, error) {
 	if instance == "system" {
 		instance = core
@@ -100,34 +80,24 @@ func (w *World) BeginConfigure(instance string, values map[string]any) (string, 
 			return "", err
 		}
 	}
-	if _, err := patched(w.state.Config[instance], values); err != nil {
-		return "", err // a malformed name is refused before there is a change
-	}
 	c := w.spawn("configure-snap", fmt.Sprintf("Change configuration of %q snap", instance))
-	configure := task{kind: "run-hook", undone: true}
-	if instance == core {
-		configure.summary = fmt.Sprintf("Run configure hook of %q snap", instance)
-		configure.do = func(context.Context) error { return w.SetSystem(values) }
-	} else {
-		configure.summary = fmt.Sprintf("Run configure hook of %q snap if present", instance)
-		configure.do = func(ctx context.Context) error {
-			var before map[string]any
-			if err := w.change(func() error {
-				before = w.state.Config[instance]
-				return w.configure(instance, values)
-			}); err != nil {
-				return err
+	configure := task{kind: "run-hook", undone: true, summary: fmt.Sprintf("Run configure hook of %q snap", instance)}
+	configure.do = func(ctx context.Context) error {
+		if instance == core {
+			if err := w.SetSystem(values); err != nil {
+				return &hookError{"configure", err.Error()}
 			}
-			return w.orElse(func(ctx context.Context) error { return w.runHook(ctx, c, instance, "configure", nil) }, func() error {
-				return w.change(func() error {
-					w.state.Config[instance] = before
-					return nil
-				})
-			})(ctx)
+			return nil
 		}
+		if snap, err := w.Snap(instance); err != nil || !snap.Has("configure") {
+			return cmp.Or(err, fmt.Errorf("snap %q has no %q hook", instance, "configure"))
+		}
+		if err := w.step(c, func() ([]undo, error) { return w.configured(instance, values) }); err != nil {
+			return err
+		}
+		return w.runHook(ctx, c, instance, "configure", nil)
 	}
-	w.start(c, []task{configure}, nil)
-	return c.ID, nil
+	return c.ID, w.start(c, []task{configure}, nil)
 }
 
 // Abort ends a change that is under way, as `snap abort` does: its hook that runs is killed, what was done is undone as
@@ -166,8 +136,7 @@ func (w *World) BeginServices(action string, services []string) (string, error) 
 				return nil
 			}})
 	}
-	w.start(c, tasks, nil)
-	return c.ID, nil
+	return c.ID, w.start(c, tasks, nil)
 }
 
 func serviceAction(name, service string) action { return action{name, service} }

@@ -49,6 +49,7 @@ type Task struct {
 
 type change struct {
 	Change
+	Undo   []undo             `json:"undo,omitempty"` // what it has done so far, while it is not ready
 	joined sync.WaitGroup     // transactions that hooks of it began
 	abort  context.CancelFunc // ends its tasks
 }
@@ -160,13 +161,11 @@ func (w *World) finish(c *change) {
 			continue
 		}
 		status = Failed
-		cause := ""
 		for _, line := range task.Log {
 			if _, text, found := strings.Cut(line, " ERROR "); found {
-				cause = text
+				failed = append(failed, fmt.Sprintf("- %s (%s)", task.Summary, text))
 			}
 		}
-		failed = append(failed, fmt.Sprintf("- %s (%s)", task.Summary, cause))
 	}
 	if failed != nil {
 		c.Err = "cannot perform the following tasks:\n" + strings.Join(failed, "\n")
@@ -222,7 +221,11 @@ func (w *World) prune() {
 		}
 	}
 	w.state.Changes = slices.DeleteFunc(w.state.Changes, func(c *change) bool {
-		gone := c.Ready && (now.Sub(c.Ended) > keepFor || ready > w.options.KeepChanges)
+		ended := c.Ended
+		if ended.IsZero() {
+			ended = c.Spawned
+		}
+		gone := c.Ready && (now.Sub(ended) > keepFor || ready > w.options.KeepChanges)
 		if gone {
 			ready--
 		}

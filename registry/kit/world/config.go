@@ -25,6 +25,16 @@ func Option(config map[string]any, key string) (value any, found bool) {
 	return value, true
 }
 
+// MissingOption is the shortest part of an option's path, from its beginning, that a configuration does not have.
+func MissingOption(config map[string]any, key string) string {
+	for i, char := range key {
+		if _, there := Option(config, key[:i]); char == '.' && !there {
+			return key[:i]
+		}
+	}
+	return key
+}
+
 // patched returns a configuration with options set by paths with dots; nil unsets. The old one stays as it is.
 func patched(config map[string]any, values map[string]any) (map[string]any, error) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -66,8 +76,8 @@ func patch(config map[string]any, parts []string, key string, value any) (map[st
 	if err != nil {
 		return nil, err
 	}
-	if config[name] = inner; len(inner) == 0 {
-		delete(config, name)
+	if _, there := config[name]; there || len(inner) > 0 {
+		config[name] = inner // as on snapd an option stays whose last part is unset
 	}
 	return config, nil
 }

@@ -49,6 +49,7 @@ type Event struct {
 type Lookup struct {
 	View     string
 	Requests []string // none is the whole view
+	Err      string   // why it was refused; that there is no data is no refusal
 }
 
 // An Assignment is what a hook set or unset.

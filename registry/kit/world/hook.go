@@ -83,7 +83,7 @@ func (w *World) runHook(ctx context.Context, c *change, instance, name string, t
 	select {
 	case token <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("run hook %q: <aborted>", name)
+		return &hookError{name, "<aborted>"}
 	}
 	defer func() { <-token }()
 
@@ -135,7 +135,7 @@ func (w *World) runHook(ctx context.Context, c *change, instance, name string, t
 // conclude is the end of a hook. The caller has the lock.
 func (w *World) conclude(h *hookContext, output []byte, err error) error {
 	if err != nil {
-		return fmt.Errorf("run hook %q: %s", h.hook, outcome(output, err))
+		return &hookError{h.hook, outcome(output, err)}
 	}
 	if h.is("change") && h.rejected != "" {
 		return fmt.Errorf("cannot change confdb %s: %s rejected changes: %s", h.tx.id(), h.snap, h.rejected)
@@ -148,7 +148,26 @@ func (w *World) conclude(h *hookContext, output []byte, err error) error {
 	if h.config == nil || w.state.Snaps[h.snap] == nil {
 		return nil
 	}
-	return w.configure(h.snap, h.config)
+	return w.stepped(h.change, func() ([]undo, error) {
+		undos, err := w.configured(h.snap, h.config)
+		if h.hook != "configure" { // what others set stays, as on snapd, whatever becomes of the change
+			undos = nil
+		}
+		return undos, err
+	})
+}
+
+// A hookError is what a hook ended with.
+type hookError struct{ hook, outcome string }
+
+func (e *hookError) Error() string { return fmt.Sprintf("run hook %q: %s", e.hook, e.outcome) }
+
+// bare words an error without the hook, as snapd does where its own words name it.
+func bare(err error) string {
+	if failed := (*hookError)(nil); errors.As(err, &failed) {
+		return failed.outcome
+	}
+	return err.Error()
 }
 
 // outcome is how snapd tells what a failed hook printed.

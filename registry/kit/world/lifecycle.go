@@ -2,44 +2,78 @@ package world
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
-func (w *World) install(ctx context.Context, snap Snap) error {
-	w.mu.Lock()
-	_, refresh := w.state.Snaps[snap.Instance()]
-	w.mu.Unlock()
-	if err := w.Put(snap); err != nil {
+// Install installs a snap as `snap install --dangerous` does: install and default-configure hooks, services, configure
+// hook, in one change. A snap that is installed is refreshed: pre-refresh hook of the one before, services stopped,
+// post-refresh hook, services, configure hook; its revision and its data stay as they are. Connect connects it. It
+// returns when the change is over, with an *Error if it failed, after which all is as before.
+func (w *World) Install(ctx context.Context, snap Snap) error {
+	snap, err := installable(snap)
+	if err != nil {
 		return err
 	}
 	instance := snap.Instance()
-	kind, verb, hooks := "install-snap", "Install", []string{"install", "default-configure", startServices, "configure"}
-	if refresh {
-		kind, verb, hooks = "refresh-snap", "Refresh", []string{"post-refresh", startServices, "configure"}
+	put := func(c *change) task {
+		return task{kind: "link-snap", undone: true,
+			summary: fmt.Sprintf("Make snap %q (%s) available to the system", instance, snap.Revision),
+			do: func(context.Context) error {
+				return w.step(c, func() ([]undo, error) { return w.put(snap), nil })
+			}}
 	}
-	err := w.runLifecycle(ctx, kind, fmt.Sprintf("%s %q snap", verb, instance), instance, hooks...)
-	if err != nil && !refresh {
-		if undo := w.Drop(instance); undo != nil {
-			return undo
+	w.mu.Lock()
+	old, refresh := w.state.Snaps[instance]
+	w.mu.Unlock()
+	if refresh {
+		old := old.copied()
+		return w.live(ctx, "refresh-snap", fmt.Sprintf("Refresh %q snap", instance), func(c *change) []task {
+			return slices.Concat(w.hookOf(c, &old, "pre-refresh"), w.stopTask(&old), []task{put(c)},
+				w.hookOf(c, &snap, "post-refresh"), w.startTask(&snap), w.hookOf(c, &snap, "configure"))
+		})
+	}
+	err = w.live(ctx, "install-snap", fmt.Sprintf("Install %q snap", instance), func(c *change) []task {
+		return slices.Concat([]task{put(c)}, w.hookOf(c, &snap, "install"), w.hookOf(c, &snap, "default-configure"),
+			w.startTask(&snap), w.hookOf(c, &snap, "configure"))
+	})
+	if _, there := w.Snap(instance); there != nil && w.options.Services != nil {
+		for _, name := range sortedKeys(snap.Services) { // it is gone again, and what it has started is not
+			err = errors.Join(err, w.options.Services.Service(ctx, "stop", snap, name))
 		}
 	}
 	return err
 }
 
-// Remove removes a snap as `snap remove` does, after its remove hook, which may fail.
+// Remove removes a snap as BeginRemove does, and waits for the end.
 func (w *World) Remove(ctx context.Context, instance string) error {
+	return w.toTheEnd(ctx, func() (string, error) { return w.BeginRemove(instance) })
+}
+
+// BeginRemove begins to remove a snap as `snap remove` does, and returns the ID of the change: services stopped, remove
+// hook, disconnect-plug hooks, whose failures do not keep it.
+func (w *World) BeginRemove(instance string) (string, error) {
 	snap, err := w.Snap(instance)
 	if err != nil {
-		return err
+		return "", err
 	}
-	for _, service := range snap.ServiceNames() {
-		w.act(ctx, instance, action{"stop", service})
-	}
-	// As on snapd, where its failure is only logged.
-	_ = w.runLifecycle(ctx, "remove-snap", fmt.Sprintf("Remove %q snap", instance), instance, "remove")
-	return w.Drop(instance)
+	return w.beginLife("remove-snap", fmt.Sprintf("Remove %q snap", instance), func(c *change) []task {
+		hooks := w.hookOf(c, &snap, "remove")
+		for _, plug := range sortedKeys(snap.Plugs) {
+			if w.state.Connections[connection(instance, plug)] {
+				hooks = append(hooks, w.hookOf(c, &snap, "disconnect-plug-"+plug)...)
+			}
+		}
+		for i := range hooks {
+			hooks[i].tolerant = ignoring(hooks[i].summary)
+		}
+		return slices.Concat(w.stopTask(&snap), hooks, []task{{kind: "discard-snap",
+			summary: fmt.Sprintf("Remove snap %q (%s) from the system", instance, snap.Revision),
+			do:      func(context.Context) error { return w.Drop(instance) }}})
+	})
 }
 
 // Connect connects a plug as BeginConnect does, and waits for the end.
@@ -82,55 +116,63 @@ func (w *World) RunHook(ctx context.Context, instance, hook string) error {
 	if err != nil {
 		return err
 	}
-	return w.runLifecycle(ctx, "run-hook", fmt.Sprintf("Run hook %s of snap %q", hook, instance), instance, hook)
+	return w.live(ctx, "run-hook", fmt.Sprintf("Run hook %s of snap %q", hook, instance), func(c *change) []task {
+		return w.lifecycleHook(c, instance)(hook)
+	})
 }
 
-// startServices stands among hooks for the moment at which services are started.
-const startServices = "start-snap-services"
-
-// servicesTask starts those services of a snap that are to run. A service that cannot be started is only told of.
-func (w *World) servicesTask(snap *Snap) task {
+// hookOf plans a hook of a snap, if the snap has it.
+func (w *World) hookOf(c *change, snap *Snap, hook string) []task {
+	if !snap.Has(hook) {
+		return nil
+	}
 	instance := snap.Instance()
-	var names []string
-	for _, name := range sortedKeys(snap.Services) {
-		if s := snap.Services[name]; !s.Disabled && !s.Timer {
-			names = append(names, name)
-		}
+	planned := hookTask(instance, hook, func(ctx context.Context) error { return w.runHook(ctx, c, instance, hook, nil) })
+	if hook == "configure" {
+		planned.summary = fmt.Sprintf("Run configure hook of %q snap if present", instance)
 	}
-	return task{kind: startServices, summary: fmt.Sprintf("Start snap %q (%s) services", instance, snap.Revision),
-		do: func(ctx context.Context) error {
-			for _, name := range names {
-				w.act(ctx, instance, action{"start", instance + "." + name})
-			}
-			return nil
-		}}
+	return []task{planned}
 }
 
-// runLifecycle runs hooks of a snap, those that it has, in one change and waits for its end.
-func (w *World) runLifecycle(ctx context.Context, kind, summary, instance string, hooks ...string) error {
-	w.mu.Lock()
-	snap, err := w.snap(instance)
-	if err != nil {
-		w.mu.Unlock()
-		return err
+// startTask plans to start those services of a snap that are to run. One that cannot be started is only told of.
+func (w *World) startTask(snap *Snap) []task {
+	return w.servicesTask(snap, "start", func(s Service) bool { return !s.Disabled && !s.Timer })
+}
+
+// stopTask plans to stop all services of a snap.
+func (w *World) stopTask(snap *Snap) []task {
+	return w.servicesTask(snap, "stop", func(Service) bool { return true })
+}
+
+func (w *World) servicesTask(snap *Snap, verb string, wanted func(Service) bool) []task {
+	if len(snap.Services) == 0 {
+		return nil
 	}
-	hooks = slices.DeleteFunc(hooks, func(hook string) bool { return !snap.Has(hook) && hook != startServices })
-	c := w.spawn(kind, summary)
-	var tasks []task
-	for _, hook := range hooks {
-		if hook == startServices {
-			if len(snap.Services) > 0 {
-				tasks = append(tasks, w.servicesTask(snap))
+	instance := snap.Instance()
+	summary := fmt.Sprintf("%s snap %q (%s) services", strings.ToUpper(verb[:1])+verb[1:], instance, snap.Revision)
+	return []task{{kind: verb + "-snap-services", summary: summary, do: func(ctx context.Context) error {
+		for _, name := range sortedKeys(snap.Services) {
+			if wanted(snap.Services[name]) {
+				w.act(ctx, instance, action{verb, instance + "." + name})
 			}
-			continue
 		}
-		tasks = append(tasks, hookTask(instance, hook, func(ctx context.Context) error {
-			return w.runHook(ctx, c, instance, hook, nil)
-		}))
+		return nil
+	}}}
+}
+
+// live carries out a change of a snap's life and waits for its end.
+func (w *World) live(ctx context.Context, kind, summary string, tasks func(*change) []task) error {
+	return w.toTheEnd(ctx, func() (string, error) { return w.beginLife(kind, summary, tasks) })
+}
+
+func (w *World) beginLife(kind, summary string, tasks func(*change) []task) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return "", errClosed
 	}
-	w.start(c, tasks, nil)
-	w.mu.Unlock()
-	return w.toTheEnd(ctx, func() (string, error) { return c.ID, nil })
+	c := w.spawn(kind, summary)
+	return c.ID, w.start(c, tasks(c), nil)
 }
 
 // ServiceNames returns the names of a snap's services, sorted, as SNAP.SERVICE.

@@ -1,7 +1,6 @@
 package world
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -33,35 +32,18 @@ func ParseSchema(document []byte) (Schema, error) {
 // ID returns ACCOUNT/NAME.
 func (s *Schema) ID() string { return s.Parsed.ID() }
 
-// Acknowledge makes a confdb-schema known. As on snapd the same revision again changes nothing, an earlier one is
-// refused, a later one counts from the next access on, and what is stored is not looked at.
-func (w *World) Acknowledge(schema Schema) error {
-	return w.change(func() error {
-		known := w.parsed[schema.ID()]
-		if known != nil && known.Parsed.Revision >= schema.Parsed.Revision {
-			if known.Parsed.Revision == schema.Parsed.Revision {
-				return nil
-			}
-			return badRequest(fmt.Sprintf("revision %d is older than current revision %d", schema.Parsed.Revision,
-				known.Parsed.Revision))
-		}
-		return w.replace(schema)
-	})
-}
-
 // Replace makes a confdb-schema known whatever its revision: a file that is being worked on was saved again. What is
 // stored and does not fit it is kept, as on snapd; Misfit tells.
 func (w *World) Replace(schema Schema) error {
-	return w.change(func() error { return w.replace(schema) })
+	return w.change(func() error {
+		w.replace(schema)
+		return nil
+	})
 }
 
-func (w *World) replace(schema Schema) error {
-	if len(schema.Document) == 0 {
-		return errors.New("internal error: a confdb-schema without its document")
-	}
+func (w *World) replace(schema Schema) {
 	w.parsed[schema.ID()] = &schema
 	w.state.Schemas[schema.ID()] = storedSchema{Document: schema.Document, Assertion: schema.Assertion}
-	return nil
 }
 
 // Forget makes a confdb-schema unknown; what is stored for it stays.

@@ -1,7 +1,8 @@
 package world
 
 import (
-	"context"
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -112,45 +113,32 @@ func (s *Snap) copied() Snap {
 
 // Put adds a snap, or replaces it as a refresh does: connections of plugs that are still there stay. No hooks are run;
 // Install does that.
-func (w *World) Put(snap Snap) error {
-	if snap.Name == "" {
-		return fmt.Errorf("cannot install a snap without a name")
-	}
-	if snap.Revision == "" {
-		snap.Revision = FirstRevision
+// Plugs that are named are connected, too.
+func (w *World) Put(snap Snap, plugs ...string) error {
+	snap, err := installable(snap)
+	if err != nil {
+		return err
 	}
 	return w.change(func() error {
-		instance := snap.Instance()
-		copied := snap.copied()
-		if copied.Services == nil {
-			copied.Services = map[string]Service{}
+		w.put(snap)
+		for _, plug := range plugs {
+			w.state.Connections[connection(snap.Instance(), plug)] = true
 		}
-		if old := w.state.Snaps[instance]; old != nil {
-			for name, service := range copied.Services {
-				service.Running = old.Services[name].Running
-				copied.Services[name] = service
-			}
-		}
-		w.state.Snaps[instance] = &copied
-		if w.state.Cookies[instance] == "" {
-			w.state.Cookies[instance] = newCookie()
-		}
-		if w.state.Config[instance] == nil {
-			w.state.Config[instance] = map[string]any{}
-		}
-		for name, plug := range copied.Plugs {
-			if plug.Interface == "network" || plug.Interface == "network-bind" ||
-				plug.Interface == "confdb" && snap.Publisher != "" && snap.Publisher == plug.Account {
-				w.state.Connections[connection(instance, name)] = true
-			}
-		}
-		maps.DeleteFunc(w.state.Connections, func(id string, _ bool) bool {
-			snap, plug, _ := strings.Cut(id, ":")
-			_, there := copied.Plugs[plug]
-			return snap == instance && !there
-		})
 		return nil
 	})
+}
+
+// installable returns a copy of a snap with all that a snap has.
+func installable(snap Snap) (Snap, error) {
+	if snap.Name == "" {
+		return Snap{}, errors.New("cannot install a snap without a name")
+	}
+	snap = snap.copied()
+	snap.Revision = cmp.Or(snap.Revision, FirstRevision)
+	if snap.Services == nil {
+		snap.Services = map[string]Service{}
+	}
+	return snap, nil
 }
 
 // Drop removes a snap and its connections; what is stored stays. No hooks are run; Remove does that.
@@ -159,18 +147,21 @@ func (w *World) Drop(instance string) error {
 		if _, err := w.snap(instance); err != nil {
 			return err
 		}
-		delete(w.state.Snaps, instance)
-		delete(w.state.Cookies, instance)
-		delete(w.state.Config, instance)
-		maps.DeleteFunc(w.state.Connections, func(id string, _ bool) bool {
-			snap, _, _ := strings.Cut(id, ":")
-			return snap == instance
-		})
+		w.drop(instance)
 		return nil
 	})
 }
 
 func connection(instance, plug string) string { return instance + ":" + plug }
+
+// plugOf is the plug of a connection of this snap, "" for one of another.
+func plugOf(instance, id string) string {
+	plug, found := strings.CutPrefix(id, instance+":")
+	if !found {
+		return ""
+	}
+	return plug
+}
 
 // Link connects a plug without running hooks; Connect runs them.
 func (w *World) Link(instance, plug string) error { return w.link(instance, plug, true) }
@@ -180,15 +171,8 @@ func (w *World) Unlink(instance, plug string) error { return w.link(instance, pl
 
 func (w *World) link(instance, plug string, connected bool) error {
 	return w.change(func() error {
-		if err := w.hasPlug(instance, plug); err != nil {
-			return err
-		}
-		if connected {
-			w.state.Connections[connection(instance, plug)] = true
-		} else {
-			delete(w.state.Connections, connection(instance, plug))
-		}
-		return nil
+		_, err := w.linked(instance, plug, connected)
+		return err
 	})
 }
 
@@ -248,8 +232,3 @@ func (w *World) SnapctlCookie(instance string) (string, error) {
 	}
 	return w.state.Cookies[instance], nil
 }
-
-// Install installs a snap as `snap install --dangerous` does: install, default-configure and configure hooks in one
-// change. Connect connects it. It returns when the change is over, with an *Error if it failed, after which the snap
-// is gone again.
-func (w *World) Install(ctx context.Context, snap Snap) error { return w.install(ctx, snap) }

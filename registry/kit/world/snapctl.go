@@ -280,10 +280,7 @@ func (w *World) setConfig(from *caller, c *snapctlcmd.Command) error {
 	}
 	instance := from.snap.Instance()
 	if from.hook == nil {
-		if err := w.configure(instance, values); err != nil {
-			return err
-		}
-		return w.save()
+		return w.changed(func() error { return w.configure(instance, values) })
 	}
 	// Checked now, stored when the hook has ended.
 	if _, err := patched(w.state.Config[instance], values); err != nil {

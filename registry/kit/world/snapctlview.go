@@ -80,7 +80,9 @@ func (w *World) getView(ctx context.Context, from *caller, c *snapctlcmd.Command
 	if within {
 		schema = from.hook.tx.schema
 		from.hook.gets = append(from.hook.gets, Lookup{View: id.View, Requests: keys})
-		bag, err = w.during(from.hook, c.Has("previous"))
+		if bag, err = w.during(from.hook, c.Has("previous")); err != nil {
+			from.hook.gets[len(from.hook.gets)-1].Err = err.Error()
+		}
 	} else {
 		schema, bag, err = w.readAsSnap(ctx, from, id, keys, c, options)
 	}
@@ -92,6 +94,9 @@ func (w *World) getView(ctx context.Context, from *caller, c *snapctlcmd.Command
 	}
 	found, err := schema.Read(bag, id.View, keys, options)
 	var refused *confdb.Error
+	if err != nil && within && !(errors.As(err, &refused) && refused.Kind == confdb.NoData) {
+		from.hook.gets[len(from.hook.gets)-1].Err = err.Error()
+	}
 	if errors.As(err, &refused) && refused.Kind == confdb.NoData && c.Has("default") && len(keys) == 1 {
 		value, err := c.Value(c.Flags["default"][0])
 		if err != nil {
@@ -168,12 +173,15 @@ func (w *World) carryOut(ctx context.Context, from *caller, t *transaction, rele
 		return c.ID, w.await(ctx, done)
 	}
 	c := w.spawn(kind, summary)
-	w.began(c, t)
-	w.start(c, plan(c, t), func(err error) {
+	if err := w.start(c, plan(c, t), func(err error) {
 		*failed = err != nil
 		w.ended(c, t, release, err)
 		close(done)
-	})
+	}); err != nil {
+		release()
+		return "", err
+	}
+	w.began(c, t)
 	return c.ID, w.await(ctx, done)
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 type state struct {
 	Format      int                        `json:"format"`
 	Schemas     map[string]storedSchema    `json:"confdb-schemas"`
+	Assertions  map[string]Assertion       `json:"assertions"` // by name, besides the confdb-schemas
 	Databags    map[string]json.RawMessage `json:"databags"`
 	Snaps       map[string]*Snap           `json:"snaps"`
 	Cookies     map[string]string          `json:"cookies"`
@@ -48,7 +50,7 @@ const core = "core"
 
 func newState() *state {
 	return &state{
-		Format: stateFormat, Schemas: map[string]storedSchema{}, Databags: map[string]json.RawMessage{},
+		Format: stateFormat, Schemas: map[string]storedSchema{}, Assertions: map[string]Assertion{}, Databags: map[string]json.RawMessage{},
 		Snaps: map[string]*Snap{}, Cookies: map[string]string{}, Connections: map[string]bool{},
 		Config: map[string]map[string]any{core: {}},
 	}
@@ -82,8 +84,8 @@ func (w *World) openDir() error {
 	return nil
 }
 
-// load reads state.json. Changes that were under way when their process ended are failures from now on: snapd would
-// carry on with them, but the snaps' processes that they ran are gone here.
+// load reads state.json. Changes that were under way when their process ended are failures from now on, and what they
+// had done is put back: snapd would carry on with them, but the snaps' processes that they ran are gone here.
 func (w *World) load() error {
 	text, err := os.ReadFile(w.path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,7 +116,8 @@ func (w *World) load() error {
 		}
 		w.bags[id] = bag
 	}
-	for _, c := range loaded.Changes {
+	for _, c := range slices.Backward(loaded.Changes) {
+		w.takeBack(c)
 		c.interrupt(w.options.Now())
 	}
 	for _, notice := range loaded.Notices {
@@ -146,7 +149,7 @@ func (w *World) save() error {
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}
-	if err := durable.Write(w.path(), text, 0o600); err != nil {
+	if err := w.options.write(w.path(), text, 0o600); err != nil {
 		return err
 	}
 	w.saved = text
@@ -161,13 +164,27 @@ func (w *World) restore() {
 		return // it was written by us
 	}
 	s := w.state
-	s.Schemas, s.Snaps, s.Cookies, s.Connections, s.Config =
-		before.Schemas, before.Snaps, before.Cookies, before.Connections, before.Config
+	for name, snap := range before.Snaps { // of services it is only noted whether they run
+		if now := s.Snaps[name]; now != nil {
+			for service := range snap.Services {
+				if running, found := now.Services[service]; found {
+					snap.Services[service] = running
+				}
+			}
+		}
+	}
+	s.Schemas, s.Assertions, s.Snaps, s.Cookies, s.Connections, s.Config =
+		before.Schemas, before.Assertions, before.Snaps, before.Cookies, before.Connections, before.Config
 	w.parsed = map[string]*Schema{}
 	for id, stored := range s.Schemas {
 		if schema, err := ParseSchema(stored.Document); err == nil {
 			schema.Assertion = stored.Assertion
 			w.parsed[id] = &schema
+		}
+	}
+	for _, was := range slices.Backward(before.Changes) { // failed since, and the disk does not know it yet
+		if now, err := w.find(was.ID); err == nil && now.Status == Failed && !was.Ready {
+			w.takeBack(was)
 		}
 	}
 }

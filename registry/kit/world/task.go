@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -84,7 +85,7 @@ func (w *World) putBack(ctx context.Context, c *change, failed task, number int,
 			w.locked(func() { w.endTask(c, numbers[i], Undone) })
 		}
 	}
-	return cause
+	return errors.New(bare(cause))
 }
 
 // plan adds tasks to a change.
@@ -111,15 +112,20 @@ func (w *World) locked(act func()) {
 // ignoring words a failure of a hook that nobody waits for.
 func ignoring(summary string) func(error) string {
 	hook, _, _ := strings.Cut(strings.TrimPrefix(summary, "Run hook "), " ")
-	return func(err error) string { return "ignoring failure in hook " + quote(hook) + ": " + err.Error() }
+	return func(err error) string { return "ignoring failure in hook " + quote(hook) + ": " + bare(err) }
 }
 
 func quote(text string) string { return `"` + text + `"` }
 
 // start runs tasks of a change of their own in the background and ends the change with them. ended is called after the
-// last task and before the change is ready. The caller has the lock.
-func (w *World) start(c *change, tasks []task, ended func(err error)) {
+// last task and before the change is ready. The change is on disk before anybody is told of it; if it cannot be stored
+// that is the error, and there is no change. The caller has the lock.
+func (w *World) start(c *change, tasks []task, ended func(err error)) error {
 	numbers := w.planned(c, tasks)
+	if err := w.save(); err != nil {
+		w.forget(c)
+		return err
+	}
 	w.move(c, Doing)
 	w.running.Add(1)
 	ctx, abort := context.WithCancel(w.life)
@@ -135,10 +141,36 @@ func (w *World) start(c *change, tasks []task, ended func(err error)) {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.finish(c)
-		// A failure to store the record of a change changes nothing that it did; the next commit stores it as well.
-		_ = w.save()
+		w.settle(c, err)
 	}()
+	return nil
+}
+
+// settle ends a change whose tasks are over. The caller has the lock.
+func (w *World) settle(c *change, err error) {
+	if err != nil {
+		w.takeBack(c)
+	}
+	undos := c.Undo
+	c.Undo = nil
+	w.finish(c)
+	unstored := w.save()
+	if unstored == nil || len(undos) == 0 {
+		return // what it did is on disk; the record of it will be with what is stored next
+	}
+	// The next start would put back what it did, and so must this one.
+	c.Undo, c.Ready = undos, false
+	w.takeBack(c)
+	last := len(c.Tasks) - 1
+	w.log(c, last, "ERROR", unstored.Error())
+	w.endTask(c, last, Failed)
+	w.finish(c)
+	_ = w.save() // as above
+}
+
+// forget takes back that there is a change. Its ID is not used again. The caller has the lock.
+func (w *World) forget(c *change) {
+	w.state.Changes = slices.DeleteFunc(w.state.Changes, func(other *change) bool { return other == c })
 }
 
 // join runs tasks in the background as part of the change of a hook that asked for them. A failure ends the hook itself,

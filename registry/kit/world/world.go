@@ -17,11 +17,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"aspects-poc/internal/durable"
 	"aspects-poc/registry/confdb/databag"
 )
 
@@ -30,6 +32,8 @@ const Version = "2.77.1"
 
 // Options say how to open a world. The zero value is an empty machine in memory whose snaps' hooks do nothing.
 type Options struct {
+	// Context ends hooks and changes when it ends, as Close does; nil: only that does.
+	Context context.Context
 	// Dir holds state.json, which every commit replaces before it counts; "" keeps all in memory. One process has a
 	// directory at a time.
 	Dir string
@@ -49,6 +53,8 @@ type Options struct {
 	AccessTimeout time.Duration
 	// KeepChanges is how many ready changes are kept; 0 means 500. They are kept for a day at most.
 	KeepChanges int
+
+	write func(path string, content []byte, mode os.FileMode) error // nil: durable.Write
 }
 
 // A World is an imitated machine. Its methods are safe for concurrent use; hooks call back into it while they run.
@@ -87,11 +93,14 @@ func Open(options Options) (*World, error) {
 			return nil, fmt.Errorf("cannot open the machine in %s: %w", options.Dir, err)
 		}
 	}
-	w.life, w.end = context.WithCancel(context.Background())
+	w.life, w.end = context.WithCancel(options.Context)
 	return w, nil
 }
 
 func (o Options) withDefaults() Options {
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -106,6 +115,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.KeepChanges == 0 {
 		o.KeepChanges = 500
+	}
+	if o.write == nil {
+		o.write = durable.Write
 	}
 	return o
 }
@@ -135,6 +147,11 @@ var errClosed = errors.New("the machine was closed")
 func (w *World) change(act func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.changed(act)
+}
+
+// changed is change for a caller that has the lock.
+func (w *World) changed(act func() error) error {
 	if w.closed {
 		return errClosed
 	}

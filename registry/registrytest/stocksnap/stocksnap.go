@@ -69,31 +69,34 @@ var try sync.Mutex // held while the namespace is tried out: one failure tells f
 // ASPECTS_REQUIRE_SNAP is 1.
 func Find(t testing.TB) *Command {
 	t.Helper()
-	give := func(format string, args ...any) {
-		t.Helper()
-		if os.Getenv("ASPECTS_REQUIRE_SNAP") == "1" {
-			t.Fatalf(format, args...)
-		}
-		t.Skipf(format, args...)
-	}
 	root := os.Getenv("ASPECTS_STOCK_SNAP")
 	if root == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			give("no stock snap command: %v", err)
+			give(t, "no stock snap command: %v", err)
 		}
 		root = filepath.Join(cache, "aspects-poc-snap")
 	}
 	if _, err := os.Stat(filepath.Join(root, "usr/lib/snapd/snapd")); err != nil {
-		give("no stock snap command in %s: .ci/stock-snap fetches it", root)
+		give(t, "no stock snap command in %s: .ci/stock-snap fetches it", root)
 	}
 	try.Lock()
 	defer try.Unlock()
+	// Not version, which waits half a minute for a snapd.
 	command := &Command{root: root}
-	if result, err := command.run(t, t.TempDir(), "version"); err != nil || result.Code != 0 {
-		give("the stock snap command cannot be run in a namespace of its own: %v %s", err, result.Stderr)
+	if result, err := command.run(t, t.TempDir(), "help"); err != nil || result.Code != 0 {
+		give(t, "the stock snap command cannot be run in a namespace of its own: %v %s", err, result.Stderr)
 	}
 	return command
+}
+
+// give gives the test up.
+func give(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("ASPECTS_REQUIRE_SNAP") == "1" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
 }
 
 // Run runs snap with arguments. dir has snapd.socket; snapd-snap.socket and features if there are any.
@@ -113,9 +116,13 @@ func (c *Command) run(t testing.TB, dir string, args ...string) (Result, error) 
 	}
 	words = append(words, "sh", "-c", inside, "sh", c.root, dir)
 	command := exec.CommandContext(t.Context(), "unshare", append(words, args...)...)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "LANG=C.UTF-8", "TZ=UTC", "SNAP_REEXEC=0"}
+	return resultOf(command)
+}
+
+func resultOf(command *exec.Cmd) (Result, error) {
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "LANG=C.UTF-8", "TZ=UTC", "SNAP_REEXEC=0"}
 	err := command.Run()
 	result := Result{Stdout: stdout.String(), Stderr: stderr.String()}
 	var exit *exec.ExitError

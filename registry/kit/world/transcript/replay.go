@@ -128,6 +128,9 @@ func (m *machine) run(ctx context.Context, hook world.Hook) ([]byte, error) {
 	}
 	for _, args := range script.Calls {
 		output, err := m.Snapctl(ctx, world.SnapctlCall{Cookie: hook.Cookie, Args: args})
+		if ctx.Err() != nil {
+			break // it was killed, and nobody saw the answer
+		}
 		call := Call{Hook: id, Args: args, Stdout: output.Stdout}
 		if err != nil {
 			call.Error = err.Error()
@@ -241,7 +244,18 @@ func (m *machine) asSnap(ctx context.Context, step Step, seen *Step) error {
 				return err
 			}
 		}
-		err = m.RunHook(ctx, snap, hook)
+		plug, connects := strings.CutPrefix(hook, "connect-plug-")
+		switch {
+		case connects:
+			if err := m.Unlink(snap, plug); err != nil {
+				return err
+			}
+			err = m.Connect(ctx, snap, plug)
+		case hook == "configure":
+			err = m.Configure(ctx, snap, map[string]any{"option": true})
+		default:
+			err = m.RunHook(ctx, snap, hook)
+		}
 		if refused := (*world.Error)(nil); errors.As(err, &refused) && refused.Status == 0 {
 			return nil // its change failed, which is noted
 		}

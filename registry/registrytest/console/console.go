@@ -1,4 +1,4 @@
-// Package transcript reads and writes what was typed at a machine with snapd and what it printed, so that the end-to-end
+// Package console reads and writes what was typed at a machine with snapd and what it printed, so that the end-to-end
 // tests record it on a real one and other tests play it on ours.
 //
 // A transcript is text:
@@ -16,7 +16,7 @@
 // The exit code is left out where it is 0. A line of output that has no end is marked, as ">\ text". A line "% REASON"
 // before a command tells that ours is known to print something else, and why. "@WORD …" prepares what a player has under
 // that word. ACC stands for the account ID, and moments are replaced (Placeholders); all else is as it was printed.
-package transcript
+package console
 
 import (
 	"fmt"

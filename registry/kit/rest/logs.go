@@ -1,0 +1,80 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A LogLine is what a service has printed.
+type LogLine struct {
+	Time    time.Time
+	Service string // SNAP.SERVICE
+	PID     int
+	Text    string
+}
+
+// Logs has what services have printed.
+type Logs interface {
+	// Logs tells what services have printed, of all of them together the last lines, oldest first; last is negative for
+	// all there is. With follow it goes on with those to come, until ctx ends or tell fails.
+	Logs(ctx context.Context, services []string, last int, follow bool, tell func(LogLine) error) error
+}
+
+// defaultLines is how many lines snapd answers with if it is not told.
+const defaultLines = 10
+
+// showLogs answers with lines of services as a sequence of JSON texts (RFC 7464), as snapd does.
+func (s *Server) showLogs(r *http.Request) (reply, error) {
+	query := r.URL.Query()
+	last, follow := defaultLines, false
+	var err error
+	if text := query.Get("n"); text != "" {
+		if last, err = strconv.Atoi(text); err != nil {
+			return reply{}, badRequest(fmt.Sprintf("invalid value for n: %q: %v", text, err))
+		}
+	}
+	if text := query.Get("follow"); text != "" {
+		if follow, err = strconv.ParseBool(text); err != nil {
+			return reply{}, badRequest(fmt.Sprintf("invalid value for follow: %q: %v", text, err))
+		}
+	}
+	apps, err := s.namedApps(commaSeparated(query.Get("names")))
+	if err != nil {
+		return reply{}, err
+	}
+	if len(apps) == 0 {
+		return reply{}, refuse(http.StatusNotFound, "no matching services")
+	}
+	var services []string
+	for _, app := range apps {
+		services = append(services, app.Snap+"."+app.Name)
+	}
+	slices.Sort(services)
+	return reply{raw: func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/json-seq")
+		w.WriteHeader(http.StatusOK)
+		flush := http.NewResponseController(w).Flush
+		if s.options.Logs == nil || flush() != nil {
+			return
+		}
+		err := s.options.Logs.Logs(r.Context(), services, last, follow, func(line LogLine) error {
+			text, err := json.Marshal(map[string]string{"timestamp": line.Time.UTC().Format(time.RFC3339Nano),
+				"message": line.Text, "sid": line.Service, "pid": strconv.Itoa(line.PID)})
+			if err == nil {
+				_, err = fmt.Fprintf(w, "\x1e%s\n", text)
+			}
+			if err == nil && follow {
+				err = flush()
+			}
+			return err
+		})
+		if err != nil && r.Context().Err() == nil {
+			s.log.Debug("client went away", "error", err)
+		}
+	}}, nil
+}
