@@ -106,7 +106,7 @@ func load(dir, stage string) (*Source, error) {
 	return s, s.layOut(dir, snapfile.HookFolder(path), &m)
 }
 
-// What snapd (2.77) takes for a snap's name. It becomes the name of a folder, too.
+// What snapd takes for a name of a snap. It becomes the name of a folder, too.
 const maxName = 40
 
 var validName = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
