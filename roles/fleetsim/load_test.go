@@ -300,7 +300,7 @@ func crowd(b *testing.B, state string, devices int) {
 			for n := next.Add(1); n <= int64(devices); n = next.Add(1) {
 				now := time.Now()
 				device, err := store.Add(b.Context(), fleet.Device{ID: uuid.New(), Registered: now,
-					Identity: fleet.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", n)}, KeyID: fmt.Sprintf("%043d", n)})
+					Identity: fleet.Identity{PublicKeyRSA: fmt.Sprintf("%0450d", n)}, KeyID: fmt.Sprintf("%043d", n)}, 0)
 				if err == nil {
 					_, err = store.Report(b.Context(), device.ID, fleet.Report{Config: config, Sequence: 1, At: now,
 						Verdict: fleet.Verdict{State: fleet.StateInSync}})
