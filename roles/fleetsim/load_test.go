@@ -19,6 +19,7 @@ import (
 
 	"aspects-poc/roles/fleetsim"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/serverapi"
 
@@ -74,8 +75,8 @@ func minute(b *testing.B) {
 	}
 }
 
-// highest: as many polls as the server bears, signed, unsigned and changed ones, beside a bare Echo handler that reads
-// the body and answers 204.
+// highest: as many polls as the server bears, signed (on a PostgreSQL too), unsigned and changed ones, beside a bare Echo
+// handler that reads the body and answers 204.
 func highest(b *testing.B) {
 	const polls = 40_000
 	config := fleetsim.Config{Devices: 1000, Lines: 64, Seed: 1, Timeout: time.Minute}
@@ -87,16 +88,23 @@ func highest(b *testing.B) {
 		{"bare", func(c *fleetsim.Config) { c.Unsigned = true }},
 		{"unsigned", func(c *fleetsim.Config) { c.Unsigned = true }},
 		{"signed", func(*fleetsim.Config) {}},
+		{"signed-PostgreSQL", func(*fleetsim.Config) {}},
 		{"changed", func(c *fleetsim.Config) { c.Unsigned, c.Changed = true, true }},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			for b.Loop() {
 				config := atOnce(config, polls)
 				test.change(&config)
-				if test.name == "bare" {
+				flags := []string{"--allow-unsigned"}
+				switch test.name {
+				case "bare":
 					config.Server = serveBare(b)
-				} else {
-					config.Server = serve(b, filepath.Join(b.TempDir(), "server.db"), "127.0.0.1:0", "--allow-unsigned").url
+				case "signed-PostgreSQL": // where servers share their nonces
+					cluster := postgrestest.Start(b, postgrestest.Options{Durable: true})
+					flags = append(flags, "--database", cluster.URL(b))
+					fallthrough
+				default:
+					config.Server = serve(b, filepath.Join(b.TempDir(), "server.db"), "127.0.0.1:0", flags...).url
 				}
 				summary := simulate(b, config)
 				b.ReportMetric(summary.Rate, "polls/s")
