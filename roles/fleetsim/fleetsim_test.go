@@ -22,6 +22,10 @@ import (
 
 // TestMain lets tests start this program as a server of its own.
 func TestMain(m *testing.M) {
+	if os.Getenv("ASPECTS_TEST_BARE") != "" {
+		fmt.Fprintln(os.Stderr, bare())
+		os.Exit(1)
+	}
 	if os.Getenv("ASPECTS_TEST_SERVER") != "" {
 		os.Exit(roles.Main(os.Args, server.Role))
 	}
@@ -33,16 +37,21 @@ type serving struct {
 	t       testing.TB
 	process *exec.Cmd
 	url     string
-	state   string
 }
 
 // serve starts a server. Address is HOST:PORT, with port 0 for any.
 func serve(t testing.TB, state, address string, flags ...string) *serving {
 	t.Helper()
-	process := exec.CommandContext(t.Context(), os.Args[0], append([]string{"server", "run", "--config", "-", "--listen", address,
+	return start(t, "ASPECTS_TEST_SERVER=1", append([]string{"server", "run", "--config", "-", "--listen", address,
 		"--state", state, "--log-level", "error"}, flags...)...)
+}
+
+// start starts this program as what a variable of the environment makes of it, and reads its address.
+func start(t testing.TB, what string, args ...string) *serving {
+	t.Helper()
+	process := exec.CommandContext(t.Context(), os.Args[0], args...)
 	process.Args[0] = "aspects-poc"
-	process.Env = append(os.Environ(), "ASPECTS_TEST_SERVER=1")
+	process.Env = append(os.Environ(), what)
 	process.Stderr = t.Output()
 	stdout, err := process.StdoutPipe()
 	if err != nil {
@@ -51,7 +60,7 @@ func serve(t testing.TB, state, address string, flags ...string) *serving {
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := &serving{t: t, process: process, state: state}
+	s := &serving{t: t, process: process}
 	t.Cleanup(s.kill)
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {

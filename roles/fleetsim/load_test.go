@@ -98,7 +98,7 @@ func highest(b *testing.B) {
 				flags := []string{"--allow-unsigned"}
 				switch test.name {
 				case "bare":
-					config.Server = serveBare(b)
+					config.Server = start(b, "ASPECTS_TEST_BARE=1").url
 				case "signed-PostgreSQL": // where servers share their nonces
 					cluster := postgrestest.Start(b, postgrestest.Options{Durable: true})
 					flags = append(flags, "--database", cluster.URL(b))
@@ -118,9 +118,8 @@ func highest(b *testing.B) {
 	}
 }
 
-// serveBare starts a server that does as little as can be. It shares the process with the devices, as it needs no other.
-func serveBare(b *testing.B) string {
-	b.Helper()
+// bare is a server that does as little as can be, in a process of its own as the real one.
+func bare() error {
 	app := echo.New()
 	app.HideBanner, app.HidePort = true, true
 	app.POST("/register/", func(c echo.Context) error {
@@ -134,12 +133,10 @@ func serveBare(b *testing.B) string {
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		b.Fatal(err)
+		return err
 	}
-	server := &http.Server{Handler: app}
-	go func() { _ = server.Serve(listener) }() // until it is closed
-	b.Cleanup(func() { _ = server.Close() })
-	return "http://" + listener.Addr().String()
+	fmt.Printf("Listening on http://%s, bare\n", listener.Addr())
+	return (&http.Server{Handler: app}).Serve(listener)
 }
 
 // waiting: devices that wait are told of a change.
