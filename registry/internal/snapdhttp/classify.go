@@ -178,6 +178,8 @@ var messages = []struct {
 	{has("non UTF-8 character"), backend.ErrBadRequest},
 	{has("cannot set empty container"), backend.ErrBadRequest},
 	{has("value contains unused data"), backend.ErrBadRequest},
+	{has("for unmatched request parts but got"), backend.ErrBadRequest},
+	{has("cannot use unmatched part "), backend.ErrBadRequest}, // of snapd 2.68
 	{has("doesn't conform to required format"), backend.ErrBadRequest},
 	{has("request body contains no values"), backend.ErrBadRequest},
 	{like(`^cannot decode (confdb|registry|aspect) request body: `), backend.ErrBadRequest},

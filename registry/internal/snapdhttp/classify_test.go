@@ -137,6 +137,16 @@ func TestExplain(t *testing.T) {
 			kind:    backend.ErrBadRequest, reason: `invalid subkey "Sample"`,
 		},
 		{
+			name: "a scalar where the request spans entries", origin: "2.68.3",
+			refusal: snapdhttp.Refusal{Status: 400, Message: `cannot set "stats" in confdb view ACC/network/control-interfaces: expected map for unmatched request parts but got string`},
+			kind:    backend.ErrBadRequest, reason: `expected map for unmatched request parts but got string`,
+		},
+		{
+			name: "a part that a rule writes is not there", origin: "2.68.3",
+			refusal: snapdhttp.Refusal{Status: 400, Message: `cannot set "config.eth0" in confdb view ACC/network/control-interfaces: cannot use unmatched part "interface-type" as key in map[ip-address:10.0.0.9]`},
+			kind:    backend.ErrBadRequest, reason: `cannot use unmatched part "interface-type" as key in map[ip-address:10.0.0.9]`,
+		},
+		{
 			name: "malformed path of a read", origin: "sources of 2.77",
 			refusal: snapdhttp.Refusal{Status: 500, Message: `invalid subkey "A"`},
 			kind:    backend.ErrBadRequest,
