@@ -138,12 +138,9 @@ func (s *State) settleKey(ctx context.Context, base http.RoundTripper) (took boo
 // settleKeyAt is settleKey for a daemon that talks to a server: it takes the lock where there is something to settle with
 // that server. A server that has no rotation settles nothing, and nothing is lost by going on.
 func (s *State) settleKeyAt(ctx context.Context, server string, base http.RoundTripper) error {
-	next, err := s.successor()
-	if err != nil {
-		return &stateError{err}
-	}
-	if next == nil || next.server != server {
-		return nil
+	next, err := s.successorAt(server)
+	if err != nil || next == nil {
+		return err
 	}
 	unlock, err := s.Lock(ctx)
 	if err != nil {
@@ -155,12 +152,9 @@ func (s *State) settleKeyAt(ctx context.Context, server string, base http.RoundT
 
 // settleKeyHeld is settleKeyAt under the lock.
 func (s *State) settleKeyHeld(ctx context.Context, server string, base http.RoundTripper) error {
-	next, err := s.successor()
-	if err != nil {
-		return &stateError{err}
-	}
-	if next == nil || next.server != server {
-		return nil
+	next, err := s.successorAt(server)
+	if err != nil || next == nil {
+		return err
 	}
 	_, err = s.settleKey(ctx, base)
 	var answer *serverapi.Error

@@ -2,13 +2,13 @@ package control_test
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -120,26 +120,10 @@ func (s *keyServer) replace(w http.ResponseWriter, keyID string, body []byte) {
 func (s *keyServer) devices() map[string]uuid.UUID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := map[string]uuid.UUID{}
-	for id, device := range s.holders {
-		list[id] = device
-	}
-	return list
+	return maps.Clone(s.holders)
 }
 
-// keyring has three keys, so that tests need not make any.
-var keyring = sync.OnceValue(func() (keys [3]*rsa.PrivateKey) {
-	for i := range keys {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err)
-		}
-		keys[i] = key
-	}
-	return keys
-})
-
-// A rotator is a device of a keyServer; it makes the keys of the keyring, one after the other.
+// A rotator is a device of a keyServer; it makes the keys of rolestest.Keys, one after the other.
 type rotator struct {
 	*rolestest.Store
 	server  *keyServer
@@ -161,7 +145,7 @@ func newRotator(t *testing.T) *rotator {
 
 func (r *rotator) run(words ...string) (code int, output string) {
 	role := control.RoleOn(control.Machine{Transport: r.wire, Replace: r.replace, NewKey: func() (*rsa.PrivateKey, error) {
-		key := keyring()[r.made%3]
+		key := rolestest.Keys()[r.made%3]
 		r.made++
 		return key, nil
 	}})
@@ -251,7 +235,7 @@ func TestRotateKeyRefused(t *testing.T) {
 	t.Run("a next key that is none", func(t *testing.T) {
 		r := newRotator(t)
 		path := filepath.Join(r.dir, "device-key-next.pem")
-		der, err := x509.MarshalPKCS8PrivateKey(keyring()[1])
+		der, err := x509.MarshalPKCS8PrivateKey(rolestest.Keys()[1])
 		if err != nil {
 			t.Fatal(err)
 		}

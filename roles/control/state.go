@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -231,20 +229,9 @@ func (s *State) readKey() (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot protect the device's key: %w", err)
 	}
-	refuse := func(reason string) (*rsa.PrivateKey, error) {
-		return nil, fmt.Errorf("cannot use the device's key %s: %s (move it away to make another)", path, reason)
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return refuse("it is not PEM")
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, _, err := parsePrivatePEM(text)
 	if err != nil {
-		return refuse(err.Error())
-	}
-	key, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return refuse("it is not an RSA key")
+		return nil, fmt.Errorf("cannot use the device's key %s: %w (move it away to make another)", path, err)
 	}
 	return key, nil
 }

@@ -46,23 +46,25 @@ func (s *State) successor() (*successor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the device's next key: %w", err)
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("cannot use the device's next key %s: it is not PEM (move it away to give it up)", path)
-	}
-	next := &successor{server: block.Headers[serverHeader]}
-	next.device, err = uuid.Parse(block.Headers[deviceHeader])
+	key, headers, err := parsePrivatePEM(text)
+	next := &successor{key: key, server: headers[serverHeader]}
 	if err == nil {
-		var parsed any
-		if parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
-			var isRSA bool
-			if next.key, isRSA = parsed.(*rsa.PrivateKey); !isRSA {
-				err = errors.New("it is not an RSA key")
-			}
-		}
+		next.device, err = uuid.Parse(headers[deviceHeader])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the device's next key %s: %w (move it away to give it up)", path, err)
+	}
+	return next, nil
+}
+
+// successorAt is successor, nil also for one that is another server's.
+func (s *State) successorAt(server string) (*successor, error) {
+	next, err := s.successor()
+	if err != nil {
+		return nil, &stateError{err}
+	}
+	if next == nil || next.server != server {
+		return nil, nil
 	}
 	return next, nil
 }
@@ -153,4 +155,21 @@ func privatePEM(key *rsa.PrivateKey, headers map[string]string) ([]byte, error) 
 		return nil, fmt.Errorf("cannot make a key for the device: %w", err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: headers, Bytes: der}), nil
+}
+
+// parsePrivatePEM reads what privatePEM has written.
+func parsePrivatePEM(text []byte) (key *rsa.PrivateKey, headers map[string]string, err error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, nil, errors.New("it is not PEM")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return nil, nil, errors.New("it is not an RSA key")
+	}
+	return key, block.Headers, nil
 }

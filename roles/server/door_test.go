@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -18,10 +17,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
@@ -147,21 +146,10 @@ func TestTokenCommandsRefuse(t *testing.T) {
 	}
 }
 
-var makeKeys = sync.OnceValue(func() (keys [3]*rsa.PrivateKey) {
-	for i := range keys {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err)
-		}
-		keys[i] = key
-	}
-	return keys
-})
-
 // signing returns a client that signs with one of the keys, its transport, and the public half.
 func signing(t *testing.T, url string, i int) (*serverapi.Client, *sign.Transport, string) {
 	t.Helper()
-	key := makeKeys()[i]
+	key := rolestest.Keys()[i]
 	signer, err := sign.NewSigner(key)
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +208,7 @@ func TestSignedLife(t *testing.T) {
 	refusedAs(t, "unsigned", err, serverapi.ProblemUnsigned)
 
 	_, _, newKey := signing(t, started.url, 2)
-	successor, err := sign.NewSigner(makeKeys()[2])
+	successor, err := sign.NewSigner(rolestest.Keys()[2])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +354,7 @@ func TestRebinding(t *testing.T) {
 // writeCertificate makes a self-signed certificate for the loopback, in two files, and returns it.
 func writeCertificate(t *testing.T, dir string, serial int64) (certFile, keyFile string) {
 	t.Helper()
-	key := makeKeys()[0]
+	key := rolestest.Keys()[0]
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: fmt.Sprint("certificate ", serial)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"aspects-poc/registry/kit/world"
 )
@@ -45,10 +46,8 @@ func (s *Server) changeSnap(r *http.Request) (reply, error) {
 }
 
 func plainAction(action string) string {
-	for _, known := range []string{"install", "refresh", "revert", "enable", "disable", "switch", "hold", "unhold"} {
-		if action == known {
-			return action
-		}
+	if slices.Contains([]string{"install", "refresh", "revert", "enable", "disable", "switch", "hold", "unhold"}, action) {
+		return action
 	}
 	return "do that to"
 }

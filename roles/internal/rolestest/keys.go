@@ -1,0 +1,19 @@
+package rolestest
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"sync"
+)
+
+// Keys returns three keys of devices, always the same ones, so that tests need not make any.
+var Keys = sync.OnceValue(func() (keys [3]*rsa.PrivateKey) {
+	for i := range keys {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err)
+		}
+		keys[i] = key
+	}
+	return keys
+})
