@@ -294,7 +294,8 @@ func TestBusy(t *testing.T) {
 func TestBusyInside(t *testing.T) {
 	places(t, func(t *testing.T, b *embedded.Backend) {
 		err := b.Update(t.Context(), view("all"), nil, func(map[string]any) (map[string]any, error) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			// Long enough to be still there, on a busy machine, when Set begins to wait.
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			return nil, b.Set(ctx, view("all"), map[string]any{"count": json.Number("1")})
 		})
