@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -36,29 +37,55 @@ type Source struct {
 type metadata struct {
 	Name        string               `yaml:"name"`
 	Version     string               `yaml:"version"`
+	Summary     string               `yaml:"summary"`
+	Description string               `yaml:"description"`
+	Confinement string               `yaml:"confinement"`
 	Plugs       map[string]yaml.Node `yaml:"plugs"`
 	Apps        map[string]app       `yaml:"apps"`
-	Hooks       map[string]hook      `yaml:"hooks"`
-	Environment map[string]string    `yaml:"environment"`
+	Hooks       map[string]setting   `yaml:"hooks"`
+	Environment environment          `yaml:"environment"`
 	Parts       map[string]part      `yaml:"parts"`
 }
 
+// setting is what apps and hooks have in common.
+type setting struct {
+	Plugs       []string    `yaml:"plugs"`
+	Chain       []string    `yaml:"command-chain"`
+	Environment environment `yaml:"environment"`
+}
+
+func (s setting) setting() world.Setting {
+	return world.Setting{Environment: s.Environment, Chain: s.Chain}
+}
+
 type app struct {
-	Command     string   `yaml:"command"`
-	Daemon      string   `yaml:"daemon"`
-	Timer       string   `yaml:"timer"`
-	InstallMode string   `yaml:"install-mode"`
-	Plugs       []string `yaml:"plugs"`
+	Command     string `yaml:"command"`
+	Daemon      string `yaml:"daemon"`
+	Timer       string `yaml:"timer"`
+	InstallMode string `yaml:"install-mode"`
+	setting     `yaml:",inline"`
 }
 
-type hook struct {
-	Plugs []string `yaml:"plugs"`
-}
+// environment keeps variables in the order of the file: each may use those before it.
+type environment []world.Variable
 
-type part struct {
-	Plugin   string            `yaml:"plugin"`
-	Source   string            `yaml:"source"`
-	Organize map[string]string `yaml:"organize"`
+// UnmarshalYAML reads a map, with what it takes over from others by "<<".
+func (e *environment) UnmarshalYAML(node *yaml.Node) error {
+	var values map[string]string
+	if err := node.Decode(&values); err != nil {
+		return err
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name := node.Content[i].Value
+		if value, own := values[name]; own {
+			*e = append(*e, world.Variable{Name: name, Value: value})
+			delete(values, name)
+		}
+	}
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(values))) { // taken over
+		*e = slices.Insert(*e, 0, world.Variable{Name: name, Value: values[name]})
+	}
+	return nil
 }
 
 // Load finds the snap in a folder. A snap that is not unpacked already is laid out in a folder of its name below stage.
@@ -95,21 +122,36 @@ func load(dir, stage string) (*Source, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s.Watch = append(s.Watch, path)
-	if err := s.hooks(path); err != nil {
-		return nil, err
-	}
 	if snapfile.Built(path) {
 		s.Snap.Dir = dir
-		return s, nil
+		if err := s.hooks(path, nil); err != nil {
+			return nil, err
+		}
+		return s, s.usable()
 	}
 	s.Snap.Dir = filepath.Join(stage, s.Snap.Name)
-	return s, s.layOut(dir, snapfile.HookFolder(path), &m)
+	files, complete, err := s.parts(dir, &m)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.hooks(path, files); err != nil {
+		return nil, err
+	}
+	if err := s.layOut(files, complete); err != nil {
+		return nil, err
+	}
+	if !complete {
+		return s, nil
+	}
+	return s, s.usable()
 }
 
 // What snapd takes for a name of a snap. It becomes the name of a folder, too.
 const maxName = 40
 
 var validName = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
+
+var validHook = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
 // source turns metadata into a snap.
 func (m *metadata) source() (*Source, error) {
@@ -120,8 +162,9 @@ func (m *metadata) source() (*Source, error) {
 		return nil, fmt.Errorf("%q cannot be a snap's name: want at most %d of a-z, 0-9 and single hyphens in between, with a letter "+
 			"among them", m.Name, maxName)
 	}
-	s := &Source{Snap: world.Snap{Name: m.Name, Version: m.Version, Revision: "x1", Environment: m.Environment,
-		Plugs: map[string]world.Plug{}, Services: map[string]world.Service{}}}
+	s := &Source{Snap: world.Snap{Name: m.Name, Version: m.Version, Revision: "x1", Summary: m.Summary, Description: m.Description,
+		Confinement: m.Confinement, Environment: m.Environment, Plugs: map[string]world.Plug{},
+		Services: map[string]world.Service{}, Apps: map[string]world.App{}, HookSettings: map[string]world.Setting{}}}
 	for _, name := range slices.Sorted(maps.Keys(m.Plugs)) {
 		node := m.Plugs[name]
 		plug := world.Plug{Interface: name}
@@ -150,39 +193,98 @@ func (m *metadata) source() (*Source, error) {
 		s.Snap.Plugs[name] = plug
 	}
 	var used []string
-	for _, app := range m.Apps {
+	for name, app := range m.Apps {
 		used = append(used, app.Plugs...)
+		if app.Daemon == "" {
+			s.Snap.Apps[name] = world.App{Command: app.Command, Setting: app.setting.setting()}
+			continue
+		}
+		s.Snap.Services[name] = world.Service{Command: app.Command, Daemon: app.Daemon, Timer: app.Timer != "",
+			Disabled: app.InstallMode == "disable", Setting: app.setting.setting()}
 	}
-	for _, hook := range m.Hooks {
+	for name, hook := range m.Hooks {
+		if !validHook.MatchString(name) {
+			return nil, fmt.Errorf("invalid hook name: %q", name)
+		}
 		used = append(used, hook.Plugs...)
+		s.Snap.Hooks = append(s.Snap.Hooks, name)
+		if len(hook.Chain) > 0 || len(hook.Environment) > 0 {
+			s.Snap.HookSettings[name] = hook.setting()
+		}
 	}
 	for _, name := range used {
 		if _, declared := s.Snap.Plugs[name]; !declared {
 			s.Snap.Plugs[name] = world.Plug{Interface: name}
 		}
 	}
-	for name, app := range m.Apps {
-		if app.Daemon != "" {
-			s.Snap.Services[name] = world.Service{Command: app.Command, Daemon: app.Daemon, Timer: app.Timer != "",
-				Disabled: app.InstallMode == "disable"}
-		}
-	}
 	return s, nil
 }
 
-// hooks lists the hooks beside a snap's file.
-func (s *Source) hooks(file string) error {
+// hooks adds the hooks beside a snap's file, and those that parts bring, to those that it declares. Where they are found
+// goes into files, unless it is nil.
+func (s *Source) hooks(file string, files map[string]string) error {
 	names, err := snapfile.Hooks(file)
 	if err != nil {
 		return err
 	}
-	s.Watch = append(s.Watch, snapfile.HookFolder(file))
-	s.Snap.Hooks = names
-	for _, name := range names {
+	folder := snapfile.HookFolder(file)
+	s.Watch = append(s.Watch, folder)
+	if files != nil {
+		for _, name := range names {
+			files[hookFile(name)] = filepath.Join(folder, name)
+		}
+		for path := range files {
+			if filepath.Dir(path) == hookFile("") {
+				names = append(names, filepath.Base(path))
+			}
+		}
+	}
+	s.Snap.Hooks = append(s.Snap.Hooks, names...)
+	slices.Sort(s.Snap.Hooks)
+	s.Snap.Hooks = slices.Compact(s.Snap.Hooks)
+	for _, name := range s.Snap.Hooks {
 		kind, plug := snapfile.Split(name)
 		if _, declared := s.Snap.Plugs[plug]; kind == "" && !snapfile.Fixed(name) || kind != "" && !declared {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("hook %s is of no use: snapd runs no hook of that name, or the snap "+
 				"has no such plug", name))
+		}
+	}
+	return nil
+}
+
+// hookFile is where a snap has a hook.
+func hookFile(name string) string { return filepath.Join("meta", "hooks", name) }
+
+// usable looks at the files of a snap as snapd does before it installs one: programs that apps run must be there, and
+// they and the hooks executable.
+func (s *Source) usable() error {
+	programs := map[string]bool{} // true: has to be there
+	for _, name := range s.Snap.Hooks {
+		programs[hookFile(name)] = false
+	}
+	add := func(command string, setting world.Setting) {
+		words := strings.Fields(command)
+		for _, word := range append(words[:min(1, len(words))], setting.Chain...) {
+			programs[filepath.Clean(word)] = true
+		}
+	}
+	for _, app := range s.Snap.Apps {
+		add(app.Command, app.Setting)
+	}
+	for _, service := range s.Snap.Services {
+		add(service.Command, service.Setting)
+	}
+	for _, setting := range s.Snap.HookSettings {
+		add("", setting)
+	}
+	for _, program := range slices.Sorted(maps.Keys(programs)) {
+		info, err := os.Stat(filepath.Join(s.Snap.Dir, program))
+		switch {
+		case err != nil && programs[program]:
+			return fmt.Errorf("snap is unusable due to missing files: path %q does not exist; contact developer", program)
+		case err == nil && info.Mode().IsRegular() && info.Mode()&0o111 == 0:
+			return fmt.Errorf("snap is unusable due to bad permissions: %q should be executable, and isn't: %s; contact developer",
+				program, info.Mode())
 		}
 	}
 	return nil

@@ -14,20 +14,45 @@ import (
 
 // A Snap is an installed snap.
 type Snap struct {
-	Name     string `json:"name"`
-	Key      string `json:"key,omitempty"` // of a parallel instance
-	Version  string `json:"version,omitempty"`
-	Revision string `json:"revision,omitempty"` // FirstRevision if empty
+	Name        string `json:"name"`
+	Key         string `json:"key,omitempty"` // of a parallel instance
+	Version     string `json:"version,omitempty"`
+	Revision    string `json:"revision,omitempty"` // FirstRevision if empty
+	Summary     string `json:"summary,omitempty"`
+	Description string `json:"description,omitempty"`
+	Confinement string `json:"confinement,omitempty"` // "strict" if empty
+	Try         bool   `json:"try,omitempty"`         // it came by snap try
 	// Publisher is the account ID of the publisher, "" for a local snap, of which snapd knows none. Plugs for confdb of
 	// the publisher's own account are connected by themselves.
 	Publisher string             `json:"publisher,omitempty"`
 	Plugs     map[string]Plug    `json:"plugs,omitempty"`
 	Hooks     []string           `json:"hooks,omitempty"` // names
 	Services  map[string]Service `json:"services,omitempty"`
+	Apps      map[string]App     `json:"apps,omitempty"` // those that are no services
+	// HookSettings say how hooks are run, those that need more than the snap's own environment.
+	HookSettings map[string]Setting `json:"hook-settings,omitempty"`
 	// Dir is where its files are; for the Runner. $SNAP points there.
 	Dir string `json:"dir,omitempty"`
-	// Environment is what the snap declares for all of its hooks.
-	Environment map[string]string `json:"environment,omitempty"`
+	// Environment is what the snap declares for all of its hooks and apps.
+	Environment []Variable `json:"environ,omitempty"`
+}
+
+// A Variable is one of an environment. Its value may name others, of snapd and of those before it, as $NAME.
+type Variable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// A Setting is how a hook or an app is run.
+type Setting struct {
+	Environment []Variable `json:"environ,omitempty"`       // beside the snap's
+	Chain       []string   `json:"command-chain,omitempty"` // programs of the snap, the first of which is told to run the rest
+}
+
+// An App is a command of a snap.
+type App struct {
+	Command string `json:"command"` // with $NAME for variables, split at spaces
+	Setting
 }
 
 // A Plug is a plug of a snap.
@@ -51,6 +76,7 @@ type Service struct {
 	Timer    bool   `json:"timer,omitempty"`
 	Disabled bool   `json:"disabled,omitempty"`
 	Running  bool   `json:"running,omitempty"`
+	Setting
 }
 
 // Instance is the snap's name with the key of a parallel instance.
@@ -107,7 +133,8 @@ func (w *World) snap(instance string) (*Snap, error) {
 func (s *Snap) copied() Snap {
 	c := *s
 	c.Plugs, c.Services = maps.Clone(s.Plugs), maps.Clone(s.Services)
-	c.Hooks, c.Environment = slices.Clone(s.Hooks), maps.Clone(s.Environment)
+	c.Apps, c.HookSettings = maps.Clone(s.Apps), maps.Clone(s.HookSettings)
+	c.Hooks, c.Environment = slices.Clone(s.Hooks), slices.Clone(s.Environment)
 	return c
 }
 
@@ -120,7 +147,13 @@ func (w *World) Put(snap Snap, plugs ...string) error {
 		return err
 	}
 	return w.change(func() error {
+		old := w.state.Snaps[snap.Instance()]
 		w.put(snap)
+		for plug := range snap.Plugs {
+			if snap.connectsItself(plug, old) {
+				w.state.Connections[connection(snap.Instance(), plug)] = true
+			}
+		}
 		for _, plug := range plugs {
 			w.state.Connections[connection(snap.Instance(), plug)] = true
 		}

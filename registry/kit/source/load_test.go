@@ -1,0 +1,146 @@
+package source_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aspects-poc/registry/kit/source"
+	"aspects-poc/registry/kit/world"
+)
+
+// project makes a snap's folder; the files that begin with "#!" are executable.
+func project(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for path, text := range files {
+		mode := os.FileMode(0o644)
+		if strings.HasPrefix(text, "#!") {
+			mode = 0o755
+		}
+		write(t, filepath.Join(dir, path), []byte(text), mode)
+	}
+	return dir
+}
+
+const program = "#!/bin/sh\n"
+
+// TestSettings reads how hooks and apps are run: in the order of the file, as variables use those before them.
+func TestSettings(t *testing.T) {
+	dir := project(t, map[string]string{
+		"meta/snap.yaml": `name: a
+version: 1.0
+summary: S
+description: |
+  D
+confinement: devmode
+environment: {TOP: "1", AGAIN: $TOP/x}
+hooks:
+  configure: {environment: {Z: z, A: $Z}, command-chain: [bin/chain]}
+  install:
+apps:
+  a: {command: bin/run $HOME x, command-chain: [bin/chain, bin/run]}
+  d: {command: bin/run, daemon: simple, environment: {B: b}, plugs: [network]}
+`,
+		"bin/chain": program, "bin/run": program,
+	})
+	found, err := source.Load(dir, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := world.Snap{
+		Name: "a", Version: "1.0", Revision: "x1", Summary: "S", Description: "D\n", Confinement: "devmode", Dir: dir,
+		Environment:  []world.Variable{{Name: "TOP", Value: "1"}, {Name: "AGAIN", Value: "$TOP/x"}},
+		Hooks:        []string{"configure", "install"},
+		Plugs:        map[string]world.Plug{"network": {Interface: "network"}},
+		HookSettings: map[string]world.Setting{"configure": {Environment: []world.Variable{{Name: "Z", Value: "z"}, {Name: "A", Value: "$Z"}}, Chain: []string{"bin/chain"}}},
+		Apps:         map[string]world.App{"a": {Command: "bin/run $HOME x", Setting: world.Setting{Chain: []string{"bin/chain", "bin/run"}}}},
+		Services:     map[string]world.Service{"d": {Command: "bin/run", Daemon: "simple", Setting: world.Setting{Environment: []world.Variable{{Name: "B", Value: "b"}}}}},
+	}
+	if diff := cmp.Diff(want, found.Snap); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestLayOut looks at what $SNAP has of a snap that is not built.
+func TestLayOut(t *testing.T) {
+	for _, test := range []struct {
+		name, yaml string
+		files      map[string]string
+		want       []string
+		warning    string
+	}{
+		{"dump", "parts: {p: {plugin: dump, source: .}}", map[string]string{"bin/run": program, "README": ""},
+			[]string{"README", "bin", "meta", "meta/hooks"}, ""},
+		{"dump that renames", "parts: {p: {plugin: dump, source: src, organize: {'*.sh': bin/, etc: conf/etc, one: bin/two}}}",
+			map[string]string{"src/a.sh": program, "src/b.sh": program, "src/etc/x/y": "", "src/one": program, "src/rest": ""},
+			[]string{"bin", "bin/a.sh", "bin/b.sh", "bin/two", "conf", "conf/etc", "conf/etc/x", "conf/etc/x/y", "meta", "meta/hooks", "rest"}, ""},
+		{"a hook of a part", "parts: {p: {plugin: dump, source: src, organize: {change.py: snap/hooks/configure}}}",
+			map[string]string{"src/change.py": program}, []string{"meta", "meta/hooks", "meta/hooks/configure"}, ""},
+		{"two parts with one folder", "parts: {p: {plugin: dump, source: p}, q: {plugin: dump, source: q, organize: {x: bin/x}}}",
+			map[string]string{"p/bin/run": program, "q/x": program}, []string{"bin", "bin/run", "bin/x", "meta", "meta/hooks"}, ""},
+		{"a declared hook", "hooks: {configure: {plugs: [network]}}\nparts: {p: {plugin: nil}}", nil,
+			[]string{"meta", "meta/hooks", "meta/hooks/configure"}, "snapcraft makes one that does nothing"},
+		{"a part that is not built", "hooks: {configure: {}}\nparts: {p: {plugin: go, source: .}}\napps: {a: {command: bin/a}}", nil,
+			[]string{"meta", "meta/hooks", "meta/hooks/configure"}, "part p (plugin go) is not built"},
+		{"a part with steps of its own", "parts: {p: {plugin: nil, override-build: 'true'}}\napps: {a: {command: bin/a}}", nil,
+			[]string{"meta", "meta/hooks"}, "part p (plugin nil) is not built"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			files := map[string]string{"snap/snapcraft.yaml": "name: a\n" + test.yaml + "\n"}
+			for path, text := range test.files {
+				files[path] = text
+			}
+			dir, stage := project(t, files), t.TempDir()
+			for range 2 { // the second time it is there
+				before := entries(t, dir)
+				found, err := source.Load(dir, stage)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := entries(t, found.Snap.Dir); !slices.Equal(got, test.want) {
+					t.Errorf("the snap has %q, want %q", got, test.want)
+				}
+				if all := strings.Join(found.Warnings, "\n"); !strings.Contains(all, test.warning) || test.warning == "" && all != "" {
+					t.Errorf("warnings %q, want %q", all, test.warning)
+				}
+				if after := entries(t, dir); !slices.Equal(before, after) {
+					t.Errorf("the source was %v, and is %v", before, after)
+				}
+			}
+		})
+	}
+}
+
+// TestUnusable are snaps that snapd does not install for their files.
+func TestUnusable(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		files map[string]string
+		want  string
+	}{
+		{"no program", map[string]string{"meta/snap.yaml": "name: a\napps: {d: {command: bin/gone -x, daemon: simple}}"},
+			`snap is unusable due to missing files: path "bin/gone" does not exist; contact developer`},
+		{"no chain", map[string]string{"meta/snap.yaml": "name: a\nhooks: {configure: {command-chain: [bin/gone]}}"},
+			`path "bin/gone" does not exist`},
+		{"a program that cannot be run", map[string]string{"meta/snap.yaml": "name: a\napps: {a: {command: bin/run}}", "bin/run": "x"},
+			`snap is unusable due to bad permissions: "bin/run" should be executable, and isn't: -rw-r--r--; contact developer`},
+		{"a hook that cannot be run", map[string]string{"meta/snap.yaml": "name: a\n", "meta/hooks/configure": "x"},
+			`"meta/hooks/configure" should be executable, and isn't: -rw-r--r--`},
+		{"a project whose parts are all there", map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: src}}\napps: {a: {command: bin/gone}}",
+			"src/bin/run": program}, `path "bin/gone" does not exist`},
+		{"a hook outside of the snap", map[string]string{"meta/snap.yaml": "name: a\nhooks: {../../x: {}}"}, `invalid hook name: "../../x"`},
+		{"a place outside of the snap", map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: src, organize: {x: ../y}}}",
+			"src/x": ""}, `organize: "../y" is not a place in the snap`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := source.Load(project(t, test.files), t.TempDir()); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+}
