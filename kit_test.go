@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/internal/need"
 	"aspects-poc/packaging/recipe"
 	"aspects-poc/registry/network"
 
@@ -50,7 +49,9 @@ func TestDevelopmentPage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary")
 	}
-	need.Program(t, "bash")
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("the page uses bash, which is not installed")
+	}
 	page, err := filepath.Abs(filepath.Join("docs", "devkit-dev.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -7,14 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"aspects-poc/internal/need"
 )
 
 // What make assertion runs: a file that is complete or not there, and an error that says what to do.
 func TestSignAssertion(t *testing.T) {
 	t.Parallel()
-	need.Programs(t, "bash", "awk")
 	program, err := exec.LookPath("aspects-poc")
 	if err != nil {
 		t.Fatal(err)
@@ -41,12 +38,12 @@ func TestSignAssertion(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			dir, bin := t.TempDir(), t.TempDir()
-			for _, name := range []string{"bash", "sh", "cat", "mktemp", "rm", "cp", "mv", "mkdir", "dirname", "tr", "awk", "grep"} {
-				path, err := exec.LookPath(name)
+			for _, need := range []string{"bash", "sh", "cat", "mktemp", "rm", "cp", "mv", "mkdir", "dirname", "tr", "awk", "grep"} {
+				path, err := exec.LookPath(need)
 				if err != nil {
-					t.Fatal(err)
+					t.Skipf("the script is for Linux: %v", err)
 				}
-				if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+				if err := os.Symlink(path, filepath.Join(bin, need)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -1,6 +1,7 @@
 package registrycmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -73,6 +74,14 @@ func (l *devLog) lines(e world.Event) []string {
 			return []string{"  stored: nothing has changed"}
 		}
 		return []string{"  stored: " + plain.Line(strings.Join(e.Paths, ", "))}
+	case world.Waits:
+		text := fmt.Sprintf("  %s of %s waits until %s of %s ends", e.Hook, e.Snap, cmp.Or(e.For, "another hook"), e.Snap)
+		if e.Forever {
+			text += ", which waits for it: snapd ends that after two minutes"
+		}
+		return []string{text}
+	case world.WaitsTurn:
+		return []string{l.access(e) + ": waits until this is over: " + e.For}
 	case world.ServiceAsked:
 		text := fmt.Sprintf("  %s of %s.%s", e.Action, e.Snap, e.Service)
 		if e.Err != "" {

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	schemadoc "aspects-poc/internal/document"
+	schemadoc "aspects-poc/registry/kit/document"
 	"aspects-poc/registry/kit/lint"
 	"aspects-poc/registry/network"
 	"aspects-poc/roles"

@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	schemadoc "aspects-poc/internal/document"
+	schemadoc "aspects-poc/registry/kit/document"
 	"aspects-poc/registry/kit/world"
 )
 

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	schemadoc "aspects-poc/internal/document"
+	schemadoc "aspects-poc/registry/kit/document"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"

@@ -15,13 +15,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -123,29 +122,37 @@ func (r *Runner) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
 	if hook.Snap.Dir == "" {
 		return nil, nil // a snap that is only declared
 	}
-	environment, err := r.environment(hook.Snap, hook.Cookie)
+	setting := hook.Snap.HookSettings[hook.Name]
+	environment, err := r.environment(hook.Snap, hook.Cookie, "", setting)
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, path)
-	command.Env, command.Dir = environment, "/"
+	words := environment.command(hook.Snap, setting, path)
+	command := exec.CommandContext(ctx, words[0], words[1:]...)
+	command.Env, command.Dir = environment.list(), "/"
 	var output tail
 	command.Stdout, command.Stderr = &output, &output
 	group(command)
 	err = command.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
-		return output.Bytes(), unstarted(path, err)
+		if _, gone := os.Lstat(path); words[0] == path && errors.Is(gone, fs.ErrNotExist) {
+			return nil, errNoHook
+		}
+		return output.Bytes(), unstarted(words[0], err)
 	}
 	return output.Bytes(), err
 }
+
+// errNoHook is a hook that a snap declares and has no file for, in snapd's words.
+var errNoHook = errors.New("cannot snap-exec: no such file or directory")
 
 // Prepare makes a snap's directories, which on snapd are there from its installation on.
 func (r *Runner) Prepare(snap world.Snap) error {
 	if snap.Revision == "" {
 		snap.Revision = world.FirstRevision
 	}
-	_, err := r.environment(snap, "")
+	_, err := r.environment(snap, "", "", world.Setting{})
 	return err
 }
 
@@ -156,62 +163,4 @@ func group(command *exec.Cmd) {
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	// What a hook leaves running in the background may hold its output open.
 	command.WaitDelay = time.Second
-}
-
-// environment is what snapd gives to a snap's hooks, and makes the directories that it names.
-func (r *Runner) environment(snap world.Snap, cookie string) ([]string, error) {
-	instance := snap.Instance()
-	data := filepath.Join(r.options.Dir, "var", "snap", instance)
-	user := filepath.Join(r.options.Dir, "root", "snap", instance)
-	runtimeDir := filepath.Join(r.options.Dir, "run", "user", "0", "snap."+instance)
-	variables := [][2]string{
-		{"SNAP", snap.Dir},
-		{"SNAP_ARCH", architecture()},
-		{"SNAP_COMMON", filepath.Join(data, "common")},
-		{"SNAP_CONTEXT", cookie},
-		{"SNAP_COOKIE", cookie},
-		{"SNAP_DATA", filepath.Join(data, snap.Revision)},
-		{"SNAP_EUID", strconv.Itoa(os.Geteuid())},
-		{"SNAP_INSTANCE_KEY", snap.Key},
-		{"SNAP_INSTANCE_NAME", instance},
-		{"SNAP_LIBRARY_PATH", "/var/lib/snapd/lib/gl:/var/lib/snapd/lib/gl32:/var/lib/snapd/void"},
-		{"SNAP_NAME", snap.Name},
-		{"SNAP_REAL_HOME", filepath.Join(r.options.Dir, "root")},
-		{"SNAP_REEXEC", ""},
-		{"SNAP_REVISION", snap.Revision},
-		{"SNAP_UID", strconv.Itoa(os.Getuid())},
-		{"SNAP_USER_COMMON", filepath.Join(user, "common")},
-		{"SNAP_USER_DATA", filepath.Join(user, snap.Revision)},
-		{"SNAP_VERSION", snap.Version},
-		{"HOME", filepath.Join(user, snap.Revision)},
-		{"LANG", "C.UTF-8"},
-		{"PATH", r.bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games:/usr/local/games"},
-		{"TMPDIR", "/tmp"},
-		{"XDG_RUNTIME_DIR", runtimeDir},
-		{SocketVariable, r.socket},
-	}
-	known := map[string]string{}
-	var environment []string
-	for _, variable := range variables {
-		known[variable[0]] = variable[1]
-		environment = append(environment, variable[0]+"="+variable[1])
-	}
-	for _, name := range []string{"SNAP_COMMON", "SNAP_DATA", "SNAP_USER_COMMON", "SNAP_USER_DATA", "XDG_RUNTIME_DIR"} {
-		if err := os.MkdirAll(known[name], 0o755); err != nil {
-			return nil, err
-		}
-	}
-	for name, value := range snap.Environment {
-		environment = append(environment, name+"="+os.Expand(value, func(name string) string { return known[name] }))
-	}
-	return environment, nil
-}
-
-// architecture is Debian's name of this machine's.
-func architecture() string {
-	names := map[string]string{"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
-	if name := names[runtime.GOARCH]; name != "" {
-		return name
-	}
-	return runtime.GOARCH
 }

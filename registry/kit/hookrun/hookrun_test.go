@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/internal/need"
 	"aspects-poc/registry/kit/world"
 )
 
@@ -35,7 +34,7 @@ func TestUnstarted(t *testing.T) {
 			hook := filepath.Join(dir, "meta", "hooks", "install")
 			must(t, os.Chmod(hook, test.mode))
 			err := w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}})
-			want := "- Run hook install of snap \"app\" (run hook \"install\": cannot run " + hook + ": " + test.want
+			want := "- Run install hook of \"app\" snap if present (run hook \"install\": cannot run " + hook + ": " + test.want
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %s", err, want)
 			}
@@ -49,15 +48,16 @@ func TestUnstarted(t *testing.T) {
 // TestLanguages runs hooks of several languages, those that are there.
 func TestLanguages(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ program, interpreter, text string }{
-		{"sh", "/bin/sh", "echo \"$SNAP_NAME\" >&2; exit 3"},
-		{"python3", "/usr/bin/env python3", "import os, sys\nprint(os.environ['SNAP_NAME'])\nsys.exit(3)"},
-		{"perl", "/usr/bin/perl", "print \"$ENV{SNAP_NAME}\\n\"; exit 3;"},
+	for interpreter, text := range map[string]string{
+		"/bin/sh": "echo \"$SNAP_NAME\" >&2; exit 3", "/usr/bin/env python3": "import os, sys\nprint(os.environ['SNAP_NAME'])\nsys.exit(3)",
+		"/usr/bin/perl": "print \"$ENV{SNAP_NAME}\\n\"; exit 3;",
 	} {
-		t.Run(test.program, func(t *testing.T) {
-			need.Program(t, test.program)
+		t.Run(interpreter, func(t *testing.T) {
+			if _, err := os.Stat(strings.Fields(interpreter)[0]); err != nil {
+				t.Skip(err)
+			}
 			w, _ := machine(t, world.Options{})
-			dir := unpacked(t, map[string]string{"meta/hooks/install": "#!" + test.interpreter + "\n" + test.text + "\n"})
+			dir := unpacked(t, map[string]string{"meta/hooks/install": "#!" + interpreter + "\n" + text + "\n"})
 			err := w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}})
 			if err == nil || !strings.Contains(err.Error(), `(run hook "install": app)`) {
 				t.Error(err)

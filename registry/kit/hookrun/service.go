@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -44,19 +42,18 @@ func (r *Runner) Service(ctx context.Context, action string, snap world.Snap, na
 	if err != nil {
 		return err
 	}
-	environment, err := r.environment(snap, cookie)
+	declared := snap.Services[name]
+	environment, err := r.environment(snap, cookie, name, declared.Setting)
 	if err != nil {
 		return err
 	}
-	environment = append(environment, "SNAP_APP_NAME="+name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || r.services[id] != nil {
 		return nil
 	}
-	declared := snap.Services[name]
-	words := strings.Fields(declared.Command)
-	if len(words) == 0 {
+	words := environment.appCommand(snap, declared.Setting, declared.Command)
+	if words == nil {
 		return fmt.Errorf("cannot start %s: it has no command", id)
 	}
 	life, stop := context.WithCancel(context.Background())
@@ -70,15 +67,10 @@ func (r *Runner) Service(ctx context.Context, action string, snap world.Snap, na
 }
 
 // run runs a service's process until it is stopped.
-func (r *Runner) run(life context.Context, snap world.Snap, name string, words, environment []string, once bool) {
+func (r *Runner) run(life context.Context, snap world.Snap, name string, words []string, environment *environment, once bool) {
 	for {
-		command := exec.CommandContext(life, filepath.Join(snap.Dir, words[0]), words[1:]...)
-		command.Env = environment
-		for _, variable := range environment {
-			if data, found := strings.CutPrefix(variable, "SNAP_DATA="); found {
-				command.Dir = data
-			}
-		}
+		command := exec.CommandContext(life, words[0], words[1:]...)
+		command.Env, command.Dir = environment.list(), environment.values["SNAP_DATA"]
 		group(command)
 		command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
 		command.WaitDelay = stopTimeout

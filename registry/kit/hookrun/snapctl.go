@@ -4,16 +4,25 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // IsSnapctl tells whether a program was called as snapctl, by its argv[0].
 func IsSnapctl(argv0 string) bool { return filepath.Base(argv0) == "snapctl" }
+
+// snapctlLimit is how long snapctl waits for an answer. snapd ends a wait for a change after the same time, so that it is
+// chance which of two errors a hook sees that waits for itself; here, too.
+func snapctlLimit() time.Duration {
+	return 2*time.Minute - 20*time.Millisecond + rand.N(40*time.Millisecond)
+}
 
 // Snapctl is the command snapctl: it asks what answers at ASPECTS_SNAP_SOCKET, or snapd, prints what that wants printed
 // and returns the exit code. Errors are printed as snapd's own snapctl prints them: "error: " and snapd's words.
@@ -23,7 +32,12 @@ func Snapctl(ctx context.Context, args []string, getenv func(string) string, std
 	if len(args) == 0 {
 		body["args"] = []string{"--help"}
 	}
-	response, err := snapdhttp.New(socket).Do(ctx, http.MethodPost, "/v2/snapctl", nil, body)
+	limited, cancel := context.WithTimeout(ctx, snapctlLimit())
+	defer cancel()
+	response, err := snapdhttp.New(socket).Do(limited, http.MethodPost, "/v2/snapctl", nil, body)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = errors.New("timeout exceeded while waiting for response")
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "error: cannot communicate with server: %v\n", err)
 		return 1

@@ -15,7 +15,7 @@ import (
 	"fmt"
 	"slices"
 
-	"aspects-poc/internal/document"
+	"aspects-poc/registry/kit/document"
 )
 
 // A Level tells how bad a finding is.

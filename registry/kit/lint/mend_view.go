@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/internal/document"
+	"aspects-poc/registry/kit/document"
 )
 
 // A viewMender takes what was refused out of a view.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/internal/document"
+	"aspects-poc/registry/kit/document"
 )
 
 // A comparison is of two storage schemas that the engine takes.

@@ -78,7 +78,7 @@ func (w *World) beginWrite(ctx context.Context, id backend.ViewID, by string, va
 	if _, err := w.schema(id); err != nil {
 		return nil, nil, err
 	}
-	release, err = w.take(ctx, id, true, wait)
+	release, err = w.take(ctx, id, by, true, wait)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -187,7 +187,7 @@ func (w *World) writeTasks(c *change, t *transaction) []task {
 		}})
 	for _, at := range w.observers(t) {
 		observe := hook(at, "observe")
-		observe.tolerant = ignoring(observe.summary)
+		observe.tolerant = ignoring(observe.hook)
 		tasks = append(tasks, observe)
 	}
 	return append(tasks, task{kind: "clear-confdb-tx", summary: "Clears the ongoing confdb transaction from state"})
@@ -292,7 +292,7 @@ func (w *World) beginRead(ctx context.Context, id backend.ViewID, by string, req
 	if _, err := w.schema(id); err != nil {
 		return nil, nil, err
 	}
-	release, err = w.take(ctx, id, false, wait)
+	release, err = w.take(ctx, id, by, false, wait)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -33,10 +33,7 @@ func (w *World) linkTask(c *change, kind, instance, plug string, connected bool)
 // does not keep it, and returns the ID of the change.
 func (w *World) BeginDisconnect(instance, plug string) (string, error) {
 	return w.beginLink("disconnect-snap", "Disconnect %s:%s from snapd:%s", instance, plug, func(c *change) []task {
-		before := w.lifecycleHook(c, instance)("disconnect-plug-" + plug)
-		for i := range before {
-			before[i].tolerant = ignoring(before[i].summary)
-		}
+		before := tolerant(w.lifecycleHook(c, instance)("disconnect-plug-" + plug))
 		return append(before, w.linkTask(c, "disconnect", instance, plug, false))
 	})
 }
@@ -57,8 +54,8 @@ func (w *World) beginLink(kind, summary, instance, plug string, tasks func(*chan
 // lifecycleHook returns a function that plans a hook of a snap, if the snap has it. The caller has the lock.
 func (w *World) lifecycleHook(c *change, instance string) func(name string) []task {
 	return func(name string) []task {
-		if snap := w.state.Snaps[instance]; snap != nil {
-			return w.hookOf(c, snap, name)
+		if snap := w.state.Snaps[instance]; snap != nil && snap.Has(name) {
+			return []task{hookTask(instance, name, func(ctx context.Context) error { return w.runHook(ctx, c, instance, name, nil) })}
 		}
 		return nil
 	}
@@ -82,6 +79,9 @@ func (w *World) BeginConfigure(instance string, values map[string]any) (string, 
 	}
 	c := w.spawn("configure-snap", fmt.Sprintf("Change configuration of %q snap", instance))
 	configure := task{kind: "run-hook", undone: true, summary: fmt.Sprintf("Run configure hook of %q snap", instance)}
+	if instance != core {
+		configure.snap, configure.hook = instance, "configure"
+	}
 	configure.do = func(ctx context.Context) error {
 		if instance == core {
 			if err := w.SetSystem(values); err != nil {

@@ -33,7 +33,7 @@ type Change struct {
 	Spawned time.Time      `json:"spawn-time"`
 	Ended   time.Time      `json:"ready-time,omitzero"`
 	Tasks   []Task         `json:"tasks,omitempty"`
-	Data    map[string]any `json:"data,omitempty"` // of a read: "values", or "error" with kind and message
+	Data    map[string]any `json:"data,omitempty"` // of a read: "values", or "error" with kind and message; of a snap's life: "snap-names"
 }
 
 // A Task is a step of a change.
@@ -49,9 +49,12 @@ type Task struct {
 
 type change struct {
 	Change
-	Undo   []undo             `json:"undo,omitempty"` // what it has done so far, while it is not ready
-	joined sync.WaitGroup     // transactions that hooks of it began
-	abort  context.CancelFunc // ends its tasks
+	Undo     []undo             `json:"undo,omitempty"` // what it has done so far, while it is not ready
+	undoable []bool             // by task
+	joined   sync.WaitGroup     // transactions that hooks of it began
+	life     context.Context    // of its tasks; ends when one of them fails
+	abort    context.CancelFunc // ends life
+	cleanup  func() error       // called when it is over
 }
 
 // Change returns a change by its ID.
@@ -130,8 +133,9 @@ func (w *World) spawn(kind, summary string) *change {
 }
 
 // add adds a task to a change and returns its index.
-func (w *World) add(c *change, kind, summary string) int {
+func (w *World) add(c *change, kind, summary string, undoable bool) int {
 	w.state.LastTask++
+	c.undoable = append(c.undoable, undoable)
 	c.Tasks = append(c.Tasks, Task{ID: strconv.Itoa(w.state.LastTask), Kind: kind, Summary: summary, Status: Do,
 		Spawned: w.options.Now()})
 	return len(c.Tasks) - 1
@@ -152,15 +156,25 @@ func (w *World) wake() {
 	w.moved = make(chan struct{})
 }
 
+// outcomes are the statuses of tasks of which a change that is over gets the first that one of them has.
+var outcomes = []string{Failed, Undone, Done, Hold}
+
 // finish ends a change with what its tasks came to.
 func (w *World) finish(c *change) {
 	status := Done
+	for _, status = range outcomes {
+		if slices.ContainsFunc(c.Tasks, func(t Task) bool { return t.Status == status }) {
+			break
+		}
+	}
+	if len(c.Tasks) == 0 {
+		status = Done
+	}
 	var failed []string
 	for _, task := range c.Tasks {
 		if task.Status != Failed {
 			continue
 		}
-		status = Failed
 		for _, line := range task.Log {
 			if _, text, found := strings.Cut(line, " ERROR "); found {
 				failed = append(failed, fmt.Sprintf("- %s (%s)", task.Summary, text))

@@ -25,6 +25,7 @@ const (
 	KindOptionNotFound     = "option-not-found"
 	KindUnsuccessful       = "unsuccessful"
 	KindSnapNotFound       = "snap-not-found"
+	KindSnapNotInstalled   = "snap-not-installed"
 )
 
 func badRequest(message string) *Error {

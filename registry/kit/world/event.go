@@ -11,12 +11,14 @@ type EventKind string
 
 // The kinds of events.
 const (
-	AccessBegan  EventKind = "began"     // a transaction with hooks begins: View, By, Read, Requests, Values
-	AccessEnded  EventKind = "ended"     // a transaction is over: View, By, Read, Requests, Values, Err, Took
-	Refused      EventKind = "refused"   // an access was refused before there was a change: as AccessEnded
-	HookRan      EventKind = "hook"      // Snap, Hook, Sets, Gets, Err, Rejected, Output, Took
-	Committed    EventKind = "committed" // Paths
-	ServiceAsked EventKind = "service"   // Snap, Service, Action, Err
+	AccessBegan  EventKind = "began"              // a transaction with hooks begins: View, By, Read, Requests, Values
+	AccessEnded  EventKind = "ended"              // a transaction is over: View, By, Read, Requests, Values, Err, Took
+	Refused      EventKind = "refused"            // an access was refused before there was a change: as AccessEnded
+	HookRan      EventKind = "hook"               // Snap, Hook, Sets, Gets, Err, Rejected, Output, Took
+	Committed    EventKind = "committed"          // Paths
+	ServiceAsked EventKind = "service"            // Snap, Service, Action, Err
+	Waits        EventKind = "waits"              // a hook has waited a while, for another one of its snap: Snap, Hook, For, Forever
+	WaitsTurn    EventKind = "waits for its turn" // an access has, for another one: View, By, Read, For
 )
 
 // An Event is something that has happened in a transaction. Which fields are there depends on Kind.
@@ -43,6 +45,9 @@ type Event struct {
 	Paths []string // storage paths that a commit has changed
 
 	Service, Action string
+
+	For     string // hook, or access, that is waited for
+	Forever bool   // what is waited for waits itself for who waits: it ends with a limit only
 }
 
 // A Lookup is what a hook read.

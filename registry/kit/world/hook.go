@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -41,7 +42,8 @@ type hookContext struct {
 	hook   string
 	change *change
 	tx     *transaction // nil in other hooks than those of views
-	abort  context.CancelCauseFunc
+	life   context.Context
+	calls  sync.WaitGroup // of snapctl that are under way: on snapd they outlive who called, and the hook is not over before
 
 	set      *set           // the last one
 	sets     []Assignment   // all of them, for observers of the world
@@ -63,10 +65,45 @@ func (h *hookContext) is(kinds ...string) bool {
 	return false
 }
 
-var errAborted = errors.New("aborted")
+// A turn is who runs of a snap's hooks: one at a time.
+type turn struct {
+	token chan struct{} // which a running hook holds
+	owner *hookContext  // for those that wait
+}
 
-// runHook runs a hook of a snap, if the snap has it, and takes over what it asked for. It waits until no other hook of
-// the snap runs. The caller does not have the lock.
+// queue waits until no other hook of a snap runs, or the change is over.
+func (w *World) queue(c *change, instance, hook string) (done func(), err error) {
+	w.mu.Lock()
+	t := w.busy[instance]
+	if t == nil {
+		t = &turn{token: make(chan struct{}, 1)}
+		w.busy[instance] = t
+	}
+	w.mu.Unlock()
+	noticed := time.NewTimer(w.options.NoticeWaits)
+	defer noticed.Stop()
+	for {
+		select {
+		case t.token <- struct{}{}:
+			return func() { <-t.token }, nil
+		case <-noticed.C:
+			w.mu.Lock()
+			e := Event{Kind: Waits, Time: w.options.Now(), Change: c.ID, Snap: instance, Hook: hook}
+			if t.owner != nil {
+				e.For = t.owner.hook
+				e.Forever = t.owner.change == c
+			}
+			w.later(e)
+			w.mu.Unlock()
+			w.flush()
+		case <-c.life.Done():
+			return nil, errHeld
+		}
+	}
+}
+
+// runHook runs a hook of a snap, if the snap has it, and takes over what it asked for. Its task has waited for its turn
+// (queue). The caller does not have the lock.
 func (w *World) runHook(ctx context.Context, c *change, instance, name string, tx *transaction) error {
 	w.mu.Lock()
 	snap := w.state.Snaps[instance]
@@ -74,32 +111,21 @@ func (w *World) runHook(ctx context.Context, c *change, instance, name string, t
 		w.mu.Unlock()
 		return nil
 	}
-	token := w.busy[instance]
-	if token == nil {
-		token = make(chan struct{}, 1)
-		w.busy[instance] = token
-	}
 	w.mu.Unlock()
-	select {
-	case token <- struct{}{}:
-	case <-ctx.Done():
-		return &hookError{name, "<aborted>"}
-	}
-	defer func() { <-token }()
-
 	limit := w.options.HookLimit
 	if name == "configure" {
 		limit /= 2
 	}
-	abortable, abort := context.WithCancelCause(ctx)
-	defer abort(nil)
-	limited, cancel := context.WithTimeout(abortable, limit)
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	life, end := context.WithCancel(ctx)
+	defer end()
 
-	h := &hookContext{snap: instance, hook: name, change: c, tx: tx, abort: abort}
+	h := &hookContext{snap: instance, hook: name, change: c, tx: tx, life: life}
 	cookie := newCookie()
 	w.mu.Lock()
 	w.contexts[cookie] = h
+	w.busy[instance].owner = h
 	run := Hook{Snap: snap.copied(), Name: name, Cookie: cookie}
 	w.mu.Unlock()
 
@@ -110,14 +136,17 @@ func (w *World) runHook(ctx context.Context, c *change, instance, name string, t
 		output, err = w.options.Runner.RunHook(limited, run)
 	}
 	switch {
-	case err != nil && ctx.Err() == nil && abortable.Err() == nil && limited.Err() != nil:
-		output = fmt.Appendf(output, "\n<exceeded maximum runtime of %s>", limit)
-	case err != nil && abortable.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		output = append(output, "\n<aborted>"...)
+	case err != nil && limited.Err() != nil:
+		output = fmt.Appendf(output, "\n<exceeded maximum runtime of %s>", limit)
+		end()
 	}
+	w.locked(func() { delete(w.contexts, cookie) })
+	h.calls.Wait()
 
 	w.mu.Lock()
-	delete(w.contexts, cookie)
+	w.busy[instance].owner = nil
 	err = w.conclude(h, output, err)
 	actions := h.actions
 	w.mu.Unlock()

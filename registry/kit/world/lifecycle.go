@@ -1,51 +1,123 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 )
 
-// Install installs a snap as `snap install --dangerous` does: install and default-configure hooks, services, configure
-// hook, in one change. A snap that is installed is refreshed: pre-refresh hook of the one before, services stopped,
-// post-refresh hook, services, configure hook; its revision and its data stay as they are. Connect connects it. It
-// returns when the change is over, with an *Error if it failed, after which all is as before.
+// Install installs a snap as BeginInstall does, and waits for the end. An *Error says that it failed, after which all is as
+// before.
 func (w *World) Install(ctx context.Context, snap Snap) error {
+	return w.toTheEnd(ctx, func() (string, error) { return w.BeginInstall(snap) })
+}
+
+// BeginInstall begins to install a snap as `snap install` of a file does, or `snap try` of a folder, and returns the ID of
+// the change: plugs that connect by themselves with their hooks, install and default-configure hooks, services, configure
+// hook. A snap that is installed is refreshed: pre-refresh hook of the one before, services stopped, post-refresh hook,
+// services, configure hook; its revision and its data stay as they are. Other plugs Connect connects.
+func (w *World) BeginInstall(snap Snap) (string, error) {
 	snap, err := installable(snap)
 	if err != nil {
-		return err
+		return "", err
 	}
 	instance := snap.Instance()
-	put := func(c *change) task {
-		return task{kind: "link-snap", undone: true,
-			summary: fmt.Sprintf("Make snap %q (%s) available to the system", instance, snap.Revision),
-			do: func(context.Context) error {
-				return w.step(c, func() ([]undo, error) { return w.put(snap), nil })
-			}}
+	kind, summary := "install-snap", fmt.Sprintf("Install %q snap from file %q", instance, cmp.Or(snap.Dir, instance+".snap"))
+	if snap.Try {
+		kind, summary = "try-snap", fmt.Sprintf("Try %q snap from %q", instance, snap.Dir)
 	}
-	w.mu.Lock()
-	old, refresh := w.state.Snaps[instance]
-	w.mu.Unlock()
-	if refresh {
-		old := old.copied()
-		return w.live(ctx, "refresh-snap", fmt.Sprintf("Refresh %q snap", instance), func(c *change) []task {
-			return slices.Concat(w.hookOf(c, &old, "pre-refresh"), w.stopTask(&old), []task{put(c)},
-				w.hookOf(c, &snap, "post-refresh"), w.startTask(&snap), w.hookOf(c, &snap, "configure"))
-		})
-	}
-	err = w.live(ctx, "install-snap", fmt.Sprintf("Install %q snap", instance), func(c *change) []task {
-		return slices.Concat([]task{put(c)}, w.hookOf(c, &snap, "install"), w.hookOf(c, &snap, "default-configure"),
-			w.startTask(&snap), w.hookOf(c, &snap, "configure"))
-	})
-	if _, there := w.Snap(instance); there != nil && w.options.Services != nil {
-		for _, name := range sortedKeys(snap.Services) { // it is gone again, and what it has started is not
-			err = errors.Join(err, w.options.Services.Service(ctx, "stop", snap, name))
+	return w.beginLife(kind, summary, []string{instance}, func(c *change) []task {
+		tasks := []task{
+			{kind: "prerequisites", summary: fmt.Sprintf("Ensure prerequisites for %q are available", instance)},
+			{kind: "prepare-snap", summary: fmt.Sprintf("Prepare snap %q (%s)", snap.Dir, snap.Revision)},
+			{kind: "mount-snap", summary: about("Mount snap", &snap, ""), undone: true},
 		}
+		old := w.state.Snaps[instance]
+		if old != nil {
+			before := old.copied()
+			tasks = append(tasks, w.hookOf(c, &before, "pre-refresh", "pre-refresh")...)
+			tasks = append(tasks, w.stopTask(&before)...)
+			tasks = append(tasks, task{kind: "unlink-current-snap", undone: true,
+				summary: fmt.Sprintf("Make current revision for snap %q unavailable", instance)})
+		}
+		tasks = append(tasks,
+			task{kind: "copy-snap-data", summary: fmt.Sprintf("Copy snap %q data", instance), undone: true},
+			task{kind: "setup-profiles", summary: about("Setup snap", &snap, " security profiles"), undone: true},
+			task{kind: "link-snap", undone: true, summary: about("Make snap", &snap, " available to the system"),
+				do: func(context.Context) error { return w.step(c, func() ([]undo, error) { return w.put(snap), nil }) }},
+			task{kind: "auto-connect", undone: true,
+				summary: fmt.Sprintf("Automatically connect eligible plugs and slots of snap %q", instance)})
+		tasks = append(tasks, w.autoConnect(c, &snap, old)...)
+		tasks = append(tasks,
+			task{kind: "set-auto-aliases", summary: fmt.Sprintf("Set automatic aliases for snap %q", instance), undone: true},
+			task{kind: "setup-aliases", summary: fmt.Sprintf("Setup snap %q aliases", instance), undone: true})
+		if old != nil {
+			tasks = append(tasks, w.hookOf(c, &snap, "post-refresh", "post-refresh")...)
+		} else {
+			tasks = append(tasks, w.hookOf(c, &snap, "install", "install")...)
+			tasks = append(tasks, w.hookOf(c, &snap, "default-configure", "default-configure")...)
+		}
+		c.cleanup = func() error { return w.stopLeft(&snap) }
+		return slices.Concat(tasks, w.startTask(&snap), w.hookOf(c, &snap, "configure", "configure"))
+	})
+}
+
+// autoConnect plans to connect the plugs that connect by themselves: with their hooks, before the install hook. The caller
+// has the lock.
+func (w *World) autoConnect(c *change, snap, old *Snap) []task {
+	var before, connect, after []task
+	instance := snap.Instance()
+	for _, plug := range sortedKeys(snap.Plugs) {
+		if !snap.connectsItself(plug, old) {
+			continue
+		}
+		for _, hook := range []struct {
+			name  string
+			tasks *[]task
+		}{{"prepare-plug-" + plug, &before}, {"connect-plug-" + plug, &after}} {
+			if snap.Has(hook.name) {
+				*hook.tasks = append(*hook.tasks, hookTask(instance, hook.name, func(ctx context.Context) error {
+					return w.runHook(ctx, c, instance, hook.name, nil)
+				}))
+			}
+		}
+		link := w.linkTask(c, "connect", instance, plug, true)
+		link.summary = fmt.Sprintf("Connect %s:%s to snapd:%s", instance, plug, snap.Plugs[plug].Interface)
+		connect = append(connect, link)
+	}
+	return slices.Concat(before, connect, after)
+}
+
+// connectsItself tells whether snapd connects a plug of the snap by itself when it is installed, or refreshed from an old
+// one without the plug: else somebody may have disconnected it.
+func (s *Snap) connectsItself(plug string, old *Snap) bool {
+	p := s.Plugs[plug]
+	if old != nil && old.Plugs[plug] != (Plug{}) {
+		return false
+	}
+	return AutoConnected(p) || p.Interface == "confdb" && s.Publisher != "" && s.Publisher == p.Account
+}
+
+// stopLeft stops services of a snap that is not there any more: its installation has failed after they were started.
+func (w *World) stopLeft(snap *Snap) error {
+	if _, there := w.Snap(snap.Instance()); there == nil || w.options.Services == nil {
+		return nil
+	}
+	var err error
+	for _, name := range sortedKeys(snap.Services) {
+		err = errors.Join(err, w.options.Services.Service(context.WithoutCancel(w.life), "stop", *snap, name))
 	}
 	return err
+}
+
+// about words what is done to a revision of a snap.
+func about(verb string, snap *Snap, what string) string {
+	return fmt.Sprintf("%s %q (%s)%s", verb, snap.Instance(), snap.Revision, what)
 }
 
 // Remove removes a snap as BeginRemove does, and waits for the end.
@@ -53,27 +125,61 @@ func (w *World) Remove(ctx context.Context, instance string) error {
 	return w.toTheEnd(ctx, func() (string, error) { return w.BeginRemove(instance) })
 }
 
-// BeginRemove begins to remove a snap as `snap remove` does, and returns the ID of the change: services stopped, remove
-// hook, disconnect-plug hooks, whose failures do not keep it.
-func (w *World) BeginRemove(instance string) (string, error) {
-	snap, err := w.Snap(instance)
-	if err != nil {
-		return "", err
+// BeginRemove begins to remove a snap, or several, as `snap remove` does, and returns the ID of the change: services
+// stopped, remove hook, disconnect-plug hooks, whose failures do not keep it. Those that are not there are refused.
+func (w *World) BeginRemove(instances ...string) (string, error) {
+	var snaps []Snap
+	var quoted []string
+	for _, instance := range instances {
+		snap, err := w.Snap(instance)
+		if err != nil {
+			return "", &Error{Status: http.StatusBadRequest, Kind: KindSnapNotInstalled, Value: instance,
+				Message: fmt.Sprintf("snap %q is not installed", instance)}
+		}
+		snaps, quoted = append(snaps, snap), append(quoted, fmt.Sprintf("%q", instance))
 	}
-	return w.beginLife("remove-snap", fmt.Sprintf("Remove %q snap", instance), func(c *change) []task {
-		hooks := w.hookOf(c, &snap, "remove")
-		for _, plug := range sortedKeys(snap.Plugs) {
-			if w.state.Connections[connection(instance, plug)] {
-				hooks = append(hooks, w.hookOf(c, &snap, "disconnect-plug-"+plug)...)
-			}
+	summary := fmt.Sprintf("Remove %s snap", strings.Join(quoted, ", "))
+	if len(snaps) > 1 {
+		summary = "Remove snaps " + strings.Join(quoted, ", ")
+	}
+	return w.beginLife("remove-snap", summary, instances, func(c *change) []task {
+		var tasks []task
+		for _, snap := range snaps {
+			tasks = append(tasks, w.removal(c, &snap)...)
 		}
-		for i := range hooks {
-			hooks[i].tolerant = ignoring(hooks[i].summary)
-		}
-		return slices.Concat(w.stopTask(&snap), hooks, []task{{kind: "discard-snap",
-			summary: fmt.Sprintf("Remove snap %q (%s) from the system", instance, snap.Revision),
-			do:      func(context.Context) error { return w.Drop(instance) }}})
+		return tasks
 	})
+}
+
+// removal plans to remove a snap. The caller has the lock.
+func (w *World) removal(c *change, snap *Snap) []task {
+	instance := snap.Instance()
+	tasks := slices.Concat(w.stopTask(snap), tolerant(w.hookOf(c, snap, "remove", "remove")), []task{
+		{kind: "auto-disconnect", summary: fmt.Sprintf("Disconnect interfaces of snap %q", instance)}})
+	for _, plug := range sortedKeys(snap.Plugs) {
+		if !w.state.Connections[connection(instance, plug)] {
+			continue
+		}
+		link := w.linkTask(c, "disconnect", instance, plug, false)
+		link.summary, link.undone = fmt.Sprintf("Disconnect %s:%s from snapd:%s", instance, plug, snap.Plugs[plug].Interface), false
+		tasks = slices.Concat(tasks, tolerant(w.lifecycleHook(c, instance)("disconnect-plug-"+plug)), []task{link})
+	}
+	return append(tasks,
+		task{kind: "save-snapshot", summary: fmt.Sprintf("Save data of snap %q in automatic snapshot set", instance)},
+		task{kind: "remove-aliases", summary: fmt.Sprintf("Remove aliases for snap %q", instance)},
+		task{kind: "unlink-snap", summary: fmt.Sprintf("Make snap %q unavailable to the system", instance)},
+		task{kind: "remove-profiles", summary: about("Remove security profiles for snap", snap, "")},
+		task{kind: "clear-snap", summary: about("Remove data for snap", snap, "")},
+		task{kind: "discard-snap", summary: about("Remove snap", snap, " from the system"),
+			do: func(context.Context) error { return w.Drop(instance) }})
+}
+
+// tolerant makes failures of hooks only be told.
+func tolerant(hooks []task) []task {
+	for i := range hooks {
+		hooks[i].tolerant = ignoring(hooks[i].hook)
+	}
+	return hooks
 }
 
 // Connect connects a plug as BeginConnect does, and waits for the end.
@@ -99,7 +205,7 @@ func (w *World) toTheEnd(ctx context.Context, begin func() (string, error)) erro
 	}
 	ready, err := w.Wait(ctx, id)
 	if err == nil && ready.Status != Done {
-		err = &Error{Message: ready.Err}
+		err = &Error{Message: cmp.Or(ready.Err, fmt.Sprintf("change %s was aborted", id))}
 	}
 	return err
 }
@@ -116,21 +222,21 @@ func (w *World) RunHook(ctx context.Context, instance, hook string) error {
 	if err != nil {
 		return err
 	}
-	return w.live(ctx, "run-hook", fmt.Sprintf("Run hook %s of snap %q", hook, instance), func(c *change) []task {
-		return w.lifecycleHook(c, instance)(hook)
+	return w.toTheEnd(ctx, func() (string, error) {
+		return w.beginLife("run-hook", fmt.Sprintf("Run hook %s of snap %q", hook, instance), nil, func(c *change) []task {
+			return w.lifecycleHook(c, instance)(hook)
+		})
 	})
 }
 
-// hookOf plans a hook of a snap, if the snap has it.
-func (w *World) hookOf(c *change, snap *Snap, hook string) []task {
+// hookOf plans a hook of a snap, if the snap has it; words is what its task calls it.
+func (w *World) hookOf(c *change, snap *Snap, hook, words string) []task {
 	if !snap.Has(hook) {
 		return nil
 	}
 	instance := snap.Instance()
 	planned := hookTask(instance, hook, func(ctx context.Context) error { return w.runHook(ctx, c, instance, hook, nil) })
-	if hook == "configure" {
-		planned.summary = fmt.Sprintf("Run configure hook of %q snap if present", instance)
-	}
+	planned.summary = fmt.Sprintf("Run %s hook of %q snap if present", words, instance)
 	return []task{planned}
 }
 
@@ -150,7 +256,7 @@ func (w *World) servicesTask(snap *Snap, verb string, wanted func(Service) bool)
 	}
 	instance := snap.Instance()
 	summary := fmt.Sprintf("%s snap %q (%s) services", strings.ToUpper(verb[:1])+verb[1:], instance, snap.Revision)
-	return []task{{kind: verb + "-snap-services", summary: summary, do: func(ctx context.Context) error {
+	return []task{{kind: verb + "-snap-services", summary: summary, undone: true, do: func(ctx context.Context) error {
 		for _, name := range sortedKeys(snap.Services) {
 			if wanted(snap.Services[name]) {
 				w.act(ctx, instance, action{verb, instance + "." + name})
@@ -160,18 +266,20 @@ func (w *World) servicesTask(snap *Snap, verb string, wanted func(Service) bool)
 	}}}
 }
 
-// live carries out a change of a snap's life and waits for its end.
-func (w *World) live(ctx context.Context, kind, summary string, tasks func(*change) []task) error {
-	return w.toTheEnd(ctx, func() (string, error) { return w.beginLife(kind, summary, tasks) })
-}
-
-func (w *World) beginLife(kind, summary string, tasks func(*change) []task) (string, error) {
+// beginLife begins a change of the life of snaps, which it names.
+func (w *World) beginLife(kind, summary string, snaps []string, tasks func(*change) []task) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return "", errClosed
 	}
 	c := w.spawn(kind, summary)
+	if len(snaps) > 0 {
+		c.Data = map[string]any{"snap-names": snaps}
+	}
+	if len(snaps) == 1 && kind != "remove-snap" {
+		c.Data["snap-name"] = snaps[0]
+	}
 	return c.ID, w.start(c, tasks(c), nil)
 }
 

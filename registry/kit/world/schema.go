@@ -98,6 +98,9 @@ func (w *World) Misfit(account, name string) error {
 // schema finds the confdb-schema of a view and sees that it has the view. The caller has the lock.
 func (w *World) schema(id backend.ViewID) (*confdb.Schema, error) {
 	schema := w.parsed[id.Account+"/"+id.Schema]
+	if own := builtin(); id.Account+"/"+id.Schema == own.ID() {
+		schema = &own
+	}
 	if schema == nil {
 		return nil, noSchema(id.Account, id.Schema)
 	}

@@ -85,6 +85,11 @@ func (w *World) snapctl(ctx context.Context, call SnapctlCall, c *snapctlcmd.Com
 	if from == nil {
 		return "", fmt.Errorf("cannot invoke snapctl operation commands (here %q) from outside of a snap", c.Name)
 	}
+	if from.hook != nil {
+		from.hook.calls.Add(1)
+		defer from.hook.calls.Done()
+		ctx = from.hook.life // as on snapd it goes on when the program that called has gone
+	}
 	switch {
 	case c.Name == "get" && c.Viewed():
 		return w.getView(ctx, from, c)
@@ -132,7 +137,7 @@ func fail(from *caller, c *snapctlcmd.Command) error {
 		return errors.New(`cannot use "snapctl fail" outside of a "change-view" hook`)
 	}
 	if len(c.Positional) == 0 {
-		return errors.New("the required argument `:fail-reason` was not provided")
+		return errors.New("the required argument `:<rejection-reason>` was not provided")
 	}
 	from.hook.rejected = c.Positional[0]
 	return nil

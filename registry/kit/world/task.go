@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -17,59 +16,106 @@ type task struct {
 	// recover is asked when the task has failed; it returns tasks that put back what was done before the change fails.
 	recover func() []task
 	undone  bool // can be undone, which is then told
+	// hook and snap are of tasks that run one: they wait until no other hook of the snap runs.
+	snap, hook string
 }
 
 func hookTask(instance, hook string, do func(ctx context.Context) error) task {
-	return task{kind: "run-hook", summary: "Run hook " + hook + " of snap " + quote(instance), do: do, undone: true}
+	return task{kind: "run-hook", summary: "Run hook " + hook + " of snap " + quote(instance), do: do, undone: true,
+		snap: instance, hook: hook}
 }
 
+// errHeld is what becomes of tasks of a change that has failed, or was aborted, before it was their turn.
+var errHeld = errors.New("held back, as its change has failed or was aborted before")
+
+// errStopped is what becomes of a change when the machine is closed.
+var errStopped = errors.New("the imitated machine is stopped")
+
 // perform runs tasks of a change one after the other and gives them their statuses; the error is that of the first one
-// that failed. The caller does not have the lock.
-func (w *World) perform(ctx context.Context, c *change, tasks []task, numbers []int) error {
+// that failed. When one fails, all of the change does: what has not begun is held back, also what other tasks of it
+// joined. The caller does not have the lock.
+func (w *World) perform(c *change, tasks []task, numbers []int) error {
 	for i, t := range tasks {
 		number := numbers[i]
+		done, err := w.enter(c, t)
+		if err != nil {
+			return w.hold(c, number, err)
+		}
 		w.locked(func() {
 			c.Tasks[number].Status = Doing
 			w.move(c, Doing)
 		})
-		err := ctx.Err()
-		if err == nil && t.do != nil {
-			err = t.do(ctx)
+		if t.do != nil {
+			err = t.do(c.life)
 		}
-		if err != nil && t.tolerant != nil && ctx.Err() == nil {
+		if err != nil && t.tolerant != nil && c.life.Err() == nil {
 			text := t.tolerant(err)
 			w.locked(func() { w.log(c, number, "ERROR", text) })
 			err = nil
 		}
 		if err == nil {
 			w.locked(func() { w.endTask(c, number, Done) })
+			done()
 			continue
 		}
 		if t.recover != nil {
-			err = w.putBack(ctx, c, t, number, err)
+			err = w.putBack(c, t, number, err)
 			number = len(c.Tasks) - 1
 		}
-		w.locked(func() {
-			w.log(c, number, "ERROR", err.Error())
-			w.endTask(c, number, Failed)
-			for j, other := range numbers {
-				switch c.Tasks[other].Status {
-				case Do:
-					w.endTask(c, other, Hold)
-				case Done:
-					if j <= i && tasks[j].undone {
-						w.endTask(c, other, Undone)
-					}
-				}
-			}
-		})
+		w.locked(func() { w.failed(c, number, err) })
+		done()
 		return err
 	}
 	return nil
 }
 
+// enter waits until a task may begin: one with a hook until no other hook of its snap runs. An error means that the
+// change was over before.
+func (w *World) enter(c *change, t task) (done func(), err error) {
+	if c.life.Err() != nil {
+		return nil, errHeld
+	}
+	if t.hook == "" {
+		return func() {}, nil
+	}
+	return w.queue(c, t.snap, t.hook)
+}
+
+// hold is the end of tasks of which the first that is missing never begins.
+func (w *World) hold(c *change, number int, err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.life.Err() != nil { // else the change would end as if somebody had wanted that
+		err = errStopped
+		w.failed(c, number, err)
+		return err
+	}
+	w.unwind(c)
+	return err
+}
+
+// failed is the end of a change's task, and with it of the change. The caller has the lock.
+func (w *World) failed(c *change, number int, err error) {
+	w.log(c, number, "ERROR", err.Error())
+	w.endTask(c, number, Failed)
+	w.unwind(c)
+}
+
+// unwind tells of a change that fails what was undone and what is held back. The caller has the lock.
+func (w *World) unwind(c *change) {
+	c.abort()
+	for i, task := range c.Tasks {
+		switch {
+		case task.Status == Do:
+			w.endTask(c, i, Hold)
+		case task.Status == Done && c.undoable[i]:
+			w.endTask(c, i, Undone)
+		}
+	}
+}
+
 // putBack runs the tasks that a failed one wants run; the last of them then fails in its place, as on snapd.
-func (w *World) putBack(ctx context.Context, c *change, failed task, number int, cause error) error {
+func (w *World) putBack(c *change, failed task, number int, cause error) error {
 	tasks := failed.recover()
 	if len(tasks) == 0 {
 		return cause
@@ -78,8 +124,17 @@ func (w *World) putBack(ctx context.Context, c *change, failed task, number int,
 	w.locked(func() { w.endTask(c, number, Undone) })
 	for i, t := range tasks {
 		w.locked(func() { c.Tasks[numbers[i]].Status = Doing })
-		if err := t.do(ctx); err != nil {
-			w.locked(func() { w.log(c, numbers[i], "ERROR", ignoring(t.summary)(err)) })
+		// The failed task still has its turn among the hooks of its snap; those of another one wait for theirs.
+		done, err := func() {}, error(nil)
+		if t.snap != failed.snap {
+			done, err = w.enter(c, t)
+		}
+		if err == nil {
+			err = t.do(c.life)
+			done()
+		}
+		if err != nil {
+			w.locked(func() { w.log(c, numbers[i], "ERROR", ignoring(t.hook)(err)) })
 		}
 		if i < len(tasks)-1 {
 			w.locked(func() { w.endTask(c, numbers[i], Undone) })
@@ -98,7 +153,7 @@ func (w *World) plan(c *change, tasks []task) []int {
 func (w *World) planned(c *change, tasks []task) []int {
 	numbers := make([]int, len(tasks))
 	for i, t := range tasks {
-		numbers[i] = w.add(c, t.kind, t.summary)
+		numbers[i] = w.add(c, t.kind, t.summary, t.undone)
 	}
 	return numbers
 }
@@ -110,8 +165,7 @@ func (w *World) locked(act func()) {
 }
 
 // ignoring words a failure of a hook that nobody waits for.
-func ignoring(summary string) func(error) string {
-	hook, _, _ := strings.Cut(strings.TrimPrefix(summary, "Run hook "), " ")
+func ignoring(hook string) func(error) string {
 	return func(err error) string { return "ignoring failure in hook " + quote(hook) + ": " + bare(err) }
 }
 
@@ -128,20 +182,20 @@ func (w *World) start(c *change, tasks []task, ended func(err error)) error {
 	}
 	w.move(c, Doing)
 	w.running.Add(1)
-	ctx, abort := context.WithCancel(w.life)
-	c.abort = abort
+	c.life, c.abort = context.WithCancel(w.life)
 	go func() {
 		defer w.running.Done()
-		defer abort()
-		err := w.perform(ctx, c, tasks, numbers)
+		defer c.abort()
+		err := w.perform(c, tasks, numbers)
 		c.joined.Wait() // what hooks of it began and did not wait for
 		if ended != nil {
 			w.locked(func() { ended(err) })
 			w.flush()
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.settle(c, err)
+		w.locked(func() { w.settle(c, err) })
+		if c.cleanup != nil {
+			_ = c.cleanup() // what it ended with is told by its tasks
+		}
 	}()
 	return nil
 }
@@ -174,16 +228,13 @@ func (w *World) forget(c *change) {
 }
 
 // join runs tasks in the background as part of the change of a hook that asked for them. A failure ends the hook itself,
-// as its change fails. The caller has the lock.
+// as its change fails, and so does the hook's failure end what of them has not begun. The caller has the lock.
 func (w *World) join(h *hookContext, tasks []task, ended func(err error)) {
 	numbers := w.planned(h.change, tasks)
 	h.change.joined.Add(1)
 	go func() {
 		defer h.change.joined.Done()
-		err := w.perform(w.life, h.change, tasks, numbers)
-		if err != nil {
-			h.abort(errAborted)
-		}
+		err := w.perform(h.change, tasks, numbers)
 		w.locked(func() { ended(err) })
 		w.flush()
 	}()

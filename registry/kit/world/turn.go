@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,17 +15,19 @@ import (
 type turns struct {
 	writing bool
 	reading int
+	last    string // who was let in last
 	queue   []*waiter
 }
 
 type waiter struct {
 	write bool
+	who   string        // and what for
 	ready chan struct{} // closed when it is its turn
 }
 
 // take waits for the turn at a view's confdb. A negative wait means the default. The caller has the lock, which is given
 // up meanwhile; release gives the turn back and wants the lock.
-func (w *World) take(ctx context.Context, id backend.ViewID, write bool, wait time.Duration) (release func(), err error) {
+func (w *World) take(ctx context.Context, id backend.ViewID, by string, write bool, wait time.Duration) (release func(), err error) {
 	name := id.Account + "/" + id.Schema
 	t := w.turns[name]
 	if t == nil {
@@ -32,15 +35,16 @@ func (w *World) take(ctx context.Context, id backend.ViewID, write bool, wait ti
 		w.turns[name] = t
 	}
 	release = func() { w.release(name, write) }
-	me := &waiter{write: write, ready: make(chan struct{})}
+	verb := "read"
+	me := &waiter{write: write, who: cmp.Or(by, "the administrator") + " gets " + id.Schema + "/" + id.View, ready: make(chan struct{})}
+	if write {
+		verb = "write"
+		me.who = cmp.Or(by, "the administrator") + " sets " + id.Schema + "/" + id.View
+	}
 	t.queue = append(t.queue, me)
 	t.advance()
 	if me.goes() {
 		return release, nil
-	}
-	verb := "read"
-	if write {
-		verb = "write"
 	}
 	late := internal(fmt.Sprintf("cannot %s %s: timed out waiting for access", verb, id))
 	if wait < 0 {
@@ -48,15 +52,26 @@ func (w *World) take(ctx context.Context, id backend.ViewID, write bool, wait ti
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	noticed := time.NewTimer(w.options.NoticeWaits)
+	defer noticed.Stop()
 	w.mu.Unlock()
-	select {
-	case <-me.ready:
-	case <-timer.C:
-		err = late
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-w.life.Done():
-		err = errClosed
+	for waiting := true; waiting; {
+		waiting = false
+		select {
+		case <-me.ready:
+		case <-timer.C:
+			err = late
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-w.life.Done():
+			err = errClosed
+		case <-noticed.C:
+			w.locked(func() {
+				w.later(Event{Kind: WaitsTurn, Time: w.options.Now(), View: id, By: by, Read: !write, For: t.last})
+			})
+			w.flush()
+			waiting = true
+		}
 	}
 	w.mu.Lock()
 	if me.goes() {
@@ -92,7 +107,7 @@ func (t *turns) advance() {
 		} else {
 			t.reading++
 		}
-		t.queue = t.queue[1:]
+		t.queue, t.last = t.queue[1:], first.who
 		close(first.ready)
 	}
 }

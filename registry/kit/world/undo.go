@@ -76,14 +76,6 @@ func (w *World) put(snap Snap) []undo {
 	if w.state.Config[instance] == nil {
 		w.state.Config[instance] = map[string]any{}
 	}
-	for name, plug := range snap.Plugs {
-		id := connection(instance, name)
-		if (AutoConnected(plug) || plug.Interface == "confdb" && snap.Publisher != "" && snap.Publisher == plug.Account) &&
-			!w.state.Connections[id] {
-			w.state.Connections[id] = true
-			undos = append(undos, undo{Disconnect: id})
-		}
-	}
 	for _, id := range sortedKeys(w.state.Connections) {
 		if _, there := snap.Plugs[plugOf(instance, id)]; plugOf(instance, id) != "" && !there {
 			delete(w.state.Connections, id)

@@ -51,6 +51,8 @@ type Options struct {
 	WriteLimit time.Duration
 	// AccessTimeout is how long an access waits for others if it does not say; 0 means 10 min.
 	AccessTimeout time.Duration
+	// NoticeWaits is after how long Observe is told of a hook or an access that waits for another one; 0 means a second.
+	NoticeWaits time.Duration
 	// KeepChanges is how many ready changes are kept; 0 means 500. They are kept for a day at most.
 	KeepChanges int
 
@@ -74,19 +76,19 @@ type World struct {
 	saved    []byte             // what state.json holds
 	parsed   map[string]*Schema // by ACCOUNT/NAME
 	bags     map[string]databag.Bag
-	turns    map[string]*turns        // by ACCOUNT/NAME
-	contexts map[string]*hookContext  // by cookie
-	busy     map[string]chan struct{} // by snap: one token, which a running hook holds
-	moved    chan struct{}            // closed and replaced whenever a change moves
-	clock    time.Time                // of the last notice
-	pending  []Event                  // to be told to Observe
+	turns    map[string]*turns       // by ACCOUNT/NAME
+	contexts map[string]*hookContext // by cookie
+	busy     map[string]*turn        // by snap
+	moved    chan struct{}           // closed and replaced whenever a change moves
+	clock    time.Time               // of the last notice
+	pending  []Event                 // to be told to Observe
 }
 
 // Open opens a world. A directory that another process has, or whose state is damaged, is an error.
 func Open(options Options) (*World, error) {
 	options = options.withDefaults()
 	w := &World{options: options, parsed: map[string]*Schema{}, bags: map[string]databag.Bag{}, turns: map[string]*turns{},
-		contexts: map[string]*hookContext{}, busy: map[string]chan struct{}{}, moved: make(chan struct{})}
+		contexts: map[string]*hookContext{}, busy: map[string]*turn{}, moved: make(chan struct{})}
 	w.state = newState()
 	if options.Dir != "" {
 		if err := w.openDir(); err != nil {
@@ -112,6 +114,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.AccessTimeout == 0 {
 		o.AccessTimeout = 10 * time.Minute
+	}
+	if o.NoticeWaits == 0 {
+		o.NoticeWaits = time.Second
 	}
 	if o.KeepChanges == 0 {
 		o.KeepChanges = 500

@@ -45,9 +45,7 @@ type Answer struct {
 }
 
 // Poll takes what a device reports and says what it is to do. What it reports is durable when Poll returns without
-// error. A poll that repeats the device's last one writes nothing, and looks at no store where there is nothing to do:
-// but where other servers share the store, a poll without a sequence always looks, as nothing else tells whether it came
-// after what they heard.
+// error. A poll that repeats the device's last one writes nothing, and looks at no store where there is nothing to do.
 //
 // A poll with a wait is answered at once if there is an offer of a revision that the device has not tried; else when that
 // has come, or the wait is over. Errors: ErrUnknownDevice, ErrPending, ErrRevoked, and the store's.
@@ -56,7 +54,7 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 	if poll.Report {
 		report.Sequence, report.Running, report.Attempted = poll.Sequence, poll.Running, poll.Attempted
 	}
-	content := contentOf(report, report.Sequence)
+	content := contentOf(report)
 	var woken chan struct{}
 	waits := false
 	if poll.Wait > 0 {
@@ -70,8 +68,6 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 	if err != nil || !waits || answer.Later > 0 || answer.Offer != nil && answer.Offer.Revision != tried {
 		return answer, err
 	}
-	// Whoever is answered was there until now.
-	defer func() { f.sightings.note(id, f.options.Now(), nil) }()
 	deadline := time.NewTimer(min(poll.Wait, MaxWait))
 	defer deadline.Stop()
 	alive := time.NewTicker(f.options.PollInterval) // who waits is no silent device
@@ -83,7 +79,7 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 		case <-deadline.C:
 			return answer, nil
 		case <-alive.C:
-			f.sightings.note(id, f.options.Now(), nil)
+			f.sightings.note(id, f.options.Now(), Verdict{}, nil)
 			continue
 		case <-woken:
 		}
@@ -102,8 +98,7 @@ func (f *Fleet) take(
 	now := f.options.Now()
 	targets := f.targets.Load()
 	point := f.point(now, poll.Stats)
-	repeats, newPoint := f.known.repeats(id, content, targets.generation, point)
-	if repeats && (!f.shared || report.Sequence != 0 || poll.Idle) {
+	if repeats, newPoint := f.known.repeats(id, content, targets.generation, point); repeats {
 		if err := ctx.Err(); err != nil {
 			return Answer{}, 0, err
 		}
@@ -111,7 +106,7 @@ func (f *Fleet) take(
 		if newPoint && !poll.Idle {
 			stats = f.statsOf(point, poll.Stats)
 		}
-		if f.sightings.note(id, now, stats) {
+		if f.sightings.note(id, now, Verdict{}, stats) {
 			return Answer{}, 0, nil
 		}
 	}
@@ -121,31 +116,38 @@ func (f *Fleet) take(
 	f.known.begin(id)
 	var remember *memory
 	defer func() { f.known.end(id, remember) }()
-	device, err := f.admitted(ctx, id)
+	device, err := f.store.Device(ctx, id)
 	if err != nil {
 		return Answer{}, 0, err
 	}
-	if report.Sequence != 0 && report.Sequence < device.Sequence {
-		return f.late(ctx, id, device.Sequence)
+	if err := mayPoll(device.Status); err != nil {
+		return Answer{}, 0, err
 	}
-	targets, target, err := f.targetOf(ctx, device, report)
+	target, err := targets.of(device)
 	if err != nil {
 		return Answer{}, 0, err
 	}
 	if report.Verdict, err = target.judge(report); err != nil {
 		return Answer{}, 0, err
 	}
-	if device.differs(report, target.Revision) {
+	verdict := Verdict{}
+	if device.Report.At.IsZero() || contentOf(device.Report) != content {
 		report.At = now
 		sequence, err := f.store.Report(ctx, id, report)
 		if err != nil {
 			return Answer{}, 0, err
 		}
-		if report.Sequence != 0 && report.Sequence < sequence { // another was faster
-			return f.late(ctx, id, sequence)
+		if poll.Report && sequence > poll.Sequence {
+			// It is older than what is known, which holds: the answer is the one to that.
+			f.sightings.note(id, now, Verdict{}, nil)
+			answer.Later = sequence
+			answer.Offer, tried, err = f.look(ctx, id)
+			return answer, tried, err
 		}
+	} else if device.Verdict != report.Verdict {
+		verdict = report.Verdict
 	}
-	noted := f.sightings.note(id, now, f.statsOf(point, poll.Stats))
+	noted := f.sightings.note(id, now, verdict, f.statsOf(point, poll.Stats))
 	if report.Verdict.offers() {
 		return Answer{Offer: &target}, report.Attempted.Revision, nil
 	}
@@ -155,20 +157,16 @@ func (f *Fleet) take(
 	return Answer{}, report.Attempted.Revision, nil
 }
 
-// late answers a report that is older than what is known, which holds: the answer is the one to that.
-func (f *Fleet) late(ctx context.Context, id uuid.UUID, sequence int64) (answer Answer, tried int64, err error) {
-	answer.Later = sequence
-	answer.Offer, tried, err = f.look(ctx, id)
-	return answer, tried, err
-}
-
-// look decides by what is kept of a device, which is there. Tried is the revision that it tried last.
+// look decides by what is kept of a device. Tried is the revision that it tried last.
 func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried int64, err error) {
-	device, err := f.admitted(ctx, id)
+	device, err := f.store.Device(ctx, id)
 	if err != nil {
 		return nil, 0, err
 	}
-	_, target, err := f.targetOf(ctx, device, device.Report)
+	if err := mayPoll(device.Status); err != nil {
+		return nil, 0, err
+	}
+	target, err := f.targets.Load().of(device)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -177,19 +175,6 @@ func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried in
 		return nil, device.Attempted.Revision, err
 	}
 	return &target, device.Attempted.Revision, nil
-}
-
-// admitted returns a device that polls, and that may. One that may not has been seen all the same.
-func (f *Fleet) admitted(ctx context.Context, id uuid.UUID) (Device, error) {
-	device, err := f.store.Device(ctx, id)
-	if err != nil {
-		return Device{}, err
-	}
-	if err := mayPoll(device.Status); err != nil {
-		f.sightings.note(id, f.options.Now(), nil)
-		return Device{}, err
-	}
-	return device, nil
 }
 
 func mayPoll(status Status) error {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/internal/document"
+	"aspects-poc/registry/kit/document"
 )
 
 // TestRoundTrip sends documents of chance through all forms.
