@@ -94,7 +94,7 @@ func takeMembers(
 			continue
 		}
 		if strangers++; strangers <= mostStrangers {
-			complain(prefix+name, "is not known here; known are "+strings.Join(known, ", "))
+			complain(prefix+name, "is not known here"+meant(name, known))
 		}
 	}
 	if more := strangers - mostStrangers; more > 0 {
@@ -104,18 +104,32 @@ func takeMembers(
 	return wrong
 }
 
-// readBody reads the text of a body of type JSON. No type at all is taken for JSON, as the original did.
+// readBody reads the text of a body of type JSON. No type at all is taken for JSON, as the original did, and so is the
+// type that curl -d sends where nobody chose one.
 func (h *handlers) readBody(c echo.Context) ([]byte, error) {
-	request := c.Request()
-	if given := request.Header.Get(echo.HeaderContentType); given != "" {
+	header := c.Request().Header
+	if given := header.Get(echo.HeaderContentType); given != "" {
 		kind, parameters, err := mime.ParseMediaType(given)
-		json := kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+		json := kind == echo.MIMEApplicationJSON || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json") ||
+			kind == echo.MIMEApplicationForm && !byBrowser(header)
 		charset := strings.ToLower(parameters["charset"])
 		if err != nil || !json || charset != "" && charset != "utf-8" && charset != "utf8" {
 			return nil, newProblem(http.StatusUnsupportedMediaType,
 				fmt.Sprintf("Content-Type must be application/json in UTF-8, not %q", clip(given)))
 		}
 	}
+	return h.readAll(c)
+}
+
+// byBrowser tells that a browser sends a request: a form of another site's page may have made it do so. Browsers name the
+// page's origin with every request that is neither GET nor HEAD.
+func byBrowser(header http.Header) bool {
+	return header.Get(echo.HeaderOrigin) != "" || header.Get("Sec-Fetch-Site") != "" || header.Get("Sec-Fetch-Mode") != ""
+}
+
+// readAll reads a body of whatever type.
+func (h *handlers) readAll(c echo.Context) ([]byte, error) {
+	request := c.Request()
 	if given := request.Header.Get(echo.HeaderContentEncoding); given != "" && given != "identity" {
 		c.Response().Header().Set(echo.HeaderAcceptEncoding, "identity")
 		return nil, newProblem(http.StatusUnsupportedMediaType,

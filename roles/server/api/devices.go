@@ -35,12 +35,12 @@ import (
 //	@Router			/devices/ [get]
 func (h *handlers) listDevices(c echo.Context) error {
 	q := query{c: c}
-	filter := fleet.Filter{Selector: q.selector(), State: q.state(), Silent: q.flag("silent"), Match: Match(c.QueryParam("q"))}
-	limit := q.limit()
+	filter := fleet.Filter{Selector: q.selector(), State: q.state(), Silent: q.flag("silent"), Match: Match(q.text("q"))}
+	limit, after := q.limit(), q.text("after")
 	if err := q.done(); err != nil {
 		return err
 	}
-	list, next, err := h.fleet.Devices(c.Request().Context(), filter, c.QueryParam("after"), limit)
+	list, next, err := h.fleet.Devices(c.Request().Context(), filter, after, limit)
 	if err != nil {
 		return err
 	}

@@ -5,3 +5,17 @@ func ProblemOf(err error) (status int, detail string) {
 	answer := problemOf(err)
 	return answer.Status, answer.Detail
 }
+
+// A Row is one of the route table.
+type Row struct {
+	Method, Path, Query string
+	Body, Tags          bool
+}
+
+// Routes shows the route table.
+func Routes() (rows []Row) {
+	for _, route := range (&handlers{}).api() {
+		rows = append(rows, Row{route.method, route.path, route.takes.query, route.takes.body, route.takes.tags})
+	}
+	return rows
+}

@@ -27,14 +27,7 @@ import (
 //	@Router			/history/ [get]
 func (h *handlers) listHistory(c echo.Context) error {
 	q := query{c: c}
-	limit, below := q.limit(), q.number("before", 0)
-	layer := fleet.LayerName("")
-	if given := c.QueryParam("layer"); given != "" {
-		var err error
-		if layer, err = fleet.ParseLayerName(given); err != nil {
-			q.complain("layer", "cannot be read: %s", err)
-		}
-	}
+	limit, below, layer := q.limit(), q.place("before"), q.layer()
 	if err := q.done(); err != nil {
 		return err
 	}
@@ -96,7 +89,7 @@ func (h *handlers) getDiff(c echo.Context) error {
 	q := query{c: c}
 	revision := q.revision()
 	var against *int64
-	if c.QueryParam("against") != "" {
+	if _, there := q.argument("against"); there {
 		against = new(q.number("against", 0))
 	}
 	if err := q.done(); err != nil {

@@ -3,8 +3,6 @@ package api
 import (
 	"errors"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/wire"
@@ -32,7 +30,7 @@ const mostPreviewed = 20
 //	@Router			/targets/ [get]
 func (h *handlers) listTargets(c echo.Context) error {
 	q := query{c: c}
-	limit, after := q.limit(), c.QueryParam("after")
+	limit, after := q.limit(), q.text("after")
 	if err := q.done(); err != nil {
 		return err
 	}
@@ -267,6 +265,10 @@ func (h *handlers) showLayer(c echo.Context, name fleet.LayerName) error {
 	if err != nil {
 		return err
 	}
+	if unchanged(c, layer.Revision) {
+		setTag(c, layer.Revision)
+		return c.NoContent(http.StatusNotModified)
+	}
 	return answerLayer(c, layer)
 }
 
@@ -313,19 +315,23 @@ func (h *handlers) deleteLayer(c echo.Context, name fleet.LayerName) error {
 
 // change makes a change in the caller's name, under the conditions that the request has, and tags the answer.
 func (h *handlers) change(c echo.Context, change fleet.Change) (fleet.Layer, error) {
-	if err := h.condition(c, &change); err != nil {
-		return fleet.Layer{}, err
-	}
 	change.By = author(c)
-	layer, err := h.fleet.Set(c.Request().Context(), change)
-	if errors.Is(err, fleet.ErrUnknownDevice) {
-		err = noDevice()
+	for {
+		if err := h.condition(c, &change); err != nil {
+			return fleet.Layer{}, err
+		}
+		layer, err := h.fleet.Set(c.Request().Context(), change)
+		switch {
+		case errors.Is(err, fleet.ErrStale):
+			continue // somebody was faster: do the conditions still hold?
+		case errors.Is(err, fleet.ErrUnknownDevice):
+			return fleet.Layer{}, noDevice()
+		case err != nil:
+			return fleet.Layer{}, err
+		}
+		setTag(c, layer.Revision)
+		return layer, nil
 	}
-	if err != nil {
-		return fleet.Layer{}, err
-	}
-	setTag(c, layer.Revision)
-	return layer, nil
 }
 
 // dryRun answers what a change would do, where the request asks for that.
@@ -350,35 +356,4 @@ func (h *handlers) dryRun(c echo.Context, change fleet.Change) (dry bool, err er
 		shape.Changes = append(shape.Changes, serverapi.DeviceChange{UUID: device.ID, Changes: wire.Changes(device.Changes)})
 	}
 	return true, answerJSON(c, shape)
-}
-
-// setTag tells a layer's revision.
-func setTag(c echo.Context, revision int64) {
-	c.Response().Header().Set("ETag", `"`+strconv.FormatInt(revision, 10)+`"`)
-}
-
-// condition reads If-Match and If-None-Match (RFC 9110, section 13.1). Which revision a layer has is looked at again where
-// it is changed.
-func (h *handlers) condition(c echo.Context, change *fleet.Change) error {
-	header := c.Request().Header
-	if header.Get("If-None-Match") == "*" {
-		change.Match = new(int64(0))
-		return nil
-	}
-	lines := header.Values("If-Match")
-	if len(lines) == 0 {
-		return nil
-	}
-	present, err := h.fleet.Layer(c.Request().Context(), change.Name)
-	if err != nil && !errors.Is(err, fleet.ErrUnknownLayer) {
-		return err
-	}
-	for tag := range strings.SplitSeq(strings.Join(lines, ","), ",") {
-		tag = strings.TrimSpace(tag)
-		if tag == "*" && present.Revision > 0 || tag == `"`+strconv.FormatInt(present.Revision, 10)+`"` {
-			change.Match = &present.Revision
-			return nil
-		}
-	}
-	return &fleet.StaleError{Revision: present.Revision}
 }

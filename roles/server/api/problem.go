@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -64,6 +65,9 @@ func problemOf(err error) *problem {
 	}
 	var framework *echo.HTTPError
 	if errors.As(err, &framework) {
+		if framework.Code == http.StatusNotFound {
+			return newProblem(framework.Code, "There is nothing at this path; /docs/ shows what there is")
+		}
 		return newProblem(framework.Code, http.StatusText(framework.Code))
 	}
 	if answer := refusalOf(err); answer != nil {
@@ -108,7 +112,7 @@ func refusalOf(err error) *problem {
 		name := strings.TrimSuffix("labels."+label.Name, ".")
 		return fieldProblem(serverapi.FieldProblem{Field: name, Message: "cannot be taken: " + label.Error()})
 	case errors.As(err, &stale):
-		answer := newProblem(http.StatusPreconditionFailed, "The layer is not at the revision that If-Match names: "+stale.Error())
+		answer := newProblem(http.StatusPreconditionFailed, "The layer has changed meanwhile: "+stale.Error())
 		answer.Type = serverapi.ProblemStale
 		return answer
 	}
@@ -154,6 +158,9 @@ func (h *handlers) answerError(err error, c echo.Context) {
 		return
 	}
 	answer := problemOf(err)
+	if allowed := c.Response().Header().Get(echo.HeaderAllow); answer.Status == http.StatusMethodNotAllowed && allowed != "" {
+		answer.Detail = fmt.Sprintf("This path does not know %s; it knows %s", clip(c.Request().Method), allowed)
+	}
 	body, err := json.Marshal(answer.Problem)
 	if err != nil {
 		body = []byte(`{}`) // strings and numbers do not fail

@@ -40,7 +40,7 @@ func TestProblemOf(t *testing.T) {
 		{fleet.ErrNoTarget, 422, "That revision changed a device's labels, and no target"},
 		{fleet.ErrBadCursor, 422, "after is no place in the list: take it from next"},
 		{fleet.ErrStale, 412, "It has been changed in between"},
-		{&fleet.StaleError{Revision: 7}, 412, "The layer is not at the revision that If-Match names: it has revision 7 by now"},
+		{&fleet.StaleError{Revision: 7}, 412, "The layer has changed meanwhile: it has revision 7 by now"},
 		{fleet.ErrTarget, 422, "The target cannot be taken"},
 		{&fleet.TargetError{Path: "a.b", Text: "cannot"}, 422, "cannot"},
 		{&fleet.LayerError{Field: "selector", Text: "is odd"}, 422, "selector is odd"},
@@ -52,7 +52,7 @@ func TestProblemOf(t *testing.T) {
 		{fleet.ErrUnavailable, 503, "The server cannot reach its state at present; its log says why"},
 		{context.Canceled, 499, "The request was given up"},
 		{context.DeadlineExceeded, 503, "The server is too busy"},
-		{echo.ErrNotFound, 404, "Not Found"},
+		{echo.ErrNotFound, 404, "There is nothing at this path; /docs/ shows what there is"},
 		{errors.New("disk on fire"), 503, "The server cannot use its state; its log says why"},
 	} {
 		if status, detail := api.ProblemOf(test.err); status != test.status || detail != test.detail {

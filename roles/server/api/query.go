@@ -19,10 +19,27 @@ const (
 	largestPage  = 1000
 )
 
-// A query reads the parameters of a path and its query, and collects what is wrong with them.
+// A query reads the parameters of a path and its query, and collects what is wrong with them. Route tables say which
+// parameters there may be (see takes): one that the table does not name is never there.
 type query struct {
 	c     echo.Context
 	wrong []serverapi.FieldProblem
+}
+
+// argument returns what the query says of a parameter, and whether it says anything.
+func (q *query) argument(name string) (given argument, there bool) {
+	arguments, _ := q.c.Get(argumentsKey).(map[string]argument)
+	given, there = arguments[name]
+	return given, there
+}
+
+// text reads any text; "" where it is not given, or empty.
+func (q *query) text(name string) string {
+	given, _ := q.argument(name)
+	if given.bare {
+		q.complain(name, "has no value")
+	}
+	return given.value
 }
 
 func (q *query) complain(name, format string, arguments ...any) {
@@ -39,45 +56,56 @@ func (q *query) done() error {
 
 // limit reads how many elements are wanted.
 func (q *query) limit() int {
-	given := q.c.QueryParam("limit")
-	if given == "" {
+	given, there := q.argument("limit")
+	if !there {
 		return standardPage
 	}
-	n, err := strconv.Atoi(given)
+	n, err := strconv.Atoi(given.value)
 	if err != nil || n < 1 || n > largestPage {
-		q.complain("limit", "must be a number from 1 to %d, not %q", largestPage, clip(given))
+		q.complain("limit", "must be a number from 1 to %d, not %q", largestPage, clip(given.value))
 	}
 	return n
 }
 
 // number reads a whole number; absent where it is not given.
 func (q *query) number(name string, absent int64) int64 {
-	given := q.c.QueryParam(name)
-	if given == "" {
+	given, there := q.argument(name)
+	if !there {
 		return absent
 	}
-	n, err := strconv.ParseInt(given, 10, 64)
+	n, err := strconv.ParseInt(given.value, 10, 64)
 	if err != nil || n < 0 {
-		q.complain(name, "must be a whole number from 0 on, not %q", clip(given))
+		q.complain(name, "must be a whole number from 0 on, not %q", clip(given.value))
 	}
 	return n
 }
 
-// flag reads true or false; nil where it is not given.
+// place reads where a list is to go on, a number; 0 where it is not given, or empty, as a loop over pages begins with.
+func (q *query) place(name string) int64 {
+	if given, _ := q.argument(name); given == (argument{}) {
+		return 0
+	}
+	return q.number(name, 0)
+}
+
+// flag reads true or false; nil where it is not given. The name alone is true.
 func (q *query) flag(name string) *bool {
-	given := q.c.QueryParam(name)
-	if given == "" {
+	given, there := q.argument(name)
+	if !there {
 		return nil
 	}
-	value, err := strconv.ParseBool(given)
+	value, err := strconv.ParseBool(given.value)
+	if given.bare {
+		value, err = true, nil
+	}
 	if err != nil {
-		q.complain(name, "must be true or false, not %q", clip(given))
+		q.complain(name, "must be true or false, not %q", clip(given.value))
 	}
 	return &value
 }
 
 func (q *query) selector() fleet.Selector {
-	selector, err := fleet.ParseSelector(q.c.QueryParam("selector"))
+	selector, err := fleet.ParseSelector(q.text("selector"))
 	if err != nil {
 		q.complain("selector", "cannot be read: %s", err)
 	}
@@ -85,15 +113,28 @@ func (q *query) selector() fleet.Selector {
 }
 
 func (q *query) state() fleet.State {
-	given := q.c.QueryParam("state")
-	if given == "" {
+	given, there := q.argument("state")
+	if !there {
 		return fleet.StateUnknown
 	}
-	state, known := fleet.ParseState(given)
+	state, known := fleet.ParseState(given.value)
 	if !known {
-		q.complain("state", "must be one of %s, not %q", strings.Join(fleet.StateNames(), ", "), clip(given))
+		q.complain("state", "must be one of %s, not %q", strings.Join(fleet.StateNames(), ", "), clip(given.value))
 	}
 	return state
+}
+
+// layer reads the name of a layer; "" where it is not given.
+func (q *query) layer() fleet.LayerName {
+	given, there := q.argument("layer")
+	if !there {
+		return ""
+	}
+	name, err := fleet.ParseLayerName(given.value)
+	if err != nil {
+		q.complain("layer", "cannot be read: %s", err)
+	}
+	return name
 }
 
 // device reads the UUID in the path.

@@ -41,11 +41,12 @@ type handlers struct {
 	streams  chan struct{} // has an element for each stream of events
 }
 
-// A route is one operation, and who may call it.
+// A route is one operation, who may call it, and with what. GET is for HEAD, too.
 type route struct {
 	method, path string
 	right        access.Right
 	handle       echo.HandlerFunc
+	takes        takes
 }
 
 // A Route is served beside the API, to GET and HEAD.
@@ -58,42 +59,42 @@ type Route struct {
 // api is the route table: what is served, but for the documentation. Each row has its annotations where the handler is.
 func (h *handlers) api() []route {
 	return []route{
-		{http.MethodPost, "/register/", access.Register, h.register},
-		{http.MethodPost, "/poll/", access.Poll, h.poll},
-		{http.MethodPost, "/keys/", access.Poll, h.replaceKey},
-		{http.MethodGet, "/state/:uuid/", access.Read, h.state},
-		{http.MethodGet, "/target-config/", access.Read, h.getTarget},
-		{http.MethodPut, "/target-config/", access.Write, h.putTarget},
+		{http.MethodPost, "/register/", access.Register, h.register, takes{body: true}},
+		{http.MethodPost, "/poll/", access.Poll, h.poll, takes{body: true}},
+		{http.MethodPost, "/keys/", access.Poll, h.replaceKey, takes{body: true}},
+		{http.MethodGet, "/state/:uuid/", access.Read, h.state, takes{}},
+		{http.MethodGet, "/target-config/", access.Read, h.getTarget, takes{tags: true}},
+		{http.MethodPut, "/target-config/", access.Write, h.putTarget, takes{query: "dry-run", body: true, tags: true}},
 
-		{http.MethodGet, "/devices/", access.Read, h.listDevices},
-		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice},
-		{http.MethodDelete, "/devices/:uuid/", access.Write, h.deleteDevice},
-		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels},
-		{http.MethodPost, "/devices/:uuid/approve/", access.Write, h.approveDevice},
-		{http.MethodPost, "/devices/:uuid/revoke/", access.Write, h.revokeDevice},
-		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget},
-		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats},
+		{http.MethodGet, "/devices/", access.Read, h.listDevices, takes{query: "selector state silent q limit after"}},
+		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, takes{}},
+		{http.MethodDelete, "/devices/:uuid/", access.Write, h.deleteDevice, takes{}},
+		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels, takes{body: true}},
+		{http.MethodPost, "/devices/:uuid/approve/", access.Write, h.approveDevice, takes{}},
+		{http.MethodPost, "/devices/:uuid/revoke/", access.Write, h.revokeDevice, takes{}},
+		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, takes{query: "explain"}},
+		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, takes{query: "since step"}},
 
-		{http.MethodGet, "/targets/", access.Read, h.listTargets},
-		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone},
-		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone},
-		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone},
-		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer},
-		{http.MethodPut, "/targets/labels/:name/", access.Write, h.putLabelLayer},
-		{http.MethodDelete, "/targets/labels/:name/", access.Write, h.deleteLabelLayer},
-		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer},
-		{http.MethodPut, "/targets/devices/:uuid/", access.Write, h.putDeviceLayer},
-		{http.MethodDelete, "/targets/devices/:uuid/", access.Write, h.deleteDeviceLayer},
+		{http.MethodGet, "/targets/", access.Read, h.listTargets, takes{query: "limit after"}},
+		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, takes{tags: true}},
+		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, takes{query: "dry-run", body: true, tags: true}},
+		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, takes{query: "dry-run", tags: true}},
+		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, takes{tags: true}},
+		{http.MethodPut, "/targets/labels/:name/", access.Write, h.putLabelLayer, takes{query: "dry-run", body: true, tags: true}},
+		{http.MethodDelete, "/targets/labels/:name/", access.Write, h.deleteLabelLayer, takes{query: "dry-run", tags: true}},
+		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, takes{tags: true}},
+		{http.MethodPut, "/targets/devices/:uuid/", access.Write, h.putDeviceLayer, takes{query: "dry-run", body: true, tags: true}},
+		{http.MethodDelete, "/targets/devices/:uuid/", access.Write, h.deleteDeviceLayer, takes{query: "dry-run", tags: true}},
 
-		{http.MethodGet, "/history/", access.Read, h.listHistory},
-		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry},
-		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff},
-		{http.MethodPost, "/history/:revision/restore/", access.Write, h.restore},
+		{http.MethodGet, "/history/", access.Read, h.listHistory, takes{query: "layer limit before"}},
+		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, takes{}},
+		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, takes{query: "against"}},
+		{http.MethodPost, "/history/:revision/restore/", access.Write, h.restore, takes{}},
 
-		{http.MethodGet, "/summary/", access.Read, h.summary},
-		{http.MethodGet, "/events/", access.Read, h.events},
-		{http.MethodGet, "/healthz", access.Anyone, h.healthz},
-		{http.MethodGet, "/readyz", access.Anyone, h.readyz},
+		{http.MethodGet, "/summary/", access.Read, h.summary, takes{}},
+		{http.MethodGet, "/events/", access.Read, h.events, takes{}},
+		{http.MethodGet, "/healthz", access.Anyone, h.healthz, takes{}},
+		{http.MethodGet, "/readyz", access.Anyone, h.readyz, takes{}},
 	}
 }
 
@@ -124,11 +125,20 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	}), sameOrigin())
 	redirected := map[string]bool{}
 	for _, route := range h.api() {
-		app.Add(route.method, route.path, route.handle, h.require(route.right)...)
-		if bare, cut := strings.CutSuffix(route.path, "/"); cut && !redirected[bare] {
-			redirected[bare] = true
-			app.Any(bare, addSlash)
+		checks := append(h.require(route.right), h.understand(route.right, route.takes))
+		app.Add(route.method, route.path, route.handle, checks...)
+		if route.method == http.MethodGet {
+			app.Add(http.MethodHead, route.path, route.handle, checks...)
 		}
+		bare, slash := strings.CutSuffix(route.path, "/")
+		switch {
+		case redirected[bare]:
+		case slash:
+			app.Any(bare, addSlash)
+		default:
+			app.Any(bare+"/", redirectTo(".."+bare))
+		}
+		redirected[bare] = true
 	}
 	documentation(app)
 	start := slices.ContainsFunc(options.Beside, func(r Route) bool { return r.Path == "/" })

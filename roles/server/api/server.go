@@ -70,6 +70,9 @@ func (h *handlers) events(c echo.Context) error {
 	response := c.Response()
 	response.Header().Set(echo.HeaderContentType, "text/event-stream")
 	response.Header().Set(echo.HeaderCacheControl, "no-store")
+	if c.Request().Method == http.MethodHead {
+		return c.NoContent(http.StatusOK)
+	}
 	stream := stream{response: response, control: http.NewResponseController(response)}
 	if err := stream.control.SetReadDeadline(time.Time{}); err != nil {
 		return err

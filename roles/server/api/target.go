@@ -1,6 +1,8 @@
 package api
 
 import (
+	"net/http"
+
 	"aspects-poc/roles/server/fleet"
 
 	"github.com/labstack/echo/v4"
@@ -22,6 +24,9 @@ func (h *handlers) getTarget(c echo.Context) error {
 		return err
 	}
 	setTag(c, layer.Revision)
+	if unchanged(c, layer.Revision) {
+		return c.NoContent(http.StatusNotModified)
+	}
 	return answerJSON(c, document{Config: layer.Config})
 }
 
@@ -34,8 +39,10 @@ func (h *handlers) getTarget(c echo.Context) error {
 //	@Description	If-Match refuses the change where another was faster.
 //	@Tags			target
 //	@ID				put-target
-//	@Param			If-Match	header		string				false	"The ETag that the layer has to have"
-//	@Param			body		body		serverapi.Document	true	"The configuration that all devices are to have"
+//	@Param			If-Match		header		string				false	"The ETag that the layer has to have"
+//	@Param			If-None-Match	header		string				false	"*: only where it was never set"
+//	@Param			dry-run			query		bool				false	"Only tell what would change"
+//	@Param			body			body		serverapi.Document	true	"The configuration that all devices are to have"
 //	@Success		200			{object}	serverapi.Document	"The target as it is kept"
 //	@Failure		401			{object}	serverapi.Problem	"A token of an operator is needed"
 //	@Failure		403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
@@ -48,6 +55,9 @@ func (h *handlers) getTarget(c echo.Context) error {
 func (h *handlers) putTarget(c echo.Context) error {
 	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone}}
 	if err := h.decode(c, field{name: "config", read: configuration(&change.Config)}); err != nil {
+		return err
+	}
+	if dry, err := h.dryRun(c, change); dry || err != nil {
 		return err
 	}
 	layer, err := h.change(c, change)

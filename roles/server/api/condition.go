@@ -1,0 +1,111 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/labstack/echo/v4"
+)
+
+// The conditions of RFC 9110, section 13.1, over ETags.
+const (
+	ifMatch     = "If-Match"
+	ifNoneMatch = "If-None-Match"
+)
+
+// tagOf is the ETag of a layer at a revision. A layer that there is not has none.
+func tagOf(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
+
+// setTag tells a layer's revision.
+func setTag(c echo.Context, revision int64) { c.Response().Header().Set("ETag", tagOf(revision)) }
+
+// tags returns the elements of a condition's header.
+func tags(header http.Header, name string) (list []string) {
+	for tag := range strings.SplitSeq(strings.Join(header.Values(name), ","), ",") {
+		if tag = strings.TrimSpace(tag); tag != "" {
+			list = append(list, tag)
+		}
+	}
+	return list
+}
+
+// unchanged tells that a reader has the revision already.
+func unchanged(c echo.Context, revision int64) bool {
+	return slices.ContainsFunc(tags(c.Request().Header, ifNoneMatch), func(tag string) bool {
+		return tag == "*" && revision > 0 || strings.TrimPrefix(tag, "W/") == tagOf(revision)
+	})
+}
+
+// failing names the header whose condition does not hold for a layer at a revision, 0 where there is none; "" for none.
+func failing(c echo.Context, revision int64) (name string) {
+	wanted := tags(c.Request().Header, ifMatch)
+	switch {
+	case wanted != nil && !slices.ContainsFunc(wanted, func(tag string) bool {
+		return tag == "*" && revision > 0 || tag == tagOf(revision)
+	}):
+		return ifMatch
+	case unchanged(c, revision):
+		return ifNoneMatch
+	}
+	return ""
+}
+
+// condition has a change made only while the conditions hold that its request has.
+func (h *handlers) condition(c echo.Context, change *fleet.Change) error {
+	header := c.Request().Header
+	if tags(header, ifMatch) == nil && tags(header, ifNoneMatch) == nil {
+		return nil
+	}
+	present, err := h.fleet.Layer(c.Request().Context(), change.Name)
+	if err != nil && !errors.Is(err, fleet.ErrUnknownLayer) {
+		return err
+	}
+	if name := failing(c, present.Revision); name != "" {
+		return staleLayer(header, name, present.Revision)
+	}
+	change.Match = &present.Revision
+	return nil
+}
+
+// staleLayer says why a condition does not hold for a layer at a revision, 0 where there is none.
+func staleLayer(header http.Header, name string, revision int64) error {
+	has := "the layer has the ETag " + tagOf(revision)
+	if revision == 0 {
+		has = "there is no such layer"
+	}
+	hint := ""
+	given := tags(header, name)
+	switch {
+	case name != ifMatch:
+	case slices.ContainsFunc(given, func(tag string) bool { return strings.HasPrefix(tag, "W/") }):
+		hint = `. A weak ETag (W/"…") never matches in If-Match`
+	case slices.ContainsFunc(given, func(tag string) bool { return tag != "*" && !strings.HasPrefix(tag, `"`) }):
+		hint = ". An ETag stands in double quotes"
+	}
+	return staleProblem(fmt.Sprintf("%s: %s does not hold: %s%s", name, clip(strings.Join(given, ", ")), has, hint))
+}
+
+// noConditions evaluates conditions on what has no ETag: none ever matches.
+func noConditions(header http.Header) error {
+	for _, name := range []string{ifMatch, ifNoneMatch} {
+		given := tags(header, name)
+		if given != nil && (name == ifMatch || slices.Contains(given, "*")) {
+			return staleProblem(fmt.Sprintf("%s: %s does not hold: what this request changes has no ETag; leave the header out",
+				name, clip(strings.Join(given, ", "))))
+		}
+	}
+	return nil
+}
+
+func staleProblem(detail string) error {
+	answer := newProblem(http.StatusPreconditionFailed, detail)
+	answer.Type = serverapi.ProblemStale
+	return answer
+}
