@@ -273,7 +273,7 @@ func (h *handlers) getDeviceTarget(c echo.Context) error {
 //	@Failure		503		{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/stats/ [get]
 func (h *handlers) getStats(c echo.Context) error {
-	const longestStep = 1 << 31 // seconds
+	const longestStep int64 = 1 << 31 // seconds
 	q := query{c: c}
 	id, since, step := q.device(), q.number("since", 0), q.number("step", 0)
 	if step > longestStep {
