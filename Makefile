@@ -74,6 +74,10 @@ build: ## the binary, bin/aspects-poc, and a link to it for each role
 	$(BUILD) -o $(BINARY) .
 	@for role in $(ROLES); do ln -sf aspects-poc bin/aspects-poc-$$role; done
 
+.PHONY: dist
+dist: ## archives for amd64, arm64, armhf and riscv64, an OCI image, and their checksums, in dist/
+	@$(GO) run ./packaging/mkdist -version $(VERSION) -account $(ACCOUNT_ID) -commit $(COMMIT) -output dist
+
 .PHONY: demo
 demo: build ## all four roles on this machine, until interrupted; ARGS=--once for one pass
 	@$(BINARY) demo $(ARGS)
@@ -131,4 +135,4 @@ e2e-image: ## build the emulated machine, once, as root; make e2e does it too wh
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin build *.snap
+	rm -rf bin build dist *.snap

@@ -106,6 +106,7 @@ func (f *frame) program(target Target) *cli.Command {
 	}
 	root.Flags = append(root.Flags, &cli.BoolFlag{Name: "version", Usage: "print the version"})
 	root.Subcommands = append(root.Subcommands, f.version(), f.completion(), f.candidates(root))
+	root.Subcommands = append(root.Subcommands, f.manual(root)...)
 	f.complete(root, root.Name, target.Role)
 	return root
 }

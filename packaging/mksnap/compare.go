@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"aspects-poc/packaging/compile"
 )
 
 // compare fails where the meta folders of two snaps differ: in names, kinds, modes, targets of links, or contents.
@@ -24,7 +26,7 @@ func compare(ctx context.Context, one, other string) (err error) {
 	for i, snap := range []string{one, other} {
 		dir := filepath.Join(work, fmt.Sprint(i))
 		command := exec.CommandContext(ctx, "unsquashfs", "-no-progress", "-quiet", "-dest", dir, snap, "meta")
-		if err := execute(command, "cannot read "+snap); err != nil {
+		if err := compile.Execute(command, "cannot read "+snap); err != nil {
 			return err
 		}
 		if found[i], err = describe(filepath.Join(dir, "meta")); err != nil {

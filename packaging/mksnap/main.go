@@ -17,15 +17,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 
+	"aspects-poc/packaging/compile"
 	"aspects-poc/packaging/recipe"
 	"aspects-poc/registry/network"
 )
@@ -110,7 +108,7 @@ func (b build) packAll(ctx context.Context, all *recipe.Recipe, roles []string, 
 			return err
 		}
 	}
-	epoch, err := epoch(ctx, b.root)
+	epoch, err := compile.Epoch(ctx, b.root)
 	if err != nil {
 		return err
 	}
@@ -119,13 +117,13 @@ func (b build) packAll(ctx context.Context, all *recipe.Recipe, roles []string, 
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	binary := filepath.Join(work, program)
+	binary := filepath.Join(work, compile.Program)
 	for i, role := range roles {
 		if _, err := fmt.Fprintf(out, "Building %s snap...\n", role); err != nil {
 			return err
 		}
 		if i == 0 {
-			if err := b.compile(ctx, binary); err != nil {
+			if err := compile.Binary(ctx, b.root, b.Build, b.arch, binary); err != nil {
 				return err
 			}
 		}
@@ -148,25 +146,4 @@ func (b build) packAll(ctx context.Context, all *recipe.Recipe, roles []string, 
 		}
 	}
 	return nil
-}
-
-// epoch returns the time that all files bear, in seconds since 1970.
-func epoch(ctx context.Context, root string) (int64, error) {
-	if set := os.Getenv("SOURCE_DATE_EPOCH"); set != "" {
-		seconds, err := strconv.ParseUint(set, 10, 32)
-		if err != nil {
-			return 0, fmt.Errorf("invalid SOURCE_DATE_EPOCH %q: want seconds since 1970", set)
-		}
-		return int64(seconds), nil
-	}
-	text, err := git(ctx, root, "log", "-1", "--format=%ct")
-	if err != nil {
-		return 0, nil // a tree without history: any fixed moment will do
-	}
-	return strconv.ParseInt(text, 10, 64)
-}
-
-func git(ctx context.Context, root string, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, "git", append([]string{"-C", root}, args...)...).Output()
-	return strings.TrimSpace(string(out)), err
 }

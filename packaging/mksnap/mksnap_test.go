@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/packaging/compile"
 	"aspects-poc/packaging/recipe"
 
 	"github.com/google/go-cmp/cmp"
@@ -183,7 +184,7 @@ func TestBuiltTwice(t *testing.T) {
 	step := exec.CommandContext(t.Context(), "sh", "-ec", overrideBuild(t, filepath.Join(work, "snap", "snapcraft.yaml")))
 	step.Dir = filepath.Join(work, "source")
 	step.Env = append(os.Environ(), "CRAFT_ARCH_BUILD_FOR="+here.arch, "CRAFT_PART_INSTALL="+second)
-	if err := execute(step, "override-build"); err != nil {
+	if err := compile.Execute(step, "override-build"); err != nil {
 		t.Fatal(err)
 	}
 	var trees [2]map[string]string
@@ -196,14 +197,14 @@ func TestBuiltTwice(t *testing.T) {
 	if diff := cmp.Diff(trees[0], trees[1]); diff != "" {
 		t.Errorf("meta (-here +by snapcraft's step):\n%s", diff)
 	}
-	if !bytes.Equal(read(t, filepath.Join(first, "bin", program)), read(t, filepath.Join(second, "bin", program))) {
+	if !bytes.Equal(read(t, filepath.Join(first, "bin", compile.Program)), read(t, filepath.Join(second, "bin", compile.Program))) {
 		t.Error("built in two folders, the binaries differ")
 	}
 	version, err := exec.CommandContext(t.Context(), filepath.Join(first, "bin", "aspects-poc-control"), "version").Output()
 	if want := "aspects-poc 1.2 (commit 0123456789ab, "; err != nil || !strings.HasPrefix(string(version), want) {
 		t.Errorf("version: got %q, %v, want %q", version, err, want)
 	}
-	t.Run("hooks", func(t *testing.T) { compareHooks(t, filepath.Join(first, "bin", program)) })
+	t.Run("hooks", func(t *testing.T) { compareHooks(t, filepath.Join(first, "bin", compile.Program)) })
 }
 
 func overrideBuild(t *testing.T, file string) string {
@@ -214,7 +215,7 @@ func overrideBuild(t *testing.T, file string) string {
 	if err := yaml.Unmarshal(read(t, file), &document); err != nil {
 		t.Fatal(err)
 	}
-	step, _ := document.Parts[program]["override-build"].(string)
+	step, _ := document.Parts[compile.Program]["override-build"].(string)
 	if step == "" {
 		t.Fatalf("%s has no override-build", file)
 	}

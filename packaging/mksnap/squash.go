@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"aspects-poc/packaging/compile"
 )
 
 // squash packs a folder into a file, the way `snap pack` does: owned by root, without extended attributes and fragments.
@@ -30,7 +32,7 @@ func squash(ctx context.Context, dir, file, compression string, epoch int64) err
 	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "SOURCE_DATE_EPOCH=")
 	})
-	err = execute(command, "cannot pack "+filepath.Base(file))
+	err = compile.Execute(command, "cannot pack "+filepath.Base(file))
 	if err == nil {
 		err = os.Rename(part, file)
 	}

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 
+	"aspects-poc/packaging/compile"
 	"aspects-poc/packaging/recipe"
 )
-
-// program is the binary's name in the snap. The names that it answers to are links to it.
-const program = "aspects-poc"
 
 // stage lays out in dir what is in a role's snap but for meta/snap.yaml: that part is snapcraft's, which calls this.
 func (b build) stage(ctx context.Context, role string, project *recipe.Project, dir string) error {
@@ -22,33 +18,14 @@ func (b build) stage(ctx context.Context, role string, project *recipe.Project, 
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }() // nothing of it is needed
-	binary := filepath.Join(work, program)
-	if err := b.compile(ctx, binary); err != nil {
+	binary := filepath.Join(work, compile.Program)
+	if err := compile.Binary(ctx, b.root, b.Build, b.arch, binary); err != nil {
 		return err
 	}
 	if err := layOut(dir, role, binary, project.Hooks()); err != nil {
 		return fmt.Errorf("cannot lay out the %s snap: %w", role, err)
 	}
 	return nil
-}
-
-// compile builds the binary: static, and the same bytes in whatever folder it is built.
-func (b build) compile(ctx context.Context, binary string) error {
-	target, err := recipe.GoEnv(b.arch)
-	if err != nil {
-		return err
-	}
-	binary, err = filepath.Abs(binary)
-	if err != nil {
-		return err
-	}
-	flags := "-s -w -X aspects-poc/roles.Version=" + b.Version + " -X aspects-poc/roles.Commit=" + b.Commit +
-		" -X aspects-poc/registry/network.AccountID=" + b.AccountID
-	// What git says would differ in a copy of the sources, such as snapcraft builds from.
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", binary, ".")
-	command.Dir = b.root
-	command.Env = append(os.Environ(), append(target, "GOFLAGS=-mod=readonly", "GOWORK=off")...)
-	return execute(command, "cannot build the binary for "+b.arch)
 }
 
 // layOut makes the tree of a role's snap: the binary, the role's name for it, and the hooks.
@@ -59,14 +36,14 @@ func layOut(dir, role, binary string, hooks []string) error {
 			return err
 		}
 	}
-	if err := copyFile(binary, filepath.Join(bin, program), 0o755); err != nil {
+	if err := copyFile(binary, filepath.Join(bin, compile.Program), 0o755); err != nil {
 		return err
 	}
-	if err := os.Symlink(program, filepath.Join(bin, program+"-"+role)); err != nil {
+	if err := os.Symlink(compile.Program, filepath.Join(bin, compile.Program+"-"+role)); err != nil {
 		return err
 	}
 	for _, hook := range hooks {
-		if err := os.Symlink(filepath.Join("..", "..", "bin", program), filepath.Join(meta, hook)); err != nil {
+		if err := os.Symlink(filepath.Join("..", "..", "bin", compile.Program), filepath.Join(meta, hook)); err != nil {
 			return err
 		}
 	}
@@ -119,14 +96,4 @@ func copyFile(from, to string, mode os.FileMode) error {
 		err = closed
 	}
 	return err
-}
-
-// execute runs a command and has what it printed in the error.
-func execute(command *exec.Cmd, failed string) error {
-	var printed bytes.Buffer
-	command.Stdout, command.Stderr = &printed, &printed
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", failed, err, bytes.TrimSpace(printed.Bytes()))
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"aspects-poc/internal/home"
 	"aspects-poc/registry/kit/scaffold"
 	"aspects-poc/registry/network"
 	"aspects-poc/roles"
@@ -27,6 +28,15 @@ func newCommand(env *roles.Env) *cli.Command {
 	}
 }
 
+// actionVersion returns the version of the action that belongs to this program: its own, or the latest where the program
+// was built without one.
+func actionVersion() string {
+	if roles.Version == "" {
+		return "main"
+	}
+	return "v" + roles.Version
+}
+
 func runNew(env *roles.Env, c *cli.Context) error {
 	args := roles.Args(c)
 	switch {
@@ -37,7 +47,7 @@ func runNew(env *roles.Env, c *cli.Context) error {
 	case c.String(flagAccount) == "":
 		return roles.Usagef("whose project is it? Give --%s", flagAccount)
 	}
-	project := scaffold.Project{Name: args[0], Account: c.String(flagAccount)}
+	project := scaffold.Project{Name: args[0], Account: c.String(flagAccount), Action: home.Action() + "@" + actionVersion()}
 	if err := network.ValidAccount(project.Account); err != nil {
 		return roles.Usagef("invalid value for --%s: %v", flagAccount, err)
 	}

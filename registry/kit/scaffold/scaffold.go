@@ -27,6 +27,7 @@ var templates embed.FS
 type Project struct {
 	Name    string // of the confdb-schema; the snaps are called after it
 	Account string // ID of the account that publishes confdb-schema and snaps
+	Action  string // the GitHub action that looks at both, with its version: "OWNER/NAME@v1"
 }
 
 // maxName leaves room for "-custodian" in a snap's name, which has 40 characters at most.

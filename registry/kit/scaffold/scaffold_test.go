@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/home"
 	"aspects-poc/registry/kit/document"
 	"aspects-poc/registry/kit/lint"
 	"aspects-poc/registry/kit/scaffold"
@@ -62,7 +63,7 @@ func TestProjectIsClean(t *testing.T) {
 
 func TestScripts(t *testing.T) {
 	dir := t.TempDir()
-	names, err := scaffold.Write(dir, scaffold.Project{Name: "thermostat", Account: account})
+	names, err := scaffold.Write(dir, scaffold.Project{Name: "thermostat", Account: account, Action: home.Action() + "@v1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,7 @@ func TestNothingIsReplaced(t *testing.T) {
 
 // The workflow in the documentation is the one that is written.
 func TestWorkflowIsDocumented(t *testing.T) {
-	files, err := scaffold.Project{Name: "thermostat", Account: account}.Files()
+	files, err := scaffold.Project{Name: "thermostat", Account: account, Action: home.Action() + "@main"}.Files()
 	if err != nil {
 		t.Fatal(err)
 	}

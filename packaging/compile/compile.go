@@ -1,0 +1,66 @@
+// Package compile builds the binary that snaps and archives carry. Its main function is Binary. Built twice from the
+// same sources with the same Go, the binary is the same to the byte.
+package compile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"aspects-poc/packaging/recipe"
+)
+
+// Program is the binary's name. The names of the roles are links to it.
+const Program = "aspects-poc"
+
+// Binary builds the program in the project's root folder for an architecture (Debian's name), static and without the
+// names of this machine's folders, and writes it to file.
+func Binary(ctx context.Context, root string, stamps recipe.Build, arch, file string) error {
+	target, err := recipe.GoEnv(arch)
+	if err != nil {
+		return err
+	}
+	file, err = filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	flags := "-s -w -X aspects-poc/roles.Version=" + stamps.Version + " -X aspects-poc/roles.Commit=" + stamps.Commit +
+		" -X aspects-poc/registry/network.AccountID=" + stamps.AccountID
+	// What git says would differ in a copy of the sources, such as snapcraft builds from.
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file, ".")
+	command.Dir = root
+	command.Env = append(os.Environ(), append(target, "GOFLAGS=-mod=readonly", "GOWORK=off")...)
+	return Execute(command, "cannot build the binary for "+arch)
+}
+
+// Epoch returns the time that packed files bear, in seconds since 1970: SOURCE_DATE_EPOCH, or else the time of the
+// commit in root, or 0 in a tree without history.
+func Epoch(ctx context.Context, root string) (int64, error) {
+	if set := os.Getenv("SOURCE_DATE_EPOCH"); set != "" {
+		seconds, err := strconv.ParseUint(set, 10, 32)
+		if err != nil {
+			return 0, fmt.Errorf("invalid SOURCE_DATE_EPOCH %q: want seconds since 1970", set)
+		}
+		return int64(seconds), nil
+	}
+	text, err := exec.CommandContext(ctx, "git", "-C", root, "log", "-1", "--format=%ct").Output()
+	if err != nil {
+		return 0, nil // a tree without history: any fixed moment will do
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+}
+
+// Execute runs a command. The error begins with failed and ends with what the command printed.
+func Execute(command *exec.Cmd, failed string) error {
+	var printed bytes.Buffer
+	command.Stdout, command.Stderr = &printed, &printed
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", failed, err, bytes.TrimSpace(printed.Bytes()))
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+// Command mkdist makes what people download:
+//
+//	mkdist -version 0.3 -output dist                 # all architectures
+//	mkdist -version 0.3 -output dist amd64 arm64     # some
+//
+// For each architecture it writes an archive with the binary, a link for each role, shell completions, manual pages,
+// the licence and the notices of what is linked in; for all of them one OCI image; and SHA256SUMS. It needs nothing
+// but the Go toolchain. Made twice from the same sources with the same Go, the files are the same to the byte.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"aspects-poc/packaging/compile"
+	"aspects-poc/packaging/recipe"
+	"aspects-poc/registry/network"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, ".", os.Stdout, os.Args[1:])
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		_, _ = fmt.Fprintln(os.Stderr, "error: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+// architectures are those that there are archives for, by Debian's names.
+func architectures() []string { return []string{"amd64", "arm64", "armhf", "riscv64"} }
+
+// A dist is one run.
+type dist struct {
+	recipe.Build
+	root   string    // of the project
+	moment time.Time // that all files bear
+	roles  []string
+	work   string // a folder that is removed at the end
+}
+
+func run(ctx context.Context, root string, out io.Writer, args []string) (err error) {
+	flags := flag.NewFlagSet("mkdist", flag.ContinueOnError)
+	d := dist{root: root}
+	flags.StringVar(&d.Version, "version", "0.0", "`VERSION` of the program")
+	flags.StringVar(&d.AccountID, "account", network.AccountID, "account `ID` of the confdb-schema")
+	flags.StringVar(&d.Commit, "commit", "", "`COMMIT` that it is built from, for the version command")
+	output := flags.String("output", filepath.Join(root, "dist"), "`DIR` for the files")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	wanted := flags.Args()
+	if len(wanted) == 0 {
+		wanted = architectures()
+	}
+	for _, arch := range wanted {
+		if !slices.Contains(architectures(), arch) {
+			return fmt.Errorf("there is no archive for %q; known are %s", arch, strings.Join(architectures(), ", "))
+		}
+	}
+	epoch, err := compile.Epoch(ctx, root)
+	if err != nil {
+		return err
+	}
+	d.moment = time.Unix(epoch, 0).UTC()
+	text, err := os.ReadFile(filepath.Join(root, "snap", "snapcraft.yaml"))
+	if err != nil {
+		return fmt.Errorf("cannot read the list of roles: %w", err)
+	}
+	all, err := recipe.Parse(text)
+	if err != nil {
+		return err
+	}
+	d.roles = all.Roles()
+	if d.work, err = os.MkdirTemp("", "mkdist-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(d.work)) }()
+	return d.make(ctx, wanted, *output, out)
+}
+
+// make writes all files, and their sums last: where SHA256SUMS is, everything is.
+func (d dist) make(ctx context.Context, wanted []string, output string, out io.Writer) error {
+	if err := os.MkdirAll(output, 0o755); err != nil {
+		return err
+	}
+	sums := filepath.Join(output, "SHA256SUMS")
+	if err := os.Remove(sums); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	shared, err := d.documents(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	var platforms []platform
+	for _, arch := range wanted {
+		p, err := d.platform(ctx, arch, shared)
+		if err != nil {
+			return err
+		}
+		platforms = append(platforms, p)
+		name := fmt.Sprintf("%s_%s_linux_%s.tar.gz", compile.Program, d.Version, arch)
+		if err := d.archive(p, filepath.Join(output, name)); err != nil {
+			return fmt.Errorf("cannot write %s: %w", name, err)
+		}
+		names = append(names, name)
+		if _, err := fmt.Fprintln(out, "Created "+name); err != nil {
+			return err
+		}
+	}
+	image := fmt.Sprintf("%s_%s_oci.tar", compile.Program, d.Version)
+	if err := d.image(platforms, filepath.Join(output, image)); err != nil {
+		return fmt.Errorf("cannot write %s: %w", image, err)
+	}
+	names = append(names, image)
+	if _, err := fmt.Fprintln(out, "Created "+image); err != nil {
+		return err
+	}
+	return writeSums(sums, output, names)
+}
+
+// documents returns what is the same for all architectures: licence, introduction, completions and manual pages.
+func (d dist) documents(ctx context.Context) ([]entry, error) {
+	// A program for this machine writes them, as it knows its commands.
+	binary := filepath.Join(d.work, "documents", compile.Program)
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "man", "-buildvcs=false", "-o", binary, ".")
+	build.Dir = d.root
+	if err := compile.Execute(build, "cannot build the program that writes the manual pages"); err != nil {
+		return nil, err
+	}
+	var list []entry
+	for _, name := range []string{"LICENSE", "README.md"} {
+		text, err := os.ReadFile(filepath.Join(d.root, name))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, entry{name: name, text: text, mode: 0o644})
+	}
+	for shell, name := range map[string]string{
+		"bash": "share/bash-completion/completions/" + compile.Program,
+		"zsh":  "share/zsh/site-functions/_" + compile.Program,
+		"fish": "share/fish/vendor_completions.d/" + compile.Program + ".fish",
+	} {
+		script, err := exec.CommandContext(ctx, binary, "completion", shell).Output()
+		if err != nil {
+			return nil, fmt.Errorf("cannot print the completion script of %s: %w", shell, err)
+		}
+		list = append(list, entry{name: name, text: script, mode: 0o644})
+	}
+	pages := filepath.Join(d.work, "man")
+	if err := os.Mkdir(pages, 0o755); err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(ctx, binary, "__man", pages)
+	// Nothing of this machine may decide a default that is printed.
+	command.Env = []string{"HOME=/home/user"}
+	if err := compile.Execute(command, "cannot write the manual pages"); err != nil {
+		return nil, err
+	}
+	found, err := os.ReadDir(pages)
+	if err != nil {
+		return nil, err
+	}
+	for _, page := range found {
+		text, err := os.ReadFile(filepath.Join(pages, page.Name()))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, entry{name: "share/man/man1/" + page.Name(), text: text, mode: 0o644})
+	}
+	return list, nil
+}
+
+// writeSums writes the checksums of files in a folder, in the form of sha256sum.
+func writeSums(file, dir string, names []string) error {
+	var lines strings.Builder
+	for _, name := range names {
+		opened, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		sum := sha256.New()
+		_, err = io.Copy(sum, opened)
+		if err := errors.Join(err, opened.Close()); err != nil {
+			return err
+		}
+		fmt.Fprintf(&lines, "%x  %s\n", sum.Sum(nil), name)
+	}
+	return os.WriteFile(file, []byte(lines.String()), 0o644)
+}

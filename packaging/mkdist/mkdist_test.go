@@ -1,0 +1,225 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"aspects-poc/internal/home"
+	"aspects-poc/packaging/recipe"
+)
+
+const root = "../.."
+
+// small stands for what is packed: a binary, a link and documents.
+func small(arch string) platform {
+	return platform{arch: arch, entries: []entry{
+		{name: "bin/aspects-poc", text: []byte("binary of " + arch), mode: 0o755},
+		{name: "bin/aspects-poc-vpn", link: "aspects-poc", mode: 0o777},
+		{name: "LICENSE", text: []byte("licence"), mode: 0o644},
+		{name: "share/man/man1/aspects-poc.1", text: []byte("page"), mode: 0o644},
+	}}
+}
+
+func testDist(t *testing.T) dist {
+	t.Helper()
+	return dist{root: root, work: t.TempDir(), moment: time.Unix(1_700_000_000, 0).UTC(),
+		Build: recipe.Build{Version: "1.2", Commit: "0123456789ab"}}
+}
+
+// files returns what is in a tar: name -> header, and name -> content.
+func files(t *testing.T, text io.Reader) (map[string]*tar.Header, map[string][]byte) {
+	t.Helper()
+	headers, contents := map[string]*tar.Header{}, map[string][]byte{}
+	for reader := tar.NewReader(text); ; {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return headers, contents
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers[header.Name], contents[header.Name] = header, content
+	}
+}
+
+func TestTarDependsOnContentsOnly(t *testing.T) {
+	entries := small("amd64").entries
+	var first, second bytes.Buffer
+	if err := writeTar(&first, entries, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	turned := slices.Clone(entries)
+	slices.Reverse(turned)
+	if err := writeTar(&second, turned, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first.Bytes(), second.Bytes()) {
+		t.Error("the order of entries decides")
+	}
+	headers, _ := files(t, &first)
+	want := []string{"LICENSE", "bin/", "bin/aspects-poc", "bin/aspects-poc-vpn", "share/", "share/man/", "share/man/man1/",
+		"share/man/man1/aspects-poc.1"}
+	if got := slices.Sorted(maps.Keys(headers)); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for name, header := range headers {
+		if !header.ModTime.Equal(time.Unix(1, 0)) || header.Uid != 0 || header.Uname != "" {
+			t.Errorf("%s bears %v of %d %q", name, header.ModTime, header.Uid, header.Uname)
+		}
+	}
+	if link := headers["bin/aspects-poc-vpn"]; link.Typeflag != tar.TypeSymlink || link.Linkname != "aspects-poc" {
+		t.Errorf("the role's name is %+v", link)
+	}
+}
+
+// The image is an OCI layout whose digests lead from the table of contents to each platform's binary.
+func TestImage(t *testing.T) {
+	d := testDist(t)
+	file := filepath.Join(t.TempDir(), "oci.tar")
+	if err := d.image([]platform{small("amd64"), small("armhf")}, file); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	_, contents := files(t, opened)
+	if !strings.Contains(string(contents["oci-layout"]), `"imageLayoutVersion"`) {
+		t.Fatalf("no layout: %q", slices.Sorted(maps.Keys(contents)))
+	}
+	type descriptor struct {
+		Digest      string
+		Annotations map[string]string
+		Platform    struct{ Architecture, OS, Variant string }
+	}
+	blob := func(digest string, into any) {
+		t.Helper()
+		text, ok := contents["blobs/"+strings.Replace(digest, ":", "/", 1)]
+		if !ok {
+			t.Fatalf("there is no %s", digest)
+		}
+		if err := json.Unmarshal(text, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var top, index struct{ Manifests []descriptor }
+	if err := json.Unmarshal(contents["index.json"], &top); err != nil {
+		t.Fatal(err)
+	}
+	if len(top.Manifests) != 1 || top.Manifests[0].Annotations["org.opencontainers.image.ref.name"] != "localhost/aspects-poc:1.2" {
+		t.Fatalf("the table of contents is %s", contents["index.json"])
+	}
+	blob(top.Manifests[0].Digest, &index)
+	var platforms []string
+	for _, one := range index.Manifests {
+		platforms = append(platforms, strings.TrimSuffix(one.Platform.OS+"/"+one.Platform.Architecture+"/"+one.Platform.Variant, "/"))
+		var manifest struct {
+			Config descriptor
+			Layers []descriptor
+		}
+		blob(one.Digest, &manifest)
+		var config struct {
+			Config struct {
+				User       string
+				Entrypoint []string
+				Labels     map[string]string
+			}
+		}
+		blob(manifest.Config.Digest, &config)
+		if config.Config.User != "65532:65532" || !slices.Equal(config.Config.Entrypoint, []string{"/usr/bin/aspects-poc"}) {
+			t.Errorf("a container runs %v as %q", config.Config.Entrypoint, config.Config.User)
+		}
+		if config.Config.Labels["org.opencontainers.image.source"] != home.Address {
+			t.Errorf("labels %v", config.Config.Labels)
+		}
+		if len(manifest.Layers) != 1 {
+			t.Errorf("%d layers", len(manifest.Layers))
+		}
+	}
+	if want := []string{"linux/amd64", "linux/arm/v7"}; !slices.Equal(platforms, want) {
+		t.Errorf("platforms %v, want %v", platforms, want)
+	}
+
+	again := filepath.Join(t.TempDir(), "oci.tar")
+	d.work = t.TempDir()
+	if err := d.image([]platform{small("amd64"), small("armhf")}, again); err != nil {
+		t.Fatal(err)
+	}
+	if first, second := read(t, file), read(t, again); !bytes.Equal(first, second) {
+		t.Error("made twice, the image differs")
+	}
+}
+
+func TestImageHasNothingButTheProgram(t *testing.T) {
+	var names []string
+	for _, e := range imageEntries(small("amd64").entries) {
+		names = append(names, e.name)
+		if e.name == state && (e.owner != 65532 || e.mode != 0o700) {
+			t.Errorf("the state folder is %o of %d", e.mode, e.owner)
+		}
+	}
+	want := []string{"var/lib/aspects-poc", "tmp", "usr/bin/aspects-poc", "usr/bin/aspects-poc-vpn", "usr/share/doc/aspects-poc/LICENSE"}
+	if !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
+
+// Everything that is linked in is named with a licence.
+func TestNotices(t *testing.T) {
+	text, err := notices(t.Context(), root, "riscv64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"github.com/labstack/echo/v4 v", "github.com/urfave/cli/v2 v", "github.com/swaggo/echo-swagger v",
+		"github.com/google/uuid v", "modernc.org/sqlite v", "the Go standard library", "the fleet page's scripts", "Swagger UI",
+		"Permission is hereby granted", "Apache License"} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("the notices do not have %q", want)
+		}
+	}
+	if bytes.Contains(text, []byte("honnef.co")) {
+		t.Error("the notices name what is not linked in")
+	}
+}
+
+func TestModuleWithoutLicence(t *testing.T) {
+	dir, err := json.Marshal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = moduleNotices([]byte(`{"Module": {"Path": "example.com/mute", "Version": "v1.0.0", "Dir": ` + string(dir) + `}}`))
+	if err == nil || !strings.Contains(err.Error(), "cannot find the licence of example.com/mute") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestUnknownArchitecture(t *testing.T) {
+	err := run(t.Context(), root, io.Discard, []string{"-output", t.TempDir(), "vax"})
+	if err == nil || !strings.Contains(err.Error(), `there is no archive for "vax"; known are amd64`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

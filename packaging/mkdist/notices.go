@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"aspects-poc/packaging/recipe"
+)
+
+// A notice is what one part of the binary asks to be said of it.
+type notice struct {
+	part  string
+	texts []string
+}
+
+// notices returns the licence texts of everything that is linked into the binary of an architecture: the Go library,
+// the modules, and the scripts that the page brings along. It fails where a module has no licence file.
+func notices(ctx context.Context, root, arch string) ([]byte, error) {
+	target, err := recipe.GoEnv(arch)
+	if err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(ctx, "go", "list", "-deps", "-json=Module", ".")
+	command.Dir = root
+	command.Env = append(os.Environ(), target...)
+	out, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list what is linked in: %w", err)
+	}
+	list, err := moduleNotices(out)
+	if err != nil {
+		return nil, err
+	}
+	goRoot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find the Go library: %w", err)
+	}
+	for _, dir := range []struct{ part, path string }{
+		{"the Go standard library", strings.TrimSpace(string(goRoot))},
+		{"the fleet page's scripts", filepath.Join(root, "roles", "server", "page", "static", "vendor")},
+	} {
+		texts, err := licences(dir.path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot find the licence of %s: %w", dir.part, err)
+		}
+		list = append(list, notice{dir.part, texts})
+	}
+	// The module has a licence of its own, and none of what is inside.
+	list = append(list, notice{"Swagger UI, inside github.com/swaggo/files",
+		[]string{"Copyright SmartBear Software Inc., Apache License 2.0: the text is that of the file LICENSE.\n"}})
+	slices.SortStableFunc(list, func(a, b notice) int { return cmp.Compare(a.part, b.part) })
+	var text bytes.Buffer
+	text.WriteString("This program is licensed under the Apache License 2.0 (file LICENSE). It contains:\n")
+	for _, n := range list {
+		fmt.Fprintf(&text, "\n%s\n%s\n\n%s", n.part, strings.Repeat("=", len(n.part)), strings.Join(n.texts, "\n"))
+	}
+	return text.Bytes(), nil
+}
+
+// moduleNotices returns the notices of the modules in the output of go list -json=Module.
+func moduleNotices(listed []byte) ([]notice, error) {
+	seen := map[string]bool{}
+	var list []notice
+	for decoder := json.NewDecoder(bytes.NewReader(listed)); ; {
+		var found struct {
+			Module *struct {
+				Path, Version, Dir string
+				Main               bool
+			}
+		}
+		if err := decoder.Decode(&found); errors.Is(err, io.EOF) {
+			return list, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("cannot list what is linked in: %w", err)
+		}
+		m := found.Module
+		if m == nil || m.Main || seen[m.Path] {
+			continue
+		}
+		seen[m.Path] = true
+		texts, err := licences(m.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("cannot find the licence of %s: %w", m.Path, err)
+		}
+		list = append(list, notice{m.Path + " " + m.Version, texts})
+	}
+}
+
+var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|unlicense)`)
+
+// licences returns the texts of a folder's licence files, at least one.
+func licences(dir string) ([]string, error) {
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var texts []string
+	for _, file := range found {
+		if file.IsDir() || !licenceFile.MatchString(file.Name()) {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, strings.TrimRight(string(text), "\n")+"\n")
+	}
+	if len(texts) == 0 {
+		return nil, fmt.Errorf("%s has none", dir)
+	}
+	return texts, nil
+}
