@@ -32,7 +32,7 @@ func rules() []forbidden {
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...", "registry/internal/..."}
 	engine := []string{"registry/confdb/..."}
 	forTests := []string{"registry/registrytest/...", "roles/internal/rolestest", "roles/internal/browsertest",
-		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest"}
+		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest", "internal/need"}
 	list := []forbidden{
 		{from: []string{"registry/..."}, to: []string{"roles/...", "main"},
 			reason: "registry is a library for strangers' snaps: imports run from roles to registry"},
@@ -76,7 +76,9 @@ func rules() []forbidden {
 			reason: "the development kit is around the registry, never in it"},
 		{from: []string{"registry/kit/..."}, to: []string{"registry", "registry/snapd", "registry/snapctl", "registry/embedded"},
 			reason: "the kit imitates what is behind snapd's socket, and knows no clients"},
-		{from: []string{"registry/kit/document", "registry/kit/scaffold", "registry/kit/snapfile"}, to: []string{"registry/kit/lint", "registry/kit/world",
+		{from: []string{"internal/document"}, to: []string{"registry", "registry/backend", "registry/kit/...", "roles/..."},
+			reason: "the forms of a confdb-schema are below the library and the kit, which both read them"},
+		{from: []string{"registry/kit/scaffold", "registry/kit/snapfile"}, to: []string{"registry/kit/lint", "registry/kit/world",
 			"registry/kit/script", "registry/kit/rest", "registry/kit/hookrun", "registry/kit/source"},
 			reason: "forms of documents, and files to begin with, do not know what is made of them"},
 		{from: []string{"registry/kit/lint"}, to: []string{"registry/kit/world", "registry/kit/script", "registry/kit/rest",

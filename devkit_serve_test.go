@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/need"
 	"aspects-poc/registry/registrytest/stocksnap"
 )
 
@@ -13,11 +14,7 @@ func TestDevkitServe(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary")
 	}
-	for _, tool := range []string{"bash", "curl", "unshare"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("the document uses %s, which is not installed", tool)
-		}
-	}
+	need.Programs(t, "bash", "curl", "unshare")
 	stock := stocksnap.Find(t)
 	bin := buildProgram(t)
 	stock.Install(t, bin)

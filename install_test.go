@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/need"
 	"aspects-poc/packaging/recipe"
 	"aspects-poc/registry/network"
 
@@ -32,11 +33,7 @@ type host struct {
 // newHost makes a machine with a current snapd, on which nothing is installed; the snaps and assertions wait in from.
 func newHost(t *testing.T) *host {
 	t.Helper()
-	for _, need := range []string{"bash", "awk", "timeout"} {
-		if _, err := exec.LookPath(need); err != nil {
-			t.Skipf("install.sh is for Linux: %v", err)
-		}
-	}
+	need.Programs(t, "bash", "awk", "timeout")
 	h := &host{t: t, fake: t.TempDir(), root: t.TempDir(), from: t.TempDir(), account: network.AccountID,
 		key: base64.RawURLEncoding.EncodeToString(make([]byte, 48))}
 	h.files = h.from

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/need"
 	"aspects-poc/packaging/recipe"
 	"aspects-poc/registry/network"
 
@@ -49,9 +50,7 @@ func TestDevelopmentPage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary")
 	}
-	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("the page uses bash, which is not installed")
-	}
+	need.Program(t, "bash")
 	page, err := filepath.Abs(filepath.Join("docs", "devkit-dev.md"))
 	if err != nil {
 		t.Fatal(err)

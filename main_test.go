@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/need"
 	"aspects-poc/registry"
 	"aspects-poc/roles"
 
@@ -47,6 +48,7 @@ func program() {
 // TestScripts runs the command line as users meet it. Beside testscript's own commands there is
 //
 //	await FILE REGEXP   wait until a file, such as the output of a background command, has a match
+//	need PROGRAM        skip the script unless the program is there
 //	unpack ROLE DIR     lay out the role's snap, with hooks that are links to the program, as mksnap does
 func TestScripts(t *testing.T) {
 	here, err := os.Getwd()
@@ -58,8 +60,9 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await, "unpack": unpack},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await, "need": needs, "unpack": unpack},
 		Setup: func(env *testscript.Env) error {
+			env.Values[testKey] = env.T()
 			// Nothing of this machine: no user's registry or configuration, and no snapd that may be there.
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("EXAMPLES", filepath.Join(here, "examples"))
@@ -67,6 +70,17 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 	})
+}
+
+const testKey = "test" // of the values of a script: its testscript.T
+
+func needs(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 1 {
+		ts.Fatalf("usage: need PROGRAM")
+	}
+	if _, err := need.Find(args[0]); err != nil {
+		need.End(ts.Value(testKey).(testscript.T), err)
+	}
 }
 
 func await(ts *testscript.TestScript, negated bool, args []string) {

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"aspects-poc/internal/need"
 )
 
 // A command of a document and what it says that it prints. In the output an ellipsis stands for what differs each time.
@@ -52,11 +54,7 @@ func TestReadme(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary")
 	}
-	for _, tool := range []string{"bash", "curl"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("the walk-through uses %s, which is not installed", tool)
-		}
-	}
+	need.Programs(t, "bash", "curl")
 	bin := buildProgram(t)
 	address := freeAddress(t)
 	shell := exec.Command("bash")
@@ -72,6 +70,7 @@ func TestDevkit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary")
 	}
+	need.Program(t, "bash")
 	shell := exec.Command("bash")
 	shell.Dir = t.TempDir()
 	shell.Env = []string{"PATH=" + buildProgram(t) + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir()}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/need"
 	"aspects-poc/packaging/compile"
 	"aspects-poc/packaging/recipe"
 
@@ -44,15 +45,6 @@ func project(t *testing.T, role string) *recipe.Project {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func needs(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s here (apt install squashfs-tools)", tool)
-		}
-	}
 }
 
 // pack packs a role's snap around a file that stands for the binary, in folders of its own.
@@ -90,7 +82,7 @@ func read(t *testing.T, file string) []byte {
 }
 
 func TestContents(t *testing.T) {
-	needs(t, "mksquashfs", "unsquashfs")
+	need.Programs(t, "mksquashfs", "unsquashfs")
 	for _, role := range parsed(t).Roles() {
 		file := pack(t, role, 1_000_000_000, nil)
 		command := exec.CommandContext(t.Context(), "unsquashfs", "-lls", file)
@@ -130,7 +122,7 @@ func TestContents(t *testing.T) {
 }
 
 func TestPackedTwice(t *testing.T) {
-	needs(t, "mksquashfs")
+	need.Programs(t, "mksquashfs")
 	first := read(t, pack(t, "control", 1_000_000_000, nil))
 	t.Setenv("SOURCE_DATE_EPOCH", "1") // which mksquashfs would heed
 	if !bytes.Equal(first, read(t, pack(t, "control", 1_000_000_000, nil))) {
@@ -142,7 +134,7 @@ func TestPackedTwice(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	needs(t, "mksquashfs", "unsquashfs")
+	need.Programs(t, "mksquashfs", "unsquashfs")
 	vpn := pack(t, "vpn", 1, nil)
 	if err := compare(t.Context(), vpn, pack(t, "vpn", 2, nil)); err != nil {
 		t.Errorf("snaps of one role: %v", err)

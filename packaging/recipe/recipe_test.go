@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/need"
 	"aspects-poc/packaging/recipe"
 	"aspects-poc/registry/network"
 
@@ -138,7 +139,7 @@ yaml.dump(yaml.safe_load(sys.stdin), sys.stdout, Dumper=yaml.SafeDumper, sort_ke
 // What we write is what PyYAML writes, to the byte.
 func TestWrittenAsPyYAMLDoes(t *testing.T) {
 	if err := exec.CommandContext(t.Context(), "python3", "-c", "import yaml").Run(); err != nil {
-		t.Skip("no python3 with PyYAML here (apt install python3-yaml)")
+		need.Missing(t, "python3 with PyYAML", "apt-get install python3-yaml")
 	}
 	same := func(t *testing.T, text []byte) {
 		t.Helper()

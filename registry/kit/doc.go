@@ -1,7 +1,6 @@
 // Package kit is the map of the development kit for confdb: what people need who have confdb-schemas and snaps of their
 // own and want to try, check and test them without a store account, a key, root or a virtual machine.
 //
-//	document   a confdb-schema in its three forms (YAML, JSON for snap sign, assertion) as one tree with positions
 //	lint       rules over documents and snaps, and their findings
 //	scaffold   a new project
 //	world      the imitated machine: confdb-schemas, snaps, connections, data, transactions with their hooks, changes
@@ -11,6 +10,9 @@
 //	script     test scripts against a world, their reports and what they covered
 //	assertion  assertions: parsed, and verified against keys that are named
 //	rest       snapd's REST API over a world, on a socket
+//
+// Package internal/document, at the root, reads and writes confdb-schemas in their three forms, for the kit and for the
+// registry alike.
 //
 // The command line is in roles/registrycmd. Nothing of the kit is used by the registry, its backends or its engine.
 package kit

@@ -196,3 +196,17 @@ func (k *key) publicPEM() (string, error) {
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
+
+// Keys makes keys of simulated devices for others who simulate some: to sign with, and as devices send the public half.
+func Keys(number int, seed uint64) (signers []crypto.Signer, public []string, err error) {
+	made := newRing(number, seed)
+	for i := range number {
+		key := made.key(i)
+		text, err := key.publicPEM()
+		if err != nil {
+			return nil, nil, err
+		}
+		signers, public = append(signers, key), append(public, text)
+	}
+	return signers, public, nil
+}

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/internal/durable"
-	schemadoc "aspects-poc/registry/kit/document"
 	"aspects-poc/registry/kit/lint"
 	"aspects-poc/registry/network"
 	"aspects-poc/roles"

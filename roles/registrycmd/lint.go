@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	schemadoc "aspects-poc/registry/kit/document"
+	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/registry/kit/lint"
 	"aspects-poc/registry/network"
 	"aspects-poc/roles"

@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	schemadoc "aspects-poc/registry/kit/document"
+	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/registry/kit/world"
 )
 

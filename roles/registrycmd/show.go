@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	schemadoc "aspects-poc/registry/kit/document"
+	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"

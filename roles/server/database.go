@@ -42,7 +42,7 @@ func openStore(ctx context.Context, config Config) (fleet.Store, access.Store, e
 		}
 		return store, store.Tokens(), nil
 	}
-	store, err := postgres.Open(ctx, config.Database, postgres.Options{Log: config.Log})
+	store, err := postgres.Open(ctx, config.Database, postgres.Options{Log: config.Log, Deaf: config.Deaf})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -174,8 +174,10 @@ func openDoorway(ctx context.Context, tokens access.Store, config Config) (*door
 			return nil, err
 		}
 	}
-	if opened.listener, err = listen(config.Listen, config.Chosen); err != nil {
-		return nil, err
+	if opened.listener = config.Listener; opened.listener == nil {
+		if opened.listener, err = listen(config.Listen, config.Chosen); err != nil {
+			return nil, err
+		}
 	}
 	if err := mayListen(ctx, opened.listener, tokens, config); err != nil {
 		return nil, errors.Join(err, opened.listener.Close())

@@ -39,8 +39,10 @@ const (
 type Config struct {
 	Listen   string        // HOST:PORT
 	Chosen   string        // how a person chooses another Listen; "" means --listen
+	Listener net.Listener  // to serve on in the place of Listen; nil for none
 	State    string        // database file, of the embedded store
 	Database string        // address of a PostgreSQL to use in its place; "" is for the embedded store
+	Deaf     bool          // do without the database's LISTEN, as where it has none
 	Schema   string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
 	MaxBody  int64         // bytes
 	Drain    time.Duration // for requests under way, at the end

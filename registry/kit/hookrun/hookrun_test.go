@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/need"
 	"aspects-poc/registry/kit/world"
 )
 
@@ -48,16 +49,15 @@ func TestUnstarted(t *testing.T) {
 // TestLanguages runs hooks of several languages, those that are there.
 func TestLanguages(t *testing.T) {
 	t.Parallel()
-	for interpreter, text := range map[string]string{
-		"/bin/sh": "echo \"$SNAP_NAME\" >&2; exit 3", "/usr/bin/env python3": "import os, sys\nprint(os.environ['SNAP_NAME'])\nsys.exit(3)",
-		"/usr/bin/perl": "print \"$ENV{SNAP_NAME}\\n\"; exit 3;",
+	for _, test := range []struct{ program, interpreter, text string }{
+		{"sh", "/bin/sh", "echo \"$SNAP_NAME\" >&2; exit 3"},
+		{"python3", "/usr/bin/env python3", "import os, sys\nprint(os.environ['SNAP_NAME'])\nsys.exit(3)"},
+		{"perl", "/usr/bin/perl", "print \"$ENV{SNAP_NAME}\\n\"; exit 3;"},
 	} {
-		t.Run(interpreter, func(t *testing.T) {
-			if _, err := os.Stat(strings.Fields(interpreter)[0]); err != nil {
-				t.Skip(err)
-			}
+		t.Run(test.program, func(t *testing.T) {
+			need.Program(t, test.program)
 			w, _ := machine(t, world.Options{})
-			dir := unpacked(t, map[string]string{"meta/hooks/install": "#!" + interpreter + "\n" + text + "\n"})
+			dir := unpacked(t, map[string]string{"meta/hooks/install": "#!" + test.interpreter + "\n" + test.text + "\n"})
 			err := w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}})
 			if err == nil || !strings.Contains(err.Error(), `(run hook "install": app)`) {
 				t.Error(err)

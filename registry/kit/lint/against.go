@@ -4,8 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
-	"aspects-poc/registry/kit/document"
 )
 
 // checkAgainst compares the document with the copy that is published: what snaps and stored data rely on must go on.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 )
 
 // A call is a use of snapctl that a script's text shows.

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb"
-	"aspects-poc/registry/kit/document"
 	"aspects-poc/registry/kit/lint"
 	"aspects-poc/registry/network"
 

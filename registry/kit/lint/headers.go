@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
 	"aspects-poc/registry/dialect"
-	"aspects-poc/registry/kit/document"
 )
 
 // checkForm reports what is odd about how the document is written.

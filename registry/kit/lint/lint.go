@@ -15,7 +15,7 @@ import (
 	"fmt"
 	"slices"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 )
 
 // A Level tells how bad a finding is.

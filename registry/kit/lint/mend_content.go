@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
 	"aspects-poc/registry/confdb/place"
 	"aspects-poc/registry/confdb/view"
-	"aspects-poc/registry/kit/document"
 )
 
 // sound tells whether a rule's own paths can be read, so that they can be put before those of its content.

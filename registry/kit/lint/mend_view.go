@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 )
 
 // A viewMender takes what was refused out of a view.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 )
 
 // A comparison is of two storage schemas that the engine takes.

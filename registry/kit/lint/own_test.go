@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/kit/lint"
 	"aspects-poc/registry/network"
 

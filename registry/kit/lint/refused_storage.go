@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/place"
 	"aspects-poc/registry/confdb/schema"
-	"aspects-poc/registry/kit/document"
 )
 
 // readStorage asks the engine what it refuses of the storage schema. After each refusal what was refused is taken out of

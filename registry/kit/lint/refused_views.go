@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
 	"aspects-poc/registry/confdb/place"
 	"aspects-poc/registry/confdb/schema"
 	"aspects-poc/registry/confdb/view"
-	"aspects-poc/registry/kit/document"
 )
 
 // A viewModel is a view, less what was refused of it.

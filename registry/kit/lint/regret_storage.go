@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
-	"aspects-poc/registry/kit/document"
 )
 
 // checkReach finds what no rule leads to, or only one way.

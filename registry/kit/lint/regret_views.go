@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
-	"aspects-poc/registry/kit/document"
 )
 
 // checkRegrets looks for what snapd takes but people regret, in what is sound of the document.

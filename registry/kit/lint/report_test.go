@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/kit/lint"
 
 	"github.com/google/go-cmp/cmp"

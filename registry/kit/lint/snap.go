@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/kit/snapfile"
 )
 

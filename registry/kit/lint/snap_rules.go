@@ -5,7 +5,7 @@ import (
 	"cmp"
 	"strings"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/kit/snapfile"
 )
 

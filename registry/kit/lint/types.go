@@ -4,9 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
 	"aspects-poc/registry/confdb/schema"
-	"aspects-poc/registry/kit/document"
 )
 
 // types is a storage schema that the engine takes, for those who ask it what the engine does not tell: where something

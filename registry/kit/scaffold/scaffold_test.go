@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/internal/home"
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/need"
 	"aspects-poc/registry/kit/lint"
 	"aspects-poc/registry/kit/scaffold"
 )
@@ -67,7 +68,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs := 0
+	var programs []string
 	for _, name := range names {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -84,16 +85,16 @@ func TestScripts(t *testing.T) {
 		if !script {
 			continue
 		}
-		programs++
-		if shellcheck, err := exec.LookPath("shellcheck"); err == nil {
-			if out, err := exec.Command(shellcheck, filepath.Join(dir, name)).CombinedOutput(); err != nil {
-				t.Errorf("%s: %v\n%s", name, err, out)
-			}
+		programs = append(programs, filepath.Join(dir, name))
+	}
+	if len(programs) != 3 {
+		t.Errorf("programs: %q", programs)
+	}
+	t.Run("shellcheck", func(t *testing.T) {
+		if out, err := exec.Command(need.Program(t, "shellcheck"), programs...).CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
 		}
-	}
-	if programs != 3 {
-		t.Errorf("%d programs", programs)
-	}
+	})
 	if testing.Short() {
 		t.Skip("builds actionlint")
 	}

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"aspects-poc/internal/need"
 )
 
 // A Keyring is a folder with keys that the stock snap command makes and signs with, and its own gpg-agent. Unlike what
@@ -29,11 +31,7 @@ done
 func FindKeyring(t testing.TB) *Keyring {
 	t.Helper()
 	command := Find(t)
-	for _, tool := range []string{"gpg", "gpgconf", "script"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			give(t, "no key can be made: %v", err)
-		}
-	}
+	need.Programs(t, "gpg", "gpgconf", "script")
 	// Not t.TempDir: there are sockets in it, whose names can have 107 bytes.
 	home, err := os.MkdirTemp("", "gpg")
 	if err != nil {

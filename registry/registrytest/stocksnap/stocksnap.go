@@ -19,6 +19,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"aspects-poc/internal/need"
 )
 
 // A Command is a stock snap command.
@@ -65,38 +67,40 @@ func (c *Command) Install(t testing.TB, dir string) {
 
 var try sync.Mutex // held while the namespace is tried out: one failure tells for all
 
+// stock is what a test says that it needs.
+const stock = "Debian's newest snap command"
+
 // Find returns the stock snap command. Where there is none, or it cannot be run, the test is skipped, or fails if
 // ASPECTS_REQUIRE_SNAP is 1.
 func Find(t testing.TB) *Command {
 	t.Helper()
+	need.Program(t, "unshare")
 	root := os.Getenv("ASPECTS_STOCK_SNAP")
 	if root == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			give(t, "no stock snap command: %v", err)
+			give(t, stock, "set HOME or ASPECTS_STOCK_SNAP")
 		}
 		root = filepath.Join(cache, "aspects-poc-snap")
 	}
 	if _, err := os.Stat(filepath.Join(root, "usr/lib/snapd/snapd")); err != nil {
-		give(t, "no stock snap command in %s: .ci/stock-snap fetches it", root)
+		give(t, stock, ".ci/stock-snap")
 	}
 	try.Lock()
 	defer try.Unlock()
 	// Not version, which waits half a minute for a snapd.
 	command := &Command{root: root}
 	if result, err := command.run(t, t.TempDir(), "help"); err != nil || result.Code != 0 {
-		give(t, "the stock snap command cannot be run in a namespace of its own: %v %s", err, result.Stderr)
+		t.Logf("%v %s", err, result.Stderr)
+		give(t, "a kernel that lets this user make a mount namespace for "+stock, "run it as root")
 	}
 	return command
 }
 
-// give gives the test up.
-func give(t testing.TB, format string, args ...any) {
+// give gives the test up: what is missing, and what brings it.
+func give(t testing.TB, what, remedy string) {
 	t.Helper()
-	if os.Getenv("ASPECTS_REQUIRE_SNAP") == "1" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
+	need.Missing(t, what, remedy, "ASPECTS_REQUIRE_SNAP")
 }
 
 // Run runs snap with arguments. dir has snapd.socket; snapd-snap.socket and features if there are any.

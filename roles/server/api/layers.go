@@ -35,7 +35,7 @@ func (h *handlers) listTargets(c echo.Context) error {
 		return err
 	}
 	layers, _ := h.fleet.Targets()
-	revision, err := h.fleet.LastRevision(c.Request().Context())
+	revision, err := h.fleet.LastChange(c.Request().Context())
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return f.view(device)
+	return f.view(ctx, device)
 }
 
 // DeviceByKey returns the device whose key this is, as the store has it, or ErrUnknownDevice.
@@ -71,37 +71,22 @@ func (f *Fleet) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
 	return f.store.DeviceByKey(ctx, keyID)
 }
 
-func (f *Fleet) view(device Device) (View, error) {
-	targets := f.targets.Load()
-	target, err := targets.of(device)
+func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
+	_, target, err := f.targetOf(ctx, device, Report{})
+	if err != nil {
+		return View{}, err
+	}
+	state, err := target.stateOf(device)
 	if err != nil {
 		return View{}, err
 	}
 	f.sightings.complete(&device)
-	return View{
-		Device: device,
-		Target: target,
-		State:  stateOf(device.Status, device.Verdict, target.Revision),
-		Silent: device.LastSeen.Before(f.silentSince()),
-	}, nil
+	return View{Device: device, Target: target, State: state, Silent: device.LastSeen.Before(f.silentSince())}, nil
 }
 
 // silentSince is the time since when a device has to have been seen.
 func (f *Fleet) silentSince() time.Time {
 	return f.options.Now().Add(-silentAfter * f.options.PollInterval)
-}
-
-// stateOf is a device's state, of which a verdict for an earlier revision says nothing.
-func stateOf(status Status, verdict Verdict, desired int64) State {
-	switch {
-	case status == Pending:
-		return StatePending
-	case status == Revoked:
-		return StateRevoked
-	case verdict.State == StateUnknown || verdict.Revision < desired:
-		return StateBehind
-	}
-	return verdict.State
 }
 
 // A Filter chooses devices. The zero value chooses all.
@@ -135,7 +120,7 @@ func (f *Fleet) Devices(ctx context.Context, filter Filter, after string, limit 
 			return nil, "", err
 		}
 		for i, device := range devices {
-			view, err := f.view(device)
+			view, err := f.view(ctx, device)
 			if err != nil {
 				return nil, "", err
 			}

@@ -73,7 +73,9 @@ type Fleet struct {
 	options Options
 
 	targets   atomic.Pointer[snapshot]
-	reading   sync.Mutex // held while the snapshot is read anew
+	reading   sync.Mutex   // held while the snapshot is read anew
+	begun     atomic.Int64 // how often that has begun
+	shared    bool         // the store has other servers
 	known     *known
 	sightings sightings
 	waiting   waiting
@@ -89,6 +91,9 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	options.complete()
 	f := &Fleet{store: store, options: options, known: newKnown(options.Remembered)}
 	f.waiting.limit = options.MaxWaiting
+	if store, ok := store.(Sharer); ok {
+		f.shared = store.Shared()
+	}
 	// Listen first: what changes after the targets were read is told.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	changes, err := store.Changes(background)
@@ -180,10 +185,44 @@ func (f *Fleet) concern(devices []uuid.UUID) {
 	f.waiting.wake(devices)
 }
 
+// targetOf returns a device's target, under targets that are no older than what is known of the device, or what it
+// reports now. Another server may have heard of a change already that this one has not: a target of before must not be
+// offered to who runs a later one, nor what is kept be judged by it.
+func (f *Fleet) targetOf(ctx context.Context, device Device, now Report) (*snapshot, Target, error) {
+	targets, err := f.targetsSince(ctx, max(device.OwnRevision, device.Verdict.Revision, now.Running.Revision, now.Attempted.Revision))
+	if err != nil {
+		return nil, Target{}, err
+	}
+	target, err := targets.of(device)
+	return targets, target, err
+}
+
+// targetsSince returns the targets, read anew where a revision is later than they are. It may be one that nobody drew.
+func (f *Fleet) targetsSince(ctx context.Context, revision int64) (*snapshot, error) {
+	begun := f.begun.Load()
+	if targets := f.targets.Load(); revision <= targets.Revision {
+		return targets, nil
+	}
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	// One reading serves all that came before it began.
+	if targets := f.targets.Load(); revision <= targets.Revision || f.begun.Load() > begun {
+		return targets, nil
+	}
+	err := f.read(ctx)
+	return f.targets.Load(), err
+}
+
 // refresh reads the targets anew.
 func (f *Fleet) refresh(ctx context.Context) error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
+	return f.read(ctx)
+}
+
+// read is refresh, under its lock.
+func (f *Fleet) read(ctx context.Context) error {
+	f.begun.Add(1)
 	targets, err := f.store.Targets(ctx)
 	if err != nil {
 		return err
@@ -192,11 +231,8 @@ func (f *Fleet) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := f.targets.Load()
-	if last != nil {
-		if next.generation = last.generation; !next.equal(last) {
-			next.generation++
-		}
+	if last := f.targets.Load(); last != nil {
+		next.follow(last)
 	}
 	f.targets.Store(next)
 	return nil

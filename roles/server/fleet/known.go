@@ -11,8 +11,8 @@ import (
 // A digest stands for what a device reports: the first half of a SHA-256.
 type digest [16]byte
 
-// contentOf digests what a report says, but for what makes no difference to any answer: sequence, times, statistics.
-func contentOf(report Report) digest {
+// contentOf digests what a report says under a sequence, but for what makes no difference to any answer: times, statistics.
+func contentOf(report Report, sequence int64) digest {
 	hash := sha256.New()
 	var length [8]byte
 	number := func(n int64) {
@@ -24,6 +24,7 @@ func contentOf(report Report) digest {
 		hash.Write([]byte(s))
 	}
 	text(report.Config.String())
+	number(sequence)
 	if report.Running != (Running{}) || report.Attempted != (Attempted{}) {
 		number(report.Running.Revision)
 		text(report.Running.Hash)

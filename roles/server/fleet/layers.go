@@ -172,8 +172,9 @@ func (f *Fleet) Layer(ctx context.Context, name LayerName) (Layer, error) {
 	return layer, err
 }
 
-// Targets returns the layers that concern more than one device, in the order of merging, and the last revision at which
-// one of them changed. They are this server's own view, which follows others' changes at once.
+// Targets returns the layers that concern more than one device, in the order of merging, and the last revision that had
+// been drawn, by whatever change, when they were read. They are this server's own view, which follows others' changes at
+// once.
 func (f *Fleet) Targets() (layers []Layer, revision int64) {
 	targets := f.targets.Load()
 	if targets.Everyone.Revision > 0 {
@@ -182,14 +183,9 @@ func (f *Fleet) Targets() (layers []Layer, revision int64) {
 	return append(layers, targets.Labels...), targets.Revision
 }
 
-// LastRevision returns the last revision that was drawn, by whatever change; 0 for none.
-func (f *Fleet) LastRevision(ctx context.Context) (int64, error) {
-	entries, err := f.store.History(ctx, "", 0, 1)
-	if err != nil || len(entries) == 0 {
-		return 0, err
-	}
-	return entries[0].Revision, nil
-}
+// LastChange returns the last revision at which a layer was set or removed; 0 for none. Labels draw revisions too, which
+// are not among them.
+func (f *Fleet) LastChange(ctx context.Context) (int64, error) { return f.store.LastChange(ctx) }
 
 // DeviceLayers returns layers of single devices; see Store.DeviceLayers.
 func (f *Fleet) DeviceLayers(ctx context.Context, after string, limit int) (list []Layer, next string, err error) {

@@ -45,7 +45,9 @@ type Answer struct {
 }
 
 // Poll takes what a device reports and says what it is to do. What it reports is durable when Poll returns without
-// error. A poll that repeats the device's last one writes nothing, and looks at no store where there is nothing to do.
+// error. A poll that repeats the device's last one writes nothing, and looks at no store where there is nothing to do:
+// but where other servers share the store, a poll without a sequence always looks, as nothing else tells whether it came
+// after what they heard.
 //
 // A poll with a wait is answered at once if there is an offer of a revision that the device has not tried; else when that
 // has come, or the wait is over. Errors: ErrUnknownDevice, ErrPending, ErrRevoked, and the store's.
@@ -54,7 +56,7 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 	if poll.Report {
 		report.Sequence, report.Running, report.Attempted = poll.Sequence, poll.Running, poll.Attempted
 	}
-	content := contentOf(report)
+	content := contentOf(report, report.Sequence)
 	var woken chan struct{}
 	waits := false
 	if poll.Wait > 0 {
@@ -68,6 +70,8 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 	if err != nil || !waits || answer.Later > 0 || answer.Offer != nil && answer.Offer.Revision != tried {
 		return answer, err
 	}
+	// Whoever is answered was there until now.
+	defer func() { f.sightings.note(id, f.options.Now(), nil) }()
 	deadline := time.NewTimer(min(poll.Wait, MaxWait))
 	defer deadline.Stop()
 	alive := time.NewTicker(f.options.PollInterval) // who waits is no silent device
@@ -79,7 +83,7 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 		case <-deadline.C:
 			return answer, nil
 		case <-alive.C:
-			f.sightings.note(id, f.options.Now(), Verdict{}, nil)
+			f.sightings.note(id, f.options.Now(), nil)
 			continue
 		case <-woken:
 		}
@@ -98,7 +102,8 @@ func (f *Fleet) take(
 	now := f.options.Now()
 	targets := f.targets.Load()
 	point := f.point(now, poll.Stats)
-	if repeats, newPoint := f.known.repeats(id, content, targets.generation, point); repeats {
+	repeats, newPoint := f.known.repeats(id, content, targets.generation, point)
+	if repeats && (!f.shared || report.Sequence != 0 || poll.Idle) {
 		if err := ctx.Err(); err != nil {
 			return Answer{}, 0, err
 		}
@@ -106,7 +111,7 @@ func (f *Fleet) take(
 		if newPoint && !poll.Idle {
 			stats = f.statsOf(point, poll.Stats)
 		}
-		if f.sightings.note(id, now, Verdict{}, stats) {
+		if f.sightings.note(id, now, stats) {
 			return Answer{}, 0, nil
 		}
 	}
@@ -116,38 +121,31 @@ func (f *Fleet) take(
 	f.known.begin(id)
 	var remember *memory
 	defer func() { f.known.end(id, remember) }()
-	device, err := f.store.Device(ctx, id)
+	device, err := f.admitted(ctx, id)
 	if err != nil {
 		return Answer{}, 0, err
 	}
-	if err := mayPoll(device.Status); err != nil {
-		return Answer{}, 0, err
+	if report.Sequence != 0 && report.Sequence < device.Sequence {
+		return f.late(ctx, id, device.Sequence)
 	}
-	target, err := targets.of(device)
+	targets, target, err := f.targetOf(ctx, device, report)
 	if err != nil {
 		return Answer{}, 0, err
 	}
 	if report.Verdict, err = target.judge(report); err != nil {
 		return Answer{}, 0, err
 	}
-	verdict := Verdict{}
-	if device.Report.At.IsZero() || contentOf(device.Report) != content {
+	if device.differs(report, target.Revision) {
 		report.At = now
 		sequence, err := f.store.Report(ctx, id, report)
 		if err != nil {
 			return Answer{}, 0, err
 		}
-		if poll.Report && sequence > poll.Sequence {
-			// It is older than what is known, which holds: the answer is the one to that.
-			f.sightings.note(id, now, Verdict{}, nil)
-			answer.Later = sequence
-			answer.Offer, tried, err = f.look(ctx, id)
-			return answer, tried, err
+		if report.Sequence != 0 && report.Sequence < sequence { // another was faster
+			return f.late(ctx, id, sequence)
 		}
-	} else if device.Verdict != report.Verdict {
-		verdict = report.Verdict
 	}
-	noted := f.sightings.note(id, now, verdict, f.statsOf(point, poll.Stats))
+	noted := f.sightings.note(id, now, f.statsOf(point, poll.Stats))
 	if report.Verdict.offers() {
 		return Answer{Offer: &target}, report.Attempted.Revision, nil
 	}
@@ -157,16 +155,20 @@ func (f *Fleet) take(
 	return Answer{}, report.Attempted.Revision, nil
 }
 
-// look decides by what is kept of a device. Tried is the revision that it tried last.
+// late answers a report that is older than what is known, which holds: the answer is the one to that.
+func (f *Fleet) late(ctx context.Context, id uuid.UUID, sequence int64) (answer Answer, tried int64, err error) {
+	answer.Later = sequence
+	answer.Offer, tried, err = f.look(ctx, id)
+	return answer, tried, err
+}
+
+// look decides by what is kept of a device, which is there. Tried is the revision that it tried last.
 func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried int64, err error) {
-	device, err := f.store.Device(ctx, id)
+	device, err := f.admitted(ctx, id)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := mayPoll(device.Status); err != nil {
-		return nil, 0, err
-	}
-	target, err := f.targets.Load().of(device)
+	_, target, err := f.targetOf(ctx, device, device.Report)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -175,6 +177,19 @@ func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried in
 		return nil, device.Attempted.Revision, err
 	}
 	return &target, device.Attempted.Revision, nil
+}
+
+// admitted returns a device that polls, and that may. One that may not has been seen all the same.
+func (f *Fleet) admitted(ctx context.Context, id uuid.UUID) (Device, error) {
+	device, err := f.store.Device(ctx, id)
+	if err != nil {
+		return Device{}, err
+	}
+	if err := mayPoll(device.Status); err != nil {
+		f.sightings.note(id, f.options.Now(), nil)
+		return Device{}, err
+	}
+	return device, nil
 }
 
 func mayPoll(status Status) error {

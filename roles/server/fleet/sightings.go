@@ -11,23 +11,24 @@ import (
 // mostSightings bounds what waits to be written; far more than come between two times of writing.
 const mostSightings = 1 << 18
 
-// sightings is what was seen of devices and is not written yet: when, their verdicts, their statistics. The zero value is
-// ready for use.
+// sightings is what was seen of devices and is not written yet: when, and their statistics. Only what a later sighting
+// replaces as a matter of course is in here, so that it makes no difference when it is written, nor by which server. The
+// zero value is ready for use.
 type sightings struct {
 	mu      sync.Mutex // guards what follows
 	of      map[uuid.UUID]sighting
-	early   chan struct{} // asks for writing before its time
-	writing sync.Mutex    // held while they are written, so that times do not overtake each other
+	leaving map[uuid.UUID]sighting // being written at the moment
+	early   chan struct{}          // asks for writing before its time
+	writing sync.Mutex             // held while they are written, so that times do not overtake each other
 }
 
 type sighting struct {
-	at      int64 // seconds since 1970
-	verdict Verdict
-	stats   *Stats
+	at    int64 // seconds since 1970
+	stats *Stats
 }
 
 // note takes in what was seen. It returns false where there is no room: nothing may be built on it then.
-func (s *sightings) note(id uuid.UUID, at time.Time, verdict Verdict, stats *Stats) bool {
+func (s *sightings) note(id uuid.UUID, at time.Time, stats *Stats) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, there := s.of[id]
@@ -44,10 +45,7 @@ func (s *sightings) note(id uuid.UUID, at time.Time, verdict Verdict, stats *Sta
 		s.of = map[uuid.UUID]sighting{}
 	}
 	last.at = max(last.at, at.Unix())
-	if verdict.State != StateUnknown && verdict.Revision >= last.verdict.Revision {
-		last.verdict = verdict
-	}
-	if stats != nil {
+	if stats != nil && (last.stats == nil || !stats.At.Before(last.stats.At)) {
 		last.stats = stats
 	}
 	s.of[id] = last
@@ -66,15 +64,10 @@ func (s *sightings) wake() chan struct{} {
 func (s *sightings) complete(device *Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, there := s.of[device.ID]
-	if !there {
-		return
-	}
-	if at := instant(last.at); at.After(device.LastSeen) {
-		device.LastSeen = at
-	}
-	if last.verdict.State != StateUnknown && last.verdict.Revision >= device.Verdict.Revision {
-		device.Verdict = last.verdict
+	for _, pending := range []map[uuid.UUID]sighting{s.leaving, s.of} {
+		if last, there := pending[device.ID]; there && instant(last.at).After(device.LastSeen) {
+			device.LastSeen = instant(last.at)
+		}
 	}
 }
 
@@ -87,14 +80,19 @@ func (f *Fleet) flush(ctx context.Context) error {
 	defer s.writing.Unlock()
 	s.mu.Lock()
 	taken := s.of
-	s.of = nil
+	s.of, s.leaving = nil, taken
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.leaving = nil
+	}()
 	if len(taken) == 0 {
 		return nil
 	}
 	list := make([]Observation, 0, len(taken))
 	for id, seen := range taken {
-		observation := Observation{ID: id, Seen: instant(seen.at), Verdict: seen.verdict, Stats: seen.stats}
+		observation := Observation{ID: id, Seen: instant(seen.at), Stats: seen.stats}
 		if seen.stats != nil {
 			observation.Thin = f.thinnings()
 		}
@@ -103,9 +101,7 @@ func (f *Fleet) flush(ctx context.Context) error {
 	err := f.store.Observe(ctx, list)
 	if err != nil {
 		for id, seen := range taken {
-			if !s.note(id, instant(seen.at), seen.verdict, seen.stats) {
-				f.known.forget([]uuid.UUID{id}) // its next poll brings the verdict again
-			}
+			s.note(id, instant(seen.at), seen.stats) // where there is no room, its next poll is as good
 		}
 	}
 	return err

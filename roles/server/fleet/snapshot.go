@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,11 +32,27 @@ func newSnapshot(targets Targets) (*snapshot, error) {
 	return s, err
 }
 
-// equal tells whether two snapshots mean the same to all devices: revisions are drawn for devices' layers too.
+// follow makes it the next one after another. Where both mean the same to all devices, as revisions are drawn for devices'
+// layers too, what has been composed stays.
+func (s *snapshot) follow(last *snapshot) {
+	if s.generation = last.generation; !s.equal(last) {
+		s.generation++
+		return
+	}
+	last.mu.RLock()
+	defer last.mu.RUnlock()
+	s.composed = maps.Clone(last.composed)
+}
+
 func (s *snapshot) equal(other *snapshot) bool {
-	return slices.EqualFunc(s.Concerns, other.Concerns, func(a, b Concern) bool {
-		return a.Revision == b.Revision && a.Selector.String() == b.Selector.String()
-	})
+	concern := func(a, b Concern) bool { return a.Revision == b.Revision && a.Selector.String() == b.Selector.String() }
+	// Revisions tell layers apart, but in a database that was replaced by an older copy of itself.
+	layer := func(a, b Layer) bool {
+		return a.Name == b.Name && a.Revision == b.Revision && a.Priority == b.Priority && a.Authorship == b.Authorship &&
+			a.Selector.String() == b.Selector.String() && a.Config.Equal(b.Config)
+	}
+	return slices.EqualFunc(s.Concerns, other.Concerns, concern) && layer(s.Everyone, other.Everyone) &&
+		slices.EqualFunc(s.Labels, other.Labels, layer)
 }
 
 // A Target is what a device is to have.

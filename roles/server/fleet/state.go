@@ -22,6 +22,52 @@ const (
 
 var stateNames = []string{"unknown", "in-sync", "refused", "failed", "drifted", "behind", "pending", "revoked"}
 
+// derive decides a device's state from what is kept of it: nothing else does. The verdict is of its last report. It holds
+// for the revision for which it was derived, and settled tells whether that is the desired one. Where it is not, a device
+// that says what it runs is behind: a report that named a later revision would have been judged by that one (targetOf).
+// One that says nothing of it is to be judged by what it shows.
+func derive(status Status, verdict Verdict, desired int64) (state State, settled bool) {
+	switch {
+	case status == Pending:
+		return StatePending, true
+	case status == Revoked:
+		return StateRevoked, true
+	case verdict.State == StateUnknown:
+		return StateBehind, true
+	case verdict.Revision == desired:
+		return verdict.State, true
+	}
+	return StateBehind, false
+}
+
+// stateOf is a device's state. Of one that does not say what it runs, Config is needed.
+func (t Target) stateOf(device Device) (State, error) {
+	state, settled := derive(device.Status, device.Verdict, t.Revision)
+	if settled || !device.Mute() {
+		return state, nil
+	}
+	verdict, err := t.judge(device.Report)
+	return verdict.State, err
+}
+
+// Mute tells that a report does not say what the device runs.
+func (r Report) Mute() bool { return r.Running == (Running{}) }
+
+// differs tells whether what a device reports now has to be kept: it says something else than its last report, or is a
+// later one, or the state that follows from it is not the one that follows from what is kept.
+func (d Device) differs(report Report, desired int64) bool {
+	switch {
+	case d.Report.At.IsZero() || contentOf(d.Report, report.Sequence) != contentOf(report, report.Sequence):
+		return true
+	case report.Sequence > d.Sequence:
+		return true
+	case report.Mute():
+		return d.Verdict != report.Verdict // else it would be judged anew each time
+	}
+	state, _ := derive(Active, d.Verdict, desired)
+	return state != report.Verdict.State
+}
+
 func (s State) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]

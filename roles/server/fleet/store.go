@@ -67,14 +67,17 @@ type devices interface {
 	Device(ctx context.Context, id uuid.UUID) (Device, error)
 	// DeviceByKey returns the device whose KeyID this is, or ErrUnknownDevice. "" is nobody's.
 	DeviceByKey(ctx context.Context, keyID string) (Device, error)
-	// Devices returns devices in the order of their registration, without Config and PublicKeyRSA: at most limit of
-	// those that come after a cursor, which is "" or what the call before returned as next. Next is "" at the end.
+	// Devices returns devices in the order of their registration, without PublicKeyRSA, and with Config only of those
+	// that do not say what they run: at most limit of those that come after a cursor, which is "" or what the call
+	// before returned as next. Next is "" at the end.
 	Devices(ctx context.Context, after string, limit int) (list []Device, next string, err error)
-	// Report keeps what a device reported, or returns ErrUnknownDevice. A report whose sequence is not 0 and lower than
-	// the kept one is not kept. It returns the sequence that is kept after it.
+	// Mute is Devices, of those only that have reported, but not what they run.
+	Mute(ctx context.Context, after string, limit int) (list []Device, next string, err error)
+	// Report keeps what a device reported, whole, with its verdict, or returns ErrUnknownDevice. A report whose sequence
+	// is not 0 and lower than the kept one is not kept. It returns the sequence that is kept after it.
 	Report(ctx context.Context, id uuid.UUID, report Report) (sequence int64, err error)
 	// Observe keeps what is worth no write of its own. What it acknowledged may be lost in a crash, and devices that
-	// are not registered any more are passed over. A time or a revision never takes the place of a later one.
+	// are not registered any more are passed over. A time never takes the place of a later one.
 	Observe(ctx context.Context, list []Observation) error
 	// SetLabels replaces a device's labels and draws a revision, which it returns: history has it with author and time.
 	// It returns ErrStale when the labels are not before any more. Equal labels write nothing and return 0.
@@ -111,11 +114,18 @@ type targets interface {
 	// History returns the newest entries below a revision (0: from the newest on), of one layer or ("") of all, at most
 	// limit of them, without Before and After.
 	History(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error)
+	// LastChange returns the last revision at which a layer was set or removed; 0 for none.
+	LastChange(ctx context.Context) (int64, error)
 	// Entry returns an entry in full, or ErrUnknownEntry.
 	Entry(ctx context.Context, revision int64) (Entry, error)
 	// LayerAt returns the entry that a layer's state at a revision comes from: its newest of at most that revision.
 	// ErrUnknownEntry tells that there was none yet.
 	LayerAt(ctx context.Context, name LayerName, revision int64) (Entry, error)
+}
+
+// A Sharer is a store that says whether other servers may share it. One that does not say is not shared.
+type Sharer interface {
+	Shared() bool
 }
 
 // A Maintainer is a store that has housekeeping to do now and then.
@@ -170,7 +180,7 @@ type Report struct {
 	Running   Running
 	Attempted Attempted
 	At        time.Time // by the server's clock
-	Verdict   Verdict   // of the rules
+	Verdict   Verdict   // of the rules on this report; State Unknown before the first
 }
 
 // Running is the target that a device runs. The zero value: none of the server's.
@@ -199,7 +209,7 @@ const (
 	Failed  Outcome = 3
 )
 
-// A Verdict is a state, and the desired revision for which it was derived. For a later one it says nothing.
+// A Verdict is a state, and the desired revision for which it was derived. For another one it says nothing.
 type Verdict struct {
 	State    State
 	Revision int64
@@ -207,11 +217,10 @@ type Verdict struct {
 
 // An Observation is what was seen of a device.
 type Observation struct {
-	ID      uuid.UUID
-	Seen    time.Time
-	Verdict Verdict    // State Unknown: the kept one stays
-	Stats   *Stats     // nil: none. A kept one of the same time is replaced
-	Thin    []Thinning // of the device's older statistics
+	ID    uuid.UUID
+	Seen  time.Time
+	Stats *Stats     // nil: none. A kept one of the same time is replaced
+	Thin  []Thinning // of the device's older statistics
 }
 
 // A Thinning drops statistics of a span of time: those from before Before whose time, in seconds since 1970, is no
@@ -231,8 +240,10 @@ type Stats struct {
 type Standing struct {
 	Status  Status
 	Verdict Verdict
-	// Own is the devices' OwnRevision where that is higher than Verdict.Revision; else 0.
-	Own    int64
+	// Own is the devices' OwnRevision where that is no lower than Verdict.Revision; else 0.
+	Own int64
+	// Mute tells that the devices have reported, but not what they run.
+	Mute   bool
 	Labels Labels
 	Count  int
 	Silent int // of Count

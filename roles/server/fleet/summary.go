@@ -54,18 +54,56 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	counted := Summary{States: map[State]int{}}
-	if counted.Revision, err = f.LastRevision(ctx); err != nil {
+	if counted.Revision, err = f.LastChange(ctx); err != nil {
 		return Summary{}, err
 	}
 	for state := StateInSync; state <= StateRevoked; state++ {
 		counted.States[state] = 0
 	}
-	targets := f.targets.Load()
+	newest := int64(0)
 	for _, group := range groups {
-		desired := max(targets.revisionOf(group.Labels), group.Own)
-		counted.States[stateOf(group.Status, group.Verdict, desired)] += group.Count
+		newest = max(newest, group.Own, group.Verdict.Revision)
+	}
+	targets, err := f.targetsSince(ctx, newest)
+	if err != nil {
+		return Summary{}, err
+	}
+	open := 0 // devices that are to be judged by what they show
+	for _, group := range groups {
+		state, settled := derive(group.Status, group.Verdict, max(targets.revisionOf(group.Labels), group.Own))
+		counted.States[state] += group.Count
 		counted.Devices += group.Count
 		counted.Silent += group.Silent
+		if group.Mute && !settled {
+			open += group.Count
+		}
 	}
-	return counted, nil
+	return counted, f.countOpen(ctx, &counted, open)
+}
+
+// countOpen looks at the devices that do not say what they run, and have not polled since their target changed: they were
+// counted as behind, and are in sync where they show what it asks for.
+func (f *Fleet) countOpen(ctx context.Context, counted *Summary, open int) error {
+	for after := ""; open > 0; {
+		list, next, err := f.store.Mute(ctx, after, scanRows)
+		if err != nil {
+			return err
+		}
+		for _, device := range list {
+			view, err := f.view(ctx, device)
+			if err != nil {
+				return err
+			}
+			if _, settled := derive(device.Status, device.Verdict, view.Target.Revision); settled || open == 0 {
+				continue
+			}
+			open--
+			counted.States[StateBehind]--
+			counted.States[view.State]++
+		}
+		if after = next; after == "" {
+			return nil
+		}
+	}
+	return nil
 }

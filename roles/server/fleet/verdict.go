@@ -10,7 +10,7 @@ package fleet
 func (t Target) judge(report Report) (Verdict, error) {
 	verdict := Verdict{State: StateBehind, Revision: t.Revision}
 	runs := report.Running.Revision == t.Revision && report.Running.Hash == t.Hash
-	unsaid := report.Running == (Running{})
+	unsaid := report.Mute()
 	tried := report.Attempted.Outcome != None && report.Attempted.Revision == t.Revision
 	if runs || unsaid && !tried {
 		shown, err := report.Config.Tree()

@@ -18,6 +18,12 @@ type measured struct {
 	metrics *Metrics
 }
 
+// Shared keeps the store a Sharer if it is one.
+func (s *measured) Shared() bool {
+	store, ok := s.Store.(fleet.Sharer)
+	return ok && store.Shared()
+}
+
 // Maintain keeps the store a Maintainer if it is one.
 func (s *measured) Maintain(ctx context.Context) error {
 	if store, ok := s.Store.(fleet.Maintainer); ok {

@@ -75,6 +75,9 @@ func why(device serverapi.Device) string {
 		if desired == 0 {
 			return "No target was ever set for it."
 		}
+		if device.Running == nil {
+			return fmt.Sprintf("It shows all that revision %d asks for. It does not say what it runs.", desired)
+		}
 		return fmt.Sprintf("It runs what it shall run: revision %d.", desired)
 	case serverapi.StateRefused, serverapi.StateFailed:
 		attempt := device.Attempted

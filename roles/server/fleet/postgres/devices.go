@@ -82,13 +82,25 @@ func (s *Store) one(ctx context.Context, condition string, argument any) (device
 
 // Devices is as of fleet.Store. The cursor is the number of the last row.
 func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
+	return s.list(ctx, "", after, limit)
+}
+
+// Mute is as of fleet.Store.
+func (s *Store) Mute(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
+	return s.list(ctx, isMute, after, limit)
+}
+
+// list returns devices that a further condition is about.
+func (s *Store) list(
+	ctx context.Context, condition, after string, limit int,
+) (list []fleet.Device, next string, err error) {
 	from, err := cursor(after)
 	if err != nil {
 		return nil, "", err
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, "SELECT "+listColumns+" FROM "+deviceTables+
-			" WHERE d.number > $1 ORDER BY d.number LIMIT $2", from, limit+1)
+			" WHERE d.number > $1"+condition+" ORDER BY d.number LIMIT $2", from, limit+1)
 		if err != nil {
 			return err
 		}
@@ -127,9 +139,10 @@ func (s *Store) Count(ctx context.Context) (count int, err error) {
 func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.Standing, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `SELECT d.status, s.state, s.verdict_revision,
-				CASE WHEN d.own_revision > s.verdict_revision THEN d.own_revision ELSE 0 END, d.labels,
+				CASE WHEN d.own_revision >= s.verdict_revision THEN d.own_revision ELSE 0 END,
+				NOT s.says AND s.state <> 0, d.labels,
 				count(*), count(*) FILTER (WHERE s.last_seen < $1)
-			FROM devices d JOIN seen s ON s.device = d.number GROUP BY 1, 2, 3, 4, 5`, seconds(silent))
+			FROM devices d JOIN seen s ON s.device = d.number GROUP BY 1, 2, 3, 4, 5, 6`, seconds(silent))
 		if err != nil {
 			return err
 		}
@@ -137,13 +150,13 @@ func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.S
 		var one fleet.Standing
 		var status, state int16
 		var labels string
-		_, err = pgx.ForEachRow(rows, []any{&status, &state, &one.Verdict.Revision, &one.Own, &labels, &one.Count, &one.Silent},
-			func() (err error) {
-				one.Status, one.Verdict.State = fleet.Status(status), fleet.State(state)
-				one.Labels, err = fleet.LoadLabels(labels)
-				list = append(list, one)
-				return err
-			})
+		_, err = pgx.ForEachRow(rows, []any{&status, &state, &one.Verdict.Revision, &one.Own, &one.Mute, &labels,
+			&one.Count, &one.Silent}, func() (err error) {
+			one.Status, one.Verdict.State = fleet.Status(status), fleet.State(state)
+			one.Labels, err = fleet.LoadLabels(labels)
+			list = append(list, one)
+			return err
+		})
 		return err
 	})
 	return list, err

@@ -89,6 +89,15 @@ func (s *Store) History(ctx context.Context, layer fleet.LayerName, below int64,
 	return s.entries(ctx, query+" AND layer = $3 ORDER BY revision DESC LIMIT $2", below, limit, string(layer))
 }
 
+// LastChange is as of fleet.Store.
+func (s *Store) LastChange(ctx context.Context) (revision int64, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, "SELECT coalesce((SELECT revision FROM history WHERE action <> $1 ORDER BY revision DESC LIMIT 1), 0)",
+			int16(fleet.Relabeled)).Scan(&revision)
+	})
+	return revision, err
+}
+
 // Entry is as of fleet.Store.
 func (s *Store) Entry(ctx context.Context, revision int64) (fleet.Entry, error) {
 	return only(s.entries(ctx, "SELECT "+entryColumns+" FROM history WHERE revision = $1", revision))

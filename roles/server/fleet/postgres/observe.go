@@ -30,47 +30,25 @@ func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
 	return nil
 }
 
-// A sight is the newest of what several observations say of a device.
-type sight struct {
-	seen    time.Time
-	verdict fleet.Verdict
-}
-
-// sights writes when devices were seen, and their verdicts, where that is newer than what is kept. It takes rows in one
-// order: see keepReports.
+// sights writes when devices were seen, where that is newer than what is kept. It takes rows in one order: see keepReports.
 func sights(batch *pgx.Batch, lot []fleet.Observation) {
-	newest := make(map[uuid.UUID]sight, len(lot))
+	newest := make(map[uuid.UUID]int64, len(lot))
 	for _, seen := range lot {
-		s, known := newest[seen.ID]
-		if seen.Seen.After(s.seen) {
-			s.seen = seen.Seen
-		}
-		if seen.Verdict.State != fleet.StateUnknown && (!known || seen.Verdict.Revision >= s.verdict.Revision) {
-			s.verdict = seen.Verdict
-		}
-		newest[seen.ID] = s
+		newest[seen.ID] = max(newest[seen.ID], seconds(seen.Seen))
 	}
 	var ids []uuid.UUID
-	var times, revisions []int64
-	var states []int16
-	for id, s := range newest {
+	var times []int64
+	for id, at := range newest {
 		ids = append(ids, id)
-		times = append(times, seconds(s.seen))
-		states = append(states, int16(s.verdict.State))
-		revisions = append(revisions, s.verdict.Revision)
+		times = append(times, at)
 	}
 	batch.Queue(`WITH asked AS (
-			SELECT u.*, d.number FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[]) AS u (uuid, at, state, verdict)
-			JOIN devices d ON d.uuid = u.uuid
+			SELECT u.*, d.number FROM unnest($1::uuid[], $2::bigint[]) AS u (uuid, at) JOIN devices d ON d.uuid = u.uuid
 		), locked AS (
 			SELECT s.device FROM seen s JOIN asked a ON a.number = s.device ORDER BY s.device FOR UPDATE OF s
 		)
-		UPDATE seen s SET last_seen = greatest(s.last_seen, a.at),
-			state = CASE WHEN a.state <> 0 AND a.verdict >= s.verdict_revision THEN a.state ELSE s.state END,
-			verdict_revision = CASE WHEN a.state <> 0 THEN greatest(a.verdict, s.verdict_revision) ELSE s.verdict_revision END
-		FROM asked a JOIN locked l ON l.device = a.number
-		WHERE s.device = a.number AND (a.at > s.last_seen OR a.state <> 0 AND a.verdict >= s.verdict_revision)`,
-		ids, times, states, revisions)
+		UPDATE seen s SET last_seen = a.at FROM asked a JOIN locked l ON l.device = a.number
+		WHERE s.device = a.number AND a.at > s.last_seen`, ids, times)
 }
 
 // figures writes statistics.

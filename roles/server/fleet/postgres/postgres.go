@@ -71,6 +71,7 @@ type Store struct {
 var (
 	_ fleet.Store      = (*Store)(nil)
 	_ fleet.Maintainer = (*Store)(nil)
+	_ fleet.Sharer     = (*Store)(nil)
 )
 
 // Open connects to the database at an address (postgres://USER:PASSWORD@HOST:PORT/NAME?…, with the parameters of libpq
@@ -135,6 +136,9 @@ func (s *Store) Check(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, "SELECT version FROM schema_version").Scan(&version)
 	})
 }
+
+// Shared is as of fleet.Sharer.
+func (s *Store) Shared() bool { return true }
 
 // Changes is as of fleet.Store.
 func (s *Store) Changes(ctx context.Context) (<-chan fleet.Notice, error) { return s.hub.Listen(ctx) }

@@ -52,16 +52,18 @@ func (s *Store) reportAll(ctx context.Context, batch []*job[report]) error {
 	return nil
 }
 
-// keepReports locks rows of seen in one order, as observe does, so that batches never wait for each other in a circle. It
-// returns what is kept by the index of the report; nothing for one that came too late, or from nobody.
+// keepReports locks rows of seen in one order, as observe does, so that batches never wait for each other in a circle. What
+// it compares verdicts with is what it locked: the statement's own snapshot may be older, and hide what another has written
+// in between. It returns what is kept by the index of the report; nothing for one that came too late, or from nobody.
 const keepReports = `WITH asked AS (
 	SELECT u.*, d.number FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[],
-		$7::smallint[], $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::smallint[], $13::bigint[])
+		$7::smallint[], $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::smallint[], $13::bigint[], $14::boolean[])
 	WITH ORDINALITY AS u (uuid, config, sequence, running, hash, attempted, outcome, path, reason, attempted_at, at, state,
-		verdict, i)
+		verdict, says, i)
 	JOIN devices d ON d.uuid = u.uuid
 ), locked AS (
-	SELECT s.device FROM seen s JOIN asked a ON a.number = s.device ORDER BY s.device FOR UPDATE OF s
+	SELECT s.device, s.state, s.verdict_revision, s.says FROM seen s JOIN asked a ON a.number = s.device
+	ORDER BY s.device FOR UPDATE OF s
 ), kept AS (
 	UPDATE reports r SET config = a.config, sequence = CASE WHEN a.sequence = 0 THEN r.sequence ELSE a.sequence END,
 		running_revision = a.running, running_hash = a.hash, attempted_revision = a.attempted,
@@ -69,11 +71,11 @@ const keepReports = `WITH asked AS (
 		attempted_at = a.attempted_at, at = a.at
 	FROM asked a JOIN locked l ON l.device = a.number
 	WHERE r.device = a.number AND (a.sequence = 0 OR a.sequence >= r.sequence)
-	RETURNING a.i, r.device, r.sequence, a.state, a.verdict
+	RETURNING a.i, r.device, r.sequence, a.state, a.verdict, a.says
 ), judged AS (
-	UPDATE seen s SET state = k.state, verdict_revision = k.verdict FROM kept k
-	WHERE s.device = k.device AND s.verdict_revision <= k.verdict
-		AND (s.state <> k.state OR s.verdict_revision <> k.verdict)
+	UPDATE seen s SET state = k.state, verdict_revision = k.verdict, says = k.says
+	FROM kept k JOIN locked l ON l.device = k.device
+	WHERE s.device = k.device AND (l.state <> k.state OR l.verdict_revision <> k.verdict OR l.says <> k.says)
 )
 SELECT i, sequence FROM kept`
 
@@ -84,6 +86,7 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		sequences, running, attempted, attemptedAt, times, verdict []int64
 		hashes, paths, reasons                                     []octets
 		outcomes, states                                           []int16
+		says                                                       []bool
 	)
 	for _, work := range round {
 		r := work.want.report
@@ -100,6 +103,7 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		times = append(times, seconds(r.At))
 		states = append(states, int16(r.Verdict.State))
 		verdict = append(verdict, r.Verdict.Revision)
+		says = append(says, !r.Mute())
 	}
 	notice := &fleet.Notice{Kind: fleet.DevicesReported, Devices: ids}
 	var kept map[int64]int64
@@ -107,7 +111,7 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		kept = make(map[int64]int64, len(round))
 		var batch pgx.Batch // one round trip, and one transaction, as there is no BEGIN
 		batch.Queue(keepReports, ids, configs, sequences, running, hashes, attempted, outcomes, paths, reasons, attemptedAt,
-			times, states, verdict).Query(func(rows pgx.Rows) error {
+			times, states, verdict, says).Query(func(rows pgx.Rows) error {
 			var i, sequence int64
 			_, err := pgx.ForEachRow(rows, []any{&i, &sequence}, func() error {
 				kept[i-1] = sequence

@@ -51,11 +51,12 @@ const (
 		r.attempted_outcome, r.attempted_path, r.attempted_reason, r.attempted_at, r.at, s.state, s.verdict_revision,
 		s.last_seen, l.config, l.revision, l.set_by, l.set_at`
 	listColumns = `d.number, d.uuid, d.registered, d.ip_address, ''::bytea, d.arch, coalesce(d.key_id, ''), d.status,
-		d.labels, d.own_revision, '{}', r.sequence, r.running_revision, r.running_hash, r.attempted_revision,
+		d.labels, d.own_revision, CASE WHEN s.says THEN '{}' ELSE r.config END, r.sequence, r.running_revision, r.running_hash, r.attempted_revision,
 		r.attempted_outcome, r.attempted_path, r.attempted_reason, r.attempted_at, r.at, s.state, s.verdict_revision,
 		s.last_seen, l.config, l.revision, l.set_by, l.set_at`
 	deviceTables = `devices d JOIN reports r ON r.device = d.number JOIN seen s ON s.device = d.number
 		LEFT JOIN layers l ON l.device = d.number`
+	isMute = " AND NOT s.says AND s.state <> 0"
 )
 
 // A deviceRow takes what deviceColumns or listColumns give.

@@ -113,4 +113,10 @@ INSERT INTO counters (name, value) VALUES ('pending', 0);`, `
 CREATE UNLOGGED TABLE nonces (
 	mark  bytea PRIMARY KEY, -- access.Mark
 	until bigint NOT NULL
-);`}
+);`, `
+-- Whether a device says what it runs: the state of one that does not is derived from what it shows. A device whose polls
+-- were taken before there were states is behind (5); state 0 is left to those that never polled.
+ALTER TABLE seen ADD COLUMN says boolean NOT NULL DEFAULT false;
+UPDATE seen s SET says = true FROM reports r
+	WHERE r.device = s.device AND (r.running_revision <> 0 OR r.running_hash <> '');
+UPDATE seen s SET state = 5 FROM reports r WHERE r.device = s.device AND s.state = 0 AND r.at <> 0;`}

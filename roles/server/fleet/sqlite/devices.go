@@ -29,12 +29,17 @@ const oneDevice = "SELECT d.id, d.uuid, d.registered, d.ip_address, d.arch, d.ke
 	" o.config, o.revision, o.author, o.at," +
 	" d.public_key_rsa, r.config FROM devices d" + joined
 
-// someDevices selects devices without what is large.
+// someDevices selects devices without what is large; a condition may follow, and then orderDevices.
 const someDevices = "SELECT d.id, d.uuid, d.registered, d.ip_address, d.arch, d.key_id," +
 	" s.status, l.text, s.own, s.state, s.revision, s.seen," +
 	" r.changed, r.sequence, r.running, r.running_hash, r.attempted, r.outcome, r.path, r.reason, r.attempted_at," +
 	" o.config, o.revision, o.author, o.at," +
-	" '', CAST('{}' AS BLOB) FROM devices d" + joined + " WHERE d.id > ? ORDER BY d.id LIMIT ?"
+	" '', iif(s.says, CAST('{}' AS BLOB), r.config) FROM devices d" + joined + " WHERE d.id > ?"
+
+const (
+	isMute       = " AND s.says = 0 AND s.state <> 0"
+	orderDevices = " ORDER BY d.id LIMIT ?"
+)
 
 const joined = " JOIN standings s ON s.device = d.id JOIN label_sets l ON l.id = s.labels" +
 	" JOIN reports r ON r.device = d.id LEFT JOIN device_layers o ON o.device = d.id"
@@ -127,6 +132,17 @@ func unknown(err error) error {
 
 // Devices implements fleet.Store. The cursor is the number of the last row.
 func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
+	return s.list(ctx, s.devices, after, limit)
+}
+
+// Mute implements fleet.Store.
+func (s *Store) Mute(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
+	return s.list(ctx, s.mute, after, limit)
+}
+
+func (s *Store) list(
+	ctx context.Context, query *sql.Stmt, after string, limit int,
+) (list []fleet.Device, next string, err error) {
 	last, err := cursor(after)
 	if err != nil {
 		return nil, "", err
@@ -136,7 +152,7 @@ func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fl
 	}
 	defer s.mu.RUnlock()
 	// One more tells whether there are more.
-	err = s.each(ctx, s.devices, []any{last, limit + 1}, func(rows *sql.Rows) error {
+	err = s.each(ctx, query, []any{last, limit + 1}, func(rows *sql.Rows) error {
 		device, number, err := scan(rows)
 		if err != nil {
 			return err

@@ -98,6 +98,19 @@ func (s *Store) History(
 	return list, nil
 }
 
+// LastChange implements fleet.Store.
+func (s *Store) LastChange(ctx context.Context) (revision int64, err error) {
+	if err := s.use(ctx); err != nil {
+		return 0, err
+	}
+	defer s.mu.RUnlock()
+	err = s.lastChange.QueryRowContext(ctx).Scan(&revision)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return revision, s.fail("read the history from", err)
+}
+
 // Entry implements fleet.Store.
 func (s *Store) Entry(ctx context.Context, revision int64) (fleet.Entry, error) {
 	return s.findEntry(ctx, s.entry, revision)

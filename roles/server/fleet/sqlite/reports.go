@@ -35,8 +35,7 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (
 		if err != nil {
 			return err
 		}
-		_, err = s.writer.verdict.ExecContext(ctx, report.Verdict.State, report.Verdict.Revision, row,
-			report.Verdict.Revision, report.Verdict.State, report.Verdict.Revision)
+		_, err = s.writer.verdict.ExecContext(ctx, report.Verdict.State, report.Verdict.Revision, !report.Mute(), row)
 		kept = err == nil
 		return err
 	}, func() []fleet.Notice {
@@ -80,13 +79,7 @@ func (s *Store) observe(ctx context.Context, seen fleet.Observation) error {
 		}
 		return err
 	}
-	if seen.Verdict.State == fleet.StateUnknown {
-		_, err = s.writer.seen.ExecContext(ctx, seconds(seen.Seen), row)
-	} else {
-		_, err = s.writer.seenVerdict.ExecContext(ctx, seconds(seen.Seen), seen.Verdict.Revision, seen.Verdict.State,
-			seen.Verdict.Revision, row)
-	}
-	if err != nil || seen.Stats == nil {
+	if _, err = s.writer.seen.ExecContext(ctx, seconds(seen.Seen), row); err != nil || seen.Stats == nil {
 		return err
 	}
 	if _, err := s.writer.addStats.ExecContext(ctx, row, seconds(seen.Stats.At), seen.Stats.Text); err != nil {
@@ -147,7 +140,7 @@ func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.S
 	err = s.each(ctx, s.standings, []any{seconds(silent)}, func(rows *sql.Rows) error {
 		var group fleet.Standing
 		var labels int64
-		err := rows.Scan(&group.Status, &group.Verdict.State, &group.Verdict.Revision, &group.Own, &labels,
+		err := rows.Scan(&group.Status, &group.Verdict.State, &group.Verdict.Revision, &group.Own, &group.Mute, &labels,
 			&group.Count, &group.Silent)
 		group.Labels = sets[labels]
 		list = append(list, group)

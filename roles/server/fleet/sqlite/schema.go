@@ -115,6 +115,13 @@ var migrations = [...]migration{
 	DROP TABLE target;`},
 	{statements: tokensTable},
 	{statements: "CREATE INDEX pending ON standings (device) WHERE status = 1"}, // few, counted at each registration
+	// Whether a device says what it runs: the state of one that does not is derived from what it shows. A device whose
+	// polls were taken before there were states is behind; state 0 is left to those that never polled.
+	{statements: `ALTER TABLE standings ADD COLUMN says INTEGER NOT NULL DEFAULT 0;
+	UPDATE standings SET says = 1
+		WHERE device IN (SELECT device FROM reports WHERE running <> 0 OR running_hash <> '');
+	UPDATE standings SET state = 5
+		WHERE state = 0 AND device IN (SELECT device FROM reports WHERE changed <> 0);`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

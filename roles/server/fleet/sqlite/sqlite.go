@@ -34,8 +34,8 @@ type Store struct {
 	hub    fleet.Hub
 
 	// What reads.
-	device, byKeyID, devices, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
-	historyOf, entry, layerAt *sql.Stmt
+	device, byKeyID, devices, mute, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
+	historyOf, lastChange, entry, layerAt *sql.Stmt
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
 	closed bool
@@ -120,13 +120,14 @@ func (s *Store) statements() []query {
 	return []query{
 		{&s.device, oneDevice + " WHERE d.uuid = ?"},
 		{&s.byKeyID, oneDevice + " WHERE d.key_id = ? ORDER BY d.id LIMIT 1"},
-		{&s.devices, someDevices},
+		{&s.devices, someDevices + orderDevices},
+		{&s.mute, someDevices + isMute + orderDevices},
 		{&s.number, "SELECT id FROM devices WHERE uuid = ?"},
 		{&s.count, "SELECT count(*) FROM devices"},
 		{&s.stats, "SELECT at, text FROM stats WHERE device = ? AND at >= ? ORDER BY at"},
 		{&s.labelSets, "SELECT id, text FROM label_sets"},
-		{&s.standings, "SELECT status, state, revision, iif(own > revision, own, 0) AS later, labels, count(*), sum(seen < ?)" +
-			" FROM standings GROUP BY status, state, revision, later, labels"},
+		{&s.standings, "SELECT status, state, revision, iif(own >= revision, own, 0) AS later, says = 0 AND state <> 0 AS mute," +
+			" labels, count(*), sum(seen < ?) FROM standings GROUP BY status, state, revision, later, mute, labels"},
 		{&s.layers, selectLayer + " ORDER BY priority, name"},
 		{&s.concerns, "SELECT selector, revision FROM concerns ORDER BY selector"},
 		{&s.layer, selectLayer + " WHERE name = ?"},
@@ -134,6 +135,7 @@ func (s *Store) statements() []query {
 			" JOIN devices d ON d.id = o.device WHERE o.device > ? ORDER BY o.device LIMIT ?"},
 		{&s.history, selectShort + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.historyOf, selectShort + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.lastChange, "SELECT revision FROM history WHERE action <> 3 ORDER BY revision DESC LIMIT 1"},
 		{&s.entry, selectEntry + " WHERE revision = ?"},
 		{&s.layerAt, selectEntry + " WHERE layer = ? AND revision <= ? AND action <> 3 ORDER BY revision DESC LIMIT 1"},
 	}

@@ -30,7 +30,7 @@ type writer struct {
 
 	// What jobs run for many devices.
 	device, number, byKey, addDevice, addReport, addStanding, labelSet, addLabelSet, reported, report, verdict, seen,
-	seenVerdict, addStats, thin *sql.Stmt
+	addStats, thin *sql.Stmt
 }
 
 func startWriter(ctx context.Context, db *sql.DB, hub *fleet.Hub) (*writer, error) {
@@ -69,11 +69,8 @@ func (w *writer) statements() []query {
 		{&w.reported, "SELECT d.id, r.sequence FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
 		{&w.report, "UPDATE reports SET config = ?, changed = ?, sequence = ?, running = ?, running_hash = ?," +
 			" attempted = ?, outcome = ?, path = ?, reason = ?, attempted_at = ? WHERE device = ?"},
-		{&w.verdict, "UPDATE standings SET state = ?, revision = ?" +
-			" WHERE device = ? AND revision <= ? AND (state <> ? OR revision <> ?)"},
+		{&w.verdict, "UPDATE standings SET state = ?, revision = ?, says = ? WHERE device = ?"},
 		{&w.seen, "UPDATE standings SET seen = max(seen, ?) WHERE device = ?"},
-		{&w.seenVerdict, "UPDATE standings SET seen = max(seen, ?), state = iif(revision <= ?, ?, state)," +
-			" revision = max(revision, ?) WHERE device = ?"},
 		{&w.addStats, "INSERT OR REPLACE INTO stats (device, at, text) VALUES (?, ?, ?)"},
 		{&w.thin, "DELETE FROM stats WHERE device = ? AND at < ? AND coalesce(at % ?, 1) <> 0"},
 	}

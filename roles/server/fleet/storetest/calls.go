@@ -108,6 +108,8 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	_, errs["Device"] = store.Device(ctx, known.ID)
 	_, errs["DeviceByKey"] = store.DeviceByKey(ctx, known.KeyID)
 	_, _, errs["Devices"] = store.Devices(ctx, "", 1)
+	_, _, errs["Mute"] = store.Mute(ctx, "", 1)
+	_, errs["LastChange"] = store.LastChange(ctx)
 	_, errs["Report"] = store.Report(ctx, known.ID, fleet.Report{Config: Config(t, `{"x":1}`), At: registered})
 	_, errs["SetLabels"] = store.SetLabels(ctx, known.ID, known.Labels, fleet.Labels{"x": ""}, by("ann", 1))
 	_, errs["Count"] = store.Count(ctx)

@@ -109,12 +109,28 @@ func listsDevices(t *testing.T, store fleet.Store) {
 		device := Device(t)
 		add(t, store, device)
 		report(t, store, &device, fleet.Report{Config: Config(t, `{"a":1}`), Sequence: 2, At: registered,
-			Running: fleet.Running{Revision: 3, Hash: "h"}})
+			Running: fleet.Running{Revision: 3, Hash: "h"}, Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 3}})
 		device.PublicKeyRSA, device.Config = "", fleet.Config{}
 		want = append(want, device)
 	}
 	own := set(t, store, change(t, fleet.DeviceLayer(want[2].ID), "", `{"t":2}`))
 	want[2].Own, want[2].OwnRevision = &own, own.Revision
+	// Of those that do not say what they run, the configuration is there too.
+	var mute []fleet.Device
+	for _, i := range []int{1, 5} {
+		report(t, store, &want[i], fleet.Report{Config: Config(t, `{"m":1}`), At: registered,
+			Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 1}})
+		want[i].Sequence = 2
+		mute = append(mute, want[i])
+	}
+	first, next, err := store.Mute(t.Context(), "", 1)
+	ok(t, err)
+	rest, end, err := store.Mute(t.Context(), next, 100)
+	ok(t, err)
+	same(t, mute, append(first, rest...))
+	if len(first) != 1 || next == "" || end != "" {
+		t.Errorf("%d, then %q; in the end %q", len(first), next, end)
+	}
 	for _, limit := range []int{1, 3, 7, 100} {
 		var got []fleet.Device
 		after, pages := "", 0
@@ -135,7 +151,7 @@ func listsDevices(t *testing.T, store fleet.Store) {
 			t.Errorf("%d pages of %d, want %d", pages, limit, wantPages)
 		}
 	}
-	_, _, err := store.Devices(t.Context(), "no place", 1)
+	_, _, err = store.Devices(t.Context(), "no place", 1)
 	is(t, err, fleet.ErrBadCursor)
 }
 
@@ -176,13 +192,9 @@ func ordersReports(t *testing.T, store fleet.Store) {
 	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":2}`), Sequence: 5, At: registered}) // once more, with more
 	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":3}`), Sequence: 6, At: registered,
 		Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 9}})
-	// What was derived for a later revision holds.
-	early := fleet.Report{Config: Config(t, `{"a":4}`), Sequence: 7, At: registered,
-		Verdict: fleet.Verdict{State: fleet.StateBehind, Revision: 8}}
-	_, err = store.Report(t.Context(), device.ID, early)
-	ok(t, err)
-	early.Verdict = device.Verdict
-	device.Report = early
+	// A verdict is of its report, and goes with it: also one for an earlier revision, which says nothing of a later one.
+	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":4}`), Sequence: 7, At: registered,
+		Verdict: fleet.Verdict{State: fleet.StateBehind, Revision: 8}})
 	holds(t, store, device)
 }
 
@@ -190,24 +202,20 @@ func keepsSeen(t *testing.T, store fleet.Store) {
 	device, other := Device(t), Device(t)
 	add(t, store, device)
 	add(t, store, other)
-	observe := func(seen int, state fleet.State, revision int64) {
+	observe := func(seen int) {
 		t.Helper()
-		observation := fleet.Observation{ID: device.ID, Seen: registered.Add(time.Duration(seen) * time.Second),
-			Verdict: fleet.Verdict{State: state, Revision: revision}}
+		observation := fleet.Observation{ID: device.ID, Seen: registered.Add(time.Duration(seen) * time.Second)}
 		stranger := observation
 		stranger.ID = uuid.New()
 		ok(t, store.Observe(t.Context(), []fleet.Observation{stranger, observation}))
 	}
-	observe(60, fleet.StateBehind, 3)
-	device.LastSeen, device.Verdict = registered.Add(time.Minute), fleet.Verdict{State: fleet.StateBehind, Revision: 3}
+	observe(60)
+	device.LastSeen = registered.Add(time.Minute)
 	holds(t, store, device)
-	observe(50, fleet.StateInSync, 2) // later told, but earlier
+	observe(50) // later told, but earlier
 	holds(t, store, device)
-	observe(70, fleet.StateUnknown, 0)
+	observe(70)
 	device.LastSeen = registered.Add(70 * time.Second)
-	holds(t, store, device)
-	observe(70, fleet.StateInSync, 3)
-	device.Verdict.State = fleet.StateInSync
 	holds(t, store, device)
 	holds(t, store, other)
 	var crowd []fleet.Observation
@@ -284,6 +292,9 @@ func replacesLabels(t *testing.T, store fleet.Store) {
 	holds(t, store, device)
 	entries, err := store.History(t.Context(), "", 0, 10)
 	ok(t, err)
+	if last, err := store.LastChange(t.Context()); last != 0 || err != nil {
+		t.Errorf("labels count as a change of a layer: %d, %v", last, err)
+	}
 	layer := fleet.DeviceLayer(device.ID)
 	same(t, []fleet.Entry{
 		{Revision: 2, Authorship: by("bob", 7), Layer: layer, Action: fleet.Relabeled},
@@ -362,7 +373,11 @@ func countsStandings(t *testing.T, store fleet.Store) {
 		}
 		add(t, store, device)
 		if i < 3 {
-			report(t, store, &device, fleet.Report{At: registered,
+			running := fleet.Running{Revision: 4}
+			if i == 2 {
+				running = fleet.Running{} // it does not say
+			}
+			report(t, store, &device, fleet.Report{At: registered, Running: running,
 				Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 4}})
 			ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered.Add(time.Duration(i) * time.Hour)}}))
 		}
@@ -376,16 +391,16 @@ func countsStandings(t *testing.T, store fleet.Store) {
 	ok(t, err)
 	got := map[string]string{}
 	for _, group := range groups {
-		key := fmt.Sprint(group.Status, " ", group.Verdict.State, " ", group.Verdict.Revision, " ", group.Own, " ", group.Labels)
+		key := fmt.Sprint(group.Status, " ", group.Verdict.State, " ", group.Verdict.Revision, " ", group.Own, " ", group.Mute, " ", group.Labels)
 		got[key] = fmt.Sprint(group.Count, " of which silent ", group.Silent)
 	}
 	want := map[string]string{
-		"active in-sync 4 6 " + berlin.String(): "1 of which silent 1",
-		"active in-sync 4 0 {}":                 "1 of which silent 0",
-		"active in-sync 4 0 " + berlin.String(): "1 of which silent 0",
-		"active unknown 0 0 {}":                 "1 of which silent 1",
-		"active unknown 0 0 " + berlin.String(): "1 of which silent 1",
-		"pending unknown 0 0 {}":                "1 of which silent 1",
+		"active in-sync 4 6 false " + berlin.String(): "1 of which silent 1",
+		"active in-sync 4 0 false {}":                 "1 of which silent 0",
+		"active in-sync 4 0 true " + berlin.String():  "1 of which silent 0",
+		"active unknown 0 0 false {}":                 "1 of which silent 1",
+		"active unknown 0 0 false " + berlin.String(): "1 of which silent 1",
+		"pending unknown 0 0 false {}":                "1 of which silent 1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

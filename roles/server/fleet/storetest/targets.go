@@ -47,6 +47,9 @@ func keepsLayers(t *testing.T, store fleet.Store) {
 	is(t, err, fleet.ErrUnknownLayer)
 	_, err = store.Change(t.Context(), removal)
 	is(t, err, fleet.ErrUnknownLayer)
+	if last, err := store.LastChange(t.Context()); last != 7 || err != nil {
+		t.Errorf("the last change is %d, %v", last, err)
+	}
 	if got := revision(t, store); got != 7 {
 		t.Errorf("revision %d", got)
 	}

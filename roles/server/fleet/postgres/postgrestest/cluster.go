@@ -103,7 +103,7 @@ func find() (string, error) {
 			return directory, nil
 		}
 	}
-	return "", fmt.Errorf("PostgreSQL %d or later is neither in PATH nor in /usr/lib/postgresql; install it (apt-get install postgresql)", oldest)
+	return "", fmt.Errorf("PostgreSQL %d or later is neither in PATH nor in /usr/lib/postgresql", oldest)
 }
 
 // version returns the major version of a program of PostgreSQL; 0 when it does not tell.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"aspects-poc/internal/need"
 )
 
 // Pooled puts a pgbouncer in transaction mode in front of a database that URL made, for as long as the test lasts, and
@@ -23,12 +25,7 @@ func Pooled(t testing.TB, address string) string {
 	if host == "" {
 		t.Skip("the database of ASPECTS_TEST_DATABASE is not behind a socket of this machine")
 	}
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		if program = "/usr/sbin/pgbouncer"; !executable(program) {
-			lack(t, fmt.Errorf("%w; install it (apt-get install pgbouncer)", err))
-		}
-	}
+	program := need.Program(t, "pgbouncer")
 	user, err := unprivileged()
 	if err != nil {
 		lack(t, err)
@@ -69,9 +66,4 @@ func Pooled(t testing.TB, address string) string {
 		t.Fatal(err)
 	}
 	return database.String()
-}
-
-func executable(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode()&0o111 != 0
 }

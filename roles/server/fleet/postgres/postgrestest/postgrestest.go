@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/need"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -63,13 +65,14 @@ func URL(t testing.TB) string {
 	return shared.cluster.URL(t)
 }
 
+// required is the variable of the environment that makes a test fail that cannot have a PostgreSQL.
+const required = "ASPECTS_REQUIRE_POSTGRES"
+
 // lack ends a test that cannot have a PostgreSQL.
 func lack(t testing.TB, err error) {
 	t.Helper()
-	if os.Getenv("ASPECTS_REQUIRE_POSTGRES") == "1" {
-		t.Fatalf("no PostgreSQL to test with: %v", err)
-	}
-	t.Skipf("no PostgreSQL to test with: %v", err)
+	t.Logf("no PostgreSQL to test with: %v", err)
+	need.Missing(t, fmt.Sprintf("PostgreSQL %d or later", oldest), "apt-get install postgresql", required)
 }
 
 // URL returns the address of a new, empty database in the cluster, which lasts as long as the test.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/kit/document"
+	"aspects-poc/internal/document"
 )
 
 // TestRoundTrip sends documents of chance through all forms.

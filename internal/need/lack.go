@@ -1,0 +1,26 @@
+package need
+
+import "strings"
+
+const before, between = "needs ", ", which is not here: "
+
+// A Lack is something that a test needs and the machine has not.
+type Lack struct {
+	What   string // a program, or what else it is
+	Remedy string // the command that brings it
+
+	require string // variables that make it required, with blanks between them
+}
+
+func (l *Lack) Error() string { return before + l.What + between + l.Remedy }
+
+// ParseLack finds a Lack in a line of a test's output.
+func ParseLack(line string) (*Lack, bool) {
+	what, remedy, ok := strings.Cut(strings.TrimSpace(line), between)
+	if !ok {
+		return nil, false
+	}
+	// The line begins with the place in the test: file_test.go:12:
+	_, what, ok = strings.Cut(what, before)
+	return &Lack{What: what, Remedy: remedy}, ok
+}

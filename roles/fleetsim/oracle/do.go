@@ -1,0 +1,383 @@
+package oracle
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+)
+
+// errStatus is an answer that is a refusal.
+type errStatus struct {
+	status int
+	body   string
+}
+
+func (e *errStatus) Error() string { return fmt.Sprintf("answered %d: %s", e.status, e.body) }
+
+// ask sends an operator's request. An answer other than 2xx is an *errStatus.
+func (h *harness) ask(server int, method, path string, body, answer any) error {
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader([]byte(text(body)))
+	}
+	request, err := http.NewRequestWithContext(h.ctx, method, h.world.URL(server)+path, reader)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := h.world.Transport().RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	content, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if response.StatusCode >= 300 {
+		return fmt.Errorf("%s %s: %w", method, path, &errStatus{response.StatusCode, string(content)})
+	}
+	switch answer := answer.(type) {
+	case nil:
+		return nil
+	case *string:
+		*answer = string(content)
+		return nil
+	}
+	return json.Unmarshal(content, answer)
+}
+
+// do does an act.
+func (h *harness) do(a Act) error {
+	server := a.Server % h.world.Servers()
+	h.mu.Lock()
+	d := h.devices[a.Device%len(h.devices)]
+	e := h.model.entries[d.id]
+	h.mu.Unlock()
+	switch a.Do {
+	case "set", "remove":
+		return h.change(server, a, e)
+	case "restore":
+		return h.restore(server, a)
+	case "labels":
+		return h.relabel(server, e, a.Labels)
+	case "delete":
+		return h.forget(server, e)
+	case "revoke", "approve":
+		return h.judge(server, e, a.Do)
+	case "join":
+		return h.join(a.Mood == "fresh")
+	case "overtaken":
+		return h.overtaken(server, d)
+	case "repeat":
+		h.mu.Lock()
+		acked := d.acked
+		h.mu.Unlock()
+		if acked == nil || !d.kind.Reports {
+			return nil
+		}
+		return h.deliver(server, d, *acked)
+	case "stop", "kill":
+		return h.interrupt(server, a)
+	case "backup":
+		return h.backup()
+	case "rollback":
+		return h.rollback()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d.act(a)
+	return nil
+}
+
+// act is what happens to the device itself. The lock is held.
+func (d *device) act(a Act) {
+	switch a.Do {
+	case "mood":
+		d.mood = a.Mood
+	case "drift":
+		d.holds.config = patched(d.holds.config, a.Config)
+		return
+	case "register":
+		if d.away || !d.kind.Signs && !d.kind.Reports && len(d.h.model.entries) > 3*d.h.options.Devices {
+			return // each time it is another one
+		}
+		d.id = uuid.Nil
+	case "leave":
+		d.away = true
+	case "return":
+		d.away = false
+	case "reboot":
+	default:
+		return
+	}
+	if d.interrupt != nil && a.Do != "mood" {
+		d.interrupt()
+	}
+	if d.due = time.Now().Add(time.Duration(d.random.Int64N(int64(d.h.options.Interval/4) + 1))); a.Do == "mood" {
+		return
+	}
+	d.poke()
+}
+
+// drawn notes the outcome of a change: the revision that the history has for it, if there has to be one.
+func (h *harness) drawn(server int, expected bool, layer string) (revision int64, err error) {
+	var page serverapi.HistoryPage
+	if err := h.ask(server, http.MethodGet, "/history/?limit=1", nil, &page); err != nil {
+		return 0, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last := serverapi.HistoryEntry{}
+	if len(page.History) > 0 {
+		last = page.History[0]
+	}
+	m := h.model
+	switch {
+	case !expected && m.revision != last.Revision:
+		h.complain("history", "nothing was changed, and the last revision is %d after %d", last.Revision, m.revision)
+	case expected && m.restored && last.Revision <= h.highest:
+		h.complain("history", "after a restore revision %d was drawn, and devices may have seen %d", last.Revision, h.highest)
+	case expected && !m.restored && last.Revision != m.revision+1:
+		h.complain("history", "a change of %s drew revision %d after %d", layer, last.Revision, m.revision)
+	case expected && last.Layer != layer:
+		h.complain("history", "a change of %s is told as one of %s", layer, last.Layer)
+	}
+	h.highest = max(h.highest, last.Revision)
+	return last.Revision, nil
+}
+
+// change sets or removes a layer.
+func (h *harness) change(server int, a Act, e *entry) error {
+	name := a.Layer
+	if name == "device" {
+		if e == nil {
+			return nil
+		}
+		name = ownLayer(e.id)
+	}
+	h.mu.Lock()
+	present, there := h.model.layers[name]
+	h.mu.Unlock()
+	if a.Do == "remove" {
+		err := h.ask(server, http.MethodDelete, "/targets/"+name+"/", nil, nil)
+		if refused(err) && !there {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		return h.noted(server, name, nil, there)
+	}
+	next := layer{a.Selector, a.Priority, a.Config}
+	err := h.ask(server, http.MethodPut, "/targets/"+name+"/", serverapi.LayerRequest{Selector: a.Selector, Priority: a.Priority, Config: a.Config}, nil)
+	if err != nil {
+		return err
+	}
+	return h.noted(server, name, &next, !there || text(next) != text(present))
+}
+
+// refused tells of an answer that is a client's fault.
+func refused(err error) bool {
+	var status *errStatus
+	return errors.As(err, &status) && status.status < http.StatusInternalServerError
+}
+
+func (h *harness) noted(server int, name string, to *layer, changed bool) error {
+	revision, err := h.drawn(server, changed, name)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil && changed {
+		h.model.set(name, to, revision)
+	}
+	return err
+}
+
+// restore makes a layer what it was after an earlier change.
+func (h *harness) restore(server int, a Act) error {
+	h.mu.Lock()
+	var of []change
+	for _, c := range h.model.changes {
+		if !c.labelled {
+			of = append(of, c)
+		}
+	}
+	if len(of) == 0 {
+		h.mu.Unlock()
+		return nil
+	}
+	c := of[max(0, len(of)-1-a.Back)]
+	present, there := h.model.layers[c.layer]
+	h.mu.Unlock()
+	err := h.ask(server, http.MethodPost, fmt.Sprintf("/history/%d/restore/", c.revision), nil, nil)
+	if refused(err) {
+		return h.noted(server, c.layer, nil, false) // such as of a device that is gone
+	} else if err != nil {
+		return err
+	}
+	changed := there != (c.after != nil) || there && text(*c.after) != text(present)
+	return h.noted(server, c.layer, c.after, changed)
+}
+
+func (h *harness) relabel(server int, e *entry, labels map[string]string) error {
+	if e == nil {
+		return nil
+	}
+	patch := map[string]any{"site": nil, "stage": nil}
+	for name, value := range labels {
+		patch[name] = value
+	}
+	if err := h.ask(server, http.MethodPatch, "/devices/"+e.id.String()+"/labels/", patch, nil); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	changed := !maps.Equal(labels, e.labels)
+	h.mu.Unlock()
+	revision, err := h.drawn(server, changed, ownLayer(e.id))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil && changed {
+		h.model.label(e, maps.Clone(labels), revision)
+	}
+	return err
+}
+
+// forget deletes a device, which registers again when it notices.
+func (h *harness) forget(server int, e *entry) error {
+	if e == nil {
+		return nil
+	}
+	h.mu.Lock()
+	_, own := h.model.layers[ownLayer(e.id)]
+	delete(h.model.entries, e.id)
+	h.mu.Unlock()
+	if err := h.ask(server, http.MethodDelete, "/devices/"+e.id.String()+"/", nil, nil); err != nil {
+		return err
+	}
+	return h.noted(server, ownLayer(e.id), nil, own)
+}
+
+func (h *harness) judge(server int, e *entry, what string) error {
+	if e == nil {
+		return nil
+	}
+	if err := h.ask(server, http.MethodPost, "/devices/"+e.id.String()+"/"+what+"/", nil, nil); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e.status = map[string]string{"revoke": serverapi.Revoked, "approve": serverapi.Active}[what]
+	return nil
+}
+
+// overtaken has a device report something, and then again what it reported before; the first of the two arrives last.
+func (h *harness) overtaken(server int, d *device) error {
+	h.mu.Lock()
+	if d.id == uuid.Nil || d.acked == nil || !d.kind.Reports || d.acked.UUID != d.id {
+		h.mu.Unlock()
+		return nil
+	}
+	before := d.holds.config
+	d.holds.config = patched(before, astray)
+	held := d.request()
+	d.holds.config = before
+	d.holds.sequence++
+	now := d.request()
+	h.mu.Unlock()
+	if err := h.deliver(server, d, now); err != nil {
+		return err
+	}
+	return h.deliver(server, d, held)
+}
+
+// deliver sends a device's report beside its own polls, and has the device hear nothing of the answer.
+func (h *harness) deliver(server int, d *device, request serverapi.PollRequest) error {
+	h.mu.Lock()
+	sent := h.sent(request)
+	h.mu.Unlock()
+	_, err := d.client(server).Poll(h.ctx, request, 0)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sent.end(err)
+	h.figures.Polls++
+	if refused := (*serverapi.Error)(nil); errors.As(err, &refused) && !refused.Temporary() {
+		return nil // it is revoked, or deleted
+	}
+	return err
+}
+
+// interrupt ends a server, and starts it again after a while.
+func (h *harness) interrupt(server int, a Act) error {
+	end := h.world.Stop
+	if a.Do == "kill" {
+		end = h.world.Kill
+	}
+	if err := end(server); err != nil {
+		return err
+	}
+	h.world.Sleep(h.options.Interval * time.Duration(a.Back) / 100)
+	return h.world.Start(server)
+}
+
+func (h *harness) backup() error {
+	if !h.world.CanRestore() {
+		return nil
+	}
+	h.world.Settle()
+	if err := h.world.Backup(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.saved = h.model.clone()
+	return nil
+}
+
+// rollback goes back to the last backup.
+func (h *harness) rollback() error {
+	h.mu.Lock()
+	saved := h.saved
+	h.mu.Unlock()
+	if saved == nil {
+		return nil
+	}
+	for i := range h.world.Servers() {
+		if err := h.world.Stop(i); err != nil {
+			return err
+		}
+	}
+	if err := h.world.Restore(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.model = saved.clone()
+	h.model.restored = true
+	h.era++
+	h.mu.Unlock()
+	for i := range h.world.Servers() {
+		if err := h.world.Start(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ids lists the devices that there have to be.
+func (m *model) ids() []string {
+	var list []string
+	for id := range maps.Keys(m.entries) {
+		list = append(list, id.String())
+	}
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,161 @@
+package oracle
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"net/http"
+	"regexp"
+	"sync"
+	"time"
+
+	"aspects-poc/roles/fleetsim"
+)
+
+// A World is where servers run.
+type World interface {
+	// Servers is how many there are, on one store.
+	Servers() int
+	URL(server int) string
+	Transport() http.RoundTripper
+	// Start starts a server and returns when it can be asked. Stop ends it in order, Kill at once, with whatever it has in
+	// memory.
+	Start(server int) error
+	Stop(server int) error
+	Kill(server int) error
+	// Backup keeps a copy of the store, and Restore, with the servers stopped, goes back to the last one. Both are
+	// called only where CanRestore says so.
+	CanRestore() bool
+	Backup() error
+	Restore() error
+	// Sleep lets time pass. Settle waits until all is quiet, if the world can tell.
+	Sleep(time.Duration)
+	Settle()
+	// Looks is how often a look is repeated, with pauses, before what it sees counts: in a world that never stands still,
+	// something may change in the middle of one.
+	Looks() int
+}
+
+// Options say what a run consists of.
+type Options struct {
+	Seed     uint64
+	Devices  int           // to begin with; as many again may join
+	Interval time.Duration // between polls, as the servers ask for
+	Watchers []Watcher     // beside those of this package
+	Tell     func(string)  // is told of each act; nil: nobody
+	// Excused is a pattern of failures that are passed over, to look for others behind one that is known.
+	Excused *regexp.Regexp
+}
+
+// Figures are what a run came to.
+type Figures struct {
+	Acts, Looks, Compared, Polls, Offers, Registrations, Events int
+}
+
+// A Failure is what contradicts the truth: after which act, who says so, and what.
+type Failure struct {
+	Act  int
+	Who  string
+	What string
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("after act %d: %s: %s", f.Act, f.Who, f.What) }
+
+// A harness is a run.
+type harness struct {
+	world    World
+	options  Options
+	keys     []crypto.Signer
+	public   []string
+	watchers []Watcher
+	ctx      context.Context
+	running  sync.WaitGroup
+
+	mu      sync.Mutex // guards all that follows, and devices and the model
+	model   *model
+	saved   *model // of the last backup
+	highest int64  // the highest revision ever seen
+	era     int    // how often the servers went back to a backup
+	devices []*device
+	act     int
+	failure *Failure
+	figures Figures
+}
+
+// Run does the acts one after the other, and stops at the first thing that is not so. The error is a *Failure, or the
+// world's trouble.
+func Run(ctx context.Context, world World, options Options, acts []Act) (Figures, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	h := &harness{world: world, options: options, model: newModel(), ctx: ctx}
+	defer h.running.Wait()
+	defer cancel()
+	var err error
+	if h.keys, h.public, err = fleetsim.Keys(2*options.Devices, options.Seed%4); err != nil {
+		return h.figures, err
+	}
+	for i := range world.Servers() {
+		if err := world.Start(i); err != nil {
+			return h.figures, err
+		}
+	}
+	h.watch()
+	for range options.Devices {
+		if err := h.join(false); err != nil {
+			return h.figures, err
+		}
+	}
+	for i, act := range acts {
+		if options.Tell != nil {
+			options.Tell(fmt.Sprintf("act %d: %s", i, text(act)))
+		}
+		h.mu.Lock()
+		h.act = i
+		h.figures.Acts++
+		h.mu.Unlock()
+		if err := h.do(act); err != nil {
+			return h.figures, fmt.Errorf("act %d (%s): %w", i, text(act), err)
+		}
+		if act.Pause > 0 {
+			world.Sleep(options.Interval * time.Duration(act.Pause) / 100)
+			continue
+		}
+		world.Sleep(2*options.Interval + options.Interval/2)
+		if err := h.look(); err != nil {
+			return h.figures, err
+		}
+	}
+	for _, watcher := range h.watchers {
+		watcher.Close()
+	}
+	return h.figures, nil
+}
+
+// complain notes the first thing that is not as it should be. The lock is held.
+func (h *harness) complain(who, what string, values ...any) {
+	if text := fmt.Sprintf(what, values...); h.failure == nil && !h.excused(text) {
+		h.failure = &Failure{Act: h.act, Who: who, What: text}
+	}
+}
+
+func (h *harness) excused(text string) bool {
+	return h.options.Excused != nil && h.options.Excused.MatchString(text)
+}
+
+// join brings another device, which with fresh registers and asks nothing.
+func (h *harness) join(fresh bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := len(h.devices)
+	if n == len(h.keys) {
+		return nil
+	}
+	d, err := h.newDevice(n, h.keys[n], h.public[n])
+	if err != nil {
+		return err
+	}
+	d.fresh = fresh
+	d.due = time.Now().Add(time.Duration(d.random.Int64N(int64(h.options.Interval/2 + 1))))
+	h.devices = append(h.devices, d)
+	h.running.Go(func() { d.run(h.ctx) })
+	return nil
+}

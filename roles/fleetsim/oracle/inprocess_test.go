@@ -1,0 +1,227 @@
+package oracle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"aspects-poc/roles/server"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
+)
+
+// bubble is a world in this process, in a synctest bubble: time passes when nothing else is to do. Servers listen on
+// pipes. Their store is a file, or a database that several share.
+type bubble struct {
+	ctx       context.Context
+	dir       string  // of the file
+	databases []*cord // one for each server; none for the embedded store
+	interval  time.Duration
+	transport *http.Transport
+	log       io.Writer
+
+	files   int // how many there have been
+	servers []*inner
+}
+
+// inner is one server.
+type inner struct {
+	listener *pipes
+	end      context.CancelFunc
+	ended    chan error
+}
+
+func newBubble(ctx context.Context, dir string, interval time.Duration, databases []*cord) *bubble {
+	b := &bubble{ctx: ctx, dir: dir, databases: databases, interval: interval, servers: make([]*inner, max(1, len(databases)))}
+	b.transport = &http.Transport{DisableKeepAlives: true, DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		running := b.servers[port[len(port)-1]-'0']
+		if running == nil {
+			return nil, errors.New("connection refused")
+		}
+		return running.listener.dial()
+	}}
+	return b
+}
+
+func (b *bubble) Servers() int                 { return len(b.servers) }
+func (b *bubble) URL(server int) string        { return fmt.Sprintf("http://127.0.0.1:800%d", server) }
+func (b *bubble) Transport() http.RoundTripper { return b.transport }
+func (b *bubble) CanRestore() bool             { return len(b.databases) == 0 }
+func (b *bubble) Sleep(pause time.Duration)    { time.Sleep(pause) }
+func (b *bubble) Settle()                      { synctest.Wait() }
+func (b *bubble) Looks() int                   { return 2 } // events are gathered for a moment
+
+func (b *bubble) file() string { return filepath.Join(b.dir, fmt.Sprintf("%d.db", b.files)) }
+
+func (b *bubble) Start(i int) error {
+	ctx, end := context.WithCancel(b.ctx)
+	s := &inner{listener: newPipes(), end: end, ended: make(chan error, 1)}
+	config := server.Config{
+		Listener: s.listener, State: b.file(), Deaf: true, Drain: time.Second, Interval: time.Minute, MaxBody: 1 << 20, Out: io.Discard,
+		Log: slog.New(slog.DiscardHandler), Fleet: fleet.Options{PollInterval: b.interval}, Door: server.Door{AllowUnsigned: true},
+	}
+	if b.log != nil {
+		config.Log = slog.New(slog.NewTextHandler(b.log, nil))
+	}
+	if len(b.databases) > 0 {
+		if err := b.databases[i].mend(); err != nil {
+			return err
+		}
+		config.Database = b.databases[i].address
+	}
+	go func() {
+		defer s.listener.Close()
+		s.ended <- server.Run(ctx, config)
+	}()
+	b.servers[i] = s
+	for range 100 { // a database's answers take no time of this world
+		request, err := http.NewRequestWithContext(b.ctx, http.MethodGet, b.URL(i)+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		response, err := b.transport.RoundTrip(request)
+		if err == nil {
+			err = response.Body.Close()
+		}
+		if err == nil && response.StatusCode == http.StatusOK {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return errors.New("the server does not become ready")
+}
+
+func (b *bubble) Stop(i int) error {
+	s := b.servers[i]
+	s.end()
+	err := <-s.ended
+	b.servers[i] = nil
+	return err
+}
+
+// Kill leaves behind what is on disk now. What the server writes at its end goes nowhere.
+func (b *bubble) Kill(i int) error {
+	synctest.Wait() // nothing is being written
+	s := b.servers[i]
+	if len(b.databases) > 0 {
+		b.databases[i].cut()
+	} else {
+		old := b.file()
+		b.files++
+		for _, suffix := range []string{"", "-wal"} { // -shm is made again
+			content, err := os.ReadFile(old + suffix)
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			} else if err != nil {
+				return err
+			}
+			if err := os.WriteFile(b.file()+suffix, content, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	s.listener.cut()
+	s.end()
+	<-s.ended // it complains about its store, or about nobody listening
+	b.servers[i] = nil
+	return nil
+}
+
+func (b *bubble) backup() string { return filepath.Join(b.dir, "backup.db") }
+
+func (b *bubble) Backup() error {
+	if err := os.Remove(b.backup()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return sqlite.Backup(b.ctx, b.file(), b.backup())
+}
+
+func (b *bubble) Restore() error { return sqlite.Restore(b.ctx, b.backup(), b.file()) }
+
+// Close stops all servers.
+func (b *bubble) Close(t *testing.T) {
+	for i, s := range b.servers {
+		if s != nil {
+			if err := b.Stop(i); err != nil {
+				t.Log(err)
+			}
+		}
+	}
+	b.transport.CloseIdleConnections()
+}
+
+// pipes is a listener of connections in this process.
+type pipes struct {
+	ready  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+
+	mu   sync.Mutex // guards what follows
+	ends []net.Conn // of the clients
+}
+
+func newPipes() *pipes { return &pipes{ready: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) dial() (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.ready <- local{there}:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.ends = append(p.ends, here)
+		return here, nil
+	case <-p.closed:
+		return nil, errors.New("connection refused")
+	}
+}
+
+// cut ends all connections, and takes no further ones.
+func (p *pipes) cut() {
+	_ = p.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, end := range p.ends {
+		_ = end.Close()
+	}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.ready:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8000} }
+
+// local is a connection from this machine.
+type local struct{ net.Conn }
+
+func (local) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 50000} }
+
+// A cord is a server's way to its database, which can be cut.
+type cord struct{ address string }
+
+func (c *cord) mend() error { return nil }
+func (c *cord) cut()        {}

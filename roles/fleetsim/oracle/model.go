@@ -1,0 +1,266 @@
+package oracle
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+)
+
+// everyone is the layer of all devices.
+const everyone = "everyone"
+
+// A layer of targets, as an operator has set it.
+type layer struct {
+	Selector string
+	Priority int64
+	Config   serverapi.Config
+}
+
+// A change is an entry of the history.
+type change struct {
+	revision      int64
+	layer         string
+	before, after *layer // nil: there is none
+	labelled      bool   // labels of the layer's device have changed, and no layer
+}
+
+// Told is what a device has said with one poll.
+type told struct {
+	config    serverapi.Config // without counters
+	sequence  int64
+	running   serverapi.Running
+	attempted serverapi.Attempted
+}
+
+// An entry is a device as a server has to know it: what it was told, and answered.
+type entry struct {
+	id     uuid.UUID
+	labels map[string]string
+	status string
+
+	polled   bool      // a poll of it was answered
+	told     told      // with the last of these
+	maybe    []*told   // what it said and nobody answered, which may have been taken
+	answered time.Time // when the server must have seen it last
+	asked    time.Time // when it may have seen it last
+}
+
+// A model is what follows from the documentation and from all that was said to the servers. It knows no server.
+type model struct {
+	revision int64 // the last one drawn
+	target   int64 // the last one drawn for a layer
+	layers   map[string]layer
+	changes  []change
+	entries  map[uuid.UUID]*entry
+	restored bool // from a backup, since a revision was drawn
+}
+
+func newModel() *model {
+	return &model{layers: map[string]layer{}, entries: map[uuid.UUID]*entry{}}
+}
+
+// clone is what a backup has.
+func (m *model) clone() *model {
+	c := *m
+	c.layers, c.changes, c.entries = maps.Clone(m.layers), slices.Clone(m.changes), map[uuid.UUID]*entry{}
+	for id, e := range m.entries {
+		copied := *e
+		copied.labels, copied.maybe = maps.Clone(e.labels), slices.Clone(e.maybe)
+		c.entries[id] = &copied
+	}
+	return &c
+}
+
+// set notes that a layer is another one (nil: gone) under a revision.
+func (m *model) set(name string, to *layer, revision int64) {
+	c := change{revision: revision, layer: name, after: to}
+	if before, there := m.layers[name]; there {
+		c.before = &before
+	}
+	if to != nil {
+		m.layers[name] = *to
+	} else {
+		delete(m.layers, name)
+	}
+	m.changes = append(m.changes, c)
+	m.revision, m.target, m.restored = revision, revision, false
+}
+
+// label notes that a device has other labels.
+func (m *model) label(e *entry, labels map[string]string, revision int64) {
+	e.labels = labels
+	m.changes = append(m.changes, change{revision: revision, layer: ownLayer(e.id), labelled: true})
+	m.revision, m.restored = revision, false
+}
+
+func ownLayer(id uuid.UUID) string { return "devices/" + id.String() }
+
+// desired is a device's target: the composition of its layers, and the last revision that concerned it.
+func (m *model) desired(e *entry) (serverapi.Config, int64) {
+	var names []string
+	for name, l := range m.layers {
+		if name == everyone || name == ownLayer(e.id) || strings.HasPrefix(name, "labels/") && selects(l.Selector, e.labels) {
+			names = append(names, name)
+		}
+	}
+	rank := func(name string) int { return slices.Index([]string{"e", "l", "d"}, name[:1]) }
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(m.layers[a].Priority, m.layers[b].Priority), cmp.Compare(a, b))
+	})
+	config := map[string]any{}
+	for _, name := range names {
+		config = over(config, m.layers[name].Config)
+	}
+	for _, c := range slices.Backward(m.changes) {
+		if c.concerns(e) {
+			return config, c.revision
+		}
+	}
+	return config, 0
+}
+
+func (c change) concerns(e *entry) bool {
+	if !strings.HasPrefix(c.layer, "labels/") {
+		return c.layer == everyone || c.layer == ownLayer(e.id)
+	}
+	return c.before != nil && selects(c.before.Selector, e.labels) || c.after != nil && selects(c.after.Selector, e.labels)
+}
+
+// selects tells whether all terms of a selector hold.
+func selects(selector string, labels map[string]string) bool {
+	for term := range strings.SplitSeq(selector, ",") {
+		name, value, valued := strings.Cut(term, "=")
+		not := strings.HasPrefix(name, "!") || strings.HasSuffix(name, "!")
+		got, there := labels[strings.Trim(name, "!")]
+		if (there && (!valued || got == value)) == not {
+			return false
+		}
+	}
+	return true
+}
+
+// over merges one document over another. Null is a value here: it asks the device to unset.
+func over(below, above map[string]any) map[string]any {
+	merged := maps.Clone(below)
+	for name, value := range above {
+		old, wasObject := below[name].(map[string]any)
+		object, isObject := value.(map[string]any)
+		switch {
+		case wasObject && isObject:
+			value = over(old, object)
+		case isObject:
+			value = over(map[string]any{}, object)
+		}
+		merged[name] = value
+	}
+	return merged
+}
+
+// states are those that the device may be shown in: one, or more while a poll is not answered.
+func (m *model) states(e *entry) []string {
+	if e.status != serverapi.Active {
+		return []string{e.status}
+	}
+	config, revision := m.desired(e)
+	var list []string
+	if !e.polled {
+		list = append(list, stateNew)
+	} else {
+		list = append(list, e.told.state(config, revision))
+	}
+	for _, possible := range e.maybe {
+		list = append(list, possible.state(config, revision))
+	}
+	return list
+}
+
+// stateNew is of devices that have registered, and not polled.
+const stateNew = "new"
+
+// state is what follows from what a device said.
+func (t told) state(target serverapi.Config, revision int64) string {
+	hash, err := target.Hash()
+	if err != nil {
+		panic(err) // it came through JSON
+	}
+	tried := t.attempted.Outcome != "" && t.attempted.Revision == revision
+	switch {
+	case t.running == serverapi.Running{Revision: revision, Hash: hash}:
+		if contradicts(map[string]any(target), map[string]any(t.config)) {
+			return serverapi.StateDrifted
+		}
+		return serverapi.StateInSync
+	case tried && t.attempted.Outcome == serverapi.Refused:
+		return serverapi.StateRefused
+	case tried && t.attempted.Outcome == serverapi.Failed:
+		return serverapi.StateFailed
+	case t.running == serverapi.Running{} && satisfies(map[string]any(target), map[string]any(t.config)):
+		return serverapi.StateInSync
+	}
+	return serverapi.StateBehind
+}
+
+// contradicts tells whether something shown is not what the target asks for. What is not shown contradicts nothing.
+func contradicts(target, shown any) bool {
+	if shown == nil {
+		return false
+	}
+	wanted, isObject := target.(map[string]any)
+	if !isObject {
+		return text(target) != text(shown)
+	}
+	object, isObject := shown.(map[string]any)
+	if !isObject {
+		return !satisfies(wanted, nil)
+	}
+	for name, value := range wanted {
+		if contradicts(value, object[name]) {
+			return true
+		}
+	}
+	return false
+}
+
+// satisfies tells whether all that the target asks for is shown.
+func satisfies(target, shown any) bool {
+	wanted, isObject := target.(map[string]any)
+	if !isObject {
+		return text(target) == text(shown)
+	}
+	object, _ := shown.(map[string]any)
+	for name, value := range wanted {
+		if !satisfies(value, object[name]) {
+			return false
+		}
+	}
+	return true
+}
+
+// text is a value's JSON, the same for the same value.
+func text(value any) string {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // it came through JSON
+	}
+	return string(encoded)
+}
+
+// silence tells whether the device has to be shown as silent, or must not be; neither near the limit, where when it was
+// last seen may be known to the last quarter of an interval only.
+func (e *entry) silence(now time.Time, interval time.Duration) (must, mustNot bool) {
+	if e.status != serverapi.Active {
+		return false, false
+	}
+	if !e.polled && len(e.maybe) == 0 {
+		return false, true
+	}
+	slack := interval/4 + 2*time.Second
+	return now.Sub(e.asked) > 3*interval+slack, now.Sub(e.answered) < 3*interval-slack
+}
