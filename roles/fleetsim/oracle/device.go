@@ -143,7 +143,7 @@ func (d *device) wakeUp(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	d.interrupt = cancel
 	h.mu.Unlock()
-	again, err := true, error(nil)
+	again, offered, err := true, false, error(nil)
 	for i := 0; again && err == nil && i < 4; i++ {
 		h.mu.Lock()
 		server, needed, away := d.random.IntN(h.world.Servers()), d.id == uuid.Nil, d.away
@@ -159,7 +159,7 @@ func (d *device) wakeUp(ctx context.Context) {
 				break
 			}
 		}
-		again, err = d.poll(ctx, server)
+		again, offered, err = d.poll(ctx, server)
 	}
 	cancel()
 	h.mu.Lock()
@@ -169,9 +169,7 @@ func (d *device) wakeUp(ctx context.Context) {
 	switch {
 	case err != nil:
 		d.due = time.Now().Add(interval/8 + time.Duration(d.random.Int64N(int64(interval/8))))
-	case again: // somebody offers the same over and over
-		d.due = time.Now().Add(interval / 2)
-	case d.kind.Waits:
+	case d.kind.Waits && !offered:
 		d.due = time.Now().Add(time.Millisecond)
 	default:
 		d.due = time.Now().Add(time.Duration((0.8 + 0.4*d.random.Float64()) * float64(interval)))
@@ -245,7 +243,7 @@ func report(t told) *serverapi.Report {
 }
 
 // poll asks once, and takes what it is offered. It tells whether there is something to report now.
-func (d *device) poll(ctx context.Context, server int) (again bool, err error) {
+func (d *device) poll(ctx context.Context, server int) (again, offered bool, err error) {
 	h := d.h
 	h.mu.Lock()
 	request := d.request()
@@ -263,9 +261,9 @@ func (d *device) poll(ctx context.Context, server int) (again bool, err error) {
 	switch {
 	case serverapi.IsNotRegistered(err), serverapi.IsProblem(err, serverapi.ProblemUnknownKey):
 		d.id = uuid.Nil
-		return false, err
+		return false, false, err
 	case serverapi.IsProblem(err, serverapi.ProblemPending), serverapi.IsProblem(err, serverapi.ProblemRevoked):
-		return false, err
+		return false, false, err
 	case err != nil:
 		var refused *serverapi.Error
 		if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
@@ -274,13 +272,13 @@ func (d *device) poll(ctx context.Context, server int) (again bool, err error) {
 			}
 			d.id = uuid.Nil
 		}
-		return false, err
+		return false, false, err
 	}
 	d.acked = &request
 	if answer.Offer == nil || request.UUID != d.id || h.era != era {
-		return false, nil
+		return false, false, nil
 	}
-	return d.take(*answer.Offer, request), nil
+	return d.take(*answer.Offer, request), true, nil
 }
 
 // take makes of an offer what the device's mood is, and tells whether it has something new to report. The lock is held.
@@ -292,7 +290,7 @@ func (d *device) take(offer serverapi.Offer, request serverapi.PollRequest) bool
 		h.complain("offer", "device %d is offered revision %d whose hash is %s (%v), not %s", d.number, offer.Revision, hash, err, offer.Hash)
 	}
 	if tried := d.holds.attempted; d.kind.Reports && tried.Outcome == serverapi.Refused && tried.Revision == offer.Revision &&
-		d.refused.Hash == offer.Hash {
+		d.refused.Hash == offer.Hash && d.holds.running != target {
 		h.complain("offer", "device %d is offered revision %d again, which it has refused", d.number, offer.Revision)
 	}
 	if d.kind.Reports && offer.Revision < d.holds.running.Revision && d.era == h.era {
@@ -374,7 +372,7 @@ func (s sending) end(err error) {
 		return
 	}
 	var refused *serverapi.Error
-	if err == nil || errors.As(err, &refused) {
+	if err == nil || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
 		e.maybe = slices.DeleteFunc(e.maybe, func(t *told) bool {
 			return t == s.told || err == nil && t.sequence <= s.told.sequence // overtaken
 		})

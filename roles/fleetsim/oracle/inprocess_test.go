@@ -63,7 +63,7 @@ func (b *bubble) Transport() http.RoundTripper { return b.transport }
 func (b *bubble) CanRestore() bool             { return len(b.databases) == 0 }
 func (b *bubble) Sleep(pause time.Duration)    { time.Sleep(pause) }
 func (b *bubble) Settle()                      { synctest.Wait() }
-func (b *bubble) Looks() int                   { return 2 } // events are gathered for a moment
+func (b *bubble) Looks() int                   { return 3 } // events are gathered for a moment, and counts are as of a second ago
 
 func (b *bubble) file() string { return filepath.Join(b.dir, fmt.Sprintf("%d.db", b.files)) }
 

@@ -40,7 +40,7 @@ func (h *harness) look() error {
 			defer h.mu.Unlock()
 			return &Failure{Act: h.act, Who: who, What: err.Error()}
 		}
-		h.world.Sleep(min(time.Second, h.options.Interval/2))
+		h.world.Sleep(min(1100*time.Millisecond, h.options.Interval/2))
 	}
 }
 
