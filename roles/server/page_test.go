@@ -94,7 +94,7 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	until("the first in sync", row(0, serverapi.StateInSync))
 	until("the second refused", row(1, serverapi.StateRefused))
-	until("the third behind", row(2, serverapi.StateBehind))
+	until("the third new", row(2, serverapi.StateNew))
 	until("its address", fmt.Sprintf(`document.querySelector("#device-%s").textContent.includes("192.0.2.3")`, devices[2].UUID))
 	picture("devices")
 

@@ -4,6 +4,7 @@ import "github.com/google/uuid"
 
 // The states of a device, derived from what it reports.
 const (
+	StateNew     = "new"     // it has registered, and not polled yet
 	StateInSync  = "in-sync" // it runs the desired target, and shows nothing that contradicts it
 	StateBehind  = "behind"  // it has not tried the desired target yet, or has not told
 	StateRefused = "refused" // it found the desired target unacceptable
@@ -22,8 +23,8 @@ type Device struct {
 	KeyID      string            `json:"key-id,omitempty"` // base64url of the SHA-256 of its public key
 	Labels     map[string]string `json:"labels" example:"site:berlin"`
 	Status     string            `json:"status" enums:"active,pending,revoked"`
-	State      string            `json:"state" enums:"in-sync,behind,refused,failed,drifted,pending,revoked"`
-	Silent     bool              `json:"silent"` // it was not seen for three poll intervals
+	State      string            `json:"state" enums:"new,in-sync,behind,refused,failed,drifted,pending,revoked"`
+	Silent     bool              `json:"silent"` // it was not seen for three poll intervals; who registers is seen
 	LastSeen   int64             `json:"last-seen,omitempty" example:"1732480000"`
 	Sequence   int64             `json:"sequence,omitempty"` // of its last report
 	Desired    Desired           `json:"desired"`

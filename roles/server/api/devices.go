@@ -23,7 +23,7 @@ import (
 //	@Tags			devices
 //	@ID				list-devices
 //	@Param			selector	query		string					false	"Terms over labels, such as site=berlin,stage!=test"
-//	@Param			state		query		string					false	"One state"	Enums(in-sync,behind,refused,failed,drifted,pending,revoked)
+//	@Param			state		query		string					false	"One state"	Enums(new,in-sync,behind,refused,failed,drifted,pending,revoked)
 //	@Param			silent		query		bool					false	"Only those that were not seen for three poll intervals, or only the others"
 //	@Param			q			query		string					false	"A part of the UUID, address, architecture or a label"
 //	@Param			limit		query		int						false	"How many at most, up to 1000"	default(100)

@@ -28,10 +28,14 @@ func (f *Fleet) RegisterSigning(
 	if err != nil {
 		return Device{}, fmt.Errorf("cannot make a UUID: %w", err)
 	}
-	return f.store.Add(ctx, Device{
-		ID: id, Registered: f.options.Now().UTC().Truncate(time.Second), Identity: identity,
-		KeyID: keyID, Labels: labels, Status: status,
+	now := f.options.Now().UTC().Truncate(time.Second)
+	device, err := f.store.Add(ctx, Device{
+		ID: id, Registered: now, Identity: identity, KeyID: keyID, Labels: labels, Status: status,
 	}, f.options.MaxPending)
+	if err == nil && device.ID != id {
+		f.sightings.note(device.ID, now, nil)
+	}
+	return device, err
 }
 
 // A View is a device with what is derived of it.

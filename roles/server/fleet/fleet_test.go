@@ -155,7 +155,7 @@ func TestRegister(t *testing.T) {
 	kept, err := w.Fleet.Device(t.Context(), device.ID)
 	if err != nil || kept.Identity != identity || !kept.Registered.Equal(device.Registered) ||
 		kept.Report.Config.String() != "{}" || kept.Labels["site"] != "berlin" || kept.State != fleet.StatePending ||
-		!kept.Silent {
+		kept.Silent {
 		t.Errorf("%+v %v", kept, err)
 	}
 	again, err := w.Register(t.Context(), fleet.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: "PEM", Arch: "arm64"}, nil,
@@ -174,7 +174,7 @@ func TestRegister(t *testing.T) {
 func TestOriginalPolls(t *testing.T) {
 	w := newWorld(t)
 	id := w.device(nil)
-	w.is(id, fleet.StateBehind, 0) // it has said nothing yet
+	w.is(id, fleet.StateNew, 0) // it has said nothing yet
 	w.polls(id, `{}`, "")
 	w.is(id, fleet.StateInSync, 0)
 	const target = `{"t":{"gone":null,"rate":4}}`

@@ -10,6 +10,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 )
 
 func jsonOf(t testing.TB, value any) string {
@@ -148,13 +149,18 @@ func TestDryRun(t *testing.T) {
 // TestDevices pages through filters.
 func TestDevices(t *testing.T) {
 	w := newWorld(t)
+	var paris []uuid.UUID
 	var want []string
 	for i := range 30 {
 		id := w.device(fleet.Labels{"site": []string{"berlin", "paris", "rome"}[i%3]})
 		if i%3 == 1 {
-			w.polls(id, `{}`, "")
+			paris = append(paris, id)
 			want = append(want, id.String())
 		}
+	}
+	w.now = w.now.Add(4 * time.Minute)
+	for _, id := range paris {
+		w.polls(id, `{}`, "")
 	}
 	selector, err := fleet.ParseSelector("site=paris")
 	if err != nil {
@@ -191,7 +197,7 @@ func TestDevices(t *testing.T) {
 	}
 	summary, err := w.Summary(t.Context())
 	if err != nil || summary.Devices != 30 || summary.Silent != 20 || summary.States[fleet.StateInSync] != 10 ||
-		summary.States[fleet.StateBehind] != 20 || len(summary.States) != 7 {
+		summary.States[fleet.StateNew] != 20 || len(summary.States) != 8 {
 		t.Errorf("%+v %v", summary, err)
 	}
 }

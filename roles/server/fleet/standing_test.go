@@ -207,3 +207,35 @@ func TestHeldPollIsSeen(t *testing.T) {
 		t.Errorf("last seen at %s, %v; it is %s", view.LastSeen, err, w.now)
 	}
 }
+
+// TestNewDevice follows a device from its registration to its first poll.
+func TestNewDevice(t *testing.T) {
+	w := newWorld(t)
+	id := w.device(nil)
+	silent := func(want bool) {
+		t.Helper()
+		view, err := w.Fleet.Device(t.Context(), id)
+		counted, failed := w.CountNow(t.Context())
+		if err != nil || failed != nil || view.Silent != want || counted.Silent > 0 != want {
+			t.Errorf("silent %t, %d are counted so; %v, %v", view.Silent, counted.Silent, err, failed)
+		}
+	}
+	w.everywhere(id, fleet.StateNew)
+	silent(false)
+	w.set(fleet.Everyone, "", `{"t":{"rate":4}}`)
+	w.everywhere(id, fleet.StateNew)
+	w.now = w.now.Add(3*time.Minute + time.Second)
+	w.everywhere(id, fleet.StateNew)
+	silent(true)
+	view, err := w.Fleet.Device(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Register(t.Context(), view.Identity, nil, fleet.Active); err != nil { // it never got its answer
+		t.Fatal(err)
+	}
+	w.everywhere(id, fleet.StateNew)
+	silent(false)
+	w.polls(id, `{}`, `{"t":{"rate":4}}`)
+	w.everywhere(id, fleet.StateBehind)
+}

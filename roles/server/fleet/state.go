@@ -8,7 +8,8 @@ import (
 // A State is what the reports of a device come to, in a word.
 type State byte
 
-// The states. The values are kept in stores; the last two are derived from the status alone, and are not.
+// The states. The values are kept in stores, but for the last three, which follow from the status or from there being no
+// report.
 const (
 	StateUnknown State = 0 // nothing is derived yet
 	StateInSync  State = 1 // it runs the desired target, and shows nothing that contradicts it
@@ -18,9 +19,10 @@ const (
 	StateBehind  State = 5 // all else: it has not tried the desired target yet, or has not told
 	StatePending State = 6
 	StateRevoked State = 7
+	StateNew     State = 8 // it has registered, and not polled yet
 )
 
-var stateNames = []string{"unknown", "in-sync", "refused", "failed", "drifted", "behind", "pending", "revoked"}
+var stateNames = []string{"unknown", "in-sync", "refused", "failed", "drifted", "behind", "pending", "revoked", "new"}
 
 // derive decides a device's state from what is kept of it: nothing else does. The verdict is of its last report. It holds
 // for the revision for which it was derived, and settled tells whether that is the desired one. Where it is not, a device
@@ -32,8 +34,8 @@ func derive(status Status, verdict Verdict, desired int64) (state State, settled
 		return StatePending, true
 	case status == Revoked:
 		return StateRevoked, true
-	case verdict.State == StateUnknown:
-		return StateBehind, true
+	case verdict.State == StateUnknown: // there is no report
+		return StateNew, true
 	case verdict.Revision == desired:
 		return verdict.State, true
 	}

@@ -60,8 +60,9 @@ type Store interface {
 type devices interface {
 	// Add keeps a new device and returns it, or ErrExists. Where a device of the same public key is kept already, it
 	// returns that one as it is, and writes nothing: also when two callers come at the same time. Devices without a
-	// key are all different. Of the device, ID, Registered, Identity, KeyID, Labels and Status are kept. One that is
-	// Pending is kept while fewer than mostPending are (0 for any number), else the error is ErrPendingFull.
+	// key are all different. Of the device, ID, Registered, Identity, KeyID, Labels and Status are kept; it was seen when
+	// it registered. One that is Pending is kept while fewer than mostPending are (0 for any number), else the error is
+	// ErrPendingFull.
 	Add(ctx context.Context, device Device, mostPending int) (kept Device, err error)
 	// Device returns all that is kept of a device, with its own layer, or ErrUnknownDevice.
 	Device(ctx context.Context, id uuid.UUID) (Device, error)
@@ -148,7 +149,7 @@ type Device struct {
 	Own *Layer
 
 	Report             // as it reported last; Report.At is zero before its first poll
-	LastSeen time.Time // zero: never
+	LastSeen time.Time // when it registered, at the least
 }
 
 // A Status says whether a device may poll.

@@ -57,7 +57,7 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 	if counted.Revision, err = f.LastChange(ctx); err != nil {
 		return Summary{}, err
 	}
-	for state := StateInSync; state <= StateRevoked; state++ {
+	for state := StateInSync; state <= StateNew; state++ {
 		counted.States[state] = 0
 	}
 	newest := int64(0)

@@ -97,6 +97,8 @@ func why(device serverapi.Device) string {
 		return fmt.Sprintf("It has applied revision %d, but shows other values since.", desired)
 	case serverapi.StateBehind:
 		return fmt.Sprintf("It has not told yet what became of revision %d. %s", desired, runs)
+	case serverapi.StateNew:
+		return "It has registered, and not polled yet."
 	case serverapi.StatePending:
 		return "An operator has to approve it before it gets a target."
 	case serverapi.StateRevoked:

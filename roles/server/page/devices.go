@@ -20,7 +20,7 @@ const perPage = 50
 // states are those that can be filtered by, in the order of the page: what needs somebody first comes first.
 var states = []string{
 	serverapi.StateRefused, serverapi.StateFailed, serverapi.StateDrifted, serverapi.StateBehind, serverapi.StateInSync,
-	serverapi.StatePending, serverapi.StateRevoked,
+	serverapi.StateNew, serverapi.StatePending, serverapi.StateRevoked,
 }
 
 // A count is a number of devices in a state, and the way to their list.

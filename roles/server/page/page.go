@@ -187,6 +187,8 @@ func stateText(state string) string {
 		return "✓ in sync"
 	case serverapi.StateBehind:
 		return "… behind"
+	case serverapi.StateNew:
+		return "+ new"
 	case serverapi.StateRefused:
 		return "✗ refused"
 	case serverapi.StateFailed:

@@ -53,8 +53,8 @@ func (s *Store) addAll(ctx context.Context, batch []*job[add]) error {
 		device := &work.want.device
 		if added[device.ID] {
 			added[device.ID] = false // of two with the same UUID the first is in
-			*device = fleet.Device{ID: device.ID, Registered: device.Registered, Identity: device.Identity,
-				KeyID: device.KeyID, Labels: device.Labels, Status: device.Status}
+			*device = fleet.Device{ID: device.ID, Registered: device.Registered, LastSeen: device.Registered,
+				Identity: device.Identity, KeyID: device.KeyID, Labels: device.Labels, Status: device.Status}
 			continue
 		}
 		full := refused[device.ID]
@@ -145,9 +145,9 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*job[add], added map[uui
 				INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels)
 				SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
 					$8::smallint[], $9::text[])
-				ON CONFLICT DO NOTHING RETURNING number, uuid
+				ON CONFLICT DO NOTHING RETURNING number, uuid, registered
 			), report AS (INSERT INTO reports (device) SELECT number FROM new),
-			sight AS (INSERT INTO seen (device) SELECT number FROM new)
+			sight AS (INSERT INTO seen (device, last_seen) SELECT number, registered FROM new)
 			SELECT uuid FROM new`, ids, registered, address, keys, arch, digests, keyIDs, status, labels)
 	if err != nil {
 		return err

@@ -119,4 +119,6 @@ CREATE UNLOGGED TABLE nonces (
 ALTER TABLE seen ADD COLUMN says boolean NOT NULL DEFAULT false;
 UPDATE seen s SET says = true FROM reports r
 	WHERE r.device = s.device AND (r.running_revision <> 0 OR r.running_hash <> '');
-UPDATE seen s SET state = 5 FROM reports r WHERE r.device = s.device AND s.state = 0 AND r.at <> 0;`}
+UPDATE seen s SET state = 5 FROM reports r WHERE r.device = s.device AND s.state = 0 AND r.at <> 0;`, `
+-- Who registers has been seen.
+UPDATE seen s SET last_seen = d.registered FROM devices d WHERE d.number = s.device AND s.last_seen = 0;`}

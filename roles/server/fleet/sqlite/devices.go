@@ -193,6 +193,7 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 
 // Add implements fleet.Store.
 func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (fleet.Device, error) {
+	device.LastSeen = device.Registered
 	kept := device
 	added := false
 	err := s.change(ctx, "keep a device in", func(conn *sql.Conn) error {
@@ -227,7 +228,7 @@ func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (
 		if _, err = s.writer.addReport.ExecContext(ctx, row); err != nil {
 			return err
 		}
-		_, err = s.writer.addStanding.ExecContext(ctx, row, device.Status, labels)
+		_, err = s.writer.addStanding.ExecContext(ctx, row, device.Status, labels, device.Registered.Unix())
 		added = err == nil
 		return err
 	}, func() []fleet.Notice {

@@ -122,6 +122,8 @@ var migrations = [...]migration{
 		WHERE device IN (SELECT device FROM reports WHERE running <> 0 OR running_hash <> '');
 	UPDATE standings SET state = 5
 		WHERE state = 0 AND device IN (SELECT device FROM reports WHERE changed <> 0);`},
+	// Who registers has been seen.
+	{statements: "UPDATE standings SET seen = (SELECT registered FROM devices WHERE id = device) WHERE seen = 0"},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -333,7 +333,7 @@ func TestSecondVersion(t *testing.T) {
 			t.Errorf("%+v %v", device, err)
 		}
 		device, err = store.Device(t.Context(), fresh)
-		if err != nil || !device.Report.At.IsZero() || !device.LastSeen.IsZero() || device.KeyID != "" {
+		if err != nil || !device.Report.At.IsZero() || !device.LastSeen.Equal(device.Registered) || device.KeyID != "" {
 			t.Errorf("%+v %v", device, err)
 		}
 		targets, err := store.Targets(t.Context())

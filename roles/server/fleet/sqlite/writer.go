@@ -63,7 +63,7 @@ func (w *writer) statements() []query {
 			" VALUES (?, ?, ?, ?, ?, ?, ?)"},
 		{&w.addReport, "INSERT INTO reports (device, config, changed) VALUES (?, CAST('{}' AS BLOB), 0)"},
 		{&w.addStanding, "INSERT INTO standings (device, status, labels, own, state, revision, seen)" +
-			" VALUES (?, ?, ?, 0, 0, 0, 0)"},
+			" VALUES (?, ?, ?, 0, 0, 0, ?)"},
 		{&w.labelSet, "SELECT id FROM label_sets WHERE text = ?"},
 		{&w.addLabelSet, "INSERT INTO label_sets (text) VALUES (?)"},
 		{&w.reported, "SELECT d.id, r.sequence FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},

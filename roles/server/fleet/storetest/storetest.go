@@ -91,7 +91,7 @@ func Device(t testing.TB) fleet.Device {
 	}
 	key := "-----BEGIN PUBLIC KEY-----\n" + id.String() + "\n"
 	identity := fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: key, Arch: "amd64"}
-	return fleet.Device{ID: id, Registered: registered, Identity: identity, KeyID: "key of " + id.String()}
+	return fleet.Device{ID: id, Registered: registered, LastSeen: registered, Identity: identity, KeyID: "key of " + id.String()}
 }
 
 // by is an author, at some time after registration.
