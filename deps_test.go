@@ -36,6 +36,8 @@ func rules() []forbidden {
 	list := []forbidden{
 		{from: []string{"registry/..."}, to: []string{"roles/...", "main"},
 			reason: "registry is a library for strangers' snaps: imports run from roles to registry"},
+		{from: []string{"registry", "registry/backend", "registry/plan"}, to: []string{"registry/network"},
+			reason: "the library belongs to whoever imports it: the roles bring their confdb-schema as anybody does"},
 		{from: []string{"registry/..."}, to: frames,
 			reason: "registry is a library: whoever imports it has no use for our web and command line frameworks"},
 		{from: []string{"registry/..."}, to: []string{"log", "log/slog"}, direct: true, except: []string{"registry/kit/rest"},

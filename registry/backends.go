@@ -101,21 +101,27 @@ func bare(err error) string {
 	return err.Error()
 }
 
-func openFile(ctx context.Context, path string, o Options) (backend.Backend, error) {
-	if path == "" {
-		var err error
-		if path, err = embedded.DefaultPath(o.Getenv); err != nil {
-			return nil, &Error{Op: "open", Kind: ErrBadRequest, Reason: err.Error(), Err: err}
-		}
+func openFile(ctx context.Context, rest string, o Options) (backend.Backend, error) {
+	path, err := filePath(rest, o.Getenv)
+	if err != nil {
+		return nil, err
 	}
-	return embedded.Open(ctx, path, embedded.Options{Documents: o.Documents, AccessTimeout: o.AccessTimeout})
+	documents, err := o.documents()
+	if err != nil {
+		return nil, err
+	}
+	return embedded.Open(ctx, path, embedded.Options{Documents: documents, AccessTimeout: o.AccessTimeout})
 }
 
 func openMemory(ctx context.Context, rest string, o Options) (backend.Backend, error) {
 	if rest != "" {
 		return nil, unknownAddress("mem:" + rest)
 	}
-	return embedded.OpenMemory(ctx, embedded.Options{Documents: o.Documents, AccessTimeout: o.AccessTimeout})
+	documents, err := o.documents()
+	if err != nil {
+		return nil, err
+	}
+	return embedded.OpenMemory(ctx, embedded.Options{Documents: documents, AccessTimeout: o.AccessTimeout})
 }
 
 func whereNothingElse(_ context.Context, o Options) (bool, string) {

@@ -6,162 +6,290 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
+	"path/filepath"
 
 	"aspects-poc/registry"
 )
 
-// openExample opens a registry that is empty and vanishes with the program. Programs open "auto".
-func openExample() (*registry.Registry, context.Context) {
+// lamp is a confdb-schema as people write it. A program reads it from a file, or embeds it.
+const lamp = `
+account-id: acme
+name: lamp
+views:
+  control:
+    rules:
+      - {request: brightness, storage: lamp.brightness}
+      - {request: color, storage: lamp.color}
+      - {request: scenes, storage: lamp.scenes}
+  state:
+    rules:
+      - {request: brightness, storage: lamp.brightness, access: read}
+storage:
+  schema:
+    lamp:
+      schema:
+        brightness: {type: int, min: 0, max: 100}
+        color: string
+        scenes: {type: array, values: string}
+`
+
+// openLamp opens a registry that is empty and vanishes with the program.
+func openLamp() (*registry.Registry, context.Context) {
 	ctx := context.Background()
-	reg, err := registry.Open(ctx, "mem:")
+	schemas, err := registry.ParseSchemas([]byte(lamp))
+	if err != nil {
+		log.Fatal(err)
+	}
+	reg, err := registry.Open(ctx, "mem:", registry.Options{Schemas: schemas})
 	if err != nil {
 		log.Fatal(err)
 	}
 	return reg, ctx
 }
 
-// Most programs open "auto" and need no options; "mem:" is for tests.
+// A registry in a file, with a confdb-schema of one's own. As it is the only one, views are looked up in it.
 func ExampleOpen() {
 	ctx := context.Background()
-	reg, err := registry.Open(ctx, "mem:")
+	dir, err := os.MkdirTemp("", "lamp")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	schemas, err := registry.ParseSchemas([]byte(lamp))
+	if err != nil {
+		log.Fatal(err)
+	}
+	path := filepath.Join(dir, "state", "lamp.json")
+	reg, err := registry.Open(ctx, "file:"+path, registry.Options{Schemas: schemas})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer func() { _ = reg.Close() }()
+	fmt.Println(reg.View("control").ID())
 
-	status, err := reg.Status(ctx)
+	// Open has made nothing; the first Set does.
+	_, err = os.Stat(path)
+	fmt.Println("there:", err == nil)
+	if err := reg.View("control").Set(ctx, map[string]any{"brightness": 40}); err != nil {
+		log.Fatal(err)
+	}
+	_, err = os.Stat(path)
+	fmt.Println("there:", err == nil)
+	// Output:
+	// acme/lamp/control
+	// there: false
+	// there: true
+}
+
+// Where there is a snapd, it has the confdb-schema from an acknowledged assertion, and views are named in full, or
+// completed by Options.Account and Options.Schema. The same program works inside a snap.
+func ExampleOpen_auto() {
+	ctx := context.Background()
+	reg, err := registry.Open(ctx, "auto", registry.Options{Account: "acme", Schema: "lamp"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(status.Backend, "updates atomically:", status.Capabilities.AtomicUpdate)
-	// Output: mem updates atomically: true
+	defer func() { _ = reg.Close() }()
+	for _, candidate := range reg.Choice().Candidates {
+		fmt.Println(candidate.Scheme, candidate.Taken, candidate.Reason)
+	}
+}
+
+// JSON, a signed assertion, and a stream of assertions as `snap known` prints it, are read as well.
+func ExampleParseSchemas() {
+	schemas, err := registry.ParseSchemas([]byte(lamp))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, rule := range schemas[0].Views["state"].Rules {
+		fmt.Println(schemas[0].Account, schemas[0].Name, rule.Request, "->", rule.Storage, rule.Access)
+	}
+	_, err = registry.ParseSchemas([]byte("name: lamp\nviews: {}\n\tstorage: {}\n"))
+	fmt.Println(err)
+	// Output:
+	// acme lamp brightness -> lamp.brightness read
+	// cannot read confdb-schema:3:1: it is not YAML: found character that cannot start any token
+}
+
+// A confdb-schema that is built in code.
+func ExampleSchema() {
+	ctx := context.Background()
+	door := registry.Schema{
+		Account: "acme", Name: "door",
+		Views: map[string]registry.SchemaView{
+			"control": {Rules: []registry.Rule{{Request: "locked", Storage: "door.locked"}}},
+		},
+		Storage: json.RawMessage(`{"schema": {"door": {"schema": {"locked": "bool"}}}}`),
+	}
+	reg, err := registry.Open(ctx, "mem:", registry.Options{Schemas: []registry.Schema{door}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = reg.Close() }()
+	if err := reg.View("control").Set(ctx, map[string]any{"locked": true}); err != nil {
+		log.Fatal(err)
+	}
+	values, err := reg.View("control").Get(ctx, "locked")
+	fmt.Println(values, err)
+	// Output: map[locked:true] <nil>
 }
 
 func ExampleView_Set() {
-	reg, ctx := openExample()
+	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
-	telemetry := reg.View("control-telemetry")
-
+	control := reg.View("control")
 	// One transaction: all of it is stored, or nothing. Nil unsets.
-	err := telemetry.Set(ctx, map[string]any{"sample-rate": 4, "monitor-packets-sent": true, "monitor-peers": nil})
-	if err != nil {
+	if err := control.Set(ctx, map[string]any{"brightness": 40, "color": "red", "scenes": nil}); err != nil {
 		log.Fatal(err)
 	}
-	text, err := telemetry.Raw(ctx)
+	text, err := control.Raw(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("%s\n", text)
-	// Output: {"monitor-packets-sent":true,"sample-rate":4}
+	// Output: {"brightness":40,"color":"red"}
+}
+
+func ExampleView_Unset() {
+	reg, ctx := openLamp()
+	defer func() { _ = reg.Close() }()
+	control := reg.View("control")
+	if err := control.Set(ctx, map[string]any{"brightness": 40}); err != nil {
+		log.Fatal(err)
+	}
+	if err := control.Unset(ctx, "brightness", "color"); err != nil { // what is not there is no error
+		log.Fatal(err)
+	}
+	_, err := control.Get(ctx)
+	fmt.Println(err)
+	// Output: cannot get acme/lamp/control: no data
 }
 
 func ExampleView_Get() {
-	reg, ctx := openExample()
+	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
-	interfaces := reg.View("control-interfaces")
-	err := interfaces.Set(ctx, map[string]any{
-		"config.eth0": map[string]any{"interface-type": "ethernet", "ip-address": "172.16.0.3"},
-	})
-	if err != nil {
+	if err := reg.View("control").Set(ctx, map[string]any{"brightness": 40}); err != nil {
 		log.Fatal(err)
 	}
 	// Requests without data are left out of the answer.
-	values, err := interfaces.Get(ctx, "config.eth0.ip-address", "config.wlan0")
+	values, err := reg.View("control").Get(ctx, "brightness", "color")
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(values)
-	// Output: map[config.eth0.ip-address:172.16.0.3]
+	// Output: map[brightness:40]
 }
 
 func ExampleView_Read() {
-	reg, ctx := openExample()
+	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
-	telemetry := reg.View("control-telemetry")
-	if err := telemetry.Set(ctx, map[string]any{"sample-rate": 4}); err != nil {
+	if err := reg.View("control").Set(ctx, map[string]any{"brightness": 40}); err != nil {
 		log.Fatal(err)
 	}
-
 	var settings struct {
-		SampleRate   int  `json:"sample-rate"`
-		MonitorPeers bool `json:"monitor-peers"`
+		Brightness int    `json:"brightness"`
+		Color      string `json:"color"`
 	}
-	if err := telemetry.Read(ctx, &settings); err != nil {
+	if err := reg.View("control").Read(ctx, &settings); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("%+v\n", settings)
-	// Output: {SampleRate:4 MonitorPeers:false}
+	// Output: {Brightness:40 Color:}
 }
 
 func ExampleView_Update() {
-	reg, ctx := openExample()
+	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
-	tunnel := reg.View("control-tunnel")
-	join := func(peer string) error {
-		return tunnel.Update(ctx, []string{"peers"}, func(current map[string]any) (map[string]any, error) {
-			peers, _ := current["peers"].([]any) // none yet: no peers
-			return map[string]any{"peers": append(peers, peer)}, nil
+	add := func(scene string) error {
+		return reg.View("control").Update(ctx, []string{"scenes"}, func(current map[string]any) (map[string]any, error) {
+			scenes, _ := current["scenes"].([]any) // none yet: no scenes
+			return map[string]any{"scenes": append(scenes, scene)}, nil
 		})
 	}
-	if err := errors.Join(join("10.0.0.1"), join("10.0.0.5")); err != nil {
+	if err := errors.Join(add("dinner"), add("night")); err != nil {
 		log.Fatal(err)
 	}
-	values, err := tunnel.Get(ctx, "peers")
+	values, err := reg.View("control").Get(ctx, "scenes")
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(values["peers"])
-	// Output: [10.0.0.1 10.0.0.5]
+	fmt.Println(values["scenes"])
+	// Output: [dinner night]
 }
 
 func ExampleView_Watch() {
-	reg, ctx := openExample()
+	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
+
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	events, err := reg.View("observe-tunnel").Watch(watching)
+	events, err := reg.View("state").Watch(watching)
 	if err != nil {
 		log.Fatal(err)
 	}
 	// Whoever sets it, and through whichever view.
-	err = reg.View("control-tunnel").Set(ctx, map[string]any{"peers": []string{"10.0.0.1"}})
-	if err != nil {
+	if err := reg.View("control").Set(ctx, map[string]any{"brightness": 40}); err != nil {
 		log.Fatal(err)
 	}
-	event := <-events
-	fmt.Println(event.View.View, "changed")
-	// Output: observe-tunnel changed
+	for event := range events {
+		if event.Err != nil {
+			fmt.Println("interrupted, it goes on by itself:", event.Err)
+			continue
+		}
+		values, err := reg.View("state").Get(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(event.View.View, "shows", values)
+		stop() // ends the watch, and with it the loop
+	}
+	// Output: state shows map[brightness:40]
 }
 
 // The kinds of refusal are told apart with errors.Is; errors.As finds the particulars.
 func ExampleError() {
-	reg, ctx := openExample()
+	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
-	telemetry := reg.View("control-telemetry")
-
-	_, err := telemetry.Get(ctx, "sample-rate")
+	_, err := reg.View("control").Get(ctx, "color")
 	fmt.Println(errors.Is(err, registry.ErrNoData))
 
-	err = telemetry.Set(ctx, map[string]any{"sample-rate": json.Number("-3")})
+	err = reg.View("control").Set(ctx, map[string]any{"brightness": 200})
 	var refused *registry.Error
 	if errors.Is(err, registry.ErrInvalid) && errors.As(err, &refused) {
 		fmt.Printf("%s: %s\n", refused.Path, refused.Reason)
 	}
 	// Output:
 	// true
-	// metrics.sample-rate: -3 is less than the allowed minimum 0
+	// lamp.brightness: 200 is greater than the allowed maximum 100
+}
+
+// A daemon waits for what an administrator or time will mend, and gives up on everything else.
+func ExampleIsNotReady() {
+	ctx := context.Background()
+	_, err := registry.Open(ctx, "snapd:/nowhere/snapd.socket")
+	fmt.Println(registry.IsNotReady(err))
+
+	reg, ctx := openLamp()
+	defer func() { _ = reg.Close() }()
+	_, err = reg.View("nonsense").Get(ctx)
+	fmt.Println(registry.IsNotReady(err))
+	// Output:
+	// true
+	// false
 }
 
 // Several views of one confdb-schema are written in one transaction, where the backend can.
 func ExampleRegistry_Apply() {
-	reg, ctx := openExample()
+	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
 	err := reg.Apply(ctx, registry.Changes{
-		"control-tunnel":    {"interface": "eth0"},
-		"control-telemetry": {"sample-rate": "often"},
+		"control": {"brightness": 40},
+		"state":   {"brightness": 50}, // which is only read
 	})
-	fmt.Println(errors.Is(err, registry.ErrInvalid))
-	_, err = reg.View("control-tunnel").Get(ctx)
+	fmt.Println(errors.Is(err, registry.ErrNoMatch))
+	_, err = reg.View("control").Get(ctx)
 	fmt.Println(errors.Is(err, registry.ErrNoData))
 	// Output:
 	// true

@@ -33,7 +33,10 @@ func OpenHook(ctx context.Context, name string, options ...Options) (*Hook, erro
 	if len(options) > 0 {
 		o = options[0]
 	}
-	o = o.complete()
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
 	b, err := snapctl.Open(ctx, snapctlOptions(o, name))
 	if err != nil {
 		return nil, err
@@ -45,14 +48,14 @@ func OpenHook(ctx context.Context, name string, options ...Options) (*Hook, erro
 // Previous is View.Read of what was committed before the transaction.
 func (h *Hook) Previous(ctx context.Context, view string, dst any, requests ...string) error {
 	v := h.View(view)
-	if v.err != nil {
-		return v.err
+	if err := v.check("get", requests); err != nil {
+		return err
 	}
 	document, err := h.backend.Previous(ctx, v.id, requests...)
 	if err != nil {
 		return err
 	}
-	return decode(document, dst)
+	return decode(document, dst, v.id, requests)
 }
 
 // Refuse refuses the transaction of a change-view hook: whoever writes gets the reason. The hook should end with success
@@ -68,8 +71,8 @@ func (h *Hook) Announce(views ...string) error {
 	var errs []error
 	for _, name := range views {
 		v := h.View(name)
-		if v.err != nil {
-			errs = append(errs, v.err)
+		if err := v.check("announce", nil); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		errs = append(errs, snapctl.Poke(h.nudgeDir, v.id.View))

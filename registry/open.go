@@ -3,27 +3,25 @@ package registry
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/internal/calls"
 )
 
 // Options say how to open a registry. The zero value is right for most programs.
 type Options struct {
-	// Account and Schema complete views that are named without them. Empty: the account ID this program was built
-	// with, and "network".
-	Account, Schema string
+	// Schemas are the confdb-schemas that the program brings along, for file: and mem:. A file keeps the confdb-schemas
+	// of its data beside them; of two revisions the later one is in force. snapd knows its own, from acknowledged
+	// assertions.
+	Schemas []Schema
 
-	// Documents are the confdb-schemas that the embedded engine shall know, each as JSON in the form `snap sign`
-	// takes. Nil: our own network schema for Account, unless the file knows another revision. snapd has its own, from
-	// acknowledged assertions.
-	Documents []json.RawMessage
+	// Account and Schema complete views that are named without them. Empty: those of the one entry of Schemas, or the
+	// account that all of them have. What is not completed is named in full, ACCOUNT/SCHEMA/VIEW; only inside a snap, where
+	// a view is reached through the plug of its name, the view's own name is enough.
+	Account, Schema string
 
 	// AccessTimeout is how long to wait for others who hold the confdb; 0 means 30 s. A context's deadline that comes
 	// earlier wins.
@@ -59,16 +57,21 @@ type Candidate struct {
 //	auto          snapctl inside a snap; snapd where its socket answers with confdb on; else the user's file
 //	snapd:[PATH]  snapd's REST API (root); PATH replaces the socket
 //	snapctl:      the snap's own plugs, from an app, service or hook of a strictly confined snap
-//	file:[PATH]   the embedded engine in a file, shared by any number of processes; "" is the user's state directory
+//	file:[PATH]   the embedded engine in a file, shared by any number of processes; ~ is the home folder, and "" the
+//	              user's own file, aspects-poc/confdb.json in the state directory
 //	mem:          the embedded engine in memory, for this Registry alone
 //
-// At most one Options is used.
+// Open and reads write nothing. A file that is not there has no data, which the error of a read says; the first Set
+// makes it, with its folders. At most one Options is used.
 func Open(ctx context.Context, address string, options ...Options) (*Registry, error) {
 	var o Options
 	if len(options) > 0 {
 		o = options[0]
 	}
-	o = o.complete()
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
 	name, rest, colon := strings.Cut(address, ":")
 	if name == "auto" && rest == "" {
 		return openAuto(ctx, o)
@@ -117,8 +120,8 @@ func openAuto(ctx context.Context, o Options) (*Registry, error) {
 		}
 		choice.Candidates = append(choice.Candidates, candidate)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, &Error{Op: "open", Kind: ErrUnreachable, Reason: err.Error(), Err: err}
+	if err := calls.Check(ctx, calls.About{Op: "open"}); err != nil {
+		return nil, err
 	}
 	reg, err := o.opened(taken.open(ctx, "", o))
 	if err != nil {
@@ -129,19 +132,22 @@ func openAuto(ctx context.Context, o Options) (*Registry, error) {
 }
 
 // complete fills in what options leave out.
-func (o Options) complete() Options {
-	o.Account = cmp.Or(o.Account, network.AccountID)
-	o.Schema = cmp.Or(o.Schema, network.Name)
-	o.AccessTimeout = cmp.Or(o.AccessTimeout, 30*time.Second)
-	o.Documents = slices.Clone(o.Documents) // nil stays nil
-	if o.Documents == nil {
-		o.Documents = []json.RawMessage{network.Document(o.Account)}
+func (o Options) complete() (Options, error) {
+	schemas, err := completeSchemas(o.Schemas, o.Account)
+	if err != nil {
+		return Options{}, err
 	}
+	o.Schemas = schemas
+	if len(schemas) == 1 {
+		o.Schema = cmp.Or(o.Schema, schemas[0].Name)
+	}
+	o.Account = cmp.Or(o.Account, accountOf(schemas))
+	o.AccessTimeout = cmp.Or(o.AccessTimeout, 30*time.Second)
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
 	o.SnapSocket = cmp.Or(o.SnapSocket, o.Getenv(SnapSocketVariable))
-	return o
+	return o, nil
 }
 
 func (o Options) opened(b backend.Backend, err error) (*Registry, error) {
@@ -149,13 +155,4 @@ func (o Options) opened(b backend.Backend, err error) (*Registry, error) {
 		return nil, err
 	}
 	return New(b, ViewID{Account: o.Account, Schema: o.Schema}), nil
-}
-
-func unknownAddress(address string) error {
-	known := []string{"auto"}
-	for _, s := range schemes() {
-		known = append(known, s.name+":")
-	}
-	return &Error{Op: "open", Kind: ErrBadRequest, Reason: fmt.Sprintf("unknown registry address %q; known are %s",
-		address, strings.Join(known, ", "))}
 }

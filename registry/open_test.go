@@ -15,6 +15,7 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest"
 )
 
 // systemInfo is what a snapd answers to the question what it is (shape seen on snapd 2.77.1, other members left out).
@@ -106,10 +107,11 @@ func TestAuto(t *testing.T) {
 	}
 }
 
-// On a machine with nothing at all the first call works, with our own schema, and nobody else can read the file.
+// On a machine with nothing at all the first call works, and nobody else can read the file.
 func TestAutoOnAFreshMachine(t *testing.T) {
 	home := t.TempDir()
-	options := registry.Options{Getenv: environment(map[string]string{"HOME": home}), Socket: filepath.Join(home, "none")}
+	options := registry.Options{Getenv: environment(map[string]string{"HOME": home}), Socket: filepath.Join(home, "none"),
+		Schemas: registrytest.Schemas()}
 	reg := open(t, "auto", options)
 	if err := reg.View(network.ControlTelemetryView).Set(t.Context(), map[string]any{"sample-rate": 4}); err != nil {
 		t.Fatal(err)
@@ -160,7 +162,7 @@ func TestAddressesRefused(t *testing.T) {
 		{"snapctl:x", registry.ErrBadRequest, `cannot open: unknown registry address "snapctl:x"` + known},
 		{"snapd:" + dir + "/none", registry.ErrUnreachable, dir + "/none"},
 		{"snapctl:", registry.ErrUnauthorized, "not inside a snap"},
-		{"file:" + dir, registry.ErrBadRequest, "cannot open: " + dir + " is not a file"},
+		{"file:" + dir, registry.ErrBadRequest, "cannot open: " + dir + " is a folder"},
 		{"file:", registry.ErrBadRequest, "neither XDG_STATE_HOME nor HOME is set: name a file with file:PATH"},
 	} {
 		t.Run(c.address, func(t *testing.T) {
@@ -169,27 +171,5 @@ func TestAddressesRefused(t *testing.T) {
 				t.Errorf("error %v, want %v with %q", err, c.kind, c.want)
 			}
 		})
-	}
-}
-
-func TestOptions(t *testing.T) {
-	reg := open(t, "mem:", registry.Options{Account: "other", Schema: "lab"})
-	if got, want := reg.View("v").ID().String(), "other/lab/v"; got != want {
-		t.Errorf("view %q, want %q", got, want)
-	}
-	// The network schema is there for the account; it goes by its own name.
-	if err := reg.View("network/control-tunnel").Set(t.Context(), map[string]any{"interface": "eth0"}); err != nil {
-		t.Error(err)
-	}
-	if _, err := reg.View("v").Get(t.Context()); !errors.Is(err, registry.ErrNoSchema) {
-		t.Errorf("error %v, want ErrNoSchema", err)
-	}
-	bare := open(t, "mem:", registry.Options{Documents: []json.RawMessage{}})
-	if _, err := bare.View(network.ControlTunnelView).Get(t.Context()); !errors.Is(err, registry.ErrNoSchema) {
-		t.Errorf("without documents: error %v, want ErrNoSchema", err)
-	}
-	status, err := reg.Status(t.Context())
-	if err != nil || status.Backend != "mem" || !status.Capabilities.AtomicUpdate || !status.Capabilities.MultiView {
-		t.Errorf("status %+v, %v", status, err)
 	}
 }

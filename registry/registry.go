@@ -52,6 +52,7 @@ var (
 	ErrNotConnected = backend.ErrNotConnected
 	ErrRejected     = backend.ErrRejected
 	ErrBusy         = backend.ErrBusy
+	ErrInterrupted  = backend.ErrInterrupted
 	ErrUnknown      = backend.ErrUnknown
 	ErrUnreachable  = backend.ErrUnreachable
 	ErrCorrupt      = backend.ErrCorrupt
@@ -79,9 +80,9 @@ func New(b backend.Backend, defaults ViewID) *Registry {
 func (r *Registry) View(name string) *View {
 	id, err := backend.ParseViewID(name, r.defaults)
 	if err != nil {
-		err = &Error{Op: "use", Kind: ErrBadRequest, Message: err.Error()}
+		return &View{registry: r, fault: &Error{Kind: ErrBadRequest, Message: err.Error(), Reason: err.Error()}}
 	}
-	return &View{registry: r, id: id, err: err}
+	return &View{registry: r, id: id}
 }
 
 // Changes is what to write through several views: view (named as for View) -> request path -> value; nil unsets.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"aspects-poc/registry/backend"
 )
@@ -18,11 +19,19 @@ import (
 type View struct {
 	registry *Registry
 	id       ViewID
-	err      error // of a malformed name
+	fault    *Error // of a malformed name, without what was asked
 }
 
-// ID returns the view's full name.
+// ID returns the view's full name; the zero ViewID for a malformed name.
 func (v *View) ID() ViewID { return v.id }
+
+// check returns the error of a call through a view with a malformed name.
+func (v *View) check(op string, requests []string) error {
+	if v.fault == nil {
+		return nil
+	}
+	return backend.About(v.fault, op, v.id, requests)
+}
 
 // Get reads request paths in one access. The answer maps each request, as written, to its value (JSON shapes, numbers
 // as json.Number); requests without data are left out, and if none has data the error is ErrNoData. Without requests it
@@ -33,20 +42,21 @@ func (v *View) Get(ctx context.Context, requests ...string) (map[string]any, err
 
 // GetWith is Get with constraints (snap get --with): scalars for the view's parameters and open placeholders.
 func (v *View) GetWith(ctx context.Context, constraints map[string]any, requests ...string) (map[string]any, error) {
-	if v.err != nil {
-		return nil, v.err
+	if err := v.check("get", requests); err != nil {
+		return nil, err
 	}
 	return v.registry.backend.Get(ctx, v.id, requests, backend.GetOptions{Constraints: constraints})
 }
 
 // Read is Get into a Go struct or map that dst points to, by its json tags. Fields without data keep what they hold. If
-// there is no data at all the error is ErrNoData and dst is as it was; so it is when a value does not fit its field.
+// there is no data at all the error is ErrNoData and dst is as it was; so it is when a value does not fit its field, which
+// is ErrBadRequest.
 func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
 	document, err := v.Get(ctx, requests...)
 	if err != nil {
 		return err
 	}
-	return decode(document, dst)
+	return decode(document, dst, v.id, requests)
 }
 
 // Raw is Get as JSON text.
@@ -61,12 +71,12 @@ func (v *View) Raw(ctx context.Context, requests ...string) (json.RawMessage, er
 // Set writes request paths in one transaction. values is a map from request path to value, in which nil unsets, or a
 // struct whose json fields are the request paths; fields that are left out when empty are not written.
 func (v *View) Set(ctx context.Context, values any) error {
-	if v.err != nil {
-		return v.err
+	if err := v.check("set", nil); err != nil {
+		return err
 	}
 	shaped, err := Values(values)
 	if err != nil {
-		return &Error{Op: "set", View: v.id, Kind: ErrBadRequest, Reason: err.Error(), Err: err}
+		return unusable("set", v.id, err)
 	}
 	return v.registry.backend.Set(ctx, v.id, shaped)
 }
@@ -85,15 +95,19 @@ func (v *View) Unset(ctx context.Context, requests ...string) error {
 // Capabilities.AtomicUpdate says so: change then runs while others wait. Elsewhere (snapd has no such operation) a
 // write of somebody else between the read and the set is overwritten where both touch the same request path.
 func (v *View) Update(ctx context.Context, requests []string, change func(current map[string]any) (map[string]any, error)) error {
-	if v.err != nil {
-		return v.err
+	if err := v.check("update", requests); err != nil {
+		return err
 	}
 	shaped := func(current map[string]any) (map[string]any, error) {
 		values, err := change(current)
 		if err != nil || len(values) == 0 {
 			return nil, err
 		}
-		return Values(values)
+		shaped, err := Values(values)
+		if err != nil {
+			return nil, unusable("update", v.id, err)
+		}
+		return shaped, nil
 	}
 	if updater, ok := v.registry.backend.(backend.Updater); ok {
 		return updater.Update(ctx, v.id, requests, shaped)
@@ -116,8 +130,8 @@ func (v *View) Update(ctx context.Context, requests []string, change func(curren
 // until ctx ends; then the channel is closed. An Event with Err set tells that the watch is interrupted; it goes on by
 // itself.
 func (v *View) Watch(ctx context.Context) (<-chan Event, error) {
-	if v.err != nil {
-		return nil, v.err
+	if err := v.check("watch", nil); err != nil {
+		return nil, err
 	}
 	return v.registry.backend.Watch(ctx, v.id)
 }
@@ -126,8 +140,8 @@ func (v *View) Watch(ctx context.Context) (<-chan Event, error) {
 // callers to whom the reads of a Watch that polls are too dear, and who read now and then all the same, as word can get
 // lost. Hooks of the snap leave it with Hook.Announce. Where Capabilities.Hooks is false it is ErrUnsupported.
 func (v *View) Hints(ctx context.Context) (<-chan struct{}, error) {
-	if v.err != nil {
-		return nil, v.err
+	if err := v.check("watch", nil); err != nil {
+		return nil, err
 	}
 	hinter, ok := v.registry.backend.(backend.Hinter)
 	if !ok {
@@ -151,31 +165,44 @@ func Values(from any) (map[string]any, error) {
 	return values, nil
 }
 
-func decode(document map[string]any, dst any) error {
+// unusable refuses values that are no map from request paths.
+func unusable(op string, view ViewID, err error) error {
+	return &Error{Op: op, View: view, Kind: ErrBadRequest, Reason: err.Error(), Err: err}
+}
+
+func decode(document map[string]any, dst any, view ViewID, requests []string) error {
 	text, err := json.Marshal(document)
-	if err != nil {
-		return err
-	}
 	// Twice, so that a value that does not fit leaves dst as it was.
-	if err := json.Unmarshal(text, clone(dst)); err != nil {
-		return fmt.Errorf("cannot read into %T: %w", dst, err)
+	for _, target := range []any{clone(dst), dst} {
+		if err == nil {
+			err = json.Unmarshal(text, target)
+		}
 	}
-	return json.Unmarshal(text, dst)
+	if err == nil {
+		return nil
+	}
+	refused := &Error{Op: "get", View: view, Requests: requests, Kind: ErrBadRequest, Err: err,
+		Reason: fmt.Sprintf("what is stored cannot be read into %T: %s", dst, strings.TrimPrefix(err.Error(), "json: "))}
+	if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(err, &mismatch) {
+		refused.Reason = fmt.Sprintf("what is stored cannot be read into %T: %q is a %s, and the program wants a Go %s",
+			dst, mismatch.Field, mismatch.Value, mismatch.Type)
+	}
+	return refused
 }
 
 func (r *Registry) sorted(changes Changes) ([]backend.Change, error) {
 	list := make([]backend.Change, 0, len(changes))
 	for _, name := range slices.Sorted(maps.Keys(changes)) {
 		view := r.View(name)
-		if view.err != nil {
-			return nil, view.err
+		if err := view.check("set", nil); err != nil {
+			return nil, err
 		}
 		if len(changes[name]) == 0 {
 			continue
 		}
 		values, err := Values(changes[name])
 		if err != nil {
-			return nil, &Error{Op: "set", View: view.id, Kind: ErrBadRequest, Reason: err.Error(), Err: err}
+			return nil, unusable("set", view.id, err)
 		}
 		list = append(list, backend.Change{View: view.id, Values: values})
 	}

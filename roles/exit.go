@@ -63,7 +63,7 @@ func exitTable() []exitRow {
 	for _, kind := range []error{
 		backend.ErrNoData, backend.ErrNoMatch, backend.ErrUnauthorized, backend.ErrInvalid, backend.ErrBadRequest,
 		backend.ErrNoSchema, backend.ErrNoView, backend.ErrNoCustodian, backend.ErrDisabled, backend.ErrNotConnected,
-		backend.ErrRejected, backend.ErrBusy, backend.ErrUnknown, backend.ErrUnreachable, backend.ErrCorrupt,
+		backend.ErrRejected, backend.ErrBusy, backend.ErrInterrupted, backend.ErrUnknown, backend.ErrUnreachable, backend.ErrCorrupt,
 		backend.ErrStorage, backend.ErrMayLoseData, backend.ErrUnsupported, backend.ErrOther,
 		context.Canceled, context.DeadlineExceeded,
 	} {

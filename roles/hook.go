@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"aspects-poc/registry"
+	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/snapenv"
 
 	"github.com/urfave/cli/v2"
@@ -77,7 +78,7 @@ func (env *Env) openHook(ctx context.Context, name string) (*registry.Hook, erro
 	if open == nil {
 		open = registry.OpenHook
 	}
-	return open(ctx, name, registry.Options{Getenv: env.Getenv})
+	return open(ctx, name, registry.Options{Account: network.AccountID, Schema: network.Name, Getenv: env.Getenv})
 }
 
 func hookNames(role Role) []string {

@@ -2,6 +2,7 @@ package roles
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,7 +46,16 @@ func (s *Settings) Open(ctx context.Context) (*registry.Registry, error) {
 
 // Options are what Open opens the registry with.
 func (s *Settings) Options() registry.Options {
-	return registry.Options{Account: s.Account, Schema: s.Schema, Getenv: s.Getenv}
+	return registry.Options{Account: s.Account, Schema: s.Schema, Getenv: s.Getenv, Schemas: NetworkSchema(s.Account)}
+}
+
+// NetworkSchema returns the confdb-schema of the roles, published by an account, for registry.Options.
+func NetworkSchema(account string) []registry.Schema {
+	schema := registry.Schema{Account: account, Name: network.Name}
+	if err := json.Unmarshal(network.Source(), &schema); err != nil {
+		panic(err) // the document is part of the binary, and tests have read it
+	}
+	return []registry.Schema{schema}
 }
 
 // The names of the common flags.

@@ -83,9 +83,11 @@ func (s *slate) write(ctx context.Context, b backend.Backend, values map[string]
 
 // prepare is registrytest.Options.Prepare. What the values are in storage the embedded engine says.
 func (s *slate) prepare(ctx context.Context, b backend.Backend, values registry.Changes) error {
-	model, err := registry.Open(ctx, "mem:", registry.Options{
-		Documents: []json.RawMessage{e2e.WithView(network.Document(""), resetView, everything...)},
-	})
+	schemas, err := registry.ParseSchemas(e2e.WithView(network.Document(""), resetView, everything...))
+	if err != nil {
+		return err
+	}
+	model, err := registry.Open(ctx, "mem:", registry.Options{Schemas: schemas})
 	if err != nil {
 		return err
 	}

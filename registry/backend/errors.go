@@ -20,6 +20,7 @@ var (
 	ErrNotConnected = errors.New("plug not connected")                      // of the calling snap
 	ErrRejected     = errors.New("rejected by a custodian")                 // a change-view or save-view hook refused
 	ErrBusy         = errors.New("busy")                                    // others hold the confdb; see Error.Until
+	ErrInterrupted  = errors.New("interrupted")                             // the caller's context was cancelled or ran out
 	ErrUnknown      = errors.New("outcome unknown")                         // sent, but the answer was lost: read back
 	ErrUnreachable  = errors.New("unreachable")                             // no socket, nobody answers
 	ErrCorrupt      = errors.New("stored data is damaged")                  // the embedded store's file
@@ -32,7 +33,7 @@ var (
 // Kinds lists every kind once, for tables that must be complete.
 func Kinds() []error {
 	return []error{ErrNoData, ErrNoMatch, ErrUnauthorized, ErrInvalid, ErrBadRequest, ErrNoSchema, ErrNoView,
-		ErrNoCustodian, ErrDisabled, ErrNotConnected, ErrRejected, ErrBusy, ErrUnknown, ErrUnreachable, ErrCorrupt,
+		ErrNoCustodian, ErrDisabled, ErrNotConnected, ErrRejected, ErrBusy, ErrInterrupted, ErrUnknown, ErrUnreachable, ErrCorrupt,
 		ErrStorage, ErrMayLoseData, ErrUnsupported, ErrOther}
 }
 

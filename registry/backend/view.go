@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -12,15 +13,11 @@ type ViewID struct {
 	View    string
 }
 
-// ParseViewID reads "VIEW", "SCHEMA/VIEW" or "ACCOUNT/SCHEMA/VIEW"; what is left out comes from defaults.
+// ParseViewID reads "VIEW", "SCHEMA/VIEW" or "ACCOUNT/SCHEMA/VIEW"; what is left out comes from defaults. It returns an
+// error for what cannot be the name of a view.
 func ParseViewID(text string, defaults ViewID) (ViewID, error) {
 	id := defaults
 	parts := strings.Split(text, "/")
-	for _, part := range parts {
-		if part == "" {
-			return ViewID{}, fmt.Errorf("cannot parse view %q: want VIEW, SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW", text)
-		}
-	}
 	switch len(parts) {
 	case 1:
 		id.View = parts[0]
@@ -31,8 +28,64 @@ func ParseViewID(text string, defaults ViewID) (ViewID, error) {
 	default:
 		return ViewID{}, fmt.Errorf("cannot parse view %q: want VIEW, SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW", text)
 	}
+	for _, part := range parts {
+		if part == "" {
+			return ViewID{}, fmt.Errorf("cannot parse view %q: want VIEW, SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW", text)
+		}
+	}
+	if reason := id.fault(); reason != "" {
+		return ViewID{}, fmt.Errorf("cannot parse view %q: %s", text, reason)
+	}
 	return id, nil
 }
 
+// Check returns an *Error of kind ErrBadRequest, which has only its reason, for an ID that cannot name a view, or that
+// lacks account or confdb-schema.
+func (v ViewID) Check() error {
+	reason := v.fault()
+	switch {
+	case reason != "":
+	case v.Account == "" || v.Schema == "":
+		return &Error{Kind: ErrBadRequest, Reason: fmt.Sprintf("view %q is named without account and confdb-schema", v.View),
+			Remedy: "name it ACCOUNT/SCHEMA/VIEW, or open the registry with Account and Schema"}
+	default:
+		return nil
+	}
+	return &Error{Kind: ErrBadRequest, Reason: reason}
+}
+
+// CheckName is Check for a backend that reaches a view by its own name alone.
+func (v ViewID) CheckName() error {
+	if reason := v.fault(); reason != "" {
+		return &Error{Kind: ErrBadRequest, Reason: reason}
+	}
+	return nil
+}
+
+// What snapd takes as the name of a view or confdb-schema, and letters that account IDs are made of. What is no name must
+// not reach a URL, a command line or a file, where it would mean something else.
+var (
+	validName    = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
+	validAccount = regexp.MustCompile(`^[-a-zA-Z0-9]+$`)
+)
+
+// fault returns why this cannot name a view, or "". Account and confdb-schema may be missing.
+func (v ViewID) fault() string {
+	switch {
+	case v.Account != "" && !validAccount.MatchString(v.Account):
+		return fmt.Sprintf("%q cannot be an account ID", v.Account)
+	case v.Schema != "" && !validName.MatchString(v.Schema):
+		return fmt.Sprintf("%q cannot be the name of a confdb-schema", v.Schema)
+	case !validName.MatchString(v.View):
+		return fmt.Sprintf("%q cannot be the name of a view", v.View)
+	}
+	return ""
+}
+
 // String returns ACCOUNT/SCHEMA/VIEW, as snapd writes it.
-func (v ViewID) String() string { return v.Account + "/" + v.Schema + "/" + v.View }
+func (v ViewID) String() string {
+	if v.Account == "" && v.Schema == "" {
+		return v.View
+	}
+	return v.Account + "/" + v.Schema + "/" + v.View
+}

@@ -10,18 +10,19 @@ import (
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/internal/calls"
 )
 
 // Get reads what is committed. It takes no lock and waits for nobody.
 func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions) (
 	map[string]any, error) {
-	leave, err := b.enter("get", view, requests)
+	_, call, err := b.life.Begin(ctx, calls.About{Op: "get", View: view, Requests: requests})
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
-	if err := ctx.Err(); err != nil {
-		return nil, describe(interrupted(err), "get", view, requests)
+	defer call.End()
+	if err := view.Check(); err != nil {
+		return nil, describe(err, "get", view, requests)
 	}
 	if err := backend.CheckConstraints(options.Constraints); err != nil {
 		return nil, describe(err, "get", view, requests)
@@ -32,9 +33,21 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 	}
 	values, err := b.read(st, view, requests, confdb.ReadOptions{Constraints: options.Constraints})
 	if err != nil {
-		return nil, describe(err, "get", view, requests)
+		return nil, b.nothingThere(st, describe(err, "get", view, requests))
 	}
 	return values, nil
+}
+
+// nothingThere says of an error for no data that there is not even a file, if that is so.
+func (b *Backend) nothingThere(st *state, err error) error {
+	var e *backend.Error
+	if !b.store.absent(st) || !errors.As(err, &e) || e.Kind != backend.ErrNoData {
+		return err
+	}
+	e.Reason += ": " + b.store.file.path + " is not there, the first set makes it"
+	e.Message += ": " + b.store.file.path + " is not there, the first set makes it"
+	e.Err = b.store.file.notThere()
+	return e
 }
 
 func (b *Backend) read(st *state, view backend.ViewID, requests []string, options confdb.ReadOptions) (
@@ -76,20 +89,21 @@ func (b *Backend) write(ctx context.Context, op string, changes []backend.Change
 		about = changes[0].View
 	}
 	requests := requestsOf(changes)
-	leave, err := b.enter(op, about, requests)
+	ctx, call, err := b.life.Begin(ctx, calls.About{Op: op, View: about, Requests: requests})
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer call.End()
 	for _, change := range changes {
+		if err := change.View.Check(); err != nil {
+			return describe(err, op, change.View, requests)
+		}
 		if len(change.Values) == 0 {
 			return &backend.Error{Op: op, View: change.View, Kind: backend.ErrBadRequest, Reason: "there is nothing to set"}
 		}
 	}
-	ctx, release := b.until(ctx)
-	defer release()
 	err = b.store.change(ctx, b.patience, func(st *state) (*state, error) { return b.apply(st, changes, &about) })
-	return describe(err, op, about, requests)
+	return call.Explain(describe(err, op, about, requests))
 }
 
 // apply returns the state after changes, or nil if they change nothing. About becomes the view that is worked on.
@@ -136,31 +150,20 @@ func (b *Backend) apply(st *state, changes []backend.Change, about *backend.View
 	if len(done) == 0 {
 		return nil, nil
 	}
-	return st.next(bags, b.late(st, bags), done), nil
-}
-
-// late returns the schemas that the directory did not take when the store was opened and that belong to what is stored
-// now.
-func (b *Backend) late(st *state, bags map[string]databag.Bag) map[string]*schema {
-	late := map[string]*schema{}
-	for id, brought := range b.brought {
-		if _, written := bags[id]; written && st.schemas[id] != brought && b.inForce(st, id) == brought {
-			late[id] = brought
-		}
-	}
-	return late
+	return st.next(bags, b.late(st, done), done), nil
 }
 
 // Update reads and writes with nobody else writing in between, in this process or another.
 func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []string,
 	change func(current map[string]any) (map[string]any, error)) error {
-	leave, err := b.enter("update", view, requests)
+	ctx, call, err := b.life.Begin(ctx, calls.About{Op: "update", View: view, Requests: requests})
 	if err != nil {
 		return err
 	}
-	defer leave()
-	ctx, release := b.until(ctx)
-	defer release()
+	defer call.End()
+	if err := view.Check(); err != nil {
+		return describe(err, "update", view, requests)
+	}
 	var refused error // change's own, which is the caller's and stays as it is
 	err = b.store.change(ctx, b.patience, func(st *state) (*state, error) {
 		current, err := b.read(st, view, requests, confdb.ReadOptions{})
@@ -184,7 +187,7 @@ func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []st
 	if refused != nil {
 		return refused
 	}
-	return describe(err, "update", view, requests)
+	return call.Explain(describe(err, "update", view, requests))
 }
 
 func requestsOf(changes []backend.Change) []string {

@@ -11,7 +11,7 @@ import (
 func TestContractFile(t *testing.T) {
 	open := func(t *testing.T, address string) *registry.Registry {
 		t.Helper()
-		reg, err := registry.Open(t.Context(), address)
+		reg, err := registry.Open(t.Context(), address, registry.Options{Schemas: registrytest.Schemas()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func TestContractFile(t *testing.T) {
 
 func TestContractMemory(t *testing.T) {
 	registrytest.Run(t, func(t *testing.T) *registry.Registry {
-		reg, err := registry.Open(t.Context(), "mem:")
+		reg, err := registry.Open(t.Context(), "mem:", registry.Options{Schemas: registrytest.Schemas()})
 		if err != nil {
 			t.Fatal(err)
 		}

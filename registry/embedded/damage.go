@@ -49,8 +49,28 @@ func (f file) damaged(reason error) error {
 // errMissing is a file that is gone while the state before its last commit is there.
 var errMissing = errors.New("is missing, though it was written before")
 
-// unreadable reports a file that is there and cannot be opened or read.
+// noFile reports a path that leads to something else than a file.
+func (f file) noFile(info fs.FileInfo) error {
+	what := "is not a file"
+	if info.IsDir() {
+		what = "is a folder"
+	}
+	return &backend.Error{Kind: backend.ErrBadRequest, Reason: f.path + " " + what, Remedy: "name a file with file:PATH"}
+}
+
+// notThere is the cause of a read of a file that nobody has written yet.
+func (f file) notThere() error {
+	return &fs.PathError{Op: "open", Path: f.path, Err: fs.ErrNotExist}
+}
+
+// unreadable reports a file that is there and cannot be opened or read, or a path that cannot lead to a file.
 func (f file) unreadable(err error) error {
+	for _, misspelt := range []error{syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP, syscall.EINVAL} {
+		if errors.Is(err, misspelt) {
+			return &backend.Error{Kind: backend.ErrBadRequest, Err: err, Remedy: "name a file with file:PATH",
+				Reason: fmt.Sprintf("%q cannot be the path of a file: %v", f.path, cause(err))}
+		}
+	}
 	e := &backend.Error{Kind: backend.ErrStorage, Err: err, Reason: fmt.Sprintf("%s cannot be read: %v", f.path,
 		cause(err)), Remedy: "check the disk with: dmesg"}
 	if errors.Is(err, fs.ErrPermission) {

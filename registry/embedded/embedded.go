@@ -4,8 +4,9 @@
 //	b, err := embedded.Open(ctx, "/var/lib/thing/confdb.json", embedded.Options{Documents: schemas})
 //	defer b.Close()
 //
-// A set that returned is on disk, whole, and the state before it is kept beside it. Readers take no lock: they look
-// whether the file is the one they know. Writers of all processes wait for each other on PATH.lock, which stays there,
+// Open and reads write nothing: a file that is not there stays so until the first set, which makes it, with its
+// directories, and puts the confdb-schema of the data into it. A set that returned is on disk, whole, and the state
+// before it is kept beside it. Readers take no lock: they look whether the file is the one they know. Writers of all processes wait for each other on PATH.lock, which stays there,
 // empty. The file tells of the last commits, so that watchers in other processes learn of each one.
 //
 // On snapd, ephemeral data needs a custodian's hooks to load and save it. There are no custodians here: ephemeral data
@@ -17,18 +18,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/calls"
 )
 
 // Options say how to open a store. The zero value knows only the confdb-schemas that the file holds.
 type Options struct {
-	// Documents are confdb-schemas as JSON in the form that `snap sign` takes. One that the store does not hold, or
-	// holds in an earlier revision, is stored; a later revision in the store stays.
+	// Documents are confdb-schemas as JSON in the form that `snap sign` takes. Each is in force where the store does not
+	// hold it, or holds an earlier revision, and is stored with the first data that is set by it.
 	Documents []json.RawMessage
 	// AccessTimeout is how long a write waits for other writers; 0 means 30 s.
 	AccessTimeout time.Duration
@@ -40,16 +40,8 @@ const defaultAccessTimeout = 30 * time.Second
 type Backend struct {
 	store    *store
 	patience time.Duration
-	// brought are the schemas of Options.Documents that could not be stored, as the directory is read-only.
-	brought  map[string]*schema
-	warnings []string
-
-	life context.Context // ends with Close; carried here because Close has no context and calls of any context wait
-	end  context.CancelFunc
-
-	mu     sync.Mutex // guards closed, and calls.Add against calls.Wait
-	closed bool
-	calls  sync.WaitGroup // calls and watches that run
+	brought  map[string]*schema // of Options.Documents, by ACCOUNT/NAME; not changed after Open
+	life     *calls.Life
 }
 
 var (
@@ -58,7 +50,7 @@ var (
 	_ backend.MultiSetter = (*Backend)(nil)
 )
 
-// Open opens the store in a file, which is made if there is none, as is its directory. A damaged file is ErrCorrupt.
+// Open opens the store in a file, which need not be there. A damaged file is ErrCorrupt.
 func Open(ctx context.Context, path string, options Options) (*Backend, error) {
 	return open(ctx, path, options, realDisk{})
 }
@@ -77,20 +69,29 @@ func OpenMemory(ctx context.Context, options Options) (*Backend, error) {
 }
 
 func start(ctx context.Context, s *store, options Options) (*Backend, error) {
-	b := &Backend{store: s, patience: options.AccessTimeout, brought: map[string]*schema{}}
+	b := &Backend{store: s, patience: options.AccessTimeout, brought: map[string]*schema{}, life: calls.NewLife()}
 	if b.patience == 0 {
 		b.patience = defaultAccessTimeout
 	}
-	b.life, b.end = context.WithCancel(context.Background())
-	_, err := s.load()
-	if err == nil {
-		err = b.acknowledge(ctx, options.Documents)
-	}
-	if err != nil {
-		b.end()
-		return nil, errors.Join(describe(err, "open", backend.ViewID{}, nil), s.release())
+	if err := b.begin(ctx, options.Documents); err != nil {
+		b.life.Close()
+		_ = s.release() // nothing was written
+		return nil, err
 	}
 	return b, nil
+}
+
+func (b *Backend) begin(ctx context.Context, documents []json.RawMessage) error {
+	_, call, err := b.life.Begin(ctx, calls.About{Op: "open"})
+	if err != nil {
+		return err
+	}
+	defer call.End()
+	st, err := b.store.load()
+	if err == nil {
+		err = b.bring(st, documents)
+	}
+	return describe(err, "open", backend.ViewID{}, nil)
 }
 
 // DefaultPath returns the user's own store: aspects-poc/confdb.json in $XDG_STATE_HOME, or in ~/.local/state.
@@ -106,10 +107,15 @@ func DefaultPath(getenv func(string) string) (string, error) {
 	return "", errors.New("neither XDG_STATE_HOME nor HOME is set: name a file with file:PATH")
 }
 
-// Status tells of the file, and warns of data that the schema in force would refuse.
-func (b *Backend) Status(context.Context) (backend.Status, error) {
+// Status tells of the file, and warns of one that is not there and of data that the schema in force would refuse.
+func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
+	_, call, err := b.life.Begin(ctx, calls.About{Op: "open"})
+	if err != nil {
+		return backend.Status{}, err
+	}
+	defer call.End()
 	status := backend.Status{
-		Backend: "mem", Dialect: "embedded engine, as confdb of snapd 2.77", Warnings: append([]string(nil), b.warnings...),
+		Backend: "mem", Dialect: "embedded engine, as confdb of snapd 2.77",
 		Capabilities: backend.Capabilities{AtomicUpdate: true, MultiView: true, WatchPushed: true, SetConfirmed: true},
 	}
 	if b.store.file != nil {
@@ -118,81 +124,53 @@ func (b *Backend) Status(context.Context) (backend.Status, error) {
 	if polls := b.store.watchers.polls(); polls > 0 {
 		status.Capabilities.WatchPushed, status.Capabilities.WatchEvery = false, polls
 	}
-	leave, err := b.enter("status", backend.ViewID{}, nil)
-	if err != nil {
-		return status, err
-	}
-	defer leave()
 	st, err := b.store.load()
 	if err != nil {
 		status.Warnings = append(status.Warnings, describe(err, "read", backend.ViewID{}, nil).Error())
 		return status, nil
 	}
+	if b.store.absent(st) {
+		status.Warnings = append(status.Warnings, b.store.file.path+" is not there: the first set makes it")
+	}
 	status.Warnings = append(status.Warnings, b.misfits(st)...)
 	return status, nil
 }
 
-// Close ends all watches and waits for them, and for calls that run. Calling it again does nothing.
+// Close ends all watches and calls, and waits for them. Calling it again does nothing.
 func (b *Backend) Close() error {
-	b.mu.Lock()
-	closed := b.closed
-	b.closed = true
-	b.mu.Unlock()
-	if closed {
+	if !b.life.Close() {
 		return nil
 	}
-	b.end()
-	b.calls.Wait()
 	return b.store.release()
 }
 
-// enter notes a call that runs, and refuses it when the backend is closed. The caller calls what it returns at the end.
-func (b *Backend) enter(op string, view backend.ViewID, requests []string) (leave func(), err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil, &backend.Error{Op: op, View: view, Requests: requests, Kind: backend.ErrOther,
-			Reason: "the registry is closed", Err: fs.ErrClosed}
-	}
-	b.calls.Add(1)
-	return b.calls.Done, nil
-}
-
-// until returns a context that ends with the caller's and with Close.
-func (b *Backend) until(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(b.life, cancel)
-	return ctx, func() { stop(); cancel() }
-}
-
 // Watch sends an event for each commit, of whatever process, that changes what the view shows: one each, in order,
-// with the commit's revision. A watcher that is very far behind gets one event for many commits.
+// with the commit's revision. A watcher that is very far behind gets one event for many commits. A file that is not
+// there is waited for; it is not made.
 func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
-	leave, err := b.enter("watch", view, nil)
+	_, call, err := b.life.Begin(ctx, calls.About{Op: "watch", View: view})
 	if err != nil {
 		return nil, err
 	}
-	if err := b.watchable(ctx, view); err != nil {
-		leave()
+	defer call.End()
+	if err := b.watchable(view); err != nil {
 		return nil, describe(err, "watch", view, nil)
 	}
-	sub := newSubscriber(view)
+	sub := newSubscriber(b, view)
 	if err := b.store.watchers.subscribe(sub); err != nil {
-		leave()
 		return nil, describe(err, "watch", view, nil)
 	}
-	ctx, release := b.until(ctx)
+	ctx, done := b.life.Watch(ctx)
 	go func() {
-		defer leave()
-		defer release()
+		defer done()
 		sub.run(ctx, b.store.watchers)
 	}()
 	return sub.out, nil
 }
 
-func (b *Backend) watchable(ctx context.Context, view backend.ViewID) error {
-	if err := ctx.Err(); err != nil {
-		return interrupted(err)
+func (b *Backend) watchable(view backend.ViewID) error {
+	if err := view.Check(); err != nil {
+		return err
 	}
 	st, err := b.store.load()
 	if err != nil {

@@ -228,7 +228,7 @@ func TestRefusals(t *testing.T) {
 		wantError(t, err, backend.ErrBadRequest, `no placeholder for constraint "z"`)
 		unknown := backend.ViewID{Account: account, Schema: "other", View: "all"}
 		_, err = b.Get(t.Context(), unknown, nil, backend.GetOptions{})
-		wantError(t, err, backend.ErrNoSchema, "acc/other", "acc/lab", "check account and name", "Options.Documents")
+		wantError(t, err, backend.ErrNoSchema, "acc/other", "acc/lab", "check account and name", "Options.Schemas", "--schema-file")
 		_, err = b.Watch(t.Context(), unknown)
 		wantError(t, err, backend.ErrNoSchema)
 		_, err = b.Watch(t.Context(), view("none"))

@@ -61,7 +61,7 @@ func Notified(b *Backend) []string {
 
 // WithoutNotify lets the backend's store find no inotify instance.
 func (b *Backend) WithoutNotify() {
-	b.store.watchers.notify = func(string) *fsnotify.Watcher { return nil }
+	b.store.watchers.notify = func() *fsnotify.Watcher { return nil }
 }
 
 // Decode reads a file's content.

@@ -121,6 +121,7 @@ func TestStepsOfACommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = b.Close() }() // only read
+	set(t, b, map[string]any{"count": json.Number("0")})
 	d.arm(0, false)
 	set(t, b, map[string]any{"count": json.Number("1")})
 	if !slices.Equal(d.steps, steps) {
@@ -146,6 +147,7 @@ func TestEachStepFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = b.Close() }() // only read at the end
+			set(t, b, map[string]any{"count": json.Number("0")})
 			set(t, b, map[string]any{"count": json.Number("1")})
 			d.arm(i+1, false)
 			err = b.Set(t.Context(), view("all"), map[string]any{"count": json.Number("2")})
@@ -186,6 +188,7 @@ func TestDeathAtEachStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			set(t, dying, map[string]any{"count": json.Number("0")})
 			set(t, dying, map[string]any{"count": json.Number("1")})
 			d.arm(i+1, true)
 			if err := dying.Set(t.Context(), view("all"), map[string]any{"count": json.Number("2")}); err == nil {
@@ -244,7 +247,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 	_, path := stored(t)
 	d := &faultyDisk{Disk: embedded.RealDisk(), err: &fs.PathError{Op: "open", Path: path, Err: syscall.EROFS}}
 	d.arm(1, false)
-	// A later revision that cannot be stored counts for reading.
+	// A later revision counts for reading, though it is not stored.
 	b, err := embedded.OpenOn(t.Context(), path, embedded.Options{Documents: later()}, d)
 	if err != nil {
 		t.Fatal(err)
@@ -253,9 +256,8 @@ func TestReadOnlyDirectory(t *testing.T) {
 	if got := document(t, b, "notes"); got != `{"note":"äöü \u003c/script\u003e"}` {
 		t.Errorf("notes: %s", got)
 	}
-	status, err := b.Status(t.Context())
-	if err != nil || len(status.Warnings) != 1 {
-		t.Fatalf("status %+v, %v", status, err)
+	if status, err := b.Status(t.Context()); err != nil || len(status.Warnings) != 0 {
+		t.Errorf("status %+v, %v", status, err)
 	}
 	d.arm(1, false)
 	err = b.Set(t.Context(), view("all"), map[string]any{"count": json.Number("2")})
@@ -273,7 +275,8 @@ func TestReadOnlyDirectory(t *testing.T) {
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	_, err = embedded.Open(t.Context(), filepath.Join(dir, "confdb.json"), standard)
+	b = openFile(t, filepath.Join(dir, "confdb.json"), standard)
+	err = b.Set(t.Context(), view("all"), map[string]any{"count": json.Number("2")})
 	wantError(t, err, backend.ErrStorage, "permission denied", dir)
 }
 

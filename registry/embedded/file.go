@@ -27,6 +27,15 @@ func (f file) lock() string     { return f.path + ".lock" }
 // read loads what the file holds. A file that was never there is an empty state; known is the last state that was
 // seen, or nil.
 func (f file) read(known *state) (*state, error) {
+	// Looked at first: opening a named pipe would wait for its other end.
+	switch info, err := os.Stat(f.path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return f.missing(known)
+	case err != nil:
+		return nil, f.unreadable(err)
+	case !info.Mode().IsRegular():
+		return nil, f.noFile(info)
+	}
 	in, err := os.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.missing(known)
@@ -46,10 +55,6 @@ func (f file) readFrom(in *os.File, known *state) (*state, error) {
 	info, err := in.Stat()
 	if err != nil {
 		return nil, f.unreadable(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &backend.Error{Kind: backend.ErrBadRequest,
-			Reason: fmt.Sprintf("%s is not a file", f.path), Remedy: "name a file in file:PATH"}
 	}
 	text := make([]byte, info.Size())
 	if n, err := io.ReadFull(in, text); errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {

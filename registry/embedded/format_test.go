@@ -21,6 +21,7 @@ func stored(t *testing.T) ([]byte, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	set(t, b, map[string]any{"count": json.Number("0")})
 	set(t, b, map[string]any{"count": json.Number("1")})
 	set(t, b, map[string]any{"note": "äöü </script>", "list": []any{"p", "q"}})
 	if err := b.Close(); err != nil {

@@ -2,8 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -23,7 +21,7 @@ const (
 // patience is over.
 func (s *store) lock(ctx context.Context, patience time.Duration) (unlock func(), err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, interrupted(err)
+		return nil, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -88,21 +86,7 @@ func (s *store) locks(lock *flock.Flock) bool {
 	return err == nil && os.SameFile(held, named)
 }
 
-// busy reports a wait that ended. Ctx is the caller's.
+// busy reports a wait that ended, with ctx or before it.
 func (s *store) busy(ctx context.Context, reason, remedy string) error {
-	if err := ctx.Err(); errors.Is(err, context.Canceled) {
-		return interrupted(err)
-	}
-	until := time.Now()
-	return &backend.Error{Kind: backend.ErrBusy, Until: until, Err: ctx.Err(), Remedy: remedy,
-		Reason: fmt.Sprintf("busy: %s, waited until %s", reason, until.Format(time.TimeOnly))}
-}
-
-// interrupted reports a request that its caller ended before anything was done.
-func interrupted(err error) error {
-	e := &backend.Error{Kind: backend.ErrOther, Reason: err.Error(), Err: err}
-	if errors.Is(err, context.DeadlineExceeded) {
-		e.Kind, e.Until = backend.ErrBusy, time.Now()
-	}
-	return e
+	return &backend.Error{Kind: backend.ErrBusy, Until: time.Now(), Err: ctx.Err(), Remedy: remedy, Reason: "busy: " + reason}
 }

@@ -2,9 +2,7 @@ package embedded
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,24 +16,35 @@ import (
 func (b *Backend) schema(st *state, view backend.ViewID) (*confdb.Schema, error) {
 	stored := b.inForce(st, key(view))
 	if stored == nil {
-		e := &backend.Error{Kind: backend.ErrNoSchema,
-			Reason: fmt.Sprintf("confdb-schema %s is not known here", key(view)),
-			Remedy: "check account and name; a program brings a confdb-schema of its own in Options.Documents"}
-		if known := slices.Sorted(maps.Keys(st.schemas)); len(known) > 0 {
-			e.Reason += ", only " + strings.Join(known, ", ")
-		}
-		return nil, e
+		return nil, b.unknown(st, view)
 	}
 	parsed, err := stored.parse()
 	if err != nil {
 		return nil, &backend.Error{Kind: backend.ErrNoSchema, Err: err,
 			Reason: fmt.Sprintf("the stored confdb-schema %s cannot be used: %v", key(view), err),
-			Remedy: "store a repaired one with a higher revision"}
+			Remedy: "bring a repaired one with a higher revision"}
 	}
 	return parsed, nil
 }
 
-// inForce returns the stored schema, or the one brought to a read-only directory if that is of a later revision.
+// unknown reports a confdb-schema that is neither stored nor brought.
+func (b *Backend) unknown(st *state, view backend.ViewID) error {
+	e := &backend.Error{Kind: backend.ErrNoSchema, Reason: fmt.Sprintf("confdb-schema %s is not known here", key(view)),
+		Remedy: "check account and name, or bring the confdb-schema along: Options.Schemas in a program, --schema-file " +
+			"on the command line"}
+	known := slices.AppendSeq(slices.Collect(maps.Keys(st.schemas)), maps.Keys(b.brought))
+	slices.Sort(known)
+	if known = slices.Compact(known); len(known) > 0 {
+		e.Reason += ", only " + strings.Join(known, ", ")
+	}
+	if b.store.absent(st) {
+		e.Reason += ": " + b.store.file.path + " is not there"
+		e.Err = b.store.file.notThere()
+	}
+	return e
+}
+
+// inForce returns the stored schema, or the one that was brought if that is of a later revision.
 func (b *Backend) inForce(st *state, id string) *schema {
 	stored, brought := st.schemas[id], b.brought[id]
 	if brought == nil || stored == nil {
@@ -51,94 +60,74 @@ func (b *Backend) inForce(st *state, id string) *schema {
 	return brought
 }
 
-// acknowledge stores documents that the store does not hold, or holds in an earlier revision. Where nothing is new,
-// nothing is written.
-func (b *Backend) acknowledge(ctx context.Context, documents []json.RawMessage) error {
-	offered := map[string]*schema{}
+// late returns the schemas that were brought, are not stored yet and belong to what is stored now: a schema goes into
+// the file with the first data that is written by it, and not before. Changes by a schema that takes the place of
+// another one become changes of everything.
+func (b *Backend) late(st *state, written []change) map[string]*schema {
+	late := map[string]*schema{}
+	for i, c := range written {
+		brought := b.brought[c.Schema]
+		if brought == nil || st.schemas[c.Schema] == brought || b.inForce(st, c.Schema) != brought {
+			continue
+		}
+		late[c.Schema] = brought
+		if st.schemas[c.Schema] != nil {
+			written[i] = change{Schema: c.Schema, All: true}
+		}
+	}
+	return late
+}
+
+// bring takes the documents that a program brings along. Nothing is stored.
+func (b *Backend) bring(st *state, documents []json.RawMessage) error {
 	for _, document := range documents {
 		s, err := offer(document)
 		if err != nil {
 			return err
 		}
 		id := s.parsed.Account + "/" + s.parsed.Name
-		if twice := offered[id]; twice != nil {
+		if b.brought[id] != nil {
 			return &backend.Error{Kind: backend.ErrBadRequest, Reason: fmt.Sprintf("confdb-schema %s is given twice", id)}
 		}
-		offered[id] = s
-	}
-	st, err := b.store.load()
-	if err != nil {
-		return err
-	}
-	if fresh, err := b.fresh(st, offered); err != nil || len(fresh) == 0 {
-		return err
-	}
-	err = b.store.change(ctx, b.patience, func(st *state) (*state, error) {
-		fresh, err := b.fresh(st, offered)
-		if err != nil || len(fresh) == 0 {
-			return nil, err
+		if err := conflict(st.schemas[id], s, id); err != nil {
+			return err
 		}
-		var changes []change
-		for _, id := range slices.Sorted(maps.Keys(fresh)) {
-			changes = append(changes, change{Schema: id, All: true})
-		}
-		return st.next(nil, fresh, changes), nil
-	})
-	if errors.Is(err, backend.ErrStorage) && st.info != nil {
-		// What is there can be read all the same; what is to be written will be refused then.
-		b.brought = offered
-		b.warnings = append(b.warnings, "confdb-schemas could not be stored: "+err.Error())
-		return nil
+		b.brought[id] = s
 	}
-	return err
+	return nil
 }
 
-// offer parses a document that is to be stored.
+// offer parses a document that is brought along.
 func offer(document json.RawMessage) (*schema, error) {
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, document); err != nil {
 		return nil, &backend.Error{Kind: backend.ErrBadRequest, Err: err,
-			Reason: fmt.Sprintf("a confdb-schema in Options.Documents is no JSON: %v", err)}
+			Reason: fmt.Sprintf("a confdb-schema that was given is no JSON: %v", err)}
 	}
 	s := &schema{document: compact.Bytes()}
 	if _, err := s.parse(); err != nil {
 		return nil, &backend.Error{Kind: backend.ErrBadRequest, Err: err,
-			Reason: fmt.Sprintf("a confdb-schema in Options.Documents cannot be used: %v", err)}
+			Reason: fmt.Sprintf("a confdb-schema that was given cannot be used: %v", err)}
 	}
 	return s, nil
 }
 
-// fresh returns those of the offered schemas that the state lacks.
-func (b *Backend) fresh(st *state, offered map[string]*schema) (map[string]*schema, error) {
-	out := map[string]*schema{}
-	for id, s := range offered {
-		stored := st.schemas[id]
-		if stored == nil {
-			out[id] = s
-			continue
-		}
-		if bytes.Equal(stored.document, s.document) {
-			continue
-		}
-		old, err := stored.parse()
-		if err != nil || old.Revision < s.parsed.Revision {
-			out[id] = s
-			continue
-		}
-		if old.Revision > s.parsed.Revision {
-			continue
-		}
-		same, err := sameMeaning(stored.document, s.document)
-		if err != nil {
-			return nil, err
-		}
-		if !same {
-			return nil, &backend.Error{Kind: backend.ErrBadRequest, Reason: fmt.Sprintf(
-				"confdb-schema %s is stored with the same revision %d and other views or storage", id, old.Revision),
-				Remedy: fmt.Sprintf("raise its revision to %d", old.Revision+1)}
-		}
+// conflict refuses a schema that says something else than the stored one of the same revision.
+func conflict(stored, brought *schema, id string) error {
+	if stored == nil || bytes.Equal(stored.document, brought.document) {
+		return nil
 	}
-	return out, nil
+	old, err := stored.parse()
+	if err != nil || old.Revision != brought.parsed.Revision {
+		return nil
+	}
+	same, err := sameMeaning(stored.document, brought.document)
+	if err != nil || same {
+		return err
+	}
+	return &backend.Error{Kind: backend.ErrBadRequest, Reason: fmt.Sprintf(
+		"confdb-schema %s is stored with the same revision %d and other views or storage", id, old.Revision),
+		Remedy: fmt.Sprintf("raise its revision to %d", old.Revision+1)}
 }
 
 // misfits warns of stored data that the schema in force would refuse: snapd does not look when a schema is replaced,

@@ -42,16 +42,19 @@ func TestSchemasAreKept(t *testing.T) {
 	}
 	set(t, openFile(t, path, documents(lab(1, narrow))), map[string]any{"count": number(10)}) // as revision 2 lets
 
-	b := openFile(t, path, documents(lab(3, "")))
-	if after, err := os.Stat(path); err != nil || os.SameFile(before, after) {
-		t.Error("a later revision was not stored")
-	}
+	b := openFile(t, path, documents(lab(3, narrow)))
 	wantDocument(t, b, "all", `{"count":10}`)
+	wantDocument(t, reopened(t, path), "all", `{"count":10}`)
+	wantError(t, b.Set(t.Context(), view("all"), map[string]any{"count": number(9)}), backend.ErrInvalid)
+	// It is in force at once, and stored with the first data.
+	set(t, b, map[string]any{"count": number(3)})
+	again := reopened(t, path)
+	wantError(t, again.Set(t.Context(), view("all"), map[string]any{"count": number(9)}), backend.ErrInvalid)
 }
 
 func TestSchemasRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "confdb.json")
-	openFile(t, path, documents(lab(2, "")))
+	set(t, openFile(t, path, documents(lab(2, ""))), map[string]any{"count": number(1)})
 	for _, c := range []struct {
 		name      string
 		documents []json.RawMessage
@@ -99,15 +102,15 @@ func TestSeveralSchemas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set(t, b, map[string]any{"note": "of the lab"}) // 2
+	set(t, b, map[string]any{"note": "of the lab"}) // 1
 	err = b.SetAll(t.Context(), []backend.Change{
 		{View: view("all"), Values: map[string]any{"count": number(1)}},
 		{View: shed, Values: map[string]any{"count": number(2)}},
-	}) // 3
+	}) // 2
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRevisions(t, events, 3)
+	wantRevisions(t, events, 2)
 	wantDocument(t, b, "all", `{"count":1,"note":"of the lab"}`)
 	// One that is wrong spoils both.
 	err = b.SetAll(t.Context(), []backend.Change{

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -43,7 +44,7 @@ var stores = struct {
 
 // share returns the store of a file, which may be there already.
 func share(path string, d disk) (*store, error) {
-	path, err := canonical(path, d)
+	path, err := canonical(path)
 	if err != nil {
 		return nil, err
 	}
@@ -87,36 +88,38 @@ func (s *store) release() error {
 }
 
 // canonical returns an absolute path without symbolic links, so that two names of a file share a store and a rename
-// does not replace a link. The directory is made if it is not there.
-func canonical(path string, d disk) (string, error) {
-	path, err := filepath.Abs(path)
+// does not replace a link. Nothing of the path needs to be there, and nothing is made.
+func canonical(path string) (string, error) {
+	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	named := file{path: path, disk: d}
-	for range mostLinks {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			return real, nil
+	root := string(filepath.Separator)
+	real, links := root, 0
+	for rest := strings.Split(absolute, root); len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			real = filepath.Dir(real)
+			continue
 		}
-		f := file{path: path, disk: d}
-		if err := makeDir(f.dir(), d); err != nil {
-			return "", f.unwritable(err)
+		target, err := os.Readlink(filepath.Join(real, name))
+		if err != nil { // no link, or nothing that can be looked at: whoever opens it says so
+			real = filepath.Join(real, name)
+			continue
 		}
-		dir, err := filepath.EvalSymlinks(f.dir())
-		if err != nil {
-			return "", f.unreadable(err)
+		if links++; links > mostLinks {
+			return "", file{path: absolute}.unreadable(syscall.ELOOP)
 		}
-		path = filepath.Join(dir, filepath.Base(path))
-		target, err := os.Readlink(path)
-		if err != nil {
-			return path, nil // no link, and not there
+		if filepath.IsAbs(target) {
+			real = root
 		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(dir, target)
-		}
-		path = target
+		rest = append(strings.Split(target, root), rest...)
 	}
-	return "", named.unreadable(syscall.ELOOP)
+	return real, nil
 }
 
 // mostLinks is how many links one after another Linux follows.
@@ -155,6 +158,9 @@ func (s *store) install(next *state) {
 // change is one transaction: alone among all processes it hands the current state to next and stores what that
 // returns; nil leaves all as it is. Nothing changes in memory unless the disk did first.
 func (s *store) change(ctx context.Context, patience time.Duration, next func(*state) (*state, error)) error {
+	if begun, err := s.prepare(next); err != nil || !begun {
+		return err
+	}
 	unlock, err := s.lock(ctx, patience)
 	if err != nil {
 		return err
@@ -169,7 +175,7 @@ func (s *store) change(ctx context.Context, patience time.Duration, next func(*s
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return interrupted(err) // the last moment at which that is true
+		return err // the last moment at which nothing has happened
 	}
 	if s.file == nil {
 		if after != nil {
@@ -187,6 +193,29 @@ func (s *store) change(ctx context.Context, patience time.Duration, next func(*s
 	}
 	return s.store(st, after)
 }
+
+// prepare makes the directory of a file that is not there yet, if there is going to be something to store in it: a
+// transaction that is refused, or that changes nothing, leaves no trace. It returns false for the latter.
+func (s *store) prepare(next func(*state) (*state, error)) (bool, error) {
+	if s.file == nil {
+		return true, nil
+	}
+	st, err := s.load()
+	if err != nil || st.info != nil {
+		return err == nil, err
+	}
+	after, err := next(st)
+	if err != nil || after == nil {
+		return false, err
+	}
+	if err := makeDir(s.file.dir(), s.file.disk); err != nil {
+		return false, s.file.unwritable(err)
+	}
+	return true, nil
+}
+
+// absent tells whether the file of a state is not there yet.
+func (s *store) absent(st *state) bool { return s.file != nil && st.info == nil }
 
 // store writes a state and makes it the current one. The caller has the lock.
 func (s *store) store(before, after *state) error {

@@ -29,9 +29,9 @@ const (
 // the file when the kernel or a writer of this process says so.
 type watchers struct {
 	store  *store
-	notify func(dir string) *fsnotify.Watcher // newNotify but in tests
-	slowly time.Duration                      // recheckEvery but in tests
-	poked  chan struct{}                      // holds one token when a writer of this process has committed
+	notify func() *fsnotify.Watcher // newNotify but in tests
+	slowly time.Duration            // recheckEvery but in tests
+	poked  chan struct{}            // holds one token when a writer of this process has committed
 
 	mu          sync.Mutex // guards what follows
 	subscribers map[*subscriber]struct{}
@@ -45,16 +45,23 @@ type feed struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	notify *fsnotify.Watcher // nil: the file is looked at every pollEvery
+	// blind says that the directory cannot be watched, as it is not there, so that it is looked at every pollEvery as well.
+	// Guarded by watchers.mu.
+	blind bool
 }
 
-// polls returns the pause between looks at the file if the kernel does not tell of changes, else 0.
+// polls returns the pause between looks at the file if the kernel cannot tell of changes, else 0. A directory that is
+// not there yet is no reason: it will be watched once it is.
 func (w *watchers) polls() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.feed != nil && w.feed.notify == nil && w.store.file != nil {
-		return pollEvery
+	if w.feed == nil || !w.feed.blind || w.store.file == nil {
+		return 0
 	}
-	return 0
+	if st := w.store.current.Load(); w.feed.notify != nil && (st == nil || st.info == nil) {
+		return 0
+	}
+	return pollEvery
 }
 
 // poke says that there is a new state. It never blocks.
@@ -113,7 +120,8 @@ func (w *watchers) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{cancel: cancel, done: make(chan struct{})}
 	if w.store.file != nil {
-		f.notify = w.notify(w.store.file.dir())
+		f.notify = w.notify()
+		f.blind = f.notify == nil || f.notify.Add(w.store.file.dir()) != nil
 	}
 	w.feed, w.seen, w.trouble = f, nil, ""
 	go w.run(ctx, f)
@@ -127,15 +135,11 @@ func (w *watchers) stop() *feed {
 	return f
 }
 
-// newNotify returns nil where the kernel cannot tell: no inotify instance is left, or the directory's file system has
-// no such thing. Looking at the file from time to time replaces it.
-func newNotify(dir string) *fsnotify.Watcher {
+// newNotify returns nil where the kernel cannot tell, as no inotify instance is left. Looking at the file from time to
+// time replaces it.
+func newNotify() *fsnotify.Watcher {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil
-	}
-	if err := notify.Add(dir); err != nil {
-		_ = notify.Close() // nothing is watched with it
 		return nil
 	}
 	return notify
@@ -145,14 +149,14 @@ func (w *watchers) run(ctx context.Context, f *feed) {
 	defer close(f.done)
 	var events chan fsnotify.Event
 	var failures chan error
-	pause := pollEvery
 	if f.notify != nil {
 		defer func() { _ = f.notify.Close() }() // it was only read
-		events, failures, pause = f.notify.Events, f.notify.Errors, w.slowly
+		events, failures = f.notify.Events, f.notify.Errors
 	}
+	var ticker *time.Ticker
 	var tick <-chan time.Time
 	if w.store.file != nil {
-		ticker := time.NewTicker(pause)
+		ticker = time.NewTicker(w.pause(f))
 		defer ticker.Stop()
 		tick = ticker.C
 	}
@@ -175,14 +179,31 @@ func (w *watchers) run(ctx context.Context, f *feed) {
 			}
 		case <-w.poked:
 		case <-tick:
-			if f.notify != nil {
-				// The directory may be another one by now. The kernel forgets one that is removed, and takes no notice of
-				// one that it knows. Where there is none at the moment, there is nothing to be told of.
-				_ = f.notify.Add(w.store.file.dir())
-			}
+			// The directory may be there now, or be another one. The kernel forgets one that is removed, and takes no notice
+			// of one that it knows.
+			w.listen(f)
+			ticker.Reset(w.pause(f))
 		}
 		w.look(f)
 	}
+}
+
+// listen has the kernel tell of the file's directory, if it can.
+func (w *watchers) listen(f *feed) {
+	blind := f.notify == nil || f.notify.Add(w.store.file.dir()) != nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f.blind = blind
+}
+
+// pause returns how long to wait between looks at the file.
+func (w *watchers) pause(f *feed) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f.blind {
+		return pollEvery
+	}
+	return w.slowly
 }
 
 // look tells of what is new in the file.
@@ -227,25 +248,31 @@ func (w *watchers) advance(st *state) {
 	if before == nil || len(w.subscribers) == 0 {
 		return
 	}
-	byView := map[backend.ViewID][]*subscriber{}
+	byBackend := map[*Backend]map[backend.ViewID][]*subscriber{}
 	for sub := range w.subscribers {
-		byView[sub.view] = append(byView[sub.view], sub)
+		if byBackend[sub.backend] == nil {
+			byBackend[sub.backend] = map[backend.ViewID][]*subscriber{}
+		}
+		byBackend[sub.backend][sub.view] = append(byBackend[sub.backend][sub.view], sub)
 	}
-	for _, event := range news(before, st, slices.Collect(maps.Keys(byView))) {
-		for _, sub := range byView[event.View] {
-			sub.tell(event)
+	for b, byView := range byBackend {
+		for _, event := range b.news(before, st, slices.Collect(maps.Keys(byView))) {
+			for _, sub := range byView[event.View] {
+				sub.tell(event)
+			}
 		}
 	}
 }
 
-// news returns an event for each commit between two states and each view that it may have changed. Where the commits
-// themselves are not known any more it is one event for a view that shows something else.
-func news(before, after *state, views []backend.ViewID) []backend.Event {
+// news returns an event for each commit between two states and each view that it may have changed, by the schemas that
+// are in force for this backend. Where the commits themselves are not known any more it is one event for a view that
+// shows something else.
+func (b *Backend) news(before, after *state, views []backend.ViewID) []backend.Event {
 	changes, complete := after.since(before.revision)
 	differs := map[backend.ViewID]bool{}
 	for _, view := range views {
 		if !complete || slices.ContainsFunc(changes, func(c change) bool { return c.All && c.Schema == key(view) }) {
-			differs[view] = shown(before, view) != shown(after, view)
+			differs[view] = b.shown(before, view) != b.shown(after, view)
 		}
 	}
 	var events []backend.Event
@@ -258,7 +285,7 @@ func news(before, after *state, views []backend.ViewID) []backend.Event {
 		return events
 	}
 	for _, c := range changes {
-		affected := after.affected(c)
+		affected := b.affected(after, c)
 		for _, view := range views {
 			if key(view) == c.Schema && (c.All && differs[view] || slices.Contains(affected, view.View)) {
 				events = append(events, backend.Event{View: view, Revision: c.Revision})
@@ -269,8 +296,8 @@ func news(before, after *state, views []backend.ViewID) []backend.Event {
 }
 
 // affected returns the names of the views that may show a change.
-func (s *state) affected(c change) []string {
-	stored := s.schemas[c.Schema]
+func (b *Backend) affected(s *state, c change) []string {
+	stored := b.inForce(s, c.Schema)
 	if stored == nil || c.All {
 		return nil
 	}
@@ -281,8 +308,8 @@ func (s *state) affected(c change) []string {
 }
 
 // shown is what a view shows, as text to compare: its document, or why there is none.
-func shown(s *state, view backend.ViewID) string {
-	stored := s.schemas[key(view)]
+func (b *Backend) shown(s *state, view backend.ViewID) string {
+	stored := b.inForce(s, key(view))
 	if stored == nil {
 		return ""
 	}
@@ -303,16 +330,17 @@ func shown(s *state, view backend.ViewID) string {
 
 // A subscriber is one Watch: its events wait in a queue, so that a slow reader holds nobody up.
 type subscriber struct {
-	view backend.ViewID
-	out  chan backend.Event
-	more chan struct{} // holds one token when there is something in the queue
+	backend *Backend
+	view    backend.ViewID
+	out     chan backend.Event
+	more    chan struct{} // holds one token when there is something in the queue
 
 	mu    sync.Mutex
 	queue []backend.Event
 }
 
-func newSubscriber(view backend.ViewID) *subscriber {
-	return &subscriber{view: view, out: make(chan backend.Event), more: make(chan struct{}, 1)}
+func newSubscriber(b *Backend, view backend.ViewID) *subscriber {
+	return &subscriber{backend: b, view: view, out: make(chan backend.Event), more: make(chan struct{}, 1)}
 }
 
 // tell appends an event to the queue. It never blocks.

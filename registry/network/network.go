@@ -12,6 +12,7 @@ import (
 	"cmp"
 	_ "embed"
 	"encoding/json"
+	"slices"
 
 	"aspects-poc/registry/dialect"
 )
@@ -39,6 +40,9 @@ const (
 //
 //go:embed confdb-schema.json
 var source []byte
+
+// Source returns the confdb-schema as people edit it: JSON with the storage schema beside the views, without an account.
+func Source() json.RawMessage { return slices.Clone(source) }
 
 // Document returns the confdb-schema as JSON in the form that `snap sign` takes, for an account; "" stands for
 // AccountID. The body is laid out as snapd demands it: indented by two spaces, keys sorted. Assertion is for other

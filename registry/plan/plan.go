@@ -14,11 +14,12 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
+	"aspects-poc/registry/embedded"
 )
 
 // Make plans how to bring current (view name -> the document that its readers see) to target: a partial document for
 // each view, in which null unsets, a list replaces the whole list, and what is not named stays (RFC 7396). The schema
-// is a confdb-schema's JSON as for registry.Options.Documents. The plan is empty when nothing is to do.
+// is a confdb-schema's JSON in the form that `snap sign` takes. The plan is empty when nothing is to do.
 //
 // Each value is written by the deepest request path that a rule of the view has for it, since writing a whole map
 // unsets what the map leaves out. Request paths of one view never overlap.
@@ -57,12 +58,11 @@ func Make(schema json.RawMessage, current, target map[string]map[string]any) (re
 // check writes the changes over the seed in a registry of its own.
 func check(parsed *confdb.Schema, schema json.RawMessage, seed, changes registry.Changes) error {
 	ctx := context.Background() // nothing here waits
-	reg, err := registry.Open(ctx, "mem:", registry.Options{
-		Account: parsed.Account, Schema: parsed.Name, Documents: []json.RawMessage{schema},
-	})
+	engine, err := embedded.OpenMemory(ctx, embedded.Options{Documents: []json.RawMessage{schema}})
 	if err != nil {
 		return fmt.Errorf("cannot plan: %w", err)
 	}
+	reg := registry.New(engine, registry.ViewID{Account: parsed.Account, Schema: parsed.Name})
 	defer reg.Close()
 	for view, requests := range seed {
 		if len(requests) == 0 {

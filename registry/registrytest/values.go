@@ -9,6 +9,7 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
+	"aspects-poc/registry/network"
 )
 
 var registryKinds = backend.Kinds()
@@ -41,4 +42,13 @@ func checkShapes(s *suite, what string, value any) {
 	default:
 		s.Errorf("%s: a %T is no JSON shape", what, value)
 	}
+}
+
+// Schemas returns the confdb-schema of the suite's views, for registry.Options.
+func Schemas() []registry.Schema {
+	schemas, err := registry.ParseSchemas(network.Document(""))
+	if err != nil {
+		panic(err) // it is part of the program, and tests have read it
+	}
+	return schemas
 }

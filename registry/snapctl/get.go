@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,7 +16,25 @@ import (
 func (b *Backend) Get(
 	ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions,
 ) (map[string]any, error) {
-	return b.get(ctx, view, requests, options.Constraints, "")
+	return b.called(ctx, view, requests, func(ctx context.Context) (map[string]any, error) {
+		return b.get(ctx, view, requests, options.Constraints, "")
+	})
+}
+
+// called reads as a call of its own.
+func (b *Backend) called(ctx context.Context, view backend.ViewID, requests []string,
+	read func(ctx context.Context) (map[string]any, error)) (map[string]any, error) {
+	request, _, err := b.request("get", view, requests)
+	if err != nil {
+		return nil, err
+	}
+	ctx, call, err := b.life.Begin(ctx, request.About())
+	if err != nil {
+		return nil, err
+	}
+	defer call.End()
+	values, err := read(ctx)
+	return values, call.Explain(err)
 }
 
 // get reads, with "--previous" as state what was committed before the transaction that a hook runs in. Of several
@@ -68,16 +85,13 @@ func (b *Backend) getOnce(
 	if err != nil {
 		return nil, err
 	}
+	if err := backend.CheckConstraints(constraints); err != nil {
+		return nil, backend.About(err, request.Op, request.View, request.Requests)
+	}
 	with, err := withFlags(request, constraints)
 	if err != nil {
 		return nil, err
 	}
-	ctx, done, err := b.begin(ctx, request)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-
 	got, err := b.access(ctx, request, false, func(f *features, wait string) ([]string, error) {
 		line := []string{"get", "-d", "--view"}
 		if wait != "" {
@@ -131,19 +145,6 @@ func withFlags(request snapdhttp.Request, constraints map[string]any) ([]string,
 			return nil, refuse(quote(parameter) + " cannot be the name of a constraint")
 		}
 		value := constraints[parameter]
-		what := ""
-		switch value.(type) {
-		case nil:
-			what = "null"
-		case []any:
-			what = "array"
-		case map[string]any:
-			what = "map"
-		}
-		if what != "" {
-			return nil, refuse(fmt.Sprintf(
-				"constraint value must be non-null scalar but parameter %q has %s constraint", parameter, what))
-		}
 		text, err := json.Marshal(value)
 		if err != nil {
 			return nil, refuse("constraint " + quote(parameter) + ": " + err.Error())

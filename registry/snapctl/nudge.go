@@ -47,32 +47,32 @@ func (b *Backend) Hints(ctx context.Context, view backend.ViewID) (<-chan struct
 	if err != nil {
 		return nil, err
 	}
-	ctx, done, err := b.begin(ctx, request)
+	_, call, err := b.life.Begin(ctx, request.About())
 	if err != nil {
 		return nil, err
 	}
+	defer call.End()
 	h := &hint{view: view, c: make(chan struct{}, 1)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || b.options.NudgeDir == "" {
-		done()
+	if b.options.NudgeDir == "" {
 		return nil, unsupported(request, "no hooks leave word of changes here")
 	}
 	if err := b.hear(); err != nil {
-		done()
 		refused := unsupported(request, "hooks cannot leave word of changes")
 		refused.Err, refused.Message = err, "cannot hear of changes to "+view.String()+": "+err.Error()
 		return nil, refused
 	}
 	b.hints[h] = struct{}{}
-	b.running.Go(func() {
+	ctx, done := b.life.Watch(ctx)
+	go func() {
+		defer done()
 		<-ctx.Done()
 		b.mu.Lock()
+		defer b.mu.Unlock()
 		delete(b.hints, h)
 		close(h.c)
-		b.mu.Unlock()
-		done()
-	})
+	}()
 	return h.c, nil
 }
 
@@ -90,8 +90,8 @@ func (b *Backend) hear() error {
 	return b.deaf
 }
 
-// listen turns what Poke leaves in a directory into nudges until the Backend is closed. The caller holds the mutex and
-// has found the Backend open.
+// listen turns what Poke leaves in a directory into nudges until the Backend is closed. The caller holds the mutex and is
+// in a call.
 func (b *Backend) listen(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (b *Backend) listen(dir string) error {
 		_ = watcher.Close() // nothing was watched
 		return fmt.Errorf("cannot watch %s: %w", dir, err)
 	}
-	b.running.Go(func() {
+	b.life.Go(func(ctx context.Context) {
 		defer func() { _ = watcher.Close() }() // the process's last use of it
 		for {
 			select {
@@ -120,7 +120,7 @@ func (b *Backend) listen(dir string) error {
 					return
 				}
 				b.heard() // events were lost: any view may have changed
-			case <-b.life.Done():
+			case <-ctx.Done():
 				return
 			}
 		}

@@ -24,16 +24,21 @@ func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[strin
 	if err != nil {
 		return err
 	}
+	ctx, call, err := b.life.Begin(ctx, request.About())
+	if err != nil {
+		return err
+	}
+	defer call.End()
 	values, pairs, err := assignments(request, values)
 	if err != nil {
 		return err
 	}
-	ctx, done, err := b.begin(ctx, request)
-	if err != nil {
-		return err
-	}
-	defer done()
-	release, err := b.await(ctx, request)
+	return call.Explain(b.set(ctx, request, plug, values, pairs))
+}
+
+func (b *Backend) set(ctx context.Context, request snapdhttp.Request, plug string, values map[string]any, pairs []string) error {
+	view, requests := request.View, request.Requests
+	release, err := b.await(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,15 +73,13 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, plug str
 }
 
 // await takes this process's turn to write. Snapd before 2.70 lets writes that come at once harm each other.
-func (b *Backend) await(ctx context.Context, request snapdhttp.Request) (func(), error) {
+func (b *Backend) await(ctx context.Context) (func(), error) {
 	select {
 	case b.turn <- struct{}{}:
 		return func() { <-b.turn }, nil
 	case <-ctx.Done():
-		return nil, &backend.Error{
-			Op: request.Op, View: request.View, Requests: request.Requests,
-			Kind: backend.ErrBusy, Until: b.now(), Err: context.Cause(ctx),
-		}
+		return nil, &backend.Error{Kind: backend.ErrBusy, Reason: "busy: another part of this program is writing", Until: b.now(),
+			Err: ctx.Err()}
 	}
 }
 

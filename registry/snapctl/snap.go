@@ -30,7 +30,9 @@ func (b *Backend) Fail(ctx context.Context, reason string) error {
 // Previous is Get of what was committed before the transaction that a change-view, save-view or observe-view hook runs
 // in; Get itself shows what the transaction is about to store, or has stored.
 func (b *Backend) Previous(ctx context.Context, view backend.ViewID, requests ...string) (map[string]any, error) {
-	return b.get(ctx, view, requests, nil, "--previous")
+	return b.called(ctx, view, requests, func(ctx context.Context) (map[string]any, error) {
+		return b.get(ctx, view, requests, nil, "--previous")
+	})
 }
 
 // IsConnected tells whether a plug of the snap, named with or without a colon, is connected. A plug that the snap does
@@ -147,10 +149,11 @@ func configKeys(op string, keys []string) error {
 // command runs a snapctl command that concerns no view. A command that may only be used elsewhere is ErrUnsupported.
 func (b *Backend) command(ctx context.Context, op string, args ...string) (answer, error) {
 	request := snapdhttp.Request{Op: op}
-	ctx, done, err := b.begin(ctx, request)
+	ctx, call, err := b.life.Begin(ctx, request.About())
 	if err != nil {
 		return answer{}, err
 	}
-	defer done()
-	return b.run(ctx, request, args...)
+	defer call.End()
+	got, err := b.run(ctx, request, args...)
+	return got, call.Explain(err)
 }

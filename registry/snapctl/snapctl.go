@@ -32,7 +32,6 @@ package snapctl
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"math/rand/v2"
 	"regexp"
 	"strings"
@@ -40,7 +39,9 @@ import (
 	"time"
 
 	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/calls"
 	"aspects-poc/registry/internal/snapdhttp"
+	"aspects-poc/registry/internal/watching"
 )
 
 // DefaultSocket is where snapd listens for the requests of snaps.
@@ -86,18 +87,15 @@ type Backend struct {
 	client  *snapdhttp.Client
 	options Options
 
-	life    context.Context // ends with Close
-	close   context.CancelFunc
-	running sync.WaitGroup // watches and what listens for nudges
+	life    *calls.Life
+	watches *watching.Watches
 
 	turn chan struct{} // holds one token: writes of this process go one after the other
 
-	mu         sync.Mutex // guards what follows
-	closed     bool
+	mu         sync.Mutex                         // guards what follows
 	features   *features                          // nil: not asked yet
 	unreadable map[backend.ViewID]map[string]bool // requests that the view lets only write, as far as met
 	ruled      map[backend.ViewID]map[string]bool // requests that have a rule to read by, as far as it was in doubt
-	watches    map[*watch]struct{}
 	hints      map[*hint]struct{}
 	listening  bool  // for nudges
 	deaf       error // why it does not listen, though it should
@@ -113,7 +111,10 @@ var (
 
 // Open prepares to speak as the snap that the cookie belongs to. Snapd is not contacted yet, so that a service can
 // start before it. Without a cookie the error is ErrUnauthorized: this is no process of a snap.
-func Open(_ context.Context, options Options) (*Backend, error) {
+func Open(ctx context.Context, options Options) (*Backend, error) {
+	if err := calls.Check(ctx, calls.About{Op: "open"}); err != nil {
+		return nil, err
+	}
 	if options.Cookie == "" {
 		return nil, &backend.Error{
 			Op: "open", Kind: backend.ErrUnauthorized, Message: "cannot use snapctl: not inside a snap, no SNAP_COOKIE",
@@ -143,45 +144,44 @@ func Open(_ context.Context, options Options) (*Backend, error) {
 	if options.InfoFile == "" {
 		options.InfoFile = "/usr/lib/snapd/info"
 	}
-	life, cancel := context.WithCancel(context.Background())
 	b := &Backend{
 		client:     snapdhttp.New(options.Socket),
 		options:    options,
-		life:       life,
-		close:      cancel,
+		life:       calls.NewLife(),
 		turn:       make(chan struct{}, 1),
 		unreadable: map[backend.ViewID]map[string]bool{}, ruled: map[backend.ViewID]map[string]bool{},
-		watches: map[*watch]struct{}{},
-		hints:   map[*hint]struct{}{},
-		now:     time.Now,
+		hints: map[*hint]struct{}{},
+		now:   time.Now,
 	}
+	b.watches = watching.New(b.life, watching.Options{
+		Read:  b.document,
+		Every: func() time.Duration { return options.WatchEvery },
+		Now:   func() time.Time { return b.now() },
+	})
 	return b, nil
 }
 
-// Close ends all watches, breaks off what is under way and waits for the Backend's goroutines.
+// Close ends all watches and calls, and waits for them.
 func (b *Backend) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	b.close()
-	b.running.Wait()
+	b.life.Close()
 	return nil
 }
 
 // Status tells which snapd is behind the socket and what it can do. It works before any plug is connected.
 func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
-	ctx, done, err := b.begin(ctx, snapdhttp.Request{Op: "open"})
+	request := snapdhttp.Request{Op: "open"}
+	ctx, call, err := b.life.Begin(ctx, request.About())
 	if err != nil {
 		return backend.Status{}, err
 	}
-	defer done()
+	defer call.End()
 	f, err := b.detect(ctx)
 	if err != nil {
-		return backend.Status{}, b.lost(err, snapdhttp.Request{Op: "open"}, false)
+		return backend.Status{}, call.Explain(b.lost(err, request, false))
 	}
 	version, err := b.version(ctx)
 	if err != nil {
-		return backend.Status{}, b.lost(err, snapdhttp.Request{Op: "open"}, false)
+		return backend.Status{}, call.Explain(b.lost(err, request, false))
 	}
 	b.mu.Lock()
 	warnings := append([]string(nil), b.warnings...)
@@ -217,8 +217,8 @@ func (b *Backend) inTransaction() bool {
 	return false
 }
 
-// name is what snapd takes as the name of a plug, a view or a confdb-schema. What is no name must not reach a command
-// line: without its colon, or beginning with a dash, it would mean something else and succeed.
+// name is what snapd takes as the name of a plug. What is no name must not reach a command line: without its colon, or
+// beginning with a dash, it would mean something else and succeed.
 var name = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
 // plug returns the plug that a view is reached through.
@@ -226,46 +226,20 @@ func (b *Backend) plug(view backend.ViewID) (string, error) {
 	if plug, found := b.options.Plugs[view]; found {
 		return plug, nil
 	}
-	if !name.MatchString(view.View) {
-		return "", &backend.Error{
-			Op: "use", View: view, Kind: backend.ErrBadRequest, Reason: quote(view.View) + " cannot be the name of a view",
-		}
-	}
-	return view.View, nil
+	return view.View, view.CheckName()
 }
 
 // request describes an access for its errors.
 func (b *Backend) request(op string, view backend.ViewID, requests []string) (snapdhttp.Request, string, error) {
 	plug, err := b.plug(view)
 	if err != nil {
-		return snapdhttp.Request{}, "", err
+		return snapdhttp.Request{}, "", backend.About(err, op, view, requests)
 	}
 	snap := b.options.SnapName
 	if snap == "" {
 		snap = "SNAP"
 	}
 	return snapdhttp.Request{Op: op, View: view, Requests: requests, Plug: snap + ":" + plug}, ":" + plug, nil
-}
-
-// begin starts an operation: its context ends with the Backend too.
-func (b *Backend) begin(ctx context.Context, request snapdhttp.Request) (context.Context, func(), error) {
-	b.mu.Lock()
-	closed := b.closed
-	b.mu.Unlock()
-	if closed {
-		return nil, nil, &backend.Error{
-			Op: request.Op, View: request.View, Requests: request.Requests,
-			Kind: backend.ErrOther, Reason: "the registry is closed", Err: fs.ErrClosed,
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, nil, &backend.Error{
-			Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnreachable, Err: err,
-		}
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(b.life, func() { cancel(fs.ErrClosed) })
-	return ctx, func() { stop(); cancel(nil) }, nil
 }
 
 // lost is snapdhttp.Lost, but for errors that say already what they are about.

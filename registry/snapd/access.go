@@ -69,7 +69,7 @@ func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write 
 			if left := giveUp.Sub(b.now()); left > 0 && sleep(ctx, min(pause.jittered(), left)) == nil {
 				continue
 			}
-			e.Until = b.now()
+			e.Until, e.Err = b.now(), ctx.Err()
 			return e
 		default:
 			return err
@@ -108,7 +108,7 @@ func (b *Backend) wait(ctx context.Context, id string, request snapdhttp.Request
 				silent = b.now()
 			}
 			if b.now().Sub(silent) > b.options.AccessTimeout {
-				return nil, b.lost(ctx, err, request, write)
+				return nil, b.lost(err, request, write)
 			}
 		default:
 			return nil, unseen(request, id, err, write)
@@ -116,23 +116,17 @@ func (b *Backend) wait(ctx context.Context, id string, request snapdhttp.Request
 		if sleep(ctx, pause.grown()) == nil {
 			continue
 		}
-		cause := context.Cause(ctx)
 		if write {
-			return nil, unseen(request, id, cause, true)
+			return nil, unseen(request, id, ctx.Err(), true)
 		}
-		e := interrupted(request, cause)
-		if errors.Is(cause, context.DeadlineExceeded) {
-			e.Kind, e.Until = backend.ErrBusy, b.now()
-			e.Reason = "change " + id + " did not end in time"
-		}
-		return nil, e
+		return nil, ctx.Err()
 	}
 }
 
 // unseen is the error of a change whose end could not be seen.
 func unseen(request snapdhttp.Request, id string, cause error, write bool) *backend.Error {
-	e := interrupted(request, cause)
-	e.Reason = "cannot see how change " + id + " ends: " + cause.Error()
+	e := &backend.Error{Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrOther, Err: cause,
+		Reason: "cannot see how change " + id + " ends: " + cause.Error()}
 	if write {
 		e.Kind = backend.ErrUnknown
 		e.Remedy = "snap change " + id + ", or read back before writing again"
@@ -176,6 +170,6 @@ func sleep(ctx context.Context, pause time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 }

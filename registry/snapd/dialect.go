@@ -196,9 +196,6 @@ func (b *Backend) dialect(ctx context.Context, request snapdhttp.Request) (diale
 		asked := b.now()
 		fresh, err := Probe(ctx, b.options.Socket)
 		if err != nil {
-			if ctx.Err() != nil {
-				return dialect{}, interrupted(request, context.Cause(ctx))
-			}
 			return dialect{}, refine(err, request)
 		}
 		b.mu.Lock()

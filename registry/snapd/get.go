@@ -21,21 +21,22 @@ import (
 func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions,
 ) (map[string]any, error) {
 	request := snapdhttp.Request{Op: "get", View: view, Requests: slices.Clone(requests)}
-	ctx, end, err := b.begin(ctx, request)
+	ctx, call, err := b.life.Begin(ctx, request.About())
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	if err := checkView(request); err != nil {
-		return nil, err
+	defer call.End()
+	if err := view.Check(); err != nil {
+		return nil, call.Explain(err)
 	}
 	if err := checkRequests(request); err != nil {
 		return nil, err
 	}
 	if err := backend.CheckConstraints(options.Constraints); err != nil {
-		return nil, backend.About(err, request.Op, request.View, request.Requests)
+		return nil, call.Explain(err)
 	}
-	return b.read(ctx, request, options.Constraints)
+	values, err := b.read(ctx, request, options.Constraints)
+	return values, call.Explain(err)
 }
 
 // read is Get without the checks of its arguments.
@@ -82,7 +83,7 @@ func (b *Backend) readOnce(ctx context.Context, d dialect, request snapdhttp.Req
 	}
 	response, err := b.client.Do(ctx, http.MethodGet, d.path+request.View.String(), query, nil)
 	if err != nil {
-		return nil, b.lost(ctx, err, request, false)
+		return nil, b.lost(err, request, false)
 	}
 	if refusal := response.Refusal(); refusal != nil {
 		return nil, b.refused(refusal, request)

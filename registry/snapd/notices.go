@@ -24,9 +24,13 @@ type notice struct {
 }
 
 // listen waits for changes that have written, until ctx ends or snapd turns out to have no notices.
-func (w *watches) listen(ctx context.Context, s *session, since time.Time) {
-	b := w.backend
+func (b *Backend) listen(ctx context.Context, since time.Time) {
+	if !b.isAnnounced() {
+		return
+	}
+	afterSilence := pauses{next: time.Second, limit: 30 * time.Second}
 	retry := &pauses{}
+	*retry = afterSilence
 	over := map[string]bool{} // changes that were looked at when they were over: a late notice tells nothing new
 	for ctx.Err() == nil {
 		notices, refused, err := b.notices(ctx, since)
@@ -34,21 +38,21 @@ func (w *watches) listen(ctx context.Context, s *session, since time.Time) {
 		case ctx.Err() != nil:
 			return
 		case refused:
-			w.announces(s, false)
+			b.announces(false)
 			return
 		case err != nil:
 			b.forget() // a snapd that went away may come back as another version
-			w.announces(s, false)
-			_ = sleep(ctx, retry.grownFrom(time.Second, 30*time.Second))
+			b.announces(false)
+			_ = sleep(ctx, retry.grown())
 			continue
 		}
-		*retry = pauses{}
-		w.announces(s, true)
+		*retry = afterSilence
+		b.announces(true)
 		for _, n := range notices {
 			if n.LastRepeated.After(since) {
 				since = n.LastRepeated
 			}
-			if !over[n.Key] && b.noticed(ctx, s, n) {
+			if !over[n.Key] && b.noticed(ctx, n) {
 				over[n.Key] = true
 			}
 		}
@@ -88,7 +92,7 @@ func (b *Backend) notices(ctx context.Context, since time.Time) (_ []notice, ref
 
 // noticed looks at a change that has another status, and has the views read that it may have altered. It tells whether
 // the change is over. Reads make changes too: they are passed over without a question.
-func (b *Backend) noticed(ctx context.Context, s *session, n notice) bool {
+func (b *Backend) noticed(ctx context.Context, n notice) bool {
 	if n.LastData["kind"] == "get-confdb" {
 		return true
 	}
@@ -98,7 +102,7 @@ func (b *Backend) noticed(ctx context.Context, s *session, n notice) bool {
 	}
 	if change.Ready && wrote(change) {
 		account, schema := written(change.Summary)
-		b.watches.due(s, account, schema)
+		b.due(account, schema)
 	}
 	return change.Ready
 }

@@ -19,22 +19,22 @@ import (
 // returns when snapd's change is done. ErrUnknown means that the write may have been, or may yet be, carried out.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
 	request := snapdhttp.Request{Op: backend.WriteOp(values), View: view, Requests: slices.Sorted(maps.Keys(values))}
-	ctx, end, err := b.begin(ctx, request)
+	ctx, call, err := b.life.Begin(ctx, request.About())
 	if err != nil {
 		return err
 	}
-	defer end()
-	if err := checkView(request); err != nil {
-		return err
+	defer call.End()
+	if err := view.Check(); err != nil {
+		return call.Explain(err)
 	}
 	body, err := backend.Storable(values)
 	if err != nil {
-		return backend.About(err, request.Op, request.View, request.Requests)
+		return call.Explain(err)
 	}
 	if err := b.write(ctx, request, body); err != nil {
-		return err
+		return call.Explain(err)
 	}
-	b.watches.wrote(view)
+	b.wrote(view)
 	return nil
 }
 
@@ -48,7 +48,7 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values m
 		}
 		// Where snapd does not queue writers, those of this process at least must not get into each other's way.
 		if err := b.writing.take(ctx); err != nil {
-			return interrupted(request, err)
+			return err
 		}
 		defer b.writing.release()
 		return b.writeOnce(ctx, d, request, values, giveUp)
@@ -71,7 +71,7 @@ func (b *Backend) writeOnce(ctx context.Context, d dialect, request snapdhttp.Re
 	}
 	response, err := b.client.Do(ctx, http.MethodPut, d.path+request.View.String(), nil, body)
 	if err != nil {
-		return b.lost(ctx, err, request, true)
+		return b.lost(err, request, true)
 	}
 	if refusal := response.Refusal(); refusal != nil {
 		if wrongBody(d, refusal, values) {

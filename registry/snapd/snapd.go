@@ -26,14 +26,13 @@ package snapd
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/calls"
 	"aspects-poc/registry/internal/snapdhttp"
+	"aspects-poc/registry/internal/watching"
 )
 
 // DefaultSocket is where snapd listens.
@@ -65,22 +64,18 @@ type Backend struct {
 	options Options
 	now     func() time.Time
 
+	life    *calls.Life
 	writing turn // one write at a time, where snapd does not queue them
-	watches watches
+	watches *watching.Watches
 
-	closed chan struct{}
-	active sync.WaitGroup // calls and goroutines
-
-	mu       sync.Mutex // guards what follows
-	isClosed bool
-	found    *Found // nil: ask
-	asked    time.Time
-	ruled    map[string]bool // view and request -> a rule is known to match, for dialects that do not tell
+	mu        sync.Mutex // guards what follows
+	found     *Found     // nil: ask
+	asked     time.Time
+	announced bool            // changes are announced at the moment, or would be
+	ruled     map[string]bool // view and request -> a rule is known to match, for dialects that do not tell
 }
 
 var _ backend.Backend = (*Backend)(nil)
-
-var errClosed = errors.New("the registry is closed")
 
 // Open connects to snapd and finds out its dialect. It fails with ErrUnreachable where no snapd answers and with
 // ErrUnsupported for a snapd before 2.62. A feature that is off is no error here: it can be turned on at any time.
@@ -95,40 +90,45 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		client:  snapdhttp.New(options.Socket),
 		options: options,
 		now:     time.Now,
+		life:    calls.NewLife(),
 		writing: newTurn(),
-		closed:  make(chan struct{}),
 		ruled:   map[string]bool{},
 	}
-	b.watches.backend = b
-	if _, err := b.dialect(ctx, snapdhttp.Request{Op: "open"}); err != nil {
+	b.watches = b.newWatches()
+	if err := b.detect(ctx); err != nil {
+		b.life.Close()
 		return nil, err
 	}
 	return b, nil
 }
 
+func (b *Backend) detect(ctx context.Context) error {
+	request := snapdhttp.Request{Op: "open"}
+	ctx, call, err := b.life.Begin(ctx, request.About())
+	if err != nil {
+		return err
+	}
+	defer call.End()
+	_, err = b.dialect(ctx, request)
+	return call.Explain(err)
+}
+
 // Close ends all watches and calls, and waits for them.
 func (b *Backend) Close() error {
-	b.mu.Lock()
-	first := !b.isClosed
-	b.isClosed = true
-	if first {
-		close(b.closed)
-	}
-	b.mu.Unlock()
-	b.active.Wait()
+	b.life.Close()
 	return nil
 }
 
 // Status asks snapd what it is and can do.
 func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
-	ctx, end, err := b.begin(ctx, snapdhttp.Request{Op: "open"})
+	ctx, call, err := b.life.Begin(ctx, calls.About{Op: "open"})
 	if err != nil {
 		return backend.Status{}, err
 	}
-	defer end()
+	defer call.End()
 	found, err := Probe(ctx, b.options.Socket)
 	if err != nil {
-		return backend.Status{}, err
+		return backend.Status{}, call.Explain(err)
 	}
 	d := found.dialect
 	status := backend.Status{
@@ -161,72 +161,10 @@ func withRemedy(reason, remedy string) string {
 	return reason + " (try: " + remedy + ")"
 }
 
-// begin registers a call: its context ends with Close too. The call ends with end.
-func (b *Backend) begin(ctx context.Context, request snapdhttp.Request) (_ context.Context, end func(), _ error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.isClosed {
-		return nil, nil, interrupted(request, errClosed)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, nil, interrupted(request, err)
-	}
-	b.active.Add(1)
-	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	b.active.Go(func() {
-		select {
-		case <-b.closed:
-			cancel(errClosed)
-		case <-done:
-		}
-	})
-	return ctx, func() {
-		close(done)
-		cancel(nil)
-		b.active.Done()
-	}, nil
-}
-
-// interrupted is the error of a call that ended because its context or the backend did.
-func interrupted(request snapdhttp.Request, cause error) *backend.Error {
-	return &backend.Error{
-		Op: request.Op, View: request.View, Requests: request.Requests,
-		Kind: backend.ErrOther, Reason: cause.Error(), Err: cause,
-	}
-}
-
 // lost is the error of a request that got no answer.
-func (b *Backend) lost(ctx context.Context, err error, request snapdhttp.Request, write bool) *backend.Error {
+func (b *Backend) lost(err error, request snapdhttp.Request, write bool) *backend.Error {
 	b.forget()
-	e := snapdhttp.Lost(err, request, write)
-	if ctx.Err() == nil || e.Kind != backend.ErrUnreachable {
-		return e
-	}
-	var transport *snapdhttp.TransportError
-	if errors.As(err, &transport) && transport.Sent && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		// A snapd that took the request and did not answer in time lets us wait for others, or is drowned in work.
-		e.Kind, e.Until = backend.ErrBusy, b.now()
-		e.Reason = "no answer in time"
-		return e
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return e
-	}
-	return interrupted(request, context.Cause(ctx))
-}
-
-// checkView refuses names that would make another URL.
-func checkView(request snapdhttp.Request) error {
-	for _, part := range []string{request.View.Account, request.View.Schema, request.View.View} {
-		if part == "" || part == "." || part == ".." || strings.Contains(part, "/") {
-			return &backend.Error{
-				Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrBadRequest,
-				Reason: fmt.Sprintf("%q cannot name an account, a confdb-schema or a view", part),
-			}
-		}
-	}
-	return nil
+	return snapdhttp.Lost(err, request, write)
 }
 
 // A turn is a mutex that can be waited for with a context.
@@ -239,7 +177,7 @@ func (t turn) take(ctx context.Context) error {
 	case t <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
+	"aspects-poc/roles"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/serverapi"
 )
@@ -114,7 +115,8 @@ func (s *stage) announce(say func(format string, args ...any)) {
 
 // open opens the demo's registry beside the roles.
 func (s *stage) open(ctx context.Context) (*registry.Registry, error) {
-	return s.env.Open(ctx, s.registry, registry.Options{Account: s.account, Getenv: s.getenv})
+	return s.env.Open(ctx, s.registry, registry.Options{Account: s.account, Schema: network.Name,
+		Schemas: roles.NetworkSchema(s.account), Getenv: s.getenv})
 }
 
 // point makes the registry name the demo's server, where it is not the one that control would write by itself.

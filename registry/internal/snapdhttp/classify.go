@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/calls"
 )
 
 // A Request is what a refusal was the answer to. It completes the error and its remedy.
@@ -15,6 +16,11 @@ type Request struct {
 	Requests []string
 	// Plug is SNAP:PLUG where the caller is a snap that goes through its own plug; "" over REST.
 	Plug string
+}
+
+// About is the request for package calls.
+func (r Request) About() calls.About {
+	return calls.About{Op: r.Op, View: r.View, Requests: r.Requests}
 }
 
 // Explain turns a refusal into an error: of which kind, about which storage path and why, and what mends it. Message

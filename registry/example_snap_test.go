@@ -1,0 +1,124 @@
+package registry_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"testing"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/registrytest/fakesnapctl"
+)
+
+// lampSnap is the snap of the examples on a machine of its own: an imitated snapd with the confdb-schema lamp, and one
+// snap that is the custodian of its views.
+type lampSnap struct {
+	testing.TB // for what fakesnapctl asks of a test
+	*fakesnapctl.Server
+	dir  string
+	ends []func()
+}
+
+func (s *lampSnap) Helper()                       {}
+func (s *lampSnap) TempDir() string               { return s.dir }
+func (s *lampSnap) Cleanup(end func())            { s.ends = append(s.ends, end) }
+func (s *lampSnap) Fatalf(text string, of ...any) { log.Fatalf(text, of...) }
+
+// installLamp starts it.
+func installLamp() *lampSnap {
+	dir, err := os.MkdirTemp("", "lamp")
+	if err != nil {
+		log.Fatal(err)
+	}
+	snap := &lampSnap{dir: dir}
+	snap.Server = fakesnapctl.Start(snap, fakesnapctl.Options{Snap: "lamp-snap", Document: []byte(lampForSnapSign)})
+	return snap
+}
+
+func (s *lampSnap) remove() {
+	for _, end := range s.ends {
+		end()
+	}
+	_ = os.RemoveAll(s.dir) // in the system's place for what is temporary
+}
+
+// options lead a program to the imitated snapd. In a real snap there are none: snapd sets the variables.
+func (s *lampSnap) options(cookie string) registry.Options {
+	return registry.Options{SnapSocket: s.Socket(), Getenv: func(name string) string {
+		return map[string]string{"SNAP_COOKIE": cookie, "SNAP_INSTANCE_NAME": "lamp-snap", "SNAP_COMMON": s.dir}[name]
+	}}
+}
+
+const lampForSnapSign = `{"type": "confdb-schema", "account-id": "acme", "name": "lamp",
+	"views": {"control": {"rules": [{"request": "brightness", "storage": "lamp.brightness"},
+		{"request": "color", "storage": "lamp.color"}]}},
+	"body": "{\"storage\": {\"schema\": {\"lamp\": {\"schema\": {\"brightness\": \"int\", \"color\": \"string\"}}}}}"}`
+
+// A change-view hook of the snap that is the view's custodian: it refuses what would be wrong. OpenHook takes the name of
+// the hook, which is the program's base name.
+func ExampleOpenHook() {
+	snap := installLamp()
+	defer snap.remove()
+	changeViewControl := func(ctx context.Context, options registry.Options) error {
+		hook, err := registry.OpenHook(ctx, "change-view-control", options) // real hooks need no options
+		if err != nil {
+			return err
+		}
+		defer func() { _ = hook.Close() }()
+		var lamp struct {
+			Brightness int    `json:"brightness"`
+			Color      string `json:"color"`
+		}
+		if err := hook.View("control").Read(ctx, &lamp); err != nil { // what is about to be stored
+			return err
+		}
+		if lamp.Color == "red" && lamp.Brightness > 50 {
+			return hook.Refuse(ctx, "red is never brighter than 50")
+		}
+		return nil
+	}
+	snap.Handle("change-view-control", func(call fakesnapctl.HookCall) error {
+		return changeViewControl(context.Background(), snap.options(call.Cookie))
+	})
+	fmt.Println(snap.Write("control", map[string]any{"color": "red", "brightness": 40}))
+	fmt.Println(snap.Write("control", map[string]any{"brightness": 60}))
+	// Output:
+	// <nil>
+	// cannot change confdb acme/lamp: lamp-snap rejected changes: red is never brighter than 50
+}
+
+// A service of a snap is told of nothing by snapd. Its observe-view hooks leave word with Announce, and the service reads
+// when word comes.
+func ExampleView_Hints() {
+	snap := installLamp()
+	defer snap.remove()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	service, err := registry.Open(ctx, "auto", snap.options(snap.Cookie()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = service.Close() }()
+	hints, err := service.View("control").Hints(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	snap.Handle("observe-view-control", func(call fakesnapctl.HookCall) error {
+		hook, err := registry.OpenHook(ctx, "observe-view-control", snap.options(call.Cookie))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = hook.Close() }()
+		return hook.Announce("control")
+	})
+	if err := snap.Write("control", map[string]any{"brightness": 40}); err != nil {
+		log.Fatal(err)
+	}
+	<-hints
+	values, err := service.View("control").Get(ctx)
+	fmt.Println(values, err)
+	// Output: map[brightness:40] <nil>
+}

@@ -1,0 +1,225 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/document"
+	"aspects-poc/registry/confdb"
+	"aspects-poc/registry/dialect"
+)
+
+// A Schema is a confdb-schema: what may be stored, and the views through which it is read and written. ReadSchemas and
+// ParseSchemas make it of files and texts; a program can as well build it:
+//
+//	lamp := registry.Schema{
+//		Account: "canonical", Name: "lamp",
+//		Views: map[string]registry.SchemaView{
+//			"control": {Rules: []registry.Rule{{Request: "brightness", Storage: "lamp.brightness"}}},
+//		},
+//		Storage: json.RawMessage(`{"schema": {"lamp": {"schema": {"brightness": {"type": "int", "max": 100}}}}}`),
+//	}
+type Schema struct {
+	Account  string                `json:"account-id"`                // ID of the account that publishes it; "" stands for Options.Account
+	Name     string                `json:"name"`                      // such as "lamp"
+	Revision int                   `json:"revision,string,omitempty"` // a later one replaces an earlier one in a registry's file
+	Summary  string                `json:"summary,omitempty"`         // for people
+	Views    map[string]SchemaView `json:"views"`                     // by name; one at least
+	Storage  any                   `json:"storage"`                   // the storage schema: JSON shapes, or JSON text as a json.RawMessage
+}
+
+// A SchemaView is a view of a Schema.
+type SchemaView struct {
+	Summary    string               `json:"summary,omitempty"`    // for people
+	Parameters map[string]Parameter `json:"parameters,omitempty"` // by name: what constraints may be given, see View.GetWith
+	Rules      []Rule               `json:"rules"`                // one at least
+}
+
+// A Rule maps a request path, which users of a view know, to a storage path.
+type Rule struct {
+	Request string `json:"request,omitempty"` // request path, such as "lamps.{id}.brightness"; "" stands for Storage
+	Storage string `json:"storage"`           // storage path
+	Access  string `json:"access,omitempty"`  // "read", "write" or "read-write"; "" stands for "read-write"
+	Content []Rule `json:"content,omitempty"` // rules below this one, whose paths begin with its paths
+}
+
+// A Parameter is a constraint that readers and writers of a view may or must give.
+type Parameter struct {
+	Summary  string `json:"summary,omitempty"`  // for people
+	Presence string `json:"presence,omitempty"` // "optional", "required", "required-on-read" or "required-on-write"; "" stands for "optional"
+}
+
+// ReadSchemas is ParseSchemas of a file.
+func ReadSchemas(path string) ([]Schema, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &Error{Op: "read", Kind: ErrBadRequest, Err: err, Message: fmt.Sprintf("cannot read confdb-schema: %v", err)}
+	}
+	return parseSchemas(path, text)
+}
+
+// ParseSchemas reads confdb-schemas in every form that people have them in: YAML, or JSON, with the storage schema as
+// "storage" or, as `snap sign` wants it, as text in "body"; a signed assertion; or a stream of assertions with empty
+// lines between them, as `snap known` prints it, of which it returns the confdb-schemas. Signatures are not verified.
+// The error is of kind ErrBadRequest and tells the line, where it can.
+func ParseSchemas(text []byte) ([]Schema, error) { return parseSchemas("confdb-schema", text) }
+
+func parseSchemas(file string, text []byte) ([]Schema, error) {
+	refuse := func(message string, cause error) error {
+		return &Error{Op: "read", Kind: ErrBadRequest, Message: message, Err: cause}
+	}
+	documents, err := document.ParseAll(file, text)
+	if err != nil {
+		return nil, refuse(err.Error(), err)
+	}
+	var schemas []Schema
+	var others []string
+	for _, doc := range documents {
+		if kind := doc.Header("type"); doc.Form == document.Assertion && kind != string(dialect.ConfdbSchema) {
+			others = append(others, cmp.Or(kind, "nothing that has a type"))
+			continue
+		}
+		schema, err := schemaOf(doc)
+		if err != nil {
+			return nil, refuse(fmt.Sprintf("cannot use %s: %v", file, err), err)
+		}
+		schemas = append(schemas, schema)
+	}
+	if len(schemas) == 0 {
+		return nil, refuse(fmt.Sprintf("cannot use %s: it holds no confdb-schema, only %s", file, strings.Join(others, ", ")), nil)
+	}
+	return schemas, nil
+}
+
+// schemaOf takes a document that can be read, asks the engine whether it is a confdb-schema, and makes a Schema of it.
+func schemaOf(doc *document.Document) (Schema, error) {
+	if doc.Body == nil {
+		for _, fault := range doc.Faults {
+			if fault.Kind == document.BadBody {
+				return Schema{}, fmt.Errorf("line %d: %s", fault.Pos.Line, fault.Message)
+			}
+		}
+		return Schema{}, errors.New("it has no storage schema")
+	}
+	headers, _ := doc.Headers.Value().(map[string]any)
+	text := func(header string) string {
+		if value := headers[header]; value != nil {
+			return fmt.Sprint(value) // a number, in JSON
+		}
+		return ""
+	}
+	storage, views := doc.Storage(), headers["views"]
+	if storage == nil {
+		return Schema{}, errors.New(`body must contain a "storage" stanza`)
+	}
+	schema := Schema{Account: text("account-id"), Name: text("name"), Summary: text("summary"), Storage: storage.Value()}
+	if revision := text("revision"); revision != "" {
+		var err error
+		if schema.Revision, err = strconv.Atoi(revision); err != nil || schema.Revision < 0 {
+			return Schema{}, fmt.Errorf("revision %q is no number of 0 or more", revision)
+		}
+	}
+	if err := check(schema, storage.JSON(), views); err != nil {
+		return Schema{}, err
+	}
+	encoded, err := json.Marshal(views)
+	if err != nil {
+		return Schema{}, err
+	}
+	if err := json.Unmarshal(encoded, &schema.Views); err != nil {
+		return Schema{}, fmt.Errorf("its views cannot be read: %w", err)
+	}
+	return schema, nil
+}
+
+// check asks the engine whether a document is a confdb-schema, whose views and storage are as the document has them.
+func check(schema Schema, storage json.RawMessage, views any) error {
+	body, err := json.Marshal(map[string]any{"storage": storage})
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(map[string]any{"account-id": cmp.Or(schema.Account, "account"), "name": schema.Name,
+		"views": views, "body": string(body)})
+	if err != nil {
+		return err
+	}
+	_, err = confdb.ParseDocument(text)
+	return err
+}
+
+// document returns the schema as the embedded engine takes it, which is the form for `snap sign`.
+func (s Schema) document() (json.RawMessage, error) {
+	body, err := json.Marshal(map[string]any{"storage": s.Storage})
+	if err != nil {
+		return nil, fmt.Errorf("its storage schema is no JSON: %w", err)
+	}
+	headers := map[string]any{"type": dialect.ConfdbSchema, "authority-id": s.Account, "account-id": s.Account,
+		"name": s.Name, "views": s.Views, "body": string(body)}
+	if s.Revision != 0 {
+		headers["revision"] = strconv.Itoa(s.Revision)
+	}
+	if s.Summary != "" {
+		headers["summary"] = s.Summary
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err = encoder.Encode(headers)
+	return text.Bytes(), err
+}
+
+// id is ACCOUNT/NAME.
+func (s Schema) id() string { return s.Account + "/" + s.Name }
+
+// completeSchemas checks the schemas' accounts, and fills in accounts that are left out, in a copy.
+func completeSchemas(schemas []Schema, account string) ([]Schema, error) {
+	schemas = slices.Clone(schemas)
+	for i := range schemas {
+		s := &schemas[i]
+		s.Account = cmp.Or(s.Account, account)
+		refuse := func(reason, remedy string) error {
+			return &Error{Op: "open", Kind: ErrBadRequest, Remedy: remedy,
+				Reason: fmt.Sprintf("confdb-schema %q %s", s.Name, reason)}
+		}
+		switch {
+		case s.Account == "":
+			return nil, refuse("has no account", "give it an account-id, or set Options.Account")
+		case dialect.ValidAccount(s.Account) != nil:
+			return nil, refuse("cannot be used: "+dialect.ValidAccount(s.Account).Error(), "")
+		}
+	}
+	return schemas, nil
+}
+
+// accountOf returns the account of all schemas, or "".
+func accountOf(schemas []Schema) string {
+	account := ""
+	for _, schema := range schemas {
+		if account != "" && schema.Account != account {
+			return ""
+		}
+		account = schema.Account
+	}
+	return account
+}
+
+// documents returns the schemas as the embedded engine takes them.
+func (o Options) documents() ([]json.RawMessage, error) {
+	var list []json.RawMessage
+	for _, schema := range o.Schemas {
+		text, err := schema.document()
+		if err != nil {
+			return nil, &Error{Op: "open", Kind: ErrBadRequest, Err: err,
+				Reason: fmt.Sprintf("confdb-schema %s cannot be used: %v", schema.id(), err)}
+		}
+		list = append(list, text)
+	}
+	return list, nil
+}
