@@ -1,0 +1,58 @@
+// Command testrun is what make test runs: go test, with the race detector where there is a C compiler. It says which it
+// was, shows the output of what fails, and lists at the end what was skipped, and which package brings what was missing.
+//
+//	go run ./internal/testrun [FLAG of go test | PACKAGE]...
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	code, err := run(".", os.Stdout, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testrun:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run runs the tests of the module in a folder and returns the exit code of go test.
+func run(dir string, out io.Writer, args []string) (int, error) {
+	if len(args) == 0 {
+		args = []string{"./..."}
+	}
+	flags, said := race()
+	fmt.Fprintln(out, said)
+	command := exec.Command("go", append(append([]string{"test", "-json"}, flags...), args...)...)
+	command.Dir, command.Stderr = dir, os.Stderr
+	if os.Getenv("GORACE") == "" {
+		// A program with the race detector sleeps for a second before it ends, and scripts start it hundreds of times.
+		command.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=10")
+	}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	// An interrupt reaches go test, too: what it says then is still to be shown.
+	signal.Ignore(os.Interrupt, syscall.SIGTERM)
+	if err := command.Start(); err != nil {
+		return 0, err
+	}
+	report := newReport(out)
+	if err := report.read(output); err != nil {
+		return 0, errors.Join(err, command.Process.Kill(), command.Wait())
+	}
+	report.summary()
+	var exit *exec.ExitError
+	if err := command.Wait(); err != nil && !errors.As(err, &exit) {
+		return 0, err
+	}
+	return command.ProcessState.ExitCode(), nil
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// An event is a line of go test -json.
+type event struct {
+	Action, Package, ImportPath, Test, Output string
+	Elapsed                                   float64
+	FailedBuild                               string
+}
+
+// A report shows what go test does, as it comes: a line for each package, and the output of what fails.
+type report struct {
+	out     io.Writer
+	output  map[string]map[string][]string // of tests that are not over, and of tests that failed, by package and test
+	failed  map[string][]string            // tests by package
+	build   map[string][]string            // what the compiler says, by import path
+	cached  map[string]bool
+	counts  struct{ passed, cached int }
+	broken  []string // packages that failed
+	skipped []skip
+}
+
+// A skip is a test that was skipped, and what it said of it.
+type skip struct{ pkg, test, reason string }
+
+func newReport(out io.Writer) *report {
+	return &report{out: out, output: map[string]map[string][]string{}, failed: map[string][]string{},
+		build: map[string][]string{}, cached: map[string]bool{}}
+}
+
+// read takes the events until they end.
+func (r *report) read(events io.Reader) error {
+	lines := bufio.NewReader(events)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			var e event
+			if json.Unmarshal(line, &e) == nil && e.Action != "" {
+				r.take(e)
+			} else {
+				fmt.Fprintf(r.out, "%s", line) // go itself speaks
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+func (r *report) take(e event) {
+	switch {
+	case e.Action == "build-output":
+		r.build[e.ImportPath] = append(r.build[e.ImportPath], e.Output)
+	case e.Action == "output":
+		if e.Test == "" && strings.Contains(e.Output, "\t(cached)") {
+			r.cached[e.Package] = true
+		}
+		if r.output[e.Package] == nil {
+			r.output[e.Package] = map[string][]string{}
+		}
+		r.output[e.Package][e.Test] = append(r.output[e.Package][e.Test], e.Output)
+	case e.Test == "" && e.Action == "fail":
+		r.show(e)
+		r.broken = append(r.broken, e.Package)
+		delete(r.output, e.Package)
+	case e.Test == "" && e.Action == "pass":
+		r.passed(e)
+		delete(r.output, e.Package)
+	case e.Test == "" && e.Action == "skip":
+		delete(r.output, e.Package)
+	case e.Action == "fail":
+		r.failed[e.Package] = append(r.failed[e.Package], e.Test)
+	case e.Action == "skip":
+		if !strings.HasPrefix(e.Test, "Fuzz") { // an input that its target has no use for
+			r.skipped = append(r.skipped, skip{e.Package, e.Test, r.reason(e)})
+		}
+		delete(r.output[e.Package], e.Test)
+	case e.Action == "pass":
+		delete(r.output[e.Package], e.Test)
+	}
+}
+
+func (r *report) passed(e event) {
+	r.counts.passed++
+	if r.cached[e.Package] {
+		r.counts.cached++
+		fmt.Fprintf(r.out, "ok    %-50s (cached)\n", e.Package)
+		return
+	}
+	fmt.Fprintf(r.out, "ok    %-50s %7.1fs\n", e.Package, e.Elapsed)
+}
+
+// marks are lines that tell what a reader of one test's output knows.
+var marks = regexp.MustCompile(`^\s*=== (RUN|PAUSE|CONT|NAME) `)
+
+// show shows all that is known of a package that failed: the tests that failed, and those that never ended.
+func (r *report) show(e event) {
+	fmt.Fprintf(r.out, "FAIL  %-50s %7.1fs\n", e.Package, e.Elapsed)
+	for _, line := range r.build[e.FailedBuild] {
+		fmt.Fprint(r.out, "    "+line)
+	}
+	tests := slices.Clone(r.failed[e.Package])
+	for test := range r.output[e.Package] {
+		if test != "" && !slices.Contains(tests, test) {
+			tests = append(tests, test)
+		}
+	}
+	slices.Sort(tests)
+	for _, test := range append(tests, "") { // the package's own output last: a panic, or the end
+		for _, line := range r.output[e.Package][test] {
+			if !marks.MatchString(line) {
+				fmt.Fprint(r.out, "    "+line)
+			}
+		}
+	}
+}
+
+// said is what a line of a test's output says, after the place in the source that says it.
+var said = regexp.MustCompile(`^\s+[\w.-]+\.go:\d+: (.*)`)
+
+// reason is the last that a test said before it was skipped.
+func (r *report) reason(e event) string {
+	for _, line := range slices.Backward(r.output[e.Package][e.Test]) {
+		if found := said.FindStringSubmatch(strings.TrimRight(line, "\n")); found != nil {
+			return found[1]
+		}
+	}
+	return "no reason given"
+}

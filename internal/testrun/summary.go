@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"aspects-poc/internal/need"
+)
+
+// summary lists what failed and what was skipped.
+func (r *report) summary() {
+	lacks, others := map[need.Lack][]skip{}, map[string][]skip{}
+	for _, s := range r.skipped {
+		if lack, ok := need.ParseLack(s.reason); ok {
+			lacks[*lack] = append(lacks[*lack], s)
+		} else {
+			others[s.reason] = append(others[s.reason], s)
+		}
+	}
+	if len(lacks) > 0 {
+		fmt.Fprintln(r.out, "\nSkipped, for something is not here:")
+	}
+	packages := map[string]bool{}
+	for _, lack := range slices.SortedFunc(maps.Keys(lacks), func(a, b need.Lack) int { return strings.Compare(a.What, b.What) }) {
+		fmt.Fprintf(r.out, "  %s: %s\n", lack.What, lack.Remedy)
+		r.list(lacks[lack])
+		if names, ok := strings.CutPrefix(lack.Remedy, "apt-get install "); ok {
+			for _, name := range strings.Fields(names) {
+				packages[name] = true
+			}
+		}
+	}
+	if len(packages) > 0 {
+		fmt.Fprintf(r.out, "All that Debian has of it: apt-get install %s\n", strings.Join(slices.Sorted(maps.Keys(packages)), " "))
+	}
+	if len(others) > 0 {
+		fmt.Fprintln(r.out, "\nSkipped for another reason:")
+	}
+	for _, reason := range slices.Sorted(maps.Keys(others)) {
+		fmt.Fprintf(r.out, "  %s\n", reason)
+		r.list(others[reason])
+	}
+	fmt.Fprintf(r.out, "\n%d packages passed (%d cached), %d failed; %d tests skipped\n", r.counts.passed, r.counts.cached,
+		len(r.broken), len(r.skipped))
+	slices.Sort(r.broken)
+	for _, name := range r.broken {
+		fmt.Fprintf(r.out, "FAIL  %s\n", strings.Join(append([]string{name}, r.failed[name]...), " "))
+	}
+}
+
+// list lists tests, a line for each package.
+func (r *report) list(skipped []skip) {
+	tests := map[string][]string{}
+	for _, s := range skipped {
+		tests[s.pkg] = append(tests[s.pkg], s.test)
+	}
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
+		fmt.Fprintf(r.out, "    %s: %s\n", name, strings.Join(tests[name], ", "))
+	}
+}

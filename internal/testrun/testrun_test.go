@@ -1,0 +1,129 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// A module with a package of each kind that go test knows.
+const module = `
+-- go.mod --
+module stranger
+-- good/good.go --
+package good
+-- good/good_test.go --
+package good
+
+import "testing"
+
+func TestGood(t *testing.T) { t.Log("nobody reads this") }
+
+func FuzzGood(f *testing.F) {
+	f.Add("x")
+	f.Fuzz(func(t *testing.T, s string) { t.Skip("an input without use") })
+}
+-- skips/skips_test.go --
+package skips
+
+import "testing"
+
+func TestWants(t *testing.T) {
+	t.Run("python", func(t *testing.T) {
+		t.Log("looking for it")
+		t.Skip("needs python3, which is not here: apt-get install python3")
+	})
+	t.Run("other", func(t *testing.T) { t.Skip("the moon is full") })
+}
+
+func TestWantsMore(t *testing.T) { t.Skip("needs python3, which is not here: apt-get install python3") }
+func TestWantsSnap(t *testing.T) { t.Skip("needs a snap, which is not here: .ci/fetch") }
+-- empty/empty.go --
+package empty
+-- bad/bad_test.go --
+package bad
+
+import "testing"
+
+func TestFine(t *testing.T) { t.Log("nor this") }
+func TestBad(t *testing.T)  { t.Run("part", func(t *testing.T) { t.Error("one is not two") }) }
+-- panics/panics_test.go --
+package panics
+
+import "testing"
+
+func TestPanics(t *testing.T) { t.Log("before it"); panic("out of luck") }
+-- broken/broken_test.go --
+package broken
+
+func TestBroken(t *testing.T) {}
+`
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range txtar.Parse([]byte(module)).Files {
+		path := filepath.Join(dir, file.Name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, file.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out strings.Builder
+	if code, err := run(dir, &out, nil); err != nil || code != 1 {
+		t.Fatalf("exit code %d, %v", code, err)
+	}
+	t.Log(out.String())
+	if detector, _, _ := strings.Cut(out.String(), "\n"); !regexp.MustCompile(`^Race detector: (on, with|off\.) .`).MatchString(detector) {
+		t.Errorf("what of the race detector? %s", detector)
+	}
+	for _, want := range []string{`(?m)^ok    stranger/good +\d`, `(?m)^FAIL  stranger/bad +\d`, `(?m)^ +bad_test\.go:6: one is not two$`,
+		`panics_test\.go:5: before it`, `panic: out of luck`, `broken_test\.go:3:20: undefined: testing`} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("not there: %s", want)
+		}
+	}
+	if regexp.MustCompile(`nobody reads this|nor this|without use|empty|=== `).MatchString(out.String()) {
+		t.Error("it shows what nobody wants to read")
+	}
+	_, summary, _ := strings.Cut(out.String(), "\n\n")
+	const want = `Skipped, for something is not here:
+  a snap: .ci/fetch
+    stranger/skips: TestWantsSnap
+  python3: apt-get install python3
+    stranger/skips: TestWants/python, TestWantsMore
+All that Debian has of it: apt-get install python3
+
+Skipped for another reason:
+  the moon is full
+    stranger/skips: TestWants/other
+
+2 packages passed (0 cached), 3 failed; 4 tests skipped
+FAIL  stranger/bad TestBad/part TestBad
+FAIL  stranger/broken
+FAIL  stranger/panics TestPanics
+`
+	if diff := cmp.Diff(want, summary); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
+	}
+}
+
+func TestReason(t *testing.T) {
+	const noCompiler = "# runtime/cgo\ncgo: C compiler \"gcc\" not found: exec: \"gcc\": executable file not found in $PATH\n"
+	for output, want := range map[string]string{
+		noCompiler: `cgo: C compiler "gcc" not found: exec: "gcc": executable file not found in $PATH`,
+		"# runtime/cgo\n_cgo_export.c:3:10: fatal error: stdlib.h: No such file or directory\n    3 | #include\n": "_cgo_export.c:3:10: fatal error: stdlib.h: No such file or directory",
+		"go: -race is not supported on linux/riscv64\n":                                                           "go: -race is not supported on linux/riscv64",
+		"strange\nwords\n": "strange",
+	} {
+		if got := reason(output); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
