@@ -124,7 +124,7 @@ func install(t *testing.T, ts *testscript.TestScript, negated bool, args []strin
 // hook starts the link as a process, as snapd does.
 func (s *installed) hook(call fakesnapctl.HookCall) error {
 	command := exec.Command(filepath.Join(s.hooks, call.Name))
-	command.Env = append(slices.Clone(s.env), "SNAP_COOKIE="+call.Cookie, "PATH="+os.Getenv("PATH"))
+	command.Env = append(slices.Clone(s.env), "SNAP_COOKIE="+call.Cookie, "PATH="+os.Getenv("PATH"), "GORACE="+os.Getenv("GORACE"))
 	text, err := command.CombinedOutput()
 	if err != nil {
 		return errors.New(string(bytes.TrimSpace(text)))

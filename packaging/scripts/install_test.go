@@ -1,4 +1,5 @@
-package main
+// Package scripts has no code: it tests the shell scripts that users run, install.sh and what make assertion calls.
+package scripts
 
 import (
 	"encoding/base64"
@@ -16,11 +17,13 @@ import (
 	"testing"
 
 	"aspects-poc/internal/need"
-	"aspects-poc/packaging/recipe"
+	"aspects-poc/packaging/recipe/recipetest"
 	"aspects-poc/registry/network"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+const root = "../.."
 
 // A host is a machine as install.sh sees it: commands that answer as snapd's do, a folder for each state they keep, and
 // a tree in the place of /.
@@ -40,7 +43,7 @@ func newHost(t *testing.T) *host {
 	h.note("version", "2.77.1-2")
 	h.note("features", "confdb-control true\nconfdb true")
 	for _, name := range []string{"snap", "curl"} {
-		text, err := os.ReadFile(filepath.Join("testdata", "install", name))
+		text, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +52,7 @@ func newHost(t *testing.T) *host {
 	h.note("bin/id", "#!/bin/sh\ncat \"$FAKE/uid\" 2>/dev/null || echo 0\n")
 	h.note("bin/dpkg", "#!/bin/sh\necho amd64\n")
 	h.note("bin/sleep", "#!/bin/sh\necho \"sleep $*\" >>\"$FAKE/log\"\n") // nobody has to wait
-	for role, project := range snapProjects(t) {
+	for role, project := range recipetest.Projects(t, root) {
 		meta, err := project.SnapYAML("amd64")
 		if err != nil {
 			t.Fatal(err)
@@ -62,27 +65,6 @@ func newHost(t *testing.T) *host {
 	h.write(filepath.Join(h.from, "key.account-key"), h.assertion("account-key", map[string]any{"public-key-sha3-384": h.key}))
 	h.write(filepath.Join(h.from, "network.confdb-schema.assert"), h.schema("confdb-schema"))
 	return h
-}
-
-// snapProjects are the snaps of the recipe, by role.
-func snapProjects(t *testing.T) map[string]*recipe.Project {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("snap", "snapcraft.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := recipe.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	projects := map[string]*recipe.Project{}
-	for _, role := range parsed.Roles() {
-		projects[role], err = parsed.Project(role, recipe.Build{Version: "0.3", AccountID: network.AccountID})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return projects
 }
 
 // schema is our confdb-schema as `snap sign` prints it, but for the signature.
@@ -148,6 +130,7 @@ func (h *host) run(wantCode int, args ...string) (stdout, stderr string, changes
 		h.t.Fatal(err)
 	}
 	command := exec.CommandContext(h.t.Context(), "bash", append([]string{"install.sh"}, args...)...)
+	command.Dir = root
 	command.Env = []string{"FAKE=" + h.fake, "INSTALL_ROOT=" + h.root, "TMPDIR=" + h.t.TempDir(),
 		"PATH=" + filepath.Join(h.fake, "bin") + ":" + os.Getenv("PATH")}
 	var out, complaints strings.Builder
@@ -187,7 +170,7 @@ func (h *host) left(folder string) (names []string) {
 
 // plugs are the confdb plugs of a snap, and others that do not connect by themselves.
 func plugs(t *testing.T, role string) (names []string) {
-	for name, plug := range snapPlugs(t, role) {
+	for name, plug := range recipetest.Plugs(t, recipetest.Projects(t, root)[role]) {
 		if plug.Interface != "network" && plug.Interface != "network-bind" {
 			names = append(names, "aspects-poc-"+role+":"+name)
 		}

@@ -1,60 +1,30 @@
-package main
+package docs
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/program"
+	"aspects-poc/packaging/recipe/recipetest"
 	"aspects-poc/registry/network"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
 )
-
-// A plug of a snap.yaml.
-type plug struct {
-	Interface, Account, View, Role string
-}
-
-// snapPlugs are all plugs that the snap of a role has, by name.
-func snapPlugs(t *testing.T, role string) map[string]plug {
-	t.Helper()
-	text, err := snapProjects(t)[role].SnapYAML("amd64")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var meta struct {
-		Plugs map[string]plug
-		Apps  map[string]struct{ Plugs []string }
-	}
-	if err := yaml.Unmarshal(text, &meta); err != nil {
-		t.Fatal(err)
-	}
-	plugs := map[string]plug{}
-	for name, plug := range meta.Plugs {
-		plugs[name] = plug
-	}
-	for _, app := range meta.Apps {
-		for _, name := range app.Plugs {
-			if _, ok := plugs[name]; !ok {
-				plugs[name] = plug{Interface: name}
-			}
-		}
-	}
-	return plugs
-}
 
 // The tables of docs/snaps.md have the plugs and hooks of the recipe, each once, and no others; and the binary answers to
 // these hooks.
 func TestSnapTables(t *testing.T) {
 	t.Parallel()
+	dir := program.Dir(t)
 	var wantPlugs, wantHooks, binaryHooks []string
-	for role, project := range snapProjects(t) {
+	for role, project := range recipetest.Projects(t, "..") {
 		snap := "aspects-poc-" + role
-		for name, plug := range snapPlugs(t, role) {
+		for name, plug := range recipetest.Plugs(t, project) {
 			if plug.Interface == "confdb" && (plug.Account != network.AccountID || plug.View != network.Name+"/"+name) {
 				t.Errorf("%s:%s is a plug of %s/%s", snap, name, plug.Account, plug.View)
 			}
@@ -64,7 +34,7 @@ func TestSnapTables(t *testing.T) {
 			wantHooks = append(wantHooks, snap+" "+hook)
 		}
 	}
-	for line := range strings.Lines(output(t, "hooks")) {
+	for line := range strings.Lines(output(t, dir, "hooks")) {
 		binaryHooks = append(binaryHooks, "aspects-poc-"+strings.TrimSpace(line))
 	}
 	plugs := table(t, "Plugs", 4)
@@ -86,7 +56,7 @@ func TestSnapTables(t *testing.T) {
 // table returns the first columns of the first table below a heading of docs/snaps.md, a text per row.
 func table(t *testing.T, heading string, columns int) (rows []string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("docs", "snaps.md"))
+	text, err := os.ReadFile("snaps.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,14 +78,15 @@ func table(t *testing.T, heading string, columns int) (rows []string) {
 // The options that docs/snaps.md names are those that a configure hook takes: each is a flag of the role's run command.
 func TestSnapOptions(t *testing.T) {
 	t.Parallel()
+	dir := program.Dir(t)
 	rows := table(t, "Options", 2)
-	if len(rows) != len(snapProjects(t)) {
-		t.Fatalf("%d rows, want one for each of %d snaps", len(rows), len(snapProjects(t)))
+	if snaps := recipetest.Projects(t, ".."); len(rows) != len(snaps) {
+		t.Fatalf("%d rows, want one for each of %d snaps", len(rows), len(snaps))
 	}
 	for _, row := range rows {
 		snap, keys, _ := strings.Cut(row, " ")
 		role := strings.TrimPrefix(snap, "aspects-poc-")
-		help := output(t, role, "run", "--help")
+		help := output(t, dir, role, "run", "--help")
 		for _, key := range strings.Split(keys, ", ") {
 			if !strings.Contains(help, "--"+key+" ") {
 				t.Errorf("%s: run has no flag --%s", snap, key)
@@ -124,18 +95,16 @@ func TestSnapOptions(t *testing.T) {
 	}
 }
 
-// Paths in docs that lead into this project exist.
-func TestDocsLinks(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"snaps.md", "publishing.md"} {
-		text, err := os.ReadFile(filepath.Join("docs", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join("docs", link[1])); err != nil {
-				t.Errorf("docs/%s: %v", name, err)
-			}
-		}
+// output runs the program and returns what it prints.
+func output(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), filepath.Join(dir, "aspects-poc"), args...)
+	command.Env = []string{"HOME=" + t.TempDir(), "GORACE=" + os.Getenv("GORACE")}
+	var complaints strings.Builder
+	command.Stderr = &complaints
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("aspects-poc %q: %v: %s", args, err, complaints.String())
 	}
+	return string(text)
 }

@@ -1,14 +1,13 @@
-package main
+package registrycmd_test
 
 import (
 	"bufio"
-	"bytes"
+	"context"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"aspects-poc/registry/registrytest/stocksnap"
@@ -35,14 +34,11 @@ func TestSignWithStockSnap(t *testing.T) {
 	}
 	ours := func(args ...string) string {
 		t.Helper()
-		command := exec.CommandContext(t.Context(), "aspects-poc", append([]string{"registry"}, args...)...)
-		var stderr bytes.Buffer
-		command.Stderr = &stderr
-		text, err := command.Output()
-		if err != nil {
-			t.Fatalf("aspects-poc registry %q: %v: %s%s", args, err, text, stderr.String())
+		result := run(t, &shelf{}, args...)
+		if result.Code != 0 {
+			t.Fatalf("registry %q: %d: %s%s", args, result.Code, result.Stdout, result.Stderr)
 		}
-		return string(text)
+		return result.Stdout
 	}
 	signed := func(document string) string {
 		t.Helper()
@@ -62,7 +58,7 @@ func TestSignWithStockSnap(t *testing.T) {
 	key := put("dev.key", request.Stdout)
 
 	// From YAML and, of the same content, from JSON: one document, and one that is signed.
-	source, err := os.ReadFile("examples/proxy/proxy.yaml")
+	source, err := os.ReadFile("../../examples/proxy/proxy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,26 +85,25 @@ func TestSignWithStockSnap(t *testing.T) {
 	put("altered.assert", strings.Replace(string(text), "revision: 7", "revision: 8", 1))
 
 	// Where signatures are looked at.
-	server := exec.CommandContext(t.Context(), "aspects-poc", "registry", "serve", "--socket", in("snapd.socket"), "--account-key", key)
-	output, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Stderr = os.Stderr
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
+	ctx, stop := context.WithCancel(t.Context())
+	output, says := io.Pipe()
+	served := make(chan outcome, 1)
+	go func() {
+		code, complaints := runTo(ctx, t, &shelf{}, says, "serve", "--socket", in("snapd.socket"), "--account-key", key)
+		_ = says.Close() // nobody reads any more
+		served <- outcome{Code: code, Stderr: complaints}
+	}()
 	defer func() {
-		if err := server.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := server.Wait(); err != nil {
-			t.Errorf("registry serve: %v", err)
+		stop()
+		if result := <-served; result.Code != 0 {
+			t.Errorf("registry serve: %d: %s", result.Code, result.Stderr)
 		}
 	}()
-	if line, err := bufio.NewReader(output).ReadString('\n'); err != nil {
+	lines := bufio.NewReader(output)
+	if line, err := lines.ReadString('\n'); err != nil {
 		t.Fatalf("%q, %v", line, err)
 	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // it may say more
 	for _, step := range []struct{ file, want string }{
 		{"first.assert", ""}, {"altered.assert", "failed signature verification"}, {"next.assert", ""},
 		{"first.assert", "is older than current revision 7"},

@@ -1,4 +1,4 @@
-package main
+package scripts
 
 import (
 	"errors"
@@ -9,16 +9,14 @@ import (
 	"testing"
 
 	"aspects-poc/internal/need"
+	"aspects-poc/internal/program"
 )
 
 // What make assertion runs: a file that is complete or not there, and an error that says what to do.
 func TestSignAssertion(t *testing.T) {
 	t.Parallel()
 	need.Programs(t, "bash", "awk")
-	program, err := exec.LookPath("aspects-poc")
-	if err != nil {
-		t.Fatal(err)
-	}
+	aspects := filepath.Join(program.Dir(t), "aspects-poc")
 	for _, test := range []struct {
 		name, snap string // a script in the place of the snap command; "" for none
 		key        string
@@ -56,8 +54,8 @@ func TestSignAssertion(t *testing.T) {
 				}
 			}
 			file := filepath.Join(dir, "build", "network.assert")
-			command := exec.CommandContext(t.Context(), filepath.Join(bin, "bash"), append([]string{".ci/sign-assertion", program,
-				test.key, file}, test.flags...)...)
+			command := exec.CommandContext(t.Context(), filepath.Join(bin, "bash"), append([]string{filepath.Join(root, ".ci", "sign-assertion"),
+				aspects, test.key, file}, test.flags...)...)
 			command.Env = []string{"PATH=" + bin, "HOME=" + dir, "TMPDIR=" + dir}
 			said, err := command.CombinedOutput()
 			var exit *exec.ExitError
