@@ -116,6 +116,12 @@ bench-fleet: ## a simulated fleet's days, good and bad, on this machine; DEVICES
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	.ci/fuzz $(or $(FUZZTIME),30s)
 
+# SOAK: for how long; STORE: sqlite, postgres or both; SEED; PAGE=1 watches the page in a browser, too.
+.PHONY: soak
+soak: build ## random days of a fleet as processes, what is shown compared with what is so; SOAK=10m STORE=both SEED=... PAGE=1
+	ASPECTS_SOAK="$(or $(SOAK),10m)" ASPECTS_STORE="$(STORE)" ASPECTS_BROWSER="$(PAGE)" ASPECTS_PROGRAM="$(CURDIR)/$(BINARY)" \
+		$(GO) test -count=1 -timeout 0 -v -run 'TestSoak$$' ./roles/fleetsim/oracle $(if $(SEED),-seed $(SEED))
+
 .PHONY: docs
 docs: build ## write again what is generated: the API description and docs/CLI.md
 	$(GO) generate ./...

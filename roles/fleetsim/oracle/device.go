@@ -204,7 +204,7 @@ func (d *device) register(ctx context.Context, server int) error {
 		e = &entry{id: d.id, status: serverapi.Active, labels: labels, answered: time.Now(), asked: time.Now()}
 		model.entries[d.id] = e
 	}
-	if text(answer.Labels) != text(e.labels) {
+	if !maps.Equal(answer.Labels, e.labels) {
 		h.complain("register", "device %d (%s) is answered the labels %v, and has %v", d.number, d.id, answer.Labels, e.labels)
 	}
 	return nil

@@ -42,7 +42,11 @@ type Options struct {
 	Devices  int           // to begin with; as many again may join
 	Interval time.Duration // between polls, as the servers ask for
 	Watchers []Watcher     // beside those of this package
-	Tell     func(string)  // is told of each act; nil: nobody
+	Until    time.Time     // no act begins after it; zero: they all do
+	// Open is handed the way to the servers for devices that are not simulated, and returns what sends them away; nil:
+	// there are none.
+	Open func(door http.Handler) (leave func(), err error)
+	Tell func(Act) // is told of each act before it happens; nil: nobody
 	// Excused is a pattern of failures that are passed over, to look for others behind one that is known.
 	Excused *regexp.Regexp
 }
@@ -104,9 +108,19 @@ func Run(ctx context.Context, world World, options Options, acts []Act) (Figures
 			return h.figures, err
 		}
 	}
+	if options.Open != nil {
+		leave, err := options.Open(door{h})
+		if err != nil {
+			return h.figures, err
+		}
+		defer leave()
+	}
 	for i, act := range acts {
+		if !options.Until.IsZero() && time.Now().After(options.Until) {
+			break
+		}
 		if options.Tell != nil {
-			options.Tell(fmt.Sprintf("act %d: %s", i, text(act)))
+			options.Tell(act)
 		}
 		h.mu.Lock()
 		h.act = i

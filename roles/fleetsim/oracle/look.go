@@ -127,7 +127,7 @@ func (h *harness) compare(device serverapi.Device) error {
 			time.Since(e.answered), time.Since(e.asked))
 	case device.Desired.Revision != revision || device.Desired.Hash != hash:
 		return fmt.Errorf("the desired revision is shown as %v, and is %d with the hash %s: %s", device.Desired, revision, hash, told)
-	case text(device.Labels) != text(e.labels):
+	case !maps.Equal(device.Labels, e.labels):
 		return fmt.Errorf("the labels are shown as %v, and are %v", device.Labels, e.labels)
 	case (device.State == serverapi.StateDrifted) != (len(device.Differs) > 0) && (device.State == serverapi.StateDrifted || device.State == serverapi.StateInSync):
 		return fmt.Errorf("is %s, and differs in %v: %s", device.State, device.Differs, told)

@@ -76,7 +76,7 @@ func runInBubble(t *testing.T, options oracle.Options, place place, acts []oracl
 			world := newBubble(t.Context(), dir, options.Interval, databases)
 			if *tell {
 				world.log = t.Output()
-				options.Tell = func(line string) { t.Log(time.Now().Format("15:04:05.000"), line) }
+				options.Tell = func(act oracle.Act) { t.Log(time.Now().Format("15:04:05.000"), lines([]oracle.Act{act})) }
 			}
 			figures, err = oracle.Run(t.Context(), world, options, acts)
 			world.Close(t)
@@ -98,6 +98,7 @@ func try(t *testing.T, place place, acts []oracle.Act) {
 		}
 		return
 	}
+	t.Errorf("seed %d: %v", *seed, failure)
 	short := oracle.Shrink(acts[:failure.Act+1], 150, func(acts []oracle.Act) bool {
 		_, err := runInBubble(t, options(), place, acts)
 		var again *oracle.Failure
@@ -107,7 +108,7 @@ func try(t *testing.T, place place, acts []oracle.Act) {
 		return true
 	})
 	_, err = runInBubble(t, options(), place, short)
-	t.Errorf("seed %d: %v\nThe shortest sequence (-replay FILE does it again), which ends with\n%v\n%s", *seed, failure, err, lines(short))
+	t.Errorf("the shortest sequence (-replay FILE does it again), which ends with\n%v\n%s", err, lines(short))
 }
 
 func lines(acts []oracle.Act) string {

@@ -103,6 +103,12 @@ func (w *Watch) event(event any) {
 // is for chromedp, and ends after some minutes.
 func Open(t *testing.T, base string) (context.Context, *Watch) {
 	t.Helper()
+	return OpenFor(t, base, 10*time.Minute)
+}
+
+// OpenFor is Open with another end.
+func OpenFor(t *testing.T, base string, life time.Duration) (context.Context, *Watch) {
+	t.Helper()
 	path := chromium(t)
 	server, err := serverapi.ParseURL(base)
 	if err != nil {
@@ -133,7 +139,7 @@ func Open(t *testing.T, base string) (context.Context, *Watch) {
 	if err := chromedp.Do(ctx, enable); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel = context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, life)
 	t.Cleanup(cancel)
 	return ctx, seen
 }
