@@ -113,13 +113,13 @@ func TestPageInBrowser(t *testing.T) {
 
 	// A device: what it shall run beside what it runs, and what changes while one looks.
 	text := browsertest.Ask(t, ctx, chromedp.Text(chromedp.CSS("main")))
-	for _, want := range []string{"refused revision 1 at metrics.sample-rate", "<img src=x onerror=alert(1)> 4 is too often", "shall be unset"} {
+	for _, want := range []string{"refused revision 1 at metrics.sample-rate", "<img src=x onerror=alert(1)> 4 is too often", "differs", "unset"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the device's page lacks %q: %s", want, text)
 		}
 	}
 	differing := browsertest.Ask(t, ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll("tr.differs")].map(row => row.id)`))
-	if got := strings.Join(differing, " "); got != "leaf-control-telemetry.sample-rate leaf-control-tunnel.interface" {
+	if got := strings.Join(differing, " "); got != "leaf-control-telemetry.sample-rate leaf-control-tunnel.interface" { // and they come first
 		t.Errorf("marked as different: %s", got)
 	}
 	picture("device-refused")

@@ -11,6 +11,7 @@ import (
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/page"
+	"aspects-poc/roles/server/roster"
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
 
@@ -23,7 +24,8 @@ const pageStep = 5 * time.Minute
 // pages returns the routes of the fleet page.
 func pages(rules *fleet.Fleet) []api.Route {
 	var routes []api.Route
-	for _, route := range page.New(pageSource{rules}, page.Options{}).Routes() {
+	source := pageSource{rules, roster.New(rules)}
+	for _, route := range page.New(source, page.Options{Again: rules.PollInterval() / 2}).Routes() {
 		right := access.Read
 		if route.Open {
 			right = access.Anyone
@@ -34,40 +36,68 @@ func pages(rules *fleet.Fleet) []api.Route {
 }
 
 // pageSource is what the page shows of a fleet.
-type pageSource struct{ rules *fleet.Fleet }
+type pageSource struct {
+	rules  *fleet.Fleet
+	roster *roster.Roster
+}
 
 var _ page.Source = pageSource{}
 
-func (s pageSource) Summary(ctx context.Context) (serverapi.Summary, error) {
-	summary, err := s.rules.Summary(ctx)
-	return wire.Summary(summary), err
-}
-
-func (s pageSource) Devices(ctx context.Context, query page.Query) (serverapi.DevicePage, error) {
-	selector, err := fleet.ParseSelector(query.Selector)
+func (s pageSource) Devices(ctx context.Context, asked page.Query) (page.List, error) {
+	query, err := rosterQuery(asked)
 	if err != nil {
-		return serverapi.DevicePage{}, fmt.Errorf("%w %q: %w", page.ErrQuery, query.Selector, err)
+		return page.List{}, fmt.Errorf("%w: %w", page.ErrQuery, err)
 	}
-	filter := fleet.Filter{Selector: selector, Match: api.Match(query.Text)}
-	if query.Silent {
-		filter.Silent = &query.Silent
+	roll, good, err := s.roster.Roll(ctx)
+	if err != nil {
+		return page.List{}, err
 	}
-	if query.State != "" {
-		var known bool
-		if filter.State, known = fleet.ParseState(query.State); !known {
-			return serverapi.DevicePage{}, fmt.Errorf("%w: %q is none of %s", page.ErrQuery, query.State,
-				strings.Join(fleet.StateNames(), ", "))
-		}
-	}
-	views, next, err := s.rules.Devices(ctx, filter, query.After, query.Limit)
+	found, err := roll.List(query)
 	if errors.Is(err, fleet.ErrBadCursor) {
-		return serverapi.DevicePage{}, fmt.Errorf("%w: %w", page.ErrQuery, err)
+		return page.List{}, fmt.Errorf("%w: after is no place in the list: take it from a link of the page", page.ErrQuery)
 	}
-	list := serverapi.DevicePage{Next: next}
-	for _, view := range views {
-		list.Devices = append(list.Devices, wire.Device(view))
+	list := page.List{
+		Before: found.Before, Found: found.Found, Next: found.Next, Previous: found.Previous, HasPrevious: found.HasPrevious,
+		States: map[string]int{}, Silent: found.Silent, All: found.All, Good: good,
+	}
+	for state, devices := range found.States {
+		list.States[state.String()] = devices
+	}
+	for _, row := range found.Rows {
+		list.Devices = append(list.Devices, listed(row))
 	}
 	return list, err
+}
+
+// rosterQuery reads what was asked for; its errors are worded as the API words them.
+func rosterQuery(asked page.Query) (query roster.Query, err error) {
+	query = roster.Query{Match: api.Match(asked.Text), Silent: asked.Silent, After: asked.After, Limit: asked.Limit}
+	if query.Selector, err = fleet.ParseSelector(asked.Selector); err != nil {
+		return query, fmt.Errorf("selector cannot be read: %w", err)
+	}
+	var known bool
+	if query.State, known = fleet.ParseState(asked.State); asked.State != "" && !known {
+		return query, fmt.Errorf("state must be one of %s, silent, not %q", strings.Join(fleet.StateNames(), ", "), asked.State)
+	}
+	if query.Order, known = roster.ParseOrder(asked.Sort); !known {
+		return query, fmt.Errorf("sort must be one of %s, or one of them after \"-\", not %q", roster.OrderNames(), asked.Sort)
+	}
+	return query, nil
+}
+
+// listed is a row as the API has devices.
+func listed(row *roster.Row) serverapi.Device {
+	device := serverapi.Device{
+		UUID: row.ID, IPAddress: row.Address, Arch: row.Arch, Labels: row.Labels, State: row.State.String(), Silent: row.Silent,
+		LastSeen: row.LastSeen, Desired: serverapi.Desired{Revision: row.Target},
+	}
+	if row.Running != 0 {
+		device.Running = &serverapi.Running{Revision: row.Running}
+	}
+	if row.Reason != "" {
+		device.Attempted = &serverapi.Attempted{Reason: row.Reason}
+	}
+	return device
 }
 
 func (s pageSource) Device(ctx context.Context, id uuid.UUID) (serverapi.Device, serverapi.DeviceTarget, error) {

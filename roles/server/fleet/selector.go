@@ -70,11 +70,11 @@ func parseTerm(text string) (term, error) {
 	}
 	t.name, t.value = strings.TrimSpace(t.name), strings.TrimSpace(t.value)
 	if err := checkWord("a label's name", t.name); err != nil {
-		return term{}, fmt.Errorf("selector's term %q: %w", text, err)
+		return term{}, fmt.Errorf("term %q: %w", text, err)
 	}
 	if t.value != "" {
 		if err := checkWord("a label's value", t.value); err != nil {
-			return term{}, fmt.Errorf("selector's term %q: %w", text, err)
+			return term{}, fmt.Errorf("term %q: %w", text, err)
 		}
 	}
 	return t, nil

@@ -43,11 +43,27 @@ func (p *Page) chart(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	switch c.QueryParam("kind") {
 	case "packets":
-		return c.JSON(http.StatusOK, packetsChart(stats.Points))
+		return c.JSON(http.StatusOK, packetsChart(thinned(stats.Points)).known())
 	case "peers":
-		return c.JSON(http.StatusOK, peersChart(stats.Points))
+		return c.JSON(http.StatusOK, peersChart(thinned(stats.Points)).known())
 	}
 	return echo.ErrNotFound
+}
+
+// mostPoints bounds what is drawn: more than a chart has pixels in width are no use.
+const mostPoints = 1200
+
+// thinned leaves of many points some that are evenly spread, the first and the last among them. Of counters nothing is
+// lost with that: a rate is that between two points.
+func thinned(points []serverapi.Stats) []serverapi.Stats {
+	if len(points) <= mostPoints {
+		return points
+	}
+	some := make([]serverapi.Stats, mostPoints)
+	for i := range some {
+		some[i] = points[i*(len(points)-1)/(mostPoints-1)]
+	}
+	return some
 }
 
 // packetsChart turns counters into packets a second between two points. Where a counter fell, the device has begun to
@@ -101,4 +117,18 @@ func peersChart(points []serverapi.Stats) chart {
 		drawn.Series[0].Values = append(drawn.Series[0].Values, value)
 	}
 	return drawn
+}
+
+// known leaves out series that have no value at all, and all times where no series is left.
+func (c chart) known() chart {
+	kept := chart{Times: c.Times, Series: []series{}}
+	for _, one := range c.Series {
+		if slices.ContainsFunc(one.Values, func(value *float64) bool { return value != nil }) {
+			kept.Series = append(kept.Series, one)
+		}
+	}
+	if len(kept.Series) == 0 {
+		kept.Times = []int64{}
+	}
+	return kept
 }

@@ -26,11 +26,11 @@ func (p *Page) device(c echo.Context) error {
 	ctx := c.Request().Context()
 	id, err := uuid.Parse(c.Param("uuid"))
 	if err != nil {
-		return problem(c, root, fmt.Sprintf("%q is no UUID.", c.Param("uuid")))
+		return p.problem(c, root, fmt.Sprintf("%q is no UUID.", c.Param("uuid")))
 	}
 	device, target, err := p.source.Device(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return problem(c, root, fmt.Sprintf("No device %s is registered.", id))
+		return p.problem(c, root, fmt.Sprintf("No device %s is registered.", id))
 	}
 	if err != nil {
 		return err
@@ -41,13 +41,16 @@ func (p *Page) device(c echo.Context) error {
 		State    string
 		Silent   bool
 		Why      string
-		Leaves   []leaf
+		Labels   []string
+		Config   configuration
 		ChartURL string
+		StatsURL string
 		Facts    []fact
 		Changes  []change
 	}{
-		common: common{Title: id.String(), Root: root}, ID: id, State: device.State, Silent: device.Silent,
-		Why: why(device), Leaves: leaves(target, device.Config), ChartURL: "chart/", Facts: facts(device, target),
+		common: p.common(id.String(), "", root), ID: id, State: device.State, Silent: device.Silent,
+		Why: why(device), Labels: labels(device), Config: arrange(leaves(target, device.Config)), ChartURL: "chart/",
+		StatsURL: root + "devices/" + id.String() + "/stats/", Facts: facts(device, target),
 	}
 	for _, layer := range target.Layers {
 		history, err := p.source.History(ctx, layer, 0, mostChanges)
@@ -62,43 +65,28 @@ func (p *Page) device(c echo.Context) error {
 
 // why says in a sentence what a state means for this device.
 func why(device serverapi.Device) string {
-	desired, running := device.Desired.Revision, int64(0)
-	if device.Running != nil {
-		running = device.Running.Revision
-	}
-	runs := "It has not reported that it runs a target of the server."
-	if running != 0 {
-		runs = fmt.Sprintf("It runs revision %d.", running)
+	desired := device.Desired.Revision
+	runs := "It has not said which revision it runs."
+	if device.Running != nil && device.Running.Revision != 0 {
+		runs = fmt.Sprintf("It runs revision %d.", device.Running.Revision)
 	}
 	switch device.State {
 	case serverapi.StateInSync:
-		if desired == 0 {
+		switch {
+		case desired == 0:
 			return "No target was ever set for it."
+		case device.Running == nil:
+			return fmt.Sprintf("What it reports matches its target, revision %d. %s", desired, runs)
 		}
-		if device.Running == nil {
-			return fmt.Sprintf("It shows all that revision %d asks for. It does not say what it runs.", desired)
-		}
-		return fmt.Sprintf("It runs what it shall run: revision %d.", desired)
+		return fmt.Sprintf("It runs its target, revision %d, and what it reports matches.", desired)
 	case serverapi.StateRefused, serverapi.StateFailed:
-		attempt := device.Attempted
-		if attempt == nil {
-			return runs
-		}
-		where := ""
-		if attempt.Path != "" {
-			where = " at " + attempt.Path
-		}
-		verb := "could not apply"
-		if device.State == serverapi.StateRefused {
-			verb = "refused"
-		}
-		return fmt.Sprintf("It %s revision %d%s: %s. %s", verb, attempt.Revision, where, strings.TrimSuffix(attempt.Reason, "."), runs)
+		return attempted(device, runs)
 	case serverapi.StateDrifted:
-		return fmt.Sprintf("It has applied revision %d, but shows other values since.", desired)
+		return fmt.Sprintf("It has applied its target, revision %d, but what it reports differs by now.", desired)
 	case serverapi.StateBehind:
-		return fmt.Sprintf("It has not told yet what became of revision %d. %s", desired, runs)
+		return fmt.Sprintf("It has not reported yet what became of its target, revision %d. %s", desired, runs)
 	case serverapi.StateNew:
-		return "It has registered, and not polled yet."
+		return "It has registered, and has not polled yet."
 	case serverapi.StatePending:
 		return "An operator has to approve it before it gets a target."
 	case serverapi.StateRevoked:
@@ -107,13 +95,32 @@ func why(device serverapi.Device) string {
 	return runs
 }
 
+// attempted says what became of the target that a device could not take.
+func attempted(device serverapi.Device, runs string) string {
+	attempt := device.Attempted
+	if attempt == nil {
+		return runs
+	}
+	verb := "could not apply"
+	if device.State == serverapi.StateRefused {
+		verb = "refused"
+	}
+	where, reason := "", ""
+	if attempt.Path != "" {
+		where = " at " + attempt.Path
+	}
+	if attempt.Reason != "" {
+		reason = ": " + strings.TrimSuffix(attempt.Reason, ".")
+	}
+	return fmt.Sprintf("It %s revision %d%s%s. %s", verb, attempt.Revision, where, reason, runs)
+}
+
 func facts(device serverapi.Device, target serverapi.DeviceTarget) []fact {
 	list := []fact{
 		{Name: "Last seen", At: at(device.LastSeen)},
 		{Name: "Registered", At: at(device.Registered)},
 		{Name: "Address", Value: device.IPAddress},
 		{Name: "Architecture", Value: device.Arch},
-		{Name: "Labels", Value: strings.Join(labels(device), ", ")},
 		{Name: "Layers of its target", Value: strings.Join(target.Layers, ", ")},
 		{Name: "Set by", Value: device.Desired.SetBy},
 		{Name: "Set", At: at(device.Desired.SetAt)},

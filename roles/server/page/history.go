@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -35,7 +36,7 @@ type line struct {
 func (p *Page) history(c echo.Context) error {
 	before, err := strconv.ParseInt(cmp.Or(c.QueryParam("before"), "0"), 10, 64)
 	if err != nil || before < 0 {
-		return problem(c, "../../", "The page of the history is a number of a revision.")
+		return p.problem(c, "../../", fmt.Sprintf("The history has no page before %q: that is no revision.", c.QueryParam("before")))
 	}
 	found, err := p.source.History(c.Request().Context(), "", before, perHistory)
 	if err != nil {
@@ -45,7 +46,7 @@ func (p *Page) history(c echo.Context) error {
 		common
 		Changes []change
 		Next    string
-	}{common: common{Title: "History", Here: "history", Root: "../../"}, Changes: changesOf(found)}
+	}{common: p.common("History", "history", "../../"), Changes: changesOf(found)}
 	if found.Next != 0 {
 		data.Next = "?before=" + strconv.FormatInt(found.Next, 10)
 	}

@@ -28,9 +28,8 @@ import (
 // A Source answers what the page shows. ErrNotFound and ErrQuery, wrapped, are told to the reader; all other errors are
 // left to the application's error handler.
 type Source interface {
-	Summary(ctx context.Context) (serverapi.Summary, error)
-	// Devices lists the devices that a query selects, in the order of their registration.
-	Devices(ctx context.Context, query Query) (serverapi.DevicePage, error)
+	// Devices lists and counts the devices that a query selects, all as of the same moment.
+	Devices(ctx context.Context, query Query) (List, error)
 	// Device returns one device with its configuration, and its target, explained, as of the same moment.
 	Device(ctx context.Context, id uuid.UUID) (serverapi.Device, serverapi.DeviceTarget, error)
 	// Stats returns what a device has counted since a time, the oldest first, thinned to at most some hundred points.
@@ -46,8 +45,24 @@ type Query struct {
 	State    string // one of serverapi's states
 	Silent   bool   // only those not seen for a while
 	Text     string // in UUID, address, architecture or labels
+	Sort     string // a column, with "-" before it for the other way round; "" is the worst first
 	After    string // continues a list
 	Limit    int
+}
+
+// A List is a page of the devices that a query selects.
+type List struct {
+	Devices []serverapi.Device
+	Before  int // how many devices come before this page
+	Found   int // how many the query selects
+	// Next and Previous continue the list; HasPrevious tells that there is a page before, whose After may be "".
+	Next, Previous string
+	HasPrevious    bool
+	// States and Silent count the devices that the query would select in each state, and All in any.
+	States      map[string]int
+	Silent, All int
+	// Good is for how long the same answer will be given; 0 for one that is new.
+	Good time.Duration
 }
 
 // What cannot be answered because of what was asked. Their texts are shown.
@@ -62,6 +77,9 @@ var files embed.FS
 // Options changes how a Page works. The zero value is ready for use.
 type Options struct {
 	Now func() time.Time // nil means time.Now
+	// Again is after how long an open page looks again where it was told of no change: who is silent follows from the time.
+	// Zero means half a minute.
+	Again time.Duration
 }
 
 // A Page answers for the fleet page.
@@ -74,6 +92,9 @@ type Page struct {
 func New(source Source, options Options) *Page {
 	if options.Now == nil {
 		options.Now = time.Now
+	}
+	if options.Again == 0 {
+		options.Again = 30 * time.Second
 	}
 	return &Page{source: source, options: options}
 }
@@ -101,6 +122,11 @@ type common struct {
 	Title string
 	Here  string // the entry of the navigation
 	Root  string // leads from the page's URL to the server's, so that a proxy may put both anywhere
+	Again int64  // milliseconds after which the script looks again
+}
+
+func (p *Page) common(title, here, root string) common {
+	return common{Title: title, Here: here, Root: root, Again: p.options.Again.Milliseconds()}
 }
 
 // The pages' templates, each with the base around it.
@@ -117,6 +143,7 @@ var functions = template.FuncMap{
 	"asset":     func(name string) string { return "page/static/" + version + "/" + name },
 	"stateText": stateText,
 	"iso":       func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
+	"number":    number,
 	"short":     func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
 }
 
@@ -135,11 +162,11 @@ func render(c echo.Context, status int, name string, data any) error {
 }
 
 // problem tells the reader of a page what cannot be shown.
-func problem(c echo.Context, root, detail string) error {
+func (p *Page) problem(c echo.Context, root, detail string) error {
 	return render(c, http.StatusNotFound, "problem", struct {
 		common
 		Detail string
-	}{common{Title: "Not found", Root: root}, detail})
+	}{p.common("Not found", "", root), detail})
 }
 
 // version changes with the static files, so that they can be kept by browsers for good.

@@ -34,16 +34,15 @@ type fleet struct {
 	asked   []page.Query
 }
 
-func (f *fleet) Summary(context.Context) (serverapi.Summary, error) {
-	return serverapi.Summary{Devices: 1, States: map[string]int{f.device.State: 1}}, f.err
-}
-
-func (f *fleet) Devices(_ context.Context, query page.Query) (serverapi.DevicePage, error) {
+func (f *fleet) Devices(_ context.Context, query page.Query) (page.List, error) {
 	f.asked = append(f.asked, query)
 	if query.Selector == "=" {
-		return serverapi.DevicePage{}, fmt.Errorf("%w: %q is no term", page.ErrQuery, "=")
+		return page.List{}, fmt.Errorf("%w: selector cannot be read", page.ErrQuery)
 	}
-	return serverapi.DevicePage{Devices: []serverapi.Device{f.device}, Next: "0123"}, nil
+	return page.List{
+		Devices: []serverapi.Device{f.device}, Before: 50, Found: 1234, Next: "0123", HasPrevious: true,
+		States: map[string]int{f.device.State: 1234}, All: 1234,
+	}, f.err
 }
 
 func (f *fleet) Device(_ context.Context, asked uuid.UUID) (serverapi.Device, serverapi.DeviceTarget, error) {
@@ -126,15 +125,17 @@ func TestPages(t *testing.T) {
 	}{
 		{"list", "/", 200, []string{
 			`href="page/devices/` + id.String() + `/"`, "✗ refused", "site=berlin", "expected &lt;int&gt; type",
-			"stage=&lt;script&gt;alert(1)&lt;/script&gt;", `<a rel="next" href="?after=0123">`,
-			`datetime="2026-11-24T11:59:30Z"`, `<b>1</b>all`, `href="?state=refused"`,
+			"stage=&lt;script&gt;alert(1)&lt;/script&gt;", `<a rel="next" href="?after=0123">`, `<a rel="prev" href=".">`,
+			`datetime="2026-11-24T11:59:30Z"`, `<b>1,234</b> all`, `href="?state=refused"`,
+			"51–51 of 1,234 devices · page 2 of 25", `<a href="?sort=seen">Last seen</a>`,
 		}},
-		{"filters stay", "/?selector=site%3Dberlin&state=silent&q=ca15", 200, []string{
-			`value="site=berlin"`, `value="ca15"`, `<option value="silent" selected>`,
-			`href="?q=ca15&amp;selector=site%3Dberlin&amp;state=refused"`,
-			`href="?after=0123&amp;q=ca15&amp;selector=site%3Dberlin&amp;state=silent"`,
+		{"filters stay", "/?selector=site%3Dberlin&state=silent&q=ca15&sort=-seen", 200, []string{
+			`value="site=berlin"`, `value="ca15"`, `<option value="silent" selected>`, `<option value="-seen" selected>`,
+			`href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=-seen&amp;state=refused"`,
+			`href="?after=0123&amp;q=ca15&amp;selector=site%3Dberlin&amp;sort=-seen&amp;state=silent"`,
+			`aria-sort="descending"><a href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=seen&amp;state=silent">`,
 		}},
-		{"a filter that is none", "/?selector=%3D", 422, []string{`role="alert"`, `cannot use the filter: &#34;=&#34; is no term`, `value="="`}},
+		{"a filter that is none", "/?selector=%3D", 422, []string{`role="alert">selector cannot be read<`, `value="="`, "No devices match."}},
 		{"device", device, 200, []string{
 			"It refused revision 5 at metrics.sample-rate: expected &lt;int&gt; type. It runs revision 4.",
 			`<tr id="leaf-control-telemetry.sample-rate" class="differs">`, `<tr id="leaf-control-telemetry.monitor-peers">`,
@@ -145,7 +146,7 @@ func TestPages(t *testing.T) {
 		{"no UUID", "/page/devices/<b>/", 404, []string{"&#34;&lt;b&gt;&#34; is no UUID."}},
 		{"history", "/page/history/", 200, []string{`id="revision-5"`, `id="revision-1"`, "bob", "<code>site=berlin</code>"}},
 		{"older history", "/page/history/?before=5", 200, []string{`id="revision-1"`}},
-		{"history of nowhere", "/page/history/?before=x", 404, []string{"number of a revision"}},
+		{"history of nowhere", "/page/history/?before=x", 404, []string{"no page before &#34;x&#34;"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			answer := get(t, example(), test.path)
@@ -175,10 +176,10 @@ func TestPages(t *testing.T) {
 func TestFilterReachesTheSource(t *testing.T) {
 	source := example()
 	get(t, source, "/?selector=site%3Dberlin&state=silent&q=ca15&after=01")
-	get(t, source, "/?state=in-sync")
+	get(t, source, "/?state=in-sync&sort=-labels")
 	want := []page.Query{
 		{Selector: "site=berlin", Silent: true, Text: "ca15", After: "01", Limit: 50},
-		{State: "in-sync", Limit: 50},
+		{State: "in-sync", Sort: "-labels", Limit: 50},
 	}
 	if diff := cmp.Diff(want, source.asked); diff != "" {
 		t.Error(diff)
@@ -191,16 +192,14 @@ func TestEmptyFleet(t *testing.T) {
 		t.Error(answer.Body)
 	}
 	answer = get(t, empty{example()}, "/?state=failed")
-	if !strings.Contains(answer.Body.String(), "No device is like that.") {
+	if !strings.Contains(answer.Body.String(), "No devices match.") {
 		t.Error(answer.Body)
 	}
 }
 
 type empty struct{ *fleet }
 
-func (empty) Devices(context.Context, page.Query) (serverapi.DevicePage, error) {
-	return serverapi.DevicePage{}, nil
-}
+func (empty) Devices(context.Context, page.Query) (page.List, error) { return page.List{}, nil }
 
 // The application's error handler has the store's trouble; a page never shows half of itself.
 func TestTroubleIsTheApplications(t *testing.T) {
@@ -238,9 +237,8 @@ func TestCharts(t *testing.T) {
 		{At: 120, Packets: map[string]serverapi.Packets{"eth0": {Sent: 4, Received: 7}, "wlan0": {Sent: 1}}}, // began anew
 	}
 	for kind, want := range map[string]string{
-		"packets": `{"times":[110,120],"series":[{"name":"eth0 sent","values":[2,null]},{"name":"eth0 received","values":[0,0.2]},` +
-			`{"name":"wlan0 sent","values":[null,null]},{"name":"wlan0 received","values":[null,null]}]}`,
-		"peers": `{"times":[100,110,120],"series":[{"name":"peers","values":[3,null,null]}]}`,
+		"packets": `{"times":[110,120],"series":[{"name":"eth0 sent","values":[2,null]},{"name":"eth0 received","values":[0,0.2]}]}`,
+		"peers":   `{"times":[100,110,120],"series":[{"name":"peers","values":[3,null,null]}]}`,
 	} {
 		answer := get(t, source, "/page/devices/"+id.String()+"/chart/?kind="+kind)
 		if diff := cmp.Diff(want, strings.TrimSpace(answer.Body.String())); diff != "" {
@@ -273,13 +271,17 @@ func TestDifferences(t *testing.T) {
 		demanded, config serverapi.Config
 		want             string // the marks, by path
 	}{
-		{"equal", config(`{"v":{"a":1}}`), config(`{"v":{"a":1.0}}`), "v.a: as it shall be"},
+		{"equal", config(`{"v":{"a":1}}`), config(`{"v":{"a":1.0}}`), "v.a: matches"},
 		{"other", config(`{"v":{"a":[1,2]}}`), config(`{"v":{"a":[2,1]}}`), "v.a: differs!"},
-		{"secret", config(`{"v":{"a":1}}`), config(`{}`), "v.a: not shown"},
-		{"unset", config(`{"v":{"a":null}}`), config(`{}`), "v.a: unset"},
-		{"not unset", config(`{"v":{"a":null}}`), config(`{"v":{"a":1}}`), "v.a: shall be unset!"},
-		{"not unset below", config(`{"v":{"a":null}}`), config(`{"v":{"a":{"b":1}}}`), "v.a: unset, v.a.b: shall be unset!"},
-		{"not asked for", config(`{}`), config(`{"v":{"a":1}}`), "v.a: "},
+		{"secret", config(`{"v":{"a":1}}`), config(`{}`), "v.a: not reported"},
+		{"unset", config(`{"v":{"a":null}}`), config(`{}`), "v.a: matches"},
+		{"not unset", config(`{"v":{"a":null}}`), config(`{"v":{"a":1}}`), "v.a: differs!"},
+		{"not unset below", config(`{"v":{"a":null}}`), config(`{"v":{"a":{"b":1}}}`), "v.a.b: differs!, v.a: matches"},
+		{"not asked for", config(`{}`), config(`{"v":{"a":1}}`), "v.a: not managed"},
+		{"differences first", config(`{"v":{"a":1,"b":2,"c":3}}`), config(`{"v":{"a":1,"c":4,"d":5}}`),
+			"v.c: differs!, v.b: not reported, v.a: matches, v.d: not managed"},
+		{"counters last", config(`{}`), config(`{"observe-x":{"n":1},"v":{"stats":{"eth0":2},"z":3}}`),
+			"v.z: not managed, observe-x.n: not managed, v.stats.eth0: not managed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			source := example()

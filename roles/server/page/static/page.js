@@ -1,32 +1,45 @@
-// What makes the fleet page live: when the server tells of a change, the page is fetched again and what differs is put in
-// its place, so that focus, selection and scroll position stay. Without this script the page is complete, and stands still.
+// What makes the fleet page live. When the server tells of a change, the script fetches the page again and puts what
+// differs in its place, so that focus, selection and scroll position stay. Without this script the page is complete, and
+// stands still.
 "use strict";
 
 (() => {
-	const pause = 1000; // milliseconds between two fetches, at least
+	const pause = 1000, retry = 5000; // milliseconds from one fetch to the next; after one that failed
+	const chartHeight = 160; // pixels
 	const live = document.getElementById("live");
-	let wanted = false, fetching = false, last = 0, timer = 0;
+	const sleep = time => new Promise(resolve => setTimeout(resolve, time));
 
-	function say(on, text) {
-		live.textContent = text;
-		live.classList.toggle("on", on);
+	// told: something may have changed since the last fetch began. Whatever tells sets it, at any time; keep alone clears
+	// it, before it fetches. So what comes during a fetch leads to another one.
+	let told = false, wake = () => {};
+	function tell() { told = true; wake(); }
+
+	async function keep() {
+		for (;;) {
+			while (!told || document.hidden) await new Promise(resolve => { wake = resolve; });
+			told = false;
+			const done = await refresh();
+			if (!done) told = true;
+			await sleep(done ? pause : retry);
+		}
+	}
+
+	// The two things that "live" claims: the server can tell of changes, and the last fetch succeeded.
+	let connected = false, trouble = "";
+	function say() {
+		live.textContent = trouble || (connected ? "live" : "not connected, trying again");
+		live.classList.toggle("on", connected && !trouble);
 	}
 
 	async function refresh() {
-		if (fetching) { wanted = true; return; }
-		clearTimeout(timer);
-		const wait = last + pause - Date.now();
-		if (wait > 0 || document.hidden) {
-			wanted = true;
-			if (!document.hidden) timer = setTimeout(refresh, wait);
-			return;
-		}
-		fetching = true; wanted = false; last = Date.now();
 		try {
 			const answer = await fetch(location.href, {headers: {Accept: "text/html"}, cache: "no-store"});
-			if (!answer.ok) throw new Error(answer.status + " " + answer.statusText);
-			const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-			Idiomorph.morph(document.querySelector("main"), next.querySelector("main"), {
+			const next = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+			// A device that was removed and a filter that is none have pages of their own.
+			if (!next || !answer.ok && answer.status !== 404 && answer.status !== 422) {
+				throw new Error(answer.status + " " + answer.statusText);
+			}
+			Idiomorph.morph(document.querySelector("main"), next, {
 				ignoreActiveValue: true,
 				callbacks: {
 					// What the reader has typed or opened, and what a chart has drawn, is not the server's.
@@ -34,16 +47,20 @@
 					beforeAttributeUpdated: (name, node) => !(node.nodeName === "DETAILS" && name === "open"),
 				},
 			});
-			decorate();
-			say(true, "live");
+			await decorate();
+			trouble = "";
 		} catch (error) {
-			say(false, "out of date: " + error.message);
-			wanted = true;
-			timer = setTimeout(refresh, 5 * pause);
+			trouble = "out of date: " + error.message;
 		}
-		fetching = false;
-		if (wanted && !timer) refresh();
-		timer = 0;
+		say();
+		return !trouble;
+	}
+
+	// The page says when to look again although nothing was told: some of it follows from the time.
+	let later = 0;
+	function again() {
+		clearTimeout(later);
+		later = setTimeout(tell, Number(document.querySelector("main").dataset.again) || 30000);
 	}
 
 	function ago(seconds) {
@@ -62,7 +79,13 @@
 		}
 	}
 
-	const charts = new Map();
+	const charts = new Map(); // box -> what is drawn in it
+
+	function erase(box) {
+		charts.get(box)?.plot.destroy();
+		charts.delete(box);
+		box.replaceChildren();
+	}
 
 	async function chart(box) {
 		let data;
@@ -71,59 +94,83 @@
 			if (!answer.ok) throw new Error(answer.status + " " + answer.statusText);
 			data = await answer.json();
 		} catch (error) {
-			box.textContent = "cannot load the figures: " + error.message;
+			erase(box);
+			box.textContent = "Cannot load the figures: " + error.message;
 			return;
 		}
-		const drawn = charts.get(box);
-		const names = data.series.map(series => series.name).join();
 		if (!data.times.length) {
-			box.textContent = "No figures yet: they come with the device's polls, one every few minutes.";
-			charts.delete(box);
+			erase(box);
+			box.textContent = box.dataset.none;
 			return;
 		}
 		const columns = [data.times, ...data.series.map(series => series.values)];
+		const names = data.series.map(series => series.name).join("\n");
+		const drawn = charts.get(box);
 		if (drawn && drawn.names === names) {
 			drawn.plot.setData(columns);
 			return;
 		}
-		const style = getComputedStyle(document.documentElement);
-		const ink = style.getPropertyValue("--soft"), line = style.getPropertyValue("--line");
-		const strokes = ["--busy", "--good", "--warn", "--bad", "--idle"].map(name => style.getPropertyValue(name));
-		box.replaceChildren();
-		const axis = {stroke: ink, grid: {stroke: line, width: 1}, ticks: {stroke: line, width: 1}};
-		const plot = new uPlot({
-			width: box.clientWidth, height: 220,
-			scales: {x: {range: (_, low, high) => [Math.min(low, high - 3600), high]}, y: {range: (_, low, high) => [Math.min(0, low), Math.max(1, high)]}},
-			axes: [axis, {...axis, size: 60}],
-			series: [{}, ...data.series.map((series, i) => ({
-				label: series.name, stroke: strokes[i % strokes.length], width: 2, spanGaps: false,
-				dash: i >= strokes.length ? [6, 4] : [], points: {show: data.times.length < 3},
+		erase(box);
+		charts.set(box, {plot: draw(box, data.series, columns), names});
+	}
+
+	// span is what an axis of time shows: from the first point to the last, and an hour at the least. uPlot's own proposal
+	// for a single point is years.
+	function span(plot) {
+		const times = plot.data[0], first = times[0], last = times[times.length - 1];
+		const length = Math.max(last - first, 3600);
+		return [last - length, last + length / 50];
+	}
+
+	const last = list => list[list.length - 1];
+	const clock = at => new Date(at * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hour12: false});
+	const whole = Array.from({length: 16}, (_, i) => [1, 2, 5].map(n => n * 10 ** i)).flat(); // steps of the axis of numbers
+
+	// shown is what the legend says of a series: its value where the pointer is, else its last one.
+	function shown(plot, value, series, at) {
+		if (at === null || at === undefined) value = plot.data[series].findLast(one => one !== null);
+		return value === null || value === undefined ? "–" : String(+value.toFixed(2));
+	}
+
+	function draw(box, series, columns) {
+		const style = getComputedStyle(document.documentElement), color = name => style.getPropertyValue(name);
+		const strokes = ["--busy", "--good", "--warn", "--bad", "--idle"].map(color);
+		const axis = {stroke: color("--soft"), grid: {stroke: color("--line"), width: 1}, ticks: {stroke: color("--line"), width: 1}};
+		return new uPlot({
+			width: box.clientWidth, height: chartHeight, cursor: {y: false},
+			scales: {x: {range: span}, y: {range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.05)]}},
+			axes: [{...axis, values: (_, ticks) => ticks.map(clock)}, {...axis, size: 56, incrs: whole}],
+			series: [{label: "at", value: (plot, at) => clock(at ?? last(plot.data[0]))}, ...series.map((one, i) => ({
+				label: one.name, stroke: strokes[i % strokes.length], width: 2, spanGaps: false,
+				dash: i >= strokes.length ? [6, 4] : [], value: shown,
 			}))],
 		}, columns, box);
-		charts.set(box, {plot, names});
 	}
 
 	function decorate() {
 		times();
-		for (const box of document.querySelectorAll("[data-chart]")) chart(box);
+		again();
+		for (const box of charts.keys()) if (!box.isConnected) erase(box);
+		return Promise.all(Array.from(document.querySelectorAll("[data-chart]"), chart));
 	}
 
 	new ResizeObserver(() => {
-		for (const [box, {plot}] of charts) plot.setSize({width: box.clientWidth, height: 220});
+		for (const [box, {plot}] of charts) plot.setSize({width: box.clientWidth, height: chartHeight});
 	}).observe(document.querySelector("main"));
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-		for (const {plot} of charts.values()) plot.destroy();
-		charts.clear();
+		for (const box of [...charts.keys()]) erase(box);
 		decorate();
 	});
-	document.addEventListener("visibilitychange", () => { if (!document.hidden && wanted) refresh(); });
 	document.addEventListener("change", event => { if (event.target.matches("form.filter select")) event.target.form.requestSubmit(); });
+	document.addEventListener("visibilitychange", () => wake());
+	addEventListener("pageshow", event => { if (event.persisted) tell(); });
 	setInterval(times, 10000);
 
 	decorate();
+	keep();
 	const events = new EventSource(document.body.dataset.events);
-	let opened = false;
-	events.onopen = () => { say(true, "live"); if (opened) refresh(); opened = true; }; // what happened while it was away is not told
-	events.onerror = () => say(false, "not connected, trying again");
-	for (const kind of ["device", "target", "lost"]) events.addEventListener(kind, refresh);
+	// What happened before the connection stood was told to nobody.
+	events.onopen = () => { connected = true; say(); tell(); };
+	events.onerror = () => { connected = false; say(); };
+	for (const kind of ["device", "target", "lost"]) events.addEventListener(kind, tell);
 })();

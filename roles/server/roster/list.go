@@ -1,0 +1,124 @@
+package roster
+
+import (
+	"slices"
+	"sync"
+
+	"aspects-poc/roles/server/fleet"
+)
+
+// A Query chooses devices. The zero value chooses all of them, the worst first.
+type Query struct {
+	Selector fleet.Selector
+	Match    func(fleet.Device) bool // by ID, Identity and Labels; nil: all
+	State    fleet.State             // StateUnknown: any
+	Silent   bool                    // only those
+	Order    Order
+	After    string // "" or a cursor: Previous or Next of a List
+	Limit    int
+}
+
+// A List is a page of the devices that a query chooses.
+type List struct {
+	Rows []*Row
+	// Before is how many devices come before the first row, and Found how many the query chooses.
+	Before, Found int
+	// Previous and Next are the cursors of the pages beside this one. HasPrevious tells that there is one before, whose
+	// cursor is "" where that is the first.
+	Previous, Next string
+	HasPrevious    bool
+	// States and Silent count the devices that the query would choose in each state, and All in any.
+	States      map[fleet.State]int
+	Silent, All int
+}
+
+// A Roll is all devices of a fleet as of one moment. It is never changed.
+type Roll struct {
+	rows []Row
+
+	mu     sync.Mutex // guards sorted
+	sorted map[Order][]*Row
+}
+
+// List answers a query. Fleet.ErrBadCursor tells that After is none of this order's.
+func (r *Roll) List(query Query) (List, error) {
+	list := List{States: map[fleet.State]int{}}
+	var chosen []*Row
+	var states [1 << 8]int // by fleet.State
+	for _, row := range r.in(query.Order) {
+		if !query.concerns(row) {
+			continue
+		}
+		list.All++
+		states[row.State]++
+		if row.Silent {
+			list.Silent++
+		}
+		if (query.State == fleet.StateUnknown || query.State == row.State) && (row.Silent || !query.Silent) {
+			chosen = append(chosen, row)
+		}
+	}
+	for state, devices := range states {
+		if devices > 0 {
+			list.States[fleet.State(state)] = devices
+		}
+	}
+	list.Found = len(chosen)
+	if query.After != "" {
+		last, err := parsePlace(query.After)
+		if err != nil {
+			return List{}, err
+		}
+		compare := query.Order.comparison()
+		list.Before, _ = slices.BinarySearchFunc(chosen, last, func(row *Row, last place) int {
+			if compare(query.Order.place(row), last) <= 0 {
+				return -1 // the page begins behind it
+			}
+			return 1
+		})
+	}
+	end := min(list.Before+query.Limit, len(chosen))
+	list.Rows = chosen[list.Before:end]
+	if end < len(chosen) {
+		list.Next = query.Order.place(chosen[end-1]).cursor()
+	}
+	if list.HasPrevious = list.Before > 0; list.Before > query.Limit {
+		list.Previous = query.Order.place(chosen[list.Before-query.Limit-1]).cursor()
+	}
+	return list, nil
+}
+
+// concerns tells whether the query would choose a device, whatever its state.
+func (q Query) concerns(row *Row) bool {
+	return q.Selector.Matches(row.Labels) && (q.Match == nil || q.Match(fleet.Device{
+		ID: row.ID, Identity: fleet.Identity{IPAddress: row.Address, Arch: row.Arch}, Labels: row.Labels,
+	}))
+}
+
+// in returns all rows in an order.
+func (r *Roll) in(order Order) []*Row {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if sorted, there := r.sorted[order]; there {
+		return sorted
+	}
+	if r.sorted == nil {
+		r.sorted = map[Order][]*Row{}
+	}
+	type placed struct {
+		at  place
+		row *Row
+	}
+	list := make([]placed, len(r.rows))
+	for i := range r.rows {
+		list[i] = placed{order.place(&r.rows[i]), &r.rows[i]}
+	}
+	compare := order.comparison()
+	slices.SortFunc(list, func(a, b placed) int { return compare(a.at, b.at) })
+	sorted := make([]*Row, len(list))
+	for i, one := range list {
+		sorted[i] = one.row
+	}
+	r.sorted[order] = sorted
+	return sorted
+}

@@ -1,0 +1,155 @@
+package roster
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+)
+
+// An Order is what a list is sorted by: a column, with "-" before it for the other way round. The zero value is the order
+// of the states, the worst first. Rows that are alike in that stand in the order of their registration.
+type Order string
+
+// The columns.
+const (
+	ByState    Order = "state"
+	ByDevice   Order = "device"
+	ByLabels   Order = "labels"
+	ByReported Order = "reported"
+	ByTarget   Order = "target"
+	BySeen     Order = "seen"
+	ByAddress  Order = "address"
+)
+
+var orders = []Order{ByState, ByDevice, ByLabels, ByReported, ByTarget, BySeen, ByAddress}
+
+// OrderNames lists the columns in words.
+func OrderNames() string {
+	var names []string
+	for _, order := range orders {
+		names = append(names, string(order))
+	}
+	return strings.Join(names, ", ")
+}
+
+// ParseOrder reads an order.
+func ParseOrder(text string) (order Order, known bool) {
+	if text == "" || text == string(ByState) {
+		return "", true // one order has one name
+	}
+	return Order(text), slices.Contains(orders, Order(strings.TrimPrefix(text, "-")))
+}
+
+// column returns what is sorted by, and whether the other way round.
+func (o Order) column() (column Order, reverse bool) {
+	text, reverse := strings.CutPrefix(string(o), "-")
+	return cmp.Or(Order(text), ByState), reverse
+}
+
+// worst is the order of the states. Silence stands between them: see rank.
+var worst = []fleet.State{fleet.StateFailed, fleet.StateRefused, fleet.StateDrifted, silence, fleet.StateBehind,
+	fleet.StatePending, fleet.StateNew, fleet.StateInSync, fleet.StateRevoked}
+
+// silence stands in for a state that is no state of the fleet's.
+const silence fleet.State = 255
+
+// rank is the place of a row among the worst. A device that an operator keeps out need not be heard of.
+func (r *Row) rank() int64 {
+	own := slices.Index(worst, r.State)
+	if own < 0 {
+		own = slices.Index(worst, fleet.StateNew)
+	}
+	if r.Silent && r.State != fleet.StatePending && r.State != fleet.StateRevoked {
+		own = min(own, slices.Index(worst, silence))
+	}
+	return int64(own)
+}
+
+// A place is where a row stands in an order: compared member by member.
+type place struct {
+	number     int64
+	text       string
+	registered int64
+	id         uuid.UUID
+}
+
+func (o Order) place(row *Row) place {
+	at := place{registered: row.Registered, id: row.ID}
+	switch column, _ := o.column(); column {
+	case ByState:
+		at.number = row.rank()
+	case ByDevice:
+		at.text = row.ID.String()
+	case ByLabels:
+		at.text = strings.Join(Labels(row.Labels), " ")
+	case ByReported:
+		at.number = row.Running
+	case ByTarget:
+		at.number = row.Target
+	case BySeen:
+		at.number = row.LastSeen
+	case ByAddress:
+		at.text = row.Address
+	}
+	return at
+}
+
+// comparison returns the function that compares places in the order.
+func (o Order) comparison() func(a, b place) int {
+	sign := 1
+	if _, reverse := o.column(); reverse {
+		sign = -1
+	}
+	return func(a, b place) int {
+		switch {
+		case a.number != b.number:
+			return sign * cmp.Compare(a.number, b.number)
+		case a.text != b.text:
+			return sign * strings.Compare(a.text, b.text)
+		case a.registered != b.registered:
+			return cmp.Compare(a.registered, b.registered)
+		}
+		return bytes.Compare(a.id[:], b.id[:])
+	}
+}
+
+// cursor writes a place, for parse.
+func (p place) cursor() string {
+	return strings.Join([]string{p.id.String(), strconv.FormatInt(p.registered, 36), strconv.FormatInt(p.number, 36),
+		base64.RawURLEncoding.EncodeToString([]byte(p.text))}, ".")
+}
+
+func parsePlace(cursor string) (p place, err error) {
+	parts := strings.Split(cursor, ".")
+	if len(parts) != 4 {
+		return place{}, fleet.ErrBadCursor
+	}
+	text, textErr := base64.RawURLEncoding.DecodeString(parts[3])
+	p.text = string(text)
+	var idErr, registeredErr, numberErr error
+	p.id, idErr = uuid.Parse(parts[0])
+	p.registered, registeredErr = strconv.ParseInt(parts[1], 36, 64)
+	p.number, numberErr = strconv.ParseInt(parts[2], 36, 64)
+	if errors.Join(idErr, registeredErr, numberErr, textErr) != nil {
+		return place{}, fleet.ErrBadCursor
+	}
+	return p, nil
+}
+
+// Labels returns labels as lists show them.
+func Labels(labels fleet.Labels) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		list = append(list, name+"="+labels[name])
+	}
+	return list
+}
