@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"aspects-poc/roles/internal/rolestest"
@@ -148,6 +150,47 @@ func TestUnreachable(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "192.0.2.1:5432") {
 		t.Error("the log does not say why: " + log.String())
+	}
+}
+
+// full is a store without room.
+type full struct {
+	fleet.Store
+	emptied atomic.Bool
+}
+
+func (f *full) Check(ctx context.Context) error {
+	if f.emptied.Load() {
+		return f.Store.Check(ctx)
+	}
+	return fmt.Errorf("cannot write %q: %w", "/secret/server.db", syscall.ENOSPC)
+}
+
+// TestNotReady asks for readiness while nothing could be written, and when it can again.
+func TestNotReady(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }() // a test's own
+	var log rolestest.Buffer
+	disk := &full{Store: store}
+	app := surface(t, disk, &log)
+	for _, method := range []string{"GET", "HEAD"} {
+		recorder := httptest.NewRecorder()
+		app.ServeHTTP(recorder, httptest.NewRequest(method, "/readyz", nil))
+		if recorder.Code != 503 || recorder.Header().Get("Retry-After") != "30" || strings.Contains(recorder.Body.String(), "secret") {
+			t.Error(method, recorder.Code, recorder.Header(), recorder.Body)
+		}
+	}
+	if !strings.Contains(log.String(), "no space left") {
+		t.Error("the log does not say why: " + log.String())
+	}
+	disk.emptied.Store(true)
+	recorder := httptest.NewRecorder()
+	app.ServeHTTP(recorder, httptest.NewRequest("GET", "/readyz", nil))
+	if recorder.Code != 200 {
+		t.Error(recorder.Code, recorder.Body)
 	}
 }
 

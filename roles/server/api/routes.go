@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+	"golang.org/x/sync/singleflight"
 )
 
 // Options changes how the HTTP surface works. The zero value is ready for use.
@@ -38,7 +39,8 @@ type handlers struct {
 	log      *slog.Logger
 	observed func(method, route string, status int, took time.Duration)
 	stopping context.Context
-	streams  chan struct{} // has an element for each stream of events
+	streams  chan struct{}      // has an element for each stream of events
+	looks    singleflight.Group // at the store, for readiness
 }
 
 // A route is one operation, who may call it, and with what. GET is for HEAD, too.

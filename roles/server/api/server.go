@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -175,18 +176,33 @@ func (h *handlers) healthz(c echo.Context) error { return answerJSON(c, Health{S
 // readyz tells whether the server can do its work.
 //
 //	@Summary		Tell whether the server can work
-//	@Description	That is: whether its store can be written.
+//	@Description	That is: whether its store takes a write at this moment.
 //	@Tags			server
 //	@ID				readyz
 //	@Success		200	{object}	Health				"It can"
 //	@Failure		503	{object}	serverapi.Problem	"It cannot; Retry-After says when to ask again"
 //	@Router			/readyz [get]
 func (h *handlers) readyz(c echo.Context) error {
-	if err := h.fleet.Check(c.Request().Context()); err != nil {
-		return err
+	ctx := c.Request().Context()
+	// It writes, and anybody may ask: all that ask at a time share one look.
+	look := h.looks.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
+		defer cancel()
+		return nil, h.fleet.Check(ctx)
+	})
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case seen := <-look:
+		if seen.Err != nil {
+			return seen.Err
+		}
 	}
 	return answerJSON(c, Health{Status: "ready"})
 }
+
+// checkTime is how long a look at the store may take.
+const checkTime = 10 * time.Second
 
 // Health is the answer of /healthz and /readyz.
 type Health struct {

@@ -1,35 +1,59 @@
 package fleet
 
 import (
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"strings"
 )
 
 // KeyID returns what names a public key in signatures: the SHA-256 of its SubjectPublicKeyInfo, in base64url without
 // padding. It is "" for what is no public key in PEM: clients of the original may register any text, and sign nothing.
 func KeyID(publicKey string) string {
-	block, _ := pem.Decode([]byte(publicKey))
-	if block == nil {
+	der := keyInfo(publicKey)
+	if der == nil {
 		return ""
 	}
+	sum := sha256.Sum256(der)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// SameKey returns what is the same for all ways of writing an RSA public key: PKIX or PKCS #1, with headers or without,
+// whatever the ends of lines and the white space are. What is no such key stands for itself.
+func SameKey(publicKey string) string {
+	der := keyInfo(publicKey)
+	if der == nil {
+		return publicKey
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// keyInfo returns the SubjectPublicKeyInfo of a public key in PEM; nil for what is none.
+func keyInfo(publicKey string) []byte {
+	var lines []string
+	for line := range strings.FieldsFuncSeq(publicKey, func(char rune) bool { return char == '\r' || char == '\n' }) {
+		lines = append(lines, strings.TrimSpace(line)) // package pem wants its lines at the margin
+	}
+	block, _ := pem.Decode([]byte(strings.Join(lines, "\n")))
+	if block == nil {
+		return nil
+	}
+	var key any
+	var err error
 	switch block.Type {
 	case "PUBLIC KEY":
-		if _, err := x509.ParsePKIXPublicKey(block.Bytes); err != nil {
-			return ""
-		}
+		key, err = x509.ParsePKIXPublicKey(block.Bytes)
 	case "RSA PUBLIC KEY":
-		key, err := x509.ParsePKCS1PublicKey(block.Bytes)
-		if err != nil {
-			return ""
-		}
-		if block.Bytes, err = x509.MarshalPKIXPublicKey(key); err != nil {
-			return ""
-		}
-	default:
-		return ""
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
 	}
-	sum := sha256.Sum256(block.Bytes)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	if _, ok := key.(*rsa.PublicKey); !ok || err != nil {
+		return nil
+	}
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil
+	}
+	return der
 }

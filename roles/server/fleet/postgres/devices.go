@@ -236,12 +236,12 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, key
 	})
 }
 
-// digest is what key_digest holds for a public key: NULL for none. An index of whole keys would double the table.
+// digest is what key_digest holds for a public key, however it is written: NULL for none. An index of whole keys would double the table.
 func digest(publicKey string) []byte {
 	if publicKey == "" {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(publicKey))
+	sum := sha256.Sum256([]byte(fleet.SameKey(publicKey)))
 	return sum[:]
 }
 

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"aspects-poc/roles/server/fleet"
 )
 
 // applicationID marks our files (PRAGMA application_id): "ASPF".
@@ -124,6 +126,8 @@ var migrations = [...]migration{
 		WHERE state = 0 AND device IN (SELECT device FROM reports WHERE changed <> 0);`},
 	// Who registers has been seen.
 	{statements: "UPDATE standings SET seen = (SELECT registered FROM devices WHERE id = device) WHERE seen = 0"},
+	// The digest was one of the key's text, of which one key has several.
+	{fill: fillKeyDigests},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.
@@ -179,12 +183,12 @@ func someKeys(ctx context.Context, tx *sql.Tx, after int64, limit int) (ids []in
 	return ids, keys, rows.Err()
 }
 
-// keyDigest is what key_digest holds for a public key: the first half of its SHA-256, NULL for none.
+// keyDigest is what key_digest holds for a public key, however it is written: the first half of a SHA-256, NULL for none.
 func keyDigest(key string) []byte {
 	if key == "" {
 		return nil
 	}
-	return digestOf(key)
+	return digestOf(fleet.SameKey(key))
 }
 
 // keyID is what key_id holds.

@@ -172,15 +172,6 @@ func (s *Store) Changes(ctx context.Context) (<-chan fleet.Notice, error) {
 	return s.hub.Listen(ctx)
 }
 
-// Check implements fleet.Store: it looks whether something could be written.
-func (s *Store) Check(ctx context.Context) error {
-	// An update that concerns no row takes the lock, and what is needed to write, but writes nothing.
-	return s.change(ctx, "use", func(conn *sql.Conn) error {
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE label_sets SET text = text WHERE id = 0")
-		return err
-	}, nil)
-}
-
 // change has the writer do something. What committed, if not nil, returns is told after the commit, in the order of
 // commits.
 func (s *Store) change(

@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -57,6 +60,19 @@ func knowsKeys(t *testing.T, store fleet.Store) {
 	_, err = store.Device(t.Context(), again.ID)
 	is(t, err, fleet.ErrUnknownDevice)
 	counts(t, store, 2)
+
+	const key = "-----BEGIN PUBLIC KEY-----\n" + anyKey + "-----END PUBLIC KEY-----\n"
+	written := Device(t)
+	written.PublicKeyRSA, written.KeyID = key, ""
+	add(t, store, written)
+	for _, text := range waysOfWriting(t, key) {
+		again := Device(t)
+		again.PublicKeyRSA, again.KeyID = text, ""
+		kept, err := store.Add(t.Context(), again, 0)
+		ok(t, err)
+		same(t, written, kept)
+	}
+	ok(t, store.Remove(t.Context(), written.ID, by("ann", 1)))
 
 	const crowd = 8 // of calls at the same time
 	rival := Device(t)
@@ -465,4 +481,30 @@ func boundsPending(t *testing.T, store fleet.Store) {
 	}
 	_, err = store.Add(t.Context(), pending(), most)
 	ok(t, err)
+}
+
+// anyKey is a public key whose private half nobody has kept.
+const anyKey = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0Hpm24KliZhoRew/F3Eu\n" +
+	"uSvJNfWfJyn3O4ZNSjW+z4wyXzXO8kel6u4kE+XB8yj5jf47pOdOgIPvOJfuwO0Q\n" +
+	"BP5b6Zsm4Vq1wSJbbcCubv+qKmE8BkSu+G1a0oJdEc4jCmHf6GcYgxylL+swho6v\n" +
+	"U76baDjrXr2tsWzO2LAITXzsM6EPao2JD3pWDUHLSFLjsv/0dIkkbF3g6oK5c3gH\n" +
+	"vmcZfLfVMa8xzUNUf95CArwo0APBkE0uE2iCT1AwRv7v5hvtQpENSqYipMd+co06\n" +
+	"D+P7EXuZM8JqHFcqoZldNiQKUnHcDpT08R6nzvc9fZE4A1oF9NscZIhoJL6jxInn\n" +
+	"DQIDAQAB\n"
+
+// waysOfWriting returns other texts of a public key.
+func waysOfWriting(t *testing.T, key string) (texts []string) {
+	t.Helper()
+	block, _ := pem.Decode([]byte(key))
+	if block == nil {
+		t.Fatal("no PEM")
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	ok(t, err)
+	other := pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(parsed.(*rsa.PublicKey))}
+	plain := string(pem.EncodeToMemory(&other))
+	block.Headers = map[string]string{"Comment": "a key"}
+	return []string{plain, string(pem.EncodeToMemory(block)), strings.TrimSpace(key), "\n " + key + " \n\n", strings.ReplaceAll(key, "\n", "\r\n"),
+		strings.ReplaceAll(key, "\n", "\r"), strings.ReplaceAll(key, "\n", "\n\t"), strings.ReplaceAll(plain, "\n", " \r\n"),
+		strings.Replace(key, "MIIB", "MI\nIB", 1), strings.Replace(key, "MIIB", "MI IB", 1)}
 }
