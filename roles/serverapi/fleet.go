@@ -160,7 +160,7 @@ type DeviceStats struct {
 
 // Event is what GET /events/ tells of (server-sent events): "target" with the layer, "device" with the UUID.
 type Event struct {
-	Kind     string `json:"kind" enums:"target,device"`
+	Kind     string `json:"kind" enums:"target,device,lost"`
 	Revision int64  `json:"revision,omitempty"`
 	Layer    string `json:"layer,omitempty"`
 	UUID     string `json:"uuid,omitempty"`

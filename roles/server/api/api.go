@@ -8,6 +8,7 @@
 //	@description	to have. Every error is a problem detail (RFC 9457); every answer carries an X-Request-Id that stands in
 //	@description	the server's log.
 //	@license.name	Apache-2.0
+//	@license.url	https://www.apache.org/licenses/LICENSE-2.0
 //	@accept			json
 //	@produce		json
 //

@@ -20,7 +20,7 @@ import (
 //	@Description	The request is signed with the device's present key. The proof is a signature with the new one, over the
 //	@Description	device's UUID and the IDs of both keys, so that nobody can put a key of somebody else's in. From the answer on
 //	@Description	the old key is nobody's. A device that missed the answer may ask again, signed with the new key.
-//	@Tags			devices
+//	@Tags			device
 //	@ID				replace-key
 //	@Param			body	body	serverapi.KeyRequest	true	"The new key"
 //	@Success		204		"The new key is the device's"

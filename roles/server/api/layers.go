@@ -62,30 +62,33 @@ func (h *handlers) listTargets(c echo.Context) error {
 //	@Summary	Show the layer of everyone
 //	@Tags		target
 //	@ID			get-everyone
-//	@Success	200	{object}	serverapi.Layer		"The layer; of revision 0 and empty when it was never set"
-//	@Failure	401	{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure	503	{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Param		If-None-Match	header		string			false	"The ETag that the caller has"
+//	@Success	200				{object}	serverapi.Layer	"The layer; of revision 0 and empty when it was never set"
+//	@Success	304				"The caller has it already"
+//	@Failure	401				{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	503				{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
 //	@Router		/targets/everyone/ [get]
 func (h *handlers) getEveryone(c echo.Context) error { return h.showLayer(c, fleet.Everyone) }
 
 // putEveryone replaces the layer of everyone.
 //
 //	@Summary		Replace the layer of everyone
-//	@Description	It is checked against the confdb-schema first. With dry-run=true it tells what would change, and changes
+//	@Description	It is checked against the confdb-schema first. With dry-run it tells what would change, and changes
 //	@Description	nothing.
 //	@Tags			target
 //	@ID				put-everyone
-//	@Param			If-Match	header		string					false	"The ETag that the layer has to have"
-//	@Param			dry-run		query		bool					false	"Only tell what would change"
-//	@Param			body		body		serverapi.LayerRequest	true	"The layer; it has neither selector nor priority"
-//	@Success		200			{object}	serverapi.Layer			"The layer as it is kept; of a dry run a DryRun"
-//	@Failure		401			{object}	serverapi.Problem		"A token of an operator is needed"
-//	@Failure		403			{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
-//	@Failure		412			{object}	serverapi.Problem		"The layer has another revision than If-Match names"
-//	@Failure		413			{object}	serverapi.Problem		"The body is too large"
-//	@Failure		415			{object}	serverapi.Problem		"The body is not of type JSON"
-//	@Failure		422			{object}	serverapi.Problem		"The body is not as it must be, or the confdb-schema does not take the target"
-//	@Failure		503			{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Param			If-Match		header		string					false	"The ETag that the layer has to have"
+//	@Param			If-None-Match	header		string					false	"*: only where it was never set"
+//	@Param			dry-run			query		bool					false	"Only tell what would change"
+//	@Param			body			body		serverapi.LayerRequest	true	"The layer; it has neither selector nor priority"
+//	@Success		200				{object}	serverapi.Layer			"The layer as it is kept; of a dry run a DryRun"
+//	@Failure		401				{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
+//	@Failure		413				{object}	serverapi.Problem		"The body is too large"
+//	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
+//	@Failure		422				{object}	serverapi.Problem		"The body is not as it must be, or the confdb-schema does not take the target"
+//	@Failure		503				{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
 //	@Router			/targets/everyone/ [put]
 func (h *handlers) putEveryone(c echo.Context) error { return h.putLayer(c, fleet.Everyone) }
 
@@ -94,8 +97,9 @@ func (h *handlers) putEveryone(c echo.Context) error { return h.putLayer(c, flee
 //	@Summary	Remove the layer of everyone
 //	@Tags		target
 //	@ID			delete-everyone
-//	@Param		If-Match	header	string	false	"The ETag that the layer has to have"
-//	@Param		dry-run		query	bool	false	"Only tell what would change"
+//	@Param		If-Match	header		string				false	"The ETag that the layer has to have"
+//	@Param		dry-run		query		bool				false	"Only tell what would change"
+//	@Success	200			{object}	serverapi.DryRun	"Of a dry run: what would change"
 //	@Success	204			"It is removed"
 //	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
 //	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
@@ -110,12 +114,14 @@ func (h *handlers) deleteEveryone(c echo.Context) error { return h.deleteLayer(c
 //	@Summary	Show a layer of labels
 //	@Tags		target
 //	@ID			get-label-layer
-//	@Param		name	path		string				true	"The layer's name"
-//	@Success	200		{object}	serverapi.Layer		"The layer"
-//	@Failure	401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure	404		{object}	serverapi.Problem	"There is no such layer"
-//	@Failure	422		{object}	serverapi.Problem	"That is no name of a layer"
-//	@Failure	503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Param		name			path		string			true	"The layer's name"
+//	@Param		If-None-Match	header		string			false	"The ETag that the caller has"
+//	@Success	200				{object}	serverapi.Layer	"The layer"
+//	@Success	304				"The caller has it already"
+//	@Failure	401				{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	404				{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	422				{object}	serverapi.Problem	"That is no name of a layer"
+//	@Failure	503				{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
 //	@Router		/targets/labels/{name}/ [get]
 func (h *handlers) getLabelLayer(c echo.Context) error {
 	name, err := labelLayer(c)
@@ -130,7 +136,7 @@ func (h *handlers) getLabelLayer(c echo.Context) error {
 //	@Summary		Make or replace a layer of labels
 //	@Description	It concerns the devices that its selector chooses: terms such as site=berlin, stage!=test, canary, !old,
 //	@Description	separated by commas, all of which have to hold. Layers of higher priority are merged later, and so have the
-//	@Description	last word. With dry-run=true it tells what would change, and changes nothing.
+//	@Description	last word. With dry-run it tells what would change, and changes nothing.
 //	@Tags			target
 //	@ID				put-label-layer
 //	@Param			name			path		string					true	"The layer's name: letters, digits, and ._- between them"
@@ -160,9 +166,10 @@ func (h *handlers) putLabelLayer(c echo.Context) error {
 //	@Summary	Remove a layer of labels
 //	@Tags		target
 //	@ID			delete-label-layer
-//	@Param		name		path	string	true	"The layer's name"
-//	@Param		If-Match	header	string	false	"The ETag that the layer has to have"
-//	@Param		dry-run		query	bool	false	"Only tell what would change"
+//	@Param		name		path		string				true	"The layer's name"
+//	@Param		If-Match	header		string				false	"The ETag that the layer has to have"
+//	@Param		dry-run		query		bool				false	"Only tell what would change"
+//	@Success	200			{object}	serverapi.DryRun	"Of a dry run: what would change"
 //	@Success	204			"It is removed"
 //	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
 //	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
@@ -184,12 +191,14 @@ func (h *handlers) deleteLabelLayer(c echo.Context) error {
 //	@Summary	Show a device's own layer
 //	@Tags		target
 //	@ID			get-device-layer
-//	@Param		uuid	path		string				true	"UUID that registration gave"	format(uuid)
-//	@Success	200		{object}	serverapi.Layer		"The layer"
-//	@Failure	401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure	404		{object}	serverapi.Problem	"There is no such layer"
-//	@Failure	422		{object}	serverapi.Problem	"That is no UUID"
-//	@Failure	503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Param		uuid			path		string			true	"UUID that registration gave"	format(uuid)
+//	@Param		If-None-Match	header		string			false	"The ETag that the caller has"
+//	@Success	200				{object}	serverapi.Layer	"The layer"
+//	@Success	304				"The caller has it already"
+//	@Failure	401				{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure	404				{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	422				{object}	serverapi.Problem	"That is no UUID"
+//	@Failure	503				{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
 //	@Router		/targets/devices/{uuid}/ [get]
 func (h *handlers) getDeviceLayer(c echo.Context) error {
 	id, err := deviceOf(c)
@@ -233,9 +242,10 @@ func (h *handlers) putDeviceLayer(c echo.Context) error {
 //	@Summary	Remove a device's own layer
 //	@Tags		target
 //	@ID			delete-device-layer
-//	@Param		uuid		path	string	true	"UUID that registration gave"	format(uuid)
-//	@Param		If-Match	header	string	false	"The ETag that the layer has to have"
-//	@Param		dry-run		query	bool	false	"Only tell what would change"
+//	@Param		uuid		path		string				true	"UUID that registration gave"	format(uuid)
+//	@Param		If-Match	header		string				false	"The ETag that the layer has to have"
+//	@Param		dry-run		query		bool				false	"Only tell what would change"
+//	@Success	200			{object}	serverapi.DryRun	"Of a dry run: what would change"
 //	@Success	204			"It is removed"
 //	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
 //	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"

@@ -53,7 +53,7 @@ const answerTime = 10 * time.Second
 //	@Description	With "Prefer: wait=SECONDS" the answer is held back until there is an offer that the device has not tried,
 //	@Description	or the time is up; Preference-Applied tells for how long at most. Poll-Interval asks for the seconds to leave
 //	@Description	between polls.
-//	@Tags			devices
+//	@Tags			device
 //	@ID				poll
 //	@Param			Prefer	header		string					false	"wait=SECONDS, up to 300"
 //	@Param			body	body		serverapi.PollRequest	true	"The device, its current configuration, and what became of targets"

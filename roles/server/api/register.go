@@ -24,7 +24,7 @@ type registration struct {
 //	@Description	Gives the device a new UUID (version 4), under which it polls from then on. A device calls once and keeps
 //	@Description	the answer. One that missed it may call again: a public key that is known already brings back the
 //	@Description	registration as it was made then.
-//	@Tags			devices
+//	@Tags			device
 //	@ID				register
 //	@Param			body	body		serverapi.RegisterRequest	true	"What the device tells of itself"
 //	@Success		200		{object}	serverapi.RegisterResponse	"Registered"

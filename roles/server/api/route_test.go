@@ -8,13 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // TestEveryRouteIsDescribed compares the route table with the description: neither has an operation, a parameter of a
-// query, a body or a condition that the other has not.
+// query, a body, a condition or a kind of caller that the other has not.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	var served []string
 	for _, row := range api.Routes() {
@@ -24,9 +25,11 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		if line += " ?" + strings.Join(words, "&"); row.Body {
 			line += " body"
 		}
-		if row.Tags && row.Method != "GET" {
+		if row.Tags {
 			line += " tags"
 		}
+		line += map[access.Right]string{access.Register: " signature", access.Poll: " signature", access.Read: " token",
+			access.Write: " token"}[row.Right]
 		served = append(served, line)
 	}
 	slices.Sort(served)
@@ -36,7 +39,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 			var words []string
 			tags := false
 			for _, parameter := range operation.Parameters {
-				if tags = tags || parameter.Name == "If-Match"; parameter.In == "query" {
+				if tags = tags || parameter.Name == "If-Match" || parameter.Name == "If-None-Match"; parameter.In == "query" {
 					words = append(words, parameter.Name)
 				}
 			}
@@ -47,6 +50,13 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 			}
 			if tags {
 				line += " tags"
+			}
+			for _, scheme := range operation.Security {
+				for _, name := range []string{"signature", "token"} {
+					if _, there := scheme[name]; there {
+						line += " " + name
+					}
+				}
 			}
 			described = append(described, line)
 		}
@@ -64,6 +74,7 @@ type operation struct {
 	Responses   map[string]any `json:"responses"`
 	Parameters  []struct{ Name, In string }
 	RequestBody any
+	Security    []map[string]any
 }
 
 // description returns the operations that the server describes: path -> method -> operation.

@@ -14,9 +14,11 @@ import (
 //	@Description	The layer of everyone, {} when none was ever set. ETag has its revision.
 //	@Tags			target
 //	@ID				get-target
-//	@Success		200	{object}	serverapi.Document	"The target"
-//	@Failure		401	{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		503	{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Param			If-None-Match	header		string				false	"The ETag that the caller has"
+//	@Success		200				{object}	serverapi.Document	"The target"
+//	@Success		304				"The caller has it already"
+//	@Failure		401				{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		503				{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
 //	@Router			/target-config/ [get]
 func (h *handlers) getTarget(c echo.Context) error {
 	layer, err := h.fleet.Layer(c.Request().Context(), fleet.Everyone)
@@ -43,14 +45,14 @@ func (h *handlers) getTarget(c echo.Context) error {
 //	@Param			If-None-Match	header		string				false	"*: only where it was never set"
 //	@Param			dry-run			query		bool				false	"Only tell what would change"
 //	@Param			body			body		serverapi.Document	true	"The configuration that all devices are to have"
-//	@Success		200			{object}	serverapi.Document	"The target as it is kept"
-//	@Failure		401			{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
-//	@Failure		412			{object}	serverapi.Problem	"The target has another revision than If-Match names"
-//	@Failure		413			{object}	serverapi.Problem	"The body is too large"
-//	@Failure		415			{object}	serverapi.Problem	"The body is not of type JSON"
-//	@Failure		422			{object}	serverapi.Problem	"The body is not as it must be, or the confdb-schema does not take the target; errors names the fields"
-//	@Failure		503			{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Success		200				{object}	serverapi.Document	"The target as it is kept"
+//	@Failure		401				{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		403				{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		412				{object}	serverapi.Problem	"The target has another revision than If-Match names"
+//	@Failure		413				{object}	serverapi.Problem	"The body is too large"
+//	@Failure		415				{object}	serverapi.Problem	"The body is not of type JSON"
+//	@Failure		422				{object}	serverapi.Problem	"The body is not as it must be, or the confdb-schema does not take the target; errors names the fields"
+//	@Failure		503				{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
 //	@Router			/target-config/ [put]
 func (h *handlers) putTarget(c echo.Context) error {
 	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone}}

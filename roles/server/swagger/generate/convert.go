@@ -1,33 +1,35 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 type object = map[string]any
 
-// convert turns what swag makes, a part of Swagger 2, into OpenAPI 3, and adds examples.
-func convert(old object, optional map[string][]string) ordered {
+// convert turns what swag makes, a part of Swagger 2, into OpenAPI 3, and adds what annotations cannot say.
+func convert(old object, optional map[string][]string) (ordered, error) {
 	paths := ordered{}
 	for path, item := range old["paths"].(object) {
+		if !slices.Contains(pathOrder, path) {
+			return nil, fmt.Errorf("path %s has no place in the order of paths: see pathOrder", path)
+		}
 		converted := ordered{}
 		for method, operation := range item.(object) {
-			converted = append(converted, member{method, operationOf(operation.(object))})
+			converted = append(converted, member{method, operationOf(method, operation.(object))})
 		}
 		paths = append(paths, member{path, converted})
 	}
-	// Readers get the operations in the order of a device's life, not of the alphabet.
-	place := func(path member) int { return slices.Index(pathOrder, path.name) }
-	slices.SortFunc(paths, func(a, b member) int { return cmp.Or(place(a)-place(b), cmp.Compare(a.name, b.name)) })
+	by := func(order []string) func(a, b member) int {
+		return func(a, b member) int { return slices.Index(order, a.name) - slices.Index(order, b.name) }
+	}
+	slices.SortFunc(paths, by(pathOrder))
 	for _, path := range paths {
-		slices.SortFunc(path.value.(ordered), func(a, b member) int { return cmp.Compare(a.name, b.name) })
+		slices.SortFunc(path.value.(ordered), by(methodOrder))
 	}
 	schemas := object{}
 	for name, schema := range old["definitions"].(object) {
@@ -37,10 +39,11 @@ func convert(old object, optional map[string][]string) ordered {
 	return ordered{
 		{"openapi", "3.0.3"},
 		{"info", old["info"]},
+		{"servers", []object{{"url": ".", "description": "The server that this description comes from"}}},
 		{"tags", tags},
 		{"paths", paths},
-		{"components", object{"schemas": schemas}},
-	}
+		{"components", object{"schemas": schemas, "securitySchemes": securitySchemes}},
+	}, nil
 }
 
 // ordered is an object whose members keep their order.
@@ -67,19 +70,14 @@ func (o ordered) MarshalJSON() ([]byte, error) {
 	return append(text, '}'), nil
 }
 
-var tags = []object{
-	{"name": "devices", "description": "What a device calls, and what is known of it"},
-	{"name": "target", "description": "The configuration that devices are to have, in layers"},
-	{"name": "history", "description": "Who has changed what, and the way back"},
-	{"name": "server", "description": "The fleet as a whole, and the server itself"},
-}
-
-func operationOf(old object) object {
+func operationOf(method string, old object) object {
 	operation := maps.Clone(old)
 	for _, gone := range []string{"consumes", "produces", "parameters", "responses"} {
 		delete(operation, gone)
 	}
+	id := operation["operationId"].(string)
 	var list []any
+	dry := false
 	given, _ := old["parameters"].([]any)
 	for _, entry := range given {
 		parameter := entry.(object)
@@ -91,14 +89,26 @@ func operationOf(old object) object {
 			}
 			continue
 		}
+		dry = dry || parameter["name"] == "dry-run"
 		list = append(list, parameterOf(parameter))
 	}
 	if list != nil {
 		operation["parameters"] = list
 	}
+	caller := callerOf(id)
+	operation["security"] = security[caller]
 	responses := object{}
 	for code, response := range old["responses"].(object) {
-		responses[code] = responseOf(code, operation["operationId"].(string), response.(object))
+		responses[code] = responseOf(code, id, response.(object))
+	}
+	for code, text := range commonResponses(caller, method) {
+		if _, there := responses[code]; !there {
+			responses[code] = problemResponse(code, id, text, object{"$ref": "#/components/schemas/Problem"})
+		}
+	}
+	if dry && method == "put" {
+		schema := responses["200"].(object)["content"].(object)["application/json"].(object)
+		schema["schema"] = object{"oneOf": []any{schema["schema"], object{"$ref": "#/components/schemas/DryRun"}}}
 	}
 	operation["responses"] = responses
 	return operation
@@ -113,7 +123,7 @@ func parameterOf(old object) object {
 			schema[name] = value
 		}
 	}
-	parameter := object{"name": old["name"], "in": old["in"], "required": old["required"],
+	parameter := object{"name": old["name"], "in": old["in"], "required": old["required"] == true,
 		"description": old["description"], "schema": schema}
 	if example, there := parameters[old["name"].(string)]; there && old["required"] == true {
 		parameter["example"] = example
@@ -122,28 +132,33 @@ func parameterOf(old object) object {
 }
 
 func responseOf(code, operation string, old object) object {
-	response := object{"description": old["description"]}
 	schema, there := old["schema"]
-	if !there {
-		return response
+	if there && !strings.HasPrefix(code, "2") {
+		return problemResponse(code, operation, old["description"], references(schema))
 	}
-	if strings.HasPrefix(code, "2") {
+	response := object{"description": old["description"]}
+	if headers := headersOf(code, operation); headers != nil {
+		response["headers"] = headers
+	}
+	if there {
 		kind := "application/json"
 		if operation == "get-events" {
 			kind = "text/event-stream"
 		}
 		response["content"] = object{kind: object{"schema": references(schema)}}
-		return response
 	}
-	response["content"] = object{"application/problem+json": object{
-		"schema":  references(schema),
-		"example": problemExample(code, operation),
-	}}
-	if code == strconv.Itoa(http.StatusServiceUnavailable) {
-		response["headers"] = object{"Retry-After": object{
-			"description": "Seconds to wait before the next request",
-			"schema":      object{"type": "integer"},
-		}}
+	return response
+}
+
+// problemResponse is an error, with an example of it.
+func problemResponse(code, operation string, text, schema any) object {
+	content := object{"schema": schema}
+	if code != "default" {
+		content["example"] = problemExample(code, operation)
+	}
+	response := object{"description": text, "content": object{"application/problem+json": content}}
+	if headers := headersOf(code, operation); headers != nil {
+		response["headers"] = headers
 	}
 	return response
 }
@@ -191,6 +206,9 @@ func schemaOf(name string, old object, optional []string) object {
 	}
 	if id, ok := properties["uuid"].(object); ok {
 		id["format"] = "uuid"
+	}
+	if name == "LabelsPatch" { // swag knows no pointers
+		schema["additionalProperties"].(object)["nullable"] = true
 	}
 	if text, there := descriptions[name]; there {
 		schema["description"] = text

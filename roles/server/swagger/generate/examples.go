@@ -7,13 +7,6 @@ import (
 
 const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
 
-// pathOrder is the order of a device's life, then of an operator's; paths that are not in it come first, to be seen.
-var pathOrder = []string{"/register/", "/poll/", "/state/{uuid}/", "/devices/", "/devices/{uuid}/",
-	"/devices/{uuid}/labels/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/target/",
-	"/devices/{uuid}/stats/", "/target-config/", "/targets/", "/targets/everyone/", "/targets/labels/{name}/",
-	"/targets/devices/{uuid}/", "/history/", "/history/{revision}/", "/history/{revision}/diff/",
-	"/history/{revision}/restore/", "/summary/", "/events/", "/healthz", "/readyz"}
-
 // requests lists the schemas of bodies, which may have no other members.
 var requests = []string{"RegisterRequest", "PollRequest", "Report", "Running", "Attempted", "Document", "LayerRequest"}
 
@@ -82,7 +75,9 @@ func problemExample(code, operation string) object {
 		example["detail"] = "There is no such device"
 	case http.StatusPreconditionFailed:
 		example["type"] = "urn:aspects-poc:problem:stale"
-		example["detail"] = "The layer is not at the revision that If-Match names: it has revision 7 by now"
+		example["detail"] = `If-Match: "5" does not hold: the layer has the ETag "7"`
+	case http.StatusTooManyRequests:
+		example["detail"] = "This device sends more requests than the server remembers; try again in a moment"
 	case http.StatusForbidden:
 		example["detail"] = "Pages of other sites may not change anything here"
 	case http.StatusRequestEntityTooLarge:
@@ -97,6 +92,8 @@ func problemExample(code, operation string) object {
 			field("ip-address", "is missing")
 		case "get-state":
 			field("uuid", `must be a UUID, not "7"`)
+		case "get-summary", "get-events", "healthz", "readyz", "list-devices":
+			field("selektor", "is no parameter of this request; did you mean selector?")
 		default:
 			field("config", "must be an object, not an array")
 		}

@@ -50,11 +50,15 @@ func Describe(folder string) ([]byte, error) {
 	if err := decoder.Decode(&old); err != nil {
 		return nil, err
 	}
+	converted, err := convert(old, optional)
+	if err != nil {
+		return nil, err
+	}
 	var description bytes.Buffer
 	encoder := json.NewEncoder(&description)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(convert(old, optional)); err != nil {
+	if err := encoder.Encode(converted); err != nil {
 		return nil, err
 	}
 	return description.Bytes(), nil

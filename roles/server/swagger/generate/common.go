@@ -1,0 +1,106 @@
+package main
+
+import "strings"
+
+// pathOrder is the order in which readers meet the operations: what an operator looks at and sets, what has been, the
+// server, and at last what devices call by themselves.
+var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/target/", "/devices/{uuid}/labels/",
+	"/devices/{uuid}/stats/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/state/{uuid}/",
+	"/targets/", "/targets/everyone/", "/targets/labels/{name}/", "/targets/devices/{uuid}/", "/target-config/",
+	"/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
+	"/summary/", "/events/", "/healthz", "/readyz", "/register/", "/poll/", "/keys/"}
+
+// methodOrder is that of a path's operations: looking comes first, removing last.
+var methodOrder = []string{"get", "put", "post", "patch", "delete"}
+
+var tags = []object{
+	{"name": "devices", "description": "Which devices there are, and what is known of them"},
+	{"name": "target", "description": "The configuration that devices are to have, in layers"},
+	{"name": "history", "description": "Who has changed what, and the way back"},
+	{"name": "server", "description": "The fleet as a whole, and the server itself"},
+	{"name": "device", "description": "What a device itself calls, signed with its key"},
+}
+
+// securitySchemes are the ways to say who calls.
+var securitySchemes = object{
+	"token": object{"type": "http", "scheme": "bearer",
+		"description": "An operator's token, as `aspects-poc server token create NAME` prints it."},
+	"password": object{"type": "http", "scheme": "basic",
+		"description": "The same token as the password of any name, as browsers ask for it."},
+	"signature": object{"type": "http", "scheme": "signature",
+		"description": "A device signs its requests with its own key (RFC 9421); docs/access.md says how. Devices that never " +
+			"signed need nothing where the server runs with --allow-unsigned."},
+}
+
+// The kinds of callers.
+const (
+	operator = "operator"
+	device   = "device"
+	anyone   = "anyone"
+)
+
+// security says what callers of a kind show. An operator who sits at the server's machine needs nothing until a first
+// token is made, and {} is OpenAPI's word for that.
+var security = map[string][]object{
+	operator: {{"token": []any{}}, {"password": []any{}}, {}},
+	device:   {{"signature": []any{}}, {}},
+	anyone:   {},
+}
+
+// callerOf tells who calls an operation. A test of the API compares it with the route table.
+func callerOf(operation string) string {
+	switch operation {
+	case "register", "poll", "replace-key":
+		return device
+	case "healthz", "readyz":
+		return anyone
+	}
+	return operator
+}
+
+// commonResponses are the errors that an operation shares with others.
+func commonResponses(caller, method string) map[string]string {
+	common := map[string]string{
+		"422":     "A parameter of the query, or a body, is not known here; nothing is changed",
+		"default": "Any other error, such as a method that the path does not know",
+	}
+	switch {
+	case caller == device:
+		common["429"] = "The device sends too many requests; Retry-After says when to try again"
+	case caller == operator && method == "get":
+		common["403"] = "No token was made yet, and the caller is not on the server's machine"
+	case caller == operator:
+		common["412"] = "A condition does not hold (If-Match, If-None-Match)"
+	}
+	return common
+}
+
+// headersOf returns the headers of an answer that say more than its body; nil for none.
+func headersOf(code, operation string) object {
+	header := func(kind, text string) object {
+		return object{"description": text, "schema": object{"type": kind}}
+	}
+	headers := object{}
+	if code == "503" || code == "429" {
+		headers["Retry-After"] = header("integer", "Seconds to wait before the next request")
+	}
+	if code == "401" {
+		headers["WWW-Authenticate"] = header("string", "What to show")
+	}
+	layered := strings.HasSuffix(operation, "-layer") || strings.HasSuffix(operation, "-everyone") ||
+		strings.HasSuffix(operation, "-target") && operation != "get-device-target" || operation == "restore"
+	if layered && (code == "200" && !strings.HasPrefix(operation, "delete") || code == "304") {
+		headers["ETag"] = header("string", "The layer's revision, in quotes; not on a dry run")
+	}
+	if code[0] == '2' && (operation == "poll" || operation == "register") {
+		headers["Poll-Interval"] = header("integer", "Seconds that the server wants between polls")
+	}
+	if code[0] == '2' && operation == "poll" {
+		headers["Preference-Applied"] = header("string", "wait=SECONDS: for how long the answer may have been held back")
+		headers["Report-Sequence"] = header("integer", "The sequence of the last report that is kept, where this one came late")
+	}
+	if len(headers) == 0 {
+		return nil
+	}
+	return headers
+}
