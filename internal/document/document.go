@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"sort"
+	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -47,8 +48,10 @@ type Document struct {
 
 	KeyID     string // sign-key-sha3-384 of an assertion
 	Signature string // of an assertion, as it stands there
+	Text      []byte // of an assertion: all of it, and nothing of others that are in the same file
 
 	source *yaml.Node // of YAML, with its comments
+	start  Position   // where the document begins in its file
 }
 
 // A FaultKind tells faults of the form apart.
@@ -96,38 +99,30 @@ func (e *Error) Error() string {
 // MaxSize is how long a document may be, in bytes. snapd takes no longer assertion bodies.
 const MaxSize = 2 << 20
 
-// Parse reads a document; the text tells its form, and the file's name where it does not. Errors are *Error.
+// Parse reads the one confdb-schema of a file; the text tells its form, and the file's name where it does not. Errors are
+// *Error.
 func Parse(file string, text []byte) (*Document, error) {
-	if len(text) > MaxSize {
-		return nil, &Error{File: file, Message: fmt.Sprintf("it has %d bytes; a confdb-schema has %d at most", len(text), MaxSize)}
-	}
-	if !utf8.Valid(text) {
-		at := newLines(text)
-		return nil, &Error{File: file, Pos: at.position(invalidAt(text)), Message: "it is not UTF-8"}
-	}
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	doc := &Document{File: file}
-	var err error
-	switch doc.Form = formOf(file, text); doc.Form {
-	case JSON:
-		err = doc.readJSON(text)
-	case Assertion:
-		err = doc.readAssertion(text)
-	default:
-		err = doc.readYAML(text)
-	}
+	list, err := ParseSchemas(file, text)
 	if err != nil {
 		return nil, err
 	}
-	sort.SliceStable(doc.Faults, func(i, j int) bool { return doc.Faults[i].Pos.before(doc.Faults[j].Pos) })
-	return doc, nil
+	if len(list) > 1 {
+		var names []string
+		for _, doc := range list {
+			names = append(names, doc.Header("name"))
+		}
+		return nil, &Error{File: file, Pos: list[1].start, Message: fmt.Sprintf("it holds %d confdb-schemas (%s), and one is wanted here: "+
+			"put each into a file of its own", len(list), strings.Join(names, ", "))}
+	}
+	return list[0], nil
 }
 
-var signed = regexp.MustCompile(`\Atype: [^\n]*\n(?:[^\n]+\n)*(?:sign-key-sha3-384|body-length): `)
+// signed matches the headers of an assertion. YAML has no header that ends them.
+var signed = regexp.MustCompile(`\A\s*type: [^\n]*\n(?:[^\n]+\n)*(?:sign-key-sha3-384|body-length): `)
 
 func formOf(file string, text []byte) Form {
 	switch start := bytes.TrimLeft(text, " \t\r\n"); {
-	case bytes.HasPrefix(start, []byte("{")):
+	case bytes.HasPrefix(start, []byte("{")) && !bytes.HasPrefix(start, []byte("{{")) && !bytes.HasPrefix(start, []byte("{%")):
 		return JSON
 	case signed.Match(text), filepath.Ext(file) == ".assert":
 		return Assertion

@@ -276,8 +276,11 @@ func TestErrors(t *testing.T) {
 		{"a.yaml", "", "cannot read a.yaml:1:1: it is empty"},
 		{"a.yaml", "- a\n", "cannot read a.yaml:1:1: want a map with name, views and storage"},
 		{"a.yaml", "a: b\nc: [\n", "cannot read a.yaml:"},
-		{"a.yaml", "a: b\n---\nc: d\n", "cannot read a.yaml:1:1: it holds more than one YAML document"},
-		{"a.yaml", "base: &b {x: y}\nviews:\n  <<: *b\n", "cannot read a.yaml:3:3: merge keys (<<) are not supported"},
+		{"a.yaml", "name: b\n---\nname: d\n", "cannot read a.yaml:3:1: it holds 2 confdb-schemas (b, d), and one is wanted here"},
+		{"a.yaml", "views:\n  <<: b\n", "cannot read a.yaml:2:7: a merge key (<<) wants a map, or a list of maps"},
+		{"a.yaml", "views:\n  <<: [{a: b}, c]\n", "cannot read a.yaml:2:16: a merge key (<<) wants maps"},
+		{"a.assert", "type: account\nname: a\nbody-length: 0\n\nsig\n\ntype: model\nname: a\n\nsig\n",
+			"cannot read a.assert:1:1: it holds assertions of other types (account, model) and no confdb-schema"},
 		{"a.yaml", "storage: {max: .inf}\n", `cannot read a.yaml:1:16: ".inf" is no number that JSON knows`},
 		{"a.yaml", "? [a]\n: b\n", "cannot read a.yaml:1:3: a key must be a text"},
 		{"a.yaml", "a: \xff\n", "cannot read a.yaml:1:4: it is not UTF-8"},
@@ -379,5 +382,99 @@ func roundTrip(t *testing.T, headers, storage any) {
 	}
 	if last, err := document.Parse("last.yaml", final); err != nil || !document.Same(last, asAssertion, false) {
 		t.Fatalf("show changed it (%v):\n%s", err, final)
+	}
+}
+
+// A stream is what `snap known` prints: several assertions with empty lines between them.
+func TestStreams(t *testing.T) {
+	account := "type: account\nauthority-id: canonical\naccount-id: acme\nsign-key-sha3-384: k\n\nsig\nnature\n"
+	schema := func(name string) string {
+		return "type: confdb-schema\nauthority-id: acme\naccount-id: acme\nname: " + name + "\nviews:\n  v:\n    rules:\n      -\n" +
+			"        storage: a\nbody-length: 25\nsign-key-sha3-384: k\n\n{\n  \"storage\": {\"a\": 1}\n}\n\nsig\nnature\n"
+	}
+	for _, test := range []struct {
+		name, file, text string
+		want             []string
+		line             int // of the last one's name
+	}{
+		{"behind an account", "a.txt", account + "\n" + schema("one"), []string{"one"}, 12},
+		{"two", "a.assert", schema("one") + "\n" + account + "\n\n" + schema("two") + "\n", []string{"one", "two"}, 32},
+		{"empty lines before it", "a", "\n\n" + schema("one"), []string{"one"}, 6},
+		{"no newline at the end", "a", account + "\n" + strings.TrimSuffix(schema("one"), "\n"), []string{"one"}, 12},
+		{"YAML documents", "a.yaml", "---\nname: one\nstorage: {}\n---\n---\nname: two\nstorage: {}\n...\n", []string{"one", "two"}, 6},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			docs, err := document.ParseSchemas(test.file, []byte(test.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, doc := range docs {
+				got = append(got, doc.Header("name"))
+				for _, fault := range doc.Faults {
+					if fault.Kind != document.BadLayout {
+						t.Errorf("%s: %+v", doc.Header("name"), fault)
+					}
+				}
+				if doc.Form == document.Assertion {
+					if again, err := document.Parse("again.assert", doc.Text); err != nil || !document.Same(again, doc, false) {
+						t.Errorf("its own text is another document: %v", err)
+					}
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("names (-want +got):\n%s", diff)
+			}
+			if line := docs[len(docs)-1].Position("name").Line; line != test.line {
+				t.Errorf("the last one's name is in line %d, want %d", line, test.line)
+			}
+		})
+	}
+}
+
+func TestMergeKeys(t *testing.T) {
+	doc := parse(t, "a.yaml", "x: &x {a: '1', b: '2'}\ny: &y {b: '3', c: '4'}\nname: m\nviews:\n  b: '0'\n  <<: [*x, *y]\n"+
+		"storage:\n  <<: {schema: {e: int}}\n")
+	if got, want := string(doc.Headers.Get("views").JSON()), `{"a":"1","b":"0","c":"4"}`; got != want {
+		t.Errorf("views are %s, want %s", got, want)
+	}
+	if got, want := string(doc.Storage().JSON()), `{"schema":{"e":"int"}}`; got != want {
+		t.Errorf("storage is %s, want %s", got, want)
+	}
+	if len(doc.Faults) != 0 {
+		t.Errorf("faults: %+v", doc.Faults)
+	}
+}
+
+// What a template leaves to be filled in is read, whatever YAML says to it, and filled in by who knows it.
+func TestTemplates(t *testing.T) {
+	for _, value := range []string{"<your-account-id>", "@ACCOUNT_ID@", "${ACCOUNT}", "$ACCOUNT", "$(ACCOUNT)", "{{ account_id }}", "{{account}} # yours",
+		"%ACCOUNT%", "__ACCOUNT__", "YOUR_ACCOUNT_ID", `"<account id>"`} {
+		headers := "account-id: " + value + "\nauthority-id: " + value + "\nname: a\ntimestamp: " + value + "\n"
+		if _, err := document.Parse("a.yaml", []byte(headers+"{% if x %}\nsummary: s\n{% endif %}\nstorage: {}\n")); err != nil {
+			t.Errorf("%s with directives: %v", value, err)
+		}
+		doc, err := document.Parse("a.yaml", []byte(headers+"storage: {}\n"))
+		if err != nil {
+			t.Errorf("%s: %v", value, err)
+			continue
+		}
+		if !document.Placeholder(doc.Header("account-id")) || !doc.NeedsTimestamp() {
+			t.Errorf("%s is no placeholder: %q", value, doc.Header("account-id"))
+		}
+		doc.FillAccount("acme")
+		doc.FillTimestamp(time.Unix(0, 0))
+		if doc.Header("account-id") != "acme" || doc.Header("authority-id") != "acme" || doc.Header("timestamp") != "1970-01-01T00:00:00Z" {
+			t.Errorf("%s is filled in as %s", value, doc.Headers.JSON())
+		}
+		shown, err := doc.YAML()
+		if again := parse(t, "a.yaml", string(shown)); err != nil || !document.Same(doc, again, false) {
+			t.Errorf("%s is shown as %s, %v", value, shown, err)
+		}
+	}
+	for _, text := range []string{"acme", "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN", "2026-01-01T00:00:00Z", "", "me@example.com"} {
+		if document.Placeholder(text) {
+			t.Errorf("%q is a placeholder", text)
+		}
 	}
 }

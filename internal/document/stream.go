@@ -2,24 +2,83 @@ package document
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
+	"sort"
 	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"aspects-poc/registry/dialect"
 )
 
 // maxStream is how many assertions one text may hold.
 const maxStream = 1000
 
-// ParseAll reads a text that may hold several assertions with empty lines between them, as `snap known` prints them.
-// They need not be confdb-schemas: Header("type") tells. Any other text is one document. Errors are *Error.
+// ParseSchemas reads all confdb-schemas of a text: what ParseAll reads, less the assertions of other types that they are
+// among. At least one is returned. Errors are *Error.
+func ParseSchemas(file string, text []byte) ([]*Document, error) {
+	all, err := ParseAll(file, text)
+	if err != nil || len(all) == 1 {
+		return all, err
+	}
+	var list []*Document
+	var others []string
+	for _, doc := range all {
+		if kind := doc.Header("type"); doc.Form == Assertion && kind != string(dialect.ConfdbSchema) {
+			others = append(others, cmp.Or(kind, "one without a type"))
+		} else {
+			list = append(list, doc)
+		}
+	}
+	if len(list) == 0 {
+		return nil, &Error{File: file, Pos: Position{1, 1}, Message: fmt.Sprintf("it holds assertions of other types (%s) and no confdb-schema",
+			strings.Join(others, ", "))}
+	}
+	return list, nil
+}
+
+// ParseAll reads all documents of a text: several assertions with empty lines between them, as `snap known` prints them,
+// which need not be confdb-schemas (Header("type") tells), several YAML documents, or one document of whatever form.
+// Errors are *Error.
 func ParseAll(file string, text []byte) ([]*Document, error) {
+	if len(text) > MaxSize {
+		return nil, &Error{File: file, Message: fmt.Sprintf("it has %d bytes; a confdb-schema has %d at most", len(text), MaxSize)}
+	}
+	if !utf8.Valid(text) {
+		return nil, &Error{File: file, Pos: newLines(text).position(invalidAt(text)), Message: "it is not UTF-8"}
+	}
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	var list []*Document
+	var err error
+	switch form := formOf(file, text); form {
+	case JSON:
+		doc := &Document{File: file, Form: form, start: Position{1, 1}}
+		list, err = []*Document{doc}, doc.readJSON(text)
+	case Assertion:
+		list, err = readAssertions(file, text)
+	default:
+		list, err = readYAMLs(file, text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, doc := range list {
+		sort.SliceStable(doc.Faults, func(i, j int) bool { return doc.Faults[i].Pos.before(doc.Faults[j].Pos) })
+	}
+	return list, nil
+}
+
+func readAssertions(file string, text []byte) ([]*Document, error) {
 	var list []*Document
 	for _, part := range split(file, text) {
-		doc, err := Parse(file, part.text)
-		var refused *Error
-		if errors.As(err, &refused) && refused.Pos != (Position{}) {
-			refused.Pos.Line += part.line
-		}
-		if err != nil {
+		doc := &Document{File: file, Form: Assertion, Text: part.text, start: Position{part.line + 1, 1}}
+		if err := doc.readAssertion(part.text); err != nil {
+			var refused *Error
+			if errors.As(err, &refused) && refused.Pos != (Position{}) {
+				refused.Pos.Line += part.line
+			}
 			return nil, err
 		}
 		doc.shift(part.line)
@@ -70,12 +129,13 @@ func endOf(text []byte) int {
 			continue
 		}
 		n, err := strconv.Atoi(string(length))
+		if n == 0 && err == nil {
+			continue // no body
+		}
 		if err != nil || n < 0 || n+len(separator) > len(rest) || !bytes.HasPrefix(rest[n:], separator) {
 			return len(text)
 		}
-		if n > 0 {
-			rest = rest[n+len(separator):]
-		}
+		rest = rest[n+len(separator):]
 	}
 	if i := bytes.Index(rest, separator); i >= 0 {
 		return len(text) - len(rest) + i + 1

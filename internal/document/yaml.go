@@ -9,48 +9,65 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// readYAML reads a document as people write it: the headers, and "storage" beside them (or "body", a map with storage,
-// or the text that snap sign wants). type may be left out; account-id, authority-id and timestamp are filled in when it
-// is built.
-func (d *Document) readYAML(text []byte) error {
-	c, top, err := d.decodeYAML(text)
+// readYAMLs reads documents as people write them: the headers, and "storage" beside them (or "body", a map with storage,
+// or the text that snap sign wants). type may be left out; account-id, authority-id and timestamp are filled in when they
+// are built.
+func readYAMLs(file string, text []byte) ([]*Document, error) {
+	sources, err := decodeYAML(file, text)
+	if err != nil {
+		return nil, err
+	}
+	var list []*Document
+	for _, source := range sources {
+		doc := &Document{File: file, Form: YAML, source: source}
+		c := newConverter(doc, text)
+		doc.start = c.at(source.Content[0])
+		if err := doc.readYAML(c); err != nil {
+			return nil, err
+		}
+		list = append(list, doc)
+	}
+	return list, nil
+}
+
+func (d *Document) readYAML(c *converter) error {
+	top := d.source.Content[0]
+	if top.Kind != yaml.MappingNode {
+		return d.errorf(d.start, "want a map with name, views and storage")
+	}
+	d.Headers = &Node{Kind: Map, Pos: c.at(top)}
+	pairs, err := c.pairs(top, 0)
 	if err != nil {
 		return err
 	}
-	if top.Kind != yaml.MappingNode {
-		return d.errorf(Position{1, 1}, "want a map with name, views and storage")
-	}
-	d.Headers = &Node{Kind: Map, Pos: c.at(top)}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(top.Content); i += 2 {
-		key, value := top.Content[i], top.Content[i+1]
-		name, err := c.key(key, seen)
-		if err != nil {
-			return err
-		}
-		entry := Entry{Key: name, KeyPos: c.at(key)}
-		entry.Value, err = c.node(value, name != "storage" && name != "body", 1)
+	found := false
+	for _, pair := range pairs {
+		entry := Entry{Key: pair.name, KeyPos: c.at(pair.key)}
+		entry.Value, err = c.node(pair.value, pair.name != "storage" && pair.name != "body", 1)
 		if err != nil {
 			return err
 		}
 		switch {
-		case name == "storage":
+		case pair.name == "storage":
 			d.Body = &Node{Kind: Map, Pos: entry.KeyPos, Entries: []Entry{entry}}
-		case name == "body" && entry.Value.Kind == String:
+		case pair.name == "body" && entry.Value.Kind == String:
 			d.Embedded = true
-			d.readBody([]byte(strings.TrimSuffix(entry.Value.Text, "\n")), c.inside(value), entry.At())
-		case name == "body":
+			d.readBody([]byte(strings.TrimSuffix(entry.Value.Text, "\n")), c.inside(pair.value), entry.At())
+		case pair.name == "body":
 			d.Body = entry.Value
 		default:
 			d.Headers.Entries = append(d.Headers.Entries, entry)
+			continue
 		}
+		found = true
 	}
-	if !seen["storage"] && !seen["body"] {
-		d.fault(BadBody, Position{1, 1}, `body must contain a "storage" stanza`)
+	if !found {
+		d.fault(BadBody, d.start, `body must contain a "storage" stanza`)
 	}
 	if d.Body != nil && !d.Embedded {
 		d.checkNumbers(d.Body)
@@ -60,35 +77,68 @@ func (d *Document) readYAML(text []byte) error {
 }
 
 // ParseYAML reads any YAML document, such as a snap's, into a tree with positions. Numbers, booleans and null are what
-// YAML takes them for. Errors are *Error.
+// YAML takes them for; placeholders are read as ReadYAML does. Errors are *Error.
 func ParseYAML(file string, text []byte) (*Node, error) {
-	d := &Document{File: file}
-	c, top, err := d.decodeYAML(text)
+	source, err := ReadYAML(file, text)
 	if err != nil {
 		return nil, err
 	}
-	return c.node(top, false, 0)
+	return newConverter(&Document{File: file}, text).node(source.Content[0], false, 0)
 }
 
-func (d *Document) decodeYAML(text []byte) (*converter, *yaml.Node, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var source yaml.Node
-	if err := decoder.Decode(&source); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, nil, d.errorf(Position{1, 1}, "it is empty")
+// ReadYAML parses a YAML document into the library's nodes. Placeholders that are no YAML are taken as texts: @ID@ and
+// {{ id }} as values; lines of template directives, such as {% if x %}, are left out. Errors are *Error.
+func ReadYAML(file string, text []byte) (*yaml.Node, error) {
+	sources, err := decodeYAML(file, text)
+	if err != nil {
+		return nil, err
+	}
+	if len(sources) > 1 {
+		return nil, &Error{File: file, Pos: Position{sources[1].Line, 1}, Message: "it holds more than one YAML document"}
+	}
+	return sources[0], nil
+}
+
+// decodeYAML returns the documents of a text, at least one.
+func decodeYAML(file string, text []byte) ([]*yaml.Node, error) {
+	if !utf8.Valid(text) {
+		return nil, &Error{File: file, Pos: newLines(text).position(invalidAt(text)), Message: "it is not UTF-8"}
+	}
+	sources, err := allYAML(text)
+	if err != nil {
+		if again, failed := allYAML(asTexts(text)); failed == nil {
+			sources, err = again, nil
 		}
+	}
+	if err != nil {
 		at, reason := yamlError(err)
-		return nil, nil, d.errorf(at, "it is not YAML: %s", reason)
+		return nil, &Error{File: file, Pos: at, Message: "it is not YAML: " + reason}
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, nil, d.errorf(Position{1, 1}, "it holds more than one YAML document")
+	if len(sources) == 0 {
+		return nil, &Error{File: file, Pos: Position{1, 1}, Message: "it is empty"}
 	}
-	if len(source.Content) != 1 {
-		return nil, nil, d.errorf(Position{1, 1}, "it is empty")
+	rows := bytes.Split(text, []byte("\n"))
+	for _, source := range sources {
+		unbrace(source, rows)
 	}
-	d.source = &source
-	c := &converter{doc: d, text: text, rows: bytes.Count(text, []byte("\n")) + 1, left: 4 * MaxSize / 64}
-	return c, source.Content[0], nil
+	return sources, nil
+}
+
+func allYAML(text []byte) ([]*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var sources []*yaml.Node
+	for {
+		source := &yaml.Node{}
+		if err := decoder.Decode(source); errors.Is(err, io.EOF) {
+			return sources, nil
+		} else if err != nil {
+			return nil, err
+		}
+		// What stands between two separators, or behind the last one, may be nothing.
+		if len(source.Content) == 1 && source.Content[0].ShortTag() != "!!null" {
+			sources = append(sources, source)
+		}
+	}
 }
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n\s*)?(?:line (\d+): )?`)
@@ -121,22 +171,86 @@ func (c *converter) at(n *yaml.Node) Position {
 	return Position{n.Line, n.Column}
 }
 
-func (c *converter) key(n *yaml.Node, seen map[string]bool) (string, error) {
-	at := c.at(n)
+// newConverter begins the conversion of a document's nodes.
+func newConverter(doc *Document, text []byte) *converter {
+	return &converter{doc: doc, text: text, rows: bytes.Count(text, []byte("\n")) + 1, left: 4 * MaxSize / 64}
+}
+
+// A pair is an entry of a map with the name that its key stands for.
+type pair struct {
+	name       string
+	key, value *yaml.Node
+}
+
+// pairs returns the entries of a map, with those of the maps that merge keys (<<) name: what the map has itself goes before
+// them, and of several merged maps the first.
+func (c *converter) pairs(n *yaml.Node, depth int) ([]pair, error) {
+	if c.left--; c.left < 0 || depth > deepest {
+		return nil, c.doc.errorf(c.at(n), "anchors make it too large")
+	}
+	own := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if key := resolved(n.Content[i]); key.Kind == yaml.ScalarNode && key.ShortTag() != "!!merge" {
+			own[key.Value] = true
+		}
+	}
+	var list []pair
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at, name := c.at(key), resolved(key)
+		switch {
+		case name.Kind != yaml.ScalarNode:
+			return nil, c.doc.errorf(at, "a key must be a text")
+		case name.ShortTag() == "!!merge":
+			merged, err := c.merged(value, depth)
+			if err != nil {
+				return nil, err
+			}
+			for _, pair := range merged {
+				if !own[pair.name] {
+					own[pair.name] = true
+					list = append(list, pair)
+				}
+			}
+			continue
+		case seen[name.Value]:
+			c.doc.fault(DuplicateKey, at, "key %q is there twice: the last one counts", name.Value)
+		}
+		seen[name.Value] = true
+		list = append(list, pair{name.Value, key, value})
+	}
+	return list, nil
+}
+
+// merged returns the entries of the map, or maps, that a merge key names.
+func (c *converter) merged(n *yaml.Node, depth int) ([]pair, error) {
+	switch target := resolved(n); target.Kind {
+	case yaml.MappingNode:
+		return c.pairs(target, depth+1)
+	case yaml.SequenceNode:
+		var list []pair
+		for _, item := range target.Content {
+			if resolved(item).Kind != yaml.MappingNode {
+				return nil, c.doc.errorf(c.at(item), "a merge key (<<) wants maps")
+			}
+			pairs, err := c.pairs(resolved(item), depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, pairs...)
+		}
+		return list, nil
+	}
+	return nil, c.doc.errorf(c.at(n), "a merge key (<<) wants a map, or a list of maps")
+}
+
+// resolved is a node, or what the anchor that it names stands for.
+func resolved(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	switch {
-	case n.Kind != yaml.ScalarNode:
-		return "", c.doc.errorf(at, "a key must be a text")
-	case n.ShortTag() == "!!merge":
-		return "", c.doc.errorf(at, "merge keys (<<) are not supported: name the anchor where its value is wanted")
-	}
-	if seen[n.Value] {
-		c.doc.fault(DuplicateKey, at, "key %q is there twice: the last one counts", n.Value)
-	}
-	seen[n.Value] = true
-	return n.Value, nil
+	return n
 }
 
 func (c *converter) node(n *yaml.Node, header bool, depth int) (*Node, error) {
@@ -174,17 +288,16 @@ func (c *converter) node(n *yaml.Node, header bool, depth int) (*Node, error) {
 		return list, nil
 	case yaml.MappingNode:
 		object := &Node{Kind: Map, Pos: at}
-		seen := map[string]bool{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			name, err := c.key(n.Content[i], seen)
+		pairs, err := c.pairs(n, depth)
+		if err != nil {
+			return nil, err
+		}
+		for _, pair := range pairs {
+			inner, err := c.node(pair.value, header, depth+1)
 			if err != nil {
 				return nil, err
 			}
-			inner, err := c.node(n.Content[i+1], header, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			object.Entries = append(object.Entries, Entry{name, c.at(n.Content[i]), inner})
+			object.Entries = append(object.Entries, Entry{pair.name, c.at(pair.key), inner})
 		}
 		return object, nil
 	}

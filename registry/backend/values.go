@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Storable returns a copy of the values of a Set as confdb can keep them, or an *Error of kind ErrBadRequest that has
@@ -21,6 +22,10 @@ func Storable(values map[string]any) (map[string]any, error) {
 	storable := make(map[string]any, len(values))
 	for _, request := range slices.Sorted(maps.Keys(values)) {
 		value := values[request]
+		if text, ok := notUTF8(map[string]any{request: value}); ok {
+			return nil, &Error{Kind: ErrBadRequest, Reason: fmt.Sprintf("%q is not UTF-8: confdb keeps JSON, in which it would be another text",
+				text)}
+		}
 		if number := losesDigits(value); number != "" {
 			return nil, &Error{Kind: ErrBadRequest, Remedy: "write it as a string", Reason: fmt.Sprintf(
 				"%s of %q would lose digits, as confdb keeps numbers as 64-bit floats", number, request)}
@@ -31,6 +36,30 @@ func Storable(values map[string]any) (map[string]any, error) {
 		storable[request] = value
 	}
 	return storable, nil
+}
+
+// notUTF8 returns a text in JSON shapes, keys included, that JSON cannot hold as it is.
+func notUTF8(value any) (text string, found bool) {
+	switch value := value.(type) {
+	case string:
+		return value, !utf8.ValidString(value)
+	case []any:
+		for _, item := range value {
+			if text, found = notUTF8(item); found {
+				return text, true
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			if !utf8.ValidString(key) {
+				return key, true
+			}
+			if text, found = notUTF8(value[key]); found {
+				return text, true
+			}
+		}
+	}
+	return "", false
 }
 
 // WriteOp returns the Error.Op of a Set: "unset" if it does nothing else, else "set".

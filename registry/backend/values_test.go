@@ -147,3 +147,15 @@ func TestWriteOp(t *testing.T) {
 		}
 	}
 }
+
+func TestStorableRefusesWhatIsNotUTF8(t *testing.T) {
+	for _, values := range []map[string]any{
+		{"a": "b\xff"}, {"a\xff": 1}, {"a": []any{1, "\xff"}}, {"a": map[string]any{"b": map[string]any{"\xff": true}}},
+	} {
+		storable, err := backend.Storable(values)
+		var refused *backend.Error
+		if !errors.As(err, &refused) || !errors.Is(err, backend.ErrBadRequest) || !strings.Contains(refused.Reason, "is not UTF-8") {
+			t.Errorf("%q: %v, %v", values, storable, err)
+		}
+	}
+}

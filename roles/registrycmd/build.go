@@ -42,30 +42,23 @@ func build(env *roles.Env) *cli.Command {
 	}
 }
 
-// schemaFile is the one argument of a command.
-func schemaFile(c *cli.Context) (*schemadoc.Document, error) {
+// onlyFile is the one argument of a command.
+func onlyFile(c *cli.Context) (string, error) {
 	args := roles.Args(c)
 	switch len(args) {
 	case 0:
-		return nil, roles.Usagef("no file given")
+		return "", roles.Usagef("no file given")
 	case 1:
-	default:
-		return nil, roles.Usagef("unexpected argument %q: one file at a time", args[1])
+		return args[0], nil
 	}
-	text, err := os.ReadFile(args[0])
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the confdb-schema: %w", err)
-	}
-	return schemadoc.Parse(args[0], text)
+	return "", roles.Usagef("unexpected argument %q: one file at a time", args[1])
 }
 
 func runBuild(env *roles.Env, c *cli.Context) error {
 	options := schemadoc.SignOptions{Account: c.String(flagAccount), Dialect: network.Dialect(c.String(flagDialect)),
 		NoAliases: c.Bool(flagNoAliases)}
-	if options.Account != "" {
-		if err := network.ValidAccount(options.Account); err != nil {
-			return roles.Usagef("invalid value for --%s: %v", flagAccount, err)
-		}
+	if err := validAccount(options.Account); err != nil {
+		return err
 	}
 	if text := c.String(flagRevision); text != "" {
 		revision, err := strconv.Atoi(text)
@@ -77,20 +70,32 @@ func runBuild(env *roles.Env, c *cli.Context) error {
 	if !slices.Contains(network.Dialects(), options.Dialect) {
 		return roles.Usagef("invalid value %q for --%s: want one of %v", options.Dialect, flagDialect, network.Dialects())
 	}
-	doc, err := schemaFile(c)
+	file, err := onlyFile(c)
 	if err != nil {
 		return err
 	}
-	if options.Account == "" && doc.Header("account-id") == "" {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("cannot read the confdb-schema: %w", err)
+	}
+	doc, err := schemadoc.Parse(file, text)
+	if err != nil {
+		return err
+	}
+	if id := doc.Header("account-id"); options.Account == "" && (id == "" || network.ValidAccount(id) != nil && schemadoc.Placeholder(id)) {
 		return roles.Usagef("whose confdb-schema is it? Give --%s, or write account-id into %s", flagAccount, doc.File)
 	}
-	if flag := c.String(flagTimestamp); flag != "" || doc.Headers.Get("timestamp") == nil {
+	if options.Account != "" {
+		doc.SetAccount(options.Account)
+	}
+	if flag := c.String(flagTimestamp); flag != "" || doc.NeedsTimestamp() {
 		if flag == "document" {
 			return roles.Usagef("invalid value %q for --%s: %s has none", flag, flagTimestamp, doc.File)
 		}
 		if options.Timestamp, err = timestamp(flag, env.Getenv("SOURCE_DATE_EPOCH"), time.Now); err != nil {
 			return err
 		}
+		doc.SetTimestamp(options.Timestamp)
 	}
 	if err := refuseToBuild(env, doc); err != nil {
 		return err

@@ -52,7 +52,7 @@ type workshop struct {
 	stage   string
 	connect bool
 	loaded  map[string]world.Snap // by folder, as they were found last
-	schemas map[string]string     // by file: the document as it was read last
+	schemas map[string]string     // by file and ID: the document as it was read last
 }
 
 func runDev(env *roles.Env, c *cli.Context) (err error) {
@@ -143,20 +143,31 @@ func (s *workshop) open(ctx context.Context) ([]string, error) {
 	return watch, s.connectAll(ctx)
 }
 
-// loadSchema reads a confdb-schema, if its file says something else than before.
+// loadSchema reads the confdb-schemas of a file.
 func (s *workshop) loadSchema(file string) error {
-	schema, err := readSchema(file, s.account)
+	schemas, err := readSchema(file, s.account)
 	if err != nil {
 		return err
 	}
-	if s.schemas[file] == string(schema.Document) {
+	for _, schema := range schemas {
+		if err := s.replaceSchema(file, schema); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaceSchema takes a confdb-schema, if its file says something else than before.
+func (s *workshop) replaceSchema(file string, schema world.Schema) error {
+	before := file + " " + schema.ID()
+	if s.schemas[before] == string(schema.Document) {
 		return nil
 	}
 	if err := s.Replace(schema); err != nil {
 		return err
 	}
-	again := s.schemas[file] != ""
-	s.schemas[file] = string(schema.Document)
+	again := s.schemas[before] != ""
+	s.schemas[before] = string(schema.Document)
 	if again {
 		s.log.say("%s: read again, confdb-schema %s (revision %d)", file, schema.ID(), schema.Parsed.Revision)
 	} else {
@@ -170,7 +181,7 @@ func (s *workshop) loadSchema(file string) error {
 
 // loadSnap installs a snap, or refreshes it if it is another one by now, and returns what decides that.
 func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
-	found, err := source.Load(dir, s.stage)
+	found, err := source.Load(dir, source.Options{Stage: s.stage, Account: s.account})
 	if err != nil {
 		return nil, err
 	}

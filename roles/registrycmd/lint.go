@@ -13,7 +13,6 @@ import (
 
 	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/registry/kit/lint"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"
@@ -21,6 +20,7 @@ import (
 
 const (
 	flagAgainst = "against"
+	flagEnable  = "enable"
 	flagFormat  = "format"
 	flagIgnore  = "ignore"
 	flagStrict  = "strict"
@@ -41,7 +41,8 @@ func lintCommand(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "write findings as `text|json|github|sarif`"},
 			&cli.BoolFlag{Name: flagStrict, Usage: "fail for warnings, too"},
 			&cli.StringSliceFlag{Name: flagIgnore, Usage: "be silent about a rule, by its `CODE`; errors cannot be ignored; may be repeated"},
-			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` that will sign, if the file does not name it"},
+			&cli.StringSliceFlag{Name: flagEnable, Usage: "look also for what a rule that is off by default finds, by its `CODE`; may be repeated"},
+			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` that will sign, if the files do not name it"},
 		},
 		SkipFlagParsing: true,
 		Action:          func(c *cli.Context) error { return runLint(env, c) },
@@ -53,7 +54,8 @@ func runLint(env *roles.Env, c *cli.Context) error {
 	if !slices.Contains(lint.Formats(), format) {
 		return roles.Usagef("invalid value %q for --%s: want one of %v", format, flagFormat, lint.Formats())
 	}
-	options := lint.Options{Account: c.String(flagAccount), Ignore: c.StringSlice(flagIgnore)}
+	options := lint.Options{Account: c.String(flagAccount), Ignore: c.StringSlice(flagIgnore),
+		Enable: c.StringSlice(flagEnable)}
 	if err := checkOptions(options); err != nil {
 		return err
 	}
@@ -97,9 +99,12 @@ func runLint(env *roles.Env, c *cli.Context) error {
 }
 
 func checkOptions(options lint.Options) error {
-	if options.Account != "" {
-		if err := network.ValidAccount(options.Account); err != nil {
-			return roles.Usagef("invalid value for --%s: %v", flagAccount, err)
+	if err := validAccount(options.Account); err != nil {
+		return err
+	}
+	for _, code := range options.Enable {
+		if !slices.ContainsFunc(lint.Rules(), func(r lint.Rule) bool { return r.Code == code && r.Off }) {
+			return roles.Usagef("invalid value %q for --%s: want a rule that is off by default", code, flagEnable)
 		}
 	}
 	for _, code := range options.Ignore {
@@ -116,8 +121,7 @@ func checkOptions(options lint.Options) error {
 
 // isSnap tells a snap from a confdb-schema among the arguments.
 func isSnap(name string) bool {
-	switch filepath.Base(name) {
-	case "snapcraft.yaml", "snap.yaml":
+	if base := filepath.Base(name); strings.HasPrefix(base, "snapcraft.yaml") || strings.HasPrefix(base, "snap.yaml") {
 		return true
 	}
 	info, err := os.Stat(name)
@@ -125,34 +129,50 @@ func isSnap(name string) bool {
 }
 
 func lintFile(ctx context.Context, env *roles.Env, file string, options lint.Options, against string) ([]lint.Finding, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the confdb-schema: %w", err)
-	}
-	doc, err := schemadoc.Parse(file, text)
+	docs, err := parseFile(file)
 	if found, ok := lint.Unreadable(err); ok {
 		return []lint.Finding{found}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	var before []*schemadoc.Document
 	if against != "" {
-		if options.Against, err = published(ctx, env, file, against); err != nil {
+		if before, err = published(ctx, env, file, against); err != nil {
 			return nil, err
 		}
 	}
-	return lint.Check(doc, options), nil
+	var findings []lint.Finding
+	for _, doc := range docs {
+		doc.FillAccount(options.Account)
+		options.Against = counterpart(before, doc)
+		findings = append(findings, lint.Check(doc, options)...)
+	}
+	return findings, nil
+}
+
+// counterpart is the copy of a confdb-schema among those of another file: the one of its name, or the only one.
+func counterpart(list []*schemadoc.Document, doc *schemadoc.Document) *schemadoc.Document {
+	if len(list) == 1 {
+		return list[0]
+	}
+	for _, other := range list {
+		if other.Header("name") == doc.Header("name") {
+			return other
+		}
+	}
+	return nil
 }
 
 // published reads the copy to compare a file with; nil if a revision does not have it.
-func published(ctx context.Context, env *roles.Env, file, against string) (*schemadoc.Document, error) {
+func published(ctx context.Context, env *roles.Env, file, against string) ([]*schemadoc.Document, error) {
 	rev, isRev := strings.CutPrefix(against, "git:")
 	if !isRev {
 		text, err := os.ReadFile(against)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the published copy: %w", err)
 		}
-		return schemadoc.Parse(against, text)
+		return schemadoc.ParseSchemas(against, text)
 	}
 	if rev == "" || strings.HasPrefix(rev, "-") {
 		return nil, roles.Usagef("invalid value %q for --%s: want git:REV, such as git:HEAD", against, flagAgainst)
@@ -169,7 +189,7 @@ func published(ctx context.Context, env *roles.Env, file, against string) (*sche
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", name, err)
 	}
-	return schemadoc.Parse(name, text)
+	return schemadoc.ParseSchemas(name, text)
 }
 
 // git runs git where a file is.

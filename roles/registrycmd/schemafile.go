@@ -5,47 +5,67 @@ import (
 	"os"
 	"time"
 
+	"aspects-poc/registry/network"
+	"aspects-poc/roles"
+
 	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/registry/kit/world"
 )
 
-// readSchema reads a confdb-schema's file, in whatever form it is, for an imitated machine. account replaces the file's
-// account ID; "" leaves it.
-func readSchema(path, account string) (world.Schema, error) {
-	text, err := os.ReadFile(path)
+// readSchema reads the confdb-schemas of a file, in whatever form it is, for an imitated machine. account replaces the
+// file's account ID; "" leaves it.
+func readSchema(path, account string) ([]world.Schema, error) {
+	docs, err := parseFile(path)
 	if err != nil {
-		return world.Schema{}, fmt.Errorf("cannot read the confdb-schema: %w", err)
+		return nil, err
 	}
-	doc, err := schemadoc.Parse(path, text)
-	if err != nil {
-		return world.Schema{}, err
+	var list []world.Schema
+	for _, doc := range docs {
+		doc.FillTimestamp(time.Unix(0, 0)) // nobody sees it: it is never signed
+		signable, err := doc.SignInput(schemadoc.SignOptions{Account: account})
+		if err != nil {
+			return nil, fmt.Errorf("cannot use %s: %w", path, err)
+		}
+		schema, err := world.ParseSchema(signable)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use %s: %w (aspects-poc registry lint %s tells where)", path, err, path)
+		}
+		if doc.Form == schemadoc.Assertion {
+			schema.Assertion = string(doc.Text)
+		}
+		list = append(list, schema)
 	}
-	options := schemadoc.SignOptions{Account: account}
-	if doc.Header("timestamp") == "" {
-		options.Timestamp = time.Unix(0, 0).UTC() // nobody sees it: it is never signed
-	}
-	signable, err := doc.SignInput(options)
-	if err != nil {
-		return world.Schema{}, fmt.Errorf("cannot use %s: %w", path, err)
-	}
-	schema, err := world.ParseSchema(signable)
-	if err != nil {
-		return world.Schema{}, fmt.Errorf("cannot use %s: %w (aspects-poc registry lint %s tells where)", path, err, path)
-	}
-	if doc.Form == schemadoc.Assertion {
-		schema.Assertion = string(text)
-	}
-	return schema, nil
+	return list, nil
 }
 
 func readSchemas(paths []string, account string) ([]world.Schema, error) {
 	var list []world.Schema
 	for _, path := range paths {
-		schema, err := readSchema(path, account)
+		schemas, err := readSchema(path, account)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, schema)
+		list = append(list, schemas...)
 	}
 	return list, nil
+}
+
+// parseFile reads all confdb-schemas of a file.
+func parseFile(path string) ([]*schemadoc.Document, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the confdb-schema: %w", err)
+	}
+	return schemadoc.ParseSchemas(path, text)
+}
+
+// validAccount refuses what cannot be the value of --account-id; "" is no value.
+func validAccount(id string) error {
+	if id == "" {
+		return nil
+	}
+	if err := network.ValidAccount(id); err != nil {
+		return roles.Usagef("invalid value for --%s: %v", flagAccount, err)
+	}
+	return nil
 }

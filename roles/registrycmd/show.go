@@ -1,6 +1,7 @@
 package registrycmd
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -14,10 +15,12 @@ func show(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "print a confdb-schema as people read it", ArgsUsage: "FILE",
 		Description: "FILE is a signed assertion, JSON for snap sign, or YAML, of which comments are kept. YAML comes out, from which\n" +
-			"build makes the same confdb-schema again. Signatures are not verified.",
+			"build makes the same confdb-schema again. Of a stream of assertions all confdb-schemas are printed. Signatures\n" +
+			"are not verified.",
 		UsageText: "snap known confdb-schema name=network > network.assert\n" +
 			"aspects-poc registry show network.assert > network.yaml",
 		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` in place of the one in the file"},
 			&cli.StringFlag{Name: flagFormat, Value: "yaml", Usage: "print `yaml|json`; JSON has the storage schema as an object, not as text"},
 		},
 		SkipFlagParsing: true,
@@ -30,23 +33,41 @@ func runShow(env *roles.Env, c *cli.Context) error {
 	if format != "yaml" && format != "json" {
 		return roles.Usagef("invalid value %q for --%s: want yaml or json", format, flagFormat)
 	}
-	doc, err := schemaFile(c)
+	account := c.String(flagAccount)
+	if err := validAccount(account); err != nil {
+		return err
+	}
+	file, err := onlyFile(c)
 	if err != nil {
 		return err
 	}
-	if doc.Body == nil {
-		return fmt.Errorf("cannot show %s: %s", doc.File, whyNoBody(doc))
-	}
-	var text []byte
-	if format == "yaml" {
-		text, err = doc.YAML()
-	} else {
-		text, err = sourceJSON(doc)
-	}
+	docs, err := parseFile(file)
 	if err != nil {
-		return fmt.Errorf("cannot show %s: %w", doc.File, err)
+		return err
 	}
-	_, err = env.Stdout.Write(text)
+	var texts [][]byte
+	for _, doc := range docs {
+		if doc.Body == nil {
+			return fmt.Errorf("cannot show %s: %s", doc.File, whyNoBody(doc))
+		}
+		if account != "" {
+			doc.SetAccount(account)
+		}
+		print := doc.YAML
+		if format == "json" {
+			print = func() ([]byte, error) { return sourceJSON(doc) }
+		}
+		text, err := print()
+		if err != nil {
+			return fmt.Errorf("cannot show %s: %w", doc.File, err)
+		}
+		texts = append(texts, text)
+	}
+	between := "---\n"
+	if format == "json" {
+		between = ""
+	}
+	_, err = env.Stdout.Write(bytes.Join(texts, []byte(between)))
 	return err
 }
 

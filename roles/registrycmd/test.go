@@ -85,8 +85,8 @@ func runTest(env *roles.Env, c *cli.Context) error {
 	}
 	printer := &testPrinter{env: env, verbose: c.Bool("verbose")}
 	report, err := script.Run(c.Context, script.Options{
-		Files: files, Schemas: schemas, Snaps: c.StringSlice(flagSnap), Program: program,
-		ReadSchema:  func(path string) (world.Schema, error) { return readSchema(path, account) },
+		Files: files, Schemas: schemas, Snaps: c.StringSlice(flagSnap), Program: program, Account: account,
+		ReadSchema:  func(path string) ([]world.Schema, error) { return readSchema(path, account) },
 		RunServices: c.Bool(flagServices), Parallel: c.Int("parallel"), Verbose: c.Bool("verbose"), Update: c.Bool("update"),
 		Done: printer.done,
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // A parseMode says how the text of a value is read.
@@ -31,6 +32,9 @@ func valueMode(typed, asString bool) parseMode {
 
 // parseValue reads a value as JSON shapes, numbers as json.Number.
 func parseValue(text string, mode parseMode) (any, error) {
+	if !utf8.ValidString(text) {
+		return nil, fmt.Errorf("%q is not UTF-8", text)
+	}
 	if mode == stringOnly {
 		return text, nil
 	}

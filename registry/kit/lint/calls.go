@@ -34,11 +34,10 @@ func calls(text []byte) []call {
 		words := arguments(text[at[3]:], quoted)
 		c := call{verb: string(text[at[2]:at[3]]), at: document.Position{Line: bytes.Count(text[:at[0]], []byte("\n")) + 1,
 			Column: utf8.RuneCount(text[line:at[0]]) + 1}}
-		for i, word := range words {
+		for _, word := range words {
 			switch {
 			case word == "--view":
-				c.view = true
-				c.plug = plugOf(words[i+1:])
+				c.view, c.plug = true, plugOf(words)
 			case strings.HasPrefix(word, "--view="):
 				c.view, c.plug = true, strings.TrimPrefix(word, "--view=")
 			case word == "--previous":
@@ -50,7 +49,8 @@ func calls(text []byte) []call {
 	return found
 }
 
-// plugOf returns the plug among the words behind --view: the first with a colon, or else the first that is no flag.
+// plugOf returns the plug among the words: --view is a flag without a value and may come before it or behind. It is the
+// first with a colon, or else the first that is no flag.
 func plugOf(words []string) string {
 	for _, word := range words {
 		if strings.HasPrefix(word, ":") {

@@ -29,7 +29,11 @@ func TestDocPage(t *testing.T) {
 	var want strings.Builder
 	want.WriteString("\n| code | level | what is found | what to do |\n|---|---|---|---|\n")
 	for _, rule := range lint.Rules() {
-		fmt.Fprintf(&want, "| <a id=\"%s\"></a>`%[1]s` | %s | %s | %s |\n", rule.Code, rule.Level, rule.Summary, rule.Help)
+		level := string(rule.Level)
+		if rule.Off {
+			level += ", off"
+		}
+		fmt.Fprintf(&want, "| <a id=\"%s\"></a>`%[1]s` | %s | %s | %s |\n", rule.Code, level, rule.Summary, rule.Help)
 	}
 	want.WriteString("\n")
 	if *update {

@@ -79,7 +79,9 @@ func (c *checker) checkHeaders() {
 	if message := badRevision(doc.Headers.Get("revision")); message != "" {
 		c.add("header", doc.Position("revision"), "%s", message)
 	}
-	if (doc.Headers.Get("timestamp") != nil || !source) && c.textHeader("timestamp") {
+	if doc.Headers.Get("timestamp") != nil && doc.NeedsTimestamp() && doc.Form != document.Assertion {
+		c.add("placeholder", doc.Position("timestamp"), "the timestamp is still to be filled in: %s", doc.Header("timestamp"))
+	} else if (doc.Headers.Get("timestamp") != nil || !source) && c.textHeader("timestamp") {
 		if _, err := time.Parse(time.RFC3339, doc.Header("timestamp")); err != nil {
 			c.add("header", doc.Position("timestamp"), `"timestamp" header is not a RFC3339 date: %v`, err)
 		}

@@ -49,6 +49,7 @@ type Options struct {
 	Against *document.Document // the copy that is published; nil for none
 	Snaps   []*Snap            // the snaps that use it
 	Ignore  []string           // codes of rules that shall be silent; errors that snapd makes cannot be ignored
+	Enable  []string           // codes of rules that are off by default
 }
 
 // Check returns what there is to tell about a document, in the order of the files and lines.
@@ -110,7 +111,7 @@ func (c *checker) addTo(file, code string, at document.Position, format string, 
 	if !ok {
 		panic("internal error: no rule " + code)
 	}
-	if rule.Level != Error && slices.Contains(c.options.Ignore, code) {
+	if rule.Level != Error && slices.Contains(c.options.Ignore, code) || rule.Off && !slices.Contains(c.options.Enable, code) {
 		return
 	}
 	if len(c.findings) >= maxFindings {

@@ -19,7 +19,7 @@ import (
 var update = flag.Bool("update", false, "rewrite what the cases in testdata want")
 
 // TestCases runs testdata/*.txtar: the first file of each is the document, "want" the findings as text without help. Its
-// comment may have lines "against FILE", "account ID", "ignore CODE…" and "snap FILE…".
+// comment may have lines "against FILE", "account ID", "ignore CODE…", "enable CODE…" and "snap FILE…".
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil || len(files) == 0 {
@@ -93,6 +93,9 @@ func runCase(t *testing.T, archive *txtar.Archive) string {
 			options.Against = readDocument(t, words[1])
 		case words[0] == "account":
 			options.Account = words[1]
+			doc.FillAccount(words[1])
+		case words[0] == "enable":
+			options.Enable = words[1:]
 		case words[0] == "ignore":
 			options.Ignore = words[1:]
 		case words[0] == "snap":

@@ -24,6 +24,9 @@ func (c *checker) checkRegrets() {
 	if c.broken {
 		return
 	}
+	for _, view := range c.views {
+		c.checkShown(view)
+	}
 	c.checkReach()
 	c.checkNotices()
 	c.checkTypes()
@@ -44,7 +47,8 @@ func (c *checker) anyRule(holds func(*ruleModel) bool) bool {
 	return found
 }
 
-// The words at the beginning or end of a view's name that tell what it is for; true for those that may write.
+// The words at the beginning or end of a view's name that tell what it is for; true for those that may write. Canonical's
+// guide (SD247) wants NAME-admin and NAME-state, its demos have control-NAME and observe-NAME.
 var viewWords = map[string]bool{"admin": true, "control": true, "observe": false, "state": false}
 
 func (c *checker) checkViewName(v *viewModel) {
@@ -59,9 +63,9 @@ func (c *checker) checkViewName(v *viewModel) {
 	writes := slices.ContainsFunc(v.rules, func(r ruleModel) bool { return r.Writable })
 	switch {
 	case !known && writes:
-		c.add("view-name", v.entry.KeyPos, "view %q can be written: control-%s would say so", v.name, v.name)
+		c.add("view-name", v.entry.KeyPos, "view %q can be written: %s-admin would say so", v.name, v.name)
 	case !known:
-		c.add("view-name", v.entry.KeyPos, "view %q can only be read: observe-%s would say so", v.name, v.name)
+		c.add("view-name", v.entry.KeyPos, "view %q can only be read: %s-state would say so", v.name, v.name)
 	case writes && !mayWrite:
 		c.add("view-name", v.entry.KeyPos, "view %q can be written, though its name says that it only shows", v.name)
 	}
@@ -215,13 +219,13 @@ func (c *checker) checkPrefixes(v *viewModel) {
 			prefix := r.Request[:at+1]
 			siblings := v.writable(prefix)
 			literal := slices.ContainsFunc(r.Request[at+1:], func(a path.Accessor) bool { return a.Kind == path.Key })
-			if accessor.Kind == path.IndexPlaceholder && once("list-long", prefix.String()) {
+			if accessor.Kind == path.IndexPlaceholder && !v.writesWhole(r, at, false) && once("list-long", prefix.String()) {
 				c.add("list-long", r.requestAt(), "a value for %q with eleven or more new elements is refused by snapd", r.Request[:at])
 			}
 			if !literal || len(siblings) < 2 {
 				continue
 			}
-			if accessor.Kind == path.IndexPlaceholder && once("list-parts", prefix.String()) {
+			if accessor.Kind == path.IndexPlaceholder && !v.writesWhole(r, at, true) && once("list-parts", prefix.String()) {
 				c.add("list-parts", r.requestAt(), "a value for one element of %q that lacks a field may hit its neighbour", r.Request[:at])
 			}
 			if accessor.Kind == path.KeyPlaceholder && at > 0 && once("entries-unset", prefix.String()) {

@@ -3,9 +3,11 @@ package lint
 import (
 	"bytes"
 	"cmp"
+	"slices"
 	"strings"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/registry/dialect"
 	"aspects-poc/registry/kit/snapfile"
 )
 
@@ -81,6 +83,9 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 	if given := p.entry.Value.Get("role"); given.Is(document.String) {
 		role = cmp.Or(given.Text, "none") // an empty one is there, and not the one that may be
 	}
+	if c.options.Account != "" && dialect.ValidAccount(p.Account) != nil && document.Placeholder(p.Account) {
+		p.Account = c.options.Account
+	}
 	if attribute, reason := snapfile.Refused(p.Account, p.View, role); reason != "" {
 		c.addTo(snap.File, "plug", p.at(attribute), "%s", reason)
 		return false
@@ -95,8 +100,9 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 	}
 	if c.doc.Headers.Get("views").Get(view) == nil {
 		c.addTo(snap.File, "plug-view", p.at("view"), "plug %q is for view %q, which %s does not have", p.Name, view, schema)
-	} else if p.Name != view {
-		c.addTo(snap.File, "plug-name", p.entry.KeyPos, "plug %q is for view %q: hooks are named after the plug", p.Name, view)
+	} else if !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
+		c.addTo(snap.File, "plug-name", p.entry.KeyPos, "plug %q is for view %q of %s: hooks are named after the plug, and %s-%s would tell",
+			p.Name, view, schema, schema, view)
 	}
 	return true
 }
@@ -110,16 +116,26 @@ func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
 	if account := c.account(); account != "" {
 		id = account + "/" + id
 	}
+	var unread, unwritten, usable bool
 	for _, r := range v.rules {
-		if ephemeral, err := c.types.schema.Ephemeral(r.Storage); err != nil || !ephemeral {
+		ephemeral, err := c.types.schema.Ephemeral(r.Storage)
+		if err != nil {
 			continue
 		}
-		if r.Writable && !has("save-view-") {
-			c.add("ephemeral-hook", v.entry.KeyPos, "cannot write confdb view %s: write might change ephemeral data but no custodians has a save-view hook", id)
-		}
-		if r.Readable && !has("load-view-") {
-			c.add("ephemeral-hook", v.entry.KeyPos, "cannot schedule tasks to read view %s: read might cover ephemeral data but no custodian has a load-view hook", id)
-		}
+		read, written := !ephemeral || has("load-view-"), !ephemeral || has("save-view-")
+		usable = usable || r.Readable && read || r.Writable && written
+		unread = unread || r.Readable && !read
+		unwritten = unwritten || r.Writable && !written
+	}
+	code := "ephemeral-hook"
+	if !usable {
+		code = "view-unusable"
+	}
+	if unwritten {
+		c.add(code, v.entry.KeyPos, "cannot write confdb view %s: write might change ephemeral data but no custodians has a save-view hook", id)
+	}
+	if unread {
+		c.add(code, v.entry.KeyPos, "cannot schedule tasks to read view %s: read might cover ephemeral data but no custodian has a load-view hook", id)
 	}
 }
 

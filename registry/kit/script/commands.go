@@ -126,13 +126,15 @@ func cmdSchema(m *machine, args []string, _ *bytes.Buffer) error {
 		return errUsage
 	}
 	for _, path := range args {
-		schema, err := m.suite.options.ReadSchema(m.find(path))
+		schemas, err := m.suite.options.ReadSchema(m.find(path))
 		if err != nil {
 			return err
 		}
-		m.suite.coverage.addSchema(schema)
-		if err := m.Replace(schema); err != nil {
-			return err
+		for _, schema := range schemas {
+			m.suite.coverage.addSchema(schema)
+			if err := m.Replace(schema); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -132,7 +132,7 @@ func (m *machine) install(snap world.Snap) error {
 
 // load reads a snap's source for this script.
 func (m *machine) load(dir, key string) (world.Snap, error) {
-	found, err := source.Load(m.find(dir), filepath.Join(m.dir, ".snaps"))
+	found, err := source.Load(m.find(dir), source.Options{Stage: filepath.Join(m.dir, ".snaps"), Account: m.suite.options.Account})
 	if err != nil {
 		return world.Snap{}, err
 	}

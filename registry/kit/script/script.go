@@ -40,8 +40,9 @@ type Options struct {
 	Project string
 	// Program is what hooks find as snapctl.
 	Program string
-	// ReadSchema reads a confdb-schema's file for the command schema.
-	ReadSchema func(path string) (world.Schema, error)
+	Account string // the account ID where the files of snaps have the place for one only
+	// ReadSchema reads the confdb-schemas of a file for the command schema.
+	ReadSchema func(path string) ([]world.Schema, error)
 	// RunServices starts the services of installed snaps.
 	RunServices bool
 	// Parallel is how many scripts run at a time; 0: as many as there are processors.
@@ -112,7 +113,7 @@ func Run(ctx context.Context, options Options) (*Report, error) {
 		s.coverage.addSchema(schema)
 	}
 	for _, dir := range options.Snaps {
-		found, err := source.Load(dir, filepath.Join(stage, "snaps"))
+		found, err := source.Load(dir, source.Options{Stage: filepath.Join(stage, "snaps"), Account: options.Account})
 		if err != nil {
 			return nil, err
 		}

@@ -197,7 +197,7 @@ func TestInterrupted(t *testing.T) {
 	}()
 	done := 0
 	_, err := script.Run(ctx, script.Options{Files: []string{dir}, Project: project, Program: "/bin/true", Parallel: 1,
-		ReadSchema: func(string) (world.Schema, error) { return schema(t), nil }, Done: func(script.Result) { done++ }})
+		ReadSchema: func(string) ([]world.Schema, error) { return []world.Schema{schema(t)}, nil }, Done: func(script.Result) { done++ }})
 	if !errors.Is(err, context.Canceled) || done != 1 {
 		t.Errorf("%v after %d scripts", err, done)
 	}

@@ -20,6 +20,9 @@ const Unpacked = "meta/snap.yaml"
 
 var files = []string{Unpacked, "snap/snapcraft.yaml", "snapcraft.yaml", ".snapcraft.yaml", "build-aux/snap/snapcraft.yaml"}
 
+// templates are what a snapcraft.yaml is made of in some projects, by sed or by a program.
+var templates = []string{".in", ".template", ".tmpl", ".tpl", ".j2"}
+
 // Find returns the file of the snap in a folder; a file is itself. Where there is none, the error is a *MissingError.
 func Find(name string) (string, error) {
 	info, err := os.Stat(name)
@@ -33,6 +36,14 @@ func Find(name string) (string, error) {
 		file := filepath.Join(name, inside)
 		if _, err := os.Stat(file); err == nil {
 			return file, nil
+		}
+	}
+	for _, inside := range files {
+		for _, ending := range templates {
+			file := filepath.Join(name, inside+ending)
+			if _, err := os.Stat(file); err == nil {
+				return file, nil
+			}
 		}
 	}
 	return "", &MissingError{Dir: name}
@@ -49,7 +60,7 @@ func (e *MissingError) Error() string {
 func (e *MissingError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Built tells whether a snap's file is that of an unpacked snap. What is not built yet snapcraft makes executable.
-func Built(file string) bool { return filepath.Base(file) == "snap.yaml" }
+func Built(file string) bool { return strings.HasPrefix(filepath.Base(file), "snap.yaml") }
 
 // HookFolder is where the hooks of a snap are: beside snap.yaml, or in snap/ of a snapcraft project.
 func HookFolder(file string) string {

@@ -29,7 +29,7 @@ func FuzzLoad(f *testing.F) {
 				t.Fatal(err)
 			}
 			before := entries(t, dir)
-			found, err := source.Load(dir, stage)
+			found, err := source.Load(dir, source.Options{Stage: stage})
 			if (err == nil) != (found != nil) {
 				t.Fatalf("%v with %+v", err, found)
 			}

@@ -48,7 +48,7 @@ apps:
 `,
 		"bin/chain": program, "bin/run": program,
 	})
-	found, err := source.Load(dir, t.TempDir())
+	found, err := source.Load(dir, source.Options{Stage: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestLayOut(t *testing.T) {
 			dir, stage := project(t, files), t.TempDir()
 			for range 2 { // the second time it is there
 				before := entries(t, dir)
-				found, err := source.Load(dir, stage)
+				found, err := source.Load(dir, source.Options{Stage: stage})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -138,7 +138,7 @@ func TestUnusable(t *testing.T) {
 			"src/x": ""}, `organize: "../y" is not a place in the snap`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := source.Load(project(t, test.files), t.TempDir()); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := source.Load(project(t, test.files), source.Options{Stage: t.TempDir()}); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %s", err, test.want)
 			}
 		})

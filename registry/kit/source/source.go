@@ -1,7 +1,7 @@
 // Package source reads other people's snaps as they lie in a source tree, without building them: a snapcraft.yaml with
 // hooks in snap/hooks, or an unpacked snap with meta/snap.yaml. Its main function is Load.
 //
-//	found, err := source.Load("./custodian", stage)
+//	found, err := source.Load("./custodian", source.Options{Stage: stage})
 //	err = w.Install(ctx, found.Snap)
 //
 // What snapcraft would build is not built. Hooks, and files that parts with the plugin dump would copy, are linked into
@@ -20,6 +20,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"aspects-poc/internal/document"
+	"aspects-poc/registry/dialect"
 	"aspects-poc/registry/kit/snapfile"
 	"aspects-poc/registry/kit/world"
 )
@@ -31,6 +33,12 @@ type Source struct {
 	Watch []string
 	// Warnings say what is not as it would be in the built snap.
 	Warnings []string
+}
+
+// Options say what is not in the files.
+type Options struct {
+	Stage   string // the folder in which snaps that are not unpacked are laid out, each in one of its name
+	Account string // the account ID of plugs that have the place for one only, as a template does
 }
 
 // metadata is what snapcraft.yaml and snap.yaml have in common, as far as it matters here.
@@ -88,13 +96,13 @@ func (e *environment) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// Load finds the snap in a folder. A snap that is not unpacked already is laid out in a folder of its name below stage.
-func Load(dir, stage string) (*Source, error) {
+// Load finds the snap in a folder.
+func Load(dir string, options Options) (*Source, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	found, err := load(dir, stage)
+	found, err := load(dir, options)
 	if missing := (*snapfile.MissingError)(nil); errors.As(err, &missing) {
 		return nil, err
 	}
@@ -104,20 +112,24 @@ func Load(dir, stage string) (*Source, error) {
 	return found, nil
 }
 
-func load(dir, stage string) (*Source, error) {
+func load(dir string, options Options) (*Source, error) {
 	path, err := snapfile.Find(dir)
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(path)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := document.ReadYAML(path, content)
 	if err != nil {
 		return nil, err
 	}
 	var m metadata
-	if err := yaml.Unmarshal(text, &m); err != nil {
+	if err := tree.Decode(&m); err != nil {
 		return nil, fmt.Errorf("cannot parse %s: %w", path, err)
 	}
-	s, err := m.source()
+	s, err := m.source(options.Account)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -129,7 +141,7 @@ func load(dir, stage string) (*Source, error) {
 		}
 		return s, s.usable()
 	}
-	s.Snap.Dir = filepath.Join(stage, s.Snap.Name)
+	s.Snap.Dir = filepath.Join(options.Stage, s.Snap.Name)
 	files, complete, err := s.parts(dir, &m)
 	if err != nil {
 		return nil, err
@@ -154,7 +166,7 @@ var validName = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
 var validHook = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
 // source turns metadata into a snap.
-func (m *metadata) source() (*Source, error) {
+func (m *metadata) source(account string) (*Source, error) {
 	if m.Name == "" {
 		return nil, errors.New("it has no name")
 	}
@@ -167,6 +179,9 @@ func (m *metadata) source() (*Source, error) {
 		Services: map[string]world.Service{}, Apps: map[string]world.App{}, HookSettings: map[string]world.Setting{}}}
 	for _, name := range slices.Sorted(maps.Keys(m.Plugs)) {
 		node := m.Plugs[name]
+		for node.Kind == yaml.AliasNode {
+			node = *node.Alias
+		}
 		plug := world.Plug{Interface: name}
 		switch node.Kind {
 		case yaml.ScalarNode:
@@ -182,6 +197,9 @@ func (m *metadata) source() (*Source, error) {
 				plug.Interface = attributes.Interface
 			}
 			plug.Account, plug.View, plug.Role = attributes.Account, attributes.View, attributes.Role
+			if account != "" && dialect.ValidAccount(plug.Account) != nil && document.Placeholder(plug.Account) {
+				plug.Account = account
+			}
 		default:
 			return nil, fmt.Errorf("plug %q is neither a map nor the name of an interface", name)
 		}

@@ -1,0 +1,133 @@
+package lint
+
+import (
+	"slices"
+
+	"aspects-poc/registry/confdb/path"
+)
+
+// writesWhole tells whether some rule of the view writes all of the list or map that a rule goes into by a placeholder of
+// its request; with entry, all of one entry of it. snapd writes that first, so that the rules for parts of it find there
+// what they are about. Such a rule may be for the list, for an entry of another one, or for a map that the list is in; it
+// may name them by placeholders of its own.
+func (v *viewModel) writesWhole(r *ruleModel, placeholder int, entry bool) bool {
+	container := r.Request[:placeholder]
+	end := slices.IndexFunc(r.Storage, func(a path.Accessor) bool {
+		return a.Kind == r.Request[placeholder].Kind && a.Name == r.Request[placeholder].Name
+	})
+	if end < 0 {
+		return false
+	}
+	if entry {
+		container, end = r.Request[:placeholder+1], end+1
+	}
+	for i := range v.rules {
+		whole := &v.rules[i]
+		if whole == r || !whole.Writable || len(whole.Request) > len(container) {
+			continue
+		}
+		meant, ok := unify(whole.Request, container[:len(whole.Request)])
+		if !ok {
+			continue
+		}
+		written := append(substitute(whole.Storage, meant), container[len(whole.Request):]...)
+		if written.Bare() == r.Storage[:end].Bare() {
+			return true
+		}
+	}
+	return false
+}
+
+// unify returns what the placeholders of a request must stand for so that it is another one; ok is false if it never is.
+func unify(request, other path.Path) (meant map[string]path.Accessor, ok bool) {
+	meant = map[string]path.Accessor{}
+	for i, accessor := range request {
+		if accessor.List() != other[i].List() {
+			return nil, false
+		}
+		if !accessor.Open() {
+			if accessor.Bare() != other[i].Bare() {
+				return nil, false
+			}
+			continue
+		}
+		meant[accessor.Name] = other[i]
+	}
+	return meant, true
+}
+
+// substitute puts what placeholders stand for in their places.
+func substitute(storage path.Path, meant map[string]path.Accessor) path.Path {
+	written := make(path.Path, 0, len(storage))
+	for _, accessor := range storage {
+		if other, ok := meant[accessor.Name]; ok && accessor.Open() && accessor.List() == other.List() {
+			accessor = other
+		}
+		written = append(written, accessor)
+	}
+	return written
+}
+
+// checkShown finds rules with content that show more of what they store than their content names.
+func (c *checker) checkShown(v *viewModel) {
+	for i := range v.rules {
+		r := &v.rules[i]
+		var content []*ruleModel
+		for j := range v.rules {
+			if v.rules[j].parent == r {
+				content = append(content, &v.rules[j])
+			}
+		}
+		if len(content) == 0 || !r.Readable {
+			continue
+		}
+		levels := c.types.along(r.Storage)
+		for _, d := range levels[len(levels)-1] {
+			if hidden := c.unnamed(d, r, content); hidden != "" {
+				c.add("content-parent", r.at(), "request %q shows all of %q, also %s, which its content does not name", r.Request, r.Storage, hidden)
+				break
+			}
+		}
+	}
+}
+
+// unnamed returns an entry of a type that no rule of some content leads to, "" if there is none.
+func (c *checker) unnamed(d definition, r *ruleModel, content []*ruleModel) string {
+	switch d.kind {
+	case "any":
+		return "keys that nobody knows"
+	case "alt":
+		for _, child := range c.types.below(d) {
+			if hidden := c.unnamed(child.definition, r, content); hidden != "" {
+				return hidden
+			}
+		}
+	case "map", "array":
+		for _, child := range c.types.below(d) {
+			named := false
+			for _, inner := range content {
+				rest := inner.Storage[len(r.Storage):]
+				switch {
+				case len(rest) == 0:
+					named = true
+				case child.step == "[]":
+					named = named || rest[0].Kind == path.IndexPlaceholder
+				case child.step == "{}":
+					named = named || rest[0].Kind == path.KeyPlaceholder
+				default:
+					named = named || rest[0].Kind == path.KeyPlaceholder || rest[0].Name == child.step
+				}
+			}
+			switch {
+			case named:
+			case child.step == "[]":
+				return "all elements"
+			case child.step == "{}":
+				return "all entries"
+			default:
+				return `"` + child.step + `"`
+			}
+		}
+	}
+	return ""
+}
