@@ -9,7 +9,7 @@ type Lack struct {
 	What   string // a program, or what else it is
 	Remedy string // the command that brings it
 
-	require string // variables that make it required, with blanks between them
+	require string // variables that make it required, with blanks between them; "" for Require
 }
 
 func (l *Lack) Error() string { return before + l.What + between + l.Remedy }

@@ -3,8 +3,8 @@
 //
 //	openssl := need.Program(t, "openssl") // its path, or the test ends here
 //
-// ASPECTS_REQUIRE_PROGRAMS=1 turns every such skip into a failure. ASPECTS_REQUIRE_BROWSER, ASPECTS_REQUIRE_POSTGRES and
-// ASPECTS_REQUIRE_SNAP do it for one kind of program.
+// ASPECTS_REQUIRE_PROGRAMS=1 turns such skips into failures. Some programs have a variable of their own in its place:
+// ASPECTS_REQUIRE_BROWSER, ASPECTS_REQUIRE_POSTGRES and ASPECTS_REQUIRE_SNAP.
 package need
 
 import (
@@ -17,13 +17,13 @@ import (
 	"testing"
 )
 
-// Require is the variable of the environment that turns all skips for want of a program into failures.
+// Require is the variable of the environment that turns skips for want of a program into failures.
 const Require = "ASPECTS_REQUIRE_PROGRAMS"
 
 // A source is where a program comes from.
 type source struct {
 	debian  string // the package that brings it
-	require string // the variable that makes it required, beside Require
+	require string // the variable that makes it required; "" for Require
 }
 
 // sources has every program that a test may ask for.
@@ -99,7 +99,7 @@ func Programs(t testing.TB, names ...string) {
 }
 
 // Missing skips the test for want of something that Program does not find by itself, such as a module of Python: what is
-// missing, and the command that brings it. It fails the test where Require, or one of the variables given, is 1.
+// missing, and the command that brings it. It fails the test where Require is 1, or one of the variables given in its place.
 func Missing(t testing.TB, what, remedy string, require ...string) {
 	t.Helper()
 	End(t, &Lack{What: what, Remedy: remedy, require: strings.Join(require, " ")})
@@ -121,7 +121,11 @@ func End(t Test, err error) {
 		t.Fatal(err)
 		return
 	}
-	for _, variable := range append(strings.Fields(lack.require), Require) {
+	variables := strings.Fields(lack.require)
+	if len(variables) == 0 {
+		variables = []string{Require}
+	}
+	for _, variable := range variables {
 		if os.Getenv(variable) == "1" {
 			t.Fatal(fmt.Sprintf("%v (%s=1)", lack, variable))
 			return
