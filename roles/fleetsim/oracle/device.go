@@ -57,6 +57,7 @@ type device struct {
 	random *rand.Rand // of its pauses
 
 	id        uuid.UUID // zero: it has to register
+	former    uuid.UUID // what it was registered as last
 	labels    map[string]string
 	mood      string
 	holds     told
@@ -190,12 +191,16 @@ func (d *device) register(ctx context.Context, server int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.figures.Registrations++
+	if e := h.model.entries[d.former]; e != nil {
+		e.asked = time.Now() // by its key it may be known, though it is turned away
+	}
 	if err != nil {
 		return err
 	}
-	if d.id != answer.UUID {
-		d.id, d.era = answer.UUID, -1
+	if d.former != answer.UUID {
+		d.era = -1
 	}
+	d.id, d.former = answer.UUID, answer.UUID
 	if h.model != model {
 		return nil // of before a restore
 	}
@@ -204,6 +209,7 @@ func (d *device) register(ctx context.Context, server int) error {
 		e = &entry{id: d.id, status: serverapi.Active, labels: labels, answered: time.Now(), asked: time.Now()}
 		model.entries[d.id] = e
 	}
+	e.asked = time.Now()
 	if !maps.Equal(answer.Labels, e.labels) {
 		h.complain("register", "device %d (%s) is answered the labels %v, and has %v", d.number, d.id, answer.Labels, e.labels)
 	}
@@ -252,6 +258,7 @@ func (d *device) poll(ctx context.Context, server int) (again, offered bool, err
 		wait = max(h.options.Interval, time.Second)
 	}
 	sent, era := h.sent(request), h.era
+	sent.held = wait > 0
 	h.mu.Unlock()
 	answer, err := d.client(server).Poll(ctx, request, wait)
 	h.mu.Lock()
@@ -343,6 +350,7 @@ func patched(config, patch map[string]any) map[string]any {
 type sending struct {
 	entry *entry
 	told  *told
+	held  bool // it may be kept, and refused later
 }
 
 // sent notes that a poll is on its way. The lock is held.
@@ -372,16 +380,19 @@ func (s sending) end(err error) {
 		return
 	}
 	var refused *serverapi.Error
-	if err == nil || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+	if err == nil || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError && !s.held {
 		e.maybe = slices.DeleteFunc(e.maybe, func(t *told) bool {
 			return t == s.told || err == nil && t.sequence <= s.told.sequence // overtaken
 		})
 	}
+	e.asked = time.Now()                                                        // where it left a poll that was held, it was there until now
 	if err != nil {
+		if refused != nil && refused.Status == http.StatusForbidden { // turned away, it is seen
+			e.answered = time.Now()
+		}
 		return
 	}
-	e.answered, e.asked = time.Now(), time.Now()
-	if !e.polled || s.told.sequence == 0 || s.told.sequence >= e.told.sequence {
-		e.told, e.polled = *s.told, true
+	if !e.polled || s.told.sequence == 0 || s.told.sequence >= e.told.sequence { // else it is old, whenever it comes
+		e.told, e.polled, e.answered = *s.told, true, time.Now()
 	}
 }

@@ -255,12 +255,6 @@ func text(value any) string {
 // silence tells whether the device has to be shown as silent, or must not be; neither near the limit, where when it was
 // last seen may be known to the last quarter of an interval only.
 func (e *entry) silence(now time.Time, interval time.Duration) (must, mustNot bool) {
-	if e.status != serverapi.Active {
-		return false, false
-	}
-	if !e.polled && len(e.maybe) == 0 {
-		return false, true
-	}
 	slack := interval/4 + 2*time.Second
 	return now.Sub(e.asked) > 3*interval+slack, now.Sub(e.answered) < 3*interval-slack
 }

@@ -125,7 +125,6 @@ func lines(acts []oracle.Act) string {
 
 // TestTruth compares what a server shows with what devices hold, while all happens to them that does in years.
 func TestTruth(t *testing.T) {
-	unmended(t)
 	try(t, func(t *testing.T) (string, []*cord) {
 		if dir, err := os.MkdirTemp("/dev/shm", "oracle"); err == nil { // the disk's own time is not what is looked at
 			t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -138,16 +137,9 @@ func TestTruth(t *testing.T) {
 // TestTruthOfTwo does it with two servers on one PostgreSQL, which have no LISTEN: either hears of what the other does up
 // to a second later.
 func TestTruthOfTwo(t *testing.T) {
-	unmended(t)
 	postgrestest.URL(t) // or the test is skipped, before there is a bubble
 	try(t, func(t *testing.T) (string, []*cord) {
 		database := postgrestest.URL(t)
 		return "", []*cord{newCord(t, database), newCord(t, database)}
 	}, plan(t, 150))
-}
-
-func unmended(t *testing.T) {
-	if os.Getenv("ASPECTS_ORACLE") != "1" {
-		t.Skip("what it finds is not mended yet; ASPECTS_ORACLE=1 runs it")
-	}
 }

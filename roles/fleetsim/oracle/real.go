@@ -31,6 +31,7 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	model := h.model
 	if polls {
 		under = h.sent(poll)
+		under.held = r.Header.Get("Prefer") != ""
 	}
 	h.mu.Unlock()
 	response, content, err := d.pass(r, body)
