@@ -385,7 +385,7 @@ func (s sending) end(err error) {
 			return t == s.told || err == nil && t.sequence <= s.told.sequence // overtaken
 		})
 	}
-	e.asked = time.Now()                                                        // where it left a poll that was held, it was there until now
+	e.asked = time.Now() // where it left a poll that was held, it was there until now
 	if err != nil {
 		if refused != nil && refused.Status == http.StatusForbidden { // turned away, it is seen
 			e.answered = time.Now()
