@@ -1,8 +1,12 @@
 package roles
 
 import (
+	"errors"
 	"flag"
+	"regexp"
 	"strings"
+
+	"aspects-poc/roles/internal/nearest"
 
 	"github.com/urfave/cli/v2"
 )
@@ -32,7 +36,7 @@ func setAnywhere(c *cli.Command, ctx *cli.Context) error {
 	}
 	for _, found := range flags {
 		if err := ctx.Set(found.name, found.value); err != nil {
-			return Usagef("invalid value %q for --%s: %v", found.value, found.name, err)
+			return Usagef("invalid value %q for %s: %s", found.value, spell(found.name), wanted(findFlag(c, found.name), err))
 		}
 	}
 	return nil
@@ -57,7 +61,7 @@ func scan(c *cli.Command, words []string) (rest []string, flags []assigned, err 
 		case found == nil:
 			switches := splitSwitches(c, word)
 			if switches == nil {
-				return nil, nil, Usagef("flag provided but not defined: %s", strings.SplitN(word, "=", 2)[0])
+				return nil, nil, &UsageError{Message: unknownFlag(c, strings.SplitN(word, "=", 2)[0])}
 			}
 			flags = append(flags, switches...)
 			continue
@@ -65,7 +69,7 @@ func scan(c *cli.Command, words []string) (rest []string, flags []assigned, err 
 		case isSwitch(found):
 			value = "true"
 		case i+1 == len(words):
-			return nil, nil, Usagef("flag needs an argument: %s", word)
+			return nil, nil, &UsageError{Message: wantsValue(c, name)}
 		default:
 			i++
 			value = words[i]
@@ -105,4 +109,71 @@ func splitSwitches(c *cli.Command, word string) []assigned {
 		flags = append(flags, assigned{found.Names()[0], "true"})
 	}
 	return flags
+}
+
+// spell returns a flag's name as people type it.
+func spell(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// unknownFlag refuses a flag, as it was typed, that a command does not have.
+func unknownFlag(c *cli.Command, typed string) string {
+	var known []string
+	for _, f := range c.Flags {
+		known = append(known, spell(f.Names()[0]))
+	}
+	if len(nearest.Names(typed, known)) == 0 {
+		return "unknown flag " + typed // the help that the message points to lists the known ones
+	}
+	return "unknown flag " + typed + suggest(typed, known)
+}
+
+// wantsValue refuses a flag that stands without its value.
+func wantsValue(c *cli.Command, name string) string {
+	if doc, ok := findFlag(c, name).(cli.DocGenerationFlag); ok {
+		if word, _ := placeholder(doc.GetUsage()); word != "" {
+			return spell(name) + " wants a value: " + spell(name) + " " + word
+		}
+	}
+	return spell(name) + " wants a value"
+}
+
+// What package flag of the standard library says of flags, which it names with one dash.
+var (
+	flagUnknown = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
+	flagBare    = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
+	flagInvalid = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([a-z][a-z0-9-]*): (.*)$`)
+)
+
+// flagMessage puts a refusal of package flag into the words of this program.
+func flagMessage(c *cli.Command, text string) string {
+	if found := flagUnknown.FindStringSubmatch(text); found != nil {
+		return unknownFlag(c, spell(found[1]))
+	}
+	if found := flagBare.FindStringSubmatch(text); found != nil {
+		return wantsValue(c, found[1])
+	}
+	if found := flagInvalid.FindStringSubmatch(text); found != nil {
+		return "invalid value " + found[1] + " for " + spell(found[2]) + ": " + wanted(findFlag(c, found[2]), errors.New(found[3]))
+	}
+	return text
+}
+
+// wanted says what a flag takes, better than the error of its parser where it is known.
+func wanted(f cli.Flag, err error) string {
+	switch f.(type) {
+	case *cli.DurationFlag:
+		return "want a duration such as 30s or 1m"
+	case *cli.IntFlag, *cli.Int64Flag:
+		return "want a whole number"
+	case *cli.Float64Flag:
+		return "want a number"
+	case *cli.BoolFlag:
+		return "want true or false"
+	default:
+		return err.Error()
+	}
 }

@@ -242,10 +242,15 @@ const fishScript = `# fish completion of aspects-poc
 function __aspects_poc_complete
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    $words[1] __complete -- $words[2..-1] "$current" 2>/dev/null
+    set -l candidates ($words[1] __complete -- $words[2..-1] "$current" 2>/dev/null)
+    if set -q candidates[1]
+        printf '%s\\n' $candidates
+    else
+        __fish_complete_path "$current"
+    end
 end
 for name in @NAMES@
     complete -c $name -e
-    complete -c $name -a '(__aspects_poc_complete)'
+    complete -c $name -f -a '(__aspects_poc_complete)'
 end
 `

@@ -114,20 +114,6 @@ func checkValues(ctx context.Context, env *Env, spec RunSpec, texts map[string][
 	return errors.New(message)
 }
 
-// wanted says what a flag takes, better than the error of its parser where it is known.
-func wanted(f cli.Flag, err error) string {
-	switch f.(type) {
-	case *cli.DurationFlag:
-		return "want a duration such as 30s or 1m"
-	case *cli.Float64Flag:
-		return "want a number"
-	case *cli.Int64Flag, *cli.IntFlag:
-		return "want a whole number"
-	default:
-		return err.Error()
-	}
-}
-
 // configHeader begins the files that snap set may replace.
 const configHeader = "# Written by the configure hook: change it with snap set.\n"
 

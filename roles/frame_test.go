@@ -136,9 +136,9 @@ func TestWrongUsage(t *testing.T) {
 			"error: unknown command \"walk\" of aspects-poc-probe; known are run, version, completion\n" +
 				"See 'aspects-poc-probe --help'.\n"},
 		{"unknown flag", []string{"aspects-poc-probe", "run", "--nosuch"},
-			"error: flag provided but not defined: -nosuch\nSee 'aspects-poc-probe run --help'.\n"},
+			"error: unknown flag --nosuch\nSee 'aspects-poc-probe run --help'.\n"},
 		{"bad value", []string{"aspects-poc-probe", "run", "--interval", "soon"},
-			"error: invalid value \"soon\" for flag -interval: parse error\nSee 'aspects-poc-probe run --help'.\n"},
+			"error: invalid value \"soon\" for --interval: want a duration such as 30s or 1m\nSee 'aspects-poc-probe run --help'.\n"},
 		{"no interval", []string{"aspects-poc-probe", "run", "--interval", "0s"},
 			"error: invalid value \"0s\" for --interval: want 10ms or more, such as 30s or 1m\n" +
 				"See 'aspects-poc-probe run --help'.\n"},
@@ -156,11 +156,11 @@ func TestWrongUsage(t *testing.T) {
 			"error: flag --json stands behind the argument \"view\": flags come first\n" +
 				"See 'aspects-poc tool show --help'.\n"},
 		{"unknown flag anywhere", []string{"aspects-poc", "tool", "anywhere", "view", "-dx"},
-			"error: flag provided but not defined: -dx\nSee 'aspects-poc tool anywhere --help'.\n"},
+			"error: unknown flag -dx\nSee 'aspects-poc tool anywhere --help'.\n"},
 		{"bad value anywhere", []string{"aspects-poc", "tool", "anywhere", "view", "--count=many"},
-			"error: invalid value \"many\" for --count: parse error\nSee 'aspects-poc tool anywhere --help'.\n"},
+			"error: invalid value \"many\" for --count: want a whole number\nSee 'aspects-poc tool anywhere --help'.\n"},
 		{"missing value anywhere", []string{"aspects-poc", "tool", "anywhere", "view", "--count"},
-			"error: flag needs an argument: --count\nSee 'aspects-poc tool anywhere --help'.\n"},
+			"error: --count wants a value\nSee 'aspects-poc tool anywhere --help'.\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

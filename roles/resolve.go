@@ -54,7 +54,7 @@ func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) (sources 
 		for _, value := range values {
 			sources[name] = fmt.Sprintf("for %q in %s", name, file.path)
 			if err := ctx.Set(name, value); err != nil {
-				return nil, fmt.Errorf("invalid value %q %s: %w", value, sources[name], err)
+				return nil, fmt.Errorf("invalid value %q %s: %s", value, sources[name], wanted(flag, err))
 			}
 		}
 	}
@@ -120,7 +120,7 @@ func (f *frame) fromEnvironment(ctx *cli.Context, name string) (variable string,
 			continue
 		}
 		if err := ctx.Set(name, value); err != nil {
-			return "", Usagef("invalid value %q in $%s: %v", value, variable, err)
+			return "", Usagef("invalid value %q in $%s: %s", value, variable, wanted(findFlag(ctx.Command, name), err))
 		}
 		return variable, nil
 	}

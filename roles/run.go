@@ -157,7 +157,7 @@ func (f *frame) complete(c *cli.Command, path, role string) {
 		if errors.Is(err, flag.ErrHelp) {
 			return f.help(c)
 		}
-		return &UsageError{Message: err.Error(), Help: path}
+		return &UsageError{Message: flagMessage(c, err.Error()), Help: path}
 	}
 	if len(c.Subcommands) == 0 {
 		f.leaf(c, path, role)

@@ -56,11 +56,11 @@ func command(env *roles.Env) *cli.Command {
 			"due, so that a server which falls behind shows. The devices' keys are quick to make and easy to break: point it " +
 			"at servers of your own, and remove the devices afterwards (label simulated). The same --seed makes the same devices, " +
 			"which a server that knows them does not register twice. Exit status: 0 when no poll failed, else 1.",
-		UsageText: "aspects-poc fleet --devices 1000 --server http://127.0.0.1:8000\n" +
+		UsageText: "aspects-poc fleet --devices 1000 --server-url http://127.0.0.1:8000\n" +
 			"aspects-poc fleet --devices 1000 --rate 2000 --duration 30s --json\n" +
 			"aspects-poc fleet --devices 10000 --wait 60s",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "server", Value: "http://127.0.0.1:8000", Usage: "`URL` of the server"},
+			&cli.StringFlag{Name: "server-url", Aliases: []string{"server"}, Value: "http://127.0.0.1:8000", Usage: "`URL` of the server"},
 			&cli.StringFlag{Name: "ca", Usage: "`FILE` with the CA certificates to trust instead of the system's"},
 			&cli.IntFlag{Name: "devices", Value: 100, Usage: "`NUMBER` of devices"},
 			&cli.Float64Flag{Name: "rate", Usage: "polls a second, `NUMBER` of all devices together (default: as the server asks " +
@@ -85,7 +85,7 @@ func simulate(env *roles.Env, c *cli.Context) error {
 		return roles.Usagef("unexpected argument %q: fleet takes flags only", c.Args().First())
 	}
 	config := Config{
-		Server: c.String("server"), CAFile: c.String("ca"), Devices: c.Int("devices"), Rate: c.Float64("rate"),
+		Server: c.String("server-url"), CAFile: c.String("ca"), Devices: c.Int("devices"), Rate: c.Float64("rate"),
 		Interval: c.Duration("interval"), Duration: c.Duration("duration"), Wait: c.Duration("wait"),
 		Lines: c.Int("connections"), Unsigned: c.Bool("unsigned"), Changed: c.Bool("changed"),
 		Token: c.String("enrolment-token"), Seed: c.Uint64("seed"),

@@ -120,6 +120,6 @@ func refuseToBuild(env *roles.Env, doc *schemadoc.Document) error {
 	if len(findings) == 0 {
 		return nil
 	}
-	return errors.Join(lint.Write(env.Stderr, lint.Text, findings, ""),
+	return errors.Join(writeFindings(env.Stderr, env, lint.Text, findings),
 		fmt.Errorf("cannot build %s: snapd would refuse it: %s", doc.File, lint.Summary(findings)))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,13 +90,31 @@ func runLint(env *roles.Env, c *cli.Context) error {
 			}
 		}
 	}
-	if err := lint.Write(env.Stdout, format, findings, roles.Version); err != nil {
+	if err := writeFindings(env.Stdout, env, format, findings); err != nil {
 		return err
 	}
 	if lint.Failed(findings, c.Bool(flagStrict)) {
 		return errors.New(lint.Summary(findings))
 	}
 	return nil
+}
+
+// writeFindings writes findings to a stream, with colours for a person at a terminal.
+func writeFindings(w io.Writer, env *roles.Env, format lint.Format, findings []lint.Finding) error {
+	if format != lint.Text {
+		return lint.Write(w, format, findings, roles.Version)
+	}
+	paint := env.Paint(w)
+	return lint.WriteText(w, findings, func(level lint.Level, word string) string {
+		switch level {
+		case lint.Error:
+			return paint.Bad(word)
+		case lint.Warning:
+			return paint.Warn(word)
+		default:
+			return paint.Note(word)
+		}
+	})
 }
 
 func checkOptions(options lint.Options) error {

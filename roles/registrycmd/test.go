@@ -126,12 +126,13 @@ type testPrinter struct {
 }
 
 func (p *testPrinter) done(r script.Result) {
-	word := "ok  "
+	paint := p.env.Paint(p.env.Stdout)
+	word := paint.Good("ok  ")
 	switch {
 	case r.Failed:
-		word = "FAIL"
+		word = paint.Bad("FAIL")
 	case r.Skipped:
-		word = "skip"
+		word = paint.Warn("skip")
 	}
 	_, err := fmt.Fprintf(p.env.Stdout, "%s  %s  %.2fs\n", word, r.File, r.Took.Seconds())
 	if err == nil && (r.Failed || p.verbose) {

@@ -26,7 +26,7 @@ func Formats() []Format { return []Format{Text, JSON, GitHub, SARIF} }
 func Write(w io.Writer, format Format, findings []Finding, version string) error {
 	switch format {
 	case Text:
-		return writeText(w, findings)
+		return WriteText(w, findings, func(_ Level, word string) string { return word })
 	case JSON:
 		return writeJSON(w, findings)
 	case GitHub:
@@ -51,10 +51,11 @@ func count(findings []Finding) (errors, warnings, notes int) {
 	return errors, warnings, notes
 }
 
-func writeText(w io.Writer, findings []Finding) error {
+// WriteText writes findings in the format Text, with the words of levels as paint colours them.
+func WriteText(w io.Writer, findings []Finding, paint func(level Level, word string) string) error {
 	var text strings.Builder
 	for _, f := range findings {
-		fmt.Fprintf(&text, "%s:%d:%d: %s: %s [%s]\n", f.File, f.Line, f.Column, f.Level, f.Message, f.Code)
+		fmt.Fprintf(&text, "%s:%d:%d: %s: %s [%s]\n", f.File, f.Line, f.Column, paint(f.Level, string(f.Level)), f.Message, f.Code)
 		if f.Help != "" {
 			fmt.Fprintf(&text, "\t%s\n", f.Help)
 		}

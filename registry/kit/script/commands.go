@@ -86,6 +86,7 @@ func (c command) run(ts *testscript.TestScript, negated bool, args []string) {
 	}
 	var out bytes.Buffer
 	err := c.do(machineOf(ts), args, &out)
+	logPrinted(ts)
 	if errors.Is(err, errUsage) {
 		ts.Fatalf("usage: %s %s", c.name, c.usage)
 	}
@@ -101,6 +102,14 @@ func (c command) run(ts *testscript.TestScript, negated bool, args []string) {
 	}
 }
 
+// logPrinted adds what hooks have printed to the script's log, which is shown where the script fails, or when all of it
+// is wanted.
+func logPrinted(ts *testscript.TestScript) {
+	for _, line := range machineOf(ts).takePrinted() {
+		ts.Logf("%s", line)
+	}
+}
+
 func mustFail(ts *testscript.TestScript, pattern, name string, args []string) {
 	expected, err := regexp.Compile(pattern)
 	ts.Check(err)
@@ -110,13 +119,14 @@ func mustFail(ts *testscript.TestScript, pattern, name string, args []string) {
 	}
 	var out bytes.Buffer
 	err = commandList()[i].do(machineOf(ts), args, &out)
+	logPrinted(ts)
 	switch {
 	case errors.Is(err, errUsage):
 		ts.Fatalf("usage: %s %s", name, commandList()[i].usage)
 	case err == nil:
-		ts.Fatalf("%s was not refused; expected: %s", name, pattern)
+		ts.Fatalf("%s was not refused\nexpected: %s\n   found: no refusal", name, pattern)
 	case !expected.MatchString(err.Error()):
-		ts.Fatalf("%s was refused otherwise: %v\nexpected: %s", name, err, pattern)
+		ts.Fatalf("%s was refused for another reason\nexpected: %s\n   found: %v", name, pattern, err)
 	}
 	fmt.Fprintln(ts.Stderr(), err)
 }
@@ -441,7 +451,7 @@ func cmdRan(m *machine, args []string, _ *bytes.Buffer) error {
 		return errUsage
 	}
 	if count != want {
-		return fmt.Errorf("hook %s of snap %s ran %d times", args[1], args[0], count)
+		return fmt.Errorf("hook %s of snap %s ran %d times, expected %d", args[1], args[0], count, want)
 	}
 	return nil
 }

@@ -27,8 +27,10 @@ type machine struct {
 	dir    string          // of the script
 	runner *hookrun.Runner // nil until a snap with files is installed
 
-	mu  sync.Mutex // guards ran and moved
+	mu  sync.Mutex // guards ran, printed and moved
 	ran map[string]int
+	// printed has what hooks printed since it was taken last, a line each.
+	printed []string
 	// moved is closed and replaced when something has happened.
 	moved chan struct{}
 }
@@ -85,11 +87,23 @@ func (m *machine) observe(e world.Event) {
 	defer m.mu.Unlock()
 	if e.Kind == world.HookRan {
 		m.ran[e.Snap+" "+e.Hook]++
+		for line := range strings.Lines(strings.TrimSpace(e.Output)) {
+			m.printed = append(m.printed, fmt.Sprintf("%s of %s prints: %s", e.Hook, e.Snap, strings.TrimRight(line, "\r\n")))
+		}
 	}
 	if !e.Read { // reads are what await itself does
 		close(m.moved)
 		m.moved = make(chan struct{})
 	}
+}
+
+// takePrinted returns what hooks have printed, and forgets it.
+func (m *machine) takePrinted() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	printed := m.printed
+	m.printed = nil
+	return printed
 }
 
 // RunHook runs a hook as a process.
