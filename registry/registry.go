@@ -36,6 +36,8 @@ type (
 	Status = backend.Status
 	// Capabilities are the promises that differ between backends.
 	Capabilities = backend.Capabilities
+	// ViewInfo says which view there is.
+	ViewInfo = backend.ViewInfo
 )
 
 // The kinds of refusal; see package backend for each.
@@ -116,6 +118,16 @@ func (r *Registry) Apply(ctx context.Context, changes Changes) error {
 
 // Status tells what is behind the registry: backend, address, dialect, promises and warnings.
 func (r *Registry) Status(ctx context.Context) (Status, error) { return r.backend.Status(ctx) }
+
+// Views lists the views of all confdb-schemas that the backend knows, sorted by account, schema and view. The error is
+// of kind ErrUnsupported over snapctl: inside a snap only the snap's own plugs are known.
+func (r *Registry) Views(ctx context.Context) ([]ViewInfo, error) {
+	lister, ok := r.backend.(backend.Lister)
+	if !ok {
+		return nil, &Error{Op: "list", Kind: ErrUnsupported, Reason: "this registry does not tell which views there are"}
+	}
+	return lister.Views(ctx)
+}
 
 // Choice tells why this backend was chosen. It is zero unless the registry was opened as "auto".
 func (r *Registry) Choice() Choice { return r.choice }

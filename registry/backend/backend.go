@@ -64,6 +64,18 @@ type Hinter interface {
 	Hints(ctx context.Context, view ViewID) (<-chan struct{}, error)
 }
 
+// A Lister is a Backend that knows which confdb-schemas there are, and their views.
+type Lister interface {
+	// Views lists the views of all confdb-schemas, sorted by account, schema and view. It reads no data.
+	Views(ctx context.Context) ([]ViewInfo, error)
+}
+
+// A ViewInfo says which view there is.
+type ViewInfo struct {
+	ID      ViewID
+	Summary string // for people; "" where the confdb-schema has none
+}
+
 // A Change is what to write through one view.
 type Change struct {
 	View   ViewID

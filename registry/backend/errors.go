@@ -39,7 +39,7 @@ func Kinds() []error {
 
 // An Error says which request failed, through which view, why, and what mends it.
 type Error struct {
-	Op       string   // "get", "set", "unset", "update", "watch" or "open"
+	Op       string   // "get", "set", "unset", "update", "watch", "list" or "open"
 	View     ViewID   // zero where no view is concerned
 	Requests []string // request paths; empty means the whole view
 	Kind     error    // one of the kinds of this package

@@ -1,7 +1,9 @@
 package registrytest
 
 import (
+	"errors"
 	"slices"
+	"strings"
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/network"
@@ -24,6 +26,27 @@ var lifeCases = []contractCase{
 		}
 		if !status.Capabilities.WatchPushed && status.Capabilities.WatchEvery <= 0 {
 			s.Errorf("a watch is neither pushed nor does it poll: %+v", status.Capabilities)
+		}
+	}},
+	{name: "life/views are listed, or it is said that they cannot be", run: func(s *suite) {
+		views, err := s.reg.Views(s.ctx)
+		if errors.Is(err, registry.ErrUnsupported) {
+			return
+		}
+		if err != nil {
+			s.Fatalf("views: %v", err)
+		}
+		if !slices.IsSortedFunc(views, func(a, b registry.ViewInfo) int { return strings.Compare(a.ID.String(), b.ID.String()) }) {
+			s.Errorf("the views are not sorted: %v", views)
+		}
+		for _, name := range []string{network.ControlTelemetryView, network.ObserveTunnelView} {
+			id := s.view(name).ID()
+			i := slices.IndexFunc(views, func(v registry.ViewInfo) bool { return v.ID == id })
+			if i < 0 {
+				s.Errorf("%s is not among the views %v", id, views)
+			} else if views[i].Summary == "" {
+				s.Errorf("%s has lost its summary", id)
+			}
 		}
 	}},
 	{name: "life/data are seen by another handle", twice: true, run: func(s *suite) {

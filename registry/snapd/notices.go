@@ -142,23 +142,13 @@ func (b *Backend) severalSchemas(ctx context.Context, found Found) string {
 	if !found.dialect.mayLoseData {
 		return ""
 	}
-	query := url.Values{"json": {"headers"}}
-	response, err := b.client.Do(ctx, http.MethodGet, "/v2/assertions/"+found.dialect.assertion, query, nil)
-	if err != nil || response.Type != snapdhttp.TypeSync {
-		return ""
-	}
-	var assertions []struct {
-		Headers struct {
-			AccountID string `json:"account-id"`
-			Name      string `json:"name"`
-		} `json:"headers"`
-	}
-	if err := snapdhttp.Decode(response.Result, &assertions); err != nil || len(assertions) < 2 {
+	schemas, err := b.schemas(ctx, found.dialect)
+	if err != nil || len(schemas) < 2 {
 		return ""
 	}
 	var names []string
-	for _, assertion := range assertions {
-		names = append(names, assertion.Headers.AccountID+"/"+assertion.Headers.Name)
+	for _, schema := range schemas {
+		names = append(names, schema.Account+"/"+schema.Name)
 	}
 	return fmt.Sprintf("%v: snapd %s knows %s, and the first write to one without data erases the data of the others "+
 		"(try: update snapd to 2.77, or keep everything in one confdb-schema)",

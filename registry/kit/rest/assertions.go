@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -91,11 +90,7 @@ func (s *Server) findAssertions(r *http.Request) (reply, error) {
 			}
 			results = append(results, result)
 		}
-		return reply{raw: func(w http.ResponseWriter) {
-			s.sendRaw(w, "application/json", len(found), func(into io.Writer) error {
-				return json.NewEncoder(into).Encode(map[string]any{"results": results})
-			})
-		}}, nil
+		return reply{result: results}, nil
 	}
 	return reply{raw: func(w http.ResponseWriter) {
 		s.sendRaw(w, assertionMedia, len(found), func(into io.Writer) error {

@@ -164,7 +164,7 @@ func TestKnown(t *testing.T) {
 	m := serve(t, setup{})
 	for query, count := range map[string]string{
 		"": "1", "?name=network": "1", "?name=network&account-id=" + network.AccountID: "1", "?name=nosuch": "0",
-		"?json=true": "1", "?json=headers&name=nosuch": "0", "?max-format=1": "1",
+		"?max-format=1": "1",
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/v2/assertions/confdb-schema"+query, nil)
 		if err != nil {
@@ -184,8 +184,12 @@ func TestKnown(t *testing.T) {
 		t.Error("there are no types")
 	}
 	_, answer = send(t, m.client, "GET /v2/assertions/confdb-schema?json=true", nil)
-	first := answer["results"].([]any)[0].(map[string]any)
+	first := answer["result"].([]any)[0].(map[string]any)
 	if first["headers"].(map[string]any)["name"] != network.Name || !strings.HasPrefix(first["body"].(string), "{\n  \"storage\": {") {
 		t.Errorf("as JSON: %v", first)
+	}
+	_, answer = send(t, m.client, "GET /v2/assertions/confdb-schema?json=headers&name=nosuch", nil)
+	if found := answer["result"].([]any); len(found) != 0 || answer["type"] != "sync" {
+		t.Errorf("as JSON, of a name that is not there: %v", answer)
 	}
 }

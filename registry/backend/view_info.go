@@ -1,0 +1,29 @@
+package backend
+
+import (
+	"cmp"
+	"slices"
+)
+
+// ViewHeaders are those headers of a confdb-schema's document that say which views it has.
+type ViewHeaders struct {
+	Account string `json:"account-id"`
+	Name    string `json:"name"`
+	Views   map[string]struct {
+		Summary string `json:"summary"`
+	} `json:"views"`
+}
+
+// ViewsOf lists the views of confdb-schemas as Lister wants them.
+func ViewsOf(schemas []ViewHeaders) []ViewInfo {
+	var list []ViewInfo
+	for _, schema := range schemas {
+		for name, view := range schema.Views {
+			list = append(list, ViewInfo{ViewID{Account: schema.Account, Schema: schema.Name, View: name}, view.Summary})
+		}
+	}
+	slices.SortFunc(list, func(a, b ViewInfo) int {
+		return cmp.Or(cmp.Compare(a.ID.Account, b.ID.Account), cmp.Compare(a.ID.Schema, b.ID.Schema), cmp.Compare(a.ID.View, b.ID.View))
+	})
+	return list
+}

@@ -1,0 +1,42 @@
+package embedded
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/calls"
+)
+
+var _ backend.Lister = (*Backend)(nil)
+
+// Views lists the views of the stored confdb-schemas and of those that were brought along.
+func (b *Backend) Views(ctx context.Context) ([]backend.ViewInfo, error) {
+	about := calls.About{Op: "list"}
+	_, call, err := b.life.Begin(ctx, about)
+	if err != nil {
+		return nil, err
+	}
+	defer call.End()
+	st, err := b.store.load()
+	if err != nil {
+		return nil, describe(err, about.Op, backend.ViewID{}, nil)
+	}
+	ids := map[string]bool{}
+	for id := range maps.Keys(st.schemas) {
+		ids[id] = true
+	}
+	for id := range maps.Keys(b.brought) {
+		ids[id] = true
+	}
+	var schemas []backend.ViewHeaders
+	for id := range ids {
+		var headers backend.ViewHeaders
+		if err := json.Unmarshal(b.inForce(st, id).document, &headers); err != nil {
+			continue // a document that cannot be read has no views that could be used
+		}
+		schemas = append(schemas, headers)
+	}
+	return backend.ViewsOf(schemas), nil
+}
