@@ -17,26 +17,64 @@ type documentCommand struct {
 	want []string
 }
 
-// documentCommands returns the commands of the blocks marked "console".
-func documentCommands(t *testing.T, file string) []documentCommand {
+// A block is what stands between fences.
+type block struct {
+	line  int    // of the first fence
+	kind  string // what stands behind the fence
+	above string // the last line above it that is not empty
+	lines []string
+}
+
+// blocksOf returns the blocks of a document.
+func blocksOf(t *testing.T, file string) (blocks []block) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var commands []documentCommand
-	inside := false
+	inside, above := false, ""
 	for i, line := range strings.Split(string(text), "\n") {
+		kind, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
 		switch {
-		case line == "```console":
+		case fence && inside:
+			inside, above = false, ""
+		case fence:
 			inside = true
-		case strings.HasPrefix(line, "```"):
-			inside = false
-		case !inside:
-		case strings.HasPrefix(line, "$ "):
-			commands = append(commands, documentCommand{line: i + 1, text: line[2:]})
-		default:
+			blocks = append(blocks, block{line: i + 1, kind: kind, above: above})
+		case inside:
+			last := &blocks[len(blocks)-1]
+			last.lines = append(last.lines, line)
+		case line != "":
+			above = line
+		}
+	}
+	if inside {
+		t.Fatalf("%s: the last block does not end", file)
+	}
+	return blocks
+}
+
+// documentCommands returns the commands of the blocks marked "console". A command goes on in lines that begin with "> ".
+func documentCommands(t *testing.T, file string) []documentCommand {
+	t.Helper()
+	var commands []documentCommand
+	for _, block := range blocksOf(t, file) {
+		if block.kind != "console" {
+			continue
+		}
+		if len(block.lines) == 0 || !strings.HasPrefix(block.lines[0], "$ ") {
+			t.Fatalf("%s line %d: a block marked console begins with a command", file, block.line)
+		}
+		for i, line := range block.lines {
+			if text, ok := strings.CutPrefix(line, "$ "); ok {
+				commands = append(commands, documentCommand{line: block.line + 1 + i, text: text})
+				continue
+			}
 			last := &commands[len(commands)-1]
+			if more, ok := strings.CutPrefix(line, "> "); ok && last.want == nil {
+				last.text += "\n" + more
+				continue
+			}
 			last.want = append(last.want, line)
 		}
 	}

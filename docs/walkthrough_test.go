@@ -14,29 +14,93 @@ import (
 	"aspects-poc/registry/registrytest/stocksnap"
 )
 
-// TestReadme runs the README's walk-through in a shell, as it is written, with the server on a free port, and compares
-// what is printed.
-func TestReadme(t *testing.T) {
+// A walkthrough is a document whose commands a test plays in one shell.
+type walkthrough struct {
+	file string
+	// start prepares a shell. What the document names in one way and the test in another stands in pairs in as.
+	start func(t *testing.T) (shell *exec.Cmd, as []string)
+}
+
+// walkthroughs lists the documents with sessions.
+func walkthroughs() []walkthrough {
+	return []walkthrough{
+		{filepath.Join("..", "README.md"), func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, "..") }},
+		{"fleet.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
+		{"access.md", withDevice},
+		{"devkit.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, t.TempDir(), path(t)), nil }},
+		{"devkit-dev.md", func(t *testing.T) (*exec.Cmd, []string) {
+			dir := withExamples(t)
+			return newShell(t, dir, path(t)), []string{"/tmp/proxy", filepath.Join(dir, "p")}
+		}},
+		{"devkit-serve.md", withStockSnap},
+		{"ci.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, withExamples(t), path(t)), nil }},
+	}
+}
+
+// TestWalkthroughs runs what the documents say, as it is written, and compares what is printed.
+func TestWalkthroughs(t *testing.T) {
 	t.Parallel()
+	for _, document := range walkthroughs() {
+		t.Run(document.file, func(t *testing.T) {
+			t.Parallel()
+			shell, as := document.start(t)
+			var back []string
+			for i := 0; i < len(as); i += 2 {
+				back = append(back, as[i+1], as[i])
+			}
+			playDocument(t, document.file, shell, strings.NewReplacer(as...), strings.NewReplacer(back...))
+		})
+	}
+}
+
+func path(t *testing.T) string { return "PATH=" + program.Dir(t) + ":" + os.Getenv("PATH") }
+
+// withServer has the server that the document starts on a free port.
+func withServer(t *testing.T, dir string) (*exec.Cmd, []string) {
+	t.Helper()
 	need.Program(t, "curl")
 	address := freeAddress(t)
-	shell := newShell(t, "..", "PATH="+program.Dir(t)+":"+os.Getenv("PATH"),
-		"ASPECTS_LISTEN="+address, "ASPECTS_SERVER_URL=http://"+address, "ASPECTS_LOG_LEVEL=error")
-	playDocument(t, filepath.Join("..", "README.md"), shell, strings.NewReplacer("127.0.0.1:8000", address),
-		strings.NewReplacer(address, "127.0.0.1:8000"))
+	return newShell(t, dir, path(t), "ASPECTS_LISTEN="+address, "ASPECTS_SERVER_URL=http://"+address, "ASPECTS_LOG_LEVEL=error"),
+		[]string{"127.0.0.1:8000", address}
 }
 
-// TestDevkit runs the development kit's ten minutes from an empty folder.
-func TestDevkit(t *testing.T) {
-	t.Parallel()
-	as := strings.NewReplacer()
-	playDocument(t, "devkit.md", newShell(t, t.TempDir(), "PATH="+program.Dir(t)+":"+os.Getenv("PATH")), as, as)
+// withDevice has a server that runs, and a device that is registered there.
+func withDevice(t *testing.T) (*exec.Cmd, []string) {
+	t.Helper()
+	shell, as := withServer(t, t.TempDir())
+	binary := filepath.Join(program.Dir(t), "aspects-poc")
+	server := exec.Command(binary, "server", "run")
+	server.Dir, server.Env = shell.Dir, shell.Env
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Process.Signal(os.Interrupt); err != nil {
+			t.Error(err)
+		}
+		if err := server.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := out.Read(make([]byte, 1)); err != nil { // it says where it listens
+		t.Fatal(err)
+	}
+	control := exec.Command(binary, "control", "run", "--once", "--registry", "file:registry")
+	control.Dir, control.Env = shell.Dir, shell.Env
+	if out, err := control.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return shell, as
 }
 
-// TestDevelopmentPage runs the commands of docs/devkit-dev.md in a copy of the examples.
-func TestDevelopmentPage(t *testing.T) {
-	t.Parallel()
-	// Not t.TempDir: there is a socket in it, whose name can have 107 bytes.
+// withExamples returns a folder with a copy of the examples. It is not t.TempDir's: there will be a socket in it, whose
+// name can have 107 bytes.
+func withExamples(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "kit")
 	if err != nil {
 		t.Fatal(err)
@@ -45,20 +109,17 @@ func TestDevelopmentPage(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS(filepath.Join("..", "examples"))); err != nil {
 		t.Fatal(err)
 	}
-	socket := filepath.Join(dir, "p")
-	playDocument(t, "devkit-dev.md", newShell(t, dir, "PATH="+program.Dir(t)+":"+os.Getenv("PATH")),
-		strings.NewReplacer("/tmp/proxy", socket), strings.NewReplacer(socket, "/tmp/proxy"))
+	return dir
 }
 
-// TestDevkitServe runs the commands of docs/devkit-serve.md in a shell, as they are written.
-func TestDevkitServe(t *testing.T) {
-	t.Parallel()
+// withStockSnap has the snap command of a real snapd.
+func withStockSnap(t *testing.T) (*exec.Cmd, []string) {
+	t.Helper()
 	need.Programs(t, "curl", "unshare")
 	snap := t.TempDir()
 	stocksnap.Find(t).Install(t, snap)
-	shell := newShell(t, t.TempDir(), "PATH="+snap+":"+program.Dir(t)+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"LANG=C.UTF-8", "TZ=UTC")
-	playDocument(t, "devkit-serve.md", shell, strings.NewReplacer(), strings.NewReplacer())
+	return newShell(t, t.TempDir(), "PATH="+snap+":"+program.Dir(t)+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LANG=C.UTF-8", "TZ=UTC"), nil
 }
 
 // newShell is a shell that works in a folder, with a home of its own and nothing else of this machine's settings.
