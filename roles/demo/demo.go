@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
 
 	"github.com/urfave/cli/v2"
 )
@@ -28,8 +30,10 @@ func New(list ...roles.Role) roles.Role {
 
 func command(env *roles.Env, list []roles.Role) *cli.Command {
 	return &cli.Command{
-		Description: "Runs all roles in this process on a fresh registry, needing neither snapd nor root. After a few cycles " +
-			"a target is put on the server: control applies it, vpn and reporting pick it up. With --once it goes through " +
+		Description: "Runs all roles in this process on a fresh registry, needing neither snapd nor root, with a fleet server and " +
+			"some simulated devices beside the one that control plays. After a few cycles targets are put on the server: " +
+			"control applies them, vpn and reporting pick them up, one device refuses, and one drifts. The fleet's page, " +
+			"which is printed first, shows all of it. With --once it goes through " +
 			"all of this in one pass and prints the views. Exit status: 0 when every role did its work, else 1.",
 		UsageText: "aspects-poc demo\naspects-poc demo --once\naspects-poc demo --state ~/demo --interval 10s",
 		Flags: []cli.Flag{
@@ -77,12 +81,14 @@ type stage struct {
 	listen    string // HOST:PORT of the server
 	moved     bool   // not the port that was asked for
 	out       *prefixer
+	http      *http.Client // of a person with curl
 }
 
 func newStage(env *roles.Env, list []roles.Role, c *cli.Context) (*stage, error) {
 	s := &stage{
 		env: env, list: list, interval: c.Duration("interval"), account: c.String("account-id"),
-		logLevel: c.String("log-level"), out: newPrefixer(env, list),
+		logLevel: c.String("log-level"), out: newPrefixer(env, list, calm*c.Duration("interval")),
+		http: &http.Client{Timeout: serverapi.DefaultTimeout},
 	}
 	var err error
 	if s.listen, s.moved, err = freePort(c.String("listen")); err != nil {
@@ -176,7 +182,8 @@ func (s *stage) flags(role string) []string {
 	level := s.logLevel
 	flags := append(s.common(), "--interval", s.interval.String(), "--log-level", cmp.Or(level, "warn"))
 	if role == serverRole {
-		flags = append(flags, "--listen", s.listen)
+		// What devices count is kept each second, so that the charts of the page have something to show at once.
+		flags = append(flags, "--listen", s.listen, "--stats-step", "1s")
 	}
 	return flags
 }

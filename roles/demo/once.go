@@ -37,7 +37,6 @@ func (s *stage) once(ctx context.Context) (err error) {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	s.print("Server:        %s\nDocumentation: %s/docs\n", s.url(), s.url())
 	s.announce(func(format string, args ...any) { s.print(format+"\n", args...) })
 	if err := s.point(ctx); err != nil {
 		return err

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"sync"
+	"time"
 
 	"aspects-poc/roles"
 )
@@ -17,12 +19,17 @@ type prefixer struct {
 	width  int
 	color  bool
 	order  map[string]int // role -> its place, for the colour
+	calm   time.Duration  // for which a line that says what one before it said is left out; 0 for none
 }
 
+// calm is for how many cycles a role's line that says what one before it said is left out: what comes with each cycle
+// comes once.
+const calm = 5
+
 // newPrefixer uses colours on a terminal only, and not where NO_COLOR asks for none (https://no-color.org).
-func newPrefixer(env *roles.Env, list []roles.Role) *prefixer {
+func newPrefixer(env *roles.Env, list []roles.Role, calm time.Duration) *prefixer {
 	p := &prefixer{
-		stdout: env.Stdout, stderr: env.Stderr, width: len(storyteller), order: map[string]int{storyteller: 0},
+		stdout: env.Stdout, stderr: env.Stderr, width: len(storyteller), order: map[string]int{storyteller: 0}, calm: calm,
 		color: roles.IsTerminal(env.Stdout) && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb",
 	}
 	for _, role := range list {
@@ -39,8 +46,11 @@ const storyteller = "demo"
 
 // streams returns standard output and error of a role.
 func (p *prefixer) streams(role string) (stdout, stderr io.Writer) {
-	return &prefixed{prefixer: p, to: p.stdout, prefix: p.prefix(role)},
-		&prefixed{prefixer: p, to: p.stderr, prefix: p.prefix(role)}
+	out := &prefixed{prefixer: p, to: p.stdout, prefix: p.prefix(role)}
+	if role != storyteller {
+		out.said = map[string]saying{}
+	}
+	return out, &prefixed{prefixer: p, to: p.stderr, prefix: p.prefix(role)}
 }
 
 // say writes a line of the demo's own.
@@ -68,7 +78,35 @@ type prefixed struct {
 	to     io.Writer
 	prefix string
 
-	partial []byte // guarded by the prefixer's mutex
+	// What follows is guarded by the prefixer's mutex.
+	partial []byte
+	said    map[string]saying // by all of a line but its numbers; nil: none is left out
+}
+
+// A saying is when a line came last, and how long after the one before it.
+type saying struct {
+	last time.Time
+	gap  time.Duration
+}
+
+// numbers are what differs between lines that say the same of different cycles.
+var numbers = regexp.MustCompile(`\d+`)
+
+// repeats tells that a line says what one before it said not long ago. What goes on and on is told once.
+func (w *prefixed) repeats(line []byte) bool {
+	if w.said == nil || w.calm == 0 {
+		return false
+	}
+	what := string(numbers.ReplaceAll(line, []byte("#")))
+	before, there := w.said[what]
+	now := time.Now()
+	since := now.Sub(before.last)
+	if there {
+		w.said[what] = saying{now, since}
+		return since < max(w.calm, 2*before.gap)
+	}
+	w.said[what] = saying{last: now}
+	return false
 }
 
 func (w *prefixed) Write(text []byte) (int, error) {
@@ -81,6 +119,9 @@ func (w *prefixed) Write(text []byte) (int, error) {
 	}
 	var lines bytes.Buffer
 	for line := range bytes.Lines(w.partial[:end+1]) {
+		if w.repeats(line) {
+			continue
+		}
 		lines.WriteString(w.prefix)
 		lines.Write(line)
 	}

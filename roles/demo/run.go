@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -51,6 +52,19 @@ func (s *stage) run(outer context.Context) error {
 		stop(err)
 		return interrupted()
 	}
+	extras, err := s.gather(ctx)
+	if err != nil {
+		stop(err)
+		return interrupted()
+	}
+	for _, one := range extras {
+		playing.Go(func() {
+			if err := one.live(ctx, s.interval); err != nil {
+				stop(err)
+			}
+		})
+	}
+	playing.Go(func() { s.watch(ctx) })
 	for _, name := range s.others() {
 		play(name)
 		if name == controlRole {
@@ -106,11 +120,26 @@ func (s *stage) awaitDevice(ctx context.Context) error {
 	return nil
 }
 
+// announce says where to look, the page first.
 func (s *stage) announce(say func(format string, args ...any)) {
+	say("Page:          %s/", s.url())
+	say("Documentation: %s/docs", s.url())
+	say("Registry:      %s", s.registry)
 	if s.moved {
 		say("The port asked for is in use: the server has another one.")
 	}
-	say("Registry:      %s", s.registry)
+}
+
+// gather makes the extras known to the server, all at the same time: their keys take a while to make.
+func (s *stage) gather(ctx context.Context) ([]*extra, error) {
+	extras := crowd()
+	failed := make([]error, len(extras))
+	var registering sync.WaitGroup
+	for i, one := range extras {
+		registering.Go(func() { failed[i] = one.register(ctx, s.url()) })
+	}
+	registering.Wait()
+	return extras, errors.Join(failed...)
 }
 
 // open opens the demo's registry beside the roles.
@@ -141,7 +170,7 @@ const (
 	cyclesPinned = 3 // until the peers are the vpn role's again
 )
 
-// story puts targets on the server and says so.
+// story puts targets on the server and says so, and then what to try.
 func (s *stage) story(ctx context.Context, client *serverapi.Client) error {
 	if err := poll.Sleep(ctx, cyclesBefore*s.interval); err != nil {
 		return err
@@ -153,7 +182,7 @@ func (s *stage) story(ctx context.Context, client *serverapi.Client) error {
 	if _, err := client.SetTarget(ctx, target); err != nil {
 		return err
 	}
-	s.out.say("Target put on the server: sample-rate 6, wlan0 at %s, one more peer. Watch it arrive.", newAddress)
+	s.out.say("Target put on the server: sample-rate %d, wlan0 at %s, one more peer. Watch it arrive.", newRate, newAddress)
 	if err := poll.Sleep(ctx, cyclesPinned*s.interval); err != nil {
 		return err
 	}
@@ -161,8 +190,36 @@ func (s *stage) story(ctx context.Context, client *serverapi.Client) error {
 	if _, err := client.SetTarget(ctx, target); err != nil {
 		return err
 	}
-	s.out.say("The target leaves the peers to the vpn role again. Put another one at %s/docs, or end with Ctrl-C.", s.url())
+	s.out.say("The target leaves the peers to the vpn role again.")
+	layer := serverapi.LayerRequest{Selector: "site=oslo", Config: serverapi.Config{network.ControlInterfacesView: map[string]any{
+		"config": map[string]any{newInterface: map[string]any{"interface-type": "wifi", "ip-address": "192.168.0.107"}}}}}
+	if err := s.ask(ctx, http.MethodPut, "/targets/labels/oslo/", layer, nil); err != nil {
+		return err
+	}
+	s.out.say("Devices of site oslo get one more interface, %s. One of them has none.", newInterface)
+	if err := poll.Sleep(ctx, cyclesPinned*s.interval); err != nil {
+		return err
+	}
+	s.invite()
 	return nil
+}
+
+// invite says what to look at and to try.
+func (s *stage) invite() {
+	for _, line := range []string{
+		"That was all: from here on, a line comes when something happens. To look into it, in another terminal:",
+		"  the fleet, the worst first      " + s.url() + "/",
+		"  who refused, and why            curl '" + s.url() + "/devices/?state=refused'",
+		"  who set what, and when          curl " + s.url() + "/history/",
+		"  what control's device runs      aspects-poc registry get --registry " + s.registry + " \\",
+		"                                    " + s.account + "/" + network.Name + "/" + network.ControlTelemetryView + " -d",
+		"  mend the refusal                curl -X DELETE " + s.url() + "/targets/labels/oslo/",
+		"  another target for all          curl -X PUT -H 'Content-Type: application/json' " + s.url() + "/target-config/ \\",
+		"                                    -d '{\"config\":{\"" + network.ControlTelemetryView + "\":{\"sample-rate\":5}}}'",
+		"End it with Ctrl-C.",
+	} {
+		s.out.say("%s", line)
+	}
 }
 
 // What the target asks for.

@@ -75,7 +75,7 @@ func run(t *testing.T, flags ...string) running {
 func listeningOn(t *testing.T, line string) string {
 	t.Helper()
 	var url, docs string
-	_, err := fmt.Sscanf(strings.ReplaceAll(line, ",", " ,"), "Listening on %s , documentation at %s\n", &url, &docs)
+	_, err := fmt.Sscanf(strings.ReplaceAll(line, ",", " ,"), "Listening on %s , where the fleet page is; documentation at %s\n", &url, &docs)
 	if err != nil || docs != url+"/docs" {
 		t.Fatalf("%q: %v", line, err)
 	}

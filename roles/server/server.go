@@ -151,7 +151,7 @@ func (c Config) check() error {
 	return c.Door.check()
 }
 
-// documented words the addresses that a person wants to know.
+// documented words the addresses that a person wants to know, that of the fleet page first.
 func documented(url string) string {
-	return fmt.Sprintf("Listening on %s, documentation at %s/docs", url, url)
+	return fmt.Sprintf("Listening on %s, where the fleet page is; documentation at %s/docs", url, url)
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,10 @@ func open(t *testing.T, devices int) *fleet.Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := fleet.Open(t.Context(), store, fleet.Options{})
+	var late atomic.Int64 // seconds by which the clock is ahead
+	rules, err := fleet.Open(t.Context(), store, fleet.Options{Now: func() time.Time {
+		return time.Unix(1_800_000_000+late.Load(), 0)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +45,9 @@ func open(t *testing.T, devices int) *fleet.Fleet {
 		t.Fatal(err)
 	}
 	for i := range devices {
+		if i == devices/2 {
+			late.Add(3600) // by now the first half is silent
+		}
 		device, err := rules.Register(t.Context(), fleet.Identity{IPAddress: fmt.Sprintf("192.0.2.%d", i%7), Arch: "arm64"},
 			fleet.Labels{"site": fmt.Sprint("s", i%3)}, fleet.Status(max(0, i%9-6)))
 		if err != nil {

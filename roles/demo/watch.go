@@ -1,0 +1,75 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/serverapi"
+)
+
+// watch tells of devices whose state has changed, until ctx ends. A state that does not last from one look to the next is
+// passed over.
+func (s *stage) watch(ctx context.Context) {
+	told, seen := map[string]string{}, map[string]string{}
+	for poll.Sleep(ctx, s.interval) == nil {
+		var list serverapi.DevicePage
+		if err := s.ask(ctx, http.MethodGet, "/devices/?limit=1000", nil, &list); err != nil {
+			continue // where the server has trouble, it says so itself
+		}
+		changed := map[string][]string{}
+		for _, device := range list.Devices {
+			name, is := nameOf(device), strings.ReplaceAll(device.State, "-", " ")
+			if device.Attempted != nil && slices.Contains([]string{serverapi.StateRefused, serverapi.StateFailed}, device.State) {
+				is += " (" + device.Attempted.Reason + ")"
+			}
+			if seen[name] == is && told[name] != is {
+				changed[is] = append(changed[is], name)
+				told[name] = is
+			}
+			seen[name] = is
+		}
+		for _, is := range slices.Sorted(maps.Keys(changed)) {
+			s.out.say("Devices: %s: %s.", is, strings.Join(changed[is], ", "))
+		}
+	}
+}
+
+// nameOf is what a person calls a device.
+func nameOf(device serverapi.Device) string {
+	if name := device.Labels["name"]; name != "" {
+		return name + " in " + device.Labels["site"]
+	}
+	return "the one of control"
+}
+
+// ask makes a request of the server, as curl would.
+func (s *stage) ask(ctx context.Context, method, path string, body, answer any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, s.url()+path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := s.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // only read
+	if response.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%s %s%s: %s", method, s.url(), path, response.Status)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.NewDecoder(response.Body).Decode(answer)
+}
