@@ -98,6 +98,7 @@ type Status struct {
 	Version      string // snapd's version; "" for the embedded engine
 	Dialect      string // which form of the protocol is spoken, e.g. "confdb 2.76"
 	Capabilities Capabilities
+	Schemas      []string // ACCOUNT/NAME of the confdb-schemas that it knows, where it can list them, sorted
 	Warnings     []string // what may go wrong here and what to do about it
 }
 

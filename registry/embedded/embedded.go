@@ -129,6 +129,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 		status.Warnings = append(status.Warnings, describe(err, "read", backend.ViewID{}, nil).Error())
 		return status, nil
 	}
+	status.Schemas = b.known(st)
 	if b.store.absent(st) {
 		status.Warnings = append(status.Warnings, b.store.file.path+" is not there: the first set makes it")
 	}

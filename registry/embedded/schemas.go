@@ -32,9 +32,7 @@ func (b *Backend) unknown(st *state, view backend.ViewID) error {
 	e := &backend.Error{Kind: backend.ErrNoSchema, Reason: fmt.Sprintf("confdb-schema %s is not known here", key(view)),
 		Remedy: "check account and name, or bring the confdb-schema along: Options.Schemas in a program, --schema-file " +
 			"on the command line"}
-	known := slices.AppendSeq(slices.Collect(maps.Keys(st.schemas)), maps.Keys(b.brought))
-	slices.Sort(known)
-	if known = slices.Compact(known); len(known) > 0 {
+	if known := b.known(st); len(known) > 0 {
 		e.Reason += ", only " + strings.Join(known, ", ")
 	}
 	if b.store.absent(st) {
@@ -42,6 +40,13 @@ func (b *Backend) unknown(st *state, view backend.ViewID) error {
 		e.Err = b.store.file.notThere()
 	}
 	return e
+}
+
+// known returns the names of all schemas, stored and brought, sorted.
+func (b *Backend) known(st *state) []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(st.schemas)), maps.Keys(b.brought))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // inForce returns the stored schema, or the one that was brought if that is of a later revision.

@@ -21,14 +21,13 @@ func get(env *roles.Env) *cli.Command {
 			"aspects-poc registry get control-telemetry -d\n" +
 			"aspects-poc registry get observe-interfaces packets-sent -l",
 		SkipFlagParsing: true, // flags may stand behind arguments, as with snap get
-		Flags: append([]cli.Flag{
+		Flags: registryFlags(
 			&cli.BoolFlag{Name: "document", Aliases: []string{"d"}, Usage: "always a document, with each key"},
 			&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "always a table with a row for each value"},
 			&cli.BoolFlag{Name: "typed", Aliases: []string{"t"}, Usage: "always JSON: strings have quotes"},
 			&cli.StringFlag{Name: "default", Usage: "`VALUE` to print where there is no data"},
 			&cli.StringSliceFlag{Name: "with", Usage: "`PARAMETER=VALUE` that the data must match; may be repeated"},
-			waitFor(),
-		}, roles.CommonFlags()...),
+		),
 		Action: func(c *cli.Context) error { return runGet(env, c) },
 	}
 }

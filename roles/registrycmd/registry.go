@@ -6,6 +6,7 @@
 package registrycmd
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -52,7 +53,7 @@ func command(env *roles.Env) *cli.Command {
 
 // viewForms tells how views are named; all help texts of commands with a VIEW have it.
 const viewForms = "A view is named VIEW, SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW; --account-id and --schema complete the\n" +
-	"shorter forms."
+	"shorter forms, or the one confdb-schema of --schema-file does."
 
 const flagWaitFor = "wait-for"
 
@@ -60,6 +61,15 @@ const flagWaitFor = "wait-for"
 func waitFor() cli.Flag {
 	return &cli.DurationFlag{Name: flagWaitFor, Value: 30 * time.Second, Usage: "`DURATION` to wait at most for others " +
 		"who hold the confdb"}
+}
+
+const flagSchemaFile = "schema-file"
+
+// registryFlags are the flags of a command that opens a registry, after its own.
+func registryFlags(own ...cli.Flag) []cli.Flag {
+	own = append(own, &cli.StringSliceFlag{Name: flagSchemaFile, Usage: "`FILE` with a confdb-schema (YAML, JSON or " +
+		"assertions) for a registry in a file or in memory, in the place of the roles'; may be repeated"}, waitFor())
+	return append(own, roles.CommonFlags()...)
 }
 
 // open opens the registry that the flags of a command choose. The caller closes it.
@@ -73,7 +83,50 @@ func open(ctx context.Context, env *roles.Env, c *cli.Context) (*registry.Regist
 	if options.AccessTimeout < 0 {
 		return nil, roles.Usagef("invalid value %q for --%s: must not be negative", options.AccessTimeout, flagWaitFor)
 	}
-	return env.Open(ctx, settings.Registry, options)
+	files := c.StringSlice(flagSchemaFile)
+	if len(files) == 0 {
+		return env.Open(ctx, settings.Registry, options)
+	}
+	if options.Schemas, err = readSchemaFiles(files, settings.Account); err != nil {
+		return nil, err
+	}
+	// What was not asked for by a flag, the schemas tell.
+	if !c.IsSet("account-id") {
+		options.Account = ""
+	}
+	if !c.IsSet("schema") {
+		options.Schema = ""
+	}
+	reg, err := env.Open(ctx, settings.Registry, options)
+	if err != nil {
+		return nil, err
+	}
+	status, err := reg.Status(ctx)
+	if err == nil && status.Backend != "file" && status.Backend != "mem" {
+		err = roles.Usagef("cannot use --%s with %s: it knows its confdb-schemas from acknowledged assertions (snap ack)",
+			flagSchemaFile, status.Backend)
+	}
+	if err != nil {
+		_ = reg.Close() // nothing was done with it
+		return nil, err
+	}
+	return reg, nil
+}
+
+// readSchemaFiles reads confdb-schemas, of which those that name no account get this one.
+func readSchemaFiles(files []string, account string) ([]registry.Schema, error) {
+	var schemas []registry.Schema
+	for _, file := range files {
+		read, err := registry.ReadSchemas(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, schema := range read {
+			schema.Account = cmp.Or(schema.Account, account)
+			schemas = append(schemas, schema)
+		}
+	}
+	return schemas, nil
 }
 
 // within runs what needs an open registry, and closes it.

@@ -21,11 +21,10 @@ func set(env *roles.Env) *cli.Command {
 		UsageText: "aspects-poc registry set control-telemetry sample-rate=4 monitor-peers!\n" +
 			"aspects-poc registry set control-tunnel 'peers=[\"10.0.0.7\"]'",
 		SkipFlagParsing: true,
-		Flags: append([]cli.Flag{
+		Flags: registryFlags(
 			&cli.BoolFlag{Name: "typed", Aliases: []string{"t"}, Usage: "values must be JSON"},
 			&cli.BoolFlag{Name: "string", Aliases: []string{"s"}, Usage: "values are strings"},
-			waitFor(),
-		}, roles.CommonFlags()...),
+		),
 		Action: func(c *cli.Context) error { return runSet(env, c) },
 	}
 }

@@ -21,10 +21,9 @@ func status(env *roles.Env) *cli.Command {
 		Description: "Tells which backend answers, where, which dialect it speaks and what it promises, whether the\n" +
 			"confdb-schema can be used, and how \"auto\" came to its choice. The exit code is 1 when nothing answers.",
 		UsageText: "aspects-poc registry status --registry snapd:",
-		Flags: append([]cli.Flag{
+		Flags: registryFlags(
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON document"},
-			waitFor(),
-		}, roles.CommonFlags()...),
+		),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return roles.Usagef("unexpected argument %q: status takes flags only", c.Args().First())
@@ -85,7 +84,7 @@ func makeReport(ctx context.Context, reg *registry.Registry) (*report, error) {
 		Backend: found.Backend, Address: found.Address, Version: found.Version, Dialect: found.Dialect,
 		Capabilities: capabilities{AtomicUpdate: can.AtomicUpdate, MultiView: can.MultiView, WatchPushed: can.WatchPushed,
 			SetConfirmed: can.SetConfirmed},
-		Schemas:  []schema{probe(ctx, reg)},
+		Schemas:  probe(ctx, reg, found.Schemas),
 		Warnings: append([]string{}, found.Warnings...),
 	}
 	if can.WatchEvery > 0 {
@@ -97,17 +96,30 @@ func makeReport(ctx context.Context, reg *registry.Registry) (*report, error) {
 	return result, nil
 }
 
-// probe finds out whether the confdb-schema that short view names belong to can be used, by reading through one of its
-// views. Only our own confdb-schema has views that are known here.
-func probe(ctx context.Context, reg *registry.Registry) schema {
+// probe finds out whether confdb-schemas can be used, by reading through one of their views: that which short view names
+// belong to, and those that the registry lists.
+func probe(ctx context.Context, reg *registry.Registry, known []string) []schema {
 	defaults := reg.Defaults()
-	result := schema{Name: defaults.Account + "/" + defaults.Schema}
-	view := reg.View(network.ControlTelemetryView)
-	_, err := view.Get(ctx)
+	var list []schema
+	if defaults.Account != "" && defaults.Schema != "" {
+		list = append(list, probeOne(ctx, reg, defaults.Account+"/"+defaults.Schema))
+	}
+	for _, name := range known {
+		if len(list) == 0 || name != list[0].Name {
+			list = append(list, probeOne(ctx, reg, name))
+		}
+	}
+	return list
+}
+
+// probeOne reads a view that our own confdb-schema has. That another one has not is an answer of it as well.
+func probeOne(ctx context.Context, reg *registry.Registry, name string) schema {
+	result := schema{Name: name}
+	_, err := reg.View(name + "/" + network.ControlTelemetryView).Get(ctx)
 	switch {
 	case err == nil, errors.Is(err, registry.ErrNoData):
 		result.Usable = true
-	case errors.Is(err, registry.ErrNoView) && defaults.Schema != network.Name:
+	case errors.Is(err, registry.ErrNoView) && !strings.HasSuffix(name, "/"+network.Name):
 		result.Usable = true // the view is not there, but the confdb-schema is
 	default:
 		result.Problem = err.Error()

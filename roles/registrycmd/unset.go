@@ -16,7 +16,7 @@ func unset(env *roles.Env) *cli.Command {
 			"Flags may follow the arguments. " + viewForms,
 		UsageText:       "aspects-poc registry unset control-interfaces config.wlan0 stats.wlan0",
 		SkipFlagParsing: true,
-		Flags:           append([]cli.Flag{waitFor()}, roles.CommonFlags()...),
+		Flags:           registryFlags(),
 		Action: func(c *cli.Context) error {
 			view, keys, err := viewAndKeys(c)
 			if err != nil {

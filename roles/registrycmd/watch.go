@@ -21,11 +21,10 @@ func watch(env *roles.Env) *cli.Command {
 			"arguments. " + viewForms,
 		UsageText:       "aspects-poc registry watch control-telemetry sample-rate",
 		SkipFlagParsing: true,
-		Flags: append([]cli.Flag{
+		Flags: registryFlags(
 			&cli.IntFlag{Name: "count", Usage: "`NUMBER` of documents to print before ending; 0 for no end"},
 			&cli.BoolFlag{Name: "document", Aliases: []string{"d"}, Usage: "indent the documents, as get does"},
-			waitFor(),
-		}, roles.CommonFlags()...),
+		),
 		Action: func(c *cli.Context) error { return runWatch(env, c) },
 	}
 }
