@@ -11,12 +11,14 @@ import (
 // A Hook is the registry as a hook of a snap has it: reads show, and writes become part of, the transaction that the
 // hook runs for, and there is what only hooks can do.
 //
-//	hook, err := registry.OpenHook(ctx, "change-view-control-tunnel")
+//	hook, err := registry.OpenHook(ctx, "change-view-control")
 //	defer hook.Close()
-//	var tunnel network.ControlTunnel
-//	err = hook.View(network.ControlTunnelView).Read(ctx, &tunnel) // what is about to be stored
+//	var lamp struct {
+//		Brightness int `json:"brightness"`
+//	}
+//	err = hook.View("control").Read(ctx, &lamp) // what is about to be stored
 //	…
-//	err = hook.Refuse(ctx, "peer 10.0.0.1 is there twice")
+//	err = hook.Refuse(ctx, "the lamp is never brighter than 50")
 //
 // Only the last Set of a change-view hook counts: put all that it changes into one. Lifecycle hooks (configure,
 // connect-plug-…) of a custodian must not write at all, as snapd would wait for another hook of the same snap.

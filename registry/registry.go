@@ -1,20 +1,25 @@
 // Package registry reads, writes and watches configuration that snaps share through snapd's confdb. (Registry is an
 // earlier name of confdb; so is aspects.)
 //
-// One call opens whatever this process can reach — snapctl inside a snap, a snapd whose socket answers, else the
-// embedded engine in a file — and everything after it is the same everywhere:
+// Open takes whatever this process can reach: snapctl inside a snap, a snapd whose socket answers, else an engine of its
+// own with snapd's rules and a file. Everything after it is the same everywhere:
 //
-//	reg, err := registry.Open(ctx, "auto")
+//	schemas, err := registry.ReadSchemas("lamp.yaml") // for the file; snapd has its own, acknowledged
+//	reg, err := registry.Open(ctx, "auto", registry.Options{Schemas: schemas})
 //	defer reg.Close()
-//	telemetry := reg.View("control-telemetry")
-//	err = telemetry.Set(ctx, map[string]any{"sample-rate": 4, "monitor-peers": nil}) // one transaction, nil unsets
-//	var settings struct {
-//		SampleRate int `json:"sample-rate"`
+//	control := reg.View("control") // of the one schema; in full: "acme/lamp/control"
+//	err = control.Set(ctx, map[string]any{"brightness": 40, "color": nil}) // one transaction, nil unsets
+//	var lamp struct {
+//		Brightness int `json:"brightness"`
 //	}
-//	err = telemetry.Read(ctx, &settings, "sample-rate")
+//	err = control.Read(ctx, &lamp)
 //
-// Errors tell apart what went wrong: ask with errors.Is(err, registry.ErrNoData) and its siblings, or get the request,
-// the reason and the remedy with errors.As and *registry.Error.
+// View has Get, Read and Raw to read, Set, Unset and Update to write, Watch and Hints to hear of changes. Hooks of snaps
+// begin with OpenHook. Values are JSON shapes: nil, bool, string, json.Number, []any and map[string]any.
+//
+// Every refusal is an *Error of one kind: ask with errors.Is(err, registry.ErrNoData) and its siblings. IsNotReady picks
+// those that pass by themselves or that an administrator mends. Where a context ends first the error is ErrInterrupted,
+// and errors.Is(err, context.Canceled) or context.DeadlineExceeded tells how.
 package registry
 
 import (
@@ -22,46 +27,6 @@ import (
 	"errors"
 
 	"aspects-poc/registry/backend"
-)
-
-// What importers need of package backend.
-type (
-	// ViewID names a view: account, confdb-schema, view.
-	ViewID = backend.ViewID
-	// Error says which request failed, through which view, why, and what mends it.
-	Error = backend.Error
-	// Event tells that what a view shows has changed.
-	Event = backend.Event
-	// Status describes an open registry.
-	Status = backend.Status
-	// Capabilities are the promises that differ between backends.
-	Capabilities = backend.Capabilities
-	// ViewInfo says which view there is.
-	ViewInfo = backend.ViewInfo
-)
-
-// The kinds of refusal; see package backend for each.
-var (
-	ErrNoData       = backend.ErrNoData
-	ErrNoMatch      = backend.ErrNoMatch
-	ErrUnauthorized = backend.ErrUnauthorized
-	ErrInvalid      = backend.ErrInvalid
-	ErrBadRequest   = backend.ErrBadRequest
-	ErrNoSchema     = backend.ErrNoSchema
-	ErrNoView       = backend.ErrNoView
-	ErrNoCustodian  = backend.ErrNoCustodian
-	ErrDisabled     = backend.ErrDisabled
-	ErrNotConnected = backend.ErrNotConnected
-	ErrRejected     = backend.ErrRejected
-	ErrBusy         = backend.ErrBusy
-	ErrInterrupted  = backend.ErrInterrupted
-	ErrUnknown      = backend.ErrUnknown
-	ErrUnreachable  = backend.ErrUnreachable
-	ErrCorrupt      = backend.ErrCorrupt
-	ErrStorage      = backend.ErrStorage
-	ErrMayLoseData  = backend.ErrMayLoseData
-	ErrUnsupported  = backend.ErrUnsupported
-	ErrOther        = backend.ErrOther
 )
 
 // A Registry is an open connection to confdb data. It is safe for concurrent use.

@@ -35,7 +35,8 @@ func (v *View) check(op string, requests []string) error {
 
 // Get reads request paths in one access. The answer maps each request, as written, to its value (JSON shapes, numbers
 // as json.Number); requests without data are left out, and if none has data the error is ErrNoData. Without requests it
-// is the whole view's document.
+// is the whole view's document. An error for a registry's file that is not there yet is ErrNoData too, and wraps
+// fs.ErrNotExist.
 func (v *View) Get(ctx context.Context, requests ...string) (map[string]any, error) {
 	return v.GetWith(ctx, nil, requests...)
 }
@@ -127,8 +128,8 @@ func (v *View) Update(ctx context.Context, requests []string, change func(curren
 }
 
 // Watch sends an Event after each committed change to what the view shows, whoever made it and in whichever process,
-// until ctx ends; then the channel is closed. An Event with Err set tells that the watch is interrupted; it goes on by
-// itself.
+// until ctx ends or the Registry is closed; then the channel is closed. An Event with Err set tells that the watch is
+// interrupted; it goes on by itself. It waits for a file that is not there yet, and does not make it.
 func (v *View) Watch(ctx context.Context) (<-chan Event, error) {
 	if err := v.check("watch", nil); err != nil {
 		return nil, err

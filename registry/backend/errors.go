@@ -13,13 +13,13 @@ var (
 	ErrUnauthorized = errors.New("access not allowed")                      // not root, or all of it is secret
 	ErrInvalid      = errors.New("schema violation")                        // the storage schema refuses the data
 	ErrBadRequest   = errors.New("bad request")                             // malformed path, value or constraint
-	ErrNoSchema     = errors.New("unknown confdb-schema")                   // not acknowledged
+	ErrNoSchema     = errors.New("unknown confdb-schema")                   // not acknowledged, or not brought along
 	ErrNoView       = errors.New("unknown view")                            // the confdb-schema has no such view
 	ErrNoCustodian  = errors.New("no custodian connected")                  // for this very view
 	ErrDisabled     = errors.New("feature off")                             // the experimental flag
 	ErrNotConnected = errors.New("plug not connected")                      // of the calling snap
 	ErrRejected     = errors.New("rejected by a custodian")                 // a change-view or save-view hook refused
-	ErrBusy         = errors.New("busy")                                    // others hold the confdb; see Error.Until
+	ErrBusy         = errors.New("busy")                                    // others hold the confdb for longer than the access timeout; see Error.Until
 	ErrInterrupted  = errors.New("interrupted")                             // the caller's context was cancelled or ran out
 	ErrUnknown      = errors.New("outcome unknown")                         // sent, but the answer was lost: read back
 	ErrUnreachable  = errors.New("unreachable")                             // no socket, nobody answers

@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -74,21 +75,21 @@ var lifeCases = []contractCase{
 			s.Fatalf("close: %v", err)
 		}
 		view := s.view(network.ControlTelemetryView)
-		if values, err := view.Get(s.ctx); err == nil || isNoData(err) {
-			s.Errorf("get after close = %v, %v", values, err)
-		}
-		if err := view.Set(s.ctx, obj{"sample-rate": 3}); err == nil {
-			s.Errorf("set after close succeeded")
-		}
-		if err := view.Update(s.ctx, nil, func(obj) (obj, error) { return obj{"sample-rate": 3}, nil }); err == nil {
-			s.Errorf("update after close succeeded")
-		}
-		changes := registry.Changes{network.ControlTelemetryView: {"sample-rate": 3}}
-		if err := s.reg.Apply(s.ctx, changes); err == nil {
-			s.Errorf("apply after close succeeded")
-		}
-		if _, err := view.Watch(s.ctx); err == nil {
-			s.Errorf("watch after close succeeded")
+		for name, call := range map[string]func() error{
+			"get": func() error { _, err := view.Get(s.ctx); return err },
+			"set": func() error { return view.Set(s.ctx, obj{"sample-rate": 3}) },
+			"update": func() error {
+				return view.Update(s.ctx, nil, func(obj) (obj, error) { return obj{"sample-rate": 3}, nil })
+			},
+			"apply": func() error {
+				return s.reg.Apply(s.ctx, registry.Changes{network.ControlTelemetryView: {"sample-rate": 3}})
+			},
+			"watch":  func() error { _, err := view.Watch(s.ctx); return err },
+			"status": func() error { _, err := s.reg.Status(s.ctx); return err },
+		} {
+			if err := call(); !errors.Is(err, fs.ErrClosed) || registry.IsNotReady(err) {
+				s.Errorf("%s after close: %v, want %v", name, err, fs.ErrClosed)
+			}
 		}
 		_ = s.reg.Close() // must not panic
 	}},
@@ -102,7 +103,10 @@ var lifeCases = []contractCase{
 			for {
 				_, err := s.view(network.ControlTelemetryView).Get(s.ctx)
 				if err != nil {
-					return // closed: that is all that is asked of it
+					if !errors.Is(err, fs.ErrClosed) {
+						s.Errorf("get while the registry was closed: %v, want %v", err, fs.ErrClosed)
+					}
+					return
 				}
 				select {
 				case started <- struct{}{}:

@@ -3,6 +3,8 @@ package registrytest
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -130,13 +132,18 @@ var refusalCases = append(violationCases(), []contractCase{
 		s.wantKind(registry.ErrNoSchema, err, "set")
 	}},
 	{name: "refuse/a malformed view name", run: func(s *suite) {
-		for _, name := range []string{"", "/", "a/b/c/d", "network/"} {
+		for _, name := range []string{"", "/", "a/b/c/d", "network/", "Bad/View", "network/Control", "a b", "-v", "v-", "é",
+			"network/../v", "ac count/network/v", "v?x=1", "v\n"} {
 			view := s.reg.View(name)
 			_, err := view.Get(s.ctx)
 			s.wantKind(registry.ErrBadRequest, err, "get through %q", name)
 			s.wantKind(registry.ErrBadRequest, view.Set(s.ctx, obj{"a": 1}), "set through %q", name)
 			_, err = view.Watch(s.ctx)
 			s.wantKind(registry.ErrBadRequest, err, "watch %q", name)
+			err = view.Update(s.ctx, nil, func(obj) (obj, error) { return obj{"a": 1}, nil })
+			s.wantKind(registry.ErrBadRequest, err, "update through %q", name)
+			err = s.reg.Apply(s.ctx, registry.Changes{name: {"a": 1}})
+			s.wantKind(registry.ErrBadRequest, err, "apply through %q", name)
 		}
 	}},
 	{name: "refuse/nothing to write", run: func(s *suite) {
@@ -180,32 +187,83 @@ var refusalCases = append(violationCases(), []contractCase{
 		defer cancel()
 		s.refusesContext(ctx, context.DeadlineExceeded)
 	}},
+	{name: "refuse/contexts that end during calls", run: func(s *suite) {
+		full(s)
+		s.endDuringCalls()
+	}},
 }...)
 
-// refusesContext expects that nothing is read or written with a context that has ended.
+// refusesContext expects that nothing is read or written with a context that has ended, and that every call says so in
+// the same way.
 func (s *suite) refusesContext(ctx context.Context, want error) {
 	s.Helper()
 	before := s.everything()
 	view := s.view(network.ControlTelemetryView)
-	if values, err := view.Get(ctx); !errors.Is(err, want) {
-		s.Errorf("get = %v, %v; want %v", values, err, want)
+	calls := map[string]func() error{
+		"get":   func() error { _, err := view.Get(ctx); return err },
+		"read":  func() error { return view.Read(ctx, &network.ControlTelemetry{}, "sample-rate") },
+		"set":   func() error { return view.Set(ctx, obj{"sample-rate": 50}) },
+		"unset": func() error { return view.Unset(ctx, "sample-rate") },
+		"update": func() error {
+			return view.Update(ctx, nil, func(obj) (obj, error) { return obj{"sample-rate": 51}, nil })
+		},
+		"apply": func() error {
+			return s.reg.Apply(ctx, registry.Changes{
+				network.ControlTelemetryView: {"sample-rate": 52}, network.ControlTunnelView: {"interface": "x"},
+			})
+		},
+		"watch":  func() error { _, err := view.Watch(ctx); return err },
+		"status": func() error { _, err := s.reg.Status(ctx); return err },
 	}
-	if err := view.Set(ctx, obj{"sample-rate": 50}); !errors.Is(err, want) {
-		s.Errorf("set = %v, want %v", err, want)
-	}
-	err := view.Update(ctx, nil, func(obj) (obj, error) { return obj{"sample-rate": 51}, nil })
-	if !errors.Is(err, want) {
-		s.Errorf("update = %v, want %v", err, want)
-	}
-	err = s.reg.Apply(ctx, registry.Changes{
-		network.ControlTelemetryView: {"sample-rate": 52}, network.ControlTunnelView: {"interface": "x"},
-	})
-	if !errors.Is(err, want) {
-		s.Errorf("apply = %v, want %v", err, want)
+	for _, name := range slices.Sorted(maps.Keys(calls)) {
+		s.wantInterrupted(name, calls[name](), want)
 	}
 	after := s.everything()
 	for name, document := range before {
 		s.same("after calls with an ended context "+name, document, after[name])
+	}
+}
+
+// wantInterrupted expects the one error for a context that has ended. No daemon should wait for its own context.
+func (s *suite) wantInterrupted(what string, err, want error) {
+	s.Helper()
+	s.wantKind(registry.ErrInterrupted, err, "%s with an ended context", what)
+	if !errors.Is(err, want) {
+		s.Errorf("%s = %v, want %v", what, err, want)
+	}
+	if registry.IsNotReady(err) {
+		s.Errorf("%s = %v, which passes for a registry that is not ready", what, err)
+	}
+}
+
+// endings are contexts that end at some moment of a call, each in another way.
+func endings(ctx context.Context, n int) (context.Context, context.CancelFunc, error) {
+	after := time.Duration(n) * 100 * time.Microsecond
+	if n%2 == 0 {
+		ctx, cancel := context.WithTimeout(ctx, after)
+		return ctx, cancel, context.DeadlineExceeded
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	time.AfterFunc(after, cancel)
+	return ctx, cancel, context.Canceled
+}
+
+// endDuringCalls ends contexts while calls run, wherever they are then. A read is done or interrupted; a write may have
+// been sent, and its outcome be unknown.
+func (s *suite) endDuringCalls() {
+	view := s.view(network.ControlTelemetryView)
+	for n := range s.times(40, 6) {
+		ctx, cancel, want := endings(s.ctx, n)
+		if _, err := view.Get(ctx); err != nil {
+			s.wantInterrupted("get", err, want)
+		}
+		cancel()
+		ctx, cancel, want = endings(s.ctx, n)
+		err := view.Set(ctx, obj{"sample-rate": 10 + n})
+		if err != nil && !errors.Is(err, registry.ErrUnknown) {
+			s.wantInterrupted("set", err, want)
+		}
+		cancel()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/calls"
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
@@ -80,7 +81,7 @@ func (b *Backend) access(
 	until := b.now().Add(b.options.AccessTimeout)
 	if deadline, ok := ctx.Deadline(); ok {
 		// A little earlier, so that snapd's own words about it arrive.
-		deadline = deadline.Add(-min(deadline.Sub(b.now())/10, 500*time.Millisecond))
+		deadline = deadline.Add(-min(deadline.Sub(b.now())/10, calls.Margin))
 		if deadline.Before(until) {
 			until = deadline
 		}

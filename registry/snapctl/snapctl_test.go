@@ -149,7 +149,7 @@ func TestBusy(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		_, err := b.Get(ctx, telemetry, nil, backend.GetOptions{})
-		wantKind(t, err, backend.ErrBusy)
+		wantKind(t, err, backend.ErrInterrupted)
 	})
 }
 
@@ -424,6 +424,35 @@ func TestWatchIsNudged(t *testing.T) {
 	}
 	if err := snapctl.Poke(o.NudgeDir, "../control-tunnel"); err == nil {
 		t.Errorf("poked outside of the directory")
+	}
+}
+
+// However many watch a view, a nudge is one read: each takes tens of milliseconds on a real snapd.
+func TestWatchesShareReads(t *testing.T) {
+	server := fakesnapctl.Start(t, fakesnapctl.Options{})
+	o := options(server)
+	o.WatchEvery = time.Hour
+	b := open(t, o)
+	var watches []<-chan backend.Event
+	for range 5 {
+		events, err := b.Watch(t.Context(), telemetry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		watches = append(watches, events)
+	}
+	if err := server.Write("control-telemetry", obj{"sample-rate": json.Number("3")}); err != nil {
+		t.Fatal(err)
+	}
+	server.ResetCalls()
+	b.Nudge("control-telemetry")
+	for _, events := range watches {
+		if event := <-events; event.Err != nil || event.View != telemetry {
+			t.Errorf("event %+v", event)
+		}
+	}
+	if calls := server.Calls(); len(calls) != 1 {
+		t.Errorf("five watches and one nudge took %d calls: %v", len(calls), calls)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aspects-poc/registry/backend"
+	"aspects-poc/registry/internal/calls"
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
@@ -19,7 +20,7 @@ var errDialect = errors.New("snapd speaks another dialect")
 func (b *Backend) giveUp(ctx context.Context) time.Time {
 	until := b.now().Add(b.options.AccessTimeout)
 	if deadline, limited := ctx.Deadline(); limited {
-		margin := min(deadline.Sub(b.now())/10, 500*time.Millisecond)
+		margin := min(deadline.Sub(b.now())/10, calls.Margin)
 		if early := deadline.Add(-margin); early.Before(until) {
 			until = early
 		}
@@ -60,7 +61,7 @@ func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write 
 			b.forget()
 		case errors.Is(err, backend.ErrUnreachable) && !write && !repeated && ctx.Err() == nil:
 			repeated = true // snapd restarts now and then
-		case errors.Is(err, backend.ErrBusy) && errors.As(err, &e) && ctx.Err() == nil:
+		case errors.Is(err, backend.ErrBusy) && errors.As(err, &e):
 			if write && d.mayStillApply {
 				e.Kind = backend.ErrUnknown // set.go looks after it
 				e.Remedy = "read back before writing again"

@@ -485,12 +485,12 @@ func TestContexts(t *testing.T) {
 				if cause == context.DeadlineExceeded {
 					// It is asked to answer before the deadline.
 					_, err = b.Get(cancelOn(t, fake, "", cause), telemetry, nil, plain)
-					if e := refusal(t, err, backend.ErrBusy, "", ""); e.Until.IsZero() {
-						t.Error("busy, but not until when")
+					if e := refusal(t, err, backend.ErrInterrupted, "", ""); e.Until.IsZero() || !errors.Is(err, cause) {
+						t.Errorf("got %v, which does not say until when it waited for others", err)
 					}
 					err = b.Set(cancelOn(t, fake, "", cause), telemetry, map[string]any{"monitor-peers": true})
-					if e := refusal(t, err, backend.ErrBusy, "", ""); e.Until.IsZero() {
-						t.Error("busy, but not until when")
+					if e := refusal(t, err, backend.ErrInterrupted, "", ""); e.Until.IsZero() || !errors.Is(err, cause) {
+						t.Errorf("got %v, which does not say until when it waited for others", err)
 					}
 					return
 				}

@@ -12,10 +12,12 @@
 package calls
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"sync"
+	"time"
 
 	"aspects-poc/registry/backend"
 )
@@ -54,7 +56,7 @@ func NewLife() *Life {
 // Check returns the error of a call whose context has ended before it began, or nil.
 func Check(ctx context.Context, about About) error {
 	if ctx.Err() != nil {
-		return about.interrupted(ctx, nil)
+		return about.interrupted(ctx.Err(), nil)
 	}
 	return nil
 }
@@ -103,21 +105,34 @@ func (c *Call) Explain(err error) error {
 	case errors.Is(err, fs.ErrClosed) && c.life.ctx.Err() != nil:
 		return c.about.closed(err)
 	case c.caller.Err() != nil && ended(err):
-		return c.about.interrupted(c.caller, err)
+		return c.about.interrupted(c.caller.Err(), err)
+	case errors.Is(err, backend.ErrBusy) && c.ranOut():
+		return c.about.interrupted(context.DeadlineExceeded, err)
 	case c.life.ctx.Err() != nil && ended(err):
 		return c.about.closed(err)
 	}
 	return backend.About(err, c.about.Op, c.about.View, c.about.Requests)
 }
 
+// Margin is how long before a context's deadline a backend may give up waiting for others, so that snapd's own words
+// about it arrive.
+const Margin = 500 * time.Millisecond
+
+// ranOut tells that a wait for others that ends now ends for the caller's deadline, and not for the access timeout.
+func (c *Call) ranOut() bool {
+	deadline, limited := c.caller.Deadline()
+	return limited && time.Until(deadline) <= Margin
+}
+
 func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// interrupted is the error of a call whose caller's context has ended. Below is what it was about, or nil.
-func (a About) interrupted(ctx context.Context, below error) error {
-	e := a.error(ctx.Err().Error(), below)
-	e.Kind, e.Err = backend.ErrInterrupted, ctx.Err()
+// interrupted is the error of a call whose caller's context has ended, for this cause. Below is what it was about, or
+// nil.
+func (a About) interrupted(cause, below error) error {
+	e := a.error(cause.Error(), below)
+	e.Kind, e.Err = backend.ErrInterrupted, cause
 	return e
 }
 
@@ -132,7 +147,7 @@ func (a About) error(reason string, below error) *backend.Error {
 	e := &backend.Error{Op: a.Op, View: a.View, Requests: a.Requests, Reason: reason}
 	var known *backend.Error
 	if errors.As(below, &known) && known.Kind == backend.ErrBusy {
-		e.Reason, e.Remedy, e.Until = reason+": "+known.Reason, known.Remedy, known.Until
+		e.Reason, e.Remedy, e.Until = reason+": "+cmp.Or(known.Reason, known.Message, known.Kind.Error()), known.Remedy, known.Until
 	}
 	return e
 }
