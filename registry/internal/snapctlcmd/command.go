@@ -88,6 +88,9 @@ func parse(d Dialect, args []string) (*Command, error) {
 			if !ok || strings.HasPrefix(argument, "--") == (len(flag) == 1) {
 				return nil, fmt.Errorf("unknown flag `%s'", flag)
 			}
+			if given && !takes {
+				return nil, fmt.Errorf("bool flag `%s' cannot have an argument", flagName(flag))
+			}
 			if takes && !given {
 				if len(rest) == 0 {
 					return nil, fmt.Errorf("expected argument for flag `--%s'", flag)
@@ -99,17 +102,30 @@ func parse(d Dialect, args []string) (*Command, error) {
 			c.Positional = append(c.Positional, argument)
 		}
 	}
+	return c, c.wait()
+}
+
+// flagName is a flag as it is written.
+func flagName(flag string) string {
+	if len(flag) == 1 {
+		return "-" + flag
+	}
+	return "--" + flag
+}
+
+// wait reads --wait-for.
+func (c *Command) wait() error {
 	if given := c.Flags["wait-for"]; len(given) > 0 {
 		wait, err := time.ParseDuration(given[len(given)-1])
 		if err != nil {
-			return nil, fmt.Errorf("invalid argument for flag `--wait-for' (expected time.Duration): %w", err)
+			return fmt.Errorf("invalid argument for flag `--wait-for' (expected time.Duration): %w", err)
 		}
 		if wait < 0 {
-			return nil, errors.New("cannot use negative duration with --wait-for")
+			return errors.New("cannot use negative duration with --wait-for")
 		}
 		c.Wait = wait
 	}
-	return c, nil
+	return nil
 }
 
 // Value reads what stands behind the "=" of a pair: JSON where it is some, unless the flags say otherwise.

@@ -87,6 +87,12 @@ func (d Dialect) Flags(command string) map[string]bool {
 		add(d.Queues, "wait-for", true)
 	case "is-connected":
 		add(true, "list", false)
+	case "start":
+		add(true, "enable", false)
+	case "stop":
+		add(true, "disable", false)
+	case "restart":
+		add(true, "reload", false)
 	}
 	return flags
 }

@@ -115,7 +115,7 @@ func TestHang(t *testing.T) {
 			dir := unpacked(t, map[string]string{"meta/hooks/disconnect-plug-p": "#!/bin/sh\nexec 3>" + alive + "\nsleep 3600 &\necho up >&3\nwait\n"})
 			must(t, w.Put(world.Snap{Name: "app", Dir: dir, Hooks: []string{"disconnect-plug-p"},
 				Plugs: map[string]world.Plug{"p": {Interface: "confdb"}}}, "p"))
-			id, err := w.BeginDisconnect("app", "p")
+			id, err := w.BeginDisconnect("app", "p", "")
 			must(t, err)
 			pipe, err := os.Open(alive)
 			must(t, err)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"aspects-poc/registry/kit/world"
 	"aspects-poc/registry/registrytest/stocksnap"
 )
@@ -21,12 +23,21 @@ func TestRemove(t *testing.T) {
 		status        int
 		want          string
 	}{
-		{"POST /v2/snaps/app", `{"action":"refresh"}`, http.StatusBadRequest, `cannot refresh "app": there is no store here: aspects-poc registry dev`},
-		{"POST /v2/snaps/app", `{"action":"\u001b[2J"}`, http.StatusBadRequest, `cannot do that to "app": there is no store here`},
+		{"POST /v2/snaps/app", `{"action":"refresh"}`, http.StatusNotImplemented, "cannot refresh app: there is no store here: aspects-poc registry dev"},
+		{"POST /v2/snaps/app", `{"action":"xyz"}`, http.StatusBadRequest, "unknown action xyz"},
 		{"POST /v2/snaps/app", `[`, http.StatusBadRequest, "cannot decode request body into snap instruction"},
-		{"POST /v2/snaps/none", `{"action":"remove"}`, http.StatusNotFound, `snap "none" is not installed`},
-		{"POST /v2/snaps", `{"action":"refresh"}`, http.StatusBadRequest, "cannot install, refresh or remove several snaps"},
-		{"GET /v2/find?q=x", "", http.StatusInternalServerError, "there is no store here"},
+		{"POST /v2/snaps/none", `{"action":"remove"}`, http.StatusBadRequest, `snap "none" is not installed`},
+		{"POST /v2/snaps", `{"action":"refresh"}`, http.StatusNotImplemented, "cannot refresh: there is no store here"},
+		{"POST /v2/snaps", `{"action":"install","snaps":["a","b"]}`, http.StatusNotImplemented, "cannot install a b: there is no store here: " +
+			"aspects-poc registry dev runs snaps from their source, and `snap try DIR` adds one to it"},
+		{"POST /v2/snaps", `{"action":"remove"}`, http.StatusBadRequest, "cannot remove snaps: none is named"},
+		{"GET /v2/find?q=x", "", http.StatusNotImplemented, "there is no store here"},
+		{"POST /v2/aliases", `{"action":"alias"}`, http.StatusNotImplemented, "aliases are not imitated: call an app by its full name"},
+		{"POST /v2/quotas", `{"action":"ensure"}`, http.StatusNotImplemented, "quota groups are not imitated"},
+		{"POST /v2/snapshots", `{}`, http.StatusNotImplemented, "snapshots are not imitated"},
+		{"GET /v2/model", "", http.StatusNotImplemented, "the machine's model"},
+		{"POST /v2/changes", "", http.StatusMethodNotAllowed, `method "POST" not allowed`},
+		{"GET /v2/nosuch", "", http.StatusNotFound, "not found"},
 		{"GET /v2/validation-sets/acc/name", "", http.StatusNotFound, "validation set not found"},
 	} {
 		status, answer := send(t, m.client, test.request, test.body)
@@ -39,8 +50,12 @@ func TestRemove(t *testing.T) {
 	if status != http.StatusAccepted {
 		t.Fatalf("%d %v", status, answer)
 	}
-	if change := m.ready(t, answer); change["status"] != world.Done || change["kind"] != "remove-snap" {
+	change := m.ready(t, answer)
+	if change["status"] != world.Done || change["kind"] != "remove-snap" {
 		t.Errorf("%v", change)
+	}
+	if diff := cmp.Diff(map[string]any{"snap-names": []any{"app"}}, change["data"]); diff != "" {
+		t.Errorf("data of the change (-want +got):\n%s", diff)
 	}
 	if _, err := m.Snap("app"); err == nil {
 		t.Error("it is still there")

@@ -26,7 +26,7 @@ func (s *Server) assertionTypes(*http.Request) (reply, error) {
 // signature get what has the shape of one.
 func (s *Server) assertions() ([]*assertion.Assertion, error) {
 	var list []*assertion.Assertion
-	for _, schema := range s.world.Schemas() {
+	for _, schema := range append(world.Builtin(), s.world.Schemas()...) {
 		a, err := assertionOf(schema)
 		if err != nil {
 			return nil, fmt.Errorf("confdb-schema %s: %w", schema.ID(), err)
@@ -62,6 +62,10 @@ func (s *Server) findAssertions(r *http.Request) (reply, error) {
 	if remote := query.Get("remote"); remote != "" && remote != "false" && remote != "true" {
 		return reply{}, badRequest(`"remote" query parameter when used must be set to "true" or "false" or left unset`)
 	}
+	if query.Get("remote") == "true" {
+		return reply{}, refuse(http.StatusInternalServerError, "searching assertions failed: there is no store here; without "+
+			"--remote you get what is known here")
+	}
 	all, err := s.assertions()
 	if err != nil {
 		return reply{}, err
@@ -77,10 +81,6 @@ func (s *Server) findAssertions(r *http.Request) (reply, error) {
 		}
 		return false
 	})
-	if query.Get("remote") == "true" && len(found) == 0 {
-		return reply{}, &world.Error{Status: http.StatusInternalServerError,
-			Message: "cannot fetch assertion: there is no store here"}
-	}
 	if shape == "true" || shape == "headers" {
 		results := []map[string]any{}
 		for _, a := range found {

@@ -34,6 +34,11 @@ type taskInfo struct {
 	Progress progressInfo `json:"progress"`
 	Spawned  time.Time    `json:"spawn-time,omitzero"`
 	Ended    *time.Time   `json:"ready-time,omitempty"`
+	Data     *taskData    `json:"data,omitempty"`
+}
+
+type taskData struct {
+	Snaps []string `json:"affected-snaps"`
 }
 
 type progressInfo struct {
@@ -50,6 +55,9 @@ func showChange(c world.Change) changeInfo {
 			Progress: progressInfo{Done: 1, Total: 1}, Spawned: t.Spawned, Ended: moment(t.Ended)}
 		if t.Status == world.Do || t.Status == world.Doing {
 			task.Progress.Done = 0
+		}
+		if t.Affects != "" {
+			task.Data = &taskData{[]string{t.Affects}}
 		}
 		info.Tasks = append(info.Tasks, task)
 	}
@@ -92,6 +100,9 @@ func concerns(c world.Change, instance string) bool {
 	}
 	if instance == "system" {
 		instance = "core"
+	}
+	if names, ok := c.Data["snap-names"].([]string); ok && slices.Contains(names, instance) {
+		return true
 	}
 	about := func(summary string) bool {
 		return strings.Contains(summary, fmt.Sprintf("%q", instance)) || strings.Contains(summary, " "+instance+":")

@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"aspects-poc/registry/kit/world"
@@ -21,6 +22,10 @@ func confName(r *http.Request) string {
 func (s *Server) getConf(r *http.Request) (reply, error) {
 	name := confName(r) // a snap that is not there has no options: nobody asks whether it is
 	config := s.world.Config(name)
+	if name == core { // there was nothing to be seeded with
+		config = maps.Clone(config)
+		config["seed"] = map[string]any{"loaded": true}
+	}
 	keys := commaSeparated(r.URL.Query().Get("keys"))
 	if len(keys) == 0 {
 		if config == nil {

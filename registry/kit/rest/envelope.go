@@ -40,7 +40,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, answer reply, err
 	case err == nil && answer.raw != nil:
 		answer.raw(w)
 	case err == nil && answer.change != "":
-		s.send(w, http.StatusAccepted, envelope{Type: "async", Change: answer.change})
+		s.send(w, http.StatusAccepted, envelope{Type: "async", Change: answer.change, Result: answer.result})
 	case err == nil:
 		s.send(w, http.StatusOK, envelope{Type: "sync", Result: answer.result})
 	case errors.As(err, &refused):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"aspects-poc/registry/kit/world"
@@ -36,18 +37,18 @@ type connectionInfo struct {
 type plugInfo struct {
 	Snap        string         `json:"snap"`
 	Plug        string         `json:"plug"`
-	Interface   string         `json:"interface"`
+	Interface   string         `json:"interface,omitempty"`
 	Attrs       map[string]any `json:"attrs,omitempty"`
 	Apps        []string       `json:"apps,omitempty"`
-	Label       string         `json:"label"`
+	Label       string         `json:"label,omitempty"`
 	Connections []slotRef      `json:"connections,omitempty"`
 }
 
 type slotInfo struct {
 	Snap        string    `json:"snap"`
 	Slot        string    `json:"slot"`
-	Interface   string    `json:"interface"`
-	Label       string    `json:"label"`
+	Interface   string    `json:"interface,omitempty"`
+	Label       string    `json:"label,omitempty"`
 	Connections []plugRef `json:"connections,omitempty"`
 }
 
@@ -148,17 +149,58 @@ func (s *Server) listInterfaces(r *http.Request) (reply, error) {
 		}
 		return reply{result: map[string]any{"plugs": plugs, "slots": slots}}, nil
 	case "all", "connected":
-		list := []map[string]any{}
-		names := commaSeparated(query.Get("names"))
-		for _, name := range s.slots() {
-			if len(names) == 0 || slices.Contains(names, name) {
-				list = append(list, map[string]any{"name": name})
-			}
-		}
-		return reply{result: list}, nil
+		return reply{result: s.describeInterfaces(query)}, nil
 	default:
 		return reply{}, badRequest("unsupported select qualifier")
 	}
+}
+
+// An interfaceInfo is what snapd tells of an interface.
+type interfaceInfo struct {
+	Name    string     `json:"name"`
+	Summary string     `json:"summary,omitempty"`
+	Doc     string     `json:"doc-url,omitempty"`
+	Plugs   []plugInfo `json:"plugs,omitempty"`
+	Slots   []slotInfo `json:"slots,omitempty"`
+}
+
+// summaries are what snapd says of those interfaces that matter here.
+var summaries = map[string]string{
+	"confdb": "allows accessing a confdb through a view", "network": "allows access to the network",
+	"network-bind": "allows operating as a network service",
+}
+
+// describeInterfaces tells of the interfaces that are asked for: with select=connected those of which a plug is connected.
+func (s *Server) describeInterfaces(query url.Values) []interfaceInfo {
+	list := []interfaceInfo{}
+	names := commaSeparated(query.Get("names"))
+	for _, name := range s.slots() {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			continue
+		}
+		connected := slices.ContainsFunc(s.world.Connections(), func(c world.Connection) bool { return c.Plugged.Interface == name })
+		if query.Get("select") == "connected" && !connected {
+			continue
+		}
+		info := interfaceInfo{Name: name, Summary: summaries[name]}
+		if query.Get("doc") == "true" {
+			info.Doc = "https://snapcraft.io/docs/" + name + "-interface"
+		}
+		if query.Get("plugs") == "true" {
+			for _, snap := range s.world.Snaps() {
+				for _, plug := range slices.Sorted(maps.Keys(snap.Plugs)) {
+					if snap.Plugs[plug].Interface == name {
+						info.Plugs = append(info.Plugs, plugInfo{Snap: snap.Instance(), Plug: plug, Attrs: attributes(snap.Plugs[plug])})
+					}
+				}
+			}
+		}
+		if query.Get("slots") == "true" {
+			info.Slots = []slotInfo{{Snap: system, Slot: name}}
+		}
+		list = append(list, info)
+	}
+	return list
 }
 
 func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
@@ -182,7 +224,9 @@ func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
 		return reply{}, badRequest("at least one plug and slot is required")
 	}
 	plug, slot := body.Plugs[0], body.Slots[0]
+	summary := ""
 	if body.Action == "disconnect" && plug == (plugRef{}) {
+		summary = fmt.Sprintf("Disconnect : from %s:%s", slot.Snap, slot.Slot) // snapd takes it as it was sent
 		// snap disconnect SNAP:NAME does not say what NAME is; of what is here all are plugs.
 		plug, slot = plugRef{slot.Snap, slot.Slot}, slotRef{}
 	}
@@ -211,7 +255,7 @@ func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
 		return reply{}, badRequest(fmt.Sprintf("cannot disconnect %s:%s from %s:%s, it is not connected", plug.Snap, plug.Plug,
 			system, declared.Interface))
 	}
-	change, err := s.world.BeginDisconnect(plug.Snap, plug.Plug)
+	change, err := s.world.BeginDisconnect(plug.Snap, plug.Plug, summary)
 	return reply{change: change}, err
 }
 

@@ -43,7 +43,7 @@ func (s *Server) showLogs(r *http.Request) (reply, error) {
 			return reply{}, badRequest(fmt.Sprintf("invalid value for follow: %q: %v", text, err))
 		}
 	}
-	apps, err := s.namedApps(commaSeparated(query.Get("names")))
+	apps, err := s.namedApps(commaSeparated(query.Get("names")), servicesOnly)
 	if err != nil {
 		return reply{}, err
 	}

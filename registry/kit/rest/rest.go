@@ -51,6 +51,10 @@ type Options struct {
 	// Logs has what services print; nil: there is nothing of it.
 	Logs Logs
 
+	// Try installs snaps from folders, and Programs knows how their apps are run; nil: there is nothing of it.
+	Try      Trier
+	Programs Programs
+
 	// Log takes each request, at level debug, and what goes wrong without anybody being told; nil discards it.
 	Log *slog.Logger
 }

@@ -33,7 +33,7 @@ type endpoint struct {
 }
 
 // routes are what there is: path, method, who may ask, who answers.
-var routes = map[string]map[string]endpoint{
+var routes = withAbsent(map[string]map[string]endpoint{
 	"/v2/system-info":                      {"GET": {everybody, (*Server).systemInfo}},
 	"/v2/confdb":                           {"POST": {root, (*Server).delegate}},
 	"/v2/confdb/{account}/{schema}/{view}": {"GET": {root, (*Server).getView}, "PUT": {root, (*Server).setView}},
@@ -44,21 +44,23 @@ var routes = map[string]map[string]endpoint{
 	"/v2/warnings":                         {"GET": {everybody, (*Server).listWarnings}, "POST": {root, (*Server).okayWarnings}},
 	"/v2/assertions":                       {"GET": {everybody, (*Server).assertionTypes}, "POST": {root, (*Server).acknowledge}},
 	"/v2/assertions/{type}":                {"GET": {everybody, (*Server).findAssertions}},
-	"/v2/snaps":                            {"GET": {everybody, (*Server).listSnaps}, "POST": {root, changeSnaps}},
+	"/v2/snaps":                            {"GET": {everybody, (*Server).listSnaps}, "POST": {root, (*Server).changeSnaps}},
 	"/v2/snaps/{name}":                     {"GET": {everybody, (*Server).showSnap}, "POST": {root, (*Server).changeSnap}},
 	"/v2/snaps/{name}/conf":                {"GET": {root, (*Server).getConf}, "PUT": {root, (*Server).setConf}},
 	"/v2/connections":                      {"GET": {everybody, (*Server).listConnections}},
 	"/v2/interfaces":                       {"GET": {everybody, (*Server).listInterfaces}, "POST": {root, (*Server).changeInterfaces}},
 	"/v2/apps":                             {"GET": {everybody, (*Server).listApps}, "POST": {root, (*Server).controlApps}},
 	"/v2/logs":                             {"GET": {root, (*Server).showLogs}},
+	RunPath:                                {"GET": {root, (*Server).program}},
 	"/v2/snapctl":                          {"POST": {snap, (*Server).snapctl}},
-	"/v2/aliases":                          {"GET": {everybody, noAliases}},
-	"/v2/find":                             {"GET": {everybody, noStore}},
+	"/v2/aliases":                          {"GET": {everybody, noneByName}},
+	"/v2/systems":                          {"GET": {root, noneByName}},
+	"/v2/users":                            {"GET": {root, none}},
 	"/v2/quotas":                           {"GET": {everybody, none}},
 	"/v2/snapshots":                        {"GET": {everybody, none}},
 	"/v2/validation-sets":                  {"GET": {root, none}},
 	"/v2/validation-sets/{account}/{name}": {"GET": {root, noValidationSet}},
-}
+})
 
 // bodyLimit bounds what is read of a request. snapd reads all there is.
 const bodyLimit = 16 << 20
@@ -77,7 +79,9 @@ func (s *Server) handler(from socket) http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.log.Debug("request", "method", r.Method, "path", r.URL.Path, "query", r.URL.RawQuery)
-		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+		if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") { // of which little is kept
+			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+		}
 		// The mux would answer the odd path with a redirection, and the odd method with a page.
 		if strings.Contains(r.URL.Path, "//") || r.Method == http.MethodConnect {
 			s.write(w, r, reply{}, refuse(http.StatusNotFound, "not found"))

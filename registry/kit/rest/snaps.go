@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,6 +24,7 @@ type snapInfo struct {
 	Confinement string    `json:"confinement"`
 	Private     bool      `json:"private"`
 	DevMode     bool      `json:"devmode"`
+	TryMode     bool      `json:"trymode,omitempty"`
 	JailMode    bool      `json:"jailmode"`
 	Apps        []appInfo `json:"apps,omitempty"`
 	MountedFrom string    `json:"mounted-from,omitempty"`
@@ -55,14 +57,25 @@ type activator struct {
 
 func snapOf(snap world.Snap) snapInfo {
 	info := snapInfo{Name: snap.Instance(), Status: "active", Type: "app", Version: snap.Version, Revision: snap.Revision,
-		Confinement: "strict", Apps: appsOf(snap), MountedFrom: snap.Dir}
+		Summary: snap.Summary, Description: snap.Description, Confinement: cmp.Or(snap.Confinement, "strict"), TryMode: snap.Try,
+		DevMode: snap.Confinement == "devmode", Apps: appsOf(snap), MountedFrom: snap.Dir}
 	if snap.Publisher != "" {
 		info.Publisher = &account{ID: snap.Publisher, Username: snap.Publisher, Display: snap.Publisher, Validation: "unproven"}
 	}
 	return info
 }
 
+// appsOf lists all apps of a snap, its services among them.
 func appsOf(snap world.Snap) []appInfo {
+	list := servicesOf(snap)
+	for name := range snap.Apps {
+		list = append(list, appInfo{Snap: snap.Instance(), Name: name})
+	}
+	slices.SortFunc(list, func(a, b appInfo) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+func servicesOf(snap world.Snap) []appInfo {
 	var list []appInfo
 	for _, full := range snap.ServiceNames() {
 		_, name, _ := strings.Cut(full, ".")
@@ -107,12 +120,23 @@ func (s *Server) showSnap(r *http.Request) (reply, error) {
 	return reply{result: snapOf(snap)}, nil
 }
 
-// namedApps finds services by SNAP or SNAP.SERVICE; no names are all services.
-func (s *Server) namedApps(names []string) ([]appInfo, error) {
+// An appQuery says which apps are wanted: services only, or all; kind words those that are not found.
+type appQuery struct {
+	of   func(world.Snap) []appInfo
+	kind string
+}
+
+var (
+	servicesOnly = appQuery{servicesOf, "service"}
+	allApps      = appQuery{appsOf, "app"}
+)
+
+// namedApps finds apps by SNAP or SNAP.APP; no names are all.
+func (s *Server) namedApps(names []string, query appQuery) ([]appInfo, error) {
 	var list []appInfo
 	if len(names) == 0 {
 		for _, snap := range s.world.Snaps() {
-			list = append(list, appsOf(snap)...)
+			list = append(list, query.of(snap)...)
 		}
 		return list, nil
 	}
@@ -123,16 +147,16 @@ func (s *Server) namedApps(names []string) ([]appInfo, error) {
 			return nil, &world.Error{Status: http.StatusNotFound, Kind: world.KindSnapNotFound,
 				Message: fmt.Sprintf("snap %q not found", instance), Value: instance}
 		}
-		apps := appsOf(snap)
+		apps := query.of(snap)
 		if len(apps) == 0 && !one {
 			return nil, &world.Error{Status: http.StatusNotFound, Kind: "app-not-found",
-				Message: fmt.Sprintf("snap %q has no services", instance), Value: name}
+				Message: fmt.Sprintf("snap %q has no %ss", instance, query.kind), Value: name}
 		}
 		if one {
 			apps = slices.DeleteFunc(apps, func(a appInfo) bool { return a.Name != app })
 			if len(apps) == 0 {
 				return nil, &world.Error{Status: http.StatusNotFound, Kind: "app-not-found",
-					Message: fmt.Sprintf("snap %q has no service %q", instance, app), Value: name}
+					Message: fmt.Sprintf("snap %q has no %s %q", instance, query.kind, app), Value: name}
 			}
 		}
 		list = append(list, apps...)
@@ -141,11 +165,15 @@ func (s *Server) namedApps(names []string) ([]appInfo, error) {
 }
 
 func (s *Server) listApps(r *http.Request) (reply, error) {
-	query := r.URL.Query()
-	if selected := query.Get("select"); selected != "" && selected != "service" {
+	query, wanted := r.URL.Query(), allApps
+	switch selected := query.Get("select"); selected {
+	case "":
+	case "service":
+		wanted = servicesOnly
+	default:
 		return reply{}, badRequest(fmt.Sprintf("invalid select parameter: %q", selected))
 	}
-	list, err := s.namedApps(commaSeparated(query.Get("names")))
+	list, err := s.namedApps(commaSeparated(query.Get("names")), wanted)
 	if err != nil {
 		return reply{}, err
 	}
@@ -159,6 +187,7 @@ func (s *Server) controlApps(r *http.Request) (reply, error) {
 	var body struct {
 		Action string   `json:"action"`
 		Names  []string `json:"names"`
+		world.ServiceOptions
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		return reply{}, badRequest(fmt.Sprintf("cannot decode request body into service operation: %v", err))
@@ -169,7 +198,7 @@ func (s *Server) controlApps(r *http.Request) (reply, error) {
 	if !slices.Contains([]string{"start", "stop", "restart"}, body.Action) {
 		return reply{}, badRequest(fmt.Sprintf("unknown action %q", body.Action))
 	}
-	apps, err := s.namedApps(body.Names)
+	apps, err := s.namedApps(body.Names, servicesOnly)
 	if err != nil {
 		return reply{}, err
 	}
@@ -180,6 +209,6 @@ func (s *Server) controlApps(r *http.Request) (reply, error) {
 	for i, app := range apps {
 		names[i] = app.Snap + "." + app.Name
 	}
-	change, err := s.world.BeginServices(body.Action, names)
+	change, err := s.world.BeginServices(body.Action, names, body.ServiceOptions)
 	return reply{change: change}, err
 }

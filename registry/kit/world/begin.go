@@ -30,11 +30,13 @@ func (w *World) linkTask(c *change, kind, instance, plug string, connected bool)
 }
 
 // BeginDisconnect begins to disconnect a plug as `snap disconnect` does, after its disconnect-plug hook, whose failure
-// does not keep it, and returns the ID of the change.
-func (w *World) BeginDisconnect(instance, plug string) (string, error) {
+// does not keep it, and returns the ID of the change. summary is that of the change, "" for the usual one.
+func (w *World) BeginDisconnect(instance, plug, summary string) (string, error) {
 	return w.beginLink("disconnect-snap", "Disconnect %s:%s from snapd:%s", instance, plug, func(c *change) []task {
 		before := tolerant(w.lifecycleHook(c, instance)("disconnect-plug-" + plug))
-		return append(before, w.linkTask(c, "disconnect", instance, plug, false))
+		tasks := append(before, w.linkTask(c, "disconnect", instance, plug, false))
+		c.Summary = cmp.Or(summary, c.Summary)
+		return tasks
 	})
 }
 
@@ -118,28 +120,47 @@ func (w *World) Abort(id string) (Change, error) {
 	return c.copied(), nil
 }
 
+// ServiceOptions are how services are started, stopped or restarted.
+type ServiceOptions struct {
+	Enable  bool `json:"enable"`  // on start: also whenever the machine starts
+	Disable bool `json:"disable"` // on stop: no more when the machine starts
+	Reload  bool `json:"reload"`  // on restart: without a stop where the service can; here none can
+}
+
 // BeginServices begins to start, stop or restart ("start", "stop", "restart") services, named SNAP.SERVICE, and returns
 // the ID of the change.
-func (w *World) BeginServices(action string, services []string) (string, error) {
+func (w *World) BeginServices(action string, services []string, options ServiceOptions) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return "", errClosed
 	}
-	var tasks []task
 	c := w.spawn("service-control", "Running service command")
-	for _, service := range services {
-		instance, _, _ := strings.Cut(service, ".")
-		tasks = append(tasks, task{kind: "exec-command", summary: fmt.Sprintf("%s of [%s]", action, service),
-			do: func(ctx context.Context) error {
-				w.act(ctx, instance, serviceAction(action, service))
-				return nil
-			}})
+	var tasks []task
+	for len(services) > 0 {
+		instance, _, _ := strings.Cut(services[0], ".")
+		var own, names []string
+		services = slices.DeleteFunc(slices.Clone(services), func(service string) bool {
+			name, mine := strings.CutPrefix(service, instance+".")
+			if mine {
+				own, names = append(own, service), append(names, fmt.Sprintf("%q", name))
+			}
+			return mine
+		})
+		summary := fmt.Sprintf("Run service command %q for services [%s] of snap %q", action, strings.Join(names, " "), instance)
+		tasks = append(tasks, task{kind: "service-control", summary: summary, do: func(ctx context.Context) error {
+			for _, service := range own {
+				w.act(ctx, instance, serviceAction(action, service, options))
+			}
+			return nil
+		}})
 	}
 	return c.ID, w.start(c, tasks, nil)
 }
 
-func serviceAction(name, service string) action { return action{name, service} }
+func serviceAction(name, service string, options ServiceOptions) action {
+	return action{name, service, options}
+}
 
 // AutoConnected tells whether snapd connects such a plug of a local snap by itself.
 func AutoConnected(p Plug) bool { return p.Interface == "network" || p.Interface == "network-bind" }

@@ -45,6 +45,8 @@ type Task struct {
 	Log     []string  `json:"log,omitempty"`
 	Spawned time.Time `json:"spawn-time"`
 	Ended   time.Time `json:"ready-time,omitzero"`
+	// Affects is the snap that a step of its life is about, "" for other steps.
+	Affects string `json:"affects,omitempty"`
 }
 
 type change struct {
@@ -133,11 +135,11 @@ func (w *World) spawn(kind, summary string) *change {
 }
 
 // add adds a task to a change and returns its index.
-func (w *World) add(c *change, kind, summary string, undoable bool) int {
+func (w *World) add(c *change, t task) int {
 	w.state.LastTask++
-	c.undoable = append(c.undoable, undoable)
-	c.Tasks = append(c.Tasks, Task{ID: strconv.Itoa(w.state.LastTask), Kind: kind, Summary: summary, Status: Do,
-		Spawned: w.options.Now()})
+	c.undoable = append(c.undoable, t.undone)
+	c.Tasks = append(c.Tasks, Task{ID: strconv.Itoa(w.state.LastTask), Kind: t.kind, Summary: t.summary, Status: Do,
+		Spawned: w.options.Now(), Affects: t.affects})
 	return len(c.Tasks) - 1
 }
 

@@ -53,7 +53,10 @@ type hookContext struct {
 	actions  []action       // for services, to be done when the hook has ended
 }
 
-type action struct{ name, service string }
+type action struct {
+	name, service string
+	ServiceOptions
+}
 
 // is tells whether this is a view's hook of one of these kinds.
 func (h *hookContext) is(kinds ...string) bool {
@@ -238,6 +241,7 @@ func (w *World) act(ctx context.Context, instance string, a action) {
 		w.mu.Unlock()
 		return
 	}
+	service.Disabled = service.Disabled && !(a.name == "start" && a.Enable) || a.name == "stop" && a.Disable
 	service.Running = a.name != "stop" && service.Daemon != "oneshot"
 	snap.Services[name] = service
 	copied := snap.copied()

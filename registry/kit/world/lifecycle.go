@@ -34,8 +34,9 @@ func (w *World) BeginInstall(snap Snap) (string, error) {
 	return w.beginLife(kind, summary, []string{instance}, func(c *change) []task {
 		tasks := []task{
 			{kind: "prerequisites", summary: fmt.Sprintf("Ensure prerequisites for %q are available", instance)},
-			{kind: "prepare-snap", summary: fmt.Sprintf("Prepare snap %q (%s)", snap.Dir, snap.Revision)},
-			{kind: "mount-snap", summary: about("Mount snap", &snap, ""), undone: true},
+			{kind: "prepare-snap", summary: fmt.Sprintf("Prepare snap %q (unset)", snap.Dir), undone: true},
+			{kind: "prerequisites", summary: fmt.Sprintf("Wait until prerequisites for %q are available", instance)},
+			{kind: "mount-snap", summary: unset("Mount snap", instance, ""), undone: true},
 		}
 		old := w.state.Snaps[instance]
 		if old != nil {
@@ -47,8 +48,8 @@ func (w *World) BeginInstall(snap Snap) (string, error) {
 		}
 		tasks = append(tasks,
 			task{kind: "copy-snap-data", summary: fmt.Sprintf("Copy snap %q data", instance), undone: true},
-			task{kind: "setup-profiles", summary: about("Setup snap", &snap, " security profiles"), undone: true},
-			task{kind: "link-snap", undone: true, summary: about("Make snap", &snap, " available to the system"),
+			task{kind: "setup-profiles", summary: unset("Prepare snap", instance, " for security profile setup"), undone: true},
+			task{kind: "link-snap", undone: true, summary: unset("Make snap", instance, " available to the system"),
 				do: func(context.Context) error { return w.step(c, func() ([]undo, error) { return w.put(snap), nil }) }},
 			task{kind: "auto-connect", undone: true,
 				summary: fmt.Sprintf("Automatically connect eligible plugs and slots of snap %q", instance)})
@@ -63,7 +64,8 @@ func (w *World) BeginInstall(snap Snap) (string, error) {
 			tasks = append(tasks, w.hookOf(c, &snap, "default-configure", "default-configure")...)
 		}
 		c.cleanup = func() error { return w.stopLeft(&snap) }
-		return slices.Concat(tasks, w.startTask(&snap), w.hookOf(c, &snap, "configure", "configure"))
+		return affecting(instance, slices.Concat(tasks, w.startTask(&snap), w.hookOf(c, &snap, "configure", "configure"), []task{
+			{kind: "run-hook", summary: fmt.Sprintf("Run health check of %q snap", instance)}}))
 	})
 }
 
@@ -115,44 +117,52 @@ func (w *World) stopLeft(snap *Snap) error {
 	return err
 }
 
-// about words what is done to a revision of a snap.
+// about words what is done to a revision of a snap; unset, what is done when snapd does not know it yet.
 func about(verb string, snap *Snap, what string) string {
 	return fmt.Sprintf("%s %q (%s)%s", verb, snap.Instance(), snap.Revision, what)
 }
 
+func unset(verb, instance, what string) string {
+	return fmt.Sprintf("%s %q (unset)%s", verb, instance, what)
+}
+
 // Remove removes a snap as BeginRemove does, and waits for the end.
 func (w *World) Remove(ctx context.Context, instance string) error {
-	return w.toTheEnd(ctx, func() (string, error) { return w.BeginRemove(instance) })
+	return w.toTheEnd(ctx, func() (string, error) { return w.BeginRemove(false, instance) })
 }
 
 // BeginRemove begins to remove a snap, or several, as `snap remove` does, and returns the ID of the change: services
-// stopped, remove hook, disconnect-plug hooks, whose failures do not keep it. Those that are not there are refused.
-func (w *World) BeginRemove(instances ...string) (string, error) {
+// stopped, remove hook, disconnect-plug hooks, whose failures do not keep it. One that is not there is refused; of several
+// it is passed over, as snapd does. With purge no snapshot is spoken of; there is none anyway.
+func (w *World) BeginRemove(purge bool, instances ...string) (string, error) {
 	var snaps []Snap
-	var quoted []string
+	var there, quoted []string
 	for _, instance := range instances {
 		snap, err := w.Snap(instance)
+		if err != nil && len(instances) > 1 {
+			continue
+		}
 		if err != nil {
 			return "", &Error{Status: http.StatusBadRequest, Kind: KindSnapNotInstalled, Value: instance,
 				Message: fmt.Sprintf("snap %q is not installed", instance)}
 		}
-		snaps, quoted = append(snaps, snap), append(quoted, fmt.Sprintf("%q", instance))
+		snaps, there, quoted = append(snaps, snap), append(there, instance), append(quoted, fmt.Sprintf("%q", instance))
 	}
 	summary := fmt.Sprintf("Remove %s snap", strings.Join(quoted, ", "))
-	if len(snaps) > 1 {
+	if len(instances) > 1 {
 		summary = "Remove snaps " + strings.Join(quoted, ", ")
 	}
-	return w.beginLife("remove-snap", summary, instances, func(c *change) []task {
+	return w.beginLife("remove-snap", summary, there, func(c *change) []task {
 		var tasks []task
 		for _, snap := range snaps {
-			tasks = append(tasks, w.removal(c, &snap)...)
+			tasks = append(tasks, w.removal(c, &snap, purge)...)
 		}
 		return tasks
 	})
 }
 
 // removal plans to remove a snap. The caller has the lock.
-func (w *World) removal(c *change, snap *Snap) []task {
+func (w *World) removal(c *change, snap *Snap, purge bool) []task {
 	instance := snap.Instance()
 	tasks := slices.Concat(w.stopTask(snap), tolerant(w.hookOf(c, snap, "remove", "remove")), []task{
 		{kind: "auto-disconnect", summary: fmt.Sprintf("Disconnect interfaces of snap %q", instance)}})
@@ -164,14 +174,24 @@ func (w *World) removal(c *change, snap *Snap) []task {
 		link.summary, link.undone = fmt.Sprintf("Disconnect %s:%s from snapd:%s", instance, plug, snap.Plugs[plug].Interface), false
 		tasks = slices.Concat(tasks, tolerant(w.lifecycleHook(c, instance)("disconnect-plug-"+plug)), []task{link})
 	}
-	return append(tasks,
-		task{kind: "save-snapshot", summary: fmt.Sprintf("Save data of snap %q in automatic snapshot set", instance)},
+	if !purge {
+		tasks = append(tasks, task{kind: "save-snapshot", summary: fmt.Sprintf("Save data of snap %q in automatic snapshot set", instance)})
+	}
+	return affecting(instance, append(tasks,
 		task{kind: "remove-aliases", summary: fmt.Sprintf("Remove aliases for snap %q", instance)},
 		task{kind: "unlink-snap", summary: fmt.Sprintf("Make snap %q unavailable to the system", instance)},
-		task{kind: "remove-profiles", summary: about("Remove security profiles for snap", snap, "")},
+		task{kind: "remove-profiles", summary: about("Remove security profile for snap", snap, "")},
 		task{kind: "clear-snap", summary: about("Remove data for snap", snap, "")},
 		task{kind: "discard-snap", summary: about("Remove snap", snap, " from the system"),
-			do: func(context.Context) error { return w.Drop(instance) }})
+			do: func(context.Context) error { return w.Drop(instance) }}))
+}
+
+// affecting says of tasks that they are steps of a snap's life.
+func affecting(instance string, tasks []task) []task {
+	for i := range tasks {
+		tasks[i].affects = instance
+	}
+	return tasks
 }
 
 // tolerant makes failures of hooks only be told.
@@ -189,7 +209,7 @@ func (w *World) Connect(ctx context.Context, instance, plug string) error {
 
 // Disconnect disconnects a plug as BeginDisconnect does, and waits for the end.
 func (w *World) Disconnect(ctx context.Context, instance, plug string) error {
-	return w.toTheEnd(ctx, func() (string, error) { return w.BeginDisconnect(instance, plug) })
+	return w.toTheEnd(ctx, func() (string, error) { return w.BeginDisconnect(instance, plug, "") })
 }
 
 // Configure sets options of a snap as BeginConfigure does, and waits for the end.
@@ -242,24 +262,24 @@ func (w *World) hookOf(c *change, snap *Snap, hook, words string) []task {
 
 // startTask plans to start those services of a snap that are to run. One that cannot be started is only told of.
 func (w *World) startTask(snap *Snap) []task {
-	return w.servicesTask(snap, "start", func(s Service) bool { return !s.Disabled && !s.Timer })
+	return w.servicesTask(snap, "start", unset("Start snap", snap.Instance(), " services"),
+		func(s Service) bool { return !s.Disabled && !s.Timer })
 }
 
 // stopTask plans to stop all services of a snap.
 func (w *World) stopTask(snap *Snap) []task {
-	return w.servicesTask(snap, "stop", func(Service) bool { return true })
+	return w.servicesTask(snap, "stop", fmt.Sprintf("Stop snap %q services", snap.Instance()), func(Service) bool { return true })
 }
 
-func (w *World) servicesTask(snap *Snap, verb string, wanted func(Service) bool) []task {
+func (w *World) servicesTask(snap *Snap, verb, summary string, wanted func(Service) bool) []task {
 	if len(snap.Services) == 0 {
 		return nil
 	}
 	instance := snap.Instance()
-	summary := fmt.Sprintf("%s snap %q (%s) services", strings.ToUpper(verb[:1])+verb[1:], instance, snap.Revision)
 	return []task{{kind: verb + "-snap-services", summary: summary, undone: true, do: func(ctx context.Context) error {
 		for _, name := range sortedKeys(snap.Services) {
 			if wanted(snap.Services[name]) {
-				w.act(ctx, instance, action{verb, instance + "." + name})
+				w.act(ctx, instance, action{name: verb, service: instance + "." + name})
 			}
 		}
 		return nil

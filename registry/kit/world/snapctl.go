@@ -210,13 +210,15 @@ func (w *World) control(ctx context.Context, from *caller, c *snapctlcmd.Command
 		return err
 	}
 	instance := from.snap.Instance()
+	options := ServiceOptions{Enable: c.Has("enable"), Disable: c.Has("disable"), Reload: c.Has("reload")}
 	for _, service := range wanted {
+		asked := serviceAction(c.Name, service, options)
 		if from.hook != nil {
-			from.hook.actions = append(from.hook.actions, action{c.Name, service})
+			from.hook.actions = append(from.hook.actions, asked)
 			continue
 		}
 		w.mu.Unlock()
-		w.act(ctx, instance, action{c.Name, service})
+		w.act(ctx, instance, asked)
 		w.mu.Lock()
 	}
 	return nil
@@ -273,6 +275,12 @@ func (from *caller) attributes(c *snapctlcmd.Command) (string, error) {
 
 func (w *World) setConfig(from *caller, c *snapctlcmd.Command) error {
 	values := map[string]any{}
+	switch {
+	case c.Name == "set" && len(c.Positional) == 0:
+		return errors.New("set which option?")
+	case c.Name == "set" && strings.HasPrefix(c.Positional[0], ":"):
+		return errors.New("interface attributes can only be set during the execution of prepare hooks")
+	}
 	if c.Name == "unset" {
 		for _, key := range c.Positional {
 			values[key] = nil

@@ -221,9 +221,23 @@ func (w *World) SetSystem(values map[string]any) error {
 			if !systemOptions[key] {
 				return badRequest(fmt.Sprintf("cannot set %q: unsupported system option", core+"."+key))
 			}
+			if strings.HasPrefix(key, "experimental.") && !isFlag(values[key]) {
+				return badRequest(fmt.Sprintf("%s can only be set to 'true' or 'false'", key))
+			}
 		}
 		return w.configure(core, values)
 	})
+}
+
+// isFlag tells whether snapd takes a value for a flag: a string will do, and an empty one is no value.
+func isFlag(value any) bool {
+	switch value := value.(type) {
+	case nil, bool:
+		return true
+	case string:
+		return value == "" || value == "true" || value == "false"
+	}
+	return false
 }
 
 // System returns an option of the system, nil where it is not set.

@@ -15,7 +15,8 @@ type task struct {
 	tolerant func(err error) string
 	// recover is asked when the task has failed; it returns tasks that put back what was done before the change fails.
 	recover func() []task
-	undone  bool // can be undone, which is then told
+	undone  bool   // can be undone, which is then told
+	affects string // the snap whose life it is a step of
 	// hook and snap are of tasks that run one: they wait until no other hook of the snap runs.
 	snap, hook string
 }
@@ -153,7 +154,7 @@ func (w *World) plan(c *change, tasks []task) []int {
 func (w *World) planned(c *change, tasks []task) []int {
 	numbers := make([]int, len(tasks))
 	for i, t := range tasks {
-		numbers[i] = w.add(c, t.kind, t.summary, t.undone)
+		numbers[i] = w.add(c, t)
 	}
 	return numbers
 }

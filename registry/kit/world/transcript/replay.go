@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
@@ -20,6 +22,7 @@ import (
 type machine struct {
 	*world.World
 	scripts map[string]Script // by SNAP HOOK
+	missing map[string]bool   // those without a file
 
 	mu     sync.Mutex // guards what follows
 	silent bool       // hooks do nothing
@@ -30,8 +33,13 @@ type machine struct {
 // Replay makes the machine that is given in memory, does the steps on it and returns them with what was seen. An error
 // means that the transcript makes no sense.
 func Replay(ctx context.Context, t Transcript) (Transcript, error) {
-	m := &machine{scripts: map[string]Script{}}
-	w, err := world.Open(world.Options{Runner: world.RunnerFunc(m.run)})
+	m := &machine{scripts: map[string]Script{}, missing: map[string]bool{}}
+	options := world.Options{Runner: world.RunnerFunc(m.run)}
+	if t.Given.Deadlocks {
+		// In the proportions of snapd's: two minutes to ten and ten.
+		options.WriteLimit, options.AccessTimeout, options.HookLimit = 400*time.Millisecond, 2*time.Second, 2*time.Second
+	}
+	w, err := world.Open(options)
 	if err != nil {
 		return Transcript{}, err
 	}
@@ -104,6 +112,10 @@ func (m *machine) install(declared Snap, all []string) error {
 		snap.Hooks = append(snap.Hooks, hook)
 		m.scripts[declared.Name+" "+hook] = script
 	}
+	for _, hook := range declared.Missing {
+		snap.Hooks = append(snap.Hooks, hook)
+		m.missing[declared.Name+" "+hook] = true
+	}
 	slices.Sort(snap.Hooks)
 	if err := m.Put(snap); err != nil {
 		return err
@@ -119,6 +131,9 @@ func (m *machine) install(declared Snap, all []string) error {
 // run does what a hook's script says.
 func (m *machine) run(ctx context.Context, hook world.Hook) ([]byte, error) {
 	id := hook.Snap.Instance() + " " + hook.Name
+	if m.missing[id] {
+		return nil, errors.New("cannot snap-exec: no such file or directory")
+	}
 	m.mu.Lock()
 	script, silent := m.scripts[id], m.silent
 	m.hooks = append(m.hooks, id)
@@ -149,15 +164,16 @@ func (m *machine) run(ctx context.Context, hook world.Hook) ([]byte, error) {
 }
 
 func (m *machine) step(ctx context.Context, step Step) (Step, error) {
-	if len(step.Args) == 0 {
+	if len(step.Args) == 0 && !strings.Contains(step.By, "/") {
 		return Step{}, errors.New("a step without a command")
 	}
 	m.hooks, m.calls = nil, nil
+	maps.Copy(m.scripts, step.Scripts)
 	last := 0
 	if changes := m.Changes(); len(changes) > 0 {
 		last = len(changes)
 	}
-	seen := Step{By: step.By, Args: step.Args}
+	seen := Step{By: step.By, Args: step.Args, Scripts: step.Scripts}
 	var err error
 	if step.By == "root" {
 		err = m.asRoot(ctx, step.Args)
@@ -233,7 +249,9 @@ func (m *machine) asRoot(ctx context.Context, args []string) error {
 func (m *machine) asSnap(ctx context.Context, step Step, seen *Step) error {
 	snap, hook, inHook := strings.Cut(step.By, "/")
 	if inHook {
-		m.scripts[snap+" "+hook] = Script{Calls: [][]string{step.Args}}
+		if len(step.Args) > 0 {
+			m.scripts[snap+" "+hook] = Script{Calls: [][]string{step.Args}}
+		}
 		installed, err := m.Snap(snap)
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +33,8 @@ type Given struct {
 	// begin with. All plugs are connected then, and hooks do nothing.
 	Before [][]string `json:"before,omitempty"`
 	Snaps  []Snap     `json:"snaps"`
+	// Deadlocks says that steps come to the limits of snapd's waits. A replay has short ones.
+	Deadlocks bool `json:"deadlocks,omitempty"`
 }
 
 // A Snap is an installed snap.
@@ -41,6 +44,7 @@ type Snap struct {
 	Uses         []string          `json:"uses,omitempty"`      // views; "*" is all
 	Plugs        map[string]string `json:"plugs,omitempty"`     // view -> name of its plug, where that is another one
 	Disconnected []string          `json:"disconnected,omitempty"`
+	Missing      []string          `json:"missing,omitempty"` // hooks that are declared and have no file
 	Hooks        map[string]Script `json:"hooks,omitempty"`
 }
 
@@ -54,9 +58,11 @@ type Script struct {
 // A Step is one access and what came of it. What a recorded step leaves out is not compared.
 type Step struct {
 	// By is "root" for the commands set, unset and get of snap, else the name of the snap whose app calls snapctl; or
-	// SNAP/HOOK for a call in another hook than those of views.
+	// SNAP/HOOK for a call in another hook than those of views, or without a call for what the hook does anyway.
 	By   string   `json:"by"`
 	Args []string `json:"args"` // of root: COMMAND VIEW KEY=VALUE…
+	// Scripts are what hooks (SNAP HOOK) do from this step on.
+	Scripts map[string]Script `json:"scripts,omitempty"`
 
 	Error  *string         `json:"error,omitempty"`  // refused at once, or by snapctl
 	Stdout *string         `json:"stdout,omitempty"` // of snapctl
@@ -118,12 +124,12 @@ func Diff(recorded, seen Transcript) string {
 			{"error", value(want.Error), value(got.Error), want.Error != nil || want.Status == "" || got.Error != nil},
 			{"stdout", value(want.Stdout), value(got.Stdout), want.Stdout != nil},
 			{"status", want.Status, got.Status, want.Status != ""},
-			{"err", want.Err, got.Err, want.Err != "" || want.Status == "Done"},
+			{"err", unlimited(want.Err), unlimited(got.Err), want.Err != "" || want.Status == "Done"},
 			{"tasks", want.Tasks, got.Tasks, want.Tasks != nil},
-			{"log", want.Log, got.Log, want.Log != nil},
+			{"log", without(want.Log), without(got.Log), want.Log != nil},
 			{"data", decoded(want.Data), decoded(got.Data), want.Data != nil},
 			{"hooks", want.Hooks, got.Hooks, want.Hooks != nil},
-			{"calls", want.Calls, got.Calls, want.Calls != nil},
+			{"calls", comparable(want.Calls), comparable(got.Calls), want.Calls != nil},
 			{"stored", decoded(want.Stored), decoded(got.Stored), want.Stored != nil},
 		} {
 			if diff := cmp.Diff(field.want, field.got); field.there && diff != "" {
@@ -132,6 +138,29 @@ func Diff(recorded, seen Transcript) string {
 		}
 	}
 	return text
+}
+
+// limits are what is said of a wait, and of a hook, that has come to its limit.
+var limits = regexp.MustCompile(`timed out \(\S+\) waiting for change \d+|exceeded maximum runtime of [^>]+`)
+
+// unlimited is a text without the limits, which are shorter in a replay.
+func unlimited(text string) string { return limits.ReplaceAllString(text, "(LIMIT)") }
+
+func without(log []string) []string {
+	log = slices.Clone(log)
+	for i := range log {
+		log[i] = unlimited(log[i])
+	}
+	return log
+}
+
+// comparable is calls without what another machine, or other limits, make different.
+func comparable(calls []Call) []Call {
+	calls = slices.Clone(calls)
+	for i := range calls {
+		calls[i].Error = unlimited(calls[i].Error)
+	}
+	return calls
 }
 
 func value(text *string) string {
