@@ -132,7 +132,7 @@ screenshot: ## drive the Swagger UI in a real Chromium and keep a picture: build
 	@mkdir -p build
 	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server/api
 
-# STAGES: some of contract,commands,transcripts,hooks,install,readme,refusals,lifecycle,faults,power,remove. E2E_KEEP=1 leaves the machine
+# STAGES: some of contract,commands,transcripts,hooks,store,install,readme,refusals,lifecycle,faults,power,remove. E2E_KEEP=1 leaves the machine
 # running, and takes the one that runs; E2E_HOST=1 takes this very machine, and spoils it. e2e/README.md has more.
 E2E_ARCH := $(if $(E2E_HOST),$(shell $(GO) env GOARCH),amd64)
 .PHONY: e2e

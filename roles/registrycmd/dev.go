@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"aspects-poc/registry/kit/hookrun"
 	"aspects-poc/registry/kit/rest"
@@ -34,23 +35,34 @@ func dev(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps all, the snaps' data included, from one run to the next; " +
 				"without it nothing is kept"},
 			&cli.BoolFlag{Name: flagNoConnect, Usage: "leave the plugs as they are: unconnected at first"},
+			&cli.StringFlag{Name: flagPublisher, Usage: "account `ID` in whose name the snaps are installed, as from the store: " +
+				"plugs for its confdb-schemas connect by themselves, before the install hook"},
 		),
 		Action: func(c *cli.Context) error { return runDev(env, c) },
 	}
 }
 
-const flagNoConnect = "no-connect"
+const (
+	flagNoConnect = "no-connect"
+	flagPublisher = "publisher"
+)
 
 // A workshop is the machine that dev runs.
 type workshop struct {
 	*world.World
-	log     *devLog
-	runner  *hookrun.Runner
-	dirs    []string // of the snaps
-	files   []string // of the confdb-schemas
-	account string
-	stage   string
-	connect bool
+	log       *devLog
+	runner    *hookrun.Runner
+	files     []string // of the confdb-schemas
+	account   string
+	publisher string
+	stage     string
+	connect   bool
+	tried     chan []string // files and folders to be watched, of snaps that were added
+	life      context.Context
+	adopting  sync.WaitGroup // of what life ends
+
+	mu      sync.Mutex            // held while snaps are read; guards what follows
+	dirs    []string              // of the snaps
 	loaded  map[string]world.Snap // by folder, as they were found last
 	schemas map[string]string     // by file and ID: the document as it was read last
 }
@@ -102,20 +114,23 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 		return err
 	}
 	shop := &workshop{World: w, log: log, runner: runner, dirs: dirs, files: c.StringSlice(flagSchema),
-		account: c.String(flagAccount), stage: filepath.Join(machine, "snap"), connect: !c.Bool(flagNoConnect),
+		account: c.String(flagAccount), publisher: c.String(flagPublisher), stage: filepath.Join(machine, "snap"),
+		connect: !c.Bool(flagNoConnect), tried: make(chan []string),
 		loaded: map[string]world.Snap{}, schemas: map[string]string{}}
 	watch, err := shop.open(c.Context)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(c.Context)
+	shop.life = ctx
 	watching := make(chan error, 1)
 	go func() { watching <- shop.keepUp(ctx, watch) }()
 	defer func() {
 		cancel()
+		shop.adopting.Wait()
 		err = errors.Join(err, <-watching)
 	}()
-	return served{socket: socket, options: rest.Options{World: w, Unsigned: true, Logs: runner}}.run(ctx, env, command)
+	return served{socket: socket, options: rest.Options{World: w, Unsigned: true, Logs: runner, Try: shop, Programs: runner}}.run(ctx, env, command)
 }
 
 // open loads confdb-schemas and snaps for the first time, and returns what is to be watched. Here an error ends it all;
@@ -181,18 +196,17 @@ func (s *workshop) replaceSchema(file string, schema world.Schema) error {
 
 // loadSnap installs a snap, or refreshes it if it is another one by now, and returns what decides that.
 func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
-	found, err := source.Load(dir, source.Options{Stage: s.stage, Account: s.account})
+	found, err := s.find(dir)
 	if err != nil {
 		return nil, err
 	}
 	before, known := s.loaded[dir]
+	found.Snap.Try = before.Try
 	if known && sameSnap(before, found.Snap) {
 		return found.Watch, nil
 	}
 	s.loaded[dir] = found.Snap
-	for _, warning := range found.Warnings {
-		s.log.say("%s: %s", dir, warning)
-	}
+	s.log.warn(dir, found.Warnings)
 	if known {
 		s.log.say("%s: read again", dir)
 		if err := s.Install(ctx, found.Snap); err != nil {
@@ -212,6 +226,15 @@ func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
 		return nil, fmt.Errorf("cannot install %s: %w", dir, err)
 	}
 	return found.Watch, nil
+}
+
+// find reads the snap in a folder.
+func (s *workshop) find(dir string) (*source.Source, error) {
+	found, err := source.Load(dir, source.Options{Stage: s.stage, Account: s.account})
+	if err == nil {
+		found.Snap.Publisher = s.publisher
+	}
+	return found, err
 }
 
 func hooksOf(snap world.Snap) string {

@@ -31,6 +31,12 @@ func (l *devLog) say(format string, args ...any) {
 	l.line(time.Now(), plain.Line(fmt.Sprintf(format, args...)))
 }
 
+func (l *devLog) warn(dir string, warnings []string) {
+	for _, warning := range warnings {
+		l.say("%s: %s", dir, warning)
+	}
+}
+
 func (l *devLog) line(at time.Time, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -23,8 +23,13 @@ func (s *workshop) keepUp(ctx context.Context, watch []string) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		s.log.say("files are not read again when they change: %v", err)
-		<-ctx.Done()
-		return nil
+		for {
+			select {
+			case <-s.tried:
+			case <-ctx.Done():
+				return nil
+			}
+		}
 	}
 	defer func() { _ = watcher.Close() }() // nothing is written through it
 	if err := s.follow(watcher, watch); err != nil {
@@ -41,6 +46,10 @@ func (s *workshop) keepUp(ctx context.Context, watch []string) error {
 			still.Reset(settle) // something may have been missed
 		case <-still.C:
 			if err := s.follow(watcher, s.reload(ctx)); err != nil {
+				s.log.say("watching files: %v", err)
+			}
+		case more := <-s.tried:
+			if err := s.follow(watcher, more); err != nil {
 				s.log.say("watching files: %v", err)
 			}
 		case <-ctx.Done():
@@ -67,6 +76,8 @@ func (s *workshop) follow(watcher *fsnotify.Watcher, watch []string) error {
 
 // reload reads all again, and returns what is to be watched from now on. What cannot be read leaves all as it was.
 func (s *workshop) reload(ctx context.Context) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	watch := slices.Clone(s.files)
 	for _, file := range s.files {
 		if err := s.loadSchema(file); err != nil {

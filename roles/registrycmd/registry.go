@@ -39,6 +39,7 @@ func subcommands(env *roles.Env) []*cli.Command {
 		newCommand(env),
 		serve(env),
 		dev(env),
+		run(env),
 		test(env),
 	}
 }

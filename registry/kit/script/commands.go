@@ -32,7 +32,8 @@ type command struct {
 func commandList() []command {
 	return []command{
 		{"schema", "FILE…", "make confdb-schemas known", cmdSchema},
-		{"install", "DIR [KEY]", "install a snap from its source, as a parallel instance if there is a key", cmdInstall},
+		{"install", "[--publisher=ACCOUNT] DIR [KEY]", "install a snap from its source, as a parallel instance if there is a key; " +
+			"with the publisher of its confdb-schema its plugs connect by themselves, as from the store", cmdInstall},
 		{"declare", "SNAP [VIEW|custodian=VIEW]…", "install a snap without files, with connected plugs of the views' names",
 			cmdDeclare},
 		{"remove", "SNAP…", "remove snaps", cmdRemove},
@@ -49,7 +50,7 @@ func commandList() []command {
 		{"await", "VIEW KEY=VALUE|KEY!…", "as expect, as soon as it is so: for what services do", cmdAwait},
 		{"fail", "REGEXP COMMAND ARGUMENT…", "one of these commands must be refused with a reason that matches", nil},
 		{"snapctl-as", "SNAP ARGUMENT…", "run snapctl as an app of the snap does", cmdSnapctl},
-		{"run", "SNAP HOOK", "run a hook, such as check-health", cmdRun},
+		{"run", "SNAP HOOK|SNAP.APP [ARGUMENT…]", "run a hook, such as check-health, or an app as the snap", cmdRun},
 		{"ran", "SNAP HOOK [N]", "the hook ran (N times) since the beginning or the last ran of it", cmdRan},
 		{"tasks", "", "print kind, status and summary of the last change's tasks", cmdTasks},
 	}
@@ -151,12 +152,21 @@ func cmdSchema(m *machine, args []string, _ *bytes.Buffer) error {
 }
 
 func cmdInstall(m *machine, args []string, _ *bytes.Buffer) error {
+	publisher, found := "", false
+	if len(args) > 0 {
+		if publisher, found = strings.CutPrefix(args[0], "--publisher="); found {
+			args = args[1:]
+		}
+	}
 	if len(args) < 1 || len(args) > 2 {
 		return errUsage
 	}
 	snap, err := m.load(args[0], strings.Join(args[1:], ""))
 	if err != nil {
 		return err
+	}
+	if found {
+		snap.Publisher = publisher
 	}
 	return m.install(snap)
 }
@@ -424,7 +434,10 @@ func cmdSnapctl(m *machine, args []string, out *bytes.Buffer) error {
 	return err
 }
 
-func cmdRun(m *machine, args []string, _ *bytes.Buffer) error {
+func cmdRun(m *machine, args []string, out *bytes.Buffer) error {
+	if len(args) > 0 && strings.Contains(args[0], ".") {
+		return m.runApp(args[0], args[1:], out)
+	}
 	if len(args) != 2 {
 		return errUsage
 	}

@@ -1,11 +1,13 @@
 package script
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -142,6 +144,24 @@ func (m *machine) install(snap world.Snap) error {
 		}
 	}
 	return m.Install(m.ctx, snap)
+}
+
+// runApp runs an app of a snap to its end; what it prints to standard error is told where it fails.
+func (m *machine) runApp(name string, arguments []string, out *bytes.Buffer) error {
+	if m.runner == nil {
+		return errors.New("no snap with files is installed")
+	}
+	program, err := m.runner.Program(name, false, arguments)
+	if err != nil {
+		return err
+	}
+	command := exec.CommandContext(m.ctx, program.Args[0], program.Args[1:]...)
+	var failed bytes.Buffer
+	command.Env, command.Dir, command.Stdout, command.Stderr = program.Env, m.dir, out, &failed
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(failed.Bytes()))
+	}
+	return nil
 }
 
 // load reads a snap's source for this script.

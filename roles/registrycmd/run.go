@@ -1,0 +1,51 @@
+package registrycmd
+
+import (
+	"fmt"
+	"syscall"
+
+	"aspects-poc/registry/kit/hookrun"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+const flagShell = "shell"
+
+func run(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "run an app of a snap that registry dev has installed", ArgsUsage: "SNAP[.APP] [ARGUMENT …]",
+		Description: "Runs an app as the snap, in the place of snap run, which needs files of a real snapd: with the snap's\n" +
+			"environment, its command-chain and a snapctl that speaks for it, but without confinement and as this user.\n" +
+			"SNAP alone is the app of the snap's name. With --shell it is a shell, which works for a snap without apps, too:\n" +
+			"what is typed there is done as the snap.",
+		UsageText: "aspects-poc registry run --shell custodian",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` on which registry dev listens (default: as there)"},
+			&cli.BoolFlag{Name: flagShell, Usage: "run a shell in the app's place; arguments are the shell's"},
+		},
+		Action: func(c *cli.Context) error { return runRun(env, c) },
+	}
+}
+
+func runRun(env *roles.Env, c *cli.Context) error {
+	args := c.Args().Slice()
+	if len(args) == 0 {
+		return roles.Usagef("no app given: want SNAP.APP, or --%s and the name of a snap", flagShell)
+	}
+	socket, err := socketPath(env, c.String(flagSocket))
+	if err != nil {
+		return err
+	}
+	program, err := hookrun.AskProgram(c.Context, socket, args[0], c.Bool(flagShell), args[1:])
+	if err != nil {
+		return err
+	}
+	environment := program.Env
+	if term := env.Getenv("TERM"); term != "" {
+		environment = append(environment, "TERM="+term)
+	}
+	// In the place of this process: terminal, signals and exit code are the app's.
+	err = syscall.Exec(program.Args[0], program.Args, environment)
+	return fmt.Errorf("cannot run %s: %s: %w", args[0], program.Args[0], err)
+}
