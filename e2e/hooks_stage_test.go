@@ -66,10 +66,31 @@ func (r *run) hooks(context.Context) {
 	to := filepath.Join(r.logs, "hooks.json")
 	if os.Getenv("E2E_UPDATE") == "1" {
 		to = filepath.Join(folder, "recorded.json")
+		if seen, err = merged(to, list, seen); err != nil {
+			r.Fatal(err)
+		}
 	}
 	if err := transcript.Save(to, seen); err != nil {
 		r.Error(err)
 	}
+}
+
+// merged adds what was seen to what was recorded before, in the order of the list: a run may be of a part (E2E_CHECKS).
+func merged(file string, list, seen []transcript.Transcript) ([]transcript.Transcript, error) {
+	before, err := transcript.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	var all []transcript.Transcript
+	for _, t := range list {
+		for _, source := range [][]transcript.Transcript{seen, before} {
+			if i := slices.IndexFunc(source, func(other transcript.Transcript) bool { return other.Name == t.Name }); i >= 0 {
+				all = append(all, source[i])
+				break
+			}
+		}
+	}
+	return all, nil
 }
 
 // allViews are those of our confdb-schema; the ones that can be written with all of their keys.
@@ -134,6 +155,12 @@ func (r *run) installProbe(ctx context.Context, snap transcript.Snap, steps []tr
 	}
 	add(snap.Custodian, ", role: custodian")
 	add(snap.Uses, "")
+	for i, hook := range snap.Missing {
+		if i == 0 {
+			yaml += "hooks:\n"
+		}
+		yaml += "  " + hook + ": {}\n"
+	}
 	tree := snapTree{name: snap.Name, yaml: yaml, files: map[string]string{"bin/probe": probe}}
 	for hook := range snap.Hooks {
 		tree.hooks = append(tree.hooks, hook)
@@ -143,7 +170,7 @@ func (r *run) installProbe(ctx context.Context, snap transcript.Snap, steps []tr
 			tree.hooks = append(tree.hooks, hook)
 		}
 	}
-	dir := filepath.Join(r.scratch, snap.Name+strconv.Itoa(len(tree.hooks)))
+	dir := filepath.Join(r.scratch, snap.Name+strconv.Itoa(len(tree.hooks)+len(snap.Missing)))
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -190,7 +217,13 @@ func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'",
 
 // step does a step and tells what came of it.
 func (r *run) step(ctx context.Context, t transcript.Transcript, step transcript.Step) (transcript.Step, error) {
-	seen := transcript.Step{By: step.By, Args: step.Args}
+	seen := transcript.Step{By: step.By, Args: step.Args, Scripts: step.Scripts}
+	for id, script := range step.Scripts {
+		snap, hook, _ := strings.Cut(id, " ")
+		if err := r.hookScript(ctx, snap, hook, script); err != nil {
+			return seen, err
+		}
+	}
 	var logs []string
 	for _, snap := range t.Given.Snaps {
 		logs = append(logs, "/var/snap/"+snap.Name+"/common/calls.jsonl")
@@ -199,13 +232,16 @@ func (r *run) step(ctx context.Context, t transcript.Transcript, step transcript
 	if err != nil {
 		return seen, err
 	}
-	command := rootCommand(step.Args)
+	var command string
 	snap, hook, inHook := strings.Cut(step.By, "/")
 	switch {
 	case step.By == "root":
+		command = rootCommand(step.Args)
 	case inHook:
-		if err := r.hookScript(ctx, snap, hook, transcript.Script{Calls: [][]string{step.Args}}); err != nil {
-			return seen, err
+		if len(step.Args) > 0 {
+			if err := r.hookScript(ctx, snap, hook, transcript.Script{Calls: [][]string{step.Args}}); err != nil {
+				return seen, err
+			}
 		}
 		if command, err = hookTrigger(snap, hook); err != nil {
 			return seen, err
