@@ -98,16 +98,19 @@ func TestReport(t *testing.T) {
 	first := m.server.reports[0]
 	peers := int64(3)
 	sent := first.Stats.Packets["eth0"].Sent
-	want := serverapi.Report{Stats: &serverapi.Stats{At: first.Stats.At, Peers: &peers, Packets: first.Stats.Packets}}
-	if diff := cmp.Diff(want, first); diff != "" || len(first.Stats.Packets) != 2 || sent == 0 || first.Stats.At == 0 {
+	want := serverapi.Report{Sequence: first.Sequence, Instance: first.Instance, Stats: &serverapi.Stats{At: first.Stats.At, Peers: &peers, Packets: first.Stats.Packets}}
+	if diff := cmp.Diff(want, first); diff != "" || len(first.Stats.Packets) != 2 || sent == 0 || first.Stats.At == 0 ||
+		first.Sequence == 0 || first.Instance == "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	last := kept.sequence
 	for range 2 {
-		m.once(t, 0) // nothing new: the report is a repetition
-		if kept := m.agree(t); kept.sequence != last || kept.running != wanted {
+		m.once(t, 0) // no other target, but other counters
+		kept := m.agree(t)
+		if kept.sequence <= last || kept.running != wanted {
 			t.Errorf("the server believes %+v, sequence was %d", kept, last)
 		}
+		last = kept.sequence
 	}
 	// A revision that asks for nothing new runs at once.
 	wanted = m.server.want(telemetry(map[string]any{"sample-rate": 6}))

@@ -54,7 +54,7 @@ func (a *agent) converse(ctx context.Context, hub *attach.Hub) error {
 			exchange.config[view] = document
 		}
 	}
-	exchange.report = a.report(documents)
+	exchange.report = a.report(exchange.config, documents)
 	exchange.wait = a.patience(exchange)
 	if a.call {
 		a.calls++
@@ -214,6 +214,12 @@ func (a *agent) take(ctx context.Context, hub *attach.Hub, result outcome) error
 	a.retry.Reset()
 	a.lost = uuid.Nil
 	a.obey(result)
+	if later := result.answer.Later; later > 0 && a.journal.ours() {
+		if err := a.journal.overtaken(later); err != nil {
+			a.trouble.note(ofJournal, err)
+		}
+		a.soon()
+	}
 	if attempt := a.confirming(); attempt != nil && attempt == result.confirms {
 		a.confirm()
 	}

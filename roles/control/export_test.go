@@ -7,6 +7,7 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/netdev"
+	"aspects-poc/roles/serverapi"
 
 	"github.com/urfave/cli/v2"
 )
@@ -41,3 +42,27 @@ func RoleOn(machine Machine) roles.Role {
 
 // StateIn is the state of a directory.
 func StateIn(dir string) *State { return &State{dir: dir} }
+
+// Number has the journal of a directory number a report, as the next process would.
+func (s *State) Number(config serverapi.Config, report serverapi.Report) (int64, error) {
+	journal := &ledger{state: s}
+	if err := journal.open(); err != nil {
+		return 0, err
+	}
+	defer journal.close()
+	err := journal.number(&report, config)
+	return report.Sequence, err
+}
+
+// Overtake has it take in that the server knows a later report.
+func (s *State) Overtake(sequence int64) error {
+	journal := &ledger{state: s}
+	if err := journal.open(); err != nil {
+		return err
+	}
+	defer journal.close()
+	return journal.overtaken(sequence)
+}
+
+// Instance is the name of this machine with the directory.
+func (s *State) Instance() string { return s.instance() }

@@ -2,13 +2,14 @@ package control
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"time"
 
 	"aspects-poc/roles/serverapi"
@@ -31,8 +32,9 @@ type Target struct {
 
 // A Journal is what the device must know about targets after a crash. Values are never changed in place.
 type Journal struct {
-	// Sequence is that of the report that the rest amounts to.
-	Sequence int64 `json:"sequence,omitempty"`
+	// Sequence is that of the last report, and Said the digest of what it said.
+	Sequence int64  `json:"sequence,omitempty"`
+	Said     string `json:"said,omitempty"`
 	// Running is the target that was applied and confirmed last; nil if there is none, or nobody can tell.
 	Running *Target `json:"running,omitempty"`
 	// Attempted is what became of the last attempt that has ended.
@@ -102,13 +104,6 @@ func (j Journal) Report() *serverapi.Report {
 		report.Running = &serverapi.Running{Revision: running.Revision, Hash: running.Hash}
 	}
 	return report
-}
-
-// says tells whether two journals amount to the same report.
-func (j Journal) says(other Journal) bool {
-	mine, theirs := j.Report(), other.Report()
-	mine.Sequence, theirs.Sequence = 0, 0
-	return reflect.DeepEqual(mine, theirs)
 }
 
 // Journal reads target.json. A directory without one has the zero Journal.
@@ -182,19 +177,33 @@ func (l *ledger) close() {
 	}
 }
 
-// next numbers a journal that is about to replace the present one. Numbers are milliseconds since 1970 where the clock
-// allows, so that a device whose state was restored from a backup goes on above what it has reported since.
-func (l *ledger) next(journal Journal) Journal {
-	journal.Sequence = l.Sequence
-	if !journal.says(l.Journal) {
-		journal.Sequence = max(l.Sequence+1, time.Now().UnixMilli())
+// number gives a report its sequence: that of the report before it where it says the same, beside this configuration, else
+// the next one. Numbers are milliseconds since 1970 where the clock allows, so that a device whose state was restored from a
+// backup goes on above what it has reported since. It is kept before it is told, so that a restart goes on above it, too.
+func (l *ledger) number(report *serverapi.Report, config serverapi.Config) error {
+	text, err := json.Marshal([]any{config, report.Running, report.Attempted, report.Instance})
+	if err != nil {
+		return err
 	}
-	return journal
+	sum := sha256.Sum256(text)
+	if said := base64.RawURLEncoding.EncodeToString(sum[:16]); said != l.Said {
+		next := l.Journal
+		next.Said, next.Sequence = said, max(l.Sequence+1, time.Now().UnixMilli())
+		err = l.note(next)
+	}
+	report.Sequence = l.Sequence
+	return err
+}
+
+// overtaken takes in that the server has kept a report of a later sequence: the next report goes above it.
+func (l *ledger) overtaken(sequence int64) error {
+	next := l.Journal
+	next.Said, next.Sequence = "", max(l.Sequence, sequence)
+	return l.note(next)
 }
 
 // put replaces the journal, first on disk.
 func (l *ledger) put(journal Journal) error {
-	journal = l.next(journal)
 	if err := l.state.saveJournal(journal); err != nil {
 		return err
 	}
@@ -205,7 +214,7 @@ func (l *ledger) put(journal Journal) error {
 // note replaces the journal by what has happened, whether the disk takes it or not. What is on disk then leads the next
 // start to the same end; until then save tries again.
 func (l *ledger) note(journal Journal) error {
-	l.Journal, l.unsaved = l.next(journal), true
+	l.Journal, l.unsaved = journal, true
 	return l.save()
 }
 

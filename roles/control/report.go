@@ -8,10 +8,14 @@ import (
 
 // report is what a poll tells beside the configuration: what became of targets, as the journal has it, and what was
 // counted. It is told with every poll, so that it need not be known which of them the server has kept.
-func (a *agent) report(documents map[string]map[string]any) *serverapi.Report {
+func (a *agent) report(config serverapi.Config, documents map[string]map[string]any) *serverapi.Report {
 	report := &serverapi.Report{}
 	if a.journal.ours() {
 		report = a.journal.Report()
+		report.Instance = a.state.instance()
+		if err := a.journal.number(report, config); err != nil {
+			a.trouble.note(ofJournal, err)
+		}
 	}
 	report.Stats = a.stats(documents)
 	return report

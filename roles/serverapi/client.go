@@ -123,6 +123,8 @@ type PollAnswer struct {
 	Interval time.Duration
 	// Waited is for how long the server was willing to hold the poll back; zero when it was not.
 	Waited time.Duration
+	// Later is the sequence that the server has kept, where that of the report is lower and it was ignored; else 0.
+	Later int64
 	// ServerTime is when the server answered, by its clock and to the second; zero when it does not say.
 	ServerTime time.Time
 }
@@ -147,6 +149,9 @@ func (c *Client) Poll(ctx context.Context, request PollRequest, wait time.Durati
 	answer := PollAnswer{
 		Interval: seconds(response.Header.Get(PollInterval)),
 		Waited:   seconds(strings.TrimPrefix(response.Header.Get("Preference-Applied"), "wait=")),
+	}
+	if later, err := strconv.ParseInt(response.Header.Get(ReportSequence), 10, 64); err == nil {
+		answer.Later = later
 	}
 	if sent, err := http.ParseTime(response.Header.Get("Date")); err == nil {
 		answer.ServerTime = sent

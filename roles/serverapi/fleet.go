@@ -24,7 +24,8 @@ type Device struct {
 	Labels     map[string]string `json:"labels" example:"site:berlin"`
 	Status     string            `json:"status" enums:"active,pending,revoked"`
 	State      string            `json:"state" enums:"new,in-sync,behind,refused,failed,drifted,pending,revoked"`
-	Silent     bool              `json:"silent"` // it was not seen for three poll intervals; who registers is seen
+	Silent     bool              `json:"silent"`           // it was not seen for three poll intervals; who registers is seen
+	Cloned     bool              `json:"cloned,omitempty"` // two machines report as this device, in turn
 	LastSeen   int64             `json:"last-seen,omitempty" example:"1732480000"`
 	Sequence   int64             `json:"sequence,omitempty"` // of its last report
 	Desired    Desired           `json:"desired"`
@@ -148,8 +149,9 @@ type Summary struct {
 	Devices  int            `json:"devices"`
 	States   map[string]int `json:"states" example:"in-sync:41"` // each state, also those of no device
 	Silent   int            `json:"silent"`
-	Waiting  int            `json:"waiting"`  // polls that this server holds back
-	Revision int64          `json:"revision"` // of the last change of a target
+	Cloned   int            `json:"cloned,omitempty"` // devices as which two machines report
+	Waiting  int            `json:"waiting"`          // polls that this server holds back
+	Revision int64          `json:"revision"`         // of the last change of a target
 }
 
 // DeviceStats is the answer to GET /devices/{uuid}/stats/.

@@ -17,7 +17,10 @@ type PollRequest struct {
 type Report struct {
 	// Sequence grows with every report that differs from the one before, also through restarts of the device. The
 	// server ignores a report whose sequence is lower than the last it kept; an equal one is a repetition.
-	Sequence  int64      `json:"sequence,omitempty"`
+	Sequence int64 `json:"sequence,omitempty"`
+	// Instance names the machine that speaks, for as long as it is switched on. Where two of them take turns as one
+	// device, the server tells the operator.
+	Instance  string     `json:"instance,omitempty"`
 	Running   *Running   `json:"running,omitempty"`   // nil: no target of the server
 	Attempted *Attempted `json:"attempted,omitempty"` // nil: none yet
 	Stats     *Stats     `json:"stats,omitempty"`
@@ -70,3 +73,6 @@ const MaxWait = 300
 
 // PollInterval is the header in which a server tells devices how many seconds to leave between polls.
 const PollInterval = "Poll-Interval"
+
+// ReportSequence is the header of an answer to a report that was ignored, as one with this later sequence is kept.
+const ReportSequence = "Report-Sequence"

@@ -12,6 +12,7 @@ package access
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
@@ -38,6 +39,7 @@ type Caller struct {
 	KeyID    string    // of a Device and an Applicant
 	Name     string    // of an Operator: that of the token
 	ReadOnly bool      // of an Operator
+	Sent     time.Time // of a Device: when it signed the request
 	// Unconfirmed is why it cannot be found out at present whether the request of a Device came to another server before:
 	// it may not change anything then. Nil where it did not.
 	Unconfirmed error

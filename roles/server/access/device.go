@@ -54,7 +54,7 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	if err != nil {
 		return Caller{}, err
 	}
-	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID, Unconfirmed: unconfirmed}, nil
+	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID, Sent: input.Created, Unconfirmed: unconfirmed}, nil
 }
 
 // signature reads what signature a request has, without believing it; nil where it has none and needs none.

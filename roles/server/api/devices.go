@@ -25,6 +25,7 @@ import (
 //	@Param			selector	query		string					false	"Terms over labels, such as site=berlin,stage!=test"
 //	@Param			state		query		string					false	"One state"	Enums(new,in-sync,behind,refused,failed,drifted,pending,revoked)
 //	@Param			silent		query		bool					false	"Only those that were not seen for three poll intervals, or only the others"
+//	@Param			cloned		query		bool					false	"Only those as which two machines report, or only the others"
 //	@Param			q			query		string					false	"A part of the UUID, address, architecture or a label"
 //	@Param			limit		query		int						false	"How many at most, up to 1000"	default(100)
 //	@Param			after		query		string					false	"Where to go on: next of the page before"
@@ -35,7 +36,8 @@ import (
 //	@Router			/devices/ [get]
 func (h *handlers) listDevices(c echo.Context) error {
 	q := query{c: c}
-	filter := fleet.Filter{Selector: q.selector(), State: q.state(), Silent: q.flag("silent"), Match: Match(q.text("q"))}
+	filter := fleet.Filter{Selector: q.selector(), State: q.state(), Silent: q.flag("silent"), Cloned: q.flag("cloned"),
+		Match: Match(q.text("q"))}
 	limit, after := q.limit(), q.text("after")
 	if err := q.done(); err != nil {
 		return err

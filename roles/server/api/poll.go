@@ -82,6 +82,7 @@ func (h *handlers) poll(c echo.Context) error {
 	}
 	ctx := c.Request().Context()
 	caller := access.From(ctx)
+	poll.Sent = caller.Sent
 	if h.gate != nil {
 		if err := h.gate.Speaks(ctx, caller, id); err != nil {
 			return err
@@ -107,7 +108,7 @@ func (h *handlers) poll(c echo.Context) error {
 		header.Set("Preference-Applied", "wait="+strconv.FormatInt(int64(poll.Wait/time.Second), 10))
 	}
 	if answer.Later > 0 {
-		header.Set("Report-Sequence", strconv.FormatInt(answer.Later, 10))
+		header.Set(serverapi.ReportSequence, strconv.FormatInt(answer.Later, 10))
 	}
 	if answer.Offer == nil {
 		return c.NoContent(http.StatusNoContent)
@@ -140,6 +141,7 @@ func reportFields(poll *fleet.Poll) []field {
 	tried := &poll.Attempted
 	return []field{
 		{name: "sequence", read: integer(&poll.Sequence, 0), optional: true},
+		{name: "instance", read: word(&poll.Instance, 64), optional: true},
 		{name: "running", optional: true, fields: []field{
 			{name: "revision", read: integer(&poll.Running.Revision, 0)},
 			{name: "hash", read: word(&poll.Running.Hash, 100)},

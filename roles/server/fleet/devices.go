@@ -44,6 +44,7 @@ type View struct {
 	Target Target
 	State  State
 	Silent bool // not seen for three poll intervals
+	Cloned bool // two machines report as this device
 }
 
 // Differs lists the values that the device shows and that contradict its target.
@@ -85,7 +86,10 @@ func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
 		return View{}, err
 	}
 	f.sightings.complete(&device)
-	return View{Device: device, Target: target, State: state, Silent: device.LastSeen.Before(f.silentSince())}, nil
+	return View{
+		Device: device, Target: target, State: state, Silent: device.LastSeen.Before(f.silentSince()),
+		Cloned: device.cloned(f.options.PollInterval),
+	}, nil
 }
 
 // silentSince is the time since when a device has to have been seen.
@@ -98,6 +102,7 @@ type Filter struct {
 	Selector Selector
 	State    State // StateUnknown: any
 	Silent   *bool // nil: either
+	Cloned   *bool // nil: either
 	// Match chooses by what else a device has; nil: all.
 	Match func(Device) bool
 }
@@ -156,12 +161,12 @@ func (f *Fleet) cursorBehind(ctx context.Context, after string, n int) (string, 
 
 // narrow tells that the filter passes over some devices.
 func (f Filter) narrow() bool {
-	return f.Selector.String() != "" || f.State != StateUnknown || f.Silent != nil || f.Match != nil
+	return f.Selector.String() != "" || f.State != StateUnknown || f.Silent != nil || f.Cloned != nil || f.Match != nil
 }
 
 func (f Filter) chooses(view View) bool {
 	return f.Selector.Matches(view.Labels) && (f.State == StateUnknown || f.State == view.State) &&
-		(f.Silent == nil || *f.Silent == view.Silent) && (f.Match == nil || f.Match(view.Device))
+		(f.Silent == nil || *f.Silent == view.Silent) && (f.Cloned == nil || *f.Cloned == view.Cloned) && (f.Match == nil || f.Match(view.Device))
 }
 
 // SetLabels changes a device's labels by a merge patch, in which nil takes a label away, and returns the device as it is

@@ -1,6 +1,13 @@
 package fleet
 
-import "context"
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
+// Forget is what a notice of another server's report does.
+func (f *Fleet) Forget(id uuid.UUID) { f.known.forget([]uuid.UUID{id}) }
 
 // Flush writes what has been seen.
 func (f *Fleet) Flush(ctx context.Context) error { return f.flush(ctx) }

@@ -78,6 +78,7 @@ type Fleet struct {
 	shared    bool         // the store has other servers
 	known     *known
 	sightings sightings
+	clones    clones
 	waiting   waiting
 	summary   summary
 	hub       Hub // of notices, after what they change has been taken in

@@ -34,6 +34,7 @@ func contentOf(report Report, sequence int64) digest {
 		text(report.Attempted.Reason)
 		number(report.Attempted.At)
 	}
+	text(report.Instance)
 	var sum [sha256.Size]byte
 	return digest(hash.Sum(sum[:0]))
 }

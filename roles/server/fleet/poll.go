@@ -25,10 +25,13 @@ type Poll struct {
 	// which nothing is known to run but what its configuration shows.
 	Report    bool
 	Sequence  int64
+	Instance  string // of the machine that speaks; "" where it does not say
 	Running   Running
 	Attempted Attempted
-	Stats     string        // JSON of serverapi.Stats; "" for none
-	Wait      time.Duration // for how long it may be held back; 0 for not at all
+	// Sent is when the device signed it; zero where it does not sign.
+	Sent  time.Time
+	Stats string        // JSON of serverapi.Stats; "" for none
+	Wait  time.Duration // for how long it may be held back; 0 for not at all
 	// Idle says that nothing may be changed by it: it is answered where it repeats the device's last poll and nothing is to
 	// do, else the error is ErrUnavailable.
 	Idle bool
@@ -54,7 +57,8 @@ type Answer struct {
 func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, error) {
 	report := Report{Config: poll.Config}
 	if poll.Report {
-		report.Sequence, report.Running, report.Attempted = poll.Sequence, poll.Running, poll.Attempted
+		report.Sequence, report.Instance = poll.Sequence, poll.Instance
+		report.Running, report.Attempted = poll.Running, poll.Attempted
 	}
 	content := contentOf(report, report.Sequence)
 	var woken chan struct{}
@@ -112,6 +116,7 @@ func (f *Fleet) take(
 			stats = f.statsOf(point, poll.Stats)
 		}
 		if f.sightings.note(id, now, stats) {
+			f.clones.same(id, poll.Sent)
 			return Answer{}, 0, nil
 		}
 	}
@@ -124,6 +129,9 @@ func (f *Fleet) take(
 	device, err := f.admitted(ctx, id)
 	if err != nil {
 		return Answer{}, 0, err
+	}
+	if f.clones.look(id, poll, device.Report) {
+		f.twins(device, now)
 	}
 	if report.Sequence != 0 && report.Sequence < device.Sequence {
 		return f.late(ctx, id, device.Sequence)

@@ -24,6 +24,7 @@ type sightings struct {
 
 type sighting struct {
 	at    int64 // seconds since 1970
+	twins int64 // when two machines were noticed; 0: none
 	stats *Stats
 }
 
@@ -52,6 +53,19 @@ func (s *sightings) note(id uuid.UUID, at time.Time, stats *Stats) bool {
 	return true
 }
 
+// noteTwins adds to a sighting, which is there, that two machines were noticed. Where there was no room for it, they will be
+// noticed again.
+func (s *sightings) noteTwins(id uuid.UUID, at time.Time) {
+	if !s.note(id, at, nil) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.of[id]
+	last.twins = max(last.twins, at.Unix())
+	s.of[id] = last
+}
+
 // wake returns the channel that asks for early writing; the lock must be held.
 func (s *sightings) wake() chan struct{} {
 	if s.early == nil {
@@ -67,6 +81,9 @@ func (s *sightings) complete(device *Device) {
 	for _, pending := range []map[uuid.UUID]sighting{s.leaving, s.of} {
 		if last, there := pending[device.ID]; there && instant(last.at).After(device.LastSeen) {
 			device.LastSeen = instant(last.at)
+		}
+		if last := pending[device.ID]; last.twins > 0 && instant(last.twins).After(device.Twins) {
+			device.Twins = instant(last.twins)
 		}
 	}
 }
@@ -93,6 +110,9 @@ func (f *Fleet) flush(ctx context.Context) error {
 	list := make([]Observation, 0, len(taken))
 	for id, seen := range taken {
 		observation := Observation{ID: id, Seen: instant(seen.at), Stats: seen.stats}
+		if seen.twins > 0 {
+			observation.Twins = instant(seen.twins)
+		}
 		if seen.stats != nil {
 			observation.Thin = f.thinnings()
 		}
@@ -102,6 +122,9 @@ func (f *Fleet) flush(ctx context.Context) error {
 	if err != nil {
 		for id, seen := range taken {
 			s.note(id, instant(seen.at), seen.stats) // where there is no room, its next poll is as good
+			if seen.twins > 0 {
+				s.noteTwins(id, instant(seen.twins))
+			}
 		}
 	}
 	return err

@@ -93,8 +93,8 @@ type devices interface {
 	// Count returns the number of devices.
 	Count(ctx context.Context) (int, error)
 	// Standings counts devices that share what their state is derived from. Those last seen before a time count as
-	// silent, as do those that were never seen.
-	Standings(ctx context.Context, silent time.Time) ([]Standing, error)
+	// silent, and those as cloned that were last seen less than a while after two machines were noticed.
+	Standings(ctx context.Context, silent time.Time, cloned time.Duration) ([]Standing, error)
 	// Stats returns a device's statistics from a time on, the oldest first, and ErrUnknownDevice for no device.
 	Stats(ctx context.Context, id uuid.UUID, since time.Time) ([]Stats, error)
 }
@@ -150,6 +150,7 @@ type Device struct {
 
 	Report             // as it reported last; Report.At is zero before its first poll
 	LastSeen time.Time // when it registered, at the least
+	Twins    time.Time // when two machines were last noticed that report as this device; zero: never
 }
 
 // A Status says whether a device may poll.
@@ -178,6 +179,7 @@ func (s Status) String() string {
 type Report struct {
 	Config    Config
 	Sequence  int64 // 0 in a report that has none; the kept one is left as it is then
+	Instance  string
 	Running   Running
 	Attempted Attempted
 	At        time.Time // by the server's clock
@@ -220,6 +222,7 @@ type Verdict struct {
 type Observation struct {
 	ID    uuid.UUID
 	Seen  time.Time
+	Twins time.Time  // zero: none were noticed
 	Stats *Stats     // nil: none. A kept one of the same time is replaced
 	Thin  []Thinning // of the device's older statistics
 }
@@ -248,6 +251,7 @@ type Standing struct {
 	Labels Labels
 	Count  int
 	Silent int // of Count
+	Cloned int // of Count
 }
 
 // Targets is the layers that concern more than one device.

@@ -17,6 +17,7 @@ type Summary struct {
 	Devices  int
 	States   map[State]int // each state, also those of no device
 	Silent   int
+	Cloned   int
 	Waiting  int   // polls that this server holds back
 	Revision int64 // of the last change of a layer
 }
@@ -49,7 +50,7 @@ func (f *Fleet) Summary(ctx context.Context) (Summary, error) {
 
 func (f *Fleet) count(ctx context.Context) (Summary, error) {
 	_ = f.flush(ctx) // where it cannot be written, who writes it from time to time tells so; it is counted as it was
-	groups, err := f.store.Standings(ctx, f.silentSince())
+	groups, err := f.store.Standings(ctx, f.silentSince(), clonedFor*f.options.PollInterval)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -74,6 +75,7 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 		counted.States[state] += group.Count
 		counted.Devices += group.Count
 		counted.Silent += group.Silent
+		counted.Cloned += group.Cloned
 		if group.Mute && !settled {
 			open += group.Count
 		}

@@ -96,12 +96,13 @@ type devices struct {
 var (
 	devicesDesc = prometheus.NewDesc(namespace+"_devices", "Devices by state.", []string{"state"}, nil)
 	silentDesc  = prometheus.NewDesc(namespace+"_devices_silent", "Devices that were not seen for three poll intervals.", nil, nil)
+	clonedDesc  = prometheus.NewDesc(namespace+"_devices_cloned", "Devices as which two machines report.", nil, nil)
 	waitingDesc = prometheus.NewDesc(namespace+"_polls_waiting", "Polls that this server holds back.", nil, nil)
 	targetDesc  = prometheus.NewDesc(namespace+"_target_revision", "The revision of the last change of a target.", nil, nil)
 )
 
 func (d *devices) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{devicesDesc, silentDesc, waitingDesc, targetDesc} {
+	for _, desc := range []*prometheus.Desc{devicesDesc, silentDesc, clonedDesc, waitingDesc, targetDesc} {
 		out <- desc
 	}
 }
@@ -122,5 +123,6 @@ func (d *devices) Collect(out chan<- prometheus.Metric) {
 		gauge(devicesDesc, int64(count), state.String())
 	}
 	gauge(silentDesc, int64(summary.Silent))
+	gauge(clonedDesc, int64(summary.Cloned))
 	gauge(targetDesc, summary.Revision)
 }

@@ -28,7 +28,7 @@ type counted struct{ err error }
 func (c counted) Waiting() int { return 7 }
 
 func (c counted) Summary(context.Context) (fleet.Summary, error) {
-	return fleet.Summary{Devices: 3, States: map[fleet.State]int{fleet.StateInSync: 2, fleet.StateRefused: 1}, Silent: 1, Revision: 12}, c.err
+	return fleet.Summary{Devices: 3, States: map[fleet.State]int{fleet.StateInSync: 2, fleet.StateRefused: 1}, Silent: 1, Cloned: 2, Revision: 12}, c.err
 }
 
 func scrape(t *testing.T, m *metrics.Metrics) string {
@@ -61,6 +61,7 @@ func TestMetrics(t *testing.T) {
 		`aspects_poc_devices{state="in-sync"} 2`,
 		`aspects_poc_devices{state="refused"} 1`,
 		"aspects_poc_devices_silent 1",
+		"aspects_poc_devices_cloned 2",
 		"aspects_poc_polls_waiting 7",
 		"aspects_poc_target_revision 12",
 		"go_goroutines ",

@@ -81,9 +81,9 @@ func (s *measured) Change(ctx context.Context, change fleet.Change) (layer fleet
 	return s.Store.Change(ctx, change)
 }
 
-func (s *measured) Standings(ctx context.Context, silent time.Time) (list []fleet.Standing, err error) {
+func (s *measured) Standings(ctx context.Context, silent time.Time, cloned time.Duration) (list []fleet.Standing, err error) {
 	defer s.took("standings", time.Now(), &err)
-	return s.Store.Standings(ctx, silent)
+	return s.Store.Standings(ctx, silent, cloned)
 }
 
 func (s *measured) Check(ctx context.Context) (err error) {

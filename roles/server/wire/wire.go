@@ -25,6 +25,7 @@ func Device(view fleet.View) serverapi.Device {
 		Status:     view.Status.String(),
 		State:      view.State.String(),
 		Silent:     view.Silent,
+		Cloned:     view.Cloned,
 		LastSeen:   seconds(view.LastSeen),
 		Sequence:   view.Sequence,
 		Desired: serverapi.Desired{
@@ -179,7 +180,7 @@ func Changes(differences []fleet.Difference) []serverapi.Change {
 
 // Summary returns the counts of devices.
 func Summary(summary fleet.Summary) serverapi.Summary {
-	shape := serverapi.Summary{Devices: summary.Devices, States: map[string]int{}, Silent: summary.Silent,
+	shape := serverapi.Summary{Devices: summary.Devices, States: map[string]int{}, Silent: summary.Silent, Cloned: summary.Cloned,
 		Waiting: summary.Waiting, Revision: summary.Revision}
 	for state, count := range summary.States {
 		shape.States[state.String()] = count

@@ -136,13 +136,14 @@ func (s *Store) Count(ctx context.Context) (count int, err error) {
 }
 
 // Standings is as of fleet.Store.
-func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.Standing, err error) {
+func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Duration) (list []fleet.Standing, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `SELECT d.status, s.state, s.verdict_revision,
 				CASE WHEN d.own_revision >= s.verdict_revision THEN d.own_revision ELSE 0 END,
 				NOT s.says AND s.state <> 0, d.labels,
-				count(*), count(*) FILTER (WHERE s.last_seen < $1)
-			FROM devices d JOIN seen s ON s.device = d.number GROUP BY 1, 2, 3, 4, 5, 6`, seconds(silent))
+				count(*), count(*) FILTER (WHERE s.last_seen < $1),
+				count(*) FILTER (WHERE s.twins > 0 AND s.last_seen - s.twins < $2)
+			FROM devices d JOIN seen s ON s.device = d.number GROUP BY 1, 2, 3, 4, 5, 6`, seconds(silent), int64(cloned/time.Second))
 		if err != nil {
 			return err
 		}
@@ -151,7 +152,7 @@ func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.S
 		var status, state int16
 		var labels string
 		_, err = pgx.ForEachRow(rows, []any{&status, &state, &one.Verdict.Revision, &one.Own, &one.Mute, &labels,
-			&one.Count, &one.Silent}, func() (err error) {
+			&one.Count, &one.Silent, &one.Cloned}, func() (err error) {
 			one.Status, one.Verdict.State = fleet.Status(status), fleet.State(state)
 			one.Labels, err = fleet.LoadLabels(labels)
 			list = append(list, one)

@@ -32,23 +32,28 @@ func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
 
 // sights writes when devices were seen, where that is newer than what is kept. It takes rows in one order: see keepReports.
 func sights(batch *pgx.Batch, lot []fleet.Observation) {
-	newest := make(map[uuid.UUID]int64, len(lot))
+	type sight struct{ at, twins int64 }
+	newest := make(map[uuid.UUID]sight, len(lot))
 	for _, seen := range lot {
-		newest[seen.ID] = max(newest[seen.ID], seconds(seen.Seen))
+		last := newest[seen.ID]
+		newest[seen.ID] = sight{max(last.at, seconds(seen.Seen)), max(last.twins, seconds(seen.Twins))}
 	}
 	var ids []uuid.UUID
-	var times []int64
-	for id, at := range newest {
+	var times, twins []int64
+	for id, last := range newest {
 		ids = append(ids, id)
-		times = append(times, at)
+		times = append(times, last.at)
+		twins = append(twins, last.twins)
 	}
 	batch.Queue(`WITH asked AS (
-			SELECT u.*, d.number FROM unnest($1::uuid[], $2::bigint[]) AS u (uuid, at) JOIN devices d ON d.uuid = u.uuid
+			SELECT u.*, d.number FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS u (uuid, at, twins)
+			JOIN devices d ON d.uuid = u.uuid
 		), locked AS (
 			SELECT s.device FROM seen s JOIN asked a ON a.number = s.device ORDER BY s.device FOR UPDATE OF s
 		)
-		UPDATE seen s SET last_seen = a.at FROM asked a JOIN locked l ON l.device = a.number
-		WHERE s.device = a.number AND a.at > s.last_seen`, ids, times)
+		UPDATE seen s SET last_seen = greatest(s.last_seen, a.at), twins = greatest(s.twins, a.twins)
+		FROM asked a JOIN locked l ON l.device = a.number
+		WHERE s.device = a.number AND (a.at > s.last_seen OR a.twins > s.twins)`, ids, times, twins)
 }
 
 // figures writes statistics.

@@ -57,9 +57,10 @@ func (s *Store) reportAll(ctx context.Context, batch []*job[report]) error {
 // in between. It returns what is kept by the index of the report; nothing for one that came too late, or from nobody.
 const keepReports = `WITH asked AS (
 	SELECT u.*, d.number FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[],
-		$7::smallint[], $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::smallint[], $13::bigint[], $14::boolean[])
+		$7::smallint[], $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::smallint[], $13::bigint[], $14::boolean[],
+		$15::bytea[])
 	WITH ORDINALITY AS u (uuid, config, sequence, running, hash, attempted, outcome, path, reason, attempted_at, at, state,
-		verdict, says, i)
+		verdict, says, instance, i)
 	JOIN devices d ON d.uuid = u.uuid
 ), locked AS (
 	SELECT s.device, s.state, s.verdict_revision, s.says FROM seen s JOIN asked a ON a.number = s.device
@@ -68,7 +69,7 @@ const keepReports = `WITH asked AS (
 	UPDATE reports r SET config = a.config, sequence = CASE WHEN a.sequence = 0 THEN r.sequence ELSE a.sequence END,
 		running_revision = a.running, running_hash = a.hash, attempted_revision = a.attempted,
 		attempted_outcome = a.outcome, attempted_path = a.path, attempted_reason = a.reason,
-		attempted_at = a.attempted_at, at = a.at
+		attempted_at = a.attempted_at, at = a.at, instance = a.instance
 	FROM asked a JOIN locked l ON l.device = a.number
 	WHERE r.device = a.number AND (a.sequence = 0 OR a.sequence >= r.sequence)
 	RETURNING a.i, r.device, r.sequence, a.state, a.verdict, a.says
@@ -84,7 +85,7 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		ids                                                        []uuid.UUID
 		configs                                                    []string
 		sequences, running, attempted, attemptedAt, times, verdict []int64
-		hashes, paths, reasons                                     []octets
+		hashes, paths, reasons, instances                          []octets
 		outcomes, states                                           []int16
 		says                                                       []bool
 	)
@@ -104,6 +105,7 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		states = append(states, int16(r.Verdict.State))
 		verdict = append(verdict, r.Verdict.Revision)
 		says = append(says, !r.Mute())
+		instances = append(instances, octets(r.Instance))
 	}
 	notice := &fleet.Notice{Kind: fleet.DevicesReported, Devices: ids}
 	var kept map[int64]int64
@@ -111,7 +113,7 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		kept = make(map[int64]int64, len(round))
 		var batch pgx.Batch // one round trip, and one transaction, as there is no BEGIN
 		batch.Queue(keepReports, ids, configs, sequences, running, hashes, attempted, outcomes, paths, reasons, attemptedAt,
-			times, states, verdict, says).Query(func(rows pgx.Rows) error {
+			times, states, verdict, says, instances).Query(func(rows pgx.Rows) error {
 			var i, sequence int64
 			_, err := pgx.ForEachRow(rows, []any{&i, &sequence}, func() error {
 				kept[i-1] = sequence

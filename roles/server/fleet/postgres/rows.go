@@ -47,13 +47,13 @@ func null(text string) *string {
 // key and the configuration are replaced by constants.
 const (
 	deviceColumns = `d.number, d.uuid, d.registered, d.ip_address, d.public_key_rsa, d.arch, coalesce(d.key_id, ''), d.status,
-		d.labels, d.own_revision, r.config, r.sequence, r.running_revision, r.running_hash, r.attempted_revision,
+		d.labels, d.own_revision, r.config, r.sequence, r.instance, r.running_revision, r.running_hash, r.attempted_revision,
 		r.attempted_outcome, r.attempted_path, r.attempted_reason, r.attempted_at, r.at, s.state, s.verdict_revision,
-		s.last_seen, l.config, l.revision, l.set_by, l.set_at`
+		s.last_seen, s.twins, l.config, l.revision, l.set_by, l.set_at`
 	listColumns = `d.number, d.uuid, d.registered, d.ip_address, ''::bytea, d.arch, coalesce(d.key_id, ''), d.status,
-		d.labels, d.own_revision, CASE WHEN s.says THEN '{}' ELSE r.config END, r.sequence, r.running_revision, r.running_hash, r.attempted_revision,
+		d.labels, d.own_revision, CASE WHEN s.says THEN '{}' ELSE r.config END, r.sequence, r.instance, r.running_revision, r.running_hash, r.attempted_revision,
 		r.attempted_outcome, r.attempted_path, r.attempted_reason, r.attempted_at, r.at, s.state, s.verdict_revision,
-		s.last_seen, l.config, l.revision, l.set_by, l.set_at`
+		s.last_seen, s.twins, l.config, l.revision, l.set_by, l.set_at`
 	deviceTables = `devices d JOIN reports r ON r.device = d.number JOIN seen s ON s.device = d.number
 		LEFT JOIN layers l ON l.device = d.number`
 	isMute = " AND NOT s.says AND s.state <> 0"
@@ -61,15 +61,16 @@ const (
 
 // A deviceRow takes what deviceColumns or listColumns give.
 type deviceRow struct {
-	number                         int64
-	id                             uuid.UUID
-	registered, ownRevision        int64
-	address, key, arch             octets
-	keyID, labels, config          string
-	status, outcome, state         int16
-	sequence, running, attempted   int64
-	hash, path, reason             octets
-	attemptedAt, at, verdict, seen int64
+	number                       int64
+	id                           uuid.UUID
+	registered, ownRevision      int64
+	address, key, arch           octets
+	keyID, labels, config        string
+	status, outcome, state       int16
+	sequence, running, attempted int64
+	instance, hash, path, reason octets
+	attemptedAt, at, verdict     int64
+	seen, twins                  int64
 
 	ownConfig     *string
 	ownSet, ownAt *int64
@@ -78,8 +79,8 @@ type deviceRow struct {
 
 func (r *deviceRow) targets() []any {
 	return []any{&r.number, &r.id, &r.registered, &r.address, &r.key, &r.arch, &r.keyID, &r.status, &r.labels, &r.ownRevision,
-		&r.config, &r.sequence, &r.running, &r.hash, &r.attempted, &r.outcome, &r.path, &r.reason, &r.attemptedAt, &r.at,
-		&r.state, &r.verdict, &r.seen, &r.ownConfig, &r.ownSet, &r.ownBy, &r.ownAt}
+		&r.config, &r.sequence, &r.instance, &r.running, &r.hash, &r.attempted, &r.outcome, &r.path, &r.reason, &r.attemptedAt, &r.at,
+		&r.state, &r.verdict, &r.seen, &r.twins, &r.ownConfig, &r.ownSet, &r.ownBy, &r.ownAt}
 }
 
 func (r *deviceRow) device() (fleet.Device, error) {
@@ -102,6 +103,7 @@ func (r *deviceRow) device() (fleet.Device, error) {
 		Report: fleet.Report{
 			Config:   config,
 			Sequence: r.sequence,
+			Instance: string(r.instance),
 			Running:  fleet.Running{Revision: r.running, Hash: string(r.hash)},
 			Attempted: fleet.Attempted{Revision: r.attempted, Outcome: fleet.Outcome(r.outcome), Path: string(r.path),
 				Reason: string(r.reason), At: r.attemptedAt},
@@ -109,6 +111,7 @@ func (r *deviceRow) device() (fleet.Device, error) {
 			Verdict: fleet.Verdict{State: fleet.State(r.state), Revision: r.verdict},
 		},
 		LastSeen: moment(r.seen),
+		Twins:    moment(r.twins),
 	}
 	if r.ownConfig == nil {
 		return device, nil

@@ -121,4 +121,7 @@ UPDATE seen s SET says = true FROM reports r
 	WHERE r.device = s.device AND (r.running_revision <> 0 OR r.running_hash <> '');
 UPDATE seen s SET state = 5 FROM reports r WHERE r.device = s.device AND s.state = 0 AND r.at <> 0;`, `
 -- Who registers has been seen.
-UPDATE seen s SET last_seen = d.registered FROM devices d WHERE d.number = s.device AND s.last_seen = 0;`}
+UPDATE seen s SET last_seen = d.registered FROM devices d WHERE d.number = s.device AND s.last_seen = 0;`, `
+-- Which machine speaks, and when two of them were last noticed that speak for one device.
+ALTER TABLE reports ADD COLUMN instance bytea NOT NULL DEFAULT '';
+ALTER TABLE seen ADD COLUMN twins bigint NOT NULL DEFAULT 0; -- 0: never`}

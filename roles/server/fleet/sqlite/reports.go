@@ -31,7 +31,7 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (
 		}
 		tried := report.Attempted
 		_, err := s.writer.report.ExecContext(ctx, []byte(report.Config.String()), seconds(report.At), sequence,
-			report.Running.Revision, report.Running.Hash, tried.Revision, tried.Outcome, tried.Path, tried.Reason, tried.At, row)
+			report.Instance, report.Running.Revision, report.Running.Hash, tried.Revision, tried.Outcome, tried.Path, tried.Reason, tried.At, row)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *Store) observe(ctx context.Context, seen fleet.Observation) error {
 		}
 		return err
 	}
-	if _, err = s.writer.seen.ExecContext(ctx, seconds(seen.Seen), row); err != nil || seen.Stats == nil {
+	if _, err = s.writer.seen.ExecContext(ctx, seconds(seen.Seen), seconds(seen.Twins), row); err != nil || seen.Stats == nil {
 		return err
 	}
 	if _, err := s.writer.addStats.ExecContext(ctx, row, seconds(seen.Stats.At), seen.Stats.Text); err != nil {
@@ -119,7 +119,7 @@ func (s *Store) Stats(ctx context.Context, id uuid.UUID, since time.Time) (list 
 }
 
 // Standings implements fleet.Store.
-func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.Standing, err error) {
+func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Duration) (list []fleet.Standing, err error) {
 	if err := s.use(ctx); err != nil {
 		return nil, err
 	}
@@ -137,11 +137,11 @@ func (s *Store) Standings(ctx context.Context, silent time.Time) (list []fleet.S
 	if err != nil {
 		return nil, s.fail("count the devices in", err)
 	}
-	err = s.each(ctx, s.standings, []any{seconds(silent)}, func(rows *sql.Rows) error {
+	err = s.each(ctx, s.standings, []any{seconds(silent), int64(cloned / time.Second)}, func(rows *sql.Rows) error {
 		var group fleet.Standing
 		var labels int64
 		err := rows.Scan(&group.Status, &group.Verdict.State, &group.Verdict.Revision, &group.Own, &group.Mute, &labels,
-			&group.Count, &group.Silent)
+			&group.Count, &group.Silent, &group.Cloned)
 		group.Labels = sets[labels]
 		list = append(list, group)
 		return err

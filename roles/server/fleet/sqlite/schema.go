@@ -128,6 +128,9 @@ var migrations = [...]migration{
 	{statements: "UPDATE standings SET seen = (SELECT registered FROM devices WHERE id = device) WHERE seen = 0"},
 	// The digest was one of the key's text, of which one key has several.
 	{fill: fillKeyDigests},
+	// Which machine speaks, and when two of them were last noticed that speak for one device.
+	{statements: `ALTER TABLE reports ADD COLUMN instance TEXT NOT NULL DEFAULT '';
+	ALTER TABLE standings ADD COLUMN twins INTEGER NOT NULL DEFAULT 0; -- 0: never`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -67,10 +67,10 @@ func (w *writer) statements() []query {
 		{&w.labelSet, "SELECT id FROM label_sets WHERE text = ?"},
 		{&w.addLabelSet, "INSERT INTO label_sets (text) VALUES (?)"},
 		{&w.reported, "SELECT d.id, r.sequence FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
-		{&w.report, "UPDATE reports SET config = ?, changed = ?, sequence = ?, running = ?, running_hash = ?," +
+		{&w.report, "UPDATE reports SET config = ?, changed = ?, sequence = ?, instance = ?, running = ?, running_hash = ?," +
 			" attempted = ?, outcome = ?, path = ?, reason = ?, attempted_at = ? WHERE device = ?"},
 		{&w.verdict, "UPDATE standings SET state = ?, revision = ?, says = ? WHERE device = ?"},
-		{&w.seen, "UPDATE standings SET seen = max(seen, ?) WHERE device = ?"},
+		{&w.seen, "UPDATE standings SET seen = max(seen, ?), twins = max(twins, ?) WHERE device = ?"},
 		{&w.addStats, "INSERT OR REPLACE INTO stats (device, at, text) VALUES (?, ?, ?)"},
 		{&w.thin, "DELETE FROM stats WHERE device = ? AND at < ? AND coalesce(at % ?, 1) <> 0"},
 	}

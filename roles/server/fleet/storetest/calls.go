@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"aspects-poc/roles/server/fleet"
 
@@ -113,7 +114,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	_, errs["Report"] = store.Report(ctx, known.ID, fleet.Report{Config: Config(t, `{"x":1}`), At: registered})
 	_, errs["SetLabels"] = store.SetLabels(ctx, known.ID, known.Labels, fleet.Labels{"x": ""}, by("ann", 1))
 	_, errs["Count"] = store.Count(ctx)
-	_, errs["Standings"] = store.Standings(ctx, registered)
+	_, errs["Standings"] = store.Standings(ctx, registered, time.Minute)
 	_, errs["Stats"] = store.Stats(ctx, known.ID, registered)
 	_, errs["Targets"] = store.Targets(ctx)
 	_, errs["Layer"] = store.Layer(ctx, fleet.Everyone)

@@ -181,6 +181,7 @@ func keepsReports(t *testing.T, store fleet.Store) {
 		report(t, store, &device, fleet.Report{
 			Config:    Config(t, config),
 			Sequence:  int64(i + 1),
+			Instance:  name("machine", i),
 			Running:   fleet.Running{Revision: int64(i), Hash: name("hash", i)},
 			Attempted: fleet.Attempted{Revision: 1 << 60, Outcome: fleet.Refused, Path: "a.b", Reason: "it is 'odd'", At: -5},
 			At:        registered.Add(time.Duration(i+1) * time.Hour),
@@ -230,6 +231,12 @@ func keepsSeen(t *testing.T, store fleet.Store) {
 	holds(t, store, device)
 	observe(50) // later told, but earlier
 	holds(t, store, device)
+	for _, seconds := range []int{20, 10} {
+		ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered,
+			Twins: registered.Add(time.Duration(seconds) * time.Second)}}))
+		device.Twins = registered.Add(20 * time.Second)
+		holds(t, store, device)
+	}
 	observe(70)
 	device.LastSeen = registered.Add(70 * time.Second)
 	holds(t, store, device)
@@ -396,6 +403,9 @@ func countsStandings(t *testing.T, store fleet.Store) {
 			report(t, store, &device, fleet.Report{At: registered, Running: running,
 				Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 4}})
 			ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered.Add(time.Duration(i) * time.Hour)}}))
+			if i < 2 { // of which the second has been seen for an hour since
+				ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered, Twins: registered}}))
+			}
 		}
 		if i == 0 {
 			for n := range 6 { // up to revision 6, which is beyond the verdict's
@@ -403,20 +413,20 @@ func countsStandings(t *testing.T, store fleet.Store) {
 			}
 		}
 	}
-	groups, err := store.Standings(t.Context(), registered.Add(time.Hour))
+	groups, err := store.Standings(t.Context(), registered.Add(time.Hour), time.Hour)
 	ok(t, err)
 	got := map[string]string{}
 	for _, group := range groups {
 		key := fmt.Sprint(group.Status, " ", group.Verdict.State, " ", group.Verdict.Revision, " ", group.Own, " ", group.Mute, " ", group.Labels)
-		got[key] = fmt.Sprint(group.Count, " of which silent ", group.Silent)
+		got[key] = fmt.Sprint(group.Count, " of which silent ", group.Silent, " and cloned ", group.Cloned)
 	}
 	want := map[string]string{
-		"active in-sync 4 6 false " + berlin.String(): "1 of which silent 1",
-		"active in-sync 4 0 false {}":                 "1 of which silent 0",
-		"active in-sync 4 0 true " + berlin.String():  "1 of which silent 0",
-		"active unknown 0 0 false {}":                 "1 of which silent 1",
-		"active unknown 0 0 false " + berlin.String(): "1 of which silent 1",
-		"pending unknown 0 0 false {}":                "1 of which silent 1",
+		"active in-sync 4 6 false " + berlin.String(): "1 of which silent 1 and cloned 1",
+		"active in-sync 4 0 false {}":                 "1 of which silent 0 and cloned 0",
+		"active in-sync 4 0 true " + berlin.String():  "1 of which silent 0 and cloned 0",
+		"active unknown 0 0 false {}":                 "1 of which silent 1 and cloned 0",
+		"active unknown 0 0 false " + berlin.String(): "1 of which silent 1 and cloned 0",
+		"pending unknown 0 0 false {}":                "1 of which silent 1 and cloned 0",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -157,8 +157,8 @@ func show(value any) any {
 			own = show(*value.Own)
 		}
 		return []any{value.ID, value.Registered, value.Identity, value.KeyID, value.Status.String(), value.Labels.String(),
-			value.OwnRevision, own, value.Config.String(), value.Sequence, value.Running, value.Attempted, value.Report.At,
-			value.Verdict, value.LastSeen}
+			value.OwnRevision, own, value.Config.String(), value.Sequence, value.Instance, value.Running, value.Attempted, value.Report.At,
+			value.Verdict, value.LastSeen, value.Twins}
 	case fleet.Layer:
 		return []any{value.Name, value.Selector.String(), value.Priority, value.Config.String(), value.Revision, value.By,
 			value.At}
