@@ -89,7 +89,7 @@ func rosterQuery(asked page.Query) (query roster.Query, err error) {
 func listed(row *roster.Row) serverapi.Device {
 	device := serverapi.Device{
 		UUID: row.ID, IPAddress: row.Address, Arch: row.Arch, Labels: row.Labels, State: row.State.String(), Silent: row.Silent,
-		LastSeen: row.LastSeen, Desired: serverapi.Desired{Revision: row.Target},
+		Cloned: row.Cloned, LastSeen: row.LastSeen, Desired: serverapi.Desired{Revision: row.Target},
 	}
 	if row.Running != 0 {
 		device.Running = &serverapi.Running{Revision: row.Running}

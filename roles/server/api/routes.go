@@ -68,7 +68,7 @@ func (h *handlers) api() []route {
 		{http.MethodGet, "/target-config/", access.Read, h.getTarget, takes{tags: true}},
 		{http.MethodPut, "/target-config/", access.Write, h.putTarget, takes{query: "dry-run", body: true, tags: true}},
 
-		{http.MethodGet, "/devices/", access.Read, h.listDevices, takes{query: "selector state silent q limit after"}},
+		{http.MethodGet, "/devices/", access.Read, h.listDevices, takes{query: "selector state silent cloned q limit after"}},
 		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, takes{}},
 		{http.MethodDelete, "/devices/:uuid/", access.Write, h.deleteDevice, takes{}},
 		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels, takes{body: true}},

@@ -40,16 +40,17 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 		for _, name := range known {
 			queries = append(queries, "?"+name+"=a&"+name+"=b", "?"+name+"=%ff", "?"+name+"=%00", "?"+name+"=%z", "?"+strings.ToUpper(name)+"=1",
 				"?"+name+"s=1", "?"+name+"&unknown")
-			if name != "dry-run" && name != "explain" && name != "silent" {
+			if name != "dry-run" && name != "explain" && name != "silent" && name != "cloned" {
 				queries = append(queries, "?"+name)
 			}
 		}
-		for _, name := range []string{"dry-run", "explain", "silent"} {
+		for _, name := range []string{"dry-run", "explain", "silent", "cloned"} {
 			queries = append(queries, "?"+name+"=", "?"+name+"=yes", "?"+name+"=true;", "?"+name+"=true&"+name+"=false", "?"+name+"%20=true",
 				"?"+name+"=true%20", "?"+name[:len(name)-1], "?"+strings.ReplaceAll(name, "-", "_"), "?%20"+name)
 		}
 		for _, query := range queries {
-			if query == "?explain" && row.Query == "explain" || query == "?silent" && strings.Contains(row.Query, "silent") {
+			if query == "?explain" && row.Query == "explain" || query == "?silent" && strings.Contains(row.Query, "silent") ||
+				query == "?cloned" && strings.Contains(row.Query, "cloned") {
 				continue // these do not change a name, as they have no hyphen
 			}
 			sent := ""
@@ -74,7 +75,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 	for query, want := range map[string]string{
 		"/devices/?selektor=site=nowhere": "selektor is no parameter of this request; did you mean selector?",
 		"/devices/?State=behind":          "State is no parameter of this request; did you mean state?",
-		"/devices/?colour=red":            "colour is no parameter of this request; known are selector, state, silent, q, limit, after",
+		"/devices/?colour=red":            "colour is no parameter of this request; known are selector, state, silent, cloned, q, limit, after",
 		"/summary/?x":                     "x is no parameter of this request; it takes none",
 		"/devices/?state=":                `state must be one of`,
 		"/devices/?limit=1&limit=1":       "limit stands twice in the query",

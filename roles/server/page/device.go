@@ -40,6 +40,7 @@ func (p *Page) device(c echo.Context) error {
 		ID       uuid.UUID
 		State    string
 		Silent   bool
+		Cloned   bool
 		Why      string
 		Labels   []string
 		Config   configuration
@@ -48,7 +49,7 @@ func (p *Page) device(c echo.Context) error {
 		Facts    []fact
 		Changes  []change
 	}{
-		common: p.common(id.String(), "", root), ID: id, State: device.State, Silent: device.Silent,
+		common: p.common(id.String(), "", root), ID: id, State: device.State, Silent: device.Silent, Cloned: device.Cloned,
 		Why: why(device), Labels: labels(device), Config: arrange(leaves(target, device.Config)), ChartURL: "chart/",
 		StatsURL: root + "devices/" + id.String() + "/stats/", Facts: facts(device, target),
 	}

@@ -60,7 +60,7 @@ type choice struct {
 type row struct {
 	ID, URL          string
 	State            string
-	Silent           bool
+	Silent, Cloned   bool
 	Note             *note
 	Labels, More     []string // More are those that a list folds
 	Running, Desired int64
@@ -202,7 +202,7 @@ const foldFrom, foldTo = 10, 6
 func rowOf(device serverapi.Device) row {
 	r := row{
 		ID: device.UUID.String(), URL: "page/devices/" + device.UUID.String() + "/", State: device.State,
-		Silent: device.Silent, Note: noteOf(device), Labels: labels(device), Desired: device.Desired.Revision,
+		Silent: device.Silent, Cloned: device.Cloned, Note: noteOf(device), Labels: labels(device), Desired: device.Desired.Revision,
 		Seen: at(device.LastSeen), Address: device.IPAddress, Arch: device.Arch,
 	}
 	if len(r.Labels) > foldFrom {

@@ -228,6 +228,8 @@ func stateText(state string) string {
 		return "⊘ revoked"
 	case "silent":
 		return "☾ silent"
+	case "cloned":
+		return "⧉ two machines"
 	}
 	return strings.ReplaceAll(state, "-", " ")
 }

@@ -29,7 +29,7 @@ type Row struct {
 	Address, Arch   string
 	Labels          fleet.Labels
 	State           fleet.State
-	Silent          bool
+	Silent, Cloned  bool
 	LastSeen        int64 // seconds since 1970; 0: never
 	Target, Running int64 // revisions; 0: none
 	Reason          string
@@ -84,6 +84,7 @@ func (r *Roster) read(ctx context.Context) (*Roll, error) {
 func rowOf(view fleet.View, labels map[string]fleet.Labels, arches map[string]string) Row {
 	row := Row{
 		ID: view.ID, Registered: view.Registered.Unix(), Address: view.IPAddress, State: view.State, Silent: view.Silent,
+		Cloned: view.Cloned,
 		Target: view.Target.Revision, Running: view.Running.Revision,
 		Arch: once(arches, view.Arch, view.Arch), Labels: once(labels, view.Labels.String(), view.Labels),
 	}
