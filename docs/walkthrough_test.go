@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,6 +34,7 @@ func walkthroughs() []walkthrough {
 			return newShell(t, dir, path(t)), []string{"/tmp/proxy", filepath.Join(dir, "p")}
 		}},
 		{"devkit-serve.md", withStockSnap},
+		{"library.md", withModule},
 		{"ci.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, withExamples(t), path(t)), nil }},
 	}
 }
@@ -110,6 +112,35 @@ func withExamples(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// withModule has the files that the document names above its blocks, in a folder for a module of its own. What the module
+// needs is there, as this one has been built.
+func withModule(t *testing.T) (*exec.Cmd, []string) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	name := regexp.MustCompile("`([a-z.]+)`:$")
+	for _, block := range blocksOf(t, "library.md") {
+		if file := name.FindStringSubmatch(block.above); file != nil {
+			text := strings.Join(block.lines, "\n") + "\n"
+			if err := os.WriteFile(filepath.Join(dir, file[1]), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	env := []string{path(t), "GOPROXY=off", "GONOSUMDB=*", "GOFLAGS=-mod=mod", "GOWORK=off"}
+	for _, variable := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
+		value, err := exec.Command("go", "env", variable).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, variable+"="+strings.TrimSpace(string(value)))
+	}
+	return newShell(t, dir, env...), []string{"/path/to/aspects-poc", root}
 }
 
 // withStockSnap has the snap command of a real snapd.
