@@ -46,7 +46,7 @@ func TestBrowser(t *testing.T) {
 		status     string
 		wantAnswer string
 	}{
-		{"register", nil, nil, "200", `"ip-address": "192.0.2.7"`},
+		{"register-device", nil, nil, "200", `"ip-address": "192.0.2.7"`},
 		{"get-state", this, nil, "200", `"config": {}`},
 		{"poll", nil, func() string { return `{"uuid": "` + device + `", "config": {"a": 1}}` }, "204", ""},
 		{"put-target", nil, nil, "200", `"sample-rate": 4`},
@@ -111,7 +111,7 @@ func TestBrowser(t *testing.T) {
 		if strings.TrimSpace(status) != step.status || !strings.Contains(answer, step.wantAnswer) {
 			t.Errorf("%s: %q %s, want %s %s", step.operation, status, answer, step.status, step.wantAnswer)
 		}
-		if step.operation == "register" {
+		if step.operation == "register-device" {
 			device = between(answer, `"uuid": "`, `"`)
 		}
 		delete(left, step.operation)

@@ -25,7 +25,7 @@ type registration struct {
 //	@Description	the answer. One that missed it may call again: a public key that is known already brings back the
 //	@Description	registration as it was made then.
 //	@Tags			device
-//	@ID				register
+//	@ID				register-device
 //	@Param			body	body		serverapi.RegisterRequest	true	"What the device tells of itself"
 //	@Success		200		{object}	serverapi.RegisterResponse	"Registered"
 //	@Failure		401		{object}	serverapi.Problem			"The signature is missing, wrong, or not of this time; type says which"

@@ -50,7 +50,7 @@ var security = map[string][]object{
 // callerOf tells who calls an operation. A test of the API compares it with the route table.
 func callerOf(operation string) string {
 	switch operation {
-	case "register", "poll", "replace-key":
+	case "register-device", "poll", "replace-key":
 		return device
 	case "healthz", "readyz":
 		return anyone
@@ -92,7 +92,7 @@ func headersOf(code, operation string) object {
 	if layered && (code == "200" && !strings.HasPrefix(operation, "delete") || code == "304") {
 		headers["ETag"] = header("string", "The layer's revision, in quotes; not on a dry run")
 	}
-	if code[0] == '2' && (operation == "poll" || operation == "register") {
+	if code[0] == '2' && (operation == "poll" || operation == "register-device") {
 		headers["Poll-Interval"] = header("integer", "Seconds that the server wants between polls")
 	}
 	if code[0] == '2' && operation == "poll" {

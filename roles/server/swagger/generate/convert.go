@@ -33,8 +33,13 @@ func convert(old object, optional map[string][]string) (ordered, error) {
 	}
 	schemas := object{}
 	for name, schema := range old["definitions"].(object) {
-		short := shortName(name)
+		short := shortName(name, ".")
 		schemas[short] = schemaOf(short, schema.(object), optional[short])
+	}
+	for _, name := range []string{"Document", "Layer"} {
+		// It has a name, as generators of clients do little with what has none.
+		schemas[name+orDryRun] = object{"oneOf": []any{reference(name), reference("DryRun")},
+			"description": "Of a dry run a DryRun, else what is kept"}
 	}
 	return ordered{
 		{"openapi", "3.0.3"},
@@ -103,12 +108,12 @@ func operationOf(method string, old object) object {
 	}
 	for code, text := range commonResponses(caller, method) {
 		if _, there := responses[code]; !there {
-			responses[code] = problemResponse(code, id, text, object{"$ref": "#/components/schemas/Problem"})
+			responses[code] = problemResponse(code, id, text, reference("Problem"))
 		}
 	}
 	if dry && method == "put" {
 		schema := responses["200"].(object)["content"].(object)["application/json"].(object)
-		schema["schema"] = object{"oneOf": []any{schema["schema"], object{"$ref": "#/components/schemas/DryRun"}}}
+		schema["schema"] = reference(shortName(schema["schema"].(object)["$ref"].(string), "/") + orDryRun)
 	}
 	operation["responses"] = responses
 	return operation
@@ -163,8 +168,13 @@ func problemResponse(code, operation string, text, schema any) object {
 	return response
 }
 
-// shortName takes the package off a type's name.
-func shortName(name string) string { return name[strings.LastIndex(name, ".")+1:] }
+// shortName takes the package off a type's name, or the path off a reference.
+func shortName(name, separator string) string { return name[strings.LastIndex(name, separator)+1:] }
+
+// orDryRun ends the names of what operations answer that may be asked for a dry run.
+const orDryRun = "OrDryRun"
+
+func reference(schema string) object { return object{"$ref": "#/components/schemas/" + schema} }
 
 // references leads to the places where OpenAPI 3 keeps schemas.
 func references(value any) any {
@@ -173,7 +183,7 @@ func references(value any) any {
 		converted := object{}
 		for name, member := range value {
 			if target, ok := member.(string); ok && name == "$ref" {
-				member = "#/components/schemas/" + shortName(target)
+				member = "#/components/schemas/" + shortName(target, ".")
 			}
 			converted[name] = references(member)
 		}

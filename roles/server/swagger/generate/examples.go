@@ -88,7 +88,7 @@ func problemExample(code, operation string) object {
 		example["detail"] = "The server cannot use its state; its log says why"
 	default:
 		switch operation {
-		case "register":
+		case "register-device":
 			field("ip-address", "is missing")
 		case "get-state":
 			field("uuid", `must be a UUID, not "7"`)
