@@ -62,6 +62,7 @@ type device struct {
 	mood      string
 	holds     told
 	refused   serverapi.Offer // the target that it has refused last
+	heard     int64           // the revision that it was offered last
 	era       int             // of the servers, in which it heard of the target that it runs
 	known     string          // what it reported last, without the sequence
 	counted   int64
@@ -292,6 +293,7 @@ func (d *device) poll(ctx context.Context, server int) (again, offered bool, err
 func (d *device) take(offer serverapi.Offer, request serverapi.PollRequest) bool {
 	h := d.h
 	h.figures.Offers++
+	d.heard = offer.Revision
 	target := serverapi.Running{Revision: offer.Revision, Hash: offer.Hash}
 	if hash, err := offer.Config.Hash(); err != nil || hash != offer.Hash {
 		h.complain("offer", "device %d is offered revision %d whose hash is %s (%v), not %s", d.number, offer.Revision, hash, err, offer.Hash)

@@ -51,6 +51,9 @@ type Options struct {
 	Excused *regexp.Regexp
 }
 
+// hearing is how long it may take until a device that waits is told of a change.
+const hearing = 5 * time.Second
+
 // Figures are what a run came to.
 type Figures struct {
 	Acts, Looks, Compared, Polls, Offers, Registrations, Events int
@@ -133,8 +136,13 @@ func Run(ctx context.Context, world World, options Options, acts []Act) (Figures
 			world.Sleep(options.Interval * time.Duration(act.Pause) / 100)
 			continue
 		}
-		world.Sleep(2*options.Interval + options.Interval/2)
-		if err := h.look(); err != nil {
+		world.Sleep(hearing)
+		err := h.told()
+		if err == nil {
+			world.Sleep(max(0, 2*options.Interval+options.Interval/2-hearing))
+			err = h.look()
+		}
+		if err != nil {
 			return h.figures, err
 		}
 	}

@@ -132,6 +132,9 @@ func (h *harness) compare(device serverapi.Device) error {
 	case (device.State == serverapi.StateDrifted) != (len(device.Differs) > 0) && (device.State == serverapi.StateDrifted || device.State == serverapi.StateInSync):
 		return fmt.Errorf("is %s, and differs in %v: %s", device.State, device.Differs, told)
 	}
+	if err := h.settled(e, device.State, revision); err != nil {
+		return fmt.Errorf("%w: %s", err, told)
+	}
 	if len(e.maybe) > 0 || !e.polled {
 		return nil
 	}
@@ -141,6 +144,33 @@ func (h *harness) compare(device serverapi.Device) error {
 		text(device.Attempted) != text(shown.Attempted) || device.Sequence != e.told.sequence {
 		return fmt.Errorf("is shown with %s %s %s, sequence %d; %s", text(device.Config), text(device.Running), text(device.Attempted),
 			device.Sequence, told)
+	}
+	return nil
+}
+
+// settled tells of a device that has obeyed and been there for two intervals, and is still not in sync. The lock is held.
+func (h *harness) settled(e *entry, state string, revision int64) error {
+	i := slices.IndexFunc(h.devices, func(d *device) bool { return d.id == e.id })
+	if i < 0 || h.devices[i].away || h.devices[i].mood != obeys || e.status != serverapi.Active || state == serverapi.StateInSync ||
+		state == serverapi.StateRefused && e.told.attempted.Revision == revision {
+		return nil
+	}
+	return fmt.Errorf("device %d obeys, and is left %s", h.devices[i].number, state)
+}
+
+// told tells of devices whose polls are held back, and which did not hear of a change that concerns them.
+func (h *harness) told() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range h.devices {
+		e := h.model.entries[d.id]
+		if e == nil || !d.kind.Waits || d.interrupt == nil || e.status != serverapi.Active {
+			continue
+		}
+		config, revision := h.model.desired(e)
+		if state := d.holds.state(config, revision); state == serverapi.StateBehind && d.heard != revision {
+			return &Failure{Act: h.act, Who: "waiting", What: fmt.Sprintf("device %d waits, and was not told of revision %d", d.number, revision)}
+		}
 	}
 	return nil
 }

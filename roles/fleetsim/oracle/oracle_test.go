@@ -23,6 +23,8 @@ var (
 	replay  = flag.String("replay", "", "a `FILE` with acts, one a line, to do in the place of random ones")
 	skip    = flag.String("excuse", "", "a `PATTERN` of failures to pass over")
 	tell    = flag.Bool("tell", false, "print each act, and the servers' log")
+	tries   = flag.Int("tries", 150, "how often at most to try for a shorter sequence")
+	only    = flag.String("mutant", "", "a `PATTERN` of mutants")
 	minutes = flag.Duration("interval", time.Minute, "between polls")
 )
 
@@ -99,7 +101,7 @@ func try(t *testing.T, place place, acts []oracle.Act) {
 		return
 	}
 	t.Errorf("seed %d: %v", *seed, failure)
-	short := oracle.Shrink(acts[:failure.Act+1], 150, func(acts []oracle.Act) bool {
+	short := oracle.Shrink(acts[:failure.Act+1], *tries, func(acts []oracle.Act) bool {
 		_, err := runInBubble(t, options(), place, acts)
 		var again *oracle.Failure
 		if !errors.As(err, &again) || again.Who != failure.Who {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -48,29 +49,33 @@ func newMachine(t *testing.T, program, database string, servers int, interval ti
 	return m
 }
 
-// freeAddress is one that nobody listens on. ASPECTS_PORTS=FIRST says from where on to look.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if first, _ := fmt.Sscan(os.Getenv("ASPECTS_PORTS"), &nextPort); first == 1 {
-		_ = os.Unsetenv("ASPECTS_PORTS")
-	}
-	for ; nextPort > 0 && err == nil; nextPort++ {
-		_ = listener.Close() // another one is looked for
-		if listener, err = net.Listen("tcp", fmt.Sprint("127.0.0.1:", nextPort)); err == nil {
-			nextPort++
-			break
-		}
-		err = nil
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }() // its address is what is wanted
-	return listener.Addr().String()
+// ports is from where on free ones are looked for: ASPECTS_PORTS, else 0, which takes any.
+var ports struct {
+	sync.Mutex // guards what follows
+	next       int
 }
 
-var nextPort int
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ports.Lock()
+	defer ports.Unlock()
+	if first, err := strconv.Atoi(os.Getenv("ASPECTS_PORTS")); err == nil && ports.next == 0 {
+		ports.next = first
+	}
+	for range 1000 {
+		listener, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", ports.next))
+		if ports.next > 0 {
+			ports.next++
+		}
+		if err == nil {
+			defer func() { _ = listener.Close() }() // its address is what is wanted
+			return listener.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
 
 func (m *machine) Servers() int                 { return len(m.addresses) }
 func (m *machine) URL(server int) string        { return "http://" + m.addresses[server] }
