@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"aspects-poc/registry"
 	"aspects-poc/roles"
@@ -51,6 +52,9 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 		if _, err := fmt.Fprintf(env.Stderr, "watching %s\n", view.ID()); err != nil {
 			return err
 		}
+		if err := sayWhatIsMissing(ctx, env.Stderr, reg); err != nil {
+			return err
+		}
 		printed := 0
 		for event := range events {
 			if event.Err != nil {
@@ -79,6 +83,21 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 		}
 		return nil // being interrupted is how it ends
 	})
+}
+
+// sayWhatIsMissing says that a registry's file is not there, which is no error: it may be about to be made, or it may be
+// a slip. Other registries have other warnings, which status prints.
+func sayWhatIsMissing(ctx context.Context, w io.Writer, reg *registry.Registry) error {
+	status, err := reg.Status(ctx)
+	if err != nil || status.Backend != "file" {
+		return err
+	}
+	for _, warning := range status.Warnings {
+		if _, err := fmt.Fprintf(w, "warning: %s\n", plain.Line(warning)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // snapshot reads what the keys show by now.
