@@ -215,6 +215,9 @@ func (s *suite) refusesContext(ctx context.Context, want error) {
 		"watch":  func() error { _, err := view.Watch(ctx); return err },
 		"status": func() error { _, err := s.reg.Status(ctx); return err },
 	}
+	if _, err := s.reg.Views(s.ctx); !errors.Is(err, registry.ErrUnsupported) {
+		calls["views"] = func() error { _, err := s.reg.Views(ctx); return err }
+	}
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
 		s.wantInterrupted(name, calls[name](), want)
 	}
