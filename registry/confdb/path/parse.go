@@ -91,6 +91,11 @@ func parse(text string, accessor func(piece string) (Accessor, error)) (Path, er
 	}
 	path := make(Path, 0, len(pieces))
 	for _, piece := range pieces {
+		for _, filter := range piece.filters {
+			if !ValidSubkey(filter.Field) || !ValidSubkey(filter.Param) {
+				return nil, fmt.Errorf("invalid field filter %s: both field and placeholder name must conform to %s", filter, Subkey)
+			}
+		}
 		step, err := accessor(piece.text)
 		if err != nil {
 			return nil, err
@@ -102,7 +107,8 @@ func parse(text string, accessor func(piece string) (Accessor, error)) (Path, er
 }
 
 // split cuts a path into pieces: at dots, and before brackets, which stay with their piece. It goes through the whole
-// text before any piece is looked at, as snapd does; so it decides which of two faults is reported.
+// text before any piece, or the names in its filters, is looked at, as snapd does; so it decides which of two faults is
+// reported.
 func split(text string) ([]piece, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("non UTF-8 character")
@@ -142,9 +148,6 @@ func split(text string) ([]piece, error) {
 			if length < 0 {
 				return nil, errCut
 			}
-			if current.text == "" {
-				return nil, errEmpty
-			}
 			filter, err := parseFilter(text[i : i+length+1])
 			if err != nil {
 				return nil, err
@@ -176,11 +179,8 @@ func parseFilter(text string) (Filter, error) {
 		return Filter{}, errFilter
 	}
 	param, ok := inside(parts[1], "{", "}")
-	if !ok {
+	if !ok || param == "" {
 		return Filter{}, errFilter
-	}
-	if !ValidSubkey(parts[0]) || !ValidSubkey(param) {
-		return Filter{}, fmt.Errorf("invalid field filter %s: both field and placeholder name must conform to %s", text, Subkey)
 	}
 	return Filter{Field: parts[0], Param: param}, nil
 }

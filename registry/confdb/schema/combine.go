@@ -20,6 +20,9 @@ func (t *alternatives) here() ([]Type, error) {
 	var types []Type
 	for _, alternative := range t.types {
 		more, err := alternative.here()
+		if err != nil && hasAny(types) {
+			break // snapd looks no further
+		}
 		if err != nil {
 			return nil, err
 		}

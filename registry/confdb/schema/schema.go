@@ -5,6 +5,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,9 +133,12 @@ func follow(t Type, p path.Path, at int) ([]Type, error) {
 
 func collect(types []Type, p path.Path, at int) ([]Type, error) {
 	var found []Type
-	var last error
+	var last, internal error
 	for _, t := range types {
 		more, err := follow(t, p, at)
+		if Internal(err) {
+			internal = err
+		}
 		if err != nil {
 			last = err
 			continue
@@ -144,7 +148,15 @@ func collect(types []Type, p path.Path, at int) ([]Type, error) {
 	if len(found) == 0 {
 		return nil, last
 	}
+	if internal != nil && !hasAny(found) {
+		return nil, internal
+	}
 	return found, nil
+}
+
+// hasAny tells whether one of the types takes everything: snapd then does not look at those behind it.
+func hasAny(types []Type) bool {
+	return slices.ContainsFunc(types, func(t Type) bool { _, ok := resolve(t).(*anyType); return ok })
 }
 
 // Ephemeral tells whether a type on the way of a storage path is ephemeral, or anything below its end. Unlike At it

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"errors"
+	"fmt"
 
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/path"
@@ -59,25 +60,31 @@ func (s *Schema) Public(bag databag.Bag, storage path.Path) (databag.Bag, error)
 }
 
 func public(t Type, n *databag.Node, p path.Path) (*databag.Node, error) {
-	if t.marks().secret {
-		return nil, ErrUnauthorized
-	}
-	switch t := resolve(t).(type) {
+	switch t := t.(type) {
 	case *mapType:
 		return t.public(n, p)
 	case *arrayType:
 		return t.public(n, p)
 	case *alternatives:
 		return t.public(n, p)
+	case *reference: // what aliases stand for holds no secrets, so that nobody looks how far the path goes
+	default:
+		// Also of "any", whatever the data is.
+		if len(p) > 0 {
+			return nil, errors.New("cannot follow path beyond scalar type")
+		}
 	}
-	if len(p) > 0 && n.Kind() < databag.Object {
-		return nil, errors.New("cannot follow path beyond scalar type")
+	if t.marks().secret {
+		return nil, ErrUnauthorized
 	}
 	return n, nil
 }
 
 func (t *mapType) public(n *databag.Node, p path.Path) (*databag.Node, error) {
-	if t.keysMark != nil && t.keysMark.secret || t.values != nil && t.values.marks().secret {
+	if len(p) > 0 && p[0].List() {
+		return nil, fmt.Errorf("cannot use %q as key in map", p[0].Bare())
+	}
+	if t.marks().secret || t.keysMark != nil && t.keysMark.secret || t.values != nil && t.values.marks().secret {
 		return nil, ErrUnauthorized
 	}
 	if n.Kind() != databag.Object || n.Empty() {
@@ -101,7 +108,9 @@ func (t *mapType) public(n *databag.Node, p path.Path) (*databag.Node, error) {
 		}
 		kind := t.values
 		if t.entries != nil {
-			kind = t.entries[key]
+			if kind = t.entries[key]; len(p) > 0 && p[0].Kind == path.Key && kind.marks().secret {
+				return nil, ErrUnauthorized
+			}
 		}
 		kept, err := public(kind, kid, rest)
 		if (len(p) == 0 || p[0].Open()) && (errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrAbsent)) {
@@ -116,7 +125,10 @@ func (t *mapType) public(n *databag.Node, p path.Path) (*databag.Node, error) {
 }
 
 func (t *arrayType) public(n *databag.Node, p path.Path) (*databag.Node, error) {
-	if t.values.marks().secret {
+	if len(p) > 0 && !p[0].List() {
+		return nil, fmt.Errorf("key %q cannot be used to index array", p[0].Bare())
+	}
+	if t.marks().secret || t.values.marks().secret {
 		return nil, ErrUnauthorized
 	}
 	var rest path.Path
@@ -152,17 +164,12 @@ func (t *arrayType) publicAt(n *databag.Node, index path.Accessor, rest path.Pat
 	return n.With(index, kept), nil
 }
 
+// public follows the first alternative that the data is of, wherever it leads.
 func (t *alternatives) public(n *databag.Node, p path.Path) (*databag.Node, error) {
-	var last error
 	for _, alternative := range t.types {
-		if accept(alternative, n) != nil {
-			continue
+		if accept(alternative, n) == nil {
+			return public(alternative, n, p)
 		}
-		cut, err := public(alternative, n, p)
-		if err == nil {
-			return cut, nil
-		}
-		last = err
 	}
-	return nil, last
+	return nil, errors.New("internal error: found no matching alternative")
 }

@@ -29,24 +29,29 @@ func (v *View) check() error {
 	return v.checkTypes()
 }
 
+// checkFilters sees that field filters stand at maps, in snapd's order: those at the end of the path, by its types; then
+// those on the way; then their parameters.
 func (v *View) checkFilters(storage path.Path) error {
-	for i, accessor := range storage {
-		if len(accessor.Filters) == 0 {
-			continue
+	if len(storage[len(storage)-1].Filters) > 0 {
+		types, err := v.storage.At(storage)
+		if schema.Internal(err) {
+			return fmt.Errorf("field filters can only be applied to maps but schema at %s expects alt", storage)
 		}
-		if i == len(storage)-1 {
-			types, err := v.storage.At(storage)
-			if err != nil {
-				return err
+		if err != nil {
+			return err
+		}
+		for _, t := range types {
+			if !schema.MapLike(t) {
+				return fmt.Errorf("field filters can only be applied to maps but schema at %s expects %s", storage, t.Name())
 			}
-			for _, t := range types {
-				if !schema.MapLike(t) {
-					return fmt.Errorf("field filters can only be applied to maps but schema at %s expects %s", storage, t.Name())
-				}
-			}
-		} else if storage[i+1].List() {
+		}
+	}
+	for i, accessor := range storage[1:] {
+		if len(storage[i].Filters) > 0 && accessor.List() {
 			return fmt.Errorf("can only apply field filters to maps but %q expects list after filters", storage)
 		}
+	}
+	for _, accessor := range storage {
 		for _, filter := range accessor.Filters {
 			if _, ok := v.parameters[filter.Param]; !ok {
 				return fmt.Errorf(`filter parameter %q must be declared in "parameters" stanza`, filter.Param)
@@ -71,7 +76,7 @@ func (v *View) checkTypes() error {
 		if errors.As(err, &unfollowed) {
 			if !schema.Internal(err) {
 				err = fmt.Errorf("storage path %q for request %q is invalid after %q: %w",
-					rule.storage, request, rule.storage[:unfollowed.Followed], err)
+					rule.storage, request, rule.storage[:unfollowed.Followed].Bare(), err)
 			}
 			return place.In(err, rule.at...)
 		}

@@ -59,7 +59,7 @@ func (v *View) readable(request string) ([]match, error) {
 	}
 	found := v.matches(parsed, false)
 	if len(found) == 0 {
-		return nil, v.fail(NoMatch, "get", []string{request}, "no matching rule")
+		return nil, v.fail(NoMatch, "get", []string{parsed.Bare()}, "no matching rule")
 	}
 	return found, nil
 }

@@ -194,43 +194,34 @@ func parsePaths(request, storage string) (*rule, error) {
 
 func checkPlaceholders(r *rule, request, storage string) error {
 	asked, stored := placeholders(r.request), placeholders(r.storage)
-	if len(asked[path.KeyPlaceholder]) != len(stored[path.KeyPlaceholder]) ||
-		len(asked[path.IndexPlaceholder]) != len(stored[path.IndexPlaceholder]) {
-		return fmt.Errorf("request %q and storage %q have mismatched placeholders", request, storage)
-	}
-	type placeholder struct {
-		kind path.Kind
-		name string
-	}
-	seen := map[placeholder]bool{}
-	for _, accessor := range r.request {
-		if !accessor.Open() {
-			continue
+	for _, kind := range []path.Kind{path.KeyPlaceholder, path.IndexPlaceholder} {
+		if len(asked[kind]) != len(stored[kind]) {
+			return fmt.Errorf("request %q and storage %q have mismatched placeholders", request, storage)
 		}
-		if seen[placeholder{accessor.Kind, accessor.Name}] {
-			return fmt.Errorf("request cannot have more than one placeholder with the same name %q: %s", accessor.Name, request)
-		}
-		seen[placeholder{accessor.Kind, accessor.Name}] = true
-	}
-	for _, accessor := range r.request {
-		if accessor.Open() && !stored[accessor.Kind][accessor.Name] {
-			return fmt.Errorf("placeholder %q from request %q is absent from storage %q", accessor.Name, request, storage)
+		for _, accessor := range r.request {
+			switch {
+			case accessor.Kind != kind:
+			case asked[kind][accessor.Name] > 1:
+				return fmt.Errorf("request cannot have more than one placeholder with the same name %q: %s", accessor.Name, request)
+			case stored[kind][accessor.Name] == 0:
+				return fmt.Errorf("placeholder %q from request %q is absent from storage %q", accessor.Name, request, storage)
+			}
 		}
 	}
 	for _, accessor := range r.request {
-		if accessor.Open() && asked[path.KeyPlaceholder][accessor.Name] && asked[path.IndexPlaceholder][accessor.Name] {
+		if accessor.Open() && asked[path.KeyPlaceholder][accessor.Name] > 0 && asked[path.IndexPlaceholder][accessor.Name] > 0 {
 			return fmt.Errorf("cannot use same name %q for key and index placeholder: %s", accessor.Name, request)
 		}
 	}
 	return nil
 }
 
-// placeholders returns the names of a path's placeholders, by kind.
-func placeholders(p path.Path) map[path.Kind]map[string]bool {
-	names := map[path.Kind]map[string]bool{path.KeyPlaceholder: {}, path.IndexPlaceholder: {}}
+// placeholders counts the names of a path's placeholders, by kind.
+func placeholders(p path.Path) map[path.Kind]map[string]int {
+	names := map[path.Kind]map[string]int{path.KeyPlaceholder: {}, path.IndexPlaceholder: {}}
 	for _, accessor := range p {
 		if accessor.Open() {
-			names[accessor.Kind][accessor.Name] = true
+			names[accessor.Kind][accessor.Name]++
 		}
 	}
 	return names

@@ -35,6 +35,8 @@ func (v *View) Set(request string, value any) ([]Write, error) {
 	if len(found) == 0 {
 		return nil, v.fail(NoMatch, "set", []string{request}, "no matching rule")
 	}
+	// In this order values are looked at, too: of several faults the first is told.
+	slices.SortStableFunc(found, func(a, b match) int { return path.Compare(a.storage, b.storage) })
 	var writes []Write
 	left := value
 	var used []path.Path
