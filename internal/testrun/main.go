@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+
+	"aspects-poc/internal/program"
 )
 
 func main() {
@@ -25,11 +28,15 @@ func main() {
 
 // run runs the tests of the module in a folder and returns the exit code of go test.
 func run(dir string, out io.Writer, args []string) (int, error) {
-	if len(args) == 0 {
-		args = []string{"./..."}
-	}
 	flags, said := race()
 	fmt.Fprintln(out, said)
+	if len(args) == 0 {
+		args = []string{"./..."}
+		// Tests want the program while the rest is still compiled, and would compile it all a second time.
+		if _, err := program.Build(context.Background(), dir, len(flags) > 0); err != nil {
+			return 0, err
+		}
+	}
 	command := exec.Command("go", append(append([]string{"test", "-json"}, flags...), args...)...)
 	command.Dir, command.Stderr = dir, os.Stderr
 	if os.Getenv("GORACE") == "" {

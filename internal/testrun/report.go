@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"aspects-poc/internal/need"
 )
 
 // An event is a line of go test -json.
@@ -131,12 +134,17 @@ func (r *report) show(e event) {
 // said is what a line of a test's output says, after the place in the source that says it.
 var said = regexp.MustCompile(`^\s+[\w.-]+\.go:\d+: (.*)`)
 
-// reason is the last that a test said before it was skipped.
+// reason is what a test lacks, or else the last that it said before it was skipped.
 func (r *report) reason(e event) string {
-	for _, line := range slices.Backward(r.output[e.Package][e.Test]) {
+	last := ""
+	for _, line := range r.output[e.Package][e.Test] {
 		if found := said.FindStringSubmatch(strings.TrimRight(line, "\n")); found != nil {
-			return found[1]
+			if _, ok := need.ParseLack(found[1]); ok {
+				return found[1]
+			}
+			last = found[1]
 		}
 	}
-	return "no reason given"
+	last, _, _ = strings.Cut(last, " (") // details, such as the error that a test has met
+	return cmp.Or(last, "no reason given")
 }

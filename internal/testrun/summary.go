@@ -52,11 +52,25 @@ func (r *report) summary() {
 
 // list lists tests, a line for each package.
 func (r *report) list(skipped []skip) {
-	tests := map[string][]string{}
+	packages := map[string]map[string][]string{} // parts of tests, by package and test
 	for _, s := range skipped {
-		tests[s.pkg] = append(tests[s.pkg], s.test)
+		test, part, _ := strings.Cut(s.test, "/")
+		if packages[s.pkg] == nil {
+			packages[s.pkg] = map[string][]string{}
+		}
+		packages[s.pkg][test] = append(packages[s.pkg][test], part)
 	}
-	for _, name := range slices.Sorted(maps.Keys(tests)) {
-		fmt.Fprintf(r.out, "    %s: %s\n", name, strings.Join(tests[name], ", "))
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
+		var tests []string
+		for _, test := range slices.Sorted(maps.Keys(packages[name])) {
+			switch parts := packages[name][test]; {
+			case len(parts) > 1:
+				test = fmt.Sprintf("%s (%d parts)", test, len(parts))
+			case parts[0] != "":
+				test += "/" + parts[0]
+			}
+			tests = append(tests, test)
+		}
+		fmt.Fprintf(r.out, "    %s: %s\n", name, strings.Join(tests, ", "))
 	}
 }

@@ -15,6 +15,8 @@ import (
 const module = `
 -- go.mod --
 module stranger
+
+go 1.24
 -- good/good.go --
 package good
 -- good/good_test.go --
@@ -36,9 +38,12 @@ import "testing"
 func TestWants(t *testing.T) {
 	t.Run("python", func(t *testing.T) {
 		t.Log("looking for it")
-		t.Skip("needs python3, which is not here: apt-get install python3")
+		t.Log("needs python3, which is not here: apt-get install python3")
+		t.Skip("a word after it")
 	})
-	t.Run("other", func(t *testing.T) { t.Skip("the moon is full") })
+	for range 2 {
+		t.Run("other", func(t *testing.T) { t.Skip("the moon is full (of 28 days)") })
+	}
 }
 
 func TestWantsMore(t *testing.T) { t.Skip("needs python3, which is not here: apt-get install python3") }
@@ -76,7 +81,7 @@ func TestRun(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	if code, err := run(dir, &out, nil); err != nil || code != 1 {
+	if code, err := run(dir, &out, []string{"./..."}); err != nil || code != 1 {
 		t.Fatalf("exit code %d, %v", code, err)
 	}
 	t.Log(out.String())
@@ -102,9 +107,9 @@ All that Debian has of it: apt-get install python3
 
 Skipped for another reason:
   the moon is full
-    stranger/skips: TestWants/other
+    stranger/skips: TestWants (2 parts)
 
-2 packages passed (0 cached), 3 failed; 4 tests skipped
+2 packages passed (0 cached), 3 failed; 5 tests skipped
 FAIL  stranger/bad TestBad/part TestBad
 FAIL  stranger/broken
 FAIL  stranger/panics TestPanics
