@@ -9,6 +9,7 @@ import (
 )
 
 func TestContractFile(t *testing.T) {
+	t.Parallel()
 	open := func(t *testing.T, address string) *registry.Registry {
 		t.Helper()
 		reg, err := registry.Open(t.Context(), address, registry.Options{Schemas: registrytest.Schemas()})
@@ -29,6 +30,7 @@ func TestContractFile(t *testing.T) {
 }
 
 func TestContractMemory(t *testing.T) {
+	t.Parallel()
 	registrytest.Run(t, func(t *testing.T) *registry.Registry {
 		reg, err := registry.Open(t.Context(), "mem:", registry.Options{Schemas: registrytest.Schemas()})
 		if err != nil {

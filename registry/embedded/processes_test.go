@@ -77,6 +77,7 @@ func countUp(ctx context.Context, b *embedded.Backend) error {
 
 // Several processes that each add to one counter lose nothing.
 func TestProcessesShareACounter(t *testing.T) {
+	t.Parallel()
 	processes, times := 8, 1000
 	if testing.Short() {
 		times = 50

@@ -14,6 +14,7 @@ import (
 
 // Whatever changes between two versions of a bag: spliced, it is what it would be when written anew.
 func TestSplice(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))
 	var encoder embedded.Encoder
 	var bag databag.Bag

@@ -318,6 +318,10 @@ func TestNothingIsLeft(t *testing.T) {
 	if n := embedded.OpenStores(); n != 0 {
 		t.Errorf("%d stores are open", n)
 	}
+	// What a watcher of fsnotify has started ends soon after its Close.
+	for deadline := time.Now().Add(30 * time.Second); goroutines() != before && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 	if now := goroutines(); now != before {
 		text := make([]byte, 1<<16)
 		t.Errorf("%d goroutines, %d before:\n%s", now, before, text[:runtime.Stack(text, true)])

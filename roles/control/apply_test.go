@@ -125,6 +125,7 @@ func TestRefusedTarget(t *testing.T) {
 // TestRefusedAgain keeps a refused target in place for an hour: it is told once, another one is told again, and a good
 // one is applied.
 func TestRefusedAgain(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
 		d.fleet.target = telemetry(map[string]any{"sample-rate": -3})

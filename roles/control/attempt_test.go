@@ -149,10 +149,12 @@ func TestRefusedRevision(t *testing.T) {
 // TestUnconfirmed: a target after which the server cannot be reached is taken back, told as failed, and tried again ever
 // less often; what others have changed meanwhile stays.
 func TestUnconfirmed(t *testing.T) {
+	t.Parallel()
 	for name, options := range map[string]rolestest.Options{
 		"one transaction": {}, "view by view": {Plain: true}, "hooks": {Hooks: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m := newMember(t)
 				m.use(options)

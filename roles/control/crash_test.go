@@ -142,9 +142,11 @@ func holds(wanted, shown any) bool {
 // starts it again. Nothing that is reported is untrue, nothing stays half applied, and server and device agree in the
 // end; counters never go back, and what others have changed stays.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	for _, scenario := range scenarios() {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, after=%v", scenario.name, after), func(t *testing.T) {
+				t.Parallel()
 				steps := 0
 				for crashed := true; crashed; steps++ {
 					synctest.Test(t, func(t *testing.T) { crashed = crashAt(t, scenario, steps, after) })

@@ -81,6 +81,7 @@ func openFile(ctx context.Context, path string) (backend.Backend, error) {
 // TestKilled kills a process of the role with SIGKILL at each of its steps while it applies a target to a registry file:
 // the next one finishes what it began.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it starts many processes")
 	}
