@@ -182,6 +182,7 @@ func openDoorway(ctx context.Context, tokens access.Store, config Config) (*door
 	if err := mayListen(ctx, opened.listener, tokens, config); err != nil {
 		return nil, errors.Join(err, opened.listener.Close())
 	}
+	opened.listener = &schemeListener{Listener: opened.listener, https: opened.cert != nil, log: config.Log}
 	if opened.cert != nil {
 		opened.listener = tls.NewListener(opened.listener, opened.cert.config())
 	}

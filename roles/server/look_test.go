@@ -151,3 +151,66 @@ func look(t *testing.T, ctx context.Context, name string) {
 		}
 	}
 }
+
+// TestPageOfAFleet looks at an ordinary fleet: the worst is first, and a selector's numbers are those of its list. With
+// ASPECTS_FLEET_PICTURE=FILE it keeps the picture of the README, and with ASPECTS_SCREENSHOTS=DIR others.
+func TestPageOfAFleet(t *testing.T) {
+	started := run(t, append(unsigned, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0")...)
+	f := &fleetToLookAt{t: t, api: client(t, started.url)}
+	const first = `{"control-telemetry":{"sample-rate":4,"monitor-peers":true}}`
+	const second = `{"control-telemetry":{"sample-rate":6,"monitor-peers":true}}`
+	f.set(first)
+	device := func(number int, site, stage, arch string) uuid.UUID {
+		return f.register(fmt.Sprintf("192.0.2.%d", number), arch, map[string]string{"site": site, "stage": stage})
+	}
+	var well []uuid.UUID
+	for i := range 6 {
+		well = append(well, device(10+i, []string{"berlin", "oslo", "lisbon"}[i%3], "production", []string{"arm64", "amd64"}[i%2]))
+	}
+	behind, drifted := device(30, "oslo", "production", "armhf"), device(31, "berlin", "production", "arm64")
+	refused, failed := device(32, "lisbon", "test", "riscv64"), device(33, "berlin", "test", "arm64")
+	f.poll(behind, serverapi.Applied, "", "", first)
+	f.set(second)
+	for _, one := range well {
+		f.poll(one, serverapi.Applied, "", "", second)
+	}
+	f.poll(drifted, serverapi.Applied, "", "", `{"control-telemetry":{"sample-rate":60,"monitor-peers":true}}`)
+	f.poll(refused, serverapi.Refused, "metrics.sample-rate", "metrics.sample-rate: 6 is less than the 30 that this battery allows", first)
+	f.poll(failed, serverapi.Failed, "", "no answer from the server for 30 seconds after the change, so it was taken back", first)
+	device(34, "oslo", "test", "arm64")
+
+	ctx, watch := browsertest.Open(t, started.url)
+	see := func(name, path, scheme string, width, height int64, options ...chromedp.EmulateViewportOption) {
+		t.Helper()
+		err := chromedp.Do(ctx, media(scheme), chromedp.EmulateViewport(width, height, options...), chromedp.Navigate(started.url+path),
+			chromedp.WaitVisible(chromedp.CSS("#live.on")))
+		if err != nil {
+			t.Fatalf("%s: %v; seen so far: %v", name, err, watch.Trouble())
+		}
+		look(t, ctx, name)
+	}
+	see("fleet", "/", "light", 1280, 800)
+	if path := os.Getenv("ASPECTS_FLEET_PICTURE"); path != "" {
+		if err := os.WriteFile(path, browsertest.Ask(t, ctx, chromedp.Screenshot(chromedp.CSS("body"))), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+	states := browsertest.Ask(t, ctx, chromedp.Evaluate[string](
+		`[...document.querySelectorAll("tbody tr")].map(row => row.className).join(" ")`))
+	if want := "failed refused drifted behind new" + strings.Repeat(" in-sync", 6); states != want {
+		t.Errorf("the list has %s, want %s", states, want)
+	}
+	see("fleet-of-berlin", "/?selector=site%3Dberlin", "light", 1280, 800)
+	counts := browsertest.Ask(t, ctx, chromedp.Evaluate[string](
+		`[...document.querySelectorAll(".counts li:not(.none)")].map(one => one.innerText.replace(/\s+/g, " ").trim()).join(", ")`))
+	if want := "4 all, 1 ✗ failed, 1 ≠ drifted, 2 ✓ in sync"; counts != want {
+		t.Errorf("of Berlin it counts %s, want %s", counts, want)
+	}
+	see("fleet-dark", "/", "dark", 1280, 800)
+	see("fleet-phone", "/", "light", 390, 844, chromedp.EmulateMobile)
+	see("fleet-phone-dark", "/", "dark", 390, 844, chromedp.EmulateMobile)
+	see("device-phone", "/page/devices/"+drifted.String()+"/", "light", 390, 844, chromedp.EmulateMobile)
+	for _, trouble := range watch.Trouble() {
+		t.Error(trouble)
+	}
+}

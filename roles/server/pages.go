@@ -16,23 +16,20 @@ import (
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
 )
 
-// pageStep is how far apart the points of the page's charts are.
-const pageStep = 5 * time.Minute
-
-// pages returns the routes of the fleet page.
-func pages(rules *fleet.Fleet) []api.Route {
-	var routes []api.Route
-	source := pageSource{rules, roster.New(rules)}
-	for _, route := range page.New(source, page.Options{Again: rules.PollInterval() / 2}).Routes() {
+// pages returns the routes of the fleet page, and what answers a reader at an address that is none of the server's.
+func pages(rules *fleet.Fleet) (routes []api.Route, missing echo.HandlerFunc) {
+	shown := page.New(pageSource{rules, roster.New(rules)}, page.Options{Again: rules.PollInterval() / 2})
+	for _, route := range shown.Routes() {
 		right := access.Read
 		if route.Open {
 			right = access.Anyone
 		}
 		routes = append(routes, api.Route{Path: route.Path, Right: right, Handle: route.Handle})
 	}
-	return routes
+	return routes, shown.Missing
 }
 
 // pageSource is what the page shows of a fleet.
@@ -114,7 +111,7 @@ func (s pageSource) Device(ctx context.Context, id uuid.UUID) (serverapi.Device,
 }
 
 func (s pageSource) Stats(ctx context.Context, id uuid.UUID, since time.Time) (serverapi.DeviceStats, error) {
-	points, step, err := s.rules.Stats(ctx, id, since, pageStep)
+	points, step, err := s.rules.Stats(ctx, id, since, 0)
 	if err != nil {
 		return serverapi.DeviceStats{}, notFound(err)
 	}

@@ -87,9 +87,11 @@ func Run(ctx context.Context, config Config) (err error) {
 	url := doorway.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
+	routes, missing := pages(rules)
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
-		Beside: append(pages(rules), api.Route{Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())}),
+		Missing: missing,
+		Beside:  append(routes, api.Route{Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())}),
 	})
 	serving := start(doorway.listener, app, config)
 	stop := func() error {

@@ -250,6 +250,10 @@ func (c *Client) exchange(
 		if errors.As(err, &failed) {
 			err = failed.Err // its text repeats method and address, which are named here already
 		}
+		if errors.Is(err, http.ErrSchemeMismatch) {
+			return nil, fmt.Errorf("cannot %s: %s speaks http, not https; did you mean http://%s?", op, c.base,
+				strings.TrimPrefix(c.base, "https://"))
+		}
 		late := ""
 		if errors.Is(err, context.DeadlineExceeded) {
 			late = " in time"

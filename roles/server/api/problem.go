@@ -158,6 +158,13 @@ func (h *handlers) answerError(err error, c echo.Context) {
 		return
 	}
 	answer := problemOf(err)
+	if answer.Status == http.StatusNotFound && c.Path() == "" && h.missing != nil &&
+		strings.Contains(c.Request().Header.Get(echo.HeaderAccept), "text/html") {
+		if err := h.missing(c); err != nil {
+			h.log.Debug("cannot answer", "error", err, "request-id", requestID(c))
+		}
+		return
+	}
 	if allowed := c.Response().Header().Get(echo.HeaderAllow); answer.Status == http.StatusMethodNotAllowed && allowed != "" {
 		answer.Detail = fmt.Sprintf("This path does not know %s; it knows %s", clip(c.Request().Method), allowed)
 	}

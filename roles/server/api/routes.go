@@ -24,6 +24,8 @@ type Options struct {
 	Gate *access.Gate
 	// Beside is what else is served, such as pages.
 	Beside []Route
+	// Missing answers a browser that came to an address that is none of the server's; nil for the problem that others get.
+	Missing echo.HandlerFunc
 	// Observed is told of each request with the pattern of its route, once it is answered, but for those that were held
 	// on purpose; nil for nobody.
 	Observed func(method, route string, status int, took time.Duration)
@@ -38,6 +40,7 @@ type handlers struct {
 	limit    int64 // of bodies, in bytes
 	log      *slog.Logger
 	observed func(method, route string, status int, took time.Duration)
+	missing  echo.HandlerFunc // nil for none
 	stopping context.Context
 	streams  chan struct{}      // has an element for each stream of events
 	looks    singleflight.Group // at the store, for readiness
@@ -103,7 +106,7 @@ func (h *handlers) api() []route {
 // New returns the HTTP surface over a fleet.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
-		streams: make(chan struct{}, mostStreams)}
+		missing: options.Missing, streams: make(chan struct{}, mostStreams)}
 	if h.limit == 0 {
 		h.limit = 1 << 20
 	}

@@ -163,10 +163,15 @@ func render(c echo.Context, status int, name string, data any) error {
 
 // problem tells the reader of a page what cannot be shown.
 func (p *Page) problem(c echo.Context, root, detail string) error {
+	return p.problemWith(c, root, detail, "", "")
+}
+
+// problemWith is problem, with the address that was meant; "" for none.
+func (p *Page) problemWith(c echo.Context, root, detail, meantURL, meant string) error {
 	return render(c, http.StatusNotFound, "problem", struct {
 		common
-		Detail string
-	}{p.common("Not found", "", root), detail})
+		Detail, MeantURL, Meant string
+	}{p.common("Not found", "", root), detail, meantURL, meant})
 }
 
 // version changes with the static files, so that they can be kept by browsers for good.

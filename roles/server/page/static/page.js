@@ -111,7 +111,8 @@
 			return;
 		}
 		erase(box);
-		charts.set(box, {plot: draw(box, data.series, columns), names});
+		box.plot = draw(box, data.series, columns); // for whoever looks at it from outside
+		charts.set(box, {plot: box.plot, names});
 	}
 
 	// span is what an axis of time shows: from the first point to the last, and an hour at the least. uPlot's own proposal

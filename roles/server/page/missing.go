@@ -1,0 +1,56 @@
+package page
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"aspects-poc/roles/internal/nearest"
+
+	"github.com/labstack/echo/v4"
+)
+
+// places are what people may have meant, by words that they try.
+var places = map[string]string{
+	"devices": "", "device": "", "fleet": "", "page": "", "index.html": "", "home": "", "ui": "", "dashboard": "",
+	"history": "page/history/", "changes": "page/history/",
+	"docs": "docs/", "documentation": "docs/", "api": "docs/", "swagger": "docs/", "redoc": "docs/", "help": "docs/",
+	"metrics": "metrics", "summary": "summary/", "targets": "targets/", "target-config": "target-config/", "openapi.json": "openapi.json",
+}
+
+var anyUUID = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`)
+
+// Missing answers a reader who came to an address that is none of the server's, and says which one was meant.
+func (p *Page) Missing(c echo.Context) error {
+	path := c.Request().URL.Path
+	root := strings.Repeat("../", max(0, strings.Count(path, "/")-1))
+	detail := fmt.Sprintf("There is nothing at %s.", path)
+	place, found := meant(path)
+	if !found {
+		return p.problem(c, root, detail)
+	}
+	shown := *c.Request().URL
+	shown.Scheme, shown.Host, shown.Path, shown.RawPath, shown.RawQuery = c.Scheme(), c.Request().Host, "/"+place, "", ""
+	return p.problemWith(c, root, detail, root+place, shown.String())
+}
+
+// meant returns the place, relative to the server's root, that somebody may have meant by a path.
+func meant(path string) (place string, found bool) {
+	if id := anyUUID.FindString(path); id != "" {
+		return "page/devices/" + strings.ToLower(id) + "/", true
+	}
+	words := make([]string, 0, len(places))
+	for word := range places {
+		words = append(words, word)
+	}
+	segments := strings.Split(strings.Trim(path, "/"), "/")
+	for i := len(segments) - 1; i >= 0; i-- {
+		if place, found := places[segments[i]]; found {
+			return place, true
+		}
+		if near := nearest.Names(segments[i], words); len(near) > 0 {
+			return places[near[0]], true
+		}
+	}
+	return "", false
+}
