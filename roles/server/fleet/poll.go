@@ -165,6 +165,7 @@ func (f *Fleet) take(
 
 // late answers a report that is older than what is known, which holds: the answer is the one to that.
 func (f *Fleet) late(ctx context.Context, id uuid.UUID, sequence int64) (answer Answer, tried int64, err error) {
+	f.sightings.note(id, f.options.Now(), nil)
 	answer.Later = sequence
 	answer.Offer, tried, err = f.look(ctx, id)
 	return answer, tried, err
