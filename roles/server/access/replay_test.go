@@ -55,9 +55,13 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// Whatever comes, in whatever order: nothing is taken twice.
+// Whatever comes, in whatever order: nothing is taken twice, and nothing is called a replay that did not come before. What
+// is newer than all that came from a device is taken, unless it floods. What is remembered is compared with all there was.
 func TestReplaysTakeNothingTwice(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 2))
+	newest := map[string]time.Time{}
 	memory, taken := access.NewReplays(5*time.Minute), map[string]bool{}
 	fresh := 0
 	for i := range 50_000 {
@@ -68,7 +72,14 @@ func TestReplaysTakeNothingTwice(t *testing.T) {
 		}
 		key, nonce := fmt.Sprint(random.IntN(20)), fmt.Sprint(random.IntN(8))
 		request := fmt.Sprint(key, nonce, created)
-		switch got := memory.Take(key, nonce, created, now); {
+		got := memory.Take(key, nonce, created, now)
+		if created.After(newest[key]) && got != "fresh" {
+			t.Fatalf("%s is newer than all before, and %s", request, got)
+		}
+		newest[key] = later(newest[key], created)
+		switch {
+		case got == "replayed" && !taken[request]:
+			t.Fatalf("%s did not come before", request)
 		case got == "fresh" && taken[request]:
 			t.Fatalf("%s was taken twice", request)
 		case got == "fresh":
@@ -81,6 +92,13 @@ func TestReplaysTakeNothingTwice(t *testing.T) {
 	if fresh < 2_000 {
 		t.Errorf("only %d were taken: the test does not test", fresh)
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // A flood of one device's nonces is bounded, and so is one of all devices together; what is too old to come again goes.
