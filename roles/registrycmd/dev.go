@@ -56,6 +56,7 @@ type workshop struct {
 	account   string
 	publisher string
 	stage     string
+	unpacked  string // folder of those that came as files
 	connect   bool
 	tried     chan []string // files and folders to be watched, of snaps that were added
 	life      context.Context
@@ -114,7 +115,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 		return err
 	}
 	shop := &workshop{World: w, log: log, runner: runner, dirs: dirs, files: c.StringSlice(flagSchema),
-		account: c.String(flagAccount), publisher: c.String(flagPublisher), stage: filepath.Join(machine, "snap"),
+		account: c.String(flagAccount), publisher: c.String(flagPublisher), stage: filepath.Join(machine, "snap"), unpacked: filepath.Join(machine, "snaps"),
 		connect: !c.Bool(flagNoConnect), tried: make(chan []string),
 		loaded: map[string]world.Snap{}, schemas: map[string]string{}}
 	watch, err := shop.open(c.Context)
@@ -130,7 +131,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 		shop.adopting.Wait()
 		err = errors.Join(err, <-watching)
 	}()
-	return served{socket: socket, options: rest.Options{World: w, Unsigned: true, Logs: runner, Try: shop, Programs: runner}}.run(ctx, env, command)
+	return served{socket: socket, options: rest.Options{World: w, Unsigned: true, Logs: runner, Install: shop, Programs: runner}}.run(ctx, env, command)
 }
 
 // open loads confdb-schemas and snaps for the first time, and returns what is to be watched. Here an error ends it all;
@@ -201,7 +202,9 @@ func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
 		return nil, err
 	}
 	before, known := s.loaded[dir]
-	found.Snap.Try = before.Try
+	if known { // as it was asked for
+		found.Snap.Try, found.Snap.Key, found.Snap.DevMode = before.Try, before.Key, before.DevMode
+	}
 	if known && sameSnap(before, found.Snap) {
 		return found.Watch, nil
 	}

@@ -1,16 +1,24 @@
 package registrycmd
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"aspects-poc/registry/kit/rest"
+	"aspects-poc/registry/kit/snapfile"
+	"aspects-poc/registry/kit/source"
 	"aspects-poc/registry/kit/world"
 )
 
-var _ rest.Trier = (*workshop)(nil)
+var _ rest.Installer = (*workshop)(nil)
 
 // Try adds the snap in a folder, or refreshes it, and returns the ID of the change that does it. From then on dev treats it
 // as those it was started with: it connects its plugs and reads it again when its files change.
@@ -22,7 +30,43 @@ func (s *workshop) Try(_ context.Context, dir string) (string, error) {
 		return "", &world.Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("cannot try %s: %v", dir, err)}
 	}
 	found.Snap.Try = true
-	s.log.say("%s: snap %s, %s, tried", dir, found.Snap.Name, hooksOf(found.Snap))
+	return s.add(dir, found, "tried")
+}
+
+// InstallFile adds the snap in a file, which it unpacks. dev treats it as Try does.
+func (s *workshop) InstallFile(ctx context.Context, file, instance string, devmode bool) (string, error) {
+	refuse := func(format string, args ...any) error {
+		return &world.Error{Status: http.StatusBadRequest, Message: "cannot install snap file: " + fmt.Sprintf(format, args...)}
+	}
+	if err := os.MkdirAll(s.unpacked, 0o755); err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(s.unpacked, "")
+	if err != nil {
+		return "", err
+	}
+	unpack := exec.CommandContext(ctx, "unsquashfs", "-no-progress", "-no-xattrs", "-force", "-dest", dir, file)
+	if said, err := unpack.CombinedOutput(); errors.Is(err, exec.ErrNotFound) {
+		return "", refuse("unsquashfs is not there, which is in the package squashfs-tools: unpack it elsewhere and use `snap try DIR`")
+	} else if _, none := os.Stat(filepath.Join(dir, snapfile.Unpacked)); none != nil {
+		return "", refuse("it cannot be unpacked: %s", bytes.TrimSpace(said))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, err := s.find(dir)
+	if err != nil {
+		return "", refuse("%v", err)
+	}
+	if name, key, parallel := strings.Cut(instance, "_"); parallel && name == found.Snap.Name {
+		found.Snap.Key = key
+	}
+	found.Snap.DevMode = devmode
+	return s.add(dir, found, "from a file")
+}
+
+// add begins to install a snap that was found, and treats it as one of dev's own when it is there. The caller has the lock.
+func (s *workshop) add(dir string, found *source.Source, how string) (string, error) {
+	s.log.say("%s: snap %s, %s, %s", dir, found.Snap.Instance(), hooksOf(found.Snap), how)
 	s.log.warn(dir, found.Warnings)
 	if err := s.runner.Prepare(found.Snap); err != nil {
 		return "", err
@@ -47,7 +91,9 @@ func (s *workshop) adopt(ctx context.Context, id, dir string, snap world.Snap, w
 	}
 	s.mu.Lock()
 	// A snap is in one folder: in the one that was named last.
-	s.dirs = append(slices.DeleteFunc(s.dirs, func(other string) bool { return s.loaded[other].Name == snap.Name }), dir)
+	s.dirs = append(slices.DeleteFunc(s.dirs, func(other string) bool {
+		return s.loaded[other].Name == snap.Name && s.loaded[other].Key == snap.Key
+	}), dir)
 	s.loaded[dir] = snap
 	s.missing()
 	if err := s.connectAll(ctx); err != nil && ctx.Err() == nil {

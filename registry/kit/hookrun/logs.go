@@ -2,6 +2,7 @@ package hookrun
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -20,16 +21,23 @@ type journal struct {
 	moved chan struct{} // closed and replaced with each line
 }
 
-func (j *journal) add(service string, pid int, text string) {
+func (j *journal) add(line rest.LogLine) {
+	line.Time = time.Now()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.lines = append(j.lines, rest.LogLine{Time: time.Now(), Service: service, PID: pid, Text: text})
+	j.lines = append(j.lines, line)
 	if len(j.lines) >= 2*keepLines { // not with each line: it is copied
 		j.begin += len(j.lines) - keepLines
 		j.lines = slices.Clone(j.lines[len(j.lines)-keepLines:])
 	}
 	close(j.moved)
 	j.moved = make(chan struct{})
+}
+
+// systemd adds what systemd says of a service that it has started or stopped.
+func (j *journal) systemd(done, service string) {
+	text := fmt.Sprintf("%s snap.%s.service - Service for snap application %s.", done, service, service)
+	j.add(rest.LogLine{Service: service, Systemd: true, PID: 1, Text: text})
 }
 
 // from returns the lines of services from a number on, the number of the one to come, and what is closed when it has.

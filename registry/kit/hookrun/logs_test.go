@@ -3,8 +3,10 @@ package hookrun_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,10 +51,16 @@ func unpacked(t *testing.T, files map[string]string) string {
 
 var errEnough = errors.New("enough")
 
-// lines reads lines of a service until there are as many.
+// lines reads lines that a service itself has printed until there are as many.
 func lines(ctx context.Context, r *hookrun.Runner, service string, last, want int) (list []string, pids map[int]bool, err error) {
 	pids = map[int]bool{}
 	err = r.Logs(ctx, []string{service}, last, want > 0, func(line rest.LogLine) error {
+		if line.Systemd {
+			if want := "Started snap." + service + ".service"; !strings.HasPrefix(line.Text, want) {
+				return fmt.Errorf("systemd says %q, want %s", line.Text, want)
+			}
+			return nil
+		}
 		pids[line.PID] = true
 		if list = append(list, line.Text); len(list) == want {
 			return errEnough

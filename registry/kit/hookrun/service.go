@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"aspects-poc/registry/kit/rest"
 	"aspects-poc/registry/kit/world"
 )
 
@@ -59,6 +60,7 @@ func (r *Runner) Service(ctx context.Context, action string, snap world.Snap, na
 	life, stop := context.WithCancel(context.Background())
 	s := &service{stop: stop, stopped: make(chan struct{})}
 	r.services[id] = s
+	r.journal.systemd("Started", id)
 	go func() {
 		defer close(s.stopped)
 		r.run(life, snap, name, words, environment, declared.Daemon == "oneshot")
@@ -124,7 +126,7 @@ func (r *Runner) supervise(command *exec.Cmd, snap, name string) error {
 }
 
 func (r *Runner) print(snap, name string, pid int, line string) {
-	r.journal.add(snap+"."+name, pid, line)
+	r.journal.add(rest.LogLine{Service: snap + "." + name, PID: pid, Text: line})
 	if r.options.Output != nil {
 		r.options.Output(snap, name, line)
 	}
@@ -138,6 +140,7 @@ func (r *Runner) stop(id string) {
 	if s != nil {
 		s.stop()
 		<-s.stopped
+		r.journal.systemd("Stopped", id)
 	}
 }
 

@@ -128,17 +128,15 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 	for _, a := range list {
 		var schema world.Schema
 		switch a.Type() {
-		case "account":
-			others = append(others, kept(a))
-		case "account-key":
-			// The store has signed it, whose keys are not known here: it is trusted with nothing.
-			_, err = assertion.ReadKey(a.Encode())
-			others = append(others, kept(a))
 		case "confdb-schema":
 			schema, err = s.admit(a)
 			schemas = append(schemas, schema)
+		case "account-key":
+			_, err = assertion.ReadKey(a.Encode())
+			others = append(others, kept(a))
 		default:
-			err = fmt.Errorf("cannot keep %s: of assertions only account, account-key and confdb-schema are imitated", a)
+			// The store has signed it, whose keys are not known here: it is shown, and trusted with nothing.
+			others = append(others, kept(a))
 		}
 		if err != nil {
 			return reply{}, badRequest("assert failed: " + err.Error())

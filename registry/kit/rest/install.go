@@ -9,14 +9,19 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 )
 
-// A Trier installs snaps from folders.
-type Trier interface {
-	// Try begins to install the snap in a folder, or to refresh it, as `snap try` does, and returns the ID of the change.
+// An Installer installs snaps that are not in the store. Each method begins to, or to refresh one, and returns the ID of the
+// change.
+type Installer interface {
+	// Try takes the snap in a folder, as `snap try` does.
 	Try(ctx context.Context, dir string) (change string, err error)
+	// InstallFile takes a packed snap, as `snap install FILE` does. The file is gone when it returns. instance is the name of
+	// a parallel instance, "" for the snap's own; devmode says that it was asked for without confinement.
+	InstallFile(ctx context.Context, file, instance string, devmode bool) (change string, err error)
 }
 
 // changeSnap does something to a snap: without a store it can be removed.
@@ -60,54 +65,102 @@ func (s *Server) changeSnaps(r *http.Request) (reply, error) {
 	return reply{change: change, result: map[string]any{"snap-names": body.Snaps}}, err
 }
 
+// nowhere is said where nobody installs anything.
+const nowhere = "no hooks are run here: aspects-poc registry dev runs snaps from their source, and takes `snap try DIR` and " +
+	"`snap install FILE`"
+
 // sideload takes the form that `snap try` and `snap install FILE` send.
 func (s *Server) sideload(r *http.Request, boundary string) (reply, error) {
-	form, err := readForm(multipart.NewReader(r.Body, boundary))
+	form, err := readForm(multipart.NewReader(r.Body, boundary), s.options.Install != nil)
+	if form != nil {
+		defer form.forget()
+	}
 	if err != nil {
 		return reply{}, badRequest(fmt.Sprintf("cannot read POST form: %v", err))
 	}
-	const nowhere = "no hooks are run here: aspects-poc registry dev runs snaps from their source, and takes `snap try DIR`"
-	switch dir := form["snap-path"]; {
-	case form["action"] != "try" && s.options.Try == nil:
-		return reply{}, refuse(http.StatusNotImplemented, "cannot install a snap file: "+nowhere)
-	case form["action"] != "try":
-		return reply{}, refuse(http.StatusNotImplemented, "cannot install a snap file: unpack it (unsquashfs -d DIR FILE) and "+
-			"add the folder with `snap try DIR`")
-	case s.options.Try == nil:
-		return reply{}, refuse(http.StatusNotImplemented, "cannot try a snap: "+nowhere)
-	case dir == "":
+	var change string
+	switch dir := form.fields["snap-path"]; {
+	case s.options.Install == nil:
+		return reply{}, refuse(http.StatusNotImplemented, "cannot install a snap: "+nowhere)
+	case form.fields["action"] == "try" && dir == "":
 		return reply{}, badRequest("need 'snap-path' value in form")
-	case !filepath.IsAbs(dir):
+	case form.fields["action"] == "try" && !filepath.IsAbs(dir):
 		return reply{}, badRequest(fmt.Sprintf("cannot try %q: path is not absolute", dir))
+	case form.fields["action"] == "try":
+		change, err = s.options.Install.Try(r.Context(), dir)
+	case len(form.files) == 0:
+		return reply{}, badRequest(`cannot find "snap" file field in provided multipart/form-data payload`)
+	case len(form.files) > 1:
+		return reply{}, refuse(http.StatusNotImplemented, "cannot install several snap files at once: install one after the other")
 	default:
-		change, err := s.options.Try.Try(r.Context(), dir)
-		return reply{change: change}, err
+		change, err = s.options.Install.InstallFile(r.Context(), form.files[0], form.fields["name"], form.fields["devmode"] == "true")
+	}
+	return reply{change: change}, err
+}
+
+// fieldLimit bounds what is kept of a field of a form, and fileLimit how long a file may be.
+const (
+	fieldLimit = 8 << 10
+	fileLimit  = 4 << 30
+)
+
+// A form is what was sent as one.
+type form struct {
+	fields map[string]string
+	dir    string   // of files; "" if there are none
+	files  []string // those that are snaps
+}
+
+// forget removes the files.
+func (f *form) forget() {
+	if f.dir != "" {
+		_ = os.RemoveAll(f.dir) // in the system's folder for such
 	}
 }
 
-// fieldLimit bounds what is kept of a field of a form.
-const fieldLimit = 8 << 10
-
-// readForm reads the fields of a form; of files only that they are there.
-func readForm(parts *multipart.Reader) (map[string]string, error) {
-	form := map[string]string{}
+// readForm reads a form. Files are kept only if somebody wants them; they are read in any case, as the client would not come
+// to read the answer.
+func readForm(parts *multipart.Reader, keep bool) (*form, error) {
+	f := &form{fields: map[string]string{}}
 	for {
 		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
-			return form, nil
+		switch {
+		case errors.Is(err, io.EOF):
+			return f, nil
+		case err != nil:
+			return f, err
+		case part.FileName() == "":
+			var text []byte
+			text, err = io.ReadAll(io.LimitReader(part, fieldLimit))
+			f.fields[part.FormName()] = string(text)
+		case keep && part.FormName() == "snap":
+			err = f.keep(part)
 		}
-		if err != nil {
-			return nil, err
-		}
-		text, err := io.ReadAll(io.LimitReader(part, fieldLimit))
 		if err == nil {
-			_, err = io.Copy(io.Discard, part) // or the client would not come to read the answer
+			_, err = io.Copy(io.Discard, part)
 		}
 		if err != nil {
-			return nil, err
-		}
-		if part.FileName() == "" {
-			form[part.FormName()] = string(text)
+			return f, err
 		}
 	}
+}
+
+// keep writes a file that is sent.
+func (f *form) keep(part *multipart.Part) (err error) {
+	if f.dir == "" {
+		if f.dir, err = os.MkdirTemp("", "aspects-poc-snap-"); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(f.dir, fmt.Sprintf("%d.snap", len(f.files)))
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	f.files = append(f.files, path)
+	if n, err := io.Copy(file, io.LimitReader(part, fileLimit)); err != nil || n == fileLimit {
+		return errors.Join(err, fmt.Errorf("%s cannot be kept: %d bytes were read", part.FileName(), n))
+	}
+	return nil
 }

@@ -13,9 +13,10 @@ import (
 // A LogLine is what a service has printed.
 type LogLine struct {
 	Time    time.Time
-	Service string // SNAP.SERVICE
+	Service string // SNAP.SERVICE that it is about
 	PID     int
 	Text    string
+	Systemd bool // the service manager says it
 }
 
 // Logs has what services have printed.
@@ -63,8 +64,12 @@ func (s *Server) showLogs(r *http.Request) (reply, error) {
 			return
 		}
 		err := s.options.Logs.Logs(r.Context(), services, last, follow, func(line LogLine) error {
+			sid := line.Service
+			if line.Systemd {
+				sid = "systemd"
+			}
 			text, err := json.Marshal(map[string]string{"timestamp": line.Time.UTC().Format(time.RFC3339Nano),
-				"message": line.Text, "sid": line.Service, "pid": strconv.Itoa(line.PID)})
+				"message": line.Text, "sid": sid, "pid": strconv.Itoa(line.PID)})
 			if err == nil {
 				_, err = fmt.Fprintf(w, "\x1e%s\n", text)
 			}

@@ -16,7 +16,7 @@ type someLogs struct{}
 
 func (someLogs) Logs(_ context.Context, services []string, last int, _ bool, tell func(rest.LogLine) error) error {
 	at := time.Date(2026, 11, 22, 23, 42, 18, 0, time.UTC)
-	list := []rest.LogLine{{at, "app.run", 7, "one"}, {at, "app.run", 7, "two"}, {at, "app.run", 8, "three"}}
+	list := []rest.LogLine{{at, "app.run", 7, "one", false}, {at, "app.run", 7, "two", false}, {at, "app.run", 8, "three", false}}
 	if len(services) != 1 || services[0] != "app.run" {
 		return nil
 	}

@@ -51,8 +51,8 @@ type Options struct {
 	// Logs has what services print; nil: there is nothing of it.
 	Logs Logs
 
-	// Try installs snaps from folders, and Programs knows how their apps are run; nil: there is nothing of it.
-	Try      Trier
+	// Install installs snaps, and Programs knows how their apps are run; nil: there is nothing of it.
+	Install  Installer
 	Programs Programs
 
 	// Log takes each request, at level debug, and what goes wrong without anybody being told; nil discards it.

@@ -58,7 +58,7 @@ type activator struct {
 func snapOf(snap world.Snap) snapInfo {
 	info := snapInfo{Name: snap.Instance(), Status: "active", Type: "app", Version: snap.Version, Revision: snap.Revision,
 		Summary: snap.Summary, Description: snap.Description, Confinement: cmp.Or(snap.Confinement, "strict"), TryMode: snap.Try,
-		DevMode: snap.Confinement == "devmode", Apps: appsOf(snap), MountedFrom: snap.Dir}
+		DevMode: snap.DevMode || snap.Confinement == "devmode", Apps: appsOf(snap), MountedFrom: snap.Dir}
 	if snap.Publisher != "" {
 		info.Publisher = &account{ID: snap.Publisher, Username: snap.Publisher, Display: snap.Publisher, Validation: "unproven"}
 	}

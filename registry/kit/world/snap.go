@@ -22,6 +22,7 @@ type Snap struct {
 	Description string `json:"description,omitempty"`
 	Confinement string `json:"confinement,omitempty"` // "strict" if empty
 	Try         bool   `json:"try,omitempty"`         // it came by snap try
+	DevMode     bool   `json:"devmode,omitempty"`     // it was installed without confinement, which is noted only
 	// Publisher is the account ID of the publisher, "" for a local snap, of which snapd knows none. Plugs for confdb of
 	// the publisher's own account are connected by themselves.
 	Publisher string             `json:"publisher,omitempty"`
