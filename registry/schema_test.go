@@ -275,3 +275,57 @@ func TestNothingOfOthersIsKnown(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What does not fit the program's variable is told as every refusal is, and leaves the variable alone.
+func TestReadIntoWhatDoesNotFit(t *testing.T) {
+	reg := open(t, "mem:", registry.Options{Schemas: parseSchemas(t, lamp)})
+	control := reg.View("control")
+	if err := control.Set(t.Context(), map[string]any{"brightness": 40, "color": "red"}); err != nil {
+		t.Fatal(err)
+	}
+	wrong := struct {
+		Color      string `json:"color"`
+		Brightness bool   `json:"brightness"`
+	}{Color: "blue"}
+	var number int
+	for want, dst := range map[string]any{
+		`"brightness" is of type number, and the program wants a Go bool`: &wrong,
+		"a value is of type object, and the program wants a Go int":       &number,
+		"non-pointer": wrong,
+		"nil":         nil,
+	} {
+		err := control.Read(t.Context(), dst)
+		var refused *registry.Error
+		if !errors.As(err, &refused) || refused.Kind != registry.ErrBadRequest || refused.Op != "get" ||
+			refused.View != control.ID() || !strings.Contains(refused.Reason, want) {
+			t.Errorf("into %T: %+v, want %s", dst, err, want)
+		}
+	}
+	if wrong.Color != "blue" {
+		t.Errorf("the variable became %+v", wrong)
+	}
+}
+
+// A schema that is built in code and cannot be one is refused by its name.
+func TestBuiltSchemasRefused(t *testing.T) {
+	views := map[string]registry.SchemaView{"v": {Rules: []registry.Rule{{Storage: "x"}}}}
+	storage := map[string]any{"schema": map[string]string{"x": "int"}}
+	for _, c := range []struct {
+		schema registry.Schema
+		want   string
+	}{
+		{registry.Schema{}, "has no account"},
+		{registry.Schema{Account: "acme"}, `name "" must match`},
+		{registry.Schema{Account: "acme", Name: "Lamp", Views: views, Storage: storage}, `confdb-schema "acme/Lamp" cannot be used`},
+		{registry.Schema{Account: "acme", Name: "lamp", Storage: storage}, "no views"},
+		{registry.Schema{Account: "acme", Name: "lamp", Views: views}, `must have a "schema" constraint`},
+		{registry.Schema{Account: "acme", Name: "lamp", Views: views, Storage: func() {}}, "its storage schema is no JSON"},
+		{registry.Schema{Account: "acme", Name: "lamp", Views: views, Storage: storage, Revision: -1}, "revision"},
+		{registry.Schema{Account: "not an account", Name: "lamp", Views: views, Storage: storage}, "is no account ID"},
+	} {
+		_, err := registry.Open(t.Context(), "mem:", registry.Options{Schemas: []registry.Schema{c.schema}})
+		if !errors.Is(err, registry.ErrBadRequest) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %s", c.schema, err, c.want)
+		}
+	}
+}

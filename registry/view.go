@@ -10,6 +10,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aspects-poc/registry/backend"
@@ -185,8 +186,12 @@ func decode(document map[string]any, dst any, view ViewID, requests []string) er
 	refused := &Error{Op: "get", View: view, Requests: requests, Kind: ErrBadRequest, Err: err,
 		Reason: fmt.Sprintf("what is stored cannot be read into %T: %s", dst, strings.TrimPrefix(err.Error(), "json: "))}
 	if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(err, &mismatch) {
-		refused.Reason = fmt.Sprintf("what is stored cannot be read into %T: %q is a %s, and the program wants a Go %s",
-			dst, mismatch.Field, mismatch.Value, mismatch.Type)
+		what := "a value"
+		if mismatch.Field != "" {
+			what = strconv.Quote(mismatch.Field)
+		}
+		refused.Reason = fmt.Sprintf("what is stored cannot be read into %T: %s is of type %s, and the program wants a Go %s",
+			dst, what, mismatch.Value, mismatch.Type)
 	}
 	return refused
 }

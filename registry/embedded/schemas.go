@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aspects-poc/registry/backend"
@@ -112,9 +113,19 @@ func offer(document json.RawMessage) (*schema, error) {
 	s := &schema{document: compact.Bytes()}
 	if _, err := s.parse(); err != nil {
 		return nil, &backend.Error{Kind: backend.ErrBadRequest, Err: err,
-			Reason: fmt.Sprintf("a confdb-schema that was given cannot be used: %v", err)}
+			Reason: fmt.Sprintf("confdb-schema %s cannot be used: %v", nameOf(document), err)}
 	}
 	return s, nil
+}
+
+// nameOf returns how a document calls itself, for people: it may be no confdb-schema.
+func nameOf(document []byte) string {
+	var headers struct {
+		Account string `json:"account-id"`
+		Name    string `json:"name"`
+	}
+	_ = json.Unmarshal(document, &headers) // what cannot be read has no name
+	return strconv.Quote(headers.Account + "/" + headers.Name)
 }
 
 // conflict refuses a schema that says something else than the stored one of the same revision.
