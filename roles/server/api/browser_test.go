@@ -80,7 +80,6 @@ func TestBrowser(t *testing.T) {
 		{"healthz", nil, nil, "200", ""},
 		{"readyz", nil, nil, "200", ""},
 		{"delete-everyone", nil, nil, "204", ""},
-		{"put-target", nil, nil, "200", `"sample-rate": 4`},
 	}
 	// Not from a page: an answer without an end, and one that needs a signature of two keys.
 	delete(left, "get-events")
@@ -94,7 +93,7 @@ func TestBrowser(t *testing.T) {
 			do("expand "+step.operation, chromedp.Click(in(".opblock-summary-control")),
 				chromedp.Click(in(".try-out__btn")), chromedp.WaitVisible(in(".execute")))
 		} else {
-			do("clear "+step.operation, chromedp.Click(in(".btn-clear")),
+			do("clear "+step.operation, chromedp.Click(in(".opblock-summary-control")), chromedp.Click(in(".btn-clear")),
 				chromedp.WaitNotPresent(in(".live-responses-table")))
 		}
 		if step.path != nil {
@@ -114,13 +113,15 @@ func TestBrowser(t *testing.T) {
 		if step.operation == "register-device" {
 			device = between(answer, `"uuid": "`, `"`)
 		}
+		// What stays open is drawn again with each key: the page would become slower and slower.
+		do("close "+step.operation, chromedp.Click(in(".opblock-summary-control")), chromedp.WaitNotPresent(in(".opblock-body")))
 		delete(left, step.operation)
 	}
 	for id := range left {
 		t.Errorf("operation %s was not tried: add a step for it", id)
 	}
 	state, err := client(t, started.URL).Target(t.Context())
-	if err != nil || len(state) != 1 {
+	if err != nil || len(state) != 0 {
 		t.Errorf("the server has %v, %v", state, err)
 	}
 	if path := os.Getenv("ASPECTS_SCREENSHOT"); path != "" {
