@@ -20,6 +20,15 @@ type Snap struct {
 	Name  string
 	Plugs []Plug // in the file's order
 	Hooks []Hook // sorted by name
+
+	built   bool      // parts are built, which may bring hooks
+	missing []program // of an unpacked snap
+}
+
+// A program is a file of the snap that an app or a hook names.
+type program struct {
+	path string
+	at   document.Position
 }
 
 // A Plug is a plug of a snap.
@@ -77,6 +86,8 @@ func ReadSnap(name string) (*Snap, error) {
 	if err := snap.readHooks(top.Get("hooks")); err != nil {
 		return nil, err
 	}
+	snap.readParts(top.Get("parts"))
+	snap.readPrograms(top)
 	return snap, nil
 }
 
@@ -92,6 +103,43 @@ func plug(entry document.Entry) Plug {
 		p.Account, p.View, p.Role = value.Get("account").String(), value.Get("view").String(), value.Get("role").String()
 	}
 	return p
+}
+
+// readParts looks whether parts may bring hooks that are not in snap/hooks: those that are told to, by name.
+func (s *Snap) readParts(parts *document.Node) {
+	for _, name := range parts.Keys() {
+		part := parts.Get(name)
+		for _, key := range part.Keys() {
+			if key == "organize" || strings.HasPrefix(key, "override-") {
+				s.built = s.built || bytes.Contains(part.Get(key).JSON(), []byte("hooks"))
+			}
+		}
+	}
+}
+
+// readPrograms finds commands and command-chains of an unpacked snap that it does not have.
+func (s *Snap) readPrograms(top *document.Node) {
+	root := filepath.Dir(filepath.Dir(s.File))
+	look := func(command *document.Node) {
+		path, _, _ := strings.Cut(strings.TrimSpace(command.String()), " ")
+		if path == "" || strings.ContainsAny(path, "$") || filepath.IsAbs(path) {
+			return
+		}
+		if _, err := os.Lstat(filepath.Join(root, path)); errors.Is(err, fs.ErrNotExist) {
+			s.missing = append(s.missing, program{path, command.Pos})
+		}
+	}
+	for _, section := range []string{"apps", "hooks"} {
+		for _, name := range top.Get(section).Keys() {
+			entry := top.Get(section).Get(name)
+			for _, link := range entry.Get("command-chain").List() {
+				look(link)
+			}
+			for _, key := range []string{"command", "stop-command", "reload-command", "post-stop-command", "completer"} {
+				look(entry.Get(key))
+			}
+		}
+	}
 }
 
 func (s *Snap) readHooks(section *document.Node) error {

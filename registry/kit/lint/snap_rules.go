@@ -39,6 +39,7 @@ func (c *checker) checkSnaps() {
 				custodians[view] = append(custodians[view], holder{snap, p})
 			}
 		}
+		c.checkPrograms(snap)
 		for i := range snap.Hooks {
 			c.checkHook(snap, &snap.Hooks[i])
 		}
@@ -147,6 +148,13 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 		}
 		c.addTo(h.File, code, at, format, args...)
 	}
+	switch {
+	case h.File != snap.File:
+	case snapfile.Built(snap.File):
+		add("hook-missing", "hook %q has no file: cannot snap-exec: no such file or directory", h.Name)
+	case !snap.built:
+		add("hook-stub", "hook %q has no file: snapcraft makes one that does nothing", h.Name)
+	}
 	if !h.Executable {
 		add("hook-not-executable", "hook %q is not executable", h.Name)
 	}
@@ -177,68 +185,4 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 		add("hook-never-runs", "snapd runs %q for custodians only, and plug %q is none", h.Name, name)
 	}
 	c.checkCalls(snap, h, kind)
-}
-
-// checkCalls looks at what a script asks snapctl for.
-func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
-	writes := 0
-	for _, call := range calls(h.Text) {
-		add := func(code, format string, args ...any) { c.addTo(h.File, code, call.at, format, args...) }
-		if call.verb == "fail" {
-			if kind != "change-view-" {
-				add("hook-cannot-fail", `cannot use "snapctl fail" outside of a "change-view" hook`)
-			}
-			continue
-		}
-		if !call.view {
-			continue
-		}
-		if call.previous && kind != "change-view-" && kind != "save-view-" && kind != "observe-view-" {
-			add("hook-previous", "cannot use --previous outside of save-view, change-view or observe-view hooks")
-		}
-		if strings.HasPrefix(call.plug, "$") || call.plug == "" || strings.Contains(call.plug, "{") {
-			continue // only a run can tell
-		}
-		name, colon := strings.CutPrefix(call.plug, ":")
-		if !colon {
-			add("hook-colon", "snapctl %s --view %s: without a colon before the plug it means the snap's configuration", call.verb, call.plug)
-			continue
-		}
-		if strings.HasPrefix(name, "$") {
-			continue
-		}
-		p := snap.plug(name)
-		switch {
-		case p == nil:
-			add("hook-unknown-plug", "cannot find plug :%s for snap %q", name, snap.Name)
-			continue
-		case !p.confdb():
-			add("hook-unknown-plug", "cannot use --view with non-confdb plug :%s", name)
-			continue
-		}
-		write := call.verb != "get"
-		deadlock := write && p.custodian() && (snap.hasHook("change-view-"+p.Name) || snap.hasHook("save-view-"+p.Name))
-		switch kind {
-		case "observe-view-", "save-view-":
-			if write {
-				add("hook-cannot-write", "cannot modify confdb in %q hook", h.Name)
-			}
-		case "change-view-":
-			if write {
-				if writes++; writes == 2 {
-					add("hook-last-write", "only the last of several writes in %q counts", h.Name)
-				}
-			}
-		case "load-view-", "query-view-":
-		default:
-			switch {
-			case kind == "prepare-plug-" || h.Name == "install":
-				add("hook-connect", "cannot access confdb through unconnected plug :%s: when %q runs it is not connected yet", name, h.Name)
-			case deadlock:
-				add("hook-deadlock", "%q writes through plug %q, whose change-view or save-view hook has to wait for it", h.Name, name)
-			case kind != "":
-				add("hook-connect", "%q uses confdb through plug %q while a connection is being made", h.Name, name)
-			}
-		}
-	}
 }
