@@ -29,12 +29,20 @@ func (d *Document) SetAccount(id string) {
 // FillAccount is SetAccount for a document that does not say who publishes it, or only where it is to be filled in; "" fills
 // in nothing.
 func (d *Document) FillAccount(id string) {
+	if own := d.Header("account-id"); own != "" && !unfilled(own) {
+		id = own // who publishes also signs
+		if d.Headers.Get("authority-id") == nil {
+			return
+		}
+	}
 	for _, name := range []string{"account-id", "authority-id"} {
-		if text := d.Header(name); id != "" && dialect.ValidAccount(text) != nil && (text == "" || Placeholder(text)) {
+		if text := d.Header(name); id != "" && (text == "" || unfilled(text)) {
 			d.setHeader(name, id)
 		}
 	}
 }
+
+func unfilled(id string) bool { return dialect.ValidAccount(id) != nil && Placeholder(id) }
 
 // FillTimestamp puts a time where the document has none, or only the place for one.
 func (d *Document) FillTimestamp(at time.Time) {

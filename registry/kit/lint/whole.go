@@ -95,6 +95,11 @@ func (c *checker) checkShown(v *viewModel) {
 func (c *checker) unnamed(d definition, r *ruleModel, content []*ruleModel) string {
 	switch d.kind {
 	case "any":
+		for _, inner := range content {
+			if rest := inner.Storage[len(r.Storage):]; len(rest) < 2 && !slices.ContainsFunc(rest, func(a path.Accessor) bool { return !a.Open() }) {
+				return "" // all of it is named
+			}
+		}
 		return "keys that nobody knows"
 	case "alt":
 		for _, child := range c.types.below(d) {
