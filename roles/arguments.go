@@ -5,6 +5,7 @@ import (
 	"flag"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"aspects-poc/roles/internal/nearest"
 
@@ -176,4 +177,30 @@ func wanted(f cli.Flag, err error) string {
 	default:
 		return err.Error()
 	}
+}
+
+// checkTexts refuses values of flags that are not UTF-8: whatever they are put into, JSON or a log, would hold another
+// text. Names of files may be any bytes.
+func checkTexts(c *cli.Command, ctx *cli.Context) error {
+	for _, f := range c.Flags {
+		doc, ok := f.(cli.DocGenerationFlag)
+		if !ok {
+			continue
+		}
+		switch word, _ := placeholder(doc.GetUsage()); word {
+		case "FILE", "DIR", "PATH", "ADDRESS", "FILE|git:REV":
+			continue
+		}
+		name := f.Names()[0]
+		values := ctx.StringSlice(name)
+		if _, ok := f.(*cli.StringFlag); ok {
+			values = []string{ctx.String(name)}
+		}
+		for _, value := range values {
+			if !utf8.ValidString(value) {
+				return Usagef("invalid value %q for %s: it is not UTF-8", value, spell(name))
+			}
+		}
+	}
+	return nil
 }

@@ -1,13 +1,12 @@
 package roles
 
 import (
-	"encoding/json"
+	"cmp"
+	"context"
+	"flag"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-
-	"aspects-poc/registry/network"
 
 	"github.com/urfave/cli/v2"
 )
@@ -49,7 +48,7 @@ func (f *frame) candidates(root *cli.Command) *cli.Command {
 			if len(words) > 0 && words[0] == "--" {
 				words = words[1:]
 			}
-			for _, e := range f.candidatesFor(root, words) {
+			for _, e := range f.candidatesFor(c.Context, root, words) {
 				line := e.left
 				if e.right != "" {
 					line += "\t" + e.right
@@ -64,20 +63,27 @@ func (f *frame) candidates(root *cli.Command) *cli.Command {
 }
 
 // candidatesFor lists what the last of the words may become, given those before it.
-func (f *frame) candidatesFor(c *cli.Command, words []string) []entry {
+func (f *frame) candidatesFor(ctx context.Context, c *cli.Command, words []string) []entry {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	current := words[len(words)-1]
 	positionals := 0
 	var open cli.Flag // a flag whose value comes next
+	var given []assigned
+	role := ""
 	for _, word := range words[:len(words)-1] {
 		switch {
 		case open != nil:
+			given = append(given, assigned{open.Names()[0], word})
 			open = nil
 		case len(word) > 1 && word[0] == '-':
-			name, _, hasValue := strings.Cut(strings.TrimLeft(word, "-"), "=")
-			if found := findFlag(c, name); found != nil && !isSwitch(found) && !hasValue {
+			name, value, hasValue := strings.Cut(strings.TrimLeft(word, "-"), "=")
+			switch found := findFlag(c, name); {
+			case found == nil || isSwitch(found):
+			case hasValue:
+				given = append(given, assigned{found.Names()[0], value})
+			default:
 				open = found
 			}
 		default:
@@ -85,6 +91,7 @@ func (f *frame) candidatesFor(c *cli.Command, words []string) []entry {
 			switch {
 			case below != nil && positionals == 0:
 				c = below
+				role = cmp.Or(role, below.Name)
 			case word == helpWord && len(c.Subcommands) > 0 && positionals == 0: // the command that help is wanted of
 			default:
 				positionals++
@@ -119,7 +126,7 @@ func (f *frame) candidatesFor(c *cli.Command, words []string) []entry {
 			}
 		}
 	case positionals == 0:
-		list = firstArgument(c)
+		list = f.firstArgument(ctx, c, role, given)
 	}
 	return slices.DeleteFunc(list, func(e entry) bool { return !strings.HasPrefix(e.left, current) })
 }
@@ -140,37 +147,44 @@ func values(flag cli.Flag) []entry {
 	return choices(word)
 }
 
-func firstArgument(c *cli.Command) []entry {
+// firstArgument lists what a command's first argument may be, given the flags before it.
+func (f *frame) firstArgument(ctx context.Context, c *cli.Command, role string, given []assigned) []entry {
 	first, _, _ := strings.Cut(c.ArgsUsage, " ")
 	if first != "VIEW" {
 		return choices(first)
 	}
-	var list []entry
-	for _, view := range views() {
-		list = append(list, entry{left: view.name, right: view.Summary})
-	}
-	return list
-}
-
-type view struct {
-	name    string
-	Summary string `json:"summary"`
-}
-
-// views lists the views of our own confdb-schema. Those of others could only be asked from an open registry, too slow
-// for a key press.
-func views() []view {
-	var headers struct {
-		Views map[string]view `json:"views"`
-	}
-	if err := json.Unmarshal(network.Document(""), &headers); err != nil {
+	i := slices.IndexFunc(f.list, func(r Role) bool { return r.Name == role && r.Views != nil })
+	if i < 0 {
 		return nil
 	}
-	var list []view
-	for _, name := range slices.Sorted(maps.Keys(headers.Views)) {
-		list = append(list, view{name, headers.Views[name].Summary})
+	parsed, err := f.parsed(ctx, c, role, given)
+	if err != nil {
+		return nil // there is nothing to offer for flags that cannot be used
+	}
+	var list []entry
+	for _, view := range f.list[i].Views(f.env, parsed) {
+		list = append(list, entry{left: view.Word, right: view.About})
 	}
 	return list
+}
+
+// parsed returns what a command's Action would be given: the flags typed so far, the environment's and the file's.
+func (f *frame) parsed(ctx context.Context, c *cli.Command, role string, given []assigned) (*cli.Context, error) {
+	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	for _, one := range c.Flags {
+		if err := one.Apply(flags); err != nil {
+			return nil, err
+		}
+	}
+	parsed := cli.NewContext(&cli.App{Metadata: map[string]any{roleKey: role}}, flags, &cli.Context{Context: ctx})
+	parsed.Command = c
+	for _, one := range given {
+		if err := parsed.Set(one.name, one.value); err != nil {
+			return nil, err
+		}
+	}
+	_, err := f.resolve(c, parsed, role)
+	return parsed, err
 }
 
 // choices takes a|b|c apart.

@@ -52,6 +52,14 @@ type Role struct {
 	Command func(env *Env) *cli.Command
 	// Hooks are what snapd calls the role's snap for.
 	Hooks []Hook
+	// Views lists the candidates for the first argument of commands that take a VIEW, given the flags typed so far.
+	Views func(env *Env, c *cli.Context) []Candidate
+}
+
+// A Candidate is what a word may be completed to.
+type Candidate struct {
+	Word  string
+	About string // for shells that show it
 }
 
 // Env is what a role may touch of the world around it.

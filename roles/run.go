@@ -218,6 +218,9 @@ func (f *frame) leaf(c *cli.Command, path, role string) {
 		if err == nil {
 			sources, err = f.resolve(c, ctx, role)
 		}
+		if err == nil {
+			err = checkTexts(c, ctx)
+		}
 		if err == nil && before != nil {
 			err = before(ctx)
 		}

@@ -33,7 +33,7 @@ func get(env *roles.Env) *cli.Command {
 }
 
 func runGet(env *roles.Env, c *cli.Context) error {
-	view, keys, err := viewAndKeys(c)
+	name, keys, err := viewAndKeys(c)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,11 @@ func runGet(env *roles.Env, c *cli.Context) error {
 	}
 	terminal := roles.IsTerminal(env.Stdout)
 	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
-		document, err := reg.View(view).GetWith(ctx, constraints, keys...)
+		view, err := viewNamed(ctx, c, reg, name)
+		if err != nil {
+			return err
+		}
+		document, err := view.GetWith(ctx, constraints, keys...)
 		if errors.Is(err, registry.ErrNoData) && c.IsSet("default") {
 			if len(keys) == 0 {
 				return printValue(env.Stdout, fallback, shape, terminal)

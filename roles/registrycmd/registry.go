@@ -22,6 +22,7 @@ var Role = roles.Role{
 	Summary: "read, write and watch configuration through confdb views",
 	Tool:    true,
 	Command: command,
+	Views:   completeViews,
 }
 
 // subcommands are what can be done with a registry.

@@ -30,7 +30,7 @@ func set(env *roles.Env) *cli.Command {
 }
 
 func runSet(env *roles.Env, c *cli.Context) error {
-	view, words, err := viewAndKeys(c)
+	name, words, err := viewAndKeys(c)
 	if err != nil {
 		return err
 	}
@@ -49,10 +49,14 @@ func runSet(env *roles.Env, c *cli.Context) error {
 		values[key] = value
 	}
 	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
-		if err := refuseEmpty(reg.View(view).ID(), values); err != nil {
+		view, err := viewNamed(ctx, c, reg, name)
+		if err != nil {
 			return err
 		}
-		return reg.View(view).Set(ctx, values)
+		if err := refuseEmpty(view.ID(), values); err != nil {
+			return err
+		}
+		return view.Set(ctx, values)
 	})
 }
 

@@ -18,7 +18,7 @@ func unset(env *roles.Env) *cli.Command {
 		SkipFlagParsing: true,
 		Flags:           registryFlags(),
 		Action: func(c *cli.Context) error {
-			view, keys, err := viewAndKeys(c)
+			name, keys, err := viewAndKeys(c)
 			if err != nil {
 				return err
 			}
@@ -26,7 +26,11 @@ func unset(env *roles.Env) *cli.Command {
 				return roles.Usagef("nothing to unset: want one KEY or more")
 			}
 			return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
-				return reg.View(view).Unset(ctx, keys...)
+				view, err := viewNamed(ctx, c, reg, name)
+				if err != nil {
+					return err
+				}
+				return view.Unset(ctx, keys...)
 			})
 		},
 	}

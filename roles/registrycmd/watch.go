@@ -44,7 +44,10 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 	}
 	terminal := roles.IsTerminal(env.Stdout)
 	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
-		view := reg.View(name)
+		view, err := viewNamed(ctx, c, reg, name)
+		if err != nil {
+			return err
+		}
 		events, err := view.Watch(ctx)
 		if err != nil {
 			return err

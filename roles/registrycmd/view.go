@@ -1,0 +1,80 @@
+package registrycmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"aspects-poc/registry"
+	"aspects-poc/roles"
+	"aspects-poc/roles/internal/nearest"
+
+	"github.com/urfave/cli/v2"
+)
+
+// viewNamed returns the view that a command's first argument names. A name without account or confdb-schema is looked
+// for among the views that the registry knows, unless flags say which confdb-schema is meant. It returns a usage error
+// where several confdb-schemas have such a view.
+func viewNamed(ctx context.Context, c *cli.Context, reg *registry.Registry, name string) (*registry.View, error) {
+	view := reg.View(name)
+	if strings.Count(name, "/") > 1 || c.IsSet(flagAccount) || c.IsSet("schema") {
+		return view, nil
+	}
+	known, err := reg.Views(ctx)
+	if err != nil {
+		return view, nil // the access itself tells what is wrong
+	}
+	var found, names []string
+	for _, v := range known {
+		id := v.ID.String()
+		names = append(names, v.ID.View, v.ID.Schema+"/"+v.ID.View)
+		if strings.HasSuffix(id, "/"+name) {
+			found = append(found, id)
+		}
+		if v.ID == view.ID() {
+			return view, nil
+		}
+	}
+	switch near := nearest.Names(name, names); {
+	case len(found) == 1:
+		return reg.View(found[0]), nil
+	case len(found) > 1:
+		return nil, roles.Usagef("several confdb-schemas have a view %q: name one of %s", name, strings.Join(found, ", "))
+	case len(near) > 0:
+		return nil, &registry.Error{Op: "find", View: view.ID(), Kind: registry.ErrNoView, Remedy: near[0],
+			Message: fmt.Sprintf("no confdb-schema here has a view %q", name)}
+	}
+	return view, nil
+}
+
+// completionPatience is how long a key press may wait for a registry.
+const completionPatience = time.Second
+
+// completeViews lists the views that the registry knows which the flags typed so far choose, for completion.
+func completeViews(env *roles.Env, c *cli.Context) []roles.Candidate {
+	ctx, cancel := context.WithTimeout(c.Context, completionPatience)
+	defer cancel()
+	reg, err := open(ctx, env, c)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = reg.Close() }() // nothing was written
+	views, err := reg.Views(ctx)
+	if err != nil {
+		return nil
+	}
+	schemas := map[string]int{} // how many confdb-schemas have a view of the name
+	for _, v := range views {
+		schemas[v.ID.View]++
+	}
+	var list []roles.Candidate
+	for _, v := range views {
+		name := v.ID.View
+		if schemas[name] > 1 {
+			name = v.ID.String()
+		}
+		list = append(list, roles.Candidate{Word: name, About: v.Summary})
+	}
+	return list
+}
