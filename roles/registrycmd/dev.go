@@ -66,6 +66,7 @@ type workshop struct {
 	dirs    []string              // of the snaps
 	loaded  map[string]world.Snap // by folder, as they were found last
 	schemas map[string]string     // by file and ID: the document as it was read last
+	told    map[string]string     // by file or folder: why it could not be read, as it was told last
 }
 
 func runDev(env *roles.Env, c *cli.Context) (err error) {
@@ -97,7 +98,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 	} else if machine, err = filepath.Abs(state); err != nil {
 		return err
 	}
-	log := &devLog{out: env.Stdout}
+	log := &devLog{out: env.Stdout, paint: env.Paint(env.Stdout)}
 	runner, err := hookrun.New(hookrun.Options{Dir: machine, Snapctl: program, RunServices: c.Bool(flagServices),
 		Output: log.service})
 	if err != nil {
@@ -117,7 +118,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 	shop := &workshop{World: w, log: log, runner: runner, dirs: dirs, files: c.StringSlice(flagSchema),
 		account: c.String(flagAccount), publisher: c.String(flagPublisher), stage: filepath.Join(machine, "snap"), unpacked: filepath.Join(machine, "snaps"),
 		connect: !c.Bool(flagNoConnect), tried: make(chan []string),
-		loaded: map[string]world.Snap{}, schemas: map[string]string{}}
+		loaded: map[string]world.Snap{}, schemas: map[string]string{}, told: map[string]string{}}
 	watch, err := shop.open(c.Context)
 	if err != nil {
 		return err
@@ -131,7 +132,33 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 		shop.adopting.Wait()
 		err = errors.Join(err, <-watching)
 	}()
-	return served{socket: socket, options: rest.Options{World: w, Unsigned: true, Logs: runner, Install: shop, Programs: runner}}.run(ctx, env, command)
+	return served{socket: socket, next: shop.next(socket),
+		options: rest.Options{World: w, Unsigned: true, Logs: runner, Install: shop, Programs: runner}}.run(ctx, env, command)
+}
+
+// next returns a command that reads through a view which a snap here is custodian of; "" where there is none. The name
+// has no more parts than tell it from others.
+func (s *workshop) next(socket string) string {
+	schemas := map[string]int{} // how many confdb-schemas have a view of the name
+	for _, schema := range s.Schemas() {
+		for _, view := range schema.Parsed.Views() {
+			schemas[view]++
+		}
+	}
+	for _, snap := range s.Snaps() {
+		for _, name := range sortedKeys(snap.Plugs) {
+			id, ok := snap.Plugs[name].ID()
+			if !ok || snap.Plugs[name].Role != world.Custodian {
+				continue
+			}
+			view := id.View
+			if schemas[view] > 1 {
+				view = id.String()
+			}
+			return fmt.Sprintf("aspects-poc registry get --registry snapd:%s %s", socket, view)
+		}
+	}
+	return ""
 }
 
 // open loads confdb-schemas and snaps for the first time, and returns what is to be watched. Here an error ends it all;

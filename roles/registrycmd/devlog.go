@@ -12,6 +12,7 @@ import (
 
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/kit/world"
+	"aspects-poc/roles"
 	"aspects-poc/roles/internal/plain"
 )
 
@@ -19,6 +20,8 @@ import (
 // not shown.
 type devLog struct {
 	world *world.World
+
+	paint roles.Paint
 
 	mu  sync.Mutex // guards out
 	out io.Writer
@@ -40,7 +43,7 @@ func (l *devLog) warn(dir string, warnings []string) {
 func (l *devLog) line(at time.Time, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = fmt.Fprintf(l.out, "%s %s\n", at.Format(time.TimeOnly), text) // nobody is left to tell
+	_, _ = fmt.Fprintf(l.out, "%s %s\n", l.paint.Faint(at.Format(time.TimeOnly)), text) // nobody is left to tell
 }
 
 func (l *devLog) service(snap, service, line string) {
@@ -63,13 +66,13 @@ func (l *devLog) lines(e world.Event) []string {
 	case world.AccessBegan:
 		return []string{l.access(e)}
 	case world.Refused:
-		return []string{l.access(e), "refused at once: " + plain.Line(e.Err)}
+		return []string{l.access(e), l.paint.Bad("refused at once:") + " " + plain.Line(e.Err)}
 	case world.AccessEnded:
 		switch {
 		case e.Change == "" || e.Read && e.Direct:
 			return []string{l.access(e) + ": done"}
 		case e.Err != "":
-			return []string{"failed after " + e.Took.Round(time.Millisecond).String()}
+			return []string{l.paint.Bad("failed") + " after " + e.Took.Round(time.Millisecond).String()}
 		default:
 			return []string{"done after " + e.Took.Round(time.Millisecond).String()}
 		}
@@ -132,9 +135,9 @@ func (l *devLog) hook(e world.Event) []string {
 	}
 	switch {
 	case e.Rejected != "":
-		lines = append(lines, "    refuses: "+plain.Line(e.Rejected))
+		lines = append(lines, "    "+l.paint.Bad("refuses:")+" "+plain.Line(e.Rejected))
 	case e.Err != "":
-		lines = append(lines, "    failed: "+plain.Line(e.Err))
+		lines = append(lines, "    "+l.paint.Bad("failed:")+" "+plain.Line(e.Err))
 	}
 	if e.Err == "" {
 		for line := range strings.Lines(strings.TrimSpace(e.Output)) {

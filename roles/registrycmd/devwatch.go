@@ -80,17 +80,13 @@ func (s *workshop) reload(ctx context.Context) []string {
 	defer s.mu.Unlock()
 	watch := slices.Clone(s.files)
 	for _, file := range s.files {
-		if err := s.loadSchema(file); err != nil {
-			s.log.say("%v", err)
-		}
+		s.tellOnce(file, s.loadSchema(file))
 	}
 	changed := false
 	for _, dir := range s.dirs {
 		before := s.loaded[dir]
 		more, err := s.loadSnap(ctx, dir)
-		if err != nil {
-			s.log.say("%v", err)
-		}
+		s.tellOnce(dir, err)
 		watch = append(watch, more...)
 		changed = changed || !sameSnap(before, s.loaded[dir])
 	}
@@ -101,6 +97,18 @@ func (s *workshop) reload(ctx context.Context) []string {
 		}
 	}
 	return watch
+}
+
+// tellOnce tells why a file or folder cannot be read, until it can be or something else is wrong with it.
+func (s *workshop) tellOnce(name string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != s.told[name] {
+		s.log.say("%s", text)
+	}
+	s.told[name] = text
 }
 
 func sameSnap(a, b world.Snap) bool { return reflect.DeepEqual(a, b) }

@@ -70,7 +70,7 @@ func runGet(env *roles.Env, c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		return printDocument(env.Stdout, document, keys, shape, terminal)
+		return printDocument(env.Stdout, document, keys, shape, terminal, env.Paint(env.Stdout))
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"aspects-poc/roles"
 	"aspects-poc/roles/internal/plain"
 )
 
@@ -26,12 +27,13 @@ func (s outputShape) flag() string { return [...]string{"", "document", "list", 
 // printDocument prints what was got for the keys, as snap get does: one key prints its value alone unless that is a map,
 // and maps are a table on a terminal and JSON elsewhere. A terminal gets no control characters out of values, as it would
 // obey them; elsewhere values stay as they are, for scripts.
-func printDocument(w io.Writer, values map[string]any, keys []string, shape outputShape, terminal bool) error {
+func printDocument(w io.Writer, values map[string]any, keys []string, shape outputShape, terminal bool,
+	paint roles.Paint) error {
 	switch shape {
 	case document:
 		return printValue(w, values, typed, terminal)
 	case list:
-		return printTable(w, values, len(keys) == 0, terminal)
+		return printTable(w, values, len(keys) == 0, terminal, paint)
 	}
 	if len(keys) == 1 {
 		if _, isMap := values[keys[0]].(map[string]any); !isMap {
@@ -42,7 +44,7 @@ func printDocument(w io.Writer, values map[string]any, keys []string, shape outp
 		}
 	}
 	if shape == fitting && terminal {
-		return printTable(w, values, len(keys) == 0, terminal)
+		return printTable(w, values, len(keys) == 0, terminal, paint)
 	}
 	return printValue(w, values, typed, terminal)
 }
@@ -70,8 +72,9 @@ func printValue(w io.Writer, value any, shape outputShape, terminal bool) error 
 
 // printTable prints a row for each value, with dotted keys: one level below the keys asked for, or the top level of a
 // whole view. What lies deeper is shown as {...}.
-func printTable(w io.Writer, values map[string]any, whole, terminal bool) error {
-	table := tabwriter.NewWriter(w, 5, 3, 2, ' ', 0)
+func printTable(w io.Writer, values map[string]any, whole, terminal bool, paint roles.Paint) error {
+	var laidOut strings.Builder
+	table := tabwriter.NewWriter(&laidOut, 5, 3, 2, ' ', 0)
 	text := "Key\tValue\n"
 	for _, row := range rows(values, whole) {
 		shown := cell(row.value)
@@ -83,7 +86,13 @@ func printTable(w io.Writer, values map[string]any, whole, terminal bool) error 
 	if _, err := io.WriteString(table, text); err != nil {
 		return err
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	// Colours come last: the table would count them as characters.
+	head, rows, _ := strings.Cut(laidOut.String(), "\n")
+	_, err := io.WriteString(w, paint.Bold(head)+"\n"+rows)
+	return err
 }
 
 type row struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -155,6 +156,7 @@ func socketPath(env *roles.Env, given string) (string, error) {
 // served is a machine on its sockets.
 type served struct {
 	socket  string
+	next    string       // what to type next, printed after where it listens; "" for nothing
 	options rest.Options // Features is filled in
 }
 
@@ -178,7 +180,11 @@ func (s served) run(ctx context.Context, env *roles.Env, command []string) (err 
 		return err
 	}
 	if len(command) == 0 {
-		if _, err := fmt.Fprintf(env.Stdout, "Listening on %s, for snaps on %s\n", s.socket, snaps); err != nil {
+		text := fmt.Sprintf("Listening on %s, for snaps on %s\n", s.socket, snaps)
+		if s.next != "" {
+			text += "Try in another terminal: " + s.next + "\n"
+		}
+		if _, err := io.WriteString(env.Stdout, text); err != nil {
 			return err
 		}
 		return server.Serve(ctx, listeners[0], listeners[1])
