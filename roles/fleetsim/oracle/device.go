@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"encoding/json"
@@ -207,7 +208,7 @@ func (d *device) register(ctx context.Context, server int) error {
 	}
 	e := model.entries[d.id]
 	if e == nil {
-		e = &entry{id: d.id, status: serverapi.Active, labels: labels, answered: time.Now(), asked: time.Now()}
+		e = &entry{id: d.id, status: cmp.Or(answer.Status, serverapi.Active), labels: labels, answered: time.Now(), asked: time.Now()}
 		model.entries[d.id] = e
 	}
 	e.asked = time.Now()

@@ -280,6 +280,24 @@ func (h *harness) judge(server int, e *entry, what string) error {
 	return nil
 }
 
+// admit approves the devices that wait for it, but for one in four.
+func (h *harness) admit() error {
+	h.mu.Lock()
+	var waiting []*entry
+	for _, d := range h.devices {
+		if e := h.model.entries[d.id]; e != nil && e.status == serverapi.Pending && d.number%4 != 3 {
+			waiting = append(waiting, e)
+		}
+	}
+	h.mu.Unlock()
+	for _, e := range waiting {
+		if err := h.judge(0, e, "approve"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // overtaken has a device report something, and then again what it reported before; the first of the two arrives last.
 func (h *harness) overtaken(server int, d *device) error {
 	h.mu.Lock()

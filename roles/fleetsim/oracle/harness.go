@@ -3,6 +3,7 @@ package oracle
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -129,7 +130,7 @@ func Run(ctx context.Context, world World, options Options, acts []Act) (Figures
 		h.act = i
 		h.figures.Acts++
 		h.mu.Unlock()
-		if err := h.do(act); err != nil {
+		if err := errors.Join(h.admit(), h.do(act)); err != nil {
 			return h.figures, fmt.Errorf("act %d (%s): %w", i, text(act), err)
 		}
 		if act.Pause > 0 {

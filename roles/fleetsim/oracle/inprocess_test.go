@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server"
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 )
@@ -29,6 +30,7 @@ type bubble struct {
 	interval  time.Duration
 	transport *http.Transport
 	log       io.Writer
+	enrolment access.Enrolment
 
 	files   int // how many there have been
 	servers []*inner
@@ -72,7 +74,7 @@ func (b *bubble) Start(i int) error {
 	s := &inner{listener: newPipes(), end: end, ended: make(chan error, 1)}
 	config := server.Config{
 		Listener: s.listener, State: b.file(), Deaf: true, Drain: time.Second, Interval: time.Minute, MaxBody: 1 << 20, Out: io.Discard,
-		Log: slog.New(slog.DiscardHandler), Fleet: fleet.Options{PollInterval: b.interval}, Door: server.Door{AllowUnsigned: true},
+		Log: slog.New(slog.DiscardHandler), Fleet: fleet.Options{PollInterval: b.interval}, Door: server.Door{AllowUnsigned: true, Enrolment: b.enrolment},
 	}
 	if b.log != nil {
 		config.Log = slog.New(slog.NewTextHandler(b.log, nil))

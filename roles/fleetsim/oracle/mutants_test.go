@@ -84,13 +84,13 @@ func TestMutants(t *testing.T) {
 		}
 		t.Run(m.name, func(t *testing.T) {
 			overlay := m.overlay(t)
-			test, acts := "TestTruth$", "400"
+			test, acts := "TestTruth$", "300"
 			if m.two {
-				test, acts = "TestTruthOfTwo$", "150"
+				test, acts = "TestTruthOfTwo$", "100"
 			}
 			for seed := 1; seed <= 3; seed++ {
 				command := exec.Command("go", "test", "-count=1", "-overlay", overlay, "-run", test, ".", "-seed", fmt.Sprint(seed), "-acts", acts,
-					"-tries", "40")
+					"-tries", "10")
 				output, err := command.CombinedOutput()
 				if _, found, _ := strings.Cut(string(output), "which ends with"); err != nil && found != "" {
 					t.Logf("seed %d: %s", seed, found)

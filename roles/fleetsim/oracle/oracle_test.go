@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/fleetsim/oracle"
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 )
 
@@ -76,6 +77,9 @@ func runInBubble(t *testing.T, options oracle.Options, place place, acts []oracl
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(time.Until(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)))
 			world := newBubble(t.Context(), dir, options.Interval, databases)
+			if world.enrolment = access.Open; *seed%4 == 3 {
+				world.enrolment = access.Approve
+			}
 			if *tell {
 				world.log = t.Output()
 				options.Tell = func(act oracle.Act) { t.Log(time.Now().Format("15:04:05.000"), lines([]oracle.Act{act})) }
