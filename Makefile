@@ -120,7 +120,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s)
 .PHONY: soak
 soak: build ## random days of a fleet as processes, what is shown compared with what is so; SOAK=10m STORE=both SEED=... PAGE=1
 	ASPECTS_SOAK="$(or $(SOAK),10m)" ASPECTS_STORE="$(STORE)" ASPECTS_BROWSER="$(PAGE)" ASPECTS_PROGRAM="$(CURDIR)/$(BINARY)" \
-		$(GO) test -count=1 -timeout 0 -parallel 8 -v -run 'TestSoak$$' ./roles/fleetsim/oracle $(if $(SEED),-seed $(SEED))
+		$(GO) test -count=1 -timeout 0 -parallel 8 -v -run 'TestSoak$$' ./roles/fleetsim/oracle -seed $(or $(SEED),0)
 
 .PHONY: soak-mutants
 soak-mutants: ## faults put into the server on purpose, each of which the comparison has to find
