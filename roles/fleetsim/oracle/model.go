@@ -256,5 +256,7 @@ func text(value any) string {
 // last seen may be known to the last quarter of an interval only.
 func (e *entry) silence(now time.Time, interval time.Duration) (must, mustNot bool) {
 	slack := interval/4 + 2*time.Second
-	return now.Sub(e.asked) > 3*interval+slack, now.Sub(e.answered) < 3*interval-slack
+	// Who is turned away may ask under another name, and be known by its key.
+	must = e.status == serverapi.Active && now.Sub(e.asked) > 3*interval+slack
+	return must, now.Sub(e.answered) < 3*interval-slack
 }
