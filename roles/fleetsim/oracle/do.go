@@ -97,8 +97,20 @@ func (h *harness) do(a Act) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	d.act(a)
+	h.inNeed(d, a).act(a)
 	return nil
+}
+
+// inNeed is the device of an act, or where it has nothing to return from or to mend, the next one that has. The lock is
+// held.
+func (h *harness) inNeed(d *device, a Act) *device {
+	for i := range h.devices {
+		next := h.devices[(d.number+i)%len(h.devices)]
+		if a.Do == "return" && next.away || a.Do == "mood" && a.Mood == obeys && next.mood != obeys {
+			return next
+		}
+	}
+	return d
 }
 
 // act is what happens to the device itself. The lock is held.
