@@ -13,6 +13,7 @@ import (
 // notRun lists the blocks of commands that no test runs, by their document, with the reason that stands above each. A reason
 // is something that tests do not have, and never that it is too much work.
 var notRun = map[string][]string{
+	"../CONTRIBUTING.md": {"it runs the tests"},
 	"../README.md": {
 		"it runs the tests",
 		"it needs a real snapd, root, and an account of the snap store",
@@ -97,10 +98,10 @@ func TestEveryCommandIsRun(t *testing.T) {
 	}
 }
 
-// documents returns the README and all pages here, seen from here.
+// documents returns all pages that people read, seen from here.
 func documents(t *testing.T) []string {
 	t.Helper()
-	names := []string{"../README.md"}
+	names := []string{"../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md", "../examples/README.md"}
 	err := filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
 		if strings.HasSuffix(name, ".md") {
 			names = append(names, name)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"aspects-poc/internal/home"
 )
 
 // Every make target that a document names exists.
@@ -14,12 +16,8 @@ func TestDocumentsNameTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	used := regexp.MustCompile("(?m)(?:^|[`$] ?)make ([a-z][a-z-]*)")
-	for _, document := range append(documents, filepath.Join("..", "README.md")) {
+	for _, document := range documents(t) {
 		text, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)
@@ -36,18 +34,71 @@ func TestDocumentsNameTargets(t *testing.T) {
 	}
 }
 
-// Paths in docs that lead into this project exist.
-func TestDocsLinks(t *testing.T) {
+// Links that lead into this project lead to something.
+func TestLinks(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"snaps.md", "publishing.md"} {
+	for _, name := range documents(t) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(link[1]); err != nil {
-				t.Errorf("docs/%s: %v", name, err)
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), link[1])); err != nil {
+				t.Errorf("%s: %v", name, err)
 			}
 		}
+	}
+}
+
+// The index names every page.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	index, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if page != "README.md" && !bytes.Contains(index, []byte("]("+page+")")) {
+			t.Errorf("docs/README.md does not name %s", page)
+		}
+	}
+}
+
+// Documents name the project's home as package home does.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	address := regexp.MustCompile(`https://github\.com/[\w.-]+/aspects-poc`)
+	action := regexp.MustCompile(`uses: ([\w.-]+/aspects-poc)@`)
+	for _, name := range documents(t) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range address.FindAllString(string(text), -1) {
+			if found != home.Address {
+				t.Errorf("%s: %s is not %s", name, found, home.Address)
+			}
+		}
+		for _, found := range action.FindAllStringSubmatch(string(text), -1) {
+			if found[1] != home.Action() {
+				t.Errorf("%s: the action is %s, not %s", name, home.Action(), found[1])
+			}
+		}
+	}
+}
+
+// The README can be read in some minutes.
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := bytes.Count(text, []byte("\n")); lines >= 200 {
+		t.Errorf("README.md has %d lines, want less than 200", lines)
 	}
 }

@@ -25,7 +25,11 @@ type walkthrough struct {
 // walkthroughs lists the documents with sessions.
 func walkthroughs() []walkthrough {
 	return []walkthrough{
-		{filepath.Join("..", "README.md"), func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, "..") }},
+		{filepath.Join("..", "README.md"), func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, withExamples(t)) }},
+		{filepath.Join("..", "examples", "README.md"), func(t *testing.T) (*exec.Cmd, []string) {
+			return newShell(t, filepath.Join(withExamples(t), "examples", "proxy"), path(t)), nil
+		}},
+		{"walkthrough.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"access.md", withDevice},
 		{"devkit.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, t.TempDir(), path(t)), nil }},
