@@ -132,11 +132,13 @@ docs: build ## write again what is generated: the API description and docs/CLI.m
 	.ci/cli-docs $(BINARY) > docs/CLI.md
 
 .PHONY: screenshot
-screenshot: ## pictures from a real Chromium: docs/images/fleet.png, and in build/ others and the Swagger UI
+screenshot: ## the pictures in docs/images/, and in build/ others of the page and the Swagger UI; needs Chromium
 	@mkdir -p build docs/images
 	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOT=$(CURDIR)/build/swagger.png $(GO) test -count=1 -run Browser ./roles/server/api
 	ASPECTS_REQUIRE_BROWSER=1 ASPECTS_SCREENSHOTS=$(CURDIR)/build ASPECTS_FLEET_PICTURE=$(CURDIR)/docs/images/fleet.png \
 		$(GO) test -count=1 -run TestPageOfAFleet ./roles/server
+	@$(MAKE) --no-print-directory build
+	.ci/terminal-picture $(BINARY) docs/images/terminal.svg
 
 # STAGES: some of contract,commands,transcripts,hooks,store,install,readme,refusals,lifecycle,faults,power,remove. E2E_KEEP=1 leaves the machine
 # running, and takes the one that runs; E2E_HOST=1 takes this very machine, and spoils it. e2e/README.md has more.
