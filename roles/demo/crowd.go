@@ -6,8 +6,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"time"
 
 	"aspects-poc/registry/network"
@@ -51,12 +55,34 @@ func crowd() []*extra {
 	}
 }
 
-// register makes a key, and the device known to the server.
-func (e *extra) register(ctx context.Context, url string) error {
-	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+// key returns the key that the device has in a directory, a new one the first time.
+func (e *extra) key(dir string) (*rsa.PrivateKey, error) {
+	file := filepath.Join(dir, "extra-"+e.name+".key")
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err := rsa.GenerateKey(rand.Reader, keyBits)
+		if err != nil {
+			return nil, err
+		}
+		return key, os.WriteFile(file, x509.MarshalPKCS1PrivateKey(key), 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKCS1PrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the key in %s: %w; remove the file", file, err)
+	}
+	return key, nil
+}
+
+// register makes the device known to the server. Its key is in a directory.
+func (e *extra) register(ctx context.Context, url, dir string) error {
+	key, err := e.key(dir)
 	if err != nil {
 		return err
 	}
+	e.report.Sequence = time.Now().Unix() // beyond those of a run before this one
 	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
 		return err

@@ -136,7 +136,7 @@ func (s *stage) gather(ctx context.Context) ([]*extra, error) {
 	failed := make([]error, len(extras))
 	var registering sync.WaitGroup
 	for i, one := range extras {
-		registering.Go(func() { failed[i] = one.register(ctx, s.url()) })
+		registering.Go(func() { failed[i] = one.register(ctx, s.url(), s.dir) })
 	}
 	registering.Wait()
 	return extras, errors.Join(failed...)
