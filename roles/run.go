@@ -231,13 +231,16 @@ func (f *frame) leaf(c *cli.Command, path, role string) {
 	}
 }
 
+// OthersArguments ends the ArgsUsage of a command whose further arguments are another program's: its flags are none of ours.
+const OthersArguments = "[ARGUMENT …]"
+
 // takeArgs sets flags that stand behind arguments where the command has them there, and refuses them elsewhere: cli would
 // pass them on as arguments.
 func (f *frame) takeArgs(c *cli.Command, ctx *cli.Context) error {
 	if c.SkipFlagParsing {
 		return setAnywhere(c, ctx)
 	}
-	if slices.Contains(f.args, "--") {
+	if slices.Contains(f.args, "--") || strings.HasSuffix(c.ArgsUsage, OthersArguments) {
 		return nil
 	}
 	for _, arg := range ctx.Args().Slice() {

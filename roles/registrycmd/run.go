@@ -14,7 +14,7 @@ const flagShell = "shell"
 
 func run(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "run", Usage: "run an app of a snap that registry dev has installed", ArgsUsage: "SNAP[.APP] [ARGUMENT …]",
+		Name: "run", Usage: "run an app of a snap that registry dev has installed", ArgsUsage: "SNAP[.APP] " + roles.OthersArguments,
 		Description: "Runs an app as the snap, in the place of snap run, which needs files of a real snapd: with the snap's\n" +
 			"environment, its command-chain and a snapctl that speaks for it, but without confinement and as this user.\n" +
 			"SNAP alone is the app of the snap's name. With --shell it is a shell, which works for a snap without apps, too:\n" +
