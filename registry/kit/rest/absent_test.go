@@ -2,11 +2,14 @@ package rest_test
 
 import (
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"aspects-poc/registry/kit/rest"
 	"aspects-poc/registry/kit/world"
 	"aspects-poc/registry/registrytest/stocksnap"
 )
@@ -59,6 +62,46 @@ func TestRemove(t *testing.T) {
 	}
 	if _, err := m.Snap("app"); err == nil {
 		t.Error("it is still there")
+	}
+}
+
+// TestNotImitated asks for everything of snapd that is not imitated: each says what is missing.
+func TestNotImitated(t *testing.T) {
+	t.Parallel()
+	m := serve(t, setup{})
+	for path, methods := range rest.NotImitated {
+		for method, want := range methods {
+			request := method + " " + strings.NewReplacer("{", "", "}", "").Replace(path)
+			status, answer := send(t, m.client, request, "{}")
+			if message, _ := answer["result"].(map[string]any)["message"].(string); status != http.StatusNotImplemented || message != want {
+				t.Errorf("%s: %d %q, want %q", request, status, message, want)
+			}
+		}
+	}
+}
+
+// TestDocumented checks that the endpoints of which the documentation speaks are there.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/devkit-serve.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("ACCOUNT/SCHEMA/VIEW", "{account}/{schema}/{view}", "/snaps/system", "/snaps/{name}", "/NAME", "/{name}", "/ID", "/{id}", "/TYPE", "/{type}")
+	found := 0
+	for line := range strings.Lines(string(text)) {
+		cell, isRow := strings.CutPrefix(line, "| `/v2/")
+		if !isRow {
+			continue
+		}
+		cell, _, _ = strings.Cut("`/v2/"+cell, " |")
+		for _, path := range regexp.MustCompile("`(/v2/[^`]*)`").FindAllStringSubmatch(cell, -1) {
+			if found++; !rest.Imitated(names.Replace(path[1])) {
+				t.Errorf("%s is no endpoint", path[1])
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("the table has %d endpoints", found)
 	}
 }
 
