@@ -41,6 +41,7 @@ var mutants = []mutant{
 		{"fleet/verdict.go", "contradictions(t.tree, shown) == nil", "true"}}, ""},
 	{"the hash of what runs is not compared", false, []edit{
 		{"fleet/verdict.go", "&& report.Running.Hash == t.Hash", ""}}, `
+		{"do":"nothing"}
 		{"do":"set", "layer":"device", "config":{"control-telemetry":{"monitor-peers":false}}}
 		{"do":"set", "layer":"everyone", "config":{"control-telemetry":{"sample-rate":3}}}
 		{"do":"delete"}`},
