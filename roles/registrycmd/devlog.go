@@ -111,7 +111,7 @@ func (l *devLog) access(e world.Event) string {
 	if e.Read {
 		return plain.Line(strings.TrimSpace(fmt.Sprintf("%s gets %s %s", who, view, strings.Join(e.Requests, " "))))
 	}
-	return plain.Line(fmt.Sprintf("%s sets %s %s", who, view, l.values(e.View, e.Values)))
+	return plain.Line(strings.TrimSpace(fmt.Sprintf("%s sets %s %s", who, view, l.values(e.View, e.Values))))
 }
 
 // hook tells what a hook has done.
