@@ -48,7 +48,7 @@ var mutants = []mutant{
 	{"a verdict holds for later revisions too", false, []edit{
 		{"fleet/state.go", "case verdict.Revision == desired:", "case verdict.State != StateUnknown:"}}, ""},
 	{"who does not say what it runs is judged at its polls only", false, []edit{
-		{"fleet/state.go", "if settled || !device.Mute() {", "if true {"}}, ""},
+		{"fleet/state.go", "if settled || !device.Mute() {", "if settled || !device.At.IsZero() {"}}, ""},
 	{"no event tells of a report", false, []edit{
 		{"fleet/sqlite/reports.go", "kept = err == nil", "kept = false"}}, ""},
 	{"counts are kept for an hour", false, []edit{

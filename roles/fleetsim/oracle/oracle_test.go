@@ -137,7 +137,7 @@ func TestTruth(t *testing.T) {
 			return dir, nil
 		}
 		return t.TempDir(), nil
-	}, plan(t, 200))
+	}, plan(t, 100))
 }
 
 // TestTruthOfTwo does it with two servers on one PostgreSQL, which have no LISTEN: either hears of what the other does up
@@ -147,5 +147,5 @@ func TestTruthOfTwo(t *testing.T) {
 	try(t, func(t *testing.T) (string, []*cord) {
 		database := postgrestest.URL(t)
 		return "", []*cord{newCord(t, database), newCord(t, database)}
-	}, plan(t, 40))
+	}, plan(t, 25))
 }
