@@ -82,7 +82,7 @@ func TestHeldBack(t *testing.T) {
 			return err
 		}, func(w *world.World, id string) {
 			<-waiting
-			for c := (world.Change{}); len(c.Tasks) < 5; c, _ = w.Change(id) { // it has joined
+			for c := (world.Change{}); len(c.Tasks) < 5 || c.Tasks[1].Status != world.Done; c, _ = w.Change(id) { // it has joined
 				time.Sleep(time.Millisecond)
 			}
 			_, err := w.Abort(id)

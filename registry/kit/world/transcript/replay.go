@@ -186,7 +186,11 @@ func (m *machine) step(ctx context.Context, step Step) (Step, error) {
 		return Step{}, err
 	}
 	if changes := m.Changes(); len(changes) > last {
-		seen.change(changes[len(changes)-1])
+		ready, err := m.Wait(ctx, changes[len(changes)-1].ID) // snapctl does not wait for the very end
+		if err != nil {
+			return Step{}, err
+		}
+		seen.change(ready)
 	}
 	seen.Hooks, seen.Calls = m.hooks, m.calls
 	if seen.Hooks == nil {
