@@ -56,6 +56,7 @@ type change struct {
 	joined   sync.WaitGroup     // transactions that hooks of it began
 	life     context.Context    // of its tasks; ends when one of them fails
 	abort    context.CancelFunc // ends life
+	unwound  bool               // one of them has failed, or somebody aborted it: what was done is put back
 	cleanup  func() error       // called when it is over
 }
 

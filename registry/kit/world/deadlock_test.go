@@ -121,31 +121,56 @@ func TestHeldBack(t *testing.T) {
 }
 
 // TestCallsOutlive checks that a hook is not over before the calls of snapctl that it has begun are, also when the program
-// that called has gone: the task stays until snapd's own limit, and then all goes well.
+// that called has gone: its change goes on, and what it waits for ends it.
 func TestCallsOutlive(t *testing.T) {
-	pending, read := make(chan bool, 1), make(chan error, 1)
-	w, _ := selfish(t, world.Options{WriteLimit: time.Millisecond, AccessTimeout: 100 * time.Millisecond, NoticeWaits: time.Millisecond,
-		Observe: func(e world.Event) {
-			if e.Kind == world.WaitsTurn {
-				pending <- true
+	for _, test := range []struct {
+		name    string
+		timeout time.Duration
+		end     func(w *world.World, id string) error
+		status  string
+		read    string
+		stored  string
+	}{
+		{"by its limit", 100 * time.Millisecond, func(*world.World, string) error { return nil }, world.Done,
+			"timed out waiting for access", `{"metrics":{"sample-rate":7}}`},
+		{"by whoever aborts it", time.Hour, func(w *world.World, id string) error {
+			_, err := w.Abort(id) // an error if it is over
+			return err
+		}, world.Undone, "context canceled", "{}"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			pending, gone, read := make(chan bool, 10), make(chan bool, 1), make(chan error, 1)
+			w, _ := selfish(t, world.Options{WriteLimit: time.Millisecond, AccessTimeout: test.timeout, NoticeWaits: time.Millisecond,
+				Observe: func(e world.Event) {
+					if e.Kind == world.WaitsTurn {
+						pending <- true
+					}
+				}}, func(_ context.Context, call func(...string) error) error {
+				_ = call("set", "--view", ":control-telemetry", "sample-rate=7") // it has come to its limit
+				go func() { read <- call("get", "--view", ":control-telemetry") }()
+				<-pending
+				gone <- true
+				return nil
+			})
+			id, err := w.BeginConfigure("cust", map[string]any{"option": true})
+			must(t, err)
+			<-gone
+			must(t, test.end(w, id))
+			change, err := w.Wait(t.Context(), id)
+			must(t, err)
+			if change.Status != test.status {
+				t.Errorf("%s: %s, want %s", change.Status, statuses(change), test.status)
 			}
-		}}, func(_ context.Context, call func(...string) error) error {
-		_ = call("set", "--view", ":control-telemetry", "sample-rate=7") // it has come to its limit
-		go func() { read <- call("get", "--view", ":control-telemetry") }()
-		<-pending
-		return nil
-	})
-	must(t, w.Configure(t.Context(), "cust", map[string]any{"option": true}))
-	select {
-	case err := <-read:
-		if err == nil || !strings.Contains(err.Error(), "timed out waiting for access") {
-			t.Errorf("the read: %v", err)
-		}
-	default:
-		t.Error("the hook was over before its read was")
-	}
-	if got := w.Stored(network.AccountID, network.Name); got != `{"metrics":{"sample-rate":7}}` {
-		t.Errorf("stored %s", got)
+			if _, there := w.Config("cust")["option"]; there != (test.status == world.Done) {
+				t.Errorf("options %v", w.Config("cust"))
+			}
+			if err := <-read; err == nil || !strings.Contains(err.Error(), test.read) {
+				t.Errorf("the read: %v, want %s", err, test.read)
+			}
+			if got := w.Stored(network.AccountID, network.Name); got != test.stored {
+				t.Errorf("stored %s, want %s", got, test.stored)
+			}
+		})
 	}
 }
 

@@ -105,6 +105,7 @@ func (w *World) failed(c *change, number int, err error) {
 // unwind tells of a change that fails what was undone and what is held back. The caller has the lock.
 func (w *World) unwind(c *change) {
 	c.abort()
+	c.unwound = true
 	for i, task := range c.Tasks {
 		switch {
 		case task.Status == Do:
@@ -203,7 +204,7 @@ func (w *World) start(c *change, tasks []task, ended func(err error)) error {
 
 // settle ends a change whose tasks are over. The caller has the lock.
 func (w *World) settle(c *change, err error) {
-	if err != nil {
+	if err != nil || c.unwound {
 		w.takeBack(c)
 	}
 	undos := c.Undo
