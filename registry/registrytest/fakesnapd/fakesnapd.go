@@ -206,10 +206,23 @@ func (f *Fake) showAssertions(w http.ResponseWriter, r *http.Request) {
 		refuse(w, 400, "", "invalid assert type: "+strconv.Quote(kind))
 		return
 	}
+	views := map[string]any{} // by confdb-schema
+	for _, document := range f.config.Documents {
+		var headers struct {
+			Account string         `json:"account-id"`
+			Name    string         `json:"name"`
+			Views   map[string]any `json:"views"`
+		}
+		if err := json.Unmarshal(document, &headers); err != nil {
+			panic(err) // it was a confdb-schema before
+		}
+		views[headers.Account+"/"+headers.Name] = headers.Views
+	}
 	list := []any{}
 	for _, schema := range f.Data.Schemas() {
 		list = append(list, map[string]any{"headers": map[string]any{
 			"type": e.assertion, "authority-id": schema.Account, "account-id": schema.Account, "name": schema.Name,
+			"views": views[schema.Account+"/"+schema.Name],
 		}})
 	}
 	answer(w, list)

@@ -96,7 +96,7 @@ func (h *handlers) api() []route {
 		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, takes{query: "against"}},
 		{http.MethodPost, "/history/:revision/restore/", access.Write, h.restore, takes{}},
 
-		{http.MethodGet, "/summary/", access.Read, h.summary, takes{}},
+		{http.MethodGet, "/summary/", access.Read, h.summary, takes{query: "limit"}},
 		{http.MethodGet, "/events/", access.Read, h.events, takes{}},
 		{http.MethodGet, "/healthz", access.Anyone, h.healthz, takes{}},
 		{http.MethodGet, "/readyz", access.Anyone, h.readyz, takes{}},

@@ -20,6 +20,7 @@ import (
 //	@Description	It may be some seconds old in a large fleet.
 //	@Tags			server
 //	@ID				get-summary
+//	@Param			limit	query	int	false	"Has no effect, as there is one summary: for scripts that ask all lists in one way"
 //	@Success		200	{object}	serverapi.Summary	"The counts"
 //	@Failure		401	{object}	serverapi.Problem	"A token of an operator is needed"
 //	@Failure		503	{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
