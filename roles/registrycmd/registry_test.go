@@ -109,8 +109,8 @@ func TestControlCharacters(t *testing.T) {
 		{"get v a", `\x1b[2J\u009b31m` + "\nb\tc\n", "\x1b[2J\u009b31m\nb\tc\n"},
 		{"get -t v a", `"\u001b[2J\u009b31m\nb\tc"` + "\n", `"\u001b[2J` + "\u009b" + `31m\nb\tc"` + "\n"},
 		{"get v l", "[\n\t" + `"\u001b\u007f"` + "\n]\n", "[\n\t\"\\u001b\x7f\"\n]\n"},
-		{"get -l v a l", "Key  Value\n" + `a    \x1b[2J\u009b31m\nb\tc` + "\n" + `l    [\x1b\x7f]` + "\n", ""},
-		{"get v", "Key  Value\n" + `a    \x1b[2J\u009b31m\nb\tc` + "\n" + `l    [\x1b\x7f]` + "\n", ""},
+		{"get -l v a l", "\x1b[1mKey  Value\x1b[22m\n" + `a    \x1b[2J\u009b31m\nb\tc` + "\n" + `l    [\x1b\x7f]` + "\n", ""},
+		{"get v", "\x1b[1mKey  Value\x1b[22m\n" + `a    \x1b[2J\u009b31m\nb\tc` + "\n" + `l    [\x1b\x7f]` + "\n", ""},
 		{"watch --count 1 v", `{"a":"\u001b[2J\u009b31m\nb\tc","l":["\u001b\u007f"]}` + "\n", ""},
 	} {
 		s := func() *shelf { return &shelf{answer: answer, events: []backend.Event{{}}} }

@@ -21,11 +21,16 @@ import (
 //	@Tags			server
 //	@ID				get-summary
 //	@Param			limit	query	int	false	"Has no effect, as there is one summary: for scripts that ask all lists in one way"
-//	@Success		200	{object}	serverapi.Summary	"The counts"
+//	@Success		200		{object}	serverapi.Summary	"The counts"
 //	@Failure		401	{object}	serverapi.Problem	"A token of an operator is needed"
 //	@Failure		503	{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
 //	@Router			/summary/ [get]
 func (h *handlers) summary(c echo.Context) error {
+	q := query{c: c}
+	q.limit() // has to be one, though there is nothing that it could limit
+	if err := q.done(); err != nil {
+		return err
+	}
 	counted, err := h.fleet.Summary(c.Request().Context())
 	if err != nil {
 		return err
