@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,8 +33,8 @@ type bubble struct {
 	log       io.Writer
 	enrolment access.Enrolment
 
-	files   int // how many there have been
-	servers []*inner
+	files   int                     // how many there have been
+	servers []atomic.Pointer[inner] // nil: it does not run; devices dial while one comes or goes
 }
 
 // inner is one server.
@@ -44,13 +45,13 @@ type inner struct {
 }
 
 func newBubble(ctx context.Context, dir string, interval time.Duration, databases []*cord) *bubble {
-	b := &bubble{ctx: ctx, dir: dir, databases: databases, interval: interval, servers: make([]*inner, max(1, len(databases)))}
+	b := &bubble{ctx: ctx, dir: dir, databases: databases, interval: interval, servers: make([]atomic.Pointer[inner], max(1, len(databases)))}
 	b.transport = &http.Transport{DisableKeepAlives: true, DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
-		running := b.servers[port[len(port)-1]-'0']
+		running := b.servers[port[len(port)-1]-'0'].Load()
 		if running == nil {
 			return nil, errors.New("connection refused")
 		}
@@ -87,7 +88,7 @@ func (b *bubble) Start(i int) error {
 		defer s.listener.Close()
 		s.ended <- server.Run(ctx, config)
 	}()
-	b.servers[i] = s
+	b.servers[i].Store(s)
 	for range 100 { // a database's answers take no time of this world
 		request, err := http.NewRequestWithContext(b.ctx, http.MethodGet, b.URL(i)+"/readyz", nil)
 		if err != nil {
@@ -106,17 +107,17 @@ func (b *bubble) Start(i int) error {
 }
 
 func (b *bubble) Stop(i int) error {
-	s := b.servers[i]
+	s := b.servers[i].Load()
 	s.end()
 	err := <-s.ended
-	b.servers[i] = nil
+	b.servers[i].Store(nil)
 	return err
 }
 
 // Kill leaves behind what is on disk now. What the server writes at its end goes nowhere.
 func (b *bubble) Kill(i int) error {
 	synctest.Wait() // nothing is being written
-	s := b.servers[i]
+	s := b.servers[i].Load()
 	if len(b.databases) > 0 {
 		b.databases[i].cut()
 	} else {
@@ -137,7 +138,7 @@ func (b *bubble) Kill(i int) error {
 	s.listener.cut()
 	s.end()
 	<-s.ended // it complains about its store, or about nobody listening
-	b.servers[i] = nil
+	b.servers[i].Store(nil)
 	return nil
 }
 
@@ -154,8 +155,8 @@ func (b *bubble) Restore() error { return sqlite.Restore(b.ctx, b.backup(), b.fi
 
 // Close stops all servers.
 func (b *bubble) Close(t *testing.T) {
-	for i, s := range b.servers {
-		if s != nil {
+	for i := range b.servers {
+		if b.servers[i].Load() != nil {
 			if err := b.Stop(i); err != nil {
 				t.Log(err)
 			}
