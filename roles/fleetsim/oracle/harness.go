@@ -99,23 +99,23 @@ func Run(ctx context.Context, world World, options Options, acts []Act) (Figures
 	defer cancel()
 	var err error
 	if h.keys, h.public, err = fleetsim.Keys(2*options.Devices, options.Seed%4); err != nil {
-		return h.figures, err
+		return h.counted(), err
 	}
 	for i := range world.Servers() {
 		if err := world.Start(i); err != nil {
-			return h.figures, err
+			return h.counted(), err
 		}
 	}
 	h.watch()
 	for range options.Devices {
 		if err := h.join(false); err != nil {
-			return h.figures, err
+			return h.counted(), err
 		}
 	}
 	if options.Open != nil {
 		leave, err := options.Open(door{h})
 		if err != nil {
-			return h.figures, err
+			return h.counted(), err
 		}
 		defer leave()
 	}
@@ -131,7 +131,7 @@ func Run(ctx context.Context, world World, options Options, acts []Act) (Figures
 		h.figures.Acts++
 		h.mu.Unlock()
 		if err := errors.Join(h.admit(), h.do(act)); err != nil {
-			return h.figures, fmt.Errorf("act %d (%s): %w", i, text(act), err)
+			return h.counted(), fmt.Errorf("act %d (%s): %w", i, text(act), err)
 		}
 		if act.Pause > 0 {
 			world.Sleep(options.Interval * time.Duration(act.Pause) / 100)
@@ -144,13 +144,20 @@ func Run(ctx context.Context, world World, options Options, acts []Act) (Figures
 			err = h.look()
 		}
 		if err != nil {
-			return h.figures, err
+			return h.counted(), err
 		}
 	}
 	for _, watcher := range h.watchers {
 		watcher.Close()
 	}
-	return h.figures, nil
+	return h.counted(), nil
+}
+
+// counted returns the figures so far: devices go on while they are read.
+func (h *harness) counted() Figures {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.figures
 }
 
 // complain notes the first thing that is not as it should be. The lock is held.
