@@ -252,7 +252,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = b.Close() }() // only read
+	defer b.Close() // only read
 	if got := document(t, b, "notes"); got != `{"note":"äöü \u003c/script\u003e"}` {
 		t.Errorf("notes: %s", got)
 	}
