@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,7 @@ func TestKeptTwice(t *testing.T) {
 // two is two servers on one store, and what is known of their devices.
 type two struct {
 	*world
+	ticking sync.Mutex // guards now: polls that are held back read it
 	random  *rand.Rand
 	told    <-chan fleet.Notice // of the store
 	servers [2]*server
@@ -117,7 +119,7 @@ func newTwo(t *testing.T, random *rand.Rand) *two {
 func (two *two) open(i int) {
 	server := &server{hears: make(chan fleet.Notice)}
 	var err error
-	options := fleet.Options{Now: func() time.Time { return two.now }, PollInterval: time.Hour}
+	options := fleet.Options{Now: two.time, PollInterval: time.Hour}
 	if server.Fleet, err = fleet.Open(two.t.Context(), told{two.store, server.hears}, options); err != nil {
 		two.t.Fatal(err)
 	}
@@ -173,8 +175,16 @@ func (two *two) change(d *twiceDevice) {
 	}
 }
 
+func (two *two) time() time.Time {
+	two.ticking.Lock()
+	defer two.ticking.Unlock()
+	return two.now
+}
+
 func (two *two) act() string {
+	two.ticking.Lock()
 	two.now = two.now.Add(time.Duration(two.random.IntN(90)) * time.Second)
+	two.ticking.Unlock()
 	by := two.random.IntN(2)
 	server := two.servers[by]
 	d := two.devices[two.random.IntN(len(two.devices))]
@@ -338,7 +348,7 @@ func (two *two) holds(by int, d *twiceDevice) string {
 // compare looks at each device through a server that remembers nothing, and through those that do and have heard of all.
 func (two *two) compare() {
 	two.t.Helper()
-	cold, err := fleet.Open(two.t.Context(), deaf{two.store}, fleet.Options{Now: func() time.Time { return two.now }, PollInterval: time.Hour})
+	cold, err := fleet.Open(two.t.Context(), deaf{two.store}, fleet.Options{Now: two.time, PollInterval: time.Hour})
 	if err != nil {
 		two.t.Fatal(err)
 	}
