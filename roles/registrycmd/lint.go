@@ -101,6 +101,12 @@ func runLint(env *roles.Env, c *cli.Context) error {
 
 // writeFindings writes findings to a stream, with colours for a person at a terminal.
 func writeFindings(w io.Writer, env *roles.Env, format lint.Format, findings []lint.Finding) error {
+	if format == lint.GitHub || format == lint.SARIF {
+		findings = slices.Clone(findings)
+		for i := range findings {
+			findings[i].File = fromWorkspace(env, findings[i].File)
+		}
+	}
 	if format != lint.Text {
 		return lint.Write(w, format, findings, roles.Version)
 	}
@@ -115,6 +121,24 @@ func writeFindings(w io.Writer, env *roles.Env, format lint.Format, findings []l
 			return paint.Note(word)
 		}
 	})
+}
+
+// fromWorkspace names a file as GitHub wants it: seen from the folder that a workflow has checked out, in whichever folder
+// below it the command runs.
+func fromWorkspace(env *roles.Env, file string) string {
+	workspace := env.Getenv("GITHUB_WORKSPACE")
+	if workspace == "" || filepath.IsAbs(file) {
+		return file
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return file
+	}
+	below, err := filepath.Rel(workspace, dir)
+	if err != nil || !filepath.IsLocal(below) {
+		return file
+	}
+	return filepath.Join(below, file)
 }
 
 func checkOptions(options lint.Options) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/registry/kit/lint"
 	"aspects-poc/registry/kit/script"
 	"aspects-poc/registry/kit/world"
 	"aspects-poc/roles"
@@ -47,6 +48,8 @@ func test(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write JUnit's XML to"},
 			&cli.BoolFlag{Name: "coverage", Usage: "print which rules, accesses and hooks no script has touched"},
 			&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Usage: "run `N` scripts at a time; 0: one per processor"},
+			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "tell of failures as `text|github`; the latter " +
+				"marks their lines as well"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print the whole log of each script"},
 			&cli.BoolFlag{Name: "commands", Usage: "list the commands of scripts, and run none"},
 			&cli.BoolFlag{Name: "update", Usage: "rewrite files in scripts that cmp finds to differ"},
@@ -70,6 +73,10 @@ func runTest(env *roles.Env, c *cli.Context) error {
 		_, err := fmt.Fprint(env.Stdout, script.Usage())
 		return err
 	}
+	format := lint.Format(c.String(flagFormat))
+	if format != lint.Text && format != lint.GitHub {
+		return roles.Usagef("invalid value %q for --%s: want one of %v", format, flagFormat, []lint.Format{lint.Text, lint.GitHub})
+	}
 	files := roles.Args(c)
 	if len(files) == 0 {
 		files = []string{testsFolder}
@@ -83,7 +90,7 @@ func runTest(env *roles.Env, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	printer := &testPrinter{env: env, verbose: c.Bool("verbose")}
+	printer := &testPrinter{env: env, verbose: c.Bool("verbose"), github: format == lint.GitHub}
 	report, err := script.Run(c.Context, script.Options{
 		Files: files, Schemas: schemas, Snaps: c.StringSlice(flagSnap), Program: program, Account: account,
 		ReadSchema:  func(path string) ([]world.Schema, error) { return readSchema(path, account) },
@@ -122,6 +129,7 @@ func runTest(env *roles.Env, c *cli.Context) error {
 type testPrinter struct {
 	env     *roles.Env
 	verbose bool
+	github  bool // failures are marked for GitHub, too
 	err     error
 }
 
@@ -137,6 +145,11 @@ func (p *testPrinter) done(r script.Result) {
 	_, err := fmt.Fprintf(p.env.Stdout, "%s  %s  %.2fs\n", word, r.File, r.Took.Seconds())
 	if err == nil && (r.Failed || p.verbose) {
 		_, err = fmt.Fprintln(p.env.Stdout, indented(strings.TrimSpace(r.Log), "    "))
+	}
+	if err == nil && r.Failed && p.github {
+		line, message := r.Failure()
+		err = writeFindings(p.env.Stdout, p.env, lint.GitHub, []lint.Finding{
+			{File: r.File, Line: line, Column: 1, Level: lint.Error, Code: "registry test", Message: message}})
 	}
 	if p.err == nil {
 		p.err = err

@@ -4,6 +4,8 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -77,6 +79,20 @@ func (r *Result) failure() string {
 		}
 	}
 	return "failed"
+}
+
+// Failure returns the line of the script that failed, and why.
+func (r *Result) Failure() (line int, message string) {
+	message = r.failure()
+	// As the log has it: FILE:LINE: MESSAGE.
+	if _, below, found := strings.Cut(message, filepath.Base(r.File)+":"); found {
+		if number, text, found := strings.Cut(below, ": "); found {
+			if line, err := strconv.Atoi(number); err == nil {
+				return line, text
+			}
+		}
+	}
+	return 1, message
 }
 
 // printable drops what XML cannot hold.
