@@ -35,6 +35,9 @@ func checkDatabase(address string) error {
 
 // openStore opens the store that is configured, and the tokens in it.
 func openStore(ctx context.Context, config Config) (fleet.Store, access.Store, error) {
+	if config.Open != nil {
+		return config.Open(ctx)
+	}
 	if config.Database == "" {
 		store, err := openEmbedded(ctx, config.State)
 		if err != nil {

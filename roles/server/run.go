@@ -52,6 +52,9 @@ type Config struct {
 	Door     Door
 	Log      *slog.Logger
 	Out      io.Writer // for the line that says where it listens
+
+	// Open opens what keeps all, in the place of State and Database; nil: they say what does.
+	Open func(context.Context) (fleet.Store, access.Store, error)
 }
 
 // Run serves until ctx ends, then lets requests under way finish and closes the store. It returns nil when all went well.

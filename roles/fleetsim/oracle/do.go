@@ -360,9 +360,6 @@ func (h *harness) interrupt(server int, a Act) error {
 }
 
 func (h *harness) backup() error {
-	if !h.world.CanRestore() {
-		return nil
-	}
 	h.world.Settle()
 	if err := h.world.Backup(); err != nil {
 		return err

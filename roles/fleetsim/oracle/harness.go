@@ -24,9 +24,7 @@ type World interface {
 	Start(server int) error
 	Stop(server int) error
 	Kill(server int) error
-	// Backup keeps a copy of the store, and Restore, with the servers stopped, goes back to the last one. Both are
-	// called only where CanRestore says so.
-	CanRestore() bool
+	// Backup keeps a copy of the store, and Restore, with the servers stopped, goes back to the last one.
 	Backup() error
 	Restore() error
 	// Sleep lets time pass. Settle waits until all is quiet, if the world can tell.

@@ -19,15 +19,16 @@ import (
 	"aspects-poc/roles/server"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/server/fleet/sqlite"
 )
 
 // bubble is a world in this process, in a synctest bubble: time passes when nothing else is to do. Servers listen on
-// pipes. Their store is a file, or a database that several share.
+// pipes.
 type bubble struct {
 	ctx       context.Context
-	dir       string  // of the file
-	databases []*cord // one for each server; none for the embedded store
+	stores    stores
+	common    *common // several servers' file
 	interval  time.Duration
 	transport *http.Transport
 	log       io.Writer
@@ -37,15 +38,28 @@ type bubble struct {
 	servers []atomic.Pointer[inner] // nil: it does not run; devices dial while one comes or goes
 }
 
+// stores says what servers keep all in: a file of the embedded store, of which several are made to share one, or a
+// database.
+type stores struct {
+	servers int
+	dir     string  // of the file
+	address string  // of the database; "" for a file
+	cords   []*cord // to the database, one for each server
+}
+
 // inner is one server.
 type inner struct {
+	share    *share // of the common file; nil: it has its store for itself
 	listener *pipes
 	end      context.CancelFunc
 	ended    chan error
 }
 
-func newBubble(ctx context.Context, dir string, interval time.Duration, databases []*cord) *bubble {
-	b := &bubble{ctx: ctx, dir: dir, databases: databases, interval: interval, servers: make([]atomic.Pointer[inner], max(1, len(databases)))}
+func newBubble(ctx context.Context, interval time.Duration, stores stores) *bubble {
+	b := &bubble{ctx: ctx, stores: stores, interval: interval, servers: make([]atomic.Pointer[inner], stores.servers)}
+	if stores.servers > 1 && stores.cords == nil {
+		b.common = &common{file: b.file()}
+	}
 	b.transport = &http.Transport{DisableKeepAlives: true, DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(address)
 		if err != nil {
@@ -63,12 +77,11 @@ func newBubble(ctx context.Context, dir string, interval time.Duration, database
 func (b *bubble) Servers() int                 { return len(b.servers) }
 func (b *bubble) URL(server int) string        { return fmt.Sprintf("http://127.0.0.1:800%d", server) }
 func (b *bubble) Transport() http.RoundTripper { return b.transport }
-func (b *bubble) CanRestore() bool             { return len(b.databases) == 0 }
 func (b *bubble) Sleep(pause time.Duration)    { time.Sleep(pause) }
 func (b *bubble) Settle()                      { synctest.Wait() }
 func (b *bubble) Looks() int                   { return 3 } // events are gathered for a moment, and counts are as of a second ago
 
-func (b *bubble) file() string { return filepath.Join(b.dir, fmt.Sprintf("%d.db", b.files)) }
+func (b *bubble) file() string { return filepath.Join(b.stores.dir, fmt.Sprintf("%d.db", b.files)) }
 
 func (b *bubble) Start(i int) error {
 	ctx, end := context.WithCancel(b.ctx)
@@ -80,9 +93,15 @@ func (b *bubble) Start(i int) error {
 	if b.log != nil {
 		config.Log = slog.New(slog.NewTextHandler(b.log, nil))
 	}
-	if len(b.databases) > 0 {
-		b.databases[i].mend()
-		config.Database = b.databases[i].address
+	switch {
+	case b.stores.cords != nil:
+		b.stores.cords[i].mend()
+		config.Database = b.stores.cords[i].address
+	case b.common != nil:
+		config.Open = func(ctx context.Context) (_ fleet.Store, tokens access.Store, err error) {
+			s.share, tokens, err = b.common.open(ctx)
+			return s.share, tokens, err
+		}
 	}
 	go func() {
 		defer s.listener.Close()
@@ -118,9 +137,12 @@ func (b *bubble) Stop(i int) error {
 func (b *bubble) Kill(i int) error {
 	synctest.Wait() // nothing is being written
 	s := b.servers[i].Load()
-	if len(b.databases) > 0 {
-		b.databases[i].cut()
-	} else {
+	switch {
+	case b.stores.cords != nil:
+		b.stores.cords[i].cut()
+	case b.common != nil:
+		s.share.kill()
+	default:
 		old := b.file()
 		b.files++
 		for _, suffix := range []string{"", "-wal"} { // -shm is made again
@@ -142,16 +164,24 @@ func (b *bubble) Kill(i int) error {
 	return nil
 }
 
-func (b *bubble) backup() string { return filepath.Join(b.dir, "backup.db") }
+func (b *bubble) backup() string { return filepath.Join(b.stores.dir, "backup") }
 
 func (b *bubble) Backup() error {
+	if b.stores.address != "" {
+		return postgrestest.Dump(b.stores.address, b.backup())
+	}
 	if err := os.Remove(b.backup()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return sqlite.Backup(b.ctx, b.file(), b.backup())
 }
 
-func (b *bubble) Restore() error { return sqlite.Restore(b.ctx, b.backup(), b.file()) }
+func (b *bubble) Restore() error {
+	if b.stores.address != "" {
+		return postgrestest.Load(b.stores.address, b.backup())
+	}
+	return sqlite.Restore(b.ctx, b.backup(), b.file())
+}
 
 // Close stops all servers.
 func (b *bubble) Close(t *testing.T) {

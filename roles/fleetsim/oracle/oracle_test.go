@@ -20,11 +20,12 @@ import (
 
 var (
 	seed    = flag.Uint64("seed", 1, "of the random acts; 0: another one each time")
-	many    = flag.Int("acts", 0, "how many acts there are; 0: as many as take some seconds")
+	runs    = flag.Int("runs", 0, "how many runs there are, of one seed after the other; 0: as many as take some seconds")
+	many    = flag.Int("acts", 0, "how many acts a run has; 0: as many as take some seconds")
 	replay  = flag.String("replay", "", "a `FILE` with acts, one a line, to do in the place of random ones")
 	skip    = flag.String("excuse", "", "a `PATTERN` of failures to pass over")
 	tell    = flag.Bool("tell", false, "print each act, and the servers' log")
-	tries   = flag.Int("tries", 150, "how often at most to try for a shorter sequence")
+	tries   = flag.Int("tries", 150, "how often at most to try for a shorter sequence; 0: not at all")
 	only    = flag.String("mutant", "", "a `PATTERN` of mutants")
 	minutes = flag.Duration("interval", time.Minute, "between polls")
 )
@@ -37,9 +38,9 @@ func TestMain(m *testing.M) {
 	os.Exit(postgrestest.Main(m))
 }
 
-// options are those of all runs of this process.
-func options() oracle.Options {
-	o := oracle.Options{Seed: *seed, Devices: 9, Interval: *minutes}
+// options are those of a run.
+func options(seed uint64) oracle.Options {
+	o := oracle.Options{Seed: seed, Devices: 9, Interval: *minutes}
 	if *skip != "" {
 		o.Excused = regexp.MustCompile(*skip)
 	}
@@ -47,13 +48,13 @@ func options() oracle.Options {
 }
 
 // plan is what to do: random acts, or those of the file.
-func plan(t *testing.T, number int) []oracle.Act {
+func plan(t *testing.T, seed uint64, number int) []oracle.Act {
 	t.Helper()
 	if *replay == "" {
 		if *many > 0 {
 			number = *many
 		}
-		return oracle.Acts(*seed, number)
+		return oracle.Acts(seed, number)
 	}
 	content, err := os.ReadFile(*replay)
 	if err != nil {
@@ -66,18 +67,18 @@ func plan(t *testing.T, number int) []oracle.Act {
 	return acts
 }
 
-// A place is where a bubble's store is: how to make an empty one, and how many servers it has.
-type place func(t *testing.T) (dir string, databases []*cord)
+// A place makes empty stores.
+type place func(t *testing.T) stores
 
 // runInBubble does the acts in a world of its own, whose time is compressed.
 func runInBubble(t *testing.T, options oracle.Options, place place, acts []oracle.Act) (figures oracle.Figures, err error) {
 	t.Helper()
 	t.Run("world", func(t *testing.T) { // its end tidies up
-		dir, databases := place(t)
+		stores := place(t)
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(time.Until(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)))
-			world := newBubble(t.Context(), dir, options.Interval, databases)
-			if world.enrolment = access.Open; *seed%4 == 3 {
+			world := newBubble(t.Context(), options.Interval, stores)
+			if world.enrolment = access.Open; options.Seed%4 == 3 {
 				world.enrolment = access.Approve
 			}
 			if *tell {
@@ -91,30 +92,42 @@ func runInBubble(t *testing.T, options oracle.Options, place place, acts []oracl
 	return figures, err
 }
 
-// try does the acts, and on a failure looks for the shortest sequence that fails like that.
-func try(t *testing.T, place place, acts []oracle.Act) {
+// try does several runs of so many acts each, side by side.
+func try(t *testing.T, place place, number, acts int) {
 	t.Helper()
+	if *runs > 0 {
+		number = *runs
+	} else if *replay != "" {
+		number = 1
+	}
+	for i := range number {
+		seed := *seed + uint64(i)
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			tryOne(t, options(seed), place, plan(t, seed, acts))
+		})
+	}
+}
+
+// tryOne does the acts, and on a failure looks for the shortest sequence that fails like that.
+func tryOne(t *testing.T, options oracle.Options, place place, acts []oracle.Act) {
 	begin := time.Now()
-	figures, err := runInBubble(t, options(), place, acts)
-	t.Logf("seed %d: %+v in %s", *seed, figures, time.Since(begin).Round(time.Millisecond))
+	figures, err := runInBubble(t, options, place, acts)
+	t.Logf("seed %d: %+v in %s", options.Seed, figures, time.Since(begin).Round(time.Millisecond))
+	if err != nil {
+		t.Errorf("seed %d: %v", options.Seed, err)
+	}
 	var failure *oracle.Failure
-	if !errors.As(err, &failure) {
-		if err != nil {
-			t.Errorf("seed %d: %v", *seed, err)
-		}
+	if !errors.As(err, &failure) || *tries == 0 {
 		return
 	}
-	t.Errorf("seed %d: %v", *seed, failure)
 	short := oracle.Shrink(acts[:failure.Act+1], *tries, func(acts []oracle.Act) bool {
-		_, err := runInBubble(t, options(), place, acts)
+		_, err := runInBubble(t, options, place, acts)
 		var again *oracle.Failure
-		if !errors.As(err, &again) || again.Who != failure.Who {
-			return false
-		}
-		return true
+		return errors.As(err, &again) && again.Who == failure.Who
 	})
-	_, err = runInBubble(t, options(), place, short)
-	t.Errorf("the shortest sequence (-replay FILE does it again), which ends with\n%v\n%s", err, lines(short))
+	_, err = runInBubble(t, options, place, short)
+	t.Errorf("the shortest sequence (-seed %d -replay FILE does it again), which ends with\n%v\n%s", options.Seed, err, lines(short))
 }
 
 func lines(acts []oracle.Act) string {
@@ -131,21 +144,31 @@ func lines(acts []oracle.Act) string {
 
 // TestTruth compares what a server shows with what devices hold, while all happens to them that does in years.
 func TestTruth(t *testing.T) {
-	try(t, func(t *testing.T) (string, []*cord) {
-		if dir, err := os.MkdirTemp("/dev/shm", "oracle"); err == nil { // the disk's own time is not what is looked at
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
-			return dir, nil
-		}
-		return t.TempDir(), nil
-	}, plan(t, 100))
+	try(t, inFile(1), 2, 100)
 }
 
-// TestTruthOfTwo does it with two servers on one PostgreSQL, which have no LISTEN: either hears of what the other does up
-// to a second later.
+// TestTruthOfTwo does it with two servers on one store, of which either hears of what the other does up to a second later.
 func TestTruthOfTwo(t *testing.T) {
+	try(t, inFile(2), 2, 100)
+}
+
+// TestTruthOnPostgres does it with two servers on one PostgreSQL, without LISTEN.
+func TestTruthOnPostgres(t *testing.T) {
 	postgrestest.URL(t) // or the test is skipped, before there is a bubble
-	try(t, func(t *testing.T) (string, []*cord) {
+	try(t, func(t *testing.T) stores {
 		database := postgrestest.URL(t)
-		return "", []*cord{newCord(t, database), newCord(t, database)}
-	}, plan(t, 25))
+		return stores{servers: 2, dir: t.TempDir(), address: database, cords: []*cord{newCord(t, database), newCord(t, database)}}
+	}, 1, 25)
+}
+
+// inFile makes files of the embedded store, in memory where that can be: the disk's own time is not what is looked at.
+func inFile(servers int) place {
+	return func(t *testing.T) stores {
+		dir, err := os.MkdirTemp("/dev/shm", "oracle")
+		if err != nil {
+			return stores{servers: servers, dir: t.TempDir()}
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		return stores{servers: servers, dir: dir}
+	}
 }

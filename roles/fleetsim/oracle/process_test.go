@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 )
 
 // machine is a world of processes, in real time.
@@ -80,7 +82,6 @@ func freeAddress(t *testing.T) string {
 func (m *machine) Servers() int                 { return len(m.addresses) }
 func (m *machine) URL(server int) string        { return "http://" + m.addresses[server] }
 func (m *machine) Transport() http.RoundTripper { return m.transport }
-func (m *machine) CanRestore() bool             { return m.database == "" }
 func (m *machine) Sleep(pause time.Duration)    { time.Sleep(pause) }
 func (m *machine) Settle()                      {}
 func (m *machine) Looks() int                   { return 8 }
@@ -152,13 +153,21 @@ func (m *machine) end(i int, signal syscall.Signal) error {
 func (m *machine) backup() string { return filepath.Join(m.dir, "backup.db") }
 
 func (m *machine) Backup() error {
+	if m.database != "" {
+		return postgrestest.Dump(m.database, m.backup())
+	}
 	if err := os.Remove(m.backup()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return m.run("backup")
 }
 
-func (m *machine) Restore() error { return m.run("restore") }
+func (m *machine) Restore() error {
+	if m.database != "" {
+		return postgrestest.Load(m.database, m.backup())
+	}
+	return m.run("restore")
+}
 
 func (m *machine) run(verb string) error {
 	command, err := m.command("backups", append([]string{"server", verb, m.backup()}, m.store()...)...)

@@ -49,7 +49,7 @@ func TestSoak(t *testing.T) {
 }
 
 func soak(t *testing.T, world *machine, until time.Time) {
-	o := options()
+	o := options(*seed)
 	o.Devices, o.Interval, o.Until = 12, world.interval, until
 	o.Open = world.controls(6)
 	if os.Getenv("ASPECTS_BROWSER") == "1" {
@@ -61,7 +61,7 @@ func soak(t *testing.T, world *machine, until time.Time) {
 	}
 	o.Tell = func(act oracle.Act) { fmt.Fprint(log, lines([]oracle.Act{act})) }
 	t.Logf("seed %d; the acts are in %s (-replay FILE does them again)", *seed, log.Name())
-	figures, err := oracle.Run(t.Context(), world, o, plan(t, 100_000))
+	figures, err := oracle.Run(t.Context(), world, o, plan(t, *seed, 100_000))
 	t.Logf("%+v", figures)
 	if err := errors.Join(err, log.Close()); err != nil {
 		t.Errorf("seed %d, %s: %v", *seed, log.Name(), err)
