@@ -2,6 +2,7 @@
 // own and want to try, check and test them without a store account, a key, root or a virtual machine.
 //
 //	lint       rules over documents and snaps, and their findings
+//	calls      what the text of a hook asks snapctl for
 //	scaffold   a new project
 //	world      the imitated machine: confdb-schemas, snaps, connections, data, transactions with their hooks, changes
 //	hookrun    runs hooks as snapd does, with a snapctl on PATH

@@ -1,45 +1,48 @@
 package lint
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
+	"aspects-poc/internal/document"
+	"aspects-poc/registry/kit/calls"
 	"aspects-poc/registry/kit/snapfile"
 )
 
 // checkCalls looks at what a script asks snapctl for.
 func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
-	writes := 0
-	for _, call := range calls(h.Text) {
-		add := func(code, format string, args ...any) { c.addTo(h.File, code, call.at, format, args...) }
-		if call.verb == "fail" {
+	for _, call := range calls.Find(h.Text) {
+		add := func(code, format string, args ...any) { c.addTo(h.File, code, call.At, format, args...) }
+		if call.Verb == "fail" {
 			switch {
 			case kind != "change-view-":
 				add("hook-cannot-fail", `cannot use "snapctl fail" outside of a "change-view" hook`)
 				continue
-			case call.several:
+			case call.Several:
 				add("hook-fail-words", "the reason is the first word only")
 			}
-			if call.exits {
+			if call.Exits {
 				add("hook-fail-exit", "the reason is lost: the hook ends with an error")
 			}
 			continue
 		}
-		if !call.view {
+		if !call.View {
 			continue
 		}
-		if call.viewValue {
+		if call.ViewValue {
 			add("hook-view-value", "bool flag `--view' cannot have an argument")
 			continue
 		}
-		if call.previous && kind != "change-view-" && kind != "save-view-" && kind != "observe-view-" {
+		if call.Previous && kind != "change-view-" && kind != "save-view-" && kind != "observe-view-" {
 			add("hook-previous", "cannot use --previous outside of save-view, change-view or observe-view hooks")
 		}
-		if call.plug == "" || strings.ContainsAny(call.plug, "${`%") {
+		if call.Plug == "" {
 			continue // only a run can tell
 		}
-		name, colon := strings.CutPrefix(call.plug, ":")
+		name, colon := strings.CutPrefix(call.Plug, ":")
 		if !colon {
-			add("hook-colon", "snapctl %s --view %s: without a colon before the plug it means the snap's configuration", call.verb, call.plug)
+			add("hook-colon", "snapctl %s --view %s: without a colon before the plug it means the snap's configuration", call.Verb, call.Plug)
 			continue
 		}
 		p := snap.plug(name)
@@ -51,17 +54,19 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 			add("hook-unknown-plug", "cannot use --view with non-confdb plug :%s", name)
 			continue
 		}
-		write := call.verb != "get"
+		write := call.Writes()
+		if reason := c.noRule(p, write); reason != "" && (!write || kind != "observe-view-" && kind != "save-view-") {
+			add("hook-no-rule", "cannot %s through plug %q: %s", call.Verb, name, reason)
+			continue
+		}
 		switch kind {
 		case "observe-view-", "save-view-":
 			if write {
 				add("hook-cannot-write", "cannot modify confdb in %q hook", h.Name)
 			}
 		case "change-view-":
-			if write {
-				if writes++; writes == 2 {
-					add("hook-last-write", "only the last of several writes in %q counts", h.Name)
-				}
+			if call.Again {
+				add("hook-last-write", "only the last of several writes in %q counts", h.Name)
 			}
 		case "load-view-", "query-view-":
 		default:
@@ -81,6 +86,73 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 			}
 		}
 	}
+}
+
+// noRule tells why a plug's view can never be read, or written.
+func (c *checker) noRule(p *Plug, write bool) string {
+	name := c.viewOf(p)
+	for _, v := range c.views {
+		if v.name != name || c.refused() {
+			continue
+		}
+		for _, r := range v.rules {
+			if r.Writable && write || r.Readable && !write {
+				return ""
+			}
+		}
+		if write {
+			return "no rule of view " + strconv.Quote(name) + " writes: no matching rule"
+		}
+		return "no rule of view " + strconv.Quote(name) + " reads: no matching rule"
+	}
+	return ""
+}
+
+// refused tells whether something of the confdb-schema is not as snapd wants it, so that its rules are not all known.
+func (c *checker) refused() bool {
+	return c.broken || slices.ContainsFunc(c.findings, func(f Finding) bool { return f.File == c.doc.File && f.Level == Error })
+}
+
+// checkWayIn sees that a load-view or save-view hook has a plug to hand its values through: its own, or another one of its
+// snap.
+func (c *checker) checkWayIn(snap *Snap, h *Hook, kind string, own *Plug) {
+	if kind != "load-view-" && kind != "save-view-" || c.viewOf(own) == "" || c.noRule(own, kind == "load-view-") == "" {
+		return
+	}
+	for i := range snap.Plugs {
+		p := &snap.Plugs[i]
+		if p.confdb() && c.viewOf(p) != "" && c.noRule(p, kind == "load-view-") == "" {
+			return
+		}
+	}
+	verb, what := "read", "read"
+	if kind == "load-view-" {
+		verb, what = "hand in", "written"
+	}
+	c.addTo(h.File, "hook-no-way", document.Position{}, "%q can %s nothing: no plug of snap %q is for a view of %s that can be %s", h.Name, verb, snap.Name,
+		c.doc.Header("name"), what)
+}
+
+// feeds returns the views that a custodian's hooks use while another view is read or written. Such an access belongs to the
+// transaction that runs, and needs no hooks of its own.
+func (c *checker) feeds() map[string]bool {
+	fed := map[string]bool{}
+	for _, snap := range c.options.Snaps {
+		for _, h := range snap.Hooks {
+			kind, name := snapfile.Split(h.Name)
+			own := snap.plug(name)
+			if kind != "load-view-" && kind != "query-view-" && kind != "change-view-" || !own.custodian() {
+				continue
+			}
+			for _, call := range calls.Find(h.Text) {
+				p := snap.plug(strings.TrimPrefix(call.Plug, ":"))
+				if call.View && p.confdb() && p.View != own.View && p.Account == own.Account {
+					fed[c.viewOf(p)] = true
+				}
+			}
+		}
+	}
+	return fed
 }
 
 // waitsFor returns the hook of the snap that has to run for an access through a plug, "" if there is none: snapd runs one

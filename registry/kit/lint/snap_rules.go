@@ -44,6 +44,7 @@ func (c *checker) checkSnaps() {
 			c.checkHook(snap, &snap.Hooks[i])
 		}
 	}
+	fed := c.feeds()
 	for _, view := range c.views {
 		holders := custodians[view.name]
 		switch {
@@ -65,7 +66,9 @@ func (c *checker) checkSnaps() {
 			}
 			return false
 		}
-		c.checkEphemeral(view, has)
+		if !fed[view.name] || has("load-view-") || has("save-view-") {
+			c.checkEphemeral(view, has)
+		}
 	}
 }
 
@@ -183,6 +186,9 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 		add("hook-plug", "hook %q is for plug %q, whose interface is %s", h.Name, name, p.Interface)
 	case snapfile.CustodianOnly(kind) && !p.custodian():
 		add("hook-never-runs", "snapd runs %q for custodians only, and plug %q is none", h.Name, name)
+	}
+	if p.custodian() {
+		c.checkWayIn(snap, h, kind, p)
 	}
 	c.checkCalls(snap, h, kind)
 }

@@ -1,0 +1,88 @@
+// Package calls reads in the text of a hook what it asks snapctl for, without running it. Shell is parsed with
+// mvdan.cc/sh, Python and languages with braces by their tokens; what both show is followed in the order in which it would
+// run: variables with their values, functions where they are called, the arms of a branch one by one.
+//
+//	for _, call := range calls.Find(text) {
+//		fmt.Println(call.At.Line, call.Verb, call.Plug)
+//	}
+//
+// What is put together at run time, comes from another file or from a user, only a run can show: such a plug is "".
+package calls
+
+import (
+	"bytes"
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+
+	"aspects-poc/internal/document"
+)
+
+// A Call is a use of snapctl.
+type Call struct {
+	Verb      string // get, set, unset or fail
+	View      bool   // it has --view
+	ViewValue bool   // it has --view=…, which snapctl does not take
+	Plug      string // the first word that is no flag, with its colon; "" where only a run can tell
+	Previous  bool   // it has --previous
+	Several   bool   // a fail has, or may have, more than one word
+	Exits     bool   // a fail is followed by an exit that is not 0
+	Again     bool   // a write may follow another one of the same run
+	At        document.Position
+}
+
+// Writes tells whether the call changes a view.
+func (c Call) Writes() bool { return c.View && (c.Verb == "set" || c.Verb == "unset") }
+
+// Find returns the calls in the text of a script, in the order of its lines. The first line tells its language.
+func Find(text []byte) []Call {
+	e := &evaluator{functions: map[string]*define{}}
+	e.script(newState(), languageOf(text), string(text), document.Position{})
+	slices.SortStableFunc(e.found, func(a, b *Call) int {
+		return cmp.Or(a.At.Line-b.At.Line, a.At.Column-b.At.Column)
+	})
+	var found []Call
+	for _, c := range e.found {
+		found = append(found, *c)
+	}
+	return found
+}
+
+// A language is how a script is read.
+type language int
+
+const (
+	shell  language = iota
+	python          // blocks by their indentation
+	braces          // Go, JavaScript and the like: blocks in braces
+)
+
+func languageOf(text []byte) language {
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	line, interpreted := bytes.CutPrefix(first, []byte("#!"))
+	switch fields := strings.Fields(string(line)); {
+	case !interpreted && (bytes.HasPrefix(text, []byte("package ")) || bytes.Contains(text, []byte("\npackage "))):
+		return braces
+	case !interpreted || len(fields) == 0:
+		return shell
+	default:
+		return interpreter(fields)
+	}
+}
+
+// interpreter returns the language of a command that runs scripts, such as /usr/bin/env python3.
+func interpreter(fields []string) language {
+	for _, field := range fields {
+		name := strings.TrimRight(path.Base(field), "0123456789.")
+		switch {
+		case name == "python" || name == "pypy":
+			return python
+		case strings.HasSuffix(name, "sh") || name == "busybox":
+			return shell
+		case name == "node" || name == "perl" || name == "ruby" || name == "php" || name == "lua" || name == "go":
+			return braces
+		}
+	}
+	return shell
+}

@@ -1,0 +1,727 @@
+package calls
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"aspects-poc/internal/document"
+)
+
+// A codeReader makes statements of a program's tokens.
+type codeReader struct{}
+
+// readCode reads a script in Python, or in a language with braces.
+func readCode(source string, in language, base document.Position) []statement {
+	r := &codeReader{}
+	all := tokens(source, in)
+	if base.Line != 0 { // in another script: all is where that is
+		for i := range all {
+			if all[i].kind != newline {
+				all[i].at = base
+			}
+		}
+	}
+	if in == braces {
+		return r.flat(all)
+	}
+	return r.block(rows(all, source))
+}
+
+// A row is a line of Python, however many lines it has.
+type row struct {
+	indent int
+	tokens []token
+}
+
+func rows(all []token, source string) []row {
+	lines := strings.Split(source, "\n")
+	var list []row
+	var current []token
+	begin := 0 // the line of current
+	for _, t := range append(all, token{kind: newline}) {
+		switch {
+		case t.kind != newline:
+			if len(current) == 0 {
+				begin = t.line
+			}
+			current = append(current, t)
+		case len(current) > 0:
+			line := lines[begin-1]
+			list = append(list, row{len(line) - len(strings.TrimLeft(line, " \t")), current})
+			current = nil
+		}
+	}
+	return list
+}
+
+// block reads rows of one block, and those in it.
+func (r *codeReader) block(list []row) []statement {
+	var body []statement
+	for len(list) > 0 {
+		head := list[0]
+		n := 1
+		for n < len(list) && list[n].indent > head.indent {
+			n++
+		}
+		inner := list[1:n]
+		list = list[n:]
+		first := head.tokens[0].text
+		if first == "async" && len(head.tokens) > 1 {
+			head.tokens = head.tokens[1:]
+			first = head.tokens[0].text
+		}
+		if head.tokens[0].kind != name {
+			first = ""
+		}
+		header, rest := r.header(head.tokens, first)
+		if len(rest) > 0 {
+			inner = append([]row{{head.indent + 1, rest}}, inner...)
+		}
+		switch first {
+		case "if", "try", "match":
+			arms, left := r.arms(list, head.indent)
+			list = left
+			body = append(body, r.choice(first, header, inner, arms)...)
+		case "for":
+			body = append(body, r.forLoop(header, inner)...)
+		case "while":
+			body = append(body, loop{body: append(r.line(header[1:]), r.block(inner)...)})
+		case "with":
+			body = append(append(body, r.line(header[1:])...), r.block(inner)...)
+		case "def":
+			body = append(body, r.define(header, inner))
+		case "class":
+			body = append(body, r.block(inner)...)
+		case "elif", "else", "except", "finally", "case":
+			body = append(body, r.block(inner)...)
+		default:
+			for _, part := range split(head.tokens, ";") {
+				body = append(body, r.line(part)...)
+			}
+			body = append(body, r.block(inner)...)
+		}
+	}
+	return body
+}
+
+var headers = []string{"if", "elif", "else", "for", "while", "try", "except", "finally", "with", "def", "class", "match", "case"}
+
+// header takes a row apart at the colon of a compound statement.
+func (r *codeReader) header(list []token, first string) (header, rest []token) {
+	if !slices.Contains(headers, first) {
+		return list, nil
+	}
+	depth := 0
+	for i, t := range list {
+		if t.kind != sign {
+			continue
+		}
+		switch t.text {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			depth--
+		case ":":
+			if depth == 0 {
+				return list[:i], list[i+1:]
+			}
+		}
+	}
+	return list, nil
+}
+
+// An arm is a continued part of a compound statement.
+type arm struct {
+	word   string
+	header []token
+	rows   []row
+}
+
+func (r *codeReader) arms(list []row, indent int) (arms []arm, left []row) {
+	for len(list) > 0 && list[0].indent == indent && list[0].tokens[0].kind == name &&
+		slices.Contains([]string{"elif", "else", "except", "finally", "case"}, list[0].tokens[0].text) {
+		n := 1
+		for n < len(list) && list[n].indent > indent {
+			n++
+		}
+		header, rest := r.header(list[0].tokens, list[0].tokens[0].text)
+		inner := list[1:n]
+		if len(rest) > 0 {
+			inner = append([]row{{indent + 1, rest}}, inner...)
+		}
+		arms = append(arms, arm{list[0].tokens[0].text, header, inner})
+		list = list[n:]
+	}
+	return arms, list
+}
+
+func (r *codeReader) choice(first string, header []token, inner []row, arms []arm) []statement {
+	switch first {
+	case "match":
+		b := branch{arms: [][]statement{nil}}
+		cases, _ := r.arms(inner, indentOf(inner))
+		for _, a := range cases {
+			b.arms = append(b.arms, r.block(a.rows))
+		}
+		return append(r.line(header[1:]), b)
+	case "try": // what an except does counts instead of what has failed
+		b := branch{arms: [][]statement{r.block(inner)}}
+		var behind []statement
+		for _, a := range arms {
+			switch a.word {
+			case "except":
+				b.arms = append(b.arms, r.block(a.rows))
+			case "else":
+				b.arms[0] = append(b.arms[0], r.block(a.rows)...)
+			default:
+				behind = append(behind, r.block(a.rows)...)
+			}
+		}
+		return append([]statement{b}, behind...)
+	}
+	main := strings.Contains(joined(header), "__name__")
+	if main {
+		return r.block(inner)
+	}
+	var other []statement
+	if len(arms) > 0 {
+		if arms[0].word == "elif" {
+			other = r.choice("if", arms[0].header, arms[0].rows, arms[1:])
+		} else {
+			other = r.block(arms[0].rows)
+		}
+	}
+	return append(r.line(header[1:]), branch{[][]statement{r.block(inner), other}})
+}
+
+func indentOf(list []row) int {
+	if len(list) == 0 {
+		return 0
+	}
+	return list[0].indent
+}
+
+func joined(list []token) string {
+	var b strings.Builder
+	for _, t := range list {
+		b.WriteString(t.text + " ")
+	}
+	return b.String()
+}
+
+func (r *codeReader) forLoop(header []token, inner []row) []statement {
+	l := loop{body: r.block(inner), items: func(*state) []word { return nil }}
+	if i := slices.IndexFunc(header, func(t token) bool { return t.kind == name && t.text == "in" }); i > 0 {
+		if i == 2 {
+			l.name = header[1].text
+		}
+		over := header[i+1:]
+		l.items = func(s *state) []word {
+			if v := r.value(s, over); v.list && i == 2 {
+				return v.words
+			}
+			return nil
+		}
+		return append(r.line(over), l)
+	}
+	return []statement{l}
+}
+
+// define reads def NAME(parameters), or func NAME(parameters).
+func (r *codeReader) define(header []token, inner []row) *define {
+	f := &define{parameters: []parameter{}}
+	if len(header) > 1 {
+		f.name = header[1].text
+	}
+	if open := slices.IndexFunc(header, func(t token) bool { return t.kind == sign && t.text == "(" }); open > 0 {
+		f.parameters = r.parameters(header[open+1 : matching(header, open)])
+	}
+	f.body = r.block(inner)
+	return f
+}
+
+func (r *codeReader) parameters(list []token) []parameter {
+	parameters := []parameter{}
+	for _, part := range split(list, ",") {
+		var p parameter
+		for i, t := range part {
+			switch {
+			case t.kind == sign && (t.text == "*" || t.text == "..."):
+				p.rest = true
+			case t.kind == sign && t.text == "=":
+				fallback := part[i+1:]
+				p.fallback = func(s *state) value { return r.value(s, fallback) }
+			case t.kind == name && p.name == "":
+				p.name = t.text
+			}
+			if p.fallback != nil {
+				break
+			}
+		}
+		if p.name != "" && p.name != "self" && p.name != "cls" {
+			parameters = append(parameters, p)
+		}
+	}
+	return parameters
+}
+
+// line reads one simple statement, or an expression.
+func (r *codeReader) line(list []token) []statement {
+	if len(list) == 0 || len(list) == 1 && list[0].kind == text { // a text that stands there tells something
+		return nil
+	}
+	switch first := list[0]; {
+	case first.kind != name:
+	case first.text == "return":
+		return append(r.line(list[1:]), leave{what: back})
+	case first.text == "break", first.text == "continue" && len(list) == 1:
+		return []statement{leave{what: map[string]flow{"break": jump, "continue": on}[first.text]}}
+	case first.text == "raise":
+		exits := len(list) > 1 && list[1].text == "SystemExit"
+		if exits {
+			return []statement{r.exit(list[2:])}
+		}
+		return []statement{leave{what: ending, failed: func(*state) bool { return true }}}
+	case first.text == "import", first.text == "from", first.text == "global", first.text == "assert", first.text == "package":
+		return nil
+	}
+	equals := slices.IndexFunc(list, func(t token) bool { return t.kind == sign && (t.text == "=" || t.text == ":=" || t.text == "+=") })
+	if equals > 0 && depthAt(list, equals) == 0 {
+		target := list[0]
+		if slices.Contains([]string{"var", "const", "let", "my", "local"}, target.text) && equals > 1 {
+			target = list[1]
+		}
+		simple := equals == 1 || list[1].text == ":" || target != list[0]
+		if list[0].kind == name && equals == 3 && list[1].text == "." {
+			target.text, simple = list[0].text+"."+list[2].text, true
+		}
+		behind := list[equals+1:]
+		body := r.uses(behind)
+		if simple && target.kind == name {
+			body = append(body, assign{name: target.text, more: list[equals].text == "+=", value: func(s *state) value { return r.value(s, behind) }})
+		}
+		return body
+	}
+	return r.uses(list)
+}
+
+// quiet are functions that run nothing; append and extend are looked at apart.
+var quiet = regexp.MustCompile(`(?i)^(print|f?printf?(ln)?|log\w*|warn\w*|error|info|debug|exception|critical|fatal\w*|errorf|format|join|startswith|endswith|replace|write|isinstance|len|str|repr|mock|patch|assert\w*)$`)
+
+// uses finds the calls in an expression, those in arguments first.
+func (r *codeReader) uses(list []token) []statement {
+	var body []statement
+	for i := 0; i < len(list); i++ {
+		t := list[i]
+		if t.kind == name && i+1 < len(list) && list[i+1].kind == sign && list[i+1].text == "(" {
+			end := matching(list, i+1)
+			inside := list[i+2 : end]
+			body = append(body, r.uses(inside)...)
+			body = append(body, r.useOf(list, i, inside)...)
+			i = end
+		}
+	}
+	return body
+}
+
+func (r *codeReader) useOf(list []token, at int, inside []token) []statement {
+	callee := list[at].text
+	receiver := ""
+	if at >= 2 && list[at-1].text == "." {
+		receiver = list[at-2].text
+	}
+	switch {
+	case (callee == "append" || callee == "extend") && receiver != "":
+		return []statement{assign{name: receiver, more: true, value: func(s *state) value { return r.value(s, inside) }}}
+	case callee == "exit" && (receiver == "" || receiver == "sys" || receiver == "process"), callee == "_exit" && receiver == "os",
+		callee == "Exit" && receiver == "os", callee == "quit" && receiver == "":
+		return []statement{r.exit(inside)}
+	case quiet.MatchString(callee) && (receiver != "" || callee != "log"):
+		return nil
+	}
+	return []statement{call{name: callee, at: list[at].at, args: func(s *state) arguments {
+		args := arguments{named: map[string]value{}}
+		for _, part := range split(inside, ",") {
+			if len(part) > 2 && part[0].kind == name && part[1].kind == sign && part[1].text == "=" {
+				args.named[part[0].text] = r.value(s, part[2:])
+				continue
+			}
+			args.positional = append(args.positional, r.value(s, part))
+		}
+		return args
+	}}}
+}
+
+// exit is an end of the script, with the status among tokens.
+func (r *codeReader) exit(list []token) leave {
+	return leave{ending, func(*state) bool {
+		for _, t := range list {
+			switch {
+			case t.kind == text:
+				return true // is printed, and the status is 1
+			case t.kind == sign && t.text != "(" && t.text != ")":
+				return strings.Trim(t.text, "0123456789") == "" && t.text != "0"
+			}
+		}
+		return false
+	}}
+}
+
+// use follows a call: to a function of the script, or to one that runs a command.
+func (e *evaluator) use(s *state, c call) flow {
+	args := c.args(s)
+	if f := e.functions[c.name]; f != nil && f.parameters != nil {
+		return e.function(s, f, args, true, c.at)
+	}
+	all := args.positional
+	if given, ok := args.named["args"]; ok {
+		all = append(slices.Clone(all), given)
+	}
+	words := flat(all)
+	for _, v := range all {
+		if len(v.words) == 0 {
+			continue
+		}
+		switch {
+		case v.list && isSnapctl(v.words[0]), v.list && len(v.words) > 2 && v.words[1].text == "-c":
+			return e.command(s, v.words, c.at)
+		case v.list:
+			if i := slices.IndexFunc(v.words, isSnapctl); i >= 0 {
+				return e.command(s, v.words[i:], c.at)
+			}
+		case strings.HasPrefix(strings.TrimSpace(v.words[0].text), "snapctl ") || strings.Contains(v.words[0].text, "/snapctl "):
+			e.script(s, shell, hide(v.words[0].text), v.words[0].at)
+			return on
+		}
+	}
+	if i := slices.IndexFunc(words, isSnapctl); i >= 0 {
+		return e.command(s, words[i:], c.at)
+	}
+	return on
+}
+
+func isSnapctl(w word) bool { return w.text == "snapctl" || strings.HasSuffix(w.text, "/snapctl") }
+
+// flat reads a language with braces: its functions, and everything else in the order of the text.
+func (r *codeReader) flat(list []token) []statement {
+	var body []statement
+	start := 0
+	for i := 0; i < len(list); i++ {
+		t := list[i]
+		if t.kind != name || t.text != "func" && t.text != "function" && t.text != "sub" || i+1 >= len(list) || list[i+1].kind != name {
+			continue
+		}
+		open := slices.IndexFunc(list[i:], func(t token) bool { return t.kind == sign && t.text == "{" }) + i
+		if open < i {
+			break
+		}
+		body = append(body, r.statements(list[start:i])...)
+		end := matching(list, open)
+		f := &define{name: list[i+1].text, parameters: []parameter{}, body: r.statements(list[open+1 : end])}
+		if from := i + 2; from < len(list) && list[from].text == "(" {
+			f.parameters = r.parameters(list[from+1 : matching(list, from)])
+		}
+		if f.name == "main" {
+			body = append(body, f.body...)
+		} else {
+			body = append(body, f)
+		}
+		i, start = end, end+1
+	}
+	return append(body, r.statements(list[min(start, len(list)):])...)
+}
+
+// statements reads what is between braces: each line, or what has a semicolon, by itself. What branches is not looked for: each may
+// run or not.
+func (r *codeReader) statements(list []token) []statement {
+	var body []statement
+	for len(list) > 0 {
+		line, depth, n := list[0].at.Line, 0, 0
+		for n < len(list) {
+			t := list[n]
+			if depth == 0 && n > 0 && (t.at.Line != line || t.text == ";" && t.kind == sign) && list[n-1].text != "," {
+				break
+			}
+			line = t.at.Line
+			if t.kind == sign {
+				switch t.text {
+				case "(", "[":
+					depth++
+				case ")", "]":
+					depth--
+				case "{":
+					if n > 0 && (list[n-1].kind == name && list[max(n-2, 0)].text == "]" || list[n-1].text == "]") {
+						depth += 1000 // the elements of a list
+					}
+				case "}":
+					if depth >= 1000 {
+						depth -= 1000
+					}
+				}
+			}
+			n++
+		}
+		n = max(n, 1)
+		body = append(body, branch{[][]statement{r.line(list[:n]), nil}})
+		list = list[n:]
+	}
+	return body
+}
+
+// value evaluates an expression as far as it stands there.
+func (r *codeReader) value(s *state, list []token) value {
+	open := value{words: []word{{text: unknown}}}
+	if len(list) == 0 {
+		return value{}
+	}
+	if parts := split(list, "+"); len(parts) > 1 {
+		return r.sum(s, parts)
+	}
+	first := list[0]
+	last := len(list) - 1
+	switch {
+	case first.kind == sign && first.text == "*" && len(list) > 1, first.kind == sign && first.text == "...":
+		v := r.value(s, list[1:])
+		if !v.list {
+			return value{words: []word{{text: unknown, many: true, splits: true}}, list: true}
+		}
+		return v
+	case list[last].text == "..." && last > 0:
+		v := r.value(s, list[:last])
+		if !v.list {
+			return value{words: []word{{text: unknown, many: true, splits: true}}, list: true}
+		}
+		return v
+	case first.kind == text && !slices.ContainsFunc(list, func(t token) bool { return t.kind != text }):
+		var w word
+		w.at = first.at
+		for _, t := range list {
+			w.text += r.filled(s, t.text)
+		}
+		return value{words: []word{w}}
+	case first.kind == sign && (first.text == "[" || first.text == "(") && matching(list, 0) == last:
+		inside := list[1:last]
+		if first.text == "[" && last == 1 && len(list) > 2 { // []string{…}
+			break
+		}
+		if first.text == "(" && len(split(inside, ",")) == 1 {
+			return r.value(s, inside)
+		}
+		if slices.ContainsFunc(inside, func(t token) bool { return t.kind == name && t.text == "for" }) {
+			return value{words: []word{{text: unknown, many: true, splits: true}}, list: true}
+		}
+		return r.elements(s, inside)
+	case first.text == "[" && len(list) > 3 && list[1].text == "]" && list[3].text == "{":
+		return r.elements(s, list[4:matching(list, 3)])
+	case isChain(list):
+		if v, ok := s.variables[joinedName(list)]; ok {
+			return v
+		}
+		return open
+	}
+	return r.method(s, list)
+}
+
+// method evaluates TEXT.split(), shlex.split(TEXT), TEXT.format(…), list(X) and fmt.Sprintf(TEXT, …).
+func (r *codeReader) method(s *state, list []token) value {
+	open := value{words: []word{{text: unknown}}}
+	last := len(list) - 1
+	begin := -1
+	for i, t := range list {
+		if t.kind == sign && t.text == "(" && i > 0 && matching(list, i) == last {
+			begin = i
+			break
+		}
+	}
+	if percent := split(list, "%"); len(percent) == 2 && len(percent[0]) == 1 && percent[0][0].kind == text {
+		return value{words: []word{{text: verbs.ReplaceAllString(percent[0][0].text, unknown), at: percent[0][0].at}}}
+	}
+	if begin < 1 || list[begin-1].kind != name {
+		return open
+	}
+	inside := list[begin+1 : last]
+	switch callee := list[begin-1].text; {
+	case callee == "split" && begin >= 3:
+		of := list[:begin-2]
+		if joined(of) == "shlex " {
+			if args := split(inside, ","); len(args) > 0 {
+				of = args[0]
+			}
+			return fields(r.value(s, of), true)
+		}
+		if len(inside) == 0 || inside[0].text == " " {
+			return fields(r.value(s, of), false)
+		}
+	case callee == "format" && begin >= 3:
+		v := r.value(s, list[:begin-2])
+		if !v.list && len(v.words) == 1 {
+			v.words = slices.Clone(v.words)
+			v.words[0].text = replacements.ReplaceAllString(v.words[0].text, unknown)
+			return v
+		}
+	case callee == "Sprintf":
+		if args := split(inside, ","); len(args) > 0 {
+			v := r.value(s, args[0])
+			if !v.list && len(v.words) == 1 {
+				v.words = slices.Clone(v.words)
+				v.words[0].text = verbs.ReplaceAllString(v.words[0].text, unknown)
+				return v
+			}
+		}
+	case callee == "list" || callee == "tuple":
+		return r.value(s, inside)
+	case callee == "append": // Go's
+		if args := split(inside, ","); len(args) > 0 {
+			return r.sum(s, args)
+		}
+	}
+	return open
+}
+
+var (
+	verbs        = regexp.MustCompile(`%[-+# 0-9.]*[a-zA-Z]`)
+	replacements = regexp.MustCompile(`\{[^{}]*\}`)
+)
+
+// fields takes a text apart at its spaces; quotes count where a shell's rules do.
+func fields(v value, quotes bool) value {
+	if v.list || len(v.words) != 1 {
+		return value{words: []word{{text: unknown, many: true, splits: true}}, list: true}
+	}
+	out := value{list: true}
+	whole := v.words[0]
+	for _, field := range strings.Fields(whole.text) {
+		w := whole
+		w.text, w.splits = field, strings.Contains(field, unknown) && !quotes
+		if quotes {
+			w.text = strings.Trim(field, `"'`)
+		}
+		out.words = append(out.words, w)
+	}
+	return out
+}
+
+// sum puts lists, or texts, behind one another.
+func (r *codeReader) sum(s *state, parts [][]token) value {
+	var out value
+	for i, part := range parts {
+		v := r.value(s, part)
+		switch {
+		case i == 0:
+			out = value{words: slices.Clone(v.words), list: v.list}
+		case out.list && (v.list || len(v.words) == 1 && v.words[0].text != unknown):
+			out.words = append(out.words, v.words...)
+		case out.list:
+			out.words = append(out.words, word{text: unknown, many: true, splits: true})
+		case len(out.words) == 1 && len(v.words) == 1:
+			out.words[0].text += v.words[0].text
+			if v.words[0].given {
+				out.words[0].given, out.words[0].at = true, v.words[0].at
+			}
+		default:
+			return value{words: []word{{text: unknown}}}
+		}
+	}
+	return out
+}
+
+func (r *codeReader) elements(s *state, inside []token) value {
+	v := value{list: true}
+	for _, part := range split(inside, ",") {
+		v.words = append(v.words, r.value(s, part).words...)
+	}
+	return v
+}
+
+var valueName = regexp.MustCompile(opening + `([^` + closing + `]*)` + closing)
+
+// filled puts the values of variables into a text.
+func (r *codeReader) filled(s *state, text string) string {
+	return valueName.ReplaceAllStringFunc(text, func(match string) string {
+		if v, ok := s.variables[strings.Trim(match, opening+closing)]; ok && !v.list && len(v.words) == 1 {
+			return v.words[0].text
+		}
+		return unknown
+	})
+}
+
+// isChain tells whether tokens are a name, or names with dots.
+func isChain(list []token) bool {
+	for i, t := range list {
+		if i%2 == 0 && t.kind != name || i%2 == 1 && t.text != "." {
+			return false
+		}
+	}
+	return len(list)%2 == 1
+}
+
+func joinedName(list []token) string {
+	var b strings.Builder
+	for _, t := range list {
+		b.WriteString(t.text)
+	}
+	return b.String()
+}
+
+// matching returns where a bracket is closed, or the end.
+func matching(list []token, open int) int {
+	depth := 0
+	for i := open; i < len(list); i++ {
+		if list[i].kind != sign {
+			continue
+		}
+		switch list[i].text {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(list)
+}
+
+func depthAt(list []token, at int) int {
+	depth := 0
+	for _, t := range list[:at] {
+		if t.kind == sign {
+			switch t.text {
+			case "(", "[", "{":
+				depth++
+			case ")", "]", "}":
+				depth--
+			}
+		}
+	}
+	return depth
+}
+
+// split takes tokens apart at a sign that is in no brackets.
+func split(list []token, at string) [][]token {
+	var parts [][]token
+	start, depth := 0, 0
+	for i, t := range list {
+		if t.kind != sign {
+			continue
+		}
+		switch t.text {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			depth--
+		case at:
+			if depth == 0 {
+				if i > start {
+					parts = append(parts, list[start:i])
+				}
+				start = i + 1
+			}
+		}
+	}
+	if start < len(list) {
+		parts = append(parts, list[start:])
+	}
+	return parts
+}

@@ -1,0 +1,159 @@
+package calls
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/document"
+)
+
+// talk are commands whose arguments are only said.
+var talk = []string{"echo", "printf", "logger", ":", "which", "type", "command -v", "grep"}
+
+// command follows a command line: snapctl, perhaps behind others such as timeout, a function of the script, or a script in
+// an argument.
+func (e *evaluator) command(s *state, words []word, at document.Position) flow {
+	if len(words) == 0 {
+		return on
+	}
+	name := words[0].text
+	if f := e.functions[name]; f != nil && f.parameters == nil {
+		var args arguments
+		for _, w := range words[1:] {
+			args.positional = append(args.positional, value{words: []word{w}})
+		}
+		return e.function(s, f, args, true, at)
+	}
+	base := path.Base(name)
+	switch {
+	case slices.Contains(talk, base):
+		return on
+	case base == "shift":
+		shift(s, words[1:])
+		return on
+	case base == "eval":
+		e.script(s, shell, join(words[1:]), at)
+		return on
+	}
+	if i := slices.IndexFunc(words, func(w word) bool { return w.text == "-c" }); i > 0 && i+1 < len(words) {
+		for _, w := range words[:i] {
+			if base := path.Base(w.text); strings.HasSuffix(base, "sh") || strings.HasPrefix(base, "python") {
+				e.script(s, interpreter([]string{w.text}), hide(words[i+1].text), at)
+				return on
+			}
+		}
+	}
+	if i := slices.IndexFunc(words, func(w word) bool { return path.Base(w.text) == "snapctl" }); i >= 0 {
+		e.snapctl(s, words[i], words[i+1:])
+	}
+	return on
+}
+
+// hide makes of what is not known a variable that is not known.
+func hide(text string) string { return strings.ReplaceAll(text, unknown, "${_}") }
+
+func join(words []word) string {
+	var texts []string
+	for _, w := range words {
+		texts = append(texts, hide(w.text))
+	}
+	return strings.Join(texts, " ")
+}
+
+func shift(s *state, by []word) {
+	n := 1
+	if len(by) > 0 {
+		n, _ = strconv.Atoi(by[0].text)
+	}
+	all := s.variables["@"].words
+	if slices.ContainsFunc(all, func(w word) bool { return w.many }) {
+		return
+	}
+	all = all[min(max(n, 0), len(all)):]
+	for i := 1; i < 10; i++ {
+		v := value{}
+		if i <= len(all) {
+			v.words = all[i-1 : i]
+		}
+		s.variables[strconv.Itoa(i)] = v
+	}
+	s.variables["@"], s.variables["*"] = value{words: all, list: true}, value{words: all, list: true}
+}
+
+// snapctl keeps a use of it.
+func (e *evaluator) snapctl(s *state, name word, words []word) {
+	if len(words) == 0 || !slices.Contains([]string{"get", "set", "unset", "fail"}, words[0].text) {
+		return
+	}
+	c := Call{Verb: words[0].text, At: name.at}
+	if words[0].given {
+		c.At = words[0].at
+	}
+	var others []word
+	options := true
+	for _, w := range words[1:] {
+		switch {
+		case options && w.text == "--view":
+			c.View = true
+		case options && strings.HasPrefix(w.text, "--view="):
+			c.View, c.ViewValue, c.Plug = true, true, strings.TrimPrefix(w.text, "--view=")
+		case options && w.text == "--previous":
+			c.Previous = true
+		case options && w.text == "--":
+			options = false
+		case options && strings.HasPrefix(w.text, "-") && w.text != "-":
+		default:
+			others = append(others, w)
+		}
+	}
+	if c.Verb == "fail" {
+		c.Several = len(others) > 1 || len(others) == 1 && (others[0].splits && others[0].text != "" || others[0].many)
+	} else if c.Plug == "" {
+		plug := plugOf(others)
+		if c.Plug = plug.text; plug.given {
+			c.At = plug.at
+		}
+	}
+	if strings.Contains(c.Plug, unknown) {
+		c.Plug = ""
+	}
+	known := e.keep(c)
+	if c.Verb == "fail" {
+		s.failed = []*Call{known} // the last one counts
+	}
+	if c.Writes() {
+		known.Again = known.Again || s.written && !e.loose
+		s.written = true
+	}
+}
+
+// keep adds a call, but for one that is known.
+func (e *evaluator) keep(c Call) *Call {
+	for _, known := range e.found {
+		if known.At == c.At && known.Verb == c.Verb && known.Plug == c.Plug && known.View == c.View {
+			known.Several = known.Several || c.Several
+			return known
+		}
+	}
+	e.found = append(e.found, &c)
+	return &c
+}
+
+// plugOf returns the plug among the words that are no flags, as --view has no value and may stand before it or behind: the
+// first with a colon, or else the first.
+func plugOf(words []word) word {
+	for _, w := range words {
+		if strings.HasPrefix(w.text, ":") {
+			return w
+		}
+		if w.many || strings.HasPrefix(w.text, unknown) {
+			return word{text: unknown} // it may be the plug
+		}
+	}
+	if len(words) > 0 {
+		return words[0]
+	}
+	return word{}
+}

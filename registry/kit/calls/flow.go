@@ -1,0 +1,398 @@
+package calls
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"aspects-poc/internal/document"
+)
+
+// What both kinds of scripts are read into: statements, which are followed as they would run.
+type (
+	statement any
+
+	// run is a command with its arguments, of which the first is its name.
+	run struct {
+		words func(*state) []word
+		at    document.Position
+	}
+	// call is a use of a function of a script that is no command line.
+	call struct {
+		name string
+		args func(*state) arguments
+		at   document.Position
+	}
+	// branch runs one of its arms.
+	branch struct{ arms [][]statement }
+	// loop runs its body as often as there are items, or nobody knows how often.
+	loop struct {
+		name  string
+		items func(*state) []word // nil: until a condition changes
+		body  []statement
+	}
+	// define makes a function known.
+	define struct {
+		name       string
+		parameters []parameter // nil for a shell's function
+		body       []statement
+		called     bool
+	}
+	// assign gives a variable a value.
+	assign struct {
+		name  string
+		value func(*state) value
+		more  bool // to what it has
+	}
+	// leave ends a loop, a function or the script.
+	leave struct {
+		what   flow
+		failed func(*state) bool // of the script
+	}
+	// inner runs in a process of its own, and leaves that only.
+	inner struct{ body []statement }
+	// embedded is a script in the text of another one.
+	embedded struct {
+		language language
+		text     func(*state) string
+		at       document.Position
+	}
+)
+
+type parameter struct {
+	name     string
+	fallback func(*state) value // nil for none
+	rest     bool               // takes what is left
+}
+
+type arguments struct {
+	positional []value
+	named      map[string]value
+}
+
+// A value is what a variable has: a text, or a list of them.
+type value struct {
+	words []word
+	list  bool
+}
+
+// A word is one argument of a command.
+type word struct {
+	text   string // unknown stands for what only a run can tell
+	splits bool   // the shell may make several words of it
+	many   bool   // any number of words
+	at     document.Position
+	given  bool // at is where a function got it
+}
+
+const unknown = "\x00"
+
+// A state is what is known at one place of a script, on the way that led there.
+type state struct {
+	variables map[string]value
+	written   bool    // a view has been
+	failed    []*Call // fails, after which nothing was left yet
+}
+
+func newState() *state { return &state{variables: map[string]value{}} }
+
+func (s *state) copy() *state {
+	return &state{variables: maps.Clone(s.variables), written: s.written, failed: slices.Clone(s.failed)}
+}
+
+// join makes the state that is behind several ways, of which each may have been taken.
+func (s *state) join(ways []*state) {
+	first := ways[0]
+	s.variables, s.written, s.failed = first.variables, first.written, first.failed
+	for _, other := range ways[1:] {
+		s.written = s.written || other.written
+		for _, c := range other.failed {
+			if !slices.Contains(s.failed, c) {
+				s.failed = append(s.failed, c)
+			}
+		}
+		for name, v := range other.variables {
+			if mine, ok := s.variables[name]; !ok || !same(mine, v) {
+				s.variables[name] = value{words: []word{{text: unknown, many: v.list, splits: true}}}
+			}
+		}
+		for name, v := range s.variables {
+			if _, ok := other.variables[name]; !ok {
+				s.variables[name] = value{words: []word{{text: unknown, many: v.list, splits: true}}}
+			}
+		}
+	}
+}
+
+func same(a, b value) bool {
+	return a.list == b.list && slices.EqualFunc(a.words, b.words, func(a, b word) bool {
+		return a.text == b.text && a.splits == b.splits && a.many == b.many
+	})
+}
+
+// flow is how a sequence of statements ends.
+type flow int
+
+const (
+	on     flow = iota
+	jump        // out of the round of a loop
+	back        // out of a function
+	ending      // out of the script
+)
+
+// An evaluator follows a script.
+type evaluator struct {
+	functions map[string]*define
+	found     []*Call
+	loose     bool     // branches are not known: nothing is said of two writes
+	jumps     []*state // where a round of the loop was left
+	depth     int
+	steps     int
+}
+
+// Limits of what is followed: a script that has more is looked at as far.
+const (
+	maxDepth = 12
+	maxSteps = 20000
+	maxItems = 16
+)
+
+// script follows a whole script, which is reached in a state, and then those of its functions that it does not call.
+func (e *evaluator) script(outside *state, in language, text string, base document.Position) {
+	if e.depth >= maxDepth {
+		return
+	}
+	e.depth++
+	defer func() { e.depth-- }()
+	outer, loose := e.functions, e.loose
+	e.functions, e.loose = map[string]*define{}, loose || in == braces
+	var body []statement
+	if in == shell {
+		body = readShell(text, base)
+	} else {
+		body = readCode(text, in, base)
+	}
+	e.declare(body)
+	s := outside.copy()
+	for len(body) > 0 { // what is behind an exit is looked at as well
+		var end flow
+		end, body = e.sequence(s, body)
+		if end != on && len(body) > 0 {
+			s.written, s.failed = false, nil
+		}
+	}
+	outside.written, outside.failed = s.written, s.failed
+	for _, name := range slices.Sorted(maps.Keys(e.functions)) {
+		if f := e.functions[name]; !f.called {
+			apart := s.copy()
+			apart.written, apart.failed = false, nil
+			e.function(apart, f, arguments{}, false, document.Position{})
+		}
+	}
+	e.functions, e.loose = outer, loose
+}
+
+// declare finds the functions of a script, which may be called above the place where they stand.
+func (e *evaluator) declare(body []statement) {
+	for _, s := range body {
+		switch s := s.(type) {
+		case *define:
+			e.functions[s.name] = s
+			e.declare(s.body)
+		case branch:
+			for _, arm := range s.arms {
+				e.declare(arm)
+			}
+		case loop:
+			e.declare(s.body)
+		case inner:
+			e.declare(s.body)
+		}
+	}
+}
+
+// sequence follows statements up to one that leaves, and returns those behind it.
+func (e *evaluator) sequence(s *state, body []statement) (flow, []statement) {
+	for i, one := range body {
+		if e.steps++; e.steps > maxSteps {
+			return on, nil
+		}
+		if end := e.statement(s, one); end != on {
+			return end, body[i+1:]
+		}
+	}
+	return on, nil
+}
+
+func (e *evaluator) statement(s *state, one statement) flow {
+	switch one := one.(type) {
+	case run:
+		return e.command(s, one.words(s), one.at)
+	case call:
+		return e.use(s, one)
+	case branch:
+		return e.branch(s, one)
+	case loop:
+		return e.loop(s, one)
+	case inner:
+		if end, _ := e.sequence(s, one.body); end != ending {
+			return on
+		}
+	case embedded:
+		e.script(s, one.language, one.text(s), one.at)
+	case assign:
+		v := one.value(s)
+		if one.more {
+			old := s.variables[one.name]
+			v = value{words: append(slices.Clone(old.words), v.words...), list: true}
+		}
+		s.variables[one.name] = v
+	case leave:
+		if one.what == ending {
+			if one.failed != nil && one.failed(s) {
+				for _, c := range s.failed {
+					c.Exits = true
+				}
+			}
+			s.failed = nil
+		}
+		if one.what == jump {
+			e.jumps = append(e.jumps, s.copy())
+		}
+		return one.what
+	}
+	return on
+}
+
+func (e *evaluator) branch(s *state, b branch) flow {
+	var ways []*state
+	end := ending
+	before := s.failed
+	for _, arm := range b.arms {
+		way := s.copy()
+		way.failed = nil // whether the arm ends the script has nothing to do with what failed before
+		left, _ := e.sequence(way, arm)
+		if left == on {
+			ways = append(ways, way)
+		}
+		end = min(end, left)
+	}
+	if len(ways) > 0 {
+		s.join(ways)
+	}
+	s.failed = append(before, s.failed...)
+	return end
+}
+
+// loop runs a body once for each item, or twice where the items are not known.
+func (e *evaluator) loop(s *state, l loop) flow {
+	rounds := []word{{text: unknown, splits: true}}
+	if l.items != nil {
+		rounds = l.items(s)
+		if len(rounds) > maxItems || len(rounds) == 0 || slices.ContainsFunc(rounds, func(w word) bool { return w.many || w.splits }) {
+			rounds = []word{{text: unknown, splits: true}, {text: unknown, splits: true}}
+		}
+	}
+	ways := []*state{s.copy()}
+	way := s.copy()
+	before := s.failed
+	ways[0].failed, way.failed = nil, nil
+	outer := e.jumps
+	e.jumps = nil
+	for _, item := range rounds {
+		if l.name != "" {
+			way.variables[l.name] = value{words: []word{item}}
+		}
+		if end, _ := e.sequence(way, l.body); end != on {
+			break
+		}
+		ways = append(ways, way.copy())
+	}
+	s.join(append(ways, e.jumps...))
+	s.failed = append(before, s.failed...)
+	e.jumps = outer
+	return on
+}
+
+// function follows the body of a function with its arguments.
+func (e *evaluator) function(s *state, f *define, args arguments, known bool, at document.Position) flow {
+	if e.depth >= maxDepth {
+		return on
+	}
+	e.depth++
+	defer func() { e.depth-- }()
+	f.called = true
+	inside := s.copy()
+	bind(inside, f, args, known, at)
+	end, _ := e.sequence(inside, f.body)
+	s.written, s.failed = inside.written, inside.failed
+	if f.parameters == nil { // a shell's functions share its variables, but for the arguments
+		for name, v := range inside.variables {
+			if _, err := strconv.Atoi(name); err != nil && name != "@" && name != "*" {
+				s.variables[name] = v
+			}
+		}
+	}
+	if end == ending {
+		return ending
+	}
+	return on
+}
+
+func bind(s *state, f *define, args arguments, known bool, at document.Position) {
+	given := func(words []word) []word {
+		words = slices.Clone(words)
+		for i := range words {
+			if !words[i].given {
+				words[i].given, words[i].at = true, at
+			}
+		}
+		return words
+	}
+	open := []word{{text: unknown}}
+	rest := []word{{text: unknown, many: true, splits: true}}
+	if f.parameters == nil {
+		words := rest
+		if known {
+			words = given(flat(args.positional))
+		}
+		for i := 1; i < 10; i++ {
+			v := value{words: open}
+			if known {
+				if v.words = nil; i <= len(words) && !slices.ContainsFunc(words[:i], func(w word) bool { return w.many }) {
+					v.words = words[i-1 : i]
+				} else if slices.ContainsFunc(words, func(w word) bool { return w.many }) {
+					v.words = open
+				}
+			}
+			s.variables[strconv.Itoa(i)] = v
+		}
+		s.variables["@"], s.variables["*"] = value{words: words, list: true}, value{words: words, list: true}
+		return
+	}
+	positional := args.positional
+	for _, p := range f.parameters {
+		v := value{words: open}
+		switch named, ok := args.named[p.name]; {
+		case p.rest && known:
+			v, positional = value{words: given(flat(positional)), list: true}, nil
+		case p.rest:
+			v = value{words: rest, list: true}
+		case ok:
+			v = value{words: given(named.words), list: named.list}
+		case len(positional) > 0 && (positional[0].list || !slices.ContainsFunc(positional[0].words, func(w word) bool { return w.many })):
+			v, positional = value{words: given(positional[0].words), list: positional[0].list}, positional[1:]
+		case p.fallback != nil:
+			v = p.fallback(s)
+		}
+		s.variables[p.name] = v
+	}
+}
+
+func flat(values []value) []word {
+	var words []word
+	for _, v := range values {
+		words = append(words, v.words...)
+	}
+	return words
+}

@@ -1,0 +1,393 @@
+package calls
+
+import (
+	"path"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"aspects-poc/internal/document"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// A shellReader makes statements of a shell's syntax tree.
+type shellReader struct {
+	lines []string
+	base  document.Position // where the script is in another one; zero for the whole
+}
+
+// readShell reads a shell script, or what can be read of it.
+func readShell(text string, base document.Position) []statement {
+	r := &shellReader{lines: strings.Split(text, "\n"), base: base}
+	parse := func(text string) (*syntax.File, error) {
+		return syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	}
+	file, err := parse(text)
+	if err == nil {
+		return r.sequence(file.Stmts)
+	}
+	var body []statement // the shell refuses it as well; lines that are commands by themselves tell something
+	for i, line := range r.lines {
+		if file, err := parse(strings.Repeat("\n", i) + line); err == nil {
+			body = append(body, r.sequence(file.Stmts)...)
+		}
+	}
+	return body
+}
+
+func (r *shellReader) position(pos syntax.Pos) document.Position {
+	if r.base.Line != 0 {
+		return r.base
+	}
+	at := document.Position{Line: int(pos.Line()), Column: int(pos.Col())}
+	if at.Line >= 1 && at.Line <= len(r.lines) {
+		line := r.lines[at.Line-1]
+		at.Column = utf8.RuneCountInString(line[:min(max(at.Column-1, 0), len(line))]) + 1
+	}
+	return at
+}
+
+func (r *shellReader) sequence(list []*syntax.Stmt) []statement {
+	var body []statement
+	for _, one := range list {
+		body = append(body, r.statement(one)...)
+	}
+	return body
+}
+
+func (r *shellReader) statement(one *syntax.Stmt) []statement {
+	var body []statement
+	for _, redirect := range one.Redirs {
+		body = append(body, r.substitutions(redirect.Word)...)
+		if redirect.Hdoc != nil {
+			body = append(body, r.substitutions(redirect.Hdoc)...)
+			if in, ok := fed(one.Cmd); ok {
+				body = append(body, embedded{in, func(s *state) string { return hide(r.text(s, redirect.Hdoc.Parts, true).text) },
+					r.position(redirect.Pos())})
+			}
+		}
+	}
+	return append(body, r.node(one.Cmd)...)
+}
+
+// fed tells the language of a command that runs its input.
+func fed(cmd syntax.Command) (language, bool) {
+	c, ok := cmd.(*syntax.CallExpr)
+	if !ok || len(c.Args) == 0 {
+		return 0, false
+	}
+	var fields []string
+	for _, arg := range c.Args {
+		fields = append(fields, arg.Lit())
+	}
+	base := path.Base(fields[0])
+	if base == "env" || base == "sudo" || base == "exec" {
+		if fields = fields[1:]; len(fields) == 0 {
+			return 0, false
+		}
+		base = path.Base(fields[0])
+	}
+	for _, field := range fields[1:] {
+		if field != "-" && !strings.HasPrefix(field, "-") {
+			return 0, false // a script of its own
+		}
+	}
+	if strings.HasSuffix(base, "sh") || strings.HasPrefix(base, "python") {
+		return interpreter(fields[:1]), true
+	}
+	return 0, false
+}
+
+func (r *shellReader) node(cmd syntax.Command) []statement {
+	switch cmd := cmd.(type) {
+	case nil:
+		return nil
+	case *syntax.CallExpr:
+		return r.call(cmd)
+	case *syntax.DeclClause:
+		return r.assigns(cmd.Args)
+	case *syntax.Block:
+		return r.sequence(cmd.Stmts)
+	case *syntax.Subshell:
+		return []statement{inner{r.sequence(cmd.Stmts)}}
+	case *syntax.IfClause:
+		return r.choice(cmd)
+	case *syntax.CaseClause:
+		b := branch{}
+		all := false
+		for _, item := range cmd.Items {
+			b.arms = append(b.arms, r.sequence(item.Stmts))
+			all = all || len(item.Patterns) == 1 && item.Patterns[0].Lit() == "*"
+		}
+		if !all {
+			b.arms = append(b.arms, nil)
+		}
+		return append(r.substitutions(cmd.Word), b)
+	case *syntax.WhileClause:
+		return []statement{loop{body: append(r.sequence(cmd.Cond), r.sequence(cmd.Do)...)}}
+	case *syntax.ForClause:
+		return r.forClause(cmd)
+	case *syntax.BinaryCmd:
+		x, y := r.statement(cmd.X), r.statement(cmd.Y)
+		switch cmd.Op {
+		case syntax.OrStmt: // the second where the first fails, of which then nothing counts
+			return []statement{branch{[][]statement{x, y}}}
+		case syntax.AndStmt:
+			return append(x, branch{[][]statement{y, nil}})
+		}
+		return []statement{inner{x}, inner{y}}
+	case *syntax.FuncDecl:
+		return []statement{&define{name: cmd.Name.Value, body: r.statement(cmd.Body)}}
+	case *syntax.TimeClause:
+		if cmd.Stmt != nil {
+			return r.statement(cmd.Stmt)
+		}
+	case *syntax.CoprocClause:
+		return []statement{inner{r.statement(cmd.Stmt)}}
+	}
+	return r.substitutions(cmd)
+}
+
+// choice is an if: what its condition writes belongs to the arm that follows when it succeeds.
+func (r *shellReader) choice(c *syntax.IfClause) []statement {
+	cond, then := r.sequence(c.Cond), r.sequence(c.Then)
+	var other []statement
+	if c.Else != nil {
+		if other = r.sequence(c.Else.Then); len(c.Else.Cond) > 0 {
+			other = r.choice(c.Else)
+		}
+	}
+	if len(c.Cond) > 0 && c.Cond[len(c.Cond)-1].Negated {
+		return []statement{branch{[][]statement{then, append(cond, other...)}}}
+	}
+	return []statement{branch{[][]statement{append(cond, then...), other}}}
+}
+
+func (r *shellReader) forClause(c *syntax.ForClause) []statement {
+	l := loop{body: r.sequence(c.Do)}
+	var before []statement
+	switch c := c.Loop.(type) {
+	case *syntax.WordIter:
+		l.name = c.Name.Value
+		l.items = func(s *state) []word {
+			if !c.InPos.IsValid() {
+				return s.variables["@"].words
+			}
+			return r.words(s, c.Items)
+		}
+		for _, item := range c.Items {
+			before = append(before, r.substitutions(item)...)
+		}
+	default:
+		l.items = func(*state) []word { return nil }
+		before = r.substitutions(c)
+	}
+	return append(before, l)
+}
+
+func (r *shellReader) assigns(list []*syntax.Assign) []statement {
+	var body []statement
+	for _, a := range list {
+		body = append(body, r.substitutions(a)...)
+		if a.Name == nil || a.Naked {
+			continue
+		}
+		body = append(body, assign{name: a.Name.Value, more: a.Append && a.Array != nil, value: func(s *state) value {
+			switch {
+			case a.Array != nil:
+				v := value{list: true}
+				for _, element := range a.Array.Elems {
+					if element.Value != nil {
+						v.words = append(v.words, r.words(s, []*syntax.Word{element.Value})...)
+					}
+				}
+				return v
+			case a.Value != nil && !a.Append:
+				w := r.text(s, a.Value.Parts, true)
+				return value{words: []word{w}}
+			}
+			return value{words: []word{{text: unknown}}}
+		}})
+	}
+	return body
+}
+
+func (r *shellReader) call(c *syntax.CallExpr) []statement {
+	if len(c.Args) == 0 {
+		return r.assigns(c.Assigns)
+	}
+	body := r.substitutions(c)
+	switch name := c.Args[0].Lit(); name {
+	case "exit", "return", "break", "continue":
+		what := map[string]flow{"exit": ending, "return": back, "break": jump, "continue": on}[name]
+		return append(body, leave{what, func(s *state) bool {
+			words := r.words(s, c.Args[1:])
+			if len(words) == 0 {
+				return false
+			}
+			status, err := strconv.Atoi(words[0].text)
+			return err == nil && status != 0
+		}})
+	case "exec":
+		if len(c.Args) > 1 {
+			return append(body, run{func(s *state) []word { return r.words(s, c.Args[1:]) }, r.position(c.Pos())}, leave{what: ending})
+		}
+	case "local", "export", "readonly", "declare", "typeset": // words that the parser took for arguments
+	}
+	return append(body, run{func(s *state) []word { return r.words(s, c.Args) }, r.position(c.Pos())})
+}
+
+// substitutions returns what runs before a node does: $(…), `…` and <(…).
+func (r *shellReader) substitutions(node syntax.Node) []statement {
+	var body []statement
+	if node == nil {
+		return nil
+	}
+	if w, ok := node.(*syntax.Word); ok && w == nil {
+		return nil
+	}
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.CmdSubst:
+			body = append(body, inner{r.sequence(n.Stmts)})
+			return false
+		case *syntax.ProcSubst:
+			body = append(body, inner{r.sequence(n.Stmts)})
+			return false
+		case *syntax.Stmt:
+			return false
+		}
+		return true
+	})
+	return body
+}
+
+// words returns the arguments that words become.
+func (r *shellReader) words(s *state, list []*syntax.Word) []word {
+	var words []word
+	for _, w := range list {
+		if v, quoted, ok := r.whole(s, w); ok {
+			for _, one := range v.words {
+				if !one.given {
+					one.at = r.position(w.Pos())
+				}
+				if one.splits = one.splits && !quoted; quoted || one.splits {
+					words = append(words, one)
+					continue
+				}
+				for _, field := range strings.Fields(one.text) {
+					part := one
+					part.text, part.splits = field, strings.Contains(field, unknown)
+					words = append(words, part)
+				}
+			}
+			continue
+		}
+		one := r.text(s, w.Parts, false)
+		one.at = r.position(w.Pos())
+		words = append(words, one)
+	}
+	return words
+}
+
+// whole returns the value of a word that is a variable and nothing else: "${list[@]}", "$@", $command.
+func (r *shellReader) whole(s *state, w *syntax.Word) (v value, quoted, ok bool) {
+	if len(w.Parts) != 1 {
+		return value{}, false, false
+	}
+	part := w.Parts[0]
+	if q, is := part.(*syntax.DblQuoted); is && len(q.Parts) == 1 {
+		part, quoted = q.Parts[0], true
+	}
+	p, is := part.(*syntax.ParamExp)
+	if !is || p.Length || p.Excl || p.Slice != nil || p.Repl != nil || p.Exp != nil || p.Param == nil {
+		return value{}, false, false
+	}
+	v, known := s.variables[p.Param.Value]
+	switch {
+	case known && v.list && (p.Index != nil || p.Param.Value == "@" || p.Param.Value == "*"):
+		return v, quoted, true
+	case known && !v.list && p.Index == nil && len(v.words) == 1:
+		return v, quoted, true
+	case known && len(v.words) == 0 && p.Index == nil && p.Param.Value != "@":
+		if quoted {
+			return value{words: []word{{}}}, quoted, true
+		}
+		return value{}, quoted, true
+	}
+	return value{}, false, false
+}
+
+// text puts the parts of a word together.
+func (r *shellReader) text(s *state, parts []syntax.WordPart, quoted bool) word {
+	var out word
+	add := func(w word) {
+		out.text += w.text
+		out.splits = out.splits || w.splits
+		if w.given {
+			out.given, out.at = true, w.at
+		}
+	}
+	for _, part := range parts {
+		switch part := part.(type) {
+		case *syntax.Lit:
+			add(word{text: literal(part.Value, quoted)})
+		case *syntax.SglQuoted:
+			add(word{text: part.Value})
+		case *syntax.DblQuoted:
+			w := r.text(s, part.Parts, true)
+			w.splits = false
+			add(w)
+		case *syntax.ParamExp:
+			w := r.variable(s, part)
+			w.splits = !quoted && strings.ContainsAny(w.text, unknown+" \t")
+			add(w)
+		default:
+			add(word{text: unknown, splits: !quoted})
+		}
+	}
+	return out
+}
+
+func (r *shellReader) variable(s *state, p *syntax.ParamExp) word {
+	if p.Param == nil || p.Length || p.Excl || p.Slice != nil || p.Repl != nil {
+		return word{text: unknown}
+	}
+	v, known := s.variables[p.Param.Value]
+	if !known && p.Exp != nil && p.Exp.Word != nil {
+		switch p.Exp.Op {
+		case syntax.DefaultUnset, syntax.DefaultUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull:
+			return r.text(s, p.Exp.Word.Parts, true)
+		}
+	}
+	if !known || v.list || len(v.words) != 1 || p.Exp != nil && strings.Contains(v.words[0].text, unknown) {
+		return word{text: unknown}
+	}
+	if p.Exp != nil {
+		switch p.Exp.Op {
+		case syntax.DefaultUnset, syntax.DefaultUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull:
+		default:
+			return word{text: unknown}
+		}
+	}
+	return v.words[0]
+}
+
+// literal takes the backslashes out of a word.
+func literal(text string, quoted bool) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] == '\\' && i+1 < len(text) {
+			if text[i+1] == '\n' {
+				i++
+				continue
+			}
+			if !quoted || strings.IndexByte("$`\"\\", text[i+1]) >= 0 {
+				i++
+			}
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}

@@ -1,0 +1,198 @@
+package calls
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"aspects-poc/internal/document"
+)
+
+// A token is a word of a program's text.
+type token struct {
+	kind kind
+	text string // of a text: what is in its quotes, with unknown where a value comes in that is no name
+	at   document.Position
+	line int // where it begins in its own script
+}
+
+type kind int
+
+const (
+	name kind = iota
+	text
+	sign
+	newline // the end of a line of Python
+)
+
+// A scanner makes tokens.
+type scanner struct {
+	in     language
+	rest   string
+	at     document.Position
+	depth  int
+	tokens []token
+}
+
+func tokens(source string, in language) []token {
+	s := &scanner{in: in, rest: source, at: document.Position{Line: 1, Column: 1}}
+	for s.rest != "" {
+		s.next()
+	}
+	return s.tokens
+}
+
+// take moves on by so many bytes.
+func (s *scanner) take(n int) string {
+	taken := s.rest[:n]
+	s.rest = s.rest[n:]
+	if lines := strings.Count(taken, "\n"); lines > 0 {
+		s.at.Line += lines
+		s.at.Column = 1
+		taken = taken[strings.LastIndexByte(taken, '\n')+1:]
+	}
+	s.at.Column += utf8.RuneCountInString(taken)
+	return taken
+}
+
+func (s *scanner) until(end string) int {
+	if i := strings.Index(s.rest, end); i >= 0 {
+		return i + len(end)
+	}
+	return len(s.rest)
+}
+
+func (s *scanner) add(k kind, text string, at document.Position) {
+	s.tokens = append(s.tokens, token{kind: k, text: text, at: at, line: at.Line})
+}
+
+func (s *scanner) next() {
+	at := s.at
+	r, size := utf8.DecodeRuneInString(s.rest)
+	switch {
+	case s.in == python && strings.HasPrefix(s.rest, "\\\n"):
+		s.take(2)
+	case r == '\n':
+		s.take(1)
+		if s.in == python && s.depth == 0 {
+			s.add(newline, "", at)
+		}
+	case unicode.IsSpace(r):
+		s.take(size)
+	case s.in == python && r == '#', s.in == braces && r == '#':
+		s.take(s.until("\n") - min(1, strings.Count(s.rest, "\n")))
+	case s.in == braces && strings.HasPrefix(s.rest, "//"):
+		s.take(s.until("\n") - min(1, strings.Count(s.rest, "\n")))
+	case s.in == braces && strings.HasPrefix(s.rest, "/*"):
+		s.take(s.until("*/"))
+	case r == '"' || r == '\'' || r == '`':
+		s.text("")
+	case r == '_' || unicode.IsLetter(r):
+		n := strings.IndexFunc(s.rest, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+		if n < 0 {
+			n = len(s.rest)
+		}
+		word := s.rest[:n]
+		if s.in == python && n <= 2 && n < len(s.rest) && (s.rest[n] == '"' || s.rest[n] == '\'') && strings.Trim(strings.ToLower(word), "rbuf") == "" {
+			s.take(n)
+			s.text(strings.ToLower(word))
+			return
+		}
+		s.take(n)
+		s.add(name, word, at)
+	default:
+		switch r {
+		case '(', '[', '{':
+			s.depth++
+		case ')', ']', '}':
+			s.depth = max(s.depth-1, 0)
+		}
+		n := size
+		for _, two := range []string{":=", "+=", "==", "!=", "<=", ">=", "->", "=>", "**", "..."} {
+			if strings.HasPrefix(s.rest, two) {
+				n = len(two)
+			}
+		}
+		s.add(sign, s.rest[:n], at)
+		s.take(n)
+	}
+}
+
+// text reads a text in quotes. In one with values, {name} is kept and everything else is unknown.
+func (s *scanner) text(prefix string) {
+	quote := s.rest[:1]
+	if s.in == python && strings.HasPrefix(s.rest, strings.Repeat(quote, 3)) {
+		quote = strings.Repeat(quote, 3)
+	}
+	raw := strings.Contains(prefix, "r") || s.in == braces && quote == "`"
+	at := s.at
+	at.Column += len(quote)
+	end := len(quote)
+	for end < len(s.rest) && !strings.HasPrefix(s.rest[end:], quote) {
+		if s.rest[end] == '\\' {
+			end++
+		} else if s.rest[end] == '\n' && len(quote) == 1 && quote != "`" {
+			break // it is not closed: no text at all
+		}
+		end++
+	}
+	end = min(end, len(s.rest))
+	inner := s.rest[len(quote):end]
+	if strings.HasPrefix(s.rest[end:], quote) {
+		end += len(quote)
+	}
+	s.take(end)
+	out := inner
+	if !raw {
+		out = unescaped(out)
+	}
+	values := strings.Contains(prefix, "f") || s.in == braces && quote == "`" && strings.Contains(inner, "${")
+	if values {
+		out = formatted(out)
+	}
+	s.tokens = append(s.tokens, token{kind: text, text: out, at: at, line: at.Line})
+}
+
+func unescaped(text string) string {
+	return strings.NewReplacer("\\\n", "", `\\`, `\`, `\"`, `"`, `\'`, `'`, `\n`, "\n", `\t`, "\t").Replace(text)
+}
+
+// opening and closing stand around the name of a variable whose value comes into a text.
+const opening, closing = "\x01", "\x02"
+
+// formatted marks the values of an f-string.
+func formatted(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case strings.HasPrefix(text[i:], "{{"), strings.HasPrefix(text[i:], "}}"):
+			b.WriteByte(text[i])
+			i++
+		case text[i] == '$' && strings.HasPrefix(text[i+1:], "{"):
+		case text[i] == '{':
+			depth, end := 0, i
+			for ; end < len(text); end++ {
+				if text[end] == '{' {
+					depth++
+				} else if text[end] == '}' {
+					if depth--; depth == 0 {
+						break
+					}
+				}
+			}
+			if inner := text[i+1 : min(end, len(text))]; isName(inner) {
+				b.WriteString(opening + inner + closing)
+			} else {
+				b.WriteString(unknown)
+			}
+			i = end
+		default:
+			b.WriteByte(text[i])
+		}
+	}
+	return b.String()
+}
+
+func isName(text string) bool {
+	return text != "" && strings.IndexFunc(text, func(r rune) bool { return r != '_' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) < 0
+}
