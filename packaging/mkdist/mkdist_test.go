@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +18,8 @@ import (
 
 	"aspects-poc/internal/home"
 	"aspects-poc/packaging/recipe"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const root = "../.."
@@ -194,6 +198,21 @@ func TestNotices(t *testing.T) {
 	}
 	if bytes.Contains(text, []byte("honnef.co")) {
 		t.Error("the notices name what is not linked in")
+	}
+}
+
+// The licence of the Go library is the one that comes with Go, where it does.
+func TestLicenceOfGo(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(strings.TrimSpace(string(out)), "LICENSE")
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		t.Skipf("this Go comes without %s", file)
+	}
+	if diff := cmp.Diff(string(read(t, file)), goLicence); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,11 @@ import (
 
 	"aspects-poc/packaging/recipe"
 )
+
+// goLicence is that of the Go library, which distributions keep elsewhere than beside it.
+//
+//go:embed go-licence.txt
+var goLicence string
 
 // A notice is what one part of the binary asks to be said of it.
 type notice struct {
@@ -42,20 +48,11 @@ func notices(ctx context.Context, root, arch string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	goRoot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	texts, err := licences(filepath.Join(root, "roles", "server", "page", "static", "vendor"))
 	if err != nil {
-		return nil, fmt.Errorf("cannot find the Go library: %w", err)
+		return nil, fmt.Errorf("cannot find the licence of the fleet page's scripts: %w", err)
 	}
-	for _, dir := range []struct{ part, path string }{
-		{"the Go standard library", strings.TrimSpace(string(goRoot))},
-		{"the fleet page's scripts", filepath.Join(root, "roles", "server", "page", "static", "vendor")},
-	} {
-		texts, err := licences(dir.path)
-		if err != nil {
-			return nil, fmt.Errorf("cannot find the licence of %s: %w", dir.part, err)
-		}
-		list = append(list, notice{dir.part, texts})
-	}
+	list = append(list, notice{"the fleet page's scripts", texts}, notice{"the Go standard library", []string{goLicence}})
 	// The module has a licence of its own, and none of what is inside.
 	list = append(list, notice{"Swagger UI, inside github.com/swaggo/files",
 		[]string{"Copyright SmartBear Software Inc., Apache License 2.0: the text is that of the file LICENSE.\n"}})
