@@ -1,11 +1,11 @@
 # What people type; `make help` lists it. CI calls the same targets.
 
 VERSION    ?= 0.3
-ACCOUNT_ID ?= $(shell sed -n 's/^var AccountID = "\(.*\)"$$/\1/p' registry/network/network.go)
+ACCOUNT_ID ?= $(shell sed -n 's/^var AccountID = "\(.*\)"$$/\1/p' roles/network/network.go)
 GO         ?= go
 COMMIT     ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-LDFLAGS := -s -w -X aspects-poc/roles.Version=$(VERSION) -X aspects-poc/roles.Commit=$(COMMIT) -X aspects-poc/registry/network.AccountID=$(ACCOUNT_ID)
+LDFLAGS := -s -w -X aspects-poc/roles.Version=$(VERSION) -X aspects-poc/roles.Commit=$(COMMIT) -X aspects-poc/roles/network.AccountID=$(ACCOUNT_ID)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 BINARY  := bin/aspects-poc
 

@@ -14,8 +14,8 @@ import (
 	"aspects-poc/internal/need"
 	"aspects-poc/packaging/recipe"
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"

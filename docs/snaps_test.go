@@ -11,7 +11,7 @@ import (
 
 	"aspects-poc/internal/program"
 	"aspects-poc/packaging/recipe/recipetest"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"strings"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // commands runs our registry command beside the snap command, each with the same arguments on the same snapd, and

@@ -15,8 +15,8 @@ import (
 
 	"aspects-poc/e2e"
 	"aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
+	"aspects-poc/roles/network"
 )
 
 // custodian is the snap with the contract suite, custodian of all views.

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // faults breaks things and expects them to mend themselves, with nothing lost. The server is away while all else breaks.

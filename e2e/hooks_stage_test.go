@@ -18,7 +18,7 @@ import (
 
 	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/kit/world/transcript"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // hooks does what the transcripts of registry/kit/world say on a real snapd: which hooks run, in which order, what

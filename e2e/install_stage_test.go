@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // The snaps in the order in which they are installed: the server first, then the custodian, then who uses its views.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // lifecycle refreshes, reverts, disables and doubles snaps, and expects that nothing is lost on the way.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // power cuts the machine's power while something is written, and expects the same device back.

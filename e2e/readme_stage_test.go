@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // What an emulated machine may need for what takes a minute on a real one.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // refusals tries what must not work, and expects the reason at the prompt and nothing changed.

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // remove takes everything away with install.sh, and looks for what is left behind.

@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // A run is one pass over stages on one machine.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // store installs the four snaps as if they came from the store: snapd's database knows their publisher, who is the account of

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/console"
+	"aspects-poc/roles/network"
 )
 
 // transcripts types what the transcripts of registry/kit/rest have typed, at a real snapd, and compares what it prints

@@ -6,7 +6,7 @@ import (
 
 	"aspects-poc/e2e"
 	"aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // Of each dialect that a machine's snapd may speak.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // inSnap are the options of a process of a snap with this cookie.
@@ -24,17 +24,17 @@ func inSnap(server *fakesnapctl.Server, cookie, common string) registry.Options 
 func TestHook(t *testing.T) {
 	server := fakesnapctl.Start(t, fakesnapctl.Options{})
 	common := t.TempDir()
-	var after, before network.ControlTunnel
+	var after, before testschema.ControlTunnel
 	server.Handle("change-view-control-tunnel", func(call fakesnapctl.HookCall) error {
 		hook, err := registry.OpenHook(t.Context(), call.Name, inSnap(server, call.Cookie, common))
 		if err != nil {
 			return err
 		}
 		defer hook.Close()
-		if err := hook.View(network.ControlTunnelView).Read(t.Context(), &after); err != nil {
+		if err := hook.View(testschema.ControlTunnelView).Read(t.Context(), &after); err != nil {
 			return err
 		}
-		err = hook.Previous(t.Context(), network.ControlTunnelView, &before)
+		err = hook.Previous(t.Context(), testschema.ControlTunnelView, &before)
 		if err != nil && !errors.Is(err, registry.ErrNoData) {
 			return err
 		}
@@ -43,14 +43,14 @@ func TestHook(t *testing.T) {
 		}
 		return nil
 	})
-	if err := server.Write(network.ControlTunnelView, map[string]any{"interface": "eth0"}); err != nil {
+	if err := server.Write(testschema.ControlTunnelView, map[string]any{"interface": "eth0"}); err != nil {
 		t.Fatal(err)
 	}
 	if after.Interface != "eth0" || before.Interface != "" {
 		t.Errorf("the hook saw %q, and %q before", after.Interface, before.Interface)
 	}
-	err := server.Write(network.ControlTunnelView, map[string]any{"interface": "eth9"})
-	want := "cannot change confdb " + network.AccountID + "/network: cust rejected changes: there is no eth9"
+	err := server.Write(testschema.ControlTunnelView, map[string]any{"interface": "eth9"})
+	want := "cannot change confdb " + testschema.AccountID + "/network: cust rejected changes: there is no eth9"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -116,11 +116,11 @@ func TestHints(t *testing.T) {
 		t.Fatalf("capabilities %+v, %v", status.Capabilities, err)
 	}
 	server.ResetCalls()
-	tunnel, err := reg.View(network.ControlTunnelView).Hints(t.Context())
+	tunnel, err := reg.View(testschema.ControlTunnelView).Hints(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	device, err := reg.View(network.ControlDeviceView).Hints(t.Context())
+	device, err := reg.View(testschema.ControlDeviceView).Hints(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestHints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hook.Announce(network.ControlTunnelView); err != nil {
+	if err := hook.Announce(testschema.ControlTunnelView); err != nil {
 		t.Fatal(err)
 	}
 	if err := hook.Announce("no such view"); err == nil {
@@ -167,7 +167,7 @@ func TestHints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := reg.View(network.ControlTunnelView).Hints(t.Context()); !errors.Is(err, registry.ErrUnsupported) {
+		if _, err := reg.View(testschema.ControlTunnelView).Hints(t.Context()); !errors.Is(err, registry.ErrUnsupported) {
 			t.Errorf("%s: %v", name, err)
 		}
 		reg.Close()

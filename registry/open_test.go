@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // systemInfo is what a snapd answers to the question what it is (shape seen on snapd 2.77.1, other members left out).
@@ -113,7 +113,7 @@ func TestAutoOnAFreshMachine(t *testing.T) {
 	options := registry.Options{Getenv: environment(map[string]string{"HOME": home}), Socket: filepath.Join(home, "none"),
 		Schemas: registrytest.Schemas()}
 	reg := open(t, "auto", options)
-	if err := reg.View(network.ControlTelemetryView).Set(t.Context(), map[string]any{"sample-rate": 4}); err != nil {
+	if err := reg.View(testschema.ControlTelemetryView).Set(t.Context(), map[string]any{"sample-rate": 4}); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(home, ".local", "state", "aspects-poc")
@@ -123,7 +123,7 @@ func TestAutoOnAFreshMachine(t *testing.T) {
 		}
 	}
 	again := open(t, "file:", options)
-	got, err := again.View(network.ControlTelemetryView).Get(t.Context())
+	got, err := again.View(testschema.ControlTelemetryView).Get(t.Context())
 	if diff := cmp.Diff(map[string]any{"sample-rate": json.Number("4")}, got); err != nil || diff != "" {
 		t.Errorf("%v, (-want +got):\n%s", err, diff)
 	}

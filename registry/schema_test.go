@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 func parseSchemas(t *testing.T, text string) []registry.Schema {
@@ -270,7 +270,7 @@ func TestDefaultSchema(t *testing.T) {
 // Nothing of the roles' schema is known to a program that does not bring it.
 func TestNothingOfOthersIsKnown(t *testing.T) {
 	reg := open(t, "mem:", registry.Options{Schemas: parseSchemas(t, lamp)})
-	_, err := reg.View(network.AccountID + "/network/" + network.ControlTunnelView).Get(t.Context())
+	_, err := reg.View(testschema.AccountID + "/network/" + testschema.ControlTunnelView).Get(t.Context())
 	if !errors.Is(err, registry.ErrNoSchema) || !strings.Contains(err.Error(), "only acme/lamp") {
 		t.Error(err)
 	}

@@ -4,10 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/reporting"
 	"aspects-poc/roles/vpn"
 )

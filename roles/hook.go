@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/snapenv"
+	"aspects-poc/roles/network"
 
 	"github.com/urfave/cli/v2"
 )

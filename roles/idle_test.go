@@ -5,10 +5,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/reporting"
 	"aspects-poc/roles/vpn"
 )

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/snapenv"
+	"aspects-poc/roles/network"
 
 	"github.com/urfave/cli/v2"
 )

@@ -13,8 +13,8 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
+	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 	"aspects-poc/registry/snapd"
 )
@@ -25,7 +25,7 @@ const patience = 15 * time.Minute
 // watchEvery is the pause between reads of a watch where snapd announces nothing: a minute would make long cases.
 const watchEvery = 2 * time.Second
 
-var defaults = registry.ViewID{Account: network.AccountID, Schema: network.Name}
+var defaults = registry.ViewID{Account: testschema.AccountID, Schema: testschema.Name}
 
 func TestREST(t *testing.T) {
 	if _, err := os.Stat(snapd.DefaultSocket); err != nil {
@@ -45,7 +45,7 @@ func TestSnapctl(t *testing.T) {
 		return snapctl.Open(ctx, snapctl.Options{
 			Cookie: cookie, SnapName: os.Getenv("SNAP_INSTANCE_NAME"), WatchEvery: watchEvery, AccessTimeout: patience,
 			Plugs: map[backend.ViewID]string{
-				{Account: network.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView}: registrytest.UnknownSchema,
+				{Account: testschema.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView}: registrytest.UnknownSchema,
 			},
 		})
 	})

@@ -12,7 +12,7 @@ import (
 	"aspects-poc/e2e"
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // resetView writes all that there is; the machine's copy of the confdb-schema has it for this purpose.
@@ -73,7 +73,7 @@ func (s *slate) write(ctx context.Context, b backend.Backend, values map[string]
 	for _, part := range everything {
 		all[part] = values[part]
 	}
-	view := backend.ViewID{Account: network.AccountID, Schema: network.Name, View: resetView}
+	view := backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: resetView}
 	if err := b.Set(ctx, view, all); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *slate) write(ctx context.Context, b backend.Backend, values map[string]
 
 // prepare is registrytest.Options.Prepare. What the values are in storage the embedded engine says.
 func (s *slate) prepare(ctx context.Context, b backend.Backend, values registry.Changes) error {
-	schemas, err := registry.ParseSchemas(e2e.WithView(network.Document(""), resetView, everything...))
+	schemas, err := registry.ParseSchemas(e2e.WithView(testschema.Document(), resetView, everything...))
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"aspects-poc/internal/document"
 	"aspects-poc/registry/dialect"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -185,7 +185,7 @@ func TestCommentsAreKept(t *testing.T) {
 
 // What SignInput makes of our own confdb-schema is what package network makes of it, whose output real snapds took.
 func TestSignInputIsNetworks(t *testing.T) {
-	source, err := os.ReadFile(filepath.Join("..", "..", "registry", "network", "confdb-schema.json"))
+	source, err := os.ReadFile(filepath.Join("..", "..", "roles", "network", "confdb-schema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

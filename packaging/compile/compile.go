@@ -30,7 +30,7 @@ func Binary(ctx context.Context, root string, stamps recipe.Build, arch, file st
 		return err
 	}
 	flags := "-s -w -X aspects-poc/roles.Version=" + stamps.Version + " -X aspects-poc/roles.Commit=" + stamps.Commit +
-		" -X aspects-poc/registry/network.AccountID=" + stamps.AccountID
+		" -X aspects-poc/roles/network.AccountID=" + stamps.AccountID
 	// What git says would differ in a copy of the sources, such as snapcraft builds from.
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file, ".")
 	command.Dir = root

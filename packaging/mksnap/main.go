@@ -25,7 +25,7 @@ import (
 
 	"aspects-poc/packaging/compile"
 	"aspects-poc/packaging/recipe"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 func main() {

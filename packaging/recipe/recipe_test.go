@@ -15,7 +15,7 @@ import (
 
 	"aspects-poc/internal/need"
 	"aspects-poc/packaging/recipe"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"

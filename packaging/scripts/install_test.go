@@ -18,7 +18,7 @@ import (
 
 	"aspects-poc/internal/need"
 	"aspects-poc/packaging/recipe/recipetest"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 )

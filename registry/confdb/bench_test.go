@@ -12,7 +12,7 @@ import (
 )
 
 func BenchmarkParseSchema(b *testing.B) {
-	document, err := os.ReadFile(filepath.Join("..", "network", "confdb-schema.json"))
+	document, err := os.ReadFile(filepath.Join("..", "registrytest", "testschema", "confdb-schema.json"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/plan"
+	"aspects-poc/registry/registrytest/testschema"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -58,7 +58,7 @@ func TestMake(t *testing.T) {
 		{"what cannot be read can be written", `{"control-tunnel": {"secret-key": "k"}}`, `{"control-tunnel": {"secret-key": "k"}}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := plan.Make(network.Document(""), documents(t, shown), documents(t, test.target))
+			got, err := plan.Make(testschema.Document(), documents(t, shown), documents(t, test.target))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestMakeRefuses(t *testing.T) {
 		{"key", `{"control-interfaces": {"config": {"ETH0": {"ip-address": "10.0.0.1"}}}}`, registry.ErrBadRequest, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := plan.Make(network.Document(""), documents(t, shown), documents(t, test.target))
+			_, err := plan.Make(testschema.Document(), documents(t, shown), documents(t, test.target))
 			var refused *registry.Error
 			if !errors.Is(err, test.kind) || !errors.As(err, &refused) {
 				t.Fatalf("error %v, want kind %v", err, test.kind)

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 var lifeCases = []contractCase{
@@ -40,7 +40,7 @@ var lifeCases = []contractCase{
 		if !slices.IsSortedFunc(views, func(a, b registry.ViewInfo) int { return strings.Compare(a.ID.String(), b.ID.String()) }) {
 			s.Errorf("the views are not sorted: %v", views)
 		}
-		for _, name := range []string{network.ControlTelemetryView, network.ObserveTunnelView} {
+		for _, name := range []string{testschema.ControlTelemetryView, testschema.ObserveTunnelView} {
 			id := s.view(name).ID()
 			i := slices.IndexFunc(views, func(v registry.ViewInfo) bool { return v.ID == id })
 			if i < 0 {
@@ -53,12 +53,12 @@ var lifeCases = []contractCase{
 	{name: "life/data are seen by another handle", twice: true, run: func(s *suite) {
 		full(s)
 		other := s.again()
-		s.wantGetFrom(other, network.ControlTelemetryView,
+		s.wantGetFrom(other, testschema.ControlTelemetryView,
 			obj{"sample-rate": 2, "monitor-packets-sent": true, "monitor-peers": false})
-		if err := other.View(network.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": 8}); err != nil {
+		if err := other.View(testschema.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": 8}); err != nil {
 			s.Fatalf("set through the other handle: %v", err)
 		}
-		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 8}, "sample-rate")
+		s.wantGet(testschema.ControlTelemetryView, obj{"sample-rate": 8}, "sample-rate")
 	}},
 	{name: "life/data outlive the handle", twice: true, run: func(s *suite) {
 		full(s)
@@ -66,7 +66,7 @@ var lifeCases = []contractCase{
 		if err := s.reg.Close(); err != nil {
 			s.Fatalf("close: %v", err)
 		}
-		s.wantGetFrom(other, network.ControlTunnelView,
+		s.wantGetFrom(other, testschema.ControlTunnelView,
 			obj{"interface": "eth0", "peers": list{"10.0.0.9", "10.0.0.1", "10.0.0.5"}})
 	}},
 	{name: "life/use after close fails", run: func(s *suite) {
@@ -74,7 +74,7 @@ var lifeCases = []contractCase{
 		if err := s.reg.Close(); err != nil {
 			s.Fatalf("close: %v", err)
 		}
-		view := s.view(network.ControlTelemetryView)
+		view := s.view(testschema.ControlTelemetryView)
 		for name, call := range map[string]func() error{
 			"get": func() error { _, err := view.Get(s.ctx); return err },
 			"set": func() error { return view.Set(s.ctx, obj{"sample-rate": 3}) },
@@ -82,7 +82,7 @@ var lifeCases = []contractCase{
 				return view.Update(s.ctx, nil, func(obj) (obj, error) { return obj{"sample-rate": 3}, nil })
 			},
 			"apply": func() error {
-				return s.reg.Apply(s.ctx, registry.Changes{network.ControlTelemetryView: {"sample-rate": 3}})
+				return s.reg.Apply(s.ctx, registry.Changes{testschema.ControlTelemetryView: {"sample-rate": 3}})
 			},
 			"watch":  func() error { _, err := view.Watch(s.ctx); return err },
 			"status": func() error { _, err := s.reg.Status(s.ctx); return err },
@@ -101,7 +101,7 @@ var lifeCases = []contractCase{
 		go func() {
 			defer close(done)
 			for {
-				_, err := s.view(network.ControlTelemetryView).Get(s.ctx)
+				_, err := s.view(testschema.ControlTelemetryView).Get(s.ctx)
 				if err != nil {
 					if !errors.Is(err, fs.ErrClosed) {
 						s.Errorf("get while the registry was closed: %v, want %v", err, fs.ErrClosed)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 func isNoData(err error) bool { return errors.Is(err, registry.ErrNoData) }
@@ -22,20 +22,20 @@ type violation struct {
 }
 
 var violations = []violation{
-	{"below the minimum", network.ControlTelemetryView, obj{"sample-rate": -5},
+	{"below the minimum", testschema.ControlTelemetryView, obj{"sample-rate": -5},
 		"metrics.sample-rate", "-5 is less than the allowed minimum 0"},
-	{"another type", network.ControlTelemetryView, obj{"monitor-peers": "yes"},
+	{"another type", testschema.ControlTelemetryView, obj{"monitor-peers": "yes"},
 		"metrics.collect.peers", "expected bool type but value was string"},
-	{"not one of the choices", network.ControlInterfacesView,
+	{"not one of the choices", testschema.ControlInterfacesView,
 		obj{"config.eth0": obj{"interface-type": "carrier-pigeon", "ip-address": "10.0.0.1"}},
 		"interfaces.eth0.config.interface-type", `string "carrier-pigeon" is not one of the allowed choices`},
-	{"another pattern", network.ControlInterfacesView, obj{"config.eth0": obj{"ip-address": "fast lane"}},
+	{"another pattern", testschema.ControlInterfacesView, obj{"config.eth0": obj{"ip-address": "fast lane"}},
 		"interfaces.eth0.config.ip-address", ""},
-	{"a list element", network.ControlTunnelView, obj{"peers": list{"10.0.0.1", "here"}}, "tunnel.peers[1]", ""},
-	{"duplicates", network.ControlTunnelView, obj{"peers": list{"10.0.0.1", "10.0.0.2", "10.0.0.1"}},
+	{"a list element", testschema.ControlTunnelView, obj{"peers": list{"10.0.0.1", "here"}}, "tunnel.peers[1]", ""},
+	{"duplicates", testschema.ControlTunnelView, obj{"peers": list{"10.0.0.1", "10.0.0.2", "10.0.0.1"}},
 		"tunnel.peers", `cannot accept duplicate values for array with "unique" constraint`},
-	{"no alternative fits", network.ControlDeviceView, obj{"registered": true}, "device.registered", ""},
-	{"a fraction for an integer", network.ControlTelemetryView, obj{"sample-rate": 2.5},
+	{"no alternative fits", testschema.ControlDeviceView, obj{"registered": true}, "device.registered", ""},
+	{"a fraction for an integer", testschema.ControlTelemetryView, obj{"sample-rate": 2.5},
 		"metrics.sample-rate", "expected int type but value was number 2.5"},
 }
 
@@ -43,21 +43,21 @@ var refusalCases = append(violationCases(), []contractCase{
 	{name: "refuse/a violation among several values", run: func(s *suite) {
 		full(s)
 		s.stays("set two good values and a bad one", registry.ErrInvalid, func() error {
-			return s.view(network.ControlTelemetryView).Set(s.ctx,
+			return s.view(testschema.ControlTelemetryView).Set(s.ctx,
 				obj{"monitor-peers": true, "monitor-packets-received": true, "sample-rate": -1})
 		})
 	}},
 	{name: "refuse/a scalar where the request spans entries", run: func(s *suite) {
 		full(s)
 		s.stays("set a scalar for all interfaces", registry.ErrBadRequest, func() error {
-			return s.view(network.ControlInterfacesView).Set(s.ctx,
+			return s.view(testschema.ControlInterfacesView).Set(s.ctx,
 				obj{"config": obj{"eth0": obj{"ip-address": "10.0.0.1", "interface-type": "wifi"}}, "stats": "none"})
 		})
 	}},
 	{name: "refuse/reading what can be written only", run: func(s *suite) {
 		full(s)
 		for view, request := range map[string]string{
-			network.ControlTunnelView: "secret-key", network.ControlDeviceView: "id",
+			testschema.ControlTunnelView: "secret-key", testschema.ControlDeviceView: "id",
 		} {
 			_, err := s.view(view).Get(s.ctx, request)
 			s.wantKind(registry.ErrNoMatch, err, "get %q through %s", request, view)
@@ -66,17 +66,17 @@ var refusalCases = append(violationCases(), []contractCase{
 	{name: "refuse/writing what can be read only", run: func(s *suite) {
 		full(s)
 		s.stays("set through observe-device", registry.ErrNoMatch, func() error {
-			return s.view(network.ObserveDeviceView).Set(s.ctx, obj{"uuid": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0"})
+			return s.view(testschema.ObserveDeviceView).Set(s.ctx, obj{"uuid": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0"})
 		})
 		s.stays("unset through observe-tunnel", registry.ErrNoMatch, func() error {
-			return s.view(network.ObserveTunnelView).Unset(s.ctx, "peers")
+			return s.view(testschema.ObserveTunnelView).Unset(s.ctx, "peers")
 		})
 	}},
 	{name: "refuse/nothing to set", run: func(s *suite) {
 		full(s)
 		var err error
 		s.stays("set nothing", registry.ErrBadRequest, func() error {
-			err = s.view(network.ControlTelemetryView).Set(s.ctx, obj{})
+			err = s.view(testschema.ControlTelemetryView).Set(s.ctx, obj{})
 			return err
 		})
 		if refusal := (*registry.Error)(nil); errors.As(err, &refusal) && refusal.Op != "set" {
@@ -86,35 +86,35 @@ var refusalCases = append(violationCases(), []contractCase{
 	{name: "refuse/requests without a rule", run: func(s *suite) {
 		full(s)
 		for _, request := range []string{"nonsense", "sample-rate.deeper", "config"} {
-			_, err := s.view(network.ControlTelemetryView).Get(s.ctx, request)
+			_, err := s.view(testschema.ControlTelemetryView).Get(s.ctx, request)
 			s.wantKind(registry.ErrNoMatch, err, "get %q", request)
 			s.stays("set "+request, registry.ErrNoMatch, func() error {
-				return s.view(network.ControlTelemetryView).Set(s.ctx, obj{request: true})
+				return s.view(testschema.ControlTelemetryView).Set(s.ctx, obj{request: true})
 			})
 			s.stays("unset "+request, registry.ErrNoMatch, func() error {
-				return s.view(network.ControlTelemetryView).Unset(s.ctx, request)
+				return s.view(testschema.ControlTelemetryView).Unset(s.ctx, request)
 			})
 		}
-		_, err := s.view(network.ControlInterfacesView).Get(s.ctx, "stats.eth0.n-sent")
+		_, err := s.view(testschema.ControlInterfacesView).Get(s.ctx, "stats.eth0.n-sent")
 		s.wantKind(registry.ErrNoMatch, err, "get a part that has no rule of its own")
-		_, err = s.view(network.ControlTunnelView).Get(s.ctx, "peers[0]")
+		_, err = s.view(testschema.ControlTunnelView).Get(s.ctx, "peers[0]")
 		s.wantKind(registry.ErrNoMatch, err, "get an element of a list without a rule for elements")
 	}},
 	{name: "refuse/one request without a rule among several", run: func(s *suite) {
 		full(s)
-		_, err := s.view(network.ControlTelemetryView).Get(s.ctx, "sample-rate", "nonsense")
+		_, err := s.view(testschema.ControlTelemetryView).Get(s.ctx, "sample-rate", "nonsense")
 		s.wantKind(registry.ErrNoMatch, err, "get a request that matches and one that does not")
 		s.stays("set a request that matches and one that does not", registry.ErrNoMatch, func() error {
-			return s.view(network.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": 9, "nonsense": 1})
+			return s.view(testschema.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": 9, "nonsense": 1})
 		})
 	}},
 	{name: "refuse/malformed request paths", run: func(s *suite) {
 		full(s)
 		for _, request := range few(s, 3, "Sample", "a..b", "peers[x]", "sample_rate", ".a", "a.", "a b", "{name}", "é") {
-			_, err := s.view(network.ControlTelemetryView).Get(s.ctx, request)
+			_, err := s.view(testschema.ControlTelemetryView).Get(s.ctx, request)
 			s.wantKind(registry.ErrBadRequest, err, "get %q", request)
 			s.stays("set "+request, registry.ErrBadRequest, func() error {
-				return s.view(network.ControlTelemetryView).Set(s.ctx, obj{request: 1})
+				return s.view(testschema.ControlTelemetryView).Set(s.ctx, obj{request: 1})
 			})
 		}
 	}},
@@ -149,26 +149,26 @@ var refusalCases = append(violationCases(), []contractCase{
 	{name: "refuse/nothing to write", run: func(s *suite) {
 		full(s)
 		s.stays("set an empty map", registry.ErrBadRequest, func() error {
-			return s.view(network.ControlTelemetryView).Set(s.ctx, obj{})
+			return s.view(testschema.ControlTelemetryView).Set(s.ctx, obj{})
 		})
 		s.stays("unset nothing", registry.ErrBadRequest, func() error {
-			return s.view(network.ControlTelemetryView).Unset(s.ctx)
+			return s.view(testschema.ControlTelemetryView).Unset(s.ctx)
 		})
 	}},
 	{name: "refuse/what is no map of values", run: func(s *suite) {
 		for _, values := range []any{5, "text", list{1}, func() {}} {
 			s.stays("set", registry.ErrBadRequest, func() error {
-				return s.view(network.ControlTelemetryView).Set(s.ctx, values)
+				return s.view(testschema.ControlTelemetryView).Set(s.ctx, values)
 			})
 		}
 	}},
 	{name: "refuse/errors name the view and the request", run: func(s *suite) {
-		_, err := s.view(network.ControlTelemetryView).Get(s.ctx, "monitor-peers")
+		_, err := s.view(testschema.ControlTelemetryView).Get(s.ctx, "monitor-peers")
 		var refusal *registry.Error
 		if !errors.As(err, &refusal) {
 			s.Fatalf("get: error %v is no *registry.Error", err)
 		}
-		if refusal.Op != "get" || refusal.View != s.view(network.ControlTelemetryView).ID() {
+		if refusal.Op != "get" || refusal.View != s.view(testschema.ControlTelemetryView).ID() {
 			s.Errorf("error is about %q of %s", refusal.Op, refusal.View)
 		}
 		if len(refusal.Requests) != 1 || refusal.Requests[0] != "monitor-peers" {
@@ -198,10 +198,10 @@ var refusalCases = append(violationCases(), []contractCase{
 func (s *suite) refusesContext(ctx context.Context, want error) {
 	s.Helper()
 	before := s.everything()
-	view := s.view(network.ControlTelemetryView)
+	view := s.view(testschema.ControlTelemetryView)
 	calls := map[string]func() error{
 		"get":   func() error { _, err := view.Get(ctx); return err },
-		"read":  func() error { return view.Read(ctx, &network.ControlTelemetry{}, "sample-rate") },
+		"read":  func() error { return view.Read(ctx, &testschema.ControlTelemetry{}, "sample-rate") },
 		"set":   func() error { return view.Set(ctx, obj{"sample-rate": 50}) },
 		"unset": func() error { return view.Unset(ctx, "sample-rate") },
 		"update": func() error {
@@ -209,7 +209,7 @@ func (s *suite) refusesContext(ctx context.Context, want error) {
 		},
 		"apply": func() error {
 			return s.reg.Apply(ctx, registry.Changes{
-				network.ControlTelemetryView: {"sample-rate": 52}, network.ControlTunnelView: {"interface": "x"},
+				testschema.ControlTelemetryView: {"sample-rate": 52}, testschema.ControlTunnelView: {"interface": "x"},
 			})
 		},
 		"watch":  func() error { _, err := view.Watch(ctx); return err },
@@ -254,7 +254,7 @@ func endings(ctx context.Context, n int) (context.Context, context.CancelFunc, e
 // endDuringCalls ends contexts while calls run, wherever they are then. A read is done or interrupted; a write may have
 // been sent, and its outcome be unknown.
 func (s *suite) endDuringCalls() {
-	view := s.view(network.ControlTelemetryView)
+	view := s.view(testschema.ControlTelemetryView)
 	for n := range s.times(40, 6) {
 		ctx, cancel, want := endings(s.ctx, n)
 		if _, err := view.Get(ctx); err != nil {

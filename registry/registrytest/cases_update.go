@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 var errTest = errors.New("refused by the test")
@@ -16,19 +16,19 @@ var errTest = errors.New("refused by the test")
 var updateCases = []contractCase{
 	{name: "update/reads and writes", run: func(s *suite) {
 		full(s)
-		err := s.view(network.ControlTunnelView).Update(s.ctx, []string{"peers"}, func(current obj) (obj, error) {
+		err := s.view(testschema.ControlTunnelView).Update(s.ctx, []string{"peers"}, func(current obj) (obj, error) {
 			s.same("what update read", obj{"peers": list{"10.0.0.9", "10.0.0.1", "10.0.0.5"}}, current)
 			return obj{"peers": append(current["peers"].(list)[1:], "10.0.0.77")}, nil
 		})
 		if err != nil {
 			s.Fatalf("update: %v", err)
 		}
-		s.wantGet(network.ControlTunnelView,
+		s.wantGet(testschema.ControlTunnelView,
 			obj{"interface": "eth0", "peers": list{"10.0.0.1", "10.0.0.5", "10.0.0.77"}})
 	}},
 	{name: "update/the whole view", run: func(s *suite) {
 		full(s)
-		err := s.view(network.ControlTelemetryView).Update(s.ctx, nil, func(current obj) (obj, error) {
+		err := s.view(testschema.ControlTelemetryView).Update(s.ctx, nil, func(current obj) (obj, error) {
 			s.same("what update read",
 				obj{"sample-rate": 2, "monitor-packets-sent": true, "monitor-peers": false}, current)
 			return obj{"monitor-peers": nil, "sample-rate": 3}, nil
@@ -36,10 +36,10 @@ var updateCases = []contractCase{
 		if err != nil {
 			s.Fatalf("update: %v", err)
 		}
-		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 3, "monitor-packets-sent": true})
+		s.wantGet(testschema.ControlTelemetryView, obj{"sample-rate": 3, "monitor-packets-sent": true})
 	}},
 	{name: "update/no data is an empty map", run: func(s *suite) {
-		err := s.view(network.ControlTelemetryView).Update(s.ctx, []string{"sample-rate"},
+		err := s.view(testschema.ControlTelemetryView).Update(s.ctx, []string{"sample-rate"},
 			func(current obj) (obj, error) {
 				if current == nil || len(current) > 0 {
 					s.Errorf("update read %#v, want an empty map", current)
@@ -49,12 +49,12 @@ var updateCases = []contractCase{
 		if err != nil {
 			s.Fatalf("update: %v", err)
 		}
-		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 1})
+		s.wantGet(testschema.ControlTelemetryView, obj{"sample-rate": 1})
 	}},
 	{name: "update/nothing to change", run: func(s *suite) {
 		full(s)
 		for _, nothing := range []obj{nil, {}} {
-			err := s.view(network.ControlTelemetryView).Update(s.ctx, nil, func(current obj) (obj, error) {
+			err := s.view(testschema.ControlTelemetryView).Update(s.ctx, nil, func(current obj) (obj, error) {
 				current["sample-rate"] = json.Number("66")
 				return nothing, nil
 			})
@@ -62,31 +62,31 @@ var updateCases = []contractCase{
 				s.Fatalf("update: %v", err)
 			}
 		}
-		s.wantGet(network.ControlTelemetryView,
+		s.wantGet(testschema.ControlTelemetryView,
 			obj{"sample-rate": 2, "monitor-packets-sent": true, "monitor-peers": false})
 	}},
 	{name: "update/an error of the change is handed on", run: func(s *suite) {
 		full(s)
-		err := s.view(network.ControlTelemetryView).Update(s.ctx, nil, func(obj) (obj, error) {
+		err := s.view(testschema.ControlTelemetryView).Update(s.ctx, nil, func(obj) (obj, error) {
 			return obj{"sample-rate": 66}, errTest
 		})
 		if !errors.Is(err, errTest) {
 			s.Fatalf("update = %v, want %v", err, errTest)
 		}
-		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 2}, "sample-rate")
-		s.set(network.ControlTelemetryView, obj{"sample-rate": 3}) // nothing is held any more
+		s.wantGet(testschema.ControlTelemetryView, obj{"sample-rate": 2}, "sample-rate")
+		s.set(testschema.ControlTelemetryView, obj{"sample-rate": 3}) // nothing is held any more
 	}},
 	{name: "update/a violation changes nothing", run: func(s *suite) {
 		full(s)
 		s.stays("update", registry.ErrInvalid, func() error {
-			return s.view(network.ControlTelemetryView).Update(s.ctx, nil, func(obj) (obj, error) {
+			return s.view(testschema.ControlTelemetryView).Update(s.ctx, nil, func(obj) (obj, error) {
 				return obj{"sample-rate": -1, "monitor-peers": true}, nil
 			})
 		})
-		s.set(network.ControlTelemetryView, obj{"sample-rate": 3})
+		s.set(testschema.ControlTelemetryView, obj{"sample-rate": 3})
 	}},
 	{name: "update/a request without a rule", run: func(s *suite) {
-		err := s.view(network.ControlTelemetryView).Update(s.ctx, []string{"nonsense"}, func(obj) (obj, error) {
+		err := s.view(testschema.ControlTelemetryView).Update(s.ctx, []string{"nonsense"}, func(obj) (obj, error) {
 			s.Errorf("the change ran")
 			return nil, nil
 		})
@@ -113,7 +113,7 @@ func (s *suite) count(handles ...*registry.Registry) {
 	s.Helper()
 	const workers, times = 4, 25
 	add := func(reg *registry.Registry) error {
-		return reg.View(network.ControlTelemetryView).Update(s.ctx, []string{"sample-rate"},
+		return reg.View(testschema.ControlTelemetryView).Update(s.ctx, []string{"sample-rate"},
 			func(current obj) (obj, error) {
 				n := int64(0)
 				if number, ok := current["sample-rate"].(json.Number); ok {
@@ -142,7 +142,7 @@ func (s *suite) count(handles ...*registry.Registry) {
 		s.Fatalf("update: %v", err)
 	}
 	for _, reg := range handles {
-		s.wantGetFrom(reg, network.ControlTelemetryView, obj{"sample-rate": workers * times})
+		s.wantGetFrom(reg, testschema.ControlTelemetryView, obj{"sample-rate": workers * times})
 	}
 }
 
@@ -150,20 +150,20 @@ var applyCases = []contractCase{
 	{name: "apply/several views", run: func(s *suite) {
 		full(s)
 		err := s.reg.Apply(s.ctx, registry.Changes{
-			network.ControlTunnelView:    {"interface": "wlan0", "peers": nil},
-			network.ControlTelemetryView: {"sample-rate": 6},
-			network.ControlDeviceView:    {},
+			testschema.ControlTunnelView:    {"interface": "wlan0", "peers": nil},
+			testschema.ControlTelemetryView: {"sample-rate": 6},
+			testschema.ControlDeviceView:    {},
 		})
 		if err != nil {
 			s.Fatalf("apply: %v", err)
 		}
-		s.wantGet(network.ControlTunnelView, obj{"interface": "wlan0"})
-		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 6}, "sample-rate")
-		s.wantGet(network.ControlDeviceView, obj{"server-url": "http://127.0.0.1:8000"})
+		s.wantGet(testschema.ControlTunnelView, obj{"interface": "wlan0"})
+		s.wantGet(testschema.ControlTelemetryView, obj{"sample-rate": 6}, "sample-rate")
+		s.wantGet(testschema.ControlDeviceView, obj{"server-url": "http://127.0.0.1:8000"})
 	}},
 	{name: "apply/nothing", run: func(s *suite) {
 		full(s)
-		for _, changes := range []registry.Changes{nil, {}, {network.ControlTunnelView: nil}} {
+		for _, changes := range []registry.Changes{nil, {}, {testschema.ControlTunnelView: nil}} {
 			if err := s.reg.Apply(s.ctx, changes); err != nil {
 				s.Errorf("apply of nothing: %v", err)
 			}
@@ -173,7 +173,7 @@ var applyCases = []contractCase{
 		full(s)
 		s.stays("apply", registry.ErrInvalid, func() error {
 			return s.reg.Apply(s.ctx, registry.Changes{
-				network.ControlTelemetryView: {"sample-rate": -1}, network.ControlTunnelView: {"interface": "wlan0"},
+				testschema.ControlTelemetryView: {"sample-rate": -1}, testschema.ControlTunnelView: {"interface": "wlan0"},
 			})
 		})
 	}},
@@ -181,7 +181,7 @@ var applyCases = []contractCase{
 		full(s)
 		act := func() error {
 			return s.reg.Apply(s.ctx, registry.Changes{
-				network.ControlTelemetryView: {"sample-rate": 6}, network.ControlTunnelView: {"peers": list{"nowhere"}},
+				testschema.ControlTelemetryView: {"sample-rate": 6}, testschema.ControlTunnelView: {"peers": list{"nowhere"}},
 			})
 		}
 		if s.caps.MultiView {
@@ -195,20 +195,20 @@ var applyCases = []contractCase{
 			s.Fatalf("apply = %v, which does not tell what was written", err)
 		}
 		wrote := fmt.Sprint(partial.Written)
-		if want := fmt.Sprint([]registry.ViewID{s.view(network.ControlTelemetryView).ID()}); wrote != want {
+		if want := fmt.Sprint([]registry.ViewID{s.view(testschema.ControlTelemetryView).ID()}); wrote != want {
 			s.Errorf("written = %s, want %s", wrote, want)
 		}
-		if want := s.view(network.ControlTunnelView).ID(); partial.Failed != want {
+		if want := s.view(testschema.ControlTunnelView).ID(); partial.Failed != want {
 			s.Errorf("failed = %s, want %s", partial.Failed, want)
 		}
-		s.wantGet(network.ControlTelemetryView, obj{"sample-rate": 6}, "sample-rate")
-		s.wantGet(network.ControlTunnelView, obj{"peers": list{"10.0.0.9", "10.0.0.1", "10.0.0.5"}}, "peers")
+		s.wantGet(testschema.ControlTelemetryView, obj{"sample-rate": 6}, "sample-rate")
+		s.wantGet(testschema.ControlTunnelView, obj{"peers": list{"10.0.0.9", "10.0.0.1", "10.0.0.5"}}, "peers")
 	}},
 	{name: "apply/a malformed view name changes nothing", run: func(s *suite) {
 		full(s)
 		s.stays("apply", registry.ErrBadRequest, func() error {
 			return s.reg.Apply(s.ctx, registry.Changes{
-				network.ControlTelemetryView: {"sample-rate": 6}, "a/b/c/d": {"x": 1},
+				testschema.ControlTelemetryView: {"sample-rate": 6}, "a/b/c/d": {"x": 1},
 			})
 		})
 	}},
@@ -224,7 +224,7 @@ func (s *suite) mixed() {
 		group.Go(func() {
 			for i := range times {
 				name := "eth" + strconv.Itoa(worker)
-				err := s.view(network.ControlInterfacesView).Set(s.ctx,
+				err := s.view(testschema.ControlInterfacesView).Set(s.ctx,
 					obj{"stats." + name: obj{"n-sent": i, "n-received": i}})
 				if err != nil {
 					s.Errorf("set stats.%s: %v", name, err)
@@ -234,7 +234,7 @@ func (s *suite) mixed() {
 		})
 		group.Go(func() {
 			for range times {
-				got, err := s.view(network.ObserveInterfacesView).Get(s.ctx)
+				got, err := s.view(testschema.ObserveInterfacesView).Get(s.ctx)
 				if err != nil {
 					s.Errorf("get: %v", err)
 					return
@@ -250,7 +250,7 @@ func (s *suite) mixed() {
 	}
 	group.Go(func() {
 		for i := range times {
-			if err := s.view(network.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": i}); err != nil {
+			if err := s.view(testschema.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": i}); err != nil {
 				s.Errorf("set sample-rate: %v", err)
 				return
 			}
@@ -260,7 +260,7 @@ func (s *suite) mixed() {
 	last := json.Number(strconv.Itoa(times - 1))
 	for worker := range 3 {
 		name := "stats.eth" + strconv.Itoa(worker)
-		s.wantGet(network.ControlInterfacesView, obj{name: obj{"n-sent": last, "n-received": last}}, name)
+		s.wantGet(testschema.ControlInterfacesView, obj{name: obj{"n-sent": last, "n-received": last}}, name)
 	}
-	s.wantGet(network.ControlTelemetryView, obj{"sample-rate": last}, "sample-rate")
+	s.wantGet(testschema.ControlTelemetryView, obj{"sample-rate": last}, "sample-rate")
 }

@@ -17,13 +17,13 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // Names that no confdb-schema of a test knows. A backend that needs an entry for each view (a plug, say) has to have
 // one for these too, so that it is the far side that refuses them.
 const (
-	UnknownView   = "no-such-view"   // of the network schema
+	UnknownView   = "no-such-view"   // of testschema
 	UnknownSchema = "no-such-schema" // with the view UnknownView
 )
 
@@ -50,7 +50,7 @@ type Options struct {
 }
 
 // Run runs the contract suite. Each case calls open once, for a registry without any data, whose views are those of
-// package network and whose defaults name that schema; the suite closes it. The parts of the suite that depend on a
+// package testschema and whose defaults name that schema; the suite closes it. The parts of the suite that depend on a
 // promise of the backend follow Status(ctx).Capabilities, so a promise that is not kept fails.
 func Run(t *testing.T, open func(t *testing.T) *registry.Registry, options ...Options) {
 	t.Helper()
@@ -226,7 +226,7 @@ func (p *probe) Failed() bool {
 	return failed
 }
 
-// view returns a view of the network schema.
+// view returns a view of the schema.
 func (s *suite) view(name string) *registry.View { return s.reg.View(name) }
 
 // set writes and expects success.
@@ -285,5 +285,5 @@ func (s *suite) wantKind(kind, err error, format string, args ...any) {
 
 // A request as a full name, for views of other schemas.
 func fullName(schema, view string) string {
-	return network.AccountID + "/" + schema + "/" + view
+	return testschema.AccountID + "/" + schema + "/" + view
 }

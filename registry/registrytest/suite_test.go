@@ -13,13 +13,13 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/embedded"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 func memory(t *testing.T) *embedded.Backend {
 	t.Helper()
-	b, err := embedded.OpenMemory(t.Context(), embedded.Options{Documents: []json.RawMessage{network.Document("")}})
+	b, err := embedded.OpenMemory(t.Context(), embedded.Options{Documents: []json.RawMessage{testschema.Document()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestSuiteNoticesBrokenPromises(t *testing.T) {
 				f := &faulty{Backend: memory(t)}
 				test.sabotage(f)
 				t.Cleanup(func() { _ = f.Backend.Close() })
-				return registry.New(f, registry.ViewID{Account: network.AccountID, Schema: network.Name})
+				return registry.New(f, registry.ViewID{Account: testschema.AccountID, Schema: testschema.Name})
 			}
 			options := registrytest.Options{Timeout: 500 * time.Millisecond}
 			if text := registrytest.Failure(t, open, options, test.noticing); text == "" {

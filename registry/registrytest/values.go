@@ -9,7 +9,7 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 var registryKinds = backend.Kinds()
@@ -46,7 +46,7 @@ func checkShapes(s *suite, what string, value any) {
 
 // Schemas returns the confdb-schema of the suite's views, for registry.Options.
 func Schemas() []registry.Schema {
-	schemas, err := registry.ParseSchemas(network.Document(""))
+	schemas, err := registry.ParseSchemas(testschema.Document())
 	if err != nil {
 		panic(err) // it is part of the program, and tests have read it
 	}

@@ -6,26 +6,26 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
 	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )
 
-var defaults = registry.ViewID{Account: network.AccountID, Schema: network.Name}
+var defaults = registry.ViewID{Account: testschema.AccountID, Schema: testschema.Name}
 
 // unknown are the plugs of views and confdb-schemas that the fake does not know.
 var unknown = map[string]fakesnapctl.Plug{
-	"odd-view":   {Account: network.AccountID, Schema: network.Name, View: registrytest.UnknownView},
-	"odd-schema": {Account: network.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView},
+	"odd-view":   {Account: testschema.AccountID, Schema: testschema.Name, View: registrytest.UnknownView},
+	"odd-schema": {Account: testschema.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView},
 }
 
 func options(server *fakesnapctl.Server) snapctl.Options {
 	return snapctl.Options{
 		Socket: server.Socket(), Cookie: server.Cookie(), SnapName: server.Snap(),
 		Plugs: map[backend.ViewID]string{
-			{Account: network.AccountID, Schema: network.Name, View: registrytest.UnknownView}:               "odd-view",
-			{Account: network.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView}: ":odd-schema",
+			{Account: testschema.AccountID, Schema: testschema.Name, View: registrytest.UnknownView}:            "odd-view",
+			{Account: testschema.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView}: ":odd-schema",
 		},
 		WatchEvery: 10 * time.Millisecond,
 		InfoFile:   "testdata/no-such-file",

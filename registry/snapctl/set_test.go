@@ -14,21 +14,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )
 
 type obj = map[string]any
 
 func view(name string) backend.ViewID {
-	return backend.ViewID{Account: network.AccountID, Schema: network.Name, View: name}
+	return backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: name}
 }
 
 var (
-	telemetry  = view(network.ControlTelemetryView)
-	tunnel     = view(network.ControlTunnelView)
-	interfaces = view(network.ControlInterfacesView)
+	telemetry  = view(testschema.ControlTelemetryView)
+	tunnel     = view(testschema.ControlTunnelView)
+	interfaces = view(testschema.ControlInterfacesView)
 )
 
 func start(t *testing.T, version string) (*fakesnapctl.Server, *snapctl.Backend) {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )
 
@@ -475,7 +475,7 @@ func TestWatchIsInterrupted(t *testing.T) {
 		t.Errorf("event %+v, want one that says that it goes on", event)
 	}
 
-	_, err = b.Watch(t.Context(), backend.ViewID{Account: network.AccountID, Schema: network.Name, View: "no-such-plug"})
+	_, err = b.Watch(t.Context(), backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: "no-such-plug"})
 	wantKind(t, err, backend.ErrNoView)
 	var refusal *backend.Error
 	if errors.As(err, &refusal); refusal.Op != "watch" {

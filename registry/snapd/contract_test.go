@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
 	"aspects-poc/registry/registrytest/fakesnapd"
+	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapd"
 )
 
@@ -28,7 +28,7 @@ func TestContract(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return registry.New(b, registry.ViewID{Account: network.AccountID, Schema: network.Name})
+				return registry.New(b, registry.ViewID{Account: testschema.AccountID, Schema: testschema.Name})
 			}
 			registrytest.Run(t, func(t *testing.T) *registry.Registry {
 				fake = fakesnapd.Start(t, fakesnapd.Config{Version: version, WriteLooks: 1})

@@ -19,21 +19,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/fakesnapd"
+	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapd"
 )
 
 var plain backend.GetOptions
 
 func viewID(view string) backend.ViewID {
-	return backend.ViewID{Account: network.AccountID, Schema: network.Name, View: view}
+	return backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: view}
 }
 
 var (
-	telemetry = viewID(network.ControlTelemetryView)
-	tunnel    = viewID(network.ControlTunnelView)
-	device    = viewID(network.ControlDeviceView)
+	telemetry = viewID(testschema.ControlTelemetryView)
+	tunnel    = viewID(testschema.ControlTunnelView)
+	device    = viewID(testschema.ControlDeviceView)
 )
 
 func open(t *testing.T, fake *fakesnapd.Fake, options ...snapd.Options) *snapd.Backend {
@@ -92,7 +92,7 @@ func refusal(t *testing.T, err, kind error, message, remedy string) *backend.Err
 
 // What goes over the wire, dialect by dialect.
 func TestWire(t *testing.T) {
-	a := network.AccountID
+	a := testschema.AccountID
 	timeout := regexp.MustCompile(`access-timeout=[0-9.]+m?s|"access-timeout":"[0-9.]+m?s"`)
 	tests := []struct{ version, get, put string }{
 		{"2.62", "/v2/aspects/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
@@ -236,7 +236,7 @@ func TestRefusals(t *testing.T) {
 			}
 			fake.Configure(func(c *fakesnapd.Config) {
 				c.HookFails = nil
-				c.NoCustodian = func(view string) bool { return view == network.ControlTelemetryView }
+				c.NoCustodian = func(view string) bool { return view == testschema.ControlTelemetryView }
 			})
 			if err := set(map[string]any{"sample-rate": json.Number("52")}); hooks {
 				wantError(t, err, backend.ErrNoCustodian, "", connect("control-telemetry"))
@@ -277,7 +277,7 @@ func TestOpenRefusesWhatItCannotSpeak(t *testing.T) {
 }
 
 func TestConstraints(t *testing.T) {
-	interfaces := viewID(network.ControlInterfacesView)
+	interfaces := viewID(testschema.ControlInterfacesView)
 	stored := map[string]any{"stats": map[string]any{
 		"eth0":  map[string]any{"n-sent": json.Number("1"), "n-received": json.Number("2")},
 		"wlan0": map[string]any{"n-sent": json.Number("3"), "n-received": json.Number("4")},
@@ -349,7 +349,7 @@ func TestSnapdChangesItsVersion(t *testing.T) {
 			for _, write := range []bool{true, false} {
 				fake := fakesnapd.Start(t, fakesnapd.Config{Version: step[0]})
 				put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-peers": true})
-				put(t, fake, viewID(network.ControlInterfacesView), map[string]any{"config.eth0.ip-address": "10.0.0.1"})
+				put(t, fake, viewID(testschema.ControlInterfacesView), map[string]any{"config.eth0.ip-address": "10.0.0.1"})
 				b := open(t, fake)
 				fake.Configure(func(c *fakesnapd.Config) { c.Version = step[1] })
 				want := json.Number("3")
@@ -367,7 +367,7 @@ func TestSnapdChangesItsVersion(t *testing.T) {
 					t.Errorf("values differ (-want +got):\n%s", diff)
 				}
 				// A key that the whole view, which comes back for the wrong parameter, does not have as such.
-				got, err = b.Get(t.Context(), viewID(network.ControlInterfacesView), []string{"config.eth0"}, plain)
+				got, err = b.Get(t.Context(), viewID(testschema.ControlInterfacesView), []string{"config.eth0"}, plain)
 				if err != nil || got["config.eth0"] == nil {
 					t.Errorf("config.eth0: %v, %v", got, err)
 				}
@@ -614,8 +614,8 @@ func TestBusy(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	second := bytes.Replace(network.Document(""), []byte(`"name": "network"`), []byte(`"name": "other"`), 1)
-	both := []json.RawMessage{network.Document(""), second}
+	second := bytes.Replace(testschema.Document(), []byte(`"name": "network"`), []byte(`"name": "other"`), 1)
+	both := []json.RawMessage{testschema.Document(), second}
 	const account = "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"
 	const loses = "snapd below 2.77 holds several databags: snapd 2.75 knows " + account + "/network, " +
 		account + "/other, and the first write to one without data erases the data of the others " +

@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/plan"
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
 

@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/internal/plain"
 	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
 

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/control"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/go-cmp/cmp"

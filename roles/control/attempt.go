@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
 

@@ -14,9 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/control"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 
 	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"

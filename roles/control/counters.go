@@ -13,9 +13,9 @@ import (
 
 	"aspects-poc/internal/durable"
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
+	"aspects-poc/roles/network"
 
 	"github.com/gofrs/flock"
 )

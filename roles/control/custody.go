@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // A guarded view is one whose writes the custodian's change-view hook looks at.

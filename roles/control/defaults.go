@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
+	"aspects-poc/roles/network"
 )
 
 // defaults returns the default configuration: view -> request path of a leaf -> value.

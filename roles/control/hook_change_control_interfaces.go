@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // changeControlInterfaces looks at the interfaces that the tunnel needs, and at counters that would not be shown.

@@ -1,8 +1,8 @@
 package control
 
 import (
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // changeControlTelemetry looks at the sample-rate.

@@ -1,8 +1,8 @@
 package control
 
 import (
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // changeControlTunnel looks at the tunnel's interface and peers.

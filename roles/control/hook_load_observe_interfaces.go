@@ -1,8 +1,8 @@
 package control
 
 import (
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // loadObserveInterfaces supplies packets-sent, packets-received and the stats of eth0 and wlan0.

@@ -19,10 +19,10 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/embedded"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
 

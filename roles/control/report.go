@@ -1,8 +1,8 @@
 package control
 
 import (
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/kept"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/kept"
+	"aspects-poc/roles/network"
 )
 
 // The custodian's own rules, looked at before a target is written: where a change-view hook refuses, snapd tells the

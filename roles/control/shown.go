@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"github.com/go-json-experiment/json/jsontext"
 )

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi/sign"
 )
 

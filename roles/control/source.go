@@ -8,8 +8,8 @@ import (
 	"regexp"
 	"slices"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/netdev"
+	"aspects-poc/roles/network"
 )
 
 // A source counts packets.

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/control"
 	"aspects-poc/roles/internal/netdev"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -3,8 +3,8 @@ package control
 import (
 	"context"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // supply is a load-view hook: it adds the daemon's counters to what somebody is about to read. Nothing of it is stored.

@@ -14,8 +14,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 

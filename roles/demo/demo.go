@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/urfave/cli/v2"

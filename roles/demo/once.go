@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 )
 
 // once goes through the demo in one pass: what a person would type, and what comes out.

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 
 	"github.com/urfave/cli/v2"
 )

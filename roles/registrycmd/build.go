@@ -12,8 +12,8 @@ import (
 	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/internal/durable"
 	"aspects-poc/registry/kit/lint"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 
 	"github.com/urfave/cli/v2"
 )

@@ -7,8 +7,8 @@ import (
 
 	"aspects-poc/internal/home"
 	"aspects-poc/registry/kit/scaffold"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 
 	"github.com/urfave/cli/v2"
 )

@@ -5,8 +5,8 @@ import (
 	"os"
 	"time"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 
 	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/registry/kit/world"

@@ -8,9 +8,9 @@ import (
 	"text/tabwriter"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/plain"
+	"aspects-poc/roles/network"
 
 	"github.com/urfave/cli/v2"
 )

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
+	"aspects-poc/roles/network"
 )
 
 // An agent is the running role. Its methods are for one goroutine.

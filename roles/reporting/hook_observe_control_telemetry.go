@@ -1,8 +1,8 @@
 package reporting
 
 import (
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // observeControlTelemetry is called after a setting was written: the daemon reports at once if it changed.

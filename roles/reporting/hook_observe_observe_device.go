@@ -1,8 +1,8 @@
 package reporting
 
 import (
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // observeObserveDevice is called after the device was registered or pointed at another server.

@@ -1,8 +1,8 @@
 package reporting
 
 import (
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // observeObserveTunnel is called after the peers were written.

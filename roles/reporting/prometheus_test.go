@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/reporting"
 
 	"github.com/google/go-cmp/cmp"

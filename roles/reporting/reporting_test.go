@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/reporting"
 
 	"github.com/google/go-cmp/cmp"

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/reporting"
 )
 

@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/plan"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"

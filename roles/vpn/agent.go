@@ -11,10 +11,10 @@ import (
 	"strings"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/network"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/internal/plain"
+	"aspects-poc/roles/network"
 )
 
 // peers is the request path of the tunnel's peers.

@@ -1,8 +1,8 @@
 package vpn
 
 import (
-	"aspects-poc/registry/network"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // observeControlTunnel is called after somebody else has written through control-tunnel, or what it shows.

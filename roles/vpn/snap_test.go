@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/fakesnapctl"
 	"aspects-poc/roles/internal/rolestest"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/vpn"
 )
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"aspects-poc/packaging/recipe"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"go.yaml.in/yaml/v3"
 )

@@ -7,13 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // The files were made by snap sign and snap export-key of snapd 2.77.1, with a throw-away key.
@@ -38,11 +37,12 @@ func signed(t testing.TB) *assertion.Assertion {
 // document is what was given to snap sign.
 func document(t testing.TB) json.RawMessage {
 	t.Helper()
-	at, err := time.Parse(time.RFC3339, signed(t).Header("timestamp"))
-	if err != nil {
+	var headers map[string]any
+	if err := json.Unmarshal(testschema.Document(), &headers); err != nil {
 		t.Fatal(err)
 	}
-	text, err := network.Assertion(network.AssertionOptions{Timestamp: at})
+	headers["timestamp"] = signed(t).Header("timestamp")
+	text, err := json.Marshal(headers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,10 +51,10 @@ func document(t testing.TB) json.RawMessage {
 
 func TestDecodeWhatSnapSigned(t *testing.T) {
 	a := signed(t)
-	if diff := cmp.Diff([]string{network.AccountID, network.Name}, a.Key()); diff != "" {
+	if diff := cmp.Diff([]string{testschema.AccountID, testschema.Name}, a.Key()); diff != "" {
 		t.Errorf("key (-want +got):\n%s", diff)
 	}
-	if want := "confdb-schema (network; account-id:" + network.AccountID + ")"; a.String() != want {
+	if want := "confdb-schema (network; account-id:" + testschema.AccountID + ")"; a.String() != want {
 		t.Errorf("it is called %q, want %q", a, want)
 	}
 	if got := string(a.Encode()); got != string(sample(t, "signed.assert")) {
@@ -149,7 +149,7 @@ func TestKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if key.Name != "dev" || key.Account != network.AccountID {
+		if key.Name != "dev" || key.Account != testschema.AccountID {
 			t.Errorf("it is %q of %q", key.Name, key.Account)
 		}
 		if err := assertion.NewKeys(key).Check(signed(t)); err != nil {
@@ -162,7 +162,7 @@ func TestKeys(t *testing.T) {
 		}
 	})
 	t.Run("none", func(t *testing.T) {
-		want := `no matching public key "` + signed(t).SignKey() + `" for signature by "` + network.AccountID + `"`
+		want := `no matching public key "` + signed(t).SignKey() + `" for signature by "` + testschema.AccountID + `"`
 		if err := assertion.NewKeys().Check(signed(t)); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}

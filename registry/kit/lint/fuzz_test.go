@@ -12,7 +12,7 @@ import (
 	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/kit/lint"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -71,7 +71,7 @@ func agree(t *testing.T, doc *document.Document, rows int) {
 
 // TestEdits spoils good documents at some places, in ways that people do not think of.
 func TestEdits(t *testing.T) {
-	sources := map[string][]byte{"network.json": network.Document("")}
+	sources := map[string][]byte{"network.json": testschema.Document()}
 	for _, name := range []string{"regrets", "required", "clean", "against"} {
 		archive, err := txtar.ParseFile(filepath.Join("testdata", name+".txtar"))
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 	"aspects-poc/registry/kit/assertion"
 	"aspects-poc/registry/kit/rest"
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 func signedFile(t testing.TB, name string) []byte {
@@ -29,7 +29,7 @@ func empty(t *testing.T, options rest.Options) *machine {
 	t.Helper()
 	options.Custodian = "standin"
 	m := serve(t, setup{options: options})
-	if err := m.Forget(network.AccountID, network.Name); err != nil {
+	if err := m.Forget(testschema.AccountID, testschema.Name); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -45,7 +45,7 @@ func TestAcknowledge(t *testing.T) {
 	altered := strings.Replace(signed, "revision: 1\n", "revision: 2\n", 1)
 	older := strings.Replace(signed, "revision: 1\n", "", 1)
 	other := strings.Replace(signed, "authority-id: ", "authority-id: x", 1)
-	account := "type: account\nauthority-id: canonical\naccount-id: " + network.AccountID + "\nsign-key-sha3-384: k\n\nc2ln\n\n"
+	account := "type: account\nauthority-id: canonical\naccount-id: " + testschema.AccountID + "\nsign-key-sha3-384: k\n\nc2ln\n\n"
 	trusted, none, unsigned := rest.Options{Keys: assertion.NewKeys(key)}, rest.Options{}, rest.Options{Unsigned: true}
 	for _, test := range []struct {
 		name    string
@@ -102,7 +102,7 @@ func TestAccounts(t *testing.T) {
 	signed := string(signedFile(t, "signed.assert"))
 	key := strings.Replace(string(signedFile(t, "dev.account-key-request")), "type: account-key-request\n",
 		"type: account-key\nauthority-id: canonical\n", 1)
-	account := "type: account\nauthority-id: canonical\naccount-id: " + network.AccountID + "\ndisplay-name: Dev\n" +
+	account := "type: account\nauthority-id: canonical\naccount-id: " + testschema.AccountID + "\ndisplay-name: Dev\n" +
 		"sign-key-sha3-384: k\n\nc2ln\n"
 	dir := t.TempDir()
 	m := serve(t, setup{state: dir, options: rest.Options{Unsigned: true}})
@@ -163,7 +163,7 @@ func TestKnown(t *testing.T) {
 	m := serve(t, setup{})
 	for query, count := range map[string]string{
 		// Beside ours there is the one that snapd brings along.
-		"": "2", "?name=network": "1", "?name=network&account-id=" + network.AccountID: "1", "?name=nosuch": "0",
+		"": "2", "?name=network": "1", "?name=network&account-id=" + testschema.AccountID: "1", "?name=nosuch": "0",
 		"?max-format=1": "2", "?account-id=system": "1",
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/v2/assertions/confdb-schema"+query, nil)
@@ -188,9 +188,9 @@ func TestKnown(t *testing.T) {
 	if types := answer["result"].(map[string]any)["types"].([]any); len(types) == 0 {
 		t.Error("there are no types")
 	}
-	_, answer = send(t, m.client, "GET /v2/assertions/confdb-schema?json=true&name="+network.Name, nil)
+	_, answer = send(t, m.client, "GET /v2/assertions/confdb-schema?json=true&name="+testschema.Name, nil)
 	first := answer["result"].([]any)[0].(map[string]any)
-	if first["headers"].(map[string]any)["name"] != network.Name || !strings.HasPrefix(first["body"].(string), "{\n  \"storage\": {") {
+	if first["headers"].(map[string]any)["name"] != testschema.Name || !strings.HasPrefix(first["body"].(string), "{\n  \"storage\": {") {
 		t.Errorf("as JSON: %v", first)
 	}
 	_, answer = send(t, m.client, "GET /v2/assertions/confdb-schema?json=headers&name=nosuch", nil)

@@ -7,13 +7,13 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
+	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 	"aspects-poc/registry/snapd"
 )
 
-var defaults = registry.ViewID{Account: network.AccountID, Schema: network.Name}
+var defaults = registry.ViewID{Account: testschema.AccountID, Schema: testschema.Name}
 
 // Our own client of snapd's REST API, with the contract of all backends.
 func TestContractOfSnapd(t *testing.T) {
@@ -37,8 +37,8 @@ func TestContractOfSnapctl(t *testing.T) {
 	t.Parallel()
 	var m *machine
 	odd := map[string]backend.ViewID{
-		"odd-view":   {Account: network.AccountID, Schema: network.Name, View: registrytest.UnknownView},
-		"odd-schema": {Account: network.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView},
+		"odd-view":   {Account: testschema.AccountID, Schema: testschema.Name, View: registrytest.UnknownView},
+		"odd-schema": {Account: testschema.AccountID, Schema: registrytest.UnknownSchema, View: registrytest.UnknownView},
 	}
 	open := func(t *testing.T) *registry.Registry {
 		cookie, err := m.SnapctlCookie("cust")

@@ -15,7 +15,7 @@ import (
 
 	"aspects-poc/registry/kit/rest"
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // An exchange is one that was recorded with a real snapd 2.77.1; the fake snapd is held against them as well.
@@ -43,7 +43,7 @@ func TestRecordings(t *testing.T) {
 		t.Fatal(err)
 	}
 	var recording struct{ Exchanges []exchange }
-	if err := json.Unmarshal(bytes.ReplaceAll(text, []byte("ACC"), []byte(network.AccountID)), &recording); err != nil {
+	if err := json.Unmarshal(bytes.ReplaceAll(text, []byte("ACC"), []byte(testschema.AccountID)), &recording); err != nil {
 		t.Fatal(err)
 	}
 	if len(recording.Exchanges) == 0 {

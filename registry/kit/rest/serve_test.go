@@ -15,7 +15,7 @@ import (
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/kit/rest"
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // A machine is a world that is served.
@@ -29,7 +29,7 @@ type machine struct {
 func (m *machine) socket() string     { return filepath.Join(m.dir, "snapd.socket") }
 func (m *machine) snapSocket() string { return filepath.Join(m.dir, "snapd-snap.socket") }
 
-// A setup says how a machine is to be. The zero value has our network schema, the feature on, and a snap "cust" that is
+// A setup says how a machine is to be. The zero value has testschema, the feature on, and a snap "cust" that is
 // connected custodian of all views.
 type setup struct {
 	state       string // directory; "" for none
@@ -98,7 +98,7 @@ func over(socket string) *http.Client {
 
 func furnish(t testing.TB, w *world.World, with setup) {
 	t.Helper()
-	schema, err := rest.ParseSchema(network.Document(""))
+	schema, err := rest.ParseSchema(testschema.Document())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func furnish(t testing.TB, w *world.World, with setup) {
 	}
 	plugs := map[string]world.Plug{"network": {Interface: "network"}}
 	for _, view := range schema.Parsed.Views() {
-		plugs[view] = world.Plug{Interface: "confdb", Account: network.AccountID, View: network.Name + "/" + view, Role: world.Custodian}
+		plugs[view] = world.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: world.Custodian}
 	}
 	if err := w.Put(world.Snap{Name: "cust", Version: "1", Plugs: plugs, Hooks: with.hooks}); err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func furnish(t testing.TB, w *world.World, with setup) {
 }
 
 func viewID(view string) backend.ViewID {
-	return backend.ViewID{Account: network.AccountID, Schema: network.Name, View: view}
+	return backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: view}
 }
 
 // put writes as the administrator does and waits.

@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/console"
 	"aspects-poc/registry/registrytest/stocksnap"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 var show = flag.Bool("show", false, "print what transcripts come to on ours")
@@ -54,11 +54,11 @@ func play(t *testing.T, command *stocksnap.Command, recorded *console.Transcript
 	p := &player{lines: map[string]string{}}
 	p.machine = serve(t, setup{state: beginAt(t, recorded.NextChange), runner: p, hooks: []string{"change-view-control-telemetry"}})
 	if err := p.Put(world.Snap{Name: "obs", Version: "1", Hooks: []string{"observe-view-control-telemetry"}, Plugs: map[string]world.Plug{
-		network.ControlTelemetryView: {Interface: "confdb", Account: network.AccountID, View: network.Name + "/" + network.ControlTelemetryView},
+		testschema.ControlTelemetryView: {Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + testschema.ControlTelemetryView},
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Link("obs", network.ControlTelemetryView); err != nil {
+	if err := p.Link("obs", testschema.ControlTelemetryView); err != nil {
 		t.Fatal(err)
 	}
 	p.files(t)
@@ -69,12 +69,12 @@ func play(t *testing.T, command *stocksnap.Command, recorded *console.Transcript
 			p.prepare(t, step)
 			continue
 		}
-		words, err := console.Words(step.Command, network.AccountID)
+		words, err := console.Words(step.Command, testschema.AccountID)
 		if err != nil || words[0] != "snap" {
 			t.Fatalf("line %d: %q is no snap command: %v", step.Line, step.Command, err)
 		}
 		result := command.Run(t, p.dir, words[1:]...)
-		got := console.Outcome(result).Placeholders(network.AccountID).Since(recorded.NextChange)
+		got := console.Outcome(result).Placeholders(testschema.AccountID).Since(recorded.NextChange)
 		shown.Steps[i].Outcome = got
 		if strings.Contains(result.Stderr, "cannot communicate with server") || strings.Contains(result.Stderr, "panic") {
 			t.Errorf("line %d: %s: %s", step.Line, step.Command, result.Stderr)

@@ -17,12 +17,12 @@ import (
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/kit/script"
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 func schema(t testing.TB) world.Schema {
 	t.Helper()
-	document := network.Document("")
+	document := testschema.Document()
 	parsed, err := confdb.ParseDocument(document)
 	if err != nil {
 		t.Fatal(err)
@@ -175,10 +175,10 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"cust/meta/snap.yaml": "name: cust\nplugs:\n  control-telemetry: {interface: confdb, account: " + network.AccountID +
+		"cust/meta/snap.yaml": "name: cust\nplugs:\n  control-telemetry: {interface: confdb, account: " + testschema.AccountID +
 			", view: network/control-telemetry, role: custodian}\n",
 		"cust/meta/hooks/change-view-control-telemetry": "#!/bin/sh\nexec 3>" + up + "\nsleep 3600\n",
-		"schema.json": string(network.Document("")),
+		"schema.json": string(testschema.Document()),
 	} {
 		path := filepath.Join(project, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // A faultyDisk has trouble with one of the writes it is asked for.
@@ -90,7 +90,7 @@ type visible struct {
 }
 
 func see(w *world.World) visible {
-	v := visible{Stored: w.Stored(network.AccountID, network.Name), Snaps: w.Snaps(), Connections: w.Connections(),
+	v := visible{Stored: w.Stored(testschema.AccountID, testschema.Name), Snaps: w.Snaps(), Connections: w.Connections(),
 		Config: map[string]map[string]any{"system": w.Config("system")}}
 	for _, schema := range w.Schemas() {
 		v.Schemas = append(v.Schemas, fmt.Sprintf("%s %d", schema.ID(), schema.Parsed.Revision))
@@ -131,7 +131,7 @@ type act struct {
 // aLife is one of everything that changes a machine.
 func aLife(t *testing.T) []act {
 	t.Helper()
-	schema, err := world.ParseSchema(network.Document(""))
+	schema, err := world.ParseSchema(testschema.Document())
 	must(t, err)
 	other := schema.Parsed.Account + "/other"
 	document := strings.Replace(string(schema.Document), `"name": "network"`, `"name": "other"`, 1)
@@ -189,14 +189,14 @@ func aLife(t *testing.T) []act {
 		})},
 		{name: "refresh", do: on(func(w *world.World, ctx context.Context) error { return w.Install(ctx, refreshed) })},
 		{name: "remove", do: on(func(w *world.World, ctx context.Context) error { return w.Remove(ctx, "obs") })},
-		{name: "forget", do: func(_ context.Context, w *world.World) error { return w.Forget(network.AccountID, "other") }},
+		{name: "forget", do: func(_ context.Context, w *world.World) error { return w.Forget(testschema.AccountID, "other") }},
 	}
 }
 
 func snapOf(name, role string, views ...string) world.Snap {
 	snap := world.Snap{Name: name, Plugs: map[string]world.Plug{}}
 	for _, view := range views {
-		snap.Plugs[view] = world.Plug{Interface: "confdb", Account: network.AccountID, View: network.Name + "/" + view, Role: role}
+		snap.Plugs[view] = world.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: role}
 	}
 	return snap
 }

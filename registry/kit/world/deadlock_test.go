@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // selfish is a custodian whose configure hook writes through its own view, which its change-view hook guards: each waits for
@@ -101,7 +101,7 @@ func TestHeldBack(t *testing.T) {
 			if got := statuses(change); change.Status != test.status || got != test.want {
 				t.Errorf("%s: %s\nwant %s: %s", change.Status, got, test.status, test.want)
 			}
-			if got := w.Stored(network.AccountID, network.Name); got != test.stored {
+			if got := w.Stored(testschema.AccountID, testschema.Name); got != test.stored {
 				t.Errorf("stored %s, want %s", got, test.stored)
 			}
 			if _, there := w.Config("cust")["option"]; there != (test.status == world.Done) {
@@ -167,7 +167,7 @@ func TestCallsOutlive(t *testing.T) {
 			if err := <-read; err == nil || !strings.Contains(err.Error(), test.read) {
 				t.Errorf("the read: %v, want %s", err, test.read)
 			}
-			if got := w.Stored(network.AccountID, network.Name); got != test.stored {
+			if got := w.Stored(testschema.AccountID, testschema.Name); got != test.stored {
 				t.Errorf("stored %s, want %s", got, test.stored)
 			}
 		})
@@ -222,9 +222,9 @@ func TestConnectsItself(t *testing.T) {
 		}
 		return nil, nil
 	})})
-	snap := world.Snap{Name: "auto", Publisher: network.AccountID, Hooks: []string{"prepare-plug-tele", "connect-plug-tele", "install",
-		"default-configure", "configure"}, Plugs: map[string]world.Plug{"tele": {Interface: "confdb", Account: network.AccountID,
-		View: network.Name + "/control-telemetry", Role: world.Custodian}}}
+	snap := world.Snap{Name: "auto", Publisher: testschema.AccountID, Hooks: []string{"prepare-plug-tele", "connect-plug-tele", "install",
+		"default-configure", "configure"}, Plugs: map[string]world.Plug{"tele": {Interface: "confdb", Account: testschema.AccountID,
+		View: testschema.Name + "/control-telemetry", Role: world.Custodian}}}
 	must(t, w.Install(t.Context(), snap))
 	if got := strings.Join(order, " "); got != "prepare-plug-tele connect-plug-tele+ install+ default-configure+ configure+" {
 		t.Errorf("hooks, with + when it is connected: %s", got)

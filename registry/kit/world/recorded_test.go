@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // TestRecordedSnapctl replays the exchanges with snapd's snapctl endpoint that the fake is checked against.
@@ -83,7 +83,7 @@ func (r *recording) replay(t *testing.T) {
 	}
 	must(t, w.Put(cust))
 	if r.Given.Stored != nil {
-		must(t, w.Store(network.AccountID, network.Name, r.Given.Stored))
+		must(t, w.Store(testschema.AccountID, testschema.Name, r.Given.Stored))
 	}
 	for _, plug := range r.Given.Disconnected {
 		must(t, w.Unlink("cust", plug))
@@ -142,8 +142,8 @@ func (r *recording) replay(t *testing.T) {
 			t.Errorf("answer (-recorded +got):\n%s", diff)
 		}
 	}
-	if r.Stored != nil && !bytes.Equal(r.Stored, []byte(w.Stored(network.AccountID, network.Name))) {
-		t.Errorf("stored %s, recorded %s", w.Stored(network.AccountID, network.Name), r.Stored)
+	if r.Stored != nil && !bytes.Equal(r.Stored, []byte(w.Stored(testschema.AccountID, testschema.Name))) {
+		t.Errorf("stored %s, recorded %s", w.Stored(testschema.AccountID, testschema.Name), r.Stored)
 	}
 }
 
@@ -190,7 +190,7 @@ func TestTurns(t *testing.T) {
 	if last, err := w.Wait(t.Context(), changes[len(changes)-1].ID); err != nil || last.Status != world.Done {
 		t.Errorf("%+v, %v", last, err)
 	}
-	if got := w.Stored(network.AccountID, network.Name); got != `{"metrics":{"sample-rate":2}}` {
+	if got := w.Stored(testschema.AccountID, testschema.Name); got != `{"metrics":{"sample-rate":2}}` {
 		t.Errorf("stored %s", got)
 	}
 }
@@ -222,7 +222,7 @@ func TestOwnHook(t *testing.T) {
 	if !strings.HasPrefix(message, want) {
 		t.Errorf("%q", message)
 	}
-	if got := w.Stored(network.AccountID, network.Name); got != `{"device":{"server-url":"http://x"}}` {
+	if got := w.Stored(testschema.AccountID, testschema.Name); got != `{"device":{"server-url":"http://x"}}` {
 		t.Errorf("stored %s", got)
 	}
 }
@@ -244,7 +244,7 @@ func TestDurable(t *testing.T) {
 	again, err := world.Open(world.Options{Dir: dir})
 	must(t, err)
 	defer func() { must(t, again.Close()) }()
-	if got := again.Stored(network.AccountID, network.Name); got != `{"metrics":{"sample-rate":3}}` {
+	if got := again.Stored(testschema.AccountID, testschema.Name); got != `{"metrics":{"sample-rate":3}}` {
 		t.Errorf("stored %s", got)
 	}
 	after, err := again.Change(id)
@@ -286,7 +286,7 @@ func TestNoDisk(t *testing.T) {
 		t.Error("a snap was installed, and nobody will know")
 	}
 	must(t, os.Rename(away, dir))
-	if got := w.Stored(network.AccountID, network.Name); got != `{"metrics":{"sample-rate":3}}` {
+	if got := w.Stored(testschema.AccountID, testschema.Name); got != `{"metrics":{"sample-rate":3}}` {
 		t.Errorf("stored %s", got)
 	}
 	if len(w.Connections()) != 7 || len(w.Snaps()) != 1 || len(w.Schemas()) != 1 {

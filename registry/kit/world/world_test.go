@@ -9,11 +9,11 @@ import (
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 func view(name string) backend.ViewID {
-	return backend.ViewID{Account: network.AccountID, Schema: network.Name, View: name}
+	return backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: name}
 }
 
 // machine opens a world in memory with our own confdb-schema and a custodian, cust, of all its views.
@@ -28,7 +28,7 @@ func machine(t *testing.T, options world.Options) *world.World {
 			t.Error(err)
 		}
 	})
-	document := network.Document("")
+	document := testschema.Document()
 	parsed, err := confdb.ParseDocument(document)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func plug(t *testing.T, w *world.World, snap world.Snap, role string, views ...s
 	t.Helper()
 	snap.Plugs = map[string]world.Plug{}
 	for _, view := range views {
-		snap.Plugs[view] = world.Plug{Interface: "confdb", Account: network.AccountID, View: network.Name + "/" + view, Role: role}
+		snap.Plugs[view] = world.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: role}
 	}
 	must(t, w.Put(snap))
 	for _, view := range views {

@@ -38,14 +38,14 @@ import (
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/internal/snapctlcmd"
 	"aspects-poc/registry/internal/snapdhttp"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
-// Options say what to imitate. The zero value is snapd 2.77.1 with our own confdb-schema, all of whose views have a
+// Options say what to imitate. The zero value is snapd 2.77.1 with testschema, all of whose views have a
 // connected plug of the view's name and a custodian.
 type Options struct {
 	Version  string          // of snapd; "" means "2.77.1-2"
-	Document json.RawMessage // the confdb-schema; nil means network.Document("")
+	Document json.RawMessage // the confdb-schema; nil means testschema.Document()
 	Snap     string          // instance name of the calling snap; "" means "cust"
 	Plugs    map[string]Plug // beside one for each view, and "network", which is no confdb plug
 	Services []string        // names of the snap's services, all running; nil means "svc"
@@ -110,7 +110,7 @@ func Start(t testing.TB, options Options) *Server {
 		options.Version = "2.77.1-2"
 	}
 	if options.Document == nil {
-		options.Document = network.Document("")
+		options.Document = testschema.Document()
 	}
 	if options.Snap == "" {
 		options.Snap = "cust"

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )
 
@@ -17,7 +17,7 @@ import (
 func TestLoadView(t *testing.T) {
 	server := fakesnapctl.Start(t, fakesnapctl.Options{})
 	id := func(view string) backend.ViewID {
-		return backend.ViewID{Account: network.AccountID, Schema: network.Name, View: view}
+		return backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: view}
 	}
 	open := func(cookie, hook string) *snapctl.Backend {
 		b, err := snapctl.Open(t.Context(), snapctl.Options{Socket: server.Socket(), Cookie: cookie, Hook: hook})
@@ -39,13 +39,13 @@ func TestLoadView(t *testing.T) {
 		if failure != nil {
 			return failure
 		}
-		return open(call.Cookie, call.Name).Set(t.Context(), id(network.ControlInterfacesView),
+		return open(call.Cookie, call.Name).Set(t.Context(), id(testschema.ControlInterfacesView),
 			map[string]any{"stats.eth0": map[string]any{"n-sent": json.Number("7"), "n-received": json.Number("8")}})
 	})
 	stored := server.Stored()
 	expect := func(want string) {
 		t.Helper()
-		app, err := open(server.Cookie(), "").Get(t.Context(), id(network.ObserveInterfacesView), []string{"packets-sent"},
+		app, err := open(server.Cookie(), "").Get(t.Context(), id(testschema.ObserveInterfacesView), []string{"packets-sent"},
 			backend.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -58,16 +58,16 @@ func TestLoadView(t *testing.T) {
 		}
 	}
 	expect("7")
-	found, err := server.Read(network.ObserveInterfacesView, "packets-received")
+	found, err := server.Read(testschema.ObserveInterfacesView, "packets-received")
 	if text, _ := json.Marshal(found); err != nil || string(text) != `{"packets-received":{"eth0":8}}` {
 		t.Errorf("the administrator sees %s, %v", text, err)
 	}
-	if _, err := server.Read(network.ControlInterfacesView); err != nil || runs != 2 {
+	if _, err := server.Read(testschema.ControlInterfacesView); err != nil || runs != 2 {
 		t.Errorf("%v; the hook ran %d times, want 2: not for another view", err, runs)
 	}
 	failure = errors.New("out of counters")
 	expect("2")
-	if _, err := server.Read(network.ObserveInterfacesView); err == nil || !strings.Contains(err.Error(), "out of counters") {
+	if _, err := server.Read(testschema.ObserveInterfacesView); err == nil || !strings.Contains(err.Error(), "out of counters") {
 		t.Errorf("the administrator sees %v", err)
 	}
 	failure = nil

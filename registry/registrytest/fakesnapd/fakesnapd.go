@@ -25,13 +25,13 @@ import (
 	"time"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
-// A Config says what snapd to be. The zero value is snapd 2.77.1 with our network schema and its custodian connected.
+// A Config says what snapd to be. The zero value is snapd 2.77.1 with testschema and its custodian connected.
 type Config struct {
 	Version   string            // as snapd writes it; "" is "2.77.1-2"
-	Documents []json.RawMessage // confdb-schemas in the form that `snap sign` takes; nil is our network schema
+	Documents []json.RawMessage // confdb-schemas in the form that `snap sign` takes; nil is testschema
 
 	FlagOff      bool                       // the experimental flag is off
 	NoCustodian  func(view string) bool     // no custodian is connected for this view; nil: all have one
@@ -80,7 +80,7 @@ func Start(t testing.TB, config Config) *Fake {
 		config.Version = "2.77.1-2"
 	}
 	if config.Documents == nil {
-		config.Documents = []json.RawMessage{network.Document("")}
+		config.Documents = []json.RawMessage{testschema.Document()}
 	}
 	data, err := NewData(config.Documents...)
 	if err != nil {

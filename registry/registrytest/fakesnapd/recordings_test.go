@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest/fakesnapd"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // A recording is a list of exchanges with a real snapd.
@@ -55,7 +55,7 @@ func TestRecordings(t *testing.T) {
 			t.Fatal(err)
 		}
 		var r recording
-		if err := json.Unmarshal(bytes.ReplaceAll(text, []byte("ACC"), []byte(network.AccountID)), &r); err != nil {
+		if err := json.Unmarshal(bytes.ReplaceAll(text, []byte("ACC"), []byte(testschema.AccountID)), &r); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		if r.Origin == "" || len(r.Exchanges) == 0 {
@@ -144,7 +144,7 @@ func replay(t *testing.T, version string, e exchange) {
 }
 
 func viewID(view string) backend.ViewID {
-	return backend.ViewID{Account: network.AccountID, Schema: network.Name, View: view}
+	return backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: view}
 }
 
 // numbers gives values the shapes that cross a backend.

@@ -13,9 +13,9 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/embedded"
-	"aspects-poc/registry/network"
 	"aspects-poc/registry/registrytest"
 	"aspects-poc/roles"
+	"aspects-poc/roles/network"
 )
 
 // A Store is a registry in memory.

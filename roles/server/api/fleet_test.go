@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 

@@ -15,7 +15,7 @@ import (
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/internal/snapdhttp"
 	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
 )
 
 // A machine is a world that a transcript is replayed on.
@@ -61,7 +61,7 @@ func Replay(ctx context.Context, t Transcript) (Transcript, error) {
 }
 
 func (m *machine) prepare(ctx context.Context, given Given) error {
-	document := network.Document("")
+	document := testschema.Document()
 	parsed, err := confdb.ParseDocument(document)
 	if err != nil {
 		return err
@@ -102,8 +102,8 @@ func (m *machine) install(declared Snap, all []string) error {
 			if other := declared.Plugs[view]; other != "" {
 				name = other
 			}
-			snap.Plugs[name] = world.Plug{Interface: "confdb", Account: network.AccountID,
-				View: network.Name + "/" + view, Role: role}
+			snap.Plugs[name] = world.Plug{Interface: "confdb", Account: testschema.AccountID,
+				View: testschema.Name + "/" + view, Role: role}
 		}
 	}
 	add(declared.Custodian, world.Custodian)
@@ -196,7 +196,7 @@ func (m *machine) step(ctx context.Context, step Step) (Step, error) {
 	if seen.Hooks == nil {
 		seen.Hooks = []string{"-"}
 	}
-	seen.Stored = json.RawMessage(m.Stored(network.AccountID, network.Name))
+	seen.Stored = json.RawMessage(m.Stored(testschema.AccountID, testschema.Name))
 	return seen, nil
 }
 
@@ -219,7 +219,7 @@ func (m *machine) asRoot(ctx context.Context, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("want COMMAND VIEW …, not %q", args)
 	}
-	view := backend.ViewID{Account: network.AccountID, Schema: network.Name, View: args[1]}
+	view := backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: args[1]}
 	var id string
 	var err error
 	switch values := map[string]any{}; args[0] {

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A Transcript is a machine as it was given, and steps on it. Views are those of the network confdb-schema, and plugs
+// A Transcript is a machine as it was given, and steps on it. Views are those of testschema, and plugs
 // have the names of their views unless Plugs says otherwise.
 type Transcript struct {
 	Name   string `json:"name"`

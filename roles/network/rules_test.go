@@ -3,7 +3,7 @@ package network_test
 import (
 	"testing"
 
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -18,7 +18,7 @@ import (
 )
 
 // AccountID is the account of the confdb-schema. It stands here and nowhere else; builds for another account set it
-// with -ldflags "-X aspects-poc/registry/network.AccountID=…" (make build ACCOUNT_ID=…).
+// with -ldflags "-X aspects-poc/roles/network.AccountID=…" (make build ACCOUNT_ID=…).
 var AccountID = "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"
 
 // Name is the confdb-schema's name.

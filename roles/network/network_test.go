@@ -11,7 +11,8 @@ import (
 
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
-	"aspects-poc/registry/network"
+	"aspects-poc/registry/registrytest/testschema"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -163,6 +164,14 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
+// The contract suite of the registry's backends is run on a real snapd where the roles' confdb-schema is acknowledged, and
+// recordings were made with it.
+func TestContractSuiteHasTheSame(t *testing.T) {
+	if diff := cmp.Diff(string(network.Document(testschema.AccountID)), string(testschema.Document())); diff != "" {
+		t.Errorf("(-roles +suite):\n%s", diff)
+	}
+}
+
 // The account ID of a build is in the document, in both headers, and in no other place of the sources.
 func TestAccountID(t *testing.T) {
 	for _, account := range []string{"", "Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4"} {
@@ -196,7 +205,7 @@ func TestAccountIDStandsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{filepath.Join(root, "registry", "network", "network.go")}; !slices.Equal(found, want) {
+	if want := []string{filepath.Join(root, "roles", "network", "network.go")}; !slices.Equal(found, want) {
 		t.Errorf("the account ID stands in %q, want only %q", found, want)
 	}
 }

@@ -1,13 +1,11 @@
-package lint_test
+package network_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"aspects-poc/internal/document"
 	"aspects-poc/registry/kit/lint"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -19,14 +17,9 @@ import (
 // interface by a request of its own.
 // never-read: the tunnel's key goes in and never comes out; the demo has nothing that uses it.
 // unset-unnoticed: nobody unsets all interfaces at once; control unsets them by name.
-func TestOwnSchema(t *testing.T) {
-	file := filepath.Join("..", "..", "network", "confdb-schema.json")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestLint(t *testing.T) {
 	want := []string{"entries-unset", "never-read", "unset-unnoticed", "version-prefix"}
-	for name, text := range map[string][]byte{"confdb-schema.json": text, "signable.json": network.Document("")} {
+	for name, text := range map[string][]byte{"confdb-schema.json": network.Source(), "signable.json": network.Document("")} {
 		doc, err := document.Parse(name, text)
 		if err != nil {
 			t.Fatal(err)
@@ -42,29 +35,6 @@ func TestOwnSchema(t *testing.T) {
 		}
 		if diff := cmp.Diff(got, codes); diff != "" {
 			t.Errorf("%s: findings (-want +got):\n%s", name, diff)
-		}
-	}
-}
-
-// The examples have nothing that lint warns of.
-func TestExamples(t *testing.T) {
-	for schema, snaps := range map[string][]string{
-		"monitor/monitor.yaml": {"monitor/sensor"},
-		"proxy/proxy.yaml":     {"proxy/custodian", "proxy/browser"},
-	} {
-		file := filepath.Join("..", "..", "..", "examples", filepath.FromSlash(schema))
-		var options lint.Options
-		for _, name := range snaps {
-			snap, err := lint.ReadSnap(filepath.Join("..", "..", "..", "examples", filepath.FromSlash(name)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			options.Snaps = append(options.Snaps, snap)
-		}
-		for _, found := range lint.Check(readDocument(t, file), options) {
-			if found.Level != lint.Note {
-				t.Errorf("%+v", found)
-			}
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
-	"aspects-poc/registry/network"
+	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -1,0 +1,63 @@
+// Package testschema is the confdb-schema of the contract suite, of the fakes of snapd, and of the recordings of a real
+// one. Programs bring their own.
+package testschema
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+
+	"aspects-poc/registry/dialect"
+)
+
+// Whose confdb-schema it is, and its name. The recordings have both.
+const (
+	AccountID = "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"
+	Name      = "network"
+)
+
+// The views.
+const (
+	ControlDeviceView     = "control-device"
+	ObserveDeviceView     = "observe-device"
+	ControlInterfacesView = "control-interfaces"
+	ObserveInterfacesView = "observe-interfaces"
+	ControlTunnelView     = "control-tunnel"
+	ObserveTunnelView     = "observe-tunnel"
+	ControlTelemetryView  = "control-telemetry"
+)
+
+//go:embed confdb-schema.json
+var source []byte
+
+// Document returns the confdb-schema as JSON in the form that `snap sign` takes.
+func Document() json.RawMessage {
+	decoder := json.NewDecoder(bytes.NewReader(source))
+	decoder.UseNumber()
+	var headers map[string]any
+	err := decoder.Decode(&headers)
+	if err == nil {
+		storage, _ := headers["storage"].(map[string]any)
+		delete(headers, "storage")
+		var document json.RawMessage
+		if document, err = dialect.Print(headers, storage, dialect.Options{Account: AccountID, Name: Name}); err == nil {
+			return document
+		}
+	}
+	panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err)) // it is part of the program
+}
+
+// ControlTunnel is what the view of this name shows.
+type ControlTunnel struct {
+	Interface string   `json:"interface,omitempty"`
+	Peers     []string `json:"peers,omitempty"`
+}
+
+// ControlTelemetry is what the view of this name shows.
+type ControlTelemetry struct {
+	SampleRate             *int  `json:"sample-rate,omitempty"`
+	MonitorPacketsSent     *bool `json:"monitor-packets-sent,omitempty"`
+	MonitorPacketsReceived *bool `json:"monitor-packets-received,omitempty"`
+	MonitorPeers           *bool `json:"monitor-peers,omitempty"`
+}
