@@ -15,5 +15,5 @@
 // Package internal/document, at the root, reads and writes confdb-schemas in their three forms, for the kit and for the
 // registry alike.
 //
-// The command line is in roles/registrycmd. Nothing of the kit is used by the registry, its backends or its engine.
+// The command line is in roles/kitcmd. Nothing of the kit is used by the registry, its backends or its engine.
 package kit

@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "rewrite golden files")
 
 // with returns the program's list of roles, and more.
 func with(more ...roles.Role) []roles.Role {
-	list := append([]roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.Role}, more...)
+	list := append([]roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.New()}, more...)
 	return append(list, demo.New(list...))
 }
 

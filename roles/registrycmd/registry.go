@@ -1,13 +1,14 @@
 // Package registrycmd is the registry command: it reads, writes, watches and explains registries from the command line,
-// in the forms of snap get, set and unset. Its main entry is Role. What the words mean is package registry's business,
-// how a command comes to its flags that of package roles.
+// in the forms of snap get, set and unset. Its main entry is New. What the words mean is package registry's business,
+// how a command comes to its flags that of package roles, what the development kit does that of kitcmd.
 //
-// One file per subcommand, and one line in subcommands.
+// One file per subcommand, and one line in command.
 package registrycmd
 
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"aspects-poc/registry"
@@ -16,40 +17,26 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Role is the registry command.
-var Role = roles.Role{
-	Name:    "registry",
-	Summary: "read, write and watch configuration through confdb views",
-	Tool:    true,
-	Command: command,
-	Views:   completeViews,
-}
-
-// subcommands are what can be done with a registry.
-func subcommands(env *roles.Env) []*cli.Command {
-	return []*cli.Command{
-		get(env),
-		set(env),
-		unset(env),
-		watch(env),
-		status(env),
-		assertion(env),
-		lintCommand(env),
-		build(env),
-		show(env),
-		newCommand(env),
-		serve(env),
-		dev(env),
-		run(env),
-		test(env),
+// New returns the registry command, with more subcommands after its own.
+func New(more ...func(env *roles.Env) []*cli.Command) roles.Role {
+	return roles.Role{
+		Name:    "registry",
+		Summary: "read, write and watch configuration through confdb views",
+		Tool:    true,
+		Command: func(env *roles.Env) *cli.Command { return command(env, more) },
+		Views:   completeViews,
 	}
 }
 
-func command(env *roles.Env) *cli.Command {
+func command(env *roles.Env, more []func(env *roles.Env) []*cli.Command) *cli.Command {
+	commands := []*cli.Command{get(env), set(env), unset(env), watch(env), status(env)}
+	for _, more := range more {
+		commands = slices.Concat(commands, more(env))
+	}
 	return &cli.Command{
 		Description: viewForms,
 		UsageText:   "aspects-poc registry get control-telemetry -d",
-		Subcommands: subcommands(env),
+		Subcommands: commands,
 	}
 }
 

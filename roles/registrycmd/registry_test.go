@@ -99,7 +99,7 @@ func runTo(ctx context.Context, t *testing.T, s *shelf, stdout io.Writer, args .
 		},
 	}
 	args = append([]string{"aspects-poc", "registry"}, args...)
-	return roles.Run(ctx, env, args, registrycmd.Role), stderr.String()
+	return roles.Run(ctx, env, args, registrycmd.New()), stderr.String()
 }
 
 // Values must not reach a terminal as what it would obey; elsewhere, scripts get them as they are.
@@ -470,7 +470,7 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 				return registry.New(s, backend.ViewID{Account: "a", Schema: "s"}), nil
 			}}
 		words := append([]string{"aspects-poc", "registry"}, strings.Fields(args)...)
-		if code := roles.Run(t.Context(), env, words, registrycmd.Role); code != 1 || s.closed != 1 {
+		if code := roles.Run(t.Context(), env, words, registrycmd.New()); code != 1 || s.closed != 1 {
 			t.Errorf("%s: exit code %d, closed %d times: %s", args, code, s.closed, stderr.String())
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // where several confdb-schemas have such a view.
 func viewNamed(ctx context.Context, c *cli.Context, reg *registry.Registry, name string) (*registry.View, error) {
 	view := reg.View(name)
-	if strings.Count(name, "/") > 1 || c.IsSet(flagAccount) || c.IsSet("schema") {
+	if strings.Count(name, "/") > 1 || c.IsSet("account-id") || c.IsSet("schema") {
 		return view, nil
 	}
 	known, err := reg.Views(ctx)

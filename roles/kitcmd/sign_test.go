@@ -1,4 +1,4 @@
-package registrycmd_test
+package kitcmd_test
 
 import (
 	"bufio"
@@ -34,7 +34,7 @@ func TestSignWithStockSnap(t *testing.T) {
 	}
 	ours := func(args ...string) string {
 		t.Helper()
-		result := run(t, &shelf{}, args...)
+		result := run(t, args...)
 		if result.Code != 0 {
 			t.Fatalf("registry %q: %d: %s%s", args, result.Code, result.Stdout, result.Stderr)
 		}
@@ -89,7 +89,7 @@ func TestSignWithStockSnap(t *testing.T) {
 	output, says := io.Pipe()
 	served := make(chan outcome, 1)
 	go func() {
-		code, complaints := runTo(ctx, t, &shelf{}, says, "serve", "--socket", in("snapd.socket"), "--account-key", key)
+		code, complaints := runTo(ctx, says, "serve", "--socket", in("snapd.socket"), "--account-key", key)
 		_ = says.Close() // nobody reads any more
 		served <- outcome{Code: code, Stderr: complaints}
 	}()

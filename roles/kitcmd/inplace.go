@@ -1,4 +1,4 @@
-package registrycmd
+package kitcmd
 
 import (
 	"context"

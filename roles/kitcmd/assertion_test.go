@@ -1,4 +1,4 @@
-package registrycmd_test
+package kitcmd_test
 
 import (
 	"encoding/json"
@@ -21,10 +21,9 @@ func TestAssertion(t *testing.T) {
 		"--no-aliases --dialect=confdb":      {"type": "confdb"},
 		"--timestamp now --revision 1000000": {"revision": "1000000"},
 	} {
-		s := &shelf{}
-		got := run(t, s, append([]string{"assertion"}, strings.Fields(args)...)...)
-		if got.Code != 0 || got.Stderr != "" || s.closed != 0 {
-			t.Errorf("%s: exit code %d, registry closed %d times\n%s", args, got.Code, s.closed, got.Stderr)
+		got := run(t, append([]string{"assertion"}, strings.Fields(args)...)...)
+		if got.Code != 0 || got.Stderr != "" {
+			t.Errorf("%s: exit code %d\n%s", args, got.Code, got.Stderr)
 			continue
 		}
 		var headers map[string]any
@@ -55,7 +54,7 @@ func TestAssertionUsage(t *testing.T) {
 		"--timestamp yesterday":       `error: invalid value "yesterday" for --timestamp: want a time such as`,
 		"network":                     `error: unexpected argument "network": assertion takes flags only`,
 	} {
-		got := run(t, &shelf{}, append([]string{"assertion"}, strings.Fields(args)...)...)
+		got := run(t, append([]string{"assertion"}, strings.Fields(args)...)...)
 		if got.Code != 2 || got.Stdout != "" || !strings.HasPrefix(got.Stderr, want) {
 			t.Errorf("%s: exit code %d, want 2\n%s%s", args, got.Code, got.Stdout, got.Stderr)
 		}
