@@ -92,8 +92,8 @@ func open(ctx context.Context, env *roles.Env, c *cli.Context) (*registry.Regist
 	}
 	status, err := reg.Status(ctx)
 	if err == nil && status.Backend != "file" && status.Backend != "mem" {
-		err = roles.Usagef("cannot use --%s with %s: it knows its confdb-schemas from acknowledged assertions (snap ack)",
-			flagSchemaFile, status.Backend)
+		err = roles.Usagef("cannot use --%s with %s: snapd knows confdb-schemas from signed assertions only "+
+			"(try: snap ack FILE and no --%[1]s, or --registry file:PATH)", flagSchemaFile, status.Backend)
 	}
 	if err != nil {
 		_ = reg.Close() // nothing was done with it

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -340,6 +341,29 @@ func TestRefusals(t *testing.T) {
 		want := outcome{1, "", fmt.Sprintf("error: cannot set \"a\" through acc/network/v: %v\n", kind)}
 		if got := run(t, s, "set", "v", "a=1"); got != want {
 			t.Errorf("%v: %+v", kind, got)
+		}
+	}
+}
+
+// A snapd that answers has its own confdb-schemas: a file with another one is refused before anything is asked for.
+func TestSchemaFileWithSnapd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lamp.yaml")
+	err := os.WriteFile(file, []byte("account-id: acme\nname: lamp\nviews: {control: {rules: [{storage: on}]}}\nstorage: {schema: {on: bool}}\n"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"snapd", "snapctl"} {
+		for _, words := range []string{"get control", "set control on=true", "unset control on", "watch control", "status"} {
+			s := &shelf{status: backend.Status{Backend: name}}
+			got := run(t, s, append(strings.Fields(words), "--schema-file", file)...)
+			want := "error: cannot use --schema-file with " + name + ": snapd knows confdb-schemas from signed assertions only " +
+				"(try: snap ack FILE and no --schema-file, or --registry file:PATH)\n"
+			if got.Code != 2 || got.Stdout != "" || !strings.HasPrefix(got.Stderr, want) {
+				t.Errorf("%s over %s: %+v", words, name, got)
+			}
+			if s.view != (backend.ViewID{}) || s.values != nil || s.closed != 1 {
+				t.Errorf("%s over %s: it was asked for %v, set to %v, closed %d times", words, name, s.view, s.values, s.closed)
+			}
 		}
 	}
 }
