@@ -55,7 +55,7 @@ func (s pageSource) Devices(ctx context.Context, asked page.Query) (page.List, e
 	}
 	list := page.List{
 		Before: found.Before, Found: found.Found, Next: found.Next, Previous: found.Previous, HasPrevious: found.HasPrevious,
-		States: map[string]int{}, Silent: found.Silent, All: found.All, Good: good,
+		States: map[string]int{}, Silent: found.Silent, Cloned: found.Cloned, All: found.All, Good: good,
 	}
 	for state, devices := range found.States {
 		list.States[state.String()] = devices
@@ -68,13 +68,13 @@ func (s pageSource) Devices(ctx context.Context, asked page.Query) (page.List, e
 
 // rosterQuery reads what was asked for; its errors are worded as the API words them.
 func rosterQuery(asked page.Query) (query roster.Query, err error) {
-	query = roster.Query{Match: api.Match(asked.Text), Silent: asked.Silent, After: asked.After, Limit: asked.Limit}
+	query = roster.Query{Match: api.Match(asked.Text), Silent: asked.Silent, Cloned: asked.Cloned, After: asked.After, Limit: asked.Limit}
 	if query.Selector, err = fleet.ParseSelector(asked.Selector); err != nil {
 		return query, fmt.Errorf("selector cannot be read: %w", err)
 	}
 	var known bool
 	if query.State, known = fleet.ParseState(asked.State); asked.State != "" && !known {
-		return query, fmt.Errorf("state must be one of %s, silent, not %q", strings.Join(fleet.StateNames(), ", "), asked.State)
+		return query, fmt.Errorf("state must be one of %s, silent, cloned, not %q", strings.Join(fleet.StateNames(), ", "), asked.State)
 	}
 	if query.Order, known = roster.ParseOrder(asked.Sort); !known {
 		return query, fmt.Errorf("sort must be one of %s, or one of them after \"-\", not %q", roster.OrderNames(), asked.Sort)

@@ -94,7 +94,8 @@ func Run(ctx context.Context, config Config) (err error) {
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
 		Missing: missing,
-		Beside:  append(routes, api.Route{Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())}),
+		// A scrape may have parameters, which Prometheus sends to all targets of a job: they make no difference.
+		Beside: append(routes, api.Route{Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())}),
 	})
 	serving := start(doorway.listener, app, config)
 	stop := func() error {

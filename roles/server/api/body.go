@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"aspects-poc/roles/server/params"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,7 +22,7 @@ import (
 const wholeBody = "body"
 
 // mostStrangers is how many unknown members of a body are named.
-const mostStrangers = 10
+const mostStrangers = params.MostComplaints
 
 // A field is a member that a body has to have, or may have.
 type field struct {
@@ -94,7 +95,7 @@ func takeMembers(
 			continue
 		}
 		if strangers++; strangers <= mostStrangers {
-			complain(prefix+name, "is not known here"+meant(name, known))
+			complain(prefix+name, "is not known here"+params.Meant(name, known))
 		}
 	}
 	if more := strangers - mostStrangers; more > 0 {

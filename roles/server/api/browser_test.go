@@ -1,6 +1,9 @@
 package api_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -12,7 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestBrowser does in a real browser what a reader of the documentation does: open it, and try out every operation.
+// TestBrowser does in a real browser what a reader of the documentation does: open it, and try out operations, one of each
+// kind. The others are sent as the description has them, as the page would: each costs the page a second of drawing.
 // ASPECTS_SCREENSHOT=FILE keeps a picture of the page afterwards.
 func TestBrowser(t *testing.T) {
 	started := newServer(t, io.Discard)
@@ -27,7 +31,7 @@ func TestBrowser(t *testing.T) {
 	if title := browsertest.Ask(t, ctx, chromedp.Text(chromedp.CSS(".info .title"))); !strings.Contains(title, "aspects-poc fleet server") {
 		t.Errorf("title %q", title)
 	}
-	operations := described(t, started.URL)
+	operations := describedByID(t, started.URL)
 	left := map[string]bool{}
 	for id := range operations {
 		left[id] = true
@@ -39,82 +43,68 @@ func TestBrowser(t *testing.T) {
 
 	var device string
 	this := func() string { return device }
+	const onPage = true
 	steps := []struct {
+		page       bool // it is tried on the page
 		operation  string
 		path       func() string // for the parameter in the path; nil leaves the example
 		body       func() string // likewise
 		status     string
 		wantAnswer string
 	}{
-		{"register-device", nil, nil, "200", `"ip-address": "192.0.2.7"`},
-		{"get-state", this, nil, "200", `"config": {}`},
-		{"poll", nil, func() string { return `{"uuid": "` + device + `", "config": {"a": 1}}` }, "204", ""},
-		{"put-target", nil, nil, "200", `"sample-rate": 4`},
-		{"get-target", nil, nil, "200", `"sample-rate": 4`},
-		{"poll", nil, func() string { return `{"uuid": "` + device + `", "config": {}}` }, "200", `"sample-rate": 4`},
+		{onPage, "register-device", nil, nil, "200", `"ip-address": "192.0.2.7"`},
+		{onPage, "get-state", this, nil, "200", `"config": {}`},
+		{onPage, "poll", nil, func() string { return `{"uuid": "` + device + `", "config": {"a": 1}}` }, "204", ""},
+		{onPage, "put-target", nil, nil, "200", `"sample-rate": 4`},
+		{!onPage, "get-target", nil, nil, "200", `"sample-rate": 4`},
+		{!onPage, "poll", nil, func() string { return `{"uuid": "` + device + `", "config": {}}` }, "200", `"sample-rate": 4`},
 
-		{"put-everyone", nil, func() string { return `{"config": {"control-telemetry": {"sample-rate": 5}}}` }, "200", `"revision": 2`},
-		{"get-everyone", nil, nil, "200", `"sample-rate": 5`},
-		{"patch-labels", this, func() string { return `{"site": "berlin"}` }, "200", `"site": "berlin"`},
-		{"put-label-layer", nil, func() string {
+		{onPage, "put-everyone", nil, func() string { return `{"config": {"control-telemetry": {"sample-rate": 5}}}` }, "200", `"revision": 2`},
+		{!onPage, "get-everyone", nil, nil, "200", `"sample-rate": 5`},
+		{onPage, "patch-labels", this, func() string { return `{"site": "berlin"}` }, "200", `"site": "berlin"`},
+		{!onPage, "put-label-layer", nil, func() string {
 			return `{"selector": "site=berlin", "config": {"control-telemetry": {"sample-rate": 6}}}`
 		}, "200", `"layer": "labels/berlin"`},
-		{"get-label-layer", nil, nil, "200", `"sample-rate": 6`},
-		{"put-device-layer", this, func() string { return `{"config": {"control-telemetry": {"monitor-peers": true}}}` }, "200", `"revision": 5`},
-		{"get-device-layer", this, nil, "200", `"monitor-peers": true`},
-		{"list-targets", nil, nil, "200", `"labels/berlin"`},
-		{"get-device-target", this, nil, "200", `"sample-rate": 6`},
-		{"list-devices", nil, nil, "200", `"state": "behind"`},
-		{"get-device", this, nil, "200", `"state": "behind"`},
-		{"get-stats", this, nil, "200", `"points": []`},
-		{"get-summary", nil, nil, "200", `"waiting": 0`},
-		{"list-history", nil, nil, "200", `"action": "labels"`},
-		{"get-entry", nil, nil, "200", `"revision": 1`},
-		{"get-diff", func() string { return "2" }, nil, "200", `"before": 4`},
-		{"restore", nil, nil, "200", `"restores": 1`},
-		{"approve-device", this, nil, "200", `"status": "active"`},
-		{"revoke-device", this, nil, "200", `"status": "revoked"`},
-		{"delete-device-layer", this, nil, "204", ""},
-		{"delete-label-layer", nil, nil, "204", ""},
-		{"delete-device", this, nil, "204", ""},
-		{"healthz", nil, nil, "200", ""},
-		{"readyz", nil, nil, "200", ""},
-		{"delete-everyone", nil, nil, "204", ""},
+		{!onPage, "get-label-layer", nil, nil, "200", `"sample-rate": 6`},
+		{!onPage, "put-device-layer", this, func() string { return `{"config": {"control-telemetry": {"monitor-peers": true}}}` }, "200", `"revision": 5`},
+		{!onPage, "get-device-layer", this, nil, "200", `"monitor-peers": true`},
+		{!onPage, "list-targets", nil, nil, "200", `"labels/berlin"`},
+		{!onPage, "get-device-target", this, nil, "200", `"sample-rate": 6`},
+		{!onPage, "list-devices", nil, nil, "200", `"state": "behind"`},
+		{!onPage, "get-device", this, nil, "200", `"state": "behind"`},
+		{!onPage, "get-stats", this, nil, "200", `"points": []`},
+		{!onPage, "get-summary", nil, nil, "200", `"waiting": 0`},
+		{!onPage, "list-history", nil, nil, "200", `"action": "labels"`},
+		{!onPage, "get-entry", nil, nil, "200", `"revision": 1`},
+		{!onPage, "get-diff", func() string { return "2" }, nil, "200", `"before": 4`},
+		{!onPage, "restore", nil, nil, "200", `"restores": 1`},
+		{!onPage, "approve-device", this, nil, "200", `"status": "active"`},
+		{!onPage, "delete-cloned", this, nil, "204", ""},
+		{!onPage, "revoke-device", this, nil, "200", `"status": "revoked"`},
+		{!onPage, "delete-device-layer", this, nil, "204", ""},
+		{onPage, "delete-label-layer", nil, nil, "204", ""},
+		{!onPage, "delete-device", this, nil, "204", ""},
+		{!onPage, "healthz", nil, nil, "200", ""},
+		{!onPage, "readyz", nil, nil, "200", ""},
+		{!onPage, "delete-everyone", nil, nil, "204", ""},
 	}
 	// Not from a page: an answer without an end, and one that needs a signature of two keys.
 	delete(left, "get-events")
 	delete(left, "replace-key")
-	opened := map[string]bool{}
 	for _, step := range steps {
-		block := fmt.Sprintf("#operations-%s-%s", operations[step.operation], step.operation)
-		in := func(selector string) chromedp.CSS { return chromedp.CSS(block + " " + selector) }
-		if !opened[block] {
-			opened[block] = true
-			do("expand "+step.operation, chromedp.Click(in(".opblock-summary-control")),
-				chromedp.Click(in(".try-out__btn")), chromedp.WaitVisible(in(".execute")))
+		status, answer := "", ""
+		if step.page {
+			status, answer = tryOut(t, ctx, do, fmt.Sprintf("#operations-%s-%s", operations[step.operation].Tags[0], step.operation), step.path, step.body)
 		} else {
-			do("clear "+step.operation, chromedp.Click(in(".opblock-summary-control")), chromedp.Click(in(".btn-clear")),
-				chromedp.WaitNotPresent(in(".live-responses-table")))
+			status, answer = send(t, started.URL, operations[step.operation], step.path, step.body)
 		}
-		if step.path != nil {
-			do("fill in the path of "+step.operation, fill(block+" .parameters tr:not([data-param-in=body]) input[type=text]", step.path()))
-		}
-		if step.body != nil {
-			do("fill in the body of "+step.operation, fill(block+" textarea", step.body()))
-		}
-		const row = ".live-responses-table tbody "
-		do("execute "+step.operation, chromedp.Click(in(".execute")), chromedp.WaitVisible(in(row+".response-col_status")))
-		status := browsertest.Ask(t, ctx, chromedp.Text(in(row+".response-col_status")))
-		answer := browsertest.Ask(t, ctx, chromedp.Text(in(row+".response-col_description")))
 		// "Undocumented" would stand below a status that the description does not know.
-		if strings.TrimSpace(status) != step.status || !strings.Contains(answer, step.wantAnswer) {
+		if status != step.status || !strings.Contains(answer, step.wantAnswer) {
 			t.Errorf("%s: %q %s, want %s %s", step.operation, status, answer, step.status, step.wantAnswer)
 		}
 		if step.operation == "register-device" {
 			device = between(answer, `"uuid": "`, `"`)
 		}
-		// What stays open is drawn again with each key: the page would become slower and slower.
-		do("close "+step.operation, chromedp.Click(in(".opblock-summary-control")), chromedp.WaitNotPresent(in(".opblock-body")))
 		delete(left, step.operation)
 	}
 	for id := range left {
@@ -135,6 +125,57 @@ func TestBrowser(t *testing.T) {
 	if watch.Requests() < 6 {
 		t.Errorf("only %d requests were seen: the watch is blind", watch.Requests())
 	}
+}
+
+// tryOut presses what a reader presses to try out the operation in a block of the page, and returns what he is shown.
+func tryOut(t *testing.T, ctx context.Context, do func(string, ...chromedp.Action[chromedp.Void]), block string, path, body func() string) (status, answer string) {
+	t.Helper()
+	in := func(selector string) chromedp.CSS { return chromedp.CSS(block + " " + selector) }
+	do("expand "+block, chromedp.Click(in(".opblock-summary-control")), chromedp.Click(in(".try-out__btn")), chromedp.WaitVisible(in(".execute")))
+	if path != nil {
+		do("fill in the path of "+block, fill(block+" .parameters tr:not([data-param-in=body]) input[type=text]", path()))
+	}
+	if body != nil {
+		do("fill in the body of "+block, fill(block+" textarea", body()))
+	}
+	const row = ".live-responses-table tbody "
+	do("execute "+block, chromedp.Click(in(".execute")), chromedp.WaitVisible(in(row+".response-col_status")))
+	status = browsertest.Ask(t, ctx, chromedp.Text(in(row+".response-col_status")))
+	answer = browsertest.Ask(t, ctx, chromedp.Text(in(row+".response-col_description")))
+	// What stays open is drawn again with each key.
+	do("close "+block, chromedp.Click(in(".opblock-summary-control")), chromedp.WaitNotPresent(in(".opblock-body")))
+	return strings.TrimSpace(status), answer
+}
+
+// send sends what the page would send for an operation. What it returns as answer is set as the page sets it.
+func send(t *testing.T, base string, operation described, path, body func() string) (status, answer string) {
+	t.Helper()
+	url := operation.path
+	for _, parameter := range operation.Parameters {
+		if parameter.In != "path" {
+			continue
+		}
+		value := fmt.Sprint(parameter.Example)
+		if path != nil {
+			value = path()
+		}
+		url = strings.ReplaceAll(url, "{"+parameter.Name+"}", value)
+	}
+	sent := ""
+	var headers []string
+	if body != nil {
+		sent, headers = body(), []string{"Content-Type: application/json"}
+	}
+	got := call(t, base, strings.ToUpper(operation.method), url, sent, headers...)
+	status = fmt.Sprint(got.status)
+	if _, known := operation.Responses[status]; !known {
+		status += " Undocumented"
+	}
+	var set bytes.Buffer
+	if json.Indent(&set, []byte(got.body), "", "  ") != nil {
+		return status, got.body
+	}
+	return status, set.String()
 }
 
 // fill puts text into a field as if it was typed. React listens to events, and keeps the value to itself.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -128,18 +129,7 @@ func (h *handlers) answerDevice(c echo.Context, of func(uuid.UUID) (fleet.View, 
 //	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/ [delete]
 func (h *handlers) deleteDevice(c echo.Context) error {
-	id, err := deviceOf(c)
-	if err != nil {
-		return err
-	}
-	err = h.fleet.Remove(c.Request().Context(), id, author(c))
-	if errors.Is(err, fleet.ErrUnknownDevice) {
-		return noDevice()
-	}
-	if err != nil {
-		return err
-	}
-	return c.NoContent(http.StatusNoContent)
+	return h.withoutAnswer(c, func(ctx context.Context, id uuid.UUID) error { return h.fleet.Remove(ctx, id, author(c)) })
 }
 
 // patchLabels changes a device's labels.
@@ -223,6 +213,41 @@ func (h *handlers) revokeDevice(c echo.Context) error {
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) {
 		return h.fleet.SetStatus(c.Request().Context(), id, fleet.Revoked)
 	})
+}
+
+// deleteCloned takes the mark of two machines from a device.
+//
+//	@Summary		Say that one machine alone is the device
+//	@Description	Takes away the mark of two machines, which would pass by itself when one has been alone for ten poll
+//	@Description	intervals. Where two are noticed anew, it comes back.
+//	@Tags			devices
+//	@ID				delete-cloned
+//	@Param			uuid	path	string	true	"UUID that registration gave"	format(uuid)
+//	@Success		204		"There is no mark"
+//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		404		{object}	serverapi.Problem	"There is no such device"
+//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Router			/devices/{uuid}/cloned/ [delete]
+func (h *handlers) deleteCloned(c echo.Context) error {
+	return h.withoutAnswer(c, h.fleet.SetAlone)
+}
+
+// withoutAnswer does something to the device in the path, of which there is nothing to show.
+func (h *handlers) withoutAnswer(c echo.Context, do func(context.Context, uuid.UUID) error) error {
+	id, err := deviceOf(c)
+	if err != nil {
+		return err
+	}
+	err = do(c.Request().Context(), id)
+	if errors.Is(err, fleet.ErrUnknownDevice) {
+		return noDevice()
+	}
+	if err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
 }
 
 // getDeviceTarget shows what a device is to have.

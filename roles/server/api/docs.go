@@ -14,7 +14,8 @@ import (
 	swaggerFiles "github.com/swaggo/files/v2"
 )
 
-// documentation serves the description of the API and Swagger UI, which shows it, all of it from the binary.
+// documentation serves the description of the API and Swagger UI, which shows it, all of it from the binary. A query makes
+// no difference here and is not refused: these are files, and readers of files are sent with ?v=2 and the like.
 func documentation(app *echo.Echo) {
 	sum := sha256.Sum256([]byte(swagger.Description()))
 	// HEAD is answered as GET is, but for the body, which net/http leaves out.

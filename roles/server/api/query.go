@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/params"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"
@@ -27,8 +28,8 @@ type query struct {
 }
 
 // argument returns what the query says of a parameter, and whether it says anything.
-func (q *query) argument(name string) (given argument, there bool) {
-	arguments, _ := q.c.Get(argumentsKey).(map[string]argument)
+func (q *query) argument(name string) (given params.Argument, there bool) {
+	arguments, _ := q.c.Get(argumentsKey).(map[string]params.Argument)
 	given, there = arguments[name]
 	return given, there
 }
@@ -36,10 +37,10 @@ func (q *query) argument(name string) (given argument, there bool) {
 // text reads any text; "" where it is not given, or empty.
 func (q *query) text(name string) string {
 	given, _ := q.argument(name)
-	if given.bare {
+	if given.Bare {
 		q.complain(name, "has no value")
 	}
-	return given.value
+	return given.Value
 }
 
 func (q *query) complain(name, format string, arguments ...any) {
@@ -60,9 +61,9 @@ func (q *query) limit() int {
 	if !there {
 		return standardPage
 	}
-	n, err := strconv.Atoi(given.value)
+	n, err := strconv.Atoi(given.Value)
 	if err != nil || n < 1 || n > largestPage {
-		q.complain("limit", "must be a number from 1 to %d, not %q", largestPage, clip(given.value))
+		q.complain("limit", "must be a number from 1 to %d, not %q", largestPage, clip(given.Value))
 	}
 	return n
 }
@@ -73,16 +74,16 @@ func (q *query) number(name string, absent int64) int64 {
 	if !there {
 		return absent
 	}
-	n, err := strconv.ParseInt(given.value, 10, 64)
+	n, err := strconv.ParseInt(given.Value, 10, 64)
 	if err != nil || n < 0 {
-		q.complain(name, "must be a whole number from 0 on, not %q", clip(given.value))
+		q.complain(name, "must be a whole number from 0 on, not %q", clip(given.Value))
 	}
 	return n
 }
 
 // place reads where a list is to go on, a number; 0 where it is not given, or empty, as a loop over pages begins with.
 func (q *query) place(name string) int64 {
-	if given, _ := q.argument(name); given == (argument{}) {
+	if given, _ := q.argument(name); given == (params.Argument{}) {
 		return 0
 	}
 	return q.number(name, 0)
@@ -94,12 +95,12 @@ func (q *query) flag(name string) *bool {
 	if !there {
 		return nil
 	}
-	value, err := strconv.ParseBool(given.value)
-	if given.bare {
+	value, err := strconv.ParseBool(given.Value)
+	if given.Bare {
 		value, err = true, nil
 	}
 	if err != nil {
-		q.complain(name, "must be true or false, not %q", clip(given.value))
+		q.complain(name, "must be true or false, not %q", clip(given.Value))
 	}
 	return &value
 }
@@ -117,9 +118,9 @@ func (q *query) state() fleet.State {
 	if !there {
 		return fleet.StateUnknown
 	}
-	state, known := fleet.ParseState(given.value)
+	state, known := fleet.ParseState(given.Value)
 	if !known {
-		q.complain("state", "must be one of %s, not %q", strings.Join(fleet.StateNames(), ", "), clip(given.value))
+		q.complain("state", "must be one of %s, not %q", strings.Join(fleet.StateNames(), ", "), clip(given.Value))
 	}
 	return state
 }
@@ -130,7 +131,7 @@ func (q *query) layer() fleet.LayerName {
 	if !there {
 		return ""
 	}
-	name, err := fleet.ParseLayerName(given.value)
+	name, err := fleet.ParseLayerName(given.Value)
 	if err != nil {
 		q.complain("layer", "cannot be read: %s", err)
 	}

@@ -69,10 +69,13 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 
 // An operation is what the description says of one.
 type operation struct {
-	ID          string         `json:"operationId"`
-	Tags        []string       `json:"tags"`
-	Responses   map[string]any `json:"responses"`
-	Parameters  []struct{ Name, In string }
+	ID         string         `json:"operationId"`
+	Tags       []string       `json:"tags"`
+	Responses  map[string]any `json:"responses"`
+	Parameters []struct {
+		Name, In string
+		Example  any
+	}
 	RequestBody any
 	Security    []map[string]any
 }
@@ -89,13 +92,19 @@ func description(t *testing.T, base string) map[string]map[string]operation {
 	return whole.Paths
 }
 
-// described returns the IDs of operations and their tags.
-func described(t *testing.T, base string) map[string]string {
+// A described is an operation with where it is.
+type described struct {
+	operation
+	method, path string
+}
+
+// describedByID returns the operations that the server describes.
+func describedByID(t *testing.T, base string) map[string]described {
 	t.Helper()
-	operations := map[string]string{}
-	for _, path := range description(t, base) {
-		for _, operation := range path {
-			operations[operation.ID] = operation.Tags[0]
+	operations := map[string]described{}
+	for path, item := range description(t, base) {
+		for method, operation := range item {
+			operations[operation.ID] = described{operation, method, path}
 		}
 	}
 	return operations

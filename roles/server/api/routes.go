@@ -54,7 +54,7 @@ type route struct {
 	takes        takes
 }
 
-// A Route is served beside the API, to GET and HEAD.
+// A Route is served beside the API, to GET and HEAD. What of its query it understands is its own affair.
 type Route struct {
 	Path   string
 	Right  access.Right
@@ -77,6 +77,7 @@ func (h *handlers) api() []route {
 		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels, takes{body: true}},
 		{http.MethodPost, "/devices/:uuid/approve/", access.Write, h.approveDevice, takes{}},
 		{http.MethodPost, "/devices/:uuid/revoke/", access.Write, h.revokeDevice, takes{}},
+		{http.MethodDelete, "/devices/:uuid/cloned/", access.Write, h.deleteCloned, takes{}},
 		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, takes{query: "explain"}},
 		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, takes{query: "since step"}},
 

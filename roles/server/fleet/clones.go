@@ -1,6 +1,9 @@
 package fleet
 
 import (
+	"context"
+	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,8 +31,9 @@ const (
 type clones struct {
 	watched atomic.Int64 // len(of), to be read without the lock
 
-	mu sync.Mutex // guards what follows
-	of map[uuid.UUID]*rivalry
+	mu     sync.Mutex // guards what follows
+	of     map[uuid.UUID]*rivalry
+	marked map[uuid.UUID]bool // those shown as cloned, as far as this server knows
 }
 
 // A rivalry is what is known of the machines that may share an identity.
@@ -135,9 +139,10 @@ func (c *clones) calm(id uuid.UUID, r *rivalry) bool {
 	return false
 }
 
-// cloned tells that two machines report as this device, or did until a short time before it was last seen.
+// cloned tells that two machines report as this device, or did until a short time before it was last seen, and that no
+// operator has said since then that one of them is gone.
 func (d Device) cloned(interval time.Duration) bool {
-	return !d.Twins.IsZero() && d.LastSeen.Sub(d.Twins) < clonedFor*interval
+	return d.Twins.After(d.Alone) && d.LastSeen.Sub(d.Twins) < clonedFor*interval
 }
 
 // twins takes in that two machines were noticed, and tells of it where nobody has yet.
@@ -148,4 +153,59 @@ func (f *Fleet) twins(device Device, now time.Time) {
 			"Give one of them a state of its own", "uuid", device.ID, "key-id", device.KeyID, "address", device.IPAddress)
 	}
 	f.sightings.noteTwins(device.ID, now)
+	f.clones.mark(device.ID)
+}
+
+// mark keeps that a device is shown as cloned, so that it can be told when that is over.
+func (c *clones) mark(id uuid.UUID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.marked == nil {
+		c.marked = map[uuid.UUID]bool{}
+	}
+	if len(c.marked) < mostRivalries {
+		c.marked[id] = true
+	}
+}
+
+// parted tells of devices that are not cloned any more.
+func (f *Fleet) parted(ctx context.Context) {
+	f.clones.mu.Lock()
+	marked := slices.Collect(maps.Keys(f.clones.marked))
+	f.clones.mu.Unlock()
+	for _, id := range marked {
+		device, err := f.store.Device(ctx, id)
+		if err != nil && !errors.Is(err, ErrUnknownDevice) {
+			return // it will be asked again
+		}
+		f.sightings.complete(&device)
+		if err == nil && device.cloned(f.options.PollInterval) {
+			continue
+		}
+		f.clones.mu.Lock()
+		delete(f.clones.marked, id)
+		f.clones.mu.Unlock()
+		switch {
+		case err != nil: // it was removed
+		case device.Twins.After(device.Alone):
+			f.options.Log.Info("one machine reports as the device again, alone for ten poll intervals", "uuid", id)
+		default:
+			f.options.Log.Info("an operator has said that one machine reports as the device", "uuid", id)
+		}
+	}
+}
+
+// SetAlone takes in that an operator knows that one machine alone is the device: it is not shown as cloned until two are
+// noticed anew.
+func (f *Fleet) SetAlone(ctx context.Context, id uuid.UUID) error {
+	f.clones.forget(id)
+	return f.store.SetAlone(ctx, id, f.options.Now())
+}
+
+// forget makes machines that take turns be noticed anew.
+func (c *clones) forget(id uuid.UUID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.of, id)
+	c.watched.Store(int64(len(c.of)))
 }

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -95,7 +96,84 @@ func TestClones(t *testing.T) {
 				other.polls(`{"a":2}`, 0)
 			}
 			w.cloned(id, false, log, 1)
+			w.Part(t.Context())
+			w.Part(t.Context())
+			w.told(log, "one machine reports as the device again", 1)
 		})
+	}
+}
+
+// told counts lines of the log.
+func (w *world) told(log *bytes.Buffer, what string, want int) {
+	w.t.Helper()
+	if lines := strings.Count(log.String(), what); lines != want {
+		w.t.Errorf("%q was told %d times, not %d: %s", what, lines, want, log)
+	}
+}
+
+// TestClonesCleared has an operator say that one machine is gone: he is believed until two are noticed anew, also where
+// another server has noticed them before and writes that later, and after a restart.
+func TestClonesCleared(t *testing.T) {
+	w, log, id := newClones(t)
+	elsewhere := w.another()
+	one := machine{w: w, id: id, instance: "a", sequence: 5, signs: true}
+	other := machine{w: w, id: id, instance: "b", sequence: 5, signs: true}
+	turns := func(one, other *machine, rounds int) {
+		for range rounds {
+			one.polls(`{"a":1}`, 0)
+			other.polls(`{"a":2}`, 0)
+		}
+	}
+	turns(&one, &other, 4)
+	w.cloned(id, true, log, 1)
+	elsewhere.now = w.now
+	there, beside := machine{w: elsewhere, id: id, instance: "a", sequence: 50, signs: true}, machine{w: elsewhere, id: id, instance: "b", sequence: 60, signs: true}
+	turns(&there, &beside, 4)
+	w.now = elsewhere.now
+	if err := w.SetAlone(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	w.cloned(id, false, log, 1)
+	if err := elsewhere.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.cloned(id, false, log, 1)
+	for _, server := range []*world{w, elsewhere, w} {
+		server.Part(t.Context())
+	}
+	w.told(log, "an operator has said", 1)
+	w.told(log, "one machine reports as the device again", 0)
+
+	// He was wrong.
+	w.Forget(id)
+	turns(&one, &other, 4)
+	w.cloned(id, true, log, 2)
+
+	// A server that starts meanwhile tells of the end, too.
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var later bytes.Buffer
+	restarted := *w
+	var err error
+	restarted.Fleet, err = fleet.Open(t.Context(), w.store, fleet.Options{Now: func() time.Time { return restarted.now },
+		Log: slog.New(slog.NewTextHandler(&later, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := restarted.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	other.w = &restarted
+	for range 40 {
+		other.polls(`{"a":2}`, 0)
+	}
+	restarted.Part(t.Context())
+	restarted.told(&later, "one machine reports as the device again", 1)
+	if err := w.SetAlone(t.Context(), uuid.New()); !errors.Is(err, fleet.ErrUnknownDevice) {
+		t.Error(err)
 	}
 }
 

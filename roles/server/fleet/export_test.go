@@ -12,6 +12,9 @@ func (f *Fleet) Forget(id uuid.UUID) { f.known.forget([]uuid.UUID{id}) }
 // Flush writes what has been seen.
 func (f *Fleet) Flush(ctx context.Context) error { return f.flush(ctx) }
 
+// Part tells of devices that are not cloned any more.
+func (f *Fleet) Part(ctx context.Context) { f.parted(ctx) }
+
 // CountNow is Summary, but never of before.
 func (f *Fleet) CountNow(ctx context.Context) (Summary, error) { return f.count(ctx) }
 

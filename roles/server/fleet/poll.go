@@ -132,6 +132,8 @@ func (f *Fleet) take(
 	}
 	if f.clones.look(id, poll, device.Report) {
 		f.twins(device, now)
+	} else if device.cloned(f.options.PollInterval) {
+		f.clones.mark(id) // as after a restart
 	}
 	if report.Sequence != 0 && report.Sequence < device.Sequence {
 		return f.late(ctx, id, device.Sequence)

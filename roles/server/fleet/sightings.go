@@ -156,5 +156,6 @@ func (f *Fleet) flushNowAndThen(ctx context.Context) {
 			f.options.Log.Info("when devices were last seen can be kept again")
 		}
 		failing = err != nil
+		f.parted(ctx)
 	}
 }

@@ -85,6 +85,8 @@ type devices interface {
 	SetLabels(ctx context.Context, id uuid.UUID, before, after Labels, by Authorship) (revision int64, err error)
 	// SetStatus replaces a device's status.
 	SetStatus(ctx context.Context, id uuid.UUID, status Status) error
+	// SetAlone keeps that an operator knew, at a time, that one machine alone is the device. A later time stays.
+	SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error
 	// SetKey replaces a device's public key. It returns ErrStale when the key is not the one of KeyID before any more,
 	// and ErrExists when the new one is another device's.
 	SetKey(ctx context.Context, id uuid.UUID, before string, publicKey, keyID string) error
@@ -93,7 +95,8 @@ type devices interface {
 	// Count returns the number of devices.
 	Count(ctx context.Context) (int, error)
 	// Standings counts devices that share what their state is derived from. Those last seen before a time count as
-	// silent, and those as cloned that were last seen less than a while after two machines were noticed.
+	// silent, and those as cloned that were last seen less than a while after two machines were noticed, which was after
+	// Alone.
 	Standings(ctx context.Context, silent time.Time, cloned time.Duration) ([]Standing, error)
 	// Stats returns a device's statistics from a time on, the oldest first, and ErrUnknownDevice for no device.
 	Stats(ctx context.Context, id uuid.UUID, since time.Time) ([]Stats, error)
@@ -151,6 +154,7 @@ type Device struct {
 	Report             // as it reported last; Report.At is zero before its first poll
 	LastSeen time.Time // when it registered, at the least
 	Twins    time.Time // when two machines were last noticed that report as this device; zero: never
+	Alone    time.Time // when an operator last said that one machine does; zero: never
 }
 
 // A Status says whether a device may poll.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/roles/server/params"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
@@ -19,12 +20,12 @@ import (
 // perPage is how many devices one page lists.
 const perPage = 50
 
-// silent is what devices can be filtered by beside their states.
-const silent = "silent"
+// silent and cloned are what devices can be filtered by beside their states.
+const silent, cloned = "silent", "cloned"
 
 // states are those that can be filtered by, the worst first.
 var states = []string{
-	serverapi.StateFailed, serverapi.StateRefused, serverapi.StateDrifted, silent, serverapi.StateBehind,
+	serverapi.StateFailed, serverapi.StateRefused, serverapi.StateDrifted, silent, serverapi.StateBehind, cloned,
 	serverapi.StatePending, serverapi.StateNew, serverapi.StateInSync, serverapi.StateRevoked,
 }
 
@@ -84,29 +85,36 @@ type devicesPage struct {
 }
 
 func (p *Page) devices(c echo.Context) error {
-	parameter := func(name string) string { return strings.TrimSpace(c.QueryParam(name)) }
+	arguments, wrong := params.Parse(c.Request().URL.RawQuery, []string{"selector", "state", "q", "sort", "after"})
+	parameter := func(name string) string { return strings.TrimSpace(arguments[name].Value) }
 	query := Query{
 		Selector: parameter("selector"), State: parameter("state"), Text: parameter("q"), Sort: parameter("sort"),
 		After: parameter("after"), Limit: perPage,
 	}
 	asked := query
-	if query.State == silent {
+	switch query.State {
+	case silent:
 		asked.State, asked.Silent = "", true
+	case cloned:
+		asked.State, asked.Cloned = "", true
 	}
 	data := devicesPage{common: p.common("Devices", "devices", ""), Query: query}
 	data.Filtered = query.Selector+query.State+query.Text != ""
-	status := http.StatusOK
-	list, err := p.source.Devices(c.Request().Context(), asked)
-	switch {
-	case errors.Is(err, ErrQuery):
-		status, data.Problem = http.StatusUnprocessableEntity, problemText(err)
-	case err != nil:
-		return err
-	default:
-		data.fill(list)
-	}
 	data.choose()
-	return render(c, status, "devices", data)
+	if wrong != nil {
+		data.Problem = complaints(wrong)
+		return render(c, http.StatusUnprocessableEntity, "devices", data)
+	}
+	list, err := p.source.Devices(c.Request().Context(), asked)
+	if errors.Is(err, ErrQuery) {
+		data.Problem = problemText(err)
+		return render(c, http.StatusUnprocessableEntity, "devices", data)
+	}
+	if err != nil {
+		return err
+	}
+	data.fill(list)
+	return render(c, http.StatusOK, "devices", data)
 }
 
 // fill takes in what was found.
@@ -165,8 +173,11 @@ func counts(list List, query Query) []count {
 	all := []count{{Text: "all", Devices: list.All}}
 	for _, state := range states {
 		devices := list.States[state]
-		if state == silent {
+		switch state {
+		case silent:
 			devices = list.Silent
+		case cloned:
+			devices = list.Cloned
 		}
 		all = append(all, count{State: state, Text: stateText(state), Devices: devices})
 	}

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 
@@ -31,7 +32,7 @@ func (p *Page) Missing(c echo.Context) error {
 	}
 	shown := *c.Request().URL
 	shown.Scheme, shown.Host, shown.Path, shown.RawPath, shown.RawQuery = c.Scheme(), c.Request().Host, "/"+place, "", ""
-	return p.problemWith(c, root, detail, root+place, shown.String())
+	return p.problemWith(c, http.StatusNotFound, root, detail, root+place, shown.String())
 }
 
 // meant returns the place, relative to the server's root, that somebody may have meant by a path.

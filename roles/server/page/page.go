@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/roles/server/params"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"
@@ -44,6 +45,7 @@ type Query struct {
 	Selector string // of labels, such as "site=berlin,stage!=test"
 	State    string // one of serverapi's states
 	Silent   bool   // only those not seen for a while
+	Cloned   bool   // only those as which two machines report
 	Text     string // in UUID, address, architecture or labels
 	Sort     string // a column, with "-" before it for the other way round; "" is the worst first
 	After    string // continues a list
@@ -58,9 +60,9 @@ type List struct {
 	// Next and Previous continue the list; HasPrevious tells that there is a page before, whose After may be "".
 	Next, Previous string
 	HasPrevious    bool
-	// States and Silent count the devices that the query would select in each state, and All in any.
-	States      map[string]int
-	Silent, All int
+	// States, Silent and Cloned count the devices that the query would select in each state, and All in any.
+	States              map[string]int
+	Silent, Cloned, All int
 	// Good is for how long the same answer will be given; 0 for one that is new.
 	Good time.Duration
 }
@@ -110,9 +112,9 @@ type Route struct {
 func (p *Page) Routes() []Route {
 	return []Route{
 		{Path: "/", Handle: p.devices},
-		{Path: "/page/devices/:uuid/", Handle: p.device},
-		{Path: "/page/devices/:uuid/chart/", Handle: p.chart},
-		{Path: "/page/history/", Handle: p.history},
+		{Path: "/page/devices/:uuid/", Handle: p.understood("", "../../../", p.device)},
+		{Path: "/page/devices/:uuid/chart/", Handle: p.understood("kind", "../../../../", p.chart)},
+		{Path: "/page/history/", Handle: p.understood("before", "../../", p.history)},
 		{Path: "/page/static/:hash/*", Handle: static, Open: true},
 	}
 }
@@ -163,15 +165,41 @@ func render(c echo.Context, status int, name string, data any) error {
 
 // problem tells the reader of a page what cannot be shown.
 func (p *Page) problem(c echo.Context, root, detail string) error {
-	return p.problemWith(c, root, detail, "", "")
+	return p.problemWith(c, http.StatusNotFound, root, detail, "", "")
 }
 
 // problemWith is problem, with the address that was meant; "" for none.
-func (p *Page) problemWith(c echo.Context, root, detail, meantURL, meant string) error {
-	return render(c, http.StatusNotFound, "problem", struct {
+func (p *Page) problemWith(c echo.Context, status int, root, detail, meantURL, meant string) error {
+	title := "Not found"
+	if status != http.StatusNotFound {
+		title = "Not understood"
+	}
+	return render(c, status, "problem", struct {
 		common
 		Detail, MeantURL, Meant string
-	}{p.common("Not found", "", root), detail, meantURL, meant})
+	}{p.common(title, "", root), detail, meantURL, meant})
+}
+
+// understood lets requests through whose queries have nothing but what is known, and tells the readers of others.
+func (p *Page) understood(known, root string, handle echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		_, wrong := params.Parse(c.Request().URL.RawQuery, strings.Fields(known))
+		if wrong == nil {
+			return handle(c)
+		}
+		here := *c.Request().URL
+		here.Scheme, here.Host, here.RawQuery = c.Scheme(), c.Request().Host, ""
+		return p.problemWith(c, http.StatusUnprocessableEntity, root, complaints(wrong)+".", ".", here.String())
+	}
+}
+
+// complaints says what was wrong with a query.
+func complaints(wrong []serverapi.FieldProblem) string {
+	var texts []string
+	for _, one := range wrong {
+		texts = append(texts, one.Field+" "+strings.TrimSuffix(one.Message, "?"))
+	}
+	return strings.Join(texts, "; ")
 }
 
 // version changes with the static files, so that they can be kept by browsers for good.

@@ -41,7 +41,7 @@ func (f *fleet) Devices(_ context.Context, query page.Query) (page.List, error) 
 	}
 	return page.List{
 		Devices: []serverapi.Device{f.device}, Before: 50, Found: 1234, Next: "0123", HasPrevious: true,
-		States: map[string]int{f.device.State: 1234}, All: 1234,
+		States: map[string]int{f.device.State: 1234}, Cloned: 7, All: 1234,
 	}, f.err
 }
 
@@ -127,7 +127,7 @@ func TestPages(t *testing.T) {
 			`href="page/devices/` + id.String() + `/"`, "✗ refused", "site=berlin", "expected &lt;int&gt; type",
 			"stage=&lt;script&gt;alert(1)&lt;/script&gt;", `<a rel="next" href="?after=0123">`, `<a rel="prev" href=".">`,
 			`datetime="2026-11-24T11:59:30Z"`, `<b>1,234</b> all`, `href="?state=refused"`,
-			"51–51 of 1,234 devices · page 2 of 25", `<a href="?sort=seen">Last seen</a>`,
+			"51–51 of 1,234 devices · page 2 of 25", `href="?state=cloned"><b>7</b> ⧉ two machines`, `<a href="?sort=seen">Last seen</a>`,
 		}},
 		{"filters stay", "/?selector=site%3Dberlin&state=silent&q=ca15&sort=-seen", 200, []string{
 			`value="site=berlin"`, `value="ca15"`, `<option value="silent" selected>`, `<option value="-seen" selected>`,
@@ -136,6 +136,14 @@ func TestPages(t *testing.T) {
 			`aria-sort="descending"><a href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=seen&amp;state=silent">`,
 		}},
 		{"a filter that is none", "/?selector=%3D", 422, []string{`role="alert">selector cannot be read<`, `value="="`, "No devices match."}},
+		{"a parameter that is none", "/?selektor=site%3Dberlin&q=ca15", 422, []string{
+			`role="alert">selektor is no parameter of this request; did you mean selector<`, `value="ca15"`, "No devices match."}},
+		{"a parameter twice", "/?q=a&q=b", 422, []string{`role="alert">q stands twice in the query<`}},
+		{"a value that is no text", "/?q=%ff", 422, []string{`role="alert">q must be text in UTF-8`}},
+		{"a parameter of a device", device + "?tab=stats", 422, []string{
+			"tab is no parameter of this request; it takes none.", `Did you mean <a href=".">http://example.com` + device + `</a>?`}},
+		{"a parameter of the history", "/page/history/?befor=5", 422, []string{"did you mean before."}},
+		{"a parameter of a chart", device + "chart/?kind=peers&step=1", 422, []string{"step is no parameter of this request; "}},
 		{"device", device, 200, []string{
 			"It refused revision 5 at metrics.sample-rate: expected &lt;int&gt; type. It runs revision 4.",
 			`<tr id="leaf-control-telemetry.sample-rate" class="differs">`, `<tr id="leaf-control-telemetry.monitor-peers">`,
@@ -177,9 +185,11 @@ func TestFilterReachesTheSource(t *testing.T) {
 	source := example()
 	get(t, source, "/?selector=site%3Dberlin&state=silent&q=ca15&after=01")
 	get(t, source, "/?state=in-sync&sort=-labels")
+	get(t, source, "/?state=cloned")
 	want := []page.Query{
 		{Selector: "site=berlin", Silent: true, Text: "ca15", After: "01", Limit: 50},
 		{State: "in-sync", Sort: "-labels", Limit: 50},
+		{Cloned: true, Limit: 50},
 	}
 	if diff := cmp.Diff(want, source.asked); diff != "" {
 		t.Error(diff)

@@ -13,6 +13,7 @@ type Query struct {
 	Match    func(fleet.Device) bool // by ID, Identity and Labels; nil: all
 	State    fleet.State             // StateUnknown: any
 	Silent   bool                    // only those
+	Cloned   bool                    // only those
 	Order    Order
 	After    string // "" or a cursor: Previous or Next of a List
 	Limit    int
@@ -27,9 +28,9 @@ type List struct {
 	// cursor is "" where that is the first.
 	Previous, Next string
 	HasPrevious    bool
-	// States and Silent count the devices that the query would choose in each state, and All in any.
-	States      map[fleet.State]int
-	Silent, All int
+	// States, Silent and Cloned count the devices that the query would choose in each state, and All in any.
+	States              map[fleet.State]int
+	Silent, Cloned, All int
 }
 
 // A Roll is all devices of a fleet as of one moment. It is never changed.
@@ -54,7 +55,10 @@ func (r *Roll) List(query Query) (List, error) {
 		if row.Silent {
 			list.Silent++
 		}
-		if (query.State == fleet.StateUnknown || query.State == row.State) && (row.Silent || !query.Silent) {
+		if row.Cloned {
+			list.Cloned++
+		}
+		if (query.State == fleet.StateUnknown || query.State == row.State) && (row.Silent || !query.Silent) && (row.Cloned || !query.Cloned) {
 			chosen = append(chosen, row)
 		}
 	}

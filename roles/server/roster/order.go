@@ -55,12 +55,12 @@ func (o Order) column() (column Order, reverse bool) {
 	return cmp.Or(Order(text), ByState), reverse
 }
 
-// worst is the order of the states. Silence stands between them: see rank.
-var worst = []fleet.State{fleet.StateFailed, fleet.StateRefused, fleet.StateDrifted, silence, fleet.StateBehind,
+// worst is the order of the states. Silence and two machines stand between them: see rank.
+var worst = []fleet.State{fleet.StateFailed, fleet.StateRefused, fleet.StateDrifted, silence, fleet.StateBehind, twins,
 	fleet.StatePending, fleet.StateNew, fleet.StateInSync, fleet.StateRevoked}
 
-// silence stands in for a state that is no state of the fleet's.
-const silence fleet.State = 255
+// silence and twins stand in for states that are none of the fleet's.
+const silence, twins fleet.State = 255, 254
 
 // rank is the place of a row among the worst. A device that an operator keeps out need not be heard of.
 func (r *Row) rank() int64 {
@@ -68,8 +68,14 @@ func (r *Row) rank() int64 {
 	if own < 0 {
 		own = slices.Index(worst, fleet.StateNew)
 	}
-	if r.Silent && r.State != fleet.StatePending && r.State != fleet.StateRevoked {
+	if r.State == fleet.StatePending || r.State == fleet.StateRevoked {
+		return int64(own)
+	}
+	if r.Silent {
 		own = min(own, slices.Index(worst, silence))
+	}
+	if r.Cloned {
+		own = min(own, slices.Index(worst, twins))
 	}
 	return int64(own)
 }

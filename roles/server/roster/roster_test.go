@@ -57,8 +57,11 @@ func open(t *testing.T, devices int) *fleet.Fleet {
 			continue // it may not, or does not, poll
 		}
 		poll := fleet.Poll{Report: true, Sequence: 1, Attempted: fleet.Attempted{Revision: layer.Revision, Outcome: fleet.Outcome(i % 4), Reason: "no"}}
-		if _, err := rules.Poll(t.Context(), device.ID, poll); err != nil {
-			t.Fatal(err)
+		for turn := range 1 + i%2*9 { // every other one is two machines
+			poll.Instance, poll.Sequence = fmt.Sprint("instance ", turn%2), poll.Sequence+1
+			if _, err := rules.Poll(t.Context(), device.ID, poll); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return rules
@@ -78,7 +81,7 @@ func TestPagesAreTheWhole(t *testing.T) {
 	}
 	for _, order := range []roster.Order{"", "-state", "device", "-device", "labels", "-labels", "reported", "-reported", "target",
 		"-target", "seen", "-seen", "address", "-address"} {
-		for _, query := range []roster.Query{{}, {State: fleet.StateRefused}, {Silent: true}, {Selector: selector}} {
+		for _, query := range []roster.Query{{}, {State: fleet.StateRefused}, {Silent: true}, {Cloned: true}, {Selector: selector}} {
 			query.Order, query.Limit = order, 7
 			all := pages(t, roll, query)
 			seen := map[uuid.UUID]bool{}
@@ -95,6 +98,8 @@ func TestPagesAreTheWhole(t *testing.T) {
 				want = whole.States[query.State]
 			case query.Silent:
 				want = whole.Silent
+			case query.Cloned:
+				want = whole.Cloned
 			}
 			if len(all) != want || len(seen) != want || whole.Found != want || want == 0 {
 				t.Errorf("order %q, %+v: %d rows of %d devices, %d found, %d counted", order, query, len(all), len(seen), whole.Found, want)

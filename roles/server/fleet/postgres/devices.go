@@ -142,7 +142,7 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 				CASE WHEN d.own_revision >= s.verdict_revision THEN d.own_revision ELSE 0 END,
 				NOT s.says AND s.state <> 0, d.labels,
 				count(*), count(*) FILTER (WHERE s.last_seen < $1),
-				count(*) FILTER (WHERE s.twins > 0 AND s.last_seen - s.twins < $2)
+				count(*) FILTER (WHERE s.twins > s.alone AND s.last_seen - s.twins < $2)
 			FROM devices d JOIN seen s ON s.device = d.number GROUP BY 1, 2, 3, 4, 5, 6`, seconds(silent), int64(cloned/time.Second))
 		if err != nil {
 			return err
@@ -207,6 +207,18 @@ func changed(id uuid.UUID) *fleet.Notice {
 func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
 		done, err := tx.Exec(ctx, "UPDATE devices SET status = $2 WHERE uuid = $1", id, int16(status))
+		if err == nil && done.RowsAffected() == 0 {
+			err = fleet.ErrUnknownDevice
+		}
+		return changed(id), err
+	})
+}
+
+// SetAlone is as of fleet.Store.
+func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+		done, err := tx.Exec(ctx, `UPDATE seen SET alone = greatest(alone, $2)
+			WHERE device = (SELECT number FROM devices WHERE uuid = $1)`, id, seconds(at))
 		if err == nil && done.RowsAffected() == 0 {
 			err = fleet.ErrUnknownDevice
 		}

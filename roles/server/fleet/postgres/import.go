@@ -119,7 +119,8 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 			reports = append(reports, []any{number, r.Config.String(), r.Sequence, r.Running.Revision, octets(r.Running.Hash),
 				r.Attempted.Revision, int16(r.Attempted.Outcome), octets(r.Attempted.Path), octets(r.Attempted.Reason),
 				r.Attempted.At, seconds(r.At), octets(r.Instance)})
-			seen = append(seen, []any{number, seconds(device.LastSeen), int16(r.Verdict.State), r.Verdict.Revision, !r.Mute(), seconds(device.Twins)})
+			seen = append(seen, []any{number, seconds(device.LastSeen), int16(r.Verdict.State), r.Verdict.Revision, !r.Mute(), seconds(device.Twins),
+				seconds(device.Alone)})
 			if device.Own != nil {
 				layers = append(layers, layerValues(*device.Own, &number))
 			}
@@ -141,7 +142,7 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 				"status", "labels", "own_revision"}, devices, &i.done.Devices},
 			{"reports", []string{"device", "config", "sequence", "running_revision", "running_hash", "attempted_revision",
 				"attempted_outcome", "attempted_path", "attempted_reason", "attempted_at", "at", "instance"}, reports, &i.done.Reports},
-			{"seen", []string{"device", "last_seen", "state", "verdict_revision", "says", "twins"}, seen, new(int64)},
+			{"seen", []string{"device", "last_seen", "state", "verdict_revision", "says", "twins", "alone"}, seen, new(int64)},
 			{"stats", []string{"device", "at", "text"}, stats, &i.done.Stats},
 			{"layers", layerNames, layers, &i.done.Layers},
 		} {

@@ -18,7 +18,7 @@ var ErrNewer = errors.New("a newer version of this program has written it")
 // together take turns at the row that holds the version: a lock of a row is what every database has that speaks the
 // protocol, it ends with the transaction that took it, and a pooler in transaction mode cannot lose it, as it would an
 // advisory lock of a session.
-func migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
+func migrate(ctx context.Context, conn *pgx.Conn, steps []migration) error {
 	if err := prepare(ctx, conn); err != nil {
 		return err
 	}
@@ -39,7 +39,14 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 			ErrNewer, version, len(steps))
 	}
 	for _, step := range steps[version:] {
-		if err := take(ctx, tx, step); err != nil {
+		var err error
+		if step.statements != "" {
+			err = take(ctx, tx, step.statements)
+		}
+		if err == nil && step.fill != nil {
+			err = step.fill(ctx, tx)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -49,11 +49,11 @@ const (
 	deviceColumns = `d.number, d.uuid, d.registered, d.ip_address, d.public_key_rsa, d.arch, coalesce(d.key_id, ''), d.status,
 		d.labels, d.own_revision, r.config, r.sequence, r.instance, r.running_revision, r.running_hash, r.attempted_revision,
 		r.attempted_outcome, r.attempted_path, r.attempted_reason, r.attempted_at, r.at, s.state, s.verdict_revision,
-		s.last_seen, s.twins, l.config, l.revision, l.set_by, l.set_at`
+		s.last_seen, s.twins, s.alone, l.config, l.revision, l.set_by, l.set_at`
 	listColumns = `d.number, d.uuid, d.registered, d.ip_address, ''::bytea, d.arch, coalesce(d.key_id, ''), d.status,
 		d.labels, d.own_revision, CASE WHEN s.says THEN '{}' ELSE r.config END, r.sequence, r.instance, r.running_revision, r.running_hash, r.attempted_revision,
 		r.attempted_outcome, r.attempted_path, r.attempted_reason, r.attempted_at, r.at, s.state, s.verdict_revision,
-		s.last_seen, s.twins, l.config, l.revision, l.set_by, l.set_at`
+		s.last_seen, s.twins, s.alone, l.config, l.revision, l.set_by, l.set_at`
 	deviceTables = `devices d JOIN reports r ON r.device = d.number JOIN seen s ON s.device = d.number
 		LEFT JOIN layers l ON l.device = d.number`
 	isMute = " AND NOT s.says AND s.state <> 0"
@@ -70,7 +70,7 @@ type deviceRow struct {
 	sequence, running, attempted int64
 	instance, hash, path, reason octets
 	attemptedAt, at, verdict     int64
-	seen, twins                  int64
+	seen, twins, alone           int64
 
 	ownConfig     *string
 	ownSet, ownAt *int64
@@ -80,7 +80,7 @@ type deviceRow struct {
 func (r *deviceRow) targets() []any {
 	return []any{&r.number, &r.id, &r.registered, &r.address, &r.key, &r.arch, &r.keyID, &r.status, &r.labels, &r.ownRevision,
 		&r.config, &r.sequence, &r.instance, &r.running, &r.hash, &r.attempted, &r.outcome, &r.path, &r.reason, &r.attemptedAt, &r.at,
-		&r.state, &r.verdict, &r.seen, &r.twins, &r.ownConfig, &r.ownSet, &r.ownBy, &r.ownAt}
+		&r.state, &r.verdict, &r.seen, &r.twins, &r.alone, &r.ownConfig, &r.ownSet, &r.ownBy, &r.ownAt}
 }
 
 func (r *deviceRow) device() (fleet.Device, error) {
@@ -112,6 +112,7 @@ func (r *deviceRow) device() (fleet.Device, error) {
 		},
 		LastSeen: moment(r.seen),
 		Twins:    moment(r.twins),
+		Alone:    moment(r.alone),
 	}
 	if r.ownConfig == nil {
 		return device, nil

@@ -1,5 +1,12 @@
 package postgres
 
+import (
+	"bytes"
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
 // migrations lead from one version of the schema to the next; the first from an empty database to version 1. What has
 // been released is never changed, only added to.
 //
@@ -8,7 +15,7 @@ package postgres
 // They are joined by number, which counts up and keeps rows and indexes packed, as random UUIDs would not.
 //
 // Texts that others choose are bytea: text cannot hold U+0000, which JSON can. Times are seconds since 1970.
-var migrations = []string{`
+var migrations = []migration{{statements: `
 CREATE TABLE devices (
 	number         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	uuid           uuid NOT NULL UNIQUE,
@@ -104,24 +111,82 @@ CREATE TABLE tokens (
 	last_used    bigint NOT NULL,
 	device_limit bigint NOT NULL,
 	used         bigint NOT NULL
-);`, `
+);`}, {statements: `
 -- Devices that wait for approval are few, and counted at each registration that adds one: under the lock of the row.
 CREATE INDEX devices_pending ON devices (number) WHERE status = 1;
-INSERT INTO counters (name, value) VALUES ('pending', 0);`, `
+INSERT INTO counters (name, value) VALUES ('pending', 0);`}, {statements: `
 -- Requests that a server took, for as long as another might take them again. Of no use after that, and so many that they
 -- are better kept out of the log; a crash of the database forgets them.
 CREATE UNLOGGED TABLE nonces (
 	mark  bytea PRIMARY KEY, -- access.Mark
 	until bigint NOT NULL
-);`, `
+);`}, {statements: `
 -- Whether a device says what it runs: the state of one that does not is derived from what it shows. A device whose polls
 -- were taken before there were states is behind (5); state 0 is left to those that never polled.
 ALTER TABLE seen ADD COLUMN says boolean NOT NULL DEFAULT false;
 UPDATE seen s SET says = true FROM reports r
 	WHERE r.device = s.device AND (r.running_revision <> 0 OR r.running_hash <> '');
-UPDATE seen s SET state = 5 FROM reports r WHERE r.device = s.device AND s.state = 0 AND r.at <> 0;`, `
+UPDATE seen s SET state = 5 FROM reports r WHERE r.device = s.device AND s.state = 0 AND r.at <> 0;`}, {statements: `
 -- Who registers has been seen.
-UPDATE seen s SET last_seen = d.registered FROM devices d WHERE d.number = s.device AND s.last_seen = 0;`, `
+UPDATE seen s SET last_seen = d.registered FROM devices d WHERE d.number = s.device AND s.last_seen = 0;`}, {statements: `
 -- Which machine speaks, and when two of them were last noticed that speak for one device.
 ALTER TABLE reports ADD COLUMN instance bytea NOT NULL DEFAULT '';
-ALTER TABLE seen ADD COLUMN twins bigint NOT NULL DEFAULT 0; -- 0: never`}
+ALTER TABLE seen ADD COLUMN twins bigint NOT NULL DEFAULT 0; -- 0: never`}, {statements: `
+-- When an operator last said that one machine does.
+ALTER TABLE seen ADD COLUMN alone bigint NOT NULL DEFAULT 0;`},
+	// The digest was one of the key's text, of which one key has several.
+	{fill: fillKeyDigests}}
+
+// A migration is what leads to the next version: statements, and what those cannot say.
+type migration struct {
+	statements string
+	fill       func(context.Context, pgx.Tx) error
+}
+
+// fillKeyDigests computes anew what devices are found by when they register again. Of devices that turn out to have the
+// same key the first one counts, and the others go without.
+func fillKeyDigests(ctx context.Context, tx pgx.Tx) error {
+	const portion = 1000
+	for last := int64(0); ; {
+		rows, err := tx.Query(ctx, `SELECT number, public_key_rsa, key_digest FROM devices WHERE number > $1
+			ORDER BY number LIMIT $2`, last, portion)
+		if err != nil {
+			return err
+		}
+		read := 0
+		want := map[int64][]byte{}
+		var odd []int64
+		var key octets
+		var kept []byte
+		_, err = pgx.ForEachRow(rows, []any{&last, &key, &kept}, func() error {
+			read++
+			// One that has none is not the first of its key.
+			if of := digest(string(key)); kept != nil && !bytes.Equal(of, kept) {
+				odd, want[last] = append(odd, last), of
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, number := range odd {
+			if err := setDigest(ctx, tx, number, want[number]); err != nil {
+				return err
+			}
+		}
+		if read < portion {
+			return nil
+		}
+	}
+}
+
+// setDigest gives a device its digest, which an earlier one may have, and a later one has to give up.
+func setDigest(ctx context.Context, tx pgx.Tx, number int64, digest []byte) error {
+	_, err := tx.Exec(ctx, "UPDATE devices SET key_digest = NULL WHERE number = $1 OR number > $1 AND key_digest = $2", number, digest)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE devices SET key_digest = $2 WHERE number = $1
+		AND NOT EXISTS (SELECT 1 FROM devices WHERE key_digest = $2)`, number, digest)
+	return err
+}

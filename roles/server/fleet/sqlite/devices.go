@@ -24,14 +24,14 @@ func digestOf(text string) []byte {
 
 // oneDevice selects a whole device; a condition follows.
 const oneDevice = "SELECT d.id, d.uuid, d.registered, d.ip_address, d.arch, d.key_id," +
-	" s.status, l.text, s.own, s.state, s.revision, s.seen, s.twins," +
+	" s.status, l.text, s.own, s.state, s.revision, s.seen, s.twins, s.alone," +
 	" r.changed, r.sequence, r.instance, r.running, r.running_hash, r.attempted, r.outcome, r.path, r.reason, r.attempted_at," +
 	" o.config, o.revision, o.author, o.at," +
 	" d.public_key_rsa, r.config FROM devices d" + joined
 
 // someDevices selects devices without what is large; a condition may follow, and then orderDevices.
 const someDevices = "SELECT d.id, d.uuid, d.registered, d.ip_address, d.arch, d.key_id," +
-	" s.status, l.text, s.own, s.state, s.revision, s.seen, s.twins," +
+	" s.status, l.text, s.own, s.state, s.revision, s.seen, s.twins, s.alone," +
 	" r.changed, r.sequence, r.instance, r.running, r.running_hash, r.attempted, r.outcome, r.path, r.reason, r.attempted_at," +
 	" o.config, o.revision, o.author, o.at," +
 	" '', iif(s.says, CAST('{}' AS BLOB), r.config) FROM devices d" + joined + " WHERE d.id > ?"
@@ -47,12 +47,12 @@ const joined = " JOIN standings s ON s.device = d.id JOIN label_sets l ON l.id =
 // scan reads a device's row, and the number of it.
 func scan(row interface{ Scan(...any) error }) (device fleet.Device, number int64, err error) {
 	var id, config, own []byte
-	var registered, seen, twins, changed int64
+	var registered, seen, twins, alone, changed int64
 	var labels string
 	var key, author sql.NullString
 	var revision, at sql.NullInt64
 	err = row.Scan(&number, &id, &registered, &device.IPAddress, &device.Arch, &key,
-		&device.Status, &labels, &device.OwnRevision, &device.Verdict.State, &device.Verdict.Revision, &seen, &twins,
+		&device.Status, &labels, &device.OwnRevision, &device.Verdict.State, &device.Verdict.Revision, &seen, &twins, &alone,
 		&changed, &device.Sequence, &device.Instance, &device.Running.Revision, &device.Running.Hash, &device.Attempted.Revision,
 		&device.Attempted.Outcome, &device.Attempted.Path, &device.Attempted.Reason, &device.Attempted.At,
 		&own, &revision, &author, &at, &device.PublicKeyRSA, &config)
@@ -81,7 +81,7 @@ func scan(row interface{ Scan(...any) error }) (device fleet.Device, number int6
 	}
 	device.KeyID = key.String
 	device.Registered, device.LastSeen, device.Report.At = instant(registered), instant(seen), instant(changed)
-	device.Twins = instant(twins)
+	device.Twins, device.Alone = instant(twins), instant(alone)
 	return device, number, nil
 }
 
@@ -316,6 +316,15 @@ func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status
 	return s.change(ctx, "keep a device's status in", func(conn *sql.Conn) error {
 		result, err := conn.ExecContext(context.WithoutCancel(ctx),
 			"UPDATE standings SET status = ? WHERE device = (SELECT id FROM devices WHERE uuid = ?)", status, id[:])
+		return one(result, err, fleet.ErrUnknownDevice)
+	}, func() []fleet.Notice { return changed(id) })
+}
+
+// SetAlone implements fleet.Store.
+func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error {
+	return s.change(ctx, "keep a device's mark in", func(conn *sql.Conn) error {
+		result, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE standings SET alone = max(alone, ?)"+
+			" WHERE device = (SELECT id FROM devices WHERE uuid = ?)", seconds(at), id[:])
 		return one(result, err, fleet.ErrUnknownDevice)
 	}, func() []fleet.Notice { return changed(id) })
 }

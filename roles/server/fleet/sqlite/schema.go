@@ -131,6 +131,8 @@ var migrations = [...]migration{
 	// Which machine speaks, and when two of them were last noticed that speak for one device.
 	{statements: `ALTER TABLE reports ADD COLUMN instance TEXT NOT NULL DEFAULT '';
 	ALTER TABLE standings ADD COLUMN twins INTEGER NOT NULL DEFAULT 0; -- 0: never`},
+	// When an operator last said that one machine does.
+	{statements: "ALTER TABLE standings ADD COLUMN alone INTEGER NOT NULL DEFAULT 0"},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -127,7 +127,7 @@ func (s *Store) statements() []query {
 		{&s.stats, "SELECT at, text FROM stats WHERE device = ? AND at >= ? ORDER BY at"},
 		{&s.labelSets, "SELECT id, text FROM label_sets"},
 		{&s.standings, "SELECT status, state, revision, iif(own >= revision, own, 0) AS later, says = 0 AND state <> 0 AS mute," +
-			" labels, count(*), sum(seen < ?), sum(twins > 0 AND seen - twins < ?) FROM standings GROUP BY status, state, revision, later, mute, labels"},
+			" labels, count(*), sum(seen < ?), sum(twins > alone AND seen - twins < ?) FROM standings GROUP BY status, state, revision, later, mute, labels"},
 		{&s.layers, selectLayer + " ORDER BY priority, name"},
 		{&s.concerns, "SELECT selector, revision FROM concerns ORDER BY selector"},
 		{&s.layer, selectLayer + " WHERE name = ?"},

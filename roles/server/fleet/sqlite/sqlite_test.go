@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
 	"encoding/pem"
@@ -296,6 +297,19 @@ func TestFirstVersion(t *testing.T) {
 	if n, err := store.Count(t.Context()); err != nil || n != len(ids) {
 		t.Error(n, err)
 	}
+}
+
+// TestOldKeys opens a file in which devices are found by the text of their keys.
+func TestOldKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.db")
+	sqlite.CreateVersion(t, path, 2)
+	ids, keys := storetest.OldKeys(t)
+	for i, id := range ids {
+		digest := sha256.Sum256([]byte(keys[i]))
+		exec(t, path, `INSERT INTO devices VALUES (?, ?, 1719407517, '192.0.2.7', ?, 'amd64', ?)`, i+1, id[:], keys[i], digest[:16])
+		exec(t, path, `INSERT INTO reports VALUES (?, CAST('{}' AS BLOB), 1719407517)`, i+1)
+	}
+	storetest.FindsOldKeys(t, open(t, path), ids, keys)
 }
 
 // TestSecondVersion opens a file of version 0.3 of this program, with its one target.

@@ -41,6 +41,8 @@ func tellsChanges(t *testing.T, store fleet.Store) {
 	expect(t, told, about(fleet.DevicesChanged))
 	ok(t, store.SetStatus(t.Context(), device.ID, fleet.Revoked))
 	expect(t, told, about(fleet.DevicesChanged))
+	ok(t, store.SetAlone(t.Context(), device.ID, registered))
+	expect(t, told, about(fleet.DevicesChanged))
 	ok(t, store.SetKey(t.Context(), device.ID, device.KeyID, "PEM", "another"))
 	expect(t, told, about(fleet.DevicesChanged))
 	ok(t, store.Remove(t.Context(), device.ID, by("ann", 1)))
@@ -77,7 +79,7 @@ func unknownDevice(t *testing.T, store fleet.Store) {
 	_, statsErr := store.Stats(ctx, stranger, registered)
 	for _, err := range []error{deviceErr, reportErr, labelsErr, statsErr,
 		store.SetStatus(ctx, stranger, fleet.Revoked), store.SetKey(ctx, stranger, "", "PEM", "key"),
-		store.Remove(ctx, stranger, by("ann", 1))} {
+		store.SetAlone(ctx, stranger, registered), store.Remove(ctx, stranger, by("ann", 1))} {
 		is(t, err, fleet.ErrUnknownDevice)
 	}
 	counts(t, store, 1)
@@ -102,6 +104,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 		"Observe":   store.Observe(ctx, []fleet.Observation{{ID: known.ID, Seen: registered}}),
 		"SetStatus": store.SetStatus(ctx, known.ID, fleet.Revoked),
 		"SetKey":    store.SetKey(ctx, known.ID, known.KeyID, "PEM", "key"),
+		"SetAlone":  store.SetAlone(ctx, known.ID, registered),
 		"Remove":    store.Remove(ctx, known.ID, by("ann", 1)),
 		"Check":     store.Check(ctx),
 	}

@@ -237,6 +237,11 @@ func keepsSeen(t *testing.T, store fleet.Store) {
 		device.Twins = registered.Add(20 * time.Second)
 		holds(t, store, device)
 	}
+	for _, seconds := range []int{25, 15} {
+		ok(t, store.SetAlone(t.Context(), device.ID, registered.Add(time.Duration(seconds)*time.Second)))
+		device.Alone = registered.Add(25 * time.Second)
+		holds(t, store, device)
+	}
 	observe(70)
 	device.LastSeen = registered.Add(70 * time.Second)
 	holds(t, store, device)
@@ -407,6 +412,11 @@ func countsStandings(t *testing.T, store fleet.Store) {
 				ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered, Twins: registered}}))
 			}
 		}
+		if i == 3 || i == 4 { // an operator knew better, before the one and after the other
+			ok(t, store.SetAlone(t.Context(), device.ID, registered))
+			ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered,
+				Twins: registered.Add(time.Duration(4-i) * time.Second)}}))
+		}
 		if i == 0 {
 			for n := range 6 { // up to revision 6, which is beyond the verdict's
 				set(t, store, change(t, fleet.DeviceLayer(device.ID), "", fmt.Sprintf(`{"n":%d}`, n)))
@@ -424,7 +434,7 @@ func countsStandings(t *testing.T, store fleet.Store) {
 		"active in-sync 4 6 false " + berlin.String(): "1 of which silent 1 and cloned 1",
 		"active in-sync 4 0 false {}":                 "1 of which silent 0 and cloned 0",
 		"active in-sync 4 0 true " + berlin.String():  "1 of which silent 0 and cloned 0",
-		"active unknown 0 0 false {}":                 "1 of which silent 1 and cloned 0",
+		"active unknown 0 0 false {}":                 "1 of which silent 1 and cloned 1",
 		"active unknown 0 0 false " + berlin.String(): "1 of which silent 1 and cloned 0",
 		"pending unknown 0 0 false {}":                "1 of which silent 1 and cloned 0",
 	}

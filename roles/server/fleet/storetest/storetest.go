@@ -158,7 +158,7 @@ func show(value any) any {
 		}
 		return []any{value.ID, value.Registered, value.Identity, value.KeyID, value.Status.String(), value.Labels.String(),
 			value.OwnRevision, own, value.Config.String(), value.Sequence, value.Instance, value.Running, value.Attempted, value.Report.At,
-			value.Verdict, value.LastSeen, value.Twins}
+			value.Verdict, value.LastSeen, value.Twins, value.Alone}
 	case fleet.Layer:
 		return []any{value.Name, value.Selector.String(), value.Priority, value.Config.String(), value.Revision, value.By,
 			value.At}
