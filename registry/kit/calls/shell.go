@@ -138,7 +138,11 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 		}
 		return []statement{inner{x}, inner{y}}
 	case *syntax.FuncDecl:
-		return []statement{&define{name: cmd.Name.Value, body: r.statement(cmd.Body)}}
+		f := &define{body: r.statement(cmd.Body)}
+		if cmd.Name != nil { // one without a name is taken by the parser
+			f.name = cmd.Name.Value
+		}
+		return []statement{f}
 	case *syntax.TimeClause:
 		if cmd.Stmt != nil {
 			return r.statement(cmd.Stmt)
@@ -233,7 +237,6 @@ func (r *shellReader) call(c *syntax.CallExpr) []statement {
 		if len(c.Args) > 1 {
 			return append(body, run{func(s *state) []word { return r.words(s, c.Args[1:]) }, r.position(c.Pos())}, leave{what: ending})
 		}
-	case "local", "export", "readonly", "declare", "typeset": // words that the parser took for arguments
 	}
 	return append(body, run{func(s *state) []word { return r.words(s, c.Args) }, r.position(c.Pos())})
 }

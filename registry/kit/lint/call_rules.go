@@ -50,6 +50,8 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 		case p == nil:
 			add("hook-unknown-plug", "cannot find plug :%s for snap %q", name, snap.Name)
 			continue
+		case p.Interface == "registry": // that has been told, at the plug
+			continue
 		case !p.confdb():
 			add("hook-unknown-plug", "cannot use --view with non-confdb plug :%s", name)
 			continue
@@ -71,7 +73,7 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 		case "load-view-", "query-view-":
 		default:
 			waits := c.waitsFor(snap, p, write)
-			early := kind == "prepare-plug-" || h.Name == "install"
+			early := kind == "prepare-plug-" || kind == "unprepare-plug-" || h.Name == "install"
 			switch {
 			case early && waits == "":
 				add("hook-connect", "cannot access confdb through unconnected plug :%s: when %q runs it is connected only if it connects by itself",
@@ -81,8 +83,8 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 					waits, h.Name)
 			case waits != "":
 				add("hook-deadlock", "%q uses plug %q, and %q has to wait until %q ends", h.Name, name, waits, h.Name)
-			case kind != "":
-				add("hook-connect", "%q uses confdb through plug %q while a connection is being made", h.Name, name)
+			case kind == "connect-plug-":
+				add("hook-connecting", "%q uses confdb through plug %q: it works where a custodian of the view is connected already", h.Name, name)
 			}
 		}
 	}

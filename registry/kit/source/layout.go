@@ -40,12 +40,22 @@ func (p part) scripted() bool {
 	return false
 }
 
+// packages tells whether the part brings what others have packed.
+func (p part) packages() bool {
+	return p.Others["stage-packages"].Kind != 0 || p.Others["stage-snaps"].Kind != 0
+}
+
 // parts lists what parts with the plugin dump copy, by its path in the snap. complete says that there are no others.
 func (s *Source) parts(dir string, m *metadata) (files map[string]string, complete bool, err error) {
 	files, complete = map[string]string{}, true
 	for _, name := range slices.Sorted(maps.Keys(m.Parts)) {
 		part := m.Parts[name]
 		from := part.dumped(dir)
+		if part.packages() {
+			complete = false
+			s.Warnings = append(s.Warnings, fmt.Sprintf("the packages of part %s are not in $SNAP: this machine's programs take their place, "+
+				"where it has them", name))
+		}
 		if part.Plugin == "nil" && !part.scripted() {
 			continue
 		}
@@ -59,6 +69,9 @@ func (s *Source) parts(dir string, m *metadata) (files map[string]string, comple
 			s.Warnings = append(s.Warnings, fmt.Sprintf("part %s (plugin %s) is not built: what hooks, apps and services need "+
 				"of it is not in $SNAP; give the unpacked snap (snapcraft's prime) instead", name, part.Plugin))
 		}
+	}
+	for _, app := range m.Apps {
+		complete = complete && len(app.Extensions) == 0 // which bring parts
 	}
 	return files, complete, s.split(files)
 }

@@ -87,6 +87,9 @@ func TestLayOut(t *testing.T) {
 			[]string{"meta", "meta/hooks", "meta/hooks/configure"}, "snapcraft makes one that does nothing"},
 		{"a part that is not built", "hooks: {configure: {}}\nparts: {p: {plugin: go, source: .}}\napps: {a: {command: bin/a}}", nil,
 			[]string{"meta", "meta/hooks", "meta/hooks/configure"}, "part p (plugin go) is not built"},
+		{"a part with packages", "parts: {p: {plugin: dump, source: src, stage-packages: [bash]}, q: {plugin: nil, stage-snaps: [yq]}}\napps: {a: {command: usr/bin/bash}}",
+			map[string]string{"src/bin/run": program}, []string{"bin", "meta", "meta/hooks"}, "the packages of part q are not in $SNAP"},
+		{"an extension", "parts: {p: {plugin: nil}}\napps: {a: {command: usr/bin/a, extensions: [gnome]}}", nil, []string{"meta", "meta/hooks"}, ""},
 		{"a part with steps of its own", "parts: {p: {plugin: nil, override-build: 'true'}}\napps: {a: {command: bin/a}}", nil,
 			[]string{"meta", "meta/hooks"}, "part p (plugin nil) is not built"},
 	} {

@@ -67,10 +67,11 @@ func (s setting) setting() world.Setting {
 }
 
 type app struct {
-	Command     string `yaml:"command"`
-	Daemon      string `yaml:"daemon"`
-	Timer       string `yaml:"timer"`
-	InstallMode string `yaml:"install-mode"`
+	Command     string   `yaml:"command"`
+	Daemon      string   `yaml:"daemon"`
+	Timer       string   `yaml:"timer"`
+	InstallMode string   `yaml:"install-mode"`
+	Extensions  []string `yaml:"extensions"`
 	setting     `yaml:",inline"`
 }
 
