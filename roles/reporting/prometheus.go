@@ -1,20 +1,21 @@
 package reporting
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // An outlet has the figures of the last report where Prometheus scrapes them: GET /metrics on a loopback address. A nil
@@ -32,10 +33,8 @@ type outlet struct {
 
 func newOutlet(address string, log *slog.Logger) *outlet {
 	o := &outlet{address: address, log: log}
-	figures := prometheus.NewRegistry()
-	figures.MustRegister(collector{o})
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(figures, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /metrics", o.serve)
 	o.handler = mux
 	return o
 }
@@ -107,60 +106,78 @@ func (o *outlet) close() {
 	o.serving.Wait()
 }
 
-// A collector turns the last report into metrics. What nobody asked for, and what is missing, is not there, so that an
-// old figure never passes for a new one.
-type collector struct{ *outlet }
-
+// The metrics, in the order of the page. What nobody asked for, and what is missing, is not there, so that an old figure
+// never passes for a new one.
 var (
-	deviceInfo = prometheus.NewDesc("aspects_device_info", "The device, by the UUID that it is registered under.",
-		[]string{"uuid"}, nil)
-	packetsSent = prometheus.NewDesc("aspects_interface_sent_packets_total",
-		"Packets that an interface has sent, as control counts them.", []string{"interface"}, nil)
-	packetsReceived = prometheus.NewDesc("aspects_interface_received_packets_total",
-		"Packets that an interface has received, as control counts them.", []string{"interface"}, nil)
-	tunnelPeers = prometheus.NewDesc("aspects_tunnel_peers", "Peers of the tunnel.", nil, nil)
-	reportTime  = prometheus.NewDesc("aspects_report_timestamp_seconds",
-		"When the figures were read, in seconds since 1970.", nil, nil)
-	reportMissing = prometheus.NewDesc("aspects_report_missing",
-		"1 for each figure that control-telemetry asks for and that is not there.", []string{"figure"}, nil)
+	deviceInfo = metric{"aspects_device_info", "gauge", "The device, by the UUID that it is registered under.", "uuid"}
+	received   = metric{"aspects_interface_received_packets_total", "counter",
+		"Packets that an interface has received, as control counts them.", "interface"}
+	sent = metric{"aspects_interface_sent_packets_total", "counter",
+		"Packets that an interface has sent, as control counts them.", "interface"}
+	reportMissing = metric{"aspects_report_missing", "gauge",
+		"1 for each figure that control-telemetry asks for and that is not there.", "figure"}
+	reportTime = metric{"aspects_report_timestamp_seconds", "gauge", "When the figures were read, in seconds since 1970.", ""}
+	peers      = metric{"aspects_tunnel_peers", "gauge", "Peers of the tunnel.", ""}
 )
 
-// Describe implements prometheus.Collector.
-func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{deviceInfo, packetsSent, packetsReceived, tunnelPeers, reportTime,
-		reportMissing} {
-		to <- desc
+// serve answers GET /metrics in Prometheus' text format, version 0.0.4. The client library of Prometheus would do it, and
+// be a quarter of a device's binary.
+func (o *outlet) serve(w http.ResponseWriter, _ *http.Request) {
+	var page bytes.Buffer
+	if report := o.last.Load(); report != nil {
+		report.page(&page)
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = w.Write(page.Bytes()) // whoever asked has gone
+}
+
+// page writes the report as metrics.
+func (r *Report) page(page *bytes.Buffer) {
+	if r.DeviceID != "" {
+		deviceInfo.write(page, map[string]string{r.DeviceID: "1"})
+	}
+	received.write(page, decimals(r.PacketsReceived))
+	sent.write(page, decimals(r.PacketsSent))
+	missing, noPeers := map[string]string{}, false
+	for _, figure := range r.Missing {
+		if figure == "tunnel-peers" {
+			noPeers = true // a tunnel without peers shows none
+			continue
+		}
+		missing[figure] = "1"
+	}
+	reportMissing.write(page, missing)
+	reportTime.write(page, map[string]string{"": strconv.FormatFloat(float64(r.Time.UnixMilli())/1000, 'f', -1, 64)})
+	if r.TunnelPeers != nil || noPeers {
+		peers.write(page, map[string]string{"": strconv.Itoa(len(r.TunnelPeers))})
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (c collector) Collect(to chan<- prometheus.Metric) {
-	report := c.last.Load()
-	if report == nil {
+func decimals(counts map[string]uint64) map[string]string {
+	texts := map[string]string{}
+	for name, count := range counts {
+		texts[name] = strconv.FormatUint(count, 10)
+	}
+	return texts
+}
+
+// A metric has at most one label; label is its name, "" for none.
+type metric struct{ name, kind, help, label string }
+
+// escaped is a label's value as the text format has it.
+var escaped = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
+
+// write writes the metric with its values by the label's value; nothing if there are none.
+func (m metric) write(page *bytes.Buffer, values map[string]string) {
+	if len(values) == 0 {
 		return
 	}
-	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
-	}
-	gauge(reportTime, float64(report.Time.UnixMilli())/1000)
-	if report.DeviceID != "" {
-		gauge(deviceInfo, 1, report.DeviceID)
-	}
-	for desc, counts := range map[*prometheus.Desc]map[string]uint64{
-		packetsSent: report.PacketsSent, packetsReceived: report.PacketsReceived,
-	} {
-		for name, count := range counts {
-			to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(count), name)
+	fmt.Fprintf(page, "# HELP %s %s\n# TYPE %s %s\n", m.name, m.help, m.name, m.kind)
+	for _, value := range slices.Sorted(maps.Keys(values)) {
+		label := ""
+		if m.label != "" {
+			label = "{" + m.label + `="` + escaped.Replace(value) + `"}`
 		}
-	}
-	if report.TunnelPeers != nil {
-		gauge(tunnelPeers, float64(len(report.TunnelPeers)))
-	}
-	for _, name := range report.Missing {
-		if name == "tunnel-peers" {
-			gauge(tunnelPeers, 0) // a tunnel without peers shows none
-			continue
-		}
-		gauge(reportMissing, 1, name)
+		fmt.Fprintf(page, "%s%s %s\n", m.name, label, values[value])
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/network"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
 var offered = regexp.MustCompile(`url=(http://\S+/metrics)`)
@@ -84,6 +87,31 @@ aspects_tunnel_peers 0
 	if response, err := http.Get(url); err == nil {
 		_ = response.Body.Close()
 		t.Error("it still listens")
+	}
+}
+
+// TestPrometheusNames has Prometheus' own parser read names that the text format has to escape, and counts of 64 bits.
+func TestPrometheusNames(t *testing.T) {
+	names := []string{`quo"ted`, `back\\slash`, "two\nlines", `\n`, "é"}
+	counts := map[string]uint64{}
+	for i, name := range names {
+		counts[name] = uint64(1)<<53 + uint64(i)*2
+	}
+	page := reporting.Page(&reporting.Report{PacketsSent: counts, TunnelPeers: []string{}, Time: time.UnixMilli(1719407517999)})
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, page)
+	}
+	got := map[string]uint64{}
+	for _, metric := range families["aspects_interface_sent_packets_total"].GetMetric() {
+		got[metric.GetLabel()[0].GetValue()] = uint64(metric.GetCounter().GetValue())
+	}
+	if diff := cmp.Diff(counts, got); diff != "" || len(families) != 3 {
+		t.Errorf("(-want +got)\n%s\n%s", diff, page)
+	}
+	if at := families["aspects_report_timestamp_seconds"].GetMetric()[0].GetGauge().GetValue(); at != 1719407517.999 {
+		t.Errorf("reported at %f", at)
 	}
 }
 
