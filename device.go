@@ -8,12 +8,29 @@ import (
 	"aspects-poc/roles/registrycmd"
 	"aspects-poc/roles/reporting"
 	"aspects-poc/roles/vpn"
+
+	"github.com/urfave/cli/v2"
 )
 
 // run is the program with these arguments, its own name first. It returns the exit code.
 func run(args []string) int { return roles.Main(args, all()...) }
 
-// all is the list of roles and tools of a device: without server, development kit, load generator and demo.
+// all is the list of roles and tools of a device: without server, development kit, load generator and demo, in whose
+// places is a word on where they are.
 func all() []roles.Role {
-	return []roles.Role{control.Role, vpn.Role, reporting.Role, registrycmd.New()}
+	list := []roles.Role{control.Role, vpn.Role, reporting.Role, registrycmd.New(kit)}
+	for _, role := range []roles.Role{{Name: "server"}, {Name: "fleet", Tool: true}, {Name: "demo", Tool: true}} {
+		role.Command = func(*roles.Env) *cli.Command { return roles.Elsewhere(role.Name) }
+		list = append(list, role)
+	}
+	return list
+}
+
+func kit(*roles.Env) []*cli.Command {
+	var list []*cli.Command
+	for _, name := range []string{"lint", "build", "show", "new", "serve", "dev", "run", "test", "assertion"} {
+		list = append(list, roles.Elsewhere("registry "+name))
+		list[len(list)-1].Name = name
+	}
+	return list
 }

@@ -21,7 +21,7 @@ var notRun = map[string][]string{
 	"devkit-serve.md":   {"it needs a key of yours in the key ring of snap"},
 	"fleet-database.md": {"it needs a PostgreSQL of yours", "it needs the administrator of that PostgreSQL", "it needs that PostgreSQL"},
 	"install.md": {
-		"it builds into this folder",
+		"it builds into this folder", "it builds into this folder",
 		"it needs root, and a release",
 		"it needs podman, and a release",
 		"it changes the shell that you type into",

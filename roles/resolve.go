@@ -202,6 +202,9 @@ func (f *frame) parseConfig(path string, content map[string]yaml.Node) (*configF
 	}
 	for key, node := range content {
 		if keys, section := known[key]; section && node.Kind == yaml.MappingNode {
+			if keys == nil { // of a role that this binary leaves out
+				continue
+			}
 			var inner map[string]yaml.Node
 			if err := node.Decode(&inner); err != nil {
 				return nil, fmt.Errorf("cannot read %s: %w", path, err)
@@ -257,8 +260,13 @@ func scalars(node yaml.Node) ([]string, error) {
 func (f *frame) knownKeys() map[string]map[string]bool {
 	known := map[string]map[string]bool{}
 	for _, role := range f.list {
+		command := f.role(role)
+		if command.Hidden { // it is elsewhere
+			known[role.Name] = nil
+			continue
+		}
 		keys := map[string]bool{}
-		f.collect(f.role(role), keys)
+		f.collect(command, keys)
 		known[role.Name] = keys
 	}
 	return known

@@ -103,6 +103,9 @@ func (f *frame) program(target Target) *cli.Command {
 				root.Name = target.Program
 			}
 		}
+		if root.Hidden { // it is elsewhere, and says so whatever it is asked
+			return root
+		}
 	}
 	root.Flags = append(root.Flags, &cli.BoolFlag{Name: "version", Usage: "print the version"})
 	root.Subcommands = append(root.Subcommands, f.version(), f.completion(), f.candidates(root))
@@ -150,6 +153,9 @@ func flagNames(c *cli.Command) []string {
 // complete adds to a command and those below it what all of them have: help, the answers to wrong usage, and the order
 // of sources for flags.
 func (f *frame) complete(c *cli.Command, path, role string) {
+	if c.Hidden && c.SkipFlagParsing { // it is elsewhere, and says so whatever it is asked
+		return
+	}
 	f.paths[c] = path
 	c.HideHelp = true // cli's own help is one command shared by all apps, not safe for concurrent runs
 	c.HideHelpCommand = true

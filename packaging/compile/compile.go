@@ -18,9 +18,24 @@ import (
 // Program is the binary's name. The names of the roles are links to it.
 const Program = "aspects-poc"
 
+// A Kind says what a binary has, by the build tag that has it built so.
+type Kind string
+
+// The kinds of binary.
+const (
+	Whole  Kind = ""       // every role and tool
+	Device Kind = "device" // what a device needs: without server, development kit, load generator and demo
+)
+
+// What the binaries may weigh at most, in bytes, stripped. A device reads its own from flash with each hook.
+const (
+	DeviceBudget = 12_000_000
+	WholeBudget  = 41_500_000
+)
+
 // Binary builds the program in the project's root folder for an architecture (Debian's name), static and without the
 // names of this machine's folders, and writes it to file.
-func Binary(ctx context.Context, root string, stamps recipe.Build, arch, file string) error {
+func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, kind Kind, file string) error {
 	target, err := recipe.GoEnv(arch)
 	if err != nil {
 		return err
@@ -31,8 +46,10 @@ func Binary(ctx context.Context, root string, stamps recipe.Build, arch, file st
 	}
 	flags := "-s -w -X aspects-poc/roles.Version=" + stamps.Version + " -X aspects-poc/roles.Commit=" + stamps.Commit +
 		" -X aspects-poc/roles/network.AccountID=" + stamps.AccountID
+	// urfave/cli brings a Markdown parser along for documentation that the program does not write.
+	tags := strings.TrimSuffix("urfave_cli_no_docs,"+string(kind), ",")
 	// What git says would differ in a copy of the sources, such as snapcraft builds from.
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file, ".")
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", flags, "-o", file, ".")
 	command.Dir = root
 	command.Env = append(os.Environ(), append(target, "GOFLAGS=-mod=readonly", "GOWORK=off")...)
 	return Execute(command, "cannot build the binary for "+arch)

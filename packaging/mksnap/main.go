@@ -100,7 +100,7 @@ type build struct {
 	arch string
 }
 
-// packAll packs the snaps of several roles around one binary.
+// packAll packs the snaps of several roles, those of devices around one binary.
 func (b build) packAll(ctx context.Context, all *recipe.Recipe, roles []string, output string, out io.Writer) (err error) {
 	projects := map[string]*recipe.Project{}
 	for _, role := range roles {
@@ -117,15 +117,19 @@ func (b build) packAll(ctx context.Context, all *recipe.Recipe, roles []string, 
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	binary := filepath.Join(work, compile.Program)
-	for i, role := range roles {
+	binaries := map[compile.Kind]string{}
+	for _, role := range roles {
 		if _, err := fmt.Fprintf(out, "Building %s snap...\n", role); err != nil {
 			return err
 		}
-		if i == 0 {
-			if err := compile.Binary(ctx, b.root, b.Build, b.arch, binary); err != nil {
+		kind := kind(projects[role])
+		binary, built := binaries[kind]
+		if !built {
+			binary = filepath.Join(work, compile.Program+"."+string(kind))
+			if err := compile.Binary(ctx, b.root, b.Build, b.arch, kind, binary); err != nil {
 				return err
 			}
+			binaries[kind] = binary
 		}
 		snap := filepath.Join(work, role)
 		if err := layOut(snap, role, binary, projects[role].Hooks()); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -196,7 +197,48 @@ func TestBuiltTwice(t *testing.T) {
 	if want := "aspects-poc 1.2 (commit 0123456789ab, "; err != nil || !strings.HasPrefix(string(version), want) {
 		t.Errorf("version: got %q, %v, want %q", version, err, want)
 	}
-	t.Run("hooks", func(t *testing.T) { compareHooks(t, filepath.Join(first, "bin", compile.Program)) })
+	whole := filepath.Join(work, "whole")
+	if err := compile.Binary(t.Context(), root, stamps(), here.arch, compile.Whole, whole); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("hooks", func(t *testing.T) {
+		compareHooks(t, map[bool]string{true: filepath.Join(first, "bin", compile.Program), false: whole})
+	})
+	t.Run("elsewhere", func(t *testing.T) { sayElsewhere(t, filepath.Join(first, "bin", compile.Program)) })
+	t.Run("budgets", func(t *testing.T) { compareSizes(t, filepath.Join(first, "bin", compile.Program), whole) })
+}
+
+// sayElsewhere checks that the binary of devices says of what it leaves out that it does, and takes configuration for it.
+func sayElsewhere(t *testing.T, device string) {
+	for _, words := range []string{"server run --listen x", "demo", "fleet --help", "registry lint --strict file", "registry new"} {
+		out, err := exec.CommandContext(t.Context(), device, strings.Fields(words)...).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "the whole program has it") {
+			t.Errorf("%s: %v\n%s", words, err, out)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte("server: {listen: 127.0.0.1:1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	once := exec.CommandContext(t.Context(), device, "vpn", "run", "--once", "--registry", "mem:", "--config", file)
+	if out, err := once.CombinedOutput(); err != nil {
+		t.Errorf("with a section for the server: %v\n%s", err, out)
+	}
+}
+
+// compareSizes checks that no binary outgrows its budget, which is for amd64: others' sizes are like it.
+func compareSizes(t *testing.T, device, whole string) {
+	for file, budget := range map[string]int64{device: compile.DeviceBudget, whole: compile.WholeBudget} {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %.2f of %d MB", filepath.Base(file), float64(info.Size())/1e6, budget/1e6)
+		if info.Size() > budget {
+			t.Errorf("%s has %d bytes, and its budget is %d: see what go tool nm -size -sort size says", file, info.Size(), budget)
+		}
+	}
 }
 
 func overrideBuild(t *testing.T, file string) string {
@@ -215,10 +257,10 @@ func overrideBuild(t *testing.T, file string) string {
 }
 
 // compareHooks checks that a snap has the hooks that the binary answers to, and no other: a declared hook that the binary
-// does not know would fail, one that is not declared would never run.
-func compareHooks(t *testing.T, binary string) {
+// does not know would fail, one that is not declared would never run. The binaries are that of devices, and the whole one.
+func compareHooks(t *testing.T, binaries map[bool]string) {
 	for _, role := range parsed(t).Roles() {
-		out, err := exec.CommandContext(t.Context(), binary, "hooks", role).Output()
+		out, err := exec.CommandContext(t.Context(), binaries[project(t, role).Device()], "hooks", role).Output()
 		if err != nil {
 			t.Errorf("aspects-poc hooks %s: %v", role, err)
 			continue

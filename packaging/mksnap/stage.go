@@ -19,13 +19,21 @@ func (b build) stage(ctx context.Context, role string, project *recipe.Project, 
 	}
 	defer func() { _ = os.RemoveAll(work) }() // nothing of it is needed
 	binary := filepath.Join(work, compile.Program)
-	if err := compile.Binary(ctx, b.root, b.Build, b.arch, binary); err != nil {
+	if err := compile.Binary(ctx, b.root, b.Build, b.arch, kind(project), binary); err != nil {
 		return err
 	}
 	if err := layOut(dir, role, binary, project.Hooks()); err != nil {
 		return fmt.Errorf("cannot lay out the %s snap: %w", role, err)
 	}
 	return nil
+}
+
+// kind is the kind of binary that is in a role's snap.
+func kind(project *recipe.Project) compile.Kind {
+	if project.Device() {
+		return compile.Device
+	}
+	return compile.Whole
 }
 
 // layOut makes the tree of a role's snap: the binary, the role's name for it, and the hooks.

@@ -55,3 +55,17 @@ func expand(role *yaml.Node, account string) error {
 	}
 	return nil
 }
+
+// takeBinary takes the word binary out of a role's section, which only our recipe has, and tells whether it asks for the
+// binary of devices.
+func takeBinary(role *yaml.Node) (device bool, err error) {
+	node := get(role, "binary")
+	remove(role, "binary")
+	switch {
+	case node == nil:
+		return false, nil
+	case node.Kind == yaml.ScalarNode && node.Value == "device":
+		return true, nil
+	}
+	return false, fmt.Errorf("line %d: invalid binary: want device, or nothing for the whole one", node.Line)
+}

@@ -103,9 +103,13 @@ func (r *Recipe) Project(role string, build Build) (*Project, error) {
 	if err := expand(own, build.AccountID); err != nil {
 		return nil, fmt.Errorf("cannot make the snap of role %q: %w", role, err)
 	}
+	device, err := takeBinary(own)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the snap of role %q: %w", role, err)
+	}
 	merge(root, own)
 	sortLike(root, projectKeys)
-	project := &Project{root: root}
+	project := &Project{root: root, device: device}
 	if err := project.check(); err != nil {
 		return nil, fmt.Errorf("cannot make the snap of role %q: %w", role, err)
 	}
@@ -113,7 +117,13 @@ func (r *Recipe) Project(role string, build Build) (*Project, error) {
 }
 
 // A Project is one role's snapcraft.yaml.
-type Project struct{ root *yaml.Node }
+type Project struct {
+	root   *yaml.Node
+	device bool
+}
+
+// Device tells whether the snap's binary is that of devices, without server, development kit, load generator and demo.
+func (p *Project) Device() bool { return p.device }
 
 // Name is the snap's name.
 func (p *Project) Name() string { return text(p.root, "name") }

@@ -1,0 +1,15 @@
+package roles
+
+import "github.com/urfave/cli/v2"
+
+// Elsewhere returns the command that stands for one that this binary leaves out, as it is built for devices. It takes
+// every argument, and says where the command is. Sections of a configuration file for such a role are not looked at.
+func Elsewhere(name string) *cli.Command {
+	missing := &UsageError{Message: "this binary is made for devices, and leaves out " + name +
+		"; the whole program has it: see docs/install.md"}
+	return &cli.Command{
+		Name: name, Hidden: true, HideHelp: true, SkipFlagParsing: true,
+		Action:       func(*cli.Context) error { return missing },
+		OnUsageError: func(*cli.Context, error, bool) error { return missing },
+	}
+}
