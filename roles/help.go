@@ -147,7 +147,7 @@ func (f *frame) describeFlag(c *cli.Command, flag cli.Flag) (entry, bool) {
 		left += " " + word
 	}
 	if value := doc.GetDefaultText(); doc.TakesValue() && value != "" && value != `""` {
-		usage += " (default: " + strings.Trim(value, `"`) + ")"
+		usage += " (default: " + strings.ReplaceAll(value, `"`, "") + ")" // cli quotes texts, also each of a list
 	}
 	if name := flag.Names()[0]; f.sourced(c, name) {
 		usage += " [$" + strings.Join(variables(name), ", $") + "]"
