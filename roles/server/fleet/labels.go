@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 )
@@ -52,17 +53,34 @@ func (l Labels) String() string {
 	return string(text)
 }
 
-// LoadLabels reads what String gave out before, for stores.
+// LoadLabels reads what String gave out before, for stores. Devices that have the same labels share them.
 func LoadLabels(text string) (Labels, error) {
 	if text == "{}" {
 		return nil, nil
+	}
+	loaded.Lock()
+	defer loaded.Unlock()
+	if labels, there := loaded.of[text]; there {
+		return labels, nil
 	}
 	var labels Labels
 	if err := json.Unmarshal([]byte(text), &labels); err != nil {
 		return nil, fmt.Errorf("labels %q: %w", text, err)
 	}
+	if len(loaded.of) >= mostLoaded || loaded.of == nil {
+		loaded.of = map[string]Labels{} // those in use come back
+	}
+	loaded.of[strings.Clone(text)] = labels
 	return labels, nil
 }
+
+// loaded has labels by their texts. A fleet has many devices, and few sets of labels.
+var loaded struct {
+	sync.Mutex // guards what follows
+	of         map[string]Labels
+}
+
+const mostLoaded = 1 << 14
 
 // Merge returns the labels with a merge patch applied: a nil value takes its label away.
 func (l Labels) Merge(patch map[string]*string) Labels {

@@ -2,6 +2,7 @@ package roster
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"aspects-poc/roles/server/fleet"
 
@@ -16,4 +17,11 @@ func Made(devices int) *Roll {
 		roll.rows[i] = Row{ID: uuid.New(), Registered: int64(i), State: fleet.State(1 + random.IntN(7)), LastSeen: random.Int64N(1000)}
 	}
 	return roll
+}
+
+// Age makes the roster's roll one that took a while to be made, and that has been good until some time ago.
+func (r *Roster) Age(took, ago time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.took, r.until = took, time.Now().Add(-ago)
 }

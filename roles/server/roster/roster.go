@@ -2,7 +2,8 @@
 // and what is listed agree, in whatever order the list is.
 //
 // A Roster makes a Roll, the list of all devices, from a fleet when somebody asks, and keeps it for a time that grows with
-// what it took. A Roll answers queries from memory.
+// what it took. Where it took so long that a reader would notice, the one of before is good for as long again, while the next
+// is being made. A Roll answers queries from memory.
 package roster
 
 import (
@@ -16,8 +17,10 @@ import (
 )
 
 const (
-	// share bounds the time that making rolls may take: one that took a second is good for twenty.
-	share = 20
+	// share bounds the time that making rolls may take: one that took a second is good for ten.
+	share = 10
+	// noticed is what a reader need not wait for.
+	noticed = 100 * time.Millisecond
 	// readAtOnce is how many devices are read from the fleet at a time.
 	readAtOnce = 1000
 )
@@ -39,9 +42,13 @@ type Row struct {
 type Roster struct {
 	rules *fleet.Fleet
 
-	mu    sync.Mutex // guards what follows; held while a roll is made, so that one is made at a time
+	making sync.Mutex // held while a roll is made, so that one is made at a time
+
+	mu    sync.Mutex // guards what follows
 	last  *Roll
-	until time.Time
+	until time.Time     // last is good
+	took  time.Duration // to make it
+	next  bool          // is being made
 }
 
 // New returns the roster of a fleet.
@@ -50,29 +57,65 @@ func New(rules *fleet.Fleet) *Roster { return &Roster{rules: rules} }
 // Roll returns the devices as they are, or in a large fleet as they were some seconds ago. Good is for how long the same
 // roll will be returned; 0 for one that was made for this call.
 func (r *Roster) Roll(ctx context.Context) (roll *Roll, good time.Duration, err error) {
+	if roll, good = r.present(ctx); roll != nil {
+		return roll, good, nil
+	}
+	r.making.Lock()
+	defer r.making.Unlock()
+	if roll, good = r.present(ctx); roll != nil { // another was made meanwhile
+		return roll, good, nil
+	}
+	roll, err = r.make(ctx)
+	return roll, 0, err
+}
+
+// present returns the roll that there is, if it is good. Where it was and the next takes long, that is begun.
+func (r *Roster) present(ctx context.Context) (roll *Roll, good time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	left := time.Until(r.until)
+	switch {
+	case left > 0:
+		return r.last, left
+	case r.took < noticed || left < -share*r.took:
+		return nil, 0
+	}
+	if !r.next {
+		r.next = true
+		go func() {
+			r.making.Lock()
+			defer r.making.Unlock()
+			// Who asks next is told what failed: he has none that is good, and has one made.
+			_, _ = r.make(context.WithoutCancel(ctx))
+		}()
+	}
+	return r.last, r.took
+}
+
+// make makes a roll; making must be held.
+func (r *Roster) make(ctx context.Context) (*Roll, error) {
 	begin := time.Now()
-	if left := r.until.Sub(begin); left > 0 {
-		return r.last, left, nil
+	roll, err := r.read(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next = false
+	if err == nil {
+		r.took = time.Since(begin)
+		r.last, r.until = roll, time.Now().Add(share*r.took)
 	}
-	if roll, err = r.read(ctx); err != nil {
-		return nil, 0, err
-	}
-	r.last, r.until = roll, time.Now().Add(share*time.Since(begin))
-	return roll, 0, nil
+	return roll, err
 }
 
 func (r *Roster) read(ctx context.Context) (*Roll, error) {
 	roll := &Roll{}
-	labels, arches := map[string]fleet.Labels{}, map[string]string{}
+	arches := map[string]string{}
 	for after := ""; ; {
 		list, next, err := r.rules.Devices(ctx, fleet.Filter{}, after, readAtOnce)
 		if err != nil {
 			return nil, err
 		}
 		for _, view := range list {
-			roll.rows = append(roll.rows, rowOf(view, labels, arches))
+			roll.rows = append(roll.rows, rowOf(view, arches))
 		}
 		if after = next; after == "" {
 			return roll, nil
@@ -80,13 +123,18 @@ func (r *Roster) read(ctx context.Context) (*Roll, error) {
 	}
 }
 
-// rowOf makes a row. Labels and architectures that several devices share are kept once.
-func rowOf(view fleet.View, labels map[string]fleet.Labels, arches map[string]string) Row {
+// rowOf makes a row. Architectures that several devices share are kept once.
+func rowOf(view fleet.View, arches map[string]string) Row {
+	arch, there := arches[view.Arch]
+	if !there {
+		arch = view.Arch
+		arches[arch] = arch
+	}
 	row := Row{
 		ID: view.ID, Registered: view.Registered.Unix(), Address: view.IPAddress, State: view.State, Silent: view.Silent,
 		Cloned: view.Cloned,
 		Target: view.Target.Revision, Running: view.Running.Revision,
-		Arch: once(arches, view.Arch, view.Arch), Labels: once(labels, view.Labels.String(), view.Labels),
+		Arch: arch, Labels: view.Labels,
 	}
 	if !view.LastSeen.IsZero() {
 		row.LastSeen = view.LastSeen.Unix()
@@ -95,12 +143,4 @@ func rowOf(view fleet.View, labels map[string]fleet.Labels, arches map[string]st
 		row.Reason = view.Attempted.Reason
 	}
 	return row
-}
-
-func once[V any](kept map[string]V, key string, value V) V {
-	if first, there := kept[key]; there {
-		return first
-	}
-	kept[key] = value
-	return value
 }

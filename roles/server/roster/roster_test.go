@@ -238,3 +238,36 @@ func BenchmarkList(b *testing.B) {
 		})
 	}
 }
+
+// TestNobodyWaits has a reader come when the roll is not good any more: where it took long to make he gets it all the same,
+// and a later reader the next one; where it did not, or nobody has come for long, he gets the devices as they are.
+func TestNobodyWaits(t *testing.T) {
+	rules := open(t, 10)
+	list := roster.New(rules)
+	roll := func() (*roster.Roll, time.Duration) {
+		t.Helper()
+		roll, good, err := list.Roll(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return roll, good
+	}
+	first, _ := roll()
+	list.Age(time.Minute, time.Second)
+	if again, good := roll(); again != first || good != time.Minute {
+		t.Errorf("a reader had to wait; the roll is good for %s", good)
+	}
+	second := first
+	for second == first {
+		second, _ = roll()
+	}
+	for name, age := range map[string][2]time.Duration{"it is made at once": {time.Microsecond, time.Microsecond},
+		"nobody has come for long": {time.Minute, time.Hour}} {
+		list.Age(age[0], age[1])
+		third, good := roll()
+		if third == second || good != 0 {
+			t.Errorf("%s: the same roll, good for %s", name, good)
+		}
+		second = third
+	}
+}
