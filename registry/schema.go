@@ -67,7 +67,8 @@ func ReadSchemas(path string) ([]Schema, error) {
 
 // ParseSchemas reads confdb-schemas in every form that people have them in: YAML, or JSON, with the storage schema as
 // "storage" or, as `snap sign` wants it, as text in "body"; a signed assertion; or a stream of assertions with empty
-// lines between them, as `snap known` prints it, of which it returns the confdb-schemas. Signatures are not verified.
+// lines between them, as `snap known` prints it, of which it returns the confdb-schemas. A template's place for an account
+// ID, such as <your-account-id>, is as if there were none. Signatures are not verified.
 // The error is of kind ErrBadRequest and tells the line, where it can.
 func ParseSchemas(text []byte) ([]Schema, error) { return parseSchemas("confdb-schema", text) }
 
@@ -119,7 +120,11 @@ func schemaOf(doc *document.Document) (Schema, error) {
 	if storage == nil {
 		return Schema{}, errors.New(`body must contain a "storage" stanza`)
 	}
-	schema := Schema{Account: text("account-id"), Name: text("name"), Summary: text("summary"), Storage: storage.Value()}
+	account := text("account-id")
+	if dialect.ValidAccount(account) != nil && document.Placeholder(account) {
+		account = "" // of a template, which has the place for one only
+	}
+	schema := Schema{Account: account, Name: text("name"), Summary: text("summary"), Storage: storage.Value()}
 	if revision := text("revision"); revision != "" {
 		var err error
 		if schema.Revision, err = strconv.Atoi(revision); err != nil || schema.Revision < 0 {

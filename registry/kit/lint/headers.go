@@ -95,6 +95,7 @@ func (c *checker) checkHeaders() {
 	case views.Kind != document.Map:
 		c.add("header", doc.Position("views"), `"views" header must be a map`)
 	}
+	c.checkUnquoted(doc.Headers.Get("views"))
 	for _, entry := range doc.Headers.Entries {
 		switch {
 		case !path.ValidSubkey(entry.Key):
@@ -102,6 +103,24 @@ func (c *checker) checkHeaders() {
 		case !known[entry.Key]:
 			c.add("unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key)
 		}
+	}
+}
+
+// checkUnquoted finds {name} that YAML has taken for a map with the key name.
+func (c *checker) checkUnquoted(node *document.Node) {
+	if node == nil || c.doc.Form != document.YAML {
+		return
+	}
+	for _, entry := range node.Entries {
+		if of := entry.Value; (entry.Key == "request" || entry.Key == "storage") && of.Is(document.Map) && len(of.Entries) == 1 &&
+			of.Entries[0].Value.Is(document.Null) {
+			c.add("placeholder-unquoted", entry.At(), "{%s} is a map in YAML", of.Entries[0].Key)
+			continue
+		}
+		c.checkUnquoted(entry.Value)
+	}
+	for _, item := range node.List() {
+		c.checkUnquoted(item)
 	}
 }
 

@@ -31,6 +31,7 @@ var rules = []Rule{
 	{"signature", Error, "an assertion is not signed", "", false},
 	{"storage", Error, "snapd refuses the storage schema", "", false},
 	{"view", Error, "snapd refuses a view", "", false},
+	{"placeholder-unquoted", Warning, "a request or storage path is a placeholder without quotes, which YAML takes for a map", `put it in quotes: "{name}"`, false},
 	{"alias-alternatives", Error, "an alias that stands for alternative types is at the end of a storage path: snapd calls it an internal error",
 		"write the list of alternatives where the alias is used", false},
 	{"map-keys-crash", Error, "a path goes below a map that has keys but no values: snapd crashes", `give the map "values", such as "any"`, false},
