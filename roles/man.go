@@ -5,6 +5,7 @@ package roles
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -27,7 +28,7 @@ func (f *frame) manual(root *cli.Command) []*cli.Command {
 					continue
 				}
 				below = append(below, &cli.Command{Name: command.Name, Usage: command.Usage + "; see " + root.Name + "-" + command.Name + "(1)"})
-				if err := writePage(dir, root.Name+"-"+command.Name, command, command.Subcommands); err != nil {
+				if err := writePage(dir, root.Name+" "+command.Name, command, command.Subcommands); err != nil {
 					return err
 				}
 			}
@@ -36,12 +37,16 @@ func (f *frame) manual(root *cli.Command) []*cli.Command {
 	}}
 }
 
-// writePage writes the page of a command, with the commands below it that are listed.
-func writePage(dir, name string, c *cli.Command, below []*cli.Command) error {
+// writePage writes the page of a command, by its path, with the commands below it that are listed.
+func writePage(dir, path string, c *cli.Command, below []*cli.Command) error {
+	name := strings.ReplaceAll(path, " ", "-")
 	app := &cli.App{Name: name, Usage: c.Usage, UsageText: c.UsageText, Description: c.Description, Flags: c.Flags, Commands: below}
 	text, err := app.ToManWithSection(1)
 	if err != nil {
 		return err
 	}
+	// The generator knows programs only, which are called as their page is.
+	const heading = ".SH SYNOPSIS\n"
+	text = strings.Replace(text, heading+name+"\n", heading+synopsis(c, path)+"\n", 1)
 	return os.WriteFile(filepath.Join(dir, name+".1"), []byte(text), 0o644)
 }

@@ -35,7 +35,7 @@ type platform struct {
 // platform builds the binary for an architecture and returns it with what goes along.
 func (d dist) platform(ctx context.Context, arch string, shared []entry) (platform, error) {
 	file := filepath.Join(d.work, arch)
-	if err := compile.Binary(ctx, d.root, d.Build, arch, compile.Whole, file); err != nil {
+	if err := d.build(ctx, d.root, d.Build, arch, compile.Whole, file); err != nil {
 		return platform{}, err
 	}
 	binary, err := os.ReadFile(file)

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,11 +50,15 @@ type dist struct {
 	moment time.Time // that all files bear
 	roles  []string
 	work   string // a folder that is removed at the end
+
+	// build builds the program, and manual one that writes manual pages: compile.Binary, and buildManual.
+	build  func(ctx context.Context, root string, stamps recipe.Build, arch string, kind compile.Kind, file string) error
+	manual func(ctx context.Context, root, file string) error
 }
 
 func run(ctx context.Context, root string, out io.Writer, args []string) (err error) {
 	flags := flag.NewFlagSet("mkdist", flag.ContinueOnError)
-	d := dist{root: root}
+	d := dist{root: root, build: compile.Binary, manual: buildManual}
 	flags.StringVar(&d.Version, "version", "0.0", "`VERSION` of the program")
 	flags.StringVar(&d.AccountID, "account", network.AccountID, "account `ID` of the confdb-schema")
 	flags.StringVar(&d.Commit, "commit", "", "`COMMIT` that it is built from, for the version command")
@@ -132,13 +137,18 @@ func (d dist) make(ctx context.Context, wanted []string, output string, out io.W
 	return writeSums(sums, output, names)
 }
 
+// buildManual builds the program with the command that writes manual pages.
+func buildManual(ctx context.Context, root, file string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "man", "-buildvcs=false", "-o", file, ".")
+	build.Dir = root
+	return compile.Execute(build, "cannot build the program that writes the manual pages")
+}
+
 // documents returns what is the same for all architectures: licence, introduction, completions and manual pages.
 func (d dist) documents(ctx context.Context) ([]entry, error) {
 	// A program for this machine writes them, as it knows its commands.
 	binary := filepath.Join(d.work, "documents", compile.Program)
-	build := exec.CommandContext(ctx, "go", "build", "-tags", "man", "-buildvcs=false", "-o", binary, ".")
-	build.Dir = d.root
-	if err := compile.Execute(build, "cannot build the program that writes the manual pages"); err != nil {
+	if err := d.manual(ctx, d.root, binary); err != nil {
 		return nil, err
 	}
 	var list []entry
@@ -159,6 +169,13 @@ func (d dist) documents(ctx context.Context) ([]entry, error) {
 			return nil, fmt.Errorf("cannot print the completion script of %s: %w", shell, err)
 		}
 		list = append(list, entry{name: name, text: script, mode: 0o644})
+		// Two shells look for a script of a command's own name; the one script knows all names.
+		for _, role := range d.roles {
+			if shell != "zsh" {
+				link := strings.Replace(name, compile.Program+path.Ext(name), compile.Program+"-"+role+path.Ext(name), 1)
+				list = append(list, entry{name: link, link: path.Base(name), mode: 0o777})
+			}
+		}
 	}
 	pages := filepath.Join(d.work, "man")
 	if err := os.Mkdir(pages, 0o755); err != nil {

@@ -3,8 +3,12 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -13,10 +17,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"aspects-poc/internal/home"
+	"aspects-poc/internal/need"
+	"aspects-poc/packaging/compile"
 	"aspects-poc/packaging/recipe"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,6 +94,113 @@ func TestTarDependsOnContentsOnly(t *testing.T) {
 	}
 	if link := headers["bin/aspects-poc-vpn"]; link.Typeflag != tar.TypeSymlink || link.Linkname != "aspects-poc" {
 		t.Errorf("the role's name is %+v", link)
+	}
+}
+
+// manualScript stands for the program that writes completions and manual pages.
+const manualScript = `#!/bin/sh
+if [ "$1" = __man ]; then
+	for page in aspects-poc aspects-poc-control; do echo ".TH $page, of $HOME" >"$2/$page.1"; done
+else
+	echo "completion of $2"
+fi
+`
+
+// All files are made of the sources alone: not of the folder, the user's umask or the time, and the sums are theirs.
+func TestMake(t *testing.T) {
+	need.Programs(t, "sh")
+	make := func(output string) string {
+		d := testDist(t)
+		d.roles = []string{"control", "vpn"}
+		d.build = func(_ context.Context, _ string, stamps recipe.Build, arch string, _ compile.Kind, file string) error {
+			return os.WriteFile(file, []byte("binary "+stamps.Version+" for "+arch), 0o700)
+		}
+		d.manual = func(_ context.Context, _, file string) error {
+			if err := os.Mkdir(filepath.Dir(file), 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(file, []byte(manualScript), 0o755)
+		}
+		var out strings.Builder
+		if err := d.make(t.Context(), []string{"amd64", "riscv64"}, output, &out); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	first, second := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "other", "dist")
+	said := make(first)
+	before := syscall.Umask(0o077)
+	defer syscall.Umask(before)
+	make(second)
+
+	names := []string{"aspects-poc_1.2_linux_amd64.tar.gz", "aspects-poc_1.2_linux_riscv64.tar.gz", "aspects-poc_1.2_oci.tar"}
+	if want := "Created " + strings.Join(names, "\nCreated ") + "\n"; said != want {
+		t.Errorf("it said %q, want %q", said, want)
+	}
+	var sums strings.Builder
+	for _, name := range names {
+		text := read(t, filepath.Join(first, name))
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(text), name)
+		if !bytes.Equal(text, read(t, filepath.Join(second, name))) {
+			t.Errorf("made twice, %s differs", name)
+		}
+	}
+	if got := string(read(t, filepath.Join(first, "SHA256SUMS"))); got != sums.String() {
+		t.Errorf("sums are\n%s, want\n%s", got, sums.String())
+	}
+
+	zipped, err := gzip.NewReader(bytes.NewReader(read(t, filepath.Join(first, names[1]))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers, contents := files(t, zipped)
+	got := map[string]string{}
+	for name, header := range headers {
+		if header.Typeflag == tar.TypeDir {
+			continue
+		}
+		got[strings.TrimPrefix(name, "aspects-poc_1.2_linux_riscv64/")] = fmt.Sprintf("%o %s", header.Mode, header.Linkname)
+	}
+	if diff := cmp.Diff(map[string]string{
+		"LICENSE": "644 ", "NOTICES": "644 ", "README.md": "644 ",
+		"bin/aspects-poc": "755 ", "bin/aspects-poc-control": "777 aspects-poc", "bin/aspects-poc-vpn": "777 aspects-poc",
+		"share/bash-completion/completions/aspects-poc":            "644 ",
+		"share/bash-completion/completions/aspects-poc-control":    "777 aspects-poc",
+		"share/bash-completion/completions/aspects-poc-vpn":        "777 aspects-poc",
+		"share/fish/vendor_completions.d/aspects-poc.fish":         "644 ",
+		"share/fish/vendor_completions.d/aspects-poc-control.fish": "777 aspects-poc.fish",
+		"share/fish/vendor_completions.d/aspects-poc-vpn.fish":     "777 aspects-poc.fish",
+		"share/zsh/site-functions/_aspects-poc":                    "644 ",
+		"share/man/man1/aspects-poc.1":                             "644 ",
+		"share/man/man1/aspects-poc-control.1":                     "644 ",
+	}, got); diff != "" {
+		t.Errorf("the archive (-want +got):\n%s", diff)
+	}
+	for name, want := range map[string]string{
+		"bin/aspects-poc":                       "binary 1.2 for riscv64",
+		"LICENSE":                               "Apache License",
+		"NOTICES":                               "modernc.org/sqlite v",
+		"share/zsh/site-functions/_aspects-poc": "completion of zsh",
+		"share/man/man1/aspects-poc-control.1":  ".TH aspects-poc-control, of /home/user",
+	} {
+		if !bytes.Contains(contents["aspects-poc_1.2_linux_riscv64/"+name], []byte(want)) {
+			t.Errorf("%s does not have %q", name, want)
+		}
+	}
+}
+
+// Sums of an earlier run do not stay beside files that are not theirs.
+func TestMakeThatFails(t *testing.T) {
+	d, output := testDist(t), t.TempDir()
+	if err := os.WriteFile(filepath.Join(output, "SHA256SUMS"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.manual = func(context.Context, string, string) error { return errors.New("no compiler") }
+	if err := d.make(t.Context(), []string{"amd64"}, output, io.Discard); err == nil || err.Error() != "no compiler" {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(output); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
 	}
 }
 
