@@ -76,7 +76,11 @@ func runLint(env *roles.Env, c *cli.Context) error {
 			options.Snaps = append(options.Snaps, snap)
 		}
 	}
-	if len(files) == 0 {
+	switch {
+	case len(files) > 0:
+	case len(options.Snaps) > 0:
+		findings = append(findings, lint.CheckSnaps(options)...)
+	case len(findings) == 0:
 		return roles.Usagef("no confdb-schema given")
 	}
 	for _, file := range files {

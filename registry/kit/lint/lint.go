@@ -71,6 +71,14 @@ func Check(doc *document.Document, options Options) []Finding {
 	return c.sorted()
 }
 
+// CheckSnaps returns what there is to tell about snaps whose confdb-schema is not at hand: their plugs, their hooks, and what
+// these ask snapctl for.
+func CheckSnaps(options Options) []Finding {
+	c := &checker{doc: &document.Document{Headers: &document.Node{Kind: document.Map}}, options: options, broken: true}
+	c.checkSnaps()
+	return c.sorted()
+}
+
 // Unreadable is the finding that a document, or a snap's file, could not be read. The error is one of document.Parse or
 // ReadSnap; for others, such as a file that is not there, ok is false.
 func Unreadable(err error) (found Finding, ok bool) {
