@@ -77,6 +77,8 @@ func rules() []forbidden {
 			reason: "the development kit is around the registry, never in it"},
 		{from: []string{"registry/kit/..."}, to: []string{"registry", "registry/snapd", "registry/snapctl", "registry/embedded"},
 			reason: "the kit imitates what is behind snapd's socket, and knows no clients"},
+		{from: []string{"internal/jsonvalue"}, to: []string{"registry/...", "roles/..."},
+			reason: "a leaf: all others ask it when two values are one"},
 		{from: []string{"internal/document"}, to: []string{"registry", "registry/backend", "registry/kit/...", "roles/..."},
 			reason: "the forms of a confdb-schema are below the library and the kit, which both read them"},
 		{from: []string{"registry/kit/scaffold", "registry/kit/snapfile"}, to: []string{"registry/kit/lint", "registry/kit/world",

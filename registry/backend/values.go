@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"aspects-poc/internal/jsonvalue"
 )
 
 // Storable returns a copy of the values of a Set as confdb can keep them, or an *Error of kind ErrBadRequest that has
@@ -30,7 +32,7 @@ func Storable(values map[string]any) (map[string]any, error) {
 			return nil, &Error{Kind: ErrBadRequest, Remedy: "write it as a string", Reason: fmt.Sprintf(
 				"%s of %q would lose digits, as confdb keeps numbers as 64-bit floats", number, request)}
 		}
-		if EmptyContainer(value) {
+		if jsonvalue.Empty(value) {
 			value = nil
 		}
 		storable[request] = value
@@ -73,17 +75,6 @@ func WriteOp(values map[string]any) string {
 		return "set"
 	}
 	return "unset"
-}
-
-// EmptyContainer tells whether a JSON shape is a list or map with nothing in it.
-func EmptyContainer(value any) bool {
-	switch value := value.(type) {
-	case []any:
-		return len(value) == 0
-	case map[string]any:
-		return len(value) == 0
-	}
-	return false
 }
 
 // losesDigits returns a whole number in a value that is another one as a 64-bit float, or "". Fractions are rounded as
@@ -130,31 +121,6 @@ func short(number json.Number) bool {
 		}
 	}
 	return true
-}
-
-// Equal compares JSON shapes, numbers by their value as 64-bit floats, which is what confdb keeps of them.
-func Equal(a, b any) bool {
-	switch a := a.(type) {
-	case json.Number:
-		other, ok := b.(json.Number)
-		if !ok {
-			return false
-		}
-		x, errX := a.Float64()
-		y, errY := other.Float64()
-		return a == other || errX == nil && errY == nil && x == y
-	case []any:
-		other, ok := b.([]any)
-		return ok && slices.EqualFunc(a, other, Equal)
-	case map[string]any:
-		other, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, other, Equal)
-	}
-	switch b.(type) {
-	case json.Number, []any, map[string]any:
-		return false
-	}
-	return a == b
 }
 
 // CheckConstraints refuses constraints that are no scalars, in snapd's words (2.75 and later), with an *Error that has

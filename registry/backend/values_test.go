@@ -51,23 +51,6 @@ func TestStorable(t *testing.T) {
 	}
 }
 
-func TestEqual(t *testing.T) {
-	for _, test := range []struct {
-		a, b string
-		want bool
-	}{
-		{`null`, `null`, true}, {`null`, `false`, false}, {`1`, `1.0`, true}, {`1`, `1e0`, true}, {`1`, `"1"`, false},
-		{`"a"`, `"a"`, true}, {`[1, 2]`, `[1, 2.0]`, true}, {`[1, 2]`, `[2, 1]`, false}, {`[]`, `{}`, false},
-		{`{"a": [1]}`, `{"a": [1]}`, true}, {`{"a": 1}`, `{"a": 1, "b": 2}`, false}, {`true`, `[true]`, false},
-		{`"a"`, `{"a": 1}`, false}, {`1`, `null`, false},
-	} {
-		a, b := shapes(t, `{"x": `+test.a+`}`)["x"], shapes(t, `{"x": `+test.b+`}`)["x"]
-		if backend.Equal(a, b) != test.want || backend.Equal(b, a) != test.want {
-			t.Errorf("%s and %s: want %t both ways", test.a, test.b, test.want)
-		}
-	}
-}
-
 func TestCheckConstraints(t *testing.T) {
 	if err := backend.CheckConstraints(shapes(t, `{"a": 1, "b": "x", "c": false}`)); err != nil {
 		t.Error(err)

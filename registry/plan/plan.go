@@ -11,8 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry"
-	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/embedded"
 )
@@ -100,7 +100,7 @@ type writes struct {
 
 func newWrites(schema *confdb.Schema, view string, shown, wanted map[string]any) *writes {
 	w := &writes{schema: schema, view: view, shown: shown, requests: map[string]any{}}
-	w.merged, _ = merge(shown, wanted).(map[string]any)
+	w.merged, _ = jsonvalue.Merge(shown, wanted).(map[string]any)
 	for _, key := range slices.Sorted(maps.Keys(wanted)) {
 		w.add([]string{key}, shown[key], wanted[key])
 	}
@@ -131,7 +131,7 @@ func (w *writes) add(at []string, shown, wanted any) {
 		}
 		return
 	}
-	if same(shown, wanted) {
+	if jsonvalue.EqualStored(shown, wanted) {
 		return
 	}
 	// The deepest request path at or above the leaf that a rule has; if there is none, the engine shall say so.
@@ -144,7 +144,7 @@ func (w *writes) add(at []string, shown, wanted any) {
 		if depth < len(at) {
 			value = lookup(w.merged, at[:depth])
 		}
-		if backend.EmptyContainer(value) {
+		if jsonvalue.Empty(value) {
 			value = nil // neither can be stored
 		}
 		w.requests[request] = value
@@ -160,35 +160,4 @@ func lookup(document map[string]any, at []string) any {
 		value = object[key]
 	}
 	return value
-}
-
-// merge applies a partial document to another as RFC 7396 says. It shares nothing that it changes.
-func merge(old, partial any) any {
-	changes, ok := partial.(map[string]any)
-	if !ok {
-		return partial
-	}
-	merged := map[string]any{}
-	if object, ok := old.(map[string]any); ok {
-		maps.Copy(merged, object)
-	}
-	for key, value := range changes {
-		if value == nil {
-			delete(merged, key)
-			continue
-		}
-		merged[key] = merge(merged[key], value)
-	}
-	return merged
-}
-
-// same compares JSON shapes; no data, null and an empty list or map are the same.
-func same(a, b any) bool {
-	if backend.EmptyContainer(a) {
-		a = nil
-	}
-	if backend.EmptyContainer(b) {
-		b = nil
-	}
-	return backend.Equal(a, b)
 }

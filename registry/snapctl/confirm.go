@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/internal/snapdhttp"
 )
@@ -80,7 +81,7 @@ func compare(values, before, after map[string]any, beforeKnown bool) verdict {
 		}
 		changed = true
 		fulfilled = fulfilled || shows(now, value)
-		moved = moved || !backend.Equal(was, now)
+		moved = moved || !jsonvalue.Equal(was, now)
 	}
 	switch {
 	case !beforeKnown && missing:
@@ -178,7 +179,7 @@ func shows(read, written any) bool {
 	case map[string]any:
 		object, ok := read.(map[string]any)
 		if !ok {
-			return read == nil && backend.Equal(content(written), map[string]any{})
+			return read == nil && jsonvalue.Equal(content(written), map[string]any{})
 		}
 		for key, value := range written {
 			if !shows(object[key], value) {
@@ -187,7 +188,7 @@ func shows(read, written any) bool {
 		}
 		return true
 	default:
-		return backend.Equal(read, content(written))
+		return jsonvalue.Equal(read, content(written))
 	}
 }
 

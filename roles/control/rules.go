@@ -84,8 +84,7 @@ func merged(views []string, current, target map[string]map[string]any) map[strin
 	return after
 }
 
-// merge is RFC 7396: null removes, objects are merged, and whatever else replaces. An object that it leaves empty is not
-// stored.
+// merge is jsonvalue.Merge, but for objects that it leaves empty: confdb does not store them.
 func merge(value, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {

@@ -1,14 +1,11 @@
 package control
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry"
 	"aspects-poc/roles/network"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // shows counts those changes that show, and those in whose place there is still what was there before. What somebody
@@ -18,9 +15,9 @@ func (a *Attempt) shows(current map[string]map[string]any) (shown, missing int) 
 		for request, value := range values {
 			switch now := lookUp(current[view], request); {
 			case writeOnly(view, request):
-			case sameJSON(now, value):
+			case jsonvalue.EqualStored(now, value):
 				shown++
-			case sameJSON(now, a.Before[view][request]):
+			case jsonvalue.EqualStored(now, a.Before[view][request]):
 				missing++
 			}
 		}
@@ -34,7 +31,7 @@ func (a *Attempt) back(current map[string]map[string]any) registry.Changes {
 	for view, values := range a.Changes {
 		for request, value := range values {
 			now, before := lookUp(current[view], request), a.Before[view][request]
-			if writeOnly(view, request) || !sameJSON(now, value) || sameJSON(now, before) {
+			if writeOnly(view, request) || !jsonvalue.EqualStored(now, value) || jsonvalue.EqualStored(now, before) {
 				continue
 			}
 			if back[view] == nil {
@@ -64,24 +61,4 @@ func (a *Attempt) hidden(current map[string]map[string]any) []string {
 // writeOnly tells what no view shows.
 func writeOnly(view, request string) bool {
 	return view == network.ControlTunnelView && request == "secret-key"
-}
-
-// sameJSON compares JSON values by their canonical form (RFC 8785). No data, null and an empty list or map are the same.
-func sameJSON(a, b any) bool {
-	return bytes.Equal(canonical(a), canonical(b))
-}
-
-func canonical(value any) []byte {
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		return nil
-	}
-	text := jsontext.Value(encoded)
-	if text.Canonicalize() != nil {
-		return encoded
-	}
-	if text := string(text); text == "[]" || text == "{}" {
-		return []byte("null")
-	}
-	return text
 }

@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
@@ -157,23 +157,8 @@ func (e *extra) take(offer serverapi.Offer) error {
 	return nil
 }
 
-// merged applies a merge patch (RFC 7396) to a configuration, of which no part is changed.
-func merged(config, patch map[string]any) map[string]any {
-	result := maps.Clone(config)
-	if result == nil {
-		result = map[string]any{}
-	}
-	for name, value := range patch {
-		inner, isObject := value.(map[string]any)
-		switch {
-		case value == nil:
-			delete(result, name)
-		case isObject:
-			below, _ := result[name].(map[string]any)
-			result[name] = merged(below, inner)
-		default:
-			result[name] = value
-		}
-	}
-	return result
+// merged applies a merge patch to a configuration.
+func merged(config, patch serverapi.Config) serverapi.Config {
+	merged, _ := jsonvalue.Merge(map[string]any(config), map[string]any(patch)).(map[string]any)
+	return merged
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 
@@ -83,29 +84,10 @@ func (d *device) apply(offer serverapi.Offer, now time.Time) error {
 	return nil
 }
 
-// merged applies a merge patch (RFC 7396) to a configuration, of which no part is changed.
+// merged applies a merge patch to a configuration.
 func merged(config, patch serverapi.Config) serverapi.Config {
-	return mergedMap(config, patch)
-}
-
-func mergedMap(object, patch map[string]any) map[string]any {
-	result := map[string]any{}
-	for name, value := range object {
-		result[name] = value
-	}
-	for name, value := range patch {
-		inner, isObject := value.(map[string]any)
-		switch {
-		case value == nil:
-			delete(result, name)
-		case isObject:
-			below, _ := result[name].(map[string]any)
-			result[name] = mergedMap(below, inner)
-		default:
-			result[name] = value
-		}
-	}
-	return result
+	merged, _ := jsonvalue.Merge(map[string]any(config), map[string]any(patch)).(map[string]any)
+	return merged
 }
 
 // A prepared request is its text, which names the body that it was made for.

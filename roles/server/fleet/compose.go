@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -148,7 +149,7 @@ func compareBelow(list *[]Difference, before, after map[string]any, prefix strin
 			*list = append(*list, Difference{Path: path, Kind: "removed", Before: old})
 		case !was:
 			*list = append(*list, Difference{Path: path, Kind: "added", After: new})
-		case !equal(old, new):
+		case !jsonvalue.Equal(old, new):
 			*list = append(*list, Difference{Path: path, Kind: "changed", Before: old, After: new})
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
@@ -94,7 +95,7 @@ func lines(entry serverapi.HistoryEntry) []line {
 			list = append(list, line{"added", "+ " + path + " = " + text(is)})
 		case !isThere:
 			list = append(list, line{"removed", "− " + path + " = " + text(was)})
-		case !same(was, is):
+		case !jsonvalue.Equal(was, is):
 			list = append(list, line{"changed", path + ": " + text(was) + " → " + text(is)})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -71,7 +72,7 @@ func mark(managed, reported bool, want, have any) string {
 		return matches
 	case !reported:
 		return notReported
-	case want == nil || !same(want, have):
+	case want == nil || !jsonvalue.Equal(want, have):
 		return differs
 	}
 	return matches
@@ -135,13 +136,6 @@ func nullAbove(path string, demanded map[string]any) string {
 		}
 	}
 	return ""
-}
-
-// same compares two values as the hash of a target does.
-func same(a, b any) bool {
-	one, err1 := serverapi.Config{"": a}.Hash()
-	other, err2 := serverapi.Config{"": b}.Hash()
-	return err1 == nil && err2 == nil && one == other
 }
 
 // text is a value as JSON.

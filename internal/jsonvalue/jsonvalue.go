@@ -1,0 +1,131 @@
+// Package jsonvalue says when two JSON values are one, and merges them. Library, server, page and devices all ask it, so
+// that they never disagree. Its main functions are Equal and Merge.
+//
+// A value is nil, bool, string, json.Number, []any or map[string]any. The engine keeps values in a form of its own
+// (registry/confdb/databag) and compares those there.
+package jsonvalue
+
+import (
+	"encoding/json"
+	"maps"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Equal tells whether two values are the same. Numbers are compared by what they stand for, as confdb keeps them: whole
+// numbers to the last digit, fractions as 64-bit floats. So 1, 1.0 and 10e-1 are equal, 9007199254740992 and
+// 9007199254740993 are not. It costs no more than the values' texts, whatever a number's exponent.
+func Equal(a, b any) bool {
+	switch a := a.(type) {
+	case json.Number:
+		b, ok := b.(json.Number)
+		return ok && (a == b || number(string(a)) == number(string(b)))
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, Equal)
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, b, Equal)
+	}
+	switch b.(type) {
+	case json.Number, []any, map[string]any:
+		return false // not all of them can be compared with ==
+	}
+	return a == b
+}
+
+// EqualStored is Equal where nil, an empty list and an empty map are the same: confdb stores none of them.
+func EqualStored(a, b any) bool {
+	if Empty(a) {
+		a = nil
+	}
+	if Empty(b) {
+		b = nil
+	}
+	return Equal(a, b)
+}
+
+// Empty tells whether a value is a list or map with nothing in it.
+func Empty(value any) bool {
+	switch value := value.(type) {
+	case []any:
+		return len(value) == 0
+	case map[string]any:
+		return len(value) == 0
+	}
+	return false
+}
+
+// Merge returns value with a merge patch applied (RFC 7396): null removes, objects are merged, whatever else replaces. It
+// changes neither; the result shares with both what is the same.
+func Merge(value, patch any) any {
+	changes, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	old, _ := value.(map[string]any)
+	merged := maps.Clone(old)
+	if merged == nil {
+		merged = map[string]any{}
+	}
+	for name, change := range changes {
+		if change == nil {
+			delete(merged, name)
+			continue
+		}
+		merged[name] = Merge(merged[name], change)
+	}
+	return merged
+}
+
+// maxExponent is how many digits of an exponent are looked at. Their conversion takes more than linear time, and nobody
+// means a number of that kind: beyond, only equal texts are equal.
+const maxExponent = 1000
+
+// number returns a text that two numbers share when they are equal.
+func number(text string) string {
+	digits, exponent, ok := significant(text)
+	if !ok {
+		return text
+	}
+	if exponent.Sign() < 0 {
+		near, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return text // no JSON number
+		}
+		digits, exponent, _ = significant(strconv.FormatFloat(near, 'e', -1, 64))
+	}
+	return digits + "e" + exponent.String()
+}
+
+// significant splits a number into its digits, with sign and without zeros at either end, and the power of ten of the
+// last one. Zero has no digits.
+func significant(text string) (digits string, exponent *big.Int, ok bool) {
+	exponent = new(big.Int)
+	mantissa := text
+	if at := strings.IndexAny(text, "eE"); at >= 0 {
+		mantissa = text[:at]
+		power := strings.TrimPrefix(text[at+1:], "+")
+		if len(power) > maxExponent {
+			return "", nil, false
+		}
+		if _, ok := exponent.SetString(power, 10); !ok {
+			return "", nil, false
+		}
+	}
+	mantissa, negative := strings.CutPrefix(mantissa, "-")
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	exponent.Sub(exponent, big.NewInt(int64(len(fraction))))
+	digits = strings.TrimLeft(whole+fraction, "0")
+	trimmed := strings.TrimRight(digits, "0")
+	exponent.Add(exponent, big.NewInt(int64(len(digits)-len(trimmed))))
+	if trimmed == "" {
+		return "", new(big.Int), true
+	}
+	if negative {
+		trimmed = "-" + trimmed
+	}
+	return trimmed, exponent, true
+}
