@@ -1,6 +1,6 @@
 # What people type; `make help` lists it. CI calls the same targets.
 
-VERSION    ?= 0.3
+VERSION    ?= 0.4
 ACCOUNT_ID ?= $(shell sed -n 's/^var AccountID = "\(.*\)"$$/\1/p' roles/network/network.go)
 GO         ?= go
 COMMIT     ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)

@@ -18,8 +18,9 @@ var notRun = map[string][]string{
 		"it runs the tests",
 		"it needs a real snapd, root, and an account of the snap store",
 	},
-	"devkit-serve.md":   {"it needs a key of yours in the key ring of snap"},
-	"fleet-database.md": {"it needs a PostgreSQL of yours", "it needs the administrator of that PostgreSQL", "it needs that PostgreSQL"},
+	"devkit-serve.md": {"it needs a key of yours in the key ring of snap"},
+	"fleet-database.md": {"it needs a PostgreSQL of yours", "it needs the administrator of that PostgreSQL", "it needs that PostgreSQL", "it needs that PostgreSQL",
+		"it needs that PostgreSQL"},
 	"install.md": {
 		"it builds into this folder", "it builds into this folder",
 		"it needs root, and a release",

@@ -91,6 +91,36 @@ func TestHome(t *testing.T) {
 	}
 }
 
+// Documents name the version that the Makefile names: the next one, which has what they describe.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile(filepath.Join("..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^VERSION +\?= (.+)$`).FindSubmatch(makefile)
+	if version == nil {
+		t.Fatal("the Makefile has no VERSION")
+	}
+	named := regexp.MustCompile(`(?:uses: [\w./-]+/aspects-poc@v|rev: v|aspects-poc(?:-[a-z]+)?_|localhost/aspects-poc:|docker-daemon:aspects-poc:)(\d[\d.]*\d)`)
+	count := 0
+	for _, name := range documents(t) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range named.FindAllStringSubmatch(string(text), -1) {
+			count++
+			if found[1] != string(version[1]) {
+				t.Errorf("%s: %s, and the version is %s", name, found[0], version[1])
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("no document names a version")
+	}
+}
+
 // The README can be read in some minutes.
 func TestReadmeIsShort(t *testing.T) {
 	t.Parallel()

@@ -262,7 +262,7 @@ func stateText(state string) string {
 	case "silent":
 		return "☾ silent"
 	case "cloned":
-		return "⧉ two machines"
+		return "‖ two machines"
 	}
 	return strings.ReplaceAll(state, "-", " ")
 }

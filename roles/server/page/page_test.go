@@ -127,7 +127,7 @@ func TestPages(t *testing.T) {
 			`href="page/devices/` + id.String() + `/"`, "✗ refused", "site=berlin", "expected &lt;int&gt; type",
 			"stage=&lt;script&gt;alert(1)&lt;/script&gt;", `<a rel="next" href="?after=0123">`, `<a rel="prev" href=".">`,
 			`datetime="2026-11-24T11:59:30Z"`, `<b>1,234</b> all`, `href="?state=refused"`,
-			"51–51 of 1,234 devices · page 2 of 25", `href="?state=cloned"><b>7</b> ⧉ two machines`, `<a href="?sort=seen">Last seen</a>`,
+			"51–51 of 1,234 devices · page 2 of 25", `href="?state=cloned"><b>7</b> ‖ two machines`, `<a href="?sort=seen">Last seen</a>`,
 		}},
 		{"filters stay", "/?selector=site%3Dberlin&state=silent&q=ca15&sort=-seen", 200, []string{
 			`value="site=berlin"`, `value="ca15"`, `<option value="silent" selected>`, `<option value="-seen" selected>`,
