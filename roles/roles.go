@@ -2,7 +2,7 @@
 // snapd calls a snap's, gives it its streams, its registry and its signals, resolves flags from command line, environment, file and defaults, and turns what the role
 // returns into an exit code.
 //
-// A role is a folder that exports a Role, and a line in main.go:
+// A role is a folder that exports a Role, and a line in all.go:
 //
 //	var Role = roles.Role{Name: "vpn", Summary: "keep the tunnel's peers", Command: command}
 //
@@ -41,7 +41,7 @@ import (
 // Program is the name of the binary; Program-ROLE are its other names.
 const Program = "aspects-poc"
 
-// A Role is one thing the binary can be. Adding one is a folder that exports a Role, and a line in main.go.
+// A Role is one thing the binary can be. Adding one is a folder that exports a Role, and a line in all.go.
 type Role struct {
 	Name    string // "control": the command, and aspects-poc-control as argv[0]
 	Summary string // one line for the list of roles, lower case, without a full stop
