@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +18,7 @@ import (
 	"aspects-poc/internal/need"
 	"aspects-poc/packaging/compile"
 	"aspects-poc/packaging/recipe"
+	"aspects-poc/roles/server/swagger"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
@@ -205,6 +210,7 @@ func TestBuiltTwice(t *testing.T) {
 		compareHooks(t, map[bool]string{true: filepath.Join(first, "bin", compile.Program), false: whole})
 	})
 	t.Run("elsewhere", func(t *testing.T) { sayElsewhere(t, filepath.Join(first, "bin", compile.Program)) })
+	t.Run("documentation", func(t *testing.T) { showDocumentation(t, whole) })
 	t.Run("budgets", func(t *testing.T) { compareSizes(t, filepath.Join(first, "bin", compile.Program), whole) })
 }
 
@@ -224,6 +230,40 @@ func sayElsewhere(t *testing.T, device string) {
 	once := exec.CommandContext(t.Context(), device, "vpn", "run", "--once", "--registry", "mem:", "--config", file)
 	if out, err := once.CombinedOutput(); err != nil {
 		t.Errorf("with a section for the server: %v\n%s", err, out)
+	}
+}
+
+// showDocumentation checks that the whole binary has the files that Swagger UI's page loads, though it has no others.
+func showDocumentation(t *testing.T, whole string) {
+	server := exec.CommandContext(t.Context(), whole, "server", "run", "--listen", "127.0.0.1:0", "--state", filepath.Join(t.TempDir(), "s.db"))
+	log, err := server.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = server.Process.Kill(), server.Wait() })
+	go func() { _, _ = io.Copy(io.Discard, log) }()
+	lines := bufio.NewScanner(out)
+	address := ""
+	for address == "" && lines.Scan() {
+		address = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(lines.Text())
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	for _, name := range append(swagger.UIFiles(), "index.html") {
+		response, err := http.Get(address + "/docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if closed := response.Body.Close(); err != nil || closed != nil || response.StatusCode != http.StatusOK || len(body) < 500 {
+			t.Errorf("%s: %s with %d bytes, %v", name, response.Status, len(body), err)
+		}
 	}
 }
 

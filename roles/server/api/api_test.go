@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/swagger"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/go-cmp/cmp"
@@ -273,6 +276,24 @@ func TestPaths(t *testing.T) {
 				t.Error("which methods are allowed is not told")
 			}
 		})
+	}
+}
+
+// TestUIFiles: what the page of Swagger UI loads is served, and nothing else of it is in the binary.
+func TestUIFiles(t *testing.T) {
+	base := newServer(t, io.Discard).URL
+	var loaded []string
+	for _, found := range regexp.MustCompile(`(?:src|href)="\./([^"]+)"`).FindAllStringSubmatch(call(t, base, "GET", "/docs/index.html", "").body, -1) {
+		loaded = append(loaded, found[1])
+		if got := call(t, base, "GET", "/docs/"+found[1], ""); got.status != 200 || len(got.body) < 500 {
+			t.Errorf("%s: %d with %d bytes", found[1], got.status, len(got.body))
+		}
+	}
+	listed := swagger.UIFiles()
+	slices.Sort(loaded)
+	slices.Sort(listed)
+	if diff := cmp.Diff(listed, loaded); diff != "" {
+		t.Errorf("files of the page (-listed +loaded):\n%s", diff)
 	}
 }
 

@@ -3,15 +3,14 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 
 	"aspects-poc/roles/server/swagger"
 
 	"github.com/labstack/echo/v4"
 	echoSwagger "github.com/swaggo/echo-swagger"
-	swaggerFiles "github.com/swaggo/files/v2"
 )
 
 // documentation serves the description of the API and Swagger UI, which shows it, all of it from the binary. A query makes
@@ -38,7 +37,7 @@ func documentation(app *echo.Echo) {
 	})
 	get("/docs/:name", func(c echo.Context) error {
 		name := c.Param("name")
-		if _, err := fs.Stat(swaggerFiles.FS, name); err != nil || !fs.ValidPath(name) || strings.HasSuffix(name, ".map") {
+		if name != "index.html" && !slices.Contains(swagger.UIFiles(), name) {
 			return echo.ErrNotFound
 		}
 		// The page may load from here and nowhere else. It starts itself by a script of its own, and Swagger UI sets
