@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	schemadoc "aspects-poc/internal/document"
 )
 
 // An Assertion is one document. It is immutable.
@@ -99,7 +101,7 @@ func decode(text []byte) (*Assertion, []byte, error) {
 	if len(head) > maxHeaders {
 		return nil, nil, fmt.Errorf("assertion headers are longer than %d bytes", maxHeaders)
 	}
-	headers, err := parseHeaders(head)
+	headers, err := schemadoc.ParseHeaders(head)
 	if err != nil {
 		return nil, nil, fmt.Errorf("parsing assertion headers: %w", err)
 	}
