@@ -72,7 +72,7 @@ type workshop struct {
 func runDev(env *roles.Env, c *cli.Context) (err error) {
 	dirs, command := c.Args().Slice(), []string(nil)
 	if i := slices.Index(dirs, "--"); i >= 0 {
-		dirs, command = dirs[:i], dirs[i+1:]
+		dirs, command = slices.Clone(dirs[:i]), dirs[i+1:] // snaps that are tried are added to dirs
 	}
 	if len(dirs) == 0 {
 		return roles.Usagef("no snap given: want the folder of at least one")

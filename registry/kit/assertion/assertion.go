@@ -38,26 +38,44 @@ const (
 	maxSign    = 128 << 10
 )
 
-// keys are the headers that name an assertion of a type, in the order in which snapd prints them.
+// keys are the headers that name an assertion of a type, in the order in which snapd prints them: all types of snapd 2.77.
 var keys = map[string][]string{
-	"account":             {"account-id"},
-	"account-key":         {"public-key-sha3-384"},
-	"account-key-request": {"public-key-sha3-384"},
-	"confdb-control":      {"brand-id", "model", "serial"},
-	"confdb-schema":       {"account-id", "name"},
-	"model":               {"series", "brand-id", "model"},
-	"serial":              {"brand-id", "model", "serial"},
-	"snap-declaration":    {"series", "snap-id"},
-	"snap-revision":       {"snap-sha3-384", "provenance"},
-	"system-user":         {"brand-id", "email"},
-	"validation-set":      {"series", "account-id", "name", "sequence"},
+	"account":                {"account-id"},
+	"account-key":            {"public-key-sha3-384"},
+	"account-key-request":    {"public-key-sha3-384"},
+	"base-declaration":       {"series"},
+	"cluster":                {"cluster-id", "sequence"},
+	"confdb-control":         {"brand-id", "model", "serial"},
+	"confdb-schema":          {"account-id", "name"},
+	"device-session-request": {"brand-id", "model", "serial"},
+	"hardware-identity":      {"issuer-id", "hardware-id-key-sha3-384"},
+	"model":                  {"series", "brand-id", "model"},
+	"preseed":                {"series", "brand-id", "model", "system-label"},
+	"repair":                 {"brand-id", "repair-id"},
+	"request-message":        {"account-id", "message-id"},
+	"response-message":       {"account-id", "message-id", "device"},
+	"serial":                 {"brand-id", "model", "serial"},
+	"serial-request":         {},
+	"snap-build":             {"snap-sha3-384"},
+	"snap-declaration":       {"series", "snap-id"},
+	"snap-developer":         {"snap-id", "publisher-id"},
+	"snap-resource-pair":     {"snap-id", "resource-name", "resource-revision", "snap-revision", "provenance"},
+	"snap-resource-revision": {"snap-id", "resource-name", "resource-sha3-384", "provenance"},
+	"snap-revision":          {"snap-sha3-384", "provenance"},
+	"store":                  {"store"},
+	"system-user":            {"brand-id", "email"},
+	"validation":             {"series", "snap-id", "approved-snap-id", "approved-snap-revision"},
+	"validation-set":         {"series", "account-id", "name", "sequence"},
 }
 
 // Types returns the types of assertions that are known here, sorted.
 func Types() []string { return slices.Sorted(maps.Keys(keys)) }
 
 // Known tells whether there is a type of this name.
-func Known(kind string) bool { return keys[kind] != nil }
+func Known(kind string) bool {
+	_, known := keys[kind]
+	return known
+}
 
 // Decode reads one assertion. The error says what is wrong with the text.
 func Decode(text []byte) (*Assertion, error) {
