@@ -1,11 +1,8 @@
 package roles
 
 import (
-	"context"
 	"errors"
 	"fmt"
-
-	"aspects-poc/registry/backend"
 )
 
 // The exit codes.
@@ -34,42 +31,15 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{Message: fmt.Sprintf(format, args...)}
 }
 
-// ExitCode is the one place that maps errors to exit codes.
+// ExitCode is the one place that maps errors to exit codes. Every refusal is a failure, as it is for the snap command: a
+// script that must tell them apart reads the message or uses the library.
 func ExitCode(err error) int {
-	if err == nil {
+	var usage *UsageError
+	switch {
+	case err == nil:
 		return ExitDone
-	}
-	for _, row := range exitTable() {
-		if row.matches(err) {
-			return row.code
-		}
+	case errors.As(err, &usage):
+		return ExitUsage
 	}
 	return ExitFailed
-}
-
-type exitRow struct {
-	kind    error // for the test of completeness; nil where matches looks at a type
-	code    int
-	matches func(error) bool
-}
-
-// exitTable lists every kind of refusal. They are all failures, as they are for the snap command: a script that must
-// tell them apart reads the message or uses the library.
-func exitTable() []exitRow {
-	rows := []exitRow{{code: ExitUsage, matches: func(err error) bool {
-		var usage *UsageError
-		return errors.As(err, &usage)
-	}}}
-	for _, kind := range []error{
-		backend.ErrNoData, backend.ErrNoMatch, backend.ErrUnauthorized, backend.ErrInvalid, backend.ErrBadRequest,
-		backend.ErrNoSchema, backend.ErrNoView, backend.ErrNoCustodian, backend.ErrDisabled, backend.ErrNotConnected,
-		backend.ErrRejected, backend.ErrBusy, backend.ErrInterrupted, backend.ErrUnknown, backend.ErrUnreachable, backend.ErrCorrupt,
-		backend.ErrStorage, backend.ErrMayLoseData, backend.ErrUnsupported, backend.ErrOther,
-		context.Canceled, context.DeadlineExceeded,
-	} {
-		rows = append(rows, exitRow{kind: kind, code: ExitFailed, matches: func(err error) bool {
-			return errors.Is(err, kind)
-		}})
-	}
-	return rows
 }

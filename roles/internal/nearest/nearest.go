@@ -1,7 +1,11 @@
 // Package nearest finds the names that somebody may have meant who wrote one that is not known.
 package nearest
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/xrash/smetrics" // which urfave/cli has, too
+)
 
 // Names returns the known names that are most like a name, or nothing where none is like it. Case, hyphens and underscores
 // make no difference: dryRun and DRY_RUN are as near to dry-run as can be.
@@ -11,7 +15,7 @@ func Names(name string, known []string) []string {
 	best := min(1+len(given)/4, len(given)-1) // another letter is not like a letter
 	for _, candidate := range known {
 		want := plain(candidate)
-		away := distance(given, want)
+		away := smetrics.WagnerFischer(given, want, 1, 1, 1) // letters put in, left out or exchanged
 		if strings.HasPrefix(candidate, name+"-") || len(want) > 2 && strings.HasPrefix(given, want) {
 			away = min(away, 1) // a part is left out, or something is put behind it
 		}
@@ -28,25 +32,4 @@ func Names(name string, known []string) []string {
 
 func plain(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
-}
-
-// distance is how many letters have to be put in, left out or exchanged to make one word of the other.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			exchanged := diagonal
-			if a[i] != b[j] {
-				exchanged++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(exchanged, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
