@@ -2,4 +2,5 @@
 
 package program
 
-const raced = false // this test has the race detector
+// Raced tells whether this test has the race detector.
+const Raced = false

@@ -25,7 +25,7 @@ func Dir(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := Build(t.Context(), root, raced)
+	dir, err := Build(t.Context(), root, Raced)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,4 +2,5 @@
 
 package program
 
-const raced = true // this test has the race detector
+// Raced tells whether this test has the race detector.
+const Raced = true

@@ -88,7 +88,7 @@ func Acts(seed uint64, number int) []Act {
 		if deeds[i].fill != nil {
 			deeds[i].fill(&a, r)
 		}
-		if r.IntN(4) == 0 {
+		if r.IntN(2) == 0 {
 			a.Pause = 1 + r.IntN(60)
 		}
 		list = append(list, a)

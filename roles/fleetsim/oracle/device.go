@@ -27,7 +27,7 @@ type kind struct {
 	Counts  bool // each poll has other counters
 }
 
-// kinds are given to devices in turn.
+// kinds are given to devices in turn, beginning with another one for each seed.
 var kinds = []kind{
 	{Signs: true, Reports: true},
 	{Signs: true, Waits: true, Reports: true},
@@ -67,6 +67,7 @@ type device struct {
 	era       int             // of the servers, in which it heard of the target that it runs
 	known     string          // what it reported last, without the sequence
 	counted   int64
+	overtaken int64 // what counted was when a report of it was overtaken last
 	away      bool
 	fresh     bool // registers, and asks nothing
 	acked     *serverapi.PollRequest
@@ -77,7 +78,7 @@ type device struct {
 
 func (h *harness) newDevice(number int, signer crypto.Signer, public string) (*device, error) {
 	d := &device{
-		h: h, number: number, kind: kinds[number%len(kinds)], key: public, mood: obeys, poked: make(chan struct{}, 1),
+		h: h, number: number, kind: kinds[(number+int(h.options.Seed%uint64(len(kinds))))%len(kinds)], key: public, mood: obeys, poked: make(chan struct{}, 1),
 		random: rand.New(rand.NewPCG(h.options.Seed, uint64(number))),
 		labels: map[string]string{"site": []string{"a", "b"}[number%2]},
 	}
@@ -97,10 +98,13 @@ func (h *harness) newDevice(number int, signer crypto.Signer, public string) (*d
 }
 
 // client speaks to one of the servers, as the device.
-func (d *device) client(server int) *serverapi.Client {
+func (d *device) client(server int) *serverapi.Client { return d.clientOf(server, 0) }
+
+// clientOf signs what it sends as of some time ago.
+func (d *device) clientOf(server int, ago time.Duration) *serverapi.Client {
 	transport := d.h.world.Transport()
 	if d.signer != nil {
-		transport = sign.NewTransport(d.signer, sign.Options{Base: transport})
+		transport = sign.NewTransport(d.signer, sign.Options{Base: transport, Now: func() time.Time { return time.Now().Add(-ago) }})
 	}
 	client, err := serverapi.NewClient(d.h.world.URL(server), serverapi.Options{Transport: transport})
 	if err != nil {

@@ -60,7 +60,7 @@ func newBubble(ctx context.Context, interval time.Duration, stores stores) *bubb
 	if stores.servers > 1 && stores.cords == nil {
 		b.common = &common{file: b.file()}
 	}
-	b.transport = &http.Transport{DisableKeepAlives: true, DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
+	b.transport = &http.Transport{DisableCompression: true, DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err

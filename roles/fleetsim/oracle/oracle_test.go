@@ -7,12 +7,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"aspects-poc/internal/program"
 	"aspects-poc/roles/fleetsim/oracle"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
@@ -35,12 +40,26 @@ func TestMain(m *testing.M) {
 	if *seed == 0 {
 		*seed = rand.Uint64N(1 << 32)
 	}
-	os.Exit(postgrestest.Main(m))
+	debug.SetGCPercent(400) // there is little to keep
+	os.Exit(inTemporary(m))
+}
+
+// temporary is a folder for all tests.
+var temporary string
+
+func inTemporary(m *testing.M) int {
+	var err error
+	if temporary, err = os.MkdirTemp("", "oracle"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(temporary) }()
+	return postgrestest.Main(m)
 }
 
 // options are those of a run.
 func options(seed uint64) oracle.Options {
-	o := oracle.Options{Seed: seed, Devices: 9, Interval: *minutes}
+	o := oracle.Options{Seed: seed, Devices: 6, Interval: *minutes}
 	if *skip != "" {
 		o.Excused = regexp.MustCompile(*skip)
 	}
@@ -92,13 +111,18 @@ func runInBubble(t *testing.T, options oracle.Options, place place, acts []oracl
 	return figures, err
 }
 
-// try does several runs of so many acts each, side by side.
+// try does several runs of so many acts each, side by side. The race detector makes them take six times as long: with it,
+// there is one of a few acts, and the others are left to a program without it.
 func try(t *testing.T, place place, number, acts int) {
 	t.Helper()
-	if *runs > 0 {
+	switch {
+	case *runs > 0:
 		number = *runs
-	} else if *replay != "" {
+	case *replay != "":
 		number = 1
+	case program.Raced:
+		t.Run("without the race detector", tryUnraced)
+		number, acts = 1, acts/4
 	}
 	for i := range number {
 		seed := *seed + uint64(i)
@@ -108,6 +132,35 @@ func try(t *testing.T, place place, number, acts int) {
 		})
 	}
 }
+
+// tryUnraced does a test's runs in a program without the race detector.
+func tryUnraced(t *testing.T) {
+	built, err := unraced()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _, _ := strings.Cut(t.Name(), "/")
+	command := exec.CommandContext(t.Context(), built, "-test.run", "^"+name+"$", "-test.v", "-seed", fmt.Sprint(*seed))
+	output, err := command.CombinedOutput()
+	for line := range strings.Lines(string(output)) {
+		if !strings.HasPrefix(line, "=== ") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// unraced builds these tests without the race detector, once, into the folder of all of them.
+var unraced = sync.OnceValues(func() (string, error) {
+	file := filepath.Join(temporary, "unraced")
+	output, err := exec.Command("go", "test", "-c", "-race=false", "-o", file, ".").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("cannot build the tests without the race detector: %w: %s", err, output)
+	}
+	return file, err
+})
 
 // tryOne does the acts, and on a failure looks for the shortest sequence that fails like that.
 func tryOne(t *testing.T, options oracle.Options, place place, acts []oracle.Act) {
@@ -144,12 +197,12 @@ func lines(acts []oracle.Act) string {
 
 // TestTruth compares what a server shows with what devices hold, while all happens to them that does in years.
 func TestTruth(t *testing.T) {
-	try(t, inFile(1), 2, 100)
+	try(t, inFile(1), 8, 160)
 }
 
 // TestTruthOfTwo does it with two servers on one store, of which either hears of what the other does up to a second later.
 func TestTruthOfTwo(t *testing.T) {
-	try(t, inFile(2), 2, 100)
+	try(t, inFile(2), 6, 160)
 }
 
 // TestTruthOnPostgres does it with two servers on one PostgreSQL, without LISTEN.
@@ -158,7 +211,7 @@ func TestTruthOnPostgres(t *testing.T) {
 	try(t, func(t *testing.T) stores {
 		database := postgrestest.URL(t)
 		return stores{servers: 2, dir: t.TempDir(), address: database, cords: []*cord{newCord(t, database), newCord(t, database)}}
-	}, 1, 25)
+	}, 1, 40)
 }
 
 // inFile makes files of the embedded store, in memory where that can be: the disk's own time is not what is looked at.

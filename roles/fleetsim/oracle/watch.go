@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -117,7 +118,7 @@ func (f *follower) take(event serverapi.Event) error {
 }
 
 func (f *follower) askAll() error {
-	list, err := f.h.list(f.server, nil)
+	list, err := f.h.list(f.server, url.Values{"limit": {"1000"}})
 	if err != nil {
 		return err
 	}

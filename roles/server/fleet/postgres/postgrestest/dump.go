@@ -9,27 +9,33 @@ import (
 
 // Dump writes a backup of the database at an address to a file, as docs/fleet-database.md has it.
 func Dump(address, file string) error {
-	return client("pg_dump", "--format=custom", "--file="+file, "--dbname="+address)
+	_, err := client("pg_dump", "--format=custom", "--file="+file, "--dbname="+address)
+	return err
 }
 
 // Load goes back to a backup, in the database at an address, which no server may be using, as docs/fleet-database.md has it.
 func Load(address, file string) error {
-	err := client("pg_restore", "--clean", "--if-exists", "--single-transaction", "--dbname="+address, file)
+	last, err := client("psql", "--dbname="+address, "--tuples-only", "--command=SELECT value FROM counters WHERE name = 'revision'")
 	if err != nil {
 		return err
 	}
-	return client("psql", "--dbname="+address, "--set=ON_ERROR_STOP=1", "--quiet",
-		"--command=UPDATE counters SET value = value + 100000 WHERE name = 'revision'")
+	if _, err := client("pg_restore", "--clean", "--if-exists", "--single-transaction", "--dbname="+address, file); err != nil {
+		return err
+	}
+	_, err = client("psql", "--dbname="+address,
+		"--command=UPDATE counters SET value = greatest(value, "+last+") + 1000 WHERE name = 'revision'")
+	return err
 }
 
-// client runs one of PostgreSQL's programs.
-func client(name string, arguments ...string) error {
+// client runs one of PostgreSQL's programs, and returns what it prints.
+func client(name string, arguments ...string) (string, error) {
 	programs, err := find()
 	if err != nil {
-		return err
+		return "", err
 	}
-	if output, err := exec.Command(filepath.Join(programs, name), arguments...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(output))
+	output, err := exec.Command(filepath.Join(programs, name), arguments...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(output))
 	}
-	return nil
+	return string(bytes.TrimSpace(output)), err
 }
