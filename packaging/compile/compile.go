@@ -34,6 +34,12 @@ const (
 	WholeBudget  = 34_500_000
 )
 
+// Tags returns the build tags of a kind of binary.
+func Tags(kind Kind) string {
+	// urfave/cli brings a Markdown parser along for documentation that the program does not write.
+	return strings.TrimSuffix("urfave_cli_no_docs,"+string(kind), ",")
+}
+
 // Binary builds the program in the project's root folder for an architecture (Debian's name), static and without the
 // names of this machine's folders, and writes it to file.
 func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, kind Kind, file string) error {
@@ -47,14 +53,12 @@ func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, 
 	}
 	flags := "-s -w -X aspects-poc/roles.Version=" + stamps.Version + " -X aspects-poc/roles.Commit=" + stamps.Commit +
 		" -X aspects-poc/roles/network.AccountID=" + stamps.AccountID
-	// urfave/cli brings a Markdown parser along for documentation that the program does not write.
-	tags := strings.TrimSuffix("urfave_cli_no_docs,"+string(kind), ",")
 	modfile, err := leanSwaggerUI(ctx, root)
 	if err != nil {
 		return err
 	}
 	// What git says would differ in a copy of the sources, such as snapcraft builds from.
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-modfile", modfile, "-tags", tags, "-ldflags", flags, "-o", file, ".")
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-modfile", modfile, "-tags", Tags(kind), "-ldflags", flags, "-o", file, ".")
 	command.Dir = root
 	command.Env = append(os.Environ(), append(target, "GOFLAGS=-mod=readonly", "GOWORK=off")...)
 	return Execute(command, "cannot build the binary for "+arch)

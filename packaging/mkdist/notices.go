@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/packaging/compile"
 	"aspects-poc/packaging/recipe"
 )
 
@@ -37,7 +38,7 @@ func notices(ctx context.Context, root, arch string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, "go", "list", "-deps", "-json=Module", ".")
+	command := exec.CommandContext(ctx, "go", "list", "-deps", "-tags", compile.Tags(compile.Whole), "-json=Module", ".")
 	command.Dir = root
 	command.Env = append(os.Environ(), target...)
 	out, err := command.Output()
