@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"aspects-poc/roles/server/params"
@@ -131,15 +132,16 @@ func (p *Page) common(title, here, root string) common {
 	return common{Title: title, Here: here, Root: root, Again: p.options.Again.Milliseconds()}
 }
 
-// The pages' templates, each with the base around it.
-var templates = map[string]*template.Template{}
-
-func init() {
+// templates are those of the pages, each with the base around it. They are parsed when the first page is asked for: most
+// runs of the program are no server's.
+var templates = sync.OnceValue(func() map[string]*template.Template {
 	base := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/base.html"))
+	list := map[string]*template.Template{}
 	for _, name := range []string{"devices", "device", "history", "problem"} {
-		templates[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
+		list[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
-}
+	return list
+})
 
 var functions = template.FuncMap{
 	"asset":     func(name string) string { return "page/static/" + version + "/" + name },
@@ -152,7 +154,7 @@ var functions = template.FuncMap{
 // render answers with a page. It is complete before the first byte is sent, so that a failure can still be told.
 func render(c echo.Context, status int, name string, data any) error {
 	var body bytes.Buffer
-	if err := templates[name].ExecuteTemplate(&body, "base", data); err != nil {
+	if err := templates()[name].ExecuteTemplate(&body, "base", data); err != nil {
 		return err
 	}
 	header := c.Response().Header()
