@@ -2,7 +2,9 @@
 package docs
 
 import (
+	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"aspects-poc/internal/need"
 	"aspects-poc/internal/program"
 	"aspects-poc/registry/registrytest/stocksnap"
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 )
 
 // A walkthrough is a document whose commands a test plays in one shell.
@@ -31,6 +34,7 @@ func walkthroughs() []walkthrough {
 		}},
 		{"walkthrough.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
+		{"fleet-database.md", withDatabase},
 		{"access.md", withDevice},
 		{"devkit.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, t.TempDir(), path(t)), nil }},
 		{"devkit-dev.md", func(t *testing.T) (*exec.Cmd, []string) {
@@ -74,6 +78,13 @@ func withServer(t *testing.T, dir string) (*exec.Cmd, []string) {
 func withDevice(t *testing.T) (*exec.Cmd, []string) {
 	t.Helper()
 	shell, as := withServer(t, t.TempDir())
+	t.Cleanup(register(t, shell))
+	return shell, as
+}
+
+// register has a device register with a server that runs until stop is called.
+func register(t *testing.T, shell *exec.Cmd) (stop func()) {
+	t.Helper()
 	binary := filepath.Join(program.Dir(t), "aspects-poc")
 	server := exec.Command(binary, "server", "run")
 	server.Dir, server.Env = shell.Dir, shell.Env
@@ -84,23 +95,43 @@ func withDevice(t *testing.T) (*exec.Cmd, []string) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = func() {
 		if err := server.Process.Signal(os.Interrupt); err != nil {
 			t.Error(err)
 		}
 		if err := server.Wait(); err != nil {
 			t.Error(err)
 		}
-	})
-	if _, err := out.Read(make([]byte, 1)); err != nil { // it says where it listens
+	}
+	_, err = out.Read(make([]byte, 1)) // it says where it listens
+	if err == nil {
+		control := exec.Command(binary, "control", "run", "--once", "--registry", "file:registry")
+		control.Dir, control.Env = shell.Dir, shell.Env
+		var said []byte
+		if said, err = control.CombinedOutput(); err != nil {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
+	}
+	if err != nil {
+		stop()
 		t.Fatal(err)
 	}
-	control := exec.Command(binary, "control", "run", "--once", "--registry", "file:registry")
-	control.Dir, control.Env = shell.Dir, shell.Env
-	if out, err := control.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	return stop
+}
+
+// withDatabase has a PostgreSQL, and the file of an embedded store with a device.
+func withDatabase(t *testing.T) (*exec.Cmd, []string) {
+	t.Helper()
+	need.Programs(t, "psql", "pg_dump")
+	address, err := url.Parse(postgrestest.Start(t, postgrestest.Options{}).URL(t))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return shell, as
+	shell, as := withServer(t, t.TempDir())
+	register(t, shell)()
+	socket := address.Query().Get("host")
+	shell.Env = append(shell.Env, "PGHOST="+socket, "PGUSER="+address.User.Username(), "PGDATABASE="+strings.TrimPrefix(address.Path, "/"))
+	return shell, append(as, "postgres://fleet:PASSWORD@db.example.com/fleet?sslmode=verify-full", "postgres://fleet:PASSWORD@/fleet?host="+socket)
 }
 
 // withExamples returns a folder with a copy of the examples. It is not t.TempDir's: there will be a socket in it, whose

@@ -1,0 +1,195 @@
+package docs
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"aspects-poc/internal/need"
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
+)
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+
+// A trial is how a test runs an example of the program's help.
+type trial struct {
+	text  string   // the example, as it stands in CLI.md
+	first string   // what is typed before
+	as    []string // what the example names in one way and the test in another, in pairs
+	until string   // what it says before it is interrupted; "" where it ends by itself
+	want  string   // what it prints, in part
+	skip  string   // why no test can run it
+}
+
+const (
+	ownServer  = "export ASPECTS_STATE=$PWD/own.db"
+	inNetwork  = "cd network"
+	signs      = " | snap sign -k default > network.confdb-schema.assert"
+	signsBuilt = " | snap sign -k default > network.assert"
+)
+
+// trials has all examples, in the order in which they are run: some need what an earlier one has left.
+var trials = []trial{
+	{text: "aspects-poc control run --once", want: "eth0: "},
+	{text: "aspects-poc registry get control-telemetry -d", want: `"sample-rate": 2`},
+	{text: "aspects-poc server run --listen 127.0.0.1:8000", first: ownServer, as: []string{"127.0.0.1:8000", "127.0.0.1:0"}, until: "Listening on"},
+	{text: "aspects-poc server run --once --listen 127.0.0.1:0", first: ownServer, want: "The server answers"},
+	{text: "aspects-poc server token create anna", want: "aspects-operate-"},
+	{text: "aspects-poc server token list", want: "anna"},
+	{text: "aspects-poc server token create wall-screen --read-only", want: "aspects-operate-"},
+	{text: "aspects-poc server token create line-1 --enrol --uses 50 --expires 24h", want: "aspects-enrol-"},
+	{text: "aspects-poc server token revoke anna"},
+	{text: "aspects-poc server backup /var/backups/fleet-monday.db", as: []string{"/var/backups", "."}},
+	{text: "aspects-poc server restore /var/backups/fleet-monday.db", first: ownServer, as: []string{"/var/backups", "."}},
+	{text: "aspects-poc server migrate --database postgres://fleet@db.example.com/fleet", first: ownServer,
+		as: []string{"postgres://fleet@db.example.com/fleet", `"$DATABASE"`}, want: "Copied and counted: 1 devices"},
+	{text: "aspects-poc control run --source system --interval 10s", until: " packets "},
+	{text: "aspects-poc control rotate-key", want: "has the new key"},
+	{text: "aspects-poc vpn run --interval 10s --drop-rate 0.2", until: "tunnel"},
+	{text: "aspects-poc reporting run --once --format json", want: `"packets-sent":{`},
+	{text: "aspects-poc registry set control-tunnel 'peers=[\"10.0.0.7\"]'"},
+	{text: "aspects-poc registry get control-tunnel peers", want: `"10.0.0.7"`},
+	{text: "aspects-poc registry set control-telemetry sample-rate=4 monitor-peers!"},
+	{text: "aspects-poc registry get observe-interfaces packets-sent -l", want: "packets-sent.eth0"},
+	{text: "aspects-poc registry unset control-interfaces config.wlan0 stats.wlan0"},
+	{text: "aspects-poc registry watch control-telemetry sample-rate", until: "watching"},
+	{text: "aspects-poc registry status --registry snapd:", skip: "it needs a real snapd"},
+	{text: "aspects-poc registry assertion --revision 2" + signs, as: []string{signs, ""}, want: `"revision": "2"`},
+	{text: "aspects-poc registry new --account-id ACCOUNT-ID thermostat", as: []string{"ACCOUNT-ID", "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"}, want: "thermostat"},
+	{text: "aspects-poc registry lint network.yaml ./custodian ./observer", first: inNetwork},
+	{text: "aspects-poc registry lint --against git:origin/main --format github --strict network.yaml", first: inNetwork + `
+git init -q -b main .; git add network.yaml; git -c user.name=a -c user.email=a@example.com commit -qm first
+git update-ref refs/remotes/origin/main main`},
+	{text: "aspects-poc registry build --revision 2 network.yaml" + signsBuilt, first: inNetwork, as: []string{signsBuilt, ""}, want: `"revision": "2"`},
+	{text: "snap known confdb-schema name=network > network.assert", skip: "it needs a real snapd"},
+	{text: "aspects-poc registry show network.assert > network.yaml"},
+	{text: "aspects-poc registry serve --schema-file network.yaml --socket /tmp/confdb/snapd.socket", first: inNetwork, as: []string{"/tmp/confdb", "$PWD"},
+		until: "snapd.socket"},
+	{text: "aspects-poc registry dev --schema-file proxy.yaml --socket /tmp/proxy/snapd.socket ./custodian ./browser", first: "cd proxy",
+		as: []string{"/tmp/proxy", "$PWD"}, until: "snapd.socket"},
+	{text: "aspects-poc registry run --shell custodian", as: []string{" custodian", " proxy-custodian"}, first: `cd proxy
+aspects-poc registry dev --schema-file proxy.yaml --socket ./snapd.socket ./custodian ./browser > dev.log 2>&1 &
+until grep -q Listening dev.log; do sleep 0.1; done
+trap 'kill %1; wait' EXIT
+echo 'echo in $SNAP_NAME' | ASPECTS_SOCKET=./snapd.socket \`, want: "in proxy-custodian"},
+	{text: "aspects-poc registry test --schema-file network.yaml --snap ./custodian --junit report.xml --coverage", first: inNetwork,
+		as: []string{"--snap ./custodian", "--snap ./custodian --snap ./observer"}},
+	{text: "aspects-poc fleet --devices 1000 --server-url http://127.0.0.1:8000",
+		as: []string{"1000", "10 --duration 1s", "http://127.0.0.1:8000", "$ASPECTS_SERVER_URL"}, want: "10 devices, registered"},
+	{text: "aspects-poc fleet --devices 1000 --rate 2000 --duration 30s --json", as: []string{"1000", "10", "2000", "20", "30s", "1s"}, want: `"failed": 0`},
+	{text: "aspects-poc fleet --devices 10000 --wait 60s", as: []string{"10000", "10 --duration 1s"}, want: "10 devices, registered"},
+	{text: "aspects-poc demo", until: "Page: "},
+	{text: "aspects-poc demo --once"},
+	{text: "aspects-poc demo --state ~/demo --interval 10s", until: "Page: "},
+	{text: "aspects-poc hooks vpn", want: "configure"},
+	{text: "aspects-poc version", want: "aspects-poc "},
+	{text: "source <(aspects-poc completion bash)"},
+	{text: `aspects-poc completion zsh > "${fpath[1]}/_aspects-poc"`, first: "fpath=(. .)"},
+	{text: "aspects-poc completion fish > ~/.config/fish/completions/aspects-poc.fish", first: "mkdir -p ~/.config/fish/completions"},
+}
+
+// examplesOfHelp returns the examples of CLI.md, each once.
+func examplesOfHelp(t *testing.T) (examples []string) {
+	t.Helper()
+	for _, block := range blocksOf(t, "CLI.md") {
+		begin := slices.Index(block.lines, "Example:")
+		if begin < 0 {
+			continue // a help without one
+		}
+		for _, line := range block.lines[begin+1:] {
+			if text := strings.TrimSpace(line); !slices.Contains(examples, text) {
+				examples = append(examples, text)
+			}
+		}
+	}
+	return examples
+}
+
+// TestExamplesOfHelp runs the examples that commands have in their help.
+func TestExamplesOfHelp(t *testing.T) {
+	t.Parallel()
+	need.Programs(t, "bash", "git")
+	left := examplesOfHelp(t)
+	shell, _ := withDevice(t)
+	prepareExamples(t, shell)
+	for _, one := range trials {
+		at := slices.Index(left, one.text)
+		if at < 0 {
+			t.Errorf("no help has the example %s", one.text)
+			continue
+		}
+		left = slices.Delete(left, at, at+1)
+		t.Run(one.text, func(t *testing.T) { one.run(t, shell) })
+	}
+	for _, text := range left {
+		t.Errorf("no test runs the example %s: add it to the trials", text)
+	}
+}
+
+// prepareExamples lays out what examples name.
+func prepareExamples(t *testing.T, shell *exec.Cmd) {
+	t.Helper()
+	shell.Env = append(shell.Env, "ASPECTS_REGISTRY=file:registry")
+	assertion, err := os.ReadFile(filepath.Join("..", "registry", "kit", "assertion", "testdata", "signed.assert"))
+	if err == nil {
+		err = errors.Join(os.WriteFile(filepath.Join(shell.Dir, "network.assert"), assertion, 0o600),
+			os.CopyFS(filepath.Join(shell.Dir, "proxy"), os.DirFS(filepath.Join("..", "examples", "proxy"))))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	scaffold := trial{text: "aspects-poc registry new --account-id f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN network"}
+	scaffold.run(t, shell)
+}
+
+func (one trial) run(t *testing.T, shell *exec.Cmd) {
+	t.Helper()
+	if one.skip != "" {
+		t.Log("not run, as " + one.skip)
+		return
+	}
+	env := shell.Env
+	if strings.Contains(one.text, "--database") {
+		env = append(slices.Clone(env), "DATABASE="+postgrestest.URL(t))
+	}
+	text := strings.NewReplacer(one.as...).Replace(one.text)
+	if one.until != "" {
+		text = "exec " + text
+	}
+	command := exec.Command(shell.Path, "-c", "set -e\n"+one.first+"\n"+text)
+	command.Dir, command.Env = shell.Dir, env
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stdout, command.Stderr = writer, writer
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	timeout := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
+	defer timeout.Stop()
+	var said bytes.Buffer
+	lines := bufio.NewScanner(io.TeeReader(reader, &said))
+	for told := false; lines.Scan(); {
+		if one.until != "" && !told && strings.Contains(lines.Text(), one.until) {
+			told = true
+			if err := command.Process.Signal(os.Interrupt); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	err = command.Wait()
+	if err != nil || !strings.Contains(said.String(), cmp.Or(one.until, one.want)) {
+		t.Errorf("%v; it prints\n%s\nwant %q", err, said.String(), cmp.Or(one.until, one.want))
+	}
+}
