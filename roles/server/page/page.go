@@ -191,7 +191,7 @@ func (p *Page) understood(known, root string, handle echo.HandlerFunc) echo.Hand
 		}
 		here := *c.Request().URL
 		here.Scheme, here.Host, here.RawQuery = c.Scheme(), c.Request().Host, ""
-		return p.problemWith(c, http.StatusUnprocessableEntity, root, complaints(wrong)+".", ".", here.String())
+		return p.problemWith(c, http.StatusUnprocessableEntity, root, complaints(wrong), ".", here.String())
 	}
 }
 
@@ -199,7 +199,7 @@ func (p *Page) understood(known, root string, handle echo.HandlerFunc) echo.Hand
 func complaints(wrong []serverapi.FieldProblem) string {
 	var texts []string
 	for _, one := range wrong {
-		texts = append(texts, one.Field+" "+strings.TrimSuffix(one.Message, "?"))
+		texts = append(texts, one.Field+" "+one.Message)
 	}
 	return strings.Join(texts, "; ")
 }
