@@ -478,3 +478,25 @@ func TestTemplates(t *testing.T) {
 		}
 	}
 }
+
+// TestLineOfWrongYAML has mistakes whose line is not the one that the library tells.
+func TestLineOfWrongYAML(t *testing.T) {
+	for text, want := range map[string]int{
+		"a: b: c":                                            1,
+		"a: 1\n  b: 2\n":                                     2,
+		"a:\n  b: 1\n c: 2\nd: 3\n":                          3,
+		"a:\n  b: [1,\n    2]\nc: {d: 1\n":                   4,
+		"a: 1\nb: {c: 1\nd: 2\ne: 3\n":                       2,
+		"a: 1\nb: \"c\nd: 2\n":                               2,
+		"a: [1,\n2,\n3]\nb: \"x\n  y\"\nc: *nothing\nd: 1\n": 6,
+		"a:\n\tb: 1\n":                                       2,
+		"a: @ID@\n{% if x %}\nb: {{ y }}\nc: [\n":            4,
+		"a: 1\nb: 2\nc: ]":                                   3,
+	} {
+		_, err := document.ParseYAML("x.yaml", []byte(text))
+		var refused *document.Error
+		if !errors.As(err, &refused) || refused.Pos.Line != want {
+			t.Errorf("%q: %v, want line %d", text, err, want)
+		}
+	}
+}

@@ -111,8 +111,8 @@ func decodeYAML(file string, text []byte) ([]*yaml.Node, error) {
 		}
 	}
 	if err != nil {
-		at, reason := yamlError(err)
-		return nil, &Error{File: file, Pos: at, Message: "it is not YAML: " + reason}
+		reason := yamlLine.ReplaceAllString(err.Error(), "")
+		return nil, &Error{File: file, Pos: Position{wrongLine(text), 1}, Message: "it is not YAML: " + reason}
 	}
 	if len(sources) == 0 {
 		return nil, &Error{File: file, Pos: Position{1, 1}, Message: "it is empty"}
@@ -141,18 +141,44 @@ func allYAML(text []byte) ([]*yaml.Node, error) {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n\s*)?(?:line (\d+): )?`)
-
-// yamlError takes an error of the library apart.
-func yamlError(err error) (Position, string) {
-	text := err.Error()
-	found := yamlLine.FindStringSubmatch(text)
-	line, convErr := strconv.Atoi(found[1])
-	if convErr != nil {
-		line = 1
+// wrongLine returns the line at which a text that is no YAML ceases to be: the lines before it are YAML, and with it no more
+// of them are. The library tells of another: the one before, or where the mapping begins.
+func wrongLine(text []byte) int {
+	ends := []int{0}
+	for at, char := range text {
+		if char == '\n' {
+			ends = append(ends, at+1)
+		}
 	}
-	return Position{line, 1}, strings.TrimPrefix(text, found[0])
+	good := func(lines int) bool {
+		_, err := allYAML(text[:ends[lines]])
+		if err != nil {
+			_, err = allYAML(asTexts(text[:ends[lines]]))
+		}
+		return err == nil
+	}
+	const longest = 50 // lines of a value, which are no YAML before its last one
+	last := 0
+	for again := true; again; {
+		bad := len(ends)
+		for last+1 < bad {
+			if middle := (last + bad) / 2; good(middle) {
+				last = middle
+			} else {
+				bad = middle
+			}
+		}
+		again = false
+		for more := last + 2; more < min(last+longest, len(ends)) && !again; more++ {
+			if again = good(more); again {
+				last = more
+			}
+		}
+	}
+	return last + 1
 }
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n\s*)?(?:line \d+: )?`)
 
 // A converter makes our nodes of the library's.
 type converter struct {
