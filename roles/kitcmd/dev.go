@@ -67,6 +67,7 @@ type workshop struct {
 	loaded  map[string]world.Snap // by folder, as they were found last
 	schemas map[string]string     // by file and ID: the document as it was read last
 	told    map[string]string     // by file or folder: why it could not be read, as it was told last
+	offered map[string]bool       // SNAP:PLUG that were connected once: whoever disconnects one means it
 }
 
 func runDev(env *roles.Env, c *cli.Context) (err error) {
@@ -118,7 +119,8 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 	shop := &workshop{World: w, log: log, runner: runner, dirs: dirs, files: c.StringSlice(flagSchema),
 		account: c.String(flagAccount), publisher: c.String(flagPublisher), stage: filepath.Join(machine, "snap"), unpacked: filepath.Join(machine, "snaps"),
 		connect: !c.Bool(flagNoConnect), tried: make(chan []string),
-		loaded: map[string]world.Snap{}, schemas: map[string]string{}, told: map[string]string{}}
+		loaded: map[string]world.Snap{}, schemas: map[string]string{}, told: map[string]string{},
+		offered: map[string]bool{}}
 	watch, err := shop.open(c.Context)
 	if err != nil {
 		return err
@@ -274,23 +276,29 @@ func hooksOf(snap world.Snap) string {
 	return fmt.Sprintf("%d hooks", len(snap.Hooks))
 }
 
-// connectAll connects plugs for confdb that are not connected, those of custodians first.
+// connectAll connects plugs for confdb that are new, those of custodians first.
 func (s *workshop) connectAll(ctx context.Context) error {
 	if !s.connect {
 		return nil
 	}
-	connected := s.Connections()
+	connected, there := s.Connections(), map[string]bool{}
+	defer func() { s.offered = there }()
 	for _, role := range []string{world.Custodian, ""} {
 		for _, snap := range s.Snaps() {
 			for _, name := range sortedKeys(snap.Plugs) {
 				plug := snap.Plugs[name]
-				if plug.Interface != "confdb" || plug.Role != role || slices.ContainsFunc(connected, func(c world.Connection) bool {
+				if plug.Interface != "confdb" || plug.Role != role {
+					continue
+				}
+				id := snap.Instance() + ":" + name
+				there[id] = true
+				if s.offered[id] || slices.ContainsFunc(connected, func(c world.Connection) bool {
 					return c.Snap == snap.Instance() && c.Plug == name
 				}) {
 					continue
 				}
 				if err := s.Connect(ctx, snap.Instance(), name); err != nil {
-					return fmt.Errorf("cannot connect %s:%s: %w", snap.Instance(), name, err)
+					return fmt.Errorf("cannot connect %s: %w", id, err)
 				}
 			}
 		}

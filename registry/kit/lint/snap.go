@@ -86,7 +86,11 @@ func ReadSnap(name string) (*Snap, error) {
 	if err := snap.readHooks(top.Get("hooks")); err != nil {
 		return nil, err
 	}
-	snap.readParts(top.Get("parts"))
+	root := filepath.Dir(file)
+	if filepath.Base(root) == "snap" {
+		root = filepath.Dir(root)
+	}
+	snap.readParts(top.Get("parts"), root)
 	snap.readPrograms(top)
 	return snap, nil
 }
@@ -105,13 +109,26 @@ func plug(entry document.Entry) Plug {
 	return p
 }
 
-// readParts looks whether parts may bring hooks that are not in snap/hooks: those that are told to, by name.
-func (s *Snap) readParts(parts *document.Node) {
+// readParts looks whether parts may bring hooks that are not in snap/hooks: those that are told to, by name, those whose
+// source has a folder of them, and those that a Makefile or its like installs.
+func (s *Snap) readParts(parts *document.Node, root string) {
 	for _, name := range parts.Keys() {
 		part := parts.Get(name)
 		for _, key := range part.Keys() {
 			if key == "organize" || strings.HasPrefix(key, "override-") {
 				s.built = s.built || bytes.Contains(part.Get(key).JSON(), []byte("hooks"))
+			}
+		}
+		if slices.Contains([]string{"make", "autotools", "cmake", "meson", "scons"}, part.Get("plugin").String()) {
+			s.built = true
+		}
+		from := filepath.Join(root, part.Get("source").String())
+		if part.Get("plugin").String() != "dump" || from == root {
+			continue
+		}
+		for _, folder := range []string{"snap", "meta"} {
+			if _, err := os.Stat(filepath.Join(from, folder, "hooks")); err == nil {
+				s.built = true
 			}
 		}
 	}
