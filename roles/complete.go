@@ -150,7 +150,11 @@ func values(flag cli.Flag) []entry {
 // firstArgument lists what a command's first argument may be, given the flags before it.
 func (f *frame) firstArgument(ctx context.Context, c *cli.Command, role string, given []assigned) []entry {
 	first, _, _ := strings.Cut(c.ArgsUsage, " ")
-	if first != "VIEW" {
+	switch first {
+	case "VIEW":
+	case "[ROLE]":
+		return f.roleNames()
+	default:
 		return choices(first)
 	}
 	i := slices.IndexFunc(f.list, func(r Role) bool { return r.Name == role && r.Views != nil })
@@ -164,6 +168,16 @@ func (f *frame) firstArgument(ctx context.Context, c *cli.Command, role string, 
 	var list []entry
 	for _, view := range f.list[i].Views(f.env, parsed) {
 		list = append(list, entry{left: view.Word, right: view.About})
+	}
+	return list
+}
+
+// roleNames lists the roles.
+func (f *frame) roleNames() (list []entry) {
+	for _, role := range f.list {
+		if !role.Tool {
+			list = append(list, entry{role.Name, role.Summary})
+		}
 	}
 	return list
 }
