@@ -10,25 +10,25 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// A dialect is what differs between the releases of snapd. The tables come from the sources of the releases; those of
+// confdbPath stands before ACCOUNT/SCHEMA/VIEW.
+const confdbPath = "/v2/confdb/"
+
+// A dialect is what differs between the releases of snapd, from 2.68 on. The tables come from the sources of the releases; those of
 // 2.68 and 2.77 were seen at work (2.68.3 and 2.77.1).
 type dialect struct {
 	name      string // family and the release it begins with; "" for none
 	from      snapdhttp.Version
 	feature   string // experimental flag, and key of system-info's features
-	path      string // before ACCOUNT/SCHEMA/VIEW
 	assertion string // type of the schema's assertion
 	keys      string // name of the query parameter; a wrong one is ignored and the whole view comes back
 
 	wrapped       bool        // PUT body is {"values":{…}}, not the bare map
 	constraints   constraints // what the constraints parameter can take
-	accessTimeout bool        // snapd itself waits for its turn, up to a limit that we set
-	queued        bool        // writers wait for each other inside of snapd
+	accessTimeout bool        // snapd itself waits for its turn, writers too, up to a limit that we set
 
 	skipsUnmatched bool // of several requests, those without a rule are left out instead of refused
 	mayStillApply  bool // a write that was refused for a conflict runs nevertheless
 	mayLoseData    bool // the first write to an empty schema erases the others
-	announced      bool // each write is a change, about which a notice tells
 }
 
 type constraints int
@@ -42,64 +42,46 @@ const (
 // dialects, newest first. Each row says all about itself, so that it can be read beside snapd's source.
 var dialects = []dialect{
 	{
-		name: "confdb 2.77", from: snapdhttp.Version{Major: 2, Minor: 77}, feature: "confdb", path: "/v2/confdb/",
+		name: "confdb 2.77", from: snapdhttp.Version{Major: 2, Minor: 77}, feature: "confdb",
 		assertion: "confdb-schema", keys: "keys", wrapped: true, constraints: scalarConstraints, accessTimeout: true,
-		queued: true, announced: true,
 	},
 	{
-		name: "confdb 2.76", from: snapdhttp.Version{Major: 2, Minor: 76}, feature: "confdb", path: "/v2/confdb/",
+		name: "confdb 2.76", from: snapdhttp.Version{Major: 2, Minor: 76}, feature: "confdb",
 		assertion: "confdb-schema", keys: "keys", wrapped: true, constraints: scalarConstraints, accessTimeout: true,
-		queued: true, announced: true, mayLoseData: true,
-	},
-	{
-		name: "confdb 2.75", from: snapdhttp.Version{Major: 2, Minor: 75}, feature: "confdb", path: "/v2/confdb/",
-		assertion: "confdb-schema", keys: "keys", wrapped: true, constraints: scalarConstraints, announced: true,
 		mayLoseData: true,
 	},
 	{
-		name: "confdb 2.74", from: snapdhttp.Version{Major: 2, Minor: 74}, feature: "confdb", path: "/v2/confdb/",
-		assertion: "confdb-schema", keys: "keys", wrapped: true, constraints: stringConstraints, announced: true,
-		mayLoseData: true,
+		name: "confdb 2.75", from: snapdhttp.Version{Major: 2, Minor: 75}, feature: "confdb",
+		assertion: "confdb-schema", keys: "keys", wrapped: true, constraints: scalarConstraints, mayLoseData: true,
 	},
 	{
-		name: "confdb 2.73", from: snapdhttp.Version{Major: 2, Minor: 73}, feature: "confdb", path: "/v2/confdb/",
-		assertion: "confdb-schema", keys: "keys", wrapped: true, announced: true, mayLoseData: true,
+		name: "confdb 2.74", from: snapdhttp.Version{Major: 2, Minor: 74}, feature: "confdb",
+		assertion: "confdb-schema", keys: "keys", wrapped: true, constraints: stringConstraints, mayLoseData: true,
 	},
 	{
-		name: "confdb 2.71", from: snapdhttp.Version{Major: 2, Minor: 71}, feature: "confdb", path: "/v2/confdb/",
-		assertion: "confdb-schema", keys: "keys", announced: true, mayLoseData: true,
+		name: "confdb 2.73", from: snapdhttp.Version{Major: 2, Minor: 73}, feature: "confdb",
+		assertion: "confdb-schema", keys: "keys", wrapped: true, mayLoseData: true,
 	},
 	{
-		name: "confdb 2.70", from: snapdhttp.Version{Major: 2, Minor: 70}, feature: "confdb", path: "/v2/confdb/",
-		assertion: "confdb-schema", keys: "fields", announced: true, mayLoseData: true, skipsUnmatched: true,
+		name: "confdb 2.71", from: snapdhttp.Version{Major: 2, Minor: 71}, feature: "confdb",
+		assertion: "confdb-schema", keys: "keys", mayLoseData: true,
 	},
 	{
-		name: "confdb 2.69", from: snapdhttp.Version{Major: 2, Minor: 69}, feature: "confdb", path: "/v2/confdb/",
-		assertion: "confdb-schema", keys: "fields", announced: true, mayLoseData: true, skipsUnmatched: true,
-		mayStillApply: true,
+		name: "confdb 2.70", from: snapdhttp.Version{Major: 2, Minor: 70}, feature: "confdb",
+		assertion: "confdb-schema", keys: "fields", mayLoseData: true, skipsUnmatched: true,
 	},
 	{
-		name: "confdb 2.68", from: snapdhttp.Version{Major: 2, Minor: 68}, feature: "confdbs", path: "/v2/confdb/",
-		assertion: "confdb", keys: "fields", announced: true, mayLoseData: true, skipsUnmatched: true,
-		mayStillApply: true,
+		name: "confdb 2.69", from: snapdhttp.Version{Major: 2, Minor: 69}, feature: "confdb",
+		assertion: "confdb-schema", keys: "fields", mayLoseData: true, skipsUnmatched: true, mayStillApply: true,
 	},
 	{
-		name: "registries 2.67", from: snapdhttp.Version{Major: 2, Minor: 67}, feature: "registries",
-		path: "/v2/registry/", assertion: "registry", keys: "fields", announced: true, mayLoseData: true,
-		skipsUnmatched: true, mayStillApply: true,
-	},
-	{
-		name: "registries 2.64", from: snapdhttp.Version{Major: 2, Minor: 64}, feature: "registries",
-		path: "/v2/registry/", assertion: "registry", keys: "fields", mayLoseData: true, skipsUnmatched: true,
-	},
-	{
-		name: "aspects 2.62", from: snapdhttp.Version{Major: 2, Minor: 62}, feature: "aspects-configuration",
-		path: "/v2/aspects/", assertion: "aspect-bundle", keys: "fields", mayLoseData: true, skipsUnmatched: true,
+		name: "confdb 2.68", from: snapdhttp.Version{Major: 2, Minor: 68}, feature: "confdbs",
+		assertion: "confdb", keys: "fields", mayLoseData: true, skipsUnmatched: true, mayStillApply: true,
 	},
 }
 
 // features are the flags, in the order in which they are looked for.
-var features = []string{"confdb", "confdbs", "registries", "aspects-configuration"}
+var features = []string{"confdb", "confdbs"}
 
 // choose finds the dialect of a snapd: the flag it knows names the family, the version the step within. Without a
 // version that can be read it is the family's latest.
@@ -128,7 +110,7 @@ func choose(info snapdhttp.SystemInfo) (dialect, bool) {
 type Found struct {
 	Socket  string
 	Version string // as snapd writes it
-	Family  string // experimental flag of its generation: "confdb", "confdbs", "registries", …; "" for none
+	Family  string // experimental flag of its generation: "confdb" or "confdbs"; "" for none
 	Dialect string // such as "confdb 2.76"; "" for none
 	Enabled bool   // the flag is on
 	Reason  string // why views cannot be used; "" if they can
@@ -163,8 +145,8 @@ func Probe(ctx context.Context, socket string) (Found, error) {
 	if !known {
 		found.Reason = fmt.Sprintf("snapd %s does not know confdb in any form", info.Version)
 		found.Remedy = "install snapd 2.77 or later"
-		if version, ok := snapdhttp.ParseVersion(info.Version); ok && !version.AtLeast(2, 62) {
-			found.Reason = fmt.Sprintf("snapd %s is too old: shared configuration begins with 2.62", info.Version)
+		if version, ok := snapdhttp.ParseVersion(info.Version); ok && !version.AtLeast(2, 68) {
+			found.Reason = fmt.Sprintf("snapd %s is too old: shared configuration begins with 2.68", info.Version)
 		}
 		return found, nil
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/registrytest/fakesnapd"
+	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/registry/snapd"
 )
 
@@ -32,22 +32,21 @@ func FuzzGet(f *testing.F) {
 	}
 	var mu sync.Mutex // guards the two answers
 	var view, change []byte
-	fake := fakesnapd.Start(f, fakesnapd.Config{
-		Intercept: func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case strings.HasPrefix(r.URL.Path, "/v2/confdb/"):
-				_, _ = w.Write(view)
-			case strings.HasPrefix(r.URL.Path, "/v2/changes/"):
-				_, _ = w.Write(change)
-			default:
-				return false
-			}
-			return true
-		},
+	m := machine.Start(f, machine.Options{})
+	m.Main.Intercept(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/v2/confdb/"):
+			_, _ = w.Write(view)
+		case strings.HasPrefix(r.URL.Path, "/v2/changes/"):
+			_, _ = w.Write(change)
+		default:
+			return false
+		}
+		return true
 	})
-	b, err := snapd.Open(f.Context(), snapd.Options{Socket: fake.Socket, AccessTimeout: time.Millisecond})
+	b, err := snapd.Open(f.Context(), snapd.Options{Socket: m.Socket(), AccessTimeout: time.Millisecond})
 	if err != nil {
 		f.Fatal(err)
 	}

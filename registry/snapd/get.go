@@ -81,7 +81,7 @@ func (b *Backend) readOnce(ctx context.Context, d dialect, request snapdhttp.Req
 	if d.accessTimeout {
 		query.Set("access-timeout", b.accessTimeout(giveUp))
 	}
-	response, err := b.client.Do(ctx, http.MethodGet, d.path+request.View.String(), query, nil)
+	response, err := b.client.Do(ctx, http.MethodGet, confdbPath+request.View.String(), query, nil)
 	if err != nil {
 		return nil, b.lost(err, request, false)
 	}

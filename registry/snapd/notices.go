@@ -111,13 +111,12 @@ func (b *Backend) noticed(ctx context.Context, n notice) bool {
 // that the hook runs for, so any kind of change can hold one.
 func wrote(change *snapdhttp.Change) bool {
 	for _, task := range change.Tasks {
-		switch task.Kind {
-		case "commit-confdb-tx", "commit-registry-tx":
+		if task.Kind == "commit-confdb-tx" {
 			return task.Status == "Done"
 		}
 	}
 	switch change.Kind {
-	case "set-confdb", "modify-confdb", "modify-registry", "set-registry-view", "set-aspect":
+	case "set-confdb", "modify-confdb":
 		return change.Status == "Done"
 	}
 	return false
@@ -126,7 +125,7 @@ func wrote(change *snapdhttp.Change) bool {
 var quotedName = regexp.MustCompile(`"([^"/]+)/([^"/]+)(?:/[^"/]+)?"`)
 
 // written finds account and confdb-schema in the summary of a change: `Set confdb through "ACC/network/VIEW"`, or
-// `Modify confdb "ACC/network"` in 2.67 and 2.68. It returns "" for a summary that names none.
+// `Modify confdb "ACC/network"` in 2.68. It returns "" for a summary that names none.
 func written(summary string) (account, schema string) {
 	match := quotedName.FindStringSubmatch(summary)
 	if match == nil {

@@ -43,7 +43,7 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values m
 	var spoken dialect
 	err := b.persist(ctx, request, true, giveUp, func(d dialect) error {
 		spoken = d
-		if d.queued {
+		if d.accessTimeout {
 			return b.writeOnce(ctx, d, request, values, giveUp)
 		}
 		// Where snapd does not queue writers, those of this process at least must not get into each other's way.
@@ -69,7 +69,7 @@ func (b *Backend) writeOnce(ctx context.Context, d dialect, request snapdhttp.Re
 	if d.accessTimeout {
 		body["options"] = map[string]any{"access-timeout": b.accessTimeout(giveUp)}
 	}
-	response, err := b.client.Do(ctx, http.MethodPut, d.path+request.View.String(), nil, body)
+	response, err := b.client.Do(ctx, http.MethodPut, confdbPath+request.View.String(), nil, body)
 	if err != nil {
 		return b.lost(err, request, true)
 	}
@@ -106,7 +106,7 @@ func wrongBody(d dialect, refusal *snapdhttp.Refusal, values map[string]any) boo
 	return false
 }
 
-// applied reads back until the values are stored, or it is time to give up: in snapd 2.67 to 2.69 the change of a write
+// applied reads back until the values are stored, or it is time to give up: in snapd 2.68 and 2.69 the change of a write
 // that was refused for a conflict runs all the same, a moment later. It returns false as well if what was written
 // cannot be read through the same view.
 func (b *Backend) applied(ctx context.Context, request snapdhttp.Request, values map[string]any, giveUp time.Time) bool {

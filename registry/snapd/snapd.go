@@ -1,5 +1,4 @@
-// Package snapd is the registry backend that speaks REST on snapd's socket, in every dialect from aspects (snapd 2.62)
-// over registries to confdb (2.77).
+// Package snapd is the registry backend that speaks REST on snapd's socket, in every dialect from 2.68 to 2.77 and later.
 //
 //	b, err := snapd.Open(ctx, snapd.Options{})
 //	defer b.Close()
@@ -21,7 +20,6 @@
 //   - snapd reads numbers over REST as float64. A number that would lose digits is refused, not sent.
 //   - Up to 2.70 snapd leaves a request without a rule out of an answer to several. Such an answer is checked, so that
 //     the request is ErrNoMatch here as in the later dialects.
-//   - Up to 2.66 there are no custodians: writes are stored at once.
 package snapd
 
 import (
@@ -78,7 +76,7 @@ type Backend struct {
 var _ backend.Backend = (*Backend)(nil)
 
 // Open connects to snapd and finds out its dialect. It fails with ErrUnreachable where no snapd answers and with
-// ErrUnsupported for a snapd before 2.62. A feature that is off is no error here: it can be turned on at any time.
+// ErrUnsupported for a snapd before 2.68. A feature that is off is no error here: it can be turned on at any time.
 func Open(ctx context.Context, options Options) (*Backend, error) {
 	if options.Socket == "" {
 		options.Socket = DefaultSocket
@@ -137,8 +135,8 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 		Version: found.Version,
 		Dialect: d.name,
 		Capabilities: backend.Capabilities{
-			WatchPushed:  d.announced,
-			WatchEvery:   b.watchEvery(d.announced),
+			WatchPushed:  d.name != "",
+			WatchEvery:   b.watchEvery(d.name != ""),
 			SetConfirmed: true,
 		},
 	}

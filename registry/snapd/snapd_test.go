@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -19,7 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/registrytest/fakesnapd"
+	"aspects-poc/registry/registrytest/machine"
+	"aspects-poc/registry/registrytest/machine/faults"
 	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapd"
 )
@@ -36,13 +36,13 @@ var (
 	device    = viewID(testschema.ControlDeviceView)
 )
 
-func open(t *testing.T, fake *fakesnapd.Fake, options ...snapd.Options) *snapd.Backend {
+func open(t *testing.T, m *machine.Machine, options ...snapd.Options) *snapd.Backend {
 	t.Helper()
 	o := snapd.Options{}
 	if len(options) > 0 {
 		o = options[0]
 	}
-	o.Socket = fake.Socket
+	o.Socket = m.Socket()
 	b, err := snapd.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -53,13 +53,6 @@ func open(t *testing.T, fake *fakesnapd.Fake, options ...snapd.Options) *snapd.B
 		}
 	})
 	return b
-}
-
-func put(t *testing.T, fake *fakesnapd.Fake, view backend.ViewID, values map[string]any) {
-	t.Helper()
-	if err := fake.Data.Put(view, values); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // wantError compares the kind and, where given, text and remedy.
@@ -95,10 +88,6 @@ func TestWire(t *testing.T) {
 	a := testschema.AccountID
 	timeout := regexp.MustCompile(`access-timeout=[0-9.]+m?s|"access-timeout":"[0-9.]+m?s"`)
 	tests := []struct{ version, get, put string }{
-		{"2.62", "/v2/aspects/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
-		{"2.63.1", "/v2/aspects/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
-		{"2.64", "/v2/registry/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
-		{"2.67.1", "/v2/registry/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
 		{"2.68.3-3+deb13u1+b7", "/v2/confdb/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
 		{"2.69", "/v2/confdb/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
 		{"2.70", "/v2/confdb/A/network/control-telemetry?fields=monitor-peers,sample-rate", `{"monitor-peers":null,"sample-rate":3}`},
@@ -112,29 +101,21 @@ func TestWire(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.version, func(t *testing.T) {
-			var mu sync.Mutex
-			var gets, puts []string
-			fake := fakesnapd.Start(t, fakesnapd.Config{Version: test.version, WriteLooks: 1,
-				Intercept: func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
-					if !strings.Contains(r.URL.Path, a) {
-						return false
+			m := machine.Start(t, machine.Options{Version: test.version})
+			sent := func(method string) (list []string) {
+				for _, r := range m.Main.Requests() {
+					if r.Method != method || !strings.Contains(r.URI, a) {
+						continue
 					}
-					mu.Lock()
-					defer mu.Unlock()
-					uri := strings.ReplaceAll(strings.ReplaceAll(r.URL.RequestURI(), a, "A"), "%2C", ",")
-					if r.Method == http.MethodGet {
-						gets = append(gets, timeout.ReplaceAllString(uri, "TIMEOUT"))
-						return false
+					text := strings.ReplaceAll(strings.ReplaceAll(r.URI, a, "A"), "%2C", ",")
+					if method == http.MethodPut {
+						text = string(r.Body)
 					}
-					body, _ := io.ReadAll(r.Body)
-					r.Body = io.NopCloser(bytes.NewReader(body))
-					puts = append(puts, timeout.ReplaceAllString(string(body), "TIMEOUT"))
-					if got := r.Header.Get("Content-Type"); got != "application/json" {
-						t.Errorf("content type %q", got)
-					}
-					return false
-				}})
-			b := open(t, fake)
+					list = append(list, timeout.ReplaceAllString(text, "TIMEOUT"))
+				}
+				return list
+			}
+			b := open(t, m)
 			if err := b.Set(t.Context(), telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-peers": nil}); err != nil {
 				t.Fatal(err)
 			}
@@ -145,19 +126,24 @@ func TestWire(t *testing.T) {
 			if diff := cmp.Diff(map[string]any{"sample-rate": json.Number("3")}, got); diff != "" {
 				t.Errorf("values differ (-want +got):\n%s", diff)
 			}
+			gets, puts := sent(http.MethodGet), sent(http.MethodPut)
 			if gets[0] != test.get {
 				t.Errorf("GET %s, want %s", gets[0], test.get)
 			}
 			if len(puts) != 1 || puts[0] != test.put {
 				t.Errorf("PUT %s, want %s", puts, test.put)
 			}
+			for _, r := range m.Main.Requests() {
+				if r.Method == http.MethodPut && r.Type != "application/json" {
+					t.Errorf("content type %q", r.Type)
+				}
+			}
 			// Where requests without a rule are left out, each missing one is asked for alone, once.
-			asked := len(gets)
 			if _, err := b.Get(t.Context(), telemetry, []string{"sample-rate", "monitor-peers"}, plain); err != nil {
 				t.Error(err)
 			}
-			if len(gets) != asked+1 {
-				t.Errorf("asked %d times the second time", len(gets)-asked)
+			if again := len(sent(http.MethodGet)) - len(gets); again != 1 {
+				t.Errorf("asked %d times the second time", again)
 			}
 		})
 	}
@@ -168,13 +154,11 @@ func TestRefusals(t *testing.T) {
 	connect := func(view string) string {
 		return "snap connect CUSTODIAN-SNAP:PLUG, whose plug has role custodian and view network/" + view
 	}
-	flags := map[string]string{"2.62": "aspects-configuration", "2.64": "registries", "2.66.1+git123.gabcdef": "registries",
-		"2.67": "registries", "2.68.3-3+deb13u1+b7": "confdbs"}
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
-			fake := fakesnapd.Start(t, fakesnapd.Config{Version: version, WriteLooks: 1})
-			b := open(t, fake)
-			put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-packets-sent": true})
+			m := machine.Start(t, machine.Options{Version: version})
+			b := open(t, m)
+			m.Put(telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-packets-sent": true})
 			get := func(view backend.ViewID, requests ...string) error {
 				values, err := b.Get(t.Context(), view, requests, plain)
 				if err != nil && values != nil {
@@ -210,51 +194,36 @@ func TestRefusals(t *testing.T) {
 			wantError(t, set(map[string]any{"Sample": true}), backend.ErrBadRequest, "", "")
 			wantError(t, set(nil), backend.ErrBadRequest, "", "")
 
-			// What follows needs custodians and hooks.
-			hooks := version >= "2.67"
-			fake.Configure(func(c *fakesnapd.Config) {
-				c.Reject = func(w fakesnapd.Write) string { return fmt.Sprintf("%v is (far) too high", w.Values["sample-rate"]) }
-			})
-			err := set(map[string]any{"sample-rate": json.Number("50")})
-			if hooks {
-				e := refusal(t, err, backend.ErrRejected, "", "")
-				if e.Reason != "50 is (far) too high" || !strings.Contains(e.Message, "cust rejected changes: ") {
-					t.Errorf("rejected with reason %q: %q", e.Reason, e.Message)
-				}
-			} else if err != nil {
-				t.Errorf("without hooks: %v", err)
+			hook := "change-view-" + telemetry.View
+			m.Handle(hook, m.Rejecting("50 is (far) too high"))
+			e = refusal(t, set(map[string]any{"sample-rate": json.Number("50")}), backend.ErrRejected, "", "")
+			if e.Reason != "50 is (far) too high" || !strings.Contains(e.Message, "cust rejected changes: ") {
+				t.Errorf("rejected with reason %q: %q", e.Reason, e.Message)
 			}
-			fake.Configure(func(c *fakesnapd.Config) {
-				c.Reject = nil
-				c.HookFails = func(fakesnapd.Write) (string, bool) { return "first line\nsecond line", true }
-			})
-			err = set(map[string]any{"sample-rate": json.Number("51")})
-			if hooks {
-				if e := refusal(t, err, backend.ErrRejected, "", ""); e.Reason != "first line\nsecond line" {
-					t.Errorf("hook failed with reason %q", e.Reason)
-				}
+			m.Handle(hook, func(machine.HookCall) error { return errors.New("first line\nsecond line") })
+			e = refusal(t, set(map[string]any{"sample-rate": json.Number("51")}), backend.ErrRejected, "", "")
+			if e.Reason != "first line\nsecond line" {
+				t.Errorf("hook failed with reason %q", e.Reason)
 			}
-			fake.Configure(func(c *fakesnapd.Config) {
-				c.HookFails = nil
-				c.NoCustodian = func(view string) bool { return view == testschema.ControlTelemetryView }
-			})
-			if err := set(map[string]any{"sample-rate": json.Number("52")}); hooks {
-				wantError(t, err, backend.ErrNoCustodian, "", connect("control-telemetry"))
-			}
+			m.Handle(hook, nil)
+			m.Disconnect(telemetry.View)
+			wantError(t, set(map[string]any{"sample-rate": json.Number("52")}), backend.ErrNoCustodian, "", connect("control-telemetry"))
 			if err := get(telemetry); version >= "2.69" {
 				wantError(t, err, backend.ErrNoCustodian, "", connect("control-telemetry"))
 			} else if err != nil {
 				t.Errorf("without custodian: %v", err)
 			}
-			fake.Configure(func(c *fakesnapd.Config) { c.NoCustodian, c.FlagOff = nil, true })
+			m.Connect(telemetry.View)
+			m.SetEnabled(false)
 			flag := "confdb"
-			if flags[version] != "" {
-				flag = flags[version]
+			if version < "2.69" {
+				flag = "confdbs"
 			}
 			remedy := "snap set system experimental." + flag + "=true"
 			wantError(t, get(telemetry), backend.ErrDisabled, "", remedy)
 			wantError(t, set(map[string]any{"sample-rate": json.Number("5")}), backend.ErrDisabled, "", remedy)
-			fake.Configure(func(c *fakesnapd.Config) { c.FlagOff, c.Unauthorized = false, true })
+			m.SetEnabled(true)
+			m.SetRoot(false)
 			wantError(t, get(telemetry), backend.ErrUnauthorized, "", "run it as root")
 			wantError(t, set(map[string]any{"sample-rate": json.Number("5")}), backend.ErrUnauthorized, "", "run it as root")
 		})
@@ -263,11 +232,11 @@ func TestRefusals(t *testing.T) {
 
 func TestOpenRefusesWhatItCannotSpeak(t *testing.T) {
 	for version, want := range map[string]string{
-		"2.61": "snapd 2.61 is too old: shared configuration begins with 2.62",
-		"2.30": "snapd 2.30 is too old: shared configuration begins with 2.62",
+		"2.67": "snapd 2.67 is too old: shared configuration begins with 2.68",
+		"2.30": "snapd 2.30 is too old: shared configuration begins with 2.68",
 	} {
-		fake := fakesnapd.Start(t, fakesnapd.Config{Version: version})
-		_, err := snapd.Open(t.Context(), snapd.Options{Socket: fake.Socket})
+		m := machine.Start(t, machine.Options{Version: version})
+		_, err := snapd.Open(t.Context(), snapd.Options{Socket: m.Socket()})
 		if e := refusal(t, err, backend.ErrUnsupported, "", "install snapd 2.77 or later"); e.Reason != want {
 			t.Errorf("reason is %q, want %q", e.Reason, want)
 		}
@@ -299,9 +268,9 @@ func TestConstraints(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.version, test.constraint), func(t *testing.T) {
-			fake := fakesnapd.Start(t, fakesnapd.Config{Version: test.version})
-			put(t, fake, interfaces, stored)
-			got, err := open(t, fake).Get(t.Context(), interfaces, []string{"stats"},
+			m := machine.Start(t, machine.Options{Version: test.version})
+			m.Put(interfaces, stored)
+			got, err := open(t, m).Get(t.Context(), interfaces, []string{"stats"},
 				backend.GetOptions{Constraints: map[string]any{"name": test.constraint}})
 			if !errors.Is(err, test.want) {
 				t.Fatalf("got %v, want %v", err, test.want)
@@ -318,13 +287,13 @@ func TestConstraints(t *testing.T) {
 }
 
 func TestSetSendsOnlyWhatSurvives(t *testing.T) {
-	fake := fakesnapd.Start(t, fakesnapd.Config{})
-	b := open(t, fake)
+	m := machine.Start(t, machine.Options{})
+	b := open(t, m)
 	err := b.Set(t.Context(), telemetry, map[string]any{"sample-rate": json.Number("9007199254740993")})
 	wantError(t, err, backend.ErrBadRequest, "", "write it as a string")
 	err = b.Set(t.Context(), tunnel, map[string]any{"peers": []any{"10.0.0.1", json.Number("1e999")}})
 	wantError(t, err, backend.ErrBadRequest, "", "write it as a string")
-	if slices.ContainsFunc(fake.Requests(), func(r string) bool { return strings.HasPrefix(r, "PUT") }) {
+	if slices.ContainsFunc(m.Main.Requests(), func(r faults.Request) bool { return r.Method == http.MethodPut }) {
 		t.Error("numbers that lose digits were sent")
 	}
 	values := map[string]any{"peers": []any{}, "interface": "eth0"}
@@ -342,16 +311,15 @@ func TestSetSendsOnlyWhatSurvives(t *testing.T) {
 // snapd refreshes itself while a program runs: the next request finds out, and nothing is lost or written twice.
 func TestSnapdChangesItsVersion(t *testing.T) {
 	for _, step := range [][2]string{
-		{"2.63", "2.64"}, {"2.67", "2.68"}, {"2.68", "2.69"}, {"2.70", "2.71"}, {"2.72", "2.73"}, {"2.75", "2.76"},
-		{"2.77", "2.72"}, {"2.73", "2.68"}, {"2.68", "2.66"}, {"2.77", "2.62"},
+		{"2.68", "2.69"}, {"2.70", "2.71"}, {"2.72", "2.73"}, {"2.75", "2.76"}, {"2.77", "2.72"}, {"2.73", "2.68"}, {"2.77", "2.68"},
 	} {
 		t.Run(step[0]+" to "+step[1], func(t *testing.T) {
 			for _, write := range []bool{true, false} {
-				fake := fakesnapd.Start(t, fakesnapd.Config{Version: step[0]})
-				put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-peers": true})
-				put(t, fake, viewID(testschema.ControlInterfacesView), map[string]any{"config.eth0.ip-address": "10.0.0.1"})
-				b := open(t, fake)
-				fake.Configure(func(c *fakesnapd.Config) { c.Version = step[1] })
+				m := machine.Start(t, machine.Options{Version: step[0]})
+				m.Put(telemetry, map[string]any{"sample-rate": json.Number("3"), "monitor-peers": true})
+				m.Put(viewID(testschema.ControlInterfacesView), map[string]any{"config.eth0.ip-address": "10.0.0.1"})
+				b := open(t, m)
+				m.SetVersion(step[1])
 				want := json.Number("3")
 				if write {
 					want = "4"
@@ -376,51 +344,28 @@ func TestSnapdChangesItsVersion(t *testing.T) {
 	}
 }
 
-// lose makes the next matching requests lose their connection, before or after they were carried out.
-func lose(times int, method, path string, after bool) func(http.ResponseWriter, *http.Request, http.HandlerFunc) bool {
-	var mu sync.Mutex
-	return func(_ http.ResponseWriter, r *http.Request, serve http.HandlerFunc) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		if times == 0 || r.Method != method || !strings.HasPrefix(r.URL.Path, path) {
-			return false
-		}
-		times--
-		if after {
-			serve(discard{}, r)
-		}
-		panic(http.ErrAbortHandler)
-	}
-}
-
-type discard struct{}
-
-func (discard) Header() http.Header            { return http.Header{} }
-func (discard) Write(text []byte) (int, error) { return len(text), nil }
-func (discard) WriteHeader(int)                {}
-
 func TestLostConnections(t *testing.T) {
 	const forever = -1
 	value := map[string]any{"sample-rate": json.Number("9")}
 	tests := []struct {
 		name      string
-		intercept func(http.ResponseWriter, *http.Request, http.HandlerFunc) bool
+		intercept faults.Interceptor
 		get, set  error
 		stored    bool
 	}{
-		{"reads once", lose(1, "GET", "/v2/confdb/", true), nil, nil, true},
-		{"reads always", lose(forever, "GET", "/v2/confdb/", false), backend.ErrUnreachable, nil, true},
-		{"writes, not carried out", lose(1, "PUT", "/v2/confdb/", false), backend.ErrNoData, backend.ErrUnknown, false},
-		{"writes, carried out", lose(1, "PUT", "/v2/confdb/", true), nil, backend.ErrUnknown, true},
-		{"looks at the change", lose(1, "GET", "/v2/changes/", true), nil, nil, true},
-		{"looks at the change, always", lose(forever, "GET", "/v2/changes/", true), backend.ErrUnreachable, backend.ErrUnknown, true},
-		{"system-info", lose(forever, "GET", "/v2/system-info", false), nil, nil, true},
+		{"reads once", faults.Lose(1, "GET /v2/confdb/", true), nil, nil, true},
+		{"reads always", faults.Lose(forever, "GET /v2/confdb/", false), backend.ErrUnreachable, nil, true},
+		{"writes, not carried out", faults.Lose(1, "PUT /v2/confdb/", false), backend.ErrNoData, backend.ErrUnknown, false},
+		{"writes, carried out", faults.Lose(1, "PUT /v2/confdb/", true), nil, backend.ErrUnknown, true},
+		{"looks at the change", faults.Lose(1, "GET /v2/changes/", true), nil, nil, true},
+		{"looks at the change, always", faults.Lose(forever, "GET /v2/changes/", true), backend.ErrUnreachable, backend.ErrUnknown, true},
+		{"system-info", faults.Lose(forever, "GET /v2/system-info", false), nil, nil, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			fake := fakesnapd.Start(t, fakesnapd.Config{})
-			b := open(t, fake, snapd.Options{AccessTimeout: 50 * time.Millisecond})
-			fake.Configure(func(c *fakesnapd.Config) { c.Intercept = test.intercept })
+			m := machine.Start(t, machine.Options{})
+			b := open(t, m, snapd.Options{AccessTimeout: 50 * time.Millisecond})
+			m.Main.Intercept(test.intercept)
 			err := b.Set(t.Context(), telemetry, value)
 			if !errors.Is(err, test.set) {
 				t.Errorf("set: got %v, want %v", err, test.set)
@@ -432,7 +377,7 @@ func TestLostConnections(t *testing.T) {
 			if err == nil && !cmp.Equal(got, value) {
 				t.Errorf("got %v", got)
 			}
-			fake.Configure(func(c *fakesnapd.Config) { c.Intercept = nil })
+			m.Main.Intercept(nil)
 			got, err = b.Get(t.Context(), telemetry, nil, plain)
 			if stored := err == nil; stored != test.stored {
 				t.Errorf("stored: %v, %v", got, err)
@@ -442,20 +387,18 @@ func TestLostConnections(t *testing.T) {
 }
 
 // cancelOn returns a context that ends when a request matches.
-func cancelOn(t *testing.T, fake *fakesnapd.Fake, prefix string, cause error) context.Context {
+func cancelOn(t *testing.T, m *machine.Machine, prefix string, cause error) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	if cause == context.DeadlineExceeded {
 		// A deadline that is certain to be over while the request hangs, and not before it is made.
 		ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
 	}
 	t.Cleanup(cancel)
-	fake.Configure(func(c *fakesnapd.Config) {
-		c.Intercept = func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
-			if cause == context.Canceled && strings.HasPrefix(r.Method+" "+r.URL.Path, prefix) {
-				cancel()
-			}
-			return false
+	m.Main.Intercept(func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+		if cause == context.Canceled && strings.HasPrefix(r.Method+" "+r.URL.Path, prefix) {
+			cancel()
 		}
+		return false
 	})
 	return ctx
 }
@@ -464,17 +407,21 @@ func TestContexts(t *testing.T) {
 	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} {
 		for _, version := range []string{"2.68.3", "2.70", "2.77.1"} {
 			t.Run(version+"/"+cause.Error(), func(t *testing.T) {
-				fake := fakesnapd.Start(t, fakesnapd.Config{Version: version, ReadLooks: 1 << 30, WriteLooks: 1 << 30})
-				put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("3")})
-				b := open(t, fake)
-
 				if version != "2.68.3" { // there, a read does not wait for anything
-					_, err := b.Get(cancelOn(t, fake, "GET /v2/changes/", cause), telemetry, nil, plain)
+					m := machine.Start(t, machine.Options{Version: version})
+					m.Handle("load-view-"+telemetry.View, func(call machine.HookCall) error {
+						<-call.Killed
+						return nil
+					})
+					_, err := open(t, m).Get(cancelOn(t, m, "GET /v2/changes/", cause), telemetry, nil, plain)
 					if !errors.Is(err, cause) {
 						t.Errorf("get: got %v, want %v", err, cause)
 					}
 				}
-				err := b.Set(cancelOn(t, fake, "GET /v2/changes/", cause), telemetry, map[string]any{"monitor-peers": true})
+				m := machine.Start(t, machine.Options{Version: version})
+				m.Hold()
+				b := open(t, m)
+				err := b.Set(cancelOn(t, m, "GET /v2/changes/", cause), telemetry, map[string]any{"monitor-peers": true})
 				if !errors.Is(err, cause) || !errors.Is(err, backend.ErrUnknown) {
 					t.Errorf("set: got %v, want one of kind %v that wraps %v", err, backend.ErrUnknown, cause)
 				}
@@ -484,21 +431,21 @@ func TestContexts(t *testing.T) {
 				// The first write is still under way, so the next waits in snapd for its turn.
 				if cause == context.DeadlineExceeded {
 					// It is asked to answer before the deadline.
-					_, err = b.Get(cancelOn(t, fake, "", cause), telemetry, nil, plain)
+					_, err = b.Get(cancelOn(t, m, "", cause), telemetry, nil, plain)
 					if e := refusal(t, err, backend.ErrInterrupted, "", ""); e.Until.IsZero() || !errors.Is(err, cause) {
 						t.Errorf("got %v, which does not say until when it waited for others", err)
 					}
-					err = b.Set(cancelOn(t, fake, "", cause), telemetry, map[string]any{"monitor-peers": true})
+					err = b.Set(cancelOn(t, m, "", cause), telemetry, map[string]any{"monitor-peers": true})
 					if e := refusal(t, err, backend.ErrInterrupted, "", ""); e.Until.IsZero() || !errors.Is(err, cause) {
 						t.Errorf("got %v, which does not say until when it waited for others", err)
 					}
 					return
 				}
-				_, err = b.Get(cancelOn(t, fake, "GET /v2/confdb/", cause), telemetry, nil, plain)
+				_, err = b.Get(cancelOn(t, m, "GET /v2/confdb/", cause), telemetry, nil, plain)
 				if !errors.Is(err, cause) {
 					t.Errorf("get: got %v, want %v", err, cause)
 				}
-				err = b.Set(cancelOn(t, fake, "PUT /v2/confdb/", cause), telemetry, map[string]any{"monitor-peers": true})
+				err = b.Set(cancelOn(t, m, "PUT /v2/confdb/", cause), telemetry, map[string]any{"monitor-peers": true})
 				if !errors.Is(err, cause) || !errors.Is(err, backend.ErrUnknown) {
 					t.Errorf("set: got %v, want one of kind %v that wraps %v", err, backend.ErrUnknown, cause)
 				}
@@ -514,25 +461,15 @@ func TestBusy(t *testing.T) {
 	rate := func(n string) map[string]any { return map[string]any{"sample-rate": json.Number(n)} }
 
 	// begin has another client write, as long as hold is not released.
-	begin := func(t *testing.T, version string) (fake *fakesnapd.Fake, release func(), written chan error) {
-		fake = fakesnapd.Start(t, fakesnapd.Config{Version: version, WriteLooks: 1})
-		put(t, fake, telemetry, rate("3"))
-		release = fake.Hold()
-		other := open(t, fake, long)
-		accepted := make(chan struct{})
-		var once sync.Once
-		fake.Configure(func(c *fakesnapd.Config) {
-			c.Intercept = func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
-				if strings.HasPrefix(r.URL.Path, "/v2/changes/") {
-					once.Do(func() { close(accepted) })
-				}
-				return false
-			}
-		})
+	begin := func(t *testing.T, version string) (m *machine.Machine, release func(), written chan error) {
+		m = machine.Start(t, machine.Options{Version: version})
+		m.Put(telemetry, rate("3"))
+		release = m.Hold()
+		other := open(t, m, long)
 		written = make(chan error, 1)
 		go func() { written <- other.Set(t.Context(), telemetry, rate("10")) }()
-		<-accepted
-		return fake, release, written
+		m.Main.Await(0, func(r faults.Request) bool { return strings.HasPrefix(r.URI, "/v2/changes/") }) // accepted
+		return m, release, written
 	}
 	want := func(t *testing.T, b *snapd.Backend, n string) {
 		t.Helper()
@@ -544,8 +481,8 @@ func TestBusy(t *testing.T) {
 
 	for _, version := range []string{"2.70", "2.75", "2.76", "2.77.1"} {
 		t.Run(version+" gives up", func(t *testing.T) {
-			fake, release, written := begin(t, version)
-			b := open(t, fake, short)
+			m, release, written := begin(t, version)
+			b := open(t, m, short)
 			_, err := b.Get(t.Context(), telemetry, nil, plain)
 			if e := refusal(t, err, backend.ErrBusy, "", ""); e.Until.IsZero() || e.Message == "" {
 				t.Errorf("busy until %v: %q", e.Until, e.Message)
@@ -563,17 +500,17 @@ func TestBusy(t *testing.T) {
 			}
 		})
 		t.Run(version+" waits", func(t *testing.T) {
-			fake, release, written := begin(t, version)
-			b := open(t, fake, long)
+			m, release, written := begin(t, version)
+			b := open(t, m, long)
 			var calls sync.WaitGroup
-			before := len(fake.Requests())
+			before := len(m.Main.Requests())
 			calls.Go(func() {
 				if err := b.Set(t.Context(), tunnel, map[string]any{"interface": "eth0"}); err != nil {
 					t.Error(err)
 				}
 			})
 			calls.Go(func() { want(t, b, "10") })
-			fake.Await(before, func(r string) bool { return strings.HasPrefix(r, "PUT") })
+			m.Main.Await(before, func(r faults.Request) bool { return r.Method == http.MethodPut })
 			release()
 			calls.Wait()
 			if err := <-written; err != nil {
@@ -581,15 +518,15 @@ func TestBusy(t *testing.T) {
 			}
 		})
 	}
-	for _, version := range []string{"2.67", "2.68.3", "2.69"} {
+	for _, version := range []string{"2.68.3", "2.69"} {
 		t.Run(version+" writes what it refused", func(t *testing.T) {
-			fake, release, written := begin(t, version)
-			b := open(t, fake, long)
+			m, release, written := begin(t, version)
+			b := open(t, m, long)
 			done := make(chan error, 1)
-			before := len(fake.Requests())
+			before := len(m.Main.Requests())
 			go func() { done <- b.Set(t.Context(), telemetry, rate("20")) }()
 			// It reads back; by then it has been refused.
-			fake.Await(before, func(r string) bool { return strings.Contains(r, "fields=sample-rate") })
+			m.Main.Await(before, func(r faults.Request) bool { return strings.Contains(r.URI, "fields=sample-rate") })
 			release()
 			if err := <-done; err != nil {
 				t.Errorf("the second write is stored, but got %v", err)
@@ -600,8 +537,8 @@ func TestBusy(t *testing.T) {
 			want(t, b, "20")
 		})
 		t.Run(version+" cannot tell", func(t *testing.T) {
-			fake, release, written := begin(t, version)
-			b := open(t, fake, short)
+			m, release, written := begin(t, version)
+			b := open(t, m, short)
 			wantError(t, b.Set(t.Context(), telemetry, rate("20")), backend.ErrUnknown, "", "read back before writing again")
 			wantError(t, b.Set(t.Context(), device, map[string]any{"id": "bd7bcbe7-25a4-4a75-9ee1-06a0ee6a05c0"}),
 				backend.ErrUnknown, "", "read back before writing again") // cannot be read through this view
@@ -621,38 +558,40 @@ func TestStatus(t *testing.T) {
 		account + "/other, and the first write to one without data erases the data of the others " +
 		"(try: update snapd to 2.77, or keep everything in one confdb-schema)"
 	tests := []struct {
-		name   string
-		config fakesnapd.Config
-		want   backend.Status
+		name    string
+		machine machine.Options
+		off     bool
+		want    backend.Status
 	}{
-		{"2.77", fakesnapd.Config{Version: "2.77.1-2", Documents: both}, backend.Status{
+		{"2.77", machine.Options{Version: "2.77.1-2", Documents: both}, false, backend.Status{
 			Version: "2.77.1-2", Dialect: "confdb 2.77",
 			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
 		}},
-		{"2.75", fakesnapd.Config{Version: "2.75"}, backend.Status{
+		{"2.75", machine.Options{Version: "2.75"}, false, backend.Status{
 			Version: "2.75", Dialect: "confdb 2.75",
 			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
 		}},
-		{"2.75 with two schemas", fakesnapd.Config{Version: "2.75", Documents: both}, backend.Status{
+		{"2.75 with two schemas", machine.Options{Version: "2.75", Documents: both}, false, backend.Status{
 			Version: "2.75", Dialect: "confdb 2.75", Warnings: []string{loses},
 			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
 		}},
-		{"2.66, off", fakesnapd.Config{Version: "2.66", FlagOff: true}, backend.Status{
-			Version: "2.66", Dialect: "registries 2.64",
-			Capabilities: backend.Capabilities{WatchEvery: time.Minute, SetConfirmed: true},
+		{"2.68, off", machine.Options{Version: "2.68"}, true, backend.Status{
+			Version: "2.68", Dialect: "confdb 2.68",
+			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
 			Warnings: []string{
-				`the experimental feature "registries" is off (try: snap set system experimental.registries=true)`,
+				`the experimental feature "confdbs" is off (try: snap set system experimental.confdbs=true)`,
 			},
 		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			fake := fakesnapd.Start(t, test.config)
-			got, err := open(t, fake).Status(t.Context())
+			m := machine.Start(t, test.machine)
+			m.SetEnabled(!test.off)
+			got, err := open(t, m).Status(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			test.want.Backend, test.want.Address = "snapd", fake.Socket
+			test.want.Backend, test.want.Address = "snapd", m.Socket()
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("status differs (-want +got):\n%s", diff)
 			}
@@ -662,20 +601,22 @@ func TestStatus(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	tests := []struct {
-		config           fakesnapd.Config
+		version          string
+		off              bool
 		family, dialect  string
 		reason, remedy   string
 		enabled, useable bool
 	}{
-		{fakesnapd.Config{}, "confdb", "confdb 2.77", "", "", true, true},
-		{fakesnapd.Config{Version: "2.68.3", FlagOff: true}, "confdbs", "confdb 2.68",
+		{"", false, "confdb", "confdb 2.77", "", "", true, true},
+		{"2.68.3", true, "confdbs", "confdb 2.68",
 			`the experimental feature "confdbs" is off`, "snap set system experimental.confdbs=true", false, false},
-		{fakesnapd.Config{Version: "2.61"}, "", "", "snapd 2.61 is too old: shared configuration begins with 2.62",
+		{"2.67", false, "", "", "snapd 2.67 is too old: shared configuration begins with 2.68",
 			"install snapd 2.77 or later", false, false},
 	}
 	for _, test := range tests {
-		fake := fakesnapd.Start(t, test.config)
-		got, err := snapd.Probe(t.Context(), fake.Socket)
+		m := machine.Start(t, machine.Options{Version: test.version})
+		m.SetEnabled(!test.off)
+		got, err := snapd.Probe(t.Context(), m.Socket())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -683,7 +624,7 @@ func TestProbe(t *testing.T) {
 			got.Remedy != test.remedy || got.Enabled != test.enabled || got.Usable() != test.useable {
 			t.Errorf("got %+v", got)
 		}
-		if requests := fake.Requests(); !slices.Equal(requests, []string{"GET /v2/system-info"}) {
+		if requests := m.Main.Requests(); len(requests) != 1 || requests[0].String() != "GET /v2/system-info" {
 			t.Errorf("requests %q", requests)
 		}
 	}

@@ -11,11 +11,11 @@ import (
 
 // Watch reads the view once, and from then on tells when what it shows has changed.
 //
-// snapd has no such service. From 2.67 on it does announce the end of each change, and each write is one; so one
-// request for these notices is held open, however many watches there are, and it costs snapd nothing. After a change
-// that wrote to the confdb-schema every watched view of that schema is read, once per view and batch of changes, and
-// compared. Since an announcement can be missed (a clock set back, a write before 2.67) each watched view is read
-// every Options.WatchEvery as well: while nothing is written that is all a watch costs.
+// snapd has no such service. But it announces the end of each change, and each write is one. One request for these
+// notices is held open, however many watches there are, and it costs snapd nothing. After a change that wrote to the
+// confdb-schema every watched view of that schema is read, once per view and batch of changes, and compared. Since an
+// announcement can be missed (a clock set back) each watched view is read every Options.WatchEvery as well: while
+// nothing is written that is all a watch costs.
 //
 // Changes that follow each other quickly may be told by one event, and a channel that nobody receives from keeps 16.
 func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
@@ -59,11 +59,11 @@ func (b *Backend) watchEvery(announced bool) time.Duration {
 	}
 }
 
-// hope takes changes for announced where the dialect says that they are; listen finds out.
+// hope takes changes for announced where snapd was seen; listen finds out.
 func (b *Backend) hope() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.announced = b.found != nil && b.found.dialect.announced
+	b.announced = b.found != nil && b.found.dialect.name != ""
 }
 
 // wrote has the watched views of a confdb-schema read after a write of our own, unless snapd announces it.

@@ -4,13 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/registrytest/fakesnapd"
+	"aspects-poc/registry/registrytest/machine"
+	"aspects-poc/registry/registrytest/machine/faults"
 	"aspects-poc/registry/snapd"
 )
 
@@ -38,9 +40,9 @@ func watch(t *testing.T, b *snapd.Backend, view backend.ViewID) <-chan backend.E
 	return events
 }
 
-func count(requests []string, part string) (n int) {
+func count(requests []faults.Request, part string) (n int) {
 	for _, request := range requests {
-		if strings.Contains(request, part) {
+		if strings.Contains(request.URI, part) {
 			n++
 		}
 	}
@@ -51,14 +53,14 @@ func count(requests []string, part string) (n int) {
 func TestWatchReadsOnlyWhatWasWritten(t *testing.T) {
 	for _, version := range []string{"2.68.3", "2.71", "2.77.1"} {
 		t.Run(version, func(t *testing.T) {
-			fake := fakesnapd.Start(t, fakesnapd.Config{Version: version, WriteLooks: 1})
-			b := open(t, fake, snapd.Options{WatchEvery: time.Hour})
-			other := open(t, fake)
+			m := machine.Start(t, machine.Options{Version: version})
+			b := open(t, m, snapd.Options{WatchEvery: time.Hour})
+			other := open(t, m)
 			first, second := watch(t, b, telemetry), watch(t, b, telemetry)
 			beside := watch(t, b, tunnel)
-			fake.Await(0, func(r string) bool { return strings.HasPrefix(r, "GET /v2/notices?") })
+			m.Main.Await(0, func(r faults.Request) bool { return strings.HasPrefix(r.URI, "/v2/notices?") })
 
-			before := len(fake.Requests())
+			before := len(m.Main.Requests())
 			if err := other.Set(t.Context(), telemetry, map[string]any{"sample-rate": json.Number("5")}); err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +79,7 @@ func TestWatchReadsOnlyWhatWasWritten(t *testing.T) {
 			if event := next(t, beside); event.Err != nil || event.View != tunnel {
 				t.Errorf("got %+v", event)
 			}
-			requests := fake.Requests()[before:]
+			requests := m.Main.Requests()[before:]
 			if n := count(requests, telemetry.View); n < 3 || n > 4 { // other's write and read, ours after one or two writes
 				t.Errorf("%d requests for the first view: %q", n, requests)
 			}
@@ -97,10 +99,18 @@ func TestWatchReadsOnlyWhatWasWritten(t *testing.T) {
 
 // Without notices the view is read again and again.
 func TestWatchWithoutNotices(t *testing.T) {
-	fake := fakesnapd.Start(t, fakesnapd.Config{NoNotices: true})
-	b := open(t, fake, snapd.Options{WatchEvery: 5 * time.Millisecond})
+	m := machine.Start(t, machine.Options{})
+	m.Main.Intercept(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+		if r.URL.Path != "/v2/notices" {
+			return false
+		}
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"type":"error","status-code":404,"status":"Not Found","result":{"message":"not found"}}`))
+		return true
+	})
+	b := open(t, m, snapd.Options{WatchEvery: 5 * time.Millisecond})
 	events := watch(t, b, telemetry)
-	put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("5")})
+	m.Put(telemetry, map[string]any{"sample-rate": json.Number("5")})
 	if event := next(t, events); event.Err != nil {
 		t.Errorf("got %+v", event)
 	}
@@ -108,39 +118,40 @@ func TestWatchWithoutNotices(t *testing.T) {
 
 // A watch is interrupted by what may be mended, tells so once, and goes on by itself.
 func TestWatchIsInterrupted(t *testing.T) {
-	fake := fakesnapd.Start(t, fakesnapd.Config{FlagOff: true})
-	b := open(t, fake, snapd.Options{WatchEvery: 5 * time.Millisecond})
+	m := machine.Start(t, machine.Options{})
+	m.SetEnabled(false)
+	b := open(t, m, snapd.Options{WatchEvery: 5 * time.Millisecond})
 	events := watch(t, b, telemetry)
 	if event := next(t, events); !errors.Is(event.Err, backend.ErrDisabled) {
 		t.Errorf("got %+v, want one that the feature is off", event)
 	}
-	put(t, fake, telemetry, map[string]any{"sample-rate": json.Number("5")})
-	fake.Configure(func(c *fakesnapd.Config) { c.FlagOff = false })
+	m.Put(telemetry, map[string]any{"sample-rate": json.Number("5")})
+	m.SetEnabled(true)
 	if event := next(t, events); event.Err != nil {
 		t.Errorf("got %+v, want one that it can be read", event)
 	}
-	fake.Configure(func(c *fakesnapd.Config) { c.NoCustodian = func(string) bool { return true } })
+	m.Disconnect(telemetry.View)
 	if event := next(t, events); !errors.Is(event.Err, backend.ErrNoCustodian) {
 		t.Errorf("got %+v, want one that there is no custodian", event)
 	}
 }
 
 func TestWatchRefusesWhatCannotBeMended(t *testing.T) {
-	fake := fakesnapd.Start(t, fakesnapd.Config{})
-	b := open(t, fake)
+	m := machine.Start(t, machine.Options{})
+	b := open(t, m)
 	_, err := b.Watch(t.Context(), viewID("nosuch"))
 	wantError(t, err, backend.ErrNoView, "", "")
 	_, err = b.Watch(t.Context(), backend.ViewID{})
 	wantError(t, err, backend.ErrBadRequest, "", "")
-	fake.Configure(func(c *fakesnapd.Config) { c.Unauthorized = true })
+	m.SetRoot(false)
 	_, err = b.Watch(t.Context(), telemetry)
 	wantError(t, err, backend.ErrUnauthorized, "", "run it as root")
 }
 
 // The last watch ends what works for all of them, and another may begin afterwards.
 func TestWatchAgain(t *testing.T) {
-	fake := fakesnapd.Start(t, fakesnapd.Config{})
-	b := open(t, fake)
+	m := machine.Start(t, machine.Options{})
+	b := open(t, m)
 	for n := range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		events, err := b.Watch(ctx, telemetry)
@@ -155,10 +166,10 @@ func TestWatchAgain(t *testing.T) {
 		for range events { // until it is closed
 		}
 	}
-	if n := count(fake.Requests(), "/v2/notices?"); n == 0 {
+	if n := count(m.Main.Requests(), "/v2/notices?"); n == 0 {
 		t.Error("changes were not listened for")
 	}
-	if !slices.ContainsFunc(fake.Requests(), func(r string) bool { return strings.Contains(r, "types=change-update") }) {
+	if !slices.ContainsFunc(m.Main.Requests(), func(r faults.Request) bool { return strings.Contains(r.URI, "types=change-update") }) {
 		t.Error("notices of all types were asked for")
 	}
 }

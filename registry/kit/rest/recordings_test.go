@@ -18,7 +18,7 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// An exchange is one that was recorded with a real snapd 2.77.1; the fake snapd is held against them as well.
+// An exchange is one that was recorded with a real snapd 2.77.1.
 type exchange struct {
 	Name  string
 	Given map[string]map[string]any // what the views hold before
@@ -38,7 +38,7 @@ type exchange struct {
 }
 
 func TestRecordings(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "registrytest", "fakesnapd", "testdata", "snapd-2.77.1.json"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "registrytest", "machine", "testdata", "snapd-2.77.1.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,9 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// TestRecordedSnapctl replays the exchanges with snapd's snapctl endpoint that the fake is checked against.
+// TestRecordedSnapctl replays the exchanges with snapd's snapctl endpoint.
 func TestRecordedSnapctl(t *testing.T) {
-	file, err := os.Open("../../registrytest/fakesnapctl/testdata/recorded.jsonl")
+	file, err := os.Open("../../registrytest/machine/testdata/snapctl.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}

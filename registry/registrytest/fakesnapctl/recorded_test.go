@@ -42,7 +42,7 @@ type recording struct {
 }
 
 func TestRecorded(t *testing.T) {
-	file, err := os.Open("testdata/recorded.jsonl")
+	file, err := os.Open("../machine/testdata/snapctl.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
