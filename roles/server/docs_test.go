@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,5 +67,20 @@ func TestAuthorize(t *testing.T) {
 	try(401, "Operators need a token here")
 	if asked := person.questions(); len(asked) > 0 {
 		t.Errorf("the browser asked for a password: %+v", asked)
+	}
+}
+
+// TestQueriesThatMakeNoDifference sends queries to what has none: who scrapes, or reads files, may have some all the same.
+func TestQueriesThatMakeNoDifference(t *testing.T) {
+	started := run(t, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0")
+	for path, want := range map[string]int{"/metrics": 200, "/docs/index.html": 200, "/openapi.json": 200, "/docs": 200, "/": 422, "/page/history/": 422,
+		"/devices/": 422} {
+		response, err := http.Get(started.url + path + "?collect[]=fleet&collect[]=store")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := response.Body.Close(); err != nil || response.StatusCode != want {
+			t.Errorf("%s: %s, %v; want %d", path, response.Status, err, want)
+		}
 	}
 }

@@ -270,6 +270,32 @@ func TestEvents(t *testing.T) {
 	next(`data: {"kind":"target","revision":1,"layer":"everyone"}`)
 }
 
+// TestCloned has two machines report as one device, and an operator say that one of them is gone.
+func TestCloned(t *testing.T) {
+	base, _ := checking(t)
+	id := registered(t, base, `{}`)
+	shown := func(want int) {
+		t.Helper()
+		list, alone := call(t, base, "GET", "/devices/?cloned", "").body, call(t, base, "GET", "/devices/"+id+"/", "").body
+		if strings.Count(list, id) != want || strings.Count(alone, `"cloned":true`) != want {
+			t.Errorf("want %d: the list is %s, the device %s", want, list, alone)
+		}
+	}
+	for turn := range 16 {
+		body := fmt.Sprintf(`{"uuid":"%s","config":{},"report":{"sequence":%d,"instance":"%d"}}`, id, turn+1, turn%2)
+		if got := call(t, base, "POST", "/poll/", body, "Content-Type: application/json"); got.status != 204 {
+			t.Fatal(got)
+		}
+	}
+	shown(1)
+	for path, status := range map[string]int{"/devices/" + id + "/cloned/": 204, "/devices/" + uuid.NewString() + "/cloned/": 404, "/devices/x/cloned/": 422} {
+		if got := call(t, base, "DELETE", path, ""); got.status != status {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+	shown(0)
+}
+
 // FuzzRequests sends any body to the endpoints of devices and operators: no answer may be the server's failure, and each
 // refusal has to name a field or a reason.
 func FuzzRequests(f *testing.F) {
