@@ -206,6 +206,15 @@ def main():
 if __name__ == "__main__":
     main()
 `, "13:12 get :a view; 25:11 get :b view; 27:9 set :c view; 29:5 get :d view; 30:18 set :e view again; 31:5 get :f view"},
+		{"python: maps and lambdas", `#!/usr/bin/env python3
+PLUGS = {"admin": ":a", "state": ":b"}
+snapctl = lambda *args: subprocess.run(["snapctl", *args])
+snapctl("get", "--view", PLUGS["state"])
+subprocess.run([
+    "snapctl", "set", "-t", "--view", PLUGS["admin"], "k=1"])
+subprocess.run(["snapctl", "get", "--view", PLUGS[name]])
+os.execvp("snapctl", ["snapctl", "unset", ":c", "--view", "k"])
+`, "4:1 get :b view; 6:6 set :a view; 7:18 get ? view; 8:24 unset :c view again"},
 		{"python: one of two writes", `#!/usr/bin/env python3
 def put(value):
     run(["snapctl", "set", "--view", ":a", value])

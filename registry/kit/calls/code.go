@@ -297,7 +297,15 @@ func (r *codeReader) line(list []token) []statement {
 			target.text, simple = list[0].text+"."+list[2].text, true
 		}
 		behind := list[equals+1:]
+		if simple && len(behind) > 1 && behind[0].kind == name && behind[0].text == "lambda" {
+			if colon := slices.IndexFunc(behind, func(t token) bool { return t.kind == sign && t.text == ":" }); colon > 0 {
+				return []statement{&define{name: target.text, parameters: r.parameters(behind[1:colon]), body: r.line(behind[colon+1:])}}
+			}
+		}
 		body := r.uses(behind)
+		if simple && len(behind) > 1 && behind[0].text == "{" {
+			body = append(body, r.entries(target.text, behind[1:matching(behind, 0)])...)
+		}
 		if simple && target.kind == name {
 			body = append(body, assign{name: target.text, more: list[equals].text == "+=", value: func(s *state) value { return r.value(s, behind) }})
 		}
@@ -306,8 +314,19 @@ func (r *codeReader) line(list []token) []statement {
 	return r.uses(list)
 }
 
+// entries keeps what a map that is written out has, each as a variable NAME[KEY].
+func (r *codeReader) entries(of string, list []token) []statement {
+	var body []statement
+	for _, entry := range split(list, ",") {
+		if len(entry) > 2 && entry[0].kind == text && entry[1].text == ":" {
+			body = append(body, assign{name: of + "[" + entry[0].text + "]", value: func(s *state) value { return r.value(s, entry[2:]) }})
+		}
+	}
+	return body
+}
+
 // quiet are functions that run nothing; append and extend are looked at apart.
-var quiet = regexp.MustCompile(`(?i)^(print|f?printf?(ln)?|log\w*|warn\w*|error|info|debug|exception|critical|fatal\w*|errorf|format|join|startswith|endswith|replace|write|isinstance|len|str|repr|mock|patch|assert\w*)$`)
+var quiet = regexp.MustCompile(`(?i)^(print|f?printf?(ln)?|log\w*|warn\w*|error|info|debug|exception|critical|fatal\w*|errorf|format|join|startswith|endswith|replace|write|echo|new|isinstance|len|str|repr|mock|patch|assert\w*)$`)
 
 // uses finds the calls in an expression, those in arguments first.
 func (r *codeReader) uses(list []token) []statement {
@@ -514,6 +533,11 @@ func (r *codeReader) value(s *state, list []token) value {
 		return r.elements(s, inside)
 	case first.text == "[" && len(list) > 3 && list[1].text == "]" && list[3].text == "{":
 		return r.elements(s, list[4:matching(list, 3)])
+	case len(list) == 4 && first.kind == name && list[1].text == "[" && list[2].kind == text:
+		if v, ok := s.variables[first.text+"["+list[2].text+"]"]; ok {
+			return v
+		}
+		return open
 	case isChain(list):
 		if v, ok := s.variables[joinedName(list)]; ok {
 			return v
