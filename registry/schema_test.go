@@ -289,10 +289,10 @@ func TestReadIntoWhatDoesNotFit(t *testing.T) {
 	}{Color: "blue"}
 	var number int
 	for want, dst := range map[string]any{
-		`"brightness" is of type number, and the program wants a Go bool`: &wrong,
-		"a value is of type object, and the program wants a Go int":       &number,
-		"non-pointer": wrong,
-		"nil":         nil,
+		`"brightness" is of type number, and the program wants a Go bool`:     &wrong,
+		"a value is of type object, and the program wants a Go int":           &number,
+		"the struct cannot be filled in, as it was given without its address": wrong,
+		"<nil> cannot be filled in":                                           nil,
 	} {
 		err := control.Read(t.Context(), dst)
 		var refused *registry.Error

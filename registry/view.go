@@ -173,6 +173,10 @@ func unusable(op string, view ViewID, err error) error {
 }
 
 func decode(document map[string]any, dst any, view ViewID, requests []string) error {
+	if target := reflect.ValueOf(dst); target.Kind() != reflect.Pointer || target.IsNil() {
+		return &Error{Op: "get", View: view, Requests: requests, Kind: ErrBadRequest, Remedy: "Read(ctx, &value)",
+			Reason: fmt.Sprintf("%s cannot be filled in, as it was given without its address", typeName(dst))}
+	}
 	text, err := json.Marshal(document)
 	// Twice, so that a value that does not fit leaves dst as it was.
 	for _, target := range []any{clone(dst), dst} {
@@ -184,14 +188,14 @@ func decode(document map[string]any, dst any, view ViewID, requests []string) er
 		return nil
 	}
 	refused := &Error{Op: "get", View: view, Requests: requests, Kind: ErrBadRequest, Err: err,
-		Reason: fmt.Sprintf("what is stored cannot be read into %T: %s", dst, strings.TrimPrefix(err.Error(), "json: "))}
+		Reason: fmt.Sprintf("what is stored cannot be read into %s: %s", typeName(dst), strings.TrimPrefix(err.Error(), "json: "))}
 	if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(err, &mismatch) {
 		what := "a value"
 		if mismatch.Field != "" {
 			what = strconv.Quote(mismatch.Field)
 		}
-		refused.Reason = fmt.Sprintf("what is stored cannot be read into %T: %s is of type %s, and the program wants a Go %s",
-			dst, what, mismatch.Value, mismatch.Type)
+		refused.Reason = fmt.Sprintf("what is stored cannot be read into %s: %s is of type %s, and the program wants a Go %s",
+			typeName(dst), what, mismatch.Value, mismatch.Type)
 	}
 	return refused
 }
@@ -216,12 +220,17 @@ func (r *Registry) sorted(changes Changes) ([]backend.Change, error) {
 	return list, nil
 }
 
-// clone returns a pointer to a new zero value of what dst points to, or dst itself if it is no pointer (decoding into
-// it then fails with encoding/json's own words).
-func clone(dst any) any {
-	value := reflect.ValueOf(dst)
-	if value.Kind() != reflect.Pointer || value.IsNil() {
-		return dst
+// clone returns a pointer to a new zero value of what dst, a pointer, points to.
+func clone(dst any) any { return reflect.New(reflect.TypeOf(dst).Elem()).Interface() }
+
+// typeName is how an error names the type of what a program gave: a struct type without a name can be long.
+func typeName(dst any) string {
+	kind := reflect.TypeOf(dst)
+	for kind != nil && kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
 	}
-	return reflect.New(value.Type().Elem()).Interface()
+	if kind != nil && kind.Kind() == reflect.Struct && kind.Name() == "" {
+		return "the struct"
+	}
+	return fmt.Sprint(kind)
 }

@@ -61,7 +61,9 @@ func (s *shelf) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.
 	return events, nil
 }
 
-func (s *shelf) Status(context.Context) (backend.Status, error) { return s.status, s.statusErr() }
+func (s *shelf) Status(ctx context.Context) (backend.Status, error) {
+	return s.status, errors.Join(s.statusErr(), ctx.Err())
+}
 
 func (s *shelf) statusErr() error {
 	if errors.Is(s.err, backend.ErrUnreachable) {

@@ -43,7 +43,7 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 		indent = "\t"
 	}
 	terminal := roles.IsTerminal(env.Stdout)
-	return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
+	err = within(env, c, func(ctx context.Context, reg *registry.Registry) error {
 		view, err := viewNamed(ctx, c, reg, name)
 		if err != nil {
 			return err
@@ -66,9 +66,6 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 			}
 			text, err := snapshot(ctx, view, keys, indent)
 			if err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
 				return err
 			}
 			if terminal {
@@ -81,11 +78,12 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 				return nil
 			}
 		}
-		if ctx.Err() == nil {
-			return errors.New("the watch ended by itself")
-		}
-		return nil // being interrupted is how it ends
+		return errors.New("the watch ended by itself")
 	})
+	if c.Context.Err() != nil {
+		return nil // being interrupted is how it ends, whatever it was doing
+	}
+	return err
 }
 
 // sayWhatIsMissing says that a registry's file is not there, which is no error: it may be about to be made, or it may be
