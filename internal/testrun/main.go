@@ -1,5 +1,6 @@
-// Command testrun is what make test runs: go test, with the race detector where there is a C compiler. It says which it
-// was, shows the output of what fails, and lists at the end what was skipped, and which package brings what was missing.
+// Command testrun is what make test runs: go test, with the race detector where there is a C compiler, and with temporary
+// files in memory where there is room. It says which it was, shows the output of what fails, and lists at the end what was
+// skipped, and which package brings what was missing.
 //
 //	go run ./internal/testrun [FLAG of go test | PACKAGE]...
 package main
@@ -29,7 +30,8 @@ func main() {
 // run runs the tests of the module in a folder and returns the exit code of go test.
 func run(dir string, out io.Writer, args []string) (int, error) {
 	flags, said := race()
-	fmt.Fprintln(out, said)
+	variables, where := memory()
+	fmt.Fprintln(out, said+"\n"+where)
 	if len(args) == 0 {
 		args = []string{"./..."}
 		// Tests want the program while the rest is still compiled, and would compile it all a second time.
@@ -41,8 +43,9 @@ func run(dir string, out io.Writer, args []string) (int, error) {
 	command.Dir, command.Stderr = dir, os.Stderr
 	if os.Getenv("GORACE") == "" {
 		// A program with the race detector sleeps for a second before it ends, and scripts start it hundreds of times.
-		command.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=10")
+		variables = append(variables, "GORACE=atexit_sleep_ms=10")
 	}
+	command.Env = append(os.Environ(), variables...)
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return 0, err

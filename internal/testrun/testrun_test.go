@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func TestRun(t *testing.T) {
 	if detector, _, _ := strings.Cut(out.String(), "\n"); !regexp.MustCompile(`^Race detector: (on, with|off\.) .`).MatchString(detector) {
 		t.Errorf("what of the race detector? %s", detector)
 	}
-	for _, want := range []string{`(?m)^ok    stranger/good +\d`, `(?m)^FAIL  stranger/bad +\d`, `(?m)^ +bad_test\.go:6: one is not two$`,
+	for _, want := range []string{`(?m)^Temporary files: in .`, `(?m)^ok    stranger/good +\d`, `(?m)^FAIL  stranger/bad +\d`, `(?m)^ +bad_test\.go:6: one is not two$`,
 		`panics_test\.go:5: before it`, `panic: out of luck`, `broken_test\.go:3:20: undefined: testing`} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("not there: %s", want)
@@ -130,5 +131,29 @@ func TestReason(t *testing.T) {
 		if got := reason(output); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// TestMemory: where temporary files cannot be in memory, they stay where they are, and the run says why.
+func TestMemory(t *testing.T) {
+	for folder, want := range map[string]string{"/proc": "/proc is not in memory", "/nowhere": "/nowhere is not in memory"} {
+		if got := unfit(folder); got != want {
+			t.Errorf("%s: %q, want %q", folder, got, want)
+		}
+	}
+	if available() < 16<<20 {
+		t.Errorf("the machine says to have %d bytes", available())
+	}
+	t.Setenv("TMPDIR", "/chosen")
+	if variables, said := memory(); variables != nil || said != "Temporary files: in /chosen" {
+		t.Errorf("%q, %s", variables, said)
+	}
+	t.Setenv("TMPDIR", "")
+	t.Setenv("GOTMPDIR", "")
+	variables, said := memory()
+	if where := os.TempDir(); len(variables) == 0 && !strings.HasPrefix(said, "Temporary files: in "+where+", for ") ||
+		len(variables) > 0 && (said != "Temporary files: in memory, /dev/shm" ||
+			!slices.Equal(variables, []string{"TMPDIR=/dev/shm", "GOTMPDIR=" + where})) {
+		t.Errorf("%q, %s", variables, said)
 	}
 }

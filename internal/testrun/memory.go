@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// Tests write thousands of small files and have each reach the disk. In memory that takes no time.
+const (
+	memoryFolder = "/dev/shm"
+	memoryNeeded = 4 << 30 // bytes: what the tests fill at most, several times over
+	tmpfs        = 0x01021994
+	noexec       = 8
+)
+
+// memory returns the variables that have tests keep their temporary files in memory, none where that cannot be, and a line
+// that says which it is. A folder that the user has chosen stays. Go's own temporary files, which are large, stay on disk.
+func memory() (variables []string, said string) {
+	if chosen := os.Getenv("TMPDIR"); chosen != "" {
+		return nil, "Temporary files: in " + chosen
+	}
+	if why := unfit(memoryFolder); why != "" {
+		return nil, "Temporary files: in " + os.TempDir() + ", for " + why
+	}
+	variables = []string{"TMPDIR=" + memoryFolder}
+	if os.Getenv("GOTMPDIR") == "" {
+		variables = append(variables, "GOTMPDIR="+os.TempDir())
+	}
+	return variables, "Temporary files: in memory, " + memoryFolder
+}
+
+// unfit says why a folder cannot take the tests' files; "" if it can.
+func unfit(folder string) string {
+	var system syscall.Statfs_t
+	if err := syscall.Statfs(folder, &system); err != nil || int64(system.Type) != tmpfs {
+		return folder + " is not in memory"
+	}
+	switch probe, err := os.MkdirTemp(folder, "probe"); {
+	case err != nil:
+		return "one cannot write into " + folder
+	case os.Remove(probe) != nil:
+		return "one cannot remove from " + folder
+	case int64(system.Flags)&noexec != 0:
+		return "nothing can be run from " + folder
+	}
+	if free := min(system.Bavail*uint64(system.Bsize), available()); free < memoryNeeded {
+		return fmt.Sprintf("only %d MB of memory are free", free>>20)
+	}
+	return ""
+}
+
+// available is how much memory the machine can give, in bytes; 0 if it does not say.
+func available() uint64 {
+	file, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		var kilobytes uint64
+		if text, found := strings.CutPrefix(lines.Text(), "MemAvailable:"); found {
+			if _, err := fmt.Sscan(text, &kilobytes); err == nil {
+				return kilobytes << 10
+			}
+		}
+	}
+	return 0
+}
