@@ -18,7 +18,7 @@ type Act struct {
 	Layer    string            `json:"layer,omitempty"` // "everyone", "labels/NAME", or "device" for that device's own
 	Selector string            `json:"selector,omitempty"`
 	Priority int64             `json:"priority,omitempty"`
-	Config   serverapi.Config  `json:"config,omitempty"`
+	Config   serverapi.Config  `json:"config,omitzero"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Mood     string            `json:"mood,omitempty"`
 	Back     int               `json:"back,omitempty"`  // how far back: in the history, in a device's reports
