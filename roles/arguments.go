@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"aspects-poc/roles/internal/nearest"
+	"aspects-poc/internal/nearest"
 
 	"github.com/urfave/cli/v2"
 )

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/roles/internal/nearest"
+	"aspects-poc/internal/nearest"
 )
 
 // suggest ends the refusal of an unknown name with those known ones that may have been meant, else with all of them.

@@ -8,7 +8,7 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/roles"
-	"aspects-poc/roles/internal/nearest"
+	"aspects-poc/internal/nearest"
 
 	"github.com/urfave/cli/v2"
 )

@@ -21,14 +21,15 @@ import (
 
 // A Call is a use of snapctl.
 type Call struct {
-	Verb      string // get, set, unset or fail
-	View      bool   // it has --view
-	ViewValue bool   // it has --view=…, which snapctl does not take
-	Plug      string // the first word that is no flag, with its colon; "" where only a run can tell
-	Previous  bool   // it has --previous
-	Several   bool   // a fail has, or may have, more than one word
-	Exits     bool   // a fail is followed by an exit that is not 0
-	Again     bool   // a write may follow another one of the same run
+	Verb      string   // get, set, unset or fail
+	View      bool     // it has --view
+	ViewValue bool     // it has --view=…, which snapctl does not take
+	Plug      string   // the first word that is no flag, with its colon; "" where only a run can tell
+	Requests  []string // of the plug's view, those that are written out
+	Previous  bool     // it has --previous
+	Several   bool     // a fail has, or may have, more than one word
+	Exits     bool     // a fail is followed by an exit that is not 0
+	Again     bool     // a write may follow another one of the same run
 	At        document.Position
 }
 

@@ -82,6 +82,37 @@ func shift(s *state, by []word) {
 	s.variables["@"], s.variables["*"] = value{words: all, list: true}, value{words: all, list: true}
 }
 
+// valued are the flags of snapctl whose value is a word of its own.
+var valued = []string{"--default", "--with", "--wait-for"}
+
+// requests returns the requests that are written out. What stands behind a word that may be several is not looked at: it
+// may be the value of a flag.
+func requests(c Call, words []word) []string {
+	var list []string
+	for _, w := range words {
+		if w.many || w.splits && !strings.Contains(w.text, "=") {
+			break
+		}
+		request := w.text
+		if request == c.Plug {
+			continue
+		}
+		if c.Verb == "set" {
+			key, _, pair := strings.Cut(request, "=")
+			if request = key; !pair {
+				request = strings.TrimSuffix(key, "!")
+			}
+		}
+		if request != "" && !strings.Contains(request, unknown) && !slices.Contains(list, request) {
+			list = append(list, request)
+		}
+		if w.splits {
+			break
+		}
+	}
+	return list
+}
+
 // snapctl keeps a use of it.
 func (e *evaluator) snapctl(s *state, name word, words []word) {
 	if len(words) == 0 || !slices.Contains([]string{"get", "set", "unset", "fail"}, words[0].text) {
@@ -92,8 +123,12 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 		c.At = words[0].at
 	}
 	var others []word
-	options := true
+	options, skip := true, false
 	for _, w := range words[1:] {
+		if skip {
+			skip = false
+			continue
+		}
 		switch {
 		case options && w.text == "--view":
 			c.View = true
@@ -104,6 +139,7 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 		case options && w.text == "--":
 			options = false
 		case options && strings.HasPrefix(w.text, "-") && w.text != "-":
+			skip = slices.Contains(valued, w.text) // the word behind it is its value
 		default:
 			others = append(others, w)
 		}
@@ -118,6 +154,9 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 	}
 	if strings.Contains(c.Plug, unknown) {
 		c.Plug = ""
+	}
+	if c.View && c.Plug != "" {
+		c.Requests = requests(c, others)
 	}
 	known := e.keep(c)
 	if c.Verb == "fail" {
@@ -134,6 +173,11 @@ func (e *evaluator) keep(c Call) *Call {
 	for _, known := range e.found {
 		if known.At == c.At && known.Verb == c.Verb && known.Plug == c.Plug && known.View == c.View {
 			known.Several = known.Several || c.Several
+			for _, request := range c.Requests {
+				if !slices.Contains(known.Requests, request) {
+					known.Requests = append(known.Requests, request)
+				}
+			}
 			return known
 		}
 	}

@@ -207,9 +207,11 @@ func (r *shellReader) assigns(list []*syntax.Assign) []statement {
 					}
 				}
 				return v
-			case a.Value != nil && !a.Append:
-				w := r.text(s, a.Value.Parts, true)
-				return value{words: []word{w}}
+			case a.Append || a.Index != nil:
+			case a.Value == nil:
+				return value{words: []word{{}}}
+			default:
+				return value{words: []word{r.text(s, a.Value.Parts, true)}}
 			}
 			return value{words: []word{{text: unknown}}}
 		}})
@@ -264,117 +266,6 @@ func (r *shellReader) substitutions(node syntax.Node) []statement {
 		return true
 	})
 	return body
-}
-
-// words returns the arguments that words become.
-func (r *shellReader) words(s *state, list []*syntax.Word) []word {
-	var words []word
-	for _, w := range list {
-		if v, quoted, ok := r.whole(s, w); ok {
-			for _, one := range v.words {
-				if !one.given {
-					one.at = r.position(w.Pos())
-				}
-				if one.splits = one.splits && !quoted; quoted || one.splits {
-					words = append(words, one)
-					continue
-				}
-				for _, field := range strings.Fields(one.text) {
-					part := one
-					part.text, part.splits = field, strings.Contains(field, unknown)
-					words = append(words, part)
-				}
-			}
-			continue
-		}
-		one := r.text(s, w.Parts, false)
-		one.at = r.position(w.Pos())
-		words = append(words, one)
-	}
-	return words
-}
-
-// whole returns the value of a word that is a variable and nothing else: "${list[@]}", "$@", $command.
-func (r *shellReader) whole(s *state, w *syntax.Word) (v value, quoted, ok bool) {
-	if len(w.Parts) != 1 {
-		return value{}, false, false
-	}
-	part := w.Parts[0]
-	if q, is := part.(*syntax.DblQuoted); is && len(q.Parts) == 1 {
-		part, quoted = q.Parts[0], true
-	}
-	p, is := part.(*syntax.ParamExp)
-	if !is || p.Length || p.Excl || p.Slice != nil || p.Repl != nil || p.Exp != nil || p.Param == nil {
-		return value{}, false, false
-	}
-	v, known := s.variables[p.Param.Value]
-	switch {
-	case known && v.list && (p.Index != nil || p.Param.Value == "@" || p.Param.Value == "*"):
-		return v, quoted, true
-	case known && !v.list && p.Index == nil && len(v.words) == 1:
-		return v, quoted, true
-	case known && len(v.words) == 0 && p.Index == nil && p.Param.Value != "@":
-		if quoted {
-			return value{words: []word{{}}}, quoted, true
-		}
-		return value{}, quoted, true
-	}
-	return value{}, false, false
-}
-
-// text puts the parts of a word together.
-func (r *shellReader) text(s *state, parts []syntax.WordPart, quoted bool) word {
-	var out word
-	add := func(w word) {
-		out.text += w.text
-		out.splits = out.splits || w.splits
-		if w.given {
-			out.given, out.at = true, w.at
-		}
-	}
-	for _, part := range parts {
-		switch part := part.(type) {
-		case *syntax.Lit:
-			add(word{text: literal(part.Value, quoted)})
-		case *syntax.SglQuoted:
-			add(word{text: part.Value})
-		case *syntax.DblQuoted:
-			w := r.text(s, part.Parts, true)
-			w.splits = false
-			add(w)
-		case *syntax.ParamExp:
-			w := r.variable(s, part)
-			w.splits = !quoted && strings.ContainsAny(w.text, unknown+" \t")
-			add(w)
-		default:
-			add(word{text: unknown, splits: !quoted})
-		}
-	}
-	return out
-}
-
-func (r *shellReader) variable(s *state, p *syntax.ParamExp) word {
-	if p.Param == nil || p.Length || p.Excl || p.Slice != nil || p.Repl != nil {
-		return word{text: unknown}
-	}
-	v, known := s.variables[p.Param.Value]
-	if !known && p.Exp != nil && p.Exp.Word != nil {
-		switch p.Exp.Op {
-		case syntax.DefaultUnset, syntax.DefaultUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull:
-			return r.text(s, p.Exp.Word.Parts, true)
-		}
-	}
-	if !known || v.list || len(v.words) != 1 || p.Exp != nil && strings.Contains(v.words[0].text, unknown) {
-		return word{text: unknown}
-	}
-	if p.Exp != nil {
-		switch p.Exp.Op {
-		case syntax.DefaultUnset, syntax.DefaultUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull:
-		default:
-			return word{text: unknown}
-		}
-	}
-	return v.words[0]
 }
 
 // literal takes the backslashes out of a word.

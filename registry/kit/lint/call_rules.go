@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/confdb/view"
 	"aspects-poc/registry/kit/calls"
 	"aspects-poc/registry/kit/snapfile"
 )
@@ -61,6 +63,13 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 			add("hook-no-rule", "cannot %s through plug %q: %s", call.Verb, name, reason)
 			continue
 		}
+		if !write || kind != "observe-view-" && kind != "save-view-" {
+			for _, request := range call.Requests {
+				if reason := c.refusedRequest(p, call.Verb, request); reason != "" {
+					add("hook-no-rule", "%s", reason)
+				}
+			}
+		}
 		switch kind {
 		case "observe-view-", "save-view-":
 			if write {
@@ -108,6 +117,43 @@ func (c *checker) noRule(p *Plug, write bool) string {
 		return "no rule of view " + strconv.Quote(name) + " reads: no matching rule"
 	}
 	return ""
+}
+
+// refusedRequest tells why a request can never be read, set or unset through a plug, in the engine's words.
+func (c *checker) refusedRequest(p *Plug, verb, request string) string {
+	i := slices.IndexFunc(c.views, func(v *viewModel) bool { return v.name == c.viewOf(p) })
+	if i < 0 || c.views[i].parsed == nil || c.refused() {
+		return ""
+	}
+	v := c.views[i]
+	if v.parsed.Matches(request, verb != "get") {
+		return ""
+	}
+	var err error
+	switch verb {
+	case "get":
+		_, err = v.parsed.Get(databag.Bag{}, []string{request}, view.ReadOptions{})
+	case "set":
+		_, err = v.parsed.Set(request, "")
+	case "unset":
+		_, err = v.parsed.Unset(request)
+	}
+	if err == nil {
+		return ""
+	}
+	var others []string
+	for _, r := range v.rules {
+		if r.Readable && verb == "get" || r.Writable && verb != "get" {
+			others = append(others, r.Request.Bare())
+		}
+	}
+	hint := didYouMean(request, others)
+	for _, other := range others {
+		if hint == "" && strings.HasSuffix(other, "."+request) { // a rule without a request has its storage path as one
+			hint = "; the view has " + strconv.Quote(other)
+		}
+	}
+	return err.Error() + hint
 }
 
 // refused tells whether something of the confdb-schema is not as snapd wants it, so that its rules are not all known.

@@ -118,7 +118,7 @@ var rules = []Rule{
 	{"hook-connecting", Note, "a connect-plug hook uses confdb: it fails where no custodian of the view is connected before, and Canonical's guide advises against it",
 		"do it in a service that the hook restarts", false},
 	{"hook-cannot-write", Error, "snapd refuses writes in a hook", "", false},
-	{"hook-no-rule", Error, "a hook reads or writes through a plug whose view has no rule for that: snapd refuses it", "use a plug for another view of the confdb-schema", false},
+	{"hook-no-rule", Error, "a hook reads or writes what no rule of the view lets it: snapd refuses it", "look for a slip of the pen, or use a plug for another view of the confdb-schema", false},
 	{"hook-no-way", Warning, "a load-view hook has no plug whose view can be written, or a save-view hook none whose view can be read",
 		"give the snap a plug for a view that can", false},
 	{"hook-fail-words", Warning, "snapctl fail takes one word as the reason, and drops the others without saying so", "quote the reason", false},

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"aspects-poc/roles/internal/nearest"
+	"aspects-poc/internal/nearest"
 
 	"github.com/labstack/echo/v4"
 )

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"aspects-poc/roles/internal/nearest"
+	"aspects-poc/internal/nearest"
 	"aspects-poc/roles/serverapi"
 )
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"aspects-poc/roles/internal/nearest"
+	"aspects-poc/internal/nearest"
 )
 
 func TestNames(t *testing.T) {
