@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/nearest"
 	"aspects-poc/registry"
 	"aspects-poc/roles"
-	"aspects-poc/internal/nearest"
 
 	"github.com/urfave/cli/v2"
 )
