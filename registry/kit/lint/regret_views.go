@@ -194,9 +194,31 @@ func (c *checker) refusesKey(d definition, key string) string {
 
 func (c *checker) checkSecret(r *ruleModel, levels [][]definition) {
 	onWay := slices.ContainsFunc(levels, func(level []definition) bool { return slices.ContainsFunc(level, definition.secret) })
-	if onWay || c.types.any(levels[len(levels)-1], definition.secret) {
+	if (onWay || c.types.any(levels[len(levels)-1], definition.secret)) && !c.custodiansOnly(r.view) {
 		c.add("secret-readable", r.at(), "request %q of view %q shows a secret", r.Request, r.view.name)
 	}
+}
+
+// custodiansOnly tells whether a view only reads and is for custodians alone, as far as the snaps are given: it is how they
+// get secrets that others may only write.
+func (c *checker) custodiansOnly(v *viewModel) bool {
+	if slices.ContainsFunc(v.rules, func(r ruleModel) bool { return r.Writable }) {
+		return false
+	}
+	only := false
+	for _, snap := range c.options.Snaps {
+		for i := range snap.Plugs {
+			p := &snap.Plugs[i]
+			if !p.confdb() || c.viewOf(p) != v.name {
+				continue
+			}
+			if !p.custodian() {
+				return false
+			}
+			only = true
+		}
+	}
+	return only
 }
 
 // checkPrefixes looks at rules that a value for a common prefix of their requests is spread over.

@@ -57,7 +57,7 @@ var rules = []Rule{
 	{"storage-unreached", Warning, "no rule leads to an entry of the storage schema", "", false},
 	{"alias-unused", Note, "nothing uses an alias", "", false},
 	{"secret-readable", Warning, "a rule shows a secret: root reads it, and whoever may see root's changes",
-		"let rules for secrets only write, and hand them on by the custodian's own means", false},
+		"let rules for secrets only write, and have the custodian read them through a view of its own that no other snap has a plug for", false},
 	{"secret-unmarked", Warning, "an entry is named like a secret, but every user can read it", `mark it with "visibility": "secret"`, false},
 	{"secret-in-list", Warning, "when an ordinary user reads one element of a list with secrets, snapd may answer with another element",
 		"use a map with keys instead of a list", false},
@@ -99,6 +99,7 @@ var rules = []Rule{
 	// Snaps.
 	{"plug", Error, "snapd refuses a plug", "", false},
 	{"plug-view", Error, "a plug names a view that the confdb-schema does not have", "", false},
+	{"plug-schema", Warning, "a plug names view and confdb-schema in the wrong order", "write SCHEMA/VIEW", false},
 	{"plug-name", Note, "a plug is named neither SCHEMA-VIEW nor after its view, though hooks carry the plug's name", "", false},
 	{"plug-twice", Warning, "two plugs of a snap are for the same view: which one gets the hooks is not defined", "", false},
 	{"plug-interface", Warning, "a plug is for registries, which ended with snapd 2.67", "use the interface confdb", false},

@@ -31,10 +31,10 @@ func (c *checker) checkSnaps() {
 			if !p.confdb() || !c.checkPlug(snap, p) {
 				continue
 			}
-			if other, ok := byView[p.View]; ok {
+			if other, ok := byView[p.Account+"/"+p.View]; ok {
 				c.addTo(snap.File, "plug-twice", p.entry.KeyPos, "plugs %q and %q are both for view %q", other, p.Name, p.View)
 			}
-			byView[p.View] = p.Name
+			byView[p.Account+"/"+p.View] = p.Name
 			if view := c.viewOf(p); view != "" && p.custodian() {
 				custodians[view] = append(custodians[view], holder{snap, p})
 			}
@@ -99,6 +99,11 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 	}
 	schema, view, _ := strings.Cut(p.View, "/")
 	if schema != c.doc.Header("name") {
+		account := c.account()
+		if name := c.doc.Header("name"); view == name && c.doc.Headers.Get("views").Get(schema) != nil && (account == "" || p.Account == account) {
+			c.addTo(snap.File, "plug-schema", p.at("view"), "plug %q is for view %q of a confdb-schema %q, where view %q of %q was given; did you mean %q?",
+				p.Name, view, schema, schema, name, name+"/"+schema)
+		}
 		return true // of another confdb-schema
 	}
 	if account := c.account(); account != "" && p.Account != account {
