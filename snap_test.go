@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/roles"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -76,7 +76,7 @@ func TestSnapScripts(t *testing.T) {
 
 // An installed snap of a script.
 type installed struct {
-	*fakesnapctl.Server
+	*machine.Machine
 	service string
 	hooks   string // folder of the links
 	env     []string
@@ -91,7 +91,7 @@ func install(t *testing.T, ts *testscript.TestScript, negated bool, args []strin
 	name := roles.Program + "-" + args[0]
 	instance := strings.Join(append([]string{name}, args[1:]...), "_")
 	s := ts.Value(installedKey).(*installed)
-	s.Server = fakesnapctl.Start(t, fakesnapctl.Options{Snap: instance, Services: []string{roles.DaemonService}})
+	s.Machine = machine.Start(t, machine.Options{Snap: instance, Services: []string{roles.DaemonService}})
 	s.service = instance + "." + roles.DaemonService
 	dir := ts.MkAbs("snap")
 	s.hooks = filepath.Join(dir, "meta", "hooks")
@@ -111,7 +111,7 @@ func install(t *testing.T, ts *testscript.TestScript, negated bool, args []strin
 		s.Handle(hook, s.hook)
 	}
 	for _, variable := range [][2]string{
-		{fakeSocket, s.Socket()}, {"SNAP", dir}, {"SNAP_NAME", name}, {"SNAP_INSTANCE_NAME", instance},
+		{fakeSocket, s.SnapSocket()}, {"SNAP", dir}, {"SNAP_NAME", name}, {"SNAP_INSTANCE_NAME", instance},
 		{"SNAP_REVISION", "x1"}, {"SNAP_COMMON", ts.MkAbs("common")}, {"SNAP_DATA", ts.MkAbs("data")},
 	} {
 		ts.Setenv(variable[0], variable[1])
@@ -122,7 +122,7 @@ func install(t *testing.T, ts *testscript.TestScript, negated bool, args []strin
 }
 
 // hook starts the link as a process, as snapd does.
-func (s *installed) hook(call fakesnapctl.HookCall) error {
+func (s *installed) hook(call machine.HookCall) error {
 	command := exec.Command(filepath.Join(s.hooks, call.Name))
 	command.Env = append(slices.Clone(s.env), "SNAP_COOKIE="+call.Cookie, "PATH="+os.Getenv("PATH"), "GORACE="+os.Getenv("GORACE"))
 	text, err := command.CombinedOutput()
@@ -134,7 +134,7 @@ func (s *installed) hook(call fakesnapctl.HookCall) error {
 
 func snapCommand(ts *testscript.TestScript, negated bool, args []string) {
 	s := ts.Value(installedKey).(*installed)
-	if len(args) < 2 || s.Server == nil {
+	if len(args) < 2 || s.Machine == nil {
 		ts.Fatalf("usage: install a snap first, then: snap set|write|show|restarts ARGUMENT…")
 	}
 	err := s.administer(ts, args[0], args[1:])
@@ -162,17 +162,12 @@ func (s *installed) administer(ts *testscript.TestScript, verb string, args []st
 	}
 	switch verb {
 	case "set":
-		before, values := map[string]any{}, map[string]any{}
+		values := map[string]any{}
 		for _, pair := range args {
 			key, text, _ := strings.Cut(pair, "=")
-			before[key], values[key] = s.Config(key), decode(text)
+			values[key] = decode(text)
 		}
-		s.SetConfig(values)
-		err := s.Server.Hook("configure", s.hook)
-		if err != nil {
-			s.SetConfig(before)
-		}
-		return err
+		return s.Configure(values)
 	case "write":
 		values, ok := decode(args[1]).(map[string]any)
 		if !ok {

@@ -2,20 +2,21 @@ package registry_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"os"
 	"testing"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/machine"
 )
 
 // lampSnap is the snap of the examples on a machine of its own: an imitated snapd with the confdb-schema lamp, and one
 // snap that is the custodian of its views.
 type lampSnap struct {
-	testing.TB // for what fakesnapctl asks of a test
-	*fakesnapctl.Server
+	testing.TB // for what package machine asks of a test
+	*machine.Machine
 	dir  string
 	ends []func()
 }
@@ -32,7 +33,7 @@ func installLamp() *lampSnap {
 		log.Fatal(err)
 	}
 	snap := &lampSnap{dir: dir}
-	snap.Server = fakesnapctl.Start(snap, fakesnapctl.Options{Snap: "lamp-snap", Document: []byte(lampForSnapSign)})
+	snap.Machine = machine.Start(snap, machine.Options{Snap: "lamp-snap", Documents: []json.RawMessage{json.RawMessage(lampForSnapSign)}})
 	return snap
 }
 
@@ -45,7 +46,7 @@ func (s *lampSnap) remove() {
 
 // options lead a program to the imitated snapd. In a real snap there are none: snapd sets the variables.
 func (s *lampSnap) options(cookie string) registry.Options {
-	return registry.Options{SnapSocket: s.Socket(), Getenv: func(name string) string {
+	return registry.Options{SnapSocket: s.SnapSocket(), Getenv: func(name string) string {
 		return map[string]string{"SNAP_COOKIE": cookie, "SNAP_INSTANCE_NAME": "lamp-snap", "SNAP_COMMON": s.dir}[name]
 	}}
 }
@@ -78,7 +79,7 @@ func ExampleOpenHook() {
 		}
 		return nil
 	}
-	snap.Handle("change-view-control", func(call fakesnapctl.HookCall) error {
+	snap.Handle("change-view-control", func(call machine.HookCall) error {
 		return changeViewControl(context.Background(), snap.options(call.Cookie))
 	})
 	fmt.Println(snap.Write("control", map[string]any{"color": "red", "brightness": 40}))
@@ -106,7 +107,7 @@ func ExampleView_Hints() {
 		log.Fatal(err)
 	}
 
-	snap.Handle("observe-view-control", func(call fakesnapctl.HookCall) error {
+	snap.Handle("observe-view-control", func(call machine.HookCall) error {
 		hook, err := registry.OpenHook(ctx, "observe-view-control", snap.options(call.Cookie))
 		if err != nil {
 			return err

@@ -9,24 +9,24 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/registry/registrytest/testschema"
 )
 
 // inSnap are the options of a process of a snap with this cookie.
-func inSnap(server *fakesnapctl.Server, cookie, common string) registry.Options {
-	return registry.Options{SnapSocket: server.Socket(), Getenv: func(name string) string {
-		return map[string]string{"SNAP_COOKIE": cookie, "SNAP_INSTANCE_NAME": server.Snap(), "SNAP_COMMON": common}[name]
+func inSnap(m *machine.Machine, cookie, common string) registry.Options {
+	return registry.Options{SnapSocket: m.SnapSocket(), Getenv: func(name string) string {
+		return map[string]string{"SNAP_COOKIE": cookie, "SNAP_INSTANCE_NAME": m.Snap(), "SNAP_COMMON": common}[name]
 	}}
 }
 
 // TestHook runs hooks that look at what is about to be stored and at what was there before, and refuse.
 func TestHook(t *testing.T) {
-	server := fakesnapctl.Start(t, fakesnapctl.Options{})
+	m := machine.Start(t, machine.Options{})
 	common := t.TempDir()
 	var after, before testschema.ControlTunnel
-	server.Handle("change-view-control-tunnel", func(call fakesnapctl.HookCall) error {
-		hook, err := registry.OpenHook(t.Context(), call.Name, inSnap(server, call.Cookie, common))
+	m.Handle("change-view-control-tunnel", func(call machine.HookCall) error {
+		hook, err := registry.OpenHook(t.Context(), call.Name, inSnap(m, call.Cookie, common))
 		if err != nil {
 			return err
 		}
@@ -43,13 +43,13 @@ func TestHook(t *testing.T) {
 		}
 		return nil
 	})
-	if err := server.Write(testschema.ControlTunnelView, map[string]any{"interface": "eth0"}); err != nil {
+	if err := m.Write(testschema.ControlTunnelView, map[string]any{"interface": "eth0"}); err != nil {
 		t.Fatal(err)
 	}
 	if after.Interface != "eth0" || before.Interface != "" {
 		t.Errorf("the hook saw %q, and %q before", after.Interface, before.Interface)
 	}
-	err := server.Write(testschema.ControlTunnelView, map[string]any{"interface": "eth9"})
+	err := m.Write(testschema.ControlTunnelView, map[string]any{"interface": "eth9"})
 	want := "cannot change confdb " + testschema.AccountID + "/network: cust rejected changes: there is no eth9"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -59,7 +59,7 @@ func TestHook(t *testing.T) {
 	}
 
 	// What only hooks can do is refused elsewhere.
-	hook, err := registry.OpenHook(t.Context(), "configure", inSnap(server, server.Cookie(), common))
+	hook, err := registry.OpenHook(t.Context(), "configure", inSnap(m, m.Cookie(), common))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,29 +70,29 @@ func TestHook(t *testing.T) {
 	if err := hook.Previous(t.Context(), "/", &before); !errors.Is(err, registry.ErrBadRequest) {
 		t.Errorf("a malformed view: %v", err)
 	}
-	if _, err := registry.OpenHook(t.Context(), "configure", inSnap(server, "", common)); !errors.Is(err, registry.ErrUnauthorized) {
+	if _, err := registry.OpenHook(t.Context(), "configure", inSnap(m, "", common)); !errors.Is(err, registry.ErrUnauthorized) {
 		t.Errorf("without a cookie: %v", err)
 	}
 }
 
 // TestHookConfiguration reads options and restarts a service, unless it is stopped.
 func TestHookConfiguration(t *testing.T) {
-	server := fakesnapctl.Start(t, fakesnapctl.Options{Services: []string{"daemon"}})
-	hook, err := registry.OpenHook(t.Context(), "configure", inSnap(server, server.Cookie(), ""))
+	m := machine.Start(t, machine.Options{Services: []string{"daemon"}})
+	hook, err := registry.OpenHook(t.Context(), "configure", inSnap(m, m.Cookie(), ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hook.Close()
-	server.SetConfig(map[string]any{"listen": ":80"})
+	m.SetConfig(map[string]any{"listen": ":80"})
 	values, err := hook.Config(t.Context(), "listen", "interval")
 	if err != nil || fmt.Sprint(values) != "map[listen::80]" {
 		t.Errorf("got %v, %v", values, err)
 	}
-	if restarted, err := hook.Restart(t.Context(), "daemon"); err != nil || !restarted || server.Restarts("cust.daemon") != 1 {
+	if restarted, err := hook.Restart(t.Context(), "daemon"); err != nil || !restarted || m.Restarts("cust.daemon") != 1 {
 		t.Errorf("restarted %v, %v", restarted, err)
 	}
-	server.StopService("cust.daemon")
-	if restarted, err := hook.Restart(t.Context(), "daemon"); err != nil || restarted || server.Restarts("cust.daemon") != 1 {
+	m.StopService("cust.daemon")
+	if restarted, err := hook.Restart(t.Context(), "daemon"); err != nil || restarted || m.Restarts("cust.daemon") != 1 {
 		t.Errorf("restarted %v, %v, though stopped", restarted, err)
 	}
 	if _, err := hook.Restart(t.Context(), "nosuch"); err == nil {
@@ -105,9 +105,9 @@ func TestHookConfiguration(t *testing.T) {
 
 // TestHints: what a hook announces reaches the service's hints of that view, and nothing is read.
 func TestHints(t *testing.T) {
-	server := fakesnapctl.Start(t, fakesnapctl.Options{})
+	m := machine.Start(t, machine.Options{})
 	common := t.TempDir()
-	reg, err := registry.Open(t.Context(), "snapctl:", inSnap(server, server.Cookie(), common))
+	reg, err := registry.Open(t.Context(), "snapctl:", inSnap(m, m.Cookie(), common))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestHints(t *testing.T) {
 	if err != nil || !status.Capabilities.Hooks {
 		t.Fatalf("capabilities %+v, %v", status.Capabilities, err)
 	}
-	server.ResetCalls()
+	m.ResetCalls()
 	tunnel, err := reg.View(testschema.ControlTunnelView).Hints(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestHints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hook, err := registry.OpenHook(t.Context(), "observe-view-control-tunnel", inSnap(server, "any", common))
+	hook, err := registry.OpenHook(t.Context(), "observe-view-control-tunnel", inSnap(m, "any", common))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestHints(t *testing.T) {
 		t.Error("another view's hint came")
 	default:
 	}
-	if calls := server.Calls(); len(calls) > 0 {
+	if calls := m.Calls(); len(calls) > 0 {
 		t.Errorf("snapd was asked %v", calls)
 	}
 	if err := reg.Close(); err != nil {
@@ -153,14 +153,14 @@ func TestHints(t *testing.T) {
 	for name, open := range map[string]func() (*registry.Registry, error){
 		"mem": func() (*registry.Registry, error) { return registry.Open(t.Context(), "mem:") },
 		"no common directory": func() (*registry.Registry, error) {
-			return registry.Open(t.Context(), "snapctl:", inSnap(server, server.Cookie(), ""))
+			return registry.Open(t.Context(), "snapctl:", inSnap(m, m.Cookie(), ""))
 		},
 		"a file in its place": func() (*registry.Registry, error) {
 			file := filepath.Join(t.TempDir(), "common")
 			if err := os.WriteFile(file, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			return registry.Open(t.Context(), "snapctl:", inSnap(server, server.Cookie(), file))
+			return registry.Open(t.Context(), "snapctl:", inSnap(m, m.Cookie(), file))
 		},
 	} {
 		reg, err := open()
@@ -172,8 +172,8 @@ func TestHints(t *testing.T) {
 		}
 		reg.Close()
 	}
-	server.SetVersion(t, "2.68.3")
-	old, err := registry.Open(t.Context(), "snapctl:", inSnap(server, server.Cookie(), common))
+	m.SetVersion("2.68.3")
+	old, err := registry.Open(t.Context(), "snapctl:", inSnap(m, m.Cookie(), common))
 	if err != nil {
 		t.Fatal(err)
 	}

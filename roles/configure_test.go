@@ -78,7 +78,7 @@ func TestConfigure(t *testing.T) {
 			service := snap.Instance + ".daemon"
 			err := snap.Configure(test.values)
 			if test.wantErr == "" && err != nil || test.wantErr != "" && (err == nil ||
-				!strings.HasPrefix(err.Error(), "run hook \"configure\": \n-----\nerror: "+test.wantErr)) {
+				!strings.HasPrefix(err.Error(), "run hook \"configure\": error: "+test.wantErr)) {
 				t.Fatalf("got error %v, want %s", err, test.wantErr)
 			}
 			want, restarts := "", 0

@@ -23,8 +23,7 @@ var dialects = []struct{ flag, name string }{
 	{"--with", "snapctl of 2.74"},
 	{"--default", "snapctl of 2.72"},
 	{"--previous", "snapctl of 2.69"},
-	{"--pristine", "snapctl of 2.67"},
-	{"--view", "snapctl of 2.64"},
+	{"--pristine", "snapctl of 2.68"},
 }
 
 func (f *features) dialect() string {

@@ -104,7 +104,7 @@ func (b *Backend) getOnce(
 		if state != "" {
 			flag := previousFlag(f)
 			if flag == "" {
-				return nil, unsupported(request, "this snapd does not tell what was before: refresh it to 2.67 or later")
+				return nil, unsupported(request, "this snapd does not tell what was before: refresh it to 2.68 or later")
 			}
 			line = append(line, flag)
 		}

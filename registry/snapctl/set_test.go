@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/machine"
+	"aspects-poc/registry/registrytest/machine/faults"
 	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )
@@ -31,16 +30,21 @@ var (
 	interfaces = view(testschema.ControlInterfacesView)
 )
 
-func start(t *testing.T, version string) (*fakesnapctl.Server, *snapctl.Backend) {
+func start(t *testing.T, version string) (*machine.Machine, *snapctl.Backend) {
 	t.Helper()
-	server := fakesnapctl.Start(t, fakesnapctl.Options{Version: version, Plugs: unknown})
-	return server, open(t, options(server))
+	m := machine.Start(t, machine.Options{Version: version, Plugs: unknown})
+	return m, open(t, options(m))
 }
 
-// commands returns the command lines that the server got, without the questions for what it can do.
-func commands(server *fakesnapctl.Server) []string {
+// occupy has the administrator write, which keeps all others out until release.
+func occupy(m *machine.Machine) (release func()) {
+	return m.Occupy(testschema.ControlTunnelView, obj{"interface": "eth0"})
+}
+
+// commands returns the command lines that the m got, without the questions for what it can do.
+func commands(m *machine.Machine) []string {
 	var lines []string
-	for _, call := range server.Calls() {
+	for _, call := range m.Calls() {
 		line := strings.Join(call.Args, " ")
 		if line != "get --help" && line != "version" {
 			lines = append(lines, line)
@@ -50,10 +54,10 @@ func commands(server *fakesnapctl.Server) []string {
 }
 
 // inHook gives the snap a hook that acts through a Backend with the hook's cookie.
-func inHook(t *testing.T, server *fakesnapctl.Server, name string, act func(b *snapctl.Backend) error) {
+func inHook(t *testing.T, m *machine.Machine, name string, act func(b *snapctl.Backend) error) {
 	t.Helper()
-	server.Handle(name, func(call fakesnapctl.HookCall) error {
-		o := options(server)
+	m.Handle(name, func(call machine.HookCall) error {
+		o := options(m)
 		o.Cookie, o.Hook = call.Cookie, call.Name
 		b, err := snapctl.Open(context.Background(), o)
 		if err != nil {
@@ -80,7 +84,7 @@ func wantRefusal(t *testing.T, err, kind error) *backend.Error {
 }
 
 func TestSetIsOneCommand(t *testing.T) {
-	server, b := start(t, "2.75")
+	m, b := start(t, "2.75")
 	values := obj{"sample-rate": json.Number("4"), "monitor-peers": nil, "monitor-packets-sent": true}
 	if err := b.Set(t.Context(), telemetry, values); err != nil {
 		t.Fatal(err)
@@ -90,7 +94,7 @@ func TestSetIsOneCommand(t *testing.T) {
 		"set -t --view :control-telemetry monitor-packets-sent=true monitor-peers! sample-rate=4",
 		"get -d --view :control-telemetry monitor-packets-sent monitor-peers sample-rate",
 	}
-	if diff := cmp.Diff(want, commands(server)); diff != "" {
+	if diff := cmp.Diff(want, commands(m)); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 }
@@ -125,28 +129,28 @@ func TestSetThatWasNotStored(t *testing.T) {
 	}
 	hooks := []struct {
 		name     string
-		sabotage func(server *fakesnapctl.Server, plug string)
+		sabotage func(m *machine.Machine, plug string)
 	}{
-		{"refused", func(server *fakesnapctl.Server, plug string) {
-			inHook(t, server, "change-view-"+plug, func(b *snapctl.Backend) error {
+		{"refused", func(m *machine.Machine, plug string) {
+			inHook(t, m, "change-view-"+plug, func(b *snapctl.Backend) error {
 				return b.Fail(t.Context(), "not on my watch")
 			})
 		}},
-		{"hook failed", func(server *fakesnapctl.Server, plug string) {
-			server.Handle("save-view-"+plug, func(fakesnapctl.HookCall) error { return errors.New("exit status 3") })
+		{"hook failed", func(m *machine.Machine, plug string) {
+			m.Handle("save-view-"+plug, func(machine.HookCall) error { return errors.New("exit status 3") })
 		}},
-		{"commit failed", func(server *fakesnapctl.Server, _ string) { server.FailCommits(errors.New("no space")) }},
+		{"commit failed", func(m *machine.Machine, _ string) { m.FailCommits(true) }},
 	}
 	for _, hook := range hooks {
 		for _, write := range writes {
 			t.Run(hook.name+": "+write.name, func(t *testing.T) {
-				server, b := start(t, "2.77.1")
-				server.Load(t, full)
-				before := server.Stored()
-				hook.sabotage(server, write.view.View)
+				m, b := start(t, "2.77.1")
+				m.Load(full)
+				before := m.Stored()
+				hook.sabotage(m, write.view.View)
 				err := b.Set(t.Context(), write.view, write.values)
-				if server.Stored() != before {
-					t.Fatalf("the fake stored %s", server.Stored())
+				if m.Stored() != before {
+					t.Fatalf("the machine stored %s", m.Stored())
 				}
 				if write.kind == nil {
 					if err != nil {
@@ -165,16 +169,16 @@ func TestSetThatWasNotStored(t *testing.T) {
 }
 
 func TestSetThatACustodianAlters(t *testing.T) {
-	server, b := start(t, "2.77.1")
-	server.Load(t, `{"metrics":{"sample-rate":2}}`)
-	inHook(t, server, "change-view-control-telemetry", func(b *snapctl.Backend) error {
+	m, b := start(t, "2.77.1")
+	m.Load(`{"metrics":{"sample-rate":2}}`)
+	inHook(t, m, "change-view-control-telemetry", func(b *snapctl.Backend) error {
 		return b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("60")})
 	})
 	if err := b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("61")}); err != nil {
 		t.Errorf("set = %v; the custodian may alter it", err)
 	}
-	if want := `{"metrics":{"sample-rate":60}}`; server.Stored() != want {
-		t.Errorf("stored %s, want %s", server.Stored(), want)
+	if want := `{"metrics":{"sample-rate":60}}`; m.Stored() != want {
+		t.Errorf("stored %s, want %s", m.Stored(), want)
 	}
 }
 
@@ -219,32 +223,30 @@ func TestJudge(t *testing.T) {
 
 func TestSetThatTakesTooLong(t *testing.T) {
 	t.Run("and is carried out", func(t *testing.T) {
-		server, b := start(t, "2.77.1")
-		release := server.Stall()
-		server.Handle("change-view-control-telemetry", func(fakesnapctl.HookCall) error { return nil })
+		m := machine.Start(t, machine.Options{WriteLimit: 20 * time.Millisecond})
+		b := open(t, options(m))
+		release := m.Hold()
 		done := make(chan error, 1)
 		go func() { done <- b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")}) }()
-		waitFor(t, func() bool { return len(commands(server)) == 3 }) // it reads back, behind the change
+		waitFor(t, func() bool { return len(commands(m)) == 3 }) // it reads back, behind the change
 		release()
 		if err := <-done; err != nil {
-			t.Errorf("set = %v, though the value is stored: %s", err, server.Stored())
+			t.Errorf("set = %v, though the value is stored: %s", err, m.Stored())
 		}
 	})
 	t.Run("and is not over when the time is", func(t *testing.T) {
-		server := fakesnapctl.Start(t, fakesnapctl.Options{})
-		o := options(server)
+		m := machine.Start(t, machine.Options{WriteLimit: 20 * time.Millisecond})
+		o := options(m)
 		o.AccessTimeout = 20 * time.Millisecond
 		b := open(t, o)
-		release := server.Stall()
+		release := m.Hold()
 		err := b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")})
 		refusal := wantRefusal(t, err, backend.ErrUnknown)
 		if !strings.Contains(refusal.Remedy, "read back") {
 			t.Errorf("remedy %q", refusal.Remedy)
 		}
 		release()
-		if want := `{"metrics":{"sample-rate":3}}`; server.Stored() != want {
-			t.Errorf("stored %s, want %s: a write that takes too long goes on", server.Stored(), want)
-		}
+		waitFor(t, func() bool { return m.Stored() == `{"metrics":{"sample-rate":3}}` }) // it goes on
 	})
 }
 
@@ -263,35 +265,27 @@ func waitFor(t *testing.T, ready func() bool) {
 }
 
 func TestSetWhoseAnswerIsLost(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "s")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
+	for _, carriedOut := range []bool{true, false} {
+		m, b := start(t, "2.77.1")
+		m.Load(`{"metrics":{"sample-rate":1}}`)
+		lose := faults.Lose(-1, "POST /v2/snapctl", carriedOut)
+		m.Snaps.Intercept(func(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) bool {
+			calls := m.Calls()
+			return calls[len(calls)-1].Args[0] == "set" && lose(w, r, serve)
+		})
+		err := b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")})
+		if carriedOut && err != nil {
+			t.Errorf("set = %v, though the value is stored: %s", err, m.Stored())
+		}
+		if !carriedOut {
+			wantKind(t, err, backend.ErrUnknown)
+		}
 	}
-	fake := fakesnapctl.Start(t, fakesnapctl.Options{})
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var body struct {
-			Args []string
-		}
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Args[0] == "set" {
-			panic(http.ErrAbortHandler) // drops the connection
-		}
-		result := obj{"stdout": "{\"sample-rate\": 1}\n", "stderr": ""}
-		_ = json.NewEncoder(w).Encode(obj{"type": "sync", "status-code": 200, "result": result})
-	})}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close(); <-done })
-	o := options(fake)
-	o.Socket = socket
-	b := open(t, o)
-	err = b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")})
-	wantKind(t, err, backend.ErrUnknown)
 }
 
 func TestRequestsThatWouldMeanAnother(t *testing.T) {
-	server, b := start(t, "2.77.1")
-	server.Load(t, `{"metrics":{"sample-rate":2}}`)
+	m, b := start(t, "2.77.1")
+	m.Load(`{"metrics":{"sample-rate":2}}`)
 	for _, path := range []string{"sample-rate=9", "sample-rate!", "", "=", "!"} {
 		wantKind(t, b.Set(t.Context(), telemetry, obj{path: json.Number("1")}), backend.ErrBadRequest)
 		wantKind(t, b.Set(t.Context(), telemetry, obj{path: nil}), backend.ErrBadRequest)
@@ -301,10 +295,10 @@ func TestRequestsThatWouldMeanAnother(t *testing.T) {
 		_, err := b.Get(t.Context(), telemetry, []string{path}, backend.GetOptions{})
 		wantKind(t, err, backend.ErrBadRequest)
 	}
-	if want := `{"metrics":{"sample-rate":2}}`; server.Stored() != want {
-		t.Errorf("stored %s, want %s", server.Stored(), want)
+	if want := `{"metrics":{"sample-rate":2}}`; m.Stored() != want {
+		t.Errorf("stored %s, want %s", m.Stored(), want)
 	}
-	for _, line := range commands(server) {
+	for _, line := range commands(m) {
 		if strings.HasPrefix(line, "set -t --view") && strings.Contains(line, "=9") {
 			t.Errorf("sent %s", line)
 		}
@@ -312,13 +306,13 @@ func TestRequestsThatWouldMeanAnother(t *testing.T) {
 }
 
 func TestNumbersThatLoseDigits(t *testing.T) {
-	server, b := start(t, "2.77.1")
+	m, b := start(t, "2.77.1")
 	for _, value := range []any{
 		json.Number("9007199254740993"), []any{json.Number("1e400")}, obj{"x": json.Number("12345678901234567890")},
 	} {
 		wantKind(t, b.Set(t.Context(), telemetry, obj{"sample-rate": value}), backend.ErrBadRequest)
 	}
-	if got := commands(server); len(got) > 0 {
+	if got := commands(m); len(got) > 0 {
 		t.Errorf("sent %q", got)
 	}
 }

@@ -191,7 +191,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 			"for the first time: keep to one confdb-schema on this device, or refresh snapd to 2.77")
 	}
 	if !f.flags["--view"] {
-		warnings = append(warnings, "this snapd's snapctl knows no views: refresh snapd to 2.65 or later")
+		warnings = append(warnings, "this snapd's snapctl knows no views: refresh snapd to 2.68 or later")
 	}
 	return backend.Status{
 		Backend: "snapctl",

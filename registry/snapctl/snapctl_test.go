@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/kit/world"
+	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )
@@ -36,7 +37,7 @@ func TestOpenRefusesOddPlugs(t *testing.T) {
 
 // A view that is no name must not reach the command line, where it would be taken for something else.
 func TestViewsThatAreNoNames(t *testing.T) {
-	server, b := start(t, "2.77.1")
+	m, b := start(t, "2.77.1")
 	for _, name := range []string{"", "--help", "a b", "Control", "a:b"} {
 		_, err := b.Get(t.Context(), view(name), nil, backend.GetOptions{})
 		wantKind(t, err, backend.ErrBadRequest)
@@ -44,7 +45,7 @@ func TestViewsThatAreNoNames(t *testing.T) {
 		_, err = b.Watch(t.Context(), view(name))
 		wantKind(t, err, backend.ErrBadRequest)
 	}
-	if got := server.Calls(); len(got) > 0 {
+	if got := m.Calls(); len(got) > 0 {
 		t.Errorf("sent %q", got)
 	}
 }
@@ -52,24 +53,24 @@ func TestViewsThatAreNoNames(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	tests := []struct {
 		name   string
-		given  func(server *fakesnapctl.Server)
+		given  func(m *machine.Machine)
 		kind   error
 		remedy string
 		set    bool // refused for a set, but not for a get
 	}{
-		{"plug not connected", func(s *fakesnapctl.Server) { s.Disconnect("control-telemetry") },
+		{"plug not connected", func(m *machine.Machine) { m.Disconnect("control-telemetry") },
 			backend.ErrNotConnected, "snap connect cust:control-telemetry", false},
-		{"no custodian", func(s *fakesnapctl.Server) { s.SetCustodian("control-telemetry", false) },
+		{"no custodian", func(m *machine.Machine) { m.SetCustodian("control-telemetry", false) },
 			backend.ErrNoCustodian, "snap connect CUSTODIAN-SNAP:PLUG, whose plug has role custodian and view network/control-telemetry", false},
-		{"flag off", func(s *fakesnapctl.Server) { s.SetEnabled(false) },
+		{"flag off", func(m *machine.Machine) { m.SetEnabled(false) },
 			backend.ErrDisabled, "snap set system experimental.confdb=true", false},
-		{"not root", func(s *fakesnapctl.Server) { s.SetUID(1000) }, backend.ErrUnauthorized, "run it as root", true},
+		{"not root", func(m *machine.Machine) { m.SetRoot(false) }, backend.ErrUnauthorized, "run it as root", true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			server, b := start(t, "2.77.1")
-			server.Load(t, `{"metrics":{"sample-rate":2}}`)
-			test.given(server)
+			m, b := start(t, "2.77.1")
+			m.Load(`{"metrics":{"sample-rate":2}}`)
+			test.given(m)
 			if !test.set {
 				_, err := b.Get(t.Context(), telemetry, []string{"sample-rate"}, backend.GetOptions{})
 				if refusal := wantRefusal(t, err, test.kind); refusal.Remedy != test.remedy {
@@ -81,13 +82,13 @@ func TestRefusals(t *testing.T) {
 			if refusal.Remedy != test.remedy || refusal.Op != "set" {
 				t.Errorf("%s: remedy %q, want %q", refusal.Op, refusal.Remedy, test.remedy)
 			}
-			if want := `{"metrics":{"sample-rate":2}}`; server.Stored() != want {
-				t.Errorf("stored %s, want %s", server.Stored(), want)
+			if want := `{"metrics":{"sample-rate":2}}`; m.Stored() != want {
+				t.Errorf("stored %s, want %s", m.Stored(), want)
 			}
 		})
 	}
 	t.Run("stale cookie", func(t *testing.T) {
-		o := options(fakesnapctl.Start(t, fakesnapctl.Options{}))
+		o := options(machine.Start(t, machine.Options{}))
 		o.Cookie = "of-a-hook-that-is-over"
 		_, err := open(t, o).Get(t.Context(), telemetry, nil, backend.GetOptions{})
 		wantKind(t, err, backend.ErrUnauthorized)
@@ -106,8 +107,11 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestUnconnectedPlugOfAnOldSnapd(t *testing.T) {
-	server, b := start(t, "2.68.3-3+deb13u1+b7")
-	server.Disconnect("control-telemetry")
+	m := machine.Start(t, machine.Options{Version: "2.68.3-3+deb13u1+b7", Plugs: map[string]world.Plug{
+		"answers": {Interface: "confdb", Account: testschema.AccountID, View: "network/control-telemetry", Role: world.Custodian},
+	}})
+	b := open(t, options(m))
+	m.Disconnect("control-telemetry")
 	if err := b.Set(t.Context(), telemetry, obj{"sample-rate": json.Number("3")}); err != nil {
 		t.Errorf("set = %v; before 2.72 a plug need not be connected", err)
 	}
@@ -118,34 +122,34 @@ func TestUnconnectedPlugOfAnOldSnapd(t *testing.T) {
 
 func TestBusy(t *testing.T) {
 	t.Run("snapd queues", func(t *testing.T) {
-		server := fakesnapctl.Start(t, fakesnapctl.Options{Version: "2.76"})
-		o := options(server)
+		m := machine.Start(t, machine.Options{Version: "2.76"})
+		o := options(m)
 		o.AccessTimeout = 20 * time.Millisecond
 		b := open(t, o)
-		t.Cleanup(server.Hold())
+		t.Cleanup(occupy(m))
 		_, err := b.Get(t.Context(), telemetry, nil, backend.GetOptions{})
 		if refusal := wantRefusal(t, err, backend.ErrBusy); refusal.Until.IsZero() {
 			t.Errorf("error %v does not say until when it waited", err)
 		}
 	})
 	t.Run("snapd refuses at once and is asked again", func(t *testing.T) {
-		server, b := start(t, "2.75")
-		server.Load(t, `{"metrics":{"sample-rate":2}}`)
-		release := server.Hold()
+		m, b := start(t, "2.75")
+		m.Load(`{"metrics":{"sample-rate":2}}`)
+		release := occupy(m)
 		done := make(chan error, 1)
 		go func() {
 			_, err := b.Get(t.Context(), telemetry, nil, backend.GetOptions{})
 			done <- err
 		}()
-		waitFor(t, func() bool { return len(commands(server)) >= 2 })
+		waitFor(t, func() bool { return len(commands(m)) >= 2 })
 		release()
 		if err := <-done; err != nil {
 			t.Errorf("get = %v, though the others went away", err)
 		}
 	})
 	t.Run("a deadline ends it", func(t *testing.T) {
-		server, b := start(t, "2.75")
-		t.Cleanup(server.Hold())
+		m, b := start(t, "2.75")
+		t.Cleanup(occupy(m))
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		_, err := b.Get(ctx, telemetry, nil, backend.GetOptions{})
@@ -165,20 +169,19 @@ func TestStatus(t *testing.T) {
 		{"2.75.2.1", "2.75.2.1", "snapctl of 2.74", "snapd 2.75.2.1 can lose all data"},
 		{"2.73", "2.73", "snapctl of 2.72", "can lose all data"},
 		{"2.70", "2.68.3-3+deb13u1+b7", "snapctl of 2.69", "can lose all data"},
-		{"2.67", "2.68.3-3+deb13u1+b7", "snapctl of 2.67", "can lose all data"},
-		{"2.65", "2.68.3-3+deb13u1+b7", "snapctl of 2.64", "can lose all data"},
-		{"2.61", "2.68.3-3+deb13u1+b7", "snapctl without views", "knows no views"},
+		{"2.68", "2.68.3-3+deb13u1+b7", "snapctl of 2.68", "can lose all data"},
+		{"2.67", "2.68.3-3+deb13u1+b7", "snapctl without views", "knows no views"},
 	}
 	for _, test := range tests {
 		t.Run(test.version, func(t *testing.T) {
-			server := fakesnapctl.Start(t, fakesnapctl.Options{Version: test.version})
-			o := options(server)
+			m := machine.Start(t, machine.Options{Version: test.version})
+			o := options(m)
 			o.InfoFile = info
 			status, err := open(t, o).Status(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if status.Version != test.want || status.Dialect != test.dialect || status.Address != server.Socket() {
+			if status.Version != test.want || status.Dialect != test.dialect || status.Address != m.SnapSocket() {
 				t.Errorf("status %+v", status)
 			}
 			all := strings.Join(status.Warnings, "\n")
@@ -191,10 +194,10 @@ func TestStatus(t *testing.T) {
 
 // A snapd that refreshes itself under a running service may know other flags than before.
 func TestSnapdIsReplaced(t *testing.T) {
-	server, b := start(t, "2.77.1")
-	server.Load(t, `{"metrics":{"sample-rate":2}}`)
+	m, b := start(t, "2.77.1")
+	m.Load(`{"metrics":{"sample-rate":2}}`)
 	for _, version := range []string{"2.77.1", "2.75", "2.72"} {
-		server.SetVersion(t, version)
+		m.SetVersion(version)
 		if _, err := b.Get(t.Context(), telemetry, []string{"sample-rate"}, backend.GetOptions{}); err != nil {
 			t.Errorf("get from %s: %v", version, err)
 		}
@@ -206,13 +209,13 @@ func TestSnapdIsReplaced(t *testing.T) {
 }
 
 func TestConstraintsKeepTheirType(t *testing.T) {
-	server, b := start(t, "2.77.1")
-	server.Load(t, `{"interfaces":{"eth0":{"stats":{"n-sent":1}}}}`)
+	m, b := start(t, "2.77.1")
+	m.Load(`{"interfaces":{"eth0":{"stats":{"n-sent":1}}}}`)
 	for value, want := range map[any]string{
 		"eth0": "--with=name=eth0", "5": `--with=name="5"`, "": `--with=name=""`, json.Number("5"): "--with=name=5",
 		true: "--with=name=true", "null": `--with=name="null"`, "-x": "--with=name=-x", "a=b": "--with=name=a=b",
 	} {
-		server.ResetCalls()
+		m.ResetCalls()
 		_, err := b.Get(t.Context(), interfaces, []string{"stats"}, backend.GetOptions{Constraints: obj{"name": value}})
 		if value == "eth0" && err != nil {
 			t.Errorf("get with name=%v: %v", value, err)
@@ -220,7 +223,7 @@ func TestConstraintsKeepTheirType(t *testing.T) {
 		if value != "eth0" {
 			wantKind(t, err, backend.ErrNoData)
 		}
-		calls := commands(server)
+		calls := commands(m)
 		if len(calls) != 1 || !strings.Contains(calls[0], want+" :control-interfaces") {
 			t.Errorf("constraint %#v sent as %q, want %q", value, calls, want)
 		}
@@ -228,9 +231,9 @@ func TestConstraintsKeepTheirType(t *testing.T) {
 }
 
 func TestHooks(t *testing.T) {
-	server, b := start(t, "2.77.1")
-	server.Load(t, `{"metrics":{"sample-rate":2}}`)
-	inHook(t, server, "change-view-control-telemetry", func(b *snapctl.Backend) error {
+	m, b := start(t, "2.77.1")
+	m.Load(`{"metrics":{"sample-rate":2}}`)
+	inHook(t, m, "change-view-control-telemetry", func(b *snapctl.Backend) error {
 		staged, err := b.Get(t.Context(), telemetry, []string{"sample-rate"}, backend.GetOptions{})
 		if diff := cmp.Diff(obj{"sample-rate": json.Number("7")}, staged); diff != "" || err != nil {
 			t.Errorf("in the hook (-want +got):\n%s%v", diff, err)
@@ -241,7 +244,7 @@ func TestHooks(t *testing.T) {
 		}
 		return b.Set(t.Context(), tunnel, obj{"interface": "eth0", "peers": []any{"10.0.0.1"}})
 	})
-	inHook(t, server, "save-view-control-telemetry", func(b *snapctl.Backend) error {
+	inHook(t, m, "save-view-control-telemetry", func(b *snapctl.Backend) error {
 		for _, err := range []error{b.Set(t.Context(), tunnel, obj{"interface": "x"}), b.Fail(t.Context(), "too late")} {
 			if !errors.Is(err, backend.ErrUnsupported) {
 				t.Errorf("in a save-view hook: %v", err)
@@ -253,12 +256,12 @@ func TestHooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"metrics":{"sample-rate":7},"tunnel":{"interface":"eth0","peers":["10.0.0.1"]}}`
-	if server.Stored() != want {
-		t.Errorf("stored %s, want %s", server.Stored(), want)
+	if m.Stored() != want {
+		t.Errorf("stored %s, want %s", m.Stored(), want)
 	}
-	for _, call := range server.Calls() {
+	for _, call := range m.Calls() {
 		line := strings.Join(call.Args, " ")
-		if call.Cookie != server.Cookie() && strings.Contains(line, "--wait-for") {
+		if call.Cookie != m.Cookie() && strings.Contains(line, "--wait-for") {
 			t.Errorf("a hook waits for itself: %s", line)
 		}
 		if strings.HasPrefix(line, "get") && strings.Contains(line, ":control-tunnel") {
@@ -268,9 +271,9 @@ func TestHooks(t *testing.T) {
 }
 
 func TestFail(t *testing.T) {
-	server, b := start(t, "2.77.1")
+	m, b := start(t, "2.77.1")
 	for reason, want := range map[string]string{"not on my watch": "not on my watch", " ": "refused", "-5 is odd": "-5 is odd"} {
-		inHook(t, server, "change-view-control-telemetry", func(b *snapctl.Backend) error {
+		inHook(t, m, "change-view-control-telemetry", func(b *snapctl.Backend) error {
 			if err := b.Fail(t.Context(), reason); err != nil {
 				return err
 			}
@@ -279,7 +282,7 @@ func TestFail(t *testing.T) {
 			}
 			return nil
 		})
-		err := server.Write("control-telemetry", obj{"sample-rate": json.Number("7")})
+		err := m.Write("control-telemetry", obj{"sample-rate": json.Number("7")})
 		if err == nil || !strings.HasSuffix(err.Error(), "cust rejected changes: "+want) {
 			t.Errorf("the administrator is told %v, want %q", err, want)
 		}
@@ -290,13 +293,13 @@ func TestFail(t *testing.T) {
 }
 
 func TestIsConnected(t *testing.T) {
-	server, b := start(t, "2.77.1")
+	m, b := start(t, "2.77.1")
 	for _, plug := range []string{"control-device", ":control-device"} {
-		server.Connect("control-device")
+		m.Connect("control-device")
 		if connected, err := b.IsConnected(t.Context(), plug); err != nil || !connected {
 			t.Errorf("%s: connected = %v, %v", plug, connected, err)
 		}
-		server.Disconnect("control-device")
+		m.Disconnect("control-device")
 		if connected, err := b.IsConnected(t.Context(), plug); err != nil || connected {
 			t.Errorf("%s: connected = %v, %v", plug, connected, err)
 		}
@@ -309,13 +312,13 @@ func TestIsConnected(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	server, b := start(t, "2.77.1")
+	m, b := start(t, "2.77.1")
 	for _, service := range []string{"svc", "cust.svc"} {
 		if err := b.Restart(t.Context(), service); err != nil {
 			t.Errorf("restart %s: %v", service, err)
 		}
 	}
-	if got := server.Restarts("cust.svc"); got != 2 {
+	if got := m.Restarts("cust.svc"); got != 2 {
 		t.Errorf("restarted %d times, want 2", got)
 	}
 	if err := b.Restart(t.Context(), "nosuch"); err == nil || !strings.Contains(err.Error(), `"cust.nosuch"`) {
@@ -324,7 +327,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	server, b := start(t, "2.77.1")
+	m, b := start(t, "2.77.1")
 	values := obj{"listen": "127.0.0.1:8000", "interval": json.Number("5"), "verbose": true, "odd": "5"}
 	if err := b.SetConfig(t.Context(), values); err != nil {
 		t.Fatal(err)
@@ -333,8 +336,8 @@ func TestConfig(t *testing.T) {
 	if diff := cmp.Diff(values, got); diff != "" || err != nil {
 		t.Errorf("configuration (-want +got):\n%s%v", diff, err)
 	}
-	if err := b.SetConfig(t.Context(), obj{"listen": nil}); err != nil || server.Config("listen") != nil {
-		t.Errorf("listen = %v after unset, %v", server.Config("listen"), err)
+	if err := b.SetConfig(t.Context(), obj{"listen": nil}); err != nil || m.Config("listen") != nil {
+		t.Errorf("listen = %v after unset, %v", m.Config("listen"), err)
 	}
 	if got, err := b.GetConfig(t.Context(), "listen"); err != nil || len(got) != 0 {
 		t.Errorf("listen = %v, %v, want nothing", got, err)
@@ -362,8 +365,8 @@ func TestArguments(t *testing.T) {
 }
 
 func TestWatchIsNudged(t *testing.T) {
-	server := fakesnapctl.Start(t, fakesnapctl.Options{})
-	o := options(server)
+	m := machine.Start(t, machine.Options{})
+	o := options(m)
 	o.WatchEvery = time.Hour
 	o.NudgeDir = filepath.Join(t.TempDir(), "told")
 	b := open(t, o)
@@ -391,7 +394,7 @@ func TestWatchIsNudged(t *testing.T) {
 	}
 	write := func(view string, values obj) {
 		t.Helper()
-		if err := server.Write(view, values); err != nil {
+		if err := m.Write(view, values); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -404,20 +407,20 @@ func TestWatchIsNudged(t *testing.T) {
 	next(events, telemetry)
 
 	// As an observe-view hook of the snap does it.
-	server.Handle("observe-view-control-telemetry", func(fakesnapctl.HookCall) error {
+	m.Handle("observe-view-control-telemetry", func(machine.HookCall) error {
 		return snapctl.Poke(o.NudgeDir, "control-telemetry")
 	})
 	for rate := 5; rate < 8; rate++ {
 		write("control-telemetry", obj{"sample-rate": rate})
 		next(events, telemetry)
 	}
-	server.ResetCalls()
+	m.ResetCalls()
 	write("control-tunnel", obj{"interface": "eth0"})
 	if err := snapctl.Poke(o.NudgeDir, "control-tunnel"); err != nil {
 		t.Fatal(err)
 	}
 	next(others, tunnel)
-	for _, line := range commands(server) {
+	for _, line := range commands(m) {
 		if strings.Contains(line, ":control-telemetry") {
 			t.Errorf("a nudge for another view caused %s", line)
 		}
@@ -429,8 +432,8 @@ func TestWatchIsNudged(t *testing.T) {
 
 // However many watch a view, a nudge is one read: each takes tens of milliseconds on a real snapd.
 func TestWatchesShareReads(t *testing.T) {
-	server := fakesnapctl.Start(t, fakesnapctl.Options{})
-	o := options(server)
+	m := machine.Start(t, machine.Options{})
+	o := options(m)
 	o.WatchEvery = time.Hour
 	b := open(t, o)
 	var watches []<-chan backend.Event
@@ -441,36 +444,36 @@ func TestWatchesShareReads(t *testing.T) {
 		}
 		watches = append(watches, events)
 	}
-	if err := server.Write("control-telemetry", obj{"sample-rate": json.Number("3")}); err != nil {
+	if err := m.Write("control-telemetry", obj{"sample-rate": json.Number("3")}); err != nil {
 		t.Fatal(err)
 	}
-	server.ResetCalls()
+	m.ResetCalls()
 	b.Nudge("control-telemetry")
 	for _, events := range watches {
 		if event := <-events; event.Err != nil || event.View != telemetry {
 			t.Errorf("event %+v", event)
 		}
 	}
-	if calls := server.Calls(); len(calls) != 1 {
+	if calls := m.Calls(); len(calls) != 1 {
 		t.Errorf("five watches and one nudge took %d calls: %v", len(calls), calls)
 	}
 }
 
 func TestWatchIsInterrupted(t *testing.T) {
-	server := fakesnapctl.Start(t, fakesnapctl.Options{})
-	server.Disconnect("control-telemetry")
-	b := open(t, options(server))
+	m := machine.Start(t, machine.Options{})
+	m.Disconnect("control-telemetry")
+	b := open(t, options(m))
 	events, err := b.Watch(t.Context(), telemetry)
 	if err != nil {
 		t.Fatalf("watch = %v, though a plug can be connected", err)
 	}
 	event := <-events
 	wantKind(t, event.Err, backend.ErrNotConnected)
-	server.SetEnabled(false)
-	server.Connect("control-telemetry")
+	m.SetEnabled(false)
+	m.Connect("control-telemetry")
 	event = <-events
 	wantKind(t, event.Err, backend.ErrDisabled)
-	server.SetEnabled(true)
+	m.SetEnabled(true)
 	if event = <-events; event.Err != nil {
 		t.Errorf("event %+v, want one that says that it goes on", event)
 	}
@@ -484,12 +487,12 @@ func TestWatchIsInterrupted(t *testing.T) {
 }
 
 func TestNudgeDirThatCannotBeMade(t *testing.T) {
-	server := fakesnapctl.Start(t, fakesnapctl.Options{})
+	m := machine.Start(t, machine.Options{})
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := options(server)
+	o := options(m)
 	o.NudgeDir = filepath.Join(file, "told")
 	b := open(t, o)
 	if _, err := b.Watch(t.Context(), telemetry); err != nil {

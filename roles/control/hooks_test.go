@@ -105,7 +105,7 @@ func TestCustodian(t *testing.T) {
 // A write is not refused for what was wrong before and what it has nothing to do with.
 func TestCustodianFindsWrong(t *testing.T) {
 	snap := configured(t)
-	snap.Load(t, `{"tunnel":{"interface":"eth9","peers":["10.0.0.1"]},"metrics":{"sample-rate":90}}`)
+	snap.Load(`{"tunnel":{"interface":"eth9","peers":["10.0.0.1"]},"metrics":{"sample-rate":90}}`)
 	if err := snap.Write(network.ControlTunnelView, map[string]any{"peers": []any{"10.0.0.2"}}); err != nil {
 		t.Error(err)
 	}
@@ -383,7 +383,7 @@ func TestDaemonInSnap(t *testing.T) {
 func TestOlderSnapd(t *testing.T) {
 	d := newDevice(t)
 	snap := d.inSnap(t)
-	snap.SetVersion(t, "2.68.3")
+	snap.SetVersion("2.68.3")
 	for range 2 {
 		if run := snap.Start("run", "--once"); run.Wait() != 0 {
 			t.Fatal(run.Err)

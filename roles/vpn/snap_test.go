@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/vpn"
@@ -47,7 +47,7 @@ func TestRefused(t *testing.T) {
 	if err := snap.Write(network.ControlTunnelView, map[string]any{"peers": []any{"10.0.0.1"}}); err != nil {
 		t.Fatal(err)
 	}
-	refuse := func(fakesnapctl.HookCall) error { return errRefused }
+	refuse := func(machine.HookCall) error { return errRefused }
 	snap.Handle("change-view-control-tunnel", refuse)
 	before := snap.Stored()
 	run := snap.Start("run", "--join-rate", "1", "--drop-rate", "0", "--interval", "10ms")

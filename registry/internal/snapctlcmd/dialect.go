@@ -16,14 +16,10 @@ type Dialect struct {
 
 	Prefix string // of messages
 	Flag   string // name of the experimental flag
-	Noun   string // what messages call a confdb
 	NoData string // how "no data" ends
 
-	Views     bool   // get --view: 2.64
-	Writes    bool   // set --view, unset --view: 2.65
-	Fail      bool   // 2.66
-	Hooks     bool   // change-view and save-view hooks, and a custodian for writing: 2.67
-	Previous  string // name of the flag: pristine in 2.67, previous since 2.69
+	Views     bool   // --view: 2.68, where this begins
+	Previous  string // name of the flag: pristine in 2.68, previous since 2.69
 	Readers   bool   // a custodian for reading: 2.69
 	Lenient   bool   // of several requests, those without a rule are left out: to 2.70
 	Refuses   bool   // an access that comes too early is refused at once: 2.70 to 2.75
@@ -38,16 +34,12 @@ type Dialect struct {
 func DialectOf(text string, v snapdhttp.Version) Dialect {
 	d := Dialect{
 		Version: text,
-		Prefix:  "error running snapctl: ", Flag: "registries", Noun: "registry", NoData: "no view data",
-		Views: v.AtLeast(2, 64), Writes: v.AtLeast(2, 65), Fail: v.AtLeast(2, 66), Hooks: v.AtLeast(2, 67),
+		Prefix:  "error running snapctl: ", Flag: "confdbs", NoData: "no view data", Views: v.AtLeast(2, 68),
 		Lenient: !v.AtLeast(2, 71), Readers: v.AtLeast(2, 69), Refuses: v.AtLeast(2, 70) && !v.AtLeast(2, 76), Connected: v.AtLeast(2, 72),
 		Defaults: v.AtLeast(2, 72), Tells: v.AtLeast(2, 73), With: v.AtLeast(2, 74), Queues: v.AtLeast(2, 76),
 	}
-	if v.AtLeast(2, 67) {
+	if d.Views {
 		d.Previous = "pristine"
-	}
-	if v.AtLeast(2, 68) {
-		d.Flag, d.Noun = "confdbs", "confdb"
 	}
 	if v.AtLeast(2, 69) {
 		d.Flag, d.Previous, d.NoData = "confdb", "previous", "no data"
@@ -80,10 +72,10 @@ func (d Dialect) Flags(command string) map[string]bool {
 	case "set":
 		add(true, "s", false)
 		add(true, "t", false)
-		add(d.Writes, "view", false)
+		add(d.Views, "view", false)
 		add(d.Queues, "wait-for", true)
 	case "unset":
-		add(d.Writes, "view", false)
+		add(d.Views, "view", false)
 		add(d.Queues, "wait-for", true)
 	case "is-connected":
 		add(true, "list", false)
@@ -100,7 +92,7 @@ func (d Dialect) Flags(command string) map[string]bool {
 // Commands returns the commands that this snapd has, sorted.
 func (d Dialect) Commands() []string {
 	list := []string{}
-	if d.Fail {
+	if d.Views {
 		list = append(list, "fail")
 	}
 	list = append(list, "get", "is-connected", "restart", "services", "set", "start", "stop", "unset")
@@ -146,7 +138,7 @@ func (d Dialect) NoCustodian(id string, write bool) string {
 	case d.Readers:
 		return fmt.Sprintf("cannot load confdb through view %s: no custodian snap connected", id)
 	default:
-		return fmt.Sprintf("cannot commit changes to %s %s: no custodian snap installed", d.Noun, schema)
+		return fmt.Sprintf("cannot commit changes to confdb %s: no custodian snap installed", schema)
 	}
 }
 
@@ -155,7 +147,7 @@ func (d Dialect) UnknownSchema(account, schema string) string {
 	if d.Readers {
 		return fmt.Sprintf("confdb-schema (%s; account-id:%s) not found", schema, account)
 	}
-	return fmt.Sprintf("cannot find %s %s/%s: assertion not found", d.Noun, account, schema)
+	return fmt.Sprintf("cannot find confdb %s/%s: assertion not found", account, schema)
 }
 
 // UnknownView refuses an access to a view that is not there.
@@ -163,7 +155,7 @@ func (d Dialect) UnknownView(account, schema, view string) string {
 	if d.Readers {
 		return fmt.Sprintf("cannot find view %q in confdb schema %s/%s", view, account, schema)
 	}
-	return fmt.Sprintf("cannot find view %q in %s %s/%s", view, d.Noun, account, schema)
+	return fmt.Sprintf("cannot find view %q in confdb %s/%s", view, account, schema)
 }
 
 // Reworded puts a message of the engine, which words as the newest snapd does, into the words of this one.

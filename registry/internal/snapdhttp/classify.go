@@ -67,7 +67,7 @@ func Lost(err error, request Request, write bool) *backend.Error {
 }
 
 // Classify tells the kind of a refusal: by snapd's kind where there is one, else by its words (seen on snapd 2.68.3
-// and 2.77.1, and read in the sources of the releases from 2.62).
+// and 2.77.1, and read in the sources of the releases from 2.68).
 func Classify(refusal Refusal) error {
 	message := trimPrefixes(refusal.Message)
 	for _, row := range kinds {
@@ -151,7 +151,6 @@ var messages = []struct {
 
 	{has("feature flag is disabled"), backend.ErrDisabled},
 	{like(`^feature flag "" is disabled`), backend.ErrDisabled},
-	{has("aspect-based configuration disabled"), backend.ErrDisabled},
 	{has("no custodian snap "), backend.ErrNoCustodian},
 	{has("through unconnected plug "), backend.ErrNotConnected},
 
@@ -165,13 +164,12 @@ var messages = []struct {
 
 	{ends(": no data"), backend.ErrNoData},
 	{ends(": no view data"), backend.ErrNoData},
-	{has("don't map to any values"), backend.ErrNoData},
 	{like(`: no matching (read |write )?rule$`), backend.ErrNoMatch},
-	{like(`cannot find (view|aspect) ""`), backend.ErrNoView},
+	{has(`cannot find view ""`), backend.ErrNoView},
 	{like(`^cannot find plug `), backend.ErrNoView},
 	{has("cannot use --view with non-"), backend.ErrNoView},
 	{has("assertion not found"), backend.ErrNoSchema},
-	{like(`^(confdb-schema|confdb|registry|aspect-bundle) \(.*\) not found$`), backend.ErrNoSchema},
+	{like(`^confdb(-schema)? \(.*\) not found$`), backend.ErrNoSchema},
 	{has("persistent network error"), backend.ErrNoSchema}, // it was looked for in the store
 	{ends("unauthorized access"), backend.ErrUnauthorized},
 	{ends("access denied"), backend.ErrUnauthorized},
@@ -188,7 +186,7 @@ var messages = []struct {
 	{has("cannot use unmatched part "), backend.ErrBadRequest}, // of snapd 2.68
 	{has("doesn't conform to required format"), backend.ErrBadRequest},
 	{has("request body contains no values"), backend.ErrBadRequest},
-	{like(`^cannot decode (confdb|registry|aspect) request body: `), backend.ErrBadRequest},
+	{begins("cannot decode confdb request body: "), backend.ErrBadRequest},
 	{has(`"" must be a JSON object`), backend.ErrBadRequest},
 	{has("constraint value must be non-null scalar"), backend.ErrBadRequest},
 	{has("no placeholder for constraint "), backend.ErrBadRequest},
@@ -204,7 +202,7 @@ var messages = []struct {
 }
 
 // wrapper is what the daemon puts before a no-match or an unmatched constraint that it finds out late.
-var wrapper = regexp.MustCompile(`^internal error: cannot read (?:confdb|registry) [^\s/]+/[^\s/]+: (cannot )`)
+var wrapper = regexp.MustCompile(`^internal error: cannot read confdb [^\s/]+/[^\s/]+: (cannot )`)
 
 func trimPrefixes(message string) string {
 	for _, prefix := range []string{"error running snapctl: ", "snapctl: ", "error: "} {

@@ -42,17 +42,6 @@ func TestExplain(t *testing.T) {
 			remedy: "snap set system experimental.confdbs=true",
 		},
 		{
-			name: "flag off, registries", origin: "sources of 2.64",
-			refusal: snapdhttp.Refusal{Status: 400, Message: `"registries" feature flag is disabled: set 'experimental.registries' to true`},
-			kind:    backend.ErrDisabled, reason: `set 'experimental.registries' to true`,
-			remedy: "snap set system experimental.registries=true",
-		},
-		{
-			name: "flag off, aspects", origin: "sources of 2.62",
-			refusal: snapdhttp.Refusal{Status: 400, Message: `aspect-based configuration disabled`},
-			kind:    backend.ErrDisabled, remedy: "snap set system experimental.aspects-configuration=true",
-		},
-		{
 			name: "flag off, snapctl", origin: "2.77.1",
 			refusal: snapdhttp.Refusal{Status: 400, Message: `snapctl: "confdb" feature flag is disabled: set 'experimental.confdb' to true`},
 			kind:    backend.ErrDisabled, reason: `set 'experimental.confdb' to true`,
@@ -125,11 +114,6 @@ func TestExplain(t *testing.T) {
 			name: "nothing stored in 2.68", origin: "2.68.3",
 			refusal: snapdhttp.Refusal{Status: 404, Message: `cannot get ACC/network/control-telemetry: no view data`},
 			kind:    backend.ErrNoData, reason: "no view data",
-		},
-		{
-			name: "nothing stored in 2.64", origin: "sources of 2.64",
-			refusal: snapdhttp.Refusal{Status: 404, Message: `cannot get "peers" in registry view ACC/network/control-tunnel: matching rules don't map to any values`},
-			kind:    backend.ErrNoData, reason: "matching rules don't map to any values",
 		},
 		{
 			name: "malformed path", origin: "2.77.1",

@@ -25,7 +25,6 @@ func remedy(kind error, message string, request Request) string {
 		if match := flag.FindStringSubmatch(message); match != nil {
 			return EnableFlag(match[1])
 		}
-		return EnableFlag("aspects-configuration") // the one message that does not name its flag
 	case backend.ErrNoSchema:
 		return "snap ack FILE, with the signed assertion of " + request.View.Account + "/" + request.View.Schema
 	case backend.ErrNoCustodian:

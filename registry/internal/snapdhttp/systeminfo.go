@@ -14,7 +14,7 @@ type Version struct{ Major, Minor int }
 var leadingDigits = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\D|$)`)
 
 // ParseVersion reads the leading MAJOR.MINOR of a version as snapd writes it: "2.77.1-2", "2.68.3-3+deb13u1+b7" and
-// "2.66.1+git123.gabcdef" occur. It returns false for text without one, such as "unknown".
+// "2.73+git123.gabcdef" occur. It returns false for text without one, such as "unknown".
 func ParseVersion(text string) (Version, bool) {
 	match := leadingDigits.FindStringSubmatch(text)
 	if match == nil {
@@ -36,7 +36,7 @@ func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor)
 // A SystemInfo is the part of GET /v2/system-info that concerns us. Any user may ask for it, on snapd's main socket.
 type SystemInfo struct {
 	Version  string             `json:"version"`
-	Features map[string]Feature `json:"features"` // experimental flags by name; from snapd 2.62
+	Features map[string]Feature `json:"features"` // experimental flags by name
 }
 
 // A Feature is the state of an experimental flag.

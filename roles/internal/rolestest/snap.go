@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/registrytest/fakesnapctl"
+	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/roles"
 )
 
 // A Snap is a role's snap on an imitated snapd, with a connected plug for every view.
 type Snap struct {
-	*fakesnapctl.Server
+	*machine.Machine
 	Role     roles.Role
 	Instance string // SNAP_INSTANCE_NAME
 	Common   string // SNAP_COMMON
@@ -32,8 +32,8 @@ func NewSnap(t *testing.T, role roles.Role, key string) *Snap {
 	if key != "" {
 		instance += "_" + key
 	}
-	server := fakesnapctl.Start(t, fakesnapctl.Options{Snap: instance, Services: []string{roles.DaemonService}})
-	s := &Snap{Server: server, Role: role, Instance: instance, Common: t.TempDir(), Data: t.TempDir(), t: t}
+	m := machine.Start(t, machine.Options{Snap: instance, Services: []string{roles.DaemonService}})
+	s := &Snap{Machine: m, Role: role, Instance: instance, Common: t.TempDir(), Data: t.TempDir(), t: t}
 	s.Serve(role)
 	return s
 }
@@ -51,22 +51,8 @@ func (s *Snap) Serve(role roles.Role) {
 	}
 }
 
-// Configure is `snap set SNAP KEY=VALUE…`: it returns what the hook says when it refuses, and then all is as before.
-func (s *Snap) Configure(values map[string]any) error {
-	before := map[string]any{}
-	for key := range values {
-		before[key] = s.Config(key)
-	}
-	s.SetConfig(values)
-	err := s.Hook("configure", s.hook)
-	if err != nil {
-		s.SetConfig(before)
-	}
-	return err
-}
-
 // hook runs the binary as a hook.
-func (s *Snap) hook(call fakesnapctl.HookCall) error {
+func (s *Snap) hook(call machine.HookCall) error {
 	var stdout, stderr Buffer
 	env := s.env(map[string]string{"SNAP_COOKIE": call.Cookie})
 	env.Stdout, env.Stderr = &stdout, &stderr
@@ -89,7 +75,7 @@ func (s *Snap) env(more map[string]string) *roles.Env {
 		if len(given) > 0 {
 			options = given[0]
 		}
-		options.SnapSocket = s.Socket()
+		options.SnapSocket = s.SnapSocket()
 		return options
 	}
 	return &roles.Env{
