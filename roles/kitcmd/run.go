@@ -2,6 +2,7 @@ package kitcmd
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 
 	"aspects-poc/registry/kit/hookrun"
@@ -10,7 +11,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-const flagShell = "shell"
+const (
+	flagRegistry = "registry"
+	flagShell    = "shell"
+)
 
 func run(env *roles.Env) *cli.Command {
 	return &cli.Command{
@@ -22,6 +26,7 @@ func run(env *roles.Env) *cli.Command {
 		UsageText: "aspects-poc registry run --shell custodian",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` on which registry dev listens (default: as there)"},
+			&cli.StringFlag{Name: flagRegistry, Usage: "`ADDRESS` of the same, as the other commands take it: snapd:SOCKET; --socket goes before it"},
 			&cli.BoolFlag{Name: flagShell, Usage: "run a shell in the app's place; arguments are the shell's"},
 		},
 		Action: func(c *cli.Context) error { return runRun(env, c) },
@@ -33,7 +38,14 @@ func runRun(env *roles.Env, c *cli.Context) error {
 	if len(args) == 0 {
 		return roles.Usagef("no app given: want SNAP.APP, or --%s and the name of a snap", flagShell)
 	}
-	socket, err := socketPath(env, c.String(flagSocket))
+	given := c.String(flagSocket)
+	if address := c.String(flagRegistry); given == "" && address != "" {
+		var ok bool
+		if given, ok = strings.CutPrefix(address, "snapd:"); !ok {
+			return roles.Usagef("invalid value %q for --%s: want snapd:SOCKET, on which registry dev listens", address, flagRegistry)
+		}
+	}
+	socket, err := socketPath(env, given)
 	if err != nil {
 		return err
 	}

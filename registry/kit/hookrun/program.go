@@ -84,7 +84,7 @@ func AskProgram(ctx context.Context, socket, name string, asShell bool, argument
 	query := url.Values{"name": {name}, "shell": {strconv.FormatBool(asShell)}, "arg": arguments}
 	response, err := snapdhttp.New(socket).Do(ctx, http.MethodGet, rest.RunPath, query, nil)
 	if err != nil {
-		return rest.Program{}, fmt.Errorf("nobody answers at %s: is registry dev running? (%w)", socket, err)
+		return rest.Program{}, fmt.Errorf("nobody answers at %s: is registry dev running? Name its socket by --socket, --registry snapd:SOCKET or $ASPECTS_REGISTRY (%w)", socket, err)
 	}
 	if refusal := response.Refusal(); refusal != nil {
 		return rest.Program{}, errors.New(refusal.Message)
