@@ -21,6 +21,8 @@ import (
 // each view, in which null unsets, a list replaces the whole list, and what is not named stays (RFC 7396). The schema
 // is a confdb-schema's JSON in the form that `snap sign` takes. The plan is empty when nothing is to do.
 //
+// Views of the target may be named in full; the plan has their short names.
+//
 // Each value is written by the deepest request path that a rule of the view has for it, since writing a whole map
 // unsets what the map leaves out. Request paths of one view never overlap.
 //
@@ -31,8 +33,14 @@ func Make(schema json.RawMessage, current, target map[string]map[string]any) (re
 	if err != nil {
 		return nil, fmt.Errorf("cannot plan: %w", err)
 	}
+	if target, err = ByView(idOf(parsed), target); err != nil {
+		return nil, err
+	}
 	seed, changes := registry.Changes{}, registry.Changes{}
 	for view, document := range current {
+		if parsed.Rules(view) == nil {
+			continue // of another confdb-schema
+		}
 		// What can be written of what is shown: enough of the stored data to check the target against.
 		seed[view] = newWrites(parsed, view, nil, document).requests
 	}
@@ -62,7 +70,7 @@ func check(parsed *confdb.Schema, schema json.RawMessage, seed, changes registry
 	if err != nil {
 		return fmt.Errorf("cannot plan: %w", err)
 	}
-	reg := registry.New(engine, registry.ViewID{Account: parsed.Account, Schema: parsed.Name})
+	reg := registry.New(engine, idOf(parsed))
 	defer reg.Close()
 	for view, requests := range seed {
 		if len(requests) == 0 {

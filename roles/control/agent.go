@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,7 +96,8 @@ func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake
 		random: random, retry: poll.Backoff{Jitter: 1, Random: random}, longest: serverapi.MaxWait * time.Second,
 		state: state, journal: &ledger{state: state},
 		trouble: troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}, results: make(chan outcome, 1),
-		applier: applier{planner: plan.Make, schema: network.Document(s.Account)},
+		applier: applier{planner: plan.Make, schema: network.Document(s.Account),
+			id: registry.ViewID{Account: cmp.Or(s.Account, network.AccountID), Schema: network.Name}},
 	}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aspects-poc/registry"
+	"aspects-poc/registry/plan"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/internal/plain"
@@ -25,6 +26,7 @@ type applier struct {
 	// planner is plan.Make.
 	planner func(schema json.RawMessage, current, target map[string]map[string]any) (registry.Changes, error)
 	schema  json.RawMessage
+	id      registry.ViewID // of the schema, without a view
 
 	// unseen are changes that were written and do not show, such as of what can be written and not read, by view and
 	// request path, as JSON. They are not written again.
@@ -116,7 +118,7 @@ func (a *agent) plan(ctx context.Context, target serverapi.Config) (
 	if current, err = a.documents(ctx); err != nil {
 		return nil, nil, err
 	}
-	wanted, err := documents(target, current)
+	wanted, err := documents(a.id, target, current)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,10 +142,17 @@ func (a *agent) plan(ctx context.Context, target serverapi.Config) (
 	return changes, current, nil
 }
 
-// documents gives a target the shape that plan.Make takes: a view that is null is one of which all is null.
-func documents(target serverapi.Config, current map[string]map[string]any) (map[string]map[string]any, error) {
+// documents gives a target the shape that plan.Make takes, by the short names of views, by which all here knows them: a view
+// that is null is one of which all is null.
+func documents(
+	schema registry.ViewID, target serverapi.Config, current map[string]map[string]any,
+) (map[string]map[string]any, error) {
+	named, err := plan.ByView(schema, target)
+	if err != nil {
+		return nil, err
+	}
 	wanted := map[string]map[string]any{}
-	for view, value := range target {
+	for view, value := range named {
 		switch value := value.(type) {
 		case map[string]any:
 			wanted[view] = value

@@ -55,6 +55,21 @@ func TestTarget(t *testing.T) {
 	}
 }
 
+// A target may name views in full: they are the same views, and what they show is compared with.
+func TestTargetInFull(t *testing.T) {
+	d := newDevice(t)
+	d.once(t, 0)
+	d.fleet.target = serverapi.Config{network.AccountID + "/network/control-telemetry": map[string]any{"sample-rate": 6}}
+	run := d.once(t, 0)
+	if want := "Target applied to control-telemetry: sample-rate=6."; !strings.Contains(run.Out.String(), want) {
+		t.Errorf("%q is not in %s", want, run.Out)
+	}
+	run = d.once(t, 0)
+	if strings.Contains(run.Out.String(), "Target") || run.Counter.Counts().SetAll != 0 {
+		t.Errorf("in step, yet %s", run.Out)
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	got := control.Describe(map[string]any{
 		"b": "\x1b[2J\u009b31m\n", "a": nil, "secret-key": "s3cret", "c.d": []any{1, map[string]any{"e": true}},
@@ -94,6 +109,13 @@ func TestRefusedTarget(t *testing.T) {
 			[]string{"observe-tunnel", "no matching rule"}},
 		{"identity", serverapi.Config{network.ControlDeviceView: map[string]any{"id": "x"}},
 			[]string{"control-device", "comes from its registration"}},
+		{"identity in full", serverapi.Config{"network/" + network.ControlDeviceView: map[string]any{"id": "x"}},
+			[]string{"control-device", "comes from its registration"}},
+		{"two spellings", serverapi.Config{network.ControlTelemetryView: map[string]any{"sample-rate": 9},
+			network.AccountID + "/network/control-telemetry": map[string]any{"sample-rate": 6}},
+			[]string{network.AccountID + "/network/control-telemetry", `it is the same view as "control-telemetry"`}},
+		{"another schema", serverapi.Config{"other/network/control-telemetry": map[string]any{"sample-rate": 9}},
+			[]string{"other/network/control-telemetry", "another confdb-schema"}},
 		{"no object", serverapi.Config{network.ControlTelemetryView: []any{1}},
 			[]string{"control-telemetry", "want an object or null"}},
 		{"peers twice", serverapi.Config{network.ControlTunnelView: map[string]any{"peers": []any{"10.0.0.1", "10.0.0.1"}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -19,6 +20,7 @@ type Act struct {
 	Selector string            `json:"selector,omitempty"`
 	Priority int64             `json:"priority,omitempty"`
 	Config   serverapi.Config  `json:"config,omitzero"`
+	Spelled  string            `json:"spelled,omitempty"` // what stands before the names of views, as they are sent
 	Labels   map[string]string `json:"labels,omitempty"`
 	Mood     string            `json:"mood,omitempty"`
 	Back     int               `json:"back,omitempty"`  // how far back: in the history, in a device's reports
@@ -37,6 +39,7 @@ var deeds = []struct {
 		if len(a.Layer) > 7 && a.Layer[:7] == "labels/" {
 			a.Selector, a.Priority = pick(r, "site=a", "site=b", "site!=a", "stage", "!stage", "site=a,stage=x"), int64(r.IntN(3))
 		}
+		a.Spelled = pick(r, "", "", network.Name+"/", network.AccountID+"/"+network.Name+"/")
 	}},
 	{"remove", 7, func(a *Act, r *rand.Rand) {
 		a.Layer = pick(r, everyone, "labels/one", "labels/two", "labels/three", "device")

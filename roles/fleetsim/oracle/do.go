@@ -192,7 +192,11 @@ func (h *harness) change(server int, a Act, e *entry) error {
 		return h.noted(server, name, nil, there)
 	}
 	next := layer{a.Selector, a.Priority, a.Config}
-	err := h.ask(server, http.MethodPut, "/targets/"+name+"/", serverapi.LayerRequest{Selector: a.Selector, Priority: a.Priority, Config: a.Config}, nil)
+	sent := serverapi.Config{} // however a view is spelled, it is the same one
+	for view, document := range a.Config {
+		sent[a.Spelled+view] = document
+	}
+	err := h.ask(server, http.MethodPut, "/targets/"+name+"/", serverapi.LayerRequest{Selector: a.Selector, Priority: a.Priority, Config: sent}, nil)
 	if err != nil {
 		return err
 	}

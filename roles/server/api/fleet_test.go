@@ -90,7 +90,7 @@ func TestOperatorsDay(t *testing.T) {
 		{"known layer", "GET", "/targets/everyone/", "", []string{`If-None-Match: "2"`}, 304, `"2"`, nil},
 		{"any", "PUT", "/target-config/", `{"config":` + rate("6") + `}`, []string{`If-Match: *`}, 200, `"3"`, nil},
 		{"refused", "PUT", "/targets/everyone/", `{"config":` + rate(`"x"`) + `}`, nil, 422, "",
-			[]string{"urn:aspects-poc:problem:refused-target", `"field":"metrics.sample-rate"`, "expected int type but value was string"}},
+			[]string{"urn:aspects-poc:problem:refused-target", `"field":"control-telemetry.sample-rate"`, "expected int type but value was string"}},
 		{"refused in the original's shape", "PUT", "/target-config/", `{"config":{"light":{"on":true}}}`, nil, 422, "",
 			[]string{"refused-target"}},
 		{"dry run", "PUT", "/targets/labels/b/?dry-run=true", `{"selector":"site=berlin","config":` + rate("9") + `}`, nil, 200, "",

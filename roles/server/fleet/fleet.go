@@ -69,7 +69,8 @@ const (
 
 // A Fleet applies the rules over a store. It is safe for concurrent use.
 type Fleet struct {
-	store   Store
+	store   named
+	names   names
 	options Options
 
 	targets   atomic.Pointer[snapshot]
@@ -90,7 +91,11 @@ type Fleet struct {
 // Open puts the rules over an open store, which stays the caller's to close, after the Fleet.
 func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	options.complete()
-	f := &Fleet{store: store, options: options, known: newKnown(options.Remembered)}
+	names, err := readNames(options.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the fleet: %w", err)
+	}
+	f := &Fleet{store: named{store, names}, names: names, options: options, known: newKnown(options.Remembered)}
 	f.waiting.limit = options.MaxWaiting
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()
@@ -265,7 +270,7 @@ func (f *Fleet) Check(ctx context.Context) error { return f.store.Check(ctx) }
 
 // Maintain does the store's housekeeping, if it has any.
 func (f *Fleet) Maintain(ctx context.Context) error {
-	if store, ok := f.store.(Maintainer); ok {
+	if store, ok := f.store.Store.(Maintainer); ok {
 		return store.Maintain(ctx)
 	}
 	return nil

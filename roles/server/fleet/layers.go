@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,8 @@ var ErrTarget = errors.New("the confdb-schema does not take the target")
 
 // A TargetError says why a target cannot be taken, in the words in which a device would refuse it.
 type TargetError struct {
-	// Path is what it is about: a storage path such as "metrics.sample-rate", or a view where no rule leads further.
+	// Path is what it is about: the path in the target, such as "control-telemetry.sample-rate", or a storage path where no
+	// value of the target leads there.
 	Path string
 	Text string
 	Err  error // a *registry.Error, or nil
@@ -89,7 +91,11 @@ func (f *Fleet) check(ctx context.Context, change *Change) error {
 	case change.Name.IsLabels():
 		below = f.targets.Load().Everyone.Config
 	}
-	return f.checkTarget(below, change.Config)
+	if err := f.checkTarget(below, change.Config); err != nil {
+		return err
+	}
+	change.Config = f.names.short(change.Config)
+	return nil
 }
 
 // checkTarget asks the engine whether a device that shows something can take a target.
@@ -102,6 +108,12 @@ func (f *Fleet) checkTarget(shown, target Config) error {
 		return err
 	}
 	wanted, err := target.Tree()
+	if err == nil {
+		err = f.names.check(wanted)
+	}
+	if err == nil {
+		wanted, err = f.names.short(target).Tree()
+	}
 	if err != nil {
 		return err
 	}
@@ -121,15 +133,18 @@ func (f *Fleet) checkTarget(shown, target Config) error {
 			return &TargetError{Path: view, Text: fmt.Sprintf("cannot set view %q: %s", view, reason)}
 		}
 	}
-	return targetError(plan.Make(f.options.Schema, current, views(wanted)))
+	documents := views(wanted)
+	_, err = plan.Make(f.options.Schema, current, documents)
+	return f.names.targetError(err, documents)
 }
 
-func targetError(_ registry.Changes, err error) error {
+// targetError says where in a target, by view, the registry's error is.
+func (n names) targetError(err error, target map[string]map[string]any) error {
 	var refused *registry.Error
 	if !errors.As(err, &refused) {
 		return err
 	}
-	path := refused.Path
+	path := cmp.Or(n.of.Locate(target, refused.Path), refused.Path)
 	if path == "" {
 		path = refused.View.View
 		for _, request := range refused.Requests {

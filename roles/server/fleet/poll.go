@@ -55,6 +55,7 @@ type Answer struct {
 // A poll with a wait is answered at once if there is an offer of a revision that the device has not tried; else when that
 // has come, or the wait is over. Errors: ErrUnknownDevice, ErrPending, ErrRevoked, and the store's.
 func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, error) {
+	poll.Config = f.names.short(poll.Config)
 	report := Report{Config: poll.Config}
 	if poll.Report {
 		report.Sequence, report.Instance = poll.Sequence, poll.Instance
