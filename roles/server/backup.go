@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
+	"time"
 
 	"aspects-poc/roles"
+	"aspects-poc/roles/internal/plain"
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/sqlite"
 
@@ -38,21 +43,68 @@ func restoreCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "put a backup in the database's place", ArgsUsage: "FILE",
 		Description: "Checks FILE from end to end and puts a copy of it in the place of the database, which no server may be " +
-			"using. What was there is kept beside it, under the name with .previous at its end. Revisions go on well beyond " +
-			"those that devices may have seen; devices that registered after the backup was made register again.",
+			"using. What was there is kept beside it, under the name with .previous at its end, and a number where there is one " +
+			"already. Revisions go on well beyond those that devices may have seen; devices that registered after the backup " +
+			"was made register again. Tokens and devices are what they were: those that were revoked since are good again, and " +
+			"have to be revoked anew. Where the backup is from before the first operator's token, whoever sits at this machine " +
+			"is an operator until there is one. It prints which tokens are valid.",
 		UsageText:       "aspects-poc server restore /var/backups/fleet-monday.db",
 		SkipFlagParsing: true,
 		Flags:           databaseFlags(),
 		Action: func(c *cli.Context) error {
 			return onDatabase(env, c, "restore", func(ctx context.Context, file, state string) error {
-				if err := sqlite.Restore(ctx, file, state); err != nil {
+				previous, err := sqlite.Restore(ctx, file, state)
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(env.Stdout, "%s is what %s was; what was there is in %s.previous.\n", state, file, state)
-				return err
+				kept := "there was nothing before"
+				if previous != "" {
+					kept = "what was there is in " + previous
+				}
+				if _, err := fmt.Fprintf(env.Stdout, "%s is what %s was; %s.\n", state, file, kept); err != nil {
+					return err
+				}
+				return tellTokens(ctx, env.Stdout, state)
 			})
 		},
 	}
+}
+
+// tellTokens says who has a way in after a restore.
+func tellTokens(ctx context.Context, out io.Writer, state string) (err error) {
+	store, release, err := sqlite.OpenTokens(ctx, state)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	tokens, err := store.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	var valid []string
+	operated, now := false, time.Now()
+	for _, token := range tokens {
+		operated = operated || token.Purpose == access.Operate
+		if token.Valid(now) {
+			valid = append(valid, plain.Line(token.Name))
+		}
+	}
+	const most = 10
+	list := strings.Join(valid[:min(len(valid), most)], ", ")
+	if more := len(valid) - most; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	if len(valid) > 0 {
+		list = " (" + list + ")"
+	}
+	text := fmt.Sprintf("Tokens valid now: %d%s. What was revoked since the backup is good again, tokens and devices: revoke it "+
+		"anew.\n", len(valid), list)
+	if !operated {
+		text += "There is no operator's token: whoever sits at this machine is an operator until one is made with: " +
+			access.CreateHint + "\n"
+	}
+	_, err = io.WriteString(out, text)
+	return err
 }
 
 func databaseFlags() []cli.Flag {

@@ -65,6 +65,12 @@ func TestBackupAndRestore(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, state+" is what "+copied+" was; what was there is in "+state+".previous") {
 		t.Fatalf("restore: exit %d: %s%s", code, stdout, stderr)
 	}
+	for _, want := range []string{"Tokens valid now: 0.", "What was revoked since the backup is good again",
+		"There is no operator's token: whoever sits at this machine is an operator"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is not in %s", want, stdout)
+		}
+	}
 	second := run(t, flags...)
 	if target, err := client(t, second.url).Target(t.Context()); err != nil || target["a"] != json.Number("1") {
 		t.Errorf("after the restore the target is %v, %v", target, err)
@@ -95,6 +101,9 @@ func TestBackupUsage(t *testing.T) {
 	}{
 		{[]string{"backup"}, 2, "backup needs the name of a file"},
 		{[]string{"restore"}, 2, "restore needs the name of a file"},
+		{[]string{"token", "list"}, 1, "cannot read the tokens: stat " + state + ": no such file"},
+		{[]string{"token", "revoke", "anna"}, 1, "no such file"},
+		{[]string{"restore", "backup.go"}, 1, "it does not begin like one; name a file that aspects-poc server backup has made"},
 		{[]string{"backup", "a", "b"}, 2, `unexpected argument "b"`},
 		{[]string{"restore", "a", "b"}, 2, `unexpected argument "b"`},
 		{[]string{"backup", filepath.Join(dir, "copy.db")}, 1, "no such file"},

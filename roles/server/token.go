@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -68,7 +69,7 @@ func tokenList(env *roles.Env) *cli.Command {
 			if err := arguments(c, "list", 0); err != nil {
 				return err
 			}
-			return withTokens(env, c, func(ctx context.Context, store access.Store) error {
+			return withTokens(env, c, false, func(ctx context.Context, store access.Store) error {
 				list, err := store.Tokens(ctx)
 				if err != nil {
 					return err
@@ -92,7 +93,7 @@ func tokenRevoke(env *roles.Env) *cli.Command {
 				return err
 			}
 			name := roles.Args(c)[0]
-			return withTokens(env, c, func(ctx context.Context, store access.Store) error {
+			return withTokens(env, c, false, func(ctx context.Context, store access.Store) error {
 				err := store.RevokeToken(ctx, name, time.Now().UTC().Truncate(time.Second))
 				if errors.Is(err, access.ErrUnknownToken) {
 					return fmt.Errorf("cannot revoke %q: %w; aspects-poc server token list shows which there are", name, err)
@@ -113,8 +114,8 @@ func arguments(c *cli.Context, command string, want int) error {
 	return nil
 }
 
-// withTokens opens the tokens of the database that the flags name.
-func withTokens(env *roles.Env, c *cli.Context, do func(context.Context, access.Store) error) error {
+// withTokens opens the tokens of the database that the flags name. A file that is not there is made only where a token is.
+func withTokens(env *roles.Env, c *cli.Context, makes bool, do func(context.Context, access.Store) error) error {
 	settings, err := roles.NewSettings(env, c)
 	if err != nil {
 		return err
@@ -130,7 +131,13 @@ func withTokens(env *roles.Env, c *cli.Context, do func(context.Context, access.
 		}
 		return errors.Join(do(c.Context, store), store.Close())
 	}
-	store, release, err := sqlite.OpenTokens(c.Context, statePath(c.String("state"), settings.StateDir))
+	state := statePath(c.String("state"), settings.StateDir)
+	if !makes { // opening would make one
+		if _, err := os.Stat(state); err != nil {
+			return fmt.Errorf("cannot read the tokens: %w; name the server's database with --state FILE", err)
+		}
+	}
+	store, release, err := sqlite.OpenTokens(c.Context, state)
 	if err != nil {
 		return err
 	}
@@ -162,7 +169,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	}
 	var text string
 	text, token.Digest = access.NewToken(token.Purpose)
-	err := withTokens(env, c, func(ctx context.Context, store access.Store) error {
+	err := withTokens(env, c, true, func(ctx context.Context, store access.Store) error {
 		err := store.AddToken(ctx, token)
 		if errors.Is(err, access.ErrTokenExists) {
 			return fmt.Errorf("cannot make the token %q: %w, or was one; choose another name", token.Name, err)

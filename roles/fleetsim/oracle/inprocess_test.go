@@ -180,7 +180,8 @@ func (b *bubble) Restore() error {
 	if b.stores.address != "" {
 		return postgrestest.Load(b.stores.address, b.backup())
 	}
-	return sqlite.Restore(b.ctx, b.backup(), b.file())
+	_, err := sqlite.Restore(b.ctx, b.backup(), b.file())
+	return err
 }
 
 // Close stops all servers.

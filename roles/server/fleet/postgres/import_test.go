@@ -139,8 +139,10 @@ func TestImportKeepsFloor(t *testing.T) {
 	if _, err := embedded.Change(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(sqlite.Backup(t.Context(), path, path+".copy"), embedded.Close(),
-		sqlite.Restore(t.Context(), path+".copy", path)); err != nil {
+	if err := errors.Join(sqlite.Backup(t.Context(), path, path+".copy"), embedded.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Restore(t.Context(), path+".copy", path); err != nil {
 		t.Fatal(err)
 	}
 	if embedded, err = sqlite.Open(t.Context(), path); err != nil {

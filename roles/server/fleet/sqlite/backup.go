@@ -28,7 +28,7 @@ func Backup(ctx context.Context, path, to string) error {
 }
 
 func backup(ctx context.Context, path, to string) error {
-	if err := checkFile(path); err != nil {
+	if err := checkFile(path, damageRemedy); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(to); err == nil {
@@ -99,58 +99,56 @@ func checkOurs(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
+// backupRemedy ends an error about a file that is to be restored, which is nobody's database.
+const backupRemedy = "name a file that aspects-poc server backup has made; nothing was changed"
+
 // Restore puts a backup in the place of the database at path, which no server may be using (ErrInUse). The backup is
-// checked from end to end first. What was there is kept beside it, under the name with ".previous" at its end. A crash at
-// any moment leaves the one or the other.
+// checked from end to end first. What was there is kept beside it: previous is its name, the path with ".previous" at its
+// end, and a number where there is one already; "" where nothing was there. A crash at any moment leaves the one or the
+// other.
 //
 // Revisions go on well beyond the last one of both: devices may have seen some that the backup does not know.
-func Restore(ctx context.Context, from, path string) error {
-	if err := restore(ctx, from, path); err != nil {
-		return fmt.Errorf("cannot restore %q to %q: %w", from, path, explain(err))
+func Restore(ctx context.Context, from, path string) (previous string, err error) {
+	if previous, err = restore(ctx, from, path); err != nil {
+		return "", fmt.Errorf("cannot restore %q to %q: %w", from, path, explain(err))
 	}
-	return nil
+	return previous, nil
 }
 
-func restore(ctx context.Context, from, path string) (err error) {
+func restore(ctx context.Context, from, path string) (previous string, err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	if err := checkFile(from); err != nil {
-		return err
+	if err := checkFile(from, backupRemedy); err != nil {
+		return "", err
 	}
 	lock, err := acquire(path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, os.Truncate(lock.Path(), 0), lock.Unlock()) }()
 	next := path + ".new"
 	if err := copyBackup(ctx, from, next); err != nil {
-		return err
+		return "", err
 	}
-	last, err := setAside(ctx, path)
+	previous, last, err := setAside(ctx, path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := makeReady(ctx, next, last); err != nil {
-		return err
+		return "", err
 	}
 	if err := os.Rename(next, path); err != nil {
-		return err
+		return "", err
 	}
-	return syncDirectory(path)
+	return previous, syncDirectory(path)
 }
 
-// setAside gives the present database a second name, whole, and returns its last revision. One that cannot be opened is
-// set aside as it is: that is what backups are for.
-func setAside(ctx context.Context, path string) (last int64, err error) {
+// setAside gives the present database a second name, whole, which no file has, and returns its last revision. One that
+// cannot be opened is set aside as it is: that is what backups are for.
+func setAside(ctx context.Context, path string) (previous string, last int64, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	previous := path + ".previous"
-	for _, rest := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(previous + rest); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, err
-		}
+		return "", 0, nil
 	}
 	if db, err := sql.Open("sqlite", dataSource(path, "")); err == nil {
 		db.SetMaxOpenConns(1)
@@ -160,13 +158,28 @@ func setAside(ctx context.Context, path string) (last int64, err error) {
 			last = 0
 		}
 	}
+	previous, err = secondName(path)
+	if err != nil {
+		return "", 0, err
+	}
 	for _, rest := range []string{"-wal", "-shm"} {
 		// Left where it could not be folded in. It must not be taken for the new file's.
 		if err := os.Rename(path+rest, previous+rest); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, err
+			return "", 0, err
 		}
 	}
-	return last, os.Link(path, previous)
+	return previous, last, nil
+}
+
+// secondName links a file to the first of its names for what was there before that is free.
+func secondName(path string) (string, error) {
+	name := path + ".previous"
+	for number := 2; ; number++ {
+		if err := os.Link(path, name); !errors.Is(err, fs.ErrExist) {
+			return name, err
+		}
+		name = fmt.Sprintf("%s.previous.%d", path, number)
+	}
 }
 
 // copyBackup checks a backup and copies it.

@@ -39,13 +39,13 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	after := reporting(t, store, `{"a":2}`)
 	everyone(t, store, `{"n":2}`)
-	if err := sqlite.Restore(t.Context(), copied, path); !errors.Is(err, sqlite.ErrInUse) {
+	if _, err := sqlite.Restore(t.Context(), copied, path); !errors.Is(err, sqlite.ErrInUse) {
 		t.Fatalf("restored under a running server: %v", err)
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := sqlite.Restore(t.Context(), copied, path); err != nil {
+	if _, err := sqlite.Restore(t.Context(), copied, path); err != nil {
 		t.Fatal(err)
 	}
 	store = open(t, path)
@@ -95,12 +95,12 @@ func TestRestoreRefuses(t *testing.T) {
 		if err := os.WriteFile(bad, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := sqlite.Restore(t.Context(), bad, path)
+		_, err := sqlite.Restore(t.Context(), bad, path)
 		if !errors.Is(err, sqlite.ErrDamaged) && !errors.Is(err, sqlite.ErrForeign) || !strings.Contains(err.Error(), bad) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := sqlite.Restore(t.Context(), filepath.Join(dir, "none.db"), path); !errors.Is(err, os.ErrNotExist) {
+	if _, err := sqlite.Restore(t.Context(), filepath.Join(dir, "none.db"), path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	if err := sqlite.Backup(t.Context(), filepath.Join(dir, "none.db"), bad+"2"); !errors.Is(err, os.ErrNotExist) {
@@ -127,12 +127,26 @@ func TestRestoreOverDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, place := range []string{path, filepath.Join(dir, "new", "server.db")} {
-		if err := sqlite.Restore(t.Context(), copied, place); err != nil {
+		if _, err := sqlite.Restore(t.Context(), copied, place); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := open(t, place).Count(t.Context()); n != 1 || err != nil {
+		restored, err := sqlite.Open(t.Context(), place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := restored.Count(t.Context()); n != 1 || err != nil {
 			t.Error(n, err)
 		}
+		if err := restored.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// Each that was there is kept.
+	if previous, err := sqlite.Restore(t.Context(), copied, path); err != nil || previous != path+".previous.2" {
+		t.Error(previous, err)
+	}
+	if n, err := open(t, path+".previous.2").Count(t.Context()); n != 1 || err != nil {
+		t.Error(n, err)
 	}
 	if text, err := os.ReadFile(path + ".previous"); err != nil || string(text) != "not any more" {
 		t.Error(string(text), err)

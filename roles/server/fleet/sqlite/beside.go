@@ -66,7 +66,7 @@ func isCurrent(ctx context.Context, path string) (bool, error) {
 	if _, err := os.Lstat(path); err != nil {
 		return false, nil // Open knows what to do
 	}
-	if err := checkFile(path); err != nil {
+	if err := checkFile(path, damageRemedy); err != nil {
 		return false, err
 	}
 	db, err := sql.Open("sqlite", dataSource(path, "_pragma=query_only(1)"))

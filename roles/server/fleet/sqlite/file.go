@@ -112,7 +112,7 @@ func create(ctx context.Context, path string) error {
 
 // checkFile looks at the file without SQLite, which takes an empty one for a new database, and a file that lacks its
 // end for a good one until it needs a page from there.
-func checkFile(path string) error {
+func checkFile(path, remedy string) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -126,16 +126,19 @@ func checkFile(path string) error {
 		return fmt.Errorf("%w: it is no regular file", ErrForeign)
 	}
 	if info.Size() == 0 {
-		return fmt.Errorf("%w: it is empty; %s", ErrDamaged, damageRemedy)
+		return fmt.Errorf("%w: it is empty; %s", ErrDamaged, remedy)
 	}
 	header := make([]byte, 100)
 	if _, err := io.ReadFull(file, header); errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: it breaks off in its header; %s", ErrDamaged, damageRemedy)
+		return fmt.Errorf("%w: it breaks off in its header; %s", ErrDamaged, remedy)
 	} else if err != nil {
 		return err
 	}
 	if string(header[:16]) != "SQLite format 3\x00" {
-		return fmt.Errorf("%w: it does not begin like one; if it was one, %s", ErrForeign, damageRemedy)
+		if remedy == damageRemedy {
+			remedy = "if it was one, " + remedy
+		}
+		return fmt.Errorf("%w: it does not begin like one; %s", ErrForeign, remedy)
 	}
 	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
 		return nil // pages may still be in the log
@@ -145,7 +148,7 @@ func checkFile(path string) error {
 		pageSize = 65536
 	}
 	if want := pageSize * int64(binary.BigEndian.Uint32(header[28:])); info.Size() < want {
-		return fmt.Errorf("%w: %d of its %d bytes are missing; %s", ErrDamaged, want-info.Size(), want, damageRemedy)
+		return fmt.Errorf("%w: %d of its %d bytes are missing; %s", ErrDamaged, want-info.Size(), want, remedy)
 	}
 	return nil
 }

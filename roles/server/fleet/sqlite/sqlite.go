@@ -75,7 +75,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := createIfMissing(ctx, path); err != nil {
 		return nil, err
 	}
-	if err := checkFile(path); err != nil {
+	if err := checkFile(path, damageRemedy); err != nil {
 		return nil, err
 	}
 	if store.write, err = sql.Open("sqlite", dataSource(path, "_pragma=foreign_keys(1)&_pragma=synchronous(FULL)"+
