@@ -146,7 +146,8 @@ func (f *frame) describeFlag(c *cli.Command, flag cli.Flag) (entry, bool) {
 		}
 		left += " " + word
 	}
-	if value := doc.GetDefaultText(); doc.TakesValue() && value != "" && value != `""` {
+	if value := doc.GetDefaultText(); doc.TakesValue() && value != "" && value != `""` &&
+		!strings.Contains(usage, "(default: ") { // the flag's own words say more than the value that stands for them
 		usage += " (default: " + strings.ReplaceAll(value, `"`, "") + ")" // cli quotes texts, also each of a list
 	}
 	if name := flag.Names()[0]; f.sourced(c, name) {

@@ -121,8 +121,14 @@ func (c Config) check() error {
 	switch {
 	case c.Devices < 1 || c.Devices > 1<<24:
 		return fmt.Errorf("invalid value \"%d\" for --devices: want 1 to %d", c.Devices, 1<<24)
-	case c.Rate < 0 || c.Interval < 0 || c.Lines < 0 || c.Wait < 0:
-		return fmt.Errorf("neither rate, interval, wait nor number of connections can be less than nothing")
+	case c.Rate < 0:
+		return fmt.Errorf("invalid value \"%v\" for --rate: want 0 or more", c.Rate)
+	case c.Interval < 0:
+		return fmt.Errorf("invalid value %q for --interval: want 0 or more", c.Interval)
+	case c.Wait < 0:
+		return fmt.Errorf("invalid value %q for --wait: want 0 or more", c.Wait)
+	case c.Lines < 0:
+		return fmt.Errorf("invalid value \"%d\" for --connections: want 0 or more", c.Lines)
 	case c.Rate > 0 && c.Interval > 0:
 		return fmt.Errorf("--rate and --interval say the same in two ways: give one of them")
 	case c.Rate > 0 && c.Wait > 0:

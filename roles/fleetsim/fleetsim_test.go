@@ -202,6 +202,7 @@ func TestCommand(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"--devices", "0"}, 2, "", `invalid value "0" for --devices`},
+		{[]string{"--rate", "-1"}, 2, "", `invalid value "-1" for --rate: want 0 or more`},
 		{[]string{"--server", "nowhere"}, 2, "", `cannot use "nowhere" as server URL`},
 		{[]string{"--rate", "5", "--wait", "5s"}, 2, "", "--rate is for polls that are due at a time"},
 		{[]string{"--rate", "5", "--interval", "5s"}, 2, "", "--rate and --interval say the same in two ways"},

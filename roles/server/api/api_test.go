@@ -231,11 +231,11 @@ func TestPaths(t *testing.T) {
 		location     string
 		kind         string
 	}{
-		{"POST", "/register", 307, "/register/", ""},
-		{"POST", "/poll?a=b", 307, "/poll/?a=b", ""},
-		{"PUT", "/target-config", 307, "/target-config/", ""},
-		{"GET", "/state/" + exampleID, 307, "/state/" + exampleID + "/", ""},
-		{"GET", "/state/a%20b%2F", 307, "/state/a%20b%2F/", ""},
+		{"POST", "/register", 307, "/register/", "application/problem+json"},
+		{"POST", "/poll?a=b", 307, "/poll/?a=b", "application/problem+json"},
+		{"PUT", "/target-config", 307, "/target-config/", "application/problem+json"},
+		{"GET", "/state/" + exampleID, 307, "/state/" + exampleID + "/", "application/problem+json"},
+		{"GET", "/state/a%20b%2F", 307, "/state/a%20b%2F/", "application/problem+json"},
 		{"GET", "/", 307, "docs/index.html", ""},
 		{"GET", "/docs", 307, "docs/index.html", ""},
 		{"GET", "/docs/", 307, "index.html", ""},
@@ -257,6 +257,10 @@ func TestPaths(t *testing.T) {
 			if got.status != test.status || got.header.Get("Location") != test.location ||
 				got.header.Get("Content-Type") != test.kind {
 				t.Errorf("got %d %v %s", got.status, got.header, got.body)
+			}
+			if want := "Nothing was done: the path has a slash at its end, " + test.location; got.status == 307 && test.kind != "" &&
+				!strings.Contains(got.body, want) {
+				t.Errorf("%q is not in %s", want, got.body)
 			}
 			documentation := test.path == "/" || test.path == "/openapi.json" || strings.HasPrefix(test.path, "/docs")
 			if documentation && test.status != 404 {

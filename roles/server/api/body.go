@@ -210,7 +210,7 @@ func explainSyntax(err error) (field, format string, message any) {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return field, "%s", fmt.Sprintf("stands twice in the same object, again at byte %d", syntax.ByteOffset)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return field, "breaks off at byte %d", syntax.ByteOffset
+		return wholeBody, "breaks off at byte %d", syntax.ByteOffset
 	}
 	return field, "%s", fmt.Sprintf("is not JSON at byte %d: %s", syntax.ByteOffset, syntax.Err)
 }

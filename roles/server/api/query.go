@@ -119,7 +119,11 @@ func (q *query) state() fleet.State {
 		return fleet.StateUnknown
 	}
 	state, known := fleet.ParseState(given.Value)
-	if !known {
+	switch {
+	case given.Value == "silent", given.Value == "cloned":
+		q.complain("state", "must be one of %s; %s devices, in whatever state, are chosen by %s=true",
+			strings.Join(fleet.StateNames(), ", "), given.Value, given.Value)
+	case !known:
 		q.complain("state", "must be one of %s, not %q", strings.Join(fleet.StateNames(), ", "), clip(given.Value))
 	}
 	return state

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -170,14 +171,17 @@ func (h *handlers) require(right access.Right) []echo.MiddlewareFunc {
 // author names who calls, for the history.
 func author(c echo.Context) string { return access.From(c.Request().Context()).Author() }
 
-// addSlash sends a request to the path with the slash at its end, method and body kept, as the original did.
+// addSlash sends a request to the path with the slash at its end, method and body kept, as the original did. Who does not
+// follow is told that nothing has happened.
 func addSlash(c echo.Context) error {
 	url := c.Request().URL
 	target := url.EscapedPath() + "/"
 	if url.RawQuery != "" {
 		target += "?" + url.RawQuery
 	}
-	return c.Redirect(http.StatusTemporaryRedirect, target)
+	c.Response().Header().Set(echo.HeaderLocation, target)
+	return newProblem(http.StatusTemporaryRedirect, fmt.Sprintf("Nothing was done: the path has a slash at its end, %s; curl "+
+		"goes there by itself with -L", clip(target)))
 }
 
 // sameOrigin refuses writes that a browser sends on behalf of another site's page. Other clients are not concerned.

@@ -79,6 +79,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 		"/summary/?x":                     "x is no parameter of this request; known are limit",
 		"/targets/everyone/?x":            "x is no parameter of this request; it takes none",
 		"/devices/?state=":                `state must be one of`,
+		"/devices/?state=silent":          `silent devices, in whatever state, are chosen by silent=true`,
 		"/devices/?limit=1&limit=1":       "limit stands twice in the query",
 		"/devices/?q=%ff":                 `q must be text in UTF-8 without a character of code 0, not \"%ff\"`,
 	} {
