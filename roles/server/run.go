@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/plan"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/access"
@@ -59,16 +60,16 @@ type Config struct {
 
 // Run serves until ctx ends, then lets requests under way finish and closes the store. It returns nil when all went well.
 func Run(ctx context.Context, config Config) (err error) {
-	store, tokens, err := openStore(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
 	options := config.Fleet
 	options.Log = config.Log
 	if options.Schema, err = readSchema(config.Schema); err != nil {
 		return err
 	}
+	store, tokens, err := openStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
 	measured := metrics.New(config.Log)
 	rules, err := fleet.Open(ctx, measured.Store(store), options)
 	if err != nil {
@@ -115,7 +116,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	return stop()
 }
 
-// readSchema returns the confdb-schema that targets are checked against; nil for none.
+// readSchema returns the confdb-schema that targets are checked against; nil for none. A file has one in whatever form.
 func readSchema(name string) (json.RawMessage, error) {
 	switch name {
 	case "":
@@ -123,14 +124,35 @@ func readSchema(name string) (json.RawMessage, error) {
 	case "none":
 		return nil, nil
 	}
-	text, err := os.ReadFile(name)
+	schema, err := parseSchema(name)
 	if err == nil {
-		_, err = plan.Make(text, nil, nil) // reads it
+		_, err = plan.Make(schema, nil, nil) // reads it
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot use %q as confdb-schema (--target-schema FILE): %w", name, err)
 	}
-	return text, nil
+	return schema, nil
+}
+
+func parseSchema(name string) (json.RawMessage, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	list, err := document.ParseSchemas(name, text)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > 1 {
+		return nil, fmt.Errorf("it has %d confdb-schemas: give a file with the one that targets are of", len(list))
+	}
+	schema := list[0]
+	schema.FillTimestamp(time.Unix(0, 0)) // nobody sees it: it is never signed
+	options := document.SignOptions{}
+	if schema.Header("account-id") == "" {
+		options.Account = network.AccountID
+	}
+	return schema.SignInput(options)
 }
 
 // start serves in the background. The function it returns ends that, waits, and tells what went wrong.

@@ -102,6 +102,57 @@ func once(t *testing.T, flags ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
+// TestTargetSchema: targets are checked against a confdb-schema in the form in which people write it. One that cannot be
+// used is refused with its place, before there is a database.
+func TestTargetSchema(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const lamp = "account-id: acme\nname: lamp\nviews: {control: {rules: [{request: brightness, storage: v1.brightness}]}}\n" +
+		"storage: {schema: {v1: {schema: {brightness: {type: int, max: 100}}}}}\n"
+	state := filepath.Join(dir, "server.db")
+	for name, text := range map[string]string{
+		"bad.yaml:2:":                            "name: lamp\n\tviews: {}\n",
+		"it has 2 confdb-schemas":                lamp + "---\n" + lamp,
+		"no such file":                           "",
+		`view rules must have a "storage" field`: strings.Replace(lamp, ", storage: v1.brightness", "", 1),
+	} {
+		path := filepath.Join(dir, "nowhere.yaml")
+		if text != "" {
+			path = file("bad.yaml", text)
+		}
+		code, _, stderr := once(t, append(unsigned, "--once", "--state", state, "--target-schema", path)...)
+		if code == 0 || !strings.Contains(stderr, "--target-schema FILE") || !strings.Contains(stderr, name) {
+			t.Errorf("%s: exit code %d: %s", name, code, stderr)
+		}
+		if _, err := os.Stat(state); err == nil {
+			t.Fatalf("%s: there is a database", name)
+		}
+	}
+	started := run(t, append(unsigned, "--listen", "127.0.0.1:0", "--state", state, "--target-schema", file("lamp.yaml", lamp))...)
+	for brightness, want := range map[string]int{"40": http.StatusOK, "400": http.StatusUnprocessableEntity} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, started.url+"/targets/everyone/",
+			strings.NewReader(`{"config":{"control":{"brightness":`+brightness+`}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if closed := response.Body.Close(); closed != nil || response.StatusCode != want {
+			t.Errorf("brightness %s: %s, %v", brightness, response.Status, closed)
+		}
+	}
+}
+
 func TestOnce(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "sub") + "/"
 	for range 2 {

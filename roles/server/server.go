@@ -51,8 +51,8 @@ func runSpec(env *roles.Env) roles.RunSpec {
 				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
 			stateFlag(),
 			databaseFlag(),
-			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema to check targets against, as JSON in the " +
-				"form that snap sign takes; none checks nothing (default: the one that aspects-poc registry assertion prints)"},
+			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema (YAML, JSON or an assertion) to " +
+				"check targets against; none checks nothing (default: the one that aspects-poc registry assertion prints)"},
 			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
 				Usage: "`DURATION` that devices are asked to leave between polls; after three of them without any, one is silent"},
 			&cli.IntFlag{Name: "max-waiting", Value: 50_000,
