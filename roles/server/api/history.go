@@ -106,8 +106,8 @@ func (h *handlers) getDiff(c echo.Context) error {
 // restore goes back to a revision.
 //
 //	@Summary		Go back to a revision
-//	@Description	Makes the revision's layer, or the device's labels, what they were then, under a new revision. The target is
-//	@Description	checked against the confdb-schema again.
+//	@Description	Makes the revision's layer, or the device's labels, what they were then, under a new revision, unless they
+//	@Description	are that already. The target is checked against the confdb-schema again.
 //	@Tags			history
 //	@ID				restore
 //	@Param			revision	path		int						true	"The revision"
