@@ -57,6 +57,7 @@ type two struct {
 	servers [2]*server
 	devices []*twiceDevice
 	did     []string
+	asked   *twiceDevice // the last act was its poll, at a server that has heard of all, which offered nothing
 }
 
 // A server is one that hears of others' changes when it is told to.
@@ -78,6 +79,7 @@ type twiceDevice struct {
 	loose  bool              // a poll was answered since, at some time
 	held   chan fleet.Answer // nil: no poll is held back
 	at     int               // by which server
+	hangUp func()            // ends that poll as a device does, which has one at a time
 }
 
 // told is a store whose notices come through a channel of the test's.
@@ -182,6 +184,7 @@ func (two *two) time() time.Time {
 }
 
 func (two *two) act() string {
+	two.asked = nil
 	two.ticking.Lock()
 	two.now = two.now.Add(time.Duration(two.random.IntN(90)) * time.Second)
 	two.ticking.Unlock()
@@ -273,16 +276,26 @@ func (two *two) sets(server *server) string {
 // polls sends what a device says, has what counts taken down, and has the device do what it is told, or refuse or fail.
 func (two *two) polls(by int, d *twiceDevice, poll fleet.Poll) string {
 	text := fmt.Sprintf("%s polls %d: %d %s %v", d.id.String()[:4], by, poll.Sequence, poll.Config, poll.Running)
+	if d.held != nil && poll.Sequence >= d.kept.Sequence { // what is late was sent before
+		d.hangUp()
+		<-d.held
+		d.held, d.loose = nil, true
+	}
 	answer, err := two.servers[by].Poll(two.t.Context(), d.id, poll)
 	if err != nil {
 		two.t.Error(err)
 		return text
 	}
 	d.seen, d.loose = two.now, false
-	if poll.Sequence >= d.kept.Sequence {
-		d.kept, d.polled = poll, true
-	} else if answer.Later != d.kept.Sequence {
-		two.t.Errorf("a report of sequence %d is taken after %d: %+v", poll.Sequence, d.kept.Sequence, answer)
+	if poll.Sequence < d.kept.Sequence {
+		if answer.Later != d.kept.Sequence {
+			two.t.Errorf("a report of sequence %d is taken after %d: %+v", poll.Sequence, d.kept.Sequence, answer)
+		}
+		return text // nobody reads the answer any more
+	}
+	d.kept, d.polled = poll, true
+	if answer.Offer == nil && two.servers[by].unsaid == nil {
+		two.asked = d
 	}
 	two.obey(d, answer)
 	return text
@@ -323,9 +336,11 @@ func (two *two) holds(by int, d *twiceDevice) string {
 	held := make(chan fleet.Answer, 1)
 	poll := d.kept
 	poll.Wait = fleet.MaxWait
+	ctx, hangUp := context.WithCancel(two.t.Context())
 	go func() {
-		answer, err := two.servers[by].Poll(two.t.Context(), d.id, poll)
-		if err != nil {
+		defer hangUp()
+		answer, err := two.servers[by].Poll(ctx, d.id, poll)
+		if err != nil && ctx.Err() == nil {
 			two.t.Error(err)
 		}
 		held <- answer
@@ -341,7 +356,7 @@ func (two *two) holds(by int, d *twiceDevice) string {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	d.held, d.at = held, by
+	d.held, d.hangUp, d.at = held, hangUp, by
 	return text + " and waits"
 }
 
@@ -369,7 +384,11 @@ func (two *two) compare() {
 			two.t.Errorf("%s is %s, with %s at %d; the device says %s, %s at %d", d.id, view.State, view.Report.Config, view.Sequence, state,
 				d.kept.Config, d.kept.Sequence)
 		}
-		two.released(d, view)
+		offers := view.State != fleet.StateInSync && view.State != fleet.StateRefused && view.Target.Revision != view.Attempted.Revision
+		if offers && d == two.asked {
+			two.t.Errorf("%s is offered nothing; it is %s, and revision %d is due", d.id, view.State, view.Target.Revision)
+		}
+		two.released(d, view.Target, offers)
 	}
 	for i, server := range two.servers {
 		if server.unsaid != nil {
@@ -420,13 +439,12 @@ func (two *two) state(d *twiceDevice, target fleet.Target) fleet.State {
 	return fleet.StateBehind
 }
 
-// released waits for the answer to a poll that is held back, where there is an offer that the device has not tried and the
-// server has heard of it.
-func (two *two) released(d *twiceDevice, view fleet.View) {
+// released waits for the answer to a poll that is held back, where the server offers what the device has not tried and has
+// heard of it.
+func (two *two) released(d *twiceDevice, target fleet.Target, offers bool) {
 	if d.held == nil {
 		return
 	}
-	offers := view.State != fleet.StateInSync && view.State != fleet.StateRefused && view.Target.Revision != view.Attempted.Revision
 	if !offers || two.servers[d.at].unsaid != nil {
 		select {
 		case answer := <-d.held: // of before, or of what it has heard
@@ -441,7 +459,7 @@ func (two *two) released(d *twiceDevice, view fleet.View) {
 		d.held, d.loose = nil, true
 		two.obeyHeld(d, answer)
 	case <-time.After(time.Minute):
-		two.t.Fatalf("%s waits at server %d for revision %d, of which that has heard", d.id, d.at, view.Target.Revision)
+		two.t.Fatalf("%s waits at server %d for revision %d, of which that has heard", d.id, d.at, target.Revision)
 	}
 }
 
