@@ -3,6 +3,7 @@ package document_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -463,7 +464,7 @@ func TestTemplates(t *testing.T) {
 			t.Errorf("%s is no placeholder: %q", value, doc.Header("account-id"))
 		}
 		doc.FillAccount("acme")
-		doc.FillTimestamp(time.Unix(0, 0))
+		doc.SetTimestamp(time.Unix(0, 0))
 		if doc.Header("account-id") != "acme" || doc.Header("authority-id") != "acme" || doc.Header("timestamp") != "1970-01-01T00:00:00Z" {
 			t.Errorf("%s is filled in as %s", value, doc.Headers.JSON())
 		}
@@ -498,5 +499,21 @@ func TestLineOfWrongYAML(t *testing.T) {
 		if !errors.As(err, &refused) || refused.Pos.Line != want {
 			t.Errorf("%q: %v, want line %d", text, err, want)
 		}
+	}
+}
+
+// TestWrongLineOfLongText has texts in which the search for the line of a fault would parse the text thousands of times.
+func TestWrongLineOfLongText(t *testing.T) {
+	var text strings.Builder
+	lines := 0
+	for i := range 2000 {
+		fmt.Fprintf(&text, "k%d: [1,\n%s1]\n", i, strings.Repeat(" 1,\n", i%40))
+		lines += 2 + i%40
+	}
+	text.WriteString("\tx: 1\n")
+	_, err := document.Parse("long.yaml", []byte(text.String()))
+	var fault *document.Error
+	if !errors.As(err, &fault) || fault.Pos.Line < lines || fault.Pos.Line > lines+1 {
+		t.Errorf("got %v, want the fault at line %d", err, lines+1)
 	}
 }

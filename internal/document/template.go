@@ -44,13 +44,6 @@ func (d *Document) FillAccount(id string) {
 
 func unfilled(id string) bool { return dialect.ValidAccount(id) != nil && Placeholder(id) }
 
-// FillTimestamp puts a time where the document has none, or only the place for one.
-func (d *Document) FillTimestamp(at time.Time) {
-	if d.NeedsTimestamp() {
-		d.SetTimestamp(at)
-	}
-}
-
 // SetTimestamp replaces the time.
 func (d *Document) SetTimestamp(at time.Time) {
 	d.setHeader("timestamp", at.UTC().Format(time.RFC3339))

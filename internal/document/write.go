@@ -56,6 +56,15 @@ func (d *Document) SignInput(options SignOptions) (json.RawMessage, error) {
 	return dialect.Print(headers, storage, printed)
 }
 
+// Unsigned is SignInput for an engine that takes the confdb-schema without a signature. account replaces the document's;
+// "" leaves it. A timestamp that is still to be filled in becomes 1970, as nobody sees it.
+func (d *Document) Unsigned(account string) (json.RawMessage, error) {
+	if d.NeedsTimestamp() {
+		d.SetTimestamp(time.Unix(0, 0))
+	}
+	return d.SignInput(SignOptions{Account: account})
+}
+
 // BodyText returns the body as snapd demands it: indented by two spaces, keys sorted, numbers as 64-bit floats, without a
 // newline at its end.
 func (d *Document) BodyText() ([]byte, error) {

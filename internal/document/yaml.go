@@ -112,7 +112,7 @@ func decodeYAML(file string, text []byte) ([]*yaml.Node, error) {
 	}
 	if err != nil {
 		reason := yamlLine.ReplaceAllString(err.Error(), "")
-		return nil, &Error{File: file, Pos: Position{wrongLine(text), 1}, Message: "it is not YAML: " + reason}
+		return nil, &Error{File: file, Pos: Position{wrongLine(text, err), 1}, Message: "it is not YAML: " + reason}
 	}
 	if len(sources) == 0 {
 		return nil, &Error{File: file, Pos: Position{1, 1}, Message: "it is empty"}
@@ -142,15 +142,18 @@ func allYAML(text []byte) ([]*yaml.Node, error) {
 }
 
 // wrongLine returns the line at which a text that is no YAML ceases to be: the lines before it are YAML, and with it no more
-// of them are. The library tells of another: the one before, or where the mapping begins.
-func wrongLine(text []byte) int {
+// of them are. The library's error tells of another: the one before, or where the mapping begins. That one is returned where
+// a long text leaves the search for a better one too costly.
+func wrongLine(text []byte, err error) int {
 	ends := []int{0}
 	for at, char := range text {
 		if char == '\n' {
 			ends = append(ends, at+1)
 		}
 	}
+	budget := 1<<20 + 4*len(text) // bytes to be parsed
 	good := func(lines int) bool {
+		budget -= ends[lines]
 		_, err := allYAML(text[:ends[lines]])
 		if err != nil {
 			_, err = allYAML(asTexts(text[:ends[lines]]))
@@ -161,7 +164,7 @@ func wrongLine(text []byte) int {
 	last := 0
 	for again := true; again; {
 		bad := len(ends)
-		for last+1 < bad {
+		for last+1 < bad && budget > 0 {
 			if middle := (last + bad) / 2; good(middle) {
 				last = middle
 			} else {
@@ -169,14 +172,20 @@ func wrongLine(text []byte) int {
 			}
 		}
 		again = false
-		for more := last + 2; more < min(last+longest, len(ends)) && !again; more++ {
+		for more := last + 2; more < min(last+longest, len(ends)) && !again && budget > 0; more++ {
 			if again = good(more); again {
 				last = more
 			}
 		}
 	}
+	if told := toldLine.FindStringSubmatch(err.Error()); budget <= 0 && told != nil {
+		line, _ := strconv.Atoi(told[1])
+		return max(last+1, line)
+	}
 	return last + 1
 }
+
+var toldLine = regexp.MustCompile(`line (\d+):`)
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n\s*)?(?:line \d+: )?`)
 

@@ -3,7 +3,6 @@ package kitcmd
 import (
 	"fmt"
 	"os"
-	"time"
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/network"
@@ -21,8 +20,7 @@ func readSchema(path, account string) ([]world.Schema, error) {
 	}
 	var list []world.Schema
 	for _, doc := range docs {
-		doc.FillTimestamp(time.Unix(0, 0)) // nobody sees it: it is never signed
-		signable, err := doc.SignInput(schemadoc.SignOptions{Account: account})
+		signable, err := doc.Unsigned(account)
 		if err != nil {
 			return nil, fmt.Errorf("cannot use %s: %w", path, err)
 		}

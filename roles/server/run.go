@@ -139,20 +139,15 @@ func parseSchema(name string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := document.ParseSchemas(name, text)
+	schema, err := document.Parse(name, text)
 	if err != nil {
 		return nil, err
 	}
-	if len(list) > 1 {
-		return nil, fmt.Errorf("it has %d confdb-schemas: give a file with the one that targets are of", len(list))
-	}
-	schema := list[0]
-	schema.FillTimestamp(time.Unix(0, 0)) // nobody sees it: it is never signed
-	options := document.SignOptions{}
+	account := ""
 	if schema.Header("account-id") == "" {
-		options.Account = network.AccountID
+		account = network.AccountID
 	}
-	return schema.SignInput(options)
+	return schema.Unsigned(account)
 }
 
 // start serves in the background. The function it returns ends that, waits, and tells what went wrong.

@@ -119,7 +119,7 @@ func TestTargetSchema(t *testing.T) {
 	state := filepath.Join(dir, "server.db")
 	for name, text := range map[string]string{
 		"bad.yaml:2:":                            "name: lamp\n\tviews: {}\n",
-		"it has 2 confdb-schemas":                lamp + "---\n" + lamp,
+		"it holds 2 confdb-schemas":              lamp + "---\n" + lamp,
 		"no such file":                           "",
 		`view rules must have a "storage" field`: strings.Replace(lamp, ", storage: v1.brightness", "", 1),
 	} {
