@@ -261,7 +261,7 @@ func (f *frame) knownKeys() map[string]map[string]bool {
 	known := map[string]map[string]bool{}
 	for _, role := range f.list {
 		command := f.role(role)
-		if command.Hidden { // it is elsewhere
+		if isElsewhere(command) {
 			known[role.Name] = nil
 			continue
 		}

@@ -103,7 +103,7 @@ func (f *frame) program(target Target) *cli.Command {
 				root.Name = target.Program
 			}
 		}
-		if root.Hidden { // it is elsewhere, and says so whatever it is asked
+		if isElsewhere(root) { // it says so whatever it is asked
 			return root
 		}
 	}
@@ -153,7 +153,7 @@ func flagNames(c *cli.Command) []string {
 // complete adds to a command and those below it what all of them have: help, the answers to wrong usage, and the order
 // of sources for flags.
 func (f *frame) complete(c *cli.Command, path, role string) {
-	if c.Hidden && c.SkipFlagParsing { // it is elsewhere, and says so whatever it is asked
+	if isElsewhere(c) || c.Name == completeCommand { // it takes its arguments as they are
 		return
 	}
 	f.paths[c] = path

@@ -209,13 +209,33 @@ func TestBuiltTwice(t *testing.T) {
 	t.Run("hooks", func(t *testing.T) {
 		compareHooks(t, map[bool]string{true: filepath.Join(first, "bin", compile.Program), false: whole})
 	})
-	t.Run("elsewhere", func(t *testing.T) { sayElsewhere(t, filepath.Join(first, "bin", compile.Program)) })
+	t.Run("elsewhere", func(t *testing.T) { sayElsewhere(t, whole, filepath.Join(first, "bin", compile.Program)) })
 	t.Run("documentation", func(t *testing.T) { showDocumentation(t, whole) })
 	t.Run("budgets", func(t *testing.T) { compareSizes(t, filepath.Join(first, "bin", compile.Program), whole) })
 }
 
-// sayElsewhere checks that the binary of devices says of what it leaves out that it does, and takes configuration for it.
-func sayElsewhere(t *testing.T, device string) {
+// sayElsewhere checks that the binary of devices has each command of the whole one or says that it leaves it out, and takes
+// configuration for what it leaves out.
+func sayElsewhere(t *testing.T, whole, device string) {
+	left := 0
+	for _, path := range [][]string{nil, {"registry"}} {
+		names, err := exec.CommandContext(t.Context(), whole, slices.Concat([]string{"__complete", "--"}, path, []string{""})...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(string(names)), "\n") {
+			name, _, _ := strings.Cut(line, "\t")
+			out, err := exec.CommandContext(t.Context(), device, slices.Concat(path, []string{name, "--help"})...).CombinedOutput()
+			if err != nil && !strings.Contains(string(out), "the whole program has it") {
+				t.Errorf("%s %s: %v\n%s", path, name, err, out)
+			} else if err != nil {
+				left++
+			}
+		}
+	}
+	if left < 3 {
+		t.Errorf("%d commands are left out", left)
+	}
 	for _, words := range []string{"server run --listen x", "demo", "fleet --help", "registry lint --strict file", "registry new"} {
 		out, err := exec.CommandContext(t.Context(), device, strings.Fields(words)...).CombinedOutput()
 		var exit *exec.ExitError
