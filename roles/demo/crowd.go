@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
@@ -149,16 +148,10 @@ func (e *extra) take(offer serverapi.Offer) error {
 		e.report.Attempted.Reason = fmt.Sprintf("this device has no interface %s", e.lacks)
 		return nil
 	}
-	e.config = merged(e.config, offer.Config)
+	e.config = e.config.Merge(offer.Config)
 	e.report.Running = &serverapi.Running{Revision: offer.Revision, Hash: hash}
 	if e.stubborn != 0 {
-		e.config = merged(e.config, serverapi.Config{network.ControlTelemetryView: map[string]any{"sample-rate": e.stubborn}})
+		e.config = e.config.Merge(serverapi.Config{network.ControlTelemetryView: map[string]any{"sample-rate": e.stubborn}})
 	}
 	return nil
-}
-
-// merged applies a merge patch to a configuration.
-func merged(config, patch serverapi.Config) serverapi.Config {
-	merged, _ := jsonvalue.Merge(map[string]any(config), map[string]any(patch)).(map[string]any)
-	return merged
 }

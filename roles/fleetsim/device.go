@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 
@@ -53,7 +52,7 @@ func (d *device) poll(change bool) ([]byte, error) {
 	request := serverapi.PollRequest{UUID: d.id, Config: d.config}
 	if change {
 		d.counted++
-		request.Config = merged(d.config, serverapi.Config{"observe-interfaces": map[string]any{
+		request.Config = d.config.Merge(serverapi.Config{"observe-interfaces": map[string]any{
 			"packets-sent": map[string]any{"eth0": d.counted}}})
 	}
 	if d.report.Running != nil || d.report.Attempted != nil {
@@ -76,18 +75,12 @@ func (d *device) apply(offer serverapi.Offer, now time.Time) error {
 	if offer.Hash != "" && offer.Hash != hash {
 		return fmt.Errorf("revision %d has the hash %s, and not %s as the server says", offer.Revision, hash, offer.Hash)
 	}
-	d.config = merged(d.config, offer.Config)
+	d.config = d.config.Merge(offer.Config)
 	d.report.Sequence++
 	d.report.Running = &serverapi.Running{Revision: offer.Revision, Hash: hash}
 	d.report.Attempted = &serverapi.Attempted{Revision: offer.Revision, Outcome: serverapi.Applied, At: now.Unix()}
 	d.body = nil
 	return nil
-}
-
-// merged applies a merge patch to a configuration.
-func merged(config, patch serverapi.Config) serverapi.Config {
-	merged, _ := jsonvalue.Merge(map[string]any(config), map[string]any(patch)).(map[string]any)
-	return merged
 }
 
 // A prepared request is its text, which names the body that it was made for.

@@ -4,11 +4,21 @@
 // that its clients still work. What is new stands beside them.
 package serverapi
 
-import "github.com/google/uuid"
+import (
+	"aspects-poc/internal/jsonvalue"
+
+	"github.com/google/uuid"
+)
 
 // Config is a configuration: view name -> the document of that view, as its readers see it, such as
 // {"control-telemetry": {"sample-rate": 4}}. Any JSON object is carried. In a target, null means unset.
 type Config map[string]any
+
+// Merge returns what a device shows after it has applied a target: null unsets, as in a JSON merge patch. Neither is changed.
+func (c Config) Merge(target Config) Config {
+	merged, _ := jsonvalue.Merge(map[string]any(c), map[string]any(target)).(map[string]any)
+	return merged
+}
 
 // Document is the body of GET and PUT /target-config/.
 type Document struct {
