@@ -109,10 +109,7 @@ func (f *Fleet) checkTarget(shown, target Config) error {
 	}
 	wanted, err := target.Tree()
 	if err == nil {
-		err = f.names.check(wanted)
-	}
-	if err == nil {
-		wanted, err = f.names.short(target).Tree()
+		wanted, err = f.names.check(wanted)
 	}
 	if err != nil {
 		return err

@@ -63,20 +63,21 @@ func (n names) short(config Config) Config {
 	return short
 }
 
-// check refuses a target's names: of no view, of a view of another confdb-schema, two of one view.
-func (n names) check(target map[string]any) error {
+// check returns a target by the views' short names. It refuses names of no view, of a view of another confdb-schema, and two
+// of one view.
+func (n names) check(target map[string]any) (map[string]any, error) {
 	wanted, err := plan.ByView(n.schema, target)
 	if err != nil {
-		return n.targetError(err, nil)
+		return nil, n.targetError(err, nil)
 	}
 	known := n.of.Views()
 	for _, view := range slices.Sorted(maps.Keys(wanted)) {
 		if !slices.Contains(known, view) {
-			return &TargetError{Path: view, Text: fmt.Sprintf("cannot find view %q in confdb schema %s/%s%s", view,
+			return nil, &TargetError{Path: view, Text: fmt.Sprintf("cannot find view %q in confdb schema %s/%s%s", view,
 				n.schema.Account, n.schema.Schema, params.Meant(view, known))}
 		}
 	}
-	return nil
+	return wanted, nil
 }
 
 // named is a store whose configurations have the views' short names, whatever is in it.
