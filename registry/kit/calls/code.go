@@ -112,21 +112,8 @@ func (r *codeReader) header(list []token, first string) (header, rest []token) {
 	if !slices.Contains(headers, first) {
 		return list, nil
 	}
-	depth := 0
-	for i, t := range list {
-		if t.kind != sign {
-			continue
-		}
-		switch t.text {
-		case "(", "[", "{":
-			depth++
-		case ")", "]", "}":
-			depth--
-		case ":":
-			if depth == 0 {
-				return list[:i], list[i+1:]
-			}
-		}
+	if i := outside(list, ":"); i >= 0 {
+		return list[:i], list[i+1:]
 	}
 	return list, nil
 }
@@ -725,7 +712,22 @@ func depthAt(list []token, at int) int {
 // split takes tokens apart at a sign that is in no brackets.
 func split(list []token, at string) [][]token {
 	var parts [][]token
-	start, depth := 0, 0
+	for len(list) > 0 {
+		i := outside(list, at)
+		if i < 0 {
+			return append(parts, list)
+		}
+		if i > 0 {
+			parts = append(parts, list[:i])
+		}
+		list = list[i+1:]
+	}
+	return parts
+}
+
+// outside returns the place of the first such sign that is in no brackets, or -1.
+func outside(list []token, at string) int {
+	depth := 0
 	for i, t := range list {
 		if t.kind != sign {
 			continue
@@ -737,15 +739,9 @@ func split(list []token, at string) [][]token {
 			depth--
 		case at:
 			if depth == 0 {
-				if i > start {
-					parts = append(parts, list[start:i])
-				}
-				start = i + 1
+				return i
 			}
 		}
 	}
-	if start < len(list) {
-		parts = append(parts, list[start:])
-	}
-	return parts
+	return -1
 }
