@@ -10,8 +10,8 @@ import (
 	"aspects-poc/registry/embedded"
 )
 
-// filePath returns the path that the rest of a file: address names. Here and nowhere else "~" is a home folder: most
-// shells leave it alone behind "file:", and a folder of this name is a trap.
+// filePath returns the path in a file: address. It replaces "~" by the home folder, since most shells do not do so
+// after "file:".
 func filePath(rest string, getenv func(string) string) (string, error) {
 	refuse := func(reason, remedy string) (string, error) {
 		return "", &Error{Op: "open", Kind: ErrBadRequest, Reason: reason, Remedy: remedy}
@@ -46,7 +46,7 @@ func filePath(rest string, getenv func(string) string) (string, error) {
 	return rest, nil
 }
 
-// homeOf returns the home folder of a user; "" is who runs the program.
+// homeOf returns the home folder of a user; "" means the user who runs the program.
 func homeOf(name string, getenv func(string) string) (string, error) {
 	if name == "" {
 		if home := getenv("HOME"); filepath.IsAbs(home) {
@@ -61,7 +61,7 @@ func homeOf(name string, getenv func(string) string) (string, error) {
 	return found.HomeDir, nil
 }
 
-// unknownAddress refuses an address, and guesses what was meant.
+// unknownAddress returns the error for an unknown address, with the likely correction.
 func unknownAddress(address string) error {
 	known := []string{"auto"}
 	for _, s := range schemes() {

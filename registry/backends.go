@@ -30,7 +30,7 @@ func snapctlOptions(o Options, hook string) snapctl.Options {
 	}
 }
 
-// nudgeDir is where the hooks of the snap leave word for its services; "" outside of snaps.
+// nudgeDir returns the folder for announcements of the snap's hooks to its services; "" outside of snaps.
 func nudgeDir(getenv func(string) string) string {
 	if common := getenv("SNAP_COMMON"); common != "" {
 		return filepath.Join(common, "confdb-changes")
@@ -38,8 +38,8 @@ func nudgeDir(getenv func(string) string) string {
 	return ""
 }
 
-// insideSnap takes snapctl in each process of a snap, even before a plug is connected: a file instead would be a second
-// truth beside the machine's. What is missing is told by each access, with the command that mends it.
+// insideSnap chooses snapctl in every process of a snap, even before a plug is connected. A file would hold other
+// data than the machine's confdb. Each access reports what is missing, with its remedy.
 func insideSnap(_ context.Context, o Options) (bool, string) {
 	if cookie(o.Getenv) == "" {
 		return false, "no SNAP_COOKIE in the environment: not inside a snap"
@@ -47,7 +47,7 @@ func insideSnap(_ context.Context, o Options) (bool, string) {
 	return true, fmt.Sprintf("SNAP_COOKIE is in the environment: inside the snap %q", snapName(o.Getenv))
 }
 
-// cookie proves to snapd which snap asks. SNAP_CONTEXT is its name in old releases.
+// cookie returns the secret by which snapd recognises the snap. Old releases name it SNAP_CONTEXT.
 func cookie(getenv func(string) string) string {
 	return cmp.Or(getenv("SNAP_COOKIE"), getenv("SNAP_CONTEXT"))
 }
@@ -56,8 +56,9 @@ func snapName(getenv func(string) string) string {
 	return cmp.Or(getenv("SNAP_INSTANCE_NAME"), getenv("SNAP_NAME"))
 }
 
-// hookName tells by the program's name whether it runs as a hook; snapd says so nowhere else than by SNAP_APP_NAME,
-// which only apps have (seen on snapd 2.77.1).
+// hookName returns the name of the running hook, or "" in an app or service. It is the base name of the program, in a
+// folder "hooks". The only other sign is that SNAP_APP_NAME is not set, as snapd sets it for apps alone (seen on
+// snapd 2.77.1).
 func hookName(getenv func(string) string, program string) string {
 	if getenv("SNAP_APP_NAME") != "" || filepath.Base(filepath.Dir(program)) != "hooks" {
 		return ""
@@ -69,7 +70,7 @@ func openSnapd(ctx context.Context, socket string, o Options) (backend.Backend, 
 	return snapd.Open(ctx, snapd.Options{Socket: cmp.Or(socket, o.Socket), AccessTimeout: o.AccessTimeout})
 }
 
-// probeTime is how long "auto" waits for a snapd that accepts a connection and says nothing.
+// probeTime is how long "auto" waits for a snapd that accepts a connection but does not answer.
 const probeTime = 2 * time.Second
 
 func snapdAnswers(ctx context.Context, o Options) (bool, string) {
@@ -90,7 +91,7 @@ func snapdAnswers(ctx context.Context, o Options) (bool, string) {
 	return true, fmt.Sprintf("snapd %s answers with %s on", found.Version, found.Family)
 }
 
-// bare is an error's cause without what was being done, to which socket.
+// bare returns an error's cause without the operation and the address.
 func bare(err error) string {
 	if dial := (*net.OpError)(nil); errors.As(err, &dial) {
 		return dial.Err.Error()

@@ -8,8 +8,8 @@ import (
 	"aspects-poc/registry/snapctl"
 )
 
-// A Hook is the registry as a hook of a snap has it: reads show, and writes become part of, the transaction that the
-// hook runs for, and there is what only hooks can do.
+// A Hook is the registry inside a hook of a snap. Its reads show the data of the transaction that the hook runs for,
+// and its writes become part of that transaction. It also has the methods that only hooks need.
 //
 //	hook, err := registry.OpenHook(ctx, "change-view-control")
 //	defer hook.Close()
@@ -20,16 +20,16 @@ import (
 //	…
 //	err = hook.Refuse(ctx, "the lamp is never brighter than 50")
 //
-// Only the last Set of a change-view hook counts: put all that it changes into one. Lifecycle hooks (configure,
-// connect-plug-…) of a custodian must not write at all, as snapd would wait for another hook of the same snap.
+// A change-view hook writes with one Set: if it calls Set several times, only the last one counts. Lifecycle hooks
+// (configure, connect-plug-…) of a custodian must not write: snapd would wait for another hook of the same snap.
 type Hook struct {
 	*Registry
 	backend  *snapctl.Backend
 	nudgeDir string
 }
 
-// OpenHook opens the registry for the hook of this name that the process is. Snapd is not contacted yet. At most one
-// Options is used.
+// OpenHook opens the registry for the running hook. The name is that of the hook, such as "change-view-control".
+// OpenHook does not contact snapd. It uses at most one Options. The error is ErrUnauthorized outside of a snap.
 func OpenHook(ctx context.Context, name string, options ...Options) (*Hook, error) {
 	var o Options
 	if len(options) > 0 {
@@ -47,7 +47,7 @@ func OpenHook(ctx context.Context, name string, options ...Options) (*Hook, erro
 	return &Hook{Registry: reg, backend: b, nudgeDir: nudgeDir(o.Getenv)}, nil
 }
 
-// Previous is View.Read of what was committed before the transaction.
+// Previous is View.Read for the data from before the transaction.
 func (h *Hook) Previous(ctx context.Context, view string, dst any, requests ...string) error {
 	v := h.View(view)
 	if err := v.check("get", requests); err != nil {
@@ -60,12 +60,13 @@ func (h *Hook) Previous(ctx context.Context, view string, dst any, requests ...s
 	return decode(document, dst, v.id, requests)
 }
 
-// Refuse refuses the transaction of a change-view hook: whoever writes gets the reason. The hook should end with success
-// then, and neither read nor write any more.
+// Refuse refuses the transaction of a change-view hook. The writer gets the reason. After Refuse the hook should exit
+// with success and must neither read nor write.
 func (h *Hook) Refuse(ctx context.Context, reason string) error { return h.backend.Fail(ctx, reason) }
 
-// Announce leaves word for the services of the snap that what views show may have changed; see View.Hints. It takes no
-// access to confdb.
+// Announce tells the services of the snap that the views may show something else; they receive it from View.Hints.
+// Call it in observe-view hooks. It does not access confdb. It fails if SNAP_COMMON is not set or its folder is not
+// writable.
 func (h *Hook) Announce(views ...string) error {
 	if h.nudgeDir == "" {
 		return errors.New("cannot leave word of changes: SNAP_COMMON is not set")
@@ -82,14 +83,15 @@ func (h *Hook) Announce(views ...string) error {
 	return errors.Join(errs...)
 }
 
-// Config reads keys of the snap's own configuration (snap get SNAP KEY…), which is not confdb. Those that are not set
-// are left out.
+// Config reads keys of the snap's own configuration (snap get SNAP KEY…), which is not part of confdb. It returns a
+// map without the keys that are not set.
 func (h *Hook) Config(ctx context.Context, keys ...string) (map[string]any, error) {
 	return h.backend.GetConfig(ctx, keys...)
 }
 
-// Restart restarts a service of the snap, named without the snap, when the hook has ended; one that an administrator
-// has stopped stays so. It tells whether there is something to restart.
+// Restart restarts a service of the snap after the hook has ended. The service is named without the snap. Restart
+// returns false and does nothing if the service is not active, so that a service that an administrator stopped stays
+// stopped.
 func (h *Hook) Restart(ctx context.Context, service string) (bool, error) {
 	active, err := h.backend.IsActive(ctx, service)
 	if err != nil || !active {

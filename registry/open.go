@@ -11,58 +11,60 @@ import (
 	"aspects-poc/registry/internal/calls"
 )
 
-// Options say how to open a registry. The zero value is right for most programs.
+// Options are options of Open and OpenHook. The zero value is right for most programs.
 type Options struct {
-	// Schemas are the confdb-schemas that the program brings along, for file: and mem:. A file keeps the confdb-schemas
-	// of its data beside them; of two revisions the later one is in force. snapd knows its own, from acknowledged
-	// assertions.
+	// Schemas are the confdb-schemas of the program, for file: and mem:. A file stores the confdb-schemas of its
+	// data; if the revisions differ, the later one is in force. snapd ignores them: it uses acknowledged assertions.
 	Schemas []Schema
 
-	// Account and Schema complete views that are named without them. Empty: those of the one entry of Schemas, or the
-	// account that all of them have. What is not completed is named in full, ACCOUNT/SCHEMA/VIEW; only inside a snap, where
-	// a view is reached through the plug of its name, the view's own name is enough.
+	// Account and Schema complete the names of views. Account defaults to the account of Schemas if all have the
+	// same, and Schema to the name if there is one. If a part remains empty, the program names views in full:
+	// ACCOUNT/SCHEMA/VIEW. Inside a snap the view's own name is enough, since the plug leads to the view.
 	Account, Schema string
 
-	// AccessTimeout is how long to wait for others who hold the confdb; 0 means 30 s. A context's deadline that comes
-	// earlier wins.
+	// AccessTimeout is how long a call waits for others that hold the confdb; 0 means 30 s. An earlier deadline of
+	// the context wins.
 	AccessTimeout time.Duration
 
-	// Getenv looks up SNAP_COOKIE and its like; nil means os.Getenv.
+	// Getenv returns environment variables such as SNAP_COOKIE; nil means os.Getenv.
 	Getenv func(string) string
 
-	// Socket and SnapSocket replace snapd's sockets, for tests and for a snapd elsewhere. Empty: /run/snapd.socket,
-	// and what SnapSocketVariable names or /run/snapd-snap.socket.
+	// Socket and SnapSocket replace snapd's sockets, for tests or a snapd elsewhere. If empty, Socket is
+	// /run/snapd.socket, and SnapSocket is the value of SnapSocketVariable, else /run/snapd-snap.socket.
 	Socket, SnapSocket string
 }
 
-// SnapSocketVariable names the environment variable that leads snaps' programs to another socket than snapd's: the
-// development kit sets it for the hooks that it runs.
+// SnapSocketVariable is the environment variable that replaces the socket for snaps. The development kit sets it for
+// the hooks that it runs.
 const SnapSocketVariable = "ASPECTS_SNAP_SOCKET"
 
-// A Choice tells how "auto" came to its backend.
+// A Choice records how Open chose the backend for "auto".
 type Choice struct {
-	Scheme     string      // what was taken
-	Candidates []Candidate // all that were looked at, in order
+	Scheme     string      // the chosen scheme
+	Candidates []Candidate // all schemes in the order of the search
 }
 
-// A Candidate is a backend that "auto" looked at.
+// A Candidate is a scheme that Open considered for "auto".
 type Candidate struct {
 	Scheme string
 	Taken  bool
-	Reason string // why, or why not
+	Reason string // why it was chosen, or why not
 }
 
-// Open opens a registry by its address:
+// Open opens a registry. The address is one of:
 //
-//	auto          snapctl inside a snap; snapd where its socket answers with confdb on; else the user's file
-//	snapd:[PATH]  snapd's REST API (root); PATH replaces the socket
+//	auto          snapctl: inside a snap; else snapd: if its socket answers with confdb on; else file:
+//	snapd:[PATH]  snapd's REST API, for root; PATH replaces the socket
 //	snapctl:      the snap's own plugs, from an app, service or hook of a strictly confined snap
-//	file:[PATH]   the embedded engine in a file, shared by any number of processes; ~ is the home folder, and "" the
-//	              user's own file, aspects-poc/confdb.json in the state directory
+//	file:[PATH]   the embedded engine with a file, which any number of processes can share; ~ is the home folder,
+//	              and without PATH it is the user's own file, aspects-poc/confdb.json in the state directory
 //	mem:          the embedded engine in memory, for this Registry alone
 //
-// Open and reads write nothing. A file that is not there has no data, which the error of a read says; the first Set
-// makes it, with its folders. At most one Options is used.
+// Open and reads write nothing. A missing file has no data: the error of a read says so, and the first Set makes the
+// file and its folders. Open uses at most one Options.
+//
+// The error is ErrBadRequest for an unknown address or a schema that cannot be used, ErrUnreachable if no snapd
+// answers, ErrUnauthorized for snapctl: outside of a snap, and ErrCorrupt for a damaged file.
 func Open(ctx context.Context, address string, options ...Options) (*Registry, error) {
 	var o Options
 	if len(options) > 0 {
@@ -84,15 +86,15 @@ func Open(ctx context.Context, address string, options ...Options) (*Registry, e
 	return nil, unknownAddress(address)
 }
 
-// A scheme is a way to open a backend by its address.
+// A scheme is one row of the table of backends.
 type scheme struct {
 	name string
 	open func(ctx context.Context, rest string, o Options) (backend.Backend, error)
-	// usable tells whether "auto" takes it, and why or why not; nil: never.
+	// usable reports whether "auto" can choose the scheme, and the reason. If it is nil, "auto" skips the scheme.
 	usable func(ctx context.Context, o Options) (bool, string)
 }
 
-// schemes is the table of backends, in the order in which "auto" looks at them.
+// schemes returns the backends in the order in which "auto" searches them.
 func schemes() []scheme {
 	return []scheme{
 		{"snapctl", openSnapctl, insideSnap},
@@ -102,8 +104,8 @@ func schemes() []scheme {
 	}
 }
 
-// openAuto takes the first backend that can be used here. One that can be used and fails to open is an error: going on
-// to the next would give the program a second, silent truth.
+// openAuto opens the first usable backend. If a usable backend fails to open, that is the error: falling back to the
+// next one would silently give the program other data.
 func openAuto(ctx context.Context, o Options) (*Registry, error) {
 	var choice Choice
 	var taken *scheme
@@ -131,7 +133,7 @@ func openAuto(ctx context.Context, o Options) (*Registry, error) {
 	return reg, nil
 }
 
-// complete fills in what options leave out.
+// complete returns the options with their defaults filled in.
 func (o Options) complete() (Options, error) {
 	schemas, err := completeSchemas(o.Schemas, o.Account)
 	if err != nil {

@@ -1,25 +1,29 @@
-// Package registry reads, writes and watches configuration that snaps share through snapd's confdb. (Registry is an
-// earlier name of confdb; so is aspects.)
+// Package registry reads, writes and watches configuration that snaps share through snapd's confdb. (Registry and
+// aspects are earlier names of confdb.) Its main types are Registry, View and Hook.
 //
-// Open takes whatever this process can reach: snapctl inside a snap, a snapd whose socket answers, else an engine of its
-// own with snapd's rules and a file. Everything after it is the same everywhere:
+// Open chooses the backend: snapctl inside a snap, else snapd if its socket answers with confdb on, else a file with
+// an engine that applies snapd's rules. The calls after Open are the same for all of them:
 //
-//	schemas, err := registry.ReadSchemas("lamp.yaml") // for the file; snapd has its own, acknowledged
+//	schemas, err := registry.ReadSchemas("lamp.yaml") // for the file; snapd has the acknowledged assertion
 //	reg, err := registry.Open(ctx, "auto", registry.Options{Schemas: schemas})
 //	defer reg.Close()
-//	control := reg.View("control") // of the one schema; in full: "acme/lamp/control"
-//	err = control.Set(ctx, map[string]any{"brightness": 40, "color": nil}) // one transaction, nil unsets
+//	control := reg.View("control") // short for "acme/lamp/control", as there is one schema
+//	err = control.Set(ctx, map[string]any{"brightness": 40, "color": nil}) // one transaction; nil unsets
 //	var lamp struct {
 //		Brightness int `json:"brightness"`
 //	}
 //	err = control.Read(ctx, &lamp)
 //
-// View has Get, Read and Raw to read, Set, Unset and Update to write, Watch and Hints to hear of changes. Hooks of snaps
-// begin with OpenHook. Values are JSON shapes: nil, bool, string, json.Number, []any and map[string]any.
+// A View reads with Get, Read and Raw, writes with Set, Unset and Update, and reports changes with Watch and Hints. A
+// hook of a snap starts with OpenHook. Values are JSON shapes: nil, bool, string, json.Number, []any and
+// map[string]any.
 //
-// Every refusal is an *Error of one kind: ask with errors.Is(err, registry.ErrNoData) and its siblings. IsNotReady picks
-// those that pass by themselves or that an administrator mends. Where a context ends first the error is ErrInterrupted,
-// and errors.Is(err, context.Canceled) or context.DeadlineExceeded tells how.
+// An error about a request is an *Error of one kind. Test for the kind with errors.Is(err, registry.ErrNoData) and so
+// on. IsNotReady reports the kinds that time or an administrator can solve. If the context ends first, the error is
+// ErrInterrupted, and errors.Is also matches context.Canceled or context.DeadlineExceeded. After Close, errors.Is
+// matches fs.ErrClosed.
+//
+// Package backend defines what a backend is. Packages snapd, snapctl and embedded are the backends.
 package registry
 
 import (
@@ -29,21 +33,21 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// A Registry is an open connection to confdb data. It is safe for concurrent use.
+// A Registry is an open connection to confdb data. It is safe for concurrent use. Open returns one.
 type Registry struct {
 	backend  backend.Backend
-	defaults ViewID // account and schema of views named without them
+	defaults ViewID // account and schema for views named without them
 	choice   Choice
 }
 
-// New returns a registry over a backend that is open already. Views named without account or schema take them from
-// defaults. Most callers want Open.
+// New returns a Registry over an open backend. Views named without account or schema take them from defaults. Most
+// programs call Open instead.
 func New(b backend.Backend, defaults ViewID) *Registry {
 	return &Registry{backend: b, defaults: defaults}
 }
 
-// View returns access to a view, named "VIEW", "SCHEMA/VIEW" or "ACCOUNT/SCHEMA/VIEW". Nothing is checked before the
-// first use; a malformed name is reported there.
+// View returns the view with this name: "VIEW", "SCHEMA/VIEW" or "ACCOUNT/SCHEMA/VIEW". It never fails; the first use
+// of the View reports a malformed name or an unknown view.
 func (r *Registry) View(name string) *View {
 	id, err := backend.ParseViewID(name, r.defaults)
 	if err != nil {
@@ -52,12 +56,13 @@ func (r *Registry) View(name string) *View {
 	return &View{registry: r, id: id}
 }
 
-// Changes is what to write through several views: view (named as for View) -> request path -> value; nil unsets.
+// Changes maps a view, named as for Registry.View, to the values to write through it: request path -> value. nil
+// unsets.
 type Changes map[string]map[string]any
 
-// Apply writes through several views of one confdb-schema: in one transaction where the backend can promise it
-// (Capabilities.MultiView), else view by view in the order of their names. In the latter case an error tells with
-// *PartialError which views had been written before.
+// Apply writes through several views of one confdb-schema. If Capabilities.MultiView is true, it does so in one
+// transaction. Otherwise it writes view by view, sorted by name, and a failure after the first view is a
+// *PartialError with the views that are already written.
 func (r *Registry) Apply(ctx context.Context, changes Changes) error {
 	list, err := r.sorted(changes)
 	if err != nil || len(list) == 0 {
@@ -81,11 +86,11 @@ func (r *Registry) Apply(ctx context.Context, changes Changes) error {
 	return nil
 }
 
-// Status tells what is behind the registry: backend, address, dialect, promises and warnings.
+// Status describes the registry: backend, address, dialect, capabilities and warnings.
 func (r *Registry) Status(ctx context.Context) (Status, error) { return r.backend.Status(ctx) }
 
-// Views lists the views of all confdb-schemas that the backend knows, sorted by account, schema and view. The error is
-// of kind ErrUnsupported over snapctl: inside a snap only the snap's own plugs are known.
+// Views lists the views of all confdb-schemas that the backend knows, sorted by account, schema and view. Over
+// snapctl the error is ErrUnsupported: a snap sees only its own plugs.
 func (r *Registry) Views(ctx context.Context) ([]ViewInfo, error) {
 	lister, ok := r.backend.(backend.Lister)
 	if !ok {
@@ -94,16 +99,17 @@ func (r *Registry) Views(ctx context.Context) ([]ViewInfo, error) {
 	return lister.Views(ctx)
 }
 
-// Choice tells why this backend was chosen. It is zero unless the registry was opened as "auto".
+// Choice returns why Open chose this backend. It is zero unless the address was "auto".
 func (r *Registry) Choice() Choice { return r.choice }
 
-// Defaults returns account and schema of views that are named without them.
+// Defaults returns the account and schema for views that are named without them.
 func (r *Registry) Defaults() ViewID { return r.defaults }
 
 // Close ends all watches and releases the backend.
 func (r *Registry) Close() error { return r.backend.Close() }
 
-// A PartialError reports that Apply stopped half way, on a backend without transactions over several views.
+// A PartialError is the error of an Apply that failed after it had written some views. Only backends without
+// Capabilities.MultiView return it.
 type PartialError struct {
 	Written []ViewID // committed before the failure
 	Failed  ViewID
@@ -118,11 +124,11 @@ func (e *PartialError) Error() string {
 	return text + ")"
 }
 
-// Unwrap returns the failure.
+// Unwrap returns the error of the failed view.
 func (e *PartialError) Unwrap() error { return e.Err }
 
-// IsNotReady tells that an access failed for something that an administrator or time may mend — a plug to connect, the
-// flag to turn on, a schema to acknowledge, a snapd that restarts — so that a daemon should wait and try again.
+// IsNotReady reports whether time or an administrator can solve the problem: a plug to connect, a flag to turn on, a
+// schema to acknowledge, a snapd that restarts, another writer. A daemon should then wait and try again.
 func IsNotReady(err error) bool {
 	for _, kind := range []error{ErrNoCustodian, ErrNotConnected, ErrDisabled, ErrNoSchema, ErrUnreachable, ErrBusy} {
 		if errors.Is(err, kind) {

@@ -16,8 +16,8 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// A Schema is a confdb-schema: what may be stored, and the views through which it is read and written. ReadSchemas and
-// ParseSchemas make it of files and texts; a program can as well build it:
+// A Schema is a confdb-schema: the storage schema, and the views for reading and writing. ReadSchemas and
+// ParseSchemas read it from files and text. A program can also build it:
 //
 //	lamp := registry.Schema{
 //		Account: "canonical", Name: "lamp",
@@ -27,36 +27,36 @@ import (
 //		Storage: json.RawMessage(`{"schema": {"lamp": {"schema": {"brightness": {"type": "int", "max": 100}}}}}`),
 //	}
 type Schema struct {
-	Account  string                `json:"account-id"`                // ID of the account that publishes it; "" stands for Options.Account
+	Account  string                `json:"account-id"`                // ID of the publisher's account; "" means Options.Account
 	Name     string                `json:"name"`                      // such as "lamp"
 	Revision int                   `json:"revision,string,omitempty"` // a later one replaces an earlier one in a registry's file
 	Summary  string                `json:"summary,omitempty"`         // for people
-	Views    map[string]SchemaView `json:"views"`                     // by name; one at least
-	Storage  any                   `json:"storage"`                   // the storage schema: JSON shapes, or JSON text as a json.RawMessage
+	Views    map[string]SchemaView `json:"views"`                     // by name; at least one
+	Storage  any                   `json:"storage"`                   // storage schema: JSON shapes or json.RawMessage
 }
 
 // A SchemaView is a view of a Schema.
 type SchemaView struct {
 	Summary    string               `json:"summary,omitempty"`    // for people
-	Parameters map[string]Parameter `json:"parameters,omitempty"` // by name: what constraints may be given, see View.GetWith
-	Rules      []Rule               `json:"rules"`                // one at least
+	Parameters map[string]Parameter `json:"parameters,omitempty"` // by name: the constraints that GetWith accepts
+	Rules      []Rule               `json:"rules"`                // at least one
 }
 
-// A Rule maps a request path, which users of a view know, to a storage path.
+// A Rule maps a request path to a storage path. Users of a view know only request paths.
 type Rule struct {
-	Request string `json:"request,omitempty"` // request path, such as "lamps.{id}.brightness"; "" stands for Storage
+	Request string `json:"request,omitempty"` // request path, such as "lamps.{id}.brightness"; "" means Storage
 	Storage string `json:"storage"`           // storage path
-	Access  string `json:"access,omitempty"`  // "read", "write" or "read-write"; "" stands for "read-write"
-	Content []Rule `json:"content,omitempty"` // rules below this one, whose paths begin with its paths
+	Access  string `json:"access,omitempty"`  // "read", "write" or "read-write"; "" means "read-write"
+	Content []Rule `json:"content,omitempty"` // nested rules; their paths continue this rule's paths
 }
 
-// A Parameter is a constraint that readers and writers of a view may or must give.
+// A Parameter is a constraint of a view.
 type Parameter struct {
 	Summary  string `json:"summary,omitempty"`  // for people
-	Presence string `json:"presence,omitempty"` // "optional", "required", "required-on-read" or "required-on-write"; "" stands for "optional"
+	Presence string `json:"presence,omitempty"` // "optional", "required", "required-on-read" or "required-on-write"; "" means "optional"
 }
 
-// ReadSchemas is ParseSchemas of a file.
+// ReadSchemas reads confdb-schemas from a file. See ParseSchemas for the formats and the errors.
 func ReadSchemas(path string) ([]Schema, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -65,11 +65,15 @@ func ReadSchemas(path string) ([]Schema, error) {
 	return parseSchemas(path, text)
 }
 
-// ParseSchemas reads confdb-schemas in every form that people have them in: YAML, or JSON, with the storage schema as
-// "storage" or, as `snap sign` wants it, as text in "body"; a signed assertion; or a stream of assertions with empty
-// lines between them, as `snap known` prints it, of which it returns the confdb-schemas. A template's place for an account
-// ID, such as <your-account-id>, is as if there were none. Signatures are not verified.
-// The error is of kind ErrBadRequest and tells the line, where it can.
+// ParseSchemas parses confdb-schemas in any of their formats:
+//
+//   - YAML or JSON, with the storage schema as "storage"
+//   - JSON for `snap sign`, with the storage schema as text in "body"
+//   - a signed assertion
+//   - a stream of assertions, separated by empty lines, as `snap known` prints it; other types of assertions are skipped
+//
+// A placeholder such as <your-account-id> counts as no account. Signatures are not verified. The error is
+// ErrBadRequest; its text has the line if it is known.
 func ParseSchemas(text []byte) ([]Schema, error) { return parseSchemas("confdb-schema", text) }
 
 func parseSchemas(file string, text []byte) ([]Schema, error) {
@@ -99,7 +103,7 @@ func parseSchemas(file string, text []byte) ([]Schema, error) {
 	return schemas, nil
 }
 
-// schemaOf takes a document that can be read, asks the engine whether it is a confdb-schema, and makes a Schema of it.
+// schemaOf converts a document to a Schema. It returns an error if the engine refuses the document.
 func schemaOf(doc *document.Document) (Schema, error) {
 	if doc.Body == nil {
 		for _, fault := range doc.Faults {
@@ -112,7 +116,7 @@ func schemaOf(doc *document.Document) (Schema, error) {
 	headers, _ := doc.Headers.Value().(map[string]any)
 	text := func(header string) string {
 		if value := headers[header]; value != nil {
-			return fmt.Sprint(value) // a number, in JSON
+			return fmt.Sprint(value) // JSON may have a number here
 		}
 		return ""
 	}
@@ -122,7 +126,7 @@ func schemaOf(doc *document.Document) (Schema, error) {
 	}
 	account := text("account-id")
 	if dialect.ValidAccount(account) != nil && document.Placeholder(account) {
-		account = "" // of a template, which has the place for one only
+		account = "" // a template's placeholder
 	}
 	schema := Schema{Account: account, Name: text("name"), Summary: text("summary"), Storage: storage.Value()}
 	if revision := text("revision"); revision != "" {
@@ -144,7 +148,7 @@ func schemaOf(doc *document.Document) (Schema, error) {
 	return schema, nil
 }
 
-// check asks the engine whether a document is a confdb-schema, whose views and storage are as the document has them.
+// check returns the engine's error for a confdb-schema with this storage and these views.
 func check(schema Schema, storage json.RawMessage, views any) error {
 	body, err := json.Marshal(map[string]any{"storage": storage})
 	if err != nil {
@@ -159,7 +163,7 @@ func check(schema Schema, storage json.RawMessage, views any) error {
 	return err
 }
 
-// document returns the schema as the embedded engine takes it, which is the form for `snap sign`.
+// document returns the schema in the form for `snap sign`, as the embedded engine takes it.
 func (s Schema) document() (json.RawMessage, error) {
 	body, err := json.Marshal(map[string]any{"storage": s.Storage})
 	if err != nil {
@@ -180,10 +184,11 @@ func (s Schema) document() (json.RawMessage, error) {
 	return text.Bytes(), err
 }
 
-// id is ACCOUNT/NAME.
+// id returns ACCOUNT/NAME.
 func (s Schema) id() string { return s.Account + "/" + s.Name }
 
-// completeSchemas checks the schemas' accounts, and fills in accounts that are left out, in a copy.
+// completeSchemas returns a copy of the schemas with missing accounts filled in. It returns an error for invalid
+// accounts.
 func completeSchemas(schemas []Schema, account string) ([]Schema, error) {
 	schemas = slices.Clone(schemas)
 	for i := range schemas {
@@ -203,7 +208,7 @@ func completeSchemas(schemas []Schema, account string) ([]Schema, error) {
 	return schemas, nil
 }
 
-// accountOf returns the account of all schemas, or "".
+// accountOf returns the account that all schemas share, or "".
 func accountOf(schemas []Schema) string {
 	account := ""
 	for _, schema := range schemas {
@@ -215,7 +220,7 @@ func accountOf(schemas []Schema) string {
 	return account
 }
 
-// documents returns the schemas as the embedded engine takes them.
+// documents returns the schemas in the form for `snap sign`.
 func (o Options) documents() ([]json.RawMessage, error) {
 	var list []json.RawMessage
 	for _, schema := range o.Schemas {

@@ -16,17 +16,17 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// A View reads, writes and watches through one view of a confdb-schema.
+// A View reads, writes and watches one view of a confdb-schema. Registry.View returns one.
 type View struct {
 	registry *Registry
 	id       ViewID
-	fault    *Error // of a malformed name, without what was asked
+	fault    *Error // the error of a malformed name, without the request
 }
 
-// ID returns the view's full name; the zero ViewID for a malformed name.
+// ID returns the view's full name, or the zero ViewID for a malformed name.
 func (v *View) ID() ViewID { return v.id }
 
-// check returns the error of a call through a view with a malformed name.
+// check returns the error of a request through a view with a malformed name.
 func (v *View) check(op string, requests []string) error {
 	if v.fault == nil {
 		return nil
@@ -34,15 +34,15 @@ func (v *View) check(op string, requests []string) error {
 	return backend.About(v.fault, op, v.id, requests)
 }
 
-// Get reads request paths in one access. The answer maps each request, as written, to its value (JSON shapes, numbers
-// as json.Number); requests without data are left out, and if none has data the error is ErrNoData. Without requests it
-// is the whole view's document. An error for a registry's file that is not there yet is ErrNoData too, and wraps
-// fs.ErrNotExist.
+// Get reads request paths in one access. It returns a map from each request, as written, to its value in JSON shapes;
+// numbers are json.Number. Requests without data are left out. If no request has data, the error is ErrNoData.
+// Without requests, Get returns all that the view shows. If the registry's file does not exist, the error is
+// ErrNoData and wraps fs.ErrNotExist.
 func (v *View) Get(ctx context.Context, requests ...string) (map[string]any, error) {
 	return v.GetWith(ctx, nil, requests...)
 }
 
-// GetWith is Get with constraints (snap get --with): scalars for the view's parameters and open placeholders.
+// GetWith is Get with constraints (snap get --with): scalar values for the view's parameters and open placeholders.
 func (v *View) GetWith(ctx context.Context, constraints map[string]any, requests ...string) (map[string]any, error) {
 	if err := v.check("get", requests); err != nil {
 		return nil, err
@@ -50,9 +50,9 @@ func (v *View) GetWith(ctx context.Context, constraints map[string]any, requests
 	return v.registry.backend.Get(ctx, v.id, requests, backend.GetOptions{Constraints: constraints})
 }
 
-// Read is Get into a Go struct or map that dst points to, by its json tags. Fields without data keep what they hold. If
-// there is no data at all the error is ErrNoData and dst is as it was; so it is when a value does not fit its field, which
-// is ErrBadRequest.
+// Read is Get into the struct or map that dst points to, matched by json tags. Fields without data keep their value.
+// If there is no data at all, the error is ErrNoData. If a value does not fit its field, the error is ErrBadRequest.
+// After an error dst is unchanged.
 func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
 	document, err := v.Get(ctx, requests...)
 	if err != nil {
@@ -61,7 +61,7 @@ func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
 	return decode(document, dst, v.id, requests)
 }
 
-// Raw is Get as JSON text.
+// Raw is Get with the result as JSON text.
 func (v *View) Raw(ctx context.Context, requests ...string) (json.RawMessage, error) {
 	document, err := v.Get(ctx, requests...)
 	if err != nil {
@@ -70,8 +70,9 @@ func (v *View) Raw(ctx context.Context, requests ...string) (json.RawMessage, er
 	return json.Marshal(document)
 }
 
-// Set writes request paths in one transaction. values is a map from request path to value, in which nil unsets, or a
-// struct whose json fields are the request paths; fields that are left out when empty are not written.
+// Set writes request paths in one transaction. values is a map from request path to value, or a struct whose json
+// names are request paths; omitempty fields that are empty are not written. A nil value, an empty list and an empty
+// map unset the path. Frequent errors are ErrNoMatch, ErrInvalid, ErrRejected and ErrBusy.
 func (v *View) Set(ctx context.Context, values any) error {
 	if err := v.check("set", nil); err != nil {
 		return err
@@ -83,7 +84,7 @@ func (v *View) Set(ctx context.Context, values any) error {
 	return v.registry.backend.Set(ctx, v.id, shaped)
 }
 
-// Unset removes what the request paths show, in one transaction. Removing what is not there is no error.
+// Unset removes the data at the request paths in one transaction. It is no error if there is none.
 func (v *View) Unset(ctx context.Context, requests ...string) error {
 	values := make(map[string]any, len(requests))
 	for _, request := range requests {
@@ -92,10 +93,12 @@ func (v *View) Unset(ctx context.Context, requests ...string) error {
 	return v.Set(ctx, values)
 }
 
-// Update reads the requests (the whole view without any), hands what was found to change — an empty map for no data —
-// and sets what it returns; nil values unset, and an empty result writes nothing. It is atomic where
-// Capabilities.AtomicUpdate says so: change then runs while others wait. Elsewhere (snapd has no such operation) a
-// write of somebody else between the read and the set is overwritten where both touch the same request path.
+// Update changes values depending on what they are. It reads the requests, or the whole view without any, and passes
+// the result to change; the result is an empty map if there is no data. Update then sets the values that change
+// returns: nil unsets a path, and an empty map writes nothing. An error of change is returned as it is.
+//
+// If Capabilities.AtomicUpdate is true, nobody else can write in between. Otherwise (snapd has no such operation)
+// Update can overwrite somebody else's write to the same request path.
 func (v *View) Update(ctx context.Context, requests []string, change func(current map[string]any) (map[string]any, error)) error {
 	if err := v.check("update", requests); err != nil {
 		return err
@@ -128,9 +131,9 @@ func (v *View) Update(ctx context.Context, requests []string, change func(curren
 	return v.registry.backend.Set(ctx, v.id, values)
 }
 
-// Watch sends an Event after each committed change to what the view shows, whoever made it and in whichever process,
-// until ctx ends or the Registry is closed; then the channel is closed. An Event with Err set tells that the watch is
-// interrupted; it goes on by itself. It waits for a file that is not there yet, and does not make it.
+// Watch sends an Event after each committed change to what the view shows, made by any process. The channel is closed
+// when ctx ends or the Registry is closed. An Event with Err set reports that the watch is interrupted; the watch
+// continues by itself. If the registry's file does not exist, Watch waits for it.
 func (v *View) Watch(ctx context.Context) (<-chan Event, error) {
 	if err := v.check("watch", nil); err != nil {
 		return nil, err
@@ -138,9 +141,9 @@ func (v *View) Watch(ctx context.Context) (<-chan Event, error) {
 	return v.registry.backend.Watch(ctx, v.id)
 }
 
-// Hints sends when somebody left word that what the view shows may have changed, and reads nothing by itself: for
-// callers to whom the reads of a Watch that polls are too dear, and who read now and then all the same, as word can get
-// lost. Hooks of the snap leave it with Hook.Announce. Where Capabilities.Hooks is false it is ErrUnsupported.
+// Hints sends a value after a hook of the snap has called Hook.Announce for the view. It reads nothing. Use it
+// instead of Watch if the regular reads of a Watch cost too much, and still read the view now and then: a hint can
+// get lost. The error is ErrUnsupported if Capabilities.Hooks is false.
 func (v *View) Hints(ctx context.Context) (<-chan struct{}, error) {
 	if err := v.check("watch", nil); err != nil {
 		return nil, err
@@ -152,7 +155,8 @@ func (v *View) Hints(ctx context.Context) (<-chan struct{}, error) {
 	return hinter.Hints(ctx, v.id)
 }
 
-// Values turns a struct or map into the JSON shapes that backends take: request path -> value.
+// Values converts a struct or map to JSON shapes, as backends take them: request path -> value. It returns an error
+// if from is not an object in JSON.
 func Values(from any) (map[string]any, error) {
 	text, err := json.Marshal(from)
 	if err != nil {
@@ -167,7 +171,7 @@ func Values(from any) (map[string]any, error) {
 	return values, nil
 }
 
-// unusable refuses values that are no map from request paths.
+// unusable returns the error for values that are not a map from request paths.
 func unusable(op string, view ViewID, err error) error {
 	return &Error{Op: op, View: view, Kind: ErrBadRequest, Reason: err.Error(), Err: err}
 }
@@ -178,7 +182,7 @@ func decode(document map[string]any, dst any, view ViewID, requests []string) er
 			Reason: fmt.Sprintf("%s cannot be filled in, as it was given without its address", typeName(dst))}
 	}
 	text, err := json.Marshal(document)
-	// Twice, so that a value that does not fit leaves dst as it was.
+	// The first round decodes into a copy, so that a value that does not fit leaves dst unchanged.
 	for _, target := range []any{clone(dst), dst} {
 		if err == nil {
 			err = json.Unmarshal(text, target)
@@ -220,10 +224,10 @@ func (r *Registry) sorted(changes Changes) ([]backend.Change, error) {
 	return list, nil
 }
 
-// clone returns a pointer to a new zero value of what dst, a pointer, points to.
+// clone returns a pointer to a new zero value of the type that dst points to.
 func clone(dst any) any { return reflect.New(reflect.TypeOf(dst).Elem()).Interface() }
 
-// typeName is how an error names the type of what a program gave: a struct type without a name can be long.
+// typeName returns the name of a type for error texts. Unnamed struct types are too long to print.
 func typeName(dst any) string {
 	kind := reflect.TypeOf(dst)
 	for kind != nil && kind.Kind() == reflect.Pointer {

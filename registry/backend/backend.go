@@ -1,7 +1,7 @@
-// Package backend is the vocabulary that the registry's face and its backends share: what a view is called, what a
-// backend must be able to do, and how its refusals are told apart. It imports nothing of ours.
+// Package backend defines what the registry package and its backends share: the names of views, the Backend interface
+// and the kinds of errors. Its main type is Backend. It imports no other package of the registry.
 //
-// Importers of the library rarely need it: package registry re-exports what they do.
+// Programs rarely import it: package registry exports again what they need.
 package backend
 
 import (
@@ -9,85 +9,87 @@ import (
 	"time"
 )
 
-// A Backend reaches one store of confdb data: a running snapd, or our embedded engine.
+// A Backend reads and writes one store of confdb data: that of a running snapd, or that of the embedded engine.
 //
-// Values that cross it are JSON shapes: nil, bool, string, json.Number, []any and map[string]any. A backend may keep or
-// hand out what it is given only as a copy. All methods are safe for concurrent use, honour the context's deadline, and
-// report refusals as *Error with one of this package's kinds.
+// Values are JSON shapes: nil, bool, string, json.Number, []any and map[string]any. A Backend copies what it keeps of
+// its arguments, and returns values that the caller may change. All methods are safe for concurrent use and honour
+// the context's deadline. An error about a request is an *Error with one of this package's kinds.
 type Backend interface {
-	// Get reads request paths through a view in one access. The answer maps each request, as it was written, to its
-	// value; requests without data are left out, and if none has data the error is ErrNoData. Without requests the
-	// answer is the view's own document, never empty: a view that shows nothing is ErrNoData.
+	// Get reads request paths through a view in one access. It returns a map from each request, as written, to its
+	// value. Requests without data are left out. If no request has data, the error is ErrNoData. Without requests,
+	// Get returns all that the view shows; a view that shows nothing is ErrNoData.
 	Get(ctx context.Context, view ViewID, requests []string, options GetOptions) (map[string]any, error)
 
-	// Set writes request paths through a view in one transaction, in which nil unsets. It returns when the values are
-	// committed and durable; a custodian's refusal is ErrRejected. An empty map is an error (ErrBadRequest).
+	// Set writes request paths through a view in one transaction. A nil value unsets the path. Set returns when the
+	// values are committed and durable. The error is ErrRejected if a custodian refuses them, and ErrBadRequest for
+	// an empty map.
 	Set(ctx context.Context, view ViewID, values map[string]any) error
 
-	// Watch sends an Event after each committed change to what the view shows, whoever made it, until ctx ends; then
-	// the channel is closed. Events that happen before the first receive are kept. An Event with Err set tells that
-	// the watch is interrupted; it goes on by itself.
+	// Watch sends an Event after each committed change to what the view shows, whoever made it. The channel is closed
+	// when ctx ends. Events from before the first receive are kept. An Event with Err set reports that the watch is
+	// interrupted; the watch continues without further calls.
 	Watch(ctx context.Context, view ViewID) (<-chan Event, error)
 
-	// Status tells what the backend is and can do. It fails only with ErrUnreachable.
+	// Status describes the backend and its capabilities. Its only kind of failure is ErrUnreachable.
 	Status(ctx context.Context) (Status, error)
 
-	// Close ends all watches and releases what the backend holds. Using the backend afterwards is an error.
+	// Close ends all watches and releases the backend's resources. Later calls return an error.
 	Close() error
 }
 
-// GetOptions says how to read. The zero value is a plain read.
+// GetOptions are options of Get. The zero value is a plain read.
 type GetOptions struct {
-	// Constraints are values for a view's parameters and open placeholders (snap get --with): scalars only.
+	// Constraints are values for the view's parameters and open placeholders (snap get --with). Each is a scalar.
 	Constraints map[string]any
 }
 
-// An Updater is a Backend that can promise that nobody writes between a read and the write that depends on it.
+// An Updater is a Backend with atomic updates: nobody writes between the read and the write that depends on it.
 type Updater interface {
-	// Update reads the requests (all of the view without any) and passes what was found, an empty map for no data, to
-	// change, which returns the values to set, nil values unsetting, or none to leave all as it is. Change must not
-	// use the backend, and it may run more than once.
+	// Update reads the requests, or the whole view without any, and passes the result to change; the result is an
+	// empty map if there is no data. Update then sets the values that change returns: nil unsets a path, and an empty
+	// map writes nothing. Change must not use the backend. It may run more than once.
 	Update(ctx context.Context, view ViewID, requests []string, change func(current map[string]any) (map[string]any, error)) error
 }
 
 // A MultiSetter is a Backend that can write through several views of one confdb-schema in one transaction.
 type MultiSetter interface {
-	// SetAll is Set for several views: all of the changes are committed, or none.
+	// SetAll is Set for several views: it commits all changes or none.
 	SetAll(ctx context.Context, changes []Change) error
 }
 
-// A Hinter is a Backend without announced changes, to which the hooks of its snap leave word of them.
+// A Hinter is a Backend that gets no announcements of changes from its store. The hooks of its snap announce changes
+// instead; each announcement is a hint.
 type Hinter interface {
-	// Hints sends after somebody left word that what the view shows may have changed, until ctx ends; then the channel
-	// is closed. Hints that come while nobody receives are one. Nothing is read, and writes of this Backend itself are
-	// not told. A failure means that no word will come.
+	// Hints sends a value after a hook has announced that the view may show something else. The channel is closed
+	// when ctx ends. Hints that arrive while nobody receives become one. Hints reads no data, and writes of this
+	// Backend are not announced. An error means that no hint can arrive.
 	Hints(ctx context.Context, view ViewID) (<-chan struct{}, error)
 }
 
-// A Lister is a Backend that knows which confdb-schemas there are, and their views.
+// A Lister is a Backend that can list confdb-schemas and their views.
 type Lister interface {
 	// Views lists the views of all confdb-schemas, sorted by account, schema and view. It reads no data.
 	Views(ctx context.Context) ([]ViewInfo, error)
 }
 
-// A ViewInfo says which view there is.
+// A ViewInfo describes a view.
 type ViewInfo struct {
 	ID      ViewID
-	Summary string // for people; "" where the confdb-schema has none
+	Summary string // for people; "" if the confdb-schema has none
 }
 
-// A Change is what to write through one view.
+// A Change holds the values to write through one view.
 type Change struct {
 	View   ViewID
 	Values map[string]any // request path -> value; nil unsets
 }
 
-// An Event tells that what a view shows has changed.
+// An Event reports a change to what a view shows.
 type Event struct {
 	View ViewID
-	// Revision grows with each commit, where the backend counts them; 0 where it does not.
+	// Revision grows with each commit; it is 0 if the backend does not count commits.
 	Revision uint64
-	// Err is why nothing can be told at the moment; the watch goes on.
+	// Err is why the watch is interrupted; nil for a change. The watch continues by itself.
 	Err error
 }
 
@@ -96,20 +98,20 @@ type Status struct {
 	Backend      string // scheme: "snapd", "snapctl", "file" or "mem"
 	Address      string // socket or file
 	Version      string // snapd's version; "" for the embedded engine
-	Dialect      string // which form of the protocol is spoken, e.g. "confdb 2.76"
+	Dialect      string // form of the protocol, such as "confdb 2.76"
 	Capabilities Capabilities
-	Schemas      []string // ACCOUNT/NAME of the confdb-schemas that it knows, where it can list them, sorted
-	Warnings     []string // what may go wrong here and what to do about it
+	Schemas      []string // known confdb-schemas as ACCOUNT/NAME, sorted; empty if the backend cannot list them
+	Warnings     []string // risks on this machine, with their remedies
 }
 
-// Capabilities are the promises that differ between backends.
+// Capabilities are the promises in which backends differ.
 type Capabilities struct {
-	AtomicUpdate bool          // Update cannot lose a concurrent write
-	MultiView    bool          // several views can be written in one transaction
-	WatchPushed  bool          // changes are announced; otherwise the view is read every WatchEvery
-	WatchEvery   time.Duration // pause between reads of a watch that polls
-	SetConfirmed bool          // a successful Set means committed; otherwise it is confirmed by reading back
-	// Hooks: the process is a snap's, and its snapd runs observe-view hooks, which tell the snap of changes (see
-	// Hinter), and a custodian's load-view hooks, which supply values to readers.
+	AtomicUpdate bool          // Update loses no concurrent write
+	MultiView    bool          // one transaction can write several views
+	WatchPushed  bool          // the store announces changes; otherwise the view is read every WatchEvery
+	WatchEvery   time.Duration // pause between two reads of a watch
+	SetConfirmed bool          // snapd or the engine confirms a Set; otherwise the Set is confirmed by reading back
+	// Hooks says that the program belongs to a snap and that its snapd runs hooks of views: observe-view hooks
+	// announce changes to the snap (see Hinter), and a custodian's load-view hooks supply values to readers.
 	Hooks bool
 }

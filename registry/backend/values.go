@@ -12,11 +12,12 @@ import (
 	"aspects-poc/internal/jsonvalue"
 )
 
-// Storable returns a copy of the values of a Set as confdb can keep them, or an *Error of kind ErrBadRequest that has
-// only its reason and remedy: the caller adds what was asked.
+// Storable returns a copy of the values of a Set in the form that confdb stores. It returns an *Error of kind
+// ErrBadRequest, with only reason and remedy set, for an empty map, for text that is not UTF-8, and for a whole
+// number that a 64-bit float cannot hold: confdb stores numbers as 64-bit floats.
 //
-// An empty list or map at the top of a value becomes nil, as no snapd since 2.73 stores one: it unsets. A whole number
-// that a 64-bit float cannot hold is refused, as confdb keeps numbers as such and would store another one.
+// An empty list or map as the value of a request becomes nil, which unsets: snapd 2.73 and later store no empty
+// containers.
 func Storable(values map[string]any) (map[string]any, error) {
 	if len(values) == 0 {
 		return nil, &Error{Kind: ErrBadRequest, Reason: "there is nothing to write"}
@@ -40,7 +41,7 @@ func Storable(values map[string]any) (map[string]any, error) {
 	return storable, nil
 }
 
-// notUTF8 returns a text in JSON shapes, keys included, that JSON cannot hold as it is.
+// notUTF8 returns the first string or key in a value that is not UTF-8.
 func notUTF8(value any) (text string, found bool) {
 	switch value := value.(type) {
 	case string:
@@ -64,7 +65,7 @@ func notUTF8(value any) (text string, found bool) {
 	return "", false
 }
 
-// WriteOp returns the Error.Op of a Set: "unset" if it does nothing else, else "set".
+// WriteOp returns the Error.Op of a Set: "unset" if all values are nil, otherwise "set".
 func WriteOp(values map[string]any) string {
 	for _, value := range values {
 		if value != nil {
@@ -77,8 +78,8 @@ func WriteOp(values map[string]any) string {
 	return "unset"
 }
 
-// losesDigits returns a whole number in a value that is another one as a 64-bit float, or "". Fractions are rounded as
-// anywhere.
+// losesDigits returns the first whole number in a value that a 64-bit float cannot hold, or "". Fractions are
+// rounded.
 func losesDigits(value any) string {
 	switch value := value.(type) {
 	case json.Number:
@@ -110,7 +111,7 @@ func losesDigits(value any) string {
 	return ""
 }
 
-// short tells whether a number is a short row of digits: every integer of up to 15 is a float.
+// short reports whether a number consists of at most 15 digits. A 64-bit float holds every such integer.
 func short(number json.Number) bool {
 	if len(number) > 15 {
 		return false
@@ -123,8 +124,8 @@ func short(number json.Number) bool {
 	return true
 }
 
-// CheckConstraints refuses constraints that are no scalars, in snapd's words (2.75 and later), with an *Error that has
-// only message and reason.
+// CheckConstraints returns an *Error of kind ErrBadRequest, with only message and reason set, if a constraint is not
+// a scalar. The text is that of snapd 2.75 and later.
 func CheckConstraints(constraints map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(constraints)) {
 		shape := ""

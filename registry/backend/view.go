@@ -13,8 +13,8 @@ type ViewID struct {
 	View    string
 }
 
-// ParseViewID reads "VIEW", "SCHEMA/VIEW" or "ACCOUNT/SCHEMA/VIEW"; what is left out comes from defaults. It returns an
-// error for what cannot be the name of a view.
+// ParseViewID parses "VIEW", "SCHEMA/VIEW" or "ACCOUNT/SCHEMA/VIEW". Missing parts come from defaults. It returns an
+// error for text that cannot name a view.
 func ParseViewID(text string, defaults ViewID) (ViewID, error) {
 	id := defaults
 	parts := strings.Split(text, "/")
@@ -39,8 +39,8 @@ func ParseViewID(text string, defaults ViewID) (ViewID, error) {
 	return id, nil
 }
 
-// Check returns an *Error of kind ErrBadRequest, which has only its reason, for an ID that cannot name a view, or that
-// lacks account or confdb-schema.
+// Check returns an *Error of kind ErrBadRequest, without the request, if the ID cannot name a view or lacks the
+// account or the confdb-schema.
 func (v ViewID) Check() error {
 	reason := v.fault()
 	switch {
@@ -54,7 +54,8 @@ func (v ViewID) Check() error {
 	return &Error{Kind: ErrBadRequest, Reason: reason}
 }
 
-// CheckName is Check for a backend that reaches a view by its own name alone.
+// CheckName is Check without the demand for account and confdb-schema. Backends that reach a view by its own name use
+// it.
 func (v ViewID) CheckName() error {
 	if reason := v.fault(); reason != "" {
 		return &Error{Kind: ErrBadRequest, Reason: reason}
@@ -62,14 +63,14 @@ func (v ViewID) CheckName() error {
 	return nil
 }
 
-// What snapd takes as the name of a view or confdb-schema, and letters that account IDs are made of. What is no name must
-// not reach a URL, a command line or a file, where it would mean something else.
+// validName matches what snapd accepts as the name of a view or confdb-schema; validAccount matches the letters of
+// account IDs. Other text must not reach a URL, a command line or a file, where it would mean something else.
 var (
 	validName    = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 	validAccount = regexp.MustCompile(`^[-a-zA-Z0-9]+$`)
 )
 
-// fault returns why this cannot name a view, or "". Account and confdb-schema may be missing.
+// fault returns why the ID cannot name a view, or "". Account and confdb-schema may be empty.
 func (v ViewID) fault() string {
 	switch {
 	case v.Account != "" && !validAccount.MatchString(v.Account):

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// ViewHeaders are those headers of a confdb-schema's document that say which views it has.
+// ViewHeaders are the headers of a confdb-schema that describe its views.
 type ViewHeaders struct {
 	Account string `json:"account-id"`
 	Name    string `json:"name"`
@@ -14,7 +14,7 @@ type ViewHeaders struct {
 	} `json:"views"`
 }
 
-// ViewsOf lists the views of confdb-schemas as Lister wants them.
+// ViewsOf returns the views of confdb-schemas in the order that Lister promises.
 func ViewsOf(schemas []ViewHeaders) []ViewInfo {
 	var list []ViewInfo
 	for _, schema := range schemas {
