@@ -14,15 +14,15 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// An answer is what a snapctl command printed, or why it did not run.
+// An answer is the result of a snapctl command: its output, or snapd's refusal.
 type answer struct {
 	stdout  string
-	exit    int                // of a command that says "no" by its exit code, such as is-connected
+	exit    int                // exit code of a command that answers "no" by it, such as is-connected
 	refusal *snapdhttp.Refusal // nil when the command ran
 }
 
-// call runs one snapctl command. The error is a *snapdhttp.TransportError; a refusal is in the answer. The envelope's
-// type decides, not the HTTP status: a command that says "no" is an error with status 200.
+// call runs one snapctl command. The error is a *snapdhttp.TransportError. A refusal is part of the answer, not an
+// error. The type of the envelope decides, since a command that answers "no" has HTTP status 200.
 func (b *Backend) call(ctx context.Context, args ...string) (answer, error) {
 	body := struct {
 		Context string   `json:"context-id"`
@@ -61,7 +61,7 @@ func (b *Backend) call(ctx context.Context, args ...string) (answer, error) {
 	return answer{stdout: *result.Stdout}, nil
 }
 
-// run runs a command that has no turn to wait for, and turns refusals into errors.
+// run runs a command that never waits for others, and returns refusals as errors.
 func (b *Backend) run(ctx context.Context, request snapdhttp.Request, args ...string) (answer, error) {
 	got, err := b.call(ctx, args...)
 	if err != nil {
@@ -73,14 +73,14 @@ func (b *Backend) run(ctx context.Context, request snapdhttp.Request, args ...st
 	return got, nil
 }
 
-// access runs a confdb command, whose flags are those that this snapd knows, until it has had its turn: from 2.76 on
-// snapd queues those who wait, before that it refuses at once and has to be asked again.
+// access runs a confdb command and waits for others that hold the confdb. args builds the command line from the flags
+// that this snapd knows. snapd 2.76 and later queue the command; earlier ones refuse at once, and access repeats it.
 func (b *Backend) access(
 	ctx context.Context, request snapdhttp.Request, write bool, args func(f *features, wait string) ([]string, error),
 ) (answer, error) {
 	until := b.now().Add(b.options.AccessTimeout)
 	if deadline, ok := ctx.Deadline(); ok {
-		// A little earlier, so that snapd's own words about it arrive.
+		// A little earlier, so that snapd's answer about the wait arrives.
 		deadline = deadline.Add(-min(deadline.Sub(b.now())/10, calls.Margin))
 		if deadline.Before(until) {
 			until = deadline
@@ -108,14 +108,14 @@ func (b *Backend) access(
 			return got, nil
 		}
 		if flag := unknownFlag(got.refusal.Message); flag != "" && b.without(flag) {
-			continue // snapd was replaced under us, or its help text promised too much
+			continue // snapd was refreshed, or its help text names a flag that it refuses
 		}
 		refused := snapdhttp.Explain(*got.refusal, request)
 		if refused.Kind != backend.ErrBusy {
 			return answer{}, refused
 		}
 		if write && strings.HasPrefix(got.refusal.Message, "error running snapctl: ") {
-			// Before 2.70 a write that came too early may be carried out later all the same.
+			// Before 2.70 snapd may still carry out a write that it refused as too early.
 			refused.Kind, refused.Remedy = backend.ErrUnknown, "read back before writing again"
 			return answer{}, refused
 		}
@@ -131,7 +131,7 @@ func (b *Backend) access(
 	}
 }
 
-// arguments completes a command line behind its flags. Two dashes keep what begins with one from being read as a flag.
+// arguments appends the positional arguments to the flags. If one begins with a dash, "--" comes first.
 func arguments(flags []string, positional ...string) []string {
 	for _, argument := range positional {
 		if strings.HasPrefix(argument, "-") {

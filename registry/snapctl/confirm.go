@@ -14,10 +14,12 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// refusedSilently is what an ErrRejected says that was found out by reading back: snapctl does not tell the reason.
+// refusedSilently is the reason of an ErrRejected that reading back has found. snapctl does not report the
+// custodian's reason.
 const refusedSilently = "snapd took the write but the values were not stored: a custodian refused it or the commit failed"
 
-// confirm finds out what became of a write that snapd called a success, or of which it did not say (unknown).
+// confirm reads the requests back and returns the error of a write. before and beforeErr are the result of the read
+// before the write. unknown is not nil if snapd's answer to the write was lost.
 func (b *Backend) confirm(
 	ctx context.Context, request snapdhttp.Request, values, before map[string]any, beforeErr, unknown error,
 ) error {
@@ -41,7 +43,7 @@ func (b *Backend) confirm(
 	case verdict == stored:
 		return nil
 	case unknown != nil:
-		return unknown // it may come yet
+		return unknown // snapd may still carry it out
 	case verdict == asBefore:
 		return refused
 	case verdict == altered:
@@ -56,14 +58,13 @@ func (b *Backend) confirm(
 type verdict int
 
 const (
-	stored   verdict = iota // what was written is there, or nothing can be seen of it
-	asBefore                // nothing has changed, though it should have
-	altered                 // other values than written, and other than before
-	differs                 // other values than written; what was there before is not known
+	stored   verdict = iota // the written values are there, or they are not visible
+	asBefore                // nothing has changed
+	altered                 // values differ from the written ones and from those before
+	differs                 // values differ from the written ones; those before are not known
 )
 
-// compare judges a write by what its requests showed before and show after; requests that cannot be read are in
-// neither of the two maps nor in values (see readable), so nothing is expected of them.
+// compare judges a write by the values before and after it. Requests that cannot be read (see readable) do not count.
 func compare(values, before, after map[string]any, beforeKnown bool) verdict {
 	changed, fulfilled, moved, missing := false, false, false, false
 	for path, value := range values {
@@ -77,7 +78,7 @@ func compare(values, before, after map[string]any, beforeKnown bool) verdict {
 		}
 		was := before[path]
 		if shows(was, value) {
-			continue // no difference to be seen
+			continue // the write changes nothing visible
 		}
 		changed = true
 		fulfilled = fulfilled || shows(now, value)
@@ -95,11 +96,11 @@ func compare(values, before, after map[string]any, beforeKnown bool) verdict {
 	}
 }
 
-// unreadable stands for the value of a request that the view lets only write.
+// unreadable is the value of a request that the view allows only to write.
 type unreadable struct{}
 
-// readable reads requests, of which some may have no rule to read by; those have the value unreadable{}. What has no
-// data is left out.
+// readable reads requests. A request without a rule for reading has the value unreadable{}. Requests without data are
+// left out.
 func (b *Backend) readable(ctx context.Context, view backend.ViewID, requests []string) (map[string]any, error) {
 	values := map[string]any{}
 	var ask []string
@@ -135,7 +136,7 @@ func (b *Backend) readable(ctx context.Context, view backend.ViewID, requests []
 
 var quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-// named returns those of the requests that a refusal names; all of them if it names none.
+// named returns the requests that a refusal names, or all if it names none.
 func named(err error, requests []string) []string {
 	var refusal *backend.Error
 	if !errors.As(err, &refusal) {
@@ -160,7 +161,7 @@ func (b *Backend) hide(view backend.ViewID, requests []string) {
 	remember(b.unreadable, view, requests...)
 }
 
-// maxRemembered bounds what is remembered of one view, in requests.
+// maxRemembered is the largest number of requests that are remembered for one view.
 const maxRemembered = 1000
 
 func remember(known map[backend.ViewID]map[string]bool, view backend.ViewID, requests ...string) {
@@ -172,8 +173,9 @@ func remember(known map[backend.ViewID]map[string]bool, view backend.ViewID, req
 	}
 }
 
-// shows tells whether what is read fulfils what was written: scalars and lists are equal, a map has the members that
-// were written (a write through a placeholder leaves the others alone), and what was written as null is not there.
+// shows reports whether a read value fulfils a written one. Scalars and lists must be equal. A map must have the
+// written members; it may have others, which a write through a placeholder does not touch. A null member must be
+// absent.
 func shows(read, written any) bool {
 	switch written := written.(type) {
 	case map[string]any:
@@ -192,7 +194,7 @@ func shows(read, written any) bool {
 	}
 }
 
-// content returns a value without the nulls in its maps, which are not stored.
+// content returns a value without the nulls in its maps; confdb does not store them.
 func content(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
@@ -214,7 +216,7 @@ func content(value any) any {
 	}
 }
 
-// relabel turns the error of a read into that of the write it was made for.
+// relabel turns the error of a read into that of the write it belongs to.
 func (b *Backend) relabel(err error, request snapdhttp.Request) error {
 	var refusal *backend.Error
 	if !errors.As(err, &refusal) {
@@ -225,7 +227,8 @@ func (b *Backend) relabel(err error, request snapdhttp.Request) error {
 	return &copied
 }
 
-// hide keeps a cause readable but not matchable: the kind of a failed confirmation is not the kind of the write.
+// hide returns an error that matches only a context's end, or nil. The kind of a failed read must not become a kind
+// of the write.
 func hide(err error) error {
 	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, ended) {

@@ -10,14 +10,14 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// features are what a snapd's snapctl can do, asked of itself: the flags that `get` knows tell the dialect in every
-// version, need no cookie, and are right where a version number has been changed by a packager.
+// features are the abilities of this snapd's snapctl, from its help text: the flags of `get` identify the dialect in
+// every version. The help text needs no cookie, and it is right even if a packager changed the version number.
 type features struct {
-	flags map[string]bool // of `get`, such as "--view"
+	flags map[string]bool // flags of `get`, such as "--view"
 }
 
-// dialects by the flag that came with them, newest first (read in the sources of the releases, 2.77.1 and 2.68.3
-// seen).
+// dialects lists the flag that each dialect introduced, newest first. The source is that of the snapd releases;
+// 2.77.1 and 2.68.3 were seen.
 var dialects = []struct{ flag, name string }{
 	{"--wait-for", "snapctl of 2.76 and later"},
 	{"--with", "snapctl of 2.74"},
@@ -35,7 +35,7 @@ func (f *features) dialect() string {
 	return "snapctl without views"
 }
 
-// detect returns what snapd can do, asking at most once until an answer is lost.
+// detect returns snapd's features. It asks snapd once, and again after forget.
 func (b *Backend) detect(ctx context.Context) (*features, error) {
 	b.mu.Lock()
 	known := b.features
@@ -62,14 +62,14 @@ func (b *Backend) detect(ctx context.Context) (*features, error) {
 
 var longFlag = regexp.MustCompile(`--[a-z][a-z-]*[a-z]`)
 
-// forget has snapd asked again: when an answer was lost, the next one may be another snapd's.
+// forget discards the features. An answer that is lost may mean that another version of snapd comes up.
 func (b *Backend) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.features = nil
 }
 
-// without notes that a flag is not known after all, and returns false if that is no news.
+// without records that snapd does not know a flag. It returns false if that was recorded before.
 func (b *Backend) without(flag string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -89,7 +89,7 @@ func (b *Backend) without(flag string) bool {
 
 var unknownFlagText = regexp.MustCompile("unknown flag `([a-z-]+)'")
 
-// unknownFlag returns the flag that a refusal is about, with its dashes; "" for any other refusal.
+// unknownFlag returns the flag of an "unknown flag" refusal, with its dashes, or "".
 func unknownFlag(message string) string {
 	if match := unknownFlagText.FindStringSubmatch(message); match != nil {
 		return "--" + match[1]
@@ -97,20 +97,20 @@ func unknownFlag(message string) string {
 	return ""
 }
 
-// version returns snapd's version: what it says itself, else what its tools in the snap's file system say.
+// version returns snapd's version: from `snapctl version`, else from Options.InfoFile, else "".
 func (b *Backend) version(ctx context.Context) (string, error) {
 	got, err := b.call(ctx, "version")
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(got.stdout) { // refused before 2.73
+	for line := range strings.Lines(got.stdout) { // snapd refuses the command before 2.73
 		if fields := strings.Fields(line); len(fields) == 2 && fields[0] == "snapd" {
 			return fields[1], nil
 		}
 	}
 	file, err := os.Open(b.options.InfoFile)
 	if err != nil {
-		return "", nil // nobody says it, which is no failure
+		return "", nil // an unknown version is no failure
 	}
 	defer func() { _ = file.Close() }() // only read
 	lines := bufio.NewScanner(file)

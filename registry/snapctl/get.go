@@ -12,7 +12,8 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// Get reads request paths through a view.
+// Get reads request paths through a view in one access. Constraints need snapd 2.74; before, the error is
+// ErrUnsupported.
 func (b *Backend) Get(
 	ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions,
 ) (map[string]any, error) {
@@ -21,7 +22,7 @@ func (b *Backend) Get(
 	})
 }
 
-// called reads as a call of its own.
+// called runs read as a Call.
 func (b *Backend) called(ctx context.Context, view backend.ViewID, requests []string,
 	read func(ctx context.Context) (map[string]any, error)) (map[string]any, error) {
 	request, _, err := b.request("get", view, requests)
@@ -37,8 +38,9 @@ func (b *Backend) called(ctx context.Context, view backend.ViewID, requests []st
 	return values, call.Explain(err)
 }
 
-// get reads, with "--previous" as state what was committed before the transaction that a hook runs in. Of several
-// requests, snapd up to 2.70 leaves out those without a rule, as it does those without data (seen on 2.68.3).
+// get reads. If state is "--previous", it reads what was committed before the hook's transaction. Up to snapd 2.70 an
+// answer to several requests leaves out those without a rule (seen on 2.68.3); get then asks for each missing one, so
+// that the error is ErrNoMatch.
 func (b *Backend) get(
 	ctx context.Context, view backend.ViewID, requests []string, constraints map[string]any, state string,
 ) (map[string]any, error) {
@@ -47,7 +49,7 @@ func (b *Backend) get(
 		return values, err
 	}
 	f, detectErr := b.detect(ctx)
-	if detectErr != nil || f.flags["--default"] { // of 2.72
+	if detectErr != nil || f.flags["--default"] { // introduced by 2.72
 		return values, err
 	}
 	if missing := b.checkMissing(ctx, view, requests, values, state); missing != nil {
@@ -56,8 +58,8 @@ func (b *Backend) get(
 	return values, err
 }
 
-// checkMissing asks for each request that is missing in an answer to several, alone, once: snapd tells then whether
-// there is a rule.
+// checkMissing asks for each missing request alone: snapd then answers whether there is a rule. It remembers requests
+// that have one.
 func (b *Backend) checkMissing(ctx context.Context, view backend.ViewID, requests []string, values map[string]any, state string) error {
 	for _, path := range requests {
 		b.mu.Lock()
@@ -66,7 +68,7 @@ func (b *Backend) checkMissing(ctx context.Context, view backend.ViewID, request
 		if _, found := values[path]; found || known {
 			continue
 		}
-		// What has been stored since the first answer is left out as well: an answer is of one moment.
+		// Data that appears only now is left out as well: all values are of one moment.
 		if _, err := b.getOnce(ctx, view, []string{path}, nil, state); err != nil && !errors.Is(err, backend.ErrNoData) {
 			return err
 		}
@@ -131,8 +133,8 @@ func (b *Backend) getOnce(
 	return values, nil
 }
 
-// withFlags turns constraints into flags. A text goes as it is where snapd will take it for one, as 2.74 knows no
-// other form, and quoted where it could be read as a number or the like.
+// withFlags turns constraints into --with flags. A string goes unquoted unless snapd could read it as JSON, since
+// 2.74 knows no other form.
 func withFlags(request snapdhttp.Request, constraints map[string]any) ([]string, error) {
 	var flags []string
 	for _, parameter := range slices.Sorted(maps.Keys(constraints)) {

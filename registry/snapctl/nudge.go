@@ -12,9 +12,9 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Poke leaves word for the services of the snap that what a view shows has changed: it touches the file DIR/VIEW, upon
-// which each Backend with that NudgeDir reads the view. An observe-view hook has no more to do than this, and should
-// not do more, since whoever wrote waits for it. The directory is made where it is missing.
+// Poke announces to the services of the snap that a view may show something else. It touches the file DIR/VIEW, and
+// each Backend with DIR as NudgeDir then reads the view. Call it in an observe-view hook; such a hook should do
+// nothing else, since the writer waits for it. Poke makes the folder if it does not exist.
 func Poke(dir, view string) error {
 	if !name.MatchString(view) {
 		return fmt.Errorf("cannot tell of view %q: no name of a view", view)
@@ -26,7 +26,7 @@ func Poke(dir, view string) error {
 	if err != nil {
 		return fmt.Errorf("cannot tell of view %q: %w", view, err)
 	}
-	// One write is one event; truncating would be another. Nothing is stored, so nothing needs to be synced.
+	// One write is one event; truncating would be another. There is no content to sync.
 	_, err = file.Write([]byte{'\n'})
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("cannot tell of view %q: %w", view, err)
@@ -34,14 +34,14 @@ func Poke(dir, view string) error {
 	return nil
 }
 
-// A hint is somebody who wants to hear what hooks leave word of, without anything being read.
+// A hint is one call of Hints.
 type hint struct {
 	view backend.ViewID
 	c    chan struct{} // holds one token
 }
 
-// Hints sends when Poke was called for the view. It is ErrUnsupported without a NudgeDir or where that cannot be
-// watched.
+// Hints sends a value after each Poke for the view; several may become one. The error is ErrUnsupported without a
+// NudgeDir, or if the folder cannot be watched.
 func (b *Backend) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{}, error) {
 	request, _, err := b.request("watch", view, nil)
 	if err != nil {
@@ -76,7 +76,7 @@ func (b *Backend) Hints(ctx context.Context, view backend.ViewID) (<-chan struct
 	return h.c, nil
 }
 
-// hear starts to listen, once. The caller holds the mutex.
+// hear starts to listen in the NudgeDir unless it has. It returns why that failed. The caller holds the mutex.
 func (b *Backend) hear() error {
 	if b.options.NudgeDir == "" || b.listening {
 		return nil
@@ -90,8 +90,7 @@ func (b *Backend) hear() error {
 	return b.deaf
 }
 
-// listen turns what Poke leaves in a directory into nudges until the Backend is closed. The caller holds the mutex and is
-// in a call.
+// listen reports each Poke in a folder until the Backend is closed. The caller holds the mutex and is within a Call.
 func (b *Backend) listen(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -15,9 +15,9 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// Set writes request paths through a view in one transaction; nil, and a list or map without content, which confdb
-// cannot store, unset. The package's documentation says what its success means. It takes three accesses, two of them
-// reads that find out whether snapd's success was one; in a hook it takes one.
+// Set writes request paths through a view in one transaction. nil, an empty list and an empty map unset the path. The
+// package documentation says what success means. Outside of hooks a Set takes three accesses: it reads before and
+// after the write. In a hook it takes one.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
 	requests := slices.Sorted(maps.Keys(values))
 	request, plug, err := b.request(backend.WriteOp(values), view, requests)
@@ -49,18 +49,18 @@ func (b *Backend) set(ctx context.Context, request snapdhttp.Request, plug strin
 	}
 	before, readErr := b.readable(ctx, view, requests)
 	if errors.Is(readErr, backend.ErrUnreachable) || errors.Is(readErr, backend.ErrBusy) {
-		return b.relabel(readErr, request) // a write would fare no better; nothing was sent
+		return b.relabel(readErr, request) // the write would fail too, and nothing was sent
 	}
 	err = b.write(ctx, request, plug, pairs)
-	b.Nudge() // even a write that failed may have been carried out
+	b.Nudge() // a failed write may have been carried out
 	if err != nil && !errors.Is(err, backend.ErrUnknown) {
 		return err
 	}
 	return b.confirm(ctx, request, values, before, readErr, err)
 }
 
-// write runs the one command. All pairs go into it: snapd makes one transaction of each command, and of several in a
-// change-view hook it keeps only the last.
+// write runs one `set` command with all pairs. snapd makes one transaction of each command, and in a change-view hook
+// it keeps only the last.
 func (b *Backend) write(ctx context.Context, request snapdhttp.Request, plug string, pairs []string) error {
 	_, err := b.access(ctx, request, true, func(_ *features, wait string) ([]string, error) {
 		line := []string{"set", "-t", "--view"}
@@ -72,7 +72,8 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, plug str
 	return err
 }
 
-// await takes this process's turn to write. Snapd before 2.70 lets writes that come at once harm each other.
+// await waits for the other writes of this process. Before 2.70 simultaneous writes damage each other in snapd. The
+// caller calls the returned function after the write.
 func (b *Backend) await(ctx context.Context) (func(), error) {
 	select {
 	case b.turn <- struct{}{}:
@@ -83,8 +84,8 @@ func (b *Backend) await(ctx context.Context) (func(), error) {
 	}
 }
 
-// assignments turns values into the command's pairs, sorted by request, and into what they will mean to snapd. Values
-// are JSON text always, so that a string that looks like a number stays a string.
+// assignments returns the values as snapd will understand them, and the command's KEY=VALUE pairs, sorted by request.
+// Values are always JSON text, so that a string that looks like a number stays a string.
 func assignments(request snapdhttp.Request, values map[string]any) (map[string]any, []string, error) {
 	refuse := func(format string, args ...any) error {
 		return &backend.Error{
@@ -100,7 +101,7 @@ func assignments(request snapdhttp.Request, values map[string]any) (map[string]a
 	var pairs []string
 	for _, path := range request.Requests {
 		if strings.ContainsAny(path, "=!") || path == "" {
-			// As part of a pair it would say something else: "a=b" would set "a".
+			// A pair would mean another request: "a=b" would set "a".
 			return nil, nil, refuse("invalid subkey %q", path)
 		}
 		value := numbers(storable[path])
@@ -118,8 +119,8 @@ func assignments(request snapdhttp.Request, values map[string]any) (map[string]a
 	return meant, pairs, nil
 }
 
-// numbers returns a value with its numbers in the one form that they have over REST, where 1.0 is 1 and 1e3 is 1000;
-// snapctl alone would refuse both for an integer.
+// numbers returns a value with its numbers in the form that they have over REST: 1.0 becomes 1 and 1e3 becomes 1000.
+// snapctl refuses the other forms for an integer.
 func numbers(value any) any {
 	switch value := value.(type) {
 	case json.Number:
@@ -147,7 +148,7 @@ func number(text string) string {
 	}
 	float, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(float, 0) {
-		return text // for snapd to refuse
+		return text // snapd refuses it
 	}
 	encoded, err := json.Marshal(float)
 	if err != nil {

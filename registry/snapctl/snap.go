@@ -12,12 +12,13 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// Fail refuses the transaction that a change-view hook runs in; whoever writes gets the reason. After it the hook
-// should end with success: what it still reads or writes is refused. Elsewhere it is ErrUnsupported.
+// Fail refuses the transaction of a change-view hook. The writer gets the reason. After Fail the hook should exit
+// with success; snapd refuses its later reads and writes. In other hooks and outside of hooks the error is
+// ErrUnsupported.
 func (b *Backend) Fail(ctx context.Context, reason string) error {
 	reason = strings.TrimSpace(reason)
 	if reason == "" {
-		reason = "refused" // with an empty reason snapd does not refuse
+		reason = "refused" // snapd ignores an empty reason
 	}
 	_, err := b.command(ctx, "refuse", arguments([]string{"fail"}, reason)...)
 	var refusal *backend.Error
@@ -27,18 +28,18 @@ func (b *Backend) Fail(ctx context.Context, reason string) error {
 	return err
 }
 
-// Previous is Get of what was committed before the transaction that a change-view, save-view or observe-view hook runs
-// in; Get itself shows what the transaction is about to store, or has stored.
+// Previous is Get for the data from before the transaction of a change-view, save-view or observe-view hook. In such
+// a hook Get reads the data that the transaction is about to store or has stored.
 func (b *Backend) Previous(ctx context.Context, view backend.ViewID, requests ...string) (map[string]any, error) {
 	return b.called(ctx, view, requests, func(ctx context.Context) (map[string]any, error) {
 		return b.get(ctx, view, requests, nil, "--previous")
 	})
 }
 
-// IsConnected tells whether a plug of the snap, named with or without a colon, is connected. A plug that the snap does
-// not have is an error.
+// IsConnected reports whether a plug of the snap is connected. The name may begin with a colon. A plug that the snap
+// does not have is an error.
 func (b *Backend) IsConnected(ctx context.Context, plug string) (bool, error) {
-	plug = strings.TrimPrefix(plug, ":") // with the colon snapd would not find it
+	plug = strings.TrimPrefix(plug, ":") // snapd finds it only without the colon
 	if !name.MatchString(plug) {
 		return false, &backend.Error{
 			Op: "ask", Kind: backend.ErrBadRequest, Message: "cannot ask whether a plug is connected",
@@ -49,15 +50,15 @@ func (b *Backend) IsConnected(ctx context.Context, plug string) (bool, error) {
 	return err == nil && got.exit == 0, err
 }
 
-// Restart restarts a service of the snap, named SERVICE or SNAP.SERVICE. In a hook snapd does it when the hook has
-// ended, so a service that reads confdb when it starts cannot wait for the hook.
+// Restart restarts a service of the snap, named SERVICE or SNAP.SERVICE. In a hook snapd restarts it after the hook
+// has ended.
 func (b *Backend) Restart(ctx context.Context, service string) error {
 	service = b.service(service)
 	_, err := b.command(ctx, "restart "+service, arguments([]string{"restart"}, service)...)
 	return err
 }
 
-// IsActive tells whether a service of the snap, named as for Restart, is running or waiting for its timer.
+// IsActive reports whether a service of the snap, named SERVICE or SNAP.SERVICE, is running or waiting for its timer.
 func (b *Backend) IsActive(ctx context.Context, service string) (bool, error) {
 	service = b.service(service)
 	got, err := b.command(ctx, "ask for "+service, arguments([]string{"services"}, service)...)
@@ -65,7 +66,7 @@ func (b *Backend) IsActive(ctx context.Context, service string) (bool, error) {
 		return false, err
 	}
 	for line := range strings.Lines(got.stdout) {
-		// Service, Startup, Current, Notes
+		// columns: Service, Startup, Current, Notes
 		if fields := strings.Fields(line); len(fields) >= 3 && fields[0] == service {
 			return fields[2] == "active" || strings.Contains(line, "timer-activated"), nil
 		}
@@ -74,7 +75,7 @@ func (b *Backend) IsActive(ctx context.Context, service string) (bool, error) {
 		Reason: "snapd's answer does not name it: " + quote(got.stdout)}
 }
 
-// service completes a service's name.
+// service returns SNAP.SERVICE.
 func (b *Backend) service(name string) string {
 	if strings.Contains(name, ".") {
 		return name
@@ -82,8 +83,8 @@ func (b *Backend) service(name string) string {
 	return b.options.SnapName + "." + name
 }
 
-// GetConfig reads keys of the snap's own configuration (snap get SNAP KEY…), which is not confdb. Keys that are not
-// set are left out, so the answer can be empty.
+// GetConfig reads keys of the snap's own configuration (snap get SNAP KEY…), which is not part of confdb. It returns
+// a map without the keys that are not set.
 func (b *Backend) GetConfig(ctx context.Context, keys ...string) (map[string]any, error) {
 	if err := configKeys("get", keys); err != nil {
 		return nil, err
@@ -105,8 +106,8 @@ func (b *Backend) GetConfig(ctx context.Context, keys ...string) (map[string]any
 	return values, nil
 }
 
-// SetConfig writes keys of the snap's own configuration in one go; nil unsets. In a hook it takes effect when the hook
-// succeeds.
+// SetConfig writes keys of the snap's own configuration in one step; nil unsets. In a hook the values take effect
+// when the hook succeeds.
 func (b *Backend) SetConfig(ctx context.Context, values map[string]any) error {
 	keys := slices.Sorted(maps.Keys(values))
 	if err := configKeys("set", keys); err != nil {
@@ -129,7 +130,7 @@ func (b *Backend) SetConfig(ctx context.Context, values map[string]any) error {
 	return err
 }
 
-// configKeys refuses what snapd would take for something else than keys: a plug's attribute, or another pair.
+// configKeys returns an error for text that snapd would not read as a key, but as a plug's attribute or another pair.
 func configKeys(op string, keys []string) error {
 	reason := ""
 	if len(keys) == 0 {
@@ -146,7 +147,8 @@ func configKeys(op string, keys []string) error {
 	return &backend.Error{Op: op, Requests: keys, Kind: backend.ErrBadRequest, Reason: reason}
 }
 
-// command runs a snapctl command that concerns no view. A command that may only be used elsewhere is ErrUnsupported.
+// command runs a snapctl command that concerns no view. The error is ErrUnsupported for a command that is not allowed
+// here.
 func (b *Backend) command(ctx context.Context, op string, args ...string) (answer, error) {
 	request := snapdhttp.Request{Op: op}
 	ctx, call, err := b.life.Begin(ctx, request.About())

@@ -1,32 +1,31 @@
-// Package snapctl reaches confdb from inside a strictly confined snap, through the snap's own plugs. It speaks to
-// snapd's snapctl endpoint directly: no process is started and no snapctl executable is needed, which a snap with
-// `base: bare` does not have.
+// Package snapctl is the registry's backend inside a strictly confined snap. Its main type is Backend. It talks to
+// snapd's snapctl endpoint over its socket and starts no process, so it also works in a snap with `base: bare`, which
+// has no snapctl executable.
 //
 //	b, err := snapctl.Open(ctx, snapctl.Options{
 //		Cookie:   os.Getenv("SNAP_COOKIE"),
 //		SnapName: os.Getenv("SNAP_INSTANCE_NAME"),
 //	})
 //
-// Each view is reached through a plug of the snap, by default the one with the view's own name. Beside the Backend's
-// methods there are a few that only hooks and services of a snap have a use for: Fail, Previous, IsConnected, Restart,
-// GetConfig and SetConfig.
+// A view is reached through a plug of the snap, by default the plug with the view's own name. A Backend also has
+// methods for the hooks and services of a snap: Fail, Previous, IsConnected, Restart, IsActive, GetConfig and
+// SetConfig. Programs usually use them through registry.Hook.
 //
 // # What a Set promises
 //
-// From an app or service, `snapctl set` tells success even when a custodian refused the write or the commit failed
-// (seen on snapd 2.77.1). So a Set reads the requests before and after, through the same view, and compares:
+// In an app or service, `snapctl set` reports success even if a custodian refused the write or the commit failed
+// (seen on snapd 2.77.1). Set therefore reads the requests before and after the write, through the same view, and
+// compares:
 //
-//   - some changed request shows what was written: it was committed. Others that show something else were altered by a
-//     custodian, which may do that, or by somebody else since then.
-//   - every changed request shows what it showed before: ErrRejected.
-//   - requests show a third value: taken for committed and altered, as nobody can tell it from a refused write and
-//     somebody else's at the same moment.
+//   - A changed request shows what was written: the write is committed. A custodian may have altered other requests.
+//   - Every changed request shows what it showed before: the error is ErrRejected.
+//   - Requests show other values: the write counts as committed and altered. A refused write together with somebody
+//     else's write looks the same.
 //
-// What cannot be seen that way counts as committed when snapd says so: requests that the view lets only write (read
-// them through a view that shows them), writes that leave all as it is, and a map that only drops members of the one
-// before it (which looks like a merge that changes nothing; write nil for the member to have it confirmed). In a hook
-// nothing is read back: a change-view hook does not see what it has just set, and when a write of another hook is
-// refused snapd ends that hook.
+// Some writes cannot be compared, and count as committed if snapd reports success: requests that the view allows only
+// to write, writes that change nothing, and a map that only leaves out members (write nil for a member to have its
+// removal confirmed). In a hook Set reads nothing back: a change-view hook does not see what it has just set, and
+// snapd ends any other hook whose write is refused.
 package snapctl
 
 import (
@@ -44,45 +43,46 @@ import (
 	"aspects-poc/registry/internal/watching"
 )
 
-// DefaultSocket is where snapd listens for the requests of snaps.
+// DefaultSocket is snapd's socket for snaps.
 const DefaultSocket = "/run/snapd-snap.socket"
 
-// Options say how to reach snapd and as whom. Only Cookie must be set.
+// Options are options of Open. Only Cookie is required.
 type Options struct {
 	// Socket replaces DefaultSocket.
 	Socket string
 
-	// Cookie is the value of SNAP_COOKIE (before: SNAP_CONTEXT) of this very process. A hook's dies with the hook.
+	// Cookie is the value of SNAP_COOKIE (formerly SNAP_CONTEXT) in this process. A hook's cookie is valid while the
+	// hook runs.
 	Cookie string
 
-	// SnapName is the snap's instance name (SNAP_INSTANCE_NAME), for the commands that errors recommend and for
-	// Restart. Empty: errors say SNAP.
+	// SnapName is the snap's instance name (SNAP_INSTANCE_NAME). Restart, IsActive and the remedies in errors use it.
+	// If it is empty, errors say SNAP.
 	SnapName string
 
-	// Hook is the name of the hook that runs, such as "change-view-control-tunnel"; empty in an app or service.
+	// Hook is the name of the running hook, such as "change-view-control-tunnel"; empty in an app or service.
 	Hook string
 
-	// Plugs are the plugs, with or without a colon, of views whose plug has not the view's own name.
+	// Plugs maps views to plugs, with or without a colon. Other views use the plug with the view's own name.
 	Plugs map[backend.ViewID]string
 
-	// AccessTimeout is how long to wait for others who hold the confdb; 0 means 30 s. A context's deadline that comes
-	// earlier wins.
+	// AccessTimeout is how long a call waits for others that hold the confdb; 0 means 30 s. An earlier deadline of
+	// the context wins.
 	AccessTimeout time.Duration
 
-	// WatchEvery is the pause between the reads of a watch, since nothing is announced to an app or service; 0 means
-	// 60 s. A nudge makes it read at once, and so does every Set of this Backend.
+	// WatchEvery is the pause between two reads of a watch; 0 means 60 s. snapd announces no changes to apps and
+	// services. Nudge, Poke and each Set of this Backend cause a read at once.
 	WatchEvery time.Duration
 
-	// NudgeDir is a directory in which observe-view hooks leave word for a service with Poke; usually in $SNAP_COMMON.
-	// It is made where it is missing when the first watch begins. Empty: only Nudge and the Backend's own writes are a
-	// nudge.
+	// NudgeDir is the folder where observe-view hooks announce changes with Poke, usually in $SNAP_COMMON. The first
+	// watch makes it. If it is empty, only Nudge and the Backend's own writes cause a read at once.
 	NudgeDir string
 
-	// InfoFile tells the version of a snapd that has no `snapctl version` (before 2.73). Empty: /usr/lib/snapd/info.
+	// InfoFile is a file with snapd's version, for a snapd before 2.73, which has no `snapctl version`. If it is
+	// empty, it is /usr/lib/snapd/info.
 	InfoFile string
 }
 
-// A Backend reaches the confdb through the snap's plugs. It is safe for concurrent use.
+// A Backend reads and writes confdb through the snap's plugs. It is safe for concurrent use.
 type Backend struct {
 	client  *snapdhttp.Client
 	options Options
@@ -90,15 +90,15 @@ type Backend struct {
 	life    *calls.Life
 	watches *watching.Watches
 
-	turn chan struct{} // holds one token: writes of this process go one after the other
+	turn chan struct{} // holds one token: one write of this process at a time
 
 	mu         sync.Mutex                         // guards what follows
-	features   *features                          // nil: not asked yet
-	unreadable map[backend.ViewID]map[string]bool // requests that the view lets only write, as far as met
-	ruled      map[backend.ViewID]map[string]bool // requests that have a rule to read by, as far as it was in doubt
+	features   *features                          // nil: not detected yet
+	unreadable map[backend.ViewID]map[string]bool // requests without a rule for reading, as far as known
+	ruled      map[backend.ViewID]map[string]bool // requests with a rule for reading, as far as known
 	hints      map[*hint]struct{}
-	listening  bool  // for nudges
-	deaf       error // why it does not listen, though it should
+	listening  bool  // Poke is noticed
+	deaf       error // why listening failed
 	warnings   []string
 
 	now func() time.Time
@@ -109,8 +109,8 @@ var (
 	_ backend.Hinter  = (*Backend)(nil)
 )
 
-// Open prepares to speak as the snap that the cookie belongs to. Snapd is not contacted yet, so that a service can
-// start before it. Without a cookie the error is ErrUnauthorized: this is no process of a snap.
+// Open returns a Backend that speaks as the snap of the cookie. It does not contact snapd, so that a service can
+// start before snapd. Without a cookie the error is ErrUnauthorized.
 func Open(ctx context.Context, options Options) (*Backend, error) {
 	if err := calls.Check(ctx, calls.About{Op: "open"}); err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (b *Backend) Close() error {
 	return nil
 }
 
-// Status tells which snapd is behind the socket and what it can do. It works before any plug is connected.
+// Status describes the snapd behind the socket and its abilities. It works before any plug is connected.
 func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	request := snapdhttp.Request{Op: "open"}
 	ctx, call, err := b.life.Begin(ctx, request.About())
@@ -206,8 +206,8 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	}, nil
 }
 
-// inTransaction tells that the process is a hook of a view. Its reads and writes are those of the transaction that it
-// runs for, so there is nothing to wait for.
+// inTransaction reports whether the process is a hook of a view. Its accesses belong to the hook's transaction and
+// never wait.
 func (b *Backend) inTransaction() bool {
 	for _, kind := range []string{"change", "save", "observe", "load", "query"} {
 		if strings.HasPrefix(b.options.Hook, kind+"-view-") {
@@ -217,11 +217,11 @@ func (b *Backend) inTransaction() bool {
 	return false
 }
 
-// name is what snapd takes as the name of a plug. What is no name must not reach a command line: without its colon, or
-// beginning with a dash, it would mean something else and succeed.
+// name matches what snapd accepts as the name of a plug. Other text must not reach a command line: without the colon,
+// or with a leading dash, it would mean something else and succeed.
 var name = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
-// plug returns the plug that a view is reached through.
+// plug returns the plug for a view.
 func (b *Backend) plug(view backend.ViewID) (string, error) {
 	if plug, found := b.options.Plugs[view]; found {
 		return plug, nil
@@ -229,7 +229,7 @@ func (b *Backend) plug(view backend.ViewID) (string, error) {
 	return view.View, view.CheckName()
 }
 
-// request describes an access for its errors.
+// request returns the description of an access for its errors, and the plug with its colon.
 func (b *Backend) request(op string, view backend.ViewID, requests []string) (snapdhttp.Request, string, error) {
 	plug, err := b.plug(view)
 	if err != nil {
@@ -242,7 +242,7 @@ func (b *Backend) request(op string, view backend.ViewID, requests []string) (sn
 	return snapdhttp.Request{Op: op, View: view, Requests: requests, Plug: snap + ":" + plug}, ":" + plug, nil
 }
 
-// lost is snapdhttp.Lost, but for errors that say already what they are about.
+// lost is snapdhttp.Lost, except that it returns a *backend.Error unchanged.
 func (b *Backend) lost(err error, request snapdhttp.Request, write bool) error {
 	var known *backend.Error
 	if errors.As(err, &known) {
@@ -251,7 +251,7 @@ func (b *Backend) lost(err error, request snapdhttp.Request, write bool) error {
 	return snapdhttp.Lost(err, request, write)
 }
 
-// pause waits, with jitter so that many who were refused at once do not come back at once.
+// pause waits for about this length. The jitter spreads callers that were refused at the same time.
 func pause(ctx context.Context, length time.Duration) error {
 	timer := time.NewTimer(length/2 + rand.N(length/2+1))
 	defer timer.Stop()

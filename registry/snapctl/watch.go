@@ -7,10 +7,10 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// Watch reads the view once, again every WatchEvery and after each nudge, and sends an Event when what it shows has
-// changed: snapd tells apps and services nothing. All watches of a view share its reads. When reading fails for something
-// that time or an administrator can mend, the Event has Err set, and another one without it follows when it is mended;
-// other failures of the first read are returned.
+// Watch reads the view once, then every WatchEvery and after each nudge, and sends an Event when the result differs.
+// snapd announces no changes to apps and services. All watches of a view share its reads. If a read fails with an
+// error that time or an administrator can solve, Watch sends an Event with Err set, and one without Err after the
+// next successful read. Watch returns other errors of the first read.
 func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
 	request, _, err := b.request("watch", view, nil)
 	if err != nil {
@@ -22,18 +22,18 @@ func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backen
 	}
 	defer call.End()
 	b.mu.Lock()
-	_ = b.hear() // told by Status; polling still works: a service must not stand still for want of speed
+	_ = b.hear() // Status reports the error; the watch then only polls
 	b.mu.Unlock()
 	events, err := b.watches.Watch(ctx, within, view)
 	return events, call.Explain(err)
 }
 
-// document returns what a view shows, which is ErrNoData for nothing.
+// document returns what a view shows. The error is ErrNoData if it shows nothing.
 func (b *Backend) document(ctx context.Context, view backend.ViewID) (map[string]any, error) {
 	return b.get(ctx, view, nil, nil, "")
 }
 
-// heard passes on word that hooks left.
+// heard forwards an announcement to watches and hints. Without views it concerns all of them.
 func (b *Backend) heard(views ...string) {
 	b.Nudge(views...)
 	b.mu.Lock()
@@ -42,13 +42,13 @@ func (b *Backend) heard(views ...string) {
 		if len(views) == 0 || slices.Contains(views, h.view.View) {
 			select {
 			case h.c <- struct{}{}:
-			default: // one is waiting
+			default: // one is waiting already
 			}
 		}
 	}
 }
 
-// Nudge has watches read at once: those of the named views ("control-tunnel"), or all of them.
+// Nudge makes watches read at once: those of the named views ("control-tunnel"), or all if none is named.
 func (b *Backend) Nudge(views ...string) {
 	b.watches.Due(func(view backend.ViewID) bool { return len(views) == 0 || slices.Contains(views, view.View) })
 }

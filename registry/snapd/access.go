@@ -12,11 +12,11 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// errDialect says that snapd does not speak the dialect that we took it to speak. Nothing was read or written.
+// errDialect means that snapd does not speak the assumed dialect. Nothing was read or written.
 var errDialect = errors.New("snapd speaks another dialect")
 
-// giveUp returns when waiting for others shall end: after the access timeout, or before the context does, early enough
-// for snapd's own words about it to arrive.
+// giveUp returns when a call stops waiting for others: after the access timeout, or a little before the context's
+// deadline, so that snapd's answer about the wait arrives.
 func (b *Backend) giveUp(ctx context.Context) time.Time {
 	until := b.now().Add(b.options.AccessTimeout)
 	if deadline, limited := ctx.Deadline(); limited {
@@ -28,13 +28,14 @@ func (b *Backend) giveUp(ctx context.Context) time.Time {
 	return until
 }
 
-// accessTimeout is what is left until then, as snapd wants it. Zero would mean not to wait at all, less is refused.
+// accessTimeout returns the time until then in snapd's notation. It is at least 1 ms: zero would mean not to wait,
+// and snapd refuses negative values.
 func (b *Backend) accessTimeout(until time.Time) string {
 	return max(until.Sub(b.now()).Truncate(time.Millisecond), time.Millisecond).String()
 }
 
-// persist calls once until it succeeds, or fails for good: after another dialect was spoken it is detected anew, once;
-// a read whose answer was lost is repeated, once; for others to end their accesses it waits until giveUp.
+// persist calls once until it succeeds or fails for good. It detects the dialect again after errDialect and repeats a
+// read after a lost answer, each at most once. While others hold the confdb, it repeats the call until giveUp.
 func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write bool, giveUp time.Time,
 	once func(dialect) error,
 ) error {
@@ -63,7 +64,7 @@ func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write 
 			repeated = true // snapd restarts now and then
 		case errors.Is(err, backend.ErrBusy) && errors.As(err, &e):
 			if write && d.mayStillApply {
-				e.Kind = backend.ErrUnknown // set.go looks after it
+				e.Kind = backend.ErrUnknown // write then reads back
 				e.Remedy = "read back before writing again"
 				return e
 			}
@@ -78,22 +79,22 @@ func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write 
 	}
 }
 
-// refused turns a refusal into an error, or into errDialect where another dialect is the reason.
+// refused turns a refusal into an error, or into errDialect if the path is unknown to this snapd.
 func (b *Backend) refused(refusal *snapdhttp.Refusal, request snapdhttp.Request) error {
 	if refusal.Status == http.StatusNotFound && refusal.Message == snapdhttp.RouteNotFound {
 		return errDialect
 	}
 	e := snapdhttp.Explain(*refusal, request)
 	if e.Kind == backend.ErrOther && refusal.Status == http.StatusBadRequest {
-		e.Kind = backend.ErrBadRequest // over REST that is what it means; snapctl gives every failure this status
+		e.Kind = backend.ErrBadRequest // Over REST this status means a bad request; snapctl uses it for every failure.
 	}
 	return e
 }
 
-// wait follows a change until it is in a final state. It returns the change, or why that could not be seen.
+// wait follows a change until it is in a final state. It returns the change, or why its end is unknown.
 func (b *Backend) wait(ctx context.Context, id string, request snapdhttp.Request, write bool) (*snapdhttp.Change, error) {
 	pause := &pauses{next: 20 * time.Millisecond, limit: 500 * time.Millisecond}
-	var silent time.Time // since when snapd does not answer; zero while it does
+	var silent time.Time // since when snapd does not answer; zero if it does
 	for {
 		change, err := b.change(ctx, id)
 		var transport *snapdhttp.TransportError
@@ -104,7 +105,7 @@ func (b *Backend) wait(ctx context.Context, id string, request snapdhttp.Request
 			silent = time.Time{}
 		case ctx.Err() != nil:
 		case errors.As(err, &transport):
-			// A change survives a restart of snapd, so it is waited for as well.
+			// A change survives a restart of snapd, so wait continues.
 			if silent.IsZero() {
 				silent = b.now()
 			}
@@ -124,7 +125,7 @@ func (b *Backend) wait(ctx context.Context, id string, request snapdhttp.Request
 	}
 }
 
-// unseen is the error of a change whose end could not be seen.
+// unseen returns the error for a change whose end is unknown.
 func unseen(request snapdhttp.Request, id string, cause error, write bool) *backend.Error {
 	e := &backend.Error{Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrOther, Err: cause,
 		Reason: "cannot see how change " + id + " ends: " + cause.Error()}
@@ -135,7 +136,7 @@ func unseen(request snapdhttp.Request, id string, cause error, write bool) *back
 	return e
 }
 
-// change asks for a change once.
+// change requests a change once.
 func (b *Backend) change(ctx context.Context, id string) (*snapdhttp.Change, error) {
 	response, err := b.client.Do(ctx, http.MethodGet, "/v2/changes/"+id, nil, nil)
 	if err != nil {
@@ -147,7 +148,7 @@ func (b *Backend) change(ctx context.Context, id string) (*snapdhttp.Change, err
 	return snapdhttp.DecodeChange(response.Result)
 }
 
-// pauses grow from next to limit.
+// pauses grow from next to limit, by half each time.
 type pauses struct{ next, limit time.Duration }
 
 // grown returns the next pause.
@@ -157,13 +158,13 @@ func (p *pauses) grown() time.Duration {
 	return pause
 }
 
-// jittered returns the next pause, of random length, so that two who wait for each other do not meet again.
+// jittered returns the next pause with a random length, so that two callers that wait for each other diverge.
 func (p *pauses) jittered() time.Duration {
 	pause := p.grown()
 	return pause/2 + rand.N(pause)
 }
 
-// sleep waits, or returns why the context ended.
+// sleep waits, or returns the context's error.
 func sleep(ctx context.Context, pause time.Duration) error {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

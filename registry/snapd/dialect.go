@@ -13,22 +13,22 @@ import (
 // confdbPath stands before ACCOUNT/SCHEMA/VIEW.
 const confdbPath = "/v2/confdb/"
 
-// A dialect is what differs between the releases of snapd, from 2.68 on. The tables come from the sources of the releases; those of
-// 2.68 and 2.77 were seen at work (2.68.3 and 2.77.1).
+// A dialect describes the REST protocol of a range of snapd releases, from 2.68 on. The source is that of the
+// releases; 2.68.3 and 2.77.1 were also seen.
 type dialect struct {
-	name      string // family and the release it begins with; "" for none
+	name      string // experimental flag and first release; "" for no dialect
 	from      snapdhttp.Version
-	feature   string // experimental flag, and key of system-info's features
-	assertion string // type of the schema's assertion
-	keys      string // name of the query parameter; a wrong one is ignored and the whole view comes back
+	feature   string // experimental flag, and its key in system-info's features
+	assertion string // type of the confdb-schema's assertion
+	keys      string // query parameter for requests; snapd ignores an unknown parameter and returns the whole view
 
-	wrapped       bool        // PUT body is {"values":{…}}, not the bare map
-	constraints   constraints // what the constraints parameter can take
-	accessTimeout bool        // snapd itself waits for its turn, writers too, up to a limit that we set
+	wrapped       bool        // the PUT body is {"values":{…}} instead of the map itself
+	constraints   constraints // what the constraints parameter accepts
+	accessTimeout bool        // snapd queues accesses, up to a time that the request sets
 
-	skipsUnmatched bool // of several requests, those without a rule are left out instead of refused
-	mayStillApply  bool // a write that was refused for a conflict runs nevertheless
-	mayLoseData    bool // the first write to an empty schema erases the others
+	skipsUnmatched bool // an answer to several requests leaves out those without a rule
+	mayStillApply  bool // snapd may still carry out a write that it refused because of a conflict
+	mayLoseData    bool // the first write to an empty schema erases the data of the others
 }
 
 type constraints int
@@ -39,7 +39,7 @@ const (
 	scalarConstraints
 )
 
-// dialects, newest first. Each row says all about itself, so that it can be read beside snapd's source.
+// dialects lists all dialects, newest first. Each row is complete, for comparison with snapd's source.
 var dialects = []dialect{
 	{
 		name: "confdb 2.77", from: snapdhttp.Version{Major: 2, Minor: 77}, feature: "confdb",
@@ -80,11 +80,11 @@ var dialects = []dialect{
 	},
 }
 
-// features are the flags, in the order in which they are looked for.
+// features are the experimental flags, in order of preference.
 var features = []string{"confdb", "confdbs"}
 
-// choose finds the dialect of a snapd: the flag it knows names the family, the version the step within. Without a
-// version that can be read it is the family's latest.
+// choose returns the dialect of a snapd. The experimental flag decides the family, and the version the dialect in it.
+// With an unreadable version it is the newest of the family.
 func choose(info snapdhttp.SystemInfo) (dialect, bool) {
 	version, readable := snapdhttp.ParseVersion(info.Version)
 	for _, feature := range features {
@@ -106,24 +106,24 @@ func choose(info snapdhttp.SystemInfo) (dialect, bool) {
 	return dialect{}, false
 }
 
-// A Found is what Probe found out.
+// Found is the result of Probe.
 type Found struct {
 	Socket  string
-	Version string // as snapd writes it
-	Family  string // experimental flag of its generation: "confdb" or "confdbs"; "" for none
+	Version string // in snapd's notation
+	Family  string // experimental flag: "confdb" or "confdbs"; "" if snapd has neither
 	Dialect string // such as "confdb 2.76"; "" for none
 	Enabled bool   // the flag is on
 	Reason  string // why views cannot be used; "" if they can
-	Remedy  string // the command that mends it; "" if there is none
+	Remedy  string // the command that solves it, or ""
 
 	dialect dialect
 }
 
-// Usable tells whether views can be asked for, by somebody who may.
+// Usable reports whether a caller with the permission can use views.
 func (f Found) Usable() bool { return f.Reason == "" }
 
-// Probe asks the snapd that listens on socket ("": DefaultSocket) once what it is. The only error is ErrUnreachable;
-// a snapd that has no confdb, or has it turned off, is reported in Found.
+// Probe asks the snapd behind a socket once for its version and features. An empty socket means DefaultSocket. The
+// error is always ErrUnreachable. Found reports a snapd without confdb, or with confdb turned off.
 func Probe(ctx context.Context, socket string) (Found, error) {
 	if socket == "" {
 		socket = DefaultSocket
@@ -132,7 +132,7 @@ func Probe(ctx context.Context, socket string) (Found, error) {
 	info, err := snapdhttp.New(socket).SystemInfo(ctx)
 	if err != nil {
 		e := snapdhttp.Lost(err, request, false)
-		e.Kind = backend.ErrUnreachable // who refuses this question is no snapd that we could talk to
+		e.Kind = backend.ErrUnreachable // a daemon that refuses system-info is no usable snapd
 		e.Reason = err.Error()
 		var transport *snapdhttp.TransportError
 		if errors.As(err, &transport) {
@@ -163,10 +163,10 @@ func Probe(ctx context.Context, socket string) (Found, error) {
 	return found, nil
 }
 
-// askAgain is how long an answer about the dialect is trusted. snapd refreshes itself; asking takes 0.2 ms.
+// askAgain is how long a detected dialect is valid. snapd refreshes itself; asking again takes 0.2 ms.
 const askAgain = time.Minute
 
-// dialect returns the dialect to speak, asking snapd where that is not known or was long ago.
+// dialect returns the current dialect. It asks snapd if the dialect is unknown or older than askAgain.
 func (b *Backend) dialect(ctx context.Context, request snapdhttp.Request) (dialect, error) {
 	b.mu.Lock()
 	found := b.found
@@ -194,14 +194,14 @@ func (b *Backend) dialect(ctx context.Context, request snapdhttp.Request) (diale
 	return found.dialect, nil
 }
 
-// forget has the dialect asked for again before the next request.
+// forget discards the dialect, so that the next request detects it.
 func (b *Backend) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.found = nil
 }
 
-// refine gives an error of Probe the request that it came up in.
+// refine adds the request to an error of Probe.
 func refine(err error, request snapdhttp.Request) error {
 	e, ok := err.(*backend.Error)
 	if !ok {

@@ -16,8 +16,8 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// Get reads request paths through a view in one access. Constraints need snapd 2.74, and 2.75 for other than strings:
-// before that they are ErrUnsupported.
+// Get reads request paths through a view in one access. Constraints need snapd 2.74, and 2.75 if they are not
+// strings; before, the error is ErrUnsupported.
 func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions,
 ) (map[string]any, error) {
 	request := snapdhttp.Request{Op: "get", View: view, Requests: slices.Clone(requests)}
@@ -88,7 +88,7 @@ func (b *Backend) readOnce(ctx context.Context, d dialect, request snapdhttp.Req
 	if refusal := response.Refusal(); refusal != nil {
 		return nil, b.refused(refusal, request)
 	}
-	// Which of the two it is follows from the answer: a snapd that has just changed does not mislead us.
+	// The answer tells which of the two it is, whatever the dialect says: snapd may just have been refreshed.
 	var values map[string]any
 	var shape error
 	if response.Type == snapdhttp.TypeSync {
@@ -113,8 +113,8 @@ func (b *Backend) readOnce(ctx context.Context, d dialect, request snapdhttp.Req
 	return asked(request, values)
 }
 
-// asked drops what was not asked for. A snapd that does not know the name of the query parameter ignores it and sends
-// the whole view, whose keys are others than the requests: what is missing there may be stored nevertheless.
+// asked returns the values of the requests. If the answer has none of them but other keys, snapd ignored the query
+// parameter and returned the whole view: the error is errDialect.
 func asked(request snapdhttp.Request, values map[string]any) (map[string]any, error) {
 	if len(request.Requests) > 0 {
 		kept := map[string]any{}
@@ -136,8 +136,8 @@ func asked(request snapdhttp.Request, values map[string]any) (map[string]any, er
 	return values, nil
 }
 
-// checkMissing asks for each request that is missing in an answer to several, alone, once: a dialect that leaves out
-// those without a rule tells then whether there is one.
+// checkMissing asks for each missing request alone. Dialects with skipsUnmatched then answer whether there is a rule.
+// It remembers requests that have one.
 func (b *Backend) checkMissing(ctx context.Context, d dialect, request snapdhttp.Request, values map[string]any,
 	giveUp time.Time,
 ) error {
@@ -151,7 +151,7 @@ func (b *Backend) checkMissing(ctx context.Context, d dialect, request snapdhttp
 		}
 		single := request
 		single.Requests = []string{key}
-		// What has been stored since the first answer is left out as well: an answer is of one moment.
+		// Data that appears only now is left out as well: all values are of one moment.
 		if _, err := b.readOnce(ctx, d, single, nil, giveUp); err != nil && !errors.Is(err, backend.ErrNoData) {
 			return err
 		}
@@ -162,7 +162,8 @@ func (b *Backend) checkMissing(ctx context.Context, d dialect, request snapdhttp
 	return nil
 }
 
-// checkRequests refuses what the query cannot carry: it is a list with commas, of which snapd drops empty entries.
+// checkRequests refuses requests that the query cannot carry: it is a list with commas, and snapd drops empty
+// entries.
 func checkRequests(request snapdhttp.Request) error {
 	for _, key := range request.Requests {
 		if key != "" && !strings.Contains(key, ",") {

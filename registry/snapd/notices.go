@@ -13,17 +13,18 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// longPoll is how long one request for notices is held open.
+// longPoll is how long snapd holds one request for notices open.
 const longPoll = 50 * time.Second
 
-// A notice is the part of snapd's notice that concerns us: a change, whose ID is the key, has another status.
+// A notice says that the status of a change has changed. Key is the ID of the change.
 type notice struct {
 	Key          string            `json:"key"`
 	LastRepeated time.Time         `json:"last-repeated"`
-	LastData     map[string]string `json:"last-data"` // "kind" of the change, where snapd gives it
+	LastData     map[string]string `json:"last-data"` // "kind" of the change, if snapd includes it
 }
 
-// listen waits for changes that have written, until ctx ends or snapd turns out to have no notices.
+// listen waits for finished changes that wrote data and makes the affected views due. It returns when ctx ends, or if
+// this snapd has no notices.
 func (b *Backend) listen(ctx context.Context, since time.Time) {
 	if !b.isAnnounced() {
 		return
@@ -31,7 +32,7 @@ func (b *Backend) listen(ctx context.Context, since time.Time) {
 	afterSilence := pauses{next: time.Second, limit: 30 * time.Second}
 	retry := &pauses{}
 	*retry = afterSilence
-	over := map[string]bool{} // changes that were looked at when they were over: a late notice tells nothing new
+	over := map[string]bool{} // changes seen in their final state; their later notices are ignored
 	for ctx.Err() == nil {
 		notices, refused, err := b.notices(ctx, since)
 		switch {
@@ -41,7 +42,7 @@ func (b *Backend) listen(ctx context.Context, since time.Time) {
 			b.announces(false)
 			return
 		case err != nil:
-			b.forget() // a snapd that went away may come back as another version
+			b.forget() // after a restart snapd may be another version
 			b.announces(false)
 			_ = sleep(ctx, retry.grown())
 			continue
@@ -56,24 +57,23 @@ func (b *Backend) listen(ctx context.Context, since time.Time) {
 				over[n.Key] = true
 			}
 		}
-		if len(over) > 1000 { // far more than can be announced twice at a time
+		if len(over) > 1000 { // far more than snapd announces twice at a time
 			clear(over)
 		}
-		// However fast they come, and even if snapd answers at once with nothing, this is no busy loop; and what
-		// happens meanwhile comes together.
+		// Bounds the rate even if snapd answers at once without notices, and collects what happens meanwhile.
 		_ = sleep(ctx, 20*time.Millisecond)
 	}
 }
 
-// notices waits for changes with another status since a moment. It returns none after a while, and refused if snapd
-// does not give them to us at all.
+// notices requests the notices after a moment. After longPoll it returns none. refused means that snapd does not
+// provide notices.
 func (b *Backend) notices(ctx context.Context, since time.Time) (_ []notice, refused bool, _ error) {
 	query := url.Values{
 		"types":   {"change-update"},
 		"after":   {since.UTC().Format(time.RFC3339Nano)},
 		"timeout": {longPoll.String()},
 	}
-	// A snapd that does not answer long after its own limit has gone astray.
+	// A snapd that exceeds its own limit by far is stuck.
 	ctx, cancel := context.WithTimeout(ctx, longPoll+30*time.Second)
 	defer cancel()
 	response, err := b.client.Do(ctx, http.MethodGet, "/v2/notices", query, nil)
@@ -90,15 +90,15 @@ func (b *Backend) notices(ctx context.Context, since time.Time) (_ []notice, ref
 	return notices, false, nil
 }
 
-// noticed looks at a change that has another status, and has the views read that it may have altered. It tells whether
-// the change is over. Reads make changes too: they are passed over without a question.
+// noticed looks at a change and makes the views due that it may have altered. It reports whether the change is
+// finished. Reads are changes too; noticed skips them without asking snapd.
 func (b *Backend) noticed(ctx context.Context, n notice) bool {
 	if n.LastData["kind"] == "get-confdb" {
 		return true
 	}
 	change, err := b.change(ctx, n.Key)
 	if err != nil {
-		return false // pruned, or snapd has just gone: the regular read finds out
+		return false // pruned, or snapd is restarting; the regular read follows
 	}
 	if change.Ready && wrote(change) {
 		account, schema := written(change.Summary)
@@ -107,8 +107,8 @@ func (b *Backend) noticed(ctx context.Context, n notice) bool {
 	return change.Ready
 }
 
-// wrote tells that a finished change may have stored something. A write from an ordinary hook is part of the change
-// that the hook runs for, so any kind of change can hold one.
+// wrote reports whether a finished change may have stored data. A write of an ordinary hook is part of the change
+// that runs the hook, so changes of any kind can contain one.
 func wrote(change *snapdhttp.Change) bool {
 	for _, task := range change.Tasks {
 		if task.Kind == "commit-confdb-tx" {
@@ -124,8 +124,8 @@ func wrote(change *snapdhttp.Change) bool {
 
 var quotedName = regexp.MustCompile(`"([^"/]+)/([^"/]+)(?:/[^"/]+)?"`)
 
-// written finds account and confdb-schema in the summary of a change: `Set confdb through "ACC/network/VIEW"`, or
-// `Modify confdb "ACC/network"` in 2.68. It returns "" for a summary that names none.
+// written returns account and confdb-schema from the summary of a change: `Set confdb through "ACC/network/VIEW"`, or
+// `Modify confdb "ACC/network"` in 2.68. They are "" if the summary names none.
 func written(summary string) (account, schema string) {
 	match := quotedName.FindStringSubmatch(summary)
 	if match == nil {
@@ -134,9 +134,8 @@ func written(summary string) (account, schema string) {
 	return match[1], match[2]
 }
 
-// severalSchemas warns of a snapd that erases data when it holds more than one confdb-schema. That it knows several is
-// all that can be seen from outside; whether it holds data for them cannot. It returns "" where there is nothing to
-// warn of, or nothing to be learnt.
+// severalSchemas returns a warning if this snapd erases data when it holds several confdb-schemas and it knows more
+// than one; otherwise "". Whether it holds data for them is not visible from outside.
 func (b *Backend) severalSchemas(ctx context.Context, found Found) string {
 	if !found.dialect.mayLoseData {
 		return ""

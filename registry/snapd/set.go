@@ -15,8 +15,9 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// Set writes request paths through a view in one transaction, in which nil unsets, and so does an empty list or map. It
-// returns when snapd's change is done. ErrUnknown means that the write may have been, or may yet be, carried out.
+// Set writes request paths through a view in one transaction. nil, an empty list and an empty map unset the path. Set
+// returns when snapd's change is done. ErrUnknown means that snapd may have carried out the write, or may still do
+// so.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
 	request := snapdhttp.Request{Op: backend.WriteOp(values), View: view, Requests: slices.Sorted(maps.Keys(values))}
 	ctx, call, err := b.life.Begin(ctx, request.About())
@@ -46,7 +47,7 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values m
 		if d.accessTimeout {
 			return b.writeOnce(ctx, d, request, values, giveUp)
 		}
-		// Where snapd does not queue writers, those of this process at least must not get into each other's way.
+		// This snapd does not queue writers, so at least those of this process must not conflict.
 		if err := b.writing.take(ctx); err != nil {
 			return err
 		}
@@ -93,7 +94,8 @@ func (b *Backend) writeOnce(ctx context.Context, d dialect, request snapdhttp.Re
 	return nil
 }
 
-// wrongBody tells that snapd expects the other form of body: each side refuses the other's, so nothing was written.
+// wrongBody reports whether snapd expects the other form of body. Each form is refused where the other is expected,
+// so nothing was written.
 func wrongBody(d dialect, refusal *snapdhttp.Refusal, values map[string]any) bool {
 	if !d.wrapped {
 		return strings.Contains(refusal.Message, "request body contains no values")
@@ -106,9 +108,8 @@ func wrongBody(d dialect, refusal *snapdhttp.Refusal, values map[string]any) boo
 	return false
 }
 
-// applied reads back until the values are stored, or it is time to give up: in snapd 2.68 and 2.69 the change of a write
-// that was refused for a conflict runs all the same, a moment later. It returns false as well if what was written
-// cannot be read through the same view.
+// applied reads back until the values are stored, or until giveUp. snapd 2.68 and 2.69 refuse a write because of a
+// conflict and carry it out a moment later. applied returns false if the view does not show what was written.
 func (b *Backend) applied(ctx context.Context, request snapdhttp.Request, values map[string]any, giveUp time.Time) bool {
 	pause := &pauses{next: 50 * time.Millisecond, limit: time.Second}
 	read := snapdhttp.Request{Op: "get", View: request.View, Requests: request.Requests}
@@ -133,11 +134,11 @@ func (b *Backend) applied(ctx context.Context, request snapdhttp.Request, values
 	}
 }
 
-// normal is values as JSON carries them, with numbers as float64, and without what is unset.
+// normal returns values as JSON carries them: numbers as float64, and without nulls.
 func normal(values map[string]any) any {
 	text, err := json.Marshal(values)
 	if err != nil {
-		return err // equal to nothing
+		return err // an error equals nothing
 	}
 	var decoded any
 	if err := json.Unmarshal(text, &decoded); err != nil {

@@ -1,25 +1,24 @@
-// Package snapd is the registry backend that speaks REST on snapd's socket, in every dialect from 2.68 to 2.77 and later.
+// Package snapd is the registry's backend for a running snapd. It speaks REST on snapd's socket, in every dialect
+// from 2.68 on. Its main type is Backend.
 //
 //	b, err := snapd.Open(ctx, snapd.Options{})
 //	defer b.Close()
 //	values, err := b.Get(ctx, view, []string{"sample-rate"}, backend.GetOptions{})
 //
-// Which dialect is spoken comes from GET /v2/system-info, asked at Open, again after a minute, and whenever an answer
-// shows that snapd has changed under us (it refreshes itself). Package backend says what each method promises; what is
-// particular here:
+// GET /v2/system-info decides the dialect. The Backend asks for it at Open, after a minute, and when an answer shows
+// that snapd was refreshed. Package backend documents each method. In addition:
 //
-//   - Only root, or a user whom polkit admits, may use the socket's confdb part. Values that are read stay in snapd's
-//     record of the change for up to a day, where every local user can see them (from 2.69 on): nothing for secrets.
-//   - From 2.69 on a read is a change too, and rewrites snapd's state: 30 to 40 ms and about 1 MB on the disk (seen on
-//     2.77.1). A write takes several times that, and the hooks of the snaps concerned on top. Read all that is needed
-//     in one Get.
-//   - A successful Set is committed: the change has been waited for. If a context ends before that, the outcome is
-//     unknown (ErrUnknown) and the change goes on.
-//   - An empty list or map cannot be stored from 2.73 on. As a value of a request path it unsets the path, in every
-//     dialect; deeper in a value it is sent as it is, and refused by snapd from 2.73 on.
-//   - snapd reads numbers over REST as float64. A number that would lose digits is refused, not sent.
-//   - Up to 2.70 snapd leaves a request without a rule out of an answer to several. Such an answer is checked, so that
-//     the request is ErrNoMatch here as in the later dialects.
+//   - Only root, or a user that polkit admits, may use confdb on the socket. From snapd 2.69 on, values that are read stay
+//     in snapd's record of the change for up to a day, and every local user can see them. Do not read secrets this way.
+//   - From snapd 2.69 on a read is a change and rewrites snapd's state: 30 to 40 ms and about 1 MB on the disk (seen on
+//     2.77.1). A write takes several times that, plus the hooks of the affected snaps. Read all values with one Get.
+//   - A successful Set is committed. If the context ends before the change does, the error is ErrUnknown and the change
+//     continues.
+//   - An empty list or map as the value of a request path unsets the path, in every dialect. Deeper in a value it is sent
+//     as it is; snapd 2.73 and later refuse it.
+//   - snapd reads numbers over REST as float64. A number that would lose digits is refused and not sent.
+//   - Up to 2.70 an answer to several requests leaves out a request without a rule. The Backend detects that and returns
+//     ErrNoMatch, as later dialects do.
 package snapd
 
 import (
@@ -33,20 +32,20 @@ import (
 	"aspects-poc/registry/internal/watching"
 )
 
-// DefaultSocket is where snapd listens.
+// DefaultSocket is snapd's main socket.
 const DefaultSocket = "/run/snapd.socket"
 
-// Options say how to talk to snapd. The zero value is right for most.
+// Options are options of Open. The zero value is right for most programs.
 type Options struct {
 	// Socket is the path of snapd's main socket; "" means DefaultSocket.
 	Socket string
 
-	// AccessTimeout is how long to wait for others who hold the confdb-schema; 0 means 30 s. A context's deadline that
-	// comes earlier wins.
+	// AccessTimeout is how long a call waits for others that hold the confdb-schema; 0 means 30 s. An earlier
+	// deadline of the context wins.
 	AccessTimeout time.Duration
 
-	// WatchEvery is the pause between two reads of a watched view. 0 means a minute where snapd announces nothing, and
-	// ten minutes where it does (see Watch).
+	// WatchEvery is the pause between two reads of a watched view. 0 means ten minutes while snapd announces changes
+	// (see Watch), otherwise one minute.
 	WatchEvery time.Duration
 }
 
@@ -56,27 +55,27 @@ const (
 	announcedWatchEvery  = 10 * time.Minute
 )
 
-// A Backend reaches the confdb of a running snapd. It is safe for concurrent use.
+// A Backend reads and writes the confdb of a running snapd. It is safe for concurrent use.
 type Backend struct {
 	client  *snapdhttp.Client
 	options Options
 	now     func() time.Time
 
 	life    *calls.Life
-	writing turn // one write at a time, where snapd does not queue them
+	writing turn // one write at a time, if snapd does not queue them
 	watches *watching.Watches
 
 	mu        sync.Mutex // guards what follows
-	found     *Found     // nil: ask
+	found     *Found     // nil: ask snapd
 	asked     time.Time
-	announced bool            // changes are announced at the moment, or would be
-	ruled     map[string]bool // view and request -> a rule is known to match, for dialects that do not tell
+	announced bool            // snapd announces changes, or is assumed to
+	ruled     map[string]bool // view and request -> a rule matches, for dialects with skipsUnmatched
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
-// Open connects to snapd and finds out its dialect. It fails with ErrUnreachable where no snapd answers and with
-// ErrUnsupported for a snapd before 2.68. A feature that is off is no error here: it can be turned on at any time.
+// Open connects to snapd and detects its dialect. The error is ErrUnreachable if no snapd answers, and ErrUnsupported
+// for a snapd before 2.68. Open succeeds if the experimental flag is off, as it can be turned on at any time.
 func Open(ctx context.Context, options Options) (*Backend, error) {
 	if options.Socket == "" {
 		options.Socket = DefaultSocket
@@ -117,7 +116,7 @@ func (b *Backend) Close() error {
 	return nil
 }
 
-// Status asks snapd what it is and can do.
+// Status asks snapd for its version and abilities.
 func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	ctx, call, err := b.life.Begin(ctx, calls.About{Op: "open"})
 	if err != nil {
@@ -159,13 +158,13 @@ func withRemedy(reason, remedy string) string {
 	return reason + " (try: " + remedy + ")"
 }
 
-// lost is the error of a request that got no answer.
+// lost returns the error of a request without an answer.
 func (b *Backend) lost(err error, request snapdhttp.Request, write bool) *backend.Error {
 	b.forget()
 	return snapdhttp.Lost(err, request, write)
 }
 
-// A turn is a mutex that can be waited for with a context.
+// A turn is a mutex whose wait ends with a context.
 type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) }

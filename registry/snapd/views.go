@@ -30,7 +30,7 @@ func (b *Backend) Views(ctx context.Context) ([]backend.ViewInfo, error) {
 	return backend.ViewsOf(schemas), nil
 }
 
-// schemas asks snapd for the headers of its confdb-schemas.
+// schemas requests the headers of all confdb-schemas.
 func (b *Backend) schemas(ctx context.Context, d dialect) ([]backend.ViewHeaders, error) {
 	request := snapdhttp.Request{Op: "list"}
 	response, err := b.client.Do(ctx, http.MethodGet, "/v2/assertions/"+d.assertion, url.Values{"json": {"headers"}}, nil)

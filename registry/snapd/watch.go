@@ -9,15 +9,14 @@ import (
 	"aspects-poc/registry/internal/watching"
 )
 
-// Watch reads the view once, and from then on tells when what it shows has changed.
+// Watch reads the view once and then sends an Event when what it shows has changed.
 //
-// snapd has no such service. But it announces the end of each change, and each write is one. One request for these
-// notices is held open, however many watches there are, and it costs snapd nothing. After a change that wrote to the
-// confdb-schema every watched view of that schema is read, once per view and batch of changes, and compared. Since an
-// announcement can be missed (a clock set back) each watched view is read every Options.WatchEvery as well: while
-// nothing is written that is all a watch costs.
+// snapd does not announce changes to a view, but it announces the end of each change of its own, and each write is
+// one. All watches share one open request for these notices, which costs snapd nothing. After a change that wrote to
+// a confdb-schema, each watched view of that schema is read and compared, once per batch of changes. A notice can be
+// missed (a clock set back), so each watched view is also read every Options.WatchEvery.
 //
-// Changes that follow each other quickly may be told by one event, and a channel that nobody receives from keeps 16.
+// One Event can report several changes. A channel keeps up to 16 Events.
 func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
 	request := snapdhttp.Request{Op: "watch", View: view}
 	within, call, err := b.life.Begin(ctx, request.About())
@@ -59,21 +58,21 @@ func (b *Backend) watchEvery(announced bool) time.Duration {
 	}
 }
 
-// hope takes changes for announced where snapd was seen; listen finds out.
+// hope assumes that changes are announced if snapd was seen; listen corrects it.
 func (b *Backend) hope() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.announced = b.found != nil && b.found.dialect.name != ""
 }
 
-// wrote has the watched views of a confdb-schema read after a write of our own, unless snapd announces it.
+// wrote makes the watched views of a confdb-schema due after a write of this Backend, unless snapd announces it.
 func (b *Backend) wrote(view backend.ViewID) {
 	if !b.isAnnounced() {
 		b.due(view.Account, view.Schema)
 	}
 }
 
-// due has the views of a confdb-schema read at once; with an empty account those of all.
+// due makes the watched views of a confdb-schema due, or all if account is empty.
 func (b *Backend) due(account, schema string) {
 	b.watches.Due(func(view backend.ViewID) bool {
 		return account == "" || view.Account == account && view.Schema == schema
@@ -86,7 +85,7 @@ func (b *Backend) isAnnounced() bool {
 	return b.announced
 }
 
-// announces notes whether changes are announced. When that ends the views are read at the shorter interval.
+// announces records whether snapd announces changes. When that ends, views are read at the shorter interval.
 func (b *Backend) announces(announced bool) {
 	b.mu.Lock()
 	other := b.announced != announced

@@ -1,6 +1,6 @@
-// Package calls is the life of a backend and of each call in it, once for all backends: a call begins in a Life, its
-// context ends with the Life as well, Close waits for all of them, and what a context that ended does to an error is
-// the same everywhere.
+// Package calls keeps track of the calls in a backend, in one way for all backends. Its main types are Life and Call.
+// A call begins in a Life; its context ends with the caller's context and with Close; Close waits for all calls.
+// Call.Explain gives errors of ended contexts and closed backends the same form everywhere.
 //
 //	ctx, call, err := b.life.Begin(ctx, calls.About{Op: "get", View: view, Requests: requests})
 //	if err != nil {
@@ -22,14 +22,14 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// About is what a call was asked for. It completes the errors of the call.
+// About describes the request of a call. It completes the call's errors.
 type About struct {
 	Op       string // as backend.Error.Op
 	View     backend.ViewID
 	Requests []string
 }
 
-// errClosed ends the contexts of calls that run when their backend is closed.
+// errClosed is the cause of contexts that end with Close.
 var errClosed = &closedError{}
 
 type closedError struct{}
@@ -37,9 +37,9 @@ type closedError struct{}
 func (*closedError) Error() string        { return "the registry is closed" }
 func (*closedError) Is(target error) bool { return target == fs.ErrClosed }
 
-// A Life is the time in which a backend is open. NewLife makes one.
+// A Life is the time during which a backend is open.
 type Life struct {
-	ctx   context.Context // ends with Close; kept here because calls of any context end with it
+	ctx   context.Context // ends with Close; a field, as calls with any context end with it
 	close context.CancelCauseFunc
 
 	mu      sync.Mutex // guards closed, and running.Add against running.Wait
@@ -47,13 +47,13 @@ type Life struct {
 	running sync.WaitGroup
 }
 
-// NewLife returns a Life that begins.
+// NewLife returns an open Life.
 func NewLife() *Life {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &Life{ctx: ctx, close: cancel}
 }
 
-// Check returns the error of a call whose context has ended before it began, or nil.
+// Check returns the error for a call whose context has already ended, or nil.
 func Check(ctx context.Context, about About) error {
 	if ctx.Err() != nil {
 		return about.interrupted(ctx.Err(), nil)
@@ -61,17 +61,17 @@ func Check(ctx context.Context, about About) error {
 	return nil
 }
 
-// A Call is a call that runs. Each needs an End.
+// A Call is a running call. Each Call needs an End.
 type Call struct {
 	life   *Life
 	about  About
-	caller context.Context // whose end is told as what it is, whatever ended our own
+	caller context.Context // decides whether the caller interrupted the call
 	stop   func() bool
 	cancel context.CancelCauseFunc
 }
 
-// Begin begins a call. The context that it returns ends with the caller's, with End and with Close. After Close, and
-// with a context that has ended, there is no call, and the error says so.
+// Begin begins a call. The returned context ends with ctx, with Call.End and with Life.Close. Begin returns an error
+// if the Life is closed or ctx has ended.
 func (l *Life) Begin(ctx context.Context, about About) (context.Context, *Call, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,9 +96,9 @@ func (c *Call) End() {
 	c.life.running.Done()
 }
 
-// Explain returns the error of the call as its caller shall see it: an error that came of the end of the context, or of
-// Close, says so and nothing else, however deep it arose; unless it is a write whose outcome is unknown for that. Every
-// other error stays, completed by what was asked.
+// Explain returns the error of the call in the form for its caller. An error that was caused by the end of the
+// caller's context becomes ErrInterrupted, and one that was caused by Close wraps fs.ErrClosed. ErrUnknown stays
+// ErrUnknown. Every other error keeps its kind. All errors get the request if they lack it.
 func (c *Call) Explain(err error) error {
 	switch {
 	case err == nil, errors.Is(err, backend.ErrUnknown):
@@ -114,11 +114,12 @@ func (c *Call) Explain(err error) error {
 	return backend.About(err, c.about.Op, c.about.View, c.about.Requests)
 }
 
-// Margin is how long before a context's deadline a backend may give up waiting for others, so that snapd's own words
-// about it arrive.
+// Margin is how long before the context's deadline a backend may stop waiting for others, so that snapd's answer
+// about the wait still arrives.
 const Margin = 500 * time.Millisecond
 
-// ranOut tells that a wait for others that ends now ends for the caller's deadline, and not for the access timeout.
+// ranOut reports whether a wait for others that ends now ends because of the caller's deadline, not the access
+// timeout.
 func (c *Call) ranOut() bool {
 	deadline, limited := c.caller.Deadline()
 	return limited && time.Until(deadline) <= Margin
@@ -128,7 +129,7 @@ func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// interrupted is the error of a call whose caller's context has ended, for this cause. Below is what it was about, or
+// interrupted returns the error of a call whose context has ended with this cause. Below is the underlying error or
 // nil.
 func (a About) interrupted(cause, below error) error {
 	e := a.error(cause.Error(), below)
@@ -142,7 +143,7 @@ func (a About) closed(below error) error {
 	return e
 }
 
-// error keeps what an error below says beyond that it was ended: who holds what was waited for, for one.
+// error returns an error with this reason. If below is ErrBusy, the error includes who holds the confdb.
 func (a About) error(reason string, below error) *backend.Error {
 	e := &backend.Error{Op: a.Op, View: a.View, Requests: a.Requests, Reason: reason}
 	var known *backend.Error
@@ -152,14 +153,14 @@ func (a About) error(reason string, below error) *backend.Error {
 	return e
 }
 
-// Go runs what is no call, in a goroutine that Close waits for; f ends with ctx, which ends with Close. It is for use in
-// a call: else Close may have waited already.
+// Go runs f in a goroutine. Close ends the context of f and waits for f. Call it within a Call, so that Close cannot
+// finish first.
 func (l *Life) Go(f func(ctx context.Context)) {
 	l.running.Go(func() { f(l.ctx) })
 }
 
-// Watch begins what a call leaves running: its context ends with ctx and with Close, which waits until done is called.
-// It is for use in a call.
+// Watch registers work that outlasts its call. The returned context ends with ctx and with Close. Close waits until
+// done is called. Call Watch within a Call.
 func (l *Life) Watch(ctx context.Context) (_ context.Context, done func()) {
 	l.running.Add(1)
 	inner, cancel := context.WithCancelCause(ctx)
@@ -171,8 +172,8 @@ func (l *Life) Watch(ctx context.Context) (_ context.Context, done func()) {
 	}
 }
 
-// Close ends all calls, and waits until nothing runs any more. It returns false if that has been done before; then it
-// waits as well.
+// Close ends all calls and waits until they are finished. It returns true for the first Close of the Life; later ones
+// wait as well.
 func (l *Life) Close() bool {
 	l.mu.Lock()
 	first := !l.closed
@@ -183,5 +184,5 @@ func (l *Life) Close() bool {
 	return first
 }
 
-// Closed returns a channel that is closed with the Life.
+// Closed returns a channel that Close closes.
 func (l *Life) Closed() <-chan struct{} { return l.ctx.Done() }

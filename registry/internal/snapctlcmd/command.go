@@ -1,5 +1,6 @@
-// Package snapctlcmd is snapctl's command line as snapd reads it on behalf of a snap, and what it prints: flags by version,
-// values, constraints, the checks that come before the data. What the commands do is for those who imitate snapd.
+// Package snapctlcmd parses the command line of snapctl as snapd does, and formats its output. Its main types are
+// Command and Dialect. It has the flags of each version, values, constraints, and the checks before data is accessed.
+// Its importers imitate snapd and carry out the commands.
 package snapctlcmd
 
 import (
@@ -18,20 +19,20 @@ import (
 // A Command is a parsed command line.
 type Command struct {
 	Name       string
-	Help       bool                // nothing but Dialect.Usage is wanted
-	Flags      map[string][]string // values of each flag that was given
+	Help       bool                // only Dialect.Usage is wanted
+	Flags      map[string][]string // given flags and their values
 	Positional []string
-	// Wait is that of --wait-for, negative if it was not given.
+	// Wait is the value of --wait-for, or negative if it was not given.
 	Wait time.Duration
 }
 
-// Has tells whether a flag was given.
+// Has reports whether a flag was given.
 func (c *Command) Has(flag string) bool { return len(c.Flags[flag]) > 0 }
 
-// free lists the commands that any user may use; the others are root's.
+// free lists the commands for every user; the others are for root.
 var free = []string{"get", "services", "set-health", "is-connected", "system-mode", "model", "version"}
 
-// A DeniedError refuses a command to a user who is not root.
+// A DeniedError means that a user other than root gave a command for root.
 type DeniedError struct {
 	Command string
 	UID     int
@@ -41,8 +42,8 @@ func (e *DeniedError) Error() string {
 	return fmt.Sprintf("cannot use %q with uid %d, try with sudo", e.Command, e.UID)
 }
 
-// Parse reads the command line of a user as snapd does, with go-flags: flags anywhere before "--". Its errors are what
-// snapctl tells; one is a *DeniedError.
+// Parse parses the command line of a user. Like snapd, it accepts flags anywhere before "--". Its errors have
+// snapctl's texts; one is a *DeniedError.
 func Parse(d Dialect, uid int, args []string) (*Command, error) {
 	name := args[0]
 	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
@@ -58,8 +59,8 @@ func Parse(d Dialect, uid int, args []string) (*Command, error) {
 	return parse(d, args)
 }
 
-// Viewed tells whether a get or set goes to a confdb: --view is not enough, since a plug that is named without its
-// colon is taken for the name of an option.
+// Viewed reports whether a get or set accesses confdb. Besides --view that needs a plug with its colon: snapd takes a
+// plug without it as the name of an option.
 func (c *Command) Viewed() bool {
 	return c.Has("view") && len(c.Positional) > 0 && strings.HasPrefix(c.Positional[0], ":")
 }
@@ -105,7 +106,7 @@ func parse(d Dialect, args []string) (*Command, error) {
 	return c, c.wait()
 }
 
-// flagName is a flag as it is written.
+// flagName returns a flag with its dashes.
 func flagName(flag string) string {
 	if len(flag) == 1 {
 		return "-" + flag
@@ -113,7 +114,7 @@ func flagName(flag string) string {
 	return "--" + flag
 }
 
-// wait reads --wait-for.
+// wait sets Wait from --wait-for.
 func (c *Command) wait() error {
 	if given := c.Flags["wait-for"]; len(given) > 0 {
 		wait, err := time.ParseDuration(given[len(given)-1])
@@ -128,7 +129,8 @@ func (c *Command) wait() error {
 	return nil
 }
 
-// Value reads what stands behind the "=" of a pair: JSON where it is some, unless the flags say otherwise.
+// Value parses the text after the "=" of a pair. It is JSON if it parses as JSON, otherwise a string. With -s it is
+// always a string, and with -t always JSON.
 func (c *Command) Value(text string) (any, error) {
 	if c.Has("s") {
 		return text, nil
@@ -143,7 +145,7 @@ func (c *Command) Value(text string) (any, error) {
 	return value, nil
 }
 
-// Pairs reads KEY=VALUE and KEY!; of two pairs for one key the last counts.
+// Pairs parses KEY=VALUE and KEY!. If a key occurs twice, the last pair counts.
 func (c *Command) Pairs(arguments []string) (map[string]any, error) {
 	values := map[string]any{}
 	for _, argument := range arguments {
@@ -164,7 +166,7 @@ func (c *Command) Pairs(arguments []string) (map[string]any, error) {
 	return values, nil
 }
 
-// Unset reads the arguments of unset, :PLUG PATH..., as values that unset the paths.
+// Unset parses the arguments of unset, :PLUG PATH..., and returns the paths with nil values.
 func (c *Command) Unset() (map[string]any, error) {
 	if len(c.Positional) == 0 || !strings.HasPrefix(c.Positional[0], ":") {
 		given := strings.Join(c.Positional, " ")
@@ -180,7 +182,7 @@ func (c *Command) Unset() (map[string]any, error) {
 	return values, nil
 }
 
-// Print formats what get found, as the flags want it.
+// Print formats the result of get according to the flags.
 func (c *Command) Print(values map[string]any, keys []string) (string, error) {
 	var value any = values
 	if len(keys) == 1 && !c.Has("d") {
@@ -195,7 +197,7 @@ func (c *Command) Print(values map[string]any, keys []string) (string, error) {
 	return Indented(value)
 }
 
-// Indented prints JSON as snapctl does.
+// Indented formats JSON as snapctl does.
 func Indented(value any) (string, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -206,7 +208,7 @@ func Indented(value any) (string, error) {
 	return text.String(), nil
 }
 
-// Constraints reads the --with flags.
+// Constraints parses the --with flags.
 func (c *Command) Constraints() (map[string]any, error) {
 	if !c.Has("with") {
 		return nil, nil
@@ -230,21 +232,21 @@ func (c *Command) Constraints() (map[string]any, error) {
 	return constraints, nil
 }
 
-// A Service is a line of the command services.
+// A Service is a line in the output of `snapctl services`.
 type Service struct {
 	Name             string // SNAP.SERVICE
 	Disabled, Active bool
 	Timer            bool
 }
 
-// Services prints services as the command of that name does; nothing if there are none.
+// Services formats the output of `snapctl services`. It is empty without services.
 func Services(list []Service) string {
 	if len(list) == 0 {
 		return ""
 	}
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 5, 3, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "Service\tStartup\tCurrent\tNotes") // into memory
+	_, _ = fmt.Fprintln(table, "Service\tStartup\tCurrent\tNotes") // writes into memory
 	for _, s := range list {
 		startup, current, notes := "enabled", "inactive", "-"
 		if s.Disabled {

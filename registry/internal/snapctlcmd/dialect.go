@@ -9,28 +9,28 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// A Dialect is what one version of snapd does differently from another (2.77.1 and 2.68.3 seen, the others read in the
-// sources of the releases).
+// A Dialect describes snapctl in one version of snapd. The source is that of the snapd releases; 2.77.1 and 2.68.3
+// were also seen.
 type Dialect struct {
 	Version string // as `snapctl version` prints it
 
-	Prefix string // of messages
+	Prefix string // prefix of messages
 	Flag   string // name of the experimental flag
-	NoData string // how "no data" ends
+	NoData string // last words of a "no data" message
 
-	Views     bool   // --view: 2.68, where this begins
+	Views     bool   // has --view: since 2.68
 	Previous  string // name of the flag: pristine in 2.68, previous since 2.69
-	Readers   bool   // a custodian for reading: 2.69
-	Lenient   bool   // of several requests, those without a rule are left out: to 2.70
-	Refuses   bool   // an access that comes too early is refused at once: 2.70 to 2.75
-	Connected bool   // the plug must be connected: 2.72
-	Defaults  bool   // --default: 2.72
-	Tells     bool   // snapctl version: 2.73
-	With      bool   // --with: 2.74
-	Queues    bool   // --wait-for, and a limit of two minutes: 2.76
+	Readers   bool   // a read needs a custodian: since 2.69
+	Lenient   bool   // an answer to several requests leaves out those without a rule: up to 2.70
+	Refuses   bool   // refuses an access at once if others hold the confdb: 2.70 to 2.75
+	Connected bool   // the plug must be connected: since 2.72
+	Defaults  bool   // has --default: since 2.72
+	Tells     bool   // has `snapctl version`: since 2.73
+	With      bool   // has --with: since 2.74
+	Queues    bool   // has --wait-for, and waits at most two minutes: since 2.76
 }
 
-// DialectOf returns the dialect of a version, which is written as text.
+// DialectOf returns the dialect of version v, whose full text is text.
 func DialectOf(text string, v snapdhttp.Version) Dialect {
 	d := Dialect{
 		Version: text,
@@ -50,7 +50,7 @@ func DialectOf(text string, v snapdhttp.Version) Dialect {
 	return d
 }
 
-// Flags returns the flags of a command; true stands for one that takes a value.
+// Flags returns the flags of a command. The value is true for a flag that takes an argument.
 func (d Dialect) Flags(command string) map[string]bool {
 	flags := map[string]bool{}
 	add := func(known bool, name string, value bool) {
@@ -89,7 +89,7 @@ func (d Dialect) Flags(command string) map[string]bool {
 	return flags
 }
 
-// Commands returns the commands that this snapd has, sorted.
+// Commands returns the commands of this snapd, sorted.
 func (d Dialect) Commands() []string {
 	list := []string{}
 	if d.Views {
@@ -102,7 +102,7 @@ func (d Dialect) Commands() []string {
 	return list
 }
 
-// Usage is the answer to --help, as far as clients look at it.
+// Usage returns the answer to --help, with the parts that clients use.
 func (d Dialect) Usage(command string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Usage:\n  snapctl %s [%s-OPTIONS]\n\n[%s command options]\n", command, command, command)
@@ -120,12 +120,12 @@ func (d Dialect) Usage(command string) string {
 	return text.String()
 }
 
-// Disabled refuses where the experimental flag is off.
+// Disabled returns the message for an experimental flag that is off.
 func (d Dialect) Disabled() string {
 	return fmt.Sprintf("%q feature flag is disabled: set 'experimental.%s' to true", d.Flag, d.Flag)
 }
 
-// NoCustodian refuses an access to a view that nobody answers for.
+// NoCustodian returns the message for an access to a view without a custodian.
 func (d Dialect) NoCustodian(id string, write bool) string {
 	schema := id[:strings.LastIndex(id, "/")]
 	switch {
@@ -142,7 +142,7 @@ func (d Dialect) NoCustodian(id string, write bool) string {
 	}
 }
 
-// UnknownSchema refuses an access to a confdb-schema that is not there.
+// UnknownSchema returns the message for a confdb-schema that does not exist.
 func (d Dialect) UnknownSchema(account, schema string) string {
 	if d.Readers {
 		return fmt.Sprintf("confdb-schema (%s; account-id:%s) not found", schema, account)
@@ -150,7 +150,7 @@ func (d Dialect) UnknownSchema(account, schema string) string {
 	return fmt.Sprintf("cannot find confdb %s/%s: assertion not found", account, schema)
 }
 
-// UnknownView refuses an access to a view that is not there.
+// UnknownView returns the message for a view that does not exist.
 func (d Dialect) UnknownView(account, schema, view string) string {
 	if d.Readers {
 		return fmt.Sprintf("cannot find view %q in confdb schema %s/%s", view, account, schema)
@@ -158,7 +158,7 @@ func (d Dialect) UnknownView(account, schema, view string) string {
 	return fmt.Sprintf("cannot find view %q in confdb %s/%s", view, account, schema)
 }
 
-// Reworded puts a message of the engine, which words as the newest snapd does, into the words of this one.
+// Reworded turns a message of the engine, in the words of the newest snapd, into the words of this one.
 func (d Dialect) Reworded(message string) string {
 	if rest, found := strings.CutSuffix(message, ": no data"); found {
 		return rest + ": " + d.NoData

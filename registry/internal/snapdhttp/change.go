@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A Change is the part of snapd's change that concerns us.
+// A Change is the part of snapd's change that the backends use.
 type Change struct {
 	ID      string                     `json:"id"`
 	Kind    string                     `json:"kind"`
@@ -27,7 +27,7 @@ type Task struct {
 	Log     []string `json:"log"`
 }
 
-// DecodeChange reads the result of GET /v2/changes/ID.
+// DecodeChange decodes the result of GET /v2/changes/ID.
 func DecodeChange(result []byte) (*Change, error) {
 	var change *Change
 	if err := Decode(result, &change); err != nil {
@@ -39,9 +39,9 @@ func DecodeChange(result []byte) (*Change, error) {
 	return change, nil
 }
 
-// Values returns what a finished read found, or the refusal that stands in its place; exactly one of the two is not
-// nil unless the error is. Both pairs of names are known whatever the version: values and error since 2.71,
-// confdb-data and confdb-error in 2.69 and 2.70.
+// Values returns the values of a finished read, or its refusal. Unless it returns an error, exactly one of the two is
+// not nil. It accepts the names of all versions: values and error since 2.71, confdb-data and confdb-error in 2.69
+// and 2.70.
 func (c *Change) Values() (map[string]any, *Refusal, error) {
 	if !c.Ready {
 		return nil, nil, fmt.Errorf("change %s is not finished", c.ID)
@@ -89,7 +89,7 @@ func dataError(text []byte) (*Refusal, error) {
 	return &Refusal{Kind: object.Kind, Message: object.Message}, nil
 }
 
-// Failure returns why a finished change failed, in the words of the task that did; nil for one that is Done.
+// Failure returns why a finished change failed, in the words of the failed task; nil if the change is Done.
 func (c *Change) Failure() *Refusal {
 	if c.Status == "Done" {
 		return nil
@@ -111,8 +111,8 @@ func (c *Change) Failure() *Refusal {
 	return &Refusal{Message: fmt.Sprintf("change %s ended as %s without an error", c.ID, c.Status)}
 }
 
-// lastError returns the text of a task's last log record of level ERROR; records look like
-// "2026-11-22T23:49:17Z ERROR cannot change confdb …".
+// lastError returns the text of the last ERROR record of a task's log. Records look like "2026-11-22T23:49:17Z ERROR
+// cannot change confdb …".
 func lastError(log []string) string {
 	for i := len(log) - 1; i >= 0; i-- {
 		_, rest, found := strings.Cut(log[i], " ")
@@ -123,13 +123,13 @@ func lastError(log []string) string {
 	return ""
 }
 
-// firstTask returns the cause in a change's err, which has the form
+// firstTask returns the first cause in a change's err, which has the form
 //
 //	cannot perform the following tasks:
 //	- SUMMARY (CAUSE)
 //	- …
 //
-// CAUSE may hold line breaks (a hook's output) and brackets.
+// CAUSE may contain line breaks (a hook's output) and brackets.
 func firstTask(err string) string {
 	_, rest, found := strings.Cut(err, "cannot perform the following tasks:\n- ")
 	if !found {
@@ -145,7 +145,7 @@ func firstTask(err string) string {
 	return strings.TrimSpace(strings.TrimSuffix(cause, ")"))
 }
 
-// HookOutput returns what a failed hook printed, from a message of the form
+// HookOutput returns the output of a failed hook from a message of the form
 //
 //	run hook "change-view-tunnel":
 //	-----

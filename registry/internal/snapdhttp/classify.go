@@ -9,22 +9,22 @@ import (
 	"aspects-poc/registry/internal/calls"
 )
 
-// A Request is what a refusal was the answer to. It completes the error and its remedy.
+// A Request describes the request that snapd answered. It completes errors and their remedies.
 type Request struct {
 	Op       string // "get", "set", "unset", "watch" or "open"
 	View     backend.ViewID
 	Requests []string
-	// Plug is SNAP:PLUG where the caller is a snap that goes through its own plug; "" over REST.
+	// Plug is SNAP:PLUG for a snap that uses its own plug; "" over REST.
 	Plug string
 }
 
-// About is the request for package calls.
+// About returns the request in the form of package calls.
 func (r Request) About() calls.About {
 	return calls.About{Op: r.Op, View: r.View, Requests: r.Requests}
 }
 
-// Explain turns a refusal into an error: of which kind, about which storage path and why, and what mends it. Message
-// keeps snapd's words, without the prefixes that snapd's parts put before each other's.
+// Explain turns a refusal into an error with kind, storage path, reason and remedy. Message keeps snapd's words
+// without the prefixes of snapd's layers.
 func Explain(refusal Refusal, request Request) *backend.Error {
 	message := trimPrefixes(refusal.Message)
 	e := &backend.Error{
@@ -47,8 +47,8 @@ func Explain(refusal Refusal, request Request) *backend.Error {
 	return e
 }
 
-// Lost turns an error of Client.Do into an error of a request. A write of which nobody knows whether it was carried
-// out is ErrUnknown; everything else that got no answer is ErrUnreachable.
+// Lost turns an error of Client.Do into the error of a request: ErrUnknown for a write that may have been carried
+// out, ErrBadRequest for a body that JSON cannot express, otherwise ErrUnreachable.
 func Lost(err error, request Request, write bool) *backend.Error {
 	e := &backend.Error{
 		Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnreachable, Err: err,
@@ -56,7 +56,7 @@ func Lost(err error, request Request, write bool) *backend.Error {
 	var transport *TransportError
 	switch isTransport := asTransport(err, &transport); {
 	case !isTransport:
-		e.Kind = backend.ErrBadRequest // JSON cannot express it
+		e.Kind = backend.ErrBadRequest // JSON cannot express the body
 	case write && transport.Sent:
 		e.Kind = backend.ErrUnknown
 		e.Remedy = "read back before writing again"
@@ -66,8 +66,8 @@ func Lost(err error, request Request, write bool) *backend.Error {
 	return e
 }
 
-// Classify tells the kind of a refusal: by snapd's kind where there is one, else by its words (seen on snapd 2.68.3
-// and 2.77.1, and read in the sources of the releases from 2.68).
+// Classify returns the kind of a refusal: from snapd's kind if there is one, else from its words. The source is that
+// of the snapd releases from 2.68 on; 2.68.3 and 2.77.1 were also seen.
 func Classify(refusal Refusal) error {
 	message := trimPrefixes(refusal.Message)
 	for _, row := range kinds {
@@ -75,7 +75,7 @@ func Classify(refusal Refusal) error {
 			return row.is
 		}
 	}
-	// A value or path that is quoted in a message must not decide what the message means.
+	// A quoted value or path must not decide the meaning of the message.
 	bare := quoted.ReplaceAllString(message, `""`)
 	for _, row := range messages {
 		if row.match(bare) {
@@ -95,13 +95,13 @@ func Classify(refusal Refusal) error {
 	return backend.ErrOther
 }
 
-// RouteNotFound is the whole message of a 404 for a path that this snapd does not have. "No such data" is a 404 too in
-// the older dialects, but its message always begins with "cannot".
+// RouteNotFound is the whole message of a 404 for a path that this snapd does not have. In older dialects missing
+// data is a 404 too, but its message begins with "cannot".
 const RouteNotFound = "not found"
 
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-// kinds are those that snapd gives, from 2.71 on; a row with a part comes before the general one.
+// kinds maps snapd's own kinds (since 2.71). A row with a part comes before the general one.
 var kinds = []struct {
 	kind, part string
 	is         error
@@ -116,7 +116,7 @@ var kinds = []struct {
 	{"login-required", "", backend.ErrUnauthorized},
 }
 
-// A matcher decides about a message in which each quoted text has become "".
+// A matcher decides about a message in which each quoted text is replaced by "".
 type matcher func(bare string) bool
 
 func has(part string) matcher {
@@ -133,8 +133,8 @@ func ends(suffix string) matcher {
 
 func like(pattern string) matcher { return regexp.MustCompile(pattern).MatchString }
 
-// messages are looked through in order: a custodian's or a hook's own words come last in a message and may say
-// anything, so what begins with them is decided first.
+// messages maps messages to kinds; the first match wins. Words of a custodian or hook stand at the end of a message
+// and may say anything, so the rows for such messages come first.
 var messages = []struct {
 	match matcher
 	is    error
@@ -170,7 +170,7 @@ var messages = []struct {
 	{has("cannot use --view with non-"), backend.ErrNoView},
 	{has("assertion not found"), backend.ErrNoSchema},
 	{like(`^confdb(-schema)? \(.*\) not found$`), backend.ErrNoSchema},
-	{has("persistent network error"), backend.ErrNoSchema}, // it was looked for in the store
+	{has("persistent network error"), backend.ErrNoSchema}, // snapd searched in the store
 	{ends("unauthorized access"), backend.ErrUnauthorized},
 	{ends("access denied"), backend.ErrUnauthorized},
 	{like(`^cannot use "" with uid \d+, try with sudo`), backend.ErrUnauthorized},
@@ -183,7 +183,7 @@ var messages = []struct {
 	{has("cannot set empty container"), backend.ErrBadRequest},
 	{has("value contains unused data"), backend.ErrBadRequest},
 	{has("for unmatched request parts but got"), backend.ErrBadRequest},
-	{has("cannot use unmatched part "), backend.ErrBadRequest}, // of snapd 2.68
+	{has("cannot use unmatched part "), backend.ErrBadRequest}, // in snapd 2.68
 	{has("doesn't conform to required format"), backend.ErrBadRequest},
 	{has("request body contains no values"), backend.ErrBadRequest},
 	{begins("cannot decode confdb request body: "), backend.ErrBadRequest},
@@ -201,7 +201,7 @@ var messages = []struct {
 	{begins("Unknown command `"), backend.ErrUnsupported},
 }
 
-// wrapper is what the daemon puts before a no-match or an unmatched constraint that it finds out late.
+// wrapper matches the prefix that snapd's daemon adds to some errors about rules and constraints.
 var wrapper = regexp.MustCompile(`^internal error: cannot read confdb [^\s/]+/[^\s/]+: (cannot )`)
 
 func trimPrefixes(message string) string {
@@ -211,7 +211,7 @@ func trimPrefixes(message string) string {
 	return wrapper.ReplaceAllString(message, "$1")
 }
 
-// reason returns what follows the last colon outside of quotes: the bare cause.
+// reason returns the text behind the last colon outside of quotes.
 func reason(message string) string {
 	last := -1
 	masked := quoted.ReplaceAllStringFunc(message, func(text string) string { return strings.Repeat("x", len(text)) })
@@ -226,9 +226,8 @@ func reason(message string) string {
 	return message[last+2:]
 }
 
-// Violation finds the storage path and the reason in the text of a schema violation, such as
-// `cannot write data: cannot accept element in "metrics.sample-rate": -3 is less than the allowed minimum 0`. The path
-// is "" for the top level.
+// Violation returns the storage path and the reason of a schema violation, such as `cannot write data: cannot accept
+// element in "metrics.sample-rate": -3 is less than the allowed minimum 0`. The path is "" for the top level.
 func Violation(message string) (path, reason string) {
 	const element, top = `cannot accept element in "`, "cannot accept top level element: "
 	if i := strings.Index(message, element); i >= 0 {

@@ -10,21 +10,21 @@ import (
 
 // The types of an envelope.
 const (
-	TypeSync  = "sync"  // the result is here
-	TypeAsync = "async" // the result will be in a change
-	TypeError = "error" // refused; can come with HTTP status 200
+	TypeSync  = "sync"  // the answer has the result
+	TypeAsync = "async" // a change will have the result
+	TypeError = "error" // a refusal; its HTTP status can be 200
 )
 
-// A Response is one answer of snapd, without its envelope's decoration.
+// A Response is one answer of snapd.
 type Response struct {
 	Type   string          // TypeSync, TypeAsync or TypeError
 	Status int             // HTTP status
-	Result json.RawMessage // of TypeSync: the result; of TypeError: the refusal
-	Change string          // of TypeAsync: ID of the change, never empty
+	Result json.RawMessage // TypeSync: the result; TypeError: the refusal
+	Change string          // TypeAsync: ID of the change, never empty
 }
 
-// DecodeResponse reads an envelope. Anything that is not one is an error: an answer that cannot be told to be a
-// success must not become an empty value.
+// DecodeResponse decodes an envelope. It returns an error for anything else, so that no such answer becomes an empty
+// value.
 func DecodeResponse(status int, text []byte) (*Response, error) {
 	var envelope struct {
 		Type   string          `json:"type"`
@@ -47,15 +47,15 @@ func DecodeResponse(status int, text []byte) (*Response, error) {
 	return response, nil
 }
 
-// A Refusal is an answer of TypeError.
+// A Refusal is the content of a TypeError answer.
 type Refusal struct {
-	Status  int             // HTTP status; 0 for one that was found in a change
-	Kind    string          // "" in all dialects before 2.71, and for most errors since
+	Status  int             // HTTP status; 0 for a refusal from a change
+	Kind    string          // "" before 2.71, and for most errors since
 	Message string          // snapd's words
-	Value   json.RawMessage // depends on Kind; for "unsuccessful" stdout, stderr and exit-code
+	Value   json.RawMessage // depends on Kind; for "unsuccessful": stdout, stderr and exit-code
 }
 
-// Refusal returns what was refused, or nil if the answer is not of TypeError.
+// Refusal returns snapd's refusal, or nil if the type is not TypeError.
 func (r *Response) Refusal() *Refusal {
 	if r.Type != TypeError {
 		return nil
@@ -71,20 +71,20 @@ func (r *Response) Refusal() *Refusal {
 	return &Refusal{Status: r.Status, Kind: result.Kind, Message: result.Message, Value: result.Value}
 }
 
-// Decode reads JSON into dst with numbers as json.Number, and refuses text behind it.
+// Decode decodes JSON into dst with numbers as json.Number. Text after the value is an error.
 func Decode(text []byte, dst any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(dst); err != nil {
 		return err
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) { // More takes a closing bracket for the end
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) { // decoder.More would accept a closing bracket
 		return errors.New("text after the JSON value")
 	}
 	return nil
 }
 
-// Object reads a JSON object as JSON shapes. Null and everything else that is no object is an error.
+// Object decodes a JSON object to JSON shapes. Null and other values are an error.
 func Object(text []byte) (map[string]any, error) {
 	var object map[string]any
 	if err := Decode(text, &object); err != nil {

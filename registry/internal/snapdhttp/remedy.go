@@ -13,12 +13,12 @@ var flag = regexp.MustCompile(`experimental\.([a-z-]+)`)
 // EnableFlag returns the command that turns an experimental flag on.
 func EnableFlag(flag string) string { return "snap set system experimental." + flag + "=true" }
 
-// ConnectCustodian returns the command that gives a view its custodian.
+// ConnectCustodian returns how to connect a custodian of the view.
 func ConnectCustodian(view backend.ViewID) string {
 	return "snap connect CUSTODIAN-SNAP:PLUG, whose plug has role custodian and view " + view.Schema + "/" + view.View
 }
 
-// remedy returns what mends a refusal, or "" where snapd's words leave no question.
+// remedy returns the remedy of a refusal, or "".
 func remedy(kind error, message string, request Request) string {
 	switch kind {
 	case backend.ErrDisabled:

@@ -1,15 +1,15 @@
-// Package snapdhttp is what every conversation with snapd has in common, whether REST or snapctl: HTTP over a unix
-// socket, the envelope around each answer, the version that is behind it, and what its refusals mean.
+// Package snapdhttp has the parts of snapd's protocol that REST and snapctl share: HTTP over a unix socket (Client),
+// the envelope of each answer (Response), versions, and the meaning of refusals (Explain).
 //
-// It knows nothing of views. Packages snapd and snapctl build requests with it and turn refusals into backend.Error:
+// Packages snapd and snapctl build the requests for views:
 //
 //	client := snapdhttp.New("/run/snapd.socket")
 //	response, err := client.Do(ctx, http.MethodGet, "/v2/system-info", nil, nil)
 //	if err != nil {
-//		return snapdhttp.Lost(op, err) // *TransportError: nothing was answered
+//		return snapdhttp.Lost(err, request, false) // a *TransportError: no answer
 //	}
 //	if refusal := response.Refusal(); refusal != nil {
-//		return snapdhttp.Explain(*refusal, snapdhttp.Request{Op: "get", View: view})
+//		return snapdhttp.Explain(*refusal, request)
 //	}
 package snapdhttp
 
@@ -27,19 +27,19 @@ import (
 	"sync/atomic"
 )
 
-// maxAnswer bounds what is read of one answer, in bytes. snapd sets no limit on values; the longest honest answer is a
-// list of assertions or a whole databag.
+// maxAnswer is the largest size of an answer in bytes. snapd does not limit values; the longest real answer is a list
+// of assertions or a whole databag.
 const maxAnswer = 64 << 20
 
-// A Client speaks HTTP over one unix socket. Each request has its own connection: over a unix socket that costs
-// microseconds, and a snapd that restarted between two requests cannot leave a dead one behind. It is safe for
-// concurrent use and has no time limit of its own: contexts set it.
+// A Client speaks HTTP over one unix socket. Each request has its own connection, which takes microseconds and cannot
+// be a dead one of a snapd that restarted. A Client is safe for concurrent use. It has no timeout; contexts set the
+// limits.
 type Client struct {
 	socket string
 	http   *http.Client
 }
 
-// New returns a client of the daemon that listens on a unix socket. Nothing is dialled before the first request.
+// New returns a client for a unix socket. It does not connect.
 func New(socket string) *Client {
 	dialer := &net.Dialer{}
 	return &Client{
@@ -51,7 +51,7 @@ func New(socket string) *Client {
 					return dialer.DialContext(ctx, "unix", socket)
 				},
 			},
-			// snapd never redirects; whoever does is not snapd.
+			// snapd never redirects.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -60,10 +60,10 @@ func New(socket string) *Client {
 // Socket returns the path of the socket.
 func (c *Client) Socket() string { return c.socket }
 
-// A TransportError tells that a request got no answer that could be understood.
+// A TransportError means that a request got no usable answer.
 type TransportError struct {
 	Socket string
-	// Sent tells that the request, or a part of it, may have reached the daemon, so that it may have been carried out.
+	// Sent reports whether a part of the request may have reached the daemon, so that it may have been carried out.
 	Sent bool
 	Err  error
 }
@@ -78,8 +78,9 @@ func (e *TransportError) Error() string {
 // Unwrap returns the cause, such as a *net.OpError or a context's error.
 func (e *TransportError) Unwrap() error { return e.Err }
 
-// Do sends one request and reads its envelope. A body that is not nil is sent as JSON. The error is a *TransportError,
-// or a plain error for a body that JSON cannot express; a refusal by snapd is not an error here, see Response.Refusal.
+// Do sends one request and decodes the envelope of the answer. A non-nil body is sent as JSON. The error is a
+// *TransportError, or another error if JSON cannot express the body. A refusal by snapd is not an error; see
+// Response.Refusal.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, body any) (*Response, error) {
 	var reader io.Reader
 	if body != nil {
@@ -103,7 +104,7 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 		request.Header.Set("Content-Type", "application/json")
 	}
 	lost := func(err error) error {
-		// The context's own error says more than "i/o timeout", and callers look for it.
+		// Callers look for the context's error, which also says more than "i/o timeout".
 		if ctxErr := ctx.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
 			err = fmt.Errorf("%w (%w)", ctxErr, err)
 		}
@@ -111,13 +112,13 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
-		var wrapped *url.Error // repeats method and URL, which means nothing to anybody here
+		var wrapped *url.Error // repeats method and URL
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
 		return nil, lost(err)
 	}
-	defer func() { _ = answer.Body.Close() }() // read to its end, or broken: nothing to learn from closing
+	defer func() { _ = answer.Body.Close() }() // read to its end, or broken
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	if err != nil {
 		return nil, lost(err)

@@ -8,24 +8,24 @@ import (
 	"strconv"
 )
 
-// A Version is the part of snapd's version that decides about dialects.
+// A Version is the part of snapd's version that decides the dialect.
 type Version struct{ Major, Minor int }
 
 var leadingDigits = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\D|$)`)
 
-// ParseVersion reads the leading MAJOR.MINOR of a version as snapd writes it: "2.77.1-2", "2.68.3-3+deb13u1+b7" and
-// "2.73+git123.gabcdef" occur. It returns false for text without one, such as "unknown".
+// ParseVersion parses the leading MAJOR.MINOR of snapd's version, such as "2.77.1-2", "2.68.3-3+deb13u1+b7" or
+// "2.73+git123.gabcdef". It returns false if there is none, as in "unknown".
 func ParseVersion(text string) (Version, bool) {
 	match := leadingDigits.FindStringSubmatch(text)
 	if match == nil {
 		return Version{}, false
 	}
-	major, _ := strconv.Atoi(match[1]) // digits, at most four
+	major, _ := strconv.Atoi(match[1]) // at most four digits
 	minor, _ := strconv.Atoi(match[2])
 	return Version{Major: major, Minor: minor}, true
 }
 
-// AtLeast tells whether v is this version or a later one.
+// AtLeast reports whether v is MAJOR.MINOR or later.
 func (v Version) AtLeast(major, minor int) bool {
 	return v.Major > major || v.Major == major && v.Minor >= minor
 }
@@ -33,7 +33,8 @@ func (v Version) AtLeast(major, minor int) bool {
 // String returns MAJOR.MINOR.
 func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
 
-// A SystemInfo is the part of GET /v2/system-info that concerns us. Any user may ask for it, on snapd's main socket.
+// A SystemInfo is the part of GET /v2/system-info that the backends use. Any user may request it on snapd's main
+// socket.
 type SystemInfo struct {
 	Version  string             `json:"version"`
 	Features map[string]Feature `json:"features"` // experimental flags by name
@@ -46,7 +47,7 @@ type Feature struct {
 	Reason    string `json:"unsupported-reason"`
 }
 
-// SystemInfo asks snapd what it is. A refusal is returned as a *RefusalError.
+// SystemInfo requests snapd's system-info. The error is a *TransportError, or a *RefusalError if snapd refuses.
 func (c *Client) SystemInfo(ctx context.Context) (SystemInfo, error) {
 	response, err := c.Do(ctx, http.MethodGet, "/v2/system-info", nil, nil)
 	if err != nil {
@@ -66,7 +67,7 @@ func (c *Client) SystemInfo(ctx context.Context) (SystemInfo, error) {
 	return info, nil
 }
 
-// A RefusalError is a refusal of a request that concerns no view.
+// A RefusalError is the refusal of a request that concerns no view.
 type RefusalError struct{ Refusal }
 
 func (e *RefusalError) Error() string { return e.Message }

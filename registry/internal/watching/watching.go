@@ -1,5 +1,6 @@
-// Package watching watches views that announce nothing by themselves: it reads them now and then, and when somebody says
-// that they may have changed, and compares. All watches of a view share its reads, however many they are.
+// Package watching watches views in backends that do not announce changes. It reads a view at intervals, and at once
+// when the backend calls Due, and compares the result with the previous one. All watches of a view share its reads.
+// Its main type is Watches.
 //
 //	watches := watching.New(life, watching.Options{Read: b.document, Every: func() time.Duration { return time.Minute }})
 //	events, err := watches.Watch(ctx, view)
@@ -19,22 +20,22 @@ import (
 	"aspects-poc/registry/internal/calls"
 )
 
-// Options say how views are read. Read and Every must be set.
+// Options are options of New. Read and Every are required.
 type Options struct {
-	// Read returns what a view shows; ErrNoData stands for nothing.
+	// Read returns what a view shows. ErrNoData means that it shows nothing.
 	Read func(ctx context.Context, view backend.ViewID) (map[string]any, error)
 
-	// Every returns the pause between two reads of a view, as it is at the moment. See Watches.Hasten.
+	// Every returns the current pause between two reads of a view. Call Watches.Hasten when it becomes shorter.
 	Every func() time.Duration
 
-	// Retry is the longest pause after a read that failed, if Every is longer; 0 means Every.
+	// Retry is the longest pause after a failed read if Every is longer; 0 means Every.
 	Retry time.Duration
 
-	// Begin, if not nil, is called before the first of the watches reads. It must not use the Watches.
+	// Begin, if not nil, runs before the first watch reads. It must not use the Watches.
 	Begin func()
 
-	// Alongside, if not nil, runs while there are watches, until its context ends: it may listen for word of changes, and
-	// call Due. Since is a moment before the first read.
+	// Alongside, if not nil, runs while there are watches. It returns when its context ends. It can listen for
+	// announcements and call Due. Since is a moment before the first read.
 	Alongside func(ctx context.Context, since time.Time)
 
 	// Now returns the time; nil means time.Now.
@@ -42,13 +43,14 @@ type Options struct {
 }
 
 const (
-	// kept is how many events wait for a slow receiver. More would tell it nothing new: each means to read again.
+	// kept is how many events wait for a slow receiver. More would tell it nothing new: each event means to read
+	// again.
 	kept = 16
-	// firstRetry is the pause after the first read that failed. It grows by half each time.
+	// firstRetry is the pause after the first failed read. It grows by half each time.
 	firstRetry = time.Second
 )
 
-// Watches are all watches of a backend. New makes them.
+// Watches are all watches of a backend.
 type Watches struct {
 	life    *calls.Life
 	options Options
@@ -58,26 +60,26 @@ type Watches struct {
 	session *session // nil while there are no watches
 }
 
-// A session is what works while there are watches: one goroutine that reads, and Options.Alongside.
+// A session is the work while there are watches: the goroutine that reads, and Options.Alongside.
 type session struct {
 	stop context.CancelFunc
-	wake chan struct{} // has an entry when it is to be looked for what is due
+	wake chan struct{} // holds a token if views may be due
 }
 
-// A watched view is read for all of its watches together.
+// A watched view is read once for all its watches.
 type watched struct {
 	view backend.ViewID
-	turn chan struct{} // holds a token while it is read and compared
+	turn chan struct{} // holds a token during a read and its comparison
 
 	// Guarded by Watches.mu.
 	events map[chan backend.Event]struct{}
-	users  int       // watches, those that are just beginning too
-	next   time.Time // when it is to be read again
-	failed string    // the error that was told last; "" when it could be read
+	users  int       // number of watches, including those that are about to begin
+	next   time.Time // time of the next read
+	failed string    // the last reported error; "" after a successful read
 
 	// Guarded by turn.
-	seen  [sha256.Size]byte // of what it showed last; zero before the first time
-	retry time.Duration     // the next pause after a failure; 0: firstRetry
+	seen  [sha256.Size]byte // digest of the last read; zero before the first one
+	retry time.Duration     // the next pause after a failed read; 0 means firstRetry
 }
 
 // New returns Watches without a watch. They end with the life.
@@ -88,12 +90,12 @@ func New(life *calls.Life, options Options) *Watches {
 	return &Watches{life: life, options: options, views: map[backend.ViewID]*watched{}}
 }
 
-// Watch reads a view once, and from then on tells of changes until ctx ends. An error that time or an administrator may
-// mend begins the watch interrupted; another one is returned. It is for use in a call, whose context is call: the watch
-// itself lasts longer.
+// Watch reads a view once and then reports changes until ctx ends. If the read fails with an error that time or an
+// administrator can solve, the watch begins with an event that has Err set; any other error is returned. Call Watch
+// within a Call; call is the context of that Call.
 func (w *Watches) Watch(ctx, call context.Context, view backend.ViewID) (<-chan backend.Event, error) {
-	// From here on changes are listened for; so what is read now is what the next event is compared with. If others
-	// watch the view already they learn of what this read finds.
+	// enter comes before the read, so that no change after the read is missed. If the read finds a change, the other
+	// watches of the view get an event.
 	entry := w.enter(view)
 	events := make(chan backend.Event, kept)
 	if err := w.look(call, entry, events); err != nil && (call.Err() != nil || lasting(err)) {
@@ -109,14 +111,14 @@ func (w *Watches) Watch(ctx, call context.Context, view backend.ViewID) (<-chan 
 	return events, nil
 }
 
-// lasting tells that a watch that begins with this error is not worth beginning.
+// lasting reports whether the error cannot go away during a watch.
 func lasting(err error) bool {
 	kinds := []error{backend.ErrNoView, backend.ErrNoMatch, backend.ErrUnauthorized, backend.ErrBadRequest,
 		backend.ErrUnsupported}
 	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }
 
-// enter notes that a view is going to be watched, and begins a session if it is the first. Each enter needs a leave.
+// enter registers a watch of a view. The first watch begins a session. Each enter needs a leave.
 func (w *Watches) enter(view backend.ViewID) *watched {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,9 +135,9 @@ func (w *Watches) enter(view backend.ViewID) *watched {
 	return entry
 }
 
-// begin begins a session. The caller holds mu, and is in a call.
+// begin begins a session. The caller holds mu and is within a Call.
 func (w *Watches) begin() {
-	ctx, cancel := context.WithCancel(context.Background()) // ends with the last watch, thus with Close
+	ctx, cancel := context.WithCancel(context.Background()) // ends with the last watch, and so with Close
 	s := &session{stop: cancel, wake: make(chan struct{}, 1)}
 	w.session = s
 	if w.options.Begin != nil {
@@ -148,7 +150,7 @@ func (w *Watches) begin() {
 	}
 }
 
-// leave ends a watch.
+// leave removes a watch. The last one ends the session.
 func (w *Watches) leave(entry *watched, events chan backend.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,7 +166,7 @@ func (w *Watches) leave(entry *watched, events chan backend.Event) {
 	}
 }
 
-// Due has those of the watched views read at once that concern returns true for.
+// Due makes the watched views for which concern returns true be read at once.
 func (w *Watches) Due(concern func(view backend.ViewID) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -177,7 +179,7 @@ func (w *Watches) Due(concern func(view backend.ViewID) bool) {
 	w.session.poke()
 }
 
-// Hasten says that Options.Every may return less than before.
+// Hasten applies a shorter Options.Every to reads that are already scheduled.
 func (w *Watches) Hasten() {
 	latest := w.options.Now().Add(w.options.Every())
 	w.mu.Lock()
@@ -190,18 +192,18 @@ func (w *Watches) Hasten() {
 	w.session.poke()
 }
 
-// poke has the reader look for what is due. A session that is nil has no reader.
+// poke wakes the reader. It does nothing for a nil session.
 func (s *session) poke() {
 	if s == nil {
 		return
 	}
 	select {
 	case s.wake <- struct{}{}:
-	default: // it will look at all of them anyway
+	default: // the reader is about to wake
 	}
 }
 
-// readDue reads views when their time has come, one after the other: there is no hurry, and snapd has other work.
+// readDue reads the due views one after the other, which spares snapd.
 func (w *Watches) readDue(ctx context.Context, s *session) {
 	for ctx.Err() == nil {
 		entry, pause := w.soonest(s)
@@ -215,11 +217,11 @@ func (w *Watches) readDue(ctx context.Context, s *session) {
 			timer.Stop()
 			continue
 		}
-		_ = w.look(ctx, entry, nil) // has told the watches what went wrong
+		_ = w.look(ctx, entry, nil) // look has reported the error to the watches
 	}
 }
 
-// soonest returns the view that is to be read next, and in how much time.
+// soonest returns the view to read next, and the time until then.
 func (w *Watches) soonest(s *session) (*watched, time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -235,8 +237,8 @@ func (w *Watches) soonest(s *session) (*watched, time.Duration) {
 	return soonest, soonest.next.Sub(w.options.Now())
 }
 
-// look reads a view and tells its watches what is new: a change, or that it cannot be read, which it returns too. Then
-// events, if not nil, becomes one of the watches; it is told of an error only.
+// look reads a view and sends an event to its watches if the view changed, became readable or became unreadable. It
+// returns the error of the read. If events is not nil, it is added to the watches; it receives only an error.
 func (w *Watches) look(ctx context.Context, entry *watched, events chan backend.Event) error {
 	select {
 	case entry.turn <- struct{}{}:
@@ -245,7 +247,7 @@ func (w *Watches) look(ctx context.Context, entry *watched, events chan backend.
 	}
 	defer func() { <-entry.turn }()
 
-	// Whatever is written after this moment makes the view due again.
+	// Set before the read: a change after this moment makes the view due again.
 	next := w.options.Now().Add(w.options.Every())
 	w.mu.Lock()
 	entry.next = next
@@ -263,16 +265,16 @@ func (w *Watches) look(ctx context.Context, entry *watched, events chan backend.
 			entry.next = again
 		}
 		event := backend.Event{View: entry.view, Err: err}
-		if entry.failed != err.Error() { // once is enough
+		if entry.failed != err.Error() { // the same error is reported once
 			entry.failed = err.Error()
 			entry.tell(event)
 		}
 		if events != nil {
-			events <- event // there is room: nobody else knows it yet
+			events <- event // does not block: the channel is new and has room
 		}
 	} else {
 		changed := entry.seen != digest && entry.seen != [sha256.Size]byte{}
-		recovered := entry.failed != "" // whoever could not read may do so now
+		recovered := entry.failed != "" // the receiver's own reads may succeed now
 		entry.failed, entry.retry, entry.seen = "", 0, digest
 		if changed || recovered {
 			entry.tell(backend.Event{View: entry.view})
@@ -281,11 +283,11 @@ func (w *Watches) look(ctx context.Context, entry *watched, events chan backend.
 	if events != nil {
 		entry.events[events] = struct{}{}
 	}
-	w.session.poke() // the time of the next read may be another
+	w.session.poke() // the time of the next read may have changed
 	return err
 }
 
-// digest reads a view, and returns a digest of what it shows.
+// digest reads a view and returns the digest of what it shows.
 func (w *Watches) digest(ctx context.Context, view backend.ViewID) (digest [sha256.Size]byte, err error) {
 	values, err := w.options.Read(ctx, view)
 	if errors.Is(err, backend.ErrNoData) {
@@ -294,11 +296,11 @@ func (w *Watches) digest(ctx context.Context, view backend.ViewID) (digest [sha2
 	if err != nil {
 		return digest, relabel(err, view)
 	}
-	text, err := json.Marshal(values) // sorted keys
+	text, err := json.Marshal(values) // json.Marshal sorts keys
 	return sha256.Sum256(text), err
 }
 
-// relabel turns the error of a read into that of a watch.
+// relabel turns the error of a read into one of a watch.
 func relabel(err error, view backend.ViewID) error {
 	var refused *backend.Error
 	if !errors.As(err, &refused) {
@@ -309,7 +311,7 @@ func relabel(err error, view backend.ViewID) error {
 	return &copied
 }
 
-// pause returns how long to wait after a read that failed, more each time.
+// pause returns how long to wait after a failed read. It grows with each call.
 func (entry *watched) pause(o Options) time.Duration {
 	limit := o.Every()
 	if o.Retry > 0 {
@@ -320,8 +322,8 @@ func (entry *watched) pause(o Options) time.Duration {
 	return pause
 }
 
-// tell sends an event to all watches of a view. Whoever has enough waiting knows already that there is something to
-// read.
+// tell sends an event to all watches of a view. A watch whose channel is full misses it; the events that it has
+// already mean the same.
 func (entry *watched) tell(event backend.Event) {
 	for events := range entry.events {
 		select {
