@@ -13,7 +13,7 @@ import (
 	"aspects-poc/registry/internal/calls"
 )
 
-// Get reads what is committed. It takes no lock and waits for nobody.
+// Get reads committed data. It takes no lock and does not wait.
 func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions) (
 	map[string]any, error) {
 	_, call, err := b.life.Begin(ctx, calls.About{Op: "get", View: view, Requests: requests})
@@ -38,7 +38,7 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 	return values, nil
 }
 
-// nothingThere says of an error for no data that there is not even a file, if that is so.
+// nothingThere adds to an ErrNoData that the file does not exist, if so.
 func (b *Backend) nothingThere(st *state, err error) error {
 	var e *backend.Error
 	if !b.store.absent(st) || !errors.As(err, &e) || e.Kind != backend.ErrNoData {
@@ -60,8 +60,8 @@ func (b *Backend) read(st *state, view backend.ViewID, requests []string, option
 	if err != nil {
 		return nil, err
 	}
-	// Snapd's daemon refuses some reads that its engine would answer. The other way round the engine's own errors say
-	// more (which request, and that it is a bad one), so they come first.
+	// snapd's daemon refuses some reads that its engine would answer. The engine's own errors come first, as they say
+	// more.
 	if _, err := parsed.ReadsEphemeral(view.View, requests, options); err != nil {
 		return nil, err
 	}
@@ -72,13 +72,14 @@ func (b *Backend) read(st *state, view backend.ViewID, requests []string, option
 	return values, nil
 }
 
-// Set writes in one transaction. It returns when the values are on disk. As in all backends an empty list or map as a
-// request's value unsets it, since the engine, like snapd, stores no empty containers and refuses them deeper down.
+// Set writes in one transaction and returns when the values are on disk. An empty list or map as the value of a
+// request unsets the path, as in all backends: the engine, like snapd, stores no empty containers. It refuses them
+// deeper in a value.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
 	return b.write(ctx, backend.WriteOp(values), []backend.Change{{View: view, Values: values}})
 }
 
-// SetAll writes through several views in one transaction. They may belong to several confdb-schemas.
+// SetAll writes through several views in one transaction. The views may belong to several confdb-schemas.
 func (b *Backend) SetAll(ctx context.Context, changes []backend.Change) error {
 	return b.write(ctx, "set", changes)
 }
@@ -106,7 +107,7 @@ func (b *Backend) write(ctx context.Context, op string, changes []backend.Change
 	return call.Explain(describe(err, op, about, requests))
 }
 
-// apply returns the state after changes, or nil if they change nothing. About becomes the view that is worked on.
+// apply returns the state after the changes, or nil if nothing changes. It sets about to the current view.
 func (b *Backend) apply(st *state, changes []backend.Change, about *backend.ViewID) (*state, error) {
 	var order []string
 	transactions := map[string]*confdb.Tx{}
@@ -132,7 +133,7 @@ func (b *Backend) apply(st *state, changes []backend.Change, about *backend.View
 	bags := map[string]databag.Bag{}
 	var done []change
 	for _, id := range order {
-		// That data is ephemeral changes nothing here, but the check itself refuses what snapd's daemon refuses.
+		// Ephemeral data is stored like other data; the call is for the errors of snapd's daemon.
 		if _, err := transactions[id].Ephemeral(); err != nil {
 			return nil, err
 		}
@@ -153,7 +154,7 @@ func (b *Backend) apply(st *state, changes []backend.Change, about *backend.View
 	return st.next(bags, b.late(st, done), done), nil
 }
 
-// Update reads and writes with nobody else writing in between, in this process or another.
+// Update reads and writes while nobody else writes, in any process.
 func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []string,
 	change func(current map[string]any) (map[string]any, error)) error {
 	ctx, call, err := b.life.Begin(ctx, calls.About{Op: "update", View: view, Requests: requests})
@@ -164,7 +165,7 @@ func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []st
 	if err := view.Check(); err != nil {
 		return describe(err, "update", view, requests)
 	}
-	var refused error // change's own, which is the caller's and stays as it is
+	var refused error // the error of change, which is returned as it is
 	err = b.store.change(ctx, b.patience, func(st *state) (*state, error) {
 		current, err := b.read(st, view, requests, confdb.ReadOptions{})
 		if kind := (*confdb.Error)(nil); errors.As(err, &kind) && kind.Kind == confdb.NoData {

@@ -13,7 +13,7 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// damaged reports a file that does not hold what was written, and the way back to the state before, if that is whole.
+// damaged returns the error for a damaged file. If the previous state is intact, the remedy restores it.
 func (f file) damaged(reason error) error {
 	e := &backend.Error{Kind: backend.ErrCorrupt, Err: reason, Reason: fmt.Sprintf("%s is damaged: %v", f.path, reason)}
 	if newer := (*formatError)(nil); errors.As(reason, &newer) {
@@ -46,10 +46,10 @@ func (f file) damaged(reason error) error {
 	return e
 }
 
-// errMissing is a file that is gone while the state before its last commit is there.
+// errMissing means that the file is gone but its previous state exists.
 var errMissing = errors.New("is missing, though it was written before")
 
-// noFile reports a path that leads to something else than a file.
+// noFile returns the error for a path that is not a regular file.
 func (f file) noFile(info fs.FileInfo) error {
 	what := "is not a file"
 	if info.IsDir() {
@@ -58,12 +58,12 @@ func (f file) noFile(info fs.FileInfo) error {
 	return &backend.Error{Kind: backend.ErrBadRequest, Reason: f.path + " " + what, Remedy: "name a file with file:PATH"}
 }
 
-// notThere is the cause of a read of a file that nobody has written yet.
+// notThere returns the cause of an error about a file that nobody has written yet.
 func (f file) notThere() error {
 	return &fs.PathError{Op: "open", Path: f.path, Err: fs.ErrNotExist}
 }
 
-// unreadable reports a file that is there and cannot be opened or read, or a path that cannot lead to a file.
+// unreadable returns the error for a file that exists but cannot be read, or for an impossible path.
 func (f file) unreadable(err error) error {
 	for _, misspelt := range []error{syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP, syscall.EINVAL} {
 		if errors.Is(err, misspelt) {
@@ -79,7 +79,7 @@ func (f file) unreadable(err error) error {
 	return e
 }
 
-// unwritable reports a commit of which nothing was stored.
+// unwritable returns the error for a commit that stored nothing.
 func (f file) unwritable(err error) error {
 	e := &backend.Error{Kind: backend.ErrStorage, Err: err, Reason: fmt.Sprintf(
 		"%s cannot be written: %v; nothing was changed", f.path, cause(err))}
@@ -98,7 +98,7 @@ func (f file) unwritable(err error) error {
 	return e
 }
 
-// cause strips the operation and the path of an error: which file it is about is said already.
+// cause returns an error without its operation and path, which the text names already.
 func cause(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -113,7 +113,7 @@ func cause(err error) error {
 
 var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
 
-// quote makes a path safe to paste into a shell.
+// quote quotes a path for a shell.
 func quote(path string) string {
 	if plain.MatchString(path) {
 		return path

@@ -9,17 +9,18 @@ import (
 	"syscall"
 )
 
-// disk is what a commit does to the file system, a method for each step that can fail: tests let each of them.
+// disk is the access of a commit to the file system, with one method for each step that can fail. Tests make them
+// fail.
 type disk interface {
-	// Create makes a new file, which nobody else has.
+	// Create makes a new file and replaces a leftover one.
 	Create(path string, mode fs.FileMode) (handle, error)
 	// Link gives a file a second name.
 	Link(path, name string) error
-	// Rename moves a file over another one.
+	// Rename moves a file, replacing the target.
 	Rename(from, to string) error
-	// Remove deletes a file; one that is not there is fine.
+	// Remove deletes a file. A missing file is no error.
 	Remove(path string) error
-	// SyncDir waits until the names in a directory are on disk.
+	// SyncDir waits until the names in a folder are on disk.
 	SyncDir(path string) error
 }
 
@@ -35,7 +36,7 @@ type realDisk struct{}
 func (realDisk) Create(path string, mode fs.FileMode) (handle, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
-		// Of a writer that was killed: we hold the lock, so nobody is writing it now.
+		// A killed writer left it. We hold the lock, so nobody is writing to it.
 		if err := os.Remove(path); err != nil {
 			return nil, err
 		}
@@ -44,7 +45,7 @@ func (realDisk) Create(path string, mode fs.FileMode) (handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The umask may have taken bits away that the administrator had given to the file.
+	// The umask may have removed bits that the administrator gave to the file.
 	if err := file.Chmod(mode); err != nil {
 		return nil, errors.Join(err, file.Close(), os.Remove(path))
 	}
@@ -72,8 +73,8 @@ func (realDisk) SyncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// inheritOwner gives what root makes to the owner of the directory it is in, so that one `sudo` does not lock a user
-// out of a registry of their own.
+// inheritOwner gives a file made by root to the owner of its folder, so that one `sudo` does not lock a user out of
+// their own registry.
 func inheritOwner(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -89,8 +90,8 @@ func inheritOwner(path string) error {
 	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
 }
 
-// makeDir makes a directory and its parents for this user alone, and waits until their names are on disk: a file is
-// not durable in a directory that is not.
+// makeDir makes a folder and its parents with mode 0700, and waits until their names are on disk. A file in a folder
+// that is not on disk is not durable.
 func makeDir(path string, d disk) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -1,16 +1,16 @@
-// Package embedded is the registry's backend for machines without a snapd: the confdb engine around a file that any
-// number of processes share, or around memory.
+// Package embedded is the registry's backend for machines without snapd: the engine of package confdb with a file
+// that any number of processes share, or with memory. Its main type is Backend.
 //
 //	b, err := embedded.Open(ctx, "/var/lib/thing/confdb.json", embedded.Options{Documents: schemas})
 //	defer b.Close()
 //
-// Open and reads write nothing: a file that is not there stays so until the first set, which makes it, with its
-// directories, and puts the confdb-schema of the data into it. A set that returned is on disk, whole, and the state
-// before it is kept beside it. Readers take no lock: they look whether the file is the one they know. Writers of all processes wait for each other on PATH.lock, which stays there,
-// empty. The file tells of the last commits, so that watchers in other processes learn of each one.
+// Open and reads write nothing. The first Set makes the file and its folders, and stores the data's confdb-schema in
+// it. When Set returns, the whole state is on disk, and the previous state is in PATH.previous. Readers take no lock;
+// they check whether the file has changed. Writers of all processes wait for each other with a lock on PATH.lock, an
+// empty file that stays. The file records the last commits, so that watchers in other processes learn of each one.
 //
-// On snapd, ephemeral data needs a custodian's hooks to load and save it. There are no custodians here: ephemeral data
-// is kept like any other. Everybody reads as an administrator, secrets included; who may read the file reads all.
+// There are no custodians: ephemeral data is stored like other data, while snapd needs a custodian's hooks to load
+// and save it. Every reader is an administrator and sees secrets; file permissions decide who may read.
 package embedded
 
 import (
@@ -25,10 +25,10 @@ import (
 	"aspects-poc/registry/internal/calls"
 )
 
-// Options say how to open a store. The zero value knows only the confdb-schemas that the file holds.
+// Options are options of Open and OpenMemory. Without Documents the store knows only the confdb-schemas in its file.
 type Options struct {
-	// Documents are confdb-schemas as JSON in the form that `snap sign` takes. Each is in force where the store does not
-	// hold it, or holds an earlier revision, and is stored with the first data that is set by it.
+	// Documents are confdb-schemas as JSON in the form for `snap sign`. A document is in force if the store does not
+	// hold its confdb-schema or holds an earlier revision. It is stored with the first data that is written by it.
 	Documents []json.RawMessage
 	// AccessTimeout is how long a write waits for other writers; 0 means 30 s.
 	AccessTimeout time.Duration
@@ -36,11 +36,11 @@ type Options struct {
 
 const defaultAccessTimeout = 30 * time.Second
 
-// Backend is an open store. It is safe for concurrent use.
+// A Backend is an open store. It is safe for concurrent use.
 type Backend struct {
 	store    *store
 	patience time.Duration
-	brought  map[string]*schema // of Options.Documents, by ACCOUNT/NAME; not changed after Open
+	brought  map[string]*schema // Options.Documents by ACCOUNT/NAME; fixed after Open
 	life     *calls.Life
 }
 
@@ -50,7 +50,8 @@ var (
 	_ backend.MultiSetter = (*Backend)(nil)
 )
 
-// Open opens the store in a file, which need not be there. A damaged file is ErrCorrupt.
+// Open opens the store in a file. The file need not exist. The error is ErrCorrupt for a damaged file, and
+// ErrBadRequest for a document that is no confdb-schema or contradicts the stored one of the same revision.
 func Open(ctx context.Context, path string, options Options) (*Backend, error) {
 	return open(ctx, path, options, realDisk{})
 }
@@ -63,7 +64,7 @@ func open(ctx context.Context, path string, options Options, d disk) (*Backend, 
 	return start(ctx, s, options)
 }
 
-// OpenMemory opens an empty store in memory, which nobody else sees and which ends with Close.
+// OpenMemory opens an empty store in memory. Nobody else sees it, and it ends with Close.
 func OpenMemory(ctx context.Context, options Options) (*Backend, error) {
 	return start(ctx, newStore(nil), options)
 }
@@ -94,10 +95,11 @@ func (b *Backend) begin(ctx context.Context, documents []json.RawMessage) error 
 	return describe(err, "open", backend.ViewID{}, nil)
 }
 
-// DefaultPath returns the user's own store: aspects-poc/confdb.json in $XDG_STATE_HOME, or in ~/.local/state.
+// DefaultPath returns the path of the user's own store: aspects-poc/confdb.json in $XDG_STATE_HOME or ~/.local/state.
+// It returns an error if neither that variable nor HOME is an absolute path.
 func DefaultPath(getenv func(string) string) (string, error) {
 	const name = "aspects-poc/confdb.json"
-	// The specification of base directories wants relative paths to be ignored.
+	// The XDG base directory specification says to ignore relative paths.
 	if state := getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
 		return filepath.Join(state, name), nil
 	}
@@ -107,7 +109,8 @@ func DefaultPath(getenv func(string) string) (string, error) {
 	return "", errors.New("neither XDG_STATE_HOME nor HOME is set: name a file with file:PATH")
 }
 
-// Status tells of the file, and warns of one that is not there and of data that the schema in force would refuse.
+// Status describes the store. It warns if the file does not exist, cannot be read, or holds data that the schema in
+// force refuses.
 func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	_, call, err := b.life.Begin(ctx, calls.About{Op: "open"})
 	if err != nil {
@@ -137,7 +140,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	return status, nil
 }
 
-// Close ends all watches and calls, and waits for them. Calling it again does nothing.
+// Close ends all watches and calls, and waits for them. Later calls of Close do nothing.
 func (b *Backend) Close() error {
 	if !b.life.Close() {
 		return nil
@@ -145,9 +148,9 @@ func (b *Backend) Close() error {
 	return b.store.release()
 }
 
-// Watch sends an event for each commit, of whatever process, that changes what the view shows: one each, in order,
-// with the commit's revision. A watcher that is very far behind gets one event for many commits. A file that is not
-// there is waited for; it is not made.
+// Watch sends one event for each commit of any process that changes what the view shows, in order, with the commit's
+// revision. A watcher that is far behind gets one event for many commits. If the file does not exist, Watch waits for
+// it.
 func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
 	_, call, err := b.life.Begin(ctx, calls.About{Op: "watch", View: view})
 	if err != nil {

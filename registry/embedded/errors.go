@@ -8,7 +8,7 @@ import (
 	"aspects-poc/registry/confdb"
 )
 
-// kinds maps the engine's kinds of refusal to those of a backend.
+// kinds maps the engine's kinds of errors to those of a backend.
 var kinds = map[confdb.Kind]error{
 	confdb.NoView:               backend.ErrNoView,
 	confdb.NoMatch:              backend.ErrNoMatch,
@@ -21,7 +21,7 @@ var kinds = map[confdb.Kind]error{
 	confdb.Other:                backend.ErrOther,
 }
 
-// describe turns an error of the engine or of the store into the backend's, which says what was asked for.
+// describe turns an error of the engine or the store into a *backend.Error with the request.
 func describe(err error, op string, view backend.ViewID, requests []string) error {
 	if err == nil {
 		return nil
@@ -42,7 +42,7 @@ func describe(err error, op string, view backend.ViewID, requests []string) erro
 	return &backend.Error{Op: op, View: view, Requests: requests, Kind: backend.ErrOther, Reason: err.Error(), Err: err}
 }
 
-// reason is the bare cause of a refusal; the engine names it only for violations of the schema.
+// reason returns the cause of a refusal. The engine sets Reason only for schema violations.
 func reason(refused *confdb.Error) string {
 	if refused.Reason != "" {
 		return refused.Reason
@@ -53,5 +53,5 @@ func reason(refused *confdb.Error) string {
 	return refused.Message
 }
 
-// key is how a confdb-schema is named in the store.
+// key returns the name of a view's confdb-schema in the store.
 func key(view backend.ViewID) string { return view.Account + "/" + view.Schema }

@@ -12,11 +12,11 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// A file is the place of a store on disk. Beside PATH itself there are PATH.previous, the state before the last
-// commit; PATH.lock, which writers lock and which holds nothing; and, during a commit or after a killed one, PATH.new
-// and PATH.previous.new, which the next commit replaces.
+// A file is a store's place on disk. Next to PATH there are PATH.previous with the previous state, and PATH.lock,
+// which is empty and which writers lock. During a commit, or after a killed one, there are also PATH.new and
+// PATH.previous.new; the next commit replaces them.
 type file struct {
-	path string // canonical: absolute, without symbolic links
+	path string // absolute, without symbolic links
 	disk disk
 }
 
@@ -24,10 +24,9 @@ func (f file) dir() string      { return filepath.Dir(f.path) }
 func (f file) previous() string { return f.path + ".previous" }
 func (f file) lock() string     { return f.path + ".lock" }
 
-// read loads what the file holds. A file that was never there is an empty state; known is the last state that was
-// seen, or nil.
+// read loads the file. A file that never existed is an empty state. known is the last state that was read, or nil.
 func (f file) read(known *state) (*state, error) {
-	// Looked at first: opening a named pipe would wait for its other end.
+	// Stat first: opening a named pipe would wait for its other end.
 	switch info, err := os.Stat(f.path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return f.missing(known)
@@ -45,7 +44,7 @@ func (f file) read(known *state) (*state, error) {
 	}
 	s, err := f.readFrom(in, known)
 	if err != nil {
-		_ = in.Close() // it was only read
+		_ = in.Close() // only read
 		return nil, err
 	}
 	return s, nil
@@ -58,7 +57,7 @@ func (f file) readFrom(in *os.File, known *state) (*state, error) {
 	}
 	text := make([]byte, info.Size())
 	if n, err := io.ReadFull(in, text); errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		text = text[:n] // somebody cuts it while we read: the checksum will tell
+		text = text[:n] // somebody truncated it meanwhile; the checksum will not match
 	} else if err != nil {
 		return nil, f.unreadable(err)
 	}
@@ -81,11 +80,11 @@ func (f file) missing(known *state) (*state, error) {
 	return empty(), nil
 }
 
-// A commit is stage, publish and settleNames, so that at every moment the name holds either all of the new state or all
-// of the one before: a new file that is on disk as a whole takes the name, and the directory is on disk before the
-// commit counts. If one of the first two fails, nothing has changed.
+// A commit is stage, publish and settleNames: it writes a new file to disk, renames it to PATH, and syncs the folder.
+// At every moment PATH holds either the whole new state or the whole previous one. If stage or publish fails, nothing
+// has changed.
 
-// staged is a file that is ready to take the name.
+// A staged file is complete and waits for publish.
 type staged struct {
 	out  handle
 	info os.FileInfo
@@ -93,8 +92,8 @@ type staged struct {
 
 func (f file) fresh() string { return f.path + ".new" }
 
-// stage writes the new file and waits until it is on disk. The current one, if there is one, gets a second name, so
-// that the previous good state stays.
+// stage writes the new file and waits until it is on disk. It also gives the current file, if any, the name
+// PATH.previous.
 func (f file) stage(text []byte, old os.FileInfo) (*staged, error) {
 	mode := fs.FileMode(0o600)
 	if old != nil {
@@ -122,7 +121,7 @@ func (f file) stage(text []byte, old os.FileInfo) (*staged, error) {
 	return s, nil
 }
 
-// publish gives a staged file the name.
+// publish renames a staged file to PATH.
 func (f file) publish(s *staged) error {
 	if err := f.disk.Rename(f.fresh(), f.path); err != nil {
 		return f.abandon(s, err)
@@ -130,8 +129,8 @@ func (f file) publish(s *staged) error {
 	return nil
 }
 
-// settleNames waits until the names are on disk. A failure is ErrUnknown: the new state is in place, and other
-// processes may have seen it, but a power cut may take it back.
+// settleNames waits until the names are on disk. If it fails, the error is ErrUnknown: the new state is in place and
+// visible to other processes, but a power cut may undo it.
 func (f file) settleNames() error {
 	err := f.disk.SyncDir(f.dir())
 	if err == nil {
@@ -142,34 +141,33 @@ func (f file) settleNames() error {
 		Remedy: "check the disk with dmesg, then set it again"}
 }
 
-// abandon removes what was staged. It does so as far as it can: the first failure is the one to tell, and the next
-// commit cleans up as well.
+// abandon removes a staged file and returns the error. It ignores failures of its own: the next commit cleans up as
+// well.
 func (f file) abandon(s *staged, err error) error {
 	_ = s.out.Close()
 	_ = f.disk.Remove(f.fresh())
 	return f.unwritable(err)
 }
 
-// keep gives the current file its second name, PATH.previous, in place of what had it.
+// keep gives the current file the name PATH.previous.
 func (f file) keep(current os.FileInfo) (err error) {
 	second := f.previous() + ".new"
-	// What a killed writer left must go: nothing is linked over an existing name.
+	// A killed writer may have left it, and link does not replace files.
 	if err := f.disk.Remove(second); err != nil {
 		return err
 	}
-	// A writer that was killed later has done this already. A rename between two names of one file would do nothing
-	// and leave both.
+	// A killed writer may have got this far. Renaming one name of a file to another does nothing and leaves both.
 	if kept, err := os.Stat(f.previous()); err == nil && os.SameFile(kept, current) {
 		return nil
 	}
 	defer func() {
 		if err != nil {
-			_ = f.disk.Remove(second) // the first failure is the one to tell
+			_ = f.disk.Remove(second) // the first error counts
 		}
 	}()
 	err = f.disk.Link(f.path, second)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EMLINK) {
-		// File systems of memory cards have no second names, and not everybody may give one to another's file.
+		// FAT has no second names, and not everybody may link another user's file.
 		err = f.copy(second, current.Mode().Perm())
 	}
 	if err != nil {
@@ -193,8 +191,8 @@ func (f file) copy(name string, mode fs.FileMode) error {
 	return errors.Join(out.Sync(), out.Close())
 }
 
-// settle makes sure that a state which another process wrote is on disk: that process may have been killed after it
-// gave the file its name and before it waited for the directory.
+// settle makes sure that a state from another process is on disk: that process may have been killed between its
+// rename and its sync of the folder.
 func (f file) settle(s *state) error {
 	if s.durable || s.info == nil {
 		return nil

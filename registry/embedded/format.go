@@ -14,14 +14,13 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// The file is one header line and a JSON body:
+// The file is a header line and a JSON body:
 //
 //	aspects-poc-confdb 1 000000000412 9ae0daaf
 //	{"revision":7,"schemas":{…},"databags":{…},"changes":[…]}
 //
-// The header gives the format, the length of the body in bytes and the body's CRC-32C, so that a file that was cut off
-// or altered is told from one that is whole, whatever its JSON looks like. It has a fixed width, so that header and
-// body are made in one buffer and written at once.
+// The header has the format, the length of the body in bytes and the body's CRC-32C. They detect a truncated or
+// altered file. The header has a fixed width, so that header and body share one buffer and one write.
 const (
 	magic        = "aspects-poc-confdb"
 	format       = 1
@@ -29,25 +28,26 @@ const (
 	headerSize   = len(magic) + len(" 1 000000000000 00000000\n")
 )
 
-// ringSize is how many commits a file tells of. A watcher that is further behind compares what its view shows.
+// ringSize is how many commits the file records. A watcher that is further behind compares what its view shows.
 const ringSize = 32
 
-// manyPaths is about how many paths of one commit are told one by one. Of more, what is above them is told.
+// manyPaths is about how many paths are recorded for one commit. If there are more, paths above them are recorded
+// instead.
 const manyPaths = 64
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A change is what one commit did to one confdb.
+// A change is the effect of one commit on one confdb.
 type change struct {
 	Revision uint64 `json:"revision"`
 	Schema   string `json:"schema"` // ACCOUNT/NAME
-	// Paths are the storage paths whose values changed, came or went.
+	// Paths are the storage paths that were changed, added or removed.
 	Paths []string `json:"paths,omitempty"`
-	// All says that the schema was replaced.
+	// All means that the schema was replaced.
 	All bool `json:"all,omitempty"`
 }
 
-// body is the JSON behind the header.
+// body is the JSON after the header.
 type body struct {
 	Revision uint64                     `json:"revision"`
 	Schemas  map[string]json.RawMessage `json:"schemas"`
@@ -55,7 +55,8 @@ type body struct {
 	Changes  []change                   `json:"changes"`
 }
 
-// encode returns header and body of a state. They are the encoder's, until it has encoded twice more.
+// encode returns header and body of a state. The buffer belongs to the encoder and is valid until encode has run
+// twice more.
 func encode(e *encoder, s *state) ([]byte, error) {
 	text := append(e.begin(), make([]byte, headerSize)...)
 	text = append(text, `{"revision":`...)
@@ -80,7 +81,7 @@ func encode(e *encoder, s *state) ([]byte, error) {
 	return frame(text), nil
 }
 
-// appendMember appends the name of a member, with the comma that separates it from the one before.
+// appendMember appends a member's name, after a comma if it is not the first.
 func appendMember(to []byte, index int, key string) []byte {
 	if index > 0 {
 		to = append(to, ',')
@@ -89,19 +90,19 @@ func appendMember(to []byte, index int, key string) []byte {
 }
 
 func appendName(to []byte, name string) []byte {
-	text, _ := json.Marshal(name) // a string always can
+	text, _ := json.Marshal(name) // a string never fails
 	return append(append(to, text...), ':')
 }
 
-// frame fills in the header before a body, for which there is room.
+// frame fills in the header, for which text has room.
 func frame(text []byte) []byte {
 	content := text[headerSize:]
 	copy(text, fmt.Appendf(nil, headerFormat, format, len(content), crc32.Checksum(content, castagnoli)))
 	return text
 }
 
-// decode reads a file's content. Its errors are bare reasons, such as "it is cut off: 20 of 412 bytes are there".
-// Schemas that known holds with the same text are taken from there: parsing them is what costs most.
+// decode parses a file. Its errors are bare reasons, such as "it is cut off: 20 of 412 bytes are there". It takes
+// unchanged schemas from known, since parsing them is expensive.
 func decode(text []byte, known *state) (*state, error) {
 	content, err := check(text)
 	if err != nil {
@@ -164,7 +165,7 @@ func check(text []byte) ([]byte, error) {
 			sum = uint32(n)
 		}
 	}
-	// What was read must be what would be written: no second form of the same header.
+	// Only the exact form that encode writes is valid.
 	if header := fmt.Sprintf(headerFormat, format, size, sum); header != string(line)+"\n" {
 		return nil, fmt.Errorf("its first line %q is damaged", line)
 	}
@@ -180,7 +181,7 @@ func check(text []byte) ([]byte, error) {
 	return content, nil
 }
 
-// A formatError is a file of a format that this program does not know, which is no damage.
+// A formatError means that the file has a format of another version of the program. The file is not damaged.
 type formatError struct{ version int }
 
 func (e *formatError) Error() string {

@@ -10,15 +10,14 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// Pauses between two looks at a lock that another process holds. The kernel would queue us, but cannot be told to stop
-// waiting when a context ends.
+// Pauses between two attempts to lock. A blocking lock cannot be interrupted by a context.
 const (
 	firstPause = 200 * time.Microsecond
 	lastPause  = 5 * time.Millisecond
 )
 
-// lock makes this the only writer of all processes, and returns what undoes it. It waits for others until ctx ends or
-// patience is over.
+// lock makes the caller the only writer of all processes. It waits until ctx ends or patience is over. The caller
+// calls unlock.
 func (s *store) lock(ctx context.Context, patience time.Duration) (unlock func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -40,13 +39,13 @@ func (s *store) lock(ctx context.Context, patience time.Duration) (unlock func()
 		return nil, err
 	}
 	return func() {
-		// Closing the file is what unlocks, and cannot fail for a file that nothing was written to.
+		// Closing the file unlocks it. It cannot fail, since nothing was written.
 		_ = between.Unlock()
 		leave()
 	}, nil
 }
 
-// lockFile takes the lock between processes. Waiting ends before ctx where patience does.
+// lockFile takes the lock between processes. It waits until the context waiting ends.
 func (s *store) lockFile(ctx, waiting context.Context) (*flock.Flock, error) {
 	lock := flock.New(s.file.lock(), flock.SetPermissions(0o600))
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
@@ -56,13 +55,13 @@ func (s *store) lockFile(ctx, waiting context.Context) (*flock.Flock, error) {
 		}
 		if locked && s.locks(lock) {
 			if err := inheritOwner(s.file.lock()); err != nil {
-				_ = lock.Unlock() // the first failure is the one to tell
+				_ = lock.Unlock() // the first error counts
 				return nil, s.file.unwritable(err)
 			}
 			return lock, nil
 		}
 		if locked {
-			_ = lock.Unlock() // of a file that somebody removed meanwhile: others lock its successor
+			_ = lock.Unlock() // somebody removed the file meanwhile; others lock the new one
 			continue
 		}
 		timer := time.NewTimer(pause)
@@ -76,7 +75,7 @@ func (s *store) lockFile(ctx, waiting context.Context) (*flock.Flock, error) {
 	}
 }
 
-// locks tells whether a locked file is still the one that others would lock.
+// locks reports whether a locked file is still the file at the lock's path.
 func (s *store) locks(lock *flock.Flock) bool {
 	held, err := lock.Stat()
 	if err != nil {
@@ -86,7 +85,7 @@ func (s *store) locks(lock *flock.Flock) bool {
 	return err == nil && os.SameFile(held, named)
 }
 
-// busy reports a wait that ended, with ctx or before it.
+// busy returns the error of a wait that ended without the lock.
 func (s *store) busy(ctx context.Context, reason, remedy string) error {
 	return &backend.Error{Kind: backend.ErrBusy, Until: time.Now(), Err: ctx.Err(), Remedy: remedy, Reason: "busy: " + reason}
 }

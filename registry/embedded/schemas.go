@@ -28,7 +28,7 @@ func (b *Backend) schema(st *state, view backend.ViewID) (*confdb.Schema, error)
 	return parsed, nil
 }
 
-// unknown reports a confdb-schema that is neither stored nor brought.
+// unknown returns the error for a confdb-schema that is neither stored nor in Options.Documents.
 func (b *Backend) unknown(st *state, view backend.ViewID) error {
 	e := &backend.Error{Kind: backend.ErrNoSchema, Reason: fmt.Sprintf("confdb-schema %s is not known here", key(view)),
 		Remedy: "check account and name, or bring the confdb-schema along: Options.Schemas in a program, --schema-file " +
@@ -43,14 +43,14 @@ func (b *Backend) unknown(st *state, view backend.ViewID) error {
 	return e
 }
 
-// known returns the names of all schemas, stored and brought, sorted.
+// known returns the names of all stored and brought schemas, sorted.
 func (b *Backend) known(st *state) []string {
 	names := slices.AppendSeq(slices.Collect(maps.Keys(st.schemas)), maps.Keys(b.brought))
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// inForce returns the stored schema, or the one that was brought if that is of a later revision.
+// inForce returns the brought schema if its revision is later than that of the stored one; otherwise the stored one.
 func (b *Backend) inForce(st *state, id string) *schema {
 	stored, brought := st.schemas[id], b.brought[id]
 	if brought == nil || stored == nil {
@@ -66,9 +66,8 @@ func (b *Backend) inForce(st *state, id string) *schema {
 	return brought
 }
 
-// late returns the schemas that were brought, are not stored yet and belong to what is stored now: a schema goes into
-// the file with the first data that is written by it, and not before. Changes by a schema that takes the place of
-// another one become changes of everything.
+// late returns the schemas to store together with what was written: brought schemas are stored with the first data
+// that is written by them. If such a schema replaces a stored one, late sets All in its change.
 func (b *Backend) late(st *state, written []change) map[string]*schema {
 	late := map[string]*schema{}
 	for i, c := range written {
@@ -84,7 +83,7 @@ func (b *Backend) late(st *state, written []change) map[string]*schema {
 	return late
 }
 
-// bring takes the documents that a program brings along. Nothing is stored.
+// bring adds the documents of the program. It stores nothing.
 func (b *Backend) bring(st *state, documents []json.RawMessage) error {
 	for _, document := range documents {
 		s, err := offer(document)
@@ -103,7 +102,7 @@ func (b *Backend) bring(st *state, documents []json.RawMessage) error {
 	return nil
 }
 
-// offer parses a document that is brought along.
+// offer parses a document of the program.
 func offer(document json.RawMessage) (*schema, error) {
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, document); err != nil {
@@ -118,17 +117,17 @@ func offer(document json.RawMessage) (*schema, error) {
 	return s, nil
 }
 
-// nameOf returns how a document calls itself, for people: it may be no confdb-schema.
+// nameOf returns the name in a document, quoted, for error texts. The document may be anything.
 func nameOf(document []byte) string {
 	var headers struct {
 		Account string `json:"account-id"`
 		Name    string `json:"name"`
 	}
-	_ = json.Unmarshal(document, &headers) // what cannot be read has no name
+	_ = json.Unmarshal(document, &headers) // unreadable text has no name
 	return strconv.Quote(headers.Account + "/" + headers.Name)
 }
 
-// conflict refuses a schema that says something else than the stored one of the same revision.
+// conflict returns an error if the brought schema has the stored one's revision but another content.
 func conflict(stored, brought *schema, id string) error {
 	if stored == nil || bytes.Equal(stored.document, brought.document) {
 		return nil
@@ -146,8 +145,8 @@ func conflict(stored, brought *schema, id string) error {
 		Remedy: fmt.Sprintf("raise its revision to %d", old.Revision+1)}
 }
 
-// misfits warns of stored data that the schema in force would refuse: snapd does not look when a schema is replaced,
-// and then refuses every write, whatever it is about.
+// misfits returns warnings about stored data that the schema in force refuses. Replacing a schema does not check the
+// data, as in snapd, and every later write is then refused.
 func (b *Backend) misfits(st *state) []string {
 	var warnings []string
 	for _, id := range slices.Sorted(maps.Keys(st.bags)) {

@@ -6,28 +6,29 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// An encoder writes bags as JSON, and copies what it has written before in long runs. Asking each of ten thousand items
-// for its text would take most of a commit's time: after the wait for the disk none of them is in the processor's cache.
-// The zero encoder is ready. What it knows need not be of the state before: text is found by the node it belongs to.
+// An encoder writes bags as JSON. It copies unchanged runs of members from the previous text: visiting ten thousand
+// members would take most of a commit's time, since after the wait for the disk none is in the processor's cache. The
+// zero encoder is ready for use. The previous text need not be that of the previous state, as nodes identify the
+// text.
 type encoder struct {
-	text    []byte                // of the last time
-	layouts []layout              // of objects in text, by where they start
+	text    []byte                // the previous text
+	layouts []layout              // objects in text, by offset
 	byNode  map[*databag.Node]int // indexes in layouts
 	roots   map[string]*databag.Node
 
-	spare []byte   // becomes text
-	fresh []layout // becomes layouts
+	spare []byte   // buffer for the next text
+	fresh []layout // layouts of the next text
 }
 
-// A layout tells where the members of an object are.
+// A layout records where the members of an object are in the text.
 type layout struct {
 	node  *databag.Node
-	start int // offset of the object in the text
-	// ends are the offsets, from start, behind each member and before the comma.
+	start int // offset of the object
+	// ends are the offsets behind each member, before the comma, relative to start.
 	ends []int
 }
 
-// begin is the offset, from start, of a member.
+// begin returns the offset of a member, relative to start.
 func (l *layout) begin(member int) int {
 	if member == 0 {
 		return 1
@@ -35,7 +36,7 @@ func (l *layout) begin(member int) int {
 	return l.ends[member-1] + 1
 }
 
-// end is the offset in the text behind the object.
+// end returns the offset behind the object.
 func (l *layout) end() int {
 	if len(l.ends) == 0 {
 		return l.start + len("{}")
@@ -43,19 +44,19 @@ func (l *layout) end() int {
 	return l.start + l.ends[len(l.ends)-1] + 1
 }
 
-// Objects get a layout where there are few of them: those at the top, and those with many members.
+// Objects have a layout if they are at the top levels or have many members.
 const (
 	topLevels   = 2
 	manyMembers = 64
 )
 
-// begin returns the buffer to write a new text to.
+// begin returns the buffer for a new text.
 func (e *encoder) begin() []byte {
-	e.fresh = e.fresh[:0:0] // the old one is still in use
+	e.fresh = e.fresh[:0:0] // the old slice is still in use
 	return e.spare[:0]
 }
 
-// finish remembers a text and where its bags' roots are.
+// finish stores a text and its layouts for the next call.
 func (e *encoder) finish(text []byte, roots map[string]*databag.Node) {
 	e.text, e.spare = text, e.text
 	e.layouts, e.roots = e.fresh, roots
@@ -65,7 +66,7 @@ func (e *encoder) finish(text []byte, roots map[string]*databag.Node) {
 	}
 }
 
-// find returns the layout of a node in the last text, or nil.
+// find returns the layout of a node in the previous text, or nil.
 func (e *encoder) find(node *databag.Node) *layout {
 	if i, found := e.byNode[node]; found {
 		return &e.layouts[i]
@@ -73,7 +74,7 @@ func (e *encoder) find(node *databag.Node) *layout {
 	return nil
 }
 
-// append writes a node, of which before is an earlier version or nil.
+// append appends a node. before is an earlier version of it, or nil.
 func (e *encoder) append(to []byte, node, before *databag.Node, level int) []byte {
 	if node.Kind() != databag.Object || level >= topLevels && len(node.Kids()) < manyMembers {
 		return node.AppendJSON(to)
@@ -115,7 +116,7 @@ func (e *encoder) append(to []byte, node, before *databag.Node, level int) []byt
 	return append(to, '}')
 }
 
-// seek returns the index in an earlier version of the first key that is not before name: at or behind from.
+// seek returns the index of the first key in old, from index from on, that is not less than name.
 func seek(old *databag.Node, name string, index, from int, node *databag.Node) int {
 	if old.Keys() == node.Keys() {
 		return index
@@ -127,7 +128,7 @@ func seek(old *databag.Node, name string, index, from int, node *databag.Node) i
 	return from
 }
 
-// shared returns how many members in a row are the same in both versions.
+// shared returns how many consecutive members are the same in both versions.
 func shared(node, old *databag.Node, i, j int) int {
 	names, kids, oldNames, oldKids := node.Keys().Names(), node.Kids(), old.Keys().Names(), old.Kids()
 	same := node.Keys() == old.Keys()
@@ -139,7 +140,7 @@ func shared(node, old *databag.Node, i, j int) int {
 	return run
 }
 
-// copy appends a piece of the last text, with the layouts of the objects in it.
+// copy appends a part of the previous text, and the layouts of its objects.
 func (e *encoder) copy(to []byte, from, until int) []byte {
 	shift := len(to) - from
 	first, _ := slices.BinarySearchFunc(e.layouts, from, func(l layout, from int) int { return l.start - from })

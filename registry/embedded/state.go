@@ -13,28 +13,28 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// A state is all that one commit left: immutable, shared by readers without a lock.
+// A state is the result of one commit. It is immutable, and readers share it without a lock.
 type state struct {
-	revision uint64 // number of commits; 0: nothing was ever stored
+	revision uint64 // number of commits; 0 if nothing was ever stored
 	schemas  map[string]*schema
 	bags     map[string]databag.Bag // by ACCOUNT/NAME
 	changes  []change               // the last commits, oldest first
 
-	// info and file are the file that holds this state. It is kept open so that its inode number is not given to
-	// another file: then the same inode under the same name, of the same size and time, is this very state.
+	// info and file are the file of this state. It stays open so that its inode number is not reused: then the same
+	// inode, size and time mean the same state.
 	info os.FileInfo
 	file handle
-	// durable says that this process has seen the file and its name reach the disk.
+	// durable means that this process has synced the file and its name.
 	durable bool
 }
 
-// A schema is a stored confdb-schema, parsed when it is first used: a file may hold many.
+// A schema is a stored confdb-schema. It is parsed at its first use, as a file may hold many.
 type schema struct {
 	document []byte // compact JSON
 
 	once     sync.Once
 	parsed   *confdb.Schema
-	readable *confdb.Schema // without the write-only rules; nil if nothing can be read
+	readable *confdb.Schema // without write-only rules; nil if no rule is left
 	err      error
 }
 
@@ -47,7 +47,7 @@ func (s *schema) parse() (*confdb.Schema, error) {
 	return s.parsed, s.err
 }
 
-// schema returns a stored confdb-schema or nil; a nil state holds none.
+// schema returns a stored confdb-schema, or nil. The receiver may be nil.
 func (s *state) schema(key string) *schema {
 	if s == nil {
 		return nil
@@ -55,13 +55,13 @@ func (s *state) schema(key string) *schema {
 	return s.schemas[key]
 }
 
-// is tells whether a file is the one that holds the state.
+// is reports whether a file holds this state.
 func (s *state) is(info os.FileInfo) bool {
 	return s != nil && s.info != nil && os.SameFile(s.info, info) && s.info.Size() == info.Size() &&
 		s.info.ModTime().Equal(info.ModTime())
 }
 
-// next returns the state after a commit: bags and schemas replace those of the same name.
+// next returns the state after a commit with new bags and schemas.
 func (s *state) next(bags map[string]databag.Bag, schemas map[string]*schema, changes []change) *state {
 	n := &state{revision: s.revision + 1, schemas: s.schemas, bags: s.bags}
 	if len(bags) > 0 {
@@ -83,7 +83,7 @@ func (s *state) next(bags map[string]databag.Bag, schemas map[string]*schema, ch
 	return n
 }
 
-// since returns what happened after a revision, and whether that is all that happened.
+// since returns the changes after a revision, and whether they are complete.
 func (s *state) since(revision uint64) ([]change, bool) {
 	if revision >= s.revision || revision+ringSize < s.revision {
 		return nil, false
@@ -99,8 +99,8 @@ func empty() *state {
 	return &state{schemas: map[string]*schema{}, bags: map[string]databag.Bag{}, changes: []change{}}
 }
 
-// readable returns a document's confdb-schema without its write-only rules, so that what they store does not count
-// as something that a view shows. Nil if no rule is left, or the document is not what it was when it was parsed.
+// readable returns a document's confdb-schema without its write-only rules, whose data no view shows. It is nil if no
+// rule is left or the document is invalid.
 func readable(document []byte) *confdb.Schema {
 	var headers struct {
 		Account string                    `json:"account-id"`
@@ -136,8 +136,8 @@ func readable(document []byte) *confdb.Schema {
 	return s
 }
 
-// sameMeaning tells whether two documents define the same views and the same storage; other headers, such as the
-// timestamp, and the layout of the body make no difference.
+// sameMeaning reports whether two documents have the same views and the same storage. Other headers, such as the
+// timestamp, and the layout of the body do not count.
 func sameMeaning(a, b []byte) (bool, error) {
 	first, err := meaning(a)
 	if err != nil {

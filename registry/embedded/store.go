@@ -16,33 +16,32 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// A store holds the current state of a file, or of nothing but memory. All handles that this process opened on one
-// file share it: one state, one open file, one inotify instance.
+// A store holds the current state of a file, or of memory alone. All Backends of this process with the same file
+// share one store: one state, one open file, one inotify instance.
 type store struct {
-	file *file // nil: in memory
+	file *file // nil for memory
 
-	// turn is held by the one writer of this process. A channel, as waiting for it ends with the context.
+	// turn holds a token while this process writes. It is a channel, since a wait for it ends with the context.
 	turn chan struct{}
-	// encoder remembers what the last commit wrote; only the writer touches it.
+	// encoder has the text of the last commit. Only the writer uses it.
 	encoder encoder
 
-	// current is replaced with loading held, and read without.
+	// current is replaced under loading and read without it.
 	current atomic.Pointer[state]
 	loading sync.Mutex
 
 	watchers *watchers
-	users    int // handles; guarded by stores.mu
+	users    int // number of Backends; guarded by stores.mu
 }
 
-// stores are the files that this process has open, by canonical path. It is a package's variable because nothing less
-// spans all that a process opens: a program that opens one file a thousand times would else hold a thousand parsed
-// copies and exhaust the 128 inotify instances that Linux gives a user.
+// stores are the open files of this process, by canonical path. A program that opens one file many times would
+// otherwise hold many parsed copies and exhaust the 128 inotify instances that Linux allows a user.
 var stores = struct {
 	mu     sync.Mutex
 	byPath map[string]*store
 }{byPath: map[string]*store{}}
 
-// share returns the store of a file, which may be there already.
+// share returns the store of a file, and makes it if the file is not open yet.
 func share(path string, d disk) (*store, error) {
 	path, err := canonical(path)
 	if err != nil {
@@ -69,7 +68,7 @@ func newStore(f *file) *store {
 	return s
 }
 
-// release lets go of a store; the last one closes its file.
+// release gives a store back. The last user closes its file.
 func (s *store) release() error {
 	if s.file != nil {
 		stores.mu.Lock()
@@ -87,8 +86,8 @@ func (s *store) release() error {
 	return nil
 }
 
-// canonical returns an absolute path without symbolic links, so that two names of a file share a store and a rename
-// does not replace a link. Nothing of the path needs to be there, and nothing is made.
+// canonical returns an absolute path without symbolic links, so that all names of a file share a store and a rename
+// does not replace a link. No part of the path needs to exist.
 func canonical(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -107,7 +106,7 @@ func canonical(path string) (string, error) {
 			continue
 		}
 		target, err := os.Readlink(filepath.Join(real, name))
-		if err != nil { // no link, or nothing that can be looked at: whoever opens it says so
+		if err != nil { // no link, or unreadable; opening the file reports it
 			real = filepath.Join(real, name)
 			continue
 		}
@@ -122,10 +121,10 @@ func canonical(path string) (string, error) {
 	return real, nil
 }
 
-// mostLinks is how many links one after another Linux follows.
+// mostLinks is how many symbolic links Linux follows in one path.
 const mostLinks = 40
 
-// load returns the current state: the one in memory, unless the file is another one by now.
+// load returns the current state. It reads the file only if it has changed.
 func (s *store) load() (*state, error) {
 	st := s.current.Load()
 	if s.file == nil {
@@ -151,12 +150,12 @@ func (s *store) load() (*state, error) {
 func (s *store) install(next *state) {
 	old := s.current.Swap(next)
 	if old != nil && old.file != nil {
-		_ = old.file.Close() // nothing was written through it since it was synced
+		_ = old.file.Close() // nothing was written since it was synced
 	}
 }
 
-// change is one transaction: alone among all processes it hands the current state to next and stores what that
-// returns; nil leaves all as it is. Nothing changes in memory unless the disk did first.
+// change runs one transaction: it locks, passes the current state to next and stores the result; nil changes nothing.
+// Memory changes only after the disk has.
 func (s *store) change(ctx context.Context, patience time.Duration, next func(*state) (*state, error)) error {
 	if begun, err := s.prepare(next); err != nil || !begun {
 		return err
@@ -175,7 +174,7 @@ func (s *store) change(ctx context.Context, patience time.Duration, next func(*s
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return err // the last moment at which nothing has happened
+		return err // the last moment before anything happens
 	}
 	if s.file == nil {
 		if after != nil {
@@ -194,8 +193,8 @@ func (s *store) change(ctx context.Context, patience time.Duration, next func(*s
 	return s.store(st, after)
 }
 
-// prepare makes the directory of a file that is not there yet, if there is going to be something to store in it: a
-// transaction that is refused, or that changes nothing, leaves no trace. It returns false for the latter.
+// prepare makes the folder of a file that does not exist yet, unless the transaction is refused or changes nothing.
+// It returns false if there is nothing to do.
 func (s *store) prepare(next func(*state) (*state, error)) (bool, error) {
 	if s.file == nil {
 		return true, nil
@@ -214,10 +213,10 @@ func (s *store) prepare(next func(*state) (*state, error)) (bool, error) {
 	return true, nil
 }
 
-// absent tells whether the file of a state is not there yet.
+// absent reports whether the state's file does not exist yet.
 func (s *store) absent(st *state) bool { return s.file != nil && st.info == nil }
 
-// store writes a state and makes it the current one. The caller has the lock.
+// store writes a state and makes it current. The caller holds the lock.
 func (s *store) store(before, after *state) error {
 	text, err := encode(&s.encoder, after)
 	if err != nil {
@@ -236,8 +235,8 @@ func (s *store) store(before, after *state) error {
 	return err
 }
 
-// publish gives a staged file the name. Loading is held meanwhile, so that readers who find the new file find its
-// state here as well, rather than parse what we know.
+// publish renames a staged file to PATH and makes its state current. It holds loading, so that readers of the new
+// file get this state instead of parsing the file.
 func (s *store) publish(staged *staged, after *state) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -249,7 +248,7 @@ func (s *store) publish(staged *staged, after *state) error {
 	return nil
 }
 
-// fresh tells whether a state is what the file holds.
+// fresh reports whether the file still holds the state.
 func (s *store) fresh(st *state) bool {
 	if st == nil {
 		return false

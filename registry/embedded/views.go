@@ -11,7 +11,7 @@ import (
 
 var _ backend.Lister = (*Backend)(nil)
 
-// Views lists the views of the stored confdb-schemas and of those that were brought along.
+// Views lists the views of the stored confdb-schemas and of Options.Documents.
 func (b *Backend) Views(ctx context.Context) ([]backend.ViewInfo, error) {
 	about := calls.About{Op: "list"}
 	_, call, err := b.life.Begin(ctx, about)
@@ -34,7 +34,7 @@ func (b *Backend) Views(ctx context.Context) ([]backend.ViewInfo, error) {
 	for id := range ids {
 		var headers backend.ViewHeaders
 		if err := json.Unmarshal(b.inForce(st, id).document, &headers); err != nil {
-			continue // a document that cannot be read has no views that could be used
+			continue // an unreadable document has no usable views
 		}
 		schemas = append(schemas, headers)
 	}

@@ -15,43 +15,43 @@ import (
 )
 
 const (
-	// pollEvery is the pause between looks at the file where the kernel cannot tell of changes.
+	// pollEvery is the pause between two checks of the file if the kernel cannot report changes.
 	pollEvery = time.Second
-	// recheckEvery is the pause between looks where it can: it does not tell of what another machine does to a
-	// network file system, and it drops events when it has too many.
+	// recheckEvery is the pause if it can: the kernel does not report what another machine does on a network file
+	// system, and it drops events when there are too many.
 	recheckEvery = 10 * time.Second
-	// queueSize is how many events wait for a slow reader; of more the oldest are dropped. An event carries no data,
-	// so the last ones tell all that there is to know.
+	// queueSize is how many events wait for a slow reader. If there are more, the oldest are dropped. Events carry no
+	// data, so the latest ones are enough.
 	queueSize = 1024
 )
 
-// watchers tell subscribers of commits, whoever made them. While there is a subscriber one goroutine runs; it looks at
-// the file when the kernel or a writer of this process says so.
+// watchers report commits to subscribers. While there is a subscriber, one goroutine checks the file when the kernel
+// or a writer of this process reports a change.
 type watchers struct {
 	store  *store
-	notify func() *fsnotify.Watcher // newNotify but in tests
-	slowly time.Duration            // recheckEvery but in tests
-	poked  chan struct{}            // holds one token when a writer of this process has committed
+	notify func() *fsnotify.Watcher // newNotify, except in tests
+	slowly time.Duration            // recheckEvery, except in tests
+	poked  chan struct{}            // holds a token after a commit of this process
 
 	mu          sync.Mutex // guards what follows
 	subscribers map[*subscriber]struct{}
-	seen        *state // what all subscribers have been told of
-	trouble     string // why the file cannot be read at the moment; told once
-	feed        *feed  // nil while nobody subscribes
+	seen        *state // the state that all subscribers know
+	trouble     string // current error of the file, reported once
+	feed        *feed  // nil without subscribers
 }
 
 // feed is the running goroutine.
 type feed struct {
 	cancel context.CancelFunc
 	done   chan struct{}
-	notify *fsnotify.Watcher // nil: the file is looked at every pollEvery
-	// blind says that the directory cannot be watched, as it is not there, so that it is looked at every pollEvery as well.
+	notify *fsnotify.Watcher // nil: the file is checked every pollEvery
+	// blind means that the folder does not exist and cannot be watched; the file is then checked every pollEvery.
 	// Guarded by watchers.mu.
 	blind bool
 }
 
-// polls returns the pause between looks at the file if the kernel cannot tell of changes, else 0. A directory that is
-// not there yet is no reason: it will be watched once it is.
+// polls returns the pause between two checks of the file if the kernel cannot report changes; otherwise 0. A folder
+// that does not exist yet does not count, since it will be watched later.
 func (w *watchers) polls() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -64,7 +64,7 @@ func (w *watchers) polls() time.Duration {
 	return pollEvery
 }
 
-// poke says that there is a new state. It never blocks.
+// poke reports a new state. It never blocks.
 func (w *watchers) poke() {
 	select {
 	case w.poked <- struct{}{}:
@@ -72,7 +72,7 @@ func (w *watchers) poke() {
 	}
 }
 
-// subscribe begins to tell a subscriber of every commit after this moment.
+// subscribe adds a subscriber. It gets every commit from now on.
 func (w *watchers) subscribe(sub *subscriber) error {
 	ended, err := w.add(sub)
 	if ended != nil {
@@ -81,14 +81,14 @@ func (w *watchers) subscribe(sub *subscriber) error {
 	return err
 }
 
-// add returns a goroutine to wait for if it fails.
+// add adds a subscriber. On an error it may return a feed to wait for.
 func (w *watchers) add(sub *subscriber) (ended *feed, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.feed == nil {
 		w.start()
 	}
-	// After the start, so that there is no moment of which nobody tells.
+	// Load after start, so that no commit is missed.
 	st, err := w.store.load()
 	if err != nil {
 		if len(w.subscribers) == 0 {
@@ -96,12 +96,12 @@ func (w *watchers) add(sub *subscriber) (ended *feed, err error) {
 		}
 		return ended, err
 	}
-	w.advance(st) // the others first: what they see from now on is the same
+	w.advance(st) // first the others: from here on all know the same state
 	w.subscribers[sub] = struct{}{}
 	return nil, nil
 }
 
-// unsubscribe ends that. The last one to leave waits for the goroutine.
+// unsubscribe removes a subscriber. The last one waits for the goroutine.
 func (w *watchers) unsubscribe(sub *subscriber) {
 	w.mu.Lock()
 	delete(w.subscribers, sub)
@@ -115,7 +115,7 @@ func (w *watchers) unsubscribe(sub *subscriber) {
 	}
 }
 
-// start begins to look at the file. The caller holds mu.
+// start starts the goroutine. The caller holds mu.
 func (w *watchers) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &feed{cancel: cancel, done: make(chan struct{})}
@@ -127,7 +127,7 @@ func (w *watchers) start() {
 	go w.run(ctx, f)
 }
 
-// stop ends the goroutine, which the caller waits for after it has let go of mu.
+// stop ends the goroutine and returns its feed. The caller holds mu, and waits for the feed after releasing it.
 func (w *watchers) stop() *feed {
 	f := w.feed
 	w.feed, w.seen = nil, nil
@@ -135,8 +135,7 @@ func (w *watchers) stop() *feed {
 	return f
 }
 
-// newNotify returns nil where the kernel cannot tell, as no inotify instance is left. Looking at the file from time to
-// time replaces it.
+// newNotify returns nil if no inotify instance is left.
 func newNotify() *fsnotify.Watcher {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -150,7 +149,7 @@ func (w *watchers) run(ctx context.Context, f *feed) {
 	var events chan fsnotify.Event
 	var failures chan error
 	if f.notify != nil {
-		defer func() { _ = f.notify.Close() }() // it was only read
+		defer func() { _ = f.notify.Close() }() // only read
 		events, failures = f.notify.Events, f.notify.Errors
 	}
 	var ticker *time.Ticker
@@ -172,15 +171,15 @@ func (w *watchers) run(ctx context.Context, f *feed) {
 			if event.Name != w.store.file.path {
 				continue
 			}
-		case _, open := <-failures: // an overflow, for one: look for ourselves
+		case _, open := <-failures: // such as an overflow: check the file
 			if !open {
 				failures = nil
 				continue
 			}
 		case <-w.poked:
 		case <-tick:
-			// The directory may be there now, or be another one. The kernel forgets one that is removed, and takes no notice
-			// of one that it knows.
+			// The folder may exist by now or be a new one. The kernel forgets a removed folder, and ignores a request
+			// for one that it watches already.
 			w.listen(f)
 			ticker.Reset(w.pause(f))
 		}
@@ -188,7 +187,7 @@ func (w *watchers) run(ctx context.Context, f *feed) {
 	}
 }
 
-// listen has the kernel tell of the file's directory, if it can.
+// listen asks the kernel to watch the file's folder.
 func (w *watchers) listen(f *feed) {
 	blind := f.notify == nil || f.notify.Add(w.store.file.dir()) != nil
 	w.mu.Lock()
@@ -196,7 +195,7 @@ func (w *watchers) listen(f *feed) {
 	f.blind = blind
 }
 
-// pause returns how long to wait between looks at the file.
+// pause returns the pause between two checks of the file.
 func (w *watchers) pause(f *feed) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -206,7 +205,7 @@ func (w *watchers) pause(f *feed) time.Duration {
 	return w.slowly
 }
 
-// look tells of what is new in the file.
+// look loads the file and reports what is new.
 func (w *watchers) look(f *feed) {
 	st, err := w.store.load()
 	w.mu.Lock()
@@ -222,7 +221,7 @@ func (w *watchers) look(f *feed) {
 	w.advance(st)
 }
 
-// complain tells, once, that the file cannot be read. The caller holds mu.
+// complain reports an error of the file to all subscribers, once. The caller holds mu.
 func (w *watchers) complain(err error) {
 	if err.Error() == w.trouble {
 		return
@@ -233,14 +232,14 @@ func (w *watchers) complain(err error) {
 	}
 }
 
-// advance tells of the commits between the state seen last and this one. The caller holds mu.
+// advance reports the commits between the last reported state and this one. The caller holds mu.
 func (w *watchers) advance(st *state) {
 	before := w.seen
 	if before == st {
 		return
 	}
-	// Another goroutine may have been faster with a later state. An older one under the same name means that somebody
-	// put an older file back; then the file has been read anew.
+	// Another goroutine may have reported a later state already. If the current state is older, somebody restored an
+	// older file.
 	if before != nil && st.revision < before.revision && w.store.current.Load() != st {
 		return
 	}
@@ -264,9 +263,8 @@ func (w *watchers) advance(st *state) {
 	}
 }
 
-// news returns an event for each commit between two states and each view that it may have changed, by the schemas that
-// are in force for this backend. Where the commits themselves are not known any more it is one event for a view that
-// shows something else.
+// news returns an event for each commit between two states and each view that it may have changed. If the commits are
+// no longer recorded, it returns one event for each view that shows something else.
 func (b *Backend) news(before, after *state, views []backend.ViewID) []backend.Event {
 	changes, complete := after.since(before.revision)
 	differs := map[backend.ViewID]bool{}
@@ -307,7 +305,7 @@ func (b *Backend) affected(s *state, c change) []string {
 	return stored.readable.Affected(c.Paths)
 }
 
-// shown is what a view shows, as text to compare: its document, or why there is none.
+// shown returns what a view shows as text for comparison: its document or its error.
 func (b *Backend) shown(s *state, view backend.ViewID) string {
 	stored := b.inForce(s, key(view))
 	if stored == nil {
@@ -328,12 +326,12 @@ func (b *Backend) shown(s *state, view backend.ViewID) string {
 	return string(text)
 }
 
-// A subscriber is one Watch: its events wait in a queue, so that a slow reader holds nobody up.
+// A subscriber is one Watch. Its events wait in a queue, so that a slow reader does not block others.
 type subscriber struct {
 	backend *Backend
 	view    backend.ViewID
 	out     chan backend.Event
-	more    chan struct{} // holds one token when there is something in the queue
+	more    chan struct{} // holds a token if the queue has events
 
 	mu    sync.Mutex
 	queue []backend.Event
@@ -357,7 +355,7 @@ func (s *subscriber) tell(event backend.Event) {
 	}
 }
 
-// next takes an event from the queue.
+// next removes an event from the queue.
 func (s *subscriber) next() (backend.Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -369,8 +367,7 @@ func (s *subscriber) next() (backend.Event, bool) {
 	return event, true
 }
 
-// run hands events to the reader until ctx ends. Then it leaves the watchers, and closes the channel last, so that a
-// reader that sees it closed knows that nothing runs any more.
+// run sends events to the reader until ctx ends. It unsubscribes before it closes the channel.
 func (s *subscriber) run(ctx context.Context, w *watchers) {
 	defer close(s.out)
 	defer w.unsubscribe(s)
