@@ -1,7 +1,7 @@
-// Package confdb is the engine: the semantics of snapd's confdb, pure, without files, sockets or clocks.
-//
-// A Schema is a parsed confdb-schema; a databag.Bag is what is stored, an immutable value. Reading takes both, writing
-// collects changes in a Tx over a Bag and yields another Bag. Whoever calls decides where bags are kept.
+// Package confdb is the engine: it implements the semantics of snapd's confdb without files, sockets or clocks. Its
+// main types are Schema, a parsed confdb-schema, and Tx, a transaction. The data is a databag.Bag, an immutable
+// value: reads take a Bag, and a Tx turns one Bag into another. Callers store the bags. Package registry/embedded
+// does so in a file.
 package confdb
 
 import (
@@ -17,10 +17,10 @@ import (
 	"aspects-poc/registry/confdb/view"
 )
 
-// An Error is a refused read or write.
+// An Error is the error of a read or write.
 type Error = view.Error
 
-// Kind tells errors apart.
+// A Kind is the kind of an Error.
 type Kind = view.Kind
 
 // The kinds of errors.
@@ -36,7 +36,7 @@ const (
 	Other                = view.Other
 )
 
-// ReadOptions say how to read. The zero value reads as an administrator, without constraints.
+// ReadOptions are options of Schema.Read. The zero value reads as an administrator, without constraints.
 type ReadOptions = view.ReadOptions
 
 // A Schema is a parsed confdb-schema: its storage schema and its views. It is immutable.
@@ -51,13 +51,13 @@ type Schema struct {
 // A SchemaError says what is wrong with a confdb-schema.
 type SchemaError struct {
 	Stage   string // "headers", "storage" or "views"
-	Message string // as snapd words it, where it has words for it
+	Message string // in snapd's words if snapd has this error
 }
 
 func (e *SchemaError) Error() string { return e.Message }
 
-// ParseDocument reads a confdb-schema as JSON in the form that `snap sign` takes: headers, with the storage schema as
-// text in "body". Errors are *SchemaError.
+// ParseDocument parses a confdb-schema as JSON in the form for `snap sign`: headers, with the storage schema as text
+// in "body". Errors are *SchemaError.
 func ParseDocument(document []byte) (*Schema, error) {
 	var headers struct {
 		Type     string `json:"type"`
@@ -99,8 +99,8 @@ func ParseDocument(document []byte) (*Schema, error) {
 	return parsed, nil
 }
 
-// New builds a Schema of its parts: the "storage" object of an assertion's body and its "views" header as JSON shapes.
-// Errors are *SchemaError.
+// New builds a Schema from the "storage" object of an assertion's body and its "views" header in JSON shapes. Errors
+// are *SchemaError.
 func New(account, name string, storage json.RawMessage, views any) (*Schema, error) {
 	parsed, err := schema.Parse(storage)
 	if err != nil {
@@ -134,16 +134,16 @@ func (s *Schema) view(name string) (*view.View, error) {
 	return nil, &Error{Kind: NoView, Message: message, Reason: message}
 }
 
-// Matches tells whether some rule of the view that can be read (or written) matches the request path.
+// Matches reports whether a readable (or, with write, a writable) rule of the view matches the request path.
 func (s *Schema) Matches(view, request string, write bool) bool {
 	v, err := s.view(view)
 	return err == nil && v.Matches(request, write)
 }
 
-// A Rule is a view's rule as it was written.
+// A Rule is a rule of a view.
 type Rule = view.Rule
 
-// Rules returns the rules of a view; nil if there is no such view.
+// Rules returns the rules of a view, or nil if there is no such view.
 func (s *Schema) Rules(view string) []Rule {
 	v, err := s.view(view)
 	if err != nil {
@@ -152,7 +152,7 @@ func (s *Schema) Rules(view string) []Rule {
 	return v.Rules()
 }
 
-// Touched returns which of the Rules of a view a read, or write, of a request path goes through; "" is the whole view.
+// Touched returns the indexes of the Rules that a read or write of a request path uses. "" is the whole view.
 func (s *Schema) Touched(view, request string, write bool) []int {
 	v, err := s.view(view)
 	if err != nil {
@@ -161,13 +161,13 @@ func (s *Schema) Touched(view, request string, write bool) []int {
 	return v.Touched(request, write)
 }
 
-// Secret tells whether a request path leads to something secret, or to something that has secrets in it.
+// Secret reports whether a request path leads to secret data or to data that contains some.
 func (s *Schema) Secret(view, request string) bool {
 	v, err := s.view(view)
 	return err == nil && v.Secret(request)
 }
 
-// Affected returns the names of the views, sorted, that may show a change of one of these storage paths.
+// Affected returns the sorted names of the views that may show a change at one of the storage paths.
 func (s *Schema) Affected(storage []string) []string {
 	paths := make([]path.Path, 0, len(storage))
 	for _, text := range storage {
@@ -184,11 +184,11 @@ func (s *Schema) Affected(storage []string) []string {
 	return names
 }
 
-// Validate checks all of a bag against the storage schema; the error is an *Error of kind Invalid.
+// Validate checks a whole bag against the storage schema. The error is an *Error of kind Invalid.
 func (s *Schema) Validate(bag databag.Bag) error { return s.validate(bag, "") }
 
-// Read reads request paths through a view: the answer maps each as it was written to its value; without requests it is
-// the view's merged document. Values are JSON shapes with json.Number. Errors are *Error.
+// Read reads request paths through a view. It returns a map from each request, as written, to its value; without
+// requests, it returns the view's merged document. Values are JSON shapes with json.Number. Errors are *Error.
 func (s *Schema) Read(bag databag.Bag, view string, requests []string, options ReadOptions) (any, error) {
 	v, err := s.view(view)
 	if err != nil {
@@ -197,8 +197,8 @@ func (s *Schema) Read(bag databag.Bag, view string, requests []string, options R
 	return v.Get(bag, requests, options)
 }
 
-// ReadsEphemeral tells whether such a read may need ephemeral data. It makes the daemon's check of a read: its errors,
-// for malformed paths among others, are the daemon's.
+// ReadsEphemeral reports whether a read may need ephemeral data. Its errors, for malformed paths among others, are
+// those of snapd's daemon.
 func (s *Schema) ReadsEphemeral(view string, requests []string, options ReadOptions) (bool, error) {
 	v, err := s.view(view)
 	if err != nil {
@@ -216,8 +216,8 @@ func (s *Schema) validate(bag databag.Bag, prefix string) error {
 	return &Error{Kind: Invalid, Message: prefix + refused.Error(), Path: refused.Path, Reason: refused.Cause}
 }
 
-// DaemonError returns what snapd's daemon ends a whole read with: err is what Read gave, nil included. The daemon checks
-// for ephemeral data first, with messages of its own, and wraps what goes wrong later unless it is "no data".
+// DaemonError returns the error that snapd's daemon reports for a read. err is the error of Read, or nil. The daemon
+// checks for ephemeral data first, with messages of its own, and wraps later errors other than "no data".
 func (s *Schema) DaemonError(view string, requests []string, options ReadOptions, err error) error {
 	if _, ok := s.views[view]; !ok {
 		return err

@@ -9,18 +9,18 @@ import (
 	"aspects-poc/registry/confdb/view"
 )
 
-// A request is a key of a write. Its path is empty where it is malformed, which the view will say.
+// A request is a key of a write. Its path is empty if the key is malformed; the view then returns the error.
 type request struct {
 	text string
 	path path.Path
 }
 
-// requests are keys of a write that are applied together: one that is set, or several that are unset.
+// requests are keys of a write that are applied together: one key that is set, or several that are unset.
 type requests []request
 
-// inOrder returns the keys of a write in the order in which they are applied: by request path, a prefix before what is
-// longer, indexes by number. Those that unset something inside a list, and nothing that another key sets, come last and
-// together, because removing an element moves the later ones, which the other keys still mean by their old indexes.
+// inOrder returns the keys of a write in the order of their application: by request path, a prefix first, indexes by
+// number. Keys that remove something from a list and do not overlap a key that is set come last and together.
+// Removing an element moves the later ones, and the other keys use the old indexes.
 func inOrder(values map[string]any) []requests {
 	var late requests
 	var order []requests
@@ -43,7 +43,7 @@ func inOrder(values map[string]any) []requests {
 	return order
 }
 
-// byNumber orders as path.Compare does, but indexes by number.
+// byNumber orders like path.Compare, but indexes by number.
 func byNumber(a, b path.Path) int {
 	for i := range min(len(a), len(b)) {
 		if a[i].Kind == path.Index && b[i].Kind == path.Index && a[i].Index() != b[i].Index() {
@@ -56,7 +56,7 @@ func byNumber(a, b path.Path) int {
 	return path.Compare(a, b)
 }
 
-// overlap tells whether one of the requests is a prefix of one of the others, or the other way round.
+// overlap reports whether one of the requests overlaps one of the others.
 func (r requests) overlap(others []requests) bool {
 	for _, some := range others {
 		for _, other := range some {
@@ -70,9 +70,9 @@ func (r requests) overlap(others []requests) bool {
 	return false
 }
 
-// apply makes the writes of one request, in order. Removals from lists, where nothing else is written, are made last
-// and together: they move the elements behind, which the other writes mean by their old indexes. (snapd makes them in
-// order, so that it removes or overwrites what nobody named.)
+// apply makes the writes of one request, in order. Removals from lists come last and together, unless another write
+// overlaps them: a removal moves the later elements, and the other writes use the old indexes. (snapd makes all
+// writes in order, and so changes elements that nobody named.)
 func apply(edit *databag.Edit, writes []view.Write) error {
 	var late []path.Path
 	var written *prefixes
@@ -101,11 +101,11 @@ func apply(edit *databag.Edit, writes []view.Write) error {
 
 func throughList(p path.Path) bool { return slices.ContainsFunc(p, path.Accessor.List) }
 
-// prefixes are the paths that a set of writes stores something at.
+// prefixes are the storage paths of a set of writes.
 type prefixes struct {
 	paths []path.Path
 	ends  map[string]bool
-	above map[string]bool // what a path goes through
+	above map[string]bool // prefixes of the paths
 }
 
 func prefixesOf(writes []view.Write) *prefixes {
@@ -123,8 +123,8 @@ func prefixesOf(writes []view.Write) *prefixes {
 	return p
 }
 
-// overlap tells whether something is stored at, above or below a path. For a path without placeholders that takes no
-// look at all the others, of which there may be as many as elements in a list.
+// overlap reports whether something is stored at, above or below a path. For a path without placeholders it does not
+// visit all other paths, of which there may be one for each element of a list.
 func (p *prefixes) overlap(storage path.Path) bool {
 	if storage.Open() {
 		return slices.ContainsFunc(p.paths, func(written path.Path) bool { return path.Overlap(storage, written) })

@@ -9,26 +9,27 @@ import (
 	"aspects-poc/registry/confdb/view"
 )
 
-// A Tx collects changes over a bag; each is validated as it comes, as snapd does. It is not safe for concurrent use.
+// A Tx collects changes to a bag. Like snapd, it validates each change when it is made. It is not safe for concurrent
+// use.
 type Tx struct {
-	// Exact keeps the digits of numbers until the commit, as `snapctl set --view` does. Otherwise they are 64-bit
-	// floats from the start, as through snapd's REST API.
+	// Exact keeps the digits of numbers until the commit, as `snapctl set --view` does. Otherwise numbers are 64-bit
+	// floats from the start, as over snapd's REST API.
 	Exact bool
 
 	schema *Schema
 	stored databag.Bag
 	bag    databag.Bag
-	writes [][]view.Write // that were applied together: of a request that was set, or of some unset
+	writes [][]view.Write // each entry was applied together: one request that was set, or several that were unset
 	failed error
 }
 
-// Begin starts a transaction over what is stored.
+// Begin starts a transaction on the stored data.
 func (s *Schema) Begin(stored databag.Bag) *Tx { return &Tx{schema: s, stored: stored, bag: stored} }
 
-// Write sets (nil: unsets) request paths through a view, each by itself and validated as such, in a fixed order where
-// snapd's is random (see inOrder). What the schema refuses is tried again after the others, so that a pair of which one
-// needs the other can be written in one call. The first error ends it and makes the transaction unusable. Errors are
-// *Error.
+// Write sets request paths through a view; nil unsets. It applies and validates each request by itself, in a fixed
+// order (see inOrder); snapd's order is random. A request that the schema refuses is tried again after the others, so
+// that two requests of which one needs the other can be written together. The first remaining error makes the
+// transaction unusable. Errors are *Error.
 func (t *Tx) Write(view string, values map[string]any) error {
 	if t.failed != nil {
 		return t.failed
@@ -64,7 +65,7 @@ func (t *Tx) Write(view string, values map[string]any) error {
 	return nil
 }
 
-// write sets one request, or unsets those that are unset together.
+// write sets one request, or unsets several.
 func (t *Tx) write(v *view.View, some requests, values map[string]any) error {
 	request := some[0].text
 	if values[request] == nil {
@@ -91,10 +92,10 @@ func (t *Tx) write(v *view.View, some requests, values map[string]any) error {
 	return nil
 }
 
-// unset removes by one rule after the other and validates after each, as snapd does.
+// unset removes what the requests lead to, rule by rule. Like snapd, it validates after each rule.
 func (t *Tx) unset(v *view.View, some requests) error {
 	var writes []view.Write
-	anew := 0 // how many of them were last made anew, because one leads through a list
+	anew := 0 // number of writes that were last applied again together, because one leads through a list
 	bag := t.bag
 	for _, request := range some {
 		more, err := v.Unset(request.text)
@@ -120,7 +121,8 @@ func (t *Tx) unset(v *view.View, some requests) error {
 			}
 		}
 	}
-	// Apart, as a commit shall make them in the same order: what follows may only fit once what is in lists is gone.
+	// Two entries, so that Commit applies the writes in the same order: later ones may only fit after the removals
+	// from lists.
 	t.bag, t.writes = bag, append(t.writes, writes[:anew], writes[anew:])
 	return nil
 }
@@ -128,7 +130,7 @@ func (t *Tx) unset(v *view.View, some requests) error {
 // Bag returns the data with all changes so far.
 func (t *Tx) Bag() databag.Bag { return t.bag }
 
-// Altered returns the storage paths written or removed, sorted, each once.
+// Altered returns the storage paths that were written or removed, sorted and unique.
 func (t *Tx) Altered() []string {
 	var altered []string
 	for _, writes := range t.writes {
@@ -140,7 +142,8 @@ func (t *Tx) Altered() []string {
 	return slices.Compact(altered)
 }
 
-// Ephemeral tells whether a path written may hold ephemeral data; the check itself can fail, with the daemon's message.
+// Ephemeral reports whether a written path may hold ephemeral data. The check itself can fail, with the message of
+// snapd's daemon.
 func (t *Tx) Ephemeral() (bool, error) {
 	found := false
 	for _, write := range slices.Concat(t.writes...) {
@@ -154,8 +157,8 @@ func (t *Tx) Ephemeral() (bool, error) {
 	return found, nil
 }
 
-// Commit applies the changes to what is stored by now, as JSON would carry them — numbers are floats from here on —
-// validates all of it and returns it.
+// Commit applies the changes to the stored data, which may differ from that of Begin. It turns all numbers into
+// 64-bit floats, validates the result and returns it.
 func (t *Tx) Commit(stored databag.Bag) (databag.Bag, error) {
 	if t.failed != nil {
 		return stored, t.failed
@@ -182,7 +185,7 @@ func (t *Tx) Commit(stored databag.Bag) (databag.Bag, error) {
 	return bag, nil
 }
 
-// inexact returns a copy of writes in which all numbers are floats.
+// inexact returns a copy of writes with all numbers as 64-bit floats.
 func inexact(writes []view.Write) ([]view.Write, error) {
 	writes = slices.Clone(writes)
 	for i, write := range writes {

@@ -1,5 +1,6 @@
-// Package dialect writes a confdb-schema as the JSON that `snap sign` takes, for each generation of snapd: the same
-// confdb-schema went by another name, in another spelling.
+// Package dialect writes a confdb-schema as the JSON for `snap sign`, in the form of each generation of snapd. The
+// generations differ in the assertion's type and in the spelling of aliases. Its main function is Print. Parsing and
+// checking a confdb-schema are in package confdb.
 package dialect
 
 import (
@@ -15,37 +16,37 @@ import (
 	"time"
 )
 
-// A Dialect is the type that the assertion has for a generation of snapd.
+// A Dialect is the assertion's type in a generation of snapd.
 type Dialect string
 
-// The dialects. Types of assertions and spellings were seen on snapd 2.68.3 and 2.77.1; those of the registry dialect
-// follow the assertion of the original proof of concept and have not been tried.
+// The dialects. ConfdbSchema and Confdb were seen on snapd 2.77.1 and 2.68.3. Registry follows the assertion of the
+// original proof of concept and has not been tried.
 const (
 	ConfdbSchema Dialect = "confdb-schema" // snapd 2.71 and later; 2.69 and later without aliases
 	Confdb       Dialect = "confdb"        // snapd 2.68
 	Registry     Dialect = "registry"      // snapd 2.64 to 2.67
 )
 
-// All lists all dialects, newest first.
+// All returns all dialects, newest first.
 func All() []Dialect { return []Dialect{ConfdbSchema, Confdb, Registry} }
 
-// Options say what is written.
+// Options are options of Print.
 type Options struct {
-	Account   string    // ID of the account that publishes it; it signs, too
-	Name      string    // of the confdb-schema; "" stands for the headers'
-	Revision  *int      // nil stands for the headers'; 0 is what snapd takes an assertion without the header for
-	Timestamp time.Time // in seconds, UTC; zero stands for the headers'
-	Dialect   Dialect   // "" stands for ConfdbSchema
+	Account   string    // account ID of the publisher, who also signs
+	Name      string    // name of the confdb-schema; "" means the headers' name
+	Revision  *int      // nil means the headers' revision; without the header snapd assumes 0
+	Timestamp time.Time // second precision, UTC; zero means the headers' timestamp
+	Dialect   Dialect   // "" means ConfdbSchema
 
-	// NoAliases writes the types out where they are used: snapd 2.71 changed how aliases are spelled, and refuses the
-	// spelling that earlier ones want, so that only an assertion without them serves 2.69 and 2.70 as well.
+	// NoAliases replaces each alias by its type. snapd 2.71 changed the spelling of aliases and refuses the earlier
+	// one, so only an assertion without aliases works on 2.69, 2.70 and later.
 	NoAliases bool
 }
 
-// accounts is what snapd takes for an account's ID: one that the store made up, or one of the few that are names.
+// accounts matches what snapd accepts as an account ID: one made by the store, or one of the few that are names.
 var accounts = regexp.MustCompile(`^(?:[a-zA-Z0-9]{32}|[-a-z0-9]{2,28})$`)
 
-// ValidAccount returns an error that says what is wrong with an account ID, or nil.
+// ValidAccount returns an error if the text is not an account ID.
 func ValidAccount(id string) error {
 	if !accounts.MatchString(id) {
 		return fmt.Errorf("%q is no account ID: want the 32 letters and digits that `snapcraft whoami` "+
@@ -54,7 +55,7 @@ func ValidAccount(id string) error {
 	return nil
 }
 
-// Check returns an error for options that no assertion can be made of.
+// Check returns an error for an invalid account or a negative revision.
 func (o Options) Check() error {
 	if err := ValidAccount(o.Account); err != nil {
 		return err
@@ -65,14 +66,15 @@ func (o Options) Check() error {
 	return nil
 }
 
-// Print returns the assertion as JSON, made of its headers, as JSON shapes, and its storage schema. It may change both.
-// The body is laid out as snapd demands it: indented by two spaces, keys sorted.
+// Print returns the assertion as JSON, from headers in JSON shapes and the storage schema. It may change both
+// arguments. The body has the layout that snapd requires: indented by two spaces, keys sorted. The error is for an
+// unknown dialect.
 func Print(headers, storage map[string]any, options Options) (json.RawMessage, error) {
 	if options.Revision != nil {
 		headers["revision"] = strconv.Itoa(*options.Revision)
 	}
 	if headers["revision"] == "0" {
-		delete(headers, "revision") // what is there in its stead, and what snapd prints
+		delete(headers, "revision") // snapd prints no revision 0
 	}
 	if !options.Timestamp.IsZero() {
 		headers["timestamp"] = options.Timestamp.UTC().Format(time.RFC3339)
@@ -94,7 +96,7 @@ func Print(headers, storage map[string]any, options Options) (json.RawMessage, e
 	return json.MarshalIndent(headers, "", "  ")
 }
 
-// translate spells headers, in place, and the storage schema as a dialect has it.
+// translate spells the headers, in place, and the storage schema in a dialect.
 func translate(headers, storage map[string]any, dialect Dialect, noAliases bool) (map[string]any, error) {
 	switch dialect {
 	case ConfdbSchema:
@@ -127,7 +129,7 @@ func names() []string {
 	return list
 }
 
-// alias is the name in a reference to a type of the user's, "" if the text is none.
+// alias returns the name in ${name}, or "" for other text.
 func alias(text string) string {
 	if inner, ok := strings.CutPrefix(text, "${"); ok && strings.HasSuffix(inner, "}") {
 		return strings.TrimSuffix(inner, "}")
@@ -135,7 +137,7 @@ func alias(text string) string {
 	return ""
 }
 
-// oldSpelling is $name, for the ${name} of snapd 2.71 and later.
+// oldSpelling turns ${name}, of snapd 2.71 and later, into $name.
 func oldSpelling(text string) any {
 	if name := alias(text); name != "" {
 		return "$" + name
@@ -143,7 +145,7 @@ func oldSpelling(text string) any {
 	return text
 }
 
-// writeOut puts each type in the place of its alias, also in types that are made of other aliases.
+// writeOut replaces each alias by its type, also within types of other aliases.
 func writeOut(storage any, aliases map[string]any) any {
 	return mapStrings(storage, func(text string) any {
 		if definition, ok := aliases[alias(text)]; ok {
@@ -153,8 +155,8 @@ func writeOut(storage any, aliases map[string]any) any {
 	})
 }
 
-// withoutNews drops what the registries of snapd 2.64 to 2.67 do not know: summaries, and who may see a value or keeps
-// it. A secret stays as safe as its views make it.
+// withoutNews removes what snapd 2.64 to 2.67 do not know: summaries, visibility and ephemeral. Secrets are then
+// protected by the views alone.
 func withoutNews(headers, storage map[string]any) {
 	delete(headers, "summary")
 	views, _ := headers["views"].(map[string]any)
@@ -169,8 +171,8 @@ func withoutNews(headers, storage map[string]any) {
 	})
 }
 
-// nameAlternatives makes a type of its own of each list of alternative types that an entry of a map has, named after the
-// entry: the only form that is known to have run on registries. Later snapds refuse it.
+// nameAlternatives moves each list of alternative types of a map's entry to an alias named after the entry. Only this
+// form is known to work on registries. Later snapds refuse it.
 func nameAlternatives(storage map[string]any) {
 	aliases, ok := storage["aliases"].(map[string]any)
 	if !ok {
@@ -193,7 +195,7 @@ func nameAlternatives(storage map[string]any) {
 	})
 }
 
-// types calls back with each definition of a type that is a map, in a storage schema.
+// types calls visit for each definition in a storage schema that is a map.
 func types(definition any, visit func(map[string]any)) {
 	switch definition := definition.(type) {
 	case map[string]any:
@@ -213,7 +215,7 @@ func types(definition any, visit func(map[string]any)) {
 	}
 }
 
-// mapStrings is a JSON value with what replace makes of its texts.
+// mapStrings returns a copy of a JSON value with each string replaced.
 func mapStrings(value any, replace func(string) any) any {
 	switch value := value.(type) {
 	case string:

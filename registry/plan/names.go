@@ -13,8 +13,8 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// Short returns the name of a view of a confdb-schema as it is without account and schema. Names of other schemas, and
-// what is no name, stay as they are.
+// Short returns a view's name without account and schema. It returns names of other schemas, and text that is no
+// name, unchanged.
 func Short(schema registry.ViewID, name string) string {
 	if !strings.Contains(name, "/") {
 		return name
@@ -26,9 +26,9 @@ func Short(schema registry.ViewID, name string) string {
 	return id.View
 }
 
-// ByView returns documents by the short names of the views that they are of. A view named in two spellings is refused, as
-// nothing says which of the two is meant, and so is one of another confdb-schema: what is planned is written through one.
-// Errors are *registry.Error.
+// ByView returns documents by the short names of their views. It returns a *registry.Error if two names mean the same
+// view, since the right document is then unknown, and if a view belongs to another confdb-schema, since a plan is
+// written through one schema.
 func ByView[D any](schema registry.ViewID, named map[string]D) (map[string]D, error) {
 	refuse := func(kind error, name, format string, arguments ...any) error {
 		reason := fmt.Sprintf(format, arguments...)
@@ -52,10 +52,10 @@ func ByView[D any](schema registry.ViewID, named map[string]D) (map[string]D, er
 	return documents, nil
 }
 
-// Names is what a confdb-schema calls its views, and what they lead to.
+// Names are the views and rules of a confdb-schema. ReadNames returns them.
 type Names struct{ schema *confdb.Schema }
 
-// ReadNames reads a confdb-schema, as Make does.
+// ReadNames parses a confdb-schema in the form for `snap sign`.
 func ReadNames(schema json.RawMessage) (*Names, error) {
 	parsed, err := confdb.ParseDocument(schema)
 	if err != nil {
@@ -74,8 +74,8 @@ func idOf(schema *confdb.Schema) registry.ViewID {
 	return registry.ViewID{Account: schema.Account, Schema: schema.Name}
 }
 
-// Locate returns the path in a target, view first, of what a write put at a storage path or around it. It is "" where no
-// value of the target leads there.
+// Locate returns where in a target a value at a storage path, or around it, comes from. The result is a path that
+// begins with the view's name. It is "" if no value of the target leads there.
 func (n *Names) Locate(target map[string]map[string]any, storage string) string {
 	at, err := path.ParseRequest(storage)
 	if err != nil || len(at) == 0 {
@@ -97,7 +97,7 @@ func (n *Names) Locate(target map[string]map[string]any, storage string) string 
 			for _, accessor := range at[len(rule.Storage):] {
 				request = append(request, accessor.Bare())
 			}
-			// As far as it goes: below may be a list, or what is not there.
+			// Follow the request as far as the target has it: below may be a list or nothing.
 			var value any = target[view]
 			length := 0
 			for _, key := range request {
@@ -117,7 +117,8 @@ func (n *Names) Locate(target map[string]map[string]any, storage string) string 
 	return best
 }
 
-// fit tells whether a rule's storage path leads to a path or above it, and what its placeholders stand for then.
+// fit reports whether a rule's storage path matches the beginning of a path, and returns what its placeholders stand
+// for.
 func fit(storage, at path.Path) (placed map[string]string, fits bool) {
 	if len(storage) > len(at) {
 		return nil, false

@@ -1,5 +1,6 @@
-// Package plan finds the smallest writes that bring what views show to a target, and asks the engine whether the
-// confdb-schema takes them, before anything is written.
+// Package plan computes the smallest writes that bring views to a target, and checks them with the embedded engine
+// before anything is written. Its main function is Make. The caller reads the views, and writes the plan with
+// registry.Apply.
 package plan
 
 import (
@@ -17,17 +18,18 @@ import (
 	"aspects-poc/registry/embedded"
 )
 
-// Make plans how to bring current (view name -> the document that its readers see) to target: a partial document for
-// each view, in which null unsets, a list replaces the whole list, and what is not named stays (RFC 7396). The schema
-// is a confdb-schema's JSON in the form that `snap sign` takes. The plan is empty when nothing is to do.
+// Make plans how to bring views to a target. current maps each view's name to the document that its readers see.
+// target maps each view's name to a partial document, as in RFC 7396: null unsets, a list replaces the whole list,
+// and what is not named stays. The schema is JSON in the form for `snap sign`. The plan is empty if nothing needs to
+// change.
 //
-// Views of the target may be named in full; the plan has their short names.
+// The target may name views in full; the plan has their short names.
 //
-// Each value is written by the deepest request path that a rule of the view has for it, since writing a whole map
+// Make writes each value by the deepest request path that a rule of the view has for it, since writing a whole map
 // unsets what the map leaves out. Request paths of one view never overlap.
 //
-// A target that the schema's rules or types refuse is a *registry.Error of kind ErrNoView, ErrNoMatch, ErrBadRequest or
-// ErrInvalid, with the storage path and the reason in the engine's words; then nothing should be written.
+// If the schema's rules or types refuse the target, the error is a *registry.Error of kind ErrNoView, ErrNoMatch,
+// ErrBadRequest or ErrInvalid, with the storage path and the engine's reason.
 func Make(schema json.RawMessage, current, target map[string]map[string]any) (registry.Changes, error) {
 	parsed, err := confdb.ParseDocument(schema)
 	if err != nil {
@@ -41,7 +43,7 @@ func Make(schema json.RawMessage, current, target map[string]map[string]any) (re
 		if parsed.Rules(view) == nil {
 			continue // of another confdb-schema
 		}
-		// What can be written of what is shown: enough of the stored data to check the target against.
+		// The visible data that can be written is enough stored data to check the target against.
 		seed[view] = newWrites(parsed, view, nil, document).requests
 	}
 	for view, partial := range target {
@@ -63,7 +65,7 @@ func Make(schema json.RawMessage, current, target map[string]map[string]any) (re
 	return changes, check(parsed, schema, seed, changes)
 }
 
-// check writes the changes over the seed in a registry of its own.
+// check writes the seed and then the changes to a registry in memory.
 func check(parsed *confdb.Schema, schema json.RawMessage, seed, changes registry.Changes) error {
 	ctx := context.Background() // nothing here waits
 	engine, err := embedded.OpenMemory(ctx, embedded.Options{Documents: []json.RawMessage{schema}})
@@ -76,7 +78,7 @@ func check(parsed *confdb.Schema, schema json.RawMessage, seed, changes registry
 		if len(requests) == 0 {
 			continue
 		}
-		// Data that the schema no longer takes is no fault of the target; views that are only read have nothing.
+		// Data that the schema refuses by now is not the target's fault. Read-only views have no seed.
 		if err := reg.Apply(ctx, registry.Changes{view: requests}); err != nil && !refused(err) {
 			return fmt.Errorf("cannot plan: %w", err)
 		}
@@ -89,7 +91,7 @@ func refused(err error) bool {
 		errors.Is(err, registry.ErrBadRequest) || errors.Is(err, registry.ErrNoView) || errors.Is(err, registry.ErrOther)
 }
 
-// shapes returns JSON shapes, numbers as json.Number.
+// shapes returns a document in JSON shapes, with numbers as json.Number.
 func shapes(document map[string]any) (map[string]any, error) {
 	if document == nil {
 		return map[string]any{}, nil
@@ -97,12 +99,12 @@ func shapes(document map[string]any) (map[string]any, error) {
 	return registry.Values(document)
 }
 
-// writes collects the request paths to write through one view.
+// writes collects the requests to write through one view.
 type writes struct {
 	schema   *confdb.Schema
 	view     string
 	shown    map[string]any // what the view shows now
-	merged   map[string]any // what it shall show
+	merged   map[string]any // what the view should show
 	requests map[string]any
 }
 
@@ -120,7 +122,7 @@ func newWrites(schema *confdb.Schema, view string, shown, wanted map[string]any)
 	return w
 }
 
-// covered tells whether a shorter request path writes this one too.
+// covered reports whether a shorter request path includes this one.
 func (w *writes) covered(request string) bool {
 	for cut := strings.LastIndexByte(request, '.'); cut > 0; cut = strings.LastIndexByte(request[:cut], '.') {
 		if _, ok := w.requests[request[:cut]]; ok {
@@ -130,7 +132,7 @@ func (w *writes) covered(request string) bool {
 	return false
 }
 
-// add goes down to the leaves of the target and writes those that differ.
+// add descends to the leaves of the target and adds those that differ.
 func (w *writes) add(at []string, shown, wanted any) {
 	if object, ok := wanted.(map[string]any); ok {
 		inner, _ := shown.(map[string]any)
@@ -142,7 +144,7 @@ func (w *writes) add(at []string, shown, wanted any) {
 	if jsonvalue.EqualStored(shown, wanted) {
 		return
 	}
-	// The deepest request path at or above the leaf that a rule has; if there is none, the engine shall say so.
+	// Use the deepest request path at or above the leaf that has a rule. Without one, the engine reports the error.
 	for depth := len(at); depth > 0; depth-- {
 		request := strings.Join(at[:depth], ".")
 		if !w.schema.Matches(w.view, request, true) {
@@ -153,7 +155,7 @@ func (w *writes) add(at []string, shown, wanted any) {
 			value = lookup(w.merged, at[:depth])
 		}
 		if jsonvalue.Empty(value) {
-			value = nil // neither can be stored
+			value = nil // confdb stores no empty containers
 		}
 		w.requests[request] = value
 		return

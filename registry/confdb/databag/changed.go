@@ -2,23 +2,22 @@ package databag
 
 import "slices"
 
-// Changed returns the storage paths of what changed, came or went between two bags: keys only, as a list counts as
-// one value. What the bags share is not looked at. Where there are more than about limit paths, those of a whole object
-// give way to the object's own. A number that is written in another way has changed, though it is Equal.
+// Changed returns the storage paths that were changed, added or removed between two bags. Paths consist of keys,
+// since a list counts as one value. Changed skips shared nodes. If there are more than about limit paths, the path of
+// an object replaces those below it. A number in another notation counts as changed although it is Equal.
 //
-// What a transaction says it altered would not do: it names what was written as it was before, and an unset through an
-// open placeholder, which snapd does not tell to views that name an entry.
+// The paths of a transaction (Tx.Altered) differ: they include values that did not change, and open placeholders.
 func Changed(before, after Bag, limit int) []string {
 	return differ(nil, "", before.Root(), after.Root(), limit)
 }
 
-// diff appends to paths.
+// differ appends to paths.
 func differ(paths []string, path string, a, b *Node, limit int) []string {
 	switch {
 	case a == b:
 		return paths
 	case a == nil && b.Kind() == Object && !b.Empty():
-		a = Bag{}.Root() // it came key by key
+		a = Bag{}.Root() // each key was added
 	case b == nil && a.Kind() == Object && !a.Empty():
 		b = Bag{}.Root()
 	case a == nil || b == nil || a.Kind() != b.Kind():
@@ -49,7 +48,7 @@ func differ(paths []string, path string, a, b *Node, limit int) []string {
 	return paths
 }
 
-// eachKey calls visit with the values of each key of two objects, nil for one that has no such key, until it is false.
+// eachKey calls visit for each key of two objects, with nil for a missing value, until visit returns false.
 func eachKey(a, b *Node, visit func(key string, a, b *Node) bool) {
 	left, right := a.Keys().Names(), b.Keys().Names()
 	if a.Keys() == b.Keys() {

@@ -1,5 +1,6 @@
-// Package databag holds what a confdb stores, as an immutable tree of JSON values: setting or unsetting along a storage
-// path yields another tree that shares all that did not change.
+// Package databag holds the data of a confdb as an immutable tree of JSON values. Its main types are Bag and Node. A
+// write at a storage path returns another Bag, which shares all unchanged nodes. Rules, types and access are left to
+// packages view and schema.
 package databag
 
 import (
@@ -12,12 +13,12 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// A Bag is one confdb's stored data: a JSON object. The zero Bag is empty. Bags are immutable and safe to share.
+// A Bag is the stored data of one confdb: a JSON object. The zero Bag is empty. Bags are immutable and safe to share.
 type Bag struct{ root *Node }
 
 var nothing = newObject(empty, nil)
 
-// Parse reads a bag from JSON text: an object, numbers kept as they are written.
+// Parse parses a JSON object. Numbers keep their notation.
 func Parse(text []byte) (Bag, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
@@ -49,20 +50,20 @@ func (b Bag) Root() *Node {
 // AppendJSON appends the bag as compact JSON with sorted keys.
 func (b Bag) AppendJSON(to []byte) []byte { return b.Root().AppendJSON(to) }
 
-// Same tells whether two bags are the same tree, which is cheap; equal trees that were built apart are not the same.
+// Same reports whether two bags are the same tree, in constant time. Equal trees that were built separately are not.
 func (b Bag) Same(other Bag) bool { return b.Root() == other.Root() }
 
-// Equal tells whether two bags hold the same values at a storage path of keys and indexes ("" for all), numbers
-// compared as float64.
+// Equal reports whether two bags have the same values at a storage path of keys and indexes; "" means the whole bag.
+// Numbers are compared as float64.
 func (b Bag) Equal(other Bag, storage string) bool {
 	at, err := path.ParseRequest(storage)
 	return err == nil && equal(b.Root().at(at), other.Root().at(at))
 }
 
-// Value returns all of the bag as JSON shapes, numbers as json.Number.
+// Value returns the bag in JSON shapes, with numbers as json.Number.
 func (b Bag) Value() map[string]any { return b.Root().Value().(map[string]any) }
 
-// at returns the node at the end of a path of keys and indexes, or nil.
+// at returns the node at a path of keys and indexes, or nil.
 func (n *Node) at(p path.Path) *Node {
 	for _, accessor := range p {
 		switch {
@@ -79,5 +80,5 @@ func (n *Node) at(p path.Path) *Node {
 	return n
 }
 
-// FromRoot returns a bag of an object; nil is the empty bag.
+// FromRoot returns a bag with this object; nil means the empty bag.
 func FromRoot(root *Node) Bag { return Bag{root} }

@@ -8,15 +8,15 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// A draft is a container that is being changed: a node, which stays as it is, and what differs from it.
+// A draft is a container during an edit: an unchanged node and the differences from it.
 type draft struct {
 	base *Node           // an object or list
-	kids map[string]slot // of an object: what has changed
-	list []slot          // of a list: all elements, or nil while none has changed
-	size int             // how many kids there are now
+	kids map[string]slot // object: the changed kids
+	list []slot          // list: all elements; nil if none has changed
+	size int             // number of kids after the changes
 }
 
-// A slot holds a finished node, or one that is being changed, or nothing.
+// A slot holds a finished node, a draft, or nothing.
 type slot struct {
 	node  *Node
 	draft *draft
@@ -24,8 +24,8 @@ type slot struct {
 
 func (s slot) empty() bool { return s == slot{} }
 
-// newDraft returns a draft of a node, or of an empty container that an accessor leads into where there is no node or a
-// scalar in the way.
+// newDraft returns a draft of a node. If the node is nil or a scalar, it is the draft of an empty container of the
+// kind that the accessor needs.
 func newDraft(n *Node, into path.Accessor) *draft {
 	if n == nil || n.kind < Object {
 		if n = nothing; into.List() {
@@ -35,7 +35,7 @@ func newDraft(n *Node, into path.Accessor) *draft {
 	return &draft{base: n, size: len(n.kids)}
 }
 
-// step returns what a key or index leads to.
+// step returns the kid at a key or index.
 func (d *draft) step(accessor path.Accessor) slot {
 	if accessor.Kind == path.Key {
 		if kid, ok := d.kids[accessor.Name]; ok {
@@ -50,7 +50,7 @@ func (d *draft) step(accessor path.Accessor) slot {
 	return slot{node: d.base.step(accessor)}
 }
 
-// put stores a kid at a key or index, in place of old; an empty slot removes it.
+// put replaces old by kid at a key or index; an empty slot removes it.
 func (d *draft) put(accessor path.Accessor, old, kid slot) {
 	switch {
 	case old.empty():
@@ -102,13 +102,13 @@ func (d *draft) set(p path.Path, at int, value *Node) error {
 	return kid.draft.set(p, at+1, value)
 }
 
-// What unsetting has done to a container.
+// An outcome is the effect of unset on a container.
 type outcome uint8
 
 const (
 	same outcome = iota
 	changed
-	gone // nothing is left of it; the draft is as it was
+	gone // nothing is left; the draft itself is unchanged
 )
 
 func (d *draft) unset(p path.Path, at int) (outcome, error) {
@@ -137,7 +137,7 @@ func (d *draft) unset(p path.Path, at int) (outcome, error) {
 	return changed, nil
 }
 
-// unsetBelow goes on in a kid, which the path up to at has led to.
+// unsetBelow continues unset in a kid; at is the next step of the path.
 func (d *draft) unsetBelow(kid slot, p path.Path, at int) (outcome, error) {
 	if kid.draft != nil {
 		return kid.draft.unset(p, at)
@@ -153,7 +153,7 @@ func (d *draft) unsetBelow(kid slot, p path.Path, at int) (outcome, error) {
 	return done, err
 }
 
-// finish returns the node that the draft has become, which is the one it began with if nothing has changed.
+// finish returns the node with all changes. It is the original node if there are none.
 func (d *draft) finish() *Node {
 	switch {
 	case d.kids == nil && d.list == nil:
@@ -175,15 +175,15 @@ func (s slot) finish() *Node {
 	return s.node
 }
 
-// An exchange is what has become of one key of an object.
+// An exchange is a changed key of an object.
 type exchange struct {
 	name  string
-	index int   // in the base: where the key is, or would be
+	index int   // where the key is, or would be, in the base
 	known bool  // the base has the key
-	kid   *Node // nil: the key is not there now
+	kid   *Node // nil: the key was removed
 }
 
-// exchanges returns them sorted, and how many keys came to the base's and went.
+// exchanges returns the changed keys, sorted, and how many keys were added and removed.
 func (d *draft) exchanges() (all []exchange, came, went int) {
 	base := d.base.keys
 	all = make([]exchange, 0, len(d.kids))
@@ -231,7 +231,7 @@ func (d *draft) finishObject() *Node {
 			from++
 		}
 		if e.kid == nil {
-			continue // it went, or came and went
+			continue // removed, or added and removed again
 		}
 		names, kids = append(names, e.name), append(kids, e.kid)
 		if !e.known && came+went == 1 {

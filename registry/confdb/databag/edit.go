@@ -2,18 +2,18 @@ package databag
 
 import "aspects-poc/registry/confdb/path"
 
-// An Edit makes many changes to a bag at the cost of one pass: a container is copied once, however many of its kids
-// change. The bag that it began with stays as it is, and no node is visible before Bag returns it finished. After an
-// error an Edit holds part of a change and must not be used again. It is not safe for concurrent use.
+// An Edit makes many changes to a bag in one pass: it copies each container once. The original bag does not change.
+// Call Bag for the result. After an error an Edit holds part of a change and must not be used. It is not safe for
+// concurrent use.
 type Edit struct {
 	bag  Bag
-	root *draft // nil while nothing has changed since bag
+	root *draft // nil if nothing has changed since bag
 }
 
-// Edit begins to change a bag.
+// Edit starts an Edit of the bag.
 func (b Bag) Edit() *Edit { return &Edit{bag: b} }
 
-// Bag returns the bag with all changes so far. It is the bag the edit began with if nothing was there to change.
+// Bag returns the bag with all changes so far. It is the original bag if there are none.
 func (e *Edit) Bag() Bag {
 	if e.root != nil {
 		e.bag, e.root = Bag{e.root.finish()}, nil
@@ -21,7 +21,7 @@ func (e *Edit) Bag() Bag {
 	return e.bag
 }
 
-// Set does what Bag.Set does, with the same errors.
+// Set is Bag.Set within the edit.
 func (e *Edit) Set(storage path.Path, value *Node) error {
 	if len(storage) == 0 {
 		var err error
@@ -34,8 +34,8 @@ func (e *Edit) Set(storage path.Path, value *Node) error {
 	return e.root.set(storage, 0, withoutNulls(value))
 }
 
-// Unset does what Bag.Unset does, with the same errors. It is of use for single paths without placeholders; all others
-// take a pass of their own.
+// Unset is Bag.Unset within the edit. It is fast for a single path without placeholders; otherwise it takes a pass of
+// its own.
 func (e *Edit) Unset(storage ...path.Path) error {
 	if len(storage) == 0 {
 		return nil

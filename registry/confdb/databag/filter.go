@@ -2,8 +2,8 @@ package databag
 
 import "slices"
 
-// Filter returns a container with what keep makes of its kids (by key; "" in a list), less those for which it returns
-// nil, or nil where none is left. An error of keep ends it.
+// Filter returns a container with the nodes that keep returns for its kids. keep gets the key, or "" in a list. A nil
+// node removes the kid. Filter returns nil if no kid is left, and stops at an error of keep.
 func (n *Node) Filter(keep func(key string, kid *Node) (*Node, error)) (*Node, error) {
 	var names []string
 	var kids []*Node

@@ -8,12 +8,13 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// ErrNoData tells that nothing is stored at a path.
+// ErrNoData means that nothing is stored at a path.
 var ErrNoData = errors.New("no data")
 
-// Get reads along a storage path and returns JSON shapes, numbers as json.Number. Open key placeholders give an object
-// by entries, open index placeholders a list. Constraints (scalars) pick entries of open key placeholders by name and
-// narrow field filters. The error is ErrNoData, or tells of a container of the wrong shape.
+// Get reads a storage path and returns JSON shapes, with numbers as json.Number. An open key placeholder gives an
+// object of entries, and an open index placeholder a list. Constraints are scalars: they choose the entry of an open
+// key placeholder by its name, and restrict field filters. The error is ErrNoData, or names a container of the wrong
+// shape.
 func (b Bag) Get(storage path.Path, constraints map[string]any) (any, error) {
 	return get(b.Root(), storage, 0, constraints)
 }
@@ -44,13 +45,13 @@ func getEntries(n *Node, p path.Path, at int, constraints map[string]any) (any, 
 	var entries map[string]any
 	most := len(n.kids)
 	if constrained || len(p[at].Filters) > 0 {
-		most = 0 // few will pass
+		most = 0 // few will match
 	}
 	for i, kid := range n.kids {
 		if constrained && only != n.keys.names[i] || !kid.passes(p[at].Filters, constraints) {
 			continue
 		}
-		// Entries that are scalars or of the wrong shape are passed over, whatever goes wrong below them.
+		// Entries that are scalars or have the wrong shape are skipped.
 		if value, err := get(kid, p, at+1, constraints); err == nil {
 			if entries == nil {
 				entries = make(map[string]any, most)
@@ -79,7 +80,7 @@ func getElements(n *Node, p path.Path, at int, constraints map[string]any) (any,
 			return nil, err
 		}
 		found = found || err == nil
-		elements = append(elements, value) // nil where there is no data: positions are kept
+		elements = append(elements, value) // nil without data, to keep positions
 	}
 	if !found {
 		return nil, ErrNoData
@@ -87,7 +88,7 @@ func getElements(n *Node, p path.Path, at int, constraints map[string]any) (any,
 	return elements, nil
 }
 
-// step returns what a key or index leads to, or nil.
+// step returns the kid at a key or index, or nil.
 func (n *Node) step(accessor path.Accessor) *Node {
 	if accessor.Kind == path.Key {
 		return n.Kid(accessor.Name)
@@ -98,7 +99,7 @@ func (n *Node) step(accessor path.Accessor) *Node {
 	return nil
 }
 
-// fits tells whether an accessor can lead into the node, which is at a path. A null (possible only under `any`) counts
+// fits returns an error if an accessor cannot lead into the node at a path. A null (possible only under `any`) counts
 // as an empty object.
 func (n *Node) fits(accessor path.Accessor, at, scalarAt path.Path) error {
 	switch {
@@ -112,8 +113,8 @@ func (n *Node) fits(accessor path.Accessor, at, scalarAt path.Path) error {
 	return nil
 }
 
-// passes tells whether the filters let the node through: what is no object passes, and so does an object whose field
-// equals the constraint of each filter that has one.
+// passes reports whether the filters accept the node. They accept a node that is not an object, and an object whose
+// fields equal the constraints.
 func (n *Node) passes(filters []path.Filter, constraints map[string]any) bool {
 	if n.kind != Object {
 		return true
@@ -131,7 +132,7 @@ func (n *Node) passes(filters []path.Filter, constraints map[string]any) bool {
 	return true
 }
 
-// is tells whether the node is a scalar of the same JSON type and value.
+// is reports whether the node is this scalar, by JSON type and value.
 func (n *Node) is(scalar any) bool {
 	switch scalar := scalar.(type) {
 	case string:

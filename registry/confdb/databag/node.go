@@ -21,7 +21,7 @@ const (
 	List
 )
 
-// String returns the type's name as it stands in messages.
+// String returns the type's name in messages.
 func (k Kind) String() string {
 	return [...]string{"null", "bool", "number", "string", "object", "array"}[k]
 }
@@ -29,10 +29,10 @@ func (k Kind) String() string {
 // A Node is a JSON value in a bag. It is immutable and shared between bags.
 type Node struct {
 	kind Kind
-	text string  // of a string its value, else a scalar as JSON
-	keys *Keys   // of an object
-	kids []*Node // of an object in the order of its keys; of a list
-	json []byte  // encoding of a container, kept where it is small
+	text string  // string: its value; other scalar: its JSON
+	keys *Keys   // object: its keys
+	kids []*Node // object: values in the order of keys; list: elements
+	json []byte  // encoding of a small container
 	mark atomic.Pointer[Mark]
 }
 
@@ -41,47 +41,47 @@ type Keys struct {
 	names []string
 	mark  atomic.Pointer[Mark]
 
-	// With one key less, or more, these were the keys of another object, which had been left this mark.
+	// near is the mark of another object's keys, from which these differ by one key.
 	near  *Mark
-	added string // "" where a key was removed
+	added string // the additional key; "" if a key was removed
 }
 
-// A Mark remembers on a node that a type has accepted it, so that what is shared with a bag that was accepted need not
-// be looked at again. Each type has a Mark of its own.
+// A Mark on a node records that a type has accepted it, so that nodes shared with an accepted bag need not be checked
+// again. Each type has its own Mark.
 type Mark struct{ _ byte }
 
-// Marked tells whether the mark was left last.
+// Marked reports whether this mark is the last one.
 func (n *Node) Marked(mark *Mark) bool { return n.mark.Load() == mark }
 
-// Mark leaves the mark.
+// Mark sets the mark.
 func (n *Node) Mark(mark *Mark) { n.mark.Store(mark) }
 
-// Marked tells whether the mark was left last.
+// Marked reports whether this mark is the last one.
 func (k *Keys) Marked(mark *Mark) bool { return k.mark.Load() == mark }
 
-// Mark leaves the mark.
+// Mark sets the mark.
 func (k *Keys) Mark(mark *Mark) { k.mark.Store(mark) }
 
-// Near tells whether the mark was left on keys from which these differ by one: by the key returned, which is not one of
-// those, or for "" by one that was removed.
+// Near reports whether the mark is on keys from which these differ by one. added is the additional key, or "" if one
+// was removed.
 func (k *Keys) Near(mark *Mark) (added string, near bool) { return k.added, k.near == mark }
 
 // Kind returns the JSON type.
 func (n *Node) Kind() Kind { return n.kind }
 
-// Text returns a string's value, or a number or bool as it is written in JSON.
+// Text returns a string's value, or a number or bool in JSON.
 func (n *Node) Text() string { return n.text }
 
 // Keys returns an object's sorted keys.
 func (n *Node) Keys() *Keys { return n.keys }
 
-// Names returns the keys.
+// Names returns the sorted keys.
 func (k *Keys) Names() []string { return k.names }
 
-// Kids returns the values of an object in the order of its keys, or the elements of a list. It must not be changed.
+// Kids returns the values of an object in the order of its keys, or the elements of a list. Do not change the slice.
 func (n *Node) Kids() []*Node { return n.kids }
 
-// Kid returns an object's value, or nil.
+// Kid returns the value of an object's key, or nil.
 func (n *Node) Kid(key string) *Node {
 	if n.kind != Object {
 		return nil
@@ -92,11 +92,11 @@ func (n *Node) Kid(key string) *Node {
 	return nil
 }
 
-// Empty tells whether the node is a container with nothing in it.
+// Empty reports whether the node is a container without kids.
 func (n *Node) Empty() bool { return n.kind >= Object && len(n.kids) == 0 }
 
-// small is up to which size the encoding of a container is kept: enough to make writing a large tree a matter of
-// copying, without holding every level of it twice.
+// small is the largest size, in bytes, of an encoding that is kept. It makes writing a large tree mostly copying,
+// without holding every level twice.
 const small = 2048
 
 var (
@@ -116,7 +116,7 @@ func newList(kids []*Node) *Node {
 	return n
 }
 
-// keep makes the encoding of a container if it is small. Only containers whose own kids are small ones can be.
+// keep encodes a container if it is small.
 func (n *Node) keep() {
 	size := 2
 	for i, kid := range n.kids {
@@ -173,7 +173,7 @@ func (n *Node) encode(to []byte) []byte {
 func appendString(to []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			encoded, _ := json.Marshal(text) // a string cannot fail
+			encoded, _ := json.Marshal(text) // a string never fails
 			return append(to, encoded...)
 		}
 	}
@@ -182,7 +182,7 @@ func appendString(to []byte, text string) []byte {
 	return append(to, '"')
 }
 
-// Value returns the node as JSON shapes, numbers as json.Number.
+// Value returns the node in JSON shapes, with numbers as json.Number.
 func (n *Node) Value() any {
 	switch n.kind {
 	case Null:
@@ -207,7 +207,7 @@ func (n *Node) Value() any {
 	return object
 }
 
-// FromValue returns a node for JSON shapes. float64 and other Go numbers are written as encoding/json does.
+// FromValue returns a node for JSON shapes. It encodes other Go values with encoding/json.
 func FromValue(value any) (*Node, error) {
 	switch value := value.(type) {
 	case nil:
@@ -264,7 +264,7 @@ func parseNode(text []byte) (*Node, error) {
 	return FromValue(value)
 }
 
-// equal tells whether two nodes hold the same values, numbers compared as float64.
+// equal reports whether two nodes have the same values. Numbers are compared as float64.
 func equal(a, b *Node) bool {
 	if a == b {
 		return true

@@ -7,9 +7,9 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// Set returns the bag with a value at a storage path of keys and indexes. What is missing on the way is created, and a
-// scalar in the way gives way. Keys whose value is null are left out of objects, but not of objects inside lists. The
-// error tells of a container of the wrong shape, or of an index beyond the end of a list (at most one past it appends).
+// Set returns the bag with a value at a storage path of keys and indexes. It creates missing containers and replaces
+// scalars on the way. Keys with null are left out of objects, except in objects inside lists. The error names a
+// container of the wrong shape, or an index beyond the end of a list; the index of the end appends.
 func (b Bag) Set(storage path.Path, value *Node) (Bag, error) {
 	root, err := set(b.Root(), storage, 0, withoutNulls(value))
 	if err != nil {
@@ -41,7 +41,7 @@ func set(n *Node, p path.Path, at int, value *Node) (*Node, error) {
 	return n.With(accessor, kid), nil
 }
 
-// With returns the container with another kid at a key or index.
+// With returns the container with kid at a key or index.
 func (n *Node) With(accessor path.Accessor, kid *Node) *Node {
 	if n.kind == List {
 		index := accessor.Index()
@@ -63,8 +63,8 @@ func (n *Node) With(accessor path.Accessor, kid *Node) *Node {
 	return newObject(keys, slices.Insert(slices.Clone(n.kids), index, kid))
 }
 
-// withoutNulls returns an object without the keys whose value is null, recursively but not inside lists. An object that
-// loses all its keys stays, empty.
+// withoutNulls returns an object without its null keys, recursively but not inside lists. An object that loses all
+// keys remains, empty.
 func withoutNulls(n *Node) *Node {
 	if n.kind != Object {
 		return n
@@ -85,9 +85,9 @@ func withoutNulls(n *Node) *Node {
 	return newObject(&Keys{names: names}, kids)
 }
 
-// Unset returns the bag without what is at storage paths, all taken together: what one of them removes from a list does
-// not move what another one means. Open placeholders apply to all entries. A map or list that becomes empty is removed
-// with it, and so on upwards. What is not there is no error; a container of the wrong shape is.
+// Unset returns the bag without the data at storage paths. The paths apply together: an index means the same element
+// whatever the other paths remove. Open placeholders apply to all entries. Containers that become empty are removed
+// as well. Missing data is no error; a container of the wrong shape is.
 func (b Bag) Unset(storage ...path.Path) (Bag, error) {
 	if len(storage) == 0 {
 		return b, nil
@@ -102,9 +102,9 @@ func (b Bag) Unset(storage ...path.Path) (Bag, error) {
 	return Bag{root}, nil
 }
 
-// unset returns nil where nothing is left of the node, which all the paths have led to.
+// unset returns what is left of a node to which all paths lead, or nil.
 func unset(n *Node, paths []path.Path, at int) (*Node, error) {
-	on := false // some path goes on below the kids, or through all of them
+	on := false // a path continues below the kids or has a placeholder here
 	for _, p := range paths {
 		if at == len(p) {
 			return nil, nil
@@ -147,7 +147,7 @@ func unset(n *Node, paths []path.Path, at int) (*Node, error) {
 	case len(kids) == 0 && (!same || on):
 		return nil, nil
 	case same:
-		return n, nil // so does an empty container that the path ends in
+		return n, nil // also an empty container at the end of a path
 	case n.kind == List:
 		return newList(kids), nil
 	case len(names) == len(n.kids):
@@ -156,7 +156,7 @@ func unset(n *Node, paths []path.Path, at int) (*Node, error) {
 	return newObject(&Keys{names: names}, kids), nil
 }
 
-// unsetOne is unset along one path that takes a key or index here, found without looking at the other kids.
+// unsetOne is unset for one path with a key or index here. It does not visit the other kids.
 func unsetOne(n *Node, paths []path.Path, at int) (*Node, error) {
 	accessor := paths[0][at]
 	kid := n.step(accessor)
@@ -180,7 +180,7 @@ func unsetOne(n *Node, paths []path.Path, at int) (*Node, error) {
 	return n.without(accessor), nil
 }
 
-// routes returns which of the paths lead through each kid, in their order, or nil where all go through all.
+// routes returns the paths that lead through each kid, or nil if all lead through all.
 func (n *Node) routes(paths []path.Path, at int) [][]path.Path {
 	if !slices.ContainsFunc(paths, func(p path.Path) bool { return !p[at].Open() }) {
 		return nil
@@ -200,7 +200,7 @@ func (n *Node) routes(paths []path.Path, at int) [][]path.Path {
 	return routes
 }
 
-// position returns the index among the kids of what a key or index leads to.
+// position returns the index of a key or index among the kids.
 func (n *Node) position(accessor path.Accessor) (int, bool) {
 	if n.kind == Object {
 		return slices.BinarySearch(n.keys.names, accessor.Name)
@@ -209,7 +209,7 @@ func (n *Node) position(accessor path.Accessor) (int, bool) {
 	return index, index < len(n.kids)
 }
 
-// without returns the container less the kid at a key or index that is there.
+// without returns the container without the kid at a key or index.
 func (n *Node) without(accessor path.Accessor) *Node {
 	if n.kind == List {
 		index := accessor.Index()

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// ParseRequest reads a path as users write it: keys and indexes. Well-formed field filters are taken and ignored. The
-// empty text is the empty path.
+// ParseRequest parses a path of keys and indexes, as users write it. It accepts and ignores well-formed field
+// filters. Empty text is the empty path.
 func ParseRequest(text string) (Path, error) {
 	return parse(text, func(piece string) (Accessor, error) {
 		accessor, ok := classify(piece)
@@ -22,7 +22,7 @@ func ParseRequest(text string) (Path, error) {
 	})
 }
 
-// ParseRuleRequest reads the request of a rule: keys and placeholders, but no indexes.
+// ParseRuleRequest parses the request path of a rule: keys and placeholders, but no indexes.
 func ParseRuleRequest(text string) (Path, error) {
 	return parse(text, func(piece string) (Accessor, error) {
 		accessor, err := ruleAccessor(piece)
@@ -33,7 +33,7 @@ func ParseRuleRequest(text string) (Path, error) {
 	})
 }
 
-// ParseStorage reads a storage path: any accessor, with filters.
+// ParseStorage parses a storage path: any accessors, with filters.
 func ParseStorage(text string) (Path, error) { return parse(text, ruleAccessor) }
 
 func ruleAccessor(piece string) (Accessor, error) {
@@ -44,7 +44,7 @@ func ruleAccessor(piece string) (Accessor, error) {
 	return accessor, nil
 }
 
-// classify tells what a piece of a path is.
+// classify returns the accessor of a piece of a path.
 func classify(piece string) (Accessor, bool) {
 	if inner, ok := inside(piece, "[{", "}]"); ok && ValidSubkey(inner) {
 		return Accessor{Kind: IndexPlaceholder, Name: inner}, true
@@ -106,16 +106,15 @@ func parse(text string, accessor func(piece string) (Accessor, error)) (Path, er
 	return path, nil
 }
 
-// split cuts a path into pieces: at dots, and before brackets, which stay with their piece. It goes through the whole
-// text before any piece, or the names in its filters, is looked at, as snapd does; so it decides which of two faults is
-// reported.
+// split divides a path into pieces, at dots and before brackets. Like snapd, it reads the whole text before the
+// pieces are checked, which decides the error of a path with several faults.
 func split(text string) ([]piece, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("non UTF-8 character")
 	}
 	var pieces []piece
 	var current piece
-	start := 0 // of the current piece
+	start := 0 // start of the current piece
 	end := func(at int) error {
 		if current.filters == nil {
 			current.text = text[start:at]

@@ -1,5 +1,5 @@
-// Package path is the grammar of confdb's paths: chains of accessors such as `a.b[0]`, `a.{x}[{n}].c` and, in storage
-// paths, `items.{id}[.kind={k}].value`.
+// Package path parses and compares confdb's paths. Its main type is Path, a chain of accessors such as `a.b[0]`,
+// `a.{x}[{n}].c` or, in storage paths, `items.{id}[.kind={k}].value`.
 package path
 
 import (
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Subkey is the form of one name in a path, of a key of any stored map, and of a view's, schema's and alias's name.
+// Subkey is the form of a name in a path, of the keys of stored maps, and of the names of views, schemas and aliases.
 var Subkey = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
-// ValidSubkey tells whether a text has the form of Subkey; it is much faster than the expression.
+// ValidSubkey reports whether text matches Subkey. It is much faster than the expression.
 func ValidSubkey(text string) bool {
 	if text == "" || text[0] < 'a' || text[0] > 'z' {
 		return false
@@ -27,7 +27,7 @@ func ValidSubkey(text string) bool {
 	return true
 }
 
-// A Kind is what an accessor leads through.
+// A Kind is the kind of an accessor.
 type Kind uint8
 
 // The kinds of accessors.
@@ -41,25 +41,25 @@ const (
 // An Accessor is one step of a path.
 type Accessor struct {
 	Kind    Kind
-	Name    string // key, placeholder's name, or digits
+	Name    string // key, name of the placeholder, or digits
 	Filters []Filter
 }
 
-// A Filter narrows what an accessor of a storage path leads to: objects whose field equals a parameter.
+// A Filter of a storage path selects objects whose field equals a parameter.
 type Filter struct {
 	Field, Param string
 }
 
-// String returns the filter as it is written in a path.
+// String returns the filter in the notation of paths.
 func (f Filter) String() string { return "[." + f.Field + "={" + f.Param + "}]" }
 
-// Open tells whether the accessor is a placeholder.
+// Open reports whether the accessor is a placeholder.
 func (a Accessor) Open() bool { return a.Kind == KeyPlaceholder || a.Kind == IndexPlaceholder }
 
-// List tells whether the accessor leads into a list.
+// List reports whether the accessor leads into a list.
 func (a Accessor) List() bool { return a.Kind == Index || a.Kind == IndexPlaceholder }
 
-// Index returns the index that the digits stand for; one that no list can have for more digits than fit.
+// Index returns the value of the digits. If it is too large, it is an index that no list has.
 func (a Accessor) Index() int {
 	index, err := strconv.Atoi(a.Name)
 	if err != nil {
@@ -68,7 +68,7 @@ func (a Accessor) Index() int {
 	return index
 }
 
-// Bare returns the accessor without its filters, as text.
+// Bare returns the accessor as text without its filters.
 func (a Accessor) Bare() string {
 	switch a.Kind {
 	case Index:
@@ -82,10 +82,10 @@ func (a Accessor) Bare() string {
 	}
 }
 
-// A Path is a chain of accessors; the empty one stands for everything.
+// A Path is a chain of accessors. The empty path leads to everything.
 type Path []Accessor
 
-// String returns the path as it is written, filters included: what was parsed from it is equal to it.
+// String returns the path as text with its filters. Parsing it gives an equal path.
 func (p Path) String() string { return p.text(true) }
 
 // Bare returns the path without filters.
@@ -107,7 +107,7 @@ func (p Path) text(filters bool) string {
 	return text.String()
 }
 
-// Open tells whether the path has placeholders.
+// Open reports whether the path has placeholders.
 func (p Path) Open() bool {
 	for _, accessor := range p {
 		if accessor.Open() {
@@ -117,8 +117,8 @@ func (p Path) Open() bool {
 	return false
 }
 
-// Compare orders paths: accessor by accessor, placeholders first, then by text (so that [10] comes before [2], as in
-// snapd); a prefix comes before what is longer.
+// Compare orders paths accessor by accessor: placeholders first, then by text, as snapd does, so [10] comes before
+// [2]. A prefix comes first.
 func Compare(a, b Path) int {
 	for i := range min(len(a), len(b)) {
 		if a[i].Open() != b[i].Open() {
@@ -134,8 +134,8 @@ func Compare(a, b Path) int {
 	return len(a) - len(b)
 }
 
-// Overlap tells whether what two paths stand for can overlap: they agree as far as both go, where a placeholder agrees
-// with everything of its kind.
+// Overlap reports whether two paths can lead to the same data or one into the other. A placeholder matches everything
+// of its kind.
 func Overlap(a, b Path) bool {
 	for i := range min(len(a), len(b)) {
 		switch {

@@ -1,10 +1,10 @@
-// Package place tells where in a confdb-schema's document an error arose: parsers wrap their errors with the keys and
-// indexes that led them on, and whoever shows the error asks for them. Messages stay as they are.
+// Package place records where in a confdb-schema's document an error is. Parsers add the keys and indexes with In and
+// Name, and callers read them with Of. The texts of errors do not change.
 package place
 
 import "errors"
 
-// located is an error with the steps that led to it from where the wrapping parser stood.
+// located is an error with the steps from the wrapping parser to the fault.
 type located struct {
 	error
 	steps []string
@@ -13,7 +13,7 @@ type located struct {
 
 func (l *located) Unwrap() error { return l.error }
 
-// In returns the error as one of what the steps lead to: keys of maps, and decimal indexes of lists.
+// In returns the error with the steps to the fault: keys of maps, and decimal indexes of lists.
 func In(err error, steps ...string) error {
 	if err == nil {
 		return nil
@@ -21,11 +21,11 @@ func In(err error, steps ...string) error {
 	return &located{error: err, steps: steps}
 }
 
-// Name returns the error as one of the name that the last step is, and not of what is behind it.
+// Name is In for a fault of the last key itself, not of its value.
 func Name(err error, steps ...string) error { return &located{error: err, steps: steps, name: true} }
 
-// Of returns the steps from the outside in, and whether the fault is the last step's own name. Without steps the whole
-// of what was parsed is meant.
+// Of returns the steps to the fault, outermost first, and whether the fault is the last key itself. Without steps it
+// is the whole document.
 func Of(err error) (steps []string, name bool) {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if l, ok := err.(*located); ok {

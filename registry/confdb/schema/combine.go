@@ -8,7 +8,7 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// alternatives accepts what one of several types accepts.
+// alternatives accepts data that one of several types accepts.
 type alternatives struct {
 	common
 	types []Type
@@ -21,7 +21,7 @@ func (t *alternatives) here() ([]Type, error) {
 	for _, alternative := range t.types {
 		more, err := alternative.here()
 		if err != nil && hasAny(types) {
-			break // snapd looks no further
+			break // snapd stops here
 		}
 		if err != nil {
 			return nil, err
@@ -68,7 +68,7 @@ func (t *alternatives) check(n *databag.Node) *fault {
 	return &fault{cause: text.String()}
 }
 
-// reference is a use of an alias. What it declares is its own; all else is the alias's.
+// reference is a use of an alias. Its marks are its own; everything else is the alias's.
 type reference struct {
 	common
 	to Type
@@ -86,7 +86,7 @@ func (t *reference) here() ([]Type, error) {
 	return []Type{t}, nil
 }
 
-// resolve returns what a reference stands for, and any other type as it is.
+// resolve returns the type of a reference, or any other type unchanged.
 func resolve(t Type) Type {
 	if reference, ok := t.(*reference); ok {
 		return reference.to
@@ -94,7 +94,7 @@ func resolve(t Type) Type {
 	return t
 }
 
-// MapLike tells whether field filters can be applied to values of the type.
+// MapLike reports whether field filters apply to values of the type.
 func MapLike(t Type) bool {
 	switch resolve(t).(type) {
 	case *mapType, *anyType:
@@ -103,7 +103,7 @@ func MapLike(t Type) bool {
 	return false
 }
 
-// Compatible tells whether two lists of types have one in common: int and number count as the same, any fits all.
+// Compatible reports whether two lists of types have one in common. int and number are the same, and any matches all.
 func Compatible(a, b []Type) bool {
 	for _, x := range a {
 		for _, y := range b {

@@ -12,14 +12,14 @@ import (
 	"aspects-poc/registry/confdb/place"
 )
 
-// mapType accepts JSON objects: with fixed entries, or with keys and values of given types.
+// mapType accepts JSON objects with fixed entries, or with types for keys and values.
 type mapType struct {
 	common
-	entries  map[string]Type // nil unless entries are fixed
+	entries  map[string]Type // nil without fixed entries
 	names    []string        // of entries, sorted
-	required [][]string      // combinations, one of which has to be there; nil demands nothing
+	required [][]string      // combinations of keys, one of which must be present; nil if none
 	keys     *stringType     // nil: any key
-	keysMark *common         // of a reference in keys, or the keys' own
+	keysMark *common         // marks of the keys' definition, or of the reference in its place
 	values   Type            // nil: any value
 	keysOK   databag.Mark
 }
@@ -32,7 +32,7 @@ func (t *mapType) step(accessor path.Accessor) ([]Type, error) {
 	case accessor.List():
 		return nil, fmt.Errorf("cannot use %q as key in map", accessor.Bare())
 	case t.entries == nil && t.values == nil:
-		// A map with keys alone takes any value. snapd crashes here.
+		// A map with keys alone accepts any value. snapd crashes here.
 		return []Type{&anyType{}}, nil
 	case t.entries == nil:
 		return []Type{t.values}, nil
@@ -64,7 +64,7 @@ func (t *mapType) below() []Type {
 	return types
 }
 
-// keysType is the type of a map's keys, with what is declared where it is used.
+// keysType is the type of a map's keys with its marks.
 type keysType struct {
 	*stringType
 	declared *common
@@ -78,7 +78,7 @@ func (t *mapType) check(n *databag.Node) *fault {
 	}
 	if !n.Keys().Marked(&t.keysOK) {
 		names := n.Keys().Names()
-		// Without fixed entries each key stands for itself: one that was added to accepted ones is all there is to check.
+		// Without fixed entries the check of each key is independent, so only an added key needs one.
 		if added, near := n.Keys().Near(&t.keysOK); near && t.entries == nil {
 			if names = nil; added != "" {
 				names = []string{added}
@@ -105,7 +105,7 @@ func (t *mapType) check(n *databag.Node) *fault {
 	return nil
 }
 
-// checkKeys looks at all that depends on the keys alone.
+// checkKeys checks all that depends on the keys alone.
 func (t *mapType) checkKeys(names []string) *fault {
 	for _, name := range names {
 		if !path.ValidSubkey(name) {
@@ -211,7 +211,7 @@ func (t *mapType) parseEntries(p *parser, constraints object) error {
 	return nil
 }
 
-// parseRequired reads a list of keys, or a list of such lists. An empty one demands nothing.
+// parseRequired parses a list of keys or a list of such lists. An empty list requires nothing.
 func parseRequired(raw json.RawMessage) ([][]string, error) {
 	var combinations [][]string
 	var keys []string

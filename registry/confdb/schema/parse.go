@@ -15,8 +15,8 @@ import (
 
 type object = map[string]json.RawMessage
 
-// Parse reads the "storage" object of a confdb-schema: aliases and a map of fixed entries. place.Of tells where in the
-// object an error arose.
+// Parse parses the "storage" object of a confdb-schema: aliases and a map of fixed entries. place.Of returns where in
+// the object an error is.
 func Parse(storage []byte) (*Schema, error) {
 	var top object
 	if err := json.Unmarshal(storage, &top); err != nil {
@@ -53,8 +53,8 @@ func Parse(storage []byte) (*Schema, error) {
 
 type parser struct{ aliases map[string]Type }
 
-// parseAliases reads the aliases. None can use another: snapd parses them in random order, so that such a schema is
-// accepted or refused by chance; here it is always refused.
+// parseAliases parses the aliases. An alias must not use another one. snapd parses them in random order and so
+// accepts such a schema by chance; here it is always an error.
 func (p *parser) parseAliases(raw json.RawMessage) error {
 	var definitions object
 	if err := json.Unmarshal(raw, &definitions); err != nil {
@@ -81,7 +81,7 @@ func (p *parser) parseAliases(raw json.RawMessage) error {
 	return nil
 }
 
-// parse reads a type definition: a name or alias, an object with constraints, or a list of alternatives.
+// parse parses a type definition: a name or alias, an object with constraints, or a list of alternatives.
 func (p *parser) parse(raw json.RawMessage) (Type, error) {
 	if string(raw) == "null" {
 		return p.parseAlternatives(nil)
@@ -129,7 +129,7 @@ func (p *parser) parseObject(constraints object) (Type, error) {
 	return t, nil
 }
 
-// named returns a new definition of a type by its name, or a reference to an alias.
+// named returns a new definition of a type, or a reference to an alias.
 func (p *parser) named(name string) (Type, error) {
 	switch name {
 	case "string":
@@ -189,8 +189,8 @@ func (p *parser) parseAlternatives(list []json.RawMessage) (Type, error) {
 	return t, nil
 }
 
-// parseKeys reads the type of a map's keys: a string with or without constraints, or an alias for one. It returns also
-// what is declared where it is used.
+// parseKeys parses the type of a map's keys: a string with or without constraints, or an alias of one. It also
+// returns the marks of its definition.
 func (p *parser) parseKeys(raw json.RawMessage) (*stringType, *common, error) {
 	var constraints object
 	if json.Unmarshal(raw, &constraints) == nil && constraints != nil {
@@ -219,7 +219,7 @@ func (p *parser) parseKeys(raw json.RawMessage) (*stringType, *common, error) {
 	}
 	var name string
 	if err := json.Unmarshal(raw, &name); err != nil {
-		// Of the two readings that failed, the one as an object is reported.
+		// Both readings failed; report the error of the one as an object.
 		if err := json.Unmarshal(raw, &constraints); err != nil {
 			return nil, nil, err
 		}

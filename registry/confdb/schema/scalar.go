@@ -13,7 +13,8 @@ import (
 	"aspects-poc/registry/confdb/place"
 )
 
-// stringType accepts JSON strings, of given choices or matching a pattern somewhere.
+// stringType accepts JSON strings. They may be restricted to choices, or to a pattern that matches anywhere in the
+// string.
 type stringType struct {
 	scalar
 	choices []string
@@ -66,7 +67,7 @@ func (t *stringType) parse(_ *parser, constraints object) error {
 	return nil
 }
 
-// numeric is an int or a number: of given choices, or between bounds.
+// numeric is an int or a number. It may be restricted to choices, or to bounds.
 type numeric[N int64 | float64] struct {
 	scalar
 	name     string
@@ -140,7 +141,7 @@ func (t *numeric[N]) parse(_ *parser, constraints object) error {
 		if t.choices != nil {
 			return place.In(fmt.Errorf(`cannot have "choices" and %q constraints`, bound.name), bound.name)
 		}
-		*bound.to = new(N) // null is no error for encoding/json and leaves the 0
+		*bound.to = new(N) // encoding/json accepts null and leaves the 0
 		if err := json.Unmarshal(raw, *bound.to); err != nil {
 			return place.In(fmt.Errorf("cannot parse %q constraint: %w", bound.name, err), bound.name)
 		}
@@ -161,7 +162,7 @@ func (*boolType) parse(*parser, object) error          { return nil }
 
 func (t *boolType) check(n *databag.Node) *fault { return expected(n, "bool", databag.Bool) }
 
-// anyType accepts all but null, and does not look below.
+// anyType accepts everything except null, without checking what is below.
 type anyType struct{ scalar }
 
 func (*anyType) Name() string                         { return "any" }

@@ -1,5 +1,6 @@
-// Package schema parses storage schemas and checks data against them: which types there are, what each accepts, which
-// may stand at a storage path, and what of it is ephemeral or secret. Messages are worded as snapd words them.
+// Package schema parses storage schemas and checks data against them. Its main type is Schema. It returns the types
+// at a storage path, and whether data is ephemeral or secret. Messages are in snapd's words. Views and their rules
+// are in package view.
 package schema
 
 import (
@@ -15,25 +16,25 @@ import (
 
 // A Type is a type definition of a storage schema.
 type Type interface {
-	// Name is the type's name in messages, such as "int".
+	// Name returns the type's name in messages, such as "int".
 	Name() string
 
-	// check tells what is wrong with a node, or nil.
+	// check returns what is wrong with a node, or nil.
 	check(n *databag.Node) *fault
-	// step returns the types that one accessor leads to.
+	// step returns the types behind one accessor.
 	step(accessor path.Accessor) ([]Type, error)
-	// here returns the types that the definition stands for at the end of a path: itself, or its alternatives.
+	// here returns the types of the definition at the end of a path: itself or its alternatives.
 	here() ([]Type, error)
-	// below returns every definition directly inside.
+	// below returns the definitions directly inside.
 	below() []Type
-	// marks returns what is declared of the definition itself.
+	// marks returns the marks of the definition itself.
 	marks() *common
 }
 
 // A Schema is a parsed storage schema.
 type Schema struct{ root *mapType }
 
-// common is what every definition may declare.
+// common has the marks of every definition.
 type common struct {
 	ephemeral bool
 	secret    bool
@@ -42,7 +43,7 @@ type common struct {
 
 func (c *common) marks() *common { return c }
 
-// A fault is where data does not fit and why.
+// A fault is a reason to refuse data, with its place.
 type fault struct {
 	path  []string // innermost first
 	cause string
@@ -53,7 +54,7 @@ func (f *fault) under(accessor string) *fault {
 	return f
 }
 
-// at returns the path from the outside in: dots between keys, [i] for elements.
+// at returns the path, outermost first: dots between keys, [i] for elements.
 func (f *fault) at() string {
 	var text strings.Builder
 	for i := len(f.path) - 1; i >= 0; i-- {
@@ -65,7 +66,7 @@ func (f *fault) at() string {
 	return text.String()
 }
 
-// A ValidationError says which element of the data the schema refuses.
+// A ValidationError is an element of the data that the schema refuses.
 type ValidationError struct {
 	Path  string // storage path; "" for the top level
 	Cause string
@@ -78,8 +79,8 @@ func (e *ValidationError) Error() string {
 	return fmt.Sprintf("cannot accept element in %q: %s", e.Path, e.Cause)
 }
 
-// Validate checks all of a bag. Parts that are shared with a bag that was accepted before are not looked at again. The
-// error is a *ValidationError.
+// Validate checks a whole bag. It skips parts that are shared with a bag it has accepted. The error is a
+// *ValidationError.
 func (s *Schema) Validate(bag databag.Bag) error {
 	if fault := accept(s.root, bag.Root()); fault != nil {
 		return &ValidationError{Path: fault.at(), Cause: fault.cause}
@@ -87,7 +88,7 @@ func (s *Schema) Validate(bag databag.Bag) error {
 	return nil
 }
 
-// accept is check with memory.
+// accept is check, skipping nodes that the type has accepted before.
 func accept(t Type, n *databag.Node) *fault {
 	mark := &t.marks().accepted
 	if n.Marked(mark) {
@@ -100,16 +101,16 @@ func accept(t Type, n *databag.Node) *fault {
 	return fault
 }
 
-// A PathError says from where on a storage path cannot be followed.
+// A PathError says where a storage path leaves the schema.
 type PathError struct {
-	Followed int // accessors that could be followed
+	Followed int // number of accessors inside the schema
 	Cause    error
 }
 
 func (e *PathError) Error() string { return e.Cause.Error() }
 
-// At returns the types that may stand at a storage path. A placeholder over fixed entries and a list of alternatives
-// lead on through all that can be followed; the error, a *PathError, comes only if there is none.
+// At returns the types at a storage path. It follows all entries for a placeholder, and all alternatives. The error
+// is a *PathError if none can be followed.
 func (s *Schema) At(storage path.Path) ([]Type, error) { return follow(s.root, storage, 0) }
 
 func follow(t Type, p path.Path, at int) ([]Type, error) {
@@ -120,7 +121,7 @@ func follow(t Type, p path.Path, at int) ([]Type, error) {
 		}
 		return types, nil
 	}
-	// Alternatives are followed one by one, so that each may fail by itself.
+	// Each alternative may fail by itself.
 	if alternatives, ok := resolve(t).(*alternatives); ok {
 		return collect(alternatives.types, p, at)
 	}
@@ -154,13 +155,13 @@ func collect(types []Type, p path.Path, at int) ([]Type, error) {
 	return found, nil
 }
 
-// hasAny tells whether one of the types takes everything: snapd then does not look at those behind it.
+// hasAny reports whether one of the types accepts everything. snapd ignores the types behind it.
 func hasAny(types []Type) bool {
 	return slices.ContainsFunc(types, func(t Type) bool { _, ok := resolve(t).(*anyType); return ok })
 }
 
-// Ephemeral tells whether a type on the way of a storage path is ephemeral, or anything below its end. Unlike At it
-// fails as soon as one of several types on the way cannot be followed (snapd 2.77).
+// Ephemeral reports whether a type along a storage path, or below its end, is ephemeral. Unlike At it fails as soon
+// as one of several types cannot be followed, as snapd 2.77 does.
 func (s *Schema) Ephemeral(storage path.Path) (bool, error) { return ephemeral(s.root, storage) }
 
 func ephemeral(t Type, p path.Path) (bool, error) {
@@ -198,10 +199,10 @@ func ephemeralBelow(t Type) bool {
 	return false
 }
 
-// errBeyond is for scalars: a path cannot go on below them.
+// errBeyond is the error of a path that continues below a scalar.
 func errBeyond(name string) error { return fmt.Errorf("cannot follow path beyond %q type", name) }
 
-// expected tells that a node is of another JSON type than wanted, or nil.
+// expected returns a fault if a node does not have the wanted JSON type, or nil.
 func expected(n *databag.Node, name string, want databag.Kind) *fault {
 	switch n.Kind() {
 	case want:
@@ -212,7 +213,7 @@ func expected(n *databag.Node, name string, want databag.Kind) *fault {
 	return &fault{cause: fmt.Sprintf("expected %s type but value was %s", name, n.Kind())}
 }
 
-// scalar is what the scalar types share.
+// scalar has the common parts of scalar types.
 type scalar struct{ common }
 
 func (*scalar) below() []Type { return nil }
@@ -221,7 +222,7 @@ func element(index int) string { return "[" + strconv.Itoa(index) + "]" }
 
 var errAlt = errors.New("internal error: unexpected Alt schema type along path")
 
-// Internal tells whether an error of At is one that snapd words as an internal error, without saying where.
+// Internal reports whether snapd words an error of At as an internal error, without the path.
 func Internal(err error) bool { return errors.Is(err, errAlt) }
 
 // Unwrap returns the cause.

@@ -8,11 +8,11 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// What a cut along a path may find.
+// Errors of Public.
 var (
-	// ErrUnauthorized tells that all there is, is secret.
+	// ErrUnauthorized means that all data is secret.
 	ErrUnauthorized = errors.New("unauthorized access")
-	// ErrAbsent tells that there is nothing at the path.
+	// ErrAbsent means that there is no data at the path.
 	ErrAbsent = errors.New("no data")
 )
 
@@ -25,7 +25,7 @@ func secretBelow(t Type) bool {
 	return false
 }
 
-// Secret tells whether a type on the way of a storage path is secret, or anything below its end.
+// Secret reports whether a type along a storage path, or below its end, is secret.
 func (s *Schema) Secret(storage path.Path) bool { return secret(s.root, storage) }
 
 func secret(t Type, p path.Path) bool {
@@ -49,8 +49,8 @@ func secret(t Type, p path.Path) bool {
 	return false
 }
 
-// Public returns a bag from which the secrets along a storage path, and below its end, have been cut. The error is
-// ErrUnauthorized, ErrAbsent, or tells of a container of the wrong shape.
+// Public returns a bag without the secrets along a storage path and below its end. The error is ErrUnauthorized,
+// ErrAbsent, or names a container of the wrong shape.
 func (s *Schema) Public(bag databag.Bag, storage path.Path) (databag.Bag, error) {
 	root, err := public(s.root, bag.Root(), storage)
 	if err != nil {
@@ -67,9 +67,9 @@ func public(t Type, n *databag.Node, p path.Path) (*databag.Node, error) {
 		return t.public(n, p)
 	case *alternatives:
 		return t.public(n, p)
-	case *reference: // what aliases stand for holds no secrets, so that nobody looks how far the path goes
+	case *reference: // the type of an alias holds no secrets, so the path is not checked
 	default:
-		// Also of "any", whatever the data is.
+		// Also for "any", whatever the data is.
 		if len(p) > 0 {
 			return nil, errors.New("cannot follow path beyond scalar type")
 		}
@@ -91,7 +91,7 @@ func (t *mapType) public(n *databag.Node, p path.Path) (*databag.Node, error) {
 		return nil, errors.New("internal error: expected map to contain data")
 	}
 	if t.entries == nil && t.values == nil {
-		return n, nil // any value is fine, none is secret
+		return n, nil // any value is allowed, and none is secret
 	}
 	if len(p) > 0 && p[0].Kind == path.Key {
 		if n.Kid(p[0].Name) == nil {
@@ -151,8 +151,9 @@ func (t *arrayType) public(n *databag.Node, p path.Path) (*databag.Node, error) 
 	return cut, err
 }
 
-// publicAt cuts one element and leaves the others. snapd removes an element that is only secret from the list, so that
-// the index leads to its neighbour, secrets included; here it stays what it is: unauthorized.
+// publicAt removes the secrets of one element and keeps the others. An element that is only secret is
+// ErrUnauthorized. (snapd removes it from the list, so that the index leads to its neighbour, including the
+// neighbour's secrets.)
 func (t *arrayType) publicAt(n *databag.Node, index path.Accessor, rest path.Path) (*databag.Node, error) {
 	if n.Kind() != databag.List || index.Index() >= len(n.Kids()) {
 		return nil, ErrAbsent
@@ -164,7 +165,7 @@ func (t *arrayType) publicAt(n *databag.Node, index path.Accessor, rest path.Pat
 	return n.With(index, kept), nil
 }
 
-// public follows the first alternative that the data is of, wherever it leads.
+// public follows the first alternative that accepts the data.
 func (t *alternatives) public(n *databag.Node, p path.Path) (*databag.Node, error) {
 	for _, alternative := range t.types {
 		if accept(alternative, n) == nil {

@@ -10,7 +10,7 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// check looks at the view as a whole: requests that clash, filters, and whether storage paths and schema go together.
+// check checks the view as a whole: duplicate requests, filters, and storage paths against the schema.
 func (v *View) check() error {
 	seen := map[string]bool{}
 	for _, rule := range v.rules {
@@ -29,8 +29,8 @@ func (v *View) check() error {
 	return v.checkTypes()
 }
 
-// checkFilters sees that field filters stand at maps, in snapd's order: those at the end of the path, by its types; then
-// those on the way; then their parameters.
+// checkFilters checks that field filters are on maps, in snapd's order: those at the end of the path by its types,
+// then the others, then their parameters.
 func (v *View) checkFilters(storage path.Path) error {
 	if len(storage[len(storage)-1].Filters) > 0 {
 		types, err := v.storage.At(storage)
@@ -61,8 +61,7 @@ func (v *View) checkFilters(storage path.Path) error {
 	return nil
 }
 
-// checkTypes follows each storage path through the schema, and sees that those of one request lead to types that go
-// together.
+// checkTypes checks that each storage path exists in the schema, and that the types for one request are compatible.
 func (v *View) checkTypes() error {
 	type first struct {
 		storage path.Path

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kind tells errors apart.
+// A Kind is the kind of an Error.
 type Kind string
 
 // The kinds of errors.
@@ -21,17 +21,17 @@ const (
 	Other                Kind = "other"
 )
 
-// An Error is a refused read or write.
+// An Error is the error of a read or write.
 type Error struct {
 	Kind    Kind
-	Message string // as snapd words it
+	Message string // in snapd's words
 	Path    string // storage path of a schema violation; "" for the top level
-	Reason  string // the last part of Message: its bare cause
+	Reason  string // the cause alone, the last part of Message
 }
 
 func (e *Error) Error() string { return e.Message }
 
-// fail returns an error of the form "cannot OP REQUESTS through ID: REASON"; without requests the whole view is meant.
+// fail returns an error "cannot OP REQUESTS through ID: REASON". Nil requests mean the whole view.
 func (v *View) fail(kind Kind, op string, requests []string, reason string) *Error {
 	message := "cannot " + op + " " + v.id
 	if requests != nil {
@@ -40,7 +40,7 @@ func (v *View) fail(kind Kind, op string, requests []string, reason string) *Err
 	return &Error{Kind: kind, Message: message + ": " + reason, Reason: reason}
 }
 
-// bad returns an error about a malformed request or value. The request stands between plain quotes, not escaped.
+// bad returns an error about a malformed request or value. The request is in plain quotes, not escaped.
 func (v *View) bad(op, request string, reason string) *Error {
 	return &Error{Kind: BadRequest, Reason: reason,
 		Message: fmt.Sprintf(`cannot %s "%s" through confdb view %s: %s`, op, request, v.id, reason)}
@@ -52,7 +52,7 @@ func other(err error) *Error {
 	return &Error{Kind: Other, Message: err.Error(), Reason: err.Error()}
 }
 
-// goType names the Go type that snapd would hold a JSON shape in.
+// goType returns the Go type that snapd would use for a JSON shape.
 func goType(value any) string {
 	switch value.(type) {
 	case nil:

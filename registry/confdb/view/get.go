@@ -13,14 +13,14 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// ReadOptions say how to read. The zero value reads as an administrator, without constraints.
+// ReadOptions are options of Get. The zero value reads as an administrator, without constraints.
 type ReadOptions struct {
 	Constraints  map[string]any // parameter or placeholder -> scalar
-	Unprivileged bool           // hide what is secret
+	Unprivileged bool           // hide secrets
 }
 
-// Get reads request paths: the answer maps each, as it was written, to its value. Without requests it is the merged
-// document of all readable rules. Values are JSON shapes, numbers as json.Number. Errors are *Error.
+// Get reads request paths and returns a map from each request, as written, to its value. Without requests, it returns
+// the merged document of all readable rules. Values are JSON shapes with json.Number. Errors are *Error.
 func (v *View) Get(bag databag.Bag, requests []string, options ReadOptions) (any, error) {
 	if len(options.Constraints) > 0 {
 		if err := v.checkConstraints(requests, options.Constraints); err != nil {
@@ -51,7 +51,7 @@ func (v *View) Get(bag databag.Bag, requests []string, options ReadOptions) (any
 	return values, nil
 }
 
-// readable parses a request and finds the rules to read it by.
+// readable parses a request and returns the readable rules that match.
 func (v *View) readable(request string) ([]match, error) {
 	parsed, err := path.ParseRequest(request)
 	if err != nil {
@@ -64,7 +64,7 @@ func (v *View) readable(request string) ([]match, error) {
 	return found, nil
 }
 
-// checkConstraints sees that each constraint is of use to a matching rule of at least one request.
+// checkConstraints returns an error if a constraint has no placeholder or filter in any matching rule.
 func (v *View) checkConstraints(requests []string, constraints map[string]any) error {
 	whole := len(requests) == 0
 	if whole {
@@ -101,7 +101,7 @@ func (v *View) checkConstraints(requests []string, constraints map[string]any) e
 		fmt.Sprintf("no placeholder for %s %s", word, quoted(slices.Sorted(maps.Keys(unused)))))
 }
 
-// checkParameters sees that parameters which a read requires are constrained.
+// checkParameters returns an error if a required parameter has no constraint.
 func (v *View) checkParameters(found []match, constraints map[string]any) error {
 	var lines []string
 	for _, match := range found {
@@ -135,7 +135,7 @@ func (v *View) checkParameters(found []match, constraints map[string]any) error 
 	return &Error{Kind: UnconstrainedParams, Message: message, Reason: message}
 }
 
-// inReadingOrder sorts by request path, so that what is more specific is merged later.
+// inReadingOrder sorts by request path, so that more specific rules are merged later.
 func inReadingOrder(found []match) {
 	slices.SortStableFunc(found, func(a, b match) int { return path.Compare(a.rule.request, b.rule.request) })
 }
@@ -193,7 +193,7 @@ func (v *View) read(bag databag.Bag, request string, whole bool, options ReadOpt
 	return nil, v.fail(NoData, "get", []string{request}, "no data")
 }
 
-// wrapped puts a value into the part of the rule's request that the user left open. It changes the value's containers.
+// wrapped puts a value under the rest of the rule's request, beyond that of the user. It may change the value.
 func wrapped(value any, rest path.Path) (any, error) {
 	if len(rest) == 0 {
 		return value, nil
@@ -236,8 +236,8 @@ func wrapped(value any, rest path.Path) (any, error) {
 	return map[string]any{rest[0].Name: inner}, err
 }
 
-// merge joins what two rules gave: objects key by key, lists element by element; null gives way, and a later scalar
-// replaces an earlier one. It changes the containers of both. The error is that of the first key, in order.
+// merge joins the values of two rules: objects key by key, lists element by element. A later scalar replaces an
+// earlier one, and anything replaces null. It may change both values. The error is that of the first key, in order.
 func merge(old, new any) (any, error) {
 	if old == nil {
 		return new, nil
@@ -290,8 +290,8 @@ func mergeObjects(old, new map[string]any) (any, error) {
 	return old, nil
 }
 
-// ReadsEphemeral tells whether a read may need ephemeral data. It makes the daemon's check of a read: it parses and
-// matches first, with messages of its own, and leaves out requests that match nothing unless none does.
+// ReadsEphemeral reports whether a read may need ephemeral data. Its errors are those of snapd's daemon. It ignores
+// requests without a matching rule unless no request has one.
 func (v *View) ReadsEphemeral(requests []string, options ReadOptions) (bool, error) {
 	whole := len(requests) == 0
 	if whole {

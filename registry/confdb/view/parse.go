@@ -13,8 +13,8 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// Parse reads a view of a confdb-schema's "views" header, given as JSON shapes, and checks it against the storage
-// schema. id is the view's full name, ACCOUNT/SCHEMA/VIEW. place.Of tells where in the definition an error arose.
+// Parse parses a view from the "views" header in JSON shapes, and checks it against the storage schema. id is the
+// full name, ACCOUNT/SCHEMA/VIEW. place.Of returns where in the definition an error is.
 func Parse(id, name string, definition any, storage *schema.Schema) (*View, error) {
 	view, err := parse(id, name, definition, storage)
 	if err != nil {
@@ -83,14 +83,14 @@ func (v *View) parseParameters(definition any) error {
 	return nil
 }
 
-// A nesting is the rule that a content rule stands in.
+// A nesting is the rule around a content rule.
 type nesting struct {
 	request, storage string
 	access           string
 }
 
-// parseRule reads a rule and the rules of its content, and adds them in this order. The rule is found at a place in the
-// view's definition.
+// parseRule parses a rule and its content rules, and adds them in this order. at is the rule's place in the
+// definition.
 func (v *View) parseRule(definition any, parent *nesting, at []string) error {
 	fields, ok := definition.(map[string]any)
 	if !ok {
@@ -216,7 +216,7 @@ func checkPlaceholders(r *rule, request, storage string) error {
 	return nil
 }
 
-// placeholders counts the names of a path's placeholders, by kind.
+// placeholders counts the placeholders of a path by kind and name.
 func placeholders(p path.Path) map[path.Kind]map[string]int {
 	names := map[path.Kind]map[string]int{path.KeyPlaceholder: {}, path.IndexPlaceholder: {}}
 	for _, accessor := range p {

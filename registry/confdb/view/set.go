@@ -11,14 +11,14 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// A Write is a storage path and what to store there; a nil value removes what is there.
+// A Write is a storage path and its new value; nil removes the data.
 type Write struct {
 	Storage path.Path
 	Value   *databag.Node
 }
 
-// Set returns, in order, the writes that setting a request path to a value means. The value is made of JSON shapes with
-// float64 or json.Number, not nil. Errors are *Error.
+// Set returns the writes, in order, for setting a request path. The value has JSON shapes with float64 or
+// json.Number, and is not nil. Errors are *Error.
 func (v *View) Set(request string, value any) ([]Write, error) {
 	if request == "" {
 		reason := "cannot set empty path through confdb view " + v.id
@@ -35,7 +35,7 @@ func (v *View) Set(request string, value any) ([]Write, error) {
 	if len(found) == 0 {
 		return nil, v.fail(NoMatch, "set", []string{request}, "no matching rule")
 	}
-	// In this order values are looked at, too: of several faults the first is told.
+	// This order also decides which of several faults is reported.
 	slices.SortStableFunc(found, func(a, b match) int { return path.Compare(a.storage, b.storage) })
 	var writes []Write
 	left := value
@@ -46,7 +46,7 @@ func (v *View) Set(request string, value any) ([]Write, error) {
 			return nil, v.bad("set", request, err.Error())
 		}
 		if parts == nil {
-			// The value has nothing for this rule, which therefore shall show nothing.
+			// The value has nothing for this rule, so the rule's data is removed.
 			writes = append(writes, Write{Storage: match.storage})
 			continue
 		}
@@ -73,8 +73,8 @@ func (v *View) Set(request string, value any) ([]Write, error) {
 	return writes, nil
 }
 
-// Unset returns, in order, what unsetting a request path removes. The empty path is all that the view can write. Errors
-// are *Error.
+// Unset returns the writes, in order, for unsetting a request path. "" means all that the view can write. Errors are
+// *Error.
 func (v *View) Unset(request string) ([]Write, error) {
 	parsed, err := path.ParseRequest(request)
 	if err != nil {
@@ -91,10 +91,11 @@ func (v *View) Unset(request string) ([]Write, error) {
 	return writes, nil
 }
 
-// deepest is how many levels a value may have, the scalar counted.
+// deepest is how many levels a value may have, including the scalar.
 const deepest = 64
 
-// faulty tells what no value may be, level by level: too deep, empty containers, malformed keys. Null counts as content.
+// faulty returns why a value is invalid, or "": too deep, an empty container or a malformed key. It searches level by
+// level.
 func faulty(value any) string {
 	level := []any{value}
 	for depth := 1; len(level) > 0; depth++ {
@@ -132,14 +133,14 @@ func sortedKeys(object map[string]any) []string {
 	return keys
 }
 
-// A part is what a value has for one storage path.
+// A part is the share of a value for one storage path.
 type part struct {
 	storage path.Path
 	value   any
 }
 
-// spread finds the parts of a value along what a match leaves open of its request, and fills its placeholders into the
-// storage path. It returns nil where a literal is missing anywhere on the way.
+// spread divides a value along the rest of a rule's request, and fills the placeholders of the storage path. It
+// returns nil if a key of the rest is missing in the value.
 func spread(value any, rest, storage path.Path) ([]part, error) {
 	if len(rest) == 0 {
 		return []part{{storage, value}}, nil
@@ -182,8 +183,8 @@ func spread(value any, rest, storage path.Path) ([]part, error) {
 	return parts, nil
 }
 
-// without returns a value less the parts along a suffix, or nil where nothing is left. What it does not have is no
-// error: another rule's part may have gone with it.
+// without returns a value without its parts along a suffix, or nil if nothing is left. Missing parts are no error:
+// another rule may have used them.
 func without(value any, suffix path.Path) any {
 	if len(suffix) == 0 {
 		return nil
@@ -218,14 +219,14 @@ func without(value any, suffix path.Path) any {
 	return value
 }
 
-// Normal returns JSON shapes in the form that Set takes: a copy in which numbers are 64-bit floats, as they are after
-// snapd's REST API, or with exact keep their digits, as through snapctl. Other Go values are read as their JSON.
+// Normal returns a copy of JSON shapes as Set takes them. Numbers become 64-bit floats, as over snapd's REST API;
+// with exact they keep their digits, as through snapctl. Other Go values are encoded as JSON first.
 func Normal(value any, exact bool) (any, error) {
 	switch value := value.(type) {
 	case nil, bool, float64:
 		return value, nil
 	case string:
-		// A Go string can hold what JSON cannot; it would read differently once it was stored and loaded.
+		// JSON cannot hold such a string unchanged.
 		if !utf8.ValidString(value) {
 			return nil, fmt.Errorf("text %q is not valid UTF-8", value)
 		}
@@ -270,11 +271,11 @@ func Normal(value any, exact bool) (any, error) {
 	return Normal(node.Value(), exact)
 }
 
-// isNumber tells whether a text is a JSON number, which json.Number does not promise.
+// isNumber reports whether text is a JSON number. The type json.Number does not guarantee it.
 func isNumber(text string) bool {
 	if text == "" || text[0] != '-' && (text[0] < '0' || text[0] > '9') {
 		return false
 	}
-	last := text[len(text)-1] // no space after it
+	last := text[len(text)-1] // no trailing space
 	return '0' <= last && last <= '9' && json.Valid([]byte(text))
 }

@@ -1,5 +1,6 @@
-// Package view is the rules of a confdb-schema's views: how request paths lead to storage paths, who may go there, and
-// what reading, setting and unsetting through them does to a databag. Messages are worded as snapd words them.
+// Package view implements the rules of a confdb-schema's views. Its main type is View. It maps request paths to
+// storage paths, checks access, and reads, sets and unsets data in a databag. Messages are in snapd's words. Types
+// and secrets are in package schema.
 package view
 
 import (
@@ -13,32 +14,32 @@ import (
 type View struct {
 	id         string // ACCOUNT/SCHEMA/VIEW
 	rules      []*rule
-	parameters map[string]string // field filters' parameters -> presence
+	parameters map[string]string // parameter of field filters -> presence
 	storage    *schema.Schema
 }
 
-// A rule leads from a request path to a storage path.
+// A rule maps a request path to a storage path.
 type rule struct {
 	request  path.Path
 	storage  path.Path
 	readable bool
 	writable bool
-	at       []string // where it stands in the view's definition
+	at       []string // place in the view's definition
 }
 
-// A match is a rule whose request begins with what the user asks for.
+// A match is a rule whose request path begins with the user's.
 type match struct {
 	rule    *rule
-	storage path.Path // with what the request bound filled in
-	rest    path.Path // of the rule's request, beyond the user's
+	storage path.Path // storage path with the request's keys and indexes filled in
+	rest    path.Path // rest of the rule's request path, beyond the user's
 }
 
-// bindings are what placeholders stand for, each by one name and kind.
+// bindings are the values of placeholders.
 type bindings []binding
 
 type binding struct{ placeholder, to path.Accessor }
 
-// fill returns the path with bound placeholders replaced; filters stay with their accessors.
+// fill returns the path with its placeholders replaced. Filters stay.
 func (b bindings) fill(p path.Path) path.Path {
 	filled := slices.Clone(p)
 	for i, accessor := range filled {
@@ -69,7 +70,7 @@ func (r *rule) match(request path.Path) (match, bool) {
 	return match{rule: r, storage: bound.fill(r.storage), rest: r.request[len(request):]}, true
 }
 
-// matches returns the rules that a request fits and that can be written, or read, in the order of the view.
+// matches returns the readable (or, with write, writable) rules that match a request, in the order of the view.
 func (v *View) matches(request path.Path, write bool) []match {
 	var found []match
 	for _, rule := range v.rules {
@@ -83,7 +84,7 @@ func (v *View) matches(request path.Path, write bool) []match {
 	return found
 }
 
-// Matches tells whether some rule that can be written, or read, fits the request path.
+// Matches reports whether a readable (or, with write, writable) rule matches the request path.
 func (v *View) Matches(request string, write bool) bool {
 	parsed, err := path.ParseRequest(request)
 	return err == nil && len(v.matches(parsed, write)) > 0
@@ -92,8 +93,8 @@ func (v *View) Matches(request string, write bool) bool {
 // ID returns ACCOUNT/SCHEMA/VIEW.
 func (v *View) ID() string { return v.id }
 
-// Affected tells whether one of the storage paths may show through the view: a rule's storage path and it agree as far
-// as both go, where an open placeholder of the rule fits everything. Access does not matter.
+// Affected reports whether the view may show a change at one of the storage paths. Each rule is compared as far as
+// both paths go; an open placeholder matches everything. Access does not matter.
 func (v *View) Affected(storage []path.Path) bool {
 	for _, rule := range v.rules {
 		for _, written := range storage {
@@ -117,16 +118,16 @@ func compatible(rule, written path.Path) bool {
 	return true
 }
 
-// A Rule is what a view's rule says, for those who look at views rather than through them.
+// A Rule is a rule of a view, for programs that inspect views.
 type Rule struct {
 	Request, Storage   path.Path
 	Readable, Writable bool
-	// At leads to the rule in the view's definition: "rules", an index, and for a content rule "content" and an index.
+	// At is the place in the view's definition: "rules", an index, and for a content rule "content" and an index.
 	At []string
 }
 
-// Rules returns the rules in the order of the view, each content rule as one of its own behind its parent. The caller
-// leaves what is in them as it is.
+// Rules returns the rules in the order of the view. A content rule follows its parent. Do not change what they
+// contain.
 func (v *View) Rules() []Rule {
 	rules := make([]Rule, len(v.rules))
 	for i, rule := range v.rules {
@@ -135,7 +136,7 @@ func (v *View) Rules() []Rule {
 	return rules
 }
 
-// Touched returns which of Rules a read, or write, of a request path goes through; "" is the whole view.
+// Touched returns the indexes of the Rules that a read or write of a request path uses. "" is the whole view.
 func (v *View) Touched(request string, write bool) []int {
 	parsed, err := path.ParseRequest(request)
 	if err != nil {
@@ -148,7 +149,7 @@ func (v *View) Touched(request string, write bool) []int {
 	return list
 }
 
-// Secret tells whether a request path leads to something secret, or to something that has secrets in it.
+// Secret reports whether a request path leads to secret data or to data that contains some.
 func (v *View) Secret(request string) bool {
 	parsed, err := path.ParseRequest(request)
 	if err != nil {
