@@ -12,7 +12,7 @@ import (
 type obj = map[string]any
 type list = []any
 
-// full writes something through every view that can be written.
+// full writes data through every writable view.
 func full(s *suite) {
 	s.Helper()
 	if err := s.prepare(s.ctx, s.reg, beginning()); err != nil {
@@ -20,7 +20,7 @@ func full(s *suite) {
 	}
 }
 
-// beginning is what most cases begin with.
+// beginning returns the data at the start of most cases.
 func beginning() registry.Changes {
 	return registry.Changes{
 		testschema.ControlDeviceView: {

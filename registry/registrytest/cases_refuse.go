@@ -18,7 +18,7 @@ func isNoData(err error) bool { return errors.Is(err, registry.ErrNoData) }
 type violation struct {
 	name, view   string
 	values       obj
-	path, reason string // "" is not checked: the wording of alternatives and patterns is the engine's own test
+	path, reason string // "" is not checked: the engine's own tests check the wording of alternatives and patterns
 }
 
 var violations = []violation{
@@ -193,8 +193,8 @@ var refusalCases = append(violationCases(), []contractCase{
 	}},
 }...)
 
-// refusesContext expects that nothing is read or written with a context that has ended, and that every call says so in
-// the same way.
+// refusesContext checks that no call reads or writes anything with a context that has ended, and that all return the
+// same kind of error.
 func (s *suite) refusesContext(ctx context.Context, want error) {
 	s.Helper()
 	before := s.everything()
@@ -227,7 +227,7 @@ func (s *suite) refusesContext(ctx context.Context, want error) {
 	}
 }
 
-// wantInterrupted expects the one error for a context that has ended. No daemon should wait for its own context.
+// wantInterrupted checks the error for a context that has ended. It must not be IsNotReady.
 func (s *suite) wantInterrupted(what string, err, want error) {
 	s.Helper()
 	s.wantKind(registry.ErrInterrupted, err, "%s with an ended context", what)
@@ -239,7 +239,7 @@ func (s *suite) wantInterrupted(what string, err, want error) {
 	}
 }
 
-// endings are contexts that end at some moment of a call, each in another way.
+// endings returns contexts that end in different ways at different moments.
 func endings(ctx context.Context, n int) (context.Context, context.CancelFunc, error) {
 	after := time.Duration(n) * 100 * time.Microsecond
 	if n%2 == 0 {
@@ -251,8 +251,7 @@ func endings(ctx context.Context, n int) (context.Context, context.CancelFunc, e
 	return ctx, cancel, context.Canceled
 }
 
-// endDuringCalls ends contexts while calls run, wherever they are then. A read is done or interrupted; a write may have
-// been sent, and its outcome be unknown.
+// endDuringCalls ends contexts during calls. A read must be done or interrupted; a write may also be ErrUnknown.
 func (s *suite) endDuringCalls() {
 	view := s.view(testschema.ControlTelemetryView)
 	for n := range s.times(40, 6) {

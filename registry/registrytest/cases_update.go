@@ -108,7 +108,7 @@ var updateCases = []contractCase{
 	}},
 }
 
-// count lets four workers add to one counter and expects that no addition is lost.
+// count has four workers add to one counter, and checks that no addition is lost.
 func (s *suite) count(handles ...*registry.Registry) {
 	s.Helper()
 	const workers, times = 4, 25
@@ -214,7 +214,7 @@ var applyCases = []contractCase{
 	}},
 }
 
-// mixed is used by the concurrency case: readers and writers of different views and keys at once.
+// mixed reads and writes different views and keys at the same time.
 func (s *suite) mixed() {
 	s.Helper()
 	times := s.times(10, 3)

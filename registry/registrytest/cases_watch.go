@@ -150,8 +150,7 @@ func (s *suite) wantEvent(events <-chan registry.Event, view string) {
 	}
 }
 
-// quiet expects that no event is under way. What could have caused one has returned; two changes elsewhere, and the
-// events about them, give a wrong one the time to arrive.
+// quiet checks that no event arrives. Two changes elsewhere and their events give a wrong event the time to arrive.
 func (s *suite) quiet(events <-chan registry.Event) {
 	s.Helper()
 	barrier := s.watch(s.ctx, s.reg, testschema.ControlDeviceView)
@@ -166,7 +165,7 @@ func (s *suite) quiet(events <-chan registry.Event) {
 	}
 }
 
-// wantClosed drains a watch and waits for its end.
+// wantClosed drains a watch and waits until its channel is closed.
 func (s *suite) wantClosed(events <-chan registry.Event) {
 	s.Helper()
 	for {

@@ -115,8 +115,8 @@ var writeCases = []contractCase{
 		}
 	}},
 	{name: "write/integers beyond 2^53 stay integers", run: func(s *suite) {
-		// snapd keeps numbers as 64-bit floats. A backend may refuse what would lose digits, or may round it as snapd
-		// does; it must come back as an integer either way.
+		// snapd stores numbers as 64-bit floats. A backend may refuse a number that would lose digits, or round it as
+		// snapd does; the result is an integer either way.
 		for _, n := range []int64{1<<53 + 1, 1234567890123456789} {
 			s.set(testschema.ControlTelemetryView, obj{"sample-rate": 1})
 			err := s.view(testschema.ControlTelemetryView).Set(s.ctx, obj{"sample-rate": n})
@@ -244,7 +244,7 @@ func (s *suite) unset(view string, requests ...string) {
 	}
 }
 
-// stays runs what must fail and expects that no view shows anything else afterwards.
+// stays runs an act that must fail, and checks that all views show the same as before.
 func (s *suite) stays(what string, kind error, act func() error) {
 	s.Helper()
 	before := s.everything()
@@ -255,7 +255,7 @@ func (s *suite) stays(what string, kind error, act func() error) {
 	}
 }
 
-// everything reads all views.
+// everything returns the documents of all views.
 func (s *suite) everything() map[string]obj {
 	s.Helper()
 	documents := map[string]obj{}

@@ -9,16 +9,16 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// A Counter counts the operations that reach a backend, so that a test can say how many of them a cycle may take: on a
-// real snapd each one costs more than all the rest of a cycle.
+// A Counter counts the operations that reach a backend. Use it to test how many accesses a cycle takes: on a real
+// snapd they cost more than anything else.
 //
 //	counter := registrytest.Counting(b)
 //	reg := registry.New(counter.Backend(), defaults)
 //	…
 //	if got := counter.Counts(); got.Reads() > 1 || got.Writes() > 1 { … }
 //
-// What a backend does by itself, such as the reads of a watch that polls, is not seen from here. A Counter is safe for
-// concurrent use.
+// It does not count what a backend does by itself, such as the reads of a watch. A Counter is safe for concurrent
+// use.
 type Counter struct {
 	below backend.Backend
 
@@ -26,33 +26,33 @@ type Counter struct {
 	log []Operation
 }
 
-// An Operation is one call that reached the backend, noted when it had ended.
+// An Operation is a finished call of the backend.
 type Operation struct {
 	Op       string // "get", "set", "set-all", "update", "watch" or "status"
 	View     backend.ViewID
-	Requests []string // request paths, sorted; of an update those that were read; empty means the whole view
-	Wrote    bool     // something was asked to be written; false of an update that left all as it was
+	Requests []string // request paths, sorted; those that an update read; empty for the whole view
+	Wrote    bool     // the call wrote something; false for an update without changes
 	Err      error
 }
 
-// Counts says how often each operation was called, with or without success.
+// Counts are the numbers of calls, successful or not.
 type Counts struct {
 	Get, Set, SetAll, Update, Watch, Status int
-	// UpdateWrote is how many of the updates wrote something.
+	// UpdateWrote is the number of updates that wrote something.
 	UpdateWrote int
 }
 
-// Reads is how many accesses read confdb: Get, and Update, which reads once.
+// Reads returns the number of reads: Get and Update.
 func (c Counts) Reads() int { return c.Get + c.Update }
 
-// Writes is how many transactions were asked for: Set, SetAll, and Update where it wrote something.
+// Writes returns the number of transactions: Set, SetAll, and each Update that wrote something.
 func (c Counts) Writes() int { return c.Set + c.SetAll + c.UpdateWrote }
 
-// Counting starts counting what reaches b through the Counter's Backend.
+// Counting returns a Counter for b.
 func Counting(b backend.Backend) *Counter { return &Counter{below: b} }
 
-// Backend returns the backend to use instead of the one that is counted. It is a backend.Updater and a
-// backend.MultiSetter exactly where that one is.
+// Backend returns the backend to use instead of the counted one. It is a backend.Updater or backend.MultiSetter
+// exactly if the counted one is.
 func (c *Counter) Backend() backend.Backend {
 	plain := counted{c}
 	updater, canUpdate := c.below.(backend.Updater)
@@ -79,7 +79,7 @@ func (c *Counter) Backend() backend.Backend {
 	}
 }
 
-// Counts returns what was counted since the beginning or the last Reset.
+// Counts returns the numbers since the beginning or the last Reset.
 func (c *Counter) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,14 +106,14 @@ func (c *Counter) Counts() Counts {
 	return counts
 }
 
-// Operations returns what was counted, in the order in which it ended.
+// Operations returns the operations in the order in which they ended.
 func (c *Counter) Operations() []Operation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.log)
 }
 
-// Reset forgets what was counted.
+// Reset sets all numbers to zero.
 func (c *Counter) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +126,7 @@ func (c *Counter) note(operation Operation) {
 	c.log = append(c.log, operation)
 }
 
-// counted is the part that every backend has.
+// counted has the methods of every backend.
 type counted struct{ counter *Counter }
 
 var _ backend.Backend = counted{}
@@ -150,7 +150,7 @@ func (b counted) Watch(ctx context.Context, view backend.ViewID) (<-chan backend
 	return events, err
 }
 
-// Hints is ErrUnsupported where the counted backend has none. Hints are free, and not counted.
+// Hints returns ErrUnsupported if the counted backend is no Hinter. Hints are not counted.
 func (b counted) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{}, error) {
 	if hinter, ok := b.counter.below.(backend.Hinter); ok {
 		return hinter.Hints(ctx, view)

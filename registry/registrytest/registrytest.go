@@ -1,7 +1,6 @@
-// Package registrytest states what every backend of the registry must do, and helps to test what stands on it.
-//
-// Run is the contract suite: each backend runs it in its own tests, against the real thing or a fake of it. Counting
-// counts the operations that a role sends to a backend. The fakes of snapd's two endpoints are in the folders below.
+// Package registrytest has the contract that every backend of the registry meets, and helps to test programs that use
+// the registry. Run is the contract suite: each backend runs it in its own tests, against a real or an imitated
+// snapd. Counting counts the operations of a program. Package machine, below, is the imitated machine with snapd.
 package registrytest
 
 import (
@@ -20,38 +19,37 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// Names that no confdb-schema of a test knows. A backend that needs an entry for each view (a plug, say) has to have
-// one for these too, so that it is the far side that refuses them.
+// Names that no confdb-schema of a test has. A backend that needs an entry for each view, such as a plug, has one for
+// these too, so that the store refuses them and not the backend.
 const (
-	UnknownView   = "no-such-view"   // of testschema
+	UnknownView   = "no-such-view"   // a view of testschema
 	UnknownSchema = "no-such-schema" // with the view UnknownView
 )
 
-// Options adapt the suite to a backend. The zero value runs all that one handle on the data allows.
+// Options are options of Run. The zero value runs all cases that need one Registry only.
 type Options struct {
-	// Again opens another handle on the data of a registry that open returned, as another process would. Nil: the
-	// cases with two handles are left out.
+	// Again opens another Registry with the same data, as another process would. If it is nil, cases with two are
+	// left out.
 	Again func(t *testing.T, first *registry.Registry) *registry.Registry
 
-	// Skip lists cases that this backend cannot meet, with the reason of each. A case that does not exist, or that the
-	// backend meets after all, fails the suite.
+	// Skip maps cases that this backend cannot meet to the reason. A name without a case, or a case that the backend
+	// does meet, fails the suite.
 	Skip map[string]string
 
-	// Prepare writes what a case begins with: view -> request -> value. Nil: view by view, each in a Set of its own, which
-	// is what the suite is about; but where a write is dear there may be a shorter way.
+	// Prepare writes the data at the start of a case: view -> request -> value. Nil means one Set for each view. Set
+	// it if writes are expensive and there is a faster way.
 	Prepare func(ctx context.Context, reg *registry.Registry, values registry.Changes) error
 
-	// Dear is for backends that take seconds for a write, such as a snapd on an emulated processor: cases that repeat
-	// themselves with other values, or until chance would have shown something, do so a few times only.
+	// Dear reduces the repetitions in cases. Set it for backends whose writes take seconds, such as a snapd on an
+	// emulated processor.
 	Dear bool
 
-	// Timeout is how long one case may take before it counts as hanging; 0 means a minute.
+	// Timeout is how long one case may take; 0 means a minute.
 	Timeout time.Duration
 }
 
-// Run runs the contract suite. Each case calls open once, for a registry without any data, whose views are those of
-// package testschema and whose defaults name that schema; the suite closes it. The parts of the suite that depend on a
-// promise of the backend follow Status(ctx).Capabilities, so a promise that is not kept fails.
+// Run runs the contract suite. Each case calls open once, for a registry without data and with the views and defaults
+// of package testschema; the suite closes it. The capabilities in Status decide which promises the suite checks.
 func Run(t *testing.T, open func(t *testing.T) *registry.Registry, options ...Options) {
 	t.Helper()
 	var o Options
@@ -90,7 +88,7 @@ func Run(t *testing.T, open func(t *testing.T) *registry.Registry, options ...Op
 	}
 }
 
-// Cases returns the names of all cases, in the order in which they run.
+// Cases returns the names of all cases in the order in which they run.
 func Cases() []string {
 	var names []string
 	for _, c := range slices.Concat(readCases, writeCases, refusalCases, updateCases, applyCases, watchCases, lifeCases) {
@@ -105,7 +103,7 @@ type contractCase struct {
 	run   func(s *suite)
 }
 
-// A suite is what a case works with.
+// A suite is the environment of a case.
 type suite struct {
 	testing.TB
 	ctx   context.Context
@@ -141,7 +139,7 @@ func newSuite(t *testing.T, tb testing.TB, open func(t *testing.T) *registry.Reg
 	return &suite{TB: tb, ctx: ctx, reg: reg, again: again, caps: status.Capabilities, dear: o.Dear, prepare: prepare}
 }
 
-// few is all of what a case repeats itself with, or the first n where that is dear.
+// few returns all, or the first n if the backend is Dear.
 func few[T any](s *suite, n int, all ...T) []T {
 	if s.dear {
 		return all[:n]
@@ -149,7 +147,7 @@ func few[T any](s *suite, n int, all ...T) []T {
 	return all
 }
 
-// times is how often a case repeats itself: n, or dear times.
+// times returns n, or dear if the backend is Dear.
 func (s *suite) times(n, dear int) int {
 	if s.dear {
 		return dear
@@ -166,11 +164,12 @@ func viewByView(ctx context.Context, reg *registry.Registry, values registry.Cha
 	return nil
 }
 
-// try runs a case without failing the test, and tells whether the backend meets it, or else what was found.
+// try runs a case without failing the test. It returns whether the backend meets the case, and otherwise the
+// failures.
 func try(t *testing.T, o Options, open func(t *testing.T) *registry.Registry, c contractCase) (bool, string) {
 	p := &probe{TB: t}
 	done := make(chan struct{})
-	go func() { // a case that gives up ends its goroutine
+	go func() { // a case that fails may end its goroutine
 		defer close(done)
 		defer func() {
 			if r := recover(); r != nil {
@@ -184,7 +183,7 @@ func try(t *testing.T, o Options, open func(t *testing.T) *registry.Registry, c 
 	return !failed, text
 }
 
-// A probe takes a case's failures without failing the test.
+// A probe records the failures of a case without failing the test.
 type probe struct {
 	testing.TB
 	mu     sync.Mutex // guards what follows
@@ -237,7 +236,7 @@ func (s *suite) set(view string, values any) {
 	}
 }
 
-// wantGet reads and compares; want is Go values as registry.Values takes them.
+// wantGet reads and compares. want has Go values as registry.Values takes them.
 func (s *suite) wantGet(view string, want any, requests ...string) {
 	s.Helper()
 	s.wantGetFrom(s.reg, view, want, requests...)
@@ -262,7 +261,7 @@ func (s *suite) wantNoData(view string, requests ...string) {
 	}
 }
 
-// wantKind expects an error of a kind, and no other kind with it, as a *registry.Error with something to read.
+// wantKind checks that err is a *registry.Error with a text, of this kind and no other.
 func (s *suite) wantKind(kind, err error, format string, args ...any) {
 	s.Helper()
 	what := fmt.Sprintf(format, args...)
@@ -283,7 +282,7 @@ func (s *suite) wantKind(kind, err error, format string, args ...any) {
 	}
 }
 
-// A request as a full name, for views of other schemas.
+// fullName returns the full name of a view in another schema.
 func fullName(schema, view string) string {
 	return testschema.AccountID + "/" + schema + "/" + view
 }

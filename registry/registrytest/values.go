@@ -14,7 +14,7 @@ import (
 
 var registryKinds = backend.Kinds()
 
-// same compares JSON shapes. What a backend returns must be made of them: numbers are json.Number, not float64.
+// same compares JSON shapes. A backend must return numbers as json.Number, not as float64.
 func (s *suite) same(what string, want any, got map[string]any) {
 	s.Helper()
 	shaped, err := registry.Values(want)
@@ -44,11 +44,11 @@ func checkShapes(s *suite, what string, value any) {
 	}
 }
 
-// Schemas returns the confdb-schema of the suite's views, for registry.Options.
+// Schemas returns the suite's confdb-schema for registry.Options.
 func Schemas() []registry.Schema {
 	schemas, err := registry.ParseSchemas(testschema.Document())
 	if err != nil {
-		panic(err) // it is part of the program, and tests have read it
+		panic(err) // it is part of the program, and tests have parsed it
 	}
 	return schemas
 }

@@ -1,5 +1,6 @@
-// Package console reads and writes what was typed at a machine with snapd and what it printed, so that the end-to-end
-// tests record it on a real one and other tests play it on ours.
+// Package console reads and writes transcripts: commands typed on a machine with snapd, and what they printed. Its
+// main type is Transcript. The end-to-end tests record transcripts on a real machine, and other tests replay them on
+// the imitated one.
 //
 // A transcript is text:
 //
@@ -13,9 +14,9 @@
 //	! a line of standard error
 //	? 1
 //
-// The exit code is left out where it is 0. A line of output that has no end is marked, as ">\ text". A line "% REASON"
-// before a command tells that ours is known to print something else, and why. "@WORD …" prepares what a player has under
-// that word. ACC stands for the account ID, and moments are replaced (Placeholders); all else is as it was printed.
+// An exit code of 0 is left out. ">\ text" is output without a line end. A line "% REASON" before a command says why
+// the imitated machine is known to print something else. "@WORD …" prepares the following commands; its meaning is up
+// to the replaying test. ACC is the account ID, and times are replaced (see Placeholders).
 package console
 
 import (
@@ -27,29 +28,29 @@ import (
 
 // A Transcript is one file.
 type Transcript struct {
-	About      []string // the comment, less what follows
-	Snapd      string   // version it was recorded on; "" if it is not recorded yet
-	NextChange int      // the ID of the first change that a command of it makes; 0 if it is not recorded yet
+	About      []string // the comment without the fields below
+	Snapd      string   // recorded version; "" before the recording
+	NextChange int      // ID of the first change that a command makes; 0 before the recording
 	Steps      []Step
 }
 
-// A Step is one command, or the preparation of those that follow.
+// A Step is one command, or one preparation.
 type Step struct {
-	Line    int    // in the file
+	Line    int    // line in the file
 	Prepare string // without "@"; "" for a command
-	Differs string // why ours prints something else; "" where it does not
+	Differs string // why the imitated machine prints something else; "" if it does not
 	Command string
 
 	Outcome
 }
 
-// An Outcome is what a command came to.
+// An Outcome is the result of a command.
 type Outcome struct {
 	Stdout, Stderr string
 	Code           int
 }
 
-// Parse reads a transcript.
+// Parse parses a transcript.
 func Parse(text string) (*Transcript, error) {
 	t := &Transcript{}
 	var last *Step
@@ -116,7 +117,7 @@ func output(text string) string {
 	return strings.TrimPrefix(text, " ") + "\n"
 }
 
-// String writes the transcript.
+// String returns the transcript as text.
 func (t *Transcript) String() string {
 	var text strings.Builder
 	for _, line := range t.About {
@@ -163,7 +164,7 @@ var (
 	moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)`)
 )
 
-// Placeholders replaces what differs each time by something of the same width, and the account ID by ACC.
+// Placeholders replaces times by placeholders of the same width, and the account ID by ACC.
 func (o Outcome) Placeholders(account string) Outcome {
 	replace := func(text string) string {
 		text = today.ReplaceAllString(text, "today at hh:mm UTC")
@@ -176,7 +177,7 @@ func (o Outcome) Placeholders(account string) Outcome {
 
 var row = regexp.MustCompile(`(?m)^(\d+) +(?:Do|Doing|Done|Hold|Undone|Undoing|Abort|Error|Wait) .*\n`)
 
-// Since leaves those rows of `snap changes` out that are of earlier changes than the first of the transcript.
+// Since removes the rows of `snap changes` about changes before the transcript's first one.
 func (o Outcome) Since(change int) Outcome {
 	o.Stdout = row.ReplaceAllStringFunc(o.Stdout, func(line string) string {
 		var id int
@@ -194,20 +195,20 @@ var (
 	aboutChange = regexp.MustCompile(`(?:change |id ")\d+`)
 )
 
-// Relative counts the changes that an outcome of the step names from the first one of its transcript, so that what two
-// machines print can be compared though one of them has done more before.
+// Relative counts the IDs of changes from the transcript's first one, so that the output of two machines can be
+// compared.
 func (s Step) Relative(o Outcome, first int) Outcome {
 	count := func(text string) string {
 		return digits.ReplaceAllStringFunc(text, func(found string) string {
 			id, err := strconv.Atoi(found)
 			if err != nil || id < first {
-				return found // none of the transcript's
+				return found // not a change of the transcript
 			}
 			return fmt.Sprintf("+%d", id-first)
 		})
 	}
 	o.Stdout = rowID.ReplaceAllStringFunc(o.Stdout, func(found string) string {
-		return strings.Join(strings.Fields(count(found)), " ") + " " // without the column's width
+		return strings.Join(strings.Fields(count(found)), " ") + " " // without the width of the column
 	})
 	if strings.Contains(s.Command, " --no-wait ") {
 		o.Stdout = count(o.Stdout)
@@ -216,7 +217,7 @@ func (s Step) Relative(o Outcome, first int) Outcome {
 	return o
 }
 
-// Words takes a command apart: words with spaces between them, in single quotes where they have some themselves.
+// Words splits a command at spaces. Words with spaces are in single quotes.
 func Words(command, account string) ([]string, error) {
 	var words []string
 	word, inside, begun := strings.Builder{}, false, false

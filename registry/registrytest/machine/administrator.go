@@ -18,14 +18,14 @@ func splitInstance(instance string) (name, key string) {
 	return name, key
 }
 
-// must is for what cannot fail unless the test is wrong.
+// must panics. Its callers fail only if the test is wrong.
 func must(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// alter replaces the snap. Connections stay.
+// alter changes the snap. Connections remain.
 func (m *Machine) alter(change func(*world.Snap)) {
 	snap, err := m.World.Snap(m.snap)
 	must(err)
@@ -33,13 +33,13 @@ func (m *Machine) alter(change func(*world.Snap)) {
 	must(m.World.Put(snap))
 }
 
-// Connect connects a plug of the snap, without hooks.
+// Connect connects a plug of the snap without running hooks.
 func (m *Machine) Connect(plug string) { must(m.World.Link(m.snap, plug)) }
 
-// Disconnect disconnects a plug of the snap, without hooks.
+// Disconnect disconnects a plug of the snap without running hooks.
 func (m *Machine) Disconnect(plug string) { must(m.World.Unlink(m.snap, plug)) }
 
-// SetCustodian says whether a plug of the snap has the role of a custodian.
+// SetCustodian sets whether a plug of the snap has the custodian's role.
 func (m *Machine) SetCustodian(plug string, custodian bool) {
 	m.alter(func(snap *world.Snap) {
 		altered := snap.Plugs[plug]
@@ -55,7 +55,7 @@ func (m *Machine) SetEnabled(enabled bool) {
 	must(m.World.SetSystem(map[string]any{flag: enabled}))
 }
 
-// SetAcknowledged says whether snapd has the assertion of the first confdb-schema.
+// SetAcknowledged sets whether snapd has the assertion of the first confdb-schema.
 func (m *Machine) SetAcknowledged(acknowledged bool) {
 	if acknowledged {
 		must(m.World.Acknowledge(m.schema))
@@ -64,17 +64,17 @@ func (m *Machine) SetAcknowledged(acknowledged bool) {
 	must(m.World.Forget(m.schema.Parsed.Account, m.schema.Parsed.Name))
 }
 
-// Stored returns what is stored for the first confdb-schema, as compact JSON.
+// Stored returns the data of the first confdb-schema as compact JSON.
 func (m *Machine) Stored() string {
 	return m.World.Stored(m.schema.Parsed.Account, m.schema.Parsed.Name)
 }
 
-// Load replaces what is stored for the first confdb-schema by a JSON object.
+// Load replaces the data of the first confdb-schema by a JSON object.
 func (m *Machine) Load(text string) {
 	must(m.World.Store(m.schema.Parsed.Account, m.schema.Parsed.Name, []byte(text)))
 }
 
-// Put stores values through a view, without hooks and custodians: for what has to be there.
+// Put stores values through a view without hooks and custodians. Use it to prepare data.
 func (m *Machine) Put(view backend.ViewID, values map[string]any) {
 	bag, err := databag.Parse([]byte(m.Stored()))
 	must(err)
@@ -85,13 +85,13 @@ func (m *Machine) Put(view backend.ViewID, values map[string]any) {
 	m.Load(string(bag.AppendJSON(nil)))
 }
 
-// Write writes through a view as the administrator does with `snap set`. It returns what refused.
+// Write writes through a view, as `snap set` by the administrator does. It returns the refusal.
 func (m *Machine) Write(view string, values map[string]any) error {
 	_, err := m.end(m.World.Set(context.Background(), m.View(view), values, world.Access{}))
 	return err
 }
 
-// Read reads through a view as the administrator does with `snap get`. Without keys it is the whole view.
+// Read reads through a view, as `snap get` by the administrator does. Without keys it reads the whole view.
 func (m *Machine) Read(view string, keys ...string) (map[string]any, error) {
 	change, err := m.end(m.World.Get(context.Background(), m.View(view), keys, world.Access{}))
 	if err != nil {
@@ -107,7 +107,7 @@ func (m *Machine) Read(view string, keys ...string) (map[string]any, error) {
 	return document, nil
 }
 
-// Configure is `snap set SNAP KEY=VALUE…`: it runs the configure hook, and returns what the hook says when it refuses.
+// Configure does what `snap set SNAP KEY=VALUE…` does: it runs the configure hook. It returns the hook's refusal.
 func (m *Machine) Configure(values map[string]any) error {
 	_, err := m.end(m.World.BeginConfigure(m.snap, values))
 	return err
@@ -119,7 +119,7 @@ func (m *Machine) StopService(service string) {
 	must(err)
 }
 
-// end waits for a change, and returns what its failed task says.
+// end waits for a change and returns the error of its failed task.
 func (m *Machine) end(id string, err error) (world.Change, error) {
 	if err != nil {
 		return world.Change{}, err
@@ -138,7 +138,7 @@ func (m *Machine) end(id string, err error) (world.Change, error) {
 	return change, errors.New(cmp.Or(change.Err, "the change ended with "+change.Status))
 }
 
-// SetConfig sets options of the snap as an app of it does by snapctl, without a hook; nil unsets.
+// SetConfig sets options of the snap through snapctl, as an app does, without a hook. nil unsets.
 func (m *Machine) SetConfig(values map[string]any) {
 	args := []string{"set", "-t"}
 	for key, value := range values {
@@ -151,7 +151,7 @@ func (m *Machine) SetConfig(values map[string]any) {
 	must(m.snapctl(m.cookie, args...))
 }
 
-// Config returns an option of the snap, nil where it is not set.
+// Config returns an option of the snap, or nil if it is not set.
 func (m *Machine) Config(key string) any {
 	value, _ := world.Option(m.World.Config(m.snap), key)
 	return value

@@ -13,17 +13,17 @@ import (
 
 const changeView = "change-view-"
 
-// A Hook is what the snap does when snapd runs a hook of it. An error ends the hook with a failure.
+// A Hook is a function that runs as a hook of the snap. An error makes the hook fail.
 type Hook func(call HookCall) error
 
 // A HookCall is one run of a hook.
 type HookCall struct {
 	Name   string
-	Cookie string          // for snapctl, valid until the hook has ended
-	Killed <-chan struct{} // closed when snapd gives up on the hook
+	Cookie string          // for snapctl, valid until the hook ends
+	Killed <-chan struct{} // closed when snapd kills the hook
 }
 
-// Handle gives the snap a hook, such as "save-view-control-tunnel"; nil takes away what it does.
+// Handle sets the function for a hook, such as "save-view-control-tunnel"; nil removes it.
 func (m *Machine) Handle(name string, hook Hook) {
 	m.mu.Lock()
 	m.hooks[name] = hook
@@ -35,7 +35,7 @@ func (m *Machine) Handle(name string, hook Hook) {
 	})
 }
 
-// Rejecting is a change-view hook that refuses with a reason.
+// Rejecting returns a change-view hook that refuses with a reason.
 func (m *Machine) Rejecting(reason string) Hook {
 	return func(call HookCall) error {
 		return m.snapctl(call.Cookie, "fail", reason)
@@ -60,7 +60,7 @@ func (m *Machine) runHook(ctx context.Context, run world.Hook) ([]byte, error) {
 		}
 	}
 	if changes && poisoned {
-		_ = m.snapctl(run.Cookie, "set", "--view", ":"+plug, "no-such-request=1") // refused, and the commit fails of it
+		_ = m.snapctl(run.Cookie, "set", "--view", ":"+plug, "no-such-request=1") // it is refused, and so the commit fails
 	}
 	if hook == nil {
 		return nil, nil
@@ -71,8 +71,7 @@ func (m *Machine) runHook(ctx context.Context, run world.Hook) ([]byte, error) {
 	return nil, nil
 }
 
-// Hold lets writes begin, and not end before the returned function is called: their change-view hooks wait. As long as one
-// waits, nobody else has access.
+// Hold makes change-view hooks wait until release is called. While one waits, nobody else has access.
 func (m *Machine) Hold() (release func()) {
 	held := make(chan struct{})
 	m.mu.Lock()
@@ -88,8 +87,7 @@ func (m *Machine) Hold() (release func()) {
 	})
 }
 
-// Occupy has the administrator begin a write, which keeps all others out until the returned function is called. Nothing is
-// stored then.
+// Occupy starts a write by the administrator that keeps all others out until release is called. It stores nothing.
 func (m *Machine) Occupy(view string, values map[string]any) (release func()) {
 	ended, began := make(chan struct{}), make(chan struct{})
 	m.Handle(changeView+view, func(call HookCall) error {
@@ -112,7 +110,7 @@ func (m *Machine) Occupy(view string, values map[string]any) (release func()) {
 	})
 }
 
-// FailCommits says whether the commits of writes fail from now on.
+// FailCommits sets whether commits of writes fail.
 func (m *Machine) FailCommits(fail bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,13 +1,13 @@
-// Package machine is a machine with snapd for tests: the one that the development kit imitates (registry/kit/world and
-// registry/kit/rest), on two unix sockets, with a snap that is the custodian of everything, in the version that a test
-// wants and with the faults that it makes.
+// Package machine runs an imitated machine with snapd for tests. Its main type is Machine. It is the development
+// kit's machine (registry/kit/world and registry/kit/rest) on two unix sockets, with a snap that is the custodian of
+// all views, in any version of snapd, and with faults.
 //
 //	m := machine.Start(t, machine.Options{Version: "2.68.3-3"})
 //	b, err := snapd.Open(ctx, snapd.Options{Socket: m.Socket()})
 //
-// Its layers, from the outside: Main and Snaps see all requests and can answer or lose them (package faults); older
-// releases put them into other words (package older); below is snapd 2.77.1. What an administrator and other snaps do has
-// a method here, or one of World.
+// Requests pass three layers: Main or Snaps, which record, answer or lose requests (package faults); the layer for
+// older releases (package older); and snapd 2.77.1. Methods of Machine and of World are the acts of the administrator
+// and of other snaps.
 package machine
 
 import (
@@ -31,38 +31,38 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// Options say what machine to start. The zero value has snapd 2.77.1 with testschema, and a snap "cust" with a service
-// "svc" and, for each view, a connected plug of the view's name and custodian's role.
+// Options are options of Start. The zero value is snapd 2.77.1 with testschema, and a snap "cust" with a service
+// "svc" and a connected plug with the custodian's role for each view, named like the view.
 type Options struct {
-	Version   string                // as snapd writes it; "" means "2.77.1-2"
-	Documents []json.RawMessage     // confdb-schemas in the form that `snap sign` takes; nil means testschema.Document
+	Version   string                // in snapd's notation; "" means "2.77.1-2"
+	Documents []json.RawMessage     // confdb-schemas in the form for `snap sign`; nil means testschema.Document
 	Snap      string                // instance name; "" means "cust"
-	Plugs     map[string]world.Plug // of the snap, beside one for each view of the first confdb-schema, and "network"
-	Services  []string              // of the snap, all running; nil means "svc"
+	Plugs     map[string]world.Plug // additional plugs, besides "network" and one for each view of the first confdb-schema
+	Services  []string              // running services of the snap; nil means "svc"
 
-	WriteLimit time.Duration // how long snapctl waits for a write; 0 means 2 min, as on snapd
+	WriteLimit time.Duration // how long snapctl waits for a write; 0 means 2 min, as in snapd
 }
 
-// A Machine runs until its test has ended. It is safe for concurrent use.
+// A Machine runs until its test ends. It is safe for concurrent use.
 type Machine struct {
 	World       *world.World
-	Main, Snaps *faults.Layer // on snapd's own socket, and on the one for snaps
+	Main, Snaps *faults.Layer // layers on snapd's main socket and on the socket for snaps
 
 	dir    string
 	snap   string
 	cookie string
 	schema world.Schema // the first one
 	older  *older.Layer
-	nobody atomic.Bool // whoever asks is not root
+	nobody atomic.Bool // callers are not root
 
 	mu       sync.Mutex // guards what follows
 	hooks    map[string]Hook
-	held     chan struct{} // change-view hooks wait until it is closed; nil: they do not
+	held     chan struct{} // change-view hooks wait until it is closed; nil if they do not wait
 	poisoned bool          // commits fail
 	restarts map[string]int
 }
 
-// Start starts a machine. Of the test it uses Helper, Fatalf, Errorf and Cleanup only.
+// Start starts a machine. It uses only Helper, Fatalf, Errorf and Cleanup of the test.
 func Start(t testing.TB, options Options) *Machine {
 	t.Helper()
 	m, err := start(options)
@@ -131,7 +131,7 @@ func (m *Machine) furnish(options Options) error {
 	}
 	for _, view := range m.schema.Parsed.Views() {
 		add(view, world.Plug{Interface: "confdb", Account: m.schema.Parsed.Account, View: m.schema.Parsed.Name + "/" + view, Role: world.Custodian})
-		snap.Hooks = append(snap.Hooks, changeView+view) // where writes can be held
+		snap.Hooks = append(snap.Hooks, changeView+view) // lets tests hold writes
 	}
 	for name, plug := range options.Plugs {
 		add(name, plug)
@@ -146,7 +146,7 @@ func (m *Machine) furnish(options Options) error {
 
 const flag = "experimental.confdb"
 
-// serve begins to answer. stop ends that, and the machine.
+// serve starts the servers. stop ends them and the machine.
 func (m *Machine) serve() (stop func() error, err error) {
 	server, err := rest.New(rest.Options{World: m.World, Root: func(int) bool { return !m.nobody.Load() }})
 	if err != nil {
@@ -155,7 +155,7 @@ func (m *Machine) serve() (stop func() error, err error) {
 	m.older.Over(m.World, server.Handler(), server.SnapHandler())
 	m.Main = faults.Over(http.HandlerFunc(m.older.Main))
 	m.Snaps = faults.Over(http.HandlerFunc(m.older.Snaps))
-	// Short, as the path of a socket has to be.
+	// The path of a socket must be short.
 	if m.dir, err = os.MkdirTemp("", "snapd"); err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (m *Machine) serve() (stop func() error, err error) {
 	}
 	return func() error {
 		for _, server := range servers {
-			_ = server.Close() // a test that failed may have left connections
+			_ = server.Close() // a failed test may have left connections
 		}
 		serving.Wait()
 		err := m.World.Close()
@@ -181,39 +181,39 @@ func (m *Machine) serve() (stop func() error, err error) {
 	}, nil
 }
 
-// Socket is the path of snapd's own socket.
+// Socket returns the path of snapd's main socket.
 func (m *Machine) Socket() string { return filepath.Join(m.dir, "snapd.socket") }
 
-// SnapSocket is the path of the socket for snaps.
+// SnapSocket returns the path of the socket for snaps.
 func (m *Machine) SnapSocket() string { return filepath.Join(m.dir, "snapd-snap.socket") }
 
-// Snap is the instance name of the snap.
+// Snap returns the instance name of the snap.
 func (m *Machine) Snap() string { return m.snap }
 
-// Cookie is the one that the snap's apps and services get for snapctl.
+// Cookie returns the snapctl cookie of the snap's apps and services.
 func (m *Machine) Cookie() string { return m.cookie }
 
-// SetVersion lets another snapd answer from now on, as after a refresh.
+// SetVersion changes the version of snapd, as a refresh does.
 func (m *Machine) SetVersion(text string) { m.older.SetVersion(text) }
 
-// SetRoot says whether whoever asks is root, which is so in the beginning.
+// SetRoot sets whether callers are root. They are at the start.
 func (m *Machine) SetRoot(root bool) { m.nobody.Store(!root) }
 
-// View is a view of the first confdb-schema.
+// View returns the ID of a view of the first confdb-schema.
 func (m *Machine) View(name string) backend.ViewID {
 	return backend.ViewID{Account: m.schema.Parsed.Account, Schema: m.schema.Parsed.Name, View: name}
 }
 
-// Views are the names of all views of the first confdb-schema.
+// Views returns the names of the views of the first confdb-schema.
 func (m *Machine) Views() []string { return m.schema.Parsed.Views() }
 
-// A Call is one run of snapctl.
+// A Call is one call of snapctl.
 type Call struct {
 	Cookie string   `json:"context-id"`
 	Args   []string `json:"args"`
 }
 
-// Calls returns the runs of snapctl since the beginning or the last ResetCalls.
+// Calls returns the calls of snapctl since the beginning or the last ResetCalls.
 func (m *Machine) Calls() []Call {
 	var calls []Call
 	for _, request := range m.Snaps.Requests() {
@@ -225,7 +225,7 @@ func (m *Machine) Calls() []Call {
 	return calls
 }
 
-// ResetCalls forgets the runs of snapctl so far.
+// ResetCalls clears the recorded calls.
 func (m *Machine) ResetCalls() { m.Snaps.Reset() }
 
 // Service counts restarts.

@@ -11,8 +11,8 @@ import (
 	"aspects-poc/internal/need"
 )
 
-// A Keyring is a folder with keys that the stock snap command makes and signs with, and its own gpg-agent. Unlike what
-// Command runs, snap is not in a root directory of its own here, as it needs gpg.
+// A Keyring is a folder with keys for the stock snap command, and its own gpg-agent. Here snap does not run in a root
+// directory of its own, as it needs gpg.
 type Keyring struct {
 	root, home string
 }
@@ -26,13 +26,13 @@ while read -r line; do
 done
 `
 
-// FindKeyring returns an empty keyring that is gone after the test. It needs what Find needs, gpg, and script(1), as snap
-// asks a terminal for a passphrase; where one of them is missing it does as Find does.
+// FindKeyring returns an empty keyring that is removed after the test. It needs gpg, script(1), since snap asks a
+// terminal for the passphrase, and what Find needs. If something is missing, it skips or fails the test as Find does.
 func FindKeyring(t testing.TB) *Keyring {
 	t.Helper()
 	command := Find(t)
 	need.Programs(t, "gpg", "gpgconf", "script")
-	// Not t.TempDir: there are sockets in it, whose names can have 107 bytes.
+	// Not t.TempDir: the path of a socket has at most 107 bytes.
 	home, err := os.MkdirTemp("", "gpg")
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func FindKeyring(t testing.TB) *Keyring {
 // Create makes a key without a passphrase.
 func (k *Keyring) Create(t testing.TB, name string) {
 	t.Helper()
-	// Two empty lines: the passphrase, and once more.
+	// Two empty lines: the passphrase and its repetition.
 	line := `exec "$SNAP_LOADER" --library-path "$SNAP_LIBRARIES" "$SNAP_PROGRAM" create-key "$SNAP_KEY"`
 	command := exec.CommandContext(t.Context(), "script", "--quiet", "--return", "--command", line, "/dev/null")
 	command.Env = append(k.environment(), "SNAP_LOADER="+k.loader(), "SNAP_LIBRARIES="+k.libraries(),
@@ -65,7 +65,7 @@ func (k *Keyring) Create(t testing.TB, name string) {
 	}
 }
 
-// Run runs snap with a text as its standard input.
+// Run runs snap with this text as standard input.
 func (k *Keyring) Run(t testing.TB, input string, args ...string) Result {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), k.loader(), append([]string{"--library-path", k.libraries(), k.program()}, args...)...)

@@ -1,12 +1,12 @@
-// Package stocksnap runs the snap command of Debian's snapd package against a socket of ours, as if it were snapd's: a
-// client that nobody here wrote.
+// Package stocksnap runs the snap command of Debian's snapd package against a socket of the test, as an independent
+// client. Its main type is Command.
 //
 //	command := stocksnap.Find(t)
-//	result := command.Run(t, dir, "get", "-d", view) // dir has snapd.socket, and features/ for what snapd leaves there
+//	result := command.Run(t, dir, "get", "-d", view) // dir has snapd.socket and, for flags, features/
 //
-// .ci/stock-snap fetches it. It runs in a root directory of its own, as the C library that it wants may be newer than the
-// machine's, and in a mount namespace, in which dir stands in the place of /run. That takes unshare(1), and root or a
-// kernel that lets users make namespaces.
+// .ci/stock-snap downloads it. The command runs in its own root directory, since it may need a newer C library than
+// the machine's, and in a mount namespace in which dir is /run. That needs unshare(1), and root or a kernel that lets
+// users make namespaces.
 package stocksnap
 
 import (
@@ -28,13 +28,13 @@ type Command struct {
 	root string
 }
 
-// A Result is what a run came to.
+// A Result is the result of a command.
 type Result struct {
 	Stdout, Stderr string
 	Code           int
 }
 
-// inside sets up the namespace: proc, which snap looks itself up in, the sockets, and the features that are on.
+// inside sets up the namespace: /proc, in which snap looks itself up, the sockets, and the enabled features.
 const inside = `set -e
 root=$1 dir=$2
 shift 2
@@ -43,7 +43,7 @@ mount --bind "$dir" "$root/run"
 if [ -d "$dir/features" ]; then mount --bind "$dir/features" "$root/var/lib/snapd/features"; fi
 exec chroot "$root" /usr/bin/snap "$@"`
 
-// script is snap as a program: it goes to the sockets that are in /run, whoever's they are.
+// script runs snap with the sockets in /run.
 const script = `#!/bin/sh
 if [ "$(id -u)" != 0 ]; then user='--user --map-root-user'; fi
 exec unshare --mount --propagation private $user sh -c '
@@ -56,7 +56,7 @@ exec unshare --mount --propagation private $user sh -c '
 	exec chroot "$root" /usr/bin/snap "$@"' sh '%s' "$@"
 `
 
-// Install leaves a program called snap in a directory.
+// Install writes a program called snap to a directory.
 func (c *Command) Install(t testing.TB, dir string) {
 	t.Helper()
 	text := fmt.Sprintf(script, c.root)
@@ -65,12 +65,12 @@ func (c *Command) Install(t testing.TB, dir string) {
 	}
 }
 
-var try sync.Mutex // held while the namespace is tried out: one failure tells for all
+var try sync.Mutex // one attempt to make a namespace at a time; its failure holds for all
 
-// stock is what a test says that it needs.
+// stock is the name of the requirement in messages.
 const stock = "Debian's newest snap command"
 
-// Find returns the stock snap command. Where there is none, or it cannot be run, the test is skipped, or fails if
+// Find returns the stock snap command. If it is missing or cannot run, the test is skipped, or fails if
 // ASPECTS_REQUIRE_SNAP is 1.
 func Find(t testing.TB) *Command {
 	t.Helper()
@@ -88,7 +88,7 @@ func Find(t testing.TB) *Command {
 	}
 	try.Lock()
 	defer try.Unlock()
-	// Not version, which waits half a minute for a snapd.
+	// The command "version" waits half a minute for a snapd.
 	command := &Command{root: root}
 	if result, err := command.run(t, t.TempDir(), "help"); err != nil || result.Code != 0 {
 		t.Logf("%v %s", err, result.Stderr)
@@ -97,13 +97,13 @@ func Find(t testing.TB) *Command {
 	return command
 }
 
-// give gives the test up: what is missing, and what brings it.
+// give skips or fails the test and says what is missing and how to get it.
 func give(t testing.TB, what, remedy string) {
 	t.Helper()
 	need.Missing(t, what, remedy, "ASPECTS_REQUIRE_SNAP")
 }
 
-// Run runs snap with arguments. dir has snapd.socket; snapd-snap.socket and features if there are any.
+// Run runs snap with arguments. dir has snapd.socket, and may have snapd-snap.socket and features.
 func (c *Command) Run(t testing.TB, dir string, args ...string) Result {
 	t.Helper()
 	result, err := c.run(t, dir, args...)

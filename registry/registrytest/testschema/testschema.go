@@ -1,5 +1,5 @@
-// Package testschema is the confdb-schema of the contract suite, of the fakes of snapd, and of the recordings of a real
-// one. Programs bring their own.
+// Package testschema has the confdb-schema of the contract suite, the imitated machine and the recordings of a real
+// snapd. Programs use their own.
 package testschema
 
 import (
@@ -11,7 +11,7 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// Whose confdb-schema it is, and its name. The recordings have both.
+// Account and name of the confdb-schema, as in the recordings.
 const (
 	AccountID = "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"
 	Name      = "network"
@@ -31,7 +31,7 @@ const (
 //go:embed confdb-schema.json
 var source []byte
 
-// Document returns the confdb-schema as JSON in the form that `snap sign` takes.
+// Document returns the confdb-schema as JSON in the form for `snap sign`.
 func Document() json.RawMessage {
 	decoder := json.NewDecoder(bytes.NewReader(source))
 	decoder.UseNumber()
@@ -48,13 +48,13 @@ func Document() json.RawMessage {
 	panic(fmt.Sprintf("internal error: embedded confdb-schema: %v", err)) // it is part of the program
 }
 
-// ControlTunnel is what the view of this name shows.
+// ControlTunnel is what the view control-tunnel shows.
 type ControlTunnel struct {
 	Interface string   `json:"interface,omitempty"`
 	Peers     []string `json:"peers,omitempty"`
 }
 
-// ControlTelemetry is what the view of this name shows.
+// ControlTelemetry is what the view control-telemetry shows.
 type ControlTelemetry struct {
 	SampleRate             *int  `json:"sample-rate,omitempty"`
 	MonitorPacketsSent     *bool `json:"monitor-packets-sent,omitempty"`

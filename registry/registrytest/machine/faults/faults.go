@@ -1,11 +1,11 @@
-// Package faults stands between a client and an imitated snapd. It records requests, and lets a test answer, hold or lose
-// them.
+// Package faults puts a layer between a client and an imitated snapd. The layer records requests and lets a test
+// answer, hold or lose them. Its main type is Layer.
 //
 //	layer := faults.Over(server.Handler())
 //	layer.Intercept(faults.Lose(1, "GET /v2/confdb/", true))
 //	layer.Await(0, func(r faults.Request) bool { return r.Method == "PUT" })
 //
-// What happens to a transaction inside of snapd is not its business: package machine holds and fails those.
+// Package machine has the faults inside snapd, such as transactions that wait or fail.
 package faults
 
 import (
@@ -17,38 +17,38 @@ import (
 	"sync"
 )
 
-// A Request is one that has come in.
+// A Request is a recorded request.
 type Request struct {
 	Method, URI string
-	Type        string // of the body
+	Type        string // Content-Type of the body
 	Body        []byte
 }
 
 // String returns METHOD and URI.
 func (r Request) String() string { return r.Method + " " + r.URI }
 
-// An Interceptor is asked before a request is served; true means that it has answered. It may call serve, and panic with
-// http.ErrAbortHandler to lose the connection.
+// An Interceptor runs before each request and returns whether it has answered. It may call serve, and it may panic
+// with http.ErrAbortHandler to lose the connection.
 type Interceptor func(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) bool
 
-// A Layer is an http.Handler over another one. Its methods are safe for concurrent use.
+// A Layer is an http.Handler on top of another one. Its methods are safe for concurrent use.
 type Layer struct {
 	below http.Handler
 
 	mu        sync.Mutex // guards what follows
-	arrived   *sync.Cond // of another request
+	arrived   *sync.Cond // signals a new request
 	requests  []Request
 	intercept Interceptor
 }
 
-// Over returns a layer over a handler.
+// Over returns a Layer on top of a handler.
 func Over(below http.Handler) *Layer {
 	l := &Layer{below: below}
 	l.arrived = sync.NewCond(&l.mu)
 	return l
 }
 
-// Intercept sets who is asked before each request; nil: nobody.
+// Intercept sets the Interceptor; nil removes it.
 func (l *Layer) Intercept(by Interceptor) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,14 +62,14 @@ func (l *Layer) Requests() []Request {
 	return slices.Clone(l.requests)
 }
 
-// Reset forgets the requests so far.
+// Reset clears the recorded requests.
 func (l *Layer) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requests = nil
 }
 
-// Await waits until a request has come in that matches, not counting the first skip requests.
+// Await waits for a request that matches, ignoring the first skip requests.
 func (l *Layer) Await(skip int, match func(Request) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +81,7 @@ func (l *Layer) Await(skip int, match func(Request) bool) {
 func (l *Layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
-		panic(http.ErrAbortHandler) // the client has gone
+		panic(http.ErrAbortHandler) // the client is gone
 	}
 	r.Body = io.NopCloser(bytes.NewReader(text))
 	l.mu.Lock()
@@ -94,8 +94,8 @@ func (l *Layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Lose makes the next requests whose METHOD and path have a prefix lose their connection, after they were carried out or
-// instead. A negative number means all of them.
+// Lose returns an Interceptor that loses the connections of requests whose "METHOD PATH" begins with prefix. It does
+// so the given number of times, or always if negative. If carriedOut is true, the request is served first.
 func Lose(times int, prefix string, carriedOut bool) Interceptor {
 	var mu sync.Mutex
 	return func(_ http.ResponseWriter, r *http.Request, serve http.HandlerFunc) bool {

@@ -1,16 +1,16 @@
-// Package older lets an imitated snapd 2.77.1 answer as another release does, from 2.68 on: a layer over its two sockets
-// that puts requests into the words of 2.77 and answers into those of the release.
+// Package older makes an imitated snapd 2.77.1 answer like an earlier release, from 2.68 on. Its main type is Layer,
+// which translates requests on the two sockets to 2.77 and answers to the release.
 //
 //	layer := older.New("2.68.3")
 //	w, err := world.Open(world.Options{Runner: layer.Hooks(runner)})
 //	layer.Over(w, server.Handler(), server.SnapHandler()) // layer.Main and layer.Snaps answer now
 //
-// What 2.68.3 says is recorded; the others follow their sources. It is written as what each release changed, on purpose
-// unlike the tables of packages snapd and snapctl: they are to check each other. A release before 2.68 is one that has no
-// confdb.
+// The answers of 2.68.3 follow recordings; those of other releases follow their sources. The code lists what each
+// release changed. It does not use the tables of packages snapd and snapctl, so that the two check each other. A
+// release before 2.68 has no confdb.
 //
-// Not imitated: that up to 2.76 the first write to a confdb-schema erases what the others hold, load-view hooks of reads
-// over REST up to 2.70 where another write is under way, and what 2.68 and 2.69 do with a second write by snapctl.
+// Not imitated: the loss of other schemas' data at the first write to a confdb-schema (up to 2.76), load-view hooks
+// of REST reads during another write (up to 2.70), and a second write through snapctl in 2.68 and 2.69.
 package older
 
 import (
@@ -31,8 +31,8 @@ import (
 
 // A release is a version of snapd.
 type release struct {
-	text  string // as snapd writes it
-	minor int    // of 2.MINOR; that of 2.77 for a text without one
+	text  string // in snapd's notation
+	minor int    // MINOR of 2.MINOR; 77 if the text has none
 }
 
 const newest = 77
@@ -45,7 +45,7 @@ func releaseOf(text string) release {
 	return release{text, version.Minor}
 }
 
-// before tells whether this is a release before 2.MINOR.
+// before reports whether the release is before 2.MINOR.
 func (r release) before(minor int) bool { return r.minor < minor }
 
 func (r release) flag() string {
@@ -59,29 +59,29 @@ func (r release) snapctl() snapctlcmd.Dialect {
 	return snapctlcmd.DialectOf(r.text, snapdhttp.Version{Major: 2, Minor: r.minor})
 }
 
-// A Layer answers as a release that can be changed meanwhile. It is safe for concurrent use.
+// A Layer answers like a release, which can be changed. It is safe for concurrent use.
 type Layer struct {
 	world       *world.World
 	main, snaps http.Handler
-	late        sync.WaitGroup // writes that were refused and are carried out all the same
+	late        sync.WaitGroup // writes that were refused but are carried out
 
 	mu      sync.Mutex // guards what follows
 	release release
-	shown   map[string]map[string]any // members of changes that are shown otherwise, by ID
-	hooks   map[string]string         // snaps of the hooks that run, by cookie
+	shown   map[string]map[string]any // replaced members of changes, by ID
+	hooks   map[string]string         // snaps of running hooks, by cookie
 }
 
-// New returns a layer with nothing below it yet.
+// New returns a Layer with nothing below. Call Over before it serves requests.
 func New(version string) *Layer {
 	return &Layer{release: releaseOf(version), shown: map[string]map[string]any{}, hooks: map[string]string{}}
 }
 
-// Over puts the layer over a machine and what answers on its two sockets.
+// Over sets the machine and its handlers for the two sockets.
 func (l *Layer) Over(w *world.World, main, snaps http.Handler) {
 	l.world, l.main, l.snaps = w, main, snaps
 }
 
-// SetVersion lets another release answer from now on, as after a refresh.
+// SetVersion changes the release, as a refresh does.
 func (l *Layer) SetVersion(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,10 +94,10 @@ func (l *Layer) current() release {
 	return l.release
 }
 
-// Wait waits for what goes on behind an answer. The machine must have been closed before.
+// Wait waits for writes that continue after their answer. Close the machine first.
 func (l *Layer) Wait() { l.late.Wait() }
 
-// Hooks returns a runner that runs no hooks but those that the release knows.
+// Hooks returns a runner that skips hooks unknown to the release.
 func (l *Layer) Hooks(runner world.Runner) world.Runner {
 	return world.RunnerFunc(func(ctx context.Context, hook world.Hook) ([]byte, error) {
 		kind, _, ofView := strings.Cut(hook.Name, "-view-")
@@ -116,7 +116,7 @@ func (l *Layer) Hooks(runner world.Runner) world.Runner {
 	})
 }
 
-// An answer is what a handler answered with.
+// An answer is the answer of a handler.
 type answer struct {
 	status int
 	body   map[string]any
@@ -141,7 +141,7 @@ func (a answer) send(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(a.status)
-	_, _ = w.Write(append(text, '\n')) // a client that has gone is its own affair
+	_, _ = w.Write(append(text, '\n')) // the client may be gone
 }
 
 func (a answer) result() map[string]any {
@@ -149,7 +149,7 @@ func (a answer) result() map[string]any {
 	return result
 }
 
-// refused returns the message of a refusal, "" for any other answer.
+// refused returns the message of a refusal, or "".
 func (a answer) refused() string {
 	if a.body["type"] != "error" {
 		return ""
@@ -158,7 +158,7 @@ func (a answer) refused() string {
 	return message
 }
 
-// ask asks what is below: r, with another query and body.
+// ask sends r, with another query and body, to the handler below.
 func ask(below http.Handler, r *http.Request, query url.Values, body []byte) answer {
 	r = r.Clone(r.Context())
 	r.URL.RawQuery, r.RequestURI = query.Encode(), ""
@@ -167,7 +167,7 @@ func ask(below http.Handler, r *http.Request, query url.Values, body []byte) ans
 	below.ServeHTTP(recorder, r)
 	a := answer{status: recorder.Code}
 	if err := decode(recorder.Body.Bytes(), &a.body); err != nil {
-		panic(err) // what is below answers in JSON
+		panic(err) // the handler below answers in JSON
 	}
 	return a
 }

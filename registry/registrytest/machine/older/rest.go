@@ -19,7 +19,7 @@ import (
 	"aspects-poc/registry/kit/world"
 )
 
-// Main answers on snapd's own socket.
+// Main serves requests on snapd's main socket.
 func (l *Layer) Main(w http.ResponseWriter, r *http.Request) {
 	v := l.current()
 	first, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/")
@@ -64,10 +64,10 @@ func (l *Layer) systemInfo(w http.ResponseWriter, r *http.Request, v release) {
 	a.send(w)
 }
 
-// builtin is the account of the confdb-schemas that snapd 2.77 brings along.
+// builtin is the account of the confdb-schemas that snapd 2.77 contains.
 const builtin = "system"
 
-// showAssertions answers for assertions: those of confdb-schemas have another type in 2.68.
+// showAssertions serves assertions. In 2.68 those of confdb-schemas have another type.
 func (l *Layer) showAssertions(w http.ResponseWriter, r *http.Request, v release, kind string) {
 	const newer = "confdb-schema"
 	own := newer
@@ -116,7 +116,7 @@ func (l *Layer) showChange(w http.ResponseWriter, r *http.Request, v release) {
 	a.send(w)
 }
 
-// olderData is the data of a read's change as 2.69 and 2.70 name it.
+// olderData renames the data of a read's change as in 2.69 and 2.70.
 func olderData(data map[string]any) map[string]any {
 	if values, found := data["values"]; found {
 		return map[string]any{"confdb-data": values}
@@ -132,7 +132,7 @@ type access struct {
 	id backend.ViewID
 }
 
-// busy tells whether an answer is that others were accessing the confdb all the time.
+// busy reports whether an answer says that others held the confdb all the time.
 func (a access) busy(got answer) bool {
 	return strings.HasSuffix(got.refused(), ": timed out waiting for access")
 }
@@ -158,7 +158,7 @@ func (a access) get() answer {
 	if !a.v.before(71) {
 		return a.worded(ask(a.main, a.r, asked, nil))
 	}
-	// Up to 2.70 requests without a rule are left out of several.
+	// Up to 2.70 the answer to several requests leaves out those without a rule.
 	requests := slices.DeleteFunc(strings.Split(keys, ","), func(key string) bool { return key == "" })
 	ruled := requests
 	schema := a.schema()
@@ -180,7 +180,7 @@ func (a access) get() answer {
 	if !noRule && !(a.busy(got) && a.v.before(70)) {
 		return a.worded(got)
 	}
-	// That there is no rule is told by the change, and 2.69 does not wait for writes.
+	// The change reports a missing rule, and 2.69 does not wait for writes.
 	data := map[string]any{}
 	values, err := schema.Read(a.stored(), a.id.View, ruled, confdb.ReadOptions{})
 	if data["confdb-data"] = values; err != nil {
@@ -189,7 +189,7 @@ func (a access) get() answer {
 	return a.carry("get-confdb", fmt.Sprintf("Get confdb through %q", a.id), data)
 }
 
-// notText refuses constraints that are none for 2.74, which took texts only; "" for those that are, or are no object.
+// notText returns the message of 2.74 for constraints that are not strings, or "".
 func notText(text string) string {
 	var constraints map[string]any
 	if json.Unmarshal([]byte(text), &constraints) != nil {
@@ -209,7 +209,7 @@ func isKind(err error, kind confdb.Kind) bool {
 	return errors.As(err, &refused) && refused.Kind == kind
 }
 
-// find returns the view's confdb-schema, nil if there is none or it has no such view.
+// find returns the confdb-schema of a view, or nil if either does not exist.
 func (l *Layer) find(id backend.ViewID) *confdb.Schema {
 	for _, schema := range l.world.Schemas() {
 		if schema.ID() == id.Account+"/"+id.Schema && slices.Contains(schema.Parsed.Views(), id.View) {
@@ -231,10 +231,9 @@ func (l *Layer) bag(id backend.ViewID) databag.Bag {
 
 func (a access) stored() databag.Bag { return a.bag(a.id) }
 
-// readStored is a read of 2.68: no change, no custodian, and nobody is waited for.
+// readStored reads as 2.68 does: without a change, a custodian or a wait for others.
 func (a access) readStored(schema *confdb.Schema, requests []string) answer {
-	// What is refused before it is looked for a custodian is refused by a read of 2.77 as well; that makes no change if
-	// it asks for what cannot be.
+	// 2.77 makes the checks that come before that for the custodian. It makes no change for an impossible request.
 	got := ask(a.main, a.r, url.Values{"keys": {"Not-A-Key"}, "access-timeout": {"0s"}}, nil)
 	if schema == nil || got.status == http.StatusUnauthorized || strings.HasPrefix(got.refused(), "feature flag ") {
 		return a.worded(got)
@@ -279,11 +278,10 @@ func (a access) put() answer {
 	return a.worded(got)
 }
 
-// writeLate refuses a write of 2.68 or 2.69 while another one is under way. Its change exists by then, and nothing takes
-// it back.
+// writeLate refuses a write of 2.68 or 2.69 during another one. Its change exists already and is carried out.
 func (a access) writeLate(values map[string]any) answer {
 	a.late.Go(func() {
-		_, _ = a.world.Set(context.Background(), a.id, values, world.Access{}) // until the machine is closed
+		_, _ = a.world.Set(context.Background(), a.id, values, world.Access{}) // ends at the latest when the machine is closed
 	})
 	name := a.id.Account + "/" + a.id.Schema
 	if !a.v.before(69) {
@@ -301,7 +299,7 @@ func (a access) writeLate(values map[string]any) answer {
 		"task for confdb %s: already have \"%d\"", task+6, name, task))
 }
 
-// carry answers with a change that is there for its data only.
+// carry answers with a change that exists only for its data.
 func (a access) carry(kind, summary string, data map[string]any) answer {
 	id, err := a.world.BeginConfigure("system", nil)
 	if err == nil {
@@ -359,7 +357,7 @@ func (a access) worded(got answer) answer {
 	}
 }
 
-// tooEarly is how 2.70 to 2.75 refuse an access while a write is under way.
+// tooEarly returns the message of 2.70 to 2.75 for an access during a write.
 func tooEarly(id string, write bool) string {
 	if write {
 		return fmt.Sprintf("cannot write confdb through view %s: ongoing transaction", id)

@@ -15,7 +15,7 @@ import (
 	"aspects-poc/registry/kit/world"
 )
 
-// Snaps answers on the socket for snaps.
+// Snaps serves requests on the socket for snaps.
 func (l *Layer) Snaps(w http.ResponseWriter, r *http.Request) {
 	text, _ := io.ReadAll(r.Body)
 	var body struct {
@@ -100,7 +100,7 @@ func (c call) answer() answer {
 	}
 }
 
-// view finds the view of the plug that a command names.
+// view returns the view of the plug in a command.
 func (c call) view(command *snapctlcmd.Command) (backend.ViewID, bool) {
 	if !command.Has("view") || len(command.Positional) == 0 {
 		return backend.ViewID{}, false
@@ -118,7 +118,7 @@ func (c call) view(command *snapctlcmd.Command) (backend.ViewID, bool) {
 	return backend.ViewID{}, false
 }
 
-// ruled returns the request paths for which the view has a rule, or about which something else is wrong.
+// ruled returns the request paths that have a rule or another error.
 func (c call) ruled(id backend.ViewID, keys []string) []string {
 	schema := c.find(id)
 	if schema == nil {
@@ -130,7 +130,7 @@ func (c call) ruled(id backend.ViewID, keys []string) []string {
 	})
 }
 
-// readStored reads where 2.77 does not: through a plug that is not connected, or without a custodian.
+// readStored reads in cases that 2.77 refuses: through an unconnected plug, or without a custodian.
 func (c call) readStored(command *snapctlcmd.Command, id backend.ViewID, keys []string) answer {
 	schema := c.find(id)
 	if schema == nil {
@@ -148,8 +148,8 @@ func (c call) readStored(command *snapctlcmd.Command, id backend.ViewID, keys []
 	return c.printed(text)
 }
 
-// write writes where 2.77 does not: through a plug that is not connected. As ever, that it went well is told whatever
-// comes of it.
+// write writes in a case that 2.77 refuses: through an unconnected plug. It reports success whatever the result is,
+// as snapctl does.
 func (c call) write(command *snapctlcmd.Command, id backend.ViewID) answer {
 	var values map[string]any
 	var err error
