@@ -16,38 +16,38 @@ import (
 	"github.com/google/uuid"
 )
 
-// DefaultTimeout bounds one request when Options names no other.
+// DefaultTimeout is the timeout of a request without Options.Timeout.
 const DefaultTimeout = 10 * time.Second
 
-// maxAnswer bounds what is read of an answer, in bytes: a target is at most what the server took as a body, and
-// whoever answers in its place must not fill a device's memory.
+// maxAnswer is the largest size of an answer in bytes. A target is no larger than the server's limit for bodies, and
+// another answerer must not fill a device's memory.
 const maxAnswer = 16 << 20
 
-// Options changes how a Client works. The zero value is ready for use.
+// Options are options of NewClient. The zero value is ready for use.
 type Options struct {
-	// Timeout bounds each request from connecting to the last byte of the answer. Zero means DefaultTimeout, a negative
-	// value none beside the context's.
+	// Timeout is the time for each request, from connecting to the last byte of the answer. Zero means
+	// DefaultTimeout, and a negative value means that only the context limits it.
 	Timeout time.Duration
-	// Transport sends the requests. Nil means a transport of the client's own, with the proxies of the environment.
-	// What has to be added to every request, such as a signature, is a transport around another.
+	// Transport sends the requests. Nil means the client's own, with the proxies of the environment. A signature or
+	// another addition to each request is a transport around another one.
 	Transport http.RoundTripper
-	// UserAgent names the caller in the server's log; empty means "aspects-poc".
+	// UserAgent identifies the caller in the server's log; "" means "aspects-poc".
 	UserAgent string
 }
 
 // A Client talks to a fleet server. It is safe for concurrent use.
 //
-// What the server refuses comes back as *Error. Everything else that goes wrong — no connection, a deadline, an answer
-// that is not a fleet server's — is another error, with its cause wrapped.
+// A refusal by the server is an *Error. Any other failure, such as no connection, a deadline, or an answer that is
+// not a fleet server's, is another error that wraps its cause.
 type Client struct {
-	base    string // without a slash at its end
+	base    string // without a slash at the end
 	http    *http.Client
 	timeout time.Duration
 	agent   string
 }
 
-// NewClient returns a client of the server at base, such as "http://127.0.0.1:8000" (a path is allowed, for a server
-// behind a proxy). Nothing is sent yet.
+// NewClient returns a client of the server at base, such as "http://127.0.0.1:8000". A path is allowed, for a server
+// behind a proxy. NewClient sends nothing. The error is for an invalid address.
 func NewClient(base string, options Options) (*Client, error) {
 	normal, err := ParseURL(base)
 	if err != nil {
@@ -71,7 +71,8 @@ func NewClient(base string, options Options) (*Client, error) {
 	return client, nil
 }
 
-// ParseURL checks the address of a fleet server and returns it without a slash at its end.
+// ParseURL returns the address of a fleet server without a slash at the end. It returns an error if the scheme is not
+// http or https, if there is no host, or if there is a user, a query or a fragment.
 func ParseURL(base string) (string, error) {
 	refuse := func(reason string) (string, error) {
 		return "", fmt.Errorf("cannot use %q as server URL: %s", base, reason)
@@ -96,13 +97,13 @@ func ParseURL(base string) (string, error) {
 	return strings.TrimRight(parsed.String(), "/"), nil
 }
 
-// URL returns the server's address, without a slash at its end.
+// URL returns the server's address, without a slash at the end.
 func (c *Client) URL() string { return c.base }
 
-// CloseIdleConnections closes connections kept for the next request.
+// CloseIdleConnections closes unused connections.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
-// Register makes the device known to the server, which gives it a new UUID each time: call it once and keep the answer.
+// Register registers the device. Each call gives it a new UUID, so call it once and store the answer.
 func (c *Client) Register(ctx context.Context, request RegisterRequest) (RegisterResponse, error) {
 	var answer RegisterResponse
 	_, err := c.do(ctx, "register", http.MethodPost, "/register/", request, &answer)
@@ -115,23 +116,23 @@ func (c *Client) Register(ctx context.Context, request RegisterRequest) (Registe
 	return answer, nil
 }
 
-// A PollAnswer is what a server says to a poll.
+// A PollAnswer is the server's answer to a poll.
 type PollAnswer struct {
-	// Offer is the target to apply, its numbers of type json.Number, null meaning unset. Nil: nothing is to do.
+	// Offer is the target to apply; nil if there is nothing to do. Its numbers are json.Number, and null means unset.
 	Offer *Offer
-	// Interval is how long the server wants polls apart; zero when it does not say.
+	// Interval is the time between polls that the server wants; zero if it does not say.
 	Interval time.Duration
-	// Waited is for how long the server was willing to hold the poll back; zero when it was not.
+	// Waited is how long the server was willing to hold the poll; zero if it was not.
 	Waited time.Duration
-	// Later is the sequence that the server has kept, where that of the report is lower and it was ignored; else 0.
+	// Later is not 0 if the server ignored the report: it is the later sequence that the server has.
 	Later int64
-	// ServerTime is when the server answered, by its clock and to the second; zero when it does not say.
+	// ServerTime is the time of the answer by the server's clock, in seconds; zero if it does not say.
 	ServerTime time.Time
 }
 
-// Poll reports the device's current configuration and what became of targets. A nil Config is reported as an empty one.
-// With a wait, the server may hold its answer back until there is an offer; its deadline grows by the wait. Refusals
-// that a device branches on: IsNotRegistered, and IsProblem of ProblemPending, ProblemRevoked and the signature's.
+// Poll reports the device's configuration and the results of targets. A nil Config is reported as an empty one. With
+// a wait, the server may hold its answer until there is an offer; the timeout grows by the wait. Check errors with
+// IsNotRegistered, and with IsProblem for ProblemPending, ProblemRevoked and the problems of signatures.
 func (c *Client) Poll(ctx context.Context, request PollRequest, wait time.Duration) (PollAnswer, error) {
 	if request.Config == nil {
 		request.Config = Config{}
@@ -166,7 +167,7 @@ func (c *Client) Poll(ctx context.Context, request PollRequest, wait time.Durati
 	return answer, nil
 }
 
-// seconds reads a header's number of seconds; zero where it is none.
+// seconds parses a number of seconds; zero if it is none.
 func seconds(text string) time.Duration {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
@@ -175,7 +176,7 @@ func seconds(text string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// Target returns the configuration that all devices are to have.
+// Target returns the target for all devices.
 func (c *Client) Target(ctx context.Context) (Config, error) {
 	var answer Document
 	if _, err := c.do(ctx, "get the target", http.MethodGet, "/target-config/", nil, &answer); err != nil {
@@ -184,7 +185,7 @@ func (c *Client) Target(ctx context.Context) (Config, error) {
 	return c.config("get the target", answer)
 }
 
-// SetTarget replaces the configuration that all devices are to have, and returns it as the server keeps it.
+// SetTarget replaces the target for all devices. It returns the target as the server stored it.
 func (c *Client) SetTarget(ctx context.Context, config Config) (Config, error) {
 	if config == nil {
 		config = Config{}
@@ -197,7 +198,7 @@ func (c *Client) SetTarget(ctx context.Context, config Config) (Config, error) {
 	return c.config("set the target", answer)
 }
 
-// State returns what the server knows of a device. IsNotRegistered tells that it does not know it.
+// State returns what the server knows about a device. Check the error with IsNotRegistered.
 func (c *Client) State(ctx context.Context, device uuid.UUID) (State, error) {
 	var answer State
 	if _, err := c.do(ctx, "get the state", http.MethodGet, "/state/"+device.String()+"/", nil, &answer); err != nil {
@@ -206,7 +207,7 @@ func (c *Client) State(ctx context.Context, device uuid.UUID) (State, error) {
 	return answer, nil
 }
 
-// do sends one request and decodes a 200 answer into answer. It returns the status of an answer that is no error.
+// do sends one request and decodes a 200 answer. It returns the status if there is no error.
 func (c *Client) do(ctx context.Context, op, method, path string, body, answer any) (int, error) {
 	response, err := c.exchange(ctx, op, method, path, nil, 0, body, answer)
 	if err != nil {
@@ -215,7 +216,7 @@ func (c *Client) do(ctx context.Context, op, method, path string, body, answer a
 	return response.StatusCode, nil
 }
 
-// exchange is do with more headers and a longer deadline. The body of the response that it returns has been read.
+// exchange is do with additional headers and a longer timeout. The body of the returned response has been read.
 func (c *Client) exchange(
 	ctx context.Context, op, method, path string, header http.Header, longer time.Duration, body, answer any,
 ) (*http.Response, error) {
@@ -248,7 +249,7 @@ func (c *Client) exchange(
 	if err != nil {
 		var failed *url.Error
 		if errors.As(err, &failed) {
-			err = failed.Err // its text repeats method and address, which are named here already
+			err = failed.Err // its text repeats method and address
 		}
 		if errors.Is(err, http.ErrSchemeMismatch) {
 			return nil, fmt.Errorf("cannot %s: %s speaks http, not https; did you mean http://%s?", op, c.base,
@@ -260,7 +261,7 @@ func (c *Client) exchange(
 		}
 		return nil, fmt.Errorf("cannot %s: no answer from %s%s: %w", op, c.base, late, err)
 	}
-	defer func() { _ = response.Body.Close() }() // nothing is lost: the body has been read
+	defer func() { _ = response.Body.Close() }() // the body has been read
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot %s: the answer of %s broke off: %w", op, c.base, err)
@@ -284,7 +285,7 @@ func (c *Client) exchange(
 	return response, nil
 }
 
-// config refuses an answer without configuration: taking it for an empty target would be a guess.
+// config returns an error for an answer without a configuration. It could mean anything, not only an empty target.
 func (c *Client) config(op string, answer Document) (Config, error) {
 	if answer.Config == nil {
 		return nil, c.unexpected(op, errors.New(`it has no "config"`))
@@ -296,7 +297,7 @@ func (c *Client) unexpected(op string, reason error) error {
 	return fmt.Errorf("cannot %s: the answer of %s is not a fleet server's: %w", op, c.base, reason)
 }
 
-// encode is json.Marshal without the escapes meant for HTML.
+// encode is json.Marshal without escapes for HTML.
 func encode(value any) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// An Error is a server's refusal: an answer with a status other than 200 and 204.
+// An Error is a refusal by the server: an answer with a status other than 200 and 204.
 type Error struct {
-	Op      string // what was asked for: "register", "poll", …
+	Op      string // the operation, such as "register" or "poll"
 	Server  string // the server's address
-	Status  int    // of HTTP
+	Status  int    // HTTP status
 	Problem Problem
-	// RetryAfter is how long the server asks to wait before the next request; zero when it does not say.
+	// RetryAfter is how long the server asks to wait before the next request; zero if it does not say.
 	RetryAfter time.Duration
 }
 
-// Error names the act, the server, the status and what the server says about it, field by field.
+// Error returns the operation, the server, the status and the server's reason, field by field.
 func (e *Error) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "cannot %s: %s answers %d", e.Op, e.Server, e.Status)
@@ -32,7 +32,7 @@ func (e *Error) Error() string {
 	}
 	for i, field := range e.Problem.Errors {
 		if strings.Contains(e.Problem.Detail, field.Message) {
-			continue // the detail says it already
+			continue // the detail has it
 		}
 		separator := "; "
 		if i == 0 {
@@ -43,7 +43,7 @@ func (e *Error) Error() string {
 	return text.String()
 }
 
-// Temporary tells that the same request may succeed later: the server is overloaded, failing or starting.
+// Temporary reports whether the same request may succeed later: the server is overloaded, failing or starting.
 func (e *Error) Temporary() bool {
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -52,7 +52,7 @@ func (e *Error) Temporary() bool {
 	return e.Status >= 500 && e.Status != http.StatusNotImplemented
 }
 
-// IsNotRegistered tells that the server does not know the device: it has to register (again).
+// IsNotRegistered reports whether the server does not know the device. The device then registers again.
 func IsNotRegistered(err error) bool {
 	var refused *Error
 	if !errors.As(err, &refused) || refused.Status != http.StatusBadRequest {
@@ -61,14 +61,14 @@ func IsNotRegistered(err error) bool {
 	return refused.Problem.Detail == NotRegistered || refused.Problem.Detail == RegistrationAbsent
 }
 
-// IsProblem tells that the server refused with a problem of a type, one of the Problem… constants.
+// IsProblem reports whether the server refused with a problem of this type, one of the Problem… constants.
 func IsProblem(err error, kind string) bool {
 	var refused *Error
 	return errors.As(err, &refused) && refused.Problem.Type == kind
 }
 
-// newError reads a refusal. The body need not be a problem: a proxy in between may answer in HTML, and the detail of
-// the original's validation errors was a list.
+// newError returns the Error for an answer. Its body may be anything: a proxy may answer in HTML, and the validation
+// errors of the original's server have a list as detail.
 func newError(op, server string, response *http.Response, content []byte) *Error {
 	refused := &Error{
 		Op:         op,
@@ -97,8 +97,8 @@ func newError(op, server string, response *http.Response, content []byte) *Error
 	return refused
 }
 
-// retryAfter reads Retry-After, in either of its forms. A date is taken relative to the answer's own, so that a device
-// with a wrong clock waits as long as meant.
+// retryAfter parses Retry-After in both forms. A date is relative to the answer's own Date, so that a wrong clock of
+// the device does not matter.
 func retryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

@@ -2,19 +2,19 @@ package serverapi
 
 import "github.com/google/uuid"
 
-// The states of a device, derived from what it reports.
+// The states of a device, which the server derives from its reports.
 const (
-	StateNew     = "new"     // it has registered, and not polled yet
-	StateInSync  = "in-sync" // it runs the desired target, and shows nothing that contradicts it
-	StateBehind  = "behind"  // it has not tried the desired target yet, or has not told
-	StateRefused = "refused" // it found the desired target unacceptable
+	StateNew     = "new"     // it has registered but not polled
+	StateInSync  = "in-sync" // it runs the desired target, and no reported value contradicts it
+	StateBehind  = "behind"  // it has not tried the desired target, or has not reported it
+	StateRefused = "refused" // it refused the desired target
 	StateFailed  = "failed"  // it could not apply the desired target, and has gone back
-	StateDrifted = "drifted" // it runs the desired target, but shows values that contradict it
+	StateDrifted = "drifted" // it runs the desired target, but reported values contradict it
 	StatePending = Pending   // it waits for an operator's approval
-	StateRevoked = Revoked   // an operator has turned it away
+	StateRevoked = Revoked   // an operator has revoked it
 )
 
-// Device is what the server knows of a device.
+// Device is what the server knows about a device.
 type Device struct {
 	UUID       uuid.UUID         `json:"uuid"`
 	Registered int64             `json:"registered" example:"1719407517"`
@@ -24,22 +24,22 @@ type Device struct {
 	Labels     map[string]string `json:"labels" example:"site:berlin"`
 	Status     string            `json:"status" enums:"active,pending,revoked"`
 	State      string            `json:"state" enums:"new,in-sync,behind,refused,failed,drifted,pending,revoked"`
-	Silent     bool              `json:"silent"`           // it was not seen for three poll intervals; who registers is seen
-	Cloned     bool              `json:"cloned,omitempty"` // two machines report as this device, in turn
+	Silent     bool              `json:"silent"`           // not seen for three poll intervals; a registration counts
+	Cloned     bool              `json:"cloned,omitempty"` // two machines report as this device
 	LastSeen   int64             `json:"last-seen,omitempty" example:"1732480000"`
-	Sequence   int64             `json:"sequence,omitempty"` // of its last report
+	Sequence   int64             `json:"sequence,omitempty"` // sequence of its last report
 	Desired    Desired           `json:"desired"`
 	Running    *Running          `json:"running,omitempty"`
 	Attempted  *Attempted        `json:"attempted,omitempty"`
-	// Config is the configuration that it reported last, and Differs the paths of values in it that contradict the
-	// target. Lists leave both out.
+	// Config is the last reported configuration, and Differs are the paths of its values that contradict the target.
+	// Lists leave both out.
 	Config  Config   `json:"config,omitempty"`
 	Differs []string `json:"differs,omitempty" example:"control-telemetry.sample-rate"`
 }
 
-// Desired says which target a device is to have.
+// Desired is the target that a device should have.
 type Desired struct {
-	Revision int64  `json:"revision" example:"5"` // 0: no target was ever set
+	Revision int64  `json:"revision" example:"5"` // 0 if no target was ever set
 	Hash     string `json:"hash"`
 	SetBy    string `json:"set-by,omitempty"`
 	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
@@ -48,13 +48,13 @@ type Desired struct {
 // DevicePage is the answer to GET /devices/.
 type DevicePage struct {
 	Devices []Device `json:"devices"`
-	Next    string   `json:"next,omitempty"` // value of "after" that continues; "" at the end
+	Next    string   `json:"next,omitempty"` // value of "after" for the next page; "" on the last one
 }
 
 // LayerRequest is the body of PUT /targets/…/.
 type LayerRequest struct {
-	Selector string `json:"selector,omitempty" example:"site=berlin,stage!=test"` // of labels/… only
-	Priority int64  `json:"priority,omitempty"`                                   // of labels/… only; a higher one is merged later
+	Selector string `json:"selector,omitempty" example:"site=berlin,stage!=test"` // only for labels/…
+	Priority int64  `json:"priority,omitempty"`                                   // only for labels/…; a higher one is merged later
 	Config   Config `json:"config"`                                               // null means unset
 }
 
@@ -65,16 +65,16 @@ type Layer struct {
 	Priority int64  `json:"priority,omitempty"`
 	Config   Config `json:"config"`
 	Revision int64  `json:"revision" example:"5"`
-	Hash     string `json:"hash"` // of the layer's own configuration
+	Hash     string `json:"hash"` // hash of the layer's own configuration
 	SetBy    string `json:"set-by,omitempty"`
 	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
 }
 
-// Targets is the answer to GET /targets/: the layers that there are, in the order of merging.
+// Targets is the answer to GET /targets/: all layers in the order of merging.
 type Targets struct {
-	Revision int64   `json:"revision"` // of the last change of any
+	Revision int64   `json:"revision"` // revision of the last change of any layer
 	Layers   []Layer `json:"layers"`
-	Next     string  `json:"next,omitempty"` // value of "after" that continues; "" at the end
+	Next     string  `json:"next,omitempty"` // value of "after" for the next page; "" on the last one
 }
 
 // DeviceTarget is the answer to GET /devices/{uuid}/target/.
@@ -83,7 +83,7 @@ type DeviceTarget struct {
 	Revision int64    `json:"revision" example:"5"`
 	Hash     string   `json:"hash"`
 	Layers   []string `json:"layers" example:"everyone,labels/berlin"` // in the order of merging
-	// Explain says of each value which layer set it; with explain=true only. Arrays are values.
+	// Explain maps the path of each value to the layer that set it; only with explain=true. An array is one value.
 	Explain map[string]Origin `json:"explain,omitempty"`
 }
 
@@ -95,22 +95,22 @@ type Origin struct {
 
 // DryRun is the answer to a change with dry-run=true.
 type DryRun struct {
-	Devices int            `json:"devices"` // how many would get another target
-	Changes []DeviceChange `json:"changes"` // of the first of them
+	Devices int            `json:"devices"` // number of devices whose target would change
+	Changes []DeviceChange `json:"changes"` // changes of the first such devices
 }
 
-// DeviceChange says how a device's target would change.
+// DeviceChange is the change of a device's target.
 type DeviceChange struct {
 	UUID    uuid.UUID `json:"uuid"`
 	Changes []Change  `json:"changes"`
 }
 
-// A Change is a value that differs between two configurations. What is absent is left out; null is null.
+// A Change is a value that differs between two configurations. A missing value is left out; null is null.
 type Change struct {
 	Path   string `json:"path" example:"control-telemetry.sample-rate"`
 	Before any    `json:"before,omitempty"`
 	After  any    `json:"after,omitempty"`
-	// Kind tells absence from null: "added", "removed" or "changed".
+	// Kind is "added", "removed" or "changed". It distinguishes a missing value from null.
 	Kind string `json:"kind" enums:"added,removed,changed"`
 }
 
@@ -122,45 +122,45 @@ type HistoryEntry struct {
 	Layer    string `json:"layer" example:"labels/berlin"`
 	// Action is "set", "removed" or "labels".
 	Action   string            `json:"action" enums:"set,removed,labels"`
-	Restores int64             `json:"restores,omitempty"` // the revision that it went back to
+	Restores int64             `json:"restores,omitempty"` // the revision that was restored
 	Selector string            `json:"selector,omitempty"`
 	Priority int64             `json:"priority,omitempty"`
-	Before   Config            `json:"before,omitempty"` // the layer's; absent where there was none. Lists leave both out
+	Before   Config            `json:"before,omitempty"` // the layer's configuration; left out if there was none, and in lists
 	After    Config            `json:"after,omitempty"`
-	Labels   map[string]string `json:"labels,omitempty"` // the device's, after it
+	Labels   map[string]string `json:"labels,omitempty"` // the device's labels after the change
 }
 
-// HistoryPage is the answer to GET /history/, the newest first.
+// HistoryPage is the answer to GET /history/, newest first.
 type HistoryPage struct {
 	History []HistoryEntry `json:"history"`
-	Next    int64          `json:"next,omitempty"` // value of "before" that continues; 0 at the end
+	Next    int64          `json:"next,omitempty"` // value of "before" for the next page; 0 on the last one
 }
 
-// Diff is the answer to GET /history/{revision}/diff/: what became of a layer from one revision to another.
+// Diff is the answer to GET /history/{revision}/diff/: the changes of a layer between two revisions.
 type Diff struct {
 	Layer    string   `json:"layer"`
 	Revision int64    `json:"revision"`
-	Against  int64    `json:"against"` // 0: before there was any
+	Against  int64    `json:"against"` // 0 means before the layer existed
 	Changes  []Change `json:"changes"`
 }
 
 // Summary is the answer to GET /summary/.
 type Summary struct {
 	Devices  int            `json:"devices"`
-	States   map[string]int `json:"states" example:"in-sync:41"` // each state, also those of no device
+	States   map[string]int `json:"states" example:"in-sync:41"` // number of devices in each state, including 0
 	Silent   int            `json:"silent"`
 	Cloned   int            `json:"cloned,omitempty"` // devices as which two machines report
-	Waiting  int            `json:"waiting"`          // polls that this server holds back
-	Revision int64          `json:"revision"`         // of the last change of a target
+	Waiting  int            `json:"waiting"`          // polls that this server holds
+	Revision int64          `json:"revision"`         // revision of the last change of a target
 }
 
 // DeviceStats is the answer to GET /devices/{uuid}/stats/.
 type DeviceStats struct {
 	Step   int64   `json:"step"`   // seconds between points
-	Points []Stats `json:"points"` // the oldest first
+	Points []Stats `json:"points"` // oldest first
 }
 
-// Event is what GET /events/ tells of (server-sent events): "target" with the layer, "device" with the UUID.
+// Event is a server-sent event of GET /events/: "target" with the layer, or "device" with the UUID.
 type Event struct {
 	Kind     string `json:"kind" enums:"target,device,lost"`
 	Revision int64  `json:"revision,omitempty"`

@@ -7,11 +7,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// HashPrefix is what hashes of targets begin with.
+// HashPrefix is the prefix of hashes of targets.
 const HashPrefix = "sha-256="
 
-// Hash returns the hash of a target: "sha-256=" and the base64 of the SHA-256 of its canonical form (RFC 8785). The
-// canonical form knows numbers as IEEE 754 doubles: integers beyond 2^53 may share a hash.
+// Hash returns the hash of a target: "sha-256=" and the base64 of the SHA-256 of its canonical JSON (RFC 8785).
+// Canonical numbers are IEEE 754 doubles, so that different integers beyond 2^53 may have the same hash.
 func (c Config) Hash() (string, error) {
 	if c == nil {
 		c = Config{}
@@ -23,7 +23,7 @@ func (c Config) Hash() (string, error) {
 	return HashJSON(text)
 }
 
-// HashJSON is Config.Hash of a text. It returns a *jsontext.SyntacticError for one that is not well-formed JSON.
+// HashJSON is Config.Hash for JSON text. It returns a *jsontext.SyntacticError for invalid JSON.
 func HashJSON(text []byte) (string, error) {
 	value := jsontext.Value(append([]byte(nil), text...))
 	if err := value.Canonicalize(); err != nil {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// JoinPath adds a name to the path of a value in a configuration, as DeviceTarget.Explain, Device.Differs and Change.Path
-// write it: names with dots between them, such as "control-telemetry.sample-rate"; "" is the configuration itself. A name
-// that is empty or has a dot or a quotation mark itself is quoted as JSON does it.
+// JoinPath appends a name to the path of a value in a configuration, in the notation of DeviceTarget.Explain,
+// Device.Differs and Change.Path: names separated by dots, such as "control-telemetry.sample-rate". "" is the
+// configuration itself. A name that is empty or contains a dot or a quotation mark is quoted as in JSON.
 func JoinPath(path, name string) string {
 	if name == "" || strings.ContainsAny(name, `."`) {
 		quoted, err := json.Marshal(name)

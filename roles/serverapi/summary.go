@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Summary returns the counts of devices. It is for operators.
+// Summary returns the numbers of devices by state. Only operators may call it.
 func (c *Client) Summary(ctx context.Context) (Summary, error) {
 	var answer Summary
 	if _, err := c.do(ctx, "get the summary", http.MethodGet, "/summary/", nil, &answer); err != nil {

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// NewTransport returns a transport with the proxies of the environment. With a file of CA certificates in PEM, servers
-// have to be certified by one of these, and by no other; "" means those that the system trusts.
+// NewTransport returns a transport with the proxies of the environment. caFile is a file of CA certificates in PEM;
+// the transport then trusts only these. "" means the system's certificates.
 func NewTransport(caFile string) (*http.Transport, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if caFile == "" {

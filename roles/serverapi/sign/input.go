@@ -11,28 +11,29 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// MaxField bounds the three headers of a signature, in bytes each: what a request has to pass before anything is parsed.
+// MaxField is the largest size of each of a signature's three headers, in bytes. It is checked before anything is
+// parsed.
 const MaxField = 2048
 
-// maxNonce bounds a nonce, in bytes; 16 random ones are 22 characters.
+// maxNonce is the largest size of a nonce in bytes; 16 random bytes have 22 characters.
 const maxNonce = 64
 
-// An Input is what a request's Signature-Input says of the one signature that it carries, and the signature.
+// An Input has the signature of a request and its Signature-Input.
 type Input struct {
 	Components []string // such as "@method" and "content-digest"
 	Created    time.Time
-	Expires    time.Time // zero when the request does not say
+	Expires    time.Time // zero if the request has none
 	Nonce      string
 	KeyID      string
 	Signature  []byte
-	parameters string // what is signed of it: the value of "@signature-params"
+	parameters string // the signed form: the value of "@signature-params"
 }
 
-// ErrUnsigned is the reason why a request without signature cannot be believed.
+// ErrUnsigned means that a request has no signature.
 var ErrUnsigned = errors.New("the request is not signed")
 
-// ParseInput reads the signature that a request carries. It returns ErrUnsigned where there is none; other errors say
-// what is wrong with it, for people.
+// ParseInput parses the signature of a request. The error is ErrUnsigned if there is none; other errors say what is
+// wrong with it.
 func ParseInput(header http.Header) (Input, error) {
 	inputs, signatures := header.Values(InputHeader), header.Values(SignatureHeader)
 	if len(inputs) == 0 && len(signatures) == 0 {
@@ -69,13 +70,13 @@ func ParseInput(header http.Header) (Input, error) {
 	if err := input.take(list.Params); err != nil {
 		return Input{}, fmt.Errorf("%s: %w", InputHeader, err)
 	}
-	// What is signed is the canonical form of what was received (RFC 9421, section 2.3).
+	// The canonical form of the received parameters is signed (RFC 9421, section 2.3).
 	input.parameters, err = httpsfv.Marshal(httpsfv.List{list})
 	return input, err
 }
 
-// only returns the member of the profile's label, which has to be the only one: another signature could be the one that
-// somebody else looks at.
+// only returns the member with the profile's label. It must be the only one: with several signatures, two programs
+// could check different ones.
 func only(name string, values []string) (httpsfv.Member, error) {
 	length := 0
 	for _, value := range values {
@@ -98,7 +99,7 @@ func only(name string, values []string) (httpsfv.Member, error) {
 	return member, nil
 }
 
-// take reads the parameters. Unknown ones are refused: they might be meant to restrict the signature.
+// take parses the parameters. It refuses unknown ones, since they may restrict the signature.
 func (i *Input) take(parameters *httpsfv.Params) error {
 	for _, name := range parameters.Names() {
 		value, _ := parameters.Get(name)
@@ -113,7 +114,7 @@ func (i *Input) take(parameters *httpsfv.Params) error {
 			i.Nonce = text
 		case name == "keyid" && isText:
 			i.KeyID = text
-		case name == "alg" && text == Algorithm: // where it says none, there is still no other
+		case name == "alg" && text == Algorithm: // without alg the algorithm is the same
 		case name == "alg":
 			return fmt.Errorf("alg must be %q", Algorithm)
 		default:
@@ -131,7 +132,7 @@ func (i *Input) take(parameters *httpsfv.Params) error {
 	return nil
 }
 
-// Covers tells which of the components that it has to cover a signature does not; "" if none.
+// Covers returns the first required component that the signature does not cover, or "".
 func (i Input) Covers(message Message) (missing string) {
 	for _, name := range message.required() {
 		if !slices.Contains(i.Components, name) {

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// A Message is what of a request can be signed.
+// A Message has the parts of a request that can be signed.
 type Message struct {
 	Method    string
-	Authority string // host, and the port where it is not the scheme's; lower case
-	Path      string // as it is escaped in the request
-	Query     string // with its "?"; "" for none
+	Authority string // host, and the port unless it is the scheme's default; lower case
+	Path      string // escaped as in the request
+	Query     string // with its "?"; "" if there is none
 	Header    http.Header
 }
 
-// Authority writes a host as it is signed: in lower case, without the port that the scheme implies.
+// Authority returns a host in its signed form: lower case, without the scheme's default port.
 func Authority(scheme, host string) string {
 	host = strings.ToLower(host)
 	if name, port, err := net.SplitHostPort(host); err == nil &&
@@ -30,7 +30,7 @@ func Authority(scheme, host string) string {
 	return host
 }
 
-// pathAndQuery returns both as they stand in the request.
+// pathAndQuery returns path and query in the notation of the request.
 func pathAndQuery(address *url.URL) (path, query string) {
 	path = address.EscapedPath()
 	if path == "" {
@@ -42,7 +42,7 @@ func pathAndQuery(address *url.URL) (path, query string) {
 	return path, query
 }
 
-// Received is the message of a request that arrived.
+// Received returns the Message of a received request.
 func Received(request *http.Request) Message {
 	path, query := pathAndQuery(request.URL)
 	return Message{
@@ -58,7 +58,7 @@ func (m Message) required() []string {
 	return components
 }
 
-// Base returns the text that is signed (RFC 9421, section 2.5). A component that it cannot make is an error.
+// Base returns the signed text (RFC 9421, section 2.5). The error is for an unknown component or a missing header.
 func (m Message) Base(input Input) (string, error) {
 	var text strings.Builder
 	for _, name := range input.Components {

@@ -7,13 +7,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// succession is what a new key signs to take the place of another: one key, of one device, and nothing that could be
-// taken for a request.
+// succession returns the text that a new key signs to replace another key. It holds for one key of one device, and
+// cannot be taken for a request.
 func succession(device uuid.UUID, oldKeyID, newKeyID string) string {
 	return fmt.Sprintf("aspects-poc key succession\ndevice: %s\nold: %s\nnew: %s\n", device, oldKeyID, newKeyID)
 }
 
-// Succeed returns the proof, as text, that this signer's key is to take the place of another key of a device.
+// Succeed returns the proof that this signer's key consents to replace another key of a device.
 func (s *Signer) Succeed(device uuid.UUID, oldKeyID string) (proof string, err error) {
 	signature, err := s.signText(succession(device, oldKeyID, s.id))
 	if err != nil {
@@ -22,8 +22,8 @@ func (s *Signer) Succeed(device uuid.UUID, oldKeyID string) (proof string, err e
 	return base64.StdEncoding.EncodeToString(signature), nil
 }
 
-// VerifySuccession checks what Succeed returned, for the new key's text, and returns the new key's ID. The error is
-// ErrKey or ErrSignature.
+// VerifySuccession verifies a proof of Succeed with the new key, and returns the new key's ID. The error is ErrKey or
+// ErrSignature.
 func VerifySuccession(device uuid.UUID, oldKeyID, newKey, proof string) (newKeyID string, err error) {
 	key, err := ParsePublicKey(newKey)
 	if err != nil {

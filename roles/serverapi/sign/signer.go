@@ -12,13 +12,14 @@ import (
 	"time"
 )
 
-// A Signer signs requests with a device's key. It is safe for concurrent use if its key is.
+// A Signer signs requests with a device's key. It is safe for concurrent use if the key is.
 type Signer struct {
 	key crypto.Signer
 	id  string
 }
 
-// NewSigner returns a signer with an RSA key, such as *rsa.PrivateKey. A key that no server would take is ErrKey.
+// NewSigner returns a Signer with an RSA key, such as *rsa.PrivateKey. The error is ErrKey for a key that servers
+// refuse.
 func NewSigner(key crypto.Signer) (*Signer, error) {
 	public, ok := key.Public().(*rsa.PublicKey)
 	if !ok || !usable(public) {
@@ -31,11 +32,11 @@ func NewSigner(key crypto.Signer) (*Signer, error) {
 	return &Signer{key: key, id: id}, nil
 }
 
-// KeyID names the signer's key.
+// KeyID returns the ID of the signer's key.
 func (s *Signer) KeyID() string { return s.id }
 
-// Sign adds digest and signature of a request with a body; those that it had are replaced. The request's host must be
-// the one that it is sent with. created is told to the second; it may lie ahead, for a request that is to be sent then.
+// Sign sets the digest and signature headers of a request with this body. The request must be sent with the same
+// host. created has a precision of seconds; it may be in the future, for a request that is sent then.
 func (s *Signer) Sign(request *http.Request, body []byte, created time.Time) error {
 	host := request.Host
 	if host == "" {
@@ -51,7 +52,7 @@ func (s *Signer) Sign(request *http.Request, body []byte, created time.Time) err
 	}
 	request.Header.Set(DigestHeader, Digest(body))
 	input := Input{Components: message.required()}
-	// Structured fields by hand: nothing in here needs an escape.
+	// None of these values needs an escape.
 	input.parameters = fmt.Sprintf(`("%s");created=%d;nonce="%s";keyid="%s";alg="%s"`,
 		strings.Join(input.Components, `" "`), created.Unix(), nonce(), s.id, Algorithm)
 	base, err := message.Base(input)
@@ -74,6 +75,6 @@ func (s *Signer) signText(text string) ([]byte, error) {
 
 func nonce() string {
 	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails, as it says
+	_, _ = rand.Read(random[:]) // rand.Read never fails
 	return base64.RawURLEncoding.EncodeToString(random[:])
 }

@@ -14,39 +14,39 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// maxProblem bounds what is read of a refusal, in bytes.
+// maxProblem is the largest size of a refusal that is read, in bytes.
 const maxProblem = 64 << 10
 
-// The times that a server's clock may plausibly show. A device without a clock of its own believes nothing else.
+// A server's clock outside of these times is not believed.
 var (
 	earliest = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// Options changes how a Transport works. The zero value is ready for use.
+// Options are options of NewTransport. The zero value is ready for use.
 type Options struct {
 	// Base sends the signed requests. Nil means a transport of its own, with the proxies of the environment.
 	Base http.RoundTripper
-	// Now is the device's clock. Nil means time.Now.
+	// Now returns the device's time. Nil means time.Now.
 	Now func() time.Time
 }
 
-// A Transport signs requests on their way to another. It is safe for concurrent use.
+// A Transport signs requests and passes them to another transport. It is safe for concurrent use.
 //
-// Where a server refuses a request because of its time, the transport takes over the server's clock, by the Date of that
-// refusal, and sends the request once more. Nothing else sets the clock, and it lives as long as the transport: a device
-// whose own clock is put right later is refused once, and learns again. Over plain HTTP, who answers in the server's
-// place can make the device sign for a time to come.
+// If a server refuses a request because of its time, the Transport adopts the server's clock from the Date of the
+// refusal and repeats the request once. Nothing else sets its clock, which lasts as long as the Transport: if the
+// device's own clock is corrected later, one request is refused, and the Transport adopts the clock again. Over plain
+// HTTP, somebody who answers for the server can make the device sign for a future time.
 type Transport struct {
 	base   http.RoundTripper
 	now    func() time.Time
 	signer atomic.Pointer[Signer]
-	offset atomic.Int64 // nanoseconds that the server's clock is ahead of ours
+	offset atomic.Int64 // nanoseconds by which the server's clock is ahead
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
 
-// NewTransport returns a transport that signs with signer.
+// NewTransport returns a Transport that signs with signer.
 func NewTransport(signer *Signer, options Options) *Transport {
 	transport := &Transport{base: options.Base, now: options.Now}
 	if transport.base == nil {
@@ -59,17 +59,17 @@ func NewTransport(signer *Signer, options Options) *Transport {
 	return transport
 }
 
-// Signer returns the signer in use.
+// Signer returns the present signer.
 func (t *Transport) Signer() *Signer { return t.signer.Load() }
 
-// SetSigner changes the key for the requests to come.
+// SetSigner sets the signer of later requests.
 func (t *Transport) SetSigner(signer *Signer) { t.signer.Store(signer) }
 
-// Offset tells how far the server's clock is ahead of the device's, as far as the server has told; it is negative for
-// one that is behind.
+// Offset returns how far the server's clock is ahead of the device's, as far as known. It is negative if it is
+// behind.
 func (t *Transport) Offset() time.Duration { return time.Duration(t.offset.Load()) }
 
-// CloseIdleConnections closes connections that the transport below keeps for the next request.
+// CloseIdleConnections closes unused connections of the base transport.
 func (t *Transport) CloseIdleConnections() {
 	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()
@@ -98,7 +98,7 @@ func (t *Transport) send(request *http.Request, body []byte) (*http.Response, er
 	if host == "" {
 		host = request.URL.Host
 	}
-	signed.Host = Authority(request.URL.Scheme, host) // as it is signed: the server need not know its scheme
+	signed.Host = Authority(request.URL.Scheme, host) // as it is signed, since the server may not know its scheme
 	if request.Body != nil && request.Body != http.NoBody {
 		signed.Body = io.NopCloser(bytes.NewReader(body))
 		signed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
@@ -110,7 +110,8 @@ func (t *Transport) send(request *http.Request, body []byte) (*http.Response, er
 	return t.base.RoundTrip(signed)
 }
 
-// learn takes over the server's clock, if that is what it refuses and says. The body can be read afterwards as before.
+// learn adopts the server's clock if the server refused because of the time. It returns whether it did. The body can
+// still be read.
 func (t *Transport) learn(response *http.Response) bool {
 	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err != nil || kind != "application/problem+json" {
@@ -133,7 +134,7 @@ func (t *Transport) learn(response *http.Response) bool {
 	return true
 }
 
-// readBody returns the whole body, which is closed.
+// readBody reads and closes the body.
 func readBody(request *http.Request) ([]byte, error) {
 	if request.Body == nil {
 		return nil, nil
