@@ -12,8 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Args returns the arguments of a command without its flags. Commands that set SkipFlagParsing take flags anywhere, as
-// the snap command does; the frame has set them before the command's Action runs. Others refuse flags behind the first
+// Args returns the arguments of a command without its flags. Commands with SkipFlagParsing accept flags anywhere, as
+// the snap command does; they are set before the command's Action runs. Other commands refuse flags behind the first
 // argument.
 func Args(c *cli.Context) []string {
 	if !c.Command.SkipFlagParsing {
@@ -21,15 +21,15 @@ func Args(c *cli.Context) []string {
 	}
 	rest, _, err := scan(c.Command, c.Args().Slice())
 	if err != nil {
-		return nil // the frame has refused it before
+		return nil // already refused
 	}
 	return rest
 }
 
-// An assigned flag is one found among the arguments.
+// An assigned flag is a flag among the arguments, with its value.
 type assigned struct{ name, value string }
 
-// setAnywhere sets the flags found anywhere among the arguments, but behind "--".
+// setAnywhere sets the flags among the arguments, up to "--".
 func setAnywhere(c *cli.Command, ctx *cli.Context) error {
 	_, flags, err := scan(c, ctx.Args().Slice())
 	if err != nil {
@@ -43,7 +43,7 @@ func setAnywhere(c *cli.Command, ctx *cli.Context) error {
 	return nil
 }
 
-// scan tells flags from arguments. "-dt" stands for "-d -t" where both are switches.
+// scan separates flags from arguments. "-dt" means "-d -t" if both are switches.
 func scan(c *cli.Command, words []string) (rest []string, flags []assigned, err error) {
 	for i := 0; i < len(words); i++ {
 		word := words[i]
@@ -96,7 +96,7 @@ func isSwitch(f cli.Flag) bool {
 	return ok && !doc.TakesValue()
 }
 
-// splitSwitches reads "-dt"; nil if it is none of ours.
+// splitSwitches splits "-dt" into switches. It returns nil for other words.
 func splitSwitches(c *cli.Command, word string) []assigned {
 	if strings.HasPrefix(word, "--") {
 		return nil
@@ -112,7 +112,7 @@ func splitSwitches(c *cli.Command, word string) []assigned {
 	return flags
 }
 
-// spell returns a flag's name as people type it.
+// spell returns a flag's name with its dashes.
 func spell(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -120,19 +120,19 @@ func spell(name string) string {
 	return "--" + name
 }
 
-// unknownFlag refuses a flag, as it was typed, that a command does not have.
+// unknownFlag returns the message for an unknown flag.
 func unknownFlag(c *cli.Command, typed string) string {
 	var known []string
 	for _, f := range c.Flags {
 		known = append(known, spell(f.Names()[0]))
 	}
 	if len(nearest.Names(typed, known)) == 0 {
-		return "unknown flag " + typed // the help that the message points to lists the known ones
+		return "unknown flag " + typed // the help that the message mentions lists the flags
 	}
 	return "unknown flag " + typed + suggest(typed, known)
 }
 
-// wantsValue refuses a flag that stands without its value.
+// wantsValue returns the message for a flag without its value.
 func wantsValue(c *cli.Command, name string) string {
 	if doc, ok := findFlag(c, name).(cli.DocGenerationFlag); ok {
 		if word, _ := placeholder(doc.GetUsage()); word != "" {
@@ -142,14 +142,14 @@ func wantsValue(c *cli.Command, name string) string {
 	return spell(name) + " wants a value"
 }
 
-// What package flag of the standard library says of flags, which it names with one dash.
+// Messages of the standard library's package flag, which prints names with one dash.
 var (
 	flagUnknown = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
 	flagBare    = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
 	flagInvalid = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([a-z][a-z0-9-]*): (.*)$`)
 )
 
-// flagMessage puts a refusal of package flag into the words of this program.
+// flagMessage puts a message of package flag into the words of this program.
 func flagMessage(c *cli.Command, text string) string {
 	if found := flagUnknown.FindStringSubmatch(text); found != nil {
 		return unknownFlag(c, spell(found[1]))
@@ -163,7 +163,7 @@ func flagMessage(c *cli.Command, text string) string {
 	return text
 }
 
-// wanted says what a flag takes, better than the error of its parser where it is known.
+// wanted says what a flag accepts. For unknown types of flags it is the text of err.
 func wanted(f cli.Flag, err error) string {
 	switch f.(type) {
 	case *cli.DurationFlag:
@@ -179,8 +179,8 @@ func wanted(f cli.Flag, err error) string {
 	}
 }
 
-// checkTexts refuses values of flags that are not UTF-8: whatever they are put into, JSON or a log, would hold another
-// text. Names of files may be any bytes.
+// checkTexts refuses flag values that are not UTF-8: JSON or a log would store another text. Names of files may be
+// any bytes.
 func checkTexts(c *cli.Command, ctx *cli.Context) error {
 	for _, f := range c.Flags {
 		doc, ok := f.(cli.DocGenerationFlag)

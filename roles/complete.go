@@ -13,11 +13,11 @@ import (
 
 const (
 	completionCommand = "completion"
-	// completeCommand is what the completion scripts call: program, this, "--", the words up to the cursor.
+	// completeCommand is the command of the completion scripts: PROGRAM __complete -- WORD…, up to the cursor.
 	completeCommand = "__complete"
 )
 
-// completion describes the command that prints completion scripts.
+// completion returns the command that prints completion scripts.
 func (f *frame) completion() *cli.Command {
 	return &cli.Command{
 		Name: completionCommand, Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish",
@@ -38,8 +38,8 @@ func (f *frame) completion() *cli.Command {
 	}
 }
 
-// candidates describes the command behind the scripts. It prints what may stand in the place of the last word, one a
-// line, with a tab and a description where there is one.
+// candidates returns the command that the scripts call. It prints the candidates for the last word, one a line; a tab
+// and a description may follow.
 func (f *frame) candidates(root *cli.Command) *cli.Command {
 	return &cli.Command{
 		Name: completeCommand, Hidden: true, SkipFlagParsing: true, Usage: "print candidates for completion",
@@ -62,14 +62,14 @@ func (f *frame) candidates(root *cli.Command) *cli.Command {
 	}
 }
 
-// candidatesFor lists what the last of the words may become, given those before it.
+// candidatesFor returns the candidates for the last word.
 func (f *frame) candidatesFor(ctx context.Context, c *cli.Command, words []string) []entry {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	current := words[len(words)-1]
 	positionals := 0
-	var open cli.Flag // a flag whose value comes next
+	var open cli.Flag // a flag whose value is the next word
 	var given []assigned
 	role := ""
 	for _, word := range words[:len(words)-1] {
@@ -92,7 +92,7 @@ func (f *frame) candidatesFor(ctx context.Context, c *cli.Command, words []strin
 			case below != nil && positionals == 0:
 				c = below
 				role = cmp.Or(role, below.Name)
-			case word == helpWord && len(c.Subcommands) > 0 && positionals == 0: // the command that help is wanted of
+			case word == helpWord && len(c.Subcommands) > 0 && positionals == 0: // help of the following command
 			default:
 				positionals++
 			}
@@ -131,7 +131,7 @@ func (f *frame) candidatesFor(ctx context.Context, c *cli.Command, words []strin
 	return slices.DeleteFunc(list, func(e entry) bool { return !strings.HasPrefix(e.left, current) })
 }
 
-// values lists what a flag takes, where that is known.
+// values returns the known values of a flag.
 func values(flag cli.Flag) []entry {
 	if flag.Names()[0] == flagRegistry {
 		return []entry{
@@ -147,7 +147,7 @@ func values(flag cli.Flag) []entry {
 	return choices(word)
 }
 
-// firstArgument lists what a command's first argument may be, given the flags before it.
+// firstArgument returns the candidates for a command's first argument, with the flags that stand before it.
 func (f *frame) firstArgument(ctx context.Context, c *cli.Command, role string, given []assigned) []entry {
 	first, _, _ := strings.Cut(c.ArgsUsage, " ")
 	switch first {
@@ -163,7 +163,7 @@ func (f *frame) firstArgument(ctx context.Context, c *cli.Command, role string, 
 	}
 	parsed, err := f.parsed(ctx, c, role, given)
 	if err != nil {
-		return nil // there is nothing to offer for flags that cannot be used
+		return nil // no candidates with invalid flags
 	}
 	var list []entry
 	for _, view := range f.list[i].Views(f.env, parsed) {
@@ -172,7 +172,7 @@ func (f *frame) firstArgument(ctx context.Context, c *cli.Command, role string, 
 	return list
 }
 
-// roleNames lists the roles.
+// roleNames returns the roles.
 func (f *frame) roleNames() (list []entry) {
 	for _, role := range f.list {
 		if !role.Tool {
@@ -182,7 +182,7 @@ func (f *frame) roleNames() (list []entry) {
 	return list
 }
 
-// parsed returns what a command's Action would be given: the flags typed so far, the environment's and the file's.
+// parsed returns the context that the command's Action would get: with the typed flags, the environment and the file.
 func (f *frame) parsed(ctx context.Context, c *cli.Command, role string, given []assigned) (*cli.Context, error) {
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	for _, one := range c.Flags {
@@ -201,7 +201,7 @@ func (f *frame) parsed(ctx context.Context, c *cli.Command, role string, given [
 	return parsed, err
 }
 
-// choices takes a|b|c apart.
+// choices splits a|b|c.
 func choices(word string) []entry {
 	if !strings.Contains(word, "|") {
 		return nil

@@ -18,10 +18,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ConfigureHook returns the configure hook of a role's snap: `snap set SNAP KEY=VALUE…` for those flags of the run
-// command that keys name, and log-level. Values are checked as the flags are and then kept in the configuration file that
-// run reads; the daemon is restarted if that changed anything. Confdb is not touched: while the hook runs, its plugs may
-// not be connected, and a custodian would wait for itself.
+// ConfigureHook returns the configure hook of a role's snap. It accepts `snap set SNAP KEY=VALUE…` for the named
+// flags of the run command and for log-level. It checks values as the flags are checked, stores them in the
+// configuration file of run, and restarts the daemon if the file has changed. It does not access confdb: plugs may
+// not be connected yet, and a custodian would wait for itself.
 func ConfigureHook(spec func(env *Env) RunSpec, keys ...string) Hook {
 	keys = append(slices.Clone(keys), flagLogLevel)
 	return Hook{Name: "configure", Run: func(ctx context.Context, call *HookCall) error {
@@ -52,7 +52,7 @@ func ConfigureHook(spec func(env *Env) RunSpec, keys ...string) Hook {
 	}}
 }
 
-// plainTexts returns a value of snapd's as what could stand behind a flag, or the items of a list.
+// plainTexts returns a value from snapd as texts of flag values: one, or one for each item of a list.
 func plainTexts(value any) ([]string, error) {
 	switch value := value.(type) {
 	case string:
@@ -77,7 +77,7 @@ func plainTexts(value any) ([]string, error) {
 	}
 }
 
-// checkValues refuses what the run command would refuse.
+// checkValues returns the run command's error for these values.
 func checkValues(ctx context.Context, env *Env, spec RunSpec, texts map[string][]string) error {
 	command := RunCommand(env, spec)
 	flags := flag.NewFlagSet(command.Name, flag.ContinueOnError)
@@ -114,11 +114,11 @@ func checkValues(ctx context.Context, env *Env, spec RunSpec, texts map[string][
 	return errors.New(message)
 }
 
-// configHeader begins the files that snap set may replace.
+// configHeader is the first line of files that the configure hook may replace.
 const configHeader = "# Written by the configure hook: change it with snap set.\n"
 
-// keepValues makes the file hold the values, and returns how to undo that; nil if the file did so already. A file that
-// somebody else wrote is left alone.
+// keepValues writes the values to the file and returns how to undo that. undo is nil if nothing changed. It does not
+// replace a file that somebody else wrote.
 func keepValues(path string, texts map[string][]string) (undo func() error, err error) {
 	before, err := os.ReadFile(path)
 	absent := errors.Is(err, fs.ErrNotExist)
@@ -147,7 +147,7 @@ func keepValues(path string, texts map[string][]string) (undo func() error, err 
 			values[key] = list[0]
 		}
 	}
-	content, err := yaml.Marshal(values) // sorted keys
+	content, err := yaml.Marshal(values) // sorts the keys
 	if err != nil {
 		return nil, err
 	}

@@ -2,11 +2,11 @@ package roles
 
 import "github.com/urfave/cli/v2"
 
-// elsewhere is the category of the commands that Elsewhere returns.
+// elsewhere is the category of the commands from Elsewhere.
 const elsewhere = "elsewhere"
 
-// Elsewhere returns the command that stands for one that this binary leaves out, as it is built for devices. It takes
-// every argument, and says where the command is. Sections of a configuration file for such a role are not looked at.
+// Elsewhere returns a command in place of one that this binary for devices leaves out. It accepts all arguments and
+// says where the command is. The role's section in a configuration file is ignored.
 func Elsewhere(name string) *cli.Command {
 	missing := &UsageError{Message: "this binary is made for devices, and leaves out " + name +
 		"; the whole program has it: see docs/install.md"}

@@ -5,17 +5,17 @@ import (
 	"fmt"
 )
 
-// The exit codes.
+// Exit codes of the program.
 const (
 	ExitDone   = 0
 	ExitFailed = 1
 	ExitUsage  = 2
 )
 
-// A UsageError is a command line that cannot be carried out as it is written.
+// A UsageError is an error of the command line. The exit code is ExitUsage.
 type UsageError struct {
 	Message string
-	// Help is the command whose --help tells more; the frame fills it in.
+	// Help is the command whose --help the message recommends. The frame sets it.
 	Help string
 }
 
@@ -26,13 +26,13 @@ func (e *UsageError) Error() string {
 	return e.Message + "\nSee '" + e.Help + " --help'."
 }
 
-// Usagef returns a *UsageError: exit code 2.
+// Usagef returns a *UsageError.
 func Usagef(format string, args ...any) error {
 	return &UsageError{Message: fmt.Sprintf(format, args...)}
 }
 
-// ExitCode is the one place that maps errors to exit codes. Every refusal is a failure, as it is for the snap command: a
-// script that must tell them apart reads the message or uses the library.
+// ExitCode returns the exit code for an error. All errors other than usage errors have the same code, as for the snap
+// command; scripts that need more read the message or use the library.
 func ExitCode(err error) int {
 	var usage *UsageError
 	switch {

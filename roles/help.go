@@ -9,23 +9,23 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// helpWidth is how many columns help texts take at most.
+// helpWidth is the largest width of help texts, in columns.
 const helpWidth = 100
 
-// help prints a command's help on standard output: it was asked for.
+// help prints a command's help to standard output, since the user asked for it.
 func (f *frame) help(c *cli.Command) error {
 	_, err := io.WriteString(f.env.Stdout, f.helpText(c))
 	return err
 }
 
-// helpWord asks a group for help in place of a command: help, and help COMMAND….
+// helpWord is the word that asks a group of commands for help: help, or help COMMAND….
 const helpWord = "help"
 
-// helpOf prints the help of the command that words lead to from a group.
+// helpOf prints the help of the command below c that words lead to.
 func (f *frame) helpOf(c *cli.Command, words []string) error {
 	for _, word := range words {
 		if strings.HasPrefix(word, "-") {
-			continue // --help, once more
+			continue // --help again
 		}
 		if len(c.Subcommands) == 0 {
 			return &UsageError{Help: f.paths[c], Message: fmt.Sprintf("%s has no command %q", f.paths[c], word)}
@@ -39,8 +39,7 @@ func (f *frame) helpOf(c *cli.Command, words []string) error {
 	return f.help(c)
 }
 
-// helpText is a command's help: summary, paragraph, commands, flags, example. A command keeps its example in UsageText,
-// which cli itself would show as its synopsis.
+// helpText returns a command's help: summary, paragraph, commands, flags, example. The example is in UsageText.
 func (f *frame) helpText(c *cli.Command) string {
 	var text strings.Builder
 	path := f.paths[c]
@@ -82,7 +81,7 @@ func (f *frame) helpText(c *cli.Command) string {
 	return text.String()
 }
 
-// daemon finds a role by its name; tools are none.
+// daemon returns the role with a name. Tools do not count.
 func (f *frame) daemon(name string) (Role, bool) {
 	for _, role := range f.list {
 		if role.Name == name && !role.Tool {
@@ -103,7 +102,7 @@ func synopsis(c *cli.Command, path string) string {
 	}
 }
 
-// An entry is a row of help: what to type, and what it does.
+// An entry is a row of help: the words to type, and their description.
 type entry struct{ left, right string }
 
 func writeEntries(text *strings.Builder, title string, entries []entry) {
@@ -147,8 +146,8 @@ func (f *frame) describeFlag(c *cli.Command, flag cli.Flag) (entry, bool) {
 		left += " " + word
 	}
 	if value := doc.GetDefaultText(); doc.TakesValue() && value != "" && value != `""` &&
-		!strings.Contains(usage, "(default: ") { // the flag's own words say more than the value that stands for them
-		usage += " (default: " + strings.ReplaceAll(value, `"`, "") + ")" // cli quotes texts, also each of a list
+		!strings.Contains(usage, "(default: ") { // the usage describes the default better
+		usage += " (default: " + strings.ReplaceAll(value, `"`, "") + ")" // cli quotes texts
 	}
 	if name := flag.Names()[0]; f.sourced(c, name) {
 		usage += " [$" + strings.Join(variables(name), ", $") + "]"

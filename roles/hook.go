@@ -14,42 +14,42 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// DaemonService is the app of each snap that runs its role as a service.
+// DaemonService is the app of each snap that runs the role as a service.
 const DaemonService = "daemon"
 
-// Custodian is the snap that is the custodian of all views.
+// Custodian is the name of the snap that is custodian of all views.
 const Custodian = Program + "-control"
 
-// A Hook is something that snapd calls a role's snap for. The snap has a link named meta/hooks/NAME to the binary for
-// each; the command hooks lists them for packaging.
+// A Hook is a hook of a role's snap. The snap has a link meta/hooks/NAME to the binary; the command `hooks` lists the
+// names for packaging.
 type Hook struct {
-	// Name is snapd's: "configure", or what happens and the plug's name, such as "observe-view-control-tunnel".
+	// Name is snapd's name: "configure", or an event and a plug, such as "observe-view-control-tunnel".
 	Name string
-	// Run does it. An error, or a refusal by call.Refuse, ends what snapd is about with the error's text for whoever
-	// asked for it, except in observe-view and load-view hooks, whose failures only snapd's log has.
+	// Run runs the hook. An error, or a call of call.Refuse, makes snapd refuse the operation with the error's text.
+	// For observe-view and load-view hooks only snapd's log has the error.
 	Run func(ctx context.Context, call *HookCall) error
 }
 
-// A HookCall is one run of a hook.
+// A HookCall is one run of a hook, with the registry of the hook.
 type HookCall struct {
 	*registry.Hook
 	Name string // of the hook
 	Env  *Env
-	// StateDir is that of Settings.
+	// StateDir is Settings.StateDir.
 	StateDir string
-	// ConfigFile is where run looks for its configuration in this snap.
+	// ConfigFile is the path of run's configuration file in this snap; "" if SNAP_DATA is not set.
 	ConfigFile string
-	// Log writes to Env.Stderr, which snapd shows only when the hook fails.
+	// Log writes to Env.Stderr. snapd shows it only if the hook fails.
 	Log *slog.Logger
 }
 
-// Announce returns the hook of that name that only leaves word for the role's daemon: what views show may have changed.
-// Whoever wrote waits for it, so it reads nothing.
+// Announce returns a hook that only announces to the role's daemon that the views may have changed. It reads nothing,
+// since the writer waits for it.
 func Announce(name string, views ...string) Hook {
 	return Hook{Name: name, Run: func(_ context.Context, call *HookCall) error { return call.Announce(views...) }}
 }
 
-// runHook does what snapd called the binary for.
+// runHook runs the hook of the target.
 func (f *frame) runHook(ctx context.Context, target Target) error {
 	role := f.list[slices.IndexFunc(f.list, func(r Role) bool { return r.Name == target.Role })]
 	found := slices.IndexFunc(role.Hooks, func(h Hook) bool { return h.Name == target.Hook })
@@ -92,7 +92,7 @@ func hookNames(role Role) []string {
 
 const hooksCommand = "hooks"
 
-// hooks describes the command that tells packaging which links a snap needs.
+// hooks returns the command that lists the hooks for packaging.
 func (f *frame) hooks() *cli.Command {
 	return &cli.Command{
 		Name: hooksCommand, Usage: "list the hooks of the roles' snaps", ArgsUsage: "[ROLE]",

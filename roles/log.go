@@ -4,7 +4,8 @@ import (
 	"log/slog"
 )
 
-// newLogger makes the program's logger. Where journald reads Stderr it adds its own timestamps, and ours are left out.
+// newLogger returns the program's logger. It leaves out timestamps if journald reads Stderr, since journald adds its
+// own.
 func newLogger(env *Env, level, format string) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{}
 	var threshold slog.Level

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// A Target is what a command line asks for.
+// A Target is the result of Lookup.
 type Target struct {
 	Role string   // name of a role or tool; "" for the program itself
-	Args []string // what follows: its subcommand and flags
-	// Program is how the user called it, for help and messages: "aspects-poc" or "aspects-poc-control".
+	Args []string // arguments after it: the subcommand and its flags
+	// Program is the name for help and messages: "aspects-poc" or "aspects-poc-control".
 	Program string
-	Unknown string // the name that nothing answers to; then Role is ""
-	Hook    string // what snapd calls the role's snap for; then there are no Args
+	Unknown string // the unknown name; Role is then ""
+	Hook    string // the hook to run; there are then no Args
 }
 
-// Lookup decides from argv what to run, and for hooks also from the snap's name (SNAP_NAME). The base name of argv[0] is
-// asked first: ROLE or aspects-poc-ROLE is that role, also with the key of a parallel instance (aspects-poc-control_lab)
-// or the name of an app (aspects-poc-control.daemon) behind it. As aspects-poc the first argument picks the role, and so
-// it does for a binary that was renamed. A name for which neither stands is unknown: a mistyped link shall say so, rather
-// than be something else.
+// Lookup decides what to run, from argv and for hooks also from the snap's name (SNAP_NAME).
 //
-// A file in meta/hooks is a hook, which snapd starts as $SNAP/meta/hooks/NAME and without arguments. Hooks have the same
-// names in every snap, so the role is that of the snap; a parallel instance has another SNAP_INSTANCE_NAME, but the same
-// SNAP_NAME.
+// The base name of argv[0] comes first. ROLE or aspects-poc-ROLE is that role; the key of a parallel instance
+// (aspects-poc-control_lab) or the name of an app (aspects-poc-control.daemon) may follow. With aspects-poc, or with
+// the name of a renamed binary, the first argument is the role. Any other name is unknown, so that a mistyped link is
+// an error.
+//
+// A file in meta/hooks is a hook: snapd starts $SNAP/meta/hooks/NAME without arguments. All snaps use the same names
+// of hooks, so SNAP_NAME decides the role. A parallel instance has the same SNAP_NAME as the snap.
 func Lookup(argv []string, snap string, list []Role) Target {
 	if len(argv) == 0 || argv[0] == "" {
 		return Target{Program: Program}
@@ -57,7 +57,7 @@ func Lookup(argv []string, snap string, list []Role) Target {
 	}
 }
 
-// builtIn lists the first arguments that the frame itself answers to.
+// builtIn returns the first arguments that the frame itself handles.
 func builtIn() []string {
 	return []string{versionCommand, hooksCommand, completionCommand, completeCommand, helpWord, "--version", "--help", "-h"}
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// manual describes the command that writes the manual pages. Only the build that makes them has it: the generator
-// of urfave/cli brings a Markdown parser along, which no user needs.
+// manual returns the command that writes the manual pages. Only the build with the tag man has it, since the
+// generator of urfave/cli needs a Markdown parser.
 func (f *frame) manual(root *cli.Command) []*cli.Command {
 	return []*cli.Command{{
 		Name: "__man", Hidden: true, Usage: "write the manual pages into a folder", ArgsUsage: "DIR",
 		Action: func(c *cli.Context) error {
 			dir := c.Args().First()
-			own := map[string]bool{} // commands with a page of their own
+			own := map[string]bool{} // commands with their own page
 			for _, role := range f.list {
 				own[role.Name] = true
 			}
@@ -37,7 +37,7 @@ func (f *frame) manual(root *cli.Command) []*cli.Command {
 	}}
 }
 
-// writePage writes the page of a command, by its path, with the commands below it that are listed.
+// writePage writes the page of a command, with the commands below it.
 func writePage(dir, path string, c *cli.Command, below []*cli.Command) error {
 	name := strings.ReplaceAll(path, " ", "-")
 	app := &cli.App{Name: name, Usage: c.Usage, UsageText: c.UsageText, Description: c.Description, Flags: c.Flags, Commands: below}
@@ -45,7 +45,7 @@ func writePage(dir, path string, c *cli.Command, below []*cli.Command) error {
 	if err != nil {
 		return err
 	}
-	// The generator knows programs only, which are called as their page is.
+	// The generator prints the page's name as the synopsis.
 	const heading = ".SH SYNOPSIS\n"
 	text = strings.Replace(text, heading+name+"\n", heading+synopsis(c, path)+"\n", 1)
 	return os.WriteFile(filepath.Join(dir, name+".1"), []byte(text), 0o644)

@@ -4,5 +4,5 @@ package roles
 
 import "github.com/urfave/cli/v2"
 
-// manual is for the build that writes the manual pages.
+// manual returns nothing in this build.
 func (f *frame) manual(*cli.Command) []*cli.Command { return nil }

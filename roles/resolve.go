@@ -17,13 +17,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// resolve fills in the flags that the command line leaves open: from the environment, then from the configuration file.
-// Defaults stand in the flags already. It returns where it found the values of those flags that it has set, in words
-// that follow "invalid value".
+// resolve sets the flags that the command line does not set: from the environment, else from the configuration file.
+// Flags already have their defaults. It returns the sources of the flags that it set, worded to follow "invalid
+// value".
 func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) (sources map[string]string, err error) {
 	var file *configFile
 	sources = map[string]string{}
-	// --config first: it says where the file is.
+	// --config comes first, since it names the file.
 	for _, flag := range slices.SortedStableFunc(slices.Values(c.Flags), configFirst) {
 		name := flag.Names()[0]
 		if !f.sourced(c, name) {
@@ -61,7 +61,7 @@ func (f *frame) resolve(c *cli.Command, ctx *cli.Context, role string) (sources 
 	return sources, nil
 }
 
-// nameSources makes a usage error that blames a flag blame the place that the flag's value came from.
+// nameSources replaces the flag in a usage error by the source of the flag's value.
 func nameSources(err error, sources map[string]string) error {
 	var usage *UsageError
 	if !errors.As(err, &usage) || usage.Help != "" || err == errShown {
@@ -90,9 +90,9 @@ func configFirst(a, b cli.Flag) int {
 	return 0
 }
 
-// sourced tells whether a flag can come from environment and file: all of a run command's can, elsewhere the common flags,
-// and those that the role's run command has too: where a daemon keeps its state, the commands beside it look for it. How
-// to print one answer is no configuration.
+// sourced reports whether a flag can come from the environment and the file. All flags of a run command can. So can
+// the common flags of other commands, and flags that they share with the role's run command: commands look for a
+// daemon's state where the daemon keeps it.
 func (f *frame) sourced(c *cli.Command, name string) bool {
 	if len(name) == 1 || name == "help" || name == "version" {
 		return false
@@ -103,7 +103,7 @@ func (f *frame) sourced(c *cli.Command, name string) bool {
 	return slices.ContainsFunc(CommonFlags(), func(flag cli.Flag) bool { return flag.Names()[0] == name })
 }
 
-// variables lists the environment variables of a flag, the first that is set counts.
+// variables returns the environment variables of a flag. The first one that is set counts.
 func variables(name string) []string {
 	list := []string{"ASPECTS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}
 	if name == flagAccount {
@@ -112,7 +112,7 @@ func variables(name string) []string {
 	return list
 }
 
-// fromEnvironment sets a flag from its variable and returns which one that was; "" for none.
+// fromEnvironment sets a flag from its variable. It returns the variable, or "" if none is set.
 func (f *frame) fromEnvironment(ctx *cli.Context, name string) (variable string, err error) {
 	for _, variable := range variables(name) {
 		value := f.env.Getenv(variable)
@@ -127,14 +127,14 @@ func (f *frame) fromEnvironment(ctx *cli.Context, name string) (variable string,
 	return "", nil
 }
 
-// A configFile holds the settings of a file: flag name -> values, at the top level and in sections named after roles.
+// A configFile has the settings of a file: flag name -> values, at the top level and in sections named after roles.
 type configFile struct {
 	path     string
 	top      map[string][]string
 	sections map[string]map[string][]string
 }
 
-// values returns what the file says about a flag, a role's section before the top level; nil for nothing.
+// values returns the values of a flag, or nil. A role's section comes before the top level.
 func (file *configFile) values(role, name string) []string {
 	if values, ok := file.sections[role][name]; ok {
 		return values
@@ -142,7 +142,7 @@ func (file *configFile) values(role, name string) []string {
 	return file.top[name]
 }
 
-// readConfig reads the file that --config names, or else the one in the usual place, which need not exist.
+// readConfig reads the file of --config, or the default file if it exists.
 func (f *frame) readConfig(path string) (*configFile, error) {
 	if path == "-" {
 		return nil, nil
@@ -165,7 +165,7 @@ func (f *frame) readConfig(path string) (*configFile, error) {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	if len(root.Content) == 0 {
-		return nil, nil // empty, or nothing but comments
+		return nil, nil // empty, or only comments
 	}
 	if root.Content[0].Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("cannot read %s: want a map of flag names to values", path)
@@ -177,7 +177,7 @@ func (f *frame) readConfig(path string) (*configFile, error) {
 	return f.parseConfig(path, content)
 }
 
-// defaultConfig returns the file read without --config; "" for none.
+// defaultConfig returns the path of the file that is read without --config; "" if there is none.
 func (f *frame) defaultConfig() string {
 	if snap := snapenv.Read(f.env.Getenv); snap.Data != "" {
 		return filepath.Join(snap.Data, "config.yaml")
@@ -202,7 +202,7 @@ func (f *frame) parseConfig(path string, content map[string]yaml.Node) (*configF
 	}
 	for key, node := range content {
 		if keys, section := known[key]; section && node.Kind == yaml.MappingNode {
-			if keys == nil { // of a role that this binary leaves out
+			if keys == nil { // a role that this binary leaves out
 				continue
 			}
 			var inner map[string]yaml.Node
@@ -256,7 +256,8 @@ func scalars(node yaml.Node) ([]string, error) {
 	}
 }
 
-// knownKeys lists, for each role and tool, the flags that a file can set.
+// knownKeys returns the keys that a file can have, for each role and tool. They are nil for a role that this binary
+// leaves out.
 func (f *frame) knownKeys() map[string]map[string]bool {
 	known := map[string]map[string]bool{}
 	for _, role := range f.list {
@@ -285,10 +286,10 @@ func (f *frame) collect(c *cli.Command, keys map[string]bool) {
 	}
 }
 
-// roleKey is where an App's metadata have the role that runs.
+// roleKey is the key of the running role in an App's metadata.
 const roleKey = "role"
 
-// roleOf returns the role or tool that a command belongs to.
+// roleOf returns the role or tool of a command.
 func roleOf(c *cli.Context) string {
 	role, _ := c.App.Metadata[roleKey].(string)
 	return role

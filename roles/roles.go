@@ -1,6 +1,7 @@
-// Package roles is the frame around the roles: it picks one by argv[0] or the first argument, or one of its hooks where
-// snapd calls a snap's, gives it its streams, its registry and its signals, resolves flags from command line, environment, file and defaults, and turns what the role
-// returns into an exit code.
+// Package roles is the frame of the program. It chooses a role by argv[0] or the first argument, or a hook if snapd
+// runs one. It provides streams, registry and signals, resolves flags from command line, environment, file and
+// defaults, and turns errors into exit codes. Its main types are Role, Env and Settings. The folders below it have
+// the roles themselves.
 //
 // A role is a folder that exports a Role, and a line in all.go:
 //
@@ -23,7 +24,7 @@
 //		}}
 //	}
 //
-// Nothing but main leaves the process; nothing reads os.Args, os.Getenv or the standard streams but through Env.
+// Only main exits the process. Roles use os.Args, os.Getenv and the standard streams only through Env.
 package roles
 
 import (
@@ -38,45 +39,45 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Program is the name of the binary; Program-ROLE are its other names.
+// Program is the name of the binary. Its links are named Program-ROLE.
 const Program = "aspects-poc"
 
-// A Role is one thing the binary can be. Adding one is a folder that exports a Role, and a line in all.go.
+// A Role is a role of the binary, or a tool. Each is a folder that exports a Role, and a line in all.go.
 type Role struct {
-	Name    string // "control": the command, and aspects-poc-control as argv[0]
+	Name    string // such as "control": the command, and aspects-poc-control as argv[0]
 	Summary string // one line for the list of roles, lower case, without a full stop
-	// Tool marks a further command, such as registry or demo: it is none of the snaps' roles, and no argv[0] picks it.
+	// Tool marks commands such as registry or demo. A tool has no snap, and argv[0] cannot choose it.
 	Tool bool
-	// Command describes the role's commands. It is called for each run, as cli commands carry state. Its name and
-	// summary are filled in from the Role.
+	// Command returns the role's commands. It is called for each run, as cli commands have state. The frame sets
+	// their name and summary.
 	Command func(env *Env) *cli.Command
-	// Hooks are what snapd calls the role's snap for.
+	// Hooks are the hooks of the role's snap.
 	Hooks []Hook
-	// Views lists the candidates for the first argument of commands that take a VIEW, given the flags typed so far.
+	// Views returns the candidates for the first argument of commands that take a VIEW. c has the typed flags.
 	Views func(env *Env, c *cli.Context) []Candidate
 }
 
-// A Candidate is what a word may be completed to.
+// A Candidate is a completion of a word.
 type Candidate struct {
 	Word  string
-	About string // for shells that show it
+	About string // description, for shells that show it
 }
 
-// Env is what a role may touch of the world around it.
+// Env is a role's access to its environment. Only Main uses the process's own.
 type Env struct {
 	Stdin  io.Reader
-	Stdout io.Writer // what the role is for: its reports, one line each
+	Stdout io.Writer // the role's reports, one line each
 	Stderr io.Writer // logs and errors
 	Getenv func(string) string
 
-	// Open opens the registry at an address, "" meaning "auto". Roles use Settings.Open, which knows the flags.
+	// Open opens the registry at an address; "" means "auto". Roles call Settings.Open, which knows the flags.
 	Open func(ctx context.Context, address string, options ...registry.Options) (*registry.Registry, error)
 	// OpenHook opens the registry of a hook; nil means registry.OpenHook.
 	OpenHook func(ctx context.Context, name string, options ...registry.Options) (*registry.Hook, error)
 }
 
-// Main runs the program as args (os.Args) say and returns the exit code. SIGINT and SIGTERM end the context that the
-// role works under; a second one ends the process at once.
+// Main runs the program with args (os.Args) and returns the exit code. SIGINT and SIGTERM end the role's context. A
+// second signal ends the process at once.
 func Main(args []string, list ...Role) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -14,17 +14,17 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Run is Main in an environment of the caller's: for tests, and for the demo, which runs roles in its own process. It
-// may be called concurrently. Pass the whole list, as the configuration file may hold keys of every role.
+// Run is Main with another environment. Tests use it, and the demo, which runs roles in its own process. Calls may be
+// concurrent. Pass the whole list of roles, as the configuration file may have keys of each.
 func Run(ctx context.Context, env *Env, args []string, list ...Role) int {
 	err := run(ctx, env, args, list)
 	if err != nil && !errors.Is(err, errShown) {
-		_, _ = fmt.Fprintln(env.Stderr, "error: "+plain.Text(err.Error())) // the exit code tells, too
+		_, _ = fmt.Fprintln(env.Stderr, "error: "+plain.Text(err.Error())) // the exit code reports it too
 	}
 	return ExitCode(err)
 }
 
-// errShown is an error that needs no words any more.
+// errShown is an error that has been printed.
 var errShown = &UsageError{Message: "usage"}
 
 func run(ctx context.Context, env *Env, args []string, list []Role) error {
@@ -45,7 +45,7 @@ func run(ctx context.Context, env *Env, args []string, list []Role) error {
 		Name: root.Name, Commands: root.Subcommands, Flags: root.Flags, Action: root.Action, Before: root.Before,
 		OnUsageError: root.OnUsageError, HideHelp: true, HideHelpCommand: true, HideVersion: true,
 		Reader: env.Stdin, Writer: env.Stdout, ErrWriter: env.Stderr,
-		// Without it cli leaves the process by itself.
+		// Otherwise cli exits the process.
 		ExitErrHandler: func(*cli.Context, error) {},
 	}
 	words := append([]string{root.Name}, target.Args...)
@@ -55,7 +55,7 @@ func run(ctx context.Context, env *Env, args []string, list []Role) error {
 	return app.RunContext(ctx, words)
 }
 
-// programs lists the names that the binary answers to.
+// programs returns the names of the binary and its links.
 func programs(list []Role) []string {
 	names := []string{Program}
 	for _, role := range list {
@@ -66,22 +66,22 @@ func programs(list []Role) []string {
 	return names
 }
 
-// A frame builds one run's command tree.
+// A frame has the command tree of one run.
 type frame struct {
 	env  *Env
 	list []Role
-	args []string // as given, with argv[0]
+	args []string // all arguments, including argv[0]
 
-	// paths is how each command is called. cli's HelpName would do, if cli left it alone.
+	// paths has the words that call each command.
 	paths map[*cli.Command]string
-	// daemons are the run commands, and tools that are one command: their flags are configuration.
+	// daemons are the run commands, and tools that are one command. All their flags are configuration.
 	daemons map[*cli.Command]bool
-	// shared are, for the commands beside a run command, the names of its flags: what they have in common with it is
-	// configured in one place.
+	// shared has the flags of the run command, for each command beside it. Flags with these names are configuration
+	// too.
 	shared map[*cli.Command][]string
 }
 
-// program returns the command tree that the target's name opens: all roles, or one role's commands.
+// program returns the command tree of the target: all roles, or the commands of one role.
 func (f *frame) program(target Target) *cli.Command {
 	root := &cli.Command{
 		Name: target.Program, Usage: "share configuration between snaps through confdb views",
@@ -103,7 +103,7 @@ func (f *frame) program(target Target) *cli.Command {
 				root.Name = target.Program
 			}
 		}
-		if isElsewhere(root) { // it says so whatever it is asked
+		if isElsewhere(root) { // it accepts all arguments
 			return root
 		}
 	}
@@ -114,7 +114,7 @@ func (f *frame) program(target Target) *cli.Command {
 	return root
 }
 
-// role describes a role's commands, under the role's name.
+// role returns a role's commands below the role's name.
 func (f *frame) role(role Role) *cli.Command {
 	command := role.Command(f.env)
 	command.Name = role.Name
@@ -123,7 +123,7 @@ func (f *frame) role(role Role) *cli.Command {
 	for _, sub := range command.Subcommands {
 		f.daemons[sub] = sub.Name == "run"
 		if f.daemons[sub] && command.Description == "" {
-			command.Description, command.UsageText = sub.Description, sub.UsageText // what a role is for is what it runs
+			command.Description, command.UsageText = sub.Description, sub.UsageText // the role's text is that of run
 		}
 	}
 	for _, sub := range command.Subcommands {
@@ -134,7 +134,7 @@ func (f *frame) role(role Role) *cli.Command {
 	return command
 }
 
-// share has the flags of these names configured alike in a command and those below it.
+// share records the names for a command and those below it.
 func (f *frame) share(c *cli.Command, names []string) {
 	f.shared[c] = names
 	for _, sub := range c.Subcommands {
@@ -150,14 +150,13 @@ func flagNames(c *cli.Command) []string {
 	return list
 }
 
-// complete adds to a command and those below it what all of them have: help, the answers to wrong usage, and the order
-// of sources for flags.
+// complete adds to a command, and those below it, help, usage errors, and the resolution of flags.
 func (f *frame) complete(c *cli.Command, path, role string) {
-	if isElsewhere(c) || c.Name == completeCommand { // it takes its arguments as they are
+	if isElsewhere(c) || c.Name == completeCommand { // it parses its own arguments
 		return
 	}
 	f.paths[c] = path
-	c.HideHelp = true // cli's own help is one command shared by all apps, not safe for concurrent runs
+	c.HideHelp = true // cli's help command is shared by all apps and not safe for concurrent use
 	c.HideHelpCommand = true
 	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 		if errors.Is(err, flag.ErrHelp) {
@@ -199,7 +198,7 @@ func (f *frame) unknownCommand(c *cli.Command, word string) error {
 		strings.Join(names(c), ", "))}
 }
 
-// names lists the commands of a group that help shows.
+// names returns the visible commands of a group.
 func names(c *cli.Command) []string {
 	var list []string
 	for _, sub := range c.Subcommands {
@@ -210,7 +209,7 @@ func names(c *cli.Command) []string {
 	return list
 }
 
-// leaf prepares a command that does something. All of it happens in Action: cli cannot end well in Before.
+// leaf prepares a command without subcommands. All work is in Action, since cli handles errors of Before badly.
 func (f *frame) leaf(c *cli.Command, path, role string) {
 	before, action := c.Before, c.Action
 	c.Before = nil
@@ -237,11 +236,11 @@ func (f *frame) leaf(c *cli.Command, path, role string) {
 	}
 }
 
-// OthersArguments ends the ArgsUsage of a command whose further arguments are another program's: its flags are none of ours.
+// OthersArguments is the end of ArgsUsage if further arguments belong to another program. Their flags are not ours.
 const OthersArguments = "[ARGUMENT …]"
 
-// takeArgs sets flags that stand behind arguments where the command has them there, and refuses them elsewhere: cli would
-// pass them on as arguments.
+// takeArgs sets flags behind arguments if the command allows them there, and otherwise refuses them. cli would take
+// them as arguments.
 func (f *frame) takeArgs(c *cli.Command, ctx *cli.Context) error {
 	if c.SkipFlagParsing {
 		return setAnywhere(c, ctx)
@@ -257,7 +256,7 @@ func (f *frame) takeArgs(c *cli.Command, ctx *cli.Context) error {
 	return nil
 }
 
-// withHelp completes a usage error with the command whose help tells more.
+// withHelp sets the command in a usage error.
 func withHelp(err error, path string) error {
 	var usage *UsageError
 	if errors.As(err, &usage) && usage.Help == "" && err != errShown {

@@ -16,44 +16,44 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// MinInterval is the least --interval: less is a slip of the unit, and would keep a processor busy with nothing else.
+// MinInterval is the smallest --interval. A smaller one is a wrong unit and would keep a processor busy.
 const MinInterval = 10 * time.Millisecond
 
-// Settings are the common flags, resolved once: command line, environment, file, default.
+// Settings are the resolved common flags.
 type Settings struct {
-	Registry string // address, see registry.Open
-	Account  string // account ID of views that are named without one
-	Schema   string // confdb-schema of views that are named without one
+	Registry string // address for registry.Open
+	Account  string // account ID for views that are named without one
+	Schema   string // confdb-schema for views that are named without one
 
-	Once     bool          // one cycle; only of run commands
-	Interval time.Duration // between cycles, MinInterval or more; only of run commands
+	Once     bool          // one cycle; for run commands
+	Interval time.Duration // between cycles, at least MinInterval; for run commands
 
-	// Log writes to Env.Stderr, at the level and in the format that the user asked for, with the role as attribute.
+	// Log writes to Env.Stderr with the level and format of the flags. The role is an attribute.
 	Log *slog.Logger
-	// StateDir is where this user, or this snap, keeps what must survive: not created yet. In a snap it is SNAP_COMMON,
-	// which refreshes and reverts leave alone.
+	// StateDir is the folder for persistent data. It may not exist yet. In a snap it is SNAP_COMMON, which refreshes
+	// and reverts do not change.
 	StateDir string
-	// Getenv is Env's.
+	// Getenv is Env.Getenv.
 	Getenv func(string) string
 
 	open func(ctx context.Context, address string, options ...registry.Options) (*registry.Registry, error)
 }
 
-// Open opens the registry that the user chose. The caller closes it.
+// Open opens the registry of the flags. The caller closes it.
 func (s *Settings) Open(ctx context.Context) (*registry.Registry, error) {
 	return s.open(ctx, s.Registry, s.Options())
 }
 
-// Options are what Open opens the registry with.
+// Options returns the options of Open.
 func (s *Settings) Options() registry.Options {
 	return registry.Options{Account: s.Account, Schema: s.Schema, Getenv: s.Getenv, Schemas: NetworkSchema(s.Account)}
 }
 
-// NetworkSchema returns the confdb-schema of the roles, published by an account, for registry.Options.
+// NetworkSchema returns the confdb-schema of the roles with this account, for registry.Options.
 func NetworkSchema(account string) []registry.Schema {
 	schema := registry.Schema{Account: account, Name: network.Name}
 	if err := json.Unmarshal(network.Source(), &schema); err != nil {
-		panic(err) // the document is part of the binary, and tests have read it
+		panic(err) // it is part of the binary, and tests have parsed it
 	}
 	return []registry.Schema{schema}
 }
@@ -70,7 +70,7 @@ const (
 	flagInterval  = "interval"
 )
 
-// CommonFlags are the flags that every command that opens a registry takes.
+// CommonFlags returns the flags of every command that opens a registry.
 func CommonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: flagRegistry, Value: "auto", Usage: "`ADDRESS` of the registry: auto, snapd:, snapctl:, " +
@@ -84,7 +84,7 @@ func CommonFlags() []cli.Flag {
 	}
 }
 
-// RunFlags are CommonFlags, --once and --interval with its default.
+// RunFlags returns CommonFlags, --once and --interval with this default.
 func RunFlags(interval time.Duration) []cli.Flag {
 	return append([]cli.Flag{
 		&cli.BoolFlag{Name: flagOnce, Usage: "run one cycle, and exit with its outcome"},
@@ -92,24 +92,25 @@ func RunFlags(interval time.Duration) []cli.Flag {
 	}, CommonFlags()...)
 }
 
-// RunSpec describes a role's run command.
+// A RunSpec describes a role's run command.
 type RunSpec struct {
 	Usage       string        // one line
 	Description string        // one paragraph
-	Example     string        // one command line or more
+	Example     string        // one or more command lines
 	Interval    time.Duration // default of --interval
-	// Flags are the role's own. They take part in the order of sources like the common ones, which is why they do without
-	// cli's EnvVars, FilePath, Required and Action: these would look at a flag before all sources were asked. A
-	// placeholder with bars in its usage, such as `text|json` in backquotes, lists all values.
+	// Flags are the role's own flags. Environment and file can set them like common flags. So they must not use cli's
+	// EnvVars, FilePath, Required and Action, which cli evaluates too early. A placeholder with bars in the usage,
+	// such as `text|json` in backquotes, lists all values.
 	Flags []cli.Flag
-	// Check, if set, refuses values of the flags that cannot be; it touches nothing. Action can rely on it. The configure
-	// hook asks it, too.
+	// Check, if not nil, returns an error for invalid values of flags. It changes nothing. It runs before Action and
+	// in the configure hook.
 	Check func(c *cli.Context, s *Settings) error
-	// Action runs the role until ctx ends (nil then), or one cycle with s.Once. c has the role's own flags.
+	// Action runs the role until ctx ends and then returns nil; with s.Once it runs one cycle. c has the role's own
+	// flags.
 	Action func(ctx context.Context, c *cli.Context, s *Settings) error
 }
 
-// RunCommand makes the run command of a role.
+// RunCommand returns the run command of a role.
 func RunCommand(env *Env, spec RunSpec) *cli.Command {
 	return &cli.Command{
 		Name: "run", Usage: spec.Usage, Description: spec.Description, UsageText: spec.Example,
@@ -141,12 +142,12 @@ func (s *Settings) run(c *cli.Context, spec RunSpec) error {
 	case s.Once:
 		return fmt.Errorf("interrupted before the cycle was done: %w", err)
 	default:
-		return nil // the way to end a daemon
+		return nil // the normal end of a daemon
 	}
 }
 
-// NewSettings resolves the common flags of a command, those of run where the command has them. It is for commands that
-// RunCommand does not make.
+// NewSettings returns the Settings of a command with CommonFlags or RunFlags. Commands made by RunCommand do not need
+// it.
 func NewSettings(env *Env, c *cli.Context) (*Settings, error) {
 	snap := snapenv.Read(env.Getenv)
 	log, err := newLogger(env, c.String(flagLogLevel), c.String(flagLogFormat))
@@ -182,7 +183,7 @@ func has(c *cli.Context, flag string) bool {
 	return false
 }
 
-// stateDir follows the XDG base directories outside of snaps.
+// stateDir follows the XDG base directory specification outside of snaps.
 func stateDir(snap snapenv.Snap, getenv func(string) string) string {
 	switch {
 	case snap.Common != "":

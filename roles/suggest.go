@@ -7,7 +7,7 @@ import (
 	"aspects-poc/internal/nearest"
 )
 
-// suggest ends the refusal of an unknown name with those known ones that may have been meant, else with all of them.
+// suggest returns the end of a message about an unknown name: similar known names, or else all.
 func suggest(name string, known []string) string {
 	near := nearest.Names(name, known)
 	if len(near) == 0 {

@@ -8,37 +8,37 @@ import (
 	"golang.org/x/term"
 )
 
-// IsTerminal tells whether what is written to (or read from) a stream of Env meets a person's eyes.
+// IsTerminal reports whether a stream of Env is a terminal.
 func IsTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// A Paint colours words for a person at a terminal. The zero value leaves every word as it is.
+// A Paint colours words for a terminal. The zero value does not change them.
 type Paint struct{ on bool }
 
-// Paint returns the colours of a stream: some for a terminal, none elsewhere. None, too, where the user has set NO_COLOR
+// Paint returns the colours for a stream. There are none if it is no terminal, or if the user has set NO_COLOR
 // (https://no-color.org) or TERM=dumb.
 func (e *Env) Paint(stream io.Writer) Paint {
 	return Paint{on: IsTerminal(stream) && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"}
 }
 
-// Bad colours what failed.
+// Bad colours a failure.
 func (p Paint) Bad(word string) string { return p.with(word, color.FgRed, color.Bold) }
 
-// Warn colours what needs a look.
+// Warn colours a warning.
 func (p Paint) Warn(word string) string { return p.with(word, color.FgYellow) }
 
-// Good colours what succeeded.
+// Good colours a success.
 func (p Paint) Good(word string) string { return p.with(word, color.FgGreen) }
 
-// Note colours what is worth knowing.
+// Note colours information.
 func (p Paint) Note(word string) string { return p.with(word, color.FgCyan) }
 
-// Faint takes emphasis from what most readers pass over.
+// Faint makes a word less visible.
 func (p Paint) Faint(word string) string { return p.with(word, color.Faint) }
 
-// Bold gives emphasis.
+// Bold emphasises a word.
 func (p Paint) Bold(word string) string { return p.with(word, color.Bold) }
 
 func (p Paint) with(word string, attributes ...color.Attribute) string {
@@ -46,6 +46,6 @@ func (p Paint) with(word string, attributes ...color.Attribute) string {
 		return word
 	}
 	c := color.New(attributes...)
-	c.EnableColor() // the library looks at the process's own streams
+	c.EnableColor() // the library decides by the process's own streams
 	return c.Sprint(word)
 }

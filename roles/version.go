@@ -8,16 +8,16 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Version is the program's version, set by the build with -ldflags "-X aspects-poc/roles.Version=…". Empty: what the
-// build information has.
+// Version is the program's version. The build sets it with -ldflags "-X aspects-poc/roles.Version=…". If it is empty,
+// the build information decides.
 var Version = ""
 
-// Commit is what the program was built from, set likewise for builds that Go itself does not stamp.
+// Commit is the program's commit. Builds that Go does not stamp set it likewise.
 var Commit = ""
 
 const versionCommand = "version"
 
-// version describes the version command.
+// version returns the version command.
 func (f *frame) version() *cli.Command {
 	return &cli.Command{
 		Name: versionCommand, Usage: "print version, commit and Go version", UsageText: Program + " version",
