@@ -24,11 +24,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// An agent is the running role. Its methods are for one goroutine; only exchanges run beside it.
+// An agent is the running role. One goroutine calls its methods; only exchanges run in parallel.
 type agent struct {
 	Config
 	once    bool
-	snapDir string // where hooks look for what the role leaves them
+	snapDir string // folder of the files for hooks
 	out     io.Writer
 	log     *slog.Logger
 	wake    func()
@@ -39,39 +39,39 @@ type agent struct {
 
 	identity, device, tunnel, telemetry *kept.View
 	counters                            counters
-	interfaces                          map[string]any // control-interfaces' document after the last count
+	interfaces                          map[string]any // document of control-interfaces after the last count
 
 	defaultsDone bool
-	sourceDone   bool          // the state directory says whether the totals are simulated
-	registration *Registration // what the state directory or the server says
-	asked        bool          // the state directory was asked for it
-	unreadable   bool          // the state directory could not tell
-	uuid         uuid.UUID     // who the device is for the registry
-	foreign      uuid.UUID     // an identity of the registry's that was told to be another than ours
+	sourceDone   bool          // the state directory has recorded whether the totals are simulated
+	registration *Registration // from the state directory or the server
+	asked        bool          // the state directory was read
+	unreadable   bool          // reading the state directory failed
+	uuid         uuid.UUID     // the device's UUID in the registry
+	foreign      uuid.UUID     // a different UUID of the registry that was logged
 
-	base      http.RoundTripper // to servers
-	transport http.RoundTripper // to servers, signing
+	base      http.RoundTripper // for servers, without signatures
+	transport http.RoundTripper // for servers, with signatures
 	random    func() float64    // in [0,1)
 	server    *serverapi.Client
-	lost      uuid.UUID // what the server does not know any more
-	call      bool      // an exchange is to be started at once
-	pollAt    time.Time // and otherwise then
+	lost      uuid.UUID // UUID that the server no longer knows
+	call      bool      // start an exchange at once
+	pollAt    time.Time // start the next exchange then
 	calls     int       // exchanges started at once since the last count
 	retry     poll.Backoff
 	results   chan outcome
 	exchanges sync.WaitGroup
-	busy      bool                    // an exchange is under way
-	holding   bool                    // the server may hold it back
-	cut       context.CancelCauseFunc // ends it
-	holds     bool                    // the server holds polls back
-	longest   time.Duration           // that a poll may be held back
+	busy      bool                    // an exchange is running
+	holding   bool                    // the server may hold the running poll
+	cut       context.CancelCauseFunc // ends the running exchange
+	holds     bool                    // the server holds polls
+	longest   time.Duration           // longest time for which a poll may be held
 	countedAt time.Time
 
 	journal   *ledger
-	confirmBy time.Time     // when an unconfirmed attempt is given up; zero: not taken up by this process yet
-	extended  time.Duration // by how much that was put off
-	failure   error         // why the last write failed
-	tryAt     time.Time     // when a target that has failed may be tried again; zero: at once
+	confirmBy time.Time     // time at which an unconfirmed attempt is undone; zero until this process has taken it up
+	extended  time.Duration // by how much confirmBy was postponed
+	failure   error         // error of the last write
+	tryAt     time.Time     // a failed target is not tried again before; zero means at once
 
 	applier
 }
@@ -108,7 +108,7 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 		changed func()
 	}{
 		{network.ObserveDeviceView, &a.identity, nil},
-		{network.ControlDeviceView, &a.device, a.wake}, // there may be another server to turn to
+		{network.ControlDeviceView, &a.device, a.wake}, // the server may have changed
 		{network.ControlTunnelView, &a.tunnel, nil},
 		{network.ControlTelemetryView, &a.telemetry, nil},
 	} {
@@ -123,7 +123,7 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 	return a.startCounters(ctx, hub)
 }
 
-// startCounters decides where the totals are kept: in a file where hooks of the snap can supply them to readers.
+// startCounters chooses where the totals are stored: in a file if hooks of the snap can supply them to readers.
 func (a *agent) startCounters(ctx context.Context, hub *attach.Hub) error {
 	file := newCountersFile(a.snapDir)
 	if a.Counters == countersAuto && hub.Capabilities.Hooks {
@@ -139,7 +139,7 @@ func (a *agent) startCounters(ctx context.Context, hub *attach.Hub) error {
 	return nil
 }
 
-// close waits for the exchange under way, which its context has ended.
+// close waits for the running exchange. Its context must have ended.
 func (a *agent) close() {
 	a.exchanges.Wait()
 	if a.server != nil {
@@ -148,7 +148,7 @@ func (a *agent) close() {
 	a.journal.close()
 }
 
-// next returns how long to wait for the next cycle.
+// next returns the time until the next cycle.
 func (a *agent) next() time.Duration {
 	left := a.pace.Left()
 	if !a.busy {
@@ -160,8 +160,8 @@ func (a *agent) next() time.Duration {
 	return max(left, time.Nanosecond)
 }
 
-// cycle runs when it is time to count, to talk to the server or to give up an attempt, and when an exchange has a result.
-// Errors are the registry's; with --once also whatever else went wrong.
+// cycle counts, talks to the server and ends attempts, as far as each is due, and handles the result of an exchange.
+// It returns errors of the registry; with --once it returns all errors.
 func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	if err := a.collect(ctx, hub); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	if err := a.converse(ctx, hub); err != nil || !a.once {
 		return err
 	}
-	// Once, the result is waited for, and whatever follows from it.
+	// With --once, wait for the result and its consequences.
 	for a.busy || a.confirming() != nil {
 		if err := a.await(ctx, hub); err != nil {
 			return err
@@ -194,7 +194,7 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	return a.trouble.err()
 }
 
-// await waits for the result of an exchange, or until there is something else to do.
+// await waits for the result of an exchange, or until something else is due.
 func (a *agent) await(ctx context.Context, hub *attach.Hub) error {
 	if a.busy {
 		return a.take(ctx, hub, <-a.results)
@@ -209,7 +209,7 @@ func (a *agent) await(ctx context.Context, hub *attach.Hub) error {
 	return poll.Sleep(ctx, max(time.Until(next), time.Nanosecond))
 }
 
-// count writes the defaults, once, and advances the counters in one read and one write.
+// count writes the defaults, once, and advances the counters with one read and one write.
 func (a *agent) count(ctx context.Context, hub *attach.Hub) error {
 	if err := a.source.prepare(); err != nil {
 		a.trouble.note(ofSource, err)
@@ -241,8 +241,7 @@ func (a *agent) count(ctx context.Context, hub *attach.Hub) error {
 	return a.refresh(ctx)
 }
 
-// refresh reads those kept views that are due to be read, so that they don't gather until the server answers again and
-// are read in one go.
+// refresh reads the kept views that are due, so that they are not all read together when the server answers again.
 func (a *agent) refresh(ctx context.Context) error {
 	if _, err := a.identity.Get(ctx); err != nil && !errors.Is(err, registry.ErrNoData) {
 		return err
@@ -251,7 +250,7 @@ func (a *agent) refresh(ctx context.Context) error {
 	return err
 }
 
-// identify finds out who the device is, and writes a registration that the registry does not show yet.
+// identify determines the device's UUID, and writes the registration to the registry if it does not show it.
 func (a *agent) identify(ctx context.Context, hub *attach.Hub) error {
 	if !a.asked {
 		device, err := a.state.Device()
@@ -282,7 +281,7 @@ func (a *agent) identify(ctx context.Context, hub *attach.Hub) error {
 		return nil
 	}
 	if a.uuid != uuid.Nil && a.uuid != a.lost {
-		// Somebody set it, or it was registered with another state directory.
+		// Somebody set it, or registered the device with another state directory.
 		if a.foreign != a.uuid {
 			a.foreign = a.uuid
 			a.log.Warn("the registry names another device than the state directory; the registry's is used",

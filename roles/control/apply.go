@@ -23,31 +23,30 @@ import (
 
 // An applier brings the views to a target.
 type applier struct {
-	// planner is plan.Make.
+	// planner is plan.Make, except in tests.
 	planner func(schema json.RawMessage, current, target map[string]map[string]any) (registry.Changes, error)
 	schema  json.RawMessage
-	id      registry.ViewID // of the schema, without a view
+	id      registry.ViewID // account and name of the schema
 
-	// unseen are changes that were written and do not show, such as of what can be written and not read, by view and
-	// request path, as JSON. They are not written again.
+	// unseen are written changes that the views do not show, such as write-only values: view -> request path -> JSON.
+	// They are not written again.
 	unseen map[string]map[string]string
-	// refused is the plan that was tried last, as JSON, for servers without revisions: one that a custodian refused is
-	// tried again only when the device or the target has changed.
+	// refused is the last plan as JSON, for servers without revisions. A plan that a custodian refused is repeated
+	// only after the device or the target has changed.
 	refused string
 }
 
-// inStep is called when the server has nothing to ask for.
+// inStep is called if the server has no offer.
 func (a *agent) inStep() {
 	a.unseen, a.refused, a.tryAt = nil, "", time.Time{}
 	if ended := a.journal.Attempted; ended != nil && ended.Outcome != serverapi.Applied && ended.Revision > 0 {
-		a.told(ended) // it is not offered again, and still what the server wants
+		a.told(ended) // the server no longer offers it, but still wants it
 		return
 	}
 	a.trouble.over(ofTarget)
 }
 
-// consider acts on a target that the server asks for. An error is one of the registry's that time or an administrator
-// may mend.
+// consider handles an offered target. It returns an error of the registry if time or an administrator can solve it.
 func (a *agent) consider(ctx context.Context, hub *attach.Hub, offer *serverapi.Offer) error {
 	target := Target{Revision: offer.Revision, Hash: offer.Hash}
 	switch ended := a.journal.Attempted; {
@@ -75,7 +74,7 @@ func (a *agent) consider(ctx context.Context, hub *attach.Hub, offer *serverapi.
 		a.done(target)
 		return nil
 	}
-	planned, err := json.Marshal(changes) // sorted keys
+	planned, err := json.Marshal(changes) // sorts the keys
 	if err != nil {
 		return err
 	}
@@ -88,7 +87,7 @@ func (a *agent) consider(ctx context.Context, hub *attach.Hub, offer *serverapi.
 	return a.attempt(ctx, hub, target, offer.Config, changes, current)
 }
 
-// lasting tells those refusals that the target itself is the cause of.
+// lasting reports whether the target itself causes a refusal.
 func lasting(err error) bool {
 	for _, kind := range []error{registry.ErrInvalid, registry.ErrRejected, registry.ErrNoMatch, registry.ErrNoView,
 		registry.ErrBadRequest} {
@@ -99,7 +98,7 @@ func lasting(err error) bool {
 	return false
 }
 
-// isRefusal tells an error that is about what the target asks for from one that time or an administrator may mend.
+// isRefusal reports whether an error concerns the target. Other errors can be solved by time or an administrator.
 func isRefusal(err error) bool {
 	for _, kind := range []error{registry.ErrInvalid, registry.ErrRejected, registry.ErrNoMatch, registry.ErrNoView,
 		registry.ErrBadRequest, registry.ErrUnauthorized, registry.ErrUnsupported, registry.ErrOther} {
@@ -110,8 +109,8 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// plan returns the writes that bring the views to the target, without those that would not show, and what the views
-// show now.
+// plan returns the writes that bring the views to the target, without those that do not show, and the present
+// documents of the views.
 func (a *agent) plan(ctx context.Context, target serverapi.Config) (
 	changes registry.Changes, current map[string]map[string]any, err error,
 ) {
@@ -142,8 +141,9 @@ func (a *agent) plan(ctx context.Context, target serverapi.Config) (
 	return changes, current, nil
 }
 
-// documents gives a target the shape that plan.Make takes, by the short names of views, by which all here knows them: a view
-// that is null is one of which all is null.
+// documents returns a target in the shape for plan.Make, with short names of views. A view that is null becomes one
+// with all its values null. The error is for an unknown shape, and for the device's identity, which comes from its
+// registration.
 func documents(
 	schema registry.ViewID, target serverapi.Config, current map[string]map[string]any,
 ) (map[string]map[string]any, error) {
@@ -179,8 +179,8 @@ func documents(
 	return wanted, nil
 }
 
-// write commits the changes: in one transaction, or where the backend has none view by view in an order that the
-// custodian's rules permit. Then an error may leave some of them written.
+// write commits the changes in one transaction if the backend can. Otherwise it writes view by view in an order that
+// the custodian's rules permit, and an error may leave some of them written.
 func (a *agent) write(
 	ctx context.Context, hub *attach.Hub, changes registry.Changes, current map[string]map[string]any,
 ) error {
@@ -209,7 +209,7 @@ func (a *agent) write(
 	return nil
 }
 
-// nested gives writes the shape of a target.
+// nested returns writes in the shape of a target.
 func nested(changes registry.Changes) map[string]map[string]any {
 	target := map[string]map[string]any{}
 	for view, values := range changes {
@@ -230,8 +230,8 @@ func nested(changes registry.Changes) map[string]map[string]any {
 	return target
 }
 
-// verify reads what was written, and takes down what made no difference: what cannot be read, or what a custodian put
-// back. Written again and again, it would cost as much as all the rest.
+// verify reads back what was written, and records the writes that had no visible effect, because the value cannot be
+// read or a custodian replaced it. Repeating them in every cycle would cost as much as everything else.
 func (a *agent) verify(
 	ctx context.Context, hub *attach.Hub, target serverapi.Config, changes registry.Changes, before map[string]map[string]any,
 ) error {
@@ -240,7 +240,7 @@ func (a *agent) verify(
 	}
 	left, after, err := a.plan(ctx, target)
 	if err != nil && isRefusal(err) {
-		return nil // somebody has changed what it was planned for
+		return nil // somebody has changed the configuration meanwhile
 	}
 	if err != nil {
 		return err
@@ -249,7 +249,7 @@ func (a *agent) verify(
 		for request, value := range values {
 			_, written := changes[view][request]
 			if !written || !reflect.DeepEqual(lookUp(before[view], request), lookUp(after[view], request)) {
-				continue // somebody else's change, just now
+				continue // changed by somebody else meanwhile
 			}
 			if a.unseen == nil {
 				a.unseen = map[string]map[string]string{}
@@ -263,7 +263,7 @@ func (a *agent) verify(
 	return nil
 }
 
-// look makes control-interfaces be read anew if it is among these views; the others are read when they are asked for.
+// look reads control-interfaces if it is one of the views. The others are read when they are used.
 func (a *agent) look(ctx context.Context, hub *attach.Hub, changes map[string]map[string]any) error {
 	if _, changed := changes[network.ControlInterfacesView]; !changed {
 		return nil
@@ -276,7 +276,7 @@ func (a *agent) look(ctx context.Context, hub *attach.Hub, changes map[string]ma
 	return nil
 }
 
-// keptControls are the control views that are kept, by name.
+// keptControls returns the kept control views by name.
 func (a *agent) keptControls() map[string]*kept.View {
 	return map[string]*kept.View{
 		network.ControlDeviceView: a.device, network.ControlTunnelView: a.tunnel,
@@ -284,14 +284,14 @@ func (a *agent) keptControls() map[string]*kept.View {
 	}
 }
 
-// forget makes the control views be read again.
+// forget makes the next use of each control view read it.
 func (a *agent) forget() {
 	for _, view := range a.keptControls() {
 		view.Forget()
 	}
 }
 
-// lookUp returns what a document shows at a request path without indexes; nil for nothing.
+// lookUp returns a document's value at a request path without indexes, or nil.
 func lookUp(document map[string]any, request string) any {
 	var value any = document
 	for key := range strings.SplitSeq(request, ".") {
@@ -304,7 +304,7 @@ func lookUp(document map[string]any, request string) any {
 	return value
 }
 
-// describe lists changes as snap set would take them. Secrets are not shown.
+// describe lists changes in the notation of snap set, without secrets.
 func describe(values map[string]any) string {
 	var list []string
 	for _, request := range slices.Sorted(maps.Keys(values)) {
@@ -320,7 +320,7 @@ func describe(values map[string]any) string {
 	return plain.Line(strings.Join(list, ", "))
 }
 
-// text is a value as JSON.
+// text returns a value as JSON.
 func text(value any) string {
 	encoded, err := json.Marshal(value)
 	if err != nil {

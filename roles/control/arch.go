@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// architecture returns Debian's name for what this program was built for, which is the machine's userland and not its
-// kernel: a 32-bit system on a 64-bit kernel is armhf.
+// architecture returns Debian's name of the architecture that this program was built for. That is the architecture of
+// the userland: a 32-bit system on a 64-bit kernel is armhf.
 func architecture() string {
 	var settings []debug.BuildSetting
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -17,7 +17,7 @@ func architecture() string {
 }
 
 // debianName translates GOARCH (https://go.dev/doc/install/source#environment) to Debian's names
-// (https://wiki.debian.org/SupportedArchitectures); those that are the same in both are returned as they are.
+// (https://wiki.debian.org/SupportedArchitectures). Names that are the same in both are unchanged.
 func debianName(goarch string, settings []debug.BuildSetting) string {
 	names := map[string]string{
 		"386": "i386", "ppc64le": "ppc64el", "mipsle": "mipsel", "mips64le": "mips64el",

@@ -15,8 +15,8 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// An attempt goes through these phases; each is in the journal before anything is done that belongs to it. So after a
-// crash the next start finds in the journal what was meant, and in the views what has come of it.
+// The phases of an attempt. The journal records each phase before its work begins. After a crash, the journal says
+// what was intended, and the views show what was done.
 //
 //	             commit                  a poll is answered
 //	writing ───────────────▶ unconfirmed ──────────────────▶ ended: applied
@@ -24,17 +24,17 @@ import (
 //	   │                          ▼
 //	   └─────────────────────▶ undoing ────────────────────▶ ended: refused or failed
 
-// mostStarts is how many processes in a row may wait for a confirmation: a target that ends control each time must not
-// stay for that.
+// mostStarts is how many consecutive processes may wait for a confirmation. A target that makes control crash must
+// not stay.
 const mostStarts = 5
 
-// longestTry is the longest pause before a failed target is tried again, the first being shortestTry.
+// The pause before a failed target is tried again grows from shortestTry to longestTry.
 const (
 	shortestTry = time.Minute
 	longestTry  = time.Hour
 )
 
-// settle takes up an attempt that an error or an earlier process has left, and ends one that is not confirmed in time.
+// settle continues an attempt after an error or a restart, and undoes one that is not confirmed in time.
 func (a *agent) settle(ctx context.Context, hub *attach.Hub) error {
 	opened := a.journal.ours()
 	if err := errors.Join(a.journal.open(), a.journal.save()); err != nil {
@@ -87,12 +87,12 @@ func (a *agent) settle(ctx context.Context, hub *attach.Hub) error {
 		return nil
 	}
 	if a.journal.Attempt == nil && !byItself && (a.once || a.journal.Tries <= 1) {
-		a.tryAt = time.Time{} // a power cut is nothing that a target could be blamed for
+		a.tryAt = time.Time{} // a power cut is not the target's fault
 	}
 	return err
 }
 
-// takeUp is called when the journal has been read for good.
+// takeUp is called once this process may change the journal and has read it.
 func (a *agent) takeUp() {
 	if a.once {
 		return
@@ -101,7 +101,7 @@ func (a *agent) takeUp() {
 		a.tryAt = time.Now().Add(a.tryPause())
 	}
 	if known := a.journal.PollInterval; known > 0 && a.journal.Attempt == nil {
-		// A whole fleet may have been switched on together.
+		// A whole fleet may have been switched on at the same time.
 		a.pollAt = time.Now().Add(time.Duration(a.random() * float64(known) * float64(time.Second)))
 	}
 }
@@ -121,7 +121,7 @@ func (a *agent) attempt(
 	next := a.journal.Journal
 	next.Attempt = attempt
 	if err := a.journal.put(next); err != nil {
-		// What could not be undone after a crash is not begun.
+		// Without the journal the attempt could not be undone after a crash.
 		a.trouble.note(ofJournal, err)
 		a.end(a.outcome(target, serverapi.Failed, err))
 		return nil
@@ -130,7 +130,7 @@ func (a *agent) attempt(
 	if err := a.write(ctx, hub, changes, current); err != nil {
 		a.failure = err
 		if !isRefusal(err) {
-			return err // settle finds out what has come of it
+			return err // settle continues
 		}
 		kind := serverapi.Refused
 		if !lasting(err) {
@@ -143,7 +143,7 @@ func (a *agent) attempt(
 	return a.verify(ctx, hub, config, changes, current)
 }
 
-// committed begins to wait for the server.
+// committed starts the wait for the server.
 func (a *agent) committed(attempt *Attempt) {
 	again := attempt.Phase == unconfirmed
 	waiting := *attempt
@@ -165,7 +165,7 @@ func (a *agent) committed(attempt *Attempt) {
 	}
 }
 
-// confirm ends an attempt well: the server was reached with it.
+// confirm ends an attempt with success: the server was reached after it.
 func (a *agent) confirm() {
 	attempt := a.journal.Attempt
 	a.confirmBy = time.Time{}
@@ -177,7 +177,7 @@ func (a *agent) confirm() {
 	a.log.Debug("target confirmed", "revision", attempt.Revision)
 }
 
-// done notes a target that was found applied.
+// done records a target that needs no changes.
 func (a *agent) done(target Target) {
 	next := a.journal.Journal
 	if next.Running != nil && *next.Running == target && next.Attempted != nil &&
@@ -190,7 +190,7 @@ func (a *agent) done(target Target) {
 	a.soon()
 }
 
-// undo puts back what the attempt changed and what nobody else has changed since.
+// undo restores what the attempt changed and nobody else has changed since.
 func (a *agent) undo(ctx context.Context, hub *attach.Hub, end *Outcome) error {
 	attempt := a.journal.Attempt
 	if attempt.Phase != undoing {
@@ -210,7 +210,7 @@ func (a *agent) undo(ctx context.Context, hub *attach.Hub, end *Outcome) error {
 	if len(back) > 0 {
 		if err := a.write(ctx, hub, back, current); err != nil {
 			if !isRefusal(err) {
-				return err // it goes on with the next cycle
+				return err // the next cycle continues
 			}
 			ended.add("; and what was there before could not be put back: " + err.Error())
 			incomplete = true
@@ -229,14 +229,14 @@ func (a *agent) undo(ctx context.Context, hub *attach.Hub, end *Outcome) error {
 	}
 	if incomplete {
 		next := a.journal.Journal
-		next.Running = nil // neither this target nor the one before
+		next.Running = nil // neither this target nor the previous one
 		a.journal.Journal = next
 	}
 	a.end(&ended)
 	return nil
 }
 
-// end ends an attempt, or one that never began, without success.
+// end ends an attempt without success. It may not have begun.
 func (a *agent) end(ended *Outcome) {
 	a.confirmBy, a.failure = time.Time{}, nil
 	next := a.journal.Journal
@@ -249,7 +249,7 @@ func (a *agent) end(ended *Outcome) {
 	if ended.Outcome == serverapi.Failed {
 		next.Tries++
 	} else if again && before.Path == ended.Path && before.Reason == ended.Reason {
-		ended.At = before.At // nothing new
+		ended.At = before.At // the same as before
 	}
 	a.keep(next)
 	if ended.Outcome == serverapi.Failed {
@@ -259,7 +259,7 @@ func (a *agent) end(ended *Outcome) {
 	a.soon()
 }
 
-// soon has the server told, as long as it is not told all the time.
+// soon makes the next exchange start at once, up to mostCalls times between two counts.
 func (a *agent) soon() {
 	if a.calls < mostCalls {
 		a.call = true
@@ -273,7 +273,7 @@ func (a *agent) keep(next Journal) {
 	}
 }
 
-// tryPause is how long to wait before a target that has failed is tried again.
+// tryPause returns the pause before a failed target is tried again.
 func (a *agent) tryPause() time.Duration {
 	pause := shortestTry
 	for range a.journal.Tries - 1 {
@@ -285,7 +285,7 @@ func (a *agent) tryPause() time.Duration {
 	return pause/2 + time.Duration(a.random()*float64(pause/2))
 }
 
-// outcome says how an attempt ends, in the registry's words if it is the registry's error.
+// outcome returns the end of an attempt. A registry's error gives its path and reason.
 func (a *agent) outcome(target Target, kind string, err error) *Outcome {
 	ended := &Outcome{Target: target, Outcome: kind, Reason: err.Error(), Text: err.Error(), At: time.Now().Unix()}
 	var refused *registry.Error
@@ -300,18 +300,18 @@ func (o *Outcome) add(more string) {
 	o.Text += more
 }
 
-// told notes as trouble that a target is not applied.
+// told reports as trouble that a target is not applied.
 func (a *agent) told(ended *Outcome) {
 	a.trouble.note(ofTarget, fmt.Errorf("cannot apply the server's target: %s", ended.Text),
 		"revision", ended.Revision, "outcome", ended.Outcome, "path", ended.Path, "reason", ended.Reason)
 }
 
-// present reads the control views anew.
+// present reads the control views again.
 func (a *agent) present(ctx context.Context, hub *attach.Hub, attempt *Attempt) (map[string]map[string]any, error) {
 	a.forget()
 	views := attempt.Changes
 	if a.interfaces == nil {
-		views = map[string]map[string]any{network.ControlInterfacesView: nil} // the rules look at it in any case
+		views = map[string]map[string]any{network.ControlInterfacesView: nil} // the rules always need it
 	}
 	if err := a.look(ctx, hub, views); err != nil {
 		return nil, err

@@ -1,8 +1,8 @@
-// Package control is the role that joins a device to its fleet: it registers the device, writes the default
-// configuration, counts packets, tells the server what is configured and applies the target that comes back.
+// Package control is the role that connects a device to its fleet. It registers the device, writes the default
+// configuration, counts packets, reports to the server, and applies the server's target. The package exports Role.
 //
-// An agent's cycle does all registry work, on one goroutine. What waits for the server runs beside it (exchange) and
-// never delays a cycle. What must survive is kept in the state directory (State).
+// An agent's cycle does all work in the registry, in one goroutine. The conversation with the server (exchange) runs
+// in parallel and never delays a cycle. The state directory (State) has what must survive a restart.
 package control
 
 import (
@@ -37,18 +37,18 @@ var Role = roles.Role{
 	},
 }
 
-// DefaultServerURL is the server that the device is pointed at where nobody has said another.
+// DefaultServerURL is the server that is written to the registry if none is set.
 const DefaultServerURL = "http://127.0.0.1:8000"
 
 func command(env *roles.Env) *cli.Command { return commandWith(env, parts{}) }
 
-// parts replace what the role uses of the machine. The zero value replaces nothing.
+// parts replace parts of the machine in tests. The zero value replaces nothing.
 type parts struct {
 	transport http.RoundTripper
 	newKey    func() (*rsa.PrivateKey, error)
 	links     func() ([]netdev.Link, error)
 	random    func() float64 // in [0,1), for the times of polls
-	// replace writes a file of the state directory, see durable.Write.
+	// replace writes a file of the state directory; see durable.Write.
 	replace func(path string, content []byte, mode os.FileMode) error
 }
 
@@ -119,7 +119,7 @@ func caFlag() cli.Flag {
 		"server, in place of the system's"}
 }
 
-// stateDir resolves --state.
+// stateDir returns the absolute path of --state.
 func stateDir(c *cli.Context, s *roles.Settings) (string, error) {
 	dir, err := filepath.Abs(cmp.Or(c.String("state"), s.StateDir))
 	if err != nil {
@@ -134,17 +134,17 @@ const (
 	countersRegistry = "registry"
 )
 
-// Config is how the role behaves.
+// Config has the settings of the role.
 type Config struct {
 	Source    string // "simulate" or "system"
-	Seed      int64  // of the simulation; 0: real chance
+	Seed      int64  // of the simulation; 0 means real randomness
 	StateDir  string
-	ServerURL string // the default
+	ServerURL string // the default server
 	Counters  string // "auto" or "registry"
 
 	ConfirmWithin time.Duration
 	Wait          bool
-	CA            string // file of certificates; "": the system's
+	CA            string // file of CA certificates; "" means the system's
 	Labels        map[string]string
 	Token         string
 }
@@ -173,10 +173,10 @@ func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
 	return config, nil
 }
 
-// shortestConfirm is the least --confirm-within: a poll and another one must have a chance.
+// shortestConfirm is the smallest --confirm-within. It allows two polls.
 const shortestConfirm = time.Second
 
-// fleet reads what is about the server.
+// fleet sets the fields about the server.
 func (c *Config) fleet(flags *cli.Context) error {
 	c.ConfirmWithin, c.Wait, c.Token = flags.Duration("confirm-within"), flags.Bool("wait"), flags.String("enrolment-token")
 	if c.ConfirmWithin < shortestConfirm {
@@ -200,7 +200,7 @@ func (c *Config) fleet(flags *cli.Context) error {
 	return nil
 }
 
-// source makes what counts packets.
+// source returns the source of packet counts.
 func (c Config) source(log *slog.Logger, links func() ([]netdev.Link, error)) source {
 	if c.Source == "system" {
 		if links == nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// mostCalls bounds the exchanges that follow one another without a count in between: one to register, one to poll, and
-// one to report what was applied; and the same for a device that has to register again, or finds another server.
+// mostCalls is how many exchanges may follow each other between two counts: a registration, a poll and a report of
+// the applied target, and the same again after another registration or for another server.
 const mostCalls = 6
 
-// converse starts an exchange if one is due and none is under way.
+// converse starts an exchange if one is due and none is running.
 func (a *agent) converse(ctx context.Context, hub *attach.Hub) error {
 	if a.busy && a.holding && hub.Watching {
 		if err := a.hangUp(ctx); err != nil {
@@ -30,7 +30,7 @@ func (a *agent) converse(ctx context.Context, hub *attach.Hub) error {
 		return nil
 	}
 	if attempt := a.journal.Attempt; attempt != nil && a.journal.ours() && attempt.Phase != unconfirmed {
-		return nil // what would be reported is not known
+		return nil // the state to report is not known yet
 	}
 	if err := a.identify(ctx, hub); err != nil {
 		return err
@@ -72,10 +72,10 @@ func (a *agent) converse(ctx context.Context, hub *attach.Hub) error {
 	return nil
 }
 
-// errHungUp is the end of a poll that need not be waited for any more.
+// errHungUp is the cause that ends a poll that is no longer needed.
 var errHungUp = errors.New("hung up")
 
-// hangUp ends a poll that a server holds back to which the device does not listen any more.
+// hangUp ends a held poll of a server that the device no longer uses.
 func (a *agent) hangUp(ctx context.Context) error {
 	var device network.ControlDevice
 	if err := a.device.Read(ctx, &device); err != nil && !errors.Is(err, registry.ErrNoData) {
@@ -87,7 +87,7 @@ func (a *agent) hangUp(ctx context.Context) error {
 	return nil
 }
 
-// connect makes the client of the server that the registry names; a.server is nil if it names none that can be used.
+// connect makes the client for the server in the registry. a.server is nil if there is no usable one.
 func (a *agent) connect(ctx context.Context, hub *attach.Hub) error {
 	var device network.ControlDevice
 	if err := a.device.Read(ctx, &device); err != nil && !errors.Is(err, registry.ErrNoData) {
@@ -118,7 +118,7 @@ func (a *agent) connect(ctx context.Context, hub *attach.Hub) error {
 	return a.turnTo(ctx, hub, normal)
 }
 
-// turnTo makes the device who it was for a server that it has been registered with before.
+// turnTo restores the device's registration with a server that it used before.
 func (a *agent) turnTo(ctx context.Context, hub *attach.Hub, server string) error {
 	if a.registration == nil || a.registration.Server == server || a.registration.UUID != a.uuid {
 		return nil
@@ -139,7 +139,7 @@ func (a *agent) turnTo(ctx context.Context, hub *attach.Hub, server string) erro
 		a.trouble.note(ofState, err)
 		return nil
 	}
-	a.lost = a.uuid // so that the registry's is replaced
+	a.lost = a.uuid // makes identify replace the registry's UUID
 	if err := a.identify(ctx, hub); err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (a *agent) turnTo(ctx context.Context, hub *attach.Hub, server string) erro
 	return nil
 }
 
-// documents returns what the control views show, by view; those that show nothing are left out. It must not be modified.
+// documents returns the documents of the control views by name, without views that show nothing. Do not modify them.
 func (a *agent) documents(ctx context.Context) (map[string]map[string]any, error) {
 	documents := map[string]map[string]any{}
 	if len(a.interfaces) > 0 {
@@ -166,7 +166,7 @@ func (a *agent) documents(ctx context.Context) (map[string]map[string]any, error
 	return documents, nil
 }
 
-// collect takes the result of an exchange if there is one.
+// collect handles the result of an exchange, if there is one.
 func (a *agent) collect(ctx context.Context, hub *attach.Hub) error {
 	select {
 	case result := <-a.results:
@@ -176,7 +176,7 @@ func (a *agent) collect(ctx context.Context, hub *attach.Hub) error {
 	}
 }
 
-// take acts on the result of an exchange. An error is the registry's.
+// take handles the result of an exchange. It returns errors of the registry.
 func (a *agent) take(ctx context.Context, hub *attach.Hub, result outcome) error {
 	a.busy = false
 	a.cut(nil) // releases its context
@@ -203,7 +203,7 @@ func (a *agent) take(ctx context.Context, hub *attach.Hub, result outcome) error
 		a.log.Info("server reached again", "server", result.server.URL(), "tries", a.retry.Failures())
 	}
 	if result.device == uuid.Nil {
-		a.soon() // to poll, now that the server knows us
+		a.soon() // poll now that the server knows the device
 		if result.err != nil {
 			a.trouble.note(ofState, result.err)
 		} else {
@@ -230,7 +230,7 @@ func (a *agent) take(ctx context.Context, hub *attach.Hub, result outcome) error
 	return a.consider(ctx, hub, result.answer.Offer)
 }
 
-// forgotten answers a server that does not know the device: it registers again, at once the first time.
+// forgotten handles a server that does not know the device: the device registers again, at once the first time.
 func (a *agent) forgotten(result outcome) {
 	again := a.retry.Failures() > 0
 	a.lost = result.device
@@ -244,25 +244,25 @@ func (a *agent) forgotten(result outcome) {
 		"uuid", result.device)
 }
 
-// failed puts off the next exchange, each time longer.
+// failed schedules the next exchange after an error. The pauses grow.
 func (a *agent) failed(err error) {
 	pause := a.hastened(a.retry.Next())
 	var refused *serverapi.Error
 	if errors.As(err, &refused) && refused.RetryAfter > 0 {
-		// Many were asked to come back at the same time.
+		// Many devices may have been told the same time.
 		pause = refused.RetryAfter + time.Duration(a.random()*float64(refused.RetryAfter))
 		a.extend(refused.RetryAfter)
 	}
 	a.call, a.pollAt = false, time.Now().Add(pause)
 	about := ofServer
 	if own := (*stateError)(nil); errors.As(err, &own) {
-		about, err = ofState, own.error // the server was not asked
+		about, err = ofState, own.error // the server was not reached
 	}
 	a.trouble.note(about, err, "next-try", pause.Round(time.Millisecond))
 }
 
-// brokenOff tells whether a poll was cut off while the server held it back, as some proxies do to connections on which
-// nothing happens. That is no trouble unless it happens to the next one as well: it waits less long.
+// brokenOff reports whether a held poll was cut off, as some proxies do to idle connections. The next poll waits less
+// long. It is only trouble if that one fails as well.
 func (a *agent) brokenOff(result outcome) bool {
 	held := time.Since(result.started)
 	var refused *serverapi.Error

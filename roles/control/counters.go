@@ -20,21 +20,21 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// counters are where the totals of packets are kept from cycle to cycle, and how those who read the views get them.
+// counters store the totals of packets between cycles, and provide them to readers of the views.
 type counters interface {
-	// advance hands what is configured and was counted so far to count, keeps the totals that it returns, and returns what
-	// control-interfaces shows then. Count may be called again.
+	// advance passes the configuration and the totals so far to count, stores the totals that count returns, and
+	// returns the new document of control-interfaces. It may call count again.
 	advance(ctx context.Context, hub *attach.Hub, count func(network.ControlInterfaces) []traffic) (
 		list []traffic, document map[string]any, err error)
-	// document returns what control-interfaces shows, read anew.
+	// document reads the document of control-interfaces.
 	document(ctx context.Context, hub *attach.Hub) (map[string]any, error)
-	// forget tells that something was written through control-interfaces.
+	// forget says that control-interfaces was written.
 	forget()
 }
 
-// inRegistry keeps the totals in the registry: one update a cycle.
+// inRegistry stores the totals in the registry, with one update per cycle.
 type inRegistry struct {
-	// ahead are totals that were kept in a file before, until they are written.
+	// ahead are totals from the file, until they are written.
 	ahead map[string]network.InterfaceStats
 }
 
@@ -55,7 +55,7 @@ func (c *inRegistry) advance(ctx context.Context, hub *attach.Hub, count func(ne
 			values, stats := map[string]any{}, map[string]any{}
 			for _, traffic := range list {
 				if before, known := stored[traffic.name]; known && before == traffic.total {
-					continue // nothing went by: nothing to write
+					continue // unchanged
 				}
 				total, err := registry.Values(traffic.total)
 				if err != nil {
@@ -82,7 +82,7 @@ func (*inRegistry) document(ctx context.Context, hub *attach.Hub) (map[string]an
 
 func (*inRegistry) forget() {}
 
-// withStats returns a copy of control-interfaces' document with these totals beside or in place of its own.
+// withStats returns a copy of control-interfaces' document with these totals added or replaced.
 func withStats(document, stats map[string]any) map[string]any {
 	all := map[string]any{}
 	if found, ok := document["stats"].(map[string]any); ok {
@@ -99,8 +99,8 @@ func withStats(document, stats map[string]any) map[string]any {
 	return document
 }
 
-// inFile keeps the totals in a file of the snap's, from which the snap's load-view hooks supply them to whoever reads:
-// on a real snapd a write in each cycle would cost more than all the rest. The registry is read after a change only.
+// inFile stores the totals in a file of the snap. The snap's load-view hooks supply them to readers: on a real snapd
+// a write in each cycle would cost more than everything else. It reads the registry only after a change.
 type inFile struct {
 	file countersFile
 	view *kept.View // control-interfaces
@@ -119,7 +119,7 @@ func (c *inFile) advance(ctx context.Context, _ *attach.Hub, count func(network.
 	var totals map[string]network.InterfaceStats
 	err = c.file.change(ctx, func(known map[string]network.InterfaceStats) map[string]network.InterfaceStats {
 		if known != nil {
-			interfaces.Stats = known // else they go on from what an earlier release has stored
+			interfaces.Stats = known // otherwise continue with what an earlier release has stored
 		}
 		list, totals = count(interfaces), map[string]network.InterfaceStats{}
 		for name, total := range interfaces.Stats {
@@ -139,7 +139,7 @@ func (c *inFile) advance(ctx context.Context, _ *attach.Hub, count func(network.
 	return list, withStats(document, stats), err
 }
 
-// A fileError is one of the counters' file.
+// A fileError is an error of the counters' file.
 type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
@@ -155,8 +155,7 @@ func (c *inFile) document(ctx context.Context, _ *attach.Hub) (map[string]any, e
 
 func (c *inFile) forget() { c.view.Forget() }
 
-// countersName is the file of the totals in the snap's common directory. It is there exactly where hooks are to supply
-// them.
+// countersName is the file of totals in SNAP_COMMON. It exists exactly while hooks supply the totals.
 const countersName = "counters.json"
 
 // A countersFile is a file of totals by interface. Readers need no lock.
@@ -164,7 +163,7 @@ type countersFile struct{ path string }
 
 func newCountersFile(dir string) countersFile { return countersFile{filepath.Join(dir, countersName)} }
 
-// read returns the totals; nil if there is no file.
+// read returns the totals, or nil if there is no file.
 func (f countersFile) read() (map[string]network.InterfaceStats, error) {
 	text, err := os.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -180,7 +179,7 @@ func (f countersFile) read() (map[string]network.InterfaceStats, error) {
 	return totals, nil
 }
 
-// tidy is State.Tidy for the file of totals.
+// tidy removes leftovers of the file; see State.Tidy.
 func (f countersFile) tidy() error {
 	leftovers := func() ([]string, error) { return durable.Leftovers(f.path) }
 	if list, err := leftovers(); err != nil || len(list) == 0 {
@@ -191,7 +190,7 @@ func (f countersFile) tidy() error {
 
 func (f countersFile) lockPath() string { return f.path + ".lock" }
 
-// change changes the totals while other processes that do so wait.
+// change changes the totals under the file's lock.
 func (f countersFile) change(
 	ctx context.Context, change func(map[string]network.InterfaceStats) map[string]network.InterfaceStats,
 ) error {
@@ -219,7 +218,7 @@ func (f countersFile) change(
 	return durable.Write(f.path, append(text, '\n'), 0o644)
 }
 
-// retire ends the supply: the totals are kept in the registry from now on, which hands count the last ones.
+// retire removes the file and returns its totals, which then go to the registry.
 func (f countersFile) retire() (map[string]network.InterfaceStats, error) {
 	totals, err := f.read()
 	if err != nil || totals == nil {

@@ -11,21 +11,20 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// A guarded view is one whose writes the custodian's change-view hook looks at.
+// A guarded view has a change-view hook that checks writes.
 type guarded struct {
 	view string
-	// needs are the views that the rules about it look at; only their documents are read.
+	// needs are the views that its rules use.
 	needs []string
-	// shown are the views that show what is written through it: the daemon is told of a change to them. That is done here,
-	// and not in observe-view hooks of their own, each of which would cost the installation its time: a read that comes
-	// too early waits for the transaction to end (seen on snapd 2.77.1), and one of a write that was refused does no
-	// harm.
+	// shown are the views that may show the change; the hook announces it to the daemon. Separate observe-view hooks
+	// would each cost time at installation. An announcement before the commit does no harm: a read waits for the
+	// transaction (seen on snapd 2.77.1), and after a refused write it is only superfluous.
 	shown []string
-	// also, if set, objects to more.
+	// also, if not nil, returns another objection or "".
 	also func(ctx context.Context, call *roles.HookCall) (objection string, err error)
 }
 
-// hook returns the change-view hook: it refuses what adds to the objections to the configuration.
+// hook returns the change-view hook. It refuses a write that adds objections to the configuration.
 func (g guarded) hook() roles.Hook {
 	return roles.Hook{Name: "change-view-" + g.view, Run: func(ctx context.Context, call *roles.HookCall) error {
 		objections, err := g.objections(ctx, call)
@@ -36,7 +35,7 @@ func (g guarded) hook() roles.Hook {
 			return call.Refuse(ctx, strings.Join(objections, "; "))
 		}
 		if err := call.Announce(g.shown...); err != nil {
-			// The daemon finds out later; a sound write must not fail for it.
+			// The daemon notices later; a valid write must not fail because of it.
 			call.Log.Warn("the daemon could not be told", "error", err)
 		}
 		return nil
@@ -70,7 +69,7 @@ func (g guarded) objections(ctx context.Context, call *roles.HookCall) ([]string
 	return []string{objection}, nil
 }
 
-// read reads what the rules look at. That a view shows nothing is no error.
+// read reads the views in needs. A view without data is no error.
 func (g guarded) read(
 	ctx context.Context, read func(ctx context.Context, view string, dst any, requests ...string) error,
 ) (network.Configuration, error) {

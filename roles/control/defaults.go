@@ -45,7 +45,7 @@ func (a *agent) defaults() map[string]map[string]any {
 	}
 }
 
-// tunnelDefaults leaves out what the custodian's rules would refuse.
+// tunnelDefaults returns the defaults of the tunnel without values that the custodian's rules refuse.
 func tunnelDefaults(name string, interfaces map[string]network.InterfaceConfig) map[string]any {
 	own := map[string]bool{}
 	for _, link := range interfaces {
@@ -64,8 +64,8 @@ func tunnelDefaults(name string, interfaces map[string]network.InterfaceConfig) 
 	return defaults
 }
 
-// defaults returns the real interfaces as they are configured, and one for the tunnel: the first with an address, else
-// the first, "" without any.
+// defaults returns the configuration of the real interfaces, and the interface for the tunnel: the first with an
+// address, else the first, else "".
 func (s *system) defaults() (interfaces map[string]network.InterfaceConfig, tunnel string) {
 	interfaces = map[string]network.InterfaceConfig{}
 	for _, link := range s.links {
@@ -84,9 +84,9 @@ func (s *system) defaults() (interfaces map[string]network.InterfaceConfig, tunn
 	return interfaces, tunnel
 }
 
-// writeDefaults writes the default configuration where nothing is set: once for each state directory, so that what
-// somebody unsets stays unset, and for a registry in which nothing is configured at all. Whether there is anything to do
-// is looked at once in a process's life.
+// writeDefaults writes the default configuration where nothing is set. It does so once for each state directory, so
+// that values that somebody unsets stay unset, and again for a registry without any configuration. Each process
+// checks once.
 func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	if a.defaultsDone {
 		return nil
@@ -94,7 +94,7 @@ func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	device, err := a.state.Device()
 	if err != nil {
 		a.trouble.note(ofState, err)
-		return nil // it may hold that they were written
+		return nil // it may say that they were written
 	}
 	if !device.DefaultsWritten.IsZero() {
 		empty, err := a.unconfigured(ctx, hub)
@@ -121,7 +121,7 @@ func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	}
 	a.counters.forget()
 	a.defaultsDone = true
-	// Another process may hold the lock while it waits for the server; counting does not wait as long.
+	// Another process may hold the lock while it waits for the server; counting does not wait that long.
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	err = a.state.Change(ctx, func(device *Device) { device.DefaultsWritten = time.Now().UTC().Truncate(time.Second) })
@@ -131,7 +131,7 @@ func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	return nil
 }
 
-// unconfigured tells whether none of the views shows any configuration.
+// unconfigured reports whether no view shows any configuration.
 func (a *agent) unconfigured(ctx context.Context, hub *attach.Hub) (bool, error) {
 	for _, view := range []*kept.View{a.device, a.tunnel, a.telemetry} {
 		if _, err := view.Get(ctx); !errors.Is(err, registry.ErrNoData) {
@@ -145,7 +145,7 @@ func (a *agent) unconfigured(ctx context.Context, hub *attach.Hub) (bool, error)
 	return false, err
 }
 
-// fillIn writes those leaves that have no value, and returns their request paths, sorted.
+// fillIn writes the leaves that have no value, and returns their request paths, sorted.
 func fillIn(ctx context.Context, view *registry.View, leaves map[string]any) (written []string, err error) {
 	if len(leaves) == 0 {
 		return nil, nil

@@ -15,43 +15,43 @@ import (
 	"github.com/google/uuid"
 )
 
-// An exchange is one conversation with the server: a registration, or a poll. It touches no registry.
+// An exchange is one conversation with the server: a registration or a poll. It does not use the registry.
 type exchange struct {
 	state  *State
 	server *serverapi.Client
-	base   http.RoundTripper // to the server, without signatures
-	device uuid.UUID         // who polls; uuid.Nil registers
-	lost   uuid.UUID         // an identity that the server does not know any more
+	base   http.RoundTripper // for the server, without signatures
+	device uuid.UUID         // the device that polls; uuid.Nil to register
+	lost   uuid.UUID         // UUID that the server no longer knows
 	enrolment
 
-	config   serverapi.Config  // what a poll reports
-	report   *serverapi.Report // nil: nothing is known of targets, or another process reports
-	confirms *Attempt          // the attempt that an answer confirms; nil for none
-	wait     time.Duration     // for which the server may hold its answer back
+	config   serverapi.Config  // the configuration to report
+	report   *serverapi.Report // nil: nothing is known about targets, or another process reports
+	confirms *Attempt          // the attempt that an answer confirms, or nil
+	wait     time.Duration     // how long the server may hold its answer
 
-	started, next time.Time // when it began, and when the one after it is to begin
+	started, next time.Time // its start, and the planned start of the next one
 }
 
-// enrolment is what a registration tells beside the device's identity.
+// enrolment has the additional values of a registration.
 type enrolment struct {
 	labels map[string]string
 	token  string
 }
 
-// An outcome is what an exchange came to.
+// An outcome is the result of an exchange.
 type outcome struct {
 	exchange
-	registration *Registration // of a registration
+	registration *Registration // result of a registration
 	answer       serverapi.PollAnswer
 	err          error
 }
 
-// grace is how much longer than its context something begun may take, so that it need not be done twice: a registration,
-// which the server would have to recognize by its key, or a target that is being written. It is also as long as counting
-// waits for another process to let go of the state directory.
+// grace is how long a started operation may continue after its context has ended, so that it need not be repeated: a
+// registration, which the server would have to recognise by its key, or a write of a target. It is also how long
+// counting waits for another process to release the state directory.
 const grace = 3 * time.Second
 
-// A stateError is one of the state directory.
+// A stateError is an error of the state directory.
 type stateError struct{ error }
 
 func (e *stateError) Unwrap() error { return e.error }
@@ -73,7 +73,7 @@ func (e exchange) run(ctx context.Context) outcome {
 	return result
 }
 
-// verifyHash refuses a target that is not the one that its hash names, and gives one to a target without.
+// verifyHash returns an error if the target does not have its hash. It sets a missing hash.
 func verifyHash(server string, offer *serverapi.Offer) error {
 	hash, err := offer.Config.Hash()
 	if err == nil && offer.Hash != "" && offer.Hash != hash {
@@ -86,15 +86,16 @@ func verifyHash(server string, offer *serverapi.Offer) error {
 	return nil
 }
 
-// register returns the registration that the state directory holds, or makes one: the key is on disk before the server
-// hears of it, and its answer before anything else is done with it.
+// register returns the registration from the state directory, or registers the device. The key is on disk before the
+// server gets it, and the answer before anything uses it.
 func (e exchange) register(ctx context.Context) (*Registration, error) {
 	unlock, err := e.state.Lock(ctx)
 	if err != nil {
 		return nil, &stateError{err}
 	}
 	defer unlock()
-	// A rotation may have been broken off since run looked, and the server would take a device with the old key for another.
+	// A rotation may have been interrupted since run checked, and the server would take the old key for another
+	// device.
 	if err := e.state.settleKeyHeld(ctx, e.server.URL(), e.base); err != nil {
 		return nil, err
 	}
@@ -129,11 +130,11 @@ func (e exchange) register(ctx context.Context) (*Registration, error) {
 		return nil, err
 	}
 	device.register(Registration{Server: e.server.URL(), UUID: answer.UUID, Registered: answer.Registered})
-	// If it cannot be kept here, the registry still gets it.
+	// If saving fails, the registry still gets it.
 	return device.Registration, e.state.save(device)
 }
 
-// sourceAddress returns our address on the way to the server.
+// sourceAddress returns the device's address on the route to the server.
 func sourceAddress(ctx context.Context, server string) (string, error) {
 	parsed, err := url.Parse(server)
 	if err != nil {

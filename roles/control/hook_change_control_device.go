@@ -5,7 +5,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// changeControlDevice looks at the server's URL.
+// changeControlDevice checks the server's URL.
 func changeControlDevice() roles.Hook {
 	return guarded{
 		view:  network.ControlDeviceView,

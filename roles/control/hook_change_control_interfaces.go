@@ -10,7 +10,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// changeControlInterfaces looks at the interfaces that the tunnel needs, and at counters that would not be shown.
+// changeControlInterfaces checks the interfaces that the tunnel needs, and counters that would not be shown.
 func changeControlInterfaces() roles.Hook {
 	return guarded{
 		view:  network.ControlInterfacesView,
@@ -20,7 +20,7 @@ func changeControlInterfaces() roles.Hook {
 	}.hook()
 }
 
-// objectToStats objects to counters that somebody sets while the daemon's are shown in their place.
+// objectToStats returns an objection if somebody sets counters while the daemon's counters are shown instead.
 func objectToStats(ctx context.Context, call *roles.HookCall) (objection string, err error) {
 	totals, err := newCountersFile(call.StateDir).read()
 	if err != nil || totals == nil {

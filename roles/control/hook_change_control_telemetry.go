@@ -5,7 +5,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// changeControlTelemetry looks at the sample-rate.
+// changeControlTelemetry checks the sample-rate.
 func changeControlTelemetry() roles.Hook {
 	return guarded{
 		view:  network.ControlTelemetryView,

@@ -5,7 +5,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// changeControlTunnel looks at the tunnel's interface and peers.
+// changeControlTunnel checks the tunnel's interface and peers.
 func changeControlTunnel() roles.Hook {
 	return guarded{
 		view:  network.ControlTunnelView,

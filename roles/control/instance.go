@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// bootID is a file of the kernel with a random number that it draws when it starts.
+// bootID is the kernel's file with a random number of the current boot.
 const bootID = "/proc/sys/kernel/random/boot_id"
 
-// instance names this machine with this state directory, for as long as it is switched on: a copy of the state, wherever
-// it is, has another name. It is "" where the machine cannot be told from others.
+// instance returns an ID for this machine with this state directory, until it is switched off. A copy of the state
+// has another ID. It is "" if the machine cannot be identified.
 func (s *State) instance() string {
 	boot, err := os.ReadFile(bootID)
 	if err != nil {

@@ -17,72 +17,71 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// The files of a state directory that are about targets.
+// The files of a state directory about targets.
 const (
 	journalFile = "target.json" // a Journal, mode 0600
-	journalLock = "target.lock" // held by the process that applies targets
+	journalLock = "target.lock" // lock of the process that applies targets
 )
 
-// A Target names what a server asked for. Revisions are that server's; one that was restored from a backup may give a
-// number twice, so the hash is part of the name.
+// A Target identifies a target of a server. The hash is part of it, since a server that was restored from a backup
+// may use a revision twice.
 type Target struct {
-	Revision int64  `json:"revision,omitempty"` // 0 from a server without revisions
+	Revision int64  `json:"revision,omitempty"` // 0 for a server without revisions
 	Hash     string `json:"hash"`
 }
 
-// A Journal is what the device must know about targets after a crash. Values are never changed in place.
+// A Journal is what the device must know about targets after a crash. Its values are never modified in place.
 type Journal struct {
-	// Sequence is that of the last report, and Said the digest of what it said.
+	// Sequence is the sequence of the last report, and Said the digest of its content.
 	Sequence int64  `json:"sequence,omitempty"`
 	Said     string `json:"said,omitempty"`
-	// Running is the target that was applied and confirmed last; nil if there is none, or nobody can tell.
+	// Running is the last target that was applied and confirmed; nil if there is none or it is unknown.
 	Running *Target `json:"running,omitempty"`
-	// Attempted is what became of the last attempt that has ended.
+	// Attempted is the end of the last attempt.
 	Attempted *Outcome `json:"attempted,omitempty"`
-	// Tries counts how often in a row Attempted's target has failed.
+	// Tries is how often in a row Attempted's target has failed.
 	Tries int `json:"tries,omitempty"`
-	// Attempt is under way; nil: none is.
+	// Attempt is the running attempt, or nil.
 	Attempt *Attempt `json:"attempt,omitempty"`
-	// PollInterval is the server's wish, in seconds; 0: it has none.
+	// PollInterval is the server's interval in seconds; 0 if it has not said one.
 	PollInterval int64 `json:"poll-interval,omitempty"`
 }
 
-// An Outcome is how an attempt has ended.
+// An Outcome is the end of an attempt.
 type Outcome struct {
 	Target
 	Outcome string `json:"outcome"` // serverapi.Applied, Refused or Failed
 	Path    string `json:"path,omitempty"`
-	Reason  string `json:"reason,omitempty"` // without the path, where there is one
-	Text    string `json:"text,omitempty"`   // all of it
+	Reason  string `json:"reason,omitempty"` // without the path, if there is one
+	Text    string `json:"text,omitempty"`   // the whole text
 	At      int64  `json:"at"`               // seconds since 1970, by the device's clock
 }
 
-// A phase is where an attempt is.
+// A phase is the phase of an attempt.
 type phase string
 
 const (
-	writing     phase = "writing"     // about to commit; what the views show tells whether it has been done
-	unconfirmed phase = "unconfirmed" // committed; the server is to be reached with it
-	undoing     phase = "undoing"     // being put back
+	writing     phase = "writing"     // before the commit; the views show whether it was made
+	unconfirmed phase = "unconfirmed" // after the commit; the server has not been reached yet
+	undoing     phase = "undoing"     // being undone
 )
 
 // An Attempt is a target that is being applied.
 type Attempt struct {
 	Target
 	Phase phase `json:"phase"`
-	// Changes are the writes, and Before what the views showed in their place: view -> request path -> value, null for
-	// nothing.
+	// Changes are the writes, and Before the previous values: view -> request path -> value, null for no value.
 	Changes map[string]map[string]any `json:"changes"`
 	Before  map[string]map[string]any `json:"before"`
-	// At is when it was committed; seconds since 1970.
+	// At is the time of the commit in seconds since 1970.
 	At int64 `json:"at,omitempty"`
-	// Starts counts the processes that have waited for a confirmation.
+	// Starts is how many processes have waited for a confirmation.
 	Starts int `json:"starts,omitempty"`
-	// End is what an undoing ends in.
+	// End is the outcome after the undoing.
 	End *Outcome `json:"end,omitempty"`
 }
 
-// Report is what the server is told.
+// Report returns the report for the server.
 func (j Journal) Report() *serverapi.Report {
 	report := &serverapi.Report{Sequence: j.Sequence}
 	running := j.Running
@@ -92,7 +91,7 @@ func (j Journal) Report() *serverapi.Report {
 		}
 	}
 	if attempt := j.Attempt; attempt != nil && attempt.Phase == unconfirmed {
-		// It runs; whether it goes on to depends on whether the server gets to hear this.
+		// It runs, and stays if the server receives this report.
 		running = &attempt.Target
 		if attempt.Revision > 0 {
 			report.Attempted = &serverapi.Attempted{
@@ -106,7 +105,7 @@ func (j Journal) Report() *serverapi.Report {
 	return report
 }
 
-// Journal reads target.json. A directory without one has the zero Journal.
+// Journal reads target.json. Without the file it is the zero Journal.
 func (s *State) Journal() (Journal, error) {
 	path := filepath.Join(s.dir, journalFile)
 	text, err := os.ReadFile(path)
@@ -125,7 +124,7 @@ func (s *State) Journal() (Journal, error) {
 	return journal, nil
 }
 
-// saveJournal writes target.json; its lock is held.
+// saveJournal writes target.json. The caller holds the lock.
 func (s *State) saveJournal(journal Journal) error {
 	text, err := json.MarshalIndent(journal, "", "  ")
 	if err != nil {
@@ -134,15 +133,15 @@ func (s *State) saveJournal(journal Journal) error {
 	return s.write(journalFile, append(text, '\n'))
 }
 
-// A ledger is the journal in the hands of an agent.
+// A ledger is an agent's journal.
 type ledger struct {
 	Journal
 	state   *State
 	lock    *flock.Flock // nil while another process applies targets
-	unsaved bool         // the disk would not take what memory has
+	unsaved bool         // the last change is not on disk
 }
 
-// open reads the journal, and takes the right to change it if no other process has it.
+// open reads the journal, and locks it if no other process has.
 func (l *ledger) open() error {
 	if l.lock != nil {
 		return nil
@@ -167,7 +166,7 @@ func (l *ledger) open() error {
 	return nil
 }
 
-// ours tells whether this process is the one that applies targets.
+// ours reports whether this process applies targets.
 func (l *ledger) ours() bool { return l.lock != nil }
 
 func (l *ledger) close() {
@@ -177,9 +176,9 @@ func (l *ledger) close() {
 	}
 }
 
-// number gives a report its sequence: that of the report before it where it says the same, beside this configuration, else
-// the next one. Numbers are milliseconds since 1970 where the clock allows, so that a device whose state was restored from a
-// backup goes on above what it has reported since. It is kept before it is told, so that a restart goes on above it, too.
+// number sets a report's sequence: the previous one if report and configuration are the same, else the next.
+// Sequences are milliseconds since 1970 if the clock allows, so that a state restored from a backup continues above
+// its earlier reports. The sequence is stored before it is sent, so that a restart continues above it.
 func (l *ledger) number(report *serverapi.Report, config serverapi.Config) error {
 	text, err := json.Marshal([]any{config, report.Running, report.Attempted, report.Instance})
 	if err != nil {
@@ -195,7 +194,7 @@ func (l *ledger) number(report *serverapi.Report, config serverapi.Config) error
 	return err
 }
 
-// overtaken takes in that the server has kept a report of a later sequence: the next report goes above it.
+// overtaken records that the server has a later sequence. The next report uses a later one.
 func (l *ledger) overtaken(sequence int64) error {
 	next := l.Journal
 	next.Said, next.Sequence = "", max(l.Sequence, sequence)
@@ -211,14 +210,14 @@ func (l *ledger) put(journal Journal) error {
 	return nil
 }
 
-// note replaces the journal by what has happened, whether the disk takes it or not. What is on disk then leads the next
-// start to the same end; until then save tries again.
+// note replaces the journal even if the disk fails. The older journal on disk leads the next start to the same end,
+// and save tries again.
 func (l *ledger) note(journal Journal) error {
 	l.Journal, l.unsaved = journal, true
 	return l.save()
 }
 
-// save writes what the disk would not take before.
+// save writes a journal that could not be written before.
 func (l *ledger) save() error {
 	if !l.unsaved {
 		return nil

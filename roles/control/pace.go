@@ -6,24 +6,25 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// When to poll. The server says how far apart polls are, chance spreads them, and where the server can hold a poll back
-// it does so until the next one is due: as many polls as without, and none of a change's waiting.
+// The times of polls. The server says the interval, and a random part spreads the polls. If the server can hold a
+// poll, it does so until the next one is due: the number of polls stays the same, and a change reaches the device at
+// once.
 
-// probe is the wait that a poll asks for to find out whether the server holds polls back at all.
+// probe is the wait of a poll that finds out whether the server holds polls.
 const probe = time.Second
 
-// shortestHold is what a wait is not made shorter than when connections are cut off.
+// shortestHold is the shortest wait after connections were cut off.
 const shortestHold = 20 * time.Second
 
-// The bounds of what a server may ask for as interval.
+// The bounds of the server's interval.
 const (
 	leastPollInterval = time.Second
 	mostPollInterval  = 24 * time.Hour
 )
 
-// patience returns for how long a poll lets the server hold its answer back.
+// patience returns how long the server may hold a poll.
 func (a *agent) patience(exchange exchange) time.Duration {
-	retrying := !a.tryAt.IsZero() && !exchange.started.Before(a.tryAt) // what is offered already is wanted now
+	retrying := !a.tryAt.IsZero() && !exchange.started.Before(a.tryAt) // the present offer is wanted now
 	switch {
 	case !a.Wait || a.once || exchange.confirms != nil || retrying || a.retry.Failures() > 0:
 		return 0
@@ -37,14 +38,14 @@ func (a *agent) patience(exchange exchange) time.Duration {
 	return min(wait, a.longest).Truncate(time.Second)
 }
 
-// obey takes over what a server has said about polling.
+// obey adopts what the server says about polling.
 func (a *agent) obey(result outcome) {
 	answer := result.answer
 	if result.wait > 0 {
 		a.holds = answer.Waited > 0
 	}
 	if a.holds && result.wait <= probe {
-		a.soon() // to one that is held
+		a.soon() // the next poll is held
 	}
 	if held := time.Since(result.started); a.holds && held >= a.longest {
 		a.longest = min(a.longest*5/4, serverapi.MaxWait*time.Second) // it was not cut off
@@ -66,7 +67,7 @@ func (a *agent) obey(result outcome) {
 	}
 }
 
-// interval is how far apart polls are on average.
+// interval returns the average time between polls.
 func (a *agent) interval() time.Duration {
 	if known := a.journal.PollInterval; known > 0 {
 		return time.Duration(known) * time.Second
@@ -74,12 +75,12 @@ func (a *agent) interval() time.Duration {
 	return a.pace.Interval
 }
 
-// jitteredInterval returns how long after the start of a poll the next one starts.
+// jitteredInterval returns the time from the start of a poll to that of the next.
 func (a *agent) jitteredInterval() time.Duration {
 	return max(time.Duration((0.8+0.4*a.random())*float64(a.interval())), time.Millisecond)
 }
 
-// hastened is how long to wait after an error: not as long while an attempt waits for its confirmation.
+// hastened shortens a pause after an error while an attempt waits for its confirmation.
 func (a *agent) hastened(pause time.Duration) time.Duration {
 	if a.confirming() == nil {
 		return pause
@@ -87,10 +88,10 @@ func (a *agent) hastened(pause time.Duration) time.Duration {
 	return min(pause, a.ConfirmWithin/10)
 }
 
-// mostExtensions bounds by how many times ConfirmWithin a busy server can put off the end of an attempt.
+// mostExtensions limits how often, in units of ConfirmWithin, a busy server can postpone the end of an attempt.
 const mostExtensions = 10
 
-// extend gives an attempt more time while the server says that it is too busy: it was reached, after all.
+// extend postpones the end of an attempt while the server says that it is busy, since the server was reached.
 func (a *agent) extend(after time.Duration) {
 	if a.confirming() == nil || a.extended >= mostExtensions*a.ConfirmWithin {
 		return
@@ -102,7 +103,7 @@ func (a *agent) extend(after time.Duration) {
 	}
 }
 
-// confirming returns the attempt that a poll started now would confirm; nil for none.
+// confirming returns the attempt that an answered poll would confirm, or nil.
 func (a *agent) confirming() *Attempt {
 	if attempt := a.journal.Attempt; a.journal.ours() && attempt != nil && attempt.Phase == unconfirmed {
 		return attempt

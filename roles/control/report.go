@@ -6,8 +6,8 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// report is what a poll tells beside the configuration: what became of targets, as the journal has it, and what was
-// counted. It is told with every poll, so that it need not be known which of them the server has kept.
+// report returns what a poll reports besides the configuration: the results of targets, from the journal, and the
+// counters. Every poll has it, so that it does not matter which reports the server has stored.
 func (a *agent) report(config serverapi.Config, documents map[string]map[string]any) *serverapi.Report {
 	report := &serverapi.Report{}
 	if a.journal.ours() {
@@ -21,7 +21,7 @@ func (a *agent) report(config serverapi.Config, documents map[string]map[string]
 	return report
 }
 
-// stats is what was counted last, of what is known already: nothing is read for it. It is nil before the first count.
+// stats returns the last counters without reading anything. It is nil before the first count.
 func (a *agent) stats(documents map[string]map[string]any) *serverapi.Stats {
 	if a.countedAt.IsZero() {
 		return nil

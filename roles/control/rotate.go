@@ -16,10 +16,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// rotateTime is how long a rotation may take, the making of the key included.
+// rotateTime is how long a rotation may take, including the making of the key.
 const rotateTime = time.Minute
 
-// rotateCommand gives the device another key.
+// rotateCommand returns the command that replaces the device's key.
 func rotateCommand(env *roles.Env, parts parts) *cli.Command {
 	return &cli.Command{
 		Name: "rotate-key", Usage: "give the device another key",
@@ -57,7 +57,7 @@ func rotateCommand(env *roles.Env, parts parts) *cli.Command {
 	}
 }
 
-// rotateKey replaces the key, after it has settled a rotation that was not brought to its end.
+// rotateKey replaces the key. It first completes an interrupted rotation.
 func rotateKey(ctx context.Context, state *State, base http.RoundTripper, out io.Writer) error {
 	unlock, err := state.Lock(ctx)
 	if err != nil {
@@ -100,10 +100,11 @@ func rotateKey(ctx context.Context, state *State, base http.RoundTripper, out io
 	return err
 }
 
-// settleKey brings a rotation to its end: it asks the server to take the successor, with the present key, and where the
-// server does not know that one, with the successor. Whichever the server knows becomes, or stays, the device's key, and
-// took tells that it is the successor. Where there is none, or the server knows neither, it is false. With an error nothing
-// is decided, or (refused) the present key stays. The lock is held.
+// settleKey completes a rotation. It asks the server to accept the successor, signed with the present key, and if the
+// server does not know that key, signed with the successor. The key that the server knows becomes or stays the
+// device's key; took reports whether it is the successor. took is false if there is no successor or the server knows
+// neither key. After an error nothing is decided, except that a refusal keeps the present key. The caller holds the
+// lock.
 func (s *State) settleKey(ctx context.Context, base http.RoundTripper) (took bool, err error) {
 	next, err := s.successor()
 	if err != nil || next == nil {
@@ -124,9 +125,9 @@ func (s *State) settleKey(ctx context.Context, base http.RoundTripper) (took boo
 	case !serverapi.IsProblem(err, serverapi.ProblemUnknownKey):
 		return false, err
 	}
-	// The present key is not known: an answer was missed, or the server has forgotten the device.
+	// The server does not know the present key: an answer was lost, or the server has forgotten the device.
 	switch err := next.ask(ctx, base, next.key, present); {
-	case err == nil, next.refused(err): // it is known, whatever is said to it
+	case err == nil, next.refused(err): // the server knows it, even if it refuses
 		return true, s.succeed(next)
 	case serverapi.IsProblem(err, serverapi.ProblemUnknownKey):
 		return false, s.dropSuccessor()
@@ -135,8 +136,8 @@ func (s *State) settleKey(ctx context.Context, base http.RoundTripper) (took boo
 	}
 }
 
-// settleKeyAt is settleKey for a daemon that talks to a server: it takes the lock where there is something to settle with
-// that server. A server that has no rotation settles nothing, and nothing is lost by going on.
+// settleKeyAt is settleKey for a daemon and its server. It takes the lock if there is a successor for that server. A
+// server without rotation changes nothing; the daemon can continue.
 func (s *State) settleKeyAt(ctx context.Context, server string, base http.RoundTripper) error {
 	next, err := s.successorAt(server)
 	if err != nil || next == nil {
@@ -150,7 +151,7 @@ func (s *State) settleKeyAt(ctx context.Context, server string, base http.RoundT
 	return s.settleKeyHeld(ctx, server, base)
 }
 
-// settleKeyHeld is settleKeyAt under the lock.
+// settleKeyHeld is settleKeyAt for a caller that holds the lock.
 func (s *State) settleKeyHeld(ctx context.Context, server string, base http.RoundTripper) error {
 	next, err := s.successorAt(server)
 	if err != nil || next == nil {

@@ -11,10 +11,10 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// The custodian's own rules, looked at before a target is written: where a change-view hook refuses, snapd tells the
-// writer nothing of the reason, nor even that it was refused.
+// The custodian's rules are also checked before a target is written: after a refusal by a change-view hook, snapd
+// does not tell the writer the reason, nor even that there was one.
 
-// permitted refuses what the custodian's hooks would refuse if these views were brought to the target.
+// permitted returns the custodian's refusal if these views were brought to the target.
 func permitted(views []string, current, target map[string]map[string]any) error {
 	before, err := configuration(current)
 	if err != nil {
@@ -32,8 +32,8 @@ func permitted(views []string, current, target map[string]map[string]any) error 
 	return nil
 }
 
-// order returns the views in an order in which each write by itself is permitted: a new interface must be there before
-// the tunnel is moved to it, and an old one as long as the tunnel is still on it.
+// order returns an order of the views in which each write is permitted. A new interface must exist before the tunnel
+// uses it, and an old one as long as the tunnel uses it.
 func order(views []string, current, wanted map[string]map[string]any) ([]string, error) {
 	tunnelFirst := slices.Clone(views)
 	slices.SortStableFunc(tunnelFirst, func(a, b string) int {
@@ -60,7 +60,7 @@ func order(views []string, current, wanted map[string]map[string]any) ([]string,
 		Message: "the custodian's rules refuse it: " + reason}
 }
 
-// configuration reads the documents of control views.
+// configuration decodes the documents of control views.
 func configuration(documents map[string]map[string]any) (c network.Configuration, err error) {
 	for view, dst := range map[string]any{
 		network.ControlDeviceView: &c.Device, network.ControlInterfacesView: &c.Interfaces,
@@ -84,7 +84,7 @@ func merged(views []string, current, target map[string]map[string]any) map[strin
 	return after
 }
 
-// merge is jsonvalue.Merge, but for objects that it leaves empty: confdb does not store them.
+// merge is jsonvalue.Merge without empty objects, which confdb does not store.
 func merge(value, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {

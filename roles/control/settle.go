@@ -2,16 +2,16 @@ package control
 
 import "context"
 
-// settleSource makes the first count of the kernel's after simulated ones no more than a base for the next: what went by
-// since the machine has started is nothing that the device has done since the last count. The state directory tells that
-// totals were simulated, from before the first of them is kept.
+// settleSource handles the change from simulated totals to the kernel's: the first count is then only the base of the
+// next, as the packets since the machine's start are not new. The state directory records simulated totals before the
+// first one is stored.
 func (a *agent) settleSource(ctx context.Context) {
 	if a.sourceDone {
 		return
 	}
 	device, err := a.state.Device()
 	if err != nil {
-		return // whoever needs it more will tell
+		return // others report the error
 	}
 	kernel, isKernel := a.source.(*system)
 	switch {
@@ -24,7 +24,7 @@ func (a *agent) settleSource(ctx context.Context) {
 	}
 }
 
-// settled notes that the totals kept are the kernel's.
+// settled records that the stored totals are the kernel's.
 func (a *agent) settled(ctx context.Context) {
 	if kernel, isKernel := a.source.(*system); isKernel && kernel.base {
 		kernel.base = false

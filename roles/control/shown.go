@@ -8,8 +8,8 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// shows counts those changes that show, and those in whose place there is still what was there before. What somebody
-// else has changed counts as neither.
+// shows counts the changes that the views show, and those whose previous value they still show. Values that somebody
+// else has changed count as neither.
 func (a *Attempt) shows(current map[string]map[string]any) (shown, missing int) {
 	for view, values := range a.Changes {
 		for request, value := range values {
@@ -25,7 +25,7 @@ func (a *Attempt) shows(current map[string]map[string]any) (shown, missing int) 
 	return shown, missing
 }
 
-// back returns the writes that undo the changes, without those that do not show (any more).
+// back returns the writes that undo the changes, except for values that the views do not show (any more).
 func (a *Attempt) back(current map[string]map[string]any) registry.Changes {
 	back := registry.Changes{}
 	for view, values := range a.Changes {
@@ -43,7 +43,7 @@ func (a *Attempt) back(current map[string]map[string]any) registry.Changes {
 	return back
 }
 
-// hidden lists what cannot be read, and may have been written.
+// hidden lists write-only values that may have been written.
 func (a *Attempt) hidden(current map[string]map[string]any) []string {
 	shown, _ := a.shows(current)
 	var list []string
@@ -58,7 +58,7 @@ func (a *Attempt) hidden(current map[string]map[string]any) []string {
 	return list
 }
 
-// writeOnly tells what no view shows.
+// writeOnly reports whether no view shows a value.
 func writeOnly(view, request string) bool {
 	return view == network.ControlTunnelView && request == "secret-key"
 }

@@ -8,12 +8,12 @@ import (
 	"aspects-poc/roles/serverapi/sign"
 )
 
-// signing signs requests with the device's key as it is on disk at that time: a registration makes it, and it can be
-// replaced. A device without one, whose identity somebody else has written to the registry, does not sign.
+// signing signs requests with the device's key on disk, which a registration makes and a rotation replaces. A device
+// without a key, whose identity somebody else has written to the registry, does not sign.
 type signing struct {
 	state *State
 	base  http.RoundTripper
-	sign  *sign.Transport // keeps what is known of the server's clock
+	sign  *sign.Transport // has the server's clock
 }
 
 func newSigning(state *State, base http.RoundTripper) *signing {
@@ -39,5 +39,5 @@ func (s *signing) RoundTrip(request *http.Request) (*http.Response, error) {
 	return s.sign.RoundTrip(request)
 }
 
-// CloseIdleConnections closes connections that are kept for the next request.
+// CloseIdleConnections closes unused connections.
 func (s *signing) CloseIdleConnections() { s.sign.CloseIdleConnections() }

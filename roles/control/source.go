@@ -16,12 +16,12 @@ import (
 type source interface {
 	// prepare starts a cycle.
 	prepare() error
-	// count returns what each interface has done since the totals in current, sorted by name. Within a cycle it may be
-	// called again, with other totals.
+	// count returns the traffic of each interface since the totals in current, sorted by name. It may be called again
+	// in a cycle, with other totals.
 	count(current network.ControlInterfaces) []traffic
 }
 
-// traffic is what an interface has done.
+// traffic is the traffic of an interface.
 type traffic struct {
 	name           string
 	sent, received uint64 // since the last count
@@ -32,10 +32,10 @@ func (t traffic) String() string {
 	return fmt.Sprintf("%s: %d packets ↑, %d packets ↓", t.name, t.sent, t.received)
 }
 
-// A simulation makes up 1 to 10 packets each way in each cycle, for every interface that is configured.
+// A simulation invents 1 to 10 packets in each direction and cycle, for every configured interface.
 type simulation struct {
 	random *rand.Rand
-	drawn  map[string][2]uint64 // of this cycle: sent, received
+	drawn  map[string][2]uint64 // numbers of this cycle: sent, received
 }
 
 func (s *simulation) prepare() error {
@@ -43,8 +43,8 @@ func (s *simulation) prepare() error {
 	return nil
 }
 
-// maxCount is where counters start again at zero: the largest number that survives confdb, where numbers are 64-bit
-// floats (seen on snapd 2.77.1).
+// maxCount is the largest counter before it restarts at zero. It is the largest exact number in confdb, which stores
+// 64-bit floats (seen on snapd 2.77.1).
 const maxCount = 1<<53 - 1
 
 func (s *simulation) count(current network.ControlInterfaces) []traffic {
@@ -74,10 +74,10 @@ func advance(before, by uint64) uint64 {
 type system struct {
 	read   func() ([]netdev.Link, error)
 	log    *slog.Logger
-	warned map[string]bool // names that were told to be skipped
+	warned map[string]bool // skipped names that were logged
 
 	links []netdev.Link
-	// base makes this count the one that others start from: the totals were not the kernel's before.
+	// base means that this count is only the base of the next, since the previous totals are not the kernel's.
 	base bool
 }
 
@@ -100,11 +100,11 @@ func (s *system) prepare() error {
 	return nil
 }
 
-// interfaceName is what an interface may be called to be stored: the network schema's own pattern, which is narrower
-// than that of confdb's paths. A test keeps it equal to the schema's.
+// interfaceName is the network schema's pattern for names of interfaces. It is narrower than that of confdb's paths.
+// A test compares it with the schema.
 var interfaceName = regexp.MustCompile(`^[a-z][a-z0-9]+$`)
 
-// count takes the kernel's counters for totals. Smaller ones than the last mean that they started again at zero.
+// count uses the kernel's counters as totals. A smaller counter than before has restarted at zero.
 func (s *system) count(current network.ControlInterfaces) []traffic {
 	var list []traffic
 	for _, link := range s.links {

@@ -22,35 +22,36 @@ import (
 const (
 	deviceFile = "device.json"    // a Device
 	keyFile    = "device-key.pem" // the private key, PKCS #8, mode 0600
-	lockFile   = "device.lock"    // held by the process that changes the others
+	lockFile   = "device.lock"    // lock of the process that changes the other files
 )
 
-// lockRetry is the pause between two tries to lock.
+// lockRetry is the pause between two attempts to lock.
 const lockRetry = 50 * time.Millisecond
 
 // keyBits is the size of a new key.
 const keyBits = 2048
 
-// A Device is what device.json holds.
+// A Device is the content of device.json.
 type Device struct {
-	// Registration is the server's answer; nil until there is one.
+	// Registration is the present registration, or nil.
 	Registration *Registration `json:"registration,omitempty"`
-	// Former are registrations with other servers, the latest first: who the device is when it goes back to one.
+	// Former are registrations with other servers, latest first. They are used again when the device returns to such
+	// a server.
 	Former []Registration `json:"former,omitempty"`
-	// DefaultsWritten is when the default configuration was written; zero until then.
+	// DefaultsWritten is when the default configuration was written; zero if it was not.
 	DefaultsWritten time.Time `json:"defaults-written,omitzero"`
-	// Simulated is set while the totals are made up, so that the kernel's are no packets since.
+	// Simulated means that the totals are simulated. The kernel's first count is then only a base.
 	Simulated bool `json:"simulated,omitempty"`
 }
 
-// A Registration is who this device is for a server.
+// A Registration is the identity of the device at a server.
 type Registration struct {
 	Server     string    `json:"server-url"`
 	UUID       uuid.UUID `json:"uuid"`
 	Registered int64     `json:"registered"` // seconds since 1970
 }
 
-// mostFormer bounds what is remembered of other servers.
+// mostFormer is how many former registrations are stored.
 const mostFormer = 8
 
 // register replaces the registration.
@@ -67,7 +68,7 @@ func (d *Device) register(registration Registration) {
 	d.Registration, d.Former = &registration, former[:min(len(former), mostFormer)]
 }
 
-// formerly returns the registration with a server that the device was with before; nil for none.
+// formerly returns the former registration with a server, or nil.
 func (d *Device) formerly(server string) *Registration {
 	for _, known := range d.Former {
 		if known.Server == server {
@@ -77,17 +78,17 @@ func (d *Device) formerly(server string) *Registration {
 	return nil
 }
 
-// A State is the state directory. Nothing is created before something is written. It is safe for concurrent use, by
-// several processes too: who reads to change holds the lock.
+// A State is the state directory. The first write creates it. It is safe for concurrent use, also by several
+// processes: a caller that reads in order to change holds the lock.
 type State struct {
 	dir string
-	// newKey replaces the making of a key, which takes its time.
+	// newKey makes a key; nil means a new RSA key. Tests set it, since making a key takes time.
 	newKey func() (*rsa.PrivateKey, error)
-	// replace is durable.Write; nil means that.
+	// replace writes a file; nil means durable.Write.
 	replace func(path string, content []byte, mode os.FileMode) error
 }
 
-// Lock waits for the right to change the directory's files and returns the function that gives it back.
+// Lock locks the files of the directory for changes. The caller calls unlock. It returns an error if ctx ends first.
 func (s *State) Lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot keep the device's state: %w", err)
@@ -96,11 +97,11 @@ func (s *State) Lock(ctx context.Context) (unlock func(), err error) {
 	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
 		return nil, fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}
-	return func() { lock.Close() }, nil // closing is all that is needed to unlock
+	return func() { lock.Close() }, nil // closing unlocks
 }
 
-// Tidy removes what a killed process has left of files that it was about to replace. Where another process holds the
-// lock, they may be its own, and stay until the next start.
+// Tidy removes leftovers of killed processes. It leaves them until the next start if another process holds the lock,
+// since they may be its own.
 func (s *State) Tidy() error {
 	return errors.Join(s.tidy(lockFile, deviceFile, keyFile, nextKeyFile), s.tidy(journalLock, journalFile))
 }
@@ -113,7 +114,7 @@ func (s *State) tidy(lock string, files ...string) error {
 	return tidy(filepath.Join(s.dir, lock), leftovers)
 }
 
-// tidyHeld is Tidy for who holds the lock of the device's files.
+// tidyHeld is Tidy for a caller that holds the lock of the device's files.
 func (s *State) tidyHeld() error {
 	list, err := s.leftovers(deviceFile, keyFile, nextKeyFile)
 	for _, path := range list {
@@ -133,7 +134,7 @@ func (s *State) leftovers(files ...string) (list []string, err error) {
 	return list, nil
 }
 
-// tidy removes the leftovers under a lock, if it is free.
+// tidy removes leftovers under a lock, if it is free.
 func tidy(lockPath string, leftovers func() ([]string, error)) error {
 	lock := flock.New(lockPath, flock.SetPermissions(0o600))
 	free, err := lock.TryLock()
@@ -151,7 +152,7 @@ func tidy(lockPath string, leftovers func() ([]string, error)) error {
 	return err
 }
 
-// Device reads device.json. A directory without one has the zero Device.
+// Device reads device.json. Without the file it is the zero Device.
 func (s *State) Device() (Device, error) {
 	path := filepath.Join(s.dir, deviceFile)
 	text, err := os.ReadFile(path)
@@ -166,13 +167,13 @@ func (s *State) Device() (Device, error) {
 		err = errors.New("the registration has no uuid")
 	}
 	if err != nil {
-		// Starting anew would register the device twice.
+		// Starting without it would register the device twice.
 		return Device{}, fmt.Errorf("cannot read the device's state %s: %w (move it away to start anew)", path, err)
 	}
 	return device, nil
 }
 
-// Change changes device.json under the lock, which must not be held yet.
+// Change changes device.json. The caller must not hold the lock.
 func (s *State) Change(ctx context.Context, change func(*Device)) error {
 	unlock, err := s.Lock(ctx)
 	if err != nil {
@@ -187,7 +188,7 @@ func (s *State) Change(ctx context.Context, change func(*Device)) error {
 	return s.save(device)
 }
 
-// save writes device.json; the lock is held.
+// save writes device.json. The caller holds the lock.
 func (s *State) save(device Device) error {
 	text, err := json.MarshalIndent(device, "", "  ")
 	if err != nil {
@@ -196,7 +197,8 @@ func (s *State) save(device Device) error {
 	return s.write(deviceFile, append(text, '\n'))
 }
 
-// PublicKey returns the public half of the device's key as PEM (PKIX), made if there is none yet; the lock is held.
+// PublicKey returns the device's public key in PEM (PKIX). It makes a key if there is none. The caller holds the
+// lock.
 func (s *State) PublicKey() (string, error) {
 	key, err := s.key()
 	if err != nil {
@@ -205,7 +207,7 @@ func (s *State) PublicKey() (string, error) {
 	return publicPEM(&key.PublicKey)
 }
 
-// key returns the device's key, made if there is none yet; the lock is held.
+// key returns the device's key. It makes one if there is none. The caller holds the lock.
 func (s *State) key() (*rsa.PrivateKey, error) {
 	key, err := s.readKey()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -214,14 +216,14 @@ func (s *State) key() (*rsa.PrivateKey, error) {
 	return key, err
 }
 
-// readKey returns the device's key; the error is fs.ErrNotExist's if there is none.
+// readKey returns the device's key. The error wraps fs.ErrNotExist if there is none.
 func (s *State) readKey() (*rsa.PrivateKey, error) {
 	path := filepath.Join(s.dir, keyFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the device's key: %w", err)
 	}
-	// Made with 0600, but copied by whoever restores a backup.
+	// The file is made with mode 0600, but somebody may have restored it from a backup.
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm() != 0o600 {
 		err = os.Chmod(path, 0o600)
@@ -248,7 +250,7 @@ func (s *State) makeKey() (*rsa.PrivateKey, error) {
 	return key, s.write(keyFile, text)
 }
 
-// generate makes a key, and keeps it nowhere.
+// generate returns a new key without storing it.
 func (s *State) generate() (*rsa.PrivateKey, error) {
 	generate := s.newKey
 	if generate == nil {
@@ -261,7 +263,7 @@ func (s *State) generate() (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-// write replaces a file of the directory: afterwards it is on disk, and at no moment is there half of it.
+// write replaces a file of the directory; see durable.Write.
 func (s *State) write(name string, content []byte) error {
 	replace := s.replace
 	if replace == nil {

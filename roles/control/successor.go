@@ -19,24 +19,24 @@ import (
 	"github.com/google/uuid"
 )
 
-// nextKeyFile is the key that is to take the place of the one in keyFile, from before the server hears of it until it is
-// known which of the two the server has.
+// nextKeyFile has the next key during a rotation. It is written before the server gets the key, and removed when it
+// is known which key the server has.
 const nextKeyFile = "device-key-next.pem"
 
-// The headers of nextKeyFile: for which device of which server the key is.
+// The headers of nextKeyFile: the server and the device of the key.
 const (
 	serverHeader = "Server"
 	deviceHeader = "Device"
 )
 
-// A successor is what nextKeyFile holds.
+// A successor is the content of nextKeyFile.
 type successor struct {
 	key    *rsa.PrivateKey
 	server string
 	device uuid.UUID
 }
 
-// successor reads nextKeyFile; nil for none.
+// successor reads nextKeyFile. It returns nil if there is none.
 func (s *State) successor() (*successor, error) {
 	path := filepath.Join(s.dir, nextKeyFile)
 	text, err := os.ReadFile(path)
@@ -57,7 +57,7 @@ func (s *State) successor() (*successor, error) {
 	return next, nil
 }
 
-// successorAt is successor, nil also for one that is another server's.
+// successorAt is successor for this server. It returns nil if there is none.
 func (s *State) successorAt(server string) (*successor, error) {
 	next, err := s.successor()
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *State) successorAt(server string) (*successor, error) {
 	return next, nil
 }
 
-// makeSuccessor makes a key and keeps it as the next; the lock is held.
+// makeSuccessor makes a key and stores it as the next one. The caller holds the lock.
 func (s *State) makeSuccessor(registration Registration) (*successor, error) {
 	key, err := s.generate()
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *State) makeSuccessor(registration Registration) (*successor, error) {
 	return next, s.write(nextKeyFile, text)
 }
 
-// succeed puts the successor in the key's place; the lock is held.
+// succeed replaces the device's key by the successor. The caller holds the lock.
 func (s *State) succeed(next *successor) error {
 	text, err := privatePEM(next.key, nil)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *State) succeed(next *successor) error {
 
 func (s *State) dropSuccessor() error { return durable.Remove(filepath.Join(s.dir, nextKeyFile)) }
 
-// ask has the server take the successor in the place of the present key, in a request that another signs.
+// ask asks the server to replace the present key by the successor. The request is signed with the key by.
 func (n *successor) ask(ctx context.Context, base http.RoundTripper, by, present *rsa.PrivateKey) error {
 	signer, err := sign.NewSigner(by)
 	if err != nil {
@@ -127,7 +127,7 @@ func (n *successor) ask(ctx context.Context, base http.RoundTripper, by, present
 	return client.ReplaceKey(ctx, request)
 }
 
-// refused tells whether an error is the word of a server that has looked at the request: whoever signed it is known.
+// refused reports whether the server knows the signing key and has refused the request.
 func (*successor) refused(err error) bool {
 	var answer *serverapi.Error
 	if !errors.As(err, &answer) {
@@ -137,7 +137,7 @@ func (*successor) refused(err error) bool {
 	case serverapi.ProblemPending, serverapi.ProblemRevoked:
 		return true
 	}
-	// A proxy in between could answer 403 as well, but not name the fields.
+	// A proxy could also answer 403, but not with the fields.
 	return answer.Status == http.StatusConflict || answer.Status == http.StatusUnprocessableEntity && len(answer.Problem.Errors) > 0
 }
 
@@ -157,7 +157,7 @@ func privatePEM(key *rsa.PrivateKey, headers map[string]string) ([]byte, error) 
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: headers, Bytes: der}), nil
 }
 
-// parsePrivatePEM reads what privatePEM has written.
+// parsePrivatePEM parses what privatePEM has written.
 func parsePrivatePEM(text []byte) (key *rsa.PrivateKey, headers map[string]string, err error) {
 	block, _ := pem.Decode(text)
 	if block == nil {

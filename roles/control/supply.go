@@ -7,10 +7,10 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// supply is a load-view hook: it adds the daemon's counters to what somebody is about to read. Nothing of it is stored.
-// The view read may be one that cannot be written; what counts is the storage below both.
+// supply is a load-view hook. It adds the daemon's counters to the data of a read; they are not stored. It writes
+// through control-interfaces, as the read view may be read-only; both have the same storage.
 //
-// It never fails, as nobody could read the configuration then either. What is wrong with the file the daemon tells.
+// It never fails: otherwise nobody could read the configuration. The daemon reports errors of the file.
 func supply(ctx context.Context, call *roles.HookCall) error {
 	totals, err := newCountersFile(call.StateDir).read()
 	if err != nil || len(totals) == 0 {
@@ -20,7 +20,7 @@ func supply(ctx context.Context, call *roles.HookCall) error {
 	for name, total := range totals {
 		values["stats."+name] = total
 	}
-	// One set: of several only the last would count.
+	// One Set, since only the last one counts.
 	if err := call.View(network.ControlInterfacesView).Set(ctx, values); err != nil {
 		call.Log.Warn("counters not supplied", "error", err)
 	}

@@ -6,15 +6,15 @@ import (
 	"log/slog"
 )
 
-// troubles are what goes wrong beside the registry: a cycle goes on with it. It is logged when it begins, changes and
-// ends; of a single run it is the outcome instead.
+// troubles are problems outside of the registry. A cycle continues despite them. They are logged when they begin,
+// change and end; with --once they are the result instead.
 type troubles struct {
 	log   *slog.Logger
-	quiet bool // a single run: do not log what will be returned
+	quiet bool // with --once: do not log what will be returned
 	now   map[subject]error
 }
 
-// A subject is what a trouble is about.
+// A subject is the subject of a trouble.
 type subject string
 
 const (
@@ -26,7 +26,7 @@ const (
 	ofTarget   subject = "target refused, nothing was changed"
 )
 
-// note takes down what is wrong with a subject.
+// note records a trouble with a subject.
 func (t *troubles) note(about subject, err error, attributes ...any) {
 	known := t.now[about]
 	t.now[about] = err
@@ -37,14 +37,14 @@ func (t *troubles) note(about subject, err error, attributes ...any) {
 	t.log.Log(context.Background(), level, string(about), append([]any{"error", err}, attributes...)...)
 }
 
-// over forgets what was wrong with a subject, and tells whether something was.
+// over removes the trouble with a subject, and returns whether there was one.
 func (t *troubles) over(about subject) bool {
 	_, known := t.now[about]
 	delete(t.now, about)
 	return known
 }
 
-// err joins what is wrong at the moment.
+// err returns all present troubles as one error.
 func (t *troubles) err() error {
 	return errors.Join(t.now[ofState], t.now[ofSource], t.now[ofCounters], t.now[ofJournal], t.now[ofServer],
 		t.now[ofTarget])

@@ -11,37 +11,36 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// A Dialect is the type that the assertion has for a generation of snapd: the same confdb-schema goes by another name, in
-// another spelling.
+// A Dialect is the assertion's type in a generation of snapd.
 type Dialect = dialect.Dialect
 
-// The dialects; package dialect tells where they come from.
+// The dialects; see package dialect.
 const (
 	ConfdbSchemaDialect = dialect.ConfdbSchema // snapd 2.71 and later; 2.69 and later without aliases
 	ConfdbDialect       = dialect.Confdb       // snapd 2.68
 	RegistryDialect     = dialect.Registry     // snapd 2.64 to 2.67
 )
 
-// Dialects lists all dialects, newest first.
+// Dialects returns all dialects, newest first.
 func Dialects() []Dialect { return dialect.All() }
 
-// AssertionOptions say which assertion to make. The zero value makes Document("").
+// AssertionOptions are options of Assertion. The zero value gives the same as Document("").
 type AssertionOptions struct {
-	Account   string    // ID of the account that publishes it; "" stands for AccountID
-	Revision  *int      // nil stands for the document's; 0 is what snapd takes an assertion without the header for
-	Timestamp time.Time // in seconds, UTC; zero stands for the document's
-	Dialect   Dialect   // "" stands for ConfdbSchemaDialect
+	Account   string    // account ID of the publisher; "" means AccountID
+	Revision  *int      // nil means the document's revision; without the header snapd assumes 0
+	Timestamp time.Time // second precision, UTC; zero means the document's timestamp
+	Dialect   Dialect   // "" means ConfdbSchemaDialect
 
-	// NoAliases writes the types out where they are used: snapd 2.71 changed how aliases are spelled, and refuses the
-	// spelling that earlier ones want, so that only an assertion without them serves 2.69 and 2.70 as well.
+	// NoAliases replaces each alias by its type. snapd 2.71 changed the spelling of aliases and refuses the earlier
+	// one, so only an assertion without aliases works on 2.69, 2.70 and later.
 	NoAliases bool
 }
 
-// ValidAccount returns an error that says what is wrong with an account ID, or nil.
+// ValidAccount returns an error if the text is not an account ID.
 func ValidAccount(id string) error { return dialect.ValidAccount(id) }
 
-// Assertion returns the confdb-schema as JSON in the form that `snap sign` takes. The body is laid out as snapd demands
-// it: indented by two spaces, keys sorted.
+// Assertion returns the confdb-schema as JSON for `snap sign`. The body has the layout that snapd requires: indented
+// by two spaces, keys sorted. The error is for an invalid account, revision or dialect.
 func Assertion(options AssertionOptions) (json.RawMessage, error) {
 	printed := dialect.Options{Account: cmp.Or(options.Account, AccountID), Name: Name, Revision: options.Revision,
 		Timestamp: options.Timestamp, Dialect: options.Dialect, NoAliases: options.NoAliases}
@@ -51,7 +50,7 @@ func Assertion(options AssertionOptions) (json.RawMessage, error) {
 	return assemble(printed)
 }
 
-// assemble makes an assertion's JSON, of options that are valid.
+// assemble returns an assertion's JSON. The options are valid.
 func assemble(options dialect.Options) (json.RawMessage, error) {
 	headers, err := decode(source)
 	if err != nil {

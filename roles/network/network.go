@@ -1,11 +1,13 @@
-// Package network is our own confdb-schema: its document, from which the embedded engine, the plugs of the snaps and
-// the assertion to sign are all made, and a typed struct for what each of its seven views reads and writes.
+// Package network has the confdb-schema of the roles, and a struct for the values of each of its seven views. The
+// embedded engine, the plugs of the snaps and the assertion to sign all use its document. It also has the rules that
+// a custodian checks beyond the storage schema (Configuration).
 //
 //	var settings network.ControlTelemetry
 //	err := reg.View(network.ControlTelemetryView).Read(ctx, &settings)
 //	err = reg.View(network.ControlTelemetryView).Set(ctx, network.ControlTelemetry{SampleRate: new(4)})
 //
-// In every struct an absent value is the zero of its field (nil where zero is a value of its own), and is not written.
+// In every struct the zero value of a field means that there is no value; Set does not write it. Fields for which
+// zero is a value are pointers.
 package network
 
 import (
@@ -17,8 +19,8 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// AccountID is the account of the confdb-schema. It stands here and nowhere else; builds for another account set it
-// with -ldflags "-X aspects-poc/roles/network.AccountID=…" (make build ACCOUNT_ID=…).
+// AccountID is the account of the confdb-schema. This is its only definition; builds for another account set it with
+// -ldflags "-X aspects-poc/roles/network.AccountID=…" (make build ACCOUNT_ID=…).
 var AccountID = "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"
 
 // Name is the confdb-schema's name.
@@ -35,22 +37,21 @@ const (
 	ControlTelemetryView  = "control-telemetry"
 )
 
-// source is the confdb-schema as people edit it: summary, revision, timestamp, views, and the storage schema as JSON
-// rather than as the text that it is in the assertion.
+// source is the confdb-schema for editing: summary, revision, timestamp, views, and the storage schema as JSON.
 //
 //go:embed confdb-schema.json
 var source []byte
 
-// Source returns the confdb-schema as people edit it: JSON with the storage schema beside the views, without an account.
+// Source returns the confdb-schema for editing: JSON with the storage schema beside the views, and no account.
 func Source() json.RawMessage { return slices.Clone(source) }
 
-// Document returns the confdb-schema as JSON in the form that `snap sign` takes, for an account; "" stands for
-// AccountID. The body is laid out as snapd demands it: indented by two spaces, keys sorted. Assertion is for other
-// revisions and generations of snapd.
+// Document returns the confdb-schema as JSON for `snap sign`, with an account; "" means AccountID. The body has the
+// layout that snapd requires: indented by two spaces, keys sorted. Use Assertion for other revisions and generations
+// of snapd.
 func Document(account string) json.RawMessage {
 	document, err := assemble(dialect.Options{Account: cmp.Or(account, AccountID), Name: Name})
 	if err != nil {
-		panic(err) // the document is part of the binary, and tests have read it
+		panic(err) // the document is part of the binary, and tests have parsed it
 	}
 	return document
 }

@@ -9,14 +9,13 @@ import (
 	"strings"
 )
 
-// The reports a minute that sample-rate may ask for.
+// The bounds of sample-rate, in reports a minute.
 const (
 	MinSampleRate = 1
 	MaxSampleRate = 60
 )
 
-// A Configuration is what the control views show together, as far as it is known: a view that is not known is left at
-// its zero value.
+// A Configuration has the values of all control views. An unknown view is the zero value.
 type Configuration struct {
 	Device     ControlDevice
 	Interfaces ControlInterfaces
@@ -24,15 +23,15 @@ type Configuration struct {
 	Telemetry  ControlTelemetry
 }
 
-// Objections returns what speaks against a configuration beyond what the storage schema can say, each as a phrase for
-// whoever wrote it, in a fixed order; none for a sound one. What is absent is sound. A custodian refuses a write for
-// what it adds to the objections; see Added.
+// Objections returns the objections of the roles' rules to a configuration, beyond the storage schema. Each is a
+// phrase for the writer. The order is fixed. Missing values are no objection. A custodian refuses a write for its
+// Added objections.
 func (c Configuration) Objections() []string {
 	return slices.Concat(c.Device.objections(), c.Telemetry.objections(), c.objectionsToTunnel())
 }
 
-// Added returns the objections to after that did not speak against before: a write must not be refused for what was
-// wrong already and what it leaves alone.
+// Added returns the objections to after that are no objections to before. A write must not be refused for a fault
+// that was there and that it does not touch.
 func Added(before, after Configuration) []string {
 	known := before.Objections()
 	return slices.DeleteFunc(after.Objections(), func(text string) bool { return slices.Contains(known, text) })

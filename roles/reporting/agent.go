@@ -16,21 +16,21 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// An agent is the running role. Its methods are for one goroutine.
+// An agent is the running role. One goroutine calls its methods.
 type agent struct {
 	out      io.Writer
 	json     bool
-	outlet   *outlet // nil: none
+	outlet   *outlet // nil: no Prometheus
 	log      *slog.Logger
-	fallback time.Duration // between reports where nothing else is said
-	// countersEvery is how long packets stay as they were read where hooks supply them.
+	fallback time.Duration // pause between reports without a sample-rate
+	// countersEvery is how long packet counters are used again if hooks supply them.
 	countersEvery time.Duration
 	wake          func()
 	pace          attach.Pace
 
 	telemetry, device, interfaces, tunnel *kept.View
 
-	asked    map[string]any // control-telemetry's document, as of the last report
+	asked    map[string]any // document of control-telemetry at the last report
 	reported bool
 }
 
@@ -41,7 +41,7 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 		changed func()
 	}{
 		{network.ControlTelemetryView, &a.telemetry, a.wake},
-		// The others may change often; they are looked at when a report is due.
+		// The others may change often and are read when a report is due.
 		{network.ObserveDeviceView, &a.device, nil},
 		{network.ObserveTunnelView, &a.tunnel, nil},
 	} {
@@ -85,17 +85,17 @@ func (a *agent) cycle(ctx context.Context, _ *attach.Hub) error {
 		return err
 	}
 	if changed || a.pace.Interval != pause {
-		a.pace = attach.Pace{Interval: pause} // from now on
+		a.pace = attach.Pace{Interval: pause} // counted from now
 	}
 	a.pace.Done()
 	a.asked, a.reported = asked, true
 	return nil
 }
 
-// The shortest pause between reports: sample-rate has no upper limit in the schema.
+// shortestPause is the shortest pause between reports: the schema does not limit sample-rate.
 const shortestPause = 100 * time.Millisecond
 
-// pause returns how long after this report the next one is due, and a remark where that is not 60 s / sample-rate.
+// pause returns the pause after this report, and a note if it is not 60 s / sample-rate.
 func (a *agent) pause(settings network.ControlTelemetry) (pause time.Duration, note string) {
 	switch rate := settings.SampleRate; {
 	case rate == nil:
@@ -148,7 +148,7 @@ func (a *agent) sample(ctx context.Context, settings network.ControlTelemetry) (
 	return report, nil
 }
 
-// read is kept.View.Read in which no data leaves dst as it is: the report then says what is missing.
+// read is kept.View.Read, except that missing data is no error: the report lists it as missing.
 func read(ctx context.Context, view *kept.View, dst any, requests ...string) error {
 	err := view.Read(ctx, dst, requests...)
 	if errors.Is(err, registry.ErrNoData) {

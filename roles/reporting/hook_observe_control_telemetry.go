@@ -5,7 +5,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// observeControlTelemetry is called after a setting was written: the daemon reports at once if it changed.
+// observeControlTelemetry is the hook for a change of the settings. The daemon reports at once.
 func observeControlTelemetry() roles.Hook {
 	return roles.Announce("observe-view-control-telemetry", network.ControlTelemetryView)
 }

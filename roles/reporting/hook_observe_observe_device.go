@@ -5,7 +5,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// observeObserveDevice is called after the device was registered or pointed at another server.
+// observeObserveDevice is the hook for a change of the registration or the server.
 func observeObserveDevice() roles.Hook {
 	return roles.Announce("observe-view-observe-device", network.ObserveDeviceView)
 }

@@ -5,7 +5,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// observeObserveTunnel is called after the peers were written.
+// observeObserveTunnel is the hook for a change of the peers.
 func observeObserveTunnel() roles.Hook {
 	return roles.Announce("observe-view-observe-tunnel", network.ObserveTunnelView)
 }

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// An outlet has the figures of the last report where Prometheus scrapes them: GET /metrics on a loopback address. A nil
-// outlet is one that nobody asked for.
+// An outlet serves the figures of the last report to Prometheus: GET /metrics on a loopback address. Its methods
+// accept a nil outlet, which serves nothing.
 type outlet struct {
 	address string
 	log     *slog.Logger
@@ -28,7 +28,7 @@ type outlet struct {
 
 	server  *http.Server // nil while it cannot listen
 	serving sync.WaitGroup
-	told    bool // that it cannot listen
+	told    bool // the failure to listen was logged
 }
 
 func newOutlet(address string, log *slog.Logger) *outlet {
@@ -39,8 +39,8 @@ func newOutlet(address string, log *slog.Logger) *outlet {
 	return o
 }
 
-// parseLoopback refuses what is no address on this machine's loopback: figures are for those who look at this device, on
-// this device.
+// parseLoopback returns an error unless the address is on the loopback interface: the figures are for this machine
+// only.
 func parseLoopback(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -58,7 +58,7 @@ func parseLoopback(address string) error {
 	return nil
 }
 
-// show makes a report the last one, and listens if that was not possible before: the role reports without as well.
+// show makes a report the last one, and tries to listen if that failed before. A failure does not stop the role.
 func (o *outlet) show(ctx context.Context, report *Report) {
 	if o == nil {
 		return
@@ -69,7 +69,7 @@ func (o *outlet) show(ctx context.Context, report *Report) {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
 	if err == nil {
-		if at, ok := listener.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() { // localhost may be anything
+		if at, ok := listener.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() { // localhost may resolve to any address
 			err = errors.Join(fmt.Errorf("%v is no loopback address", listener.Addr()), listener.Close())
 		}
 	}
@@ -95,7 +95,7 @@ func (o *outlet) show(ctx context.Context, report *Report) {
 	})
 }
 
-// close ends the listener and the connections to it.
+// close closes the listener and its connections.
 func (o *outlet) close() {
 	if o == nil || o.server == nil {
 		return
@@ -106,8 +106,8 @@ func (o *outlet) close() {
 	o.serving.Wait()
 }
 
-// The metrics, in the order of the page. What nobody asked for, and what is missing, is not there, so that an old figure
-// never passes for a new one.
+// The metrics in the order of the page. Figures that are not asked for or missing are left out, so that an old figure
+// is never served as a new one.
 var (
 	deviceInfo = metric{"aspects_device_info", "gauge", "The device, by the UUID that it is registered under.", "uuid"}
 	received   = metric{"aspects_interface_received_packets_total", "counter",
@@ -120,15 +120,15 @@ var (
 	peers      = metric{"aspects_tunnel_peers", "gauge", "Peers of the tunnel.", ""}
 )
 
-// serve answers GET /metrics in Prometheus' text format, version 0.0.4. The client library of Prometheus would do it, and
-// be a quarter of a device's binary.
+// serve answers GET /metrics in Prometheus' text format, version 0.0.4. Prometheus' client library would be a quarter
+// of a device's binary.
 func (o *outlet) serve(w http.ResponseWriter, _ *http.Request) {
 	var page bytes.Buffer
 	if report := o.last.Load(); report != nil {
 		report.page(&page)
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	_, _ = w.Write(page.Bytes()) // whoever asked has gone
+	_, _ = w.Write(page.Bytes()) // the client may be gone
 }
 
 // page writes the report as metrics.
@@ -141,7 +141,7 @@ func (r *Report) page(page *bytes.Buffer) {
 	missing, noPeers := map[string]string{}, false
 	for _, figure := range r.Missing {
 		if figure == "tunnel-peers" {
-			noPeers = true // a tunnel without peers shows none
+			noPeers = true // no peers are 0 peers
 			continue
 		}
 		missing[figure] = "1"
@@ -161,13 +161,13 @@ func decimals(counts map[string]uint64) map[string]string {
 	return texts
 }
 
-// A metric has at most one label; label is its name, "" for none.
+// A metric has at most one label. label is its name, or "".
 type metric struct{ name, kind, help, label string }
 
-// escaped is a label's value as the text format has it.
+// escaped escapes a label's value for the text format.
 var escaped = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
-// write writes the metric with its values by the label's value; nothing if there are none.
+// write writes the metric with its values, by the value of the label. It writes nothing if there are none.
 func (m metric) write(page *bytes.Buffer, values map[string]string) {
 	if len(values) == 0 {
 		return

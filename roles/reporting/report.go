@@ -10,26 +10,26 @@ import (
 	"aspects-poc/roles/internal/plain"
 )
 
-// A Report is one sample of the network, and the shape of a line of --format json. What nobody asked for, and what is
-// missing, is left out.
+// A Report is one sample of the network, and a line of --format json. It leaves out figures that are not asked for or
+// missing.
 type Report struct {
 	Time            time.Time         `json:"time"`
 	DeviceID        string            `json:"device-id,omitempty"`
 	PacketsSent     map[string]uint64 `json:"packets-sent,omitempty"`     // interface -> packets
 	PacketsReceived map[string]uint64 `json:"packets-received,omitempty"` // interface -> packets
 	TunnelPeers     []string          `json:"tunnel-peers,omitempty"`
-	Missing         []string          `json:"missing,omitempty"` // asked for, but not there: the names above, or a view's
+	Missing         []string          `json:"missing,omitempty"` // requested figures without a value, by their names above, or a view
 	NextRun         float64           `json:"next-run-seconds"`
 }
 
-// expect notes something that was asked for as missing unless it is there.
+// expect records a figure as missing unless it is there.
 func (r *Report) expect(name string, there bool) {
 	if !there {
 		r.Missing = append(r.Missing, name)
 	}
 }
 
-// text is the report for people. The note says why the next run is when it is, where that is not plain.
+// text returns the report for people. The note explains an unusual next run.
 func (r *Report) text(note string) string {
 	var text strings.Builder
 	text.WriteString("The network stats are:\n")
@@ -62,7 +62,7 @@ func packets(counts map[string]uint64) string {
 	return strings.Join(list, ", ")
 }
 
-// whyMissing says what has to happen before a value is there.
+// whyMissing returns why a figure is missing.
 func whyMissing(name string) string {
 	switch name {
 	case "device-id":

@@ -1,5 +1,5 @@
-// Package reporting is the role that tells what goes on in the network: what control-telemetry asks for, as often as it
-// asks, as text for people, as JSON lines or for Prometheus.
+// Package reporting is the role that reports figures of the network. The view control-telemetry says which figures
+// and how often. Reports are text, JSON lines or Prometheus metrics. The package exports Role.
 package reporting
 
 import (
@@ -22,7 +22,7 @@ var Role = roles.Role{
 	},
 }
 
-// DefaultPause is how long to wait between two reports where no sample-rate says so.
+// DefaultPause is the pause between two reports without a sample-rate.
 const DefaultPause = time.Minute
 
 func command(env *roles.Env) *cli.Command {

@@ -20,7 +20,7 @@ import (
 // peers is the request path of the tunnel's peers.
 const peers = "peers"
 
-// An agent is the running role. Its methods are for one goroutine.
+// An agent is the running role. One goroutine calls its methods.
 type agent struct {
 	Config
 	once   bool
@@ -31,8 +31,8 @@ type agent struct {
 	wake   func()
 
 	tunnel *kept.View
-	known  []string // the peers as they were told last
-	looked bool     // known is not just empty
+	known  []string // the peers that were reported last
+	looked bool     // known is valid
 }
 
 func (a *agent) start(ctx context.Context, hub *attach.Hub) (err error) {
@@ -41,7 +41,7 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) (err error) {
 }
 
 func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
-	// Where changes are found by reading, it is the update that finds them: reading to tell of them is too dear.
+	// Without announcements, change reads the peers anyway. Another read only to report them would cost too much.
 	if hub.Watching || !a.looked {
 		if err := a.look(ctx); err != nil {
 			return err
@@ -62,7 +62,7 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	return nil
 }
 
-// look tells what others have done to the peers.
+// look reports changes by others to the peers.
 func (a *agent) look(ctx context.Context) error {
 	document, err := a.tunnel.Get(ctx, peers)
 	if err != nil && !errors.Is(err, registry.ErrNoData) {
@@ -76,7 +76,7 @@ func (a *agent) look(ctx context.Context) error {
 	return nil
 }
 
-// compare tells the difference between the peers found and those told last.
+// compare reports the difference between these peers and the known ones.
 func (a *agent) compare(found []string) {
 	if a.looked {
 		var told []string
@@ -97,10 +97,10 @@ func (a *agent) compare(found []string) {
 	a.known, a.looked = found, true
 }
 
-// change drops and adds a peer, and tells so when it is committed.
+// change drops and adds a peer, and reports it after the commit.
 func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) error {
 	var before, after, lines []string
-	// It may run more than once: all that it leaves behind is of the last run.
+	// update may run more than once and keeps only the results of its last run.
 	update := func(current map[string]any) (map[string]any, error) {
 		list, err := decode(current)
 		if err != nil {
@@ -113,7 +113,7 @@ func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) er
 			after = slices.Delete(after, gone, gone+1)
 		}
 		if join {
-			// Not the one just dropped either: that would look as if nothing had happened.
+			// Do not draw the dropped peer: nothing would seem to have happened.
 			joined, err := a.Ranges.pick(a.random, before)
 			switch {
 			case errors.Is(err, errNoRoom):
@@ -129,7 +129,7 @@ func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) er
 		case slices.Equal(before, after):
 			return nil, nil
 		case len(after) == 0:
-			return map[string]any{peers: nil}, nil // an empty list cannot be stored
+			return map[string]any{peers: nil}, nil // confdb stores no empty list
 		}
 		return map[string]any{peers: after}, nil
 	}
@@ -157,7 +157,7 @@ func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) er
 	return nil
 }
 
-// decode returns the peers of an answer; none is no error.
+// decode returns the peers in a document. No peers are no error.
 func decode(document map[string]any) ([]string, error) {
 	var tunnel network.ControlTunnel
 	if err := kept.Decode(document, &tunnel); err != nil {

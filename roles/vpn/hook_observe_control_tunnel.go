@@ -5,7 +5,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// observeControlTunnel is called after somebody else has written through control-tunnel, or what it shows.
+// observeControlTunnel is the hook for somebody else's write to control-tunnel, or to what it shows.
 func observeControlTunnel() roles.Hook {
 	return roles.Announce("observe-view-control-tunnel", network.ControlTunnelView)
 }

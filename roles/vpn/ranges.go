@@ -10,10 +10,10 @@ import (
 	"aspects-poc/roles"
 )
 
-// Ranges are IPv4 prefixes to draw addresses from.
+// Ranges are the IPv4 prefixes of new peers.
 type Ranges []netip.Prefix
 
-// privateRanges are the addresses set aside for private networks (RFC 1918).
+// privateRanges returns the prefixes of private networks (RFC 1918).
 func privateRanges() []string { return []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"} }
 
 func parseRanges(texts []string) (Ranges, error) {
@@ -38,8 +38,8 @@ func parseRanges(texts []string) (Ranges, error) {
 	return ranges, nil
 }
 
-// pick draws an address that is none of taken, from one of the ranges, each as likely as the others. The first and the
-// last address of a network stand for the network and for all in it; they are no peers.
+// pick draws an address outside of taken from a random range. It excludes the first and the last address of a
+// network, which are the network and its broadcast address. The error is errNoRoom if the range has no free address.
 func (r Ranges) pick(random *rand.Rand, taken []string) (netip.Addr, error) {
 	prefix := r[random.IntN(len(r))]
 	first := binary.BigEndian.Uint32(prefix.Addr().AsSlice())
@@ -49,7 +49,7 @@ func (r Ranges) pick(random *rand.Rand, taken []string) (netip.Addr, error) {
 		size -= 2
 	}
 	start := random.Uint64N(size)
-	// At most len(taken) of them are taken, so that one more is enough to look at.
+	// At most len(taken) addresses are taken, so one more attempt is enough.
 	for i := range min(size, uint64(len(taken))+1) {
 		var bytes [4]byte
 		binary.BigEndian.PutUint32(bytes[:], first+uint32((start+i)%size))

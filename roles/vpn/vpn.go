@@ -1,5 +1,5 @@
-// Package vpn is the role that keeps the peers of the VPN tunnel. There is no real tunnel behind it: by chance a peer
-// drops and another one joins, as the proof of concept wants it, and whoever watches the tunnel's views sees it.
+// Package vpn is the role that maintains the peers of the VPN tunnel. The tunnel is simulated: peers drop and join at
+// random. Observers of the tunnel's views see the changes. The package exports Role.
 package vpn
 
 import (
@@ -70,11 +70,11 @@ func run(ctx context.Context, env *roles.Env, config Config, s *roles.Settings) 
 	})
 }
 
-// Config is how the role behaves.
+// Config has the settings of the role.
 type Config struct {
-	DropRate, JoinRate float64 // probabilities in a cycle
-	Ranges             Ranges  // where peers join from
-	Seed               int64   // 0: real chance
+	DropRate, JoinRate float64 // probabilities per cycle
+	Ranges             Ranges  // prefixes of new peers
+	Seed               int64   // 0 means real randomness
 }
 
 func newConfig(c *cli.Context) (Config, error) {
@@ -88,7 +88,7 @@ func newConfig(c *cli.Context) (Config, error) {
 
 func (c Config) check() error {
 	for flag, rate := range map[string]float64{"drop-rate": c.DropRate, "join-rate": c.JoinRate} {
-		if !(rate >= 0 && rate <= 1) { // NaN too
+		if !(rate >= 0 && rate <= 1) { // also for NaN
 			return roles.Usagef("invalid value \"%v\" for --%s: want a probability from 0 to 1", rate, flag)
 		}
 	}
@@ -102,5 +102,5 @@ func (c Config) random() *rand.Rand {
 	return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 }
 
-// errNoRoom tells that all addresses of a range are peers already.
+// errNoRoom means that all addresses of a range are peers.
 var errNoRoom = errors.New("every address of the range is a peer already")
