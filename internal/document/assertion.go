@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// readAssertion reads a signed assertion: headers in a layout of their own, the body, and the signature, with an empty
-// line between them. The signature is not verified. The layout was taken from assertions that snapd 2.77.1 signed.
+// readAssertion reads a signed assertion: headers, body and signature with empty lines between them. It does not
+// verify the signature. The layout is that of assertions signed with snapd 2.77.1.
 func (d *Document) readAssertion(text []byte) error {
 	at := newLines(text)
 	head, rest, found := bytes.Cut(text, []byte("\n\n"))
@@ -50,7 +50,7 @@ func orZero(text string) string {
 	return text
 }
 
-// splitBody takes body and signature apart: by the declared length if what is behind it looks like it, else at the last
+// splitBody separates body and signature: at the declared length if a signature may follow there, else at the last
 // empty line.
 func splitBody(rest []byte, length string) (body, signature []byte) {
 	if n, err := strconv.Atoi(length); err == nil && n >= 0 && n <= len(rest) && (n == len(rest) || bytes.HasPrefix(rest[n:], []byte("\n\n"))) {
@@ -69,8 +69,8 @@ func (d *Document) takeHeader(name string) *Node {
 	return node
 }
 
-// Content returns the text of an assertion that a signature is made of: headers, and the body as snapd demands it. keyID
-// is the sign-key-sha3-384 header. It returns an error for what an assertion cannot hold.
+// Content returns the text that an assertion's signature is made of: headers, and the body in the layout that snapd
+// requires. keyID is the sign-key-sha3-384 header. The error is for values that an assertion cannot have.
 func (d *Document) Content(keyID string) ([]byte, error) {
 	body, err := d.BodyText()
 	if err != nil {

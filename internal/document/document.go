@@ -1,12 +1,12 @@
-// Package document is a confdb-schema as people write it, as `snap sign` takes it and as snapd has it signed: YAML, JSON
-// with the storage schema as text in "body", or an assertion with a layout of its own. All three are read into the same
-// tree, in which each value knows its line and column, and the tree is written in each form again.
+// Package document reads and writes confdb-schemas in their three forms: YAML, JSON for `snap sign` with the storage
+// schema as text in "body", and signed assertions. Its main type is Document, a tree in which each value has its line
+// and column.
 //
 //	doc, err := document.Parse("network.yaml", text)
 //	signable, err := doc.SignInput(document.SignOptions{Account: "…", Timestamp: time.Now()})
 //
-// Forms are only read here. What a confdb-schema may say is the engine's and package lint's business; what is odd about
-// the form but can be read is in Document.Faults.
+// Document.Faults has the faults of the form that do not prevent reading. The engine (registry/confdb) and package
+// lint check what a confdb-schema says.
 package document
 
 import (
@@ -21,7 +21,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A Form is how a document is written.
+// A Form is the format of a document.
 type Form string
 
 // The forms.
@@ -31,58 +31,58 @@ const (
 	Assertion Form = "assertion"
 )
 
-// A Document is a confdb-schema with its positions.
+// A Document is a confdb-schema with positions.
 type Document struct {
 	File string
 	Form Form
 
-	// Headers are all of an assertion's headers but those that signing makes: body, body-length, sign-key-sha3-384. In
-	// YAML their scalars are texts, whatever they look like.
+	// Headers are an assertion's headers, except those that signing adds: body, body-length and sign-key-sha3-384. In
+	// YAML all their scalars are texts.
 	Headers *Node
-	// Body is the body as JSON has it: a map with "storage". nil where there is none or it cannot be read.
+	// Body is the JSON body: a map with "storage". It is nil if there is no readable body.
 	Body *Node
-	// Embedded tells that the body is text inside the document, as snap sign wants it, and not part of the document.
+	// Embedded means that the body is text inside the document, as for snap sign.
 	Embedded bool
-	// Faults are oddities of the form, in the order of the file.
+	// Faults are the faults of the form, in the order of the file.
 	Faults []Fault
 
-	KeyID     string // sign-key-sha3-384 of an assertion
-	Signature string // of an assertion, as it stands there
-	Text      []byte // of an assertion: all of it, and nothing of others that are in the same file
+	KeyID     string // an assertion's sign-key-sha3-384
+	Signature string // an assertion's signature, unchanged
+	Text      []byte // an assertion's whole text, without others in the same file
 
-	source *yaml.Node // of YAML, with its comments
-	start  Position   // where the document begins in its file
+	source *yaml.Node // YAML with its comments
+	start  Position   // start of the document in its file
 }
 
-// A FaultKind tells faults of the form apart.
+// A FaultKind is the kind of a Fault.
 type FaultKind string
 
 // The kinds of faults.
 const (
-	// BadBody: there is no body, or it is not JSON. The document has no Body.
+	// BadBody means that the body is missing or no JSON. The document has no Body.
 	BadBody FaultKind = "body"
-	// BadLayout: the body is JSON, but not laid out as snapd demands it: indented by two spaces, keys sorted.
+	// BadLayout means that the body's layout is not the one that snapd requires: indented by two spaces, keys sorted.
 	BadLayout FaultKind = "layout"
-	// BadLength: body-length is not the body's length.
+	// BadLength means that body-length is not the body's length.
 	BadLength FaultKind = "length"
-	// BadSignature: an assertion without a key's name or a signature.
+	// BadSignature means that an assertion has no key or no signature.
 	BadSignature FaultKind = "signature"
-	// DuplicateKey: a map has a key twice. The last one counts.
+	// DuplicateKey means that a map has a key twice. The last one counts.
 	DuplicateKey FaultKind = "duplicate"
-	// NotText: a scalar among the headers that is no string.
+	// NotText means that a header has a scalar that is no string.
 	NotText FaultKind = "not-text"
-	// Inexact: a number that snapd cannot keep as it is written.
+	// Inexact means that snapd cannot store a number exactly.
 	Inexact FaultKind = "inexact"
 )
 
-// A Fault is something wrong with the form of a document that can be read all the same.
+// A Fault is a fault in the form of a document that can still be read.
 type Fault struct {
 	Kind    FaultKind
 	Pos     Position
-	Message string // as snapd words it, where it has words for it
+	Message string // in snapd's words if snapd has this error
 }
 
-// An Error tells why a document cannot be read at all.
+// An Error says why a document cannot be read.
 type Error struct {
 	File    string
 	Pos     Position
@@ -96,11 +96,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("cannot read %s:%d:%d: %s", e.File, e.Pos.Line, e.Pos.Column, e.Message)
 }
 
-// MaxSize is how long a document may be, in bytes. snapd takes no longer assertion bodies.
+// MaxSize is the largest size of a document in bytes. snapd accepts no longer assertion bodies.
 const MaxSize = 2 << 20
 
-// Parse reads the one confdb-schema of a file; the text tells its form, and the file's name where it does not. Errors are
-// *Error.
+// Parse reads a file with one confdb-schema. The text decides its form, else the file's extension. Errors are *Error.
 func Parse(file string, text []byte) (*Document, error) {
 	list, err := ParseSchemas(file, text)
 	if err != nil {
@@ -117,7 +116,7 @@ func Parse(file string, text []byte) (*Document, error) {
 	return list[0], nil
 }
 
-// signed matches the headers of an assertion. YAML has no header that ends them.
+// signed matches the headers of an assertion. YAML has none of the headers at their end.
 var signed = regexp.MustCompile(`\A\s*type: [^\n]*\n(?:[^\n]+\n)*(?:sign-key-sha3-384|body-length): `)
 
 func formOf(file string, text []byte) Form {
@@ -141,13 +140,13 @@ func invalidAt(text []byte) int {
 	return len(text)
 }
 
-// Storage returns the storage schema, nil if there is none.
+// Storage returns the storage schema, or nil.
 func (d *Document) Storage() *Node { return d.Body.Get("storage") }
 
-// Header returns the text of a header, "" if it is not there or no text.
+// Header returns the text of a header, or "" if it is missing or no text.
 func (d *Document) Header(name string) string { return d.Headers.Get(name).String() }
 
-// Position returns where a header is, or the start of the document.
+// Position returns the position of a header, or the start of the document if it is missing.
 func (d *Document) Position(header string) Position {
 	if entry := d.Headers.Entry(header); entry != nil {
 		return entry.At()
@@ -155,8 +154,8 @@ func (d *Document) Position(header string) Position {
 	return Position{1, 1}
 }
 
-// Same tells whether two documents say the same, whatever their forms. With content only, who signs, the revision and
-// the time do not matter.
+// Same reports whether two documents say the same, in any form. If content is true, account, signer, revision and
+// timestamp do not count.
 func Same(a, b *Document, content bool) bool {
 	if !Equal(a.Body, b.Body) {
 		return false
@@ -184,7 +183,7 @@ func (d *Document) errorf(at Position, format string, args ...any) error {
 	return &Error{File: d.File, Pos: at, Message: fmt.Sprintf(format, args...)}
 }
 
-// lines turns offsets in a text into positions.
+// lines converts offsets in a text to positions.
 type lines struct {
 	text   []byte
 	starts []int

@@ -13,12 +13,12 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// The headers of assertions, of whatever type, are lines of "name: text". Where nothing follows the colon, the value is
-// below, further in by two: a list of "- item", a map of "name: value", or by four: a text of several lines. The layout
-// was taken from assertions that snapd 2.77.1 signed.
+// The headers of an assertion are lines "name: text". If nothing follows the colon, the value is in the next lines:
+// indented by two, a list of "- item" or a map of "name: value"; indented by four, a text of several lines. The
+// layout is that of assertions signed with snapd 2.77.1.
 
-// ParseHeaders reads the headers of an assertion: texts, and lists and maps of them. The error is the first thing that is
-// wrong, in snapd's words.
+// ParseHeaders parses the headers of an assertion into texts, lists and maps. The error is the first fault, in
+// snapd's words.
 func ParseHeaders(text []byte) (map[string]any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("header is not utf8")
@@ -38,7 +38,7 @@ func ParseHeaders(text []byte) (map[string]any, error) {
 	return values, nil
 }
 
-// parseHeaders is ParseHeaders with positions; names that are there twice are among the document's faults.
+// parseHeaders is ParseHeaders with positions. Duplicate names become faults of the document.
 func (d *Document) parseHeaders(text []byte) (*Node, error) {
 	parser := &headerParser{doc: d, lines: strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")}
 	headers, err := parser.entries(0, 0)
@@ -51,11 +51,11 @@ func (d *Document) parseHeaders(text []byte) (*Node, error) {
 	return headers, nil
 }
 
-// A headerParser reads the headers of an assertion, line by line.
+// A headerParser parses the headers of an assertion line by line.
 type headerParser struct {
 	doc   *Document
 	lines []string
-	next  int // line
+	next  int // index of the next line
 }
 
 func (p *headerParser) position(line, offset int) Position {
@@ -66,7 +66,7 @@ func (p *headerParser) errorf(line, offset int, format string, args ...any) erro
 	return p.doc.errorf(p.position(line, offset), format, args...)
 }
 
-// entries reads lines of NAME: VALUE that are indented as deep; the first one is there.
+// entries parses lines of NAME: VALUE with this indentation. The next line is the first of them.
 func (p *headerParser) entries(indent, depth int) (*Node, error) {
 	if depth > deepest {
 		return nil, p.errorf(p.next, 0, "more than %d levels of nesting", deepest)
@@ -106,7 +106,7 @@ func (p *headerParser) entries(indent, depth int) (*Node, error) {
 	return node, nil
 }
 
-// value reads what stands behind the intro of the next line, or below it.
+// value parses the value after the intro of the next line, or in the lines below it.
 func (p *headerParser) value(intro, indent, depth int) (*Node, error) {
 	line, at := p.lines[p.next], p.next
 	p.next++
@@ -162,9 +162,9 @@ func (p *headerParser) text(prefix string) *Node {
 	return node
 }
 
-// Content returns the text of an assertion that a signature is made of, laid out as snap sign does it. headers are texts,
-// and lists and maps of them, without body-length and sign-key-sha3-384, which is keyID; names are the headers that name
-// an assertion of its type. It returns an error for what an assertion cannot hold, such as an empty list.
+// Content returns the text that an assertion's signature is made of, in the layout of snap sign. headers are texts,
+// lists and maps, without body-length and sign-key-sha3-384 (keyID). names are the headers that identify an assertion
+// of its type. The error is for values that an assertion cannot have, such as an empty list.
 func Content(headers map[string]any, names []string, body, keyID string) ([]byte, error) {
 	order := slices.Concat([]string{"type", "format", "authority-id", "revision"}, names)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
@@ -192,7 +192,7 @@ func Content(headers map[string]any, names []string, body, keyID string) ([]byte
 	return text.Bytes(), nil
 }
 
-// writeHeader writes a value behind its intro, "name:" or "-", which is indented already.
+// writeHeader writes the intro, "name:" or "-", and a value. The intro is already indented.
 func writeHeader(text *bytes.Buffer, intro string, value any, indent int) error {
 	text.WriteString(intro)
 	within := strings.Repeat(" ", indent+2)

@@ -13,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// readJSON reads what snap sign takes: an object of headers with the body as text. An object with "storage" in the place
-// of "body" is taken too: it is how people keep such a document.
+// readJSON reads JSON for snap sign: an object of headers with the body as text. It also accepts "storage" in place
+// of "body".
 func (d *Document) readJSON(text []byte) error {
 	at := newLines(text)
 	reader := &jsonReader{text: text, at: at.position, topKey: "body"}
@@ -46,7 +46,7 @@ func (d *Document) readJSON(text []byte) error {
 	return nil
 }
 
-// readBody reads the JSON text of a body, whose offsets have positions of their own.
+// readBody parses the JSON text of a body. at gives the positions of its offsets.
 func (d *Document) readBody(text []byte, at func(offset int) Position, start Position) {
 	if len(text) == 0 {
 		d.fault(BadBody, start, "body must contain JSON")
@@ -57,7 +57,7 @@ func (d *Document) readBody(text []byte, at func(offset int) Position, start Pos
 	if err == nil {
 		var value any
 		if err := json.Unmarshal(text, &value); err != nil {
-			d.fault(BadBody, start, "invalid JSON in body: %v", err) // ours is the more generous reader
+			d.fault(BadBody, start, "invalid JSON in body: %v", err) // our parser accepts more
 			return
 		}
 		if formatted, err := json.MarshalIndent(value, "", "  "); err != nil || !bytes.Equal(formatted, text) {
@@ -80,7 +80,7 @@ func firstDifference(a, b []byte) int {
 	return min(len(a), len(b))
 }
 
-// checkTexts finds scalars among the headers that are no texts: snapd signs none.
+// checkTexts reports scalars among the headers that are no texts. snapd does not sign them.
 func (d *Document) checkTexts(n *Node, header string) {
 	switch n.Kind {
 	case List:
@@ -105,7 +105,7 @@ func (d *Document) checkTexts(n *Node, header string) {
 	}
 }
 
-// checkNumbers finds numbers of the body that snapd changes: it keeps 64-bit floats.
+// checkNumbers reports numbers of the body that snapd changes: it stores 64-bit floats.
 func (d *Document) checkNumbers(n *Node) {
 	if n.Kind == Number {
 		if _, err := strconv.ParseFloat(n.Text, 64); err != nil {
@@ -122,13 +122,13 @@ func (d *Document) checkNumbers(n *Node) {
 	}
 }
 
-// A jsonReader reads JSON into nodes.
+// A jsonReader parses JSON into nodes.
 type jsonReader struct {
 	text   []byte
 	at     func(offset int) Position
 	faults []Fault
 
-	topKey           string // of the outermost object: where the text of its value is, is noted
+	topKey           string // key of the outermost object; topStart and topEnd delimit its value
 	topStart, topEnd int
 	decoder          *jsontext.Decoder
 }
@@ -145,7 +145,7 @@ func (r *jsonReader) read() (*Node, error) {
 	return node, nil
 }
 
-// where is where an error arose, and reason what encoding/json says about the text: snapd uses it.
+// where returns the position of an error, and reason the message of encoding/json, which snapd uses.
 func (r *jsonReader) where(err error) Position {
 	var syntax *json.SyntaxError
 	if errors.As(json.Unmarshal(r.text, new(any)), &syntax) {
@@ -165,8 +165,7 @@ func (r *jsonReader) reason(err error) string {
 	return err.Error()
 }
 
-// deepest is how many levels of lists and maps a document may have: nobody needs as many, and they are walked through by
-// recursion.
+// deepest is how many levels of lists and maps a document may have. It bounds the recursion.
 const deepest = 1000
 
 func (r *jsonReader) value(depth int) (*Node, error) {
@@ -244,7 +243,7 @@ func (r *jsonReader) entries(node *Node, depth int) error {
 	return err
 }
 
-// startOf returns where the string begins that ends before an offset: its first quote that no backslash escapes.
+// startOf returns where the string that ends before an offset begins: at its first unescaped quote.
 func (r *jsonReader) startOf(end int) int {
 	for i := end - 2; i >= 0; i-- {
 		if r.text[i] != '"' {
@@ -261,8 +260,8 @@ func (r *jsonReader) startOf(end int) int {
 	return 0
 }
 
-// unescape returns what is between the quotes of a JSON string as encoding/json reads it, and for each byte of it, and
-// the end, the offset of what it was written as.
+// unescape returns a JSON string's content as encoding/json does, and the offset of each of its bytes and of its end
+// in raw.
 func unescape(raw []byte) (text []byte, offsets []int) {
 	text, offsets = make([]byte, 0, len(raw)), make([]int, 0, len(raw)+1)
 	add := func(at int, bytes ...byte) {
@@ -316,7 +315,7 @@ func unescape(raw []byte) (text []byte, offsets []int) {
 	return text, append(offsets, len(raw))
 }
 
-// hex reads four hexadecimal digits.
+// hex parses four hexadecimal digits.
 func hex(raw []byte, at int) rune {
 	if at+4 > len(raw) {
 		return -1

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// A Kind is what a node holds.
+// A Kind is the kind of a node.
 type Kind uint8
 
 // The kinds of nodes.
@@ -20,31 +20,31 @@ const (
 	Map
 )
 
-// String names the kind as JSON does.
+// String returns the kind's name.
 func (k Kind) String() string {
 	return [...]string{"null", "bool", "number", "string", "list", "map"}[k]
 }
 
-// A Position is a place in a file: line and column, from 1, the column in characters. The zero value is no place.
+// A Position is a place in a file: line and column from 1, the column in characters. The zero value is no place.
 type Position struct{ Line, Column int }
 
-// A Node is a value in a document. Positions are of its first character.
+// A Node is a value in a document. Pos is that of its first character.
 type Node struct {
 	Kind    Kind
-	Text    string  // of a string; of a number its JSON literal; "true" or "false"
-	Items   []*Node // of a list
-	Entries []Entry // of a map, as the file has them
+	Text    string  // string: its value; number: its JSON literal; bool: "true" or "false"
+	Items   []*Node // list: its items
+	Entries []Entry // map: its entries, in the order of the file
 	Pos     Position
 }
 
-// An Entry is a key of a map and what it leads to.
+// An Entry is a key of a map with its value.
 type Entry struct {
 	Key    string
 	KeyPos Position
 	Value  *Node
 }
 
-// At is where people look for the entry: its key if there is more below, else its value.
+// At returns the position to show for the entry: the key's for lists and maps, else the value's.
 func (e Entry) At() Position {
 	if e.Value == nil || e.Value.Kind >= List || e.Value.Pos == (Position{}) {
 		return e.KeyPos
@@ -52,7 +52,7 @@ func (e Entry) At() Position {
 	return e.Value.Pos
 }
 
-// Entry returns the entry of a key, nil if there is none. Of several with the same key the last counts, as for JSON.
+// Entry returns the entry of a key, or nil. If a key occurs twice, the last one counts, as in JSON.
 func (n *Node) Entry(key string) *Entry {
 	if n == nil {
 		return nil
@@ -65,7 +65,7 @@ func (n *Node) Entry(key string) *Entry {
 	return nil
 }
 
-// Get returns what a key leads to, nil if the node is no map or does not have it.
+// Get returns the value of a key, or nil if the node is no map or does not have the key.
 func (n *Node) Get(key string) *Node {
 	if entry := n.Entry(key); entry != nil {
 		return entry.Value
@@ -73,10 +73,10 @@ func (n *Node) Get(key string) *Node {
 	return nil
 }
 
-// Is tells whether there is such a node. It is no error to ask nil.
+// Is reports whether the node has this kind. A nil node has none.
 func (n *Node) Is(kind Kind) bool { return n != nil && n.Kind == kind }
 
-// String returns the text of a string; "" for all else, nil included.
+// String returns the text of a string, or "" for any other node, including nil.
 func (n *Node) String() string {
 	if n.Is(String) {
 		return n.Text
@@ -84,7 +84,7 @@ func (n *Node) String() string {
 	return ""
 }
 
-// Keys returns the keys of a map, in the file's order, each once.
+// Keys returns the keys of a map in the order of the file, each once.
 func (n *Node) Keys() []string {
 	if n == nil {
 		return nil
@@ -100,7 +100,7 @@ func (n *Node) Keys() []string {
 	return keys
 }
 
-// Set puts a value at a key of a map, in the place of the one that is there.
+// Set sets the value of a key in a map.
 func (n *Node) Set(key string, value *Node) {
 	if entry := n.Entry(key); entry != nil {
 		entry.Value = value
@@ -114,7 +114,7 @@ func (n *Node) Delete(key string) {
 	n.Entries = slices.DeleteFunc(n.Entries, func(entry Entry) bool { return entry.Key == key })
 }
 
-// Clone returns a copy that shares nothing with the node.
+// Clone returns a deep copy.
 func (n *Node) Clone() *Node {
 	if n == nil {
 		return nil
@@ -132,7 +132,7 @@ func (n *Node) Clone() *Node {
 	return &clone
 }
 
-// Value returns the node as JSON shapes, numbers as json.Number; nil for nil.
+// Value returns the node in JSON shapes, with numbers as json.Number. It is nil for a nil node.
 func (n *Node) Value() any {
 	if n == nil {
 		return nil
@@ -160,16 +160,17 @@ func (n *Node) Value() any {
 	return nil
 }
 
-// JSON returns the node as JSON on one line, keys sorted.
+// JSON returns the node as JSON on one line, with sorted keys.
 func (n *Node) JSON() json.RawMessage {
 	text, err := json.Marshal(n.Value())
 	if err != nil {
-		return json.RawMessage("null") // a number that is none; readers make no such node
+		return json.RawMessage("null") // an invalid number; readers make no such node
 	}
 	return text
 }
 
-// FromValue returns JSON shapes as a node without positions, keys sorted. Numbers may be json.Number, float64 or int.
+// FromValue returns JSON shapes as a node without positions, with sorted keys. Numbers may be json.Number, float64 or
+// int.
 func FromValue(value any) *Node {
 	switch value := value.(type) {
 	case bool:
@@ -199,8 +200,8 @@ func FromValue(value any) *Node {
 	return &Node{Kind: Null}
 }
 
-// Equal tells whether two nodes hold the same: maps without order, numbers as 64-bit floats, which is all that snapd
-// keeps of them.
+// Equal reports whether two nodes have the same value. The order of keys does not count. Numbers are compared as
+// 64-bit floats, as snapd stores them.
 func Equal(a, b *Node) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -228,7 +229,7 @@ func Equal(a, b *Node) bool {
 	return a.Text == b.Text
 }
 
-// normalNumber is a number as snapd writes it into a body: as encoding/json prints the 64-bit float.
+// normalNumber returns a number as snapd writes it into a body: the 64-bit float in the notation of encoding/json.
 func normalNumber(literal string) string {
 	number, err := strconv.ParseFloat(literal, 64)
 	if err != nil {
@@ -241,8 +242,8 @@ func normalNumber(literal string) string {
 	return string(text)
 }
 
-// Follow returns the node that steps lead to, keys and decimal indexes, and where people look for it. Where the way ends
-// early, because a key is missing, it returns nil and the last position on the way.
+// Follow returns the node at steps, which are keys and decimal indexes, and the position to show for it. If a step is
+// missing, it returns nil and the last position on the way.
 func (n *Node) Follow(steps ...string) (*Node, Position) {
 	at := Position{}
 	if n != nil {
@@ -270,7 +271,7 @@ func (n *Node) Follow(steps ...string) (*Node, Position) {
 	return n, at
 }
 
-// List returns the items of a list; none for all else, nil included.
+// List returns the items of a list, or nil for any other node, including nil.
 func (n *Node) List() []*Node {
 	if n.Is(List) {
 		return n.Items

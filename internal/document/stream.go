@@ -13,11 +13,11 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// maxStream is how many assertions one text may hold.
+// maxStream is how many assertions a text may have.
 const maxStream = 1000
 
-// ParseSchemas reads all confdb-schemas of a text: what ParseAll reads, less the assertions of other types that they are
-// among. At least one is returned. Errors are *Error.
+// ParseSchemas reads all confdb-schemas of a text. It skips assertions of other types, but returns an error if there
+// is no confdb-schema. Errors are *Error.
 func ParseSchemas(file string, text []byte) ([]*Document, error) {
 	all, err := ParseAll(file, text)
 	if err != nil || len(all) == 1 {
@@ -39,9 +39,9 @@ func ParseSchemas(file string, text []byte) ([]*Document, error) {
 	return list, nil
 }
 
-// ParseAll reads all documents of a text: several assertions with empty lines between them, as `snap known` prints them,
-// which need not be confdb-schemas (Header("type") tells), several YAML documents, or one document of whatever form.
-// Errors are *Error.
+// ParseAll reads all documents of a text: several assertions with empty lines between them, as `snap known` prints
+// them; several YAML documents; or one document of any form. Assertions may have any type; see Header("type"). Errors
+// are *Error.
 func ParseAll(file string, text []byte) ([]*Document, error) {
 	if len(text) > MaxSize {
 		return nil, &Error{File: file, Message: fmt.Sprintf("it has %d bytes; a confdb-schema has %d at most", len(text), MaxSize)}
@@ -93,10 +93,10 @@ func readAssertions(file string, text []byte) ([]*Document, error) {
 // A part is one assertion of a stream.
 type part struct {
 	text []byte
-	line int // how many lines are before it
+	line int // number of lines before it
 }
 
-// split takes a stream of assertions apart; any other text is one part. Of more than can be it returns one too many.
+// split divides a stream of assertions; any other text is one part. It stops one part after maxStream.
 func split(file string, text []byte) []part {
 	start := len(text) - len(bytes.TrimLeft(text, "\n"))
 	if formOf(file, text[start:]) != Assertion {
@@ -115,8 +115,8 @@ func split(file string, text []byte) []part {
 	return parts
 }
 
-// endOf returns where the first assertion of a stream ends: behind its headers, its body of the length that they tell,
-// and its signature. Where they tell no length that can be, it is all of the text.
+// endOf returns the end of the first assertion of a stream, from the length of its body. If the length is impossible,
+// it is the end of the text.
 func endOf(text []byte) int {
 	separator := []byte("\n\n")
 	head, rest, found := bytes.Cut(text, separator)
@@ -143,7 +143,7 @@ func endOf(text []byte) int {
 	return len(text)
 }
 
-// shift moves all positions down.
+// shift adds to the line of all positions.
 func (d *Document) shift(lines int) {
 	if lines == 0 {
 		return

@@ -11,26 +11,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// placeholder matches what people write where a value is filled in later: <your-account-id>, @ID@, ${ID}, $(ID), $ID,
+// placeholder matches text in place of a value that is filled in later: <your-account-id>, @ID@, ${ID}, $(ID), $ID,
 // {{ id }}, {% id %}, %ID%, %(id)s, __ID__, YOUR_ID.
 var placeholder = regexp.MustCompile(`^\s*(?:<[^<>]*>|@[^@]+@|\$\{.*\}|\$\([^()]*\)|\$\w+|\{\{.*\}\}|\{%.*%\}|\{\w+\}|%[^%]+%|%\(\w+\)s|` +
 	`__\w+__|[A-Z][A-Z0-9_-]{2,}|\.\.\.|…)\s*$`)
 
-// Placeholder tells whether a text stands for a value that is filled in later.
+// Placeholder reports whether a text stands for a value that is filled in later.
 func Placeholder(text string) bool { return placeholder.MatchString(text) }
 
-// SetAccount makes an account the one that publishes and signs.
+// SetAccount sets the account that publishes and signs.
 func (d *Document) SetAccount(id string) {
 	for _, name := range []string{"account-id", "authority-id"} {
 		d.setHeader(name, id)
 	}
 }
 
-// FillAccount is SetAccount for a document that does not say who publishes it, or only where it is to be filled in; "" fills
-// in nothing.
+// FillAccount sets the account if the document has none or a placeholder. If id is "", it only completes the signer.
 func (d *Document) FillAccount(id string) {
 	if own := d.Header("account-id"); own != "" && !unfilled(own) {
-		id = own // who publishes also signs
+		id = own // the publisher also signs
 		if d.Headers.Get("authority-id") == nil {
 			return
 		}
@@ -44,18 +43,18 @@ func (d *Document) FillAccount(id string) {
 
 func unfilled(id string) bool { return dialect.ValidAccount(id) != nil && Placeholder(id) }
 
-// SetTimestamp replaces the time.
+// SetTimestamp sets the timestamp.
 func (d *Document) SetTimestamp(at time.Time) {
 	d.setHeader("timestamp", at.UTC().Format(time.RFC3339))
 }
 
-// NeedsTimestamp tells whether the timestamp is still to be filled in.
+// NeedsTimestamp reports whether the timestamp is missing or a placeholder.
 func (d *Document) NeedsTimestamp() bool {
 	header := d.Headers.Get("timestamp")
 	return header == nil || Placeholder(header.String())
 }
 
-// setHeader replaces a header's text, also in the YAML that it came from.
+// setHeader sets a header's text, also in the YAML source.
 func (d *Document) setHeader(name, text string) {
 	value := &Node{Kind: String, Text: text, Pos: Position{1, 1}}
 	if entry := d.Headers.Entry(name); entry != nil {
@@ -77,13 +76,13 @@ func (d *Document) setHeader(name, text string) {
 	top.Content = append([]*yaml.Node{textYAML(name), textYAML(text)}, top.Content...)
 }
 
-// bare is a value that YAML cannot read and that a template fills in; directive a line that only a template knows.
+// bare matches a template's value that YAML cannot read; directive matches a line that only a template can have.
 var (
 	bare      = regexp.MustCompile("(?m)^([ \t]*(?:- +)*(?:[\\w.-]+|\"[^\"\n]*\"|'[^'\n]*'):[ \t]+|[ \t]*(?:- +)+)([@%`][^#\n]*?|\\{[{%][^\n]*?[}%]\\}[^#\n]*?)([ \t]*(?:#[^\n]*)?)$")
 	directive = regexp.MustCompile(`(?m)^[ \t]*\{[%#].*[%#]\}[ \t]*$`)
 )
 
-// asTexts returns YAML in which placeholders are texts in quotes, line by line where they were.
+// asTexts returns YAML with placeholders in quotes, on the same lines.
 func asTexts(text []byte) []byte {
 	text = directive.ReplaceAllFunc(text, func(line []byte) []byte { return []byte("#") })
 	return bare.ReplaceAllFunc(text, func(line []byte) []byte {
@@ -93,13 +92,13 @@ func asTexts(text []byte) []byte {
 	})
 }
 
-// braced tells whether a node is {{ id }}: YAML takes it for a map whose key is a map.
+// braced reports whether a node is {{ id }}. YAML reads it as a map whose key is a map.
 func braced(n *yaml.Node) bool {
 	return n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 && len(n.Content) == 2 &&
 		n.Content[0].Kind == yaml.MappingNode && n.Content[0].Style&yaml.FlowStyle != 0 && n.Content[1].ShortTag() == "!!null"
 }
 
-// unbrace makes texts of all {{ id }} in a tree.
+// unbrace turns all {{ id }} in a tree into texts.
 func unbrace(n *yaml.Node, rows [][]byte) {
 	if braced(n) && n.Line <= len(rows) {
 		row := []rune(string(rows[n.Line-1]))

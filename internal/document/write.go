@@ -16,17 +16,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// SignOptions say what SignInput writes.
+// SignOptions are options of SignInput.
 type SignOptions struct {
-	Account   string    // ID of the account that publishes it; "" stands for the document's
-	Revision  *int      // nil stands for the document's
-	Timestamp time.Time // zero stands for the document's
+	Account   string    // account ID of the publisher; "" means the document's
+	Revision  *int      // nil means the document's
+	Timestamp time.Time // zero means the document's
 	Dialect   dialect.Dialect
-	NoAliases bool // types are written out where they are used
+	NoAliases bool // replace aliases by their types
 }
 
-// SignInput returns exactly the JSON that `snap sign` takes: headers that are texts, the body as text in the layout that
-// snapd demands. It does not ask whether snapd would take what the document says.
+// SignInput returns the JSON for `snap sign`: headers as texts, and the body as text in the layout that snapd
+// requires. It does not check whether snapd accepts the confdb-schema. The error is for a missing account or storage
+// schema.
 func (d *Document) SignInput(options SignOptions) (json.RawMessage, error) {
 	account := cmp.Or(options.Account, d.Header("account-id"))
 	printed := dialect.Options{Account: account, Revision: options.Revision, Timestamp: options.Timestamp,
@@ -56,8 +57,8 @@ func (d *Document) SignInput(options SignOptions) (json.RawMessage, error) {
 	return dialect.Print(headers, storage, printed)
 }
 
-// Unsigned is SignInput for an engine that takes the confdb-schema without a signature. account replaces the document's;
-// "" leaves it. A timestamp that is still to be filled in becomes 1970, as nobody sees it.
+// Unsigned is SignInput for an engine that needs no signature. account replaces the document's unless it is "". A
+// missing timestamp becomes 1970.
 func (d *Document) Unsigned(account string) (json.RawMessage, error) {
 	if d.NeedsTimestamp() {
 		d.SetTimestamp(time.Unix(0, 0))
@@ -65,8 +66,8 @@ func (d *Document) Unsigned(account string) (json.RawMessage, error) {
 	return d.SignInput(SignOptions{Account: account})
 }
 
-// BodyText returns the body as snapd demands it: indented by two spaces, keys sorted, numbers as 64-bit floats, without a
-// newline at its end.
+// BodyText returns the body in the layout that snapd requires: indented by two spaces, keys sorted, numbers as 64-bit
+// floats, without a newline at the end.
 func (d *Document) BodyText() ([]byte, error) {
 	if d.Body == nil {
 		return nil, errors.New("the document has no body")
@@ -74,7 +75,7 @@ func (d *Document) BodyText() ([]byte, error) {
 	return json.MarshalIndent(normal(d.Body), "", "  ")
 }
 
-// normal is Node.Value with numbers as snapd keeps them.
+// normal is Node.Value with numbers as snapd stores them.
 func normal(n *Node) any {
 	switch {
 	case n.Is(Number):
@@ -95,11 +96,11 @@ func normal(n *Node) any {
 	return n.Value()
 }
 
-// YAML returns the document as people keep it. One that was YAML keeps its comments, anchors and order; for others keys
-// are put into the order that is easiest to read.
+// YAML returns the document as YAML. A document from YAML keeps its comments, anchors and order. For others it uses
+// the most readable order of keys.
 func (d *Document) YAML() ([]byte, error) {
 	if d.source != nil {
-		// The library loses its way in a few odd places for comments; what is said comes before what is remarked.
+		// The library misplaces some comments. If the text then reads differently, write it without comments.
 		if text, err := encodeYAML(d.source); err == nil {
 			if again, err := Parse("again.yaml", text); err == nil && Same(d, again, false) {
 				return text, nil
@@ -142,7 +143,7 @@ func appendYAML(to *yaml.Node, key string, value *yaml.Node) {
 	to.Content = append(to.Content, textYAML(key), value)
 }
 
-// textYAML is a text that reads as one, in quotes where it must be.
+// textYAML returns a text, in quotes if YAML would read it as something else.
 func textYAML(text string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(text)
@@ -189,7 +190,7 @@ func toYAML(n *Node, header bool) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 }
 
-// ordered returns the keys of a map: those that come first, then the others as the file has them.
+// ordered returns the keys of a map: those in first, then the others in the order of the file.
 func ordered(n *Node, first ...string) []string {
 	keys := n.Keys()
 	slices.SortStableFunc(keys, func(a, b string) int { return rank(a, first) - rank(b, first) })
@@ -210,7 +211,7 @@ func sortedKeys(n *Node) []string {
 }
 
 func parseRat(literal string) (*big.Rat, error) {
-	// An exponent of many digits would take all memory there is.
+	// A long exponent would take all memory.
 	float, err := strconv.ParseFloat(literal, 64)
 	if err != nil {
 		return nil, err

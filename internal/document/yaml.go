@@ -14,9 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// readYAMLs reads documents as people write them: the headers, and "storage" beside them (or "body", a map with storage,
-// or the text that snap sign wants). type may be left out; account-id, authority-id and timestamp are filled in when they
-// are built.
+// readYAMLs reads documents in YAML: the headers, and beside them "storage", or "body" as a map with storage or as
+// text. type, account-id, authority-id and timestamp may be missing.
 func readYAMLs(file string, text []byte) ([]*Document, error) {
 	sources, err := decodeYAML(file, text)
 	if err != nil {
@@ -76,8 +75,8 @@ func (d *Document) readYAML(c *converter) error {
 	return nil
 }
 
-// ParseYAML reads any YAML document, such as a snap's, into a tree with positions. Numbers, booleans and null are what
-// YAML takes them for; placeholders are read as ReadYAML does. Errors are *Error.
+// ParseYAML parses any YAML document, such as snap.yaml, into a tree with positions. Scalars have YAML's types.
+// Placeholders are read as by ReadYAML. Errors are *Error.
 func ParseYAML(file string, text []byte) (*Node, error) {
 	source, err := ReadYAML(file, text)
 	if err != nil {
@@ -86,8 +85,8 @@ func ParseYAML(file string, text []byte) (*Node, error) {
 	return newConverter(&Document{File: file}, text).node(source.Content[0], false, 0)
 }
 
-// ReadYAML parses a YAML document into the library's nodes. Placeholders that are no YAML are taken as texts: @ID@ and
-// {{ id }} as values; lines of template directives, such as {% if x %}, are left out. Errors are *Error.
+// ReadYAML parses a YAML document into the library's nodes. It reads placeholders such as @ID@ and {{ id }} as texts,
+// and skips lines of template directives such as {% if x %}. Errors are *Error.
 func ReadYAML(file string, text []byte) (*yaml.Node, error) {
 	sources, err := decodeYAML(file, text)
 	if err != nil {
@@ -134,16 +133,16 @@ func allYAML(text []byte) ([]*yaml.Node, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		// What stands between two separators, or behind the last one, may be nothing.
+		// The text between two separators, or after the last one, may be empty.
 		if len(source.Content) == 1 && source.Content[0].ShortTag() != "!!null" {
 			sources = append(sources, source)
 		}
 	}
 }
 
-// wrongLine returns the line at which a text that is no YAML ceases to be: the lines before it are YAML, and with it no more
-// of them are. The library's error tells of another: the one before, or where the mapping begins. That one is returned where
-// a long text leaves the search for a better one too costly.
+// wrongLine returns the first line that makes a text invalid YAML: the lines before it are valid, and no longer
+// beginning is. The library's error has another line: the one before, or that where the mapping begins. wrongLine
+// returns that one if the text is too long for a search.
 func wrongLine(text []byte, err error) int {
 	ends := []int{0}
 	for at, char := range text {
@@ -151,7 +150,7 @@ func wrongLine(text []byte, err error) int {
 			ends = append(ends, at+1)
 		}
 	}
-	budget := 1<<20 + 4*len(text) // bytes to be parsed
+	budget := 1<<20 + 4*len(text) // number of bytes to parse
 	good := func(lines int) bool {
 		budget -= ends[lines]
 		_, err := allYAML(text[:ends[lines]])
@@ -160,7 +159,7 @@ func wrongLine(text []byte, err error) int {
 		}
 		return err == nil
 	}
-	const longest = 50 // lines of a value, which are no YAML before its last one
+	const longest = 50 // longest value, in lines, which may be valid only with its last line
 	last := 0
 	for again := true; again; {
 		bad := len(ends)
@@ -189,16 +188,17 @@ var toldLine = regexp.MustCompile(`line (\d+):`)
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n\s*)?(?:line \d+: )?`)
 
-// A converter makes our nodes of the library's.
+// A converter converts the library's nodes.
 type converter struct {
 	doc     *Document
 	text    []byte
-	rows    int                 // lines of the text
-	left    int                 // nodes that may still be made: anchors can multiply them without end
-	parents map[*yaml.Node]bool // anchors that are being used
+	rows    int                 // number of lines
+	left    int                 // number of nodes that it may still make: anchors can multiply them
+	parents map[*yaml.Node]bool // anchors in use
 }
 
-// at is where a node is. What is left out at the end of a file is behind its last line for the library.
+// at returns the position of a node. The library puts a value that is missing at the end of a file behind the last
+// line.
 func (c *converter) at(n *yaml.Node) Position {
 	if n.Line > c.rows {
 		return Position{c.rows, 1}
@@ -206,19 +206,19 @@ func (c *converter) at(n *yaml.Node) Position {
 	return Position{n.Line, n.Column}
 }
 
-// newConverter begins the conversion of a document's nodes.
+// newConverter returns a converter for a document.
 func newConverter(doc *Document, text []byte) *converter {
 	return &converter{doc: doc, text: text, rows: bytes.Count(text, []byte("\n")) + 1, left: 4 * MaxSize / 64}
 }
 
-// A pair is an entry of a map with the name that its key stands for.
+// A pair is an entry of a map.
 type pair struct {
 	name       string
 	key, value *yaml.Node
 }
 
-// pairs returns the entries of a map, with those of the maps that merge keys (<<) name: what the map has itself goes before
-// them, and of several merged maps the first.
+// pairs returns the entries of a map with those of its merge keys (<<). The map's own entries win, then the first
+// merged map.
 func (c *converter) pairs(n *yaml.Node, depth int) ([]pair, error) {
 	if c.left--; c.left < 0 || depth > deepest {
 		return nil, c.doc.errorf(c.at(n), "anchors make it too large")
@@ -258,7 +258,7 @@ func (c *converter) pairs(n *yaml.Node, depth int) ([]pair, error) {
 	return list, nil
 }
 
-// merged returns the entries of the map, or maps, that a merge key names.
+// merged returns the entries of the maps that a merge key names.
 func (c *converter) merged(n *yaml.Node, depth int) ([]pair, error) {
 	switch target := resolved(n); target.Kind {
 	case yaml.MappingNode:
@@ -280,7 +280,7 @@ func (c *converter) merged(n *yaml.Node, depth int) ([]pair, error) {
 	return nil, c.doc.errorf(c.at(n), "a merge key (<<) wants a map, or a list of maps")
 }
 
-// resolved is a node, or what the anchor that it names stands for.
+// resolved returns a node, or the node behind an alias.
 func resolved(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -344,7 +344,7 @@ func (c *converter) scalar(n *yaml.Node, header bool) (*Node, error) {
 	tag := n.ShortTag()
 	if tag == "!!null" {
 		if n.Value == "" {
-			n.Value = "null" // the library would write '' where it stands in braces
+			n.Value = "null" // the library would write '' inside braces
 		}
 		return &Node{Kind: Null, Pos: node.Pos}, nil
 	}
@@ -370,7 +370,7 @@ func (c *converter) scalar(n *yaml.Node, header bool) (*Node, error) {
 
 var jsonLiteral = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$`)
 
-// jsonNumber writes a number of YAML, which has more forms, as JSON does.
+// jsonNumber returns a YAML number in JSON's notation.
 func jsonNumber(n *yaml.Node) (string, error) {
 	if jsonLiteral.MatchString(n.Value) {
 		if number, err := strconv.ParseFloat(n.Value, 64); err != nil || math.IsInf(number, 0) {
@@ -394,7 +394,8 @@ func jsonNumber(n *yaml.Node) (string, error) {
 	return normalNumber(strconv.FormatFloat(float, 'g', -1, 64)), nil
 }
 
-// inside returns where offsets of a text are in the file: exactly for a literal block, else where the text begins.
+// inside returns a function from offsets in a node's text to positions in the file. It is exact for a literal block;
+// otherwise it returns the start of the text.
 func (c *converter) inside(n *yaml.Node) func(offset int) Position {
 	start := c.at(n)
 	if n.Style&yaml.LiteralStyle == 0 {
@@ -415,7 +416,7 @@ func (c *converter) inside(n *yaml.Node) func(offset int) Position {
 	}
 }
 
-// sameNumber tells whether two literals stand for the same number exactly.
+// sameNumber reports whether two literals are exactly the same number.
 func sameNumber(a, b string) bool {
 	if a == b {
 		return true
@@ -425,8 +426,8 @@ func sameNumber(a, b string) bool {
 	return errX == nil && errY == nil && x.Cmp(y) == 0
 }
 
-// plain tells whether a header's text can be written without quotes although YAML would read it as something else: in
-// headers everything is a text.
+// plain reports whether a header's text needs no quotes although YAML would read it as another type: all headers are
+// texts.
 func plain(text string) bool {
 	if text == "" || len(text) > 64 {
 		return false

@@ -1,4 +1,5 @@
-// Package durable replaces files: afterwards the new content is on disk, and at no moment is there half of it.
+// Package durable replaces files. When Write returns, the new content is on disk; at no moment is the file
+// incomplete.
 package durable
 
 import (
@@ -9,7 +10,7 @@ import (
 	"strings"
 )
 
-// Write replaces the file at path. Its directory must exist.
+// Write replaces the file at path. Its folder must exist.
 func Write(path string, content []byte, mode os.FileMode) (err error) {
 	defer func() {
 		if err != nil {
@@ -38,8 +39,8 @@ func Write(path string, content []byte, mode os.FileMode) (err error) {
 	return syncDir(dir)
 }
 
-// Leftovers lists what Writes of the path have left beside it when their process was killed. While another process
-// writes, its file is among them.
+// Leftovers returns the files that killed Writes have left beside path. During a Write of another process its file is
+// among them.
 func Leftovers(path string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if errors.Is(err, os.ErrNotExist) {
@@ -58,7 +59,7 @@ func Leftovers(path string) ([]string, error) {
 	return list, nil
 }
 
-// Remove removes the file at path. That there is none is no error.
+// Remove removes the file at path. A missing file is no error.
 func Remove(path string) error {
 	err := os.Remove(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -1,8 +1,8 @@
-// Package jsonvalue says when two JSON values are one, and merges them. Library, server, page and devices all ask it, so
-// that they never disagree. Its main functions are Equal and Merge.
+// Package jsonvalue compares and merges JSON values. Library, server, page and devices use it, so that they agree.
+// Its main functions are Equal and Merge.
 //
-// A value is nil, bool, string, json.Number, []any or map[string]any. The engine keeps values in a form of its own
-// (registry/confdb/databag) and compares those there.
+// A value is nil, bool, string, json.Number, []any or map[string]any. The engine compares values in a form of its own
+// (registry/confdb/databag).
 package jsonvalue
 
 import (
@@ -14,9 +14,9 @@ import (
 	"strings"
 )
 
-// Equal tells whether two values are the same. Numbers are compared by what they stand for, as confdb keeps them: whole
-// numbers to the last digit, fractions as 64-bit floats. So 1, 1.0 and 10e-1 are equal, 9007199254740992 and
-// 9007199254740993 are not. It costs no more than the values' texts, whatever a number's exponent.
+// Equal reports whether two values are the same. Numbers are compared as numbers: whole numbers exactly, fractions as
+// 64-bit floats. So 1, 1.0 and 10e-1 are equal, and 9007199254740992 and 9007199254740993 are not. The cost depends
+// on the length of the texts, not on exponents.
 func Equal(a, b any) bool {
 	switch a := a.(type) {
 	case json.Number:
@@ -31,12 +31,12 @@ func Equal(a, b any) bool {
 	}
 	switch b.(type) {
 	case json.Number, []any, map[string]any:
-		return false // not all of them can be compared with ==
+		return false // maps and lists cannot be compared with ==
 	}
 	return a == b
 }
 
-// EqualStored is Equal where nil, an empty list and an empty map are the same: confdb stores none of them.
+// EqualStored is Equal with nil, an empty list and an empty map as the same value: confdb stores none of them.
 func EqualStored(a, b any) bool {
 	if Empty(a) {
 		a = nil
@@ -47,7 +47,7 @@ func EqualStored(a, b any) bool {
 	return Equal(a, b)
 }
 
-// Empty tells whether a value is a list or map with nothing in it.
+// Empty reports whether a value is an empty list or map.
 func Empty(value any) bool {
 	switch value := value.(type) {
 	case []any:
@@ -58,8 +58,8 @@ func Empty(value any) bool {
 	return false
 }
 
-// Merge returns value with a merge patch applied (RFC 7396): null removes, objects are merged, whatever else replaces. It
-// changes neither; the result shares with both what is the same.
+// Merge applies a merge patch to a value (RFC 7396): null removes a key, objects are merged, anything else replaces.
+// It changes neither argument. The result may share parts with both.
 func Merge(value, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {
@@ -80,11 +80,11 @@ func Merge(value, patch any) any {
 	return merged
 }
 
-// maxExponent is how many digits of an exponent are looked at. Their conversion takes more than linear time, and nobody
-// means a number of that kind: beyond, only equal texts are equal.
+// maxExponent is the largest number of digits in an exponent that is parsed, since parsing takes more than linear
+// time. Numbers with longer exponents are equal only if their texts are.
 const maxExponent = 1000
 
-// number returns a text that two numbers share when they are equal.
+// number returns a text that is the same for equal numbers.
 func number(text string) string {
 	digits, exponent, ok := significant(text)
 	if !ok {
@@ -100,8 +100,8 @@ func number(text string) string {
 	return digits + "e" + exponent.String()
 }
 
-// significant splits a number into its digits, with sign and without zeros at either end, and the power of ten of the
-// last one. Zero has no digits.
+// significant splits a number into digits, with sign and without leading and trailing zeros, and the power of ten of
+// the last digit. Zero has no digits.
 func significant(text string) (digits string, exponent *big.Int, ok bool) {
 	exponent = new(big.Int)
 	mantissa := text

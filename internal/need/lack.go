@@ -4,17 +4,17 @@ import "strings"
 
 const before, between = "needs ", ", which is not here: "
 
-// A Lack is something that a test needs and the machine has not.
+// A Lack is something that a test needs and the machine does not have.
 type Lack struct {
-	What   string // a program, or what else it is
-	Remedy string // the command that brings it
+	What   string // a program, or another requirement
+	Remedy string // the command that installs it
 
-	require string // variables that make it required, with blanks between them; "" for Require
+	require string // variables that make it required, separated by spaces; "" means Require
 }
 
 func (l *Lack) Error() string { return before + l.What + between + l.Remedy }
 
-// ParseLack finds a Lack in a line of a test's output.
+// ParseLack parses a Lack from a line of a test's output.
 func ParseLack(line string) (*Lack, bool) {
 	what, remedy, ok := strings.Cut(strings.TrimSpace(line), between)
 	if !ok {

@@ -1,9 +1,9 @@
-// Package need tells a test whether a program of the machine is there. Where it is not, the test is skipped and names the
-// program and the Debian package that brings it. The runner of make test lists what was skipped that way.
+// Package need tells a test whether a program is installed. If not, the test is skipped with the name of the Debian
+// package. The runner of make test lists these skips. Its main function is Program.
 //
-//	openssl := need.Program(t, "openssl") // its path, or the test ends here
+//	openssl := need.Program(t, "openssl") // the path, or the test ends here
 //
-// ASPECTS_REQUIRE_PROGRAMS=1 turns such skips into failures. Some programs have a variable of their own in its place:
+// ASPECTS_REQUIRE_PROGRAMS=1 turns skips into failures. Some programs have their own variable instead:
 // ASPECTS_REQUIRE_BROWSER, ASPECTS_REQUIRE_POSTGRES and ASPECTS_REQUIRE_SNAP.
 package need
 
@@ -17,16 +17,16 @@ import (
 	"testing"
 )
 
-// Require is the variable of the environment that turns skips for want of a program into failures.
+// Require is the environment variable that turns skips into failures.
 const Require = "ASPECTS_REQUIRE_PROGRAMS"
 
-// A source is where a program comes from.
+// A source says where a program comes from.
 type source struct {
-	debian  string // the package that brings it
-	require string // the variable that makes it required; "" for Require
+	debian  string // packages that contain it
+	require string // the variable that makes it required; "" means Require
 }
 
-// sources has every program that a test may ask for.
+// sources has every program that tests use.
 var sources = map[string]source{
 	"awk":                {debian: "mawk"},
 	"bash":               {debian: "bash"},
@@ -63,8 +63,8 @@ var sources = map[string]source{
 	"zsh":                {debian: "zsh"},
 }
 
-// Find returns the path of a program, or an error that says what brings it. It looks into PATH, and then where Debian
-// keeps the programs of administrators, which is not in the PATH of most users.
+// Find returns the path of a program. It searches PATH and Debian's folders for administrators, which are not in the
+// PATH of most users. The error names the package.
 func Find(name string) (path string, lack error) {
 	path, err := exec.LookPath(name)
 	if err == nil {
@@ -82,7 +82,7 @@ func Find(name string) (path string, lack error) {
 	return "", &Lack{What: name, Remedy: "apt-get install " + from.debian, require: from.require}
 }
 
-// Program returns the path of a program, or skips the test. It looks where Find does.
+// Program returns the path of a program, or skips the test. It searches as Find does.
 func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := Find(name)
@@ -92,7 +92,7 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// Programs skips the test unless all of these programs are there.
+// Programs skips the test unless all programs are installed.
 func Programs(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -100,20 +100,20 @@ func Programs(t testing.TB, names ...string) {
 	}
 }
 
-// Missing skips the test for want of something that Program does not find by itself, such as a module of Python: what is
-// missing, and the command that brings it. It fails the test where Require is 1, or one of the variables given in its place.
+// Missing skips the test because of a requirement that Program cannot find, such as a Python module. remedy is the
+// command that installs it. The test fails instead if Require, or one of the given variables, is 1.
 func Missing(t testing.TB, what, remedy string, require ...string) {
 	t.Helper()
 	End(t, &Lack{What: what, Remedy: remedy, require: strings.Join(require, " ")})
 }
 
-// A Test is what End needs of a test: a testing.TB, or the T of testscript.
+// A Test has the methods that End needs: a testing.TB, or the T of testscript.
 type Test interface {
 	Skip(args ...any)
 	Fatal(args ...any)
 }
 
-// End ends a test for an error of Find: it is skipped, or fails if the environment says that the program is required.
+// End skips the test with an error of Find, or fails it if the program is required.
 func End(t Test, err error) {
 	if t, ok := t.(testing.TB); ok {
 		t.Helper()

@@ -1,9 +1,8 @@
-// Package nofolder keeps the program from making ~/.cache/goimports whenever it starts. The folder is made by the
-// initialisation of golang.org/x/tools/internal/modindex, which echo-swagger brings along and nothing here uses: it gives
-// up where there can be no such folder.
+// Package nofolder keeps the program from making ~/.cache/goimports at its start. The initialisation of
+// golang.org/x/tools/internal/modindex, which echo-swagger imports, makes it unless the folder is impossible.
 //
-// Go initialises packages in the order of their import paths, as far as their imports allow. So this one, which must
-// import nothing but os, comes before that one.
+// Go initialises packages in the order of their import paths as far as imports allow. This package imports only os,
+// so it comes first.
 package nofolder
 
 import "os"
@@ -12,9 +11,9 @@ const variable = "XDG_CACHE_HOME"
 
 var before, was = os.LookupEnv(variable)
 
-func init() { _ = os.Setenv(variable, os.DevNull) } // fails for malformed names only
+func init() { _ = os.Setenv(variable, os.DevNull) } // fails only for malformed names
 
-// Over gives the environment back. main calls it first.
+// Over restores the environment. main calls it first.
 func Over() {
 	if !was {
 		_ = os.Unsetenv(variable)

@@ -2,5 +2,5 @@
 
 package program
 
-// Raced tells whether this test has the race detector.
+// Raced reports whether the test has the race detector.
 const Raced = false

@@ -1,5 +1,5 @@
-// Package program gives tests the program itself, with a link for each role, as make build makes it. It is built once for
-// all of them, with the race detector if they have it.
+// Package program provides the built program to tests, with a link for each role, as make build does. It is built
+// once for all tests, with the race detector if the tests have it. Its main function is Dir.
 package program
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Roles are the links beside the program.
+// Roles are the names of the links.
 var Roles = []string{"server", "control", "vpn", "reporting"}
 
-// Dir returns the folder of the program.
+// Dir returns the folder of the program and its links.
 func Dir(t testing.TB) string {
 	t.Helper()
 	root, err := Root()
@@ -35,7 +35,7 @@ func Dir(t testing.TB) string {
 	return dir
 }
 
-// Root is the folder of the module, seen from a package in it.
+// Root returns the folder of the module that contains the working directory.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -53,10 +53,10 @@ func Root() (string, error) {
 	}
 }
 
-// Build brings the program of the module in root up to date and returns its folder, which is below build/test. There is
-// nothing to do for go build where no source has changed.
+// Build builds the program of the module in root and returns its folder, below build/test. It is quick if no source
+// has changed.
 func Build(ctx context.Context, root string, race bool) (dir string, err error) {
-	// The flags are those of go test, so that what is compiled for one is there for the other.
+	// The flags are those of go test, so that both share compiled packages.
 	kind, flags := "plain", []string{"build", "-buildvcs=false"}
 	if race {
 		kind, flags = "race", append(flags, "-race")
@@ -65,7 +65,7 @@ func Build(ctx context.Context, root string, race bool) (dir string, err error) 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	// Several packages are tested at the same time.
+	// Several packages run their tests at the same time.
 	lock := flock.New(filepath.Join(dir, "lock"))
 	if err := lock.Lock(); err != nil {
 		return "", err
@@ -85,8 +85,8 @@ func Build(ctx context.Context, root string, race bool) (dir string, err error) 
 	return dir, nil
 }
 
-// note looks at the sources of the program. go test remembers what a test has looked at in its module, and runs it again
-// where that has changed; of what a command of the test has read it knows nothing.
+// note reads the sources of the program. go test repeats a test if files that the test has read have changed, but it
+// does not see what the test's commands read.
 func note(ctx context.Context, root string) error {
 	const format = `{{if .Module}}{{if .Module.Main}}{{.Dir}}{{range .GoFiles}}{{"\n"}}{{$.Dir}}/{{.}}{{end}}` +
 		`{{range .EmbedFiles}}{{"\n"}}{{$.Dir}}/{{.}}{{end}}{{end}}{{end}}`
@@ -102,7 +102,7 @@ func note(ctx context.Context, root string) error {
 		if err != nil {
 			return err
 		}
-		if info.IsDir() && path != root { // what is new there; in the root there is much that is no source
+		if info.IsDir() && path != root { // notices new files; in the root there are many that are no sources
 			if _, err := os.ReadDir(path); err != nil {
 				return err
 			}

@@ -1,6 +1,6 @@
-// Command testrun is what make test runs: go test, with the race detector where there is a C compiler, and with temporary
-// files in memory where there is room. It says which it was, shows the output of what fails, and lists at the end what was
-// skipped, and which package brings what was missing.
+// Command testrun is the runner of make test. It runs go test with the race detector if there is a C compiler, and
+// with temporary files in memory if there is room, and says so. It shows the output of failures, and at the end lists
+// skipped tests and the packages that they need.
 //
 //	go run ./internal/testrun [FLAG of go test | PACKAGE]...
 package main
@@ -34,7 +34,7 @@ func run(dir string, out io.Writer, args []string) (int, error) {
 	fmt.Fprintln(out, said+"\n"+where)
 	if len(args) == 0 {
 		args = []string{"./..."}
-		// Tests want the program while the rest is still compiled, and would compile it all a second time.
+		// Tests need the program before the rest is compiled, and would compile everything twice.
 		if _, err := program.Build(context.Background(), dir, len(flags) > 0); err != nil {
 			return 0, err
 		}
@@ -42,7 +42,7 @@ func run(dir string, out io.Writer, args []string) (int, error) {
 	command := exec.Command("go", append(append([]string{"test", "-json"}, flags...), args...)...)
 	command.Dir, command.Stderr = dir, os.Stderr
 	if os.Getenv("GORACE") == "" {
-		// A program with the race detector sleeps for a second before it ends, and scripts start it hundreds of times.
+		// With the race detector a program sleeps for a second at its end, and scripts start it hundreds of times.
 		variables = append(variables, "GORACE=atexit_sleep_ms=10")
 	}
 	command.Env = append(os.Environ(), variables...)
@@ -50,7 +50,7 @@ func run(dir string, out io.Writer, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// An interrupt reaches go test, too: what it says then is still to be shown.
+	// go test gets an interrupt too, and its last output is still shown.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	if err := command.Start(); err != nil {
 		return 0, err

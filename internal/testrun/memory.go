@@ -8,16 +8,16 @@ import (
 	"syscall"
 )
 
-// Tests write thousands of small files and have each reach the disk. In memory that takes no time.
+// Tests write thousands of small files and sync each. In memory that takes no time.
 const (
 	memoryFolder = "/dev/shm"
-	memoryNeeded = 4 << 30 // bytes: what the tests fill at most, several times over
+	memoryNeeded = 4 << 30 // bytes: several times what the tests use
 	tmpfs        = 0x01021994
 	noexec       = 8
 )
 
-// memory returns the variables that have tests keep their temporary files in memory, none where that cannot be, and a line
-// that says which it is. A folder that the user has chosen stays. Go's own temporary files, which are large, stay on disk.
+// memory returns the variables that put the tests' temporary files into memory, or none if that is impossible, and a
+// line that says which. A TMPDIR of the user stays. Go's own temporary files are large and stay on disk.
 func memory() (variables []string, said string) {
 	if chosen := os.Getenv("TMPDIR"); chosen != "" {
 		return nil, "Temporary files: in " + chosen
@@ -32,7 +32,7 @@ func memory() (variables []string, said string) {
 	return variables, "Temporary files: in memory, " + memoryFolder
 }
 
-// unfit says why a folder cannot take the tests' files; "" if it can.
+// unfit returns why a folder cannot have the tests' files, or "".
 func unfit(folder string) string {
 	var system syscall.Statfs_t
 	if err := syscall.Statfs(folder, &system); err != nil || int64(system.Type) != tmpfs {
@@ -52,7 +52,7 @@ func unfit(folder string) string {
 	return ""
 }
 
-// available is how much memory the machine can give, in bytes; 0 if it does not say.
+// available returns the available memory in bytes, or 0 if unknown.
 func available() uint64 {
 	file, err := os.Open("/proc/meminfo")
 	if err != nil {

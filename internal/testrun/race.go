@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// race returns the flags that turn on the race detector, none where it cannot be had, and a line that says which it is.
-// The detector is linked by cgo, so it wants a C compiler with its library, and not every architecture has it.
+// race returns the flags for the race detector, or none if it is not available, and a line that says which. The
+// detector needs cgo, a C compiler with its library, and a supported architecture.
 func race() (flags []string, said string) {
 	const off = "Race detector: off. "
 	if goEnv("CGO_ENABLED") == "0" {
@@ -16,14 +16,14 @@ func race() (flags []string, said string) {
 		}
 		return nil, off + "CGO_ENABLED is 0"
 	}
-	// The one package of the standard library that is always compiled by both compilers.
+	// This package of the standard library always needs both compilers.
 	if out, err := exec.Command("go", "build", "-race", "runtime/cgo").CombinedOutput(); err != nil {
 		return nil, off + reason(string(out))
 	}
 	return []string{"-race"}, "Race detector: on, with " + compiler()
 }
 
-// reason picks from go build's complaint the line that tells what is wrong.
+// reason returns the line of go build's output with the cause.
 func reason(output string) string {
 	fallback := ""
 	for line := range strings.Lines(output) {
@@ -39,7 +39,7 @@ func reason(output string) string {
 	return fallback
 }
 
-// compiler is the C compiler that go calls.
+// compiler returns the C compiler of go.
 func compiler() string {
 	if words := strings.Fields(goEnv("CC")); len(words) > 0 {
 		return words[0]
@@ -47,7 +47,7 @@ func compiler() string {
 	return "gcc"
 }
 
-// goEnv is a setting of go; empty where it cannot be asked, which go test then says better.
+// goEnv returns a setting of go; "" if go cannot be run, which go test reports better.
 func goEnv(name string) string {
 	out, _ := exec.Command("go", "env", name).Output()
 	return strings.TrimSpace(string(out))

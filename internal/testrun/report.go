@@ -21,19 +21,19 @@ type event struct {
 	FailedBuild                               string
 }
 
-// A report shows what go test does, as it comes: a line for each package, and the output of what fails.
+// A report shows the progress of go test: a line for each package, and the output of failures.
 type report struct {
 	out     io.Writer
-	output  map[string]map[string][]string // of tests that are not over, and of tests that failed, by package and test
-	failed  map[string][]string            // tests by package
-	build   map[string][]string            // what the compiler says, by import path
+	output  map[string]map[string][]string // output of running and failed tests, by package and test
+	failed  map[string][]string            // failed tests by package
+	build   map[string][]string            // output of the compiler, by import path
 	cached  map[string]bool
 	counts  struct{ passed, cached int }
-	broken  []string // packages that failed
+	broken  []string // failed packages
 	skipped []skip
 }
 
-// A skip is a test that was skipped, and what it said of it.
+// A skip is a skipped test with its reason.
 type skip struct{ pkg, test, reason string }
 
 func newReport(out io.Writer) *report {
@@ -41,7 +41,7 @@ func newReport(out io.Writer) *report {
 		build: map[string][]string{}, cached: map[string]bool{}}
 }
 
-// read takes the events until they end.
+// read reads all events.
 func (r *report) read(events io.Reader) error {
 	lines := bufio.NewReader(events)
 	for {
@@ -51,7 +51,7 @@ func (r *report) read(events io.Reader) error {
 			if json.Unmarshal(line, &e) == nil && e.Action != "" {
 				r.take(e)
 			} else {
-				fmt.Fprintf(r.out, "%s", line) // go itself speaks
+				fmt.Fprintf(r.out, "%s", line) // output of go itself
 			}
 		}
 		switch {
@@ -87,7 +87,7 @@ func (r *report) take(e event) {
 	case e.Action == "fail":
 		r.failed[e.Package] = append(r.failed[e.Package], e.Test)
 	case e.Action == "skip":
-		if !strings.HasPrefix(e.Test, "Fuzz") { // an input that its target has no use for
+		if !strings.HasPrefix(e.Test, "Fuzz") { // an input that the fuzz target skips
 			r.skipped = append(r.skipped, skip{e.Package, e.Test, r.reason(e)})
 		}
 		delete(r.output[e.Package], e.Test)
@@ -106,10 +106,10 @@ func (r *report) passed(e event) {
 	fmt.Fprintf(r.out, "ok    %-50s %7.1fs\n", e.Package, e.Elapsed)
 }
 
-// marks are lines that tell what a reader of one test's output knows.
+// marks matches lines that say which test runs.
 var marks = regexp.MustCompile(`^\s*=== (RUN|PAUSE|CONT|NAME) `)
 
-// show shows all that is known of a package that failed: the tests that failed, and those that never ended.
+// show prints what is known about a failed package: its failed and its unfinished tests.
 func (r *report) show(e event) {
 	fmt.Fprintf(r.out, "FAIL  %-50s %7.1fs\n", e.Package, e.Elapsed)
 	for _, line := range r.build[e.FailedBuild] {
@@ -122,7 +122,7 @@ func (r *report) show(e event) {
 		}
 	}
 	slices.Sort(tests)
-	for _, test := range append(tests, "") { // the package's own output last: a panic, or the end
+	for _, test := range append(tests, "") { // last the package's own output, such as a panic
 		for _, line := range r.output[e.Package][test] {
 			if !marks.MatchString(line) {
 				fmt.Fprint(r.out, "    "+line)
@@ -131,10 +131,10 @@ func (r *report) show(e event) {
 	}
 }
 
-// said is what a line of a test's output says, after the place in the source that says it.
+// said matches a line of a test's output after its place in the source.
 var said = regexp.MustCompile(`^\s+[\w.-]+\.go:\d+: (.*)`)
 
-// reason is what a test lacks, or else the last that it said before it was skipped.
+// reason returns what a test lacks, or else its last line of output before the skip.
 func (r *report) reason(e event) string {
 	last := ""
 	for _, line := range r.output[e.Package][e.Test] {
@@ -145,6 +145,6 @@ func (r *report) reason(e event) string {
 			last = found[1]
 		}
 	}
-	last, _, _ = strings.Cut(last, " (") // details, such as the error that a test has met
+	last, _, _ = strings.Cut(last, " (") // without details, such as an error
 	return cmp.Or(last, "no reason given")
 }

@@ -9,7 +9,7 @@ import (
 	"aspects-poc/internal/need"
 )
 
-// summary lists what failed and what was skipped.
+// summary prints failed packages and skipped tests.
 func (r *report) summary() {
 	lacks, others := map[need.Lack][]skip{}, map[string][]skip{}
 	for _, s := range r.skipped {
@@ -50,9 +50,9 @@ func (r *report) summary() {
 	}
 }
 
-// list lists tests, a line for each package.
+// list prints tests, one line for each package.
 func (r *report) list(skipped []skip) {
-	packages := map[string]map[string][]string{} // parts of tests, by package and test
+	packages := map[string]map[string][]string{} // subtests by package and test
 	for _, s := range skipped {
 		test, part, _ := strings.Cut(s.test, "/")
 		if packages[s.pkg] == nil {
