@@ -126,7 +126,7 @@ type PollAnswer struct {
 	Waited time.Duration
 	// Later is not 0 if the server ignored the report: it is the later sequence that the server has.
 	Later int64
-	// ServerTime is the time of the answer by the server's clock, in seconds; zero if it does not say.
+	// ServerTime is the time of the answer by the server's clock, to the second; zero if it does not say.
 	ServerTime time.Time
 }
 

@@ -1,5 +1,6 @@
-// Package attach keeps a role attached to its registry: it opens it, runs the role's cycles, and where an access fails
-// tells once why and what mends it, waits with growing pauses, and carries on by itself.
+// Package attach connects a role to its registry. Run opens the registry and runs the role's cycles. If an access
+// fails, it logs the reason and the remedy once, waits with growing pauses and continues. Its main types are Options
+// and Hub.
 //
 //	err := attach.Run(ctx, attach.Options{Log: s.Log, Open: s.Open, Once: s.Once, Interval: s.Interval,
 //		Start: agent.start, Cycle: agent.cycle})
@@ -17,46 +18,46 @@ import (
 	"aspects-poc/roles/internal/poll"
 )
 
-// Options describe a role's life. Log, Open, Interval and Cycle must be set.
+// Options are options of Run. Log, Open, Interval and Cycle are required.
 type Options struct {
 	Log      *slog.Logger
 	Open     func(ctx context.Context) (*registry.Registry, error)
-	Once     bool          // one cycle, with its error
+	Once     bool          // run one cycle and return its error
 	Interval time.Duration // between cycles
 
-	// Start, if set, is called with the registry before the first cycle, and again after it failed.
+	// Start, if not nil, runs before the first cycle. It runs again after it has failed.
 	Start func(ctx context.Context, hub *Hub) error
-	// Cycle is what the role does again and again.
+	// Cycle runs one cycle.
 	Cycle func(ctx context.Context, hub *Hub) error
 
-	// Next and Wake are those of poll.Options; Next is not asked after a cycle that failed.
+	// Next and Wake are those of poll.Options. Next is not called after a failed cycle.
 	Next func() time.Duration
 	Wake <-chan struct{}
 
-	// FirstSlot is the slot of the first view that is kept by hints, the next one's is the one behind; see kept.Hinted.
+	// FirstSlot is the slot of the first hinted view; the next view has the next slot. See kept.Hinted.
 	FirstSlot int
-	// Custodian is the snap to recommend where a view has none.
+	// Custodian is the snap to name in the remedy for a view without a custodian.
 	Custodian string
 
-	// Random makes the jitter of pauses; nil means math/rand/v2.
+	// Random returns numbers in [0,1) for the jitter of pauses; nil means math/rand/v2.
 	Random func() float64
 }
 
-// A Hub is the open registry, and the views that are kept of it.
+// A Hub is the open registry with its kept views.
 type Hub struct {
 	*registry.Registry
-	// Watching tells that views are watched, not read in each cycle: changes are announced, and there is more than one
-	// cycle to come.
+	// Watching means that views are watched instead of read in each cycle: changes are announced, and there are
+	// several cycles.
 	Watching bool
 	// Capabilities are the registry's.
 	Capabilities registry.Capabilities
 
 	views []*kept.View
-	slot  int // of the next view that is kept by hints
+	slot  int // slot of the next hinted view
 }
 
-// Keep returns a view that is read again only when somebody changed it, or in each cycle where nobody would tell. It is
-// released when the role ends. If changed is not nil it is called after each change that is announced, from another
+// Keep returns a view that is read again after a change. If changes are not announced, it is read in each cycle. The
+// view is released when Run returns. changed, if not nil, is called after each announced change, in another
 // goroutine.
 func (h *Hub) Keep(ctx context.Context, name string, changed func()) (view *kept.View, err error) {
 	switch {
@@ -68,7 +69,7 @@ func (h *Hub) Keep(ctx context.Context, name string, changed func()) (view *kept
 		view, err = kept.Hinted(ctx, h.View(name), h.slot, changed)
 		h.slot++
 		if errors.Is(err, registry.ErrUnsupported) {
-			view, err = kept.New(h.View(name)), nil // late is better than not at all
+			view, err = kept.New(h.View(name)), nil // late is better than never
 		}
 	}
 	if err != nil {
@@ -78,8 +79,8 @@ func (h *Hub) Keep(ctx context.Context, name string, changed func()) (view *kept
 	return view, nil
 }
 
-// KeepSupplied is Keep for a view whose values a load-view hook may supply to readers. Nobody tells of changes of those,
-// so where there are hooks it is read again when it is asked for and the last read is as old as lasts, or nearly so.
+// KeepSupplied is Keep for a view with values from a load-view hook. Changes of such values are not announced. In a
+// snap with hooks the view is read again if the last read is about as old as lasts.
 func (h *Hub) KeepSupplied(ctx context.Context, name string, lasts time.Duration) (*kept.View, error) {
 	if !h.Watching || h.Capabilities.WatchPushed {
 		return h.Keep(ctx, name, nil)
@@ -96,10 +97,11 @@ func (h *Hub) release() {
 	h.views = nil
 }
 
-// The longest pause between two tries: an administrator who has just mended something waits at most this long.
+// longestPause is the longest pause between two attempts: how long an administrator waits at most after a repair.
 const longestPause = time.Minute
 
-// Run opens the registry and runs cycles until ctx ends (nil then), or one with its error.
+// Run opens the registry and runs cycles until ctx ends; then it returns nil. With Once it runs one cycle and returns
+// its error.
 func Run(ctx context.Context, options Options) error {
 	life := &life{Options: options, pauses: poll.Backoff{Max: longestPause, Random: options.Random}}
 	defer life.end()
@@ -114,8 +116,8 @@ type life struct {
 	started bool
 
 	pauses poll.Backoff
-	pause  time.Duration // until the next try; 0 after a success
-	told   string        // what was logged about the failure that lasts; "" when all is well
+	pause  time.Duration // until the next attempt; 0 after a success
+	told   string        // the logged failure; "" without one
 }
 
 func (l *life) cycle(ctx context.Context) error {
@@ -137,7 +139,7 @@ func (l *life) cycle(ctx context.Context) error {
 	return nil
 }
 
-// recommend puts the custodian's name into the remedy for a view without one, which the registry cannot know.
+// recommend sets the custodian's name in the remedy for a view without a custodian. The registry does not know it.
 func (l *life) recommend(err error) error {
 	var refused *registry.Error
 	if l.Custodian == "" || !errors.As(err, &refused) || !errors.Is(refused.Kind, registry.ErrNoCustodian) {
@@ -182,12 +184,12 @@ func (l *life) attach(ctx context.Context) error {
 	return nil
 }
 
-// failed logs a failure when it is another than the last one, and decides how long to wait.
+// failed logs a failure unless it is the same as the last one, and sets the pause.
 func (l *life) failed(err error) {
 	told := signature(err)
 	news := told != l.told
 	if news {
-		l.pauses.Reset() // somebody is about to mend it: one plug is connected, the next is not yet
+		l.pauses.Reset() // an administrator is at work: one plug is connected, the next is not yet
 	}
 	l.pause = l.pauses.Next()
 	if !news {
@@ -221,8 +223,8 @@ func (l *life) end() {
 	}
 }
 
-// signature is what two reports of one lasting failure have in common: the moment until which something was waited for
-// is not part of it.
+// signature returns what repeated reports of a failure have in common. It excludes the time until which a call
+// waited.
 func signature(err error) string {
 	var refused *registry.Error
 	if !errors.As(err, &refused) || refused.Kind == nil {

@@ -2,19 +2,18 @@ package attach
 
 import "time"
 
-// A Pace tells a cycle that is due from one that something woke in between. Set Interval before use; the first cycle is
-// due at once.
+// A Pace decides whether regular work is due in a cycle that something may have woken earlier. Set Interval before
+// use. The first cycle is due at once.
 type Pace struct {
 	Interval time.Duration
 
 	due time.Time
 }
 
-// Due tells whether the regular work of a cycle is to be done now.
+// Due reports whether regular work is due.
 func (p *Pace) Due() bool { return !time.Now().Before(p.due) }
 
-// Done tells that it was done. The moments of regular work stay where the first one put them; those that passed
-// meanwhile are left out.
+// Done records that it was done. The times of regular work depend on the first one; missed times are skipped.
 func (p *Pace) Done() {
 	now := time.Now()
 	if p.due.IsZero() {
@@ -26,5 +25,5 @@ func (p *Pace) Done() {
 	}
 }
 
-// Left returns how long it is until regular work is due: for Options.Next, so at least a moment.
+// Left returns the time until regular work is due, at least 1 ns, for Options.Next.
 func (p *Pace) Left() time.Duration { return max(time.Until(p.due), time.Nanosecond) }

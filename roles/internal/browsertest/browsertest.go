@@ -1,4 +1,5 @@
-// Package browsertest drives a real browser in tests. The browser that is found is used; nothing is downloaded.
+// Package browsertest controls a real browser in tests. It uses an installed browser and downloads nothing. Its main
+// function is Open.
 package browsertest
 
 import (
@@ -23,7 +24,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium finds a browser: CHROMIUM, else in PATH. Without one the test is skipped, or fails where
+// chromium returns the path of a browser: from CHROMIUM, else from PATH. Without one the test is skipped, or fails if
 // ASPECTS_REQUIRE_BROWSER is 1.
 func chromium(t *testing.T) string {
 	t.Helper()
@@ -36,7 +37,7 @@ func chromium(t *testing.T) string {
 	return need.Program(t, "chromium")
 }
 
-// Ask returns the answer to a question to the browser.
+// Ask runs an action in the browser and returns its result.
 func Ask[T any](t *testing.T, ctx context.Context, question chromedp.Action[T]) T {
 	t.Helper()
 	answer, err := chromedp.Run(ctx, question)
@@ -46,7 +47,7 @@ func Ask[T any](t *testing.T, ctx context.Context, question chromedp.Action[T]) 
 	return answer
 }
 
-// A Watch notes what must not happen: errors on the console, and requests to anybody else.
+// A Watch records errors on the console and requests to other hosts.
 type Watch struct {
 	host  string
 	mu    sync.Mutex // guards what follows
@@ -60,14 +61,14 @@ func (w *Watch) note(format string, arguments ...any) {
 	w.notes = append(w.notes, fmt.Sprintf(format, arguments...))
 }
 
-// Trouble returns what was noted.
+// Trouble returns the records.
 func (w *Watch) Trouble() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.notes...)
 }
 
-// Requests returns how many requests the browser has made: a watch that has seen none is blind.
+// Requests returns the number of the browser's requests. Zero means that the Watch does not work.
 func (w *Watch) Requests() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,14 +100,14 @@ func (w *Watch) event(event any) {
 	}
 }
 
-// Open starts a browser, with a profile of its own, that is to talk to the server at base and to nobody else. The context
-// is for chromedp, and ends after some minutes.
+// Open starts a browser with its own profile, for the server at base. The context is for chromedp and ends after ten
+// minutes.
 func Open(t *testing.T, base string) (context.Context, *Watch) {
 	t.Helper()
 	return OpenFor(t, base, 10*time.Minute)
 }
 
-// OpenFor is Open with another end.
+// OpenFor is Open with another duration.
 func OpenFor(t *testing.T, base string, life time.Duration) (context.Context, *Watch) {
 	t.Helper()
 	path := chromium(t)

@@ -1,12 +1,12 @@
-// Package kept holds what a view shows, and reads it again only after somebody changed it: on a real snapd each access
-// costs more than all the rest of a role's cycle.
+// Package kept stores what a view shows and reads the view again only after a change: on a real snapd an access costs
+// more than everything else in a cycle. Its main type is View.
 //
 //	telemetry, err := kept.Watch(ctx, reg.View(network.ControlTelemetryView), nil)
 //	defer telemetry.Close()
-//	document, err := telemetry.Get(ctx) // the first time, and after a change
+//	document, err := telemetry.Get(ctx) // reads the first time and after a change
 //
-// Where changes are not announced but found by reading (Capabilities.WatchPushed is false), a watch would cost more than
-// it saves: use Hinted where hooks leave word (Capabilities.Hooks), else New, and Begin at the start of each cycle.
+// If changes are not announced (Capabilities.WatchPushed is false), a watch costs more than it saves. Then use Hinted
+// if hooks announce changes (Capabilities.Hooks), else New; call Begin at the start of each cycle.
 package kept
 
 import (
@@ -21,36 +21,36 @@ import (
 	"aspects-poc/registry"
 )
 
-// A View is one view's document as it was when somebody last changed it. Its methods are for one goroutine.
+// A View is a stored document of a view. One goroutine calls its methods.
 type View struct {
 	view    *registry.View
-	changed func()             // told of each change; may be nil
-	stop    context.CancelFunc // ends the watch; nil without one
-	done    chan struct{}      // closed when the watch has ended; nil without one
+	changed func()             // called after each change; may be nil
+	stop    context.CancelFunc // ends the watch; nil without a watch
+	done    chan struct{}      // closed when the watch has ended; nil without a watch
 
-	lasts time.Duration // of a view that nobody tells of
-	read  time.Time     // when that was read
+	lasts time.Duration // how long a read is valid without a watch
+	read  time.Time     // time of the last read
 
 	mu      sync.Mutex // guards the next two
-	fresh   bool       // the fields below are what the view shows
-	changes int        // how often Forget was called
+	fresh   bool       // the fields below are valid
+	changes int        // number of calls of Forget
 
 	requests []string
 	document map[string]any
 	err      error // nil or ErrNoData
 }
 
-// New returns a view that is read once between two calls of Begin.
+// New returns a View that is read once between two calls of Begin.
 func New(view *registry.View) *View { return &View{view: view} }
 
-// Lasting returns a view that is read again when Begin finds the last read as old as lasts. A tenth less will do, so that
-// one who comes just as often is not put off to the next time for a moment.
+// Lasting returns a View that Begin makes be read again if the last read is as old as lasts. A tenth less is enough,
+// so that a caller with the same period is not put off by a moment.
 func Lasting(view *registry.View, lasts time.Duration) *View {
 	return &View{view: view, lasts: lasts - lasts/10}
 }
 
-// Watch returns a view that is read once and then after changes only, until ctx ends or it is closed. If changed is not
-// nil it is called after each change, from another goroutine.
+// Watch returns a View that is read once and then after changes, until ctx ends or it is closed. changed, if not nil,
+// is called after each change, in another goroutine.
 func Watch(ctx context.Context, view *registry.View, changed func()) (*View, error) {
 	ctx, stop := context.WithCancel(ctx)
 	events, err := view.Watch(ctx)
@@ -63,13 +63,12 @@ func Watch(ctx context.Context, view *registry.View, changed func()) (*View, err
 	return v, nil
 }
 
-// Slots is how many views can be read for safety without two of them being read in the same minute.
+// Slots is the number of minutes over which the regular reads of hinted views are spread.
 const Slots = 15
 
-// Hinted returns a view that is read once and then when hooks have left word of a change, until ctx ends or it is closed.
-// As word can get lost it is read for safety, too: every Slots minutes, in the minute of the hour that the slot says, so
-// that processes that know nothing of each other don't do it together. Changed is called as for Watch, and before a read
-// for safety.
+// Hinted returns a View that is read once and then after hints, until ctx ends or it is closed. A hint can get lost,
+// so the View is also read every Slots minutes, in the minute of its slot. Independent processes thus read at
+// different times. changed is called as for Watch, and before a regular read.
 func Hinted(ctx context.Context, view *registry.View, slot int, changed func()) (*View, error) {
 	ctx, stop := context.WithCancel(ctx)
 	hints, err := view.Hints(ctx)
@@ -102,7 +101,7 @@ func (v *View) heed(hints <-chan struct{}, slot int) {
 	}
 }
 
-// untilSlot returns how long it is until the slot's next minute begins.
+// untilSlot returns the time until the slot's next minute.
 func untilSlot(now time.Time, slot int) time.Duration {
 	const round = Slots * time.Minute
 	next := now.Truncate(round).Add(time.Duration(slot%Slots) * time.Minute)
@@ -116,14 +115,14 @@ func (v *View) follow(events <-chan registry.Event) {
 	defer close(v.done)
 	for event := range events {
 		v.Forget()
-		// Of an interruption nobody need be told, though nobody knows what changes during it.
+		// An interruption is no change, though changes may be missed during it.
 		if event.Err == nil && v.changed != nil {
 			v.changed()
 		}
 	}
 }
 
-// Begin starts a cycle: without a watch, the view is to be read again if it does not last.
+// Begin starts a cycle. Without a watch it makes the View be read again unless the last read is still valid.
 func (v *View) Begin() {
 	if v.done == nil {
 		if time.Since(v.read) >= v.lasts {
@@ -132,13 +131,13 @@ func (v *View) Begin() {
 		return
 	}
 	select {
-	case <-v.done: // the watch has ended: read as if there were none
+	case <-v.done: // the watch has ended: read as without one
 		v.Forget()
 	default:
 	}
 }
 
-// Forget makes the next Get read, for callers who have just written.
+// Forget makes the next Get read. Call it after a write.
 func (v *View) Forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -146,14 +145,15 @@ func (v *View) Forget() {
 	v.changes++
 }
 
-// Mark begins a write of the caller's own, whose outcome Put takes over.
+// Mark returns a mark for Put. Call it before a write.
 func (v *View) Mark() (mark int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.changes
 }
 
-// Put takes over what the requests show after a write, nil for no data, unless something else has changed since the mark.
+// Put stores what the requests show after the caller's write; nil means no data. It does nothing if something else
+// has changed since Mark.
 func (v *View) Put(mark int, document map[string]any, requests ...string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -166,11 +166,11 @@ func (v *View) Put(mark int, document map[string]any, requests ...string) {
 	}
 }
 
-// Get is registry.View.Get, answered from memory while nothing has changed. The answer must not be modified.
+// Get is registry.View.Get with a stored result if nothing has changed. Do not modify the result.
 func (v *View) Get(ctx context.Context, requests ...string) (map[string]any, error) {
 	v.mu.Lock()
 	fresh := v.fresh && slices.Equal(v.requests, requests)
-	v.fresh = true // before the read, so that a change during it counts as one after it
+	v.fresh = true // before the read, so that a change during the read counts
 	v.mu.Unlock()
 	if fresh {
 		return v.document, v.err
@@ -185,7 +185,7 @@ func (v *View) Get(ctx context.Context, requests ...string) (map[string]any, err
 	return document, err
 }
 
-// Read is Get into a struct or map that dst points to, by its json tags.
+// Read is Get into the struct or map that dst points to, matched by json tags.
 func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
 	document, err := v.Get(ctx, requests...)
 	if err != nil {
@@ -194,7 +194,7 @@ func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
 	return Decode(document, dst)
 }
 
-// Close ends the watch and waits for it. It may be called on a view without one.
+// Close ends the watch, if any, and waits for it.
 func (v *View) Close() {
 	if v.stop != nil {
 		v.stop()
@@ -202,7 +202,7 @@ func (v *View) Close() {
 	}
 }
 
-// Decode fills what dst points to from a view's document, by json tags.
+// Decode decodes a view's document into dst by json tags.
 func Decode(document map[string]any, dst any) error {
 	text, err := json.Marshal(document)
 	if err == nil {

@@ -1,10 +1,10 @@
-// Package netdev tells what network interfaces this machine has, what they counted since it started, and which address
-// of ours a server will see.
+// Package netdev returns the network interfaces of this machine with their packet counters, and the address that a
+// server sees.
 //
 //	links, err := netdev.System{}.Links()
 //	from, err := netdev.Source(ctx, "192.0.2.1:8000")
 //
-// The counters are the kernel's, read by prometheus/procfs. What they are good for is left to the caller.
+// The counters are the kernel's, read by prometheus/procfs.
 package netdev
 
 import (
@@ -20,25 +20,25 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// A Kind is what a link is made of.
+// A Kind is the kind of a link.
 type Kind string
 
-// The kinds that are told apart; anything else is "".
+// The known kinds; other links have "".
 const (
-	Ethernet Kind = "ethernet" // also virtual ones that behave so, such as a container's
+	Ethernet Kind = "ethernet" // also virtual ones, such as a container's
 	Wifi     Kind = "wifi"
 )
 
-// A Link is a network interface that is up, at one moment.
+// A Link is the state of a network interface that is up.
 type Link struct {
 	Name      string
 	Kind      Kind
-	Addresses []netip.Addr // IPv4 before IPv6, otherwise as the kernel lists them
+	Addresses []netip.Addr // IPv4 before IPv6, otherwise in the kernel's order
 	Sent      uint64       // packets since the machine started; may wrap or restart at 0
 	Received  uint64
 }
 
-// IPv4 returns the link's first IPv4 address; ok is false if it has none.
+// IPv4 returns the link's first IPv4 address, and whether there is one.
 func (l Link) IPv4() (address netip.Addr, ok bool) {
 	for _, address := range l.Addresses {
 		if address.Is4() {
@@ -56,14 +56,14 @@ type System struct {
 	Interfaces func() ([]Interface, error)
 }
 
-// An Interface is what the kernel says of an interface besides its counters.
+// An Interface is an interface of the kernel without its counters.
 type Interface struct {
 	net.Interface
 	Addresses []netip.Addr
 }
 
-// Links returns the interfaces that are up, without the loopback, sorted by name. It returns an error wrapping
-// fs.ErrNotExist when the kernel shows no counters at all (proc_pid_net(5)).
+// Links returns the interfaces that are up, sorted by name, without the loopback interface. The error wraps
+// fs.ErrNotExist if the kernel shows no counters (proc_pid_net(5)).
 func (s System) Links() ([]Link, error) {
 	proc, err := procfs.NewFS(cmp.Or(s.Proc, procfs.DefaultMountPoint))
 	if err != nil {
@@ -85,7 +85,7 @@ func (s System) Links() ([]Link, error) {
 	for _, nic := range found {
 		line, counted := counters[nic.Name]
 		if !counted || nic.Flags&net.FlagUp == 0 || nic.Flags&net.FlagLoopback != 0 {
-			continue // also those that came or went between the two looks
+			continue // also interfaces that came or went meanwhile
 		}
 		links = append(links, Link{
 			Name:      nic.Name,
@@ -99,8 +99,8 @@ func (s System) Links() ([]Link, error) {
 	return links, nil
 }
 
-// kind goes by the folder that the wireless part of the kernel makes for its interfaces; they have Ethernet's hardware
-// addresses as well. Where /sys cannot be seen, a wireless interface passes for a wired one.
+// kind detects wireless interfaces by their folder in /sys, as they have Ethernet addresses too. Without /sys a
+// wireless interface counts as wired.
 func (s System) kind(nic net.Interface) Kind {
 	for _, sign := range []string{"wireless", "phy80211"} {
 		path := filepath.Join(cmp.Or(s.Sys, "/sys"), "class/net", nic.Name, sign)
@@ -134,7 +134,7 @@ func interfaces() ([]Interface, error) {
 	for _, nic := range nics {
 		addresses, err := nic.Addrs()
 		if err != nil {
-			continue // unplugged in between
+			continue // removed meanwhile
 		}
 		entry := Interface{Interface: nic}
 		for _, address := range addresses {
@@ -147,8 +147,8 @@ func interfaces() ([]Interface, error) {
 	return found, nil
 }
 
-// Source returns our address on the way to a server, named "HOST:PORT". No packet is sent to it, but its name is
-// looked up. The error tells that there is no way there, or no such name.
+// Source returns our address on the route to a server, "HOST:PORT". It looks up the host's name but sends no packet
+// to the server. The error is for a missing route or an unknown name.
 func Source(ctx context.Context, server string) (netip.Addr, error) {
 	// Connecting a datagram socket only makes the kernel choose a route.
 	connection, err := (&net.Dialer{}).DialContext(ctx, "udp", server)

@@ -1,5 +1,5 @@
-// Package plain makes text that others wrote harmless to show: what a terminal would obey, or what would begin another
-// line, is spelled out instead.
+// Package plain makes foreign text safe to print. It escapes what a terminal would obey, and line breaks where they
+// would start another line.
 package plain
 
 import (
@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// Line returns a text to be shown as a part of one line: control characters, line breaks and bytes that are no UTF-8 are
-// escaped as in a Go string, such as \x1b or \n.
+// Line returns text for a part of one line. Control characters, line breaks and invalid UTF-8 are escaped as in a Go
+// string, such as \x1b or \n.
 func Line(text string) string { return escape(text, "") }
 
-// Text is Line for a text of several lines: it leaves line breaks and tabs alone.
+// Text is Line for several lines: it keeps line breaks and tabs.
 func Text(text string) string { return escape(text, "\n\t") }
 
-// JSON is Text for JSON, which stays JSON of the same value. An encoder has escaped the rest.
+// JSON is Text for JSON. The result is JSON with the same value. The encoder has already escaped other characters.
 func JSON(text string) string {
 	return replace(text, func(r rune, size int) bool { return size > 1 && harmful(r) || r == 0x7f },
 		func(char string) string {
@@ -34,14 +34,14 @@ func escape(text, keep string) string {
 	})
 }
 
-// harmful tells of control characters, and of those that turn the direction or break the line of what follows.
+// harmful reports control characters, and characters that change the direction of text or break lines.
 func harmful(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
 func replace(text string, bad func(r rune, size int) bool, with func(char string) string) string {
 	var out strings.Builder
-	rest := 0 // where what is not in out yet begins
+	rest := 0 // start of the text that is not in out yet
 	for at := 0; at < len(text); {
 		r, size := utf8.DecodeRuneInString(text[at:])
 		if bad(r, size) {

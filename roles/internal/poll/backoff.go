@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// A Backoff spaces out retries: each pause is longer than the one before, up to a cap, and jittered, so that a fleet of
-// devices does not come back at the same moment. The zero value pauses 1 s, 2 s, 4 s … up to 5 min. It is not safe for
-// concurrent use.
+// A Backoff returns pauses between retries. Each is longer than the one before, up to a limit, and partly random, so
+// that the devices of a fleet do not return at the same moment. The zero value pauses 1 s, 2 s, 4 s … up to 5 min. It
+// is not safe for concurrent use.
 type Backoff struct {
-	Min    time.Duration // first pause before jitter; 0 means 1 s
-	Max    time.Duration // cap before jitter; 0 means 5 min
+	Min    time.Duration // first pause without jitter; 0 means 1 s
+	Max    time.Duration // longest pause without jitter; 0 means 5 min
 	Factor float64       // growth; less than 1 means 2
-	// Jitter is the share of a pause that chance decides: 0.2 makes 10 s into 8 s to 10 s. 0 means 0.5, less than 0
+	// Jitter is the random part of a pause: 0.2 turns 10 s into 8 s to 10 s. 0 means 0.5, and a negative value means
 	// none.
 	Jitter float64
 	// Random returns numbers in [0,1); nil means math/rand/v2.
@@ -21,7 +21,7 @@ type Backoff struct {
 	failures int
 }
 
-// Next returns the pause before the next try, and counts a failure.
+// Next returns the pause before the next attempt, and counts a failure.
 func (b *Backoff) Next() time.Duration {
 	pause, limit, factor, jitter, random := b.Min, b.Max, b.Factor, b.Jitter, b.Random
 	if pause <= 0 {
@@ -53,8 +53,8 @@ func (b *Backoff) Next() time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// Failures returns how often Next was asked since the last Reset.
+// Failures returns the number of calls of Next since the last Reset.
 func (b *Backoff) Failures() int { return b.failures }
 
-// Reset starts again with the first pause: call it after a success.
+// Reset makes the next pause the first one. Call it after a success.
 func (b *Backoff) Reset() { b.failures = 0 }

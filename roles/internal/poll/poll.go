@@ -1,5 +1,5 @@
-// Package poll runs a role's cycle: once, or again and again on a schedule and whenever something wakes it; and it
-// spaces out retries. It knows nothing of what a cycle does.
+// Package poll runs a role's cycle once, or repeatedly by a schedule and wake-ups. Its main function is Loop; Backoff
+// spaces out retries.
 package poll
 
 import (
@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// Options say when to run. Interval must be positive unless Once is set.
+// Options are options of Loop. Interval must be positive unless Once is set.
 type Options struct {
 	Interval time.Duration
 	Once     bool // run one cycle and return its error
 
-	// Next, if set, is asked after each cycle for the interval until the next: for a cycle that reads its own pace.
-	// Zero or less means Interval.
+	// Next, if not nil, returns the interval until the next cycle. It is called after each cycle. Zero or less means
+	// Interval.
 	Next func() time.Duration
 
-	// Wake starts a cycle at once. A wake-up that comes during a cycle is kept, and starts another right after it; the
-	// schedule then counts from the cycle that was woken. A closed channel wakes nobody. See Waker.
+	// Wake starts a cycle at once. A wake-up during a cycle starts another one right after it. The schedule then
+	// continues from the woken cycle. A closed channel is ignored. See Waker.
 	Wake <-chan struct{}
 
-	// Failed, if set, is told of the error of a cycle, and the loop goes on. Without it an error ends the loop.
+	// Failed, if not nil, gets the error of a cycle, and the loop continues. Without it an error ends the loop.
 	Failed func(error)
 }
 
-// Loop runs a cycle now and then one each interval, never two at a time, until ctx ends.
+// Loop runs a cycle at once and then one per interval, never two at a time, until ctx ends.
 //
-// Cycles start at fixed moments after the first one (no drift by what a cycle takes). Moments that pass during a long
-// cycle are left out; they are not made up for. When ctx ends the cycle under way is waited for: it sees the same ctx,
-// so that it can stop where nothing is half done (see Grace for what must be finished).
+// Cycles start at fixed times after the first one, whatever they take. Times that pass during a long cycle are
+// skipped. When ctx ends, Loop waits for the running cycle. The cycle has the same ctx, so that it can stop where
+// nothing is half done; see Grace for work that must be finished.
 //
-// A periodic loop that was ended by ctx returns nil; with Once the error is the cycle's, whatever it is.
+// Loop returns nil if ctx ends it. With Once it returns the cycle's error.
 func Loop(ctx context.Context, options Options, cycle func(ctx context.Context) error) error {
 	if options.Once {
 		return cycle(ctx)
@@ -41,7 +41,7 @@ func Loop(ctx context.Context, options Options, cycle func(ctx context.Context) 
 		return fmt.Errorf("internal error: poll interval %v is not positive", options.Interval)
 	}
 	wake := options.Wake
-	due := time.Now() // of the cycle about to run
+	due := time.Now() // start of the next cycle
 	for {
 		if ctx.Err() != nil {
 			return nil
@@ -63,7 +63,7 @@ func Loop(ctx context.Context, options Options, cycle func(ctx context.Context) 
 		}
 		due = due.Add(interval)
 		if late := time.Since(due); late >= 0 {
-			due = due.Add((late/interval + 1) * interval) // left out, not made up for
+			due = due.Add((late/interval + 1) * interval) // skipped
 		}
 		woken, open := wait(ctx, time.Until(due), wake)
 		if !open {
@@ -76,8 +76,8 @@ func Loop(ctx context.Context, options Options, cycle func(ctx context.Context) 
 	}
 }
 
-// wait returns after the pause, at a wake-up or when ctx ends. It tells whether it was woken and whether the wake
-// channel is still open.
+// wait returns after the pause, at a wake-up or when ctx ends. It returns whether it was woken, and whether the
+// channel is open.
 func wait(ctx context.Context, pause time.Duration, wake <-chan struct{}) (woken, open bool) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -91,14 +91,14 @@ func wait(ctx context.Context, pause time.Duration, wake <-chan struct{}) (woken
 	}
 }
 
-// Sleep waits for the pause and returns nil, or the context's error as soon as that ends.
+// Sleep waits for the pause and returns nil, or the context's error when it ends first.
 func Sleep(ctx context.Context, pause time.Duration) error {
 	wait(ctx, pause, nil)
 	return ctx.Err()
 }
 
-// Grace returns a context that lives up to grace longer than ctx: for what a cycle has begun and must finish, such as
-// storing the answer to a registration. Call cancel when that is done.
+// Grace returns a context that outlives ctx by up to grace, for work that must be finished, such as storing the
+// answer to a registration. Call cancel after the work.
 func Grace(ctx context.Context, grace time.Duration) (longer context.Context, cancel context.CancelFunc) {
 	longer, cancelCause := context.WithCancelCause(context.WithoutCancel(ctx))
 	var timer *time.Timer
@@ -116,14 +116,14 @@ func Grace(ctx context.Context, grace time.Duration) (longer context.Context, ca
 	}
 }
 
-// A Waker collects wake-ups for a Loop: any number of them before the loop looks make one cycle. Make one with NewWaker;
-// it is safe for concurrent use.
+// A Waker collects wake-ups for a Loop. Several wake-ups before a cycle cause one cycle. It is safe for concurrent
+// use.
 type Waker struct{ c chan struct{} }
 
-// NewWaker returns a Waker that nobody has used yet.
+// NewWaker returns a Waker.
 func NewWaker() *Waker { return &Waker{c: make(chan struct{}, 1)} }
 
-// Wake asks for a cycle. It never waits.
+// Wake requests a cycle. It never waits.
 func (w *Waker) Wake() {
 	select {
 	case w.c <- struct{}{}:
@@ -131,5 +131,5 @@ func (w *Waker) Wake() {
 	}
 }
 
-// C is what Options.Wake takes.
+// C returns the channel for Options.Wake.
 func (w *Waker) C() <-chan struct{} { return w.c }

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Keys returns three keys of devices, always the same ones, so that tests need not make any.
+// Keys returns three keys for devices, the same in each call of a process, since making keys takes time.
 var Keys = sync.OnceValue(func() (keys [3]*rsa.PrivateKey) {
 	for i := range keys {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)

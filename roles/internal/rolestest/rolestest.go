@@ -1,5 +1,5 @@
-// Package rolestest runs roles in tests, as their commands, on an embedded registry in memory that several of them
-// share, and counts what each does to it.
+// Package rolestest runs roles in tests. A Store is an embedded registry in memory that several roles share;
+// Store.Start runs a role's command and counts its accesses. A Snap is a role's snap on an imitated snapd.
 package rolestest
 
 import (
@@ -22,15 +22,15 @@ import (
 type Store struct {
 	t        *testing.T
 	backend  *embedded.Backend
-	Registry *registry.Registry // for the test itself; not counted
+	Registry *registry.Registry // for the test; not counted
 }
 
-// shared is a backend that those who open it do not close.
+// shared is a backend that its users do not close.
 type shared struct{ *embedded.Backend }
 
 func (shared) Close() error { return nil }
 
-// New returns an empty store that knows the network schema. It is closed at the end of the test.
+// New returns an empty store with the network schema. It is closed at the end of the test.
 func New(t *testing.T) *Store {
 	t.Helper()
 	b, err := embedded.OpenMemory(t.Context(), embedded.Options{Documents: []json.RawMessage{network.Document("")}})
@@ -49,7 +49,7 @@ func defaults() registry.ViewID {
 	return registry.ViewID{Account: network.AccountID, Schema: network.Name}
 }
 
-// Set writes through a view, or ends the test.
+// Set writes through a view. An error ends the test.
 func (s *Store) Set(view string, values map[string]any) {
 	s.t.Helper()
 	if err := s.Registry.View(view).Set(context.Background(), values); err != nil {
@@ -57,7 +57,7 @@ func (s *Store) Set(view string, values map[string]any) {
 	}
 }
 
-// JSON returns what request paths show through a view, as JSON; the error's text if there is one.
+// JSON returns what request paths show through a view as JSON, or the text of the error.
 func (s *Store) JSON(view string, requests ...string) string {
 	text, err := s.Registry.View(view).Raw(context.Background(), requests...)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Store) JSON(view string, requests ...string) string {
 	return string(text)
 }
 
-// A Run is a role that runs, or has run.
+// A Run is a running or finished role.
 type Run struct {
 	Counter *registrytest.Counter
 	Out     *Buffer // standard output
@@ -77,24 +77,24 @@ type Run struct {
 	code int
 }
 
-// Options change what a role finds. The zero value is what most tests want.
+// Options change the environment of a role. The zero value is right for most tests.
 type Options struct {
-	// Open replaces the opening of the store, which it may call.
+	// Open replaces the opening of the store. It may call open.
 	Open func(open func() (*registry.Registry, error)) (*registry.Registry, error)
 	// Env are environment variables.
 	Env map[string]string
-	// Plain takes away transactions over several views, atomic updates and announced changes: the least that a backend
-	// must do.
+	// Plain removes transactions over several views, atomic updates and announced changes: only what every backend
+	// has remains.
 	Plain bool
-	// Refuse makes writes through these views fail; with Plain only.
+	// Refuse makes writes through these views fail; only with Plain.
 	Refuse map[string]error
-	// Hooks is Plain in a snap whose hooks leave word of changes.
+	// Hooks is Plain in a snap whose hooks announce changes.
 	Hooks bool
-	// Write, if set, is called with each write, which it may leave out, or follow by an error of its own.
+	// Write, if not nil, runs each write. It may skip it, or return an error of its own after it.
 	Write func(write func() error) error
 }
 
-// Start runs a command line of a role, words beginning with the role's name, until Stop or its end.
+// Start runs a role's command until Stop or its end. The first word is the role's name.
 func (s *Store) Start(role roles.Role, options Options, words ...string) *Run {
 	var below backend.Backend = shared{s.backend}
 	switch {
@@ -128,7 +128,7 @@ func (s *Store) Start(role roles.Role, options Options, words ...string) *Run {
 	return run
 }
 
-// plain hides what an embedded backend can do beyond a Backend.
+// plain hides the optional abilities of an embedded backend.
 type plain struct {
 	below  *embedded.Backend
 	refuse map[string]error
@@ -159,7 +159,7 @@ func (p plain) Status(ctx context.Context) (backend.Status, error) {
 
 func (plain) Close() error { return nil }
 
-// hooked is plain with hooks that leave word of every change.
+// hooked is plain with hooks that announce every change.
 type hooked struct{ plain }
 
 func (h hooked) Status(ctx context.Context) (backend.Status, error) {
@@ -179,30 +179,30 @@ func (h hooked) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{}
 		for range events {
 			select {
 			case hints <- struct{}{}:
-			default: // one is waiting
+			default: // one is waiting already
 			}
 		}
 	}()
 	return hints, nil
 }
 
-// Wait waits for the end of the run and returns its exit code.
+// Wait waits until the run ends and returns its exit code.
 func (r *Run) Wait() int {
 	<-r.done
 	r.end()
 	return r.code
 }
 
-// Interrupt is SIGTERM to the run.
+// Interrupt ends the run as SIGTERM does.
 func (r *Run) Interrupt() { r.end() }
 
-// Stop interrupts the run, waits for it and returns its exit code.
+// Stop interrupts the run and returns its exit code.
 func (r *Run) Stop() int {
 	r.end()
 	return r.Wait()
 }
 
-// A Buffer is an output that can be read while it is written.
+// A Buffer is an output that can be read during the run.
 type Buffer struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer

@@ -25,7 +25,8 @@ type Snap struct {
 	t *testing.T
 }
 
-// NewSnap installs a role's snap, with its hooks, on a snapd of its own. Key is that of a parallel instance, or "".
+// NewSnap installs a role's snap with its hooks on an imitated snapd of its own. key is that of a parallel instance,
+// or "".
 func NewSnap(t *testing.T, role roles.Role, key string) *Snap {
 	t.Helper()
 	instance := roles.Program + "-" + role.Name
@@ -38,8 +39,8 @@ func NewSnap(t *testing.T, role roles.Role, key string) *Snap {
 	return s
 }
 
-// Serve has this snap's snapd run the hooks of another role's snap for the views, as the imitation knows one snap only.
-// That one has folders of its own.
+// Serve makes this snap's snapd run the hooks of another role's snap, since the imitation has only one snap. The
+// other snap has folders of its own.
 func (s *Snap) Serve(role roles.Role) {
 	other := *s
 	if role.Name != s.Role.Name {
@@ -63,7 +64,7 @@ func (s *Snap) hook(call machine.HookCall) error {
 	return nil
 }
 
-// env is what a process of the snap finds.
+// env returns the environment of a process of the snap.
 func (s *Snap) env(more map[string]string) *roles.Env {
 	vars := map[string]string{
 		"SNAP_NAME": roles.Program + "-" + s.Role.Name, "SNAP_INSTANCE_NAME": s.Instance, "SNAP_COMMON": s.Common,
@@ -89,13 +90,13 @@ func (s *Snap) env(more map[string]string) *roles.Env {
 	}
 }
 
-// Start runs the snap's app, words beginning with "run", until Stop or its end. Its Run has no Counter: Calls has what
-// reached snapd.
+// Start runs the snap's app until Stop or its end. The first word is "run". The Run has no Counter; Machine.Calls has
+// the calls of snapctl.
 func (s *Snap) Start(words ...string) *Run {
 	return s.StartAs(s.Role, words...)
 }
 
-// StartAs is Start of a role that a test has altered.
+// StartAs is Start with a changed role.
 func (s *Snap) StartAs(role roles.Role, words ...string) *Run {
 	run := &Run{Out: &Buffer{}, Err: &Buffer{}, done: make(chan struct{})}
 	env := s.env(map[string]string{"SNAP_COOKIE": s.Cookie(), "SNAP_APP_NAME": roles.DaemonService})
@@ -110,12 +111,12 @@ func (s *Snap) StartAs(role roles.Role, words ...string) *Run {
 	return run
 }
 
-// Await waits until done tells that something has come about, or ends the test saying what was waited for.
+// Await waits until done returns true. After a minute it ends the test with the text what.
 func Await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.NewTimer(time.Minute) // far beyond what is ever needed: it only ends a test that fails
+	timeout := time.NewTimer(time.Minute) // much longer than needed
 	defer timeout.Stop()
 	for !done() {
 		select {

@@ -12,8 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// OnTerminal calls run with a terminal to write to and returns what came out of it. The test is skipped where there are
-// none.
+// OnTerminal calls run with a terminal for its output and returns that output. Without terminals the test is skipped.
 func OnTerminal(t *testing.T, run func(terminal *os.File)) string {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -32,7 +31,7 @@ func OnTerminal(t *testing.T, run func(terminal *os.File)) string {
 	if err != nil {
 		t.Skipf("no terminals here: %v", err)
 	}
-	if _, err := term.MakeRaw(int(terminal.Fd())); err != nil { // or each line's end would come out as two characters
+	if _, err := term.MakeRaw(int(terminal.Fd())); err != nil { // otherwise line ends become two characters
 		t.Fatal(err)
 	}
 	var output []byte
@@ -43,7 +42,7 @@ func OnTerminal(t *testing.T, run func(terminal *os.File)) string {
 			n, err := screen.Read(buffer)
 			output = append(output, buffer[:n]...)
 			if err != nil {
-				if !errors.Is(err, syscall.EIO) { // how it tells that nobody writes any more
+				if !errors.Is(err, syscall.EIO) { // the error after the last writer has closed
 					t.Errorf("cannot read the terminal: %v", err)
 				}
 				return

@@ -6,8 +6,8 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// Writing returns a backend whose writes, updates among them, are done by a function: it may leave one out, or follow it
-// by an error of its own. It can do what the one below can.
+// Writing returns a backend whose writes and updates are run by do. do may skip a write, or return an error of its
+// own after it. The backend has the abilities of the one below.
 func Writing(below backend.Backend, do func(write func() error) error) backend.Backend {
 	set := setting{Backend: below, do: do}
 	updater, canUpdate := below.(backend.Updater)

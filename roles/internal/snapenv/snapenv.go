@@ -1,19 +1,19 @@
-// Package snapenv is the SNAP_* environment of a process that runs inside a snap, read once.
+// Package snapenv reads the SNAP_* environment of a process in a snap. Its main type is Snap.
 package snapenv
 
-// A Snap is where and as what a process runs. Its zero value is a process outside any snap.
+// A Snap is the environment of a process in a snap. The zero value is a process outside of snaps.
 type Snap struct {
-	Name     string // SNAP_NAME: without the key of a parallel instance
-	Instance string // SNAP_INSTANCE_NAME: name, or name_key
-	Revision string // SNAP_REVISION: a number, x1 for a snap installed from a file
+	Name     string // SNAP_NAME, without the key of a parallel instance
+	Instance string // SNAP_INSTANCE_NAME: NAME or NAME_KEY
+	Revision string // SNAP_REVISION: a number, or x1 for a snap from a file
 	Version  string // SNAP_VERSION
-	Dir      string // SNAP: the snap's files, read-only
-	Data     string // SNAP_DATA: writable by root, per revision: refreshes copy it, reverts bring the old one back
-	Common   string // SNAP_COMMON: writable by root, shared by all revisions
-	Cookie   string // SNAP_COOKIE: what snapctl shows to snapd
+	Dir      string // SNAP: files of the snap, read-only
+	Data     string // SNAP_DATA: writable by root, for each revision; a refresh copies it, a revert restores it
+	Common   string // SNAP_COMMON: writable by root, for all revisions
+	Cookie   string // SNAP_COOKIE: the secret by which snapd recognises the snap
 }
 
-// Read reads the environment through getenv (os.Getenv has its shape).
+// Read reads the environment through getenv, such as os.Getenv.
 func Read(getenv func(string) string) Snap {
 	snap := Snap{
 		Name: getenv("SNAP_NAME"), Instance: getenv("SNAP_INSTANCE_NAME"), Revision: getenv("SNAP_REVISION"),
@@ -26,5 +26,5 @@ func Read(getenv func(string) string) Snap {
 	return snap
 }
 
-// Inside tells whether this is a snap's process.
+// Inside reports whether the process is in a snap.
 func (s Snap) Inside() bool { return s.Name != "" }
