@@ -12,10 +12,9 @@ import (
 	"aspects-poc/registry/registrytest/machine"
 )
 
-// lampSnap is the snap of the examples on a machine of its own: an imitated snapd with the confdb-schema lamp, and one
-// snap that is the custodian of its views.
+// lampSnap is a snap on an imitated snapd with the confdb-schema lamp. The snap is the custodian of its views.
 type lampSnap struct {
-	testing.TB // for what package machine asks of a test
+	testing.TB // for the methods that package machine needs
 	*machine.Machine
 	dir  string
 	ends []func()
@@ -26,7 +25,7 @@ func (s *lampSnap) TempDir() string               { return s.dir }
 func (s *lampSnap) Cleanup(end func())            { s.ends = append(s.ends, end) }
 func (s *lampSnap) Fatalf(text string, of ...any) { log.Fatalf(text, of...) }
 
-// installLamp starts it.
+// installLamp starts the imitated snapd with the snap.
 func installLamp() *lampSnap {
 	dir, err := os.MkdirTemp("", "lamp")
 	if err != nil {
@@ -41,10 +40,10 @@ func (s *lampSnap) remove() {
 	for _, end := range s.ends {
 		end()
 	}
-	_ = os.RemoveAll(s.dir) // in the system's place for what is temporary
+	_ = os.RemoveAll(s.dir) // a temporary folder
 }
 
-// options lead a program to the imitated snapd. In a real snap there are none: snapd sets the variables.
+// options direct a program to the imitated snapd. Programs in a real snap need none: snapd sets the variables.
 func (s *lampSnap) options(cookie string) registry.Options {
 	return registry.Options{SnapSocket: s.SnapSocket(), Getenv: func(name string) string {
 		return map[string]string{"SNAP_COOKIE": cookie, "SNAP_INSTANCE_NAME": "lamp-snap", "SNAP_COMMON": s.dir}[name]
@@ -56,8 +55,8 @@ const lampForSnapSign = `{"type": "confdb-schema", "account-id": "acme", "name":
 		{"request": "color", "storage": "lamp.color"}]}},
 	"body": "{\"storage\": {\"schema\": {\"lamp\": {\"schema\": {\"brightness\": \"int\", \"color\": \"string\"}}}}}"}`
 
-// A change-view hook of the snap that is the view's custodian: it refuses what would be wrong. OpenHook takes the name of
-// the hook, which is the program's base name.
+// This change-view hook of the view's custodian refuses invalid combinations. The name for OpenHook is the base name
+// of the program.
 func ExampleOpenHook() {
 	snap := installLamp()
 	defer snap.remove()
@@ -89,8 +88,8 @@ func ExampleOpenHook() {
 	// cannot change confdb acme/lamp: lamp-snap rejected changes: red is never brighter than 50
 }
 
-// A service of a snap is told of nothing by snapd. Its observe-view hooks leave word with Announce, and the service reads
-// when word comes.
+// snapd announces no changes to the services of a snap. The snap's observe-view hooks announce them with Announce,
+// and the service reads after each hint.
 func ExampleView_Hints() {
 	snap := installLamp()
 	defer snap.remove()

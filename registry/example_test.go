@@ -12,7 +12,7 @@ import (
 	"aspects-poc/registry"
 )
 
-// lamp is a confdb-schema as people write it. A program reads it from a file, or embeds it.
+// lamp is a confdb-schema in YAML. A program reads it from a file or embeds it.
 const lamp = `
 account-id: acme
 name: lamp
@@ -34,7 +34,7 @@ storage:
         scenes: {type: array, values: string}
 `
 
-// openLamp opens a registry that is empty and vanishes with the program.
+// openLamp opens an empty registry in memory.
 func openLamp() (*registry.Registry, context.Context) {
 	ctx := context.Background()
 	schemas, err := registry.ParseSchemas([]byte(lamp))
@@ -48,7 +48,8 @@ func openLamp() (*registry.Registry, context.Context) {
 	return reg, ctx
 }
 
-// A registry in a file, with a confdb-schema of one's own. As it is the only one, views are looked up in it.
+// This program stores its data in a file and brings its own confdb-schema. Views are looked up in that schema, since
+// it is the only one.
 func ExampleOpen() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "lamp")
@@ -69,7 +70,7 @@ func ExampleOpen() {
 	defer func() { _ = reg.Close() }()
 	fmt.Println(reg.View("control").ID())
 
-	// Open has made nothing; the first Set does.
+	// Open makes no file; the first Set does.
 	_, err = os.Stat(path)
 	fmt.Println("there:", err == nil)
 	if err := reg.View("control").Set(ctx, map[string]any{"brightness": 40}); err != nil {
@@ -83,8 +84,8 @@ func ExampleOpen() {
 	// there: true
 }
 
-// Where there is a snapd, it has the confdb-schema from an acknowledged assertion, and views are named in full, or
-// completed by Options.Account and Options.Schema. The same program works inside a snap.
+// snapd has the confdb-schema from an acknowledged assertion. Views are named in full, or Options.Account and
+// Options.Schema complete their names. The same program works inside a snap.
 func ExampleOpen_auto() {
 	ctx := context.Background()
 	reg, err := registry.Open(ctx, "auto", registry.Options{Account: "acme", Schema: "lamp"})
@@ -97,7 +98,7 @@ func ExampleOpen_auto() {
 	}
 }
 
-// JSON, a signed assertion, and a stream of assertions as `snap known` prints it, are read as well.
+// ParseSchemas also reads JSON, a signed assertion, and a stream of assertions as `snap known` prints it.
 func ExampleParseSchemas() {
 	schemas, err := registry.ParseSchemas([]byte(lamp))
 	if err != nil {
@@ -113,7 +114,7 @@ func ExampleParseSchemas() {
 	// cannot read confdb-schema:3:1: it is not YAML: found character that cannot start any token
 }
 
-// A confdb-schema that is built in code.
+// A program can build a confdb-schema in code.
 func ExampleSchema() {
 	ctx := context.Background()
 	door := registry.Schema{
@@ -140,7 +141,7 @@ func ExampleView_Set() {
 	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
 	control := reg.View("control")
-	// One transaction: all of it is stored, or nothing. Nil unsets.
+	// One transaction stores all values or none. nil unsets.
 	if err := control.Set(ctx, map[string]any{"brightness": 40, "color": "red", "scenes": nil}); err != nil {
 		log.Fatal(err)
 	}
@@ -159,7 +160,7 @@ func ExampleView_Unset() {
 	if err := control.Set(ctx, map[string]any{"brightness": 40}); err != nil {
 		log.Fatal(err)
 	}
-	if err := control.Unset(ctx, "brightness", "color"); err != nil { // what is not there is no error
+	if err := control.Unset(ctx, "brightness", "color"); err != nil { // missing data is no error
 		log.Fatal(err)
 	}
 	_, err := control.Get(ctx)
@@ -173,7 +174,7 @@ func ExampleView_Get() {
 	if err := reg.View("control").Set(ctx, map[string]any{"brightness": 40}); err != nil {
 		log.Fatal(err)
 	}
-	// Requests without data are left out of the answer.
+	// The result leaves out requests without data.
 	values, err := reg.View("control").Get(ctx, "brightness", "color")
 	if err != nil {
 		log.Fatal(err)
@@ -204,7 +205,7 @@ func ExampleView_Update() {
 	defer func() { _ = reg.Close() }()
 	add := func(scene string) error {
 		return reg.View("control").Update(ctx, []string{"scenes"}, func(current map[string]any) (map[string]any, error) {
-			scenes, _ := current["scenes"].([]any) // none yet: no scenes
+			scenes, _ := current["scenes"].([]any) // nil if there are no scenes
 			return map[string]any{"scenes": append(scenes, scene)}, nil
 		})
 	}
@@ -229,7 +230,7 @@ func ExampleView_Watch() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Whoever sets it, and through whichever view.
+	// Any writer and any view cause the event.
 	if err := reg.View("control").Set(ctx, map[string]any{"brightness": 40}); err != nil {
 		log.Fatal(err)
 	}
@@ -243,12 +244,12 @@ func ExampleView_Watch() {
 			log.Fatal(err)
 		}
 		fmt.Println(event.View.View, "shows", values)
-		stop() // ends the watch, and with it the loop
+		stop() // ends the watch and the loop
 	}
 	// Output: state shows map[brightness:40]
 }
 
-// The kinds of refusal are told apart with errors.Is; errors.As finds the particulars.
+// errors.Is tests for a kind, and errors.As gets the details.
 func ExampleError() {
 	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
@@ -265,7 +266,7 @@ func ExampleError() {
 	// lamp.brightness: 200 is greater than the allowed maximum 100
 }
 
-// A daemon waits for what an administrator or time will mend, and gives up on everything else.
+// A daemon waits for problems that time or an administrator can solve, and gives up on others.
 func ExampleIsNotReady() {
 	ctx := context.Background()
 	_, err := registry.Open(ctx, "snapd:/nowhere/snapd.socket")
@@ -280,13 +281,13 @@ func ExampleIsNotReady() {
 	// false
 }
 
-// Several views of one confdb-schema are written in one transaction, where the backend can.
+// Apply writes through several views of one confdb-schema, in one transaction if the backend can.
 func ExampleRegistry_Apply() {
 	reg, ctx := openLamp()
 	defer func() { _ = reg.Close() }()
 	err := reg.Apply(ctx, registry.Changes{
 		"control": {"brightness": 40},
-		"state":   {"brightness": 50}, // which is only read
+		"state":   {"brightness": 50}, // a read-only view
 	})
 	fmt.Println(errors.Is(err, registry.ErrNoMatch))
 	_, err = reg.View("control").Get(ctx)

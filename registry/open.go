@@ -17,8 +17,8 @@ type Options struct {
 	// data; if the revisions differ, the later one is in force. snapd ignores them: it uses acknowledged assertions.
 	Schemas []Schema
 
-	// Account and Schema complete the names of views. Account defaults to the account of Schemas if all have the
-	// same, and Schema to the name if there is one. If a part remains empty, the program names views in full:
+	// Account and Schema complete the names of views. If they are empty, the one entry of Schemas sets both; several
+	// entries with the same account set Account. If a part remains empty, the program names views in full:
 	// ACCOUNT/SCHEMA/VIEW. Inside a snap the view's own name is enough, since the plug leads to the view.
 	Account, Schema string
 
@@ -63,8 +63,9 @@ type Candidate struct {
 // Open and reads write nothing. A missing file has no data: the error of a read says so, and the first Set makes the
 // file and its folders. Open uses at most one Options.
 //
-// The error is ErrBadRequest for an unknown address or a schema that cannot be used, ErrUnreachable if no snapd
-// answers, ErrUnauthorized for snapctl: outside of a snap, and ErrCorrupt for a damaged file.
+// The error is ErrBadRequest for an unknown address or an invalid schema, ErrUnreachable if no snapd answers,
+// ErrUnsupported for a snapd before 2.68, ErrUnauthorized if snapctl is used outside of a snap, and ErrCorrupt for a
+// damaged file.
 func Open(ctx context.Context, address string, options ...Options) (*Registry, error) {
 	var o Options
 	if len(options) > 0 {

@@ -43,6 +43,7 @@ func (v *View) Get(ctx context.Context, requests ...string) (map[string]any, err
 }
 
 // GetWith is Get with constraints (snap get --with): scalar values for the view's parameters and open placeholders.
+// The error is ErrBadRequest for a value that is no scalar.
 func (v *View) GetWith(ctx context.Context, constraints map[string]any, requests ...string) (map[string]any, error) {
 	if err := v.check("get", requests); err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ type Backend interface {
 	// Status describes the backend and its capabilities. Its only kind of failure is ErrUnreachable.
 	Status(ctx context.Context) (Status, error)
 
-	// Close ends all watches and releases the backend's resources. Later calls return an error.
+	// Close ends all watches and releases the backend's resources. Other calls then return an error.
 	Close() error
 }
 

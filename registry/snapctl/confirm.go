@@ -31,7 +31,7 @@ func (b *Backend) confirm(
 		return &backend.Error{
 			Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnknown,
 			Reason: "snapd took the write, but whether it was stored could not be read: " + err.Error(),
-			Remedy: "read back before writing again", Err: hide(err),
+			Remedy: "read back before writing again", Err: onlyEnded(err),
 		}
 	}
 	refused := &backend.Error{
@@ -125,7 +125,7 @@ func (b *Backend) readable(ctx context.Context, view backend.ViewID, requests []
 			return nil, err
 		}
 		hidden := named(err, ask)
-		b.hide(view, hidden)
+		b.markUnreadable(view, hidden)
 		for _, path := range hidden {
 			values[path] = unreadable{}
 		}
@@ -155,7 +155,7 @@ func named(err error, requests []string) []string {
 	return found
 }
 
-func (b *Backend) hide(view backend.ViewID, requests []string) {
+func (b *Backend) markUnreadable(view backend.ViewID, requests []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	remember(b.unreadable, view, requests...)
@@ -227,9 +227,9 @@ func (b *Backend) relabel(err error, request snapdhttp.Request) error {
 	return &copied
 }
 
-// hide returns an error that matches only a context's end, or nil. The kind of a failed read must not become a kind
+// onlyEnded returns an error that matches only a context's end, or nil. The kind of a failed read must not become a kind
 // of the write.
-func hide(err error) error {
+func onlyEnded(err error) error {
 	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, ended) {
 			return fmt.Errorf("cannot read back: %w", ended)

@@ -12,7 +12,7 @@ import (
 	"aspects-poc/registry/snapctl"
 )
 
-// Outside of a snap there is nobody to speak as.
+// Outside of a snap there is no cookie.
 func ExampleOpen() {
 	_, err := snapctl.Open(context.Background(), snapctl.Options{Cookie: "", SnapName: "aspects-poc-vpn"})
 	fmt.Println(errors.Is(err, backend.ErrUnauthorized))
@@ -22,7 +22,7 @@ func ExampleOpen() {
 	// cannot use snapctl: not inside a snap, no SNAP_COOKIE (try: start it as an app, service or hook of a snap)
 }
 
-// All that an observe-view hook has to do.
+// An observe-view hook only calls Poke.
 func ExamplePoke() {
 	common, err := os.MkdirTemp("", "snap-common-")
 	if err != nil {

@@ -16,8 +16,8 @@ type features struct {
 	flags map[string]bool // flags of `get`, such as "--view"
 }
 
-// dialects lists the flag that each dialect introduced, newest first. The source is that of the snapd releases;
-// 2.77.1 and 2.68.3 were seen.
+// dialects lists the flag that each dialect introduced, newest first. The facts come from the source of the snapd
+// releases; 2.77.1 and 2.68.3 were also observed.
 var dialects = []struct{ flag, name string }{
 	{"--wait-for", "snapctl of 2.76 and later"},
 	{"--with", "snapctl of 2.74"},

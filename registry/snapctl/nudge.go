@@ -81,13 +81,13 @@ func (b *Backend) hear() error {
 	if b.options.NudgeDir == "" || b.listening {
 		return nil
 	}
-	if b.deaf == nil {
-		if b.deaf = b.listen(b.options.NudgeDir); b.deaf != nil {
-			b.warnings = append(b.warnings, "changes are noticed late: "+b.deaf.Error())
+	if b.listenErr == nil {
+		if b.listenErr = b.listen(b.options.NudgeDir); b.listenErr != nil {
+			b.warnings = append(b.warnings, "changes are noticed late: "+b.listenErr.Error())
 		}
 	}
-	b.listening = b.deaf == nil
-	return b.deaf
+	b.listening = b.listenErr == nil
+	return b.listenErr
 }
 
 // listen reports each Poke in a folder until the Backend is closed. The caller holds the mutex and is within a Call.

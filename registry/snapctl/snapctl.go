@@ -9,7 +9,7 @@
 //
 // A view is reached through a plug of the snap, by default the plug with the view's own name. A Backend also has
 // methods for the hooks and services of a snap: Fail, Previous, IsConnected, Restart, IsActive, GetConfig and
-// SetConfig. Programs usually use them through registry.Hook.
+// SetConfig. Programs reach most of them through registry.Hook.
 //
 // # What a Set promises
 //
@@ -17,7 +17,8 @@
 // (seen on snapd 2.77.1). Set therefore reads the requests before and after the write, through the same view, and
 // compares:
 //
-//   - A changed request shows what was written: the write is committed. A custodian may have altered other requests.
+//   - A changed request shows what was written: the write is committed. A custodian or somebody else may
+//     have altered other requests.
 //   - Every changed request shows what it showed before: the error is ErrRejected.
 //   - Requests show other values: the write counts as committed and altered. A refused write together with somebody
 //     else's write looks the same.
@@ -98,7 +99,7 @@ type Backend struct {
 	ruled      map[backend.ViewID]map[string]bool // requests with a rule for reading, as far as known
 	hints      map[*hint]struct{}
 	listening  bool  // Poke is noticed
-	deaf       error // why listening failed
+	listenErr  error // why listening failed
 	warnings   []string
 
 	now func() time.Time

@@ -13,8 +13,8 @@ import (
 // confdbPath stands before ACCOUNT/SCHEMA/VIEW.
 const confdbPath = "/v2/confdb/"
 
-// A dialect describes the REST protocol of a range of snapd releases, from 2.68 on. The source is that of the
-// releases; 2.68.3 and 2.77.1 were also seen.
+// A dialect describes the REST protocol of a range of snapd releases, from 2.68 on. The facts come from the source of
+// the snapd releases; 2.68.3 and 2.77.1 were also observed.
 type dialect struct {
 	name      string // experimental flag and first release; "" for no dialect
 	from      snapdhttp.Version

@@ -41,7 +41,7 @@ func (b *Backend) newWatches() *watching.Watches {
 		},
 		Every:     func() time.Duration { return b.watchEvery(b.isAnnounced()) },
 		Retry:     b.watchEvery(false),
-		Begin:     b.hope,
+		Begin:     b.assumeAnnounced,
 		Alongside: b.listen,
 		Now:       func() time.Time { return b.now() },
 	})
@@ -58,8 +58,8 @@ func (b *Backend) watchEvery(announced bool) time.Duration {
 	}
 }
 
-// hope assumes that changes are announced if snapd was seen; listen corrects it.
-func (b *Backend) hope() {
+// assumeAnnounced assumes that changes are announced if snapd was seen; listen corrects it.
+func (b *Backend) assumeAnnounced() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.announced = b.found != nil && b.found.dialect.name != ""

@@ -9,8 +9,8 @@ import (
 	"aspects-poc/registry/internal/snapdhttp"
 )
 
-// A Dialect describes snapctl in one version of snapd. The source is that of the snapd releases; 2.77.1 and 2.68.3
-// were also seen.
+// A Dialect describes snapctl in one version of snapd. The facts come from the source of the snapd releases; 2.77.1
+// and 2.68.3 were also observed.
 type Dialect struct {
 	Version string // as `snapctl version` prints it
 

@@ -66,8 +66,8 @@ func Lost(err error, request Request, write bool) *backend.Error {
 	return e
 }
 
-// Classify returns the kind of a refusal: from snapd's kind if there is one, else from its words. The source is that
-// of the snapd releases from 2.68 on; 2.68.3 and 2.77.1 were also seen.
+// Classify returns the kind of a refusal: from snapd's kind if there is one, else from its words. The facts come from
+// the source of the snapd releases from 2.68 on; 2.68.3 and 2.77.1 were also observed.
 func Classify(refusal Refusal) error {
 	message := trimPrefixes(refusal.Message)
 	for _, row := range kinds {
