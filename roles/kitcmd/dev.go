@@ -99,7 +99,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 	} else if machine, err = filepath.Abs(state); err != nil {
 		return err
 	}
-	log := &devLog{out: env.Stdout, paint: env.Paint(env.Stdout)}
+	log := &devLog{out: env.Stdout, paint: env.Paint(env.Stdout), services: c.Bool(flagServices)}
 	runner, err := hookrun.New(hookrun.Options{Dir: machine, Snapctl: program, RunServices: c.Bool(flagServices),
 		Output: log.service})
 	if err != nil {

@@ -16,10 +16,11 @@ import (
 	"aspects-poc/roles/internal/plain"
 )
 
-// A devLog tells what happens on the machine that dev runs, a line each. Values that a confdb-schema marks as secret are
+// A devLog tells what happens on the machine that dev runs, a record a line. Values that a confdb-schema marks as secret are
 // not shown.
 type devLog struct {
-	world *world.World
+	world    *world.World
+	services bool // are run
 
 	paint roles.Paint
 
@@ -31,7 +32,7 @@ type devLog struct {
 const longest = 200
 
 func (l *devLog) say(format string, args ...any) {
-	l.line(time.Now(), plain.Line(fmt.Sprintf(format, args...)))
+	l.records(time.Now(), "", plain.Text(fmt.Sprintf(format, args...)))
 }
 
 func (l *devLog) warn(dir string, warnings []string) {
@@ -40,14 +41,27 @@ func (l *devLog) warn(dir string, warnings []string) {
 	}
 }
 
-func (l *devLog) line(at time.Time, text string) {
+// records writes a text, each line of it as a record: those behind the first begin with a bar, so that none can be taken
+// for another record. Rulers, between which snapd puts what a hook printed, are left out.
+func (l *devLog) records(at time.Time, head, text string) {
+	first, rest, _ := strings.Cut(text, "\n")
+	l.record(at, head+first)
+	indent := strings.Repeat(" ", len(first)-len(strings.TrimLeft(first, " ")))
+	for line := range strings.Lines(rest) {
+		if line = strings.TrimRight(line, "\r\n"); line != "-----" {
+			l.record(at, head+indent+"| "+line)
+		}
+	}
+}
+
+func (l *devLog) record(at time.Time, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, _ = fmt.Fprintf(l.out, "%s %s\n", l.paint.Faint(at.Format(time.TimeOnly)), text) // nobody is left to tell
 }
 
 func (l *devLog) service(snap, service, line string) {
-	l.line(time.Now(), fmt.Sprintf("%s.%s: %s", snap, service, plain.Line(line)))
+	l.records(time.Now(), snap+"."+service+": ", plain.Line(line))
 }
 
 // observe tells of an event of the world.
@@ -57,7 +71,7 @@ func (l *devLog) observe(e world.Event) {
 		if e.Change != "" {
 			number = "#" + e.Change
 		}
-		l.line(e.Time, number+" "+text)
+		l.records(e.Time, number+" ", text)
 	}
 }
 
@@ -66,13 +80,17 @@ func (l *devLog) lines(e world.Event) []string {
 	case world.AccessBegan:
 		return []string{l.access(e)}
 	case world.Refused:
-		return []string{l.access(e), l.paint.Bad("refused at once:") + " " + plain.Line(e.Err)}
+		return []string{l.access(e), l.paint.Bad("refused at once:") + " " + plain.Text(e.Err)}
 	case world.AccessEnded:
 		switch {
 		case e.Change == "" || e.Read && e.Direct:
 			return []string{l.access(e) + ": done"}
 		case e.Err != "":
-			return []string{l.paint.Bad("failed") + " after " + e.Took.Round(time.Millisecond).String()}
+			text := l.paint.Bad("failed") + " after " + e.Took.Round(time.Millisecond).String()
+			if !e.Told {
+				text += ": " + plain.Text(e.Err)
+			}
+			return []string{text}
 		default:
 			return []string{"done after " + e.Took.Round(time.Millisecond).String()}
 		}
@@ -93,8 +111,11 @@ func (l *devLog) lines(e world.Event) []string {
 		return []string{l.access(e) + ": waits until this is over: " + e.For}
 	case world.ServiceAsked:
 		text := fmt.Sprintf("  %s of %s.%s", e.Action, e.Snap, e.Service)
-		if e.Err != "" {
-			text += ": " + plain.Line(e.Err)
+		switch {
+		case e.Err != "":
+			text += ": " + plain.Text(e.Err)
+		case !l.services:
+			text += ": not done without --" + flagServices
 		}
 		return []string{text}
 	}
@@ -116,11 +137,19 @@ func (l *devLog) access(e world.Event) string {
 
 // hook tells what a hook has done.
 func (l *devLog) hook(e world.Event) []string {
-	head := fmt.Sprintf("  %s %s (%v)", e.Snap, e.Hook, e.Took.Round(time.Millisecond))
+	head := fmt.Sprintf("%s %s (%v)", e.Snap, e.Hook, e.Took.Round(time.Millisecond))
 	if strings.HasPrefix(e.Hook, "observe-view-") {
-		head = "  told: " + strings.TrimSpace(head)
+		head = "told: " + head
 	}
-	lines := []string{head}
+	switch {
+	case e.Cause != "":
+		head += " " + l.paint.Bad("failed:") + " " + plain.Text(e.Cause)
+	case e.Rejected != "":
+		head += " " + l.paint.Bad("refuses:") + " " + plain.Text(e.Rejected)
+	case e.Err != "":
+		head += " " + l.paint.Bad("failed:") + " " + plain.Text(e.Err)
+	}
+	lines := []string{"  " + head}
 	for i, set := range e.Sets {
 		id := e.View
 		id.View = set.View
@@ -133,16 +162,8 @@ func (l *devLog) hook(e world.Event) []string {
 		}
 		lines = append(lines, plain.Line(text))
 	}
-	switch {
-	case e.Rejected != "":
-		lines = append(lines, "    "+l.paint.Bad("refuses:")+" "+plain.Line(e.Rejected))
-	case e.Err != "":
-		lines = append(lines, "    "+l.paint.Bad("failed:")+" "+plain.Line(e.Err))
-	}
-	if e.Err == "" {
-		for line := range strings.Lines(strings.TrimSpace(e.Output)) {
-			lines = append(lines, "    prints: "+plain.Line(strings.TrimSpace(line)))
-		}
+	for line := range strings.Lines(strings.Trim(e.Output, "\n")) {
+		lines = append(lines, "    prints: "+plain.Line(strings.TrimRight(line, "\r\n")))
 	}
 	return lines
 }

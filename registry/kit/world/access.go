@@ -133,7 +133,8 @@ func (w *World) ended(c *change, t *transaction, release func(), err error) {
 	e := *t.access
 	e.Kind, e.Time, e.Change, e.By, e.Read = AccessEnded, w.options.Now(), c.ID, t.by, t.read
 	if err != nil {
-		e.Err = err.Error()
+		told := (*toldError)(nil)
+		e.Err, e.Told = err.Error(), errors.As(err, &told)
 	}
 	e.Took = e.Time.Sub(c.Spawned)
 	w.later(e)

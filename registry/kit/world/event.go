@@ -12,9 +12,9 @@ type EventKind string
 // The kinds of events.
 const (
 	AccessBegan  EventKind = "began"              // a transaction with hooks begins: View, By, Read, Requests, Values
-	AccessEnded  EventKind = "ended"              // a transaction is over: View, By, Read, Requests, Values, Err, Took
+	AccessEnded  EventKind = "ended"              // a transaction is over: View, By, Read, Requests, Values, Err, Told, Took
 	Refused      EventKind = "refused"            // an access was refused before there was a change: as AccessEnded
-	HookRan      EventKind = "hook"               // Snap, Hook, Sets, Gets, Err, Rejected, Output, Took
+	HookRan      EventKind = "hook"               // Snap, Hook, Sets, Gets, Err, Cause, Rejected, Output, Took
 	Committed    EventKind = "committed"          // Paths
 	ServiceAsked EventKind = "service"            // Snap, Service, Action, Err
 	Waits        EventKind = "waits"              // a hook has waited a while, for another one of its snap: Snap, Hook, For, Forever
@@ -34,12 +34,14 @@ type Event struct {
 	Requests []string       // of a read; none is the whole view
 	Values   map[string]any // of a write; nil unsets. They may hold secrets
 	Err      string
+	Told     bool // Err is what a hook ended with, whose event has told it
 
 	Snap, Hook string
 	Sets       []Assignment // each snapctl set and unset of a hook, in order; of those that were not refused the last counts
 	Gets       []Lookup     // each snapctl get of a view in a hook of a transaction
 	Rejected   string       // the reason a custodian gave to snapctl fail
 	Output     string       // what a hook printed
+	Cause      string       // how a hook ended that did not end well, such as "exit status 1"
 	Took       time.Duration
 
 	Paths []string // storage paths that a commit has changed

@@ -138,12 +138,18 @@ func (w *World) runHook(ctx context.Context, c *change, instance, name string, t
 	if w.options.Runner != nil {
 		output, err = w.options.Runner.RunHook(limited, run)
 	}
+	printed, cause := string(output), ""
 	switch {
-	case err != nil && ctx.Err() != nil:
-		output = append(output, "\n<aborted>"...)
-	case err != nil && limited.Err() != nil:
-		output = fmt.Appendf(output, "\n<exceeded maximum runtime of %s>", limit)
+	case err == nil:
+	case ctx.Err() != nil:
+		cause = "aborted"
+		output = append(output, "\n<"+cause+">"...)
+	case limited.Err() != nil:
+		cause = fmt.Sprintf("exceeded maximum runtime of %s", limit)
+		output = append(output, "\n<"+cause+">"...)
 		end()
+	default:
+		cause = err.Error()
 	}
 	w.locked(func() { delete(w.contexts, cookie) })
 	h.calls.Wait()
@@ -153,9 +159,9 @@ func (w *World) runHook(ctx context.Context, c *change, instance, name string, t
 	err = w.conclude(h, output, err)
 	actions := h.actions
 	w.mu.Unlock()
-	w.tell(h.event(began, w.options.Now(), output, err))
+	w.tell(h.event(began, w.options.Now(), printed, cause, err))
 	if err != nil {
-		return err
+		return &toldError{err}
 	}
 	// Now, as on snapd: a service that reads the confdb while it starts would wait for the hook.
 	for _, action := range actions {
@@ -194,6 +200,11 @@ type hookError struct{ hook, outcome string }
 
 func (e *hookError) Error() string { return fmt.Sprintf("run hook %q: %s", e.hook, e.outcome) }
 
+// A toldError is one that the event of its hook has told of.
+type toldError struct{ error }
+
+func (e *toldError) Unwrap() error { return e.error }
+
 // bare words an error without the hook, as snapd does where its own words name it.
 func bare(err error) string {
 	if failed := (*hookError)(nil); errors.As(err, &failed) {
@@ -215,9 +226,9 @@ func outcome(output []byte, err error) string {
 	}
 }
 
-func (h *hookContext) event(began, ended time.Time, output []byte, err error) Event {
+func (h *hookContext) event(began, ended time.Time, printed, cause string, err error) Event {
 	e := Event{Kind: HookRan, Time: ended, Change: h.change.ID, Snap: h.snap, Hook: h.hook, Took: ended.Sub(began),
-		Sets: h.sets, Gets: h.gets, Output: string(output)}
+		Sets: h.sets, Gets: h.gets, Output: printed, Cause: cause}
 	if h.tx != nil {
 		e.View, e.By, e.Read = h.tx.view, h.tx.by, h.tx.read
 	}
