@@ -40,6 +40,12 @@ func (j *journal) systemd(done, service string) {
 	j.add(rest.LogLine{Service: service, Systemd: true, PID: 1, Text: text})
 }
 
+// refused adds what systemd says of a service that it does not start again.
+func (j *journal) refused(service string) {
+	text := fmt.Sprintf("snap.%s.service: Start request repeated too quickly.", service)
+	j.add(rest.LogLine{Service: service, Systemd: true, PID: 1, Text: text})
+}
+
 // from returns the lines of services from a number on, the number of the one to come, and what is closed when it has.
 func (j *journal) from(number int, services []string) (list []rest.LogLine, next int, moved <-chan struct{}) {
 	j.mu.Lock()

@@ -2,6 +2,7 @@ package hookrun
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,14 +21,17 @@ type service struct {
 	stopped chan struct{} // closed when its process has ended for good
 }
 
-// stopTimeout is how long a service has after SIGTERM, and restartDelay the pause before one that died is started again.
+// stopTimeout is how long a service has after SIGTERM. The others are systemd's, for what snapd's units leave to it: the
+// pause before a service is started again, and how many starts in which time are too many.
 const (
-	stopTimeout  = 30 * time.Second
-	restartDelay = time.Second
+	stopTimeout   = 30 * time.Second
+	restartDelay  = 100 * time.Millisecond
+	startBurst    = 5
+	startInterval = 10 * time.Second
 )
 
-// Service starts, stops or restarts a service: "start", "stop", "restart". One that dies is started again, as systemd
-// does with snapd's unit, a oneshot is not; timers are not run.
+// Service starts, stops or restarts a service: "start", "stop", "restart". One that ends is started again as its
+// restart-condition says, until that happens too often, as systemd does with snapd's unit; timers are not run.
 func (r *Runner) Service(ctx context.Context, action string, snap world.Snap, name string) error {
 	if !r.options.RunServices || snap.Dir == "" {
 		return nil
@@ -63,14 +67,39 @@ func (r *Runner) Service(ctx context.Context, action string, snap world.Snap, na
 	r.journal.systemd("Started", id)
 	go func() {
 		defer close(s.stopped)
-		r.run(life, snap, name, words, environment, declared.Daemon == "oneshot")
+		r.run(life, snap, name, words, environment)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.services[id] == s { // it has ended by itself
+			delete(r.services, id)
+		}
 	}()
 	return nil
 }
 
-// run runs a service's process until it is stopped.
-func (r *Runner) run(life context.Context, snap world.Snap, name string, words []string, environment *environment, once bool) {
+// Active tells whether a service runs, or waits to be started again. known is false where services are not run.
+func (r *Runner) Active(instance, name string) (active, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.services[instance+"."+name] != nil, r.options.RunServices
+}
+
+// run runs a service's process until it is stopped, or is not started again.
+func (r *Runner) run(life context.Context, snap world.Snap, name string, words []string, environment *environment) {
+	id, declared := snap.Instance()+"."+name, snap.Services[name]
+	var begun time.Time // of the interval in which starts are counted
+	starts := 0
 	for {
+		if now := time.Now(); starts == 0 || now.Sub(begun) > startInterval {
+			begun, starts = now, 0
+		}
+		if starts++; starts > startBurst {
+			r.journal.refused(id)
+			r.print(snap.Instance(), name, 0, fmt.Sprintf("(start request repeated too quickly: %d starts within %s, and systemd gives "+
+				"up. Mend it, then: aspects-poc registry run --shell %s -c 'snapctl restart %s')",
+				startBurst, startInterval, snap.Instance(), id))
+			return
+		}
 		command := exec.CommandContext(life, words[0], words[1:]...)
 		command.Env, command.Dir = environment.list(), environment.values["SNAP_DATA"]
 		group(command)
@@ -83,16 +112,45 @@ func (r *Runner) run(life context.Context, snap world.Snap, name string, words [
 		if err != nil {
 			r.print(snap.Instance(), name, 0, fmt.Sprintf("(the service ended: %v)", err))
 		}
-		if once || err == nil {
+		if !again(declared, err) {
 			return
 		}
-		pause := time.NewTimer(restartDelay)
+		pause := time.NewTimer(cmp.Or(declared.RestartDelay, restartDelay))
 		select {
 		case <-pause.C:
 		case <-life.Done():
 			pause.Stop()
 			return
 		}
+	}
+}
+
+// again tells whether a service that has ended so is started again.
+func again(declared world.Service, err error) bool {
+	var exit *exec.ExitError
+	signal := syscall.Signal(0) // that has ended it, if it was one that nobody means well
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			signal = status.Signal()
+		}
+	}
+	switch signal {
+	case syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE:
+		signal, err = 0, nil
+	}
+	switch {
+	case declared.Daemon == "oneshot", declared.Restart == "never":
+		return false
+	case declared.Restart == "always":
+		return true
+	case declared.Restart == "on-success":
+		return err == nil
+	case declared.Restart == "on-abnormal", declared.Restart == "on-abort":
+		return signal != 0
+	case declared.Restart == "on-watchdog":
+		return false
+	default: // on-failure
+		return err != nil
 	}
 }
 

@@ -124,6 +124,14 @@ func (m *machine) Service(ctx context.Context, action string, snap world.Snap, s
 	return m.runner.Service(ctx, action, snap, service)
 }
 
+// Active tells whether a service runs.
+func (m *machine) Active(instance, service string) (active, known bool) {
+	if m.runner == nil {
+		return false, false
+	}
+	return m.runner.Active(instance, service)
+}
+
 // install installs a snap, and gets ready to run its hooks.
 func (m *machine) install(snap world.Snap) error {
 	if snap.Dir != "" && m.runner == nil {

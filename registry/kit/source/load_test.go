@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -44,7 +45,7 @@ hooks:
   install:
 apps:
   a: {command: bin/run $HOME x, command-chain: [bin/chain, bin/run]}
-  d: {command: bin/run, daemon: simple, environment: {B: b}, plugs: [network]}
+  d: {command: bin/run, daemon: simple, restart-condition: always, restart-delay: 1m30s, environment: {B: b}, plugs: [network]}
 `,
 		"bin/chain": program, "bin/run": program,
 	})
@@ -59,7 +60,7 @@ apps:
 		Plugs:        map[string]world.Plug{"network": {Interface: "network"}},
 		HookSettings: map[string]world.Setting{"configure": {Environment: []world.Variable{{Name: "Z", Value: "z"}, {Name: "A", Value: "$Z"}}, Chain: []string{"bin/chain"}}},
 		Apps:         map[string]world.App{"a": {Command: "bin/run $HOME x", Setting: world.Setting{Chain: []string{"bin/chain", "bin/run"}}}},
-		Services:     map[string]world.Service{"d": {Command: "bin/run", Daemon: "simple", Setting: world.Setting{Environment: []world.Variable{{Name: "B", Value: "b"}}}}},
+		Services:     map[string]world.Service{"d": {Command: "bin/run", Daemon: "simple", Restart: "always", RestartDelay: 90 * time.Second, Setting: world.Setting{Environment: []world.Variable{{Name: "B", Value: "b"}}}}},
 	}
 	if diff := cmp.Diff(want, found.Snap); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -128,6 +129,10 @@ func TestUnusable(t *testing.T) {
 	}{
 		{"no program", map[string]string{"meta/snap.yaml": "name: a\napps: {d: {command: bin/gone -x, daemon: simple}}"},
 			`snap is unusable due to missing files: path "bin/gone" does not exist; contact developer`},
+		{"a delay that is none", map[string]string{"meta/snap.yaml": "name: a\napps: {d: {command: x, daemon: simple, restart-delay: 10}}"},
+			`app "d": invalid restart-delay "10": want a time such as 10s`},
+		{"a condition that is none", map[string]string{"meta/snap.yaml": "name: a\napps: {d: {command: x, daemon: simple, restart-condition: often}}"},
+			`app "d": invalid restart-condition "often": want one of on-success, `},
 		{"no chain", map[string]string{"meta/snap.yaml": "name: a\nhooks: {configure: {command-chain: [bin/gone]}}"},
 			`path "bin/gone" does not exist`},
 		{"a program that cannot be run", map[string]string{"meta/snap.yaml": "name: a\napps: {a: {command: bin/run}}", "bin/run": "x"},

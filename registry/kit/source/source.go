@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -71,9 +72,14 @@ type app struct {
 	Daemon      string   `yaml:"daemon"`
 	Timer       string   `yaml:"timer"`
 	InstallMode string   `yaml:"install-mode"`
+	Restart     string   `yaml:"restart-condition"`
+	Delay       string   `yaml:"restart-delay"`
 	Extensions  []string `yaml:"extensions"`
 	setting     `yaml:",inline"`
 }
+
+// restarts are the values of restart-condition.
+var restarts = []string{"on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog", "always", "never"}
 
 // environment keeps variables in the order of the file: each may use those before it.
 type environment []world.Variable
@@ -218,8 +224,18 @@ func (m *metadata) source(account string) (*Source, error) {
 			s.Snap.Apps[name] = world.App{Command: app.Command, Setting: app.setting.setting()}
 			continue
 		}
-		s.Snap.Services[name] = world.Service{Command: app.Command, Daemon: app.Daemon, Timer: app.Timer != "",
-			Disabled: app.InstallMode == "disable", Setting: app.setting.setting()}
+		service := world.Service{Command: app.Command, Daemon: app.Daemon, Timer: app.Timer != "",
+			Disabled: app.InstallMode == "disable", Setting: app.setting.setting(), Restart: app.Restart}
+		if app.Restart != "" && !slices.Contains(restarts, app.Restart) {
+			return nil, fmt.Errorf("app %q: invalid restart-condition %q: want one of %s", name, app.Restart, strings.Join(restarts, ", "))
+		}
+		if app.Delay != "" {
+			var err error
+			if service.RestartDelay, err = time.ParseDuration(app.Delay); err != nil || service.RestartDelay < 0 {
+				return nil, fmt.Errorf("app %q: invalid restart-delay %q: want a time such as 10s", name, app.Delay)
+			}
+		}
+		s.Snap.Services[name] = service
 	}
 	for name, hook := range m.Hooks {
 		if !validHook.MatchString(name) {

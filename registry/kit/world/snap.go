@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"aspects-poc/registry/backend"
 )
@@ -77,6 +78,10 @@ type Service struct {
 	Timer    bool   `json:"timer,omitempty"`
 	Disabled bool   `json:"disabled,omitempty"`
 	Running  bool   `json:"running,omitempty"`
+	// Restart says when it is started again that has ended: "on-failure" if empty; RestartDelay how long after that, as
+	// systemd has it if zero.
+	Restart      string        `json:"restart,omitempty"`
+	RestartDelay time.Duration `json:"restart-delay,omitempty"`
 	Setting
 }
 
@@ -106,9 +111,27 @@ func (w *World) Snaps() []Snap {
 	defer w.mu.Unlock()
 	var list []Snap
 	for _, name := range slices.Sorted(maps.Keys(w.state.Snaps)) {
-		list = append(list, w.state.Snaps[name].copied())
+		list = append(list, w.asIs(w.state.Snaps[name]))
 	}
 	return list
+}
+
+// asIs returns a copy of a snap that says which of its services run now. The caller has the lock.
+func (w *World) asIs(snap *Snap) Snap {
+	copied := snap.copied()
+	runner, ok := w.options.Services.(interface {
+		Active(instance, service string) (active, known bool)
+	})
+	if !ok {
+		return copied
+	}
+	for name, service := range copied.Services {
+		if active, known := runner.Active(copied.Instance(), name); known {
+			service.Running = active
+			copied.Services[name] = service
+		}
+	}
+	return copied
 }
 
 // Snap returns an installed snap.
@@ -119,7 +142,7 @@ func (w *World) Snap(instance string) (Snap, error) {
 	if err != nil {
 		return Snap{}, err
 	}
-	return snap.copied(), nil
+	return w.asIs(snap), nil
 }
 
 func (w *World) snap(instance string) (*Snap, error) {

@@ -110,7 +110,7 @@ func (w *World) snapctl(ctx context.Context, call SnapctlCall, c *snapctlcmd.Com
 	case c.Name == "is-connected":
 		return w.isConnected(from, c)
 	case c.Name == "services":
-		return services(from, c)
+		return w.services(from, c)
 	default: // start, stop, restart
 		return "", w.control(ctx, from, c)
 	}
@@ -165,8 +165,9 @@ func (w *World) isConnected(from *caller, c *snapctlcmd.Command) (string, error)
 	return "", nil
 }
 
-func services(from *caller, c *snapctlcmd.Command) (string, error) {
-	names := from.snap.ServiceNames()
+func (w *World) services(from *caller, c *snapctlcmd.Command) (string, error) {
+	snap := w.asIs(from.snap)
+	names := snap.ServiceNames()
 	wanted, err := wantedServices(from, c.Positional)
 	if err != nil {
 		return "", err
@@ -177,7 +178,7 @@ func services(from *caller, c *snapctlcmd.Command) (string, error) {
 			continue
 		}
 		_, app, _ := strings.Cut(name, ".")
-		s := from.snap.Services[app]
+		s := snap.Services[app]
 		list = append(list, snapctlcmd.Service{Name: name, Disabled: s.Disabled, Active: s.Running, Timer: s.Timer})
 	}
 	return snapctlcmd.Services(list), nil
