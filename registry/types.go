@@ -31,6 +31,8 @@ type ViewID = backend.ViewID
 //		Path string
 //		// Reason is the cause alone, the last part of Message, such as "-3 is less than the allowed minimum 0".
 //		Reason string
+//		// Hook is which hook Message comes from, such as "change-view-control of lamp-snap", where that is known.
+//		Hook string
 //		// Remedy is the command or step that solves the problem, such as `snap set system experimental.confdb=true`.
 //		Remedy string
 //		// Until is when the wait for others ended (ErrBusy).

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -51,6 +52,8 @@ type Error struct {
 	Path string
 	// Reason is the cause alone, the last part of Message, such as "-3 is less than the allowed minimum 0".
 	Reason string
+	// Hook is which hook Message comes from, such as "change-view-control of lamp-snap", where that is known.
+	Hook string
 	// Remedy is the command or step that solves the problem, such as `snap set system experimental.confdb=true`.
 	Remedy string
 	// Until is when the wait for others ended (ErrBusy).
@@ -59,11 +62,14 @@ type Error struct {
 	Err error
 }
 
-// Error returns the message, followed by the remedy.
+// Error returns the message, preceded by the hook that it comes from and followed by the remedy.
 func (e *Error) Error() string {
 	text := e.Message
 	if text == "" {
 		text = e.text()
+	}
+	if name, _, found := strings.Cut(e.Hook, " of "); found {
+		text = "hook " + e.Hook + ": " + strings.TrimPrefix(text, `run hook "`+name+`": `)
 	}
 	if e.Remedy != "" {
 		text += " (try: " + e.Remedy + ")"

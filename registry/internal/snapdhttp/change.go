@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -99,11 +100,11 @@ func (c *Change) Failure() *Refusal {
 			continue
 		}
 		if text := lastError(task.Log); text != "" {
-			return &Refusal{Message: text}
+			return &Refusal{Message: text, Hook: hookOf(task.Summary)}
 		}
 	}
-	if text := firstTask(c.Err); text != "" {
-		return &Refusal{Message: text}
+	if summary, text := firstTask(c.Err); text != "" {
+		return &Refusal{Message: text, Hook: hookOf(summary)}
 	}
 	if c.Err != "" {
 		return &Refusal{Message: c.Err}
@@ -123,26 +124,37 @@ func lastError(log []string) string {
 	return ""
 }
 
-// firstTask returns the first cause in a change's err, which has the form
+var hookTask = regexp.MustCompile(`^Run hook (\S+) of snap "([^"]+)"`)
+
+// hookOf returns which hook a task of this summary runs, as NAME of SNAP; "" for other tasks.
+func hookOf(summary string) string {
+	match := hookTask.FindStringSubmatch(summary)
+	if match == nil {
+		return ""
+	}
+	return match[1] + " of " + match[2]
+}
+
+// firstTask returns summary and cause of the first task in a change's err, which has the form
 //
 //	cannot perform the following tasks:
 //	- SUMMARY (CAUSE)
 //	- …
 //
 // CAUSE may contain line breaks (a hook's output) and brackets.
-func firstTask(err string) string {
+func firstTask(err string) (summary, cause string) {
 	_, rest, found := strings.Cut(err, "cannot perform the following tasks:\n- ")
 	if !found {
-		return ""
+		return "", ""
 	}
 	if i := strings.Index(rest, ")\n- "); i >= 0 {
 		rest = rest[:i+1]
 	}
-	_, cause, found := strings.Cut(rest, " (")
+	summary, cause, found = strings.Cut(rest, " (")
 	if !found {
-		return ""
+		return "", ""
 	}
-	return strings.TrimSpace(strings.TrimSuffix(cause, ")"))
+	return summary, strings.TrimSpace(strings.TrimSuffix(cause, ")"))
 }
 
 // HookOutput returns the output of a failed hook from a message of the form

@@ -48,7 +48,7 @@ func TestChangeValues(t *testing.T) {
 			name: "failed load hook",
 			change: `{"id":"51","status":"Error","ready":true,
 				"err":"cannot perform the following tasks:\n- Run hook load-view-a of snap \"cust\" (run hook \"load-view-a\": \n-----\nout\n-----)"}`,
-			refusal: &snapdhttp.Refusal{Message: "run hook \"load-view-a\": \n-----\nout\n-----"},
+			refusal: &snapdhttp.Refusal{Message: "run hook \"load-view-a\": \n-----\nout\n-----", Hook: "load-view-a of cust"},
 		},
 		{
 			name:    "on hold",
@@ -97,23 +97,25 @@ func text(err error) string {
 }
 
 func TestChangeFailure(t *testing.T) {
-	tests := []struct{ name, change, want string }{
+	tests := []struct{ name, change, want, hook string }{
 		{
 			// Seen on snapd 2.77.1, shortened.
 			name: "custodian's refusal, from the task's log",
 			change: `{"id":"198","kind":"set-confdb","status":"Error","ready":true,
 				"err":"cannot perform the following tasks:\n- Run hook change-view-control-telemetry of snap \"cust\" (cannot change confdb ACC/network: cust rejected changes: rate too high)",
 				"tasks":[{"kind":"clear-confdb-tx-on-error","status":"Undone"},
-					{"kind":"run-hook","status":"Error","log":["2026-11-22T23:49:17Z INFO started",
+					{"kind":"run-hook","summary":"Run hook change-view-control-telemetry of snap \"cust\"","status":"Error","log":["2026-11-22T23:49:17Z INFO started",
 						"2026-11-22T23:49:17Z ERROR cannot change confdb ACC/network: cust rejected changes: rate too high"]},
 					{"kind":"commit-confdb-tx","status":"Hold"}]}`,
 			want: "cannot change confdb ACC/network: cust rejected changes: rate too high",
+			hook: "change-view-control-telemetry of cust",
 		},
 		{
 			name: "the same without tasks, reason with brackets",
 			change: `{"id":"198","status":"Error","ready":true,
 				"err":"cannot perform the following tasks:\n- Run hook change-view-a of snap \"cust\" (cannot change confdb ACC/network: cust rejected changes: no (really))"}`,
 			want: "cannot change confdb ACC/network: cust rejected changes: no (really)",
+			hook: "change-view-a of cust",
 		},
 		{
 			name: "two tasks failed",
@@ -134,12 +136,12 @@ func TestChangeFailure(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := ""
+			got, hook := "", ""
 			if refusal := change.Failure(); refusal != nil {
-				got = refusal.Message
+				got, hook = refusal.Message, refusal.Hook
 			}
-			if got != test.want {
-				t.Errorf("failure is %q, want %q", got, test.want)
+			if got != test.want || hook != test.hook {
+				t.Errorf("failure of %q is %q, want %q of %q", hook, got, test.want, test.hook)
 			}
 		})
 	}

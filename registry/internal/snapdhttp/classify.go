@@ -32,6 +32,7 @@ func Explain(refusal Refusal, request Request) *backend.Error {
 		Kind:    Classify(refusal),
 		Message: message,
 		Reason:  reason(message),
+		Hook:    refusal.Hook,
 	}
 	switch e.Kind {
 	case backend.ErrInvalid:

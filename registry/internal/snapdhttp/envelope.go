@@ -52,6 +52,7 @@ type Refusal struct {
 	Status  int             // HTTP status; 0 for a refusal from a change
 	Kind    string          // "" before 2.71, and for most errors since
 	Message string          // snapd's words
+	Hook    string          // whose words they are, as NAME of SNAP; "" for snapd's own
 	Value   json.RawMessage // depends on Kind; for "unsuccessful": stdout, stderr and exit-code
 }
 
