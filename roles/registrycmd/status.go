@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -29,7 +31,7 @@ func status(env *roles.Env) *cli.Command {
 				return roles.Usagef("unexpected argument %q: status takes flags only", c.Args().First())
 			}
 			return within(env, c, func(ctx context.Context, reg *registry.Registry) error {
-				report, err := makeReport(ctx, reg)
+				report, err := makeReport(ctx, c, reg)
 				if err != nil {
 					return err
 				}
@@ -74,7 +76,7 @@ type candidate struct {
 	Reason  string `json:"reason"`
 }
 
-func makeReport(ctx context.Context, reg *registry.Registry) (*report, error) {
+func makeReport(ctx context.Context, c *cli.Context, reg *registry.Registry) (*report, error) {
 	found, err := reg.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func makeReport(ctx context.Context, reg *registry.Registry) (*report, error) {
 		Backend: found.Backend, Address: found.Address, Version: found.Version, Dialect: found.Dialect,
 		Capabilities: capabilities{AtomicUpdate: can.AtomicUpdate, MultiView: can.MultiView, WatchPushed: can.WatchPushed,
 			SetConfirmed: can.SetConfirmed},
-		Schemas:  probe(ctx, reg, found.Schemas),
+		Schemas:  probe(ctx, c, reg, found.Schemas),
 		Warnings: append([]string{}, found.Warnings...),
 	}
 	if can.WatchEvery > 0 {
@@ -96,31 +98,56 @@ func makeReport(ctx context.Context, reg *registry.Registry) (*report, error) {
 	return result, nil
 }
 
-// probe finds out whether confdb-schemas can be used, by reading through one of their views: that which short view names
-// belong to, and those that the registry lists.
-func probe(ctx context.Context, reg *registry.Registry, known []string) []schema {
-	defaults := reg.Defaults()
-	var list []schema
-	if defaults.Account != "" && defaults.Schema != "" {
-		list = append(list, probeOne(ctx, reg, defaults.Account+"/"+defaults.Schema))
+// probe finds out whether confdb-schemas can be used, by reading through a view of each: of those that the registry knows,
+// and of the one that short names of views belong to, unless nobody has asked for that and it knows others.
+func probe(ctx context.Context, c *cli.Context, reg *registry.Registry, listed []string) []schema {
+	views := map[string]string{} // by ACCOUNT/SCHEMA, one to read; "" for none that is known
+	for _, name := range listed {
+		views[name] = ""
 	}
-	for _, name := range known {
-		if len(list) == 0 || name != list[0].Name {
-			list = append(list, probeOne(ctx, reg, name))
+	infos, err := reg.Views(ctx)
+	if err != nil {
+		infos = nil // snapctl does not tell
+	}
+	for _, v := range own(infos) {
+		if name := v.ID.Account + "/" + v.ID.Schema; views[name] == "" {
+			views[name] = v.ID.View
 		}
+	}
+	names := slices.Sorted(maps.Keys(views))
+	if defaults := reg.Defaults(); defaults.Account != "" && defaults.Schema != "" {
+		name := defaults.Account + "/" + defaults.Schema
+		if _, there := views[name]; there {
+			names = slices.DeleteFunc(names, func(other string) bool { return other == name })
+			names = slices.Insert(names, 0, name)
+		} else if len(names) == 0 || named(c) {
+			names = slices.Insert(names, 0, name)
+		}
+	}
+	list := []schema{}
+	for _, name := range names {
+		list = append(list, probeOne(ctx, reg, name, views[name]))
 	}
 	return list
 }
 
-// probeOne reads a view that our own confdb-schema has. That another one has not is an answer of it as well.
-func probeOne(ctx context.Context, reg *registry.Registry, name string) schema {
+// probeOne reads through a view that is known, if there is one, or through one of ours. That there is no data is an answer
+// of the confdb-schema, and so is that a view is not for such reads, or that another confdb-schema than ours has none.
+func probeOne(ctx context.Context, reg *registry.Registry, name, known string) schema {
 	result := schema{Name: name}
-	_, err := reg.View(name + "/" + network.ControlTelemetryView).Get(ctx)
+	ours := strings.HasSuffix(name, "/"+network.Name)
+	view := known
+	if known == "" || ours {
+		view = network.ControlTelemetryView
+	}
+	_, err := reg.View(name + "/" + view).Get(ctx)
 	switch {
 	case err == nil, errors.Is(err, registry.ErrNoData):
 		result.Usable = true
-	case errors.Is(err, registry.ErrNoView) && !strings.HasSuffix(name, "/"+network.Name):
-		result.Usable = true // the view is not there, but the confdb-schema is
+	case known != "" && (errors.Is(err, registry.ErrNoMatch) || errors.Is(err, registry.ErrBadRequest)):
+		result.Usable = true // it is there to be written only, or wants parameters
+	case known == "" && !ours && errors.Is(err, registry.ErrNoView):
+		result.Usable = true
 	default:
 		result.Problem = err.Error()
 	}

@@ -3,6 +3,7 @@ package registrycmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,17 +19,19 @@ import (
 // where several confdb-schemas have such a view.
 func viewNamed(ctx context.Context, c *cli.Context, reg *registry.Registry, name string) (*registry.View, error) {
 	view := reg.View(name)
-	if strings.Count(name, "/") > 1 || c.IsSet("account-id") || c.IsSet("schema") {
+	if strings.Count(name, "/") > 1 || named(c) {
 		return view, nil
 	}
 	known, err := reg.Views(ctx)
 	if err != nil {
 		return view, nil // the access itself tells what is wrong
 	}
-	var found, names []string
-	for _, v := range known {
+	var found, names, there []string
+	ours := false // the confdb-schema is there that a short name means by default
+	for _, v := range own(known) {
 		id := v.ID.String()
-		names = append(names, v.ID.View, v.ID.Schema+"/"+v.ID.View)
+		names, there = append(names, v.ID.View, v.ID.Schema+"/"+v.ID.View), append(there, v.ID.Schema+"/"+v.ID.View)
+		ours = ours || v.ID.Account == view.ID().Account && v.ID.Schema == view.ID().Schema
 		if strings.HasSuffix(id, "/"+name) {
 			found = append(found, id)
 		}
@@ -44,8 +47,28 @@ func viewNamed(ctx context.Context, c *cli.Context, reg *registry.Registry, name
 	case len(near) > 0:
 		return nil, &registry.Error{Op: "find", View: view.ID(), Kind: registry.ErrNoView, Remedy: near[0],
 			Message: fmt.Sprintf("no confdb-schema here has a view %q", name)}
+	case !ours && len(there) > 0:
+		return nil, &registry.Error{Op: "find", View: view.ID(), Kind: registry.ErrNoView,
+			Message: fmt.Sprintf("no confdb-schema here has a view %q: there are %s", name, enumerate(there))}
 	}
 	return view, nil
+}
+
+// named tells whether somebody has said which confdb-schema is meant.
+func named(c *cli.Context) bool { return c.IsSet("account-id") || c.IsSet("schema") }
+
+// own leaves out the views of confdb-schemas that snapd brings along.
+func own(views []registry.ViewInfo) []registry.ViewInfo {
+	return slices.DeleteFunc(slices.Clone(views), func(v registry.ViewInfo) bool { return v.ID.Account == "system" })
+}
+
+// enumerate lists names, not too many of them.
+func enumerate(names []string) string {
+	const most = 10
+	if len(names) > most {
+		names = append(names[:most:most], fmt.Sprintf("%d more", len(names)-most))
+	}
+	return strings.Join(names, ", ")
 }
 
 // completionPatience is how long a key press may wait for a registry.
