@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +57,7 @@ type Parameter struct {
 
 // ReadSchemas reads confdb-schemas from a file. See ParseSchemas for the formats and the errors.
 func ReadSchemas(path string) ([]Schema, error) {
-	text, err := os.ReadFile(path)
+	text, err := document.Read(path)
 	if err != nil {
 		return nil, &Error{Op: "read", Kind: ErrBadRequest, Err: err, Message: fmt.Sprintf("cannot read confdb-schema: %v", err)}
 	}

@@ -3,7 +3,6 @@ package kitcmd
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,7 +73,7 @@ func runBuild(env *roles.Env, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(file)
+	text, err := schemadoc.Read(file)
 	if err != nil {
 		return fmt.Errorf("cannot read the confdb-schema: %w", err)
 	}

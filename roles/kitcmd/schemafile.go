@@ -2,7 +2,6 @@ package kitcmd
 
 import (
 	"fmt"
-	"os"
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/network"
@@ -50,7 +49,7 @@ func readSchemas(paths []string, account string) ([]world.Schema, error) {
 
 // parseFile reads all confdb-schemas of a file.
 func parseFile(path string) ([]*schemadoc.Document, error) {
-	text, err := os.ReadFile(path)
+	text, err := schemadoc.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the confdb-schema: %w", err)
 	}
