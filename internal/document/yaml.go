@@ -111,7 +111,12 @@ func decodeYAML(file string, text []byte) ([]*yaml.Node, error) {
 	}
 	if err != nil {
 		reason := yamlLine.ReplaceAllString(err.Error(), "")
-		return nil, &Error{File: file, Pos: Position{wrongLine(text, err), 1}, Message: "it is not YAML: " + reason}
+		wrong := Position{wrongLine(text, err), 1}
+		if line := bytes.Split(text, []byte("\n"))[wrong.Line-1]; tabbed.Match(line) {
+			wrong.Column = bytes.IndexByte(line, '\t') + 1
+			reason += "; a tab does not indent: use spaces"
+		}
+		return nil, &Error{File: file, Pos: wrong, Message: "it is not YAML: " + reason}
 	}
 	if len(sources) == 0 {
 		return nil, &Error{File: file, Pos: Position{1, 1}, Message: "it is empty"}
@@ -183,6 +188,9 @@ func wrongLine(text []byte, err error) int {
 	}
 	return last + 1
 }
+
+// tabbed finds a line that a tab indents.
+var tabbed = regexp.MustCompile(`^[ -]*\t`)
 
 var toldLine = regexp.MustCompile(`line (\d+):`)
 
