@@ -331,3 +331,41 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+// TestRefused looks at scripts that their shell cannot read, and at those of which that is not certain.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"#!/bin/sh\nif true; then\n  echo\n":                    "2:1 `if` statement must end with `fi`",
+		"#!/bin/sh -e\necho 'é \"x\n":                           "2:6 reached EOF without closing quote `'`",
+		"#!/usr/bin/env bash\nfor x in a; do echo; fi\n":        "2:22 `fi` can only be used to end an `if`",
+		"#!/usr/bin/env -S bash -e\necho )\n":                   "2:6 a command can only contain words and redirects; encountered `)`",
+		"#!/bin/bash\n(echo\n":                                  "2:1 reached EOF without matching `(` with `)`",
+		"#!/bin/sh\nif x; then exit 1; fi\nwhile x\ndone\n":     "4:1 `done` can only be used to end a loop",
+		"#!/bin/sh\nif true; then\n  echo\nfi\n":                "",
+		"#!/bin/bash\na=(1 2); [[ $x =~ ^(a|b)$ ]] && ((x++))":  "",
+		"#!/bin/sh\na=(1 2)\n":                                  "", // bash could
+		"#!/bin/sh\n[[ a\n":                                     "", // dash could
+		"#!/bin/zsh\nif true\n":                                 "",
+		"#!/usr/bin/env python3\nprint('\n":                     "",
+		"if true\n":                                             "",
+		"#!/bin/sh\nexit 0\nthis is (no) shell\n":               "",
+		"#!/bin/sh\n'exec' python3 \"$0\"\ndef f(): \"it's\"\n": "",
+		"#!/bin/sh\nif x; then exec a b; fi\ndef f():\n":        "",
+		"#!/bin/sh\nalias begin=if\nbegin true; then x; fi\n":   "",
+		"#!/bin/sh\nx=`echo ')'\necho ` )\n":                    "",
+		"#!/bin/bash\ncat <<EOF\n":                              "", // a warning only
+		"#!/bin/bash\necho ${x!}\n":                             "",
+		"#!/bin/sh\n{% if x %}\nfi\n{% endif %}\n":              "",
+		"#!/bin/sh\nif x; then\r\n":                             "",
+	} {
+		at, reason := calls.Refused([]byte(text))
+		got := ""
+		if reason != "" {
+			got = fmt.Sprintf("%d:%d %s", at.Line, at.Column, reason)
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
