@@ -76,6 +76,20 @@ func runLint(env *roles.Env, c *cli.Context) error {
 			options.Snaps = append(options.Snaps, snap)
 		}
 	}
+	documents := map[string][]*schemadoc.Document{}
+	for _, file := range files {
+		docs, err := parseFile(file)
+		if found, ok := lint.Unreadable(err); ok {
+			findings = append(findings, found)
+			options.Ignore = append(options.Ignore, "schema-missing") // it may be this one
+		} else if err != nil {
+			return err
+		}
+		documents[file] = docs
+		for _, doc := range docs {
+			options.Schemas = append(options.Schemas, doc.Header("name"))
+		}
+	}
 	switch {
 	case len(files) > 0:
 	case len(options.Snaps) > 0:
@@ -84,7 +98,7 @@ func runLint(env *roles.Env, c *cli.Context) error {
 		return roles.Usagef("no confdb-schema given")
 	}
 	for _, file := range files {
-		found, err := lintFile(c.Context, env, file, options, c.String(flagAgainst))
+		found, err := lintFile(c.Context, env, file, documents[file], options, c.String(flagAgainst))
 		if err != nil {
 			return err
 		}
@@ -175,16 +189,10 @@ func isSnap(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-func lintFile(ctx context.Context, env *roles.Env, file string, options lint.Options, against string) ([]lint.Finding, error) {
-	docs, err := parseFile(file)
-	if found, ok := lint.Unreadable(err); ok {
-		return []lint.Finding{found}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+func lintFile(ctx context.Context, env *roles.Env, file string, docs []*schemadoc.Document, options lint.Options, against string) ([]lint.Finding, error) {
 	var before []*schemadoc.Document
-	if against != "" {
+	if against != "" && docs != nil {
+		var err error
 		if before, err = published(ctx, env, file, against); err != nil {
 			return nil, err
 		}

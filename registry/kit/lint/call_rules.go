@@ -50,9 +50,9 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 		p := snap.plug(name)
 		switch {
 		case p == nil:
-			add("hook-unknown-plug", "cannot find plug :%s for snap %q", name, snap.Name)
+			add("hook-unknown-plug", "cannot find plug :%s for snap %q%s", name, snap.Name, didYouMean(name, snap.confdbs()))
 			continue
-		case p.Interface == "registry": // that has been told, at the plug
+		case p.Interface == "registry", p.mistaken(): // that has been told, at the plug
 			continue
 		case !p.confdb():
 			add("hook-unknown-plug", "cannot use --view with non-confdb plug :%s", name)
@@ -240,14 +240,4 @@ func (c *checker) readsEphemeral(p *Plug) bool {
 		}
 	}
 	return false
-}
-
-// checkPrograms finds files that an unpacked snap names and does not have.
-func (c *checker) checkPrograms(snap *Snap) {
-	if !snapfile.Built(snap.File) {
-		return
-	}
-	for _, program := range snap.missing {
-		c.addTo(snap.File, "program-missing", program.at, "snap is unusable due to missing files: path %q does not exist", program.path)
-	}
 }

@@ -2,6 +2,8 @@ package lint
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,7 +103,8 @@ func (c *checker) checkHeaders() {
 		case !path.ValidSubkey(entry.Key):
 			c.add("header", entry.KeyPos, "invalid header name: %q", entry.Key)
 		case !known[entry.Key]:
-			c.add("unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key)
+			help := question(didYouMean(entry.Key, absent(doc.Headers, slices.Sorted(maps.Keys(known)))))
+			c.advise(help, "unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key)
 		}
 	}
 }

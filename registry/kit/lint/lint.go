@@ -48,6 +48,7 @@ type Options struct {
 	Account string             // the account ID that will sign, for documents and plugs that are compared with it
 	Against *document.Document // the copy that is published; nil for none
 	Snaps   []*Snap            // the snaps that use it
+	Schemas []string           // names of other confdb-schemas that are looked at, too
 	Ignore  []string           // codes of rules that shall be silent; errors that snapd makes cannot be ignored
 	Enable  []string           // codes of rules that are off by default
 }
@@ -102,7 +103,8 @@ type checker struct {
 	doc      *document.Document
 	options  Options
 	findings []Finding
-	full     bool // there are more than anyone reads
+	full     bool     // there are more than anyone reads
+	missing  []string // confdb-schemas of which it has been told that they are not given
 
 	storage *document.Node // what of the storage schema is sound
 	types   *types         // of storage
@@ -113,12 +115,21 @@ type checker struct {
 // maxFindings is how many findings are reported of one document. Each one of what snapd refuses costs a reading of it.
 const maxFindings = 200
 
+// advise reports a finding in the document, with help of its own unless that is "".
+func (c *checker) advise(help, code string, at document.Position, format string, args ...any) {
+	c.report(c.doc.File, help, code, at, format, args...)
+}
+
 // add reports a finding in the document.
 func (c *checker) add(code string, at document.Position, format string, args ...any) {
 	c.addTo(c.doc.File, code, at, format, args...)
 }
 
 func (c *checker) addTo(file, code string, at document.Position, format string, args ...any) {
+	c.report(file, "", code, at, format, args...)
+}
+
+func (c *checker) report(file, help, code string, at document.Position, format string, args ...any) {
 	rule, ok := ruleOf(code)
 	if !ok {
 		panic("internal error: no rule " + code)
@@ -131,7 +142,7 @@ func (c *checker) addTo(file, code string, at document.Position, format string, 
 		return
 	}
 	found := Finding{File: file, Line: max(at.Line, 1), Column: max(at.Column, 1), Level: rule.Level, Code: code,
-		Message: fmt.Sprintf(format, args...), Help: rule.Help, Doc: DocPage + "#" + code}
+		Message: fmt.Sprintf(format, args...), Help: cmp.Or(help, rule.Help), Doc: DocPage + "#" + code}
 	if !slices.Contains(c.findings, found) {
 		c.findings = append(c.findings, found)
 	}

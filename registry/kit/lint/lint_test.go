@@ -19,7 +19,7 @@ import (
 var update = flag.Bool("update", false, "rewrite what the cases in testdata want")
 
 // TestCases runs testdata/*.txtar: the first file of each is the document, "want" the findings as text without help. Its
-// comment may have lines "against FILE", "account ID", "ignore CODE…", "enable CODE…" and "snap FILE…".
+// comment may have lines "against FILE", "account ID", "ignore CODE…", "enable CODE…" and "snap FILE…"; with one of "help" it is with help.
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil || len(files) == 0 {
@@ -76,7 +76,7 @@ func runCase(t *testing.T, archive *txtar.Archive) string {
 			t.Fatal(err)
 		}
 		mode := os.FileMode(0o644)
-		if strings.Contains(part.Name, "hooks/") && !strings.HasSuffix(part.Name, "/configure") {
+		if (strings.Contains(part.Name, "hooks/") || bytes.HasPrefix(part.Data, []byte("#!"))) && !strings.HasSuffix(part.Name, "/configure") {
 			mode = 0o755
 		}
 		if err := os.WriteFile(name, part.Data, mode); err != nil {
@@ -86,6 +86,7 @@ func runCase(t *testing.T, archive *txtar.Archive) string {
 	t.Chdir(dir)
 	doc := readDocument(t, archive.Files[0].Name)
 	var options lint.Options
+	help := false
 	for line := range strings.Lines(string(archive.Comment)) {
 		switch words := strings.Fields(line); {
 		case len(words) == 0:
@@ -94,6 +95,8 @@ func runCase(t *testing.T, archive *txtar.Archive) string {
 		case words[0] == "account":
 			options.Account = words[1]
 			doc.FillAccount(words[1])
+		case words[0] == "help":
+			help = true
 		case words[0] == "enable":
 			options.Enable = words[1:]
 		case words[0] == "ignore":
@@ -114,7 +117,7 @@ func runCase(t *testing.T, archive *txtar.Archive) string {
 	}
 	var short strings.Builder
 	for line := range strings.Lines(text.String()) {
-		if !strings.HasPrefix(line, "\t") {
+		if help || !strings.HasPrefix(line, "\t") {
 			short.WriteString(line)
 		}
 	}

@@ -1,9 +1,11 @@
 package lint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aspects-poc/internal/document"
@@ -32,7 +34,8 @@ func (c *checker) readStorage() {
 			if name {
 				at = keyPosition(m.tree, steps, at)
 			}
-			c.add("storage", at, "%s", err)
+			refused, _ := m.tree.Follow(steps...)
+			c.advise(cmp.Or(unquoted(err, refused), meant(err, refused)), "storage", at, "%s", err)
 		}
 		if !m.mend(steps, name) {
 			c.broken = true
@@ -40,6 +43,55 @@ func (c *checker) readStorage() {
 		}
 	}
 	c.broken, c.full = true, true
+}
+
+// meant tells what may have been meant by what is refused, "" if nobody knows.
+func meant(err error, refused *document.Node) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "cannot parse unknown type"):
+		kind := refused.String()
+		if refused.Is(document.Map) {
+			kind = refused.Get("type").String()
+		}
+		return question(didYouMean(kind, []string{"int", "number", "string", "bool", "map", "array", "any"}))
+	case strings.Contains(text, `"array": must have "values"`):
+		return question(instead(refused, "values"))
+	case strings.Contains(text, `must have "schema" or "keys"/"values"`):
+		return question(instead(refused, "schema", "values", "keys", "type"))
+	}
+	return ""
+}
+
+// unquoted tells what to do about a text in the place of a number, or of true or false.
+func unquoted(err error, refused *document.Node) string {
+	_, kind, ok := strings.Cut(err.Error(), "json: cannot unmarshal string into Go value of type ")
+	if !ok {
+		return ""
+	}
+	given := append([]*document.Node{refused}, refused.List()...)
+	i := slices.IndexFunc(given, func(n *document.Node) bool { return n.Is(document.String) })
+	if i < 0 {
+		return ""
+	}
+	var what string
+	var fits bool
+	switch text := given[i].Text; kind {
+	case "int64":
+		_, wrong := strconv.ParseInt(text, 10, 64)
+		what, fits = "a whole number, without quotes", wrong == nil
+	case "float64":
+		_, wrong := strconv.ParseFloat(text, 64)
+		what, fits = "a number, without quotes", wrong == nil
+	case "bool":
+		what, fits = "true or false, without quotes", text == "true" || text == "false"
+	default:
+		return ""
+	}
+	if help := "it has to be " + what; !fits {
+		return help
+	} else {
+		return help + ": " + given[i].Text
+	}
 }
 
 func keyPosition(tree *document.Node, steps []string, otherwise document.Position) document.Position {

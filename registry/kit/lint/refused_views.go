@@ -86,7 +86,15 @@ func (c *checker) readView(name string, entry document.Entry) {
 			if strings.HasSuffix(err.Error(), "internal error: unexpected Alt schema type along path") {
 				code = "alias-alternatives"
 			}
-			c.add(code, at, "%s", m.message(err, name))
+			refused, _ := m.tree.Follow(steps...)
+			hint := ""
+			switch text := err.Error(); {
+			case strings.HasSuffix(text, "view rules must be non-empty list"):
+				hint = instead(m.tree, "rules")
+			case strings.HasSuffix(text, `view rules must have a "storage" field`):
+				hint = instead(refused, "storage")
+			}
+			c.advise(question(hint), code, at, "%s", m.message(err, name))
 		}
 		if badName {
 			m.used = unused

@@ -92,9 +92,14 @@ func (c *checker) unknown(n *document.Node, where string, known ...string) {
 	}
 	for _, entry := range n.Entries {
 		if !slices.Contains(known, entry.Key) {
-			c.add("unknown-key", entry.KeyPos, "snapd ignores %q %s", entry.Key, where)
+			c.advise(question(didYouMean(entry.Key, absent(n, known))), "unknown-key", entry.KeyPos, "snapd ignores %q %s", entry.Key, where)
 		}
 	}
+}
+
+// absent are those keys that a map does not have.
+func absent(n *document.Node, keys []string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return n.Get(key) != nil })
 }
 
 func (c *checker) checkParameters(v *viewModel) {

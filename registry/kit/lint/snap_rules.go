@@ -3,11 +3,18 @@ package lint
 import (
 	"bytes"
 	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aspects-poc/internal/document"
 	"aspects-poc/registry/dialect"
+	"aspects-poc/registry/kit/calls"
 	"aspects-poc/registry/kit/snapfile"
 )
 
@@ -22,11 +29,19 @@ func (c *checker) checkSnaps() {
 	}
 	custodians := map[string][]holder{}
 	for _, snap := range c.options.Snaps {
+		c.checkSnap(snap)
 		byView := map[string]string{}
 		for i := range snap.Plugs {
 			p := &snap.Plugs[i]
 			if p.Interface == "registry" {
 				c.addTo(snap.File, "plug-interface", p.at("interface"), "plug %q has the interface registry: snapd 2.68 and later do not know it", p.Name)
+			}
+			if p.mistaken() {
+				if p.entry.Value.Get("interface") == nil {
+					c.addTo(snap.File, "plug-interface", p.entry.KeyPos, "plug %q is for a confdb, and does not say that its interface is confdb", p.Name)
+				} else {
+					c.addTo(snap.File, "plug-interface", p.at("interface"), "plug %q is for a confdb, and its interface is %q; did you mean %q?", p.Name, p.Interface, "confdb")
+				}
 			}
 			if !p.confdb() || !c.checkPlug(snap, p) {
 				continue
@@ -39,7 +54,6 @@ func (c *checker) checkSnaps() {
 				custodians[view] = append(custodians[view], holder{snap, p})
 			}
 		}
-		c.checkPrograms(snap)
 		for i := range snap.Hooks {
 			c.checkHook(snap, &snap.Hooks[i])
 		}
@@ -63,7 +77,7 @@ func (c *checker) checkSnaps() {
 		}
 		has := func(hook string) bool {
 			for _, h := range holders {
-				if h.snap.hasHook(hook + h.plug.Name) {
+				if h.snap.built || h.snap.hasHook(hook+h.plug.Name) {
 					return true
 				}
 			}
@@ -74,6 +88,38 @@ func (c *checker) checkSnaps() {
 		}
 	}
 }
+
+// checkSnap looks at what of a snap is about no plug or hook that it has.
+func (c *checker) checkSnap(snap *Snap) {
+	if !snapfile.ValidName(snap.Name) && plainName.MatchString(snap.Name) {
+		hint := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(snap.Name), "-"), "-")
+		if hint = "; did you mean " + strconv.Quote(hint) + "?"; !snapfile.ValidName(strings.Split(hint, `"`)[1]) {
+			hint = "; a name has at most 40 of a-z, 0-9 and single hyphens in between, with a letter among them"
+		}
+		c.addTo(snap.File, "snap-name", snap.nameAt, "invalid snap name: %q%s", snap.Name, hint)
+	}
+	for _, s := range snap.strange {
+		c.report(snap.File, fmt.Sprintf("did you mean %q?", s.meant), "unknown-key", s.at, "snapd does not read %q, and snapcraft refuses it", s.key)
+	}
+	for _, fault := range snap.faults {
+		code := "program-not-executable"
+		if fault.Gone {
+			code = "program-missing"
+		}
+		c.addTo(snap.File, code, fault.At, "%s", fault.Reason)
+	}
+	for _, name := range snap.folders {
+		if kind, plug := snapfile.Split(name); snapfile.Fixed(name) || kind != "" && snap.plug(plug) != nil {
+			c.addTo(filepath.Join(snapfile.HookFolder(snap.File), name), "hook-folder", document.Position{}, "hook %q is a folder", name)
+		}
+	}
+}
+
+// plainName is a name that is none that is still to be filled in.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._ -]+$`)
+
+// notInNames are what names of snaps cannot have, and hyphens, of which one stands by itself.
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 
 // viewOf returns the name of the view of this confdb-schema that a plug is for, "" if it is for another one's.
 func (c *checker) viewOf(p *Plug) string {
@@ -94,8 +140,18 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 		p.Account = c.options.Account
 	}
 	if attribute, reason := snapfile.Refused(p.Account, p.View, role); reason != "" {
-		c.addTo(snap.File, "plug", p.at(attribute), "%s", reason)
+		hint := ""
+		if strings.HasPrefix(reason, "confdb plug must have an") || strings.HasPrefix(reason, `confdb plug must have a "`) {
+			hint = instead(p.entry.Value, attribute)
+		}
+		c.report(snap.File, question(hint), "plug", p.at(attribute), "%s", reason)
 		return false
+	}
+	for _, entry := range entriesOf(p.entry.Value) {
+		attributes := []string{"interface", "account", "view", "role"}
+		if hint := didYouMean(entry.Key, absent(p.entry.Value, attributes)); hint != "" && !slices.Contains(attributes, entry.Key) {
+			c.report(snap.File, question(hint), "unknown-key", entry.KeyPos, "snapd does not read %q of a confdb plug", entry.Key)
+		}
 	}
 	schema, view, _ := strings.Cut(p.View, "/")
 	if schema != c.doc.Header("name") {
@@ -103,6 +159,8 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 		if name := c.doc.Header("name"); view == name && c.doc.Headers.Get("views").Get(schema) != nil && (account == "" || p.Account == account) {
 			c.addTo(snap.File, "plug-schema", p.at("view"), "plug %q is for view %q of a confdb-schema %q, where view %q of %q was given; did you mean %q?",
 				p.Name, view, schema, schema, name, name+"/"+schema)
+		} else if name != "" || c.doc.File == "" {
+			c.noSchema(snap, p, schema)
 		}
 		return true // of another confdb-schema
 	}
@@ -111,12 +169,24 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 		return true
 	}
 	if c.doc.Headers.Get("views").Get(view) == nil {
-		c.addTo(snap.File, "plug-view", p.at("view"), "plug %q is for view %q, which %s does not have", p.Name, view, schema)
+		c.addTo(snap.File, "plug-view", p.at("view"), "plug %q is for view %q, which %s does not have%s", p.Name, view, schema,
+			didYouMean(view, c.doc.Headers.Get("views").Keys()))
 	} else if !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
 		c.addTo(snap.File, "plug-name", p.entry.KeyPos, "plug %q is for view %q of %s: hooks are named after the plug, and %s-%s would tell",
 			p.Name, view, schema, schema, view)
 	}
 	return true
+}
+
+// noSchema tells, once, that a confdb-schema was not given.
+func (c *checker) noSchema(snap *Snap, p *Plug, schema string) {
+	if p.Account == "system" || slices.Contains(c.options.Schemas, schema) || slices.Contains(c.missing, schema) {
+		return
+	}
+	c.missing = append(c.missing, schema)
+	given := append([]string{c.doc.Header("name")}, c.options.Schemas...)
+	slices.Sort(given)
+	c.addTo(snap.File, "schema-missing", p.at("view"), "no file of the confdb-schema %q is given%s", schema, didYouMean(schema, slices.Compact(given)))
 }
 
 // checkEphemeral sees that somebody keeps what snapd does not.
@@ -172,12 +242,24 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 	switch line, _, _ := bytes.Cut(h.Text, []byte("\n")); {
 	case h.Text == nil:
 	case !bytes.HasPrefix(line, []byte("#!")):
-		add("hook-interpreter", "hook %q does not begin with a line that names its interpreter", h.Name)
+		help := ""
+		if python.Match(h.Text) {
+			help = "begin it with the line #!/usr/bin/env python3"
+		}
+		c.report(h.File, help, "hook-interpreter", document.Position{}, "hook %q does not begin with a line that names its interpreter", h.Name)
+	case c.checkPython(snap, h, strings.Fields(string(line[2:]))):
 	case bytes.HasSuffix(line, []byte("\r")):
 		add("hook-interpreter", "hook %q has lines that end as those of Windows do: its interpreter is not found", h.Name)
 	}
+	if at, reason := calls.Refused(h.Text); reason != "" {
+		c.addTo(h.File, "hook-syntax", at, "hook %q is no script that its shell can read: %s", h.Name, reason)
+	}
 	kind, name := snapfile.Split(h.Name)
 	p := snap.plug(name)
+	var plugs []string
+	for _, plug := range snap.Plugs {
+		plugs = append(plugs, plug.Name)
+	}
 	switch {
 	case kind == "" && snapfile.Fixed(h.Name), strings.Contains(h.Name, "-slot-"):
 	case kind == "":
@@ -187,10 +269,15 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 			}
 			break
 		}
-		add("hook-never-runs", "snapd knows no hook %q", h.Name)
+		add("hook-never-runs", "snapd knows no hook %q%s", h.Name, didYouMean(h.Name, snapfile.Names(plugs)))
+	case p == nil && snap.open && !strings.Contains(kind, "-view-"): // one that an extension brings
 	case p == nil:
-		add("hook-plug", "hook %q is for a plug %q, which snap %q does not have", h.Name, name, snap.Name)
-	case p.Interface == "registry": // that has been told, at the plug
+		hint := didYouMean(name, plugs)
+		if hint == "" {
+			hint = didYouMean(h.Name, snapfile.Names(plugs))
+		}
+		add("hook-plug", "hook %q is for a plug %q, which snap %q does not have%s", h.Name, name, snap.Name, hint)
+	case p.Interface == "registry", p.mistaken(): // that has been told, at the plug
 	case strings.Contains(kind, "-view-") && !p.confdb():
 		add("hook-plug", "hook %q is for plug %q, whose interface is %s", h.Name, name, p.Interface)
 	case snapfile.CustodianOnly(kind) && !p.custodian():
@@ -201,3 +288,48 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 	}
 	c.checkCalls(snap, h, kind)
 }
+
+// python finds a script in Python by lines that are none of a shell.
+var python = regexp.MustCompile(`(?m)^(?:import [a-z_][\w.]*(?: as \w+)?(?:, *[a-z_][\w.]*)*|from [\w.]+ import .+|def \w+\(.*\).*:)\s*$`)
+
+// pythons are the versions of Python that bases have. core26 and bare have none.
+var pythons = map[string]string{"core20": "3.8", "core22": "3.10", "core24": "3.12", "core26": "", "bare": ""}
+
+// checkPython looks whether there is the Python that a hook begins with, and reports it if not. A path is one of the base, and
+// env finds those of the snap as well.
+func (c *checker) checkPython(snap *Snap, h *Hook, words []string) bool {
+	version, known := pythons[snap.base]
+	if !known || len(words) == 0 {
+		return false
+	}
+	wanted, env := words[0], false
+	if wanted == "/usr/bin/env" && len(words) == 2 {
+		wanted, env = words[1], true
+	}
+	folder, name := filepath.Split(wanted)
+	if !pythonName.MatchString(name) || env != (folder == "") || !env && folder != "/usr/bin/" && folder != "/bin/" ||
+		version != "" && (name == "python3" || name == "python"+version) {
+		return false
+	}
+	if env {
+		if snap.file == nil {
+			return false // a part may bring it
+		}
+		for _, folder := range []string{"usr/sbin", "usr/bin", "sbin", "bin"} {
+			if _, err := snap.file(folder + "/" + name); !errors.Is(err, fs.ErrNotExist) {
+				return false
+			}
+		}
+	}
+	has, help := "has Python "+version+" as python3", "begin it with the line #!/usr/bin/env python3"
+	if version == "" {
+		has, help = "has no Python", "bring Python with the snap, as the packages of a part, and begin the hook with the line #!/usr/bin/env python3"
+		if snap.base == "bare" {
+			help = "use a base that has Python, such as core24"
+		}
+	}
+	c.report(h.File, help, "hook-interpreter", document.Position{}, "hook %q wants %s, and base %s %s", h.Name, wanted, snap.base, has)
+	return true
+}
+
+var pythonName = regexp.MustCompile(`^python(?:[23](?:\.\d+)?)?$`)

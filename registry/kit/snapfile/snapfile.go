@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"aspects-poc/registry/confdb/path"
@@ -62,6 +65,18 @@ func (e *MissingError) Is(target error) bool { return target == fs.ErrNotExist }
 // Built tells whether a snap's file is that of an unpacked snap. What is not built yet snapcraft makes executable.
 func Built(file string) bool { return strings.HasPrefix(filepath.Base(file), "snap.yaml") }
 
+// Root is the folder of the project, or of the unpacked snap, that a snap's file belongs to.
+func Root(file string) string {
+	root := filepath.Dir(file)
+	if base := filepath.Base(root); base == "snap" || base == "meta" {
+		root = filepath.Dir(root)
+		if base == "snap" && filepath.Base(root) == "build-aux" {
+			root = filepath.Dir(root)
+		}
+	}
+	return root
+}
+
 // HookFolder is where the hooks of a snap are: beside snap.yaml, or in snap/ of a snapcraft project.
 func HookFolder(file string) string {
 	dir := filepath.Dir(file)
@@ -73,26 +88,38 @@ func HookFolder(file string) string {
 
 // Hooks returns the names of the hooks in the folder of a snap's file, sorted. Links that lead nowhere are among them.
 func Hooks(file string) ([]string, error) {
+	names, _, err := entries(file)
+	return names, err
+}
+
+// Folders returns the names of the folders that are among the hooks.
+func Folders(file string) ([]string, error) {
+	_, folders, err := entries(file)
+	return folders, err
+}
+
+func entries(file string) (names, folders []string, err error) {
 	folder := HookFolder(file)
-	entries, err := os.ReadDir(folder)
+	list, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var names []string
-	for _, entry := range entries {
+	for _, entry := range list {
 		info, err := os.Stat(filepath.Join(folder, entry.Name())) // what a link leads to counts
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return nil, nil, err
+		case strings.HasPrefix(entry.Name(), "."):
+		case err == nil && info.IsDir():
+			folders = append(folders, entry.Name())
+		default:
+			names = append(names, entry.Name())
 		}
-		if strings.HasPrefix(entry.Name(), ".") || err == nil && info.IsDir() {
-			continue
-		}
-		names = append(names, entry.Name())
 	}
-	return names, nil
+	return names, folders, nil
 }
 
 // Refused returns what snapd's confdb interface refuses of a plug's attributes, in its words, and the attribute that is
@@ -127,6 +154,26 @@ var kinds = map[string]bool{"change-view-": true, "save-view-": true, "load-view
 // others are the hooks that are not named after a plug.
 var others = map[string]bool{"install": true, "default-configure": true, "configure": true, "pre-refresh": true, "post-refresh": true,
 	"remove": true, "check-health": true, "gate-auto-refresh": true, "fde-setup": true, "install-device": true, "prepare-device": true}
+
+// maxName is how long snapd lets the name of a snap be.
+const maxName = 40
+
+var validName = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
+
+// ValidName tells whether snapd takes a name for a snap.
+func ValidName(name string) bool { return len(name) <= maxName && validName.MatchString(name) }
+
+// Names returns the hooks that snapd runs for a snap with some plugs.
+func Names(plugs []string) []string {
+	names := slices.Collect(maps.Keys(others))
+	for kind := range kinds {
+		for _, plug := range plugs {
+			names = append(names, kind+plug)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // Split takes the name of a hook apart: its kind, such as "change-view-", and the plug that it is for; "" for another one.
 func Split(hook string) (kind, plug string) {

@@ -11,6 +11,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -53,7 +54,6 @@ type metadata struct {
 	Apps        map[string]app       `yaml:"apps"`
 	Hooks       map[string]setting   `yaml:"hooks"`
 	Environment environment          `yaml:"environment"`
-	Parts       map[string]part      `yaml:"parts"`
 }
 
 // setting is what apps and hooks have in common.
@@ -68,13 +68,12 @@ func (s setting) setting() world.Setting {
 }
 
 type app struct {
-	Command     string   `yaml:"command"`
-	Daemon      string   `yaml:"daemon"`
-	Timer       string   `yaml:"timer"`
-	InstallMode string   `yaml:"install-mode"`
-	Restart     string   `yaml:"restart-condition"`
-	Delay       string   `yaml:"restart-delay"`
-	Extensions  []string `yaml:"extensions"`
+	Command     string `yaml:"command"`
+	Daemon      string `yaml:"daemon"`
+	Timer       string `yaml:"timer"`
+	InstallMode string `yaml:"install-mode"`
+	Restart     string `yaml:"restart-condition"`
+	Delay       string `yaml:"restart-delay"`
 	setting     `yaml:",inline"`
 }
 
@@ -132,6 +131,10 @@ func load(dir string, options Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	top, err := document.ParseYAML(path, content)
+	if err != nil {
+		return nil, err
+	}
 	var m metadata
 	if err := tree.Decode(&m); err != nil {
 		return nil, fmt.Errorf("cannot parse %s: %w", path, err)
@@ -146,29 +149,32 @@ func load(dir string, options Options) (*Source, error) {
 		if err := s.hooks(path, nil); err != nil {
 			return nil, err
 		}
-		return s, s.usable()
+		return s, s.usable(top)
 	}
 	s.Snap.Dir = filepath.Join(options.Stage, s.Snap.Name)
-	files, complete, err := s.parts(dir, &m)
+	parts, err := s.parts(dir, top)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.hooks(path, files); err != nil {
+	if err := s.hooks(path, parts.Files); err != nil {
 		return nil, err
 	}
-	if err := s.layOut(files, complete); err != nil {
+	if err := s.layOut(parts.Files, parts.Complete); err != nil {
 		return nil, err
 	}
-	if !complete {
+	if !parts.Complete {
 		return s, nil
 	}
-	return s, s.usable()
+	return s, refused(snapfile.Programs(top, parts.Lstat))
 }
 
-// What snapd takes for a name of a snap. It becomes the name of a folder, too.
-const maxName = 40
-
-var validName = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
+// refused tells of the first fault that keeps snapd from installing a snap.
+func refused(faults []snapfile.Fault) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return errors.New(faults[0].Reason + "; contact developer")
+}
 
 var validHook = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
@@ -177,9 +183,9 @@ func (m *metadata) source(account string) (*Source, error) {
 	if m.Name == "" {
 		return nil, errors.New("it has no name")
 	}
-	if len(m.Name) > maxName || !validName.MatchString(m.Name) {
-		return nil, fmt.Errorf("%q cannot be a snap's name: want at most %d of a-z, 0-9 and single hyphens in between, with a letter "+
-			"among them", m.Name, maxName)
+	if !snapfile.ValidName(m.Name) { // which becomes the name of a folder, too
+		return nil, fmt.Errorf("%q cannot be a snap's name: want at most 40 of a-z, 0-9 and single hyphens in between, with a letter "+
+			"among them", m.Name)
 	}
 	s := &Source{Snap: world.Snap{Name: m.Name, Version: m.Version, Revision: "x1", Summary: m.Summary, Description: m.Description,
 		Confinement: m.Confinement, Environment: m.Environment, Plugs: map[string]world.Plug{},
@@ -266,10 +272,10 @@ func (s *Source) hooks(file string, files map[string]string) error {
 	s.Watch = append(s.Watch, folder)
 	if files != nil {
 		for _, name := range names {
-			files[hookFile(name)] = filepath.Join(folder, name)
+			files[snapfile.HookFile(name)] = filepath.Join(folder, name)
 		}
 		for path := range files {
-			if filepath.Dir(path) == hookFile("") {
+			if filepath.Dir(path) == snapfile.HookFile("") {
 				names = append(names, filepath.Base(path))
 			}
 		}
@@ -287,39 +293,18 @@ func (s *Source) hooks(file string, files map[string]string) error {
 	return nil
 }
 
-// hookFile is where a snap has a hook.
-func hookFile(name string) string { return filepath.Join("meta", "hooks", name) }
-
-// usable looks at the files of a snap as snapd does before it installs one: programs that apps run must be there, and
-// they and the hooks executable.
-func (s *Source) usable() error {
-	programs := map[string]bool{} // true: has to be there
+// usable looks at the files of an unpacked snap as snapd does before it installs one: programs that apps run must be there,
+// and they and the hooks executable.
+func (s *Source) usable(top *document.Node) error {
+	lstat := func(path string) (fs.FileInfo, error) { return os.Lstat(filepath.Join(s.Snap.Dir, path)) }
+	if err := refused(snapfile.Programs(top, lstat)); err != nil {
+		return err
+	}
 	for _, name := range s.Snap.Hooks {
-		programs[hookFile(name)] = false
-	}
-	add := func(command string, setting world.Setting) {
-		words := strings.Fields(command)
-		for _, word := range append(words[:min(1, len(words))], setting.Chain...) {
-			programs[filepath.Clean(word)] = true
-		}
-	}
-	for _, app := range s.Snap.Apps {
-		add(app.Command, app.Setting)
-	}
-	for _, service := range s.Snap.Services {
-		add(service.Command, service.Setting)
-	}
-	for _, setting := range s.Snap.HookSettings {
-		add("", setting)
-	}
-	for _, program := range slices.Sorted(maps.Keys(programs)) {
-		info, err := os.Stat(filepath.Join(s.Snap.Dir, program))
-		switch {
-		case err != nil && programs[program]:
-			return fmt.Errorf("snap is unusable due to missing files: path %q does not exist; contact developer", program)
-		case err == nil && info.Mode().IsRegular() && info.Mode()&0o111 == 0:
+		file := snapfile.HookFile(name)
+		if info, err := os.Stat(filepath.Join(s.Snap.Dir, file)); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 == 0 {
 			return fmt.Errorf("snap is unusable due to bad permissions: %q should be executable, and isn't: %s; contact developer",
-				program, info.Mode())
+				file, info.Mode())
 		}
 	}
 	return nil

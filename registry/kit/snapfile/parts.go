@@ -1,0 +1,309 @@
+package snapfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"aspects-poc/internal/document"
+)
+
+// Parts are what a snapcraft.yaml builds a snap of, as far as that can be told without building: files that parts with the
+// plugin dump copy.
+type Parts struct {
+	Files    map[string]string // by the path in the snap: a file or a folder of the source
+	Folders  []string          // in which files were looked for
+	Complete bool              // the snap has nothing else
+	Unbuilt  []string          // parts that do something else
+	Packages []string          // parts that bring what others have packed
+}
+
+// plain are the settings of a part that do not decide what is in the snap, and those that are read here.
+var plain = []string{"plugin", "source", "source-type", "organize", "after", "build-packages", "build-snaps", "build-environment",
+	"disable-parallel", "parse-info"}
+
+// ReadParts lays out what parts copy from the folder of a project.
+func ReadParts(dir string, top *document.Node) (*Parts, error) {
+	p := &Parts{Files: map[string]string{}, Complete: true}
+	parts := top.Get("parts")
+	names := slices.Sorted(slices.Values(parts.Keys()))
+	for _, name := range names {
+		part := parts.Get(name)
+		plugin := part.Get("plugin").String()
+		if part.Get("stage-packages") != nil || part.Get("stage-snaps") != nil {
+			p.Complete = false
+			p.Packages = append(p.Packages, name)
+		}
+		scripted := false
+		for _, key := range part.Keys() {
+			scripted = scripted || strings.HasPrefix(key, "override-") || key == "overlay-script"
+			p.Complete = p.Complete && slices.Contains(plain, key)
+		}
+		for _, other := range part.Get("after").List() {
+			p.Complete = p.Complete && slices.Contains(names, other.String()) // else one that others have written
+		}
+		if plugin == "nil" && !scripted {
+			continue
+		}
+		from := dumped(dir, part)
+		if from != "" {
+			if err := p.dump(dir, from, part.Get("organize")); err != nil {
+				return nil, fmt.Errorf("part %q: %w", name, err)
+			}
+		}
+		if from == "" || scripted {
+			p.Complete = false
+			p.Unbuilt = append(p.Unbuilt, name)
+		}
+	}
+	for _, name := range top.Get("apps").Keys() { // extensions bring parts
+		p.Complete = p.Complete && len(top.Get("apps").Get(name).Get("extensions").List()) == 0
+	}
+	return p, p.split()
+}
+
+// dumped is the folder that a part copies, "" if it does something else. Sources that depend on the architecture are lists.
+func dumped(dir string, part *document.Node) string {
+	source := part.Get("source").String()
+	if kind := part.Get("source-type").String(); part.Get("plugin").String() != "dump" || source == "" || strings.Contains(source, ":") ||
+		kind != "" && kind != "local" || part.Get("source-subdir") != nil {
+		return ""
+	}
+	from := filepath.Join(dir, source)
+	if info, err := os.Stat(from); err == nil && !info.IsDir() {
+		return "" // an archive
+	}
+	return from
+}
+
+// ownFiles are files of a project that no program of its snap is among.
+var ownFiles = []string{"snap", "snapcraft.yaml", ".snapcraft.yaml", "meta", ".git"}
+
+func own(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return slices.Contains(ownFiles, first)
+}
+
+// dump lists what is in a folder of the source, under other names where organize wants that. The first part that has a
+// file keeps it.
+func (p *Parts) dump(dir, from string, organize *document.Node) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	renamed := len(organize.Keys()) > 0
+	found := map[string]string{}
+	for _, entry := range entries {
+		if name := entry.Name(); name != ".git" && (renamed || !own(name)) {
+			found[name] = filepath.Join(from, name)
+		}
+	}
+	// A hook is one wherever it comes from; those in snap/ of the project are no part's.
+	folders := []string{filepath.Join("snap", "hooks"), filepath.Join("meta", "hooks")}
+	if from == filepath.Clean(dir) {
+		folders = folders[1:]
+	}
+	if renamed {
+		if found, err = p.every(from, found); err != nil {
+			return err
+		}
+		before := maps.Clone(found)
+		if err := p.rename(found, organize); err != nil {
+			return err
+		}
+		maps.DeleteFunc(found, func(name, path string) bool {
+			return own(name) && before[name] == path && !slices.Contains(folders, filepath.Dir(name))
+		})
+		folders = nil
+	}
+	for _, folder := range folders {
+		hooks, err := os.ReadDir(filepath.Join(from, folder))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, hook := range hooks {
+			if !hook.IsDir() && !strings.HasPrefix(hook.Name(), ".") {
+				found[filepath.Join(folder, hook.Name())] = filepath.Join(from, folder, hook.Name())
+			}
+		}
+	}
+	for name, path := range found {
+		if hook, is := strings.CutPrefix(name, filepath.Join("snap", "hooks")+"/"); is {
+			name = HookFile(hook)
+		}
+		if err := p.add(name, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add gives a place to a file, or to a folder, of which the files are added to those of another part.
+func (p *Parts) add(name, path string) error {
+	there := p.Files[name]
+	switch {
+	case there == "":
+		p.Files[name] = path
+		return nil
+	case !isFolder(there) || !isFolder(path):
+		return nil
+	}
+	delete(p.Files, name)
+	for _, from := range []string{there, path} {
+		inside, err := p.every(from, map[string]string{name: from})
+		if err != nil {
+			return err
+		}
+		for file, path := range inside {
+			if file = filepath.Join(name, file); p.Files[file] == "" {
+				p.Files[file] = path
+			}
+		}
+	}
+	return nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
+}
+
+// HookFile is where a snap has a hook.
+func HookFile(name string) string { return filepath.Join("meta", "hooks", name) }
+
+// most is how many files are looked at in a folder of the source.
+const most = 200_000
+
+// every replaces folders by the files in them. Folders have to be looked at again when something in them changes.
+func (p *Parts) every(root string, found map[string]string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, path := range found {
+		err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if entry.IsDir() {
+				p.Folders = append(p.Folders, path)
+				return nil
+			}
+			name, err := filepath.Rel(root, path)
+			all[name] = path
+			if len(all) > most {
+				return fmt.Errorf("%s has too many files", root)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// rename does what organize says: a file, or all below a folder, gets another name; what a pattern finds goes into a folder.
+// Names without a pattern come first, as for snapcraft.
+func (p *Parts) rename(files map[string]string, organize *document.Node) error {
+	keys := slices.SortedFunc(slices.Values(organize.Keys()), func(a, b string) int {
+		if x, y := strings.ContainsAny(a, "*?["), strings.ContainsAny(b, "*?["); x != y {
+			return map[bool]int{false: -1, true: 1}[x]
+		}
+		return strings.Compare(a, b)
+	})
+	for _, key := range keys {
+		to := strings.TrimLeft(organize.Get(key).String(), "/")
+		if strings.Contains(key, "**") || strings.HasPrefix(key, "(") || strings.HasPrefix(to, "(") {
+			p.Complete = false // a pattern for folders in folders, or files of another partition
+			continue
+		}
+		if !filepath.IsLocal(filepath.Clean(to)) {
+			return fmt.Errorf("organize: %q is not a place in the snap", to)
+		}
+		pattern, into := strings.ContainsAny(key, "*?["), strings.HasSuffix(to, "/")
+		for name := range files { // a folder that is there
+			into = into || strings.HasPrefix(name, filepath.Clean(to)+"/")
+		}
+		if pattern && !into {
+			p.Complete = false // a new name, if the pattern finds one file only
+		}
+		moved := map[string]string{}
+		for name, path := range files {
+			target, matches := "", false
+			switch {
+			case !pattern && name == filepath.Clean(key) && into:
+				target, matches = filepath.Join(to, filepath.Base(name)), true
+			case !pattern:
+				var below string
+				if below, matches = strings.CutPrefix(name+"/", filepath.Clean(key)+"/"); matches {
+					target = filepath.Join(to, below)
+				}
+			default:
+				target, matches = byPattern(key, name, to)
+			}
+			if matches {
+				moved[target] = path
+				delete(files, name)
+			}
+		}
+		maps.Copy(files, moved)
+	}
+	return nil
+}
+
+// byPattern finds where a file goes of which a pattern matches the name, or that of a folder it is in.
+func byPattern(pattern, name, to string) (string, bool) {
+	words := strings.Split(name, "/")
+	for i := range words {
+		if matched, err := filepath.Match(filepath.Clean(pattern), filepath.Join(words[:i+1]...)); err == nil && matched {
+			return filepath.Join(append([]string{to}, words[i:]...)...), true
+		}
+	}
+	return "", false
+}
+
+// split replaces folders in which other parts have files, too, by the files in them.
+func (p *Parts) split() error {
+	for _, path := range slices.Sorted(maps.Keys(p.Files)) {
+		for above := filepath.Dir(path); above != "."; above = filepath.Dir(above) {
+			from := p.Files[above]
+			if from == "" {
+				continue
+			}
+			inside, err := p.every(from, map[string]string{above: from})
+			if err != nil {
+				return err
+			}
+			delete(p.Files, above)
+			for name, file := range inside {
+				if name = filepath.Join(above, name); p.Files[name] == "" {
+					p.Files[name] = file
+				}
+			}
+		}
+	}
+	return nil
+}
+
+var errOwn = errors.New("a part that copies the project has it, too")
+
+// Lstat tells of a file of the snap, with the path that it has there.
+func (p *Parts) Lstat(path string) (fs.FileInfo, error) {
+	if own(path) {
+		return nil, errOwn
+	}
+	for at := path; at != "."; at = filepath.Dir(at) {
+		if from := p.Files[at]; from != "" {
+			return os.Lstat(filepath.Join(from, strings.TrimPrefix(path, at)))
+		}
+	}
+	for name, from := range p.Files {
+		if strings.HasPrefix(name, path+"/") {
+			return os.Lstat(filepath.Dir(from))
+		}
+	}
+	return nil, &fs.PathError{Op: "lstat", Path: path, Err: fs.ErrNotExist}
+}
