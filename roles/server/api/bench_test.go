@@ -2,13 +2,17 @@ package api_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,6 +23,7 @@ import (
 	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
 )
@@ -148,6 +153,110 @@ func processorTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
+
+// BenchmarkRequest measures what requests cost the server beside its connections, on the embedded store, in processor
+// time: a thousand devices poll, are read, and each read is of another one than the read before; and devices register, 64
+// at a time, each with a key of its own, which is on disk when they are answered. "of-poll" is how many times a poll that
+// reports what the one before it did.
+func BenchmarkRequest(b *testing.B) {
+	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "server.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = store.Close() }() // a benchmark's own
+	rules, err := fleet.Open(b.Context(), store, fleet.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = rules.Close() }() // a benchmark's own
+	app := api.New(rules, api.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	ask := func(method, path, body string) []byte {
+		request := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{}, ContentLength: int64(len(body)),
+			Body: io.NopCloser(strings.NewReader(body)), RemoteAddr: "192.0.2.1:1234", Host: "fleet"}
+		answer := &written{header: http.Header{}}
+		app.ServeHTTP(answer, request)
+		if answer.status != http.StatusOK && answer.status != http.StatusNoContent {
+			b.Error(method, path, answer.status, string(answer.body))
+		}
+		return answer.body
+	}
+	var registered atomic.Int64
+	register := func(int64) []byte {
+		return ask("POST", "/register/", fmt.Sprintf(`{"ip-address":"192.0.2.1","public-key-rsa":"%0450d","arch":"amd64"}`, registered.Add(1)))
+	}
+	ids := make([]string, 1000)
+	id := func(n int64) string { return ids[n%int64(len(ids))] }
+	poll := func(n int64) []byte {
+		return ask("POST", "/poll/", `{"uuid":"`+id(n)+`","config":{"control-telemetry":{"sample-rate":2,"monitor-peers":true},`+
+			`"control-tunnel":{"interface":"eth0","peers":["192.168.21.3","192.168.151.225","192.168.21.7"]},`+
+			`"observe-interfaces":{"packets-sent":{"eth0":137,"wlan0":131}}}}`)
+	}
+	each := func(do func(n int)) {
+		var all sync.WaitGroup
+		for n := range ids {
+			all.Go(func() { do(n) })
+		}
+		all.Wait()
+	}
+	ask("PUT", "/target-config/", `{"config":{"control-telemetry":{"sample-rate":2,"monitor-peers":true}}}`)
+	each(func(n int) {
+		var device serverapi.RegisterResponse
+		if err := json.Unmarshal(register(0), &device); err != nil {
+			b.Error(err)
+		}
+		ids[n] = device.UUID.String()
+	})
+	for range 3 { // until all are known
+		each(func(n int) { poll(int64(n)) })
+	}
+	polled := 0.0
+	for _, kind := range []struct {
+		name     string
+		together int // times GOMAXPROCS
+		ask      func(n int64) []byte
+	}{
+		{"poll", 1, poll},
+		{"state", 1, func(n int64) []byte { return ask("GET", "/state/"+id(n)+"/", "") }},
+		{"target-config", 1, func(int64) []byte { return ask("GET", "/target-config/", "") }},
+		{"device-target", 1, func(n int64) []byte { return ask("GET", "/devices/"+id(n)+"/target/", "") }},
+		{"register", 32, register},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			var count atomic.Int64
+			b.ReportAllocs()
+			b.SetParallelism(kind.together)
+			before := processorTime(b)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					kind.ask(count.Add(1))
+				}
+			})
+			cpu := float64((processorTime(b) - before).Microseconds()) / float64(b.N)
+			b.ReportMetric(cpu, "cpu-µs")
+			if kind.name == "poll" {
+				polled = cpu
+			} else if polled > 0 {
+				b.ReportMetric(cpu/polled, "of-poll")
+			}
+		})
+	}
+}
+
+// A written is what a handler wrote.
+type written struct {
+	header http.Header
+	status int
+	body   []byte
+}
+
+func (a *written) Header() http.Header { return a.header }
+
+func (a *written) Write(text []byte) (int, error) {
+	a.body = append(a.body, text...)
+	return len(text), nil
+}
+
+func (a *written) WriteHeader(status int) { a.status = status }
 
 // BenchmarkInStep is the decision alone, with the parsing of the report.
 func BenchmarkInStep(b *testing.B) {
