@@ -15,7 +15,7 @@ const room = 64 << 10
 // Check implements fleet.Store: it writes, and looks whether there is room for more. The write is a page of the log, which
 // may lie where an older one was; a device that registers needs several.
 func (s *Store) Check(ctx context.Context) error {
-	err := s.change(ctx, "write", func(conn *sql.Conn) error {
+	err := s.change(ctx, "write", scope{}, func(conn *sql.Conn) error {
 		// An update that changes no byte would write nothing.
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), "INSERT INTO counter SELECT max(floor) FROM counter;"+
 			" DELETE FROM counter WHERE rowid > (SELECT min(rowid) FROM counter)")

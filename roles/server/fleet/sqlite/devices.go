@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -103,25 +104,38 @@ func seconds(at time.Time) int64 {
 
 // Device implements fleet.Store.
 func (s *Store) Device(ctx context.Context, id uuid.UUID) (fleet.Device, error) {
-	return s.find(ctx, s.device, id[:])
-}
-
-// DeviceByKey implements fleet.Store.
-func (s *Store) DeviceByKey(ctx context.Context, keyID string) (fleet.Device, error) {
-	return s.find(ctx, s.byKeyID, keyID)
-}
-
-func (s *Store) find(ctx context.Context, statement *sql.Stmt, by any) (fleet.Device, error) {
 	if err := s.use(ctx); err != nil {
 		return fleet.Device{}, err
 	}
 	defer s.mu.RUnlock()
-	// Once begun it does not watch the context: that would take a goroutine, which costs more than the look-up.
-	device, _, err := scan(statement.QueryRowContext(context.WithoutCancel(ctx), by))
+	device, err := s.recentDevices.get(id, func() (fleet.Device, error) { return find(ctx, s.device, id[:]) })
 	if err != nil {
-		return fleet.Device{}, s.fail("read a device from", unknown(err))
+		return fleet.Device{}, s.fail("read a device from", err)
+	}
+	// What it refers to is everybody's.
+	device.Labels = maps.Clone(device.Labels)
+	if device.Own != nil {
+		own := *device.Own
+		device.Own = &own
 	}
 	return device, nil
+}
+
+// DeviceByKey implements fleet.Store.
+func (s *Store) DeviceByKey(ctx context.Context, keyID string) (fleet.Device, error) {
+	if err := s.use(ctx); err != nil {
+		return fleet.Device{}, err
+	}
+	defer s.mu.RUnlock()
+	device, err := find(ctx, s.byKeyID, keyID)
+	return device, s.fail("read a device from", err)
+}
+
+// find reads a device. Once begun it does not watch the context: that would take a goroutine, which costs more than the
+// look-up.
+func find(ctx context.Context, statement *sql.Stmt, by any) (fleet.Device, error) {
+	device, _, err := scan(statement.QueryRowContext(context.WithoutCancel(ctx), by))
+	return device, unknown(err)
 }
 
 func unknown(err error) error {
@@ -197,11 +211,15 @@ func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (
 	device.LastSeen = device.Registered
 	kept := device
 	added := false
-	err := s.change(ctx, "keep a device in", func(conn *sql.Conn) error {
+	digest := keyDigest(device.PublicKeyRSA) // not in the writer's time
+	err := s.change(ctx, "keep a device in", ofDevice(device.ID), func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
-		digest := keyDigest(device.PublicKeyRSA)
-		if known, _, err := scan(s.writer.byKey.QueryRowContext(ctx, digest)); !errors.Is(err, sql.ErrNoRows) {
-			kept = known
+		var known []byte
+		switch err := s.writer.byKey.QueryRowContext(ctx, digest).Scan(&known); {
+		case err == nil:
+			kept, err = find(ctx, s.writer.device, known)
+			return err
+		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		}
 		if device.Status == fleet.Pending && mostPending > 0 {
@@ -257,15 +275,24 @@ func pendingRoom(ctx context.Context, conn *sql.Conn, most int) error {
 // labelSet returns the number of a set of labels. It is called by the writer.
 func (s *Store) labelSet(ctx context.Context, labels fleet.Labels) (number int64, err error) {
 	text := labels.String()
-	err = s.writer.labelSet.QueryRowContext(ctx, text).Scan(&number)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return number, err
+	if number, known := s.writer.labels[text]; known {
+		return number, nil
 	}
-	result, err := s.writer.addLabelSet.ExecContext(ctx, text)
+	err = s.writer.labelSet.QueryRowContext(ctx, text).Scan(&number)
+	if errors.Is(err, sql.ErrNoRows) {
+		var result sql.Result
+		if result, err = s.writer.addLabelSet.ExecContext(ctx, text); err == nil {
+			number, err = result.LastInsertId()
+		}
+	}
 	if err != nil {
 		return 0, err
 	}
-	return result.LastInsertId()
+	if len(s.writer.labels) >= mostRecent {
+		clear(s.writer.labels)
+	}
+	s.writer.labels[text] = number
+	return number, nil
 }
 
 // changed is the notice about a device.
@@ -278,7 +305,7 @@ func (s *Store) SetLabels(
 	ctx context.Context, id uuid.UUID, before, after fleet.Labels, by fleet.Authorship,
 ) (revision int64, err error) {
 	var drawn int64
-	err = s.change(ctx, "keep labels in", func(conn *sql.Conn) error {
+	err = s.change(ctx, "keep labels in", ofDevice(id), func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
 		switch {
@@ -313,7 +340,7 @@ func (s *Store) SetLabels(
 
 // SetStatus implements fleet.Store.
 func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
-	return s.change(ctx, "keep a device's status in", func(conn *sql.Conn) error {
+	return s.change(ctx, "keep a device's status in", ofDevice(id), func(conn *sql.Conn) error {
 		result, err := conn.ExecContext(context.WithoutCancel(ctx),
 			"UPDATE standings SET status = ? WHERE device = (SELECT id FROM devices WHERE uuid = ?)", status, id[:])
 		return one(result, err, fleet.ErrUnknownDevice)
@@ -322,7 +349,7 @@ func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status
 
 // SetAlone implements fleet.Store.
 func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error {
-	return s.change(ctx, "keep a device's mark in", func(conn *sql.Conn) error {
+	return s.change(ctx, "keep a device's mark in", ofDevice(id), func(conn *sql.Conn) error {
 		result, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE standings SET alone = max(alone, ?)"+
 			" WHERE device = (SELECT id FROM devices WHERE uuid = ?)", seconds(at), id[:])
 		return one(result, err, fleet.ErrUnknownDevice)
@@ -342,7 +369,7 @@ func one(result sql.Result, err, none error) error {
 
 // SetKey implements fleet.Store.
 func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, newID string) error {
-	return s.change(ctx, "keep a device's key in", func(conn *sql.Conn) error {
+	return s.change(ctx, "keep a device's key in", ofDevice(id), func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
 		switch {
@@ -369,7 +396,7 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, new
 
 // Remove implements fleet.Store.
 func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) error {
-	return s.change(ctx, "remove a device from", func(conn *sql.Conn) error {
+	return s.change(ctx, "remove a device from", ofDevice(id), func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
 		if err != nil {

@@ -17,7 +17,7 @@ const portion = 256
 func (s *Store) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (int64, error) {
 	var sequence int64
 	kept := false
-	err := s.change(ctx, "keep a report in", func(*sql.Conn) error {
+	err := s.change(ctx, "keep a report in", ofDevice(id), func(*sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		var row int64
 		if err := s.writer.reported.QueryRowContext(ctx, id[:]).Scan(&row, &sequence); err != nil {
@@ -55,7 +55,11 @@ func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
 	for len(list) > 0 {
 		some := list[:min(portion, len(list))]
 		list = list[len(some):]
-		err := s.change(ctx, "keep what was seen in", func(*sql.Conn) error {
+		var concerned scope
+		for _, observation := range some {
+			concerned.devices = append(concerned.devices, observation.ID)
+		}
+		err := s.change(ctx, "keep what was seen in", concerned, func(*sql.Conn) error {
 			for _, observation := range some {
 				if err := s.observe(context.WithoutCancel(ctx), observation); err != nil {
 					return err

@@ -2,7 +2,8 @@
 //
 // One goroutine writes. It commits whatever has queued while the commit before it was reaching the disk, so that many
 // polls share one fsync (group commit), and answers a caller after the commit that has its write. The journal is a WAL,
-// synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads go past the writer.
+// synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads go past the writer, and what
+// was read lately is remembered for as long as nobody writes it (recent.go).
 //
 // One process owns the file; a second is refused (ErrInUse). Reading it with other programs is fine.
 package sqlite
@@ -19,6 +20,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 
 	"github.com/gofrs/flock"
+	"github.com/google/uuid"
 )
 
 // readers is the number of connections that read: more than a small machine has cores gains nothing.
@@ -26,12 +28,14 @@ const readers = 4
 
 // Store is a fleet.Store in a file.
 type Store struct {
-	path   string
-	lock   *flock.Flock
-	read   *sql.DB
-	write  *sql.DB
-	writer *writer
-	hub    fleet.Hub
+	path          string
+	lock          *flock.Flock
+	read          *sql.DB
+	write         *sql.DB
+	writer        *writer
+	hub           fleet.Hub
+	recentDevices recent[uuid.UUID, fleet.Device]
+	recentLayers  recent[fleet.LayerName, fleet.Layer] // of many devices; of revision 0 where there is none
 
 	// What reads.
 	device, byKeyID, devices, mute, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
@@ -101,7 +105,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := store.prepare(ctx); err != nil {
 		return nil, err
 	}
-	store.writer, err = startWriter(ctx, store.write, &store.hub)
+	store.writer, err = startWriter(ctx, store)
 	return store, err
 }
 
@@ -172,16 +176,16 @@ func (s *Store) Changes(ctx context.Context) (<-chan fleet.Notice, error) {
 	return s.hub.Listen(ctx)
 }
 
-// change has the writer do something. What committed, if not nil, returns is told after the commit, in the order of
-// commits.
+// change has the writer do something that changes no device or layer but those of scope. What committed, if not nil,
+// returns is told after the commit, in the order of commits.
 func (s *Store) change(
-	ctx context.Context, act string, do func(*sql.Conn) error, committed func() []fleet.Notice,
+	ctx context.Context, act string, scope scope, do func(*sql.Conn) error, committed func() []fleet.Notice,
 ) error {
 	if err := s.use(ctx); err != nil {
 		return err
 	}
 	defer s.mu.RUnlock()
-	return s.fail(act, s.writer.do(ctx, job{ctx: ctx, do: do, committed: committed}))
+	return s.fail(act, s.writer.do(ctx, job{ctx: ctx, scope: scope, do: do, committed: committed}))
 }
 
 // Maintain moves the write-ahead log into the database proper, as far as readers let it. It is cheap when there is

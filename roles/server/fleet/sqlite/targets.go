@@ -105,8 +105,14 @@ func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (fleet.Layer, e
 		return fleet.Layer{}, err
 	}
 	defer s.mu.RUnlock()
-	layer, err := scanLayer(s.layer.QueryRowContext(ctx, name))
-	if errors.Is(err, sql.ErrNoRows) {
+	layer, err := s.recentLayers.get(name, func() (fleet.Layer, error) {
+		layer, err := scanLayer(s.layer.QueryRowContext(ctx, name))
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+		return layer, err
+	})
+	if err == nil && layer.Revision == 0 {
 		err = fleet.ErrUnknownLayer
 	}
 	return layer, s.fail("read a layer from", err)
@@ -154,7 +160,11 @@ func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list
 func (s *Store) Change(ctx context.Context, change fleet.Change) (fleet.Layer, error) {
 	var kept fleet.Layer
 	var told []fleet.Notice
-	err := s.change(ctx, "keep a layer in", func(conn *sql.Conn) error {
+	concerned := scope{layers: []fleet.LayerName{change.Name}}
+	if change.Name.IsDevice() {
+		concerned = ofDevice(change.Name.Device())
+	}
+	err := s.change(ctx, "keep a layer in", concerned, func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		present, row, err := s.present(ctx, conn, change.Name)
 		if err != nil {

@@ -186,7 +186,7 @@ func (s *Store) Tokens() access.Store {
 			return s.fail(act, do(s.read))
 		},
 		write: func(ctx context.Context, act string, do func(*sql.Conn) error) error {
-			return s.change(ctx, act, do, nil)
+			return s.change(ctx, act, scope{}, do, nil)
 		},
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 
 	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
 )
 
 // maxBatch bounds what one commit takes, so that the first of a crowd does not wait for the last.
@@ -14,11 +16,21 @@ const maxBatch = 512
 // A job is something to write.
 type job struct {
 	ctx       context.Context // of the caller: a job whose caller has gone before its turn is not done
+	scope     scope
 	do        func(*sql.Conn) error
 	committed func() []fleet.Notice // after the commit, in the order of commits; nil: nothing
 	alone     bool                  // outside of any transaction
 	done      chan error
 }
+
+// A scope is what a job may change: devices, with what is kept beside them, and layers of many devices.
+type scope struct {
+	devices []uuid.UUID
+	layers  []fleet.LayerName
+}
+
+// ofDevice is the scope of what concerns one device.
+func ofDevice(id uuid.UUID) scope { return scope{devices: []uuid.UUID{id}} }
 
 // A writer is the one goroutine that writes.
 type writer struct {
@@ -26,19 +38,24 @@ type writer struct {
 	jobs  chan job
 	ended chan struct{}
 
-	hub *fleet.Hub
+	hub     *fleet.Hub
+	devices *recent[uuid.UUID, fleet.Device]
+	layers  *recent[fleet.LayerName, fleet.Layer]
+
+	labels map[string]int64 // numbers of sets of labels; those of a transaction that was rolled back are not in here
 
 	// What jobs run for many devices.
 	device, number, byKey, addDevice, addReport, addStanding, labelSet, addLabelSet, reported, report, verdict, seen,
 	addStats, thin *sql.Stmt
 }
 
-func startWriter(ctx context.Context, db *sql.DB, hub *fleet.Hub) (*writer, error) {
-	conn, err := db.Conn(ctx)
+func startWriter(ctx context.Context, store *Store) (*writer, error) {
+	conn, err := store.write.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn, jobs: make(chan job, maxBatch), ended: make(chan struct{}), hub: hub}
+	w := &writer{conn: conn, jobs: make(chan job, maxBatch), ended: make(chan struct{}), hub: &store.hub,
+		devices: &store.recentDevices, layers: &store.recentLayers, labels: map[string]int64{}}
 	for _, query := range w.statements() {
 		if *query.statement, err = conn.PrepareContext(ctx, query.text); err != nil {
 			return nil, errors.Join(err, w.release())
@@ -58,7 +75,7 @@ func (w *writer) statements() []query {
 	return []query{
 		{&w.device, oneDevice + " WHERE d.uuid = ?"},
 		{&w.number, "SELECT id FROM devices WHERE uuid = ?"},
-		{&w.byKey, oneDevice + " WHERE d.key_digest = ? ORDER BY d.id LIMIT 1"},
+		{&w.byKey, "SELECT uuid FROM devices WHERE key_digest = ? ORDER BY id LIMIT 1"},
 		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id)" +
 			" VALUES (?, ?, ?, ?, ?, ?, ?)"},
 		{&w.addReport, "INSERT INTO reports (device, config, changed) VALUES (?, CAST('{}' AS BLOB), 0)"},
@@ -150,24 +167,30 @@ func (w *writer) gather(batch []job) ([]job, *job) {
 // wrote nothing, or with the trouble that undid all of them.
 func (w *writer) commit(batch []job) {
 	outcome := make([]error, len(batch))
+	for _, work := range batch {
+		w.devices.begin(work.scope.devices)
+		w.layers.begin(work.scope.layers)
+	}
 	err := w.transact(batch, outcome)
+	w.devices.end()
+	w.layers.end()
 	var told []fleet.Notice
-	reported := fleet.Notice{Kind: fleet.DevicesReported, Own: true}
+	devices := map[fleet.NoticeKind][]uuid.UUID{} // one notice for all
 	for i, work := range batch {
 		if err != nil {
 			outcome[i] = err
 		} else if outcome[i] == nil && work.committed != nil {
 			for _, notice := range work.committed() {
-				if notice.Own = true; notice.Kind == fleet.DevicesReported {
-					reported.Devices = append(reported.Devices, notice.Devices...) // one for all
+				if notice.Own = true; notice.Devices != nil {
+					devices[notice.Kind] = append(devices[notice.Kind], notice.Devices...)
 				} else {
 					told = append(told, notice)
 				}
 			}
 		}
 	}
-	if reported.Devices != nil {
-		told = append(told, reported)
+	for kind, of := range devices {
+		told = append(told, fleet.Notice{Kind: kind, Own: true, Devices: of})
 	}
 	w.hub.Send(told...)
 	for i, work := range batch {
@@ -213,4 +236,5 @@ func refusal(err error) bool {
 // first is what the callers are told.
 func (w *writer) rollback(ctx context.Context) {
 	_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
+	clear(w.labels)
 }
