@@ -11,19 +11,22 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// A Fault is a program that keeps snapd from installing a snap.
+// A Fault is a program that is not as a snap needs it.
 type Fault struct {
 	Path   string // in the snap
 	At     document.Position
 	Gone   bool   // it is not there; else it cannot be executed
-	Reason string // in snapd's words
+	Late   bool   // the snap can be built and installed all the same, and fails when it runs the program
+	Reason string // in the words of who refuses the snap
 }
 
-// Programs looks, as snapd does before it installs a snap, at the files that apps and hooks name: they must be there, and
-// executable. lstat tells of a file of the snap, by its path there; where it fails otherwise than with fs.ErrNotExist, nothing is said.
+// Programs looks at the files that apps and hooks name, as snapd does before it installs a snap: commands must be there, and
+// executable, completers must be there. What is in a command-chain it does not look at; snapcraft does when it builds a snap.
+// lstat tells of a file of the snap, by its path there; where it fails otherwise than with fs.ErrNotExist, nothing is said.
 func Programs(top *document.Node, lstat func(path string) (fs.FileInfo, error)) []Fault {
 	var faults []Fault
-	look := func(command *document.Node, executable bool) {
+	project := top.Get("parts") != nil
+	look := func(command *document.Node, tell func(path string, gone bool, mode fs.FileMode) (reason string, late bool)) {
 		words := strings.Fields(command.String())
 		if len(words) == 0 || strings.ContainsAny(words[0], "$@{}<>%\"'") {
 			return
@@ -32,29 +35,72 @@ func Programs(top *document.Node, lstat func(path string) (fs.FileInfo, error)) 
 		if !filepath.IsLocal(path) || path == "." || !strings.Contains(path, "/") && finds(top) {
 			return
 		}
-		switch info, err := lstat(path); {
-		case errors.Is(err, fs.ErrNotExist):
-			faults = append(faults, Fault{path, command.Pos, true,
-				fmt.Sprintf("snap is unusable due to missing files: path %q does not exist", path)})
-		case err == nil && executable && info.Mode().IsRegular() && info.Mode()&0o111 == 0:
-			faults = append(faults, Fault{path, command.Pos, false,
-				fmt.Sprintf("snap is unusable due to bad permissions: %q should be executable, and isn't: %s", path, info.Mode())})
+		info, err := lstat(path)
+		gone := errors.Is(err, fs.ErrNotExist)
+		if !gone && (err != nil || !info.Mode().IsRegular()) {
+			return
+		}
+		mode := fs.FileMode(0)
+		if !gone {
+			mode = info.Mode()
+		}
+		if reason, late := tell(path, gone, mode); reason != "" {
+			faults = append(faults, Fault{path, command.Pos, gone, late, reason})
 		}
 	}
 	for _, section := range []string{"apps", "hooks"} {
 		for _, name := range top.Get(section).Keys() {
 			entry := top.Get(section).Get(name)
+			kind := strings.TrimSuffix(section, "s")
 			for _, link := range entry.Get("command-chain").List() {
-				look(link, true)
+				look(link, func(path string, gone bool, mode fs.FileMode) (string, bool) {
+					switch {
+					case !gone && mode&0o111 != 0:
+						return "", false
+					case project:
+						return fmt.Sprintf("snapcraft: The command-chain item '%s' defined in %s '%s' does not exist or is not executable", path, kind, name), false
+					case gone:
+						return fmt.Sprintf("%q of the command-chain does not exist: snapd installs the snap, and %s %q fails when it runs", path, kind, name), true
+					}
+					return fmt.Sprintf("%q of the command-chain is not executable: snapd installs the snap, and %s %q fails when it runs", path, kind, name), true
+				})
 			}
-			for _, key := range []string{"command", "stop-command", "reload-command", "post-stop-command"} {
-				look(entry.Get(key), true)
+			if section == "hooks" {
+				continue
 			}
-			look(entry.Get("completer"), false)
+			service := entry.Get("daemon").String() != ""
+			commands := []string{"command"}
+			if service {
+				commands = append(commands, "stop-command", "reload-command", "post-stop-command")
+			}
+			for _, key := range commands {
+				look(entry.Get(key), func(path string, gone bool, mode fs.FileMode) (string, bool) {
+					switch {
+					case gone:
+						return missing(path), false
+					case service && mode&0o111 == 0:
+						return fmt.Sprintf("snap is unusable due to bad permissions: %q should be executable, and isn't: %s", path, mode), false
+					case !service && (mode&0o111 == 0 || !project && mode&0o555 != 0o555):
+						return fmt.Sprintf("snap is unusable due to bad permissions: %q should be world-readable and executable, and isn't: %s",
+							path, mode), false
+					}
+					return "", false
+				})
+			}
+			look(entry.Get("completer"), func(path string, gone bool, _ fs.FileMode) (string, bool) {
+				if gone {
+					return missing(path), false
+				}
+				return "", false
+			})
 		}
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
 	return faults
+}
+
+func missing(path string) string {
+	return fmt.Sprintf("snap is unusable due to missing files: path %q does not exist", path)
 }
 
 // finds tells whether snapcraft looks for a command without a folder where programs are, as it does for older bases.

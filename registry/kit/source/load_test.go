@@ -145,16 +145,20 @@ func TestUnusable(t *testing.T) {
 			`app "d": invalid restart-delay "10": want a time such as 10s`},
 		{"a condition that is none", map[string]string{"meta/snap.yaml": "name: a\napps: {d: {command: x, daemon: simple, restart-condition: often}}"},
 			`app "d": invalid restart-condition "often": want one of on-success, `},
-		{"no chain", map[string]string{"meta/snap.yaml": "name: a\nhooks: {configure: {command-chain: [bin/gone]}}"},
-			`path "bin/gone" does not exist`},
-		{"a program that cannot be run", map[string]string{"meta/snap.yaml": "name: a\napps: {a: {command: bin/run}}", "bin/run": "x"},
+		{"a project without a chain", map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: nil}}\nhooks: {configure: {command-chain: [bin/gone]}}"},
+			`snapcraft: The command-chain item 'bin/gone' defined in hook 'configure' does not exist or is not executable`},
+		{"a service's program that cannot be run", map[string]string{"meta/snap.yaml": "name: a\napps: {a: {command: bin/run, daemon: simple}}", "bin/run": "x"},
 			`snap is unusable due to bad permissions: "bin/run" should be executable, and isn't: -rw-r--r--; contact developer`},
+		{"no completer", map[string]string{"meta/snap.yaml": "name: a\napps: {a: {command: bin/run, completer: gone.sh}}", "bin/run": program},
+			`path "gone.sh" does not exist`},
+		{"a program that cannot be run", map[string]string{"meta/snap.yaml": "name: a\napps: {a: {command: bin/run}}", "bin/run": "x"},
+			`snap is unusable due to bad permissions: "bin/run" should be world-readable and executable, and isn't: -rw-r--r--; contact developer`},
 		{"a hook that cannot be run", map[string]string{"meta/snap.yaml": "name: a\n", "meta/hooks/configure": "x"},
 			`"meta/hooks/configure" should be executable, and isn't: -rw-r--r--`},
 		{"a project whose parts are all there", map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: src}}\napps: {a: {command: bin/gone}}",
 			"src/bin/run": program}, `path "bin/gone" does not exist`},
 		{"a project's program that cannot be run", map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: src}}\napps: {a: {command: bin/run}}",
-			"src/bin/run": ""}, `bad permissions: "bin/run" should be executable`},
+			"src/bin/run": ""}, `bad permissions: "bin/run" should be world-readable and executable`},
 		{"no program to stop it", map[string]string{"meta/snap.yaml": "name: a\napps: {d: {command: bin/run, stop-command: bin/gone, daemon: simple}}",
 			"bin/run": program}, `path "bin/gone" does not exist`},
 		{"a hook outside of the snap", map[string]string{"meta/snap.yaml": "name: a\nhooks: {../../x: {}}"}, `invalid hook name: "../../x"`},
@@ -166,5 +170,15 @@ func TestUnusable(t *testing.T) {
 				t.Errorf("%v, want %s", err, test.want)
 			}
 		})
+	}
+}
+
+// TestNoChain is a snap that snapd installs, though what it lacks is missed later.
+func TestNoChain(t *testing.T) {
+	dir := project(t, map[string]string{"meta/snap.yaml": "name: a\nhooks: {configure: {command-chain: [bin/gone]}}", "meta/hooks/configure": program})
+	found, err := source.Load(dir, source.Options{})
+	want := []string{`"bin/gone" of the command-chain does not exist: snapd installs the snap, and hook "configure" fails when it runs`}
+	if err != nil || !slices.Equal(found.Warnings, want) {
+		t.Errorf("%v: %v, want the warning %q", found, err, want)
 	}
 }

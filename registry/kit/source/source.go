@@ -165,15 +165,22 @@ func load(dir string, options Options) (*Source, error) {
 	if !parts.Complete {
 		return s, nil
 	}
-	return s, refused(snapfile.Programs(top, parts.Lstat))
+	return s, s.refused(snapfile.Programs(top, parts.Lstat))
 }
 
-// refused tells of the first fault that keeps snapd from installing a snap.
-func refused(faults []snapfile.Fault) error {
-	if len(faults) == 0 {
-		return nil
+// refused tells of the first fault that keeps a snap from being built, or installed, and warns of the others.
+func (s *Source) refused(faults []snapfile.Fault) error {
+	for _, fault := range faults {
+		switch {
+		case fault.Late:
+			s.Warnings = append(s.Warnings, fault.Reason)
+		case strings.HasPrefix(fault.Reason, "snap is unusable"):
+			return errors.New(fault.Reason + "; contact developer")
+		default:
+			return errors.New(fault.Reason)
+		}
 	}
-	return errors.New(faults[0].Reason + "; contact developer")
+	return nil
 }
 
 var validHook = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
@@ -297,7 +304,7 @@ func (s *Source) hooks(file string, files map[string]string) error {
 // and they and the hooks executable.
 func (s *Source) usable(top *document.Node) error {
 	lstat := func(path string) (fs.FileInfo, error) { return os.Lstat(filepath.Join(s.Snap.Dir, path)) }
-	if err := refused(snapfile.Programs(top, lstat)); err != nil {
+	if err := s.refused(snapfile.Programs(top, lstat)); err != nil {
 		return err
 	}
 	for _, name := range s.Snap.Hooks {
