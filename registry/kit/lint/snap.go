@@ -196,8 +196,11 @@ func (s *Snap) readParts(top *document.Node) {
 		if slices.Contains([]string{"make", "autotools", "cmake", "meson", "scons"}, part.Get("plugin").String()) {
 			s.built = true
 		}
-		from := filepath.Join(root, part.Get("source").String())
-		if s.file != nil || part.Get("plugin").String() != "dump" || from == root {
+		from := snapfile.Dumped(root, part)
+		if part.Get("plugin").String() == "dump" && from == "" {
+			s.built = true // an archive, or what depends on the architecture
+		}
+		if s.file != nil || from == "" || from == root {
 			continue
 		}
 		for _, folder := range []string{"snap", "meta"} {
@@ -212,7 +215,10 @@ func (s *Snap) readParts(top *document.Node) {
 func made(root string, parts *document.Node, program string) bool {
 	for _, name := range parts.Keys() {
 		part := parts.Get(name)
-		source := filepath.Clean(part.Get("source").String())
+		source, err := filepath.Rel(root, snapfile.Dumped(root, part))
+		if err != nil {
+			continue
+		}
 		places := []string{program}
 		for _, key := range part.Get("organize").Keys() {
 			if below, ok := strings.CutPrefix(program+"/", filepath.Clean(part.Get("organize").Get(key).String())+"/"); ok {

@@ -7,7 +7,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aspects-poc/internal/document"
@@ -21,15 +23,17 @@ type Parts struct {
 	Complete bool              // the snap has nothing else
 	Unbuilt  []string          // parts that do something else
 	Packages []string          // parts that bring what others have packed
+
+	Executable map[string]bool // by the path in the snap: files that a part makes so, whatever they are in the source
 }
 
 // plain are the settings of a part that do not decide what is in the snap, and those that are read here.
-var plain = []string{"plugin", "source", "source-type", "organize", "after", "build-packages", "build-snaps", "build-environment",
+var plain = []string{"plugin", "source", "source-type", "source-subdir", "organize", "permissions", "after", "build-packages", "build-snaps", "build-environment",
 	"disable-parallel", "parse-info"}
 
 // ReadParts lays out what parts copy from the folder of a project.
 func ReadParts(dir string, top *document.Node) (*Parts, error) {
-	p := &Parts{Files: map[string]string{}, Complete: true}
+	p := &Parts{Files: map[string]string{}, Executable: map[string]bool{}, Complete: true}
 	parts := top.Get("parts")
 	names := slices.Sorted(slices.Values(parts.Keys()))
 	for _, name := range names {
@@ -50,9 +54,9 @@ func ReadParts(dir string, top *document.Node) (*Parts, error) {
 		if plugin == "nil" && !scripted {
 			continue
 		}
-		from := dumped(dir, part)
+		from := Dumped(dir, part)
 		if from != "" {
-			if err := p.dump(dir, from, part.Get("organize")); err != nil {
+			if err := p.dump(dir, from, part); err != nil {
 				return nil, fmt.Errorf("part %q: %w", name, err)
 			}
 		}
@@ -67,11 +71,17 @@ func ReadParts(dir string, top *document.Node) (*Parts, error) {
 	return p, p.split()
 }
 
-// dumped is the folder that a part copies, "" if it does something else. Sources that depend on the architecture are lists.
-func dumped(dir string, part *document.Node) string {
+// projectDir is how a part may name the folder of the project that it belongs to.
+var projectDir = regexp.MustCompile(`^\$(?:\{(?:SNAP)?CRAFT_PROJECT_DIR\}|(?:SNAP)?CRAFT_PROJECT_DIR)(?:/|$)`)
+
+// Dumped is the folder that a part copies, "" if it does something else. Sources that depend on the architecture are lists.
+func Dumped(dir string, part *document.Node) string {
 	source := part.Get("source").String()
-	if kind := part.Get("source-type").String(); part.Get("plugin").String() != "dump" || source == "" || strings.Contains(source, ":") ||
-		kind != "" && kind != "local" || part.Get("source-subdir") != nil {
+	if kind := part.Get("source-type").String(); part.Get("plugin").String() != "dump" || source == "" || kind != "" && kind != "local" {
+		return ""
+	}
+	source = filepath.Join(projectDir.ReplaceAllString(source, "./"), part.Get("source-subdir").String())
+	if strings.ContainsAny(source, ":$") || filepath.IsAbs(source) {
 		return ""
 	}
 	from := filepath.Join(dir, source)
@@ -91,7 +101,8 @@ func own(path string) bool {
 
 // dump lists what is in a folder of the source, under other names where organize wants that. The first part that has a
 // file keeps it.
-func (p *Parts) dump(dir, from string, organize *document.Node) error {
+func (p *Parts) dump(dir, from string, part *document.Node) error {
+	organize := part.Get("organize")
 	entries, err := os.ReadDir(from)
 	if err != nil {
 		return err
@@ -136,11 +147,55 @@ func (p *Parts) dump(dir, from string, organize *document.Node) error {
 		if hook, is := strings.CutPrefix(name, filepath.Join("snap", "hooks")+"/"); is {
 			name = HookFile(hook)
 		}
-		if err := p.add(name, path); err != nil {
+		if err := p.addAs(name, path, part.Get("permissions").List()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// addAs gives a place to a file, or to a folder, with permissions of a part's own.
+func (p *Parts) addAs(name, path string, permissions []*document.Node) error {
+	if len(permissions) == 0 {
+		return p.add(name, path)
+	}
+	inside := map[string]string{".": path}
+	if isFolder(path) {
+		var err error
+		if inside, err = p.every(path, map[string]string{"": path}); err != nil {
+			return err
+		}
+	}
+	for below, path := range inside {
+		file := filepath.Join(name, below)
+		if p.Files[file] == "" && p.executable(file, permissions) {
+			p.Executable[file] = true
+		}
+		if err := p.add(file, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// executable tells whether permissions make a file executable. An asterisk in them stands for slashes, too.
+func (p *Parts) executable(file string, permissions []*document.Node) bool {
+	flat := func(path string) string { return strings.ReplaceAll(path, "/", "\x01") }
+	made := false
+	for _, permission := range permissions {
+		mode := permission.Get("mode")
+		pattern := "*"
+		if path := permission.Get("path"); path != nil {
+			pattern = path.Text
+		}
+		if matches, err := filepath.Match(flat(pattern), flat(file)); mode == nil || err != nil || !matches {
+			continue
+		}
+		bits, err := strconv.ParseUint(mode.Text, 8, 32)
+		made = bits&0o111 != 0
+		p.Complete = p.Complete && err == nil && made // else it may be of no use
+	}
+	return made
 }
 
 // add gives a place to a file, or to a folder, of which the files are added to those of another part.
@@ -215,19 +270,21 @@ func (p *Parts) rename(files map[string]string, organize *document.Node) error {
 		return strings.Compare(a, b)
 	})
 	for _, key := range keys {
-		to := strings.TrimLeft(organize.Get(key).String(), "/")
-		if strings.Contains(key, "**") || strings.HasPrefix(key, "(") || strings.HasPrefix(to, "(") {
+		to := inSnap(organize.Get(key).String())
+		key = inSnap(key)
+		if strings.Contains(key, "**") || strings.HasPrefix(key, "(") {
 			p.Complete = false // a pattern for folders in folders, or files of another partition
 			continue
 		}
+		elsewhere := strings.HasPrefix(to, "(") // such as a component
 		if !filepath.IsLocal(filepath.Clean(to)) {
 			return fmt.Errorf("organize: %q is not a place in the snap", to)
 		}
-		pattern, into := strings.ContainsAny(key, "*?["), strings.HasSuffix(to, "/")
+		pattern, into := strings.ContainsAny(key, "*?["), to == "" || strings.HasSuffix(to, "/")
 		for name := range files { // a folder that is there
 			into = into || strings.HasPrefix(name, filepath.Clean(to)+"/")
 		}
-		if pattern && !into {
+		if pattern && !into && !elsewhere {
 			p.Complete = false // a new name, if the pattern finds one file only
 		}
 		moved := map[string]string{}
@@ -245,13 +302,21 @@ func (p *Parts) rename(files map[string]string, organize *document.Node) error {
 				target, matches = byPattern(key, name, to)
 			}
 			if matches {
-				moved[target] = path
+				if !elsewhere {
+					moved[target] = path
+				}
 				delete(files, name)
 			}
 		}
 		maps.Copy(files, moved)
 	}
 	return nil
+}
+
+// inSnap takes away what says that a path is in the snap, and not in a component of it.
+func inSnap(path string) string {
+	path, _ = strings.CutPrefix(strings.TrimLeft(path, "/"), "(default)")
+	return strings.TrimLeft(path, "/")
 }
 
 // byPattern finds where a file goes of which a pattern matches the name, or that of a folder it is in.
@@ -297,7 +362,11 @@ func (p *Parts) Lstat(path string) (fs.FileInfo, error) {
 	}
 	for at := path; at != "."; at = filepath.Dir(at) {
 		if from := p.Files[at]; from != "" {
-			return os.Lstat(filepath.Join(from, strings.TrimPrefix(path, at)))
+			info, err := os.Lstat(filepath.Join(from, strings.TrimPrefix(path, at)))
+			if err == nil && p.Executable[path] {
+				return executable{info}, nil
+			}
+			return info, err
 		}
 	}
 	for name, from := range p.Files {
@@ -307,3 +376,8 @@ func (p *Parts) Lstat(path string) (fs.FileInfo, error) {
 	}
 	return nil, &fs.PathError{Op: "lstat", Path: path, Err: fs.ErrNotExist}
 }
+
+// executable is a file that a part makes so.
+type executable struct{ fs.FileInfo }
+
+func (e executable) Mode() fs.FileMode { return e.FileInfo.Mode() | 0o555 }

@@ -34,13 +34,14 @@ func (s *Source) parts(dir string, top *document.Node) (*snapfile.Parts, error) 
 
 // layOut fills the folder that stands for the built snap with links to files. What is there already stays as it is, since a
 // hook may be running from it.
-func (s *Source) layOut(files map[string]string, complete bool) error {
+func (s *Source) layOut(parts *snapfile.Parts) error {
+	files := parts.Files
 	for _, name := range s.Snap.Hooks {
 		if files[snapfile.HookFile(name)] != "" {
 			continue
 		}
 		files[snapfile.HookFile(name)] = stub
-		if !complete {
+		if !parts.Complete {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("hook %s is declared and has no file here: it does nothing, unless a part "+
 				"that is not built has it", name))
 		} else {
@@ -58,7 +59,7 @@ func (s *Source) layOut(files map[string]string, complete bool) error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := place(files[path], to); err != nil {
+		if err := place(files[path], to, parts.Executable[path]); err != nil {
 			return err
 		}
 	}
@@ -102,12 +103,13 @@ func drop(root, folder string, files map[string]string) error {
 	return nil
 }
 
-// place links a file into the snap. A hook that is not executable, which snapcraft would make so, is copied.
-func place(from, to string) error {
+// place links a file into the snap. One that is not executable is copied if snapcraft would make it so: a hook, and what a
+// part tells it to.
+func place(from, to string, wanted bool) error {
 	text := []byte(stubText)
 	if from != stub {
 		executable := true
-		if filepath.Base(filepath.Dir(to)) == "hooks" {
+		if wanted || filepath.Base(filepath.Dir(to)) == "hooks" {
 			info, err := os.Stat(from)
 			if err != nil {
 				return err

@@ -92,6 +92,19 @@ func TestLayOut(t *testing.T) {
 			[]string{"meta", "meta/hooks", "meta/hooks/configure", "meta/hooks/remove"}, ""},
 		{"an archive", "parts: {p: {plugin: dump, source: a.tar}}\napps: {a: {command: bin/a}}", map[string]string{"a.tar": ""},
 			[]string{"meta", "meta/hooks"}, "part p (plugin dump) is not built"},
+		{"a source for each architecture", "parts: {p: {plugin: dump, source: [{on amd64: a}, {on arm64: b}]}, q: {plugin: dump, source: [{to amd64: a}, {else: b}]}}\napps: {a: {command: bin/a}}",
+			map[string]string{"a/bin/a": program}, []string{"meta", "meta/hooks"}, "part q (plugin dump) is not built"},
+		{"a folder in a source", "parts: {p: {plugin: dump, source: a, source-subdir: b}}\napps: {a: {command: bin/a}}", map[string]string{"a/b/bin/a": program},
+			[]string{"bin", "meta", "meta/hooks"}, ""},
+		{"a source by the project's folder", "parts: {p: {plugin: dump, source: $CRAFT_PROJECT_DIR/a}, q: {plugin: dump, source: '${SNAPCRAFT_PROJECT_DIR}', organize: {b: bin/b}}}\n" +
+			"apps: {a: {command: bin/a}, b: {command: bin/b}}", map[string]string{"a/bin/a": program, "b": program},
+			[]string{"a", "a/bin", "a/bin/a", "bin", "bin/a", "bin/b", "meta", "meta/hooks"}, ""},
+		{"a source by another variable", "parts: {p: {plugin: dump, source: $CRAFT_STAGE/a}}\napps: {a: {command: bin/a}}", nil,
+			[]string{"meta", "meta/hooks"}, "part p (plugin dump) is not built"},
+		{"files of a component", "parts: {p: {plugin: dump, source: a, organize: {data: (component/foo)/data, run: (default)/bin/run, '*.sh': (component/foo)/}}}\napps: {a: {command: bin/run}}",
+			map[string]string{"a/data": "", "a/run": program, "a/x.sh": program}, []string{"bin", "bin/run", "meta", "meta/hooks"}, ""},
+		{"a program that a part makes executable", "parts: {p: {plugin: dump, source: a, permissions: [{path: bin/*, mode: '755'}]}}\napps: {a: {command: bin/run}}",
+			map[string]string{"a/bin/run": "", "a/rest": ""}, []string{"bin", "bin/run", "meta", "meta/hooks", "rest"}, ""},
 		{"what is kept of a part", "parts: {p: {plugin: dump, source: p, prime: [-x]}}\napps: {a: {command: bin/a}}", map[string]string{"p/x": ""},
 			[]string{"meta", "meta/hooks", "x"}, ""},
 		{"commands that older bases look for", "parts: {p: {plugin: dump, source: p}}\napps: {a: {command: $SNAP/a}, b: {command: b, stop-command: bin/b}}\nbase: core18", map[string]string{"p/bin/b": program},
@@ -180,5 +193,20 @@ func TestNoChain(t *testing.T) {
 	want := []string{`"bin/gone" of the command-chain does not exist: snapd installs the snap, and hook "configure" fails when it runs`}
 	if err != nil || !slices.Equal(found.Warnings, want) {
 		t.Errorf("%v: %v, want the warning %q", found, err, want)
+	}
+}
+
+// TestPermissions runs what a part makes executable.
+func TestPermissions(t *testing.T) {
+	dir := project(t, map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: a, permissions: [{mode: '755'}, {path: data, mode: '644'}]}}",
+		"a/bin/run": "", "a/data": ""})
+	found, err := source.Load(dir, source.Options{Stage: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{"bin/run": 0o111, "data": 0} {
+		if info, err := os.Stat(filepath.Join(found.Snap.Dir, path)); err != nil || info.Mode()&0o111 != want {
+			t.Errorf("%s: %v, %v, want it executable: %v", path, info, err, want != 0)
+		}
 	}
 }

@@ -159,7 +159,7 @@ func load(dir string, options Options) (*Source, error) {
 	if err := s.hooks(path, parts.Files); err != nil {
 		return nil, err
 	}
-	if err := s.layOut(parts.Files, parts.Complete); err != nil {
+	if err := s.layOut(parts); err != nil {
 		return nil, err
 	}
 	if !parts.Complete {
