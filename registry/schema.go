@@ -71,7 +71,7 @@ func ReadSchemas(path string) ([]Schema, error) {
 //   - a signed assertion
 //   - a stream of assertions, separated by empty lines, as `snap known` prints it; other types of assertions are skipped
 //
-// A placeholder such as <your-account-id> counts as no account. Signatures are not verified. The error is
+// A placeholder such as <your-account-id> counts as no account, or no revision. Signatures are not verified. The error is
 // ErrBadRequest; its text has the line if it is known.
 func ParseSchemas(text []byte) ([]Schema, error) { return parseSchemas("confdb-schema", text) }
 
@@ -124,11 +124,11 @@ func schemaOf(doc *document.Document) (Schema, error) {
 		return Schema{}, errors.New(`body must contain a "storage" stanza`)
 	}
 	account := text("account-id")
-	if dialect.ValidAccount(account) != nil && document.Placeholder(account) {
-		account = "" // a template's placeholder
+	if doc.Unfilled("account-id") {
+		account = ""
 	}
 	schema := Schema{Account: account, Name: text("name"), Summary: text("summary"), Storage: storage.Value()}
-	if revision := text("revision"); revision != "" {
+	if revision := text("revision"); revision != "" && !doc.Unfilled("revision") {
 		var err error
 		if schema.Revision, err = strconv.Atoi(revision); err != nil || schema.Revision < 0 {
 			return Schema{}, fmt.Errorf("revision %q is no number of 0 or more", revision)

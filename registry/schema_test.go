@@ -168,6 +168,14 @@ func TestFormsOfASchema(t *testing.T) {
 	}
 }
 
+// A template has no account and no revision yet.
+func TestTemplateSchema(t *testing.T) {
+	text := strings.Replace(strings.Replace(smallYAML, "account-id: acme", "account-id: <your-account-id>", 1), "revision: 2", `revision: "@REV@"`, 1)
+	if small := parseSchemas(t, text)[0]; small.Account != "" || small.Revision != 0 || small.Name != "small" {
+		t.Errorf("account %q, revision %d, name %q", small.Account, small.Revision, small.Name)
+	}
+}
+
 func use(t *testing.T, schemas []registry.Schema) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "reg.json")

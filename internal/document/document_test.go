@@ -453,8 +453,8 @@ func TestMergeKeys(t *testing.T) {
 // What a template leaves to be filled in is read, whatever YAML says to it, and filled in by who knows it.
 func TestTemplates(t *testing.T) {
 	for _, value := range []string{"<your-account-id>", "@ACCOUNT_ID@", "${ACCOUNT}", "$ACCOUNT", "$(ACCOUNT)", "{{ account_id }}", "{{account}} # yours",
-		"%ACCOUNT%", "__ACCOUNT__", "YOUR_ACCOUNT_ID", `"<account id>"`} {
-		headers := "account-id: " + value + "\nauthority-id: " + value + "\nname: a\ntimestamp: " + value + "\n"
+		"%ACCOUNT%", "__ACCOUNT__", "YOUR_ACCOUNT_ID", `"<account id>"`, "%%ACCOUNT%%", "'[[ACCOUNT]]'", "'!ACCOUNT!'", "'#account#'", "~ACCOUNT~"} {
+		headers := "account-id: " + value + "\nauthority-id: " + value + "\nname: a\nrevision: " + value + "\ntimestamp: " + value + "\n"
 		if _, err := document.Parse("a.yaml", []byte(headers+"{% if x %}\nsummary: s\n{% endif %}\nstorage: {}\n")); err != nil {
 			t.Errorf("%s with directives: %v", value, err)
 		}
@@ -463,12 +463,14 @@ func TestTemplates(t *testing.T) {
 			t.Errorf("%s: %v", value, err)
 			continue
 		}
-		if !document.Placeholder(doc.Header("account-id")) || !doc.NeedsTimestamp() {
+		if !doc.Unfilled("account-id") || !doc.Unfilled("revision") || !doc.NeedsTimestamp() {
 			t.Errorf("%s is no placeholder: %q", value, doc.Header("account-id"))
 		}
 		doc.FillAccount("acme")
+		doc.SetRevision(2)
 		doc.SetTimestamp(time.Unix(0, 0))
-		if doc.Header("account-id") != "acme" || doc.Header("authority-id") != "acme" || doc.Header("timestamp") != "1970-01-01T00:00:00Z" {
+		if doc.Header("account-id") != "acme" || doc.Header("authority-id") != "acme" || doc.Header("revision") != "2" ||
+			doc.Header("timestamp") != "1970-01-01T00:00:00Z" {
 			t.Errorf("%s is filled in as %s", value, doc.Headers.JSON())
 		}
 		shown, err := doc.YAML()
@@ -476,7 +478,8 @@ func TestTemplates(t *testing.T) {
 			t.Errorf("%s is shown as %s, %v", value, shown, err)
 		}
 	}
-	for _, text := range []string{"acme", "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN", "2026-01-01T00:00:00Z", "", "me@example.com"} {
+	for _, text := range []string{"acme", "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN", "2026-01-01T00:00:00Z", "", "me@example.com", "Me", "'acme'",
+		strings.Repeat("A1", 16), "3", "-1", "x"} {
 		if document.Placeholder(text) {
 			t.Errorf("%q is a placeholder", text)
 		}

@@ -83,3 +83,13 @@ func TestParseAllPositions(t *testing.T) {
 		t.Errorf("with a wrong length: %d documents, %v", len(documents), err)
 	}
 }
+
+// A signed assertion is no template: what is wrong in it stays wrong.
+func TestSignedIsNoTemplate(t *testing.T) {
+	signed := strings.Replace(stationAssertion("one"), "authority-id: acme\naccount-id: acme", "account-id: <your-account-id>", 1)
+	doc := parse(t, "a.assert", signed)
+	doc.FillAccount("acme")
+	if doc.Unfilled("account-id") || doc.Header("account-id") != "<your-account-id>" || doc.Headers.Get("authority-id") != nil {
+		t.Errorf("headers are %s", doc.Headers.JSON())
+	}
+}

@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,13 +12,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// placeholder matches text in place of a value that is filled in later: <your-account-id>, @ID@, ${ID}, $(ID), $ID,
-// {{ id }}, {% id %}, %ID%, %(id)s, __ID__, YOUR_ID.
-var placeholder = regexp.MustCompile(`^\s*(?:<[^<>]*>|@[^@]+@|\$\{.*\}|\$\([^()]*\)|\$\w+|\{\{.*\}\}|\{%.*%\}|\{\w+\}|%[^%]+%|%\(\w+\)s|` +
-	`__\w+__|[A-Z][A-Z0-9_-]{2,}|\.\.\.|…)\s*$`)
+// placeholder matches text in place of a value that is filled in later: marks around a name, as in <your-account-id>,
+// @ID@, %%ID%%, ${ID}, {{ id }}, [[ID]], __ID__ or ~ID~; $ID, %(id)s, YOUR_ID, and dots.
+var placeholder = regexp.MustCompile(`^\s*(?:[^\pL\pN\s"'.,:;-].*[^\pL\pN\s"'.,:;-]|\$\w+|%\(\w+\)s|[A-Z][A-Z0-9_-]{2,}|\.\.\.|…)\s*$`)
 
-// Placeholder reports whether a text stands for a value that is filled in later.
-func Placeholder(text string) bool { return placeholder.MatchString(text) }
+// Placeholder reports whether a text stands for a value that is filled in later: an account ID, a revision or a timestamp.
+func Placeholder(text string) bool {
+	return placeholder.MatchString(text) && dialect.ValidAccount(text) != nil
+}
+
+// Unfilled reports whether a header is a placeholder. A signed assertion has none.
+func (d *Document) Unfilled(header string) bool {
+	return d.Form != Assertion && Placeholder(d.Header(header))
+}
 
 // SetAccount sets the account that publishes and signs.
 func (d *Document) SetAccount(id string) {
@@ -26,22 +33,27 @@ func (d *Document) SetAccount(id string) {
 	}
 }
 
-// FillAccount sets the account if the document has none or a placeholder. If id is "", it only completes the signer.
+// FillAccount sets the account if the document has none or a placeholder. If id is "", it only completes the signer. It
+// does not change a signed assertion.
 func (d *Document) FillAccount(id string) {
-	if own := d.Header("account-id"); own != "" && !unfilled(own) {
+	if d.Form == Assertion {
+		return
+	}
+	if own := d.Header("account-id"); own != "" && !Placeholder(own) {
 		id = own // the publisher also signs
 		if d.Headers.Get("authority-id") == nil {
 			return
 		}
 	}
 	for _, name := range []string{"account-id", "authority-id"} {
-		if text := d.Header(name); id != "" && (text == "" || unfilled(text)) {
+		if text := d.Header(name); id != "" && (text == "" || Placeholder(text)) {
 			d.setHeader(name, id)
 		}
 	}
 }
 
-func unfilled(id string) bool { return dialect.ValidAccount(id) != nil && Placeholder(id) }
+// SetRevision sets the revision.
+func (d *Document) SetRevision(revision int) { d.setHeader("revision", strconv.Itoa(revision)) }
 
 // SetTimestamp sets the timestamp.
 func (d *Document) SetTimestamp(at time.Time) {
@@ -50,8 +62,7 @@ func (d *Document) SetTimestamp(at time.Time) {
 
 // NeedsTimestamp reports whether the timestamp is missing or a placeholder.
 func (d *Document) NeedsTimestamp() bool {
-	header := d.Headers.Get("timestamp")
-	return header == nil || Placeholder(header.String())
+	return d.Headers.Get("timestamp") == nil || Placeholder(d.Header("timestamp"))
 }
 
 // setHeader sets a header's text, also in the YAML source.

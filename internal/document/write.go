@@ -58,8 +58,11 @@ func (d *Document) SignInput(options SignOptions) (json.RawMessage, error) {
 }
 
 // Unsigned is SignInput for an engine that needs no signature. account replaces the document's unless it is "". A
-// missing timestamp becomes 1970.
+// missing timestamp becomes 1970, and a placeholder revision 0.
 func (d *Document) Unsigned(account string) (json.RawMessage, error) {
+	if d.Unfilled("revision") {
+		d.SetRevision(0)
+	}
 	if d.NeedsTimestamp() {
 		d.SetTimestamp(time.Unix(0, 0))
 	}

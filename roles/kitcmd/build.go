@@ -81,11 +81,17 @@ func runBuild(env *roles.Env, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if id := doc.Header("account-id"); options.Account == "" && (id == "" || network.ValidAccount(id) != nil && schemadoc.Placeholder(id)) {
+	if options.Account == "" && (doc.Header("account-id") == "" || doc.Unfilled("account-id")) {
 		return roles.Usagef("whose confdb-schema is it? Give --%s, or write account-id into %s", flagAccount, doc.File)
 	}
 	if options.Account != "" {
 		doc.SetAccount(options.Account)
+	}
+	switch {
+	case options.Revision != nil:
+		doc.SetRevision(*options.Revision)
+	case doc.Unfilled("revision"):
+		return roles.Usagef("which revision is it? Give --%s, or write revision into %s", flagRevision, doc.File)
 	}
 	if flag := c.String(flagTimestamp); flag != "" || doc.NeedsTimestamp() {
 		if flag == "document" {

@@ -19,6 +19,9 @@ func readSchema(path, account string) ([]world.Schema, error) {
 	}
 	var list []world.Schema
 	for _, doc := range docs {
+		if account == "" && doc.Unfilled("account-id") {
+			return nil, fmt.Errorf("cannot use %s: its account-id is still to be filled in: give --%s", path, flagAccount)
+		}
 		signable, err := doc.Unsigned(account)
 		if err != nil {
 			return nil, fmt.Errorf("cannot use %s: %w", path, err)

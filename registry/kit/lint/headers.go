@@ -59,30 +59,37 @@ func (c *checker) checkHeaders() {
 	} else if kind.Kind == document.String && kind.Text != string(dialect.ConfdbSchema) {
 		c.add("header", doc.Position("type"), "invalid assertion type: %s", kind.Text)
 	}
-	account, authority := doc.Header("account-id"), doc.Header("authority-id")
 	for _, name := range []string{"authority-id", "account-id"} {
-		if doc.Headers.Get(name) == nil && source || !c.textHeader(name) {
+		if doc.Headers.Get(name) == nil && source || doc.Unfilled(name) || !c.textHeader(name) {
 			continue
 		}
 		if err := dialect.ValidAccount(doc.Header(name)); err != nil {
 			c.add("header", doc.Position(name), "invalid %s: %v", name, err)
 		}
 	}
-	if account != "" && authority != "" && account != authority {
+	account, authority := doc.Header("account-id"), doc.Header("authority-id")
+	switch {
+	case doc.Unfilled("account-id"):
+		c.unfilled("account-id", "account", "account-id")
+	case doc.Unfilled("authority-id"):
+		c.unfilled("authority-id", "account", "account-id")
+	case account != "" && authority != "" && account != authority:
 		c.add("header", doc.Position("authority-id"), "authority-id and account-id must match, confdb-schema assertions are "+
 			"expected to be signed by the issuer account: %q != %q", authority, account)
 	}
-	if own := c.options.Account; own != "" && account != "" && own != account {
+	if own := c.options.Account; own != "" && account != "" && own != account && !doc.Unfilled("account-id") {
 		c.add("other-account", doc.Position("account-id"), "the account is %s, not %s", account, own)
 	}
 	if c.textHeader("name") && !path.ValidSubkey(doc.Header("name")) {
 		c.add("header", doc.Position("name"), `"name" header contains invalid characters: %q`, doc.Header("name"))
 	}
-	if message := badRevision(doc.Headers.Get("revision")); message != "" {
+	if doc.Unfilled("revision") {
+		c.unfilled("revision", "revision", "revision")
+	} else if message := badRevision(doc.Headers.Get("revision")); message != "" {
 		c.add("header", doc.Position("revision"), "%s", message)
 	}
-	if doc.Headers.Get("timestamp") != nil && doc.NeedsTimestamp() && doc.Form != document.Assertion {
-		c.add("placeholder", doc.Position("timestamp"), "the timestamp is still to be filled in: %s", doc.Header("timestamp"))
+	if doc.Unfilled("timestamp") {
+		c.unfilled("timestamp", "timestamp", "timestamp")
 	} else if (doc.Headers.Get("timestamp") != nil || !source) && c.textHeader("timestamp") {
 		if _, err := time.Parse(time.RFC3339, doc.Header("timestamp")); err != nil {
 			c.add("header", doc.Position("timestamp"), `"timestamp" header is not a RFC3339 date: %v`, err)
@@ -107,6 +114,11 @@ func (c *checker) checkHeaders() {
 			c.advise(help, "unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key)
 		}
 	}
+}
+
+// unfilled reports a header that is a placeholder, and the flag of registry build that fills it in.
+func (c *checker) unfilled(header, what, flag string) {
+	c.add("placeholder", c.doc.Position(header), "the %s is still to be filled in, by --%s: %s", what, flag, c.doc.Header(header))
 }
 
 // checkUnquoted finds {name} that YAML has taken for a map with the key name.

@@ -124,9 +124,9 @@ func (c *checker) readView(name string, entry document.Entry) {
 	}
 }
 
-// account is the account that messages name.
+// account is the account that messages name and plugs must have, "" if nothing tells it.
 func (c *checker) account() string {
-	if account := c.doc.Header("account-id"); account != "" {
+	if account := c.doc.Header("account-id"); account != "" && !c.doc.Unfilled("account-id") {
 		return account
 	}
 	return c.options.Account

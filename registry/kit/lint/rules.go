@@ -39,7 +39,8 @@ var rules = []Rule{
 	// What is regretted: the document.
 	{"body-layout", Warning, "snap sign before 2.70 refuses a body that is not indented by two spaces with sorted keys",
 		"registry build writes the layout that every snapd takes", true},
-	{"placeholder", Note, "a header is still to be filled in", "registry build does it, by --account-id and --timestamp", false},
+	{"placeholder", Note, "a header, or the account of a plug, is still to be filled in",
+		"give the flag to registry build; lint, test and dev take --account-id too", false},
 	{"duplicate-key", Warning, "a map has a key twice, and only the last one counts", "remove one of them", false},
 	{"unknown-key", Warning, "snapd ignores a key that it does not know, such as a misspelt one", "look for a slip of the pen", false},
 	{"number-inexact", Warning, "snapd keeps numbers as 64-bit floats, and this one does not survive that", "", false},

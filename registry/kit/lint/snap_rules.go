@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"aspects-poc/internal/document"
-	"aspects-poc/registry/dialect"
 	"aspects-poc/registry/kit/calls"
 	"aspects-poc/registry/kit/snapfile"
 )
@@ -30,6 +29,7 @@ func (c *checker) checkSnaps() {
 	custodians := map[string][]holder{}
 	for _, snap := range c.options.Snaps {
 		c.checkSnap(snap)
+		c.fillAccounts(snap)
 		byView := map[string]string{}
 		for i := range snap.Plugs {
 			p := &snap.Plugs[i]
@@ -130,14 +130,32 @@ func (c *checker) viewOf(p *Plug) string {
 	return view
 }
 
+// fillAccounts puts the account into plugs that have a placeholder for it, and reports the first if no flag fills it in. To
+// snapd the placeholder in an unpacked snap is a wrong account.
+func (c *checker) fillAccounts(snap *Snap) {
+	told := c.options.Account != ""
+	if !told && filepath.Base(snap.File) == "snap.yaml" {
+		return
+	}
+	for i := range snap.Plugs {
+		p := &snap.Plugs[i]
+		given := p.entry.Value.Get("account").String()
+		if !p.confdb() || !document.Placeholder(given) {
+			continue
+		}
+		if !told {
+			c.addTo(snap.File, "placeholder", p.at("account"), "the account is still to be filled in, by --account-id: %s", given)
+			told = true
+		}
+		p.Account = cmp.Or(c.account(), unused)
+	}
+}
+
 // checkPlug makes the checks of snapd's confdb interface, in its words, and tells whether the plug is sound.
 func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 	role := ""
 	if given := p.entry.Value.Get("role"); given.Is(document.String) {
 		role = cmp.Or(given.Text, "none") // an empty one is there, and not the one that may be
-	}
-	if c.options.Account != "" && dialect.ValidAccount(p.Account) != nil && document.Placeholder(p.Account) {
-		p.Account = c.options.Account
 	}
 	if attribute, reason := snapfile.Refused(p.Account, p.View, role); reason != "" {
 		hint := ""
