@@ -113,6 +113,7 @@ var rules = []Rule{
 	{"view-unusable", Error, "snapd refuses every access to a view: it has ephemeral data only, and its custodians lack the hooks for that",
 		"add a save-view hook, a load-view hook, or both", false},
 	{"hook-plug", Warning, "a hook is named after a plug that the snap does not have, or that is not for confdb: it never runs", "", false},
+	{"hook-alone", Error, "snapd refuses a snap with the hook default-configure that has no hook configure", "add the hook configure, which may do nothing", false},
 	{"hook-never-runs", Warning, "snapd never runs a hook", "", false},
 	{"hook-not-executable", Error, "a hook cannot be executed", "chmod +x", false},
 	{"hook-interpreter", Error, "a hook is a script, and the system cannot tell of which kind, or does not have its interpreter",

@@ -342,8 +342,16 @@ func (s *Snap) plug(name string) *Plug {
 	return nil
 }
 
+func (s *Snap) hookNames() []string {
+	var names []string
+	for _, h := range s.Hooks {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
 func (s *Snap) hasHook(name string) bool {
-	return slices.ContainsFunc(s.Hooks, func(h Hook) bool { return h.Name == name })
+	return slices.Contains(s.hookNames(), name)
 }
 
 // confdbs returns the names of the plugs for confdbs.

@@ -254,6 +254,11 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 	case !snap.built:
 		add("hook-stub", "hook %q has no file: snapcraft makes one that does nothing", h.Name)
 	}
+	if h.Name == "default-configure" && !snap.built {
+		if reason := snapfile.RefusedHooks(snap.hookNames()); reason != "" {
+			add("hook-alone", "%s", reason)
+		}
+	}
 	if !h.Executable {
 		add("hook-not-executable", "hook %q is not executable", h.Name)
 	}

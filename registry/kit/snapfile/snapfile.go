@@ -185,6 +185,14 @@ func Split(hook string) (kind, plug string) {
 	return "", ""
 }
 
+// RefusedHooks returns what snapd refuses of the hooks that a snap has, in its words; "" if it takes them.
+func RefusedHooks(names []string) string {
+	if slices.Contains(names, "default-configure") && !slices.Contains(names, "configure") {
+		return `cannot specify "default-configure" hook without "configure" hook`
+	}
+	return ""
+}
+
 // CustodianOnly tells whether snapd runs a kind of hooks for custodians only.
 func CustodianOnly(kind string) bool { return kinds[kind] }
 

@@ -165,6 +165,9 @@ func load(dir string, options Options) (*Source, error) {
 	if !parts.Complete {
 		return s, nil
 	}
+	if reason := snapfile.RefusedHooks(s.Snap.Hooks); reason != "" {
+		return nil, errors.New(reason)
+	}
 	return s, s.refused(snapfile.Programs(top, parts.Lstat))
 }
 
@@ -303,6 +306,9 @@ func (s *Source) hooks(file string, files map[string]string) error {
 // usable looks at the files of an unpacked snap as snapd does before it installs one: programs that apps run must be there,
 // and they and the hooks executable.
 func (s *Source) usable(top *document.Node) error {
+	if reason := snapfile.RefusedHooks(s.Snap.Hooks); reason != "" {
+		return errors.New(reason)
+	}
 	lstat := func(path string) (fs.FileInfo, error) { return os.Lstat(filepath.Join(s.Snap.Dir, path)) }
 	if err := s.refused(snapfile.Programs(top, lstat)); err != nil {
 		return err
