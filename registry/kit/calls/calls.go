@@ -2,7 +2,7 @@
 // mvdan.cc/sh, Python and languages with braces by their tokens; what both show is followed in the order in which it would
 // run: variables with their values, functions where they are called, the arms of a branch one by one.
 //
-//	for _, call := range calls.Find(text) {
+//	for _, call := range calls.Find("configure", text) {
 //		fmt.Println(call.At.Line, call.Verb, call.Plug)
 //	}
 //
@@ -30,16 +30,20 @@ type Call struct {
 	Several   bool     // a fail has, or may have, more than one word
 	Exits     bool     // a fail is followed by an exit that is not 0
 	Again     bool     // a write may follow another one of the same run
+	May       bool     // it runs or not by the name of the hook, nobody knows which
 	At        document.Position
 }
 
 // Writes tells whether the call changes a view.
 func (c Call) Writes() bool { return c.View && (c.Verb == "set" || c.Verb == "unset") }
 
-// Find returns the calls in the text of a script, in the order of its lines. The first line tells its language.
-func Find(text []byte) []Call {
-	e := &evaluator{functions: map[string]*define{}}
-	e.script(newState(), languageOf(text), string(text), document.Position{})
+// Find returns the calls in the text of a hook's script, in the order of its lines. The first line tells its language.
+func Find(hook string, text []byte) []Call {
+	e := &evaluator{functions: map[string]*define{}, named: naming.Match(text)}
+	s, in := newState(), languageOf(text)
+	s.variables[ownName], s.variables["BASH_SOURCE"] = ownPath(hook), ownPath(hook)
+	s.doubt = e.named && in == braces
+	e.script(s, in, string(text), document.Position{})
 	slices.SortStableFunc(e.found, func(a, b *Call) int {
 		return cmp.Or(a.At.Line-b.At.Line, a.At.Column-b.At.Column)
 	})

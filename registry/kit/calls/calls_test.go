@@ -291,7 +291,7 @@ func main() {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, c := range calls.Find([]byte(test.script)) {
+			for _, c := range calls.Find("change-view-a", []byte(test.script)) {
 				line := fmt.Sprintf("%d:%d %s", c.At.Line, c.At.Column, c.Verb)
 				if c.Verb != "fail" {
 					if line += " " + c.Plug; c.Plug == "" {
@@ -324,7 +324,7 @@ func FuzzFind(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, script string) {
 		rows := strings.Count(script, "\n") + 1
-		for _, c := range calls.Find([]byte(script)) {
+		for _, c := range calls.Find("change-view-a", []byte(script)) {
 			if c.At.Line < 1 || c.At.Line > rows || c.At.Column < 1 {
 				t.Errorf("%+v is not in %d lines", c, rows)
 			}

@@ -9,11 +9,14 @@ import (
 )
 
 // A codeReader makes statements of a program's tokens.
-type codeReader struct{}
+type codeReader struct {
+	named     bool               // the program may ask for its name
+	functions map[string][]token // their bodies
+}
 
 // readCode reads a script in Python, or in a language with braces.
 func readCode(source string, in language, base document.Position) []statement {
-	r := &codeReader{}
+	r := &codeReader{named: naming.MatchString(source), functions: map[string][]token{}}
 	all := tokens(source, in)
 	if base.Line != 0 { // in another script: all is where that is
 		for i := range all {
@@ -146,8 +149,8 @@ func (r *codeReader) arms(list []row, indent int) (arms []arm, left []row) {
 func (r *codeReader) choice(first string, header []token, inner []row, arms []arm) []statement {
 	switch first {
 	case "match":
-		b := branch{arms: [][]statement{nil}}
 		cases, _ := r.arms(inner, indentOf(inner))
+		b := branch{arms: [][]statement{nil}, pick: func(s *state) int { return r.pickCase(s, header[1:], cases) }}
 		for _, a := range cases {
 			b.arms = append(b.arms, r.block(a.rows))
 		}
@@ -179,7 +182,8 @@ func (r *codeReader) choice(first string, header []token, inner []row, arms []ar
 			other = r.block(arms[0].rows)
 		}
 	}
-	return append(r.line(header[1:]), branch{[][]statement{r.block(inner), other}})
+	return append(r.line(header[1:]), branch{[][]statement{r.block(inner), other},
+		func(s *state) int { return r.truth(s, header[1:]).arm(0, 1) }})
 }
 
 func indentOf(list []row) int {
@@ -224,6 +228,9 @@ func (r *codeReader) define(header []token, inner []row) *define {
 	if open := slices.IndexFunc(header, func(t token) bool { return t.kind == sign && t.text == "(" }); open > 0 {
 		f.parameters = r.parameters(header[open+1 : matching(header, open)])
 	}
+	for _, row := range inner {
+		r.functions[f.name] = append(r.functions[f.name], row.tokens...)
+	}
 	f.body = r.block(inner)
 	return f
 }
@@ -253,8 +260,26 @@ func (r *codeReader) parameters(list []token) []parameter {
 	return parameters
 }
 
-// line reads one simple statement, or an expression.
+// line reads one simple statement, or an expression. What runs in one on a condition, or later, may not.
 func (r *codeReader) line(list []token) []statement {
+	body := r.simple(list)
+	if !r.named || len(body) == 0 || !slices.ContainsFunc(list, func(t token) bool {
+		return t.kind == name && slices.Contains([]string{"if", "and", "or", "lambda"}, t.text)
+	}) {
+		return body
+	}
+	if _, ok := body[0].(*define); ok {
+		return body
+	}
+	return []statement{branch{[][]statement{body}, func(s *state) int {
+		if r.owns(s, list, 0) || slices.ContainsFunc(list, func(t token) bool { return t.kind == name && t.text == "lambda" }) {
+			return doubtfulArm
+		}
+		return anyArm
+	}}}
+}
+
+func (r *codeReader) simple(list []token) []statement {
 	if len(list) == 0 || len(list) == 1 && list[0].kind == text { // a text that stands there tells something
 		return nil
 	}
@@ -290,6 +315,13 @@ func (r *codeReader) line(list []token) []statement {
 			}
 		}
 		body := r.uses(behind)
+		if targets := split(list[:equals], ","); r.named && len(targets) > 1 {
+			for _, target := range targets {
+				body = append(body, assign{name: joinedName(target), value: func(s *state) value {
+					return value{words: []word{{text: unknown, own: r.owns(s, behind, 0)}}}
+				}})
+			}
+		}
 		if simple && len(behind) > 1 && behind[0].text == "{" {
 			body = append(body, r.entries(target.text, behind[1:matching(behind, 0)])...)
 		}
@@ -469,7 +501,7 @@ func (r *codeReader) statements(list []token) []statement {
 			n++
 		}
 		n = max(n, 1)
-		body = append(body, branch{[][]statement{r.line(list[:n]), nil}})
+		body = append(body, branch{arms: [][]statement{r.line(list[:n]), nil}})
 		list = list[n:]
 	}
 	return body
@@ -477,6 +509,21 @@ func (r *codeReader) statements(list []token) []statement {
 
 // value evaluates an expression as far as it stands there.
 func (r *codeReader) value(s *state, list []token) value {
+	if !r.owns(s, list, 0) {
+		return r.evaluate(s, list)
+	}
+	v, ok := r.ownValue(s, list)
+	if !ok {
+		v = r.evaluate(s, list)
+	}
+	v.words = slices.Clone(v.words)
+	for i := range v.words {
+		v.words[i].own = true
+	}
+	return v
+}
+
+func (r *codeReader) evaluate(s *state, list []token) value {
 	open := value{words: []word{{text: unknown}}}
 	if len(list) == 0 {
 		return value{}

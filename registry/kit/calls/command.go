@@ -118,7 +118,7 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 	if len(words) == 0 || !slices.Contains([]string{"get", "set", "unset", "fail"}, words[0].text) {
 		return
 	}
-	c := Call{Verb: words[0].text, At: name.at}
+	c := Call{Verb: words[0].text, At: name.at, May: s.doubt}
 	if words[0].given {
 		c.At = words[0].at
 	}
@@ -170,8 +170,15 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 
 // keep adds a call, but for one that is known.
 func (e *evaluator) keep(c Call) *Call {
-	for _, known := range e.found {
+	for i, known := range e.found {
 		if known.At == c.At && known.Verb == c.Verb && known.Plug == c.Plug && known.View == c.View {
+			switch {
+			case c.May && !known.May: // which is another use of it
+				return &c
+			case known.May && !c.May:
+				e.found[i] = &c
+				return &c
+			}
 			known.Several = known.Several || c.Several
 			for _, request := range c.Requests {
 				if !slices.Contains(known.Requests, request) {

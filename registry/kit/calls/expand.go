@@ -14,6 +14,7 @@ import (
 // its like, and the values of variables that are in no quotes are taken apart where IFS says.
 type expansion struct {
 	s       *state
+	r       *shellReader
 	at      document.Position
 	whole   bool // one argument is made of it, as in an assignment
 	apart   bool // text that is in no quotes is taken apart as well, as in ${name:-some text}
@@ -28,7 +29,7 @@ type expansion struct {
 func (r *shellReader) words(s *state, list []*syntax.Word) []word {
 	var words []word
 	for _, w := range list {
-		e := expand(s, r.position(w.Pos()))
+		e := r.expand(s, r.position(w.Pos()))
 		e.parts(w.Parts, false)
 		words = append(words, e.words...)
 	}
@@ -37,7 +38,7 @@ func (r *shellReader) words(s *state, list []*syntax.Word) []word {
 
 // text makes one argument of the parts of a word.
 func (r *shellReader) text(s *state, parts []syntax.WordPart, quoted bool) word {
-	e := expand(s, document.Position{})
+	e := r.expand(s, document.Position{})
 	e.whole = true
 	e.parts(parts, quoted)
 	if len(e.words) == 0 {
@@ -46,8 +47,8 @@ func (r *shellReader) text(s *state, parts []syntax.WordPart, quoted bool) word 
 	return e.words[0]
 }
 
-func expand(s *state, at document.Position) *expansion {
-	e := &expansion{s: s, at: at, divider: " \t\n", certain: true}
+func (r *shellReader) expand(s *state, at document.Position) *expansion {
+	e := &expansion{s: s, r: r, at: at, divider: " \t\n", certain: true}
 	if v, known := s.variables["IFS"]; known {
 		e.divider = ""
 		for _, w := range v.words {
@@ -69,6 +70,7 @@ func (e *expansion) add(w word) {
 	last.text += w.text
 	last.splits = last.splits || w.splits
 	last.many = last.many || w.many
+	last.own = last.own || w.own
 	if w.given {
 		last.given, last.at = true, w.at
 	}
@@ -98,6 +100,8 @@ func (e *expansion) parts(parts []syntax.WordPart, quoted bool) {
 			e.parameter(part, quoted)
 		case *syntax.ArithmExp, *syntax.ProcSubst:
 			e.add(word{text: unknown})
+		case *syntax.CmdSubst:
+			e.value(e.r.substituted(e.s, part), quoted)
 		default:
 			e.value(word{text: unknown}, quoted)
 		}
@@ -163,6 +167,7 @@ func (e *expansion) all(list []word, star, quoted bool) {
 				joined.text += between
 			}
 			joined.text += w.text
+			joined.own = joined.own || w.own
 		}
 		e.add(joined)
 		return
@@ -181,7 +186,7 @@ func (e *expansion) all(list []word, star, quoted bool) {
 
 // parameter adds what $name and ${name…} stand for.
 func (e *expansion) parameter(p *syntax.ParamExp, quoted bool) {
-	if p.Param == nil || p.Length || slices.Contains([]string{"#", "?", "$", "!"}, p.Param.Value) {
+	if p.Param == nil || p.Length && !owned(e.s.variables[p.Param.Value].words) || slices.Contains([]string{"#", "?", "$", "!"}, p.Param.Value) {
 		e.add(word{text: unknown}) // a number
 		return
 	}
@@ -191,15 +196,15 @@ func (e *expansion) parameter(p *syntax.ParamExp, quoted bool) {
 	}
 	star := p.Param.Value == "*" || index == "*"
 	list := star || p.Param.Value == "@" || index == "@"
-	v, known := e.s.variables[p.Param.Value]
+	v, set := e.s.variables[p.Param.Value]
 	open := func() {
 		if list {
-			e.all([]word{{text: unknown, many: true, splits: true}}, star, quoted)
+			e.all([]word{{text: unknown, many: true, splits: true, own: owned(v.words)}}, star, quoted)
 		} else {
-			e.value(word{text: unknown}, quoted)
+			e.value(word{text: unknown, own: owned(v.words)}, quoted)
 		}
 	}
-	if p.Excl || p.Slice != nil || p.Repl != nil {
+	if p.Excl || p.Length || p.Slice != nil || p.Repl != nil {
 		open()
 		return
 	}
@@ -221,13 +226,22 @@ func (e *expansion) parameter(p *syntax.ParamExp, quoted bool) {
 				open()
 				return
 			}
+		case syntax.RemSmallPrefix, syntax.RemLargePrefix, syntax.RemSmallSuffix, syntax.RemLargeSuffix:
+			if glob := e.r.text(e.s, p.Exp.Word.Parts, true); (p.Index == nil || index == "0") && !list && len(v.words) == 1 && known(v.words[0], glob) {
+				w := v.words[0]
+				w.text = trimmed(w.text, glob.text, p.Exp.Op)
+				e.value(w, quoted)
+				return
+			}
+			open()
+			return
 		default:
 			open()
 			return
 		}
 	}
 	switch {
-	case !known:
+	case !set:
 		open()
 	case list:
 		e.all(v.words, star, quoted)

@@ -24,7 +24,10 @@ type (
 		at   document.Position
 	}
 	// branch runs one of its arms.
-	branch struct{ arms [][]statement }
+	branch struct {
+		arms [][]statement
+		pick func(*state) int // by the hook's name; nil for anyArm
+	}
 	// loop runs its body as often as there are items, or nobody knows how often.
 	loop struct {
 		name  string
@@ -83,6 +86,7 @@ type word struct {
 	many   bool   // any number of words
 	at     document.Position
 	given  bool // at is where a function got it
+	own    bool // it depends on the hook's name
 }
 
 const unknown = "\x00"
@@ -92,20 +96,27 @@ type state struct {
 	variables map[string]value
 	written   bool    // a view has been
 	failed    []*Call // fails, after which nothing was left yet
+	own       bool    // the hook's name led here
+	doubt     bool    // by the hook's name, it may never come here
 }
 
 func newState() *state { return &state{variables: map[string]value{}} }
 
 func (s *state) copy() *state {
-	return &state{variables: maps.Clone(s.variables), written: s.written, failed: slices.Clone(s.failed)}
+	c := *s
+	c.variables, c.failed = maps.Clone(s.variables), slices.Clone(s.failed)
+	return &c
 }
 
 // join makes the state that is behind several ways, of which each may have been taken.
 func (s *state) join(ways []*state) {
 	first := ways[0]
-	s.variables, s.written, s.failed = first.variables, first.written, first.failed
+	own := s.own
+	*s = *first
+	s.own = own
 	for _, other := range ways[1:] {
 		s.written = s.written || other.written
+		s.doubt = s.doubt || other.doubt
 		for _, c := range other.failed {
 			if !slices.Contains(s.failed, c) {
 				s.failed = append(s.failed, c)
@@ -113,12 +124,12 @@ func (s *state) join(ways []*state) {
 		}
 		for name, v := range other.variables {
 			if mine, ok := s.variables[name]; !ok || !same(mine, v) {
-				s.variables[name] = value{words: []word{{text: unknown, many: v.list, splits: true}}}
+				s.variables[name] = value{words: []word{{text: unknown, many: v.list, splits: true, own: owned(v.words) || owned(mine.words)}}}
 			}
 		}
 		for name, v := range s.variables {
 			if _, ok := other.variables[name]; !ok {
-				s.variables[name] = value{words: []word{{text: unknown, many: v.list, splits: true}}}
+				s.variables[name] = value{words: []word{{text: unknown, many: v.list, splits: true, own: owned(v.words)}}}
 			}
 		}
 	}
@@ -144,6 +155,7 @@ const (
 type evaluator struct {
 	functions map[string]*define
 	found     []*Call
+	named     bool     // the script may ask for its name
 	loose     bool     // branches are not known: nothing is said of two writes
 	jumps     []*state // where a round of the loop was left
 	depth     int
@@ -186,6 +198,7 @@ func (e *evaluator) script(outside *state, in language, text string, base docume
 		if f := e.functions[name]; !f.called {
 			apart := s.copy()
 			apart.written, apart.failed = false, nil
+			apart.doubt = e.named // its name may be made of the hook's
 			e.function(apart, f, arguments{}, false, document.Position{})
 		}
 	}
@@ -246,7 +259,7 @@ func (e *evaluator) statement(s *state, one statement) flow {
 			old := s.variables[one.name]
 			v = value{words: append(slices.Clone(old.words), v.words...), list: true}
 		}
-		s.variables[one.name] = v
+		s.variables[one.name] = s.given(v)
 	case leave:
 		if one.what == ending {
 			if one.failed != nil && one.failed(s) {
@@ -267,11 +280,23 @@ func (e *evaluator) statement(s *state, one statement) flow {
 func (e *evaluator) branch(s *state, b branch) flow {
 	var ways []*state
 	end := ending
-	before := s.failed
-	for _, arm := range b.arms {
+	before, own, doubt := s.failed, s.own, s.doubt
+	pick := anyArm
+	if b.pick != nil {
+		pick = b.pick(s)
+	}
+	for i, arm := range b.arms {
 		way := s.copy()
+		way.own = own || pick != anyArm
+		way.doubt = doubt || pick == doubtfulArm || pick >= 0 && i != pick
 		way.failed = nil // whether the arm ends the script has nothing to do with what failed before
 		left, _ := e.sequence(way, arm)
+		if pick >= 0 && i != pick {
+			continue
+		}
+		if pick == doubtfulArm {
+			way.doubt = doubt
+		}
 		if left == on {
 			ways = append(ways, way)
 		}
@@ -279,6 +304,9 @@ func (e *evaluator) branch(s *state, b branch) flow {
 	}
 	if len(ways) > 0 {
 		s.join(ways)
+	}
+	if pick == doubtfulArm && len(ways) < len(b.arms) || pick >= 0 && end == ending {
+		s.doubt = true // what is behind it
 	}
 	s.failed = append(before, s.failed...)
 	return end
@@ -325,7 +353,7 @@ func (e *evaluator) function(s *state, f *define, args arguments, known bool, at
 	inside := s.copy()
 	bind(inside, f, args, known, at)
 	end, _ := e.sequence(inside, f.body)
-	s.written, s.failed = inside.written, inside.failed
+	s.written, s.failed, s.doubt = inside.written, inside.failed, inside.doubt
 	if f.parameters == nil { // a shell's functions share its variables, but for the arguments
 		for name, v := range inside.variables {
 			if _, err := strconv.Atoi(name); err != nil && name != "@" && name != "*" {

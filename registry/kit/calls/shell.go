@@ -15,11 +15,13 @@ import (
 type shellReader struct {
 	lines []string
 	base  document.Position // where the script is in another one; zero for the whole
+
+	functions map[string]*syntax.Stmt
 }
 
 // readShell reads a shell script, or what can be read of it.
 func readShell(text string, base document.Position) []statement {
-	r := &shellReader{lines: strings.Split(text, "\n"), base: base}
+	r := &shellReader{lines: strings.Split(text, "\n"), base: base, functions: map[string]*syntax.Stmt{}}
 	parse := func(text string) (*syntax.File, error) {
 		return syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	}
@@ -114,7 +116,7 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 	case *syntax.IfClause:
 		return r.choice(cmd)
 	case *syntax.CaseClause:
-		b := branch{}
+		b := branch{pick: func(s *state) int { return r.pick(s, cmd) }}
 		all := false
 		for _, item := range cmd.Items {
 			b.arms = append(b.arms, r.sequence(item.Stmts))
@@ -130,17 +132,19 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 		return r.forClause(cmd)
 	case *syntax.BinaryCmd:
 		x, y := r.statement(cmd.X), r.statement(cmd.Y)
+		first := []*syntax.Stmt{cmd.X}
 		switch cmd.Op {
 		case syntax.OrStmt: // the second where the first fails, of which then nothing counts
-			return []statement{branch{[][]statement{x, y}}}
+			return []statement{branch{[][]statement{x, y}, func(s *state) int { return r.test(s, first).arm(0, 1) }}}
 		case syntax.AndStmt:
-			return append(x, branch{[][]statement{y, nil}})
+			return append(x, branch{[][]statement{y, nil}, func(s *state) int { return r.test(s, first).arm(0, 1) }})
 		}
 		return []statement{inner{x}, inner{y}}
 	case *syntax.FuncDecl:
 		f := &define{body: r.statement(cmd.Body)}
 		if cmd.Name != nil { // one without a name is taken by the parser
 			f.name = cmd.Name.Value
+			r.functions[f.name] = cmd.Body
 		}
 		return []statement{f}
 	case *syntax.TimeClause:
@@ -162,10 +166,11 @@ func (r *shellReader) choice(c *syntax.IfClause) []statement {
 			other = r.choice(c.Else)
 		}
 	}
+	pick := func(s *state) int { return r.test(s, c.Cond).arm(0, 1) }
 	if len(c.Cond) > 0 && c.Cond[len(c.Cond)-1].Negated {
-		return []statement{branch{[][]statement{then, append(cond, other...)}}}
+		return []statement{branch{[][]statement{then, append(cond, other...)}, pick}}
 	}
-	return []statement{branch{[][]statement{append(cond, then...), other}}}
+	return []statement{branch{[][]statement{append(cond, then...), other}, pick}}
 }
 
 func (r *shellReader) forClause(c *syntax.ForClause) []statement {
@@ -235,6 +240,14 @@ func (r *shellReader) call(c *syntax.CallExpr) []statement {
 			status, err := strconv.Atoi(words[0].text)
 			return err == nil && status != 0
 		}})
+	case "read":
+		for _, arg := range c.Args[1:] {
+			if lit := arg.Lit(); lit != "" && lit[0] != '-' {
+				body = append(body, assign{name: lit, value: func(s *state) value {
+					return value{words: []word{{text: unknown, own: naming.MatchString(strings.Join(r.lines, "\n"))}}}
+				}})
+			}
+		}
 	case "exec":
 		if len(c.Args) > 1 {
 			return append(body, run{func(s *state) []word { return r.words(s, c.Args[1:]) }, r.position(c.Pos())}, leave{what: ending})

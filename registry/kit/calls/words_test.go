@@ -70,7 +70,7 @@ func TestWordsAreThoseOfTheShell(t *testing.T) {
 		if err := run.Run(); err != nil {
 			t.Fatalf("%s: %v", script, err)
 		}
-		found := calls.Find([]byte(script))
+		found := calls.Find("change-view-a", []byte(script))
 		if len(found) != 1 {
 			t.Errorf("%s: %d calls, want 1", script, len(found))
 			continue
@@ -101,7 +101,7 @@ func TestRequests(t *testing.T) {
 		{"#!/usr/bin/env python3\nimport subprocess\nsubprocess.run(['snapctl', 'set', '--view', ':p', f'psk={key}', f'{name}=1'])", "psk"},
 	} {
 		var got []string
-		for _, call := range calls.Find([]byte(test.script)) {
+		for _, call := range calls.Find("change-view-a", []byte(test.script)) {
 			got = append(got, call.Requests...)
 		}
 		if diff := cmp.Diff(test.want, strings.Join(got, " ")); diff != "" {

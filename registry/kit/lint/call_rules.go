@@ -14,7 +14,10 @@ import (
 
 // checkCalls looks at what a script asks snapctl for.
 func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
-	for _, call := range calls.Find(h.Text) {
+	for _, call := range calls.Find(h.Name, h.Text) {
+		if call.May {
+			continue
+		}
 		add := func(code, format string, args ...any) { c.addTo(h.File, code, call.At, format, args...) }
 		if call.Verb == "fail" {
 			switch {
@@ -192,7 +195,7 @@ func (c *checker) feeds() map[string]bool {
 			if kind != "load-view-" && kind != "query-view-" && kind != "change-view-" || !own.custodian() {
 				continue
 			}
-			for _, call := range calls.Find(h.Text) {
+			for _, call := range calls.Find(h.Name, h.Text) {
 				p := snap.plug(strings.TrimPrefix(call.Plug, ":"))
 				if call.View && p.confdb() && p.View != own.View && p.Account == own.Account {
 					fed[c.viewOf(p)] = true
