@@ -376,6 +376,10 @@ func (h *harness) sent(request serverapi.PollRequest) sending {
 	if s.entry != nil {
 		s.entry.maybe = append(s.entry.maybe, s.told)
 		s.entry.asked = time.Now()
+		if h.saving != nil && h.saving.entries[s.entry.id] != nil {
+			saved := h.saving.entries[s.entry.id]
+			saved.maybe, saved.asked = append(saved.maybe, s.told), s.entry.asked
+		}
 	}
 	return s
 }

@@ -367,14 +367,26 @@ func (h *harness) interrupt(server int, a Act) error {
 	return h.world.Start(server)
 }
 
+// backup makes one. Whether a poll that is made or answered meanwhile is in it, only the server knows.
 func (h *harness) backup() error {
 	h.world.Settle()
-	if err := h.world.Backup(); err != nil {
-		return err
-	}
+	h.mu.Lock()
+	saved := h.model.clone()
+	h.saving = saved
+	h.mu.Unlock()
+	err := h.world.Backup()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.saved = h.model.clone()
+	h.saving = nil
+	if err != nil {
+		return err
+	}
+	for id, e := range h.model.clone().entries {
+		if saved.entries[id] == nil { // it has registered meanwhile
+			saved.entries[id] = e
+		}
+	}
+	h.saved = saved
 	return nil
 }
 

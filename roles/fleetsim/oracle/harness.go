@@ -80,6 +80,7 @@ type harness struct {
 	mu      sync.Mutex // guards all that follows, and devices and the model
 	model   *model
 	saved   *model // of the last backup
+	saving  *model // of the backup that is being made
 	highest int64  // the highest revision ever seen
 	era     int    // how often the servers went back to a backup
 	devices []*device
