@@ -111,7 +111,7 @@ func ExampleParseSchemas() {
 	fmt.Println(err)
 	// Output:
 	// acme lamp brightness -> lamp.brightness read
-	// cannot read confdb-schema:3:1: it is not YAML: found character that cannot start any token
+	// cannot read confdb-schema:3:1: it is not YAML: found character that cannot start any token; a tab does not indent: use spaces
 }
 
 // A program can build a confdb-schema in code.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb"
@@ -87,7 +86,7 @@ func parseSchemas(file string, text []byte) ([]Schema, error) {
 	var others []string
 	for _, doc := range documents {
 		if kind := doc.Header("type"); doc.Form == document.Assertion && kind != string(dialect.ConfdbSchema) {
-			others = append(others, cmp.Or(kind, "nothing that has a type"))
+			others = append(others, kind)
 			continue
 		}
 		schema, err := schemaOf(doc)
@@ -97,7 +96,7 @@ func parseSchemas(file string, text []byte) ([]Schema, error) {
 		schemas = append(schemas, schema)
 	}
 	if len(schemas) == 0 {
-		return nil, refuse(fmt.Sprintf("cannot use %s: it holds no confdb-schema, only %s", file, strings.Join(others, ", ")), nil)
+		return nil, refuse(fmt.Sprintf("cannot use %s: %s", file, document.NoSchema(others)), nil)
 	}
 	return schemas, nil
 }

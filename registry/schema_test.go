@@ -202,7 +202,7 @@ func TestSchemasRefused(t *testing.T) {
 		{"no name", "views: {v: {rules: [{storage: x}]}}\nstorage: {schema: {x: int}}", `name "" must match`},
 		{"a bad type", "name: a\nviews: {v: {rules: [{storage: x}]}}\nstorage: {schema: {x: nothing}}", `cannot parse unknown type "nothing"`},
 		{"a bad revision", "name: a\nrevision: -1\nviews: {v: {rules: [{storage: x}]}}\nstorage: {schema: {x: int}}", `revision "-1" is no number`},
-		{"only an account", accountAssertion, "it holds no confdb-schema, only account"},
+		{"only an account", accountAssertion, "it holds no confdb-schema, only assertions of these types: account"},
 		{"a later assertion is broken", accountAssertion + strings.Replace(assertionOf("a"), "name: a", "name:a", 1), "cannot read confdb-schema:13:"},
 		{"binary", "\xff\xfe", "it is not UTF-8"},
 	} {

@@ -123,6 +123,8 @@ func formOf(file string, text []byte) Form {
 	switch start := bytes.TrimLeft(text, " \t\r\n"); {
 	case bytes.HasPrefix(start, []byte("{")) && !bytes.HasPrefix(start, []byte("{{")) && !bytes.HasPrefix(start, []byte("{%")):
 		return JSON
+	case bytes.HasPrefix(start, []byte("/")) && filepath.Ext(file) == ".json": // a comment
+		return JSON
 	case signed.Match(text), filepath.Ext(file) == ".assert":
 		return Assertion
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -20,7 +21,11 @@ func (d *Document) readJSON(text []byte) error {
 	reader := &jsonReader{text: text, at: at.position, topKey: "body"}
 	top, err := reader.read()
 	if err != nil {
-		return d.errorf(reader.where(err), "it is not JSON: %s", reader.reason(err))
+		reason := reader.reason(err)
+		if strings.HasPrefix(reason, "invalid character '/'") || strings.HasPrefix(reason, "invalid character '#'") {
+			reason += "; JSON has no comments"
+		}
+		return d.errorf(reader.where(err), "it is not JSON: %s", reason)
 	}
 	d.Faults = append(d.Faults, reader.faults...)
 	d.Headers = top

@@ -20,23 +20,37 @@ const maxStream = 1000
 // is no confdb-schema. Errors are *Error.
 func ParseSchemas(file string, text []byte) ([]*Document, error) {
 	all, err := ParseAll(file, text)
-	if err != nil || len(all) == 1 {
+	if err != nil || len(all) == 1 && !all[0].unlike() {
 		return all, err
 	}
 	var list []*Document
 	var others []string
 	for _, doc := range all {
 		if kind := doc.Header("type"); doc.Form == Assertion && kind != string(dialect.ConfdbSchema) {
-			others = append(others, cmp.Or(kind, "one without a type"))
+			others = append(others, kind)
 		} else {
 			list = append(list, doc)
 		}
 	}
 	if len(list) == 0 {
-		return nil, &Error{File: file, Pos: Position{1, 1}, Message: fmt.Sprintf("it holds assertions of other types (%s) and no confdb-schema",
-			strings.Join(others, ", "))}
+		return nil, &Error{File: file, Pos: Position{1, 1}, Message: NoSchema(others)}
 	}
 	return list, nil
+}
+
+// unlike reports whether an assertion is of another type and has nothing of a confdb-schema, also not of an earlier one.
+func (d *Document) unlike() bool {
+	kind := d.Header("type")
+	return d.Form == Assertion && kind != "" && kind != string(dialect.ConfdbSchema) && kind != "aspect-bundle" && d.Headers.Get("views") == nil
+}
+
+// NoSchema says that a text has no confdb-schema, but assertions of these types. "" stands for a missing type.
+func NoSchema(types []string) string {
+	var list []string
+	for _, kind := range types {
+		list = append(list, cmp.Or(kind, "(no type)"))
+	}
+	return "it holds no confdb-schema, only assertions of these types: " + strings.Join(list, ", ")
 }
 
 // ParseAll reads all documents of a text: several assertions with empty lines between them, as `snap known` prints
@@ -50,6 +64,9 @@ func ParseAll(file string, text []byte) ([]*Document, error) {
 		return nil, &Error{File: file, Pos: newLines(text).position(invalidAt(text)), Message: "it is not UTF-8"}
 	}
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, &Error{File: file, Pos: Position{1, 1}, Message: "it is empty"}
+	}
 	var list []*Document
 	var err error
 	switch form := formOf(file, text); form {
