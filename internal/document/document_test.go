@@ -504,7 +504,7 @@ func TestLineOfWrongYAML(t *testing.T) {
 		"a: @ID@\n{% if x %}\nb: {{ y }}\nc: [\n":            4,
 		"a: 1\nb: 2\nc: ]":                                   3,
 	} {
-		_, err := document.ParseYAML("x.yaml", []byte(text))
+		_, _, err := document.ParseYAML("x.yaml", []byte(text))
 		var refused *document.Error
 		if !errors.As(err, &refused) || refused.Pos.Line != want {
 			t.Errorf("%q: %v, want line %d", text, err, want)

@@ -75,14 +75,16 @@ func (d *Document) readYAML(c *converter) error {
 	return nil
 }
 
-// ParseYAML parses any YAML document, such as snap.yaml, into a tree with positions. Scalars have YAML's types.
-// Placeholders are read as by ReadYAML. Errors are *Error.
-func ParseYAML(file string, text []byte) (*Node, error) {
+// ParseYAML parses any YAML document, such as snap.yaml, into a tree with positions, and returns the faults of its form.
+// Scalars have YAML's types. Placeholders are read as by ReadYAML. Errors are *Error.
+func ParseYAML(file string, text []byte) (*Node, []Fault, error) {
 	source, err := ReadYAML(file, text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return newConverter(&Document{File: file}, text).node(source.Content[0], false, 0)
+	doc := &Document{File: file}
+	top, err := newConverter(doc, text).node(source.Content[0], false, 0)
+	return top, doc.Faults, err
 }
 
 // ReadYAML parses a YAML document into the library's nodes. It reads placeholders such as @ID@ and {{ id }} as texts,

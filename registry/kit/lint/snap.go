@@ -26,7 +26,8 @@ type Snap struct {
 	open    bool // extensions bring plugs
 	faults  []snapfile.Fault
 	strange []strange
-	folders []string // in the place of hooks
+	twice   []document.Fault // keys that are there twice
+	folders []string         // in the place of hooks
 	nameAt  document.Position
 
 	base string                                 // "" where the programs of the system may not be the base's
@@ -76,14 +77,11 @@ func ReadSnap(name string) (*Snap, error) {
 	if len(text) > document.MaxSize {
 		return nil, fmt.Errorf("cannot read %s: it is too large for a snap's file", file)
 	}
-	top, err := document.ParseYAML(file, text)
+	top, twice, err := snapfile.Parse(file, text)
 	if err != nil {
 		return nil, err
 	}
-	if !top.Is(document.Map) {
-		return nil, &document.Error{File: file, Pos: document.Position{Line: 1, Column: 1}, Message: "want a map, as a snapcraft.yaml or snap.yaml is one"}
-	}
-	snap := &Snap{File: file, Name: top.Get("name").String()}
+	snap := &Snap{File: file, Name: top.Get("name").String(), twice: twice}
 	if snap.Name == "" {
 		return nil, &document.Error{File: file, Pos: document.Position{Line: 1, Column: 1}, Message: "the snap has no name"}
 	}

@@ -98,6 +98,9 @@ func (c *checker) checkSnap(snap *Snap) {
 		}
 		c.addTo(snap.File, "snap-name", snap.nameAt, "invalid snap name: %q%s", snap.Name, hint)
 	}
+	for _, fault := range snap.twice {
+		c.addTo(snap.File, "duplicate-key", fault.Pos, "%s", fault.Message)
+	}
 	for _, s := range snap.strange {
 		c.report(snap.File, fmt.Sprintf("did you mean %q?", s.meant), "unknown-key", s.at, "snapd does not read %q, and snapcraft refuses it", s.key)
 	}

@@ -4,6 +4,7 @@
 package snapfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
 	"aspects-poc/registry/dialect"
 )
@@ -61,6 +63,43 @@ func (e *MissingError) Error() string {
 
 // Is tells that this is an fs.ErrNotExist.
 func (e *MissingError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Parse reads the text of a snap's file. Where it is not what snapcraft or snapd can read, the error is a *document.Error.
+// twice are keys that an unpacked snap's file has twice: snapd takes the last one, where snapcraft refuses them.
+func Parse(file string, text []byte) (top *document.Node, twice []document.Fault, err error) {
+	top, faults, err := document.ParseYAML(file, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	wrong := func(at document.Position, format string, args ...any) error {
+		return &document.Error{File: file, Pos: at, Message: fmt.Sprintf(format, args...)}
+	}
+	if !top.Is(document.Map) {
+		return nil, nil, wrong(document.Position{Line: 1, Column: 1}, "want a map, as a snapcraft.yaml or snap.yaml is one")
+	}
+	// In a template, they may stand in branches.
+	template := filepath.Ext(file) != ".yaml" || bytes.Contains(text, []byte("{%"))
+	for _, fault := range faults {
+		switch {
+		case fault.Kind != document.DuplicateKey || template:
+		case Built(file):
+			twice = append(twice, fault)
+		default:
+			return nil, nil, wrong(fault.Pos, "%s: snapcraft refuses it", strings.TrimSuffix(fault.Message, ": the last one counts"))
+		}
+	}
+	for _, section := range []string{"plugs", "apps", "hooks", "parts"} {
+		entry := top.Entry(section)
+		switch {
+		case entry == nil || entry.Value.Kind == document.Map || entry.Value.Kind == document.Null || document.Placeholder(entry.Value.String()):
+		case entry.Value.Kind == document.List && section == "plugs":
+			return nil, nil, wrong(entry.KeyPos, "want a map of plugs, not a list: lists of plugs are for apps and hooks")
+		default:
+			return nil, nil, wrong(entry.KeyPos, "want a map of %s, not a %s", section, entry.Value.Kind)
+		}
+	}
+	return top, twice, nil
+}
 
 // Built tells whether a snap's file is that of an unpacked snap. What is not built yet snapcraft makes executable.
 func Built(file string) bool { return strings.HasPrefix(filepath.Base(file), "snap.yaml") }

@@ -180,6 +180,10 @@ func TestUnusable(t *testing.T) {
 			`cannot specify "default-configure" hook without "configure" hook`},
 		{"a project's hook without another", map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: nil}}", "snap/hooks/default-configure": program},
 			`cannot specify "default-configure" hook without "configure" hook`},
+		{"a key that is there twice", map[string]string{"snap/snapcraft.yaml": "name: a\nplugs: {p: network}\nparts: {p: {plugin: nil}}\nplugs: {q: network}"},
+			`snap/snapcraft.yaml:4:1: key "plugs" is there twice: snapcraft refuses it`},
+		{"a list of plugs", map[string]string{"snap/snapcraft.yaml": "name: a\nplugs: [p]"}, "snap/snapcraft.yaml:2:1: want a map of plugs, not a list"},
+		{"apps that are none", map[string]string{"snap/snapcraft.yaml": "name: a\napps: x"}, "snap/snapcraft.yaml:2:1: want a map of apps, not a string"},
 		{"a hook outside of the snap", map[string]string{"meta/snap.yaml": "name: a\nhooks: {../../x: {}}"}, `invalid hook name: "../../x"`},
 		{"a place outside of the snap", map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: src, organize: {x: ../y}}}",
 			"src/x": ""}, `organize: "../y" is not a place in the snap`},
@@ -213,6 +217,20 @@ func TestPermissions(t *testing.T) {
 	for path, want := range map[string]os.FileMode{"bin/run": 0o111, "data": 0} {
 		if info, err := os.Stat(filepath.Join(found.Snap.Dir, path)); err != nil || info.Mode()&0o111 != want {
 			t.Errorf("%s: %v, %v, want it executable: %v", path, info, err, want != 0)
+		}
+	}
+}
+
+// TestTwice has keys twice where the last one counts.
+func TestTwice(t *testing.T) {
+	for file, text := range map[string]string{
+		"meta/snap.yaml":                "name: a\nplugs: {p: network}\nplugs: {q: network, q: home}\n",
+		"snap/snapcraft.yaml.in":        "name: a\nplugs: {p: network}\nplugs: {q: home}\nparts: {p: {plugin: nil}}\n",
+		"build-aux/snap/snapcraft.yaml": "name: a\n{% if x %}\nplugs: {p: network}\n{% else %}\nplugs: {q: home}\n{% endif %}\nparts: {p: {plugin: nil}}\n",
+	} {
+		found, err := source.Load(project(t, map[string]string{file: text}), source.Options{Stage: t.TempDir()})
+		if err != nil || len(found.Snap.Plugs) != 1 || found.Snap.Plugs["q"].Interface != "home" {
+			t.Errorf("%s: %v, %v, want the plug q", file, found, err)
 		}
 	}
 }

@@ -131,10 +131,11 @@ func load(dir string, options Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	top, err := document.ParseYAML(path, content)
+	top, _, err := snapfile.Parse(path, content)
 	if err != nil {
 		return nil, err
 	}
+	once(tree)
 	var m metadata
 	if err := tree.Decode(&m); err != nil {
 		return nil, fmt.Errorf("cannot parse %s: %w", path, err)
@@ -169,6 +170,26 @@ func load(dir string, options Options) (*Source, error) {
 		return nil, errors.New(reason)
 	}
 	return s, s.refused(snapfile.Programs(top, parts.Lstat))
+}
+
+// once leaves of keys that a map has twice the last one only, which is the one that counts.
+func once(n *yaml.Node) {
+	if n.Kind == yaml.MappingNode {
+		seen := map[string]bool{}
+		for i := len(n.Content) - 2; i >= 0; i -= 2 {
+			key := n.Content[i]
+			if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
+				continue
+			}
+			if seen[key.Value] {
+				n.Content = slices.Delete(n.Content, i, i+2)
+			}
+			seen[key.Value] = true
+		}
+	}
+	for _, inner := range n.Content {
+		once(inner)
+	}
 }
 
 // refused tells of the first fault that keeps a snap from being built, or installed, and warns of the others.
