@@ -29,6 +29,7 @@ type Call struct {
 	Previous  bool     // it has --previous
 	Several   bool     // a fail has, or may have, more than one word
 	Exits     bool     // a fail is followed by an exit that is not 0
+	Asked     bool     // the hook has asked whether the plug is connected
 	Again     bool     // a write may follow another one of the same run
 	May       bool     // it runs or not by the name of the hook, nobody knows which
 	At        document.Position

@@ -135,6 +135,49 @@ die() { echo "$1" >&2; exit 1; }
 snapctl fail c
 die c`, "1:1 fail; 4:1 fail exits"},
 
+		{"fail, and an end where it works", `snapctl fail "a b" && exit 0
+exit 1
+snapctl fail c && exit 1
+d || ! snapctl fail e || exit 2
+exit 1`, "1:1 fail; 3:1 fail exits; 4:8 fail exits"},
+		{"a write that is tried again", `for i in 1 2 3; do snapctl set --view :a k=1 && break; done
+for i in 1 2 3; do snapctl set --view :b k=1 && exit 0; done`, "1:20 set :a view; 2:20 set :b view again"},
+		{"tried for ever", `while :; do snapctl set --view :a k=1 && break; sleep 1; done
+put() { for i in 1 2 3; do snapctl set --view :b k=1 && return 0; done; }`, "1:13 set :a view; 2:28 set :b view"},
+		{"tried again, by its status", `for i in $(seq 3); do snapctl set --view :a k=1; if [ $? -eq 0 ]; then exit 0; fi; done
+snapctl set --view :a k=2; [ $? -ne 0 ] || exit 0
+snapctl set --view :a k=2; [ "$?" = 0 ] && exit 0
+snapctl set --view :a k=3`, "1:23 set :a view; 2:1 set :a view; 3:1 set :a view; 4:1 set :a view"},
+		{"a write in each round, or an end", `for k in a b; do snapctl set --view :a $k=1 || exit 1; done`, "1:18 set :a view again"},
+		{"a write, and the end if it works", `snapctl is-connected x && snapctl set --view :a k=1 && exit 0
+snapctl set --view :b k=1`, "1:27 set :a view; 2:1 set :b view"},
+		{"a question before", `snapctl get --view :a
+snapctl is-connected a || exit 0
+snapctl get --view :a
+if snapctl is-connected b; then snapctl get --view :b; fi
+snapctl get --view :c; snapctl is-connected c && snapctl get --view :c
+snapctl is-connected "$p" && snapctl get --view ":$p"`,
+			"1:1 get :a view; 3:1 get :a view asked; 4:33 get :b view asked; 5:1 get :c view; 5:50 get :c view asked; 6:30 get ? view asked"},
+		{"python: a question before", `#!/usr/bin/env python3
+if run(["snapctl", "is-connected", "a"]).returncode != 0:
+    sys.exit(0)
+run(["snapctl", "get", "--view", ":a"])`, "4:7 get :a view asked"},
+		{"python: a write that is tried again", `#!/usr/bin/env python3
+def put():
+    for _ in range(3):
+        if subprocess.run(["snapctl", "set", "--view", ":a", "k=1"]).returncode == 0:
+            return
+    for _ in range(3):
+        p = subprocess.run(["snapctl", "set", "--view", ":b", "k=1"])
+        if not p.returncode:
+            return
+    for _ in range(3):
+        ok = put_it("x")
+        if ok: break
+def put_it(x):
+    return subprocess.run(["snapctl", "set", "--view", ":c", x]).returncode == 0
+put()`, "4:29 set :a view; 7:30 set :b view; 14:29 set :c view"},
+
 		{"python: lists", `#!/usr/bin/env python3
 """Runs snapctl set --view :x."""
 import subprocess
@@ -302,7 +345,7 @@ func main() {
 					is   bool
 					word string
 				}{{c.View, "view"}, {c.ViewValue, "value"}, {c.Previous, "previous"}, {c.Several, "several"}, {c.Exits, "exits"},
-					{c.Again, "again"}} {
+					{c.Again, "again"}, {c.Asked, "asked"}} {
 					if flag.is {
 						line += " " + flag.word
 					}

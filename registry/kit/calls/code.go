@@ -182,8 +182,36 @@ func (r *codeReader) choice(first string, header []token, inner []row, arms []ar
 			other = r.block(arms[0].rows)
 		}
 	}
-	return append(r.line(header[1:]), branch{[][]statement{r.block(inner), other},
-		func(s *state) int { return r.truth(s, header[1:]).arm(0, 1) }})
+	cond, then := r.line(header[1:]), r.block(inner)
+	b := branch{pick: func(s *state) int { return r.truth(s, header[1:]).arm(0, 1) }}
+	if failed := statusOf(header[1:]); len(cond) > 0 && failed == no {
+		then, cond = append(cond, then...), nil
+	} else if len(cond) > 0 && failed == yes {
+		other, cond = append(cond, other...), nil
+	} else if failed == yes {
+		then = append([]statement{undone{}}, then...)
+	} else if failed == no {
+		other = append([]statement{undone{}}, other...)
+	}
+	b.arms = [][]statement{then, other}
+	return append(cond, b)
+}
+
+var succeeds, fails = regexp.MustCompile(`^not .*\b(returncode|rc|code|status) $|(\)|returncode|rc|code|status) == 0 $`),
+	regexp.MustCompile(`^[^=!]*\b(returncode|rc) $|(\)|returncode|rc|code|status) (!=|>) 0 $`)
+
+// statusOf tells whether a condition asks for the status of a command: yes where it is true after an error, no where it is
+// false then.
+func statusOf(list []token) truth {
+	switch condition := joined(list); {
+	case strings.Contains(condition, " and "), strings.Contains(condition, " or "):
+		return open
+	case succeeds.MatchString(condition):
+		return no
+	case fails.MatchString(condition):
+		return yes
+	}
+	return open
 }
 
 func indentOf(list []row) int {

@@ -115,6 +115,13 @@ func requests(c Call, words []word) []string {
 
 // snapctl keeps a use of it.
 func (e *evaluator) snapctl(s *state, name word, words []word) {
+	if len(words) > 1 && words[0].text == "is-connected" {
+		plug := words[len(words)-1].text
+		if strings.Contains(plug, unknown) {
+			plug = ""
+		}
+		s.asked = append(s.asked, plug)
+	}
 	if len(words) == 0 || !slices.Contains([]string{"get", "set", "unset", "fail"}, words[0].text) {
 		return
 	}
@@ -158,6 +165,7 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 	if c.View && c.Plug != "" {
 		c.Requests = requests(c, others)
 	}
+	c.Asked = slices.Contains(s.asked, "") || slices.Contains(s.asked, strings.TrimPrefix(c.Plug, ":"))
 	known := e.keep(c)
 	if c.Verb == "fail" {
 		s.failed = []*Call{known} // the last one counts
@@ -180,6 +188,7 @@ func (e *evaluator) keep(c Call) *Call {
 				return &c
 			}
 			known.Several = known.Several || c.Several
+			known.Asked = known.Asked && c.Asked
 			for _, request := range c.Requests {
 				if !slices.Contains(known.Requests, request) {
 					known.Requests = append(known.Requests, request)

@@ -52,6 +52,8 @@ type (
 		what   flow
 		failed func(*state) bool // of the script
 	}
+	// undone is where what ran before has failed.
+	undone struct{}
 	// inner runs in a process of its own, and leaves that only.
 	inner struct{ body []statement }
 	// embedded is a script in the text of another one.
@@ -94,17 +96,18 @@ const unknown = "\x00"
 // A state is what is known at one place of a script, on the way that led there.
 type state struct {
 	variables map[string]value
-	written   bool    // a view has been
-	failed    []*Call // fails, after which nothing was left yet
-	own       bool    // the hook's name led here
-	doubt     bool    // by the hook's name, it may never come here
+	written   bool     // a view has been
+	failed    []*Call  // fails, after which nothing was left yet
+	asked     []string // the plugs that it asked whether they are connected
+	own       bool     // the hook's name led here
+	doubt     bool     // by the hook's name, it may never come here
 }
 
 func newState() *state { return &state{variables: map[string]value{}} }
 
 func (s *state) copy() *state {
 	c := *s
-	c.variables, c.failed = maps.Clone(s.variables), slices.Clone(s.failed)
+	c.variables, c.failed, c.asked = maps.Clone(s.variables), slices.Clone(s.failed), slices.Clone(s.asked)
 	return &c
 }
 
@@ -117,6 +120,7 @@ func (s *state) join(ways []*state) {
 	for _, other := range ways[1:] {
 		s.written = s.written || other.written
 		s.doubt = s.doubt || other.doubt
+		s.asked = append(s.asked, other.asked...)
 		for _, c := range other.failed {
 			if !slices.Contains(s.failed, c) {
 				s.failed = append(s.failed, c)
@@ -158,6 +162,8 @@ type evaluator struct {
 	named     bool     // the script may ask for its name
 	loose     bool     // branches are not known: nothing is said of two writes
 	jumps     []*state // where a round of the loop was left
+	backs     []*state // where the function was left
+	done      bool     // the loop, or more, was left behind a write
 	depth     int
 	steps     int
 }
@@ -193,7 +199,7 @@ func (e *evaluator) script(outside *state, in language, text string, base docume
 			s.written, s.failed = false, nil
 		}
 	}
-	outside.written, outside.failed = s.written, s.failed
+	outside.written, outside.failed, outside.asked = s.written, s.failed, s.asked
 	for _, name := range slices.Sorted(maps.Keys(e.functions)) {
 		if f := e.functions[name]; !f.called {
 			apart := s.copy()
@@ -260,7 +266,10 @@ func (e *evaluator) statement(s *state, one statement) flow {
 			v = value{words: append(slices.Clone(old.words), v.words...), list: true}
 		}
 		s.variables[one.name] = s.given(v)
+	case undone:
+		s.written, s.failed = false, nil
 	case leave:
+		e.done = e.done || s.written && one.what != on
 		if one.what == ending {
 			if one.failed != nil && one.failed(s) {
 				for _, c := range s.failed {
@@ -271,6 +280,9 @@ func (e *evaluator) statement(s *state, one statement) flow {
 		}
 		if one.what == jump {
 			e.jumps = append(e.jumps, s.copy())
+		}
+		if one.what == back {
+			e.backs = append(e.backs, s.copy())
 		}
 		return one.what
 	}
@@ -290,8 +302,10 @@ func (e *evaluator) branch(s *state, b branch) flow {
 		way.own = own || pick != anyArm
 		way.doubt = doubt || pick == doubtfulArm || pick >= 0 && i != pick
 		way.failed = nil // whether the arm ends the script has nothing to do with what failed before
+		jumps, backs, done := e.jumps, e.backs, e.done
 		left, _ := e.sequence(way, arm)
 		if pick >= 0 && i != pick {
+			e.jumps, e.backs, e.done = jumps, backs, done
 			continue
 		}
 		if pick == doubtfulArm {
@@ -325,20 +339,26 @@ func (e *evaluator) loop(s *state, l loop) flow {
 	way := s.copy()
 	before := s.failed
 	ways[0].failed, way.failed = nil, nil
-	outer := e.jumps
+	outer, done := e.jumps, e.done
 	e.jumps = nil
 	for _, item := range rounds {
 		if l.name != "" {
 			way.variables[l.name] = value{words: []word{item}}
 		}
-		if end, _ := e.sequence(way, l.body); end != on {
+		e.done = false
+		end, _ := e.sequence(way, l.body)
+		if e.done && !s.written {
+			way.written = false // it goes on where that has failed
+		}
+		done = done || e.done
+		if end != on {
 			break
 		}
 		ways = append(ways, way.copy())
 	}
 	s.join(append(ways, e.jumps...))
 	s.failed = append(before, s.failed...)
-	e.jumps = outer
+	e.jumps, e.done = outer, done
 	return on
 }
 
@@ -352,8 +372,23 @@ func (e *evaluator) function(s *state, f *define, args arguments, known bool, at
 	f.called = true
 	inside := s.copy()
 	bind(inside, f, args, known, at)
+	done, backs := e.done, e.backs
+	e.backs = nil
 	end, _ := e.sequence(inside, f.body)
-	s.written, s.failed, s.doubt = inside.written, inside.failed, inside.doubt
+	if end != ending {
+		e.done = done
+	}
+	for _, way := range e.backs {
+		inside.written = inside.written || way.written
+		inside.asked = append(inside.asked, way.asked...)
+		for _, c := range way.failed {
+			if !slices.Contains(inside.failed, c) {
+				inside.failed = append(inside.failed, c)
+			}
+		}
+	}
+	e.backs = backs
+	s.written, s.failed, s.doubt, s.asked = inside.written, inside.failed, inside.doubt, inside.asked
 	if f.parameters == nil { // a shell's functions share its variables, but for the arguments
 		for name, v := range inside.variables {
 			if _, err := strconv.Atoi(name); err != nil && name != "@" && name != "*" {

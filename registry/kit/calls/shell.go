@@ -132,14 +132,33 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 		return r.forClause(cmd)
 	case *syntax.BinaryCmd:
 		x, y := r.statement(cmd.X), r.statement(cmd.Y)
-		first := []*syntax.Stmt{cmd.X}
-		switch cmd.Op {
-		case syntax.OrStmt: // the second where the first fails, of which then nothing counts
-			return []statement{branch{[][]statement{x, y}, func(s *state) int { return r.test(s, first).arm(0, 1) }}}
-		case syntax.AndStmt:
-			return append(x, branch{[][]statement{y, nil}, func(s *state) int { return r.test(s, first).arm(0, 1) }})
+		if cmd.Op != syntax.AndStmt && cmd.Op != syntax.OrStmt {
+			return []statement{inner{x}, inner{y}}
 		}
-		return []statement{inner{x}, inner{y}}
+		// Of what fails nothing counts: the second runs behind the first, or instead of it.
+		b := branch{arms: [][]statement{append(x, y...), nil}}
+		if cmd.X.Negated == (cmd.Op == syntax.AndStmt) {
+			b.arms = [][]statement{y, x}
+		}
+		if first, ok := cmd.X.Cmd.(*syntax.CallExpr); ok {
+			switch failed := status(first); {
+			case len(first.Args) == 0 && cmd.Op == syntax.AndStmt && len(r.substitutions(first)) == 0: // an assignment
+				b.arms[0] = y
+				return append(r.node(first), b)
+			case failed != open && cmd.Op == syntax.AndStmt == (failed == yes):
+				b.arms[0] = append([]statement{undone{}}, b.arms[0]...)
+			case failed != open:
+				b.arms[1] = append([]statement{undone{}}, b.arms[1]...)
+			}
+		}
+		b.pick = func(s *state) int {
+			t := r.test(s, []*syntax.Stmt{cmd.X})
+			if cmd.Op == syntax.OrStmt {
+				t = t.not()
+			}
+			return t.arm(0, 1)
+		}
+		return []statement{b}
 	case *syntax.FuncDecl:
 		f := &define{body: r.statement(cmd.Body)}
 		if cmd.Name != nil { // one without a name is taken by the parser
@@ -157,6 +176,28 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 	return r.substitutions(cmd)
 }
 
+// status tells whether a condition asks for the status of what ran before: yes where it is true after an error, no where it
+// is false then.
+func status(c *syntax.CallExpr) truth {
+	if len(c.Args) < 4 || c.Args[0].Lit() != "[" && c.Args[0].Lit() != "test" {
+		return open
+	}
+	asks := false
+	syntax.Walk(c.Args[1], func(n syntax.Node) bool {
+		p, ok := n.(*syntax.ParamExp)
+		asks = asks || ok && p.Param != nil && p.Param.Value == "?"
+		return true
+	})
+	switch op := c.Args[2].Lit(); {
+	case !asks || c.Args[3].Lit() != "0":
+	case op == "-ne" || op == "!=" || op == "-gt":
+		return yes
+	case op == "-eq" || op == "=" || op == "==":
+		return no
+	}
+	return open
+}
+
 // choice is an if: what its condition writes belongs to the arm that follows when it succeeds.
 func (r *shellReader) choice(c *syntax.IfClause) []statement {
 	cond, then := r.sequence(c.Cond), r.sequence(c.Then)
@@ -164,6 +205,16 @@ func (r *shellReader) choice(c *syntax.IfClause) []statement {
 	if c.Else != nil {
 		if other = r.sequence(c.Else.Then); len(c.Else.Cond) > 0 {
 			other = r.choice(c.Else)
+		}
+	}
+	if len(c.Cond) == 1 && !c.Cond[0].Negated {
+		if call, ok := c.Cond[0].Cmd.(*syntax.CallExpr); ok {
+			switch status(call) {
+			case yes:
+				then = append([]statement{undone{}}, then...)
+			case no:
+				other = append([]statement{undone{}}, other...)
+			}
 		}
 	}
 	pick := func(s *state) int { return r.test(s, c.Cond).arm(0, 1) }

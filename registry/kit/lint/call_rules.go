@@ -87,10 +87,10 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 			waits := c.waitsFor(snap, p, write)
 			early := kind == "prepare-plug-" || kind == "unprepare-plug-" || h.Name == "install"
 			switch {
-			case early && waits == "":
+			case early && waits == "" && !call.Asked:
 				add("hook-connect", "cannot access confdb through unconnected plug :%s: when %q runs it is connected only if it connects by itself",
 					name, h.Name)
-			case early:
+			case early && !call.Asked:
 				add("hook-deadlock", "%q uses plug %q: not connected yet, snapd refuses; where it connects by itself, %q has to wait for %q", h.Name, name,
 					waits, h.Name)
 			case waits != "":
