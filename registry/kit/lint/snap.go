@@ -348,6 +348,13 @@ func (s *Snap) hookNames() []string {
 	return names
 }
 
+// hasTwin reports whether the snap has another plug for the same view.
+func (s *Snap) hasTwin(p *Plug) bool {
+	return slices.ContainsFunc(s.Plugs, func(other Plug) bool {
+		return other.Name != p.Name && other.confdb() && other.Account == p.Account && other.View == p.View
+	})
+}
+
 func (s *Snap) hasHook(name string) bool {
 	return slices.Contains(s.hookNames(), name)
 }

@@ -64,15 +64,17 @@ func (c *checker) checkSnaps() {
 	fed := c.feeds()
 	for _, view := range c.views {
 		holders := custodians[view.name]
-		switch {
-		case len(holders) == 0:
-			c.add("no-custodian", view.entry.KeyPos, "no snap is custodian of view %q", view.name)
-			continue
-		case len(holders) > 1:
-			var names []string
-			for _, h := range holders {
+		var names []string
+		for i, h := range holders {
+			if i == 0 || h.snap != holders[i-1].snap {
 				names = append(names, h.snap.Name)
 			}
+		}
+		switch {
+		case len(names) == 0:
+			c.add("no-custodian", view.entry.KeyPos, "no snap is custodian of view %q", view.name)
+			continue
+		case len(names) > 1:
 			c.add("custodians", view.entry.KeyPos, "view %q has the custodians %s", view.name, strings.Join(names, ", "))
 		}
 		has := func(hook string) bool {
@@ -178,8 +180,7 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 	if schema != c.doc.Header("name") {
 		account := c.account()
 		if name := c.doc.Header("name"); view == name && c.doc.Headers.Get("views").Get(schema) != nil && (account == "" || p.Account == account) {
-			c.addTo(snap.File, "plug-schema", p.at("view"), "plug %q is for view %q of a confdb-schema %q, where view %q of %q was given; did you mean %q?",
-				p.Name, view, schema, schema, name, name+"/"+schema)
+			c.addTo(snap.File, "plug-schema", p.at("view"), "plug %q is for view %q; did you mean %q?", p.Name, p.View, name+"/"+schema)
 		} else if name != "" || c.doc.File == "" {
 			c.noSchema(snap, p, schema)
 		}
@@ -192,7 +193,7 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 	if c.doc.Headers.Get("views").Get(view) == nil {
 		c.addTo(snap.File, "plug-view", p.at("view"), "plug %q is for view %q, which %s does not have%s", p.Name, view, schema,
 			didYouMean(view, c.doc.Headers.Get("views").Keys()))
-	} else if !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
+	} else if !snap.hasTwin(p) && !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
 		c.addTo(snap.File, "plug-name", p.entry.KeyPos, "plug %q is for view %q of %s: hooks are named after the plug, and %s-%s would tell",
 			p.Name, view, schema, schema, view)
 	}
