@@ -65,7 +65,7 @@ func (e *MissingError) Error() string {
 func (e *MissingError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Parse reads the text of a snap's file. Where it is not what snapcraft or snapd can read, the error is a *document.Error.
-// twice are keys that an unpacked snap's file has twice: snapd takes the last one, where snapcraft refuses them.
+// twice are keys that an unpacked snap's file has twice, which snapcraft refuses: snapd takes the last one, and of Sections what both have.
 func Parse(file string, text []byte) (top *document.Node, twice []document.Fault, err error) {
 	top, faults, err := document.ParseYAML(file, text)
 	if err != nil {
@@ -83,12 +83,15 @@ func Parse(file string, text []byte) (top *document.Node, twice []document.Fault
 		switch {
 		case fault.Kind != document.DuplicateKey || template:
 		case Built(file):
+			if fault.Pos.Column == 1 && slices.ContainsFunc(top.Entries, func(e document.Entry) bool { return e.KeyPos == fault.Pos && slices.Contains(Sections, e.Key) }) {
+				fault.Message = strings.TrimSuffix(fault.Message, lastCounts) + ": snapd takes what both have"
+			}
 			twice = append(twice, fault)
 		default:
-			return nil, nil, wrong(fault.Pos, "%s: snapcraft refuses it", strings.TrimSuffix(fault.Message, ": the last one counts"))
+			return nil, nil, wrong(fault.Pos, "%s: snapcraft refuses it", strings.TrimSuffix(fault.Message, lastCounts))
 		}
 	}
-	for _, section := range []string{"plugs", "apps", "hooks", "parts"} {
+	for _, section := range append([]string{"parts"}, Sections...) {
 		entry := top.Entry(section)
 		switch {
 		case entry == nil || entry.Value.Kind == document.Map || entry.Value.Kind == document.Null || document.Placeholder(entry.Value.String()):
@@ -98,8 +101,27 @@ func Parse(file string, text []byte) (top *document.Node, twice []document.Fault
 			return nil, nil, wrong(entry.KeyPos, "want a map of %s, not a %s", section, entry.Value.Kind)
 		}
 	}
+	if Built(file) {
+		for _, section := range Sections {
+			var all []document.Entry
+			for _, entry := range top.Entries {
+				if entry.Key == section && entry.Value.Kind == document.Map {
+					all = append(all, entry.Value.Entries...)
+				}
+			}
+			if last := top.Get(section); last.Is(document.Map) {
+				last.Entries = all
+			}
+		}
+	}
 	return top, twice, nil
 }
+
+// Sections are what snapd adds up if it is there twice.
+var Sections = []string{"plugs", "apps", "hooks"}
+
+// lastCounts is the end of what is said of other keys.
+const lastCounts = ": the last one counts"
 
 // Built tells whether a snap's file is that of an unpacked snap. What is not built yet snapcraft makes executable.
 func Built(file string) bool { return strings.HasPrefix(filepath.Base(file), "snap.yaml") }

@@ -224,7 +224,7 @@ func TestPermissions(t *testing.T) {
 // TestTwice has keys twice where the last one counts.
 func TestTwice(t *testing.T) {
 	for file, text := range map[string]string{
-		"meta/snap.yaml":                "name: a\nplugs: {p: network}\nplugs: {q: network, q: home}\n",
+		"meta/snap.yaml":                "name: b\nname: a\nplugs: {q: network}\nplugs: {q: content, q: home}\n",
 		"snap/snapcraft.yaml.in":        "name: a\nplugs: {p: network}\nplugs: {q: home}\nparts: {p: {plugin: nil}}\n",
 		"build-aux/snap/snapcraft.yaml": "name: a\n{% if x %}\nplugs: {p: network}\n{% else %}\nplugs: {q: home}\n{% endif %}\nparts: {p: {plugin: nil}}\n",
 	} {
@@ -232,5 +232,9 @@ func TestTwice(t *testing.T) {
 		if err != nil || len(found.Snap.Plugs) != 1 || found.Snap.Plugs["q"].Interface != "home" {
 			t.Errorf("%s: %v, %v, want the plug q", file, found, err)
 		}
+	}
+	found, err := source.Load(project(t, map[string]string{"meta/snap.yaml": "name: a\nplugs: {p: network}\nplugs: {q: home}\n"}), source.Options{})
+	if err != nil || len(found.Snap.Plugs) != 2 {
+		t.Errorf("%v, %v, want two plugs", found, err)
 	}
 }

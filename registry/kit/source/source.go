@@ -135,7 +135,11 @@ func load(dir string, options Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	once(tree)
+	var sections []string
+	if snapfile.Built(path) {
+		sections = snapfile.Sections
+	}
+	once(tree, sections)
 	var m metadata
 	if err := tree.Decode(&m); err != nil {
 		return nil, fmt.Errorf("cannot parse %s: %w", path, err)
@@ -172,23 +176,29 @@ func load(dir string, options Options) (*Source, error) {
 	return s, s.refused(snapfile.Programs(top, parts.Lstat))
 }
 
-// once leaves of keys that a map has twice the last one only, which is the one that counts.
-func once(n *yaml.Node) {
+// once leaves of keys that a map has twice the last one only, which is the one that counts; of sections, with what is in all.
+func once(n *yaml.Node, sections []string) {
 	if n.Kind == yaml.MappingNode {
-		seen := map[string]bool{}
+		last := map[string]*yaml.Node{}
 		for i := len(n.Content) - 2; i >= 0; i -= 2 {
-			key := n.Content[i]
+			key, value := n.Content[i], n.Content[i+1]
 			if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
 				continue
 			}
-			if seen[key.Value] {
-				n.Content = slices.Delete(n.Content, i, i+2)
+			later := last[key.Value]
+			switch {
+			case later == nil:
+				last[key.Value] = value
+				continue
+			case slices.Contains(sections, key.Value) && value.Kind == yaml.MappingNode && later.Kind == yaml.MappingNode:
+				later.Content = slices.Concat(value.Content, later.Content)
 			}
-			seen[key.Value] = true
+			n.Content = slices.Delete(n.Content, i, i+2)
 		}
+		sections = nil
 	}
 	for _, inner := range n.Content {
-		once(inner)
+		once(inner, sections)
 	}
 }
 
