@@ -12,11 +12,12 @@ import (
 type codeReader struct {
 	named     bool               // the program may ask for its name
 	functions map[string][]token // their bodies
+	modules   map[string]bool    // that are imported
 }
 
 // readCode reads a script in Python, or in a language with braces.
 func readCode(source string, in language, base document.Position) []statement {
-	r := &codeReader{named: naming.MatchString(source), functions: map[string][]token{}}
+	r := &codeReader{named: naming.MatchString(source), functions: map[string][]token{}, modules: map[string]bool{}}
 	all := tokens(source, in)
 	if base.Line != 0 { // in another script: all is where that is
 		for i := range all {
@@ -28,7 +29,15 @@ func readCode(source string, in language, base document.Position) []statement {
 	if in == braces {
 		return r.flat(all)
 	}
-	return r.block(rows(all, source))
+	list := rows(all, source)
+	for _, row := range list {
+		if row.tokens[0].kind == name && row.tokens[0].text == "import" {
+			for _, part := range split(row.tokens[1:], ",") {
+				r.modules[part[len(part)-1].text] = true
+			}
+		}
+	}
+	return r.block(list)
 }
 
 // A row is a line of Python, however many lines it has.
@@ -406,17 +415,22 @@ func (r *codeReader) useOf(list []token, at int, inside []token) []statement {
 	case quiet.MatchString(callee) && (receiver != "" || callee != "log"):
 		return nil
 	}
-	return []statement{call{name: callee, at: list[at].at, args: func(s *state) arguments {
-		args := arguments{named: map[string]value{}}
-		for _, part := range split(inside, ",") {
-			if len(part) > 2 && part[0].kind == name && part[1].kind == sign && part[1].text == "=" {
-				args.named[part[0].text] = r.value(s, part[2:])
-				continue
-			}
-			args.positional = append(args.positional, r.value(s, part))
+	if r.modules[receiver] { // it is no function of the script
+		callee = ""
+	}
+	return []statement{call{name: callee, at: list[at].at, args: func(s *state) arguments { return r.arguments(s, inside) }}}
+}
+
+func (r *codeReader) arguments(s *state, inside []token) arguments {
+	args := arguments{named: map[string]value{}}
+	for _, part := range split(inside, ",") {
+		if len(part) > 2 && part[0].kind == name && part[1].kind == sign && part[1].text == "=" {
+			args.named[part[0].text] = r.value(s, part[2:])
+			continue
 		}
-		return args
-	}}}
+		args.positional = append(args.positional, r.value(s, part))
+	}
+	return args
 }
 
 // exit is an end of the script, with the status among tokens.
@@ -620,8 +634,21 @@ func (r *codeReader) method(s *state, list []token) value {
 			break
 		}
 	}
-	if percent := split(list, "%"); len(percent) == 2 && len(percent[0]) == 1 && percent[0][0].kind == text {
-		return value{words: []word{{text: verbs.ReplaceAllString(percent[0][0].text, unknown), at: percent[0][0].at}}}
+	if parts := split(list, "%"); len(parts) == 2 {
+		if v := r.value(s, parts[0]); textOf(v) != unknown {
+			of := [][]token{parts[1]}
+			if first := parts[1][0]; first.kind == sign && first.text == "(" && matching(parts[1], 0) == len(parts[1])-1 {
+				of = split(parts[1][1:len(parts[1])-1], ",")
+			}
+			var values []value
+			for _, one := range of {
+				values = append(values, r.value(s, one))
+			}
+			w := v.words[0]
+			w.text = percent(w.text, values)
+			return value{words: []word{w}}
+		}
+		return open
 	}
 	if begin < 1 || list[begin-1].kind != name {
 		return open
@@ -643,7 +670,7 @@ func (r *codeReader) method(s *state, list []token) value {
 		v := r.value(s, list[:begin-2])
 		if !v.list && len(v.words) == 1 {
 			v.words = slices.Clone(v.words)
-			v.words[0].text = replacements.ReplaceAllString(v.words[0].text, unknown)
+			v.words[0].text = formatWith(v.words[0].text, r.arguments(s, inside))
 			return v
 		}
 	case callee == "Sprintf":
@@ -651,10 +678,17 @@ func (r *codeReader) method(s *state, list []token) value {
 			v := r.value(s, args[0])
 			if !v.list && len(v.words) == 1 {
 				v.words = slices.Clone(v.words)
-				v.words[0].text = verbs.ReplaceAllString(v.words[0].text, unknown)
+				var values []value
+				for _, arg := range args[1:] {
+					values = append(values, r.value(s, arg))
+				}
+				v.words[0].text = percent(v.words[0].text, values)
 				return v
 			}
 		}
+	case callee == "quote" || callee == "repr" || callee == "dumps":
+		w := word{text: quoted(textOf(r.value(s, inside)))}
+		return value{words: []word{w}}
 	case callee == "list" || callee == "tuple":
 		return r.value(s, inside)
 	case callee == "append": // Go's
@@ -663,29 +697,6 @@ func (r *codeReader) method(s *state, list []token) value {
 		}
 	}
 	return open
-}
-
-var (
-	verbs        = regexp.MustCompile(`%[-+# 0-9.]*[a-zA-Z]`)
-	replacements = regexp.MustCompile(`\{[^{}]*\}`)
-)
-
-// fields takes a text apart at its spaces; quotes count where a shell's rules do.
-func fields(v value, quotes bool) value {
-	if v.list || len(v.words) != 1 {
-		return value{words: []word{{text: unknown, many: true, splits: true}}, list: true}
-	}
-	out := value{list: true}
-	whole := v.words[0]
-	for _, field := range strings.Fields(whole.text) {
-		w := whole
-		w.text, w.splits = field, strings.Contains(field, unknown) && !quotes
-		if quotes {
-			w.text = strings.Trim(field, `"'`)
-		}
-		out.words = append(out.words, w)
-	}
-	return out
 }
 
 // sum puts lists, or texts, behind one another.

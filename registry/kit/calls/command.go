@@ -52,7 +52,9 @@ func (e *evaluator) command(s *state, words []word, at document.Position) flow {
 }
 
 // hide makes of what is not known a variable that is not known.
-func hide(text string) string { return strings.ReplaceAll(text, unknown, "${_}") }
+func hide(text string) string { return strings.ReplaceAll(text, unknown, hidden) }
+
+const hidden = "${_}"
 
 func join(words []word) string {
 	var texts []string

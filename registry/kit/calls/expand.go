@@ -90,7 +90,7 @@ func (e *expansion) parts(parts []syntax.WordPart, quoted bool) {
 			if part.Dollar {
 				text = unescaped(text)
 			}
-			e.add(word{text: text})
+			e.add(word{text: strings.ReplaceAll(text, hidden, unknown)})
 		case *syntax.DblQuoted:
 			if len(part.Parts) == 0 {
 				e.add(word{})

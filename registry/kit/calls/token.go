@@ -180,11 +180,19 @@ func formatted(text string) string {
 					}
 				}
 			}
-			if inner := text[i+1 : min(end, len(text))]; isName(inner) {
-				b.WriteString(opening + inner + closing)
-			} else {
-				b.WriteString(unknown)
+			inner := text[i+1 : min(end, len(text))]
+			of, quotes := strings.CutSuffix(inner, "!r")
+			if call := quoting.FindStringSubmatch(inner); call != nil {
+				of, quotes = call[1], true
 			}
+			filled := unknown
+			if isName(of) {
+				filled = opening + of + closing
+			}
+			if quotes {
+				filled = "'" + filled + "'"
+			}
+			b.WriteString(filled)
 			i = end
 		default:
 			b.WriteByte(text[i])
