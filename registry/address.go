@@ -30,7 +30,7 @@ func filePath(rest string, getenv func(string) string) (string, error) {
 		return refuse(fmt.Sprintf("%q names another machine, %q", "file:"+rest, strings.SplitN(rest, "/", 4)[2]),
 			"file:PATH, or file:///PATH for one that begins with /")
 	case strings.HasPrefix(rest, "$"):
-		return refuse(fmt.Sprintf("%s is a variable that nothing has replaced by its value", first), "file:~/PATH for your home folder")
+		return refuse(fmt.Sprintf("the variable %s is not expanded", first), "file:~/PATH for your home folder")
 	case strings.HasSuffix(rest, "/") || slices.Contains([]string{".", ".."}, filepath.Base(rest)):
 		return refuse(fmt.Sprintf("%q names a folder", rest), "name a file in it: file:"+filepath.Join(rest, "confdb.json"))
 	case strings.HasPrefix(first, "~"):

@@ -69,7 +69,7 @@ func (h *Hook) Refuse(ctx context.Context, reason string) error { return h.backe
 // not set or the folder is not writable.
 func (h *Hook) Announce(views ...string) error {
 	if h.nudgeDir == "" {
-		return errors.New("cannot leave word of changes: SNAP_COMMON is not set")
+		return errors.New("cannot announce changes: SNAP_COMMON is not set")
 	}
 	var errs []error
 	for _, name := range views {

@@ -130,7 +130,7 @@ func schemaOf(doc *document.Document) (Schema, error) {
 	if revision := text("revision"); revision != "" && !doc.Unfilled("revision") {
 		var err error
 		if schema.Revision, err = strconv.Atoi(revision); err != nil || schema.Revision < 0 {
-			return Schema{}, fmt.Errorf("revision %q is no number of 0 or more", revision)
+			return Schema{}, fmt.Errorf("revision %q is not a whole number from 0 up", revision)
 		}
 	}
 	if err := check(schema, storage.JSON(), views); err != nil {

@@ -201,7 +201,7 @@ func TestSchemasRefused(t *testing.T) {
 		{"no views", "name: a\nstorage: {schema: {x: int}}", "cannot define confdb schema: no views"},
 		{"no name", "views: {v: {rules: [{storage: x}]}}\nstorage: {schema: {x: int}}", `name "" must match`},
 		{"a bad type", "name: a\nviews: {v: {rules: [{storage: x}]}}\nstorage: {schema: {x: nothing}}", `cannot parse unknown type "nothing"`},
-		{"a bad revision", "name: a\nrevision: -1\nviews: {v: {rules: [{storage: x}]}}\nstorage: {schema: {x: int}}", `revision "-1" is no number`},
+		{"a bad revision", "name: a\nrevision: -1\nviews: {v: {rules: [{storage: x}]}}\nstorage: {schema: {x: int}}", `revision "-1" is not a whole number from 0 up`},
 		{"only an account", accountAssertion, "it holds no confdb-schema, only assertions of these types: account"},
 		{"a later assertion is broken", accountAssertion + strings.Replace(assertionOf("a"), "name: a", "name:a", 1), "cannot read confdb-schema:13:"},
 		{"binary", "\xff\xfe", "it is not UTF-8"},

@@ -151,7 +151,7 @@ func (v *View) Hints(ctx context.Context) (<-chan struct{}, error) {
 	}
 	hinter, ok := v.registry.backend.(backend.Hinter)
 	if !ok {
-		return nil, &Error{Op: "watch", View: v.id, Kind: ErrUnsupported, Reason: "no hooks leave word of changes here"}
+		return nil, &Error{Op: "watch", View: v.id, Kind: ErrUnsupported, Reason: "this backend has no hooks that announce changes"}
 	}
 	return hinter.Hints(ctx, v.id)
 }

@@ -311,7 +311,7 @@ func TestErrors(t *testing.T) {
 		bomb += strings.NewReplacer("N", string(rune('b'+i)), "P", string(rune('a'+i))).Replace(
 			"N0: &N0 [*P0, *P0, *P0, *P0, *P0, *P0, *P0, *P0, *P0, *P0]\n")
 	}
-	if _, err := document.Parse("bomb.yaml", []byte(bomb)); err == nil || !strings.Contains(err.Error(), "anchors make it too large") {
+	if _, err := document.Parse("bomb.yaml", []byte(bomb)); err == nil || !strings.Contains(err.Error(), "it is too large when its anchors (&NAME) are expanded") {
 		t.Errorf("error %v for anchors without end", err)
 	}
 	deep := `{"body": "` + strings.Repeat("[", 5000) + `"}`

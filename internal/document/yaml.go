@@ -231,7 +231,7 @@ type pair struct {
 // merged map.
 func (c *converter) pairs(n *yaml.Node, depth int) ([]pair, error) {
 	if c.left--; c.left < 0 || depth > deepest {
-		return nil, c.doc.errorf(c.at(n), "anchors make it too large")
+		return nil, c.doc.errorf(c.at(n), "it is too large when its anchors (&NAME) are expanded")
 	}
 	own := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -301,7 +301,7 @@ func resolved(n *yaml.Node) *yaml.Node {
 func (c *converter) node(n *yaml.Node, header bool, depth int) (*Node, error) {
 	at := c.at(n)
 	if c.left--; c.left < 0 {
-		return nil, c.doc.errorf(at, "anchors make it too large")
+		return nil, c.doc.errorf(at, "it is too large when its anchors (&NAME) are expanded")
 	}
 	if depth > deepest {
 		return nil, c.doc.errorf(at, "more than %d levels of nesting", deepest)

@@ -20,7 +20,7 @@ func (r *report) summary() {
 		}
 	}
 	if len(lacks) > 0 {
-		fmt.Fprintln(r.out, "\nSkipped, for something is not here:")
+		fmt.Fprintln(r.out, "\nSkipped, because something is missing:")
 	}
 	packages := map[string]bool{}
 	for _, lack := range slices.SortedFunc(maps.Keys(lacks), func(a, b need.Lack) int { return strings.Compare(a.What, b.What) }) {

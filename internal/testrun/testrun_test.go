@@ -99,7 +99,7 @@ func TestRun(t *testing.T) {
 		t.Error("it shows what nobody wants to read")
 	}
 	_, summary, _ := strings.Cut(out.String(), "\n\n")
-	const want = `Skipped, for something is not here:
+	const want = `Skipped, because something is missing:
   a snap: .ci/fetch
     stranger/skips: TestWantsSnap
   python3: apt-get install python3

@@ -37,7 +37,7 @@ func (f file) damaged(reason error) error {
 		}
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		e.Reason += fmt.Sprintf("; %s does not help: %v", f.previous(), cause(err))
+		e.Reason += fmt.Sprintf("; %s cannot be used either: %v", f.previous(), cause(err))
 	}
 	e.Remedy = "restore it from a backup, or to begin without data: mv " + quote(f.path) + " " + quote(f.path+".damaged")
 	if errors.Is(reason, errMissing) {

@@ -115,7 +115,7 @@ func decode(text []byte, known *state) (*state, error) {
 		return nil, fmt.Errorf("its content cannot be read: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is something behind its content")
+		return nil, errors.New("more text follows its content")
 	}
 	s := &state{revision: b.Revision, changes: b.Changes, schemas: make(map[string]*schema, len(b.Schemas)),
 		bags: make(map[string]databag.Bag, len(b.Databags))}
@@ -174,7 +174,7 @@ func check(text []byte) ([]byte, error) {
 	case len(content) < size:
 		return nil, fmt.Errorf("it is cut off: %d of %d bytes are there", len(text), headerSize+size)
 	case len(content) > size:
-		return nil, fmt.Errorf("it has %d bytes where %d were written", len(text), headerSize+size)
+		return nil, fmt.Errorf("it is too long: %d bytes instead of %d", len(text), headerSize+size)
 	case crc32.Checksum(content, castagnoli) != sum:
 		return nil, errors.New("its checksum does not fit its content")
 	}

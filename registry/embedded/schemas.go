@@ -23,7 +23,8 @@ func (b *Backend) schema(st *state, view backend.ViewID) (*confdb.Schema, error)
 	if err != nil {
 		return nil, &backend.Error{Kind: backend.ErrNoSchema, Err: err,
 			Reason: fmt.Sprintf("the stored confdb-schema %s cannot be used: %v", key(view), err),
-			Remedy: "bring a repaired one with a higher revision"}
+			Remedy: "repair it, give it a higher revision, and open the registry with it: Options.Schemas in a program, " +
+				"--schema-file on the command line"}
 	}
 	return parsed, nil
 }

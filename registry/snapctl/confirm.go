@@ -50,7 +50,7 @@ func (b *Backend) confirm(
 		return nil
 	default:
 		refused.Kind, refused.Remedy = backend.ErrUnknown, "read back before writing again"
-		refused.Reason = "snapd took the write, but the values that can be read now are others"
+		refused.Reason = "snapd took the write, but the values read back differ from those written"
 		return refused
 	}
 }

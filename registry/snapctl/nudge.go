@@ -56,10 +56,10 @@ func (b *Backend) Hints(ctx context.Context, view backend.ViewID) (<-chan struct
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.options.NudgeDir == "" {
-		return nil, unsupported(request, "no hooks leave word of changes here")
+		return nil, unsupported(request, "hooks cannot announce changes: SNAP_COMMON is not set")
 	}
 	if err := b.hear(); err != nil {
-		refused := unsupported(request, "hooks cannot leave word of changes")
+		refused := unsupported(request, "hooks cannot announce changes")
 		refused.Err, refused.Message = err, "cannot hear of changes to "+view.String()+": "+err.Error()
 		return nil, refused
 	}

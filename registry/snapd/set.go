@@ -82,7 +82,8 @@ func (b *Backend) writeOnce(ctx context.Context, d dialect, request snapdhttp.Re
 	}
 	if response.Type != snapdhttp.TypeAsync {
 		b.forget()
-		return unseen(request, "of the write", errors.New("snapd named none"), true)
+		return &backend.Error{Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnknown,
+			Reason: "snapd answered the write without a change that would tell its outcome", Remedy: "read back before writing again"}
 	}
 	change, err := b.wait(ctx, response.Change, request, true)
 	if err != nil {

@@ -69,7 +69,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestDeaf: where hooks cannot leave word, changes are found all the same, in the next cycle.
+// TestDeaf: where hooks cannot announce changes, they are found all the same, in the next cycle.
 func TestDeaf(t *testing.T) {
 	snap := rolestest.NewSnap(t, vpn.Role, "")
 	if err := os.WriteFile(filepath.Join(snap.Common, "confdb-changes"), nil, 0o600); err != nil {

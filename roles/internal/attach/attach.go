@@ -169,7 +169,7 @@ func (l *life) attach(ctx context.Context) error {
 	if !l.Once {
 		if l.told == "" {
 			for _, warning := range status.Warnings {
-				l.Log.Warn("the registry warns", "warning", warning)
+				l.Log.Warn("registry warning", "warning", warning)
 			}
 		}
 		l.hub.Watching = status.Capabilities.WatchPushed || status.Capabilities.Hooks
