@@ -47,6 +47,9 @@ func ReadParts(dir string, top *document.Node) (*Parts, error) {
 		for _, key := range part.Keys() {
 			scripted = scripted || strings.HasPrefix(key, "override-") || key == "overlay-script"
 			p.Complete = p.Complete && slices.Contains(plain, key)
+			for _, item := range part.Get(key).List() {
+				p.Complete = p.Complete && !slices.ContainsFunc(item.Keys(), grammar)
+			}
 		}
 		for _, other := range part.Get("after").List() {
 			p.Complete = p.Complete && slices.Contains(names, other.String()) // else one that others have written
@@ -191,7 +194,7 @@ func (p *Parts) executable(file string, permissions []*document.Node) bool {
 		if matches, err := filepath.Match(flat(pattern), flat(file)); mode == nil || err != nil || !matches {
 			continue
 		}
-		bits, err := strconv.ParseUint(mode.Text, 8, 32)
+		bits, err := strconv.ParseUint(strings.TrimPrefix(mode.Text, "0o"), 8, 32)
 		made = bits&0o111 != 0
 		p.Complete = p.Complete && err == nil && made // else it may be of no use
 	}
@@ -260,9 +263,18 @@ func (p *Parts) every(root string, found map[string]string) (map[string]string, 
 	return all, nil
 }
 
+// grammar tells whether a key says for which architecture something is meant, as "on arm64" and "to amd64" do.
+func grammar(key string) bool {
+	return strings.HasPrefix(key, "on ") || strings.HasPrefix(key, "to ") || key == "else" || strings.HasPrefix(key, "else ")
+}
+
 // rename does what organize says: a file, or all below a folder, gets another name; what a pattern finds goes into a folder.
 // Names without a pattern come first, as for snapcraft.
 func (p *Parts) rename(files map[string]string, organize *document.Node) error {
+	if slices.ContainsFunc(organize.Keys(), grammar) {
+		p.Complete = false
+		return nil
+	}
 	keys := slices.SortedFunc(slices.Values(organize.Keys()), func(a, b string) int {
 		if x, y := strings.ContainsAny(a, "*?["), strings.ContainsAny(b, "*?["); x != y {
 			return map[bool]int{false: -1, true: 1}[x]

@@ -103,6 +103,10 @@ func TestLayOut(t *testing.T) {
 			[]string{"meta", "meta/hooks"}, "part p (plugin dump) is not built"},
 		{"files of a component", "parts: {p: {plugin: dump, source: a, organize: {data: (component/foo)/data, run: (default)/bin/run, '*.sh': (component/foo)/}}}\napps: {a: {command: bin/run}}",
 			map[string]string{"a/data": "", "a/run": program, "a/x.sh": program}, []string{"bin", "bin/run", "meta", "meta/hooks"}, ""},
+		{"names and permissions for an architecture", "parts: {p: {plugin: dump, source: a, organize: [{to amd64: {x: bin/x}}]}, q: {plugin: dump, source: a, organize: {on amd64: {x: bin/x}}}}\n" +
+			"apps: {a: {command: bin/x}, b: {command: x}}", map[string]string{"a/x": ""}, []string{"meta", "meta/hooks", "x"}, ""},
+		{"permissions for an architecture", "parts: {p: {plugin: dump, source: a, permissions: [{to amd64: [{mode: '755'}]}]}}\napps: {a: {command: x}}",
+			map[string]string{"a/x": ""}, []string{"meta", "meta/hooks", "x"}, ""},
 		{"a program that a part makes executable", "parts: {p: {plugin: dump, source: a, permissions: [{path: bin/*, mode: '755'}]}}\napps: {a: {command: bin/run}}",
 			map[string]string{"a/bin/run": "", "a/rest": ""}, []string{"bin", "bin/run", "meta", "meta/hooks", "rest"}, ""},
 		{"what is kept of a part", "parts: {p: {plugin: dump, source: p, prime: [-x]}}\napps: {a: {command: bin/a}}", map[string]string{"p/x": ""},
@@ -208,7 +212,7 @@ func TestNoChain(t *testing.T) {
 
 // TestPermissions runs what a part makes executable.
 func TestPermissions(t *testing.T) {
-	dir := project(t, map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: a, permissions: [{mode: '755'}, {path: data, mode: '644'}]}}",
+	dir := project(t, map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: a, permissions: [{mode: '0o755'}, {path: data, mode: '644'}]}}",
 		"a/bin/run": "", "a/data": ""})
 	found, err := source.Load(dir, source.Options{Stage: t.TempDir()})
 	if err != nil {
