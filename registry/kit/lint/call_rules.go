@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"aspects-poc/registry/kit/calls"
 	"aspects-poc/registry/kit/snapfile"
 )
+
+// interfaceHook is the name of a hook that may use the attributes of a plug or slot.
+var interfaceHook = regexp.MustCompile(`^(un)?(prepare|connect)-(plug|slot)-|^disconnect-(plug|slot)-`)
 
 // checkCalls looks at what a script asks snapctl for.
 func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
@@ -33,6 +37,10 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 			continue
 		}
 		if !call.View {
+			if done := map[string]string{"get": "read during the execution of interface", "set": "set during the execution of prepare"}[call.Verb]; done != "" &&
+				strings.HasPrefix(call.Plug, ":") && !strings.Contains(call.Plug, "=") && !interfaceHook.MatchString(h.Name) {
+				add("hook-attribute", "snapctl %s %s: interface attributes can only be %s hooks", call.Verb, call.Plug, done)
+			}
 			continue
 		}
 		if call.ViewValue {
@@ -85,7 +93,7 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 		case "load-view-", "query-view-":
 		default:
 			waits := c.waitsFor(snap, p, write)
-			early := kind == "prepare-plug-" || kind == "unprepare-plug-" || h.Name == "install"
+			early := kind == "prepare-plug-" || kind == "unprepare-plug-" || h.Name == "install" || h.Name == "default-configure"
 			switch {
 			case early && waits == "" && !call.Asked:
 				add("hook-connect", "cannot access confdb through unconnected plug :%s: when %q runs it is connected only if it connects by itself",

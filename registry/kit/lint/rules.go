@@ -142,6 +142,7 @@ var rules = []Rule{
 	{"hook-previous", Error, "--previous works in save-view, change-view and observe-view hooks only", "", false},
 	{"hook-last-write", Warning, "a change-view hook writes several times, and only the last write counts", "write all values with one snapctl set", false},
 	{"hook-colon", Warning, "--view without a colon reads the snap's own configuration instead", "write --view :PLUG", false},
+	{"hook-attribute", Error, "snapctl with a plug and without --view is for the plug's attributes, which a hook like this cannot use", "write --view :PLUG", false},
 	{"hook-unknown-plug", Error, "a hook uses a plug that the snap does not have, or that is not for confdb", "", false},
 
 	{"more", Note, "there are more findings than are shown", "", false},
