@@ -9,6 +9,13 @@ import (
 // Forget is what a notice of another server's report does.
 func (f *Fleet) Forget(id uuid.UUID) { f.known.forget([]uuid.UUID{id}) }
 
+// Waits tells whether a poll of a device is held back.
+func (f *Fleet) Waits(id uuid.UUID) bool {
+	f.waiting.mu.Lock()
+	defer f.waiting.mu.Unlock()
+	return len(f.waiting.of[id]) > 0
+}
+
 // Flush writes what has been seen.
 func (f *Fleet) Flush(ctx context.Context) error { return f.flush(ctx) }
 

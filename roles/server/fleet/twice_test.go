@@ -332,7 +332,6 @@ func (two *two) holds(by int, d *twiceDevice) string {
 	}
 	text := two.polls(by, d, d.poll)
 	two.tell(by)
-	before := two.servers[by].Waiting()
 	held := make(chan fleet.Answer, 1)
 	poll := d.kept
 	poll.Wait = fleet.MaxWait
@@ -345,7 +344,7 @@ func (two *two) holds(by int, d *twiceDevice) string {
 		}
 		held <- answer
 	}()
-	for two.servers[by].Waiting() == before {
+	for !two.servers[by].Waits(d.id) {
 		select {
 		case answer := <-held: // there is something to do
 			d.seen, d.loose = two.now, false
