@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"aspects-poc/internal/machine"
 	"aspects-poc/registry"
-	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/roles"
 
 	"github.com/rogpeppe/go-internal/testscript"

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"aspects-poc/internal/document"
-	"aspects-poc/registry/kit/lint"
+	"aspects-poc/internal/kit/lint"
 )
 
 // TestSchemaLanguage gives lint each example of the page: it finds no more than what the example's first line says.

@@ -14,7 +14,7 @@ import (
 
 	"aspects-poc/internal/need"
 	"aspects-poc/internal/program"
-	"aspects-poc/registry/registrytest/stocksnap"
+	"aspects-poc/internal/stocksnap"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 )
 

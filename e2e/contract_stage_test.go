@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"aspects-poc/e2e"
-	"aspects-poc/registry/kit/assertion"
+	"aspects-poc/internal/kit/assertion"
 	"aspects-poc/registry/registrytest"
 	"aspects-poc/roles/network"
 )

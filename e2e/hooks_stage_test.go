@@ -16,15 +16,15 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/kit/world/transcript"
+	"aspects-poc/internal/kit/assertion"
+	"aspects-poc/internal/kit/world/transcript"
 	"aspects-poc/roles/network"
 )
 
-// hooks does what the transcripts of registry/kit/world say on a real snapd: which hooks run, in which order, what
+// hooks does what the transcripts of internal/kit/world say on a real snapd: which hooks run, in which order, what
 // snapctl answers them, what becomes of the change and what is stored. It compares that with the transcripts, which the
 // imitation replays; what was seen is left in build/e2e/hooks.json, and with E2E_UPDATE=1 recorded as
-// registry/kit/world/testdata/transcripts/recorded.json.
+// internal/kit/world/testdata/transcripts/recorded.json.
 func (r *run) hooks(context.Context) {
 	folder := filepath.Join(r.root, "registry", "kit", "world", "testdata", "transcripts")
 	list, err := transcript.Load(filepath.Join(folder, "facts.json"))

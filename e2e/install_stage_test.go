@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/registry/kit/assertion"
+	"aspects-poc/internal/kit/assertion"
 	"aspects-poc/roles/network"
 )
 

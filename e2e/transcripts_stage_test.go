@@ -13,12 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/registrytest/console"
+	"aspects-poc/internal/console"
+	"aspects-poc/internal/kit/assertion"
 	"aspects-poc/roles/network"
 )
 
-// transcripts types what the transcripts of registry/kit/rest have typed, at a real snapd, and compares what it prints
+// transcripts types what the transcripts of internal/kit/rest have typed, at a real snapd, and compares what it prints
 // with what they say; that package plays them on our imitation. What was recorded is left in build/e2e/transcripts, and
 // with E2E_UPDATE=1 in the place of those that are checked in.
 //

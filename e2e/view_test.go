@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"aspects-poc/e2e"
-	"aspects-poc/registry/kit/assertion"
+	"aspects-poc/internal/kit/assertion"
 	"aspects-poc/roles/network"
 )
 

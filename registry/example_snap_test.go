@@ -8,8 +8,8 @@ import (
 	"os"
 	"testing"
 
+	"aspects-poc/internal/machine"
 	"aspects-poc/registry"
-	"aspects-poc/registry/registrytest/machine"
 )
 
 // lampSnap is a snap on an imitated snapd with the confdb-schema lamp. The snap is the custodian of its views.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/calls"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/calls"
 )
 
 // Options are options of Open and OpenHook. The zero value is right for most programs.

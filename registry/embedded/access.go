@@ -7,10 +7,10 @@ import (
 	"maps"
 	"slices"
 
+	"aspects-poc/internal/calls"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
-	"aspects-poc/registry/internal/calls"
 )
 
 // Get reads committed data. It takes no lock and does not wait.

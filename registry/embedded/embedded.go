@@ -21,8 +21,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"aspects-poc/internal/calls"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/calls"
 )
 
 // Options are options of Open and OpenMemory. Without Documents the store knows only the confdb-schemas in its file.

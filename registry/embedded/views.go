@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"maps"
 
+	"aspects-poc/internal/calls"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/calls"
 )
 
 var _ backend.Lister = (*Backend)(nil)

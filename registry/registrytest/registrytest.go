@@ -1,6 +1,6 @@
 // Package registrytest has the contract that every backend of the registry meets, and helps to test programs that use
 // the registry. Run is the contract suite: each backend runs it in its own tests, against a real or an imitated
-// snapd. Counting counts the operations of a program. Package machine, below, is the imitated machine with snapd.
+// snapd. Counting counts the operations of a program.
 package registrytest
 
 import (

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/calls"
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/calls"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // An answer is the result of a snapctl command: its output, or snapd's refusal.

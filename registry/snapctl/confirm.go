@@ -10,8 +10,8 @@ import (
 	"strconv"
 
 	"aspects-poc/internal/jsonvalue"
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // refusedSilently is the reason of an ErrRejected that reading back has found. snapctl does not report the

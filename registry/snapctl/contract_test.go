@@ -4,11 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine"
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/kit/world"
 	"aspects-poc/registry/registrytest"
-	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"aspects-poc/registry/internal/snapdhttp"
+	"aspects-poc/internal/snapdhttp"
 )
 
 // Judge tells what is concluded from what a write's requests showed before and after it; before is nil where it is not

@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"strings"
 
-	"aspects-poc/registry/internal/snapdhttp"
+	"aspects-poc/internal/snapdhttp"
 )
 
 // features are the abilities of this snapd's snapctl, from its help text: the flags of `get` identify the dialect in

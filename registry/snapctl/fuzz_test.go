@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 	"aspects-poc/registry/snapctl"
 )
 

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // Get reads request paths through a view in one access. Constraints need snapd 2.74; before, the error is

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // Set writes request paths through a view in one transaction. nil, an empty list and an empty map unset the path. The

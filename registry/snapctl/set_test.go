@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"aspects-poc/internal/machine"
+	"aspects-poc/internal/machine/faults"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/registrytest/machine"
-	"aspects-poc/registry/registrytest/machine/faults"
 	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )

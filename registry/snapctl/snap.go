@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // Fail refuses the transaction of a change-view hook. The writer gets the reason. After Fail the hook should exit

@@ -38,10 +38,10 @@ import (
 	"sync"
 	"time"
 
+	"aspects-poc/internal/calls"
+	"aspects-poc/internal/snapdhttp"
+	"aspects-poc/internal/watching"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/calls"
-	"aspects-poc/registry/internal/snapdhttp"
-	"aspects-poc/registry/internal/watching"
 )
 
 // DefaultSocket is snapd's socket for snaps.

@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/kit/world"
-	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapctl"
 )

@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"time"
 
+	"aspects-poc/internal/calls"
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/calls"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // errDialect means that snapd does not speak the assumed dialect. Nothing was read or written.

@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/machine"
 	"aspects-poc/registry"
 	"aspects-poc/registry/registrytest"
-	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/registry/registrytest/testschema"
 	"aspects-poc/registry/snapd"
 )

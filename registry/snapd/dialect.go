@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // confdbPath stands before ACCOUNT/SCHEMA/VIEW.

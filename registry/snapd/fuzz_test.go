@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/machine"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/registrytest/machine"
 	"aspects-poc/registry/snapd"
 )
 

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // Get reads request paths through a view in one access. Constraints need snapd 2.74, and 2.75 if they are not

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 // longPoll is how long snapd holds one request for notices open.

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
 )
 
 var _ backend.Lister = (*Backend)(nil)

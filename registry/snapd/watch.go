@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
+	"aspects-poc/internal/snapdhttp"
+	"aspects-poc/internal/watching"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/internal/snapdhttp"
-	"aspects-poc/registry/internal/watching"
 )
 
 // Watch reads the view once and then sends an Event when what it shows has changed.

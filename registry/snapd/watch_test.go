@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/machine"
+	"aspects-poc/internal/machine/faults"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/registrytest/machine"
-	"aspects-poc/registry/registrytest/machine/faults"
 	"aspects-poc/registry/snapd"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	schemadoc "aspects-poc/internal/document"
 	"aspects-poc/internal/durable"
-	"aspects-poc/registry/kit/lint"
+	"aspects-poc/internal/kit/lint"
 	"aspects-poc/roles"
 	"aspects-poc/roles/network"
 

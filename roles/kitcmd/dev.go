@@ -9,10 +9,10 @@ import (
 	"slices"
 	"sync"
 
-	"aspects-poc/registry/kit/hookrun"
-	"aspects-poc/registry/kit/rest"
-	"aspects-poc/registry/kit/source"
-	"aspects-poc/registry/kit/world"
+	"aspects-poc/internal/kit/hookrun"
+	"aspects-poc/internal/kit/rest"
+	"aspects-poc/internal/kit/source"
+	"aspects-poc/internal/kit/world"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"

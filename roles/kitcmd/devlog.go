@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"aspects-poc/internal/kit/world"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/kit/world"
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/plain"
 )

@@ -12,10 +12,10 @@ import (
 	"slices"
 	"strings"
 
-	"aspects-poc/registry/kit/rest"
-	"aspects-poc/registry/kit/snapfile"
-	"aspects-poc/registry/kit/source"
-	"aspects-poc/registry/kit/world"
+	"aspects-poc/internal/kit/rest"
+	"aspects-poc/internal/kit/snapfile"
+	"aspects-poc/internal/kit/source"
+	"aspects-poc/internal/kit/world"
 )
 
 var _ rest.Installer = (*workshop)(nil)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"aspects-poc/registry/kit/world"
+	"aspects-poc/internal/kit/world"
 )
 
 // settle is how long files must have been left alone before they are read again: editors save in several steps.

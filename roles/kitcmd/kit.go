@@ -1,5 +1,5 @@
 // Package kitcmd has the development kit's subcommands of the registry command: lint, build, show, new, serve, dev, run,
-// test and assertion. Its main entry is Commands. What they do is in registry/kit; what they share with other commands,
+// test and assertion. Its main entry is Commands. What they do is in internal/kit; what they share with other commands,
 // such as flags and colours, is in package roles. Binaries for devices leave it out.
 //
 // One file per subcommand, and one line in Commands.

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	schemadoc "aspects-poc/internal/document"
-	"aspects-poc/registry/kit/lint"
+	"aspects-poc/internal/kit/lint"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 
 	"aspects-poc/internal/home"
-	"aspects-poc/registry/kit/scaffold"
+	"aspects-poc/internal/kit/scaffold"
 	"aspects-poc/roles"
 	"aspects-poc/roles/network"
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"syscall"
 
-	"aspects-poc/registry/kit/hookrun"
+	"aspects-poc/internal/kit/hookrun"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"

@@ -7,7 +7,7 @@ import (
 	"aspects-poc/roles/network"
 
 	schemadoc "aspects-poc/internal/document"
-	"aspects-poc/registry/kit/world"
+	"aspects-poc/internal/kit/world"
 )
 
 // readSchema reads the confdb-schemas of a file, in whatever form it is, for an imitated machine. account replaces the

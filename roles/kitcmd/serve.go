@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 	"strconv"
 
-	asserts "aspects-poc/registry/kit/assertion"
-	"aspects-poc/registry/kit/rest"
-	"aspects-poc/registry/kit/world"
+	asserts "aspects-poc/internal/kit/assertion"
+	"aspects-poc/internal/kit/rest"
+	"aspects-poc/internal/kit/world"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"

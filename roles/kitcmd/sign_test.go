@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/registrytest/stocksnap"
+	"aspects-poc/internal/stocksnap"
 )
 
 // TestSignWithStockSnap signs what registry build prints with a key that the stock snap command has made, both with its

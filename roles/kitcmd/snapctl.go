@@ -7,7 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"aspects-poc/registry/kit/hookrun"
+	"aspects-poc/internal/kit/hookrun"
 )
 
 // IsSnapctl tells whether the program was called as the snapctl of hooks that dev and test run.

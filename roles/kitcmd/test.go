@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"aspects-poc/internal/durable"
-	"aspects-poc/registry/kit/lint"
-	"aspects-poc/registry/kit/script"
-	"aspects-poc/registry/kit/world"
+	"aspects-poc/internal/kit/lint"
+	"aspects-poc/internal/kit/script"
+	"aspects-poc/internal/kit/world"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"

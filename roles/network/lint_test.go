@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"aspects-poc/internal/document"
-	"aspects-poc/registry/kit/lint"
+	"aspects-poc/internal/kit/lint"
 	"aspects-poc/roles/network"
 
 	"github.com/google/go-cmp/cmp"

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/registry/registrytest/machine"
+	"aspects-poc/internal/machine"
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/vpn"

@@ -1,0 +1,131 @@
+package hookrun
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/kit/world"
+)
+
+// An environment is what a program of a snap is given, in the order in which it was set.
+type environment struct {
+	names  []string
+	values map[string]string
+}
+
+func (e *environment) set(name, value string) {
+	if e.values == nil {
+		e.values = map[string]string{}
+	}
+	if _, there := e.values[name]; !there {
+		e.names = append(e.names, name)
+	}
+	e.values[name] = value
+}
+
+// extend adds what a snap declares: each value may use variables that are there by then, and one that is not is empty.
+func (e *environment) extend(declared []world.Variable) {
+	for _, variable := range declared {
+		e.set(variable.Name, e.expand(variable.Value))
+	}
+}
+
+func (e *environment) expand(text string) string {
+	return os.Expand(text, func(name string) string { return e.values[name] })
+}
+
+// list returns it as programs are given it.
+func (e *environment) list() []string {
+	list := make([]string, 0, len(e.names))
+	for _, name := range e.names {
+		list = append(list, name+"="+e.values[name])
+	}
+	return list
+}
+
+// environment is what snapd gives to a snap's hooks and apps, and makes the directories that it names. app is the name of an
+// app, "" for a hook.
+func (r *Runner) environment(snap world.Snap, cookie, app string, setting world.Setting) (*environment, error) {
+	instance := snap.Instance()
+	data := filepath.Join(r.options.Dir, "var", "snap", instance)
+	user := filepath.Join(r.options.Dir, "root", "snap", instance)
+	e := &environment{}
+	for _, variable := range [][2]string{
+		{"SNAP", snap.Dir},
+		{"SNAP_ARCH", architecture()},
+		{"SNAP_COMMON", filepath.Join(data, "common")},
+		{"SNAP_CONTEXT", cookie},
+		{"SNAP_COOKIE", cookie},
+		{"SNAP_DATA", filepath.Join(data, snap.Revision)},
+		{"SNAP_EUID", strconv.Itoa(os.Geteuid())},
+		{"SNAP_INSTANCE_KEY", snap.Key},
+		{"SNAP_INSTANCE_NAME", instance},
+		{"SNAP_LIBRARY_PATH", "/var/lib/snapd/lib/gl:/var/lib/snapd/lib/gl32"},
+		{"SNAP_NAME", snap.Name},
+		{"SNAP_REAL_HOME", filepath.Join(r.options.Dir, "root")},
+		{"SNAP_REEXEC", ""},
+		{"SNAP_REVISION", snap.Revision},
+		{"SNAP_UID", strconv.Itoa(os.Getuid())},
+		{"SNAP_USER_COMMON", filepath.Join(user, "common")},
+		{"SNAP_USER_DATA", filepath.Join(user, snap.Revision)},
+		{"SNAP_VERSION", snap.Version},
+		{"HOME", filepath.Join(user, snap.Revision)},
+		{"LANG", "C.UTF-8"},
+		{"PATH", r.bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games:/usr/local/games"},
+		{"TEMPDIR", "/tmp"},
+		{"TMPDIR", "/tmp"},
+		{"USER", "root"},
+		{"XDG_RUNTIME_DIR", filepath.Join(r.options.Dir, "run", "user", "0", "snap."+instance)},
+		{SocketVariable, r.socket},
+	} {
+		e.set(variable[0], variable[1])
+	}
+	if app != "" {
+		e.set("SNAP_APP_NAME", app)
+	}
+	for _, name := range []string{"SNAP_COMMON", "SNAP_DATA", "SNAP_USER_COMMON", "SNAP_USER_DATA", "XDG_RUNTIME_DIR"} {
+		if err := os.MkdirAll(e.values[name], 0o755); err != nil {
+			return nil, err
+		}
+	}
+	e.extend(snap.Environment)
+	e.extend(setting.Environment)
+	return e, nil
+}
+
+// command is what is executed: programs of the command-chain, of which each runs the rest, and the program itself. Of its
+// arguments those are left out whose variables are empty.
+func (e *environment) command(snap world.Snap, setting world.Setting, program string, arguments ...string) []string {
+	var words []string
+	for _, link := range setting.Chain {
+		words = append(words, filepath.Join(snap.Dir, link))
+	}
+	words = append(words, program)
+	for _, argument := range arguments {
+		if argument = e.expand(argument); argument != "" {
+			words = append(words, argument)
+		}
+	}
+	return words
+}
+
+// appCommand is what is executed for an app, nil if it has no command.
+func (e *environment) appCommand(snap world.Snap, setting world.Setting, command string) []string {
+	words := strings.Fields(command)
+	if len(words) == 0 {
+		return nil
+	}
+	return e.command(snap, setting, filepath.Join(snap.Dir, words[0]), words[1:]...)
+}
+
+// architecture is Debian's name of this machine's.
+func architecture() string {
+	names := map[string]string{"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
+	if name := names[runtime.GOARCH]; name != "" {
+		return name
+	}
+	return runtime.GOARCH
+}

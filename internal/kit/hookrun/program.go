@@ -1,0 +1,97 @@
+package hookrun
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/kit/rest"
+	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/snapdhttp"
+)
+
+var _ rest.Programs = (*Runner)(nil)
+
+// shell is what runs in the place of an app for whoever wants to look around.
+const shell = "/bin/sh"
+
+// Program says how to run an app of a snap, SNAP.APP, or SNAP for the app of the snap's own name; with asShell a shell in the
+// app's place, which a snap without the app has as well. It has what a snap's app has, snapctl included.
+func (r *Runner) Program(name string, asShell bool, arguments []string) (rest.Program, error) {
+	instance, app, named := strings.Cut(name, ".")
+	snap, err := r.world.Snap(instance)
+	if err != nil {
+		return rest.Program{}, err
+	}
+	if !named {
+		app = snap.Name
+	}
+	command, setting, found := appOf(snap, app)
+	if !found && (named || !asShell) {
+		return rest.Program{}, noApp(snap, app)
+	}
+	cookie, err := r.world.SnapctlCookie(instance)
+	if err != nil {
+		return rest.Program{}, err
+	}
+	environment, err := r.environment(snap, cookie, app, setting)
+	if err != nil {
+		return rest.Program{}, err
+	}
+	words := environment.appCommand(snap, setting, command)
+	if asShell {
+		words = environment.command(snap, setting, shell)
+	}
+	if words == nil {
+		return rest.Program{}, fmt.Errorf("cannot run %s: it has no command", name)
+	}
+	return rest.Program{Args: append(words, arguments...), Env: environment.list()}, nil
+}
+
+// appOf finds an app of a snap, or a service of it.
+func appOf(snap world.Snap, name string) (command string, setting world.Setting, found bool) {
+	if app, is := snap.Apps[name]; is {
+		return app.Command, app.Setting, true
+	}
+	service, is := snap.Services[name]
+	return service.Command, service.Setting, is
+}
+
+// noApp says that a snap has no such app, in snapd's words, and which it has.
+func noApp(snap world.Snap, app string) error {
+	var names []string
+	for name := range snap.Apps {
+		names = append(names, snap.Instance()+"."+name)
+	}
+	names = append(names, snap.ServiceNames()...)
+	slices.Sort(names)
+	known := "it has none, but --shell runs a shell in its place"
+	if names != nil {
+		known = "it has " + strings.Join(names, ", ")
+	}
+	return &world.Error{Status: http.StatusNotFound, Kind: "app-not-found", Value: snap.Instance() + "." + app,
+		Message: fmt.Sprintf("cannot find app %q in %q: %s", app, snap.Instance(), known)}
+}
+
+// AskProgram asks the machine behind a socket how to run an app, or a shell in its place.
+func AskProgram(ctx context.Context, socket, name string, asShell bool, arguments []string) (rest.Program, error) {
+	query := url.Values{"name": {name}, "shell": {strconv.FormatBool(asShell)}, "arg": arguments}
+	response, err := snapdhttp.New(socket).Do(ctx, http.MethodGet, rest.RunPath, query, nil)
+	if err != nil {
+		return rest.Program{}, fmt.Errorf("nobody answers at %s: is registry dev running? Name its socket by --socket, --registry snapd:SOCKET or $ASPECTS_REGISTRY (%w)", socket, err)
+	}
+	if refusal := response.Refusal(); refusal != nil {
+		return rest.Program{}, errors.New(refusal.Message)
+	}
+	var program rest.Program
+	if err := json.Unmarshal(response.Result, &program); err != nil {
+		return rest.Program{}, fmt.Errorf("the answer at %s cannot be read: %w", socket, err)
+	}
+	return program, nil
+}

@@ -1,0 +1,254 @@
+package lint
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/document"
+	"aspects-poc/internal/kit/calls"
+	"aspects-poc/internal/kit/snapfile"
+	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/confdb/view"
+)
+
+// interfaceHook is the name of a hook that may use the attributes of a plug or slot.
+var interfaceHook = regexp.MustCompile(`^(un)?(prepare|connect)-(plug|slot)-|^disconnect-(plug|slot)-`)
+
+// checkCalls looks at what a script asks snapctl for.
+func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
+	for _, call := range calls.Find(h.Name, h.Text) {
+		if call.May {
+			continue
+		}
+		add := func(code, format string, args ...any) { c.addTo(h.File, code, call.At, format, args...) }
+		if call.Verb == "fail" {
+			switch {
+			case kind != "change-view-":
+				add("hook-cannot-fail", `cannot use "snapctl fail" outside of a "change-view" hook`)
+				continue
+			case call.Several:
+				add("hook-fail-words", "the reason is the first word only")
+			}
+			if call.Exits {
+				add("hook-fail-exit", "the reason is lost: the hook ends with an error")
+			}
+			continue
+		}
+		if !call.View {
+			if done := map[string]string{"get": "read during the execution of interface", "set": "set during the execution of prepare"}[call.Verb]; done != "" &&
+				strings.HasPrefix(call.Plug, ":") && !strings.Contains(call.Plug, "=") && !interfaceHook.MatchString(h.Name) {
+				add("hook-attribute", "snapctl %s %s: interface attributes can only be %s hooks", call.Verb, call.Plug, done)
+			}
+			continue
+		}
+		if call.ViewValue {
+			add("hook-view-value", "bool flag `--view' cannot have an argument")
+			continue
+		}
+		if call.Previous && kind != "change-view-" && kind != "save-view-" && kind != "observe-view-" {
+			add("hook-previous", "cannot use --previous outside of save-view, change-view or observe-view hooks")
+		}
+		if call.Plug == "" {
+			continue // only a run can tell
+		}
+		name, colon := strings.CutPrefix(call.Plug, ":")
+		if !colon {
+			add("hook-colon", "snapctl %s --view %s: without a colon before the plug it means the snap's configuration", call.Verb, call.Plug)
+			continue
+		}
+		p := snap.plug(name)
+		switch {
+		case p == nil:
+			add("hook-unknown-plug", "cannot find plug :%s for snap %q%s", name, snap.Name, didYouMean(name, snap.confdbs()))
+			continue
+		case p.Interface == "registry", p.mistaken(): // that has been told, at the plug
+			continue
+		case !p.confdb():
+			add("hook-unknown-plug", "cannot use --view with non-confdb plug :%s", name)
+			continue
+		}
+		write := call.Writes()
+		if reason := c.noRule(p, write); reason != "" && (!write || kind != "observe-view-" && kind != "save-view-") {
+			add("hook-no-rule", "cannot %s through plug %q: %s", call.Verb, name, reason)
+			continue
+		}
+		if !write || kind != "observe-view-" && kind != "save-view-" {
+			for _, request := range call.Requests {
+				if reason := c.refusedRequest(p, call.Verb, request); reason != "" {
+					add("hook-no-rule", "%s", reason)
+				}
+			}
+		}
+		switch kind {
+		case "observe-view-", "save-view-":
+			if write {
+				add("hook-cannot-write", "cannot modify confdb in %q hook", h.Name)
+			}
+		case "change-view-":
+			if call.Again {
+				add("hook-last-write", "only the last of several writes in %q counts", h.Name)
+			}
+		case "load-view-", "query-view-":
+		default:
+			waits := c.waitsFor(snap, p, write)
+			early := kind == "prepare-plug-" || kind == "unprepare-plug-" || h.Name == "install" || h.Name == "default-configure"
+			switch {
+			case early && waits == "" && !call.Asked:
+				add("hook-connect", "cannot access confdb through unconnected plug :%s: when %q runs it is connected only if it connects by itself",
+					name, h.Name)
+			case early && !call.Asked:
+				add("hook-deadlock", "%q uses plug %q: not connected yet, snapd refuses; where it connects by itself, %q has to wait for %q", h.Name, name,
+					waits, h.Name)
+			case waits != "":
+				add("hook-deadlock", "%q uses plug %q, and %q has to wait until %q ends", h.Name, name, waits, h.Name)
+			case kind == "connect-plug-":
+				add("hook-connecting", "%q uses confdb through plug %q: it works where a custodian of the view is connected already", h.Name, name)
+			}
+		}
+	}
+}
+
+// noRule tells why a plug's view can never be read, or written.
+func (c *checker) noRule(p *Plug, write bool) string {
+	name := c.viewOf(p)
+	for _, v := range c.views {
+		if v.name != name || c.refused() {
+			continue
+		}
+		for _, r := range v.rules {
+			if r.Writable && write || r.Readable && !write {
+				return ""
+			}
+		}
+		if write {
+			return "no rule of view " + strconv.Quote(name) + " writes: no matching rule"
+		}
+		return "no rule of view " + strconv.Quote(name) + " reads: no matching rule"
+	}
+	return ""
+}
+
+// refusedRequest tells why a request can never be read, set or unset through a plug, in the engine's words.
+func (c *checker) refusedRequest(p *Plug, verb, request string) string {
+	i := slices.IndexFunc(c.views, func(v *viewModel) bool { return v.name == c.viewOf(p) })
+	if i < 0 || c.views[i].parsed == nil || c.refused() {
+		return ""
+	}
+	v := c.views[i]
+	if v.parsed.Matches(request, verb != "get") {
+		return ""
+	}
+	var err error
+	switch verb {
+	case "get":
+		_, err = v.parsed.Get(databag.Bag{}, []string{request}, view.ReadOptions{})
+	case "set":
+		_, err = v.parsed.Set(request, "")
+	case "unset":
+		_, err = v.parsed.Unset(request)
+	}
+	if err == nil {
+		return ""
+	}
+	var others []string
+	for _, r := range v.rules {
+		if r.Readable && verb == "get" || r.Writable && verb != "get" {
+			others = append(others, r.Request.Bare())
+		}
+	}
+	hint := didYouMean(request, others)
+	for _, other := range others {
+		if hint == "" && strings.HasSuffix(other, "."+request) { // a rule without a request has its storage path as one
+			hint = "; the view has " + strconv.Quote(other)
+		}
+	}
+	return err.Error() + hint
+}
+
+// refused tells whether something of the confdb-schema is not as snapd wants it, so that its rules are not all known.
+func (c *checker) refused() bool {
+	return c.broken || slices.ContainsFunc(c.findings, func(f Finding) bool { return f.File == c.doc.File && f.Level == Error })
+}
+
+// checkWayIn sees that a load-view or save-view hook has a plug to hand its values through: its own, or another one of its
+// snap.
+func (c *checker) checkWayIn(snap *Snap, h *Hook, kind string, own *Plug) {
+	if kind != "load-view-" && kind != "save-view-" || c.viewOf(own) == "" || c.noRule(own, kind == "load-view-") == "" {
+		return
+	}
+	for i := range snap.Plugs {
+		p := &snap.Plugs[i]
+		if p.confdb() && c.viewOf(p) != "" && c.noRule(p, kind == "load-view-") == "" {
+			return
+		}
+	}
+	verb, what := "read", "read"
+	if kind == "load-view-" {
+		verb, what = "hand in", "written"
+	}
+	c.addTo(h.File, "hook-no-way", document.Position{}, "%q can %s nothing: no plug of snap %q is for a view of %s that can be %s", h.Name, verb, snap.Name,
+		c.doc.Header("name"), what)
+}
+
+// feeds returns the views that a custodian's hooks use while another view is read or written. Such an access belongs to the
+// transaction that runs, and needs no hooks of its own.
+func (c *checker) feeds() map[string]bool {
+	fed := map[string]bool{}
+	for _, snap := range c.options.Snaps {
+		for _, h := range snap.Hooks {
+			kind, name := snapfile.Split(h.Name)
+			own := snap.plug(name)
+			if kind != "load-view-" && kind != "query-view-" && kind != "change-view-" || !own.custodian() {
+				continue
+			}
+			for _, call := range calls.Find(h.Name, h.Text) {
+				p := snap.plug(strings.TrimPrefix(call.Plug, ":"))
+				if call.View && p.confdb() && p.View != own.View && p.Account == own.Account {
+					fed[c.viewOf(p)] = true
+				}
+			}
+		}
+	}
+	return fed
+}
+
+// waitsFor returns the hook of the snap that has to run for an access through a plug, "" if there is none: snapd runs one
+// hook of a snap at a time.
+func (c *checker) waitsFor(snap *Snap, p *Plug, write bool) string {
+	for i := range snap.Plugs {
+		custodian := &snap.Plugs[i]
+		if !custodian.custodian() || custodian.View != p.View || custodian.Account != p.Account {
+			continue
+		}
+		kinds := []string{"change-view-", "save-view-"}
+		if !write {
+			if kinds = []string{"load-view-"}; !c.readsEphemeral(p) {
+				continue
+			}
+		}
+		for _, kind := range kinds {
+			if name := kind + custodian.Name; snap.hasHook(name) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// readsEphemeral tells whether a view has ephemeral data to be read.
+func (c *checker) readsEphemeral(p *Plug) bool {
+	name := c.viewOf(p)
+	for _, v := range c.views {
+		for _, r := range v.rules {
+			if v.name != name || !r.Readable || c.broken {
+				continue
+			}
+			if ephemeral, err := c.types.schema.Ephemeral(r.Storage); err == nil && ephemeral {
+				return true
+			}
+		}
+	}
+	return false
+}

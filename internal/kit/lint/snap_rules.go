@@ -1,0 +1,362 @@
+package lint
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/document"
+	"aspects-poc/internal/kit/calls"
+	"aspects-poc/internal/kit/snapfile"
+)
+
+// checkSnaps looks at the snaps that use the confdb-schema.
+func (c *checker) checkSnaps() {
+	if len(c.options.Snaps) == 0 {
+		return
+	}
+	type holder struct {
+		snap *Snap
+		plug *Plug
+	}
+	custodians := map[string][]holder{}
+	for _, snap := range c.options.Snaps {
+		c.checkSnap(snap)
+		c.fillAccounts(snap)
+		byView := map[string]string{}
+		for i := range snap.Plugs {
+			p := &snap.Plugs[i]
+			if p.Interface == "registry" {
+				c.addTo(snap.File, "plug-interface", p.at("interface"), "plug %q has the interface registry: snapd 2.68 and later do not know it", p.Name)
+			}
+			if p.mistaken() {
+				if p.entry.Value.Get("interface") == nil {
+					c.addTo(snap.File, "plug-interface", p.entry.KeyPos, "plug %q is for a confdb, and does not say that its interface is confdb", p.Name)
+				} else {
+					c.addTo(snap.File, "plug-interface", p.at("interface"), "plug %q is for a confdb, and its interface is %q; did you mean %q?", p.Name, p.Interface, "confdb")
+				}
+			}
+			if !p.confdb() || !c.checkPlug(snap, p) {
+				continue
+			}
+			if other, ok := byView[p.Account+"/"+p.View]; ok {
+				c.addTo(snap.File, "plug-twice", p.entry.KeyPos, "plugs %q and %q are both for view %q", other, p.Name, p.View)
+			}
+			byView[p.Account+"/"+p.View] = p.Name
+			if view := c.viewOf(p); view != "" && p.custodian() {
+				custodians[view] = append(custodians[view], holder{snap, p})
+			}
+		}
+		for i := range snap.Hooks {
+			c.checkHook(snap, &snap.Hooks[i])
+		}
+	}
+	if c.doc.Header("name") == "" {
+		return // nobody's plugs are for its views
+	}
+	fed := c.feeds()
+	for _, view := range c.views {
+		holders := custodians[view.name]
+		var names []string
+		for i, h := range holders {
+			if i == 0 || h.snap != holders[i-1].snap {
+				names = append(names, h.snap.Name)
+			}
+		}
+		switch {
+		case len(names) == 0:
+			c.add("no-custodian", view.entry.KeyPos, "no snap is custodian of view %q", view.name)
+			continue
+		case len(names) > 1:
+			c.add("custodians", view.entry.KeyPos, "view %q has the custodians %s", view.name, strings.Join(names, ", "))
+		}
+		has := func(hook string) bool {
+			for _, h := range holders {
+				if h.snap.built || h.snap.hasHook(hook+h.plug.Name) {
+					return true
+				}
+			}
+			return false
+		}
+		if !fed[view.name] || has("load-view-") || has("save-view-") {
+			c.checkEphemeral(view, has)
+		}
+	}
+}
+
+// checkSnap looks at what of a snap is about no plug or hook that it has.
+func (c *checker) checkSnap(snap *Snap) {
+	if !snapfile.ValidName(snap.Name) && plainName.MatchString(snap.Name) {
+		hint := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(snap.Name), "-"), "-")
+		if hint = "; did you mean " + strconv.Quote(hint) + "?"; !snapfile.ValidName(strings.Split(hint, `"`)[1]) {
+			hint = "; a name has at most 40 of a-z, 0-9 and single hyphens in between, with a letter among them"
+		}
+		c.addTo(snap.File, "snap-name", snap.nameAt, "invalid snap name: %q%s", snap.Name, hint)
+	}
+	for _, fault := range snap.twice {
+		c.addTo(snap.File, "duplicate-key", fault.Pos, "%s", fault.Message)
+	}
+	for _, s := range snap.strange {
+		c.report(snap.File, fmt.Sprintf("did you mean %q?", s.meant), "unknown-key", s.at, "snapd does not read %q, and snapcraft refuses it", s.key)
+	}
+	for _, fault := range snap.faults {
+		code := "program-not-executable"
+		if fault.Gone {
+			code = "program-missing"
+		}
+		c.addTo(snap.File, code, fault.At, "%s", fault.Reason)
+	}
+	for _, name := range snap.folders {
+		if kind, plug := snapfile.Split(name); snapfile.Fixed(name) || kind != "" && snap.plug(plug) != nil {
+			c.addTo(filepath.Join(snapfile.HookFolder(snap.File), name), "hook-folder", document.Position{}, "hook %q is a folder", name)
+		}
+	}
+}
+
+// plainName is a name that is none that is still to be filled in.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._ -]+$`)
+
+// notInNames are what names of snaps cannot have, and hyphens, of which one stands by itself.
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// viewOf returns the name of the view of this confdb-schema that a plug is for, "" if it is for another one's.
+func (c *checker) viewOf(p *Plug) string {
+	schema, view, _ := strings.Cut(p.View, "/")
+	if schema != c.doc.Header("name") || c.account() != "" && p.Account != c.account() {
+		return ""
+	}
+	return view
+}
+
+// fillAccounts puts the account into plugs that have a placeholder for it, and reports the first if no flag fills it in. To
+// snapd the placeholder in an unpacked snap is a wrong account.
+func (c *checker) fillAccounts(snap *Snap) {
+	told := c.options.Account != ""
+	if !told && filepath.Base(snap.File) == "snap.yaml" {
+		return
+	}
+	for i := range snap.Plugs {
+		p := &snap.Plugs[i]
+		given := p.entry.Value.Get("account").String()
+		if !p.confdb() || !document.Placeholder(given) {
+			continue
+		}
+		if !told {
+			c.addTo(snap.File, "placeholder", p.at("account"), "the account is still to be filled in, by --account-id: %s", given)
+			told = true
+		}
+		p.Account = cmp.Or(c.account(), unused)
+	}
+}
+
+// checkPlug makes the checks of snapd's confdb interface, in its words, and tells whether the plug is sound.
+func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
+	role := ""
+	if given := p.entry.Value.Get("role"); given.Is(document.String) {
+		role = cmp.Or(given.Text, "none") // an empty one is there, and not the one that may be
+	}
+	if attribute, reason := snapfile.Refused(p.Account, p.View, role); reason != "" {
+		hint := ""
+		if strings.HasPrefix(reason, "confdb plug must have an") || strings.HasPrefix(reason, `confdb plug must have a "`) {
+			hint = instead(p.entry.Value, attribute)
+		}
+		c.report(snap.File, question(hint), "plug", p.at(attribute), "%s", reason)
+		return false
+	}
+	for _, entry := range entriesOf(p.entry.Value) {
+		attributes := []string{"interface", "account", "view", "role"}
+		if hint := didYouMean(entry.Key, absent(p.entry.Value, attributes)); hint != "" && !slices.Contains(attributes, entry.Key) {
+			c.report(snap.File, question(hint), "unknown-key", entry.KeyPos, "snapd does not read %q of a confdb plug", entry.Key)
+		}
+	}
+	schema, view, _ := strings.Cut(p.View, "/")
+	if schema != c.doc.Header("name") {
+		account := c.account()
+		if name := c.doc.Header("name"); view == name && c.doc.Headers.Get("views").Get(schema) != nil && (account == "" || p.Account == account) {
+			c.addTo(snap.File, "plug-schema", p.at("view"), "plug %q is for view %q; did you mean %q?", p.Name, p.View, name+"/"+schema)
+		} else if name != "" || c.doc.File == "" {
+			c.noSchema(snap, p, schema)
+		}
+		return true // of another confdb-schema
+	}
+	if account := c.account(); account != "" && p.Account != account {
+		c.addTo(snap.File, "other-account", p.at("account"), "plug %q is for %s of account %s, not %s", p.Name, schema, p.Account, account)
+		return true
+	}
+	if c.doc.Headers.Get("views").Get(view) == nil {
+		c.addTo(snap.File, "plug-view", p.at("view"), "plug %q is for view %q, which %s does not have%s", p.Name, view, schema,
+			didYouMean(view, c.doc.Headers.Get("views").Keys()))
+	} else if !snap.hasTwin(p) && !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
+		c.addTo(snap.File, "plug-name", p.entry.KeyPos, "plug %q is for view %q of %s: hooks are named after the plug, and %s-%s would tell",
+			p.Name, view, schema, schema, view)
+	}
+	return true
+}
+
+// noSchema tells, once, that a confdb-schema was not given.
+func (c *checker) noSchema(snap *Snap, p *Plug, schema string) {
+	if p.Account == "system" || slices.Contains(c.options.Schemas, schema) || slices.Contains(c.missing, schema) {
+		return
+	}
+	c.missing = append(c.missing, schema)
+	given := append([]string{c.doc.Header("name")}, c.options.Schemas...)
+	slices.Sort(given)
+	c.addTo(snap.File, "schema-missing", p.at("view"), "no file of the confdb-schema %q is given%s", schema, didYouMean(schema, slices.Compact(given)))
+}
+
+// checkEphemeral sees that somebody keeps what snapd does not.
+func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
+	if c.broken {
+		return
+	}
+	id := c.doc.Header("name") + "/" + v.name
+	if account := c.account(); account != "" {
+		id = account + "/" + id
+	}
+	var unread, unwritten, usable bool
+	for _, r := range v.rules {
+		ephemeral, err := c.types.schema.Ephemeral(r.Storage)
+		if err != nil {
+			continue
+		}
+		read, written := !ephemeral || has("load-view-"), !ephemeral || has("save-view-")
+		usable = usable || r.Readable && read || r.Writable && written
+		unread = unread || r.Readable && !read
+		unwritten = unwritten || r.Writable && !written
+	}
+	code := "ephemeral-hook"
+	if !usable {
+		code = "view-unusable"
+	}
+	if unwritten {
+		c.add(code, v.entry.KeyPos, "cannot write confdb view %s: write might change ephemeral data but no custodians has a save-view hook", id)
+	}
+	if unread {
+		c.add(code, v.entry.KeyPos, "cannot schedule tasks to read view %s: read might cover ephemeral data but no custodian has a load-view hook", id)
+	}
+}
+
+func (c *checker) checkHook(snap *Snap, h *Hook) {
+	add := func(code, format string, args ...any) {
+		at := h.at
+		if h.File != snap.File {
+			at = document.Position{}
+		}
+		c.addTo(h.File, code, at, format, args...)
+	}
+	switch {
+	case h.File != snap.File:
+	case snapfile.Built(snap.File):
+		add("hook-missing", "hook %q has no file: cannot snap-exec: no such file or directory", h.Name)
+	case !snap.built:
+		add("hook-stub", "hook %q has no file: snapcraft makes one that does nothing", h.Name)
+	}
+	if h.Name == "default-configure" && !snap.built {
+		if reason := snapfile.RefusedHooks(snap.hookNames()); reason != "" {
+			add("hook-alone", "%s", reason)
+		}
+	}
+	if !h.Executable {
+		add("hook-not-executable", "hook %q is not executable", h.Name)
+	}
+	switch line, _, _ := bytes.Cut(h.Text, []byte("\n")); {
+	case h.Text == nil:
+	case !bytes.HasPrefix(line, []byte("#!")):
+		help := ""
+		if python.Match(h.Text) {
+			help = "begin it with the line #!/usr/bin/env python3"
+		}
+		c.report(h.File, help, "hook-interpreter", document.Position{}, "hook %q does not begin with a line that names its interpreter", h.Name)
+	case c.checkPython(snap, h, strings.Fields(string(line[2:]))):
+	case bytes.HasSuffix(line, []byte("\r")):
+		add("hook-interpreter", "hook %q has lines that end as those of Windows do: its interpreter is not found", h.Name)
+	}
+	if at, reason := calls.Refused(h.Text); reason != "" {
+		c.addTo(h.File, "hook-syntax", at, "hook %q is no script that its shell can read: %s", h.Name, reason)
+	}
+	kind, name := snapfile.Split(h.Name)
+	p := snap.plug(name)
+	var plugs []string
+	for _, plug := range snap.Plugs {
+		plugs = append(plugs, plug.Name)
+	}
+	switch {
+	case kind == "" && snapfile.Fixed(h.Name), strings.Contains(h.Name, "-slot-"):
+	case kind == "":
+		if old, ok := strings.CutSuffix(h.Name, "-view-changed"); ok {
+			if !snap.hasHook("observe-view-" + old) {
+				add("hook-never-runs", "snapd 2.69 and later run observe-view-%s instead of %q", old, h.Name)
+			}
+			break
+		}
+		add("hook-never-runs", "snapd knows no hook %q%s", h.Name, didYouMean(h.Name, snapfile.Names(plugs)))
+	case p == nil && snap.open && !strings.Contains(kind, "-view-"): // one that an extension brings
+	case p == nil:
+		hint := didYouMean(name, plugs)
+		if hint == "" {
+			hint = didYouMean(h.Name, snapfile.Names(plugs))
+		}
+		add("hook-plug", "hook %q is for a plug %q, which snap %q does not have%s", h.Name, name, snap.Name, hint)
+	case p.Interface == "registry", p.mistaken(): // that has been told, at the plug
+	case strings.Contains(kind, "-view-") && !p.confdb():
+		add("hook-plug", "hook %q is for plug %q, whose interface is %s", h.Name, name, p.Interface)
+	case snapfile.CustodianOnly(kind) && !p.custodian():
+		add("hook-never-runs", "snapd runs %q for custodians only, and plug %q is none", h.Name, name)
+	}
+	if p.custodian() {
+		c.checkWayIn(snap, h, kind, p)
+	}
+	c.checkCalls(snap, h, kind)
+}
+
+// python finds a script in Python by lines that are none of a shell.
+var python = regexp.MustCompile(`(?m)^(?:import [a-z_][\w.]*(?: as \w+)?(?:, *[a-z_][\w.]*)*|from [\w.]+ import .+|def \w+\(.*\).*:)\s*$`)
+
+// pythons are the versions of Python that bases have. core26 and bare have none.
+var pythons = map[string]string{"core20": "3.8", "core22": "3.10", "core24": "3.12", "core26": "", "bare": ""}
+
+// checkPython looks whether there is the Python that a hook begins with, and reports it if not. A path is one of the base, and
+// env finds those of the snap as well.
+func (c *checker) checkPython(snap *Snap, h *Hook, words []string) bool {
+	version, known := pythons[snap.base]
+	if !known || len(words) == 0 {
+		return false
+	}
+	wanted, env := words[0], false
+	if wanted == "/usr/bin/env" && len(words) == 2 {
+		wanted, env = words[1], true
+	}
+	folder, name := filepath.Split(wanted)
+	if !pythonName.MatchString(name) || env != (folder == "") || !env && folder != "/usr/bin/" && folder != "/bin/" ||
+		version != "" && (name == "python3" || name == "python"+version) {
+		return false
+	}
+	if env {
+		if snap.file == nil {
+			return false // a part may bring it
+		}
+		for _, folder := range []string{"usr/sbin", "usr/bin", "sbin", "bin"} {
+			if _, err := snap.file(folder + "/" + name); !errors.Is(err, fs.ErrNotExist) {
+				return false
+			}
+		}
+	}
+	has, help := "has Python "+version+" as python3", "begin it with the line #!/usr/bin/env python3"
+	if version == "" {
+		has, help = "has no Python", "bring Python with the snap, as the packages of a part, and begin the hook with the line #!/usr/bin/env python3"
+		if snap.base == "bare" {
+			help = "use a base that has Python, such as core24"
+		}
+	}
+	c.report(h.File, help, "hook-interpreter", document.Position{}, "hook %q wants %s, and base %s %s", h.Name, wanted, snap.base, has)
+	return true
+}
+
+var pythonName = regexp.MustCompile(`^python(?:[23](?:\.\d+)?)?$`)

@@ -1,0 +1,209 @@
+package rest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/kit/assertion"
+	"aspects-poc/internal/kit/world"
+	"aspects-poc/registry/confdb"
+)
+
+// assertionMedia is the media type of a stream of assertions.
+const assertionMedia = "application/x.ubuntu.assertion"
+
+func (s *Server) assertionTypes(*http.Request) (reply, error) {
+	return reply{result: map[string]any{"types": assertion.Types()}}, nil
+}
+
+// assertions returns those that the machine knows, each type sorted by its name. Confdb-schemas that came without a
+// signature get what has the shape of one.
+func (s *Server) assertions() ([]*assertion.Assertion, error) {
+	var list []*assertion.Assertion
+	for _, schema := range append(world.Builtin(), s.world.Schemas()...) {
+		a, err := assertionOf(schema)
+		if err != nil {
+			return nil, fmt.Errorf("confdb-schema %s: %w", schema.ID(), err)
+		}
+		list = append(list, a)
+	}
+	for _, other := range s.world.Assertions() {
+		a, err := assertion.Decode([]byte(other.Text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", other.Name, err)
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+func assertionOf(schema world.Schema) (*assertion.Assertion, error) {
+	if schema.Assertion != "" {
+		return assertion.Decode([]byte(schema.Assertion))
+	}
+	return assertion.Unsigned(schema.Document)
+}
+
+func (s *Server) findAssertions(r *http.Request) (reply, error) {
+	kind, query := r.PathValue("type"), r.URL.Query()
+	if !assertion.Known(kind) {
+		return reply{}, badRequest(fmt.Sprintf("invalid assert type: %q", kind))
+	}
+	shape := query.Get("json")
+	if shape != "" && shape != "false" && shape != "true" && shape != "headers" {
+		return reply{}, badRequest(`"json" query parameter when used must be set to "true" or "headers"`)
+	}
+	if remote := query.Get("remote"); remote != "" && remote != "false" && remote != "true" {
+		return reply{}, badRequest(`"remote" query parameter when used must be set to "true" or "false" or left unset`)
+	}
+	if query.Get("remote") == "true" {
+		return reply{}, refuse(http.StatusInternalServerError, "searching assertions failed: there is no store here; without "+
+			"--remote you get what is known here")
+	}
+	all, err := s.assertions()
+	if err != nil {
+		return reply{}, err
+	}
+	found := slices.DeleteFunc(all, func(a *assertion.Assertion) bool {
+		if a.Type() != kind {
+			return true
+		}
+		for name := range query {
+			if name != "json" && name != "remote" && name != "max-format" && a.Header(name) != query.Get(name) {
+				return true
+			}
+		}
+		return false
+	})
+	if shape == "true" || shape == "headers" {
+		results := []map[string]any{}
+		for _, a := range found {
+			result := map[string]any{"headers": a.Headers()}
+			if body := a.Body(); len(body) > 0 && shape == "true" {
+				result["body"] = string(body)
+			}
+			results = append(results, result)
+		}
+		return reply{result: results}, nil
+	}
+	return reply{raw: func(w http.ResponseWriter) {
+		s.sendRaw(w, assertionMedia, len(found), func(into io.Writer) error {
+			var texts [][]byte
+			for _, a := range found {
+				texts = append(texts, a.Encode())
+			}
+			_, err := into.Write(bytes.Join(texts, []byte("\n")))
+			return err
+		})
+	}}, nil
+}
+
+func (s *Server) sendRaw(w http.ResponseWriter, media string, count int, write func(io.Writer) error) {
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("X-Ubuntu-Assertions-Count", strconv.Itoa(count))
+	w.WriteHeader(http.StatusOK)
+	if err := write(w); err != nil {
+		s.log.Debug("client went away", "error", err)
+	}
+}
+
+// acknowledge takes what `snap ack` sends. Of a stream all or nothing is taken.
+func (s *Server) acknowledge(r *http.Request) (reply, error) {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return reply{}, badRequest(fmt.Sprintf("cannot decode request body into assertions: %v", err))
+	}
+	list, err := assertion.DecodeAll(text)
+	if err != nil {
+		return reply{}, badRequest(fmt.Sprintf("cannot decode request body into assertions: %v", err))
+	}
+	var schemas []world.Schema
+	var others []world.Assertion
+	for _, a := range list {
+		var schema world.Schema
+		switch a.Type() {
+		case "confdb-schema":
+			schema, err = s.admit(a)
+			schemas = append(schemas, schema)
+		case "account-key":
+			_, err = assertion.ReadKey(a.Encode())
+			others = append(others, kept(a))
+		default:
+			// The store has signed it, whose keys are not known here: it is shown, and trusted with nothing.
+			others = append(others, kept(a))
+		}
+		if err != nil {
+			return reply{}, badRequest("assert failed: " + err.Error())
+		}
+	}
+	if err := s.world.AcknowledgeAll(others, schemas); err != nil {
+		var refused *world.Error
+		if errors.As(err, &refused) {
+			return reply{}, badRequest("assert failed: " + refused.Message)
+		}
+		return reply{}, err
+	}
+	return reply{}, s.standIn()
+}
+
+func kept(a *assertion.Assertion) world.Assertion {
+	return world.Assertion{Name: a.String(), Revision: a.Revision(), Text: string(a.Encode())}
+}
+
+// admit checks a confdb-schema, as acknowledging it does.
+func (s *Server) admit(a *assertion.Assertion) (world.Schema, error) {
+	schema, err := Parse(a)
+	if err != nil {
+		return world.Schema{}, err
+	}
+	if !s.options.Unsigned {
+		if err := s.options.Keys.Check(a); err != nil {
+			unknown := (*assertion.UnknownKeyError)(nil)
+			if errors.As(err, &unknown) {
+				err = fmt.Errorf("cannot resolve prerequisite assertion: account-key (%s)", unknown.Key)
+			}
+			return world.Schema{}, err
+		}
+	}
+	return schema, nil
+}
+
+// Parse reads the confdb-schema in an assertion. It does not look at the signature.
+func Parse(a *assertion.Assertion) (world.Schema, error) {
+	if authority, account := a.Header("authority-id"), a.Header("account-id"); authority != account {
+		return world.Schema{}, fmt.Errorf("authority-id and account-id must match, confdb-schema assertions are expected to "+
+			"be signed by the issuer account: %q != %q", authority, account)
+	}
+	document, err := a.Document()
+	if err != nil {
+		return world.Schema{}, err
+	}
+	parsed, err := confdb.ParseDocument(document)
+	if err != nil {
+		return world.Schema{}, fmt.Errorf("assertion confdb-schema: %w", err)
+	}
+	return world.Schema{Parsed: parsed, Document: document, Assertion: string(a.Encode())}, nil
+}
+
+// ParseSchema reads a confdb-schema from a file's text: an assertion, whatever its signature, or the JSON that `snap
+// sign` takes. Errors are those of packages assertion and confdb.
+func ParseSchema(text []byte) (world.Schema, error) {
+	if strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
+		parsed, err := confdb.ParseDocument(text)
+		if err != nil {
+			return world.Schema{}, err
+		}
+		return world.Schema{Parsed: parsed, Document: text}, nil
+	}
+	a, err := assertion.Decode(text)
+	if err != nil {
+		return world.Schema{}, err
+	}
+	return Parse(a)
+}

@@ -1,0 +1,60 @@
+package rest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+
+	"aspects-poc/internal/kit/world"
+)
+
+// core is the name that the system's options have in messages; "system" is another name of it.
+const core = "core"
+
+func confName(r *http.Request) string {
+	if name := r.PathValue("name"); name != "system" {
+		return name
+	}
+	return core
+}
+
+func (s *Server) getConf(r *http.Request) (reply, error) {
+	name := confName(r) // a snap that is not there has no options: nobody asks whether it is
+	config := s.world.Config(name)
+	if name == core { // there was nothing to be seeded with
+		config = maps.Clone(config)
+		config["seed"] = map[string]any{"loaded": true}
+	}
+	keys := commaSeparated(r.URL.Query().Get("keys"))
+	if len(keys) == 0 {
+		if config == nil {
+			config = map[string]any{}
+		}
+		return reply{result: config}, nil
+	}
+	found := map[string]any{}
+	for _, key := range keys {
+		value, there := world.Option(config, key)
+		if !there {
+			key = world.MissingOption(config, key)
+			return reply{}, &world.Error{Status: http.StatusBadRequest, Kind: world.KindOptionNotFound,
+				Message: fmt.Sprintf("snap %q has no %q configuration option", name, key),
+				Value:   map[string]any{"SnapName": name, "Key": key}}
+		}
+		found[key] = value
+	}
+	return reply{result: found}, nil
+}
+
+func (s *Server) setConf(r *http.Request) (reply, error) {
+	name := confName(r)
+	decoder := json.NewDecoder(r.Body)
+	decoder.UseNumber()
+	var values map[string]any
+	if err := decoder.Decode(&values); err != nil {
+		return reply{}, badRequest(fmt.Sprintf("cannot decode request body into patch values: %v", err))
+	}
+	change, err := s.world.BeginConfigure(name, values)
+	return reply{change: change}, err
+}

@@ -1,0 +1,77 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"aspects-poc/internal/kit/world"
+)
+
+// A reply is what a handler answers with: done, begun or raw; refusals are errors.
+type reply struct {
+	result any
+	change string // ID of what was begun; "" if it is done
+	raw    func(w http.ResponseWriter)
+}
+
+// envelope is snapd's answer, members in its order.
+type envelope struct {
+	Type   string `json:"type"`
+	Code   int    `json:"status-code"`
+	Status string `json:"status"`
+	Result any    `json:"result"`
+	Change string `json:"change,omitempty"`
+}
+
+type failure struct {
+	Message string `json:"message"`
+	Kind    string `json:"kind,omitempty"`
+	Value   any    `json:"value,omitempty"`
+}
+
+// write answers with a reply or, if err is not nil, with an error.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, answer reply, err error) {
+	if failed := s.exportFeatures(); failed != nil {
+		s.log.Error(failed.Error())
+	}
+	var refused *world.Error
+	switch {
+	case err == nil && answer.raw != nil:
+		answer.raw(w)
+	case err == nil && answer.change != "":
+		s.send(w, http.StatusAccepted, envelope{Type: "async", Change: answer.change, Result: answer.result})
+	case err == nil:
+		s.send(w, http.StatusOK, envelope{Type: "sync", Result: answer.result})
+	case errors.As(err, &refused):
+		status := refused.Status
+		if status == 0 {
+			status = http.StatusInternalServerError
+		}
+		s.send(w, status, envelope{Type: "error", Result: failure{refused.Message, refused.Kind, refused.Value}})
+	case r.Context().Err() != nil: // the client has gone, or the server goes
+		s.send(w, http.StatusInternalServerError, envelope{Type: "error", Result: failure{Message: "request canceled"}})
+	default:
+		s.log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		s.send(w, http.StatusInternalServerError, envelope{Type: "error", Result: failure{Message: err.Error()}})
+	}
+}
+
+func (s *Server) send(w http.ResponseWriter, status int, e envelope) {
+	e.Code, e.Status = status, http.StatusText(status)
+	text, err := json.Marshal(e)
+	if err != nil {
+		s.log.Error("answer cannot be written as JSON", "error", err)
+		http.Error(w, "internal error: answer cannot be written as JSON", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // a client that went away is its own affair
+}
+
+func refuse(status int, message string) *world.Error {
+	return &world.Error{Status: status, Message: message}
+}
+
+func badRequest(message string) *world.Error { return refuse(http.StatusBadRequest, message) }

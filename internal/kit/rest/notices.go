@@ -1,0 +1,118 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"aspects-poc/internal/kit/world"
+)
+
+// noticeTypes are what snapd 2.77.1 knows; only changes are announced here.
+var noticeTypes = []string{"change-update", "warning", "refresh-inhibit", "snap-run-inhibit", "interfaces-requests-prompt",
+	"interfaces-requests-rule-update"}
+
+type noticeInfo struct {
+	ID            string            `json:"id"`
+	UserID        *int              `json:"user-id"` // null: for everybody
+	Type          string            `json:"type"`
+	Key           string            `json:"key"`
+	FirstOccurred time.Time         `json:"first-occurred"`
+	LastOccurred  time.Time         `json:"last-occurred"`
+	LastRepeated  time.Time         `json:"last-repeated"`
+	Occurrences   int               `json:"occurrences"`
+	LastData      map[string]string `json:"last-data,omitempty"`
+	ExpireAfter   string            `json:"expire-after,omitempty"`
+}
+
+func noticeOf(n world.Notice) noticeInfo {
+	return noticeInfo{ID: n.ID, Type: n.Type, Key: n.Key, FirstOccurred: n.FirstOccurred, LastOccurred: n.LastOccurred,
+		LastRepeated: n.LastRepeated, Occurrences: n.Occurrences, LastData: n.LastData, ExpireAfter: n.ExpireAfter.String()}
+}
+
+// listNotices answers at once where there is something; else it waits for the timeout that the client asks for.
+func (s *Server) listNotices(r *http.Request) (reply, error) {
+	query := r.URL.Query()
+	filter := world.NoticeFilter{Keys: commaSeparated(query["keys"]...)}
+	list := []noticeInfo{}
+	if err := s.noticeUsers(r, query); err != nil {
+		return reply{}, err
+	}
+	if given := commaSeparated(query["types"]...); len(given) > 0 {
+		for _, kind := range given {
+			if slices.Contains(noticeTypes, kind) {
+				filter.Types = append(filter.Types, kind)
+			}
+		}
+		if len(filter.Types) == 0 { // only such as this version does not know: there are none, and never will be
+			return reply{result: list}, nil
+		}
+	}
+	if text := query.Get("after"); text != "" {
+		after, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return reply{}, badRequest(fmt.Sprintf(`invalid "after" timestamp: %v`, err))
+		}
+		filter.After = after
+	}
+	var timeout time.Duration
+	if text := query.Get("timeout"); text != "" {
+		var err error
+		if timeout, err = time.ParseDuration(text); err != nil {
+			return reply{}, badRequest(fmt.Sprintf("invalid timeout: %v", err))
+		}
+	}
+	found := s.world.Notices(filter)
+	if len(found) == 0 && timeout > 0 {
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
+		defer cancel()
+		if found = s.world.WaitNotices(ctx, filter); len(found) == 0 && r.Context().Err() != nil {
+			return reply{}, badRequest("request canceled")
+		}
+	}
+	for _, n := range found {
+		list = append(list, noticeOf(n))
+	}
+	return reply{result: list}, nil
+}
+
+// noticeUsers checks the filters by user, which make no difference: what there is here is for everybody.
+func (s *Server) noticeUsers(r *http.Request, query url.Values) error {
+	if len(query["user-id"]) == 0 && len(query["users"]) == 0 {
+		return nil
+	}
+	if p, known := peerOf(r.Context()); !known || !s.options.Root(p.uid) {
+		return refuse(http.StatusForbidden, `only admins may use the "users" and "user-id" filters`)
+	}
+	if len(query["user-id"]) > 0 && len(query["users"]) > 0 {
+		return badRequest(`cannot use both "users" and "user-id" parameters`)
+	}
+	for _, text := range query["users"] {
+		if text != "all" {
+			return badRequest(`invalid "users" filter: must be "all"`)
+		}
+	}
+	for _, text := range query["user-id"] {
+		var uid uint32
+		if _, err := fmt.Sscanf(text, "%d", &uid); err != nil {
+			return badRequest(fmt.Sprintf(`invalid "user-id" filter: %v`, err))
+		}
+	}
+	return nil
+}
+
+func (s *Server) showNotice(r *http.Request) (reply, error) {
+	n, found := s.world.Notice(r.PathValue("id"))
+	if !found {
+		return reply{}, notFound(fmt.Sprintf("cannot find notice with ID %q", r.PathValue("id")))
+	}
+	return reply{result: noticeOf(n)}, nil
+}
+
+// addNotice is for the snap command, which tells with it that a snap cannot be run; nothing here does.
+func (s *Server) addNotice(*http.Request) (reply, error) {
+	return reply{}, refuse(http.StatusForbidden, "only snap command can record notices")
+}

@@ -1,0 +1,195 @@
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aspects-poc/internal/kit/rest"
+	"aspects-poc/internal/kit/world"
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/registrytest/testschema"
+)
+
+// A machine is a world that is served.
+type machine struct {
+	*world.World
+	dir    string // has snapd.socket, snapd-snap.socket and features/
+	client *http.Client
+	snaps  *http.Client
+}
+
+func (m *machine) socket() string     { return filepath.Join(m.dir, "snapd.socket") }
+func (m *machine) snapSocket() string { return filepath.Join(m.dir, "snapd-snap.socket") }
+
+// A setup says how a machine is to be. The zero value has testschema, the feature on, and a snap "cust" that is
+// connected custodian of all views.
+type setup struct {
+	state       string // directory; "" for none
+	runner      world.Runner
+	hooks       []string // of the custodian
+	off         bool     // the feature
+	noCustodian bool
+	options     rest.Options // World and Features are filled in
+}
+
+// serve serves a machine until the test ends.
+func serve(t testing.TB, with setup) *machine {
+	t.Helper()
+	w, err := world.Open(world.Options{Dir: with.state, Runner: with.runner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	furnish(t, w, with)
+	// Short, as the path of a socket has to be.
+	dir, err := os.MkdirTemp("", "rest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	m := &machine{World: w, dir: dir}
+	options := with.options
+	options.World, options.Features = w, filepath.Join(dir, "features")
+	server, err := rest.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listeners []net.Listener
+	for _, path := range []string{m.socket(), m.snapSocket()} {
+		listener, err := rest.Listen(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners = append(listeners, listener)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, listeners[0], listeners[1]) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	m.client, m.snaps = over(m.socket()), over(m.snapSocket())
+	return m
+}
+
+func over(socket string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+}
+
+func furnish(t testing.TB, w *world.World, with setup) {
+	t.Helper()
+	schema, err := rest.ParseSchema(testschema.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Acknowledge(schema); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.SetSystem(map[string]any{"experimental.confdb": !with.off}); err != nil {
+		t.Fatal(err)
+	}
+	plugs := map[string]world.Plug{"network": {Interface: "network"}}
+	for _, view := range schema.Parsed.Views() {
+		plugs[view] = world.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: world.Custodian}
+	}
+	if err := w.Put(world.Snap{Name: "cust", Version: "1", Plugs: plugs, Hooks: with.hooks}); err != nil {
+		t.Fatal(err)
+	}
+	for plug := range plugs {
+		if with.noCustodian {
+			break
+		}
+		if err := w.Link("cust", plug); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func viewID(view string) backend.ViewID {
+	return backend.ViewID{Account: testschema.AccountID, Schema: testschema.Name, View: view}
+}
+
+// put writes as the administrator does and waits.
+func (m *machine) put(t testing.TB, view string, values map[string]any) {
+	t.Helper()
+	id, err := m.Set(t.Context(), viewID(view), values, world.Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change, err := m.Wait(t.Context(), id); err != nil || change.Status != world.Done {
+		t.Fatalf("change %+v, %v", change, err)
+	}
+}
+
+// send makes a request, "GET /v2/changes", and returns what it is answered with. A body that is no text is sent as JSON.
+func send(t testing.TB, client *http.Client, request string, body any) (int, map[string]any) {
+	t.Helper()
+	status, text := sendRaw(t, client, request, body)
+	var answer map[string]any
+	if err := json.Unmarshal(text, &answer); err != nil {
+		t.Fatalf("%s: %v: %s", request, err, text)
+	}
+	return status, answer
+}
+
+func sendRaw(t testing.TB, client *http.Client, request string, body any) (int, []byte) {
+	t.Helper()
+	method, uri, _ := strings.Cut(request, " ")
+	var reader io.Reader
+	switch body := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(body)
+	default:
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+uri, reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, text
+}
+
+// ready waits for the change of an answer and returns it as GET shows it.
+func (m *machine) ready(t testing.TB, answer map[string]any) map[string]any {
+	t.Helper()
+	id, _ := answer["change"].(string)
+	if _, err := m.Wait(t.Context(), id); err != nil {
+		t.Fatalf("%v: %v", answer, err)
+	}
+	_, answer = send(t, m.client, "GET /v2/changes/"+id, nil)
+	return answer["result"].(map[string]any)
+}

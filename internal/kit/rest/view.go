@@ -1,0 +1,115 @@
+package rest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"aspects-poc/internal/kit/world"
+	"aspects-poc/registry/backend"
+)
+
+// enabled refuses while a feature's flag is off.
+func (s *Server) enabled(feature string) error {
+	if value := s.world.System("experimental." + feature); value == true || value == "true" {
+		return nil
+	}
+	return badRequest(fmt.Sprintf("feature flag %q is disabled: set 'experimental.%s' to true", feature, feature))
+}
+
+func viewID(r *http.Request) backend.ViewID {
+	return backend.ViewID{Account: r.PathValue("account"), Schema: r.PathValue("schema"), View: r.PathValue("view")}
+}
+
+func (s *Server) getView(r *http.Request) (reply, error) {
+	if err := s.enabled("confdb"); err != nil {
+		return reply{}, err
+	}
+	query := r.URL.Query()
+	access, err := accessTimeout(query.Get("access-timeout"), "read")
+	if err != nil {
+		return reply{}, err
+	}
+	if text := query.Get("constraints"); text != "" {
+		if access.Constraints, err = constraints(text); err != nil {
+			return reply{}, err
+		}
+	}
+	change, err := s.world.Get(r.Context(), viewID(r), commaSeparated(query.Get("keys")), access)
+	return reply{change: change}, err
+}
+
+func (s *Server) setView(r *http.Request) (reply, error) {
+	if err := s.enabled("confdb"); err != nil {
+		return reply{}, err
+	}
+	// Values without UseNumber: over REST snapd takes numbers for floats.
+	var body struct {
+		Values  map[string]any `json:"values"`
+		Options struct {
+			AccessTimeout string `json:"access-timeout"`
+		} `json:"options"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		return reply{}, badRequest(fmt.Sprintf("cannot decode confdb request body: %v", err))
+	}
+	if len(body.Values) == 0 {
+		return reply{}, badRequest("cannot write confdb: request body contains no values")
+	}
+	access, err := accessTimeout(body.Options.AccessTimeout, "write")
+	if err != nil {
+		return reply{}, err
+	}
+	change, err := s.world.Set(r.Context(), viewID(r), body.Values, access)
+	return reply{change: change}, err
+}
+
+// delegate is for remote operators, who are nobody here: the feature is off, and stays so.
+func (s *Server) delegate(*http.Request) (reply, error) {
+	if err := s.enabled("confdb"); err != nil {
+		return reply{}, err
+	}
+	if err := s.enabled("confdb-control"); err != nil {
+		return reply{}, err
+	}
+	return reply{}, refuse(http.StatusInternalServerError, "device has no identity yet")
+}
+
+// commaSeparated splits a list of names and leaves out empty ones.
+func commaSeparated(texts ...string) []string {
+	var names []string
+	for _, text := range texts {
+		for name := range strings.SplitSeq(text, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func accessTimeout(text, verb string) (world.Access, error) {
+	if text == "" {
+		return world.Access{}, nil
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil || timeout < 0 {
+		return world.Access{}, badRequest(fmt.Sprintf("cannot %s confdb: invalid access-timeout: %q", verb, text))
+	}
+	return world.Access{Timeout: &timeout}, nil
+}
+
+func constraints(text string) (map[string]any, error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var values map[string]any
+	if err := decoder.Decode(&values); err != nil {
+		return nil, badRequest(`"constraints" must be a JSON object`)
+	}
+	if err := backend.CheckConstraints(values); err != nil {
+		return nil, badRequest(err.Error())
+	}
+	return values, nil
+}

@@ -1,0 +1,484 @@
+package script
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/snapctlcmd"
+	"aspects-poc/internal/snapdhttp"
+)
+
+// A command is one that scripts have beside testscript's own. The error is a refusal: with "!" there must be one.
+type command struct {
+	name, usage string
+	about       string
+	do          func(m *machine, args []string, out *bytes.Buffer) error
+}
+
+// commandList are the commands, in the order in which people need them.
+func commandList() []command {
+	return []command{
+		{"schema", "FILE…", "make confdb-schemas known", cmdSchema},
+		{"install", "[--publisher=ACCOUNT] DIR [KEY]", "install a snap from its source, as a parallel instance if there is a key; " +
+			"with the publisher of its confdb-schema its plugs connect by themselves, as from the store", cmdInstall},
+		{"declare", "SNAP [VIEW|custodian=VIEW]…", "install a snap without files, with connected plugs of the views' names",
+			cmdDeclare},
+		{"remove", "SNAP…", "remove snaps", cmdRemove},
+		{"connect", "SNAP[:PLUG]…", "connect a plug, or all for confdb", cmdConnect},
+		{"disconnect", "SNAP[:PLUG]…", "disconnect a plug, or all for confdb", cmdDisconnect},
+		{"system", "KEY=VALUE…", "set options of the system, such as experimental.confdb=false", cmdSystem},
+		{"configure", "SNAP KEY=VALUE…", "set options of a snap, which runs its configure hook", cmdConfigure},
+		{"store", "SCHEMA FILE", "replace what is stored, without hooks and checks", cmdStore},
+		{"stored", "SCHEMA", "print what is stored", cmdStored},
+		{"set", "VIEW KEY=VALUE|KEY!…", "write as the administrator, and wait for all hooks", cmdSet},
+		{"unset", "VIEW KEY…", "unset as the administrator", cmdUnset},
+		{"get", "VIEW [KEY…]", "read as the administrator; prints a JSON object", cmdGet},
+		{"expect", "VIEW KEY=VALUE|KEY!…|JSON", "read as the administrator and compare; KEY! has no data", cmdExpect},
+		{"await", "VIEW KEY=VALUE|KEY!…", "as expect, as soon as it is so: for what services do", cmdAwait},
+		{"fail", "REGEXP COMMAND ARGUMENT…", "one of these commands must be refused with a reason that matches", nil},
+		{"snapctl-as", "SNAP ARGUMENT…", "run snapctl as an app of the snap does", cmdSnapctl},
+		{"run", "SNAP HOOK|SNAP.APP [ARGUMENT…]", "run a hook, such as check-health, or an app as the snap", cmdRun},
+		{"ran", "SNAP HOOK [N]", "the hook ran (N times) since the beginning or the last ran of it", cmdRan},
+		{"tasks", "", "print kind, status and summary of the last change's tasks", cmdTasks},
+	}
+}
+
+// Usage describes the commands, a line or two each.
+func Usage() string {
+	var text strings.Builder
+	for _, c := range commandList() {
+		fmt.Fprintf(&text, "%s\n    %s\n", strings.TrimSpace(c.name+" "+c.usage), c.about)
+	}
+	return text.String()
+}
+
+// errUsage is a command that was given the wrong arguments.
+var errUsage = errors.New("wrong arguments")
+
+func (s *suite) commands() map[string]func(*testscript.TestScript, bool, []string) {
+	commands := map[string]func(*testscript.TestScript, bool, []string){}
+	for _, c := range commandList() {
+		commands[c.name] = func(ts *testscript.TestScript, negated bool, args []string) { c.run(ts, negated, args) }
+	}
+	return commands
+}
+
+// run carries out a command of a script. What it prints is for the command stdout, why it was refused for stderr.
+func (c command) run(ts *testscript.TestScript, negated bool, args []string) {
+	if c.name == "fail" {
+		if negated || len(args) < 2 {
+			ts.Fatalf("usage: fail REGEXP COMMAND ARGUMENT…")
+		}
+		mustFail(ts, args[0], args[1], args[2:])
+		return
+	}
+	var out bytes.Buffer
+	err := c.do(machineOf(ts), args, &out)
+	logPrinted(ts)
+	if errors.Is(err, errUsage) {
+		ts.Fatalf("usage: %s %s", c.name, c.usage)
+	}
+	_, _ = ts.Stdout().Write(out.Bytes()) // into memory
+	if err != nil && negated {
+		fmt.Fprintln(ts.Stderr(), err)
+	}
+	switch {
+	case err != nil && !negated:
+		ts.Fatalf("%v", err)
+	case err == nil && negated:
+		ts.Fatalf("unexpected success")
+	}
+}
+
+// logPrinted adds what hooks have printed to the script's log, which is shown where the script fails, or when all of it
+// is wanted.
+func logPrinted(ts *testscript.TestScript) {
+	for _, line := range machineOf(ts).takePrinted() {
+		ts.Logf("%s", line)
+	}
+}
+
+func mustFail(ts *testscript.TestScript, pattern, name string, args []string) {
+	expected, err := regexp.Compile(pattern)
+	ts.Check(err)
+	i := slices.IndexFunc(commandList(), func(c command) bool { return c.name == name && c.do != nil })
+	if i < 0 {
+		ts.Fatalf("unknown command %q", name)
+	}
+	var out bytes.Buffer
+	err = commandList()[i].do(machineOf(ts), args, &out)
+	logPrinted(ts)
+	switch {
+	case errors.Is(err, errUsage):
+		ts.Fatalf("usage: %s %s", name, commandList()[i].usage)
+	case err == nil:
+		ts.Fatalf("%s was not refused\nexpected: %s\n   found: no refusal", name, pattern)
+	case !expected.MatchString(err.Error()):
+		ts.Fatalf("%s was refused for another reason\nexpected: %s\n   found: %v", name, pattern, err)
+	}
+	fmt.Fprintln(ts.Stderr(), err)
+}
+
+func cmdSchema(m *machine, args []string, _ *bytes.Buffer) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	for _, path := range args {
+		schemas, err := m.suite.options.ReadSchema(m.find(path))
+		if err != nil {
+			return err
+		}
+		for _, schema := range schemas {
+			m.suite.coverage.addSchema(schema)
+			if err := m.Replace(schema); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func cmdInstall(m *machine, args []string, _ *bytes.Buffer) error {
+	publisher, found := "", false
+	if len(args) > 0 {
+		if publisher, found = strings.CutPrefix(args[0], "--publisher="); found {
+			args = args[1:]
+		}
+	}
+	if len(args) < 1 || len(args) > 2 {
+		return errUsage
+	}
+	snap, err := m.load(args[0], strings.Join(args[1:], ""))
+	if err != nil {
+		return err
+	}
+	if found {
+		snap.Publisher = publisher
+	}
+	return m.install(snap)
+}
+
+func cmdDeclare(m *machine, args []string, _ *bytes.Buffer) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	snap := world.Snap{Name: args[0], Plugs: map[string]world.Plug{}}
+	for _, arg := range args[1:] {
+		role := ""
+		name, custodian := strings.CutPrefix(arg, "custodian=")
+		if custodian {
+			role = world.Custodian
+		}
+		id, err := m.view(name)
+		if err != nil {
+			return err
+		}
+		snap.Plugs[id.View] = world.Plug{Interface: "confdb", Account: id.Account, View: id.Schema + "/" + id.View, Role: role}
+	}
+	if err := m.Put(snap); err != nil {
+		return err
+	}
+	return m.connectAll(args[0])
+}
+
+func cmdRemove(m *machine, args []string, _ *bytes.Buffer) error {
+	return each(args, func(name string) error { return m.Remove(m.ctx, name) })
+}
+
+func each(args []string, act func(string) error) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	for _, arg := range args {
+		if err := act(arg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cmdConnect(m *machine, args []string, _ *bytes.Buffer) error {
+	return each(args, func(name string) error {
+		snap, plug, one := strings.Cut(name, ":")
+		if one {
+			return m.Connect(m.ctx, snap, plug)
+		}
+		return m.connectAll(snap)
+	})
+}
+
+func cmdDisconnect(m *machine, args []string, _ *bytes.Buffer) error {
+	return each(args, func(name string) error {
+		snap, plug, one := strings.Cut(name, ":")
+		if one {
+			return m.Disconnect(m.ctx, snap, plug)
+		}
+		for _, c := range m.Connections() {
+			if c.Snap == snap && c.Plugged.Interface == "confdb" {
+				if err := m.Disconnect(m.ctx, snap, c.Plug); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// pairs reads KEY=VALUE and KEY!, as snap set does.
+func pairs(args []string) (map[string]any, error) {
+	return (&snapctlcmd.Command{}).Pairs(args)
+}
+
+func cmdSystem(m *machine, args []string, _ *bytes.Buffer) error {
+	values, err := pairs(args)
+	if err != nil {
+		return err
+	}
+	return m.SetSystem(values)
+}
+
+func cmdConfigure(m *machine, args []string, _ *bytes.Buffer) error {
+	if len(args) < 2 {
+		return errUsage
+	}
+	values, err := pairs(args[1:])
+	if err != nil {
+		return err
+	}
+	return m.Configure(m.ctx, args[0], values)
+}
+
+// schemaID finds account and name of NAME or ACCOUNT/NAME.
+func (m *machine) schemaID(text string) (account, name string, err error) {
+	if account, name, found := strings.Cut(text, "/"); found {
+		return account, name, nil
+	}
+	for _, schema := range m.Schemas() {
+		if schema.Parsed.Name == text {
+			return schema.Parsed.Account, text, nil
+		}
+	}
+	return "", "", fmt.Errorf("no known confdb-schema is named %q", text)
+}
+
+func cmdStore(m *machine, args []string, _ *bytes.Buffer) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	account, name, err := m.schemaID(args[0])
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(m.find(args[1]))
+	if err != nil {
+		return err
+	}
+	return m.Store(account, name, text)
+}
+
+func cmdStored(m *machine, args []string, out *bytes.Buffer) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	account, name, err := m.schemaID(args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, m.Stored(account, name))
+	return nil
+}
+
+func cmdSet(m *machine, args []string, _ *bytes.Buffer) error {
+	if len(args) < 2 {
+		return errUsage
+	}
+	id, err := m.view(args[0])
+	if err != nil {
+		return err
+	}
+	values, err := pairs(args[1:])
+	if err != nil {
+		return err
+	}
+	return m.set(id, values)
+}
+
+func cmdUnset(m *machine, args []string, _ *bytes.Buffer) error {
+	if len(args) < 2 {
+		return errUsage
+	}
+	id, err := m.view(args[0])
+	if err != nil {
+		return err
+	}
+	values := map[string]any{}
+	for _, key := range args[1:] {
+		values[key] = nil
+	}
+	return m.set(id, values)
+}
+
+func cmdGet(m *machine, args []string, out *bytes.Buffer) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	id, err := m.view(args[0])
+	if err != nil {
+		return err
+	}
+	values, err := m.get(id, args[1:])
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s\n", text)
+	return nil
+}
+
+func cmdExpect(m *machine, args []string, _ *bytes.Buffer) error {
+	if len(args) < 2 {
+		return errUsage
+	}
+	id, err := m.view(args[0])
+	if err != nil {
+		return err
+	}
+	var keys []string
+	var want map[string]any
+	if len(args) == 2 && strings.HasPrefix(args[1], "{") {
+		if err := snapdhttp.Decode([]byte(args[1]), &want); err != nil {
+			return fmt.Errorf("%s is no JSON object: %w", args[1], err)
+		}
+	} else if want, err = pairs(args[1:]); err != nil {
+		return err
+	}
+	if len(args) > 2 || !strings.HasPrefix(args[1], "{") {
+		keys = slices.Sorted(maps.Keys(want))
+	}
+	maps.DeleteFunc(want, func(_ string, value any) bool { return value == nil && keys != nil })
+	got, err := m.get(id, keys)
+	if nothing := (*errNoData)(nil); errors.As(err, &nothing) {
+		got, err = map[string]any{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	if diff := cmp.Diff(want, got, sameNumbers); diff != "" {
+		return fmt.Errorf("%s is not what was expected (-want +got):\n%s", args[0], diff)
+	}
+	return nil
+}
+
+// sameNumbers compares numbers by value: 1.0 is 1.
+var sameNumbers = cmp.Comparer(func(a, b json.Number) bool {
+	if a == b {
+		return true
+	}
+	x, err := a.Float64()
+	y, err2 := b.Float64()
+	return err == nil && err2 == nil && x == y
+})
+
+// patience is how long await waits: far beyond what is ever needed, it only ends a script that fails.
+const patience = 30 * time.Second
+
+func cmdAwait(m *machine, args []string, out *bytes.Buffer) error {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	// Services may change what a load-view hook shows without a sign.
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		m.mu.Lock()
+		moved := m.moved
+		m.mu.Unlock()
+		err := cmdExpect(m, args, out)
+		if err == nil || errors.Is(err, errUsage) {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-again.C:
+		case <-limit.C:
+			return fmt.Errorf("after %v: %w", patience, err)
+		}
+	}
+}
+
+func cmdSnapctl(m *machine, args []string, out *bytes.Buffer) error {
+	if len(args) < 2 {
+		return errUsage
+	}
+	cookie, err := m.SnapctlCookie(args[0])
+	if err != nil {
+		return err
+	}
+	output, err := m.Snapctl(m.ctx, world.SnapctlCall{Cookie: cookie, Args: args[1:]})
+	out.WriteString(output.Stdout)
+	return err
+}
+
+func cmdRun(m *machine, args []string, out *bytes.Buffer) error {
+	if len(args) > 0 && strings.Contains(args[0], ".") {
+		return m.runApp(args[0], args[1:], out)
+	}
+	if len(args) != 2 {
+		return errUsage
+	}
+	return m.World.RunHook(m.ctx, args[0], args[1])
+}
+
+func cmdRan(m *machine, args []string, _ *bytes.Buffer) error {
+	if len(args) < 2 || len(args) > 3 {
+		return errUsage
+	}
+	id := args[0] + " " + args[1]
+	m.mu.Lock()
+	count := m.ran[id]
+	delete(m.ran, id)
+	m.mu.Unlock()
+	if len(args) == 2 {
+		if count == 0 {
+			return fmt.Errorf("hook %s of snap %s did not run", args[1], args[0])
+		}
+		return nil
+	}
+	want, err := strconv.Atoi(args[2])
+	if err != nil {
+		return errUsage
+	}
+	if count != want {
+		return fmt.Errorf("hook %s of snap %s ran %d times, expected %d", args[1], args[0], count, want)
+	}
+	return nil
+}
+
+func cmdTasks(m *machine, args []string, out *bytes.Buffer) error {
+	if len(args) != 0 {
+		return errUsage
+	}
+	changes := m.Changes()
+	if len(changes) == 0 {
+		return errors.New("there is no change yet")
+	}
+	for _, task := range changes[len(changes)-1].Tasks {
+		fmt.Fprintf(out, "%s %s %s\n", task.Kind, task.Status, task.Summary)
+	}
+	return nil
+}

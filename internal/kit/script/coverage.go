@@ -1,0 +1,156 @@
+package script
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	"aspects-poc/internal/kit/world"
+)
+
+// Coverage is what scripts have touched: rules of views, by reading and by writing, and hooks. Whether a rule was touched
+// is told by the request alone, not by whether there was a value for it. An access that was refused, by a rule, the
+// schema or a hook, has not read or written through a rule; where no other has, that is told.
+type Coverage struct {
+	mu      sync.Mutex // guards what follows
+	schemas map[string]world.Schema
+	touched map[access]bool // false: all that were tried were refused
+	hooks   map[string]int  // by "SNAP HOOK"; 0 for those that never ran
+}
+
+// An access is one of reading or writing through a rule.
+type access struct {
+	schema, view string
+	rule         int // its index
+	write        bool
+}
+
+func newCoverage() *Coverage {
+	return &Coverage{schemas: map[string]world.Schema{}, touched: map[access]bool{}, hooks: map[string]int{}}
+}
+
+func (c *Coverage) addSchema(schema world.Schema) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.schemas[schema.ID()] = schema
+}
+
+func (c *Coverage) addSnap(snap world.Snap) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, hook := range snap.Hooks {
+		c.hooks[snap.Name+" "+hook] += 0
+	}
+}
+
+// observe takes in an event of a world.
+func (c *Coverage) observe(e world.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	schema := e.View.Account + "/" + e.View.Schema
+	switch e.Kind {
+	case world.HookRan:
+		c.hooks[e.Snap+" "+e.Hook]++
+		for _, get := range e.Gets {
+			c.touch(schema, get.View, get.Requests, false, get.Err == "")
+		}
+		for _, set := range e.Sets {
+			c.touch(schema, set.View, slices.Collect(maps.Keys(set.Values)), true, set.Err == "" && e.Err == "")
+		}
+	case world.AccessEnded, world.Refused:
+		if e.Read {
+			c.touch(schema, e.View.View, e.Requests, false, e.Err == "")
+		} else {
+			c.touch(schema, e.View.View, slices.Collect(maps.Keys(e.Values)), true, e.Err == "")
+		}
+	}
+}
+
+func (c *Coverage) touch(id, view string, requests []string, write, allowed bool) {
+	schema, known := c.schemas[id]
+	if !known {
+		return
+	}
+	if len(requests) == 0 && !write {
+		requests = []string{""}
+	}
+	for _, request := range requests {
+		for _, index := range schema.Parsed.Touched(view, request, write) {
+			at := access{id, view, index, write}
+			c.touched[at] = c.touched[at] || allowed
+		}
+	}
+}
+
+// Missing tells what no script has touched, a line each, and Summary how much was.
+type Missing struct {
+	Summary                     string
+	NotRead, NotWritten         []string // ACCOUNT/SCHEMA/VIEW REQUEST
+	ReadRefused, WrittenRefused []string // likewise: it was tried, and refused each time
+	NeverRan                    []string // SNAP HOOK
+	Rules, Touched              int      // rules by access: one that can be read and written counts twice
+	Hooks, HooksThatRan         int
+}
+
+// Missing compares what was touched with all that there is.
+func (c *Coverage) Missing() Missing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var m Missing
+	for _, id := range slices.Sorted(maps.Keys(c.schemas)) {
+		schema := c.schemas[id].Parsed
+		for _, view := range schema.Views() {
+			for index, r := range schema.Rules(view) {
+				name := fmt.Sprintf("%s/%s %s", id, view, r.Request)
+				count := func(can, write bool, missing, refused *[]string) {
+					if !can {
+						return
+					}
+					m.Rules++
+					switch allowed, tried := c.touched[access{id, view, index, write}]; {
+					case allowed:
+						m.Touched++
+					case tried:
+						*refused = append(*refused, name)
+					default:
+						*missing = append(*missing, name)
+					}
+				}
+				count(r.Readable, false, &m.NotRead, &m.ReadRefused)
+				count(r.Writable, true, &m.NotWritten, &m.WrittenRefused)
+			}
+		}
+	}
+	for _, hook := range slices.Sorted(maps.Keys(c.hooks)) {
+		m.Hooks++
+		if c.hooks[hook] > 0 {
+			m.HooksThatRan++
+		} else {
+			m.NeverRan = append(m.NeverRan, hook)
+		}
+	}
+	m.Summary = fmt.Sprintf("%d of %d accesses of rules, %d of %d hooks", m.Touched, m.Rules, m.HooksThatRan, m.Hooks)
+	return m
+}
+
+// Print prints the coverage: a summary, and what is missing.
+func (c *Coverage) Print(w io.Writer) error {
+	m := c.Missing()
+	if _, err := fmt.Fprintf(w, "coverage: %s\n", m.Summary); err != nil {
+		return err
+	}
+	for _, list := range []struct {
+		title string
+		names []string
+	}{{"never read", m.NotRead}, {"never written", m.NotWritten}, {"read refused", m.ReadRefused},
+		{"write refused", m.WrittenRefused}, {"never ran", m.NeverRan}} {
+		for _, name := range list.names {
+			if _, err := fmt.Fprintf(w, "  %-14s %s\n", list.title, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
