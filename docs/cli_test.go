@@ -139,7 +139,7 @@ func TestExamplesOfHelp(t *testing.T) {
 func prepareExamples(t *testing.T, shell *exec.Cmd) {
 	t.Helper()
 	shell.Env = append(shell.Env, "ASPECTS_REGISTRY=file:registry")
-	assertion, err := os.ReadFile(filepath.Join("..", "registry", "kit", "assertion", "testdata", "signed.assert"))
+	assertion, err := os.ReadFile(filepath.Join("..", "internal", "kit", "assertion", "testdata", "signed.assert"))
 	if err == nil {
 		err = errors.Join(os.WriteFile(filepath.Join(shell.Dir, "network.assert"), assertion, 0o600),
 			os.CopyFS(filepath.Join(shell.Dir, "proxy"), os.DirFS(filepath.Join("..", "examples", "proxy"))))

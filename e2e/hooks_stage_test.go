@@ -26,7 +26,7 @@ import (
 // imitation replays; what was seen is left in build/e2e/hooks.json, and with E2E_UPDATE=1 recorded as
 // internal/kit/world/testdata/transcripts/recorded.json.
 func (r *run) hooks(context.Context) {
-	folder := filepath.Join(r.root, "registry", "kit", "world", "testdata", "transcripts")
+	folder := filepath.Join(r.root, "internal", "kit", "world", "testdata", "transcripts")
 	list, err := transcript.Load(filepath.Join(folder, "facts.json"))
 	if err != nil {
 		r.Fatal(err)

@@ -24,7 +24,7 @@ import (
 //
 // A custodian of all views and an observer of one are installed for it; their hooks do what a transcript prepares.
 func (r *run) transcripts(context.Context) {
-	folder := filepath.Join(r.root, "registry", "kit", "rest", "testdata", "transcripts")
+	folder := filepath.Join(r.root, "internal", "kit", "rest", "testdata", "transcripts")
 	files, err := filepath.Glob(filepath.Join(folder, "*.txt"))
 	if err != nil || len(files) == 0 {
 		r.Fatalf("no transcripts in %s: %v", folder, err)

@@ -38,7 +38,7 @@ type exchange struct {
 }
 
 func TestRecordings(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "registrytest", "machine", "testdata", "snapd-2.77.1.json"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "machine", "testdata", "snapd-2.77.1.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
