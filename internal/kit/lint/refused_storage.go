@@ -13,6 +13,11 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
+// elsewhere has the types of a storage schema by what other languages call them.
+var elsewhere = map[string]string{"integer": "int", "float": "number", "double": "number", "decimal": "number", "str": "string",
+	"text": "string", "boolean": "bool", "object": "map", "dict": "map", "dictionary": "map", "mapping": "map", "list": "array",
+	"sequence": "array", "tuple": "array", "set": "array"}
+
 // readStorage asks the engine what it refuses of the storage schema. After each refusal what was refused is taken out of
 // a copy, as little as possible, and the engine is asked again; so the grammar is in one place, and yet every fault is
 // found. What is left is sound, and the views are read with it.
@@ -52,6 +57,9 @@ func meant(err error, refused *document.Node) string {
 		kind := refused.String()
 		if refused.Is(document.Map) {
 			kind = refused.Get("type").String()
+		}
+		if ours := elsewhere[strings.ToLower(kind)]; ours != "" {
+			return question("; did you mean " + strconv.Quote(ours) + "?")
 		}
 		return question(didYouMean(kind, []string{"int", "number", "string", "bool", "map", "array", "any"}))
 	case strings.Contains(text, `"array": must have "values"`):

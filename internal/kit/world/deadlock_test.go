@@ -3,6 +3,7 @@ package world_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -136,7 +137,7 @@ func TestCallsOutlive(t *testing.T) {
 		{"by whoever aborts it", time.Hour, func(w *world.World, id string) error {
 			_, err := w.Abort(id) // an error if it is over
 			return err
-		}, world.Undone, "context canceled", "{}"},
+		}, world.Undone, "context canceled|no data", "{}"}, // it ends, or has its turn in the moment in which all is undone
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pending, gone, read := make(chan bool, 10), make(chan bool, 1), make(chan error, 1)
@@ -164,7 +165,7 @@ func TestCallsOutlive(t *testing.T) {
 			if _, there := w.Config("cust")["option"]; there != (test.status == world.Done) {
 				t.Errorf("options %v", w.Config("cust"))
 			}
-			if err := <-read; err == nil || !strings.Contains(err.Error(), test.read) {
+			if err := <-read; err == nil || !regexp.MustCompile(test.read).MatchString(err.Error()) {
 				t.Errorf("the read: %v, want %s", err, test.read)
 			}
 			if got := w.Stored(testschema.AccountID, testschema.Name); got != test.stored {
