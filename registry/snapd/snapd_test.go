@@ -407,7 +407,7 @@ func TestContexts(t *testing.T) {
 	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} {
 		for _, version := range []string{"2.68.3", "2.70", "2.77.1"} {
 			t.Run(version+"/"+cause.Error(), func(t *testing.T) {
-				t.Parallel() // it waits for deadlines
+				t.Parallel()             // it waits for deadlines
 				if version != "2.68.3" { // there, a read does not wait for anything
 					m := machine.Start(t, machine.Options{Version: version})
 					m.Handle("load-view-"+telemetry.View, func(call machine.HookCall) error {
