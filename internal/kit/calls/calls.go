@@ -65,9 +65,7 @@ const (
 )
 
 func languageOf(text []byte) language {
-	first, _, _ := bytes.Cut(text, []byte("\n"))
-	line, interpreted := bytes.CutPrefix(first, []byte("#!"))
-	switch fields := strings.Fields(string(line)); {
+	switch fields, interpreted := firstLine(text); {
 	case !interpreted && (bytes.HasPrefix(text, []byte("package ")) || bytes.Contains(text, []byte("\npackage "))):
 		return braces
 	case !interpreted || len(fields) == 0:
@@ -75,6 +73,13 @@ func languageOf(text []byte) language {
 	default:
 		return interpreter(fields)
 	}
+}
+
+// firstLine returns the words behind #! in a script's first line, and whether it begins so.
+func firstLine(text []byte) (words []string, interpreted bool) {
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	line, interpreted := bytes.CutPrefix(first, []byte("#!"))
+	return strings.Fields(string(line)), interpreted
 }
 
 // interpreter returns the language of a command that runs scripts, such as /usr/bin/env python3.

@@ -193,14 +193,13 @@ func (r *codeReader) choice(first string, header []token, inner []row, arms []ar
 	}
 	cond, then := r.line(header[1:]), r.block(inner)
 	b := branch{pick: func(s *state) int { return r.truth(s, header[1:]).arm(0, 1) }}
-	if failed := statusOf(header[1:]); len(cond) > 0 && failed == no {
+	switch failed := statusOf(header[1:]); {
+	case len(cond) == 0:
+		then, other = knowing(failed, then, other)
+	case failed == no: // what the condition runs has worked
 		then, cond = append(cond, then...), nil
-	} else if len(cond) > 0 && failed == yes {
+	case failed == yes:
 		other, cond = append(cond, other...), nil
-	} else if failed == yes {
-		then = append([]statement{undone{}}, then...)
-	} else if failed == no {
-		other = append([]statement{undone{}}, other...)
 	}
 	b.arms = [][]statement{then, other}
 	return append(cond, b)

@@ -98,34 +98,39 @@ func (s *state) given(v value) value {
 	return v
 }
 
-// matches tells whether a text is what a shell's pattern says.
-func matches(glob, text string) bool {
+// matcher tells of texts whether they are what a shell's pattern says.
+func matcher(glob string) func(text string) bool {
 	expression, err := pattern.Regexp(glob, pattern.EntireString)
-	if err != nil {
-		return false
+	if err == nil {
+		var re *regexp.Regexp
+		if re, err = regexp.Compile(expression); err == nil {
+			return re.MatchString
+		}
 	}
-	re, err := regexp.Compile(expression)
-	return err == nil && re.MatchString(text)
+	return func(string) bool { return false }
 }
+
+func matches(glob, text string) bool { return matcher(glob)(text) }
 
 // trimmed takes the shortest or longest part that a pattern matches off the begin or the end of a text.
 func trimmed(text, glob string, op syntax.ParExpOperator) string {
+	is := matcher(glob)
 	for i := range len(text) + 1 {
 		switch op {
 		case syntax.RemSmallPrefix:
-			if matches(glob, text[:i]) {
+			if is(text[:i]) {
 				return text[i:]
 			}
 		case syntax.RemLargePrefix:
-			if matches(glob, text[:len(text)-i]) {
+			if is(text[:len(text)-i]) {
 				return text[len(text)-i:]
 			}
 		case syntax.RemSmallSuffix:
-			if matches(glob, text[len(text)-i:]) {
+			if is(text[len(text)-i:]) {
 				return text[:len(text)-i]
 			}
 		case syntax.RemLargeSuffix:
-			if matches(glob, text[i:]) {
+			if is(text[i:]) {
 				return text[:i]
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 // A shellReader makes statements of a shell's syntax tree.
 type shellReader struct {
+	named bool // the script may ask for its name
 	lines []string
 	base  document.Position // where the script is in another one; zero for the whole
 
@@ -21,7 +22,7 @@ type shellReader struct {
 
 // readShell reads a shell script, or what can be read of it.
 func readShell(text string, base document.Position) []statement {
-	r := &shellReader{lines: strings.Split(text, "\n"), base: base, functions: map[string]*syntax.Stmt{}}
+	r := &shellReader{named: naming.MatchString(text), lines: strings.Split(text, "\n"), base: base, functions: map[string]*syntax.Stmt{}}
 	parse := func(text string) (*syntax.File, error) {
 		return syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	}
@@ -141,15 +142,15 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 			b.arms = [][]statement{y, x}
 		}
 		if first, ok := cmd.X.Cmd.(*syntax.CallExpr); ok {
-			switch failed := status(first); {
-			case len(first.Args) == 0 && cmd.Op == syntax.AndStmt && len(r.substitutions(first)) == 0: // an assignment
+			if len(first.Args) == 0 && cmd.Op == syntax.AndStmt && len(r.substitutions(first)) == 0 { // an assignment
 				b.arms[0] = y
 				return append(r.node(first), b)
-			case failed != open && cmd.Op == syntax.AndStmt == (failed == yes):
-				b.arms[0] = append([]statement{undone{}}, b.arms[0]...)
-			case failed != open:
-				b.arms[1] = append([]statement{undone{}}, b.arms[1]...)
 			}
+			failed := status(first)
+			if cmd.Op == syntax.OrStmt {
+				failed = failed.not()
+			}
+			b.arms[0], b.arms[1] = knowing(failed, b.arms[0], b.arms[1])
 		}
 		b.pick = func(s *state) int {
 			t := r.test(s, []*syntax.Stmt{cmd.X})
@@ -174,6 +175,18 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 		return []statement{inner{r.statement(cmd.Stmt)}}
 	}
 	return r.substitutions(cmd)
+}
+
+// knowing has the arm of a branch forget what ran before in which that has failed: the first if failed is yes, the second if
+// it is no.
+func knowing(failed truth, first, second []statement) (a, b []statement) {
+	switch failed {
+	case yes:
+		first = append([]statement{undone{}}, first...)
+	case no:
+		second = append([]statement{undone{}}, second...)
+	}
+	return first, second
 }
 
 // status tells whether a condition asks for the status of what ran before: yes where it is true after an error, no where it
@@ -209,12 +222,7 @@ func (r *shellReader) choice(c *syntax.IfClause) []statement {
 	}
 	if len(c.Cond) == 1 && !c.Cond[0].Negated {
 		if call, ok := c.Cond[0].Cmd.(*syntax.CallExpr); ok {
-			switch status(call) {
-			case yes:
-				then = append([]statement{undone{}}, then...)
-			case no:
-				other = append([]statement{undone{}}, other...)
-			}
+			then, other = knowing(status(call), then, other)
 		}
 	}
 	pick := func(s *state) int { return r.test(s, c.Cond).arm(0, 1) }
@@ -295,7 +303,7 @@ func (r *shellReader) call(c *syntax.CallExpr) []statement {
 		for _, arg := range c.Args[1:] {
 			if lit := arg.Lit(); lit != "" && lit[0] != '-' {
 				body = append(body, assign{name: lit, value: func(s *state) value {
-					return value{words: []word{{text: unknown, own: naming.MatchString(strings.Join(r.lines, "\n"))}}}
+					return value{words: []word{{text: unknown, own: r.named}}}
 				}})
 			}
 		}

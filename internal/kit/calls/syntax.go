@@ -47,10 +47,8 @@ var unsure = regexp.MustCompile("(?m)\\balias |\\{%|^[^#]*`")
 
 // shellOf is the name of the shell in a script's first line, "" if it names none.
 func shellOf(text []byte) string {
-	first, _, _ := bytes.Cut(text, []byte("\n"))
-	line, ok := bytes.CutPrefix(first, []byte("#!"))
-	words := strings.Fields(string(line))
-	if !ok || len(words) == 0 {
+	words, interpreted := firstLine(text)
+	if !interpreted || len(words) == 0 {
 		return ""
 	}
 	if path.Base(words[0]) == "env" {

@@ -94,9 +94,9 @@ func (c *checker) checkSnaps() {
 // checkSnap looks at what of a snap is about no plug or hook that it has.
 func (c *checker) checkSnap(snap *Snap) {
 	if !snapfile.ValidName(snap.Name) && plainName.MatchString(snap.Name) {
-		hint := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(snap.Name), "-"), "-")
-		if hint = "; did you mean " + strconv.Quote(hint) + "?"; !snapfile.ValidName(strings.Split(hint, `"`)[1]) {
-			hint = "; a name has at most 40 of a-z, 0-9 and single hyphens in between, with a letter among them"
+		hint := "; a name has at most 40 of a-z, 0-9 and single hyphens in between, with a letter among them"
+		if name := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(snap.Name), "-"), "-"); snapfile.ValidName(name) {
+			hint = "; did you mean " + strconv.Quote(name) + "?"
 		}
 		c.addTo(snap.File, "snap-name", snap.nameAt, "invalid snap name: %q%s", snap.Name, hint)
 	}
