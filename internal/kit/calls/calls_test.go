@@ -412,3 +412,19 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestFindEnds has scripts in which something doubles with each line. Without limits none of them ends.
+func TestFindEnds(t *testing.T) {
+	for name, script := range map[string][3]string{
+		"a text":                {"#!/bin/sh\nx=ab\n", "x=\"$x$x\"\n", "snapctl fail \"$x\"\n"},
+		"a list":                {"#!/bin/bash\nx=(a)\n", "x=(\"${x[@]}\" \"${x[@]}\")\n", "snapctl fail \"${x[0]}\"\n"},
+		"a text of Python":      {"#!/usr/bin/python3\nx = 'ab'\n", "x = x + x\n", "run(['snapctl', 'fail', x])\n"},
+		"a list of Python":      {"#!/usr/bin/python3\nx = ['a']\n", "x = x + x\n", "run(['snapctl', 'fail', x[0]])\n"},
+		"ways behind questions": {"#!/bin/sh\nsnapctl is-connected p\n", "if [ -e /x ]; then echo a; fi\n", "snapctl fail x\n"},
+	} {
+		found := calls.Find("change-view-p", []byte(script[0]+strings.Repeat(script[1], 60)+script[2]))
+		if len(found) != 1 || found[0].Verb != "fail" || found[0].Several {
+			t.Errorf("%s: found %+v", name, found)
+		}
+	}
+}

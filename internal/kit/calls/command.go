@@ -122,7 +122,7 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 		if strings.Contains(plug, unknown) {
 			plug = ""
 		}
-		s.asked = append(s.asked, plug)
+		s.asked[plug] = true
 	}
 	if len(words) == 0 || !slices.Contains([]string{"get", "set", "unset", "fail"}, words[0].text) {
 		return
@@ -167,7 +167,7 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 	if c.View && c.Plug != "" {
 		c.Requests = requests(c, others)
 	}
-	c.Asked = slices.Contains(s.asked, "") || slices.Contains(s.asked, strings.TrimPrefix(c.Plug, ":"))
+	c.Asked = s.asked[""] || s.asked[strings.TrimPrefix(c.Plug, ":")]
 	known := e.keep(c)
 	if c.Verb == "fail" {
 		s.failed = []*Call{known} // the last one counts

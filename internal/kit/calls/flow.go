@@ -93,21 +93,41 @@ type word struct {
 
 const unknown = "\x00"
 
+// Limits of what is remembered of a value: a script may double one in each line.
+const (
+	maxText  = 4096
+	maxWords = 1000
+)
+
+// bounded returns a value that is remembered, with what is too large as if only a run could tell.
+func (v value) bounded() value {
+	if len(v.words) > maxWords {
+		return value{words: []word{{text: unknown, many: true, splits: true, own: owned(v.words)}}, list: true}
+	}
+	for i, w := range v.words {
+		if len(w.text) > maxText {
+			v.words = slices.Clone(v.words)
+			v.words[i].text = unknown
+		}
+	}
+	return v
+}
+
 // A state is what is known at one place of a script, on the way that led there.
 type state struct {
 	variables map[string]value
-	written   bool     // a view has been
-	failed    []*Call  // fails, after which nothing was left yet
-	asked     []string // the plugs that it asked whether they are connected
-	own       bool     // the hook's name led here
-	doubt     bool     // by the hook's name, it may never come here
+	written   bool            // a view has been
+	failed    []*Call         // fails, after which nothing was left yet
+	asked     map[string]bool // the plugs that it asked whether they are connected
+	own       bool            // the hook's name led here
+	doubt     bool            // by the hook's name, it may never come here
 }
 
-func newState() *state { return &state{variables: map[string]value{}} }
+func newState() *state { return &state{variables: map[string]value{}, asked: map[string]bool{}} }
 
 func (s *state) copy() *state {
 	c := *s
-	c.variables, c.failed, c.asked = maps.Clone(s.variables), slices.Clone(s.failed), slices.Clone(s.asked)
+	c.variables, c.failed, c.asked = maps.Clone(s.variables), slices.Clone(s.failed), maps.Clone(s.asked)
 	return &c
 }
 
@@ -118,14 +138,8 @@ func (s *state) join(ways []*state) {
 	*s = *first
 	s.own = own
 	for _, other := range ways[1:] {
-		s.written = s.written || other.written
 		s.doubt = s.doubt || other.doubt
-		s.asked = append(s.asked, other.asked...)
-		for _, c := range other.failed {
-			if !slices.Contains(s.failed, c) {
-				s.failed = append(s.failed, c)
-			}
-		}
+		s.add(other)
 		for name, v := range other.variables {
 			if mine, ok := s.variables[name]; !ok || !same(mine, v) {
 				s.variables[name] = value{words: []word{{text: unknown, many: v.list, splits: true, own: owned(v.words) || owned(mine.words)}}}
@@ -135,6 +149,17 @@ func (s *state) join(ways []*state) {
 			if _, ok := other.variables[name]; !ok {
 				s.variables[name] = value{words: []word{{text: unknown, many: v.list, splits: true, own: owned(v.words)}}}
 			}
+		}
+	}
+}
+
+// add takes in what happened on another way to the same place.
+func (s *state) add(other *state) {
+	s.written = s.written || other.written
+	maps.Copy(s.asked, other.asked)
+	for _, c := range other.failed {
+		if !slices.Contains(s.failed, c) {
+			s.failed = append(s.failed, c)
 		}
 	}
 }
@@ -265,7 +290,7 @@ func (e *evaluator) statement(s *state, one statement) flow {
 			old := s.variables[one.name]
 			v = value{words: append(slices.Clone(old.words), v.words...), list: true}
 		}
-		s.variables[one.name] = s.given(v)
+		s.variables[one.name] = s.given(v.bounded())
 	case undone:
 		s.written, s.failed = false, nil
 	case leave:
@@ -379,13 +404,7 @@ func (e *evaluator) function(s *state, f *define, args arguments, known bool, at
 		e.done = done
 	}
 	for _, way := range e.backs {
-		inside.written = inside.written || way.written
-		inside.asked = append(inside.asked, way.asked...)
-		for _, c := range way.failed {
-			if !slices.Contains(inside.failed, c) {
-				inside.failed = append(inside.failed, c)
-			}
-		}
+		inside.add(way)
 	}
 	e.backs = backs
 	s.written, s.failed, s.doubt, s.asked = inside.written, inside.failed, inside.doubt, inside.asked
