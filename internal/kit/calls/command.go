@@ -219,3 +219,38 @@ func plugOf(words []word) word {
 	}
 	return word{}
 }
+
+// use follows a call: to a function of the script, or to one that runs a command.
+func (e *evaluator) use(s *state, c call) flow {
+	args := c.args(s)
+	if f := e.functions[c.name]; f != nil && f.parameters != nil {
+		return e.function(s, f, args, true, c.at)
+	}
+	all := args.positional
+	if given, ok := args.named["args"]; ok {
+		all = append(slices.Clone(all), given)
+	}
+	words := flat(all)
+	for _, v := range all {
+		if len(v.words) == 0 {
+			continue
+		}
+		switch {
+		case v.list && isSnapctl(v.words[0]), v.list && len(v.words) > 2 && v.words[1].text == "-c":
+			return e.command(s, v.words, c.at)
+		case v.list:
+			if i := slices.IndexFunc(v.words, isSnapctl); i >= 0 {
+				return e.command(s, v.words[i:], c.at)
+			}
+		case strings.HasPrefix(strings.TrimSpace(v.words[0].text), "snapctl ") || strings.Contains(v.words[0].text, "/snapctl "):
+			e.script(s, shell, hide(v.words[0].text), v.words[0].at)
+			return on
+		}
+	}
+	if i := slices.IndexFunc(words, isSnapctl); i >= 0 {
+		return e.command(s, words[i:], c.at)
+	}
+	return on
+}
+
+func isSnapctl(w word) bool { return w.text == "snapctl" || strings.HasSuffix(w.text, "/snapctl") }

@@ -204,3 +204,87 @@ func formatted(text string) string {
 func isName(text string) bool {
 	return text != "" && strings.IndexFunc(text, func(r rune) bool { return r != '_' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) < 0
 }
+
+// matching returns where a bracket is closed, or the end.
+func matching(list []token, open int) int {
+	depth := 0
+	for i := open; i < len(list); i++ {
+		if list[i].kind != sign {
+			continue
+		}
+		switch list[i].text {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(list)
+}
+
+func depthAt(list []token, at int) int {
+	depth := 0
+	for _, t := range list[:at] {
+		if t.kind == sign {
+			switch t.text {
+			case "(", "[", "{":
+				depth++
+			case ")", "]", "}":
+				depth--
+			}
+		}
+	}
+	return depth
+}
+
+// split takes tokens apart at a sign that is in no brackets.
+func split(list []token, at string) [][]token {
+	var parts [][]token
+	for len(list) > 0 {
+		i := outside(list, at)
+		if i < 0 {
+			return append(parts, list)
+		}
+		if i > 0 {
+			parts = append(parts, list[:i])
+		}
+		list = list[i+1:]
+	}
+	return parts
+}
+
+// outside returns the place of the first such sign that is in no brackets, or -1.
+func outside(list []token, at string) int {
+	depth := 0
+	for i, t := range list {
+		if t.kind != sign {
+			continue
+		}
+		switch t.text {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			depth--
+		case at:
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// splitName takes tokens apart at a word that is in no brackets.
+func splitName(list []token, at string) [][]token {
+	var parts [][]token
+	begin := 0
+	for i, t := range list {
+		if t.kind == name && t.text == at && depthAt(list, i) == 0 {
+			parts = append(parts, list[begin:i])
+			begin = i + 1
+		}
+	}
+	return append(parts, list[begin:])
+}
