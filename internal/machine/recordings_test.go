@@ -3,12 +3,8 @@ package machine_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -17,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/internal/machine"
+	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/registry/registrytest/testschema"
 )
 
@@ -78,8 +75,8 @@ func replay(t *testing.T, e exchange) {
 		}
 	}
 	m.SetEnabled(!e.State.FlagOff)
-	client := over(m.Socket())
-	status, answer := send(t, client, e.Request, e.Body)
+	client := testclient.New(m.Socket())
+	status, answer := testclient.Send(t, client, e.Request, e.Body)
 	if status != e.Status {
 		t.Errorf("status %d, recorded %d", status, e.Status)
 	}
@@ -102,7 +99,7 @@ func replay(t *testing.T, e exchange) {
 	if _, err := m.World.Wait(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	_, answer = send(t, client, "GET /v2/changes/"+id, nil)
+	_, answer = testclient.Send(t, client, "GET /v2/changes/"+id, nil)
 	change := answer["result"].(map[string]any)
 	for _, member := range []string{"id", "spawn-time", "ready-time"} {
 		if _, found := change[member]; !found {
@@ -129,43 +126,6 @@ func normal(value any) any {
 		}
 	}
 	return value
-}
-
-func over(socket string) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
-}
-
-// send makes a request, as METHOD and URI, and decodes the answer.
-func send(t *testing.T, client *http.Client, request string, body any) (int, map[string]any) {
-	t.Helper()
-	method, uri, _ := strings.Cut(request, " ")
-	var reader io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		reader = bytes.NewReader(text)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+uri, reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	var answer map[string]any
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		t.Fatalf("%s: %v", request, err)
-	}
-	return response.StatusCode, answer
 }
 
 // A run is an exchange with snapctl's endpoint; the fields that are not there are not compared.
@@ -204,7 +164,7 @@ func TestRecordedSnapctl(t *testing.T) {
 			for _, plug := range r.Given.Disconnected {
 				m.Disconnect(plug)
 			}
-			status, answer := send(t, over(m.SnapSocket()), "POST /v2/snapctl", map[string]any{"context-id": m.Cookie(), "args": r.Args})
+			status, answer := testclient.Send(t, testclient.New(m.SnapSocket()), "POST /v2/snapctl", map[string]any{"context-id": m.Cookie(), "args": r.Args})
 			result, _ := answer["result"].(map[string]any)
 			if status != r.Status {
 				t.Errorf("status %d, recorded %d: %v", status, r.Status, answer)
@@ -281,12 +241,12 @@ func TestFaults(t *testing.T) {
 // TestSocketForSnaps: there is nothing else than snapctl.
 func TestSocketForSnaps(t *testing.T) {
 	for _, version := range []string{"2.68.3", "2.77.1"} {
-		client := over(machine.Start(t, machine.Options{Version: version}).SnapSocket())
-		status, answer := send(t, client, "GET /v2/system-info", nil)
+		client := testclient.New(machine.Start(t, machine.Options{Version: version}).SnapSocket())
+		status, answer := testclient.Send(t, client, "GET /v2/system-info", nil)
 		if result := answer["result"].(map[string]any); status != 403 || result["kind"] != "login-required" {
 			t.Errorf("%s: system-info: %d %v", version, status, answer)
 		}
-		_, answer = send(t, client, "POST /v2/snapctl", "no object")
+		_, answer = testclient.Send(t, client, "POST /v2/snapctl", `"no object"`)
 		if message, _ := answer["result"].(map[string]any)["message"].(string); !strings.HasPrefix(message, "cannot decode snapctl request: ") {
 			t.Errorf("%s: a body that is no object: %v", version, answer)
 		}

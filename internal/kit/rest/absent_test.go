@@ -11,6 +11,7 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/internal/stocksnap"
 )
 
@@ -43,13 +44,13 @@ func TestRemove(t *testing.T) {
 		{"GET /v2/nosuch", "", http.StatusNotFound, "not found"},
 		{"GET /v2/validation-sets/acc/name", "", http.StatusNotFound, "validation set not found"},
 	} {
-		status, answer := send(t, m.client, test.request, test.body)
+		status, answer := testclient.Send(t, m.client, test.request, test.body)
 		message, _ := answer["result"].(map[string]any)["message"].(string)
 		if status != test.status || !strings.HasPrefix(message, test.want) {
 			t.Errorf("%s %s: %d %q, want %d %q", test.request, test.body, status, message, test.status, test.want)
 		}
 	}
-	status, answer := send(t, m.client, "POST /v2/snaps/app", `{"action":"remove"}`)
+	status, answer := testclient.Send(t, m.client, "POST /v2/snaps/app", `{"action":"remove"}`)
 	if status != http.StatusAccepted {
 		t.Fatalf("%d %v", status, answer)
 	}
@@ -72,7 +73,7 @@ func TestNotImitated(t *testing.T) {
 	for path, methods := range rest.NotImitated {
 		for method, want := range methods {
 			request := method + " " + strings.NewReplacer("{", "", "}", "").Replace(path)
-			status, answer := send(t, m.client, request, "{}")
+			status, answer := testclient.Send(t, m.client, request, "{}")
 			if message, _ := answer["result"].(map[string]any)["message"].(string); status != http.StatusNotImplemented || message != want {
 				t.Errorf("%s: %d %q, want %q", request, status, message, want)
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/internal/kit/rest"
+	"aspects-poc/internal/machine/testclient"
 )
 
 // Who may ask what, on which socket; the answers to others are as captured on snapd 2.77.1.
@@ -35,7 +36,7 @@ func TestAccess(t *testing.T) {
 		{"a user delegates", user.client, "POST /v2/confdb", 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			status, answer := send(t, test.client, test.request, `{}`)
+			status, answer := testclient.Send(t, test.client, test.request, `{}`)
 			want := map[string]any{"type": "error", "status-code": float64(test.status), "status": http.StatusText(test.status),
 				"result": map[string]any{"message": "access denied", "kind": "login-required"}}
 			if diff := cmp.Diff(want, answer); status != test.status || diff != "" {
@@ -45,7 +46,7 @@ func TestAccess(t *testing.T) {
 	}
 	for _, open := range []string{"/v2/system-info", "/v2/changes", "/v2/notices", "/v2/assertions", "/v2/assertions/confdb-schema",
 		"/v2/snaps", "/v2/snaps/cust", "/v2/connections", "/v2/interfaces", "/v2/apps", "/v2/warnings"} {
-		if status, text := sendRaw(t, user.client, "GET "+open, nil); status != http.StatusOK {
+		if status, text := testclient.SendRaw(t, user.client, "GET "+open, nil); status != http.StatusOK {
 			t.Errorf("a user gets %d from %s: %s", status, open, text)
 		}
 	}
@@ -60,7 +61,7 @@ func TestSnapctlOfUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	call := func(args ...string) (int, map[string]any) {
-		return send(t, m.snaps, "POST /v2/snapctl", map[string]any{"context-id": cookie, "args": args})
+		return testclient.Send(t, m.snaps, "POST /v2/snapctl", map[string]any{"context-id": cookie, "args": args})
 	}
 	if status, answer := call("is-connected", "control-tunnel"); status != http.StatusOK || answer["type"] != "sync" {
 		t.Errorf("is-connected: %d %v", status, answer)

@@ -12,6 +12,7 @@ import (
 	"aspects-poc/internal/kit/assertion"
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/registry/registrytest/testschema"
 )
 
@@ -69,7 +70,7 @@ func TestAcknowledge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m := empty(t, test.options)
 			for i, text := range test.texts {
-				status, answer := send(t, m.client, "POST /v2/assertions", text)
+				status, answer := testclient.Send(t, m.client, "POST /v2/assertions", text)
 				if i < len(test.texts)-1 || test.want == "" {
 					if status != http.StatusOK {
 						t.Fatalf("%d %v", status, answer)
@@ -85,10 +86,10 @@ func TestAcknowledge(t *testing.T) {
 				return
 			}
 			// The stand-in answers for the views that have come.
-			if status, answer := send(t, m.client, "GET /v2/confdb/"+viewID("control-telemetry").String(), nil); status != http.StatusAccepted {
+			if status, answer := testclient.Send(t, m.client, "GET /v2/confdb/"+viewID("control-telemetry").String(), nil); status != http.StatusAccepted {
 				t.Errorf("a read: %d %v", status, answer)
 			}
-			_, text := sendRaw(t, m.client, "GET /v2/assertions/confdb-schema?name=network", nil)
+			_, text := testclient.SendRaw(t, m.client, "GET /v2/assertions/confdb-schema?name=network", nil)
 			if last := test.texts[len(test.texts)-1]; !strings.HasSuffix(last, string(text)) {
 				t.Errorf("known is\n%.200s", text)
 			}
@@ -107,11 +108,11 @@ func TestAccounts(t *testing.T) {
 	dir := t.TempDir()
 	m := serve(t, setup{state: dir, options: rest.Options{Unsigned: true}})
 	known := func(kind string) string {
-		_, text := sendRaw(t, m.client, "GET /v2/assertions/"+kind, nil)
+		_, text := testclient.SendRaw(t, m.client, "GET /v2/assertions/"+kind, nil)
 		return string(text)
 	}
 	spoilt := strings.Replace(signed, `"storage": {`, `"storbge": {`, 1)
-	if status, answer := send(t, m.client, "POST /v2/assertions", account+"\n"+key+"\n"+spoilt); status != http.StatusBadRequest {
+	if status, answer := testclient.Send(t, m.client, "POST /v2/assertions", account+"\n"+key+"\n"+spoilt); status != http.StatusBadRequest {
 		t.Errorf("with a confdb-schema that is none: %d %v", status, answer)
 	}
 	if got := known("account") + known("account-key"); got != "" {
@@ -119,7 +120,7 @@ func TestAccounts(t *testing.T) {
 	}
 	stream := account + "\n" + key + "\n" + signed
 	for range 2 {
-		if status, answer := send(t, m.client, "POST /v2/assertions", stream); status != http.StatusOK {
+		if status, answer := testclient.Send(t, m.client, "POST /v2/assertions", stream); status != http.StatusOK {
 			t.Fatalf("%d %v", status, answer)
 		}
 	}
@@ -137,7 +138,7 @@ func TestAccounts(t *testing.T) {
 		text string
 		want int
 	}{{again, http.StatusOK}, {account, http.StatusBadRequest}} {
-		if status, answer := send(t, m.client, "POST /v2/assertions", step.text); status != step.want {
+		if status, answer := testclient.Send(t, m.client, "POST /v2/assertions", step.text); status != step.want {
 			t.Errorf("%.40q: %d %v", step.text, status, answer)
 		}
 	}
@@ -179,21 +180,21 @@ func TestKnown(t *testing.T) {
 			t.Errorf("%q: %d, %q assertions, want %s", query, response.StatusCode, got, count)
 		}
 	}
-	status, answer := send(t, m.client, "GET /v2/assertions/confdb-schema?remote=true", nil)
+	status, answer := testclient.Send(t, m.client, "GET /v2/assertions/confdb-schema?remote=true", nil)
 	if message, _ := answer["result"].(map[string]any)["message"].(string); status != http.StatusInternalServerError ||
 		!strings.HasPrefix(message, "searching assertions failed: there is no store here") {
 		t.Errorf("of the store: %d %v", status, answer)
 	}
-	_, answer = send(t, m.client, "GET /v2/assertions", nil)
+	_, answer = testclient.Send(t, m.client, "GET /v2/assertions", nil)
 	if types := answer["result"].(map[string]any)["types"].([]any); len(types) == 0 {
 		t.Error("there are no types")
 	}
-	_, answer = send(t, m.client, "GET /v2/assertions/confdb-schema?json=true&name="+testschema.Name, nil)
+	_, answer = testclient.Send(t, m.client, "GET /v2/assertions/confdb-schema?json=true&name="+testschema.Name, nil)
 	first := answer["result"].([]any)[0].(map[string]any)
 	if first["headers"].(map[string]any)["name"] != testschema.Name || !strings.HasPrefix(first["body"].(string), "{\n  \"storage\": {") {
 		t.Errorf("as JSON: %v", first)
 	}
-	_, answer = send(t, m.client, "GET /v2/assertions/confdb-schema?json=headers&name=nosuch", nil)
+	_, answer = testclient.Send(t, m.client, "GET /v2/assertions/confdb-schema?json=headers&name=nosuch", nil)
 	if found := answer["result"].([]any); len(found) != 0 || answer["type"] != "sync" {
 		t.Errorf("as JSON, of a name that is not there: %v", answer)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine/testclient"
 )
 
 // What nobody should ask: each is answered with an error of snapd's form, and the next one is answered as well.
@@ -81,7 +82,7 @@ func TestBadRequests(t *testing.T) {
 		if test.body != "" {
 			body = test.body
 		}
-		status, answer := send(t, m.client, test.request, body)
+		status, answer := testclient.Send(t, m.client, test.request, body)
 		result, _ := answer["result"].(map[string]any)
 		message, _ := result["message"].(string)
 		if status != test.status || answer["type"] != "error" || message == "" || !strings.HasPrefix(message, test.message) {
@@ -89,15 +90,15 @@ func TestBadRequests(t *testing.T) {
 		}
 	}
 	for _, body := range []string{"", "[]", `{"args":[]}`, `{"args":["get"]}`, `{"context-id":"stale","args":["get","--view",":a"]}`, `{"args":1}`} {
-		if status, answer := send(t, m.snaps, "POST /v2/snapctl", body); status != http.StatusBadRequest || answer["type"] != "error" {
+		if status, answer := testclient.Send(t, m.snaps, "POST /v2/snapctl", body); status != http.StatusBadRequest || answer["type"] != "error" {
 			t.Errorf("snapctl %s: %d %v", body, status, answer)
 		}
 	}
 	huge := `{"values":{"server-url":"` + strings.Repeat("x", 17<<20) + `"}}`
-	if status, answer := send(t, m.client, "PUT /v2/confdb/"+viewID("control-device").String(), huge); status != http.StatusBadRequest {
+	if status, answer := testclient.Send(t, m.client, "PUT /v2/confdb/"+viewID("control-device").String(), huge); status != http.StatusBadRequest {
 		t.Errorf("a body without end: %d %v", status, answer)
 	}
-	if status, _ := send(t, m.client, "GET /v2/system-info", nil); status != http.StatusOK {
+	if status, _ := testclient.Send(t, m.client, "GET /v2/system-info", nil); status != http.StatusOK {
 		t.Errorf("after all that: %d", status)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/internal/stocksnap"
 )
 
@@ -44,7 +45,7 @@ func TestLogs(t *testing.T) {
 	t.Parallel()
 	m := withLogs(t)
 	const last = "\x1e" + `{"message":"three","pid":"8","sid":"app.run","timestamp":"2026-11-22T23:42:18Z"}` + "\n"
-	if status, text := sendRaw(t, m.client, "GET /v2/logs?names=app&n=1", nil); status != http.StatusOK || string(text) != last {
+	if status, text := testclient.SendRaw(t, m.client, "GET /v2/logs?names=app&n=1", nil); status != http.StatusOK || string(text) != last {
 		t.Errorf("%d %q, want %q", status, text, last)
 	}
 	for request, want := range map[string]int{
@@ -52,7 +53,7 @@ func TestLogs(t *testing.T) {
 		"GET /v2/logs?names=none": http.StatusNotFound, "GET /v2/logs?names=app.none": http.StatusNotFound,
 		"GET /v2/logs?names=cust": http.StatusNotFound,
 	} {
-		if status, _ := send(t, m.client, request, nil); status != want {
+		if status, _ := testclient.Send(t, m.client, request, nil); status != want {
 			t.Errorf("%s: %d, want %d", request, status, want)
 		}
 	}

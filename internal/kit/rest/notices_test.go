@@ -11,11 +11,12 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine/testclient"
 )
 
 func notices(t *testing.T, m *machine, query string) []any {
 	t.Helper()
-	status, answer := send(t, m.client, "GET /v2/notices"+query, nil)
+	status, answer := testclient.Send(t, m.client, "GET /v2/notices"+query, nil)
 	if status != http.StatusOK {
 		t.Fatalf("%s: %d %v", query, status, answer)
 	}
@@ -51,7 +52,7 @@ func TestNotices(t *testing.T) {
 	if diff := cmp.Diff(want, notice); diff != "" {
 		t.Errorf("notice (-want +got):\n%s", diff)
 	}
-	status, answer := send(t, m.client, "GET /v2/notices/"+notice["id"].(string), nil)
+	status, answer := testclient.Send(t, m.client, "GET /v2/notices/"+notice["id"].(string), nil)
 	if status != http.StatusOK || answer["result"].(map[string]any)["key"] != "2" {
 		t.Errorf("by its ID: %d %v", status, answer)
 	}
@@ -98,7 +99,7 @@ func TestShutdownEndsWaiting(t *testing.T) {
 	go func() {
 		defer close(asked)
 		r, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://localhost/v2/notices?timeout=1h", nil)
-		response, err := over(socket).Do(r)
+		response, err := testclient.New(socket).Do(r)
 		if err == nil {
 			_ = response.Body.Close()
 		}

@@ -15,6 +15,7 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/registry/registrytest/testschema"
 )
 
@@ -88,11 +89,11 @@ func replay(t *testing.T, e exchange) {
 	if e.State.Writing != "" {
 		defer close(release)
 		body := map[string]any{"values": map[string]any{"sample-rate": 7}}
-		if status, answer := send(t, m.client, "PUT /v2/confdb/"+viewID(e.State.Writing).String(), body); status != http.StatusAccepted {
+		if status, answer := testclient.Send(t, m.client, "PUT /v2/confdb/"+viewID(e.State.Writing).String(), body); status != http.StatusAccepted {
 			t.Fatalf("the write that is to be under way: %d %v", status, answer)
 		}
 	}
-	status, answer := send(t, m.client, e.Request, e.Body)
+	status, answer := testclient.Send(t, m.client, e.Request, e.Body)
 	if status != e.Status {
 		t.Errorf("status %d, recorded %d", status, e.Status)
 	}

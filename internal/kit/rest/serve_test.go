@@ -1,19 +1,16 @@
 package rest_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/registrytest/testschema"
 )
@@ -83,17 +80,8 @@ func serve(t testing.TB, with setup) *machine {
 			t.Error(err)
 		}
 	})
-	m.client, m.snaps = over(m.socket()), over(m.snapSocket())
+	m.client, m.snaps = testclient.New(m.socket()), testclient.New(m.snapSocket())
 	return m
-}
-
-func over(socket string) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
 }
 
 func furnish(t testing.TB, w *world.World, with setup) {
@@ -141,48 +129,6 @@ func (m *machine) put(t testing.TB, view string, values map[string]any) {
 	}
 }
 
-// send makes a request, "GET /v2/changes", and returns what it is answered with. A body that is no text is sent as JSON.
-func send(t testing.TB, client *http.Client, request string, body any) (int, map[string]any) {
-	t.Helper()
-	status, text := sendRaw(t, client, request, body)
-	var answer map[string]any
-	if err := json.Unmarshal(text, &answer); err != nil {
-		t.Fatalf("%s: %v: %s", request, err, text)
-	}
-	return status, answer
-}
-
-func sendRaw(t testing.TB, client *http.Client, request string, body any) (int, []byte) {
-	t.Helper()
-	method, uri, _ := strings.Cut(request, " ")
-	var reader io.Reader
-	switch body := body.(type) {
-	case nil:
-	case string:
-		reader = strings.NewReader(body)
-	default:
-		text, err := json.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		reader = bytes.NewReader(text)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+uri, reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, text
-}
-
 // ready waits for the change of an answer and returns it as GET shows it.
 func (m *machine) ready(t testing.TB, answer map[string]any) map[string]any {
 	t.Helper()
@@ -190,6 +136,6 @@ func (m *machine) ready(t testing.TB, answer map[string]any) map[string]any {
 	if _, err := m.Wait(t.Context(), id); err != nil {
 		t.Fatalf("%v: %v", answer, err)
 	}
-	_, answer = send(t, m.client, "GET /v2/changes/"+id, nil)
+	_, answer = testclient.Send(t, m.client, "GET /v2/changes/"+id, nil)
 	return answer["result"].(map[string]any)
 }
