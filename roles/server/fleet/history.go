@@ -15,6 +15,11 @@ func (f *Fleet) History(ctx context.Context, layer LayerName, below int64, limit
 	return f.store.History(ctx, layer, below, limit)
 }
 
+// Entries returns entries of the history in full; see Store.Entries.
+func (f *Fleet) Entries(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
+	return f.store.Entries(ctx, layer, below, limit)
+}
+
 // Entry returns an entry in full, or ErrUnknownEntry.
 func (f *Fleet) Entry(ctx context.Context, revision int64) (Entry, error) {
 	return f.store.Entry(ctx, revision)

@@ -159,6 +159,11 @@ func (s named) DeviceLayers(ctx context.Context, after string, limit int) ([]Lay
 	return each(list, s.layer), next, err
 }
 
+func (s named) Entries(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
+	list, err := s.Store.Entries(ctx, layer, below, limit)
+	return each(list, s.entry), err
+}
+
 func (s named) Entry(ctx context.Context, revision int64) (Entry, error) {
 	entry, err := s.Store.Entry(ctx, revision)
 	return s.entry(entry), err

@@ -65,6 +65,10 @@ func TestOneNameForAView(t *testing.T) {
 		if err != nil || entry.After.String() != `{`+rate+`6}}` {
 			t.Errorf("the history has %s, %v", entry.After, err)
 		}
+		entries, err := again.Entries(t.Context(), fleet.Everyone, 0, 10)
+		if err != nil || len(entries) != 1 || entries[0].After.String() != entry.After.String() {
+			t.Errorf("the list of the history has %v, %v", entries, err)
+		}
 		// One view in two spellings was taken before.
 		both := `{"network/control-telemetry":{"sample-rate":6,"monitor-peers":true},` + rate + `7}}`
 		if _, err := w.store.Change(t.Context(), w.change(fleet.Everyone, "", both)); err != nil {

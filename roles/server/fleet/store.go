@@ -118,6 +118,8 @@ type targets interface {
 	// History returns the newest entries below a revision (0: from the newest on), of one layer or ("") of all, at most
 	// limit of them, without Before and After.
 	History(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error)
+	// Entries is History with Before and After.
+	Entries(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error)
 	// LastChange returns the last revision at which a layer was set or removed; 0 for none.
 	LastChange(ctx context.Context) (int64, error)
 	// Entry returns an entry in full, or ErrUnknownEntry.

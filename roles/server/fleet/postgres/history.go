@@ -79,10 +79,22 @@ func (s *Store) entries(ctx context.Context, query string, arguments ...any) (li
 
 // History is as of fleet.Store.
 func (s *Store) History(ctx context.Context, layer fleet.LayerName, below int64, limit int) ([]fleet.Entry, error) {
+	return s.listEntries(ctx, briefColumns, layer, below, limit)
+}
+
+// Entries is as of fleet.Store.
+func (s *Store) Entries(ctx context.Context, layer fleet.LayerName, below int64, limit int) ([]fleet.Entry, error) {
+	return s.listEntries(ctx, entryColumns, layer, below, limit)
+}
+
+// listEntries reads columns, which are entryColumns or briefColumns.
+func (s *Store) listEntries(
+	ctx context.Context, columns string, layer fleet.LayerName, below int64, limit int,
+) ([]fleet.Entry, error) {
 	if below == 0 {
 		below = math.MaxInt64
 	}
-	query := "SELECT " + briefColumns + " FROM history WHERE revision < $1"
+	query := "SELECT " + columns + " FROM history WHERE revision < $1"
 	if layer == "" {
 		return s.entries(ctx, query+" ORDER BY revision DESC LIMIT $2", below, limit)
 	}

@@ -222,16 +222,12 @@ func (i *importer) history(ctx context.Context) error {
 	columns := []string{"revision", "set_by", "set_at", "layer", "action", "restores", "selector", "priority", "before", "after",
 		"labels"}
 	for below := int64(0); ; {
-		list, err := i.from.History(ctx, "", below, page)
+		list, err := i.from.Entries(ctx, "", below, page)
 		if err != nil || len(list) == 0 {
 			return err
 		}
 		var rows [][]any
-		for _, brief := range list {
-			entry, err := i.from.Entry(ctx, brief.Revision)
-			if err != nil {
-				return err
-			}
+		for _, entry := range list {
 			rows = append(rows, entryValues(entry))
 			below = entry.Revision
 		}

@@ -73,8 +73,18 @@ func scanEntry(row interface{ Scan(...any) error }) (entry fleet.Entry, err erro
 }
 
 // History implements fleet.Store.
-func (s *Store) History(
-	ctx context.Context, layer fleet.LayerName, below int64, limit int,
+func (s *Store) History(ctx context.Context, layer fleet.LayerName, below int64, limit int) ([]fleet.Entry, error) {
+	return s.listEntries(ctx, s.history, s.historyOf, layer, below, limit)
+}
+
+// Entries implements fleet.Store.
+func (s *Store) Entries(ctx context.Context, layer fleet.LayerName, below int64, limit int) ([]fleet.Entry, error) {
+	return s.listEntries(ctx, s.entries, s.entriesOf, layer, below, limit)
+}
+
+// listEntries reads the entries of all layers, or those of one layer by the statement ofLayer.
+func (s *Store) listEntries(
+	ctx context.Context, ofAll, ofLayer *sql.Stmt, layer fleet.LayerName, below int64, limit int,
 ) (list []fleet.Entry, err error) {
 	if err := s.use(ctx); err != nil {
 		return nil, err
@@ -83,9 +93,9 @@ func (s *Store) History(
 	if below == 0 {
 		below = math.MaxInt64
 	}
-	query, arguments := s.history, []any{below, limit}
+	query, arguments := ofAll, []any{below, limit}
 	if layer != "" {
-		query, arguments = s.historyOf, []any{layer, below, limit}
+		query, arguments = ofLayer, []any{layer, below, limit}
 	}
 	err = s.each(ctx, query, arguments, func(rows *sql.Rows) error {
 		entry, err := scanEntry(rows)

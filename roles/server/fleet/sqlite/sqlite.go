@@ -39,7 +39,7 @@ type Store struct {
 
 	// What reads.
 	device, byKeyID, devices, mute, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
-	historyOf, lastChange, entry, layerAt *sql.Stmt
+	historyOf, entries, entriesOf, lastChange, entry, layerAt *sql.Stmt
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
 	closed bool
@@ -139,6 +139,8 @@ func (s *Store) statements() []query {
 			" JOIN devices d ON d.id = o.device WHERE o.device > ? ORDER BY o.device LIMIT ?"},
 		{&s.history, selectShort + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.historyOf, selectShort + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.entries, selectEntry + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.entriesOf, selectEntry + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.lastChange, "SELECT revision FROM history WHERE action <> 3 ORDER BY revision DESC LIMIT 1"},
 		{&s.entry, selectEntry + " WHERE revision = ?"},
 		{&s.layerAt, selectEntry + " WHERE layer = ? AND revision <= ? AND action <> 3 ORDER BY revision DESC LIMIT 1"},

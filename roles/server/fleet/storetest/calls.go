@@ -124,6 +124,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	_, _, errs["DeviceLayers"] = store.DeviceLayers(ctx, "", 1)
 	_, errs["Change"] = store.Change(ctx, change(t, fleet.Everyone, "", `{"x":1}`))
 	_, errs["History"] = store.History(ctx, "", 0, 1)
+	_, errs["Entries"] = store.Entries(ctx, "", 0, 1)
 	_, errs["Entry"] = store.Entry(ctx, 1)
 	_, errs["LayerAt"] = store.LayerAt(ctx, fleet.Everyone, 1)
 	return errs

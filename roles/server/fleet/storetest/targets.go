@@ -234,6 +234,13 @@ func keepsHistory(t *testing.T, store fleet.Store) {
 		got, err := store.History(t.Context(), test.layer, test.below, test.limit)
 		ok(t, err)
 		same(t, test.want, got)
+		var whole []fleet.Entry
+		for _, entry := range test.want {
+			whole = append(whole, full[6-entry.Revision])
+		}
+		got, err = store.Entries(t.Context(), test.layer, test.below, test.limit)
+		ok(t, err)
+		same(t, whole, got)
 	}
 	for _, test := range []struct {
 		layer    fleet.LayerName
