@@ -22,6 +22,7 @@ import (
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/metrics"
+	"aspects-poc/roles/server/page"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
@@ -91,12 +92,13 @@ func Run(ctx context.Context, config Config) (err error) {
 	url := doorway.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	routes, missing := pages(rules)
+	shown := page.New(rules, page.Options{})
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
-		Missing: missing,
+		Missing: shown.Missing,
 		// A scrape may have parameters, which Prometheus sends to all targets of a job: they make no difference.
-		Beside: append(routes, api.Route{Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())}),
+		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
+			Handle: echo.WrapHandler(measured.Handler())}),
 	})
 	serving := start(doorway.listener, app, config)
 	stop := func() error {

@@ -20,12 +20,12 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	var served []string
 	for _, row := range api.Routes() {
 		line := strings.ToLower(row.Method) + " " + regexp.MustCompile(`:(\w+)`).ReplaceAllString(row.Path, "{$1}")
-		words := strings.Fields(row.Query)
+		words := strings.Fields(row.Takes.Query)
 		slices.Sort(words)
-		if line += " ?" + strings.Join(words, "&"); row.Body {
+		if line += " ?" + strings.Join(words, "&"); row.Takes.Body {
 			line += " body"
 		}
-		if row.Tags {
+		if row.Takes.Tags {
 			line += " tags"
 		}
 		line += map[access.Right]string{access.Register: " signature", access.Poll: " signature", access.Read: " token",

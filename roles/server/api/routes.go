@@ -47,61 +47,54 @@ type handlers struct {
 	looks    singleflight.Group // at the store, for readiness
 }
 
-// A route is one operation, who may call it, and with what. GET is for HEAD, too.
-type route struct {
-	method, path string
-	right        access.Right
-	handle       echo.HandlerFunc
-	takes        takes
-}
-
-// A Route is served beside the API, to GET and HEAD. What of its query it understands is its own affair.
+// A Route is one operation: who may call it, with what, and its handler. A route of GET answers HEAD, too.
 type Route struct {
-	Path   string
-	Right  access.Right
-	Handle echo.HandlerFunc
+	Method, Path string
+	Right        access.Right
+	Handle       echo.HandlerFunc
+	Takes        *Takes // all else is refused; nil: Handle checks the request itself
 }
 
 // api is the route table: what is served, but for the documentation. Each row has its annotations where the handler is.
-func (h *handlers) api() []route {
-	return []route{
-		{http.MethodPost, "/register/", access.Register, h.register, takes{body: true}},
-		{http.MethodPost, "/poll/", access.Poll, h.poll, takes{body: true}},
-		{http.MethodPost, "/keys/", access.Poll, h.replaceKey, takes{body: true}},
-		{http.MethodGet, "/state/:uuid/", access.Read, h.state, takes{}},
-		{http.MethodGet, "/target-config/", access.Read, h.getTarget, takes{tags: true}},
-		{http.MethodPut, "/target-config/", access.Write, h.putTarget, takes{query: "dry-run", body: true, tags: true}},
+func (h *handlers) api() []Route {
+	return []Route{
+		{http.MethodPost, "/register/", access.Register, h.register, &Takes{Body: true}},
+		{http.MethodPost, "/poll/", access.Poll, h.poll, &Takes{Body: true}},
+		{http.MethodPost, "/keys/", access.Poll, h.replaceKey, &Takes{Body: true}},
+		{http.MethodGet, "/state/:uuid/", access.Read, h.state, &Takes{}},
+		{http.MethodGet, "/target-config/", access.Read, h.getTarget, &Takes{Tags: true}},
+		{http.MethodPut, "/target-config/", access.Write, h.putTarget, &Takes{Query: "dry-run", Body: true, Tags: true}},
 
-		{http.MethodGet, "/devices/", access.Read, h.listDevices, takes{query: "selector state silent cloned q limit after"}},
-		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, takes{}},
-		{http.MethodDelete, "/devices/:uuid/", access.Write, h.deleteDevice, takes{}},
-		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels, takes{body: true}},
-		{http.MethodPost, "/devices/:uuid/approve/", access.Write, h.approveDevice, takes{}},
-		{http.MethodPost, "/devices/:uuid/revoke/", access.Write, h.revokeDevice, takes{}},
-		{http.MethodDelete, "/devices/:uuid/cloned/", access.Write, h.deleteCloned, takes{}},
-		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, takes{query: "explain"}},
-		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, takes{query: "since step"}},
+		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned q limit after"}},
+		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, &Takes{}},
+		{http.MethodDelete, "/devices/:uuid/", access.Write, h.deleteDevice, &Takes{}},
+		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels, &Takes{Body: true}},
+		{http.MethodPost, "/devices/:uuid/approve/", access.Write, h.approveDevice, &Takes{}},
+		{http.MethodPost, "/devices/:uuid/revoke/", access.Write, h.revokeDevice, &Takes{}},
+		{http.MethodDelete, "/devices/:uuid/cloned/", access.Write, h.deleteCloned, &Takes{}},
+		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, &Takes{Query: "explain"}},
+		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, &Takes{Query: "since step"}},
 
-		{http.MethodGet, "/targets/", access.Read, h.listTargets, takes{query: "limit after"}},
-		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, takes{tags: true}},
-		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, takes{query: "dry-run", body: true, tags: true}},
-		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, takes{query: "dry-run", tags: true}},
-		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, takes{tags: true}},
-		{http.MethodPut, "/targets/labels/:name/", access.Write, h.putLabelLayer, takes{query: "dry-run", body: true, tags: true}},
-		{http.MethodDelete, "/targets/labels/:name/", access.Write, h.deleteLabelLayer, takes{query: "dry-run", tags: true}},
-		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, takes{tags: true}},
-		{http.MethodPut, "/targets/devices/:uuid/", access.Write, h.putDeviceLayer, takes{query: "dry-run", body: true, tags: true}},
-		{http.MethodDelete, "/targets/devices/:uuid/", access.Write, h.deleteDeviceLayer, takes{query: "dry-run", tags: true}},
+		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}},
+		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}},
+		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}},
+		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}},
+		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, &Takes{Tags: true}},
+		{http.MethodPut, "/targets/labels/:name/", access.Write, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
+		{http.MethodDelete, "/targets/labels/:name/", access.Write, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}},
+		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, &Takes{Tags: true}},
+		{http.MethodPut, "/targets/devices/:uuid/", access.Write, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
+		{http.MethodDelete, "/targets/devices/:uuid/", access.Write, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}},
 
-		{http.MethodGet, "/history/", access.Read, h.listHistory, takes{query: "layer limit before"}},
-		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, takes{}},
-		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, takes{query: "against"}},
-		{http.MethodPost, "/history/:revision/restore/", access.Write, h.restore, takes{}},
+		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}},
+		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}},
+		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}},
+		{http.MethodPost, "/history/:revision/restore/", access.Write, h.restore, &Takes{}},
 
-		{http.MethodGet, "/summary/", access.Read, h.summary, takes{query: "limit"}},
-		{http.MethodGet, "/events/", access.Read, h.events, takes{}},
-		{http.MethodGet, "/healthz", access.Anyone, h.healthz, takes{}},
-		{http.MethodGet, "/readyz", access.Anyone, h.readyz, takes{}},
+		{http.MethodGet, "/summary/", access.Read, h.summary, &Takes{Query: "limit"}},
+		{http.MethodGet, "/events/", access.Read, h.events, &Takes{}},
+		{http.MethodGet, "/healthz", access.Anyone, h.healthz, &Takes{}},
+		{http.MethodGet, "/readyz", access.Anyone, h.readyz, &Takes{}},
 	}
 }
 
@@ -130,32 +123,30 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 			return refused
 		},
 	}), sameOrigin())
+	documentation(app)
+	routes := append(h.api(), options.Beside...)
+	if !slices.ContainsFunc(routes, func(r Route) bool { return r.Path == "/" }) {
+		routes = append(routes, Route{Method: http.MethodGet, Path: "/", Handle: redirectTo("docs/index.html")})
+	}
 	redirected := map[string]bool{}
-	for _, route := range h.api() {
-		checks := append(h.require(route.right), h.understand(route.right, route.takes))
-		app.Add(route.method, route.path, route.handle, checks...)
-		if route.method == http.MethodGet {
-			app.Add(http.MethodHead, route.path, route.handle, checks...)
+	for _, route := range routes {
+		checks := h.require(route.Right)
+		if route.Takes != nil {
+			checks = append(checks, h.understand(route.Right, *route.Takes))
 		}
-		bare, slash := strings.CutSuffix(route.path, "/")
+		app.Add(route.Method, route.Path, route.Handle, checks...)
+		if route.Method == http.MethodGet {
+			app.Add(http.MethodHead, route.Path, route.Handle, checks...)
+		}
+		bare, slash := strings.CutSuffix(route.Path, "/")
 		switch {
-		case redirected[bare]:
+		case route.Takes == nil || redirected[bare]:
 		case slash:
 			app.Any(bare, addSlash)
 		default:
 			app.Any(bare+"/", redirectTo(".."+bare))
 		}
 		redirected[bare] = true
-	}
-	documentation(app)
-	start := slices.ContainsFunc(options.Beside, func(r Route) bool { return r.Path == "/" })
-	if !start {
-		options.Beside = append(slices.Clip(options.Beside), Route{Path: "/", Handle: redirectTo("docs/index.html")})
-	}
-	for _, route := range options.Beside {
-		for _, method := range []string{http.MethodGet, http.MethodHead} {
-			app.Add(method, route.Path, route.Handle, h.require(route.Right)...)
-		}
 	}
 	return app
 }

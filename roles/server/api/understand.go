@@ -13,19 +13,19 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// takes is what a request of a route may have beside its path. Whatever else it has is refused before the handler sees it.
-type takes struct {
-	query string // the parameters, separated by spaces
-	body  bool
-	tags  bool // If-Match and If-None-Match: what the path names has an ETag
+// Takes says what a request of a route may have beside its path.
+type Takes struct {
+	Query string // the parameters, separated by spaces
+	Body  bool
+	Tags  bool // If-Match and If-None-Match: what the path names has an ETag
 }
 
 // argumentsKey is where a request's arguments are, by name.
 const argumentsKey = "arguments"
 
 // understand lets requests through that have nothing but what their route takes.
-func (h *handlers) understand(right access.Right, takes takes) echo.MiddlewareFunc {
-	known := strings.Fields(takes.query)
+func (h *handlers) understand(right access.Right, takes Takes) echo.MiddlewareFunc {
+	known := strings.Fields(takes.Query)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			arguments, wrong := params.Parse(c.Request().URL.RawQuery, known)
@@ -34,12 +34,12 @@ func (h *handlers) understand(right access.Right, takes takes) echo.MiddlewareFu
 			}
 			c.Set(argumentsKey, arguments)
 			changes := !slices.Contains([]string{http.MethodGet, http.MethodHead}, c.Request().Method)
-			if changes && !takes.body {
+			if changes && !takes.Body {
 				if err := h.noBody(c); err != nil {
 					return err
 				}
 			}
-			if right == access.Write && !takes.tags {
+			if right == access.Write && !takes.Tags {
 				if err := noConditions(c.Request().Header); err != nil {
 					return err
 				}

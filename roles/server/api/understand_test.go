@@ -35,7 +35,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 	before := seen()
 	for _, row := range api.Routes() {
 		path := strings.NewReplacer(":uuid", device, ":name", "b", ":revision", "1").Replace(row.Path)
-		known := strings.Fields(row.Query)
+		known := strings.Fields(row.Takes.Query)
 		queries := []string{"?unknown", "?unknown=1", "?%ff=1", "?=1", "?%zz=1", "?dry-run:true", "?;", "?%7f", "?dry%00run=1"}
 		for _, name := range known {
 			queries = append(queries, "?"+name+"=a&"+name+"=b", "?"+name+"=%ff", "?"+name+"=%00", "?"+name+"=%z", "?"+strings.ToUpper(name)+"=1",
@@ -49,19 +49,19 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 				"?"+name+"=true%20", "?"+name[:len(name)-1], "?"+strings.ReplaceAll(name, "-", "_"), "?%20"+name)
 		}
 		for _, query := range queries {
-			if query == "?explain" && row.Query == "explain" || query == "?silent" && strings.Contains(row.Query, "silent") ||
-				query == "?cloned" && strings.Contains(row.Query, "cloned") {
+			if query == "?explain" && row.Takes.Query == "explain" || query == "?silent" && strings.Contains(row.Takes.Query, "silent") ||
+				query == "?cloned" && strings.Contains(row.Takes.Query, "cloned") {
 				continue // these do not change a name, as they have no hyphen
 			}
 			sent := ""
-			if row.Body {
+			if row.Takes.Body {
 				sent = body
 			}
 			if got := raw(t, base, row.Method, path+query, sent); got.status != 422 || !strings.Contains(got.body, `"errors"`) {
 				t.Errorf("%s %s: %d %s", row.Method, path+query, got.status, got.body)
 			}
 		}
-		if !row.Body && row.Method != "GET" {
+		if !row.Takes.Body && row.Method != "GET" {
 			for _, sent := range []string{`{"dry-run":true}`, "dry-run", "[]", "\xff"} {
 				if got := call(t, base, row.Method, path, sent); got.status != 422 || !strings.Contains(got.body, "takes none") {
 					t.Errorf("%s %s with %s: %d %s", row.Method, path, sent, got.status, got.body)
@@ -121,7 +121,7 @@ func TestDryRuns(t *testing.T) {
 	device := registered(t, base, `{"site":"berlin"}`)
 	tried := 0
 	for _, row := range api.Routes() {
-		if row.Query != "dry-run" {
+		if row.Takes.Query != "dry-run" {
 			continue
 		}
 		path := strings.NewReplacer(":uuid", device, ":name", "b").Replace(row.Path)

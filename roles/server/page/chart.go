@@ -7,17 +7,18 @@ import (
 	"slices"
 	"time"
 
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
-// chartSpan is how far back the charts go.
+// chartSpan is the time that a chart shows.
 const chartSpan = 24 * time.Hour
 
-// A chart is what is drawn: times in seconds since 1970, and for each series a value at each time, null where there is
-// none.
+// A chart has times in seconds since 1970, and for each series one value for each time; null means no value.
 type chart struct {
 	Times  []int64  `json:"times"`
 	Series []series `json:"series"`
@@ -33,28 +34,32 @@ func (p *Page) chart(c echo.Context) error {
 	if err != nil {
 		return echo.ErrNotFound
 	}
-	stats, err := p.source.Stats(c.Request().Context(), id, p.options.Now().Add(-chartSpan))
-	if errors.Is(err, ErrNotFound) {
+	counted, step, err := p.fleet.Stats(c.Request().Context(), id, p.now().Add(-chartSpan), 0)
+	if errors.Is(err, fleet.ErrUnknownDevice) {
 		return echo.ErrNotFound
 	}
+	if err != nil {
+		return err
+	}
+	stats, err := wire.Stats(counted, step)
 	if err != nil {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	switch c.QueryParam("kind") {
 	case "packets":
-		return c.JSON(http.StatusOK, packetsChart(thinned(stats.Points)).known())
+		return c.JSON(http.StatusOK, packetsChart(thinned(stats.Points)).withValues())
 	case "peers":
-		return c.JSON(http.StatusOK, peersChart(thinned(stats.Points)).known())
+		return c.JSON(http.StatusOK, peersChart(thinned(stats.Points)).withValues())
 	}
 	return echo.ErrNotFound
 }
 
-// mostPoints bounds what is drawn: more than a chart has pixels in width are no use.
+// mostPoints is the largest number of points in a chart. A chart is not wider in pixels.
 const mostPoints = 1200
 
-// thinned leaves of many points some that are evenly spread, the first and the last among them. Of counters nothing is
-// lost with that: a rate is that between two points.
+// thinned returns at most mostPoints points, evenly spread, with the first and the last. Counters lose nothing by that: the
+// rate between two points stays right.
 func thinned(points []serverapi.Stats) []serverapi.Stats {
 	if len(points) <= mostPoints {
 		return points
@@ -66,8 +71,8 @@ func thinned(points []serverapi.Stats) []serverapi.Stats {
 	return some
 }
 
-// packetsChart turns counters into packets a second between two points. Where a counter fell, the device has begun to
-// count anew, and there is no value.
+// packetsChart draws packets a second between two points. Where a counter falls, the device has restarted: there is no
+// value.
 func packetsChart(points []serverapi.Stats) chart {
 	drawn := chart{Times: []int64{}, Series: []series{}}
 	if len(points) < 2 {
@@ -88,17 +93,17 @@ func packetsChart(points []serverapi.Stats) chart {
 			was, before := points[i].Packets[name]
 			is, now := point.Packets[name]
 			seconds := point.At - points[i].At
-			known := before && now && seconds > 0
-			sent.Values = append(sent.Values, rate(was.Sent, is.Sent, seconds, known))
-			received.Values = append(received.Values, rate(was.Received, is.Received, seconds, known))
+			comparable := before && now && seconds > 0
+			sent.Values = append(sent.Values, rate(was.Sent, is.Sent, seconds, comparable))
+			received.Values = append(received.Values, rate(was.Received, is.Received, seconds, comparable))
 		}
 		drawn.Series = append(drawn.Series, sent, received)
 	}
 	return drawn
 }
 
-func rate(was, is uint64, seconds int64, known bool) *float64 {
-	if !known || is < was {
+func rate(was, is uint64, seconds int64, comparable bool) *float64 {
+	if !comparable || is < was {
 		return nil
 	}
 	value := float64(is-was) / float64(seconds)
@@ -119,8 +124,8 @@ func peersChart(points []serverapi.Stats) chart {
 	return drawn
 }
 
-// known leaves out series that have no value at all, and all times where no series is left.
-func (c chart) known() chart {
+// withValues returns the chart without series that have no value. A chart without series has no times.
+func (c chart) withValues() chart {
 	kept := chart{Times: c.Times, Series: []series{}}
 	for _, one := range c.Series {
 		if slices.ContainsFunc(one.Values, func(value *float64) bool { return value != nil }) {

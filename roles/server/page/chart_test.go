@@ -7,10 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"aspects-poc/roles/internal/browsertest"
-	"aspects-poc/roles/server/page"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/chromedp/chromedp"
@@ -28,13 +26,13 @@ func counted(n int) []serverapi.Stats {
 	return points
 }
 
-// TestManyPoints: what is drawn of 100,000 points has as many packets as they have, the same first and last time, and is
-// no more than a browser can draw.
+// TestManyPoints: the chart of 5,000 points has their number of packets, and the same first and last time, in no more
+// points than a browser can draw.
 func TestManyPoints(t *testing.T) {
-	const many = 100_000
-	source := example()
-	source.points = counted(many)
-	answer := get(t, source, "/page/devices/"+id.String()+"/chart/?kind=packets")
+	const many = 5_000
+	w := example(t)
+	w.count(counted(many)...)
+	answer := get(w, "/page/devices/"+id.String()+"/chart/?kind=packets")
 	var drawn struct {
 		Times  []int64
 		Series []struct{ Values []float64 }
@@ -54,11 +52,8 @@ func TestManyPoints(t *testing.T) {
 
 // TestChartsInBrowser draws charts of no, one, two and many points in a real browser.
 func TestChartsInBrowser(t *testing.T) {
-	source := example()
-	app := echo.New()
-	for _, route := range page.New(source, page.Options{Now: func() time.Time { return now }}).Routes() {
-		app.GET(route.Path, route.Handle)
-	}
+	w := example(t)
+	app := routes(w)
 	app.GET("/events/", func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderContentType, "text/event-stream")
 		c.Response().Flush()
@@ -73,8 +68,8 @@ func TestChartsInBrowser(t *testing.T) {
 	for _, test := range []struct {
 		points, packets, peers int // points drawn
 		seconds                float64
-	}{{0, 0, 0, 0}, {1, 0, 1, 3600}, {2, 1, 2, 3600}, {100_000, 1199, 1200, 99_999}} {
-		source.points = counted(test.points)
+	}{{0, 0, 0, 0}, {1, 0, 1, 3600}, {2, 1, 2, 3600}, {5_000, 1199, 1200, 4_999}} {
+		w.count(counted(test.points)...)
 		err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/page/devices/"+id.String()+"/"), chromedp.WaitVisible(chromedp.CSS("#live.on")))
 		if err != nil {
 			t.Fatal(err, watch.Trouble())

@@ -3,22 +3,25 @@ package page
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/roster"
+	"aspects-poc/roles/server/wire"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
-// mostChanges is how many changes of each layer a device's page shows.
+// mostChanges is the number of changes of each layer that a device's page shows.
 const mostChanges = 10
 
-// A fact is a line about a device.
+// A fact is a line about a device: a value or a time.
 type fact struct {
 	Name, Value string
-	At          time.Time // in the place of Value
+	At          time.Time
 }
 
 func (p *Page) device(c echo.Context) error {
@@ -28,10 +31,14 @@ func (p *Page) device(c echo.Context) error {
 	if err != nil {
 		return p.problem(c, root, fmt.Sprintf("%q is no UUID.", c.Param("uuid")))
 	}
-	device, target, err := p.source.Device(ctx, id)
-	if errors.Is(err, ErrNotFound) {
+	device, err := p.fleet.Device(ctx, id)
+	if errors.Is(err, fleet.ErrUnknownDevice) {
 		return p.problem(c, root, fmt.Sprintf("No device %s is registered.", id))
 	}
+	if err != nil {
+		return err
+	}
+	values, err := leaves(device.Target, device.Config)
 	if err != nil {
 		return err
 	}
@@ -49,61 +56,65 @@ func (p *Page) device(c echo.Context) error {
 		Facts    []fact
 		Changes  []change
 	}{
-		common: p.common(id.String(), "", root), ID: id, State: device.State, Silent: device.Silent, Cloned: device.Cloned,
-		Why: why(device), Labels: labels(device), Config: arrange(leaves(target, device.Config)), ChartURL: "chart/",
-		StatsURL: root + "devices/" + id.String() + "/stats/", Facts: facts(device, target),
+		common: p.common(id.String(), "", root), ID: id, State: device.State.String(), Silent: device.Silent, Cloned: device.Cloned,
+		Why: why(device), Labels: roster.Labels(device.Labels), Config: arrange(values), ChartURL: "chart/",
+		StatsURL: root + "devices/" + id.String() + "/stats/", Facts: facts(device),
 	}
-	for _, layer := range target.Layers {
-		history, err := p.source.History(ctx, layer, 0, mostChanges)
+	for _, layer := range device.Target.Layers {
+		entries, err := p.fleet.Entries(ctx, layer.Name, 0, mostChanges)
 		if err != nil {
 			return err
 		}
-		data.Changes = append(data.Changes, changesOf(history)...)
+		changes, err := changesOf(entries)
+		if err != nil {
+			return err
+		}
+		data.Changes = append(data.Changes, changes...)
 	}
 	newestFirst(data.Changes)
 	return render(c, 200, "device", data)
 }
 
-// why says in a sentence what a state means for this device.
-func why(device serverapi.Device) string {
-	desired := device.Desired.Revision
+// why explains the device's state in a sentence.
+func why(device fleet.View) string {
+	desired := device.Target.Revision
 	runs := "It has not said which revision it runs."
-	if device.Running != nil && device.Running.Revision != 0 {
+	if device.Running.Revision != 0 {
 		runs = fmt.Sprintf("It runs revision %d.", device.Running.Revision)
 	}
 	switch device.State {
-	case serverapi.StateInSync:
+	case fleet.StateInSync:
 		switch {
 		case desired == 0:
 			return "No target was ever set for it."
-		case device.Running == nil:
+		case device.Mute():
 			return fmt.Sprintf("What it reports matches its target, revision %d. %s", desired, runs)
 		}
 		return fmt.Sprintf("It runs its target, revision %d, and what it reports matches.", desired)
-	case serverapi.StateRefused, serverapi.StateFailed:
+	case fleet.StateRefused, fleet.StateFailed:
 		return attempted(device, runs)
-	case serverapi.StateDrifted:
+	case fleet.StateDrifted:
 		return fmt.Sprintf("It has applied its target, revision %d, but what it reports differs by now.", desired)
-	case serverapi.StateBehind:
+	case fleet.StateBehind:
 		return fmt.Sprintf("It has not reported yet what became of its target, revision %d. %s", desired, runs)
-	case serverapi.StateNew:
+	case fleet.StateNew:
 		return "It has registered, and has not polled yet."
-	case serverapi.StatePending:
+	case fleet.StatePending:
 		return "An operator has to approve it before it gets a target."
-	case serverapi.StateRevoked:
+	case fleet.StateRevoked:
 		return "An operator has turned it away."
 	}
 	return runs
 }
 
-// attempted says what became of the target that a device could not take.
-func attempted(device serverapi.Device, runs string) string {
+// attempted says why the device could not apply its target.
+func attempted(device fleet.View, runs string) string {
 	attempt := device.Attempted
-	if attempt == nil {
+	if attempt.Outcome == fleet.None {
 		return runs
 	}
 	verb := "could not apply"
-	if device.State == serverapi.StateRefused {
+	if device.State == fleet.StateRefused {
 		verb = "refused"
 	}
 	where, reason := "", ""
@@ -116,27 +127,25 @@ func attempted(device serverapi.Device, runs string) string {
 	return fmt.Sprintf("It %s revision %d%s%s. %s", verb, attempt.Revision, where, reason, runs)
 }
 
-func facts(device serverapi.Device, target serverapi.DeviceTarget) []fact {
+func facts(device fleet.View) []fact {
+	var layers []string
+	for _, layer := range device.Target.Layers {
+		layers = append(layers, string(layer.Name))
+	}
 	list := []fact{
-		{Name: "Last seen", At: at(device.LastSeen)},
-		{Name: "Registered", At: at(device.Registered)},
+		{Name: "Last seen", At: device.LastSeen},
+		{Name: "Registered", At: device.Registered},
 		{Name: "Address", Value: device.IPAddress},
 		{Name: "Architecture", Value: device.Arch},
-		{Name: "Layers of its target", Value: strings.Join(target.Layers, ", ")},
-		{Name: "Set by", Value: device.Desired.SetBy},
-		{Name: "Set", At: at(device.Desired.SetAt)},
-		{Name: "Hash", Value: device.Desired.Hash},
+		{Name: "Layers of its target", Value: strings.Join(layers, ", ")},
+		{Name: "Set by", Value: device.Target.Latest.By},
+		{Name: "Set", At: device.Target.Latest.At},
+		{Name: "Hash", Value: device.Target.Hash},
 	}
-	if attempt := device.Attempted; attempt != nil {
-		list = append(list, fact{Name: "Last attempt", Value: fmt.Sprintf("revision %d, %s", attempt.Revision, attempt.Outcome)},
+	if attempt := device.Attempted; attempt.Outcome != fleet.None {
+		list = append(list, fact{Name: "Last attempt", Value: fmt.Sprintf("revision %d, %s", attempt.Revision, wire.Outcome(attempt.Outcome))},
 			fact{Name: "Attempted", At: at(attempt.At)})
 	}
 	list = append(list, fact{Name: "Key", Value: device.KeyID})
-	var known []fact
-	for _, f := range list {
-		if f.Value != "" || !f.At.IsZero() || f.Name == "Last seen" {
-			known = append(known, f)
-		}
-	}
-	return known
+	return slices.DeleteFunc(list, func(f fact) bool { return f.Value == "" && f.At.IsZero() && f.Name != "Last seen" })
 }

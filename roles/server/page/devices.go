@@ -4,38 +4,38 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/params"
-	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/server/roster"
 
 	"github.com/labstack/echo/v4"
 )
 
-// perPage is how many devices one page lists.
+// perPage is the number of devices on one page of the list.
 const perPage = 50
 
-// silent and cloned are what devices can be filtered by beside their states.
+// The list can be filtered by these two as by a state.
 const silent, cloned = "silent", "cloned"
 
-// states are those that can be filtered by, the worst first.
+// states are the filters by state, the worst first.
 var states = []string{
-	serverapi.StateFailed, serverapi.StateRefused, serverapi.StateDrifted, silent, serverapi.StateBehind, cloned,
-	serverapi.StatePending, serverapi.StateNew, serverapi.StateInSync, serverapi.StateRevoked,
+	fleet.StateFailed.String(), fleet.StateRefused.String(), fleet.StateDrifted.String(), silent, fleet.StateBehind.String(),
+	cloned, fleet.StatePending.String(), fleet.StateNew.String(), fleet.StateInSync.String(), fleet.StateRevoked.String(),
 }
 
-// columns are those of the list, by what the query calls them.
+// columns are the columns of the list; Name is the value of the parameter "sort".
 var columns = []struct{ Name, Text string }{
 	{"device", "Device"}, {"address", "Address"}, {"state", "State"}, {"labels", "Labels"}, {"target", "Target"},
 	{"reported", "Reported"}, {"seen", "Last seen"},
 }
 
-// A count is a number of devices in a state, and the way to their list.
+// A count is the number of devices in a state, with a link to their list.
 type count struct {
 	State, Text string
 	Devices     int
@@ -43,7 +43,7 @@ type count struct {
 	Here        bool
 }
 
-// A heading is that of a column, and the way to the list in its order.
+// A heading is a column's heading, with a link to the list sorted by that column.
 type heading struct {
 	Name, Text string
 	URL        string
@@ -57,22 +57,31 @@ type choice struct {
 	Here        bool
 }
 
-// A row is a device of the list.
+// A row is a device in the list.
 type row struct {
 	ID, URL          string
 	State            string
 	Silent, Cloned   bool
 	Note             *note
-	Labels, More     []string // More are those that a list folds
+	Labels, More     []string // More are folded
 	Running, Desired int64
 	Seen             time.Time
 	Address, Arch    string
 }
 
-// devicesPage is what the template of the list shows.
+// A filter is the query of the list, as the reader wrote it. Empty fields select all.
+type filter struct {
+	Selector string // of labels, such as "site=berlin,stage!=test"
+	State    string // one of states
+	Text     string // in UUID, address, architecture or labels
+	Sort     string // a column, with "-" before it for the reverse order; "" is the worst state first
+	After    string // cursor of a page
+}
+
+// devicesPage has the fields of the list's template.
 type devicesPage struct {
 	common
-	Query                 Query
+	Query                 filter
 	Counts                []count
 	States, Sorts         []choice
 	Headings              []heading
@@ -87,57 +96,77 @@ type devicesPage struct {
 func (p *Page) devices(c echo.Context) error {
 	arguments, wrong := params.Parse(c.Request().URL.RawQuery, []string{"selector", "state", "q", "sort", "after"})
 	parameter := func(name string) string { return strings.TrimSpace(arguments[name].Value) }
-	query := Query{
+	data := devicesPage{common: p.common("Devices", "devices", ""), Query: filter{
 		Selector: parameter("selector"), State: parameter("state"), Text: parameter("q"), Sort: parameter("sort"),
-		After: parameter("after"), Limit: perPage,
-	}
-	asked := query
-	switch query.State {
-	case silent:
-		asked.State, asked.Silent = "", true
-	case cloned:
-		asked.State, asked.Cloned = "", true
-	}
-	data := devicesPage{common: p.common("Devices", "devices", ""), Query: query}
-	data.Filtered = query.Selector+query.State+query.Text != ""
+		After: parameter("after"),
+	}}
+	data.Filtered = data.Query.Selector+data.Query.State+data.Query.Text != ""
 	data.choose()
-	if wrong != nil {
-		data.Problem = complaints(wrong)
+	refuse := func(problem string) error {
+		data.Problem = problem
 		return render(c, http.StatusUnprocessableEntity, "devices", data)
 	}
-	list, err := p.source.Devices(c.Request().Context(), asked)
-	if errors.Is(err, ErrQuery) {
-		data.Problem = problemText(err)
-		return render(c, http.StatusUnprocessableEntity, "devices", data)
+	if wrong != nil {
+		return refuse(sentence(wrong))
+	}
+	query, err := data.Query.parse()
+	if err != nil {
+		return refuse(err.Error())
+	}
+	roll, good, err := p.roster.Roll(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	list, err := roll.List(query)
+	if errors.Is(err, fleet.ErrBadCursor) {
+		return refuse("after is no place in the list: take it from a link of the page")
 	}
 	if err != nil {
 		return err
+	}
+	if good > 0 {
+		data.Again = min(data.Again, good.Milliseconds()+1)
 	}
 	data.fill(list)
 	return render(c, http.StatusOK, "devices", data)
 }
 
-// fill takes in what was found.
-func (d *devicesPage) fill(list List) {
-	if list.Good > 0 {
-		d.Again = min(d.Again, list.Good.Milliseconds()+1)
+// parse returns the filter as the roster reads it. The error says what is wrong in the words of the API.
+func (f filter) parse() (query roster.Query, err error) {
+	query = roster.Query{Match: api.Match(f.Text), Silent: f.State == silent, Cloned: f.State == cloned, After: f.After, Limit: perPage}
+	if query.Selector, err = fleet.ParseSelector(f.Selector); err != nil {
+		return query, fmt.Errorf("selector cannot be read: %w", err)
 	}
-	for _, device := range list.Devices {
+	var ok bool
+	if f.State != "" && !query.Silent && !query.Cloned {
+		if query.State, ok = fleet.ParseState(f.State); !ok {
+			return query, fmt.Errorf("state must be one of %s, silent, cloned, not %q", strings.Join(fleet.StateNames(), ", "), f.State)
+		}
+	}
+	if query.Order, ok = roster.ParseOrder(f.Sort); !ok {
+		return query, fmt.Errorf("sort must be one of %s, or one of them after \"-\", not %q", roster.OrderNames(), f.Sort)
+	}
+	return query, nil
+}
+
+// fill sets the fields that show a page of the list.
+func (d *devicesPage) fill(list roster.List) {
+	for _, device := range list.Rows {
 		d.Devices = append(d.Devices, rowOf(device))
 	}
 	d.Counts = counts(list, d.Query)
-	d.Total, d.First, d.Last = list.Found, list.Before+1, list.Before+len(list.Devices)
+	d.Total, d.First, d.Last = list.Found, list.Before+1, list.Before+len(list.Rows)
 	d.Page = (list.Before+perPage-1)/perPage + 1
 	d.Pages = max(d.Page-1+(list.Found-list.Before+perPage-1)/perPage, d.Page)
 	if list.HasPrevious {
-		d.Previous, d.Start = listURL(d.Query, "after", list.Previous), listURL(d.Query, "after", "")
+		d.Previous, d.Start = d.Query.url("after", list.Previous), d.Query.url("after", "")
 	}
 	if list.Next != "" {
-		d.Next = listURL(d.Query, "after", list.Next)
+		d.Next = d.Query.url("after", list.Next)
 	}
 }
 
-// choose sets what can be chosen in the form and at the head of the table.
+// choose sets the options of the form and the headings of the table.
 func (d *devicesPage) choose() {
 	for _, state := range states {
 		d.States = append(d.States, choice{state, stateText(state), d.Query.State == state})
@@ -163,34 +192,29 @@ func (d *devicesPage) choose() {
 		if to == "state" {
 			to = ""
 		}
-		h.URL = listURL(d.Query, "sort", to)
+		h.URL = d.Query.url("sort", to)
 		d.Headings = append(d.Headings, h)
 	}
 }
 
-// counts returns numbers of devices. A number leads to the list of its state, with the other filters as they are.
-func counts(list List, query Query) []count {
-	all := []count{{Text: "all", Devices: list.All}}
-	for _, state := range states {
-		devices := list.States[state]
-		switch state {
-		case silent:
-			devices = list.Silent
-		case cloned:
-			devices = list.Cloned
-		}
-		all = append(all, count{State: state, Text: stateText(state), Devices: devices})
+// counts returns the number of devices in each state. Each links to the list of that state; the other filters stay.
+func counts(list roster.List, query filter) []count {
+	devices := map[string]int{"": list.All, silent: list.Silent, cloned: list.Cloned}
+	for state, n := range list.States {
+		devices[state.String()] = n
 	}
-	for i := range all {
-		all[i].URL, all[i].Here = listURL(query, "state", all[i].State), query.State == all[i].State
+	var all []count
+	for _, state := range append([]string{""}, states...) {
+		all = append(all, count{State: state, Text: stateText(state), Devices: devices[state],
+			URL: query.url("state", state), Here: query.State == state})
 	}
 	return all
 }
 
-// listURL is the list with one parameter of the query changed, from its beginning unless that is the change. It is
-// relative to the list itself.
-func listURL(query Query, name, value string) string {
-	parameters := map[string]string{"selector": query.Selector, "state": query.State, "q": query.Text, "sort": query.Sort}
+// url returns the list's URL, relative to the list, with one parameter changed. It shows the first page, unless the
+// parameter is "after".
+func (f filter) url(name, value string) string {
+	parameters := map[string]string{"selector": f.Selector, "state": f.State, "q": f.Text, "sort": f.Sort}
 	parameters[name] = value
 	values := url.Values{}
 	for name, value := range parameters {
@@ -204,43 +228,35 @@ func listURL(query Query, name, value string) string {
 	return "?" + values.Encode()
 }
 
-// problemText is what a source says about a query, as it says it.
-func problemText(err error) string { return strings.TrimPrefix(err.Error(), ErrQuery.Error()+": ") }
-
-// foldFrom is from how many labels on a list folds some, and foldTo how many stay.
+// A device with more than foldFrom labels shows foldTo of them; the list folds the rest.
 const foldFrom, foldTo = 10, 6
 
-func rowOf(device serverapi.Device) row {
+func rowOf(device *roster.Row) row {
 	r := row{
-		ID: device.UUID.String(), URL: "page/devices/" + device.UUID.String() + "/", State: device.State,
-		Silent: device.Silent, Cloned: device.Cloned, Note: noteOf(device), Labels: labels(device), Desired: device.Desired.Revision,
-		Seen: at(device.LastSeen), Address: device.IPAddress, Arch: device.Arch,
+		ID: device.ID.String(), URL: "page/devices/" + device.ID.String() + "/", State: device.State.String(),
+		Silent: device.Silent, Cloned: device.Cloned, Note: noteOf(device.Reason), Labels: roster.Labels(device.Labels),
+		Desired: device.Target, Running: device.Running, Seen: at(device.LastSeen), Address: device.Address, Arch: device.Arch,
 	}
 	if len(r.Labels) > foldFrom {
 		r.Labels, r.More = r.Labels[:foldTo], r.Labels[foldTo:]
 	}
-	if device.Running != nil {
-		r.Running = device.Running.Revision
-	}
 	return r
 }
 
-// A note says why a device is in the state it is in. What is long is folded.
+// A note says why a device is in its state. The list folds Rest.
 type note struct{ Begin, Rest string }
 
-// noteLength is how many characters of a note a list shows unfolded.
+// noteLength is the number of characters of a note that are not folded.
 const noteLength = 180
 
-// noteOf returns what a device told; nil for nothing.
-func noteOf(device serverapi.Device) *note {
-	attempt := device.Attempted
-	if attempt == nil || attempt.Reason == "" ||
-		device.State != serverapi.StateRefused && device.State != serverapi.StateFailed {
+// noteOf returns the reason that a device reported; nil if it reported none.
+func noteOf(reason string) *note {
+	if reason == "" {
 		return nil
 	}
-	text := []rune(attempt.Reason)
+	text := []rune(reason)
 	if len(text) <= noteLength {
-		return &note{Begin: attempt.Reason}
+		return &note{Begin: reason}
 	}
 	cut := noteLength
 	for cut > noteLength/2 && text[cut] != ' ' {
@@ -252,15 +268,7 @@ func noteOf(device serverapi.Device) *note {
 	return &note{Begin: string(text[:cut]), Rest: string(text[cut:])}
 }
 
-func labels(device serverapi.Device) []string {
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(device.Labels)) {
-		list = append(list, name+"="+device.Labels[name])
-	}
-	return list
-}
-
-// at turns the API's seconds into a time; zero stays zero.
+// at returns the time of seconds since 1970; zero for 0.
 func at(seconds int64) time.Time {
 	if seconds == 0 {
 		return time.Time{}
@@ -268,7 +276,7 @@ func at(seconds int64) time.Time {
 	return time.Unix(seconds, 0)
 }
 
-// number groups the digits of large numbers.
+// number returns a number with its digits in groups of three.
 func number(n int) string {
 	text := fmt.Sprint(n)
 	for i := len(text) - 3; i > 0; i -= 3 {

@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"aspects-poc/internal/jsonvalue"
-	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/roster"
 
 	"github.com/labstack/echo/v4"
 )
 
-// perHistory is how many changes one page lists.
+// perHistory is the number of changes on one page.
 const perHistory = 50
 
-// A change is a line of the history.
+// A change is a row of the history.
 type change struct {
 	Revision        int64
 	Layer, Selector string
@@ -28,7 +29,7 @@ type change struct {
 	Lines           []line
 }
 
-// A line is one value that a change set, changed or took away.
+// A line is a value that a change added, changed or removed.
 type line struct {
 	Kind string // "added", "removed" or "changed"
 	Text string
@@ -39,7 +40,11 @@ func (p *Page) history(c echo.Context) error {
 	if err != nil || before < 0 {
 		return p.problem(c, "../../", fmt.Sprintf("The history has no page before %q: that is no revision.", c.QueryParam("before")))
 	}
-	found, err := p.source.History(c.Request().Context(), "", before, perHistory)
+	entries, err := p.fleet.Entries(c.Request().Context(), "", before, perHistory)
+	if err != nil {
+		return err
+	}
+	changes, err := changesOf(entries)
 	if err != nil {
 		return err
 	}
@@ -47,44 +52,49 @@ func (p *Page) history(c echo.Context) error {
 		common
 		Changes []change
 		Next    string
-	}{common: p.common("History", "history", "../../"), Changes: changesOf(found)}
-	if found.Next != 0 {
-		data.Next = "?before=" + strconv.FormatInt(found.Next, 10)
+	}{common: p.common("History", "history", "../../"), Changes: changes}
+	if len(entries) == perHistory && entries[perHistory-1].Revision > 1 {
+		data.Next = "?before=" + strconv.FormatInt(entries[perHistory-1].Revision, 10)
 	}
 	return render(c, http.StatusOK, "history", data)
 }
 
-func changesOf(history serverapi.HistoryPage) []change {
+func changesOf(entries []fleet.Entry) ([]change, error) {
 	var list []change
-	for _, entry := range history.History {
+	for _, entry := range entries {
+		lines, err := lines(entry)
+		if err != nil {
+			return nil, err
+		}
 		list = append(list, change{
-			Revision: entry.Revision, Layer: entry.Layer, Selector: entry.Selector, Author: entry.Author, At: at(entry.At),
-			Lines: lines(entry),
+			Revision: entry.Revision, Layer: string(entry.Layer), Selector: entry.Selector.String(), Author: entry.By, At: entry.At,
+			Lines: lines,
 		})
 	}
-	return list
+	return list, nil
 }
 
 func newestFirst(changes []change) {
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(b.Revision, a.Revision) })
 }
 
-// lines says what a change was, value by value.
-func lines(entry serverapi.HistoryEntry) []line {
+// lines lists what an entry changed, value by value.
+func lines(entry fleet.Entry) ([]line, error) {
 	var list []line
 	if entry.Restores != 0 {
 		list = append(list, line{"changed", "back to revision " + strconv.FormatInt(entry.Restores, 10)})
 	}
-	if entry.Labels != nil {
-		var pairs []string
-		for _, name := range slices.Sorted(maps.Keys(entry.Labels)) {
-			pairs = append(pairs, name+"="+entry.Labels[name])
-		}
-		list = append(list, line{"changed", "labels: " + cmp.Or(strings.Join(pairs, ", "), "none")})
+	if entry.Action == fleet.Relabeled {
+		list = append(list, line{"changed", "labels: " + cmp.Or(strings.Join(roster.Labels(entry.Labels), ", "), "none")})
 	}
-	before, after := map[string]any{}, map[string]any{}
-	flatten("", map[string]any(entry.Before), before)
-	flatten("", map[string]any(entry.After), after)
+	before, err := valuesOf(entry.Before)
+	if err != nil {
+		return nil, err
+	}
+	after, err := valuesOf(entry.After)
+	if err != nil {
+		return nil, err
+	}
 	paths := maps.Clone(before)
 	maps.Copy(paths, after)
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
@@ -99,5 +109,16 @@ func lines(entry serverapi.HistoryEntry) []line {
 			list = append(list, line{"changed", path + ": " + text(was) + " → " + text(is)})
 		}
 	}
-	return list
+	return list, nil
+}
+
+// valuesOf returns the leaves of a configuration by their paths; none of nil.
+func valuesOf(config *fleet.Config) (map[string]any, error) {
+	values := map[string]any{}
+	if config == nil {
+		return values, nil
+	}
+	tree, err := config.Tree()
+	flatten("", tree, values)
+	return values, err
 }

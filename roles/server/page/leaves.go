@@ -10,35 +10,45 @@ import (
 	"strings"
 
 	"aspects-poc/internal/jsonvalue"
+	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
 )
 
-// A leaf is a value of a configuration that is no object: what the target has for it, and what the device reports.
+// A leaf is a value that is no object, in the target and in the device's report.
 type leaf struct {
 	Path     string // VIEW.REQUEST, dotted
 	Managed  bool   // by the target
 	Target   string // as JSON, or "unset"
-	Layer    string // that set it
-	Reported string // as JSON; "" for what is not reported
-	Mark     string // how the two stand to each other, one of the marks
+	Layer    string // the layer that set it
+	Reported string // as JSON; "" if it is not reported
+	Mark     string // how they compare: one of the marks
 }
 
 // The marks of leaves.
 const (
 	differs     = "differs"
-	notReported = "not reported" // which is no difference: some values can be written and not read
+	notReported = "not reported" // no difference: some values can be written, but not read
 	matches     = "matches"
-	notManaged  = "not managed" // by the target
+	notManaged  = "not managed" // the target has no such value
 )
 
-// Differs tells that the device reports something else than its target has.
+// Differs returns whether the device reports another value than its target has.
 func (l leaf) Differs() bool { return l.Mark == differs }
 
-// leaves lays a device's target and its configuration side by side, ordered by path.
-func leaves(target serverapi.DeviceTarget, config serverapi.Config) []leaf {
-	wanted, reported := map[string]any{}, map[string]any{}
-	flatten("", map[string]any(target.Config), wanted)
-	flatten("", map[string]any(config), reported)
+// leaves compares a device's target with the configuration that it reports. The result is sorted by path.
+func leaves(target fleet.Target, config fleet.Config) ([]leaf, error) {
+	wanted, err := valuesOf(&target.Config)
+	if err != nil {
+		return nil, err
+	}
+	reported, err := valuesOf(&config)
+	if err != nil {
+		return nil, err
+	}
+	origins, err := target.Explain()
+	if err != nil {
+		return nil, err
+	}
 	paths := maps.Clone(wanted)
 	maps.Copy(paths, reported)
 	var list []leaf
@@ -50,20 +60,20 @@ func leaves(target serverapi.DeviceTarget, config serverapi.Config) []leaf {
 			l.Reported = text(have)
 		}
 		if !managed {
-			// What lies below a value that is to be unset has to go with it.
+			// A target that unsets a value unsets the values below it, too.
 			if above := nullAbove(path, wanted); above != "" {
-				l.Managed, l.Target, l.Layer = true, "unset", target.Explain[above].Layer
+				l.Managed, l.Target, l.Layer = true, "unset", string(origins[above].Layer)
 			}
-		} else if l.Target, l.Layer = text(want), target.Explain[path].Layer; want == nil {
+		} else if l.Target, l.Layer = text(want), string(origins[path].Layer); want == nil {
 			l.Target = "unset"
 		}
 		l.Mark = mark(l.Managed, isReported, want, have)
 		list = append(list, l)
 	}
-	return list
+	return list, nil
 }
 
-// mark compares; nil is wanted of what is to be unset.
+// mark compares a wanted value with a reported one. To want nil is to unset the value.
 func mark(managed, reported bool, want, have any) string {
 	switch {
 	case !managed:
@@ -78,15 +88,15 @@ func mark(managed, reported bool, want, have any) string {
 	return matches
 }
 
-// A configuration is a device's leaves as its page shows them.
+// A configuration is the leaves of a device in the sections of its page.
 type configuration struct {
-	Managed   []leaf // those that differ first
-	Differing int    // of them
+	Managed   []leaf // differing ones first
+	Differing int    // number of differing ones
 	Unmanaged []leaf
-	Counters  []leaf // what the device counts, or observes, rather than runs
+	Counters  []leaf // values that the device counts or observes
 }
 
-// arrange sorts leaves into a configuration.
+// arrange distributes leaves to the sections.
 func arrange(list []leaf) configuration {
 	var c configuration
 	for _, l := range list {
@@ -109,14 +119,13 @@ func arrange(list []leaf) configuration {
 	return c
 }
 
-// isCounter tells that a path leads to what a device counts or observes: in a view that is there to observe, or below
-// statistics.
+// isCounter returns whether a path is a counter or an observation: it is in a view named observe-… or below "stats".
 func isCounter(path string) bool {
 	view, request, _ := strings.Cut(path, ".")
 	return strings.HasPrefix(view, "observe-") || slices.Contains(strings.Split(request, "."), "stats")
 }
 
-// flatten puts the leaves of a document into a map, by path. An empty object has none.
+// flatten adds the leaves of a document to a map, by path. An empty object has none.
 func flatten(path string, value any, into map[string]any) {
 	object, ok := value.(map[string]any)
 	if !ok {
@@ -128,17 +137,17 @@ func flatten(path string, value any, into map[string]any) {
 	}
 }
 
-// nullAbove returns the path above the given one at which null is demanded; "" if none is.
-func nullAbove(path string, demanded map[string]any) string {
+// nullAbove returns the path above the given one that the target unsets; "" if there is none.
+func nullAbove(path string, wanted map[string]any) string {
 	for at := strings.LastIndexByte(path, '.'); at > 0; at = strings.LastIndexByte(path[:at], '.') {
-		if value, there := demanded[path[:at]]; there && value == nil {
+		if value, there := wanted[path[:at]]; there && value == nil {
 			return path[:at]
 		}
 	}
 	return ""
 }
 
-// text is a value as JSON.
+// text returns a value as JSON.
 func text(value any) string {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)

@@ -11,7 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// places are what people may have meant, by words that they try.
+// places maps words that people try as an address to the place that they probably mean.
 var places = map[string]string{
 	"devices": "", "device": "", "fleet": "", "page": "", "index.html": "", "home": "", "ui": "", "dashboard": "",
 	"history": "page/history/", "changes": "page/history/",
@@ -21,7 +21,7 @@ var places = map[string]string{
 
 var anyUUID = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`)
 
-// Missing answers a reader who came to an address that is none of the server's, and says which one was meant.
+// Missing answers a browser at an unknown address with a page that suggests the address that the reader probably meant.
 func (p *Page) Missing(c echo.Context) error {
 	path := c.Request().URL.Path
 	root := strings.Repeat("../", max(0, strings.Count(path, "/")-1))
@@ -35,7 +35,7 @@ func (p *Page) Missing(c echo.Context) error {
 	return p.problemWith(c, http.StatusNotFound, root, detail, root+place, shown.String())
 }
 
-// meant returns the place, relative to the server's root, that somebody may have meant by a path.
+// meant returns the place that a reader of a path probably meant, relative to the server's root.
 func meant(path string) (place string, found bool) {
 	if id := anyUUID.FindString(path); id != "" {
 		return "page/devices/" + strings.ToLower(id) + "/", true

@@ -1,17 +1,17 @@
-// Package page is the fleet page: devices with their states at a glance, one device's desired configuration beside the
-// one it runs, its figures over time, and the history of targets. Pages are rendered by the server, read only, and complete
-// without scripts; a script makes them live. Everything comes from the binary, nothing from other hosts.
+// Package page renders the fleet page: the list of devices, one device with its target beside what it reports, charts of
+// its counters, and the history of the targets.
 //
-// New returns the routes; what they show comes from a Source, in the shapes of the API.
+// Page is the main type; Routes lists its addresses. Pages are HTML from templates. They change nothing and can be read
+// without scripts; a script refreshes an open page after changes. The binary contains all files of the page: a browser
+// loads nothing from other hosts. Package fleet decides what a state means, package roster filters and sorts the list,
+// package api checks who may read.
 package page
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"errors"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -20,58 +20,14 @@ import (
 	"sync"
 	"time"
 
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/params"
+	"aspects-poc/roles/server/roster"
 	"aspects-poc/roles/serverapi"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
-)
-
-// A Source answers what the page shows. ErrNotFound and ErrQuery, wrapped, are told to the reader; all other errors are
-// left to the application's error handler.
-type Source interface {
-	// Devices lists and counts the devices that a query selects, all as of the same moment.
-	Devices(ctx context.Context, query Query) (List, error)
-	// Device returns one device with its configuration, and its target, explained, as of the same moment.
-	Device(ctx context.Context, id uuid.UUID) (serverapi.Device, serverapi.DeviceTarget, error)
-	// Stats returns what a device has counted since a time, the oldest first, thinned to at most some hundred points.
-	Stats(ctx context.Context, id uuid.UUID, since time.Time) (serverapi.DeviceStats, error)
-	// History returns changes, the newest first, with the configurations before and after; of one layer or of all (""),
-	// those before a revision (0: from the newest on).
-	History(ctx context.Context, layer string, before int64, limit int) (serverapi.HistoryPage, error)
-}
-
-// A Query selects devices. Empty fields select all.
-type Query struct {
-	Selector string // of labels, such as "site=berlin,stage!=test"
-	State    string // one of serverapi's states
-	Silent   bool   // only those not seen for a while
-	Cloned   bool   // only those as which two machines report
-	Text     string // in UUID, address, architecture or labels
-	Sort     string // a column, with "-" before it for the other way round; "" is the worst first
-	After    string // continues a list
-	Limit    int
-}
-
-// A List is a page of the devices that a query selects.
-type List struct {
-	Devices []serverapi.Device
-	Before  int // how many devices come before this page
-	Found   int // how many the query selects
-	// Next and Previous continue the list; HasPrevious tells that there is a page before, whose After may be "".
-	Next, Previous string
-	HasPrevious    bool
-	// States, Silent and Cloned count the devices that the query would select in each state, and All in any.
-	States              map[string]int
-	Silent, Cloned, All int
-	// Good is for how long the same answer will be given; 0 for one that is new.
-	Good time.Duration
-}
-
-// What cannot be answered because of what was asked. Their texts are shown.
-var (
-	ErrNotFound = errors.New("there is no such device")
-	ErrQuery    = errors.New("cannot use the filter")
 )
 
 //go:embed templates static
@@ -80,60 +36,48 @@ var files embed.FS
 // Options changes how a Page works. The zero value is ready for use.
 type Options struct {
 	Now func() time.Time // nil means time.Now
-	// Again is after how long an open page looks again where it was told of no change: who is silent follows from the time.
-	// Zero means half a minute.
-	Again time.Duration
 }
 
-// A Page answers for the fleet page.
+// A Page shows a fleet.
 type Page struct {
-	source  Source
-	options Options
+	fleet  *fleet.Fleet
+	roster *roster.Roster
+	now    func() time.Time
 }
 
-// New returns a page over a source.
-func New(source Source, options Options) *Page {
+// New returns the page of a fleet.
+func New(rules *fleet.Fleet, options Options) *Page {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	if options.Again == 0 {
-		options.Again = 30 * time.Second
-	}
-	return &Page{source: source, options: options}
+	return &Page{fleet: rules, roster: roster.New(rules), now: options.Now}
 }
 
-// A Route is one of the page's, to GET and HEAD.
-type Route struct {
-	Path   string
-	Handle echo.HandlerFunc
-	Open   bool // to anyone: it shows nothing of the fleet
-}
-
-// Routes returns what the page answers.
-func (p *Page) Routes() []Route {
-	return []Route{
-		{Path: "/", Handle: p.devices},
-		{Path: "/page/devices/:uuid/", Handle: p.understood("", "../../../", p.device)},
-		{Path: "/page/devices/:uuid/chart/", Handle: p.understood("kind", "../../../../", p.chart)},
-		{Path: "/page/history/", Handle: p.understood("before", "../../", p.history)},
-		{Path: "/page/static/:hash/*", Handle: static, Open: true},
+// Routes returns the addresses of the page. Anyone may load its scripts and styles: they show nothing of the fleet.
+func (p *Page) Routes() []api.Route {
+	return []api.Route{
+		{Method: http.MethodGet, Path: "/", Right: access.Read, Handle: p.devices},
+		{Method: http.MethodGet, Path: "/page/devices/:uuid/", Right: access.Read, Handle: p.onlyWith("", "../../../", p.device)},
+		{Method: http.MethodGet, Path: "/page/devices/:uuid/chart/", Right: access.Read, Handle: p.onlyWith("kind", "../../../../", p.chart)},
+		{Method: http.MethodGet, Path: "/page/history/", Right: access.Read, Handle: p.onlyWith("before", "../../", p.history)},
+		{Method: http.MethodGet, Path: "/page/static/:hash/*", Right: access.Anyone, Handle: static},
 	}
 }
 
-// common is what every page has.
+// common has the fields that every template needs.
 type common struct {
 	Title string
-	Here  string // the entry of the navigation
-	Root  string // leads from the page's URL to the server's, so that a proxy may put both anywhere
-	Again int64  // milliseconds after which the script looks again
+	Here  string // the current entry of the navigation
+	Root  string // relative URL of the server's root, so that a proxy may serve it under any path
+	Again int64  // milliseconds after which the script loads the page again without an event: silence follows from the time
 }
 
 func (p *Page) common(title, here, root string) common {
-	return common{Title: title, Here: here, Root: root, Again: p.options.Again.Milliseconds()}
+	return common{Title: title, Here: here, Root: root, Again: (p.fleet.PollInterval() / 2).Milliseconds()}
 }
 
-// templates are those of the pages, each with the base around it. They are parsed when the first page is asked for: most
-// runs of the program are no server's.
+// templates are the pages' templates, each inside the base. They are parsed for the first request, because most runs of
+// the program serve no page.
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	base := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/base.html"))
 	list := map[string]*template.Template{}
@@ -151,7 +95,7 @@ var functions = template.FuncMap{
 	"short":     func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
 }
 
-// render answers with a page. It is complete before the first byte is sent, so that a failure can still be told.
+// render answers with a page. It renders the whole page first, so that a failure is still answered with an error.
 func render(c echo.Context, status int, name string, data any) error {
 	var body bytes.Buffer
 	if err := templates()[name].ExecuteTemplate(&body, "base", data); err != nil {
@@ -165,12 +109,12 @@ func render(c echo.Context, status int, name string, data any) error {
 	return c.HTMLBlob(status, body.Bytes())
 }
 
-// problem tells the reader of a page what cannot be shown.
+// problem answers with a page that says why there is nothing to show.
 func (p *Page) problem(c echo.Context, root, detail string) error {
 	return p.problemWith(c, http.StatusNotFound, root, detail, "", "")
 }
 
-// problemWith is problem, with the address that was meant; "" for none.
+// problemWith is problem with a status and with the address that the reader probably meant; "" for none.
 func (p *Page) problemWith(c echo.Context, status int, root, detail, meantURL, meant string) error {
 	title := "Not found"
 	if status != http.StatusNotFound {
@@ -182,21 +126,21 @@ func (p *Page) problemWith(c echo.Context, status int, root, detail, meantURL, m
 	}{p.common(title, "", root), detail, meantURL, meant})
 }
 
-// understood lets requests through whose queries have nothing but what is known, and tells the readers of others.
-func (p *Page) understood(known, root string, handle echo.HandlerFunc) echo.HandlerFunc {
+// onlyWith refuses requests that have other parameters than the named ones, separated by spaces.
+func (p *Page) onlyWith(names, root string, handle echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		_, wrong := params.Parse(c.Request().URL.RawQuery, strings.Fields(known))
+		_, wrong := params.Parse(c.Request().URL.RawQuery, strings.Fields(names))
 		if wrong == nil {
 			return handle(c)
 		}
 		here := *c.Request().URL
 		here.Scheme, here.Host, here.RawQuery = c.Scheme(), c.Request().Host, ""
-		return p.problemWith(c, http.StatusUnprocessableEntity, root, complaints(wrong), ".", here.String())
+		return p.problemWith(c, http.StatusUnprocessableEntity, root, sentence(wrong), ".", here.String())
 	}
 }
 
-// complaints says what was wrong with a query.
-func complaints(wrong []serverapi.FieldProblem) string {
+// sentence puts the problems of a query into one line.
+func sentence(wrong []serverapi.FieldProblem) string {
 	var texts []string
 	for _, one := range wrong {
 		texts = append(texts, one.Field+" "+one.Message)
@@ -204,7 +148,7 @@ func complaints(wrong []serverapi.FieldProblem) string {
 	return strings.Join(texts, "; ")
 }
 
-// version changes with the static files, so that they can be kept by browsers for good.
+// version is a hash of the static files. It is part of their URLs, so that browsers can cache them forever.
 var version = func() string {
 	sum := sha256.New()
 	err := fs.WalkDir(files, "static", func(name string, entry fs.DirEntry, err error) error {
@@ -232,38 +176,38 @@ func static(c echo.Context) error {
 	if err != nil {
 		return echo.ErrNotFound
 	}
-	kind, known := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}[path.Ext(name)]
-	if !known {
+	kind, ok := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}[path.Ext(name)]
+	if !ok {
 		kind = "text/plain; charset=utf-8"
 	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "public, max-age=31536000, immutable")
 	return c.Blob(http.StatusOK, kind, content)
 }
 
-// stateText words a state for people.
+// stateText returns a state as the page writes it.
 func stateText(state string) string {
 	switch state {
 	case "":
 		return "all"
-	case serverapi.StateInSync:
+	case fleet.StateInSync.String():
 		return "✓ in sync"
-	case serverapi.StateBehind:
+	case fleet.StateBehind.String():
 		return "… behind"
-	case serverapi.StateNew:
+	case fleet.StateNew.String():
 		return "+ new"
-	case serverapi.StateRefused:
+	case fleet.StateRefused.String():
 		return "✗ refused"
-	case serverapi.StateFailed:
+	case fleet.StateFailed.String():
 		return "✗ failed"
-	case serverapi.StateDrifted:
+	case fleet.StateDrifted.String():
 		return "≠ drifted"
-	case serverapi.StatePending:
+	case fleet.StatePending.String():
 		return "? pending"
-	case serverapi.StateRevoked:
+	case fleet.StateRevoked.String():
 		return "⊘ revoked"
-	case "silent":
+	case silent:
 		return "☾ silent"
-	case "cloned":
+	case cloned:
 		return "‖ two machines"
 	}
 	return strings.ReplaceAll(state, "-", " ")

@@ -1,16 +1,22 @@
 package page_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/server/page"
 	"aspects-poc/roles/serverapi"
 
@@ -24,100 +30,122 @@ var (
 	now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 )
 
-// A fleet is a Source with one device in it.
-type fleet struct {
-	device  serverapi.Device
-	target  serverapi.DeviceTarget
-	points  []serverapi.Stats
-	history []serverapi.HistoryEntry
-	err     error
-	asked   []page.Query
+// A world is a fleet whose page is looked at, with its store.
+type world struct {
+	*fleet.Fleet
+	t     *testing.T
+	store *sqlite.Store
+	now   time.Time
 }
 
-func (f *fleet) Devices(_ context.Context, query page.Query) (page.List, error) {
-	f.asked = append(f.asked, query)
-	if query.Selector == "=" {
-		return page.List{}, fmt.Errorf("%w: selector cannot be read", page.ErrQuery)
-	}
-	return page.List{
-		Devices: []serverapi.Device{f.device}, Before: 50, Found: 1234, Next: "0123", HasPrevious: true,
-		States: map[string]int{f.device.State: 1234}, Cloned: 7, All: 1234,
-	}, f.err
-}
-
-func (f *fleet) Device(_ context.Context, asked uuid.UUID) (serverapi.Device, serverapi.DeviceTarget, error) {
-	if asked != id {
-		return serverapi.Device{}, serverapi.DeviceTarget{}, page.ErrNotFound
-	}
-	return f.device, f.target, f.err
-}
-
-func (f *fleet) Stats(_ context.Context, asked uuid.UUID, since time.Time) (serverapi.DeviceStats, error) {
-	if asked != id {
-		return serverapi.DeviceStats{}, page.ErrNotFound
-	}
-	if want := now.Add(-24 * time.Hour); !since.Equal(want) {
-		return serverapi.DeviceStats{}, fmt.Errorf("asked for figures since %s, want %s", since, want)
-	}
-	return serverapi.DeviceStats{Points: f.points}, f.err
-}
-
-func (f *fleet) History(_ context.Context, layer string, before int64, limit int) (serverapi.HistoryPage, error) {
-	var found serverapi.HistoryPage
-	for _, entry := range f.history {
-		if (layer == "" || layer == entry.Layer) && (before == 0 || entry.Revision < before) && len(found.History) < limit {
-			found.History = append(found.History, entry)
-		}
-	}
-	return found, f.err
-}
-
-func example() *fleet {
-	return &fleet{
-		device: serverapi.Device{
-			UUID: id, Registered: now.Unix() - 7200, IPAddress: "192.0.2.7", Arch: "arm64",
-			Labels: map[string]string{"site": "berlin", "stage": "<script>alert(1)</script>"},
-			Status: "active", State: serverapi.StateRefused, LastSeen: now.Unix() - 30,
-			Desired:   serverapi.Desired{Revision: 5, Hash: "sha-256=abc", SetBy: "ann", SetAt: now.Unix() - 60},
-			Running:   &serverapi.Running{Revision: 4, Hash: "sha-256=def"},
-			Attempted: &serverapi.Attempted{Revision: 5, Outcome: serverapi.Refused, Path: "metrics.sample-rate", Reason: "expected <int> type"},
-			Config:    serverapi.Config{"control-telemetry": map[string]any{"sample-rate": json.Number("2"), "monitor-peers": true}},
-		},
-		target: serverapi.DeviceTarget{
-			Config:   serverapi.Config{"control-telemetry": map[string]any{"sample-rate": "often", "monitor-peers": true}},
-			Revision: 5, Hash: "sha-256=abc", Layers: []string{"everyone", "labels/berlin"},
-			Explain: map[string]serverapi.Origin{
-				"control-telemetry.sample-rate":   {Layer: "labels/berlin", Revision: 5},
-				"control-telemetry.monitor-peers": {Layer: "everyone", Revision: 1},
-			},
-		},
-		history: []serverapi.HistoryEntry{
-			{Revision: 5, At: now.Unix() - 60, Author: "ann", Layer: "labels/berlin", Selector: "site=berlin", Action: "set",
-				Before: serverapi.Config{"control-telemetry": map[string]any{"sample-rate": json.Number("4"), "old": json.Number("1")}},
-				After:  serverapi.Config{"control-telemetry": map[string]any{"sample-rate": "often"}, "control-tunnel": map[string]any{"peers": nil}}},
-			{Revision: 1, At: now.Unix() - 600, Author: "bob", Layer: "everyone", Action: "set",
-				After: serverapi.Config{"control-telemetry": map[string]any{"monitor-peers": true}}},
-		},
-	}
-}
-
-func get(t *testing.T, source page.Source, path string) *httptest.ResponseRecorder {
+// open returns an empty fleet. The first device that registers is id.
+func open(t *testing.T) *world {
 	t.Helper()
-	return serve(source, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, store: store, now: now}
+	var ids atomic.Int64
+	w.Fleet, err = fleet.Open(t.Context(), store, fleet.Options{Now: func() time.Time { return w.now }, MaxPending: 10_000,
+		NewID: func() (uuid.UUID, error) {
+			if ids.Add(1) == 1 {
+				return id, nil
+			}
+			return uuid.NewRandom()
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(w.Close(), store.Close()); err != nil && !errors.Is(err, fleet.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	return w
 }
 
-func serve(source page.Source, request *http.Request) *httptest.ResponseRecorder {
-	app := echo.New()
-	for _, route := range page.New(source, page.Options{Now: func() time.Time { return now }}).Routes() {
-		app.GET(route.Path, route.Handle)
+func (w *world) config(text string) fleet.Config {
+	w.t.Helper()
+	config, err := fleet.ParseConfig([]byte(text))
+	if err != nil {
+		w.t.Fatal(err)
 	}
+	return config
+}
+
+// register adds a device.
+func (w *world) register(labels fleet.Labels) uuid.UUID {
+	w.t.Helper()
+	device, err := w.Register(w.t.Context(), fleet.Identity{IPAddress: "192.0.2.7", Arch: "arm64"}, labels, fleet.Active)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return device.ID
+}
+
+// set changes a layer.
+func (w *world) set(by string, layer fleet.LayerName, selector, config string) {
+	w.t.Helper()
+	chosen, err := fleet.ParseSelector(selector)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = w.Set(w.t.Context(), fleet.Change{Layer: fleet.Layer{Name: layer, Selector: chosen, Config: w.config(config),
+		Authorship: fleet.Authorship{By: by}}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// poll reports for the device id.
+func (w *world) poll(poll fleet.Poll) {
+	w.t.Helper()
+	if _, err := w.Poll(w.t.Context(), id, poll); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// example returns a fleet of one device, which refused its target.
+func example(t *testing.T) *world {
+	t.Helper()
+	w := open(t)
+	w.now = now.Add(-2 * time.Hour)
+	w.register(fleet.Labels{"site": "berlin", "stage": "<script>alert(1)</script>"})
+	w.now = now.Add(-10 * time.Minute)
+	w.set("bob", fleet.Everyone, "", `{"control-telemetry":{"monitor-peers":true}}`)
+	for _, config := range []string{`{}`, `{"control-telemetry":{"sample-rate":4}}`, `{"control-telemetry":{"sample-rate":4,"old":1}}`} {
+		w.set("bob", "labels/berlin", "site=berlin", config)
+	}
+	w.now = now.Add(-time.Minute)
+	w.set("ann", "labels/berlin", "site=berlin", `{"control-telemetry":{"sample-rate":"often"},"control-tunnel":{"peers":null}}`)
+	w.now = now.Add(-30 * time.Second)
+	w.poll(fleet.Poll{Config: w.config(`{"control-telemetry":{"sample-rate":2,"monitor-peers":true}}`), Report: true, Sequence: 1,
+		Running:   fleet.Running{Revision: 4, Hash: "sha-256=def"},
+		Attempted: fleet.Attempted{Revision: 5, Outcome: fleet.Refused, Path: "metrics.sample-rate", Reason: "expected <int> type"}})
+	w.now = now
+	return w
+}
+
+// routes serves the page.
+func routes(w *world) *echo.Echo {
+	app := echo.New()
+	for _, route := range page.New(w.Fleet, page.Options{Now: func() time.Time { return now }}).Routes() {
+		app.Add(route.Method, route.Path, route.Handle)
+	}
+	return app
+}
+
+func get(w *world, path string) *httptest.ResponseRecorder {
+	w.t.Helper()
 	answer := httptest.NewRecorder()
-	app.ServeHTTP(answer, request)
+	routes(w).ServeHTTP(answer, httptest.NewRequestWithContext(w.t.Context(), http.MethodGet, path, nil))
 	return answer
 }
 
 func TestPages(t *testing.T) {
 	device := "/page/devices/" + id.String() + "/"
+	w := example(t)
 	for _, test := range []struct {
 		name, path string
 		status     int
@@ -125,17 +153,18 @@ func TestPages(t *testing.T) {
 	}{
 		{"list", "/", 200, []string{
 			`href="page/devices/` + id.String() + `/"`, "✗ refused", "site=berlin", "expected &lt;int&gt; type",
-			"stage=&lt;script&gt;alert(1)&lt;/script&gt;", `<a rel="next" href="?after=0123">`, `<a rel="prev" href=".">`,
-			`datetime="2026-11-24T11:59:30Z"`, `<b>1,234</b> all`, `href="?state=refused"`,
-			"51–51 of 1,234 devices · page 2 of 25", `href="?state=cloned"><b>7</b> ‖ two machines`, `<a href="?sort=seen">Last seen</a>`,
+			"stage=&lt;script&gt;alert(1)&lt;/script&gt;", `datetime="2026-11-24T11:59:30Z"`, `<b>1</b> all`, `href="?state=refused"`,
+			"1–1 of 1 devices", `<a href="?sort=seen">Last seen</a>`, `data-again="30000"`,
 		}},
-		{"filters stay", "/?selector=site%3Dberlin&state=silent&q=ca15&sort=-seen", 200, []string{
-			`value="site=berlin"`, `value="ca15"`, `<option value="silent" selected>`, `<option value="-seen" selected>`,
-			`href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=-seen&amp;state=refused"`,
-			`href="?after=0123&amp;q=ca15&amp;selector=site%3Dberlin&amp;sort=-seen&amp;state=silent"`,
-			`aria-sort="descending"><a href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=seen&amp;state=silent">`,
+		{"filters stay", "/?selector=site%3Dberlin&state=refused&q=ca15&sort=-seen", 200, []string{
+			`value="site=berlin"`, `value="ca15"`, `<option value="refused" selected>`, `<option value="-seen" selected>`,
+			`href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=-seen&amp;state=failed"`,
+			`aria-sort="descending"><a href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=seen&amp;state=refused">`,
 		}},
-		{"a filter that is none", "/?selector=%3D", 422, []string{`role="alert">selector cannot be read<`, `value="="`, "No devices match."}},
+		{"a filter that is none", "/?selector=%3D", 422, []string{`role="alert">selector cannot be read: `, `value="="`, "No devices match."}},
+		{"a state that is none", "/?state=odd", 422, []string{`role="alert">state must be one of in-sync, `, "silent, cloned, not &#34;odd&#34;<"}},
+		{"an order that is none", "/?sort=odd", 422, []string{`role="alert">sort must be one of state, `}},
+		{"a place that is none", "/?after=odd", 422, []string{`role="alert">after is no place in the list: take it from a link of the page<`}},
 		{"a parameter that is none", "/?selektor=site%3Dberlin&q=ca15", 422, []string{
 			`role="alert">selektor is no parameter of this request; did you mean selector?<`, `value="ca15"`, "No devices match."}},
 		{"a parameter twice", "/?q=a&q=b", 422, []string{`role="alert">q stands twice in the query<`}},
@@ -157,7 +186,7 @@ func TestPages(t *testing.T) {
 		{"history of nowhere", "/page/history/?before=x", 404, []string{"no page before &#34;x&#34;"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			answer := get(t, example(), test.path)
+			answer := get(w, test.path)
 			if answer.Code != test.status {
 				t.Errorf("status %d, want %d", answer.Code, test.status)
 			}
@@ -181,122 +210,217 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func TestFilterReachesTheSource(t *testing.T) {
-	source := example()
-	get(t, source, "/?selector=site%3Dberlin&state=silent&q=ca15&after=01")
-	get(t, source, "/?state=in-sync&sort=-labels")
-	get(t, source, "/?state=cloned")
-	want := []page.Query{
-		{Selector: "site=berlin", Silent: true, Text: "ca15", After: "01", Limit: 50},
-		{State: "in-sync", Sort: "-labels", Limit: 50},
-		{Cloned: true, Limit: 50},
+// TestList compares the rows and the numbers of the list with the devices that are there.
+func TestList(t *testing.T) {
+	const many = 1234
+	w := open(t)
+	var wait sync.WaitGroup
+	for i := range many {
+		wait.Go(func() { w.register(fleet.Labels{"site": fmt.Sprint("s", i%2), "number": fmt.Sprint(i)}) })
 	}
-	if diff := cmp.Diff(want, source.asked); diff != "" {
-		t.Error(diff)
+	wait.Wait()
+	devices, _, err := w.Devices(t.Context(), fleet.Filter{}, "", 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var twins []fleet.Observation
+	for _, device := range devices {
+		twins = append(twins, fleet.Observation{ID: device.ID, Seen: now, Twins: now})
+	}
+	if err := w.store.Observe(t.Context(), twins); err != nil {
+		t.Fatal(err)
+	}
+	w.now = now.Add(time.Minute)
+	next := regexp.MustCompile(`<a rel="next" href="([^"]*)">`)
+	pages := regexp.MustCompile(`[\d,]+–[\d,]+ of [\d,]+ devices[^<]*`)
+	shown := func(path string) string { return pages.FindString(get(w, path).Body.String()) }
+	for path, want := range map[string]string{
+		"/":                             "1–50 of 1,234 devices · page 1 of 25",
+		"/?selector=site%3Ds1":          "1–50 of 617 devices · page 1 of 13",
+		"/?q=number=1000":               "1–1 of 1 devices",
+		"/?state=cloned":                "1–7 of 7 devices",
+		"/?state=new&sort=-labels":      "1–50 of 1,234 devices · page 1 of 25",
+		"/?state=silent":                "",
+		"/?selector=site%3Ds1&q=r=12":   "1–22 of 22 devices",
+		"/?selector=site%3Ds0&q=r=1234": "",
+	} {
+		if got := shown(path); got != want {
+			t.Errorf("%s shows %q, want %q", path, got, want)
+		}
+	}
+	first := get(w, "/?selector=number&sort=-seen").Body.String()
+	for _, want := range []string{`<b>1,234</b> all`, `href="?selector=number&amp;sort=-seen&amp;state=cloned"><b>7</b> ‖ two machines`} {
+		if !strings.Contains(first, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if strings.Contains(first, `rel="prev"`) {
+		t.Error("a page before the first")
+	}
+	link := html.UnescapeString(next.FindStringSubmatch(first)[1])
+	if !strings.HasPrefix(link, "?after=") || !strings.HasSuffix(link, "&selector=number&sort=-seen") {
+		t.Errorf("the next page is at %s", link)
+	}
+	second := get(w, "/"+link).Body.String()
+	if !strings.Contains(second, "51–100 of 1,234 devices · page 2 of 25") ||
+		!strings.Contains(second, `<a rel="prev" href="?selector=number&amp;sort=-seen">`) {
+		t.Error(second)
 	}
 }
 
 func TestEmptyFleet(t *testing.T) {
-	answer := get(t, empty{example()}, "/")
-	if !strings.Contains(answer.Body.String(), "No device has registered yet.") {
-		t.Error(answer.Body)
+	w := open(t)
+	if body := get(w, "/").Body.String(); !strings.Contains(body, "No device has registered yet.") {
+		t.Error(body)
 	}
-	answer = get(t, empty{example()}, "/?state=failed")
-	if !strings.Contains(answer.Body.String(), "No devices match.") {
-		t.Error(answer.Body)
+	if body := get(w, "/?state=failed").Body.String(); !strings.Contains(body, "No devices match.") {
+		t.Error(body)
 	}
 }
 
-type empty struct{ *fleet }
-
-func (empty) Devices(context.Context, page.Query) (page.List, error) { return page.List{}, nil }
-
 // The application's error handler has the store's trouble; a page never shows half of itself.
 func TestTroubleIsTheApplications(t *testing.T) {
-	source := example()
-	source.err = errors.New("the disk is on fire")
+	w := example(t)
+	if err := w.store.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{"/", "/page/devices/" + id.String() + "/", "/page/history/",
 		"/page/devices/" + id.String() + "/chart/?kind=peers"} {
-		if answer := get(t, source, path); answer.Code != 500 || strings.Contains(answer.Body.String(), "<html") {
+		if answer := get(w, path); answer.Code != 500 || strings.Contains(answer.Body.String(), "<html") {
 			t.Errorf("%s: %d %s", path, answer.Code, answer.Body)
 		}
 	}
 }
 
 func TestStatic(t *testing.T) {
-	_, rest, _ := strings.Cut(get(t, example(), "/").Body.String(), `src="`)
+	w := open(t)
+	_, rest, _ := strings.Cut(get(w, "/").Body.String(), `src="`)
 	script, _, _ := strings.Cut(rest, `"`)
-	answer := get(t, example(), "/"+script)
+	answer := get(w, "/"+script)
 	if answer.Code != 200 || !strings.Contains(answer.Header().Get("Cache-Control"), "immutable") ||
 		answer.Header().Get("Content-Type") != "text/javascript; charset=utf-8" || answer.Body.Len() < 1000 {
 		t.Error(answer.Code, answer.Header())
 	}
 	for _, path := range []string{"/page/static/other/page.css", "/page/static/..%2fpage.go",
 		strings.ReplaceAll("/"+script, "vendor/idiomorph.min.js", "vendor")} {
-		if answer := get(t, example(), path); answer.Code != 404 {
+		if answer := get(w, path); answer.Code != 404 {
 			t.Errorf("%s: %d", path, answer.Code)
 		}
 	}
 }
 
-func TestCharts(t *testing.T) {
-	three, source := int64(3), example()
-	source.points = []serverapi.Stats{
-		{At: 100, Packets: map[string]serverapi.Packets{"eth0": {Sent: 10, Received: 5}}, Peers: &three},
-		{At: 110, Packets: map[string]serverapi.Packets{"eth0": {Sent: 30, Received: 5}}},
-		{At: 120, Packets: map[string]serverapi.Packets{"eth0": {Sent: 4, Received: 7}, "wlan0": {Sent: 1}}}, // began anew
-	}
-	for kind, want := range map[string]string{
-		"packets": `{"times":[110,120],"series":[{"name":"eth0 sent","values":[2,null]},{"name":"eth0 received","values":[0,0.2]}]}`,
-		"peers":   `{"times":[100,110,120],"series":[{"name":"peers","values":[3,null,null]}]}`,
-	} {
-		answer := get(t, source, "/page/devices/"+id.String()+"/chart/?kind="+kind)
-		if diff := cmp.Diff(want, strings.TrimSpace(answer.Body.String())); diff != "" {
-			t.Error(diff)
+// count stores statistics of the device id.
+func (w *world) count(points ...serverapi.Stats) {
+	w.t.Helper()
+	var list []fleet.Observation
+	for _, point := range points {
+		text, err := json.Marshal(point)
+		if err != nil {
+			w.t.Fatal(err)
 		}
+		at := time.Unix(point.At, 0)
+		list = append(list, fleet.Observation{ID: id, Seen: at, Stats: &fleet.Stats{At: at, Text: string(text)}})
 	}
-	if answer := get(t, example(), "/page/devices/"+id.String()+"/chart/?kind=packets"); strings.TrimSpace(answer.Body.String()) != `{"times":[],"series":[]}` {
-		t.Error(answer.Body)
-	}
-	if answer := get(t, example(), "/page/devices/"+id.String()+"/chart/?kind=odd"); answer.Code != 404 {
-		t.Error(answer.Code)
+	if err := w.store.Observe(w.t.Context(), list); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
-// Who set a value is told for names with dots too: paths are written as the API writes them.
+func TestCharts(t *testing.T) {
+	three, w, begin := int64(3), example(t), now.Unix()-100
+	chart := "/page/devices/" + id.String() + "/chart/?kind="
+	if answer := get(w, chart+"packets"); strings.TrimSpace(answer.Body.String()) != `{"times":[],"series":[]}` {
+		t.Error(answer.Body)
+	}
+	w.count(
+		serverapi.Stats{At: begin - 24*3600, Peers: &three}, // too old for a chart
+		serverapi.Stats{At: begin, Packets: map[string]serverapi.Packets{"eth0": {Sent: 10, Received: 5}}, Peers: &three},
+		serverapi.Stats{At: begin + 10, Packets: map[string]serverapi.Packets{"eth0": {Sent: 30, Received: 5}}},
+		// The device has restarted.
+		serverapi.Stats{At: begin + 20, Packets: map[string]serverapi.Packets{"eth0": {Sent: 4, Received: 7}, "wlan0": {Sent: 1}}},
+	)
+	for kind, want := range map[string]string{
+		"packets": fmt.Sprintf(`{"times":[%d,%d],"series":[{"name":"eth0 sent","values":[2,null]},{"name":"eth0 received","values":[0,0.2]}]}`,
+			begin+10, begin+20),
+		"peers": fmt.Sprintf(`{"times":[%d,%d,%d],"series":[{"name":"peers","values":[3,null,null]}]}`, begin, begin+10, begin+20),
+	} {
+		if diff := cmp.Diff(want, strings.TrimSpace(get(w, chart+kind).Body.String())); diff != "" {
+			t.Error(diff)
+		}
+	}
+	for _, path := range []string{chart + "odd", "/page/devices/" + uuid.Nil.String() + "/chart/?kind=peers", "/page/devices/x/chart/?kind=peers"} {
+		if answer := get(w, path); answer.Code != 404 {
+			t.Errorf("%s: %d", path, answer.Code)
+		}
+	}
+}
+
+// Paths of values are the API's, also for names with dots.
 func TestOriginOfDottedNames(t *testing.T) {
-	source := example()
-	source.target.Config = config(`{"v":{"eth0.100":1}}`)
-	source.target.Explain = map[string]serverapi.Origin{serverapi.JoinPath("v", "eth0.100"): {Layer: "labels/of-vlans"}}
-	body := get(t, source, "/page/devices/"+id.String()+"/").Body.String()
+	w := open(t)
+	w.register(fleet.Labels{"vlans": ""})
+	w.set("ann", "labels/of-vlans", "vlans", `{"v":{"eth0.100":1}}`)
+	body := get(w, "/page/devices/"+id.String()+"/").Body.String()
 	if !strings.Contains(body, `<td data-name="Set by">labels/of-vlans</td>`) {
 		t.Error(body)
+	}
+}
+
+// TestHistory: the page shows what an entry of each kind changed, and links to the older entries.
+func TestHistory(t *testing.T) {
+	w := open(t)
+	w.register(fleet.Labels{"site": "berlin"})
+	for i := range 50 {
+		w.set("ann", fleet.Everyone, "", fmt.Sprintf(`{"v":{"n":%d}}`, i))
+	}
+	if _, err := w.Restore(t.Context(), 49, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []*string{new("oslo"), nil} {
+		if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": value}, "eve"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body := get(w, "/page/history/").Body.String()
+	for _, want := range []string{"labels: site=oslo", "labels: none", "back to revision 49", "v.n: 49 → 48", `id="revision-4"`, `href="?before=4"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	older := get(w, "/page/history/?before=4").Body.String()
+	if strings.Count(older, `id="revision-`) != 3 || strings.Contains(older, `rel="next"`) || !strings.Contains(older, "&#43; v.n = 0") {
+		t.Error(older)
+	}
+	device := get(w, "/page/devices/"+id.String()+"/").Body.String()
+	if strings.Count(device, `id="revision-`) != 10 {
+		t.Error(device)
 	}
 }
 
 // What a device shows beside what it shall show.
 func TestDifferences(t *testing.T) {
 	for _, test := range []struct {
-		name             string
-		demanded, config serverapi.Config
-		want             string // the marks, by path
+		name, demanded, config string
+		want                   string // the marks, by path
 	}{
-		{"equal", config(`{"v":{"a":1}}`), config(`{"v":{"a":1.0}}`), "v.a: matches"},
-		{"other", config(`{"v":{"a":[1,2]}}`), config(`{"v":{"a":[2,1]}}`), "v.a: differs!"},
-		{"secret", config(`{"v":{"a":1}}`), config(`{}`), "v.a: not reported"},
-		{"unset", config(`{"v":{"a":null}}`), config(`{}`), "v.a: matches"},
-		{"not unset", config(`{"v":{"a":null}}`), config(`{"v":{"a":1}}`), "v.a: differs!"},
-		{"not unset below", config(`{"v":{"a":null}}`), config(`{"v":{"a":{"b":1}}}`), "v.a.b: differs!, v.a: matches"},
-		{"not asked for", config(`{}`), config(`{"v":{"a":1}}`), "v.a: not managed"},
-		{"differences first", config(`{"v":{"a":1,"b":2,"c":3}}`), config(`{"v":{"a":1,"c":4,"d":5}}`),
+		{"equal", `{"v":{"a":1}}`, `{"v":{"a":1.0}}`, "v.a: matches"},
+		{"other", `{"v":{"a":[1,2]}}`, `{"v":{"a":[2,1]}}`, "v.a: differs!"},
+		{"secret", `{"v":{"a":1}}`, `{}`, "v.a: not reported"},
+		{"unset", `{"v":{"a":null}}`, `{}`, "v.a: matches"},
+		{"not unset", `{"v":{"a":null}}`, `{"v":{"a":1}}`, "v.a: differs!"},
+		{"not unset below", `{"v":{"a":null}}`, `{"v":{"a":{"b":1}}}`, "v.a.b: differs!, v.a: matches"},
+		{"not asked for", `{}`, `{"v":{"a":1}}`, "v.a: not managed"},
+		{"differences first", `{"v":{"a":1,"b":2,"c":3}}`, `{"v":{"a":1,"c":4,"d":5}}`,
 			"v.c: differs!, v.b: not reported, v.a: matches, v.d: not managed"},
-		{"counters last", config(`{}`), config(`{"observe-x":{"n":1},"v":{"stats":{"eth0":2},"z":3}}`),
+		{"counters last", `{}`, `{"observe-x":{"n":1},"v":{"stats":{"eth0":2},"z":3}}`,
 			"v.z: not managed, observe-x.n: not managed, v.stats.eth0: not managed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			source := example()
-			source.target.Config, source.device.Config = test.demanded, test.config
-			body := get(t, source, "/page/devices/"+id.String()+"/").Body.String()
+			w := open(t)
+			w.register(nil)
+			w.set("ann", fleet.Everyone, "", test.demanded)
+			w.poll(fleet.Poll{Config: w.config(test.config)})
+			body := get(w, "/page/devices/"+id.String()+"/").Body.String()
 			var marks []string
 			for _, row := range strings.Split(body, `<tr id="leaf-`)[1:] {
 				path, rest, _ := strings.Cut(row, `"`)
@@ -312,14 +436,4 @@ func TestDifferences(t *testing.T) {
 			}
 		})
 	}
-}
-
-func config(text string) serverapi.Config {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	var parsed serverapi.Config
-	if err := decoder.Decode(&parsed); err != nil {
-		panic(err)
-	}
-	return parsed
 }
