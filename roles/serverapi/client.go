@@ -13,15 +13,31 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
+
 	"github.com/google/uuid"
 )
 
 // DefaultTimeout is the timeout of a request without Options.Timeout.
 const DefaultTimeout = 10 * time.Second
 
-// maxAnswer is the largest size of an answer in bytes. A target is no larger than the server's limit for bodies, and
-// another answerer must not fill a device's memory.
-const maxAnswer = 16 << 20
+// The limits of an answer. Anybody may answer in a server's place, and must not fill a device's memory.
+const (
+	maxAnswer  = 16 << 20 // bytes of a 200
+	maxRefusal = 64 << 10 // bytes that are read of any other answer
+
+	maxRedirects = 3
+)
+
+// limits bound the JSON of an answer. A view of the example has some 20 values; the server refuses configurations that
+// nest deeper than 128 levels.
+var limits = jsonvalue.Limits{Depth: 128 + 2, Values: 100_000}
+
+// The times of a registration that are believed, in seconds since 1970: 2000 to 2099. The confdb-schema refuses others.
+const (
+	earliestRegistration = 946_684_800
+	latestRegistration   = 4_102_444_799
+)
 
 // Options are options of NewClient. The zero value is ready for use.
 type Options struct {
@@ -55,7 +71,7 @@ func NewClient(base string, options Options) (*Client, error) {
 	}
 	client := &Client{
 		base:    normal,
-		http:    &http.Client{Transport: options.Transport},
+		http:    &http.Client{Transport: options.Transport, CheckRedirect: stay},
 		timeout: options.Timeout,
 		agent:   options.UserAgent,
 	}
@@ -69,6 +85,18 @@ func NewClient(base string, options Options) (*Client, error) {
 		client.agent = "aspects-poc"
 	}
 	return client, nil
+}
+
+// stay refuses a redirect to another server. Only server-url says which server gets the device's requests.
+func stay(request *http.Request, earlier []*http.Request) error {
+	from, to := earlier[0].URL, request.URL
+	switch {
+	case from.Scheme != to.Scheme || !strings.EqualFold(from.Host, to.Host):
+		return fmt.Errorf("it redirects to %s://%s, which is another server", to.Scheme, to.Host)
+	case len(earlier) > maxRedirects:
+		return fmt.Errorf("it redirects more than %d times", maxRedirects)
+	}
+	return nil
 }
 
 // ParseURL returns the address of a fleet server without a slash at the end. It returns an error if the scheme is not
@@ -107,8 +135,12 @@ func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 func (c *Client) Register(ctx context.Context, request RegisterRequest) (RegisterResponse, error) {
 	var answer RegisterResponse
 	_, err := c.do(ctx, "register", http.MethodPost, "/register/", request, &answer)
-	if err == nil && answer.UUID == uuid.Nil {
+	switch {
+	case err != nil:
+	case answer.UUID == uuid.Nil:
 		err = c.unexpected("register", errors.New(`it has no "uuid"`))
+	case answer.Registered < earliestRegistration || answer.Registered > latestRegistration:
+		err = fmt.Errorf("cannot register: the clock of %s is wrong: its time of the registration is %d s after 1970", c.base, answer.Registered)
 	}
 	if err != nil {
 		return RegisterResponse{}, err
@@ -126,8 +158,6 @@ type PollAnswer struct {
 	Waited time.Duration
 	// Later is not 0 if the server ignored the report: it is the later sequence that the server has.
 	Later int64
-	// ServerTime is the time of the answer by the server's clock, to the second; zero if it does not say.
-	ServerTime time.Time
 }
 
 // Poll reports the device's configuration and the results of targets. A nil Config is reported as an empty one. With
@@ -153,9 +183,6 @@ func (c *Client) Poll(ctx context.Context, request PollRequest, wait time.Durati
 	}
 	if later, err := strconv.ParseInt(response.Header.Get(ReportSequence), 10, 64); err == nil {
 		answer.Later = later
-	}
-	if sent, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		answer.ServerTime = sent
 	}
 	if response.StatusCode == http.StatusNoContent {
 		return answer, nil
@@ -262,27 +289,36 @@ func (c *Client) exchange(
 		return nil, fmt.Errorf("cannot %s: no answer from %s%s: %w", op, c.base, late, err)
 	}
 	defer func() { _ = response.Body.Close() }() // the body has been read
-	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	limit := maxAnswer
+	if response.StatusCode != http.StatusOK {
+		limit = maxRefusal
+	}
+	content, err := io.ReadAll(io.LimitReader(response.Body, int64(limit)+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot %s: the answer of %s broke off: %w", op, c.base, err)
 	}
 	switch {
-	case len(content) > maxAnswer:
-		return nil, c.unexpected(op, fmt.Errorf("it is larger than %d bytes", maxAnswer))
 	case response.StatusCode == http.StatusNoContent:
 		return response, nil
 	case response.StatusCode != http.StatusOK:
 		return nil, newError(op, c.base, response, content)
+	case len(content) > limit:
+		return nil, c.unexpected(op, fmt.Errorf("it is larger than %d bytes", limit))
+	}
+	if err := decode(content, answer); err != nil {
+		return nil, c.unexpected(op, errors.New(clip(err.Error()))) // it may quote the answer
+	}
+	return response, nil
+}
+
+// decode decodes an answer within the limits. Numbers become json.Number.
+func decode(content []byte, answer any) error {
+	if err := limits.Check(content); err != nil {
+		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
-	if err := decoder.Decode(answer); err != nil {
-		return nil, c.unexpected(op, err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, c.unexpected(op, errors.New("something follows its JSON value"))
-	}
-	return response, nil
+	return decoder.Decode(answer)
 }
 
 // config returns an error for an answer without a configuration. It could mean anything, not only an empty target.

@@ -110,8 +110,7 @@ func TestPoll(t *testing.T) {
 				Config:   serverapi.Config{"a": map[string]any{"n": json.Number("9007199254740993"), "gone": nil}},
 				Revision: 5, Hash: "sha-256=x",
 			},
-			Interval:   time.Minute,
-			ServerTime: time.Date(2024, 6, 26, 13, 11, 57, 0, time.UTC),
+			Interval: time.Minute,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
@@ -228,6 +227,29 @@ func TestRefusals(t *testing.T) {
 		header:   http.Header{"Retry-After": {"Wed, 21 Oct 2015 07:28:30 GMT"}, "Date": {"Wed, 21 Oct 2015 07:28:00 GMT"}},
 		wantText: "429 Too Many Requests", wantAfter: 30 * time.Second, temporary: true,
 	}, {
+		name: "84 years", status: 503, header: http.Header{"Retry-After": {"2147483647"}}, body: `{}`,
+		wantText: "503 Service Unavailable", wantAfter: time.Hour, temporary: true,
+	}, {
+		name: "more seconds than there are", status: 503, header: http.Header{"Retry-After": {"99999999999999999999"}}, body: `{}`,
+		wantText: "503 Service Unavailable", wantAfter: time.Hour, temporary: true,
+	}, {
+		name: "the year 9999", status: 503,
+		header:   http.Header{"Retry-After": {"Fri, 31 Dec 9999 23:59:59 GMT"}, "Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}},
+		wantText: "503 Service Unavailable", wantAfter: time.Hour, temporary: true,
+	}, {
+		name: "a date of before", status: 503,
+		header:   http.Header{"Retry-After": {"Thu, 01 Jan 1970 00:00:00 GMT"}, "Date": {"Fri, 31 Dec 9999 23:59:59 GMT"}},
+		wantText: "503 Service Unavailable", temporary: true,
+	}, {
+		name: "a long text", status: 400, body: `{"detail":"` + strings.Repeat("ä", 600) + `"}`,
+		wantText: "400 Bad Request: " + strings.Repeat("ä", 500) + "…",
+	}, {
+		name: "larger than a refusal is", status: 400, body: `{"detail":"` + strings.Repeat("x", 70_000) + `"}`,
+		wantText: "400 Bad Request",
+	}, {
+		name: "deep", status: 400, body: `{"detail":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `}`,
+		wantText: "400 Bad Request",
+	}, {
 		name: "nonsense", status: 503, header: http.Header{"Retry-After": {"soon"}}, body: ``,
 		wantText: "503 Service Unavailable", temporary: true,
 	}} {
@@ -247,6 +269,72 @@ func TestRefusals(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// What no fleet server answers is refused before it is decoded, in a text that does not repeat it.
+func TestHostileAnswers(t *testing.T) {
+	for name, body := range map[string]string{
+		"deep objects": `{"config":{"a":` + strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000) + `},"revision":1}`,
+		"deep lists":   `{"config":{"a":` + strings.Repeat("[", 2_000_000) + strings.Repeat("]", 2_000_000) + `},"revision":1}`,
+		"many values":  `{"config":{"a":[0` + strings.Repeat(",0", 200_000) + `]},"revision":1}`,
+		"a name twice": `{"config":{},"` + strings.Repeat("x", 5000) + `":1,"` + strings.Repeat("x", 5000) + `":1}`,
+		"two targets":  `{"config":{},"config":{"a":1},"revision":1}`,
+		"too large":    `{"config":{"a":"` + strings.Repeat("x", 17<<20) + `"}}`,
+		"no UTF-8":     `{"config":{"a":"` + "\xff" + `"}}`,
+		"no number":    `{"config":{"a":NaN}}`,
+		"more":         `{"config":{}}{}`,
+		"a list":       `[]`,
+		"another type": `{"config":7}`,
+		"nothing":      ``,
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, _ := answering(t, 200, nil, body)
+			answer, err := client.Poll(t.Context(), serverapi.PollRequest{UUID: device}, 0)
+			if err == nil || !strings.Contains(err.Error(), "is not a fleet server's") {
+				t.Fatal(answer, err)
+			}
+			if len(err.Error()) > 1500 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+		})
+	}
+	for name, registered := range map[string]string{
+		"at 1970": "602", "before 1970": "-5", "in 285 million years": "9007199254740991", "never": "0",
+	} {
+		t.Run("registered "+name, func(t *testing.T) {
+			client, _ := answering(t, 200, nil, `{"uuid":"`+device.String()+`","registered":`+registered+`}`)
+			_, err := client.Register(t.Context(), serverapi.RegisterRequest{})
+			if err == nil || !strings.Contains(err.Error(), "the clock of "+client.URL()+" is wrong") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	var reached []string
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached = append(reached, r.URL.Path) }))
+	defer other.Close()
+	for to, want := range map[string]string{
+		other.URL:                 "redirects to " + other.URL + ", which is another server",
+		"https://fleet.example":   "redirects to https://fleet.example, which is another server",
+		"http://captive.portal:1": "redirects to http://captive.portal:1, which is another server",
+		"":                        "redirects more than 3 times", // itself
+	} {
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			client, seen := answering(t, status, http.Header{"Location": {to + "/poll/"}}, "")
+			_, err := client.Register(t.Context(), serverapi.RegisterRequest{EnrolmentToken: "a token"})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%d to %q: got %v, want %s", status, to, err, want)
+			}
+			if to != "" && len(*seen) != 1 {
+				t.Errorf("%d to %q: %d requests", status, to, len(*seen))
+			}
+		}
+	}
+	if len(reached) > 0 {
+		t.Errorf("the other server got %q", reached)
 	}
 }
 

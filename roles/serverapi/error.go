@@ -10,13 +10,23 @@ import (
 	"time"
 )
 
+// MaxRetryAfter is the longest pause that a server can ask for. A server that is wrong once does not lose its devices.
+const MaxRetryAfter = time.Hour
+
+// The limits of a refusal's texts, which go into logs.
+const (
+	maxDetail = 1000 // bytes of a text
+	maxFields = 10
+)
+
 // An Error is a refusal by the server: an answer with a status other than 200 and 204.
 type Error struct {
 	Op      string // the operation, such as "register" or "poll"
 	Server  string // the server's address
 	Status  int    // HTTP status
 	Problem Problem
-	// RetryAfter is how long the server asks to wait before the next request; zero if it does not say.
+	// RetryAfter is how long the server asks to wait before the next request, at most MaxRetryAfter; zero if it does not
+	// say.
 	RetryAfter time.Duration
 }
 
@@ -83,26 +93,42 @@ func newError(op, server string, response *http.Response, content []byte) *Error
 		Detail json.RawMessage `json:"detail"`
 		Errors []FieldProblem  `json:"errors"`
 	}
-	if json.Unmarshal(content, &fields) != nil {
+	if decode(content, &fields) != nil {
 		return refused
 	}
 	refused.Problem.Type = fields.Type
-	refused.Problem.Errors = fields.Errors
+	refused.Problem.Errors = fields.Errors[:min(len(fields.Errors), maxFields)]
+	for i, field := range refused.Problem.Errors {
+		refused.Problem.Errors[i] = FieldProblem{Field: clip(field.Field), Message: clip(field.Message)}
+	}
 	if fields.Title != "" {
-		refused.Problem.Title = fields.Title
+		refused.Problem.Title = clip(fields.Title)
 	}
 	if json.Unmarshal(fields.Detail, &refused.Problem.Detail) != nil {
 		refused.Problem.Detail = string(fields.Detail)
 	}
+	refused.Problem.Detail = clip(refused.Problem.Detail)
 	return refused
+}
+
+// clip shortens a text of a refusal for logs and messages.
+func clip(text string) string {
+	if len(text) <= maxDetail {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxDetail], "") + "…"
 }
 
 // retryAfter parses Retry-After in both forms. A date is relative to the answer's own Date, so that a wrong clock of
 // the device does not matter.
 func retryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	if digits := strings.TrimLeft(value, "0123456789"); value != "" && digits == "" {
+		seconds, err := strconv.ParseUint(value, 10, 31)
+		if err != nil {
+			return MaxRetryAfter // more than fits
+		}
+		return min(time.Duration(seconds)*time.Second, MaxRetryAfter)
 	}
 	until, err := http.ParseTime(value)
 	if err != nil {
@@ -112,5 +138,5 @@ func retryAfter(header http.Header) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return max(0, until.Sub(sent))
+	return min(max(0, until.Sub(sent)), MaxRetryAfter)
 }

@@ -1,0 +1,39 @@
+package jsonvalue
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits bound the JSON text of somebody who is not trusted.
+type Limits struct {
+	Depth  int // levels of objects and lists
+	Values int // objects, lists, scalars and names of members, together
+}
+
+// Check returns an error unless text is one JSON value within the limits, in valid UTF-8, without an object that has a
+// member twice. Call it before decoding: it builds no values, and stops where a limit is exceeded.
+func (l Limits) Check(text []byte) error {
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(text)) // a Buffer is read in place
+	for values, whole := 0, false; ; whole = decoder.StackDepth() == 0 {
+		token, err := decoder.ReadToken()
+		switch kind := token.Kind(); {
+		case err == io.EOF && whole:
+			return nil
+		case err != nil:
+			return err
+		case whole:
+			return errors.New("something follows its JSON value")
+		case decoder.StackDepth() > l.Depth:
+			return fmt.Errorf("it nests deeper than %d levels", l.Depth)
+		case kind != '}' && kind != ']':
+			if values++; values > l.Values {
+				return fmt.Errorf("it has more than %d values", l.Values)
+			}
+		}
+	}
+}
