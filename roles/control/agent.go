@@ -15,6 +15,7 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/plan"
 	"aspects-poc/roles"
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/internal/poll"
@@ -33,7 +34,7 @@ type agent struct {
 	log     *slog.Logger
 	wake    func()
 	pace    attach.Pace
-	state   *State
+	dir     *state.Dir
 	source  source
 	trouble troubles
 
@@ -42,12 +43,12 @@ type agent struct {
 	interfaces                          map[string]any // document of control-interfaces after the last count
 
 	defaultsDone bool
-	sourceDone   bool          // the state directory has recorded whether the totals are simulated
-	registration *Registration // from the state directory or the server
-	asked        bool          // the state directory was read
-	unreadable   bool          // reading the state directory failed
-	uuid         uuid.UUID     // the device's UUID in the registry
-	foreign      uuid.UUID     // a different UUID of the registry that was logged
+	sourceDone   bool                // the state directory has recorded whether the totals are simulated
+	registration *state.Registration // from the state directory or the server
+	asked        bool                // the state directory was read
+	unreadable   bool                // reading the state directory failed
+	uuid         uuid.UUID           // the device's UUID in the registry
+	foreign      uuid.UUID           // a different UUID of the registry that was logged
 
 	base      http.RoundTripper // for servers, without signatures
 	transport http.RoundTripper // for servers, with signatures
@@ -77,7 +78,7 @@ type agent struct {
 }
 
 func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake func()) (*agent, error) {
-	state := &State{dir: config.StateDir, newKey: parts.newKey, replace: parts.replace}
+	dir := &state.Dir{Path: config.StateDir, NewKey: parts.newKey, Replace: parts.replace}
 	random := parts.random
 	if random == nil {
 		random = rand.Float64
@@ -92,9 +93,9 @@ func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake
 	}
 	return &agent{
 		Config: config, once: s.Once, snapDir: s.StateDir, out: out, log: s.Log, wake: wake,
-		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), base: transport, transport: newSigning(state, transport),
+		pace: attach.Pace{Interval: s.Interval}, source: config.source(s.Log, parts.links), base: transport, transport: newSigning(dir, transport),
 		random: random, retry: poll.Backoff{Jitter: 1, Random: random}, longest: serverapi.MaxWait * time.Second,
-		state: state, journal: &ledger{state: state},
+		dir: dir, journal: &ledger{dir: dir},
 		trouble: troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}, results: make(chan outcome, 1),
 		applier: applier{planner: plan.Make, schema: network.Document(s.Account),
 			id: registry.ViewID{Account: cmp.Or(s.Account, network.AccountID), Schema: network.Name}},
@@ -117,7 +118,7 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 			return err
 		}
 	}
-	if err := errors.Join(a.state.Tidy(), newCountersFile(a.snapDir).tidy()); err != nil {
+	if err := errors.Join(a.dir.Tidy(), newCountersFile(a.snapDir).tidy()); err != nil {
 		a.log.Warn("leftovers of an earlier run stay", "error", err)
 	}
 	return a.startCounters(ctx, hub)
@@ -253,7 +254,7 @@ func (a *agent) refresh(ctx context.Context) error {
 // identify determines the device's UUID, and writes the registration to the registry if it does not show it.
 func (a *agent) identify(ctx context.Context, hub *attach.Hub) error {
 	if !a.asked {
-		device, err := a.state.Device()
+		device, err := a.dir.Device()
 		if err != nil {
 			a.trouble.note(ofState, err)
 			a.unreadable = true

@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"aspects-poc/roles/control"
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/network"
 
@@ -360,7 +360,7 @@ func TestLeftovers(t *testing.T) {
 	if err := lock.Lock(); err != nil {
 		t.Fatal(err)
 	}
-	if err := (control.StateIn(d.dir)).Tidy(); err != nil || len(left()) != 3 {
+	if err := (&state.Dir{Path: d.dir}).Tidy(); err != nil || len(left()) != 3 {
 		t.Errorf("while the directory is in use: %v, left %q", err, left())
 	}
 	if err := lock.Close(); err != nil {

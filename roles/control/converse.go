@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aspects-poc/registry"
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
@@ -44,7 +45,7 @@ func (a *agent) converse(ctx context.Context, hub *attach.Hub) error {
 	if err != nil {
 		return err
 	}
-	exchange := exchange{state: a.state, server: a.server, base: a.base, device: a.uuid, lost: a.lost, enrolment: enrolment{labels: a.Labels, token: a.Token},
+	exchange := exchange{dir: a.dir, server: a.server, base: a.base, device: a.uuid, lost: a.lost, enrolment: enrolment{labels: a.Labels, token: a.Token},
 		config: serverapi.Config{}, confirms: a.confirming(), started: time.Now(), next: next}
 	if a.uuid == a.lost {
 		exchange.device = uuid.Nil
@@ -123,15 +124,15 @@ func (a *agent) turnTo(ctx context.Context, hub *attach.Hub, server string) erro
 	if a.registration == nil || a.registration.Server == server || a.registration.UUID != a.uuid {
 		return nil
 	}
-	device, err := a.state.Device()
-	if err != nil || device.formerly(server) == nil {
+	device, err := a.dir.Device()
+	if err != nil || device.FormerAt(server) == nil {
 		return nil //nolint:nilerr // identify has told
 	}
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	err = a.state.Change(ctx, func(device *Device) {
-		if known := device.formerly(server); known != nil {
-			device.register(*known)
+	err = a.dir.Change(ctx, func(device *state.Device) {
+		if known := device.FormerAt(server); known != nil {
+			device.Register(*known)
 		}
 		a.registration = device.Registration
 	})
@@ -255,8 +256,8 @@ func (a *agent) failed(err error) {
 	}
 	a.call, a.pollAt = false, time.Now().Add(pause)
 	about := ofServer
-	if own := (*stateError)(nil); errors.As(err, &own) {
-		about, err = ofState, own.error // the server was not reached
+	if own := (*state.Error)(nil); errors.As(err, &own) {
+		about, err = ofState, own.Err // the server was not reached
 	}
 	a.trouble.note(about, err, "next-try", pause.Round(time.Millisecond))
 }

@@ -13,6 +13,7 @@ import (
 
 	"aspects-poc/internal/durable"
 	"aspects-poc/registry"
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/network"
@@ -185,7 +186,7 @@ func (f countersFile) tidy() error {
 	if list, err := leftovers(); err != nil || len(list) == 0 {
 		return err
 	}
-	return tidy(f.lockPath(), leftovers)
+	return state.Tidy(f.lockPath(), leftovers)
 }
 
 func (f countersFile) lockPath() string { return f.path + ".lock" }
@@ -198,7 +199,7 @@ func (f countersFile) change(
 		return fmt.Errorf("cannot keep the counters: %w", err)
 	}
 	lock := flock.New(f.lockPath(), flock.SetPermissions(0o600))
-	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+	if _, err := lock.TryLockContext(ctx, state.LockRetry); err != nil {
 		return fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}
 	defer lock.Close() //nolint:errcheck // closing is all that is needed to unlock

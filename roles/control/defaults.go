@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aspects-poc/registry"
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/network"
@@ -91,7 +92,7 @@ func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	if a.defaultsDone {
 		return nil
 	}
-	device, err := a.state.Device()
+	device, err := a.dir.Device()
 	if err != nil {
 		a.trouble.note(ofState, err)
 		return nil // it may say that they were written
@@ -124,7 +125,7 @@ func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	// Another process may hold the lock while it waits for the server; counting does not wait that long.
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	err = a.state.Change(ctx, func(device *Device) { device.DefaultsWritten = time.Now().UTC().Truncate(time.Second) })
+	err = a.dir.Change(ctx, func(device *state.Device) { device.DefaultsWritten = time.Now().UTC().Truncate(time.Second) })
 	if err != nil {
 		a.trouble.note(ofState, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/netdev"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/serverapi"
@@ -17,7 +18,7 @@ import (
 
 // An exchange is one conversation with the server: a registration or a poll. It does not use the registry.
 type exchange struct {
-	state  *State
+	dir    *state.Dir
 	server *serverapi.Client
 	base   http.RoundTripper // for the server, without signatures
 	device uuid.UUID         // the device that polls; uuid.Nil to register
@@ -41,7 +42,7 @@ type enrolment struct {
 // An outcome is the result of an exchange.
 type outcome struct {
 	exchange
-	registration *Registration // result of a registration
+	registration *state.Registration // result of a registration
 	answer       serverapi.PollAnswer
 	err          error
 }
@@ -51,14 +52,9 @@ type outcome struct {
 // counting waits for another process to release the state directory.
 const grace = 3 * time.Second
 
-// A stateError is an error of the state directory.
-type stateError struct{ error }
-
-func (e *stateError) Unwrap() error { return e.error }
-
 func (e exchange) run(ctx context.Context) outcome {
 	result := outcome{exchange: e}
-	if result.err = e.state.settleKeyAt(ctx, e.server.URL(), e.base); result.err != nil {
+	if result.err = e.dir.FinishRotationAt(ctx, e.server.URL(), e.base); result.err != nil {
 		return result
 	}
 	if e.device == uuid.Nil {
@@ -88,31 +84,31 @@ func verifyHash(server string, offer *serverapi.Offer) error {
 
 // register returns the registration from the state directory, or registers the device. The key is on disk before the
 // server gets it, and the answer before anything uses it.
-func (e exchange) register(ctx context.Context) (*Registration, error) {
-	unlock, err := e.state.Lock(ctx)
+func (e exchange) register(ctx context.Context) (*state.Registration, error) {
+	unlock, err := e.dir.Lock(ctx)
 	if err != nil {
-		return nil, &stateError{err}
+		return nil, &state.Error{Err: err}
 	}
 	defer unlock()
 	// A rotation may have been interrupted since run checked, and the server would take the old key for another
 	// device.
-	if err := e.state.settleKeyHeld(ctx, e.server.URL(), e.base); err != nil {
+	if err := e.dir.FinishRotationLocked(ctx, e.server.URL(), e.base); err != nil {
 		return nil, err
 	}
-	device, err := e.state.Device()
+	device, err := e.dir.Device()
 	if err != nil {
-		return nil, &stateError{err}
+		return nil, &state.Error{Err: err}
 	}
 	if device.Registration != nil && device.Registration.UUID != e.lost {
 		return device.Registration, nil
 	}
-	if known := device.formerly(e.server.URL()); known != nil && known.UUID != e.lost {
-		device.register(*known)
-		return device.Registration, e.state.save(device)
+	if known := device.FormerAt(e.server.URL()); known != nil && known.UUID != e.lost {
+		device.Register(*known)
+		return device.Registration, e.dir.Save(device)
 	}
-	key, err := e.state.PublicKey()
+	key, err := e.dir.PublicKey()
 	if err != nil {
-		return nil, &stateError{err}
+		return nil, &state.Error{Err: err}
 	}
 	from, err := sourceAddress(ctx, e.server.URL())
 	if err != nil {
@@ -129,9 +125,9 @@ func (e exchange) register(ctx context.Context) (*Registration, error) {
 	if err != nil {
 		return nil, err
 	}
-	device.register(Registration{Server: e.server.URL(), UUID: answer.UUID, Registered: answer.Registered})
+	device.Register(state.Registration{Server: e.server.URL(), UUID: answer.UUID, Registered: answer.Registered})
 	// If saving fails, the registry still gets it.
-	return device.Registration, e.state.save(device)
+	return device.Registration, e.dir.Save(device)
 }
 
 // sourceAddress returns the device's address on the route to the server.

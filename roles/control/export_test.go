@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"aspects-poc/roles"
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/netdev"
 	"aspects-poc/roles/serverapi"
 
@@ -40,12 +41,12 @@ func RoleOn(machine Machine) roles.Role {
 	return role
 }
 
-// StateIn is the state of a directory.
-func StateIn(dir string) *State { return &State{dir: dir} }
+// JournalIn reads the journal of a state directory.
+func JournalIn(dir string) (Journal, error) { return readJournal(&state.Dir{Path: dir}) }
 
-// Number has the journal of a directory number a report, as the next process would.
-func (s *State) Number(config serverapi.Config, report serverapi.Report) (int64, error) {
-	journal := &ledger{state: s}
+// NumberIn has the journal of a directory number a report, as the next process would.
+func NumberIn(dir string, config serverapi.Config, report serverapi.Report) (int64, error) {
+	journal := &ledger{dir: &state.Dir{Path: dir}}
 	if err := journal.open(); err != nil {
 		return 0, err
 	}
@@ -54,15 +55,12 @@ func (s *State) Number(config serverapi.Config, report serverapi.Report) (int64,
 	return report.Sequence, err
 }
 
-// Overtake has it take in that the server knows a later report.
-func (s *State) Overtake(sequence int64) error {
-	journal := &ledger{state: s}
+// OvertakeIn has it take in that the server knows a later report.
+func OvertakeIn(dir string, sequence int64) error {
+	journal := &ledger{dir: &state.Dir{Path: dir}}
 	if err := journal.open(); err != nil {
 		return err
 	}
 	defer journal.close()
 	return journal.overtaken(sequence)
 }
-
-// Instance is the name of this machine with the directory.
-func (s *State) Instance() string { return s.instance() }

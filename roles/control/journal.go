@@ -12,15 +12,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/gofrs/flock"
-)
-
-// The files of a state directory about targets.
-const (
-	journalFile = "target.json" // a Journal, mode 0600
-	journalLock = "target.lock" // lock of the process that applies targets
 )
 
 // A Target identifies a target of a server. The hash is part of it, since a server that was restored from a backup
@@ -105,9 +100,9 @@ func (j Journal) Report() *serverapi.Report {
 	return report
 }
 
-// Journal reads target.json. Without the file it is the zero Journal.
-func (s *State) Journal() (Journal, error) {
-	path := filepath.Join(s.dir, journalFile)
+// readJournal reads target.json. Without the file it is the zero Journal.
+func readJournal(dir *state.Dir) (Journal, error) {
+	path := filepath.Join(dir.Path, state.JournalFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Journal{}, nil
@@ -125,18 +120,18 @@ func (s *State) Journal() (Journal, error) {
 }
 
 // saveJournal writes target.json. The caller holds the lock.
-func (s *State) saveJournal(journal Journal) error {
+func saveJournal(dir *state.Dir, journal Journal) error {
 	text, err := json.MarshalIndent(journal, "", "  ")
 	if err != nil {
 		return err
 	}
-	return s.write(journalFile, append(text, '\n'))
+	return dir.Write(state.JournalFile, append(text, '\n'))
 }
 
 // A ledger is an agent's journal.
 type ledger struct {
 	Journal
-	state   *State
+	dir     *state.Dir
 	lock    *flock.Flock // nil while another process applies targets
 	unsaved bool         // the last change is not on disk
 }
@@ -146,15 +141,15 @@ func (l *ledger) open() error {
 	if l.lock != nil {
 		return nil
 	}
-	if err := os.MkdirAll(l.state.dir, 0o700); err != nil {
+	if err := os.MkdirAll(l.dir.Path, 0o700); err != nil {
 		return fmt.Errorf("cannot keep the device's state: %w", err)
 	}
-	lock := flock.New(filepath.Join(l.state.dir, journalLock), flock.SetPermissions(0o600))
+	lock := flock.New(filepath.Join(l.dir.Path, state.JournalLock), flock.SetPermissions(0o600))
 	free, err := lock.TryLock()
 	if err != nil {
 		return fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}
-	journal, err := l.state.Journal()
+	journal, err := readJournal(l.dir)
 	if err != nil {
 		return errors.Join(err, lock.Close())
 	}
@@ -203,7 +198,7 @@ func (l *ledger) overtaken(sequence int64) error {
 
 // put replaces the journal, first on disk.
 func (l *ledger) put(journal Journal) error {
-	if err := l.state.saveJournal(journal); err != nil {
+	if err := saveJournal(l.dir, journal); err != nil {
 		return err
 	}
 	l.Journal, l.unsaved = journal, false
@@ -222,7 +217,7 @@ func (l *ledger) save() error {
 	if !l.unsaved {
 		return nil
 	}
-	err := l.state.saveJournal(l.Journal)
+	err := saveJournal(l.dir, l.Journal)
 	l.unsaved = err != nil
 	return err
 }

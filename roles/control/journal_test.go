@@ -9,13 +9,13 @@ import (
 
 // TestSequence has each report numbered by a process of its own.
 func TestSequence(t *testing.T) {
-	state := control.StateIn(t.TempDir())
+	dir := t.TempDir()
 	a, b := serverapi.Config{"a": 1}, serverapi.Config{"a": 2}
 	runs := serverapi.Report{Running: &serverapi.Running{Revision: 1, Hash: "h"}}
 	last := int64(0)
 	number := func(config serverapi.Config, report serverapi.Report, later bool) {
 		t.Helper()
-		got, err := state.Number(config, report)
+		got, err := control.NumberIn(dir, config, report)
 		if err != nil || got > last != later || got < last {
 			t.Errorf("sequence %d after %d, %v; later: %t", got, last, err, later)
 		}
@@ -31,21 +31,9 @@ func TestSequence(t *testing.T) {
 	runs.Instance = "after a restart"
 	number(a, runs, true)
 	last += 1 << 40
-	if err := state.Overtake(last); err != nil {
+	if err := control.OvertakeIn(dir, last); err != nil {
 		t.Fatal(err)
 	}
 	number(a, runs, true)
 	number(a, runs, false)
-}
-
-// TestInstance tells a state directory from a copy of it.
-func TestInstance(t *testing.T) {
-	dir, other := t.TempDir(), t.TempDir()
-	name := control.StateIn(dir).Instance()
-	if again := control.StateIn(dir).Instance(); name == "" || again != name {
-		t.Errorf("%q, then %q", name, again)
-	}
-	if copied := control.StateIn(other).Instance(); copied == name {
-		t.Errorf("two directories are %q", name)
-	}
 }

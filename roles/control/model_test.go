@@ -324,7 +324,7 @@ func (n *wire) deliver(share float64) {
 // journalOf reads a device's journal.
 func journalOf(t testing.TB, dir string) control.Journal {
 	t.Helper()
-	journal, err := control.StateIn(dir).Journal()
+	journal, err := control.JournalIn(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ func (a *agent) report(config serverapi.Config, documents map[string]map[string]
 	report := &serverapi.Report{}
 	if a.journal.ours() {
 		report = a.journal.Report()
-		report.Instance = a.state.instance()
+		report.Instance = a.dir.Instance()
 		if err := a.journal.number(report, config); err != nil {
 			a.trouble.note(ofJournal, err)
 		}

@@ -205,7 +205,7 @@ func TestRotateKeyRefused(t *testing.T) {
 		r := newRotator(t)
 		r.wire = roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("no way") })
 		code, output := r.run("rotate-key")
-		if code != 1 || !strings.Contains(output, "no way; whether the server has the new key is found out by the next poll") {
+		if code != 1 || !strings.Contains(output, "no way; the next poll, or the next rotate-key, finds out whether the server has the new key") {
 			t.Errorf("exit status %d: %s", code, output)
 		}
 		r.wire = r.server

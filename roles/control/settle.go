@@ -1,6 +1,10 @@
 package control
 
-import "context"
+import (
+	"context"
+
+	"aspects-poc/roles/control/state"
+)
 
 // settleSource handles the change from simulated totals to the kernel's: the first count is then only the base of the
 // next, as the packets since the machine's start are not new. The state directory records simulated totals before the
@@ -9,7 +13,7 @@ func (a *agent) settleSource(ctx context.Context) {
 	if a.sourceDone {
 		return
 	}
-	device, err := a.state.Device()
+	device, err := a.dir.Device()
 	if err != nil {
 		return // others report the error
 	}
@@ -36,7 +40,7 @@ func (a *agent) setSimulated(ctx context.Context, simulated bool) {
 	a.sourceDone = true
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	if err := a.state.Change(ctx, func(device *Device) { device.Simulated = simulated }); err != nil {
+	if err := a.dir.Change(ctx, func(device *state.Device) { device.Simulated = simulated }); err != nil {
 		a.log.Warn("the source of packets is not kept, so that another one would add to its counters", "error", err)
 	}
 }

@@ -5,23 +5,24 @@ import (
 	"io/fs"
 	"net/http"
 
+	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/serverapi/sign"
 )
 
 // signing signs requests with the device's key on disk, which a registration makes and a rotation replaces. A device
 // without a key, whose identity somebody else has written to the registry, does not sign.
 type signing struct {
-	state *State
-	base  http.RoundTripper
-	sign  *sign.Transport // has the server's clock
+	dir  *state.Dir
+	base http.RoundTripper
+	sign *sign.Transport // has the server's clock
 }
 
-func newSigning(state *State, base http.RoundTripper) *signing {
-	return &signing{state: state, base: base, sign: sign.NewTransport(nil, sign.Options{Base: base})}
+func newSigning(dir *state.Dir, base http.RoundTripper) *signing {
+	return &signing{dir: dir, base: base, sign: sign.NewTransport(nil, sign.Options{Base: base})}
 }
 
 func (s *signing) RoundTrip(request *http.Request) (*http.Response, error) {
-	key, err := s.state.readKey()
+	key, err := s.dir.Key()
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.base.RoundTrip(request)
 	}
@@ -33,7 +34,7 @@ func (s *signing) RoundTrip(request *http.Request) (*http.Response, error) {
 		if request.Body != nil {
 			err = errors.Join(err, request.Body.Close())
 		}
-		return nil, &stateError{err}
+		return nil, &state.Error{Err: err}
 	}
 	s.sign.SetSigner(signer)
 	return s.sign.RoundTrip(request)

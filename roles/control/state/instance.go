@@ -1,4 +1,4 @@
-package control
+package state
 
 import (
 	"crypto/sha256"
@@ -11,14 +11,14 @@ import (
 // bootID is the kernel's file with a random number of the current boot.
 const bootID = "/proc/sys/kernel/random/boot_id"
 
-// instance returns an ID for this machine with this state directory, until it is switched off. A copy of the state
+// Instance returns an ID for this machine with this state directory, until it is switched off. A copy of the state
 // has another ID. It is "" if the machine cannot be identified.
-func (s *State) instance() string {
+func (d *Dir) Instance() string {
 	boot, err := os.ReadFile(bootID)
 	if err != nil {
 		return ""
 	}
-	info, err := os.Stat(s.dir)
+	info, err := os.Stat(d.Path)
 	if err != nil {
 		return ""
 	}

@@ -1,10 +1,8 @@
-package control
+package state
 
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,16 +27,16 @@ const (
 	deviceHeader = "Device"
 )
 
-// A successor is the content of nextKeyFile.
-type successor struct {
+// A Successor is the content of nextKeyFile.
+type Successor struct {
 	key    *rsa.PrivateKey
 	server string
 	device uuid.UUID
 }
 
 // successor reads nextKeyFile. It returns nil if there is none.
-func (s *State) successor() (*successor, error) {
-	path := filepath.Join(s.dir, nextKeyFile)
+func (d *Dir) successor() (*Successor, error) {
+	path := filepath.Join(d.Path, nextKeyFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -47,7 +45,7 @@ func (s *State) successor() (*successor, error) {
 		return nil, fmt.Errorf("cannot read the device's next key: %w", err)
 	}
 	key, headers, err := parsePrivatePEM(text)
-	next := &successor{key: key, server: headers[serverHeader]}
+	next := &Successor{key: key, server: headers[serverHeader]}
 	if err == nil {
 		next.device, err = uuid.Parse(headers[deviceHeader])
 	}
@@ -58,10 +56,10 @@ func (s *State) successor() (*successor, error) {
 }
 
 // successorAt is successor for this server. It returns nil if there is none.
-func (s *State) successorAt(server string) (*successor, error) {
-	next, err := s.successor()
+func (d *Dir) successorAt(server string) (*Successor, error) {
+	next, err := d.successor()
 	if err != nil {
-		return nil, &stateError{err}
+		return nil, &Error{Err: err}
 	}
 	if next == nil || next.server != server {
 		return nil, nil
@@ -69,36 +67,36 @@ func (s *State) successorAt(server string) (*successor, error) {
 	return next, nil
 }
 
-// makeSuccessor makes a key and stores it as the next one. The caller holds the lock.
-func (s *State) makeSuccessor(registration Registration) (*successor, error) {
-	key, err := s.generate()
+// MakeSuccessor makes a key and stores it as the next one. The caller holds the lock.
+func (d *Dir) MakeSuccessor(registration Registration) (*Successor, error) {
+	key, err := d.generate()
 	if err != nil {
 		return nil, err
 	}
-	next := &successor{key: key, server: registration.Server, device: registration.UUID}
+	next := &Successor{key: key, server: registration.Server, device: registration.UUID}
 	text, err := privatePEM(key, map[string]string{serverHeader: next.server, deviceHeader: next.device.String()})
 	if err != nil {
 		return nil, err
 	}
-	return next, s.write(nextKeyFile, text)
+	return next, d.Write(nextKeyFile, text)
 }
 
 // succeed replaces the device's key by the successor. The caller holds the lock.
-func (s *State) succeed(next *successor) error {
+func (d *Dir) succeed(next *Successor) error {
 	text, err := privatePEM(next.key, nil)
 	if err != nil {
 		return err
 	}
-	if err := s.write(keyFile, text); err != nil {
+	if err := d.Write(keyFile, text); err != nil {
 		return err
 	}
-	return s.dropSuccessor()
+	return d.dropSuccessor()
 }
 
-func (s *State) dropSuccessor() error { return durable.Remove(filepath.Join(s.dir, nextKeyFile)) }
+func (d *Dir) dropSuccessor() error { return durable.Remove(filepath.Join(d.Path, nextKeyFile)) }
 
 // ask asks the server to replace the present key by the successor. The request is signed with the key by.
-func (n *successor) ask(ctx context.Context, base http.RoundTripper, by, present *rsa.PrivateKey) error {
+func (n *Successor) ask(ctx context.Context, base http.RoundTripper, by, present *rsa.PrivateKey) error {
 	signer, err := sign.NewSigner(by)
 	if err != nil {
 		return err
@@ -127,8 +125,8 @@ func (n *successor) ask(ctx context.Context, base http.RoundTripper, by, present
 	return client.ReplaceKey(ctx, request)
 }
 
-// refused reports whether the server knows the signing key and has refused the request.
-func (*successor) refused(err error) bool {
+// Refused reports whether the server knows the signing key and has refused the request.
+func (*Successor) Refused(err error) bool {
 	var answer *serverapi.Error
 	if !errors.As(err, &answer) {
 		return false
@@ -141,35 +139,5 @@ func (*successor) refused(err error) bool {
 	return answer.Status == http.StatusConflict || answer.Status == http.StatusUnprocessableEntity && len(answer.Problem.Errors) > 0
 }
 
-func publicPEM(key *rsa.PublicKey) (string, error) {
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err != nil {
-		return "", fmt.Errorf("cannot write the public key: %w", err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
-}
-
-func privatePEM(key *rsa.PrivateKey, headers map[string]string) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a key for the device: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: headers, Bytes: der}), nil
-}
-
-// parsePrivatePEM parses what privatePEM has written.
-func parsePrivatePEM(text []byte) (key *rsa.PrivateKey, headers map[string]string, err error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, nil, errors.New("it is not PEM")
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, nil, err
-	}
-	key, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return nil, nil, errors.New("it is not an RSA key")
-	}
-	return key, block.Headers, nil
-}
+// PublicKey returns the public half of the next key.
+func (n *Successor) PublicKey() *rsa.PublicKey { return &n.key.PublicKey }
