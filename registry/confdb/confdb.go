@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/confdb/faults"
 	"aspects-poc/registry/confdb/path"
 	"aspects-poc/registry/confdb/schema"
 	"aspects-poc/registry/confdb/view"
@@ -52,72 +53,134 @@ type Schema struct {
 type SchemaError struct {
 	Stage   string // "headers", "storage" or "views"
 	Message string // in snapd's words if snapd has this error
+
+	// View is the view that is wrong, or "" where none is.
+	View string
+	// Fault has the place in the storage schema, or in the definition of the view. It is nil for other parts of the
+	// document.
+	Fault *faults.Fault
 }
 
 func (e *SchemaError) Error() string { return e.Message }
 
+// A Parser parses confdb-schemas. The zero value stops at the first fault.
+type Parser struct {
+	// Report, unless it is nil, receives every fault. The first one is what the parser returns. The parser goes on
+	// behind it, and also returns a Schema of what is sound.
+	Report func(*SchemaError)
+}
+
 // ParseDocument parses a confdb-schema as JSON in the form for `snap sign`: headers, with the storage schema as text
 // in "body". Errors are *SchemaError.
-func ParseDocument(document []byte) (*Schema, error) {
-	var headers struct {
-		Type     string `json:"type"`
-		Account  string `json:"account-id"`
-		Name     string `json:"name"`
-		Revision string `json:"revision"`
-		Views    any    `json:"views"`
-		Body     string `json:"body"`
-	}
-	if err := json.Unmarshal(document, &headers); err != nil {
-		return nil, &SchemaError{"headers", fmt.Sprintf("cannot parse confdb-schema: %v", err)}
-	}
-	revision := 0
-	if headers.Revision != "" {
-		var err error
-		if revision, err = strconv.Atoi(headers.Revision); err != nil || revision < 0 {
-			return nil, &SchemaError{"headers", fmt.Sprintf("cannot parse confdb-schema: revision %q is no number", headers.Revision)}
-		}
-	}
-	if headers.Account == "" {
-		return nil, &SchemaError{"headers", `cannot parse confdb-schema: "account-id" header is mandatory`}
-	}
-	if !path.ValidSubkey(headers.Name) {
-		return nil, &SchemaError{"headers", fmt.Sprintf("cannot parse confdb-schema: name %q must match %s", headers.Name, path.Subkey)}
-	}
-	var body map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(headers.Body), &body); err != nil {
-		return nil, &SchemaError{"storage", fmt.Sprintf("invalid JSON in body: %v", err)}
-	}
-	storage, ok := body["storage"]
-	if !ok {
-		return nil, &SchemaError{"storage", `body must contain a "storage" stanza`}
-	}
-	parsed, err := New(headers.Account, headers.Name, storage, headers.Views)
-	if err != nil {
-		return nil, err
-	}
-	parsed.Revision = revision
-	return parsed, nil
-}
+func ParseDocument(document []byte) (*Schema, error) { return Parser{}.ParseDocument(document) }
 
 // New builds a Schema from the "storage" object of an assertion's body and its "views" header in JSON shapes. Errors
 // are *SchemaError.
 func New(account, name string, storage json.RawMessage, views any) (*Schema, error) {
-	parsed, err := schema.Parse(storage)
-	if err != nil {
-		return nil, &SchemaError{"storage", err.Error()}
+	return Parser{}.New(account, name, storage, views)
+}
+
+// ParseDocument is like the function of that name. It ends at headers or a body that cannot be read.
+func (p Parser) ParseDocument(document []byte) (*Schema, error) {
+	headers, revision, refused := parseHeaders(document)
+	var storage json.RawMessage
+	if refused == nil {
+		storage, refused = storageOf(headers.Body)
 	}
-	definitions, ok := views.(map[string]any)
-	if !ok || len(definitions) == 0 {
-		return nil, &SchemaError{"views", "cannot define confdb schema: no views"}
+	if refused != nil {
+		if p.Report != nil {
+			p.Report(refused)
+		}
+		return nil, refused
 	}
-	s := &Schema{Account: account, Name: name, storage: parsed, views: map[string]*view.View{}}
-	for _, name := range slices.Sorted(maps.Keys(definitions)) {
-		s.views[name], err = view.Parse(s.ID()+"/"+name, name, definitions[name], parsed)
-		if err != nil {
-			return nil, &SchemaError{"views", err.Error()}
+	parsed, err := p.New(headers.Account, headers.Name, storage, headers.Views)
+	if parsed != nil {
+		parsed.Revision = revision
+	}
+	return parsed, err
+}
+
+// headers are the headers of a document, and its body.
+type headers struct {
+	Type     string `json:"type"`
+	Account  string `json:"account-id"`
+	Name     string `json:"name"`
+	Revision string `json:"revision"`
+	Views    any    `json:"views"`
+	Body     string `json:"body"`
+}
+
+func parseHeaders(document []byte) (headers headers, revision int, refused *SchemaError) {
+	if err := json.Unmarshal(document, &headers); err != nil {
+		return headers, 0, refuse("headers", "cannot parse confdb-schema: %v", err)
+	}
+	if headers.Revision != "" {
+		var err error
+		if revision, err = strconv.Atoi(headers.Revision); err != nil || revision < 0 {
+			return headers, 0, refuse("headers", "cannot parse confdb-schema: revision %q is no number", headers.Revision)
 		}
 	}
-	return s, nil
+	if headers.Account == "" {
+		return headers, 0, refuse("headers", `cannot parse confdb-schema: "account-id" header is mandatory`)
+	}
+	if !path.ValidSubkey(headers.Name) {
+		return headers, 0, refuse("headers", "cannot parse confdb-schema: name %q must match %s", headers.Name, path.Subkey)
+	}
+	return headers, revision, nil
+}
+
+func storageOf(body string) (json.RawMessage, *SchemaError) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(body), &fields); err != nil {
+		return nil, refuse("storage", "invalid JSON in body: %v", err)
+	}
+	storage, ok := fields["storage"]
+	if !ok {
+		return nil, refuse("storage", `body must contain a "storage" stanza`)
+	}
+	return storage, nil
+}
+
+func refuse(stage, format string, args ...any) *SchemaError {
+	return &SchemaError{Stage: stage, Message: fmt.Sprintf(format, args...)}
+}
+
+// New is like the function of that name.
+func (p Parser) New(account, name string, storage json.RawMessage, views any) (*Schema, error) {
+	s := &Schema{Account: account, Name: name, views: map[string]*view.View{}}
+	var first *SchemaError
+	stop := false
+	add := func(e *SchemaError) (goOn bool) {
+		if first == nil {
+			first = e
+		}
+		if stop = p.Report == nil; !stop {
+			p.Report(e)
+		}
+		return !stop
+	}
+	report := func(stage, view string) *faults.Report {
+		return faults.New(func(f *faults.Fault) bool {
+			return add(&SchemaError{Stage: stage, Message: f.Error(), View: view, Fault: f})
+		})
+	}
+	s.storage = schema.Report(report("storage", ""), storage)
+	definitions, ok := views.(map[string]any)
+	if !stop && (!ok || len(definitions) == 0) {
+		add(refuse("views", "cannot define confdb schema: no views"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(definitions)) {
+		if !stop {
+			s.views[name] = view.Report(report("views", name), s.ID()+"/"+name, name, definitions[name], s.storage)
+		}
+	}
+	switch {
+	case first == nil:
+		return s, nil
+	case stop:
+		return nil, first
+	}
+	return s, first
 }
 
 // ID returns ACCOUNT/NAME.
@@ -133,6 +196,12 @@ func (s *Schema) view(name string) (*view.View, error) {
 	message := fmt.Sprintf("cannot find view %q in confdb schema %s", name, s.ID())
 	return nil, &Error{Kind: NoView, Message: message, Reason: message}
 }
+
+// Storage returns the storage schema.
+func (s *Schema) Storage() *schema.Schema { return s.storage }
+
+// View returns a view, or nil if there is no such view.
+func (s *Schema) View(name string) *view.View { return s.views[name] }
 
 // Matches reports whether a readable (or, with write, a writable) rule of the view matches the request path.
 func (s *Schema) Matches(view, request string, write bool) bool {

@@ -11,8 +11,7 @@ import (
 // checkAgainst compares the document with the copy that is published: what snaps and stored data rely on must go on.
 func (c *checker) checkAgainst(old *document.Document) {
 	before := &checker{doc: old, options: Options{Account: c.options.Account}}
-	before.readStorage()
-	before.readViews()
+	before.readSchema()
 	for _, header := range []string{"name", "account-id"} {
 		was, is := old.Header(header), c.doc.Header(header)
 		if was != "" && is != "" && was != is {
@@ -24,9 +23,7 @@ func (c *checker) checkAgainst(old *document.Document) {
 		c.compareView(view)
 	}
 	if !before.broken && !c.broken {
-		_, at := c.storage.Follow("schema")
-		for _, change := range (comparison{before.types, c.types}).types(nil, before.types.define(before.types.root),
-			c.types.define(c.types.root), at) {
+		for _, change := range (comparison{c}).types(nil, before.root(), c.root(), c.position(nil, "schema")) {
 			c.add(change.code, change.at, "%s", change.text)
 		}
 	}

@@ -245,7 +245,7 @@ func (c *checker) readsEphemeral(p *Plug) bool {
 			if v.name != name || !r.Readable || c.broken {
 				continue
 			}
-			if ephemeral, err := c.types.schema.Ephemeral(r.Storage); err == nil && ephemeral {
+			if ephemeral, err := c.schema.Storage().Ephemeral(r.Storage); err == nil && ephemeral {
 				return true
 			}
 		}

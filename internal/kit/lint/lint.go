@@ -5,8 +5,8 @@
 //	doc, err := document.Parse("network.yaml", text)
 //	findings := lint.Check(doc, lint.Options{})
 //
-// What is refused is the engine's word (package confdb): it is asked again and again, each time without what it has
-// refused before. Only regrets and comparisons are rules of this package; Rules lists them all.
+// The engine (package confdb) parses the document and reports what snapd refuses. The rules of this package are about
+// regrets, comparisons and snaps; Rules lists them all.
 package lint
 
 import (
@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/registry/confdb"
 )
 
 // A Level tells how bad a finding is.
@@ -62,8 +63,7 @@ func Check(doc *document.Document, options Options) []Finding {
 		return c.sorted()
 	}
 	c.checkHeaders()
-	c.readStorage()
-	c.readViews()
+	c.readSchema()
 	c.checkRegrets()
 	if options.Against != nil {
 		c.checkAgainst(options.Against)
@@ -106,13 +106,13 @@ type checker struct {
 	full     bool     // there are more than anyone reads
 	missing  []string // confdb-schemas of which it has been told that they are not given
 
-	storage *document.Node // what of the storage schema is sound
-	types   *types         // of storage
-	views   []*viewModel   // what of the views is sound
-	broken  bool           // the storage schema could not be made sound
+	storage *document.Node // the storage schema; nil if there is none
+	schema  *confdb.Schema // what of the document is sound
+	views   []*viewModel
+	broken  bool // nothing of the storage schema is sound
 }
 
-// maxFindings is how many findings are reported of one document. Each one of what snapd refuses costs a reading of it.
+// maxFindings is how many findings are reported of one document.
 const maxFindings = 200
 
 // advise reports a finding in the document, with help of its own unless that is "".

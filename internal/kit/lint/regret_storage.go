@@ -8,6 +8,7 @@ import (
 
 	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/schema"
 )
 
 // checkReach finds what no rule leads to, or only one way.
@@ -26,32 +27,30 @@ func (c *checker) checkReach() {
 		complete = complete && v.parsed != nil
 	}
 	if complete {
-		c.unreached(nil, c.types.define(c.types.root), document.Position{})
+		c.unreached(nil, c.root(), document.Position{})
 	}
 }
 
 // unreached reports the uppermost entries that no rule leads to, into or through.
-func (c *checker) unreached(steps []string, d definition, at document.Position) {
-	if len(steps) > 0 && !c.anyRule(func(r *ruleModel) bool { return along(r.Storage, steps) }) {
-		if c.doc.Headers.Get("views") == nil {
-			return // which is told
+func (c *checker) unreached(way []string, d schema.Definition, at document.Position) {
+	if len(way) > 0 && !c.anyRule(func(r *ruleModel) bool { return agree(r.Storage, way) }) {
+		if c.doc.Headers.Get("views") != nil { // else checkHeaders reports it
+			c.add("storage-unreached", at, "no rule leads to %q", dotted(way))
 		}
-		c.add("storage-unreached", at, "no rule leads to %q", dotted(steps))
 		return
 	}
-	if len(steps) > deepDefinitions || c.anyRule(func(r *ruleModel) bool { return covers(r.Storage, steps) }) {
+	if len(way) > deepDefinitions || c.anyRule(func(r *ruleModel) bool { return covers(r.Storage, way) }) {
 		return
 	}
-	for _, child := range c.types.below(d) {
-		below := child.node.Pos
-		if entry := d.means.Get("schema").Entry(child.step); entry != nil && d.kind == "map" {
-			below = entry.At()
+	for _, child := range d.Below() {
+		inner, below := slices.Clip(way), c.node(child.Definition).Pos
+		if d.Fixed() {
+			below = c.position(child.At)
 		}
-		inner := slices.Clip(steps)
-		if child.step != "" {
-			inner = append(inner, child.step)
+		if child.Step != "" {
+			inner = append(inner, child.Step)
 		}
-		c.unreached(inner, child.definition, below)
+		c.unreached(inner, child.Definition, below)
 	}
 }
 
@@ -62,27 +61,23 @@ func (c *checker) checkTypes() {
 	if entries := c.storage.Get("schema"); !slices.ContainsFunc(entries.Keys(), version.MatchString) && len(entries.Keys()) > 0 {
 		c.add("version-prefix", c.storage.Entry("schema").KeyPos, "%q is stored without a version such as v1 before it", entries.Keys()[0])
 	}
-	c.eachDefinition(c.storage, false, func(n *document.Node, keys bool) {
-		d := c.types.define(n)
-		if keys && n.Is(document.Map) && n.Get("type") == nil {
-			d.kind = "string" // which is all that keys can be
-		}
-		c.checkDefinition(n, d)
-	})
+	for _, d := range c.schema.Storage().Written() {
+		c.checkDefinition(c.node(d), d)
+	}
 	used := map[string]bool{} // also by what is refused
-	references(c.doc.Storage(), used)
+	references(c.storage, used)
 	for _, alias := range c.storage.Get("aliases").Keys() {
 		if !used["${"+alias+"}"] {
 			c.add("alias-unused", c.storage.Get("aliases").Entry(alias).KeyPos, "nothing uses the alias %q", alias)
 		}
 	}
-	c.types.walk(func(steps []string, d definition) {
-		c.checkNamedSecret(steps, d)
-		if d.secret() && slices.Contains(steps, "[]") &&
+	walk(c.root(), func(at step) {
+		c.checkNamedSecret(at)
+		if at.Secret() && slices.Contains(at.way, schema.Element) &&
 			c.anyRule(func(r *ruleModel) bool {
-				return r.Readable && along(r.Storage, steps) && slices.ContainsFunc(r.Storage, path.Accessor.List)
+				return r.Readable && agree(r.Storage, at.way) && slices.ContainsFunc(r.Storage, path.Accessor.List)
 			}) {
-			c.add("secret-in-list", d.node.Pos, "%q is a secret inside a list whose elements can be read one by one", dotted(steps))
+			c.add("secret-in-list", c.node(at.Definition).Pos, "%q is a secret inside a list whose elements can be read one by one", dotted(at.way))
 		}
 	})
 	c.checkRequired()
@@ -102,65 +97,40 @@ func references(n *document.Node, texts map[string]bool) {
 	}
 }
 
-// eachDefinition calls back with each type definition as it is written, those of aliases and of maps' keys included.
-func (c *checker) eachDefinition(n *document.Node, keys bool, visit func(n *document.Node, keys bool)) {
-	if n == nil {
-		return
-	}
-	visit(n, keys)
-	for _, item := range n.List() {
-		c.eachDefinition(item, false, visit)
-	}
-	if !n.Is(document.Map) {
-		return
-	}
-	for _, container := range []string{"aliases", "schema"} {
-		if entries := n.Get(container); entries.Is(document.Map) && (container == "schema" || n == c.storage) {
-			for _, name := range entries.Keys() {
-				c.eachDefinition(entries.Get(name), false, visit)
-			}
-		}
-	}
-	c.eachDefinition(n.Get("keys"), true, visit)
-	c.eachDefinition(n.Get("values"), false, visit)
-}
-
 // constraints are what snapd reads of a definition, beside type, ephemeral and visibility.
 var constraints = map[string][]string{
 	"string": {"choices", "pattern"}, "int": {"choices", "min", "max"}, "number": {"choices", "min", "max"},
 	"map": {"schema", "required", "keys", "values"}, "array": {"values", "unique"},
 }
 
-func (c *checker) checkDefinition(n *document.Node, d definition) {
-	if !n.Is(document.Map) {
+// checkDefinition looks at a definition as it is written.
+func (c *checker) checkDefinition(n *document.Node, d schema.Definition) {
+	if !n.Is(document.Map) || d.Refused() {
 		return
 	}
 	read := []string{"type", "ephemeral", "visibility"}
-	where := "of a type " + d.kind
-	switch {
-	case d.alias != "":
-		where = "where an alias is used"
-	case n == c.storage:
-		read = append(append(read, "aliases"), constraints["map"]...)
-	default:
-		read = append(read, constraints[d.kind]...)
+	if d.Alias != "" {
+		c.unknown(n, "where an alias is used", read...)
+		return
 	}
-	c.unknown(n, where, read...)
-	for _, bound := range []string{"min", "max"} {
-		if entry := n.Entry(bound); entry != nil && entry.Value.Kind == document.Null {
-			c.add("bound-null", entry.At(), "%s: null means 0", bound)
+	if n == c.storage {
+		read = append(read, "aliases")
+	}
+	c.unknown(n, "of a type "+d.Kind(), append(read, constraints[d.Kind()]...)...)
+	min, max := d.Bounds()
+	for name, bound := range map[string]string{"min": min, "max": max} {
+		if entry := n.Entry(name); bound != "" && entry.Value.Kind == document.Null {
+			c.add("bound-null", entry.At(), "%s: null means 0", name)
 		}
 	}
-	if entry := n.Entry("pattern"); entry != nil && entry.Value.Kind == document.String {
-		if parsed, err := syntax.Parse(entry.Value.Text, syntax.Perl); err == nil && !(anchored(parsed, true) && anchored(parsed, false)) {
-			c.add("pattern-unanchored", entry.At(), "pattern %s also matches texts that have more before or behind", entry.Value.Text)
+	if pattern := d.Pattern(); pattern != nil {
+		parsed, err := syntax.Parse(pattern.String(), syntax.Perl)
+		if err == nil && !(anchored(parsed, true) && anchored(parsed, false)) {
+			c.add("pattern-unanchored", n.Entry("pattern").At(), "pattern %s also matches texts that have more before or behind", pattern)
 		}
 	}
-	if entry := n.Entry("required"); entry != nil && d.kind == "map" {
-		combinations := combinations(entry.Value)
-		if len(combinations) == 0 || slices.ContainsFunc(combinations, func(keys []string) bool { return len(keys) == 0 }) {
-			c.add("required-empty", entry.At(), `"required" has an empty list, which demands nothing`)
-		}
+	if slices.ContainsFunc(d.Required(), func(keys []string) bool { return len(keys) == 0 }) {
+		c.add("required-empty", n.Entry("required").At(), `"required" has an empty list, which demands nothing`)
 	}
 }
 
@@ -186,52 +156,25 @@ func anchored(re *syntax.Regexp, begin bool) bool {
 	return false
 }
 
-func combinations(required *document.Node) [][]string {
-	var list [][]string
-	var flat []string
-	for _, item := range required.List() {
-		if item.Is(document.List) {
-			var keys []string
-			for _, key := range item.Items {
-				keys = append(keys, key.String())
-			}
-			list = append(list, keys)
-			continue
-		}
-		flat = append(flat, item.String())
-	}
-	if flat != nil {
-		list = append(list, flat)
-	}
-	return list
-}
-
 var secretWords = []string{"password", "passwd", "passphrase", "psk", "secret", "secret-key", "private-key", "api-key", "token",
 	"credential", "credentials"}
 
-func (c *checker) checkNamedSecret(steps []string, d definition) {
-	if len(steps) == 0 || d.kind != "string" && d.kind != "any" {
+func (c *checker) checkNamedSecret(at step) {
+	if len(at.way) == 0 || at.secret || at.Refused() || at.Kind() != "string" && at.Kind() != "any" {
 		return
 	}
-	name := steps[len(steps)-1]
+	name := at.way[len(at.way)-1]
 	if !slices.ContainsFunc(secretWords, func(word string) bool { return name == word || strings.HasSuffix(name, "-"+word) }) {
 		return
 	}
-	hidden := false
-	readable := c.anyRule(func(r *ruleModel) bool { return r.Readable && along(r.Storage, steps) })
-	c.types.walk(func(above []string, outer definition) {
-		if outer.secret() && len(above) <= len(steps) && slices.Equal(above, steps[:len(above)]) {
-			hidden = true
-		}
-	})
-	if readable && !hidden {
-		c.add("secret-unmarked", d.node.Pos, "%q is named like a secret, but is not marked as one", dotted(steps))
+	if c.anyRule(func(r *ruleModel) bool { return r.Readable && agree(r.Storage, at.way) }) {
+		c.add("secret-unmarked", c.node(at.Definition).Pos, "%q is named like a secret, but is not marked as one", dotted(at.way))
 	}
 }
 
 // A demand is a map with required keys.
 type demand struct {
-	steps        []string
+	way          []string
 	combinations [][]string
 	at           document.Position
 }
@@ -240,33 +183,29 @@ type demand struct {
 // by one and looks at all of the data after each, so that several keys do not help.
 func (c *checker) checkRequired() {
 	var demands []demand
-	c.types.walk(func(steps []string, d definition) {
-		required := d.means.Entry("required")
-		if d.kind != "map" || required == nil {
-			return
-		}
-		list := combinations(required.Value)
+	walk(c.root(), func(at step) {
+		list := at.Required()
 		if len(list) > 0 && !slices.ContainsFunc(list, func(keys []string) bool { return len(keys) == 0 }) {
-			demands = append(demands, demand{slices.Clone(steps), list, required.At()})
+			demands = append(demands, demand{at.way, list, c.position(at.Meaning, "required")})
 		}
 	})
 	var told []demand
 	for _, wanted := range demands {
-		if slices.ContainsFunc(told, func(d demand) bool { return slices.Equal(d.steps, wanted.steps[:min(len(d.steps), len(wanted.steps))]) }) {
+		if slices.ContainsFunc(told, func(d demand) bool { return slices.Equal(d.way, wanted.way[:min(len(d.way), len(wanted.way))]) }) {
 			continue // it is inside of one that cannot be written at all
 		}
 		reached, possible := false, false
 		for _, v := range c.views {
 			for i := range v.rules {
 				r := &v.rules[i]
-				if !r.Writable || !along(r.Storage, wanted.steps) {
+				if !r.Writable || !agree(r.Storage, wanted.way) {
 					continue
 				}
 				reached = true
 				for length := 1; length <= len(r.Request) && !possible; length++ {
 					together := v.writable(r.Request[:length])
 					possible = !slices.ContainsFunc(demands, func(d demand) bool {
-						return len(d.steps) <= len(wanted.steps) && slices.Equal(d.steps, wanted.steps[:len(d.steps)]) && !d.met(together)
+						return len(d.way) <= len(wanted.way) && slices.Equal(d.way, wanted.way[:len(d.way)]) && !d.met(together)
 					})
 				}
 			}
@@ -274,8 +213,8 @@ func (c *checker) checkRequired() {
 		if reached && !possible {
 			told = append(told, wanted)
 			where := "the top level"
-			if len(wanted.steps) > 0 {
-				where = `"` + dotted(wanted.steps) + `"`
+			if len(wanted.way) > 0 {
+				where = `"` + dotted(wanted.way) + `"`
 			}
 			c.add("required-first-write", wanted.at, "the first write to %s is refused: no request sets %s together", where,
 				`"`+strings.Join(wanted.combinations[0], `", "`)+`"`)
@@ -288,7 +227,7 @@ func (d demand) met(together []*ruleModel) bool {
 	return slices.ContainsFunc(d.combinations, func(keys []string) bool {
 		return !slices.ContainsFunc(keys, func(key string) bool {
 			return !slices.ContainsFunc(together, func(r *ruleModel) bool {
-				return along(r.Storage, append(slices.Clip(d.steps), key))
+				return agree(r.Storage, append(slices.Clip(d.way), key))
 			})
 		})
 	})

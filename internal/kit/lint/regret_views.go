@@ -2,12 +2,12 @@ package lint
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/schema"
 )
 
 // checkRegrets looks for what snapd takes but people regret, in what is sound of the document.
@@ -140,8 +140,8 @@ func (c *checker) checkRule(r *ruleModel) {
 }
 
 func (c *checker) checkRuleTypes(r *ruleModel) {
-	levels := c.types.along(r.Storage)
-	if _, err := c.types.schema.Ephemeral(r.Storage); err != nil {
+	levels := c.along(r.Storage)
+	if _, err := c.schema.Storage().Ephemeral(r.Storage); err != nil {
 		c.add("alternatives-path", r.at(), "snapd refuses every access through storage %q: cannot check if it affects ephemeral data: %v",
 			r.Storage, err)
 	}
@@ -149,13 +149,13 @@ func (c *checker) checkRuleTypes(r *ruleModel) {
 	for i, accessor := range r.Storage {
 		refused := ""
 		for _, d := range levels[i] {
-			if d.kind == "map" && !d.fixed() && d.means.Get("values") == nil {
+			if d.KeysOnly() {
 				crashes = true
 				c.add("map-keys-crash", r.at(), "snapd 2.77 crashes on storage %q: the map at %q has keys but no values", r.Storage, r.Storage[:i])
 			}
 			reason := ""
 			if accessor.Kind == path.Key {
-				reason = c.refusesKey(d, accessor.Name)
+				reason = refusesKey(d, accessor.Name)
 			}
 			if reason == "" {
 				refused = ""
@@ -167,7 +167,7 @@ func (c *checker) checkRuleTypes(r *ruleModel) {
 			c.add("rule-unusable", r.at(), "nothing can be stored at %q: %s", r.Storage, refused)
 		}
 		if r.Writable && accessor.List() && i+1 < len(r.Storage) &&
-			slices.ContainsFunc(levels[i], func(d definition) bool { return d.kind == "any" }) {
+			slices.ContainsFunc(levels[i], func(d schema.Definition) bool { return d.Kind() == "any" && !d.Refused() }) {
 			c.add("any-null-crash", r.at(), "storage %q goes through a list under \"any\"", r.Storage)
 		}
 		if crashes {
@@ -179,29 +179,33 @@ func (c *checker) checkRuleTypes(r *ruleModel) {
 	}
 }
 
-// refusesKey tells why a map never has a key, "" if it may.
-func (c *checker) refusesKey(d definition, key string) string {
-	if d.kind != "map" || d.fixed() || d.means.Get("keys") == nil {
+// refusesKey returns why a map never has a key, or "" if it may have it.
+func refusesKey(d schema.Definition, key string) string {
+	keys, ok := d.Keys()
+	if !ok {
 		return ""
 	}
-	keys := c.types.define(d.means.Get("keys")).means
-	if choices := keys.Get("choices"); choices.Is(document.List) &&
-		!slices.ContainsFunc(choices.Items, func(n *document.Node) bool { return n.String() == key }) {
+	if choices := keys.Choices(); choices != nil && !slices.Contains(choices, key) {
 		return fmt.Sprintf("key %q is none of the choices of the map's keys", key)
 	}
-	if pattern := keys.Get("pattern").String(); pattern != "" {
-		if compiled, err := regexp.Compile(pattern); err == nil && !compiled.MatchString(key) {
-			return fmt.Sprintf("key %q does not match the pattern %s of the map's keys", key, pattern)
-		}
+	if pattern := keys.Pattern(); pattern != nil && !pattern.MatchString(key) {
+		return fmt.Sprintf("key %q does not match the pattern %s of the map's keys", key, pattern)
 	}
 	return ""
 }
 
-func (c *checker) checkSecret(r *ruleModel, levels [][]definition) {
-	onWay := slices.ContainsFunc(levels, func(level []definition) bool { return slices.ContainsFunc(level, definition.secret) })
-	if (onWay || c.types.any(levels[len(levels)-1], definition.secret)) && !c.custodiansOnly(r.view) {
+func (c *checker) checkSecret(r *ruleModel, levels [][]schema.Definition) {
+	onWay := slices.ContainsFunc(levels, func(level []schema.Definition) bool { return slices.ContainsFunc(level, schema.Definition.Secret) })
+	if (onWay || slices.ContainsFunc(levels[len(levels)-1], secretInside)) && !c.custodiansOnly(r.view) {
 		c.add("secret-readable", r.at(), "request %q of view %q shows a secret", r.Request, r.view.name)
 	}
+}
+
+// secretInside reports whether a definition or one inside of it is secret.
+func secretInside(d schema.Definition) bool {
+	found := false
+	walk(d, func(at step) { found = found || at.secret })
+	return found
 }
 
 // custodiansOnly tells whether a view only reads and is for custodians alone, as far as the snaps are given: it is how they

@@ -152,7 +152,7 @@ func (c *checker) fillAccounts(snap *Snap) {
 			c.addTo(snap.File, "placeholder", p.at("account"), "the account is still to be filled in, by --account-id: %s", given)
 			told = true
 		}
-		p.Account = cmp.Or(c.account(), unused)
+		p.Account = cmp.Or(c.account(), "not-known")
 	}
 }
 
@@ -222,7 +222,7 @@ func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
 	}
 	var unread, unwritten, usable bool
 	for _, r := range v.rules {
-		ephemeral, err := c.types.schema.Ephemeral(r.Storage)
+		ephemeral, err := c.schema.Storage().Ephemeral(r.Storage)
 		if err != nil {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/confdb/schema"
 )
 
 // writesWhole tells whether some rule of the view writes all of the list or map that a rule goes into by a placeholder of
@@ -81,9 +82,9 @@ func (c *checker) checkShown(v *viewModel) {
 		if len(content) == 0 || !r.Readable {
 			continue
 		}
-		levels := c.types.along(r.Storage)
+		levels := c.along(r.Storage)
 		for _, d := range levels[len(levels)-1] {
-			if hidden := c.unnamed(d, r, content); hidden != "" {
+			if hidden := unnamed(d, r, content); hidden != "" {
 				c.add("content-parent", r.at(), "request %q shows all of %q, also %s, which its content does not name", r.Request, r.Storage, hidden)
 				break
 			}
@@ -92,9 +93,12 @@ func (c *checker) checkShown(v *viewModel) {
 }
 
 // unnamed returns an entry of a type that no rule of some content leads to, "" if there is none.
-func (c *checker) unnamed(d definition, r *ruleModel, content []*ruleModel) string {
-	switch d.kind {
+func unnamed(d schema.Definition, r *ruleModel, content []*ruleModel) string {
+	switch d.Kind() {
 	case "any":
+		if d.Refused() {
+			return ""
+		}
 		for _, inner := range content {
 			if rest := inner.Storage[len(r.Storage):]; len(rest) < 2 && !slices.ContainsFunc(rest, func(a path.Accessor) bool { return !a.Open() }) {
 				return "" // all of it is named
@@ -102,35 +106,35 @@ func (c *checker) unnamed(d definition, r *ruleModel, content []*ruleModel) stri
 		}
 		return "keys that nobody knows"
 	case "alt":
-		for _, child := range c.types.below(d) {
-			if hidden := c.unnamed(child.definition, r, content); hidden != "" {
+		for _, child := range d.Below() {
+			if hidden := unnamed(child.Definition, r, content); hidden != "" {
 				return hidden
 			}
 		}
 	case "map", "array":
-		for _, child := range c.types.below(d) {
+		for _, child := range d.Below() {
 			named := false
 			for _, inner := range content {
 				rest := inner.Storage[len(r.Storage):]
 				switch {
 				case len(rest) == 0:
 					named = true
-				case child.step == "[]":
+				case child.Step == schema.Element:
 					named = named || rest[0].Kind == path.IndexPlaceholder
-				case child.step == "{}":
+				case child.Step == schema.AnyKey:
 					named = named || rest[0].Kind == path.KeyPlaceholder
 				default:
-					named = named || rest[0].Kind == path.KeyPlaceholder || rest[0].Name == child.step
+					named = named || rest[0].Kind == path.KeyPlaceholder || rest[0].Name == child.Step
 				}
 			}
 			switch {
 			case named:
-			case child.step == "[]":
+			case child.Step == schema.Element:
 				return "all elements"
-			case child.step == "{}":
+			case child.Step == schema.AnyKey:
 				return "all entries"
 			default:
-				return `"` + child.step + `"`
+				return `"` + child.Step + `"`
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 type alternatives struct {
 	common
 	types []Type
+	at    [][]string // where each type is in the list and the lists inside of it
 }
 
 func (*alternatives) Name() string    { return "alt" }
@@ -71,7 +72,8 @@ func (t *alternatives) check(n *databag.Node) *fault {
 // reference is a use of an alias. Its marks are its own; everything else is the alias's.
 type reference struct {
 	common
-	to Type
+	name string // of the alias
+	to   Type
 }
 
 func (t *reference) Name() string                                { return t.to.Name() }

@@ -9,19 +9,19 @@ import (
 
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/path"
-	"aspects-poc/registry/confdb/place"
 )
 
 // mapType accepts JSON objects with fixed entries, or with types for keys and values.
 type mapType struct {
 	common
-	entries  map[string]Type // nil without fixed entries
-	names    []string        // of entries, sorted
-	required [][]string      // combinations of keys, one of which must be present; nil if none
-	keys     *stringType     // nil: any key
-	keysMark *common         // marks of the keys' definition, or of the reference in its place
-	values   Type            // nil: any value
-	keysOK   databag.Mark
+	entries   map[string]Type // nil without fixed entries
+	names     []string        // of entries, sorted
+	required  [][]string      // combinations of keys, one of which must be present; nil if none
+	keys      *stringType     // nil: any key
+	keysMark  *common         // marks of the keys' definition, or of the reference in its place
+	keysAlias string          // alias that the keys are defined by, or ""
+	values    Type            // nil: any value
+	keysOK    databag.Mark
 }
 
 func (*mapType) Name() string            { return "map" }
@@ -139,80 +139,85 @@ func (t *mapType) checkKeys(names []string) *fault {
 	return &fault{cause: "cannot find required combinations of keys"}
 }
 
-func (t *mapType) parse(p *parser, constraints object) error {
+// parse reports whether the constraints define a map.
+func (t *mapType) parse(p *parser, constraints object) bool {
 	_, hasSchema := constraints["schema"]
 	_, hasKeys := constraints["keys"]
 	_, hasValues := constraints["values"]
 	_, hasRequired := constraints["required"]
-	switch {
-	case hasRequired && !hasSchema:
-		return place.In(errors.New(`cannot parse map: cannot use "required" without "schema" constraint`), "required")
-	case hasSchema && hasKeys:
-		return place.In(errors.New(`cannot parse map: cannot use "schema" and "keys" constraints simultaneously`), "keys")
-	case hasSchema && hasValues:
-		return place.In(errors.New(`cannot parse map: cannot use "schema" and "values" constraints simultaneously`), "values")
-	case hasSchema:
+	if hasRequired && !hasSchema {
+		p.Add(errors.New(`cannot parse map: cannot use "required" without "schema" constraint`), "required")
+	}
+	if hasSchema && hasKeys {
+		p.Add(errors.New(`cannot parse map: cannot use "schema" and "keys" constraints simultaneously`), "keys")
+	}
+	if hasSchema && hasValues {
+		p.Add(errors.New(`cannot parse map: cannot use "schema" and "values" constraints simultaneously`), "values")
+	}
+	if hasSchema {
 		return t.parseEntries(p, constraints)
-	case !hasKeys && !hasValues:
-		return errors.New(`cannot parse map: must have "schema" or "keys"/"values" constraint`)
 	}
-	if raw, ok := constraints["keys"]; ok {
-		var err error
-		if t.keys, t.keysMark, err = p.parseKeys(raw); err != nil {
-			return place.In(fmt.Errorf(`cannot parse "keys" constraint: %w`, err), "keys")
-		}
+	if !hasKeys && !hasValues {
+		p.Missing(errors.New(`cannot parse map: must have "schema" or "keys"/"values" constraint`), "schema", "values", "keys", "type")
+		return false
 	}
-	if raw, ok := constraints["values"]; ok {
-		var err error
-		if t.values, err = p.parse(raw); err != nil {
-			return place.In(err, "values")
-		}
+	if hasKeys {
+		p.Enter(`cannot parse "keys" constraint`, "keys")
+		t.keys, t.keysMark, t.keysAlias = p.parseKeys(constraints["keys"])
+		p.Leave()
 	}
-	return nil
+	if hasValues {
+		p.Enter("", "values")
+		t.values = p.parse(constraints["values"])
+		p.Leave()
+	}
+	return true
 }
 
-func (t *mapType) parseEntries(p *parser, constraints object) error {
+func (t *mapType) parseEntries(p *parser, constraints object) bool {
 	var entries object
 	if err := json.Unmarshal(constraints["schema"], &entries); err != nil {
-		return place.In(fmt.Errorf(`cannot parse map's "schema" constraint: %w`, err), "schema")
+		p.Add(fmt.Errorf(`cannot parse map's "schema" constraint: %w`, err), "schema")
+		return false
 	}
 	t.entries = make(map[string]Type, len(entries))
 	t.names = slices.Sorted(maps.Keys(entries))
 	for _, name := range t.names {
 		if !path.ValidSubkey(name) {
-			return place.Name(fmt.Errorf("cannot parse map: key %q doesn't conform to required format: %s", name, path.Subkey),
-				"schema", name)
+			p.Key(fmt.Errorf("cannot parse map: key %q doesn't conform to required format: %s", name, path.Subkey), "schema", name)
 		}
 	}
 	for _, name := range t.names {
-		entry, err := p.parse(entries[name])
-		if err != nil {
-			return place.In(err, "schema", name)
-		}
-		t.entries[name] = entry
+		p.Enter("", "schema", name)
+		t.entries[name] = p.parse(entries[name])
+		p.Leave()
 	}
-	raw, ok := constraints["required"]
-	if !ok {
-		return nil
+	t.names = slices.DeleteFunc(t.names, func(name string) bool { return !path.ValidSubkey(name) })
+	if raw, ok := constraints["required"]; ok {
+		t.parseRequired(p, raw)
 	}
-	required, err := parseRequired(raw)
+	return true
+}
+
+func (t *mapType) parseRequired(p *parser, raw json.RawMessage) {
+	required, err := combinations(raw)
 	if err != nil {
-		return place.In(fmt.Errorf(`cannot parse map's "required" constraint: %w`, err), "required")
+		p.Add(fmt.Errorf(`cannot parse map's "required" constraint: %w`, err), "required")
+		return
 	}
 	for _, combination := range required {
 		for _, key := range combination {
 			if _, ok := t.entries[key]; !ok {
-				return place.In(fmt.Errorf(`cannot parse map's "required" constraint: required key %q must have schema entry`, key),
-					"required")
+				p.Add(fmt.Errorf(`cannot parse map's "required" constraint: required key %q must have schema entry`, key), "required")
+				return
 			}
 		}
 	}
 	t.required = required
-	return nil
 }
 
-// parseRequired parses a list of keys or a list of such lists. An empty list requires nothing.
-func parseRequired(raw json.RawMessage) ([][]string, error) {
+// combinations parses a list of keys or a list of such lists. An empty list requires nothing.
+func combinations(raw json.RawMessage) ([][]string, error) {
 	var combinations [][]string
 	var keys []string
 	if err := json.Unmarshal(raw, &keys); err != nil {
@@ -268,19 +273,20 @@ func (t *arrayType) check(n *databag.Node) *fault {
 	return nil
 }
 
-func (t *arrayType) parse(p *parser, constraints object) error {
+// parse reports whether the constraints define a list.
+func (t *arrayType) parse(p *parser, constraints object) bool {
 	raw, ok := constraints["values"]
 	if !ok {
-		return errors.New(`cannot parse "array": must have "values" constraint`)
+		p.Missing(errors.New(`cannot parse "array": must have "values" constraint`), "values")
+		return false
 	}
-	var err error
-	if t.values, err = p.parse(raw); err != nil {
-		return place.In(fmt.Errorf(`cannot parse "array" values type: %w`, err), "values")
-	}
+	p.Enter(`cannot parse "array" values type`, "values")
+	t.values = p.parse(raw)
+	p.Leave()
 	if raw, ok := constraints["unique"]; ok {
 		if err := json.Unmarshal(raw, &t.unique); err != nil {
-			return place.In(fmt.Errorf(`cannot parse array's "unique" constraint: %w`, err), "unique")
+			p.Add(fmt.Errorf(`cannot parse array's "unique" constraint: %w`, err), "unique")
 		}
 	}
-	return nil
+	return true
 }

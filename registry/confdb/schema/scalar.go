@@ -10,7 +10,6 @@ import (
 
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/path"
-	"aspects-poc/registry/confdb/place"
 )
 
 // stringType accepts JSON strings. They may be restricted to choices, or to a pattern that matches anywhere in the
@@ -42,29 +41,40 @@ func (t *stringType) checkText(text string) *fault {
 	return nil
 }
 
-func (t *stringType) parse(_ *parser, constraints object) error {
-	if raw, ok := constraints["choices"]; ok {
-		if err := json.Unmarshal(raw, &t.choices); err != nil {
-			return place.In(fmt.Errorf(`cannot parse "choices" constraint: %w`, err), "choices")
-		}
-		if len(t.choices) == 0 {
-			return place.In(errors.New(`cannot have a "choices" constraint with an empty list`), "choices")
-		}
+func (t *stringType) parse(p *parser, constraints object) bool {
+	parseChoices(p, constraints, &t.choices, `cannot have a "choices" constraint with an empty list`)
+	raw, ok := constraints["pattern"]
+	if !ok {
+		return true
 	}
-	if raw, ok := constraints["pattern"]; ok {
-		if t.choices != nil {
-			return place.In(errors.New(`cannot use "choices" and "pattern" constraints in same schema`), "pattern")
-		}
-		var pattern string
-		err := json.Unmarshal(raw, &pattern)
-		if err == nil {
-			t.pattern, err = regexp.Compile(pattern)
-		}
-		if err != nil {
-			return place.In(fmt.Errorf(`cannot parse "pattern" constraint: %w`, err), "pattern")
-		}
+	if t.choices != nil {
+		p.Add(errors.New(`cannot use "choices" and "pattern" constraints in same schema`), "pattern")
+		return true
 	}
-	return nil
+	var pattern string
+	err := json.Unmarshal(raw, &pattern)
+	if err == nil {
+		t.pattern, err = regexp.Compile(pattern)
+	}
+	if err != nil {
+		p.Add(fmt.Errorf(`cannot parse "pattern" constraint: %w`, err), "pattern")
+	}
+	return true
+}
+
+// parseChoices parses the constraint "choices", if it is there. empty is the error of an empty list.
+func parseChoices[T any](p *parser, constraints object, choices *[]T, empty string) {
+	raw, ok := constraints["choices"]
+	if !ok {
+		return
+	}
+	if err := json.Unmarshal(raw, choices); err != nil {
+		p.Add(fmt.Errorf(`cannot parse "choices" constraint: %w`, err), "choices")
+		*choices = nil
+	} else if len(*choices) == 0 {
+		p.Add(errors.New(empty), "choices")
+		*choices = nil
+	}
 }
 
 // numeric is an int or a number. It may be restricted to choices, or to bounds.
@@ -121,35 +131,33 @@ func (t *numeric[N]) check(n *databag.Node) *fault {
 	return nil
 }
 
-func (t *numeric[N]) parse(_ *parser, constraints object) error {
-	if raw, ok := constraints["choices"]; ok {
-		if err := json.Unmarshal(raw, &t.choices); err != nil {
-			return place.In(fmt.Errorf(`cannot parse "choices" constraint: %w`, err), "choices")
-		}
-		if len(t.choices) == 0 {
-			return place.In(errors.New(`cannot have "choices" constraint with empty list`), "choices")
-		}
-	}
-	for _, bound := range []struct {
-		name string
-		to   **N
-	}{{"min", &t.min}, {"max", &t.max}} {
-		raw, ok := constraints[bound.name]
-		if !ok {
-			continue
-		}
-		if t.choices != nil {
-			return place.In(fmt.Errorf(`cannot have "choices" and %q constraints`, bound.name), bound.name)
-		}
-		*bound.to = new(N) // encoding/json accepts null and leaves the 0
-		if err := json.Unmarshal(raw, *bound.to); err != nil {
-			return place.In(fmt.Errorf("cannot parse %q constraint: %w", bound.name, err), bound.name)
-		}
-	}
+func (t *numeric[N]) parse(p *parser, constraints object) bool {
+	parseChoices(p, constraints, &t.choices, `cannot have "choices" constraint with empty list`)
+	t.min = t.parseBound(p, constraints, "min")
+	t.max = t.parseBound(p, constraints, "max")
 	if t.min != nil && t.max != nil && *t.min > *t.max {
-		return place.In(errors.New(`cannot have "min" constraint with value greater than "max"`), "min")
+		p.Add(errors.New(`cannot have "min" constraint with value greater than "max"`), "min")
+		t.min, t.max = nil, nil
 	}
-	return nil
+	return true
+}
+
+// parseBound returns the value of a bound, or nil if there is none.
+func (t *numeric[N]) parseBound(p *parser, constraints object, name string) *N {
+	raw, ok := constraints[name]
+	if !ok {
+		return nil
+	}
+	if t.choices != nil {
+		p.Add(fmt.Errorf(`cannot have "choices" and %q constraints`, name), name)
+		return nil
+	}
+	bound := new(N) // encoding/json accepts null and leaves the 0
+	if err := json.Unmarshal(raw, bound); err != nil {
+		p.Add(fmt.Errorf("cannot parse %q constraint: %w", name, err), name)
+		return nil
+	}
+	return bound
 }
 
 // boolType accepts true and false.
@@ -158,17 +166,26 @@ type boolType struct{ scalar }
 func (*boolType) Name() string                         { return "bool" }
 func (t *boolType) here() ([]Type, error)              { return []Type{t}, nil }
 func (t *boolType) step(path.Accessor) ([]Type, error) { return nil, errBeyond("bool") }
-func (*boolType) parse(*parser, object) error          { return nil }
 
 func (t *boolType) check(n *databag.Node) *fault { return expected(n, "bool", databag.Bool) }
 
 // anyType accepts everything except null, without checking what is below.
-type anyType struct{ scalar }
+type anyType struct {
+	scalar
+	refused bool // the definition is faulty, and its type not known
+}
+
+// refused returns the type in the place of a faulty definition. It causes no fault elsewhere.
+func refused() Type { return &anyType{refused: true} }
+
+func isRefused(t Type) bool {
+	any, ok := resolve(t).(*anyType)
+	return ok && any.refused
+}
 
 func (*anyType) Name() string                         { return "any" }
 func (t *anyType) here() ([]Type, error)              { return []Type{t}, nil }
 func (t *anyType) step(path.Accessor) ([]Type, error) { return []Type{t}, nil }
-func (*anyType) parse(*parser, object) error          { return nil }
 
 func (t *anyType) check(n *databag.Node) *fault {
 	if n.Kind() == databag.Null {

@@ -32,7 +32,10 @@ type Type interface {
 }
 
 // A Schema is a parsed storage schema.
-type Schema struct{ root *mapType }
+type Schema struct {
+	root    *mapType
+	aliases map[string]Type
+}
 
 // common has the marks of every definition.
 type common struct {

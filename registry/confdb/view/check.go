@@ -3,37 +3,49 @@ package view
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"aspects-poc/registry/confdb/path"
-	"aspects-poc/registry/confdb/place"
 	"aspects-poc/registry/confdb/schema"
 )
 
-// check checks the view as a whole: duplicate requests, filters, and storage paths against the schema.
-func (v *View) check() error {
+// check checks the rules together: duplicate requests, filters, and storage paths against the schema. A rule has at
+// most one such fault; the next checks go without it.
+func (p *parser) check() {
 	seen := map[string]bool{}
-	for _, rule := range v.rules {
-		if request := rule.request.String(); rule.readable {
-			if seen[request] {
-				return place.In(errors.New(`cannot have several reading rules with the same "request" field`), rule.at...)
-			}
-			seen[request] = true
+	p.sift(func(rule *rule) error {
+		request := rule.request.String()
+		if rule.readable && seen[request] {
+			return errors.New(`cannot have several reading rules with the same "request" field`)
 		}
+		seen[request] = seen[request] || rule.readable
+		return nil
+	})
+	p.sift(p.checkFilters)
+	p.checkTypes()
+}
+
+// sift removes the rules that a check refuses.
+func (p *parser) sift(check func(*rule) error) {
+	if p.Enough() {
+		return
 	}
-	for _, rule := range v.rules {
-		if err := v.checkFilters(rule.storage); err != nil {
-			return place.In(err, rule.at...)
+	p.view.rules = slices.DeleteFunc(p.view.rules, func(rule *rule) bool {
+		err := check(rule)
+		if err != nil {
+			p.Add(err, rule.at...)
 		}
-	}
-	return v.checkTypes()
+		return err != nil
+	})
 }
 
 // checkFilters checks that field filters are on maps, in snapd's order: those at the end of the path by its types,
 // then the others, then their parameters.
-func (v *View) checkFilters(storage path.Path) error {
+func (p *parser) checkFilters(rule *rule) error {
+	storage := rule.storage
 	if len(storage[len(storage)-1].Filters) > 0 {
-		types, err := v.storage.At(storage)
+		types, err := p.view.storage.At(storage)
 		if schema.Internal(err) {
 			return fmt.Errorf("field filters can only be applied to maps but schema at %s expects alt", storage)
 		}
@@ -53,7 +65,7 @@ func (v *View) checkFilters(storage path.Path) error {
 	}
 	for _, accessor := range storage {
 		for _, filter := range accessor.Filters {
-			if _, ok := v.parameters[filter.Param]; !ok {
+			if _, ok := p.view.parameters[filter.Param]; !ok && !p.anyParameter {
 				return fmt.Errorf(`filter parameter %q must be declared in "parameters" stanza`, filter.Param)
 			}
 		}
@@ -62,37 +74,34 @@ func (v *View) checkFilters(storage path.Path) error {
 }
 
 // checkTypes checks that each storage path exists in the schema, and that the types for one request are compatible.
-func (v *View) checkTypes() error {
+func (p *parser) checkTypes() {
 	type first struct {
 		storage path.Path
 		types   []schema.Type
 	}
 	byRequest := map[string]first{}
-	for _, rule := range v.rules {
+	p.sift(func(rule *rule) error {
 		request := rule.request.String()
-		types, err := v.storage.At(rule.storage)
+		types, err := p.view.storage.At(rule.storage)
 		var unfollowed *schema.PathError
-		if errors.As(err, &unfollowed) {
-			if !schema.Internal(err) {
-				err = fmt.Errorf("storage path %q for request %q is invalid after %q: %w",
-					rule.storage, request, rule.storage[:unfollowed.Followed].Bare(), err)
-			}
-			return place.In(err, rule.at...)
-		}
-		if err != nil {
+		switch {
+		case schema.Internal(err):
 			return err
+		case errors.As(err, &unfollowed):
+			return fmt.Errorf("storage path %q for request %q is invalid after %q: %w",
+				rule.storage, request, rule.storage[:unfollowed.Followed].Bare(), err)
 		}
 		other, ok := byRequest[request]
 		if !ok {
 			byRequest[request] = first{rule.storage, types}
-			continue
+			return nil
 		}
 		if !schema.Compatible(other.types, types) {
-			return place.In(fmt.Errorf("storage paths %q and %q for request %q require incompatible types: %s != %s",
-				other.storage, rule.storage, request, names(other.types), names(types)), rule.at...)
+			return fmt.Errorf("storage paths %q and %q for request %q require incompatible types: %s != %s",
+				other.storage, rule.storage, request, names(other.types), names(types))
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func names(types []schema.Type) string {

@@ -8,169 +8,234 @@ import (
 	"strconv"
 	"strings"
 
+	"aspects-poc/registry/confdb/faults"
 	"aspects-poc/registry/confdb/path"
-	"aspects-poc/registry/confdb/place"
 	"aspects-poc/registry/confdb/schema"
 )
 
 // Parse parses a view from the "views" header in JSON shapes, and checks it against the storage schema. id is the
-// full name, ACCOUNT/SCHEMA/VIEW. place.Of returns where in the definition an error is.
+// full name, ACCOUNT/SCHEMA/VIEW. The error is a *faults.Fault.
 func Parse(id, name string, definition any, storage *schema.Schema) (*View, error) {
-	view, err := parse(id, name, definition, storage)
-	if err != nil {
-		return nil, fmt.Errorf("cannot define view %q: %w", name, err)
+	report := faults.New(nil)
+	view := Report(report, id, name, definition, storage)
+	if err := report.Err(); err != nil {
+		return nil, err
 	}
 	return view, nil
 }
 
-func parse(id, name string, definition any, storage *schema.Schema) (*View, error) {
+// Report is Parse that reports faults and goes on. The view that it returns has the rules that are sound.
+func Report(report *faults.Report, id, name string, definition any, storage *schema.Schema) *View {
+	p := &parser{Report: report, view: &View{id: id, storage: storage}}
+	p.Enter("cannot define view " + strconv.Quote(name))
+	p.parse(name, definition)
+	p.check()
+	p.Leave()
+	return p.view
+}
+
+// A parser parses a view. Each method reports the faults of what it parses.
+type parser struct {
+	*faults.Report
+	view         *View
+	anyParameter bool // the parameters cannot be read, so any name may be one
+}
+
+func (p *parser) parse(name string, definition any) {
 	if !path.ValidSubkey(name) {
-		return nil, place.Name(errors.New("name must conform to [a-z](?:-?[a-z0-9])*"))
+		p.Key(errors.New("name must conform to [a-z](?:-?[a-z0-9])*"))
 	}
 	fields, ok := definition.(map[string]any)
 	if !ok || len(fields) == 0 {
-		return nil, errors.New("view must be non-empty map")
+		p.Add(errors.New("view must be non-empty map"))
+		return
 	}
 	if summary, ok := fields["summary"]; ok {
 		if _, ok := summary.(string); !ok {
-			return nil, place.In(fmt.Errorf("view summary must be a string but got %s", goType(summary)), "summary")
+			p.Add(fmt.Errorf("view summary must be a string but got %s", goType(summary)), "summary")
 		}
 	}
-	view := &View{id: id, storage: storage}
 	if parameters, ok := fields["parameters"]; ok {
-		if err := view.parseParameters(parameters); err != nil {
-			return nil, place.In(err, "parameters")
-		}
+		p.Enter("", "parameters")
+		p.parseParameters(parameters)
+		p.Leave()
 	}
 	rules, ok := fields["rules"].([]any)
 	if !ok || len(rules) == 0 {
-		return nil, place.In(errors.New("view rules must be non-empty list"), "rules")
-	}
-	for i, rule := range rules {
-		at := []string{"rules", strconv.Itoa(i)}
-		if err := view.parseRule(rule, nil, at); err != nil {
-			return nil, place.In(err, at...)
+		err := errors.New("view rules must be non-empty list")
+		if _, ok := fields["rules"]; ok {
+			p.Add(err, "rules")
+		} else {
+			p.Missing(err, "rules")
 		}
+		return
 	}
-	return view, view.check()
+	p.parseRules(rules, "rules", nesting{})
 }
 
-func (v *View) parseParameters(definition any) error {
+func (p *parser) parseParameters(definition any) {
 	parameters, ok := definition.(map[string]any)
 	if !ok {
-		return fmt.Errorf(`expected optional "parameters" to be map but got %s`, goType(definition))
+		p.Add(fmt.Errorf(`expected optional "parameters" to be map but got %s`, goType(definition)))
+		p.anyParameter = true
+		return
 	}
-	v.parameters = map[string]string{}
+	p.view.parameters = map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
-		fields, ok := parameters[name].(map[string]any)
-		if !ok {
-			return place.In(fmt.Errorf("invalid parameter %q: expected map of strings but got %s", name,
-				goType(parameters[name])), name)
-		}
-		presence, ok := fields["presence"].(string)
-		if given, there := fields["presence"]; there && !ok {
-			return place.In(fmt.Errorf("invalid parameter %q: expected presence to be string but got %s", name, goType(given)),
-				name, "presence")
-		}
-		switch presence {
-		case "", "optional", "required-on-write", "required-on-read", "required":
-		default:
-			return place.In(fmt.Errorf(`invalid parameter %q: expected "presence" to be one of "optional", "required-on-write", `+
-				`"required-on-read", "required" or empty but was %q`, name, presence), name, "presence")
-		}
-		v.parameters[name] = presence
+		p.view.parameters[name] = p.parseParameter(name, parameters[name])
 	}
-	return nil
 }
 
-// A nesting is the rule around a content rule.
-type nesting struct {
-	request, storage string
-	access           string
-}
-
-// parseRule parses a rule and its content rules, and adds them in this order. at is the rule's place in the
-// definition.
-func (v *View) parseRule(definition any, parent *nesting, at []string) error {
+// parseParameter returns the presence of a parameter.
+func (p *parser) parseParameter(name string, definition any) string {
 	fields, ok := definition.(map[string]any)
 	if !ok {
-		return errors.New("each view rule should be a map")
+		p.Add(fmt.Errorf("invalid parameter %q: expected map of strings but got %s", name, goType(definition)), name)
+		return ""
 	}
-	storage, err := textField(fields, "storage")
-	if err != nil {
-		return err
+	presence, ok := fields["presence"].(string)
+	if given, there := fields["presence"]; there && !ok {
+		p.Add(fmt.Errorf("invalid parameter %q: expected presence to be string but got %s", name, goType(given)), name, "presence")
 	}
-	if storage == "" {
-		return errors.New(`view rules must have a "storage" field`)
-	}
-	request, err := textField(fields, "request")
-	if err != nil {
-		return err
-	}
-	if _, ok := fields["request"]; !ok {
-		request = storage
-	} else if request == "" {
-		return place.In(errors.New(`view rules' "request" field must be non-empty, if it exists`), "request")
-	}
-	if parent != nil {
-		request, storage = joined(parent.request, request), joined(parent.storage, storage)
-	}
-	parsed, err := parsePaths(request, storage)
-	if err != nil {
-		return err
-	}
-	access, err := textField(fields, "access")
-	if err != nil {
-		return err
-	}
-	if parent != nil {
-		if _, ok := fields["access"]; ok {
-			return place.In(errors.New(`cannot override "access" in nested "content" rule: "content" rules inherit parent "access"`),
-				"access")
-		}
-		access = parent.access
-	}
-	switch access {
-	case "", "read-write":
-		parsed.readable, parsed.writable = true, true
-	case "read":
-		parsed.readable = true
-	case "write":
-		parsed.writable = true
+	switch presence {
+	case "", "optional", "required-on-write", "required-on-read", "required":
 	default:
-		return place.In(fmt.Errorf(`cannot create view rule: expected 'access' to be either "read-write", "read", "write" or empty but was %q`,
-			access), "access")
+		p.Add(fmt.Errorf(`invalid parameter %q: expected "presence" to be one of "optional", "required-on-write", `+
+			`"required-on-read", "required" or empty but was %q`, name, presence), name, "presence")
 	}
-	parsed.at = at
-	v.rules = append(v.rules, parsed)
-	content, ok := fields["content"]
-	if !ok {
-		return nil
-	}
-	inner, ok := content.([]any)
-	if !ok || len(inner) == 0 {
-		return place.In(errors.New(`"content" must be a non-empty list`), "content")
-	}
-	for i, rule := range inner {
-		step := strconv.Itoa(i)
-		err := v.parseRule(rule, &nesting{request, storage, access}, append(slices.Clip(at), "content", step))
-		if err != nil {
-			return place.In(err, "content", step)
-		}
-	}
-	return nil
+	return presence
 }
 
-func textField(fields map[string]any, name string) (string, error) {
-	value, ok := fields[name]
-	if !ok {
-		return "", nil
+// A nesting is the rule around content rules. The zero value is that of the view's own rules.
+type nesting struct {
+	content          bool
+	request, storage string
+	access           string
+	unread           bool // the paths cannot be read
+	mismatched       bool // the paths do not have the same placeholders
+}
+
+// parseRules parses a list of rules, which is a field of the present part.
+func (p *parser) parseRules(rules []any, field string, parent nesting) {
+	for i, rule := range rules {
+		if p.Enough() {
+			return
+		}
+		p.Enter("", field, strconv.Itoa(i))
+		p.parseRule(rule, parent)
+		p.Leave()
 	}
-	text, ok := value.(string)
+}
+
+// parseRule parses a rule and its content rules, and adds them in this order.
+func (p *parser) parseRule(definition any, parent nesting) {
+	fields, ok := definition.(map[string]any)
 	if !ok {
-		return "", place.In(fmt.Errorf("%q must be a string", name), name)
+		p.Add(errors.New("each view rule should be a map"))
+		return
 	}
-	return text, nil
+	own := nesting{content: true}
+	parsed := p.parsePaths(fields, parent, &own)
+	own.access = p.parseAccess(fields, parent)
+	if parsed != nil {
+		parsed.readable, parsed.writable = own.access != "write", own.access != "read"
+		p.view.rules = append(p.view.rules, parsed)
+	}
+	content, ok := fields["content"]
+	if !ok {
+		return
+	}
+	rules, ok := content.([]any)
+	if !ok || len(rules) == 0 {
+		p.Add(errors.New(`"content" must be a non-empty list`), "content")
+		return
+	}
+	p.parseRules(rules, "content", own)
+}
+
+// parsePaths sets the paths of own, and returns a rule with them. It returns nil if they are faulty, or those of the
+// parent are.
+func (p *parser) parsePaths(fields map[string]any, parent nesting, own *nesting) *rule {
+	storage, ok := p.text(fields, "storage")
+	if ok && storage == "" {
+		p.Missing(errors.New(`view rules must have a "storage" field`), "storage")
+		ok = false
+	}
+	request, isText := p.text(fields, "request")
+	if _, given := fields["request"]; !given {
+		request = storage
+	} else if isText && request == "" {
+		p.Add(errors.New(`view rules' "request" field must be non-empty, if it exists`), "request")
+		isText = false
+	}
+	if own.unread = parent.unread || !ok || !isText; own.unread {
+		return nil
+	}
+	own.request, own.storage = parent.join(request, storage)
+	parsed := &rule{at: p.At()}
+	var err error
+	if parsed.request, err = path.ParseRuleRequest(own.request); err != nil {
+		p.Add(fmt.Errorf("invalid request %q: %w", own.request, err), "request")
+		own.unread = true
+	}
+	if own.unread && own.request == own.storage {
+		return nil // the same fault
+	}
+	if parsed.storage, err = path.ParseStorage(own.storage); err != nil {
+		p.Add(fmt.Errorf("invalid storage %q: %w", own.storage, err), "storage")
+		own.unread = true
+	}
+	if own.mismatched = parent.mismatched; own.unread || own.mismatched {
+		return nil
+	}
+	if err := checkPlaceholders(parsed, own.request, own.storage); err != nil {
+		p.Add(err)
+		own.mismatched = true
+		return nil
+	}
+	return parsed
+}
+
+// parseAccess returns the access of a rule. A rule with a faulty one counts as written, since only rules that are read
+// can be in each other's way.
+func (p *parser) parseAccess(fields map[string]any, parent nesting) string {
+	access, ok := p.text(fields, "access")
+	_, given := fields["access"]
+	switch {
+	case ok && given && parent.content:
+		p.Add(errors.New(`cannot override "access" in nested "content" rule: "content" rules inherit parent "access"`), "access")
+	case ok && !parent.content:
+		switch access {
+		case "", "read-write", "read", "write":
+			return access
+		}
+		p.Add(fmt.Errorf(`cannot create view rule: expected 'access' to be either "read-write", "read", "write" or empty but was %q`,
+			access), "access")
+	}
+	if parent.content {
+		return parent.access
+	}
+	return "write"
+}
+
+// text returns a field of a rule, or "" if it is not there. ok is false if it is no string.
+func (p *parser) text(fields map[string]any, name string) (text string, ok bool) {
+	value, there := fields[name]
+	if !there {
+		return "", true
+	}
+	if text, ok = value.(string); !ok {
+		p.Add(fmt.Errorf("%q must be a string", name), name)
+	}
+	return text, ok
+}
+
+// join returns the paths of a content rule behind those of its parent.
+func (n nesting) join(request, storage string) (string, string) {
+	if !n.content {
+		return request, storage
+	}
+	return joined(n.request, request), joined(n.storage, storage)
 }
 
 func joined(parent, child string) string {
@@ -178,18 +243,6 @@ func joined(parent, child string) string {
 		return parent + child
 	}
 	return parent + "." + child
-}
-
-func parsePaths(request, storage string) (*rule, error) {
-	parsed := &rule{}
-	var err error
-	if parsed.request, err = path.ParseRuleRequest(request); err != nil {
-		return nil, place.In(fmt.Errorf("invalid request %q: %w", request, err), "request")
-	}
-	if parsed.storage, err = path.ParseStorage(storage); err != nil {
-		return nil, place.In(fmt.Errorf("invalid storage %q: %w", storage, err), "storage")
-	}
-	return parsed, checkPlaceholders(parsed, request, storage)
 }
 
 func checkPlaceholders(r *rule, request, storage string) error {
