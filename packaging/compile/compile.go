@@ -5,6 +5,7 @@ package compile
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,7 +32,7 @@ const (
 // What the binaries may weigh at most, in bytes, stripped. A device reads its own from flash with each hook.
 const (
 	DeviceBudget = 12_000_000
-	WholeBudget  = 34_500_000
+	WholeBudget  = 33_200_000
 )
 
 // Tags returns the build tags of a kind of binary.
@@ -53,7 +54,7 @@ func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, 
 	}
 	flags := "-s -w -X aspects-poc/roles.Version=" + stamps.Version + " -X aspects-poc/roles.Commit=" + stamps.Commit +
 		" -X aspects-poc/roles/network.AccountID=" + stamps.AccountID
-	modfile, err := leanSwaggerUI(ctx, root)
+	modfile, err := leanModfile(ctx, root)
 	if err != nil {
 		return err
 	}
@@ -64,47 +65,83 @@ func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, 
 	return Execute(command, "cannot build the binary for "+arch)
 }
 
-// leanSwaggerUI writes a go.mod in which the module with Swagger UI embeds no more than the page loads, and returns its
-// name, relative to root. The module has source maps and other bundles as well, 7 MB that nobody is given. All is written
-// into build/swagger-ui, and always there: the binary names the folder.
-func leanSwaggerUI(ctx context.Context, root string) (modfile string, err error) {
-	const module, folder = "github.com/swaggo/files/v2", "build/swagger-ui"
-	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", module)
+// A cut is a module of which the program needs few files. The others would make the binary larger.
+type cut struct {
+	module, folder string   // the folder is in leanFolder
+	files          []string // files of the module that are used as they are
+	text           string   // of one more Go file; "" for none
+}
+
+// leanFolder is relative to the project's root folder. The binary names it, so it never changes.
+const leanFolder = "build/lean"
+
+func cuts() []cut {
+	ui := cut{module: "github.com/swaggo/files/v2", folder: "swagger-ui", text: "package swaggerFiles\n\n" +
+		"import (\n\t\"embed\"\n\t\"io/fs\"\n)\n\n//go:embed dist/*\nvar dist embed.FS\n\nvar FS, _ = fs.Sub(dist, \"dist\")\n"}
+	for _, name := range swagger.UIFiles() { // 7 MB of source maps and other bundles are not served
+		ui.files = append(ui.files, "dist/"+name)
+	}
+	// The server asks swag for a registered description. The rest of swag reads Go's sources, for go generate: it would
+	// bring Go's type checker into the binary.
+	return []cut{ui, {module: "github.com/swaggo/swag", folder: "swag", files: []string{"swagger.go"}}}
+}
+
+// leanModfile writes the modules of cuts into leanFolder, and a go.mod that uses them. It returns the name of that go.mod,
+// relative to root.
+func leanModfile(ctx context.Context, root string) (modfile string, err error) {
+	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	for _, c := range cuts() {
+		if err := c.write(ctx, root); err != nil {
+			return "", fmt.Errorf("cannot take the files of %s that the program uses: %w", c.module, err)
+		}
+		text = fmt.Appendf(text, "\nreplace %s => ./%s/%s\n", c.module, leanFolder, c.folder)
+	}
+	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	if err != nil {
+		return "", err
+	}
+	modfile = leanFolder + "/lean.mod"
+	return modfile, errors.Join(os.WriteFile(filepath.Join(root, modfile), text, 0o644),
+		os.WriteFile(filepath.Join(root, leanFolder, "lean.sum"), sums, 0o644))
+}
+
+// write copies the files of the module in Go's module cache, and adds a go.mod without requirements.
+func (c cut) write(ctx context.Context, root string) error {
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", c.module)
 	list.Dir = root
 	found, err := list.Output()
 	if err != nil {
-		return "", fmt.Errorf("cannot find Swagger UI's files: %w", err)
+		return err
 	}
-	files := map[string]string{ // to write, and where from
-		"lean.mod": filepath.Join(root, "go.mod"), "lean.sum": filepath.Join(root, "go.sum"), "go.mod": "", "files.go": "",
-	}
-	for _, name := range swagger.UIFiles() {
-		files["dist/"+name] = filepath.Join(strings.TrimSpace(string(found)), "dist", name)
-	}
-	if err := os.MkdirAll(filepath.Join(root, folder, "dist"), 0o755); err != nil {
-		return "", err
-	}
-	for name, source := range files {
-		var text []byte
-		if source != "" {
-			if text, err = os.ReadFile(source); err != nil {
-				return "", fmt.Errorf("cannot find Swagger UI's files: %w", err)
-			}
+	folder := filepath.Join(root, leanFolder, c.folder)
+	write := func(name string, text []byte) error {
+		file := filepath.Join(folder, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
 		}
-		switch name {
-		case "lean.mod":
-			text = append(text, "\nreplace "+module+" => ./"+folder+"\n"...)
-		case "go.mod":
-			text = []byte("module " + module + "\n")
-		case "files.go":
-			text = []byte("package swaggerFiles\n\nimport (\n\t\"embed\"\n\t\"io/fs\"\n)\n\n//go:embed dist/*\nvar dist embed.FS\n\n" +
-				"var FS, _ = fs.Sub(dist, \"dist\")\n")
-		}
-		if err := os.WriteFile(filepath.Join(root, folder, name), text, 0o644); err != nil {
-			return "", err
+		return os.WriteFile(file, text, 0o644)
+	}
+	if err := write("go.mod", []byte("module "+c.module+"\n")); err != nil {
+		return err
+	}
+	if c.text != "" {
+		if err := write("files.go", []byte(c.text)); err != nil {
+			return err
 		}
 	}
-	return folder + "/lean.mod", nil
+	for _, name := range c.files {
+		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(found)), filepath.FromSlash(name)))
+		if err != nil {
+			return err
+		}
+		if err := write(name, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Epoch returns the time that packed files bear, in seconds since 1970: SOURCE_DATE_EPOCH, or else the time of the
