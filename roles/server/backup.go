@@ -24,7 +24,7 @@ func backupCommand(env *roles.Env) *cli.Command {
 		Description: "Writes a copy of the database as of one moment to a new FILE, and says so when it is on disk. What the " +
 			"server acknowledged before is in it, the tokens' hashes included: keep it as safe as the database.",
 		UsageText:       "aspects-poc server backup /var/backups/fleet-monday.db",
-		SkipFlagParsing: true, // flags may stand behind the name
+		SkipFlagParsing: true, // flags may follow the name
 		Flags:           databaseFlags(),
 		Action: func(c *cli.Context) error {
 			return onDatabase(env, c, "backup", func(ctx context.Context, file, state string) error {
@@ -38,7 +38,7 @@ func backupCommand(env *roles.Env) *cli.Command {
 	}
 }
 
-// restoreCommand goes back to a copy.
+// restoreCommand restores a copy.
 func restoreCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "put a backup in the database's place", ArgsUsage: "FILE",
@@ -70,7 +70,7 @@ func restoreCommand(env *roles.Env) *cli.Command {
 	}
 }
 
-// tellTokens says who has a way in after a restore.
+// tellTokens prints which tokens are valid after a restore.
 func tellTokens(ctx context.Context, out io.Writer, state string) (err error) {
 	store, release, err := sqlite.OpenTokens(ctx, state)
 	if err != nil {
@@ -111,7 +111,7 @@ func databaseFlags() []cli.Flag {
 	return append([]cli.Flag{stateFlag(), databaseFlag()}, roles.CommonFlags()...)
 }
 
-// onDatabase does something with the file that is the one argument, and the database that the flags name.
+// onDatabase calls a function with the file in the only argument and the database in the flags.
 func onDatabase(
 	env *roles.Env, c *cli.Context, command string, do func(ctx context.Context, file, state string) error,
 ) error {

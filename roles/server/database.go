@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// databaseVariable stands for --database, of run and of the commands beside it; hints name it.
+// databaseVariable is the environment variable of --database, for run and the other commands.
 const databaseVariable = "ASPECTS_DATABASE"
 
 func databaseFlag() cli.Flag {
@@ -22,7 +22,7 @@ func databaseFlag() cli.Flag {
 		"several servers may share: postgres://USER:PASSWORD@HOST:PORT/DATABASE; a password is better left to the environment"}
 }
 
-// checkDatabase tells what is wrong with an address, without repeating it: there is a password in it.
+// checkDatabase checks an address. The error does not repeat it, because it may have a password.
 func checkDatabase(address string) error {
 	if address == "" {
 		return nil
@@ -33,7 +33,7 @@ func checkDatabase(address string) error {
 	return nil
 }
 
-// openStore opens the store that is configured, and the tokens in it.
+// openStore opens the configured store, and the tokens in it.
 func openStore(ctx context.Context, config Config) (fleet.Store, access.Store, error) {
 	if config.Open != nil {
 		return config.Open(ctx)

@@ -13,7 +13,7 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger, now func() time
 		return nil, err
 	}
 	loaded.now = now
-	loaded.looked = now()
+	loaded.checked = now()
 	return func() *tls.Certificate {
 		current, _ := loaded.get(nil)
 		return current

@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// migrateCommand moves the embedded store into a database.
+// migrateCommand copies the embedded store into a database.
 func migrateCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name:  "migrate",
@@ -45,7 +45,7 @@ func migrateCommand(env *roles.Env) *cli.Command {
 }
 
 func migrateStore(ctx context.Context, env *roles.Env, state, address string) (err error) {
-	if _, err := os.Stat(state); err != nil { // opening would make one
+	if _, err := os.Stat(state); err != nil { // opening would create the file
 		return fmt.Errorf("cannot migrate the embedded store: %w", err)
 	}
 	from, err := openEmbedded(ctx, state)

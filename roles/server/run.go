@@ -28,7 +28,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// How long a client may take. A device on a bad line sends a few kilobytes; who needs longer holds a connection only.
+// The limits for a client. A request has a few kilobytes, which fit into these times on a bad line.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 20 * time.Second
@@ -37,29 +37,29 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// Config is what a server needs to run.
+// Config configures Run.
 type Config struct {
 	Listen   string        // HOST:PORT
-	Chosen   string        // how a person chooses another Listen; "" means --listen
-	Listener net.Listener  // to serve on in the place of Listen; nil for none
-	State    string        // database file, of the embedded store
-	Database string        // address of a PostgreSQL to use in its place; "" is for the embedded store
-	Deaf     bool          // do without the database's LISTEN, as where it has none
+	Chosen   string        // the way to set Listen, for messages; "" means --listen
+	Listener net.Listener  // used instead of Listen; nil for none
+	State    string        // file of the embedded database
+	Database string        // address of a PostgreSQL, used instead of State; "" for none
+	Deaf     bool          // poll the database for changes, as if it had no LISTEN
 	Schema   string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
 	MaxBody  int64         // bytes
-	Drain    time.Duration // for requests under way, at the end
+	Drain    time.Duration // longest time for requests under way at the end
 	Once     bool          // start, check, stop
-	Interval time.Duration // between two rounds of housekeeping
-	Fleet    fleet.Options // but for what the others say
-	Door     Door
+	Interval time.Duration // between two runs of housekeeping
+	Fleet    fleet.Options // Log and Schema are set by Run
+	Access   Access
 	Log      *slog.Logger
-	Out      io.Writer // for the line that says where it listens
+	Out      io.Writer // for the line with the address
 
-	// Open opens what keeps all, in the place of State and Database; nil: they say what does.
+	// Open opens the stores, instead of State and Database; nil means that these choose the store.
 	Open func(context.Context) (fleet.Store, access.Store, error)
 }
 
-// Run serves until ctx ends, then lets requests under way finish and closes the store. It returns nil when all went well.
+// Run serves until ctx ends. Then it waits for requests under way, at most for Drain, and closes the store.
 func Run(ctx context.Context, config Config) (err error) {
 	options := config.Fleet
 	options.Log = config.Log
@@ -77,7 +77,7 @@ func Run(ctx context.Context, config Config) (err error) {
 		return err
 	}
 	measured.Watch(rules)
-	gate, followed, err := openGate(ctx, rules, tokens, config.Door)
+	gate, followed, err := newGate(ctx, rules, tokens, config.Access)
 	if err != nil {
 		return errors.Join(err, rules.Close())
 	}
@@ -85,24 +85,24 @@ func Run(ctx context.Context, config Config) (err error) {
 		err = errors.Join(err, rules.Close())
 		<-followed
 	}()
-	doorway, err := openDoorway(ctx, tokens, config)
+	at, err := openEndpoint(ctx, tokens, config)
 	if err != nil {
 		return err
 	}
-	url := doorway.url()
+	url := at.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
 	shown := page.New(rules, page.Options{})
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
 		Missing: shown.Missing,
-		// A scrape may have parameters, which Prometheus sends to all targets of a job: they make no difference.
+		// Prometheus may send the parameters of its job to all targets: /metrics ignores them.
 		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
 			Handle: echo.WrapHandler(measured.Handler())}),
 	})
-	serving := start(doorway.listener, app, config)
+	serving := start(at.listener, app, config)
 	stop := func() error {
-		// What has no end of its own ends now.
+		// Held polls and streams of events would not end by themselves.
 		rules.Release()
 		release()
 		return serving()
@@ -111,14 +111,15 @@ func Run(ctx context.Context, config Config) (err error) {
 		return errors.Join(err, stop())
 	}
 	if config.Once {
-		return errors.Join(check(ctx, doorway, config.Out), stop())
+		return errors.Join(check(ctx, at, config.Out), stop())
 	}
 	housekeeping(ctx, rules, gate, config)
 	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())
 	return stop()
 }
 
-// readSchema returns the confdb-schema that targets are checked against; nil for none. A file has one in whatever form.
+// readSchema returns the confdb-schema that targets are checked against; nil for none. A file may be YAML, JSON or an
+// assertion.
 func readSchema(name string) (json.RawMessage, error) {
 	switch name {
 	case "":
@@ -128,7 +129,7 @@ func readSchema(name string) (json.RawMessage, error) {
 	}
 	schema, err := parseSchema(name)
 	if err == nil {
-		_, err = plan.Make(schema, nil, nil) // reads it
+		_, err = plan.Make(schema, nil, nil) // checks that the schema can be read
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot use %q as confdb-schema (--target-schema FILE): %w", name, err)
@@ -152,7 +153,7 @@ func parseSchema(name string) (json.RawMessage, error) {
 	return schema.Unsigned(account)
 }
 
-// start serves in the background. The function it returns ends that, waits, and tells what went wrong.
+// start serves in the background. The returned function stops the server, waits for its end, and returns its error.
 func start(listener net.Listener, handler http.Handler, config Config) (stop func() error) {
 	server := &http.Server{
 		Handler:           handler,
@@ -180,7 +181,7 @@ func start(listener net.Listener, handler http.Handler, config Config) (stop fun
 	}
 }
 
-// housekeeping tidies the store and logs a summary, each interval until ctx ends.
+// housekeeping maintains the store and logs the number of devices, once per interval until ctx ends.
 func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, config Config) {
 	ticker := time.NewTicker(config.Interval)
 	defer ticker.Stop()
@@ -198,15 +199,15 @@ func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, co
 		case ctx.Err() != nil:
 		case err != nil:
 			config.Log.Error("cannot summarise", "error", err)
-		case n != last: // a line that says nothing new is noise
+		case n != last: // log changes only
 			config.Log.Info("fleet", "devices", n)
 			last = n
 		}
 	}
 }
 
-// check asks the server what a device and a person would ask first, through the network.
-func check(ctx context.Context, at *doorway, out io.Writer) error {
+// check calls the server over the network, as a device and a browser would.
+func check(ctx context.Context, at *endpoint, out io.Writer) error {
 	transport := at.transport()
 	defer transport.CloseIdleConnections()
 	client, err := serverapi.NewClient(at.url(), serverapi.Options{UserAgent: "aspects-poc self-check", Transport: transport})
@@ -231,7 +232,7 @@ func check(ctx context.Context, at *doorway, out io.Writer) error {
 	return err
 }
 
-// ask wants 200.
+// ask returns an error unless the URL answers 200.
 func ask(ctx context.Context, transport http.RoundTripper, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -250,7 +251,7 @@ func ask(ctx context.Context, transport http.RoundTripper, url string) error {
 	return nil
 }
 
-// listen opens the address, and says what to do where that fails.
+// listen listens on an address. The error says what to do.
 func listen(address, chosen string) (net.Listener, error) {
 	chosen = cmp.Or(chosen, "--listen")
 	listener, err := net.Listen("tcp", address)

@@ -13,14 +13,13 @@ import (
 	"sync"
 )
 
-// A schemeListener notices connections that speak the other one of HTTP and HTTPS. A browser that comes with HTTP to an
-// HTTPS server is told the right address. One that comes with HTTPS to an HTTP server can be told nothing, so that the log
-// does, once.
+// A schemeListener recognises connections of the wrong scheme. It answers an HTTP request to an HTTPS server with the right
+// address. An HTTPS request to an HTTP server cannot be answered: the listener logs the first one.
 type schemeListener struct {
 	net.Listener
-	https bool
-	log   *slog.Logger
-	told  sync.Once
+	https  bool
+	log    *slog.Logger
+	warned sync.Once // of the warning
 }
 
 // Accept implements net.Listener.
@@ -32,11 +31,11 @@ func (l *schemeListener) Accept() (net.Conn, error) {
 	return &schemeConn{Conn: conn, listener: l}, nil
 }
 
-// A schemeConn looks at the first bytes of a connection. It is read by one goroutine at a time, as of package net/http.
+// A schemeConn checks the first byte of a connection. One goroutine at a time reads it, as in package net/http.
 type schemeConn struct {
 	net.Conn
 	listener *schemeListener
-	looked   bool
+	checked  bool
 }
 
 // handshake is the first byte of a TLS connection.
@@ -45,10 +44,10 @@ const handshake = 0x16
 // Read implements net.Conn.
 func (c *schemeConn) Read(into []byte) (int, error) {
 	n, err := c.Conn.Read(into)
-	if c.looked || n == 0 {
+	if c.checked || n == 0 {
 		return n, err
 	}
-	c.looked = true
+	c.checked = true
 	switch first := into[0]; {
 	case c.listener.https && first >= 'A' && first <= 'Z':
 		if _, err := c.Write(useHTTPS(into[:n], c.LocalAddr().String())); err != nil {
@@ -56,7 +55,7 @@ func (c *schemeConn) Read(into []byte) (int, error) {
 		}
 		return 0, io.EOF
 	case !c.listener.https && first == handshake:
-		c.listener.told.Do(func() {
+		c.listener.warned.Do(func() {
 			c.listener.log.Warn("a client came with https, and this server speaks http: use the other address, or serve HTTPS "+
 				"with --tls-cert and --tls-key", "address", "http://"+c.LocalAddr().String()+"/", "client", c.RemoteAddr().String())
 		})
@@ -65,7 +64,7 @@ func (c *schemeConn) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// useHTTPS answers a request that was made in the clear, as much of it as there is, with the address that was meant.
+// useHTTPS returns the answer to an HTTP request, of which begin is the beginning: it has the address with https.
 func useHTTPS(begin []byte, here string) []byte {
 	address := "https://" + here + "/"
 	if request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(begin))); err == nil && request.Host != "" {

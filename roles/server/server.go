@@ -1,8 +1,7 @@
-// Package server is the fleet server: devices register with it, report their configuration, and get the one that they
-// are to have.
+// Package server is the role of the fleet server: devices register, report their configuration, and get their target.
 //
-// This package is the role: flags and subcommands, start and stop, housekeeping. It puts the rooms together: the HTTP
-// surface (package api) over the rules and the state (package fleet) over a store (package fleet/sqlite).
+// Role has the flags and subcommands; Run starts and stops a server. Run connects the packages: api and page serve HTTP,
+// access decides who may call, fleet has the rules, and fleet/sqlite or fleet/postgres stores the state.
 package server
 
 import (
@@ -67,7 +66,7 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body to take, in `BYTES`"},
 			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
 				Usage: "`DURATION` for which requests under way may finish when the server is to stop"},
-		}, doorFlags()...),
+		}, accessFlags()...),
 		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
 			return Run(ctx, newConfig(env, c, s))
@@ -83,7 +82,7 @@ func stateFlag() cli.Flag {
 func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 	keep := c.Duration("stats-keep")
 	if keep == 0 {
-		keep = -1 // fleet's word for none
+		keep = -1 // fleet.Options: store none
 	}
 	return Config{
 		Listen:   c.String("listen"),
@@ -104,11 +103,11 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 		Interval: s.Interval,
 		Log:      s.Log,
 		Out:      env.Stdout,
-		Door:     newDoor(c),
+		Access:   newAccess(c),
 	}
 }
 
-// chosen tells how the address is chosen: in a snap by its configuration.
+// chosen returns the way to set the address: in a snap by its configuration.
 func chosen(getenv func(string) string) string {
 	if snap := snapenv.Read(getenv); snap.Inside() {
 		return "snap set " + snap.Instance + " listen=HOST:PORT"
@@ -116,7 +115,7 @@ func chosen(getenv func(string) string) string {
 	return "--listen"
 }
 
-// statePath resolves --state: a file, a directory (one that exists or ends in a slash) to put it in, or nothing.
+// statePath resolves --state: a file, a directory (it exists or ends in a slash), or "".
 func statePath(flag, stateDir string) string {
 	switch {
 	case flag == "":
@@ -148,10 +147,10 @@ func (c Config) check() error {
 	if _, _, err := splitListen(c.Listen); err != nil {
 		return roles.Usagef("invalid value %q for --listen: %s", c.Listen, err)
 	}
-	return c.Door.check()
+	return c.Access.check()
 }
 
-// documented words the addresses that a person wants to know, that of the fleet page first.
+// documented returns the line with the addresses of the fleet page and of the documentation.
 func documented(url string) string {
 	return fmt.Sprintf("Listening on %s, where the fleet page is; documentation at %s/docs", url, url)
 }

@@ -11,33 +11,33 @@ import (
 	"time"
 )
 
-// certificateAge is how old a look at the certificate's files may be: renewed ones are in use as long after.
+// certificateAge is the time between two checks of the certificate's files.
 const certificateAge = 5 * time.Second
 
-// A certificate is one in two files, which may be replaced while it is in use. Where they cannot be used, the last good
-// one stays, and the log says why.
+// A certificate is read from two files, which may be replaced while the server runs. If new files are invalid, the last
+// valid certificate stays in use, and the log says why.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	now               func() time.Time
 
 	mu      sync.Mutex // guards what follows
-	looked  time.Time
-	text    []byte // of both files, as they were used last, or refused
+	checked time.Time  // last check of the files
+	text    []byte     // of both files, as read last
 	current *tls.Certificate
 }
 
-// loadCertificate reads the files, which have to be good to begin with.
+// loadCertificate reads the files. It returns an error if they are invalid.
 func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, now: time.Now}
 	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("cannot use the certificate in %s with the key in %s: %w", certFile, keyFile, err)
 	}
-	c.looked = c.now()
+	c.checked = c.now()
 	return c, nil
 }
 
-// load reads the files and takes them if they have changed. The lock is held, or nobody else has c yet.
+// load reads the files and uses them if they have changed. The caller holds the lock, unless nobody else has c yet.
 func (c *certificate) load() error {
 	cert, err := os.ReadFile(c.certFile)
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *certificate) load() error {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		// A renewal replaces one file after the other: the next look may find both.
+		// A renewal replaces one file after the other: the next check may find both.
 		return err
 	}
 	c.text, c.current = text, &pair
@@ -64,8 +64,8 @@ func (c *certificate) load() error {
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.looked) >= certificateAge {
-		c.looked = now
+	if now := c.now(); now.Sub(c.checked) >= certificateAge {
+		c.checked = now
 		before := c.current
 		if err := c.load(); err != nil {
 			c.log.Warn("cannot use the new certificate, keeping the old one", "error", err)
@@ -76,13 +76,13 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-// config is what listeners need.
+// config returns the configuration for a listener.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}
 }
 
-// own makes a client take this certificate, whatever name it has and whoever signed it: a server that talks to itself
-// knows itself by its key.
+// own returns the configuration for a client that accepts exactly this certificate, whatever its name and signer: the server
+// calls itself with it.
 func (c *certificate) own() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,

@@ -20,7 +20,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// tokenCommand makes, lists and revokes tokens, in the database itself: the server may be running or not.
+// tokenCommand makes, lists and revokes tokens directly in the database, whether the server runs or not.
 func tokenCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "token", Usage: "let operators and devices in",
@@ -46,7 +46,7 @@ func tokenCreate(env *roles.Env) *cli.Command {
 		UsageText: "aspects-poc server token create anna\n" +
 			"aspects-poc server token create wall-screen --read-only\n" +
 			"aspects-poc server token create line-1 --enrol --uses 50 --expires 24h",
-		SkipFlagParsing: true, // flags may stand behind the name
+		SkipFlagParsing: true, // flags may follow the name
 		Flags: tokenFlags(
 			&cli.BoolFlag{Name: "read-only", Usage: "the operator may look, and change nothing"},
 			&cli.BoolFlag{Name: "enrol", Usage: "for devices to register with, rather than for an operator"},
@@ -114,7 +114,7 @@ func arguments(c *cli.Context, command string, want int) error {
 	return nil
 }
 
-// withTokens opens the tokens of the database that the flags name. A file that is not there is made only where a token is.
+// withTokens opens the tokens of the database in the flags. It creates a missing file only if makes is true.
 func withTokens(env *roles.Env, c *cli.Context, makes bool, do func(context.Context, access.Store) error) error {
 	settings, err := roles.NewSettings(env, c)
 	if err != nil {
@@ -132,7 +132,7 @@ func withTokens(env *roles.Env, c *cli.Context, makes bool, do func(context.Cont
 		return errors.Join(do(c.Context, store), store.Close())
 	}
 	state := statePath(c.String("state"), settings.StateDir)
-	if !makes { // opening would make one
+	if !makes { // opening would create the file
 		if _, err := os.Stat(state); err != nil {
 			return fmt.Errorf("cannot read the tokens: %w; name the server's database with --state FILE", err)
 		}
@@ -184,7 +184,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 		shown.Token = text
 		return writeJSON(env.Stdout, shown)
 	}
-	// The token alone on standard output, for scripts.
+	// Standard output has only the token, for scripts.
 	if _, err := fmt.Fprintln(env.Stdout, text); err != nil {
 		return err
 	}
@@ -199,10 +199,10 @@ func howTo(token access.Token) string {
 	return "It goes into requests as Authorization: Bearer TOKEN."
 }
 
-// A tokenShape is what list and create print as JSON: times in seconds since 1970, absent where there is none.
+// A tokenShape is a token as JSON, for list and create. Times are in seconds since 1970; zero times are left out.
 type tokenShape struct {
 	Name     string `json:"name"`
-	Token    string `json:"token,omitempty"` // when it is made
+	Token    string `json:"token,omitempty"` // only from create
 	Purpose  string `json:"purpose"`
 	State    string `json:"state"` // valid, revoked, expired or used-up
 	ReadOnly bool   `json:"read-only"`
@@ -273,7 +273,7 @@ func printTokens(out io.Writer, list []access.Token, asJSON bool, now time.Time)
 	return table.Flush()
 }
 
-// useOf tells how often a device used a token, or when an operator did last.
+// useOf returns the number of devices that used an enrolment token, or the last use of an operator's token.
 func useOf(token access.Token) string {
 	switch {
 	case token.Purpose == access.Operate:

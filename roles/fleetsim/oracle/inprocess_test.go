@@ -88,7 +88,7 @@ func (b *bubble) Start(i int) error {
 	s := &inner{listener: newPipes(), end: end, ended: make(chan error, 1)}
 	config := server.Config{
 		Listener: s.listener, State: b.file(), Deaf: true, Drain: time.Second, Interval: time.Minute, MaxBody: 1 << 20, Out: io.Discard,
-		Log: slog.New(slog.DiscardHandler), Fleet: fleet.Options{PollInterval: b.interval}, Door: server.Door{AllowUnsigned: true, Enrolment: b.enrolment},
+		Log: slog.New(slog.DiscardHandler), Fleet: fleet.Options{PollInterval: b.interval}, Access: server.Access{AllowUnsigned: true, Enrolment: b.enrolment},
 	}
 	if b.log != nil {
 		config.Log = slog.New(slog.NewTextHandler(b.log, nil))

@@ -1,12 +1,13 @@
-// Package access decides who may speak to the fleet server: devices by the signatures of their requests, operators by
-// tokens or by sitting at the machine. The rules are here; middleware.go fits them to Echo, package sign has what
-// signatures consist of, and docs/access.md tells which threats they answer.
+// Package access decides who may call the fleet server. It recognises devices by the signatures of their requests, and
+// operators by tokens, or by the loopback address while there is no token.
 //
-// A Gate is asked for each request, and says who calls (a Caller, which it leaves in the request's context) or why not
-// (a *Refusal):
+// Gate is the main type. For each request it returns the Caller, which it also stores in the request's context, or a
+// *Refusal:
 //
-//	gate := access.New(access.Options{Devices: fleet, Tokens: store})
-//	app.POST("/poll/", poll, gate.Require(access.Devices, readBody))
+//	gate, err := access.New(access.Options{Devices: fleet, Tokens: store})
+//	app.POST("/poll/", poll, gate.Require(access.Poll, readBody)...)
+//
+// Package sign reads and verifies signatures; stores implement Devices, Store and Nonces. docs/access.md lists the threats.
 package access
 
 import (
@@ -24,12 +25,12 @@ import (
 type Kind int
 
 const (
-	Nobody    Kind = iota // has not been asked who it is
-	Unsigned              // a device, by its own word: it does not sign, and need not
-	Applicant             // wants to register with the key that signed; nobody yet
-	Device                // signed by the key of a device
+	Nobody    Kind = iota // not checked
+	Unsigned              // says that it is a device; it does not sign, and does not have to
+	Applicant             // registers with the key that signed the request
+	Device                // signs with the key of a registered device
 	Operator              // has an operator's token
-	Loopback              // sits at the machine, and there is no operator's token at all
+	Loopback              // calls from this machine while there is no operator's token
 )
 
 // A Caller is who sent a request.
@@ -40,8 +41,8 @@ type Caller struct {
 	Name     string    // of an Operator: that of the token
 	ReadOnly bool      // of an Operator
 	Sent     time.Time // of a Device: when it signed the request
-	// Unconfirmed is why it cannot be found out at present whether the request of a Device came to another server before:
-	// it may not change anything then. Nil where it did not.
+	// Unconfirmed is the error of asking whether another server has seen the request of a Device before. Such a request may
+	// not change anything. Nil means that no other server has seen it.
 	Unconfirmed error
 
 	body []byte // of an Applicant's request, for Prove
@@ -62,29 +63,29 @@ func (c Caller) Author() string {
 
 type callerKey struct{}
 
-// With returns a context that knows the caller.
+// With returns a context with the caller.
 func With(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// From returns the caller that a request's context knows; the zero Caller where nobody was asked.
+// From returns the caller in a request's context; the zero Caller if there is none.
 func From(ctx context.Context) Caller {
 	caller, _ := ctx.Value(callerKey{}).(Caller)
 	return caller
 }
 
-// A Right is what a route asks of its callers.
+// A Right is what a caller needs for a route.
 type Right int
 
 const (
 	Anyone   Right = iota // needs no right
-	Register              // a device that is not known yet, which shows that it has the key in its body
+	Register              // a new device that proves that it has the private key of the public key in its body
 	Poll                  // a device, for itself
 	Read                  // an operator
 	Write                 // an operator whose token is not read-only
 )
 
-// A Refusal is why a request is not answered. Its text is for the caller.
+// A Refusal says why a request is refused. Its text is for the caller.
 type Refusal struct {
 	Status     int    // of HTTP: 401 asks for another proof, 403 is final
 	Type       string // one of serverapi's Problem… constants, or ""
@@ -103,7 +104,7 @@ func (r *Refusal) Error() string {
 
 func (r *Refusal) Unwrap() error { return r.Cause }
 
-// Headers adds what tells a caller how to come back.
+// Headers adds the headers that tell a caller how to authenticate.
 func (r *Refusal) Headers(header http.Header) {
 	if r.Challenge != "" {
 		header.Set("WWW-Authenticate", r.Challenge)
@@ -113,14 +114,14 @@ func (r *Refusal) Headers(header http.Header) {
 	}
 }
 
-// The challenges of 401 answers. RFC 9421 registers no scheme; the header Accept-Signature has the particulars.
+// The challenges of 401 answers. RFC 9421 registers no scheme; the header Accept-Signature has the details.
 const (
 	deviceChallenge   = `Signature realm="devices"`
 	operatorChallenge = `Bearer realm="operators"`
 	browserChallenge  = `Basic realm="operators: any name, and the token as password", charset="UTF-8"`
 )
 
-// invalidToken is what a challenge adds where there was a token.
+// invalidToken is added to a challenge if the request had a token.
 var invalidToken = map[string]string{operatorChallenge: `, error="invalid_token"`}
 
 func unauthorized(kind, detail string) *Refusal {
@@ -131,12 +132,12 @@ func forbidden(kind, detail string) *Refusal {
 	return &Refusal{Status: http.StatusForbidden, Type: kind, Detail: detail}
 }
 
-// revoked is what a device hears that an operator turned away.
+// revoked refuses a device that an operator has revoked.
 func revoked() *Refusal {
 	return forbidden(serverapi.ProblemRevoked, "An operator has revoked this device; only an operator can let it in again")
 }
 
-// pendingRetry is how long a device that waits for approval is asked to wait before it asks again, in seconds.
+// pendingRetry is the Retry-After of a device that waits for approval, in seconds.
 const pendingRetry = 60
 
 func pending() *Refusal {

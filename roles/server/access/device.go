@@ -17,11 +17,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// Device tells which device sent a request, of which body reads the body, once and only when the rest is in order: what
-// costs little is looked at first, and the signature last. A device that does not sign is Unsigned where that is allowed.
+// Device returns the device that sent a request. It makes the cheap checks first; it reads the body, once, and verifies the
+// signature only if they pass. A request without signature is Unsigned, if that is allowed.
 //
-// Who calls is settled then, but not whether it may speak for the device that it names (Speaks), nor whether that one is
-// let in.
+// Device does not check whether the caller may act for the device that the body names (Speaks), nor that device's status
+// (Refused).
 func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Caller, error) {
 	input, err := g.signature(request)
 	if err != nil || input == nil {
@@ -31,7 +31,7 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	if err := g.timely(*input, now); err != nil {
 		return Caller{}, err
 	}
-	found, err := g.known.owner(request.Context(), input.KeyID)
+	found, err := g.keys.owner(request.Context(), input.KeyID)
 	if errors.Is(err, ErrUnknownDevice) {
 		return Caller{}, unauthorized(serverapi.ProblemUnknownKey, "No device has the key of this signature; register it")
 	}
@@ -57,7 +57,7 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID, Sent: input.Created, Unconfirmed: unconfirmed}, nil
 }
 
-// signature reads what signature a request has, without believing it; nil where it has none and needs none.
+// signature parses the signature of a request without verifying it. It returns nil if there is none and none is needed.
 func (g *Gate) signature(request *http.Request) (*sign.Input, error) {
 	input, err := sign.ParseInput(request.Header)
 	switch {
@@ -75,7 +75,7 @@ func (g *Gate) signature(request *http.Request) (*sign.Input, error) {
 	return &input, nil
 }
 
-// timely refuses what was signed at another time. The caller learns the server's from Date.
+// timely refuses a signature of another time. The answer's header Date has the server's time.
 func (g *Gate) timely(input sign.Input, now time.Time) error {
 	refuse := func(format string, arguments ...any) error {
 		return unauthorized(serverapi.ProblemClock, fmt.Sprintf(format, arguments...)+
@@ -98,7 +98,7 @@ func (g *Gate) timely(input sign.Input, now time.Time) error {
 	return nil
 }
 
-// novel refuses what may have come before.
+// novel refuses a request that may be a replay.
 func (g *Gate) novel(found outcome, now time.Time) error {
 	switch found {
 	case replayed:
@@ -113,7 +113,7 @@ func (g *Gate) novel(found outcome, now time.Time) error {
 	return nil
 }
 
-// verify reads the body and checks digest and signature.
+// verify reads the body, and checks digest and signature.
 func (g *Gate) verify(request *http.Request, input sign.Input, key *rsa.PublicKey, body func() ([]byte, error)) error {
 	content, err := body()
 	if err != nil {
@@ -160,9 +160,8 @@ func digest(values []string) ([]byte, error) {
 	return sum, nil
 }
 
-// Speaks tells whether a caller may speak for a device: it is that one, or does not sign and nor does the device. For a
-// device that is not there, whoever does not sign may: what it is told is up to others. The error is a *Refusal, or the
-// store's trouble.
+// Speaks checks whether a caller may act for a device: the caller is that device, or neither of them signs. A caller that
+// does not sign may also name an unregistered device. The error is a *Refusal or the store's.
 func (g *Gate) Speaks(ctx context.Context, caller Caller, device uuid.UUID) error {
 	switch {
 	case caller.Kind == Device && caller.Device == device:
@@ -173,14 +172,14 @@ func (g *Gate) Speaks(ctx context.Context, caller Caller, device uuid.UUID) erro
 	case caller.Kind != Unsigned:
 		return forbidden("", "Only the device itself may do this")
 	}
-	signs, err := g.known.signs(ctx, device)
+	signs, err := g.keys.signs(ctx, device)
 	if err == nil && signs {
 		err = unauthorized(serverapi.ProblemUnsigned, "This device signs its requests; this one is not signed")
 	}
 	return err
 }
 
-// Refused returns what a device hears whose status does not let it poll; nil where it may.
+// Refused returns the refusal of a device whose status does not let it poll; nil if it may.
 func Refused(status string) error {
 	switch status {
 	case serverapi.Active:

@@ -17,7 +17,7 @@ type Enrolment string
 const (
 	Open    Enrolment = "open"    // any
 	ByToken Enrolment = "token"   // those that have an enrolment token
-	Approve Enrolment = "approve" // any, and an operator has to approve each; a token approves it beforehand
+	Approve Enrolment = "approve" // any, after an operator's approval; an enrolment token counts as approval
 )
 
 // ParseEnrolment reads --enrolment.
@@ -29,8 +29,8 @@ func ParseEnrolment(text string) (Enrolment, error) {
 	return "", fmt.Errorf("want %s, %s or %s", Open, ByToken, Approve)
 }
 
-// Applicant checks what can be checked of a registration without its body's content: whether it is signed, and when. Who
-// signed is settled by Prove.
+// Applicant checks the signature's presence and time of a registration. Prove verifies the signature later, with the key in
+// the body.
 func (g *Gate) Applicant(request *http.Request) (Caller, error) {
 	input, err := g.signature(request)
 	if err != nil || input == nil {
@@ -39,12 +39,12 @@ func (g *Gate) Applicant(request *http.Request) (Caller, error) {
 	return Caller{Kind: Applicant, KeyID: input.KeyID}, g.timely(*input, g.options.Now())
 }
 
-// ErrNoKey is the reason why a registration's key cannot be taken from somebody who has to sign.
+// ErrNoKey is the error of a registration that must be signed, but has no usable public key.
 var ErrNoKey = sign.ErrKey
 
-// Prove tells whether who sent a registration, which Require let through, has the private half of the public key in its
-// body, and returns the key's ID; "" for an Unsigned caller, whose key proves nothing. The error is ErrNoKey for a key
-// that nobody can sign with, or a *Refusal. A registration may be replayed: it brings back the same device.
+// Prove verifies the signature of a registration that Require let through, with the public key in its body. It returns the
+// key's ID; "" for an Unsigned caller. The error is ErrNoKey for a key that nobody can sign with, or a *Refusal. It does not
+// refuse a replay, because that registers the same device.
 func (g *Gate) Prove(request *http.Request, publicKey string) (keyID string, err error) {
 	caller := From(request.Context())
 	if caller.Kind == Unsigned {
@@ -69,8 +69,8 @@ func (g *Gate) Prove(request *http.Request, publicKey string) (keyID string, err
 	return keyID, g.verify(request, *input, key, func() ([]byte, error) { return caller.body, nil })
 }
 
-// Admit tells whether a new device may register with an enrolment token ("" for none), of which it takes a use, and the
-// status that it begins with. The error is a *Refusal, or the store's trouble.
+// Admit decides whether a new device may register with an enrolment token ("" for none). It counts one use of the token, and
+// returns the device's first status. The error is a *Refusal or the store's.
 func (g *Gate) Admit(ctx context.Context, token string) (status string, err error) {
 	if token == "" {
 		switch g.options.Enrolment {
@@ -83,7 +83,7 @@ func (g *Gate) Admit(ctx context.Context, token string) (status string, err erro
 			"makes one with: aspects-poc server token create NAME --enrol")
 	}
 	if g.options.Enrolment == Open {
-		return serverapi.Active, nil // nobody asked for it
+		return serverapi.Active, nil // no token is needed
 	}
 	err = ErrUnknownToken
 	if likeToken(token, Enrol) {
@@ -99,8 +99,8 @@ func (g *Gate) Admit(ctx context.Context, token string) (status string, err erro
 	return "", err
 }
 
-// Again tells whether a device that the store has already, by its public key, may register again with a key of an ID
-// ("" for one that does not sign): it must sign if it ever did. The error is a *Refusal.
+// Again decides whether a registered device may register again. KeyID is the key that signed the request, "" for none: a
+// device that has ever signed must sign. The error is a *Refusal.
 func (g *Gate) Again(keyID string, device Holder) error {
 	switch {
 	case device.KeyID != "" && device.KeyID != keyID:

@@ -13,40 +13,39 @@ import (
 	"github.com/google/uuid"
 )
 
-// DefaultWindow is how far a request's time may be from the server's, either way.
+// DefaultWindow is the largest difference between a request's time and the server's clock.
 const DefaultWindow = 5 * time.Minute
 
-// Options says what a gate asks of callers.
+// Options configures a Gate.
 type Options struct {
 	Devices Devices
 	Tokens  Store
-	// Nonces is what several servers share of what they took; nil for a server on its own.
+	// Nonces has the requests that other servers on the same store have accepted; nil for a single server.
 	Nonces Nonces
-	// AllowUnsigned lets in devices that do not sign, and never did.
+	// AllowUnsigned admits devices that have never signed.
 	AllowUnsigned bool
 	Enrolment     Enrolment // "" means Open
-	// PublicURL is the address that devices know the server by, where something in between changes host or path. With
-	// it, requests that were signed for another server are refused, and operators always need a token. "" means
-	// whatever a request names.
+	// PublicURL is the address that devices use, if a proxy changes host or path. The gate then refuses requests signed for
+	// another server, and operators always need a token. "" means the address in the request.
 	PublicURL string
 	Window    time.Duration    // zero means DefaultWindow
 	Now       func() time.Time // nil means time.Now
 }
 
-// A Gate tells who may speak. It is safe for concurrent use.
+// A Gate decides who may call. It is safe for concurrent use.
 type Gate struct {
 	options   Options
 	authority string // of PublicURL; "" for none
 	prefix    string // of PublicURL's path, without a slash at its end
 	started   time.Time
 	replays   *replays
-	known     *known
+	keys      *keyCache
 
 	mu   sync.Mutex           // guards used
 	used map[string]time.Time // operators' tokens that were used since the last Maintain
 }
 
-// New returns a gate. The error is that of a PublicURL that is none.
+// New returns a gate. It returns an error if PublicURL is invalid.
 func New(options Options) (*Gate, error) {
 	if options.Now == nil {
 		options.Now = time.Now
@@ -59,7 +58,7 @@ func New(options Options) (*Gate, error) {
 	}
 	gate := &Gate{
 		options: options,
-		// What came before is not remembered, and would be taken again.
+		// Requests from before the start are not in memory: they could be replayed.
 		started: options.Now().Truncate(time.Second),
 		replays: newReplays(options.Window),
 		used:    map[string]time.Time{},
@@ -75,18 +74,18 @@ func New(options Options) (*Gate, error) {
 		gate.prefix = strings.TrimRight(parsed.EscapedPath(), "/")
 	}
 	var err error
-	gate.known, err = newKnown(options.Devices, remembered)
+	gate.keys, err = newKeyCache(options.Devices, remembered)
 	return gate, err
 }
 
-// Forget is to be told of devices whose key has changed, that were removed, or that begin to sign: after the store has
-// it so. ForgetAll is for when it is not known which.
-func (g *Gate) Forget(devices ...uuid.UUID) { g.known.forget(devices) }
+// Forget drops devices from the gate's memory. Call it after the store has a new key of a device, has removed it, or has
+// recorded that it signs.
+func (g *Gate) Forget(devices ...uuid.UUID) { g.keys.forget(devices) }
 
-// ForgetAll makes the gate ask the store for all devices anew.
-func (g *Gate) ForgetAll() { g.known.forgetAll() }
+// ForgetAll drops all devices from the gate's memory. Call it if it is unknown which devices have changed.
+func (g *Gate) ForgetAll() { g.keys.forgetAll() }
 
-// Maintain keeps when tokens were used last. It is to be called now and then, and at the end.
+// Maintain stores the times at which tokens were used last. Call it regularly, and before the end.
 func (g *Gate) Maintain(ctx context.Context) error {
 	g.mu.Lock()
 	used := g.used
@@ -96,7 +95,7 @@ func (g *Gate) Maintain(ctx context.Context) error {
 		return nil
 	}
 	err := g.options.Tokens.TouchTokens(ctx, used)
-	if err != nil { // for the next time
+	if err != nil { // try again at the next call
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		for name, at := range used {

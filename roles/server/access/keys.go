@@ -12,11 +12,10 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// remembered is of how many devices it is remembered how they sign: some 700 bytes each, parsed keys included. The store
-// is asked for others.
+// remembered is the number of devices whose keys are in memory, some 700 bytes each. The gate reads others from the store.
 const remembered = 1 << 17
 
-// A Holder is a device, as far as its right to speak goes.
+// A Holder is what the gate needs to know of a device.
 type Holder struct {
 	ID        uuid.UUID
 	KeyID     string // sign.KeyID of its key; "" for a device that does not sign
@@ -24,7 +23,7 @@ type Holder struct {
 	Status    string // serverapi.Active, Pending or Revoked
 }
 
-// Devices is what a gate has to know of the fleet.
+// Devices finds devices for a gate.
 type Devices interface {
 	// Holder returns the device whose key this is, or ErrUnknownDevice.
 	Holder(ctx context.Context, keyID string) (Holder, error)
@@ -32,28 +31,29 @@ type Devices interface {
 	HolderByID(ctx context.Context, id uuid.UUID) (Holder, error)
 }
 
-// ErrUnknownDevice is what Devices says of who is no device.
+// ErrUnknownDevice is the error of Devices for a device that is not registered.
 var ErrUnknownDevice = errors.New("no such device is registered")
 
-// known remembers whose a key is, and which devices do not sign. Whoever changes a device's key has to tell, with forget.
-type known struct {
+// A keyCache remembers which device has a key, and which devices do not sign. Whoever changes a device's key must call
+// forget.
+type keyCache struct {
 	devices Devices
 
 	mu    sync.Mutex // guards what follows
 	keys  *simplelru.LRU[string, owned]
-	ids   map[uuid.UUID]string                // the keys' IDs of those in keys
+	ids   map[uuid.UUID]string                // device -> ID of its key, for the devices in keys
 	plain *simplelru.LRU[uuid.UUID, struct{}] // devices that do not sign
-	age   uint64                              // grows with what is forgotten
+	age   uint64                              // grows with each forget
 }
 
-// An owned key.
+// An owned key is a key and its device.
 type owned struct {
 	key   *rsa.PublicKey
 	owner uuid.UUID
 }
 
-func newKnown(devices Devices, size int) (*known, error) {
-	k := &known{devices: devices, ids: map[uuid.UUID]string{}}
+func newKeyCache(devices Devices, size int) (*keyCache, error) {
+	k := &keyCache{devices: devices, ids: map[uuid.UUID]string{}}
 	var err error
 	if k.keys, err = simplelru.NewLRU(size, func(_ string, value owned) { delete(k.ids, value.owner) }); err != nil {
 		return nil, err
@@ -62,8 +62,8 @@ func newKnown(devices Devices, size int) (*known, error) {
 	return k, err
 }
 
-// owner returns the key of an ID and whose it is, or ErrUnknownDevice.
-func (k *known) owner(ctx context.Context, keyID string) (owned, error) {
+// owner returns the key of an ID and its device, or ErrUnknownDevice.
+func (k *keyCache) owner(ctx context.Context, keyID string) (owned, error) {
 	k.mu.Lock()
 	found, ok := k.keys.Get(keyID)
 	age := k.age
@@ -77,19 +77,19 @@ func (k *known) owner(ctx context.Context, keyID string) (owned, error) {
 	}
 	found.owner = holder.ID
 	if found.key, err = sign.ParsePublicKey(holder.PublicKey); err != nil {
-		return owned{}, ErrUnknownDevice // cannot be: it has signed with it
+		return owned{}, ErrUnknownDevice // cannot happen: the device has signed with it
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.age == age { // else it may have changed since it was read
+	if k.age == age { // else the key may have changed since the read
 		k.keys.Add(keyID, found)
 		k.ids[found.owner] = keyID
 	}
 	return found, nil
 }
 
-// signs tells whether a device signs. One that there is not does not: what it is told is up to others.
-func (k *known) signs(ctx context.Context, id uuid.UUID) (bool, error) {
+// signs returns whether a device signs. An unregistered device does not.
+func (k *keyCache) signs(ctx context.Context, id uuid.UUID) (bool, error) {
 	k.mu.Lock()
 	_, plain := k.plain.Get(id)
 	age := k.age
@@ -114,7 +114,7 @@ func (k *known) signs(ctx context.Context, id uuid.UUID) (bool, error) {
 	return false, nil
 }
 
-func (k *known) forget(ids []uuid.UUID) {
+func (k *keyCache) forget(ids []uuid.UUID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.age++
@@ -126,7 +126,7 @@ func (k *known) forget(ids []uuid.UUID) {
 	}
 }
 
-func (k *known) forgetAll() {
+func (k *keyCache) forgetAll() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.age++

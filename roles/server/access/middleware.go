@@ -7,7 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Require returns what lets only callers of a right through to a handler, which finds them with From. read reads a
+// Require returns the middleware that refuses callers without a right. The handler gets the caller from From. Read reads a
 // request's body; the handler can read it again.
 func (g *Gate) Require(right Right, read func(echo.Context) ([]byte, error)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -9,17 +9,17 @@ import (
 	"aspects-poc/roles/serverapi/sign"
 )
 
-// Nonces is what several servers share of the requests that they took, so that one which came to one of them is not taken
-// by another. A gate asks it for what is new to its own memory only.
+// Nonces has the requests that servers on one store have accepted, so that a request to one of them cannot be replayed to
+// another. A gate asks it only about requests that are new in its own memory.
 type Nonces interface {
-	// TakeNonce tells whether nobody took the mark of a request before, and remembers it until a time at the least.
+	// TakeNonce records the mark of a request, at least until a time. It returns whether the mark is new.
 	TakeNonce(ctx context.Context, mark Mark, until time.Time) (first bool, err error)
 }
 
 // A Mark stands for one request of one device.
 type Mark [16]byte
 
-// markOf has all that makes a request another: key, time and nonce. Texts of a signature have no zero bytes.
+// markOf is a hash of what makes a request unique: key, time and nonce. These texts contain no zero bytes.
 func markOf(input sign.Input) (mark Mark) {
 	text := append([]byte(input.KeyID), 0)
 	text = binary.BigEndian.AppendUint64(text, uint64(input.Created.Unix()))
@@ -28,10 +28,10 @@ func markOf(input sign.Input) (mark Mark) {
 	return mark
 }
 
-// skew is how far apart the clocks of servers may be without one of them forgetting what another would still take.
+// skew is the difference between the clocks of two servers that marks allow for.
 const skew = time.Minute
 
-// shared tells whether a request is new to the other servers, too. Where they cannot be asked, the caller is let in as
+// shared returns whether a request is new to the other servers, too. If the store does not answer, the caller is
 // unconfirmed: see Caller.
 func (g *Gate) shared(ctx context.Context, input sign.Input) (found outcome, unconfirmed, err error) {
 	if g.options.Nonces == nil {

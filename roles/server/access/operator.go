@@ -9,13 +9,14 @@ import (
 	"strings"
 )
 
-// CreateHint is what makes a first token.
+// CreateHint is the command that makes a first token.
 const CreateHint = "aspects-poc server token create NAME"
 
-// Operator tells which operator sent a request. The error is a *Refusal, or the store's trouble.
+// Operator returns the operator that sent a request. The error is a *Refusal or the store's.
 //
-// Where no operator's token was ever made, who sits at the machine is an operator: a peer on the loopback that names a
-// loopback host, so that no page of another site can use a name of its own for it, and that nobody forwarded.
+// Until the first operator's token is made, a caller on this machine is an operator. Its address must be a loopback
+// address, and no proxy may have forwarded the request. Its Host must be a loopback name: a page of another site could
+// otherwise reach the server under a name of its own.
 func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
 	ctx := request.Context()
 	if text := bearer(request); text != "" {
@@ -41,7 +42,7 @@ func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
 	return Caller{Kind: Loopback}, nil
 }
 
-// holder tells whose token this is.
+// holder returns the operator of a token.
 func (g *Gate) holder(ctx context.Context, text, challenge string) (Caller, error) {
 	refused := &Refusal{Status: http.StatusUnauthorized, Challenge: challenge + invalidToken[challenge],
 		Detail: "The token is no operator's, or is not valid any more; another one is made with: " + CreateHint}
@@ -64,8 +65,7 @@ func (g *Gate) holder(ctx context.Context, text, challenge string) (Caller, erro
 	return Caller{Kind: Operator, Name: token.Name, ReadOnly: token.ReadOnly}, nil
 }
 
-// bearer returns the token that a request comes with; "" for none. Browsers, which ask a person for name and password,
-// send it as the password of any name.
+// bearer returns the token of a request; "" for none. Browsers ask for a name and a password: the token is the password.
 func bearer(request *http.Request) string {
 	given := request.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(given, " ")
@@ -75,10 +75,10 @@ func bearer(request *http.Request) string {
 	if _, password, ok := request.BasicAuth(); ok && password != "" {
 		return password
 	}
-	return given // where it is something else it is no token, and is refused as one
+	return given // not base64: refused as an invalid token
 }
 
-// challenge is what to ask an operator for: a browser that shows a page for what it can ask a person for.
+// challenge returns the challenge of a 401 answer: Basic for a browser that shows a page, because it can ask for a password.
 func challenge(request *http.Request) string {
 	if strings.Contains(request.Header.Get("Accept"), "text/html") {
 		return browserChallenge
@@ -86,10 +86,10 @@ func challenge(request *http.Request) string {
 	return operatorChallenge
 }
 
-// forwarding are the headers by which proxies tell that somebody else is behind them.
+// forwarding has the headers of requests that a proxy has forwarded.
 var forwarding = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"}
 
-// remote says why a request need not come from this machine; "" if it does.
+// remote returns why a request may come from another machine; "" if it comes from this one.
 func remote(request *http.Request) (reason string) {
 	peer, err := netip.ParseAddrPort(request.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {
@@ -106,7 +106,7 @@ func remote(request *http.Request) (reason string) {
 	return ""
 }
 
-// loopbackHost tells whether Host is a name that no one else can give this machine.
+// loopbackHost returns whether Host is a name that always means this machine.
 func loopbackHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -9,34 +9,34 @@ import (
 	"time"
 )
 
-// What is remembered of a device's requests.
+// The number of requests that are in memory.
 const (
-	few  = 4  // for each device
-	many = 64 // for a device that sends more in the same time; more in one second are refused
+	few  = 4  // of each device
+	many = 64 // of a device that sends more; further ones in the same second are refused
 
-	// spare bounds what all devices together are remembered for beyond few.
+	// spare is the number of requests beyond few, of all devices together.
 	spare = 1 << 20
 )
 
 // shards is the number of locks.
 const shards = 64
 
-// An outcome of the look for a replay.
+// An outcome of the check for a replay.
 type outcome int
 
 const (
 	fresh    outcome = iota
 	replayed         // the same nonce came before
-	behind           // older than what is remembered of the device: it might have come before
-	flooded          // too many of one second to remember
+	behind           // older than the device's requests in memory: it may be a replay
+	flooded          // too many requests in one second
 )
 
-// A replays remembers the requests of devices for as long as they could be replayed. It needs some 100 bytes for each
-// device that was heard of within the window, and 8 MiB for bursts of all of them together: when a device's place is
-// full, its oldest request is forgotten, and whatever is not newer than that one is refused from then on. So nothing is
-// taken twice, and a flood costs the one who sends it its tolerance for requests that overtake each other.
+// A replays remembers the requests of devices for as long as they could be replayed. It uses some 100 bytes for each device
+// that sent a request within the window, and at most 8 MiB for bursts of all devices. If a device sends too many requests,
+// its oldest one is dropped, and requests that are not newer than that one are refused. So no request is accepted twice; a
+// device that floods the server only loses requests that overtake each other.
 //
-// Only requests whose signature was verified are remembered: nobody but a registered device fills it.
+// It remembers only verified requests, so that only registered devices use its memory.
 type replays struct {
 	window time.Duration
 	seed   maphash.Seed
@@ -50,16 +50,16 @@ type shard struct {
 	swept   int64 // seconds since 1970
 }
 
-// A trail is what is remembered of a device.
+// A trail has the remembered requests of a device.
 type trail struct {
-	floor uint32 // seconds: nothing of that time or before is taken
+	floor uint32 // seconds: requests of that time or before are refused
 	n     uint8  // of first
 	first [few]footprint
 	rest  []footprint
 }
 
-// A footprint is a request: its time, and enough of its nonce. Another nonce that looks the same would be refused; the
-// device would take a third.
+// A footprint is a request: its time and a part of its nonce. If two nonces share that part, the second is refused, and the
+// device tries another one.
 type footprint struct{ created, nonce uint32 }
 
 func newReplays(window time.Duration) *replays {
@@ -70,12 +70,12 @@ func newReplays(window time.Duration) *replays {
 	return r
 }
 
-// look tells whether a request may be fresh, and remembers nothing.
+// look checks a request without recording it.
 func (r *replays) look(keyID, nonce string, created, now time.Time) outcome {
 	return r.judge(keyID, nonce, created, now, false)
 }
 
-// take tells whether a request is fresh, and remembers it.
+// take checks a request and records it if it is fresh.
 func (r *replays) take(keyID, nonce string, created, now time.Time) outcome {
 	return r.judge(keyID, nonce, created, now, true)
 }
@@ -107,14 +107,14 @@ func (r *replays) judge(keyID, nonce string, created, now time.Time, keep bool) 
 	return r.keep(known, print)
 }
 
-// keep makes room and remembers.
+// keep makes room for a request and records it.
 func (r *replays) keep(known *trail, print footprint) outcome {
 	if known.n < few {
 		known.first[known.n] = print
 		known.n++
 		return fresh
 	}
-	// Requests of the last minute may overtake each other, as far as there is room.
+	// Requests of the last minute may overtake each other, while there is room.
 	oldest := known.oldest()
 	crowded := len(known.rest) >= many-few || r.spare.Load() >= spare
 	if !crowded && oldest+60 > print.created {
@@ -133,7 +133,7 @@ func (r *replays) keep(known *trail, print footprint) outcome {
 	return r.keep(known, print)
 }
 
-// all returns what is remembered, in no order.
+// all returns the requests in no order.
 func (t *trail) all() iter.Seq[footprint] {
 	return func(yield func(footprint) bool) {
 		for _, part := range [][]footprint{t.first[:t.n], t.rest} {
@@ -161,7 +161,7 @@ func (t *trail) newest() (newest uint32) {
 	return newest
 }
 
-// forget drops all that is not after a time.
+// forget drops the requests up to a time.
 func (r *replays) forget(known *trail, until uint32) {
 	left := make([]footprint, 0, few+len(known.rest))
 	for print := range known.all() {
@@ -178,7 +178,7 @@ func (r *replays) forget(known *trail, until uint32) {
 	}
 }
 
-// sweep forgets the devices all of whose requests are too old to be taken again, once in a window.
+// sweep drops devices whose requests are all too old to be replayed. It runs once in a window.
 func (r *replays) sweep(shard *shard, now time.Time) {
 	if now.Unix()-shard.swept < int64(r.window/time.Second) {
 		return

@@ -9,28 +9,28 @@ import (
 	"unicode/utf8"
 )
 
-// The beginnings of tokens: what a person, or a program that looks for secrets in the wrong place, knows them by.
+// The prefixes of tokens, by which people and secret scanners recognise them.
 var prefixes = map[Purpose]string{Operate: "aspects-operate-", Enrol: "aspects-enrol-"}
 
-// maxName is how long a token's name may be, in characters.
+// maxName is the largest length of a token's name, in characters.
 const maxName = 64
 
-// NewToken makes a token of 130 random bits for a purpose. The text is for its holder; only the digest is to be kept.
+// NewToken makes a token of 130 random bits for a purpose. The text is for its holder; store only the digest.
 func NewToken(purpose Purpose) (text string, digest [sha256.Size]byte) {
 	text = prefixes[purpose] + rand.Text()
 	return text, TokenDigest(text)
 }
 
-// TokenDigest is what is kept of a token: an unsalted hash, which is enough for what nobody can guess.
+// TokenDigest is the digest of a token for the store. It needs no salt, because nobody can guess a token.
 func TokenDigest(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
 
-// likeToken sorts out what cannot be a token, before a store is asked.
+// likeToken returns whether a text can be a token, before the store is read.
 func likeToken(text string, purpose Purpose) bool {
 	rest, ok := strings.CutPrefix(text, prefixes[purpose])
 	return ok && len(rest) == 26
 }
 
-// CheckName refuses names that a list or a history cannot show.
+// CheckName refuses names that a list or the history cannot show.
 func CheckName(name string) error {
 	switch {
 	case name == "" || name != strings.TrimSpace(name):

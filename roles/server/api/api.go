@@ -1,6 +1,8 @@
-// Package api is the HTTP surface of the fleet server: the route table (routes.go), a file per resource, how bodies are
-// read and errors answered. The rules and the state are in package fleet, the description of the API in package swagger,
-// generated from the annotations here:
+// Package api is the fleet server's HTTP API. New returns it as an Echo application: routes.go has the table of routes, each
+// resource has a file with its handlers, body.go and query.go read requests, and problem.go maps errors to answers.
+//
+// Package fleet has the rules and the state, package access decides who may call. Package swagger has the description of
+// the API, which go generate makes of the annotations here:
 //
 //	@title			aspects-poc fleet server
 //	@version		1

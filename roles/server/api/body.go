@@ -18,24 +18,23 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// wholeBody stands for the body where a field is to be named.
+// wholeBody is the name of the body in the list of invalid fields.
 const wholeBody = "body"
 
-// mostStrangers is how many unknown members of a body are named.
+// mostStrangers is the largest number of unknown members that a refusal names.
 const mostStrangers = params.MostComplaints
 
-// A field is a member that a body has to have, or may have.
+// A field is a required or optional member of a body.
 type field struct {
 	name string
-	// read takes the value, or says what it must be instead: "must be …". Nil for an object of fields.
+	// read stores the value, or returns what it must be: "must be …". Nil for an object of fields.
 	read     func(jsontext.Value) (complaint string)
 	fields   []field
 	optional bool
-	present  *bool // is set where the member is there; nil: nobody wants to know
+	present  *bool // set to whether the member is there; nil if that does not matter
 }
 
-// decode reads a request's body, a JSON object with exactly these members. All that is wrong with members is told at
-// once.
+// decode reads a request's body, a JSON object with exactly these members. A refusal lists all invalid members.
 func (h *handlers) decode(c echo.Context, fields ...field) error {
 	text, err := h.readBody(c)
 	if err != nil {
@@ -51,7 +50,7 @@ func (h *handlers) decode(c echo.Context, fields ...field) error {
 	return nil
 }
 
-// takeMembers hands the members of an object to the fields, and says what is wrong with them. Prefix is put before names.
+// takeMembers reads the members of an object into fields, and returns the problems. Prefix is added to the names in them.
 func takeMembers(
 	prefix string, members map[string]jsontext.Value, names []string, fields []field,
 ) (wrong []serverapi.FieldProblem) {
@@ -84,7 +83,7 @@ func takeMembers(
 		}
 		below, belowNames, err := parseObject(value)
 		if err != nil {
-			complain(prefix+field.name, "is no object") // cannot be: it has been read before
+			complain(prefix+field.name, "is no object") // cannot happen: it has been parsed before
 			continue
 		}
 		wrong = append(wrong, takeMembers(prefix+field.name+".", below, belowNames, field.fields)...)
@@ -105,8 +104,8 @@ func takeMembers(
 	return wrong
 }
 
-// readBody reads the text of a body of type JSON. No type at all is taken for JSON, as the original did, and so is the
-// type that curl -d sends where nobody chose one.
+// readBody reads a body of type JSON. A body without type counts as JSON, as in the original, and so does the type that
+// curl -d sends by default.
 func (h *handlers) readBody(c echo.Context) ([]byte, error) {
 	header := c.Request().Header
 	if given := header.Get(echo.HeaderContentType); given != "" {
@@ -122,13 +121,13 @@ func (h *handlers) readBody(c echo.Context) ([]byte, error) {
 	return h.readAll(c)
 }
 
-// byBrowser tells that a browser sends a request: a form of another site's page may have made it do so. Browsers name the
-// page's origin with every request that is neither GET nor HEAD.
+// byBrowser returns whether a browser sends a request, perhaps for a form of another site. Browsers add the page's origin to
+// every request that is neither GET nor HEAD.
 func byBrowser(header http.Header) bool {
 	return header.Get(echo.HeaderOrigin) != "" || header.Get("Sec-Fetch-Site") != "" || header.Get("Sec-Fetch-Mode") != ""
 }
 
-// readAll reads a body of whatever type.
+// readAll reads a body of any type.
 func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 	request := c.Request()
 	if given := request.Header.Get(echo.HeaderContentEncoding); given != "" && given != "identity" {
@@ -156,7 +155,7 @@ func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 	return text, nil
 }
 
-// parseObject splits a JSON object into its members, whose names it also returns in their order.
+// parseObject returns the members of a JSON object, and their names in order.
 func parseObject(text []byte) (members map[string]jsontext.Value, names []string, err error) {
 	malformed := func(field, format string, arguments ...any) error {
 		return fieldProblem(serverapi.FieldProblem{Field: field, Message: fmt.Sprintf(format, arguments...)})
@@ -191,12 +190,12 @@ func parseObject(text []byte) (members map[string]jsontext.Value, names []string
 		}
 	}
 	if err != nil {
-		return nil, nil, malformed(explainSyntax(err)) // cannot be: it has been read before
+		return nil, nil, malformed(explainSyntax(err)) // cannot happen: it has been parsed before
 	}
 	return members, names, nil
 }
 
-// explainSyntax names the field in which a text is no JSON, and says why.
+// explainSyntax returns where a text is invalid JSON, and why.
 func explainSyntax(err error) (field, format string, message any) {
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
@@ -215,7 +214,7 @@ func explainSyntax(err error) (field, format string, message any) {
 	return field, "%s", fmt.Sprintf("is not JSON at byte %d: %s", syntax.ByteOffset, syntax.Err)
 }
 
-// dotted writes a pointer as people do: config.eth0.0
+// dotted returns a JSON pointer with dots: config.eth0.0
 func dotted(pointer jsontext.Pointer) string {
 	var steps []string
 	for step := range pointer.Tokens() {
@@ -227,7 +226,7 @@ func dotted(pointer jsontext.Pointer) string {
 	return strings.Join(steps, ".")
 }
 
-// clip shortens what a caller sent and is told again, or told to the log.
+// clip shortens a caller's text for an answer or the log.
 func clip(text string) string {
 	const limit = 200 // bytes
 	if len(text) <= limit {
@@ -250,7 +249,7 @@ func invalidUTF8(text []byte) int {
 	return -1
 }
 
-// kindOf names a value's type for people.
+// kindOf returns the name of a value's type.
 func kindOf(value jsontext.Value) string {
 	switch value.Kind() {
 	case 'n':

@@ -20,13 +20,13 @@ const (
 	ifNoneMatch = "If-None-Match"
 )
 
-// tagOf is the ETag of a layer at a revision. A layer that there is not has none.
+// tagOf returns the ETag of a layer at a revision.
 func tagOf(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
 
-// setTag tells a layer's revision.
+// setTag sets the ETag of an answer to a layer's revision.
 func setTag(c echo.Context, revision int64) { c.Response().Header().Set("ETag", tagOf(revision)) }
 
-// tags returns the elements of a condition's header.
+// tags returns the ETags in a condition's header.
 func tags(header http.Header, name string) (list []string) {
 	for tag := range strings.SplitSeq(strings.Join(header.Values(name), ","), ",") {
 		if tag = strings.TrimSpace(tag); tag != "" {
@@ -36,14 +36,14 @@ func tags(header http.Header, name string) (list []string) {
 	return list
 }
 
-// unchanged tells that a reader has the revision already.
+// unchanged returns whether the reader already has the revision.
 func unchanged(c echo.Context, revision int64) bool {
 	return slices.ContainsFunc(tags(c.Request().Header, ifNoneMatch), func(tag string) bool {
 		return tag == "*" && revision > 0 || strings.TrimPrefix(tag, "W/") == tagOf(revision)
 	})
 }
 
-// failing names the header whose condition does not hold for a layer at a revision, 0 where there is none; "" for none.
+// failing returns the header whose condition does not hold; "" for none. Revision is the layer's; 0 if there is no layer.
 func failing(c echo.Context, revision int64) (name string) {
 	wanted := tags(c.Request().Header, ifMatch)
 	switch {
@@ -57,7 +57,7 @@ func failing(c echo.Context, revision int64) (name string) {
 	return ""
 }
 
-// condition has a change made only while the conditions hold that its request has.
+// condition limits a change to the conditions of its request.
 func (h *handlers) condition(c echo.Context, change *fleet.Change) error {
 	header := c.Request().Header
 	if tags(header, ifMatch) == nil && tags(header, ifNoneMatch) == nil {
@@ -74,7 +74,7 @@ func (h *handlers) condition(c echo.Context, change *fleet.Change) error {
 	return nil
 }
 
-// staleLayer says why a condition does not hold for a layer at a revision, 0 where there is none.
+// staleLayer returns the refusal for a condition that does not hold. Revision is the layer's; 0 if there is no layer.
 func staleLayer(header http.Header, name string, revision int64) error {
 	has := "the layer has the ETag " + tagOf(revision)
 	if revision == 0 {
@@ -92,7 +92,7 @@ func staleLayer(header http.Header, name string, revision int64) error {
 	return staleProblem(fmt.Sprintf("%s: %s does not hold: %s%s", name, clip(strings.Join(given, ", ")), has, hint))
 }
 
-// noConditions evaluates conditions on what has no ETag: none ever matches.
+// noConditions checks conditions on a resource without ETag: none ever matches.
 func noConditions(header http.Header) error {
 	for _, name := range []string{ifMatch, ifNoneMatch} {
 		given := tags(header, name)

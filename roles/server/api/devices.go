@@ -16,7 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// listDevices shows devices.
+// listDevices lists devices.
 //
 //	@Summary		List devices
 //	@Description	In the order of their registration, without what they reported. A page may have fewer devices than limit,
@@ -54,8 +54,8 @@ func (h *handlers) listDevices(c echo.Context) error {
 	return answerJSON(c, page)
 }
 
-// Match chooses devices that have a text in their UUID, address, architecture or labels ("name=value"), in whatever case;
-// nil for no text.
+// Match returns the filter for devices that have a text in their UUID, address, architecture or labels ("name=value"). It
+// ignores case. It returns nil for no text.
 func Match(text string) func(fleet.Device) bool {
 	text = strings.ToLower(strings.TrimSpace(text))
 	if text == "" {
@@ -93,7 +93,7 @@ func (h *handlers) getDevice(c echo.Context) error {
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) { return h.fleet.Device(c.Request().Context(), id) })
 }
 
-// answerDevice answers with what a function returns for the device in the path.
+// answerDevice answers with the device that a function returns for the UUID in the path.
 func (h *handlers) answerDevice(c echo.Context, of func(uuid.UUID) (fleet.View, error)) error {
 	id, err := deviceOf(c)
 	if err != nil {
@@ -113,7 +113,7 @@ func (h *handlers) answerDevice(c echo.Context, of func(uuid.UUID) (fleet.View, 
 	return answerJSON(c, shape)
 }
 
-// deleteDevice forgets a device.
+// deleteDevice removes a device.
 //
 //	@Summary		Forget a device
 //	@Description	With what it reported, its statistics and its layer. When it polls again, it is told to register. To turn a
@@ -195,7 +195,7 @@ func (h *handlers) approveDevice(c echo.Context) error {
 	})
 }
 
-// revokeDevice turns a device away.
+// revokeDevice revokes a device.
 //
 //	@Summary		Revoke a device
 //	@Description	Its polls are refused from now on, until it is approved again. It goes on with what it runs.
@@ -215,7 +215,7 @@ func (h *handlers) revokeDevice(c echo.Context) error {
 	})
 }
 
-// deleteCloned takes the mark of two machines from a device.
+// deleteCloned removes the mark "cloned" from a device.
 //
 //	@Summary		Say that one machine alone is the device
 //	@Description	Takes away the mark of two machines, which would pass by itself when one has been alone for ten poll
@@ -234,7 +234,7 @@ func (h *handlers) deleteCloned(c echo.Context) error {
 	return h.withoutAnswer(c, h.fleet.SetAlone)
 }
 
-// withoutAnswer does something to the device in the path, of which there is nothing to show.
+// withoutAnswer calls a function for the device in the path, and answers 204.
 func (h *handlers) withoutAnswer(c echo.Context, do func(context.Context, uuid.UUID) error) error {
 	id, err := deviceOf(c)
 	if err != nil {
@@ -250,7 +250,7 @@ func (h *handlers) withoutAnswer(c echo.Context, do func(context.Context, uuid.U
 	return c.NoContent(http.StatusNoContent)
 }
 
-// getDeviceTarget shows what a device is to have.
+// getDeviceTarget shows a device's target.
 //
 //	@Summary		Show a device's target
 //	@Description	All layers that concern it, merged. With explain=true it tells for each value which layer has set it.
@@ -284,7 +284,7 @@ func (h *handlers) getDeviceTarget(c echo.Context) error {
 	return answerJSON(c, shape)
 }
 
-// getStats shows what a device has counted.
+// getStats shows a device's statistics.
 //
 //	@Summary		Show a device's statistics
 //	@Description	As it reported them, at times of the server's clock. They are kept for a while, the older the sparser.

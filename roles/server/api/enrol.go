@@ -11,7 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// enrol keeps a device that registers, if it may, or finds the one that it was before.
+// enrol registers a device, if it may register, or returns the device of the same key.
 func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.Labels, token string) (fleet.Device, error) {
 	ctx := c.Request().Context()
 	keyID, status := "", fleet.Active
@@ -23,7 +23,7 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 		} else if err != nil {
 			return fleet.Device{}, err
 		}
-		// A device that registers again, since it missed its answer, uses no token up.
+		// A device that registers again, because it missed the answer, does not use the token again.
 		known, err := h.fleet.DeviceByKey(ctx, keyID)
 		if err == nil {
 			return known, h.gate.Again(keyID, holder(known))
@@ -49,7 +49,7 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 	return h.beginToSign(ctx, device, keyID, identity.PublicKeyRSA)
 }
 
-// beginToSign notes that a device which was registered by its public key, and did not sign, does from now on.
+// beginToSign records that a device signs from now on. It had registered with this key, and without signature.
 func (h *handlers) beginToSign(ctx context.Context, device fleet.Device, keyID, publicKey string) (fleet.Device, error) {
 	if device.KeyID == keyID {
 		return device, nil
@@ -62,7 +62,7 @@ func (h *handlers) beginToSign(ctx context.Context, device fleet.Device, keyID, 
 	return device, nil
 }
 
-// holder is a device, as far as its right to speak goes.
+// holder returns what package access needs to know of a device.
 func holder(device fleet.Device) access.Holder {
 	return access.Holder{ID: device.ID, KeyID: device.KeyID, PublicKey: device.PublicKeyRSA, Status: device.Status.String()}
 }

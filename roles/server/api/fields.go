@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// text takes a string of 1 to limit characters.
+// text reads a string of 1 to limit characters.
 func text(target *string, limit int) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '"' {
@@ -37,7 +37,7 @@ func text(target *string, limit int) func(jsontext.Value) string {
 	}
 }
 
-// ipAddress takes an address of IPv4 or IPv6, as it is written.
+// ipAddress reads an IPv4 or IPv6 address, and stores it as it was written.
 func ipAddress(target *string) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		var given string
@@ -52,7 +52,7 @@ func ipAddress(target *string) func(jsontext.Value) string {
 	}
 }
 
-// deviceID takes a UUID.
+// deviceID reads a UUID.
 func deviceID(target *uuid.UUID) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		var given string
@@ -65,7 +65,7 @@ func deviceID(target *uuid.UUID) func(jsontext.Value) string {
 	}
 }
 
-// parseID reads a UUID with its hyphens or without. uuid.Parse takes more: braces, which it does not look at.
+// parseID reads a UUID with or without hyphens. uuid.Parse accepts more, such as any character in place of braces.
 func parseID(given string) (id uuid.UUID, complaint string) {
 	id, err := uuid.Parse(given)
 	if err != nil || len(given) != 36 && len(given) != 32 {
@@ -74,7 +74,7 @@ func parseID(given string) (id uuid.UUID, complaint string) {
 	return id, ""
 }
 
-// configuration takes an object.
+// configuration reads an object.
 func configuration(target *fleet.Config) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '{' {
@@ -89,8 +89,8 @@ func configuration(target *fleet.Config) func(jsontext.Value) string {
 	}
 }
 
-// word takes a string that may be empty, of at most limit characters. What is longer is cut: it comes from a device's
-// engine, and the rest of the report is worth more than the end of a text.
+// word reads a string of at most limit characters. It cuts a longer one: the device's engine wrote it, and a report is not
+// refused for a long text.
 func word(target *string, limit int) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '"' {
@@ -106,7 +106,7 @@ func word(target *string, limit int) func(jsontext.Value) string {
 	}
 }
 
-// integer takes a whole number of at least least.
+// integer reads a whole number of at least least.
 func integer(target *int64, least int64) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '0' {
@@ -124,7 +124,7 @@ func integer(target *int64, least int64) func(jsontext.Value) string {
 	}
 }
 
-// labels takes a device's labels.
+// labels reads a device's labels.
 func labels(target *fleet.Labels) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '{' {
@@ -144,7 +144,7 @@ func labels(target *fleet.Labels) func(jsontext.Value) string {
 	}
 }
 
-// selector takes a selector of labels.
+// selector reads a selector of labels.
 func selector(target *fleet.Selector) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		var given string

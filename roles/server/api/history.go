@@ -11,7 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// listHistory shows what has changed.
+// listHistory lists changes.
 //
 //	@Summary		List changes
 //	@Description	Of layers and of devices' labels, the newest first, without configurations.
@@ -103,7 +103,7 @@ func (h *handlers) getDiff(c echo.Context) error {
 		Changes: wire.Changes(differences)})
 }
 
-// restore goes back to a revision.
+// restore restores a layer or labels to a revision.
 //
 //	@Summary		Go back to a revision
 //	@Description	Makes the revision's layer, or the device's labels, what they were then, under a new revision, unless they

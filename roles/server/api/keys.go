@@ -14,7 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// replaceKey gives a device another key.
+// replaceKey replaces a device's key.
 //
 //	@Summary		Replace a device's key
 //	@Description	The request is signed with the device's present key. The proof is a signature with the new one, over the
@@ -62,7 +62,7 @@ func (h *handlers) replaceKey(c echo.Context) error {
 		return err
 	}
 	if fleet.KeyID(key) == caller.KeyID {
-		return c.NoContent(http.StatusNoContent) // the answer was missed
+		return c.NoContent(http.StatusNoContent) // a repeated request: the answer was lost
 	}
 	switch _, err := sign.VerifySuccession(id, caller.KeyID, key, proof); {
 	case errors.Is(err, sign.ErrKey):

@@ -11,10 +11,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// mostPreviewed is of how many devices a dry run tells the changes.
+// mostPreviewed is the number of devices whose changes a dry run shows.
 const mostPreviewed = 20
 
-// listTargets shows all layers.
+// listTargets lists all layers.
 //
 //	@Summary		List the layers
 //	@Description	In the order in which they are merged: everyone, those of labels by priority and name, then those of single
@@ -323,7 +323,7 @@ func (h *handlers) deleteLayer(c echo.Context, name fleet.LayerName) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// change makes a change in the caller's name, under the conditions that the request has, and tags the answer.
+// change makes a change with the caller as author, under the conditions of the request. It sets the ETag of the answer.
 func (h *handlers) change(c echo.Context, change fleet.Change) (fleet.Layer, error) {
 	change.By = author(c)
 	for {
@@ -333,7 +333,7 @@ func (h *handlers) change(c echo.Context, change fleet.Change) (fleet.Layer, err
 		layer, err := h.fleet.Set(c.Request().Context(), change)
 		switch {
 		case errors.Is(err, fleet.ErrStale):
-			continue // somebody was faster: do the conditions still hold?
+			continue // another change came first: check the conditions again
 		case errors.Is(err, fleet.ErrUnknownDevice):
 			return fleet.Layer{}, noDevice()
 		case err != nil:
@@ -344,7 +344,7 @@ func (h *handlers) change(c echo.Context, change fleet.Change) (fleet.Layer, err
 	}
 }
 
-// dryRun answers what a change would do, where the request asks for that.
+// dryRun answers what a change would do, if the request asks for a dry run.
 func (h *handlers) dryRun(c echo.Context, change fleet.Change) (dry bool, err error) {
 	q := query{c: c}
 	wanted := q.flag("dry-run")

@@ -45,16 +45,16 @@ func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// held tells of an answer that took its time on purpose.
+// held marks an answer that was delayed on purpose: its time is not measured.
 func held(response *echo.Response) bool {
 	return response.Header().Get("Preference-Applied") != "" ||
 		strings.HasPrefix(response.Header().Get(echo.HeaderContentType), "text/event-stream")
 }
 
-// requestID returns the ID that this request has in the log.
+// requestID returns the ID of this request in the log.
 func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
 
-// chooseID takes the caller's ID, so that its log and ours can be laid side by side, unless it would spoil the log.
+// chooseID returns the caller's ID, so that both logs have the same, or a new one if the caller's is unfit for a log.
 func chooseID(request *http.Request) string {
 	given := request.Header.Get(echo.HeaderXRequestID)
 	if given == "" || len(given) > 64 {

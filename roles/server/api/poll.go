@@ -19,29 +19,29 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// document is serverapi.Document with the configuration's own text, in which numbers keep their digits.
+// document is serverapi.Document with the configuration as text, so that numbers keep their digits.
 type document struct {
 	Config fleet.Config `json:"config"`
 }
 
-// offer is serverapi.Offer with the configuration's own text.
+// offer is serverapi.Offer with the configuration as text.
 type offer struct {
 	Config   fleet.Config `json:"config"`
 	Revision int64        `json:"revision"`
 	Hash     string       `json:"hash"`
 }
 
-// How much a report may carry, in characters and bytes.
+// The limits of a report, in characters and bytes.
 const (
 	longestReason = 4000
 	longestPath   = 1000
 	largestStats  = 16 << 10
 )
 
-// answerTime is how long an answer that was held back may take to be sent.
+// answerTime is the longest time to send the answer to a held poll.
 const answerTime = 10 * time.Second
 
-// poll takes a device's report.
+// poll stores a device's report and answers with its target.
 //
 //	@Summary		Report a device's configuration, and get the target
 //	@Description	A device is in sync when it runs the desired revision, with its hash, and reports no value that
@@ -90,10 +90,10 @@ func (h *handlers) poll(c echo.Context) error {
 		poll.Idle = caller.Unconfirmed != nil
 	}
 	if poll.Wait = preferredWait(c.Request().Header); poll.Wait > 0 {
-		// The server's own bounds on requests are for others.
+		// The server's timeouts would end a held poll.
 		control := http.NewResponseController(c.Response())
 		err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Now().Add(poll.Wait+answerTime)))
-		if err != nil { // a connection that cannot be held open
+		if err != nil { // a connection without deadlines
 			poll.Wait = 0
 		}
 	}
@@ -116,8 +116,8 @@ func (h *handlers) poll(c echo.Context) error {
 	return answerJSON(c, offer{Config: answer.Offer.Config, Revision: answer.Offer.Revision, Hash: answer.Offer.Hash})
 }
 
-// preferredWait reads "Prefer: wait=SECONDS" (RFC 7240, section 4.3); 0 for none. What cannot be understood is passed
-// over, as that RFC wants it.
+// preferredWait returns the time of "Prefer: wait=SECONDS" (RFC 7240, section 4.3); 0 for none. It ignores malformed values,
+// as the RFC demands.
 func preferredWait(header http.Header) time.Duration {
 	for _, line := range header.Values("Prefer") {
 		for preference := range strings.SplitSeq(line, ",") {
@@ -136,7 +136,7 @@ func preferredWait(header http.Header) time.Duration {
 	return 0
 }
 
-// reportFields is serverapi.Report.
+// reportFields reads serverapi.Report.
 func reportFields(poll *fleet.Poll) []field {
 	tried := &poll.Attempted
 	return []field{
@@ -172,7 +172,7 @@ func outcome(target *fleet.Outcome) func(jsontext.Value) string {
 	}
 }
 
-// stats takes serverapi.Stats, as JSON.
+// stats reads serverapi.Stats as JSON text.
 func stats(target *string) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '{' {

@@ -17,11 +17,11 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// A problem is an answer to be given instead of a handler's.
+// A problem is an error that is answered as a problem detail.
 type problem struct {
 	serverapi.Problem
 	retryAfter int               // seconds; 0 for none
-	headers    func(http.Header) // more to be said; nil for nothing
+	headers    func(http.Header) // adds headers; nil for none
 	cause      error             // for the log, not for the caller
 }
 
@@ -42,10 +42,10 @@ func newProblem(status int, detail string) *problem {
 	return &problem{Problem: serverapi.Problem{Title: title, Status: status, Detail: detail}}
 }
 
-// statusGone is for the log only: the caller has left, or lost the connection, before it was answered.
+// statusGone is for the log only: the connection ended before the answer.
 const statusGone = 499
 
-// fieldProblem says what is wrong with fields of a body or a path.
+// fieldProblem returns the problem of invalid fields of a body, a query or a path.
 func fieldProblem(fields ...serverapi.FieldProblem) *problem {
 	var texts []string
 	for i := range fields {
@@ -57,7 +57,7 @@ func fieldProblem(fields ...serverapi.FieldProblem) *problem {
 	return refused
 }
 
-// problemOf is the one place that maps errors to answers.
+// problemOf maps errors to answers. Nothing else does.
 func problemOf(err error) *problem {
 	var known *problem
 	if errors.As(err, &known) {
@@ -80,13 +80,13 @@ func problemOf(err error) *problem {
 			return answer
 		}
 	}
-	// What is left is the store's trouble. It may pass: disks get room, databases come back.
+	// All other errors are the store's. They may pass: a disk gets room, a database comes back.
 	answer := newProblem(http.StatusServiceUnavailable, "The server cannot use its state; its log says why")
 	answer.retryAfter, answer.cause = 30, err
 	return answer
 }
 
-// refusalOf maps errors that say more than their kind; nil for others.
+// refusalOf maps errors that have details of their own; nil for others.
 func refusalOf(err error) *problem {
 	var (
 		refused *access.Refusal
@@ -127,7 +127,7 @@ type problemRow struct {
 	retryAfter int
 }
 
-// pendingRetry is how many seconds a device that waits for approval is asked to leave between polls.
+// pendingRetry is the Retry-After of a device that waits for approval, in seconds.
 const pendingRetry = 60
 
 func problemTable() []problemRow {
@@ -170,7 +170,7 @@ func (h *handlers) answerError(err error, c echo.Context) {
 	}
 	body, err := json.Marshal(answer.Problem)
 	if err != nil {
-		body = []byte(`{}`) // strings and numbers do not fail
+		body = []byte(`{}`) // cannot happen with strings and numbers
 	}
 	header := c.Response().Header()
 	if answer.retryAfter > 0 {

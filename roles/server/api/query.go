@@ -14,27 +14,27 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// How many elements a page of a list has.
+// The number of elements on a page of a list.
 const (
 	standardPage = 100
 	largestPage  = 1000
 )
 
-// A query reads the parameters of a path and its query, and collects what is wrong with them. Route tables say which
-// parameters there may be (see takes): one that the table does not name is never there.
+// A query reads the parameters of path and query, and collects their problems. Handlers read only parameters that their
+// route takes (Takes.Query): understand has refused all others.
 type query struct {
 	c     echo.Context
 	wrong []serverapi.FieldProblem
 }
 
-// argument returns what the query says of a parameter, and whether it says anything.
+// argument returns a parameter, and whether the query has it.
 func (q *query) argument(name string) (given params.Argument, there bool) {
 	arguments, _ := q.c.Get(argumentsKey).(map[string]params.Argument)
 	given, there = arguments[name]
 	return given, there
 }
 
-// text reads any text; "" where it is not given, or empty.
+// text reads any text; "" if the parameter is absent or empty.
 func (q *query) text(name string) string {
 	given, _ := q.argument(name)
 	if given.Bare {
@@ -47,7 +47,7 @@ func (q *query) complain(name, format string, arguments ...any) {
 	q.wrong = append(q.wrong, serverapi.FieldProblem{Field: name, Message: fmt.Sprintf(format, arguments...)})
 }
 
-// done returns what was wrong.
+// done returns the collected problems as an error; nil for none.
 func (q *query) done() error {
 	if q.wrong != nil {
 		return fieldProblem(q.wrong...)
@@ -55,7 +55,7 @@ func (q *query) done() error {
 	return nil
 }
 
-// limit reads how many elements are wanted.
+// limit reads the number of elements on a page.
 func (q *query) limit() int {
 	given, there := q.argument("limit")
 	if !there {
@@ -68,7 +68,7 @@ func (q *query) limit() int {
 	return n
 }
 
-// number reads a whole number; absent where it is not given.
+// number reads a whole number; it returns absent if there is none.
 func (q *query) number(name string, absent int64) int64 {
 	given, there := q.argument(name)
 	if !there {
@@ -81,7 +81,7 @@ func (q *query) number(name string, absent int64) int64 {
 	return n
 }
 
-// place reads where a list is to go on, a number; 0 where it is not given, or empty, as a loop over pages begins with.
+// place reads the number at which a list continues; 0 if it is absent or empty, as in the first turn of a loop over pages.
 func (q *query) place(name string) int64 {
 	if given, _ := q.argument(name); given == (params.Argument{}) {
 		return 0
@@ -89,7 +89,7 @@ func (q *query) place(name string) int64 {
 	return q.number(name, 0)
 }
 
-// flag reads true or false; nil where it is not given. The name alone is true.
+// flag reads true or false; nil if it is absent. The name alone means true.
 func (q *query) flag(name string) *bool {
 	given, there := q.argument(name)
 	if !there {
@@ -129,7 +129,7 @@ func (q *query) state() fleet.State {
 	return state
 }
 
-// layer reads the name of a layer; "" where it is not given.
+// layer reads the name of a layer; "" if it is absent.
 func (q *query) layer() fleet.LayerName {
 	given, there := q.argument("layer")
 	if !there {
@@ -161,12 +161,12 @@ func (q *query) revision() int64 {
 	return n
 }
 
-// deviceOf reads the UUID in the path, where it is all there is to read.
+// deviceOf reads the UUID in the path, for handlers that read nothing else.
 func deviceOf(c echo.Context) (uuid.UUID, error) {
 	q := query{c: c}
 	id := q.device()
 	return id, q.done()
 }
 
-// noDevice is the answer about a device that is not registered, in the operators' part.
+// noDevice is operators' answer for a device that is not registered.
 func noDevice() error { return newProblem(http.StatusNotFound, "There is no such device") }

@@ -10,7 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// registration is serverapi.RegisterResponse, without what is never answered.
+// registration is serverapi.RegisterResponse without the token.
 type registration struct {
 	UUID       string `json:"uuid"`
 	Registered int64  `json:"registered"`
@@ -18,7 +18,7 @@ type registration struct {
 	Status string `json:"status"`
 }
 
-// register makes a device known.
+// register registers a device.
 //
 //	@Summary		Register a device
 //	@Description	Gives the device a new UUID (version 4), under which it polls from then on. A device calls once and keeps

@@ -17,24 +17,23 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Options changes how the HTTP surface works. The zero value is ready for use.
+// Options configures the API. The zero value is ready for use.
 type Options struct {
 	MaxBody int64        // bytes; zero means 1 MiB
 	Log     *slog.Logger // nil means none
-	// Gate says who may call; nil lets everybody do everything.
+	// Gate decides who may call; nil means that everybody may do everything.
 	Gate *access.Gate
-	// Beside is what else is served, such as pages.
+	// Beside has routes that are not the API's, such as pages.
 	Beside []Route
-	// Missing answers a browser that came to an address that is none of the server's; nil for the problem that others get.
+	// Missing answers browsers at unknown addresses; nil means the problem that other clients get.
 	Missing echo.HandlerFunc
-	// Observed is told of each request with the pattern of its route, once it is answered, but for those that were held
-	// on purpose; nil for nobody.
+	// Observed is called after each answer, with the pattern of its route, except for held polls and streams; nil for none.
 	Observed func(method, route string, status int, took time.Duration)
-	// Stopping ends answers that have no end of their own, such as events; nil means never.
+	// Stopping ends streams, such as events; nil means never.
 	Stopping context.Context
 }
 
-// handlers answers requests.
+// handlers has the handlers and their state.
 type handlers struct {
 	fleet    *fleet.Fleet
 	gate     *access.Gate
@@ -43,8 +42,8 @@ type handlers struct {
 	observed func(method, route string, status int, took time.Duration)
 	missing  echo.HandlerFunc // nil for none
 	stopping context.Context
-	streams  chan struct{}      // has an element for each stream of events
-	looks    singleflight.Group // at the store, for readiness
+	streams  chan struct{}      // one element for each open stream of events
+	checks   singleflight.Group // checks of the store, for readiness
 }
 
 // A Route is one operation: who may call it, with what, and its handler. A route of GET answers HEAD, too.
@@ -55,7 +54,7 @@ type Route struct {
 	Takes        *Takes // all else is refused; nil: Handle checks the request itself
 }
 
-// api is the route table: what is served, but for the documentation. Each row has its annotations where the handler is.
+// api is the table of routes without the documentation. The annotations of a route stand at its handler.
 func (h *handlers) api() []Route {
 	return []Route{
 		{http.MethodPost, "/register/", access.Register, h.register, &Takes{Body: true}},
@@ -98,7 +97,7 @@ func (h *handlers) api() []Route {
 	}
 }
 
-// New returns the HTTP surface over a fleet.
+// New returns the API of a fleet, with the documentation and the routes of Beside.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
 		missing: options.Missing, streams: make(chan struct{}, mostStreams)}
@@ -151,7 +150,7 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	return app
 }
 
-// require lets only those through who have a right.
+// require returns the middleware that refuses callers without a right.
 func (h *handlers) require(right access.Right) []echo.MiddlewareFunc {
 	if h.gate == nil {
 		return nil
@@ -159,11 +158,11 @@ func (h *handlers) require(right access.Right) []echo.MiddlewareFunc {
 	return []echo.MiddlewareFunc{h.gate.Require(right, h.readBody)}
 }
 
-// author names who calls, for the history.
+// author returns the caller's name for the history.
 func author(c echo.Context) string { return access.From(c.Request().Context()).Author() }
 
-// addSlash sends a request to the path with the slash at its end, method and body kept, as the original did. Who does not
-// follow is told that nothing has happened.
+// addSlash redirects to the path with a slash at its end, with method and body, as the original did. The body of the answer
+// says that nothing was done, for clients that do not follow.
 func addSlash(c echo.Context) error {
 	url := c.Request().URL
 	target := url.EscapedPath() + "/"
@@ -175,7 +174,7 @@ func addSlash(c echo.Context) error {
 		"goes there by itself with -L", clip(target)))
 }
 
-// sameOrigin refuses writes that a browser sends on behalf of another site's page. Other clients are not concerned.
+// sameOrigin refuses writes that a browser sends for another site's page. It lets all other clients through.
 func sameOrigin() echo.MiddlewareFunc {
 	protection := http.NewCrossOriginProtection()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

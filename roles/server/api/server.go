@@ -27,7 +27,7 @@ import (
 //	@Router			/summary/ [get]
 func (h *handlers) summary(c echo.Context) error {
 	q := query{c: c}
-	q.limit() // has to be one, though there is nothing that it could limit
+	q.limit() // checked, although a summary has no limit
 	if err := q.done(); err != nil {
 		return err
 	}
@@ -38,16 +38,16 @@ func (h *handlers) summary(c echo.Context) error {
 	return answerJSON(c, wire.Summary(counted))
 }
 
-// Streams of events.
+// The limits of streams of events.
 const (
 	mostStreams   = 256                    // at a time
-	gatherTime    = 200 * time.Millisecond // in which events are put together
-	mostGathered  = 500                    // devices that are told of one by one
+	gatherTime    = 200 * time.Millisecond // events of this time are sent together
+	mostGathered  = 500                    // events; more are replaced by one of kind "lost"
 	keepAliveTime = 15 * time.Second
-	streamWrite   = 10 * time.Second // that one may take
+	streamWrite   = 10 * time.Second // of one write
 )
 
-// events tells of changes as they come.
+// events streams changes.
 //
 //	@Summary		Be told of changes
 //	@Description	A stream of server-sent events, whose names are target (a layer has changed), device (something about a
@@ -85,7 +85,7 @@ func (h *handlers) events(c echo.Context) error {
 		return err
 	}
 	if err := stream.write("retry: 3000\n\n"); err != nil {
-		return nil // it has left
+		return nil // the client has left
 	}
 	alive := time.NewTicker(keepAliveTime)
 	defer alive.Stop()
@@ -113,12 +113,12 @@ func (h *handlers) events(c echo.Context) error {
 			waiting = newGathering()
 		}
 		if err != nil {
-			return nil // it has left; the log says that it was answered
+			return nil // the client has left
 		}
 	}
 }
 
-// A stream writes parts of an answer, each within its time.
+// A stream writes parts of an answer, each within streamWrite.
 type stream struct {
 	response *echo.Response
 	control  *http.ResponseController
@@ -134,7 +134,7 @@ func (s stream) write(text string) error {
 	return s.control.Flush()
 }
 
-// A gathering is events to be told together, each once.
+// A gathering has the events that are sent together, each once.
 type gathering struct {
 	seen map[serverapi.Event]bool
 	list []serverapi.Event
@@ -163,14 +163,14 @@ func (g *gathering) text() string {
 	text := ""
 	for _, event := range g.list {
 		data, err := json.Marshal(event)
-		if err == nil { // strings and numbers do not fail
+		if err == nil { // cannot fail with strings and numbers
 			text += "event: " + event.Kind + "\ndata: " + string(data) + "\n\n"
 		}
 	}
 	return text
 }
 
-// healthz tells that the server answers.
+// healthz answers that the server runs.
 //
 //	@Summary	Tell whether the server runs
 //	@Tags		server
@@ -179,7 +179,7 @@ func (g *gathering) text() string {
 //	@Router		/healthz [get]
 func (h *handlers) healthz(c echo.Context) error { return answerJSON(c, Health{Status: "ok"}) }
 
-// readyz tells whether the server can do its work.
+// readyz answers whether the store works.
 //
 //	@Summary		Tell whether the server can work
 //	@Description	That is: whether its store takes a write at this moment.
@@ -190,8 +190,8 @@ func (h *handlers) healthz(c echo.Context) error { return answerJSON(c, Health{S
 //	@Router			/readyz [get]
 func (h *handlers) readyz(c echo.Context) error {
 	ctx := c.Request().Context()
-	// It writes, and anybody may ask: all that ask at a time share one look.
-	look := h.looks.DoChan("", func() (any, error) {
+	// The check writes, and anybody may call: concurrent requests share one check.
+	checked := h.checks.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
 		defer cancel()
 		return nil, h.fleet.Check(ctx)
@@ -199,15 +199,15 @@ func (h *handlers) readyz(c echo.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case seen := <-look:
-		if seen.Err != nil {
-			return seen.Err
+	case result := <-checked:
+		if result.Err != nil {
+			return result.Err
 		}
 	}
 	return answerJSON(c, Health{Status: "ready"})
 }
 
-// checkTime is how long a look at the store may take.
+// checkTime is the longest time of a check of the store.
 const checkTime = 10 * time.Second
 
 // Health is the answer of /healthz and /readyz.

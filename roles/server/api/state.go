@@ -12,14 +12,14 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// deviceState is serverapi.State with the configuration's own text.
+// deviceState is serverapi.State with the configuration as text.
 type deviceState struct {
 	Registered int64 `json:"registered"`
 	serverapi.RegisterRequest
 	Config fleet.Config `json:"config"`
 }
 
-// state shows what is known of a device.
+// state shows a device's registration and its last reported configuration.
 //
 //	@Summary		Show what is known of a device
 //	@Description	Its registration, and the configuration that it reported last; {} before its first poll.
@@ -51,7 +51,7 @@ func (h *handlers) state(c echo.Context) error {
 	})
 }
 
-// answerJSON answers 200. Texts go out as they came, without the escapes meant for HTML.
+// answerJSON answers 200 with JSON. It does not escape texts for HTML.
 func answerJSON(c echo.Context, value any) error {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)

@@ -20,10 +20,10 @@ type Takes struct {
 	Tags  bool // If-Match and If-None-Match: what the path names has an ETag
 }
 
-// argumentsKey is where a request's arguments are, by name.
+// argumentsKey is the key of a request's parameters in its context, by name.
 const argumentsKey = "arguments"
 
-// understand lets requests through that have nothing but what their route takes.
+// understand returns the middleware that refuses requests with anything that their route does not take.
 func (h *handlers) understand(right access.Right, takes Takes) echo.MiddlewareFunc {
 	known := strings.Fields(takes.Query)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -49,7 +49,7 @@ func (h *handlers) understand(right access.Right, takes Takes) echo.MiddlewareFu
 	}
 }
 
-// noBody refuses a body where there is nothing to say in one. Clients that always send one send an empty object.
+// noBody refuses a body, except for an empty object: some clients always send one.
 func (h *handlers) noBody(c echo.Context) error {
 	text, err := h.readAll(c)
 	if err != nil {

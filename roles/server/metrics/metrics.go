@@ -1,5 +1,5 @@
-// Package metrics tells Prometheus what the fleet server does: requests, devices by state, polls that wait, and how long
-// its store takes. Names begin with "aspects_poc_"; durations are in seconds.
+// Package metrics exports the fleet server's metrics to Prometheus: requests, devices by state, held polls, and durations of
+// store calls. Metrics is the main type. Names begin with "aspects_poc_"; durations are in seconds.
 package metrics
 
 import (
@@ -18,10 +18,10 @@ import (
 
 const namespace = "aspects_poc"
 
-// summaryTimeout bounds what counting the devices may take when somebody scrapes.
+// summaryTimeout is the longest time that a scrape counts devices.
 const summaryTimeout = 5 * time.Second
 
-// Metrics has what was measured. It is safe for concurrent use.
+// Metrics has the measurements of a server. It is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
@@ -30,7 +30,7 @@ type Metrics struct {
 	log      *slog.Logger
 }
 
-// New returns metrics of a process that has just begun. Trouble with counting devices goes to the log, nil for none.
+// New returns empty metrics. Errors of a scrape go to the log; nil means no log.
 func New(log *slog.Logger) *Metrics {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -58,13 +58,12 @@ func New(log *slog.Logger) *Metrics {
 	return m
 }
 
-// Request takes down a request that was answered. The route is the pattern, such as "/devices/:uuid/"; "" is none of the
-// server's.
+// Request records an answered request. Route is the pattern, such as "/devices/:uuid/"; "" means no route.
 func (m *Metrics) Request(method, route string, status int, took time.Duration) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
-		method = "other" // whatever callers think of must not become series
+		method = "other" // callers must not be able to create series
 	}
 	if route == "" {
 		route = "none"
@@ -72,13 +71,13 @@ func (m *Metrics) Request(method, route string, status int, took time.Duration) 
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// A Fleet is what devices are counted of.
+// A Fleet counts devices.
 type Fleet interface {
 	Summary(ctx context.Context) (fleet.Summary, error)
 	Waiting() int
 }
 
-// Watch begins to tell of a fleet's devices. It is called once.
+// Watch adds the counts of a fleet's devices. Call it once.
 func (m *Metrics) Watch(of Fleet) { m.registry.MustRegister(&devices{fleet: of, log: m.log}) }
 
 // Handler answers scrapes.
@@ -87,7 +86,7 @@ func (m *Metrics) Handler() http.Handler {
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 }
 
-// devices counts the devices when somebody scrapes.
+// devices is the collector that counts the devices at each scrape.
 type devices struct {
 	fleet Fleet
 	log   *slog.Logger

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Store returns the store with its calls measured, those that polls and operators wait for.
+// Store returns a store that measures the calls for which polls and operators wait.
 func (m *Metrics) Store(store fleet.Store) fleet.Store { return &measured{store, m} }
 
 type measured struct {
@@ -18,13 +18,13 @@ type measured struct {
 	metrics *Metrics
 }
 
-// Shared keeps the store a Sharer if it is one.
+// Shared implements fleet.Sharer.
 func (s *measured) Shared() bool {
 	store, ok := s.Store.(fleet.Sharer)
 	return ok && store.Shared()
 }
 
-// Maintain keeps the store a Maintainer if it is one.
+// Maintain implements fleet.Maintainer.
 func (s *measured) Maintain(ctx context.Context) error {
 	if store, ok := s.Store.(fleet.Maintainer); ok {
 		return store.Maintain(ctx)
@@ -32,7 +32,7 @@ func (s *measured) Maintain(ctx context.Context) error {
 	return nil
 }
 
-// took takes down a call: defer s.took("call", time.Now(), &err).
+// took records a call: defer s.took("call", time.Now(), &err).
 func (s *measured) took(call string, begin time.Time, err *error) {
 	s.metrics.store.WithLabelValues(call).Observe(time.Since(begin).Seconds())
 	if *err != nil && !answer(*err) {
@@ -40,7 +40,7 @@ func (s *measured) took(call string, begin time.Time, err *error) {
 	}
 }
 
-// answer tells a store's answer from its failure.
+// answer returns whether an error is an answer of the store and no failure.
 func answer(err error) bool {
 	for _, known := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
 		fleet.ErrPendingFull, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {

@@ -1,5 +1,5 @@
-// Package params reads the queries of requests, and refuses what is not understood: a request that is understood in part
-// only must not change anything, and must not answer more than was asked for.
+// Package params parses the queries of requests, and refuses unknown, repeated and malformed parameters. A server that
+// ignored them could change or return more than the caller wants. Parse is its main function; handlers interpret the values.
 package params
 
 import (
@@ -13,17 +13,17 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// An Argument is what a query says of a parameter.
+// An Argument is the value of a parameter.
 type Argument struct {
 	Value string
 	Bare  bool // there is no "=", as in ?dry-run
 }
 
-// MostComplaints is how many things are complained of: who sends more has seen enough.
+// MostComplaints is the largest number of problems in an answer.
 const MostComplaints = 10
 
-// Parse reads a query in which every parameter is known, stands once, and is text. Package url would pass over what it
-// cannot read.
+// Parse parses a query. Every parameter must be known, must not be repeated, and must be UTF-8 text. Package net/url would
+// skip malformed parameters.
 func Parse(query string, known []string) (arguments map[string]Argument, wrong []serverapi.FieldProblem) {
 	arguments = map[string]Argument{}
 	complain := func(name, format string, values ...any) {
@@ -60,7 +60,7 @@ func Parse(query string, known []string) (arguments map[string]Argument, wrong [
 
 func printable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
-// unknown says what may have been meant by a parameter.
+// unknown ends the refusal of an unknown parameter.
 func unknown(name string, known []string) string {
 	if len(known) == 0 {
 		return "; it takes none"
@@ -68,7 +68,7 @@ func unknown(name string, known []string) string {
 	return Meant(name, known)
 }
 
-// Meant ends the refusal of an unknown name.
+// Meant ends the refusal of an unknown name: it suggests similar names, or lists the known ones.
 func Meant(name string, known []string) string {
 	if near := nearest.Names(name, known); len(near) > 0 {
 		return "; did you mean " + strings.Join(near, " or ") + "?"

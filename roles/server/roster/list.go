@@ -7,7 +7,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 )
 
-// A Query chooses devices. The zero value chooses all of them, the worst first.
+// A Query selects devices. The zero value selects all, the worst state first.
 type Query struct {
 	Selector fleet.Selector
 	Match    func(fleet.Device) bool // by ID, Identity and Labels; nil: all
@@ -19,21 +19,21 @@ type Query struct {
 	Limit    int
 }
 
-// A List is a page of the devices that a query chooses.
+// A List is a page of the devices that a query selects.
 type List struct {
 	Rows []*Row
-	// Before is how many devices come before the first row, and Found how many the query chooses.
+	// Before is the number of selected devices before the first row, and Found the number of all selected devices.
 	Before, Found int
-	// Previous and Next are the cursors of the pages beside this one. HasPrevious tells that there is one before, whose
-	// cursor is "" where that is the first.
+	// Previous and Next are the cursors of the previous and the next page; Next is "" on the last page. HasPrevious says
+	// whether there is a previous page: the first page has the cursor "".
 	Previous, Next string
 	HasPrevious    bool
-	// States, Silent and Cloned count the devices that the query would choose in each state, and All in any.
+	// States, Silent, Cloned and All count the devices that the query would select without State, Silent and Cloned.
 	States              map[fleet.State]int
 	Silent, Cloned, All int
 }
 
-// A Roll is all devices of a fleet as of one moment. It is never changed.
+// A Roll has all devices of a fleet as of one moment. It never changes.
 type Roll struct {
 	rows []Row
 
@@ -41,7 +41,7 @@ type Roll struct {
 	sorted map[Order][]*Row
 }
 
-// List answers a query. Fleet.ErrBadCursor tells that After is none of this order's.
+// List answers a query. It returns fleet.ErrBadCursor if After is no cursor of this order.
 func (r *Roll) List(query Query) (List, error) {
 	list := List{States: map[fleet.State]int{}}
 	var chosen []*Row
@@ -76,7 +76,7 @@ func (r *Roll) List(query Query) (List, error) {
 		compare := query.Order.comparison()
 		list.Before, _ = slices.BinarySearchFunc(chosen, last, func(row *Row, last place) int {
 			if compare(query.Order.place(row), last) <= 0 {
-				return -1 // the page begins behind it
+				return -1 // the page begins after it
 			}
 			return 1
 		})
@@ -92,14 +92,14 @@ func (r *Roll) List(query Query) (List, error) {
 	return list, nil
 }
 
-// concerns tells whether the query would choose a device, whatever its state.
+// concerns returns whether the query selects a device of some state.
 func (q Query) concerns(row *Row) bool {
 	return q.Selector.Matches(row.Labels) && (q.Match == nil || q.Match(fleet.Device{
 		ID: row.ID, Identity: fleet.Identity{IPAddress: row.Address, Arch: row.Arch}, Labels: row.Labels,
 	}))
 }
 
-// in returns all rows in an order.
+// in returns all rows in an order. It sorts once for each order.
 func (r *Roll) in(order Order) []*Row {
 	r.mu.Lock()
 	defer r.mu.Unlock()

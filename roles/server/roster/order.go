@@ -15,8 +15,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// An Order is what a list is sorted by: a column, with "-" before it for the other way round. The zero value is the order
-// of the states, the worst first. Rows that are alike in that stand in the order of their registration.
+// An Order is a column to sort by, with "-" before it for the reverse order. The zero value sorts by state, the worst first.
+// Equal rows are in the order of their registration.
 type Order string
 
 // The columns.
@@ -49,20 +49,20 @@ func ParseOrder(text string) (order Order, known bool) {
 	return Order(text), slices.Contains(orders, Order(strings.TrimPrefix(text, "-")))
 }
 
-// column returns what is sorted by, and whether the other way round.
+// column returns the column of the order, and whether it is reversed.
 func (o Order) column() (column Order, reverse bool) {
 	text, reverse := strings.CutPrefix(string(o), "-")
 	return cmp.Or(Order(text), ByState), reverse
 }
 
-// worst is the order of the states. Silence and two machines stand between them: see rank.
+// worst has the states in their order, with silent and cloned devices between them: see rank.
 var worst = []fleet.State{fleet.StateFailed, fleet.StateRefused, fleet.StateDrifted, silence, fleet.StateBehind, twins,
 	fleet.StatePending, fleet.StateNew, fleet.StateInSync, fleet.StateRevoked}
 
-// silence and twins stand in for states that are none of the fleet's.
+// silence and twins are places in worst that are no states of the fleet.
 const silence, twins fleet.State = 255, 254
 
-// rank is the place of a row among the worst. A device that an operator keeps out need not be heard of.
+// rank is the index of a row in worst. Silence does not count for pending and revoked devices.
 func (r *Row) rank() int64 {
 	own := slices.Index(worst, r.State)
 	if own < 0 {
@@ -80,7 +80,7 @@ func (r *Row) rank() int64 {
 	return int64(own)
 }
 
-// A place is where a row stands in an order: compared member by member.
+// A place is the position of a row in an order. Places are compared field by field.
 type place struct {
 	number     int64
 	text       string
@@ -128,7 +128,7 @@ func (o Order) comparison() func(a, b place) int {
 	}
 }
 
-// cursor writes a place, for parse.
+// cursor returns a place as text; parsePlace is the inverse.
 func (p place) cursor() string {
 	return strings.Join([]string{p.id.String(), strconv.FormatInt(p.registered, 36), strconv.FormatInt(p.number, 36),
 		base64.RawURLEncoding.EncodeToString([]byte(p.text))}, ".")
@@ -151,7 +151,7 @@ func parsePlace(cursor string) (p place, err error) {
 	return p, nil
 }
 
-// Labels returns labels as lists show them.
+// Labels returns labels as NAME=VALUE, sorted by name.
 func Labels(labels fleet.Labels) []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

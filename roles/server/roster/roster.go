@@ -1,9 +1,8 @@
-// Package roster is the fleet as lists and counts have to know it: every device as of one moment, so that what is counted
-// and what is listed agree, in whatever order the list is.
+// Package roster lists and counts the devices of a fleet as of one moment, so that the list and its counts agree.
 //
-// A Roster makes a Roll, the list of all devices, from a fleet when somebody asks, and keeps it for a time that grows with
-// what it took. Where it took so long that a reader would notice, the one of before is good for as long again, while the next
-// is being made. A Roll answers queries from memory.
+// A Roster reads all devices into a Roll when somebody asks, and reuses the Roll for ten times the time of that read. If a
+// read takes long enough to be noticed, readers get the previous Roll while the next one is read. A Roll filters, sorts and
+// counts in memory; package fleet decides the state of each device.
 package roster
 
 import (
@@ -17,15 +16,15 @@ import (
 )
 
 const (
-	// share bounds the time that making rolls may take: one that took a second is good for ten.
+	// share limits the time spent on reads: a roll that took a second is used for ten.
 	share = 10
-	// noticed is what a reader need not wait for.
+	// noticed is the time of a read that a reader would notice.
 	noticed = 100 * time.Millisecond
-	// readAtOnce is how many devices are read from the fleet at a time.
+	// readAtOnce is the number of devices in one call of the fleet.
 	readAtOnce = 1000
 )
 
-// A Row is what lists show of a device.
+// A Row is a device in a list.
 type Row struct {
 	ID              uuid.UUID
 	Registered      int64 // seconds since 1970
@@ -38,38 +37,39 @@ type Row struct {
 	Reason          string
 }
 
-// A Roster makes rolls of a fleet. It is safe for concurrent use.
+// A Roster reads rolls of a fleet. It is safe for concurrent use.
 type Roster struct {
 	rules *fleet.Fleet
 
-	making sync.Mutex // held while a roll is made, so that one is made at a time
+	making sync.Mutex // held while a roll is read, so that there is one read at a time
 
 	mu    sync.Mutex // guards what follows
 	last  *Roll
-	until time.Time     // last is good
-	took  time.Duration // to make it
-	next  bool          // is being made
+	until time.Time     // last may be used until then
+	took  time.Duration // to read last
+	next  bool          // the next roll is being read
 }
 
 // New returns the roster of a fleet.
 func New(rules *fleet.Fleet) *Roster { return &Roster{rules: rules} }
 
-// Roll returns the devices as they are, or in a large fleet as they were some seconds ago. Good is for how long the same
-// roll will be returned; 0 for one that was made for this call.
+// Roll returns the devices as they are, or in a large fleet as they were some seconds ago. Good is the time for which the
+// same roll will be returned; 0 for a roll that was read for this call.
 func (r *Roster) Roll(ctx context.Context) (roll *Roll, good time.Duration, err error) {
 	if roll, good = r.present(ctx); roll != nil {
 		return roll, good, nil
 	}
 	r.making.Lock()
 	defer r.making.Unlock()
-	if roll, good = r.present(ctx); roll != nil { // another was made meanwhile
+	if roll, good = r.present(ctx); roll != nil { // another call has read one meanwhile
 		return roll, good, nil
 	}
 	roll, err = r.make(ctx)
 	return roll, 0, err
 }
 
-// present returns the roll that there is, if it is good. Where it was and the next takes long, that is begun.
+// present returns the last roll if it may still be used. If its time is over and a read takes long, it starts the read of the
+// next roll and returns the last one.
 func (r *Roster) present(ctx context.Context) (roll *Roll, good time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,14 +85,14 @@ func (r *Roster) present(ctx context.Context) (roll *Roll, good time.Duration) {
 		go func() {
 			r.making.Lock()
 			defer r.making.Unlock()
-			// Who asks next is told what failed: he has none that is good, and has one made.
+			// An error is reported to the next caller, which reads a roll itself.
 			_, _ = r.make(context.WithoutCancel(ctx))
 		}()
 	}
 	return r.last, r.took
 }
 
-// make makes a roll; making must be held.
+// make reads a roll and stores it as the last one. The caller holds making.
 func (r *Roster) make(ctx context.Context) (*Roll, error) {
 	begin := time.Now()
 	roll, err := r.read(ctx)
@@ -123,7 +123,7 @@ func (r *Roster) read(ctx context.Context) (*Roll, error) {
 	}
 }
 
-// rowOf makes a row. Architectures that several devices share are kept once.
+// rowOf returns a row. Equal architectures share their memory.
 func rowOf(view fleet.View, arches map[string]string) Row {
 	arch, there := arches[view.Arch]
 	if !there {

@@ -1,4 +1,5 @@
-// Package wire puts what package fleet says into the shapes of package serverapi, for the API and the page.
+// Package wire converts the types of package fleet to those of package serverapi, for the API; the page uses it for
+// outcomes and statistics.
 package wire
 
 import (
@@ -13,7 +14,7 @@ import (
 // Config returns a configuration, its numbers of type json.Number.
 func Config(config fleet.Config) (serverapi.Config, error) { return config.Tree() }
 
-// Device returns a device as lists have it.
+// Device returns a device as in lists: without Config and Differs.
 func Device(view fleet.View) serverapi.Device {
 	device := serverapi.Device{
 		UUID:       view.ID,
@@ -46,7 +47,7 @@ func Device(view fleet.View) serverapi.Device {
 	return device
 }
 
-// WholeDevice returns a device with what it reported, and what of that contradicts its target.
+// WholeDevice returns a device with its reported configuration and the paths that contradict its target.
 func WholeDevice(view fleet.View) (serverapi.Device, error) {
 	device := Device(view)
 	var err error
@@ -60,7 +61,7 @@ func WholeDevice(view fleet.View) (serverapi.Device, error) {
 	return device, err
 }
 
-// Outcome words what became of an attempt; "" for none.
+// Outcome returns the word for the outcome of an attempt; "" for none.
 func Outcome(outcome fleet.Outcome) string {
 	switch outcome {
 	case fleet.Applied:
@@ -73,7 +74,7 @@ func Outcome(outcome fleet.Outcome) string {
 	return ""
 }
 
-// ParseOutcome reads what Outcome words.
+// ParseOutcome is the inverse of Outcome.
 func ParseOutcome(word string) (fleet.Outcome, error) {
 	for _, outcome := range []fleet.Outcome{fleet.Applied, fleet.Refused, fleet.Failed} {
 		if word == Outcome(outcome) {
@@ -83,7 +84,7 @@ func ParseOutcome(word string) (fleet.Outcome, error) {
 	return fleet.None, fmt.Errorf("must be %s, %s or %s, not %q", serverapi.Applied, serverapi.Refused, serverapi.Failed, word)
 }
 
-// DeviceTarget returns a device's target, on demand with the origin of each value.
+// DeviceTarget returns a device's target; with explain also the origin of each value.
 func DeviceTarget(target fleet.Target, explain bool) (serverapi.DeviceTarget, error) {
 	config, err := Config(target.Config)
 	if err != nil {
@@ -142,7 +143,7 @@ func Entry(entry fleet.Entry) (serverapi.HistoryEntry, error) {
 	return shape, nil
 }
 
-// HistoryPage returns a page of the history, asked for with a limit.
+// HistoryPage returns a page of the history. Limit is the largest number of entries that was asked for.
 func HistoryPage(entries []fleet.Entry, limit int) (serverapi.HistoryPage, error) {
 	page := serverapi.HistoryPage{History: []serverapi.HistoryEntry{}}
 	for _, entry := range entries {
@@ -188,7 +189,7 @@ func Summary(summary fleet.Summary) serverapi.Summary {
 	return shape
 }
 
-// Stats returns a device's statistics. Their times are the server's.
+// Stats returns a device's statistics, with times of the server's clock.
 func Stats(points []fleet.Stats, step time.Duration) (serverapi.DeviceStats, error) {
 	shape := serverapi.DeviceStats{Step: int64(step / time.Second), Points: []serverapi.Stats{}}
 	for _, point := range points {
@@ -202,7 +203,7 @@ func Stats(points []fleet.Stats, step time.Duration) (serverapi.DeviceStats, err
 	return shape, nil
 }
 
-// Events returns what a notice tells; of a report that is the device. Kind "lost" is that anything may have changed.
+// Events returns the events of a notice. Kind "lost" means that anything may have changed.
 func Events(notice fleet.Notice) []serverapi.Event {
 	switch notice.Kind {
 	case fleet.TargetChanged:
@@ -217,7 +218,7 @@ func Events(notice fleet.Notice) []serverapi.Event {
 	return []serverapi.Event{{Kind: "lost"}}
 }
 
-// seconds is a time on the wire; 0 for none.
+// seconds returns a time as the API writes it; 0 for the zero time.
 func seconds(at time.Time) int64 {
 	if at.IsZero() {
 		return 0

@@ -18,16 +18,16 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Door says who may speak to a server.
-type Door struct {
+// Access configures who may call a server, and its TLS.
+type Access struct {
 	Enrolment     access.Enrolment // "" means access.Open
 	AllowUnsigned bool
-	PublicURL     string // as devices know the server; "" means as requests name it
-	CertFile      string // of TLS; "" for none
+	PublicURL     string // the address that devices use; "" means the address in each request
+	CertFile      string // "" means no TLS
 	KeyFile       string
 }
 
-func doorFlags() []cli.Flag {
+func accessFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "enrolment", Value: string(access.Open), Usage: "which devices may register, `open|token|approve`: " +
 			"any, those with an enrolment token, or any once an operator has approved it"},
@@ -40,8 +40,8 @@ func doorFlags() []cli.Flag {
 	}
 }
 
-func newDoor(c *cli.Context) Door {
-	return Door{
+func newAccess(c *cli.Context) Access {
+	return Access{
 		Enrolment:     access.Enrolment(c.String("enrolment")),
 		AllowUnsigned: c.Bool("allow-unsigned"),
 		PublicURL:     c.String("public-url"),
@@ -50,22 +50,22 @@ func newDoor(c *cli.Context) Door {
 	}
 }
 
-func (d Door) check() error {
-	if _, err := access.ParseEnrolment(string(d.Enrolment)); err != nil {
-		return roles.Usagef("invalid value %q for --enrolment: %s", d.Enrolment, err)
+func (a Access) check() error {
+	if _, err := access.ParseEnrolment(string(a.Enrolment)); err != nil {
+		return roles.Usagef("invalid value %q for --enrolment: %s", a.Enrolment, err)
 	}
-	if d.PublicURL != "" {
-		if _, err := access.New(access.Options{PublicURL: d.PublicURL}); err != nil {
-			return roles.Usagef("invalid value %q for --public-url: %s", d.PublicURL, err)
+	if a.PublicURL != "" {
+		if _, err := access.New(access.Options{PublicURL: a.PublicURL}); err != nil {
+			return roles.Usagef("invalid value %q for --public-url: %s", a.PublicURL, err)
 		}
 	}
-	if (d.CertFile == "") != (d.KeyFile == "") {
+	if (a.CertFile == "") != (a.KeyFile == "") {
 		return roles.Usagef("--tls-cert and --tls-key go together")
 	}
 	return nil
 }
 
-// fleetDevices is what a gate has to know of a fleet.
+// fleetDevices finds the devices of a fleet for a gate.
 type fleetDevices struct{ rules *fleet.Fleet }
 
 // Holder implements access.Devices.
@@ -87,20 +87,20 @@ func holder(device fleet.Device, err error) (access.Holder, error) {
 	return access.Holder{ID: device.ID, KeyID: device.KeyID, PublicKey: device.PublicKeyRSA, Status: device.Status.String()}, err
 }
 
-// openGate makes the gate of a fleet, and keeps it up with what changes until the fleet is closed. Followed is closed when
-// that has ended.
-func openGate(
-	ctx context.Context, rules *fleet.Fleet, tokens access.Store, door Door,
+// newGate returns the gate of a fleet. Until the fleet is closed, a goroutine makes the gate forget devices that change; it
+// closes followed at its end.
+func newGate(
+	ctx context.Context, rules *fleet.Fleet, tokens access.Store, config Access,
 ) (gate *access.Gate, followed <-chan struct{}, err error) {
 	nonces, _ := tokens.(access.Nonces) // of a store that several servers share
 	gate, err = access.New(access.Options{
 		Devices: fleetDevices{rules}, Tokens: tokens, Nonces: nonces,
-		AllowUnsigned: door.AllowUnsigned, Enrolment: door.Enrolment, PublicURL: door.PublicURL,
+		AllowUnsigned: config.AllowUnsigned, Enrolment: config.Enrolment, PublicURL: config.PublicURL,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	changes, err := rules.Events(context.WithoutCancel(ctx)) // those who are answered at the end are asked, too
+	changes, err := rules.Events(context.WithoutCancel(ctx)) // requests that finish after ctx are checked, too
 	if err != nil {
 		return nil, nil, err
 	}
@@ -119,8 +119,9 @@ func openGate(
 	return gate, ended, nil
 }
 
-// mayListen refuses to listen for other machines while nobody could tell an operator from anybody else.
-func mayListen(ctx context.Context, listener net.Listener, tokens access.Store, config Config) error {
+// checkExposed returns an error if other machines can reach the server and there is no operator's token: everybody would be
+// an operator.
+func checkExposed(ctx context.Context, listener net.Listener, tokens access.Store, config Config) error {
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if ok && address.IP.IsLoopback() {
 		return nil
@@ -134,14 +135,15 @@ func mayListen(ctx context.Context, listener net.Listener, tokens access.Store, 
 			"told from an operator; make one with \"%s\"%s, or listen on the loopback with %s", config.Listen,
 			access.CreateHint, storeHint(config), howToListen(config.Chosen))
 	}
-	if config.Door.CertFile == "" && !strings.HasPrefix(config.Door.PublicURL, "https://") {
+	if config.Access.CertFile == "" && !strings.HasPrefix(config.Access.PublicURL, "https://") {
 		config.Log.Warn("operators' tokens go over the network in the clear; serve HTTPS with --tls-cert and --tls-key",
 			"address", listener.Addr().String())
 	}
 	return nil
 }
 
-// storeHint names the store to those who make a token for it. An address may have a password, and is not repeated.
+// storeHint returns the flag that names the store, for the command that makes a token. It does not repeat the address of a
+// database, which may have a password.
 func storeHint(config Config) string {
 	if config.Database != "" {
 		return " (with this server's --database or $" + databaseVariable + ")"
@@ -149,7 +151,7 @@ func storeHint(config Config) string {
 	return " (with --state " + config.State + ")"
 }
 
-// howToListen says how a person chooses the loopback.
+// howToListen returns the flag or the command that makes the server listen on the loopback.
 func howToListen(chosen string) string {
 	const loopback = "127.0.0.1:8000"
 	way, inSnap := strings.CutSuffix(cmp.Or(chosen, "--listen"), "HOST:PORT")
@@ -159,18 +161,18 @@ func howToListen(chosen string) string {
 	return way + " " + loopback
 }
 
-// A doorway is where a server listens.
-type doorway struct {
+// An endpoint is a listener and its certificate.
+type endpoint struct {
 	listener net.Listener
 	cert     *certificate // nil for plain HTTP
 }
 
-// openDoorway begins to listen, if the server may.
-func openDoorway(ctx context.Context, tokens access.Store, config Config) (*doorway, error) {
-	opened := &doorway{}
+// openEndpoint listens on the configured address. It returns the error of checkExposed.
+func openEndpoint(ctx context.Context, tokens access.Store, config Config) (*endpoint, error) {
+	opened := &endpoint{}
 	var err error
-	if config.Door.CertFile != "" {
-		if opened.cert, err = loadCertificate(config.Door.CertFile, config.Door.KeyFile, config.Log); err != nil {
+	if config.Access.CertFile != "" {
+		if opened.cert, err = loadCertificate(config.Access.CertFile, config.Access.KeyFile, config.Log); err != nil {
 			return nil, err
 		}
 	}
@@ -179,7 +181,7 @@ func openDoorway(ctx context.Context, tokens access.Store, config Config) (*door
 			return nil, err
 		}
 	}
-	if err := mayListen(ctx, opened.listener, tokens, config); err != nil {
+	if err := checkExposed(ctx, opened.listener, tokens, config); err != nil {
 		return nil, errors.Join(err, opened.listener.Close())
 	}
 	opened.listener = &schemeListener{Listener: opened.listener, https: opened.cert != nil, log: config.Log}
@@ -189,15 +191,15 @@ func openDoorway(ctx context.Context, tokens access.Store, config Config) (*door
 	return opened, nil
 }
 
-// url returns an address for this machine's browser.
-func (d *doorway) url() string {
+// url returns an address for a browser on this machine.
+func (e *endpoint) url() string {
 	scheme := "http://"
-	if d.cert != nil {
+	if e.cert != nil {
 		scheme = "https://"
 	}
-	host, port, err := net.SplitHostPort(d.listener.Addr().String())
+	host, port, err := net.SplitHostPort(e.listener.Addr().String())
 	if err != nil {
-		return scheme + d.listener.Addr().String()
+		return scheme + e.listener.Addr().String()
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -205,12 +207,12 @@ func (d *doorway) url() string {
 	return scheme + net.JoinHostPort(host, port)
 }
 
-// transport is for the server's talk to itself.
-func (d *doorway) transport() *http.Transport {
+// transport returns the transport with which the server calls itself.
+func (e *endpoint) transport() *http.Transport {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
-	if d.cert != nil {
-		transport.TLSClientConfig = d.cert.own()
+	if e.cert != nil {
+		transport.TLSClientConfig = e.cert.own()
 	}
 	return transport
 }
