@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"aspects-poc/roles/internal/plain"
+	"aspects-poc/internal/plain"
 
 	"github.com/urfave/cli/v2"
 )

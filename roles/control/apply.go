@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/registry"
 	"aspects-poc/registry/plan"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
-	"aspects-poc/roles/internal/plain"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"

@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"time"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/control/state"
-	"aspects-poc/roles/internal/plain"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 

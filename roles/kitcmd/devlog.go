@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/plain"
 	"aspects-poc/registry/backend"
 	"aspects-poc/roles"
-	"aspects-poc/roles/internal/plain"
 )
 
 // A devLog tells what happens on the machine that dev runs, a record a line. Values that a confdb-schema marks as secret are

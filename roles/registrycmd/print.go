@@ -7,8 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
-	"aspects-poc/roles/internal/plain"
 )
 
 // An outputShape is how get prints.

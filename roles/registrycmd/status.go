@@ -9,9 +9,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/registry"
 	"aspects-poc/roles"
-	"aspects-poc/roles/internal/plain"
 	"aspects-poc/roles/network"
 
 	"github.com/urfave/cli/v2"

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/registry"
 	"aspects-poc/roles"
-	"aspects-poc/roles/internal/plain"
 
 	"github.com/urfave/cli/v2"
 )

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/roles/internal/plain"
+	"aspects-poc/internal/plain"
 )
 
 // A Report is one sample of the network, and a line of --format json. It leaves out figures that are not asked for or

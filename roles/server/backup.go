@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
-	"aspects-poc/roles/internal/plain"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/sqlite"

@@ -10,10 +10,10 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/registry"
 	"aspects-poc/roles/internal/attach"
 	"aspects-poc/roles/internal/kept"
-	"aspects-poc/roles/internal/plain"
 	"aspects-poc/roles/network"
 )
 

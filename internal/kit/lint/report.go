@@ -6,6 +6,8 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+
+	"aspects-poc/internal/plain"
 )
 
 // A Format is how findings are written.
@@ -55,14 +57,18 @@ func count(findings []Finding) (errors, warnings, notes int) {
 func WriteText(w io.Writer, findings []Finding, paint func(level Level, word string) string) error {
 	var text strings.Builder
 	for _, f := range findings {
-		fmt.Fprintf(&text, "%s:%d:%d: %s: %s [%s]\n", f.File, f.Line, f.Column, paint(f.Level, string(f.Level)), f.Message, f.Code)
+		fmt.Fprintf(&text, "%s:%d:%d: %s: %s [%s]\n", plain.Line(f.File), f.Line, f.Column, paint(f.Level, string(f.Level)),
+			within(f.Message), f.Code)
 		if f.Help != "" {
-			fmt.Fprintf(&text, "\t%s\n", f.Help)
+			fmt.Fprintf(&text, "\t%s\n", within(f.Help))
 		}
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
 }
+
+// within returns a text for the inside of a finding. No line of it looks like another finding.
+func within(text string) string { return strings.ReplaceAll(plain.Text(text), "\n", "\n\t") }
 
 // Summary counts findings in words, "" if there are none.
 func Summary(findings []Finding) string {

@@ -19,7 +19,7 @@ import (
 
 func examples() []lint.Finding {
 	return []lint.Finding{
-		{File: "a b/ż.yaml", Line: 3, Column: 7, Level: lint.Error, Code: "view", Message: "100% wrong:\nno", Doc: "docs/devkit.md#view"},
+		{File: "a b/ż\n.yaml", Line: 3, Column: 7, Level: lint.Error, Code: "view", Message: "100% wrong:\nno", Doc: "docs/devkit.md#view"},
 		{File: "./x,y.yaml", Line: 1, Column: 1, Level: lint.Warning, Code: "unknown-key", Message: "odd", Help: "look", Doc: "docs/devkit.md#unknown-key"},
 		{File: "/abs/z.json", Line: 2, Column: 1, Level: lint.Note, Code: "alias-unused", Message: "idle", Doc: "docs/devkit.md#alias-unused"},
 	}
@@ -27,10 +27,10 @@ func examples() []lint.Finding {
 
 func TestWrite(t *testing.T) {
 	for format, want := range map[lint.Format]string{
-		lint.Text: "a b/ż.yaml:3:7: error: 100% wrong:\nno [view]\n" +
+		lint.Text: "a b/ż\\n.yaml:3:7: error: 100% wrong:\n\tno [view]\n" +
 			"./x,y.yaml:1:1: warning: odd [unknown-key]\n\tlook\n" +
 			"/abs/z.json:2:1: note: idle [alias-unused]\n",
-		lint.GitHub: "::error file=a b/ż.yaml,line=3,col=7,title=view::100%25 wrong:%0Ano\n" +
+		lint.GitHub: "::error file=a b/ż%0A.yaml,line=3,col=7,title=view::100%25 wrong:%0Ano\n" +
 			"::warning file=./x%2Cy.yaml,line=1,col=1,title=unknown-key::odd%0Alook\n" +
 			"::notice file=/abs/z.json,line=2,col=1,title=alias-unused::idle\n",
 	} {
@@ -117,7 +117,7 @@ func TestWriteSARIF(t *testing.T) {
 		if len(run.Results) != len(findings) || len(run.Tool.Driver.Rules) != len(lint.Rules()) {
 			t.Fatalf("%d results, %d rules", len(run.Results), len(run.Tool.Driver.Rules))
 		}
-		uris := []string{"a%20b/%C5%BC.yaml", "x,y.yaml", "file:///abs/z.json"}
+		uris := []string{"a%20b/%C5%BC%0A.yaml", "x,y.yaml", "file:///abs/z.json"}
 		for i, result := range run.Results {
 			place := result.Locations[0].PhysicalLocation
 			if result.RuleID != findings[i].Code || run.Tool.Driver.Rules[result.RuleIndex].ID != findings[i].Code ||

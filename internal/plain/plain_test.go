@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/roles/internal/plain"
+	"aspects-poc/internal/plain"
 )
 
 func TestPlain(t *testing.T) {
