@@ -236,21 +236,21 @@ func (s *Schema) Secret(view, request string) bool {
 	return err == nil && v.Secret(request)
 }
 
-// Affected returns the sorted names of the views that may show a change at one of the storage paths.
-func (s *Schema) Affected(storage []string) []string {
+// Affected returns the sorted names of the views with a rule that leads to a change at one of the storage paths.
+func (s *Schema) Affected(storage []string) []string { return s.among(storage, (*view.View).Affected) }
+
+// Shows is Affected for rules that can be read.
+func (s *Schema) Shows(storage []string) []string { return s.among(storage, (*view.View).Shows) }
+
+// among returns the sorted names of the views for which a test of storage paths is true.
+func (s *Schema) among(storage []string, test func(*view.View, []path.Path) bool) []string {
 	paths := make([]path.Path, 0, len(storage))
 	for _, text := range storage {
 		if parsed, err := path.ParseStorage(text); err == nil {
 			paths = append(paths, parsed)
 		}
 	}
-	var names []string
-	for _, name := range s.Views() {
-		if s.views[name].Affected(paths) {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(s.Views(), func(name string) bool { return !test(s.views[name], paths) })
 }
 
 // Validate checks a whole bag against the storage schema. The error is an *Error of kind Invalid.

@@ -32,18 +32,13 @@ type state struct {
 type schema struct {
 	document []byte // compact JSON
 
-	once     sync.Once
-	parsed   *confdb.Schema
-	readable *confdb.Schema // without write-only rules; nil if no rule is left
-	err      error
+	once   sync.Once
+	parsed *confdb.Schema
+	err    error
 }
 
 func (s *schema) parse() (*confdb.Schema, error) {
-	s.once.Do(func() {
-		if s.parsed, s.err = confdb.ParseDocument(s.document); s.err == nil {
-			s.readable = readable(s.document)
-		}
-	})
+	s.once.Do(func() { s.parsed, s.err = confdb.ParseDocument(s.document) })
 	return s.parsed, s.err
 }
 
@@ -97,43 +92,6 @@ func (s *state) since(revision uint64) ([]change, bool) {
 
 func empty() *state {
 	return &state{schemas: map[string]*schema{}, bags: map[string]databag.Bag{}, changes: []change{}}
-}
-
-// readable returns a document's confdb-schema without its write-only rules, whose data no view shows. It is nil if no
-// rule is left or the document is invalid.
-func readable(document []byte) *confdb.Schema {
-	var headers struct {
-		Account string                    `json:"account-id"`
-		Name    string                    `json:"name"`
-		Views   map[string]map[string]any `json:"views"`
-		Body    string                    `json:"body"`
-	}
-	var content struct {
-		Storage json.RawMessage `json:"storage"`
-	}
-	if json.Unmarshal(document, &headers) != nil || json.Unmarshal([]byte(headers.Body), &content) != nil {
-		return nil
-	}
-	views := map[string]any{}
-	for name, view := range headers.Views {
-		rules, _ := view["rules"].([]any)
-		rules = slices.DeleteFunc(rules, func(rule any) bool {
-			fields, _ := rule.(map[string]any)
-			return fields["access"] == "write"
-		})
-		if len(rules) > 0 {
-			view["rules"] = rules
-			views[name] = view
-		}
-	}
-	if len(views) == 0 {
-		return nil
-	}
-	s, err := confdb.New(headers.Account, headers.Name, content.Storage, views)
-	if err != nil {
-		return nil
-	}
-	return s
 }
 
 // sameMeaning reports whether two documents have the same views and the same storage. Other headers, such as the

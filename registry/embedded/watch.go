@@ -299,10 +299,11 @@ func (b *Backend) affected(s *state, c change) []string {
 	if stored == nil || c.All {
 		return nil
 	}
-	if _, err := stored.parse(); err != nil || stored.readable == nil {
+	parsed, err := stored.parse()
+	if err != nil {
 		return nil
 	}
-	return stored.readable.Affected(c.Paths)
+	return parsed.Shows(c.Paths)
 }
 
 // shown returns what a view shows as text for comparison: its document or its error.

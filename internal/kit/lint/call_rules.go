@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"aspects-poc/internal/document"
-	"aspects-poc/internal/kit/calls"
 	"aspects-poc/internal/kit/snapfile"
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/view"
@@ -18,7 +17,7 @@ var interfaceHook = regexp.MustCompile(`^(un)?(prepare|connect)-(plug|slot)-|^di
 
 // checkCalls looks at what a script asks snapctl for.
 func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
-	for _, call := range calls.Find(h.Name, h.Text) {
+	for _, call := range h.asks {
 		if call.May {
 			continue
 		}
@@ -203,7 +202,7 @@ func (c *checker) feeds() map[string]bool {
 			if kind != "load-view-" && kind != "query-view-" && kind != "change-view-" || !own.custodian() {
 				continue
 			}
-			for _, call := range calls.Find(h.Name, h.Text) {
+			for _, call := range h.asks {
 				p := snap.plug(strings.TrimPrefix(call.Plug, ":"))
 				if call.View && p.confdb() && p.View != own.View && p.Account == own.Account {
 					fed[c.viewOf(p)] = true

@@ -16,6 +16,7 @@ func (c *checker) checkRegrets() {
 		c.checkViewName(view)
 		c.checkUnknown(view)
 		c.checkParameters(view)
+		c.checkTwice(view)
 		for i := range view.rules {
 			c.checkRule(&view.rules[i])
 		}
@@ -32,19 +33,21 @@ func (c *checker) checkRegrets() {
 	c.checkTypes()
 }
 
-// everyRule calls back with each rule of each view.
+// everyRule calls visit with each rule of each view.
 func (c *checker) everyRule(visit func(*ruleModel)) {
-	for _, view := range c.views {
-		for i := range view.rules {
-			visit(&view.rules[i])
-		}
-	}
+	c.anyRule(func(r *ruleModel) bool { visit(r); return false })
 }
 
+// anyRule reports whether something holds for a rule of a view.
 func (c *checker) anyRule(holds func(*ruleModel) bool) bool {
-	found := false
-	c.everyRule(func(r *ruleModel) { found = found || holds(r) })
-	return found
+	for _, view := range c.views {
+		for i := range view.rules {
+			if holds(&view.rules[i]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // The words at the beginning or end of a view's name that tell what it is for; true for those that may write. Canonical's
@@ -112,17 +115,21 @@ func (c *checker) checkParameters(v *viewModel) {
 	}
 }
 
-// checkRule looks at a rule by itself.
-func (c *checker) checkRule(r *ruleModel) {
-	for i := range r.view.rules {
-		other := &r.view.rules[i]
-		if other == r {
-			break
-		}
-		if other.Writable && r.Writable && other.Request.String() == r.Request.String() && other.Storage.String() == r.Storage.String() {
+// checkTwice finds rules that write the same.
+func (c *checker) checkTwice(v *viewModel) {
+	seen := map[[2]string]bool{}
+	for i := range v.rules {
+		r := &v.rules[i]
+		paths := [2]string{r.Request.String(), r.Storage.String()}
+		if r.Writable && seen[paths] {
 			c.add("rule-twice", r.requestAt(), "request %q is led to storage %q twice", r.Request, r.Storage)
 		}
+		seen[paths] = seen[paths] || r.Writable
 	}
+}
+
+// checkRule looks at a rule by itself.
+func (c *checker) checkRule(r *ruleModel) {
 	seen := map[string]bool{}
 	for _, accessor := range r.Storage {
 		if accessor.Open() && seen[accessor.Bare()] {

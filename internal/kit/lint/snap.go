@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/internal/kit/calls"
 	"aspects-poc/internal/kit/snapfile"
 	"aspects-poc/internal/nearest"
 )
@@ -58,7 +59,8 @@ type Hook struct {
 	Text       []byte // of the script; nil if there is none, or it is a program
 	Executable bool   // or snapcraft makes it so, as it does with those in snap/hooks
 
-	at document.Position // in the snap's file
+	at   document.Position // in the snap's file
+	asks []calls.Call      // what its script asks snapctl for
 }
 
 // maxHook is how long a script may be to be looked at, in bytes.
@@ -101,6 +103,10 @@ func ReadSnap(name string) (*Snap, error) {
 		return nil, err
 	}
 	snap.readParts(top)
+	for i := range snap.Hooks {
+		hook := &snap.Hooks[i]
+		hook.asks = calls.Find(hook.Name, hook.Text)
+	}
 	return snap, nil
 }
 

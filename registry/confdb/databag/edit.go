@@ -24,9 +24,8 @@ func (e *Edit) Bag() Bag {
 // Set is Bag.Set within the edit.
 func (e *Edit) Set(storage path.Path, value *Node) error {
 	if len(storage) == 0 {
-		var err error
-		e.bag, err = e.Bag().Set(storage, value)
-		return err
+		e.bag, e.root = Bag{withoutNulls(value)}, nil
+		return nil
 	}
 	if e.root == nil {
 		e.root = newDraft(e.bag.Root(), storage[0])

@@ -1,7 +1,6 @@
 package databag
 
 import (
-	"fmt"
 	"slices"
 
 	"aspects-poc/registry/confdb/path"
@@ -11,34 +10,11 @@ import (
 // scalars on the way. Keys with null are left out of objects, except in objects inside lists. The error names a
 // container of the wrong shape, or an index beyond the end of a list; the index of the end appends.
 func (b Bag) Set(storage path.Path, value *Node) (Bag, error) {
-	root, err := set(b.Root(), storage, 0, withoutNulls(value))
-	if err != nil {
+	edit := b.Edit()
+	if err := edit.Set(storage, value); err != nil {
 		return b, err
 	}
-	return Bag{root}, nil
-}
-
-func set(n *Node, p path.Path, at int, value *Node) (*Node, error) {
-	if at == len(p) {
-		return value, nil
-	}
-	accessor := p[at]
-	if n == nil || n.kind < Object {
-		if n = nothing; accessor.List() {
-			n = newList(nil)
-		}
-	}
-	if err := n.fits(accessor, p[:at], p[:at]); err != nil {
-		return nil, err
-	}
-	if accessor.List() && accessor.Index() > len(n.kids) {
-		return nil, fmt.Errorf("cannot access %q: list has length %d", p[:at+1].Bare(), len(n.kids))
-	}
-	kid, err := set(n.step(accessor), p, at+1, value)
-	if err != nil {
-		return nil, err
-	}
-	return n.With(accessor, kid), nil
+	return edit.Bag(), nil
 }
 
 // With returns the container with kid at a key or index.

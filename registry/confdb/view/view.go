@@ -93,17 +93,19 @@ func (v *View) Matches(request string, write bool) bool {
 // ID returns ACCOUNT/SCHEMA/VIEW.
 func (v *View) ID() string { return v.id }
 
-// Affected reports whether the view may show a change at one of the storage paths. Each rule is compared as far as
-// both paths go; an open placeholder matches everything. Access does not matter.
+// Affected reports whether a rule of the view leads to a change at one of the storage paths. Each rule is compared as
+// far as both paths go; an open placeholder matches everything. Access does not matter.
 func (v *View) Affected(storage []path.Path) bool {
-	for _, rule := range v.rules {
-		for _, written := range storage {
-			if compatible(rule.storage, written) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.rules, func(rule *rule) bool { return rule.affected(storage) })
+}
+
+// Shows is Affected for rules that can be read.
+func (v *View) Shows(storage []path.Path) bool {
+	return slices.ContainsFunc(v.rules, func(rule *rule) bool { return rule.readable && rule.affected(storage) })
+}
+
+func (r *rule) affected(storage []path.Path) bool {
+	return slices.ContainsFunc(storage, func(written path.Path) bool { return compatible(r.storage, written) })
 }
 
 func compatible(rule, written path.Path) bool {
