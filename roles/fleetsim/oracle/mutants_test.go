@@ -135,7 +135,7 @@ func (s *sightings) judge(id uuid.UUID, verdict Verdict) {
 	} else if device.differs(report, target.Revision) {`},
 	{"fleet/sqlite/reports.go", "\tif _, err = s.writer.seen.ExecContext(", `
 	if seen.Verdict.State != 0 {
-		if _, err := s.writer.conn.ExecContext(ctx, "UPDATE standings SET state = ?1, revision = ?2 WHERE device = ?3 AND revision <= ?2",
+		if _, err := s.writer.conn.ExecContext(ctx, "UPDATE standings SET state = ?1, verdict_revision = ?2 WHERE device = ?3 AND verdict_revision <= ?2",
 			seen.Verdict.State, seen.Verdict.Revision, row); err != nil {
 			return err
 		}
@@ -145,8 +145,8 @@ func (s *sightings) judge(id uuid.UUID, verdict Verdict) {
 				sights(&batch, lot)
 				for _, seen := range lot {
 					if seen.Verdict.State != 0 {
-						batch.Queue("UPDATE seen s SET state = $2, verdict_revision = $3 FROM devices d" +
-							" WHERE d.number = s.device AND d.uuid = $1 AND s.verdict_revision <= $3",
+						batch.Queue("UPDATE standings s SET state = $2, verdict_revision = $3 FROM devices d" +
+							" WHERE d.id = s.device AND d.uuid = $1 AND s.verdict_revision <= $3",
 							seen.ID, int16(seen.Verdict.State), seen.Verdict.Revision)
 					}
 				}`},

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -123,7 +124,7 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*job[add], added map[uui
 	var (
 		ids                 []uuid.UUID
 		registered          []int64
-		address, keys, arch []octets
+		address, keys, arch []rows.Text
 		digests             [][]byte
 		keyIDs              []*string
 		status              []int16
@@ -132,28 +133,28 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*job[add], added map[uui
 	for _, work := range batch {
 		device := work.want.device
 		ids = append(ids, device.ID)
-		registered = append(registered, seconds(device.Registered))
-		address = append(address, octets(device.IPAddress))
-		keys = append(keys, octets(device.PublicKeyRSA))
-		arch = append(arch, octets(device.Arch))
-		digests = append(digests, digest(device.PublicKeyRSA))
-		keyIDs = append(keyIDs, null(device.KeyID))
+		registered = append(registered, rows.Seconds(device.Registered))
+		address = append(address, rows.Text(device.IPAddress))
+		keys = append(keys, rows.Text(device.PublicKeyRSA))
+		arch = append(arch, rows.Text(device.Arch))
+		digests = append(digests, rows.Digest(device.PublicKeyRSA))
+		keyIDs = append(keyIDs, rows.NullIfEmpty(device.KeyID))
 		status = append(status, int16(device.Status))
 		labels = append(labels, device.Labels.String())
 	}
-	rows, err := tx.Query(ctx, `WITH new AS (
+	found, err := tx.Query(ctx, `WITH new AS (
 				INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels)
 				SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
 					$8::smallint[], $9::text[])
-				ON CONFLICT DO NOTHING RETURNING number, uuid, registered
-			), report AS (INSERT INTO reports (device) SELECT number FROM new),
-			sight AS (INSERT INTO seen (device, last_seen) SELECT number, registered FROM new)
+				ON CONFLICT DO NOTHING RETURNING id, uuid, registered
+			), report AS (INSERT INTO reports (device) SELECT id FROM new),
+			standing AS (INSERT INTO standings (device, last_seen) SELECT id, registered FROM new)
 			SELECT uuid FROM new`, ids, registered, address, keys, arch, digests, keyIDs, status, labels)
 	if err != nil {
 		return err
 	}
 	var id uuid.UUID
-	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+	_, err = pgx.ForEachRow(found, []any{&id}, func() error {
 		added[id] = true
 		return nil
 	})
@@ -162,15 +163,15 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*job[add], added map[uui
 
 // inTheWay finds the device because of which another was not added: the one of its key, or that of its UUID.
 func (s *Store) inTheWay(ctx context.Context, device fleet.Device) (fleet.Device, error) {
-	if key := digest(device.PublicKeyRSA); key != nil {
+	if key := rows.Digest(device.PublicKeyRSA); key != nil {
 		kept, err := s.one(ctx, "d.key_digest = $1", key)
-		if err == nil || !isRule(err) {
+		if err == nil || !rows.Refusal(err) {
 			return kept, err
 		}
 	}
 	if device.KeyID != "" {
 		kept, err := s.one(ctx, "d.key_id = $1", device.KeyID)
-		if err == nil || !isRule(err) {
+		if err == nil || !rows.Refusal(err) {
 			return kept, err
 		}
 	}

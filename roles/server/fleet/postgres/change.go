@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -28,7 +29,7 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, change fleet.Change) (fle
 	}
 	var device *int64
 	if change.Name.IsDevice() {
-		err := tx.QueryRow(ctx, "SELECT number FROM devices WHERE uuid = $1 FOR UPDATE", change.Name.Device()).Scan(&device)
+		err := tx.QueryRow(ctx, "SELECT id FROM devices WHERE uuid = $1 FOR UPDATE", change.Name.Device()).Scan(&device)
 		if errors.Is(err, pgx.ErrNoRows) {
 			err = fleet.ErrUnknownDevice
 		}
@@ -50,7 +51,7 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, change fleet.Change) (fle
 		return before, nil, nil
 	}
 	layer := change.Layer
-	layer.Revision, layer.At = last+1, moment(seconds(layer.At))
+	layer.Revision, layer.At = last+1, rows.Time(rows.Seconds(layer.At))
 	if change.Remove {
 		layer.Selector, layer.Priority = before.Selector, before.Priority
 	}
@@ -65,17 +66,16 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, change fleet.Change) (fle
 		entry.Action, entry.After = fleet.Removed, nil
 		batch.Queue("DELETE FROM layers WHERE name = $1", string(layer.Name))
 	} else {
-		batch.Queue(`INSERT INTO layers (name, device, selector, priority, config, revision, set_by, set_at)
+		batch.Queue(`INSERT INTO layers (`+rows.LayerColumns+`, device)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (name) DO UPDATE SET selector = excluded.selector, priority = excluded.priority,
-				config = excluded.config, revision = excluded.revision, set_by = excluded.set_by, set_at = excluded.set_at`,
-			string(layer.Name), device, layer.Selector.String(), layer.Priority, layer.Config.String(), layer.Revision,
-			octets(layer.By), seconds(layer.At))
+				config = excluded.config, revision = excluded.revision, author = excluded.author, at = excluded.at`,
+			append(rows.LayerValues(layer), device)...)
 	}
 	remember(&batch, entry)
 	notice := &fleet.Notice{Kind: fleet.TargetChanged, Revision: layer.Revision, Layer: layer.Name}
 	if device != nil {
-		batch.Queue("UPDATE devices SET own_revision = $2 WHERE number = $1", *device, layer.Revision)
+		batch.Queue("UPDATE devices SET own_revision = $2 WHERE id = $1", *device, layer.Revision)
 		notice = changed(change.Name.Device())
 	} else {
 		concern(&batch, layer.Selector, layer.Revision)

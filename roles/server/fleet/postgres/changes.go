@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -37,7 +38,7 @@ func (s *Store) enter(batch *pgx.Batch, notice fleet.Notice) {
 // told tells this process of a change that it made, when err says what came of that.
 func (s *Store) told(notice *fleet.Notice, err error) {
 	switch {
-	case notice == nil || isRule(err):
+	case notice == nil || rows.Refusal(err):
 	case err != nil:
 		// It may have been committed, and the answer lost.
 		s.hub.Send(fleet.Notice{Kind: fleet.Lost})

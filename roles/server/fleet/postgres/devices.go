@@ -2,12 +2,12 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"strconv"
+	"fmt"
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -37,12 +37,12 @@ func (s *Store) readAll(ctx context.Context, batch []*job[read]) error {
 	for i, work := range batch {
 		ids[i] = work.want.id
 	}
-	rows, err := s.pool.Query(ctx, "SELECT "+deviceColumns+" FROM "+deviceTables+" WHERE d.uuid = ANY($1)", ids)
+	found, err := s.pool.Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE d.uuid = ANY($1)", ids)
 	if err != nil {
 		return err
 	}
 	known := make(map[uuid.UUID]fleet.Device, len(batch))
-	if err := eachDevice(rows, func(_ int64, device fleet.Device) { known[device.ID] = device }); err != nil {
+	if err := eachDevice(found, func(_ int64, device fleet.Device) { known[device.ID] = device }); err != nil {
 		return err
 	}
 	for _, work := range batch {
@@ -68,63 +68,48 @@ func (s *Store) DeviceByKey(ctx context.Context, keyID string) (device fleet.Dev
 
 // one reads the device that a condition is about.
 func (s *Store) one(ctx context.Context, condition string, argument any) (device fleet.Device, err error) {
-	rows, err := s.pool.Query(ctx, "SELECT "+deviceColumns+" FROM "+deviceTables+" WHERE "+condition, argument)
+	found, err := s.pool.Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE "+condition, argument)
 	if err != nil {
 		return fleet.Device{}, err
 	}
 	err = fleet.ErrUnknownDevice
-	failed := eachDevice(rows, func(_ int64, one fleet.Device) { device, err = one, nil })
+	failed := eachDevice(found, func(_ int64, one fleet.Device) { device, err = one, nil })
 	if failed != nil {
 		return fleet.Device{}, failed
 	}
 	return device, err
 }
 
-// Devices is as of fleet.Store. The cursor is the number of the last row.
+// Devices is as of fleet.Store. The cursor is the ID of the last row.
 func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
 	return s.list(ctx, "", after, limit)
 }
 
 // Mute is as of fleet.Store.
 func (s *Store) Mute(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
-	return s.list(ctx, isMute, after, limit)
+	return s.list(ctx, " AND "+rows.IsMute, after, limit)
 }
 
 // list returns devices that a further condition is about.
 func (s *Store) list(
 	ctx context.Context, condition, after string, limit int,
 ) (list []fleet.Device, next string, err error) {
-	from, err := cursor(after)
+	page, err := rows.NewPage[fleet.Device](after, limit)
 	if err != nil {
 		return nil, "", err
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, "SELECT "+listColumns+" FROM "+deviceTables+
-			" WHERE d.number > $1"+condition+" ORDER BY d.number LIMIT $2", from, limit+1)
+		found, err := s.pool.Query(ctx, "SELECT "+rows.BriefColumns+devicesFrom+
+			" WHERE d.id > $1"+condition+" ORDER BY d.id LIMIT $2", page.After, page.Limit())
 		if err != nil {
 			return err
 		}
-		list, next = nil, ""
-		return eachDevice(rows, func(number int64, device fleet.Device) {
-			if len(list) == limit {
-				next = strconv.FormatInt(from, 10)
-				return
-			}
-			from = number
-			list = append(list, device)
-		})
+		return eachDevice(found, page.Add)
 	})
-	return list, next, err
-}
-
-func cursor(after string) (number int64, err error) {
-	if after == "" {
-		return 0, nil
+	if err != nil {
+		return nil, "", err
 	}
-	if number, err = strconv.ParseInt(after, 10, 64); err != nil {
-		return 0, fleet.ErrBadCursor
-	}
-	return number, nil
+	return page.List, page.Next, nil
 }
 
 // Count is as of fleet.Store.
@@ -138,24 +123,17 @@ func (s *Store) Count(ctx context.Context) (count int, err error) {
 // Standings is as of fleet.Store.
 func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Duration) (list []fleet.Standing, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, `SELECT d.status, s.state, s.verdict_revision,
-				CASE WHEN d.own_revision >= s.verdict_revision THEN d.own_revision ELSE 0 END,
-				NOT s.says AND s.state <> 0, d.labels,
-				count(*), count(*) FILTER (WHERE s.last_seen < $1),
-				count(*) FILTER (WHERE s.twins > s.alone AND s.last_seen - s.twins < $2)
-			FROM devices d JOIN seen s ON s.device = d.number GROUP BY 1, 2, 3, 4, 5, 6`, seconds(silent), int64(cloned/time.Second))
+		found, err := s.pool.Query(ctx, "SELECT "+fmt.Sprintf(rows.StandingColumns, "labels", "$1", "$2")+
+			" FROM devices d JOIN standings s ON s.device = d.id GROUP BY 1, 2, 3, 4, 5, 6", rows.Seconds(silent), int64(cloned/time.Second))
 		if err != nil {
 			return err
 		}
 		list = nil
-		var one fleet.Standing
-		var status, state int16
-		var labels string
-		_, err = pgx.ForEachRow(rows, []any{&status, &state, &one.Verdict.Revision, &one.Own, &one.Mute, &labels,
-			&one.Count, &one.Silent, &one.Cloned}, func() (err error) {
-			one.Status, one.Verdict.State = fleet.Status(status), fleet.State(state)
-			one.Labels, err = fleet.LoadLabels(labels)
-			list = append(list, one)
+		var group rows.Standing
+		var text string
+		_, err = pgx.ForEachRow(found, group.Into(&text), func() error {
+			labels, err := fleet.LoadLabels(text)
+			list = append(list, group.Group(labels))
 			return err
 		})
 		return err
@@ -170,9 +148,9 @@ func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet
 		if err != nil {
 			return nil, err
 		}
-		var number int64
+		var row int64
 		var present string
-		err = tx.QueryRow(ctx, "SELECT number, labels FROM devices WHERE uuid = $1 FOR UPDATE", id).Scan(&number, &present)
+		err = tx.QueryRow(ctx, "SELECT id, labels FROM devices WHERE uuid = $1 FOR UPDATE", id).Scan(&row, &present)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return nil, fleet.ErrUnknownDevice
@@ -187,7 +165,7 @@ func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet
 		revision = last + 1
 		var batch pgx.Batch
 		draw(&batch, revision)
-		batch.Queue("UPDATE devices SET labels = $2, own_revision = $3 WHERE number = $1", number, after.String(), revision)
+		batch.Queue("UPDATE devices SET labels = $2, own_revision = $3 WHERE id = $1", row, after.String(), revision)
 		remember(&batch, fleet.Entry{Revision: revision, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Relabeled,
 			Labels: after})
 		return changed(id), tx.SendBatch(ctx, &batch).Close()
@@ -217,8 +195,8 @@ func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status
 // SetAlone is as of fleet.Store.
 func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
-		done, err := tx.Exec(ctx, `UPDATE seen SET alone = greatest(alone, $2)
-			WHERE device = (SELECT number FROM devices WHERE uuid = $1)`, id, seconds(at))
+		done, err := tx.Exec(ctx, `UPDATE standings SET alone = greatest(alone, $2)
+			WHERE device = (SELECT id FROM devices WHERE uuid = $1)`, id, rows.Seconds(at))
 		if err == nil && done.RowsAffected() == 0 {
 			err = fleet.ErrUnknownDevice
 		}
@@ -240,22 +218,13 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, key
 			return nil, fleet.ErrStale
 		}
 		_, err = tx.Exec(ctx, "UPDATE devices SET public_key_rsa = $2, key_digest = $3, key_id = $4 WHERE uuid = $1",
-			id, octets(publicKey), digest(publicKey), null(keyID))
+			id, rows.Text(publicKey), rows.Digest(publicKey), rows.NullIfEmpty(keyID))
 		var refused *pgconn.PgError
 		if errors.As(err, &refused) && refused.Code == uniqueViolation {
 			err = fleet.ErrExists
 		}
 		return changed(id), err
 	})
-}
-
-// digest is what key_digest holds for a public key, however it is written: NULL for none. An index of whole keys would double the table.
-func digest(publicKey string) []byte {
-	if publicKey == "" {
-		return nil
-	}
-	sum := sha256.Sum256([]byte(fleet.SameKey(publicKey)))
-	return sum[:]
 }
 
 // Remove is as of fleet.Store.
@@ -265,8 +234,8 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 		if err != nil {
 			return nil, err
 		}
-		var number int64
-		err = tx.QueryRow(ctx, "SELECT number FROM devices WHERE uuid = $1", id).Scan(&number)
+		var row int64
+		err = tx.QueryRow(ctx, "SELECT id FROM devices WHERE uuid = $1", id).Scan(&row)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return nil, fleet.ErrUnknownDevice
@@ -283,11 +252,11 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 			remember(&batch, fleet.Entry{Revision: last + 1, Authorship: by, Layer: layer.Name, Action: fleet.Removed,
 				Before: &layer.Config})
 		}
-		// seen first: whoever changes several of these tables takes that row before the others.
-		for _, table := range []string{"seen", "reports", "stats", "layers"} {
-			batch.Queue("DELETE FROM "+table+" WHERE device = $1", number)
+		// standings first: whoever changes several of these tables takes that row before the others.
+		for _, table := range []string{"standings", "reports", "stats", "layers"} {
+			batch.Queue("DELETE FROM "+table+" WHERE device = $1", row)
 		}
-		batch.Queue("DELETE FROM devices WHERE number = $1", number)
+		batch.Queue("DELETE FROM devices WHERE id = $1", row)
 		return changed(id), tx.SendBatch(ctx, &batch).Close()
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"net"
 	"strings"
 
-	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -20,6 +20,7 @@ const (
 	duplicateTable       = "42P07"
 	duplicateObject      = "42710" // of a table: the type of its rows
 	undefinedTable       = "42P01"
+	undefinedColumn      = "42703"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	featureNotSupported  = "0A000"
@@ -39,7 +40,7 @@ const attempts = 10
 // fleet.ErrUnavailable. ctx is the caller's: that the caller has gone is not the database's fault.
 func explain(ctx context.Context, err error) error {
 	switch {
-	case err == nil, isRule(err), ctx.Err() != nil, errors.Is(err, fleet.ErrUnavailable):
+	case err == nil, rows.Refusal(err), ctx.Err() != nil, errors.Is(err, fleet.ErrUnavailable):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: the database did not answer in time; look at its load, and the way to it", fleet.ErrUnavailable)
@@ -66,23 +67,11 @@ func explainRefusal(err error, code string) error {
 		code == serializationFailure, code == deadlockDetected,
 		strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"):
 		return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
-	case code == undefinedTable:
-		return fmt.Errorf("%w; was the database replaced? restart this server, which makes its tables", err)
+	case code == undefinedTable, code == undefinedColumn:
+		return fmt.Errorf("%w; was the database replaced, or has a newer version of this program changed its tables? "+
+			"restart this server, with that version", err)
 	}
 	return err
-}
-
-// isRule tells whether an error is a refusal of the rules, rather than trouble.
-func isRule(err error) bool {
-	for _, rule := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
-		fleet.ErrPendingFull,
-		fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists, access.ErrUnknownToken,
-		access.ErrTokenSpent} {
-		if errors.Is(err, rule) {
-			return true
-		}
-	}
-	return false
 }
 
 // isConnection tells trouble with the way to the database from what the database says.

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"testing"
 
+	"aspects-poc/roles/server/fleet/rows"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -50,7 +52,7 @@ func CreateOld(t *testing.T, url string, ids []uuid.UUID, keys []string) {
 		digest := sha256.Sum256([]byte(keys[i]))
 		_, err := conn.Exec(t.Context(), `WITH new AS (INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, status, labels)
 			VALUES ($1, 1719407517, '', $2, '', $3, 0, '{}') RETURNING number), report AS (INSERT INTO reports (device) SELECT number FROM new)
-			INSERT INTO seen (device) SELECT number FROM new`, id, octets(keys[i]), digest[:])
+			INSERT INTO seen (device) SELECT number FROM new`, id, rows.Text(keys[i]), digest[:])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -92,11 +94,11 @@ type importer struct {
 	keys   map[string]bool // the digests and names of keys that were copied
 }
 
-func (i *importer) copy(ctx context.Context, table string, columns []string, rows [][]any) (int64, error) {
-	if len(rows) == 0 {
+func (i *importer) copy(ctx context.Context, table string, columns []string, values [][]any) (int64, error) {
+	if len(values) == 0 {
 		return 0, nil
 	}
-	return i.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows))
+	return i.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(values))
 }
 
 // devices copies devices and what hangs on them, numbered anew in their order.
@@ -107,7 +109,7 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 		if err != nil {
 			return err
 		}
-		var devices, reports, seen, stats, layers [][]any
+		var devices, reports, standings, stats, layers [][]any
 		for _, brief := range list {
 			number++
 			device, err := i.from.Device(ctx, brief.ID)
@@ -116,11 +118,11 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 			}
 			devices = append(devices, i.device(number, device))
 			r := device.Report
-			reports = append(reports, []any{number, r.Config.String(), r.Sequence, r.Running.Revision, octets(r.Running.Hash),
-				r.Attempted.Revision, int16(r.Attempted.Outcome), octets(r.Attempted.Path), octets(r.Attempted.Reason),
-				r.Attempted.At, seconds(r.At), octets(r.Instance)})
-			seen = append(seen, []any{number, seconds(device.LastSeen), int16(r.Verdict.State), r.Verdict.Revision, !r.Mute(), seconds(device.Twins),
-				seconds(device.Alone)})
+			reports = append(reports, []any{number, r.Config.String(), r.Sequence, r.Running.Revision, rows.Text(r.Running.Hash),
+				r.Attempted.Revision, int16(r.Attempted.Outcome), rows.Text(r.Attempted.Path), rows.Text(r.Attempted.Reason),
+				r.Attempted.At, rows.Seconds(r.At), rows.Text(r.Instance)})
+			standings = append(standings, []any{number, rows.Seconds(device.LastSeen), int16(r.Verdict.State), r.Verdict.Revision, !r.Mute(), rows.Seconds(device.Twins),
+				rows.Seconds(device.Alone)})
 			if device.Own != nil {
 				layers = append(layers, layerValues(*device.Own, &number))
 			}
@@ -129,7 +131,7 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 				return err
 			}
 			for _, point := range points {
-				stats = append(stats, []any{number, seconds(point.At), point.Text})
+				stats = append(stats, []any{number, rows.Seconds(point.At), point.Text})
 			}
 		}
 		for _, table := range []struct {
@@ -138,11 +140,11 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 			rows    [][]any
 			count   *int64
 		}{
-			{"devices", []string{"number", "uuid", "registered", "ip_address", "public_key_rsa", "arch", "key_digest", "key_id",
+			{"devices", []string{"id", "uuid", "registered", "ip_address", "public_key_rsa", "arch", "key_digest", "key_id",
 				"status", "labels", "own_revision"}, devices, &i.done.Devices},
 			{"reports", []string{"device", "config", "sequence", "running_revision", "running_hash", "attempted_revision",
 				"attempted_outcome", "attempted_path", "attempted_reason", "attempted_at", "at", "instance"}, reports, &i.done.Reports},
-			{"seen", []string{"device", "last_seen", "state", "verdict_revision", "says", "twins", "alone"}, seen, new(int64)},
+			{"standings", []string{"device", "last_seen", "state", "verdict_revision", "says", "twins", "alone"}, standings, new(int64)},
 			{"stats", []string{"device", "at", "text"}, stats, &i.done.Stats},
 			{"layers", layerNames, layers, &i.done.Layers},
 		} {
@@ -160,14 +162,14 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 	if number == 0 {
 		return nil
 	}
-	_, err := i.tx.Exec(ctx, "SELECT setval(pg_get_serial_sequence('devices', 'number'), $1)", number)
+	_, err := i.tx.Exec(ctx, "SELECT setval(pg_get_serial_sequence('devices', 'id'), $1)", number)
 	return err
 }
 
 // device returns a row of devices. Old versions of the embedded store may have several devices of one key, of which the
 // first counts: the others go without what it is found by.
 func (i *importer) device(number int64, device fleet.Device) []any {
-	digest, keyID := digest(device.PublicKeyRSA), null(device.KeyID)
+	digest, keyID := rows.Digest(device.PublicKeyRSA), rows.NullIfEmpty(device.KeyID)
 	if digest != nil && i.keys[string(digest)] {
 		digest = nil
 	}
@@ -175,20 +177,20 @@ func (i *importer) device(number int64, device fleet.Device) []any {
 		keyID = nil
 	}
 	i.keys[string(digest)], i.keys[device.KeyID] = true, true
-	return []any{number, device.ID, seconds(device.Registered), octets(device.IPAddress), octets(device.PublicKeyRSA),
-		octets(device.Arch), digest, keyID, int16(device.Status), device.Labels.String(), device.OwnRevision}
+	return []any{number, device.ID, rows.Seconds(device.Registered), rows.Text(device.IPAddress), rows.Text(device.PublicKeyRSA),
+		rows.Text(device.Arch), digest, keyID, int16(device.Status), device.Labels.String(), device.OwnRevision}
 }
 
-var layerNames = []string{"name", "device", "selector", "priority", "config", "revision", "set_by", "set_at"}
+var layerNames = append(names(rows.LayerColumns), "device")
+
+// names are those of columns.
+func names(columns string) []string { return strings.Split(columns, ", ") }
 
 func layerValues(layer fleet.Layer, device *int64) []any {
-	var of *int64
 	if device != nil {
-		number := *device
-		of = &number
+		device = new(*device)
 	}
-	return []any{string(layer.Name), of, layer.Selector.String(), layer.Priority, layer.Config.String(), layer.Revision,
-		octets(layer.By), seconds(layer.At)}
+	return append(rows.LayerValues(layer), device)
 }
 
 func (i *importer) targets(ctx context.Context) error {
@@ -219,19 +221,17 @@ func (i *importer) targets(ctx context.Context) error {
 }
 
 func (i *importer) history(ctx context.Context) error {
-	columns := []string{"revision", "set_by", "set_at", "layer", "action", "restores", "selector", "priority", "before", "after",
-		"labels"}
 	for below := int64(0); ; {
 		list, err := i.from.Entries(ctx, "", below, page)
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		var rows [][]any
+		var values [][]any
 		for _, entry := range list {
-			rows = append(rows, entryValues(entry))
+			values = append(values, rows.EntryValues(entry))
 			below = entry.Revision
 		}
-		n, err := i.copy(ctx, "history", columns, rows)
+		n, err := i.copy(ctx, "history", names(rows.EntryColumns), values)
 		if err != nil {
 			return err
 		}
@@ -247,13 +247,11 @@ func (i *importer) tokens(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var rows [][]any
-	for _, t := range list {
-		rows = append(rows, []any{t.Name, string(t.Purpose), t.Digest[:], t.ReadOnly, seconds(t.Created), seconds(t.Expires),
-			seconds(t.Revoked), seconds(t.LastUsed), t.Limit, t.Used})
+	var values [][]any
+	for _, token := range list {
+		values = append(values, rows.TokenValues(token))
 	}
-	i.done.Tokens, err = i.copy(ctx, "tokens", []string{"name", "purpose", "digest", "read_only", "created", "expires", "revoked",
-		"last_used", "device_limit", "used"}, rows)
+	i.done.Tokens, err = i.copy(ctx, "tokens", names(rows.TokenColumns), values)
 	return err
 }
 
@@ -262,7 +260,7 @@ func (i *importer) verify(ctx context.Context) error {
 	for _, table := range []struct {
 		name string
 		want int64
-	}{{"devices", i.done.Devices}, {"reports", i.done.Devices}, {"seen", i.done.Devices}, {"stats", i.done.Stats},
+	}{{"devices", i.done.Devices}, {"reports", i.done.Devices}, {"standings", i.done.Devices}, {"stats", i.done.Stats},
 		{"layers", i.done.Layers}, {"history", i.done.History}, {"tokens", i.done.Tokens}} {
 		var got int64
 		if err := i.tx.QueryRow(ctx, "SELECT count(*) FROM "+table.name).Scan(&got); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -36,7 +37,7 @@ func sights(batch *pgx.Batch, lot []fleet.Observation) {
 	newest := make(map[uuid.UUID]sight, len(lot))
 	for _, seen := range lot {
 		last := newest[seen.ID]
-		newest[seen.ID] = sight{max(last.at, seconds(seen.Seen)), max(last.twins, seconds(seen.Twins))}
+		newest[seen.ID] = sight{max(last.at, rows.Seconds(seen.Seen)), max(last.twins, rows.Seconds(seen.Twins))}
 	}
 	var ids []uuid.UUID
 	var times, twins []int64
@@ -46,14 +47,14 @@ func sights(batch *pgx.Batch, lot []fleet.Observation) {
 		twins = append(twins, last.twins)
 	}
 	batch.Queue(`WITH asked AS (
-			SELECT u.*, d.number FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS u (uuid, at, twins)
+			SELECT u.*, d.id FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS u (uuid, at, twins)
 			JOIN devices d ON d.uuid = u.uuid
 		), locked AS (
-			SELECT s.device FROM seen s JOIN asked a ON a.number = s.device ORDER BY s.device FOR UPDATE OF s
+			SELECT s.device FROM standings s JOIN asked a ON a.id = s.device ORDER BY s.device FOR UPDATE OF s
 		)
-		UPDATE seen s SET last_seen = greatest(s.last_seen, a.at), twins = greatest(s.twins, a.twins)
-		FROM asked a JOIN locked l ON l.device = a.number
-		WHERE s.device = a.number AND (a.at > s.last_seen OR a.twins > s.twins)`, ids, times, twins)
+		UPDATE standings s SET last_seen = greatest(s.last_seen, a.at), twins = greatest(s.twins, a.twins)
+		FROM asked a JOIN locked l ON l.device = a.id
+		WHERE s.device = a.id AND (a.at > s.last_seen OR a.twins > s.twins)`, ids, times, twins)
 }
 
 // figures writes statistics.
@@ -65,7 +66,7 @@ func figures(batch *pgx.Batch, lot []fleet.Observation) {
 	newest := map[point]string{}
 	for _, seen := range lot {
 		if seen.Stats != nil {
-			newest[point{seen.ID, seconds(seen.Stats.At)}] = seen.Stats.Text
+			newest[point{seen.ID, rows.Seconds(seen.Stats.At)}] = seen.Stats.Text
 		}
 	}
 	if len(newest) == 0 {
@@ -80,8 +81,8 @@ func figures(batch *pgx.Batch, lot []fleet.Observation) {
 		texts = append(texts, text)
 	}
 	batch.Queue(`INSERT INTO stats (device, at, text)
-		SELECT d.number, u.at, u.text FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS u (uuid, at, text)
-		JOIN devices d ON d.uuid = u.uuid ORDER BY d.number, u.at
+		SELECT d.id, u.at, u.text FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS u (uuid, at, text)
+		JOIN devices d ON d.uuid = u.uuid ORDER BY d.id, u.at
 		ON CONFLICT (device, at) DO UPDATE SET text = excluded.text`, ids, times, texts)
 }
 
@@ -92,7 +93,7 @@ func thinnings(batch *pgx.Batch, lot []fleet.Observation) {
 	for _, seen := range lot {
 		for _, thin := range seen.Thin {
 			ids = append(ids, seen.ID)
-			before = append(before, seconds(thin.Before))
+			before = append(before, rows.Seconds(thin.Before))
 			steps = append(steps, int64(thin.Step/time.Second))
 		}
 	}
@@ -101,6 +102,6 @@ func thinnings(batch *pgx.Batch, lot []fleet.Observation) {
 	}
 	batch.Queue(`DELETE FROM stats t USING unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS u (uuid, before, step)
 		JOIN devices d ON d.uuid = u.uuid
-		WHERE t.device = d.number AND t.at < u.before AND CASE WHEN u.step = 0 THEN true ELSE t.at % u.step <> 0 END`,
+		WHERE t.device = d.id AND t.at < u.before AND CASE WHEN u.step = 0 THEN true ELSE t.at % u.step <> 0 END`,
 		ids, before, steps)
 }

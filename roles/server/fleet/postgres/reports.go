@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -52,29 +53,29 @@ func (s *Store) reportAll(ctx context.Context, batch []*job[report]) error {
 	return nil
 }
 
-// keepReports locks rows of seen in one order, as observe does, so that batches never wait for each other in a circle. What
+// keepReports locks rows of standings in one order, as observe does, so that batches never wait for each other in a circle. What
 // it compares verdicts with is what it locked: the statement's own snapshot may be older, and hide what another has written
 // in between. It returns what is kept by the index of the report; nothing for one that came too late, or from nobody.
 const keepReports = `WITH asked AS (
-	SELECT u.*, d.number FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[],
+	SELECT u.*, d.id FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[],
 		$7::smallint[], $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::smallint[], $13::bigint[], $14::boolean[],
 		$15::bytea[])
 	WITH ORDINALITY AS u (uuid, config, sequence, running, hash, attempted, outcome, path, reason, attempted_at, at, state,
 		verdict, says, instance, i)
 	JOIN devices d ON d.uuid = u.uuid
 ), locked AS (
-	SELECT s.device, s.state, s.verdict_revision, s.says FROM seen s JOIN asked a ON a.number = s.device
+	SELECT s.device, s.state, s.verdict_revision, s.says FROM standings s JOIN asked a ON a.id = s.device
 	ORDER BY s.device FOR UPDATE OF s
 ), kept AS (
 	UPDATE reports r SET config = a.config, sequence = CASE WHEN a.sequence = 0 THEN r.sequence ELSE a.sequence END,
 		running_revision = a.running, running_hash = a.hash, attempted_revision = a.attempted,
 		attempted_outcome = a.outcome, attempted_path = a.path, attempted_reason = a.reason,
 		attempted_at = a.attempted_at, at = a.at, instance = a.instance
-	FROM asked a JOIN locked l ON l.device = a.number
-	WHERE r.device = a.number AND (a.sequence = 0 OR a.sequence >= r.sequence)
+	FROM asked a JOIN locked l ON l.device = a.id
+	WHERE r.device = a.id AND (a.sequence = 0 OR a.sequence >= r.sequence)
 	RETURNING a.i, r.device, r.sequence, a.state, a.verdict, a.says
 ), judged AS (
-	UPDATE seen s SET state = k.state, verdict_revision = k.verdict, says = k.says
+	UPDATE standings s SET state = k.state, verdict_revision = k.verdict, says = k.says
 	FROM kept k JOIN locked l ON l.device = k.device
 	WHERE s.device = k.device AND (l.state <> k.state OR l.verdict_revision <> k.verdict OR l.says <> k.says)
 )
@@ -85,7 +86,7 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		ids                                                        []uuid.UUID
 		configs                                                    []string
 		sequences, running, attempted, attemptedAt, times, verdict []int64
-		hashes, paths, reasons, instances                          []octets
+		hashes, paths, reasons, instances                          []rows.Text
 		outcomes, states                                           []int16
 		says                                                       []bool
 	)
@@ -95,17 +96,17 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		configs = append(configs, r.Config.String())
 		sequences = append(sequences, r.Sequence)
 		running = append(running, r.Running.Revision)
-		hashes = append(hashes, octets(r.Running.Hash))
+		hashes = append(hashes, rows.Text(r.Running.Hash))
 		attempted = append(attempted, r.Attempted.Revision)
 		outcomes = append(outcomes, int16(r.Attempted.Outcome))
-		paths = append(paths, octets(r.Attempted.Path))
-		reasons = append(reasons, octets(r.Attempted.Reason))
+		paths = append(paths, rows.Text(r.Attempted.Path))
+		reasons = append(reasons, rows.Text(r.Attempted.Reason))
 		attemptedAt = append(attemptedAt, r.Attempted.At)
-		times = append(times, seconds(r.At))
+		times = append(times, rows.Seconds(r.At))
 		states = append(states, int16(r.Verdict.State))
 		verdict = append(verdict, r.Verdict.Revision)
 		says = append(says, !r.Mute())
-		instances = append(instances, octets(r.Instance))
+		instances = append(instances, rows.Text(r.Instance))
 	}
 	notice := &fleet.Notice{Kind: fleet.DevicesReported, Devices: ids}
 	var kept map[int64]int64
@@ -113,9 +114,9 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		kept = make(map[int64]int64, len(round))
 		var batch pgx.Batch // one round trip, and one transaction, as there is no BEGIN
 		batch.Queue(keepReports, ids, configs, sequences, running, hashes, attempted, outcomes, paths, reasons, attemptedAt,
-			times, states, verdict, says, instances).Query(func(rows pgx.Rows) error {
+			times, states, verdict, says, instances).Query(func(found pgx.Rows) error {
 			var i, sequence int64
-			_, err := pgx.ForEachRow(rows, []any{&i, &sequence}, func() error {
+			_, err := pgx.ForEachRow(found, []any{&i, &sequence}, func() error {
 				kept[i-1] = sequence
 				return nil
 			})
@@ -141,7 +142,7 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 
 // sequence returns that of the last report of a device.
 func (s *Store) sequence(ctx context.Context, id uuid.UUID) (sequence int64, err error) {
-	err = s.pool.QueryRow(ctx, "SELECT r.sequence FROM reports r JOIN devices d ON d.number = r.device WHERE d.uuid = $1",
+	err = s.pool.QueryRow(ctx, "SELECT r.sequence FROM reports r JOIN devices d ON d.id = r.device WHERE d.uuid = $1",
 		id).Scan(&sequence)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = fleet.ErrUnknownDevice
@@ -155,16 +156,16 @@ func (s *Store) Stats(ctx context.Context, id uuid.UUID, since time.Time) (list 
 		if _, err := s.sequence(ctx, id); err != nil {
 			return err
 		}
-		rows, err := s.pool.Query(ctx, `SELECT t.at, t.text FROM stats t JOIN devices d ON d.number = t.device
-			WHERE d.uuid = $1 AND t.at >= $2 ORDER BY t.at`, id, seconds(since))
+		found, err := s.pool.Query(ctx, `SELECT t.at, t.text FROM stats t JOIN devices d ON d.id = t.device
+			WHERE d.uuid = $1 AND t.at >= $2 ORDER BY t.at`, id, rows.Seconds(since))
 		if err != nil {
 			return err
 		}
 		list = nil
 		var at int64
 		var text string
-		_, err = pgx.ForEachRow(rows, []any{&at, &text}, func() error {
-			list = append(list, fleet.Stats{At: moment(at), Text: text})
+		_, err = pgx.ForEachRow(found, []any{&at, &text}, func() error {
+			list = append(list, fleet.Stats{At: rows.Time(at), Text: text})
 			return nil
 		})
 		return err

@@ -3,6 +3,10 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -10,8 +14,10 @@ import (
 // migrations lead from one version of the schema to the next; the first from an empty database to version 1. What has
 // been released is never changed, only added to.
 //
+// Package rows lists what the tables and columns are called by now.
+//
 // Three tables share what is known of a device, by how often it changes: devices hardly ever, reports when a device
-// reports something new, seen every few minutes for each device that polls, so that a row there is as small as it can be.
+// reports something new, standings (once seen) every few minutes for each device that polls, so that a row there is as small as it can be.
 // They are joined by number, which counts up and keeps rows and indexes packed, as random UUIDs would not.
 //
 // Texts that others choose are bytea: text cannot hold U+0000, which JSON can. Times are seconds since 1970.
@@ -135,7 +141,17 @@ ALTER TABLE seen ADD COLUMN twins bigint NOT NULL DEFAULT 0; -- 0: never`}, {sta
 -- When an operator last said that one machine does.
 ALTER TABLE seen ADD COLUMN alone bigint NOT NULL DEFAULT 0;`},
 	// The digest was one of the key's text, of which one key has several.
-	{fill: fillKeyDigests}}
+	{fill: fillKeyDigests}, {statements: `
+-- The names that package rows has, and its digests.
+ALTER TABLE devices RENAME COLUMN number TO id;
+ALTER TABLE tokens RENAME COLUMN number TO id;
+ALTER TABLE layers RENAME COLUMN set_by TO author;
+ALTER TABLE layers RENAME COLUMN set_at TO at;
+ALTER TABLE history RENAME COLUMN set_by TO author;
+ALTER TABLE history RENAME COLUMN set_at TO at;
+ALTER TABLE seen RENAME TO standings;
+ALTER INDEX seen_pkey RENAME TO standings_pkey;
+UPDATE devices SET key_digest = substring(key_digest FROM 1 FOR 16) WHERE key_digest IS NOT NULL;`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {
@@ -148,7 +164,7 @@ type migration struct {
 func fillKeyDigests(ctx context.Context, tx pgx.Tx) error {
 	const portion = 1000
 	for last := int64(0); ; {
-		rows, err := tx.Query(ctx, `SELECT number, public_key_rsa, key_digest FROM devices WHERE number > $1
+		found, err := tx.Query(ctx, `SELECT number, public_key_rsa, key_digest FROM devices WHERE number > $1
 			ORDER BY number LIMIT $2`, last, portion)
 		if err != nil {
 			return err
@@ -156,12 +172,12 @@ func fillKeyDigests(ctx context.Context, tx pgx.Tx) error {
 		read := 0
 		want := map[int64][]byte{}
 		var odd []int64
-		var key octets
+		var key rows.Text
 		var kept []byte
-		_, err = pgx.ForEachRow(rows, []any{&last, &key, &kept}, func() error {
+		_, err = pgx.ForEachRow(found, []any{&last, &key, &kept}, func() error {
 			read++
 			// One that has none is not the first of its key.
-			if of := digest(string(key)); kept != nil && !bytes.Equal(of, kept) {
+			if of := wholeDigest(string(key)); kept != nil && !bytes.Equal(of, kept) {
 				odd, want[last] = append(odd, last), of
 			}
 			return nil
@@ -178,6 +194,15 @@ func fillKeyDigests(ctx context.Context, tx pgx.Tx) error {
 			return nil
 		}
 	}
+}
+
+// wholeDigest is what the column had before it had half of it.
+func wholeDigest(publicKey string) []byte {
+	if publicKey == "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(fleet.SameKey(publicKey)))
+	return sum[:]
 }
 
 // setDigest gives a device its digest, which an earlier one may have, and a later one has to give up.

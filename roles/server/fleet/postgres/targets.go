@@ -3,38 +3,12 @@ package postgres
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/jackc/pgx/v5"
 )
-
-const layerColumns = "l.name, l.selector, l.priority, l.config, l.revision, l.set_by, l.set_at"
-
-// A layerRow takes what layerColumns give.
-type layerRow struct {
-	name, selector, config string
-	priority, revision, at int64
-	by                     octets
-}
-
-func (r *layerRow) targets() []any {
-	return []any{&r.name, &r.selector, &r.priority, &r.config, &r.revision, &r.by, &r.at}
-}
-
-func (r *layerRow) layer() (fleet.Layer, error) {
-	selector, err := fleet.ParseSelector(r.selector)
-	if err != nil {
-		return fleet.Layer{}, err
-	}
-	config, err := fleet.LoadConfig([]byte(r.config))
-	if err != nil {
-		return fleet.Layer{}, err
-	}
-	return fleet.Layer{Name: fleet.LayerName(r.name), Selector: selector, Priority: r.priority, Config: config,
-		Revision: r.revision, Authorship: fleet.Authorship{By: string(r.by), At: moment(r.at)}}, nil
-}
 
 // Targets is as of fleet.Store.
 func (s *Store) Targets(ctx context.Context) (targets fleet.Targets, err error) {
@@ -54,11 +28,11 @@ func readTargets(ctx context.Context, tx pgx.Tx, targets *fleet.Targets) error {
 		return row.Scan(&targets.Revision)
 	})
 	// A database sorts text by whatever language it was made for; names are sorted by their bytes.
-	batch.Queue("SELECT " + layerColumns + " FROM layers l WHERE l.device IS NULL ORDER BY l.priority, l.name::bytea").
-		Query(func(rows pgx.Rows) error {
-			var row layerRow
-			_, err := pgx.ForEachRow(rows, row.targets(), func() error {
-				layer, err := row.layer()
+	batch.Queue("SELECT " + rows.LayerColumns + " FROM layers WHERE device IS NULL ORDER BY priority, name::bytea").
+		Query(func(found pgx.Rows) error {
+			var row rows.Layer
+			_, err := pgx.ForEachRow(found, row.Into(), func() error {
+				layer, err := row.Layer()
 				if err == nil && layer.Name == fleet.Everyone {
 					targets.Everyone = layer
 				} else if err == nil {
@@ -68,11 +42,11 @@ func readTargets(ctx context.Context, tx pgx.Tx, targets *fleet.Targets) error {
 			})
 			return err
 		})
-	batch.Queue("SELECT selector, revision FROM concerns ORDER BY selector::bytea").Query(func(rows pgx.Rows) error {
+	batch.Queue("SELECT selector, revision FROM concerns ORDER BY selector::bytea").Query(func(found pgx.Rows) error {
 		var text string
 		var concern fleet.Concern
-		_, err := pgx.ForEachRow(rows, []any{&text, &concern.Revision}, func() (err error) {
-			concern.Selector, err = fleet.ParseSelector(text)
+		_, err := pgx.ForEachRow(found, []any{&text, &concern.Revision}, func() (err error) {
+			concern.Selector, err = rows.Selector(text)
 			targets.Concerns = append(targets.Concerns, concern)
 			return err
 		})
@@ -88,15 +62,15 @@ type querier interface {
 
 // present returns a layer as it is, and whether there is one.
 func present(ctx context.Context, from querier, name fleet.LayerName) (layer fleet.Layer, there bool, err error) {
-	var row layerRow
-	err = from.QueryRow(ctx, "SELECT "+layerColumns+" FROM layers l WHERE l.name = $1", string(name)).Scan(row.targets()...)
+	var row rows.Layer
+	err = from.QueryRow(ctx, "SELECT "+rows.LayerColumns+" FROM layers WHERE name = $1", string(name)).Scan(row.Into()...)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return fleet.Layer{}, false, nil
 	case err != nil:
 		return fleet.Layer{}, false, err
 	}
-	layer, err = row.layer()
+	layer, err = row.Layer()
 	return layer, true, err
 }
 
@@ -114,30 +88,26 @@ func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (layer fleet.La
 
 // DeviceLayers is as of fleet.Store.
 func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list []fleet.Layer, next string, err error) {
-	from, err := cursor(after)
+	page, err := rows.NewPage[fleet.Layer](after, limit)
 	if err != nil {
 		return nil, "", err
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, "SELECT l.device, "+layerColumns+
-			" FROM layers l WHERE l.device > $1 ORDER BY l.device LIMIT $2", from, limit+1)
+		found, err := s.pool.Query(ctx, "SELECT "+rows.DeviceLayerColumns+" FROM layers o JOIN devices d ON d.id = o.device"+
+			" WHERE o.device > $1 ORDER BY o.device LIMIT $2", page.After, page.Limit())
 		if err != nil {
 			return err
 		}
-		list, next = nil, ""
-		var number int64
-		var row layerRow
-		_, err = pgx.ForEachRow(rows, append([]any{&number}, row.targets()...), func() error {
-			if len(list) == limit {
-				next = strconv.FormatInt(from, 10)
-				return nil
-			}
-			from = number
-			layer, err := row.layer()
-			list = append(list, layer)
+		var row rows.DeviceLayer
+		_, err = pgx.ForEachRow(found, row.Into(), func() error {
+			layer, err := row.Layer()
+			page.Add(row.ID, layer)
 			return err
 		})
 		return err
 	})
-	return list, next, err
+	if err != nil {
+		return nil, "", err
+	}
+	return page.List, page.Next, nil
 }

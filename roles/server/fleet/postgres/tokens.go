@@ -7,33 +7,24 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/jackc/pgx/v5"
 )
 
 var _ access.Store = (*Store)(nil)
 
-const tokenColumns = "name, purpose, digest, read_only, created, expires, revoked, last_used, device_limit, used"
-
 // tokens reads tokens.
 func (s *Store) tokens(ctx context.Context, query string, arguments ...any) (list []access.Token, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, query, arguments...)
+		found, err := s.pool.Query(ctx, query, arguments...)
 		if err != nil {
 			return err
 		}
 		list = nil
-		var token access.Token
-		var purpose string
-		var digest []byte
-		var created, expires, revoked, lastUsed int64
-		_, err = pgx.ForEachRow(rows, []any{&token.Name, &purpose, &digest, &token.ReadOnly, &created, &expires, &revoked,
-			&lastUsed, &token.Limit, &token.Used}, func() error {
-			token.Purpose = access.Purpose(purpose)
-			copy(token.Digest[:], digest)
-			token.Created, token.Expires = moment(created), moment(expires)
-			token.Revoked, token.LastUsed = moment(revoked), moment(lastUsed)
-			list = append(list, token)
+		var row rows.Token
+		_, err = pgx.ForEachRow(found, row.Into(), func() error {
+			list = append(list, row.Token())
 			return nil
 		})
 		return err
@@ -44,10 +35,9 @@ func (s *Store) tokens(ctx context.Context, query string, arguments ...any) (lis
 // AddToken is as of access.Store.
 func (s *Store) AddToken(ctx context.Context, token access.Token) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		done, err := s.pool.Exec(ctx, "INSERT INTO tokens ("+tokenColumns+")"+
+		done, err := s.pool.Exec(ctx, "INSERT INTO tokens ("+rows.TokenColumns+")"+
 			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
-			token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, seconds(token.Created), seconds(token.Expires),
-			seconds(token.Revoked), seconds(token.LastUsed), token.Limit, token.Used)
+			rows.TokenValues(token)...)
 		if err == nil && done.RowsAffected() == 0 {
 			err = access.ErrTokenExists
 		}
@@ -57,12 +47,12 @@ func (s *Store) AddToken(ctx context.Context, token access.Token) error {
 
 // Tokens is as of access.Store.
 func (s *Store) Tokens(ctx context.Context) ([]access.Token, error) {
-	return s.tokens(ctx, "SELECT "+tokenColumns+" FROM tokens ORDER BY number")
+	return s.tokens(ctx, "SELECT "+rows.TokenColumns+" FROM tokens ORDER BY id")
 }
 
 // Token is as of access.Store.
 func (s *Store) Token(ctx context.Context, digest [sha256.Size]byte) (access.Token, error) {
-	list, err := s.tokens(ctx, "SELECT "+tokenColumns+" FROM tokens WHERE digest = $1", digest[:])
+	list, err := s.tokens(ctx, "SELECT "+rows.TokenColumns+" FROM tokens WHERE digest = $1", digest[:])
 	switch {
 	case err != nil:
 		return access.Token{}, err
@@ -84,7 +74,7 @@ func (s *Store) Guarded(ctx context.Context) (guarded bool, err error) {
 func (s *Store) RevokeToken(ctx context.Context, name string, at time.Time) error {
 	return s.call(ctx, func(ctx context.Context) error {
 		done, err := s.pool.Exec(ctx, "UPDATE tokens SET revoked = CASE WHEN revoked = 0 THEN $2 ELSE revoked END WHERE name = $1",
-			name, seconds(at))
+			name, rows.Seconds(at))
 		if err == nil && done.RowsAffected() == 0 {
 			err = access.ErrUnknownToken
 		}
@@ -99,7 +89,7 @@ func (s *Store) SpendToken(ctx context.Context, digest [sha256.Size]byte, at tim
 		return s.again(ctx, func() error {
 			done, err := s.pool.Exec(ctx, `UPDATE tokens SET used = used + 1 WHERE digest = $1 AND purpose = $2 AND revoked = 0
 				AND (expires = 0 OR expires > $3) AND (device_limit = 0 OR used < device_limit)`,
-				digest[:], string(access.Enrol), seconds(at))
+				digest[:], string(access.Enrol), rows.Seconds(at))
 			if err != nil || done.RowsAffected() > 0 {
 				return err
 			}
@@ -121,7 +111,7 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 	var names []string
 	var times []int64
 	for name, at := range used {
-		names, times = append(names, name), append(times, seconds(at))
+		names, times = append(names, name), append(times, rows.Seconds(at))
 	}
 	return s.call(ctx, func(ctx context.Context) error {
 		return s.again(ctx, func() error {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet/rows"
 )
 
 // OpenTokens opens only the tokens of the file at path, which a server may be using meanwhile: SQLite lets one process
@@ -48,7 +49,7 @@ func besideServer(ctx context.Context, path string) (_ access.Store, release fun
 	}
 	db.SetMaxOpenConns(1)
 	fail := func(act string, err error) error {
-		if err == nil || tokenRefusal(err) {
+		if err == nil || rows.Refusal(err) {
 			return err
 		}
 		return fmt.Errorf("cannot %s %q: %w", act, path, explain(err))

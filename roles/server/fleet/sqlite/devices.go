@@ -2,104 +2,48 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// digestOf stands for a text: the first half of its SHA-256.
-func digestOf(text string) []byte {
-	sum := sha256.Sum256([]byte(text))
-	return sum[:16]
-}
-
 // oneDevice selects a whole device; a condition follows.
-const oneDevice = "SELECT d.id, d.uuid, d.registered, d.ip_address, d.arch, d.key_id," +
-	" s.status, l.text, s.own, s.state, s.revision, s.seen, s.twins, s.alone," +
-	" r.changed, r.sequence, r.instance, r.running, r.running_hash, r.attempted, r.outcome, r.path, r.reason, r.attempted_at," +
-	" o.config, o.revision, o.author, o.at," +
-	" d.public_key_rsa, r.config FROM devices d" + joined
+const oneDevice = "SELECT " + rows.DeviceColumns + fromDevices
 
-// someDevices selects devices without what is large; a condition may follow, and then orderDevices.
-const someDevices = "SELECT d.id, d.uuid, d.registered, d.ip_address, d.arch, d.key_id," +
-	" s.status, l.text, s.own, s.state, s.revision, s.seen, s.twins, s.alone," +
-	" r.changed, r.sequence, r.instance, r.running, r.running_hash, r.attempted, r.outcome, r.path, r.reason, r.attempted_at," +
-	" o.config, o.revision, o.author, o.at," +
-	" '', iif(s.says, CAST('{}' AS BLOB), r.config) FROM devices d" + joined + " WHERE d.id > ?"
-
+// someDevices selects devices without what is bulky; a condition may follow, and then orderDevices.
 const (
-	isMute       = " AND s.says = 0 AND s.state <> 0"
+	someDevices  = "SELECT " + rows.BriefColumns + fromDevices + " WHERE d.id > ?"
 	orderDevices = " ORDER BY d.id LIMIT ?"
 )
 
-const joined = " JOIN standings s ON s.device = d.id JOIN label_sets l ON l.id = s.labels" +
+const fromDevices = " FROM devices d JOIN standings s ON s.device = d.id JOIN label_sets l ON l.id = s.label_set" +
 	" JOIN reports r ON r.device = d.id LEFT JOIN device_layers o ON o.device = d.id"
 
-// scan reads a device's row, and the number of it.
-func scan(row interface{ Scan(...any) error }) (device fleet.Device, number int64, err error) {
-	var id, config, own []byte
-	var registered, seen, twins, alone, changed int64
-	var labels string
-	var key, author sql.NullString
-	var revision, at sql.NullInt64
-	err = row.Scan(&number, &id, &registered, &device.IPAddress, &device.Arch, &key,
-		&device.Status, &labels, &device.OwnRevision, &device.Verdict.State, &device.Verdict.Revision, &seen, &twins, &alone,
-		&changed, &device.Sequence, &device.Instance, &device.Running.Revision, &device.Running.Hash, &device.Attempted.Revision,
-		&device.Attempted.Outcome, &device.Attempted.Path, &device.Attempted.Reason, &device.Attempted.At,
-		&own, &revision, &author, &at, &device.PublicKeyRSA, &config)
-	if err != nil {
+// scan reads a device's row, and its ID in the table.
+func scan(from interface{ Scan(...any) error }) (fleet.Device, int64, error) {
+	var row rows.Device
+	if err := from.Scan(row.Into()...); err != nil {
 		return fleet.Device{}, 0, err
 	}
-	damaged := func(what string, err error) (fleet.Device, int64, error) {
-		return fleet.Device{}, 0, fmt.Errorf("%w: %s: %w", ErrDamaged, what, err)
-	}
-	if device.ID, err = uuid.FromBytes(id); err != nil {
-		return damaged("a device's UUID", err)
-	}
-	if device.Config, err = fleet.LoadConfig(config); err != nil {
-		return damaged("a report", err)
-	}
-	if device.Labels, err = fleet.LoadLabels(labels); err != nil {
-		return damaged("a device's labels", err)
-	}
-	if own != nil {
-		config, err := fleet.LoadConfig(own)
-		if err != nil {
-			return damaged("a device's layer", err)
-		}
-		device.Own = &fleet.Layer{Name: fleet.DeviceLayer(device.ID), Config: config, Revision: revision.Int64,
-			Authorship: fleet.Authorship{By: author.String, At: instant(at.Int64)}}
-	}
-	device.KeyID = key.String
-	device.Registered, device.LastSeen, device.Report.At = instant(registered), instant(seen), instant(changed)
-	device.Twins, device.Alone = instant(twins), instant(alone)
-	return device, number, nil
+	device, err := row.Device()
+	return device, row.ID, damaged(err)
 }
 
-// instant reads a time; 0 is none.
-func instant(seconds int64) time.Time {
-	if seconds == 0 {
-		return time.Time{}
+// damaged makes an error about the content of a row an ErrDamaged.
+func damaged(err error) error {
+	if err == nil {
+		return nil
 	}
-	return time.Unix(seconds, 0).UTC()
-}
-
-// seconds is what a time is kept as.
-func seconds(at time.Time) int64 {
-	if at.IsZero() {
-		return 0
-	}
-	return at.Unix()
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
 // Device implements fleet.Store.
@@ -145,7 +89,7 @@ func unknown(err error) error {
 	return err
 }
 
-// Devices implements fleet.Store. The cursor is the number of the last row.
+// Devices implements fleet.Store. The cursor is the ID of the last row.
 func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
 	return s.list(ctx, s.devices, after, limit)
 }
@@ -158,7 +102,7 @@ func (s *Store) Mute(ctx context.Context, after string, limit int) (list []fleet
 func (s *Store) list(
 	ctx context.Context, query *sql.Stmt, after string, limit int,
 ) (list []fleet.Device, next string, err error) {
-	last, err := cursor(after)
+	page, err := rows.NewPage[fleet.Device](after, limit)
 	if err != nil {
 		return nil, "", err
 	}
@@ -166,35 +110,17 @@ func (s *Store) list(
 		return nil, "", err
 	}
 	defer s.mu.RUnlock()
-	// One more tells whether there are more.
-	err = s.each(ctx, query, []any{last, limit + 1}, func(rows *sql.Rows) error {
-		device, number, err := scan(rows)
-		if err != nil {
-			return err
+	err = s.each(ctx, query, []any{page.After, page.Limit()}, func(row *sql.Rows) error {
+		device, id, err := scan(row)
+		if err == nil {
+			page.Add(id, device)
 		}
-		if len(list) == limit {
-			next = strconv.FormatInt(last, 10)
-			return nil
-		}
-		list, last = append(list, device), number
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, "", s.fail("list the devices in", err)
 	}
-	return list, next, nil
-}
-
-// cursor reads the number of a row. What is no cursor of ours has nothing behind it that could be told.
-func cursor(after string) (int64, error) {
-	if after == "" {
-		return 0, nil
-	}
-	last, err := strconv.ParseInt(after, 10, 64)
-	if err != nil {
-		return 0, fleet.ErrBadCursor
-	}
-	return last, nil
+	return page.List, page.Next, nil
 }
 
 // Count implements fleet.Store.
@@ -211,7 +137,7 @@ func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (
 	device.LastSeen = device.Registered
 	kept := device
 	added := false
-	digest := keyDigest(device.PublicKeyRSA) // not in the writer's time
+	digest := rows.Digest(device.PublicKeyRSA) // not in the writer's time
 	err := s.change(ctx, "keep a device in", ofDevice(device.ID), func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		var known []byte
@@ -232,7 +158,7 @@ func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (
 			return err
 		}
 		result, err := s.writer.addDevice.ExecContext(ctx, device.ID[:], device.Registered.Unix(), device.IPAddress,
-			device.PublicKeyRSA, device.Arch, digest, keyID(device.KeyID))
+			device.PublicKeyRSA, device.Arch, digest, rows.NullIfEmpty(device.KeyID))
 		var refused *sqlite.Error
 		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 			return fleet.ErrExists
@@ -324,7 +250,7 @@ func (s *Store) SetLabels(
 		if err != nil {
 			return err
 		}
-		_, err = conn.ExecContext(ctx, "UPDATE standings SET labels = ?, own = ? WHERE device = ?", labels, drawn, row)
+		_, err = conn.ExecContext(ctx, "UPDATE standings SET label_set = ?, own_revision = ? WHERE device = ?", labels, drawn, row)
 		return err
 	}, func() []fleet.Notice {
 		if drawn == 0 {
@@ -351,7 +277,7 @@ func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status
 func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error {
 	return s.change(ctx, "keep a device's mark in", ofDevice(id), func(conn *sql.Conn) error {
 		result, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE standings SET alone = max(alone, ?)"+
-			" WHERE device = (SELECT id FROM devices WHERE uuid = ?)", seconds(at), id[:])
+			" WHERE device = (SELECT id FROM devices WHERE uuid = ?)", rows.Seconds(at), id[:])
 		return one(result, err, fleet.ErrUnknownDevice)
 	}, func() []fleet.Notice { return changed(id) })
 }
@@ -378,10 +304,10 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, new
 		case device.KeyID != before:
 			return fleet.ErrStale
 		}
-		digest := keyDigest(publicKey)
+		digest := rows.Digest(publicKey)
 		var others int
 		err = conn.QueryRowContext(ctx, "SELECT count(*) FROM devices WHERE id <> ? AND (key_digest = ? OR key_id = ?)",
-			row, digest, keyID(newID)).Scan(&others)
+			row, digest, rows.NullIfEmpty(newID)).Scan(&others)
 		if err != nil {
 			return err
 		}
@@ -389,7 +315,7 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, new
 			return fleet.ErrExists
 		}
 		_, err = conn.ExecContext(ctx, "UPDATE devices SET public_key_rsa = ?, key_digest = ?, key_id = ? WHERE id = ?",
-			publicKey, digest, keyID(newID), row)
+			publicKey, digest, rows.NullIfEmpty(newID), row)
 		return err
 	}, func() []fleet.Notice { return changed(id) })
 }

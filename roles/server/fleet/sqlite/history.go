@@ -4,10 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"math"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 )
 
 // lastRevision asks for the last revision that was drawn. History is never shortened, so that it is the counter, but for
@@ -20,56 +20,24 @@ func (s *Store) record(ctx context.Context, conn *sql.Conn, entry fleet.Entry) (
 		return 0, err
 	}
 	revision++
-	_, err = conn.ExecContext(ctx, "INSERT INTO history"+
-		" (revision, at, author, layer, action, restores, selector, priority, before, after, labels)"+
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", revision, seconds(entry.At), entry.By, entry.Layer, entry.Action,
-		entry.Restores, entry.Selector.String(), entry.Priority, blob(entry.Before), blob(entry.After), entry.Labels.String())
+	entry.Revision = revision
+	_, err = conn.ExecContext(ctx, "INSERT INTO history ("+rows.EntryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		rows.EntryValues(entry)...)
 	return revision, err
 }
 
-func blob(config *fleet.Config) any {
-	if config == nil {
-		return nil
-	}
-	return []byte(config.String())
-}
-
 const (
-	entryColumns = "revision, at, author, layer, action, restores, selector, priority, labels"
-	selectShort  = "SELECT " + entryColumns + ", NULL, NULL FROM history"
-	selectEntry  = "SELECT " + entryColumns + ", before, after FROM history"
+	selectBrief = "SELECT " + rows.BriefEntryColumns + " FROM history"
+	selectEntry = "SELECT " + rows.EntryColumns + " FROM history"
 )
 
-func scanEntry(row interface{ Scan(...any) error }) (entry fleet.Entry, err error) {
-	var at int64
-	var selector, labels string
-	var before, after []byte
-	err = row.Scan(&entry.Revision, &at, &entry.By, &entry.Layer, &entry.Action, &entry.Restores, &selector,
-		&entry.Priority, &labels, &before, &after)
-	if err != nil {
+func scanEntry(from interface{ Scan(...any) error }) (fleet.Entry, error) {
+	var row rows.Entry
+	if err := from.Scan(row.Into()...); err != nil {
 		return fleet.Entry{}, err
 	}
-	entry.At = instant(at)
-	if entry.Selector, err = parseSelector(selector); err != nil {
-		return fleet.Entry{}, err
-	}
-	if entry.Labels, err = fleet.LoadLabels(labels); err != nil {
-		return fleet.Entry{}, fmt.Errorf("%w: an entry of the history: %w", ErrDamaged, err)
-	}
-	for _, text := range []struct {
-		from []byte
-		to   **fleet.Config
-	}{{before, &entry.Before}, {after, &entry.After}} {
-		if text.from == nil {
-			continue
-		}
-		config, err := fleet.LoadConfig(text.from)
-		if err != nil {
-			return fleet.Entry{}, fmt.Errorf("%w: an entry of the history: %w", ErrDamaged, err)
-		}
-		*text.to = &config
-	}
-	return entry, nil
+	entry, err := row.Entry()
+	return entry, damaged(err)
 }
 
 // History implements fleet.Store.
@@ -97,8 +65,8 @@ func (s *Store) listEntries(
 	if layer != "" {
 		query, arguments = ofLayer, []any{layer, below, limit}
 	}
-	err = s.each(ctx, query, arguments, func(rows *sql.Rows) error {
-		entry, err := scanEntry(rows)
+	err = s.each(ctx, query, arguments, func(row *sql.Rows) error {
+		entry, err := scanEntry(row)
 		list = append(list, entry)
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
 )
@@ -30,7 +31,7 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (
 			sequence = report.Sequence
 		}
 		tried := report.Attempted
-		_, err := s.writer.report.ExecContext(ctx, []byte(report.Config.String()), seconds(report.At), sequence,
+		_, err := s.writer.report.ExecContext(ctx, []byte(report.Config.String()), rows.Seconds(report.At), sequence,
 			report.Instance, report.Running.Revision, report.Running.Hash, tried.Revision, tried.Outcome, tried.Path, tried.Reason, tried.At, row)
 		if err != nil {
 			return err
@@ -83,15 +84,15 @@ func (s *Store) observe(ctx context.Context, seen fleet.Observation) error {
 		}
 		return err
 	}
-	if _, err = s.writer.seen.ExecContext(ctx, seconds(seen.Seen), seconds(seen.Twins), row); err != nil || seen.Stats == nil {
+	if _, err = s.writer.seen.ExecContext(ctx, rows.Seconds(seen.Seen), rows.Seconds(seen.Twins), row); err != nil || seen.Stats == nil {
 		return err
 	}
-	if _, err := s.writer.addStats.ExecContext(ctx, row, seconds(seen.Stats.At), seen.Stats.Text); err != nil {
+	if _, err := s.writer.addStats.ExecContext(ctx, row, rows.Seconds(seen.Stats.At), seen.Stats.Text); err != nil {
 		return err
 	}
 	for _, thin := range seen.Thin {
 		// What is no multiple of a step: all, where the step is 0, as a remainder by 0 is NULL.
-		_, err := s.writer.thin.ExecContext(ctx, row, seconds(thin.Before), int64(thin.Step/time.Second))
+		_, err := s.writer.thin.ExecContext(ctx, row, rows.Seconds(thin.Before), int64(thin.Step/time.Second))
 		if err != nil {
 			return err
 		}
@@ -109,13 +110,13 @@ func (s *Store) Stats(ctx context.Context, id uuid.UUID, since time.Time) (list 
 	if err := s.number.QueryRowContext(ctx, id[:]).Scan(&row); err != nil {
 		return nil, s.fail("read statistics from", unknown(err))
 	}
-	err = s.each(ctx, s.stats, []any{row, seconds(since)}, func(rows *sql.Rows) error {
+	err = s.each(ctx, s.stats, []any{row, rows.Seconds(since)}, func(row *sql.Rows) error {
 		var at int64
 		var stats fleet.Stats
-		if err := rows.Scan(&at, &stats.Text); err != nil {
+		if err := row.Scan(&at, &stats.Text); err != nil {
 			return err
 		}
-		stats.At = instant(at)
+		stats.At = rows.Time(at)
 		list = append(list, stats)
 		return nil
 	})
@@ -129,10 +130,10 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 	}
 	defer s.mu.RUnlock()
 	sets := map[int64]fleet.Labels{}
-	err = s.each(ctx, s.labelSets, nil, func(rows *sql.Rows) error {
+	err = s.each(ctx, s.labelSets, nil, func(row *sql.Rows) error {
 		var number int64
 		var text string
-		err := rows.Scan(&number, &text)
+		err := row.Scan(&number, &text)
 		if err == nil {
 			sets[number], err = fleet.LoadLabels(text)
 		}
@@ -141,13 +142,11 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 	if err != nil {
 		return nil, s.fail("count the devices in", err)
 	}
-	err = s.each(ctx, s.standings, []any{seconds(silent), int64(cloned / time.Second)}, func(rows *sql.Rows) error {
-		var group fleet.Standing
+	err = s.each(ctx, s.standings, []any{rows.Seconds(silent), int64(cloned / time.Second)}, func(row *sql.Rows) error {
+		var group rows.Standing
 		var labels int64
-		err := rows.Scan(&group.Status, &group.Verdict.State, &group.Verdict.Revision, &group.Own, &group.Mute, &labels,
-			&group.Count, &group.Silent, &group.Cloned)
-		group.Labels = sets[labels]
-		list = append(list, group)
+		err := row.Scan(group.Into(&labels)...)
+		list = append(list, group.Group(sets[labels]))
 		return err
 	})
 	return list, s.fail("count the devices in", err)
@@ -155,15 +154,15 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 
 // each runs a query and hands each of its rows on.
 func (s *Store) each(ctx context.Context, query *sql.Stmt, arguments []any, row func(*sql.Rows) error) error {
-	rows, err := query.QueryContext(ctx, arguments...)
+	found, err := query.QueryContext(ctx, arguments...)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // Err has told what there is to tell
-	for rows.Next() {
-		if err := row(rows); err != nil {
+	defer func() { _ = found.Close() }() // Err has told what there is to tell
+	for found.Next() {
+		if err := row(found); err != nil {
 			return err
 		}
 	}
-	return rows.Err()
+	return found.Err()
 }

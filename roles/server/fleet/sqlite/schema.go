@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 )
 
 // applicationID marks our files (PRAGMA application_id): "ASPF".
@@ -14,6 +14,8 @@ const applicationID = 0x41535046
 
 // migrations lead from one version of the schema (PRAGMA user_version) to the next; the first from an empty file to
 // version 1. What has been released is never changed, only added to.
+//
+// Package rows lists what the tables and columns are called by now.
 //
 // Reports stand apart from devices: they change all the time, and rows are packed by number rather than by random UUID,
 // so that a write touches few pages. Standings stand apart from both: they are small, so that all of them can be looked
@@ -133,6 +135,19 @@ var migrations = [...]migration{
 	ALTER TABLE standings ADD COLUMN twins INTEGER NOT NULL DEFAULT 0; -- 0: never`},
 	// When an operator last said that one machine does.
 	{statements: "ALTER TABLE standings ADD COLUMN alone INTEGER NOT NULL DEFAULT 0"},
+	// The names that package rows has.
+	{statements: `ALTER TABLE reports RENAME COLUMN changed TO at;
+	ALTER TABLE reports RENAME COLUMN running TO running_revision;
+	ALTER TABLE reports RENAME COLUMN attempted TO attempted_revision;
+	ALTER TABLE reports RENAME COLUMN outcome TO attempted_outcome;
+	ALTER TABLE reports RENAME COLUMN path TO attempted_path;
+	ALTER TABLE reports RENAME COLUMN reason TO attempted_reason;
+	ALTER TABLE standings RENAME COLUMN labels TO label_set;
+	ALTER TABLE standings RENAME COLUMN own TO own_revision;
+	ALTER TABLE standings RENAME COLUMN revision TO verdict_revision;
+	ALTER TABLE standings RENAME COLUMN seen TO last_seen;
+	ALTER TABLE label_sets RENAME COLUMN text TO labels;
+	ALTER TABLE tokens RENAME COLUMN most TO device_limit;`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.
@@ -142,7 +157,7 @@ type migration struct {
 }
 
 func fillKeyDigests(ctx context.Context, tx *sql.Tx) error {
-	return eachKey(ctx, tx, "UPDATE devices SET key_digest = ? WHERE id = ?", func(key string) any { return keyDigest(key) })
+	return eachKey(ctx, tx, "UPDATE devices SET key_digest = ? WHERE id = ?", func(key string) any { return rows.Digest(key) })
 }
 
 // eachKey runs an update with what a function makes of each device's public key. It goes through them in portions, as
@@ -172,36 +187,20 @@ func eachKey(ctx context.Context, tx *sql.Tx, update string, of func(key string)
 }
 
 func someKeys(ctx context.Context, tx *sql.Tx, after int64, limit int) (ids []int64, keys []string, err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT id, public_key_rsa FROM devices WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+	found, err := tx.QueryContext(ctx, "SELECT id, public_key_rsa FROM devices WHERE id > ? ORDER BY id LIMIT ?", after, limit)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = rows.Close() }() // Err has told what there is to tell
-	for rows.Next() {
+	defer func() { _ = found.Close() }() // Err has told what there is to tell
+	for found.Next() {
 		var id int64
 		var key string
-		if err := rows.Scan(&id, &key); err != nil {
+		if err := found.Scan(&id, &key); err != nil {
 			return nil, nil, err
 		}
 		ids, keys = append(ids, id), append(keys, key)
 	}
-	return ids, keys, rows.Err()
-}
-
-// keyDigest is what key_digest holds for a public key, however it is written: the first half of a SHA-256, NULL for none.
-func keyDigest(key string) []byte {
-	if key == "" {
-		return nil
-	}
-	return digestOf(fleet.SameKey(key))
-}
-
-// keyID is what key_id holds.
-func keyID(id string) any {
-	if id == "" {
-		return nil
-	}
-	return id
+	return ids, keys, found.Err()
 }
 
 // migrate brings the schema to the newest version, in one transaction.

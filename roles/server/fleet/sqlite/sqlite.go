@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
@@ -125,20 +126,20 @@ func (s *Store) statements() []query {
 		{&s.device, oneDevice + " WHERE d.uuid = ?"},
 		{&s.byKeyID, oneDevice + " WHERE d.key_id = ? ORDER BY d.id LIMIT 1"},
 		{&s.devices, someDevices + orderDevices},
-		{&s.mute, someDevices + isMute + orderDevices},
+		{&s.mute, someDevices + " AND " + rows.IsMute + orderDevices},
 		{&s.number, "SELECT id FROM devices WHERE uuid = ?"},
 		{&s.count, "SELECT count(*) FROM devices"},
 		{&s.stats, "SELECT at, text FROM stats WHERE device = ? AND at >= ? ORDER BY at"},
-		{&s.labelSets, "SELECT id, text FROM label_sets"},
-		{&s.standings, "SELECT status, state, revision, iif(own >= revision, own, 0) AS later, says = 0 AND state <> 0 AS mute," +
-			" labels, count(*), sum(seen < ?), sum(twins > alone AND seen - twins < ?) FROM standings GROUP BY status, state, revision, later, mute, labels"},
+		{&s.labelSets, "SELECT id, labels FROM label_sets"},
+		{&s.standings, "SELECT " + fmt.Sprintf(rows.StandingColumns, "label_set", "?", "?") +
+			" FROM standings GROUP BY 1, 2, 3, 4, 5, 6"},
 		{&s.layers, selectLayer + " ORDER BY priority, name"},
 		{&s.concerns, "SELECT selector, revision FROM concerns ORDER BY selector"},
 		{&s.layer, selectLayer + " WHERE name = ?"},
-		{&s.deviceLayers, "SELECT d.id, d.uuid, o.config, o.revision, o.author, o.at FROM device_layers o" +
+		{&s.deviceLayers, "SELECT " + rows.DeviceLayerColumns + " FROM device_layers o" +
 			" JOIN devices d ON d.id = o.device WHERE o.device > ? ORDER BY o.device LIMIT ?"},
-		{&s.history, selectShort + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
-		{&s.historyOf, selectShort + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.history, selectBrief + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
+		{&s.historyOf, selectBrief + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.entries, selectEntry + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.entriesOf, selectEntry + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.lastChange, "SELECT revision FROM history WHERE action <> 3 ORDER BY revision DESC LIMIT 1"},
@@ -163,7 +164,7 @@ func (s *Store) use(ctx context.Context) error {
 
 // fail words the trouble of an access.
 func (s *Store) fail(act string, err error) error {
-	if err == nil || refusal(err) {
+	if err == nil || rows.Refusal(err) {
 		return err
 	}
 	return fmt.Errorf("cannot %s %q: %w", act, s.path, explain(err))

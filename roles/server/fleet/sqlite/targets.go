@@ -4,12 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"strconv"
 
 	"aspects-poc/roles/server/fleet"
-
-	"github.com/google/uuid"
+	"aspects-poc/roles/server/fleet/rows"
 )
 
 // Targets implements fleet.Store.
@@ -34,8 +31,8 @@ func (s *Store) loadTargets(ctx context.Context, tx *sql.Tx) (targets fleet.Targ
 	if err := tx.QueryRowContext(ctx, lastRevision).Scan(&targets.Revision); err != nil {
 		return targets, err
 	}
-	err = s.each(ctx, tx.StmtContext(ctx, s.layers), nil, func(rows *sql.Rows) error {
-		layer, err := scanLayer(rows)
+	err = s.each(ctx, tx.StmtContext(ctx, s.layers), nil, func(row *sql.Rows) error {
+		layer, err := scanLayer(row)
 		if err != nil {
 			return err
 		}
@@ -49,12 +46,13 @@ func (s *Store) loadTargets(ctx context.Context, tx *sql.Tx) (targets fleet.Targ
 	if err != nil {
 		return targets, err
 	}
-	err = s.each(ctx, tx.StmtContext(ctx, s.concerns), nil, func(rows *sql.Rows) error {
+	err = s.each(ctx, tx.StmtContext(ctx, s.concerns), nil, func(row *sql.Rows) error {
 		var concern fleet.Concern
 		var selector string
-		err := rows.Scan(&selector, &concern.Revision)
+		err := row.Scan(&selector, &concern.Revision)
 		if err == nil {
-			concern.Selector, err = parseSelector(selector)
+			concern.Selector, err = rows.Selector(selector)
+			err = damaged(err)
 		}
 		targets.Concerns = append(targets.Concerns, concern)
 		return err
@@ -62,31 +60,15 @@ func (s *Store) loadTargets(ctx context.Context, tx *sql.Tx) (targets fleet.Targ
 	return targets, err
 }
 
-func parseSelector(text string) (fleet.Selector, error) {
-	selector, err := fleet.ParseSelector(text)
-	if err != nil {
-		return fleet.Selector{}, fmt.Errorf("%w: a selector: %w", ErrDamaged, err)
-	}
-	return selector, nil
-}
+const selectLayer = "SELECT " + rows.LayerColumns + " FROM layers"
 
-const selectLayer = "SELECT name, selector, priority, config, revision, author, at FROM layers"
-
-func scanLayer(row interface{ Scan(...any) error }) (layer fleet.Layer, err error) {
-	var selector string
-	var config []byte
-	var at int64
-	if err := row.Scan(&layer.Name, &selector, &layer.Priority, &config, &layer.Revision, &layer.By, &at); err != nil {
+func scanLayer(from interface{ Scan(...any) error }) (fleet.Layer, error) {
+	var row rows.Layer
+	if err := from.Scan(row.Into()...); err != nil {
 		return fleet.Layer{}, err
 	}
-	layer.At = instant(at)
-	if layer.Selector, err = parseSelector(selector); err != nil {
-		return fleet.Layer{}, err
-	}
-	if layer.Config, err = fleet.LoadConfig(config); err != nil {
-		return fleet.Layer{}, fmt.Errorf("%w: a layer: %w", ErrDamaged, err)
-	}
-	return layer, nil
+	layer, err := row.Layer()
+	return layer, damaged(err)
 }
 
 // Layer implements fleet.Store.
@@ -120,7 +102,7 @@ func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (fleet.Layer, e
 
 // DeviceLayers implements fleet.Store.
 func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list []fleet.Layer, next string, err error) {
-	last, err := cursor(after)
+	page, err := rows.NewPage[fleet.Layer](after, limit)
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,32 +110,19 @@ func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list
 		return nil, "", err
 	}
 	defer s.mu.RUnlock()
-	err = s.each(ctx, s.deviceLayers, []any{last, limit + 1}, func(rows *sql.Rows) error {
-		var layer fleet.Layer
-		var number, at int64
-		var id, config []byte
-		if err := rows.Scan(&number, &id, &config, &layer.Revision, &layer.By, &at); err != nil {
+	err = s.each(ctx, s.deviceLayers, []any{page.After, page.Limit()}, func(from *sql.Rows) error {
+		var row rows.DeviceLayer
+		if err := from.Scan(row.Into()...); err != nil {
 			return err
 		}
-		if len(list) == limit {
-			next = strconv.FormatInt(last, 10)
-			return nil
-		}
-		device, err := uuid.FromBytes(id)
-		if err == nil {
-			layer.Config, err = fleet.LoadConfig(config)
-		}
-		if err != nil {
-			return fmt.Errorf("%w: a device's layer: %w", ErrDamaged, err)
-		}
-		layer.Name, layer.At = fleet.DeviceLayer(device), instant(at)
-		list, last = append(list, layer), number
-		return nil
+		layer, err := row.Layer()
+		page.Add(row.ID, layer)
+		return damaged(err)
 	})
 	if err != nil {
 		return nil, "", s.fail("list the layers in", err)
 	}
-	return list, next, nil
+	return page.List, page.Next, nil
 }
 
 // Change implements fleet.Store.
@@ -197,7 +166,7 @@ func (s *Store) Change(ctx context.Context, change fleet.Change) (fleet.Layer, e
 		}
 		kept = change.Layer
 		kept.Revision, kept.Selector, kept.Priority = revision, entry.Selector, entry.Priority
-		kept.At = instant(seconds(kept.At))
+		kept.At = rows.Time(rows.Seconds(kept.At))
 		if change.Name.IsDevice() {
 			told = changed(change.Name.Device())
 			return keepDeviceLayer(ctx, conn, row, kept, change.Remove)
@@ -234,10 +203,10 @@ func keepDeviceLayer(ctx context.Context, conn *sql.Conn, row int64, layer fleet
 		_, err = conn.ExecContext(ctx, "DELETE FROM device_layers WHERE device = ?", row)
 	} else {
 		_, err = conn.ExecContext(ctx, "INSERT OR REPLACE INTO device_layers (device, config, revision, author, at)"+
-			" VALUES (?, ?, ?, ?, ?)", row, []byte(layer.Config.String()), layer.Revision, layer.By, seconds(layer.At))
+			" VALUES (?, ?, ?, ?, ?)", append([]any{row}, rows.DeviceLayerValues(layer)...)...)
 	}
 	if err == nil {
-		_, err = conn.ExecContext(ctx, "UPDATE standings SET own = ? WHERE device = ?", layer.Revision, row)
+		_, err = conn.ExecContext(ctx, "UPDATE standings SET own_revision = ? WHERE device = ?", layer.Revision, row)
 	}
 	return err
 }
@@ -247,9 +216,8 @@ func keepLayer(ctx context.Context, conn *sql.Conn, layer fleet.Layer, before fl
 	if remove {
 		_, err = conn.ExecContext(ctx, "DELETE FROM layers WHERE name = ?", layer.Name)
 	} else {
-		_, err = conn.ExecContext(ctx, "INSERT OR REPLACE INTO layers (name, selector, priority, config, revision, author, at)"+
-			" VALUES (?, ?, ?, ?, ?, ?, ?)", layer.Name, layer.Selector.String(), layer.Priority,
-			[]byte(layer.Config.String()), layer.Revision, layer.By, seconds(layer.At))
+		_, err = conn.ExecContext(ctx, "INSERT OR REPLACE INTO layers ("+rows.LayerColumns+")"+
+			" VALUES (?, ?, ?, ?, ?, ?, ?)", rows.LayerValues(layer)...)
 	}
 	concerned := []fleet.Selector{layer.Selector}
 	if there {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -41,16 +42,12 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, arguments ...any) *sql.Row
 }
 
-const selectTokens = "SELECT name, purpose, digest, read_only, created, expires, revoked, last_used, most, used FROM tokens "
+const selectTokens = "SELECT " + rows.TokenColumns + " FROM tokens "
 
-func scanToken(row interface{ Scan(...any) error }) (token access.Token, err error) {
-	var digest []byte
-	var created, expires, revoked, used int64
-	err = row.Scan(&token.Name, &token.Purpose, &digest, &token.ReadOnly, &created, &expires, &revoked, &used,
-		&token.Limit, &token.Used)
-	copy(token.Digest[:], digest)
-	token.Created, token.Expires, token.Revoked, token.LastUsed = instant(created), instant(expires), instant(revoked), instant(used)
-	return token, err
+func scanToken(from interface{ Scan(...any) error }) (access.Token, error) {
+	var row rows.Token
+	err := from.Scan(row.Into()...)
+	return row.Token(), err
 }
 
 func findToken(ctx context.Context, db querier, digest [sha256.Size]byte) (access.Token, error) {
@@ -64,10 +61,8 @@ func findToken(ctx context.Context, db querier, digest [sha256.Size]byte) (acces
 // AddToken implements access.Store.
 func (t tokens) AddToken(ctx context.Context, token access.Token) error {
 	return t.write(ctx, "keep a token in", func(conn *sql.Conn) error {
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), "INSERT INTO tokens (name, purpose, digest, read_only, created,"+
-			" expires, revoked, last_used, most, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, seconds(token.Created), seconds(token.Expires),
-			seconds(token.Revoked), seconds(token.LastUsed), token.Limit, token.Used)
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "INSERT INTO tokens ("+rows.TokenColumns+")"+
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.TokenValues(token)...)
 		var refused *sqlite.Error
 		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 			return access.ErrTokenExists
@@ -79,19 +74,19 @@ func (t tokens) AddToken(ctx context.Context, token access.Token) error {
 // Tokens implements access.Store.
 func (t tokens) Tokens(ctx context.Context) (list []access.Token, err error) {
 	err = t.read(ctx, "read the tokens in", func(db querier) error {
-		rows, err := db.QueryContext(ctx, selectTokens+"ORDER BY id")
+		found, err := db.QueryContext(ctx, selectTokens+"ORDER BY id")
 		if err != nil {
 			return err
 		}
-		defer func() { _ = rows.Close() }() // Err has told what there is to tell
-		for rows.Next() {
-			token, err := scanToken(rows)
+		defer func() { _ = found.Close() }() // Err has told what there is to tell
+		for found.Next() {
+			token, err := scanToken(found)
 			if err != nil {
 				return err
 			}
 			list = append(list, token)
 		}
-		return rows.Err()
+		return found.Err()
 	})
 	return list, err
 }
@@ -118,7 +113,7 @@ func (t tokens) Guarded(ctx context.Context) (guarded bool, err error) {
 func (t tokens) RevokeToken(ctx context.Context, name string, at time.Time) error {
 	return t.write(ctx, "revoke a token in", func(conn *sql.Conn) error {
 		result, err := conn.ExecContext(context.WithoutCancel(ctx),
-			"UPDATE tokens SET revoked = iif(revoked = 0, ?, revoked) WHERE name = ?", seconds(at), name)
+			"UPDATE tokens SET revoked = iif(revoked = 0, ?, revoked) WHERE name = ?", rows.Seconds(at), name)
 		return orUnknown(result, err)
 	})
 }
@@ -160,19 +155,13 @@ func (t tokens) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 	return t.write(ctx, "keep the use of tokens in", func(conn *sql.Conn) error {
 		for name, at := range used {
 			_, err := conn.ExecContext(context.WithoutCancel(ctx),
-				"UPDATE tokens SET last_used = max(last_used, ?) WHERE name = ?", seconds(at), name)
+				"UPDATE tokens SET last_used = max(last_used, ?) WHERE name = ?", rows.Seconds(at), name)
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-// tokenRefusal tells refusals of tokens, which write nothing, from trouble.
-func tokenRefusal(err error) bool {
-	return errors.Is(err, access.ErrTokenExists) || errors.Is(err, access.ErrUnknownToken) ||
-		errors.Is(err, access.ErrTokenSpent)
 }
 
 // Tokens is the store of tokens beside the devices.

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
 )
@@ -78,16 +79,16 @@ func (w *writer) statements() []query {
 		{&w.byKey, "SELECT uuid FROM devices WHERE key_digest = ? ORDER BY id LIMIT 1"},
 		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id)" +
 			" VALUES (?, ?, ?, ?, ?, ?, ?)"},
-		{&w.addReport, "INSERT INTO reports (device, config, changed) VALUES (?, CAST('{}' AS BLOB), 0)"},
-		{&w.addStanding, "INSERT INTO standings (device, status, labels, own, state, revision, seen)" +
+		{&w.addReport, "INSERT INTO reports (device, config, at) VALUES (?, CAST('{}' AS BLOB), 0)"},
+		{&w.addStanding, "INSERT INTO standings (device, status, label_set, own_revision, state, verdict_revision, last_seen)" +
 			" VALUES (?, ?, ?, 0, 0, 0, ?)"},
-		{&w.labelSet, "SELECT id FROM label_sets WHERE text = ?"},
-		{&w.addLabelSet, "INSERT INTO label_sets (text) VALUES (?)"},
+		{&w.labelSet, "SELECT id FROM label_sets WHERE labels = ?"},
+		{&w.addLabelSet, "INSERT INTO label_sets (labels) VALUES (?)"},
 		{&w.reported, "SELECT d.id, r.sequence FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
-		{&w.report, "UPDATE reports SET config = ?, changed = ?, sequence = ?, instance = ?, running = ?, running_hash = ?," +
-			" attempted = ?, outcome = ?, path = ?, reason = ?, attempted_at = ? WHERE device = ?"},
-		{&w.verdict, "UPDATE standings SET state = ?, revision = ?, says = ? WHERE device = ?"},
-		{&w.seen, "UPDATE standings SET seen = max(seen, ?), twins = max(twins, ?) WHERE device = ?"},
+		{&w.report, "UPDATE reports SET config = ?, at = ?, sequence = ?, instance = ?, running_revision = ?, running_hash = ?," +
+			" attempted_revision = ?, attempted_outcome = ?, attempted_path = ?, attempted_reason = ?, attempted_at = ? WHERE device = ?"},
+		{&w.verdict, "UPDATE standings SET state = ?, verdict_revision = ?, says = ? WHERE device = ?"},
+		{&w.seen, "UPDATE standings SET last_seen = max(last_seen, ?), twins = max(twins, ?) WHERE device = ?"},
 		{&w.addStats, "INSERT OR REPLACE INTO stats (device, at, text) VALUES (?, ?, ?)"},
 		{&w.thin, "DELETE FROM stats WHERE device = ? AND at < ? AND coalesce(at % ?, 1) <> 0"},
 	}
@@ -208,7 +209,7 @@ func (w *writer) transact(batch []job, outcome []error) error {
 			continue
 		}
 		outcome[i] = work.do(w.conn)
-		if outcome[i] != nil && !refusal(outcome[i]) {
+		if outcome[i] != nil && !rows.Refusal(outcome[i]) {
 			w.rollback(ctx)
 			return outcome[i]
 		}
@@ -218,18 +219,6 @@ func (w *writer) transact(batch []job, outcome []error) error {
 		return err
 	}
 	return nil
-}
-
-// refusal tells that a job has been refused, and has written nothing.
-func refusal(err error) bool {
-	for _, kind := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
-		fleet.ErrPendingFull,
-		fleet.ErrStale} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return tokenRefusal(err)
 }
 
 // rollback ends a failed transaction. SQLite has done so itself after some failures, and complains then; what failed

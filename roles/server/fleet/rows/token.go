@@ -1,0 +1,35 @@
+package rows
+
+import "aspects-poc/roles/server/access"
+
+// TokenColumns are those of a Token.
+const TokenColumns = "name, purpose, digest, read_only, created, expires, revoked, last_used, device_limit, used"
+
+// A Token is a row of TokenColumns.
+type Token struct {
+	token                               access.Token
+	purpose                             string
+	digest                              []byte
+	created, expires, revoked, lastUsed int64
+}
+
+// Into returns what the columns are scanned into.
+func (r *Token) Into() []any {
+	return []any{&r.token.Name, &r.purpose, &r.digest, &r.token.ReadOnly, &r.created, &r.expires, &r.revoked, &r.lastUsed,
+		&r.token.Limit, &r.token.Used}
+}
+
+// Token returns the token.
+func (r *Token) Token() access.Token {
+	token := r.token
+	token.Purpose = access.Purpose(r.purpose)
+	copy(token.Digest[:], r.digest)
+	token.Created, token.Expires, token.Revoked, token.LastUsed = Time(r.created), Time(r.expires), Time(r.revoked), Time(r.lastUsed)
+	return token
+}
+
+// TokenValues are those of TokenColumns.
+func TokenValues(token access.Token) []any {
+	return []any{token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, Seconds(token.Created),
+		Seconds(token.Expires), Seconds(token.Revoked), Seconds(token.LastUsed), token.Limit, token.Used}
+}
