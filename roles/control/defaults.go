@@ -10,18 +10,17 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/attach"
-	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/network"
 )
 
 // defaults returns the default configuration: view -> request path of a leaf -> value.
-func (a *agent) defaults() map[string]map[string]any {
+func (c *counting) defaults() map[string]map[string]any {
 	interfaces := map[string]network.InterfaceConfig{
 		"eth0":  {InterfaceType: "ethernet", IPAddress: "172.16.0.3"},
 		"wlan0": {InterfaceType: "wifi", IPAddress: "192.168.0.104"},
 	}
 	tunnel := "eth0"
-	if system, ok := a.source.(*system); ok {
+	if system, ok := c.source.(*system); ok {
 		interfaces, tunnel = system.defaults()
 	}
 	config := map[string]any{}
@@ -34,7 +33,7 @@ func (a *agent) defaults() map[string]map[string]any {
 		}
 	}
 	return map[string]map[string]any{
-		network.ControlDeviceView:     {"server-url": a.ServerURL},
+		network.ControlDeviceView:     {"server-url": c.serverURL},
 		network.ControlInterfacesView: config,
 		network.ControlTunnelView:     tunnelDefaults(tunnel, interfaces),
 		network.ControlTelemetryView: {
@@ -88,53 +87,53 @@ func (s *system) defaults() (interfaces map[string]network.InterfaceConfig, tunn
 // writeDefaults writes the default configuration where nothing is set. It does so once for each state directory, so
 // that values that somebody unsets stay unset, and again for a registry without any configuration. Each process
 // checks once.
-func (a *agent) writeDefaults(ctx context.Context, hub *attach.Hub) error {
-	if a.defaultsDone {
+func (c *counting) writeDefaults(ctx context.Context, hub *attach.Hub) error {
+	if c.defaultsDone {
 		return nil
 	}
-	device, err := a.dir.Device()
+	device, err := c.dir.Device()
 	if err != nil {
-		a.trouble.note(ofState, err)
+		c.trouble.note(ofState, err)
 		return nil // it may say that they were written
 	}
 	if !device.DefaultsWritten.IsZero() {
-		empty, err := a.unconfigured(ctx, hub)
+		empty, err := c.unconfigured(ctx, hub)
 		if err != nil {
 			return err
 		}
-		a.defaultsDone = !empty
+		c.defaultsDone = !empty
 	}
-	if a.defaultsDone {
+	if c.defaultsDone {
 		return nil
 	}
-	defaults := a.defaults()
+	defaults := c.defaults()
 	for _, view := range slices.Sorted(maps.Keys(defaults)) {
 		written, err := fillIn(ctx, hub.View(view), defaults[view])
 		if err != nil {
 			return err
 		}
 		if len(written) > 0 {
-			a.log.Info("default configuration written", "view", view, "paths", written)
+			c.log.Info("default configuration written", "view", view, "paths", written)
 		}
 	}
-	for _, view := range []*kept.View{a.device, a.tunnel, a.telemetry} {
+	for _, view := range c.views.controls() {
 		view.Forget()
 	}
-	a.counters.forget()
-	a.defaultsDone = true
+	c.views.counters.forget()
+	c.defaultsDone = true
 	// Another process may hold the lock while it waits for the server; counting does not wait that long.
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	err = a.dir.Change(ctx, func(device *state.Device) { device.DefaultsWritten = time.Now().UTC().Truncate(time.Second) })
+	err = c.dir.Change(ctx, func(device *state.Device) { device.DefaultsWritten = time.Now().UTC().Truncate(time.Second) })
 	if err != nil {
-		a.trouble.note(ofState, err)
+		c.trouble.note(ofState, err)
 	}
 	return nil
 }
 
 // unconfigured reports whether no view shows any configuration.
-func (a *agent) unconfigured(ctx context.Context, hub *attach.Hub) (bool, error) {
-	for _, view := range []*kept.View{a.device, a.tunnel, a.telemetry} {
+func (c *counting) unconfigured(ctx context.Context, hub *attach.Hub) (bool, error) {
+	for _, view := range c.views.controls() {
 		if _, err := view.Get(ctx); !errors.Is(err, registry.ErrNoData) {
 			return false, err
 		}

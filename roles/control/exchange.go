@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/control/state"
+	"aspects-poc/roles/control/target"
 	"aspects-poc/roles/internal/netdev"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/serverapi"
@@ -27,7 +28,7 @@ type exchange struct {
 
 	config   serverapi.Config  // the configuration to report
 	report   *serverapi.Report // nil: nothing is known about targets, or another process reports
-	confirms *Attempt          // the attempt that an answer confirms, or nil
+	confirms *target.Attempt   // the attempt that an answer confirms, or nil
 	wait     time.Duration     // how long the server may hold its answer
 
 	started, next time.Time // its start, and the planned start of the next one
@@ -41,7 +42,7 @@ type enrolment struct {
 
 // An outcome is the result of an exchange.
 type outcome struct {
-	exchange
+	*exchange
 	registration *state.Registration // result of a registration
 	answer       serverapi.PollAnswer
 	err          error
@@ -52,8 +53,8 @@ type outcome struct {
 // counting waits for another process to release the state directory.
 const grace = 3 * time.Second
 
-func (e exchange) run(ctx context.Context) outcome {
-	result := outcome{exchange: e}
+func (e *exchange) run(ctx context.Context) *outcome {
+	result := &outcome{exchange: e}
 	if result.err = e.dir.FinishRotationAt(ctx, e.server.URL(), e.base); result.err != nil {
 		return result
 	}
@@ -84,7 +85,7 @@ func verifyHash(server string, offer *serverapi.Offer) error {
 
 // register returns the registration from the state directory, or registers the device. The key is on disk before the
 // server gets it, and the answer before anything uses it.
-func (e exchange) register(ctx context.Context) (*state.Registration, error) {
+func (e *exchange) register(ctx context.Context) (*state.Registration, error) {
 	unlock, err := e.dir.Lock(ctx)
 	if err != nil {
 		return nil, &state.Error{Err: err}

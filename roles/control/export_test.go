@@ -7,8 +7,8 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/control/state"
+	"aspects-poc/roles/control/target"
 	"aspects-poc/roles/internal/netdev"
-	"aspects-poc/roles/serverapi"
 
 	"github.com/urfave/cli/v2"
 )
@@ -42,25 +42,4 @@ func RoleOn(machine Machine) roles.Role {
 }
 
 // JournalIn reads the journal of a state directory.
-func JournalIn(dir string) (Journal, error) { return readJournal(&state.Dir{Path: dir}) }
-
-// NumberIn has the journal of a directory number a report, as the next process would.
-func NumberIn(dir string, config serverapi.Config, report serverapi.Report) (int64, error) {
-	journal := &ledger{dir: &state.Dir{Path: dir}}
-	if err := journal.open(); err != nil {
-		return 0, err
-	}
-	defer journal.close()
-	err := journal.number(&report, config)
-	return report.Sequence, err
-}
-
-// OvertakeIn has it take in that the server knows a later report.
-func OvertakeIn(dir string, sequence int64) error {
-	journal := &ledger{dir: &state.Dir{Path: dir}}
-	if err := journal.open(); err != nil {
-		return err
-	}
-	defer journal.close()
-	return journal.overtaken(sequence)
-}
+func JournalIn(dir string) (target.Journal, error) { return (&state.Dir{Path: dir}).Journal() }

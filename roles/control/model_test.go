@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/control"
+	targets "aspects-poc/roles/control/target"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"
@@ -322,7 +323,7 @@ func (n *wire) deliver(share float64) {
 }
 
 // journalOf reads a device's journal.
-func journalOf(t testing.TB, dir string) control.Journal {
+func journalOf(t testing.TB, dir string) targets.Journal {
 	t.Helper()
 	journal, err := control.JournalIn(dir)
 	if err != nil {
@@ -332,7 +333,7 @@ func journalOf(t testing.TB, dir string) control.Journal {
 }
 
 // named returns a journal's target as the model has it.
-func named(known *control.Target) target {
+func named(known *targets.Target) target {
 	if known == nil {
 		return target{}
 	}

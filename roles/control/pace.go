@@ -3,12 +3,10 @@ package control
 import (
 	"time"
 
+	"aspects-poc/roles/control/target"
+	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/serverapi"
 )
-
-// The times of polls. The server says the interval, and a random part spreads the polls. If the server can hold a
-// poll, it does so until the next one is due: the number of polls stays the same, and a change reaches the device at
-// once.
 
 // probe is the wait of a poll that finds out whether the server holds polls.
 const probe = time.Second
@@ -16,97 +14,134 @@ const probe = time.Second
 // shortestHold is the shortest wait after connections were cut off.
 const shortestHold = 20 * time.Second
 
+// mostCalls is how many exchanges may follow each other between two counts: a registration, a poll and a report of
+// the applied target, and the same again after another registration or for another server.
+const mostCalls = 6
+
 // The bounds of the server's interval.
 const (
 	leastPollInterval = time.Second
 	mostPollInterval  = 24 * time.Hour
 )
 
-// patience returns how long the server may hold a poll.
-func (a *agent) patience(exchange exchange) time.Duration {
-	retrying := !a.tryAt.IsZero() && !exchange.started.Before(a.tryAt) // the present offer is wanted now
-	switch {
-	case !a.Wait || a.once || exchange.confirms != nil || retrying || a.retry.Failures() > 0:
-		return 0
-	case !a.holds:
-		return probe
-	}
-	wait := exchange.next.Sub(exchange.started)
-	if !a.tryAt.IsZero() {
-		wait = min(wait, a.tryAt.Sub(exchange.started))
-	}
-	return min(wait, a.longest).Truncate(time.Second)
+// schedule decides when the next exchange starts, and how long the server may hold a poll. The server says the
+// interval, and a random part spreads the polls. If the server can hold a poll, it does so until the next one is due:
+// the number of polls stays the same, and a change reaches the device at once.
+type schedule struct {
+	mayHold  bool          // the server may hold polls: --wait, and not --once
+	standard time.Duration // interval for a server that says none
+	random   func() float64
+
+	atOnce  bool      // start an exchange at once
+	at      time.Time // start the next exchange then
+	calls   int       // exchanges started at once since the last count
+	retry   poll.Backoff
+	holds   bool          // the server holds polls
+	longest time.Duration // longest time for which a poll may be held
 }
 
-// obey adopts what the server says about polling.
-func (a *agent) obey(result outcome) {
-	answer := result.answer
-	if result.wait > 0 {
-		a.holds = answer.Waited > 0
+// A standing is what the targets mean for the next exchange.
+type standing struct {
+	interval time.Duration   // of the server; 0 if it has not said one
+	confirms *target.Attempt // the attempt that an answer confirms, or nil
+	within   time.Duration   // how long such an attempt may wait
+	retryAt  time.Time       // a failed target is not tried again before; zero means at once
+}
+
+// due reports whether an exchange is due.
+func (s *schedule) due() bool { return s.atOnce || !time.Now().Before(s.at) }
+
+// soon makes the next exchange start at once, up to mostCalls times between two counts.
+func (s *schedule) soon() {
+	if s.calls < mostCalls {
+		s.atOnce = true
 	}
-	if a.holds && result.wait <= probe {
-		a.soon() // the next poll is held
-	}
-	if held := time.Since(result.started); a.holds && held >= a.longest {
-		a.longest = min(a.longest*5/4, serverapi.MaxWait*time.Second) // it was not cut off
-	}
-	if answer.Interval == 0 {
-		return
-	}
-	interval := min(max(answer.Interval, leastPollInterval), mostPollInterval)
-	if seconds := int64(interval / time.Second); seconds != a.journal.PollInterval {
-		a.pollAt = result.started.Add(time.Duration(float64(result.next.Sub(result.started)) *
-			float64(interval) / float64(a.interval())))
-		next := a.journal.Journal
-		next.PollInterval = seconds
-		if a.journal.ours() {
-			a.keep(next)
-		} else {
-			a.journal.Journal = next
-		}
-	}
+}
+
+// reset forgets what one server has shown, for another one.
+func (s *schedule) reset() {
+	s.retry.Reset()
+	s.holds, s.longest = false, serverapi.MaxWait*time.Second
+}
+
+// spread makes the first exchange of a process start at a random time within the server's interval: a whole fleet may
+// have been switched on at the same time.
+func (s *schedule) spread(interval time.Duration) {
+	s.at = time.Now().Add(time.Duration(s.random() * float64(interval)))
 }
 
 // interval returns the average time between polls.
-func (a *agent) interval() time.Duration {
-	if known := a.journal.PollInterval; known > 0 {
-		return time.Duration(known) * time.Second
+func (s *schedule) interval(server time.Duration) time.Duration {
+	if server > 0 {
+		return server
 	}
-	return a.pace.Interval
+	return s.standard
 }
 
-// jitteredInterval returns the time from the start of a poll to that of the next.
-func (a *agent) jitteredInterval() time.Duration {
-	return max(time.Duration((0.8+0.4*a.random())*float64(a.interval())), time.Millisecond)
+// next returns when the exchange after one that starts now is due.
+func (s *schedule) next(server time.Duration) time.Time {
+	return time.Now().Add(max(time.Duration((0.8+0.4*s.random())*float64(s.interval(server))), time.Millisecond))
 }
 
-// hastened shortens a pause after an error while an attempt waits for its confirmation.
-func (a *agent) hastened(pause time.Duration) time.Duration {
-	if a.confirming() == nil {
-		return pause
+// patience returns how long the server may hold a poll.
+func (s *schedule) patience(exchange *exchange, retryAt time.Time) time.Duration {
+	retrying := !retryAt.IsZero() && !exchange.started.Before(retryAt) // the present offer is wanted now
+	switch {
+	case !s.mayHold || exchange.confirms != nil || retrying || s.retry.Failures() > 0:
+		return 0
+	case !s.holds:
+		return probe
 	}
-	return min(pause, a.ConfirmWithin/10)
+	wait := exchange.next.Sub(exchange.started)
+	if !retryAt.IsZero() {
+		wait = min(wait, retryAt.Sub(exchange.started))
+	}
+	return min(wait, s.longest).Truncate(time.Second)
 }
 
-// mostExtensions limits how often, in units of ConfirmWithin, a busy server can postpone the end of an attempt.
-const mostExtensions = 10
-
-// extend postpones the end of an attempt while the server says that it is busy, since the server was reached.
-func (a *agent) extend(after time.Duration) {
-	if a.confirming() == nil || a.extended >= mostExtensions*a.ConfirmWithin {
-		return
+// adopt adopts what an answered poll says about polling. It returns the server's interval, or 0 if it is as before.
+func (s *schedule) adopt(result *outcome, known time.Duration) time.Duration {
+	answer := result.answer
+	if result.wait > 0 {
+		s.holds = answer.Waited > 0
 	}
-	by := time.Until(a.confirmBy)
-	if needed := 2*after + a.ConfirmWithin/2; needed > by {
-		a.extended += needed - by
-		a.confirmBy = time.Now().Add(needed)
+	if s.holds && result.wait <= probe {
+		s.soon() // the next poll is held
 	}
+	if held := time.Since(result.started); s.holds && held >= s.longest {
+		s.longest = min(s.longest*5/4, serverapi.MaxWait*time.Second) // it was not cut off
+	}
+	if answer.Interval == 0 {
+		return 0
+	}
+	interval := min(max(answer.Interval, leastPollInterval), mostPollInterval)
+	if interval/time.Second == known/time.Second {
+		return 0
+	}
+	s.at = result.started.Add(time.Duration(float64(result.next.Sub(result.started)) *
+		float64(interval) / float64(s.interval(known))))
+	return interval
 }
 
-// confirming returns the attempt that an answered poll would confirm, or nil.
-func (a *agent) confirming() *Attempt {
-	if attempt := a.journal.Attempt; a.journal.ours() && attempt != nil && attempt.Phase == unconfirmed {
-		return attempt
+// postpone sets the next exchange after an error. The pauses grow, but not beyond a part of the time that an attempt
+// may wait for its confirmation. after is the least pause that the server asked for, or 0.
+func (s *schedule) postpone(after time.Duration, now standing) (pause time.Duration) {
+	pause = s.retry.Next()
+	if now.confirms != nil {
+		pause = min(pause, now.within/10)
 	}
-	return nil
+	if after > 0 {
+		// Many devices may have been told the same time.
+		pause = after + time.Duration(s.random()*float64(after))
+	}
+	s.atOnce, s.at = false, time.Now().Add(pause)
+	return pause
+}
+
+// shorten sets the next exchange after a held poll was cut off, and makes the next polls wait less long.
+func (s *schedule) shorten(held time.Duration) (pause time.Duration) {
+	s.longest = max(held*3/4, shortestHold)
+	pause = s.retry.Next()
+	s.at = time.Now().Add(pause)
+	return pause
 }

@@ -25,8 +25,8 @@ const (
 
 // The files about targets.
 const (
-	JournalFile = "target.json" // a target.Journal, mode 0600
-	JournalLock = "target.lock" // lock of the process that applies targets
+	journalFile = "target.json" // a target.Journal, mode 0600
+	journalLock = "target.lock" // lock of the process that applies targets
 )
 
 // LockRetry is the pause between two attempts to lock.
@@ -67,7 +67,7 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 // Tidy removes leftovers of killed processes. It leaves them until the next start if another process holds the lock,
 // since they may be its own.
 func (d *Dir) Tidy() error {
-	return errors.Join(d.tidy(lockFile, deviceFile, keyFile, nextKeyFile), d.tidy(JournalLock, JournalFile))
+	return errors.Join(d.tidy(lockFile, deviceFile, keyFile, nextKeyFile), d.tidy(journalLock, journalFile))
 }
 
 func (d *Dir) tidy(lock string, files ...string) error {

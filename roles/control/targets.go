@@ -1,0 +1,242 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"aspects-poc/registry"
+	"aspects-poc/roles/control/state"
+	"aspects-poc/roles/control/target"
+	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/serverapi"
+)
+
+// targets apply the server's targets. Package target decides what is done; targets sends it events, and performs the
+// effects on registry, journal and log.
+type targets struct {
+	machine target.Machine
+	state   target.State
+	journal *state.Keeper
+	applier
+	views   *views
+	out     io.Writer
+	log     *slog.Logger
+	trouble *troubles
+	random  func() float64
+	polls   *schedule
+}
+
+// resume continues an attempt after an error or a restart, and undoes one that is not confirmed in time.
+func (t *targets) resume(ctx context.Context, hub *attach.Hub) error {
+	if err := t.open(ctx, hub); err != nil {
+		t.trouble.note(ofJournal, err)
+		return nil
+	}
+	if t.trouble.over(ofJournal) {
+		t.log.Info("the journal of targets can be kept again")
+	}
+	if !t.journal.Held() {
+		return nil
+	}
+	event := &target.Event{Kind: target.CycleBegins}
+	if err := t.trouble.now[ofServer]; err != nil {
+		event.Cause.Text = err.Error()
+	}
+	return t.handle(ctx, hub, event)
+}
+
+// open reads and locks the journal if this process does not hold it yet. Else it stores what it could not store before.
+func (t *targets) open(ctx context.Context, hub *attach.Hub) error {
+	if t.journal.Held() {
+		return t.journal.Retry()
+	}
+	journal, err := t.journal.Open()
+	if err != nil {
+		return err
+	}
+	t.state = target.State{Journal: journal}
+	if !t.journal.Held() || t.machine.Once {
+		return nil
+	}
+	if known := t.standing().interval; known > 0 && journal.Attempt == nil {
+		t.polls.spread(known)
+	}
+	return t.handle(ctx, hub, &target.Event{Kind: target.Started})
+}
+
+// confirming returns the attempt of this process that an answered poll would confirm, or nil.
+func (t *targets) confirming() *target.Attempt {
+	if !t.journal.Held() {
+		return nil
+	}
+	return t.state.Confirming()
+}
+
+// settled reports whether the views hold what the journal says, so that it can be reported.
+func (t *targets) settled() bool {
+	phase := t.state.Phase()
+	return !t.journal.Held() || phase == target.Idle || phase == target.Unconfirmed
+}
+
+// standing returns what the targets mean for the next exchange.
+func (t *targets) standing() standing {
+	return standing{interval: time.Duration(t.state.PollInterval) * time.Second, confirms: t.confirming(),
+		within: t.machine.ConfirmWithin, retryAt: t.state.RetryAt}
+}
+
+// report returns what a poll with this configuration reports about targets. Every poll reports the journal, so that
+// it does not matter which reports the server has stored. The report is empty if another process applies targets.
+func (t *targets) report(config serverapi.Config, instance string) *serverapi.Report {
+	if !t.journal.Held() {
+		return &serverapi.Report{}
+	}
+	report := t.state.Report()
+	report.Instance = instance
+	numbered, err := t.state.Number(report, config, time.Now())
+	if err == nil && numbered.Sequence != t.state.Sequence {
+		err = t.change(numbered)
+	}
+	if err != nil {
+		t.trouble.note(ofJournal, err)
+	}
+	report.Sequence = t.state.Sequence
+	return report
+}
+
+// change replaces the journal for something else than an attempt. It stays in memory if the disk fails, or if another
+// process applies targets.
+func (t *targets) change(journal target.Journal) error {
+	t.state.Journal = journal
+	if !t.journal.Held() {
+		return nil
+	}
+	return t.journal.Save(journal)
+}
+
+// pollEvery records the server's interval.
+func (t *targets) pollEvery(interval time.Duration) {
+	if err := t.change(t.state.PollEvery(int64(interval / time.Second))); err != nil {
+		t.trouble.note(ofJournal, err)
+	}
+}
+
+// overtaken records that the server has a later report than this process has sent.
+func (t *targets) overtaken(sequence int64) {
+	if err := t.change(t.state.Overtaken(sequence)); err != nil {
+		t.trouble.note(ofJournal, err)
+	}
+}
+
+// busy records that the server was reached, but asked for a pause.
+func (t *targets) busy(ctx context.Context, hub *attach.Hub, pause time.Duration) error {
+	return t.handle(ctx, hub, &target.Event{Kind: target.ServerBusy, RetryAfter: pause})
+}
+
+// answered handles an answered poll: it confirms the attempt that the poll reported, and applies what is offered. It
+// returns an error of the registry if time or an administrator can solve it.
+func (t *targets) answered(ctx context.Context, hub *attach.Hub, confirms *target.Attempt, offer *serverapi.Offer) error {
+	if confirms != nil && confirms == t.confirming() {
+		if err := t.handle(ctx, hub, &target.Event{Kind: target.PollAnswered, Confirms: confirms}); err != nil {
+			return err
+		}
+		t.log.Debug("target confirmed", "revision", confirms.Revision)
+	}
+	switch {
+	case offer == nil:
+		t.unseen = nil
+		return t.handle(ctx, hub, &target.Event{Kind: target.NotOffered})
+	case !t.journal.Held():
+		t.log.Debug("a target is left to the process that applies them", "revision", offer.Revision)
+		return nil
+	}
+	t.offer = offer
+	return t.handle(ctx, hub, &target.Event{Kind: target.Offered, Target: offered(offer)})
+}
+
+// offered returns the target of an offer.
+func offered(offer *serverapi.Offer) target.Target {
+	return target.Target{Revision: offer.Revision, Hash: offer.Hash}
+}
+
+// step returns the effects of an event.
+func (t *targets) step(event *target.Event) (effects []target.Effect) {
+	event.Now, event.Random = time.Now(), t.random()
+	t.state, effects = t.machine.Step(t.state, event)
+	return effects
+}
+
+// handle performs the effects of an event, and those of the events that follow from it.
+func (t *targets) handle(ctx context.Context, hub *attach.Hub, event *target.Event) error {
+	for event != nil {
+		effects := t.step(event)
+		event = nil
+		for _, effect := range effects {
+			var err error
+			if event, err = t.perform(ctx, hub, effect); err != nil {
+				return err
+			}
+			if event != nil {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// perform performs an effect, and returns the event that follows from it, or nil.
+func (t *targets) perform(ctx context.Context, hub *attach.Hub, effect target.Effect) (*target.Event, error) {
+	switch effect {
+	case target.Save:
+		if err := t.journal.Save(t.state.Journal); err != nil {
+			t.trouble.note(ofJournal, err)
+		}
+	case target.Record:
+		if err := t.journal.Record(t.state.Journal); err != nil {
+			t.trouble.note(ofJournal, err)
+			return &target.Event{Kind: target.NotRecorded, Cause: cause(err)}, nil
+		}
+	case target.Warn:
+		ended := t.state.Attempted
+		t.trouble.note(ofTarget, fmt.Errorf("cannot apply the server's target: %s", ended.Text),
+			"revision", ended.Revision, "outcome", ended.Outcome, "path", ended.Path, "reason", ended.Reason)
+	case target.Clear:
+		t.trouble.over(ofTarget)
+	case target.Poll:
+		t.polls.soon()
+	case target.Announce:
+		t.announce("applied to", t.state.Attempt.Changes)
+	case target.Plan:
+		return t.plan(ctx)
+	case target.Write:
+		return t.write(ctx, hub)
+	case target.Verify:
+		return nil, t.verify(ctx, hub)
+	case target.Compare:
+		return t.compare(ctx, hub)
+	case target.Undo:
+		return t.undo(ctx, hub)
+	}
+	return nil, nil
+}
+
+// announce prints changes, view by view.
+func (t *targets) announce(what string, changes map[string]map[string]any) {
+	for _, view := range slices.Sorted(maps.Keys(changes)) {
+		fmt.Fprintf(t.out, "Target %s %s: %s.\n", what, view, describe(changes[view]))
+	}
+}
+
+// cause returns why a target is not applied. A registry's error gives its path and reason.
+func cause(err error) target.Cause {
+	var refused *registry.Error
+	if errors.As(err, &refused) && refused.Path != "" && refused.Reason != "" {
+		return target.Cause{Path: refused.Path, Reason: refused.Reason, Text: err.Error()}
+	}
+	return target.Cause{Reason: err.Error(), Text: err.Error()}
+}
