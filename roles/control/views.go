@@ -43,14 +43,14 @@ func (v *views) documents(ctx context.Context) (map[string]map[string]any, error
 	if len(v.interfaces) > 0 {
 		documents[network.ControlInterfacesView] = v.interfaces
 	}
-	for name, view := range v.controls() {
+	for _, view := range v.controls() {
 		document, err := view.Get(ctx)
 		switch {
 		case errors.Is(err, registry.ErrNoData):
 		case err != nil:
 			return nil, err
 		default:
-			documents[name] = document
+			documents[view.name] = document
 		}
 	}
 	return documents, nil
@@ -84,12 +84,16 @@ func (v *views) readInterfaces(ctx context.Context, hub *attach.Hub) error {
 	return nil
 }
 
-// controls returns the kept control views by name.
-func (v *views) controls() map[string]*kept.View {
-	return map[string]*kept.View{
-		network.ControlDeviceView: v.device, network.ControlTunnelView: v.tunnel,
-		network.ControlTelemetryView: v.telemetry,
-	}
+// A namedView is a kept view with its name.
+type namedView struct {
+	name string
+	*kept.View
+}
+
+// controls returns the kept control views.
+func (v *views) controls() [3]namedView {
+	return [3]namedView{{network.ControlDeviceView, v.device}, {network.ControlTunnelView, v.tunnel},
+		{network.ControlTelemetryView, v.telemetry}}
 }
 
 // forget makes the next use of each control view read it.
