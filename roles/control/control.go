@@ -2,7 +2,8 @@
 // configuration, counts packets, reports to the server, and applies the server's target. The package exports Role.
 //
 // An agent's cycle does all work in the registry, in one goroutine. The conversation with the server (exchange) runs
-// in parallel and never delays a cycle. The state directory (State) has what must survive a restart.
+// in parallel and never delays a cycle. Package target decides what happens to targets, and package state has the
+// files that survive a restart.
 package control
 
 import (

@@ -21,7 +21,7 @@ func (a *agent) send(ctx context.Context, hub *attach.Hub) error {
 		}
 		a.talk.hangUp(url)
 	}
-	if a.talk.busy || !a.talk.due() || !a.targets.settled() {
+	if a.talk.busy || !a.talk.due() || !a.targets.reportable() {
 		return nil
 	}
 	if err := a.identity.determine(ctx, hub); err != nil {
@@ -86,9 +86,9 @@ func (a *agent) receive(ctx context.Context, hub *attach.Hub, result *outcome) e
 	if result.device == uuid.Nil {
 		a.talk.soon() // poll now that the server knows the device
 		if result.err != nil {
-			a.trouble.note(ofState, result.err)
+			a.trouble.report(ofState, result.err)
 		} else {
-			a.trouble.over(ofState)
+			a.trouble.clear(ofState)
 		}
 		return a.identity.determine(ctx, hub)
 	}

@@ -40,7 +40,7 @@ func (c *counting) start(ctx context.Context, hub *attach.Hub, file countersFile
 	}
 	totals, err := file.retire()
 	if err != nil {
-		c.trouble.note(ofCounters, err)
+		c.trouble.report(ofCounters, err)
 	}
 	c.views.counters = &inRegistry{ahead: totals}
 	return nil
@@ -49,10 +49,10 @@ func (c *counting) start(ctx context.Context, hub *attach.Hub, file countersFile
 // count writes the defaults, once, and advances the counters with one read and one write.
 func (c *counting) count(ctx context.Context, hub *attach.Hub) error {
 	if err := c.source.prepare(); err != nil {
-		c.trouble.note(ofSource, err)
+		c.trouble.report(ofSource, err)
 		return nil
 	}
-	c.trouble.over(ofSource)
+	c.trouble.clear(ofSource)
 	if err := c.writeDefaults(ctx, hub); err != nil {
 		return err
 	}
@@ -60,13 +60,13 @@ func (c *counting) count(ctx context.Context, hub *attach.Hub) error {
 	list, document, err := c.views.counters.advance(ctx, hub, c.source.count)
 	var file *fileError
 	if errors.As(err, &file) && ctx.Err() == nil {
-		c.trouble.note(ofCounters, err)
+		c.trouble.report(ofCounters, err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	c.trouble.over(ofCounters)
+	c.trouble.clear(ofCounters)
 	c.recordSource(ctx)
 	c.views.interfaces, c.countedAt = document, time.Now()
 	for _, traffic := range list {

@@ -93,7 +93,7 @@ func (c *counting) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	}
 	device, err := c.dir.Device()
 	if err != nil {
-		c.trouble.note(ofState, err)
+		c.trouble.report(ofState, err)
 		return nil // it may say that they were written
 	}
 	if !device.DefaultsWritten.IsZero() {
@@ -126,7 +126,7 @@ func (c *counting) writeDefaults(ctx context.Context, hub *attach.Hub) error {
 	defer cancel()
 	err = c.dir.Change(ctx, func(device *state.Device) { device.DefaultsWritten = time.Now().UTC().Truncate(time.Second) })
 	if err != nil {
-		c.trouble.note(ofState, err)
+		c.trouble.report(ofState, err)
 	}
 	return nil
 }

@@ -92,13 +92,13 @@ func (i *identity) load() {
 	}
 	device, err := i.dir.Device()
 	if err != nil {
-		i.trouble.note(ofState, err)
+		i.trouble.report(ofState, err)
 		i.unreadable = true
 		return
 	}
 	i.registered(device.Registration)
 	if i.unreadable {
-		i.trouble.over(ofState)
+		i.trouble.clear(ofState)
 	}
 }
 
@@ -121,7 +121,7 @@ func (i *identity) returnTo(ctx context.Context, hub *attach.Hub, server string)
 		i.registration = device.Registration
 	})
 	if err != nil {
-		i.trouble.note(ofState, err)
+		i.trouble.report(ofState, err)
 		return nil
 	}
 	i.lost = i.uuid // makes determine replace the registry's UUID

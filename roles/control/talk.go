@@ -70,7 +70,7 @@ func (t *talk) connect(url string) (moved bool) {
 		})
 	}
 	if err != nil {
-		t.trouble.note(ofServer, err)
+		t.trouble.report(ofServer, err)
 		return false
 	}
 	t.reset()
@@ -104,7 +104,7 @@ func (t *talk) finish(result *outcome) {
 
 // reached reports that the server answered.
 func (t *talk) reached(server string) {
-	if t.trouble.over(ofServer) {
+	if t.trouble.clear(ofServer) {
 		t.log.Info("server reached again", "server", server, "tries", t.retry.Failures())
 	}
 }
@@ -133,7 +133,7 @@ func (t *talk) failed(err error, now standing) (after time.Duration) {
 	if own := (*state.Error)(nil); errors.As(err, &own) {
 		about, err = ofState, own.Err // the server was not reached
 	}
-	t.trouble.note(about, err, "next-try", pause.Round(time.Millisecond))
+	t.trouble.report(about, err, "next-try", pause.Round(time.Millisecond))
 	return after
 }
 

@@ -35,10 +35,10 @@ type targets struct {
 // resume continues an attempt after an error or a restart, and undoes one that is not confirmed in time.
 func (t *targets) resume(ctx context.Context, hub *attach.Hub) error {
 	if err := t.open(ctx, hub); err != nil {
-		t.trouble.note(ofJournal, err)
+		t.trouble.report(ofJournal, err)
 		return nil
 	}
-	if t.trouble.over(ofJournal) {
+	if t.trouble.clear(ofJournal) {
 		t.log.Info("the journal of targets can be kept again")
 	}
 	if !t.journal.Held() {
@@ -78,8 +78,8 @@ func (t *targets) confirming() *target.Attempt {
 	return t.state.Confirming()
 }
 
-// settled reports whether the views hold what the journal says, so that it can be reported.
-func (t *targets) settled() bool {
+// reportable reports whether the views hold what the journal says. Before that, no poll starts.
+func (t *targets) reportable() bool {
 	phase := t.state.Phase()
 	return !t.journal.Held() || phase == target.Idle || phase == target.Unconfirmed
 }
@@ -103,7 +103,7 @@ func (t *targets) report(config serverapi.Config, instance string) *serverapi.Re
 		err = t.change(numbered)
 	}
 	if err != nil {
-		t.trouble.note(ofJournal, err)
+		t.trouble.report(ofJournal, err)
 	}
 	report.Sequence = t.state.Sequence
 	return report
@@ -122,14 +122,14 @@ func (t *targets) change(journal target.Journal) error {
 // pollEvery records the server's interval.
 func (t *targets) pollEvery(interval time.Duration) {
 	if err := t.change(t.state.PollEvery(int64(interval / time.Second))); err != nil {
-		t.trouble.note(ofJournal, err)
+		t.trouble.report(ofJournal, err)
 	}
 }
 
 // overtaken records that the server has a later report than this process has sent.
 func (t *targets) overtaken(sequence int64) {
 	if err := t.change(t.state.Overtaken(sequence)); err != nil {
-		t.trouble.note(ofJournal, err)
+		t.trouble.report(ofJournal, err)
 	}
 }
 
@@ -194,19 +194,19 @@ func (t *targets) perform(ctx context.Context, hub *attach.Hub, effect target.Ef
 	switch effect {
 	case target.Save:
 		if err := t.journal.Save(t.state.Journal); err != nil {
-			t.trouble.note(ofJournal, err)
+			t.trouble.report(ofJournal, err)
 		}
 	case target.Record:
 		if err := t.journal.Record(t.state.Journal); err != nil {
-			t.trouble.note(ofJournal, err)
+			t.trouble.report(ofJournal, err)
 			return &target.Event{Kind: target.NotRecorded, Cause: cause(err)}, nil
 		}
 	case target.Warn:
 		ended := t.state.Attempted
-		t.trouble.note(ofTarget, fmt.Errorf("cannot apply the server's target: %s", ended.Text),
+		t.trouble.report(ofTarget, fmt.Errorf("cannot apply the server's target: %s", ended.Text),
 			"revision", ended.Revision, "outcome", ended.Outcome, "path", ended.Path, "reason", ended.Reason)
 	case target.Clear:
-		t.trouble.over(ofTarget)
+		t.trouble.clear(ofTarget)
 	case target.Poll:
 		t.polls.soon()
 	case target.Announce:

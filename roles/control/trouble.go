@@ -26,8 +26,8 @@ const (
 	ofTarget   subject = "target refused, nothing was changed"
 )
 
-// note records a trouble with a subject.
-func (t *troubles) note(about subject, err error, attributes ...any) {
+// report records a trouble, and logs it if it is new.
+func (t *troubles) report(about subject, err error, attributes ...any) {
 	known := t.now[about]
 	t.now[about] = err
 	level := slog.LevelWarn
@@ -37,8 +37,8 @@ func (t *troubles) note(about subject, err error, attributes ...any) {
 	t.log.Log(context.Background(), level, string(about), append([]any{"error", err}, attributes...)...)
 }
 
-// over removes the trouble with a subject, and returns whether there was one.
-func (t *troubles) over(about subject) bool {
+// clear removes the trouble with a subject. It returns whether there was one.
+func (t *troubles) clear(about subject) bool {
 	_, known := t.now[about]
 	delete(t.now, about)
 	return known

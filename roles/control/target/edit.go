@@ -38,8 +38,8 @@ func (m Machine) consider(s *State, e *Event) {
 // rest forgets what kept a target from being tried.
 func (m Machine) rest(s *State, _ *Event) { s.plan, s.RetryAt = "", time.Time{} }
 
-// record records a target that the views hold already.
-func (m Machine) record(s *State, e *Event) {
+// recordHeld records a target that the views hold already.
+func (m Machine) recordHeld(s *State, e *Event) {
 	running := e.Target
 	s.Running, s.Tries = &running, 0
 	s.Attempted = &Outcome{Target: e.Target, Outcome: serverapi.Applied, At: e.Now.Unix()}

@@ -50,7 +50,7 @@ var Table = []Transition{
 	{From: idle, On: Held, When: "the journal says so", To: Idle,
 		Effects: []Effect{Clear}, holds: isRecorded},
 	{From: idle, On: Held, To: Idle, Ends: serverapi.Applied,
-		Effects: []Effect{Clear, Save, Poll}, edit: Machine.record},
+		Effects: []Effect{Clear, Save, Poll}, edit: Machine.recordHeld},
 	{From: idle, On: Planned, When: "the same writes were refused before", To: Idle,
 		Effects: []Effect{Warn}, holds: planWasRefused},
 	{From: idle, On: Planned, To: Writing,
