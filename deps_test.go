@@ -32,6 +32,8 @@ func rules() []forbidden {
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...",
 		"internal/calls", "internal/snapctlcmd", "internal/snapdhttp", "internal/watching"}
 	engine := []string{"registry/confdb/..."}
+	aroundWorld := []string{"internal/kit/assertion", "internal/kit/calls", "internal/kit/hookrun", "internal/kit/lint", "internal/kit/rest",
+		"internal/kit/scaffold", "internal/kit/script", "internal/kit/snapfile", "internal/kit/source"}
 	forTests := []string{"registry/registrytest/...", "internal/machine/...", "internal/console", "internal/stocksnap", "roles/internal/rolestest", "roles/internal/browsertest",
 		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest", "internal/need", "internal/program"}
 	list := []forbidden{
@@ -91,7 +93,11 @@ func rules() []forbidden {
 			direct: true, reason: "scripts are read by internal/kit/calls, to be looked at; what runs them is a shell"},
 		{from: []string{"registry/confdb/faults", "registry/dialect"}, to: []string{"registry/...", "roles/..."},
 			reason: "leaves: what parsers and printers share"},
-		{from: []string{"internal/kit/world"}, to: []string{"internal/kit/..."}, except: nil,
+		{from: []string{"internal/kit/world/facts"}, to: []string{"internal/kit/..."},
+			reason: "what a machine has does not depend on what happens on it"},
+		{from: []string{"internal/kit/world/changes"}, to: append([]string{"internal/kit/world", "internal/kit/world/snapctl"}, aroundWorld...),
+			reason: "what happens on a machine does not depend on who asks"},
+		{from: []string{"internal/kit/world", "internal/kit/world/snapctl"}, to: aroundWorld,
 			reason: "the imitated machine is below all that shows it"},
 		{from: []string{"main", "roles", "roles/server/...", "roles/control/...", "roles/vpn/...", "roles/reporting/...",
 			"roles/demo/...", "roles/registrycmd/...", "roles/internal/..."}, to: []string{"internal/kit/..."}, direct: true,

@@ -1,14 +1,14 @@
-// Package kit is the map of the development kit for confdb: what people need who have confdb-schemas and snaps of their
-// own and want to try, check and test them without a store account, a key, root or a virtual machine.
+// Package kit is the map of the development kit for confdb: it checks, tries and tests confdb-schemas and snaps without a
+// store account, a key, root or a virtual machine.
 //
 //	lint       rules over documents and snaps, and their findings
 //	calls      what the text of a hook asks snapctl for
 //	scaffold   a new project
-//	world      the imitated machine: confdb-schemas, snaps, connections, data, transactions with their hooks, changes
+//	world      the imitated machine: facts (what it has), changes (what happens on it), snapctl (what snaps ask for)
 //	hookrun    runs hooks as snapd does, with a snapctl on PATH
 //	snapfile   where the file and the hooks of a snap are, and what snapd knows of plugs and hooks for confdb
 //	source     other people's snaps as source: snapcraft.yaml or meta/snap.yaml, and their hooks
-//	script     test scripts against a world, their reports and what they covered
+//	script     test scripts against a world, their reports, and which rules and hooks they use
 //	assertion  assertions: parsed, and verified against keys that are named
 //	rest       snapd's REST API over a world, on a socket
 //

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
+	"aspects-poc/internal/kit/world/snapctl"
 )
 
 const changeView = "change-view-"
@@ -28,7 +30,7 @@ func (m *Machine) Handle(name string, hook Hook) {
 	m.mu.Lock()
 	m.hooks[name] = hook
 	m.mu.Unlock()
-	m.alter(func(snap *world.Snap) {
+	m.alter(func(snap *facts.Snap) {
 		if !slices.Contains(snap.Hooks, name) {
 			snap.Hooks = append(snap.Hooks, name)
 		}
@@ -43,11 +45,11 @@ func (m *Machine) Rejecting(reason string) Hook {
 }
 
 func (m *Machine) snapctl(cookie string, args ...string) error {
-	_, err := m.World.Snapctl(context.Background(), world.SnapctlCall{Cookie: cookie, Args: args})
+	_, err := m.World.Snapctl.Run(context.Background(), snapctl.Call{Cookie: cookie, Args: args})
 	return err
 }
 
-func (m *Machine) runHook(ctx context.Context, run world.Hook) ([]byte, error) {
+func (m *Machine) runHook(ctx context.Context, run changes.Hook) ([]byte, error) {
 	plug, changes := strings.CutPrefix(run.Name, changeView)
 	m.mu.Lock()
 	hook, held, poisoned := m.hooks[run.Name], m.held, m.poisoned
@@ -98,7 +100,7 @@ func (m *Machine) Occupy(view string, values map[string]any) (release func()) {
 		}
 		return errors.New("nothing is to come of it")
 	})
-	change, err := m.World.Set(context.Background(), m.View(view), values, world.Access{})
+	change, err := m.World.Changes.Set(context.Background(), m.View(view), values, changes.Access{})
 	if err != nil {
 		panic(fmt.Sprintf("%s cannot be occupied: %v", view, err)) // the test is wrong
 	}
@@ -106,7 +108,7 @@ func (m *Machine) Occupy(view string, values map[string]any) (release func()) {
 	m.Handle(changeView+view, nil)
 	return sync.OnceFunc(func() {
 		close(ended)
-		_, _ = m.World.Wait(context.Background(), change)
+		_, _ = m.World.Changes.Wait(context.Background(), change)
 	})
 }
 

@@ -25,6 +25,8 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/machine/faults"
 	"aspects-poc/internal/machine/older"
 	"aspects-poc/registry/backend"
@@ -37,7 +39,7 @@ type Options struct {
 	Version   string                // in snapd's notation; "" means "2.77.1-2"
 	Documents []json.RawMessage     // confdb-schemas in the form for `snap sign`; nil means testschema.Document
 	Snap      string                // instance name; "" means "cust"
-	Plugs     map[string]world.Plug // additional plugs, besides "network" and one for each view of the first confdb-schema
+	Plugs     map[string]facts.Plug // additional plugs, besides "network" and one for each view of the first confdb-schema
 	Services  []string              // running services of the snap; nil means "svc"
 
 	WriteLimit time.Duration // how long snapctl waits for a write; 0 means 2 min, as in snapd
@@ -51,7 +53,7 @@ type Machine struct {
 	dir    string
 	snap   string
 	cookie string
-	schema world.Schema // the first one
+	schema facts.Schema // the first one
 	older  *older.Layer
 	nobody atomic.Bool // callers are not root
 
@@ -96,7 +98,7 @@ func start(options Options) (*Machine, error) {
 	}
 	m := &Machine{snap: options.Snap, older: older.New(options.Version), hooks: map[string]Hook{}, restarts: map[string]int{}}
 	var err error
-	m.World, err = world.Open(world.Options{Runner: m.older.Hooks(world.RunnerFunc(m.runHook)), Services: m, WriteLimit: options.WriteLimit})
+	m.World, err = world.Open("", changes.Options{Runner: m.older.Hooks(changes.RunnerFunc(m.runHook)), Services: m, WriteLimit: options.WriteLimit})
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +107,9 @@ func start(options Options) (*Machine, error) {
 
 func (m *Machine) furnish(options Options) error {
 	for i, document := range options.Documents {
-		schema, err := world.ParseSchema(document)
+		schema, err := facts.ParseSchema(document)
 		if err == nil {
-			err = m.World.Acknowledge(schema)
+			err = m.World.Facts.Acknowledge(schema)
 		}
 		if err != nil {
 			return err
@@ -116,31 +118,31 @@ func (m *Machine) furnish(options Options) error {
 			m.schema = schema
 		}
 	}
-	if err := m.World.SetSystem(map[string]any{flag: true}); err != nil {
+	if err := m.World.Facts.SetSystem(map[string]any{flag: true}); err != nil {
 		return err
 	}
-	snap := world.Snap{Version: "1", Plugs: map[string]world.Plug{"network": {Interface: "network"}}, Services: map[string]world.Service{}}
+	snap := facts.Snap{Version: "1", Plugs: map[string]facts.Plug{"network": {Interface: "network"}}, Services: map[string]facts.Service{}}
 	snap.Name, snap.Key = splitInstance(options.Snap)
 	for _, service := range options.Services {
-		snap.Services[service] = world.Service{Command: "bin/" + service, Daemon: "simple", Running: true}
+		snap.Services[service] = facts.Service{Command: "bin/" + service, Daemon: "simple", Running: true}
 	}
 	var plugs []string
-	add := func(name string, plug world.Plug) {
+	add := func(name string, plug facts.Plug) {
 		snap.Plugs[name] = plug
 		plugs = append(plugs, name)
 	}
 	for _, view := range m.schema.Parsed.Views() {
-		add(view, world.Plug{Interface: "confdb", Account: m.schema.Parsed.Account, View: m.schema.Parsed.Name + "/" + view, Role: world.Custodian})
+		add(view, facts.Plug{Interface: "confdb", Account: m.schema.Parsed.Account, View: m.schema.Parsed.Name + "/" + view, Role: facts.Custodian})
 		snap.Hooks = append(snap.Hooks, changeView+view) // lets tests hold writes
 	}
 	for name, plug := range options.Plugs {
 		add(name, plug)
 	}
-	if err := m.World.Put(snap, plugs...); err != nil {
+	if err := m.World.Facts.Install(snap, plugs...); err != nil {
 		return err
 	}
 	var err error
-	m.cookie, err = m.World.SnapctlCookie(options.Snap)
+	m.cookie, err = m.World.Facts.Now().Cookie(options.Snap)
 	return err
 }
 
@@ -229,7 +231,7 @@ func (m *Machine) Calls() []Call {
 func (m *Machine) ResetCalls() { m.Snaps.Reset() }
 
 // Service counts restarts.
-func (m *Machine) Service(_ context.Context, action string, snap world.Snap, service string) error {
+func (m *Machine) Service(_ context.Context, action string, snap facts.Snap, service string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if action == "restart" {

@@ -96,7 +96,7 @@ func replay(t *testing.T, e exchange) {
 	if e.Change == nil {
 		return
 	}
-	if _, err := m.World.Wait(t.Context(), id); err != nil {
+	if _, err := m.World.Changes.Wait(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	_, answer = testclient.Send(t, client, "GET /v2/changes/"+id, nil)

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/machine"
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
@@ -16,7 +16,7 @@ import (
 var defaults = registry.ViewID{Account: testschema.AccountID, Schema: testschema.Name}
 
 // unknown are the plugs of views and confdb-schemas that the machine does not know.
-var unknown = map[string]world.Plug{
+var unknown = map[string]facts.Plug{
 	"odd-view":   {Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + registrytest.UnknownView},
 	"odd-schema": {Interface: "confdb", Account: testschema.AccountID, View: registrytest.UnknownSchema + "/" + registrytest.UnknownView},
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/machine"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/registrytest/testschema"
@@ -107,8 +107,8 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestUnconnectedPlugOfAnOldSnapd(t *testing.T) {
-	m := machine.Start(t, machine.Options{Version: "2.68.3-3+deb13u1+b7", Plugs: map[string]world.Plug{
-		"answers": {Interface: "confdb", Account: testschema.AccountID, View: "network/control-telemetry", Role: world.Custodian},
+	m := machine.Start(t, machine.Options{Version: "2.68.3-3+deb13u1+b7", Plugs: map[string]facts.Plug{
+		"answers": {Interface: "confdb", Account: testschema.AccountID, View: "network/control-telemetry", Role: facts.Custodian},
 	}})
 	b := open(t, options(m))
 	m.Disconnect("control-telemetry")

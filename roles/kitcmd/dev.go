@@ -13,6 +13,8 @@ import (
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/source"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"
@@ -24,7 +26,7 @@ func dev(env *roles.Env) *cli.Command {
 		ArgsUsage: "SNAP_DIR … [-- COMMAND …]",
 		Description: "Takes snaps as source (snapcraft.yaml with hooks in snap/hooks, or an unpacked snap with meta/snap.yaml),\n" +
 			"installs them, connects their plugs and answers on a socket as registry serve does. Their hooks are run as\n" +
-			"snapd " + world.Version + " runs them, but without confinement and as this user. It tells of each transaction: who\n" +
+			"snapd " + facts.Version + " runs them, but without confinement and as this user. It tells of each transaction: who\n" +
 			"asked, what each hook changed or refused, what was stored, who was told. When files change they are read\n" +
 			"again. It runs until it is interrupted; with COMMAND it runs that, with the sockets in the place of snapd's\n" +
 			"own, and ends with it.\n\n" +
@@ -64,7 +66,7 @@ type workshop struct {
 
 	mu      sync.Mutex            // held while snaps are read; guards what follows
 	dirs    []string              // of the snaps
-	loaded  map[string]world.Snap // by folder, as they were found last
+	loaded  map[string]facts.Snap // by folder, as they were found last
 	schemas map[string]string     // by file and ID: the document as it was read last
 	told    map[string]string     // by file or folder: why it could not be read, as it was told last
 	offered map[string]bool       // SNAP:PLUG that were connected once: whoever disconnects one means it
@@ -107,7 +109,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 	}
 	// Last: services and hooks must have come to their end before what they call goes away.
 	defer func() { err = errors.Join(err, runner.Close()) }()
-	w, err := world.Open(world.Options{Dir: state, Runner: runner, Services: runner, Observe: log.observe})
+	w, err := world.Open(state, changes.Options{Runner: runner, Services: runner, Observe: log.observe})
 	if err != nil {
 		return err
 	}
@@ -119,7 +121,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 	shop := &workshop{World: w, log: log, runner: runner, dirs: dirs, files: c.StringSlice(flagSchema),
 		account: c.String(flagAccount), publisher: c.String(flagPublisher), stage: filepath.Join(machine, "snap"), unpacked: filepath.Join(machine, "snaps"),
 		connect: !c.Bool(flagNoConnect), tried: make(chan []string),
-		loaded: map[string]world.Snap{}, schemas: map[string]string{}, told: map[string]string{},
+		loaded: map[string]facts.Snap{}, schemas: map[string]string{}, told: map[string]string{},
 		offered: map[string]bool{}}
 	watch, err := shop.open(c.Context)
 	if err != nil {
@@ -142,7 +144,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 // has no more parts than tell it from others.
 func (s *workshop) next(socket string) string {
 	schemas := map[string]int{} // how many confdb-schemas have a view of the name
-	for _, schema := range s.Schemas() {
+	for _, schema := range s.Facts.Now().Schemas() {
 		for _, view := range schema.Parsed.Views() {
 			schemas[view]++
 		}
@@ -150,7 +152,7 @@ func (s *workshop) next(socket string) string {
 	for _, snap := range s.Snaps() {
 		for _, name := range sortedKeys(snap.Plugs) {
 			id, ok := snap.Plugs[name].ID()
-			if !ok || snap.Plugs[name].Role != world.Custodian {
+			if !ok || snap.Plugs[name].Role != facts.Custodian {
 				continue
 			}
 			view := id.View
@@ -166,8 +168,8 @@ func (s *workshop) next(socket string) string {
 // open loads confdb-schemas and snaps for the first time, and returns what is to be watched. Here an error ends it all;
 // later it is only told.
 func (s *workshop) open(ctx context.Context) ([]string, error) {
-	if s.System("experimental.confdb") == nil {
-		if err := s.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
+	if s.Facts.Now().System("experimental.confdb") == nil {
+		if err := s.Facts.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
 			return nil, err
 		}
 	}
@@ -203,12 +205,12 @@ func (s *workshop) loadSchema(file string) error {
 }
 
 // replaceSchema takes a confdb-schema, if its file says something else than before.
-func (s *workshop) replaceSchema(file string, schema world.Schema) error {
+func (s *workshop) replaceSchema(file string, schema facts.Schema) error {
 	before := file + " " + schema.ID()
 	if s.schemas[before] == string(schema.Document) {
 		return nil
 	}
-	if err := s.Replace(schema); err != nil {
+	if err := s.Facts.SetSchema(schema); err != nil {
 		return err
 	}
 	again := s.schemas[before] != ""
@@ -218,7 +220,7 @@ func (s *workshop) replaceSchema(file string, schema world.Schema) error {
 	} else {
 		s.log.say("%s: confdb-schema %s (revision %d)", file, schema.ID(), schema.Parsed.Revision)
 	}
-	if err := s.Misfit(schema.Parsed.Account, schema.Parsed.Name); err != nil {
+	if err := s.Facts.Now().Misfit(schema.Parsed.Account, schema.Parsed.Name); err != nil {
 		s.log.say("%s: what is stored does not fit it, so that each write is refused until it does: %v", file, err)
 	}
 	return nil
@@ -241,20 +243,20 @@ func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
 	s.log.warn(dir, found.Warnings)
 	if known {
 		s.log.say("%s: read again", dir)
-		if err := s.Install(ctx, found.Snap); err != nil {
+		if err := s.Changes.Complete(ctx)(s.Changes.Install(found.Snap)); err != nil {
 			return found.Watch, fmt.Errorf("cannot refresh %s, and the snap is as it was: %w", dir, err)
 		}
 		return found.Watch, nil
 	}
 	if _, err := s.Snap(found.Snap.Name); err == nil { // of an earlier run
 		s.log.say("%s: snap %s, installed before, %s", dir, found.Snap.Name, hooksOf(found.Snap))
-		return found.Watch, s.Put(found.Snap)
+		return found.Watch, s.Facts.Install(found.Snap)
 	}
 	s.log.say("%s: snap %s, %s", dir, found.Snap.Name, hooksOf(found.Snap))
 	if err := s.runner.Prepare(found.Snap); err != nil {
 		return nil, err
 	}
-	if err := s.Install(ctx, found.Snap); err != nil {
+	if err := s.Changes.Complete(ctx)(s.Changes.Install(found.Snap)); err != nil {
 		return nil, fmt.Errorf("cannot install %s: %w", dir, err)
 	}
 	return found.Watch, nil
@@ -269,7 +271,7 @@ func (s *workshop) find(dir string) (*source.Source, error) {
 	return found, err
 }
 
-func hooksOf(snap world.Snap) string {
+func hooksOf(snap facts.Snap) string {
 	if len(snap.Hooks) == 1 {
 		return "1 hook"
 	}
@@ -281,9 +283,9 @@ func (s *workshop) connectAll(ctx context.Context) error {
 	if !s.connect {
 		return nil
 	}
-	connected, there := s.Connections(), map[string]bool{}
+	connected, there := s.Facts.Now().Connections(), map[string]bool{}
 	defer func() { s.offered = there }()
-	for _, role := range []string{world.Custodian, ""} {
+	for _, role := range []string{facts.Custodian, ""} {
 		for _, snap := range s.Snaps() {
 			for _, name := range sortedKeys(snap.Plugs) {
 				plug := snap.Plugs[name]
@@ -292,12 +294,12 @@ func (s *workshop) connectAll(ctx context.Context) error {
 				}
 				id := snap.Instance() + ":" + name
 				there[id] = true
-				if s.offered[id] || slices.ContainsFunc(connected, func(c world.Connection) bool {
+				if s.offered[id] || slices.ContainsFunc(connected, func(c facts.Connection) bool {
 					return c.Snap == snap.Instance() && c.Plug == name
 				}) {
 					continue
 				}
-				if err := s.Connect(ctx, snap.Instance(), name); err != nil {
+				if err := s.Changes.Complete(ctx)(s.Changes.Connect(snap.Instance(), name)); err != nil {
 					return fmt.Errorf("cannot connect %s: %w", id, err)
 				}
 			}
@@ -310,7 +312,7 @@ func (s *workshop) connectAll(ctx context.Context) error {
 func (s *workshop) missing() {
 	custodian := map[string]bool{}
 	views := map[string]bool{}
-	for _, schema := range s.Schemas() {
+	for _, schema := range s.Facts.Now().Schemas() {
 		for _, view := range schema.Parsed.Views() {
 			views[schema.ID()+"/"+view] = true
 		}
@@ -322,7 +324,7 @@ func (s *workshop) missing() {
 			case !ok:
 			case !views[id.String()]:
 				s.log.say("plug %s:%s: no confdb-schema here has the view %s", snap.Instance(), name, id)
-			case snap.Plugs[name].Role == world.Custodian:
+			case snap.Plugs[name].Role == facts.Custodian:
 				custodian[id.String()] = true
 			}
 		}

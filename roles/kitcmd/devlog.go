@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/plain"
 	"aspects-poc/registry/backend"
 	"aspects-poc/roles"
@@ -65,7 +67,7 @@ func (l *devLog) service(snap, service, line string) {
 }
 
 // observe tells of an event of the world.
-func (l *devLog) observe(e world.Event) {
+func (l *devLog) observe(e changes.Event) {
 	for _, text := range l.lines(e) {
 		number := "-"
 		if e.Change != "" {
@@ -75,13 +77,13 @@ func (l *devLog) observe(e world.Event) {
 	}
 }
 
-func (l *devLog) lines(e world.Event) []string {
+func (l *devLog) lines(e changes.Event) []string {
 	switch e.Kind {
-	case world.AccessBegan:
+	case changes.AccessBegan:
 		return []string{l.access(e)}
-	case world.Refused:
+	case changes.Refused:
 		return []string{l.access(e), l.paint.Bad("refused at once:") + " " + plain.Text(e.Err)}
-	case world.AccessEnded:
+	case changes.AccessEnded:
 		switch {
 		case e.Change == "" || e.Read && e.Direct:
 			return []string{l.access(e) + ": done"}
@@ -94,22 +96,22 @@ func (l *devLog) lines(e world.Event) []string {
 		default:
 			return []string{"done after " + e.Took.Round(time.Millisecond).String()}
 		}
-	case world.HookRan:
+	case changes.HookRan:
 		return l.hook(e)
-	case world.Committed:
+	case changes.Committed:
 		if len(e.Paths) == 0 {
 			return []string{"  stored: nothing has changed"}
 		}
 		return []string{"  stored: " + plain.Line(strings.Join(e.Paths, ", "))}
-	case world.Waits:
+	case changes.Waits:
 		text := fmt.Sprintf("  %s of %s waits until %s of %s ends", e.Hook, e.Snap, cmp.Or(e.For, "another hook"), e.Snap)
 		if e.Forever {
 			text += ", which waits for it: snapd ends that after two minutes"
 		}
 		return []string{text}
-	case world.WaitsTurn:
+	case changes.WaitsTurn:
 		return []string{l.access(e) + ": waits until this is over: " + e.For}
-	case world.ServiceAsked:
+	case changes.ServiceAsked:
 		text := fmt.Sprintf("  %s of %s.%s", e.Action, e.Snap, e.Service)
 		switch {
 		case e.Err != "":
@@ -123,7 +125,7 @@ func (l *devLog) lines(e world.Event) []string {
 }
 
 // access tells who asked for what.
-func (l *devLog) access(e world.Event) string {
+func (l *devLog) access(e changes.Event) string {
 	who := e.By
 	if who == "" {
 		who = "the administrator"
@@ -136,7 +138,7 @@ func (l *devLog) access(e world.Event) string {
 }
 
 // hook tells what a hook has done.
-func (l *devLog) hook(e world.Event) []string {
+func (l *devLog) hook(e changes.Event) []string {
 	head := fmt.Sprintf("%s %s (%v)", e.Snap, e.Hook, e.Took.Round(time.Millisecond))
 	if strings.HasPrefix(e.Hook, "observe-view-") {
 		head = "told: " + head
@@ -170,8 +172,8 @@ func (l *devLog) hook(e world.Event) []string {
 
 // values prints assignments as snap set takes them.
 func (l *devLog) values(id backend.ViewID, values map[string]any) string {
-	schemas := l.world.Schemas()
-	i := slices.IndexFunc(schemas, func(s world.Schema) bool { return s.ID() == id.Account+"/"+id.Schema })
+	schemas := l.world.Facts.Now().Schemas()
+	i := slices.IndexFunc(schemas, func(s facts.Schema) bool { return s.ID() == id.Account+"/"+id.Schema })
 	var words []string
 	for _, key := range sortedKeys(values) {
 		switch {

@@ -15,7 +15,8 @@ import (
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/snapfile"
 	"aspects-poc/internal/kit/source"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 var _ rest.Installer = (*workshop)(nil)
@@ -27,7 +28,7 @@ func (s *workshop) Try(_ context.Context, dir string) (string, error) {
 	defer s.mu.Unlock()
 	found, err := s.find(dir)
 	if err != nil {
-		return "", &world.Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("cannot try %s: %v", dir, err)}
+		return "", &facts.Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("cannot try %s: %v", dir, err)}
 	}
 	found.Snap.Try = true
 	return s.add(dir, found, "tried")
@@ -36,7 +37,7 @@ func (s *workshop) Try(_ context.Context, dir string) (string, error) {
 // InstallFile adds the snap in a file, which it unpacks. dev treats it as Try does.
 func (s *workshop) InstallFile(ctx context.Context, file, instance string, devmode bool) (string, error) {
 	refuse := func(format string, args ...any) error {
-		return &world.Error{Status: http.StatusBadRequest, Message: "cannot install snap file: " + fmt.Sprintf(format, args...)}
+		return &facts.Error{Status: http.StatusBadRequest, Message: "cannot install snap file: " + fmt.Sprintf(format, args...)}
 	}
 	if err := os.MkdirAll(s.unpacked, 0o755); err != nil {
 		return "", err
@@ -71,7 +72,7 @@ func (s *workshop) add(dir string, found *source.Source, how string) (string, er
 	if err := s.runner.Prepare(found.Snap); err != nil {
 		return "", err
 	}
-	id, err := s.BeginInstall(found.Snap)
+	id, err := s.Changes.Install(found.Snap)
 	if err != nil {
 		return "", err
 	}
@@ -80,12 +81,12 @@ func (s *workshop) add(dir string, found *source.Source, how string) (string, er
 }
 
 // adopt treats a snap that was tried as one of dev's own, when it is installed.
-func (s *workshop) adopt(ctx context.Context, id, dir string, snap world.Snap, watch []string) {
-	change, err := s.Wait(ctx, id)
+func (s *workshop) adopt(ctx context.Context, id, dir string, snap facts.Snap, watch []string) {
+	change, err := s.Changes.Wait(ctx, id)
 	if err != nil { // dev ends
 		return
 	}
-	if change.Status != world.Done {
+	if change.Status != changes.Done {
 		s.log.say("%s: not added: %s", dir, change.Err)
 		return
 	}

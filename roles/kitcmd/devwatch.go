@@ -12,7 +12,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // settle is how long files must have been left alone before they are read again: editors save in several steps.
@@ -111,6 +111,6 @@ func (s *workshop) tellOnce(name string, err error) {
 	s.told[name] = text
 }
 
-func sameSnap(a, b world.Snap) bool { return reflect.DeepEqual(a, b) }
+func sameSnap(a, b facts.Snap) bool { return reflect.DeepEqual(a, b) }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -3,21 +3,21 @@ package kitcmd
 import (
 	"fmt"
 
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/roles"
 	"aspects-poc/roles/network"
 
 	schemadoc "aspects-poc/internal/document"
-	"aspects-poc/internal/kit/world"
 )
 
 // readSchema reads the confdb-schemas of a file, in whatever form it is, for an imitated machine. account replaces the
 // file's account ID; "" leaves it.
-func readSchema(path, account string) ([]world.Schema, error) {
+func readSchema(path, account string) ([]facts.Schema, error) {
 	docs, err := parseFile(path)
 	if err != nil {
 		return nil, err
 	}
-	var list []world.Schema
+	var list []facts.Schema
 	for _, doc := range docs {
 		if account == "" && doc.Unfilled("account-id") {
 			return nil, fmt.Errorf("cannot use %s: its account-id is still to be filled in: give --%s", path, flagAccount)
@@ -26,7 +26,7 @@ func readSchema(path, account string) ([]world.Schema, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot use %s: %w", path, err)
 		}
-		schema, err := world.ParseSchema(signable)
+		schema, err := facts.ParseSchema(signable)
 		if err != nil {
 			return nil, fmt.Errorf("cannot use %s: %w (aspects-poc registry lint %s tells where)", path, err, path)
 		}
@@ -38,8 +38,8 @@ func readSchema(path, account string) ([]world.Schema, error) {
 	return list, nil
 }
 
-func readSchemas(paths []string, account string) ([]world.Schema, error) {
-	var list []world.Schema
+func readSchemas(paths []string, account string) ([]facts.Schema, error) {
+	var list []facts.Schema
 	for _, path := range paths {
 		schemas, err := readSchema(path, account)
 		if err != nil {

@@ -14,6 +14,8 @@ import (
 	asserts "aspects-poc/internal/kit/assertion"
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"
@@ -31,7 +33,7 @@ const (
 func serve(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "serve", Usage: "be a snapd for confdb on a socket", ArgsUsage: "[-- COMMAND …]",
-		Description: "Answers what snapd's REST API is asked about confdb, as snapd " + world.Version + " does, on a socket; beside it are\n" +
+		Description: "Answers what snapd's REST API is asked about confdb, as snapd " + facts.Version + " does, on a socket; beside it are\n" +
 			"the socket for snaps and a folder that tells the snap command which features are on. A snap without hooks is\n" +
 			"custodian of all views. It runs until it is interrupted. With COMMAND it runs that, with the sockets in the\n" +
 			"place of snapd's own, and ends with it: in a mount namespace, by unshare(1). docs/devkit-serve.md has what is\n" +
@@ -89,17 +91,17 @@ func openMachine(dir string, files []string, account string) (*world.World, erro
 	if err != nil {
 		return nil, err
 	}
-	w, err := world.Open(world.Options{Dir: dir})
+	w, err := world.Open(dir, changes.Options{})
 	if err != nil {
 		return nil, err
 	}
 	for _, schema := range schemas { // whatever their revision: files may have been edited since
-		if err := w.Replace(schema); err != nil {
+		if err := w.Facts.SetSchema(schema); err != nil {
 			return nil, errors.Join(fmt.Errorf("cannot load the confdb-schema %s: %w", schema.ID(), err), w.Close())
 		}
 	}
-	if w.System("experimental.confdb") == nil {
-		if err := w.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
+	if w.Facts.Now().System("experimental.confdb") == nil {
+		if err := w.Facts.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
 			return nil, errors.Join(err, w.Close())
 		}
 	}

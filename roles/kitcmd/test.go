@@ -10,7 +10,7 @@ import (
 	"aspects-poc/internal/durable"
 	"aspects-poc/internal/kit/lint"
 	"aspects-poc/internal/kit/script"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"
@@ -93,7 +93,7 @@ func runTest(env *roles.Env, c *cli.Context) error {
 	printer := &testPrinter{env: env, verbose: c.Bool("verbose"), github: format == lint.GitHub}
 	report, err := script.Run(c.Context, script.Options{
 		Files: files, Schemas: schemas, Snaps: c.StringSlice(flagSnap), Program: program, Account: account,
-		ReadSchema:  func(path string) ([]world.Schema, error) { return readSchema(path, account) },
+		ReadSchema:  func(path string) ([]facts.Schema, error) { return readSchema(path, account) },
 		RunServices: c.Bool(flagServices), Parallel: c.Int("parallel"), Verbose: c.Bool("verbose"), Update: c.Bool("update"),
 		Done: printer.done,
 	})

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // An environment is what a program of a snap is given, in the order in which it was set.
@@ -27,7 +27,7 @@ func (e *environment) set(name, value string) {
 }
 
 // extend adds what a snap declares: each value may use variables that are there by then, and one that is not is empty.
-func (e *environment) extend(declared []world.Variable) {
+func (e *environment) extend(declared []facts.Variable) {
 	for _, variable := range declared {
 		e.set(variable.Name, e.expand(variable.Value))
 	}
@@ -48,7 +48,7 @@ func (e *environment) list() []string {
 
 // environment is what snapd gives to a snap's hooks and apps, and makes the directories that it names. app is the name of an
 // app, "" for a hook.
-func (r *Runner) environment(snap world.Snap, cookie, app string, setting world.Setting) (*environment, error) {
+func (r *Runner) environment(snap facts.Snap, cookie, app string, setting facts.Setting) (*environment, error) {
 	instance := snap.Instance()
 	data := filepath.Join(r.options.Dir, "var", "snap", instance)
 	user := filepath.Join(r.options.Dir, "root", "snap", instance)
@@ -98,7 +98,7 @@ func (r *Runner) environment(snap world.Snap, cookie, app string, setting world.
 
 // command is what is executed: programs of the command-chain, of which each runs the rest, and the program itself. Of its
 // arguments those are left out whose variables are empty.
-func (e *environment) command(snap world.Snap, setting world.Setting, program string, arguments ...string) []string {
+func (e *environment) command(snap facts.Snap, setting facts.Setting, program string, arguments ...string) []string {
 	var words []string
 	for _, link := range setting.Chain {
 		words = append(words, filepath.Join(snap.Dir, link))
@@ -113,7 +113,7 @@ func (e *environment) command(snap world.Snap, setting world.Setting, program st
 }
 
 // appCommand is what is executed for an app, nil if it has no command.
-func (e *environment) appCommand(snap world.Snap, setting world.Setting, command string) []string {
+func (e *environment) appCommand(snap facts.Snap, setting facts.Setting, command string) []string {
 	words := strings.Fields(command)
 	if len(words) == 0 {
 		return nil

@@ -3,7 +3,7 @@
 // Runner and its Services.
 //
 //	runner, err := hookrun.New(hookrun.Options{Dir: dir, Snapctl: binary})
-//	w, err := world.Open(world.Options{Runner: runner, Services: runner})
+//	w, err := world.Open("", changes.Options{Runner: runner, Services: runner})
 //	err = runner.Serve(w)
 //	defer runner.Close()
 //
@@ -27,6 +27,8 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // SocketVariable names the variable that tells our snapctl, and programs that use package registry, where snapd's
@@ -61,8 +63,8 @@ type Runner struct {
 }
 
 var (
-	_ world.Runner   = (*Runner)(nil)
-	_ world.Services = (*Runner)(nil)
+	_ changes.Runner   = (*Runner)(nil)
+	_ changes.Services = (*Runner)(nil)
 )
 
 // New makes the directories. Serve is needed before hooks run.
@@ -117,7 +119,7 @@ func (r *Runner) Close() error {
 }
 
 // RunHook runs $SNAP/meta/hooks/NAME.
-func (r *Runner) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
+func (r *Runner) RunHook(ctx context.Context, hook changes.Hook) ([]byte, error) {
 	path := filepath.Join(hook.Snap.Dir, "meta", "hooks", hook.Name)
 	if hook.Snap.Dir == "" {
 		return nil, nil // a snap that is only declared
@@ -148,11 +150,11 @@ func (r *Runner) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
 var errNoHook = errors.New("cannot snap-exec: no such file or directory")
 
 // Prepare makes a snap's directories, which on snapd are there from its installation on.
-func (r *Runner) Prepare(snap world.Snap) error {
+func (r *Runner) Prepare(snap facts.Snap) error {
 	if snap.Revision == "" {
-		snap.Revision = world.FirstRevision
+		snap.Revision = facts.FirstRevision
 	}
-	_, err := r.environment(snap, "", "", world.Setting{})
+	_, err := r.environment(snap, "", "", facts.Setting{})
 	return err
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/need"
 )
 
@@ -30,11 +32,11 @@ func TestUnstarted(t *testing.T) {
 		{"empty", "", 0o755, "exec format error"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w, _ := machine(t, world.Options{})
+			w, _ := machine(t, changes.Options{})
 			dir := unpacked(t, map[string]string{"meta/hooks/install": test.text})
 			hook := filepath.Join(dir, "meta", "hooks", "install")
 			must(t, os.Chmod(hook, test.mode))
-			err := w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}})
+			err := w.Changes.Complete(t.Context())(w.Changes.Install(facts.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}}))
 			want := "- Run install hook of \"app\" snap if present (run hook \"install\": cannot run " + hook + ": " + test.want
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %s", err, want)
@@ -56,9 +58,9 @@ func TestLanguages(t *testing.T) {
 	} {
 		t.Run(test.program, func(t *testing.T) {
 			need.Program(t, test.program)
-			w, _ := machine(t, world.Options{})
+			w, _ := machine(t, changes.Options{})
 			dir := unpacked(t, map[string]string{"meta/hooks/install": "#!" + test.interpreter + "\n" + test.text + "\n"})
-			err := w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}})
+			err := w.Changes.Complete(t.Context())(w.Changes.Install(facts.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}}))
 			if err == nil || !strings.Contains(err.Error(), `(run hook "install": app)`) {
 				t.Error(err)
 			}
@@ -74,9 +76,9 @@ func TestOutput(t *testing.T) {
 		{"one that is long", "head -c 3000000 /dev/zero | tr '\\0' A", strings.Repeat("A", 10<<10)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w, _ := machine(t, world.Options{})
+			w, _ := machine(t, changes.Options{})
 			dir := unpacked(t, map[string]string{"meta/hooks/install": "#!/bin/sh\n" + test.script + "\nexit 1\n"})
-			err := w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}})
+			err := w.Changes.Complete(t.Context())(w.Changes.Install(facts.Snap{Name: "app", Dir: dir, Hooks: []string{"install"}}))
 			if err == nil || !strings.Contains(err.Error(), test.want) || len(err.Error()) > len(test.want)+200 {
 				t.Errorf("%.300v", err)
 			}
@@ -103,19 +105,19 @@ func TestHang(t *testing.T) {
 	}{
 		{"limit", 300 * time.Millisecond, func(*world.World, string) error { return nil }, "<exceeded maximum runtime of 300ms>"},
 		{"abort", time.Hour, func(w *world.World, id string) error {
-			_, err := w.Abort(id)
+			_, err := w.Changes.Abort(id)
 			return err
 		}, "<aborted>"},
 		{"close", time.Hour, func(w *world.World, _ string) error { return w.Close() }, "<aborted>"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w, _ := machine(t, world.Options{HookLimit: test.limit})
+			w, _ := machine(t, changes.Options{HookLimit: test.limit})
 			alive := filepath.Join(t.TempDir(), "alive")
 			must(t, syscall.Mkfifo(alive, 0o600))
 			dir := unpacked(t, map[string]string{"meta/hooks/disconnect-plug-p": "#!/bin/sh\nexec 3>" + alive + "\nsleep 3600 &\necho up >&3\nwait\n"})
-			must(t, w.Put(world.Snap{Name: "app", Dir: dir, Hooks: []string{"disconnect-plug-p"},
-				Plugs: map[string]world.Plug{"p": {Interface: "confdb"}}}, "p"))
-			id, err := w.BeginDisconnect("app", "p", "")
+			must(t, w.Facts.Install(facts.Snap{Name: "app", Dir: dir, Hooks: []string{"disconnect-plug-p"},
+				Plugs: map[string]facts.Plug{"p": {Interface: "confdb"}}}, "p"))
+			id, err := w.Changes.Disconnect("app", "p", "")
 			must(t, err)
 			pipe, err := os.Open(alive)
 			must(t, err)
@@ -123,7 +125,7 @@ func TestHang(t *testing.T) {
 			_, err = io.ReadFull(pipe, make([]byte, len("up\n")))
 			must(t, err)
 			must(t, test.stop(w, id))
-			change, err := w.Wait(context.WithoutCancel(t.Context()), id)
+			change, err := w.Changes.Wait(context.WithoutCancel(t.Context()), id)
 			must(t, err)
 			var log []string
 			for _, task := range change.Tasks {

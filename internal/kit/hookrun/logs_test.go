@@ -14,6 +14,8 @@ import (
 	"aspects-poc/internal/kit/hookrun"
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 func must(t *testing.T, err error) {
@@ -24,13 +26,13 @@ func must(t *testing.T, err error) {
 }
 
 // machine opens a machine whose hooks and services are run.
-func machine(t *testing.T, options world.Options) (*world.World, *hookrun.Runner) {
+func machine(t *testing.T, options changes.Options) (*world.World, *hookrun.Runner) {
 	t.Helper()
 	runner, err := hookrun.New(hookrun.Options{Dir: t.TempDir(), Snapctl: "/bin/true", RunServices: true})
 	must(t, err)
 	t.Cleanup(func() { must(t, runner.Close()) })
 	options.Runner, options.Services = runner, runner
-	w, err := world.Open(options)
+	w, err := world.Open("", options)
 	must(t, err)
 	t.Cleanup(func() { must(t, w.Close()) })
 	must(t, runner.Serve(w))
@@ -75,13 +77,13 @@ func lines(ctx context.Context, r *hookrun.Runner, service string, last, want in
 
 func TestLogs(t *testing.T) {
 	t.Parallel()
-	w, runner := machine(t, world.Options{})
+	w, runner := machine(t, changes.Options{})
 	dir := unpacked(t, map[string]string{
 		"once": "#!/bin/sh\necho one\necho two >&2\necho three\n",
 		"runs": "#!/bin/sh\necho other\nexec sleep 600\n",
 	})
-	must(t, w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Services: map[string]world.Service{
-		"once": {Command: "once", Daemon: "oneshot"}, "runs": {Command: "runs", Daemon: "simple"}}}))
+	must(t, w.Changes.Complete(t.Context())(w.Changes.Install(facts.Snap{Name: "app", Dir: dir, Services: map[string]facts.Service{
+		"once": {Command: "once", Daemon: "oneshot"}, "runs": {Command: "runs", Daemon: "simple"}}})))
 	all, pids, err := lines(t.Context(), runner, "app.once", -1, 3)
 	must(t, err)
 	if diff := cmp.Diff([]string{"one", "two", "three"}, all); diff != "" {

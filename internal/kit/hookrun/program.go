@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"aspects-poc/internal/kit/rest"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/snapdhttp"
 )
 
@@ -36,7 +36,7 @@ func (r *Runner) Program(name string, asShell bool, arguments []string) (rest.Pr
 	if !found && (named || !asShell) {
 		return rest.Program{}, noApp(snap, app)
 	}
-	cookie, err := r.world.SnapctlCookie(instance)
+	cookie, err := r.world.Facts.Now().Cookie(instance)
 	if err != nil {
 		return rest.Program{}, err
 	}
@@ -55,7 +55,7 @@ func (r *Runner) Program(name string, asShell bool, arguments []string) (rest.Pr
 }
 
 // appOf finds an app of a snap, or a service of it.
-func appOf(snap world.Snap, name string) (command string, setting world.Setting, found bool) {
+func appOf(snap facts.Snap, name string) (command string, setting facts.Setting, found bool) {
 	if app, is := snap.Apps[name]; is {
 		return app.Command, app.Setting, true
 	}
@@ -64,7 +64,7 @@ func appOf(snap world.Snap, name string) (command string, setting world.Setting,
 }
 
 // noApp says that a snap has no such app, in snapd's words, and which it has.
-func noApp(snap world.Snap, app string) error {
+func noApp(snap facts.Snap, app string) error {
 	var names []string
 	for name := range snap.Apps {
 		names = append(names, snap.Instance()+"."+name)
@@ -75,7 +75,7 @@ func noApp(snap world.Snap, app string) error {
 	if names != nil {
 		known = "it has " + strings.Join(names, ", ")
 	}
-	return &world.Error{Status: http.StatusNotFound, Kind: "app-not-found", Value: snap.Instance() + "." + app,
+	return &facts.Error{Status: http.StatusNotFound, Kind: "app-not-found", Value: snap.Instance() + "." + app,
 		Message: fmt.Sprintf("cannot find app %q in %q: %s", app, snap.Instance(), known)}
 }
 

@@ -9,17 +9,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/internal/kit/rest"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // A daemon that crashes is started five times within ten seconds, as systemd does, and then no more until somebody asks for it.
 func TestRestartLimit(t *testing.T) {
 	t.Parallel()
-	w, runner := machine(t, world.Options{})
+	w, runner := machine(t, changes.Options{})
 	dir := unpacked(t, map[string]string{"crash": "#!/bin/sh\necho begun\nexit 3\n", "stays": "#!/bin/sh\nexec sleep 600\n"})
-	must(t, w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Services: map[string]world.Service{
+	must(t, w.Changes.Complete(t.Context())(w.Changes.Install(facts.Snap{Name: "app", Dir: dir, Services: map[string]facts.Service{
 		"crash": {Command: "crash", Daemon: "simple", RestartDelay: time.Millisecond},
-		"stays": {Command: "stays", Daemon: "simple"}}}))
+		"stays": {Command: "stays", Daemon: "simple"}}})))
 	round := func() (begun, systemd int, last string) {
 		err := runner.Logs(t.Context(), []string{"app.crash"}, -1, true, func(line rest.LogLine) error {
 			switch {
@@ -72,14 +73,14 @@ func TestRestartCondition(t *testing.T) {
 		"on-watchdog": {},
 		"never":       {},
 	} {
-		w, runner := machine(t, world.Options{})
+		w, runner := machine(t, changes.Options{})
 		dir := unpacked(t, map[string]string{"fails": "#!/bin/sh\nexit 1\n", "ends": "#!/bin/sh\n",
 			"killed": "#!/bin/sh\nkill -9 $$\n", "stopped": "#!/bin/sh\nkill -TERM $$\n"})
-		services := map[string]world.Service{"once": {Command: "fails", Daemon: "oneshot", Restart: condition}}
+		services := map[string]facts.Service{"once": {Command: "fails", Daemon: "oneshot", Restart: condition}}
 		for _, name := range []string{"fails", "ends", "killed", "stopped"} {
-			services[name] = world.Service{Command: name, Daemon: "simple", Restart: condition, RestartDelay: delay}
+			services[name] = facts.Service{Command: name, Daemon: "simple", Restart: condition, RestartDelay: delay}
 		}
-		must(t, w.Install(t.Context(), world.Snap{Name: "app", Dir: dir, Services: services}))
+		must(t, w.Changes.Complete(t.Context())(w.Changes.Install(facts.Snap{Name: "app", Dir: dir, Services: services})))
 		await(t, condition+": all have ended", func() bool {
 			snap, err := w.Snap("app")
 			must(t, err)

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"aspects-poc/internal/kit/rest"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // A service is one that was started.
@@ -32,7 +32,7 @@ const (
 
 // Service starts, stops or restarts a service: "start", "stop", "restart". One that ends is started again as its
 // restart-condition says, until that happens too often, as systemd does with snapd's unit; timers are not run.
-func (r *Runner) Service(ctx context.Context, action string, snap world.Snap, name string) error {
+func (r *Runner) Service(ctx context.Context, action string, snap facts.Snap, name string) error {
 	if !r.options.RunServices || snap.Dir == "" {
 		return nil
 	}
@@ -43,7 +43,7 @@ func (r *Runner) Service(ctx context.Context, action string, snap world.Snap, na
 	if action == "stop" {
 		return nil
 	}
-	cookie, err := r.world.SnapctlCookie(snap.Instance())
+	cookie, err := r.world.Facts.Now().Cookie(snap.Instance())
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (r *Runner) Active(instance, name string) (active, known bool) {
 }
 
 // run runs a service's process until it is stopped, or is not started again.
-func (r *Runner) run(life context.Context, snap world.Snap, name string, words []string, environment *environment) {
+func (r *Runner) run(life context.Context, snap facts.Snap, name string, words []string, environment *environment) {
 	id, declared := snap.Instance()+"."+name, snap.Services[name]
 	var begun time.Time // of the interval in which starts are counted
 	starts := 0
@@ -126,7 +126,7 @@ func (r *Runner) run(life context.Context, snap world.Snap, name string, words [
 }
 
 // again tells whether a service that has ended so is started again.
-func again(declared world.Service, err error) bool {
+func again(declared facts.Service, err error) bool {
 	var exit *exec.ExitError
 	signal := syscall.Signal(0) // that has ended it, if it was one that nobody means well
 	if errors.As(err, &exit) {

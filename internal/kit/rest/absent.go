@@ -5,7 +5,7 @@ import (
 	"maps"
 	"net/http"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // What an imitated machine has none of is answered as by a snapd that has none of it: clients that list all there is, as
@@ -16,7 +16,7 @@ func none(*Server, *http.Request) (reply, error) { return reply{result: []any{}}
 func noneByName(*Server, *http.Request) (reply, error) { return reply{result: map[string]any{}}, nil }
 
 func noValidationSet(*Server, *http.Request) (reply, error) {
-	return reply{}, &world.Error{Status: http.StatusNotFound, Kind: "validation-set-not-found", Message: "validation set not found"}
+	return reply{}, &facts.Error{Status: http.StatusNotFound, Kind: "validation-set-not-found", Message: "validation set not found"}
 }
 
 // notImitated are the endpoints that snapd has and that are not imitated: what is missing, and what to do instead.

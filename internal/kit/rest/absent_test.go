@@ -10,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/internal/kit/rest"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/internal/stocksnap"
 )
@@ -19,7 +20,7 @@ import (
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	m := serve(t, setup{})
-	if err := m.Put(world.Snap{Name: "app"}); err != nil {
+	if err := m.Facts.Install(facts.Snap{Name: "app"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -55,7 +56,7 @@ func TestRemove(t *testing.T) {
 		t.Fatalf("%d %v", status, answer)
 	}
 	change := m.ready(t, answer)
-	if change["status"] != world.Done || change["kind"] != "remove-snap" {
+	if change["status"] != changes.Done || change["kind"] != "remove-snap" {
 		t.Errorf("%v", change)
 	}
 	if diff := cmp.Diff(map[string]any{"snap-names": []any{"app"}}, change["data"]); diff != "" {

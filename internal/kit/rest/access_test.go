@@ -56,7 +56,7 @@ func TestAccess(t *testing.T) {
 func TestSnapctlOfUsers(t *testing.T) {
 	t.Parallel()
 	m := serve(t, setup{options: rest.Options{Root: func(int) bool { return false }}})
-	cookie, err := m.SnapctlCookie("cust")
+	cookie, err := m.Facts.Now().Cookie("cust")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"aspects-poc/internal/kit/assertion"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/registry/confdb"
 )
 
@@ -26,14 +26,14 @@ func (s *Server) assertionTypes(*http.Request) (reply, error) {
 // signature get what has the shape of one.
 func (s *Server) assertions() ([]*assertion.Assertion, error) {
 	var list []*assertion.Assertion
-	for _, schema := range append(world.Builtin(), s.world.Schemas()...) {
+	for _, schema := range append(facts.Builtin(), s.world.Facts.Now().Schemas()...) {
 		a, err := assertionOf(schema)
 		if err != nil {
 			return nil, fmt.Errorf("confdb-schema %s: %w", schema.ID(), err)
 		}
 		list = append(list, a)
 	}
-	for _, other := range s.world.Assertions() {
+	for _, other := range s.world.Facts.Now().Assertions() {
 		a, err := assertion.Decode([]byte(other.Text))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", other.Name, err)
@@ -43,7 +43,7 @@ func (s *Server) assertions() ([]*assertion.Assertion, error) {
 	return list, nil
 }
 
-func assertionOf(schema world.Schema) (*assertion.Assertion, error) {
+func assertionOf(schema facts.Schema) (*assertion.Assertion, error) {
 	if schema.Assertion != "" {
 		return assertion.Decode([]byte(schema.Assertion))
 	}
@@ -123,10 +123,10 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, badRequest(fmt.Sprintf("cannot decode request body into assertions: %v", err))
 	}
-	var schemas []world.Schema
-	var others []world.Assertion
+	var schemas []facts.Schema
+	var others []facts.Assertion
 	for _, a := range list {
-		var schema world.Schema
+		var schema facts.Schema
 		switch a.Type() {
 		case "confdb-schema":
 			schema, err = s.admit(a)
@@ -142,8 +142,8 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 			return reply{}, badRequest("assert failed: " + err.Error())
 		}
 	}
-	if err := s.world.AcknowledgeAll(others, schemas); err != nil {
-		var refused *world.Error
+	if err := s.world.Facts.Update(func(d *facts.Draft) error { return d.Acknowledge(schemas, others) }); err != nil {
+		var refused *facts.Error
 		if errors.As(err, &refused) {
 			return reply{}, badRequest("assert failed: " + refused.Message)
 		}
@@ -152,15 +152,15 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 	return reply{}, s.standIn()
 }
 
-func kept(a *assertion.Assertion) world.Assertion {
-	return world.Assertion{Name: a.String(), Revision: a.Revision(), Text: string(a.Encode())}
+func kept(a *assertion.Assertion) facts.Assertion {
+	return facts.Assertion{Name: a.String(), Revision: a.Revision(), Text: string(a.Encode())}
 }
 
 // admit checks a confdb-schema, as acknowledging it does.
-func (s *Server) admit(a *assertion.Assertion) (world.Schema, error) {
+func (s *Server) admit(a *assertion.Assertion) (facts.Schema, error) {
 	schema, err := Parse(a)
 	if err != nil {
-		return world.Schema{}, err
+		return facts.Schema{}, err
 	}
 	if !s.options.Unsigned {
 		if err := s.options.Keys.Check(a); err != nil {
@@ -168,42 +168,42 @@ func (s *Server) admit(a *assertion.Assertion) (world.Schema, error) {
 			if errors.As(err, &unknown) {
 				err = fmt.Errorf("cannot resolve prerequisite assertion: account-key (%s)", unknown.Key)
 			}
-			return world.Schema{}, err
+			return facts.Schema{}, err
 		}
 	}
 	return schema, nil
 }
 
 // Parse reads the confdb-schema in an assertion. It does not look at the signature.
-func Parse(a *assertion.Assertion) (world.Schema, error) {
+func Parse(a *assertion.Assertion) (facts.Schema, error) {
 	if authority, account := a.Header("authority-id"), a.Header("account-id"); authority != account {
-		return world.Schema{}, fmt.Errorf("authority-id and account-id must match, confdb-schema assertions are expected to "+
+		return facts.Schema{}, fmt.Errorf("authority-id and account-id must match, confdb-schema assertions are expected to "+
 			"be signed by the issuer account: %q != %q", authority, account)
 	}
 	document, err := a.Document()
 	if err != nil {
-		return world.Schema{}, err
+		return facts.Schema{}, err
 	}
 	parsed, err := confdb.ParseDocument(document)
 	if err != nil {
-		return world.Schema{}, fmt.Errorf("assertion confdb-schema: %w", err)
+		return facts.Schema{}, fmt.Errorf("assertion confdb-schema: %w", err)
 	}
-	return world.Schema{Parsed: parsed, Document: document, Assertion: string(a.Encode())}, nil
+	return facts.Schema{Parsed: parsed, Document: document, Assertion: string(a.Encode())}, nil
 }
 
 // ParseSchema reads a confdb-schema from a file's text: an assertion, whatever its signature, or the JSON that `snap
 // sign` takes. Errors are those of packages assertion and confdb.
-func ParseSchema(text []byte) (world.Schema, error) {
+func ParseSchema(text []byte) (facts.Schema, error) {
 	if strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
 		parsed, err := confdb.ParseDocument(text)
 		if err != nil {
-			return world.Schema{}, err
+			return facts.Schema{}, err
 		}
-		return world.Schema{Parsed: parsed, Document: text}, nil
+		return facts.Schema{Parsed: parsed, Document: text}, nil
 	}
 	a, err := assertion.Decode(text)
 	if err != nil {
-		return world.Schema{}, err
+		return facts.Schema{}, err
 	}
 	return Parse(a)
 }

@@ -12,6 +12,7 @@ import (
 	"aspects-poc/internal/kit/assertion"
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/registry/registrytest/testschema"
 )
@@ -30,7 +31,7 @@ func empty(t *testing.T, options rest.Options) *machine {
 	t.Helper()
 	options.Custodian = "standin"
 	m := serve(t, setup{options: options})
-	if err := m.Forget(testschema.AccountID, testschema.Name); err != nil {
+	if err := m.Facts.Forget(testschema.AccountID, testschema.Name); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -145,13 +146,13 @@ func TestAccounts(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	later, err := world.Open(world.Options{Dir: dir})
+	later, err := world.Open(dir, changes.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = later.Close() }() // only read
 	var names []string
-	for _, a := range later.Assertions() {
+	for _, a := range later.Facts.Now().Assertions() {
 		names = append(names, strings.Fields(a.Name)[0])
 	}
 	if diff := cmp.Diff([]string{"account", "account-key"}, names); diff != "" {

@@ -8,7 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // A change as snapd shows it: the world's, with its tasks, in another order of members.
@@ -47,13 +48,13 @@ type progressInfo struct {
 	Total int    `json:"total"`
 }
 
-func showChange(c world.Change) changeInfo {
+func showChange(c changes.Change) changeInfo {
 	info := changeInfo{ID: c.ID, Kind: c.Kind, Summary: c.Summary, Status: c.Status, Ready: c.Ready, Err: c.Err,
 		Spawned: c.Spawned, Ended: moment(c.Ended), Data: c.Data}
 	for _, t := range c.Tasks {
 		task := taskInfo{ID: t.ID, Kind: t.Kind, Summary: t.Summary, Status: t.Status, Log: t.Log,
 			Progress: progressInfo{Done: 1, Total: 1}, Spawned: t.Spawned, Ended: moment(t.Ended)}
-		if t.Status == world.Do || t.Status == world.Doing {
+		if t.Status == changes.Do || t.Status == changes.Doing {
 			task.Progress.Done = 0
 		}
 		if t.Affects != "" {
@@ -73,19 +74,19 @@ func moment(at time.Time) *time.Time {
 
 func (s *Server) listChanges(r *http.Request) (reply, error) {
 	query := r.URL.Query()
-	var wanted func(world.Change) bool
+	var wanted func(changes.Change) bool
 	switch query.Get("select") {
 	case "all":
-		wanted = func(world.Change) bool { return true }
+		wanted = func(changes.Change) bool { return true }
 	case "in-progress", "":
-		wanted = func(c world.Change) bool { return !c.Ready }
+		wanted = func(c changes.Change) bool { return !c.Ready }
 	case "ready":
-		wanted = func(c world.Change) bool { return c.Ready }
+		wanted = func(c changes.Change) bool { return c.Ready }
 	default:
 		return reply{}, badRequest("select should be one of: all,in-progress,ready")
 	}
 	list := []changeInfo{}
-	for _, c := range s.world.Changes() {
+	for _, c := range s.world.Changes.Changes() {
 		if wanted(c) && concerns(c, query.Get("for")) {
 			list = append(list, showChange(c))
 		}
@@ -94,7 +95,7 @@ func (s *Server) listChanges(r *http.Request) (reply, error) {
 }
 
 // concerns tells whether a change is about a snap: it is named in a summary, of the change or of one of its hooks.
-func concerns(c world.Change, instance string) bool {
+func concerns(c changes.Change, instance string) bool {
 	if instance == "" {
 		return true
 	}
@@ -107,11 +108,11 @@ func concerns(c world.Change, instance string) bool {
 	about := func(summary string) bool {
 		return strings.Contains(summary, fmt.Sprintf("%q", instance)) || strings.Contains(summary, " "+instance+":")
 	}
-	return about(c.Summary) || slices.ContainsFunc(c.Tasks, func(t world.Task) bool { return about(t.Summary) })
+	return about(c.Summary) || slices.ContainsFunc(c.Tasks, func(t changes.Task) bool { return about(t.Summary) })
 }
 
 func (s *Server) showChange(r *http.Request) (reply, error) {
-	c, err := s.world.Change(r.PathValue("id"))
+	c, err := s.world.Changes.Change(r.PathValue("id"))
 	if err != nil {
 		return reply{}, err
 	}
@@ -119,7 +120,7 @@ func (s *Server) showChange(r *http.Request) (reply, error) {
 }
 
 func (s *Server) abortChange(r *http.Request) (reply, error) {
-	c, err := s.world.Change(r.PathValue("id"))
+	c, err := s.world.Changes.Change(r.PathValue("id"))
 	if err != nil {
 		return reply{}, err
 	}
@@ -132,7 +133,7 @@ func (s *Server) abortChange(r *http.Request) (reply, error) {
 	if body.Action != "abort" {
 		return reply{}, badRequest(fmt.Sprintf("change action %q is unsupported", body.Action))
 	}
-	if c, err = s.world.Abort(c.ID); err != nil {
+	if c, err = s.world.Changes.Abort(c.ID); err != nil {
 		return reply{}, err
 	}
 	return reply{result: showChange(c)}, nil
@@ -154,4 +155,4 @@ func (s *Server) okayWarnings(r *http.Request) (reply, error) {
 	return reply{result: 0}, nil
 }
 
-func notFound(message string) *world.Error { return refuse(http.StatusNotFound, message) }
+func notFound(message string) *facts.Error { return refuse(http.StatusNotFound, message) }

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"net/http"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // core is the name that the system's options have in messages; "system" is another name of it.
@@ -21,7 +21,7 @@ func confName(r *http.Request) string {
 
 func (s *Server) getConf(r *http.Request) (reply, error) {
 	name := confName(r) // a snap that is not there has no options: nobody asks whether it is
-	config := s.world.Config(name)
+	config := s.world.Facts.Now().Config(name)
 	if name == core { // there was nothing to be seeded with
 		config = maps.Clone(config)
 		config["seed"] = map[string]any{"loaded": true}
@@ -35,10 +35,10 @@ func (s *Server) getConf(r *http.Request) (reply, error) {
 	}
 	found := map[string]any{}
 	for _, key := range keys {
-		value, there := world.Option(config, key)
+		value, there := facts.Option(config, key)
 		if !there {
-			key = world.MissingOption(config, key)
-			return reply{}, &world.Error{Status: http.StatusBadRequest, Kind: world.KindOptionNotFound,
+			key = facts.MissingOption(config, key)
+			return reply{}, &facts.Error{Status: http.StatusBadRequest, Kind: facts.KindOptionNotFound,
 				Message: fmt.Sprintf("snap %q has no %q configuration option", name, key),
 				Value:   map[string]any{"SnapName": name, "Key": key}}
 		}
@@ -55,6 +55,6 @@ func (s *Server) setConf(r *http.Request) (reply, error) {
 	if err := decoder.Decode(&values); err != nil {
 		return reply{}, badRequest(fmt.Sprintf("cannot decode request body into patch values: %v", err))
 	}
-	change, err := s.world.BeginConfigure(name, values)
+	change, err := s.world.Changes.Configure(name, values)
 	return reply{change: change}, err
 }

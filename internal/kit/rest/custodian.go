@@ -3,7 +3,7 @@ package rest
 import (
 	"fmt"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // A standIn is a snap without hooks that is connected custodian of every view there is: for machines whose own snaps are
@@ -15,19 +15,19 @@ func (s *Server) standIn() error {
 	}
 	snap, err := s.world.Snap(name)
 	if err != nil {
-		snap = world.Snap{Name: name, Version: "1"}
+		snap = facts.Snap{Name: name, Version: "1"}
 	}
-	plugs := map[string]world.Plug{}
-	for _, schema := range s.world.Schemas() {
+	plugs := map[string]facts.Plug{}
+	for _, schema := range s.world.Facts.Now().Schemas() {
 		for _, view := range schema.Parsed.Views() {
-			plug := world.Plug{Interface: "confdb", Account: schema.Parsed.Account, View: schema.Parsed.Name + "/" + view,
-				Role: world.Custodian}
+			plug := facts.Plug{Interface: "confdb", Account: schema.Parsed.Account, View: schema.Parsed.Name + "/" + view,
+				Role: facts.Custodian}
 			// Plugs are named after views, as people do; where two confdb-schemas have one of the same name, by both.
 			id := view
 			if taken, found := plugs[id]; found && taken != plug {
 				id = schema.Parsed.Name + "-" + view
 			}
-			for n := 2; plugs[id] != (world.Plug{}); n++ {
+			for n := 2; plugs[id] != (facts.Plug{}); n++ {
 				id = fmt.Sprintf("%s-%s-%d", schema.Parsed.Name, view, n)
 			}
 			plugs[id] = plug
@@ -43,7 +43,7 @@ func (s *Server) standIn() error {
 		return nil
 	}
 	snap.Plugs = plugs
-	if err := s.world.Put(snap, fresh...); err != nil {
+	if err := s.world.Facts.Install(snap, fresh...); err != nil {
 		return fmt.Errorf("cannot add the custodian %q: %w", name, err)
 	}
 	return nil

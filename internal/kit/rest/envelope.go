@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // A reply is what a handler answers with: done, begun or raw; refusals are errors.
@@ -35,7 +35,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, answer reply, err
 	if failed := s.exportFeatures(); failed != nil {
 		s.log.Error(failed.Error())
 	}
-	var refused *world.Error
+	var refused *facts.Error
 	switch {
 	case err == nil && answer.raw != nil:
 		answer.raw(w)
@@ -70,8 +70,8 @@ func (s *Server) send(w http.ResponseWriter, status int, e envelope) {
 	_, _ = w.Write(append(text, '\n')) // a client that went away is its own affair
 }
 
-func refuse(status int, message string) *world.Error {
-	return &world.Error{Status: status, Message: message}
+func refuse(status int, message string) *facts.Error {
+	return &facts.Error{Status: status, Message: message}
 }
 
-func badRequest(message string) *world.Error { return refuse(http.StatusBadRequest, message) }
+func badRequest(message string) *facts.Error { return refuse(http.StatusBadRequest, message) }

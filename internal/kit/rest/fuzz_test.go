@@ -12,6 +12,7 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/machine/testclient"
 )
 
@@ -122,7 +123,7 @@ func FuzzRequests(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
-	w, err := world.Open(world.Options{})
+	w, err := world.Open("", changes.Options{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -132,7 +133,7 @@ func FuzzRequests(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	cookie, err := w.SnapctlCookie("cust")
+	cookie, err := w.Facts.Now().Cookie("cust")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func (s *Server) changeSnap(r *http.Request) (reply, error) {
 	if body.Action != "remove" {
 		return reply{}, cannot(body.Action, name)
 	}
-	change, err := s.world.BeginRemove(body.Purge, name)
+	change, err := s.world.Changes.Remove(body.Purge, name)
 	return reply{change: change}, err
 }
 
@@ -61,7 +61,7 @@ func (s *Server) changeSnaps(r *http.Request) (reply, error) {
 	case len(body.Snaps) == 0:
 		return reply{}, badRequest("cannot remove snaps: none is named")
 	}
-	change, err := s.world.BeginRemove(body.Purge, body.Snaps...)
+	change, err := s.world.Changes.Remove(body.Purge, body.Snaps...)
 	return reply{change: change, result: map[string]any{"snap-names": body.Snaps}}, err
 }
 

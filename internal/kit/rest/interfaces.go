@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"slices"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // The slots are the system's, which are those of the snap snapd.
@@ -52,7 +52,7 @@ type slotInfo struct {
 	Connections []plugRef `json:"connections,omitempty"`
 }
 
-func attributes(p world.Plug) map[string]any {
+func attributes(p facts.Plug) map[string]any {
 	attrs := map[string]any{}
 	for name, value := range map[string]string{"account": p.Account, "view": p.View, "role": p.Role} {
 		if value != "" {
@@ -94,7 +94,7 @@ func (s *Server) listConnections(r *http.Request) (reply, error) {
 	}
 	established := []connectionInfo{}
 	plugged, slotted := map[plugRef][]slotRef{}, map[string][]plugRef{}
-	for _, c := range s.world.Connections() {
+	for _, c := range s.world.Facts.Now().Connections() {
 		plug, slot := plugRef{c.Snap, c.Plug}, slotRef{system, c.Plugged.Interface}
 		plugged[plug] = append(plugged[plug], slot)
 		slotted[slot.Slot] = append(slotted[slot.Slot], plug)
@@ -102,7 +102,7 @@ func (s *Server) listConnections(r *http.Request) (reply, error) {
 			continue
 		}
 		established = append(established, connectionInfo{Slot: slot, Plug: plug, Interface: c.Plugged.Interface,
-			Manual: !world.AutoConnected(c.Plugged), PlugAttrs: attributes(c.Plugged)})
+			Manual: !facts.AutoConnected(c.Plugged), PlugAttrs: attributes(c.Plugged)})
 	}
 	plugs, slots := []plugInfo{}, []slotInfo{}
 	for _, snap := range s.world.Snaps() {
@@ -178,7 +178,7 @@ func (s *Server) describeInterfaces(query url.Values) []interfaceInfo {
 		if len(names) > 0 && !slices.Contains(names, name) {
 			continue
 		}
-		connected := slices.ContainsFunc(s.world.Connections(), func(c world.Connection) bool { return c.Plugged.Interface == name })
+		connected := slices.ContainsFunc(s.world.Facts.Now().Connections(), func(c facts.Connection) bool { return c.Plugged.Interface == name })
 		if query.Get("select") == "connected" && !connected {
 			continue
 		}
@@ -243,19 +243,19 @@ func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
 		return reply{}, err
 	}
 	if body.Action == "connect" {
-		change, err := s.world.BeginConnect(plug.Snap, plug.Plug)
+		change, err := s.world.Changes.Connect(plug.Snap, plug.Plug)
 		return reply{change: change}, err
 	}
-	if !slices.ContainsFunc(s.world.Connections(), func(c world.Connection) bool {
+	if !slices.ContainsFunc(s.world.Facts.Now().Connections(), func(c facts.Connection) bool {
 		return c.Snap == plug.Snap && c.Plug == plug.Plug
 	}) {
 		if slot == (slotRef{}) {
-			return reply{}, &world.Error{Status: http.StatusBadRequest, Kind: "interfaces-unchanged", Message: "nothing to do"}
+			return reply{}, &facts.Error{Status: http.StatusBadRequest, Kind: "interfaces-unchanged", Message: "nothing to do"}
 		}
 		return reply{}, badRequest(fmt.Sprintf("cannot disconnect %s:%s from %s:%s, it is not connected", plug.Snap, plug.Plug,
 			system, declared.Interface))
 	}
-	change, err := s.world.BeginDisconnect(plug.Snap, plug.Plug, summary)
+	change, err := s.world.Changes.Disconnect(plug.Snap, plug.Plug, summary)
 	return reply{change: change}, err
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"aspects-poc/internal/kit/rest"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/internal/stocksnap"
 )
@@ -35,7 +35,7 @@ func (someLogs) Logs(_ context.Context, services []string, last int, _ bool, tel
 func withLogs(t *testing.T) *machine {
 	t.Helper()
 	m := serve(t, setup{options: rest.Options{Logs: someLogs{}}})
-	if err := m.Put(world.Snap{Name: "app", Services: map[string]world.Service{"run": {Daemon: "simple"}}}); err != nil {
+	if err := m.Facts.Install(facts.Snap{Name: "app", Services: map[string]facts.Service{"run": {Daemon: "simple"}}}); err != nil {
 		t.Fatal(err)
 	}
 	return m

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
 )
 
 // noticeTypes are what snapd 2.77.1 knows; only changes are announced here.
@@ -28,7 +28,7 @@ type noticeInfo struct {
 	ExpireAfter   string            `json:"expire-after,omitempty"`
 }
 
-func noticeOf(n world.Notice) noticeInfo {
+func noticeOf(n changes.Notice) noticeInfo {
 	return noticeInfo{ID: n.ID, Type: n.Type, Key: n.Key, FirstOccurred: n.FirstOccurred, LastOccurred: n.LastOccurred,
 		LastRepeated: n.LastRepeated, Occurrences: n.Occurrences, LastData: n.LastData, ExpireAfter: n.ExpireAfter.String()}
 }
@@ -36,7 +36,7 @@ func noticeOf(n world.Notice) noticeInfo {
 // listNotices answers at once where there is something; else it waits for the timeout that the client asks for.
 func (s *Server) listNotices(r *http.Request) (reply, error) {
 	query := r.URL.Query()
-	filter := world.NoticeFilter{Keys: commaSeparated(query["keys"]...)}
+	filter := changes.NoticeFilter{Keys: commaSeparated(query["keys"]...)}
 	list := []noticeInfo{}
 	if err := s.noticeUsers(r, query); err != nil {
 		return reply{}, err
@@ -65,11 +65,11 @@ func (s *Server) listNotices(r *http.Request) (reply, error) {
 			return reply{}, badRequest(fmt.Sprintf("invalid timeout: %v", err))
 		}
 	}
-	found := s.world.Notices(filter)
+	found := s.world.Changes.Notices(filter)
 	if len(found) == 0 && timeout > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
-		if found = s.world.WaitNotices(ctx, filter); len(found) == 0 && r.Context().Err() != nil {
+		if found = s.world.Changes.WaitNotices(ctx, filter); len(found) == 0 && r.Context().Err() != nil {
 			return reply{}, badRequest("request canceled")
 		}
 	}
@@ -105,7 +105,7 @@ func (s *Server) noticeUsers(r *http.Request, query url.Values) error {
 }
 
 func (s *Server) showNotice(r *http.Request) (reply, error) {
-	n, found := s.world.Notice(r.PathValue("id"))
+	n, found := s.world.Changes.Notice(r.PathValue("id"))
 	if !found {
 		return reply{}, notFound(fmt.Sprintf("cannot find notice with ID %q", r.PathValue("id")))
 	}

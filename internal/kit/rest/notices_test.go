@@ -11,6 +11,7 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/machine/testclient"
 )
 
@@ -78,7 +79,7 @@ func TestNotices(t *testing.T) {
 // A read whose turn does not come, and a wait without end, end with the server.
 func TestShutdownEndsWaiting(t *testing.T) {
 	t.Parallel()
-	w, err := world.Open(world.Options{})
+	w, err := world.Open("", changes.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/internal/kit/rest"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/snapctl"
 	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/registry/registrytest/testschema"
 )
@@ -62,7 +63,7 @@ func replay(t *testing.T, e exchange) {
 	release := make(chan struct{})
 	armed := false // hooks let pass what is given
 	var m *machine
-	hook := world.RunnerFunc(func(ctx context.Context, hook world.Hook) ([]byte, error) {
+	hook := changes.RunnerFunc(func(ctx context.Context, hook changes.Hook) ([]byte, error) {
 		switch {
 		case !armed || !strings.HasPrefix(hook.Name, "change-view-"):
 			return nil, nil
@@ -71,7 +72,7 @@ func replay(t *testing.T, e exchange) {
 		case e.State.HookOutput != "":
 			return []byte(e.State.HookOutput), errors.New("exit status 1")
 		case e.State.Reject != "":
-			_, err := m.Snapctl(ctx, world.SnapctlCall{Cookie: hook.Cookie, Args: []string{"fail", e.State.Reject}})
+			_, err := m.Snapctl.Run(ctx, snapctl.Call{Cookie: hook.Cookie, Args: []string{"fail", e.State.Reject}})
 			return nil, err
 		}
 		return nil, nil

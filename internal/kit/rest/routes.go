@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // A socket is where a request came in.
@@ -97,7 +97,7 @@ func (s *Server) answer(from socket, methods map[string]endpoint, r *http.Reques
 	if !found {
 		return reply{}, refuse(http.StatusMethodNotAllowed, fmt.Sprintf("method %q not allowed", r.Method))
 	}
-	denied := &world.Error{Status: http.StatusForbidden, Kind: world.KindLoginRequired, Message: "access denied"}
+	denied := &facts.Error{Status: http.StatusForbidden, Kind: facts.KindLoginRequired, Message: "access denied"}
 	peer, known := peerOf(r.Context())
 	switch {
 	case (e.access == snap) != (from == snapSocket):

@@ -10,6 +10,8 @@ import (
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/machine/testclient"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/registrytest/testschema"
@@ -30,7 +32,7 @@ func (m *machine) snapSocket() string { return filepath.Join(m.dir, "snapd-snap.
 // connected custodian of all views.
 type setup struct {
 	state       string // directory; "" for none
-	runner      world.Runner
+	runner      changes.Runner
 	hooks       []string // of the custodian
 	off         bool     // the feature
 	noCustodian bool
@@ -40,7 +42,7 @@ type setup struct {
 // serve serves a machine until the test ends.
 func serve(t testing.TB, with setup) *machine {
 	t.Helper()
-	w, err := world.Open(world.Options{Dir: with.state, Runner: with.runner})
+	w, err := world.Open(with.state, changes.Options{Runner: with.runner})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,24 +92,24 @@ func furnish(t testing.TB, w *world.World, with setup) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Acknowledge(schema); err != nil {
+	if err := w.Facts.Acknowledge(schema); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.SetSystem(map[string]any{"experimental.confdb": !with.off}); err != nil {
+	if err := w.Facts.SetSystem(map[string]any{"experimental.confdb": !with.off}); err != nil {
 		t.Fatal(err)
 	}
-	plugs := map[string]world.Plug{"network": {Interface: "network"}}
+	plugs := map[string]facts.Plug{"network": {Interface: "network"}}
 	for _, view := range schema.Parsed.Views() {
-		plugs[view] = world.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: world.Custodian}
+		plugs[view] = facts.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: facts.Custodian}
 	}
-	if err := w.Put(world.Snap{Name: "cust", Version: "1", Plugs: plugs, Hooks: with.hooks}); err != nil {
+	if err := w.Facts.Install(facts.Snap{Name: "cust", Version: "1", Plugs: plugs, Hooks: with.hooks}); err != nil {
 		t.Fatal(err)
 	}
 	for plug := range plugs {
 		if with.noCustodian {
 			break
 		}
-		if err := w.Link("cust", plug); err != nil {
+		if err := w.Facts.Connect("cust", plug); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,11 +122,11 @@ func viewID(view string) backend.ViewID {
 // put writes as the administrator does and waits.
 func (m *machine) put(t testing.TB, view string, values map[string]any) {
 	t.Helper()
-	id, err := m.Set(t.Context(), viewID(view), values, world.Access{})
+	id, err := m.Changes.Set(t.Context(), viewID(view), values, changes.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if change, err := m.Wait(t.Context(), id); err != nil || change.Status != world.Done {
+	if change, err := m.Changes.Wait(t.Context(), id); err != nil || change.Status != changes.Done {
 		t.Fatalf("change %+v, %v", change, err)
 	}
 }
@@ -133,7 +135,7 @@ func (m *machine) put(t testing.TB, view string, values map[string]any) {
 func (m *machine) ready(t testing.TB, answer map[string]any) map[string]any {
 	t.Helper()
 	id, _ := answer["change"].(string)
-	if _, err := m.Wait(t.Context(), id); err != nil {
+	if _, err := m.Changes.Wait(t.Context(), id); err != nil {
 		t.Fatalf("%v: %v", answer, err)
 	}
 	_, answer = testclient.Send(t, m.client, "GET /v2/changes/"+id, nil)

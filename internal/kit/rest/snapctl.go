@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/snapctl"
 )
 
 // nobody is the user without any rights.
@@ -31,7 +31,7 @@ func (s *Server) snapctl(r *http.Request) (reply, error) {
 	case uid == 0:
 		uid = nobody // the system's root, which is none here
 	}
-	output, err := s.world.Snapctl(r.Context(), world.SnapctlCall{Cookie: body.Context, UID: uid, Args: body.Args})
+	output, err := s.world.Snapctl.Run(r.Context(), snapctl.Call{Cookie: body.Context, UID: uid, Args: body.Args})
 	if err != nil {
 		return reply{}, err
 	}

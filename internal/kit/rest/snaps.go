@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 type snapInfo struct {
@@ -55,7 +56,7 @@ type activator struct {
 	Enabled bool
 }
 
-func snapOf(snap world.Snap) snapInfo {
+func snapOf(snap facts.Snap) snapInfo {
 	info := snapInfo{Name: snap.Instance(), Status: "active", Type: "app", Version: snap.Version, Revision: snap.Revision,
 		Summary: snap.Summary, Description: snap.Description, Confinement: cmp.Or(snap.Confinement, "strict"), TryMode: snap.Try,
 		DevMode: snap.DevMode || snap.Confinement == "devmode", Apps: appsOf(snap), MountedFrom: snap.Dir}
@@ -66,7 +67,7 @@ func snapOf(snap world.Snap) snapInfo {
 }
 
 // appsOf lists all apps of a snap, its services among them.
-func appsOf(snap world.Snap) []appInfo {
+func appsOf(snap facts.Snap) []appInfo {
 	list := servicesOf(snap)
 	for name := range snap.Apps {
 		list = append(list, appInfo{Snap: snap.Instance(), Name: name})
@@ -75,7 +76,7 @@ func appsOf(snap world.Snap) []appInfo {
 	return list
 }
 
-func servicesOf(snap world.Snap) []appInfo {
+func servicesOf(snap facts.Snap) []appInfo {
 	var list []appInfo
 	for _, full := range snap.ServiceNames() {
 		_, name, _ := strings.Cut(full, ".")
@@ -109,7 +110,7 @@ func (s *Server) listSnaps(r *http.Request) (reply, error) {
 }
 
 func noSnap(name string) error {
-	return &world.Error{Status: http.StatusNotFound, Kind: world.KindSnapNotFound, Message: "snap not installed", Value: name}
+	return &facts.Error{Status: http.StatusNotFound, Kind: facts.KindSnapNotFound, Message: "snap not installed", Value: name}
 }
 
 func (s *Server) showSnap(r *http.Request) (reply, error) {
@@ -122,7 +123,7 @@ func (s *Server) showSnap(r *http.Request) (reply, error) {
 
 // An appQuery says which apps are wanted: services only, or all; kind words those that are not found.
 type appQuery struct {
-	of   func(world.Snap) []appInfo
+	of   func(facts.Snap) []appInfo
 	kind string
 }
 
@@ -144,18 +145,18 @@ func (s *Server) namedApps(names []string, query appQuery) ([]appInfo, error) {
 		instance, app, one := strings.Cut(name, ".")
 		snap, err := s.world.Snap(instance)
 		if err != nil {
-			return nil, &world.Error{Status: http.StatusNotFound, Kind: world.KindSnapNotFound,
+			return nil, &facts.Error{Status: http.StatusNotFound, Kind: facts.KindSnapNotFound,
 				Message: fmt.Sprintf("snap %q not found", instance), Value: instance}
 		}
 		apps := query.of(snap)
 		if len(apps) == 0 && !one {
-			return nil, &world.Error{Status: http.StatusNotFound, Kind: "app-not-found",
+			return nil, &facts.Error{Status: http.StatusNotFound, Kind: "app-not-found",
 				Message: fmt.Sprintf("snap %q has no %ss", instance, query.kind), Value: name}
 		}
 		if one {
 			apps = slices.DeleteFunc(apps, func(a appInfo) bool { return a.Name != app })
 			if len(apps) == 0 {
-				return nil, &world.Error{Status: http.StatusNotFound, Kind: "app-not-found",
+				return nil, &facts.Error{Status: http.StatusNotFound, Kind: "app-not-found",
 					Message: fmt.Sprintf("snap %q has no %s %q", instance, query.kind, app), Value: name}
 			}
 		}
@@ -187,7 +188,7 @@ func (s *Server) controlApps(r *http.Request) (reply, error) {
 	var body struct {
 		Action string   `json:"action"`
 		Names  []string `json:"names"`
-		world.ServiceOptions
+		changes.ServiceOptions
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		return reply{}, badRequest(fmt.Sprintf("cannot decode request body into service operation: %v", err))
@@ -209,6 +210,6 @@ func (s *Server) controlApps(r *http.Request) (reply, error) {
 	for i, app := range apps {
 		names[i] = app.Snap + "." + app.Name
 	}
-	change, err := s.world.BeginServices(body.Action, names, body.ServiceOptions)
+	change, err := s.world.Changes.Control(body.Action, names, body.ServiceOptions)
 	return reply{change: change}, err
 }

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // architectures are Debian's names, which snapd uses.
@@ -29,7 +29,7 @@ func (s *Server) systemInfo(*http.Request) (reply, error) {
 		known[name] = map[string]any{"supported": true, "enabled": s.enabled(name) == nil}
 	}
 	return reply{result: map[string]any{
-		"series": "16", "version": world.Version, "architecture": architecture, "os-release": osRelease("/etc/os-release"),
+		"series": "16", "version": facts.Version, "architecture": architecture, "os-release": osRelease("/etc/os-release"),
 		"on-classic": true, "managed": false, "kernel-version": kernel(), "confinement": "none", "system-mode": "run",
 		"locations":        map[string]any{"snap-mount-dir": "/snap", "snap-bin-dir": "/snap/bin"},
 		"refresh":          map[string]any{"timer": "00:00~24:00/4"},

@@ -15,7 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/internal/console"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
+	"aspects-poc/internal/kit/world/snapctl"
 	"aspects-poc/internal/stocksnap"
 	"aspects-poc/registry/registrytest/testschema"
 )
@@ -53,12 +55,12 @@ func play(t *testing.T, command *stocksnap.Command, recorded *console.Transcript
 	}
 	p := &player{lines: map[string]string{}}
 	p.machine = serve(t, setup{state: beginAt(t, recorded.NextChange), runner: p, hooks: []string{"change-view-control-telemetry"}})
-	if err := p.Put(world.Snap{Name: "obs", Version: "1", Hooks: []string{"observe-view-control-telemetry"}, Plugs: map[string]world.Plug{
+	if err := p.Facts.Install(facts.Snap{Name: "obs", Version: "1", Hooks: []string{"observe-view-control-telemetry"}, Plugs: map[string]facts.Plug{
 		testschema.ControlTelemetryView: {Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + testschema.ControlTelemetryView},
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Link("obs", testschema.ControlTelemetryView); err != nil {
+	if err := p.Facts.Connect("obs", testschema.ControlTelemetryView); err != nil {
 		t.Fatal(err)
 	}
 	p.files(t)
@@ -129,7 +131,7 @@ func (p *player) prepare(t *testing.T, step console.Step) {
 }
 
 // RunHook does what the probe does: a command that fails ends the hook, unless it begins with a minus.
-func (p *player) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
+func (p *player) RunHook(ctx context.Context, hook changes.Hook) ([]byte, error) {
 	p.mu.Lock()
 	line, found := p.lines[hook.Name]
 	p.mu.Unlock()
@@ -137,7 +139,7 @@ func (p *player) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
 		return nil, nil
 	}
 	line, optional := strings.CutPrefix(line, "-")
-	_, err := p.Snapctl(ctx, world.SnapctlCall{Cookie: hook.Cookie, Args: strings.Split(line, "|")})
+	_, err := p.Snapctl.Run(ctx, snapctl.Call{Cookie: hook.Cookie, Args: strings.Split(line, "|")})
 	if err != nil && !optional {
 		return []byte("error: " + err.Error() + "\n"), errors.New("exit status 1")
 	}

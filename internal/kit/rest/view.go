@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/registry/backend"
 )
 
 // enabled refuses while a feature's flag is off.
 func (s *Server) enabled(feature string) error {
-	if value := s.world.System("experimental." + feature); value == true || value == "true" {
+	if value := s.world.Facts.Now().System("experimental." + feature); value == true || value == "true" {
 		return nil
 	}
 	return badRequest(fmt.Sprintf("feature flag %q is disabled: set 'experimental.%s' to true", feature, feature))
@@ -37,7 +37,7 @@ func (s *Server) getView(r *http.Request) (reply, error) {
 			return reply{}, err
 		}
 	}
-	change, err := s.world.Get(r.Context(), viewID(r), commaSeparated(query.Get("keys")), access)
+	change, err := s.world.Changes.Get(r.Context(), viewID(r), commaSeparated(query.Get("keys")), access)
 	return reply{change: change}, err
 }
 
@@ -62,7 +62,7 @@ func (s *Server) setView(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	change, err := s.world.Set(r.Context(), viewID(r), body.Values, access)
+	change, err := s.world.Changes.Set(r.Context(), viewID(r), body.Values, access)
 	return reply{change: change}, err
 }
 
@@ -90,15 +90,15 @@ func commaSeparated(texts ...string) []string {
 	return names
 }
 
-func accessTimeout(text, verb string) (world.Access, error) {
+func accessTimeout(text, verb string) (changes.Access, error) {
 	if text == "" {
-		return world.Access{}, nil
+		return changes.Access{}, nil
 	}
 	timeout, err := time.ParseDuration(text)
 	if err != nil || timeout < 0 {
-		return world.Access{}, badRequest(fmt.Sprintf("cannot %s confdb: invalid access-timeout: %q", verb, text))
+		return changes.Access{}, badRequest(fmt.Sprintf("cannot %s confdb: invalid access-timeout: %q", verb, text))
 	}
-	return world.Access{Timeout: &timeout}, nil
+	return changes.Access{Timeout: &timeout}, nil
 }
 
 func constraints(text string) (map[string]any, error) {

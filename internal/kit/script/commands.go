@@ -16,7 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
+	"aspects-poc/internal/kit/world/snapctl"
 	"aspects-poc/internal/snapctlcmd"
 	"aspects-poc/internal/snapdhttp"
 )
@@ -143,7 +144,7 @@ func cmdSchema(m *machine, args []string, _ *bytes.Buffer) error {
 		}
 		for _, schema := range schemas {
 			m.suite.coverage.addSchema(schema)
-			if err := m.Replace(schema); err != nil {
+			if err := m.Facts.SetSchema(schema); err != nil {
 				return err
 			}
 		}
@@ -175,27 +176,27 @@ func cmdDeclare(m *machine, args []string, _ *bytes.Buffer) error {
 	if len(args) == 0 {
 		return errUsage
 	}
-	snap := world.Snap{Name: args[0], Plugs: map[string]world.Plug{}}
+	snap := facts.Snap{Name: args[0], Plugs: map[string]facts.Plug{}}
 	for _, arg := range args[1:] {
 		role := ""
 		name, custodian := strings.CutPrefix(arg, "custodian=")
 		if custodian {
-			role = world.Custodian
+			role = facts.Custodian
 		}
 		id, err := m.view(name)
 		if err != nil {
 			return err
 		}
-		snap.Plugs[id.View] = world.Plug{Interface: "confdb", Account: id.Account, View: id.Schema + "/" + id.View, Role: role}
+		snap.Plugs[id.View] = facts.Plug{Interface: "confdb", Account: id.Account, View: id.Schema + "/" + id.View, Role: role}
 	}
-	if err := m.Put(snap); err != nil {
+	if err := m.Facts.Install(snap); err != nil {
 		return err
 	}
 	return m.connectAll(args[0])
 }
 
 func cmdRemove(m *machine, args []string, _ *bytes.Buffer) error {
-	return each(args, func(name string) error { return m.Remove(m.ctx, name) })
+	return each(args, func(name string) error { return m.Changes.Complete(m.ctx)(m.Changes.Remove(false, name)) })
 }
 
 func each(args []string, act func(string) error) error {
@@ -214,7 +215,7 @@ func cmdConnect(m *machine, args []string, _ *bytes.Buffer) error {
 	return each(args, func(name string) error {
 		snap, plug, one := strings.Cut(name, ":")
 		if one {
-			return m.Connect(m.ctx, snap, plug)
+			return m.Changes.Complete(m.ctx)(m.Changes.Connect(snap, plug))
 		}
 		return m.connectAll(snap)
 	})
@@ -224,11 +225,11 @@ func cmdDisconnect(m *machine, args []string, _ *bytes.Buffer) error {
 	return each(args, func(name string) error {
 		snap, plug, one := strings.Cut(name, ":")
 		if one {
-			return m.Disconnect(m.ctx, snap, plug)
+			return m.Changes.Complete(m.ctx)(m.Changes.Disconnect(snap, plug, ""))
 		}
-		for _, c := range m.Connections() {
+		for _, c := range m.Facts.Now().Connections() {
 			if c.Snap == snap && c.Plugged.Interface == "confdb" {
-				if err := m.Disconnect(m.ctx, snap, c.Plug); err != nil {
+				if err := m.Changes.Complete(m.ctx)(m.Changes.Disconnect(snap, c.Plug, "")); err != nil {
 					return err
 				}
 			}
@@ -247,7 +248,7 @@ func cmdSystem(m *machine, args []string, _ *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
-	return m.SetSystem(values)
+	return m.Facts.SetSystem(values)
 }
 
 func cmdConfigure(m *machine, args []string, _ *bytes.Buffer) error {
@@ -258,7 +259,7 @@ func cmdConfigure(m *machine, args []string, _ *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
-	return m.Configure(m.ctx, args[0], values)
+	return m.Changes.Complete(m.ctx)(m.Changes.Configure(args[0], values))
 }
 
 // schemaID finds account and name of NAME or ACCOUNT/NAME.
@@ -266,7 +267,7 @@ func (m *machine) schemaID(text string) (account, name string, err error) {
 	if account, name, found := strings.Cut(text, "/"); found {
 		return account, name, nil
 	}
-	for _, schema := range m.Schemas() {
+	for _, schema := range m.Facts.Now().Schemas() {
 		if schema.Parsed.Name == text {
 			return schema.Parsed.Account, text, nil
 		}
@@ -286,7 +287,7 @@ func cmdStore(m *machine, args []string, _ *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
-	return m.Store(account, name, text)
+	return m.Facts.SetStored(account, name, text)
 }
 
 func cmdStored(m *machine, args []string, out *bytes.Buffer) error {
@@ -297,7 +298,7 @@ func cmdStored(m *machine, args []string, out *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, m.Stored(account, name))
+	fmt.Fprintln(out, m.Facts.Now().Stored(account, name))
 	return nil
 }
 
@@ -425,11 +426,11 @@ func cmdSnapctl(m *machine, args []string, out *bytes.Buffer) error {
 	if len(args) < 2 {
 		return errUsage
 	}
-	cookie, err := m.SnapctlCookie(args[0])
+	cookie, err := m.Facts.Now().Cookie(args[0])
 	if err != nil {
 		return err
 	}
-	output, err := m.Snapctl(m.ctx, world.SnapctlCall{Cookie: cookie, Args: args[1:]})
+	output, err := m.Snapctl.Run(m.ctx, snapctl.Call{Cookie: cookie, Args: args[1:]})
 	out.WriteString(output.Stdout)
 	return err
 }
@@ -441,7 +442,7 @@ func cmdRun(m *machine, args []string, out *bytes.Buffer) error {
 	if len(args) != 2 {
 		return errUsage
 	}
-	return m.World.RunHook(m.ctx, args[0], args[1])
+	return m.Changes.Complete(m.ctx)(m.Changes.Run(args[0], args[1]))
 }
 
 func cmdRan(m *machine, args []string, _ *bytes.Buffer) error {
@@ -473,7 +474,7 @@ func cmdTasks(m *machine, args []string, out *bytes.Buffer) error {
 	if len(args) != 0 {
 		return errUsage
 	}
-	changes := m.Changes()
+	changes := m.Changes.Changes()
 	if len(changes) == 0 {
 		return errors.New("there is no change yet")
 	}

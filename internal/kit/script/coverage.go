@@ -7,7 +7,8 @@ import (
 	"slices"
 	"sync"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // Coverage is what scripts have touched: rules of views, by reading and by writing, and hooks. Whether a rule was touched
@@ -15,7 +16,7 @@ import (
 // schema or a hook, has not read or written through a rule; where no other has, that is told.
 type Coverage struct {
 	mu      sync.Mutex // guards what follows
-	schemas map[string]world.Schema
+	schemas map[string]facts.Schema
 	touched map[access]bool // false: all that were tried were refused
 	hooks   map[string]int  // by "SNAP HOOK"; 0 for those that never ran
 }
@@ -28,16 +29,16 @@ type access struct {
 }
 
 func newCoverage() *Coverage {
-	return &Coverage{schemas: map[string]world.Schema{}, touched: map[access]bool{}, hooks: map[string]int{}}
+	return &Coverage{schemas: map[string]facts.Schema{}, touched: map[access]bool{}, hooks: map[string]int{}}
 }
 
-func (c *Coverage) addSchema(schema world.Schema) {
+func (c *Coverage) addSchema(schema facts.Schema) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.schemas[schema.ID()] = schema
 }
 
-func (c *Coverage) addSnap(snap world.Snap) {
+func (c *Coverage) addSnap(snap facts.Snap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, hook := range snap.Hooks {
@@ -46,12 +47,12 @@ func (c *Coverage) addSnap(snap world.Snap) {
 }
 
 // observe takes in an event of a world.
-func (c *Coverage) observe(e world.Event) {
+func (c *Coverage) observe(e changes.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	schema := e.View.Account + "/" + e.View.Schema
 	switch e.Kind {
-	case world.HookRan:
+	case changes.HookRan:
 		c.hooks[e.Snap+" "+e.Hook]++
 		for _, get := range e.Gets {
 			c.touch(schema, get.View, get.Requests, false, get.Err == "")
@@ -59,7 +60,7 @@ func (c *Coverage) observe(e world.Event) {
 		for _, set := range e.Sets {
 			c.touch(schema, set.View, slices.Collect(maps.Keys(set.Values)), true, set.Err == "" && e.Err == "")
 		}
-	case world.AccessEnded, world.Refused:
+	case changes.AccessEnded, changes.Refused:
 		if e.Read {
 			c.touch(schema, e.View.View, e.Requests, false, e.Err == "")
 		} else {

@@ -18,6 +18,8 @@ import (
 	"aspects-poc/internal/kit/hookrun"
 	"aspects-poc/internal/kit/source"
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/registry/backend"
 )
 
@@ -43,7 +45,7 @@ type machineKey struct{}
 func (s *suite) setup(env *testscript.Env) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	m := &machine{suite: s, ctx: ctx, dir: env.WorkDir, ran: map[string]int{}, moved: make(chan struct{})}
-	w, err := world.Open(world.Options{Context: ctx, Runner: m, Services: m, Observe: m.observe})
+	w, err := world.Open("", changes.Options{Context: ctx, Runner: m, Services: m, Observe: m.observe})
 	if err != nil {
 		cancel()
 		return err
@@ -59,11 +61,11 @@ func (s *suite) setup(env *testscript.Env) error {
 			_ = m.runner.Close() // its folder is in the script's
 		}
 	})
-	if err := w.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
+	if err := w.Facts.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
 		return err
 	}
 	for _, schema := range s.options.Schemas {
-		if err := w.Replace(schema); err != nil {
+		if err := w.Facts.SetSchema(schema); err != nil {
 			return err
 		}
 	}
@@ -83,11 +85,11 @@ func (s *suite) setup(env *testscript.Env) error {
 func machineOf(ts *testscript.TestScript) *machine { return ts.Value(machineKey{}).(*machine) }
 
 // observe takes in what happens on the machine.
-func (m *machine) observe(e world.Event) {
+func (m *machine) observe(e changes.Event) {
 	m.suite.coverage.observe(e)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e.Kind == world.HookRan {
+	if e.Kind == changes.HookRan {
 		m.ran[e.Snap+" "+e.Hook]++
 		for line := range strings.Lines(strings.TrimSpace(e.Output)) {
 			m.printed = append(m.printed, fmt.Sprintf("%s of %s prints: %s", e.Hook, e.Snap, strings.TrimRight(line, "\r\n")))
@@ -109,7 +111,7 @@ func (m *machine) takePrinted() []string {
 }
 
 // RunHook runs a hook as a process.
-func (m *machine) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) {
+func (m *machine) RunHook(ctx context.Context, hook changes.Hook) ([]byte, error) {
 	if m.runner == nil {
 		return nil, nil // a snap that was only declared
 	}
@@ -117,7 +119,7 @@ func (m *machine) RunHook(ctx context.Context, hook world.Hook) ([]byte, error) 
 }
 
 // Service starts or stops a service if the run wants that.
-func (m *machine) Service(ctx context.Context, action string, snap world.Snap, service string) error {
+func (m *machine) Service(ctx context.Context, action string, snap facts.Snap, service string) error {
 	if m.runner == nil {
 		return nil
 	}
@@ -133,7 +135,7 @@ func (m *machine) Active(instance, service string) (active, known bool) {
 }
 
 // install installs a snap, and gets ready to run its hooks.
-func (m *machine) install(snap world.Snap) error {
+func (m *machine) install(snap facts.Snap) error {
 	if snap.Dir != "" && m.runner == nil {
 		runner, err := hookrun.New(hookrun.Options{Dir: m.dir, Snapctl: m.suite.options.Program,
 			RunServices: m.suite.options.RunServices})
@@ -151,7 +153,7 @@ func (m *machine) install(snap world.Snap) error {
 			return err
 		}
 	}
-	return m.Install(m.ctx, snap)
+	return m.Changes.Complete(m.ctx)(m.Changes.Install(snap))
 }
 
 // runApp runs an app of a snap to its end; what it prints to standard error is told where it fails.
@@ -173,10 +175,10 @@ func (m *machine) runApp(name string, arguments []string, out *bytes.Buffer) err
 }
 
 // load reads a snap's source for this script.
-func (m *machine) load(dir, key string) (world.Snap, error) {
+func (m *machine) load(dir, key string) (facts.Snap, error) {
 	found, err := source.Load(m.find(dir), source.Options{Stage: filepath.Join(m.dir, ".snaps"), Account: m.suite.options.Account})
 	if err != nil {
-		return world.Snap{}, err
+		return facts.Snap{}, err
 	}
 	found.Snap.Key = key
 	return found.Snap, nil
@@ -204,14 +206,14 @@ func (m *machine) connectAll(instance string) error {
 	if err != nil {
 		return err
 	}
-	connected := m.Connections()
+	connected := m.Facts.Now().Connections()
 	for _, name := range sorted(snap.Plugs) {
-		if snap.Plugs[name].Interface != "confdb" || slices.ContainsFunc(connected, func(c world.Connection) bool {
+		if snap.Plugs[name].Interface != "confdb" || slices.ContainsFunc(connected, func(c facts.Connection) bool {
 			return c.Snap == instance && c.Plug == name
 		}) {
 			continue
 		}
-		if err := m.Connect(m.ctx, instance, name); err != nil {
+		if err := m.Changes.Complete(m.ctx)(m.Changes.Connect(instance, name)); err != nil {
 			return err
 		}
 	}
@@ -225,7 +227,7 @@ func (m *machine) view(name string) (backend.ViewID, error) {
 		return backend.ViewID{Account: parts[0], Schema: parts[1], View: parts[2]}, nil
 	}
 	var found []backend.ViewID
-	for _, schema := range m.Schemas() {
+	for _, schema := range m.Facts.Now().Schemas() {
 		id := backend.ViewID{Account: schema.Parsed.Account, Schema: schema.Parsed.Name, View: parts[len(parts)-1]}
 		if len(parts) == 2 && parts[0] != id.Schema || !slices.Contains(schema.Parsed.Views(), id.View) {
 			continue
@@ -244,15 +246,15 @@ func (m *machine) view(name string) (backend.ViewID, error) {
 
 // set writes as the administrator does, and waits for the end.
 func (m *machine) set(id backend.ViewID, values map[string]any) error {
-	change, err := m.Set(m.ctx, id, values, world.Access{})
+	change, err := m.Changes.Set(m.ctx, id, values, changes.Access{})
 	if err != nil {
 		return err
 	}
-	ready, err := m.Wait(m.ctx, change)
+	ready, err := m.Changes.Wait(m.ctx, change)
 	if err != nil {
 		return err
 	}
-	if ready.Status != world.Done {
+	if ready.Status != changes.Done {
 		return errors.New(ready.Err)
 	}
 	return nil
@@ -265,15 +267,15 @@ func (e *errNoData) Error() string { return e.message }
 
 // get reads as the administrator does.
 func (m *machine) get(id backend.ViewID, requests []string) (map[string]any, error) {
-	change, err := m.Get(m.ctx, id, requests, world.Access{})
+	change, err := m.Changes.Get(m.ctx, id, requests, changes.Access{})
 	if err != nil {
 		return nil, err
 	}
-	ready, err := m.Wait(m.ctx, change)
+	ready, err := m.Changes.Wait(m.ctx, change)
 	if err != nil {
 		return nil, err
 	}
-	if ready.Status != world.Done {
+	if ready.Status != changes.Done {
 		return nil, errors.New(ready.Err)
 	}
 	if refused, ok := ready.Data["error"].(map[string]any); ok {

@@ -25,7 +25,7 @@ import (
 	"time"
 
 	"aspects-poc/internal/kit/source"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // Options say what to run.
@@ -33,7 +33,7 @@ type Options struct {
 	// Files are scripts; a folder stands for the .txtar and .txt files in it.
 	Files []string
 	// Schemas are known on each machine, and Snaps, folders with a snap's source, are installed and connected there.
-	Schemas []world.Schema
+	Schemas []facts.Schema
 	Snaps   []string
 	// Project is $PROJECT in scripts, and where the commands schema and install look for what is not among the script's
 	// own files; "" is the working directory.
@@ -42,7 +42,7 @@ type Options struct {
 	Program string
 	Account string // the account ID where the files of snaps have the place for one only
 	// ReadSchema reads the confdb-schemas of a file for the command schema.
-	ReadSchema func(path string) ([]world.Schema, error)
+	ReadSchema func(path string) ([]facts.Schema, error)
 	// RunServices starts the services of installed snaps.
 	RunServices bool
 	// Parallel is how many scripts run at a time; 0: as many as there are processors.
@@ -87,7 +87,7 @@ type suite struct {
 	ctx      context.Context // of the run: testscript's commands get none
 	options  Options
 	stage    string // folder that lives as long as the run
-	snaps    []world.Snap
+	snaps    []facts.Snap
 	coverage *Coverage
 }
 

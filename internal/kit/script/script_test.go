@@ -15,19 +15,19 @@ import (
 	"testing"
 
 	"aspects-poc/internal/kit/script"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-func schema(t testing.TB) world.Schema {
+func schema(t testing.TB) facts.Schema {
 	t.Helper()
 	document := testschema.Document()
 	parsed, err := confdb.ParseDocument(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return world.Schema{Parsed: parsed, Document: document}
+	return facts.Schema{Parsed: parsed, Document: document}
 }
 
 // write makes a file of each text, named after its place, and returns their folder.
@@ -55,7 +55,7 @@ stdout '^4$'
 func TestRun(t *testing.T) {
 	dir := write(t, passing, "set control-telemetry sample-rate=4\n", "nosuch\n", "[!exec:nosuch] skip later\n",
 		"fail x get\n", "! expect\n", "fail never set control-telemetry sample-rate=1\n")
-	report, err := script.Run(t.Context(), script.Options{Files: []string{dir}, Schemas: []world.Schema{schema(t)}})
+	report, err := script.Run(t.Context(), script.Options{Files: []string{dir}, Schemas: []facts.Schema{schema(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestCoverage(t *testing.T) {
 		{name: "of another access", script: begin + "! set observe-device server-url=x\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			report, err := script.Run(t.Context(), script.Options{Files: []string{write(t, test.script)}, Schemas: []world.Schema{schema(t)}})
+			report, err := script.Run(t.Context(), script.Options{Files: []string{write(t, test.script)}, Schemas: []facts.Schema{schema(t)}})
 			if err != nil || report.Failed() > 0 {
 				t.Fatalf("%v %+v", err, report)
 			}
@@ -197,7 +197,7 @@ func TestInterrupted(t *testing.T) {
 	}()
 	done := 0
 	_, err := script.Run(ctx, script.Options{Files: []string{dir}, Project: project, Program: "/bin/true", Parallel: 1,
-		ReadSchema: func(string) ([]world.Schema, error) { return []world.Schema{schema(t)}, nil }, Done: func(script.Result) { done++ }})
+		ReadSchema: func(string) ([]facts.Schema, error) { return []facts.Schema{schema(t)}, nil }, Done: func(script.Result) { done++ }})
 	if !errors.Is(err, context.Canceled) || done != 1 {
 		t.Errorf("%v after %d scripts", err, done)
 	}
@@ -221,7 +221,7 @@ func BenchmarkCases(b *testing.B) {
 		texts[i] = passing
 	}
 	dir := write(b, texts...)
-	options := script.Options{Files: []string{dir}, Schemas: []world.Schema{schema(b)}}
+	options := script.Options{Files: []string{dir}, Schemas: []facts.Schema{schema(b)}}
 	for b.Loop() {
 		report, err := script.Run(b.Context(), options)
 		if err != nil || report.Failed() > 0 {

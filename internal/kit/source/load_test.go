@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/internal/kit/source"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // project makes a snap's folder; the files that begin with "#!" are executable.
@@ -53,14 +53,14 @@ apps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := world.Snap{
+	want := facts.Snap{
 		Name: "a", Version: "1.0", Revision: "x1", Summary: "S", Description: "D\n", Confinement: "devmode", Dir: dir,
-		Environment:  []world.Variable{{Name: "TOP", Value: "1"}, {Name: "AGAIN", Value: "$TOP/x"}},
+		Environment:  []facts.Variable{{Name: "TOP", Value: "1"}, {Name: "AGAIN", Value: "$TOP/x"}},
 		Hooks:        []string{"configure", "install"},
-		Plugs:        map[string]world.Plug{"network": {Interface: "network"}},
-		HookSettings: map[string]world.Setting{"configure": {Environment: []world.Variable{{Name: "Z", Value: "z"}, {Name: "A", Value: "$Z"}}, Chain: []string{"bin/chain"}}},
-		Apps:         map[string]world.App{"a": {Command: "bin/run $HOME x", Setting: world.Setting{Chain: []string{"bin/chain", "bin/run"}}}},
-		Services:     map[string]world.Service{"d": {Command: "bin/run", Daemon: "simple", Restart: "always", RestartDelay: 90 * time.Second, Setting: world.Setting{Environment: []world.Variable{{Name: "B", Value: "b"}}}}},
+		Plugs:        map[string]facts.Plug{"network": {Interface: "network"}},
+		HookSettings: map[string]facts.Setting{"configure": {Environment: []facts.Variable{{Name: "Z", Value: "z"}, {Name: "A", Value: "$Z"}}, Chain: []string{"bin/chain"}}},
+		Apps:         map[string]facts.App{"a": {Command: "bin/run $HOME x", Setting: facts.Setting{Chain: []string{"bin/chain", "bin/run"}}}},
+		Services:     map[string]facts.Service{"d": {Command: "bin/run", Daemon: "simple", Restart: "always", RestartDelay: 90 * time.Second, Setting: facts.Setting{Environment: []facts.Variable{{Name: "B", Value: "b"}}}}},
 	}
 	if diff := cmp.Diff(want, found.Snap); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -24,13 +24,13 @@ import (
 
 	"aspects-poc/internal/document"
 	"aspects-poc/internal/kit/snapfile"
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/registry/dialect"
 )
 
 // A Source is a snap that was found in a folder.
 type Source struct {
-	Snap world.Snap // Snap.Dir is where it can be run from
+	Snap facts.Snap // Snap.Dir is where it can be run from
 	// Watch are the files and folders that decide what was found: when one changes, Load may find something else.
 	Watch []string
 	// Warnings say what is not as it would be in the built snap.
@@ -63,8 +63,8 @@ type setting struct {
 	Environment environment `yaml:"environment"`
 }
 
-func (s setting) setting() world.Setting {
-	return world.Setting{Environment: s.Environment, Chain: s.Chain}
+func (s setting) setting() facts.Setting {
+	return facts.Setting{Environment: s.Environment, Chain: s.Chain}
 }
 
 type app struct {
@@ -81,7 +81,7 @@ type app struct {
 var restarts = []string{"on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog", "always", "never"}
 
 // environment keeps variables in the order of the file: each may use those before it.
-type environment []world.Variable
+type environment []facts.Variable
 
 // UnmarshalYAML reads a map, with what it takes over from others by "<<".
 func (e *environment) UnmarshalYAML(node *yaml.Node) error {
@@ -92,12 +92,12 @@ func (e *environment) UnmarshalYAML(node *yaml.Node) error {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		name := node.Content[i].Value
 		if value, own := values[name]; own {
-			*e = append(*e, world.Variable{Name: name, Value: value})
+			*e = append(*e, facts.Variable{Name: name, Value: value})
 			delete(values, name)
 		}
 	}
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(values))) { // taken over
-		*e = slices.Insert(*e, 0, world.Variable{Name: name, Value: values[name]})
+		*e = slices.Insert(*e, 0, facts.Variable{Name: name, Value: values[name]})
 	}
 	return nil
 }
@@ -228,15 +228,15 @@ func (m *metadata) source(account string) (*Source, error) {
 		return nil, fmt.Errorf("%q cannot be a snap's name: want at most 40 of a-z, 0-9 and single hyphens in between, with a letter "+
 			"among them", m.Name)
 	}
-	s := &Source{Snap: world.Snap{Name: m.Name, Version: m.Version, Revision: "x1", Summary: m.Summary, Description: m.Description,
-		Confinement: m.Confinement, Environment: m.Environment, Plugs: map[string]world.Plug{},
-		Services: map[string]world.Service{}, Apps: map[string]world.App{}, HookSettings: map[string]world.Setting{}}}
+	s := &Source{Snap: facts.Snap{Name: m.Name, Version: m.Version, Revision: "x1", Summary: m.Summary, Description: m.Description,
+		Confinement: m.Confinement, Environment: m.Environment, Plugs: map[string]facts.Plug{},
+		Services: map[string]facts.Service{}, Apps: map[string]facts.App{}, HookSettings: map[string]facts.Setting{}}}
 	for _, name := range slices.Sorted(maps.Keys(m.Plugs)) {
 		node := m.Plugs[name]
 		for node.Kind == yaml.AliasNode {
 			node = *node.Alias
 		}
-		plug := world.Plug{Interface: name}
+		plug := facts.Plug{Interface: name}
 		switch node.Kind {
 		case yaml.ScalarNode:
 			if node.Tag != "!!null" {
@@ -268,10 +268,10 @@ func (m *metadata) source(account string) (*Source, error) {
 	for name, app := range m.Apps {
 		used = append(used, app.Plugs...)
 		if app.Daemon == "" {
-			s.Snap.Apps[name] = world.App{Command: app.Command, Setting: app.setting.setting()}
+			s.Snap.Apps[name] = facts.App{Command: app.Command, Setting: app.setting.setting()}
 			continue
 		}
-		service := world.Service{Command: app.Command, Daemon: app.Daemon, Timer: app.Timer != "",
+		service := facts.Service{Command: app.Command, Daemon: app.Daemon, Timer: app.Timer != "",
 			Disabled: app.InstallMode == "disable", Setting: app.setting.setting(), Restart: app.Restart}
 		if app.Restart != "" && !slices.Contains(restarts, app.Restart) {
 			return nil, fmt.Errorf("app %q: invalid restart-condition %q: want one of %s", name, app.Restart, strings.Join(restarts, ", "))
@@ -296,7 +296,7 @@ func (m *metadata) source(account string) (*Source, error) {
 	}
 	for _, name := range used {
 		if _, declared := s.Snap.Plugs[name]; !declared {
-			s.Snap.Plugs[name] = world.Plug{Interface: name}
+			s.Snap.Plugs[name] = facts.Plug{Interface: name}
 		}
 	}
 	return s, nil

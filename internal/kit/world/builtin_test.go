@@ -3,13 +3,13 @@ package world_test
 import (
 	"testing"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/registry/backend"
 )
 
 // TestBuiltin checks what is said of the confdb-schema that snapd brings along.
 func TestBuiltin(t *testing.T) {
-	w := machine(t, world.Options{})
+	w := machine(t, changes.Options{})
 	id := func(view string) backend.ViewID {
 		return backend.ViewID{Account: "system", Schema: "validation-sets", View: view}
 	}
@@ -18,21 +18,21 @@ func TestBuiltin(t *testing.T) {
 		access func() (string, error)
 		want   string
 	}{
-		{func() (string, error) { return w.Get(t.Context(), id("x"), nil, world.Access{}) },
+		{func() (string, error) { return w.Changes.Get(t.Context(), id("x"), nil, changes.Access{}) },
 			`cannot find view "x" in confdb schema system/validation-sets`},
-		{func() (string, error) { return w.Get(t.Context(), id("state"), nil, world.Access{}) },
+		{func() (string, error) { return w.Changes.Get(t.Context(), id("state"), nil, changes.Access{}) },
 			"cannot read confdb view system/validation-sets/state: no custodian snap connected"},
-		{func() (string, error) { return w.Set(t.Context(), id("admin"), values, world.Access{}) },
+		{func() (string, error) { return w.Changes.Set(t.Context(), id("admin"), values, changes.Access{}) },
 			"cannot write confdb view system/validation-sets/admin: no custodian snap connected"},
 		{func() (string, error) {
-			return w.Get(t.Context(), backend.ViewID{Account: "system", Schema: "nosuch", View: "x"}, nil, world.Access{})
+			return w.Changes.Get(t.Context(), backend.ViewID{Account: "system", Schema: "nosuch", View: "x"}, nil, changes.Access{})
 		}, "confdb-schema (nosuch; account-id:system) not found"},
 	} {
 		if _, err := test.access(); err == nil || err.Error() != test.want {
 			t.Errorf("%v, want %s", err, test.want)
 		}
 	}
-	if len(w.Schemas()) != 1 {
+	if len(w.Facts.Now().Schemas()) != 1 {
 		t.Error("it counts among those that were made known")
 	}
 }

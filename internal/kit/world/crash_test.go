@@ -17,6 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
+	"aspects-poc/internal/kit/world/snapctl"
 	"aspects-poc/registry/registrytest/testschema"
 )
 
@@ -84,29 +87,29 @@ func (d *faultyDisk) writes() int {
 type visible struct {
 	Schemas     []string
 	Stored      string
-	Snaps       []world.Snap
-	Connections []world.Connection
+	Snaps       []facts.Snap
+	Connections []facts.Connection
 	Config      map[string]map[string]any
 }
 
 func see(w *world.World) visible {
-	v := visible{Stored: w.Stored(testschema.AccountID, testschema.Name), Snaps: w.Snaps(), Connections: w.Connections(),
-		Config: map[string]map[string]any{"system": w.Config("system")}}
-	for _, schema := range w.Schemas() {
+	v := visible{Stored: w.Facts.Now().Stored(testschema.AccountID, testschema.Name), Snaps: w.Snaps(), Connections: w.Facts.Now().Connections(),
+		Config: map[string]map[string]any{"system": w.Facts.Now().Config("system")}}
+	for _, schema := range w.Facts.Now().Schemas() {
 		v.Schemas = append(v.Schemas, fmt.Sprintf("%s %d", schema.ID(), schema.Parsed.Revision))
 	}
 	for _, snap := range v.Snaps {
-		v.Config[snap.Name] = w.Config(snap.Name)
+		v.Config[snap.Name] = w.Facts.Now().Config(snap.Name)
 	}
 	return v
 }
 
 // hooks run in the place of those of cust and obs. Every configure hook sets an option of its own; that of a connection
 // fails as soon as the snap has the option "refuse".
-func hooks(w **world.World) world.RunnerFunc {
-	return func(ctx context.Context, hook world.Hook) ([]byte, error) {
+func hooks(w **world.World) changes.RunnerFunc {
+	return func(ctx context.Context, hook changes.Hook) ([]byte, error) {
 		call := func(args ...string) error {
-			_, err := (*w).Snapctl(ctx, world.SnapctlCall{Cookie: hook.Cookie, Args: args})
+			_, err := (*w).Snapctl.Run(ctx, snapctl.Call{Cookie: hook.Cookie, Args: args})
 			return err
 		}
 		switch hook.Name {
@@ -131,30 +134,30 @@ type act struct {
 // aLife is one of everything that changes a machine.
 func aLife(t *testing.T) []act {
 	t.Helper()
-	schema, err := world.ParseSchema(testschema.Document())
+	schema, err := facts.ParseSchema(testschema.Document())
 	must(t, err)
 	other := schema.Parsed.Account + "/other"
 	document := strings.Replace(string(schema.Document), `"name": "network"`, `"name": "other"`, 1)
-	second, err := world.ParseSchema([]byte(document))
+	second, err := facts.ParseSchema([]byte(document))
 	if err != nil || second.ID() != other {
 		t.Fatalf("%v, %s", err, second.ID())
 	}
-	cust := snapOf("cust", world.Custodian, "control-telemetry", "control-device")
+	cust := snapOf("cust", facts.Custodian, "control-telemetry", "control-device")
 	cust.Hooks = []string{"install", "configure", "change-view-control-telemetry", "connect-plug-control-telemetry",
 		"connect-plug-control-device", "disconnect-plug-control-telemetry"}
 	obs := snapOf("obs", "", "control-telemetry")
 	obs.Hooks = []string{"install", "observe-view-control-telemetry"}
-	refreshed := snapOf("cust", world.Custodian, "control-device")
+	refreshed := snapOf("cust", facts.Custodian, "control-device")
 	refreshed.Hooks = []string{"pre-refresh", "post-refresh", "configure"}
 	refreshed.Version = "2"
 	set := func(rate int) func(context.Context, *world.World) error {
 		return func(ctx context.Context, w *world.World) error {
-			id, err := w.Set(ctx, view("control-telemetry"), map[string]any{"sample-rate": json.Number(fmt.Sprint(rate))}, world.Access{})
+			id, err := w.Changes.Set(ctx, view("control-telemetry"), map[string]any{"sample-rate": json.Number(fmt.Sprint(rate))}, changes.Access{})
 			if err != nil {
 				return err
 			}
-			change, err := w.Wait(ctx, id)
-			if err == nil && change.Status != world.Done {
+			change, err := w.Changes.Wait(ctx, id)
+			if err == nil && change.Status != changes.Done {
 				err = errors.New(change.Err)
 			}
 			return err
@@ -164,39 +167,47 @@ func aLife(t *testing.T) []act {
 		return func(ctx context.Context, w *world.World) error { return do(w, ctx) }
 	}
 	return []act{
-		{name: "acknowledge", do: func(_ context.Context, w *world.World) error { return w.Acknowledge(schema, second) }},
+		{name: "acknowledge", do: func(_ context.Context, w *world.World) error { return w.Facts.Acknowledge(schema, second) }},
 		{name: "feature", do: on(func(w *world.World, ctx context.Context) error {
-			return w.Configure(ctx, "system", map[string]any{"experimental.confdb": true})
+			return w.Changes.Complete(ctx)(w.Changes.Configure("system", map[string]any{"experimental.confdb": true}))
 		})},
-		{name: "install custodian", do: on(func(w *world.World, ctx context.Context) error { return w.Install(ctx, cust) })},
+		{name: "install custodian", do: on(func(w *world.World, ctx context.Context) error {
+			return w.Changes.Complete(ctx)(w.Changes.Install(cust))
+		})},
 		{name: "connect custodian", do: on(func(w *world.World, ctx context.Context) error {
-			return w.Connect(ctx, "cust", "control-telemetry")
+			return w.Changes.Complete(ctx)(w.Changes.Connect("cust", "control-telemetry"))
 		})},
 		{name: "set", do: set(3)},
-		{name: "install observer", do: on(func(w *world.World, ctx context.Context) error { return w.Install(ctx, obs) })},
+		{name: "install observer", do: on(func(w *world.World, ctx context.Context) error {
+			return w.Changes.Complete(ctx)(w.Changes.Install(obs))
+		})},
 		{name: "connect observer", do: on(func(w *world.World, ctx context.Context) error {
-			return w.Connect(ctx, "obs", "control-telemetry")
+			return w.Changes.Complete(ctx)(w.Changes.Connect("obs", "control-telemetry"))
 		})},
 		{name: "set again", do: set(4)},
 		{name: "configure", do: on(func(w *world.World, ctx context.Context) error {
-			return w.Configure(ctx, "cust", map[string]any{"a.b": "c", "configured": nil})
+			return w.Changes.Complete(ctx)(w.Changes.Configure("cust", map[string]any{"a.b": "c", "configured": nil}))
 		})},
 		{name: "connect in vain", fails: true, do: on(func(w *world.World, ctx context.Context) error {
-			return w.Connect(ctx, "cust", "control-device")
+			return w.Changes.Complete(ctx)(w.Changes.Connect("cust", "control-device"))
 		})},
 		{name: "disconnect", do: on(func(w *world.World, ctx context.Context) error {
-			return w.Disconnect(ctx, "obs", "control-telemetry")
+			return w.Changes.Complete(ctx)(w.Changes.Disconnect("obs", "control-telemetry", ""))
 		})},
-		{name: "refresh", do: on(func(w *world.World, ctx context.Context) error { return w.Install(ctx, refreshed) })},
-		{name: "remove", do: on(func(w *world.World, ctx context.Context) error { return w.Remove(ctx, "obs") })},
-		{name: "forget", do: func(_ context.Context, w *world.World) error { return w.Forget(testschema.AccountID, "other") }},
+		{name: "refresh", do: on(func(w *world.World, ctx context.Context) error {
+			return w.Changes.Complete(ctx)(w.Changes.Install(refreshed))
+		})},
+		{name: "remove", do: on(func(w *world.World, ctx context.Context) error {
+			return w.Changes.Complete(ctx)(w.Changes.Remove(false, "obs"))
+		})},
+		{name: "forget", do: func(_ context.Context, w *world.World) error { return w.Facts.Forget(testschema.AccountID, "other") }},
 	}
 }
 
-func snapOf(name, role string, views ...string) world.Snap {
-	snap := world.Snap{Name: name, Plugs: map[string]world.Plug{}}
+func snapOf(name, role string, views ...string) facts.Snap {
+	snap := facts.Snap{Name: name, Plugs: map[string]facts.Plug{}}
 	for _, view := range views {
-		snap.Plugs[view] = world.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: role}
+		snap.Plugs[view] = facts.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: role}
 	}
 	return snap
 }
@@ -204,18 +215,18 @@ func snapOf(name, role string, views ...string) world.Snap {
 func on(t *testing.T, dir string, disk *faultyDisk) *world.World {
 	t.Helper()
 	var w *world.World
-	w, err := world.Open(world.Options{Dir: dir, Runner: hooks(&w)}.On(disk.write))
+	w, err := world.OpenOn(dir, disk.write, changes.Options{Runner: hooks(&w)})
 	must(t, err)
 	return w
 }
 
 // reopened opens what a directory holds as the next process does.
-func reopened(t *testing.T, dir string) (visible, []world.Change) {
+func reopened(t *testing.T, dir string) (visible, []changes.Change) {
 	t.Helper()
-	w, err := world.Open(world.Options{Dir: dir})
+	w, err := world.Open(dir, changes.Options{})
 	must(t, err)
 	defer func() { must(t, w.Close()) }()
-	return see(w), w.Changes()
+	return see(w), w.Changes.Changes()
 }
 
 // TestDeathAtEachWrite lets a machine's process die at each write to the disk of a whole life. The next one finds all of

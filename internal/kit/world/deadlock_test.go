@@ -11,16 +11,19 @@ import (
 	"time"
 
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
+	"aspects-poc/internal/kit/world/snapctl"
 	"aspects-poc/registry/registrytest/testschema"
 )
 
 // selfish is a custodian whose configure hook writes through its own view, which its change-view hook guards: each waits for
 // the other one. before is done in the configure hook after the write has come to its limit.
-func selfish(t *testing.T, options world.Options, before func(ctx context.Context, call func(args ...string) error) error) (
+func selfish(t *testing.T, options changes.Options, before func(ctx context.Context, call func(args ...string) error) error) (
 	w *world.World, ran func() []string) {
 	var mu sync.Mutex
 	var list []string
-	options.Runner = world.RunnerFunc(func(ctx context.Context, hook world.Hook) ([]byte, error) {
+	options.Runner = changes.RunnerFunc(func(ctx context.Context, hook changes.Hook) ([]byte, error) {
 		mu.Lock()
 		list = append(list, hook.Name)
 		mu.Unlock()
@@ -28,7 +31,7 @@ func selfish(t *testing.T, options world.Options, before func(ctx context.Contex
 			return nil, nil
 		}
 		return nil, before(ctx, func(args ...string) error {
-			_, err := w.Snapctl(ctx, world.SnapctlCall{Cookie: hook.Cookie, Args: args})
+			_, err := w.Snapctl.Run(ctx, snapctl.Call{Cookie: hook.Cookie, Args: args})
 			return err
 		})
 	})
@@ -36,7 +39,7 @@ func selfish(t *testing.T, options world.Options, before func(ctx context.Contex
 	cust, err := w.Snap("cust")
 	must(t, err)
 	cust.Hooks = []string{"change-view-control-telemetry", "configure"}
-	must(t, w.Put(cust))
+	must(t, w.Facts.Install(cust))
 	return w, func() []string {
 		mu.Lock()
 		defer mu.Unlock()
@@ -44,7 +47,7 @@ func selfish(t *testing.T, options world.Options, before func(ctx context.Contex
 	}
 }
 
-func statuses(c world.Change) string {
+func statuses(c changes.Change) string {
 	var list []string
 	for _, task := range c.Tasks {
 		list = append(list, task.Kind+"="+task.Status)
@@ -72,10 +75,10 @@ func TestHeldBack(t *testing.T) {
 				return errors.Join(errors.New("not this"), err)
 			}
 			return nil
-		}, nil, world.Done, "run-hook=Done clear-confdb-tx-on-error=Done run-hook=Done commit-confdb-tx=Done clear-confdb-tx=Done",
+		}, nil, changes.Done, "run-hook=Done clear-confdb-tx-on-error=Done run-hook=Done commit-confdb-tx=Done clear-confdb-tx=Done",
 			`{"metrics":{"sample-rate":7}}`},
 		{"it fails", time.Millisecond, func(_ context.Context, call func(...string) error) error { return call(set...) },
-			nil, world.Failed, "run-hook=Error" + held, "{}"},
+			nil, changes.Failed, "run-hook=Error" + held, "{}"},
 		{"it is aborted", time.Hour, func(ctx context.Context, call func(...string) error) error {
 			waiting <- struct{}{}
 			err := call(set...)
@@ -83,37 +86,37 @@ func TestHeldBack(t *testing.T) {
 			return err
 		}, func(w *world.World, id string) {
 			<-waiting
-			for c := (world.Change{}); len(c.Tasks) < 5 || c.Tasks[1].Status != world.Done; c, _ = w.Change(id) { // it has joined
+			for c := (changes.Change{}); len(c.Tasks) < 5 || c.Tasks[1].Status != changes.Done; c, _ = w.Changes.Change(id) { // it has joined
 				time.Sleep(time.Millisecond)
 			}
-			_, err := w.Abort(id)
+			_, err := w.Changes.Abort(id)
 			must(t, err)
-		}, world.Failed, "run-hook=Error" + held, "{}"},
+		}, changes.Failed, "run-hook=Error" + held, "{}"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w, ran := selfish(t, world.Options{WriteLimit: test.limit}, test.hook)
-			id, err := w.BeginConfigure("cust", map[string]any{"option": "x"})
+			w, ran := selfish(t, changes.Options{WriteLimit: test.limit}, test.hook)
+			id, err := w.Changes.Configure("cust", map[string]any{"option": "x"})
 			must(t, err)
 			if test.during != nil {
 				test.during(w, id)
 			}
-			change, err := w.Wait(t.Context(), id)
+			change, err := w.Changes.Wait(t.Context(), id)
 			must(t, err)
 			if got := statuses(change); change.Status != test.status || got != test.want {
 				t.Errorf("%s: %s\nwant %s: %s", change.Status, got, test.status, test.want)
 			}
-			if got := w.Stored(testschema.AccountID, testschema.Name); got != test.stored {
+			if got := w.Facts.Now().Stored(testschema.AccountID, testschema.Name); got != test.stored {
 				t.Errorf("stored %s, want %s", got, test.stored)
 			}
-			if _, there := w.Config("cust")["option"]; there != (test.status == world.Done) {
-				t.Errorf("options %v", w.Config("cust"))
+			if _, there := w.Facts.Now().Config("cust")["option"]; there != (test.status == changes.Done) {
+				t.Errorf("options %v", w.Facts.Now().Config("cust"))
 			}
-			if test.status != world.Done && slices.Contains(ran(), "change-view-control-telemetry") {
+			if test.status != changes.Done && slices.Contains(ran(), "change-view-control-telemetry") {
 				t.Error("change-view ran")
 			}
 			// Nobody holds the confdb any more.
 			now := time.Duration(0)
-			if _, err := w.Get(t.Context(), view("control-tunnel"), nil, world.Access{Timeout: &now}); err != nil &&
+			if _, err := w.Changes.Get(t.Context(), view("control-tunnel"), nil, changes.Access{Timeout: &now}); err != nil &&
 				strings.Contains(err.Error(), "timed out") {
 				t.Error(err)
 			}
@@ -132,18 +135,18 @@ func TestCallsOutlive(t *testing.T) {
 		read    string
 		stored  string
 	}{
-		{"by its limit", 100 * time.Millisecond, func(*world.World, string) error { return nil }, world.Done,
+		{"by its limit", 100 * time.Millisecond, func(*world.World, string) error { return nil }, changes.Done,
 			"timed out waiting for access", `{"metrics":{"sample-rate":7}}`},
 		{"by whoever aborts it", time.Hour, func(w *world.World, id string) error {
-			_, err := w.Abort(id) // an error if it is over
+			_, err := w.Changes.Abort(id) // an error if it is over
 			return err
-		}, world.Undone, "context canceled|no data", "{}"}, // it ends, or has its turn in the moment in which all is undone
+		}, changes.Undone, "context canceled|no data", "{}"}, // it ends, or has its turn in the moment in which all is undone
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pending, gone, read := make(chan bool, 10), make(chan bool, 1), make(chan error, 1)
-			w, _ := selfish(t, world.Options{WriteLimit: time.Millisecond, AccessTimeout: test.timeout, NoticeWaits: time.Millisecond,
-				Observe: func(e world.Event) {
-					if e.Kind == world.WaitsTurn {
+			w, _ := selfish(t, changes.Options{WriteLimit: time.Millisecond, AccessTimeout: test.timeout, NoticeWaits: time.Millisecond,
+				Observe: func(e changes.Event) {
+					if e.Kind == changes.WaitsTurn {
 						pending <- true
 					}
 				}}, func(_ context.Context, call func(...string) error) error {
@@ -153,22 +156,22 @@ func TestCallsOutlive(t *testing.T) {
 				gone <- true
 				return nil
 			})
-			id, err := w.BeginConfigure("cust", map[string]any{"option": true})
+			id, err := w.Changes.Configure("cust", map[string]any{"option": true})
 			must(t, err)
 			<-gone
 			must(t, test.end(w, id))
-			change, err := w.Wait(t.Context(), id)
+			change, err := w.Changes.Wait(t.Context(), id)
 			must(t, err)
 			if change.Status != test.status {
 				t.Errorf("%s: %s, want %s", change.Status, statuses(change), test.status)
 			}
-			if _, there := w.Config("cust")["option"]; there != (test.status == world.Done) {
-				t.Errorf("options %v", w.Config("cust"))
+			if _, there := w.Facts.Now().Config("cust")["option"]; there != (test.status == changes.Done) {
+				t.Errorf("options %v", w.Facts.Now().Config("cust"))
 			}
 			if err := <-read; err == nil || !regexp.MustCompile(test.read).MatchString(err.Error()) {
 				t.Errorf("the read: %v, want %s", err, test.read)
 			}
-			if got := w.Stored(testschema.AccountID, testschema.Name); got != test.stored {
+			if got := w.Facts.Now().Stored(testschema.AccountID, testschema.Name); got != test.stored {
 				t.Errorf("stored %s, want %s", got, test.stored)
 			}
 		})
@@ -177,34 +180,34 @@ func TestCallsOutlive(t *testing.T) {
 
 // TestWaitsAreTold checks that observers are told of a hook that waits for itself, and of an access that waits for another.
 func TestWaitsAreTold(t *testing.T) {
-	events := make(chan world.Event, 10)
-	w, _ := selfish(t, world.Options{NoticeWaits: time.Millisecond, WriteLimit: time.Hour, Observe: func(e world.Event) {
-		if e.Kind == world.Waits || e.Kind == world.WaitsTurn {
+	events := make(chan changes.Event, 10)
+	w, _ := selfish(t, changes.Options{NoticeWaits: time.Millisecond, WriteLimit: time.Hour, Observe: func(e changes.Event) {
+		if e.Kind == changes.Waits || e.Kind == changes.WaitsTurn {
 			events <- e
 		}
 	}}, func(_ context.Context, call func(...string) error) error {
 		return call("set", "--view", ":control-telemetry", "sample-rate=7")
 	})
-	id, err := w.BeginConfigure("cust", map[string]any{"option": true})
+	id, err := w.Changes.Configure("cust", map[string]any{"option": true})
 	must(t, err)
 	e := <-events
-	if e.Kind != world.Waits || e.Snap != "cust" || e.Hook != "change-view-control-telemetry" || e.For != "configure" || !e.Forever {
+	if e.Kind != changes.Waits || e.Snap != "cust" || e.Hook != "change-view-control-telemetry" || e.For != "configure" || !e.Forever {
 		t.Errorf("%+v", e)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() {
-		_, err := w.Get(ctx, view("control-tunnel"), nil, world.Access{})
+		_, err := w.Changes.Get(ctx, view("control-tunnel"), nil, changes.Access{})
 		gone <- err
 	}()
-	if e := <-events; e.Kind != world.WaitsTurn || !e.Read || e.For != "cust sets network/control-telemetry" {
+	if e := <-events; e.Kind != changes.WaitsTurn || !e.Read || e.For != "cust sets network/control-telemetry" {
 		t.Errorf("%+v", e)
 	}
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	_, err = w.Abort(id)
+	_, err = w.Changes.Abort(id)
 	must(t, err)
 }
 
@@ -214,8 +217,8 @@ func TestConnectsItself(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
 	var w *world.World
-	w = machine(t, world.Options{Runner: world.RunnerFunc(func(ctx context.Context, hook world.Hook) ([]byte, error) {
-		_, err := w.Snapctl(ctx, world.SnapctlCall{Cookie: hook.Cookie, Args: []string{"is-connected", "tele"}})
+	w = machine(t, changes.Options{Runner: changes.RunnerFunc(func(ctx context.Context, hook changes.Hook) ([]byte, error) {
+		_, err := w.Snapctl.Run(ctx, snapctl.Call{Cookie: hook.Cookie, Args: []string{"is-connected", "tele"}})
 		mu.Lock()
 		defer mu.Unlock()
 		if order = append(order, hook.Name); err == nil {
@@ -223,16 +226,16 @@ func TestConnectsItself(t *testing.T) {
 		}
 		return nil, nil
 	})})
-	snap := world.Snap{Name: "auto", Publisher: testschema.AccountID, Hooks: []string{"prepare-plug-tele", "connect-plug-tele", "install",
-		"default-configure", "configure"}, Plugs: map[string]world.Plug{"tele": {Interface: "confdb", Account: testschema.AccountID,
-		View: testschema.Name + "/control-telemetry", Role: world.Custodian}}}
-	must(t, w.Install(t.Context(), snap))
+	snap := facts.Snap{Name: "auto", Publisher: testschema.AccountID, Hooks: []string{"prepare-plug-tele", "connect-plug-tele", "install",
+		"default-configure", "configure"}, Plugs: map[string]facts.Plug{"tele": {Interface: "confdb", Account: testschema.AccountID,
+		View: testschema.Name + "/control-telemetry", Role: facts.Custodian}}}
+	must(t, w.Changes.Complete(t.Context())(w.Changes.Install(snap)))
 	if got := strings.Join(order, " "); got != "prepare-plug-tele connect-plug-tele+ install+ default-configure+ configure+" {
 		t.Errorf("hooks, with + when it is connected: %s", got)
 	}
-	must(t, w.Disconnect(t.Context(), "auto", "tele"))
-	must(t, w.Install(t.Context(), snap)) // a refresh leaves it as somebody wanted it
-	if slices.ContainsFunc(w.Connections(), func(c world.Connection) bool { return c.Snap == "auto" }) {
+	must(t, w.Changes.Complete(t.Context())(w.Changes.Disconnect("auto", "tele", "")))
+	must(t, w.Changes.Complete(t.Context())(w.Changes.Install(snap))) // a refresh leaves it as somebody wanted it
+	if slices.ContainsFunc(w.Facts.Now().Connections(), func(c facts.Connection) bool { return c.Snap == "auto" }) {
 		t.Error("connected again")
 	}
 }

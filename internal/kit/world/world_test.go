@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/registrytest/testschema"
@@ -17,9 +19,15 @@ func view(name string) backend.ViewID {
 }
 
 // machine opens a world in memory with our own confdb-schema and a custodian, cust, of all its views.
-func machine(t *testing.T, options world.Options) *world.World {
+func machine(t *testing.T, options changes.Options) *world.World {
 	t.Helper()
-	w, err := world.Open(options)
+	return machineIn(t, "", options)
+}
+
+// machineIn is machine for one that is stored in a folder.
+func machineIn(t *testing.T, dir string, options changes.Options) *world.World {
+	t.Helper()
+	w, err := world.Open(dir, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,22 +41,22 @@ func machine(t *testing.T, options world.Options) *world.World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(t, w.Acknowledge(world.Schema{Parsed: parsed, Document: document}))
-	must(t, w.SetSystem(map[string]any{"experimental.confdb": true}))
-	plug(t, w, world.Snap{Name: "cust"}, world.Custodian, parsed.Views()...)
+	must(t, w.Facts.Acknowledge(facts.Schema{Parsed: parsed, Document: document}))
+	must(t, w.Facts.SetSystem(map[string]any{"experimental.confdb": true}))
+	plug(t, w, facts.Snap{Name: "cust"}, facts.Custodian, parsed.Views()...)
 	return w
 }
 
 // plug installs a snap with a connected plug for each view.
-func plug(t *testing.T, w *world.World, snap world.Snap, role string, views ...string) {
+func plug(t *testing.T, w *world.World, snap facts.Snap, role string, views ...string) {
 	t.Helper()
-	snap.Plugs = map[string]world.Plug{}
+	snap.Plugs = map[string]facts.Plug{}
 	for _, view := range views {
-		snap.Plugs[view] = world.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: role}
+		snap.Plugs[view] = facts.Plug{Interface: "confdb", Account: testschema.AccountID, View: testschema.Name + "/" + view, Role: role}
 	}
-	must(t, w.Put(snap))
+	must(t, w.Facts.Install(snap))
 	for _, view := range views {
-		must(t, w.Link(snap.Instance(), view))
+		must(t, w.Facts.Connect(snap.Instance(), view))
 	}
 }
 
@@ -60,17 +68,17 @@ func must(t *testing.T, err error) {
 }
 
 func TestSetGet(t *testing.T) {
-	w := machine(t, world.Options{})
-	id, err := w.Set(t.Context(), view("control-telemetry"), map[string]any{"sample-rate": json.Number("3")}, world.Access{})
+	w := machine(t, changes.Options{})
+	id, err := w.Changes.Set(t.Context(), view("control-telemetry"), map[string]any{"sample-rate": json.Number("3")}, changes.Access{})
 	must(t, err)
-	change, err := w.Wait(t.Context(), id)
+	change, err := w.Changes.Wait(t.Context(), id)
 	must(t, err)
-	if change.Kind != "set-confdb" || change.Status != world.Done {
+	if change.Kind != "set-confdb" || change.Status != changes.Done {
 		t.Errorf("%+v", change)
 	}
-	id, err = w.Get(t.Context(), view("control-telemetry"), nil, world.Access{})
+	id, err = w.Changes.Get(t.Context(), view("control-telemetry"), nil, changes.Access{})
 	must(t, err)
-	change, err = w.Change(id)
+	change, err = w.Changes.Change(id)
 	must(t, err)
 	want := map[string]any{"values": map[string]any{"sample-rate": json.Number("3")}}
 	if diff := cmp.Diff(want, change.Data); diff != "" || !change.Ready {

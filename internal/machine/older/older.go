@@ -2,7 +2,7 @@
 // which translates requests on the two sockets to 2.77 and answers to the release.
 //
 //	layer := older.New("2.68.3")
-//	w, err := world.Open(world.Options{Runner: layer.Hooks(runner)})
+//	w, err := world.Open("", changes.Options{Runner: layer.Hooks(runner)})
 //	layer.Over(w, server.Handler(), server.SnapHandler()) // layer.Main and layer.Snaps answer now
 //
 // The answers of 2.68.3 follow recordings; those of other releases follow their sources. The code lists what each
@@ -25,6 +25,7 @@ import (
 	"sync"
 
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/snapctlcmd"
 	"aspects-poc/internal/snapdhttp"
 )
@@ -98,8 +99,8 @@ func (l *Layer) current() release {
 func (l *Layer) Wait() { l.late.Wait() }
 
 // Hooks returns a runner that skips hooks unknown to the release.
-func (l *Layer) Hooks(runner world.Runner) world.Runner {
-	return world.RunnerFunc(func(ctx context.Context, hook world.Hook) ([]byte, error) {
+func (l *Layer) Hooks(runner changes.Runner) changes.Runner {
+	return changes.RunnerFunc(func(ctx context.Context, hook changes.Hook) ([]byte, error) {
 		kind, _, ofView := strings.Cut(hook.Name, "-view-")
 		if ofView && l.current().before(69) && kind != "change" && kind != "save" {
 			return nil, nil

@@ -127,7 +127,7 @@ func TestReleases(t *testing.T) {
 				if test.changes == "" {
 					return
 				}
-				if _, err := m.World.Wait(t.Context(), response.Change); err != nil {
+				if _, err := m.World.Changes.Wait(t.Context(), response.Change); err != nil {
 					t.Fatal(err)
 				}
 				shown, err := client.Do(t.Context(), http.MethodGet, "/v2/changes/"+response.Change, nil, nil)

@@ -13,7 +13,8 @@ import (
 	"strconv"
 	"strings"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
@@ -34,7 +35,7 @@ func (l *Layer) Main(w http.ResponseWriter, r *http.Request) {
 		names := strings.Split(rest, "/")
 		a := access{l, v, r, backend.ViewID{Account: names[0], Schema: names[1], View: names[2]}}
 		if names[0] == builtin {
-			a.worded(refusal(http.StatusBadRequest, world.KindAssertionNotFound,
+			a.worded(refusal(http.StatusBadRequest, facts.KindAssertionNotFound,
 				fmt.Sprintf("confdb-schema (%s; account-id:%s) not found", names[1], builtin))).send(w)
 		} else if r.Method == http.MethodGet {
 			a.get().send(w)
@@ -176,7 +177,7 @@ func (a access) get() answer {
 	}
 	asked.Set("keys", strings.Join(ruled, ","))
 	got := ask(a.main, a.r, asked, nil)
-	noRule := got.result()["kind"] == world.KindOptionNotAvailable && !strings.HasPrefix(got.refused(), "cannot find view ")
+	noRule := got.result()["kind"] == facts.KindOptionNotAvailable && !strings.HasPrefix(got.refused(), "cannot find view ")
 	if !noRule && !(a.busy(got) && a.v.before(70)) {
 		return a.worded(got)
 	}
@@ -211,7 +212,7 @@ func isKind(err error, kind confdb.Kind) bool {
 
 // find returns the confdb-schema of a view, or nil if either does not exist.
 func (l *Layer) find(id backend.ViewID) *confdb.Schema {
-	for _, schema := range l.world.Schemas() {
+	for _, schema := range l.world.Facts.Now().Schemas() {
 		if schema.ID() == id.Account+"/"+id.Schema && slices.Contains(schema.Parsed.Views(), id.View) {
 			return schema.Parsed
 		}
@@ -222,7 +223,7 @@ func (l *Layer) find(id backend.ViewID) *confdb.Schema {
 func (a access) schema() *confdb.Schema { return a.find(a.id) }
 
 func (l *Layer) bag(id backend.ViewID) databag.Bag {
-	bag, err := databag.Parse([]byte(l.world.Stored(id.Account, id.Schema)))
+	bag, err := databag.Parse([]byte(l.world.Facts.Now().Stored(id.Account, id.Schema)))
 	if err != nil {
 		panic(err) // the machine stored it
 	}
@@ -281,14 +282,14 @@ func (a access) put() answer {
 // writeLate refuses a write of 2.68 or 2.69 during another one. Its change exists already and is carried out.
 func (a access) writeLate(values map[string]any) answer {
 	a.late.Go(func() {
-		_, _ = a.world.Set(context.Background(), a.id, values, world.Access{}) // ends at the latest when the machine is closed
+		_, _ = a.world.Changes.Set(context.Background(), a.id, values, changes.Access{}) // ends at the latest when the machine is closed
 	})
 	name := a.id.Account + "/" + a.id.Schema
 	if !a.v.before(69) {
 		return refusal(http.StatusInternalServerError, "", fmt.Sprintf("cannot write confdb (%s): a write transaction is ongoing", name))
 	}
 	task := 0
-	for _, change := range a.world.Changes() {
+	for _, change := range a.world.Changes.Changes() {
 		for _, t := range change.Tasks {
 			if t.Kind == "commit-confdb-tx" && !change.Ready {
 				task, _ = strconv.Atoi(t.ID)
@@ -301,9 +302,9 @@ func (a access) writeLate(values map[string]any) answer {
 
 // carry answers with a change that exists only for its data.
 func (a access) carry(kind, summary string, data map[string]any) answer {
-	id, err := a.world.BeginConfigure("system", nil)
+	id, err := a.world.Changes.Configure("system", nil)
 	if err == nil {
-		_, err = a.world.Wait(a.r.Context(), id)
+		_, err = a.world.Changes.Wait(a.r.Context(), id)
 	}
 	if err != nil {
 		return refusal(http.StatusInternalServerError, "", err.Error())
@@ -335,16 +336,16 @@ func (a access) worded(got answer) answer {
 		return refusal(got.status, "", v.snapctl().Disabled())
 	case strings.HasPrefix(message, "cannot write confdb: request body") && v.before(76):
 		return refusal(got.status, "", strings.Replace(message, "write", "set", 1))
-	case kind == world.KindAssertionNotFound && v.before(71):
+	case kind == facts.KindAssertionNotFound && v.before(71):
 		return refusal(http.StatusNotFound, "", fmt.Sprintf("cannot find confdb %s: assertion not found", name))
-	case kind == world.KindOptionNotAvailable && v.before(71):
+	case kind == facts.KindOptionNotAvailable && v.before(71):
 		if v.before(69) {
 			message = strings.Replace(message, " in confdb schema ", " in confdb ", 1)
 		}
 		return refusal(http.StatusNotFound, "", message)
-	case kind == world.KindOptionNotAvailable && v.before(72) && noView:
+	case kind == facts.KindOptionNotAvailable && v.before(72) && noView:
 		return refusal(got.status, "confdb-view-not-found", message)
-	case kind == world.KindOptionNotAvailable && v.before(72):
+	case kind == facts.KindOptionNotAvailable && v.before(72):
 		return refusal(got.status, "confdb-no-matching-rule", message)
 	case strings.HasSuffix(message, "no custodian snap connected"), strings.HasSuffix(message, "no custodian snap installed"):
 		return refusal(got.status, "", v.snapctl().NoCustodian(a.id.String(), write))

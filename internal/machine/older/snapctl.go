@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/snapctlcmd"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
@@ -109,7 +109,7 @@ func (c call) view(command *snapctlcmd.Command) (backend.ViewID, bool) {
 	caller := c.hooks[c.cookie]
 	c.mu.Unlock()
 	for _, snap := range c.world.Snaps() {
-		cookie, err := c.world.SnapctlCookie(snap.Instance())
+		cookie, err := c.world.Facts.Now().Cookie(snap.Instance())
 		if snap.Instance() != caller && (err != nil || cookie != c.cookie) {
 			continue
 		}
@@ -160,10 +160,10 @@ func (c call) write(command *snapctlcmd.Command, id backend.ViewID) answer {
 	}
 	var change string
 	if err == nil {
-		change, err = c.world.Set(c.r.Context(), id, values, world.Access{})
+		change, err = c.world.Changes.Set(c.r.Context(), id, values, changes.Access{})
 	}
 	if err == nil {
-		_, err = c.world.Wait(c.r.Context(), change)
+		_, err = c.world.Changes.Wait(c.r.Context(), change)
 	}
 	if err != nil {
 		return c.refuse(c.worded(err.Error()))

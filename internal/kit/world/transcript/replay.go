@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"aspects-poc/internal/kit/world"
+	"aspects-poc/internal/kit/world/changes"
+	"aspects-poc/internal/kit/world/facts"
+	"aspects-poc/internal/kit/world/snapctl"
 	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
@@ -34,12 +37,12 @@ type machine struct {
 // means that the transcript makes no sense.
 func Replay(ctx context.Context, t Transcript) (Transcript, error) {
 	m := &machine{scripts: map[string]Script{}, missing: map[string]bool{}}
-	options := world.Options{Runner: world.RunnerFunc(m.run)}
+	options := changes.Options{Runner: changes.RunnerFunc(m.run)}
 	if t.Given.Deadlocks {
 		// In the proportions of snapd's: two minutes to ten and ten.
 		options.WriteLimit, options.AccessTimeout, options.HookLimit = 400*time.Millisecond, 2*time.Second, 2*time.Second
 	}
-	w, err := world.Open(options)
+	w, err := world.Open("", options)
 	if err != nil {
 		return Transcript{}, err
 	}
@@ -66,10 +69,10 @@ func (m *machine) prepare(ctx context.Context, given Given) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Acknowledge(world.Schema{Parsed: parsed, Document: document}); err != nil {
+	if err := m.Facts.Acknowledge(facts.Schema{Parsed: parsed, Document: document}); err != nil {
 		return err
 	}
-	if err := m.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
+	if err := m.Facts.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
 		return err
 	}
 	for _, snap := range given.Snaps {
@@ -86,7 +89,7 @@ func (m *machine) prepare(ctx context.Context, given Given) error {
 	m.silent = false
 	for _, snap := range given.Snaps {
 		for _, plug := range snap.Disconnected {
-			if err := m.Unlink(snap.Name, plug); err != nil {
+			if err := m.Facts.Disconnect(snap.Name, plug); err != nil {
 				return err
 			}
 		}
@@ -95,18 +98,18 @@ func (m *machine) prepare(ctx context.Context, given Given) error {
 }
 
 func (m *machine) install(declared Snap, all []string) error {
-	snap := world.Snap{Name: declared.Name, Plugs: map[string]world.Plug{}}
+	snap := facts.Snap{Name: declared.Name, Plugs: map[string]facts.Plug{}}
 	add := func(views []string, role string) {
 		for _, view := range Views(views, all) {
 			name := view
 			if other := declared.Plugs[view]; other != "" {
 				name = other
 			}
-			snap.Plugs[name] = world.Plug{Interface: "confdb", Account: testschema.AccountID,
+			snap.Plugs[name] = facts.Plug{Interface: "confdb", Account: testschema.AccountID,
 				View: testschema.Name + "/" + view, Role: role}
 		}
 	}
-	add(declared.Custodian, world.Custodian)
+	add(declared.Custodian, facts.Custodian)
 	add(declared.Uses, "")
 	for hook, script := range declared.Hooks {
 		snap.Hooks = append(snap.Hooks, hook)
@@ -117,11 +120,11 @@ func (m *machine) install(declared Snap, all []string) error {
 		m.missing[declared.Name+" "+hook] = true
 	}
 	slices.Sort(snap.Hooks)
-	if err := m.Put(snap); err != nil {
+	if err := m.Facts.Install(snap); err != nil {
 		return err
 	}
 	for name := range snap.Plugs {
-		if err := m.Link(snap.Name, name); err != nil {
+		if err := m.Facts.Connect(snap.Name, name); err != nil {
 			return err
 		}
 	}
@@ -129,7 +132,7 @@ func (m *machine) install(declared Snap, all []string) error {
 }
 
 // run does what a hook's script says.
-func (m *machine) run(ctx context.Context, hook world.Hook) ([]byte, error) {
+func (m *machine) run(ctx context.Context, hook changes.Hook) ([]byte, error) {
 	id := hook.Snap.Instance() + " " + hook.Name
 	if m.missing[id] {
 		return nil, errors.New("cannot snap-exec: no such file or directory")
@@ -142,7 +145,7 @@ func (m *machine) run(ctx context.Context, hook world.Hook) ([]byte, error) {
 		return nil, nil
 	}
 	for _, args := range script.Calls {
-		output, err := m.Snapctl(ctx, world.SnapctlCall{Cookie: hook.Cookie, Args: args})
+		output, err := m.Snapctl.Run(ctx, snapctl.Call{Cookie: hook.Cookie, Args: args})
 		if ctx.Err() != nil {
 			break // it was killed, and nobody saw the answer
 		}
@@ -170,7 +173,7 @@ func (m *machine) step(ctx context.Context, step Step) (Step, error) {
 	m.hooks, m.calls = nil, nil
 	maps.Copy(m.scripts, step.Scripts)
 	last := 0
-	if changes := m.Changes(); len(changes) > 0 {
+	if changes := m.Changes.Changes(); len(changes) > 0 {
 		last = len(changes)
 	}
 	seen := Step{By: step.By, Args: step.Args, Scripts: step.Scripts}
@@ -180,13 +183,13 @@ func (m *machine) step(ctx context.Context, step Step) (Step, error) {
 	} else {
 		err = m.asSnap(ctx, step, &seen)
 	}
-	if refused := (*world.Error)(nil); errors.As(err, &refused) {
+	if refused := (*facts.Error)(nil); errors.As(err, &refused) {
 		seen.Error = &refused.Message
 	} else if err != nil {
 		return Step{}, err
 	}
-	if changes := m.Changes(); len(changes) > last {
-		ready, err := m.Wait(ctx, changes[len(changes)-1].ID) // snapctl does not wait for the very end
+	if changes := m.Changes.Changes(); len(changes) > last {
+		ready, err := m.Changes.Wait(ctx, changes[len(changes)-1].ID) // snapctl does not wait for the very end
 		if err != nil {
 			return Step{}, err
 		}
@@ -196,12 +199,12 @@ func (m *machine) step(ctx context.Context, step Step) (Step, error) {
 	if seen.Hooks == nil {
 		seen.Hooks = []string{"-"}
 	}
-	seen.Stored = json.RawMessage(m.Stored(testschema.AccountID, testschema.Name))
+	seen.Stored = json.RawMessage(m.Facts.Now().Stored(testschema.AccountID, testschema.Name))
 	return seen, nil
 }
 
 // change notes what became of a change.
-func (s *Step) change(c world.Change) {
+func (s *Step) change(c changes.Change) {
 	s.Status, s.Err = c.Status, c.Err
 	for _, task := range c.Tasks {
 		s.Tasks = append(s.Tasks, task.Kind+"="+task.Status)
@@ -224,12 +227,12 @@ func (m *machine) asRoot(ctx context.Context, args []string) error {
 	var err error
 	switch values := map[string]any{}; args[0] {
 	case "get":
-		id, err = m.Get(ctx, view, args[2:], world.Access{})
+		id, err = m.Changes.Get(ctx, view, args[2:], changes.Access{})
 	case "unset":
 		for _, key := range args[2:] {
 			values[key] = nil
 		}
-		id, err = m.Set(ctx, view, values, world.Access{})
+		id, err = m.Changes.Set(ctx, view, values, changes.Access{})
 	case "set":
 		for _, pair := range args[2:] {
 			key, text, _ := strings.Cut(pair, "=")
@@ -239,14 +242,14 @@ func (m *machine) asRoot(ctx context.Context, args []string) error {
 			}
 			values[key] = value
 		}
-		id, err = m.Set(ctx, view, values, world.Access{})
+		id, err = m.Changes.Set(ctx, view, values, changes.Access{})
 	default:
 		return fmt.Errorf("unknown command %q of snap", args[0])
 	}
 	if err != nil {
 		return err
 	}
-	_, err = m.Wait(ctx, id)
+	_, err = m.Changes.Wait(ctx, id)
 	return err
 }
 
@@ -262,32 +265,32 @@ func (m *machine) asSnap(ctx context.Context, step Step, seen *Step) error {
 		}
 		if !installed.Has(hook) {
 			installed.Hooks = append(installed.Hooks, hook)
-			if err := m.Put(installed); err != nil {
+			if err := m.Facts.Install(installed); err != nil {
 				return err
 			}
 		}
 		plug, connects := strings.CutPrefix(hook, "connect-plug-")
 		switch {
 		case connects:
-			if err := m.Unlink(snap, plug); err != nil {
+			if err := m.Facts.Disconnect(snap, plug); err != nil {
 				return err
 			}
-			err = m.Connect(ctx, snap, plug)
+			err = m.Changes.Complete(ctx)(m.Changes.Connect(snap, plug))
 		case hook == "configure":
-			err = m.Configure(ctx, snap, map[string]any{"option": true})
+			err = m.Changes.Complete(ctx)(m.Changes.Configure(snap, map[string]any{"option": true}))
 		default:
-			err = m.RunHook(ctx, snap, hook)
+			err = m.Changes.Complete(ctx)(m.Changes.Run(snap, hook))
 		}
-		if refused := (*world.Error)(nil); errors.As(err, &refused) && refused.Status == 0 {
+		if refused := (*facts.Error)(nil); errors.As(err, &refused) && refused.Status == 0 {
 			return nil // its change failed, which is noted
 		}
 		return err
 	}
-	cookie, err := m.SnapctlCookie(snap)
+	cookie, err := m.Facts.Now().Cookie(snap)
 	if err != nil {
 		return err
 	}
-	output, err := m.Snapctl(ctx, world.SnapctlCall{Cookie: cookie, Args: step.Args})
+	output, err := m.Snapctl.Run(ctx, snapctl.Call{Cookie: cookie, Args: step.Args})
 	if err == nil {
 		seen.Stdout = &output.Stdout
 	}

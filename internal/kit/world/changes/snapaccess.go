@@ -1,0 +1,95 @@
+package changes
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/confdb"
+	"aspects-poc/registry/confdb/databag"
+)
+
+// A Caller is a snap that asks through snapctl.
+type Caller struct {
+	Snap string
+	Hook *Context      // the hook that calls; nil for apps and services
+	Wait time.Duration // how long to wait for the turn; negative means the default
+}
+
+func (m *Manager) waitOf(from Caller) time.Duration {
+	if from.Wait < 0 && from.Hook != nil && from.Hook.Hook == "configure" {
+		return m.options.AccessTimeout / 2
+	}
+	return from.Wait
+}
+
+// GetFor returns the values that a snap reads outside of a transaction: the stored ones with what load-view and query-view
+// hooks make of them. If one of these hooks fails the values are the stored ones, and there is no error, as on snapd.
+func (m *Manager) GetFor(ctx context.Context, from Caller, id backend.ViewID, requests []string,
+	options confdb.ReadOptions) (*confdb.Schema, databag.Bag, error) {
+	t, err := m.beginRead(ctx, id, from.Snap, requests, m.waitOf(from), options)
+	if err != nil {
+		m.events.report(Event{Kind: Refused, Time: m.options.Now(), View: id, By: from.Snap, Read: true, Requests: requests, Err: err.Error()})
+		return nil, databag.Bag{}, err
+	}
+	tasks := m.readTasks(t)
+	if tasks == nil {
+		t.access.Direct = true
+		now := m.options.Now()
+		m.events.later(t.endEvent("", now, now, nil))
+		t.release()
+		m.events.flush()
+		return t.schema, t.before, nil
+	}
+	failed, err := m.carryOut(ctx, from, t, plan{kind: "get-confdb", summary: fmt.Sprintf("Get confdb through %q", id), tasks: tasks})
+	if err != nil {
+		return nil, databag.Bag{}, err
+	}
+	if failed {
+		return t.schema, t.before, nil
+	}
+	return t.schema, t.staged(), nil
+}
+
+// SetFor writes what a snap writes outside of a transaction, and waits for the end. If a hook refuses there is no error, as on
+// snapd.
+func (m *Manager) SetFor(ctx context.Context, from Caller, id backend.ViewID, values map[string]any) error {
+	t, err := m.beginWrite(ctx, id, from.Snap, values, m.waitOf(from), true)
+	if err != nil {
+		m.events.report(Event{Kind: Refused, Time: m.options.Now(), View: id, By: from.Snap, Values: values, Err: err.Error()})
+		return err
+	}
+	_, err = m.carryOut(ctx, from, t, plan{kind: "set-confdb", summary: fmt.Sprintf("Set confdb through %q", id), tasks: m.writeTasks(t)})
+	return err
+}
+
+// carryOut runs a transaction of a snap and waits for its end: as a change of its own, or, if a hook asks, as part of the
+// hook's change. failed says that the transaction has failed.
+func (m *Manager) carryOut(ctx context.Context, from Caller, t *transaction, p plan) (failed bool, err error) {
+	ended := make(chan error, 1)
+	p.tx, p.ended = t, func(err error) { ended <- err }
+	var c *change
+	if from.Hook != nil {
+		c = from.Hook.change
+		m.join(c, t, p.tasks, p.ended)
+	} else if c, err = m.begin(p); err != nil {
+		t.release()
+		return false, err
+	}
+	limit := time.NewTimer(m.options.WriteLimit)
+	defer limit.Stop()
+	select {
+	case err := <-ended:
+		m.events.flush()
+		return err != nil, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-limit.C:
+		verb := "write"
+		if t.access.Read {
+			verb = "read"
+		}
+		return false, fmt.Errorf("cannot %s confdb view %s: timed out (%s) waiting for change %s", verb, t.view, m.options.WriteLimit, c.ID)
+	}
+}

@@ -1,0 +1,207 @@
+package changes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"aspects-poc/internal/kit/world/facts"
+	"aspects-poc/registry/backend"
+	"aspects-poc/registry/confdb"
+)
+
+// Access says how the administrator reads or writes over snapd's REST API. The zero value waits as long as snapd does, and
+// has no constraints.
+type Access struct {
+	Constraints map[string]any // of a read: parameter or placeholder -> scalar
+	// Timeout is how long to wait for other accesses to the confdb, at least 0; nil means 10 min.
+	Timeout *time.Duration
+}
+
+func (a Access) wait() time.Duration {
+	if a.Timeout == nil {
+		return -1
+	}
+	return *a.Timeout
+}
+
+// Set begins to write values through a view, as PUT does, and returns the ID of the change, in which hooks may still refuse.
+// nil unsets. If it returns an *facts.Error there is no change.
+func (m *Manager) Set(ctx context.Context, id backend.ViewID, values map[string]any, access Access) (string, error) {
+	tx, err := m.beginSet(ctx, id, values, access)
+	var c *change
+	if err == nil {
+		c, err = m.begin(plan{kind: "set-confdb", summary: fmt.Sprintf("Set confdb through %q", id), tx: tx, tasks: m.writeTasks(tx)})
+		if err != nil {
+			tx.release()
+		}
+	}
+	if err != nil {
+		m.events.report(Event{Kind: Refused, Time: m.options.Now(), View: id, Values: values, Err: err.Error()})
+		return "", err
+	}
+	return c.ID, nil
+}
+
+func (m *Manager) beginSet(ctx context.Context, id backend.ViewID, values map[string]any, access Access) (*transaction, error) {
+	if err := m.checkEnabled(); err != nil {
+		return nil, err
+	}
+	if len(values) == 0 {
+		return nil, badRequest("cannot write confdb: request body contains no values")
+	}
+	tx, err := m.beginWrite(ctx, id, "", values, access.wait(), false)
+	return tx, refusal(err, false)
+}
+
+func (p *performer) checkEnabled() error {
+	if err := p.Closed(); err != nil {
+		return err
+	}
+	if !p.facts.Now().Enabled() {
+		return badRequest(`feature flag "confdb" is disabled: set 'experimental.confdb' to true`)
+	}
+	return nil
+}
+
+// beginWrite waits for the turn at the confdb and makes all checks that snapd makes before there is a change. It returns an
+// *facts.Error, or one of the engine.
+func (m *Manager) beginWrite(ctx context.Context, id backend.ViewID, by string, values map[string]any, wait time.Duration,
+	exact bool) (*transaction, error) {
+	if _, err := m.facts.Now().Schema(id); err != nil {
+		return nil, err
+	}
+	release, err := m.waitAccess(ctx, id, by, true, wait)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := checkWrite(m.facts.Now(), id, by, values, exact)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	tx.release = release
+	return tx, nil
+}
+
+func checkWrite(now *facts.Facts, id backend.ViewID, by string, values map[string]any, exact bool) (*transaction, error) {
+	schema, err := now.Schema(id)
+	if err != nil {
+		return nil, err
+	}
+	t := newTransaction(id, schema, by, now.Bag(schema.ID()), Event{Values: values})
+	t.tx.Exact = exact
+	if err := t.tx.Write(id.View, values); err != nil {
+		return nil, err
+	}
+	custodians := now.Custodians(id)
+	if len(custodians) == 0 {
+		return nil, internal(fmt.Sprintf("cannot write confdb view %s: no custodian snap connected", id))
+	}
+	ephemeral, err := t.tx.Ephemeral()
+	if err != nil {
+		return nil, err
+	}
+	if ephemeral && !anyHas(now, custodians, "save-view-") {
+		return nil, internal(fmt.Sprintf("cannot write confdb view %s: write might change ephemeral data but no custodians "+
+			"has a save-view hook", id))
+	}
+	t.told = t.tx.Altered()
+	return t, nil
+}
+
+// anyHas reports whether a snap has the hook of this kind for its plug.
+func anyHas(now *facts.Facts, plugs []facts.Connection, prefix string) bool {
+	return slices.ContainsFunc(plugs, func(c facts.Connection) bool { return now.HasHook(c.Snap, prefix+c.Plug) })
+}
+
+// The tasks at the beginning and the end of each transaction.
+var (
+	clearOnError = task{kind: "clear-confdb-tx-on-error", undone: true,
+		summary: "Clears the ongoing confdb transaction from state (on error)"}
+	clearAtEnd = task{kind: "clear-confdb-tx", summary: "Clears the ongoing confdb transaction from state"}
+)
+
+// writeTasks plans a write as snapd 2.77 does: change-view and save-view hooks of the custodians, commit, observe-view hooks of
+// snaps whose views may show what was written, except the snap that asked.
+func (m *Manager) writeTasks(t *transaction) []task {
+	now := m.facts.Now()
+	custodians := now.Custodians(t.view)
+	tasks := []task{clearOnError}
+	for _, at := range custodians {
+		if now.HasHook(at.Snap, "change-view-"+at.Plug) {
+			tasks = append(tasks, m.viewHook(t, at, "change"))
+		}
+	}
+	var saved []facts.Connection // whose save-view hook has begun
+	for _, at := range custodians {
+		if !now.HasHook(at.Snap, "save-view-"+at.Plug) {
+			continue
+		}
+		save := m.viewHook(t, at, "save")
+		run := save.do
+		save.do = func(ctx context.Context, c *change) error {
+			saved = append(saved, at)
+			return run(ctx, c)
+		}
+		save.recover = func() []task {
+			t.reset()
+			var again []task
+			for _, at := range slices.Backward(saved) {
+				again = append(again, m.viewHook(t, at, "save"))
+			}
+			return again
+		}
+		tasks = append(tasks, save)
+	}
+	savers := anyHas(now, custodians, "save-view-")
+	tasks = append(tasks, task{kind: "commit-confdb-tx", summary: fmt.Sprintf("Commit changes to confdb (%s)", t.view),
+		do: func(_ context.Context, c *change) error { return m.commit(c, t, savers) }})
+	for _, at := range observers(now, t) {
+		observe := m.viewHook(t, at, "observe")
+		observe.tolerant = ignoring(observe.hook)
+		tasks = append(tasks, observe)
+	}
+	return append(tasks, clearAtEnd)
+}
+
+// viewHook plans a hook of a transaction, such as change-view-PLUG.
+func (p *performer) viewHook(t *transaction, at facts.Connection, kind string) task {
+	name := kind + "-view-" + at.Plug
+	return hookTask(at.Snap, name, func(ctx context.Context, c *change) error { return p.runHook(ctx, c, at.Snap, name, t) })
+}
+
+// observers returns the connected plugs, of other snaps than the one that writes, whose views may show what it has written.
+func observers(now *facts.Facts, t *transaction) []facts.Connection {
+	affected := t.schema.Affected(t.told)
+	return slices.DeleteFunc(now.Connections(), func(c facts.Connection) bool {
+		id, ok := c.Plugged.ID()
+		return !ok || id.Account != t.view.Account || id.Schema != t.view.Schema || !slices.Contains(affected, id.View) ||
+			t.by != "" && c.Snap == t.by
+	})
+}
+
+// refusal turns an error of the engine into the one of snapd's REST API. read says whether it was a read.
+func refusal(err error, read bool) error {
+	var refused *confdb.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	e := &facts.Error{Status: http.StatusInternalServerError, Message: refused.Message}
+	switch refused.Kind {
+	case confdb.NoView, confdb.NoMatch:
+		e.Status, e.Kind = http.StatusBadRequest, facts.KindOptionNotAvailable
+	case confdb.NoData:
+		e.Status, e.Kind = http.StatusBadRequest, facts.KindOptionNotFound
+	case confdb.UnconstrainedParams, confdb.UnmatchedConstraints:
+		e.Status = http.StatusBadRequest
+	case confdb.BadRequest:
+		if !read {
+			e.Status = http.StatusBadRequest
+		}
+	}
+	return e
+}
