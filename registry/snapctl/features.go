@@ -10,15 +10,15 @@ import (
 	"aspects-poc/internal/snapdhttp"
 )
 
-// features are the abilities of this snapd's snapctl, from its help text: the flags of `get` identify the dialect in
+// features are the abilities of this snapd's snapctl, from its help text: the flags of `get` identify the generation in
 // every version. The help text needs no cookie, and it is right even if a packager changed the version number.
 type features struct {
 	flags map[string]bool // flags of `get`, such as "--view"
 }
 
-// dialects lists the flag that each dialect introduced, newest first. The facts come from the source of the snapd
+// generations lists the flag that each generation introduced, newest first. The facts come from the source of the snapd
 // releases; 2.77.1 and 2.68.3 were also observed.
-var dialects = []struct{ flag, name string }{
+var generations = []struct{ flag, name string }{
 	{"--wait-for", "snapctl of 2.76 and later"},
 	{"--with", "snapctl of 2.74"},
 	{"--default", "snapctl of 2.72"},
@@ -26,10 +26,10 @@ var dialects = []struct{ flag, name string }{
 	{"--pristine", "snapctl of 2.68"},
 }
 
-func (f *features) dialect() string {
-	for _, dialect := range dialects {
-		if f.flags[dialect.flag] {
-			return dialect.name
+func (f *features) generation() string {
+	for _, generation := range generations {
+		if f.flags[generation.flag] {
+			return generation.name
 		}
 	}
 	return "snapctl without views"

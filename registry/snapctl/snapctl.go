@@ -198,7 +198,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 		Backend: "snapctl",
 		Address: b.options.Socket,
 		Version: version,
-		Dialect: f.dialect(),
+		Dialect: f.generation(),
 		Capabilities: backend.Capabilities{
 			WatchEvery: b.options.WatchEvery,
 			Hooks:      b.options.NudgeDir != "" && f.flags["--previous"],

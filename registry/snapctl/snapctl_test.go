@@ -163,7 +163,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := []struct {
-		version, want, dialect, warning string
+		version, want, generation, warning string
 	}{
 		{"2.77.1-2", "2.77.1-2", "snapctl of 2.76 and later", ""},
 		{"2.75.2.1", "2.75.2.1", "snapctl of 2.74", "snapd 2.75.2.1 can lose all data"},
@@ -181,7 +181,7 @@ func TestStatus(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if status.Version != test.want || status.Dialect != test.dialect || status.Address != m.SnapSocket() {
+			if status.Version != test.want || status.Dialect != test.generation || status.Address != m.SnapSocket() {
 				t.Errorf("status %+v", status)
 			}
 			all := strings.Join(status.Warnings, "\n")

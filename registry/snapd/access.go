@@ -12,8 +12,8 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// errDialect means that snapd does not speak the assumed dialect. Nothing was read or written.
-var errDialect = errors.New("snapd speaks another dialect")
+// errGeneration means that snapd is not of the assumed generation. Nothing was read or written.
+var errGeneration = errors.New("snapd is of another generation")
 
 // giveUp returns when a call stops waiting for others: after the access timeout, or a little before the context's
 // deadline, so that snapd's answer about the wait arrives.
@@ -34,15 +34,15 @@ func (b *Backend) accessTimeout(until time.Time) string {
 	return max(until.Sub(b.now()).Truncate(time.Millisecond), time.Millisecond).String()
 }
 
-// persist calls once until it succeeds or fails for good. It detects the dialect again after errDialect and repeats a
+// persist calls once until it succeeds or fails for good. It detects the generation again after errGeneration and repeats a
 // read after a lost answer, each at most once. While others hold the confdb, it repeats the call until giveUp.
 func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write bool, giveUp time.Time,
-	once func(dialect) error,
+	once func(generation) error,
 ) error {
 	var redetected, repeated bool
 	pause := &pauses{next: 50 * time.Millisecond, limit: 2 * time.Second}
 	for {
-		d, err := b.dialect(ctx, request)
+		d, err := b.generation(ctx, request)
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write 
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, errDialect):
+		case errors.Is(err, errGeneration):
 			if redetected {
 				return &backend.Error{
 					Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnsupported,
@@ -79,10 +79,10 @@ func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write 
 	}
 }
 
-// refused turns a refusal into an error, or into errDialect if the path is unknown to this snapd.
+// refused turns a refusal into an error, or into errGeneration if the path is unknown to this snapd.
 func (b *Backend) refused(refusal *snapdhttp.Refusal, request snapdhttp.Request) error {
 	if refusal.Status == http.StatusNotFound && refusal.Message == snapdhttp.RouteNotFound {
-		return errDialect
+		return errGeneration
 	}
 	e := snapdhttp.Explain(*refusal, request)
 	if e.Kind == backend.ErrOther && refusal.Status == http.StatusBadRequest {

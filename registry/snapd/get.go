@@ -44,8 +44,8 @@ func (b *Backend) read(ctx context.Context, request snapdhttp.Request, constrain
 ) (map[string]any, error) {
 	giveUp := b.giveUp(ctx)
 	var values map[string]any
-	var spoken dialect
-	err := b.persist(ctx, request, false, giveUp, func(d dialect) error {
+	var spoken generation
+	err := b.persist(ctx, request, false, giveUp, func(d generation) error {
 		spoken = d
 		var err error
 		values, err = b.readOnce(ctx, d, request, constraints, giveUp)
@@ -62,7 +62,7 @@ func (b *Backend) read(ctx context.Context, request snapdhttp.Request, constrain
 	return values, nil
 }
 
-func (b *Backend) readOnce(ctx context.Context, d dialect, request snapdhttp.Request, constraints map[string]any,
+func (b *Backend) readOnce(ctx context.Context, d generation, request snapdhttp.Request, constraints map[string]any,
 	giveUp time.Time,
 ) (map[string]any, error) {
 	query := url.Values{}
@@ -88,7 +88,7 @@ func (b *Backend) readOnce(ctx context.Context, d dialect, request snapdhttp.Req
 	if refusal := response.Refusal(); refusal != nil {
 		return nil, b.refused(refusal, request)
 	}
-	// The answer tells which of the two it is, whatever the dialect says: snapd may just have been refreshed.
+	// The answer tells which of the two it is, whatever the generation says: snapd may just have been refreshed.
 	var values map[string]any
 	var shape error
 	if response.Type == snapdhttp.TypeSync {
@@ -114,7 +114,7 @@ func (b *Backend) readOnce(ctx context.Context, d dialect, request snapdhttp.Req
 }
 
 // asked returns the values of the requests. If the answer has none of them but other keys, snapd ignored the query
-// parameter and returned the whole view: the error is errDialect.
+// parameter and returned the whole view: the error is errGeneration.
 func asked(request snapdhttp.Request, values map[string]any) (map[string]any, error) {
 	if len(request.Requests) > 0 {
 		kept := map[string]any{}
@@ -124,7 +124,7 @@ func asked(request snapdhttp.Request, values map[string]any) (map[string]any, er
 			}
 		}
 		if len(kept) == 0 && len(values) > 0 {
-			return nil, errDialect
+			return nil, errGeneration
 		}
 		values = kept
 	}
@@ -136,9 +136,9 @@ func asked(request snapdhttp.Request, values map[string]any) (map[string]any, er
 	return values, nil
 }
 
-// checkMissing asks for each missing request alone. Dialects with skipsUnmatched then answer whether there is a rule.
+// checkMissing asks for each missing request alone. Generations with skipsUnmatched then answer whether there is a rule.
 // It remembers requests that have one.
-func (b *Backend) checkMissing(ctx context.Context, d dialect, request snapdhttp.Request, values map[string]any,
+func (b *Backend) checkMissing(ctx context.Context, d generation, request snapdhttp.Request, values map[string]any,
 	giveUp time.Time,
 ) error {
 	for _, key := range request.Requests {
@@ -178,7 +178,7 @@ func checkRequests(request snapdhttp.Request) error {
 	return nil
 }
 
-func encodeConstraints(d dialect, request snapdhttp.Request, values map[string]any) (string, error) {
+func encodeConstraints(d generation, request snapdhttp.Request, values map[string]any) (string, error) {
 	unsupported := func(reason string) error {
 		return &backend.Error{
 			Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnsupported,

@@ -137,10 +137,10 @@ func written(summary string) (account, schema string) {
 // severalSchemas returns a warning if this snapd erases data when it holds several confdb-schemas and it knows more
 // than one; otherwise "". Whether it holds data for them is not visible from outside.
 func (b *Backend) severalSchemas(ctx context.Context, found Found) string {
-	if !found.dialect.mayLoseData {
+	if !found.generation.mayLoseData {
 		return ""
 	}
-	schemas, err := b.schemas(ctx, found.dialect)
+	schemas, err := b.schemas(ctx, found.generation)
 	if err != nil || len(schemas) < 2 {
 		return ""
 	}

@@ -41,8 +41,8 @@ func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[strin
 
 func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values map[string]any) error {
 	giveUp := b.giveUp(ctx)
-	var spoken dialect
-	err := b.persist(ctx, request, true, giveUp, func(d dialect) error {
+	var spoken generation
+	err := b.persist(ctx, request, true, giveUp, func(d generation) error {
 		spoken = d
 		if d.accessTimeout {
 			return b.writeOnce(ctx, d, request, values, giveUp)
@@ -60,7 +60,7 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values m
 	return err
 }
 
-func (b *Backend) writeOnce(ctx context.Context, d dialect, request snapdhttp.Request, values map[string]any,
+func (b *Backend) writeOnce(ctx context.Context, d generation, request snapdhttp.Request, values map[string]any,
 	giveUp time.Time,
 ) error {
 	body := values
@@ -76,7 +76,7 @@ func (b *Backend) writeOnce(ctx context.Context, d dialect, request snapdhttp.Re
 	}
 	if refusal := response.Refusal(); refusal != nil {
 		if wrongBody(d, refusal, values) {
-			return errDialect
+			return errGeneration
 		}
 		return b.refused(refusal, request)
 	}
@@ -97,7 +97,7 @@ func (b *Backend) writeOnce(ctx context.Context, d dialect, request snapdhttp.Re
 
 // wrongBody reports whether snapd expects the other form of body. Each form is refused where the other is expected,
 // so nothing was written.
-func wrongBody(d dialect, refusal *snapdhttp.Refusal, values map[string]any) bool {
+func wrongBody(d generation, refusal *snapdhttp.Refusal, values map[string]any) bool {
 	if !d.wrapped {
 		return strings.Contains(refusal.Message, "request body contains no values")
 	}

@@ -1,11 +1,11 @@
-// Package snapd is the registry's backend for a running snapd. It speaks REST on snapd's socket, in every dialect
-// from 2.68 on. Its main type is Backend.
+// Package snapd is the registry's backend for a running snapd. It speaks REST on snapd's socket, with every generation
+// of snapd from 2.68 on. Its main type is Backend.
 //
 //	b, err := snapd.Open(ctx, snapd.Options{})
 //	defer b.Close()
 //	values, err := b.Get(ctx, view, []string{"sample-rate"}, backend.GetOptions{})
 //
-// GET /v2/system-info decides the dialect. The Backend asks for it at Open, after a minute, and when an answer shows
+// GET /v2/system-info decides the generation. The Backend asks for it at Open, after a minute, and when an answer shows
 // that snapd was refreshed. Package backend documents each method. In addition:
 //
 //   - Only root, or a user that polkit admits, may use confdb on the socket. From snapd 2.69 on, values that are read stay
@@ -14,11 +14,11 @@
 //     2.77.1). A write takes several times that, plus the hooks of the affected snaps. Read all values with one Get.
 //   - A successful Set is committed. If the context ends before the change does, the error is ErrUnknown and the change
 //     continues.
-//   - An empty list or map as the value of a request path unsets the path, in every dialect. Deeper in a value it is sent
+//   - An empty list or map as the value of a request path unsets the path, in every generation. Deeper in a value it is sent
 //     as it is; snapd 2.73 and later refuse it.
 //   - snapd reads numbers over REST as float64. A number that would lose digits is refused and not sent.
 //   - Up to 2.70 an answer to several requests leaves out a request without a rule. The Backend detects that and returns
-//     ErrNoMatch, as later dialects do.
+//     ErrNoMatch, as later generations do.
 package snapd
 
 import (
@@ -69,12 +69,12 @@ type Backend struct {
 	found     *Found     // nil: ask snapd
 	asked     time.Time
 	announced bool            // snapd announces changes, or is assumed to
-	ruled     map[string]bool // view and request -> a rule matches, for dialects with skipsUnmatched
+	ruled     map[string]bool // view and request -> a rule matches, for generations with skipsUnmatched
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
-// Open connects to snapd and detects its dialect. The error is ErrUnreachable if no snapd answers, and ErrUnsupported
+// Open connects to snapd and detects its generation. The error is ErrUnreachable if no snapd answers, and ErrUnsupported
 // for a snapd before 2.68. Open succeeds if the experimental flag is off, as it can be turned on at any time.
 func Open(ctx context.Context, options Options) (*Backend, error) {
 	if options.Socket == "" {
@@ -106,7 +106,7 @@ func (b *Backend) detect(ctx context.Context) error {
 		return err
 	}
 	defer call.End()
-	_, err = b.dialect(ctx, request)
+	_, err = b.generation(ctx, request)
 	return call.Explain(err)
 }
 
@@ -127,7 +127,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	if err != nil {
 		return backend.Status{}, call.Explain(err)
 	}
-	d := found.dialect
+	d := found.generation
 	status := backend.Status{
 		Backend: "snapd",
 		Address: b.options.Socket,

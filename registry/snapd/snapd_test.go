@@ -83,7 +83,7 @@ func refusal(t *testing.T, err, kind error, message, remedy string) *backend.Err
 	return e
 }
 
-// What goes over the wire, dialect by dialect.
+// What goes over the wire, generation by generation.
 func TestWire(t *testing.T) {
 	a := testschema.AccountID
 	timeout := regexp.MustCompile(`access-timeout=[0-9.]+m?s|"access-timeout":"[0-9.]+m?s"`)
@@ -149,7 +149,7 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// Each refusal, in each dialect, becomes the kind that it is.
+// Each refusal, in each generation, becomes the kind that it is.
 func TestRefusals(t *testing.T) {
 	connect := func(view string) string {
 		return "snap connect CUSTODIAN-SNAP:PLUG, whose plug has role custodian and view network/" + view
@@ -602,11 +602,11 @@ func TestStatus(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	tests := []struct {
-		version          string
-		off              bool
-		family, dialect  string
-		reason, remedy   string
-		enabled, useable bool
+		version            string
+		off                bool
+		family, generation string
+		reason, remedy     string
+		enabled, useable   bool
 	}{
 		{"", false, "confdb", "confdb 2.77", "", "", true, true},
 		{"2.68.3", true, "confdbs", "confdb 2.68",
@@ -621,7 +621,7 @@ func TestProbe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Family != test.family || got.Dialect != test.dialect || got.Reason != test.reason ||
+		if got.Family != test.family || got.Dialect != test.generation || got.Reason != test.reason ||
 			got.Remedy != test.remedy || got.Enabled != test.enabled || got.Usable() != test.useable {
 			t.Errorf("got %+v", got)
 		}

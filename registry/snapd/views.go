@@ -19,7 +19,7 @@ func (b *Backend) Views(ctx context.Context) ([]backend.ViewInfo, error) {
 		return nil, err
 	}
 	defer call.End()
-	d, err := b.dialect(ctx, request)
+	d, err := b.generation(ctx, request)
 	if err != nil {
 		return nil, call.Explain(err)
 	}
@@ -31,7 +31,7 @@ func (b *Backend) Views(ctx context.Context) ([]backend.ViewInfo, error) {
 }
 
 // schemas requests the headers of all confdb-schemas.
-func (b *Backend) schemas(ctx context.Context, d dialect) ([]backend.ViewHeaders, error) {
+func (b *Backend) schemas(ctx context.Context, d generation) ([]backend.ViewHeaders, error) {
 	request := snapdhttp.Request{Op: "list"}
 	response, err := b.client.Do(ctx, http.MethodGet, "/v2/assertions/"+d.assertion, url.Values{"json": {"headers"}}, nil)
 	if err != nil {

@@ -27,7 +27,7 @@ func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backen
 	if err := view.Check(); err != nil {
 		return nil, call.Explain(err)
 	}
-	if _, err := b.dialect(within, request); err != nil {
+	if _, err := b.generation(within, request); err != nil {
 		return nil, call.Explain(err)
 	}
 	events, err := b.watches.Watch(ctx, within, view)
@@ -62,7 +62,7 @@ func (b *Backend) watchEvery(announced bool) time.Duration {
 func (b *Backend) assumeAnnounced() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.announced = b.found != nil && b.found.dialect.name != ""
+	b.announced = b.found != nil && b.found.generation.name != ""
 }
 
 // wrote makes the watched views of a confdb-schema due after a write of this Backend, unless snapd announces it.

@@ -13,10 +13,10 @@ import (
 // confdbPath stands before ACCOUNT/SCHEMA/VIEW.
 const confdbPath = "/v2/confdb/"
 
-// A dialect describes the REST protocol of a range of snapd releases, from 2.68 on. The facts come from the source of
+// A generation is a range of snapd releases with the same REST protocol, from 2.68 on. The facts come from the source of
 // the snapd releases; 2.68.3 and 2.77.1 were also observed.
-type dialect struct {
-	name      string // experimental flag and first release; "" for no dialect
+type generation struct {
+	name      string // experimental flag and first release; "" for no generation
 	from      snapdhttp.Version
 	feature   string // experimental flag, and its key in system-info's features
 	assertion string // type of the confdb-schema's assertion
@@ -39,8 +39,8 @@ const (
 	scalarConstraints
 )
 
-// dialects lists all dialects, newest first. Each row is complete, for comparison with snapd's source.
-var dialects = []dialect{
+// generations lists all generations, newest first. Each row is complete, for comparison with snapd's source.
+var generations = []generation{
 	{
 		name: "confdb 2.77", from: snapdhttp.Version{Major: 2, Minor: 77}, feature: "confdb",
 		assertion: "confdb-schema", keys: "keys", wrapped: true, constraints: scalarConstraints, accessTimeout: true,
@@ -83,16 +83,16 @@ var dialects = []dialect{
 // features are the experimental flags, in order of preference.
 var features = []string{"confdb", "confdbs"}
 
-// choose returns the dialect of a snapd. The experimental flag decides the family, and the version the dialect in it.
+// choose returns the generation of a snapd. The experimental flag decides the family, and the version the generation in it.
 // With an unreadable version it is the newest of the family.
-func choose(info snapdhttp.SystemInfo) (dialect, bool) {
+func choose(info snapdhttp.SystemInfo) (generation, bool) {
 	version, readable := snapdhttp.ParseVersion(info.Version)
 	for _, feature := range features {
 		if _, known := info.Features[feature]; !known {
 			continue
 		}
-		var chosen dialect
-		for _, d := range dialects {
+		var chosen generation
+		for _, d := range generations {
 			if d.feature != feature {
 				continue
 			}
@@ -103,7 +103,7 @@ func choose(info snapdhttp.SystemInfo) (dialect, bool) {
 		}
 		return chosen, true
 	}
-	return dialect{}, false
+	return generation{}, false
 }
 
 // Found is the result of Probe.
@@ -116,7 +116,7 @@ type Found struct {
 	Reason  string // why views cannot be used; "" if they can
 	Remedy  string // the command that solves it, or ""
 
-	dialect dialect
+	generation generation
 }
 
 // Usable reports whether a caller with the permission can use views.
@@ -151,7 +151,7 @@ func Probe(ctx context.Context, socket string) (Found, error) {
 		return found, nil
 	}
 	feature := info.Features[d.feature]
-	found.Family, found.Dialect, found.dialect, found.Enabled = d.feature, d.name, d, feature.Enabled
+	found.Family, found.Dialect, found.generation, found.Enabled = d.feature, d.name, d, feature.Enabled
 	switch {
 	case feature.Enabled:
 	case !feature.Supported && feature.Reason != "":
@@ -163,11 +163,11 @@ func Probe(ctx context.Context, socket string) (Found, error) {
 	return found, nil
 }
 
-// askAgain is how long a detected dialect is valid. snapd refreshes itself; asking again takes 0.2 ms.
+// askAgain is how long a detected generation is valid. snapd refreshes itself; asking again takes 0.2 ms.
 const askAgain = time.Minute
 
-// dialect returns the current dialect. It asks snapd if the dialect is unknown or older than askAgain.
-func (b *Backend) dialect(ctx context.Context, request snapdhttp.Request) (dialect, error) {
+// generation returns the current generation. It asks snapd if the generation is unknown or older than askAgain.
+func (b *Backend) generation(ctx context.Context, request snapdhttp.Request) (generation, error) {
 	b.mu.Lock()
 	found := b.found
 	if found != nil && b.now().Sub(b.asked).Abs() > askAgain {
@@ -178,23 +178,23 @@ func (b *Backend) dialect(ctx context.Context, request snapdhttp.Request) (diale
 		asked := b.now()
 		fresh, err := Probe(ctx, b.options.Socket)
 		if err != nil {
-			return dialect{}, refine(err, request)
+			return generation{}, refine(err, request)
 		}
 		b.mu.Lock()
 		b.found, b.asked = &fresh, asked
 		b.mu.Unlock()
 		found = &fresh
 	}
-	if found.dialect.name == "" {
-		return dialect{}, &backend.Error{
+	if found.generation.name == "" {
+		return generation{}, &backend.Error{
 			Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnsupported,
 			Reason: found.Reason, Remedy: found.Remedy,
 		}
 	}
-	return found.dialect, nil
+	return found.generation, nil
 }
 
-// forget discards the dialect, so that the next request detects it.
+// forget discards the generation, so that the next request detects it.
 func (b *Backend) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
