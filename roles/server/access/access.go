@@ -121,8 +121,11 @@ const (
 	browserChallenge  = `Basic realm="operators: any name, and the token as password", charset="UTF-8"`
 )
 
-// invalidToken is added to a challenge if the request had a token.
-var invalidToken = map[string]string{operatorChallenge: `, error="invalid_token"`}
+// invalidToken is added to a challenge if the request had a token, invalidRequest if it had another Authorization.
+var (
+	invalidToken   = map[string]string{operatorChallenge: `, error="invalid_token"`}
+	invalidRequest = map[string]string{operatorChallenge: `, error="invalid_request"`}
+)
 
 func unauthorized(kind, detail string) *Refusal {
 	return &Refusal{Status: http.StatusUnauthorized, Type: kind, Detail: detail, Challenge: deviceChallenge}

@@ -19,7 +19,12 @@ const CreateHint = "aspects-poc server token create NAME"
 // otherwise reach the server under a name of its own.
 func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
 	ctx := request.Context()
-	if text := bearer(request); text != "" {
+	text, known := bearer(request)
+	if !known {
+		return Caller{}, &Refusal{Status: http.StatusUnauthorized, Challenge: challenge(request) + invalidRequest[challenge(request)],
+			Detail: "The header Authorization has no scheme that the server knows; send Authorization: Bearer TOKEN"}
+	}
+	if text != "" {
 		caller, err := g.holder(ctx, text, challenge(request))
 		if err == nil && write && caller.ReadOnly {
 			err = &Refusal{Status: http.StatusForbidden, Detail: "The token of " + caller.Name + " is read-only",
@@ -66,16 +71,15 @@ func (g *Gate) holder(ctx context.Context, text, challenge string) (Caller, erro
 }
 
 // bearer returns the token of a request; "" for none. Browsers ask for a name and a password: the token is the password.
-func bearer(request *http.Request) string {
+// Known is false if Authorization names no scheme, or another one than these two.
+func bearer(request *http.Request) (token string, known bool) {
 	given := request.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(given, " ")
-	if strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(token)
+	if given == "" || strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token), true
 	}
-	if _, password, ok := request.BasicAuth(); ok && password != "" {
-		return password
-	}
-	return given // not base64: refused as an invalid token
+	_, password, basic := request.BasicAuth()
+	return password, basic && password != ""
 }
 
 // challenge returns the challenge of a 401 answer: Basic for a browser that shows a page, because it can ask for a password.

@@ -63,7 +63,11 @@ func TestOperatorTokens(t *testing.T) {
 		{"made up", "GET", "Bearer aspects-operate-AAAAAAAAAAAAAAAAAAAAAAAAAA", 401, "is no operator's", "invalid_token"},
 		{"its digest", "GET", "Bearer " + strings.Repeat("a", 64), 401, "is no operator's", "invalid_token"},
 		{"empty", "GET", "Bearer ", 401, "Operators need a token", ""},
-		{"another scheme", "GET", "Basic " + anna, 401, "is no operator's", "invalid_token"},
+		{"without a scheme", "GET", anna, 401, "Authorization: Bearer TOKEN", "invalid_request"},
+		{"without a scheme, writing", "PUT", anna, 401, "Authorization: Bearer TOKEN", "invalid_request"},
+		{"an unknown scheme", "GET", "Token " + anna, 401, "Authorization: Bearer TOKEN", "invalid_request"},
+		{"a scheme alone", "GET", "Basic", 401, "Authorization: Bearer TOKEN", "invalid_request"},
+		{"Basic that is not base64", "GET", "Basic " + anna, 401, "Authorization: Bearer TOKEN", "invalid_request"},
 		{"cut off", "GET", "Bearer " + anna[:len(anna)-1], 401, "is no operator's", "invalid_token"},
 	} {
 		got := w.asOperator(test.method, test.authorization)
