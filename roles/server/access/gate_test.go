@@ -275,6 +275,12 @@ func (w *world) request(method, path, body string) *http.Request {
 	return request
 }
 
+// ask returns the error of the check for a right.
+func (w *world) ask(right access.Right, request *http.Request) error {
+	c := echo.New().NewContext(request, httptest.NewRecorder())
+	return w.gate.Require(right, w.read)(func(echo.Context) error { return nil })(c)
+}
+
 // signed returns a poll of a device, signed now with a name's key.
 func (w *world) signed(name string, id uuid.UUID) *http.Request {
 	w.t.Helper()

@@ -30,6 +30,11 @@ func (g *Gate) ask(c echo.Context, right Right, read func(echo.Context) ([]byte,
 		}
 		return body, err
 	}
+	if right == Register || right == Poll {
+		if err := g.ownPage(c.Request()); err != nil {
+			return Caller{}, err
+		}
+	}
 	switch right {
 	case Register:
 		if caller, err = g.Applicant(c.Request()); err == nil && caller.Kind == Applicant {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/params"
 	"aspects-poc/roles/serverapi"
 
@@ -111,7 +112,7 @@ func (h *handlers) readBody(c echo.Context) ([]byte, error) {
 	if given := header.Get(echo.HeaderContentType); given != "" {
 		kind, parameters, err := mime.ParseMediaType(given)
 		json := kind == echo.MIMEApplicationJSON || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json") ||
-			kind == echo.MIMEApplicationForm && !byBrowser(header)
+			kind == echo.MIMEApplicationForm && !access.ByBrowser(header)
 		charset := strings.ToLower(parameters["charset"])
 		if err != nil || !json || charset != "" && charset != "utf-8" && charset != "utf8" {
 			return nil, newProblem(http.StatusUnsupportedMediaType,
@@ -119,12 +120,6 @@ func (h *handlers) readBody(c echo.Context) ([]byte, error) {
 		}
 	}
 	return h.readAll(c)
-}
-
-// byBrowser returns whether a browser sends a request, perhaps for a form of another site. Browsers add the page's origin to
-// every request that is neither GET nor HEAD.
-func byBrowser(header http.Header) bool {
-	return header.Get(echo.HeaderOrigin) != "" || header.Get("Sec-Fetch-Site") != "" || header.Get("Sec-Fetch-Mode") != ""
 }
 
 // readAll reads a body of any type.
