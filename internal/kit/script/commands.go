@@ -13,9 +13,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/kit/world/snapctl"
 	"aspects-poc/internal/snapctlcmd"
@@ -380,21 +381,24 @@ func cmdExpect(m *machine, args []string, _ *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
-	if diff := cmp.Diff(want, got, sameNumbers); diff != "" {
-		return fmt.Errorf("%s is not what was expected (-want +got):\n%s", args[0], diff)
+	if !jsonvalue.Equal(want, got) {
+		return fmt.Errorf("%s is not what was expected:\n%s", args[0], compare(want, got))
 	}
 	return nil
 }
 
-// sameNumbers compares numbers by value: 1.0 is 1.
-var sameNumbers = cmp.Comparer(func(a, b json.Number) bool {
-	if a == b {
-		return true
+// compare returns the differences between two documents, line by line.
+func compare(want, got map[string]any) string {
+	lines := func(document map[string]any) []byte {
+		text, err := json.MarshalIndent(document, "", "  ")
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		return append(text, '\n')
 	}
-	x, err := a.Float64()
-	y, err2 := b.Float64()
-	return err == nil && err2 == nil && x == y
-})
+	_, body, _ := strings.Cut(string(diff.Diff("expected", lines(want), "found", lines(got))), "\n")
+	return body
+}
 
 // patience is how long await waits: far beyond what is ever needed, it only ends a script that fails.
 const patience = 30 * time.Second
