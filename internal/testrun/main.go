@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"syscall"
 
 	"aspects-poc/internal/program"
@@ -39,7 +41,9 @@ func run(dir string, out io.Writer, args []string) (int, error) {
 			return 0, err
 		}
 	}
-	command := exec.Command("go", append(append([]string{"test", "-json"}, flags...), args...)...)
+	// Tests wait for processes and clocks as often as they compute.
+	flags = append(flags, "-p", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	command := exec.Command("go", append(append([]string{"test", "-json"}, flags...), args...)...) // a later -p counts
 	command.Dir, command.Stderr = dir, os.Stderr
 	if os.Getenv("GORACE") == "" {
 		// With the race detector a program sleeps for a second at its end, and scripts start it hundreds of times.
