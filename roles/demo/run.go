@@ -183,6 +183,9 @@ func (s *stage) story(ctx context.Context, client *serverapi.Client) error {
 		return err
 	}
 	s.out.say("Target put on the server: sample-rate %d, wlan0 at %s, one more peer. Watch it arrive.", newRate, newAddress)
+	if err := s.awaitTarget(ctx); err != nil {
+		return err
+	}
 	if err := poll.Sleep(ctx, cyclesPinned*s.interval); err != nil {
 		return err
 	}

@@ -41,12 +41,33 @@ func (s *stage) watch(ctx context.Context) {
 	}
 }
 
+// awaitTarget waits until control's device reports that it runs a target. It gives up after some cycles.
+func (s *stage) awaitTarget(ctx context.Context) error {
+	const tries = 50
+	for range tries {
+		var list serverapi.DevicePage
+		err := s.ask(ctx, http.MethodGet, "/devices/?limit=1000", nil, &list)
+		if err == nil && slices.ContainsFunc(list.Devices, func(device serverapi.Device) bool {
+			return nameOf(device) == deviceOfControl && device.Running != nil
+		}) {
+			return nil
+		}
+		if err := poll.Sleep(ctx, s.interval); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deviceOfControl is the name of the device that has no label "name".
+const deviceOfControl = "the one of control"
+
 // nameOf is what a person calls a device.
 func nameOf(device serverapi.Device) string {
 	if name := device.Labels["name"]; name != "" {
 		return name + " in " + device.Labels["site"]
 	}
-	return "the one of control"
+	return deviceOfControl
 }
 
 // ask makes a request of the server, as curl would.
