@@ -302,3 +302,13 @@ func (s *Schema) DaemonError(view string, requests []string, options ReadOptions
 	wrapped.Message = fmt.Sprintf("internal error: cannot read confdb %s: %s", s.ID(), refused.Message)
 	return &wrapped
 }
+
+// Conceal returns a document of a view with its secrets replaced by what hide returns for them; see view.View.Conceal. It
+// returns the document of an unknown view unchanged.
+func (s *Schema) Conceal(view string, document any, hide func(request path.Path, value any) any) any {
+	v, err := s.view(view)
+	if err != nil {
+		return document
+	}
+	return v.Conceal(document, hide)
+}

@@ -25,7 +25,12 @@ type world struct {
 }
 
 func newWorld(t *testing.T, d *dice) *world {
-	definition := d.storage()
+	return newWorldOf(t, d, func(definition object) object { return definition })
+}
+
+// newWorldOf is newWorld with a change of the storage schema.
+func newWorldOf(t *testing.T, d *dice, change func(object) object) *world {
+	definition := change(d.storage())
 	storage, err := json.Marshal(definition)
 	if err != nil {
 		t.Fatal(err)

@@ -70,6 +70,27 @@ func (n *Names) Schema() registry.ViewID { return idOf(n.schema) }
 // Views returns the short names of the views, sorted.
 func (n *Names) Views() []string { return n.schema.Views() }
 
+// Conceal returns a document of a view, by its short name, with its secrets replaced by what hide returns for them. hide
+// gets the request path, such as "wifi[0].psk". Conceal changes nothing, and shares with the document what has no secrets.
+// A value that does not fit the schema is secret if it stands in the place of secrets or beside them. A document may be
+// partial, as in a target. Conceal returns documents of unknown views unchanged.
+func (n *Names) Conceal(view string, document any, hide func(request string, value any) any) any {
+	return n.schema.Conceal(view, document, func(at path.Path, value any) any { return hide(at.Bare(), value) })
+}
+
+// Secret reports whether a request path of a view leads to a secret, or to data that contains one. "" is the whole view.
+func (n *Names) Secret(view, request string) bool { return n.schema.Secret(view, request) }
+
+// SecretStorage is Secret for a storage path of keys and indexes.
+func (n *Names) SecretStorage(storage string) bool {
+	at, err := path.ParseRequest(storage)
+	if err != nil {
+		return false
+	}
+	_, along := n.schema.Storage().Along(at)
+	return along || n.schema.Storage().Secret(at)
+}
+
 func idOf(schema *confdb.Schema) registry.ViewID {
 	return registry.ViewID{Account: schema.Account, Schema: schema.Name}
 }
