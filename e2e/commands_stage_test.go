@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 
 	"aspects-poc/roles/network"
@@ -112,12 +113,22 @@ func (r *run) alike(ctx context.Context, arguments string) error {
 	return nil
 }
 
-// says tells whether an error says what snap's does. Of a failed change snap tells the tasks around the reason.
+// hookPrefix begins our error of a hook that refuses.
+var hookPrefix = regexp.MustCompile(`^hook (\S+) of (\S+): `)
+
+// says reports whether an error says what snap's says. snap prints the tasks of a failed change around the reason, and
+// we print the hook before it.
 func says(got, want string) bool {
 	if strings.HasPrefix(got, want) {
 		return true
 	}
 	reason := strings.TrimPrefix(got, "error: ")
 	reason, _, _ = strings.Cut(reason, " (try: ")
+	if hook := hookPrefix.FindStringSubmatch(reason); hook != nil {
+		if !strings.Contains(want, fmt.Sprintf("Run hook %s of snap %q", hook[1], hook[2])) {
+			return false
+		}
+		reason = reason[len(hook[0]):]
+	}
 	return strings.HasPrefix(want, "error: cannot perform the following tasks:") && reason != "" && strings.Contains(want, reason)
 }
