@@ -41,15 +41,18 @@ func (r *run) faults(context.Context) {
 	})
 	for _, role := range []string{"control", "vpn", "reporting"} {
 		r.check(snapOf(role)+"'s daemon killed: it is back and goes on", func(ctx context.Context) error {
-			now, err := r.now(ctx)
+			if _, err := r.sh(ctx, "systemctl kill -s KILL snap."+snapOf(role)+".daemon.service; sleep 1"); err != nil {
+				return err
+			}
+			killed, err := r.now(ctx)
 			if err != nil {
 				return err
 			}
-			if _, err := r.sh(ctx, "systemctl kill -s KILL snap."+snapOf(role)+".daemon.service"); err != nil {
+			line := map[string]string{"control": "eth0: ", "vpn": "tunnel", "reporting": "Next run in"}[role]
+			if err := r.logged(ctx, minutes, role, killed, line); err != nil {
 				return err
 			}
-			line := map[string]string{"control": "eth0: ", "vpn": "tunnel", "reporting": "Next run in"}[role]
-			return errors.Join(r.logged(ctx, minutes, role, now, line), r.active(ctx, role))
+			return eventually(ctx, minutes, func(ctx context.Context) error { return r.active(ctx, role) })
 		})
 	}
 	r.check("without the server control says so, and counts every minute", func(ctx context.Context) error {
