@@ -32,6 +32,7 @@ type Position struct{ Line, Column int }
 type Node struct {
 	Kind    Kind
 	Text    string  // string: its value; number: its JSON literal; bool: "true" or "false"
+	Source  string  // number or bool: what the file has, such as 0o17 or True; "" if that is Text
 	Items   []*Node // list: its items
 	Entries []Entry // map: its entries, in the order of the file
 	Pos     Position
@@ -82,6 +83,17 @@ func (n *Node) String() string {
 		return n.Text
 	}
 	return ""
+}
+
+// Written returns a scalar as the file has it, or "" for any other node, including nil.
+func (n *Node) Written() string {
+	switch {
+	case n == nil || n.Kind >= List:
+		return ""
+	case n.Source != "":
+		return n.Source
+	}
+	return n.Text
 }
 
 // Keys returns the keys of a map in the order of the file, each once.

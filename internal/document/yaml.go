@@ -76,28 +76,19 @@ func (d *Document) readYAML(c *converter) error {
 }
 
 // ParseYAML parses any YAML document, such as snap.yaml, into a tree with positions, and returns the faults of its form.
-// Scalars have YAML's types. Placeholders are read as by ReadYAML. Errors are *Error.
+// Scalars have YAML's types. Placeholders such as @ID@ and {{ id }} are texts, and lines of template directives such as
+// {% if x %} are skipped. Errors are *Error.
 func ParseYAML(file string, text []byte) (*Node, []Fault, error) {
-	source, err := ReadYAML(file, text)
+	sources, err := decodeYAML(file, text)
 	if err != nil {
 		return nil, nil, err
 	}
-	doc := &Document{File: file}
-	top, err := newConverter(doc, text).node(source.Content[0], false, 0)
-	return top, doc.Faults, err
-}
-
-// ReadYAML parses a YAML document into the library's nodes. It reads placeholders such as @ID@ and {{ id }} as texts,
-// and skips lines of template directives such as {% if x %}. Errors are *Error.
-func ReadYAML(file string, text []byte) (*yaml.Node, error) {
-	sources, err := decodeYAML(file, text)
-	if err != nil {
-		return nil, err
-	}
 	if len(sources) > 1 {
-		return nil, &Error{File: file, Pos: Position{sources[1].Line, 1}, Message: "it holds more than one YAML document"}
+		return nil, nil, &Error{File: file, Pos: Position{sources[1].Line, 1}, Message: "it holds more than one YAML document"}
 	}
-	return sources[0], nil
+	doc := &Document{File: file}
+	top, err := newConverter(doc, text).node(sources[0].Content[0], false, 0)
+	return top, doc.Faults, err
 }
 
 // decodeYAML returns the documents of a text, at least one.
@@ -374,6 +365,9 @@ func (c *converter) scalar(n *yaml.Node, header bool) (*Node, error) {
 			return nil, c.doc.errorf(node.Pos, "%q is no number that JSON knows", n.Value)
 		}
 		node.Kind, node.Text = Number, literal
+	}
+	if node.Text != n.Value {
+		node.Source = n.Value
 	}
 	return node, nil
 }

@@ -6,7 +6,7 @@
 //	scaffold   a new project
 //	world      the imitated machine: facts (what it has), changes (what happens on it), snapctl (what snaps ask for)
 //	hookrun    runs hooks as snapd does, with a snapctl on PATH
-//	snapfile   where the file and the hooks of a snap are, and what snapd knows of plugs and hooks for confdb
+//	snapfile   reads a snap: its file, the hooks beside it, and what its parts copy; what snapd knows of plugs and hooks for confdb
 //	source     other people's snaps as source: snapcraft.yaml or meta/snap.yaml, and their hooks
 //	script     test scripts against a world, their reports, and which rules and hooks they use
 //	assertion  assertions: parsed, and verified against keys that are named

@@ -16,7 +16,7 @@ import (
 var interfaceHook = regexp.MustCompile(`^(un)?(prepare|connect)-(plug|slot)-|^disconnect-(plug|slot)-`)
 
 // checkCalls looks at what a script asks snapctl for.
-func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
+func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
 	for _, call := range h.asks {
 		if call.May {
 			continue
@@ -57,14 +57,14 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 			add("hook-colon", "snapctl %s --view %s: without a colon before the plug it means the snap's configuration", call.Verb, call.Plug)
 			continue
 		}
-		p := snap.plug(name)
+		p := snap.Plug(name)
 		switch {
 		case p == nil:
 			add("hook-unknown-plug", "cannot find plug :%s for snap %q%s", name, snap.Name, didYouMean(name, snap.confdbs()))
 			continue
-		case p.Interface == "registry", p.mistaken(): // that has been told, at the plug
+		case p.Interface == "registry", mistaken(p): // that has been told, at the plug
 			continue
-		case !p.confdb():
+		case !p.Confdb():
 			add("hook-unknown-plug", "cannot use --view with non-confdb plug :%s", name)
 			continue
 		}
@@ -110,7 +110,7 @@ func (c *checker) checkCalls(snap *Snap, h *Hook, kind string) {
 }
 
 // noRule tells why a plug's view can never be read, or written.
-func (c *checker) noRule(p *Plug, write bool) string {
+func (c *checker) noRule(p *snapfile.Plug, write bool) string {
 	name := c.viewOf(p)
 	for _, v := range c.views {
 		if v.name != name || c.refused() {
@@ -130,7 +130,7 @@ func (c *checker) noRule(p *Plug, write bool) string {
 }
 
 // refusedRequest tells why a request can never be read, set or unset through a plug, in the engine's words.
-func (c *checker) refusedRequest(p *Plug, verb, request string) string {
+func (c *checker) refusedRequest(p *snapfile.Plug, verb, request string) string {
 	i := slices.IndexFunc(c.views, func(v *viewModel) bool { return v.name == c.viewOf(p) })
 	if i < 0 || c.views[i].parsed == nil || c.refused() {
 		return ""
@@ -173,13 +173,13 @@ func (c *checker) refused() bool {
 
 // checkWayIn sees that a load-view or save-view hook has a plug to hand its values through: its own, or another one of its
 // snap.
-func (c *checker) checkWayIn(snap *Snap, h *Hook, kind string, own *Plug) {
+func (c *checker) checkWayIn(snap *Snap, h *script, kind string, own *snapfile.Plug) {
 	if kind != "load-view-" && kind != "save-view-" || c.viewOf(own) == "" || c.noRule(own, kind == "load-view-") == "" {
 		return
 	}
 	for i := range snap.Plugs {
 		p := &snap.Plugs[i]
-		if p.confdb() && c.viewOf(p) != "" && c.noRule(p, kind == "load-view-") == "" {
+		if p.Confdb() && c.viewOf(p) != "" && c.noRule(p, kind == "load-view-") == "" {
 			return
 		}
 	}
@@ -196,15 +196,15 @@ func (c *checker) checkWayIn(snap *Snap, h *Hook, kind string, own *Plug) {
 func (c *checker) feeds() map[string]bool {
 	fed := map[string]bool{}
 	for _, snap := range c.options.Snaps {
-		for _, h := range snap.Hooks {
+		for _, h := range snap.scripts {
 			kind, name := snapfile.Split(h.Name)
-			own := snap.plug(name)
-			if kind != "load-view-" && kind != "query-view-" && kind != "change-view-" || !own.custodian() {
+			own := snap.Plug(name)
+			if kind != "load-view-" && kind != "query-view-" && kind != "change-view-" || !own.Custodian() {
 				continue
 			}
 			for _, call := range h.asks {
-				p := snap.plug(strings.TrimPrefix(call.Plug, ":"))
-				if call.View && p.confdb() && p.View != own.View && p.Account == own.Account {
+				p := snap.Plug(strings.TrimPrefix(call.Plug, ":"))
+				if call.View && p.Confdb() && p.View != own.View && p.Account == own.Account {
 					fed[c.viewOf(p)] = true
 				}
 			}
@@ -215,10 +215,10 @@ func (c *checker) feeds() map[string]bool {
 
 // waitsFor returns the hook of the snap that has to run for an access through a plug, "" if there is none: snapd runs one
 // hook of a snap at a time.
-func (c *checker) waitsFor(snap *Snap, p *Plug, write bool) string {
+func (c *checker) waitsFor(snap *Snap, p *snapfile.Plug, write bool) string {
 	for i := range snap.Plugs {
 		custodian := &snap.Plugs[i]
-		if !custodian.custodian() || custodian.View != p.View || custodian.Account != p.Account {
+		if !custodian.Custodian() || custodian.View != p.View || custodian.Account != p.Account {
 			continue
 		}
 		kinds := []string{"change-view-", "save-view-"}
@@ -237,7 +237,7 @@ func (c *checker) waitsFor(snap *Snap, p *Plug, write bool) string {
 }
 
 // readsEphemeral tells whether a view has ephemeral data to be read.
-func (c *checker) readsEphemeral(p *Plug) bool {
+func (c *checker) readsEphemeral(p *snapfile.Plug) bool {
 	name := c.viewOf(p)
 	for _, v := range c.views {
 		for _, r := range v.rules {

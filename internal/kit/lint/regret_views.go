@@ -225,10 +225,10 @@ func (c *checker) custodiansOnly(v *viewModel) bool {
 	for _, snap := range c.options.Snaps {
 		for i := range snap.Plugs {
 			p := &snap.Plugs[i]
-			if !p.confdb() || c.viewOf(p) != v.name {
+			if !p.Confdb() || c.viewOf(p) != v.name {
 				continue
 			}
-			if !p.custodian() {
+			if !p.Custodian() {
 				return false
 			}
 			only = true

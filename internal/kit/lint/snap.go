@@ -3,7 +3,6 @@ package lint
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,20 +15,15 @@ import (
 	"aspects-poc/internal/nearest"
 )
 
-// A Snap is what matters to a confdb of a snap as source or unpacked.
+// A Snap is a snap as source or unpacked, with what lint looks at besides its file.
 type Snap struct {
-	File  string // its snapcraft.yaml or snap.yaml
-	Name  string
-	Plugs []Plug // in the file's order
-	Hooks []Hook // sorted by name
+	*snapfile.Snap
+	scripts []script // its hooks, and those that parts bring, sorted by name
 
 	built   bool // parts are built, which may bring hooks
 	open    bool // extensions bring plugs
 	faults  []snapfile.Fault
 	strange []strange
-	twice   []document.Fault // keys that are there twice
-	folders []string         // in the place of hooks
-	nameAt  document.Position
 
 	base string                                 // "" where the programs of the system may not be the base's
 	file func(path string) (fs.FileInfo, error) // tells of a file of the snap; nil where not all are known
@@ -41,71 +35,41 @@ type strange struct {
 	at         document.Position
 }
 
-// A Plug is a plug of a snap.
-type Plug struct {
-	Name      string
-	Interface string
-	Account   string // of confdb plugs
-	View      string // SCHEMA/VIEW
-	Role      string // "custodian" or ""
-
-	entry document.Entry
-}
-
-// A Hook is a hook of a snap: a file, or a section of the snap's file, or both.
-type Hook struct {
-	Name       string
-	File       string // its script; the snap's file if there is no script
-	Text       []byte // of the script; nil if there is none, or it is a program
-	Executable bool   // or snapcraft makes it so, as it does with those in snap/hooks
-
-	at   document.Position // in the snap's file
-	asks []calls.Call      // what its script asks snapctl for
+// A script is a hook with what its program says.
+type script struct {
+	snapfile.Hook
+	text []byte       // nil if there is no script, or it is a binary
+	asks []calls.Call // what it asks snapctl for
 }
 
 // maxHook is how long a script may be to be looked at, in bytes.
 const maxHook = 1 << 20
 
-// ReadSnap reads a snap: a snapcraft.yaml, a meta/snap.yaml, or the folder that has one of them, with its hooks.
+// ReadSnap reads a snap as snapfile.Read does, with its scripts.
 func ReadSnap(name string) (*Snap, error) {
-	file, err := snapfile.Find(name)
+	found, err := snapfile.Read(name)
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > document.MaxSize {
-		return nil, fmt.Errorf("cannot read %s: it is too large for a snap's file", file)
-	}
-	top, twice, err := snapfile.Parse(file, text)
-	if err != nil {
-		return nil, err
-	}
-	snap := &Snap{File: file, Name: top.Get("name").String(), twice: twice}
-	if snap.Name == "" {
-		return nil, &document.Error{File: file, Pos: document.Position{Line: 1, Column: 1}, Message: "the snap has no name"}
-	}
-	snap.nameAt = top.Entry("name").At()
-	plugs := top.Get("plugs")
-	for _, key := range plugs.Keys() {
-		snap.Plugs = append(snap.Plugs, plug(*plugs.Entry(key)))
-	}
+	snap := &Snap{Snap: found}
+	top := found.Top
 	snap.readKeys(top)
 	if top.Get("layout") == nil && top.Get("confinement").String() != "classic" {
 		snap.base = top.Get("base").String()
 	}
-	if err := snap.readHooks(top.Get("hooks")); err != nil {
-		return nil, err
-	}
-	if snap.folders, err = snapfile.Folders(file); err != nil {
-		return nil, err
+	for _, hook := range found.Hooks {
+		s := script{Hook: hook}
+		if hook.File != found.File {
+			if err := s.read(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
+		snap.scripts = append(snap.scripts, s)
 	}
 	snap.readParts(top)
-	for i := range snap.Hooks {
-		hook := &snap.Hooks[i]
-		hook.asks = calls.Find(hook.Name, hook.Text)
+	for i := range snap.scripts {
+		hook := &snap.scripts[i]
+		hook.asks = calls.Find(hook.Name, hook.text)
 	}
 	return snap, nil
 }
@@ -125,7 +89,7 @@ func entriesOf(n *document.Node) []document.Entry {
 	return n.Entries
 }
 
-// readKeys finds keys that are not what they are meant to be, and plugs that only apps and hooks name.
+// readKeys finds keys that are near to another one, and apps whose extensions bring plugs.
 func (s *Snap) readKeys(top *document.Node) {
 	look := func(of *document.Node, wanted []string) {
 		for _, entry := range entriesOf(of) {
@@ -143,27 +107,8 @@ func (s *Snap) readKeys(top *document.Node) {
 			entry := top.Get(section).Get(name)
 			look(entry, appKeys)
 			s.open = s.open || len(entry.Get("extensions").List()) > 0
-			for _, used := range entry.Get("plugs").List() {
-				if used.String() != "" && s.plug(used.Text) == nil {
-					s.Plugs = append(s.Plugs, Plug{Name: used.Text, Interface: used.Text, entry: document.Entry{Key: used.Text, KeyPos: used.Pos}})
-				}
-			}
 		}
 	}
-}
-
-func plug(entry document.Entry) Plug {
-	p := Plug{Name: entry.Key, Interface: entry.Key, entry: entry}
-	switch value := entry.Value; value.Kind {
-	case document.String:
-		p.Interface = value.Text
-	case document.Map:
-		if name := value.Get("interface").String(); name != "" {
-			p.Interface = name
-		}
-		p.Account, p.View, p.Role = value.Get("account").String(), value.Get("view").String(), value.Get("role").String()
-	}
-	return p
 }
 
 // readParts finds hooks that parts bring, and programs that nothing brings. Where not all parts can be known, it looks whether
@@ -274,90 +219,49 @@ func ignored(root, path string) bool {
 	return false
 }
 
-// bring adds the hook that a part brings; one that lies in the project goes before it.
+// bring adds the hook that a part brings. A hook that lies in the project goes before it.
 func (s *Snap) bring(name, file string) {
-	i := slices.IndexFunc(s.Hooks, func(h Hook) bool { return h.Name == name })
-	if i >= 0 && s.Hooks[i].File != s.File {
+	i := slices.IndexFunc(s.scripts, func(h script) bool { return h.Name == name })
+	if i >= 0 && s.scripts[i].File != s.File {
 		return
 	}
-	hook := Hook{Name: name, File: file, Executable: true}
+	hook := script{Hook: snapfile.Hook{Name: name, File: file, Executable: true}}
 	if hook.read() != nil {
 		return
 	}
 	if i < 0 {
-		s.Hooks = append(s.Hooks, hook)
-		slices.SortFunc(s.Hooks, func(a, b Hook) int { return strings.Compare(a.Name, b.Name) })
+		s.scripts = append(s.scripts, hook)
+		slices.SortFunc(s.scripts, func(a, b script) int { return strings.Compare(a.Name, b.Name) })
 		return
 	}
-	hook.at = s.Hooks[i].at
-	s.Hooks[i] = hook
+	hook.At = s.scripts[i].At
+	s.scripts[i] = hook
 }
 
-// read reads a hook's script, if it is one.
-func (h *Hook) read() error {
+// read reads the file of a hook, if it is a script.
+func (h *script) read() error {
 	info, err := os.Stat(h.File)
 	if err != nil || info.Size() > maxHook || !info.Mode().IsRegular() {
 		return err
 	}
-	if h.Text, err = os.ReadFile(h.File); err == nil && bytes.IndexByte(h.Text, 0) >= 0 {
-		h.Text = nil // a program
+	if h.text, err = os.ReadFile(h.File); err == nil && bytes.IndexByte(h.text, 0) >= 0 {
+		h.text = nil // a program
 	}
 	return err
 }
 
-func (s *Snap) readHooks(section *document.Node) error {
-	names, err := snapfile.Hooks(s.File)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		file := filepath.Join(snapfile.HookFolder(s.File), name)
-		hook := Hook{Name: name, File: file, Executable: true}
-		info, err := os.Stat(file)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err == nil {
-			hook.Executable = !snapfile.Built(s.File) || info.Mode()&0o111 != 0
-			if err := hook.read(); err != nil {
-				return err
-			}
-		}
-		s.Hooks = append(s.Hooks, hook)
-	}
-	for _, name := range section.Keys() {
-		at := section.Entry(name).KeyPos
-		if i := slices.IndexFunc(s.Hooks, func(h Hook) bool { return h.Name == name }); i >= 0 {
-			s.Hooks[i].at = at
-			continue
-		}
-		s.Hooks = append(s.Hooks, Hook{Name: name, File: s.File, Executable: true, at: at})
-	}
-	slices.SortFunc(s.Hooks, func(a, b Hook) int { return strings.Compare(a.Name, b.Name) })
-	return nil
-}
-
-func (s *Snap) plug(name string) *Plug {
-	for i := range s.Plugs {
-		if s.Plugs[i].Name == name {
-			return &s.Plugs[i]
-		}
-	}
-	return nil
-}
-
 func (s *Snap) hookNames() []string {
 	var names []string
-	for _, h := range s.Hooks {
+	for _, h := range s.scripts {
 		names = append(names, h.Name)
 	}
 	return names
 }
 
 // hasTwin reports whether the snap has another plug for the same view.
-func (s *Snap) hasTwin(p *Plug) bool {
-	return slices.ContainsFunc(s.Plugs, func(other Plug) bool {
-		return other.Name != p.Name && other.confdb() && other.Account == p.Account && other.View == p.View
+func (s *Snap) hasTwin(p *snapfile.Plug) bool {
+	return slices.ContainsFunc(s.Plugs, func(other snapfile.Plug) bool {
+		return other.Name != p.Name && other.Confdb() && other.Account == p.Account && other.View == p.View
 	})
 }
 
@@ -369,30 +273,17 @@ func (s *Snap) hasHook(name string) bool {
 func (s *Snap) confdbs() []string {
 	var names []string
 	for i := range s.Plugs {
-		if p := &s.Plugs[i]; p.confdb() || p.mistaken() {
+		if p := &s.Plugs[i]; p.Confdb() || mistaken(p) {
 			names = append(names, p.Name)
 		}
 	}
 	return names
 }
 
-// mistaken tells whether a plug is for a confdb, by its attributes, and has another interface.
-func (p *Plug) mistaken() bool {
+// mistaken reports whether a plug is for a confdb, by its attributes, and has another interface.
+func mistaken(p *snapfile.Plug) bool {
 	if p.Interface == "confdb" || p.Interface == "registry" || p.Account == "" && p.View == "" {
 		return false
 	}
 	return p.Account != "" && p.View != "" || len(nearest.Names(p.Interface, []string{"confdb"})) > 0
-}
-
-func (p *Plug) confdb() bool { return p != nil && p.Interface == "confdb" }
-
-// custodian tells whether snapd asks the plug's snap about what passes through the view.
-func (p *Plug) custodian() bool { return p.confdb() && p.Role == "custodian" }
-
-// at is where an attribute of a plug is, or the plug.
-func (p *Plug) at(attribute string) document.Position {
-	if entry := p.entry.Value.Entry(attribute); entry != nil {
-		return entry.At()
-	}
-	return p.entry.KeyPos
 }

@@ -24,7 +24,7 @@ func (c *checker) checkSnaps() {
 	}
 	type holder struct {
 		snap *Snap
-		plug *Plug
+		plug *snapfile.Plug
 	}
 	custodians := map[string][]holder{}
 	for _, snap := range c.options.Snaps {
@@ -34,28 +34,28 @@ func (c *checker) checkSnaps() {
 		for i := range snap.Plugs {
 			p := &snap.Plugs[i]
 			if p.Interface == "registry" {
-				c.addTo(snap.File, "plug-interface", p.at("interface"), "plug %q has the interface registry: snapd 2.68 and later do not know it", p.Name)
+				c.addTo(snap.File, "plug-interface", p.At("interface"), "plug %q has the interface registry: snapd 2.68 and later do not know it", p.Name)
 			}
-			if p.mistaken() {
-				if p.entry.Value.Get("interface") == nil {
-					c.addTo(snap.File, "plug-interface", p.entry.KeyPos, "plug %q is for a confdb, and does not say that its interface is confdb", p.Name)
+			if mistaken(p) {
+				if p.Entry.Value.Get("interface") == nil {
+					c.addTo(snap.File, "plug-interface", p.Entry.KeyPos, "plug %q is for a confdb, and does not say that its interface is confdb", p.Name)
 				} else {
-					c.addTo(snap.File, "plug-interface", p.at("interface"), "plug %q is for a confdb, and its interface is %q; did you mean %q?", p.Name, p.Interface, "confdb")
+					c.addTo(snap.File, "plug-interface", p.At("interface"), "plug %q is for a confdb, and its interface is %q; did you mean %q?", p.Name, p.Interface, "confdb")
 				}
 			}
-			if !p.confdb() || !c.checkPlug(snap, p) {
+			if !p.Confdb() || !c.checkPlug(snap, p) {
 				continue
 			}
 			if other, ok := byView[p.Account+"/"+p.View]; ok {
-				c.addTo(snap.File, "plug-twice", p.entry.KeyPos, "plugs %q and %q are both for view %q", other, p.Name, p.View)
+				c.addTo(snap.File, "plug-twice", p.Entry.KeyPos, "plugs %q and %q are both for view %q", other, p.Name, p.View)
 			}
 			byView[p.Account+"/"+p.View] = p.Name
-			if view := c.viewOf(p); view != "" && p.custodian() {
+			if view := c.viewOf(p); view != "" && p.Custodian() {
 				custodians[view] = append(custodians[view], holder{snap, p})
 			}
 		}
-		for i := range snap.Hooks {
-			c.checkHook(snap, &snap.Hooks[i])
+		for i := range snap.scripts {
+			c.checkHook(snap, &snap.scripts[i])
 		}
 	}
 	if c.doc.Header("name") == "" {
@@ -98,9 +98,9 @@ func (c *checker) checkSnap(snap *Snap) {
 		if name := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(snap.Name), "-"), "-"); snapfile.ValidName(name) {
 			hint = "; did you mean " + strconv.Quote(name) + "?"
 		}
-		c.addTo(snap.File, "snap-name", snap.nameAt, "invalid snap name: %q%s", snap.Name, hint)
+		c.addTo(snap.File, "snap-name", snap.Top.Entry("name").At(), "invalid snap name: %q%s", snap.Name, hint)
 	}
-	for _, fault := range snap.twice {
+	for _, fault := range snap.Twice {
 		c.addTo(snap.File, "duplicate-key", fault.Pos, "%s", fault.Message)
 	}
 	for _, s := range snap.strange {
@@ -113,8 +113,8 @@ func (c *checker) checkSnap(snap *Snap) {
 		}
 		c.addTo(snap.File, code, fault.At, "%s", fault.Reason)
 	}
-	for _, name := range snap.folders {
-		if kind, plug := snapfile.Split(name); snapfile.Fixed(name) || kind != "" && snap.plug(plug) != nil {
+	for _, name := range snap.Folders {
+		if kind, plug := snapfile.Split(name); snapfile.Fixed(name) || kind != "" && snap.Plug(plug) != nil {
 			c.addTo(filepath.Join(snapfile.HookFolder(snap.File), name), "hook-folder", document.Position{}, "hook %q is a folder", name)
 		}
 	}
@@ -127,7 +127,7 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9._ -]+$`)
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 
 // viewOf returns the name of the view of this confdb-schema that a plug is for, "" if it is for another one's.
-func (c *checker) viewOf(p *Plug) string {
+func (c *checker) viewOf(p *snapfile.Plug) string {
 	schema, view, _ := strings.Cut(p.View, "/")
 	if schema != c.doc.Header("name") || c.account() != "" && p.Account != c.account() {
 		return ""
@@ -144,12 +144,12 @@ func (c *checker) fillAccounts(snap *Snap) {
 	}
 	for i := range snap.Plugs {
 		p := &snap.Plugs[i]
-		given := p.entry.Value.Get("account").String()
-		if !p.confdb() || !document.Placeholder(given) {
+		given := p.Entry.Value.Get("account").String()
+		if !p.Confdb() || !document.Placeholder(given) {
 			continue
 		}
 		if !told {
-			c.addTo(snap.File, "placeholder", p.at("account"), "the account is still to be filled in, by --account-id: %s", given)
+			c.addTo(snap.File, "placeholder", p.At("account"), "the account is still to be filled in, by --account-id: %s", given)
 			told = true
 		}
 		p.Account = cmp.Or(c.account(), "not-known")
@@ -157,22 +157,22 @@ func (c *checker) fillAccounts(snap *Snap) {
 }
 
 // checkPlug makes the checks of snapd's confdb interface, in its words, and tells whether the plug is sound.
-func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
+func (c *checker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 	role := ""
-	if given := p.entry.Value.Get("role"); given.Is(document.String) {
+	if given := p.Entry.Value.Get("role"); given.Is(document.String) {
 		role = cmp.Or(given.Text, "none") // an empty one is there, and not the one that may be
 	}
 	if attribute, reason := snapfile.Refused(p.Account, p.View, role); reason != "" {
 		hint := ""
 		if strings.HasPrefix(reason, "confdb plug must have an") || strings.HasPrefix(reason, `confdb plug must have a "`) {
-			hint = instead(p.entry.Value, attribute)
+			hint = instead(p.Entry.Value, attribute)
 		}
-		c.report(snap.File, question(hint), "plug", p.at(attribute), "%s", reason)
+		c.report(snap.File, question(hint), "plug", p.At(attribute), "%s", reason)
 		return false
 	}
-	for _, entry := range entriesOf(p.entry.Value) {
+	for _, entry := range entriesOf(p.Entry.Value) {
 		attributes := []string{"interface", "account", "view", "role"}
-		if hint := didYouMean(entry.Key, absent(p.entry.Value, attributes)); hint != "" && !slices.Contains(attributes, entry.Key) {
+		if hint := didYouMean(entry.Key, absent(p.Entry.Value, attributes)); hint != "" && !slices.Contains(attributes, entry.Key) {
 			c.report(snap.File, question(hint), "unknown-key", entry.KeyPos, "snapd does not read %q of a confdb plug", entry.Key)
 		}
 	}
@@ -180,35 +180,35 @@ func (c *checker) checkPlug(snap *Snap, p *Plug) bool {
 	if schema != c.doc.Header("name") {
 		account := c.account()
 		if name := c.doc.Header("name"); view == name && c.doc.Headers.Get("views").Get(schema) != nil && (account == "" || p.Account == account) {
-			c.addTo(snap.File, "plug-schema", p.at("view"), "plug %q is for view %q; did you mean %q?", p.Name, p.View, name+"/"+schema)
+			c.addTo(snap.File, "plug-schema", p.At("view"), "plug %q is for view %q; did you mean %q?", p.Name, p.View, name+"/"+schema)
 		} else if name != "" || c.doc.File == "" {
 			c.noSchema(snap, p, schema)
 		}
 		return true // of another confdb-schema
 	}
 	if account := c.account(); account != "" && p.Account != account {
-		c.addTo(snap.File, "other-account", p.at("account"), "plug %q is for %s of account %s, not %s", p.Name, schema, p.Account, account)
+		c.addTo(snap.File, "other-account", p.At("account"), "plug %q is for %s of account %s, not %s", p.Name, schema, p.Account, account)
 		return true
 	}
 	if c.doc.Headers.Get("views").Get(view) == nil {
-		c.addTo(snap.File, "plug-view", p.at("view"), "plug %q is for view %q, which %s does not have%s", p.Name, view, schema,
+		c.addTo(snap.File, "plug-view", p.At("view"), "plug %q is for view %q, which %s does not have%s", p.Name, view, schema,
 			didYouMean(view, c.doc.Headers.Get("views").Keys()))
 	} else if !snap.hasTwin(p) && !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
-		c.addTo(snap.File, "plug-name", p.entry.KeyPos, "plug %q is for view %q of %s: hooks are named after the plug, and %s-%s would tell",
+		c.addTo(snap.File, "plug-name", p.Entry.KeyPos, "plug %q is for view %q of %s: hooks are named after the plug, and %s-%s would tell",
 			p.Name, view, schema, schema, view)
 	}
 	return true
 }
 
 // noSchema tells, once, that a confdb-schema was not given.
-func (c *checker) noSchema(snap *Snap, p *Plug, schema string) {
+func (c *checker) noSchema(snap *Snap, p *snapfile.Plug, schema string) {
 	if p.Account == "system" || slices.Contains(c.options.Schemas, schema) || slices.Contains(c.missing, schema) {
 		return
 	}
 	c.missing = append(c.missing, schema)
 	given := append([]string{c.doc.Header("name")}, c.options.Schemas...)
 	slices.Sort(given)
-	c.addTo(snap.File, "schema-missing", p.at("view"), "no file of the confdb-schema %q is given%s", schema, didYouMean(schema, slices.Compact(given)))
+	c.addTo(snap.File, "schema-missing", p.At("view"), "no file of the confdb-schema %q is given%s", schema, didYouMean(schema, slices.Compact(given)))
 }
 
 // checkEphemeral sees that somebody keeps what snapd does not.
@@ -243,9 +243,9 @@ func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
 	}
 }
 
-func (c *checker) checkHook(snap *Snap, h *Hook) {
+func (c *checker) checkHook(snap *Snap, h *script) {
 	add := func(code, format string, args ...any) {
-		at := h.at
+		at := h.At
 		if h.File != snap.File {
 			at = document.Position{}
 		}
@@ -266,11 +266,11 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 	if !h.Executable {
 		add("hook-not-executable", "hook %q is not executable", h.Name)
 	}
-	switch line, _, _ := bytes.Cut(h.Text, []byte("\n")); {
-	case h.Text == nil:
+	switch line, _, _ := bytes.Cut(h.text, []byte("\n")); {
+	case h.text == nil:
 	case !bytes.HasPrefix(line, []byte("#!")):
 		help := ""
-		if python.Match(h.Text) {
+		if python.Match(h.text) {
 			help = "begin it with the line #!/usr/bin/env python3"
 		}
 		c.report(h.File, help, "hook-interpreter", document.Position{}, "hook %q does not begin with a line that names its interpreter", h.Name)
@@ -278,11 +278,11 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 	case bytes.HasSuffix(line, []byte("\r")):
 		add("hook-interpreter", "hook %q has lines that end as those of Windows do: its interpreter is not found", h.Name)
 	}
-	if at, reason := calls.Refused(h.Text); reason != "" {
+	if at, reason := calls.Refused(h.text); reason != "" {
 		c.addTo(h.File, "hook-syntax", at, "hook %q is no script that its shell can read: %s", h.Name, reason)
 	}
 	kind, name := snapfile.Split(h.Name)
-	p := snap.plug(name)
+	p := snap.Plug(name)
 	var plugs []string
 	for _, plug := range snap.Plugs {
 		plugs = append(plugs, plug.Name)
@@ -304,13 +304,13 @@ func (c *checker) checkHook(snap *Snap, h *Hook) {
 			hint = didYouMean(h.Name, snapfile.Names(plugs))
 		}
 		add("hook-plug", "hook %q is for a plug %q, which snap %q does not have%s", h.Name, name, snap.Name, hint)
-	case p.Interface == "registry", p.mistaken(): // that has been told, at the plug
-	case strings.Contains(kind, "-view-") && !p.confdb():
+	case p.Interface == "registry", mistaken(p): // that has been told, at the plug
+	case strings.Contains(kind, "-view-") && !p.Confdb():
 		add("hook-plug", "hook %q is for plug %q, whose interface is %s", h.Name, name, p.Interface)
-	case snapfile.CustodianOnly(kind) && !p.custodian():
+	case snapfile.CustodianOnly(kind) && !p.Custodian():
 		add("hook-never-runs", "snapd runs %q for custodians only, and plug %q is none", h.Name, name)
 	}
-	if p.custodian() {
+	if p.Custodian() {
 		c.checkWayIn(snap, h, kind, p)
 	}
 	c.checkCalls(snap, h, kind)
@@ -324,7 +324,7 @@ var pythons = map[string]string{"core20": "3.8", "core22": "3.10", "core24": "3.
 
 // checkPython looks whether there is the Python that a hook begins with, and reports it if not. A path is one of the base, and
 // env finds those of the snap as well.
-func (c *checker) checkPython(snap *Snap, h *Hook, words []string) bool {
+func (c *checker) checkPython(snap *Snap, h *script, words []string) bool {
 	version, known := pythons[snap.base]
 	if !known || len(words) == 0 {
 		return false

@@ -1,10 +1,12 @@
-// Package snapfile knows how the source of a snap is laid out, and an unpacked snap: where its file and its hooks are,
-// what snapd refuses of a plug for a confdb, and which hooks it ever runs. What is in the file is read by who wants it:
-// package lint with the places of everything, package source to run the snap.
+// Package snapfile reads a snap, as source or unpacked: its file, the hooks beside it, and what its parts copy. It knows what
+// snapd refuses of a plug for a confdb, and which hooks snapd runs. Its main function is Read.
+//
+//	snap, err := snapfile.Read("./custodian")
+//
+// Package lint judges the snap, and package source makes it run.
 package snapfile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +17,6 @@ import (
 	"slices"
 	"strings"
 
-	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
 	"aspects-poc/registry/dialect"
 )
@@ -64,65 +65,6 @@ func (e *MissingError) Error() string {
 // Is tells that this is an fs.ErrNotExist.
 func (e *MissingError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Parse reads the text of a snap's file. Where it is not what snapcraft or snapd can read, the error is a *document.Error.
-// twice are keys that an unpacked snap's file has twice, which snapcraft refuses: snapd takes the last one, and of Sections what both have.
-func Parse(file string, text []byte) (top *document.Node, twice []document.Fault, err error) {
-	top, faults, err := document.ParseYAML(file, text)
-	if err != nil {
-		return nil, nil, err
-	}
-	wrong := func(at document.Position, format string, args ...any) error {
-		return &document.Error{File: file, Pos: at, Message: fmt.Sprintf(format, args...)}
-	}
-	if !top.Is(document.Map) {
-		return nil, nil, wrong(document.Position{Line: 1, Column: 1}, "want a map, as a snapcraft.yaml or snap.yaml is one")
-	}
-	// In a template, they may stand in branches.
-	template := filepath.Ext(file) != ".yaml" || bytes.Contains(text, []byte("{%"))
-	for _, fault := range faults {
-		switch {
-		case fault.Kind != document.DuplicateKey || template:
-		case Built(file):
-			if fault.Pos.Column == 1 && slices.ContainsFunc(top.Entries, func(e document.Entry) bool { return e.KeyPos == fault.Pos && slices.Contains(Sections, e.Key) }) {
-				fault.Message = strings.TrimSuffix(fault.Message, lastCounts) + ": snapd takes what both have"
-			}
-			twice = append(twice, fault)
-		default:
-			return nil, nil, wrong(fault.Pos, "%s: snapcraft refuses it", strings.TrimSuffix(fault.Message, lastCounts))
-		}
-	}
-	for _, section := range append([]string{"parts"}, Sections...) {
-		entry := top.Entry(section)
-		switch {
-		case entry == nil || entry.Value.Kind == document.Map || entry.Value.Kind == document.Null || document.Placeholder(entry.Value.String()):
-		case entry.Value.Kind == document.List && section == "plugs":
-			return nil, nil, wrong(entry.KeyPos, "want a map of plugs, not a list: lists of plugs are for apps and hooks")
-		default:
-			return nil, nil, wrong(entry.KeyPos, "want a map of %s, not a %s", section, entry.Value.Kind)
-		}
-	}
-	if Built(file) {
-		for _, section := range Sections {
-			var all []document.Entry
-			for _, entry := range top.Entries {
-				if entry.Key == section && entry.Value.Kind == document.Map {
-					all = append(all, entry.Value.Entries...)
-				}
-			}
-			if last := top.Get(section); last.Is(document.Map) {
-				last.Entries = all
-			}
-		}
-	}
-	return top, twice, nil
-}
-
-// Sections are what snapd adds up if it is there twice.
-var Sections = []string{"plugs", "apps", "hooks"}
-
-// lastCounts is the end of what is said of other keys.
-const lastCounts = ": the last one counts"
-
 // Built tells whether a snap's file is that of an unpacked snap. What is not built yet snapcraft makes executable.
 func Built(file string) bool { return strings.HasPrefix(filepath.Base(file), "snap.yaml") }
 
@@ -147,19 +89,9 @@ func HookFolder(file string) string {
 	return filepath.Join(dir, "hooks")
 }
 
-// Hooks returns the names of the hooks in the folder of a snap's file, sorted. Links that lead nowhere are among them.
-func Hooks(file string) ([]string, error) {
-	names, _, err := entries(file)
-	return names, err
-}
-
-// Folders returns the names of the folders that are among the hooks.
-func Folders(file string) ([]string, error) {
-	_, folders, err := entries(file)
-	return folders, err
-}
-
-func entries(file string) (names, folders []string, err error) {
+// beside returns the names of the hooks in the folder of a snap's file, sorted, and those of the folders that are among them.
+// Links that lead nowhere are hooks.
+func beside(file string) (names, folders []string, err error) {
 	folder := HookFolder(file)
 	list, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -11,7 +11,7 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// A Snap is an installed snap.
+// A Snap is an installed snap, as the store keeps it and a test may write it; package snapfile has what a snap's files say.
 type Snap struct {
 	Name        string `json:"name"`
 	Key         string `json:"key,omitempty"` // of a parallel instance
