@@ -293,16 +293,6 @@ type Authorship struct {
 	At time.Time
 }
 
-// A Change is what is to become of a layer.
-type Change struct {
-	Layer  // Revision has no meaning
-	Remove bool
-	// Match is the revision that the layer has to have; 0: there must be none. Nil: whatever it is.
-	Match *int64
-	// Restores is the revision that is gone back to, for the history; 0 for none.
-	Restores int64
-}
-
 // An Entry is a change in the history.
 type Entry struct {
 	Revision int64

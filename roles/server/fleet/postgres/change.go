@@ -37,33 +37,17 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, change fleet.Change) (fle
 			return fleet.Layer{}, nil, err
 		}
 	}
-	before, there, err := present(ctx, tx, change.Name)
+	before, err := present(ctx, tx, change.Name)
 	if err != nil {
 		return fleet.Layer{}, nil, err
 	}
-	switch {
-	case change.Match != nil && *change.Match != before.Revision:
-		return fleet.Layer{}, nil, &fleet.StaleError{Revision: before.Revision}
-	case change.Remove && !there:
-		return fleet.Layer{}, nil, fleet.ErrUnknownLayer
-	case !change.Remove && there && before.Selector.String() == change.Selector.String() &&
-		before.Priority == change.Priority && before.Config.Equal(change.Config):
-		return before, nil, nil
-	}
-	layer := change.Layer
-	layer.Revision, layer.At = last+1, rows.Time(rows.Seconds(layer.At))
-	if change.Remove {
-		layer.Selector, layer.Priority = before.Selector, before.Priority
-	}
-	entry := fleet.Entry{Revision: layer.Revision, Authorship: change.Authorship, Layer: layer.Name, Action: fleet.Set,
-		Restores: change.Restores, Selector: layer.Selector, Priority: layer.Priority, After: &layer.Config}
-	if there {
-		entry.Before = &before.Config
+	layer, entry, err := change.Apply(before, last+1)
+	if err != nil || entry == nil {
+		return layer, nil, err
 	}
 	var batch pgx.Batch
 	draw(&batch, layer.Revision)
 	if change.Remove {
-		entry.Action, entry.After = fleet.Removed, nil
 		batch.Queue("DELETE FROM layers WHERE name = $1", string(layer.Name))
 	} else {
 		batch.Queue(`INSERT INTO layers (`+rows.LayerColumns+`, device)
@@ -72,14 +56,14 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, change fleet.Change) (fle
 				config = excluded.config, revision = excluded.revision, author = excluded.author, at = excluded.at`,
 			append(rows.LayerValues(layer), device)...)
 	}
-	remember(&batch, entry)
+	remember(&batch, *entry)
 	notice := &fleet.Notice{Kind: fleet.TargetChanged, Revision: layer.Revision, Layer: layer.Name}
 	if device != nil {
 		batch.Queue("UPDATE devices SET own_revision = $2 WHERE id = $1", *device, layer.Revision)
 		notice = changed(change.Name.Device())
 	} else {
 		concern(&batch, layer.Selector, layer.Revision)
-		if there {
+		if before.Revision > 0 {
 			concern(&batch, before.Selector, layer.Revision)
 		}
 	}

@@ -242,12 +242,12 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 		case err != nil:
 			return nil, err
 		}
-		layer, there, err := present(ctx, tx, fleet.DeviceLayer(id))
+		layer, err := present(ctx, tx, fleet.DeviceLayer(id))
 		if err != nil {
 			return nil, err
 		}
 		var batch pgx.Batch
-		if there {
+		if layer.Revision > 0 {
 			draw(&batch, last+1)
 			remember(&batch, fleet.Entry{Revision: last + 1, Authorship: by, Layer: layer.Name, Action: fleet.Removed,
 				Before: &layer.Config})

@@ -60,25 +60,23 @@ type querier interface {
 	QueryRow(ctx context.Context, query string, arguments ...any) pgx.Row
 }
 
-// present returns a layer as it is, and whether there is one.
-func present(ctx context.Context, from querier, name fleet.LayerName) (layer fleet.Layer, there bool, err error) {
+// present returns a layer as it is, of revision 0 where there is none.
+func present(ctx context.Context, from querier, name fleet.LayerName) (fleet.Layer, error) {
 	var row rows.Layer
-	err = from.QueryRow(ctx, "SELECT "+rows.LayerColumns+" FROM layers WHERE name = $1", string(name)).Scan(row.Into()...)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return fleet.Layer{}, false, nil
-	case err != nil:
-		return fleet.Layer{}, false, err
+	err := from.QueryRow(ctx, "SELECT "+rows.LayerColumns+" FROM layers WHERE name = $1", string(name)).Scan(row.Into()...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fleet.Layer{}, nil
 	}
-	layer, err = row.Layer()
-	return layer, true, err
+	if err != nil {
+		return fleet.Layer{}, err
+	}
+	return row.Layer()
 }
 
 // Layer is as of fleet.Store.
 func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (layer fleet.Layer, err error) {
 	err = s.call(ctx, func(ctx context.Context) (err error) {
-		var there bool
-		if layer, there, err = present(ctx, s.pool, name); err == nil && !there {
+		if layer, err = present(ctx, s.pool, name); err == nil && layer.Revision == 0 {
 			err = fleet.ErrUnknownLayer
 		}
 		return err

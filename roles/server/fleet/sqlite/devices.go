@@ -268,8 +268,12 @@ func (s *Store) SetLabels(
 		case before.Equal(after):
 			return nil
 		}
-		entry := fleet.Entry{Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Relabeled, Labels: after}
-		if drawn, err = s.record(ctx, conn, entry); err != nil {
+		if drawn, err = nextRevision(ctx, conn); err != nil {
+			return err
+		}
+		err = record(ctx, conn, fleet.Entry{Revision: drawn, Authorship: by, Layer: fleet.DeviceLayer(id),
+			Action: fleet.Relabeled, Labels: after})
+		if err != nil {
 			return err
 		}
 		labels, err := s.labelSet(ctx, after)
@@ -355,8 +359,13 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 			return unknown(err)
 		}
 		if device.Own != nil {
-			entry := fleet.Entry{Authorship: by, Layer: device.Own.Name, Action: fleet.Removed, Before: &device.Own.Config}
-			if _, err := s.record(ctx, conn, entry); err != nil {
+			revision, err := nextRevision(ctx, conn)
+			if err != nil {
+				return err
+			}
+			err = record(ctx, conn, fleet.Entry{Revision: revision, Authorship: by, Layer: device.Own.Name,
+				Action: fleet.Removed, Before: &device.Own.Config})
+			if err != nil {
 				return err
 			}
 		}

@@ -14,16 +14,17 @@ import (
 // revisions that a restored database must leave out.
 const lastRevision = "SELECT max(coalesce((SELECT max(revision) FROM history), 0), (SELECT floor FROM counter))"
 
-// record draws the next revision and writes an entry under it. It is called by the writer.
-func (s *Store) record(ctx context.Context, conn *sql.Conn, entry fleet.Entry) (revision int64, err error) {
-	if err := conn.QueryRowContext(ctx, lastRevision).Scan(&revision); err != nil {
-		return 0, err
-	}
-	revision++
-	entry.Revision = revision
-	_, err = conn.ExecContext(ctx, "INSERT INTO history ("+rows.EntryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+// nextRevision returns the revision that the next entry gets. Only the writer calls it.
+func nextRevision(ctx context.Context, conn *sql.Conn) (revision int64, err error) {
+	err = conn.QueryRowContext(ctx, lastRevision).Scan(&revision)
+	return revision + 1, err
+}
+
+// record writes an entry. Only the writer calls it.
+func record(ctx context.Context, conn *sql.Conn, entry fleet.Entry) error {
+	_, err := conn.ExecContext(ctx, "INSERT INTO history ("+rows.EntryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		rows.EntryValues(entry)...)
-	return revision, err
+	return err
 }
 
 const (

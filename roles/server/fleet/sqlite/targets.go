@@ -127,7 +127,7 @@ func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list
 
 // Change implements fleet.Store.
 func (s *Store) Change(ctx context.Context, change fleet.Change) (fleet.Layer, error) {
-	var kept fleet.Layer
+	var layer fleet.Layer
 	var told []fleet.Notice
 	concerned := scope{layers: []fleet.LayerName{change.Name}}
 	if change.Name.IsDevice() {
@@ -135,49 +135,32 @@ func (s *Store) Change(ctx context.Context, change fleet.Change) (fleet.Layer, e
 	}
 	err := s.change(ctx, "keep a layer in", concerned, func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
-		present, row, err := s.present(ctx, conn, change.Name)
+		before, row, err := s.present(ctx, conn, change.Name)
 		if err != nil {
 			return err
 		}
-		there := present.Revision > 0
-		if change.Match != nil && *change.Match != present.Revision {
-			return &fleet.StaleError{Revision: present.Revision}
-		}
-		if change.Remove && !there {
-			return fleet.ErrUnknownLayer
-		}
-		same := present.Config.Equal(change.Config) && present.Selector.String() == change.Selector.String() &&
-			present.Priority == change.Priority
-		if there && same && !change.Remove {
-			kept = present
-			return nil
-		}
-		entry := fleet.Entry{Authorship: change.Authorship, Layer: change.Name, Action: fleet.Set, Restores: change.Restores,
-			Selector: change.Selector, Priority: change.Priority, After: &change.Config}
-		if there {
-			entry.Before = &present.Config
-		}
-		if change.Remove {
-			entry.Action, entry.After, entry.Selector, entry.Priority = fleet.Removed, nil, present.Selector, present.Priority
-		}
-		revision, err := s.record(ctx, conn, entry)
+		revision, err := nextRevision(ctx, conn)
 		if err != nil {
 			return err
 		}
-		kept = change.Layer
-		kept.Revision, kept.Selector, kept.Priority = revision, entry.Selector, entry.Priority
-		kept.At = rows.Time(rows.Seconds(kept.At))
+		var entry *fleet.Entry
+		if layer, entry, err = change.Apply(before, revision); err != nil || entry == nil {
+			return err
+		}
+		if err := record(ctx, conn, *entry); err != nil {
+			return err
+		}
 		if change.Name.IsDevice() {
 			told = changed(change.Name.Device())
-			return keepDeviceLayer(ctx, conn, row, kept, change.Remove)
+			return keepDeviceLayer(ctx, conn, row, layer, change.Remove)
 		}
 		told = []fleet.Notice{{Kind: fleet.TargetChanged, Layer: change.Name, Revision: revision}}
-		return keepLayer(ctx, conn, kept, present.Selector, there, change.Remove)
+		return keepLayer(ctx, conn, layer, before, change.Remove)
 	}, func() []fleet.Notice { return told })
 	if err != nil {
 		return fleet.Layer{}, err
 	}
-	return kept, nil
+	return layer, nil
 }
 
 // present returns a layer as it is in the transaction, of revision 0 where there is none, and the row of its device.
@@ -211,7 +194,7 @@ func keepDeviceLayer(ctx context.Context, conn *sql.Conn, row int64, layer fleet
 	return err
 }
 
-func keepLayer(ctx context.Context, conn *sql.Conn, layer fleet.Layer, before fleet.Selector, there, remove bool) error {
+func keepLayer(ctx context.Context, conn *sql.Conn, layer, before fleet.Layer, remove bool) error {
 	var err error
 	if remove {
 		_, err = conn.ExecContext(ctx, "DELETE FROM layers WHERE name = ?", layer.Name)
@@ -220,8 +203,8 @@ func keepLayer(ctx context.Context, conn *sql.Conn, layer fleet.Layer, before fl
 			" VALUES (?, ?, ?, ?, ?, ?, ?)", rows.LayerValues(layer)...)
 	}
 	concerned := []fleet.Selector{layer.Selector}
-	if there {
-		concerned = append(concerned, before)
+	if before.Revision > 0 {
+		concerned = append(concerned, before.Selector)
 	}
 	for _, selector := range concerned {
 		if err == nil {
