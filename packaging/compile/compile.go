@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,25 +45,49 @@ func Tags(kind Kind) string {
 // Binary builds the program in the project's root folder for an architecture (Debian's name), static and without the
 // names of this machine's folders, and writes it to file.
 func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, kind Kind, file string) error {
-	target, err := recipe.GoEnv(arch)
-	if err != nil {
-		return err
-	}
-	file, err = filepath.Abs(file)
+	file, err := filepath.Abs(file)
 	if err != nil {
 		return err
 	}
 	flags := "-s -w -X aspects-poc/roles.Version=" + stamps.Version + " -X aspects-poc/roles.Commit=" + stamps.Commit +
 		" -X aspects-poc/roles/network.AccountID=" + stamps.AccountID
-	modfile, err := leanModfile(ctx, root)
+	// What git says would differ in a copy of the sources, such as snapcraft builds from.
+	command, err := goCommand(ctx, root, arch, kind, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file)
 	if err != nil {
 		return err
 	}
-	// What git says would differ in a copy of the sources, such as snapcraft builds from.
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-modfile", modfile, "-tags", Tags(kind), "-ldflags", flags, "-o", file, ".")
-	command.Dir = root
-	command.Env = append(os.Environ(), append(target, "GOFLAGS=-mod=readonly", "GOWORK=off")...)
 	return Execute(command, "cannot build the binary for "+arch)
+}
+
+// Modules returns the paths of the modules that Binary links into the program, sorted.
+func Modules(ctx context.Context, root, arch string, kind Kind) ([]string, error) {
+	command, err := goCommand(ctx, root, arch, kind, "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}")
+	if err != nil {
+		return nil, err
+	}
+	listed, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list what is linked in: %w", err)
+	}
+	paths := strings.Fields(string(listed))
+	slices.Sort(paths)
+	return slices.Compact(paths), nil
+}
+
+// goCommand returns a command of the Go toolchain about the program in root, for an architecture, with the modules of cuts.
+func goCommand(ctx context.Context, root, arch string, kind Kind, verb string, arguments ...string) (*exec.Cmd, error) {
+	target, err := recipe.GoEnv(arch)
+	if err != nil {
+		return nil, err
+	}
+	modfile, err := leanModfile(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(ctx, "go", slices.Concat([]string{verb, "-modfile", modfile, "-tags", Tags(kind)}, arguments, []string{"."})...)
+	command.Dir = root
+	command.Env = slices.Concat(os.Environ(), target, []string{"GOFLAGS=-mod=readonly", "GOWORK=off"})
+	return command, nil
 }
 
 // A cut is a module of which the program needs few files. The others would make the binary larger.

@@ -17,7 +17,6 @@ import (
 	"strings"
 
 	"aspects-poc/packaging/compile"
-	"aspects-poc/packaging/recipe"
 )
 
 // goLicence is that of the Go library, which distributions keep elsewhere than beside it.
@@ -34,16 +33,16 @@ type notice struct {
 // notices returns the licence texts of everything that is linked into the binary of an architecture: the Go library,
 // the modules, and the scripts that the page brings along. It fails where a module has no licence file.
 func notices(ctx context.Context, root, arch string) ([]byte, error) {
-	target, err := recipe.GoEnv(arch)
+	modules, err := compile.Modules(ctx, root, arch, compile.Whole)
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, "go", "list", "-deps", "-tags", compile.Tags(compile.Whole), "-json=Module", ".")
+	// The licences are in the whole modules, and not among the files that compile copies.
+	command := exec.CommandContext(ctx, "go", append([]string{"list", "-m", "-json=Path,Version,Dir"}, modules...)...)
 	command.Dir = root
-	command.Env = append(os.Environ(), target...)
 	out, err := command.Output()
 	if err != nil {
-		return nil, fmt.Errorf("cannot list what is linked in: %w", err)
+		return nil, fmt.Errorf("cannot find the modules that are linked in: %w", err)
 	}
 	list, err := moduleNotices(out)
 	if err != nil {
@@ -66,27 +65,16 @@ func notices(ctx context.Context, root, arch string) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// moduleNotices returns the notices of the modules in the output of go list -json=Module.
+// moduleNotices returns the notices of the modules in the output of go list -m -json.
 func moduleNotices(listed []byte) ([]notice, error) {
-	seen := map[string]bool{}
 	var list []notice
 	for decoder := json.NewDecoder(bytes.NewReader(listed)); ; {
-		var found struct {
-			Module *struct {
-				Path, Version, Dir string
-				Main               bool
-			}
-		}
-		if err := decoder.Decode(&found); errors.Is(err, io.EOF) {
+		var m struct{ Path, Version, Dir string }
+		if err := decoder.Decode(&m); errors.Is(err, io.EOF) {
 			return list, nil
 		} else if err != nil {
-			return nil, fmt.Errorf("cannot list what is linked in: %w", err)
+			return nil, fmt.Errorf("cannot find the modules that are linked in: %w", err)
 		}
-		m := found.Module
-		if m == nil || m.Main || seen[m.Path] {
-			continue
-		}
-		seen[m.Path] = true
 		texts, err := licences(m.Dir)
 		if err != nil {
 			return nil, fmt.Errorf("cannot find the licence of %s: %w", m.Path, err)
