@@ -1,5 +1,5 @@
 // Package snapctlcmd parses the command line of snapctl as snapd does, and formats its output. Its main types are
-// Command and Dialect. It has the flags of each version, values, constraints, and the checks before data is accessed.
+// Command and Generation. It has the flags of each version, values, constraints, and the checks before data is accessed.
 // Its importers imitate snapd and carry out the commands.
 package snapctlcmd
 
@@ -19,7 +19,7 @@ import (
 // A Command is a parsed command line.
 type Command struct {
 	Name       string
-	Help       bool                // only Dialect.Usage is wanted
+	Help       bool                // only Generation.Usage is wanted
 	Flags      map[string][]string // given flags and their values
 	Positional []string
 	// Wait is the value of --wait-for, or negative if it was not given.
@@ -44,7 +44,7 @@ func (e *DeniedError) Error() string {
 
 // Parse parses the command line of a user. Like snapd, it accepts flags anywhere before "--". Its errors have
 // snapctl's texts; one is a *DeniedError.
-func Parse(d Dialect, uid int, args []string) (*Command, error) {
+func Parse(g Generation, uid int, args []string) (*Command, error) {
 	name := args[0]
 	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
 		return &Command{Name: name, Help: true}, nil
@@ -52,11 +52,11 @@ func Parse(d Dialect, uid int, args []string) (*Command, error) {
 	if uid != 0 && !slices.Contains(free, name) {
 		return nil, &DeniedError{Command: name, UID: uid}
 	}
-	if !slices.Contains(d.Commands(), name) {
-		text := fmt.Sprintf("Unknown command `%s'. Please specify one command of: %s", name, list(d.Commands()))
+	if !slices.Contains(g.Commands(), name) {
+		text := fmt.Sprintf("Unknown command `%s'. Please specify one command of: %s", name, list(g.Commands()))
 		return nil, errors.New(text)
 	}
-	return parse(d, args)
+	return parse(g, args)
 }
 
 // Viewed reports whether a get or set accesses confdb. Besides --view that needs a plug with its colon: snapd takes a
@@ -72,9 +72,9 @@ func list(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
 
-func parse(d Dialect, args []string) (*Command, error) {
+func parse(g Generation, args []string) (*Command, error) {
 	c := &Command{Name: args[0], Wait: -1, Flags: map[string][]string{}}
-	known := d.Flags(c.Name)
+	known := g.Flags(c.Name)
 	rest := args[1:]
 	for len(rest) > 0 {
 		argument := rest[0]

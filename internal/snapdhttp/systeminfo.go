@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// A Version is the part of snapd's version that decides the dialect.
+// A Version is the part of snapd's version that decides the generation.
 type Version struct{ Major, Minor int }
 
 var leadingDigits = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\D|$)`)

@@ -44,15 +44,15 @@ func (b *Backend) read(ctx context.Context, request snapdhttp.Request, constrain
 ) (map[string]any, error) {
 	giveUp := b.giveUp(ctx)
 	var values map[string]any
-	var spoken generation
+	var used generation
 	err := b.persist(ctx, request, false, giveUp, func(d generation) error {
-		spoken = d
+		used = d
 		var err error
 		values, err = b.readOnce(ctx, d, request, constraints, giveUp)
 		return err
 	})
-	if spoken.skipsUnmatched && len(request.Requests) > 1 && (err == nil || errors.Is(err, backend.ErrNoData)) {
-		if unmatched := b.checkMissing(ctx, spoken, request, values, giveUp); unmatched != nil {
+	if used.skipsUnmatched && len(request.Requests) > 1 && (err == nil || errors.Is(err, backend.ErrNoData)) {
+		if unmatched := b.checkMissing(ctx, used, request, values, giveUp); unmatched != nil {
 			err = unmatched
 		}
 	}

@@ -41,9 +41,9 @@ func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[strin
 
 func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values map[string]any) error {
 	giveUp := b.giveUp(ctx)
-	var spoken generation
+	var used generation
 	err := b.persist(ctx, request, true, giveUp, func(d generation) error {
-		spoken = d
+		used = d
 		if d.accessTimeout {
 			return b.writeOnce(ctx, d, request, values, giveUp)
 		}
@@ -54,7 +54,7 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values m
 		defer b.writing.release()
 		return b.writeOnce(ctx, d, request, values, giveUp)
 	})
-	if errors.Is(err, backend.ErrUnknown) && spoken.mayStillApply && b.applied(ctx, request, values, giveUp) {
+	if errors.Is(err, backend.ErrUnknown) && used.mayStillApply && b.applied(ctx, request, values, giveUp) {
 		return nil
 	}
 	return err

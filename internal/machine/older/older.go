@@ -56,8 +56,8 @@ func (r release) flag() string {
 	return "confdb"
 }
 
-func (r release) snapctl() snapctlcmd.Dialect {
-	return snapctlcmd.DialectOf(r.text, snapdhttp.Version{Major: 2, Minor: r.minor})
+func (r release) snapctl() snapctlcmd.Generation {
+	return snapctlcmd.GenerationOf(r.text, snapdhttp.Version{Major: 2, Minor: r.minor})
 }
 
 // A Layer answers like a release, which can be changed. It is safe for concurrent use.

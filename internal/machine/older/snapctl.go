@@ -33,7 +33,7 @@ func (l *Layer) Snaps(w http.ResponseWriter, r *http.Request) {
 // A call is one run of snapctl.
 type call struct {
 	*Layer
-	d      snapctlcmd.Dialect
+	of     snapctlcmd.Generation
 	r      *http.Request
 	cookie string
 	args   []string
@@ -44,35 +44,35 @@ func (c call) printed(text string) answer {
 }
 
 func (c call) refuse(message string) answer {
-	return refusal(http.StatusBadRequest, "", c.d.Prefix+message)
+	return refusal(http.StatusBadRequest, "", c.of.Prefix+message)
 }
 
 func (c call) answer() answer {
-	command, err := snapctlcmd.Parse(c.d, 0, c.args)
+	command, err := snapctlcmd.Parse(c.of, 0, c.args)
 	switch {
 	case err != nil:
 		return c.refuse(err.Error())
 	case command.Help:
-		return c.printed(c.d.Usage(command.Name))
+		return c.printed(c.of.Usage(command.Name))
 	case command.Name == "version":
-		return c.printed(fmt.Sprintf("snapd   %s\nseries  16\n", c.d.Version))
+		return c.printed(fmt.Sprintf("snapd   %s\nseries  16\n", c.of.Version))
 	}
 	id, found := c.view(command)
 	keys := command.Positional
 	args := slices.Clone(c.args)
 	for i, argument := range args {
-		if c.d.Previous != "" && argument == "--"+c.d.Previous {
+		if c.of.Previous != "" && argument == "--"+c.of.Previous {
 			args[i] = "--previous"
 		}
 	}
-	if command.Has("view") && c.d.Refuses {
+	if command.Has("view") && c.of.Refuses {
 		args = slices.Insert(args, 1, "--wait-for=0s")
 	}
 	if found && command.Name == "get" {
-		if keys = keys[1:]; c.d.Lenient && len(keys) > 1 {
+		if keys = keys[1:]; c.of.Lenient && len(keys) > 1 {
 			ruled := c.ruled(id, keys)
 			if len(ruled) == 0 {
-				return c.refuse(fmt.Sprintf("cannot get \"%s\" through %s: %s", strings.Join(keys, `", "`), id, c.d.NoData))
+				return c.refuse(fmt.Sprintf("cannot get \"%s\" through %s: %s", strings.Join(keys, `", "`), id, c.of.NoData))
 			}
 			args = slices.DeleteFunc(args, func(argument string) bool {
 				return slices.Contains(keys, argument) && !slices.Contains(ruled, argument)
@@ -86,8 +86,8 @@ func (c call) answer() answer {
 	}
 	got := ask(c.snaps, c.r, nil, text)
 	message, refused := strings.CutPrefix(got.refused(), "snapctl: ")
-	unconnected := strings.HasPrefix(message, "cannot access confdb through unconnected plug ") && !c.d.Connected
-	noCustodian := strings.HasSuffix(message, ": no custodian snap connected") && !c.d.Readers
+	unconnected := strings.HasPrefix(message, "cannot access confdb through unconnected plug ") && !c.of.Connected
+	noCustodian := strings.HasSuffix(message, ": no custodian snap connected") && !c.of.Readers
 	switch {
 	case !refused:
 		return got
@@ -134,7 +134,7 @@ func (c call) ruled(id backend.ViewID, keys []string) []string {
 func (c call) readStored(command *snapctlcmd.Command, id backend.ViewID, keys []string) answer {
 	schema := c.find(id)
 	if schema == nil {
-		return c.refuse(c.d.UnknownView(id.Account, id.Schema, id.View))
+		return c.refuse(c.of.UnknownView(id.Account, id.Schema, id.View))
 	}
 	found, err := schema.Read(c.bag(id), id.View, keys, confdb.ReadOptions{})
 	if err != nil {
@@ -180,21 +180,21 @@ var (
 // worded puts a message of 2.77 into the words of the release.
 func (c call) worded(message string) string {
 	if names := noSchema.FindStringSubmatch(message); names != nil {
-		return c.d.UnknownSchema(names[2], names[1])
+		return c.of.UnknownSchema(names[2], names[1])
 	}
 	if names := noView.FindStringSubmatch(message); names != nil {
-		return c.d.UnknownView(names[2], names[3], names[1])
+		return c.of.UnknownView(names[2], names[3], names[1])
 	}
 	if strings.HasPrefix(message, `"confdb" feature flag `) {
-		return c.d.Disabled()
+		return c.of.Disabled()
 	}
 	if parts := ofView.FindStringSubmatch(message); parts != nil {
 		switch write := parts[1] == "write"; {
 		case parts[3] == "no custodian snap connected":
-			return c.d.NoCustodian(parts[2], write)
-		case parts[3] == "timed out waiting for access" && c.d.Refuses:
+			return c.of.NoCustodian(parts[2], write)
+		case parts[3] == "timed out waiting for access" && c.of.Refuses:
 			return tooEarly(parts[2], write)
 		}
 	}
-	return c.d.Reworded(message)
+	return c.of.Reworded(message)
 }

@@ -40,10 +40,10 @@ func New(store *facts.Store, manager *changes.Manager, states facts.States) *End
 	return &Endpoint{facts: store, changes: manager, states: states}
 }
 
-// dialect is how snapctl of the imitated version speaks.
-var dialect = func() snapctlcmd.Dialect {
+// generation is that of the imitated snapd.
+var generation = func() snapctlcmd.Generation {
 	version, _ := snapdhttp.ParseVersion(facts.Version)
-	return snapctlcmd.DialectOf(facts.Version, version)
+	return snapctlcmd.GenerationOf(facts.Version, version)
 }()
 
 // Run performs a call: fail, get, is-connected, restart, services, set, start, stop, unset or version. It returns an
@@ -65,7 +65,7 @@ func (e *Endpoint) Run(ctx context.Context, call Call) (Output, error) {
 		return Output{}, &facts.Error{Status: http.StatusOK, Kind: facts.KindUnsuccessful, Message: no.Error(),
 			Value: map[string]any{"exit-code": no.code, "stdout": "", "stderr": ""}}
 	default:
-		return Output{}, facts.BadRequest(dialect.Prefix + err.Error())
+		return Output{}, facts.BadRequest(generation.Prefix + err.Error())
 	}
 }
 
@@ -83,12 +83,12 @@ type caller struct {
 }
 
 func (e *Endpoint) run(ctx context.Context, call Call) (string, error) {
-	c, err := snapctlcmd.Parse(dialect, call.UID, call.Args)
+	c, err := snapctlcmd.Parse(generation, call.UID, call.Args)
 	switch {
 	case err != nil:
 		return "", err
 	case c.Help:
-		return dialect.Usage(c.Name), nil
+		return generation.Usage(c.Name), nil
 	case c.Name == "version":
 		return fmt.Sprintf("snapd   %s\nseries  16\n", facts.Version), nil
 	}

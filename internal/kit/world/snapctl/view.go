@@ -25,7 +25,7 @@ func (from *caller) target(argument string) (backend.ViewID, error) {
 		return backend.ViewID{}, fmt.Errorf("cannot use --view with non-confdb plug :%s", name)
 	}
 	if !from.now.Enabled() {
-		return backend.ViewID{}, errors.New(dialect.Disabled())
+		return backend.ViewID{}, errors.New(generation.Disabled())
 	}
 	if !from.now.Connected(instance, name) {
 		return backend.ViewID{}, fmt.Errorf("cannot access confdb through unconnected plug :%s", name)

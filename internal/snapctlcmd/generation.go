@@ -9,9 +9,9 @@ import (
 	"aspects-poc/internal/snapdhttp"
 )
 
-// A Dialect describes snapctl in one version of snapd. The facts come from the source of the snapd releases; 2.77.1
+// A Generation is what snapctl of one version of snapd has. The facts come from the source of the snapd releases; 2.77.1
 // and 2.68.3 were also observed.
-type Dialect struct {
+type Generation struct {
 	Version string // as `snapctl version` prints it
 
 	Prefix string // prefix of messages
@@ -30,28 +30,28 @@ type Dialect struct {
 	Queues    bool   // has --wait-for, and waits at most two minutes: since 2.76
 }
 
-// DialectOf returns the dialect of version v, whose full text is text.
-func DialectOf(text string, v snapdhttp.Version) Dialect {
-	d := Dialect{
+// GenerationOf returns the generation of version v, whose full text is text.
+func GenerationOf(text string, v snapdhttp.Version) Generation {
+	g := Generation{
 		Version: text,
 		Prefix:  "error running snapctl: ", Flag: "confdbs", NoData: "no view data", Views: v.AtLeast(2, 68),
 		Lenient: !v.AtLeast(2, 71), Readers: v.AtLeast(2, 69), Refuses: v.AtLeast(2, 70) && !v.AtLeast(2, 76), Connected: v.AtLeast(2, 72),
 		Defaults: v.AtLeast(2, 72), Tells: v.AtLeast(2, 73), With: v.AtLeast(2, 74), Queues: v.AtLeast(2, 76),
 	}
-	if d.Views {
-		d.Previous = "pristine"
+	if g.Views {
+		g.Previous = "pristine"
 	}
 	if v.AtLeast(2, 69) {
-		d.Flag, d.Previous, d.NoData = "confdb", "previous", "no data"
+		g.Flag, g.Previous, g.NoData = "confdb", "previous", "no data"
 	}
 	if v.AtLeast(2, 70) {
-		d.Prefix = "snapctl: "
+		g.Prefix = "snapctl: "
 	}
-	return d
+	return g
 }
 
 // Flags returns the flags of a command. The value is true for a flag that takes an argument.
-func (d Dialect) Flags(command string) map[string]bool {
+func (g Generation) Flags(command string) map[string]bool {
 	flags := map[string]bool{}
 	add := func(known bool, name string, value bool) {
 		if known {
@@ -64,19 +64,19 @@ func (d Dialect) Flags(command string) map[string]bool {
 		add(true, "t", false)
 		add(true, "plug", false)
 		add(true, "slot", false)
-		add(d.Views, "view", false)
-		add(d.Previous != "", d.Previous, false)
-		add(d.Defaults, "default", true)
-		add(d.With, "with", true)
-		add(d.Queues, "wait-for", true)
+		add(g.Views, "view", false)
+		add(g.Previous != "", g.Previous, false)
+		add(g.Defaults, "default", true)
+		add(g.With, "with", true)
+		add(g.Queues, "wait-for", true)
 	case "set":
 		add(true, "s", false)
 		add(true, "t", false)
-		add(d.Views, "view", false)
-		add(d.Queues, "wait-for", true)
+		add(g.Views, "view", false)
+		add(g.Queues, "wait-for", true)
 	case "unset":
-		add(d.Views, "view", false)
-		add(d.Queues, "wait-for", true)
+		add(g.Views, "view", false)
+		add(g.Queues, "wait-for", true)
 	case "is-connected":
 		add(true, "list", false)
 	case "start":
@@ -90,23 +90,23 @@ func (d Dialect) Flags(command string) map[string]bool {
 }
 
 // Commands returns the commands of this snapd, sorted.
-func (d Dialect) Commands() []string {
+func (g Generation) Commands() []string {
 	list := []string{}
-	if d.Views {
+	if g.Views {
 		list = append(list, "fail")
 	}
 	list = append(list, "get", "is-connected", "restart", "services", "set", "start", "stop", "unset")
-	if d.Tells {
+	if g.Tells {
 		list = append(list, "version")
 	}
 	return list
 }
 
 // Usage returns the answer to --help, with the parts that clients use.
-func (d Dialect) Usage(command string) string {
+func (g Generation) Usage(command string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Usage:\n  snapctl %s [%s-OPTIONS]\n\n[%s command options]\n", command, command, command)
-	flags := d.Flags(command)
+	flags := g.Flags(command)
 	for _, name := range slices.Sorted(maps.Keys(flags)) {
 		switch {
 		case len(name) == 1:
@@ -121,21 +121,21 @@ func (d Dialect) Usage(command string) string {
 }
 
 // Disabled returns the message for an experimental flag that is off.
-func (d Dialect) Disabled() string {
-	return fmt.Sprintf("%q feature flag is disabled: set 'experimental.%s' to true", d.Flag, d.Flag)
+func (g Generation) Disabled() string {
+	return fmt.Sprintf("%q feature flag is disabled: set 'experimental.%s' to true", g.Flag, g.Flag)
 }
 
 // NoCustodian returns the message for an access to a view without a custodian.
-func (d Dialect) NoCustodian(id string, write bool) string {
+func (g Generation) NoCustodian(id string, write bool) string {
 	schema := id[:strings.LastIndex(id, "/")]
 	switch {
-	case d.Queues && write:
+	case g.Queues && write:
 		return fmt.Sprintf("cannot write confdb view %s: no custodian snap connected", id)
-	case d.Queues:
+	case g.Queues:
 		return fmt.Sprintf("cannot read confdb view %s: no custodian snap connected", id)
-	case d.Readers && write:
+	case g.Readers && write:
 		return fmt.Sprintf("cannot commit changes to confdb made through view %s: no custodian snap installed", id)
-	case d.Readers:
+	case g.Readers:
 		return fmt.Sprintf("cannot load confdb through view %s: no custodian snap connected", id)
 	default:
 		return fmt.Sprintf("cannot commit changes to confdb %s: no custodian snap installed", schema)
@@ -143,25 +143,25 @@ func (d Dialect) NoCustodian(id string, write bool) string {
 }
 
 // UnknownSchema returns the message for a confdb-schema that does not exist.
-func (d Dialect) UnknownSchema(account, schema string) string {
-	if d.Readers {
+func (g Generation) UnknownSchema(account, schema string) string {
+	if g.Readers {
 		return fmt.Sprintf("confdb-schema (%s; account-id:%s) not found", schema, account)
 	}
 	return fmt.Sprintf("cannot find confdb %s/%s: assertion not found", account, schema)
 }
 
 // UnknownView returns the message for a view that does not exist.
-func (d Dialect) UnknownView(account, schema, view string) string {
-	if d.Readers {
+func (g Generation) UnknownView(account, schema, view string) string {
+	if g.Readers {
 		return fmt.Sprintf("cannot find view %q in confdb schema %s/%s", view, account, schema)
 	}
 	return fmt.Sprintf("cannot find view %q in confdb %s/%s", view, account, schema)
 }
 
 // Reworded turns a message of the engine, in the words of the newest snapd, into the words of this one.
-func (d Dialect) Reworded(message string) string {
+func (g Generation) Reworded(message string) string {
 	if rest, found := strings.CutSuffix(message, ": no data"); found {
-		return rest + ": " + d.NoData
+		return rest + ": " + g.NoData
 	}
 	return message
 }
