@@ -10,7 +10,7 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// An environment is what a program of a snap is given, in the order in which it was set.
+// An environment is the environment variables of a snap's program, in the order in which they were set.
 type environment struct {
 	names  []string
 	values map[string]string
@@ -26,7 +26,8 @@ func (e *environment) set(name, value string) {
 	e.values[name] = value
 }
 
-// extend adds what a snap declares: each value may use variables that are there by then, and one that is not is empty.
+// extend adds the variables that a snap declares. A value may use variables that were added before it; a variable that does
+// not exist is empty.
 func (e *environment) extend(declared []facts.Variable) {
 	for _, variable := range declared {
 		e.set(variable.Name, e.expand(variable.Value))
@@ -37,7 +38,7 @@ func (e *environment) expand(text string) string {
 	return os.Expand(text, func(name string) string { return e.values[name] })
 }
 
-// list returns it as programs are given it.
+// list returns the variables as NAME=VALUE.
 func (e *environment) list() []string {
 	list := make([]string, 0, len(e.names))
 	for _, name := range e.names {
@@ -46,8 +47,8 @@ func (e *environment) list() []string {
 	return list
 }
 
-// environment is what snapd gives to a snap's hooks and apps, and makes the directories that it names. app is the name of an
-// app, "" for a hook.
+// environment returns the environment that snapd gives to a snap's hooks and apps, and creates the directories in it. app is
+// the name of an app, "" for a hook.
 func (r *Runner) environment(snap facts.Snap, cookie, app string, setting facts.Setting) (*environment, error) {
 	instance := snap.Instance()
 	data := filepath.Join(r.options.Dir, "var", "snap", instance)
@@ -96,8 +97,8 @@ func (r *Runner) environment(snap facts.Snap, cookie, app string, setting facts.
 	return e, nil
 }
 
-// command is what is executed: programs of the command-chain, of which each runs the rest, and the program itself. Of its
-// arguments those are left out whose variables are empty.
+// command returns the command line of a program: first the command-chain, where each program runs the rest of the line, then
+// the program with its arguments. It leaves out arguments that expand to nothing.
 func (e *environment) command(snap facts.Snap, setting facts.Setting, program string, arguments ...string) []string {
 	var words []string
 	for _, link := range setting.Chain {
@@ -112,7 +113,7 @@ func (e *environment) command(snap facts.Snap, setting facts.Setting, program st
 	return words
 }
 
-// appCommand is what is executed for an app, nil if it has no command.
+// appCommand returns the command line of an app, nil if the app has no command.
 func (e *environment) appCommand(snap facts.Snap, setting facts.Setting, command string) []string {
 	words := strings.Fields(command)
 	if len(words) == 0 {
@@ -121,7 +122,7 @@ func (e *environment) appCommand(snap facts.Snap, setting facts.Setting, command
 	return e.command(snap, setting, filepath.Join(snap.Dir, words[0]), words[1:]...)
 }
 
-// architecture is Debian's name of this machine's.
+// architecture returns Debian's name of this machine's architecture.
 func architecture() string {
 	names := map[string]string{"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
 	if name := names[runtime.GOARCH]; name != "" {

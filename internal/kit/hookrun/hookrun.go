@@ -1,14 +1,14 @@
-// Package hookrun runs the hooks and services of snaps as snapd does, as far as that goes without confinement: the
-// environment, the directories, the limits and a snapctl on PATH. Its main type is Runner, which a world takes as its
-// Runner and its Services.
+// Package hookrun runs the hooks, apps and services of snaps as processes, as snapd does but without confinement. They get
+// snapd's environment, directories and limits, and a snapctl on PATH. Its main type is Runner. A world uses it as its Runner
+// and its Services.
 //
 //	runner, err := hookrun.New(hookrun.Options{Dir: dir, Snapctl: binary})
 //	w, err := world.Open("", changes.Options{Runner: runner, Services: runner})
 //	err = runner.Serve(w)
 //	defer runner.Close()
 //
-// There is no confinement: a hook runs as whoever runs it, sees this machine's files and can do all that its user can.
-// What a strict snap may not do it may do here, and what needs root fails here unless root runs it.
+// A hook runs as the user of this process, with all rights of that user. So it may do here what a strict snap may not, and
+// what needs root fails unless root runs this process. Package changes decides which hooks run, and when.
 package hookrun
 
 import (
@@ -31,19 +31,19 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// SocketVariable names the variable that tells our snapctl, and programs that use package registry, where snapd's
-// endpoint for snaps is if not at /run/snapd-snap.socket.
+// SocketVariable is the environment variable with the socket for snaps, if it is not /run/snapd-snap.socket. Our snapctl and
+// programs that use package registry read it.
 const SocketVariable = "ASPECTS_SNAP_SOCKET"
 
-// Options say how to run hooks.
+// Options configure New.
 type Options struct {
-	// Dir is where snaps have their data, below var/snap and root/snap.
+	// Dir has the data of snaps, below var/snap and root/snap.
 	Dir string
-	// Snapctl is the program that snaps find as snapctl on their PATH: this one, whose main asks IsSnapctl.
+	// Snapctl is the program that snaps find as snapctl on their PATH. Its main calls Snapctl if IsSnapctl reports true.
 	Snapctl string
-	// Output, if not nil, gets what services print, line by line.
+	// Output, if not nil, receives each line that a service prints.
 	Output func(snap, service, line string)
-	// RunServices says whether services are run; else it is only noted what is asked for.
+	// RunServices runs services. Without it, the machine only records which services should run.
 	RunServices bool
 }
 
@@ -67,7 +67,7 @@ var (
 	_ changes.Services = (*Runner)(nil)
 )
 
-// New makes the directories. Serve is needed before hooks run.
+// New returns a runner and creates its directories. Call Serve before hooks run, and Close at the end.
 func New(options Options) (*Runner, error) {
 	r := &Runner{options: options, services: map[string]*service{}, journal: journal{moved: make(chan struct{})}}
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
@@ -85,7 +85,7 @@ func New(options Options) (*Runner, error) {
 	return r, nil
 }
 
-// Serve answers snapctl requests of the world's snaps until Close.
+// Serve begins to answer the snapctl requests of the world's snaps, until Close.
 func (r *Runner) Serve(w *world.World) error {
 	listener, err := net.Listen("unix", r.socket)
 	if err != nil {
@@ -102,10 +102,10 @@ func (r *Runner) Serve(w *world.World) error {
 	return nil
 }
 
-// Socket is where snapctl requests are answered.
+// Socket returns the path of the socket that answers snapctl requests.
 func (r *Runner) Socket() string { return r.socket }
 
-// Close stops all services and answers no more. The world should be closed before, so that no hook runs.
+// Close stops all services and the answers to snapctl. Close the world first, so that no hook runs.
 func (r *Runner) Close() error {
 	r.stopAll()
 	var err error
@@ -118,11 +118,11 @@ func (r *Runner) Close() error {
 	return errors.Join(err, os.RemoveAll(r.bin))
 }
 
-// RunHook runs $SNAP/meta/hooks/NAME.
+// RunHook runs $SNAP/meta/hooks/NAME and returns the end of its output.
 func (r *Runner) RunHook(ctx context.Context, hook changes.Hook) ([]byte, error) {
 	path := filepath.Join(hook.Snap.Dir, "meta", "hooks", hook.Name)
 	if hook.Snap.Dir == "" {
-		return nil, nil // a snap that is only declared
+		return nil, nil // declared without files
 	}
 	setting := hook.Snap.HookSettings[hook.Name]
 	environment, err := r.environment(hook.Snap, hook.Cookie, "", setting)
@@ -146,10 +146,10 @@ func (r *Runner) RunHook(ctx context.Context, hook changes.Hook) ([]byte, error)
 	return output.Bytes(), err
 }
 
-// errNoHook is a hook that a snap declares and has no file for, in snapd's words.
+// errNoHook means that a snap declares a hook but has no file for it. The words are snapd's.
 var errNoHook = errors.New("cannot snap-exec: no such file or directory")
 
-// Prepare makes a snap's directories, which on snapd are there from its installation on.
+// Prepare creates a snap's directories. Call it when the snap is installed, as snapd does.
 func (r *Runner) Prepare(snap facts.Snap) error {
 	if snap.Revision == "" {
 		snap.Revision = facts.FirstRevision
@@ -158,11 +158,11 @@ func (r *Runner) Prepare(snap facts.Snap) error {
 	return err
 }
 
-// group lets a command run in a process group of its own, all of which is killed when its context ends: a hook may have
-// started others.
+// group runs a command in its own process group, and kills the group when the command's context ends. So processes that a
+// hook has started end with it.
 func group(command *exec.Cmd) {
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
-	// What a hook leaves running in the background may hold its output open.
+	// Processes that a hook leaves in the background may hold its output open.
 	command.WaitDelay = time.Second
 }

@@ -26,9 +26,9 @@ func TestUnstarted(t *testing.T) {
 		want       string
 	}{
 		{"not executable", "#!/bin/sh\n", 0o644, "permission denied: chmod +x makes it executable"},
-		{"no interpreter", "echo hi\n", 0o755, "exec format error: a script begins with a line that names its interpreter, such as #!/bin/sh"},
-		{"no such interpreter", "#!/usr/bin/nosuch -x\n", 0o755, `its interpreter "/usr/bin/nosuch" is not there`},
-		{"lines of Windows", "#!/bin/sh\r\necho hi\r\n", 0o755, `its interpreter "/bin/sh\r" is not there: its lines end as those of Windows do`},
+		{"no interpreter", "echo hi\n", 0o755, "exec format error: a script must begin with a line that names its interpreter, such as #!/bin/sh"},
+		{"no such interpreter", "#!/usr/bin/nosuch -x\n", 0o755, `its interpreter "/usr/bin/nosuch" does not exist`},
+		{"lines of Windows", "#!/bin/sh\r\necho hi\r\n", 0o755, `its interpreter "/bin/sh\r" does not exist: the script has the line ends of Windows`},
 		{"empty", "", 0o755, "exec format error"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

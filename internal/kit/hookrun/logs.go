@@ -10,10 +10,10 @@ import (
 	"aspects-poc/internal/kit/rest"
 )
 
-// keepLines is how many lines of all services together are kept.
+// keepLines is the number of lines that the journal keeps, of all services together.
 const keepLines = 10_000
 
-// A journal keeps what services have printed last.
+// A journal keeps the last lines that services have printed.
 type journal struct {
 	mu    sync.Mutex // guards what follows
 	lines []rest.LogLine
@@ -34,19 +34,20 @@ func (j *journal) add(line rest.LogLine) {
 	j.moved = make(chan struct{})
 }
 
-// systemd adds what systemd says of a service that it has started or stopped.
+// systemd adds systemd's line about a service that it has started or stopped.
 func (j *journal) systemd(done, service string) {
 	text := fmt.Sprintf("%s snap.%s.service - Service for snap application %s.", done, service, service)
 	j.add(rest.LogLine{Service: service, Systemd: true, PID: 1, Text: text})
 }
 
-// refused adds what systemd says of a service that it does not start again.
+// refused adds systemd's line about a service that it does not start again.
 func (j *journal) refused(service string) {
 	text := fmt.Sprintf("snap.%s.service: Start request repeated too quickly.", service)
 	j.add(rest.LogLine{Service: service, Systemd: true, PID: 1, Text: text})
 }
 
-// from returns the lines of services from a number on, the number of the one to come, and what is closed when it has.
+// from returns the lines of services from a number on, and the number of the next line. moved is closed when there is a next
+// line.
 func (j *journal) from(number int, services []string) (list []rest.LogLine, next int, moved <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -60,15 +61,15 @@ func (j *journal) from(number int, services []string) (list []rest.LogLine, next
 
 var _ rest.Logs = (*Runner)(nil)
 
-// Logs tells what services have printed since the runner was made, as far as it is kept.
-func (r *Runner) Logs(ctx context.Context, services []string, last int, follow bool, tell func(rest.LogLine) error) error {
+// Logs calls yield for the lines that services have printed since New, as far as the journal keeps them.
+func (r *Runner) Logs(ctx context.Context, services []string, last int, follow bool, yield func(rest.LogLine) error) error {
 	list, next, moved := r.journal.from(0, services)
 	if last >= 0 {
 		list = list[max(len(list)-last, 0):]
 	}
 	for {
 		for _, line := range list {
-			if err := tell(line); err != nil {
+			if err := yield(line); err != nil {
 				return err
 			}
 		}

@@ -18,11 +18,12 @@ import (
 
 var _ rest.Programs = (*Runner)(nil)
 
-// shell is what runs in the place of an app for whoever wants to look around.
+// shell is the program that Program returns instead of an app if asked for a shell.
 const shell = "/bin/sh"
 
-// Program says how to run an app of a snap, SNAP.APP, or SNAP for the app of the snap's own name; with asShell a shell in the
-// app's place, which a snap without the app has as well. It has what a snap's app has, snapctl included.
+// Program returns how to run an app of a snap. name is SNAP.APP, or SNAP for the app with the snap's name. asShell replaces
+// the app by a shell with the app's environment; with name SNAP, the snap needs no app. It returns an *facts.Error if there is
+// no such snap or app.
 func (r *Runner) Program(name string, asShell bool, arguments []string) (rest.Program, error) {
 	instance, app, named := strings.Cut(name, ".")
 	snap, err := r.world.Snap(instance)
@@ -54,7 +55,7 @@ func (r *Runner) Program(name string, asShell bool, arguments []string) (rest.Pr
 	return rest.Program{Args: append(words, arguments...), Env: environment.list()}, nil
 }
 
-// appOf finds an app of a snap, or a service of it.
+// appOf returns an app or a service of a snap.
 func appOf(snap facts.Snap, name string) (command string, setting facts.Setting, found bool) {
 	if app, is := snap.Apps[name]; is {
 		return app.Command, app.Setting, true
@@ -63,7 +64,7 @@ func appOf(snap facts.Snap, name string) (command string, setting facts.Setting,
 	return service.Command, service.Setting, is
 }
 
-// noApp says that a snap has no such app, in snapd's words, and which it has.
+// noApp returns the error that a snap has no such app, in snapd's words, and lists the apps that the snap has.
 func noApp(snap facts.Snap, app string) error {
 	var names []string
 	for name := range snap.Apps {
@@ -84,14 +85,14 @@ func AskProgram(ctx context.Context, socket, name string, asShell bool, argument
 	query := url.Values{"name": {name}, "shell": {strconv.FormatBool(asShell)}, "arg": arguments}
 	response, err := snapdhttp.New(socket).Do(ctx, http.MethodGet, rest.RunPath, query, nil)
 	if err != nil {
-		return rest.Program{}, fmt.Errorf("nobody answers at %s: is registry dev running? Name its socket by --socket, --registry snapd:SOCKET or $ASPECTS_REGISTRY (%w)", socket, err)
+		return rest.Program{}, fmt.Errorf("no process answers at %s: is registry dev running? Name its socket with --socket, --registry snapd:SOCKET or $ASPECTS_REGISTRY (%w)", socket, err)
 	}
 	if refusal := response.Refusal(); refusal != nil {
 		return rest.Program{}, errors.New(refusal.Message)
 	}
 	var program rest.Program
 	if err := json.Unmarshal(response.Result, &program); err != nil {
-		return rest.Program{}, fmt.Errorf("the answer at %s cannot be read: %w", socket, err)
+		return rest.Program{}, fmt.Errorf("cannot read the answer of %s: %w", socket, err)
 	}
 	return program, nil
 }

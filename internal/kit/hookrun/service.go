@@ -15,14 +15,14 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// A service is one that was started.
+// A service is a service that was started.
 type service struct {
 	stop    context.CancelFunc
-	stopped chan struct{} // closed when its process has ended for good
+	stopped chan struct{} // closed when its process has ended and is not started again
 }
 
-// stopTimeout is how long a service has after SIGTERM. The others are systemd's, for what snapd's units leave to it: the
-// pause before a service is started again, and how many starts in which time are too many.
+// stopTimeout is the time between SIGTERM and SIGKILL. The others are defaults of systemd, which snapd's units do not change:
+// the pause before a service is started again, and the limit of starts in an interval.
 const (
 	stopTimeout   = 30 * time.Second
 	restartDelay  = 100 * time.Millisecond
@@ -30,8 +30,8 @@ const (
 	startInterval = 10 * time.Second
 )
 
-// Service starts, stops or restarts a service: "start", "stop", "restart". One that ends is started again as its
-// restart-condition says, until that happens too often, as systemd does with snapd's unit; timers are not run.
+// Service performs an action on a service: "start", "stop" or "restart". A service that ends is started again according to
+// its restart-condition. As on systemd, too many starts in an interval end that. Timers do not run.
 func (r *Runner) Service(ctx context.Context, action string, snap facts.Snap, name string) error {
 	if !r.options.RunServices || snap.Dir == "" {
 		return nil
@@ -70,24 +70,24 @@ func (r *Runner) Service(ctx context.Context, action string, snap facts.Snap, na
 		r.run(life, snap, name, words, environment)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.services[id] == s { // it has ended by itself
+		if r.services[id] == s { // nobody has stopped it
 			delete(r.services, id)
 		}
 	}()
 	return nil
 }
 
-// Active tells whether a service runs, or waits to be started again. known is false where services are not run.
+// Active reports whether a service runs or waits to be started again. known is false if the runner runs no services.
 func (r *Runner) Active(instance, name string) (active, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.services[instance+"."+name] != nil, r.options.RunServices
 }
 
-// run runs a service's process until it is stopped, or is not started again.
+// run runs a service's process, again and again, until the service is stopped or its restart-condition does not hold.
 func (r *Runner) run(life context.Context, snap facts.Snap, name string, words []string, environment *environment) {
 	id, declared := snap.Instance()+"."+name, snap.Services[name]
-	var begun time.Time // of the interval in which starts are counted
+	var begun time.Time // the start of the interval in which starts are counted
 	starts := 0
 	for {
 		if now := time.Now(); starts == 0 || now.Sub(begun) > startInterval {
@@ -95,8 +95,8 @@ func (r *Runner) run(life context.Context, snap facts.Snap, name string, words [
 		}
 		if starts++; starts > startBurst {
 			r.journal.refused(id)
-			r.print(snap.Instance(), name, 0, fmt.Sprintf("(start request repeated too quickly: %d starts within %s, and systemd gives "+
-				"up. Mend it, then: aspects-poc registry run --shell %s -c 'snapctl restart %s')",
+			r.print(snap.Instance(), name, 0, fmt.Sprintf("(start request repeated too quickly: %d starts within %s, so systemd gives "+
+				"up. Repair it, then run: aspects-poc registry run --shell %s -c 'snapctl restart %s')",
 				startBurst, startInterval, snap.Instance(), id))
 			return
 		}
@@ -125,10 +125,10 @@ func (r *Runner) run(life context.Context, snap facts.Snap, name string, words [
 	}
 }
 
-// again tells whether a service that has ended so is started again.
+// again reports whether a service that has ended with err is started again.
 func again(declared facts.Service, err error) bool {
 	var exit *exec.ExitError
-	signal := syscall.Signal(0) // that has ended it, if it was one that nobody means well
+	signal := syscall.Signal(0) // the signal that has ended it; 0 for none and for the signals of an orderly end
 	if errors.As(err, &exit) {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			signal = status.Signal()
@@ -167,7 +167,7 @@ func (r *Runner) supervise(command *exec.Cmd, snap, name string) error {
 		for lines.Scan() {
 			r.print(snap, name, pid, lines.Text())
 		}
-		_, _ = io.Copy(io.Discard, read) // a line that is too long
+		_, _ = io.Copy(io.Discard, read) // the scanner stops at a line that is too long
 	}()
 	err := command.Start()
 	if err == nil {

@@ -15,17 +15,17 @@ import (
 	"aspects-poc/internal/snapdhttp"
 )
 
-// IsSnapctl tells whether a program was called as snapctl, by its argv[0].
+// IsSnapctl reports whether a program was called as snapctl, given its argv[0].
 func IsSnapctl(argv0 string) bool { return filepath.Base(argv0) == "snapctl" }
 
-// snapctlLimit is how long snapctl waits for an answer. snapd ends a wait for a change after the same time, so that it is
-// chance which of two errors a hook sees that waits for itself; here, too.
+// snapctlLimit returns how long snapctl waits for an answer. snapd ends a wait for a change after the same time. So chance
+// decides which of two errors a hook gets that waits for itself; the random part imitates that.
 func snapctlLimit() time.Duration {
 	return 2*time.Minute - 20*time.Millisecond + rand.N(40*time.Millisecond)
 }
 
-// Snapctl is the command snapctl: it asks what answers at ASPECTS_SNAP_SOCKET, or snapd, prints what that wants printed
-// and returns the exit code. Errors are printed as snapd's own snapctl prints them: "error: " and snapd's words.
+// Snapctl is the command snapctl. It sends the arguments to the socket in ASPECTS_SNAP_SOCKET, or to snapd's, prints the
+// answer and returns the exit code. It prints errors as snapd's own snapctl does: "error: " and snapd's words.
 func Snapctl(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	socket := cmp.Or(getenv(SocketVariable), "/run/snapd-snap.socket")
 	body := map[string]any{"context-id": cmp.Or(getenv("SNAP_COOKIE"), getenv("SNAP_CONTEXT")), "args": args}
@@ -64,7 +64,7 @@ func Snapctl(ctx context.Context, args []string, getenv func(string) string, std
 		fmt.Fprintf(stderr, "error: cannot read the answer: %v\n", err)
 		return 1
 	}
-	_, _ = io.WriteString(stdout, printed.Stdout) // nobody is left to tell
+	_, _ = io.WriteString(stdout, printed.Stdout) // a failure could be reported nowhere else
 	_, _ = io.WriteString(stderr, printed.Stderr)
 	return printed.Exit
 }

@@ -8,8 +8,8 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// What an imitated machine has none of is answered as by a snapd that has none of it: clients that list all there is, as
-// the snap command does, are not told of an error.
+// The handlers below return empty lists, as snapd does where it has no such objects. So a client that lists everything, such
+// as the snap command, gets no error.
 
 func none(*Server, *http.Request) (reply, error) { return reply{result: []any{}}, nil }
 
@@ -19,14 +19,14 @@ func noValidationSet(*Server, *http.Request) (reply, error) {
 	return reply{}, &facts.Error{Status: http.StatusNotFound, Kind: "validation-set-not-found", Message: "validation set not found"}
 }
 
-// notImitated are the endpoints that snapd has and that are not imitated: what is missing, and what to do instead.
+// notImitated lists the endpoints of snapd that are not imitated. The texts say what is missing and what to do instead.
 var notImitated = map[string]map[string]string{
 	"/v2/aliases":                          {"POST": noAliases},
 	"/v2/quotas":                           {"POST": noQuotas},
 	"/v2/quotas/{group}":                   {"GET": noQuotas},
 	"/v2/snapshots":                        {"POST": noSnapshots},
 	"/v2/snapshots/{id}/export":            {"GET": noSnapshots},
-	"/v2/validation-sets/{account}/{name}": {"POST": "validation sets are not imitated: nothing here is refreshed, so that nothing is kept from it"},
+	"/v2/validation-sets/{account}/{name}": {"POST": "validation sets are not imitated: no snap here is refreshed"},
 	"/v2/find":                             {"GET": noStore},
 	"/v2/sections":                         {"GET": noStore},
 	"/v2/categories":                       {"GET": noStore},
@@ -62,22 +62,21 @@ var notImitated = map[string]map[string]string{
 const (
 	noStore     = "there is no store here: aspects-poc registry dev runs snaps from their source"
 	noAliases   = "aliases are not imitated: call an app by its full name, SNAP.APP"
-	noQuotas    = "quota groups are not imitated: nothing here limits what a service takes"
-	noSnapshots = "snapshots are not imitated: what snaps keep is below var/snap in the folder that aspects-poc registry dev " +
-		"--state names, and can be copied"
-	noUsers   = "there is no store here to log in to: root, and who runs this, may do everything"
-	noModel   = "the machine's model and how it starts are not imitated: this needs a device, or a virtual machine"
-	noFiles   = "snaps are folders here, not files: snap list --all tells of them"
-	noDebug   = "what snapd tells of itself is not imitated: --verbose logs each request"
-	noPrompts = "AppArmor's prompts are not imitated: nothing here is confined"
+	noQuotas    = "quota groups are not imitated: services here have no limits"
+	noSnapshots = "snapshots are not imitated: copy the data of snaps from var/snap in the folder of aspects-poc registry dev --state"
+	noUsers     = "there is no store here to log in to: root and the user who runs this may do everything"
+	noModel     = "the machine's model and boot are not imitated: use a device or a virtual machine"
+	noFiles     = "snaps are folders here, not files: snap list --all lists them"
+	noDebug     = "snapd's debug output is not imitated: --verbose logs each request"
+	noPrompts   = "AppArmor's prompts are not imitated: no snap here is confined"
 )
 
-// absent answers for what is not imitated.
+// absent returns a handler that refuses with the text.
 func absent(text string) handler {
 	return func(*Server, *http.Request) (reply, error) { return reply{}, refuse(http.StatusNotImplemented, text) }
 }
 
-// withAbsent adds what is not imitated to what is.
+// withAbsent adds the endpoints that are not imitated to those that are.
 func withAbsent(imitated map[string]map[string]endpoint) map[string]map[string]endpoint {
 	all := maps.Clone(imitated)
 	for path, methods := range notImitated {
@@ -91,15 +90,15 @@ func withAbsent(imitated map[string]map[string]endpoint) map[string]map[string]e
 	return all
 }
 
-// cannot words what cannot be done to a snap without a store.
+// cannot returns the refusal of an action on a snap that needs a store.
 func cannot(action, name string) error {
 	known := map[string]string{
 		"install": "there is no store here: aspects-poc registry dev runs snaps from their source, and `snap try DIR` adds one to it",
 		"refresh": "there is no store here: aspects-poc registry dev reads a snap again when its files change",
-		"revert":  "only one revision of a snap is kept here: change its files back", "switch": noStore, "amend": noStore,
-		"enable": "a snap here is enabled always: remove it, or disconnect its plugs", "disable": "a snap here is enabled always: " +
+		"revert":  "a snap has only one revision here: restore its files", "switch": noStore, "amend": noStore,
+		"enable": "a snap here is always enabled: remove it, or disconnect its plugs", "disable": "a snap here is always enabled: " +
 			"remove it, or disconnect its plugs",
-		"hold": "nothing here is refreshed by itself", "unhold": "nothing here is refreshed by itself",
+		"hold": "no snap here is refreshed by itself", "unhold": "no snap here is refreshed by itself",
 		"snapshot": noSnapshots,
 	}
 	reason, found := known[action]

@@ -22,8 +22,8 @@ func (s *Server) assertionTypes(*http.Request) (reply, error) {
 	return reply{result: map[string]any{"types": assertion.Types()}}, nil
 }
 
-// assertions returns those that the machine knows, each type sorted by its name. Confdb-schemas that came without a
-// signature get what has the shape of one.
+// assertions returns the machine's assertions of a type, sorted by name. A confdb-schema that was added without a signature
+// gets a placeholder for one.
 func (s *Server) assertions() ([]*assertion.Assertion, error) {
 	var list []*assertion.Assertion
 	for _, schema := range append(facts.Builtin(), s.world.Facts.Now().Schemas()...) {
@@ -109,11 +109,11 @@ func (s *Server) sendRaw(w http.ResponseWriter, media string, count int, write f
 	w.Header().Set("X-Ubuntu-Assertions-Count", strconv.Itoa(count))
 	w.WriteHeader(http.StatusOK)
 	if err := write(w); err != nil {
-		s.log.Debug("client went away", "error", err)
+		s.log.Debug("client has gone", "error", err)
 	}
 }
 
-// acknowledge takes what `snap ack` sends. Of a stream all or nothing is taken.
+// acknowledge adds the assertions that `snap ack` sends: all of a stream, or none.
 func (s *Server) acknowledge(r *http.Request) (reply, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -135,7 +135,7 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 			_, err = assertion.ReadKey(a.Encode())
 			others = append(others, kept(a))
 		default:
-			// The store has signed it, whose keys are not known here: it is shown, and trusted with nothing.
+			// The store signs these, and its keys are unknown here. The assertion is listed, but has no effect.
 			others = append(others, kept(a))
 		}
 		if err != nil {
@@ -156,7 +156,7 @@ func kept(a *assertion.Assertion) facts.Assertion {
 	return facts.Assertion{Name: a.String(), Revision: a.Revision(), Text: string(a.Encode())}
 }
 
-// admit checks a confdb-schema, as acknowledging it does.
+// admit checks a confdb-schema before it is acknowledged.
 func (s *Server) admit(a *assertion.Assertion) (facts.Schema, error) {
 	schema, err := Parse(a)
 	if err != nil {
@@ -174,7 +174,7 @@ func (s *Server) admit(a *assertion.Assertion) (facts.Schema, error) {
 	return schema, nil
 }
 
-// Parse reads the confdb-schema in an assertion. It does not look at the signature.
+// Parse reads the confdb-schema in an assertion. It does not verify the signature.
 func Parse(a *assertion.Assertion) (facts.Schema, error) {
 	if authority, account := a.Header("authority-id"), a.Header("account-id"); authority != account {
 		return facts.Schema{}, fmt.Errorf("authority-id and account-id must match, confdb-schema assertions are expected to "+
@@ -191,8 +191,8 @@ func Parse(a *assertion.Assertion) (facts.Schema, error) {
 	return facts.Schema{Parsed: parsed, Document: document, Assertion: string(a.Encode())}, nil
 }
 
-// ParseSchema reads a confdb-schema from a file's text: an assertion, whatever its signature, or the JSON that `snap
-// sign` takes. Errors are those of packages assertion and confdb.
+// ParseSchema reads a confdb-schema from a file's text: an assertion, or the JSON that is the input of `snap sign`. It does
+// not verify signatures. It returns the errors of packages assertion and confdb.
 func ParseSchema(text []byte) (facts.Schema, error) {
 	if strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
 		parsed, err := confdb.ParseDocument(text)

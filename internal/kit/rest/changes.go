@@ -12,7 +12,7 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// A change as snapd shows it: the world's, with its tasks, in another order of members.
+// The shapes of a change and its tasks in snapd's API, with members in snapd's order.
 type changeInfo struct {
 	ID      string         `json:"id"`
 	Kind    string         `json:"kind"`
@@ -94,7 +94,7 @@ func (s *Server) listChanges(r *http.Request) (reply, error) {
 	return reply{result: list}, nil
 }
 
-// concerns tells whether a change is about a snap: it is named in a summary, of the change or of one of its hooks.
+// concerns reports whether a change is about a snap: the summary of the change or of one of its hooks names the snap.
 func concerns(c changes.Change, instance string) bool {
 	if instance == "" {
 		return true

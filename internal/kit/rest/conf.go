@@ -9,7 +9,7 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// core is the name that the system's options have in messages; "system" is another name of it.
+// core is the name of the system's options in messages. "system" is its alias in requests.
 const core = "core"
 
 func confName(r *http.Request) string {
@@ -20,9 +20,9 @@ func confName(r *http.Request) string {
 }
 
 func (s *Server) getConf(r *http.Request) (reply, error) {
-	name := confName(r) // a snap that is not there has no options: nobody asks whether it is
+	name := confName(r) // as on snapd, an unknown snap has no options and is no error
 	config := s.world.Facts.Now().Config(name)
-	if name == core { // there was nothing to be seeded with
+	if name == core { // an imitated machine has no seed to load
 		config = maps.Clone(config)
 		config["seed"] = map[string]any{"loaded": true}
 	}

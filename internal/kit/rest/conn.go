@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// ConnContext is what an http.Server that uses Handler or SnapHandler needs as its ConnContext: it tells who asks.
+// ConnContext is the ConnContext of an http.Server that uses Handler or SnapHandler. It records who the client is.
 func ConnContext(ctx context.Context, connection net.Conn) context.Context {
 	return withPeer(ctx, connection)
 }

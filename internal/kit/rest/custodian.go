@@ -6,8 +6,8 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// A standIn is a snap without hooks that is connected custodian of every view there is: for machines whose own snaps are
-// not loaded, as snapd answers for no view without a custodian.
+// standIn adds the snap of Options.Custodian, or connects it to new views. A machine without snaps needs it, because snapd
+// refuses every access to a view without a custodian.
 func (s *Server) standIn() error {
 	name := s.options.Custodian
 	if name == "" {
@@ -22,7 +22,7 @@ func (s *Server) standIn() error {
 		for _, view := range schema.Parsed.Views() {
 			plug := facts.Plug{Interface: "confdb", Account: schema.Parsed.Account, View: schema.Parsed.Name + "/" + view,
 				Role: facts.Custodian}
-			// Plugs are named after views, as people do; where two confdb-schemas have one of the same name, by both.
+			// A plug has the name of its view. If two confdb-schemas have a view of that name, it has both names.
 			id := view
 			if taken, found := plugs[id]; found && taken != plug {
 				id = schema.Parsed.Name + "-" + view
@@ -33,7 +33,7 @@ func (s *Server) standIn() error {
 			plugs[id] = plug
 		}
 	}
-	var fresh []string // a plug that somebody has disconnected stays so
+	var fresh []string // only new plugs: one that somebody has disconnected stays disconnected
 	for id, plug := range plugs {
 		if old, found := snap.Plugs[id]; !found || old != plug {
 			fresh = append(fresh, id)

@@ -8,14 +8,14 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// A reply is what a handler answers with: done, begun or raw; refusals are errors.
+// A reply is the answer of a handler: a result, a change or a raw body. Refusals are errors instead.
 type reply struct {
 	result any
-	change string // ID of what was begun; "" if it is done
-	raw    func(w http.ResponseWriter)
+	change string                      // ID of the change that has begun; "" if there is none
+	raw    func(w http.ResponseWriter) // writes the whole answer
 }
 
-// envelope is snapd's answer, members in its order.
+// An envelope is an answer of snapd, with members in snapd's order.
 type envelope struct {
 	Type   string `json:"type"`
 	Code   int    `json:"status-code"`
@@ -49,7 +49,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, answer reply, err
 			status = http.StatusInternalServerError
 		}
 		s.send(w, status, envelope{Type: "error", Result: failure{refused.Message, refused.Kind, refused.Value}})
-	case r.Context().Err() != nil: // the client has gone, or the server goes
+	case r.Context().Err() != nil: // the client has gone, or the server stops
 		s.send(w, http.StatusInternalServerError, envelope{Type: "error", Result: failure{Message: "request canceled"}})
 	default:
 		s.log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
@@ -67,7 +67,7 @@ func (s *Server) send(w http.ResponseWriter, status int, e envelope) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // a client that went away is its own affair
+	_, _ = w.Write(append(text, '\n')) // fails only if the client has gone
 }
 
 func refuse(status int, message string) *facts.Error {

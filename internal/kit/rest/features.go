@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 )
 
-// exportFeatures leaves files for those features that are on, as snapd does in /var/lib/snapd/features: the snap command
-// looks there before it asks. It is called before each answer, so that whoever was told that a flag is set finds it so.
+// exportFeatures writes a file for each feature that is on, as snapd does in /var/lib/snapd/features. The snap command
+// checks the files before it sends a request. The server calls exportFeatures before each answer: a client that has set a
+// flag finds the file when the answer arrives.
 func (s *Server) exportFeatures() error {
 	if s.options.Features == "" {
 		return nil
@@ -30,7 +31,7 @@ func (s *Server) exportFeatures() error {
 		err = nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot tell clients of the features that are on: %w", err)
+		return fmt.Errorf("cannot export the features that are on: %w", err)
 	}
 	s.exported = &on
 	return nil

@@ -14,17 +14,16 @@ import (
 	"strings"
 )
 
-// An Installer installs snaps that are not in the store. Each method begins to, or to refresh one, and returns the ID of the
-// change.
+// An Installer installs or refreshes snaps that do not come from the store. Each method begins a change and returns its ID.
 type Installer interface {
-	// Try takes the snap in a folder, as `snap try` does.
+	// Try begins to install the snap in a folder, as `snap try` does.
 	Try(ctx context.Context, dir string) (change string, err error)
-	// InstallFile takes a packed snap, as `snap install FILE` does. The file is gone when it returns. instance is the name of
-	// a parallel instance, "" for the snap's own; devmode says that it was asked for without confinement.
+	// InstallFile begins to install a packed snap, as `snap install FILE` does. The server removes the file when InstallFile
+	// returns. instance is the name of a parallel instance, or "" for the snap's own name. devmode asks for no confinement.
 	InstallFile(ctx context.Context, file, instance string, devmode bool) (change string, err error)
 }
 
-// changeSnap does something to a snap: without a store it can be removed.
+// changeSnap performs an action on a snap. Only remove works without a store.
 func (s *Server) changeSnap(r *http.Request) (reply, error) {
 	var body struct {
 		Action string `json:"action"`
@@ -41,7 +40,7 @@ func (s *Server) changeSnap(r *http.Request) (reply, error) {
 	return reply{change: change}, err
 }
 
-// changeSnaps does something to several snaps, or takes one that is sent, or lies in a folder.
+// changeSnaps removes several snaps, or installs one from a form.
 func (s *Server) changeSnaps(r *http.Request) (reply, error) {
 	media, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if strings.HasPrefix(media, "multipart/") {
@@ -65,15 +64,15 @@ func (s *Server) changeSnaps(r *http.Request) (reply, error) {
 	return reply{change: change, result: map[string]any{"snap-names": body.Snaps}}, err
 }
 
-// nowhere is said where nobody installs anything.
-const nowhere = "no hooks are run here: aspects-poc registry dev runs snaps from their source, and takes `snap try DIR` and " +
+// noInstaller is the reason of refusals if there is no Installer.
+const noInstaller = "no hooks are run here: aspects-poc registry dev runs snaps from their source, and takes `snap try DIR` and " +
 	"`snap install FILE`"
 
-// sideload takes the form that `snap try` and `snap install FILE` send.
+// sideload installs a snap from the form that `snap try` and `snap install FILE` send.
 func (s *Server) sideload(r *http.Request, boundary string) (reply, error) {
 	form, err := readForm(multipart.NewReader(r.Body, boundary), s.options.Install != nil)
 	if form != nil {
-		defer form.forget()
+		defer form.remove()
 	}
 	if err != nil {
 		return reply{}, badRequest(fmt.Sprintf("cannot read POST form: %v", err))
@@ -81,7 +80,7 @@ func (s *Server) sideload(r *http.Request, boundary string) (reply, error) {
 	var change string
 	switch dir := form.fields["snap-path"]; {
 	case s.options.Install == nil:
-		return reply{}, refuse(http.StatusNotImplemented, "cannot install a snap: "+nowhere)
+		return reply{}, refuse(http.StatusNotImplemented, "cannot install a snap: "+noInstaller)
 	case form.fields["action"] == "try" && dir == "":
 		return reply{}, badRequest("need 'snap-path' value in form")
 	case form.fields["action"] == "try" && !filepath.IsAbs(dir):
@@ -98,29 +97,29 @@ func (s *Server) sideload(r *http.Request, boundary string) (reply, error) {
 	return reply{change: change}, err
 }
 
-// fieldLimit bounds what is kept of a field of a form, and fileLimit how long a file may be.
+// The limits of a form in bytes: fieldLimit cuts a field off, fileLimit refuses a file.
 const (
 	fieldLimit = 8 << 10
 	fileLimit  = 4 << 30
 )
 
-// A form is what was sent as one.
+// A form is a multipart form that was received.
 type form struct {
 	fields map[string]string
 	dir    string   // of files; "" if there are none
-	files  []string // those that are snaps
+	files  []string // packed snaps
 }
 
-// forget removes the files.
-func (f *form) forget() {
+// remove removes the files.
+func (f *form) remove() {
 	if f.dir != "" {
-		_ = os.RemoveAll(f.dir) // in the system's folder for such
+		_ = os.RemoveAll(f.dir) // the system cleans up its folder for temporary files
 	}
 }
 
-// readForm reads a form. Files are kept only if somebody wants them; they are read in any case, as the client would not come
-// to read the answer.
-func readForm(parts *multipart.Reader, keep bool) (*form, error) {
+// readForm reads a form to its end, because a client reads the answer only after it has sent everything. It stores the
+// packed snaps in files if store is true.
+func readForm(parts *multipart.Reader, store bool) (*form, error) {
 	f := &form{fields: map[string]string{}}
 	for {
 		part, err := parts.NextPart()
@@ -133,8 +132,8 @@ func readForm(parts *multipart.Reader, keep bool) (*form, error) {
 			var text []byte
 			text, err = io.ReadAll(io.LimitReader(part, fieldLimit))
 			f.fields[part.FormName()] = string(text)
-		case keep && part.FormName() == "snap":
-			err = f.keep(part)
+		case store && part.FormName() == "snap":
+			err = f.store(part)
 		}
 		if err == nil {
 			_, err = io.Copy(io.Discard, part)
@@ -145,8 +144,8 @@ func readForm(parts *multipart.Reader, keep bool) (*form, error) {
 	}
 }
 
-// keep writes a file that is sent.
-func (f *form) keep(part *multipart.Part) (err error) {
+// store writes a part to a file.
+func (f *form) store(part *multipart.Part) (err error) {
 	if f.dir == "" {
 		if f.dir, err = os.MkdirTemp("", "aspects-poc-snap-"); err != nil {
 			return err
@@ -160,7 +159,7 @@ func (f *form) keep(part *multipart.Part) (err error) {
 	defer func() { err = errors.Join(err, file.Close()) }()
 	f.files = append(f.files, path)
 	if n, err := io.Copy(file, io.LimitReader(part, fileLimit)); err != nil || n == fileLimit {
-		return errors.Join(err, fmt.Errorf("%s cannot be kept: %d bytes were read", part.FileName(), n))
+		return errors.Join(err, fmt.Errorf("cannot store %s: %d bytes were read", part.FileName(), n))
 	}
 	return nil
 }

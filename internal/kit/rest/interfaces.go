@@ -11,7 +11,7 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// The slots are the system's, which are those of the snap snapd.
+// system is the snap that has the system's slots.
 const system = "snapd"
 
 type plugRef struct {
@@ -62,7 +62,7 @@ func attributes(p facts.Plug) map[string]any {
 	return attrs
 }
 
-// slots are what plugs can be connected to: one of the system for each interface that a plug has.
+// slots returns the names of the system's slots: one for each interface that a plug has.
 func (s *Server) slots() []string {
 	names := map[string]bool{"confdb": true}
 	for _, snap := range s.world.Snaps() {
@@ -132,7 +132,7 @@ func (s *Server) listConnections(r *http.Request) (reply, error) {
 	return reply{result: map[string]any{"established": established, "plugs": plugs, "slots": slots}}, nil
 }
 
-// listInterfaces answers as /v2/interfaces does: with select, the interfaces; without, plugs and slots.
+// listInterfaces returns the interfaces if the query has select, else plugs and slots.
 func (s *Server) listInterfaces(r *http.Request) (reply, error) {
 	query := r.URL.Query()
 	switch query.Get("select") {
@@ -155,7 +155,7 @@ func (s *Server) listInterfaces(r *http.Request) (reply, error) {
 	}
 }
 
-// An interfaceInfo is what snapd tells of an interface.
+// An interfaceInfo is an interface in snapd's API.
 type interfaceInfo struct {
 	Name    string     `json:"name"`
 	Summary string     `json:"summary,omitempty"`
@@ -164,13 +164,13 @@ type interfaceInfo struct {
 	Slots   []slotInfo `json:"slots,omitempty"`
 }
 
-// summaries are what snapd says of those interfaces that matter here.
+// summaries are snapd's descriptions of some interfaces, by name.
 var summaries = map[string]string{
 	"confdb": "allows accessing a confdb through a view", "network": "allows access to the network",
 	"network-bind": "allows operating as a network service",
 }
 
-// describeInterfaces tells of the interfaces that are asked for: with select=connected those of which a plug is connected.
+// describeInterfaces returns the interfaces that a query selects. select=connected selects those with a connected plug.
 func (s *Server) describeInterfaces(query url.Values) []interfaceInfo {
 	list := []interfaceInfo{}
 	names := commaSeparated(query.Get("names"))
@@ -226,8 +226,8 @@ func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
 	plug, slot := body.Plugs[0], body.Slots[0]
 	summary := ""
 	if body.Action == "disconnect" && plug == (plugRef{}) {
-		summary = fmt.Sprintf("Disconnect : from %s:%s", slot.Snap, slot.Slot) // snapd takes it as it was sent
-		// snap disconnect SNAP:NAME does not say what NAME is; of what is here all are plugs.
+		summary = fmt.Sprintf("Disconnect : from %s:%s", slot.Snap, slot.Slot) // as snapd words it
+		// `snap disconnect SNAP:NAME` does not say whether NAME is a plug or a slot. Snaps here have only plugs.
 		plug, slot = plugRef{slot.Snap, slot.Slot}, slotRef{}
 	}
 	snap, err := s.world.Snap(plug.Snap)
@@ -259,7 +259,8 @@ func (s *Server) changeInterfaces(r *http.Request) (reply, error) {
 	return reply{change: change}, err
 }
 
-// fits tells whether a plug of an interface can go to a slot: the system's of that interface, however it is named.
+// fits returns an error if a plug of an interface cannot be connected to a slot. Only the system's slot of that interface
+// fits, under any of the system's names.
 func (s *Server) fits(plug plugRef, slot slotRef, kind string) error {
 	if !slices.Contains([]string{"", "system", core, system}, slot.Snap) {
 		if _, err := s.world.Snap(slot.Snap); err != nil {

@@ -54,7 +54,7 @@ func TestListen(t *testing.T) {
 	if err := os.WriteFile(path, []byte("of somebody"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rest.Listen(path); err == nil || !strings.Contains(err.Error(), "there is something else than a socket") {
+	if _, err := rest.Listen(path); err == nil || !strings.Contains(err.Error(), "the file is not a socket") {
 		t.Errorf("in the place of a file: %v", err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "of somebody" {

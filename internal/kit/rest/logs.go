@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// A LogLine is what a service has printed.
+// A LogLine is a line in the log of a service.
 type LogLine struct {
 	Time    time.Time
-	Service string // SNAP.SERVICE that it is about
+	Service string // SNAP.SERVICE that the line is about
 	PID     int
 	Text    string
-	Systemd bool // the service manager says it
+	Systemd bool // the service manager has written the line, not the service
 }
 
-// Logs has what services have printed.
+// Logs returns the lines that services have printed.
 type Logs interface {
-	// Logs tells what services have printed, of all of them together the last lines, oldest first; last is negative for
-	// all there is. With follow it goes on with those to come, until ctx ends or tell fails.
-	Logs(ctx context.Context, services []string, last int, follow bool, tell func(LogLine) error) error
+	// Logs calls yield for the last lines of the services together, oldest first; a negative last means all lines. With
+	// follow it continues with new lines until ctx ends. It ends when yield returns an error.
+	Logs(ctx context.Context, services []string, last int, follow bool, yield func(LogLine) error) error
 }
 
-// defaultLines is how many lines snapd answers with if it is not told.
+// defaultLines is the number of lines that snapd returns if the request has none.
 const defaultLines = 10
 
-// showLogs answers with lines of services as a sequence of JSON texts (RFC 7464), as snapd does.
+// showLogs returns lines of services as a sequence of JSON texts (RFC 7464), as snapd does.
 func (s *Server) showLogs(r *http.Request) (reply, error) {
 	query := r.URL.Query()
 	last, follow := defaultLines, false
@@ -79,7 +79,7 @@ func (s *Server) showLogs(r *http.Request) (reply, error) {
 			return err
 		})
 		if err != nil && r.Context().Err() == nil {
-			s.log.Debug("client went away", "error", err)
+			s.log.Debug("client has gone", "error", err)
 		}
 	}}, nil
 }

@@ -11,13 +11,13 @@ import (
 	"aspects-poc/internal/kit/world/changes"
 )
 
-// noticeTypes are what snapd 2.77.1 knows; only changes are announced here.
+// noticeTypes are the types that snapd 2.77.1 knows. The imitated machine adds only notices of changes.
 var noticeTypes = []string{"change-update", "warning", "refresh-inhibit", "snap-run-inhibit", "interfaces-requests-prompt",
 	"interfaces-requests-rule-update"}
 
 type noticeInfo struct {
 	ID            string            `json:"id"`
-	UserID        *int              `json:"user-id"` // null: for everybody
+	UserID        *int              `json:"user-id"` // null: for all users
 	Type          string            `json:"type"`
 	Key           string            `json:"key"`
 	FirstOccurred time.Time         `json:"first-occurred"`
@@ -33,7 +33,7 @@ func noticeOf(n changes.Notice) noticeInfo {
 		LastRepeated: n.LastRepeated, Occurrences: n.Occurrences, LastData: n.LastData, ExpireAfter: n.ExpireAfter.String()}
 }
 
-// listNotices answers at once where there is something; else it waits for the timeout that the client asks for.
+// listNotices returns notices that match the query. If there is none yet, it waits for one, at most for the query's timeout.
 func (s *Server) listNotices(r *http.Request) (reply, error) {
 	query := r.URL.Query()
 	filter := changes.NoticeFilter{Keys: commaSeparated(query["keys"]...)}
@@ -47,7 +47,7 @@ func (s *Server) listNotices(r *http.Request) (reply, error) {
 				filter.Types = append(filter.Types, kind)
 			}
 		}
-		if len(filter.Types) == 0 { // only such as this version does not know: there are none, and never will be
+		if len(filter.Types) == 0 { // this version knows none of the types, so no notice can match
 			return reply{result: list}, nil
 		}
 	}
@@ -79,7 +79,7 @@ func (s *Server) listNotices(r *http.Request) (reply, error) {
 	return reply{result: list}, nil
 }
 
-// noticeUsers checks the filters by user, which make no difference: what there is here is for everybody.
+// noticeUsers checks the filters by user. They select nothing, because all notices here are for all users.
 func (s *Server) noticeUsers(r *http.Request, query url.Values) error {
 	if len(query["user-id"]) == 0 && len(query["users"]) == 0 {
 		return nil
@@ -112,7 +112,7 @@ func (s *Server) showNotice(r *http.Request) (reply, error) {
 	return reply{result: noticeOf(n)}, nil
 }
 
-// addNotice is for the snap command, which tells with it that a snap cannot be run; nothing here does.
+// addNotice refuses to add a notice. On snapd, the snap command adds one when a snap cannot be run.
 func (s *Server) addNotice(*http.Request) (reply, error) {
 	return reply{}, refuse(http.StatusForbidden, "only snap command can record notices")
 }

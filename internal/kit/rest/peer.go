@@ -12,7 +12,7 @@ type peer struct{ uid, pid int }
 
 type peerKey struct{}
 
-// withPeer notes in a connection's context who is at its other end, as the kernel knows it.
+// withPeer adds the peer of a connection to its context. The kernel reports the peer.
 func withPeer(ctx context.Context, connection net.Conn) context.Context {
 	socket, ok := connection.(*net.UnixConn)
 	if !ok {

@@ -1,13 +1,13 @@
-// Package rest answers what snapd's REST API is asked about confdb, as a stock snapd 2.77.1 does, over an imitated
-// machine (package world): on two sockets, one in the place of snapd's own, one in that of the socket for snaps.
+// Package rest imitates the part of snapd's REST API that concerns confdb. It serves an imitated machine (package world)
+// on two sockets: one replaces snapd's own socket, the other replaces the socket for snaps. Its main type is Server.
 //
 //	server, err := rest.New(rest.Options{World: w, Keys: keys})
 //	listener, err := rest.Listen("/tmp/snapd/snapd.socket")
 //	err = server.Serve(ctx, listener, snaps)
 //
-// What there is stands in the table of routes. Statuses, kinds and messages are those of snapd 2.77.1, taken from what it
-// was seen to answer, else from its source; docs/devkit-serve.md lists what is not imitated. Nothing here decides on
-// data: that is the world's business.
+// The table routes lists the endpoints. Statuses, kinds and messages are those of snapd 2.77.1: observed where possible,
+// else read in its source. docs/devkit-serve.md lists what is not imitated. This package decides nothing about data:
+// it leaves that to package world.
 package rest
 
 import (
@@ -29,33 +29,35 @@ import (
 	"aspects-poc/internal/kit/world"
 )
 
-// Options say what to serve. World must be there.
+// Options configure New. World is required.
 type Options struct {
 	World *world.World
 
-	// Keys are trusted to sign the assertions that are acknowledged. With Unsigned no signature is asked for.
+	// Keys verify the assertions that clients acknowledge. Unsigned accepts assertions without a signature.
 	Keys     assertion.Keys
 	Unsigned bool
 
-	// Custodian is the name of a snap without hooks that is custodian of all views, those of confdb-schemas that are
-	// acknowledged later included; "" for none.
+	// Custodian is the name of a snap that New adds: it has no hooks and is the custodian of all views, also of views of
+	// confdb-schemas that are acknowledged later. "" adds none.
 	Custodian string
 
-	// Root tells whether a user counts as the administrator; nil: root does, and the user who runs this process.
+	// Root reports whether a user is an administrator. nil: root is, and the user who runs this process.
 	Root func(uid int) bool
 
-	// Features is a directory in which files tell clients which features are on, as those in /var/lib/snapd/features do;
-	// "" for none.
+	// Features is a directory with an empty file for each feature that is on, like snapd's /var/lib/snapd/features. ""
+	// writes none.
 	Features string
 
-	// Logs has what services print; nil: there is nothing of it.
+	// Logs returns what services have printed. nil: there are no logs.
 	Logs Logs
 
-	// Install installs snaps, and Programs knows how their apps are run; nil: there is nothing of it.
-	Install  Installer
+	// Install installs snaps. nil: such requests are refused.
+	Install Installer
+
+	// Programs returns how to run the apps of snaps. nil: such requests are refused.
 	Programs Programs
 
-	// Log takes each request, at level debug, and what goes wrong without anybody being told; nil discards it.
+	// Log receives each request at level debug, and the failures that no client sees. nil discards them.
 	Log *slog.Logger
 }
 
@@ -68,10 +70,10 @@ type Server struct {
 	snaps   http.Handler
 
 	exporting sync.Mutex // guards exported
-	exported  *bool      // whether the feature was on when it was told last; nil: not told yet
+	exported  *bool      // whether the feature was on at the last export; nil: not exported yet
 }
 
-// New returns a server that is not listening yet.
+// New returns a server. Call Serve to answer requests.
 func New(options Options) (*Server, error) {
 	if options.World == nil {
 		return nil, errors.New("internal error: rest: no world to serve")
@@ -91,15 +93,15 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
-// Listen listens on a unix socket that every user can open, as snapd's. A socket that a process left behind, so that
-// nobody answers, is replaced.
+// Listen listens on a unix socket that every user can open, as snapd's. It replaces a socket on which no process answers.
+// It returns an error if another process answers there.
 func Listen(path string) (net.Listener, error) {
-	// Others who begin at the same time would each replace the other's.
+	// Without the lock, two processes that start together would replace each other's sockets.
 	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
-	defer func() { _ = folder.Close() }() // and with it goes the lock
+	defer func() { _ = folder.Close() }() // releases the lock
 	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
@@ -113,36 +115,36 @@ func Listen(path string) (net.Listener, error) {
 		}
 	}
 	if _, err := os.Lstat(path); err == nil {
-		return nil, fmt.Errorf("cannot listen on %s: there is something else than a socket", path)
+		return nil, fmt.Errorf("cannot listen on %s: the file is not a socket", path)
 	}
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
-	if err := os.Chmod(path, 0o666); err != nil { // who may do what is decided by request
+	if err := os.Chmod(path, 0o666); err != nil { // each request is authorized by itself
 		return nil, errors.Join(fmt.Errorf("cannot listen on %s: %w", path, err), listener.Close())
 	}
 	return listener, nil
 }
 
-// Handler returns what answers on snapd's own socket; SnapHandler what answers on the one for snaps. They need
-// connections of Serve, or of an http.Server with ConnContext, to know who asks; else everybody is nobody.
+// Handler returns the handler for snapd's own socket. The http.Server that uses it needs ConnContext, which identifies the
+// client; without it every request is denied.
 func (s *Server) Handler() http.Handler { return s.main }
 
-// SnapHandler returns what answers on the socket for snaps.
+// SnapHandler returns the handler for the socket for snaps. It needs ConnContext as Handler does.
 func (s *Server) SnapHandler() http.Handler { return s.snaps }
 
-// Times that bound a connection; there is none on an answer, as a read may wait for others as long as it likes.
+// The limits of a connection. The time for an answer has no limit, because a read may wait for other accesses.
 const (
 	headerTimeout = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	drainTimeout  = 5 * time.Second
 )
 
-// Serve answers on both listeners, of which snaps may be nil, until ctx ends or one of them fails. Then it closes them
-// and waits for the requests under way, those that wait for others excepted.
+// Serve answers on both listeners until ctx ends or one of them fails; snaps may be nil. Then it closes the listeners,
+// cancels the requests that wait, and waits for the others.
 func (s *Server) Serve(ctx context.Context, main, snaps net.Listener) error {
-	// Requests end with ctx: those that wait for a notice or for their turn would wait on.
+	// ctx also ends the requests: one that waits for a notice or for its turn would delay the shutdown.
 	base, end := context.WithCancel(ctx)
 	defer end()
 	var servers []*http.Server
@@ -175,7 +177,7 @@ func (s *Server) Serve(ctx context.Context, main, snaps net.Listener) error {
 	defer cancel()
 	for _, server := range servers {
 		if shutdown := server.Shutdown(drain); shutdown != nil {
-			_ = server.Close() // whoever is left had its time
+			_ = server.Close() // drainTimeout is over
 		}
 	}
 	running.Wait()

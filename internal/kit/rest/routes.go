@@ -8,7 +8,7 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// A socket is where a request came in.
+// A socket is one of the two sockets on which requests arrive.
 type socket int
 
 const (
@@ -16,7 +16,7 @@ const (
 	snapSocket               // /run/snapd-snap.socket
 )
 
-// An access says who may ask.
+// An access is the callers that may use an endpoint.
 type access int
 
 const (
@@ -32,7 +32,7 @@ type endpoint struct {
 	handle handler
 }
 
-// routes are what there is: path, method, who may ask, who answers.
+// routes lists the endpoints: path, method, access and handler.
 var routes = withAbsent(map[string]map[string]endpoint{
 	"/v2/system-info":                      {"GET": {everybody, (*Server).systemInfo}},
 	"/v2/confdb":                           {"POST": {root, (*Server).delegate}},
@@ -62,7 +62,7 @@ var routes = withAbsent(map[string]map[string]endpoint{
 	"/v2/validation-sets/{account}/{name}": {"GET": {root, noValidationSet}},
 })
 
-// bodyLimit bounds what is read of a request. snapd reads all there is.
+// bodyLimit is the largest body that is read. snapd has no limit.
 const bodyLimit = 16 << 20
 
 // handler makes the handler of a socket.
@@ -79,10 +79,10 @@ func (s *Server) handler(from socket) http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.log.Debug("request", "method", r.Method, "path", r.URL.Path, "query", r.URL.RawQuery)
-		if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") { // of which little is kept
+		if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") { // readForm has its own limits
 			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 		}
-		// The mux would answer the odd path with a redirection, and the odd method with a page.
+		// The mux would redirect an unclean path, and answer CONNECT with a page.
 		if strings.Contains(r.URL.Path, "//") || r.Method == http.MethodConnect {
 			s.write(w, r, reply{}, refuse(http.StatusNotFound, "not found"))
 			return
@@ -91,7 +91,7 @@ func (s *Server) handler(from socket) http.Handler {
 	})
 }
 
-// answer checks method and caller, in snapd's order, and lets the endpoint answer.
+// answer checks method and caller, in snapd's order, and calls the endpoint's handler.
 func (s *Server) answer(from socket, methods map[string]endpoint, r *http.Request) (reply, error) {
 	e, found := methods[r.Method]
 	if !found {

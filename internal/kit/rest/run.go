@@ -2,20 +2,20 @@ package rest
 
 import "net/http"
 
-// A Program is what is executed for an app of a snap.
+// A Program is the command line and the environment of an app of a snap.
 type Program struct {
 	Args []string `json:"args"`
 	Env  []string `json:"env"`
 }
 
-// Programs knows how the apps of snaps are run.
+// Programs returns how to run the apps of snaps.
 type Programs interface {
-	// Program says how to run an app, named SNAP.APP or SNAP, or a shell in its place, with arguments.
+	// Program returns how to run an app with arguments. name is SNAP.APP or SNAP. asShell replaces the app by a shell.
 	Program(name string, asShell bool, arguments []string) (Program, error)
 }
 
-// RunPath is an endpoint that snapd does not have: `snap run` works with snapd's own files, which are not here, so that
-// `aspects-poc registry run` asks there how to run an app.
+// RunPath is an endpoint that snapd does not have. `snap run` needs snapd's own files, which an imitated machine lacks.
+// `aspects-poc registry run` asks this endpoint instead how to run an app.
 const RunPath = "/v2/imitation/run"
 
 func (s *Server) program(r *http.Request) (reply, error) {

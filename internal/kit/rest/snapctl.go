@@ -8,7 +8,7 @@ import (
 	"aspects-poc/internal/kit/world/snapctl"
 )
 
-// nobody is the user without any rights.
+// nobody is the ID of the user without any rights.
 const nobody = 65534
 
 func (s *Server) snapctl(r *http.Request) (reply, error) {
@@ -29,7 +29,7 @@ func (s *Server) snapctl(r *http.Request) (reply, error) {
 	case s.options.Root(uid):
 		uid = 0
 	case uid == 0:
-		uid = nobody // the system's root, which is none here
+		uid = nobody // the real root is no administrator here
 	}
 	output, err := s.world.Snapctl.Run(r.Context(), snapctl.Call{Cookie: body.Context, UID: uid, Args: body.Args})
 	if err != nil {

@@ -121,10 +121,10 @@ func (s *Server) showSnap(r *http.Request) (reply, error) {
 	return reply{result: snapOf(snap)}, nil
 }
 
-// An appQuery says which apps are wanted: services only, or all; kind words those that are not found.
+// An appQuery selects services only, or all apps.
 type appQuery struct {
 	of   func(facts.Snap) []appInfo
-	kind string
+	kind string // the word for an app in errors
 }
 
 var (
@@ -132,7 +132,7 @@ var (
 	allApps      = appQuery{appsOf, "app"}
 )
 
-// namedApps finds apps by SNAP or SNAP.APP; no names are all.
+// namedApps finds apps by SNAP or SNAP.APP. Without names it returns all apps.
 func (s *Server) namedApps(names []string, query appQuery) ([]appInfo, error) {
 	var list []appInfo
 	if len(names) == 0 {
@@ -204,7 +204,7 @@ func (s *Server) controlApps(r *http.Request) (reply, error) {
 		return reply{}, err
 	}
 	if len(apps) == 0 {
-		return reply{}, badRequest("no services found") // of snaps that have none
+		return reply{}, badRequest("no services found") // the named snaps have none
 	}
 	names := make([]string, len(apps))
 	for i, app := range apps {

@@ -15,10 +15,10 @@ import (
 // architectures are Debian's names, which snapd uses.
 var architectures = map[string]string{"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
 
-// features are those experimental ones that snapd 2.77.1 tells of and that can be of use to a client here.
+// features are the experimental features of snapd 2.77.1 that matter to clients of the imitation.
 var features = []string{"confdb", "confdb-control", "parallel-instances"}
 
-// systemInfo describes the snapd that is imitated on the machine that there is.
+// systemInfo describes the imitated snapd, on the real machine.
 func (s *Server) systemInfo(*http.Request) (reply, error) {
 	architecture := architectures[runtime.GOARCH]
 	if architecture == "" {

@@ -11,7 +11,7 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// enabled refuses while a feature's flag is off.
+// enabled returns a refusal if a feature's flag is off.
 func (s *Server) enabled(feature string) error {
 	if value := s.world.Facts.Now().System("experimental." + feature); value == true || value == "true" {
 		return nil
@@ -45,7 +45,7 @@ func (s *Server) setView(r *http.Request) (reply, error) {
 	if err := s.enabled("confdb"); err != nil {
 		return reply{}, err
 	}
-	// Values without UseNumber: over REST snapd takes numbers for floats.
+	// No UseNumber: over REST, snapd decodes numbers as floats.
 	var body struct {
 		Values  map[string]any `json:"values"`
 		Options struct {
@@ -66,7 +66,7 @@ func (s *Server) setView(r *http.Request) (reply, error) {
 	return reply{change: change}, err
 }
 
-// delegate is for remote operators, who are nobody here: the feature is off, and stays so.
+// delegate refuses to delegate views to remote operators: an imitated machine has no identity.
 func (s *Server) delegate(*http.Request) (reply, error) {
 	if err := s.enabled("confdb"); err != nil {
 		return reply{}, err

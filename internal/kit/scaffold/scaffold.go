@@ -1,5 +1,5 @@
-// Package scaffold writes a small project to begin with: a confdb-schema, a custodian and an observer with their hooks,
-// tests, and a CI workflow. All of it works as it is. Its main function is Write.
+// Package scaffold writes a small project to start from: a confdb-schema, a custodian and an observer with their hooks, tests,
+// and a CI workflow. The project passes its tests without changes. The main function is Write.
 package scaffold
 
 import (
@@ -18,33 +18,33 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// all: because of .github.
+// The prefix all: includes the folder .github.
 //
 //go:embed all:template
 var templates embed.FS
 
-// A Project is what a project is about.
+// A Project has the names that the files of a project contain.
 type Project struct {
-	Name    string // of the confdb-schema; the snaps are called after it
-	Account string // ID of the account that publishes confdb-schema and snaps
-	Action  string // the GitHub action that looks at both, with its version: "OWNER/NAME@v1"
+	Name    string // of the confdb-schema; the snaps' names begin with it
+	Account string // ID of the account that publishes the confdb-schema and the snaps
+	Action  string // the GitHub action that checks both, with its version: "OWNER/NAME@v1"
 }
 
-// maxName leaves room for "-custodian" in a snap's name, which has 40 characters at most.
+// maxName is the limit of a project's name. A snap's name has 40 characters at most, and "-custodian" needs 10 of them.
 const maxName = 30
 
-// Check returns an error that says what is wrong with the project, or nil.
+// Check returns an error if the names of the project are not valid.
 func (p Project) Check() error {
 	if !path.ValidSubkey(p.Name) {
-		return fmt.Errorf("%q is no name for a confdb-schema: want lower-case letters, digits and single dashes, a letter first", p.Name)
+		return fmt.Errorf("%q is not a name for a confdb-schema: use lower-case letters, digits and single dashes, and begin with a letter", p.Name)
 	}
 	if len(p.Name) > maxName {
-		return fmt.Errorf("%q is too long: %d characters are left for it in the names of its snaps", p.Name, maxName)
+		return fmt.Errorf("%q is too long: a project's name has at most %d characters", p.Name, maxName)
 	}
 	return dialect.ValidAccount(p.Account)
 }
 
-// Files returns what a project is made of, by file name with slashes.
+// Files returns the contents of a project's files, by their names with slashes.
 func (p Project) Files() (map[string][]byte, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
@@ -73,13 +73,13 @@ func (p Project) Files() (map[string][]byte, error) {
 	return files, err
 }
 
-// executable tells whether a file is a program.
+// executable reports whether a file is a program.
 func executable(name string) bool {
 	return strings.Contains(name, "/hooks/") || strings.Contains(name, "/bin/")
 }
 
-// Write writes a project into a folder, which is made if it is not there, and returns the names of its files, sorted. It
-// replaces nothing: if one of the files is there, nothing is written and the error wraps fs.ErrExist.
+// Write writes a project into a folder and returns the names of its files, sorted. It creates the folder if necessary. If one
+// of the files exists, it writes nothing and returns an error that wraps fs.ErrExist.
 func Write(dir string, p Project) (names []string, err error) {
 	files, err := p.Files()
 	if err != nil {

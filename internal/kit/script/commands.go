@@ -23,37 +23,38 @@ import (
 	"aspects-poc/internal/snapdhttp"
 )
 
-// A command is one that scripts have beside testscript's own. The error is a refusal: with "!" there must be one.
+// A command is a command of scripts that testscript does not have. do returns an error if the machine refuses; a command
+// with "!" must be refused.
 type command struct {
 	name, usage string
 	about       string
 	do          func(m *machine, args []string, out *bytes.Buffer) error
 }
 
-// commandList are the commands, in the order in which people need them.
+// commandList returns the commands, in the order in which people need them.
 func commandList() []command {
 	return []command{
-		{"schema", "FILE…", "make confdb-schemas known", cmdSchema},
-		{"install", "[--publisher=ACCOUNT] DIR [KEY]", "install a snap from its source, as a parallel instance if there is a key; " +
-			"with the publisher of its confdb-schema its plugs connect by themselves, as from the store", cmdInstall},
-		{"declare", "SNAP [VIEW|custodian=VIEW]…", "install a snap without files, with connected plugs of the views' names",
+		{"schema", "FILE…", "add confdb-schemas", cmdSchema},
+		{"install", "[--publisher=ACCOUNT] DIR [KEY]", "install a snap from its source; KEY makes it a parallel instance; " +
+			"if ACCOUNT is that of its confdb-schema, its plugs connect by themselves, as from the store", cmdInstall},
+		{"declare", "SNAP [VIEW|custodian=VIEW]…", "install a snap without files; for each view it has a connected plug with the view's name",
 			cmdDeclare},
 		{"remove", "SNAP…", "remove snaps", cmdRemove},
-		{"connect", "SNAP[:PLUG]…", "connect a plug, or all for confdb", cmdConnect},
-		{"disconnect", "SNAP[:PLUG]…", "disconnect a plug, or all for confdb", cmdDisconnect},
+		{"connect", "SNAP[:PLUG]…", "connect a plug, or all confdb plugs of a snap", cmdConnect},
+		{"disconnect", "SNAP[:PLUG]…", "disconnect a plug, or all confdb plugs of a snap", cmdDisconnect},
 		{"system", "KEY=VALUE…", "set options of the system, such as experimental.confdb=false", cmdSystem},
-		{"configure", "SNAP KEY=VALUE…", "set options of a snap, which runs its configure hook", cmdConfigure},
-		{"store", "SCHEMA FILE", "replace what is stored, without hooks and checks", cmdStore},
-		{"stored", "SCHEMA", "print what is stored", cmdStored},
+		{"configure", "SNAP KEY=VALUE…", "set options of a snap; this runs its configure hook", cmdConfigure},
+		{"store", "SCHEMA FILE", "replace the stored values, without hooks and checks", cmdStore},
+		{"stored", "SCHEMA", "print the stored values", cmdStored},
 		{"set", "VIEW KEY=VALUE|KEY!…", "write as the administrator, and wait for all hooks", cmdSet},
 		{"unset", "VIEW KEY…", "unset as the administrator", cmdUnset},
 		{"get", "VIEW [KEY…]", "read as the administrator; prints a JSON object", cmdGet},
-		{"expect", "VIEW KEY=VALUE|KEY!…|JSON", "read as the administrator and compare; KEY! has no data", cmdExpect},
-		{"await", "VIEW KEY=VALUE|KEY!…", "as expect, as soon as it is so: for what services do", cmdAwait},
-		{"fail", "REGEXP COMMAND ARGUMENT…", "one of these commands must be refused with a reason that matches", nil},
+		{"expect", "VIEW KEY=VALUE|KEY!…|JSON", "read as the administrator and compare; KEY! expects no data", cmdExpect},
+		{"await", "VIEW KEY=VALUE|KEY!…", "as expect, but wait until the values match: for values that services write", cmdAwait},
+		{"fail", "REGEXP COMMAND ARGUMENT…", "expect that one of these commands is refused, with a reason that matches", nil},
 		{"snapctl-as", "SNAP ARGUMENT…", "run snapctl as an app of the snap does", cmdSnapctl},
-		{"run", "SNAP HOOK|SNAP.APP [ARGUMENT…]", "run a hook, such as check-health, or an app as the snap", cmdRun},
-		{"ran", "SNAP HOOK [N]", "the hook ran (N times) since the beginning or the last ran of it", cmdRan},
+		{"run", "SNAP HOOK|SNAP.APP [ARGUMENT…]", "run a hook of a snap, such as check-health, or an app", cmdRun},
+		{"ran", "SNAP HOOK [N]", "expect that the hook ran (N times) since the start of the script or the last ran for it", cmdRan},
 		{"tasks", "", "print kind, status and summary of the last change's tasks", cmdTasks},
 	}
 }
@@ -67,7 +68,7 @@ func Usage() string {
 	return text.String()
 }
 
-// errUsage is a command that was given the wrong arguments.
+// errUsage means that a command has the wrong arguments.
 var errUsage = errors.New("wrong arguments")
 
 func (s *suite) commands() map[string]func(*testscript.TestScript, bool, []string) {
@@ -78,7 +79,7 @@ func (s *suite) commands() map[string]func(*testscript.TestScript, bool, []strin
 	return commands
 }
 
-// run carries out a command of a script. What it prints is for the command stdout, why it was refused for stderr.
+// run runs a command of a script. The script's commands stdout and stderr match the output and the reason of a refusal.
 func (c command) run(ts *testscript.TestScript, negated bool, args []string) {
 	if c.name == "fail" {
 		if negated || len(args) < 2 {
@@ -105,8 +106,7 @@ func (c command) run(ts *testscript.TestScript, negated bool, args []string) {
 	}
 }
 
-// logPrinted adds what hooks have printed to the script's log, which is shown where the script fails, or when all of it
-// is wanted.
+// logPrinted adds the output of hooks to the script's log. The log is shown if the script fails or Options.Verbose is set.
 func logPrinted(ts *testscript.TestScript) {
 	for _, line := range machineOf(ts).takePrinted() {
 		ts.Logf("%s", line)
@@ -239,7 +239,7 @@ func cmdDisconnect(m *machine, args []string, _ *bytes.Buffer) error {
 	})
 }
 
-// pairs reads KEY=VALUE and KEY!, as snap set does.
+// pairs parses KEY=VALUE and KEY!, as `snap set` does.
 func pairs(args []string) (map[string]any, error) {
 	return (&snapctlcmd.Command{}).Pairs(args)
 }
@@ -263,7 +263,7 @@ func cmdConfigure(m *machine, args []string, _ *bytes.Buffer) error {
 	return m.Changes.Complete(m.ctx)(m.Changes.Configure(args[0], values))
 }
 
-// schemaID finds account and name of NAME or ACCOUNT/NAME.
+// schemaID returns account and name of a confdb-schema, given as NAME or ACCOUNT/NAME.
 func (m *machine) schemaID(text string) (account, name string, err error) {
 	if account, name, found := strings.Cut(text, "/"); found {
 		return account, name, nil
@@ -365,7 +365,7 @@ func cmdExpect(m *machine, args []string, _ *bytes.Buffer) error {
 	var want map[string]any
 	if len(args) == 2 && strings.HasPrefix(args[1], "{") {
 		if err := snapdhttp.Decode([]byte(args[1]), &want); err != nil {
-			return fmt.Errorf("%s is no JSON object: %w", args[1], err)
+			return fmt.Errorf("%s is not a JSON object: %w", args[1], err)
 		}
 	} else if want, err = pairs(args[1:]); err != nil {
 		return err
@@ -382,7 +382,7 @@ func cmdExpect(m *machine, args []string, _ *bytes.Buffer) error {
 		return err
 	}
 	if !jsonvalue.Equal(want, got) {
-		return fmt.Errorf("%s is not what was expected:\n%s", args[0], compare(want, got))
+		return fmt.Errorf("%s has other values than expected:\n%s", args[0], compare(want, got))
 	}
 	return nil
 }
@@ -400,13 +400,13 @@ func compare(want, got map[string]any) string {
 	return body
 }
 
-// patience is how long await waits: far beyond what is ever needed, it only ends a script that fails.
+// patience is how long await waits. It is so long that only a script that fails reaches it.
 const patience = 30 * time.Second
 
 func cmdAwait(m *machine, args []string, out *bytes.Buffer) error {
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
-	// Services may change what a load-view hook shows without a sign.
+	// A service may change what a load-view hook supplies, and the machine has no event for that.
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for {

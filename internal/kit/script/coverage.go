@@ -11,17 +11,17 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// Coverage is what scripts have touched: rules of views, by reading and by writing, and hooks. Whether a rule was touched
-// is told by the request alone, not by whether there was a value for it. An access that was refused, by a rule, the
-// schema or a hook, has not read or written through a rule; where no other has, that is told.
+// Coverage records which rules of views scripts have read and written, and which hooks have run. A request touches a rule
+// if it matches, with or without a value. An access that a rule, the schema or a hook refuses does not count as read or
+// written. Missing reports the rules whose accesses were all refused.
 type Coverage struct {
 	mu      sync.Mutex // guards what follows
 	schemas map[string]facts.Schema
-	touched map[access]bool // false: all that were tried were refused
-	hooks   map[string]int  // by "SNAP HOOK"; 0 for those that never ran
+	touched map[access]bool // false: each attempt was refused
+	hooks   map[string]int  // number of runs by "SNAP HOOK"
 }
 
-// An access is one of reading or writing through a rule.
+// An access is a read or a write through a rule.
 type access struct {
 	schema, view string
 	rule         int // its index
@@ -46,7 +46,7 @@ func (c *Coverage) addSnap(snap facts.Snap) {
 	}
 }
 
-// observe takes in an event of a world.
+// observe records an event of a world.
 func (c *Coverage) observe(e changes.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,17 +85,17 @@ func (c *Coverage) touch(id, view string, requests []string, write, allowed bool
 	}
 }
 
-// Missing tells what no script has touched, a line each, and Summary how much was.
+// Missing lists what no script has touched. Summary counts what scripts have touched.
 type Missing struct {
 	Summary                     string
 	NotRead, NotWritten         []string // ACCOUNT/SCHEMA/VIEW REQUEST
-	ReadRefused, WrittenRefused []string // likewise: it was tried, and refused each time
+	ReadRefused, WrittenRefused []string // likewise: each attempt was refused
 	NeverRan                    []string // SNAP HOOK
-	Rules, Touched              int      // rules by access: one that can be read and written counts twice
+	Rules, Touched              int      // a rule that can be read and written counts twice
 	Hooks, HooksThatRan         int
 }
 
-// Missing compares what was touched with all that there is.
+// Missing compares the coverage with all rules and hooks.
 func (c *Coverage) Missing() Missing {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *Coverage) Missing() Missing {
 	return m
 }
 
-// Print prints the coverage: a summary, and what is missing.
+// Print prints a summary of the coverage and the missing rules and hooks.
 func (c *Coverage) Print(w io.Writer) error {
 	m := c.Missing()
 	if _, err := fmt.Fprintf(w, "coverage: %s\n", m.Summary); err != nil {

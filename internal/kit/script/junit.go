@@ -71,7 +71,7 @@ func (r *Report) JUnit(w io.Writer) error {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
-// failure is the line of the log that says why the script failed.
+// failure returns the line of the log with the reason why the script failed.
 func (r *Result) failure() string {
 	for line := range strings.Lines(r.Log) {
 		if text, found := strings.CutPrefix(line, "FAIL: "); found {
@@ -81,10 +81,10 @@ func (r *Result) failure() string {
 	return "failed"
 }
 
-// Failure returns the line of the script that failed, and why.
+// Failure returns the line of the script that failed, and the reason.
 func (r *Result) Failure() (line int, message string) {
 	message = r.failure()
-	// As the log has it: FILE:LINE: MESSAGE.
+	// The log has FILE:LINE: MESSAGE.
 	if _, below, found := strings.Cut(message, filepath.Base(r.File)+":"); found {
 		if number, text, found := strings.Cut(below, ": "); found {
 			if line, err := strconv.Atoi(number); err == nil {
@@ -95,7 +95,7 @@ func (r *Result) Failure() (line int, message string) {
 	return 1, message
 }
 
-// printable drops what XML cannot hold.
+// printable removes the characters that XML forbids.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r == 0xfffe || r == 0xffff {

@@ -33,15 +33,15 @@ type machine struct {
 
 	mu  sync.Mutex // guards ran, printed and moved
 	ran map[string]int
-	// printed has what hooks printed since it was taken last, a line each.
+	// printed has the lines that hooks have printed since the last takePrinted.
 	printed []string
-	// moved is closed and replaced when something has happened.
+	// moved is closed and replaced with each event except reads.
 	moved chan struct{}
 }
 
 type machineKey struct{}
 
-// setup makes a script's machine.
+// setup opens a script's machine, with the schemas and snaps of the run.
 func (s *suite) setup(env *testscript.Env) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	m := &machine{suite: s, ctx: ctx, dir: env.WorkDir, ran: map[string]int{}, moved: make(chan struct{})}
@@ -84,7 +84,7 @@ func (s *suite) setup(env *testscript.Env) error {
 
 func machineOf(ts *testscript.TestScript) *machine { return ts.Value(machineKey{}).(*machine) }
 
-// observe takes in what happens on the machine.
+// observe records an event of the machine.
 func (m *machine) observe(e changes.Event) {
 	m.suite.coverage.observe(e)
 	m.mu.Lock()
@@ -95,13 +95,13 @@ func (m *machine) observe(e changes.Event) {
 			m.printed = append(m.printed, fmt.Sprintf("%s of %s prints: %s", e.Hook, e.Snap, strings.TrimRight(line, "\r\n")))
 		}
 	}
-	if !e.Read { // reads are what await itself does
+	if !e.Read { // await itself reads
 		close(m.moved)
 		m.moved = make(chan struct{})
 	}
 }
 
-// takePrinted returns what hooks have printed, and forgets it.
+// takePrinted returns the lines in printed and empties it.
 func (m *machine) takePrinted() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -113,12 +113,12 @@ func (m *machine) takePrinted() []string {
 // RunHook runs a hook as a process.
 func (m *machine) RunHook(ctx context.Context, hook changes.Hook) ([]byte, error) {
 	if m.runner == nil {
-		return nil, nil // a snap that was only declared
+		return nil, nil // all snaps were declared without files
 	}
 	return m.runner.RunHook(ctx, hook)
 }
 
-// Service starts or stops a service if the run wants that.
+// Service performs an action on a service if Options.RunServices is set.
 func (m *machine) Service(ctx context.Context, action string, snap facts.Snap, service string) error {
 	if m.runner == nil {
 		return nil
@@ -126,7 +126,7 @@ func (m *machine) Service(ctx context.Context, action string, snap facts.Snap, s
 	return m.runner.Service(ctx, action, snap, service)
 }
 
-// Active tells whether a service runs.
+// Active reports whether a service runs.
 func (m *machine) Active(instance, service string) (active, known bool) {
 	if m.runner == nil {
 		return false, false
@@ -134,7 +134,7 @@ func (m *machine) Active(instance, service string) (active, known bool) {
 	return m.runner.Active(instance, service)
 }
 
-// install installs a snap, and gets ready to run its hooks.
+// install installs a snap. The first snap with files starts the runner of hooks.
 func (m *machine) install(snap facts.Snap) error {
 	if snap.Dir != "" && m.runner == nil {
 		runner, err := hookrun.New(hookrun.Options{Dir: m.dir, Snapctl: m.suite.options.Program,
@@ -156,7 +156,7 @@ func (m *machine) install(snap facts.Snap) error {
 	return m.Changes.Complete(m.ctx)(m.Changes.Install(snap))
 }
 
-// runApp runs an app of a snap to its end; what it prints to standard error is told where it fails.
+// runApp runs an app of a snap to its end. If the app fails, the error has its standard error.
 func (m *machine) runApp(name string, arguments []string, out *bytes.Buffer) error {
 	if m.runner == nil {
 		return errors.New("no snap with files is installed")
@@ -184,7 +184,7 @@ func (m *machine) load(dir, key string) (facts.Snap, error) {
 	return found.Snap, nil
 }
 
-// find resolves a path: among the script's files, else in the project.
+// find returns the path of a file: one of the script's files, else one of the project.
 func (m *machine) find(path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -200,7 +200,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// connectAll connects all plugs for confdb of a snap that are not connected.
+// connectAll connects the confdb plugs of a snap that are not connected.
 func (m *machine) connectAll(instance string) error {
 	snap, err := m.Snap(instance)
 	if err != nil {
@@ -220,7 +220,8 @@ func (m *machine) connectAll(instance string) error {
 	return nil
 }
 
-// view resolves VIEW, SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW: the shorter forms where only one confdb-schema fits.
+// view returns the ID of a view, given as VIEW, SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW. It returns an error if a shorter form
+// fits several confdb-schemas.
 func (m *machine) view(name string) (backend.ViewID, error) {
 	parts := strings.Split(name, "/")
 	if len(parts) == 3 {
@@ -236,7 +237,7 @@ func (m *machine) view(name string) (backend.ViewID, error) {
 	}
 	switch len(found) {
 	case 0:
-		return backend.ViewID{}, fmt.Errorf("no known confdb-schema has a view %q (see the command schema)", name)
+		return backend.ViewID{}, fmt.Errorf("no known confdb-schema has a view %q: add one with the command schema", name)
 	case 1:
 		return found[0], nil
 	default:
@@ -260,7 +261,7 @@ func (m *machine) set(id backend.ViewID, values map[string]any) error {
 	return nil
 }
 
-// errNoData is a read that found nothing.
+// errNoData means that a read found nothing.
 type errNoData struct{ message string }
 
 func (e *errNoData) Error() string { return e.message }
@@ -283,7 +284,7 @@ func (m *machine) get(id backend.ViewID, requests []string) (map[string]any, err
 	}
 	values, ok := ready.Data["values"].(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("the view shows %v, which is no object", ready.Data["values"])
+		return nil, fmt.Errorf("the view shows %v, which is not an object", ready.Data["values"])
 	}
 	return values, nil
 }

@@ -34,7 +34,7 @@ func (s *suite) runOne(file string) Result {
 	return Result{Name: name, File: file, Took: time.Since(began), Failed: t.failed, Skipped: t.skipped, Log: t.log.String()}
 }
 
-// wait runs a function that may end its goroutine, and waits for it.
+// wait runs a function on a new goroutine, which the function may end, and waits for the end.
 func (t *one) wait(act func()) {
 	done := make(chan struct{})
 	go func() {

@@ -1,5 +1,5 @@
-// Package script runs test scripts for confdb-schemas and snaps: testscript's format, with commands that set, get, install
-// and expect on an imitated machine, which each script has for itself. Its main function is Run.
+// Package script runs test scripts for confdb-schemas and snaps. Scripts are in testscript's format; further commands set,
+// get, install and expect on an imitated machine. Each script has its own machine. The main function is Run.
 //
 //	# A rate that is too high is refused.
 //	schema schema.json
@@ -9,7 +9,7 @@
 //	expect control-telemetry sample-rate=4
 //	fail 'rate too high' set control-telemetry sample-rate=99
 //
-// Usage lists all commands. Hooks are run as processes, see package hookrun.
+// Usage lists all commands. Package hookrun runs the hooks as processes.
 package script
 
 import (
@@ -28,34 +28,36 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// Options say what to run.
+// Options configure Run.
 type Options struct {
-	// Files are scripts; a folder stands for the .txtar and .txt files in it.
+	// Files are scripts. A folder means the .txtar and .txt files in it.
 	Files []string
-	// Schemas are known on each machine, and Snaps, folders with a snap's source, are installed and connected there.
+	// Schemas are known on each machine.
 	Schemas []facts.Schema
-	Snaps   []string
-	// Project is $PROJECT in scripts, and where the commands schema and install look for what is not among the script's
-	// own files; "" is the working directory.
+	// Snaps are folders with the source of a snap. Each machine has them installed and connected.
+	Snaps []string
+	// Project is $PROJECT in scripts; "" is the working directory. The commands schema and install read a file from there if
+	// the script has no such file.
 	Project string
-	// Program is what hooks find as snapctl.
+	// Program is the program that hooks find as snapctl.
 	Program string
-	Account string // the account ID where the files of snaps have the place for one only
+	// Account is the account ID for snaps whose files have a placeholder instead of one.
+	Account string
 	// ReadSchema reads the confdb-schemas of a file for the command schema.
 	ReadSchema func(path string) ([]facts.Schema, error)
 	// RunServices starts the services of installed snaps.
 	RunServices bool
-	// Parallel is how many scripts run at a time; 0: as many as there are processors.
+	// Parallel is the number of scripts that run at a time; 0 means one for each processor.
 	Parallel int
-	// Verbose wants the whole log of each script, else it has only what came before a failure.
+	// Verbose returns the whole log of each script. Without it, a log has only the section that failed.
 	Verbose bool
-	// Update rewrites files in scripts that cmp finds to differ.
+	// Update replaces the files in a script that its cmp commands find to differ.
 	Update bool
-	// Done, if not nil, is told of each script that has ended, one at a time.
+	// Done, if not nil, receives the result of each script at its end, one at a time.
 	Done func(Result)
 }
 
-// A Result is what became of one script.
+// A Result is the outcome of one script.
 type Result struct {
 	Name, File string
 	Took       time.Duration
@@ -64,14 +66,14 @@ type Result struct {
 	Log        string
 }
 
-// A Report is what became of all scripts.
+// A Report is the outcome of all scripts.
 type Report struct {
 	Results  []Result // in the order of the files
 	Took     time.Duration
 	Coverage *Coverage
 }
 
-// Failed tells how many scripts have failed.
+// Failed returns the number of scripts that have failed.
 func (r *Report) Failed() int {
 	failed := 0
 	for _, result := range r.Results {
@@ -82,17 +84,17 @@ func (r *Report) Failed() int {
 	return failed
 }
 
-// A suite is what all scripts of a run share.
+// A suite is the state that all scripts of a run share.
 type suite struct {
 	ctx      context.Context // of the run: testscript's commands get none
 	options  Options
-	stage    string // folder that lives as long as the run
+	stage    string // a folder that is removed at the end of the run
 	snaps    []facts.Snap
 	coverage *Coverage
 }
 
-// Run runs scripts, several at a time. The error is that they could not be run; that some failed is in the report. When
-// ctx ends, so do the hooks that run, with their scripts, and no other is begun: that is an error.
+// Run runs scripts, several at a time. The report says which of them failed. Run returns an error if it cannot run them, or
+// if ctx ends first; then it stops the scripts and their hooks.
 func Run(ctx context.Context, options Options) (*Report, error) {
 	files, err := expand(options.Files)
 	if err != nil {
@@ -107,7 +109,7 @@ func Run(ctx context.Context, options Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot run scripts: %w", err)
 	}
-	defer os.RemoveAll(stage) //nolint:errcheck // in the system's folder for such
+	defer os.RemoveAll(stage) //nolint:errcheck // the system cleans up its folder for temporary files
 	s := &suite{ctx: ctx, options: options, stage: stage, coverage: newCoverage()}
 	for _, schema := range options.Schemas {
 		s.coverage.addSchema(schema)
@@ -131,7 +133,7 @@ func (s *suite) runAll(files []string) []Result {
 	results := make([]Result, len(files))
 	places := make(chan struct{}, cmp.Or(s.options.Parallel, runtime.GOMAXPROCS(0)))
 	var running sync.WaitGroup
-	var telling sync.Mutex
+	var reporting sync.Mutex
 	for i, file := range files {
 		places <- struct{}{}
 		if s.ctx.Err() != nil {
@@ -141,8 +143,8 @@ func (s *suite) runAll(files []string) []Result {
 			defer func() { <-places }()
 			results[i] = s.runOne(file)
 			if s.options.Done != nil {
-				telling.Lock()
-				defer telling.Unlock()
+				reporting.Lock()
+				defer reporting.Unlock()
 				s.options.Done(results[i])
 			}
 		})
@@ -157,7 +159,7 @@ func expand(paths []string) ([]string, error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("there is no %s: give the scripts, or the folder that has them", path)
+			return nil, fmt.Errorf("%s does not exist: name the scripts, or a folder of scripts", path)
 		}
 		if err != nil {
 			return nil, err
@@ -179,7 +181,7 @@ func expand(paths []string) ([]string, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, errors.New("none is named")
+		return nil, errors.New("no script is named")
 	}
 	return files, nil
 }
