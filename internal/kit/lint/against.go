@@ -8,7 +8,7 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// checkAgainst compares the document with the copy that is published: what snaps and stored data rely on must go on.
+// checkAgainst compares the document with the published copy. It reports changes that break snaps or stored data.
 func (c *checker) checkAgainst(old *document.Document) {
 	before := &checker{doc: old, options: Options{Account: c.options.Account}}
 	before.readSchema()
@@ -61,7 +61,7 @@ func (c *checker) compareView(old *viewModel) {
 		return
 	}
 	if view.parsed == nil {
-		return // refused as it is
+		return // snapd refuses the view anyway
 	}
 	for i := range old.rules {
 		c.compareRule(&old.rules[i], view)
@@ -97,8 +97,8 @@ func (c *checker) compareRule(old *ruleModel, view *viewModel) {
 	}
 }
 
-// answers tells whether a rule answers all that another one did: the same request, whatever its placeholders are called,
-// one with a placeholder in the place of a name, or one that has been taken apart into longer ones.
+// answers reports whether a request serves all that an old request did. It may have other names of placeholders, a placeholder
+// instead of a name, or more steps: then it is one of several requests that replace the old one.
 func answers(request, old path.Path) bool {
 	if len(request) < len(old) {
 		return false
@@ -113,7 +113,8 @@ func answers(request, old path.Path) bool {
 	return true
 }
 
-// shape is a storage path in which placeholders have the number of their place in the request, as names do not matter.
+// shape returns a storage path whose placeholders are named after their position in the request. So paths that differ only in
+// the names of placeholders are equal.
 func shape(storage, request path.Path) string {
 	numbers := map[string]string{}
 	for i, accessor := range request {

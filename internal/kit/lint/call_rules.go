@@ -12,7 +12,7 @@ import (
 	"aspects-poc/registry/confdb/view"
 )
 
-// interfaceHook is the name of a hook that may use the attributes of a plug or slot.
+// interfaceHook matches the names of hooks that may use the attributes of a plug or slot.
 var interfaceHook = regexp.MustCompile(`^(un)?(prepare|connect)-(plug|slot)-|^disconnect-(plug|slot)-`)
 
 // checkCalls looks at what a script asks snapctl for.
@@ -50,7 +50,7 @@ func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
 			add("hook-previous", "cannot use --previous outside of save-view, change-view or observe-view hooks")
 		}
 		if call.Plug == "" {
-			continue // only a run can tell
+			continue // known only when the hook runs
 		}
 		name, colon := strings.CutPrefix(call.Plug, ":")
 		if !colon {
@@ -159,14 +159,14 @@ func (c *checker) refusedRequest(p *snapfile.Plug, verb, request string) string 
 	}
 	hint := didYouMean(request, others)
 	for _, other := range others {
-		if hint == "" && strings.HasSuffix(other, "."+request) { // a rule without a request has its storage path as one
+		if hint == "" && strings.HasSuffix(other, "."+request) { // the request of a rule without one is its storage path
 			hint = "; the view has " + strconv.Quote(other)
 		}
 	}
 	return err.Error() + hint
 }
 
-// refused tells whether something of the confdb-schema is not as snapd wants it, so that its rules are not all known.
+// refused reports whether snapd refuses the confdb-schema. Then not all of its rules are known.
 func (c *checker) refused() bool {
 	return c.broken || slices.ContainsFunc(c.findings, func(f Finding) bool { return f.File == c.doc.File && f.Level == Error })
 }
@@ -191,8 +191,8 @@ func (c *checker) checkWayIn(snap *Snap, h *script, kind string, own *snapfile.P
 		c.doc.Header("name"), what)
 }
 
-// feeds returns the views that a custodian's hooks use while another view is read or written. Such an access belongs to the
-// transaction that runs, and needs no hooks of its own.
+// feeds returns the views that hooks of custodians use during an access to another view. Such a use belongs to the running
+// transaction and needs no hooks of its own.
 func (c *checker) feeds() map[string]bool {
 	fed := map[string]bool{}
 	for _, snap := range c.options.Snaps {

@@ -13,7 +13,7 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// checkForm reports what is odd about how the document is written.
+// checkForm reports faults in the form of the document.
 func (c *checker) checkForm() {
 	for _, fault := range c.doc.Faults {
 		code := map[document.FaultKind]string{document.BadBody: "body", document.BadLayout: "body-layout",
@@ -21,7 +21,7 @@ func (c *checker) checkForm() {
 			document.NotText: "header", document.Inexact: "number-inexact"}[fault.Kind]
 		if c.doc.Form == document.Assertion {
 			switch fault.Kind {
-			case document.BadLayout: // snap sign would mend it, but this is signed
+			case document.BadLayout: // `snap sign` would correct it, but this document is signed
 				code = "body"
 			case document.DuplicateKey:
 				if strings.HasPrefix(fault.Message, "repeated") {
@@ -43,12 +43,12 @@ func (c *checker) checkForm() {
 	}
 }
 
-// The headers that a confdb-schema may have; snapd keeps others and does not look at them.
+// known are the headers of a confdb-schema that snapd reads. It ignores others.
 var known = map[string]bool{"type": true, "authority-id": true, "account-id": true, "name": true, "revision": true,
 	"summary": true, "timestamp": true, "views": true, "format": true}
 
-// checkHeaders makes snapd's checks of an assertion's headers, in snapd's words. A document that is still to be built may
-// lack what is filled in then.
+// checkHeaders checks the headers of an assertion as snapd does, in snapd's words. A document that is not built yet may lack
+// the headers that `registry build` fills in.
 func (c *checker) checkHeaders() {
 	doc := c.doc
 	source := doc.Form != document.Assertion && !(doc.Form == document.JSON && doc.Embedded)
@@ -121,7 +121,7 @@ func (c *checker) unfilled(header, what, flag string) {
 	c.add("placeholder", c.doc.Position(header), "the %s is still to be filled in, by --%s: %s", what, flag, c.doc.Header(header))
 }
 
-// checkUnquoted finds {name} that YAML has taken for a map with the key name.
+// checkUnquoted reports a {name} without quotes, which is a map with the key name in YAML.
 func (c *checker) checkUnquoted(node *document.Node) {
 	if node == nil || c.doc.Form != document.YAML {
 		return
@@ -139,14 +139,14 @@ func (c *checker) checkUnquoted(node *document.Node) {
 	}
 }
 
-// textHeader tells whether a mandatory header is a text with something in it, and reports it if not.
+// textHeader returns true if a mandatory header is a text that is not empty. Else it reports the header.
 func (c *checker) textHeader(name string) bool {
 	switch header := c.doc.Headers.Get(name); {
 	case header == nil:
 		c.add("header", document.Position{}, "%q header is mandatory", name)
 	case header.Kind >= document.List:
 		c.add("header", c.doc.Position(name), "%q header must be a string", name)
-	case header.Kind != document.String: // reported as a scalar that is no text
+	case header.Kind != document.String: // checkForm reports it
 	case header.Text == "":
 		c.add("header", c.doc.Position(name), "%q header should not be empty", name)
 	default:

@@ -11,7 +11,7 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// checkReach finds what no rule leads to, or only one way.
+// checkReach reports storage that no rule reaches, and storage that rules only read or only write.
 func (c *checker) checkReach() {
 	c.everyRule(func(r *ruleModel) {
 		overlaps := func(other *ruleModel) bool { return path.Overlap(r.Storage, other.Storage) }
@@ -31,7 +31,7 @@ func (c *checker) checkReach() {
 	}
 }
 
-// unreached reports the uppermost entries that no rule leads to, into or through.
+// unreached reports the uppermost storage paths that no rule reaches: neither they nor a path above or below them.
 func (c *checker) unreached(way []string, d schema.Definition, at document.Position) {
 	if len(way) > 0 && !c.anyRule(func(r *ruleModel) bool { return agree(r.Storage, way) }) {
 		if c.doc.Headers.Get("views") != nil { // else checkHeaders reports it
@@ -56,7 +56,7 @@ func (c *checker) unreached(way []string, d schema.Definition, at document.Posit
 
 var version = regexp.MustCompile(`^v[0-9]+$`)
 
-// checkTypes looks at the storage schema by itself.
+// checkTypes checks the storage schema by itself.
 func (c *checker) checkTypes() {
 	if entries := c.storage.Get("schema"); !slices.ContainsFunc(entries.Keys(), version.MatchString) && len(entries.Keys()) > 0 {
 		c.add("version-prefix", c.storage.Entry("schema").KeyPos, "%q is stored without a version such as v1 before it", entries.Keys()[0])
@@ -64,7 +64,7 @@ func (c *checker) checkTypes() {
 	for _, d := range c.schema.Storage().Written() {
 		c.checkDefinition(c.node(d), d)
 	}
-	used := map[string]bool{} // also by what is refused
+	used := map[string]bool{} // also in definitions that snapd refuses
 	references(c.storage, used)
 	for _, alias := range c.storage.Get("aliases").Keys() {
 		if !used["${"+alias+"}"] {
@@ -83,7 +83,7 @@ func (c *checker) checkTypes() {
 	c.checkRequired()
 }
 
-// references collects the texts of a document's part, among which are the uses of aliases.
+// references collects all texts of a part of a document. The references to aliases are among them.
 func references(n *document.Node, texts map[string]bool) {
 	if n == nil {
 		return
@@ -97,13 +97,13 @@ func references(n *document.Node, texts map[string]bool) {
 	}
 }
 
-// constraints are what snapd reads of a definition, beside type, ephemeral and visibility.
+// constraints lists the keys that snapd reads of a definition, by type. It also reads type, ephemeral and visibility.
 var constraints = map[string][]string{
 	"string": {"choices", "pattern"}, "int": {"choices", "min", "max"}, "number": {"choices", "min", "max"},
 	"map": {"schema", "required", "keys", "values"}, "array": {"values", "unique"},
 }
 
-// checkDefinition looks at a definition as it is written.
+// checkDefinition checks a definition as the document has it.
 func (c *checker) checkDefinition(n *document.Node, d schema.Definition) {
 	if !n.Is(document.Map) || d.Refused() {
 		return
@@ -134,7 +134,7 @@ func (c *checker) checkDefinition(n *document.Node, d schema.Definition) {
 	}
 }
 
-// anchored tells whether an expression matches only at the begin, or the end, of a text.
+// anchored reports whether an expression matches only at the beginning of a text, or only at its end.
 func anchored(re *syntax.Regexp, begin bool) bool {
 	switch re.Op {
 	case syntax.OpBeginText, syntax.OpBeginLine:
@@ -151,7 +151,7 @@ func anchored(re *syntax.Regexp, begin bool) bool {
 	case syntax.OpAlternate:
 		return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !anchored(sub, begin) })
 	case syntax.OpStar:
-		return re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL // everything is meant
+		return re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL // .* accepts everything, so it needs no anchor
 	}
 	return false
 }
@@ -179,8 +179,8 @@ type demand struct {
 	at           document.Position
 }
 
-// checkRequired finds maps whose required keys no single request can write together. snapd applies the keys of a set one
-// by one and looks at all of the data after each, so that several keys do not help.
+// checkRequired reports maps whose required keys no single request can write together. snapd applies the keys of a set one by
+// one and validates all data after each. So a set with several keys does not help.
 func (c *checker) checkRequired() {
 	var demands []demand
 	walk(c.root(), func(at step) {
@@ -189,10 +189,10 @@ func (c *checker) checkRequired() {
 			demands = append(demands, demand{at.way, list, c.position(at.Meaning, "required")})
 		}
 	})
-	var told []demand
+	var reported []demand
 	for _, wanted := range demands {
-		if slices.ContainsFunc(told, func(d demand) bool { return slices.Equal(d.way, wanted.way[:min(len(d.way), len(wanted.way))]) }) {
-			continue // it is inside of one that cannot be written at all
+		if slices.ContainsFunc(reported, func(d demand) bool { return slices.Equal(d.way, wanted.way[:min(len(d.way), len(wanted.way))]) }) {
+			continue // it is inside a map that was reported
 		}
 		reached, possible := false, false
 		for _, v := range c.views {
@@ -211,7 +211,7 @@ func (c *checker) checkRequired() {
 			}
 		}
 		if reached && !possible {
-			told = append(told, wanted)
+			reported = append(reported, wanted)
 			where := "the top level"
 			if len(wanted.way) > 0 {
 				where = `"` + dotted(wanted.way) + `"`
@@ -222,7 +222,7 @@ func (c *checker) checkRequired() {
 	}
 }
 
-// met tells whether rules that one request writes together write all keys of one of the combinations.
+// met reports whether the rules write all keys of one of the combinations. One request writes these rules together.
 func (d demand) met(together []*ruleModel) bool {
 	return slices.ContainsFunc(d.combinations, func(keys []string) bool {
 		return !slices.ContainsFunc(keys, func(key string) bool {

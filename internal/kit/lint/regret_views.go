@@ -10,7 +10,7 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// checkRegrets looks for what snapd takes but people regret, in what is sound of the document.
+// checkRegrets reports what snapd accepts and people regret later. It checks only the parts of the document that are valid.
 func (c *checker) checkRegrets() {
 	for _, view := range c.views {
 		c.checkViewName(view)
@@ -50,8 +50,8 @@ func (c *checker) anyRule(holds func(*ruleModel) bool) bool {
 	return false
 }
 
-// The words at the beginning or end of a view's name that tell what it is for; true for those that may write. Canonical's
-// guide (SD247) wants NAME-admin and NAME-state, its demos have control-NAME and observe-NAME.
+// viewWords are the words at the beginning or end of a view's name that say what the view is for; true means that it may
+// write. Canonical's guide (SD247) recommends NAME-admin and NAME-state; its demos have control-NAME and observe-NAME.
 var viewWords = map[string]bool{"admin": true, "control": true, "observe": false, "state": false}
 
 func (c *checker) checkViewName(v *viewModel) {
@@ -100,7 +100,7 @@ func (c *checker) unknown(n *document.Node, where string, known ...string) {
 	}
 }
 
-// absent are those keys that a map does not have.
+// absent returns the keys that a map does not have.
 func absent(n *document.Node, keys []string) []string {
 	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return n.Get(key) != nil })
 }
@@ -115,7 +115,7 @@ func (c *checker) checkParameters(v *viewModel) {
 	}
 }
 
-// checkTwice finds rules that write the same.
+// checkTwice reports rules of a view with the same request and the same storage, which both write.
 func (c *checker) checkTwice(v *viewModel) {
 	seen := map[[2]string]bool{}
 	for i := range v.rules {
@@ -128,7 +128,7 @@ func (c *checker) checkTwice(v *viewModel) {
 	}
 }
 
-// checkRule looks at a rule by itself.
+// checkRule checks a rule by itself.
 func (c *checker) checkRule(r *ruleModel) {
 	seen := map[string]bool{}
 	for _, accessor := range r.Storage {
@@ -186,7 +186,7 @@ func (c *checker) checkRuleTypes(r *ruleModel) {
 	}
 }
 
-// refusesKey returns why a map never has a key, or "" if it may have it.
+// refusesKey returns why a map can never have a key, or "" if it can.
 func refusesKey(d schema.Definition, key string) string {
 	keys, ok := d.Keys()
 	if !ok {
@@ -208,15 +208,15 @@ func (c *checker) checkSecret(r *ruleModel, levels [][]schema.Definition) {
 	}
 }
 
-// secretInside reports whether a definition or one inside of it is secret.
+// secretInside reports whether a definition or one inside it is secret.
 func secretInside(d schema.Definition) bool {
 	found := false
 	walk(d, func(at step) { found = found || at.secret })
 	return found
 }
 
-// custodiansOnly tells whether a view only reads and is for custodians alone, as far as the snaps are given: it is how they
-// get secrets that others may only write.
+// custodiansOnly reports whether a view cannot be written and only custodians have a plug for it, among the snaps of the
+// options. Custodians need such a view to read secrets that other snaps only write.
 func (c *checker) custodiansOnly(v *viewModel) bool {
 	if slices.ContainsFunc(v.rules, func(r ruleModel) bool { return r.Writable }) {
 		return false
@@ -237,12 +237,12 @@ func (c *checker) custodiansOnly(v *viewModel) bool {
 	return only
 }
 
-// checkPrefixes looks at rules that a value for a common prefix of their requests is spread over.
+// checkPrefixes checks rules whose requests have a common prefix. snapd distributes a value for the prefix among them.
 func (c *checker) checkPrefixes(v *viewModel) {
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	once := func(code, prefix string) bool {
-		first := !told[code+prefix]
-		told[code+prefix] = true
+		first := !reported[code+prefix]
+		reported[code+prefix] = true
 		return first
 	}
 	for i := range v.rules {
@@ -320,9 +320,10 @@ func begins(request, prefix path.Path) bool {
 	return len(request) >= len(prefix) && request[:len(prefix)].Bare() == prefix.Bare()
 }
 
-// checkNotices finds views that look into single entries of what another rule can unset as a whole.
+// checkNotices reports views that show single entries of a map that another rule can unset as a whole. After such an unset their
+// observers do not run.
 func (c *checker) checkNotices() {
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	c.everyRule(func(w *ruleModel) {
 		open := slices.IndexFunc(w.Storage, func(a path.Accessor) bool { return a.Kind == path.KeyPlaceholder })
 		if !w.Writable || open < 0 {
@@ -330,7 +331,7 @@ func (c *checker) checkNotices() {
 		}
 		asked := slices.IndexFunc(w.Request, func(a path.Accessor) bool { return a.Open() && a.Name == w.Storage[open].Name })
 		if asked < 1 {
-			return // nobody can name all entries at once
+			return // no request names all entries at once
 		}
 		c.everyRule(func(r *ruleModel) {
 			if len(r.Storage) <= open || r.Storage[open].Kind != path.Key || !path.Overlap(r.Storage, w.Storage) ||
@@ -338,8 +339,8 @@ func (c *checker) checkNotices() {
 				return
 			}
 			what := fmt.Sprintf("an unset of %q through view %q", w.Request[:asked], w.view.name)
-			if key := what + r.view.name; !told[key] {
-				told[key] = true
+			if key := what + r.view.name; !reported[key] {
+				reported[key] = true
 				c.add("unset-unnoticed", r.at(), "%s is not told to observers of view %q", what, r.view.name)
 			}
 		})

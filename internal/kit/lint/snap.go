@@ -20,16 +20,16 @@ type Snap struct {
 	*snapfile.Snap
 	scripts []script // its hooks, and those that parts bring, sorted by name
 
-	built   bool // parts are built, which may bring hooks
-	open    bool // extensions bring plugs
+	built   bool // a build may add hooks
+	open    bool // extensions may add plugs
 	faults  []snapfile.Fault
 	strange []strange
 
-	base string                                 // "" where the programs of the system may not be the base's
-	file func(path string) (fs.FileInfo, error) // tells of a file of the snap; nil where not all are known
+	base string                                 // "" if the snap may not see the programs of its base
+	file func(path string) (fs.FileInfo, error) // returns a file of the snap; nil if not all files are known
 }
 
-// strange is a key that has a place for it, under another name.
+// A strange key is probably a mistyped one.
 type strange struct {
 	key, meant string
 	at         document.Position
@@ -42,7 +42,7 @@ type script struct {
 	asks []calls.Call // what it asks snapctl for
 }
 
-// maxHook is how long a script may be to be looked at, in bytes.
+// maxHook is the size of the largest script that is checked, in bytes.
 const maxHook = 1 << 20
 
 // ReadSnap reads a snap as snapfile.Read does, with its scripts.
@@ -74,7 +74,8 @@ func ReadSnap(name string) (*Snap, error) {
 	return snap, nil
 }
 
-// Keys of a snap's file, and of an app in it, that are looked for under other names, and those that are near to them.
+// Keys of a snap's file. readKeys reports keys that resemble topKeys, or appKeys in apps and hooks. otherKeys are valid keys
+// that resemble those.
 var (
 	topKeys   = []string{"plugs", "hooks", "apps", "parts", "environment"}
 	appKeys   = []string{"plugs", "command", "command-chain", "environment", "daemon"}
@@ -137,7 +138,7 @@ func (s *Snap) readParts(top *document.Node) {
 	}
 	for _, name := range parts.Keys() {
 		part := parts.Get(name)
-		for _, key := range part.Keys() { // also where the file may be made before
+		for _, key := range part.Keys() { // a script may also write the snap's file itself
 			if key == "organize" || strings.HasPrefix(key, "override-") {
 				s.built = s.built || bytes.Contains(part.Get(key).JSON(), []byte("hooks"))
 			}
@@ -147,7 +148,7 @@ func (s *Snap) readParts(top *document.Node) {
 		}
 		from := snapfile.Dumped(root, part)
 		if part.Get("plugin").String() == "dump" && from == "" {
-			s.built = true // an archive, or what depends on the architecture
+			s.built = true // an archive, or a source for each architecture
 		}
 		if s.file != nil || from == "" || from == root {
 			continue
@@ -160,7 +161,7 @@ func (s *Snap) readParts(top *document.Node) {
 	}
 }
 
-// made tells whether a program may be made before the snap is: git is told to ignore it where a part would find it.
+// made reports whether a program may be built before the snap is: git ignores the place where a part would find it.
 func made(root string, parts *document.Node, program string) bool {
 	for _, name := range parts.Keys() {
 		part := parts.Get(name)
@@ -183,7 +184,8 @@ func made(root string, parts *document.Node, program string) bool {
 	return false
 }
 
-// ignored tells whether a file may be one that git ignores: what a .gitignore says is taken in its widest sense.
+// ignored reports whether git may ignore a file. It matches each pattern of each .gitignore anywhere in the path, so it ignores
+// more than git does.
 func ignored(root, path string) bool {
 	words := strings.Split(path, "/")
 	folders := []string{root}

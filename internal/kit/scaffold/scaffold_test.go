@@ -107,11 +107,11 @@ func TestScripts(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for want, project := range map[string]scaffold.Project{
-		`"" is not a name for a confdb-schema`:           {Account: account},
-		`"Thermo" is not a name for a confdb-schema`:     {Name: "Thermo", Account: account},
-		`"../up" is not a name for a confdb-schema`:      {Name: "../up", Account: account},
-		`"a--b" is not a name for a confdb-schema`:       {Name: "a--b", Account: account},
-		`"me@example.com" is no account ID`:           {Name: "a", Account: "me@example.com"},
+		`"" is not a name for a confdb-schema`:                                                {Account: account},
+		`"Thermo" is not a name for a confdb-schema`:                                          {Name: "Thermo", Account: account},
+		`"../up" is not a name for a confdb-schema`:                                           {Name: "../up", Account: account},
+		`"a--b" is not a name for a confdb-schema`:                                            {Name: "a--b", Account: account},
+		`"me@example.com" is no account ID`:                                                   {Name: "a", Account: "me@example.com"},
 		strings.Repeat("y", 31) + `" is too long: a project's name has at most 30 characters`: {Name: strings.Repeat("y", 31), Account: account},
 	} {
 		dir := filepath.Join(t.TempDir(), "new")
