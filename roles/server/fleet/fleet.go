@@ -1,17 +1,16 @@
-// Package fleet holds what the fleet server knows and the rules over it: which devices are registered, the layers of
-// targets, which target each device is to have, which it runs, and what became of its last attempt. There is no HTTP in
-// here.
+// Package fleet has the state of the fleet and its rules: registered devices, the layers of targets, the target of each
+// device, the target that it runs, and the outcome of its last attempt. It leaves HTTP to package api.
 //
-// A Fleet applies the rules; a Store keeps the state, durable before a call returns, and may be shared by several
-// servers. Open a store (package sqlite), and put a Fleet on top:
+// A Fleet applies the rules. A Store stores the state durably before a call returns; several servers may share one. Open a
+// store (package sqlite) and a Fleet over it:
 //
 //	store, err := sqlite.Open(ctx, "server.db")
 //	rules, err := fleet.Open(ctx, store, fleet.Options{})
 //	answer, err := rules.Poll(ctx, id, fleet.Poll{Config: config})
 //
-// Layers are merged for each device in the order everyone, label layers, the device's own (compose.go); what is to be
-// known of those that concern many devices is in memory (snapshot.go). A poll that repeats the one before it, with
-// nothing to do, is answered from memory too (known.go).
+// The Fleet merges the layers of a device in the order everyone, label layers, the device's own (compose.go). It has the
+// layers that concern several devices in memory (snapshot.go). It also answers from memory a poll that repeats the last one
+// if there is nothing to do (known.go).
 package fleet
 
 import (
@@ -27,7 +26,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Identity is what a device tells of itself when it registers.
+// Identity is the part of a registration that the device supplies.
 type Identity struct {
 	IPAddress    string
 	PublicKeyRSA string
@@ -37,24 +36,25 @@ type Identity struct {
 // Options changes how a Fleet works. The zero value is ready for use.
 type Options struct {
 	Now   func() time.Time          // nil means time.Now
-	NewID func() (uuid.UUID, error) // nil means random ones (version 4)
-	Log   *slog.Logger              // for what goes on in the background; nil means none
-	// Schema is the confdb-schema that targets are checked against, as for registry.Options.Documents. Nil: none, any
-	// target is taken.
+	NewID func() (uuid.UUID, error) // nil means random UUIDs (version 4)
+	Log   *slog.Logger              // receives errors of background work; nil discards them
+	// Schema is the confdb-schema that every target must fit, in the form of registry.Options.Documents. Nil accepts any
+	// target.
 	Schema json.RawMessage
-	// PollInterval is what devices are asked to leave between polls; zero means a minute. A device not seen for three
-	// of them is silent.
+	// PollInterval is the time that devices leave between polls; zero means a minute. A device is silent after three
+	// intervals without a poll.
 	PollInterval time.Duration
-	// MaxWaiting bounds the polls held back at a time; zero means 50,000. Further ones are answered at once.
+	// MaxWaiting is the limit of held polls; zero means 50,000. Further polls are answered at once.
 	MaxWaiting int
-	// MaxPending bounds the devices that wait for approval; zero means 1,000. Further ones are not kept: whoever reaches
-	// the server can register, and must not fill the store.
+	// MaxPending is the limit of devices that wait for approval; zero means 1,000. Further registrations are refused: anybody
+	// who reaches the server can register, and must not fill the store.
 	MaxPending int
-	// Remembered bounds the devices whose last poll is kept in memory; zero means 1,048,576, which take some 80 MB.
+	// Remembered is the limit of devices whose last poll is in memory; zero means 1,048,576, which take some 80 MB.
 	Remembered int
-	// StatsStep is the time that one kept point of a device's statistics stands for; zero means 5 minutes.
+	// StatsStep is the time between two stored points of a device's statistics; zero means 5 minutes.
 	StatsStep time.Duration
-	// StatsKeep is for how long they are kept, thinned with age; zero means a week, a negative value keeps none.
+	// StatsKeep is the age at which statistics are dropped; zero means a week, a negative value stores none. Older points
+	// are sparser.
 	StatsKeep time.Duration
 }
 
@@ -74,21 +74,21 @@ type Fleet struct {
 	options Options
 
 	targets   atomic.Pointer[snapshot]
-	reading   sync.Mutex   // held while the snapshot is read anew
-	begun     atomic.Int64 // how often that has begun
-	shared    bool         // the store has other servers
+	reading   sync.Mutex   // held during a refresh of the snapshot
+	begun     atomic.Int64 // number of refreshes that have begun
+	shared    bool         // other servers may use the store
 	known     *known
 	sightings sightings
 	clones    clones
 	waiting   waiting
 	summary   summary
-	hub       Hub // of notices, after what they change has been taken in
+	hub       Hub // sends notices that follow has processed
 
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
 
-// Open puts the rules over an open store, which stays the caller's to close, after the Fleet.
+// Open opens a Fleet over an open store. The caller closes the Fleet first, then the store.
 func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	options.complete()
 	names, err := readNames(options.Schema)
@@ -100,7 +100,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()
 	}
-	// Listen first: what changes after the targets were read is told.
+	// Listen first, so that no change after the refresh is missed.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	changes, err := store.Changes(background)
 	if err == nil {
@@ -141,10 +141,10 @@ func (o *Options) complete() {
 	}
 }
 
-// Release answers all polls that are held back, and lets no further ones wait: the server is about to stop.
+// Release answers all held polls and holds no further ones. Call it when the server is about to stop.
 func (f *Fleet) Release() { f.waiting.release() }
 
-// Close releases the polls held back, writes what has been seen, and ends what goes on in the background.
+// Close releases the held polls, ends the background work, and writes the times at which devices were last seen.
 func (f *Fleet) Close() error {
 	f.Release()
 	f.stop()
@@ -158,10 +158,11 @@ func (f *Fleet) Close() error {
 	return nil
 }
 
-// PollInterval is what devices are asked to leave between polls.
+// PollInterval returns the time that devices leave between polls.
 func (f *Fleet) PollInterval() time.Duration { return f.options.PollInterval }
 
-// follow takes in what others, and this process, have committed.
+// follow processes the notices of the store, about commits of this server and of others, until the channel is closed. For each
+// it updates the memory of this Fleet, wakes the held polls, and then sends the notice to the hub.
 func (f *Fleet) follow(ctx context.Context, changes <-chan Notice) {
 	for notice := range changes {
 		switch notice.Kind {
@@ -185,15 +186,15 @@ func (f *Fleet) follow(ctx context.Context, changes <-chan Notice) {
 	}
 }
 
-// concern takes in that something about devices has changed.
+// concern makes this Fleet read devices again after a change: it forgets their polls and wakes the held ones.
 func (f *Fleet) concern(devices []uuid.UUID) {
 	f.known.forget(devices)
 	f.waiting.wake(devices)
 }
 
-// targetOf returns a device's target, under targets that are no older than what is known of the device, or what it
-// reports now. Another server may have heard of a change already that this one has not: a target of before must not be
-// offered to who runs a later one, nor what is kept be judged by it.
+// targetOf returns a device's target and the snapshot that it comes from. The snapshot is at least as new as each revision in
+// the stored device and in the report now. It may be newer than this server's present one, because another server may have
+// received a change first. An older target must neither be offered to a device that runs a later one, nor judge its report.
 func (f *Fleet) targetOf(ctx context.Context, device Device, now Report) (*snapshot, Target, error) {
 	targets, err := f.targetsSince(ctx, max(device.OwnRevision, device.Verdict.Revision, now.Running.Revision, now.Attempted.Revision))
 	if err != nil {
@@ -203,7 +204,8 @@ func (f *Fleet) targetOf(ctx context.Context, device Device, now Report) (*snaps
 	return targets, target, err
 }
 
-// targetsSince returns the targets, read anew where a revision is later than they are. It may be one that nobody drew.
+// targetsSince returns the snapshot. It refreshes the snapshot first if the revision is later. One refresh is enough, because
+// a device may report a revision that does not exist.
 func (f *Fleet) targetsSince(ctx context.Context, revision int64) (*snapshot, error) {
 	begun := f.begun.Load()
 	if targets := f.targets.Load(); revision <= targets.Revision {
@@ -211,7 +213,7 @@ func (f *Fleet) targetsSince(ctx context.Context, revision int64) (*snapshot, er
 	}
 	f.reading.Lock()
 	defer f.reading.Unlock()
-	// One reading serves all that came before it began.
+	// A refresh that began after this call serves this call too.
 	if targets := f.targets.Load(); revision <= targets.Revision || f.begun.Load() > begun {
 		return targets, nil
 	}
@@ -219,14 +221,14 @@ func (f *Fleet) targetsSince(ctx context.Context, revision int64) (*snapshot, er
 	return f.targets.Load(), err
 }
 
-// refresh reads the targets anew.
+// refresh reads the targets from the store and makes them the snapshot.
 func (f *Fleet) refresh(ctx context.Context) error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
 	return f.read(ctx)
 }
 
-// read is refresh, under its lock.
+// read is refresh for a caller that holds the lock reading.
 func (f *Fleet) read(ctx context.Context) error {
 	f.begun.Add(1)
 	targets, err := f.store.Targets(ctx)
@@ -244,7 +246,8 @@ func (f *Fleet) read(ctx context.Context) error {
 	return nil
 }
 
-// refreshUntil tries until it succeeds: to go on with targets that are known to be old would be a lie.
+// refreshUntil refreshes the snapshot, and tries again until it succeeds or ctx ends: devices must not get targets that are
+// known to be old.
 func (f *Fleet) refreshUntil(ctx context.Context) {
 	pause := 100 * time.Millisecond
 	for {
@@ -262,10 +265,10 @@ func (f *Fleet) refreshUntil(ctx context.Context) {
 	}
 }
 
-// Events tells of changes, after this fleet has taken them in, until the context ends. See Store.Changes.
+// Events returns notices of changes, each after this Fleet has processed it, until the context ends. See Store.Changes.
 func (f *Fleet) Events(ctx context.Context) (<-chan Notice, error) { return f.hub.Listen(ctx) }
 
-// Check tells whether the fleet can work at all, for readiness.
+// Check returns an error if the store cannot be used. It is for readiness.
 func (f *Fleet) Check(ctx context.Context) error { return f.store.Check(ctx) }
 
 // Maintain does the store's housekeeping, if it has any.

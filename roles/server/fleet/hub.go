@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// notices is how many notices a receiver may be behind.
+// notices is the number of notices that a receiver may be behind.
 const notices = 256
 
-// A Hub hands notices on to whoever listens; stores use it for Changes. The zero value is ready for use.
+// A Hub sends notices to all receivers that listen. Stores use it for Changes. The zero value is ready for use.
 type Hub struct {
 	mu        sync.Mutex // guards what follows, and sending
 	receivers map[chan Notice]*receiver
@@ -17,7 +17,8 @@ type Hub struct {
 
 type receiver struct{ lost bool }
 
-// Listen returns a channel of notices, closed when the context ends or the hub closes. ErrClosed: it has.
+// Listen returns a channel of notices. The channel is closed when the context ends or the hub is closed. Listen returns
+// ErrClosed if the hub is closed already.
 func (h *Hub) Listen(ctx context.Context) (<-chan Notice, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -44,20 +45,21 @@ func (h *Hub) drop(channel chan Notice) {
 	}
 }
 
-// Send hands notices on, and never waits: a receiver that is too far behind gets one of kind Lost when there is room.
+// Send sends notices to all receivers and never waits. A receiver that is too far behind gets a notice of kind Lost instead of
+// those that it missed.
 func (h *Hub) Send(list ...Notice) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for channel, receiver := range h.receivers {
 		for _, notice := range list {
 			if receiver.lost {
-				notice = Notice{Kind: Lost} // for this one too
+				notice = Notice{Kind: Lost} // covers this notice too
 			}
 			select {
 			case channel <- notice:
 				receiver.lost = false
 			default:
-				// What is in the way is older than the loss, so that all of it can go.
+				// Lost covers the notices in the channel, because they are older. So one of them can make room.
 				receiver.lost = true
 				select {
 				case <-channel:
@@ -73,7 +75,7 @@ func (h *Hub) Send(list ...Notice) {
 	}
 }
 
-// Close closes the channels of all.
+// Close closes the channels of all receivers.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

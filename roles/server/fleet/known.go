@@ -8,10 +8,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// A digest stands for what a device reports: the first half of a SHA-256.
+// A digest identifies the content of a report. It is the first half of a SHA-256.
 type digest [16]byte
 
-// contentOf digests what a report says under a sequence, but for what makes no difference to any answer: times, statistics.
+// contentOf returns the digest of a report with a sequence. It leaves out what influences no answer: times and statistics.
 func contentOf(report Report, sequence int64) digest {
 	hash := sha256.New()
 	var length [8]byte
@@ -39,14 +39,15 @@ func contentOf(report Report, sequence int64) digest {
 	return digest(hash.Sum(sum[:0]))
 }
 
-// shards is in how many parts what is known is kept, each with a lock of its own.
+// shards is the number of parts of known. Each part has its own lock.
 const shards = 64
 
-// known remembers the devices whose last poll was kept and left them nothing to do, so that a poll which repeats it costs
-// no look at the store. It takes some 70 bytes a device, without pointers for the garbage collector to follow.
+// known remembers the devices whose last poll was stored and left nothing to do. A poll that repeats it needs no read of the
+// store. It takes some 70 bytes a device, without pointers for the garbage collector to follow.
 //
-// What it says is true, as far as this process has heard: a device is remembered only by a poll that was alone with it
-// from before it looked at the store (begin, end), and forgotten when anything about it changes.
+// Its content is as new as the notices that this process has received. It remembers a device only after a poll that was the
+// only one of the device between begin, before the read of the store, and end. It forgets a device when anything about it
+// changes.
 type known struct {
 	limit int // of a shard
 	parts [shards]part
@@ -67,15 +68,15 @@ type memory struct {
 
 type visit struct {
 	polls     int
-	contended bool // by another poll, or a change
+	contended bool // another poll or a change has come meanwhile
 }
 
 func newKnown(limit int) *known { return &known{limit: max(limit/shards, 1)} }
 
 func (k *known) part(id uuid.UUID) *part { return &k.parts[id[0]%shards] }
 
-// repeats tells whether a device's last poll had this content, and left nothing to do under this snapshot. The point of
-// statistics is taken in; it is new where the last one was another.
+// repeats reports whether a device's last poll had this content and left nothing to do under this snapshot. If so, it also
+// records the point of statistics, and reports whether the point differs from the last one.
 func (k *known) repeats(id uuid.UUID, content digest, generation, point uint32) (repeats, newPoint bool) {
 	p := k.part(id)
 	p.mu.Lock()
@@ -92,7 +93,7 @@ func (k *known) repeats(id uuid.UUID, content digest, generation, point uint32) 
 	return true, true
 }
 
-// begin tells that a device's poll is to be looked at; end has to follow.
+// begin records that a poll of a device has begun. Call end when it is answered.
 func (k *known) begin(id uuid.UUID) {
 	p := k.part(id)
 	p.mu.Lock()
@@ -110,7 +111,8 @@ func (k *known) begin(id uuid.UUID) {
 	}
 }
 
-// end tells that it has been answered. What is to be remembered of it is nil where there was something to do.
+// end records that a poll is answered. remember is nil if there was something to do. Else known remembers it, unless another poll
+// or a change came meanwhile.
 func (k *known) end(id uuid.UUID, remember *memory) {
 	p := k.part(id)
 	p.mu.Lock()
@@ -135,7 +137,7 @@ func (k *known) end(id uuid.UUID, remember *memory) {
 	p.of[id] = *remember
 }
 
-// forget makes the next poll of devices look at the store.
+// forget makes the next poll of each device read the store.
 func (k *known) forget(ids []uuid.UUID) {
 	for _, id := range ids {
 		p := k.part(id)

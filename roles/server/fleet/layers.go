@@ -16,10 +16,10 @@ import (
 // ErrTarget is the kind of a *TargetError.
 var ErrTarget = errors.New("the confdb-schema does not take the target")
 
-// A TargetError says why a target cannot be taken, in the words in which a device would refuse it.
+// A TargetError is the reason why a target is refused, in the words in which a device would refuse it.
 type TargetError struct {
-	// Path is what it is about: the path in the target, such as "control-telemetry.sample-rate", or a storage path where no
-	// value of the target leads there.
+	// Path is the path of the wrong value in the target, such as "control-telemetry.sample-rate". It is a storage path if no
+	// value of the target is stored there.
 	Path string
 	Text string
 	Err  error // a *registry.Error, or nil
@@ -33,7 +33,7 @@ func (e *TargetError) Is(target error) bool { return target == ErrTarget }
 // Unwrap returns the engine's own error.
 func (e *TargetError) Unwrap() error { return e.Err }
 
-// A LayerError says what is wrong with a layer beside its configuration.
+// A LayerError is a wrong selector or priority of a layer.
 type LayerError struct {
 	Field string // "selector" or "priority"
 	Text  string
@@ -41,9 +41,9 @@ type LayerError struct {
 
 func (e *LayerError) Error() string { return e.Field + " " + e.Text }
 
-// Set makes a change of a layer, and tells devices that wait. The layer is checked first: its configuration against the
-// confdb-schema, alone over that of everyone, and a device's own over what the device reported. Errors: *TargetError,
-// *LayerError, those of Store.Change.
+// Set sets or removes a layer and wakes the held polls of its devices. It checks the configuration against the confdb-schema
+// first: a label layer merged over the layer of everyone, a device's own layer over the device's last report. It returns a
+// *TargetError, a *LayerError, or an error of Store.Change.
 func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 	if err := f.check(ctx, &change); err != nil {
 		return Layer{}, err
@@ -52,7 +52,8 @@ func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 	if err != nil {
 		return Layer{}, err
 	}
-	// The notice comes too, but who calls next shall find it done. It is done: nothing undoes that now.
+	// The notice of this change would do the following too, but the caller's next call may come before it. The change is
+	// stored, so an error here is only logged.
 	if change.Name.IsDevice() {
 		f.concern([]uuid.UUID{change.Name.Device()})
 		return layer, nil
@@ -65,7 +66,7 @@ func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 	return layer, nil
 }
 
-// check completes a change, and refuses one that must not be made.
+// check completes a change. It returns an error if the change is not allowed.
 func (f *Fleet) check(ctx context.Context, change *Change) error {
 	change.At = f.options.Now()
 	if change.Remove {
@@ -98,7 +99,7 @@ func (f *Fleet) check(ctx context.Context, change *Change) error {
 	return nil
 }
 
-// checkTarget asks the engine whether a device that shows something can take a target.
+// checkTarget returns an error if the engine refuses to write a target to a device that shows these values.
 func (f *Fleet) checkTarget(shown, target Config) error {
 	if f.options.Schema == nil {
 		return nil
@@ -119,7 +120,7 @@ func (f *Fleet) checkTarget(shown, target Config) error {
 		switch value.(type) {
 		case map[string]any:
 		case nil:
-			// All that the view shows is to be unset.
+			// null unsets all that the view shows.
 			all := map[string]any{}
 			for name := range current[view] {
 				all[name] = nil
@@ -135,7 +136,7 @@ func (f *Fleet) checkTarget(shown, target Config) error {
 	return f.names.targetError(err, documents)
 }
 
-// targetError says where in a target, by view, the registry's error is.
+// targetError turns an error of the registry into a *TargetError with its path in a target.
 func (n names) targetError(err error, target map[string]map[string]any) error {
 	var refused *registry.Error
 	if !errors.As(err, &refused) {
@@ -175,7 +176,7 @@ func jsonText(value any) string {
 	return string(text)
 }
 
-// Layer returns a layer. The layer of everyone is always there: of revision 0, and empty, before it is set.
+// Layer returns a layer. The layer of everyone always exists; before it is set, it is empty and has revision 0.
 func (f *Fleet) Layer(ctx context.Context, name LayerName) (Layer, error) {
 	layer, err := f.store.Layer(ctx, name)
 	if errors.Is(err, ErrUnknownLayer) && name == Everyone {
@@ -184,9 +185,8 @@ func (f *Fleet) Layer(ctx context.Context, name LayerName) (Layer, error) {
 	return layer, err
 }
 
-// Targets returns the layers that concern more than one device, in the order of merging, and the last revision that had
-// been drawn, by whatever change, when they were read. They are this server's own view, which follows others' changes at
-// once.
+// Targets returns the layers that concern more than one device, in the order of merging, and the last revision of any change
+// when they were read. They are this server's snapshot, which follows the changes of other servers.
 func (f *Fleet) Targets() (layers []Layer, revision int64) {
 	targets := f.targets.Load()
 	if targets.Everyone.Revision > 0 {
@@ -195,8 +195,8 @@ func (f *Fleet) Targets() (layers []Layer, revision int64) {
 	return append(layers, targets.Labels...), targets.Revision
 }
 
-// LastChange returns the last revision at which a layer was set or removed; 0 for none. Labels draw revisions too, which
-// are not among them.
+// LastChange returns the last revision at which a layer was set or removed; 0 for none. Revisions of changed labels do not
+// count.
 func (f *Fleet) LastChange(ctx context.Context) (int64, error) { return f.store.LastChange(ctx) }
 
 // DeviceLayers returns layers of single devices; see Store.DeviceLayers.

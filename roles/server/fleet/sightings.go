@@ -8,18 +8,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// mostSightings bounds what waits to be written; far more than come between two times of writing.
+// mostSightings is the limit of sightings that are not written yet. Far fewer arrive between two flushes.
 const mostSightings = 1 << 18
 
-// sightings is what was seen of devices and is not written yet: when, and their statistics. Only what a later sighting
-// replaces as a matter of course is in here, so that it makes no difference when it is written, nor by which server. The
-// zero value is ready for use.
+// sightings collects, in memory, when devices were seen and their statistics, until flush writes them. A later sighting
+// replaces an earlier one, so neither the time of the write nor the server that writes matters. The zero value is ready for
+// use.
 type sightings struct {
 	mu      sync.Mutex // guards what follows
 	of      map[uuid.UUID]sighting
-	leaving map[uuid.UUID]sighting // being written at the moment
-	early   chan struct{}          // asks for writing before its time
-	writing sync.Mutex             // held while they are written, so that times do not overtake each other
+	leaving map[uuid.UUID]sighting // the sightings that flush is writing
+	early   chan struct{}          // asks for a flush before the next tick
+	writing sync.Mutex             // held during a flush, so that two flushes do not write in the wrong order
 }
 
 type sighting struct {
@@ -28,7 +28,7 @@ type sighting struct {
 	stats *Stats
 }
 
-// note takes in what was seen. It returns false where there is no room: nothing may be built on it then.
+// note adds a sighting. It returns false, and adds nothing, if there are too many.
 func (s *sightings) note(id uuid.UUID, at time.Time, stats *Stats) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,8 +53,8 @@ func (s *sightings) note(id uuid.UUID, at time.Time, stats *Stats) bool {
 	return true
 }
 
-// noteTwins adds to a sighting, which is there, that two machines were noticed. Where there was no room for it, they will be
-// noticed again.
+// noteTwins adds a sighting of two machines. It adds nothing if there are too many sightings; the machines will be noticed
+// again.
 func (s *sightings) noteTwins(id uuid.UUID, at time.Time) {
 	if !s.note(id, at, nil) {
 		return
@@ -66,7 +66,7 @@ func (s *sightings) noteTwins(id uuid.UUID, at time.Time) {
 	s.of[id] = last
 }
 
-// wake returns the channel that asks for early writing; the lock must be held.
+// wake returns the channel early. The caller holds the lock.
 func (s *sightings) wake() chan struct{} {
 	if s.early == nil {
 		s.early = make(chan struct{}, 1)
@@ -74,7 +74,7 @@ func (s *sightings) wake() chan struct{} {
 	return s.early
 }
 
-// complete adds to a device what is not written yet.
+// complete adds the sightings of a device that are not written yet.
 func (s *sightings) complete(device *Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *sightings) complete(device *Device) {
 
 func instant(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
 
-// flush writes what has been seen. What cannot be written stays, to be tried again.
+// flush writes the sightings. After an error they stay for the next flush.
 func (f *Fleet) flush(ctx context.Context) error {
 	s := &f.sightings
 	s.writing.Lock()
@@ -121,7 +121,7 @@ func (f *Fleet) flush(ctx context.Context) error {
 	err := f.store.Observe(ctx, list)
 	if err != nil {
 		for id, seen := range taken {
-			s.note(id, instant(seen.at), seen.stats) // where there is no room, its next poll is as good
+			s.note(id, instant(seen.at), seen.stats) // if there is no room, the device's next poll replaces it
 			if seen.twins > 0 {
 				s.noteTwins(id, instant(seen.twins))
 			}
@@ -130,7 +130,7 @@ func (f *Fleet) flush(ctx context.Context) error {
 	return err
 }
 
-// flushNowAndThen writes what has been seen a few times in each poll interval.
+// flushNowAndThen flushes the sightings a few times in each poll interval, until ctx ends.
 func (f *Fleet) flushNowAndThen(ctx context.Context) {
 	pause := max(f.options.PollInterval/4, time.Second)
 	ticker := time.NewTicker(pause)

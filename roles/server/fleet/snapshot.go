@@ -8,22 +8,22 @@ import (
 	"sync"
 )
 
-// mostCompositions bounds the compositions kept of one snapshot.
+// mostCompositions is the limit of compositions in a snapshot.
 const mostCompositions = 1024
 
-// A snapshot is the targets that concern more than one device, as of one moment, and what has been composed of them. But
-// for the latter it is never changed.
+// A snapshot has the layers that concern more than one device, as of one moment, and the compositions made of them so far.
+// Only the compositions change.
 type snapshot struct {
 	Targets
 	generation uint32 // grows with each snapshot that differs from the one before
 
 	mu       sync.RWMutex            // guards composed
-	composed map[string]*composition // by the label layers that take part
+	composed map[string]*composition // by the indexes of the label layers in it
 }
 
 func newSnapshot(targets Targets) (*snapshot, error) {
 	s := &snapshot{Targets: targets, composed: map[string]*composition{}}
-	// What is damaged is to be told now, not to the first device that it concerns.
+	// A damaged layer is an error now, not only for the first device that it concerns.
 	layers := slices.Clone(targets.Labels)
 	if targets.Everyone.Revision > 0 {
 		layers = append(layers, targets.Everyone)
@@ -32,8 +32,8 @@ func newSnapshot(targets Targets) (*snapshot, error) {
 	return s, err
 }
 
-// follow makes it the next one after another. Where both mean the same to all devices, as revisions are drawn for devices'
-// layers too, what has been composed stays.
+// follow makes s the successor of last. If both have the same layers, s takes over the generation and the compositions: then
+// the new revisions concern only single devices.
 func (s *snapshot) follow(last *snapshot) {
 	if s.generation = last.generation; !s.equal(last) {
 		s.generation++
@@ -46,7 +46,7 @@ func (s *snapshot) follow(last *snapshot) {
 
 func (s *snapshot) equal(other *snapshot) bool {
 	concern := func(a, b Concern) bool { return a.Revision == b.Revision && a.Selector.String() == b.Selector.String() }
-	// Revisions tell layers apart, but in a database that was replaced by an older copy of itself.
+	// Equal revisions mean equal layers, except after an older copy has replaced the database. So compare all.
 	layer := func(a, b Layer) bool {
 		return a.Name == b.Name && a.Revision == b.Revision && a.Priority == b.Priority && a.Authorship == b.Authorship &&
 			a.Selector.String() == b.Selector.String() && a.Config.Equal(b.Config)
@@ -55,19 +55,19 @@ func (s *snapshot) equal(other *snapshot) bool {
 		slices.EqualFunc(s.Labels, other.Labels, layer)
 }
 
-// A Target is what a device is to have.
+// A Target is the configuration that a device should have.
 type Target struct {
-	Revision int64 // 0: no target ever concerned it
+	Revision int64 // 0: no layer has ever concerned the device
 	Config   Config
 	Hash     string
 	Layers   []Layer // in the order of merging
-	// Latest is the layer that was changed last of those that the target is made of.
+	// Latest is the authorship of the layer that was changed last among Layers.
 	Latest Authorship
 
 	tree map[string]any
 }
 
-// revisionOf returns the last revision that concerned devices of these labels.
+// revisionOf returns the last revision that concerned devices with these labels.
 func (s *snapshot) revisionOf(labels Labels) (revision int64) {
 	for _, concern := range s.Concerns {
 		if concern.Revision > revision && concern.Selector.Matches(labels) {
@@ -109,7 +109,7 @@ func (s *snapshot) compose(device Device) (*composition, error) {
 			name.WriteByte(',')
 		}
 	}
-	if device.Own != nil { // of one device: not worth keeping
+	if device.Own != nil { // no other device has this composition
 		return compose(append(layers, *device.Own))
 	}
 	s.mu.RLock()

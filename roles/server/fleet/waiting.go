@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// waiting is the polls that are held back. The zero value, with a limit, is ready for use.
+// waiting has the held polls. The zero value with a limit is ready for use.
 type waiting struct {
 	limit int
 
@@ -16,8 +16,8 @@ type waiting struct {
 	released bool
 }
 
-// join makes a poll one of those held back: the channel gets a value when something may have changed for its device.
-// ok is false where no more may wait. leave has to follow.
+// join adds a held poll of a device. The channel receives a value when something may have changed for the device. ok is false
+// if no more polls may wait; else call leave at the end.
 func (w *waiting) join(id uuid.UUID) (woken chan struct{}, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,12 +71,12 @@ func (w *waiting) tell(list []chan struct{}) {
 	for _, woken := range list {
 		select {
 		case woken <- struct{}{}:
-		default: // it has been told, and will look
+		default: // it is awake already
 		}
 	}
 }
 
-// release ends all waiting, now and from now on.
+// release wakes all held polls. From now on no poll may wait.
 func (w *waiting) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,7 +86,7 @@ func (w *waiting) release() {
 	}
 }
 
-// ending tells that no poll may be held back any more.
+// ending reports whether release was called.
 func (w *waiting) ending() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
