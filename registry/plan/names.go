@@ -81,6 +81,11 @@ func (n *Names) Conceal(view string, document any, hide func(request string, val
 // Secret reports whether a request path of a view leads to a secret, or to data that contains one. "" is the whole view.
 func (n *Names) Secret(view, request string) bool { return n.schema.Secret(view, request) }
 
+// Matches reports whether a rule of the view matches the request path. "" is the whole view.
+func (n *Names) Matches(view, request string) bool {
+	return n.schema.Matches(view, request, true) || n.schema.Matches(view, request, false)
+}
+
 // SecretStorage is Secret for a storage path of keys and indexes.
 func (n *Names) SecretStorage(storage string) bool {
 	at, err := path.ParseRequest(storage)

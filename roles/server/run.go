@@ -39,21 +39,23 @@ const (
 
 // Config configures Run.
 type Config struct {
-	Listen   string        // HOST:PORT
-	Chosen   string        // the way to set Listen, for messages; "" means --listen
-	Listener net.Listener  // used instead of Listen; nil for none
-	State    string        // file of the embedded database
-	Database string        // address of a PostgreSQL, used instead of State; "" for none
-	Deaf     bool          // poll the database for changes, as if it had no LISTEN
-	Schema   string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
-	MaxBody  int64         // bytes
-	Drain    time.Duration // longest time for requests under way at the end
-	Once     bool          // start, check, stop
-	Interval time.Duration // between two runs of housekeeping
-	Fleet    fleet.Options // Log and Schema are set by Run
-	Access   Access
-	Log      *slog.Logger
-	Out      io.Writer // for the line with the address
+	Listen   string       // HOST:PORT
+	Chosen   string       // the way to set Listen, for messages; "" means --listen
+	Listener net.Listener // used instead of Listen; nil for none
+	State    string       // file of the embedded database
+	Database string       // address of a PostgreSQL, used instead of State; "" for none
+	Deaf     bool         // poll the database for changes, as if it had no LISTEN
+	// SecretKeyFile is the file with the key for digests of secrets. "" means a file beside State.
+	SecretKeyFile string
+	Schema        string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
+	MaxBody       int64         // bytes
+	Drain         time.Duration // longest time for requests under way at the end
+	Once          bool          // start, check, stop
+	Interval      time.Duration // between two runs of housekeeping
+	Fleet         fleet.Options // Log and Schema are set by Run
+	Access        Access
+	Log           *slog.Logger
+	Out           io.Writer // for the line with the address
 
 	// Open opens the stores, instead of State and Database; nil means that these choose the store.
 	Open func(context.Context) (fleet.Store, access.Store, error)
@@ -66,6 +68,12 @@ func Run(ctx context.Context, config Config) (err error) {
 	if options.Schema, err = readSchema(config.Schema); err != nil {
 		return err
 	}
+	if config.SecretKeyFile != "" {
+		if _, err := readKey(config.SecretKeyFile); err != nil {
+			return fmt.Errorf("cannot use --secret-key-file: %w", err)
+		}
+	}
+	options.SecretKey = secretKey(config)
 	store, tokens, err := openStore(ctx, config)
 	if err != nil {
 		return err

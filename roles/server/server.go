@@ -50,6 +50,8 @@ func runSpec(env *roles.Env) roles.RunSpec {
 				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
 			stateFlag(),
 			databaseFlag(),
+			&cli.StringFlag{Name: "secret-key-file", Usage: "`FILE` with the key, 32 random bytes, of the digests that operators see in the " +
+				"place of secrets; servers on one database need the same (default: one beside --state, created at need)"},
 			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema (YAML, JSON or an assertion) to " +
 				"check targets against; none checks nothing (default: the one that aspects-poc registry assertion prints)"},
 			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
@@ -85,12 +87,13 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 		keep = -1 // fleet.Options: store none
 	}
 	return Config{
-		Listen:   c.String("listen"),
-		Chosen:   chosen(s.Getenv),
-		State:    statePath(c.String("state"), s.StateDir),
-		Database: c.String("database"),
-		Schema:   c.String("target-schema"),
-		MaxBody:  c.Int64("max-body"),
+		Listen:        c.String("listen"),
+		Chosen:        chosen(s.Getenv),
+		State:         statePath(c.String("state"), s.StateDir),
+		Database:      c.String("database"),
+		Schema:        c.String("target-schema"),
+		SecretKeyFile: c.String("secret-key-file"),
+		MaxBody:       c.Int64("max-body"),
 		Fleet: fleet.Options{
 			PollInterval: c.Duration("poll-interval"),
 			MaxWaiting:   c.Int("max-waiting"),

@@ -34,7 +34,10 @@ func (h *handlers) listTargets(c echo.Context) error {
 	if err := q.done(); err != nil {
 		return err
 	}
-	layers, _ := h.fleet.Targets()
+	layers, _, err := h.fleet.Targets()
+	if err != nil {
+		return err
+	}
 	revision, err := h.fleet.LastChange(c.Request().Context())
 	if err != nil {
 		return err

@@ -113,6 +113,7 @@ func (h *handlers) poll(c echo.Context) error {
 	if answer.Offer == nil {
 		return c.NoContent(http.StatusNoContent)
 	}
+	header.Set(echo.HeaderCacheControl, "no-store") // a target may have secrets
 	return answerJSON(c, offer{Config: answer.Offer.Config, Revision: answer.Offer.Revision, Hash: answer.Offer.Hash})
 }
 

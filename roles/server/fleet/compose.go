@@ -6,17 +6,21 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 )
 
-// A composition is what layers come to together. It is never changed.
+// A composition is what layers come to together. But for concealed it is never changed.
 type composition struct {
 	layers []Layer // in the order of merging
 	config Config
 	hash   string
 	tree   map[string]any // of config
+
+	concealing sync.Mutex   // guards concealed
+	concealed  *composition // as operators see it; nil until one does
 }
 
 // compose merges layers in their order. Objects are merged; whatever else a later layer has, also an array or null,
@@ -97,8 +101,8 @@ func claim(origins map[string]Origin, whole, layer map[string]any, prefix string
 	for name, value := range layer {
 		path := serverapi.JoinPath(prefix, name)
 		present, there := whole[name]
-		object, isObject := value.(map[string]any)
-		result, isResult := present.(map[string]any)
+		object, isObject := asObject(value)
+		result, isResult := asObject(present)
 		switch {
 		case !there: // a layer in between has replaced what it was in
 		case isObject && isResult && len(result) > 0:
@@ -135,8 +139,8 @@ func compareBelow(list *[]Difference, before, after map[string]any, prefix strin
 		path := serverapi.JoinPath(prefix, name)
 		old, was := before[name]
 		new, is := after[name]
-		oldObject, oldIs := old.(map[string]any)
-		newObject, newIs := new.(map[string]any)
+		oldObject, oldIs := asObject(old)
+		newObject, newIs := asObject(new)
 		switch {
 		case oldIs && newIs && len(oldObject)+len(newObject) > 0:
 			compareBelow(list, oldObject, newObject, path)

@@ -35,6 +35,7 @@ func (f *Fleet) RegisterSigning(
 	if err == nil && device.ID != id {
 		f.sightings.note(device.ID, now, nil)
 	}
+	device.Own, device.Config = nil, Config{}
 	return device, err
 }
 
@@ -45,16 +46,12 @@ type View struct {
 	State  State
 	Silent bool // not seen for three poll intervals
 	Cloned bool // two machines report as this device
+
+	differing func() ([]string, error)
 }
 
-// Differs lists the values that the device shows and that contradict its target.
-func (v View) Differs() ([]Difference, error) {
-	shown, err := v.Report.Config.Tree()
-	if err != nil {
-		return nil, err
-	}
-	return contradictions(v.Target.tree, shown), nil
-}
+// Differs lists the paths of the values that the device shows and that contradict its target. A path ends at a secret.
+func (v View) Differs() ([]string, error) { return v.differing() }
 
 // Explain tells for each value of the target which layer it comes from, by its path. Arrays are values, and so are empty
 // objects.
@@ -68,14 +65,22 @@ func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return f.view(ctx, device)
+	view, err := f.view(ctx, device)
+	if err != nil {
+		return View{}, err
+	}
+	view.Config, err = f.secrets.config(view.Config)
+	return view, err
 }
 
-// DeviceByKey returns the device whose key this is, as the store has it, or ErrUnknownDevice.
+// DeviceByKey returns the device whose key this is, without its layer and what it reported, or ErrUnknownDevice.
 func (f *Fleet) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
-	return f.store.DeviceByKey(ctx, keyID)
+	device, err := f.store.DeviceByKey(ctx, keyID)
+	device.Own, device.Config = nil, Config{}
+	return device, err
 }
 
+// view returns a device as operators see it, but for the configuration that it reported.
 func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
 	_, target, err := f.targetOf(ctx, device, Report{})
 	if err != nil {
@@ -86,10 +91,10 @@ func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
 		return View{}, err
 	}
 	f.sightings.complete(&device)
-	return View{
+	return f.secrets.view(View{
 		Device: device, Target: target, State: state, Silent: device.LastSeen.Before(f.silentSince()),
 		Cloned: device.cloned(f.options.PollInterval),
-	}, nil
+	})
 }
 
 // silentSince is the time since when a device has to have been seen.
@@ -133,6 +138,7 @@ func (f *Fleet) Devices(ctx context.Context, filter Filter, after string, limit 
 			if err != nil {
 				return nil, "", err
 			}
+			view.Config = Config{}
 			if !filter.chooses(view) {
 				continue
 			}

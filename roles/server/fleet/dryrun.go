@@ -27,7 +27,7 @@ func (f *Fleet) DryRun(ctx context.Context, change Change, few int) (Preview, er
 	if err := f.check(ctx, &change); err != nil {
 		return Preview{}, err
 	}
-	present, err := f.Layer(ctx, change.Name)
+	present, err := f.layer(ctx, change.Name)
 	if err != nil && (change.Remove || !errors.Is(err, ErrUnknownLayer)) {
 		return Preview{}, err
 	}
@@ -48,7 +48,7 @@ func (f *Fleet) DryRun(ctx context.Context, change Change, few int) (Preview, er
 		if err != nil {
 			return Preview{}, err
 		}
-		return preview, preview.add(before, after, device, change, few)
+		return preview, preview.add(f.secrets, before, after, device, change, few)
 	}
 	for cursor := ""; ; {
 		devices, next, err := f.store.Devices(ctx, cursor, scanRows)
@@ -56,7 +56,7 @@ func (f *Fleet) DryRun(ctx context.Context, change Change, few int) (Preview, er
 			return Preview{}, err
 		}
 		for _, device := range devices {
-			if err := preview.add(before, after, device, change, few); err != nil {
+			if err := preview.add(f.secrets, before, after, device, change, few); err != nil {
 				return Preview{}, err
 			}
 		}
@@ -89,7 +89,7 @@ func (s *snapshot) with(change Change) (*snapshot, error) {
 	return newSnapshot(targets)
 }
 
-func (p *Preview) add(before, after *snapshot, device Device, change Change, few int) error {
+func (p *Preview) add(s *secrets, before, after *snapshot, device Device, change Change, few int) error {
 	old, err := before.compose(device)
 	if err != nil {
 		return err
@@ -104,7 +104,11 @@ func (p *Preview) add(before, after *snapshot, device Device, change Change, few
 		return err
 	}
 	if p.Devices++; p.Devices <= few {
-		p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: compare(old.tree, new.tree)})
+		changes, err := s.compare(old.tree, new.tree)
+		if err != nil {
+			return err
+		}
+		p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: changes})
 	}
 	return nil
 }

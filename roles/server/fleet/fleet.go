@@ -41,6 +41,9 @@ type Options struct {
 	// Schema is the confdb-schema that every target must fit, in the form of registry.Options.Documents. Nil accepts any
 	// target.
 	Schema json.RawMessage
+	// SecretKey returns the key of the digests that stand for secrets in answers to operators. It is called when there is a
+	// secret to show. Nil: a random key, so that the digests differ after each start.
+	SecretKey func() ([]byte, error)
 	// PollInterval is the time that devices leave between polls; zero means a minute. A device is silent after three
 	// intervals without a poll.
 	PollInterval time.Duration
@@ -67,10 +70,12 @@ const (
 	defaultStatsKeep  = 7 * 24 * time.Hour
 )
 
-// A Fleet applies the rules over a store. It is safe for concurrent use.
+// A Fleet applies the rules over a store. It is safe for concurrent use. What its methods return has markers in the place of
+// secrets; only the answer of Poll has the secrets.
 type Fleet struct {
 	store   named
 	names   names
+	secrets *secrets
 	options Options
 
 	targets   atomic.Pointer[snapshot]
@@ -95,7 +100,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the fleet: %w", err)
 	}
-	f := &Fleet{store: named{store, names}, names: names, options: options, known: newKnown(options.Remembered)}
+	f := &Fleet{store: named{store, names}, names: names, secrets: newSecrets(names, options.SecretKey), options: options, known: newKnown(options.Remembered)}
 	f.waiting.limit = options.MaxWaiting
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()

@@ -437,7 +437,7 @@ func TestTargetsAreChecked(t *testing.T) {
 			`cannot set view "control-telemetry": want an object or null, not [1]`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before, _ := w.Targets()
+			before, _, _ := w.Targets()
 			_, err := w.Set(t.Context(), w.change(test.layer, test.selector, test.config))
 			if test.path == "" {
 				if err != nil {
@@ -455,7 +455,7 @@ func TestTargetsAreChecked(t *testing.T) {
 			if test.text != "" && refused.Text != test.text {
 				t.Errorf("got  %s\nwant %s", refused.Text, test.text)
 			}
-			after, _ := w.Targets()
+			after, _, _ := w.Targets()
 			if len(before) != len(after) {
 				t.Error("a layer was kept")
 			}

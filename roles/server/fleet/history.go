@@ -17,12 +17,20 @@ func (f *Fleet) History(ctx context.Context, layer LayerName, below int64, limit
 
 // Entries returns entries of the history in full; see Store.Entries.
 func (f *Fleet) Entries(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
-	return f.store.Entries(ctx, layer, below, limit)
+	list, err := f.store.Entries(ctx, layer, below, limit)
+	for i := 0; err == nil && i < len(list); i++ {
+		list[i], err = f.secrets.entry(list[i])
+	}
+	return list, err
 }
 
 // Entry returns an entry in full, or ErrUnknownEntry.
 func (f *Fleet) Entry(ctx context.Context, revision int64) (Entry, error) {
-	return f.store.Entry(ctx, revision)
+	entry, err := f.store.Entry(ctx, revision)
+	if err != nil {
+		return Entry{}, err
+	}
+	return f.secrets.entry(entry)
 }
 
 // Diff tells what a revision changed in its layer, or, against another revision, what became of the layer from that one
@@ -52,7 +60,8 @@ func (f *Fleet) Diff(ctx context.Context, revision int64, against *int64) (layer
 	if err != nil {
 		return "", 0, nil, err
 	}
-	return entry.Layer, other.Revision, compare(before, after), nil
+	differences, err := f.secrets.compare(before, after)
+	return entry.Layer, other.Revision, differences, err
 }
 
 func treeOf(config *Config) (map[string]any, error) {

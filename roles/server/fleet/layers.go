@@ -56,14 +56,14 @@ func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 	// stored, so an error here is only logged.
 	if change.Name.IsDevice() {
 		f.concern([]uuid.UUID{change.Name.Device()})
-		return layer, nil
+		return f.secrets.layer(layer, nil)
 	}
 	if f.targets.Load().Revision < layer.Revision {
 		if err := f.refresh(context.WithoutCancel(ctx)); err != nil {
 			f.options.Log.Error("cannot read the targets that have changed; the notice of it will do so", "error", err)
 		}
 	}
-	return layer, nil
+	return f.secrets.layer(layer, nil)
 }
 
 // check completes a change. It returns an error if the change is not allowed.
@@ -92,10 +92,31 @@ func (f *Fleet) check(ctx context.Context, change *Change) error {
 	case change.Name.IsLabels():
 		below = f.targets.Load().Everyone.Config
 	}
+	if err := f.keepSecrets(ctx, change); err != nil {
+		return err
+	}
 	if err := f.checkTarget(below, change.Config); err != nil {
 		return err
 	}
 	change.Config = f.names.short(change.Config)
+	return nil
+}
+
+// keepSecrets replaces the markers in a change by the secrets that the layer has now. The change is then bound to the
+// layer's present revision.
+func (f *Fleet) keepSecrets(ctx context.Context, change *Change) error {
+	present, err := f.layer(ctx, change.Name)
+	if err != nil && !errors.Is(err, ErrUnknownLayer) {
+		return err
+	}
+	revealed, err := f.secrets.reveal(change.Config, present.Config)
+	if err != nil {
+		return err
+	}
+	if change.Match == nil && !revealed.Equal(change.Config) {
+		change.Match = &present.Revision
+	}
+	change.Config = revealed
 	return nil
 }
 
@@ -128,12 +149,12 @@ func (f *Fleet) checkTarget(shown, target Config) error {
 			wanted[view] = all
 		default:
 			reason := fmt.Sprintf("want an object or null, not %s", jsonText(value))
-			return &TargetError{Path: view, Text: fmt.Sprintf("cannot set view %q: %s", view, reason)}
+			return f.secrets.refusal(&TargetError{Path: view, Text: fmt.Sprintf("cannot set view %q: %s", view, reason)}, wanted)
 		}
 	}
 	documents := views(wanted)
 	_, err = plan.Make(f.options.Schema, current, documents)
-	return f.names.targetError(err, documents)
+	return f.secrets.refusal(f.names.targetError(err, documents), wanted)
 }
 
 // targetError turns an error of the registry into a *TargetError with its path in a target.
@@ -178,6 +199,10 @@ func jsonText(value any) string {
 
 // Layer returns a layer. The layer of everyone always exists; before it is set, it is empty and has revision 0.
 func (f *Fleet) Layer(ctx context.Context, name LayerName) (Layer, error) {
+	return f.secrets.layer(f.layer(ctx, name))
+}
+
+func (f *Fleet) layer(ctx context.Context, name LayerName) (Layer, error) {
 	layer, err := f.store.Layer(ctx, name)
 	if errors.Is(err, ErrUnknownLayer) && name == Everyone {
 		return Layer{Name: Everyone}, nil
@@ -187,12 +212,13 @@ func (f *Fleet) Layer(ctx context.Context, name LayerName) (Layer, error) {
 
 // Targets returns the layers that concern more than one device, in the order of merging, and the last revision of any change
 // when they were read. They are this server's snapshot, which follows the changes of other servers.
-func (f *Fleet) Targets() (layers []Layer, revision int64) {
+func (f *Fleet) Targets() (layers []Layer, revision int64, err error) {
 	targets := f.targets.Load()
 	if targets.Everyone.Revision > 0 {
 		layers = append(layers, targets.Everyone)
 	}
-	return append(layers, targets.Labels...), targets.Revision
+	layers, err = f.secrets.layers(append(layers, targets.Labels...))
+	return layers, targets.Revision, err
 }
 
 // LastChange returns the last revision at which a layer was set or removed; 0 for none. Revisions of changed labels do not
@@ -201,5 +227,8 @@ func (f *Fleet) LastChange(ctx context.Context) (int64, error) { return f.store.
 
 // DeviceLayers returns layers of single devices; see Store.DeviceLayers.
 func (f *Fleet) DeviceLayers(ctx context.Context, after string, limit int) (list []Layer, next string, err error) {
-	return f.store.DeviceLayers(ctx, after, limit)
+	if list, next, err = f.store.DeviceLayers(ctx, after, limit); err == nil {
+		list, err = f.secrets.layers(list)
+	}
+	return list, next, err
 }

@@ -161,7 +161,7 @@ func step(
 ) {
 	t.Helper()
 	id := ids[random.IntN(len(ids))]
-	_, last := w.Targets()
+	_, last, _ := w.Targets()
 	next := modelChange{revision: last + 1}
 	switch random.IntN(8) {
 	case 0: // labels

@@ -64,7 +64,8 @@ type Target struct {
 	// Latest is the authorship of the layer that was changed last among Layers.
 	Latest Authorship
 
-	tree map[string]any
+	tree        map[string]any
+	composition *composition
 }
 
 // revisionOf returns the last revision that concerned devices with these labels.
@@ -85,7 +86,7 @@ func (s *snapshot) of(device Device) (Target, error) {
 	}
 	target := Target{
 		Revision: max(s.revisionOf(device.Labels), device.OwnRevision),
-		Config:   c.config, Hash: c.hash, Layers: c.layers, tree: c.tree,
+		Config:   c.config, Hash: c.hash, Layers: c.layers, tree: c.tree, composition: c,
 	}
 	last := int64(0)
 	for _, layer := range c.layers {

@@ -128,7 +128,7 @@ func isCounter(path string) bool {
 // flatten adds the leaves of a document to a map, by path. An empty object has none.
 func flatten(path string, value any, into map[string]any) {
 	object, ok := value.(map[string]any)
-	if !ok {
+	if !ok || fleet.IsSecret(value) {
 		into[path] = value
 		return
 	}

@@ -54,10 +54,7 @@ func WholeDevice(view fleet.View) (serverapi.Device, error) {
 	if device.Config, err = Config(view.Report.Config); err != nil {
 		return serverapi.Device{}, err
 	}
-	differs, err := view.Differs()
-	for _, difference := range differs {
-		device.Differs = append(device.Differs, difference.Path)
-	}
+	device.Differs, err = view.Differs()
 	return device, err
 }
 

@@ -1,0 +1,397 @@
+package fleet
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"aspects-poc/registry"
+	"aspects-poc/registry/plan"
+	"aspects-poc/roles/serverapi"
+)
+
+// secrets are the values that the confdb-schema marks as secret. Operators never see them: the exported methods of Fleet
+// return a marker in the place of each, {"$secret":"set","digest":"…"}. Only Poll returns the values. The zero value, without
+// a confdb-schema, knows no secrets.
+type secrets struct {
+	of    *plan.Names
+	views []string // those with secrets
+	key   func() ([]byte, error)
+}
+
+// secretMember is the member of a marker that no value of a confdb can have.
+const secretMember = "$secret"
+
+func newSecrets(names names, key func() ([]byte, error)) *secrets {
+	s := &secrets{of: names.of, key: key}
+	if key == nil {
+		s.key = sync.OnceValues(func() ([]byte, error) { return []byte(rand.Text()), nil })
+	}
+	if s.of != nil {
+		s.views = slices.DeleteFunc(s.of.Views(), func(view string) bool { return !s.of.Secret(view, "") })
+	}
+	return s
+}
+
+// IsSecret reports whether a value is the marker of a secret. Such an object is a value for comparisons, like a list.
+func IsSecret(value any) bool {
+	object, _ := value.(map[string]any)
+	_, is := object[secretMember]
+	return is
+}
+
+// asObject returns an object that is no marker.
+func asObject(value any) (map[string]any, bool) {
+	object, is := value.(map[string]any)
+	if is && IsSecret(object) {
+		return nil, false
+	}
+	return object, is
+}
+
+// each calls hide for every secret of a configuration, and returns a copy with what hide returns. The configuration has the
+// views' short names.
+func (s *secrets) each(tree map[string]any, hide func(view, request string, value any) any) map[string]any {
+	shown := make(map[string]any, len(tree))
+	for view, document := range tree {
+		shown[view] = document
+		if slices.Contains(s.views, view) {
+			shown[view] = s.of.Conceal(view, document, func(request string, value any) any { return hide(view, request, value) })
+		}
+	}
+	return shown
+}
+
+// tree returns a configuration with markers in the place of secrets.
+func (s *secrets) tree(tree map[string]any) (map[string]any, error) {
+	if tree == nil || s.of == nil {
+		return tree, nil
+	}
+	key, err := s.key()
+	if err != nil {
+		return nil, fmt.Errorf("%w: cannot show secrets by their digests: %w", ErrUnavailable, err)
+	}
+	return s.each(tree, func(_, _ string, value any) any {
+		return map[string]any{secretMember: "set", "digest": digestOf(key, value)}
+	}), nil
+}
+
+// digestOf returns a short keyed digest, from which nobody can find the value by trial.
+func digestOf(key []byte, value any) string {
+	const length = 10
+	sum := hmac.New(sha256.New, key)
+	_ = json.NewEncoder(sum).Encode(value) // JSON shapes
+	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil))[:length]
+}
+
+// config is tree for a Config.
+func (s *secrets) config(config Config) (Config, error) {
+	if !slices.ContainsFunc(s.views, func(view string) bool { return strings.Contains(config.text, `"`+view+`":`) }) {
+		return config, nil
+	}
+	tree, err := config.Tree()
+	if err == nil {
+		tree, err = s.tree(tree)
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	return configOf(tree)
+}
+
+func (s *secrets) layer(layer Layer, err error) (Layer, error) {
+	if err != nil {
+		return Layer{}, err
+	}
+	layer.Config, err = s.config(layer.Config)
+	return layer, err
+}
+
+func (s *secrets) layers(list []Layer) ([]Layer, error) {
+	shown := make([]Layer, len(list))
+	for i, layer := range list {
+		var err error
+		if shown[i], err = s.layer(layer, nil); err != nil {
+			return nil, err
+		}
+	}
+	return shown, nil
+}
+
+func (s *secrets) entry(entry Entry) (Entry, error) {
+	for _, config := range []**Config{&entry.Before, &entry.After} {
+		if *config == nil {
+			continue
+		}
+		shown, err := s.config(**config)
+		if err != nil {
+			return Entry{}, err
+		}
+		*config = &shown
+	}
+	return entry, nil
+}
+
+// compare is the function of that name, on what operators see.
+func (s *secrets) compare(before, after map[string]any) ([]Difference, error) {
+	before, err := s.tree(before)
+	if err == nil {
+		after, err = s.tree(after)
+	}
+	return compare(before, after), err
+}
+
+// conceal returns a composition with markers. It is made once.
+func (c *composition) conceal(s *secrets) (*composition, error) {
+	c.concealing.Lock()
+	defer c.concealing.Unlock()
+	if c.concealed != nil {
+		return c.concealed, nil
+	}
+	shown := &composition{hash: c.hash}
+	var err error
+	if shown.config, err = s.config(c.config); err != nil {
+		return nil, err
+	}
+	if shown.tree, err = shown.config.Tree(); err != nil {
+		return nil, err
+	}
+	if shown.layers, err = s.layers(c.layers); err != nil {
+		return nil, err
+	}
+	if !shown.config.Equal(c.config) { // the hash of a short secret could be found by trial
+		if shown.hash, err = serverapi.HashJSON([]byte(shown.config.String())); err != nil {
+			return nil, err
+		}
+	}
+	c.concealed = shown
+	return shown, nil
+}
+
+// view returns a view of a device with markers, and without reasons that may quote a secret.
+func (s *secrets) view(view View) (View, error) {
+	plain := view.Target
+	shown, err := plain.composition.conceal(s)
+	if err != nil {
+		return View{}, err
+	}
+	view.differing = func() ([]string, error) { return s.differing(plain, view.Report.Config) }
+	view.Attempted = s.attempted(view.Attempted, plain.tree)
+	view.Running.Hash, err = s.running(view.Running.Hash, plain.Hash, shown.hash)
+	if err != nil {
+		return View{}, err
+	}
+	view.Own = nil
+	view.Target.Config, view.Target.Hash, view.Target.Layers, view.Target.tree = shown.config, shown.hash, shown.layers, shown.tree
+	view.Target.composition = shown
+	return view, nil
+}
+
+// running returns the hash of what a device runs as operators see it: that of its target, or a keyed digest, because the
+// target of an earlier revision may have had a secret.
+func (s *secrets) running(hash, target, shown string) (string, error) {
+	switch {
+	case hash == target:
+		return shown, nil
+	case hash == "" || len(s.views) == 0:
+		return hash, nil
+	}
+	key, err := s.key()
+	if err != nil {
+		return "", fmt.Errorf("%w: cannot show the hash of a target: %w", ErrUnavailable, err)
+	}
+	return "digest=" + digestOf(key, hash), nil
+}
+
+// differing lists the paths of values that contradict a target. A path ends at a secret.
+func (s *secrets) differing(target Target, reported Config) ([]string, error) {
+	shown, err := reported.Tree()
+	if err != nil {
+		return nil, err
+	}
+	places := s.places(target.tree)
+	var paths []string
+	for _, difference := range contradictions(target.tree, shown) {
+		paths = append(paths, cutAt(places, difference.Path))
+	}
+	return slices.Compact(paths), nil
+}
+
+func (s *secrets) places(tree map[string]any) []string {
+	var places []string
+	s.each(tree, func(view, request string, value any) any {
+		places = append(places, strings.TrimSuffix(view+"."+request, "."))
+		return value
+	})
+	return places
+}
+
+// cutAt cuts a path at the secret that it leads into.
+func cutAt(places []string, path string) string {
+	for _, place := range places {
+		if rest, inside := strings.CutPrefix(path, place); inside && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return place
+		}
+	}
+	return path
+}
+
+// harmless are the endings of an engine's reasons that quote no value.
+var harmless = regexp.MustCompile(`(type but value was (null|bool|number|string|object|array)|cannot accept null value for "\w+" type|no matching rule)$`)
+
+// fragments returns the texts in the secrets of a configuration, which must not be quoted.
+func (s *secrets) fragments(tree map[string]any) []string {
+	var texts []string
+	var collect func(value any)
+	collect = func(value any) {
+		switch value := value.(type) {
+		case string:
+			texts = append(texts, value)
+			texts = append(texts, strings.Trim(strconv.Quote(value), `"`))
+		case json.Number:
+			texts = append(texts, value.String())
+		case []any:
+			for _, element := range value {
+				collect(element)
+			}
+		case map[string]any:
+			for key, entry := range value {
+				texts = append(texts, key)
+				collect(entry)
+			}
+		}
+	}
+	s.each(tree, func(_, _ string, value any) any { collect(value); return value })
+	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
+}
+
+// quotes reports whether a text may quote a secret: one of the configuration, or at a place that leads to one.
+func (s *secrets) quotes(text string, leads bool, tree map[string]any) bool {
+	return leads && !harmless.MatchString(text) ||
+		slices.ContainsFunc(s.fragments(tree), func(fragment string) bool { return strings.Contains(text, fragment) })
+}
+
+// leads reports whether a path in a target leads to a secret, or into what has one. A rule decides that matches the beginning
+// of the path.
+func (s *secrets) leads(path string) bool {
+	view, request, _ := strings.Cut(path, ".")
+	if !slices.Contains(s.views, view) {
+		return false
+	}
+	for request != "" && !s.of.Matches(view, request) {
+		request = request[:max(0, strings.LastIndexAny(request, ".["))]
+	}
+	return s.of.Secret(view, request)
+}
+
+// attempted returns what became of an attempt without a reason that may quote a secret.
+func (s *secrets) attempted(attempt Attempted, target map[string]any) Attempted {
+	if attempt.Reason == "" || len(s.views) == 0 {
+		return attempt
+	}
+	if s.quotes(attempt.Reason, attempt.Path != "" && s.leads(attempt.Path), target) {
+		attempt.Reason = "the reason may quote a secret and is left out"
+	}
+	attempt.Path = cutAt(s.places(target), attempt.Path)
+	return attempt
+}
+
+// refusal returns the error of a target without what may be quoted of its secrets.
+func (s *secrets) refusal(err error, target map[string]any) error {
+	refused, ok := err.(*TargetError)
+	if !ok || len(s.views) == 0 {
+		return err
+	}
+	leads := s.leads(refused.Path)
+	var engine *registry.Error
+	switch {
+	case !errors.As(refused.Err, &engine):
+	case engine.Kind == registry.ErrInvalid && engine.Path != "": // its storage path
+		leads = s.of.SecretStorage(engine.Path)
+	default:
+		for _, request := range engine.Requests {
+			leads = leads || s.leads(engine.View.View+"."+request)
+		}
+	}
+	if !s.quotes(refused.Text, leads, target) {
+		return err
+	}
+	path := cutAt(s.places(target), refused.Path)
+	return &TargetError{Path: path, Text: fmt.Sprintf("cannot set %q: the confdb-schema does not take it; the reason may quote a secret and "+
+		"is left out", path)}
+}
+
+var inList = regexp.MustCompile(`\[\d*\]`)
+
+// reveal replaces the markers in a configuration by the present values of the layer that they stand for. A marker has to
+// stand where its secret stands, or elsewhere in the same list.
+func (s *secrets) reveal(config, present Config) (Config, error) {
+	if s.of == nil || !strings.Contains(config.text, `"`+secretMember+`"`) {
+		return config, nil
+	}
+	key, err := s.key()
+	if err != nil {
+		return Config{}, fmt.Errorf("%w: cannot find secrets by their digests: %w", ErrUnavailable, err)
+	}
+	kept, err := present.Tree()
+	if err != nil {
+		return Config{}, err
+	}
+	known := map[string]any{}
+	s.each(kept, func(view, request string, value any) any {
+		known[markerKey(view, request, digestOf(key, value))] = value
+		return value
+	})
+	tree, err := config.Tree()
+	if err != nil {
+		return Config{}, err
+	}
+	for view, document := range tree {
+		if tree[view], err = revealIn(document, known, plan.Short(s.of.Schema(), view), ""); err != nil {
+			return Config{}, err
+		}
+	}
+	return configOf(tree)
+}
+
+func markerKey(view, request, digest string) string {
+	return view + "\x00" + inList.ReplaceAllString(request, "[]") + "\x00" + digest
+}
+
+func revealIn(value any, known map[string]any, view, request string) (any, error) {
+	var err error
+	switch value := value.(type) {
+	case map[string]any:
+		if IsSecret(value) {
+			digest, _ := value["digest"].(string)
+			secret, found := known[markerKey(view, request, digest)]
+			if !found || len(value) != 2 || value[secretMember] != "set" {
+				path := strings.TrimSuffix(view+"."+request, ".")
+				return nil, &TargetError{Path: path, Text: fmt.Sprintf("cannot keep the secret %q: the layer has none with the digest %q there; "+
+					"give the secret again", path, digest)}
+			}
+			return secret, nil
+		}
+		for name, inner := range value {
+			if value[name], err = revealIn(inner, known, view, strings.TrimPrefix(request+"."+name, ".")); err != nil {
+				return nil, err
+			}
+		}
+	case []any:
+		for i, inner := range value {
+			if value[i], err = revealIn(inner, known, view, request+"[]"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return value, nil
+}

@@ -1,0 +1,253 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"aspects-poc/roles/network"
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/metrics"
+	"aspects-poc/roles/server/page"
+
+	"github.com/labstack/echo/v4"
+)
+
+// canary is the beginning of all secrets here.
+const canary = "xyzzy"
+
+// A safe is a server that checks that no answer has a secret, except that of a poll.
+type safe struct {
+	*testing.T
+	app    *echo.Echo
+	rules  *fleet.Fleet
+	device string
+	log    bytes.Buffer
+}
+
+func newSafe(t *testing.T) *safe {
+	s := &safe{T: t}
+	log := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured := metrics.New(log)
+	s.rules, err = fleet.Open(t.Context(), measured.Store(store), fleet.Options{Schema: network.Document(""), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.rules.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	measured.Watch(s.rules)
+	device, err := s.rules.Register(t.Context(), fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"},
+		fleet.Labels{"site": "berlin"}, fleet.Active)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.device = device.ID.String()
+	shown := page.New(s.rules, page.Options{})
+	s.app = api.New(s.rules, api.Options{Log: log, Observed: measured.Request, Missing: shown.Missing, Beside: append(shown.Routes(),
+		api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())})})
+	return s
+}
+
+// call returns the answer to a request after it has searched it for secrets.
+func (s *safe) call(method, path, body string) *httptest.ResponseRecorder {
+	s.Helper()
+	request := httptest.NewRequestWithContext(s.Context(), method, path, strings.NewReader(body))
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	answer := httptest.NewRecorder()
+	s.app.ServeHTTP(answer, request)
+	if path != "/poll/" && strings.Contains(answer.Body.String()+fmt.Sprint(answer.Header()), canary) {
+		s.Errorf("%s %s shows a secret: %s", method, path, answer.Body)
+	}
+	return answer
+}
+
+// want is call, and refuses other statuses.
+func (s *safe) want(status int, method, path, body string) string {
+	s.Helper()
+	answer := s.call(method, path, body)
+	if answer.Code != status {
+		s.Fatalf("%s %s: %d %s; want %d", method, path, answer.Code, answer.Body, status)
+	}
+	return answer.Body.String()
+}
+
+func tunnel(key string) string { return `{"config":{"control-tunnel":{"secret-key":"` + key + `"}}}` }
+
+// TestNoAnswerShowsSecrets puts secrets into every kind of layer, into refused targets and into reports, and then calls every
+// route of the server.
+func TestNoAnswerShowsSecrets(t *testing.T) {
+	s := newSafe(t)
+	layers := []string{"/targets/everyone/", "/targets/labels/berlin/", "/targets/devices/" + s.device + "/"}
+	for i, path := range layers {
+		for round := range 2 {
+			body := tunnel(fmt.Sprintf("%s-%d-%d", canary, i, round))
+			if strings.Contains(path, "labels") {
+				body = `{"selector":"site=berlin",` + body[1:]
+			}
+			if changes := s.want(200, "PUT", path+"?dry-run=true", body); !strings.Contains(changes, `"$secret":"set"`) {
+				t.Errorf("the dry run shows no change: %s", changes)
+			}
+			s.want(200, "PUT", path, body)
+		}
+	}
+	s.want(200, "PUT", "/target-config/", `{"config":{"control-tunnel":{"interface":"wg0","secret-key":"`+canary+`-9"}}}`)
+	for _, refused := range []string{
+		`{"control-tunnel":{"secret-key":{"x":"` + canary + `"}}}`, `{"control-tunnel":{"secret-key":{"` + canary + `":1}}}`,
+		`{"control-tunnel":{"secret-kez":"` + canary + `"}}`, `{"control-tunnel":{"secret-kez":{"` + canary + `":1}}}`,
+		`{"control-tunnel":"` + canary + `"}`, `{"control-tunnel":["` + canary + `"]}`, `{"control-tunel":{"secret-key":"` + canary + `"}}`,
+		`{"control-tunnel":{"secret-key":["` + canary + `"]}}`, `{"network/control-tunnel":{"secret-key":["` + canary + `"]}}`,
+		`{"observe-tunnel":{"secret-key":"` + canary + `"}}`,
+		`{"control-tunnel":{"secret-key":"` + canary + `"},"network/control-tunnel":{"secret-key":"` + canary + `"}}`,
+	} {
+		for _, path := range append(layers, "/target-config/") {
+			body := `{"config":` + refused + `}`
+			if strings.Contains(path, "labels") {
+				body = `{"selector":"site=berlin",` + body[1:]
+			}
+			s.want(422, "PUT", path, body)
+			s.want(422, "PUT", path+"?dry-run=true", body)
+		}
+	}
+	poll := func(report string) *httptest.ResponseRecorder {
+		return s.call("POST", "/poll/", `{"uuid":"`+s.device+`","config":{"control-tunnel":{"secret-key":"`+canary+`-0-0","interface":`+
+			`"wg0","secret-kez":"`+canary+`"}},"report":`+report+`}`)
+	}
+	answer := poll(`{"sequence":1}`)
+	if !strings.Contains(answer.Body.String(), canary+"-2-1") || answer.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("the device gets %d %v %s", answer.Code, answer.Header(), answer.Body)
+	}
+	var offer struct {
+		Revision int64
+		Hash     string
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &offer); err != nil {
+		t.Fatal(err)
+	}
+	reports := []string{
+		`{"sequence":2,"attempted":{"revision":%d,"outcome":"refused","path":"control-tunnel.secret-key","reason":"value was \"xyzzy-0-0\""}}`,
+		`{"sequence":3,"attempted":{"revision":%d,"outcome":"failed","reason":"there: xyzzy-2-1"}}`,
+		`{"sequence":4,"running":{"revision":%d,"hash":"` + offer.Hash + `"}}`,
+	}
+	for _, report := range reports {
+		poll(fmt.Sprintf(report, offer.Revision))
+		s.everyRoute()
+	}
+	s.want(200, "POST", "/history/1/restore/", "")
+	if strings.Contains(s.log.String(), canary) {
+		t.Errorf("the log has a secret: %s", s.log.String())
+	}
+	if answers := s.want(200, "GET", "/history/2/diff/", ""); strings.Count(answers, `"$secret"`) != 2 {
+		t.Errorf("the diff does not show that the secret changed: %s", answers)
+	}
+}
+
+// everyRoute calls every route that reads, and that changes nothing that is needed later.
+func (s *safe) everyRoute() {
+	s.Helper()
+	seen := 0
+	for _, route := range s.app.Routes() {
+		if route.Method != http.MethodGet || route.Path == "/events/" {
+			continue
+		}
+		for revision := 1; revision <= 8; revision++ {
+			path := strings.NewReplacer(":uuid", s.device, ":name", "berlin", ":revision", fmt.Sprint(revision)).Replace(route.Path)
+			if path == route.Path && revision > 1 {
+				continue
+			}
+			for _, query := range []string{"", "?explain=true", "?against=1", "?kind=packets", "?state=refused", "?limit=5"} {
+				if s.call("GET", path+query, "").Code == 200 {
+					seen++
+				}
+			}
+		}
+	}
+	if seen < 60 {
+		s.Errorf("only %d answers had content", seen)
+	}
+}
+
+// TestEventsShowNoSecrets listens while a secret changes.
+func TestEventsShowNoSecrets(t *testing.T) {
+	s := newSafe(t)
+	server := httptest.NewServer(s.app)
+	defer server.Close()
+	response, err := http.Get(server.URL + "/events/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	s.want(200, "PUT", "/target-config/", tunnel(canary))
+	var got []byte
+	for buffer := make([]byte, 1000); !bytes.Contains(got, []byte("everyone")); {
+		n, err := response.Body.Read(buffer)
+		if err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		got = append(got, buffer[:n]...)
+	}
+	if bytes.Contains(got, []byte(canary)) {
+		t.Errorf("the events show a secret: %s", got)
+	}
+}
+
+// TestKeepSecrets sends back what GET has shown.
+func TestKeepSecrets(t *testing.T) {
+	s := newSafe(t)
+	const path = "/targets/everyone/"
+	s.want(200, "PUT", path, tunnel(canary))
+	shown := func() (config, digest string) {
+		config = s.want(200, "GET", "/target-config/", "")
+		digest = regexp.MustCompile(`"digest":"([^"]+)"`).FindStringSubmatch(config)[1]
+		return config, digest
+	}
+	config, digest := shown()
+	edited := strings.Replace(config, `"control-tunnel":{`, `"control-tunnel":{"interface":"wg0",`, 1)
+	s.want(200, "PUT", path+"?dry-run=true", edited)
+	s.want(200, "PUT", path, edited)
+	if config, kept := shown(); kept != digest || !strings.Contains(config, "wg0") {
+		t.Errorf("the digest was %s; now %s", digest, config)
+	}
+	if offer := s.call("POST", "/poll/", `{"uuid":"`+s.device+`","config":{}}`).Body.String(); !strings.Contains(offer, canary) {
+		t.Errorf("the device gets no secret: %s", offer)
+	}
+	s.want(200, "PUT", path, tunnel(canary+"2"))
+	refused := s.want(422, "PUT", path, config)
+	if !strings.Contains(refused, "give the secret again") || !strings.Contains(refused, "control-tunnel.secret-key") {
+		t.Error(refused)
+	}
+	_, digest = shown()
+	marker := `{"$secret":"set","digest":"` + digest + `"}`
+	for _, body := range []string{
+		`{"config":{"control-tunnel":{"interface":` + marker + `}}}`,
+		`{"config":{"control-tunnel":{"secret-key":{"$secret":"set"}}}}`,
+		`{"config":{"control-tunnel":{"secret-key":{"$secret":"name","digest":"` + digest + `"}}}}`,
+		`{"config":{"observe-tunnel":` + marker + `}}`,
+		`{"config":` + marker + `}`,
+	} {
+		s.want(422, "PUT", path, body)
+	}
+	s.want(422, "PUT", "/targets/devices/"+s.device+"/", `{"config":{"control-tunnel":{"secret-key":`+marker+`}}}`)
+}
