@@ -11,7 +11,9 @@ import (
 // getTarget shows the target of everyone.
 //
 //	@Summary		Show the target configuration of all devices
-//	@Description	The layer of everyone, {} when none was ever set. ETag has its revision.
+//	@Description	The layer of everyone, {} when none was ever set. ETag has its revision. A secret is shown as
+//	@Description	{"$secret":"set","digest":"…"}, here and in all other answers to operators. In a PUT, such a marker keeps the
+//	@Description	layer's secret that has the digest.
 //	@Tags			target
 //	@ID				get-target
 //	@Param			If-None-Match	header		string				false	"The ETag that the caller has"
