@@ -241,6 +241,25 @@ func TestSignedLife(t *testing.T) {
 	request.PublicKeyRSA = newKey
 	_, err = device.Register(t.Context(), request)
 	refusedAs(t, "registered again, revoked", err, serverapi.ProblemRevoked)
+
+	// The key stays revoked when the device is gone, until an operator allows it.
+	if got := ask(t, http.DefaultClient, "DELETE", started.url+"/devices/"+known.UUID.String()+"/", "", ""); got != 204 {
+		t.Fatalf("delete answers %d", got)
+	}
+	_, err = device.Register(t.Context(), request)
+	refusedAs(t, "registered again, deleted", err, serverapi.ProblemRevoked)
+	_, err = device.Poll(t.Context(), poll, 0)
+	refusedAs(t, "polls, deleted", err, serverapi.ProblemRevoked)
+	key := started.url + "/revoked-keys/" + successor.KeyID() + "/"
+	for _, want := range []int{204, 404} {
+		if got := ask(t, http.DefaultClient, "DELETE", key, "", ""); got != want {
+			t.Fatalf("to allow the key answers %d, want %d", got, want)
+		}
+	}
+	request.EnrolmentToken = createToken(t, state, "line-2", "--enrol", "--uses", "1") // the refusals took no use of it
+	if again, err := device.Register(t.Context(), request); err != nil || again.UUID == known.UUID {
+		t.Errorf("registered with the allowed key: %+v, %v", again, err)
+	}
 }
 
 func TestApproval(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,35 @@ func (c captured) send(t *testing.T, url string) (status int, problem serverapi.
 	}
 	_ = json.Unmarshal(content, &problem) // not every answer is one
 	return response.StatusCode, problem, response.Header
+}
+
+// TestReplayedRegistration brings a registration again, also after its device was deleted.
+func TestReplayedRegistration(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--public-url", publicURL,
+		"--enrolment", "open")
+	_, transport, publicKey := signing(t, publicURL, 0)
+	request := capture(t, transport.Signer(), "/register/", serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "x"})
+	if status, problem, _ := request.send(t, started.url); status != 200 {
+		t.Fatalf("%d %+v", status, problem)
+	}
+	if status, problem, _ := request.send(t, started.url); status != 401 || problem.Type != serverapi.ProblemReplayed {
+		t.Errorf("again: %d %+v", status, problem)
+	}
+	token := createToken(t, state, "anna")
+	list := devicesOf(t, started.url, token)
+	if len(list) != 1 {
+		t.Fatalf("%d devices", len(list))
+	}
+	if got := ask(t, http.DefaultClient, "DELETE", started.url+"/devices/"+list[0].String()+"/", token, ""); got != 204 {
+		t.Fatalf("delete answers %d", got)
+	}
+	if status, problem, _ := request.send(t, started.url); status != 401 || problem.Type != serverapi.ProblemReplayed {
+		t.Errorf("deleted: %d %+v", status, problem)
+	}
+	if list := devicesOf(t, started.url, token); len(list) != 0 {
+		t.Errorf("%d devices", len(list))
+	}
 }
 
 // TestReplayElsewhere brings a request that one server took to another one on the same database, and then takes the

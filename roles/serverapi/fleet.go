@@ -51,6 +51,18 @@ type DevicePage struct {
 	Next    string   `json:"next,omitempty"` // value of "after" for the next page; "" on the last one
 }
 
+// RevokedKeys is the answer to GET /revoked-keys/.
+type RevokedKeys struct {
+	RevokedKeys []RevokedKey `json:"revoked-keys"`
+}
+
+// RevokedKey is the key of a removed device that was revoked.
+type RevokedKey struct {
+	KeyID string    `json:"key-id"`
+	UUID  uuid.UUID `json:"uuid"` // of the removed device
+	At    int64     `json:"at" example:"1732480000"`
+}
+
 // LayerRequest is the body of PUT /targets/…/.
 type LayerRequest struct {
 	Selector string `json:"selector,omitempty" example:"site=berlin,stage!=test"` // only for labels/…

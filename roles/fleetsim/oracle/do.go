@@ -280,7 +280,25 @@ func (h *harness) forget(server int, e *entry) error {
 	if err := h.ask(server, http.MethodDelete, "/devices/"+e.id.String()+"/", nil, nil); err != nil {
 		return err
 	}
+	if e.status == serverapi.Revoked {
+		if err := h.allowKey(server, e.id); err != nil {
+			return err
+		}
+	}
 	return h.noted(server, ownLayer(e.id), nil, own)
+}
+
+// allowKey lets a deleted device register again that was revoked.
+func (h *harness) allowKey(server int, device uuid.UUID) error {
+	var list serverapi.RevokedKeys
+	if err := h.ask(server, http.MethodGet, "/revoked-keys/", nil, &list); err != nil {
+		return err
+	}
+	at := slices.IndexFunc(list.RevokedKeys, func(key serverapi.RevokedKey) bool { return key.UUID == device })
+	if at < 0 {
+		return fmt.Errorf("the key of the deleted device %s is not revoked any more", device)
+	}
+	return h.ask(server, http.MethodDelete, "/revoked-keys/"+list.RevokedKeys[at].KeyID+"/", nil, nil)
 }
 
 func (h *harness) judge(server int, e *entry, what string) error {

@@ -109,6 +109,9 @@ func (g *Gate) novel(found outcome, now time.Time) error {
 	case flooded:
 		return &Refusal{Status: http.StatusTooManyRequests, RetryAfter: 1,
 			Detail: fmt.Sprintf("This device sends more than %d requests a second", many)}
+	case crowded:
+		return &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: int(g.options.Window / time.Second),
+			Detail: fmt.Sprintf("More than %d devices have registered within %s", mostApplicants, g.options.Window)}
 	}
 	return nil
 }

@@ -43,8 +43,8 @@ func (g *Gate) Applicant(request *http.Request) (Caller, error) {
 var ErrNoKey = sign.ErrKey
 
 // Prove verifies the signature of a registration that Require let through, with the public key in its body. It returns the
-// key's ID; "" for an Unsigned caller. The error is ErrNoKey for a key that nobody can sign with, or a *Refusal. It does not
-// refuse a replay, because that registers the same device.
+// key's ID; "" for an Unsigned caller. The error is ErrNoKey for a key that nobody can sign with, or a *Refusal. Call Once
+// before the registration has an effect.
 func (g *Gate) Prove(request *http.Request, publicKey string) (keyID string, err error) {
 	caller := From(request.Context())
 	if caller.Kind == Unsigned {
@@ -67,6 +67,27 @@ func (g *Gate) Prove(request *http.Request, publicKey string) (keyID string, err
 			"The registration is signed with another key than the one in its body")
 	}
 	return keyID, g.verify(request, *input, key, func() ([]byte, error) { return caller.body, nil })
+}
+
+// mostApplicants is the number of devices that may register within the window; some 26 MB of memory.
+const mostApplicants = 1 << 18
+
+// Once refuses a registration that came before, to this server or to another one on the same store. Call it after Prove. The
+// error is a *Refusal or the store's.
+func (g *Gate) Once(request *http.Request) error {
+	input, err := g.signature(request)
+	if err != nil || input == nil {
+		return err
+	}
+	now := g.options.Now()
+	if err := g.novel(g.joined.take(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
+		return err
+	}
+	known, unconfirmed, err := g.shared(request.Context(), *input)
+	if err := errors.Join(err, unconfirmed); err != nil {
+		return err
+	}
+	return g.novel(known, now)
 }
 
 // Admit decides whether a new device may register with an enrolment token ("" for none). It counts one use of the token, and

@@ -6,7 +6,7 @@ import "time"
 type Replays struct{ r *replays }
 
 // NewReplays returns an empty memory.
-func NewReplays(window time.Duration) Replays { return Replays{newReplays(window)} }
+func NewReplays(window time.Duration) Replays { return Replays{newReplays(window, 0)} }
 
 // Take names the outcome of a request.
 func (r Replays) Take(key, nonce string, created, now time.Time) string {

@@ -38,7 +38,8 @@ type Gate struct {
 	authority string // of PublicURL; "" for none
 	prefix    string // of PublicURL's path, without a slash at its end
 	started   time.Time
-	replays   *replays
+	replays   *replays // of registered devices
+	joined    *replays // of registrations
 	keys      *keyCache
 
 	mu   sync.Mutex           // guards used
@@ -60,7 +61,8 @@ func New(options Options) (*Gate, error) {
 		options: options,
 		// Requests from before the start are not in memory: they could be replayed.
 		started: options.Now().Truncate(time.Second),
-		replays: newReplays(options.Window),
+		replays: newReplays(options.Window, 0),
+		joined:  newReplays(options.Window, mostApplicants),
 		used:    map[string]time.Time{},
 	}
 	if options.PublicURL != "" {

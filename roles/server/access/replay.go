@@ -29,6 +29,7 @@ const (
 	replayed         // the same nonce came before
 	behind           // older than the device's requests in memory: it may be a replay
 	flooded          // too many requests in one second
+	crowded          // too many devices
 )
 
 // A replays remembers the requests of devices for as long as they could be replayed. It uses some 100 bytes for each device
@@ -39,6 +40,7 @@ const (
 // It remembers only verified requests, so that only registered devices use its memory.
 type replays struct {
 	window time.Duration
+	most   int // of devices; 0 for any number
 	seed   maphash.Seed
 	spare  atomic.Int64
 	shards [shards]shard
@@ -62,8 +64,8 @@ type trail struct {
 // device tries another one.
 type footprint struct{ created, nonce uint32 }
 
-func newReplays(window time.Duration) *replays {
-	r := &replays{window: window, seed: maphash.MakeSeed()}
+func newReplays(window time.Duration, most int) *replays {
+	r := &replays{window: window, most: most, seed: maphash.MakeSeed()}
 	for i := range r.shards {
 		r.shards[i].devices = map[uint64]*trail{}
 	}
@@ -91,6 +93,8 @@ func (r *replays) judge(keyID, nonce string, created, now time.Time, keep bool) 
 	}
 	known := shard.devices[device]
 	switch {
+	case known == nil && keep && r.most > 0 && len(shard.devices) >= r.most/shards:
+		return crowded
 	case known == nil && keep:
 		known = &trail{}
 		shard.devices[device] = known
@@ -116,8 +120,8 @@ func (r *replays) keep(known *trail, print footprint) outcome {
 	}
 	// Requests of the last minute may overtake each other, while there is room.
 	oldest := known.oldest()
-	crowded := len(known.rest) >= many-few || r.spare.Load() >= spare
-	if !crowded && oldest+60 > print.created {
+	full := len(known.rest) >= many-few || r.spare.Load() >= spare
+	if !full && oldest+60 > print.created {
 		known.rest = append(known.rest, print)
 		r.spare.Add(1)
 		return fresh

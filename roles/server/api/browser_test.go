@@ -84,6 +84,8 @@ func TestBrowser(t *testing.T) {
 		{!onPage, "delete-device-layer", this, nil, "204", ""},
 		{onPage, "delete-label-layer", nil, nil, "204", ""},
 		{!onPage, "delete-device", this, nil, "204", ""},
+		{!onPage, "list-revoked-keys", nil, nil, "200", "revoked-keys"},
+		{!onPage, "allow-key", func() string { return "none" }, nil, "404", "No removed device"},
 		{!onPage, "healthz", nil, nil, "200", ""},
 		{!onPage, "readyz", nil, nil, "200", ""},
 		{!onPage, "delete-everyone", nil, nil, "204", ""},

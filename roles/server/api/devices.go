@@ -116,8 +116,8 @@ func (h *handlers) answerDevice(c echo.Context, of func(uuid.UUID) (fleet.View, 
 // deleteDevice removes a device.
 //
 //	@Summary		Forget a device
-//	@Description	With what it reported, its statistics and its layer. When it polls again, it is told to register. To turn a
-//	@Description	device away for good, revoke it.
+//	@Description	With what it reported, its statistics and its layer. When it polls again, it is told to register. The key of
+//	@Description	a revoked device stays revoked: GET /revoked-keys/ has it, and DELETE /revoked-keys/KEY/ allows it.
 //	@Tags			devices
 //	@ID				delete-device
 //	@Param			uuid	path	string	true	"UUID that registration gave"	format(uuid)
@@ -125,11 +125,18 @@ func (h *handlers) answerDevice(c echo.Context, of func(uuid.UUID) (fleet.View, 
 //	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
 //	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
+//	@Failure		409		{object}	serverapi.Problem	"The device is revoked, and the server remembers as many revoked keys as it may"
 //	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
 //	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/ [delete]
 func (h *handlers) deleteDevice(c echo.Context) error {
-	return h.withoutAnswer(c, func(ctx context.Context, id uuid.UUID) error { return h.fleet.Remove(ctx, id, author(c)) })
+	return h.withoutAnswer(c, func(ctx context.Context, id uuid.UUID) error {
+		err := h.fleet.Remove(ctx, id, author(c))
+		if err == nil && h.gate != nil {
+			h.gate.Forget(id)
+		}
+		return err
+	})
 }
 
 // patchLabels changes a device's labels.

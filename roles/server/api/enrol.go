@@ -26,7 +26,10 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 		// A device that registers again, because it missed the answer, does not use the token again.
 		known, err := h.fleet.DeviceByKey(ctx, keyID)
 		if err == nil {
-			return known, h.gate.Again(keyID, holder(known))
+			if err := h.gate.Again(keyID, holder(known)); err != nil {
+				return fleet.Device{}, err
+			}
+			return known, h.gate.Once(c.Request())
 		}
 		if !errors.Is(err, fleet.ErrUnknownDevice) {
 			return fleet.Device{}, err
@@ -37,6 +40,9 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 		}
 		if admitted == serverapi.Pending {
 			status = fleet.Pending
+		}
+		if err := h.gate.Once(c.Request()); err != nil {
+			return fleet.Device{}, err
 		}
 	}
 	device, err := h.fleet.RegisterSigning(ctx, identity, keyID, labels, status)

@@ -26,7 +26,7 @@ import (
 //	@Success		204		"The new key is the device's"
 //	@Failure		401		{object}	serverapi.Problem	"The signature is missing, wrong, or not of this time; type says which"
 //	@Failure		403		{object}	serverapi.Problem	"The device is pending or revoked, as type says; or it does not sign"
-//	@Failure		409		{object}	serverapi.Problem	"The new key is another device's"
+//	@Failure		409		{object}	serverapi.Problem	"The new key is another device's, or revoked"
 //	@Failure		413		{object}	serverapi.Problem	"The body is too large"
 //	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
 //	@Failure		422		{object}	serverapi.Problem	"The body is not as it must be; errors names the fields"
@@ -77,6 +77,8 @@ func (h *handlers) replaceKey(c echo.Context) error {
 	switch {
 	case errors.Is(err, fleet.ErrExists):
 		return newProblem(http.StatusConflict, "Another device has this key")
+	case errors.Is(err, fleet.ErrRevoked):
+		return newProblem(http.StatusConflict, "An operator has revoked this key, with another device")
 	case err != nil:
 		return err
 	}

@@ -134,6 +134,9 @@ func problemTable() []problemRow {
 	return []problemRow{
 		{fleet.ErrUnknownDevice, http.StatusBadRequest, "", serverapi.NotRegistered, 0},
 		{fleet.ErrUnknownLayer, http.StatusNotFound, "", "There is no such layer", 0},
+		{fleet.ErrUnknownKey, http.StatusNotFound, "", "No removed device had this key when it was revoked", 0},
+		{fleet.ErrManyRevoked, http.StatusConflict, "", "The server remembers as many keys of removed, revoked devices as it may; " +
+			"allow those that are no danger any more (GET and DELETE /revoked-keys/), then delete this device", 0},
 		{fleet.ErrUnknownEntry, http.StatusNotFound, "", "The history has no such revision", 0},
 		{fleet.ErrNoTarget, http.StatusUnprocessableEntity, "", "That revision changed a device's labels, and no target", 0},
 		{fleet.ErrBadCursor, http.StatusUnprocessableEntity, "", "after is no place in the list: take it from next", 0},

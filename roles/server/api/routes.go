@@ -74,6 +74,9 @@ func (h *handlers) api() []Route {
 		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, &Takes{Query: "explain"}},
 		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, &Takes{Query: "since step"}},
 
+		{http.MethodGet, "/revoked-keys/", access.Read, h.listRevokedKeys, &Takes{}},
+		{http.MethodDelete, "/revoked-keys/:key/", access.Write, h.allowKey, &Takes{}},
+
 		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}},
 		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}},
 		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}},

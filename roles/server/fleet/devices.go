@@ -73,7 +73,8 @@ func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (View, error) {
 	return view, err
 }
 
-// DeviceByKey returns the device whose key this is, without its layer and what it reported, or ErrUnknownDevice.
+// DeviceByKey returns the device whose key this is, without its layer and what it reported. It returns ErrRevoked for the key
+// of a removed device that was Revoked, and ErrUnknownDevice for any other key.
 func (f *Fleet) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
 	device, err := f.store.DeviceByKey(ctx, keyID)
 	device.Own, device.Config = nil, Config{}
@@ -226,13 +227,24 @@ func (f *Fleet) SetKey(ctx context.Context, id uuid.UUID, before, publicKey stri
 	return err
 }
 
-// Remove forgets a device. When it polls again, it is told to register.
+// Remove removes a device. If it polls again, it is told to register; the key of a Revoked device stays revoked, until
+// AllowKey.
 func (f *Fleet) Remove(ctx context.Context, id uuid.UUID, by string) error {
 	err := f.store.Remove(ctx, id, Authorship{By: by, At: f.options.Now()})
 	if err == nil {
 		f.concern([]uuid.UUID{id})
 	}
 	return err
+}
+
+// RevokedKeys returns the keys of removed devices that were Revoked, the oldest first.
+func (f *Fleet) RevokedKeys(ctx context.Context) ([]RevokedKey, error) {
+	return f.store.RevokedKeys(ctx)
+}
+
+// AllowKey lets a device register with a key of RevokedKeys. It returns ErrUnknownKey for any other key.
+func (f *Fleet) AllowKey(ctx context.Context, keyID string) error {
+	return f.store.AllowKey(ctx, keyID)
 }
 
 // Count returns the number of registered devices.

@@ -14,12 +14,17 @@ var (
 	ErrUnknownDevice = errors.New("no such device is registered")
 	ErrUnknownLayer  = errors.New("there is no such layer")
 	ErrUnknownEntry  = errors.New("the history has no such revision")
+	ErrUnknownKey    = errors.New("no such key is revoked")
+	ErrManyRevoked   = errors.New("as many keys of removed devices are revoked as may be")
 	ErrExists        = errors.New("a device of this UUID or key is registered already")
 	ErrPendingFull   = errors.New("as many devices wait for approval as may")
 	ErrStale         = errors.New("it has been changed since") // a *StaleError where a layer's revision is known
 	ErrBadCursor     = errors.New("that is no place in the list")
 	ErrClosed        = errors.New("the store is closed")
 )
+
+// MostRevokedKeys is the largest number of revoked keys whose devices are removed.
+const MostRevokedKeys = 10_000
 
 // A StaleError is an ErrStale with the layer's present revision; 0 if there is no layer.
 type StaleError struct{ Revision int64 }
@@ -61,10 +66,12 @@ type devices interface {
 	// nothing, also for two calls at the same time. Devices without a key are all different. Add stores ID, Registered,
 	// Identity, KeyID, Labels and Status; LastSeen is the time of the registration. It returns ErrExists if the UUID or
 	// the key belongs to another device, and ErrPendingFull if the device is Pending and mostPending devices are (0: no limit).
+	// It returns ErrRevoked if the key is one of RevokedKeys.
 	Add(ctx context.Context, device Device, mostPending int) (kept Device, err error)
 	// Device returns a device with its own layer, or ErrUnknownDevice.
 	Device(ctx context.Context, id uuid.UUID) (Device, error)
-	// DeviceByKey returns the device with a KeyID, or ErrUnknownDevice. No device has the KeyID "".
+	// DeviceByKey returns the device with a KeyID. It returns ErrRevoked if the key is one of RevokedKeys, else
+	// ErrUnknownDevice. No device has the KeyID "".
 	DeviceByKey(ctx context.Context, keyID string) (Device, error)
 	// Devices returns at most limit devices after a cursor, in the order of their registration. after is "" or the next of the
 	// previous call; next is "" at the end. Devices have no PublicKeyRSA, and have Config only if they do not report what
@@ -85,11 +92,16 @@ type devices interface {
 	SetStatus(ctx context.Context, id uuid.UUID, status Status) error
 	// SetAlone stores the time at which an operator has said that one machine alone is the device. A later time stays.
 	SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error
-	// SetKey replaces a device's public key. It returns ErrStale if the present KeyID is not before, and ErrExists if another
-	// device has the new key.
+	// SetKey replaces a device's public key. It returns ErrStale if the present KeyID is not before, ErrExists if another
+	// device has the new key, and ErrRevoked if the new key is one of RevokedKeys.
 	SetKey(ctx context.Context, id uuid.UUID, before string, publicKey, keyID string) error
-	// Remove removes a device with its reports, statistics and layer. The history has the layer as removed.
+	// Remove removes a device with its reports, statistics and layer. The history has the layer as removed. The key of a
+	// Revoked device becomes one of RevokedKeys. If there are MostRevokedKeys, it returns ErrManyRevoked and removes nothing.
 	Remove(ctx context.Context, id uuid.UUID, by Authorship) error
+	// RevokedKeys returns the keys of removed devices that were Revoked, the oldest first.
+	RevokedKeys(ctx context.Context) ([]RevokedKey, error)
+	// AllowKey removes a key from RevokedKeys, or returns ErrUnknownKey.
+	AllowKey(ctx context.Context, keyID string) error
 	// Count returns the number of devices.
 	Count(ctx context.Context) (int, error)
 	// Standings counts the devices in groups with equal inputs of their state. A device is silent if it was last seen before
@@ -154,6 +166,13 @@ type Device struct {
 	LastSeen time.Time // the time of the registration before the first poll
 	Twins    time.Time // when two machines were last noticed that report as this device; zero: never
 	Alone    time.Time // when an operator last said that one machine alone is the device; zero: never
+}
+
+// A RevokedKey is the key of a removed device that was Revoked.
+type RevokedKey struct {
+	KeyID  string
+	Device uuid.UUID
+	At     time.Time // of the removal
 }
 
 // A Status decides whether a device may poll.

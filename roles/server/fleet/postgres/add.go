@@ -145,7 +145,8 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*job[add], added map[uui
 	found, err := tx.Query(ctx, `WITH new AS (
 				INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels)
 				SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
-					$8::smallint[], $9::text[])
+					$8::smallint[], $9::text[]) AS new (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels)
+				WHERE NOT EXISTS (SELECT 1 FROM revoked_keys r WHERE r.key_id = new.key_id)
 				ON CONFLICT DO NOTHING RETURNING id, uuid, registered
 			), report AS (INSERT INTO reports (device) SELECT id FROM new),
 			standing AS (INSERT INTO standings (device, last_seen) SELECT id, registered FROM new)
@@ -173,6 +174,9 @@ func (s *Store) inTheWay(ctx context.Context, device fleet.Device) (fleet.Device
 		kept, err := s.one(ctx, "d.key_id = $1", device.KeyID)
 		if err == nil || !rows.Refusal(err) {
 			return kept, err
+		}
+		if err := allowed(ctx, s.pool, device.KeyID); err != nil {
+			return fleet.Device{}, err
 		}
 	}
 	return fleet.Device{}, fleet.ErrExists

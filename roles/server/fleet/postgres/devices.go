@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,11 @@ func (s *Store) DeviceByKey(ctx context.Context, keyID string) (device fleet.Dev
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
 		device, err = s.one(ctx, "d.key_id = $1", keyID)
+		if errors.Is(err, fleet.ErrUnknownDevice) {
+			if revoked := allowed(ctx, s.pool, keyID); revoked != nil {
+				err = revoked
+			}
+		}
 		return err
 	})
 	return device, err
@@ -217,6 +223,9 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, key
 		case present != before:
 			return nil, fleet.ErrStale
 		}
+		if err := allowed(ctx, tx, keyID); err != nil {
+			return nil, err
+		}
 		_, err = tx.Exec(ctx, "UPDATE devices SET public_key_rsa = $2, key_digest = $3, key_id = $4 WHERE uuid = $1",
 			id, rows.Text(publicKey), rows.Digest(publicKey), rows.NullIfEmpty(keyID))
 		var refused *pgconn.PgError
@@ -235,12 +244,21 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 			return nil, err
 		}
 		var row int64
-		err = tx.QueryRow(ctx, "SELECT id FROM devices WHERE uuid = $1", id).Scan(&row)
+		var status int16
+		var keyID string
+		var key rows.Text
+		err = tx.QueryRow(ctx, "SELECT id, status, coalesce(key_id, ''), public_key_rsa FROM devices WHERE uuid = $1 FOR UPDATE", id).
+			Scan(&row, &status, &keyID, &key)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return nil, fleet.ErrUnknownDevice
 		case err != nil:
 			return nil, err
+		}
+		if fleet.Status(status) == fleet.Revoked {
+			if err := keepRevoked(ctx, tx, id, cmp.Or(keyID, fleet.KeyID(string(key))), by.At); err != nil {
+				return nil, err
+			}
 		}
 		layer, err := present(ctx, tx, fleet.DeviceLayer(id))
 		if err != nil {

@@ -48,7 +48,7 @@ func (s *Store) Import(
 		if err := i.devices(ctx, func() { progress(done.Devices, int64(all)) }); err != nil {
 			return err
 		}
-		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx)); err != nil {
+		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx)); err != nil {
 			return err
 		}
 		if done.Devices != int64(all) {
@@ -75,7 +75,8 @@ func empty(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	var devices, tokens bool
-	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM devices), EXISTS (SELECT 1 FROM tokens)").Scan(&devices, &tokens)
+	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM devices) OR EXISTS (SELECT 1 FROM revoked_keys), EXISTS (SELECT 1 FROM tokens)").
+		Scan(&devices, &tokens)
 	switch {
 	case err != nil:
 		return err
@@ -252,6 +253,19 @@ func (i *importer) tokens(ctx context.Context) error {
 		values = append(values, rows.TokenValues(token))
 	}
 	i.done.Tokens, err = i.copy(ctx, "tokens", names(rows.TokenColumns), values)
+	return err
+}
+
+func (i *importer) revokedKeys(ctx context.Context) error {
+	list, err := i.from.RevokedKeys(ctx)
+	if err != nil {
+		return err
+	}
+	var values [][]any
+	for _, key := range list {
+		values = append(values, []any{key.KeyID, key.Device, rows.Seconds(key.At)})
+	}
+	_, err = i.copy(ctx, "revoked_keys", names(rows.RevokedKeyColumns), values)
 	return err
 }
 

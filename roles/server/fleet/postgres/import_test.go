@@ -57,6 +57,12 @@ func filled(t *testing.T) fleet.Store {
 			t.Fatal(err)
 		}
 	}
+	gone := add(t, store)
+	err = errors.Join(store.SetKey(t.Context(), gone, "", "PEM", "key"), store.SetStatus(t.Context(), gone, fleet.Revoked),
+		store.Remove(t.Context(), gone, by))
+	if keys, listErr := store.RevokedKeys(t.Context()); len(keys) != 1 || errors.Join(err, listErr) != nil {
+		t.Fatal(keys, err, listErr)
+	}
 	return store
 }
 
@@ -66,6 +72,9 @@ func contents(t *testing.T, store fleet.Store) map[string]any {
 	all := map[string]any{}
 	list, _, err := store.Devices(t.Context(), "", 100)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if all["revoked keys"], err = store.RevokedKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, brief := range list {

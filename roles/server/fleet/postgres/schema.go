@@ -151,7 +151,14 @@ ALTER TABLE history RENAME COLUMN set_by TO author;
 ALTER TABLE history RENAME COLUMN set_at TO at;
 ALTER TABLE seen RENAME TO standings;
 ALTER INDEX seen_pkey RENAME TO standings_pkey;
-UPDATE devices SET key_digest = substring(key_digest FROM 1 FOR 16) WHERE key_digest IS NOT NULL;`}}
+UPDATE devices SET key_digest = substring(key_digest FROM 1 FOR 16) WHERE key_digest IS NOT NULL;`}, {statements: `
+-- Keys of removed devices that were revoked.
+CREATE TABLE revoked_keys (
+	id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	key_id text NOT NULL UNIQUE,
+	device uuid NOT NULL,
+	at     bigint NOT NULL
+);`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

@@ -96,8 +96,8 @@ func Digest(publicKey string) []byte {
 
 // Refusal tells whether an error is a refusal of the rules, rather than trouble with the store.
 func Refusal(err error) bool {
-	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
-		fleet.ErrPendingFull, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
+	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry,
+		fleet.ErrUnknownKey, fleet.ErrExists, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
 		access.ErrUnknownToken, access.ErrTokenSpent} {
 		if errors.Is(err, refusal) {
 			return true

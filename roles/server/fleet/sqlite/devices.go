@@ -72,6 +72,11 @@ func (s *Store) DeviceByKey(ctx context.Context, keyID string) (fleet.Device, er
 	}
 	defer s.mu.RUnlock()
 	device, err := find(ctx, s.byKeyID, keyID)
+	if errors.Is(err, fleet.ErrUnknownDevice) {
+		if revoked := allowed(ctx, s.read, keyID); revoked != nil {
+			err = revoked
+		}
+	}
 	return device, s.fail("read a device from", err)
 }
 
@@ -156,7 +161,10 @@ func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (
 			return err
 		}
 		if id == 0 {
-			kept, _, err = s.knownKey(ctx, digest)
+			known := false
+			if kept, known, err = s.knownKey(ctx, digest); err == nil && !known {
+				err = fleet.ErrRevoked // nothing else is in the way
+			}
 			return err
 		}
 		kept = device
@@ -344,6 +352,9 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, new
 		if others > 0 {
 			return fleet.ErrExists
 		}
+		if err := allowed(ctx, conn, newID); err != nil {
+			return err
+		}
 		_, err = conn.ExecContext(ctx, "UPDATE devices SET public_key_rsa = ?, key_digest = ?, key_id = ? WHERE id = ?",
 			publicKey, digest, rows.NullIfEmpty(newID), row)
 		return err
@@ -366,6 +377,11 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 			err = record(ctx, conn, fleet.Entry{Revision: revision, Authorship: by, Layer: device.Own.Name,
 				Action: fleet.Removed, Before: &device.Own.Config})
 			if err != nil {
+				return err
+			}
+		}
+		if device.Status == fleet.Revoked {
+			if err := keepRevoked(ctx, conn, device, by.At); err != nil {
 				return err
 			}
 		}

@@ -148,6 +148,13 @@ var migrations = [...]migration{
 	ALTER TABLE standings RENAME COLUMN seen TO last_seen;
 	ALTER TABLE label_sets RENAME COLUMN text TO labels;
 	ALTER TABLE tokens RENAME COLUMN most TO device_limit;`},
+	// Keys of removed devices that were revoked.
+	{statements: `CREATE TABLE revoked_keys (
+		id     INTEGER PRIMARY KEY,
+		key_id TEXT NOT NULL UNIQUE,
+		device BLOB NOT NULL, -- UUID
+		at     INTEGER NOT NULL
+	) STRICT;`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -78,7 +78,8 @@ func (w *writer) statements() []query {
 		{&w.number, "SELECT id FROM devices WHERE uuid = ?"},
 		{&w.byKey, "SELECT uuid FROM devices WHERE key_digest = ? ORDER BY id LIMIT 1"},
 		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id)" +
-			" SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM devices WHERE key_digest = ?6)"},
+			" SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM devices WHERE key_digest = ?6)" +
+			" AND NOT EXISTS (SELECT 1 FROM revoked_keys WHERE key_id = ?7)"},
 		{&w.addReport, "INSERT INTO reports (device, config, at) VALUES (?, CAST('{}' AS BLOB), 0)"},
 		{&w.addStanding, "INSERT INTO standings (device, status, label_set, own_revision, state, verdict_revision, last_seen)" +
 			" VALUES (?, ?, ?, 0, 0, 0, ?)"},

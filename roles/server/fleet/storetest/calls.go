@@ -106,11 +106,13 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 		"SetKey":    store.SetKey(ctx, known.ID, known.KeyID, "PEM", "key"),
 		"SetAlone":  store.SetAlone(ctx, known.ID, registered),
 		"Remove":    store.Remove(ctx, known.ID, by("ann", 1)),
+		"AllowKey":  store.AllowKey(ctx, "key"),
 		"Check":     store.Check(ctx),
 	}
 	_, errs["Add"] = store.Add(ctx, Device(t), 0)
 	_, errs["Device"] = store.Device(ctx, known.ID)
 	_, errs["DeviceByKey"] = store.DeviceByKey(ctx, known.KeyID)
+	_, errs["RevokedKeys"] = store.RevokedKeys(ctx)
 	_, _, errs["Devices"] = store.Devices(ctx, "", 1)
 	_, _, errs["Mute"] = store.Mute(ctx, "", 1)
 	_, errs["LastChange"] = store.LastChange(ctx)

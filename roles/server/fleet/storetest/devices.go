@@ -363,6 +363,56 @@ func replacesKey(t *testing.T, store fleet.Store) {
 	add(t, store, newcomer)
 }
 
+// keepsRevokedKeys removes revoked devices, whose keys must not come back.
+func keepsRevokedKeys(t *testing.T, store fleet.Store) {
+	stolen, unsigned, active := Device(t), Device(t), Device(t)
+	unsigned.PublicKeyRSA, unsigned.KeyID = "-----BEGIN PUBLIC KEY-----\n"+anyKey+"-----END PUBLIC KEY-----\n", ""
+	for _, device := range []fleet.Device{stolen, unsigned, active} {
+		add(t, store, device)
+	}
+	for _, device := range []fleet.Device{stolen, unsigned} {
+		ok(t, store.SetStatus(t.Context(), device.ID, fleet.Revoked))
+	}
+	for i, device := range []fleet.Device{stolen, unsigned, active} {
+		ok(t, store.Remove(t.Context(), device.ID, by("ann", i)))
+	}
+	keys := []fleet.RevokedKey{{KeyID: stolen.KeyID, Device: stolen.ID, At: by("", 0).At},
+		{KeyID: fleet.KeyID(unsigned.PublicKeyRSA), Device: unsigned.ID, At: by("", 1).At}}
+	revoked := func(want ...fleet.RevokedKey) {
+		t.Helper()
+		got, err := store.RevokedKeys(t.Context())
+		ok(t, err)
+		same(t, want, got)
+	}
+	revoked(keys...)
+	refused := func(device fleet.Device) {
+		t.Helper()
+		again := device
+		again.ID = uuid.New()
+		_, err := store.Add(t.Context(), again, 0)
+		is(t, err, fleet.ErrRevoked)
+		_, err = store.Add(t.Context(), again, 1000)
+		is(t, err, fleet.ErrRevoked)
+		_, err = store.DeviceByKey(t.Context(), device.KeyID)
+		is(t, err, fleet.ErrRevoked)
+	}
+	refused(stolen)
+	unsigned.KeyID = fleet.KeyID(unsigned.PublicKeyRSA)
+	refused(unsigned)
+	add(t, store, active) // it was not revoked
+	is(t, store.SetKey(t.Context(), active.ID, active.KeyID, stolen.PublicKeyRSA, stolen.KeyID), fleet.ErrRevoked)
+	holds(t, store, active)
+	is(t, store.AllowKey(t.Context(), active.KeyID), fleet.ErrUnknownKey)
+	ok(t, store.AllowKey(t.Context(), stolen.KeyID))
+	is(t, store.AllowKey(t.Context(), stolen.KeyID), fleet.ErrUnknownKey)
+	revoked(keys[1])
+	_, err := store.DeviceByKey(t.Context(), stolen.KeyID)
+	is(t, err, fleet.ErrUnknownDevice)
+	stolen.ID = uuid.New()
+	add(t, store, stolen)
+	refused(unsigned)
+}
+
 func removesDevices(t *testing.T, store fleet.Store) {
 	device, other := Device(t), Device(t)
 	add(t, store, device)

@@ -46,6 +46,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"replaces the status", replacesStatus},
 		{"replaces a key", replacesKey},
 		{"removes devices", removesDevices},
+		{"keeps revoked keys", keepsRevokedKeys},
 		{"counts standings", countsStandings},
 		{"keeps layers", keepsLayers},
 		{"keeps layers of devices", keepsDeviceLayers},

@@ -5,7 +5,8 @@ import "strings"
 // pathOrder is the order in which readers meet the operations: what an operator looks at and sets, what has been, the
 // server, and at last what devices call by themselves.
 var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/target/", "/devices/{uuid}/labels/",
-	"/devices/{uuid}/stats/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/cloned/", "/state/{uuid}/",
+	"/devices/{uuid}/stats/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/cloned/", "/revoked-keys/",
+	"/revoked-keys/{key}/", "/state/{uuid}/",
 	"/targets/", "/targets/everyone/", "/targets/labels/{name}/", "/targets/devices/{uuid}/", "/target-config/",
 	"/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
 	"/summary/", "/events/", "/healthz", "/readyz", "/register/", "/poll/", "/keys/"}
