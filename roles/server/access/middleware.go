@@ -1,7 +1,6 @@
 package access
 
 import (
-	"bytes"
 	"io"
 
 	"github.com/labstack/echo/v4"
@@ -26,7 +25,7 @@ func (g *Gate) ask(c echo.Context, right Right, read func(echo.Context) ([]byte,
 	keep := func() ([]byte, error) {
 		body, err := read(c)
 		if err == nil {
-			c.Request().Body = io.NopCloser(bytes.NewReader(body))
+			c.Request().Body = &leftover{body}
 		}
 		return body, err
 	}
@@ -47,4 +46,26 @@ func (g *Gate) ask(c echo.Context, right Right, read func(echo.Context) ([]byte,
 		return g.Operator(c.Request(), right == Write)
 	}
 	return Caller{}, nil
+}
+
+// A leftover is a body that was read before the handler reads it. It releases its memory when it has been read, because a poll
+// may be held for minutes afterwards.
+type leftover struct{ content []byte }
+
+// Read implements io.Reader.
+func (l *leftover) Read(into []byte) (n int, err error) {
+	if len(l.content) == 0 {
+		return 0, io.EOF
+	}
+	n = copy(into, l.content)
+	if l.content = l.content[n:]; len(l.content) == 0 {
+		l.content = nil
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (l *leftover) Close() error {
+	l.content = nil
+	return nil
 }

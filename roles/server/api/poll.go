@@ -51,7 +51,7 @@ const answerTime = 10 * time.Second
 //	@Description	A report that equals the one before costs the server no write. A report whose sequence is lower than the
 //	@Description	last one kept is ignored; the header Report-Sequence tells that one.
 //	@Description	With "Prefer: wait=SECONDS" the answer is held back until there is an offer that the device has not tried,
-//	@Description	or the time is up; Preference-Applied tells for how long at most. Poll-Interval asks for the seconds to leave
+//	@Description	or the time is up; Preference-Applied tells for how long at most. A newer poll of the device ends it with 204. Poll-Interval asks for the seconds to leave
 //	@Description	between polls.
 //	@Tags			device
 //	@ID				poll
@@ -97,15 +97,16 @@ func (h *handlers) poll(c echo.Context) error {
 			poll.Wait = 0
 		}
 	}
+	wait, idle := poll.Wait, poll.Idle // the rest of poll is not used any more, and needs no memory while the poll is held
 	answer, err := h.fleet.Poll(ctx, id, poll)
-	if poll.Idle && errors.Is(err, fleet.ErrUnavailable) {
+	if idle && errors.Is(err, fleet.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", err, caller.Unconfirmed)
 	}
 	if err != nil {
 		return err
 	}
 	if answer.Waits {
-		header.Set("Preference-Applied", "wait="+strconv.FormatInt(int64(poll.Wait/time.Second), 10))
+		header.Set("Preference-Applied", "wait="+strconv.FormatInt(int64(wait/time.Second), 10))
 	}
 	if answer.Later > 0 {
 		header.Set(serverapi.ReportSequence, strconv.FormatInt(answer.Later, 10))

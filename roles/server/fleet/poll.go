@@ -53,7 +53,7 @@ type Answer struct {
 // after what they heard.
 //
 // A poll with a wait is answered at once if there is an offer of a revision that the device has not tried; else when that
-// has come, or the wait is over. Errors: ErrUnknownDevice, ErrPending, ErrRevoked, and the store's.
+// has come, or the wait is over. A newer poll of the device ends it, without an offer. Errors: ErrUnknownDevice, ErrPending, ErrRevoked, and the store's.
 func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, error) {
 	poll.Config = f.names.short(poll.Config)
 	report := Report{Config: poll.Config}
@@ -75,9 +75,15 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 	if err != nil || !waits || answer.Later > 0 || answer.Offer != nil && answer.Offer.Revision != tried {
 		return answer, err
 	}
+	return f.hold(ctx, id, min(poll.Wait, MaxWait), woken, answer)
+}
+
+// hold holds a poll until there is an offer of a revision that the device has not tried, until a newer poll of the device
+// comes, or until the wait is over. It gets nothing of what the device reported, which needs no memory while it waits.
+func (f *Fleet) hold(ctx context.Context, id uuid.UUID, wait time.Duration, woken <-chan struct{}, answer Answer) (Answer, error) {
 	// Whoever is answered was there until now.
 	defer func() { f.sightings.note(id, f.options.Now(), nil) }()
-	deadline := time.NewTimer(min(poll.Wait, MaxWait))
+	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	alive := time.NewTicker(f.options.PollInterval) // who waits is no silent device
 	defer alive.Stop()
@@ -90,8 +96,14 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 		case <-alive.C:
 			f.sightings.note(id, f.options.Now(), nil)
 			continue
-		case <-woken:
+		case _, holds := <-woken:
+			if !holds { // a newer poll is held instead
+				answer.Offer = nil
+				return answer, nil
+			}
 		}
+		var tried int64
+		var err error
 		answer.Offer, tried, err = f.look(ctx, id)
 		if err != nil || answer.Offer != nil && answer.Offer.Revision != tried {
 			return answer, err

@@ -6,48 +6,40 @@ import (
 	"github.com/google/uuid"
 )
 
-// waiting has the held polls. The zero value with a limit is ready for use.
+// waiting is the polls that are held, at most one of each device. The zero value, with a limit, is ready for use.
 type waiting struct {
 	limit int
 
 	mu       sync.Mutex // guards what follows
-	of       map[uuid.UUID][]chan struct{}
-	count    int
+	of       map[uuid.UUID]chan struct{}
 	released bool
 }
 
-// join adds a held poll of a device. The channel receives a value when something may have changed for the device. ok is false
-// if no more polls may wait; else call leave at the end.
+// join holds a poll of a device. The channel gets a value when something may have changed for the device. It is closed when
+// a newer poll of the device joins: the older one ends. ok is false if no more polls may be held. Call leave afterwards.
 func (w *waiting) join(id uuid.UUID) (woken chan struct{}, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.released || w.count >= w.limit {
+	older := w.of[id]
+	if w.released || older == nil && len(w.of) >= w.limit {
 		return nil, false
 	}
+	if older != nil {
+		close(older)
+	}
 	if w.of == nil {
-		w.of = map[uuid.UUID][]chan struct{}{}
+		w.of = map[uuid.UUID]chan struct{}{}
 	}
 	woken = make(chan struct{}, 1)
-	w.of[id] = append(w.of[id], woken)
-	w.count++
+	w.of[id] = woken
 	return woken, true
 }
 
 func (w *waiting) leave(id uuid.UUID, woken chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	list := w.of[id]
-	for i, other := range list {
-		if other == woken {
-			list = append(list[:i:i], list[i+1:]...)
-			w.count--
-			break
-		}
-	}
-	if len(list) == 0 {
+	if w.of[id] == woken {
 		delete(w.of, id)
-	} else {
-		w.of[id] = list
 	}
 }
 
@@ -55,38 +47,39 @@ func (w *waiting) wake(ids []uuid.UUID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range ids {
-		w.tell(w.of[id])
+		if woken := w.of[id]; woken != nil {
+			wake(woken)
+		}
 	}
 }
 
 func (w *waiting) wakeAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, list := range w.of {
-		w.tell(list)
+	for _, woken := range w.of {
+		wake(woken)
 	}
 }
 
-func (w *waiting) tell(list []chan struct{}) {
-	for _, woken := range list {
-		select {
-		case woken <- struct{}{}:
-		default: // it is awake already
-		}
+// wake wakes a poll. One that has not yet seen the last wake-up needs no other.
+func wake(woken chan struct{}) {
+	select {
+	case woken <- struct{}{}:
+	default:
 	}
 }
 
-// release wakes all held polls. From now on no poll may wait.
+// release ends all waiting, now and from now on.
 func (w *waiting) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.released = true
-	for _, list := range w.of {
-		w.tell(list)
+	for _, woken := range w.of {
+		wake(woken)
 	}
 }
 
-// ending reports whether release was called.
+// ending returns whether no poll may be held any more.
 func (w *waiting) ending() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,5 +89,5 @@ func (w *waiting) ending() bool {
 func (w *waiting) number() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.count
+	return len(w.of)
 }

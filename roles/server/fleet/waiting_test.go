@@ -16,8 +16,18 @@ import (
 // waits has a device poll that does not report what it runs, and waits; the answer comes on the channel.
 func (w *world) waits(ctx context.Context, id uuid.UUID, config string) <-chan string {
 	w.t.Helper()
-	poll := fleet.Poll{Config: parse(w.t, config), Wait: fleet.MaxWait}
 	before := w.Waiting()
+	answered := w.waitsNow(ctx, id, config)
+	for w.Waiting() == before && len(answered) == 0 {
+		runtime.Gosched()
+	}
+	return answered
+}
+
+// waitsNow is waits, and returns before the poll is held.
+func (w *world) waitsNow(ctx context.Context, id uuid.UUID, config string) <-chan string {
+	w.t.Helper()
+	poll := fleet.Poll{Config: parse(w.t, config), Wait: fleet.MaxWait}
 	answered := make(chan string, 1)
 	go func() {
 		answer, err := w.Poll(ctx, id, poll)
@@ -32,10 +42,27 @@ func (w *world) waits(ctx context.Context, id uuid.UUID, config string) <-chan s
 			answered <- answer.Offer.Config.String()
 		}
 	}()
-	for w.Waiting() == before && len(answered) == 0 {
-		runtime.Gosched()
-	}
 	return answered
+}
+
+// TestNewerPoll has a device poll while its last poll is held: the last one ends.
+func TestNewerPoll(t *testing.T) {
+	w := newWorld(t)
+	berlin, paris := w.device(fleet.Labels{"site": "berlin"}), w.device(fleet.Labels{"site": "paris"})
+	inParis := w.waits(t.Context(), paris, `{}`)
+	inBerlin := w.waits(t.Context(), berlin, `{}`)
+	for range 3 {
+		newer := w.waitsNow(t.Context(), berlin, `{}`)
+		answered(t, inBerlin, "nothing")
+		inBerlin = newer
+	}
+	if got := w.Waiting(); got != 2 {
+		t.Errorf("%d polls are held", got)
+	}
+	held(t, inParis)
+	w.set("labels/berlin", "site=berlin", `{"n":1}`)
+	answered(t, inBerlin, `{"n":1}`)
+	held(t, inParis)
 }
 
 // answered waits for an answer.
