@@ -15,7 +15,12 @@ type Limits struct {
 	Values int // objects, lists, scalars and names of members, together
 }
 
-// Check returns an error unless text is one JSON value within the limits, in valid UTF-8, without an object that has a
+// A LimitError says which limit a text exceeds.
+type LimitError string
+
+func (e LimitError) Error() string { return string(e) }
+
+// Check returns an error, a LimitError if a limit is exceeded, unless text is one JSON value within the limits, in valid UTF-8, without an object that has a
 // member twice. Call it before decoding: it builds no values, and stops where a limit is exceeded.
 func (l Limits) Check(text []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(text)) // a Buffer is read in place
@@ -29,10 +34,10 @@ func (l Limits) Check(text []byte) error {
 		case whole:
 			return errors.New("something follows its JSON value")
 		case decoder.StackDepth() > l.Depth:
-			return fmt.Errorf("it nests deeper than %d levels", l.Depth)
+			return LimitError(fmt.Sprintf("it nests deeper than %d levels", l.Depth))
 		case kind != '}' && kind != ']':
 			if values++; values > l.Values {
-				return fmt.Errorf("it has more than %d values", l.Values)
+				return LimitError(fmt.Sprintf("it has more than %d values", l.Values))
 			}
 		}
 	}

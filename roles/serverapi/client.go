@@ -29,9 +29,9 @@ const (
 	maxRedirects = 3
 )
 
-// limits bound the JSON of an answer. A view of the example has some 20 values; the server refuses configurations that
+// Limits bound the JSON of an answer, and of a body that the server reads. A view of the example has some 20 values; the server refuses configurations that
 // nest deeper than 128 levels.
-var limits = jsonvalue.Limits{Depth: 128 + 2, Values: 100_000}
+var Limits = jsonvalue.Limits{Depth: 128 + 2, Values: 100_000}
 
 // The times of a registration that are believed, in seconds since 1970: 2000 to 2099. The confdb-schema refuses others.
 const (
@@ -313,7 +313,7 @@ func (c *Client) exchange(
 
 // decode decodes an answer within the limits. Numbers become json.Number.
 func decode(content []byte, answer any) error {
-	if err := limits.Check(content); err != nil {
+	if err := Limits.Check(content); err != nil {
 		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(content))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/params"
 	"aspects-poc/roles/serverapi"
@@ -158,6 +159,9 @@ func parseObject(text []byte) (members map[string]jsontext.Value, names []string
 	if at := invalidUTF8(text); at >= 0 {
 		return nil, nil, malformed(wholeBody, "is not UTF-8 at byte %d", at)
 	}
+	if err := tooMany(text); err != nil {
+		return nil, nil, err
+	}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
 	whole, err := decoder.ReadValue()
 	if err != nil {
@@ -188,6 +192,20 @@ func parseObject(text []byte) (members map[string]jsontext.Value, names []string
 		return nil, nil, malformed(explainSyntax(err)) // cannot happen: it has been parsed before
 	}
 	return members, names, nil
+}
+
+// tooMany refuses a text with more values than the client accepts in an answer: what a device reports is an answer to an
+// operator. Other faults are the parser's.
+func tooMany(text []byte) error {
+	if len(text) < 2*serverapi.Limits.Values { // a value takes two bytes at least
+		return nil
+	}
+	var exceeded jsonvalue.LimitError
+	if errors.As(serverapi.Limits.Check(text), &exceeded) {
+		return newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body must not have more than %d values, objects, lists "+
+			"and names together, nor nest deeper than %d levels", serverapi.Limits.Values, serverapi.Limits.Depth))
+	}
+	return nil
 }
 
 // explainSyntax returns where a text is invalid JSON, and why.

@@ -2,10 +2,12 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +16,8 @@ import (
 
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/go-cmp/cmp"
@@ -273,5 +277,39 @@ func TestDefaultLimit(t *testing.T) {
 	app.ServeHTTP(recorder, httptest.NewRequest("PUT", "/target-config/", strings.NewReader(body)))
 	if recorder.Code != 413 || !strings.Contains(recorder.Body.String(), "1048576 bytes") {
 		t.Error(recorder.Code, recorder.Body)
+	}
+}
+
+// A body has at most as many values as the client accepts in an answer.
+func TestManyValues(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := fleet.Open(t.Context(), store, fleet.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(rules.Close(), store.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	started := httptest.NewServer(api.New(rules, api.Options{}))
+	t.Cleanup(started.Close)
+	for _, test := range []struct {
+		name, config string
+		status       int
+		want         string
+	}{
+		{"many values", `{"v":[` + strings.Repeat("0,", 99_000) + `0]}`, 200, ""},
+		{"too many values", `{"v":[` + strings.Repeat("0,", 100_000) + `0]}`, 413, "more than 100000 values"},
+		{"too many values, and not JSON", `{"v":[` + strings.Repeat("0,", 100_000) + `}`, 413, "more than 100000 values"},
+		{"not JSON", `{"v":[` + strings.Repeat("000 ", 60_000) + `]}`, 422, "is not JSON"},
+	} {
+		got := call(t, started.URL, "PUT", "/target-config/", `{"config":`+test.config+`}`)
+		if got.status != test.status || !strings.Contains(got.body, test.want) {
+			t.Errorf("%s: %d %.500s", test.name, got.status, got.body)
+		}
 	}
 }

@@ -39,9 +39,11 @@ func (p *Page) device(c echo.Context) error {
 		return err
 	}
 	values, err := leaves(device.Target, device.Config)
-	if err != nil {
+	tooMuch := errors.Is(err, errTooMuch)
+	if err != nil && !tooMuch {
 		return err
 	}
+	whole := root + "devices/" + id.String() + "/"
 	data := struct {
 		common
 		ID       uuid.UUID
@@ -51,14 +53,16 @@ func (p *Page) device(c echo.Context) error {
 		Why      string
 		Labels   []string
 		Config   configuration
+		TooMuch  bool
+		JSON     string // address of all that is known of it
 		ChartURL string
 		StatsURL string
 		Facts    []fact
 		Changes  []change
 	}{
 		common: p.common(id.String(), "", root), ID: id, State: device.State.String(), Silent: device.Silent, Cloned: device.Cloned,
-		Why: why(device), Labels: roster.Labels(device.Labels), Config: arrange(values), ChartURL: "chart/",
-		StatsURL: root + "devices/" + id.String() + "/stats/", Facts: facts(device),
+		Why: why(device), Labels: roster.Labels(device.Labels), Config: arrange(values, whole), TooMuch: tooMuch, JSON: whole,
+		ChartURL: "chart/", StatsURL: whole + "stats/", Facts: facts(device),
 	}
 	for _, layer := range device.Target.Layers {
 		entries, err := p.fleet.Entries(ctx, layer.Name, 0, mostChanges)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,10 +42,15 @@ func leaves(target fleet.Target, config fleet.Config) ([]leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	reported, err := valuesOf(&config)
+	tree, err := config.Tree()
 	if err != nil {
 		return nil, err
 	}
+	if pathBytes(0, tree) > mostPathBytes {
+		return nil, errTooMuch
+	}
+	reported := map[string]any{}
+	flatten("", tree, reported)
 	origins, err := target.Explain()
 	if err != nil {
 		return nil, err
@@ -90,32 +96,77 @@ func mark(managed, reported bool, want, have any) string {
 
 // A configuration is the leaves of a device in the sections of its page.
 type configuration struct {
-	Managed   []leaf // differing ones first
-	Differing int    // number of differing ones
-	Unmanaged []leaf
-	Counters  []leaf // values that the device counts or observes
+	Managed   section // differing ones first
+	Differing int     // number of differing ones
+	Unmanaged section
+	Counters  section // values that the device counts or observes
 }
 
-// arrange distributes leaves to the sections.
-func arrange(list []leaf) configuration {
+// The limits of what a page shows of a device, which may report anything.
+const (
+	mostLeaves    = 200     // in a section
+	longestCell   = 300     // characters
+	mostPathBytes = 8 << 20 // of all paths together
+)
+
+// errTooMuch is the error of leaves if a configuration's paths are longer than mostPathBytes.
+var errTooMuch = errors.New("it reports more than this page can show")
+
+// A section is some leaves of a device.
+type section struct {
+	Rows []leaf // at most mostLeaves
+	All  int
+	JSON string // address of all that the device reports
+}
+
+// More returns the number of leaves that are not shown.
+func (s section) More() int { return s.All - len(s.Rows) }
+
+// limit makes the section of leaves that a page can show.
+func limit(list []leaf, json string) section {
+	s := section{Rows: list[:min(len(list), mostLeaves)], All: len(list), JSON: json}
+	for i := range s.Rows {
+		for _, cell := range []*string{&s.Rows[i].Path, &s.Rows[i].Target, &s.Rows[i].Reported} {
+			*cell = clip(*cell)
+		}
+	}
+	return s
+}
+
+// clip shortens a text to longestCell.
+func clip(text string) string {
+	if len(text) <= longestCell {
+		return text
+	}
+	runes := []rune(text)
+	if len(runes) <= longestCell {
+		return text
+	}
+	return string(runes[:longestCell]) + "…"
+}
+
+// arrange distributes leaves to the sections. JSON is the address of all that the device reports.
+func arrange(list []leaf, json string) configuration {
 	var c configuration
+	var managed, unmanaged, counters []leaf
 	for _, l := range list {
 		switch {
 		case l.Managed:
-			c.Managed = append(c.Managed, l)
+			managed = append(managed, l)
 		case isCounter(l.Path):
-			c.Counters = append(c.Counters, l)
+			counters = append(counters, l)
 		default:
-			c.Unmanaged = append(c.Unmanaged, l)
+			unmanaged = append(unmanaged, l)
 		}
 		if l.Differs() {
 			c.Differing++
 		}
 	}
 	order := []string{differs, notReported, matches}
-	slices.SortStableFunc(c.Managed, func(a, b leaf) int {
+	slices.SortStableFunc(managed, func(a, b leaf) int {
 		return cmp.Compare(slices.Index(order, a.Mark), slices.Index(order, b.Mark))
 	})
+	c.Managed, c.Unmanaged, c.Counters = limit(managed, json), limit(unmanaged, json), limit(counters, json)
 	return c
 }
 
@@ -135,6 +186,19 @@ func flatten(path string, value any, into map[string]any) {
 	for name, member := range object {
 		flatten(serverapi.JoinPath(path, name), member, into)
 	}
+}
+
+// pathBytes returns the length of the paths that flatten would make of a value, whose own path has a length.
+func pathBytes(path int, value any) int {
+	object, ok := value.(map[string]any)
+	if !ok {
+		return path
+	}
+	all := 0
+	for name, member := range object {
+		all += pathBytes(path+len(name)+1, member)
+	}
+	return all
 }
 
 // nullAbove returns the path above the given one that the target unsets; "" if there is none.

@@ -366,6 +366,31 @@ func TestOriginOfDottedNames(t *testing.T) {
 	}
 }
 
+// A device may report anything: its page shows a part of each section, and has a bounded size.
+func TestHugeReport(t *testing.T) {
+	w := open(t)
+	w.register(nil)
+	w.set("ann", fleet.Everyone, "", `{"v":{"z":1}}`)
+	path := "/page/devices/" + id.String() + "/"
+	var members strings.Builder
+	for i := range 40_000 {
+		fmt.Fprintf(&members, `,"m%d":%d`, i, i)
+	}
+	long := strings.Repeat("ü", 100_000)
+	for _, test := range []struct{ name, report, want string }{
+		{"many members", `{"v":{"z":2` + members.String() + `}}`, "And 39,800 more"},
+		{"a long value and a long name", `{"v":{"z":2,"` + long + `":"` + long + `"}}`, "1 value that it reports"},
+		{"many members below a long name", `{"v":{"z":2},"` + long + `":{"a":1` + members.String() + `}}`, "It reports more than this page can show"},
+	} {
+		w.poll(fleet.Poll{Config: w.config(test.report)})
+		body := get(w, path).Body.String()
+		if len(body) > 500_000 || !strings.Contains(body, test.want) || !strings.Contains(body, `href="../../../devices/`+id.String()+`/"`) &&
+			strings.Contains(test.want, "more") {
+			t.Errorf("%s: %d bytes, which begin with %.3000s", test.name, len(body), body)
+		}
+	}
+}
+
 // TestHistory: the page shows what an entry of each kind changed, and links to the older entries.
 func TestHistory(t *testing.T) {
 	w := open(t)
