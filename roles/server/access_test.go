@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -132,6 +133,9 @@ func TestTokenCommandsRefuse(t *testing.T) {
 		{[]string{"create", "a", "b"}, 2, `unexpected argument "b"`},
 		{[]string{"create", "anna"}, 1, `cannot make the token "anna": there is a token of this name already, or was one; choose another`},
 		{[]string{"create", "loopback"}, 2, "it stands for who has none"},
+		{[]string{"create", "x", "--label", "a=b"}, 2, "--label is for enrolment tokens: add --enrol"},
+		{[]string{"create", "x", "--enrol", "--label", "a"}, 2, "--label wants KEY=VALUE, each key once"},
+		{[]string{"create", "x", "--enrol", "--label", "a=b c"}, 2, "invalid value for --label"},
 		{[]string{"create", "x", "--uses", "3"}, 2, "--uses is for enrolment tokens: add --enrol"},
 		{[]string{"create", "x", "--enrol", "--read-only"}, 2, "--read-only is for operators' tokens"},
 		{[]string{"create", "x", "--expires", "-1h"}, 2, "neither --uses nor --expires can be less than nothing"},
@@ -171,6 +175,27 @@ func refusedAs(t *testing.T, what string, err error, kind string) {
 	t.Helper()
 	if !serverapi.IsProblem(err, kind) {
 		t.Errorf("%s: %v, want %s", what, err, kind)
+	}
+}
+
+// TestLabelsOfToken registers a device that says it has the label of another line than its enrolment token.
+func TestLabelsOfToken(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--enrolment", "token")
+	token := createToken(t, state, "line-1", "--enrol", "--label", "site=line-1", "--label", "stage=")
+	device, _, publicKey := signing(t, started.url, 0)
+	request := serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "amd64", EnrolmentToken: token,
+		Labels: map[string]string{"site": "hq", "rack": "4"}}
+	want := map[string]string{"site": "line-1", "stage": "", "rack": "4"}
+	for range 2 { // again, it gets what it has
+		known, err := device.Register(t.Context(), request)
+		if err != nil || !maps.Equal(known.Labels, want) {
+			t.Errorf("labels %v, %v; want %v", known.Labels, err, want)
+		}
+	}
+	_, stdout, _ := command(t, nil, "token", "list", "--json", "--config", "-", "--state", state)
+	if !strings.Contains(stdout, `"site": "line-1"`) {
+		t.Error(stdout)
 	}
 }
 

@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/sqlite"
 
@@ -45,12 +47,14 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			"kept as a hash only, so that nobody can read it again. The name stands in histories, and is never used again.",
 		UsageText: "aspects-poc server token create anna\n" +
 			"aspects-poc server token create wall-screen --read-only\n" +
-			"aspects-poc server token create line-1 --enrol --uses 50 --expires 24h",
+			"aspects-poc server token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h",
 		SkipFlagParsing: true, // flags may follow the name
 		Flags: tokenFlags(
 			&cli.BoolFlag{Name: "read-only", Usage: "the operator may look, and change nothing"},
 			&cli.BoolFlag{Name: "enrol", Usage: "for devices to register with, rather than for an operator"},
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: let in this `NUMBER` of devices at most (0: any number)"},
+			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE` that the devices get, whatever they say of " +
+				"themselves; may be repeated"},
 			&cli.DurationFlag{Name: "expires", Usage: "`DURATION` for which it is good, such as 24h (0: for ever)"},
 		),
 		Action: func(c *cli.Context) error { return createToken(env, c) },
@@ -154,6 +158,11 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	if c.Bool("enrol") {
 		token.Purpose = access.Enrol
 	}
+	labels, err := parseLabels(c.StringSlice("label"))
+	if err != nil {
+		return err
+	}
+	token.Labels = labels
 	expires := c.Duration("expires")
 	switch err := access.CheckName(token.Name); {
 	case err != nil:
@@ -162,6 +171,8 @@ func createToken(env *roles.Env, c *cli.Context) error {
 		return roles.Usagef("neither --uses nor --expires can be less than nothing")
 	case token.Purpose == access.Enrol && token.ReadOnly:
 		return roles.Usagef("--read-only is for operators' tokens: devices that enrol read nothing")
+	case token.Purpose == access.Operate && len(token.Labels) > 0:
+		return roles.Usagef("--label is for enrolment tokens: add --enrol")
 	case token.Purpose == access.Operate && token.Limit > 0:
 		return roles.Usagef("--uses is for enrolment tokens: add --enrol")
 	case expires > 0:
@@ -169,7 +180,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	}
 	var text string
 	text, token.Digest = access.NewToken(token.Purpose)
-	err := withTokens(env, c, true, func(ctx context.Context, store access.Store) error {
+	err = withTokens(env, c, true, func(ctx context.Context, store access.Store) error {
 		err := store.AddToken(ctx, token)
 		if errors.Is(err, access.ErrTokenExists) {
 			return fmt.Errorf("cannot make the token %q: %w, or was one; choose another name", token.Name, err)
@@ -192,6 +203,25 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	return err
 }
 
+// parseLabels reads the values of --label.
+func parseLabels(given []string) (fleet.Labels, error) {
+	if len(given) == 0 {
+		return nil, nil
+	}
+	labels := fleet.Labels{}
+	for _, text := range given {
+		name, value, ok := strings.Cut(text, "=")
+		if _, twice := labels[name]; !ok || twice {
+			return nil, roles.Usagef("--label wants KEY=VALUE, each key once, not %q", text)
+		}
+		labels[name] = value
+	}
+	if _, err := labels.Check(); err != nil {
+		return nil, roles.Usagef("invalid value for --label: %s", err)
+	}
+	return labels, nil
+}
+
 func howTo(token access.Token) string {
 	if token.Purpose == access.Enrol {
 		return "Devices register with it as \"enrolment-token\"."
@@ -212,6 +242,8 @@ type tokenShape struct {
 	LastUsed int64  `json:"last-used,omitempty"`
 	Uses     int64  `json:"uses,omitempty"`
 	Used     int64  `json:"used,omitempty"`
+
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 func shapeOf(token access.Token, now time.Time) tokenShape {
@@ -224,7 +256,7 @@ func shapeOf(token access.Token, now time.Time) tokenShape {
 	return tokenShape{
 		Name: token.Name, Purpose: string(token.Purpose), State: stateOfToken(token, now), ReadOnly: token.ReadOnly,
 		Created: unix(token.Created), Expires: unix(token.Expires), Revoked: unix(token.Revoked),
-		LastUsed: unix(token.LastUsed), Uses: token.Limit, Used: token.Used,
+		LastUsed: unix(token.LastUsed), Uses: token.Limit, Used: token.Used, Labels: token.Labels,
 	}
 }
 

@@ -90,34 +90,42 @@ func (g *Gate) Once(request *http.Request) error {
 	return g.novel(known, now)
 }
 
-// Admit decides whether a new device may register with an enrolment token ("" for none). It counts one use of the token, and
-// returns the device's first status. The error is a *Refusal or the store's.
-func (g *Gate) Admit(ctx context.Context, token string) (status string, err error) {
+// An Admission is what a new device gets.
+type Admission struct {
+	Status string            // serverapi.Active or Pending
+	Labels map[string]string // of the enrolment token; the device cannot choose others of these names
+}
+
+// Admit decides whether a new device may register with an enrolment token ("" for none). It counts one use of the token. The
+// error is a *Refusal or the store's. Where enrolment is Open, a token has no effect.
+func (g *Gate) Admit(ctx context.Context, token string) (Admission, error) {
 	if token == "" {
 		switch g.options.Enrolment {
 		case Open:
-			return serverapi.Active, nil
+			return Admission{Status: serverapi.Active}, nil
 		case Approve:
-			return serverapi.Pending, nil
+			return Admission{Status: serverapi.Pending}, nil
 		}
-		return "", forbidden(serverapi.ProblemEnrolment, "Devices need an enrolment token to register here; an operator "+
+		return Admission{}, forbidden(serverapi.ProblemEnrolment, "Devices need an enrolment token to register here; an operator "+
 			"makes one with: aspects-poc server token create NAME --enrol")
 	}
 	if g.options.Enrolment == Open {
-		return serverapi.Active, nil // no token is needed
+		return Admission{Status: serverapi.Active}, nil // no token is needed
 	}
-	err = ErrUnknownToken
+	digest := TokenDigest(token)
+	err := ErrUnknownToken
 	if likeToken(token, Enrol) {
-		err = g.options.Tokens.SpendToken(ctx, TokenDigest(token), g.options.Now())
+		err = g.options.Tokens.SpendToken(ctx, digest, g.options.Now())
 	}
 	switch {
 	case err == nil:
-		return serverapi.Active, nil
+		spent, err := g.options.Tokens.Token(ctx, digest)
+		return Admission{Status: serverapi.Active, Labels: spent.Labels}, err
 	case errors.Is(err, ErrUnknownToken), errors.Is(err, ErrTokenSpent):
-		return "", forbidden(serverapi.ProblemEnrolment, "The enrolment token lets nobody in: "+
+		return Admission{}, forbidden(serverapi.ProblemEnrolment, "The enrolment token lets nobody in: "+
 			strings.TrimPrefix(err.Error(), "the token ")+"; ask an operator for another")
 	}
-	return "", err
+	return Admission{}, err
 }
 
 // Again decides whether a registered device may register again. KeyID is the key that signed the request, "" for none: a

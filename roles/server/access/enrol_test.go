@@ -92,7 +92,8 @@ func TestAdmit(t *testing.T) {
 	} {
 		w := newWorld(t, access.Options{Enrolment: test.enrolment})
 		tokens := map[string]string{
-			"line 1":  w.token(access.Token{Name: "line 1", Purpose: access.Enrol, Limit: 1}),
+			"line 1": w.token(access.Token{Name: "line 1", Purpose: access.Enrol, Limit: 1,
+				Labels: map[string]string{"site": "line-1"}}),
 			"revoked": w.token(access.Token{Name: "revoked", Purpose: access.Enrol, Revoked: noon}),
 			"expired": w.token(access.Token{Name: "expired", Purpose: access.Enrol, Expires: noon}),
 			"anna":    w.token(access.Token{Name: "anna", Purpose: access.Operate}),
@@ -102,9 +103,12 @@ func TestAdmit(t *testing.T) {
 			text = known
 		}
 		admit := func() string {
-			status, err := w.gate.Admit(t.Context(), text)
+			admitted, err := w.gate.Admit(t.Context(), text)
 			if err == nil {
-				return status
+				if got, want := admitted.Labels["site"] == "line-1", test.token == "line 1"; got != want {
+					t.Errorf("%s with %q: labels %v", test.enrolment, test.token, admitted.Labels)
+				}
+				return admitted.Status
 			}
 			var refusal *access.Refusal
 			if !errors.As(err, &refusal) || refusal.Status != http.StatusForbidden || refusal.Type != serverapi.ProblemEnrolment {

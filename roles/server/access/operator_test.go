@@ -185,8 +185,8 @@ func TestTroubleOfTheStore(t *testing.T) {
 		}
 	}
 	enrol, _ := access.NewToken(access.Enrol)
-	if status, err := w.gate.Admit(t.Context(), enrol); !errors.Is(err, w.tokens.Trouble) {
-		t.Errorf("enrolment: %q, %v", status, err)
+	if admitted, err := w.gate.Admit(t.Context(), enrol); !errors.Is(err, w.tokens.Trouble) {
+		t.Errorf("enrolment: %+v, %v", admitted, err)
 	}
 }
 

@@ -27,6 +27,7 @@ type Token struct {
 	LastUsed time.Time         // zero for never; may lag by minutes
 	Limit    int64             // number of devices that an enrolment token admits; 0 for any number
 	Used     int64             // number of devices that it has admitted
+	Labels   map[string]string // of the devices that it admits; nil for none
 }
 
 // Valid returns whether the token can be used at a time.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
@@ -38,8 +39,11 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 		if err != nil {
 			return fleet.Device{}, err
 		}
-		if admitted == serverapi.Pending {
+		if admitted.Status == serverapi.Pending {
 			status = fleet.Pending
+		}
+		if labels, err = under(labels, admitted.Labels); err != nil {
+			return fleet.Device{}, err
 		}
 		if err := h.gate.Once(c.Request()); err != nil {
 			return fleet.Device{}, err
@@ -53,6 +57,21 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 		return fleet.Device{}, err
 	}
 	return h.beginToSign(ctx, device, keyID, identity.PublicKeyRSA)
+}
+
+// under returns the labels that a device says of itself, with those of its enrolment token in the place of its own of the same
+// names.
+func under(own, token fleet.Labels) (fleet.Labels, error) {
+	if len(token) == 0 {
+		return own, nil
+	}
+	labels := fleet.Labels{}
+	maps.Copy(labels, own)
+	maps.Copy(labels, token)
+	if name, err := labels.Check(); err != nil {
+		return nil, &fleet.LabelError{Name: name, Err: err}
+	}
+	return labels, nil
 }
 
 // beginToSign records that a device signs from now on. It had registered with this key, and without signature.

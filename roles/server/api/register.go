@@ -24,6 +24,7 @@ type registration struct {
 //	@Description	Gives the device a new UUID (version 4), under which it polls from then on. A device calls once and keeps
 //	@Description	the answer. One that missed it may call again: a public key that is known already brings back the
 //	@Description	registration as it was made then.
+//	@Description	The labels of the enrolment token override the device's own of the same names.
 //	@Tags			device
 //	@ID				register-device
 //	@Param			body	body		serverapi.RegisterRequest	true	"What the device tells of itself"

@@ -67,7 +67,8 @@ func roundTrip(t *testing.T, store access.Store) {
 	want := []access.Token{
 		{Name: "zoë", Purpose: access.Operate, Digest: digest("a"), ReadOnly: true, Created: start},
 		{Name: "anna", Purpose: access.Operate, Digest: digest("b"), Created: start, Expires: start.Add(time.Hour)},
-		{Name: "line 1", Purpose: access.Enrol, Digest: digest("c"), Created: start.Add(time.Second), Limit: 3},
+		{Name: "line 1", Purpose: access.Enrol, Digest: digest("c"), Created: start.Add(time.Second), Limit: 3,
+			Labels: map[string]string{"site": "line-1", "empty": ""}},
 	}
 	add(t, store, want...)
 	if diff := cmp.Diff(want, all(t, store)); diff != "" {

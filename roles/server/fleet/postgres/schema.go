@@ -158,7 +158,9 @@ CREATE TABLE revoked_keys (
 	key_id text NOT NULL UNIQUE,
 	device uuid NOT NULL,
 	at     bigint NOT NULL
-);`}}
+);`}, {statements: `
+-- Labels of the devices that an enrolment token admits: JSON, names sorted.
+ALTER TABLE tokens ADD COLUMN labels text NOT NULL DEFAULT '{}';`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

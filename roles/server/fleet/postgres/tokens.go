@@ -24,8 +24,9 @@ func (s *Store) tokens(ctx context.Context, query string, arguments ...any) (lis
 		list = nil
 		var row rows.Token
 		_, err = pgx.ForEachRow(found, row.Into(), func() error {
-			list = append(list, row.Token())
-			return nil
+			token, err := row.Token()
+			list = append(list, token)
+			return err
 		})
 		return err
 	})
@@ -36,7 +37,7 @@ func (s *Store) tokens(ctx context.Context, query string, arguments ...any) (lis
 func (s *Store) AddToken(ctx context.Context, token access.Token) error {
 	return s.call(ctx, func(ctx context.Context) error {
 		done, err := s.pool.Exec(ctx, "INSERT INTO tokens ("+rows.TokenColumns+")"+
-			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
 			rows.TokenValues(token)...)
 		if err == nil && done.RowsAffected() == 0 {
 			err = access.ErrTokenExists

@@ -1,9 +1,14 @@
 package rows
 
-import "aspects-poc/roles/server/access"
+import (
+	"fmt"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
+)
 
 // TokenColumns are those of a Token.
-const TokenColumns = "name, purpose, digest, read_only, created, expires, revoked, last_used, device_limit, used"
+const TokenColumns = "name, purpose, digest, read_only, created, expires, revoked, last_used, device_limit, used, labels"
 
 // A Token is a row of TokenColumns.
 type Token struct {
@@ -11,25 +16,32 @@ type Token struct {
 	purpose                             string
 	digest                              []byte
 	created, expires, revoked, lastUsed int64
+	labels                              string
 }
 
 // Into returns what the columns are scanned into.
 func (r *Token) Into() []any {
 	return []any{&r.token.Name, &r.purpose, &r.digest, &r.token.ReadOnly, &r.created, &r.expires, &r.revoked, &r.lastUsed,
-		&r.token.Limit, &r.token.Used}
+		&r.token.Limit, &r.token.Used, &r.labels}
 }
 
-// Token returns the token.
-func (r *Token) Token() access.Token {
+// Token returns the token. It returns an error if the row is not as a store writes it.
+func (r *Token) Token() (access.Token, error) {
 	token := r.token
 	token.Purpose = access.Purpose(r.purpose)
 	copy(token.Digest[:], r.digest)
 	token.Created, token.Expires, token.Revoked, token.LastUsed = Time(r.created), Time(r.expires), Time(r.revoked), Time(r.lastUsed)
-	return token
+	labels, err := labelsOf(r.labels)
+	if err != nil {
+		return access.Token{}, fmt.Errorf("a token's %w", err)
+	}
+	token.Labels = labels
+	return token, nil
 }
 
 // TokenValues are those of TokenColumns.
 func TokenValues(token access.Token) []any {
 	return []any{token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, Seconds(token.Created),
-		Seconds(token.Expires), Seconds(token.Revoked), Seconds(token.LastUsed), token.Limit, token.Used}
+		Seconds(token.Expires), Seconds(token.Revoked), Seconds(token.LastUsed), token.Limit, token.Used,
+		fleet.Labels(token.Labels).String()}
 }

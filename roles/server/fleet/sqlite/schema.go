@@ -155,6 +155,8 @@ var migrations = [...]migration{
 		device BLOB NOT NULL, -- UUID
 		at     INTEGER NOT NULL
 	) STRICT;`},
+	// Labels of the devices that an enrolment token admits, as fleet.Labels.String has them.
+	{statements: "ALTER TABLE tokens ADD COLUMN labels TEXT NOT NULL DEFAULT '{}'"},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

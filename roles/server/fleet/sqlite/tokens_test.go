@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func TestTokensBesideTheServer(t *testing.T) {
 	if err := beside.AddToken(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := own.Token(t.Context(), digest); err != nil || got != token {
+	if got, err := own.Token(t.Context(), digest); err != nil || !reflect.DeepEqual(got, token) {
 		t.Errorf("the server has %+v, %v", got, err)
 	}
 	if guarded, err := own.Guarded(t.Context()); err != nil || !guarded {
