@@ -265,7 +265,7 @@ func TestAction(t *testing.T) {
 		}},
 		{name: "no schema", inputs: map[string]string{"schemas": "*.json"}, marks: []string{`::error::no confdb-schema matches "*.json"`}},
 		{name: "no schema named", inputs: map[string]string{"schemas": ""}, marks: []string{`::error::no confdb-schema matches ""`}},
-		{name: "tests that are not there", inputs: map[string]string{"tests": "test"}, printed: []string{"there is no test"}},
+		{name: "tests that are not there", inputs: map[string]string{"tests": "test"}, printed: []string{"test does not exist"}},
 		{name: "tests that match nothing", inputs: map[string]string{"tests": "test*.txtar"},
 			marks: []string{`::error::no test script matches "test*.txtar"`}},
 		{name: "no tests", passes: true, change: func(t *testing.T, dir string) {
