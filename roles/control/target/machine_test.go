@@ -160,6 +160,7 @@ func key(t *testing.T, state target.State) string {
 
 // TestAllStates sends every event to every state that a device can be in, also after a crash at any moment.
 func TestAllStates(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	seen, queue := map[string]bool{}, []target.State{{}}
 	phases := map[target.Phase]int{}
