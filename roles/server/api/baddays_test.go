@@ -122,15 +122,18 @@ func (d *badDay) speak(t *testing.T, text string, end bool) (statuses []int) {
 // TestVanishingPolls has devices leave while their polls are held back: nothing stays of them.
 func TestVanishingPolls(t *testing.T) {
 	d := newBadDay(t, time.Minute)
-	device, err := d.rules.Register(t.Context(), fleet.Identity{PublicKeyRSA: "PEM"}, nil, fleet.Active)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := fmt.Sprintf(`{"uuid":"%s","config":{}}`, device.ID)
 	const crowd = 100
+	var bodies []string
+	for i := range crowd { // the server holds one poll of each
+		device, err := d.rules.Register(t.Context(), fleet.Identity{PublicKeyRSA: fmt.Sprint("PEM ", i)}, nil, fleet.Active)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, fmt.Sprintf(`{"uuid":"%s","config":{}}`, device.ID))
+	}
 	for round := range 3 {
 		var gone []*net.TCPConn
-		for range crowd {
+		for _, body := range bodies {
 			connection := d.dial(t)
 			gone = append(gone, connection)
 			_, err := fmt.Fprintf(connection, "POST /poll/ HTTP/1.1\r\nHost: x\r\nPrefer: wait=300\r\nContent-Length: %d\r\n\r\n%s", len(body), body)

@@ -38,6 +38,9 @@ func TestProblemOf(t *testing.T) {
 			"has to approve or delete some (GET /devices/?state=pending), or run the server with a higher --max-pending. A device with " +
 			"an enrolment token does not wait"},
 		{fleet.ErrUnknownLayer, 404, "There is no such layer"},
+		{fleet.ErrUnknownKey, 404, "No removed device had this key when it was revoked"},
+		{fleet.ErrManyRevoked, 409, "The server remembers as many keys of removed, revoked devices as it may; allow those that are " +
+			"no danger any more (GET and DELETE /revoked-keys/), then delete this device"},
 		{fleet.ErrUnknownEntry, 404, "The history has no such revision"},
 		{fleet.ErrNoTarget, 422, "That revision changed a device's labels, and no target"},
 		{fleet.ErrBadCursor, 422, "after is no place in the list: take it from next"},
@@ -82,8 +85,8 @@ func TestEveryReasonHasARow(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrNoTarget", "ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale",
-		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownLayer"}
+	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNoTarget", "ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale",
+		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)
 	}

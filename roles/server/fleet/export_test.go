@@ -13,7 +13,7 @@ func (f *Fleet) Forget(id uuid.UUID) { f.known.forget([]uuid.UUID{id}) }
 func (f *Fleet) Waits(id uuid.UUID) bool {
 	f.waiting.mu.Lock()
 	defer f.waiting.mu.Unlock()
-	return len(f.waiting.of[id]) > 0
+	return f.waiting.of[id] != nil
 }
 
 // Flush writes what has been seen.
