@@ -83,7 +83,10 @@ func (s *serving) kill() {
 }
 
 // memory is the most that the server has had, in MiB.
-func (s *serving) memory() float64 {
+func (s *serving) memory() float64 { return s.status("VmHWM") }
+
+// status returns a size in /proc/PID/status, in MiB.
+func (s *serving) status(name string) float64 {
 	s.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
 	if err != nil {
@@ -91,11 +94,11 @@ func (s *serving) memory() float64 {
 	}
 	for line := range strings.Lines(string(text)) {
 		var kilobytes float64
-		if _, err := fmt.Sscanf(line, "VmHWM: %f kB", &kilobytes); err == nil {
+		if _, err := fmt.Sscanf(line, name+": %f kB", &kilobytes); err == nil {
 			return kilobytes / 1024
 		}
 	}
-	s.t.Fatal("no VmHWM in /proc")
+	s.t.Fatalf("no %s in /proc", name)
 	return 0
 }
 

@@ -144,11 +144,13 @@ func waiting(b *testing.B) {
 		n := min(fleetSize(b), 10_000)
 		under := serve(b, filepath.Join(b.TempDir(), "server.db"), "127.0.0.1:0")
 		var changed time.Time
+		var held float64
 		var once sync.WaitGroup
 		polling := make(chan struct{})
 		once.Go(func() {
 			<-polling
 			time.Sleep(time.Duration(n)*time.Millisecond + time.Second) // until all wait: they come spread over half of that
+			held = under.status("VmRSS")
 			changed = time.Now()
 			under.setTarget(5)
 		})
@@ -165,6 +167,7 @@ func waiting(b *testing.B) {
 			b.Errorf("%d of %d devices were told", summary.Offers, n)
 		}
 		b.ReportMetric(summary.LastOffer.Sub(changed).Seconds(), "s-until-all-told")
+		b.ReportMetric(held, "held-MiB") // while all wait
 		b.ReportMetric(under.memory(), "server-MiB")
 		under.kill()
 	}
