@@ -46,7 +46,7 @@ var trials = []trial{
 	{text: "aspects-poc server token create anna", want: "aspects-operate-"},
 	{text: "aspects-poc server token list", want: "anna"},
 	{text: "aspects-poc server token create wall-screen --read-only", want: "aspects-operate-"},
-	{text: "aspects-poc server token create line-1 --enrol --uses 50 --expires 24h", want: "aspects-enrol-"},
+	{text: "aspects-poc server token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h", want: "aspects-enrol-"},
 	{text: "aspects-poc server token revoke anna"},
 	{text: "aspects-poc server backup /var/backups/fleet-monday.db", as: []string{"/var/backups", "."}},
 	{text: "aspects-poc server restore /var/backups/fleet-monday.db", first: ownServer, as: []string{"/var/backups", "."}},

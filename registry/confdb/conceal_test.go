@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
@@ -101,12 +100,7 @@ func firstOnly(definition any) any {
 func TestConcealAgreesWithReads(t *testing.T) {
 	compared, withSecrets := 0, 0
 	for seed := range uint64(300) {
-		random := rand.New(rand.NewPCG(seed, 11))
-		throws := make([]byte, 600)
-		for i := range throws {
-			throws[i] = byte(random.Uint32())
-		}
-		d := &dice{throws}
+		d := &dice{throwsOf(seed, 11, 600)}
 		exact := seed%2 == 0
 		w := newWorldOf(t, d, func(definition object) object {
 			if exact {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
@@ -16,12 +15,7 @@ import (
 // one with which New stops, and each fault has a place in the document.
 func FuzzFaults(f *testing.F) {
 	for seed := range uint64(400) {
-		random := rand.New(rand.NewPCG(seed, 11))
-		throws := make([]byte, 300)
-		for i := range throws {
-			throws[i] = byte(random.Uint32())
-		}
-		f.Add(throws)
+		f.Add(throwsOf(seed, 11, 300))
 	}
 	f.Fuzz(func(t *testing.T, throws []byte) {
 		d := &dice{throws}

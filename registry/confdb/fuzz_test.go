@@ -89,15 +89,20 @@ func parseBag(t *testing.T, bag databag.Bag) databag.Bag {
 	return parsed
 }
 
+// throwsOf returns the random throws of a seed.
+func throwsOf(seed, stream uint64, length int) []byte {
+	random := rand.New(rand.NewPCG(seed, stream))
+	throws := make([]byte, length)
+	for i := range throws {
+		throws[i] = byte(random.Uint32())
+	}
+	return throws
+}
+
 // FuzzOperations generates a schema, views and writes, and holds the engine to what it promises of any of them.
 func FuzzOperations(f *testing.F) {
 	for seed := range uint64(40) {
-		random := rand.New(rand.NewPCG(seed, 7))
-		throws := make([]byte, 400)
-		for i := range throws {
-			throws[i] = byte(random.Uint32())
-		}
-		f.Add(throws)
+		f.Add(throwsOf(seed, 7, 400))
 	}
 	f.Fuzz(func(t *testing.T, throws []byte) {
 		d := &dice{throws}

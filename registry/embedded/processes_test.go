@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"aspects-poc/internal/program"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/embedded"
 )
@@ -143,7 +144,7 @@ func pattern(i int) string { return strings.Repeat(strconv.Itoa(i)+" ", 1+i%997)
 // A writer that is killed at any moment loses nothing that it was told to be stored, and leaves a whole file.
 func TestKilledWriters(t *testing.T) {
 	rounds := 40
-	if testing.Short() || raceEnabled {
+	if testing.Short() || program.Raced {
 		rounds = 8
 	}
 	dir := t.TempDir()

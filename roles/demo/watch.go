@@ -19,12 +19,12 @@ import (
 func (s *stage) watch(ctx context.Context) {
 	told, seen := map[string]string{}, map[string]string{}
 	for poll.Sleep(ctx, s.interval) == nil {
-		var list serverapi.DevicePage
-		if err := s.ask(ctx, http.MethodGet, "/devices/?limit=1000", nil, &list); err != nil {
+		list, err := s.devices(ctx)
+		if err != nil {
 			continue // where the server has trouble, it says so itself
 		}
 		changed := map[string][]string{}
-		for _, device := range list.Devices {
+		for _, device := range list {
 			name, is := nameOf(device), strings.ReplaceAll(device.State, "-", " ")
 			if device.Attempted != nil && slices.Contains([]string{serverapi.StateRefused, serverapi.StateFailed}, device.State) {
 				is += " (" + device.Attempted.Reason + ")"
@@ -45,9 +45,8 @@ func (s *stage) watch(ctx context.Context) {
 func (s *stage) awaitTarget(ctx context.Context) error {
 	const tries = 50
 	for range tries {
-		var list serverapi.DevicePage
-		err := s.ask(ctx, http.MethodGet, "/devices/?limit=1000", nil, &list)
-		if err == nil && slices.ContainsFunc(list.Devices, func(device serverapi.Device) bool {
+		list, err := s.devices(ctx)
+		if err == nil && slices.ContainsFunc(list, func(device serverapi.Device) bool {
 			return nameOf(device) == deviceOfControl && device.Running != nil
 		}) {
 			return nil
@@ -68,6 +67,13 @@ func nameOf(device serverapi.Device) string {
 		return name + " in " + device.Labels["site"]
 	}
 	return deviceOfControl
+}
+
+// devices returns what the server knows about the devices.
+func (s *stage) devices(ctx context.Context) ([]serverapi.Device, error) {
+	var page serverapi.DevicePage
+	err := s.ask(ctx, http.MethodGet, "/devices/?limit=1000", nil, &page)
+	return page.Devices, err
 }
 
 // ask makes a request of the server, as curl would.

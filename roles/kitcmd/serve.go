@@ -168,7 +168,7 @@ func (s served) run(ctx context.Context, env *roles.Env, command []string) (err 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", s.socket, err)
 	}
-	if err := mayReplace(dir); err != nil {
+	if err := checkOwned(dir); err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", s.socket, err)
 	}
 	s.options.Features = filepath.Join(dir, featuresName)

@@ -8,21 +8,21 @@ import (
 	"syscall"
 )
 
-// mayReplace returns an error if another user may replace files in a folder: the folder is below one that everybody
+// checkOwned returns an error if another user may replace files in a folder: the folder is below one that everybody
 // may write to, such as /tmp, and a folder or link on the way belongs to another user or is open to others. Root is
 // trusted.
-func mayReplace(folder string) error {
-	if err := checkBelowShared(folder); err != nil {
+func checkOwned(folder string) error {
+	if err := checkOwnedPath(folder); err != nil {
 		return err
 	}
 	resolved, err := filepath.EvalSymlinks(folder)
 	if err != nil {
 		return err
 	}
-	return checkBelowShared(resolved)
+	return checkOwnedPath(resolved)
 }
 
-func checkBelowShared(folder string) error {
+func checkOwnedPath(folder string) error {
 	var doubt error // about a folder that matters if one above it is shared
 	for {
 		info, err := os.Lstat(folder)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestMayReplace(t *testing.T) {
+func TestCheckOwned(t *testing.T) {
 	shared := filepath.Join(t.TempDir(), "shared")
 	for folder, mode := range map[string]os.FileMode{
 		"": os.ModeSticky | 0o777, "own": 0o755, "own/inner": 0o700, "open": 0o777, "group": 0o775, "open/inner": 0o755,
@@ -47,14 +47,14 @@ func TestMayReplace(t *testing.T) {
 		want["foreignlink"] = "foreignlink belongs"
 	}
 	for folder, text := range want {
-		switch err := mayReplace(filepath.Join(shared, folder)); {
+		switch err := checkOwned(filepath.Join(shared, folder)); {
 		case text == "" && err != nil:
 			t.Errorf("%q: %v", folder, err)
 		case text != "" && (err == nil || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), "--socket")):
 			t.Errorf("%q: got %v, want %q", folder, err, text)
 		}
 	}
-	if err := mayReplace(filepath.Join(shared, "missing")); err == nil {
+	if err := checkOwned(filepath.Join(shared, "missing")); err == nil {
 		t.Error("a missing folder is trusted")
 	}
 }

@@ -33,10 +33,11 @@ const (
 // nest deeper than 128 levels.
 var Limits = jsonvalue.Limits{Depth: 128 + 2, Values: 100_000}
 
-// The times of a registration that are believed, in seconds since 1970: 2000 to 2099. The confdb-schema refuses others.
+// The times of a registration that are believed, in seconds since 1970: 2000 to 2099. The roles' confdb-schema accepts all
+// of them as "registered".
 const (
 	earliestRegistration = 946_684_800
-	latestRegistration   = 4_102_444_799
+	latestRegistration   = 4_102_434_000
 )
 
 // Options are options of NewClient. The zero value is ready for use.

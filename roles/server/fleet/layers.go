@@ -105,6 +105,9 @@ func (f *Fleet) check(ctx context.Context, change *Change) error {
 // keepSecrets replaces the markers in a change by the secrets that the layer has now. The change is then bound to the
 // layer's present revision.
 func (f *Fleet) keepSecrets(ctx context.Context, change *Change) error {
+	if !f.secrets.marked(change.Config) {
+		return nil
+	}
 	present, err := f.layer(ctx, change.Name)
 	if err != nil && !errors.Is(err, ErrUnknownLayer) {
 		return err

@@ -53,7 +53,8 @@ type Answer struct {
 // after what they heard.
 //
 // A poll with a wait is answered at once if there is an offer of a revision that the device has not tried; else when that
-// has come, or the wait is over. A newer poll of the device ends it, without an offer. Errors: ErrUnknownDevice, ErrPending, ErrRevoked, and the store's.
+// has come, or the wait is over. A newer poll of the device ends it, without an offer. Errors: ErrUnknownDevice, ErrPending,
+// ErrRevoked, and the store's.
 func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, error) {
 	poll.Config = f.names.short(poll.Config)
 	report := Report{Config: poll.Config}

@@ -332,10 +332,15 @@ func (s *secrets) refusal(err error, target map[string]any) error {
 
 var inList = regexp.MustCompile(`\[\d*\]`)
 
+// marked reports whether a configuration may have markers.
+func (s *secrets) marked(config Config) bool {
+	return s.of != nil && strings.Contains(config.text, `"`+secretMember+`"`)
+}
+
 // reveal replaces the markers in a configuration by the present values of the layer that they stand for. A marker has to
 // stand where its secret stands, or elsewhere in the same list.
 func (s *secrets) reveal(config, present Config) (Config, error) {
-	if s.of == nil || !strings.Contains(config.text, `"`+secretMember+`"`) {
+	if !s.marked(config) {
 		return config, nil
 	}
 	key, err := s.key()

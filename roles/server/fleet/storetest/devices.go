@@ -1,21 +1,13 @@
 package storetest
 
 import (
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"aspects-poc/roles/server/fleet"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 )
 
 func keepsDevices(t *testing.T, store fleet.Store) {
@@ -42,81 +34,6 @@ func addsOnce(t *testing.T, store fleet.Store) {
 	is(t, err, fleet.ErrExists)
 	holds(t, store, first)
 	counts(t, store, 1)
-}
-
-// knowsKeys has a device register again with the key that it has, as one does that never got its answer.
-func knowsKeys(t *testing.T, store fleet.Store) {
-	first, other := Device(t), Device(t)
-	first.Labels = fleet.Labels{"site": "berlin"}
-	add(t, store, first)
-	add(t, store, other)
-	again := Device(t)
-	again.Identity = fleet.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: first.PublicKeyRSA, Arch: "arm64"}
-	again.Labels, again.Status = fleet.Labels{"site": "paris"}, fleet.Pending
-	kept, err := store.Add(t.Context(), again, 0)
-	ok(t, err)
-	same(t, first, kept)
-	holds(t, store, first)
-	_, err = store.Device(t.Context(), again.ID)
-	is(t, err, fleet.ErrUnknownDevice)
-	counts(t, store, 2)
-
-	const key = "-----BEGIN PUBLIC KEY-----\n" + anyKey + "-----END PUBLIC KEY-----\n"
-	written := Device(t)
-	written.PublicKeyRSA, written.KeyID = key, ""
-	add(t, store, written)
-	for _, text := range waysOfWriting(t, key) {
-		again := Device(t)
-		again.PublicKeyRSA, again.KeyID = text, ""
-		kept, err := store.Add(t.Context(), again, 0)
-		ok(t, err)
-		same(t, written, kept)
-	}
-	ok(t, store.Remove(t.Context(), written.ID, by("ann", 1)))
-
-	const crowd = 8 // of calls at the same time
-	rival := Device(t)
-	var wait sync.WaitGroup
-	ids := make([]uuid.UUID, crowd)
-	for i := range crowd {
-		device := Device(t)
-		device.Identity, device.KeyID = rival.Identity, rival.KeyID
-		wait.Go(func() {
-			kept, err := store.Add(t.Context(), device, 0)
-			if err != nil {
-				t.Error(err)
-			}
-			ids[i] = kept.ID
-		})
-	}
-	wait.Wait()
-	for _, id := range ids {
-		if id != ids[0] {
-			t.Errorf("one key, several devices: %v", ids)
-		}
-	}
-	counts(t, store, 3)
-
-	for range 2 { // no key is no key of anybody
-		keyless := Device(t)
-		keyless.PublicKeyRSA, keyless.KeyID = "", ""
-		add(t, store, keyless)
-	}
-	counts(t, store, 5)
-}
-
-func findsByKey(t *testing.T, store fleet.Store) {
-	first, keyless := Device(t), Device(t)
-	keyless.KeyID = ""
-	add(t, store, first)
-	add(t, store, keyless)
-	got, err := store.DeviceByKey(t.Context(), first.KeyID)
-	ok(t, err)
-	same(t, first, got)
-	for _, unknown := range []string{"", "another"} {
-		_, err = store.DeviceByKey(t.Context(), unknown)
-		is(t, err, fleet.ErrUnknownDevice)
-	}
 }
 
 func listsDevices(t *testing.T, store fleet.Store) {
@@ -171,131 +88,6 @@ func listsDevices(t *testing.T, store fleet.Store) {
 	is(t, err, fleet.ErrBadCursor)
 }
 
-func keepsReports(t *testing.T, store fleet.Store) {
-	device, other := Device(t), Device(t)
-	add(t, store, device)
-	add(t, store, other)
-	for i, config := range []string{`{"a":{"b":1}}`, `{"a":{"c":2}}`, `{}`,
-		`{"n":9007199254740993,"f":1.10,"e":1e400,"s":"\u0000 'ü' \\","deep":{"a":[null,{"b":[]}]}}`,
-		`{"big":"` + strings.Repeat("x", 1<<20) + `"}`} {
-		report(t, store, &device, fleet.Report{
-			Config:    Config(t, config),
-			Sequence:  int64(i + 1),
-			Instance:  name("machine", i),
-			Running:   fleet.Running{Revision: int64(i), Hash: name("hash", i)},
-			Attempted: fleet.Attempted{Revision: 1 << 60, Outcome: fleet.Refused, Path: "a.b", Reason: "it is 'odd'", At: -5},
-			At:        registered.Add(time.Duration(i+1) * time.Hour),
-			Verdict:   fleet.Verdict{State: fleet.StateRefused, Revision: int64(i)},
-		})
-		holds(t, store, device)
-	}
-	report(t, store, &device, fleet.Report{At: registered.Add(time.Hour), Verdict: device.Verdict}) // of a client that says no more
-	holds(t, store, device)
-	holds(t, store, other)
-}
-
-func ordersReports(t *testing.T, store fleet.Store) {
-	device := Device(t)
-	add(t, store, device)
-	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":1}`), Sequence: 5, At: registered})
-	late := fleet.Report{Config: Config(t, `{"a":0}`), Sequence: 4, At: registered.Add(time.Second),
-		Running: fleet.Running{Revision: 1}, Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 9}}
-	sequence, err := store.Report(t.Context(), device.ID, late)
-	ok(t, err)
-	if sequence != 5 {
-		t.Errorf("sequence %d", sequence)
-	}
-	holds(t, store, device)
-	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":2}`), Sequence: 5, At: registered}) // once more, with more
-	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":3}`), Sequence: 6, At: registered,
-		Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 9}})
-	// A verdict is of its report, and goes with it: also one for an earlier revision, which says nothing of a later one.
-	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":4}`), Sequence: 7, At: registered,
-		Verdict: fleet.Verdict{State: fleet.StateBehind, Revision: 8}})
-	holds(t, store, device)
-}
-
-func keepsSeen(t *testing.T, store fleet.Store) {
-	device, other := Device(t), Device(t)
-	add(t, store, device)
-	add(t, store, other)
-	observe := func(seen int) {
-		t.Helper()
-		observation := fleet.Observation{ID: device.ID, Seen: registered.Add(time.Duration(seen) * time.Second)}
-		stranger := observation
-		stranger.ID = uuid.New()
-		ok(t, store.Observe(t.Context(), []fleet.Observation{stranger, observation}))
-	}
-	observe(60)
-	device.LastSeen = registered.Add(time.Minute)
-	holds(t, store, device)
-	observe(50) // later told, but earlier
-	holds(t, store, device)
-	for _, seconds := range []int{20, 10} {
-		ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered,
-			Twins: registered.Add(time.Duration(seconds) * time.Second)}}))
-		device.Twins = registered.Add(20 * time.Second)
-		holds(t, store, device)
-	}
-	for _, seconds := range []int{25, 15} {
-		ok(t, store.SetAlone(t.Context(), device.ID, registered.Add(time.Duration(seconds)*time.Second)))
-		device.Alone = registered.Add(25 * time.Second)
-		holds(t, store, device)
-	}
-	observe(70)
-	device.LastSeen = registered.Add(70 * time.Second)
-	holds(t, store, device)
-	holds(t, store, other)
-	var crowd []fleet.Observation
-	for range 1000 {
-		crowd = append(crowd, fleet.Observation{ID: other.ID, Seen: registered})
-	}
-	ok(t, store.Observe(t.Context(), crowd))
-	other.LastSeen = registered
-	holds(t, store, other)
-	ok(t, store.Observe(t.Context(), nil))
-}
-
-func keepsStats(t *testing.T, store fleet.Store) {
-	device, other := Device(t), Device(t)
-	add(t, store, device)
-	add(t, store, other)
-	at := func(minutes int) time.Time {
-		return registered.Truncate(time.Hour).Add(time.Duration(minutes) * time.Minute)
-	}
-	point := func(minutes int, text string, thin ...fleet.Thinning) {
-		t.Helper()
-		ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: at(minutes),
-			Stats: &fleet.Stats{At: at(minutes), Text: text}, Thin: thin}}))
-	}
-	holdsStats := func(since int, want ...string) {
-		t.Helper()
-		list, err := store.Stats(t.Context(), device.ID, at(since))
-		ok(t, err)
-		var got []string
-		for _, stats := range list {
-			got = append(got, fmt.Sprint(stats.At.Sub(at(0)).Minutes(), " ", stats.Text))
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
-		}
-	}
-	holdsStats(0)
-	for minutes := 0; minutes <= 60; minutes += 10 {
-		point(minutes, fmt.Sprintf(`{"n":%d}`, minutes))
-	}
-	point(60, `{"n":61}`)
-	holdsStats(40, `40 {"n":40}`, `50 {"n":50}`, `60 {"n":61}`)
-	point(70, `{}`, fleet.Thinning{Before: at(40), Step: 30 * time.Minute}, fleet.Thinning{Before: at(20)})
-	holdsStats(0, `30 {"n":30}`, `40 {"n":40}`, `50 {"n":50}`, `60 {"n":61}`, `70 {}`)
-	list, err := store.Stats(t.Context(), other.ID, at(0))
-	if len(list) != 0 || err != nil {
-		t.Error(list, err)
-	}
-	_, err = store.Stats(t.Context(), uuid.New(), at(0))
-	is(t, err, fleet.ErrUnknownDevice)
-}
-
 func replacesLabels(t *testing.T, store fleet.Store) {
 	device := Device(t)
 	add(t, store, device)
@@ -344,75 +136,6 @@ func replacesStatus(t *testing.T, store fleet.Store) {
 	}
 }
 
-func replacesKey(t *testing.T, store fleet.Store) {
-	device, other := Device(t), Device(t)
-	add(t, store, device)
-	add(t, store, other)
-	old := device
-	ok(t, store.SetKey(t.Context(), device.ID, device.KeyID, "new PEM", "new key"))
-	device.PublicKeyRSA, device.KeyID = "new PEM", "new key"
-	holds(t, store, device)
-	_, err := store.DeviceByKey(t.Context(), old.KeyID)
-	is(t, err, fleet.ErrUnknownDevice)
-	is(t, store.SetKey(t.Context(), device.ID, old.KeyID, "third PEM", "third key"), fleet.ErrStale)
-	is(t, store.SetKey(t.Context(), device.ID, device.KeyID, other.PublicKeyRSA, other.KeyID), fleet.ErrExists)
-	holds(t, store, device)
-	// The old key is nobody's: whoever has it registers a device of its own.
-	newcomer := Device(t)
-	newcomer.Identity, newcomer.KeyID = old.Identity, old.KeyID
-	add(t, store, newcomer)
-}
-
-// keepsRevokedKeys removes revoked devices, whose keys must not come back.
-func keepsRevokedKeys(t *testing.T, store fleet.Store) {
-	stolen, unsigned, active := Device(t), Device(t), Device(t)
-	unsigned.PublicKeyRSA, unsigned.KeyID = "-----BEGIN PUBLIC KEY-----\n"+anyKey+"-----END PUBLIC KEY-----\n", ""
-	for _, device := range []fleet.Device{stolen, unsigned, active} {
-		add(t, store, device)
-	}
-	for _, device := range []fleet.Device{stolen, unsigned} {
-		ok(t, store.SetStatus(t.Context(), device.ID, fleet.Revoked))
-	}
-	for i, device := range []fleet.Device{stolen, unsigned, active} {
-		ok(t, store.Remove(t.Context(), device.ID, by("ann", i)))
-	}
-	keys := []fleet.RevokedKey{{KeyID: stolen.KeyID, Device: stolen.ID, At: by("", 0).At},
-		{KeyID: fleet.KeyID(unsigned.PublicKeyRSA), Device: unsigned.ID, At: by("", 1).At}}
-	revoked := func(want ...fleet.RevokedKey) {
-		t.Helper()
-		got, err := store.RevokedKeys(t.Context())
-		ok(t, err)
-		same(t, want, got)
-	}
-	revoked(keys...)
-	refused := func(device fleet.Device) {
-		t.Helper()
-		again := device
-		again.ID = uuid.New()
-		_, err := store.Add(t.Context(), again, 0)
-		is(t, err, fleet.ErrRevoked)
-		_, err = store.Add(t.Context(), again, 1000)
-		is(t, err, fleet.ErrRevoked)
-		_, err = store.DeviceByKey(t.Context(), device.KeyID)
-		is(t, err, fleet.ErrRevoked)
-	}
-	refused(stolen)
-	unsigned.KeyID = fleet.KeyID(unsigned.PublicKeyRSA)
-	refused(unsigned)
-	add(t, store, active) // it was not revoked
-	is(t, store.SetKey(t.Context(), active.ID, active.KeyID, stolen.PublicKeyRSA, stolen.KeyID), fleet.ErrRevoked)
-	holds(t, store, active)
-	is(t, store.AllowKey(t.Context(), active.KeyID), fleet.ErrUnknownKey)
-	ok(t, store.AllowKey(t.Context(), stolen.KeyID))
-	is(t, store.AllowKey(t.Context(), stolen.KeyID), fleet.ErrUnknownKey)
-	revoked(keys[1])
-	_, err := store.DeviceByKey(t.Context(), stolen.KeyID)
-	is(t, err, fleet.ErrUnknownDevice)
-	stolen.ID = uuid.New()
-	add(t, store, stolen)
-	refused(unsigned)
-}
-
 func removesDevices(t *testing.T, store fleet.Store) {
 	device, other := Device(t), Device(t)
 	add(t, store, device)
@@ -437,60 +160,6 @@ func removesDevices(t *testing.T, store fleet.Store) {
 		t.Errorf("revision %d", got)
 	}
 	add(t, store, device) // as a new one
-}
-
-func countsStandings(t *testing.T, store fleet.Store) {
-	berlin := fleet.Labels{"site": "berlin"}
-	for i := range 6 {
-		device := Device(t)
-		if i%2 == 0 {
-			device.Labels = berlin
-		}
-		if i == 5 {
-			device.Status = fleet.Pending
-		}
-		add(t, store, device)
-		if i < 3 {
-			running := fleet.Running{Revision: 4}
-			if i == 2 {
-				running = fleet.Running{} // it does not say
-			}
-			report(t, store, &device, fleet.Report{At: registered, Running: running,
-				Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 4}})
-			ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered.Add(time.Duration(i) * time.Hour)}}))
-			if i < 2 { // of which the second has been seen for an hour since
-				ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered, Twins: registered}}))
-			}
-		}
-		if i == 3 || i == 4 { // an operator knew better, before the one and after the other
-			ok(t, store.SetAlone(t.Context(), device.ID, registered))
-			ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered,
-				Twins: registered.Add(time.Duration(4-i) * time.Second)}}))
-		}
-		if i == 0 {
-			for n := range 6 { // up to revision 6, which is beyond the verdict's
-				set(t, store, change(t, fleet.DeviceLayer(device.ID), "", fmt.Sprintf(`{"n":%d}`, n)))
-			}
-		}
-	}
-	groups, err := store.Standings(t.Context(), registered.Add(time.Hour), time.Hour)
-	ok(t, err)
-	got := map[string]string{}
-	for _, group := range groups {
-		key := fmt.Sprint(group.Status, " ", group.Verdict.State, " ", group.Verdict.Revision, " ", group.Own, " ", group.Mute, " ", group.Labels)
-		got[key] = fmt.Sprint(group.Count, " of which silent ", group.Silent, " and cloned ", group.Cloned)
-	}
-	want := map[string]string{
-		"active in-sync 4 6 false " + berlin.String(): "1 of which silent 1 and cloned 1",
-		"active in-sync 4 0 false {}":                 "1 of which silent 0 and cloned 0",
-		"active in-sync 4 0 true " + berlin.String():  "1 of which silent 0 and cloned 0",
-		"active unknown 0 0 false {}":                 "1 of which silent 1 and cloned 1",
-		"active unknown 0 0 false " + berlin.String(): "1 of which silent 1 and cloned 0",
-		"pending unknown 0 0 false {}":                "1 of which silent 1 and cloned 0",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
 }
 
 // boundsPending has devices wait for approval, as many as may, of which some come at the same time.
@@ -561,20 +230,3 @@ const anyKey = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0Hpm24KliZhoRew/F3Eu
 	"vmcZfLfVMa8xzUNUf95CArwo0APBkE0uE2iCT1AwRv7v5hvtQpENSqYipMd+co06\n" +
 	"D+P7EXuZM8JqHFcqoZldNiQKUnHcDpT08R6nzvc9fZE4A1oF9NscZIhoJL6jxInn\n" +
 	"DQIDAQAB\n"
-
-// waysOfWriting returns other texts of a public key.
-func waysOfWriting(t *testing.T, key string) (texts []string) {
-	t.Helper()
-	block, _ := pem.Decode([]byte(key))
-	if block == nil {
-		t.Fatal("no PEM")
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-	ok(t, err)
-	other := pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(parsed.(*rsa.PublicKey))}
-	plain := string(pem.EncodeToMemory(&other))
-	block.Headers = map[string]string{"Comment": "a key"}
-	return []string{plain, string(pem.EncodeToMemory(block)), strings.TrimSpace(key), "\n " + key + " \n\n", strings.ReplaceAll(key, "\n", "\r\n"),
-		strings.ReplaceAll(key, "\n", "\r"), strings.ReplaceAll(key, "\n", "\n\t"), strings.ReplaceAll(plain, "\n", " \r\n"),
-		strings.Replace(key, "MIIB", "MI\nIB", 1), strings.Replace(key, "MIIB", "MI IB", 1)}
-}
