@@ -15,7 +15,7 @@ import (
 // interfaceHook matches the names of hooks that may use the attributes of a plug or slot.
 var interfaceHook = regexp.MustCompile(`^(un)?(prepare|connect)-(plug|slot)-|^disconnect-(plug|slot)-`)
 
-// checkCalls looks at what a script asks snapctl for.
+// checkCalls reports the calls of snapctl in a script that snapd refuses, or that do not do what they seem to.
 func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
 	for _, call := range h.asks {
 		if call.May {
@@ -28,7 +28,7 @@ func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
 				add("hook-cannot-fail", `cannot use "snapctl fail" outside of a "change-view" hook`)
 				continue
 			case call.Several:
-				add("hook-fail-words", "the reason is the first word only")
+				add("hook-fail-words", "snapd takes only the first word as the reason: quote the reason")
 			}
 			if call.Exits {
 				add("hook-fail-exit", "the reason is lost: the hook ends with an error")
@@ -54,7 +54,7 @@ func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
 		}
 		name, colon := strings.CutPrefix(call.Plug, ":")
 		if !colon {
-			add("hook-colon", "snapctl %s --view %s: without a colon before the plug it means the snap's configuration", call.Verb, call.Plug)
+			add("hook-colon", "snapctl %s --view %s: write a colon before the plug; without one, the name is a key of the snap's configuration", call.Verb, call.Plug)
 			continue
 		}
 		p := snap.Plug(name)
@@ -62,7 +62,7 @@ func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
 		case p == nil:
 			add("hook-unknown-plug", "cannot find plug :%s for snap %q%s", name, snap.Name, didYouMean(name, snap.confdbs()))
 			continue
-		case p.Interface == "registry", mistaken(p): // that has been told, at the plug
+		case p.Interface == "registry", mistaken(p): // reported at the plug
 			continue
 		case !p.Confdb():
 			add("hook-unknown-plug", "cannot use --view with non-confdb plug :%s", name)
@@ -95,21 +95,21 @@ func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
 			early := kind == "prepare-plug-" || kind == "unprepare-plug-" || h.Name == "install" || h.Name == "default-configure"
 			switch {
 			case early && waits == "" && !call.Asked:
-				add("hook-connect", "cannot access confdb through unconnected plug :%s: when %q runs it is connected only if it connects by itself",
+				add("hook-connect", "cannot access confdb through unconnected plug :%s: when %q runs, the plug is connected only if it connects by itself",
 					name, h.Name)
 			case early && !call.Asked:
-				add("hook-deadlock", "%q uses plug %q: not connected yet, snapd refuses; where it connects by itself, %q has to wait for %q", h.Name, name,
+				add("hook-deadlock", "%q uses plug %q before it is connected: snapd refuses; if the plug connects by itself, %q has to wait for %q", h.Name, name,
 					waits, h.Name)
 			case waits != "":
 				add("hook-deadlock", "%q uses plug %q, and %q has to wait until %q ends", h.Name, name, waits, h.Name)
 			case kind == "connect-plug-":
-				add("hook-connecting", "%q uses confdb through plug %q: it works where a custodian of the view is connected already", h.Name, name)
+				add("hook-connecting", "%q uses confdb through plug %q: this works only if a custodian of the view is connected already", h.Name, name)
 			}
 		}
 	}
 }
 
-// noRule tells why a plug's view can never be read, or written.
+// noRule returns why a plug's view can never be read, or written; "" if it can.
 func (c *checker) noRule(p *snapfile.Plug, write bool) string {
 	name := c.viewOf(p)
 	for _, v := range c.views {
@@ -129,7 +129,7 @@ func (c *checker) noRule(p *snapfile.Plug, write bool) string {
 	return ""
 }
 
-// refusedRequest tells why a request can never be read, set or unset through a plug, in the engine's words.
+// refusedRequest returns the engine's error for a request that can never be read, set or unset through a plug; "" if it can.
 func (c *checker) refusedRequest(p *snapfile.Plug, verb, request string) string {
 	i := slices.IndexFunc(c.views, func(v *viewModel) bool { return v.name == c.viewOf(p) })
 	if i < 0 || c.views[i].parsed == nil || c.refused() {
@@ -171,8 +171,8 @@ func (c *checker) refused() bool {
 	return c.broken || slices.ContainsFunc(c.findings, func(f Finding) bool { return f.File == c.doc.File && f.Level == Error })
 }
 
-// checkWayIn sees that a load-view or save-view hook has a plug to hand its values through: its own, or another one of its
-// snap.
+// checkWayIn reports a load-view hook whose snap has no plug that can write, and a save-view hook whose snap has none that can
+// read. Such a hook can pass no values on.
 func (c *checker) checkWayIn(snap *Snap, h *script, kind string, own *snapfile.Plug) {
 	if kind != "load-view-" && kind != "save-view-" || c.viewOf(own) == "" || c.noRule(own, kind == "load-view-") == "" {
 		return
@@ -185,9 +185,9 @@ func (c *checker) checkWayIn(snap *Snap, h *script, kind string, own *snapfile.P
 	}
 	verb, what := "read", "read"
 	if kind == "load-view-" {
-		verb, what = "hand in", "written"
+		verb, what = "write", "written"
 	}
-	c.addTo(h.File, "hook-no-way", document.Position{}, "%q can %s nothing: no plug of snap %q is for a view of %s that can be %s", h.Name, verb, snap.Name,
+	c.addTo(h.File, "hook-no-way", document.Position{}, "%q can %s nothing: snap %q has no plug for a view of %s that can be %s", h.Name, verb, snap.Name,
 		c.doc.Header("name"), what)
 }
 
@@ -213,8 +213,8 @@ func (c *checker) feeds() map[string]bool {
 	return fed
 }
 
-// waitsFor returns the hook of the snap that has to run for an access through a plug, "" if there is none: snapd runs one
-// hook of a snap at a time.
+// waitsFor returns the hook of the same snap that snapd runs during an access through a plug, "" if there is none. The hook
+// waits for the one that makes the access, as snapd runs one hook of a snap at a time.
 func (c *checker) waitsFor(snap *Snap, p *snapfile.Plug, write bool) string {
 	for i := range snap.Plugs {
 		custodian := &snap.Plugs[i]
@@ -236,7 +236,7 @@ func (c *checker) waitsFor(snap *Snap, p *snapfile.Plug, write bool) string {
 	return ""
 }
 
-// readsEphemeral tells whether a view has ephemeral data to be read.
+// readsEphemeral reports whether a plug's view reads ephemeral data.
 func (c *checker) readsEphemeral(p *snapfile.Plug) bool {
 	name := c.viewOf(p)
 	for _, v := range c.views {

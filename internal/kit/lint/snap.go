@@ -15,10 +15,10 @@ import (
 	"aspects-poc/internal/nearest"
 )
 
-// A Snap is a snap as source or unpacked, with what lint looks at besides its file.
+// A Snap is a snap as source or unpacked: its file, its scripts, and what lint has found out about its parts.
 type Snap struct {
 	*snapfile.Snap
-	scripts []script // its hooks, and those that parts bring, sorted by name
+	scripts []script // its hooks and those that parts install, sorted by name
 
 	built   bool // a build may add hooks
 	open    bool // extensions may add plugs
@@ -29,23 +29,24 @@ type Snap struct {
 	file func(path string) (fs.FileInfo, error) // returns a file of the snap; nil if not all files are known
 }
 
-// A strange key is probably a mistyped one.
+// A strange key is probably a misspelt one.
 type strange struct {
 	key, meant string
 	at         document.Position
 }
 
-// A script is a hook with what its program says.
+// A script is a hook with its text.
 type script struct {
 	snapfile.Hook
 	text []byte       // nil if there is no script, or it is a binary
-	asks []calls.Call // what it asks snapctl for
+	asks []calls.Call // its calls of snapctl
 }
 
 // maxHook is the size of the largest script that is checked, in bytes.
 const maxHook = 1 << 20
 
-// ReadSnap reads a snap as snapfile.Read does, with its scripts.
+// ReadSnap reads a snap's file, as snapfile.Read does, and its scripts. It returns the errors of snapfile.Read, and those of
+// reading a script that exists.
 func ReadSnap(name string) (*Snap, error) {
 	found, err := snapfile.Read(name)
 	if err != nil {
@@ -74,8 +75,8 @@ func ReadSnap(name string) (*Snap, error) {
 	return snap, nil
 }
 
-// Keys of a snap's file. readKeys reports keys that resemble topKeys, or appKeys in apps and hooks. otherKeys are valid keys
-// that resemble those.
+// Keys of a snap's file. readKeys reports keys that resemble topKeys, or appKeys in apps and hooks. otherKeys are valid and
+// resemble those: they are not reported.
 var (
 	topKeys   = []string{"plugs", "hooks", "apps", "parts", "environment"}
 	appKeys   = []string{"plugs", "command", "command-chain", "environment", "daemon"}
@@ -90,7 +91,7 @@ func entriesOf(n *document.Node) []document.Entry {
 	return n.Entries
 }
 
-// readKeys finds keys that are near to another one, and apps whose extensions bring plugs.
+// readKeys finds misspelt keys, and apps with extensions, which may add plugs.
 func (s *Snap) readKeys(top *document.Node) {
 	look := func(of *document.Node, wanted []string) {
 		for _, entry := range entriesOf(of) {
@@ -112,9 +113,9 @@ func (s *Snap) readKeys(top *document.Node) {
 	}
 }
 
-// readParts finds hooks that parts bring, and programs that nothing brings. Where not all parts can be known, it looks whether
-// they may bring hooks: those that are told to, by name, those whose source has a folder of them, and those that a Makefile
-// or its like installs.
+// readParts finds hooks that parts install, and programs that no part installs. If not all files of the parts can be known,
+// it finds out whether a part may install hooks: its scripts name hooks, its source has a folder of hooks, or a build system
+// such as make installs its files.
 func (s *Snap) readParts(top *document.Node) {
 	root := snapfile.Root(s.File)
 	if snapfile.Built(s.File) {
@@ -161,7 +162,7 @@ func (s *Snap) readParts(top *document.Node) {
 	}
 }
 
-// made reports whether a program may be built before the snap is: git ignores the place where a part would find it.
+// made reports whether a program may be built before the snap: git ignores the place where a part takes it from.
 func made(root string, parts *document.Node, program string) bool {
 	for _, name := range parts.Keys() {
 		part := parts.Get(name)
@@ -221,7 +222,7 @@ func ignored(root, path string) bool {
 	return false
 }
 
-// bring adds the hook that a part brings. A hook that lies in the project goes before it.
+// bring adds a hook that a part installs, unless the project has a hook of this name.
 func (s *Snap) bring(name, file string) {
 	i := slices.IndexFunc(s.scripts, func(h script) bool { return h.Name == name })
 	if i >= 0 && s.scripts[i].File != s.File {
@@ -240,7 +241,7 @@ func (s *Snap) bring(name, file string) {
 	s.scripts[i] = hook
 }
 
-// read reads the file of a hook, if it is a script.
+// read reads the hook's file, if it is a script of at most maxHook bytes.
 func (h *script) read() error {
 	info, err := os.Stat(h.File)
 	if err != nil || info.Size() > maxHook || !info.Mode().IsRegular() {
@@ -282,7 +283,7 @@ func (s *Snap) confdbs() []string {
 	return names
 }
 
-// mistaken reports whether a plug is for a confdb, by its attributes, and has another interface.
+// mistaken reports whether a plug has the attributes of a confdb plug and another interface.
 func mistaken(p *snapfile.Plug) bool {
 	if p.Interface == "confdb" || p.Interface == "registry" || p.Account == "" && p.View == "" {
 		return false

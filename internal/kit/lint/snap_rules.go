@@ -17,7 +17,7 @@ import (
 	"aspects-poc/internal/kit/snapfile"
 )
 
-// checkSnaps looks at the snaps that use the confdb-schema.
+// checkSnaps checks the snaps that use the confdb-schema, and that each view has one custodian with the hooks that it needs.
 func (c *checker) checkSnaps() {
 	if len(c.options.Snaps) == 0 {
 		return
@@ -38,9 +38,9 @@ func (c *checker) checkSnaps() {
 			}
 			if mistaken(p) {
 				if p.Entry.Value.Get("interface") == nil {
-					c.addTo(snap.File, "plug-interface", p.Entry.KeyPos, "plug %q is for a confdb, and does not say that its interface is confdb", p.Name)
+					c.addTo(snap.File, "plug-interface", p.Entry.KeyPos, "plug %q has the attributes of a confdb plug and no interface: add \"interface: confdb\"", p.Name)
 				} else {
-					c.addTo(snap.File, "plug-interface", p.At("interface"), "plug %q is for a confdb, and its interface is %q; did you mean %q?", p.Name, p.Interface, "confdb")
+					c.addTo(snap.File, "plug-interface", p.At("interface"), "plug %q has the attributes of a confdb plug, and its interface is %q; did you mean %q?", p.Name, p.Interface, "confdb")
 				}
 			}
 			if !p.Confdb() || !c.checkPlug(snap, p) {
@@ -59,7 +59,7 @@ func (c *checker) checkSnaps() {
 		}
 	}
 	if c.doc.Header("name") == "" {
-		return // nobody's plugs are for its views
+		return // no plug can name its views
 	}
 	fed := c.feeds()
 	for _, view := range c.views {
@@ -91,7 +91,7 @@ func (c *checker) checkSnaps() {
 	}
 }
 
-// checkSnap looks at what of a snap is about no plug or hook that it has.
+// checkSnap checks a snap's name, its keys, its programs, and folders in the place of hooks.
 func (c *checker) checkSnap(snap *Snap) {
 	if !snapfile.ValidName(snap.Name) && plainName.MatchString(snap.Name) {
 		hint := "; a name has at most 40 of a-z, 0-9 and single hyphens in between, with a letter among them"
@@ -120,13 +120,13 @@ func (c *checker) checkSnap(snap *Snap) {
 	}
 }
 
-// plainName is a name that is none that is still to be filled in.
+// plainName matches a name without a placeholder that a template fills in.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._ -]+$`)
 
-// notInNames are what names of snaps cannot have, and hyphens, of which one stands by itself.
+// notInNames matches characters that a snap's name cannot have, and hyphens, which are replaced by one hyphen.
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 
-// viewOf returns the name of the view of this confdb-schema that a plug is for, "" if it is for another one's.
+// viewOf returns the name of the plug's view, "" if the plug is for another confdb-schema.
 func (c *checker) viewOf(p *snapfile.Plug) string {
 	schema, view, _ := strings.Cut(p.View, "/")
 	if schema != c.doc.Header("name") || c.account() != "" && p.Account != c.account() {
@@ -135,8 +135,8 @@ func (c *checker) viewOf(p *snapfile.Plug) string {
 	return view
 }
 
-// fillAccounts puts the account into plugs that have a placeholder for it, and reports the first if no flag fills it in. To
-// snapd the placeholder in an unpacked snap is a wrong account.
+// fillAccounts puts the account into plugs that have a placeholder. If no flag gives the account, it reports the first
+// placeholder. In an unpacked snap a placeholder stays, as snapd reads it as a wrong account.
 func (c *checker) fillAccounts(snap *Snap) {
 	told := c.options.Account != ""
 	if !told && filepath.Base(snap.File) == "snap.yaml" {
@@ -149,18 +149,18 @@ func (c *checker) fillAccounts(snap *Snap) {
 			continue
 		}
 		if !told {
-			c.addTo(snap.File, "placeholder", p.At("account"), "the account is still to be filled in, by --account-id: %s", given)
+			c.addTo(snap.File, "placeholder", p.At("account"), "the account is a placeholder: %s; fill it in, or give --account-id", given)
 			told = true
 		}
 		p.Account = cmp.Or(c.account(), "not-known")
 	}
 }
 
-// checkPlug makes the checks of snapd's confdb interface, in its words, and tells whether the plug is sound.
+// checkPlug makes the checks of snapd's confdb interface, in its words. It reports whether snapd accepts the plug.
 func (c *checker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 	role := ""
 	if given := p.Entry.Value.Get("role"); given.Is(document.String) {
-		role = cmp.Or(given.Text, "none") // an empty one is there, and not the one that may be
+		role = cmp.Or(given.Text, "none") // an empty role is not the same as no role, and is refused
 	}
 	if attribute, reason := snapfile.Refused(p.Account, p.View, role); reason != "" {
 		hint := ""
@@ -191,16 +191,16 @@ func (c *checker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 		return true
 	}
 	if c.doc.Headers.Get("views").Get(view) == nil {
-		c.addTo(snap.File, "plug-view", p.At("view"), "plug %q is for view %q, which %s does not have%s", p.Name, view, schema,
+		c.addTo(snap.File, "plug-view", p.At("view"), "plug %q is for view %q, and %s has no such view%s", p.Name, view, schema,
 			didYouMean(view, c.doc.Headers.Get("views").Keys()))
 	} else if !snap.hasTwin(p) && !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
-		c.addTo(snap.File, "plug-name", p.Entry.KeyPos, "plug %q is for view %q of %s: hooks are named after the plug, and %s-%s would tell",
+		c.addTo(snap.File, "plug-name", p.Entry.KeyPos, "plug %q is for view %q of %s: name it %s-%s, as hooks are named after their plug",
 			p.Name, view, schema, schema, view)
 	}
 	return true
 }
 
-// noSchema tells, once, that a confdb-schema was not given.
+// noSchema reports, once, that a confdb-schema was not given.
 func (c *checker) noSchema(snap *Snap, p *snapfile.Plug, schema string) {
 	if p.Account == "system" || slices.Contains(c.options.Schemas, schema) || slices.Contains(c.missing, schema) {
 		return
@@ -211,7 +211,7 @@ func (c *checker) noSchema(snap *Snap, p *snapfile.Plug, schema string) {
 	c.addTo(snap.File, "schema-missing", p.At("view"), "no file of the confdb-schema %q is given%s", schema, didYouMean(schema, slices.Compact(given)))
 }
 
-// checkEphemeral sees that somebody keeps what snapd does not.
+// checkEphemeral reports a view whose ephemeral data no custodian loads or saves. snapd itself does not store such data.
 func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
 	if c.broken {
 		return
@@ -256,7 +256,7 @@ func (c *checker) checkHook(snap *Snap, h *script) {
 	case snapfile.Built(snap.File):
 		add("hook-missing", "hook %q has no file: cannot snap-exec: no such file or directory", h.Name)
 	case !snap.built:
-		add("hook-stub", "hook %q has no file: snapcraft makes one that does nothing", h.Name)
+		add("hook-stub", "hook %q has no file: snapcraft makes an empty one", h.Name)
 	}
 	if h.Name == "default-configure" && !snap.built {
 		if reason := snapfile.RefusedHooks(snap.hookNames()); reason != "" {
@@ -273,13 +273,13 @@ func (c *checker) checkHook(snap *Snap, h *script) {
 		if python.Match(h.text) {
 			help = "begin it with the line #!/usr/bin/env python3"
 		}
-		c.report(h.File, help, "hook-interpreter", document.Position{}, "hook %q does not begin with a line that names its interpreter", h.Name)
+		c.report(h.File, help, "hook-interpreter", document.Position{}, "the first line of hook %q names no interpreter", h.Name)
 	case c.checkPython(snap, h, strings.Fields(string(line[2:]))):
 	case bytes.HasSuffix(line, []byte("\r")):
-		add("hook-interpreter", "hook %q has lines that end as those of Windows do: its interpreter is not found", h.Name)
+		add("hook-interpreter", "hook %q has Windows line ends (CR LF): its interpreter is not found", h.Name)
 	}
 	if at, reason := calls.Refused(h.text); reason != "" {
-		c.addTo(h.File, "hook-syntax", at, "hook %q is no script that its shell can read: %s", h.Name, reason)
+		c.addTo(h.File, "hook-syntax", at, "the shell cannot read hook %q: %s", h.Name, reason)
 	}
 	kind, name := snapfile.Split(h.Name)
 	p := snap.Plug(name)
@@ -303,12 +303,12 @@ func (c *checker) checkHook(snap *Snap, h *script) {
 		if hint == "" {
 			hint = didYouMean(h.Name, snapfile.Names(plugs))
 		}
-		add("hook-plug", "hook %q is for a plug %q, which snap %q does not have%s", h.Name, name, snap.Name, hint)
-	case p.Interface == "registry", mistaken(p): // that has been told, at the plug
+		add("hook-plug", "hook %q is for plug %q, and snap %q has no such plug%s", h.Name, name, snap.Name, hint)
+	case p.Interface == "registry", mistaken(p): // reported at the plug
 	case strings.Contains(kind, "-view-") && !p.Confdb():
-		add("hook-plug", "hook %q is for plug %q, whose interface is %s", h.Name, name, p.Interface)
+		add("hook-plug", "hook %q is for plug %q, and the plug's interface is %s", h.Name, name, p.Interface)
 	case snapfile.CustodianOnly(kind) && !p.Custodian():
-		add("hook-never-runs", "snapd runs %q for custodians only, and plug %q is none", h.Name, name)
+		add("hook-never-runs", "snapd runs %q only for custodians, and plug %q is not one", h.Name, name)
 	}
 	if p.Custodian() {
 		c.checkWayIn(snap, h, kind, p)
@@ -316,14 +316,14 @@ func (c *checker) checkHook(snap *Snap, h *script) {
 	c.checkCalls(snap, h, kind)
 }
 
-// python finds a script in Python by lines that are none of a shell.
+// python matches lines of Python that are no lines of a shell script.
 var python = regexp.MustCompile(`(?m)^(?:import [a-z_][\w.]*(?: as \w+)?(?:, *[a-z_][\w.]*)*|from [\w.]+ import .+|def \w+\(.*\).*:)\s*$`)
 
-// pythons are the versions of Python that bases have. core26 and bare have none.
+// pythons has the version of Python in each base; core26 and bare have no Python.
 var pythons = map[string]string{"core20": "3.8", "core22": "3.10", "core24": "3.12", "core26": "", "bare": ""}
 
-// checkPython looks whether there is the Python that a hook begins with, and reports it if not. A path is one of the base, and
-// env finds those of the snap as well.
+// checkPython reports a hook whose first line names a Python that is not there. A path is a path of the base; env finds
+// programs of the snap as well.
 func (c *checker) checkPython(snap *Snap, h *script, words []string) bool {
 	version, known := pythons[snap.base]
 	if !known || len(words) == 0 {
@@ -350,12 +350,12 @@ func (c *checker) checkPython(snap *Snap, h *script, words []string) bool {
 	}
 	has, help := "has Python "+version+" as python3", "begin it with the line #!/usr/bin/env python3"
 	if version == "" {
-		has, help = "has no Python", "bring Python with the snap, as the packages of a part, and begin the hook with the line #!/usr/bin/env python3"
+		has, help = "has no Python", "add Python to the snap (stage-packages of a part), and begin the hook with the line #!/usr/bin/env python3"
 		if snap.base == "bare" {
 			help = "use a base that has Python, such as core24"
 		}
 	}
-	c.report(h.File, help, "hook-interpreter", document.Position{}, "hook %q wants %s, and base %s %s", h.Name, wanted, snap.base, has)
+	c.report(h.File, help, "hook-interpreter", document.Position{}, "hook %q needs %s, and base %s %s", h.Name, wanted, snap.base, has)
 	return true
 }
 

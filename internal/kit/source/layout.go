@@ -45,7 +45,7 @@ func (s *Source) layOut(parts *snapfile.Parts) error {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("hook %s is declared and has no file here: it does nothing, unless a part "+
 				"that is not built has it", name))
 		} else {
-			s.Warnings = append(s.Warnings, fmt.Sprintf("hook %s is declared and has no file: snapcraft makes one that does nothing", name))
+			s.Warnings = append(s.Warnings, fmt.Sprintf("hook %s is declared and has no file: snapcraft makes an empty one", name))
 		}
 	}
 	if err := os.MkdirAll(filepath.Join(s.Snap.Dir, "meta", "hooks"), 0o755); err != nil {

@@ -114,7 +114,7 @@ func TestLayOut(t *testing.T) {
 		{"commands that older bases look for", "parts: {p: {plugin: dump, source: p}}\napps: {a: {command: $SNAP/a}, b: {command: b, stop-command: bin/b}}\nbase: core18", map[string]string{"p/bin/b": program},
 			[]string{"bin", "meta", "meta/hooks"}, ""},
 		{"a declared hook", "hooks: {configure: {plugs: [network]}}\nparts: {p: {plugin: nil}}", nil,
-			[]string{"meta", "meta/hooks", "meta/hooks/configure"}, "snapcraft makes one that does nothing"},
+			[]string{"meta", "meta/hooks", "meta/hooks/configure"}, "snapcraft makes an empty one"},
 		{"a part that is not built", "hooks: {configure: {}}\nparts: {p: {plugin: go, source: .}}\napps: {a: {command: bin/a}}", nil,
 			[]string{"meta", "meta/hooks", "meta/hooks/configure"}, "part p (plugin go) is not built"},
 		{"a hook whose other one a part may bring", "hooks: {default-configure: {}}\nparts: {p: {plugin: make, source: .}}", nil,
