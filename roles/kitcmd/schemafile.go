@@ -20,7 +20,7 @@ func readSchema(path, account string) ([]facts.Schema, error) {
 	var list []facts.Schema
 	for _, doc := range docs {
 		if account == "" && doc.Unfilled("account-id") {
-			return nil, fmt.Errorf("cannot use %s: its account-id is still to be filled in: give --%s", path, flagAccount)
+			return nil, fmt.Errorf("cannot use %s: its account-id is a placeholder: give --%s", path, flagAccount)
 		}
 		signable, err := doc.Unsigned(account)
 		if err != nil {

@@ -118,7 +118,7 @@ func (c *checker) checkHeaders() {
 
 // unfilled reports a header that is a placeholder, and the flag of registry build that fills it in.
 func (c *checker) unfilled(header, what, flag string) {
-	c.add("placeholder", c.doc.Position(header), "the %s is still to be filled in, by --%s: %s", what, flag, c.doc.Header(header))
+	c.add("placeholder", c.doc.Position(header), "the %s is a placeholder: %s; fill it in, or give --%s", what, c.doc.Header(header), flag)
 }
 
 // checkUnquoted reports a {name} without quotes, which is a map with the key name in YAML.
