@@ -6,9 +6,8 @@
 //
 //	@title			aspects-poc fleet server
 //	@version		1
-//	@description	Devices register, report the configuration that their confdb views show, and get the one that they are
-//	@description	to have. Every error is a problem detail (RFC 9457); every answer carries an X-Request-Id that stands in
-//	@description	the server's log.
+//	@description	Devices register, report the configuration of their confdb views, and get their target. Every error is a
+//	@description	problem detail (RFC 9457). Every answer has an X-Request-Id, which the server's log has too.
 //	@license.name	Apache-2.0
 //	@license.url	https://www.apache.org/licenses/LICENSE-2.0
 //	@accept			json

@@ -19,21 +19,21 @@ import (
 // listDevices lists devices.
 //
 //	@Summary		List devices
-//	@Description	In the order of their registration, without what they reported. A page may have fewer devices than limit,
-//	@Description	or none, and a next all the same, where a filter passes over many.
+//	@Description	Devices come in the order of their registration, without their reports. The answer may have fewer
+//	@Description	devices than limit. If it has a next, there may be more.
 //	@Tags			devices
 //	@ID				list-devices
 //	@Param			selector	query		string					false	"Terms over labels, such as site=berlin,stage!=test"
 //	@Param			state		query		string					false	"One state"	Enums(new,in-sync,behind,refused,failed,drifted,pending,revoked)
-//	@Param			silent		query		bool					false	"Only those that were not seen for three poll intervals, or only the others"
-//	@Param			cloned		query		bool					false	"Only those as which two machines report, or only the others"
-//	@Param			q			query		string					false	"A part of the UUID, address, architecture or a label"
-//	@Param			limit		query		int						false	"How many at most, up to 1000"	default(100)
-//	@Param			after		query		string					false	"Where to go on: next of the page before"
+//	@Param			silent		query		bool					false	"true: only devices not seen for three poll intervals; false: only the others"
+//	@Param			cloned		query		bool					false	"true: only devices as which two machines report; false: only the others"
+//	@Param			q			query		string					false	"Part of the UUID, the address, the architecture or a label"
+//	@Param			limit		query		int						false	"Most devices in the answer, up to 1000"	default(100)
+//	@Param			after		query		string					false	"next of the previous page"
 //	@Success		200			{object}	serverapi.DevicePage	"The devices"
-//	@Failure		401			{object}	serverapi.Problem		"A token of an operator is needed"
-//	@Failure		422			{object}	serverapi.Problem		"A parameter is not as it must be"
-//	@Failure		503			{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
+//	@Failure		401			{object}	serverapi.Problem		"An operator's token is needed"
+//	@Failure		422			{object}	serverapi.Problem		"A parameter is invalid"
+//	@Failure		503			{object}	serverapi.Problem		"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/devices/ [get]
 func (h *handlers) listDevices(c echo.Context) error {
 	q := query{c: c}
@@ -78,16 +78,16 @@ func Match(text string) func(fleet.Device) bool {
 // getDevice shows a device.
 //
 //	@Summary		Show a device
-//	@Description	Its state, what it is to have and what it runs, what it reported, and the paths of values in that that
-//	@Description	contradict its target.
+//	@Description	The answer has the device's state, its target, what it runs, its last report, and the paths of reported
+//	@Description	values that contradict the target.
 //	@Tags			devices
 //	@ID				get-device
-//	@Param			uuid	path		string				true	"UUID that registration gave"	format(uuid)
+//	@Param			uuid	path		string				true	"UUID of the device"	format(uuid)
 //	@Success		200		{object}	serverapi.Device	"The device"
-//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
-//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem	"Not a UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/ [get]
 func (h *handlers) getDevice(c echo.Context) error {
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) { return h.fleet.Device(c.Request().Context(), id) })
@@ -115,19 +115,20 @@ func (h *handlers) answerDevice(c echo.Context, of func(uuid.UUID) (fleet.View, 
 
 // deleteDevice removes a device.
 //
-//	@Summary		Forget a device
-//	@Description	With what it reported, its statistics and its layer. When it polls again, it is told to register. The key of
-//	@Description	a revoked device stays revoked: GET /revoked-keys/ has it, and DELETE /revoked-keys/KEY/ allows it.
+//	@Summary		Delete a device
+//	@Description	Deletes the device with its report, its statistics and its layer. If it polls again, the server answers
+//	@Description	that it has to register. The key of a revoked device stays revoked: GET /revoked-keys/ lists it, and
+//	@Description	DELETE /revoked-keys/KEY/ allows it.
 //	@Tags			devices
 //	@ID				delete-device
-//	@Param			uuid	path	string	true	"UUID that registration gave"	format(uuid)
-//	@Success		204		"It is forgotten"
-//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Param			uuid	path	string	true	"UUID of the device"	format(uuid)
+//	@Success		204		"The device is deleted"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
-//	@Failure		409		{object}	serverapi.Problem	"The device is revoked, and the server remembers as many revoked keys as it may"
-//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		409		{object}	serverapi.Problem	"The device is revoked, and the server's list of revoked keys is full"
+//	@Failure		422		{object}	serverapi.Problem	"Not a UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/ [delete]
 func (h *handlers) deleteDevice(c echo.Context) error {
 	return h.withoutAnswer(c, func(ctx context.Context, id uuid.UUID) error {
@@ -142,19 +143,19 @@ func (h *handlers) deleteDevice(c echo.Context) error {
 // patchLabels changes a device's labels.
 //
 //	@Summary		Change a device's labels
-//	@Description	By a merge patch (RFC 7396): names with their values, null takes a label away, and what is not named stays.
+//	@Description	The body is a merge patch (RFC 7396): a value sets a label, null removes it, and other labels stay.
 //	@Tags			devices
 //	@ID				patch-labels
-//	@Param			uuid	path		string				true	"UUID that registration gave"	format(uuid)
-//	@Param			body	body		LabelsPatch			true	"What is to change"
+//	@Param			uuid	path		string				true	"UUID of the device"	format(uuid)
+//	@Param			body	body		LabelsPatch			true	"The labels to change"
 //	@Success		200		{object}	serverapi.Device	"The device"
-//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
 //	@Failure		413		{object}	serverapi.Problem	"The body is too large"
 //	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
-//	@Failure		422		{object}	serverapi.Problem	"The body is not as it must be; errors names the fields"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem	"The body is invalid; errors has the fields"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/labels/ [patch]
 func (h *handlers) patchLabels(c echo.Context) error {
 	text, err := h.readBody(c)
@@ -185,16 +186,16 @@ type LabelsPatch map[string]*string
 // approveDevice lets a device poll.
 //
 //	@Summary		Approve a device
-//	@Description	Lets a device poll that is pending, or was revoked.
+//	@Description	A pending or revoked device may poll from now on.
 //	@Tags			devices
 //	@ID				approve-device
-//	@Param			uuid	path		string				true	"UUID that registration gave"	format(uuid)
+//	@Param			uuid	path		string				true	"UUID of the device"	format(uuid)
 //	@Success		200		{object}	serverapi.Device	"The device"
-//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
-//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem	"Not a UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/approve/ [post]
 func (h *handlers) approveDevice(c echo.Context) error {
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) {
@@ -205,16 +206,17 @@ func (h *handlers) approveDevice(c echo.Context) error {
 // revokeDevice revokes a device.
 //
 //	@Summary		Revoke a device
-//	@Description	Its polls are refused from now on, until it is approved again. It goes on with what it runs.
+//	@Description	The server refuses the device's polls until it is approved again. The device keeps the configuration
+//	@Description	that it runs.
 //	@Tags			devices
 //	@ID				revoke-device
-//	@Param			uuid	path		string				true	"UUID that registration gave"	format(uuid)
+//	@Param			uuid	path		string				true	"UUID of the device"	format(uuid)
 //	@Success		200		{object}	serverapi.Device	"The device"
-//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
-//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem	"Not a UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/revoke/ [post]
 func (h *handlers) revokeDevice(c echo.Context) error {
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) {
@@ -224,18 +226,18 @@ func (h *handlers) revokeDevice(c echo.Context) error {
 
 // deleteCloned removes the mark "cloned" from a device.
 //
-//	@Summary		Say that one machine alone is the device
-//	@Description	Takes away the mark of two machines, which would pass by itself when one has been alone for ten poll
-//	@Description	intervals. Where two are noticed anew, it comes back.
+//	@Summary		Remove the mark of two machines
+//	@Description	Removes the mark that two machines report as this device. Without this request the mark ends when one
+//	@Description	machine has been alone for ten poll intervals. It comes back if two machines report again.
 //	@Tags			devices
 //	@ID				delete-cloned
-//	@Param			uuid	path	string	true	"UUID that registration gave"	format(uuid)
+//	@Param			uuid	path	string	true	"UUID of the device"	format(uuid)
 //	@Success		204		"There is no mark"
-//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
-//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem	"Not a UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/cloned/ [delete]
 func (h *handlers) deleteCloned(c echo.Context) error {
 	return h.withoutAnswer(c, h.fleet.SetAlone)
@@ -260,16 +262,17 @@ func (h *handlers) withoutAnswer(c echo.Context, do func(context.Context, uuid.U
 // getDeviceTarget shows a device's target.
 //
 //	@Summary		Show a device's target
-//	@Description	All layers that concern it, merged. With explain=true it tells for each value which layer has set it.
+//	@Description	The target is all layers of the device, merged. With explain=true the answer has the layer that set each
+//	@Description	value.
 //	@Tags			devices
 //	@ID				get-device-target
-//	@Param			uuid	path		string					true	"UUID that registration gave"	format(uuid)
-//	@Param			explain	query		bool					false	"Tell where each value comes from"
+//	@Param			uuid	path		string					true	"UUID of the device"	format(uuid)
+//	@Param			explain	query		bool					false	"Include the layer that set each value"
 //	@Success		200		{object}	serverapi.DeviceTarget	"The target"
-//	@Failure		401		{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure		401		{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure		404		{object}	serverapi.Problem		"There is no such device"
-//	@Failure		422		{object}	serverapi.Problem		"A parameter is not as it must be"
-//	@Failure		503		{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem		"A parameter is invalid"
+//	@Failure		503		{object}	serverapi.Problem		"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/target/ [get]
 func (h *handlers) getDeviceTarget(c echo.Context) error {
 	q := query{c: c}
@@ -294,17 +297,18 @@ func (h *handlers) getDeviceTarget(c echo.Context) error {
 // getStats shows a device's statistics.
 //
 //	@Summary		Show a device's statistics
-//	@Description	As it reported them, at times of the server's clock. They are kept for a while, the older the sparser.
+//	@Description	Points have the times of the server's clock. Older points are kept in larger steps, and the oldest are
+//	@Description	deleted.
 //	@Tags			devices
 //	@ID				get-stats
-//	@Param			uuid	path		string					true	"UUID that registration gave"	format(uuid)
-//	@Param			since	query		int						false	"Seconds since 1970; default: all that is kept"
-//	@Param			step	query		int						false	"Seconds between points at the least"
+//	@Param			uuid	path		string					true	"UUID of the device"	format(uuid)
+//	@Param			since	query		int						false	"Only points after this time, in seconds since 1970; default: all"
+//	@Param			step	query		int						false	"Least number of seconds between points"
 //	@Success		200		{object}	serverapi.DeviceStats	"The statistics, the oldest first"
-//	@Failure		401		{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure		401		{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure		404		{object}	serverapi.Problem		"There is no such device"
-//	@Failure		422		{object}	serverapi.Problem		"A parameter is not as it must be"
-//	@Failure		503		{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem		"A parameter is invalid"
+//	@Failure		503		{object}	serverapi.Problem		"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/stats/ [get]
 func (h *handlers) getStats(c echo.Context) error {
 	const longestStep int64 = 1 << 31 // seconds

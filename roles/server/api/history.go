@@ -14,16 +14,16 @@ import (
 // listHistory lists changes.
 //
 //	@Summary		List changes
-//	@Description	Of layers and of devices' labels, the newest first, without configurations.
+//	@Description	Changes of layers and of devices' labels, the newest first, without configurations.
 //	@Tags			history
 //	@ID				list-history
-//	@Param			layer	query		string					false	"Of one layer: everyone, labels/NAME or devices/UUID"
-//	@Param			limit	query		int						false	"How many at most, up to 1000"	default(100)
-//	@Param			before	query		int						false	"Where to go on: next of the page before"
+//	@Param			layer	query		string					false	"Only changes of this layer: everyone, labels/NAME or devices/UUID"
+//	@Param			limit	query		int						false	"Most devices in the answer, up to 1000"	default(100)
+//	@Param			before	query		int						false	"next of the previous page"
 //	@Success		200		{object}	serverapi.HistoryPage	"The changes"
-//	@Failure		401		{object}	serverapi.Problem		"A token of an operator is needed"
-//	@Failure		422		{object}	serverapi.Problem		"A parameter is not as it must be"
-//	@Failure		503		{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
+//	@Failure		401		{object}	serverapi.Problem		"An operator's token is needed"
+//	@Failure		422		{object}	serverapi.Problem		"A parameter is invalid"
+//	@Failure		503		{object}	serverapi.Problem		"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/history/ [get]
 func (h *handlers) listHistory(c echo.Context) error {
 	q := query{c: c}
@@ -49,10 +49,10 @@ func (h *handlers) listHistory(c echo.Context) error {
 //	@ID			get-entry
 //	@Param		revision	path		int						true	"The revision"
 //	@Success	200			{object}	serverapi.HistoryEntry	"The change, with the layer's configuration before and after"
-//	@Failure	401			{object}	serverapi.Problem		"A token of an operator is needed"
+//	@Failure	401			{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure	404			{object}	serverapi.Problem		"The history has no such revision"
-//	@Failure	422			{object}	serverapi.Problem		"That is no revision"
-//	@Failure	503			{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
+//	@Failure	422			{object}	serverapi.Problem		"Not a revision"
+//	@Failure	503			{object}	serverapi.Problem		"The server cannot read its store; Retry-After says when to try again"
 //	@Router		/history/{revision}/ [get]
 func (h *handlers) getEntry(c echo.Context) error {
 	q := query{c: c}
@@ -74,16 +74,17 @@ func (h *handlers) getEntry(c echo.Context) error {
 // getDiff compares revisions of a layer.
 //
 //	@Summary		Compare revisions
-//	@Description	What the revision changed in its layer, or what became of the layer since another revision.
+//	@Description	Without against: what the revision changed in its layer. With against: how the layer differs between the
+//	@Description	two revisions.
 //	@Tags			history
 //	@ID				get-diff
 //	@Param			revision	path		int					true	"The revision"
-//	@Param			against		query		int					false	"The revision to compare with; default: the one before"
+//	@Param			against		query		int					false	"The revision to compare with; default: the previous revision of the layer"
 //	@Success		200			{object}	serverapi.Diff		"The differences"
-//	@Failure		401			{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Failure		401			{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure		404			{object}	serverapi.Problem	"The history has no such revision"
-//	@Failure		422			{object}	serverapi.Problem	"That is no revision, or one that changed labels"
-//	@Failure		503			{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Failure		422			{object}	serverapi.Problem	"Not a revision, or one that changed labels"
+//	@Failure		503			{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/history/{revision}/diff/ [get]
 func (h *handlers) getDiff(c echo.Context) error {
 	q := query{c: c}
@@ -105,18 +106,18 @@ func (h *handlers) getDiff(c echo.Context) error {
 
 // restore restores a layer or labels to a revision.
 //
-//	@Summary		Go back to a revision
-//	@Description	Makes the revision's layer, or the device's labels, what they were then, under a new revision, unless they
-//	@Description	are that already. The target is checked against the confdb-schema again.
+//	@Summary		Restore a revision
+//	@Description	Sets the revision's layer, or the device's labels, to what they were at that revision. This makes a new
+//	@Description	revision, unless nothing differs. The server checks the target against the confdb-schema again.
 //	@Tags			history
 //	@ID				restore
 //	@Param			revision	path		int						true	"The revision"
-//	@Success		200			{object}	serverapi.HistoryEntry	"The change that it made; of a layer that was so already the last one"
-//	@Failure		401			{object}	serverapi.Problem		"A token of an operator is needed"
-//	@Failure		403			{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
-//	@Failure		404			{object}	serverapi.Problem		"The history has no such revision, or its device is gone"
-//	@Failure		422			{object}	serverapi.Problem		"That is no revision, or the confdb-schema does not take the target any more"
-//	@Failure		503			{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Success		200			{object}	serverapi.HistoryEntry	"The new change; the last one if the layer did not differ"
+//	@Failure		401			{object}	serverapi.Problem		"An operator's token is needed"
+//	@Failure		403			{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		404			{object}	serverapi.Problem		"The history has no such revision, or its device is deleted"
+//	@Failure		422			{object}	serverapi.Problem		"Not a revision, or the confdb-schema now refuses the target"
+//	@Failure		503			{object}	serverapi.Problem		"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/history/{revision}/restore/ [post]
 func (h *handlers) restore(c echo.Context) error {
 	q := query{c: c}

@@ -17,20 +17,21 @@ import (
 // replaceKey replaces a device's key.
 //
 //	@Summary		Replace a device's key
-//	@Description	The request is signed with the device's present key. The proof is a signature with the new one, over the
-//	@Description	device's UUID and the IDs of both keys, so that nobody can put a key of somebody else's in. From the answer on
-//	@Description	the old key is nobody's. A device that missed the answer may ask again, signed with the new key.
+//	@Description	The device signs the request with its present key. The proof is a signature with the new key, over the
+//	@Description	device's UUID and the IDs of both keys: it shows that the device has the new key. After the answer the
+//	@Description	old key is no longer valid. A device that missed the answer repeats the request, signed with the new
+//	@Description	key.
 //	@Tags			device
 //	@ID				replace-key
 //	@Param			body	body	serverapi.KeyRequest	true	"The new key"
 //	@Success		204		"The new key is the device's"
-//	@Failure		401		{object}	serverapi.Problem	"The signature is missing, wrong, or not of this time; type says which"
+//	@Failure		401		{object}	serverapi.Problem	"The signature is missing, wrong or expired; type says which"
 //	@Failure		403		{object}	serverapi.Problem	"The device is pending or revoked, as type says; or it does not sign"
 //	@Failure		409		{object}	serverapi.Problem	"The new key is another device's, or revoked"
 //	@Failure		413		{object}	serverapi.Problem	"The body is too large"
 //	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
-//	@Failure		422		{object}	serverapi.Problem	"The body is not as it must be; errors names the fields"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem	"The body is invalid; errors has the fields"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/keys/ [post]
 func (h *handlers) replaceKey(c echo.Context) error {
 	var id uuid.UUID

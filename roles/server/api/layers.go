@@ -17,16 +17,17 @@ const mostPreviewed = 20
 // listTargets lists all layers.
 //
 //	@Summary		List the layers
-//	@Description	In the order in which they are merged: everyone, those of labels by priority and name, then those of single
-//	@Description	devices, paged. Revision is that of the last change of any of them.
+//	@Description	Layers come in the order in which they are merged: everyone, layers of labels by priority and name, then
+//	@Description	layers of single devices. Only layers of single devices are paged. Revision is the last change of any
+//	@Description	layer.
 //	@Tags			target
 //	@ID				list-targets
-//	@Param			limit	query		int					false	"How many layers of devices at most, up to 1000"	default(100)
-//	@Param			after	query		string				false	"Where to go on: next of the page before; the other layers are left out then"
+//	@Param			limit	query		int					false	"Most layers of devices in the answer, up to 1000"	default(100)
+//	@Param			after	query		string				false	"next of the previous page; the answer then has layers of devices only"
 //	@Success		200		{object}	serverapi.Targets	"The layers"
-//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		422		{object}	serverapi.Problem	"A parameter is not as it must be"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		422		{object}	serverapi.Problem	"A parameter is invalid"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/targets/ [get]
 func (h *handlers) listTargets(c echo.Context) error {
 	q := query{c: c}
@@ -66,32 +67,32 @@ func (h *handlers) listTargets(c echo.Context) error {
 //	@Tags		target
 //	@ID			get-everyone
 //	@Param		If-None-Match	header		string			false	"The ETag that the caller has"
-//	@Success	200				{object}	serverapi.Layer	"The layer; of revision 0 and empty when it was never set"
-//	@Success	304				"The caller has it already"
-//	@Failure	401				{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure	503				{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Success	200				{object}	serverapi.Layer	"The layer; empty and of revision 0 if it was never set"
+//	@Success	304				"The caller has this revision"
+//	@Failure	401				{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure	503				{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router		/targets/everyone/ [get]
 func (h *handlers) getEveryone(c echo.Context) error { return h.showLayer(c, fleet.Everyone) }
 
 // putEveryone replaces the layer of everyone.
 //
-//	@Summary		Replace the layer of everyone
-//	@Description	It is checked against the confdb-schema first. With dry-run it tells what would change, and changes
-//	@Description	nothing.
+//	@Summary		Set the layer of everyone
+//	@Description	The server checks the layer against the confdb-schema first. With dry-run it changes nothing, and
+//	@Description	answers what would change.
 //	@Tags			target
 //	@ID				put-everyone
-//	@Param			If-Match		header		string					false	"The ETag that the layer has to have"
-//	@Param			If-None-Match	header		string					false	"*: only where it was never set"
-//	@Param			dry-run			query		bool					false	"Only tell what would change"
-//	@Param			body			body		serverapi.LayerRequest	true	"The layer; it has neither selector nor priority"
-//	@Success		200				{object}	serverapi.Layer			"The layer as it is kept; of a dry run a DryRun"
-//	@Failure		401				{object}	serverapi.Problem		"A token of an operator is needed"
-//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Param			If-Match		header		string					false	"Change the layer only if it has this ETag"
+//	@Param			If-None-Match	header		string					false	"*: only if it was never set"
+//	@Param			dry-run			query		bool					false	"Change nothing, and answer what would change"
+//	@Param			body			body		serverapi.LayerRequest	true	"The layer, without selector and priority"
+//	@Success		200				{object}	serverapi.Layer			"The layer as it is stored; after a dry run a DryRun"
+//	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
+//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
-//	@Failure		422				{object}	serverapi.Problem		"The body is not as it must be, or the confdb-schema does not take the target"
-//	@Failure		503				{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422				{object}	serverapi.Problem		"The body is invalid, or the confdb-schema refuses the target"
+//	@Failure		503				{object}	serverapi.Problem		"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/targets/everyone/ [put]
 func (h *handlers) putEveryone(c echo.Context) error { return h.putLayer(c, fleet.Everyone) }
 
@@ -100,15 +101,15 @@ func (h *handlers) putEveryone(c echo.Context) error { return h.putLayer(c, flee
 //	@Summary	Remove the layer of everyone
 //	@Tags		target
 //	@ID			delete-everyone
-//	@Param		If-Match	header		string				false	"The ETag that the layer has to have"
-//	@Param		dry-run		query		bool				false	"Only tell what would change"
-//	@Success	200			{object}	serverapi.DryRun	"Of a dry run: what would change"
-//	@Success	204			"It is removed"
-//	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Param		If-Match	header		string				false	"Change the layer only if it has this ETag"
+//	@Param		dry-run		query		bool				false	"Change nothing, and answer what would change"
+//	@Success	200			{object}	serverapi.DryRun	"After a dry run: what would change"
+//	@Success	204			"The layer is removed"
+//	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
-//	@Failure	503			{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure	503			{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router		/targets/everyone/ [delete]
 func (h *handlers) deleteEveryone(c echo.Context) error { return h.deleteLayer(c, fleet.Everyone) }
 
@@ -120,11 +121,11 @@ func (h *handlers) deleteEveryone(c echo.Context) error { return h.deleteLayer(c
 //	@Param		name			path		string			true	"The layer's name"
 //	@Param		If-None-Match	header		string			false	"The ETag that the caller has"
 //	@Success	200				{object}	serverapi.Layer	"The layer"
-//	@Success	304				"The caller has it already"
-//	@Failure	401				{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Success	304				"The caller has this revision"
+//	@Failure	401				{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure	404				{object}	serverapi.Problem	"There is no such layer"
-//	@Failure	422				{object}	serverapi.Problem	"That is no name of a layer"
-//	@Failure	503				{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Failure	422				{object}	serverapi.Problem	"Not a name of a layer"
+//	@Failure	503				{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router		/targets/labels/{name}/ [get]
 func (h *handlers) getLabelLayer(c echo.Context) error {
 	name, err := labelLayer(c)
@@ -136,25 +137,25 @@ func (h *handlers) getLabelLayer(c echo.Context) error {
 
 // putLabelLayer makes or replaces a layer of labels.
 //
-//	@Summary		Make or replace a layer of labels
-//	@Description	It concerns the devices that its selector chooses: terms such as site=berlin, stage!=test, canary, !old,
-//	@Description	separated by commas, all of which have to hold. Layers of higher priority are merged later, and so have the
-//	@Description	last word. With dry-run it tells what would change, and changes nothing.
+//	@Summary		Set a layer of labels
+//	@Description	The layer is for the devices that its selector matches: terms such as site=berlin, stage!=test, canary,
+//	@Description	!old, separated by commas, all of which have to hold. Layers of higher priority are merged later and
+//	@Description	override the others. With dry-run the server changes nothing, and answers what would change.
 //	@Tags			target
 //	@ID				put-label-layer
 //	@Param			name			path		string					true	"The layer's name: letters, digits, and ._- between them"
-//	@Param			If-Match		header		string					false	"The ETag that the layer has to have"
-//	@Param			If-None-Match	header		string					false	"*: only where there is none of this name"
-//	@Param			dry-run			query		bool					false	"Only tell what would change"
+//	@Param			If-Match		header		string					false	"Change the layer only if it has this ETag"
+//	@Param			If-None-Match	header		string					false	"*: only if there is no layer of this name"
+//	@Param			dry-run			query		bool					false	"Change nothing, and answer what would change"
 //	@Param			body			body		serverapi.LayerRequest	true	"The layer"
-//	@Success		200				{object}	serverapi.Layer			"The layer as it is kept; of a dry run a DryRun"
-//	@Failure		401				{object}	serverapi.Problem		"A token of an operator is needed"
-//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Success		200				{object}	serverapi.Layer			"The layer as it is stored; after a dry run a DryRun"
+//	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
+//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
-//	@Failure		422				{object}	serverapi.Problem		"The body is not as it must be, or the confdb-schema does not take the target"
-//	@Failure		503				{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422				{object}	serverapi.Problem		"The body is invalid, or the confdb-schema refuses the target"
+//	@Failure		503				{object}	serverapi.Problem		"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/targets/labels/{name}/ [put]
 func (h *handlers) putLabelLayer(c echo.Context) error {
 	name, err := labelLayer(c)
@@ -170,16 +171,16 @@ func (h *handlers) putLabelLayer(c echo.Context) error {
 //	@Tags		target
 //	@ID			delete-label-layer
 //	@Param		name		path		string				true	"The layer's name"
-//	@Param		If-Match	header		string				false	"The ETag that the layer has to have"
-//	@Param		dry-run		query		bool				false	"Only tell what would change"
-//	@Success	200			{object}	serverapi.DryRun	"Of a dry run: what would change"
-//	@Success	204			"It is removed"
-//	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Param		If-Match	header		string				false	"Change the layer only if it has this ETag"
+//	@Param		dry-run		query		bool				false	"Change nothing, and answer what would change"
+//	@Success	200			{object}	serverapi.DryRun	"After a dry run: what would change"
+//	@Success	204			"The layer is removed"
+//	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
-//	@Failure	422			{object}	serverapi.Problem	"That is no name of a layer"
-//	@Failure	503			{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure	422			{object}	serverapi.Problem	"Not a name of a layer"
+//	@Failure	503			{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router		/targets/labels/{name}/ [delete]
 func (h *handlers) deleteLabelLayer(c echo.Context) error {
 	name, err := labelLayer(c)
@@ -194,14 +195,14 @@ func (h *handlers) deleteLabelLayer(c echo.Context) error {
 //	@Summary	Show a device's own layer
 //	@Tags		target
 //	@ID			get-device-layer
-//	@Param		uuid			path		string			true	"UUID that registration gave"	format(uuid)
+//	@Param		uuid			path		string			true	"UUID of the device"	format(uuid)
 //	@Param		If-None-Match	header		string			false	"The ETag that the caller has"
 //	@Success	200				{object}	serverapi.Layer	"The layer"
-//	@Success	304				"The caller has it already"
-//	@Failure	401				{object}	serverapi.Problem	"A token of an operator is needed"
+//	@Success	304				"The caller has this revision"
+//	@Failure	401				{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure	404				{object}	serverapi.Problem	"There is no such layer"
-//	@Failure	422				{object}	serverapi.Problem	"That is no UUID"
-//	@Failure	503				{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Failure	422				{object}	serverapi.Problem	"Not a UUID"
+//	@Failure	503				{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router		/targets/devices/{uuid}/ [get]
 func (h *handlers) getDeviceLayer(c echo.Context) error {
 	id, err := deviceOf(c)
@@ -213,24 +214,24 @@ func (h *handlers) getDeviceLayer(c echo.Context) error {
 
 // putDeviceLayer makes or replaces a device's own layer.
 //
-//	@Summary		Make or replace a device's own layer
-//	@Description	It is checked against the confdb-schema over what the device reported last.
+//	@Summary		Set a device's own layer
+//	@Description	The server checks the layer against the confdb-schema, together with the device's last report.
 //	@Tags			target
 //	@ID				put-device-layer
-//	@Param			uuid			path		string					true	"UUID that registration gave"	format(uuid)
-//	@Param			If-Match		header		string					false	"The ETag that the layer has to have"
-//	@Param			If-None-Match	header		string					false	"*: only where the device has none"
-//	@Param			dry-run			query		bool					false	"Only tell what would change"
-//	@Param			body			body		serverapi.LayerRequest	true	"The layer; it has neither selector nor priority"
-//	@Success		200				{object}	serverapi.Layer			"The layer as it is kept; of a dry run a DryRun"
-//	@Failure		401				{object}	serverapi.Problem		"A token of an operator is needed"
-//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Param			uuid			path		string					true	"UUID of the device"	format(uuid)
+//	@Param			If-Match		header		string					false	"Change the layer only if it has this ETag"
+//	@Param			If-None-Match	header		string					false	"*: only if the device has no layer"
+//	@Param			dry-run			query		bool					false	"Change nothing, and answer what would change"
+//	@Param			body			body		serverapi.LayerRequest	true	"The layer, without selector and priority"
+//	@Success		200				{object}	serverapi.Layer			"The layer as it is stored; after a dry run a DryRun"
+//	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
+//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404				{object}	serverapi.Problem		"There is no such device"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
-//	@Failure		422				{object}	serverapi.Problem		"The body is not as it must be, or the confdb-schema does not take the target"
-//	@Failure		503				{object}	serverapi.Problem		"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422				{object}	serverapi.Problem		"The body is invalid, or the confdb-schema refuses the target"
+//	@Failure		503				{object}	serverapi.Problem		"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/targets/devices/{uuid}/ [put]
 func (h *handlers) putDeviceLayer(c echo.Context) error {
 	id, err := deviceOf(c)
@@ -245,17 +246,17 @@ func (h *handlers) putDeviceLayer(c echo.Context) error {
 //	@Summary	Remove a device's own layer
 //	@Tags		target
 //	@ID			delete-device-layer
-//	@Param		uuid		path		string				true	"UUID that registration gave"	format(uuid)
-//	@Param		If-Match	header		string				false	"The ETag that the layer has to have"
-//	@Param		dry-run		query		bool				false	"Only tell what would change"
-//	@Success	200			{object}	serverapi.DryRun	"Of a dry run: what would change"
-//	@Success	204			"It is removed"
-//	@Failure	401			{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Param		uuid		path		string				true	"UUID of the device"	format(uuid)
+//	@Param		If-Match	header		string				false	"Change the layer only if it has this ETag"
+//	@Param		dry-run		query		bool				false	"Change nothing, and answer what would change"
+//	@Success	200			{object}	serverapi.DryRun	"After a dry run: what would change"
+//	@Success	204			"The layer is removed"
+//	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
-//	@Failure	422			{object}	serverapi.Problem	"That is no UUID"
-//	@Failure	503			{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure	422			{object}	serverapi.Problem	"Not a UUID"
+//	@Failure	503			{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router		/targets/devices/{uuid}/ [delete]
 func (h *handlers) deleteDeviceLayer(c echo.Context) error {
 	id, err := deviceOf(c)

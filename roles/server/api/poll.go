@@ -48,24 +48,24 @@ const answerTime = 10 * time.Second
 //	@Description	contradicts it. A client that does not say what it runs is in sync when every leaf of the target equals
 //	@Description	what it reports. Arrays are compared whole; null in the target means that the device must not report the
 //	@Description	value; an empty object demands nothing. A target that the device has refused is not offered again.
-//	@Description	A report that equals the one before costs the server no write. A report whose sequence is lower than the
-//	@Description	last one kept is ignored; the header Report-Sequence tells that one.
-//	@Description	With "Prefer: wait=SECONDS" the answer is held back until there is an offer that the device has not tried,
-//	@Description	or the time is up; Preference-Applied tells for how long at most. A newer poll of the device ends it with 204. Poll-Interval asks for the seconds to leave
-//	@Description	between polls.
+//	@Description	A report that equals the previous one is not written to the store. The server ignores a report whose
+//	@Description	sequence is lower than the last stored one; the header Report-Sequence then has the stored one.
+//	@Description	With "Prefer: wait=SECONDS" the server answers when there is an offer that the device has not tried, or
+//	@Description	when the time is up; Preference-Applied has the longest time that it waits. A newer poll of the device
+//	@Description	ends an older one with 204. Poll-Interval has the number of seconds between polls.
 //	@Tags			device
 //	@ID				poll
 //	@Param			Prefer	header		string					false	"wait=SECONDS, up to 300"
-//	@Param			body	body		serverapi.PollRequest	true	"The device, its current configuration, and what became of targets"
+//	@Param			body	body		serverapi.PollRequest	true	"The device, its configuration, the target that it runs, and the outcome of the last one that it tried"
 //	@Success		200		{object}	serverapi.Offer			"The target to apply"
-//	@Success		204		"There is nothing to do"
+//	@Success		204		"There is no new target"
 //	@Failure		400		{object}	serverapi.Problem	"Agent not registered"
-//	@Failure		401		{object}	serverapi.Problem	"The signature is missing, wrong, or not of this time; type says which"
-//	@Failure		403		{object}	serverapi.Problem	"The device is pending or revoked, as type says; or a browser sent it on behalf of another site's page"
+//	@Failure		401		{object}	serverapi.Problem	"The signature is missing, wrong or expired; type says which"
+//	@Failure		403		{object}	serverapi.Problem	"The device is pending or revoked, as type says; or a browser sent the request for another site's page"
 //	@Failure		413		{object}	serverapi.Problem	"The body is too large"
 //	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
-//	@Failure		422		{object}	serverapi.Problem	"The body is not as it must be; errors names the fields"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem	"The body is invalid; errors has the fields"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/poll/ [post]
 func (h *handlers) poll(c echo.Context) error {
 	header := c.Response().Header()

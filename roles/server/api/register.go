@@ -21,20 +21,20 @@ type registration struct {
 // register registers a device.
 //
 //	@Summary		Register a device
-//	@Description	Gives the device a new UUID (version 4), under which it polls from then on. A device calls once and keeps
-//	@Description	the answer. One that missed it may call again: a public key that is known already brings back the
-//	@Description	registration as it was made then.
-//	@Description	The labels of the enrolment token override the device's own of the same names.
+//	@Description	Gives the device a new UUID (version 4), with which it polls. A device registers once and keeps the
+//	@Description	answer. A device that missed the answer registers again: the server knows its public key, and answers
+//	@Description	with the first registration. The labels of the enrolment token override the device's own of the same
+//	@Description	names.
 //	@Tags			device
 //	@ID				register-device
-//	@Param			body	body		serverapi.RegisterRequest	true	"What the device tells of itself"
+//	@Param			body	body		serverapi.RegisterRequest	true	"The device's description of itself"
 //	@Success		200		{object}	serverapi.RegisterResponse	"Registered"
-//	@Failure		401		{object}	serverapi.Problem			"The signature is missing, wrong, or not of this time; type says which"
-//	@Failure		403		{object}	serverapi.Problem			"The enrolment token lets nobody in, or the device is revoked; or a browser sent it on behalf of another site's page"
+//	@Failure		401		{object}	serverapi.Problem			"The signature is missing, wrong or expired; type says which"
+//	@Failure		403		{object}	serverapi.Problem			"The enrolment token is invalid, or the device is revoked; or a browser sent the request for another site's page"
 //	@Failure		413		{object}	serverapi.Problem			"The body is too large"
 //	@Failure		415		{object}	serverapi.Problem			"The body is not of type JSON"
-//	@Failure		422		{object}	serverapi.Problem			"The body is not as it must be; errors names the fields"
-//	@Failure		503		{object}	serverapi.Problem			"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		422		{object}	serverapi.Problem			"The body is invalid; errors has the fields"
+//	@Failure		503		{object}	serverapi.Problem			"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/register/ [post]
 func (h *handlers) register(c echo.Context) error {
 	c.Response().Header().Set(serverapi.PollInterval, strconv.FormatInt(int64(h.fleet.PollInterval()/time.Second), 10))

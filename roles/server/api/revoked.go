@@ -11,12 +11,13 @@ import (
 // listRevokedKeys lists the keys of removed devices that were revoked.
 //
 //	@Summary		List the revoked keys of removed devices
-//	@Description	A key stays revoked when its device is deleted: no device can register or poll with it. The oldest come first.
+//	@Description	A key stays revoked when its device is deleted: no device can register or poll with it. The oldest come
+//	@Description	first.
 //	@Tags			devices
 //	@ID				list-revoked-keys
 //	@Success		200	{object}	serverapi.RevokedKeys	"The keys"
-//	@Failure		401	{object}	serverapi.Problem		"A token of an operator is needed"
-//	@Failure		503	{object}	serverapi.Problem		"The server cannot read it; Retry-After says when to try again"
+//	@Failure		401	{object}	serverapi.Problem		"An operator's token is needed"
+//	@Failure		503	{object}	serverapi.Problem		"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/revoked-keys/ [get]
 func (h *handlers) listRevokedKeys(c echo.Context) error {
 	keys, err := h.fleet.RevokedKeys(c.Request().Context())
@@ -38,10 +39,10 @@ func (h *handlers) listRevokedKeys(c echo.Context) error {
 //	@ID				allow-key
 //	@Param			key	path	string	true	"ID of the key, from GET /revoked-keys/"
 //	@Success		204	"The key is allowed"
-//	@Failure		401	{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		403	{object}	serverapi.Problem	"The token is read-only; or a browser sent it on behalf of another site's page"
+//	@Failure		401	{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		403	{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404	{object}	serverapi.Problem	"No removed device had this key when it was revoked"
-//	@Failure		503	{object}	serverapi.Problem	"The server cannot keep it; Retry-After says when to try again"
+//	@Failure		503	{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/revoked-keys/{key}/ [delete]
 func (h *handlers) allowKey(c echo.Context) error {
 	if err := h.fleet.AllowKey(c.Request().Context(), c.Param("key")); err != nil {

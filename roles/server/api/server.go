@@ -17,13 +17,13 @@ import (
 // summary counts devices.
 //
 //	@Summary		Count the devices by state
-//	@Description	It may be some seconds old in a large fleet.
+//	@Description	In a large fleet the counts may be some seconds old.
 //	@Tags			server
 //	@ID				get-summary
-//	@Param			limit	query	int	false	"Has no effect, as there is one summary: for scripts that ask all lists in one way"
+//	@Param			limit	query	int	false	"No effect; accepted so that scripts can use one form for all lists"
 //	@Success		200		{object}	serverapi.Summary	"The counts"
-//	@Failure		401	{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		503	{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Failure		401	{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		503	{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/summary/ [get]
 func (h *handlers) summary(c echo.Context) error {
 	q := query{c: c}
@@ -49,16 +49,15 @@ const (
 
 // events streams changes.
 //
-//	@Summary		Be told of changes
-//	@Description	A stream of server-sent events, whose names are target (a layer has changed), device (something about a
-//	@Description	device has, or it has reported) and lost (so much has happened that it is not told one by one). The data is
-//	@Description	an Event.
+//	@Summary		Follow changes
+//	@Description	A stream of server-sent events. The event target means that a layer has changed; device, that a device
+//	@Description	has changed or reported; lost, that there were too many events to send each. The data is an Event.
 //	@Tags			server
 //	@ID				get-events
 //	@Produce		text/event-stream
 //	@Success		200	{object}	serverapi.Event		"Events without end"
-//	@Failure		401	{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		503	{object}	serverapi.Problem	"Too many listen already; Retry-After says when to try again"
+//	@Failure		401	{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		503	{object}	serverapi.Problem	"Too many clients follow the events; Retry-After says when to try again"
 //	@Router			/events/ [get]
 func (h *handlers) events(c echo.Context) error {
 	select {
@@ -172,21 +171,21 @@ func (g *gathering) text() string {
 
 // healthz answers that the server runs.
 //
-//	@Summary	Tell whether the server runs
+//	@Summary	Check that the server runs
 //	@Tags		server
 //	@ID			healthz
-//	@Success	200	{object}	Health	"It runs"
+//	@Success	200	{object}	Health	"The server runs"
 //	@Router		/healthz [get]
 func (h *handlers) healthz(c echo.Context) error { return answerJSON(c, Health{Status: "ok"}) }
 
 // readyz answers whether the store works.
 //
-//	@Summary		Tell whether the server can work
-//	@Description	That is: whether its store takes a write at this moment.
+//	@Summary		Check that the server is ready
+//	@Description	The server is ready if its store takes a write now.
 //	@Tags			server
 //	@ID				readyz
-//	@Success		200	{object}	Health				"It can"
-//	@Failure		503	{object}	serverapi.Problem	"It cannot; Retry-After says when to ask again"
+//	@Success		200	{object}	Health				"The server is ready"
+//	@Failure		503	{object}	serverapi.Problem	"The server is not ready; Retry-After says when to ask again"
 //	@Router			/readyz [get]
 func (h *handlers) readyz(c echo.Context) error {
 	ctx := c.Request().Context()

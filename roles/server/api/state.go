@@ -21,16 +21,17 @@ type deviceState struct {
 
 // state shows a device's registration and its last reported configuration.
 //
-//	@Summary		Show what is known of a device
-//	@Description	Its registration, and the configuration that it reported last; {} before its first poll.
+//	@Summary		Show a device's registration and last report
+//	@Description	The answer has the device's registration, and the configuration that it reported last: {} before its
+//	@Description	first poll.
 //	@Tags			devices
 //	@ID				get-state
-//	@Param			uuid	path		string				true	"UUID that registration gave"	format(uuid)
+//	@Param			uuid	path		string				true	"UUID of the device"	format(uuid)
 //	@Success		200		{object}	serverapi.State		"The device"
 //	@Failure		400		{object}	serverapi.Problem	"Agent registration not found"
-//	@Failure		401		{object}	serverapi.Problem	"A token of an operator is needed"
-//	@Failure		422		{object}	serverapi.Problem	"That is no UUID"
-//	@Failure		503		{object}	serverapi.Problem	"The server cannot read it; Retry-After says when to try again"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		422		{object}	serverapi.Problem	"Not a UUID"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/state/{uuid}/ [get]
 func (h *handlers) state(c echo.Context) error {
 	id, complaint := parseID(c.Param("uuid"))

@@ -15,19 +15,19 @@ var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/targe
 var methodOrder = []string{"get", "put", "post", "patch", "delete"}
 
 var tags = []object{
-	{"name": "devices", "description": "Which devices there are, and what is known of them"},
-	{"name": "target", "description": "The configuration that devices are to have, in layers"},
-	{"name": "history", "description": "Who has changed what, and the way back"},
+	{"name": "devices", "description": "The devices, their states and reports"},
+	{"name": "target", "description": "The configuration for devices, in layers"},
+	{"name": "history", "description": "Changes of targets and labels, and how to restore them"},
 	{"name": "server", "description": "The fleet as a whole, and the server itself"},
-	{"name": "device", "description": "What a device itself calls, signed with its key"},
+	{"name": "device", "description": "Requests of devices, signed with their keys"},
 }
 
 // securitySchemes are the ways to say who calls.
 var securitySchemes = object{
 	"token": object{"type": "http", "scheme": "bearer",
-		"description": "An operator's token, as `aspects-poc server token create NAME` prints it."},
+		"description": "An operator's token, printed by `aspects-poc server token create NAME`."},
 	"password": object{"type": "http", "scheme": "basic",
-		"description": "The same token as the password of any name, as browsers ask for it."},
+		"description": "The same token as a password, for browsers. The user name can be any text."},
 	"signature": object{"type": "http", "scheme": "signature",
 		"description": "A device signs its requests with its own key (RFC 9421); docs/access.md says how. Devices that never " +
 			"signed need nothing where the server runs with --allow-unsigned."},
@@ -62,16 +62,16 @@ func callerOf(operation string) string {
 // commonResponses are the errors that an operation shares with others.
 func commonResponses(caller, method string) map[string]string {
 	common := map[string]string{
-		"422":     "A parameter of the query, or a body, is not known here; nothing is changed",
-		"default": "Any other error, such as a method that the path does not know",
+		"422":     "A query parameter or a body is not allowed here; nothing is changed",
+		"default": "Any other error, such as a method that the path does not have",
 	}
 	switch {
 	case caller == device:
 		common["429"] = "The device sends too many requests; Retry-After says when to try again"
 	case caller == operator && method == "get":
-		common["403"] = "No token was made yet, and the caller is not on the server's machine"
+		common["403"] = "The server has no token yet, and the caller is on another machine"
 	case caller == operator:
-		common["412"] = "A condition does not hold (If-Match, If-None-Match)"
+		common["412"] = "If-Match or If-None-Match does not hold"
 	}
 	return common
 }
@@ -86,7 +86,7 @@ func headersOf(code, operation string) object {
 		headers["Retry-After"] = header("integer", "Seconds to wait before the next request")
 	}
 	if code == "401" {
-		headers["WWW-Authenticate"] = header("string", "What to show")
+		headers["WWW-Authenticate"] = header("string", "The schemes that the server accepts")
 	}
 	layered := strings.HasSuffix(operation, "-layer") || strings.HasSuffix(operation, "-everyone") ||
 		strings.HasSuffix(operation, "-target") && operation != "get-device-target" || operation == "restore"
@@ -94,11 +94,11 @@ func headersOf(code, operation string) object {
 		headers["ETag"] = header("string", "The layer's revision, in quotes; not on a dry run")
 	}
 	if code[0] == '2' && (operation == "poll" || operation == "register-device") {
-		headers["Poll-Interval"] = header("integer", "Seconds that the server wants between polls")
+		headers["Poll-Interval"] = header("integer", "Seconds between polls")
 	}
 	if code[0] == '2' && operation == "poll" {
-		headers["Preference-Applied"] = header("string", "wait=SECONDS: for how long the answer may have been held back")
-		headers["Report-Sequence"] = header("integer", "The sequence of the last report that is kept, where this one came late")
+		headers["Preference-Applied"] = header("string", "wait=SECONDS: the longest time that the server waited")
+		headers["Report-Sequence"] = header("integer", "The sequence of the last stored report, if this report was older")
 	}
 	if len(headers) == 0 {
 		return nil

@@ -39,12 +39,12 @@ func convert(old object, optional map[string][]string) (ordered, error) {
 	for _, name := range []string{"Document", "Layer"} {
 		// It has a name, as generators of clients do little with what has none.
 		schemas[name+orDryRun] = object{"oneOf": []any{reference(name), reference("DryRun")},
-			"description": "Of a dry run a DryRun, else what is kept"}
+			"description": "After a dry run a DryRun, else the stored document"}
 	}
 	return ordered{
 		{"openapi", "3.0.3"},
 		{"info", old["info"]},
-		{"servers", []object{{"url": ".", "description": "The server that this description comes from"}}},
+		{"servers", []object{{"url": ".", "description": "The server of this description"}}},
 		{"tags", tags},
 		{"paths", paths},
 		{"components", object{"schemas": schemas, "securitySchemes": securitySchemes}},

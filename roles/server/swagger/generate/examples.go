@@ -70,7 +70,7 @@ func problemExample(code, operation string) object {
 			example["detail"] = "Agent registration not found"
 		}
 	case http.StatusUnauthorized:
-		example["detail"] = "A token of an operator is needed"
+		example["detail"] = "An operator's token is needed"
 	case http.StatusNotFound:
 		example["detail"] = "There is no such device"
 	case http.StatusPreconditionFailed:

@@ -1,8 +1,7 @@
-// Command generate writes the description of the server's API: swag reads the annotations of the handlers and makes
-// Swagger 2 of them, which is turned into OpenAPI 3 here. That one can say what is true: that errors are of another
-// content type than answers, and what each looks like.
+// Command generate writes the OpenAPI 3 description of the server's API. swag reads the annotations of the handlers and
+// writes Swagger 2, which this command converts. OpenAPI 3 is needed because errors have another content type than answers.
 //
-// It runs in the folder of the server's package, as go generate does it.
+// go generate runs it, in the folder of the API's package.
 package main
 
 import (
