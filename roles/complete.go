@@ -21,8 +21,9 @@ const (
 func (f *frame) completion() *cli.Command {
 	return &cli.Command{
 		Name: completionCommand, Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish",
-		Description: "Prints a script that teaches a shell to complete this program's commands, flags and their values, under " +
-			"all names that the program has. The script asks the program itself, so it never has to be printed anew.",
+		Description: "Prints a script with which a shell completes this program's commands, flags and values, under " +
+			"all names of the program. The script asks the program for the completions, so it stays right after " +
+			"an update.",
 		UsageText: "source <(aspects-poc completion bash)\n" +
 			"aspects-poc completion zsh > \"${fpath[1]}/_aspects-poc\"\n" +
 			"aspects-poc completion fish > ~/.config/fish/completions/aspects-poc.fish",

@@ -97,9 +97,9 @@ func (f *frame) hooks() *cli.Command {
 	return &cli.Command{
 		Name: hooksCommand, Usage: "list the hooks of the roles' snaps", ArgsUsage: "[ROLE]",
 		UsageText: Program + " hooks vpn",
-		Description: "Prints the names of the hooks that a role answers to when its snap has a link meta/hooks/NAME to the " +
-			"program, one a line and sorted. Without a role it prints those of all roles, each line with the role in " +
-			"front.",
+		Description: "Prints the names of a role's hooks, sorted, one a line. A role's snap needs a link " +
+			"meta/hooks/NAME to the program for each of them. Without ROLE, prints the hooks of all roles, with " +
+			"the role at the start of each line.",
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
 				return Usagef("want one role at most")

@@ -77,17 +77,17 @@ func CommonFlags() []cli.Flag {
 			"file:PATH or mem:"},
 		&cli.StringFlag{Name: flagAccount, Value: network.AccountID, Usage: "account `ID` of the confdb-schema"},
 		&cli.StringFlag{Name: flagSchema, Value: network.Name, Usage: "`NAME` of the confdb-schema"},
-		&cli.StringFlag{Name: flagLogLevel, Value: "info", Usage: "log from this level on: `debug|info|warn|error`"},
+		&cli.StringFlag{Name: flagLogLevel, Value: "info", Usage: "least level to log: `debug|info|warn|error`"},
 		&cli.StringFlag{Name: flagLogFormat, Value: "text", Usage: "log as `text|json`"},
-		&cli.StringFlag{Name: flagConfig, Usage: "configuration `FILE`, YAML or JSON: flag names, also in a section per " +
-			"role; - for none"},
+		&cli.StringFlag{Name: flagConfig, Usage: "configuration `FILE`, YAML or JSON: flag names, also in a section " +
+			"for each role; -: no file"},
 	}
 }
 
 // RunFlags returns CommonFlags, --once and --interval with this default.
 func RunFlags(interval time.Duration) []cli.Flag {
 	return append([]cli.Flag{
-		&cli.BoolFlag{Name: flagOnce, Usage: "run one cycle, and exit with its outcome"},
+		&cli.BoolFlag{Name: flagOnce, Usage: "run one cycle, and exit with its result"},
 		&cli.DurationFlag{Name: flagInterval, Value: interval, Usage: "`DURATION` between the starts of two cycles"},
 	}, CommonFlags()...)
 }

@@ -59,32 +59,34 @@ func commandWith(env *roles.Env, parts parts) *cli.Command {
 
 func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 	return roles.RunSpec{
-		Usage: "keep the device registered, counted and configured",
-		Description: "The first run registers the device with the server and writes the default configuration where " +
-			"nothing is set, once for each state directory (and again for a registry with nothing in it). Each cycle " +
-			"counts packets. As often as the server wants, the role tells it what is configured, counted and running, " +
-			"and applies the target it answers with, all of it or nothing: where the server cannot be reached after it, " +
-			"what was configured before is put back. A server that is away does not stop the counting. Exit status with " +
-			"--once: 0 when all of this is done, 1 when the registry failed, the server was not reached or its target " +
-			"was refused or put back.",
+		Usage: "register the device, count packets, and apply targets, until interrupted",
+		Description: "The first run registers the device with the server, and writes the default configuration where " +
+			"nothing is set. It does so once for each state directory, and again for an empty registry. Each " +
+			"cycle counts packets. At the server's poll interval, control reports the configuration, the " +
+			"counters and the running target, and applies the target in the answer, all of it or nothing. If the " +
+			"server cannot be reached after that, control restores the previous configuration. Counting goes on " +
+			"while the server is away. Exit status with --once: 0 if all of this succeeded; 1 if the registry " +
+			"failed, the server was not reached, or the target was refused or undone.",
 		Example:  "aspects-poc control run --once\naspects-poc control run --source system --interval 10s",
 		Interval: time.Minute,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "source", Value: "simulate", Usage: "`SOURCE` of packets: simulate, or system for the " +
-				"kernel's counters"},
-			&cli.Int64Flag{Name: "seed", Usage: "`NUMBER` that makes the simulated packets repeatable; 0 for real chance"},
+			&cli.StringFlag{Name: "source", Value: "simulate", Usage: "`SOURCE` of the counters: simulate, or system " +
+				"for the kernel's"},
+			&cli.Int64Flag{Name: "seed", Usage: "`NUMBER` that makes the simulated packets repeatable; 0: different in " +
+				"each run"},
 			stateFlag(),
-			&cli.StringFlag{Name: "server-url", Value: DefaultServerURL, Usage: "`URL` to write as the server's where none " +
-				"is set yet"},
-			&cli.StringFlag{Name: "counters", Value: countersAuto, Usage: "where the counters are kept: `auto|registry`; " +
-				"auto is a file in a snap whose hooks supply them to readers, else the registry"},
-			&cli.DurationFlag{Name: "confirm-within", Value: 3 * time.Minute, Usage: "`DURATION` in which the server must be " +
-				"reached after a target was applied; else the configuration from before is put back"},
-			&cli.BoolFlag{Name: "wait", Value: true, Usage: "let the server hold polls back, to hear of a new target at once"},
+			&cli.StringFlag{Name: "server-url", Value: DefaultServerURL, Usage: "`URL` of the server, written to the " +
+				"registry if none is set there"},
+			&cli.StringFlag{Name: "counters", Value: countersAuto, Usage: "where the counters are kept: " +
+				"`auto|registry`; auto: in a file, if the snap's hooks supply them to readers, else in the " +
+				"registry"},
+			&cli.DurationFlag{Name: "confirm-within", Value: 3 * time.Minute, Usage: "`DURATION` in which the server " +
+				"must answer after a target was applied; else the previous configuration is restored"},
+			&cli.BoolFlag{Name: "wait", Value: true, Usage: "let polls wait at the server, to get a new target at once"},
 			caFlag(),
-			&cli.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` that the device registers with, for targets that " +
-				"concern some devices only; more than once for more"},
-			&cli.StringFlag{Name: "enrolment-token", Usage: "`TOKEN` that lets the device in where the server asks for one"},
+			&cli.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE`, a label with which the device registers, for " +
+				"targets of some devices only; may be repeated"},
+			&cli.StringFlag{Name: "enrolment-token", Usage: "enrolment `TOKEN`, for a server that asks for one"},
 		},
 		Check: func(c *cli.Context, s *roles.Settings) error {
 			_, err := newConfig(c, s)
@@ -116,8 +118,8 @@ func stateFlag() cli.Flag {
 }
 
 func caFlag() cli.Flag {
-	return &cli.StringFlag{Name: "ca", Usage: "`FILE` with the certificates (PEM) of those who may vouch for an https:// " +
-		"server, in place of the system's"}
+	return &cli.StringFlag{Name: "ca", Usage: "`FILE` with the certificates (PEM) of the authorities for an https:// " +
+		"server, instead of the system's"}
 }
 
 // stateDir returns the absolute path of --state.

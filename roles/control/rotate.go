@@ -22,11 +22,11 @@ const rotateTime = time.Minute
 // rotateCommand returns the command that replaces the device's key.
 func rotateCommand(env *roles.Env, parts parts) *cli.Command {
 	return &cli.Command{
-		Name: "rotate-key", Usage: "give the device another key",
-		Description: "Makes a new key, keeps it beside the present one, and has the server that the device is registered with " +
-			"take it in the place of the present one, which is nobody's then. The device keeps its UUID, and a control that " +
-			"runs goes on with the new key. Where the answer does not come, or this is killed in between, the next " +
-			"rotate-key, or the next poll of control, finds out which of the two keys the server has, and keeps that one.",
+		Name: "rotate-key", Usage: "replace the device's key",
+		Description: "Makes a new key, stores it beside the present one, and asks the server to replace the present " +
+			"key. After that the server refuses the old key. The device keeps its UUID, and a running control " +
+			"goes on with the new key. If the answer is lost, or the command is killed, the next rotate-key or " +
+			"the next poll of control finds out which of the two keys the server has, and keeps that key.",
 		UsageText: "aspects-poc control rotate-key",
 		Flags:     append([]cli.Flag{stateFlag(), caFlag()}, roles.CommonFlags()...),
 		Action: func(c *cli.Context) error {

@@ -23,28 +23,28 @@ import (
 
 // New returns the demo of these roles; tools among them are used, not run.
 func New(list ...roles.Role) roles.Role {
-	demo := roles.Role{Name: "demo", Summary: "run all roles together and watch them share configuration", Tool: true}
+	demo := roles.Role{Name: "demo", Summary: "run all roles together, and print what they share", Tool: true}
 	demo.Command = func(env *roles.Env) *cli.Command { return command(env, list) }
 	return demo
 }
 
 func command(env *roles.Env, list []roles.Role) *cli.Command {
 	return &cli.Command{
-		Description: "Runs all roles in this process on a fresh registry, needing neither snapd nor root, with a fleet server and " +
-			"some simulated devices beside the one that control plays. After a few cycles targets are put on the server: " +
-			"control applies them, vpn and reporting pick them up, one device refuses, and one drifts. The fleet's page, " +
-			"which is printed first, shows all of it. With --once it goes through " +
-			"all of this in one pass and prints the views. Exit status: 0 when every role did its work, else 1.",
+		Description: "Runs all roles in this process on a new registry, with a fleet server and some simulated devices " +
+			"beside control's. It needs neither snapd nor root. After a few cycles it sets targets on the " +
+			"server: control applies them, vpn and reporting follow, one device refuses, and one drifts. The " +
+			"first line has the address of the fleet's page, which shows all of this. With --once the demo makes " +
+			"one pass and prints the views. Exit status: 0 if every role succeeded, else 1.",
 		UsageText: "aspects-poc demo\naspects-poc demo --once\naspects-poc demo --state ~/demo --interval 10s",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "once", Usage: "one pass, in a few seconds"},
+			&cli.BoolFlag{Name: "once", Usage: "make one pass, in a few seconds"},
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "`DURATION` of the roles' cycles"},
 			&cli.StringFlag{Name: "state", Usage: "`DIR` to keep registry, server and device in (default: a temporary one, " +
 				"removed at the end)"},
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8000",
 				Usage: "`HOST:PORT` of the server; another port is taken if this one is in use"},
 			&cli.StringFlag{Name: "account-id", Value: network.AccountID, Usage: "account `ID` of the confdb-schema"},
-			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "`LEVEL` from which on the roles log"},
+			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "least `LEVEL` that the roles log"},
 		},
 		Action: func(c *cli.Context) (err error) {
 			if c.Args().Present() {

@@ -21,7 +21,7 @@ import (
 // Role is the simulator.
 var Role = roles.Role{
 	Name:    "fleet",
-	Summary: "simulate a fleet of devices, and see what a server bears",
+	Summary: "simulate a fleet of devices, and measure the server's answers",
 	Command: command,
 	Tool:    true,
 }
@@ -51,11 +51,11 @@ type Config struct {
 
 func command(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Description: "Registers simulated devices with a server, lets them poll at a fixed rate, and prints latencies and " +
-			"errors. Devices apply and report targets as real ones do. A latency counts from the moment when the poll was " +
-			"due, so that a server which falls behind shows. The devices' keys are quick to make and easy to break: point it " +
-			"at servers of your own, and remove the devices afterwards (label simulated). The same --seed makes the same devices, " +
-			"which a server that knows them does not register twice. Exit status: 0 when no poll failed, else 1.",
+		Description: "Registers simulated devices with a server, has them poll at a fixed rate, and prints latencies " +
+			"and errors. Simulated devices apply and report targets as real ones do. A latency begins when the " +
+			"poll is due, so a slow server cannot hide waiting time. The devices' keys are weak: use a server of " +
+			"your own, and delete the devices afterwards (label simulated). The same --seed makes the same " +
+			"devices, and a server does not register them twice. Exit status: 0 if no poll failed, else 1.",
 		UsageText: "aspects-poc fleet --devices 1000 --server-url http://127.0.0.1:8000\n" +
 			"aspects-poc fleet --devices 1000 --rate 2000 --duration 30s --json\n" +
 			"aspects-poc fleet --devices 10000 --wait 60s",
@@ -63,17 +63,17 @@ func command(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: "server-url", Aliases: []string{"server"}, Value: "http://127.0.0.1:8000", Usage: "`URL` of the server"},
 			&cli.StringFlag{Name: "ca", Usage: "`FILE` with the CA certificates to trust instead of the system's"},
 			&cli.IntFlag{Name: "devices", Value: 100, Usage: "`NUMBER` of devices"},
-			&cli.Float64Flag{Name: "rate", Usage: "polls a second, `NUMBER` of all devices together (default: as the server asks " +
-				"devices to)"},
+			&cli.Float64Flag{Name: "rate", Usage: "`NUMBER` of polls a second, of all devices together (default: from " +
+				"the server's poll interval)"},
 			&cli.DurationFlag{Name: "interval", Usage: "`DURATION` between a device's polls (default: what the server asks for)"},
 			&cli.DurationFlag{Name: "duration", Value: time.Minute, Usage: "`DURATION` of polling"},
-			&cli.DurationFlag{Name: "wait", Usage: "let polls be held back for this `DURATION`, each device on a connection of " +
-				"its own"},
+			&cli.DurationFlag{Name: "wait", Usage: "let polls wait for this `DURATION`, each device on its own " +
+				"connection"},
 			&cli.IntFlag{Name: "connections", Usage: "`NUMBER` of connections that devices share (default: 64)"},
-			&cli.BoolFlag{Name: "unsigned", Usage: "do not sign, as clients of the original"},
-			&cli.BoolFlag{Name: "changed", Usage: "report something new with each poll"},
-			&cli.StringFlag{Name: "enrolment-token", Usage: "`TOKEN` to register with"},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that the devices' keys are made from"},
+			&cli.BoolFlag{Name: "unsigned", Usage: "do not sign requests"},
+			&cli.BoolFlag{Name: "changed", Usage: "change the report for each poll"},
+			&cli.StringFlag{Name: "enrolment-token", Usage: "enrolment `TOKEN`, for a server that asks for one"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` from which the devices' keys are made"},
 			&cli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
 		},
 		Action: func(c *cli.Context) error { return simulate(env, c) },

@@ -23,11 +23,11 @@ const (
 
 func assertion(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "assertion", Usage: "print our confdb-schema as snap sign takes it",
-		Description: "The confdb-schema has to be signed by the account that publishes it, and acknowledged on each\n" +
-			"machine. docs/publishing.md goes through it step by step.\n\n" +
-			"snapd 2.69 and later take the dialect confdb-schema, from 2.71 on with aliases; 2.68 takes confdb,\n" +
-			"2.64 to 2.67 registry, which knows neither secrets nor summaries.",
+		Name: "assertion", Usage: "print the roles' confdb-schema as input for snap sign",
+		Description: "The account that publishes the confdb-schema has to sign it, and each machine has to acknowledge " +
+			"it. docs/publishing.md shows all steps.\n\nsnapd 2.69 and later take the dialect confdb-schema, from " +
+			"2.71 on with aliases; 2.68 takes confdb,\n2.64 to 2.67 registry, which knows neither secrets nor " +
+			"summaries.",
 		UsageText: "aspects-poc registry assertion --revision 2 | snap sign -k default > network.confdb-schema.assert",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagAccount, Value: network.AccountID, Usage: "`ID` of the account that signs: of the " +
@@ -38,7 +38,7 @@ func assertion(env *roles.Env) *cli.Command {
 				"that of this version (default: SOURCE_DATE_EPOCH if it is set, else now)"},
 			&cli.StringFlag{Name: flagDialect, Value: string(network.ConfdbSchemaDialect),
 				Usage: "type of assertion: `confdb-schema|confdb|registry`"},
-			&cli.BoolFlag{Name: flagNoAliases, Usage: "write types out where they are used: for snapd 2.69 and 2.70 too"},
+			&cli.BoolFlag{Name: flagNoAliases, Usage: "replace aliases by their types, for snapd 2.69 and 2.70"},
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -21,10 +21,10 @@ const flagOutput = "output"
 
 func build(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "build", Usage: "print a confdb-schema as snap sign takes it", ArgsUsage: "FILE",
-		Description: "FILE is a confdb-schema as YAML, as people write it. What comes out has the headers that must be there, the\n" +
-			"storage schema as text in the layout that snapd demands, and what other generations of snapd want for\n" +
-			"another dialect. Nothing comes out of a file that snapd would refuse.",
+		Name: "build", Usage: "print a confdb-schema as input for snap sign", ArgsUsage: "FILE",
+		Description: "FILE is a confdb-schema in YAML. The output has all required headers, the storage schema as text " +
+			"in the layout that snapd demands, and the changes that another --dialect needs. If snapd would " +
+			"refuse the file, there is no output.",
 		UsageText: "aspects-poc registry build --revision 2 network.yaml | snap sign -k default > network.assert",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagAccount, Usage: "`ID` of the account that signs (default: the file's account-id)"},
@@ -33,7 +33,7 @@ func build(env *roles.Env) *cli.Command {
 				"if it is set, else now)"},
 			&cli.StringFlag{Name: flagDialect, Value: string(network.ConfdbSchemaDialect),
 				Usage: "type of assertion: `confdb-schema|confdb|registry`"},
-			&cli.BoolFlag{Name: flagNoAliases, Usage: "write types out where they are used: for snapd 2.69 and 2.70 too"},
+			&cli.BoolFlag{Name: flagNoAliases, Usage: "replace aliases by their types, for snapd 2.69 and 2.70"},
 			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "`FILE` to write to instead"},
 		},
 		SkipFlagParsing: true,

@@ -22,21 +22,20 @@ import (
 
 func dev(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "dev", Usage: "run snaps' hooks on an imitated machine while they are written",
+		Name: "dev", Usage: "run snaps and their hooks on an imitated snapd, and follow your edits",
 		ArgsUsage: "SNAP_DIR … [-- COMMAND …]",
-		Description: "Takes snaps as source (snapcraft.yaml with hooks in snap/hooks, or an unpacked snap with meta/snap.yaml),\n" +
-			"installs them, connects their plugs and answers on a socket as registry serve does. Their hooks are run as\n" +
-			"snapd " + facts.Version + " runs them, but without confinement and as this user. It tells of each transaction: who\n" +
-			"asked, what each hook changed or refused, what was stored, who was told. When files change they are read\n" +
-			"again. It runs until it is interrupted; with COMMAND it runs that, with the sockets in the place of snapd's\n" +
-			"own, and ends with it.\n\n" +
-			"docs/devkit-dev.md has what is imitated and what not.",
+		Description: "Installs snaps from source (snapcraft.yaml with hooks in snap/hooks, or an unpacked snap with meta/snap.yaml), " +
+			"connects their plugs, and answers on a socket as registry serve does. Hooks run as under snapd " + facts.Version +
+			", but without confinement and as this user. For each transaction it prints who asked, what each hook changed or " +
+			"refused, what was stored, and which observers ran. It reads changed files again. It runs until it is interrupted. " +
+			"With COMMAND it runs COMMAND, with its sockets in the place of snapd's, and ends with it.\n\n" +
+			"docs/devkit-dev.md lists what is imitated and what is not.",
 		UsageText: "aspects-poc registry dev --schema-file proxy.yaml --socket /tmp/proxy/snapd.socket ./custodian ./browser",
 		Flags: append(machineFlags(),
 			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` to listen on (default: as registry serve)"},
-			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps all, the snaps' data included, from one run to the next; " +
+			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps the machine, with the snaps' data, from one run to the next; " +
 				"without it nothing is kept"},
-			&cli.BoolFlag{Name: flagNoConnect, Usage: "leave the plugs as they are: unconnected at first"},
+			&cli.BoolFlag{Name: flagNoConnect, Usage: "do not connect the snaps' plugs"},
 			&cli.StringFlag{Name: flagPublisher, Usage: "account `ID` in whose name the snaps are installed, as from the store: " +
 				"plugs for its confdb-schemas connect by themselves, before the install hook"},
 		),

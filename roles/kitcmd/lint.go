@@ -29,20 +29,23 @@ const (
 
 func lintCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "lint", Usage: "tell what snapd would refuse of a confdb-schema and its snaps, and what people regret",
+		Name: "lint", Usage: "find faults in a confdb-schema and its snaps",
 		ArgsUsage: "FILE … [SNAP …]",
-		Description: "FILE is a confdb-schema: YAML, JSON for snap sign, or a signed assertion. SNAP is a snapcraft.yaml, a\n" +
-			"snap.yaml, or a folder that has one. Faults are found all at once, each with its place in the file;\n" +
-			"docs/devkit.md explains every rule. Exit code 1 if there are errors.",
+		Description: "Prints what snapd would refuse, and what would work badly later. FILE is a confdb-schema: YAML, " +
+			"JSON for snap sign, or a signed assertion. SNAP is a snapcraft.yaml, a snap.yaml, or a folder that " +
+			"has one. Each finding has its place in the file; docs/devkit.md explains every rule. Exit code 1 if " +
+			"there are errors.",
 		UsageText: "aspects-poc registry lint network.yaml ./custodian ./observer\n" +
 			"aspects-poc registry lint --against git:origin/main --format github --strict network.yaml",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: flagAgainst, Usage: "compare with the published copy: `FILE|git:REV`; the latter is the same " +
-				"file in that revision, with nothing to compare if it is not there"},
+			&cli.StringFlag{Name: flagAgainst, Usage: "compare with the published copy `FILE|git:REV`; git:REV is the " +
+				"same file in that revision, and nothing is compared if it is not there"},
 			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "write findings as `text|json|github|sarif`"},
 			&cli.BoolFlag{Name: flagStrict, Usage: "fail for warnings, too"},
-			&cli.StringSliceFlag{Name: flagIgnore, Usage: "be silent about a rule, by its `CODE`; errors cannot be ignored; may be repeated"},
-			&cli.StringSliceFlag{Name: flagEnable, Usage: "look also for what a rule that is off by default finds, by its `CODE`; may be repeated"},
+			&cli.StringSliceFlag{Name: flagIgnore, Usage: "do not report findings of the rule `CODE`; errors cannot be " +
+				"ignored; may be repeated"},
+			&cli.StringSliceFlag{Name: flagEnable, Usage: "report findings of the rule `CODE` that is off by default; " +
+				"may be repeated"},
 			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` that will sign, if the files do not name it"},
 		},
 		SkipFlagParsing: true,

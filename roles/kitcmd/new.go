@@ -15,9 +15,10 @@ import (
 
 func newCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "new", Usage: "begin a project: a confdb-schema, its snaps and their tests", ArgsUsage: "NAME",
-		Description: "Writes a confdb-schema of that name, a custodian and an observer as snapcraft projects with their hooks, tests\n" +
-			"for registry test, and a CI workflow. All of it works as it is. Nothing is replaced.",
+		Name: "new", Usage: "start a project: a confdb-schema, its snaps and their tests", ArgsUsage: "NAME",
+		Description: "Writes a confdb-schema of this name, a custodian and an observer as snapcraft projects with " +
+			"their hooks, tests for registry test, and a CI workflow. The project works without changes. No file " +
+			"is replaced.",
 		UsageText: "aspects-poc registry new --account-id ACCOUNT-ID thermostat",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagAccount, Usage: "`ID` of the account that publishes; snapcraft whoami shows it"},

@@ -19,15 +19,17 @@ const (
 func run(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "run", Usage: "run an app of a snap that registry dev has installed", ArgsUsage: "SNAP[.APP] " + roles.OthersArguments,
-		Description: "Runs an app as the snap, in the place of snap run, which needs files of a real snapd: with the snap's\n" +
-			"environment, its command-chain and a snapctl that speaks for it, but without confinement and as this user.\n" +
-			"SNAP alone is the app of the snap's name. With --shell it is a shell, which works for a snap without apps, too:\n" +
-			"what is typed there is done as the snap.",
+		Description: "Runs an app as snap run does, without the files of a real snapd. The app has the snap's " +
+			"environment, its command-chain and the snap's snapctl, but no confinement, and runs as this user. " +
+			"SNAP alone runs the app with the snap's name. With --shell it starts a shell in the snap's " +
+			"environment instead; this also works for a snap without apps.",
 		UsageText: "aspects-poc registry run --shell custodian",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` on which registry dev listens (default: as there)"},
-			&cli.StringFlag{Name: flagRegistry, Usage: "`ADDRESS` of the same, as the other commands take it: snapd:SOCKET; --socket goes before it"},
-			&cli.BoolFlag{Name: flagShell, Usage: "run a shell in the app's place; arguments are the shell's"},
+			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` on which registry dev listens (default: that of registry " +
+				"dev)"},
+			&cli.StringFlag{Name: flagRegistry, Usage: "`ADDRESS` of registry dev, as in other commands: snapd:SOCKET; " +
+				"--socket overrides it"},
+			&cli.BoolFlag{Name: flagShell, Usage: "run a shell instead of the app, with the arguments"},
 		},
 		Action: func(c *cli.Context) error { return runRun(env, c) },
 	}

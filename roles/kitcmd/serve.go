@@ -32,14 +32,14 @@ const (
 
 func serve(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "serve", Usage: "be a snapd for confdb on a socket", ArgsUsage: "[-- COMMAND …]",
-		Description: "Answers what snapd's REST API is asked about confdb, as snapd " + facts.Version + " does, on a socket; beside it are\n" +
-			"the socket for snaps and a folder that tells the snap command which features are on. A snap without hooks is\n" +
-			"custodian of all views. It runs until it is interrupted. With COMMAND it runs that, with the sockets in the\n" +
-			"place of snapd's own, and ends with it: in a mount namespace, by unshare(1). docs/devkit-serve.md has what is\n" +
-			"imitated and what not.\n\n" +
-			"Without --unsigned a confdb-schema is acknowledged only if a key signed it that --account-key names; those\n" +
-			"that --schema-file names are taken as they are.",
+		Name: "serve", Usage: "imitate snapd's REST API for confdb on a socket", ArgsUsage: "[-- COMMAND …]",
+		Description: "Answers requests of snapd's REST API for confdb on a socket, as snapd " + facts.Version + " does. Beside it are " +
+			"the socket for snaps, and a folder from which the snap command reads which features are on. A snap without hooks " +
+			"is custodian of all views. It runs until it is interrupted. With COMMAND it runs COMMAND in a mount namespace, by " +
+			"unshare(1), with its sockets in the place of snapd's, and ends with it. docs/devkit-serve.md lists what is imitated " +
+			"and what is not.\n\n" +
+			"Without --unsigned it acknowledges a confdb-schema only if a key signed it that --account-key names. A schema of " +
+			"--schema-file needs no signature.",
 		UsageText: "aspects-poc registry serve --schema-file network.yaml --socket /tmp/confdb/snapd.socket",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` to listen on (default: aspects-poc/snapd.socket in " +
@@ -47,10 +47,12 @@ func serve(env *roles.Env) *cli.Command {
 			&cli.StringSliceFlag{Name: flagSchema, Aliases: []string{"c"}, Usage: "`FILE` with a confdb-schema: YAML, JSON for " +
 				"snap sign, or an assertion; may be repeated"},
 			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` in place of the one in the files"},
-			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps all from one run to the next; without it nothing is kept"},
+			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps all data from one run to the next; without it " +
+				"nothing is kept"},
 			&cli.StringSliceFlag{Name: flagAccountKey, Usage: "`FILE` of a key that may sign: an account-key assertion, or what " +
 				"snap export-key prints; may be repeated"},
-			&cli.BoolFlag{Name: flagUnsigned, Usage: "acknowledge without looking at signatures, for development"},
+			&cli.BoolFlag{Name: flagUnsigned, Usage: "acknowledge assertions without checking signatures, for " +
+				"development"},
 			&cli.StringFlag{Name: flagCustodian, Value: "custodian", Usage: "`NAME` of the snap that is custodian of all views; " +
 				"empty for none"},
 			&cli.BoolFlag{Name: flagVerbose, Usage: "log each request"},

@@ -13,10 +13,10 @@ import (
 
 func show(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "show", Usage: "print a confdb-schema as people read it", ArgsUsage: "FILE",
-		Description: "FILE is a signed assertion, JSON for snap sign, or YAML, of which comments are kept. YAML comes out, from which\n" +
-			"build makes the same confdb-schema again. Of a stream of assertions all confdb-schemas are printed. Signatures\n" +
-			"are not verified.",
+		Name: "show", Usage: "print a confdb-schema as YAML", ArgsUsage: "FILE",
+		Description: "FILE is a signed assertion, JSON for snap sign, or YAML, whose comments are kept. The output is " +
+			"YAML, from which registry build makes the same confdb-schema. Of several assertions in FILE it " +
+			"prints all confdb-schemas. It does not verify signatures.",
 		UsageText: "snap known confdb-schema name=network > network.assert\n" +
 			"aspects-poc registry show network.assert > network.yaml",
 		Flags: []cli.Flag{

@@ -35,24 +35,25 @@ func machineFlags() []cli.Flag {
 
 func test(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "test", Usage: "run test scripts against an imitated machine", ArgsUsage: "[FILE|DIR …]",
-		Description: "Runs scripts in testscript's format, those in the folder tests if none are named, each on a machine\n" +
-			"of its own, several at a time. Hooks of snaps are run as processes, without confinement. Scripts find\n" +
-			"their own files first, then those of the working directory ($PROJECT).\n\n" +
-			"Beside testscript's own commands (exec, stdout, stderr, cmp, grep, …) there are set, get, expect, fail,\n" +
-			"install, connect, snapctl-as and more: --commands lists them, docs/devkit-dev.md has examples.",
+		Name: "test", Usage: "run test scripts on an imitated snapd", ArgsUsage: "[FILE|DIR …]",
+		Description: "Runs scripts in testscript's format: the named ones, or those in the folder tests. Each script " +
+			"has an imitated snapd of its own, and several run at a time. Snaps' hooks run as processes, without " +
+			"confinement. A script finds its own files first, then those of the working directory " +
+			"($PROJECT).\n\nScripts have testscript's commands (exec, stdout, stderr, cmp, grep, …), and set, get, " +
+			"expect, fail, install, connect, snapctl-as and more. --commands lists them; docs/devkit-dev.md has " +
+			"examples.",
 		UsageText: "aspects-poc registry test --schema-file network.yaml --snap ./custodian --junit report.xml --coverage",
 		Flags: append(machineFlags(),
-			&cli.StringSliceFlag{Name: flagSnap, Aliases: []string{"s"}, Usage: "`DIR` with a snap's source, to be installed and " +
-				"connected on each machine; may be repeated"},
+			&cli.StringSliceFlag{Name: flagSnap, Aliases: []string{"s"}, Usage: "`DIR` with a snap's source, installed " +
+				"and connected in each script; may be repeated"},
 			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write JUnit's XML to"},
-			&cli.BoolFlag{Name: "coverage", Usage: "print which rules, accesses and hooks no script has touched"},
+			&cli.BoolFlag{Name: "coverage", Usage: "print the rules, accesses and hooks that no script uses"},
 			&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Usage: "run `N` scripts at a time; 0: one per processor"},
-			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "tell of failures as `text|github`; the latter " +
-				"marks their lines as well"},
+			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "print failures as `text|github`; " +
+				"github also annotates their lines"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print the whole log of each script"},
 			&cli.BoolFlag{Name: "commands", Usage: "list the commands of scripts, and run none"},
-			&cli.BoolFlag{Name: "update", Usage: "rewrite files in scripts that cmp finds to differ"},
+			&cli.BoolFlag{Name: "update", Usage: "update files in scripts where cmp finds a difference"},
 		),
 		SkipFlagParsing: true,
 		Action:          func(c *cli.Context) error { return runTest(env, c) },

@@ -14,8 +14,8 @@ import (
 func get(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "get", Usage: "print values", ArgsUsage: "VIEW [KEY …]",
-		Description: "Prints what the keys show through a view, or the whole view without keys. One key prints its value,\n" +
-			"a string without quotes; several keys, and values that are maps, print as a table on a terminal and as a JSON\n" +
+		Description: "Prints the values of the keys in a view, or the whole view without keys. For one key it prints " +
+			"the value, a string without quotes. Several keys and maps are a table on a terminal, and a JSON " +
 			"document elsewhere. Flags may follow the arguments. " + viewForms,
 		UsageText: "aspects-poc registry get control-tunnel peers\n" +
 			"aspects-poc registry get control-telemetry -d\n" +

@@ -48,8 +48,8 @@ const flagWaitFor = "wait-for"
 
 // waitFor is the flag that says how long to wait for others.
 func waitFor() cli.Flag {
-	return &cli.DurationFlag{Name: flagWaitFor, Value: 30 * time.Second, Usage: "`DURATION` to wait at most for others " +
-		"who hold the confdb"}
+	return &cli.DurationFlag{Name: flagWaitFor, Value: 30 * time.Second, Usage: "longest `DURATION` to wait for other " +
+		"users of the confdb"}
 }
 
 const flagSchemaFile = "schema-file"

@@ -16,8 +16,8 @@ import (
 func set(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "set", Usage: "write values in one transaction", ArgsUsage: "VIEW KEY=VALUE|KEY! …",
-		Description: "Writes all of the values through a view, or none of them. A value is JSON if it can be read as such,\n" +
-			"else a string; KEY! unsets. Flags may follow the arguments. " + viewForms,
+		Description: "Writes all values through a view, or none of them. A value is JSON if it is valid JSON, else a " +
+			"string; KEY! unsets. Flags may follow the arguments. " + viewForms,
 		UsageText: "aspects-poc registry set control-telemetry sample-rate=4 monitor-peers!\n" +
 			"aspects-poc registry set control-tunnel 'peers=[\"10.0.0.7\"]'",
 		SkipFlagParsing: true,

@@ -19,7 +19,7 @@ import (
 
 func status(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "status", Usage: "explain which registry is used, and what it can do",
+		Name: "status", Usage: "show which registry is used, and what it can do",
 		Description: "Tells which backend answers, where, which dialect it speaks and what it promises, whether the\n" +
 			"confdb-schema can be used, and how \"auto\" came to its choice. The exit code is 1 when nothing answers.",
 		UsageText: "aspects-poc registry status --registry snapd:",

@@ -12,8 +12,8 @@ import (
 func unset(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "unset", Usage: "remove values in one transaction", ArgsUsage: "VIEW KEY …",
-		Description: "Removes what the keys show through a view, all of it or none. Removing what is not there succeeds.\n" +
-			"Flags may follow the arguments. " + viewForms,
+		Description: "Removes the values of all keys in a view, or none of them. Removing a value that is not there " +
+			"succeeds. Flags may follow the arguments. " + viewForms,
 		UsageText:       "aspects-poc registry unset control-interfaces config.wlan0 stats.wlan0",
 		SkipFlagParsing: true,
 		Flags:           registryFlags(),

@@ -16,14 +16,13 @@ import (
 func watch(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "watch", Usage: "print a view after each change", ArgsUsage: "VIEW [KEY …]",
-		Description: "Prints what the keys show through a view, or the whole view, after each committed change to it: a JSON\n" +
-			"document in one line, or null once there is no data. It says on standard error when it has begun to watch, and\n" +
-			"ends when interrupted. Changes that come faster than they are printed may share a line. Flags may follow the\n" +
-			"arguments. " + viewForms,
+		Description: "After each committed change, prints the values of the keys in a view, or the whole view: a JSON " +
+			"document on one line, or null if there is no data. Standard error says when the watch has started. " +
+			"It runs until it is interrupted. Quick changes may share a line. Flags may follow the arguments. " + viewForms,
 		UsageText:       "aspects-poc registry watch control-telemetry sample-rate",
 		SkipFlagParsing: true,
 		Flags: registryFlags(
-			&cli.IntFlag{Name: "count", Usage: "`NUMBER` of documents to print before ending; 0 for no end"},
+			&cli.IntFlag{Name: "count", Usage: "end after this `NUMBER` of documents; 0: never"},
 			&cli.BoolFlag{Name: "document", Aliases: []string{"d"}, Usage: "indent the documents, as get does"},
 		),
 		Action: func(c *cli.Context) error { return runWatch(env, c) },

@@ -15,7 +15,7 @@ import (
 
 // Role is the reporting role.
 var Role = roles.Role{
-	Name: "reporting", Summary: "report what control-telemetry asks for", Command: command,
+	Name: "reporting", Summary: "print the reports that control-telemetry asks for", Command: command,
 	Hooks: []roles.Hook{
 		roles.ConfigureHook(runSpec, "format", "interval", "counters-every", "prometheus"),
 		observeControlTelemetry(), observeObserveDevice(), observeObserveTunnel(),
@@ -31,20 +31,22 @@ func command(env *roles.Env) *cli.Command {
 
 func runSpec(env *roles.Env) roles.RunSpec {
 	return roles.RunSpec{
-		Usage: "report device, packets and peers again and again",
-		Description: "Reports are 60/sample-rate seconds apart (at least 0.1), and --interval where control-telemetry has " +
-			"no sample-rate or 0. A changed setting takes effect at once. What is not there yet is reported as missing. " +
-			"With --format json each report is one line: an object with time, device-id, packets-sent, packets-received " +
-			"(packets by interface), tunnel-peers, missing (names of what is asked for and not there) and " +
-			"next-run-seconds. Exit status with --once: 0 when reported, 1 when the registry could not be read.",
+		Usage: "print reports of device, packets and peers, until interrupted",
+		Description: "Prints a report every 60/sample-rate seconds, at least 0.1 seconds apart; every --interval if " +
+			"control-telemetry has no sample-rate or 0. A changed setting takes effect at once. Values that are " +
+			"not there yet are reported as missing. With --format json each report is one line: an object with " +
+			"time, device-id, packets-sent, packets-received (packets by interface), tunnel-peers, missing " +
+			"(names of wanted values that are not there) and next-run-seconds. Exit status with --once: 0 if it " +
+			"reported, 1 if it could not read the registry.",
 		Example:  "aspects-poc reporting run --once --format json",
 		Interval: DefaultPause,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` of the reports: text or json"},
-			&cli.DurationFlag{Name: "counters-every", Value: time.Minute, Usage: "in a snap, `DURATION` for which packets are " +
-				"reported as they were read last: reading them has snapd run a hook, and costs as much as a write"},
-			&cli.StringFlag{Name: "prometheus", Usage: "loopback `ADDRESS`, such as 127.0.0.1:9100, on which Prometheus finds " +
-				"the figures of the last report under /metrics; not with --once"},
+			&cli.DurationFlag{Name: "counters-every", Value: time.Minute, Usage: "in a snap: `DURATION` between two " +
+				"reads of the packet counters, as snapd runs a hook for each read; reports in between repeat the " +
+				"last values"},
+			&cli.StringFlag{Name: "prometheus", Usage: "loopback `ADDRESS`, such as 127.0.0.1:9100, to serve the last " +
+				"report at /metrics for Prometheus; not with --once"},
 		},
 		Check: func(c *cli.Context, _ *roles.Settings) error {
 			if format := c.String("format"); format != "text" && format != "json" {

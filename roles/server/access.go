@@ -29,13 +29,14 @@ type Access struct {
 
 func accessFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "enrolment", Value: string(access.Open), Usage: "which devices may register, `open|token|approve`: " +
-			"any, those with an enrolment token, or any once an operator has approved it"},
-		&cli.BoolFlag{Name: "allow-unsigned", Usage: "let in devices that do not sign their requests, and never did"},
-		&cli.StringFlag{Name: "public-url", Usage: "`URL` that devices know the server by, where a proxy changes host or path; " +
-			"operators always need a token then"},
-		&cli.StringFlag{Name: "tls-cert", Usage: "`FILE` with the certificate, and its chain, to serve HTTPS with; it may be " +
-			"replaced while the server runs"},
+		&cli.StringFlag{Name: "enrolment", Value: string(access.Open), Usage: "which devices may register, " +
+			"`open|token|approve`: all, those with an enrolment token, or those that an operator approves"},
+		&cli.BoolFlag{Name: "allow-unsigned", Usage: "accept requests without a signature from devices that have never " +
+			"signed"},
+		&cli.StringFlag{Name: "public-url", Usage: "`URL` that devices use, if a proxy changes host or path; with it, " +
+			"operators always need a token"},
+		&cli.StringFlag{Name: "tls-cert", Usage: "`FILE` with the certificate and its chain, for HTTPS; you may " +
+			"replace it while the server runs"},
 		&cli.StringFlag{Name: "tls-key", Usage: "`FILE` with the certificate's private key"},
 	}
 }

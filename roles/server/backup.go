@@ -20,9 +20,10 @@ import (
 // backupCommand copies the database while the server runs.
 func backupCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "backup", Usage: "copy the database, while the server runs or not", ArgsUsage: "FILE",
-		Description: "Writes a copy of the database as of one moment to a new FILE, and says so when it is on disk. What the " +
-			"server acknowledged before is in it, the tokens' hashes included: keep it as safe as the database.",
+		Name: "backup", Usage: "copy the database; the server may run meanwhile", ArgsUsage: "FILE",
+		Description: "Writes a copy of the database to a new FILE, and prints a line when the copy is on disk. The " +
+			"copy has all that the server acknowledged before the command began. It also has the hashes of " +
+			"tokens: protect it as you protect the database.",
 		UsageText:       "aspects-poc server backup /var/backups/fleet-monday.db",
 		SkipFlagParsing: true, // flags may follow the name
 		Flags:           databaseFlags(),
@@ -41,13 +42,14 @@ func backupCommand(env *roles.Env) *cli.Command {
 // restoreCommand restores a copy.
 func restoreCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "restore", Usage: "put a backup in the database's place", ArgsUsage: "FILE",
-		Description: "Checks FILE from end to end and puts a copy of it in the place of the database, which no server may be " +
-			"using. What was there is kept beside it, under the name with .previous at its end, and a number where there is one " +
-			"already. Revisions go on well beyond those that devices may have seen; devices that registered after the backup " +
-			"was made register again. Tokens and devices are what they were: those that were revoked since are good again, and " +
-			"have to be revoked anew. Where the backup is from before the first operator's token, whoever sits at this machine " +
-			"is an operator until there is one. It prints which tokens are valid.",
+		Name: "restore", Usage: "replace the database by a backup", ArgsUsage: "FILE",
+		Description: "Checks all of FILE, and replaces the database by a copy of it. Stop the server first. The old " +
+			"database stays beside the new one: its name ends with .previous, and a number if there is such a " +
+			"file. New revisions begin far above those that devices may have seen. Devices that registered after " +
+			"the backup register again. Tokens and devices are as they were at the backup: revoke again those " +
+			"that were revoked since. If the backup has no operator's token, the server takes operators' " +
+			"requests from its own machine only, without a token, until you make one. The command prints the " +
+			"valid tokens.",
 		UsageText:       "aspects-poc server restore /var/backups/fleet-monday.db",
 		SkipFlagParsing: true,
 		Flags:           databaseFlags(),

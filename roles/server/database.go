@@ -18,8 +18,9 @@ import (
 const databaseVariable = "ASPECTS_DATABASE"
 
 func databaseFlag() cli.Flag {
-	return &cli.StringFlag{Name: "database", Usage: "`ADDRESS` of a PostgreSQL that keeps all in the place of --state, and that " +
-		"several servers may share: postgres://USER:PASSWORD@HOST:PORT/DATABASE; a password is better left to the environment"}
+	return &cli.StringFlag{Name: "database", Usage: "`ADDRESS` of a PostgreSQL database to use instead of --state; " +
+		"several servers may share it: postgres://USER:PASSWORD@HOST:PORT/DATABASE; give an address with a " +
+		"password in the environment"}
 }
 
 // checkDatabase checks an address. The error does not repeat it, because it may have a password.

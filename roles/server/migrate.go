@@ -16,11 +16,11 @@ import (
 func migrateCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name:  "migrate",
-		Usage: "copy the embedded store into a PostgreSQL",
-		Description: "Copies devices, what they reported, targets, history, statistics and tokens from --state into an empty " +
-			"database, and has the database count them. It is all or nothing: after a failure the database is as empty as " +
-			"before, and the command can be run again. The server must not be running: devices carry on meanwhile, and come " +
-			"back to a server that is started with --database. The file stays as it is.",
+		Usage: "copy the database file into a PostgreSQL database",
+		Description: "Copies devices, reports, targets, history, statistics and tokens from --state into an empty " +
+			"database, and counts them there. It copies all or nothing: after a failure the database is empty, " +
+			"and you can run the command again. Stop the server first; devices keep what they run, and poll " +
+			"again when the server is started with --database. The file does not change.",
 		UsageText: "aspects-poc server migrate --database postgres://fleet@db.example.com/fleet",
 		Flags: append([]cli.Flag{
 			databaseFlag(),

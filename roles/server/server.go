@@ -21,7 +21,7 @@ import (
 // Role is the fleet server.
 var Role = roles.Role{
 	Name:    "server",
-	Summary: "serve the fleet: registrations, reports, and the target configuration",
+	Summary: "run the fleet server: registrations, reports, targets",
 	Command: command,
 	Hooks: []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval",
 		"enrolment", "max-pending", "allow-unsigned", "public-url", "tls-cert", "tls-key")},
@@ -37,11 +37,12 @@ func command(env *roles.Env) *cli.Command {
 
 func runSpec(env *roles.Env) roles.RunSpec {
 	return roles.RunSpec{
-		Usage: "serve until interrupted",
-		Description: "Serves the HTTP API that /docs documents, and says on standard output where as soon as it is " +
-			"ready. What it acknowledges is on disk. Each --interval it moves the database's log into the database and " +
-			"logs a summary. With --once it starts, asks itself over the network, prints the outcome and stops. Devices " +
-			"sign their requests; operators need a token (see token), or to sit at this machine until there is a first one.",
+		Usage: "run the fleet server until interrupted",
+		Description: "Serves the HTTP API that /docs describes, and prints its address when it is ready. All that it " +
+			"acknowledges is on disk. Every --interval it moves the database's log into the database and logs a " +
+			"summary. With --once it starts, sends itself a request, prints the outcome and stops. Devices sign " +
+			"their requests. Operators need a token (see server token); until there is one, the server takes " +
+			"their requests from this machine only.",
 		Example: "aspects-poc server run --listen 127.0.0.1:8000\n" +
 			"aspects-poc server run --once --listen 127.0.0.1:0",
 		Interval: time.Minute,
@@ -50,24 +51,26 @@ func runSpec(env *roles.Env) roles.RunSpec {
 				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
 			stateFlag(),
 			databaseFlag(),
-			&cli.StringFlag{Name: "secret-key-file", Usage: "`FILE` with the key, 32 random bytes, of the digests that operators see in the " +
-				"place of secrets; servers on one database need the same (default: one beside --state, created at need)"},
-			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema (YAML, JSON or an assertion) to " +
-				"check targets against; none checks nothing (default: the one that aspects-poc registry assertion prints)"},
+			&cli.StringFlag{Name: "secret-key-file", Usage: "`FILE` with the key, 32 random bytes, of the digests that " +
+				"operators see in the place of secrets; servers on one database need the same key (default: a " +
+				"file beside --state, made when it is needed)"},
+			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema (YAML, JSON or an assertion) " +
+				"for the check of targets; none: no check (default: the one that aspects-poc registry assertion " +
+				"prints)"},
 			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
-				Usage: "`DURATION` that devices are asked to leave between polls; after three of them without any, one is silent"},
+				Usage: "`DURATION` between a device's polls; a device that does not poll for three of them is silent"},
 			&cli.IntFlag{Name: "max-waiting", Value: 50_000,
-				Usage: "`NUMBER` of polls to hold back at a time, for devices that wait for a change"},
+				Usage: "most polls that wait for a change at a time, a `NUMBER`"},
 			&cli.IntFlag{Name: "max-pending", Value: 1000,
-				Usage: "`NUMBER` of devices that may wait for approval at a time, with --enrolment approve; further ones are told to come " +
-					"again"},
+				Usage: "most devices that wait for approval at a time, a `NUMBER`, with --enrolment approve; others " +
+					"have to try again later"},
 			&cli.DurationFlag{Name: "stats-keep", Value: 7 * 24 * time.Hour,
-				Usage: "`DURATION` for which to keep devices' statistics, the older the sparser; 0 keeps none"},
+				Usage: "`DURATION` for which devices' statistics are kept, older ones in larger steps; 0 keeps none"},
 			&cli.DurationFlag{Name: "stats-step", Value: 5 * time.Minute,
-				Usage: "`DURATION` that one point of statistics stands for"},
-			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body to take, in `BYTES`"},
+				Usage: "`DURATION` between two points of statistics"},
+			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body, in `BYTES`"},
 			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
-				Usage: "`DURATION` for which requests under way may finish when the server is to stop"},
+				Usage: "`DURATION` in which running requests may finish when the server stops"},
 		}, accessFlags()...),
 		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {

@@ -25,11 +25,12 @@ import (
 // tokenCommand makes, lists and revokes tokens directly in the database, whether the server runs or not.
 func tokenCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "token", Usage: "let operators and devices in",
-		Description: "Makes, lists and revokes tokens. Operators come with theirs as Authorization: Bearer TOKEN; devices " +
-			"register with an enrolment token where the server asks for one. The server sees each change at once, whether it " +
-			"was running or not: --state and --database come from the same environment and configuration file as those of run. " +
-			"Until there is a first operator's token, operators have to sit at the server's machine.",
+		Name: "token", Usage: "make, list and revoke tokens of operators and devices",
+		Description: "Makes, lists and revokes tokens. Operators send theirs as Authorization: Bearer TOKEN. Devices " +
+			"register with an enrolment token if the server asks for one. A running server sees each change at " +
+			"once. The commands read --state and --database from the same environment and configuration file as " +
+			"run. Until there is an operator's token, the server takes operators' requests from its own machine " +
+			"only.",
 		UsageText:   "aspects-poc server token create anna\naspects-poc server token list",
 		Subcommands: []*cli.Command{tokenCreate(env), tokenList(env), tokenRevoke(env)},
 	}
@@ -42,20 +43,23 @@ func tokenFlags(own ...cli.Flag) []cli.Flag {
 
 func tokenCreate(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "create", Usage: "make a token, and print it this once", ArgsUsage: "NAME",
-		Description: "Makes a token for an operator, or with --enrol for devices that are to register, and prints it. It is " +
-			"kept as a hash only, so that nobody can read it again. The name stands in histories, and is never used again.",
+		Name: "create", Usage: "make a token, and print it once", ArgsUsage: "NAME",
+		Description: "Makes a token for an operator, or with --enrol for devices that register, and prints it. The " +
+			"server stores only a hash of it, so nobody can print the token again. Histories show the token's " +
+			"name; a name is never used again.",
 		UsageText: "aspects-poc server token create anna\n" +
 			"aspects-poc server token create wall-screen --read-only\n" +
 			"aspects-poc server token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h",
 		SkipFlagParsing: true, // flags may follow the name
 		Flags: tokenFlags(
-			&cli.BoolFlag{Name: "read-only", Usage: "the operator may look, and change nothing"},
-			&cli.BoolFlag{Name: "enrol", Usage: "for devices to register with, rather than for an operator"},
-			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: let in this `NUMBER` of devices at most (0: any number)"},
-			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE` that the devices get, whatever they say of " +
-				"themselves; may be repeated"},
-			&cli.DurationFlag{Name: "expires", Usage: "`DURATION` for which it is good, such as 24h (0: for ever)"},
+			&cli.BoolFlag{Name: "read-only", Usage: "the operator can read, and change nothing"},
+			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register"},
+			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: " +
+				"any number)"},
+			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE`, a label of all devices that " +
+				"register with it; it overrides the device's own; may be repeated"},
+			&cli.DurationFlag{Name: "expires", Usage: "`DURATION` for which the token is valid, such as 24h (0: for " +
+				"ever)"},
 		),
 		Action: func(c *cli.Context) error { return createToken(env, c) },
 	}
@@ -63,9 +67,9 @@ func tokenCreate(env *roles.Env) *cli.Command {
 
 func tokenList(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "list", Usage: "list tokens, revoked ones too",
-		Description: "Lists what is known of tokens: not the tokens themselves, which nobody knows but their holders. When " +
-			"an operator's was used last may be behind by a minute.",
+		Name: "list", Usage: "list tokens, including revoked ones",
+		Description: "Lists the names, uses and times of tokens, not the tokens themselves. The time of an operator's " +
+			"last use may be up to a minute old.",
 		UsageText:       "aspects-poc server token list",
 		SkipFlagParsing: true,
 		Flags:           tokenFlags(),
@@ -86,8 +90,8 @@ func tokenList(env *roles.Env) *cli.Command {
 
 func tokenRevoke(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "revoke", Usage: "end a token, at once and for ever", ArgsUsage: "NAME",
-		Description: "Ends a token: the server refuses it from the next request on. Devices that registered with an " +
+		Name: "revoke", Usage: "revoke a token for good", ArgsUsage: "NAME",
+		Description: "Revokes a token: the server refuses it from the next request on. Devices that registered with an " +
 			"enrolment token stay registered.",
 		UsageText:       "aspects-poc server token revoke anna",
 		SkipFlagParsing: true,
