@@ -86,7 +86,7 @@ func (r *Registry) Apply(ctx context.Context, changes Changes) error {
 	return nil
 }
 
-// Status describes the registry: backend, address, dialect, capabilities and warnings.
+// Status describes the registry: backend, address, generation, capabilities and warnings.
 func (r *Registry) Status(ctx context.Context) (Status, error) { return r.backend.Status(ctx) }
 
 // Views lists the views of all confdb-schemas that the backend knows, sorted by account, schema and view. Over

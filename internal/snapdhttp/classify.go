@@ -96,7 +96,7 @@ func Classify(refusal Refusal) error {
 	return backend.ErrOther
 }
 
-// RouteNotFound is the whole message of a 404 for a path that this snapd does not have. In older dialects missing
+// RouteNotFound is the whole message of a 404 for a path that this snapd does not have. In older generations missing
 // data is a 404 too, but its message begins with "cannot".
 const RouteNotFound = "not found"
 

@@ -98,7 +98,7 @@ type Status struct {
 	Backend      string // scheme: "snapd", "snapctl", "file" or "mem"
 	Address      string // socket or file
 	Version      string // snapd's version; "" for the embedded engine
-	Dialect      string // form of the protocol, such as "confdb 2.76"
+	Generation   string // range of snapd releases that speak alike, such as "confdb 2.76"
 	Capabilities Capabilities
 	Schemas      []string // known confdb-schemas as ACCOUNT/NAME, sorted; empty if the backend cannot list them
 	Warnings     []string // risks on this machine, with their remedies

@@ -118,7 +118,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	}
 	defer call.End()
 	status := backend.Status{
-		Backend: "mem", Dialect: "embedded engine, as confdb of snapd 2.77",
+		Backend: "mem", Generation: "embedded engine, as confdb of snapd 2.77",
 		Capabilities: backend.Capabilities{AtomicUpdate: true, MultiView: true, WatchPushed: true, SetConfirmed: true},
 	}
 	if b.store.file != nil {

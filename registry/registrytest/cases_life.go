@@ -22,8 +22,8 @@ var lifeCases = []contractCase{
 		if status.Address == "" && status.Backend != "mem" {
 			s.Errorf("a %s has no address", status.Backend)
 		}
-		if status.Dialect == "" {
-			s.Errorf("the dialect is not told")
+		if status.Generation == "" {
+			s.Errorf("the generation is not told")
 		}
 		if !status.Capabilities.WatchPushed && status.Capabilities.WatchEvery <= 0 {
 			s.Errorf("a watch is neither pushed nor does it poll: %+v", status.Capabilities)

@@ -195,10 +195,10 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 		warnings = append(warnings, "this snapd's snapctl knows no views: refresh snapd to 2.68 or later")
 	}
 	return backend.Status{
-		Backend: "snapctl",
-		Address: b.options.Socket,
-		Version: version,
-		Dialect: f.generation(),
+		Backend:    "snapctl",
+		Address:    b.options.Socket,
+		Version:    version,
+		Generation: f.generation(),
 		Capabilities: backend.Capabilities{
 			WatchEvery: b.options.WatchEvery,
 			Hooks:      b.options.NudgeDir != "" && f.flags["--previous"],

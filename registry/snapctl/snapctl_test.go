@@ -181,7 +181,7 @@ func TestStatus(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if status.Version != test.want || status.Dialect != test.generation || status.Address != m.SnapSocket() {
+			if status.Version != test.want || status.Generation != test.generation || status.Address != m.SnapSocket() {
 				t.Errorf("status %+v", status)
 			}
 			all := strings.Join(status.Warnings, "\n")

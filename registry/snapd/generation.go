@@ -111,13 +111,15 @@ type Found struct {
 	Socket  string
 	Version string // in snapd's notation
 	Family  string // experimental flag: "confdb" or "confdbs"; "" if snapd has neither
-	Dialect string // such as "confdb 2.76"; "" for none
 	Enabled bool   // the flag is on
 	Reason  string // why views cannot be used; "" if they can
 	Remedy  string // the command that solves it, or ""
 
 	generation generation
 }
+
+// Generation names the range of releases that this snapd belongs to, such as "confdb 2.76"; "" for none.
+func (f Found) Generation() string { return f.generation.name }
 
 // Usable reports whether a caller with the permission can use views.
 func (f Found) Usable() bool { return f.Reason == "" }
@@ -151,7 +153,7 @@ func Probe(ctx context.Context, socket string) (Found, error) {
 		return found, nil
 	}
 	feature := info.Features[d.feature]
-	found.Family, found.Dialect, found.generation, found.Enabled = d.feature, d.name, d, feature.Enabled
+	found.Family, found.generation, found.Enabled = d.feature, d, feature.Enabled
 	switch {
 	case feature.Enabled:
 	case !feature.Supported && feature.Reason != "":

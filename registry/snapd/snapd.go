@@ -129,10 +129,10 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	}
 	d := found.generation
 	status := backend.Status{
-		Backend: "snapd",
-		Address: b.options.Socket,
-		Version: found.Version,
-		Dialect: d.name,
+		Backend:    "snapd",
+		Address:    b.options.Socket,
+		Version:    found.Version,
+		Generation: d.name,
 		Capabilities: backend.Capabilities{
 			WatchPushed:  d.name != "",
 			WatchEvery:   b.watchEvery(d.name != ""),
@@ -140,7 +140,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 		},
 	}
 	if d.name == "" {
-		status.Dialect = "none"
+		status.Generation = "none"
 	}
 	if !found.Usable() {
 		status.Warnings = append(status.Warnings, withRemedy(found.Reason, found.Remedy))

@@ -565,19 +565,19 @@ func TestStatus(t *testing.T) {
 		want    backend.Status
 	}{
 		{"2.77", machine.Options{Version: "2.77.1-2", Documents: both}, false, backend.Status{
-			Version: "2.77.1-2", Dialect: "confdb 2.77",
+			Version: "2.77.1-2", Generation: "confdb 2.77",
 			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
 		}},
 		{"2.75", machine.Options{Version: "2.75"}, false, backend.Status{
-			Version: "2.75", Dialect: "confdb 2.75",
+			Version: "2.75", Generation: "confdb 2.75",
 			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
 		}},
 		{"2.75 with two schemas", machine.Options{Version: "2.75", Documents: both}, false, backend.Status{
-			Version: "2.75", Dialect: "confdb 2.75", Warnings: []string{loses},
+			Version: "2.75", Generation: "confdb 2.75", Warnings: []string{loses},
 			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
 		}},
 		{"2.68, off", machine.Options{Version: "2.68"}, true, backend.Status{
-			Version: "2.68", Dialect: "confdb 2.68",
+			Version: "2.68", Generation: "confdb 2.68",
 			Capabilities: backend.Capabilities{WatchPushed: true, WatchEvery: 10 * time.Minute, SetConfirmed: true},
 			Warnings: []string{
 				`the experimental feature "confdbs" is off (try: snap set system experimental.confdbs=true)`,
@@ -621,7 +621,7 @@ func TestProbe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Family != test.family || got.Dialect != test.generation || got.Reason != test.reason ||
+		if got.Family != test.family || got.Generation() != test.generation || got.Reason != test.reason ||
 			got.Remedy != test.remedy || got.Enabled != test.enabled || got.Usable() != test.useable {
 			t.Errorf("got %+v", got)
 		}

@@ -426,7 +426,7 @@ func TestWatch(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	full := backend.Status{
-		Backend: "snapd", Address: "/run/snapd.socket", Version: "2.76", Dialect: "confdb 2.76",
+		Backend: "snapd", Address: "/run/snapd.socket", Version: "2.76", Generation: "confdb 2.76",
 		Capabilities: backend.Capabilities{WatchEvery: 5 * time.Second, SetConfirmed: true},
 		Warnings:     []string{"update snapd"},
 	}
@@ -436,7 +436,7 @@ func TestStatus(t *testing.T) {
 			"backend:        snapd\n" +
 			"address:        /run/snapd.socket\n" +
 			"version:        2.76\n" +
-			"dialect:        confdb 2.76\n" +
+			"generation:     confdb 2.76\n" +
 			"schema:         acc/network: usable\n" +
 			"update:         not atomic: a concurrent write may be lost\n" +
 			"several views:  one transaction each\n" +
@@ -451,7 +451,7 @@ func TestStatus(t *testing.T) {
 		got := run(t, &shelf{status: full, err: &backend.Error{Op: "get", Kind: backend.ErrNoSchema, Message: "no schema"}},
 			"status", "--json", "--account-id", "acc")
 		want := map[string]any{
-			"backend": "snapd", "address": "/run/snapd.socket", "version": "2.76", "dialect": "confdb 2.76",
+			"backend": "snapd", "address": "/run/snapd.socket", "version": "2.76", "generation": "confdb 2.76",
 			"capabilities": map[string]any{"atomic-update": false, "multi-view": false, "watch-pushed": false,
 				"watch-every": "5s", "set-confirmed": true},
 			"schemas":  []any{map[string]any{"name": "acc/network", "usable": false, "problem": "no schema"}},

@@ -20,8 +20,9 @@ import (
 func status(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "status", Usage: "show which registry is used, and what it can do",
-		Description: "Tells which backend answers, where, which dialect it speaks and what it promises, whether the\n" +
-			"confdb-schema can be used, and how \"auto\" came to its choice. The exit code is 1 when nothing answers.",
+		Description: "Tells which backend answers, where, which generation of snapd it speaks with, what it promises,\n" +
+			"whether the confdb-schema can be used, and how \"auto\" came to its choice. The exit code is 1 when\n" +
+			"nothing answers.",
 		UsageText: "aspects-poc registry status --registry snapd:",
 		Flags: registryFlags(
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON document"},
@@ -49,7 +50,7 @@ type report struct {
 	Backend      string       `json:"backend"`
 	Address      string       `json:"address"`
 	Version      string       `json:"version,omitempty"`
-	Dialect      string       `json:"dialect,omitempty"`
+	Generation   string       `json:"generation,omitempty"`
 	Capabilities capabilities `json:"capabilities"`
 	Schemas      []schema     `json:"schemas"`
 	Warnings     []string     `json:"warnings"`
@@ -83,7 +84,7 @@ func makeReport(ctx context.Context, c *cli.Context, reg *registry.Registry) (*r
 	}
 	can := found.Capabilities
 	result := &report{
-		Backend: found.Backend, Address: found.Address, Version: found.Version, Dialect: found.Dialect,
+		Backend: found.Backend, Address: found.Address, Version: found.Version, Generation: found.Generation,
 		Capabilities: capabilities{AtomicUpdate: can.AtomicUpdate, MultiView: can.MultiView, WatchPushed: can.WatchPushed,
 			SetConfirmed: can.SetConfirmed},
 		Schemas:  probe(ctx, c, reg, found.Schemas),
@@ -164,7 +165,7 @@ func (r *report) print(w io.Writer) error {
 	line("backend", r.Backend)
 	line("address", r.Address)
 	line("version", r.Version)
-	line("dialect", r.Dialect)
+	line("generation", r.Generation)
 	for _, s := range r.Schemas {
 		state := "usable"
 		if !s.Usable {
