@@ -194,7 +194,7 @@ func (s *stage) story(ctx context.Context, client *serverapi.Client) error {
 		return err
 	}
 	s.out.say("The target leaves the peers to the vpn role again.")
-	layer := serverapi.LayerRequest{Selector: "site=oslo", Config: serverapi.Config{network.ControlInterfacesView: map[string]any{
+	layer := serverapi.LayerRequest{Selector: "device.site=oslo", Config: serverapi.Config{network.ControlInterfacesView: map[string]any{
 		"config": map[string]any{newInterface: map[string]any{"interface-type": "wifi", "ip-address": "192.168.0.107"}}}}}
 	if err := s.ask(ctx, http.MethodPut, "/targets/labels/oslo/", layer, nil); err != nil {
 		return err

@@ -58,13 +58,13 @@ func (s *stage) awaitTarget(ctx context.Context) error {
 	return nil
 }
 
-// deviceOfControl is the name of the device that has no label "name".
+// deviceOfControl is the name of the device that has no label "device.name".
 const deviceOfControl = "the one of control"
 
 // nameOf is what a person calls a device.
 func nameOf(device serverapi.Device) string {
-	if name := device.Labels["name"]; name != "" {
-		return name + " in " + device.Labels["site"]
+	if name := device.Labels["device.name"]; name != "" {
+		return name + " in " + device.Labels["device.site"]
 	}
 	return deviceOfControl
 }

@@ -54,7 +54,7 @@ func command(env *roles.Env) *cli.Command {
 		Description: "Registers simulated devices with a server, has them poll at a fixed rate, and prints latencies " +
 			"and errors. Simulated devices apply and report targets as real ones do. A latency begins when the " +
 			"poll is due, so a slow server cannot hide waiting time. The devices' keys are weak: use a server of " +
-			"your own, and delete the devices afterwards (label simulated). The same --seed makes the same " +
+			"your own, and delete the devices afterwards (label device.simulated). The same --seed makes the same " +
 			"devices, and a server does not register them twice. Exit status: 0 if no poll failed, else 1.",
 		UsageText: "aspects-poc fleet --devices 1000 --server-url http://127.0.0.1:8000\n" +
 			"aspects-poc fleet --devices 1000 --rate 2000 --duration 30s --json\n" +

@@ -186,7 +186,7 @@ func TestLabelsOfToken(t *testing.T) {
 	device, _, publicKey := signing(t, started.url, 0)
 	request := serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "amd64", EnrolmentToken: token,
 		Labels: map[string]string{"site": "hq", "rack": "4"}}
-	want := map[string]string{"site": "line-1", "stage": "", "rack": "4"}
+	want := map[string]string{"site": "line-1", "stage": "", "device.site": "hq", "device.rack": "4"}
 	for range 2 { // again, it gets what it has
 		known, err := device.Register(t.Context(), request)
 		if err != nil || !maps.Equal(known.Labels, want) {
@@ -354,6 +354,7 @@ func TestBeginsToSign(t *testing.T) {
 	plain := client(t, started.url)
 	signed, _, publicKey := signing(t, started.url, 0)
 	request := serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "amd64"}
+	request.Labels = map[string]string{"site": "chosen-by-another", "odd": "1"}
 	known, err := plain.Register(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
@@ -364,8 +365,12 @@ func TestBeginsToSign(t *testing.T) {
 	}
 	_, err = signed.Poll(t.Context(), poll, 0)
 	refusedAs(t, "signed, before it is known to sign", err, serverapi.ProblemUnknownKey)
-	if again, err := signed.Register(t.Context(), request); err != nil || again.UUID != known.UUID {
-		t.Fatalf("%+v, %v", again, err)
+	request.Labels = map[string]string{"site": "hq"}
+	for range 2 {
+		again, err := signed.Register(t.Context(), request)
+		if err != nil || again.UUID != known.UUID || !maps.Equal(again.Labels, map[string]string{"device.site": "hq"}) {
+			t.Fatalf("%+v, %v", again, err)
+		}
 	}
 	if _, err := signed.Poll(t.Context(), poll, 0); err != nil {
 		t.Error(err)

@@ -114,7 +114,7 @@ func TestPageCutsNothing(t *testing.T) {
 		{"small phone", 320, 568, []chromedp.EmulateViewportOption{chromedp.EmulateMobile}},
 		{"tablet", 820, 1180, nil}, {"screen", 1280, 800, nil}, {"wide screen", 1920, 1080, nil},
 	} {
-		for _, path := range []string{"/", "/?selector=site%3Dberlin&state=refused&q=" + word, "/?selector=" + word + "%3D%3D%3D",
+		for _, path := range []string{"/", "/?selector=device.site%3Dberlin&state=refused&q=" + word, "/?selector=" + word + "%3D%3D%3D",
 			"/page/devices/" + refuser.String() + "/", "/page/devices/" + rightToLeft.String() + "/",
 			"/page/devices/" + drifted.String() + "/", "/page/history/", "/page/devices/" + word + "/"} {
 			err := chromedp.Do(ctx, chromedp.EmulateViewport(window.width, window.height, window.options...),
@@ -200,7 +200,7 @@ func TestPageOfAFleet(t *testing.T) {
 	if want := "failed refused drifted behind new" + strings.Repeat(" in-sync", 6); states != want {
 		t.Errorf("the list has %s, want %s", states, want)
 	}
-	see("fleet-of-berlin", "/?selector=site%3Dberlin", "light", 1280, 800)
+	see("fleet-of-berlin", "/?selector=device.site%3Dberlin", "light", 1280, 800)
 	counts := browsertest.Ask(t, ctx, chromedp.Evaluate[string](
 		`[...document.querySelectorAll(".counts li:not(.none)")].map(one => one.innerText.replace(/\s+/g, " ").trim()).join(", ")`))
 	if want := "4 all, 1 ✗ failed, 1 ≠ drifted, 2 ✓ in sync"; counts != want {

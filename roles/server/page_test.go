@@ -100,7 +100,7 @@ func TestPageInBrowser(t *testing.T) {
 
 	// With the keyboard: a filter, and into the list.
 	do("filter", chromedp.Evaluate[chromedp.Void](`document.querySelector("input[name=selector]").focus()`),
-		chromedp.KeyEvent("site=oslo\r"), chromedp.WaitNotPresent(chromedp.CSS("#device-"+devices[0].UUID.String())),
+		chromedp.KeyEvent("device.site=oslo\r"), chromedp.WaitNotPresent(chromedp.CSS("#device-"+devices[0].UUID.String())),
 		chromedp.WaitVisible(chromedp.CSS("#device-"+devices[2].UUID.String())))
 	if search := browsertest.Ask(t, ctx, chromedp.Evaluate[string](`location.search`)); !strings.Contains(search, "site%3Doslo") {
 		t.Errorf("the filter is not in the URL: %s", search)

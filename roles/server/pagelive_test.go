@@ -227,7 +227,11 @@ func (w *world) said() string {
 		if device.Attempted != nil && (device.State == serverapi.StateRefused || device.State == serverapi.StateFailed) {
 			note = device.Attempted.Reason
 		}
-		lines = append(lines, strings.Join([]string{device.UUID.String(), device.State, note, "n=" + device.Labels["n"], desired, running}, " | "))
+		labels := "device.n=" + device.Labels["device.n"]
+		if n, there := device.Labels["n"]; there {
+			labels += " n=" + n
+		}
+		lines = append(lines, strings.Join([]string{device.UUID.String(), device.State, note, labels, desired, running}, " | "))
 		counts[device.State]++
 	}
 	for state, n := range counts {

@@ -220,7 +220,7 @@ func parseLabels(given []string) (fleet.Labels, error) {
 		}
 		labels[name] = value
 	}
-	if _, err := labels.Check(); err != nil {
+	if _, err := labels.CheckGiven(); err != nil {
 		return nil, roles.Usagef("invalid value for --label: %s", err)
 	}
 	return labels, nil

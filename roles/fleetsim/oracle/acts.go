@@ -37,7 +37,7 @@ var deeds = []struct {
 		a.Layer = pick(r, everyone, everyone, "labels/one", "labels/two", "labels/three", "device", "device")
 		a.Config = configuration(r)
 		if len(a.Layer) > 7 && a.Layer[:7] == "labels/" {
-			a.Selector, a.Priority = pick(r, "site=a", "site=b", "site!=a", "stage", "!stage", "site=a,stage=x"), int64(r.IntN(3))
+			a.Selector, a.Priority = pick(r, "device.site=a", "site=a", "site=b", "device.site!=a", "stage", "!stage", "site=a,stage=x"), int64(r.IntN(3))
 		}
 		a.Spelled = pick(r, "", "", network.Name+"/", network.AccountID+"/"+network.Name+"/")
 	}},

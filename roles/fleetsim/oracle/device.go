@@ -186,14 +186,23 @@ func (d *device) wakeUp(ctx context.Context) {
 	}
 }
 
+// said returns labels that a device says of itself as the server shows them: with "device." before the name.
+func said(labels map[string]string) map[string]string {
+	shown := map[string]string{}
+	for name, value := range labels {
+		shown["device."+name] = value
+	}
+	return shown
+}
+
 // register makes the device known.
 func (d *device) register(ctx context.Context, server int) error {
 	h := d.h
 	h.mu.Lock()
-	model, labels := h.model, maps.Clone(d.labels)
+	model, labels := h.model, said(d.labels)
 	h.mu.Unlock()
 	answer, err := d.client(server).Register(ctx, serverapi.RegisterRequest{
-		IPAddress: fmt.Sprintf("10.0.0.%d", d.number), PublicKeyRSA: d.key, Arch: "amd64", Labels: labels})
+		IPAddress: fmt.Sprintf("10.0.0.%d", d.number), PublicKeyRSA: d.key, Arch: "amd64", Labels: maps.Clone(d.labels)})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.figures.Registrations++

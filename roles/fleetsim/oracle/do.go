@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"aspects-poc/roles/serverapi"
@@ -253,17 +254,25 @@ func (h *harness) relabel(server int, e *entry, labels map[string]string) error 
 	for name, value := range labels {
 		patch[name] = value
 	}
+	h.mu.Lock()
+	after := maps.Clone(labels)
+	for name, value := range e.labels {
+		if strings.HasPrefix(name, "device.") {
+			after[name] = value
+		}
+	}
+	h.mu.Unlock()
 	if err := h.ask(server, http.MethodPatch, "/devices/"+e.id.String()+"/labels/", patch, nil); err != nil {
 		return err
 	}
 	h.mu.Lock()
-	changed := !maps.Equal(labels, e.labels)
+	changed := !maps.Equal(after, e.labels)
 	h.mu.Unlock()
 	revision, err := h.drawn(server, changed, ownLayer(e.id))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil && changed {
-		h.model.label(e, maps.Clone(labels), revision)
+		h.model.label(e, after, revision)
 	}
 	return err
 }

@@ -253,7 +253,7 @@ func (h *harness) askFilters(server int, truth *picture) error {
 	if err := ask(url.Values{"silent": {"true"}}, func(d serverapi.Device) bool { return d.Silent }); err != nil {
 		return err
 	}
-	return ask(url.Values{"selector": {"site!=a"}}, func(d serverapi.Device) bool { return d.Labels["site"] != "a" })
+	return ask(url.Values{"selector": {"device.site!=a"}}, func(d serverapi.Device) bool { return d.Labels["device.site"] != "a" })
 }
 
 func (h *harness) askSummary(server int, truth *picture) error {

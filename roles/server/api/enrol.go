@@ -13,9 +13,10 @@ import (
 )
 
 // enrol registers a device, if it may register, or returns the device of the same key.
-func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.Labels, token string) (fleet.Device, error) {
+func (h *handlers) enrol(c echo.Context, identity fleet.Identity, said fleet.Labels, token string) (fleet.Device, error) {
 	ctx := c.Request().Context()
 	keyID, status := "", fleet.Active
+	var ofToken fleet.Labels
 	if h.gate != nil {
 		var err error
 		if keyID, err = h.gate.Prove(c.Request(), identity.PublicKeyRSA); errors.Is(err, access.ErrNoKey) {
@@ -42,12 +43,14 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 		if admitted.Status == serverapi.Pending {
 			status = fleet.Pending
 		}
-		if labels, err = under(labels, admitted.Labels); err != nil {
-			return fleet.Device{}, err
-		}
+		ofToken = admitted.Labels
 		if err := h.gate.Once(c.Request()); err != nil {
 			return fleet.Device{}, err
 		}
+	}
+	labels, err := labelsOf(said, ofToken)
+	if err != nil {
+		return fleet.Device{}, err
 	}
 	device, err := h.fleet.RegisterSigning(ctx, identity, keyID, labels, status)
 	if err != nil || h.gate == nil {
@@ -56,17 +59,12 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, labels fleet.L
 	if err := h.gate.Again(keyID, holder(device)); err != nil {
 		return fleet.Device{}, err
 	}
-	return h.beginToSign(ctx, device, keyID, identity.PublicKeyRSA)
+	return h.beginToSign(ctx, device, keyID, identity.PublicKeyRSA, labels)
 }
 
-// under returns the labels that a device says of itself, with those of its enrolment token in the place of its own of the same
-// names.
-func under(own, token fleet.Labels) (fleet.Labels, error) {
-	if len(token) == 0 {
-		return own, nil
-	}
-	labels := fleet.Labels{}
-	maps.Copy(labels, own)
+// labelsOf returns the labels of a device that registers: those that it says of itself, and those of its enrolment token.
+func labelsOf(said, token fleet.Labels) (fleet.Labels, error) {
+	labels := said.Said()
 	maps.Copy(labels, token)
 	if name, err := labels.Check(); err != nil {
 		return nil, &fleet.LabelError{Name: name, Err: err}
@@ -74,10 +72,17 @@ func under(own, token fleet.Labels) (fleet.Labels, error) {
 	return labels, nil
 }
 
-// beginToSign records that a device signs from now on. It had registered with this key, and without signature.
-func (h *handlers) beginToSign(ctx context.Context, device fleet.Device, keyID, publicKey string) (fleet.Device, error) {
+// beginToSign records that a device signs from now on. Somebody without the private key may have registered its public key
+// before: the device gets the labels of its own registration. It keeps the labels that operators gave it.
+func (h *handlers) beginToSign(
+	ctx context.Context, device fleet.Device, keyID, publicKey string, labels fleet.Labels,
+) (fleet.Device, error) {
 	if device.KeyID == keyID {
 		return device, nil
+	}
+	var err error
+	if device.Labels, err = h.fleet.Relabel(ctx, device, labels); err != nil {
+		return fleet.Device{}, err
 	}
 	if err := h.fleet.SetKey(ctx, device.ID, device.KeyID, publicKey); err != nil {
 		return fleet.Device{}, err

@@ -23,8 +23,8 @@ type registration struct {
 //	@Summary		Register a device
 //	@Description	Gives the device a new UUID (version 4), with which it polls. A device registers once and keeps the
 //	@Description	answer. A device that missed the answer registers again: the server knows its public key, and answers
-//	@Description	with the first registration. The labels of the enrolment token override the device's own of the same
-//	@Description	names.
+//	@Description	with the first registration. The names of labels that a device says of itself get the prefix "device.";
+//	@Description	labels of the enrolment token have no prefix.
 //	@Tags			device
 //	@ID				register-device
 //	@Param			body	body		serverapi.RegisterRequest	true	"The device's description of itself"

@@ -20,7 +20,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 	base, _ := checking(t)
 	device := registered(t, base, `{"site":"berlin"}`)
 	const body = `{"config":{"control-telemetry":{"sample-rate":4}}}`
-	const labels = `{"selector":"site=berlin","config":{"control-telemetry":{"sample-rate":5}}}`
+	const labels = `{"selector":"device.site=berlin","config":{"control-telemetry":{"sample-rate":5}}}`
 	for path, body := range map[string]string{"/targets/everyone/": body, "/targets/labels/b/": labels, "/targets/devices/" + device + "/": body} {
 		if got := call(t, base, "PUT", path, body); got.status != 200 {
 			t.Fatal(got)
@@ -129,7 +129,7 @@ func TestDryRuns(t *testing.T) {
 		if row.Method == "PUT" {
 			body = `{"config":{"control-telemetry":{"sample-rate":7}}}`
 			if strings.Contains(path, "/labels/") {
-				body = `{"selector":"site=berlin","config":{"control-telemetry":{"sample-rate":8}}}`
+				body = `{"selector":"device.site=berlin","config":{"control-telemetry":{"sample-rate":8}}}`
 			}
 		}
 		for _, query := range []string{"?dry-run", "?dry-run=true", "?dry-run=1", "?dry%2Drun"} {
@@ -159,7 +159,7 @@ func TestDryRuns(t *testing.T) {
 func TestHead(t *testing.T) {
 	base, _ := checking(t)
 	device := registered(t, base, `{"site":"berlin"}`)
-	if got := call(t, base, "PUT", "/targets/labels/b/", `{"selector":"site","config":{}}`); got.status != 200 {
+	if got := call(t, base, "PUT", "/targets/labels/b/", `{"selector":"device.site","config":{}}`); got.status != 200 {
 		t.Fatal(got)
 	}
 	call(t, base, "PUT", "/targets/devices/"+device+"/", `{"config":{}}`)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -176,9 +178,12 @@ func (f Filter) chooses(view View) bool {
 		(f.Silent == nil || *f.Silent == view.Silent) && (f.Cloned == nil || *f.Cloned == view.Cloned) && (f.Match == nil || f.Match(view.Device))
 }
 
-// SetLabels changes a device's labels by a merge patch, in which nil takes a label away, and returns the device as it is
-// then. The names and values must be as Labels.Check wants them: a *LabelError says which is not.
+// SetLabels changes a device's labels by a merge patch, in which nil removes a label, and returns the changed device. It
+// returns a *LabelError for a label that Labels.CheckGiven refuses. The patch may remove labels that the device says of itself.
 func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*string, by string) (View, error) {
+	if name, err := Labels(nil).Merge(patch).CheckGiven(); err != nil {
+		return View{}, &LabelError{Name: name, Err: err}
+	}
 	for {
 		device, err := f.store.Device(ctx, id)
 		if err != nil {
@@ -215,6 +220,29 @@ func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status) (Vie
 	}
 	f.concern([]uuid.UUID{id})
 	return f.Device(ctx, id)
+}
+
+// Relabel replaces the labels that a device says of itself, sets the others of a registration, and returns all of them. Call it
+// when the device has proved that an earlier registration, which was not signed, is its own.
+func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (Labels, error) {
+	after := Labels{}
+	for name, value := range device.Labels {
+		if !strings.HasPrefix(name, SaidPrefix) {
+			after[name] = value
+		}
+	}
+	maps.Copy(after, registered)
+	if name, err := after.Check(); err != nil {
+		return nil, &LabelError{Name: name, Err: err}
+	}
+	if len(after) == 0 {
+		after = nil
+	}
+	_, err := f.store.SetLabels(ctx, device.ID, device.Labels, after, Authorship{By: "registration", At: f.options.Now()})
+	if err == nil {
+		f.concern([]uuid.UUID{device.ID})
+	}
+	return after, err
 }
 
 // SetKey gives a device another public key in the place of the one that it has. It returns ErrStale when the device has

@@ -14,10 +14,14 @@ import (
 // Labels say what a device is, such as {"site": "berlin"}. They are never changed in place; nil is none.
 type Labels map[string]string
 
+// SaidPrefix begins the names of labels that a device says of itself, such as "device.model". All other labels come from
+// operators and enrolment tokens: a device cannot choose them, so a layer with secrets can rely on them.
+const SaidPrefix = "device."
+
 // How much labels may be.
 const (
 	MaxLabels      = 64 // of a device
-	MaxLabelLength = 63 // characters of a name or value
+	MaxLabelLength = 63 // characters of a name, without SaidPrefix, or of a value
 )
 
 // Check tells what is wrong with labels: the first name that is not as it must be, and why.
@@ -26,7 +30,7 @@ func (l Labels) Check() (name string, err error) {
 		return "", fmt.Errorf("a device has at most %d labels, not %d", MaxLabels, len(l))
 	}
 	for _, name := range slices.Sorted(maps.Keys(l)) {
-		if err := checkWord("a label's name", name); err != nil {
+		if err := checkWord("a label's name", strings.TrimPrefix(name, SaidPrefix)); err != nil {
 			return name, err
 		}
 		if value := l[name]; value != "" {
@@ -36,6 +40,25 @@ func (l Labels) Check() (name string, err error) {
 		}
 	}
 	return "", nil
+}
+
+// CheckGiven is Check for labels that an operator gives. It also refuses names that begin with SaidPrefix.
+func (l Labels) CheckGiven() (name string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(l)) {
+		if strings.HasPrefix(name, SaidPrefix) {
+			return name, fmt.Errorf("a label's name must not begin with %q: only the device sets such labels, when it registers", SaidPrefix)
+		}
+	}
+	return l.Check()
+}
+
+// Said returns labels that a device says of itself under the names that they have on the server, with SaidPrefix.
+func (l Labels) Said() Labels {
+	said := make(Labels, len(l))
+	for name, value := range l {
+		said[SaidPrefix+name] = value
+	}
+	return said
 }
 
 // Equal tells whether two sets of labels are the same.
