@@ -39,7 +39,12 @@ const (
 // Tags returns the build tags of a kind of binary.
 func Tags(kind Kind) string {
 	// urfave/cli brings a Markdown parser along for documentation that the program does not write.
-	return strings.TrimSuffix("urfave_cli_no_docs,"+string(kind), ",")
+	tags := "urfave_cli_no_docs"
+	if kind == Device {
+		// A device sends one request after the other. HTTP/2 would make the binary 5 % larger, and nothing faster.
+		tags += ",device,nethttpomithttp2"
+	}
+	return tags
 }
 
 // Binary builds the program in the project's root folder for an architecture (Debian's name), static and without the

@@ -22,8 +22,11 @@ type applier struct {
 	planner func(schema json.RawMessage, current, target map[string]map[string]any) (registry.Changes, error)
 	schema  json.RawMessage
 	id      registry.ViewID // account and name of the schema
+	hosts   []string        // hosts of servers that a target may name
+	token   string          // digest of the enrolment token, as its name; "" for none
 
 	offer   *serverapi.Offer          // the last offer
+	proven  bool                      // its server has proved itself
 	current map[string]map[string]any // the documents when the offer was planned
 	// unseen are written changes that the views do not show, such as write-only values: view -> request path -> JSON.
 	// They are not written again.
@@ -33,7 +36,8 @@ type applier struct {
 // plan plans the offer.
 func (t *targets) plan(ctx context.Context) (*target.Event, error) {
 	changes, current, err := t.changes(ctx)
-	event := &target.Event{Kind: target.Planned, Target: offered(t.offer), Changes: changes, Current: current}
+	event := &target.Event{Kind: target.Planned, Target: offered(t.offer), Changes: changes, Current: current,
+		Proven: t.proven, Token: t.token}
 	switch {
 	case err != nil && !isRefusal(err):
 		return nil, err
@@ -60,6 +64,9 @@ func (t *targets) changes(ctx context.Context) (changes registry.Changes, curren
 		return nil, nil, err
 	}
 	if changes, err = t.planner(t.schema, current, wanted); err != nil {
+		return nil, nil, err
+	}
+	if err := mayMove(current, wanted, t.hosts); err != nil {
 		return nil, nil, err
 	}
 	if err := permitted(slices.Collect(maps.Keys(wanted)), current, wanted); err != nil {

@@ -58,7 +58,8 @@ func (m *member) use(options rolestest.Options) {
 
 func (m *member) start(words ...string) *rolestest.Run {
 	role := control.RoleOn(control.Machine{Transport: m.wire, NewKey: key, Replace: m.replace, Random: m.random})
-	return m.Start(role, m.options, append([]string{"control", "run", "--state", m.dir}, words...)...)
+	return m.Start(role, m.options, append([]string{"control", "run", "--state", m.dir,
+		"--server-host", "192.0.2.1"}, words...)...)
 }
 
 func (m *member) once(t *testing.T, code int, words ...string) *rolestest.Run {

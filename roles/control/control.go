@@ -32,7 +32,7 @@ var Role = roles.Role{
 	Name: "control", Summary: "register the device, count packets, apply the server's target", Command: command,
 	Hooks: []roles.Hook{
 		roles.ConfigureHook(func(env *roles.Env) roles.RunSpec { return runSpec(env, parts{}) },
-			"interval", "source", "seed", "counters", "confirm-within", "wait", "ca", "label", "enrolment-token"),
+			"interval", "source", "seed", "counters", "confirm-within", "wait", "ca", "label", "enrolment-token", "server-host"),
 		changeControlDevice(), changeControlInterfaces(), changeControlTunnel(), changeControlTelemetry(),
 		loadControlInterfaces(), loadObserveInterfaces(),
 	},
@@ -87,6 +87,8 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 			&cli.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE`, a label with which the device registers, for " +
 				"targets of some devices only; may be repeated"},
 			&cli.StringFlag{Name: "enrolment-token", Usage: "enrolment `TOKEN`, for a server that asks for one"},
+			&cli.StringSliceFlag{Name: "server-host", Usage: "`HOST` that a target may name in server-url, besides " +
+				"the present one; may be repeated"},
 		},
 		Check: func(c *cli.Context, s *roles.Settings) error {
 			_, err := newConfig(c, s)
@@ -150,6 +152,7 @@ type Config struct {
 	CA            string // file of CA certificates; "" means the system's
 	Labels        map[string]string
 	Token         string
+	ServerHosts   []string // hosts of servers that a target may name
 }
 
 func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
@@ -195,6 +198,13 @@ func (c *Config) fleet(flags *cli.Context) error {
 			c.Labels = map[string]string{}
 		}
 		c.Labels[name] = value
+	}
+	for _, text := range flags.StringSlice("server-host") {
+		host, err := hostName(text)
+		if err != nil {
+			return roles.Usagef("invalid value %q for --server-host: %v", text, err)
+		}
+		c.ServerHosts = append(c.ServerHosts, host)
 	}
 	c.CA = flags.String("ca")
 	if _, err := serverapi.NewTransport(c.CA); err != nil {

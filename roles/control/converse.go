@@ -47,6 +47,7 @@ func (a *agent) send(ctx context.Context, hub *attach.Hub) error {
 	exchange.report = a.targets.report(exchange.config, a.talk.dir.Instance())
 	exchange.report.Stats = a.counting.stats(documents)
 	exchange.wait = a.talk.patience(exchange, now.retryAt)
+	exchange.named = a.targets.state.Withholds(a.talk.server.URL(), a.targets.token)
 	a.talk.start(ctx, exchange)
 	return nil
 }
@@ -101,7 +102,7 @@ func (a *agent) receive(ctx context.Context, hub *attach.Hub, result *outcome) e
 		a.targets.overtaken(later)
 		a.talk.soon()
 	}
-	return a.targets.answered(ctx, hub, result.confirms, result.answer.Offer)
+	return a.targets.answered(ctx, hub, result)
 }
 
 // failed handles an exchange that has failed. It does nothing if err is nil.

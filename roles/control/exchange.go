@@ -13,6 +13,7 @@ import (
 	"aspects-poc/roles/internal/netdev"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/sign"
 
 	"github.com/google/uuid"
 )
@@ -30,6 +31,7 @@ type exchange struct {
 	report   *serverapi.Report // nil: nothing is known about targets, or another process reports
 	confirms *target.Attempt   // the attempt that an answer confirms, or nil
 	wait     time.Duration     // how long the server may hold its answer
+	named    bool              // a target has named the server, which gets no enrolment token
 
 	started, next time.Time // its start, and the planned start of the next one
 }
@@ -45,6 +47,7 @@ type outcome struct {
 	*exchange
 	registration *state.Registration // result of a registration
 	answer       serverapi.PollAnswer
+	proven       bool // the answer confirms or offers, and its server has proved itself
 	err          error
 }
 
@@ -67,7 +70,28 @@ func (e *exchange) run(ctx context.Context) *outcome {
 	if offer := result.answer.Offer; result.err == nil && offer != nil {
 		result.err = verifyHash(e.server.URL(), offer)
 	}
+	if result.err == nil && (e.confirms != nil || result.answer.Offer != nil) {
+		result.proven = e.proven(result.answer.Proof)
+	}
+	if result.err == nil && e.confirms != nil && e.confirms.Proof && !result.proven {
+		result.err = fmt.Errorf("the answer of %s does not prove that a fleet server knows this device and its target",
+			e.server.URL())
+	}
 	return result
+}
+
+// proven reports whether an answer has the proof that its server knows the device and has the report.
+func (e *exchange) proven(proof string) bool {
+	key, err := e.dir.Key()
+	if err != nil || e.report == nil {
+		return false
+	}
+	running := serverapi.Running{}
+	if e.report.Running != nil {
+		running = *e.report.Running
+	}
+	right, err := sign.Proof(&key.PublicKey, e.device.String(), running.Revision, running.Hash)
+	return err == nil && proof == right
 }
 
 // verifyHash returns an error if the target does not have its hash. It sets a missing hash.
@@ -118,10 +142,14 @@ func (e *exchange) register(ctx context.Context) (*state.Registration, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	token := e.token
+	if e.named {
+		token = ""
+	}
 	ctx, cancel := poll.Grace(ctx, grace)
 	defer cancel()
 	answer, err := e.server.Register(ctx, serverapi.RegisterRequest{
-		IPAddress: from, PublicKeyRSA: key, Arch: architecture(), Labels: e.labels, EnrolmentToken: e.token,
+		IPAddress: from, PublicKeyRSA: key, Arch: architecture(), Labels: e.labels, EnrolmentToken: token,
 	})
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"aspects-poc/roles/control"
 	targets "aspects-poc/roles/control/target"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/sign"
 
 	"github.com/google/uuid"
 )
@@ -50,6 +51,8 @@ type model struct {
 	waits    bool          // polls are held back
 	most     time.Duration // for which polls are held back; 0: as long as is asked
 	busy     time.Duration // polls are answered 503 with this Retry-After
+	portal   int           // a portal answers polls in the server's place, with this status
+	tokens   []string      // enrolment tokens of registrations
 	polls    int
 	held     int // polls held back to their end
 	reports  []serverapi.Report
@@ -130,12 +133,18 @@ func (m *model) serve(ctx context.Context, w http.ResponseWriter, request *http.
 		decode(body, &asked)
 		id := uuid.New()
 		m.memory.registers[id] = true
+		m.tokens = append(m.tokens, asked.EnrolmentToken)
 		send(w, http.StatusOK, serverapi.RegisterResponse{UUID: id, Registered: 1719407517, RegisterRequest: asked})
 		return nil
 	}
 	var poll serverapi.PollRequest
 	decode(body, &poll)
 	m.polls++
+	if m.portal > 0 {
+		w.Header().Set(serverapi.PollInterval, "86400")
+		send(w, m.portal, serverapi.Document{Config: serverapi.Config{}})
+		return nil
+	}
 	if m.busy > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(m.busy/time.Second)))
 		send(w, http.StatusServiceUnavailable, serverapi.Problem{Status: 503})
@@ -145,7 +154,13 @@ func (m *model) serve(ctx context.Context, w http.ResponseWriter, request *http.
 		send(w, http.StatusBadRequest, serverapi.Problem{Status: 400, Detail: serverapi.NotRegistered})
 		return nil
 	}
-	m.keep(poll)
+	if m.keep(poll) {
+		proof, err := prove(poll)
+		if err != nil {
+			return err
+		}
+		w.Header().Set(serverapi.PollProof, proof)
+	}
 	if wait, ok := strings.CutPrefix(request.Header.Get("Prefer"), "wait="); ok && m.waits {
 		w.Header().Set("Preference-Applied", "wait="+wait)
 		seconds, err := strconv.Atoi(wait)
@@ -191,12 +206,25 @@ func (m *model) hold(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// keep takes a report as the server does: one that is older than the last is ignored.
-func (m *model) keep(poll serverapi.PollRequest) {
+// prove is the proof that a server knows the device, whose key is that of all tests.
+func prove(poll serverapi.PollRequest) (string, error) {
+	known, err := key()
+	if err != nil {
+		return "", err
+	}
+	running := serverapi.Running{}
+	if poll.Report.Running != nil {
+		running = *poll.Report.Running
+	}
+	return sign.Proof(&known.PublicKey, poll.UUID.String(), running.Revision, running.Hash)
+}
+
+// keep takes a report as the server does, and tells whether it did: one that is older than the last is ignored.
+func (m *model) keep(poll serverapi.PollRequest) bool {
 	m.memory.config = normal(map[string]any(poll.Config)).(map[string]any)
 	report := poll.Report
 	if report == nil || report.Sequence < m.memory.sequence {
-		return
+		return false
 	}
 	m.reports = append(m.reports, *report)
 	m.memory.sequence, m.memory.running, m.memory.attempted = report.Sequence, target{}, serverapi.Attempted{}
@@ -206,6 +234,7 @@ func (m *model) keep(poll serverapi.PollRequest) {
 	if report.Attempted != nil {
 		m.memory.attempted = *report.Attempted
 	}
+	return true
 }
 
 // offer returns the desired target where the device is to apply it.

@@ -140,9 +140,11 @@ func (t *targets) busy(ctx context.Context, hub *attach.Hub, pause time.Duration
 
 // answered handles an answered poll: it confirms the attempt that the poll reported, and applies what is offered. It
 // returns an error of the registry if time or an administrator can solve it.
-func (t *targets) answered(ctx context.Context, hub *attach.Hub, confirms *target.Attempt, offer *serverapi.Offer) error {
+func (t *targets) answered(ctx context.Context, hub *attach.Hub, result *outcome) error {
+	confirms, offer := result.confirms, result.answer.Offer
 	if confirms != nil && confirms == t.confirming() {
-		if err := t.handle(ctx, hub, &target.Event{Kind: target.PollAnswered, Confirms: confirms}); err != nil {
+		event := &target.Event{Kind: target.PollAnswered, Confirms: confirms, Proven: result.proven}
+		if err := t.handle(ctx, hub, event); err != nil {
 			return err
 		}
 		t.log.Debug("target confirmed", "revision", confirms.Revision)
@@ -155,7 +157,7 @@ func (t *targets) answered(ctx context.Context, hub *attach.Hub, confirms *targe
 		t.log.Debug("a target is left to the process that applies them", "revision", offer.Revision)
 		return nil
 	}
-	t.offer = offer
+	t.offer, t.proven = offer, result.proven
 	return t.handle(ctx, hub, &target.Event{Kind: target.Offered, Target: offered(offer)})
 }
 

@@ -47,7 +47,9 @@ func (m Machine) recordHeld(s *State, e *Event) {
 
 // begin starts an attempt.
 func (m Machine) begin(s *State, e *Event) {
-	s.Attempt = &Attempt{Target: e.Target, Phase: Writing, Changes: e.Changes, Before: previous(e.Changes, e.Current)}
+	s.Attempt = &Attempt{Target: e.Target, Phase: Writing, Changes: e.Changes, Before: previous(e.Changes, e.Current),
+		Move: s.move(e.Changes, e.Current, e.Token)}
+	s.Attempt.Proof = e.Proven || s.Attempt.Move != nil
 	s.plan, s.Deadline, s.failure, s.interrupted = e.Plan, time.Time{}, nil, false
 }
 
@@ -79,6 +81,9 @@ func (m Machine) doubt(s *State, e *Event) {
 func (m Machine) confirm(s *State, _ *Event) {
 	attempt := s.Attempt
 	s.Attempt, s.Running, s.Tries, s.Deadline = nil, &attempt.Target, 0, time.Time{}
+	if attempt.Move != nil {
+		s.Moved = attempt.Move
+	}
 	s.Attempted = &Outcome{Target: attempt.Target, Outcome: serverapi.Applied, At: attempt.At}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -29,6 +30,8 @@ type Journal struct {
 	Tries int `json:"tries,omitempty"`
 	// Attempt is the attempt under way, or nil.
 	Attempt *Attempt `json:"attempt,omitempty"`
+	// Moved is the last confirmed change of server by a target, or nil.
+	Moved *Move `json:"moved,omitempty"`
 	// PollInterval is the server's interval in seconds; 0 if it has not said one.
 	PollInterval int64 `json:"poll-interval,omitempty"`
 }
@@ -74,12 +77,61 @@ type Attempt struct {
 	// Changes are the writes, and Before the previous values: view -> request path -> value, null for no value.
 	Changes map[string]map[string]any `json:"changes"`
 	Before  map[string]map[string]any `json:"before"`
+	// Move is the change of server among the changes, or nil.
+	Move *Move `json:"move,omitempty"`
+	// Proof means that only an answer with a proof (serverapi.Proof) confirms the attempt: it changes the server, or its
+	// server has sent proofs before.
+	Proof bool `json:"proof,omitempty"`
 	// At is the time of the commit in seconds since 1970.
 	At int64 `json:"at,omitempty"`
 	// Starts is how many processes have waited for a confirmation.
 	Starts int `json:"starts,omitempty"`
 	// End is the outcome after the undoing.
 	End *Outcome `json:"end,omitempty"`
+}
+
+// A Move is a change of server by a target.
+type Move struct {
+	From  string `json:"from"`            // the last server that no target has named
+	To    string `json:"to"`              // the new server
+	Token string `json:"token,omitempty"` // what the device called its enrolment token then
+}
+
+// Withholds reports whether a server gets no enrolment token, since a target has named it after the device got this
+// token. token is a name for the token, such as its digest.
+func (j Journal) Withholds(server, token string) bool {
+	moves := []*Move{j.Moved}
+	if j.Attempt != nil {
+		moves = append(moves, j.Attempt.Move)
+	}
+	for _, move := range moves {
+		if move != nil && move.To == server && move.From != server && move.Token == token {
+			return true
+		}
+	}
+	return false
+}
+
+// move returns the change of server among changes, or nil.
+func (j Journal) move(changes, current map[string]map[string]any, token string) *Move {
+	to, moves := changes[network.ControlDeviceView]["server-url"].(string)
+	if !moves {
+		return nil
+	}
+	from, _ := current[network.ControlDeviceView]["server-url"].(string)
+	move := &Move{From: address(from), To: address(to), Token: token}
+	if last := j.Moved; last != nil && last.To == move.From && last.Token == token {
+		move.From = last.From
+	}
+	return move
+}
+
+// address returns a server's address in the form that clients use.
+func address(url string) string {
+	if normal, err := serverapi.ParseURL(url); err == nil {
+		return normal
+	}
+	return url
 }
 
 // Phase returns the phase of the attempt under way, or Idle.

@@ -33,7 +33,7 @@ const (
 	Started       Kind = "control starts"
 	Offered       Kind = "a target is offered"           // Target
 	NotOffered    Kind = "no target is offered"          //
-	Planned       Kind = "the target is planned"         // Target, Changes, Current, Plan
+	Planned       Kind = "the target is planned"         // Target, Changes, Current, Plan, Proven, Token
 	Held          Kind = "the views hold the target"     // Target
 	PlanRefused   Kind = "the plan is refused"           // Target, Cause
 	NotRecorded   Kind = "the journal cannot be written" // Cause
@@ -41,7 +41,7 @@ const (
 	WriteRefused  Kind = "the write is refused"          // Cause, Lasting
 	WriteFailed   Kind = "the write fails"               // Cause
 	Compared      Kind = "the views are compared"        // Shown, Missing
-	PollAnswered  Kind = "a poll is answered"            // Confirms
+	PollAnswered  Kind = "a poll is answered"            // Confirms, Proven
 	ServerBusy    Kind = "the server is busy"            // RetryAfter
 	CycleBegins   Kind = "a cycle begins"                // Cause: why the server is not reached, or empty
 	ChangesUndone Kind = "the changes are undone"        // Cause: why a value stays, or empty; Hidden
@@ -68,6 +68,8 @@ type Event struct {
 	Shown      int           // changes that the views show
 	Missing    int           // changes whose previous value the views show
 	Confirms   *Attempt      // the attempt that the answered poll reported, or nil
+	Proven     bool          // the answer, or that with the offer, proves that the server knows device and target
+	Token      string        // a name for the enrolment token; "" for none
 	RetryAfter time.Duration // what the busy server asks for
 	Hidden     []string      // values that cannot be read, and so not be restored
 }

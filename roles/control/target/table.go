@@ -74,7 +74,7 @@ var Table = []Transition{
 	{From: writing, On: Compared, To: Unconfirmed,
 		Effects: []Effect{Save, Poll, Announce}, edit: Machine.await},
 
-	{From: unconfirmed, On: PollAnswered, When: "the poll reported this attempt", To: Idle, Ends: serverapi.Applied,
+	{From: unconfirmed, On: PollAnswered, When: "it reported this attempt, and the answer has the proof if one is needed", To: Idle, Ends: serverapi.Applied,
 		Effects: []Effect{Clear, Save}, holds: isReported, edit: Machine.confirm},
 	{From: unconfirmed, On: ServerBusy, To: Unconfirmed, Then: "postpone the deadline", edit: Machine.extend},
 	{From: unconfirmed, On: CycleBegins, When: "control has started again", To: Unconfirmed,
@@ -118,9 +118,11 @@ func isLasting(_ *State, e *Event) bool      { return e.Lasting }
 func showsNone(_ *State, e *Event) bool      { return e.Shown == 0 }
 func showsPrevious(_ *State, e *Event) bool  { return e.Missing > 0 }
 func startsTooOften(s *State, _ *Event) bool { return s.Attempt.Starts >= MostStarts }
-func isReported(s *State, e *Event) bool     { return s.Attempt == e.Confirms }
-func isTakenOver(s *State, _ *Event) bool    { return s.Deadline.IsZero() }
-func isLate(s *State, e *Event) bool         { return !e.Now.Before(s.Deadline) }
+func isReported(s *State, e *Event) bool {
+	return s.Attempt == e.Confirms && (e.Proven || !s.Attempt.Proof)
+}
+func isTakenOver(s *State, _ *Event) bool { return s.Deadline.IsZero() }
+func isLate(s *State, e *Event) bool      { return !e.Now.Before(s.Deadline) }
 
 // attempted reports whether the last attempt was of this target and ended so.
 func (j Journal) attempted(target Target, outcome string) bool {

@@ -54,7 +54,8 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	if err != nil {
 		return Caller{}, err
 	}
-	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID, Sent: input.Created, Unconfirmed: unconfirmed}, nil
+	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID, Sent: input.Created, Unconfirmed: unconfirmed,
+		key: found.key}, nil
 }
 
 // signature parses the signature of a request without verifying it. It returns nil if there is none and none is needed.

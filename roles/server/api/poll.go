@@ -53,6 +53,9 @@ const answerTime = 10 * time.Second
 //	@Description	With "Prefer: wait=SECONDS" the server answers when there is an offer that the device has not tried, or
 //	@Description	when the time is up; Preference-Applied has the longest time that it waits. A newer poll of the device
 //	@Description	ends an older one with 204. Poll-Interval has the number of seconds between polls.
+//	@Description	Poll-Proof shows a device that this server knows its key and has its report: it is the base64url of the
+//	@Description	SHA-256 over "aspects-poc poll", the UUID, and revision and hash of "running" (else 0 and nothing), each
+//	@Description	with a line feed after it, and the public key (SubjectPublicKeyInfo).
 //	@Tags			device
 //	@ID				poll
 //	@Param			Prefer	header		string					false	"wait=SECONDS, up to 300"
@@ -97,6 +100,7 @@ func (h *handlers) poll(c echo.Context) error {
 			poll.Wait = 0
 		}
 	}
+	reports, running := poll.Report, poll.Running
 	wait, idle := poll.Wait, poll.Idle // the rest of poll is not used any more, and needs no memory while the poll is held
 	answer, err := h.fleet.Poll(ctx, id, poll)
 	if idle && errors.Is(err, fleet.ErrUnavailable) {
@@ -110,6 +114,14 @@ func (h *handlers) poll(c echo.Context) error {
 	}
 	if answer.Later > 0 {
 		header.Set(serverapi.ReportSequence, strconv.FormatInt(answer.Later, 10))
+	} else if reports {
+		proof, err := caller.Proof(running.Revision, running.Hash)
+		if err != nil {
+			return err
+		}
+		if proof != "" {
+			header.Set(serverapi.PollProof, proof)
+		}
 	}
 	if answer.Offer == nil {
 		return c.NoContent(http.StatusNoContent)

@@ -95,6 +95,18 @@ func KeyID(key *rsa.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
+// Proof returns what the answer to a poll proves the server with: base64url of a SHA-256 over the device's UUID, the
+// revision and the hash of the target that it reports to run (0 and "" for none), and its public key. Only who knows the
+// key can tell; the request has no more than the KeyID.
+func Proof(key *rsa.PublicKey, device string, revision int64, hash string) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", fmt.Errorf("cannot prove to know a key: %w", err)
+	}
+	sum := sha256.Sum256(append(fmt.Appendf(nil, "aspects-poc poll\n%s\n%d\n%s\n", device, revision, hash), der...))
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
 // KeyIDLength is the length of a KeyID.
 const KeyIDLength = 43
 
