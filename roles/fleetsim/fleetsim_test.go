@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,6 +100,24 @@ func (s *serving) status(name string) float64 {
 		}
 	}
 	s.t.Fatalf("no %s in /proc", name)
+	return 0
+}
+
+// waiting is the number of polls that the server holds, as its metrics have it.
+func (s *serving) waiting() (polls int) {
+	s.t.Helper()
+	response, err := http.Get(s.url + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if _, err := fmt.Sscanf(lines.Text(), "aspects_poc_polls_waiting %d", &polls); err == nil {
+			return polls
+		}
+	}
+	s.t.Fatal("no polls_waiting in the metrics")
 	return 0
 }
 

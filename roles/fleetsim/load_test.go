@@ -146,22 +146,29 @@ func waiting(b *testing.B) {
 		var changed time.Time
 		var held float64
 		var once sync.WaitGroup
-		polling := make(chan struct{})
+		polling, over := make(chan struct{}), make(chan struct{})
 		once.Go(func() {
 			<-polling
-			time.Sleep(time.Duration(n)*time.Millisecond + time.Second) // until all wait: they come spread over half of that
+			for under.waiting() < n {
+				select {
+				case <-over:
+					return // not all came to wait, as the number of offers says
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
 			held = under.status("VmRSS")
 			changed = time.Now()
 			under.setTarget(5)
 		})
 		var closed sync.Once
-		duration := 3*time.Duration(n)*time.Millisecond + 20*time.Second
+		duration := 3*time.Duration(n)*time.Millisecond + 60*time.Second
 		summary := simulate(b, fleetsim.Config{Server: under.url, Devices: n, Wait: 2 * time.Minute, Duration: duration,
 			Lines: 64, Seed: 1, Timeout: time.Minute, Progress: func(phase string, done, of int) {
 				if phase == "registered" && done == of {
 					closed.Do(func() { close(polling) })
 				}
 			}})
+		close(over)
 		once.Wait()
 		if summary.Offers != n {
 			b.Errorf("%d of %d devices were told", summary.Offers, n)

@@ -23,6 +23,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/metrics"
 	"aspects-poc/roles/server/page"
+	"aspects-poc/roles/server/parking"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
@@ -101,14 +102,15 @@ func Run(ctx context.Context, config Config) (err error) {
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
 	shown := page.New(rules, page.Options{})
+	lot := parking.New(at.listener)
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
-		Missing: shown.Missing,
+		Missing: shown.Missing, Lot: lot,
 		// Prometheus may send the parameters of its job to all targets: /metrics ignores them.
 		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
 			Handle: echo.WrapHandler(measured.Handler())}),
 	})
-	serving := start(at.listener, app, config)
+	serving := start(lot, app, config)
 	stop := func() error {
 		// Held polls and streams of events would not end by themselves.
 		rules.Release()
@@ -162,7 +164,7 @@ func parseSchema(name string) (json.RawMessage, error) {
 }
 
 // start serves in the background. The returned function stops the server, waits for its end, and returns its error.
-func start(listener net.Listener, handler http.Handler, config Config) (stop func() error) {
+func start(lot *parking.Lot, handler http.Handler, config Config) (stop func() error) {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -173,11 +175,11 @@ func start(listener net.Listener, handler http.Handler, config Config) (stop fun
 		ErrorLog:          slog.NewLogLogger(config.Log.Handler(), slog.LevelWarn),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	go func() { ended <- server.Serve(lot) }()
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), config.Drain)
 		defer cancel()
-		err := server.Shutdown(ctx)
+		err := cmp.Or(server.Shutdown(ctx), lot.Shutdown(ctx))
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = errors.Join(fmt.Errorf("cannot stop in order: requests were still under way after %s (--drain)",
 				config.Drain), server.Close())

@@ -16,6 +16,7 @@ import (
 
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/parking"
 )
 
 // A badDay is a server on a network, with all timeouts as they are in production but shorter where a test has to see them
@@ -39,7 +40,9 @@ func newBadDay(t *testing.T, timeout time.Duration) *badDay {
 		}
 	})
 	d := &badDay{rules: rules}
-	server := httptest.NewUnstartedServer(api.New(rules, api.Options{MaxBody: 1 << 20}))
+	server := httptest.NewUnstartedServer(nil)
+	lot := parking.New(server.Listener)
+	server.Listener, server.Config.Handler = lot, api.New(rules, api.Options{MaxBody: 1 << 20, Lot: lot})
 	server.Config.ReadHeaderTimeout, server.Config.ReadTimeout = timeout, timeout
 	server.Config.MaxHeaderBytes = 32 << 10
 	server.Start()

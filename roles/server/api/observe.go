@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -14,35 +15,43 @@ import (
 func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		begin := time.Now()
-		request, response := c.Request(), c.Response()
-		response.Header().Set(echo.HeaderXRequestID, chooseID(request))
+		c.Set(beginKey, begin)
+		response := c.Response()
+		response.Header().Set(echo.HeaderXRequestID, chooseID(c.Request()))
 		response.Header().Set("X-Content-Type-Options", "nosniff")
-		err := next(c)
-		if err != nil {
-			c.Error(err)
+		if err := next(c); !errors.Is(err, errLater) {
+			h.finish(c, begin, err)
 		}
-		if h.observed != nil && !held(response) {
-			h.observed(request.Method, c.Path(), response.Status, time.Since(begin))
-		}
-		level := slog.LevelInfo
-		if response.Status >= http.StatusInternalServerError {
-			level = slog.LevelError
-		}
-		attributes := []slog.Attr{
-			slog.String("method", request.Method),
-			slog.String("path", clip(request.URL.Path)),
-			slog.Int("status", response.Status),
-			slog.Duration("duration", time.Since(begin)),
-			slog.Int64("bytes", response.Size),
-			slog.String("remote", c.RealIP()),
-			slog.String("request-id", requestID(c)),
-		}
-		if err != nil {
-			attributes = append(attributes, slog.String("error", err.Error()))
-		}
-		h.log.LogAttrs(request.Context(), level, "request", attributes...)
 		return nil
 	}
+}
+
+// finish answers an error and writes the access log.
+func (h *handlers) finish(c echo.Context, begin time.Time, err error) {
+	request, response := c.Request(), c.Response()
+	if err != nil {
+		c.Error(err)
+	}
+	if h.observed != nil && !held(response) {
+		h.observed(request.Method, c.Path(), response.Status, time.Since(begin))
+	}
+	level := slog.LevelInfo
+	if response.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	attributes := []slog.Attr{
+		slog.String("method", request.Method),
+		slog.String("path", clip(request.URL.Path)),
+		slog.Int("status", response.Status),
+		slog.Duration("duration", time.Since(begin)),
+		slog.Int64("bytes", response.Size),
+		slog.String("remote", c.RealIP()),
+		slog.String("request-id", requestID(c)),
+	}
+	if err != nil {
+		attributes = append(attributes, slog.String("error", err.Error()))
+	}
+	h.log.LogAttrs(request.Context(), level, "request", attributes...)
 }
 
 // held marks an answer that was delayed on purpose: its time is not measured.

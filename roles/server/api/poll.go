@@ -100,22 +100,41 @@ func (h *handlers) poll(c echo.Context) error {
 			poll.Wait = 0
 		}
 	}
-	reports, running := poll.Report, poll.Running
-	wait, idle := poll.Wait, poll.Idle // the rest of poll is not used any more, and needs no memory while the poll is held
-	answer, err := h.fleet.Poll(ctx, id, poll)
-	if idle && errors.Is(err, fleet.ErrUnavailable) {
-		err = fmt.Errorf("%w: %w", err, caller.Unconfirmed)
+	answers := answers{caller: caller, wait: poll.Wait, reports: poll.Report, running: poll.Running}
+	answer, held, err := h.fleet.Take(ctx, id, poll)
+	if held == nil {
+		return answers.poll(c, answer, err)
+	}
+	return h.later(c, func(c echo.Context) error {
+		answer, err := held.Wait(c.Request().Context())
+		return answers.poll(c, answer, err)
+	})
+}
+
+// answers is what the answer to a poll depends on, beside fleet.Answer. It is kept while the poll is held; all else of the
+// request is not.
+type answers struct {
+	caller  access.Caller
+	wait    time.Duration
+	reports bool
+	running fleet.Running
+}
+
+func (a answers) poll(c echo.Context, answer fleet.Answer, err error) error {
+	if a.caller.Unconfirmed != nil && errors.Is(err, fleet.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", err, a.caller.Unconfirmed)
 	}
 	if err != nil {
 		return err
 	}
+	header := c.Response().Header()
 	if answer.Waits {
-		header.Set("Preference-Applied", "wait="+strconv.FormatInt(int64(wait/time.Second), 10))
+		header.Set("Preference-Applied", "wait="+strconv.FormatInt(int64(a.wait/time.Second), 10))
 	}
 	if answer.Later > 0 {
 		header.Set(serverapi.ReportSequence, strconv.FormatInt(answer.Later, 10))
-	} else if reports {
-		proof, err := caller.Proof(running.Revision, running.Hash)
+	} else if a.reports {
+		proof, err := a.caller.Proof(a.running.Revision, a.running.Hash)
 		if err != nil {
 			return err
 		}

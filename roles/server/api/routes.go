@@ -11,6 +11,7 @@ import (
 
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/parking"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -31,6 +32,8 @@ type Options struct {
 	Observed func(method, route string, status int, took time.Duration)
 	// Stopping ends streams, such as events; nil means never.
 	Stopping context.Context
+	// Lot is the listener of the server, which holds polls; nil means that their handlers wait.
+	Lot *parking.Lot
 }
 
 // handlers has the handlers and their state.
@@ -44,6 +47,8 @@ type handlers struct {
 	stopping context.Context
 	streams  chan struct{}      // one element for each open stream of events
 	checks   singleflight.Group // checks of the store, for readiness
+	lot      *parking.Lot       // nil for none
+	guard    echo.MiddlewareFunc
 }
 
 // A Route is one operation: who may call it, with what, and its handler. A route of GET answers HEAD, too.
@@ -103,7 +108,7 @@ func (h *handlers) api() []Route {
 // New returns the API of a fleet, with the documentation and the routes of Beside.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
-		missing: options.Missing, streams: make(chan struct{}, mostStreams)}
+		missing: options.Missing, streams: make(chan struct{}, mostStreams), lot: options.Lot}
 	if h.limit == 0 {
 		h.limit = 1 << 20
 	}
@@ -117,14 +122,15 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	app.HideBanner = true
 	app.HTTPErrorHandler = h.answerError
 	app.IPExtractor = echo.ExtractIPDirect()
-	app.Use(h.observe, middleware.RecoverWithConfig(middleware.RecoverConfig{
+	h.guard = middleware.RecoverWithConfig(middleware.RecoverConfig{
 		LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
 			h.log.Error("a handler panicked", "error", err, "request-id", requestID(c), "stack", string(stack))
 			refused := newProblem(http.StatusInternalServerError, "The server failed here; its log says more")
 			refused.cause = err
 			return refused
 		},
-	}), sameOrigin())
+	})
+	app.Use(h.observe, h.guard, sameOrigin())
 	documentation(app)
 	routes := append(h.api(), options.Beside...)
 	if !slices.ContainsFunc(routes, func(r Route) bool { return r.Path == "/" }) {

@@ -86,6 +86,7 @@ type Fleet struct {
 	sightings sightings
 	clones    clones
 	waiting   waiting
+	looking   chan struct{} // one element for each held poll that looks
 	summary   summary
 	hub       Hub // sends notices that follow has processed
 
@@ -100,7 +101,8 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the fleet: %w", err)
 	}
-	f := &Fleet{store: named{store, names}, names: names, secrets: newSecrets(names, options.SecretKey), options: options, known: newKnown(options.Remembered)}
+	f := &Fleet{store: named{store, names}, names: names, secrets: newSecrets(names, options.SecretKey), options: options, known: newKnown(options.Remembered),
+		looking: make(chan struct{}, mostLooking)}
 	f.waiting.limit = options.MaxWaiting
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()

@@ -56,6 +56,15 @@ type Answer struct {
 // has come, or the wait is over. A newer poll of the device ends it, without an offer. Errors: ErrUnknownDevice, ErrPending,
 // ErrRevoked, and the store's.
 func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, error) {
+	answer, held, err := f.Take(ctx, id, poll)
+	if held == nil {
+		return answer, err
+	}
+	return held.Wait(ctx)
+}
+
+// Take is Poll, but returns a poll that is to be held instead of waiting. The caller calls its Wait.
+func (f *Fleet) Take(ctx context.Context, id uuid.UUID, poll Poll) (Answer, *Held, error) {
 	poll.Config = f.names.short(poll.Config)
 	report := Report{Config: poll.Config}
 	if poll.Report {
@@ -63,28 +72,41 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 		report.Running, report.Attempted = poll.Running, poll.Attempted
 	}
 	content := contentOf(report, report.Sequence)
-	var woken chan struct{}
+	held := &Held{fleet: f, id: id, wait: min(poll.Wait, MaxWait)}
 	waits := false
 	if poll.Wait > 0 {
 		// Before the first look: what changes after it is told.
-		if woken, waits = f.waiting.join(id); waits {
-			defer f.waiting.leave(id, woken)
-		}
+		held.woken, waits = f.waiting.join(id)
 	}
 	answer, tried, err := f.take(ctx, id, poll, report, content)
 	answer.Waits = waits
-	if err != nil || !waits || answer.Later > 0 || answer.Offer != nil && answer.Offer.Revision != tried {
-		return answer, err
+	if err == nil && waits && answer.Later == 0 && (answer.Offer == nil || answer.Offer.Revision == tried) {
+		held.answer = answer
+		return answer, held, nil
 	}
-	return f.hold(ctx, id, min(poll.Wait, MaxWait), woken, answer)
+	if waits {
+		f.waiting.leave(id, held.woken)
+	}
+	return answer, nil, err
 }
 
-// hold holds a poll until there is an offer of a revision that the device has not tried, until a newer poll of the device
-// comes, or until the wait is over. It gets nothing of what the device reported, which needs no memory while it waits.
-func (f *Fleet) hold(ctx context.Context, id uuid.UUID, wait time.Duration, woken <-chan struct{}, answer Answer) (Answer, error) {
+// A Held is a poll whose answer waits. It has nothing of what the device reported, which needs no memory meanwhile.
+type Held struct {
+	fleet  *Fleet
+	id     uuid.UUID
+	wait   time.Duration
+	woken  <-chan struct{}
+	answer Answer // when the wait is over
+}
+
+// Wait holds the poll until there is an offer of a revision that the device has not tried, until a newer poll of the device
+// comes, or until the wait is over. Call it once.
+func (h *Held) Wait(ctx context.Context) (Answer, error) {
+	f, answer := h.fleet, h.answer
+	defer f.waiting.leave(h.id, h.woken)
 	// Whoever is answered was there until now.
-	defer func() { f.sightings.note(id, f.options.Now(), nil) }()
-	deadline := time.NewTimer(wait)
+	defer func() { f.sightings.note(h.id, f.options.Now(), nil) }()
+	deadline := time.NewTimer(h.wait)
 	defer deadline.Stop()
 	alive := time.NewTicker(f.options.PollInterval) // who waits is no silent device
 	defer alive.Stop()
@@ -95,9 +117,9 @@ func (f *Fleet) hold(ctx context.Context, id uuid.UUID, wait time.Duration, woke
 		case <-deadline.C:
 			return answer, nil
 		case <-alive.C:
-			f.sightings.note(id, f.options.Now(), nil)
+			f.sightings.note(h.id, f.options.Now(), nil)
 			continue
-		case _, holds := <-woken:
+		case _, holds := <-h.woken:
 			if !holds { // a newer poll is held instead
 				answer.Offer = nil
 				return answer, nil
@@ -105,12 +127,26 @@ func (f *Fleet) hold(ctx context.Context, id uuid.UUID, wait time.Duration, woke
 		}
 		var tried int64
 		var err error
-		answer.Offer, tried, err = f.look(ctx, id)
+		answer.Offer, tried, err = f.lookInTurn(ctx, h.id)
 		if err != nil || answer.Offer != nil && answer.Offer.Revision != tried {
 			return answer, err
 		}
 	}
 	return answer, nil
+}
+
+// mostLooking is the number of held polls that look at the same time. A change wakes all of them, and each look needs memory.
+const mostLooking = 64
+
+// lookInTurn is look, for polls that were woken together.
+func (f *Fleet) lookInTurn(ctx context.Context, id uuid.UUID) (offer *Target, tried int64, err error) {
+	select {
+	case f.looking <- struct{}{}:
+		defer func() { <-f.looking }()
+		return f.look(ctx, id)
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
 }
 
 // take keeps what a device reports, and decides. Tried is the revision that it tried last.

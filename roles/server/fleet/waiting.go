@@ -17,7 +17,7 @@ type waiting struct {
 
 // join holds a poll of a device. The channel gets a value when something may have changed for the device. It is closed when
 // a newer poll of the device joins: the older one ends. ok is false if no more polls may be held. Call leave afterwards.
-func (w *waiting) join(id uuid.UUID) (woken chan struct{}, ok bool) {
+func (w *waiting) join(id uuid.UUID) (held <-chan struct{}, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	older := w.of[id]
@@ -30,12 +30,12 @@ func (w *waiting) join(id uuid.UUID) (woken chan struct{}, ok bool) {
 	if w.of == nil {
 		w.of = map[uuid.UUID]chan struct{}{}
 	}
-	woken = make(chan struct{}, 1)
+	woken := make(chan struct{}, 1)
 	w.of[id] = woken
 	return woken, true
 }
 
-func (w *waiting) leave(id uuid.UUID, woken chan struct{}) {
+func (w *waiting) leave(id uuid.UUID, woken <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.of[id] == woken {

@@ -1,0 +1,8 @@
+package parking
+
+// Parks returns whether the lot takes requests.
+func (l *Lot) Parks() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.ended
+}

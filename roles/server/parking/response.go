@@ -1,0 +1,44 @@
+package parking
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"time"
+)
+
+// A response collects an answer. It is an http.ResponseWriter.
+type response struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (r *response) Header() http.Header {
+	if r.header == nil {
+		r.header = http.Header{}
+	}
+	return r.header
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *response) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+}
+
+// Write implements io.Writer.
+func (r *response) Write(text []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	return r.body.Write(text)
+}
+
+// http returns the whole answer, after which the connection is closed if it is the last one.
+func (r *response) http(last bool) *http.Response {
+	r.WriteHeader(http.StatusOK)
+	r.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	return &http.Response{StatusCode: r.status, ProtoMajor: 1, ProtoMinor: 1, Header: r.header, ContentLength: int64(r.body.Len()),
+		Body: io.NopCloser(&r.body), Close: last}
+}
