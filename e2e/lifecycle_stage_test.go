@@ -107,7 +107,7 @@ func (r *run) vitals(ctx context.Context) (vitals, error) {
 	}
 	// Of control's files all but the counters, which grow; the server has to know the device still.
 	if v.keys, err = r.sh(ctx, "cd /var/snap/"+snapOf("control")+"/common && sha256sum device.json && "+
-		"curl -sSf http://127.0.0.1:8000/state/"+strings.TrimSpace(v.uuid)+"/ >/dev/null"); err != nil {
+		curlOperator+" -f http://127.0.0.1:8000/state/"+strings.TrimSpace(v.uuid)+"/ >/dev/null"); err != nil {
 		return v, err
 	}
 	if v.connections, err = r.sh(ctx, "snap connections "+snapOf("control")+"; snap connections "+snapOf("server")); err != nil {

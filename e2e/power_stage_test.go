@@ -47,7 +47,7 @@ func (r *run) power(context.Context) {
 			if err := r.prints(ctx, "^"+uuid+"\n$", "snap get "+view(network.ObserveDeviceView)+" uuid"); err != nil {
 				return err
 			}
-			return r.prints(ctx, "^200$", "curl -sS -o /dev/null -w '%{http_code}' http://127.0.0.1:8000/state/"+uuid+"/")
+			return r.prints(ctx, "^200$", curlOperator+" -o /dev/null -w '%{http_code}' http://127.0.0.1:8000/state/"+uuid+"/")
 		})
 	})
 	r.check("control goes on counting, and does not register again", func(ctx context.Context) error {

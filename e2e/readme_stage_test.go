@@ -182,13 +182,16 @@ func (r *run) target() {
 	})
 	r.check("the server hears that the device is in step", func(ctx context.Context) error {
 		return eventually(ctx, minutes, func(ctx context.Context) error {
-			return r.prints(ctx, `"sample-rate": *6`, `curl -sSf http://127.0.0.1:8000/state/$(snap get `+view(network.ObserveDeviceView)+` uuid)/`)
+			return r.prints(ctx, `"sample-rate": *6`, curlOperator+` -f http://127.0.0.1:8000/state/$(snap get `+view(network.ObserveDeviceView)+` uuid)/`)
 		})
 	})
 }
 
+// curlOperator is curl with the token that the server snap has made. A server of before 0.4 needs none, and has no file.
+const curlOperator = `curl -sS -H "Authorization: Bearer $(cat /var/snap/aspects-poc-server/common/server.db.token 2>/dev/null)"`
+
 func (r *run) putTarget(ctx context.Context, config string) error {
-	return r.prints(ctx, "^200$", `curl -sS -o /dev/null -w '%{http_code}' -X PUT http://127.0.0.1:8000/target-config/ `+
+	return r.prints(ctx, "^200$", curlOperator+` -o /dev/null -w '%{http_code}' -X PUT http://127.0.0.1:8000/target-config/ `+
 		`-H 'Content-Type: application/json' -d '{"config":`+config+`}'`)
 }
 

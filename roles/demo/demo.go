@@ -183,7 +183,7 @@ func (s *stage) flags(role string) []string {
 	flags := append(s.common(), "--interval", s.interval.String(), "--log-level", cmp.Or(level, "warn"))
 	if role == serverRole {
 		// What devices count is kept each second, so that the charts of the page have something to show at once.
-		flags = append(flags, "--listen", s.listen, "--stats-step", "1s")
+		flags = append(flags, "--listen", s.listen, "--stats-step", "1s", "--operators", "loopback")
 	}
 	return flags
 }

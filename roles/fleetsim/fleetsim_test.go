@@ -44,7 +44,7 @@ type serving struct {
 func serve(t testing.TB, state, address string, flags ...string) *serving {
 	t.Helper()
 	return start(t, "ASPECTS_TEST_SERVER=1", append([]string{"server", "run", "--config", "-", "--listen", address,
-		"--state", state, "--log-level", "error"}, flags...)...)
+		"--state", state, "--log-level", "error", "--operators", "loopback"}, flags...)...)
 }
 
 // start starts this program as what a variable of the environment makes of it, and reads its address.

@@ -18,11 +18,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server"
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 )
@@ -175,6 +178,92 @@ func refusedAs(t *testing.T, what string, err error, kind string) {
 	t.Helper()
 	if !serverapi.IsProblem(err, kind) {
 		t.Errorf("%s: %v, want %s", what, err, kind)
+	}
+}
+
+// TestFirstToken starts servers on a new database, and on one that has had a token.
+func TestFirstToken(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "fleet.db")
+	start := func(flags ...string) (said string, started running) {
+		t.Helper()
+		started = run(t, append([]string{"--state", state, "--listen", "127.0.0.1:0", "--operators", "token"}, flags...)...)
+		return started.more, started
+	}
+	said, first := start()
+	text, err := os.ReadFile(state + ".token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(state + ".token"); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if want := "Operators need a token. The first one is in " + state + ".token.\n"; said != want {
+		t.Errorf("it says %q, want %q", said, want)
+	}
+	token := strings.TrimSpace(string(text))
+	statuses := func(server running) [2]int {
+		return [2]int{ask(t, http.DefaultClient, "GET", server.url+"/devices/", "", ""),
+			ask(t, http.DefaultClient, "PUT", server.url+"/target-config/", token, `{"config":{}}`)}
+	}
+	if got := statuses(first); got != [2]int{401, 200} {
+		t.Errorf("without and with the token: %v", got)
+	}
+	first.stop()
+	said, second := start()
+	if again, err := os.ReadFile(state + ".token"); err != nil || string(again) != string(text) || !strings.Contains(said, ".token") {
+		t.Errorf("the second start: %s, %v; %q", again, err, said)
+	}
+	if got := statuses(second); got != [2]int{401, 200} {
+		t.Errorf("without and with the token, at the second start: %v", got)
+	}
+	if code, _, stderr := command(t, nil, "token", "revoke", "--config", "-", "--state", state, "first"); code != 0 {
+		t.Fatal(stderr)
+	}
+	if got := statuses(second); got != [2]int{401, 401} {
+		t.Errorf("without and with the revoked token: %v", got)
+	}
+	second.stop()
+	said, _ = start()
+	if strings.Contains(said, "token") {
+		t.Errorf("after the token was revoked it says %q", said)
+	}
+	if left, err := filepath.Glob(state + ".token*"); err != nil || len(left) != 1 {
+		t.Error(left, err)
+	}
+}
+
+// TestFirstTokenOfTwo starts several servers on one new database at once: one token is made.
+func TestFirstTokenOfTwo(t *testing.T) {
+	dir := t.TempDir()
+	store, release, err := sqlite.OpenTokens(t.Context(), filepath.Join(dir, "server.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := release(); err != nil {
+			t.Error(err)
+		}
+	})
+	file := filepath.Join(dir, "made", "server.db.token")
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			if err := server.MakeFirstToken(t.Context(), store, file); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	list, err := store.Tokens(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || list[0].Digest != access.TokenDigest(strings.TrimSpace(string(text))) {
+		t.Errorf("the file has another token than the store: %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) != 1 {
+		t.Error(left, err)
 	}
 }
 

@@ -47,9 +47,8 @@ func restoreCommand(env *roles.Env) *cli.Command {
 			"database stays beside the new one: its name ends with .previous, and a number if there is such a " +
 			"file. New revisions begin far above those that devices may have seen. Devices that registered after " +
 			"the backup register again. Tokens and devices are as they were at the backup: revoke again those " +
-			"that were revoked since. If the backup has no operator's token, the server takes operators' " +
-			"requests from its own machine only, without a token, until you make one. The command prints the " +
-			"valid tokens.",
+			"that were revoked since. If the backup has no operator's token, the server's " +
+			"next start makes one. The command prints the valid tokens.",
 		UsageText:       "aspects-poc server restore /var/backups/fleet-monday.db",
 		SkipFlagParsing: true,
 		Flags:           databaseFlags(),
@@ -102,7 +101,7 @@ func tellTokens(ctx context.Context, out io.Writer, state string) (err error) {
 	text := fmt.Sprintf("Tokens valid now: %d%s. What was revoked since the backup is good again, tokens and devices: revoke it "+
 		"anew.\n", len(valid), list)
 	if !operated {
-		text += "There is no operator's token: whoever sits at this machine is an operator until one is made with: " +
+		text += "There is no operator's token: the server makes one when it starts. Another is made with: " +
 			access.CreateHint + "\n"
 	}
 	_, err = io.WriteString(out, text)

@@ -19,3 +19,6 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger, now func() time
 		return current
 	}, nil
 }
+
+// MakeFirstToken is for the test of servers that start at once.
+var MakeFirstToken = makeFirstToken

@@ -48,15 +48,18 @@ type Config struct {
 	Deaf     bool         // poll the database for changes, as if it had no LISTEN
 	// SecretKeyFile is the file with the key for digests of secrets. "" means a file beside State.
 	SecretKeyFile string
-	Schema        string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
-	MaxBody       int64         // bytes
-	Drain         time.Duration // longest time for requests under way at the end
-	Once          bool          // start, check, stop
-	Interval      time.Duration // between two runs of housekeeping
-	Fleet         fleet.Options // Log and Schema are set by Run
-	Access        Access
-	Log           *slog.Logger
-	Out           io.Writer // for the line with the address
+	// FirstToken is the file for an operator's token, which Run makes if there has never been one. "" makes none: until there
+	// is a token, every program on this machine is an operator.
+	FirstToken string
+	Schema     string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
+	MaxBody    int64         // bytes
+	Drain      time.Duration // longest time for requests under way at the end
+	Once       bool          // start, check, stop
+	Interval   time.Duration // between two runs of housekeeping
+	Fleet      fleet.Options // Log and Schema are set by Run
+	Access     Access
+	Log        *slog.Logger
+	Out        io.Writer // for the line with the address
 
 	// Open opens the stores, instead of State and Database; nil means that these choose the store.
 	Open func(context.Context) (fleet.Store, access.Store, error)
@@ -94,6 +97,11 @@ func Run(ctx context.Context, config Config) (err error) {
 		err = errors.Join(err, rules.Close())
 		<-followed
 	}()
+	if config.FirstToken != "" {
+		if err := makeFirstToken(ctx, tokens, config.FirstToken); err != nil {
+			return err
+		}
+	}
 	at, err := openEndpoint(ctx, tokens, config)
 	if err != nil {
 		return err
@@ -117,7 +125,11 @@ func Run(ctx context.Context, config Config) (err error) {
 		release()
 		return serving()
 	}
-	if _, err := fmt.Fprintln(config.Out, documented(url)); err != nil {
+	said := documented(url)
+	if hasValidToken(ctx, tokens, config.FirstToken) {
+		said += "\nOperators need a token. The first one is in " + config.FirstToken + "."
+	}
+	if _, err := fmt.Fprintln(config.Out, said); err != nil {
 		return errors.Join(err, stop())
 	}
 	if config.Once {

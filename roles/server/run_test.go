@@ -37,6 +37,7 @@ type running struct {
 	url    string
 	stop   func() (code int, stderr string) // and waits
 	stderr *rolestest.Buffer
+	more   string // what it printed with the line that says where it listens
 }
 
 // run starts the role with flags. It fails the test when the server does not say where it listens.
@@ -48,7 +49,7 @@ func run(t *testing.T, flags ...string) running {
 	env := &roles.Env{Stdin: strings.NewReader(""), Stdout: writer, Stderr: &stderr, Getenv: func(string) string { return "" }}
 	ended := make(chan int, 1)
 	go func() {
-		code := roles.Run(ctx, env, append([]string{"aspects-poc-server", "run", "--config", "-"}, flags...), server.Role)
+		code := roles.Run(ctx, env, append([]string{"aspects-poc-server", "run", "--config", "-", "--operators", "loopback"}, flags...), server.Role)
 		if err := writer.Close(); err != nil {
 			t.Error(err)
 		}
@@ -64,12 +65,17 @@ func run(t *testing.T, flags ...string) running {
 		return <-ended, stderr.String()
 	}
 	t.Cleanup(func() { stop() })
-	line, err := bufio.NewReader(reader).ReadString('\n')
+	stdout := bufio.NewReader(reader)
+	line, err := stdout.ReadString('\n')
 	if err != nil {
 		code, stderr := stop()
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
-	return running{listeningOn(t, line), stop, &stderr}
+	more, err := stdout.Peek(stdout.Buffered())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return running{listeningOn(t, line), stop, &stderr, string(more)}
 }
 
 func listeningOn(t *testing.T, line string) string {
@@ -98,7 +104,7 @@ func once(t *testing.T, flags ...string) (code int, stdout, stderr string) {
 	var out, errs rolestest.Buffer
 	env := &roles.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
 	code = roles.Run(t.Context(), env,
-		append([]string{"aspects-poc-server", "run", "--config", "-"}, flags...), server.Role)
+		append([]string{"aspects-poc-server", "run", "--config", "-", "--operators", "loopback"}, flags...), server.Role)
 	return code, out.String(), errs.String()
 }
 
@@ -329,7 +335,7 @@ func TestKill(t *testing.T) {
 	var known []serverapi.RegisterResponse
 	for round := range 4 {
 		child := exec.CommandContext(t.Context(), os.Args[0], "server", "run", "--config", "-", "--listen", "127.0.0.1:0",
-			"--state", state, "--allow-unsigned")
+			"--state", state, "--allow-unsigned", "--operators", "loopback")
 		child.Args[0] = "aspects-poc"
 		child.Env = append(os.Environ(), "ASPECTS_TEST_SERVER=1")
 		var stderr rolestest.Buffer

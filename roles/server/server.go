@@ -6,6 +6,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,7 @@ var Role = roles.Role{
 	Summary: "run the fleet server: registrations, reports, targets",
 	Command: command,
 	Hooks: []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval",
-		"enrolment", "max-pending", "allow-unsigned", "public-url", "tls-cert", "tls-key")},
+		"operators", "enrolment", "max-pending", "allow-unsigned", "public-url", "tls-cert", "tls-key")},
 }
 
 // StateFile is the name of the database in the state directory.
@@ -41,8 +42,8 @@ func runSpec(env *roles.Env) roles.RunSpec {
 		Description: "Serves the HTTP API that /docs describes, and prints its address when it is ready. All that it " +
 			"acknowledges is on disk. Every --interval it moves the database's log into the database and logs a " +
 			"summary. With --once it starts, sends itself a request, prints the outcome and stops. Devices sign " +
-			"their requests. Operators need a token (see server token); until there is one, the server takes " +
-			"their requests from this machine only.",
+			"their requests. Operators need a token: the first start writes one to a file, and prints " +
+			"the file's name; server token makes others.",
 		Example: "aspects-poc server run --listen 127.0.0.1:8000\n" +
 			"aspects-poc server run --once --listen 127.0.0.1:0",
 		Interval: time.Minute,
@@ -72,7 +73,9 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
 				Usage: "`DURATION` in which running requests may finish when the server stops"},
 		}, accessFlags()...),
-		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
+		Check: func(c *cli.Context, s *roles.Settings) error {
+			return errors.Join(checkOperators(c.String("operators")), newConfig(env, c, s).check())
+		},
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
 			return Run(ctx, newConfig(env, c, s))
 		},
@@ -91,6 +94,7 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 	}
 	return Config{
 		Listen:        c.String("listen"),
+		FirstToken:    firstTokenFile(c, s),
 		Chosen:        chosen(s.Getenv),
 		State:         statePath(c.String("state"), s.StateDir),
 		Database:      c.String("database"),

@@ -29,8 +29,7 @@ func tokenCommand(env *roles.Env) *cli.Command {
 		Description: "Makes, lists and revokes tokens. Operators send theirs as Authorization: Bearer TOKEN. Devices " +
 			"register with an enrolment token if the server asks for one. A running server sees each change at " +
 			"once. The commands read --state and --database from the same environment and configuration file as " +
-			"run. Until there is an operator's token, the server takes operators' requests from its own machine " +
-			"only.",
+			"run. The server's first start makes an operator's token and prints the name of its file.",
 		UsageText:   "aspects-poc server token create anna\naspects-poc server token list",
 		Subcommands: []*cli.Command{tokenCreate(env), tokenList(env), tokenRevoke(env)},
 	}

@@ -107,7 +107,7 @@ func (m *machine) store() []string {
 }
 
 func (m *machine) Start(i int) error {
-	command, err := m.command(fmt.Sprint("server", i), append([]string{"server", "run", "--listen", m.addresses[i], "--allow-unsigned",
+	command, err := m.command(fmt.Sprint("server", i), append([]string{"server", "run", "--listen", m.addresses[i], "--allow-unsigned", "--operators", "loopback",
 		"--poll-interval", m.interval.String()}, m.store()...)...)
 	if err != nil {
 		return err
