@@ -1,0 +1,203 @@
+// Package seal seals the secrets of the fleet for its database: with AES-256-GCM, under keys that are kept outside of it.
+//
+// The same value at the same place is sealed to the same text under one key, so that a store can compare what it cannot
+// read. The nonce is a keyed hash of place and value (as in RFC 5297, SIV). Equal texts tell that a value is the same as
+// before, which the digests tell anyway, and nothing else.
+package seal
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// KeySize is the smallest size of a key, in bytes, and that of a new one.
+const KeySize = 32
+
+// What is wrong with a sealed text.
+var (
+	ErrUnknownKey = errors.New("it is sealed with a key that the key file does not have")
+	ErrForged     = errors.New("it was changed, or moved here from elsewhere")
+)
+
+// ErrOtherKey is why a database is not opened whose secrets are sealed with a key that is not given.
+var ErrOtherKey = errors.New("the secrets in the database are sealed with another key")
+
+// lineMark begins the line of a key in a key file.
+const lineMark = "aspects-secret-key "
+
+// A Ring has the keys of a database, at least one. The first seals, and all open. It is immutable.
+type Ring struct{ keys []*key }
+
+// A key has what is derived of the bytes in a key file.
+type key struct {
+	bytes           []byte
+	id              string
+	aead            cipher.AEAD
+	nonces, digests []byte // keys of HMAC-SHA-256
+}
+
+const (
+	idSize    = 4
+	nonceSize = 12
+)
+
+func newKey(text []byte) (*key, error) {
+	if len(text) < KeySize {
+		return nil, fmt.Errorf("a key has %d bytes or more, such as those of head -c %d /dev/urandom; this one has %d", KeySize, KeySize, len(text))
+	}
+	derive := func(purpose string) []byte {
+		derived, _ := hkdf.Key(sha256.New, text, nil, "aspects-poc secrets 1: "+purpose, KeySize) // fails beyond 8160 bytes
+		return derived
+	}
+	block, err := aes.NewCipher(derive("seal"))
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	id := base64.RawURLEncoding.EncodeToString(derive("id")[:idSize])
+	return &key{bytes: bytes.Clone(text), id: id, aead: aead, nonces: derive("nonce"), digests: derive("digest")}, nil
+}
+
+// Random returns a Ring with one new key.
+func Random() *Ring {
+	text := make([]byte, KeySize)
+	_, _ = rand.Read(text) // never fails
+	made, _ := newKey(text)
+	return &Ring{[]*key{made}}
+}
+
+// Parse reads a key file: lines of "aspects-secret-key" and a key in base64url, between comments (#) and empty lines; or
+// else one key, which is all bytes of the file.
+func Parse(file []byte) (*Ring, error) {
+	ring := &Ring{}
+	if !bytes.Contains(file, []byte(lineMark)) {
+		only, err := newKey(file)
+		if err != nil {
+			return nil, err
+		}
+		return &Ring{[]*key{only}}, nil
+	}
+	for i, line := range strings.Split(string(file), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		text, is := strings.CutPrefix(line, lineMark)
+		key, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+		if !is || err != nil {
+			return nil, fmt.Errorf("line %d is no key: want %q and base64url", i+1, strings.TrimSpace(lineMark))
+		}
+		next, err := newKey(key)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		ring.keys = append(ring.keys, next)
+	}
+	if len(ring.keys) == 0 {
+		return nil, errors.New("it has no line with a key")
+	}
+	return ring, nil
+}
+
+// Text returns the key file of a Ring.
+func (r *Ring) Text() []byte {
+	var text bytes.Buffer
+	text.WriteString("# The keys of the secrets in the fleet server's database. The first seals, the others open what was\n" +
+		"# sealed before, such as old backups. Who has a key and the database has the secrets.\n")
+	for _, key := range r.keys {
+		text.WriteString(lineMark + base64.RawURLEncoding.EncodeToString(key.bytes) + "\n")
+	}
+	return text.Bytes()
+}
+
+// Rotated returns a Ring with a new key before those of r.
+func (r *Ring) Rotated() *Ring { return &Ring{append(Random().keys, r.keys...)} }
+
+// ID names the key that seals, without telling anything of it.
+func (r *Ring) ID() string { return r.keys[0].id }
+
+// Has reports whether the key of an ID is in the Ring.
+func (r *Ring) Has(id string) bool {
+	return slices.ContainsFunc(r.keys, func(key *key) bool { return key.id == id })
+}
+
+// Several reports whether there is more than one key.
+func (r *Ring) Several() bool { return len(r.keys) > 1 }
+
+// Seal returns a value as text of base64url, which Open returns at the same place only.
+func (r *Ring) Seal(place string, value []byte) string {
+	key := r.keys[0]
+	hash := hmac.New(sha256.New, key.nonces)
+	_ = binary.Write(hash, binary.LittleEndian, int64(len(place))) // a hash takes all
+	hash.Write([]byte(place))
+	hash.Write(value)
+	nonce := hash.Sum(nil)[:nonceSize]
+	id, _ := base64.RawURLEncoding.DecodeString(key.id)
+	sealed := append(append(make([]byte, 0, idSize+nonceSize+len(value)+key.aead.Overhead()), id...), nonce...)
+	return base64.RawURLEncoding.EncodeToString(key.aead.Seal(sealed, nonce, value, []byte(place)))
+}
+
+// KeyOf returns the ID of the key of a sealed text.
+func KeyOf(text string) string {
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(sealed) < idSize {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(sealed[:idSize])
+}
+
+// Open returns the value in a sealed text. Errors: ErrUnknownKey, ErrForged.
+func (r *Ring) Open(place, text string) ([]byte, error) {
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(sealed) < idSize+nonceSize {
+		return nil, ErrForged
+	}
+	id, known := KeyOf(text), false
+	for _, key := range r.keys {
+		if key.id != id {
+			continue
+		}
+		known = true
+		value, err := key.aead.Open(nil, sealed[idSize:idSize+nonceSize], sealed[idSize+nonceSize:], []byte(place))
+		if err == nil {
+			return value, nil
+		}
+	}
+	if !known {
+		return nil, ErrUnknownKey
+	}
+	return nil, ErrForged
+}
+
+// Digest returns a short digest of a value, from which nobody without the key can find the value by trial.
+func (r *Ring) Digest(value []byte) string { return r.keys[0].digest(value) }
+
+// Digests returns the digests of a value by all keys.
+func (r *Ring) Digests(value []byte) []string {
+	var list []string
+	for _, key := range r.keys {
+		list = append(list, key.digest(value))
+	}
+	return list
+}
+
+func (k *key) digest(value []byte) string {
+	const length = 10
+	hash := hmac.New(sha256.New, k.digests)
+	hash.Write(value)
+	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil))[:length]
+}
