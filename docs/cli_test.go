@@ -43,6 +43,7 @@ var trials = []trial{
 	{text: "aspects-poc registry get control-telemetry -d", want: `"sample-rate": 2`},
 	{text: "aspects-poc server run --listen 127.0.0.1:8000", first: ownServer, as: []string{"127.0.0.1:8000", "127.0.0.1:0"}, until: "Listening on"},
 	{text: "aspects-poc server run --once --listen 127.0.0.1:0", first: ownServer, want: "The server answers"},
+	{text: "aspects-poc server secret rotate", first: ownServer, want: "All secrets are sealed with the key"},
 	{text: "aspects-poc server token create anna", want: "aspects-operate-"},
 	{text: "aspects-poc server token list", want: "anna"},
 	{text: "aspects-poc server token create wall-screen --read-only", want: "aspects-operate-"},

@@ -52,8 +52,8 @@ func register(t *testing.T, url, key string) serverapi.RegisterResponse {
 // TestDatabase has two servers on one database, of which each knows what the other was told. The password is nowhere.
 func TestDatabase(t *testing.T) {
 	address := withPassword(t, postgrestest.URL(t))
-	first := run(t, append(unsigned, "--database", address, "--listen", "127.0.0.1:0")...)
-	second := run(t, append(unsigned, "--database", address, "--listen", "127.0.0.1:0")...)
+	flags := append(unsigned, "--database", address, "--listen", "127.0.0.1:0", "--secret-key-file", newKeyFile(t))
+	first, second := run(t, flags...), run(t, flags...)
 	device := register(t, first.url, "PEM")
 	if _, err := client(t, second.url).State(t.Context(), device.UUID); err != nil {
 		t.Error(err)
@@ -65,7 +65,7 @@ func TestDatabase(t *testing.T) {
 		}
 	}
 	code, stdout, stderr := command(t, map[string]string{"ASPECTS_DATABASE": address, "XDG_STATE_HOME": t.TempDir()}, "run", "--config", "-", "--once",
-		"--listen", "127.0.0.1:0")
+		"--listen", "127.0.0.1:0", "--secret-key-file", flags[len(flags)-1])
 	if code != 0 || !strings.Contains(stdout, "The server answers") || strings.Contains(stdout+stderr, password) {
 		t.Errorf("from the environment: exit %d: %s%s", code, stdout, stderr)
 	}
@@ -97,13 +97,14 @@ func TestWrongDatabase(t *testing.T) {
 func TestDatabaseTokens(t *testing.T) {
 	address := withPassword(t, postgrestest.URL(t))
 	environment := map[string]string{"ASPECTS_DATABASE": address, "XDG_STATE_HOME": t.TempDir()}
+	file := newKeyFile(t)
 	code, _, stderr := command(t, nil, "run", "--config", "-", "--once", "--database", address, "--listen", "0.0.0.0:0",
-		"--operators", "loopback")
+		"--operators", "loopback", "--secret-key-file", file)
 	if code != 1 || !strings.Contains(stderr, "$ASPECTS_DATABASE") || strings.Contains(stderr, "--state") ||
 		strings.Contains(stderr, password) {
 		t.Errorf("without a token: exit %d: %s", code, stderr)
 	}
-	target := run(t, "--database", address, "--listen", "127.0.0.1:0").url + "/target-config/"
+	target := run(t, "--database", address, "--listen", "127.0.0.1:0", "--secret-key-file", file).url + "/target-config/"
 	code, stdout, stderr := command(t, environment, "token", "create", "ann")
 	ann := strings.TrimSpace(stdout)
 	if code != 0 || !strings.HasPrefix(ann, "aspects-") {

@@ -46,7 +46,7 @@ type Config struct {
 	State    string       // file of the embedded database
 	Database string       // address of a PostgreSQL, used instead of State; "" for none
 	Deaf     bool         // poll the database for changes, as if it had no LISTEN
-	// SecretKeyFile is the file with the key for digests of secrets. "" means a file beside State.
+	// SecretKeyFile is the file with the keys that seal secrets. "" means the one beside State, which is made if needed.
 	SecretKeyFile string
 	// FirstToken is the file for an operator's token, which Run makes if there has never been one. "" makes none: until there
 	// is a token, every program on this machine is an operator.
@@ -72,12 +72,15 @@ func Run(ctx context.Context, config Config) (err error) {
 	if options.Schema, err = readSchema(config.Schema); err != nil {
 		return err
 	}
-	if config.SecretKeyFile != "" {
-		if _, err := readKey(config.SecretKeyFile); err != nil {
-			return fmt.Errorf("cannot use --secret-key-file: %w", err)
+	file := keyFileOf(config)
+	if file.given { // before there is a database
+		if _, err := file.keys(false); err != nil {
+			return err
 		}
 	}
-	options.SecretKey = secretKey(config)
+	if config.Open == nil {
+		options.Keys = file.keys
+	}
 	store, tokens, err := openStore(ctx, config)
 	if err != nil {
 		return err
@@ -86,7 +89,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	measured := metrics.New(config.Log)
 	rules, err := fleet.Open(ctx, measured.Store(store), options)
 	if err != nil {
-		return err
+		return file.explain(err)
 	}
 	measured.Watch(rules)
 	gate, followed, err := newGate(ctx, rules, tokens, config.Access)

@@ -1,86 +1,107 @@
 package server
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
+
+	"aspects-poc/internal/durable"
+	"aspects-poc/roles/server/fleet/seal"
 )
 
-// keySize is the size of the key for digests of secrets, in bytes.
-const keySize = 32
-
-// secretKey returns the key for digests of secrets, as fleet.Options.SecretKey has it: from the configured file, or from one
-// beside the embedded database, which is created when it is needed. It returns nil for a random key.
-func secretKey(config Config) func() ([]byte, error) {
-	switch {
-	case config.SecretKeyFile != "":
-		return oncePerSuccess(func() ([]byte, error) { return readKey(config.SecretKeyFile) })
-	case config.Open != nil || config.State == "" && config.Database == "":
-		return nil
-	case config.Database != "":
-		return oncePerSuccess(func() ([]byte, error) {
-			config.Log.Warn("the digests of secrets are this server's own until its next start; give all servers the same " +
-				"--secret-key-file")
-			return newKey(), nil
-		})
-	}
-	return oncePerSuccess(func() ([]byte, error) { return makeKey(config.State+".key", config.Log) })
+// A keyFile is the file with the keys that seal secrets.
+type keyFile struct {
+	path  string
+	given bool // by the operator, who makes it
+	log   *slog.Logger
 }
 
-// oncePerSuccess returns a function that calls another one until it succeeds.
-func oncePerSuccess(make func() ([]byte, error)) func() ([]byte, error) {
-	var mu sync.Mutex
-	var key []byte
-	return func() (_ []byte, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if key == nil {
-			key, err = make()
-		}
-		return key, err
+// keyFileOf returns the configured file, or the one beside the embedded database. A server with a PostgreSQL has it at the
+// same place.
+func keyFileOf(config Config) keyFile {
+	if config.SecretKeyFile != "" {
+		return keyFile{path: config.SecretKeyFile, given: true, log: config.Log}
 	}
+	return keyFile{path: config.State + ".key", log: config.Log}
 }
 
-func newKey() []byte {
-	key := make([]byte, keySize)
-	_, _ = rand.Read(key) // never fails
-	return key
+// keys is as of fleet.Options.
+func (f keyFile) keys(fresh bool) (*seal.Ring, error) {
+	ring, err := f.read()
+	if fresh && !f.given && errors.Is(err, fs.ErrNotExist) {
+		return f.create()
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; put the file back from your copy of it, or copy it from the server that made it", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the key of the secrets in the database (--secret-key-file): %w", err)
+	}
+	return ring, nil
 }
 
-func readKey(name string) ([]byte, error) {
-	key, err := os.ReadFile(name)
-	if err == nil && len(key) < keySize {
-		err = fmt.Errorf("%q has %d bytes; a key for digests has %d or more, such as those of head -c 32 /dev/urandom", name, len(key), keySize)
-	}
-	return key, err
-}
-
-// makeKey reads a key, or creates the file for its owner alone.
-func makeKey(name string, log *slog.Logger) ([]byte, error) {
-	key, err := readKey(name)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	part, err := os.CreateTemp(filepath.Dir(name), ".secret-key-*") // of mode 0600
+func (f keyFile) read() (*seal.Ring, error) {
+	text, err := os.ReadFile(f.path)
 	if err != nil {
 		return nil, err
 	}
+	ring, err := seal.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", f.path, err)
+	}
+	return ring, nil
+}
+
+// create makes the file, for its owner alone.
+func (f keyFile) create() (*seal.Ring, error) {
+	fail := func(err error) error {
+		return fmt.Errorf("cannot make a key for the secrets in the database: %w; name a file with --secret-key-file", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return nil, fail(err)
+	}
+	ring := seal.Random()
+	part, err := os.CreateTemp(filepath.Dir(f.path), ".secret-key-*") // of mode 0600
+	if err != nil {
+		return nil, fail(err)
+	}
 	defer func() { _ = os.Remove(part.Name()) }()
-	key = newKey()
-	_, err = part.Write(key)
+	_, err = part.Write(ring.Text())
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
-		return nil, err
+		return nil, fail(err)
 	}
-	if err := os.Link(part.Name(), name); errors.Is(err, fs.ErrExist) {
-		return readKey(name) // another process was faster
-	} else if err != nil {
-		return nil, err
+	err = os.Link(part.Name(), f.path) // unlike a renaming, it takes nobody's place
+	if errors.Is(err, fs.ErrExist) {
+		return f.read() // another process was faster
 	}
-	log.Info("created the key for digests of secrets", "file", name)
-	return key, nil
+	if err != nil {
+		return nil, fail(err)
+	}
+	f.log.Info("made the key of the secrets in the database; keep a copy of it, apart from the database's", "file", f.path)
+	return ring, nil
+}
+
+// rotate puts a new key before those in the file.
+func (f keyFile) rotate(ring *seal.Ring) (*seal.Ring, error) {
+	path := f.path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	rotated := ring.Rotated()
+	if err := durable.Write(path, rotated.Text(), 0o600); err != nil {
+		return nil, fmt.Errorf("%w; nothing was changed", err)
+	}
+	return rotated, nil
+}
+
+// explain adds what to do to an error of opening a fleet.
+func (f keyFile) explain(err error) error {
+	if errors.Is(err, seal.ErrOtherKey) {
+		return fmt.Errorf("%w: %s is not its key file; put the right one there from your copy, or copy it from the server that made it",
+			err, f.path)
+	}
+	return err
 }

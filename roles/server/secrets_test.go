@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/seal"
 	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/server/metrics"
 	"aspects-poc/roles/server/page"
@@ -33,18 +35,20 @@ type safe struct {
 	app    *echo.Echo
 	rules  *fleet.Fleet
 	device string
+	state  string // the database
 	log    bytes.Buffer
 }
 
 func newSafe(t *testing.T) *safe {
-	s := &safe{T: t}
+	s := &safe{T: t, state: filepath.Join(t.TempDir(), "server.db")}
 	log := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlite.Open(t.Context(), s.state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	measured := metrics.New(log)
-	s.rules, err = fleet.Open(t.Context(), measured.Store(store), fleet.Options{Schema: network.Document(""), Log: log})
+	measured, ring := metrics.New(log), seal.Random()
+	s.rules, err = fleet.Open(t.Context(), measured.Store(store), fleet.Options{Schema: network.Document(""), Log: log,
+		Keys: func(bool) (*seal.Ring, error) { return ring, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +59,7 @@ func newSafe(t *testing.T) *safe {
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
+		s.atRest()
 	})
 	measured.Watch(s.rules)
 	device, err := s.rules.Register(t.Context(), fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"},
@@ -67,6 +72,23 @@ func newSafe(t *testing.T) *safe {
 	s.app = api.New(s.rules, api.Options{Log: log, Observed: measured.Request, Missing: shown.Missing, Beside: append(shown.Routes(),
 		api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())})})
 	return s
+}
+
+// atRest searches all files of the database for secrets, and the log.
+func (s *safe) atRest() {
+	s.Helper()
+	list, err := filepath.Glob(s.state + "*")
+	if err != nil || len(list) == 0 {
+		s.Fatalf("no files: %v", err)
+	}
+	for _, name := range list {
+		if text, err := os.ReadFile(name); err != nil || bytes.Contains(text, []byte(canary)) {
+			s.Errorf("%s has a secret: %v", name, err)
+		}
+	}
+	if strings.Contains(s.log.String(), canary) {
+		s.Errorf("the log has a secret: %s", s.log.String())
+	}
 }
 
 // call returns the answer to a request after it has searched it for secrets.
@@ -155,10 +177,11 @@ func TestNoAnswerShowsSecrets(t *testing.T) {
 		poll(fmt.Sprintf(report, offer.Revision))
 		s.everyRoute()
 	}
-	s.want(200, "POST", "/history/1/restore/", "")
-	if strings.Contains(s.log.String(), canary) {
-		t.Errorf("the log has a secret: %s", s.log.String())
+	if refused := s.want(422, "POST", "/history/1/restore/", ""); !strings.Contains(refused, "control-tunnel.secret-key") ||
+		!strings.Contains(refused, "give the secret again") {
+		t.Error(refused)
 	}
+	s.atRest() // also what is in the log of the database
 	if answers := s.want(200, "GET", "/history/2/diff/", ""); strings.Count(answers, `"$secret"`) != 2 {
 		t.Errorf("the diff does not show that the secret changed: %s", answers)
 	}

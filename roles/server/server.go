@@ -32,7 +32,7 @@ var Role = roles.Role{
 const StateFile = "server.db"
 
 func command(env *roles.Env) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env)), tokenCommand(env),
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env)), tokenCommand(env), secretCommand(env),
 		backupCommand(env), restoreCommand(env), migrateCommand(env)}}
 }
 
@@ -52,12 +52,8 @@ func runSpec(env *roles.Env) roles.RunSpec {
 				Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
 			stateFlag(),
 			databaseFlag(),
-			&cli.StringFlag{Name: "secret-key-file", Usage: "`FILE` with the key, 32 random bytes, of the digests that " +
-				"operators see in the place of secrets; servers on one database need the same key (default: a " +
-				"file beside --state, made when it is needed)"},
-			&cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema (YAML, JSON or an assertion) " +
-				"for the check of targets; none: no check (default: the one that aspects-poc registry assertion " +
-				"prints)"},
+			secretKeyFlag(),
+			targetSchemaFlag(),
 			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
 				Usage: "`DURATION` between a device's polls; a device that does not poll for three of them is silent"},
 			&cli.IntFlag{Name: "max-waiting", Value: 50_000,
@@ -85,6 +81,16 @@ func runSpec(env *roles.Env) roles.RunSpec {
 func stateFlag() cli.Flag {
 	return &cli.StringFlag{Name: "state", Usage: "`FILE` to keep devices and targets in, or a directory for it (default: " +
 		StateFile + " in $SNAP_COMMON or $XDG_STATE_HOME/aspects-poc)"}
+}
+
+func targetSchemaFlag() cli.Flag {
+	return &cli.StringFlag{Name: "target-schema", Usage: "`FILE` with the confdb-schema (YAML, JSON or an assertion) " +
+		"for the check of targets; none: no check (default: the one that aspects-poc registry assertion prints)"}
+}
+
+func secretKeyFlag() cli.Flag {
+	return &cli.StringFlag{Name: "secret-key-file", Usage: "`FILE` with the keys that seal secrets in the database; servers on one " +
+		"database need the same keys (default: a file beside --state, made when it is needed)"}
 }
 
 func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {

@@ -20,6 +20,7 @@ import (
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
+	"aspects-poc/roles/server/fleet/seal"
 	"aspects-poc/roles/server/fleet/sqlite"
 )
 
@@ -86,9 +87,13 @@ func (b *bubble) file() string { return filepath.Join(b.stores.dir, fmt.Sprintf(
 func (b *bubble) Start(i int) error {
 	ctx, end := context.WithCancel(b.ctx)
 	s := &inner{listener: newPipes(), end: end, ended: make(chan error, 1)}
+	key := filepath.Join(b.stores.dir, "key") // of all files: one is a copy of another
+	if err := os.WriteFile(key, make([]byte, seal.KeySize), 0o600); err != nil {
+		return err
+	}
 	config := server.Config{
 		Listener: s.listener, State: b.file(), Deaf: true, Drain: time.Second, Interval: time.Minute, MaxBody: 1 << 20, Out: io.Discard,
-		Log: slog.New(slog.DiscardHandler), Fleet: fleet.Options{PollInterval: b.interval}, Access: server.Access{AllowUnsigned: true, Enrolment: b.enrolment},
+		SecretKeyFile: key, Log: slog.New(slog.DiscardHandler), Fleet: fleet.Options{PollInterval: b.interval}, Access: server.Access{AllowUnsigned: true, Enrolment: b.enrolment},
 	}
 	if b.log != nil {
 		config.Log = slog.New(slog.NewTextHandler(b.log, nil))

@@ -104,11 +104,7 @@ func (p *Preview) add(s *secrets, before, after *snapshot, device Device, change
 		return err
 	}
 	if p.Devices++; p.Devices <= few {
-		changes, err := s.compare(old.tree, new.tree)
-		if err != nil {
-			return err
-		}
-		p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: changes})
+		p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: s.compare(old.tree, new.tree)})
 	}
 	return nil
 }

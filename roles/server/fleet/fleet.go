@@ -23,6 +23,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"aspects-poc/roles/server/fleet/seal"
+
 	"github.com/google/uuid"
 )
 
@@ -41,9 +43,10 @@ type Options struct {
 	// Schema is the confdb-schema that every target must fit, in the form of registry.Options.Documents. Nil accepts any
 	// target.
 	Schema json.RawMessage
-	// SecretKey returns the key of the digests that stand for secrets in answers to operators. It is called when there is a
-	// secret to show. Nil: a random key, so that the digests differ after each start.
-	SecretKey func() ([]byte, error)
+	// Keys returns the keys that seal the secrets in the store, and make the digests that stand for secrets in answers to
+	// operators. If fresh is true, nothing is sealed yet, and a new key may be made; else the keys of before are needed. It is
+	// called if the Schema has secrets, or if some are sealed. Nil: nothing is sealed, and the digests differ after each start.
+	Keys func(fresh bool) (*seal.Ring, error)
 	// PollInterval is the time that devices leave between polls; zero means a minute. A device is silent after three
 	// intervals without a poll.
 	PollInterval time.Duration
@@ -73,7 +76,7 @@ const (
 // A Fleet applies the rules over a store. It is safe for concurrent use. What its methods return has markers in the place of
 // secrets; only the answer of Poll has the secrets.
 type Fleet struct {
-	store   named
+	store   stored
 	names   names
 	secrets *secrets
 	options Options
@@ -101,8 +104,12 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the fleet: %w", err)
 	}
-	f := &Fleet{store: named{store, names}, names: names, secrets: newSecrets(names, options.SecretKey), options: options, known: newKnown(options.Remembered),
-		looking: make(chan struct{}, mostLooking)}
+	seals, _, err := openSeals(ctx, store, names, options, false)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the fleet: %w", err)
+	}
+	f := &Fleet{store: stored{store, names, seals}, names: names, secrets: newSecrets(names, seals), options: options,
+		known: newKnown(options.Remembered), looking: make(chan struct{}, mostLooking)}
 	f.waiting.limit = options.MaxWaiting
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()

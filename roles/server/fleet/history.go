@@ -60,8 +60,7 @@ func (f *Fleet) Diff(ctx context.Context, revision int64, against *int64) (layer
 	if err != nil {
 		return "", 0, nil, err
 	}
-	differences, err := f.secrets.compare(before, after)
-	return entry.Layer, other.Revision, differences, err
+	return entry.Layer, other.Revision, f.secrets.compare(before, after), nil
 }
 
 func treeOf(config *Config) (map[string]any, error) {
@@ -88,6 +87,9 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, 
 		change.Config, change.Selector, change.Priority = *entry.After, entry.Selector, entry.Priority
 	}
 	layer, err := f.Set(ctx, change)
+	for errors.Is(err, ErrStale) { // another has changed the layer, whose secrets this one keeps
+		layer, err = f.Set(ctx, change)
+	}
 	if change.Remove && errors.Is(err, ErrUnknownLayer) {
 		return revision, nil // it is not there, as it was not then
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/plan"
@@ -112,9 +113,18 @@ func (f *Fleet) keepSecrets(ctx context.Context, change *Change) error {
 	if err != nil && !errors.Is(err, ErrUnknownLayer) {
 		return err
 	}
-	revealed, err := f.secrets.reveal(change.Config, present.Config)
+	revealed, missing, err := f.secrets.reveal(change.Config, present.Config)
 	if err != nil {
 		return err
+	}
+	if len(missing) > 0 {
+		list := strings.Join(missing, ", ")
+		text := fmt.Sprintf("cannot keep the secret at %s: the layer has none of that digest there; give the secret again", list)
+		if change.Restores > 0 {
+			text = fmt.Sprintf("cannot restore the secret at %s: the history keeps no secrets, and the layer has another one or none there "+
+				"now; set the layer, and give the secret again", list)
+		}
+		return &TargetError{Path: missing[0], Text: text}
 	}
 	if change.Match == nil && !revealed.Equal(change.Config) {
 		change.Match = &present.Revision

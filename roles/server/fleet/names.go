@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,13 +10,11 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/plan"
 	"aspects-poc/roles/server/params"
-
-	"github.com/google/uuid"
 )
 
 // A view of the confdb-schema that targets are checked against has one name in here, the short one. Whoever sends a
 // target, or reports, may spell it in full, and so may databases of before: what comes in is renamed in Poll and check,
-// and what is read from the store in named. So nothing else has to know of spellings. The zero value of names, without a
+// and what is read from the store in stored. So nothing else has to know of spellings. The zero value of names, without a
 // confdb-schema, leaves names as they are.
 type names struct {
 	of     *plan.Names
@@ -35,6 +32,14 @@ func readNames(schema json.RawMessage) (names, error) {
 	}
 	id := of.Schema()
 	return names{of: of, schema: id, signs: []string{`"` + id.Schema + `/`, `"` + id.Account + `/`}}, nil
+}
+
+// shortName returns the short name of a view.
+func (n names) shortName(view string) string {
+	if n.of == nil {
+		return view
+	}
+	return plan.Short(n.schema, view)
 }
 
 // short returns a configuration with the views' short names. Where one view stands there in more spellings, they are
@@ -78,98 +83,4 @@ func (n names) check(target map[string]any) (map[string]any, error) {
 		}
 	}
 	return wanted, nil
-}
-
-// named is a store whose configurations have the views' short names, whatever is in it.
-type named struct {
-	Store
-	names names
-}
-
-func (s named) device(device Device) Device {
-	device.Config = s.names.short(device.Config)
-	if device.Own != nil {
-		own := s.layer(*device.Own)
-		device.Own = &own
-	}
-	return device
-}
-
-func (s named) layer(layer Layer) Layer {
-	layer.Config = s.names.short(layer.Config)
-	return layer
-}
-
-func (s named) entry(entry Entry) Entry {
-	for _, config := range []**Config{&entry.Before, &entry.After} {
-		if *config != nil {
-			short := s.names.short(**config)
-			*config = &short
-		}
-	}
-	return entry
-}
-
-// each renames the elements of a list, which is its own.
-func each[T any](list []T, rename func(T) T) []T {
-	for i := range list {
-		list[i] = rename(list[i])
-	}
-	return list
-}
-
-func (s named) Add(ctx context.Context, device Device, mostPending int) (Device, error) {
-	kept, err := s.Store.Add(ctx, device, mostPending)
-	return s.device(kept), err
-}
-
-func (s named) Device(ctx context.Context, id uuid.UUID) (Device, error) {
-	device, err := s.Store.Device(ctx, id)
-	return s.device(device), err
-}
-
-func (s named) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
-	device, err := s.Store.DeviceByKey(ctx, keyID)
-	return s.device(device), err
-}
-
-func (s named) Devices(ctx context.Context, after string, limit int) ([]Device, string, error) {
-	list, next, err := s.Store.Devices(ctx, after, limit)
-	return each(list, s.device), next, err
-}
-
-func (s named) Mute(ctx context.Context, after string, limit int) ([]Device, string, error) {
-	list, next, err := s.Store.Mute(ctx, after, limit)
-	return each(list, s.device), next, err
-}
-
-func (s named) Targets(ctx context.Context) (Targets, error) {
-	targets, err := s.Store.Targets(ctx)
-	targets.Everyone, targets.Labels = s.layer(targets.Everyone), each(targets.Labels, s.layer)
-	return targets, err
-}
-
-func (s named) Layer(ctx context.Context, name LayerName) (Layer, error) {
-	layer, err := s.Store.Layer(ctx, name)
-	return s.layer(layer), err
-}
-
-func (s named) DeviceLayers(ctx context.Context, after string, limit int) ([]Layer, string, error) {
-	list, next, err := s.Store.DeviceLayers(ctx, after, limit)
-	return each(list, s.layer), next, err
-}
-
-func (s named) Entries(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
-	list, err := s.Store.Entries(ctx, layer, below, limit)
-	return each(list, s.entry), err
-}
-
-func (s named) Entry(ctx context.Context, revision int64) (Entry, error) {
-	entry, err := s.Store.Entry(ctx, revision)
-	return s.entry(entry), err
-}
-
-func (s named) LayerAt(ctx context.Context, name LayerName, revision int64) (Entry, error) {
-	entry, err := s.Store.LayerAt(ctx, name, revision)
-	return s.entry(entry), err
 }

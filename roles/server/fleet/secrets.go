@@ -1,10 +1,6 @@
 package fleet
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,10 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/plan"
+	"aspects-poc/roles/server/fleet/seal"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -23,18 +19,22 @@ import (
 // return a marker in the place of each, {"$secret":"set","digest":"…"}. Only Poll returns the values. The zero value, without
 // a confdb-schema, knows no secrets.
 type secrets struct {
+	names names
 	of    *plan.Names
-	views []string // those with secrets
-	key   func() ([]byte, error)
+	views []string   // those with secrets
+	ring  *seal.Ring // for digests
 }
 
 // secretMember is the member of a marker that no value of a confdb can have.
 const secretMember = "$secret"
 
-func newSecrets(names names, key func() ([]byte, error)) *secrets {
-	s := &secrets{of: names.of, key: key}
-	if key == nil {
-		s.key = sync.OnceValues(func() ([]byte, error) { return []byte(rand.Text()), nil })
+// newSecrets takes the keys of seals, or a random one for nil.
+func newSecrets(names names, seals *seals) *secrets {
+	s := &secrets{names: names, of: names.of}
+	if seals != nil {
+		s.ring = seals.ring
+	} else {
+		s.ring = seal.Random()
 	}
 	if s.of != nil {
 		s.views = slices.DeleteFunc(s.of.Views(), func(view string) bool { return !s.of.Secret(view, "") })
@@ -72,26 +72,20 @@ func (s *secrets) each(tree map[string]any, hide func(view, request string, valu
 }
 
 // tree returns a configuration with markers in the place of secrets.
-func (s *secrets) tree(tree map[string]any) (map[string]any, error) {
+func (s *secrets) tree(tree map[string]any) map[string]any {
 	if tree == nil || s.of == nil {
-		return tree, nil
-	}
-	key, err := s.key()
-	if err != nil {
-		return nil, fmt.Errorf("%w: cannot show secrets by their digests: %w", ErrUnavailable, err)
+		return tree
 	}
 	return s.each(tree, func(_, _ string, value any) any {
-		return map[string]any{secretMember: "set", "digest": digestOf(key, value)}
-	}), nil
+		if marker, _, is := isMarker(value); is && len(marker) == 2 { // of the history
+			return marker
+		}
+		return map[string]any{secretMember: setMark, digestMember: s.digestOf(value)}
+	})
 }
 
 // digestOf returns a short keyed digest, from which nobody can find the value by trial.
-func digestOf(key []byte, value any) string {
-	const length = 10
-	sum := hmac.New(sha256.New, key)
-	_ = json.NewEncoder(sum).Encode(value) // JSON shapes
-	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil))[:length]
-}
+func (s *secrets) digestOf(value any) string { return s.ring.Digest(plainText(value)) }
 
 // config is tree for a Config.
 func (s *secrets) config(config Config) (Config, error) {
@@ -99,13 +93,10 @@ func (s *secrets) config(config Config) (Config, error) {
 		return config, nil
 	}
 	tree, err := config.Tree()
-	if err == nil {
-		tree, err = s.tree(tree)
-	}
 	if err != nil {
 		return Config{}, err
 	}
-	return configOf(tree)
+	return configOf(s.tree(tree))
 }
 
 func (s *secrets) layer(layer Layer, err error) (Layer, error) {
@@ -142,12 +133,8 @@ func (s *secrets) entry(entry Entry) (Entry, error) {
 }
 
 // compare is the function of that name, on what operators see.
-func (s *secrets) compare(before, after map[string]any) ([]Difference, error) {
-	before, err := s.tree(before)
-	if err == nil {
-		after, err = s.tree(after)
-	}
-	return compare(before, after), err
+func (s *secrets) compare(before, after map[string]any) []Difference {
+	return compare(s.tree(before), s.tree(after))
 }
 
 // conceal returns a composition with markers. It is made once.
@@ -186,10 +173,7 @@ func (s *secrets) view(view View) (View, error) {
 	}
 	view.differing = func() ([]string, error) { return s.differing(plain, view.Report.Config) }
 	view.Attempted = s.attempted(view.Attempted, plain.tree)
-	view.Running.Hash, err = s.running(view.Running.Hash, plain.Hash, shown.hash)
-	if err != nil {
-		return View{}, err
-	}
+	view.Running.Hash = s.running(view.Running.Hash, plain.Hash, shown.hash)
 	view.Own = nil
 	view.Target.Config, view.Target.Hash, view.Target.Layers, view.Target.tree = shown.config, shown.hash, shown.layers, shown.tree
 	view.Target.composition = shown
@@ -198,18 +182,14 @@ func (s *secrets) view(view View) (View, error) {
 
 // running returns the hash of what a device runs as operators see it: that of its target, or a keyed digest, because the
 // target of an earlier revision may have had a secret.
-func (s *secrets) running(hash, target, shown string) (string, error) {
+func (s *secrets) running(hash, target, shown string) string {
 	switch {
 	case hash == target:
-		return shown, nil
+		return shown
 	case hash == "" || len(s.views) == 0:
-		return hash, nil
+		return hash
 	}
-	key, err := s.key()
-	if err != nil {
-		return "", fmt.Errorf("%w: cannot show the hash of a target: %w", ErrUnavailable, err)
-	}
-	return "digest=" + digestOf(key, hash), nil
+	return "digest=" + s.digestOf(hash)
 }
 
 // differing lists the paths of values that contradict a target. A path ends at a secret.
@@ -333,70 +313,54 @@ func (s *secrets) refusal(err error, target map[string]any) error {
 var inList = regexp.MustCompile(`\[\d*\]`)
 
 // marked reports whether a configuration may have markers.
-func (s *secrets) marked(config Config) bool {
-	return s.of != nil && strings.Contains(config.text, `"`+secretMember+`"`)
-}
+func (s *secrets) marked(config Config) bool { return config.has(secretMember) }
 
 // reveal replaces the markers in a configuration by the present values of the layer that they stand for. A marker has to
-// stand where its secret stands, or elsewhere in the same list.
-func (s *secrets) reveal(config, present Config) (Config, error) {
-	if !s.marked(config) {
-		return config, nil
-	}
-	key, err := s.key()
-	if err != nil {
-		return Config{}, fmt.Errorf("%w: cannot find secrets by their digests: %w", ErrUnavailable, err)
-	}
+// stand where its secret stands, or elsewhere in the same list. missing are the paths of the others, sorted.
+func (s *secrets) reveal(config, present Config) (_ Config, missing []string, err error) {
 	kept, err := present.Tree()
 	if err != nil {
-		return Config{}, err
+		return Config{}, nil, err
 	}
 	known := map[string]any{}
 	s.each(kept, func(view, request string, value any) any {
-		known[markerKey(view, request, digestOf(key, value))] = value
+		known[markerKey(view, request, s.digestOf(value))] = value
 		return value
 	})
 	tree, err := config.Tree()
 	if err != nil {
-		return Config{}, err
+		return Config{}, nil, err
 	}
 	for view, document := range tree {
-		if tree[view], err = revealIn(document, known, plan.Short(s.of.Schema(), view), ""); err != nil {
-			return Config{}, err
-		}
+		tree[view] = revealIn(document, known, &missing, s.names.shortName(view), "")
 	}
-	return configOf(tree)
+	slices.Sort(missing)
+	revealed, err := configOf(tree)
+	return revealed, missing, err
 }
 
 func markerKey(view, request, digest string) string {
 	return view + "\x00" + inList.ReplaceAllString(request, "[]") + "\x00" + digest
 }
 
-func revealIn(value any, known map[string]any, view, request string) (any, error) {
-	var err error
+func revealIn(value any, known map[string]any, missing *[]string, view, request string) any {
 	switch value := value.(type) {
 	case map[string]any:
 		if IsSecret(value) {
-			digest, _ := value["digest"].(string)
+			digest, _ := value[digestMember].(string)
 			secret, found := known[markerKey(view, request, digest)]
-			if !found || len(value) != 2 || value[secretMember] != "set" {
-				path := strings.TrimSuffix(view+"."+request, ".")
-				return nil, &TargetError{Path: path, Text: fmt.Sprintf("cannot keep the secret %q: the layer has none with the digest %q there; "+
-					"give the secret again", path, digest)}
+			if !found || len(value) != 2 || value[secretMember] != setMark {
+				*missing = append(*missing, strings.TrimSuffix(view+"."+request, "."))
 			}
-			return secret, nil
+			return secret
 		}
 		for name, inner := range value {
-			if value[name], err = revealIn(inner, known, view, strings.TrimPrefix(request+"."+name, ".")); err != nil {
-				return nil, err
-			}
+			value[name] = revealIn(inner, known, missing, view, strings.TrimPrefix(request+"."+name, "."))
 		}
 	case []any:
 		for i, inner := range value {
-			if value[i], err = revealIn(inner, known, view, request+"[]"); err != nil {
-				return nil, err
-			}
+			value[i] = revealIn(inner, known, missing, view, request+"[]")
 		}
 	}
-	return value, nil
+	return value
 }

@@ -50,6 +50,7 @@ func (e *StaleError) Is(target error) bool { return target == ErrStale }
 type Store interface {
 	devices
 	targets
+	sealing
 
 	// Changes returns a notice of each commit from now on, of this process and of others that share the store. The channel is
 	// closed when the context ends or the store is closed. A receiver that falls behind gets one Notice of kind Lost instead
@@ -136,6 +137,26 @@ type targets interface {
 	// LayerAt returns the entry that made a layer's state at a revision: the layer's newest entry up to that revision. It
 	// returns ErrUnknownEntry if there is none.
 	LayerAt(ctx context.Context, name LayerName, revision int64) (Entry, error)
+}
+
+// sealing is for the secrets in a store, which does not know what is secret.
+type sealing interface {
+	// Sealing returns the text that SetSealing has stored; "" for none.
+	Sealing(ctx context.Context) (string, error)
+	// SetSealing replaces that text. It returns ErrStale if the present one is not before.
+	SetSealing(ctx context.Context, before, after string) error
+	// Rewrite passes all layers to a function, then the history, then all reports, and stores what the function changes in
+	// what a Holding has; no revision is drawn, and nobody is told. It skips what another changes at the same time. At the
+	// end nothing of what was there before is left in the files, as far as the store can see to it. Rewrite returns the
+	// number of changed holdings.
+	Rewrite(ctx context.Context, change func(Holding) error) (int, error)
+}
+
+// A Holding is what a store keeps that may have secrets. One member is not nil, and has what is listed, and nothing else.
+type Holding struct {
+	Layer  *Layer  // Name, Config
+	Entry  *Entry  // Layer, Before, After
+	Device *Device // ID, Config, Running.Hash, Attempted.Path, Attempted.Reason
 }
 
 // A Sharer is a store that reports whether other servers may share it. A store without this method is not shared.

@@ -48,7 +48,7 @@ func (s *Store) Import(
 		if err := i.devices(ctx, func() { progress(done.Devices, int64(all)) }); err != nil {
 			return err
 		}
-		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx)); err != nil {
+		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.sealing(ctx)); err != nil {
 			return err
 		}
 		if done.Devices != int64(all) {
@@ -266,6 +266,15 @@ func (i *importer) revokedKeys(ctx context.Context) error {
 		values = append(values, []any{key.KeyID, key.Device, rows.Seconds(key.At)})
 	}
 	_, err = i.copy(ctx, "revoked_keys", names(rows.RevokedKeyColumns), values)
+	return err
+}
+
+// sealing copies how the secrets are sealed: they are copied as they are.
+func (i *importer) sealing(ctx context.Context) error {
+	state, err := i.from.Sealing(ctx)
+	if err == nil {
+		_, err = i.tx.Exec(ctx, "UPDATE sealing SET state = $1", state)
+	}
 	return err
 }
 

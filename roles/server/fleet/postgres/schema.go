@@ -160,7 +160,13 @@ CREATE TABLE revoked_keys (
 	at     bigint NOT NULL
 );`}, {statements: `
 -- Labels of the devices that an enrolment token admits: JSON, names sorted.
-ALTER TABLE tokens ADD COLUMN labels text NOT NULL DEFAULT '{}';`}}
+ALTER TABLE tokens ADD COLUMN labels text NOT NULL DEFAULT '{}';`}, {statements: `
+-- One row: how the secrets are sealed, as package fleet has it.
+CREATE TABLE sealing (
+	one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+	state text NOT NULL
+);
+INSERT INTO sealing (state) VALUES ('');`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

@@ -126,13 +126,13 @@ func (r *Entry) Entry() (entry fleet.Entry, err error) {
 	return entry, nil
 }
 
-// EntryValues are those of EntryColumns.
+// EntryValues are those of EntryColumns. The history gets markers in the place of sealed values.
 func EntryValues(entry fleet.Entry) []any {
 	text := func(config *fleet.Config) any {
 		if config == nil {
 			return nil
 		}
-		return []byte(config.String())
+		return []byte(config.Marked().String())
 	}
 	return []any{entry.Revision, Text(entry.By), Seconds(entry.At), string(entry.Layer), int16(entry.Action), entry.Restores,
 		entry.Selector.String(), entry.Priority, entry.Labels.String(), text(entry.Before), text(entry.After)}

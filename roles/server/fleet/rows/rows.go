@@ -25,6 +25,7 @@
 //	stats      device at text                                                -
 //	tokens     id name purpose digest read_only created expires revoked      -
 //	           last_used device_limit used
+//	sealing    state                                                         -
 //	counter    floor                                                         embedded only: no revision up to it is drawn;
 //	                                                                         the last one drawn is that of the history
 //	counters   name value                                                    PostgreSQL only: writers lock its rows, so that

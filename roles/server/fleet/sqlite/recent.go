@@ -69,3 +69,11 @@ func (r *recent[K, V]) end() {
 	defer r.mu.Unlock()
 	clear(r.writing)
 }
+
+// clear forgets all.
+func (r *recent[K, V]) clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writes++
+	clear(r.of)
+}

@@ -157,6 +157,9 @@ var migrations = [...]migration{
 	) STRICT;`},
 	// Labels of the devices that an enrolment token admits, as fleet.Labels.String has them.
 	{statements: "ALTER TABLE tokens ADD COLUMN labels TEXT NOT NULL DEFAULT '{}'"},
+	// One row: how the secrets are sealed, as package fleet has it.
+	{statements: `CREATE TABLE sealing (state TEXT NOT NULL) STRICT;
+	INSERT INTO sealing VALUES ('')`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

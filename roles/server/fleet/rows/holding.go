@@ -1,0 +1,121 @@
+package rows
+
+import (
+	"bytes"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+)
+
+// Holdings is a table of what may have secrets. Select returns some rows behind a key, in the order of keys: the key, the
+// UUID of the device, the name of the layer, and the texts that may have secrets, which are four of the kind Reports, two of
+// the kind History, one of the kind Layers, and NULL beyond. Update sets these texts of the row of a key.
+type Holdings struct {
+	Kind           HoldingKind
+	First          any // a key before all others
+	Select, Update string
+}
+
+// A HoldingKind tells what a row of Holdings is.
+type HoldingKind int
+
+// The kinds of Holdings.
+const (
+	Layers HoldingKind = iota
+	History
+	Reports
+)
+
+// A Holding is a row of Holdings.
+type Holding struct {
+	Key any
+
+	device uuid.UUID
+	layer  string
+	texts  [4][]byte
+}
+
+// Into returns what the columns are scanned into.
+func (r *Holding) Into() []any {
+	return []any{&r.Key, &r.device, &r.layer, &r.texts[0], &r.texts[1], &r.texts[2], &r.texts[3]}
+}
+
+// Change passes the row to a function. If the function changes it, Change returns the values that Update needs: the new
+// texts, the key, and the old texts; else nil.
+func (r *Holding) Change(kind HoldingKind, change func(fleet.Holding) error) ([]any, error) {
+	var configs [2]fleet.Config
+	var of fleet.Holding
+	for i := range configs {
+		if r.texts[i] != nil && (i == 0 || kind == History) {
+			var err error
+			if configs[i], err = configOf("a configuration", r.texts[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	switch kind {
+	case Layers:
+		of.Layer = &fleet.Layer{Name: fleet.LayerName(r.layer), Config: configs[0]}
+		if r.layer == "" {
+			of.Layer.Name = fleet.DeviceLayer(r.device)
+		}
+	case History:
+		of.Entry = &fleet.Entry{Layer: fleet.LayerName(r.layer)}
+		for i, side := range []**fleet.Config{&of.Entry.Before, &of.Entry.After} {
+			if r.texts[i] != nil {
+				*side = &configs[i]
+			}
+		}
+	case Reports:
+		of.Device = &fleet.Device{ID: r.device, Report: fleet.Report{Config: configs[0], Running: fleet.Running{Hash: string(r.texts[1])},
+			Attempted: fleet.Attempted{Path: string(r.texts[2]), Reason: string(r.texts[3])}}}
+	}
+	if err := change(of); err != nil {
+		return nil, err
+	}
+	after := r.values(kind, of)
+	for i, text := range after {
+		if !bytes.Equal(text, r.texts[i]) {
+			return append(append(bound(kind, after), r.Key), bound(kind, r.texts[:len(after)])...), nil
+		}
+	}
+	return nil, nil
+}
+
+// values returns the texts of a holding as the table has them.
+func (r *Holding) values(kind HoldingKind, of fleet.Holding) [][]byte {
+	switch kind {
+	case Layers:
+		return [][]byte{[]byte(of.Layer.Config.String())}
+	case History:
+		var values [][]byte
+		for i, side := range []*fleet.Config{of.Entry.Before, of.Entry.After} {
+			if r.texts[i] == nil {
+				values = append(values, nil)
+				continue
+			}
+			values = append(values, []byte(side.String()))
+		}
+		return values
+	}
+	report := of.Device.Report
+	return [][]byte{[]byte(report.Config.String()), []byte(report.Running.Hash), []byte(report.Attempted.Path),
+		[]byte(report.Attempted.Reason)}
+}
+
+// bound returns texts as arguments of a statement: configurations first, and then what others choose.
+func bound(kind HoldingKind, texts [][]byte) []any {
+	var values []any
+	for i, text := range texts {
+		switch {
+		case kind == Reports && i > 0:
+			values = append(values, Text(text))
+		case text == nil:
+			values = append(values, nil)
+		default:
+			values = append(values, text)
+		}
+	}
+	return values
+}

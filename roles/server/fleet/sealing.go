@@ -1,0 +1,127 @@
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"aspects-poc/roles/server/fleet/seal"
+)
+
+// A sealState is what a store says of its seals (Store.Sealing), in JSON.
+type sealState struct {
+	Keys   []string `json:"keys"`   // IDs of the keys that may have sealed what is in the store
+	Schema string   `json:"schema"` // digest of the confdb-schema whose secrets are all sealed; "" before the first time
+}
+
+func (s sealState) String() string {
+	text, _ := json.Marshal(s) // texts
+	return string(text)
+}
+
+// readSealState returns the text of a store too; "" if nothing is sealed.
+func readSealState(ctx context.Context, store Store) (state sealState, text string, err error) {
+	text, err = store.Sealing(ctx)
+	if err == nil && text != "" {
+		if err = json.Unmarshal([]byte(text), &state); err != nil {
+			err = fmt.Errorf("cannot read how the secrets in the database are sealed: %w", err)
+		}
+	}
+	return state, text, err
+}
+
+// Keys returns the keys of a store by a function as of Options. It returns seal.ErrOtherKey if the secrets in the store are sealed
+// with a key that is missing.
+func Keys(ctx context.Context, store Store, keys func(fresh bool) (*seal.Ring, error)) (*seal.Ring, error) {
+	state, _, err := readSealState(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	return state.ring(keys)
+}
+
+func (s sealState) ring(keys func(fresh bool) (*seal.Ring, error)) (*seal.Ring, error) {
+	if keys == nil {
+		return nil, fmt.Errorf("%w: none is given", seal.ErrOtherKey)
+	}
+	ring, err := keys(len(s.Keys) == 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range s.Keys {
+		if !ring.Has(id) {
+			return nil, fmt.Errorf("%w (%s) than the one that is given (%s)", seal.ErrOtherKey, id, ring.ID())
+		}
+	}
+	return ring, nil
+}
+
+// openSeals returns what seals and opens the secrets of a store; nil if it has none and gets none. Plain secrets in the store
+// are sealed first, and all of them if always is true, or if the first key is a new one.
+func openSeals(ctx context.Context, store Store, names names, options Options, always bool) (*seals, int, error) {
+	s := &seals{names: names, secrets: newSecrets(names, nil)}
+	for {
+		present, text, err := readSealState(ctx, store)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case text == "" && (options.Keys == nil || len(s.secrets.views) == 0):
+			return nil, 0, nil
+		}
+		if s.ring, err = present.ring(options.Keys); err != nil {
+			return nil, 0, err
+		}
+		sum := sha256.Sum256(options.Schema)
+		want := sealState{Keys: []string{s.ring.ID()}, Schema: hex.EncodeToString(sum[:8])}
+		if present.String() == want.String() && !always {
+			return s, 0, nil
+		}
+		changed, err := s.renewAll(ctx, store, text, present, want)
+		if errors.Is(err, ErrStale) {
+			continue // another server was at it
+		}
+		if err == nil && changed > 0 {
+			options.Log.Info("sealed the secrets in the database", "changed", changed, "key", s.ring.ID())
+		}
+		return s, changed, err
+	}
+}
+
+// renewAll seals all secrets with the first key. The store says before that this key may be in use, and afterwards that it
+// alone is: after a crash in between, all keys are still asked for, and the next time it is done again.
+func (s *seals) renewAll(ctx context.Context, store Store, text string, present, want sealState) (int, error) {
+	between := sealState{Keys: slices.Clone(present.Keys), Schema: present.Schema}
+	if !slices.Contains(between.Keys, s.ring.ID()) {
+		between.Keys = append(between.Keys, s.ring.ID())
+	}
+	if err := store.SetSealing(ctx, text, between.String()); err != nil {
+		return 0, err
+	}
+	if s.foreign = present.Schema == ""; s.ring.Several() {
+		s.digests = map[string]string{}
+	}
+	defer func() { s.foreign, s.digests = false, nil }()
+	changed, err := store.Rewrite(ctx, s.renew)
+	if err != nil {
+		return changed, err
+	}
+	return changed, store.SetSealing(ctx, between.String(), want.String())
+}
+
+// Seal seals all secrets of a store with the first of the keys, whatever sealed them before, and returns the number of layers,
+// entries of the history and reports that this changed. No other key is needed for the store afterwards.
+func Seal(ctx context.Context, store Store, options Options) (changed int, err error) {
+	options.complete()
+	names, err := readNames(options.Schema)
+	if err == nil {
+		_, changed, err = openSeals(ctx, store, names, options, true)
+	}
+	if err != nil {
+		return changed, fmt.Errorf("cannot seal the secrets: %w", err)
+	}
+	return changed, nil
+}

@@ -1,0 +1,353 @@
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/roles/server/fleet/seal"
+
+	"github.com/google/uuid"
+)
+
+// In a store a secret of a layer or a report is an object with the members sealedMember, which is the sealed value, and
+// digestMember, which is the digest that operators see. A secret text beside a configuration, such as the reason of a
+// device, begins with sealedPrefix. The history has no secrets: in their place it has markers, which keep the ID of the
+// digest's key in keyMember.
+const (
+	sealedMember = "$sealed"
+	digestMember = "digest"
+	keyMember    = "key"
+	sealedPrefix = "$sealed:"
+
+	setMark = "set" // the value of secretMember in the marker of a value
+)
+
+// seals seal and open the secrets in a store. The place of a secret is its owner, which is a layer or a device's report,
+// and its path there, without indexes: elements of a list move. A nil *seals seals and opens nothing.
+type seals struct {
+	ring    *seal.Ring
+	names   names
+	secrets *secrets
+	// foreign takes what cannot be opened for a device's own text: nothing was ever sealed in this store.
+	foreign bool
+	digests map[string]string // in a renewal with several keys: from any digest of a layer's secret to the present one
+}
+
+func ofLayer(name LayerName) string { return "layer " + string(name) }
+
+func ofReport(id uuid.UUID) string { return "report " + id.String() }
+
+// A pending is a value in a tree that has yet to be sealed, or an object that is ready.
+type pending struct{ value, ready any }
+
+// plainText returns a value as it is sealed and digested.
+func plainText(value any) []byte {
+	text, _ := json.Marshal(value) // JSON shapes
+	return text
+}
+
+// walk replaces the values in a tree for which replace returns true. It looks into no value that it has replaced.
+func walk(value any, place string, replace func(value any, place string) (any, bool, error)) (any, error) {
+	if next, replaced, err := replace(value, place); replaced || err != nil {
+		return next, err
+	}
+	var err error
+	switch value := value.(type) {
+	case map[string]any:
+		for name, inner := range value {
+			if value[name], err = walk(inner, place+"."+strconv.Quote(name), replace); err != nil {
+				return nil, err
+			}
+		}
+	case []any:
+		for i, inner := range value {
+			if value[i], err = walk(inner, place+"[]", replace); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return value, nil
+}
+
+func (c Config) has(member string) bool { return strings.Contains(c.text, `"`+member+`":`) }
+
+// edit is walk for a configuration.
+func (c Config) edit(owner string, replace func(value any, place string) (any, bool, error)) (Config, error) {
+	tree, err := c.Tree()
+	if err != nil {
+		return Config{}, err
+	}
+	edited, err := walk(tree, owner, replace)
+	if err != nil {
+		return Config{}, err
+	}
+	return configOf(edited.(map[string]any))
+}
+
+// isSealed returns the object of a sealed value.
+func isSealed(value any) (map[string]any, bool) {
+	object, _ := value.(map[string]any)
+	_, is := object[sealedMember]
+	return object, is
+}
+
+// isMarker returns the marker of a secret, as the history has it: with a key in a store, and else without.
+func isMarker(value any) (marker map[string]any, key string, is bool) {
+	marker, _ = value.(map[string]any)
+	_, isText := marker[digestMember].(string)
+	key, stored := marker[keyMember].(string)
+	is = isText && marker[secretMember] == setMark && (len(marker) == 2 || len(marker) == 3 && stored)
+	return marker, key, is
+}
+
+// Marked returns a configuration of a store with markers in the place of sealed values, as the history keeps it.
+func (c Config) Marked() Config {
+	if !c.has(sealedMember) {
+		return c
+	}
+	marked, err := c.edit("", func(value any, _ string) (any, bool, error) {
+		object, is := isSealed(value)
+		if !is {
+			return nil, false, nil
+		}
+		sealed, _ := object[sealedMember].(string)
+		return map[string]any{secretMember: setMark, digestMember: object[digestMember], keyMember: seal.KeyOf(sealed)}, true, nil
+	})
+	if err != nil {
+		return c // whoever reads it says so
+	}
+	return marked
+}
+
+// open returns a configuration of a store with its values.
+func (s *seals) open(owner string, config Config) (Config, error) {
+	if s == nil || !config.has(sealedMember) {
+		return config, nil
+	}
+	return config.edit(owner, func(value any, place string) (any, bool, error) {
+		object, is := isSealed(value)
+		if !is {
+			return nil, false, nil
+		}
+		opened, err := s.openValue(object, place)
+		return opened, true, err
+	})
+}
+
+func (s *seals) openValue(object map[string]any, place string) (any, error) {
+	sealed, _ := object[sealedMember].(string)
+	text, err := s.ring.Open(place, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the secret of %s: %w", place, err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	err = decoder.Decode(&value)
+	return value, err
+}
+
+// seal returns a configuration as a store keeps it. Objects that look like sealed values are sealed, too: a device may
+// report anything.
+func (s *seals) seal(owner string, config Config) (Config, error) {
+	if s == nil {
+		return config, nil
+	}
+	return s.sealAfter(owner, config, func(value any, _ string) (any, bool, error) {
+		object, is := isSealed(value)
+		return &pending{value: object}, is, nil
+	})
+}
+
+// sealAfter seals the secrets of a configuration after prepare has gone through it.
+func (s *seals) sealAfter(owner string, config Config, prepare func(value any, place string) (any, bool, error)) (Config, error) {
+	hasSecrets := slices.ContainsFunc(s.secrets.views, config.has)
+	if !hasSecrets && !config.has(sealedMember) && !config.has(secretMember) {
+		return config, nil
+	}
+	tree, err := config.Tree()
+	if err != nil {
+		return Config{}, err
+	}
+	prepared, err := walk(tree, owner, prepare)
+	if err != nil {
+		return Config{}, err
+	}
+	tree = s.secrets.each(prepared.(map[string]any), func(_, _ string, value any) any {
+		if done, is := value.(*pending); is {
+			return done
+		}
+		return &pending{value: settled(value)}
+	})
+	sealed, err := walk(tree, owner, func(value any, place string) (any, bool, error) {
+		done, is := value.(*pending)
+		if !is {
+			return nil, false, nil
+		}
+		return s.settle(done, place), true, nil
+	})
+	if err != nil {
+		return Config{}, err
+	}
+	return configOf(sealed.(map[string]any))
+}
+
+// settled returns a value with what is pending in it.
+func settled(value any) any {
+	value, _ = walk(value, "", func(value any, _ string) (any, bool, error) { // replace returns no error
+		inner, is := value.(*pending)
+		if !is {
+			return nil, false, nil
+		}
+		if inner.ready != nil {
+			return inner.ready, true, nil
+		}
+		return inner.value, true, nil
+	})
+	return value
+}
+
+func (s *seals) settle(value *pending, place string) any {
+	if value.ready != nil {
+		return value.ready
+	}
+	text := plainText(value.value)
+	if s.digests != nil {
+		for _, digest := range s.ring.Digests(text) {
+			s.digests[digest] = s.ring.Digest(text)
+		}
+	}
+	return map[string]any{sealedMember: s.ring.Seal(place, text), digestMember: s.ring.Digest(text)}
+}
+
+// A text is one of a report beside its configuration that may have a secret. The hash of a target with a secret is one of
+// them: a short secret could be found by trial.
+type text struct {
+	what string
+	of   *string
+}
+
+func textsOf(report *Report) [3]text {
+	return [...]text{{"hash", &report.Running.Hash}, {"path", &report.Attempted.Path}, {"reason", &report.Attempted.Reason}}
+}
+
+func (s *seals) sealText(id uuid.UUID, text text) {
+	*text.of = sealedPrefix + s.ring.Seal(ofReport(id)+" "+text.what, []byte(*text.of))
+}
+
+// openText returns whether the text was sealed.
+func (s *seals) openText(id uuid.UUID, text text) (bool, error) {
+	sealed, is := strings.CutPrefix(*text.of, sealedPrefix)
+	if !is {
+		return false, nil
+	}
+	place := ofReport(id) + " " + text.what
+	opened, err := s.ring.Open(place, sealed)
+	if err != nil && !s.foreign {
+		return false, fmt.Errorf("cannot open the secret of %s: %w", place, err)
+	}
+	if err == nil {
+		*text.of = string(opened)
+	}
+	return true, nil
+}
+
+func (s *seals) sealReport(id uuid.UUID, report *Report) (err error) {
+	if s == nil {
+		return nil
+	}
+	for _, text := range textsOf(report) {
+		if *text.of != "" && (len(s.secrets.views) > 0 || strings.HasPrefix(*text.of, sealedPrefix)) {
+			s.sealText(id, text)
+		}
+	}
+	report.Config, err = s.seal(ofReport(id), report.Config)
+	return err
+}
+
+func (s *seals) openReport(id uuid.UUID, report *Report) (err error) {
+	if s == nil {
+		return nil
+	}
+	for _, text := range textsOf(report) {
+		if _, err := s.openText(id, text); err != nil {
+			return err
+		}
+	}
+	report.Config, err = s.open(ofReport(id), report.Config)
+	return err
+}
+
+// openEntry is open for a configuration of the history.
+func (s *seals) openEntry(config Config) (Config, error) {
+	if s == nil || !config.has(secretMember) {
+		return config, nil
+	}
+	return config.edit("", func(value any, _ string) (any, bool, error) {
+		marker, _, is := isMarker(value)
+		if is {
+			delete(marker, keyMember)
+		}
+		return marker, is, nil
+	})
+}
+
+// renew seals the secrets of a holding with the first key, whatever sealed them, and those that are not sealed yet.
+func (s *seals) renew(of Holding) (err error) {
+	switch {
+	case of.Layer != nil:
+		of.Layer.Config, err = s.renewConfig(ofLayer(of.Layer.Name), of.Layer.Config, false)
+	case of.Entry != nil:
+		for _, config := range []*Config{of.Entry.Before, of.Entry.After} {
+			if config != nil && err == nil {
+				*config, err = s.renewConfig(ofLayer(of.Entry.Layer), *config, true)
+				*config = config.Marked()
+			}
+		}
+	case of.Device != nil:
+		for _, text := range textsOf(&of.Device.Report) {
+			sealed, err := s.openText(of.Device.ID, text)
+			if err != nil {
+				return err
+			}
+			if *text.of != "" && (sealed || len(s.secrets.views) > 0) {
+				s.sealText(of.Device.ID, text)
+			}
+		}
+		of.Device.Config, err = s.renewConfig(ofReport(of.Device.ID), of.Device.Config, false)
+	}
+	return err
+}
+
+func (s *seals) renewConfig(owner string, config Config, ofHistory bool) (Config, error) {
+	return s.sealAfter(owner, s.names.short(config), func(value any, place string) (any, bool, error) {
+		if object, is := isSealed(value); is {
+			opened, err := s.openValue(object, place)
+			if err != nil && s.foreign {
+				opened, err = object, nil
+			}
+			return &pending{value: opened}, true, err
+		}
+		marker, key, is := isMarker(value)
+		if !is || !ofHistory {
+			return nil, false, nil
+		}
+		if key != s.ring.ID() {
+			marker[keyMember], marker[digestMember] = s.ring.ID(), s.digestAgain(marker[digestMember].(string))
+		}
+		return &pending{ready: marker}, true, nil
+	})
+}
+
+// digestAgain returns the digest by the present key for one by a former key. Of a value that is gone it is a digest of the
+// former digest: what was equal stays equal.
+func (s *seals) digestAgain(former string) string {
+	if digest, known := s.digests[former]; known {
+		return digest
+	}
+	return s.ring.Digest([]byte(former))
+}

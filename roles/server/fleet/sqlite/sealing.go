@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
+)
+
+// Sealing implements fleet.Store.
+func (s *Store) Sealing(ctx context.Context) (state string, err error) {
+	if err := s.use(ctx); err != nil {
+		return "", err
+	}
+	defer s.mu.RUnlock()
+	err = s.read.QueryRowContext(ctx, "SELECT state FROM sealing").Scan(&state)
+	return state, s.fail("read how the secrets are sealed in", err)
+}
+
+// SetSealing implements fleet.Store.
+func (s *Store) SetSealing(ctx context.Context, before, after string) error {
+	return s.change(ctx, "keep how the secrets are sealed in", scope{}, func(conn *sql.Conn) error {
+		result, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE sealing SET state = ? WHERE state = ?", after, before)
+		return one(result, err, fleet.ErrStale)
+	}, nil)
+}
+
+var holdings = []rows.Holdings{
+	{Kind: rows.Layers, First: "",
+		Select: "SELECT name, zeroblob(16), name, config, NULL, NULL, NULL FROM layers WHERE name > ? ORDER BY name LIMIT ?",
+		Update: "UPDATE layers SET config = ? WHERE name = ? AND config = ?"},
+	{Kind: rows.Layers, First: 0,
+		Select: "SELECT o.device, d.uuid, '', o.config, NULL, NULL, NULL FROM device_layers o JOIN devices d ON d.id = o.device" +
+			" WHERE o.device > ? ORDER BY o.device LIMIT ?",
+		Update: "UPDATE device_layers SET config = ? WHERE device = ? AND config = ?"},
+	{Kind: rows.History, First: 0,
+		Select: "SELECT revision, zeroblob(16), layer, before, after, NULL, NULL FROM history WHERE revision > ? ORDER BY revision LIMIT ?",
+		Update: "UPDATE history SET before = ?, after = ? WHERE revision = ? AND before IS ? AND after IS ?"},
+	{Kind: rows.Reports, First: 0,
+		Select: "SELECT r.device, d.uuid, '', r.config, r.running_hash, r.attempted_path, r.attempted_reason FROM reports r" +
+			" JOIN devices d ON d.id = r.device WHERE r.device > ? ORDER BY r.device LIMIT ?",
+		Update: "UPDATE reports SET config = ?, running_hash = ?, attempted_path = ?, attempted_reason = ?" +
+			" WHERE device = ? AND config = ? AND running_hash = ? AND attempted_path = ? AND attempted_reason = ?"},
+}
+
+// Rewrite implements fleet.Store. The file is written anew at the end: free pages, and free places in pages, have what was
+// there before.
+func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (changed int, err error) {
+	for _, table := range holdings {
+		for after := table.First; after != nil; {
+			var some int
+			if after, some, err = s.rewriteSome(ctx, table, after, change); err != nil {
+				return changed, err
+			}
+			changed += some
+		}
+	}
+	if err := s.use(ctx); err != nil {
+		return changed, err
+	}
+	defer s.mu.RUnlock()
+	return changed, s.fail("write anew", s.writer.do(ctx, job{ctx: ctx, alone: true, do: func(conn *sql.Conn) error {
+		for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+			if _, err := conn.ExecContext(context.WithoutCancel(ctx), statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}))
+}
+
+// rewriteSome passes some rows behind a key. last is the key of the last one, nil at the end.
+func (s *Store) rewriteSome(
+	ctx context.Context, table rows.Holdings, after any, change func(fleet.Holding) error,
+) (last any, changed int, err error) {
+	const portion = 1000
+	err = s.change(ctx, "seal the secrets in", scope{}, func(conn *sql.Conn) error {
+		found, err := conn.QueryContext(ctx, table.Select, after, portion)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = found.Close() }() // Err has told what there is to tell
+		var updates [][]any
+		read := 0
+		for found.Next() {
+			var row rows.Holding
+			if err := found.Scan(row.Into()...); err != nil {
+				return err
+			}
+			values, err := row.Change(table.Kind, change)
+			if err != nil {
+				return err
+			}
+			if values != nil {
+				updates = append(updates, values)
+			}
+			if read++; read == portion {
+				last = row.Key
+			}
+		}
+		if err := found.Err(); err != nil {
+			return err
+		}
+		if err := found.Close(); err != nil {
+			return err
+		}
+		for _, values := range updates {
+			if _, err := conn.ExecContext(ctx, table.Update, values...); err != nil {
+				return err
+			}
+		}
+		changed = len(updates)
+		return nil
+	}, func() []fleet.Notice {
+		s.recentDevices.clear()
+		s.recentLayers.clear()
+		return nil
+	})
+	return last, changed, err
+}

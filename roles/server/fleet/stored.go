@@ -1,0 +1,152 @@
+package fleet
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
+// A stored is a store as a Fleet uses it: what is read has the views' short names, and no value that is read is sealed;
+// what is written is sealed first. Nothing else in this package knows of spellings or of seals.
+type stored struct {
+	Store
+	names names
+	seals *seals // nil: nothing is sealed
+}
+
+func (s stored) device(device Device, err error) (Device, error) {
+	if err != nil {
+		return Device{}, err
+	}
+	if err := s.seals.openReport(device.ID, &device.Report); err != nil {
+		return Device{}, err
+	}
+	device.Config = s.names.short(device.Config)
+	if device.Own != nil {
+		own, err := s.layer(*device.Own, nil)
+		if err != nil {
+			return Device{}, err
+		}
+		device.Own = &own
+	}
+	return device, nil
+}
+
+func (s stored) layer(layer Layer, err error) (Layer, error) {
+	if err == nil {
+		layer.Config, err = s.seals.open(ofLayer(layer.Name), layer.Config)
+	}
+	if err != nil {
+		return Layer{}, err
+	}
+	layer.Config = s.names.short(layer.Config)
+	return layer, nil
+}
+
+func (s stored) entry(entry Entry, err error) (Entry, error) {
+	for _, config := range []**Config{&entry.Before, &entry.After} {
+		if *config != nil && err == nil {
+			var opened Config
+			opened, err = s.seals.openEntry(**config)
+			opened = s.names.short(opened)
+			*config = &opened
+		}
+	}
+	if err != nil {
+		return Entry{}, err
+	}
+	return entry, nil
+}
+
+// each passes the elements of a list through a function.
+func each[T any](list []T, pass func(T, error) (T, error)) error {
+	for i := range list {
+		var err error
+		if list[i], err = pass(list[i], nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s stored) Add(ctx context.Context, device Device, mostPending int) (Device, error) {
+	return s.device(s.Store.Add(ctx, device, mostPending))
+}
+
+func (s stored) Device(ctx context.Context, id uuid.UUID) (Device, error) {
+	return s.device(s.Store.Device(ctx, id))
+}
+
+func (s stored) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
+	return s.device(s.Store.DeviceByKey(ctx, keyID))
+}
+
+func (s stored) Devices(ctx context.Context, after string, limit int) ([]Device, string, error) {
+	list, next, err := s.Store.Devices(ctx, after, limit)
+	if err == nil {
+		err = each(list, s.device)
+	}
+	return list, next, err
+}
+
+func (s stored) Mute(ctx context.Context, after string, limit int) ([]Device, string, error) {
+	list, next, err := s.Store.Mute(ctx, after, limit)
+	if err == nil {
+		err = each(list, s.device)
+	}
+	return list, next, err
+}
+
+func (s stored) Report(ctx context.Context, id uuid.UUID, report Report) (int64, error) {
+	if err := s.seals.sealReport(id, &report); err != nil {
+		return 0, err
+	}
+	return s.Store.Report(ctx, id, report)
+}
+
+func (s stored) Targets(ctx context.Context) (Targets, error) {
+	targets, err := s.Store.Targets(ctx)
+	if err == nil {
+		targets.Everyone, err = s.layer(targets.Everyone, nil)
+	}
+	if err == nil {
+		err = each(targets.Labels, s.layer)
+	}
+	return targets, err
+}
+
+func (s stored) Layer(ctx context.Context, name LayerName) (Layer, error) {
+	return s.layer(s.Store.Layer(ctx, name))
+}
+
+func (s stored) DeviceLayers(ctx context.Context, after string, limit int) ([]Layer, string, error) {
+	list, next, err := s.Store.DeviceLayers(ctx, after, limit)
+	if err == nil {
+		err = each(list, s.layer)
+	}
+	return list, next, err
+}
+
+func (s stored) Change(ctx context.Context, change Change) (Layer, error) {
+	var err error
+	if change.Config, err = s.seals.seal(ofLayer(change.Name), change.Config); err != nil {
+		return Layer{}, err
+	}
+	return s.layer(s.Store.Change(ctx, change))
+}
+
+func (s stored) Entries(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
+	list, err := s.Store.Entries(ctx, layer, below, limit)
+	if err == nil {
+		err = each(list, s.entry)
+	}
+	return list, err
+}
+
+func (s stored) Entry(ctx context.Context, revision int64) (Entry, error) {
+	return s.entry(s.Store.Entry(ctx, revision))
+}
+
+func (s stored) LayerAt(ctx context.Context, name LayerName, revision int64) (Entry, error) {
+	return s.entry(s.Store.LayerAt(ctx, name, revision))
+}

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/seal"
+
+	"github.com/urfave/cli/v2"
+)
+
+// secretCommand has what concerns the secrets in the database.
+func secretCommand(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "secret", Usage: "change the key of the secrets in the database",
+		UsageText:   "aspects-poc server secret rotate",
+		Subcommands: []*cli.Command{secretRotate(env)},
+	}
+}
+
+func secretRotate(env *roles.Env) *cli.Command {
+	return &cli.Command{
+		Name: "rotate", Usage: "seal all secrets in the database with a new key",
+		Description: "Puts a new key before those in the key file, and seals all secrets with it. The server must not be running; of " +
+			"several servers on one database none, and all need a copy of the new key file before they start again. If it is " +
+			"interrupted, the server seals the rest when it starts. The former keys stay in the file, for backups that were made " +
+			"before: delete their lines when you do not need them any more. With --given the key file has the new key in its first " +
+			"line already: that is for a file that the command cannot write, and for servers that run on with both keys.",
+		UsageText: "aspects-poc server secret rotate",
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "given", Usage: "make no key: take the first one of the key file"},
+			secretKeyFlag(), stateFlag(), databaseFlag(), targetSchemaFlag(),
+		}, roles.CommonFlags()...),
+		Action: func(c *cli.Context) error {
+			settings, err := roles.NewSettings(env, c)
+			if err != nil {
+				return err
+			}
+			config := Config{
+				State: statePath(c.String("state"), settings.StateDir), Database: c.String("database"),
+				Schema: c.String("target-schema"), SecretKeyFile: c.String("secret-key-file"), Log: slog.New(slog.DiscardHandler),
+			}
+			if err := checkDatabase(config.Database); err != nil {
+				return err
+			}
+			return rotate(c.Context, env, config, c.Bool("given"))
+		},
+	}
+}
+
+func rotate(ctx context.Context, env *roles.Env, config Config, given bool) (err error) {
+	if config.Database == "" {
+		if _, err := os.Stat(config.State); err != nil { // opening would create the file
+			return fmt.Errorf("cannot change the key: %w; name the server's database with --state FILE", err)
+		}
+	}
+	options := fleet.Options{}
+	if options.Schema, err = readSchema(config.Schema); err != nil {
+		return err
+	}
+	store, _, err := openStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	file := keyFileOf(config)
+	ring, err := fleet.Keys(ctx, store, file.keys)
+	if err != nil {
+		return file.explain(err)
+	}
+	if !given {
+		if ring, err = file.rotate(ring); err != nil {
+			return fmt.Errorf("cannot change the key: %w", err)
+		}
+	}
+	options.Keys = func(bool) (*seal.Ring, error) { return ring, nil }
+	changed, err := fleet.Seal(ctx, store, options)
+	if err != nil {
+		return fmt.Errorf("%w; the key file has the new key: the server seals the rest when it starts", err)
+	}
+	_, err = fmt.Fprintf(env.Stdout, "All secrets are sealed with the key %s, the first in %s. Layers, entries of the history and reports "+
+		"that changed: %d.\nThe file's other keys are for backups that were made before.\n", ring.ID(), file.path, changed)
+	return err
+}

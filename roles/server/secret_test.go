@@ -1,0 +1,146 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aspects-poc/roles/server/fleet/postgres/postgrestest"
+	"aspects-poc/roles/server/fleet/seal"
+	"aspects-poc/roles/serverapi"
+)
+
+// newKeyFile returns a key file as an operator makes it.
+func newKeyFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(name, bytes.Repeat([]byte{7}, seal.KeySize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func putSecret(t *testing.T, url, secret string) {
+	t.Helper()
+	if status := ask(t, http.DefaultClient, "PUT", url+"/target-config/", "", tunnel(secret)); status != 200 {
+		t.Fatalf("the server answers %d", status)
+	}
+}
+
+// offers checks that a server offers its devices a secret.
+func offers(t *testing.T, url, secret string) {
+	t.Helper()
+	answer, err := client(t, url).Poll(t.Context(), serverapi.PollRequest{UUID: register(t, url, "PEM").UUID}, 0)
+	if err != nil || answer.Offer == nil || !strings.Contains(fmt.Sprint(answer.Offer.Config["control-tunnel"]), secret) {
+		t.Errorf("the device gets %+v, %v", answer.Offer, err)
+	}
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// TestKeyFile takes the key file of a database away, and changes it.
+func TestKeyFile(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "server.db")
+	file := state + ".key"
+	flags := append(unsigned, "--state", state, "--listen", "127.0.0.1:0")
+	first := run(t, flags...)
+	putSecret(t, first.url, canary)
+	rotate := []string{"secret", "rotate", "--config", "-", "--state", state}
+	if code, _, stderr := command(t, nil, rotate...); code != 1 || !strings.Contains(stderr, "another process is using it") {
+		t.Errorf("while the server runs: exit %d: %s", code, stderr)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key file: %v, %v", info, err)
+	}
+	_, log := first.stop()
+	if strings.Contains(log, canary) || !strings.Contains(log, "keep a copy of it") {
+		t.Error(log)
+	}
+
+	key := read(t, file)
+	for name, test := range map[string]struct{ key, want string }{
+		"no key":      {"", "cannot read the key of the secrets in the database (--secret-key-file): open " + file},
+		"another key": {string(seal.Random().Text()), file + " is not its key file; put the right one there from your copy"},
+		"no such key": {"aspects-secret-key ?", "line 1 is no key"},
+	} {
+		err := os.Remove(file)
+		if test.key != "" {
+			err = os.WriteFile(file, []byte(test.key), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, words := range [][]string{append([]string{"run", "--config", "-"}, flags...), rotate} {
+			code, _, stderr := command(t, nil, words...)
+			if code != 1 || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("%s, %s: exit %d: %s", name, words[0], code, stderr)
+			}
+		}
+		if now, err := os.ReadFile(file); test.key != string(now) {
+			t.Fatalf("%s: the file has changed: %v", name, err)
+		}
+		if test.key == "" {
+			if err := os.WriteFile(file, key, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.WriteFile(file, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	code, stdout, stderr := command(t, nil, rotate...)
+	if code != 0 || !strings.Contains(stdout, "All secrets are sealed with the key") {
+		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
+	}
+	lines := strings.SplitAfter(strings.TrimSpace(string(read(t, file))), "\n")
+	if !strings.Contains(string(key), lines[len(lines)-1]) {
+		t.Error("the former key is gone")
+	}
+	onlyNew := strings.Join(lines[:len(lines)-1], "")
+	if err := os.WriteFile(file, []byte(onlyNew), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	second := run(t, flags...)
+	offers(t, second.url, canary)
+	if code, stderr := second.stop(); code != 0 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if err := os.WriteFile(file, append(seal.Random().Text(), onlyNew...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := command(t, nil, append(rotate, "--given")...); code != 0 {
+		t.Errorf("with a key of the operator's: exit %d: %s%s", code, stdout, stderr)
+	}
+	third := run(t, flags...)
+	offers(t, third.url, canary)
+}
+
+// TestKeyFilesOfServers has two servers on one database: the second needs the key file of the first.
+func TestKeyFilesOfServers(t *testing.T) {
+	address, file := postgrestest.URL(t), newKeyFile(t)
+	flags := append(unsigned, "--database", address, "--listen", "127.0.0.1:0")
+	first := run(t, append(flags, "--secret-key-file", file)...)
+	putSecret(t, first.url, canary)
+	other := filepath.Join(t.TempDir(), "server.db")
+	code, _, stderr := once(t, append(flags, "--once", "--state", other)...)
+	if code != 1 || !strings.Contains(stderr, "copy it from the server that made it") {
+		t.Errorf("without the key file: exit %d: %s", code, stderr)
+	}
+	if _, err := os.Stat(other + ".key"); err == nil {
+		t.Error("a second key was made")
+	}
+	second := run(t, append(flags, "--secret-key-file", file)...)
+	offers(t, second.url, canary)
+}
