@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/group"
 	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
@@ -22,7 +23,7 @@ type add struct {
 // Add is as of fleet.Store. Devices that come at the same time are written together.
 func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (kept fleet.Device, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		got, err := s.adds.run(ctx, add{device, mostPending})
+		got, err := s.adds.Run(ctx, add{device, mostPending})
 		kept = got.device
 		return err
 	})
@@ -32,7 +33,7 @@ func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (
 	return kept, nil
 }
 
-func (s *Store) addAll(ctx context.Context, batch []*job[add]) error {
+func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 	ctx, cancel := context.WithTimeout(ctx, inTime)
 	defer cancel()
 	var added, refused map[uuid.UUID]bool
@@ -51,7 +52,7 @@ func (s *Store) addAll(ctx context.Context, batch []*job[add]) error {
 		return err
 	}
 	for _, work := range batch {
-		device := &work.want.device
+		device := &work.Want.device
 		if added[device.ID] {
 			added[device.ID] = false // of two with the same UUID the first is in
 			*device = fleet.Device{ID: device.ID, Registered: device.Registered, LastSeen: device.Registered,
@@ -59,9 +60,9 @@ func (s *Store) addAll(ctx context.Context, batch []*job[add]) error {
 			continue
 		}
 		full := refused[device.ID]
-		*device, work.err = s.inTheWay(ctx, *device)
-		if full && errors.Is(work.err, fleet.ErrExists) {
-			work.err = fleet.ErrPendingFull
+		*device, work.Err = s.inTheWay(ctx, *device)
+		if full && errors.Is(work.Err, fleet.ErrExists) {
+			work.Err = fleet.ErrPendingFull
 		}
 	}
 	return nil
@@ -69,7 +70,7 @@ func (s *Store) addAll(ctx context.Context, batch []*job[add]) error {
 
 // insert writes those devices that nothing is in the way of, and returns which, and for which there is no room among
 // those that wait for approval.
-func (s *Store) insert(ctx context.Context, batch []*job[add]) (added, refused map[uuid.UUID]bool, err error) {
+func (s *Store) insert(ctx context.Context, batch []*group.Job[add]) (added, refused map[uuid.UUID]bool, err error) {
 	added, refused = map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		clear(added)
@@ -91,11 +92,11 @@ func (s *Store) insert(ctx context.Context, batch []*job[add]) (added, refused m
 // pendingRoom enters those in refused for which there is no room among the devices that wait for approval, and returns
 // the others. Who has more to add holds a row until the commit, so that several servers do not take the same room. A device
 // of a known key takes room as well for as long as its batch, as it is not known yet that it needs none.
-func pendingRoom(ctx context.Context, tx pgx.Tx, batch []*job[add], refused map[uuid.UUID]bool) (rest []*job[add], err error) {
+func pendingRoom(ctx context.Context, tx pgx.Tx, batch []*group.Job[add], refused map[uuid.UUID]bool) (rest []*group.Job[add], err error) {
 	most := 0
 	for _, work := range batch {
-		if work.want.device.Status == fleet.Pending {
-			most = max(most, work.want.mostPending)
+		if work.Want.device.Status == fleet.Pending {
+			most = max(most, work.Want.mostPending)
 		}
 	}
 	if most == 0 {
@@ -107,9 +108,9 @@ func pendingRoom(ctx context.Context, tx pgx.Tx, batch []*job[add], refused map[
 	var waiting int
 	err = tx.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM devices WHERE status = 1 LIMIT $1) AS waiting", most).Scan(&waiting)
 	for _, work := range batch {
-		if work.want.device.Status == fleet.Pending {
-			if work.want.mostPending > 0 && waiting >= work.want.mostPending {
-				refused[work.want.device.ID] = true
+		if work.Want.device.Status == fleet.Pending {
+			if work.Want.mostPending > 0 && waiting >= work.Want.mostPending {
+				refused[work.Want.device.ID] = true
 				continue
 			}
 			waiting++
@@ -120,7 +121,7 @@ func pendingRoom(ctx context.Context, tx pgx.Tx, batch []*job[add], refused map[
 }
 
 // insertRows writes devices, and enters in added which.
-func insertRows(ctx context.Context, tx pgx.Tx, batch []*job[add], added map[uuid.UUID]bool) error {
+func insertRows(ctx context.Context, tx pgx.Tx, batch []*group.Job[add], added map[uuid.UUID]bool) error {
 	var (
 		ids                 []uuid.UUID
 		registered          []int64
@@ -131,7 +132,7 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*job[add], added map[uui
 		labels              []string
 	)
 	for _, work := range batch {
-		device := work.want.device
+		device := work.Want.device
 		ids = append(ids, device.ID)
 		registered = append(registered, rows.Seconds(device.Registered))
 		address = append(address, rows.Text(device.IPAddress))

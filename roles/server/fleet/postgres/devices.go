@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/group"
 	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
@@ -24,19 +25,19 @@ type read struct {
 // Device is as of fleet.Store. Devices that are asked for at the same time are read together.
 func (s *Store) Device(ctx context.Context, id uuid.UUID) (device fleet.Device, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		got, err := s.reads.run(ctx, read{id: id})
+		got, err := s.reads.Run(ctx, read{id: id})
 		device = got.device
 		return err
 	})
 	return device, err
 }
 
-func (s *Store) readAll(ctx context.Context, batch []*job[read]) error {
+func (s *Store) readAll(ctx context.Context, batch []*group.Job[read]) error {
 	ctx, cancel := context.WithTimeout(ctx, inTime)
 	defer cancel()
 	ids := make([]uuid.UUID, len(batch))
 	for i, work := range batch {
-		ids[i] = work.want.id
+		ids[i] = work.Want.id
 	}
 	found, err := s.pool.Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE d.uuid = ANY($1)", ids)
 	if err != nil {
@@ -47,9 +48,9 @@ func (s *Store) readAll(ctx context.Context, batch []*job[read]) error {
 		return err
 	}
 	for _, work := range batch {
-		device, there := known[work.want.id]
-		if work.want.device = device; !there {
-			work.err = fleet.ErrUnknownDevice
+		device, there := known[work.Want.id]
+		if work.Want.device = device; !there {
+			work.Err = fleet.ErrUnknownDevice
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet/group"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -33,22 +34,22 @@ func (s *Store) TakeNonce(ctx context.Context, mark access.Mark, until time.Time
 	ctx, cancel := context.WithTimeout(ctx, nonceTime)
 	defer cancel()
 	err = s.call(ctx, func(ctx context.Context) error {
-		got, err := s.nonces.run(ctx, nonce{mark: mark, until: until.Unix()})
+		got, err := s.nonces.Run(ctx, nonce{mark: mark, until: until.Unix()})
 		first = got.first
 		return err
 	})
 	return first && err == nil, err
 }
 
-func (s *Store) takeNonces(ctx context.Context, batch []*job[nonce]) error {
+func (s *Store) takeNonces(ctx context.Context, batch []*group.Job[nonce]) error {
 	ctx, cancel := context.WithTimeout(ctx, nonceTime)
 	defer cancel()
 	// In one order, so that two servers with the same requests do not wait for each other.
-	slices.SortFunc(batch, func(a, b *job[nonce]) int { return bytes.Compare(a.want.mark[:], b.want.mark[:]) })
+	slices.SortFunc(batch, func(a, b *group.Job[nonce]) int { return bytes.Compare(a.Want.mark[:], b.Want.mark[:]) })
 	var marks [][]byte
 	var until []int64
 	for _, work := range batch {
-		marks, until = append(marks, work.want.mark[:]), append(until, work.want.until)
+		marks, until = append(marks, work.Want.mark[:]), append(until, work.Want.until)
 	}
 	taken := map[access.Mark]bool{}
 	err := s.again(ctx, func() error {
@@ -69,8 +70,8 @@ func (s *Store) takeNonces(ctx context.Context, batch []*job[nonce]) error {
 		return err
 	}
 	for _, work := range batch {
-		work.want.first = taken[work.want.mark]
-		delete(taken, work.want.mark) // of two in one batch one is first
+		work.Want.first = taken[work.Want.mark]
+		delete(taken, work.Want.mark) // of two in one batch one is first
 	}
 	return nil
 }

@@ -6,7 +6,7 @@
 // the others read on from the number that they know: at once when NOTIFY tells them to, and every second anyway. So
 // LISTEN is a matter of speed only, and no change is lost while a connection is.
 //
-// What many devices want at the same time shares statements and commits: see group. An operation that the database does
+// What many devices want at the same time shares statements and commits: see package group. An operation that the database does
 // not answer in time, or that finds no database, is a fleet.ErrUnavailable; connections are made again by themselves.
 package postgres
 
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/group"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -52,10 +53,10 @@ type Store struct {
 	deaf     bool
 	notifies bool // the database has NOTIFY
 
-	adds    *group[add]
-	reads   *group[read]
-	reports *group[report]
-	nonces  *group[nonce]
+	adds    *group.Group[add]
+	reads   *group.Group[read]
+	reports *group.Group[report]
+	nonces  *group.Group[nonce]
 
 	wake    chan struct{} // of follow
 	looking sync.Mutex    // guards last
@@ -117,11 +118,11 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) error {
 	}
 	s.stop = stop
 	// Two workers each: one has its statement under way while the other gathers.
-	s.adds = newGroup(background, 2, mostTogether, s.addAll)
-	s.reads = newGroup(background, 2, mostTogether, s.readAll)
-	s.reports = newGroup(background, 2, mostTogether, s.reportAll)
-	s.nonces = newGroup(background, 2, mostTogether, s.takeNonces)
-	s.nonces.linger = nonceLinger
+	s.adds = group.New(background, 2, mostTogether, s.addAll)
+	s.reads = group.New(background, 2, mostTogether, s.readAll)
+	s.reports = group.New(background, 2, mostTogether, s.reportAll)
+	s.nonces = group.New(background, 2, mostTogether, s.takeNonces)
+	s.nonces.Linger = nonceLinger
 	s.running.Go(func() { s.follow(background) })
 	if !s.deaf {
 		s.running.Go(func() { s.listen(background) })
@@ -153,10 +154,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.calls.Wait()
-	s.adds.close()
-	s.reads.close()
-	s.reports.close()
-	s.nonces.close()
+	s.adds.Close()
+	s.reads.Close()
+	s.reports.Close()
+	s.nonces.Close()
 	s.stop()
 	s.running.Wait()
 	s.hub.Close()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/group"
 	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
@@ -22,7 +23,7 @@ type report struct {
 // Report is as of fleet.Store. Reports that come at the same time share a statement and a commit.
 func (s *Store) Report(ctx context.Context, id uuid.UUID, what fleet.Report) (sequence int64, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		got, err := s.reports.run(ctx, report{id: id, report: what})
+		got, err := s.reports.Run(ctx, report{id: id, report: what})
 		sequence = got.sequence
 		return err
 	})
@@ -31,18 +32,18 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, what fleet.Report) (se
 
 // reportAll keeps reports, of which each device has its first in the first round, its second in the second, and so on:
 // one statement changes a row once.
-func (s *Store) reportAll(ctx context.Context, batch []*job[report]) error {
+func (s *Store) reportAll(ctx context.Context, batch []*group.Job[report]) error {
 	ctx, cancel := context.WithTimeout(ctx, inTime)
 	defer cancel()
 	for len(batch) > 0 {
-		var round, rest []*job[report]
+		var round, rest []*group.Job[report]
 		taken := make(map[uuid.UUID]bool, len(batch))
 		for _, work := range batch {
-			if taken[work.want.id] {
+			if taken[work.Want.id] {
 				rest = append(rest, work)
 				continue
 			}
-			taken[work.want.id] = true
+			taken[work.Want.id] = true
 			round = append(round, work)
 		}
 		if err := s.reportRound(ctx, round); err != nil {
@@ -81,7 +82,7 @@ const keepReports = `WITH asked AS (
 )
 SELECT i, sequence FROM kept`
 
-func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
+func (s *Store) reportRound(ctx context.Context, round []*group.Job[report]) error {
 	var (
 		ids                                                        []uuid.UUID
 		configs                                                    []string
@@ -91,8 +92,8 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 		says                                                       []bool
 	)
 	for _, work := range round {
-		r := work.want.report
-		ids = append(ids, work.want.id)
+		r := work.Want.report
+		ids = append(ids, work.Want.id)
 		configs = append(configs, r.Config.String())
 		sequences = append(sequences, r.Sequence)
 		running = append(running, r.Running.Revision)
@@ -132,9 +133,9 @@ func (s *Store) reportRound(ctx context.Context, round []*job[report]) error {
 	for i, work := range round {
 		sequence, there := kept[int64(i)]
 		if !there { // seldom
-			sequence, err = s.sequence(ctx, work.want.id)
+			sequence, err = s.sequence(ctx, work.Want.id)
 		}
-		work.want.sequence, work.err = sequence, err
+		work.Want.sequence, work.Err = sequence, err
 		err = nil
 	}
 	return nil

@@ -12,8 +12,6 @@ import (
 	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // oneDevice selects a whole device; a condition follows.
@@ -135,101 +133,6 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 	}
 	defer s.mu.RUnlock()
 	return n, s.fail("count the devices in", s.count.QueryRowContext(ctx).Scan(&n))
-}
-
-// Add implements fleet.Store.
-func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (fleet.Device, error) {
-	device.LastSeen = device.Registered
-	kept := device
-	added := false
-	digest := rows.Digest(device.PublicKeyRSA) // not in the writer's time
-	err := s.change(ctx, "keep a device in", ofDevice(device.ID), func(conn *sql.Conn) error {
-		ctx := context.WithoutCancel(ctx)
-		if device.Status == fleet.Pending && mostPending > 0 {
-			// A device that is known needs no room.
-			var known bool
-			var err error
-			if kept, known, err = s.knownKey(ctx, digest); err != nil || known {
-				return err
-			}
-			if err := pendingRoom(ctx, conn, mostPending); err != nil {
-				return err
-			}
-		}
-		id, err := s.insertDevice(ctx, device, digest)
-		if err != nil {
-			return err
-		}
-		if id == 0 {
-			known := false
-			if kept, known, err = s.knownKey(ctx, digest); err == nil && !known {
-				err = fleet.ErrRevoked // nothing else is in the way
-			}
-			return err
-		}
-		kept = device
-		if _, err = s.writer.addReport.ExecContext(ctx, id); err != nil {
-			return err
-		}
-		labels, err := s.labelSet(ctx, device.Labels)
-		if err != nil {
-			return err
-		}
-		_, err = s.writer.addStanding.ExecContext(ctx, id, device.Status, labels, device.Registered.Unix())
-		added = err == nil
-		return err
-	}, func() []fleet.Notice {
-		if !added {
-			return nil
-		}
-		return changed(device.ID)
-	})
-	if err != nil {
-		return fleet.Device{}, err // the writer may still be at it, and use kept
-	}
-	return kept, nil
-}
-
-// knownKey returns the first device of a digest, and whether there is one. It is called by the writer.
-func (s *Store) knownKey(ctx context.Context, digest []byte) (fleet.Device, bool, error) {
-	var id []byte
-	err := s.writer.byKey.QueryRowContext(ctx, digest).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return fleet.Device{}, false, nil
-	}
-	if err != nil {
-		return fleet.Device{}, false, err
-	}
-	device, err := find(ctx, s.writer.device, id)
-	return device, err == nil, err
-}
-
-// insertDevice writes a row of devices and returns its ID, or 0 and writes nothing where a device of the same digest is
-// there already. It is called by the writer.
-func (s *Store) insertDevice(ctx context.Context, device fleet.Device, digest []byte) (id int64, err error) {
-	result, err := s.writer.addDevice.ExecContext(ctx, device.ID[:], device.Registered.Unix(), device.IPAddress,
-		device.PublicKeyRSA, device.Arch, digest, rows.NullIfEmpty(device.KeyID))
-	var refused *sqlite.Error
-	if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
-		return 0, fleet.ErrExists
-	}
-	if err != nil {
-		return 0, err
-	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return 0, err
-	}
-	return result.LastInsertId()
-}
-
-// pendingRoom tells whether one more device may wait for approval. It is called by the writer.
-func pendingRoom(ctx context.Context, conn *sql.Conn, most int) error {
-	var waiting int
-	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM standings WHERE status = 1 LIMIT ?)", most).Scan(&waiting)
-	if err == nil && waiting >= most {
-		err = fleet.ErrPendingFull
-	}
-	return err
 }
 
 // labelSet returns the number of a set of labels. It is called by the writer.

@@ -12,7 +12,7 @@ var Explain = explain
 // LimitPages makes the store find its disk full beyond a number of pages more than it has; 0 takes the limit away.
 func (s *Store) LimitPages(t *testing.T, more int64) {
 	t.Helper()
-	err := s.writer.do(t.Context(), job{ctx: t.Context(), alone: true, do: func(conn *sql.Conn) error {
+	err := s.writer.alone(func(conn *sql.Conn) error {
 		var pages int64
 		if err := conn.QueryRowContext(context.Background(), "PRAGMA page_count").Scan(&pages); err != nil {
 			return err
@@ -23,7 +23,7 @@ func (s *Store) LimitPages(t *testing.T, more int64) {
 		}
 		_, err := conn.ExecContext(context.Background(), fmt.Sprintf("PRAGMA max_page_count = %d", limit))
 		return err
-	}})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,17 +33,16 @@ func (s *Store) LimitPages(t *testing.T, more int64) {
 func (s *Store) Hold(t *testing.T) (release func()) {
 	t.Helper()
 	started, stop := make(chan struct{}), make(chan struct{})
-	s.writer.jobs <- job{ctx: t.Context(), alone: true, done: make(chan error, 1), do: func(*sql.Conn) error {
-		close(started)
-		<-stop
-		return nil
-	}}
+	go func() {
+		_ = s.writer.do(t.Context(), job{do: func(*sql.Conn) error {
+			close(started)
+			<-stop
+			return nil
+		}})
+	}()
 	<-started
 	return func() { close(stop) }
 }
-
-// Queued returns how many jobs wait for the writer.
-func (s *Store) Queued() int { return len(s.writer.jobs) }
 
 // CreateVersion makes a database as the program wrote it at a version of the schema.
 func CreateVersion(t *testing.T, path string, version int) {

@@ -60,14 +60,14 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 		return changed, err
 	}
 	defer s.mu.RUnlock()
-	return changed, s.fail("write anew", s.writer.do(ctx, job{ctx: ctx, alone: true, do: func(conn *sql.Conn) error {
+	return changed, s.fail("write anew", s.writer.alone(func(conn *sql.Conn) error {
 		for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
 			if _, err := conn.ExecContext(context.WithoutCancel(ctx), statement); err != nil {
 				return err
 			}
 		}
 		return nil
-	}}))
+	}))
 }
 
 // rewriteSome passes some rows behind a key. last is the key of the last one, nil at the end.

@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/group"
 	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/gofrs/flock"
@@ -34,6 +35,7 @@ type Store struct {
 	read          *sql.DB
 	write         *sql.DB
 	writer        *writer
+	adds          *group.Group[add]
 	hub           fleet.Hub
 	recentDevices recent[uuid.UUID, fleet.Device]
 	recentLayers  recent[fleet.LayerName, fleet.Layer] // of many devices; of revision 0 where there is none
@@ -106,8 +108,12 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := store.prepare(ctx); err != nil {
 		return nil, err
 	}
-	store.writer, err = startWriter(ctx, store)
-	return store, err
+	if store.writer, err = startWriter(ctx, store); err != nil {
+		return nil, err
+	}
+	store.adds = group.New(context.WithoutCancel(ctx), 1, maxBatch, store.addAll)
+	store.adds.Linger = addLinger
+	return store, nil
 }
 
 func (s *Store) prepare(ctx context.Context) (err error) {
@@ -188,7 +194,7 @@ func (s *Store) change(
 		return err
 	}
 	defer s.mu.RUnlock()
-	return s.fail(act, s.writer.do(ctx, job{ctx: ctx, scope: scope, do: do, committed: committed}))
+	return s.fail(act, s.writer.do(ctx, job{scope: scope, do: do, committed: committed}))
 }
 
 // Maintain moves the write-ahead log into the database proper, as far as readers let it. It is cheap when there is
@@ -198,7 +204,7 @@ func (s *Store) Maintain(ctx context.Context) error {
 		return err
 	}
 	defer s.mu.RUnlock()
-	return s.fail("tidy", s.writer.do(ctx, job{ctx: ctx, alone: true, do: func(conn *sql.Conn) error {
+	return s.fail("tidy", s.writer.alone(func(conn *sql.Conn) error {
 		// Writers wait meanwhile: where readers are in the way, the next round is soon enough.
 		for _, statement := range []string{"PRAGMA busy_timeout = 100", "PRAGMA wal_checkpoint(TRUNCATE)",
 			"PRAGMA busy_timeout = " + busyTimeout} {
@@ -207,7 +213,7 @@ func (s *Store) Maintain(ctx context.Context) error {
 			}
 		}
 		return nil
-	}}))
+	}))
 }
 
 // Close implements fleet.Store.
@@ -229,6 +235,9 @@ func (s *Store) Close() error {
 // database, which a reader may not.
 func (s *Store) release() error {
 	var failed []error
+	if s.adds != nil {
+		s.adds.Close()
+	}
 	if s.writer != nil {
 		failed = append(failed, s.writer.stop())
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/group"
 	"aspects-poc/roles/server/fleet/rows"
 
 	"github.com/google/uuid"
@@ -16,12 +18,9 @@ const maxBatch = 512
 
 // A job is something to write.
 type job struct {
-	ctx       context.Context // of the caller: a job whose caller has gone before its turn is not done
 	scope     scope
 	do        func(*sql.Conn) error
 	committed func() []fleet.Notice // after the commit, in the order of commits; nil: nothing
-	alone     bool                  // outside of any transaction
-	done      chan error
 }
 
 // A scope is what a job may change: devices, with what is kept beside them, and layers of many devices.
@@ -33,11 +32,12 @@ type scope struct {
 // ofDevice is the scope of what concerns one device.
 func ofDevice(id uuid.UUID) scope { return scope{devices: []uuid.UUID{id}} }
 
-// A writer is the one goroutine that writes.
+// A writer writes, one batch of jobs after the other.
 type writer struct {
-	conn  *sql.Conn
-	jobs  chan job
-	ended chan struct{}
+	jobs *group.Group[job]
+
+	mu   sync.Mutex // held while something is written
+	conn *sql.Conn
 
 	hub     *fleet.Hub
 	devices *recent[uuid.UUID, fleet.Device]
@@ -46,7 +46,7 @@ type writer struct {
 	labels map[string]int64 // numbers of sets of labels; those of a transaction that was rolled back are not in here
 
 	// What jobs run for many devices.
-	device, number, byKey, addDevice, addReport, addStanding, labelSet, addLabelSet, reported, report, verdict, seen,
+	device, number, byKey, addDevice, addReports, addStandings, labelSet, addLabelSet, reported, report, verdict, seen,
 	addStats, thin *sql.Stmt
 }
 
@@ -55,14 +55,14 @@ func startWriter(ctx context.Context, store *Store) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn, jobs: make(chan job, maxBatch), ended: make(chan struct{}), hub: &store.hub,
-		devices: &store.recentDevices, layers: &store.recentLayers, labels: map[string]int64{}}
+	w := &writer{conn: conn, hub: &store.hub, devices: &store.recentDevices, layers: &store.recentLayers,
+		labels: map[string]int64{}}
 	for _, query := range w.statements() {
 		if *query.statement, err = conn.PrepareContext(ctx, query.text); err != nil {
 			return nil, errors.Join(err, w.release())
 		}
 	}
-	go w.run()
+	w.jobs = group.New(context.WithoutCancel(ctx), 1, maxBatch, w.commit)
 	return w, nil
 }
 
@@ -77,12 +77,15 @@ func (w *writer) statements() []query {
 		{&w.device, oneDevice + " WHERE d.uuid = ?"},
 		{&w.number, "SELECT id FROM devices WHERE uuid = ?"},
 		{&w.byKey, "SELECT uuid FROM devices WHERE key_digest = ? ORDER BY id LIMIT 1"},
+		// A key that is known or revoked leaves the row without its UUID, which NOT NULL refuses. With a WHERE, SQLite would
+		// first copy the row into a table of its own.
 		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id)" +
-			" SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM devices WHERE key_digest = ?6)" +
-			" AND NOT EXISTS (SELECT 1 FROM revoked_keys WHERE key_id = ?7)"},
-		{&w.addReport, "INSERT INTO reports (device, config, at) VALUES (?, CAST('{}' AS BLOB), 0)"},
-		{&w.addStanding, "INSERT INTO standings (device, status, label_set, own_revision, state, verdict_revision, last_seen)" +
-			" VALUES (?, ?, ?, 0, 0, 0, ?)"},
+			" VALUES (CASE WHEN EXISTS (SELECT 1 FROM devices WHERE key_digest = ?6)" +
+			" OR EXISTS (SELECT 1 FROM revoked_keys WHERE key_id = ?7) THEN NULL ELSE ?1 END, ?2, ?3, ?4, ?5, ?6, ?7)"},
+		{&w.addReports, "INSERT INTO reports (device, config, at)" +
+			" SELECT id, CAST('{}' AS BLOB), 0 FROM devices WHERE id BETWEEN ? AND ?"},
+		{&w.addStandings, "INSERT INTO standings (device, status, label_set, own_revision, state, verdict_revision, last_seen)" +
+			" SELECT id, ?, ?, 0, 0, 0, registered FROM devices WHERE id BETWEEN ? AND ?"},
 		{&w.labelSet, "SELECT id FROM label_sets WHERE labels = ?"},
 		{&w.addLabelSet, "INSERT INTO label_sets (labels) VALUES (?)"},
 		{&w.reported, "SELECT d.id, r.sequence FROM devices d JOIN reports r ON r.device = d.id WHERE d.uuid = ?"},
@@ -105,89 +108,51 @@ func (w *writer) release() error {
 	return errors.Join(append(failed, w.conn.Close())...)
 }
 
-// do queues a job and waits for its commit. It must not be called during or after stop.
+// do queues a job and waits for its commit.
 func (w *writer) do(ctx context.Context, work job) error {
-	work.done = make(chan error, 1)
-	select {
-	case w.jobs <- work:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-work.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	_, err := w.jobs.Run(ctx, work)
+	return err
+}
+
+// alone does something outside of any transaction.
+func (w *writer) alone(do func(*sql.Conn) error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return do(w.conn)
 }
 
 // stop does what is queued, and ends.
 func (w *writer) stop() error {
-	close(w.jobs)
-	<-w.ended
+	w.jobs.Close()
 	return w.release()
 }
 
-func (w *writer) run() {
-	defer close(w.ended)
-	batch := make([]job, 0, maxBatch)
-	for first := range w.jobs {
-		if first.alone {
-			first.done <- first.do(w.conn)
-			continue
-		}
-		batch = append(batch[:0], first)
-		var last *job
-		batch, last = w.gather(batch)
-		w.commit(batch)
-		if last != nil {
-			last.done <- last.do(w.conn)
-		}
-	}
-}
-
-// gather adds what is queued already. A job to be done alone ends the batch, and is returned beside it.
-func (w *writer) gather(batch []job) ([]job, *job) {
-	for len(batch) < maxBatch {
-		select {
-		case next, open := <-w.jobs:
-			if !open {
-				return batch, nil
-			}
-			if next.alone {
-				return batch, &next
-			}
-			batch = append(batch, next)
-		default:
-			return batch, nil
-		}
-	}
-	return batch, nil
-}
-
-// commit does a batch in one transaction and answers each job after it: with the rules' own refusal of that job, which
-// wrote nothing, or with the trouble that undid all of them.
-func (w *writer) commit(batch []job) {
-	outcome := make([]error, len(batch))
+// commit does a batch in one transaction. A job may have the rules' own refusal, and then has written nothing. What commit
+// returns is the trouble that undid all of them. One caller's end must not undo the others' writes: ctx is nobody's.
+func (w *writer) commit(ctx context.Context, batch []*group.Job[job]) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, work := range batch {
-		w.devices.begin(work.scope.devices)
-		w.layers.begin(work.scope.layers)
+		w.devices.begin(work.Want.scope.devices)
+		w.layers.begin(work.Want.scope.layers)
 	}
-	err := w.transact(batch, outcome)
+	err := w.transact(ctx, batch)
 	w.devices.end()
 	w.layers.end()
+	if err != nil {
+		return err
+	}
 	var told []fleet.Notice
 	devices := map[fleet.NoticeKind][]uuid.UUID{} // one notice for all
-	for i, work := range batch {
-		if err != nil {
-			outcome[i] = err
-		} else if outcome[i] == nil && work.committed != nil {
-			for _, notice := range work.committed() {
-				if notice.Own = true; notice.Devices != nil {
-					devices[notice.Kind] = append(devices[notice.Kind], notice.Devices...)
-				} else {
-					told = append(told, notice)
-				}
+	for _, work := range batch {
+		if work.Err != nil || work.Want.committed == nil {
+			continue
+		}
+		for _, notice := range work.Want.committed() {
+			if notice.Own = true; notice.Devices != nil {
+				devices[notice.Kind] = append(devices[notice.Kind], notice.Devices...)
+			} else {
+				told = append(told, notice)
 			}
 		}
 	}
@@ -195,24 +160,17 @@ func (w *writer) commit(batch []job) {
 		told = append(told, fleet.Notice{Kind: kind, Own: true, Devices: of})
 	}
 	w.hub.Send(told...)
-	for i, work := range batch {
-		work.done <- outcome[i]
-	}
+	return nil
 }
 
-func (w *writer) transact(batch []job, outcome []error) error {
-	ctx := context.Background() // one caller's end must not undo the others' writes
+func (w *writer) transact(ctx context.Context, batch []*group.Job[job]) error {
 	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	for i, work := range batch {
-		if outcome[i] = work.ctx.Err(); outcome[i] != nil {
-			continue
-		}
-		outcome[i] = work.do(w.conn)
-		if outcome[i] != nil && !rows.Refusal(outcome[i]) {
+	for _, work := range batch {
+		if work.Err = work.Want.do(w.conn); work.Err != nil && !rows.Refusal(work.Err) {
 			w.rollback(ctx)
-			return outcome[i]
+			return work.Err
 		}
 	}
 	if _, err := w.conn.ExecContext(ctx, "COMMIT"); err != nil {

@@ -1,4 +1,4 @@
-package postgres_test
+package group_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/postgres"
+	"aspects-poc/roles/server/fleet/group"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -19,14 +19,14 @@ func TestGroup(t *testing.T) {
 		odd := errors.New("odd")
 		var batches [][]int
 		busy := make(chan struct{})
-		group := postgres.NewGroup(t.Context(), 1, 3, func(_ context.Context, batch []*postgres.Job[int]) error {
+		all := group.New(t.Context(), 1, 3, func(_ context.Context, batch []*group.Job[int]) error {
 			var wants []int
 			for _, job := range batch {
-				wants = append(wants, *job.Want())
-				if *job.Want()%2 == 1 {
-					job.Refuse(odd)
+				wants = append(wants, job.Want)
+				if job.Want%2 == 1 {
+					job.Err = odd
 				}
-				*job.Want() *= 10
+				job.Want *= 10
 			}
 			slices.Sort(wants)
 			batches = append(batches, wants)
@@ -35,7 +35,7 @@ func TestGroup(t *testing.T) {
 		})
 		call := func(ctx context.Context, want int, wantErr error) {
 			go func() {
-				got, err := postgres.Run(ctx, group, want)
+				got, err := all.Run(ctx, want)
 				if !errors.Is(err, wantErr) || err == nil && got != want*10 {
 					t.Errorf("%d: %d, %v", want, got, err)
 				}
@@ -56,9 +56,9 @@ func TestGroup(t *testing.T) {
 		if diff := cmp.Diff([][]int{{2}, {3, 4, 6}, {8}}, batches); diff != "" {
 			t.Error("batches (-want +got):\n" + diff)
 		}
-		postgres.Close(group)
-		postgres.Close(group)
-		if _, err := postgres.Run(t.Context(), group, 2); !errors.Is(err, fleet.ErrClosed) {
+		all.Close()
+		all.Close()
+		if _, err := all.Run(t.Context(), 2); !errors.Is(err, fleet.ErrClosed) {
 			t.Error(err)
 		}
 	})
@@ -67,9 +67,9 @@ func TestGroup(t *testing.T) {
 // TestGroupFails has a batch fail as a whole.
 func TestGroupFails(t *testing.T) {
 	gone := errors.New("gone")
-	group := postgres.NewGroup(t.Context(), 2, 8, func(context.Context, []*postgres.Job[int]) error { return gone })
-	defer postgres.Close(group)
-	if _, err := postgres.Run(t.Context(), group, 1); !errors.Is(err, gone) {
+	all := group.New(t.Context(), 2, 8, func(context.Context, []*group.Job[int]) error { return gone })
+	defer all.Close()
+	if _, err := all.Run(t.Context(), 1); !errors.Is(err, gone) {
 		t.Error(err)
 	}
 }
