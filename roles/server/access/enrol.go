@@ -112,15 +112,14 @@ func (g *Gate) Admit(ctx context.Context, token string) (Admission, error) {
 	if g.options.Enrolment == Open {
 		return Admission{Status: serverapi.Active}, nil // no token is needed
 	}
-	digest := TokenDigest(token)
+	var spent Token
 	err := ErrUnknownToken
 	if likeToken(token, Enrol) {
-		err = g.options.Tokens.SpendToken(ctx, digest, g.options.Now())
+		spent, err = g.options.Tokens.SpendToken(ctx, TokenDigest(token), g.options.Now())
 	}
 	switch {
 	case err == nil:
-		spent, err := g.options.Tokens.Token(ctx, digest)
-		return Admission{Status: serverapi.Active, Labels: spent.Labels}, err
+		return Admission{Status: serverapi.Active, Labels: spent.Labels}, nil
 	case errors.Is(err, ErrUnknownToken), errors.Is(err, ErrTokenSpent):
 		return Admission{}, forbidden(serverapi.ProblemEnrolment, "The enrolment token lets nobody in: "+
 			strings.TrimPrefix(err.Error(), "the token ")+"; ask an operator for another")

@@ -55,9 +55,9 @@ type Store interface {
 	Guarded(ctx context.Context) (bool, error)
 	// RevokeToken revokes a token, or returns ErrUnknownToken. Revoking it again changes nothing.
 	RevokeToken(ctx context.Context, name string, at time.Time) error
-	// SpendToken counts one use of the enrolment token of a digest, if it is valid at that time. Else it returns
-	// ErrUnknownToken, also for an operator's token, or ErrTokenSpent.
-	SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) error
+	// SpendToken counts one use of the enrolment token of a digest, if it is valid at that time, and returns it as it is
+	// then. Else it returns ErrUnknownToken, also for an operator's token, or ErrTokenSpent.
+	SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) (Token, error)
 	// TouchTokens stores when tokens were used last, by name. It ignores unknown names and times before the stored ones.
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
 }

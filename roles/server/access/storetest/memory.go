@@ -103,8 +103,8 @@ func (m *Memory) RevokeToken(ctx context.Context, name string, at time.Time) err
 }
 
 // SpendToken implements access.Store.
-func (m *Memory) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) error {
-	return m.with(ctx, func(find func(func(access.Token) bool) *access.Token) error {
+func (m *Memory) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) (spent access.Token, err error) {
+	err = m.with(ctx, func(find func(func(access.Token) bool) *access.Token) error {
 		found := find(of(digest))
 		switch {
 		case found == nil || found.Purpose != access.Enrol:
@@ -113,8 +113,10 @@ func (m *Memory) SpendToken(ctx context.Context, digest [sha256.Size]byte, at ti
 			return access.ErrTokenSpent
 		}
 		found.Used++
+		spent = *found
 		return nil
 	})
+	return spent, err
 }
 
 // TouchTokens implements access.Store.

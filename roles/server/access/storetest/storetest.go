@@ -136,7 +136,8 @@ func revoked(t *testing.T, store access.Store) {
 
 func spent(t *testing.T, store access.Store) {
 	add(t, store,
-		access.Token{Name: "two", Purpose: access.Enrol, Digest: digest("two"), Created: start, Limit: 2},
+		access.Token{Name: "two", Purpose: access.Enrol, Digest: digest("two"), Created: start, Limit: 2,
+			Labels: map[string]string{"site": "oslo"}},
 		access.Token{Name: "any", Purpose: access.Enrol, Digest: digest("any"), Created: start},
 		access.Token{Name: "old", Purpose: access.Enrol, Digest: digest("old"), Created: start, Expires: start.Add(time.Hour)},
 		access.Token{Name: "gone", Purpose: access.Enrol, Digest: digest("gone"), Created: start},
@@ -154,8 +155,18 @@ func spent(t *testing.T, store access.Store) {
 		{"old", time.Hour - time.Second, nil}, {"old", time.Hour, access.ErrTokenSpent},
 		{"gone", 0, access.ErrTokenSpent}, {"anna", 0, access.ErrUnknownToken}, {"nobody's", 0, access.ErrUnknownToken},
 	} {
-		if err := store.SpendToken(t.Context(), digest(step.token), start.Add(step.after)); !errors.Is(err, step.want) {
+		got, err := store.SpendToken(t.Context(), digest(step.token), start.Add(step.after))
+		if !errors.Is(err, step.want) {
 			t.Errorf("step %d, %s: got %v, want %v", i, step.token, err, step.want)
+		}
+		var want access.Token
+		if err == nil {
+			if want, err = store.Token(t.Context(), digest(step.token)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("step %d, %s (-kept +returned):\n%s", i, step.token, diff)
 		}
 	}
 	used := map[string]int64{}
@@ -174,7 +185,7 @@ func crowd(t *testing.T, store access.Store) {
 	var callers sync.WaitGroup
 	for range 50 {
 		callers.Go(func() {
-			switch err := store.SpendToken(t.Context(), digest("ten"), start); {
+			switch _, err := store.SpendToken(t.Context(), digest("ten"), start); {
 			case err == nil:
 				let.Add(1)
 			case !errors.Is(err, access.ErrTokenSpent):

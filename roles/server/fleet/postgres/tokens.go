@@ -17,17 +17,22 @@ var _ access.Store = (*Store)(nil)
 // tokens reads tokens.
 func (s *Store) tokens(ctx context.Context, query string, arguments ...any) (list []access.Token, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		found, err := s.pool.Query(ctx, query, arguments...)
-		if err != nil {
-			return err
-		}
-		list = nil
-		var row rows.Token
-		_, err = pgx.ForEachRow(found, row.Into(), func() error {
-			token, err := row.Token()
-			list = append(list, token)
-			return err
-		})
+		list, err = s.scanTokens(ctx, query, arguments...)
+		return err
+	})
+	return list, err
+}
+
+// scanTokens returns the rows of a statement, which are of rows.TokenColumns.
+func (s *Store) scanTokens(ctx context.Context, query string, arguments ...any) (list []access.Token, err error) {
+	found, err := s.pool.Query(ctx, query, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	var row rows.Token
+	_, err = pgx.ForEachRow(found, row.Into(), func() error {
+		token, err := row.Token()
+		list = append(list, token)
 		return err
 	})
 	return list, err
@@ -85,14 +90,18 @@ func (s *Store) RevokeToken(ctx context.Context, name string, at time.Time) erro
 
 // SpendToken is as of access.Store. A token that one server has found valid no other can spend beyond its limit, as the
 // check is made by the statement that counts.
-func (s *Store) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) error {
-	return s.call(ctx, func(ctx context.Context) error {
+func (s *Store) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) (spent access.Token, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
 		return s.again(ctx, func() error {
-			done, err := s.pool.Exec(ctx, `UPDATE tokens SET used = used + 1 WHERE digest = $1 AND purpose = $2 AND revoked = 0
-				AND (expires = 0 OR expires > $3) AND (device_limit = 0 OR used < device_limit)`,
+			list, err := s.scanTokens(ctx, `UPDATE tokens SET used = used + 1 WHERE digest = $1 AND purpose = $2 AND revoked = 0
+				AND (expires = 0 OR expires > $3) AND (device_limit = 0 OR used < device_limit) RETURNING `+rows.TokenColumns,
 				digest[:], string(access.Enrol), rows.Seconds(at))
-			if err != nil || done.RowsAffected() > 0 {
+			if err != nil {
 				return err
+			}
+			if len(list) > 0 {
+				spent = list[0]
+				return nil
 			}
 			var purpose string
 			err = s.pool.QueryRow(ctx, "SELECT purpose FROM tokens WHERE digest = $1", digest[:]).Scan(&purpose)
@@ -105,6 +114,7 @@ func (s *Store) SpendToken(ctx context.Context, digest [sha256.Size]byte, at tim
 			return access.ErrTokenSpent
 		})
 	})
+	return spent, err
 }
 
 // TouchTokens is as of access.Store.

@@ -133,21 +133,27 @@ func orUnknown(result sql.Result, err error) error {
 }
 
 // SpendToken implements access.Store.
-func (t tokens) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) error {
-	return t.write(ctx, "use a token in", func(conn *sql.Conn) error {
+func (t tokens) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) (access.Token, error) {
+	var spent access.Token
+	err := t.write(ctx, "use a token in", func(conn *sql.Conn) (err error) {
 		ctx := context.WithoutCancel(ctx)
-		token, err := findToken(ctx, conn, digest)
+		spent, err = findToken(ctx, conn, digest)
 		switch {
 		case err != nil:
 			return err
-		case token.Purpose != access.Enrol:
+		case spent.Purpose != access.Enrol:
 			return access.ErrUnknownToken
-		case !token.Valid(at):
+		case !spent.Valid(at):
 			return access.ErrTokenSpent
 		}
+		spent.Used++
 		_, err = conn.ExecContext(ctx, "UPDATE tokens SET used = used + 1 WHERE digest = ?", digest[:])
 		return err
 	})
+	if err != nil {
+		return access.Token{}, err // the writer may still be at it, and use spent
+	}
+	return spent, nil
 }
 
 // TouchTokens implements access.Store.
