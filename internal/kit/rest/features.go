@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 )
@@ -35,4 +36,22 @@ func (s *Server) exportFeatures() error {
 	}
 	s.exported = &on
 	return nil
+}
+
+// enabled returns a refusal if a feature's flag is off.
+func (s *Server) enabled(feature string) error {
+	if value := s.world.Facts.Now().System("experimental." + feature); value == true || value == "true" {
+		return nil
+	}
+	return badRequest(fmt.Sprintf("feature flag %q is disabled: set 'experimental.%s' to true", feature, feature))
+}
+
+// whileEnabled refuses requests while a feature's flag is off.
+func whileEnabled(feature string, handle handler) handler {
+	return func(s *Server, r *http.Request) (reply, error) {
+		if err := s.enabled(feature); err != nil {
+			return reply{}, err
+		}
+		return handle(s, r)
+	}
 }

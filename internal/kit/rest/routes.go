@@ -35,8 +35,8 @@ type endpoint struct {
 // routes lists the endpoints: path, method, access and handler.
 var routes = withAbsent(map[string]map[string]endpoint{
 	"/v2/system-info":                      {"GET": {everybody, (*Server).systemInfo}},
-	"/v2/confdb":                           {"POST": {root, (*Server).delegate}},
-	"/v2/confdb/{account}/{schema}/{view}": {"GET": {root, (*Server).getView}, "PUT": {root, (*Server).setView}},
+	"/v2/confdb":                           {"POST": {root, whileEnabled("confdb", whileEnabled("confdb-control", (*Server).delegate))}},
+	"/v2/confdb/{account}/{schema}/{view}": {"GET": {root, whileEnabled("confdb", (*Server).getView)}, "PUT": {root, whileEnabled("confdb", (*Server).setView)}},
 	"/v2/changes":                          {"GET": {everybody, (*Server).listChanges}},
 	"/v2/changes/{id}":                     {"GET": {everybody, (*Server).showChange}, "POST": {root, (*Server).abortChange}},
 	"/v2/notices":                          {"GET": {everybody, (*Server).listNotices}, "POST": {everybody, (*Server).addNotice}},

@@ -11,22 +11,11 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// enabled returns a refusal if a feature's flag is off.
-func (s *Server) enabled(feature string) error {
-	if value := s.world.Facts.Now().System("experimental." + feature); value == true || value == "true" {
-		return nil
-	}
-	return badRequest(fmt.Sprintf("feature flag %q is disabled: set 'experimental.%s' to true", feature, feature))
-}
-
 func viewID(r *http.Request) backend.ViewID {
 	return backend.ViewID{Account: r.PathValue("account"), Schema: r.PathValue("schema"), View: r.PathValue("view")}
 }
 
 func (s *Server) getView(r *http.Request) (reply, error) {
-	if err := s.enabled("confdb"); err != nil {
-		return reply{}, err
-	}
 	query := r.URL.Query()
 	access, err := accessTimeout(query.Get("access-timeout"), "read")
 	if err != nil {
@@ -42,9 +31,6 @@ func (s *Server) getView(r *http.Request) (reply, error) {
 }
 
 func (s *Server) setView(r *http.Request) (reply, error) {
-	if err := s.enabled("confdb"); err != nil {
-		return reply{}, err
-	}
 	// No UseNumber: over REST, snapd decodes numbers as floats.
 	var body struct {
 		Values  map[string]any `json:"values"`
@@ -67,13 +53,7 @@ func (s *Server) setView(r *http.Request) (reply, error) {
 }
 
 // delegate refuses to delegate views to remote operators: an imitated machine has no identity.
-func (s *Server) delegate(*http.Request) (reply, error) {
-	if err := s.enabled("confdb"); err != nil {
-		return reply{}, err
-	}
-	if err := s.enabled("confdb-control"); err != nil {
-		return reply{}, err
-	}
+func (*Server) delegate(*http.Request) (reply, error) {
 	return reply{}, refuse(http.StatusInternalServerError, "device has no identity yet")
 }
 

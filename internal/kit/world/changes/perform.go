@@ -62,8 +62,14 @@ var errHeld = errors.New("held back, as its change has failed or was aborted bef
 // errStopped ends changes when the machine is closed.
 var errStopped = errors.New("the imitated machine is stopped")
 
-// begin runs a plan in the background. The change is on disk before begin returns; if the disk refuses, there is no change.
-func (p *performer) begin(plan plan) (*change, error) {
+// begin runs a plan in the background. The change is on disk before begin returns; if the disk refuses, there is no change, and
+// the plan's transaction has ended.
+func (p *performer) begin(plan plan) (begun *change, err error) {
+	defer func() {
+		if err != nil && plan.tx != nil {
+			plan.tx.release()
+		}
+	}()
 	if err := p.enter(); err != nil {
 		return nil, err
 	}
@@ -89,7 +95,7 @@ func (p *performer) begin(plan plan) (*change, error) {
 		defer abort()
 		err := p.perform(c, plan.tasks, numbers)
 		c.joined.Wait() // transactions that hooks began and did not wait for
-		p.conclude(c, plan.tx, plan.ended, err)
+		p.conclude(c, plan, err)
 		p.settle(c, err)
 		if plan.cleanup != nil {
 			plan.cleanup()
@@ -98,12 +104,12 @@ func (p *performer) begin(plan plan) (*change, error) {
 	return c, nil
 }
 
-// join runs tasks in the background as part of the change of a running hook. If they fail, so does the change, and if the
-// change fails, the tasks that have not begun are held back.
-func (p *performer) join(c *change, tx *transaction, tasks []task, ended func(err error)) {
-	p.events.later(tx.event(AccessBegan, c.ID, p.options.Now()))
-	numbers := p.plan(c.record, tasks)
-	c.joined.Go(func() { p.conclude(c, tx, ended, p.perform(c, tasks, numbers)) })
+// join runs the tasks of a plan in the background as part of the change of a running hook. If they fail, so does the change,
+// and if the change fails, the tasks that have not begun are held back.
+func (p *performer) join(c *change, plan plan) {
+	p.events.later(plan.tx.event(AccessBegan, c.ID, p.options.Now()))
+	numbers := p.plan(c.record, plan.tasks)
+	c.joined.Go(func() { p.conclude(c, plan, p.perform(c, plan.tasks, numbers)) })
 }
 
 // perform runs tasks one after the other and returns the error of the first one that fails. Then the change has failed, and
@@ -210,14 +216,14 @@ func (p *performer) recover(c *change, failed task, number int, cause error) (in
 	return numbers[len(numbers)-1], errors.New(bare(cause))
 }
 
-// conclude ends the transaction of tasks that have ended: others get their turn at the confdb.
-func (p *performer) conclude(c *change, tx *transaction, ended func(err error), err error) {
-	if tx != nil {
-		p.events.later(tx.endEvent(c.ID, c.Spawned, p.options.Now(), err))
-		tx.release()
+// conclude ends the transaction of a plan whose tasks have ended: others get their turn at the confdb.
+func (p *performer) conclude(c *change, plan plan, err error) {
+	if plan.tx != nil {
+		p.events.later(plan.tx.endEvent(c.ID, c.Spawned, p.options.Now(), err))
+		plan.tx.release()
 	}
-	if ended != nil {
-		ended(err)
+	if plan.ended != nil {
+		plan.ended(err)
 	}
 	p.events.flush()
 }

@@ -29,26 +29,25 @@ func (m *Manager) get(ctx context.Context, id backend.ViewID, requests []string,
 		return nil, err
 	}
 	options := confdb.ReadOptions{Constraints: access.Constraints}
-	t, err := m.beginRead(ctx, id, "", requests, access.wait(), options)
+	read, err := m.planRead(ctx, id, "", requests, access.wait(), options)
 	if err != nil {
 		return nil, refusal(err, true)
 	}
-	kind, summary := "get-confdb", fmt.Sprintf("Get confdb through %q", id)
-	tasks := m.readTasks(t)
-	if len(tasks) == 0 {
+	t := read.tx
+	if len(read.tasks) == 0 {
 		defer t.release()
 		data, err := t.result(requests, options)
 		if err != nil {
-			m.addHeld(kind, summary) // as on snapd
+			m.addHeld(read.kind, read.summary) // as on snapd
 			return nil, refusal(err, true)
 		}
 		var c *record
-		_ = m.facts.Apply(func(d *facts.Draft) { c = bookOf(d).addReady(kind, summary, data) }) // a full disk prevents no read
+		_ = m.facts.Apply(func(d *facts.Draft) { c = bookOf(d).addReady(read.kind, read.summary, data) }) // a full disk prevents no read
 		t.access.Direct = true
 		m.events.later(t.endEvent(c.ID, c.Spawned, m.options.Now(), nil))
 		return c, nil
 	}
-	tasks = append(tasks, task{kind: "load-confdb-change", summary: "Load confdb data into the change",
+	read.tasks = append(read.tasks, task{kind: "load-confdb-change", summary: "Load confdb data into the change",
 		do: func(_ context.Context, c *change) error {
 			data, err := t.result(requests, options)
 			if err == nil {
@@ -56,9 +55,8 @@ func (m *Manager) get(ctx context.Context, id backend.ViewID, requests []string,
 			}
 			return err
 		}})
-	c, err := m.begin(plan{kind: kind, summary: summary, tx: t, tasks: tasks})
+	c, err := m.begin(read)
 	if err != nil {
-		t.release()
 		return nil, err
 	}
 	return c.record, nil
@@ -76,32 +74,35 @@ func (t *transaction) result(requests []string, options confdb.ReadOptions) (map
 	return nil, err
 }
 
-// beginRead waits for the turn at the confdb and makes all checks that snapd makes before it reads. It returns an *facts.Error,
-// or one of the engine.
-func (m *Manager) beginRead(ctx context.Context, id backend.ViewID, by string, requests []string, wait time.Duration,
-	options confdb.ReadOptions) (*transaction, error) {
-	if _, err := m.facts.Now().Schema(id); err != nil {
-		return nil, err
+// planRead waits for the turn at the confdb, makes all checks that snapd makes before it reads, and plans the change, on the
+// facts of one moment. It has no tasks if no hook runs. planRead returns an *facts.Error, or one of the engine.
+func (m *Manager) planRead(ctx context.Context, id backend.ViewID, by string, requests []string, wait time.Duration,
+	options confdb.ReadOptions) (plan, error) {
+	if _, err := m.facts.Now().Schema(id); err != nil { // at once, whoever has the turn
+		return plan{}, err
 	}
 	release, err := m.waitAccess(ctx, id, by, false, wait)
 	if err != nil {
-		return nil, err
+		return plan{}, err
 	}
-	t, err := checkRead(m.facts.Now(), id, by, requests, options)
+	now := m.facts.Now()
+	custodians := now.Custodians(id)
+	t, err := checkRead(now, custodians, id, by, requests, options)
 	if err != nil {
 		release()
-		return nil, err
+		return plan{}, err
 	}
 	t.release = release
-	return t, nil
+	return plan{kind: "get-confdb", summary: fmt.Sprintf("Get confdb through %q", id), tx: t,
+		tasks: m.readTasks(now, custodians, t)}, nil
 }
 
-func checkRead(now *facts.Facts, id backend.ViewID, by string, requests []string, options confdb.ReadOptions) (*transaction, error) {
+func checkRead(now *facts.Facts, custodians []facts.Connection, id backend.ViewID, by string, requests []string,
+	options confdb.ReadOptions) (*transaction, error) {
 	schema, err := now.Schema(id)
 	if err != nil {
 		return nil, err
 	}
-	custodians := now.Custodians(id)
 	if len(custodians) == 0 {
 		return nil, internal(fmt.Sprintf("cannot read confdb view %s: no custodian snap connected", id))
 	}
@@ -117,10 +118,8 @@ func checkRead(now *facts.Facts, id backend.ViewID, by string, requests []string
 }
 
 // readTasks plans a read: load-view hooks of the custodians, then their query-view hooks; nothing if there are none.
-func (m *Manager) readTasks(t *transaction) []task {
-	now := m.facts.Now()
+func (m *Manager) readTasks(now *facts.Facts, custodians []facts.Connection, t *transaction) []task {
 	var hooks []task
-	custodians := now.Custodians(t.view)
 	for _, kind := range []string{"load", "query"} {
 		for _, at := range custodians {
 			if now.HasHook(at.Snap, kind+"-view-"+at.Plug) {

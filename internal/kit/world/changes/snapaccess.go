@@ -28,13 +28,13 @@ func (m *Manager) waitOf(from Caller) time.Duration {
 // hooks make of them. If one of these hooks fails the values are the stored ones, and there is no error, as on snapd.
 func (m *Manager) GetFor(ctx context.Context, from Caller, id backend.ViewID, requests []string,
 	options confdb.ReadOptions) (*confdb.Schema, databag.Bag, error) {
-	t, err := m.beginRead(ctx, id, from.Snap, requests, m.waitOf(from), options)
+	read, err := m.planRead(ctx, id, from.Snap, requests, m.waitOf(from), options)
 	if err != nil {
 		m.events.report(Event{Kind: Refused, Time: m.options.Now(), View: id, By: from.Snap, Read: true, Requests: requests, Err: err.Error()})
 		return nil, databag.Bag{}, err
 	}
-	tasks := m.readTasks(t)
-	if tasks == nil {
+	t := read.tx
+	if len(read.tasks) == 0 {
 		t.access.Direct = true
 		now := m.options.Now()
 		m.events.later(t.endEvent("", now, now, nil))
@@ -42,7 +42,7 @@ func (m *Manager) GetFor(ctx context.Context, from Caller, id backend.ViewID, re
 		m.events.flush()
 		return t.schema, t.before, nil
 	}
-	failed, err := m.carryOut(ctx, from, t, plan{kind: "get-confdb", summary: fmt.Sprintf("Get confdb through %q", id), tasks: tasks})
+	failed, err := m.carryOut(ctx, from, read)
 	if err != nil {
 		return nil, databag.Bag{}, err
 	}
@@ -55,26 +55,25 @@ func (m *Manager) GetFor(ctx context.Context, from Caller, id backend.ViewID, re
 // SetFor writes what a snap writes outside of a transaction, and waits for the end. If a hook refuses there is no error, as on
 // snapd.
 func (m *Manager) SetFor(ctx context.Context, from Caller, id backend.ViewID, values map[string]any) error {
-	t, err := m.beginWrite(ctx, id, from.Snap, values, m.waitOf(from), true)
+	write, err := m.planWrite(ctx, id, from.Snap, values, m.waitOf(from), true)
 	if err != nil {
 		m.events.report(Event{Kind: Refused, Time: m.options.Now(), View: id, By: from.Snap, Values: values, Err: err.Error()})
 		return err
 	}
-	_, err = m.carryOut(ctx, from, t, plan{kind: "set-confdb", summary: fmt.Sprintf("Set confdb through %q", id), tasks: m.writeTasks(t)})
+	_, err = m.carryOut(ctx, from, write)
 	return err
 }
 
 // carryOut runs a transaction of a snap and waits for its end: as a change of its own, or, if a hook asks, as part of the
 // hook's change. failed says that the transaction has failed.
-func (m *Manager) carryOut(ctx context.Context, from Caller, t *transaction, p plan) (failed bool, err error) {
+func (m *Manager) carryOut(ctx context.Context, from Caller, p plan) (failed bool, err error) {
 	ended := make(chan error, 1)
-	p.tx, p.ended = t, func(err error) { ended <- err }
+	p.ended = func(err error) { ended <- err }
 	var c *change
 	if from.Hook != nil {
 		c = from.Hook.change
-		m.join(c, t, p.tasks, p.ended)
+		m.join(c, p)
 	} else if c, err = m.begin(p); err != nil {
-		t.release()
 		return false, err
 	}
 	limit := time.NewTimer(m.options.WriteLimit)
@@ -87,9 +86,9 @@ func (m *Manager) carryOut(ctx context.Context, from Caller, t *transaction, p p
 		return false, ctx.Err()
 	case <-limit.C:
 		verb := "write"
-		if t.access.Read {
+		if p.tx.access.Read {
 			verb = "read"
 		}
-		return false, fmt.Errorf("cannot %s confdb view %s: timed out (%s) waiting for change %s", verb, t.view, m.options.WriteLimit, c.ID)
+		return false, fmt.Errorf("cannot %s confdb view %s: timed out (%s) waiting for change %s", verb, p.tx.view, m.options.WriteLimit, c.ID)
 	}
 }

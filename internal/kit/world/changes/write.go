@@ -31,30 +31,27 @@ func (a Access) wait() time.Duration {
 // Set begins to write values through a view, as PUT does, and returns the ID of the change, in which hooks may still refuse.
 // nil unsets. If it returns an *facts.Error there is no change.
 func (m *Manager) Set(ctx context.Context, id backend.ViewID, values map[string]any, access Access) (string, error) {
-	tx, err := m.beginSet(ctx, id, values, access)
-	var c *change
-	if err == nil {
-		c, err = m.begin(plan{kind: "set-confdb", summary: fmt.Sprintf("Set confdb through %q", id), tx: tx, tasks: m.writeTasks(tx)})
-		if err != nil {
-			tx.release()
-		}
-	}
+	c, err := m.set(ctx, id, values, access)
 	if err != nil {
+		err = refusal(err, false)
 		m.events.report(Event{Kind: Refused, Time: m.options.Now(), View: id, Values: values, Err: err.Error()})
 		return "", err
 	}
 	return c.ID, nil
 }
 
-func (m *Manager) beginSet(ctx context.Context, id backend.ViewID, values map[string]any, access Access) (*transaction, error) {
+func (m *Manager) set(ctx context.Context, id backend.ViewID, values map[string]any, access Access) (*change, error) {
 	if err := m.checkEnabled(); err != nil {
 		return nil, err
 	}
 	if len(values) == 0 {
 		return nil, badRequest("cannot write confdb: request body contains no values")
 	}
-	tx, err := m.beginWrite(ctx, id, "", values, access.wait(), false)
-	return tx, refusal(err, false)
+	write, err := m.planWrite(ctx, id, "", values, access.wait(), false)
+	if err != nil {
+		return nil, err
+	}
+	return m.begin(write)
 }
 
 func (p *performer) checkEnabled() error {
@@ -67,27 +64,31 @@ func (p *performer) checkEnabled() error {
 	return nil
 }
 
-// beginWrite waits for the turn at the confdb and makes all checks that snapd makes before there is a change. It returns an
-// *facts.Error, or one of the engine.
-func (m *Manager) beginWrite(ctx context.Context, id backend.ViewID, by string, values map[string]any, wait time.Duration,
-	exact bool) (*transaction, error) {
-	if _, err := m.facts.Now().Schema(id); err != nil {
-		return nil, err
+// planWrite waits for the turn at the confdb, makes all checks that snapd makes before there is a change, and plans the change,
+// on the facts of one moment. It returns an *facts.Error, or one of the engine.
+func (m *Manager) planWrite(ctx context.Context, id backend.ViewID, by string, values map[string]any, wait time.Duration,
+	exact bool) (plan, error) {
+	if _, err := m.facts.Now().Schema(id); err != nil { // at once, whoever has the turn
+		return plan{}, err
 	}
 	release, err := m.waitAccess(ctx, id, by, true, wait)
 	if err != nil {
-		return nil, err
+		return plan{}, err
 	}
-	tx, err := checkWrite(m.facts.Now(), id, by, values, exact)
+	now := m.facts.Now()
+	custodians := now.Custodians(id)
+	t, err := checkWrite(now, custodians, id, by, values, exact)
 	if err != nil {
 		release()
-		return nil, err
+		return plan{}, err
 	}
-	tx.release = release
-	return tx, nil
+	t.release = release
+	return plan{kind: "set-confdb", summary: fmt.Sprintf("Set confdb through %q", id), tx: t,
+		tasks: m.writeTasks(now, custodians, t)}, nil
 }
 
-func checkWrite(now *facts.Facts, id backend.ViewID, by string, values map[string]any, exact bool) (*transaction, error) {
+func checkWrite(now *facts.Facts, custodians []facts.Connection, id backend.ViewID, by string, values map[string]any,
+	exact bool) (*transaction, error) {
 	schema, err := now.Schema(id)
 	if err != nil {
 		return nil, err
@@ -97,7 +98,6 @@ func checkWrite(now *facts.Facts, id backend.ViewID, by string, values map[strin
 	if err := t.tx.Write(id.View, values); err != nil {
 		return nil, err
 	}
-	custodians := now.Custodians(id)
 	if len(custodians) == 0 {
 		return nil, internal(fmt.Sprintf("cannot write confdb view %s: no custodian snap connected", id))
 	}
@@ -127,9 +127,7 @@ var (
 
 // writeTasks plans a write as snapd 2.77 does: change-view and save-view hooks of the custodians, commit, observe-view hooks of
 // snaps whose views may show what was written, except the snap that asked.
-func (m *Manager) writeTasks(t *transaction) []task {
-	now := m.facts.Now()
-	custodians := now.Custodians(t.view)
+func (m *Manager) writeTasks(now *facts.Facts, custodians []facts.Connection, t *transaction) []task {
 	tasks := []task{clearOnError}
 	for _, at := range custodians {
 		if now.HasHook(at.Snap, "change-view-"+at.Plug) {
