@@ -93,16 +93,17 @@ demo: build ## all four roles on this machine, until interrupted; ARGS=--once fo
 test: ## every test, with the race detector where there is a C compiler; no root, no snapd; ARGS=... for a part of it
 	@$(GO) run ./internal/testrun $(ARGS)
 
+# LOADED: flags with which the linters load the packages, such as -race; what the tests have compiled, or will, is then shared.
 .PHONY: check
 check: ## vet, linters, formatting, modules, workflows, scripts, generated files
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
-	$(GO) tool errcheck -exclude .ci/errcheck-exclude.txt -ignoretests ./...
+	$(GO) vet $(LOADED) ./...
+	staticcheck=$$($(GO) tool -n staticcheck) && GOFLAGS="$$GOFLAGS $(LOADED)" "$$staticcheck" ./...
+	errcheck=$$($(GO) tool -n errcheck) && GOFLAGS="$$GOFLAGS $(LOADED)" "$$errcheck" -exclude .ci/errcheck-exclude.txt -ignoretests ./...
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted" >&2; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) tool actionlint -shellcheck= -pyflakes=
 	.ci/shellcheck
-	.ci/generated
+	GOFLAGS="$$GOFLAGS $(LOADED)" .ci/generated
 
 .PHONY: bench
 bench: ## benchmarks, each beside its floor or peer in the same run

@@ -80,7 +80,7 @@ func countUp(ctx context.Context, b *embedded.Backend) error {
 func TestProcessesShareACounter(t *testing.T) {
 	t.Parallel()
 	processes, times := 8, 1000
-	if testing.Short() {
+	if testing.Short() || program.Raced {
 		times = 50
 	}
 	path := filepath.Join(t.TempDir(), "confdb.json")
