@@ -13,7 +13,6 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -117,7 +116,7 @@ func Parse(file string, text []byte) (*Document, error) {
 }
 
 // signed matches the headers of an assertion. YAML has none of the headers at their end.
-var signed = regexp.MustCompile(`\A\s*type: [^\n]*\n(?:[^\n]+\n)*(?:sign-key-sha3-384|body-length): `)
+var signed = lazily(`\A\s*type: [^\n]*\n(?:[^\n]+\n)*(?:sign-key-sha3-384|body-length): `)
 
 func formOf(file string, text []byte) Form {
 	switch start := bytes.TrimLeft(text, " \t\r\n"); {
@@ -125,7 +124,7 @@ func formOf(file string, text []byte) Form {
 		return JSON
 	case bytes.HasPrefix(start, []byte("/")) && filepath.Ext(file) == ".json": // a comment
 		return JSON
-	case signed.Match(text), filepath.Ext(file) == ".assert":
+	case signed().Match(text), filepath.Ext(file) == ".assert":
 		return Assertion
 	}
 	return YAML

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"aspects-poc/registry/dialect"
@@ -14,11 +15,11 @@ import (
 
 // placeholder matches text in place of a value that is filled in later: marks around a name, as in <your-account-id>,
 // @ID@, %%ID%%, ${ID}, {{ id }}, [[ID]], __ID__ or ~ID~; $ID, %(id)s, YOUR_ID, and dots.
-var placeholder = regexp.MustCompile(`^\s*(?:[^\pL\pN\s"'.,:;-].*[^\pL\pN\s"'.,:;-]|\$\w+|%\(\w+\)s|[A-Z][A-Z0-9_-]{2,}|\.\.\.|…)\s*$`)
+var placeholder = lazily(`^\s*(?:[^\pL\pN\s"'.,:;-].*[^\pL\pN\s"'.,:;-]|\$\w+|%\(\w+\)s|[A-Z][A-Z0-9_-]{2,}|\.\.\.|…)\s*$`)
 
 // Placeholder reports whether a text stands for a value that is filled in later: an account ID, a revision or a timestamp.
 func Placeholder(text string) bool {
-	return placeholder.MatchString(text) && dialect.ValidAccount(text) != nil
+	return placeholder().MatchString(text) && dialect.ValidAccount(text) != nil
 }
 
 // Unfilled reports whether a header is a placeholder. A signed assertion has none.
@@ -89,15 +90,15 @@ func (d *Document) setHeader(name, text string) {
 
 // bare matches a template's value that YAML cannot read; directive matches a line that only a template can have.
 var (
-	bare      = regexp.MustCompile("(?m)^([ \t]*(?:- +)*(?:[\\w.-]+|\"[^\"\n]*\"|'[^'\n]*'):[ \t]+|[ \t]*(?:- +)+)([@%`][^#\n]*?|\\{[{%][^\n]*?[}%]\\}[^#\n]*?)([ \t]*(?:#[^\n]*)?)$")
-	directive = regexp.MustCompile(`(?m)^[ \t]*\{[%#].*[%#]\}[ \t]*$`)
+	bare      = lazily("(?m)^([ \t]*(?:- +)*(?:[\\w.-]+|\"[^\"\n]*\"|'[^'\n]*'):[ \t]+|[ \t]*(?:- +)+)([@%`][^#\n]*?|\\{[{%][^\n]*?[}%]\\}[^#\n]*?)([ \t]*(?:#[^\n]*)?)$")
+	directive = lazily(`(?m)^[ \t]*\{[%#].*[%#]\}[ \t]*$`)
 )
 
 // asTexts returns YAML with placeholders in quotes, on the same lines.
 func asTexts(text []byte) []byte {
-	text = directive.ReplaceAllFunc(text, func(line []byte) []byte { return []byte("#") })
-	return bare.ReplaceAllFunc(text, func(line []byte) []byte {
-		parts := bare.FindSubmatch(line)
+	text = directive().ReplaceAllFunc(text, func(line []byte) []byte { return []byte("#") })
+	return bare().ReplaceAllFunc(text, func(line []byte) []byte {
+		parts := bare().FindSubmatch(line)
 		quoted := "'" + strings.ReplaceAll(string(parts[2]), "'", "''") + "'"
 		return bytes.Join([][]byte{parts[1], []byte(quoted), parts[3]}, nil)
 	})
@@ -123,5 +124,15 @@ func unbrace(n *yaml.Node, rows [][]byte) {
 	}
 	for _, inner := range n.Content {
 		unbrace(inner, rows)
+	}
+}
+
+// lazily returns a function that compiles a pattern once, when it is needed: most programs read no document of others.
+func lazily(pattern string) func() *regexp.Regexp {
+	var once sync.Once
+	var compiled *regexp.Regexp
+	return func() *regexp.Regexp {
+		once.Do(func() { compiled = regexp.MustCompile(pattern) })
+		return compiled
 	}
 }

@@ -166,7 +166,7 @@ func toYAML(n *Node, header bool) *yaml.Node {
 	case String:
 		if header && plain(n.Text) {
 			tag := "!!timestamp"
-			if jsonLiteral.MatchString(n.Text) {
+			if jsonLiteral().MatchString(n.Text) {
 				tag = "!!int"
 			}
 			return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: n.Text}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -103,9 +102,9 @@ func decodeYAML(file string, text []byte) ([]*yaml.Node, error) {
 		}
 	}
 	if err != nil {
-		reason := yamlLine.ReplaceAllString(err.Error(), "")
+		reason := yamlLine().ReplaceAllString(err.Error(), "")
 		wrong := Position{wrongLine(text, err), 1}
-		if line := bytes.Split(text, []byte("\n"))[wrong.Line-1]; tabbed.Match(line) {
+		if line := bytes.Split(text, []byte("\n"))[wrong.Line-1]; tabbed().Match(line) {
 			wrong.Column = bytes.IndexByte(line, '\t') + 1
 			reason += "; a tab does not indent: use spaces"
 		}
@@ -175,7 +174,7 @@ func wrongLine(text []byte, err error) int {
 			}
 		}
 	}
-	if told := toldLine.FindStringSubmatch(err.Error()); budget <= 0 && told != nil {
+	if told := toldLine().FindStringSubmatch(err.Error()); budget <= 0 && told != nil {
 		line, _ := strconv.Atoi(told[1])
 		return max(last+1, line)
 	}
@@ -183,11 +182,11 @@ func wrongLine(text []byte, err error) int {
 }
 
 // tabbed finds a line that a tab indents.
-var tabbed = regexp.MustCompile(`^[ -]*\t`)
+var tabbed = lazily(`^[ -]*\t`)
 
-var toldLine = regexp.MustCompile(`line (\d+):`)
+var toldLine = lazily(`line (\d+):`)
 
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\n\s*)?(?:line \d+: )?`)
+var yamlLine = lazily(`^(?:yaml: )?(?:unmarshal errors:\n\s*)?(?:line \d+: )?`)
 
 // A converter converts the library's nodes.
 type converter struct {
@@ -372,11 +371,11 @@ func (c *converter) scalar(n *yaml.Node, header bool) (*Node, error) {
 	return node, nil
 }
 
-var jsonLiteral = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$`)
+var jsonLiteral = lazily(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$`)
 
 // jsonNumber returns a YAML number in JSON's notation.
 func jsonNumber(n *yaml.Node) (string, error) {
-	if jsonLiteral.MatchString(n.Value) {
+	if jsonLiteral().MatchString(n.Value) {
 		if number, err := strconv.ParseFloat(n.Value, 64); err != nil || math.IsInf(number, 0) {
 			return "", errors.New("out of range")
 		}
@@ -441,7 +440,7 @@ func plain(text string) bool {
 			return false
 		}
 	}
-	return jsonLiteral.MatchString(text) || stamp.MatchString(text)
+	return jsonLiteral().MatchString(text) || stamp().MatchString(text)
 }
 
-var stamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)$`)
+var stamp = lazily(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)$`)

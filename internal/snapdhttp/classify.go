@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 
 	"aspects-poc/internal/calls"
 	"aspects-poc/registry/backend"
@@ -132,7 +133,15 @@ func ends(suffix string) matcher {
 	return func(bare string) bool { return strings.HasSuffix(bare, suffix) }
 }
 
-func like(pattern string) matcher { return regexp.MustCompile(pattern).MatchString }
+// like matches a pattern, which is compiled when it is needed: most programs never see an error of snapd.
+func like(pattern string) matcher {
+	var once sync.Once
+	var compiled *regexp.Regexp
+	return func(message string) bool {
+		once.Do(func() { compiled = regexp.MustCompile(pattern) })
+		return compiled.MatchString(message)
+	}
+}
 
 // messages maps messages to kinds; the first match wins. Words of a custodian or hook stand at the end of a message
 // and may say anything, so the rows for such messages come first.
