@@ -105,6 +105,10 @@ check: ## vet, linters, formatting, modules, workflows, scripts, generated files
 	.ci/shellcheck
 	GOFLAGS="$$GOFLAGS $(LOADED)" .ci/generated
 
+.PHONY: vulnerabilities
+vulnerabilities: ## known vulnerabilities in what the program calls; needs the network
+	.ci/vulnerabilities
+
 .PHONY: bench
 bench: ## benchmarks, each beside its floor or peer in the same run
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 1h ./...
