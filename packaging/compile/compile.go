@@ -113,7 +113,10 @@ func cuts() []cut {
 	}
 	// The server asks swag for a registered description. The rest of swag reads Go's sources, for go generate: it would
 	// bring Go's type checker into the binary.
-	return []cut{ui, {module: "github.com/swaggo/swag", folder: "swag", files: []string{"swagger.go"}}}
+	// echo-swagger would turn the description into YAML, at a path that the server does not have.
+	yaml := cut{module: "github.com/ghodss/yaml", folder: "yaml", text: "package yaml\n\nimport \"errors\"\n\n" +
+		"func JSONToYAML([]byte) ([]byte, error) { return nil, errors.ErrUnsupported }\n"}
+	return []cut{ui, yaml, {module: "github.com/swaggo/swag", folder: "swag", files: []string{"swagger.go"}}}
 }
 
 // leanModfile writes the modules of cuts into leanFolder, and a go.mod that uses them. It returns the name of that go.mod,
