@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/seal"
@@ -30,10 +33,13 @@ func secretRotate(env *roles.Env) *cli.Command {
 			"several servers on one database none, and all need a copy of the new key file before they start again. If it is " +
 			"interrupted, the server seals the rest when it starts. The former keys stay in the file, for backups that were made " +
 			"before: delete their lines when you do not need them any more. With --given the key file has the new key in its first " +
-			"line already: that is for a file that the command cannot write, and for servers that run on with both keys.",
+			"line already: that is for a file that the command cannot write, and for servers that run on with both keys. With " +
+			"--lost a secret that no key in the file opens is removed, and the command prints where: set these layers again. " +
+			"Devices keep the values that they have.",
 		UsageText: "aspects-poc server secret rotate",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "given", Usage: "make no key: take the first one of the key file"},
+			&cli.BoolFlag{Name: "lost", Usage: "remove the secrets that no key opens; without it nothing is changed then"},
 			secretKeyFlag(), stateFlag(), databaseFlag(), targetSchemaFlag(),
 		}, roles.CommonFlags()...),
 		Action: func(c *cli.Context) error {
@@ -48,12 +54,12 @@ func secretRotate(env *roles.Env) *cli.Command {
 			if err := checkDatabase(config.Database); err != nil {
 				return err
 			}
-			return rotate(c.Context, env, config, c.Bool("given"))
+			return rotate(c.Context, env, config, c.Bool("given"), c.Bool("lost"))
 		},
 	}
 }
 
-func rotate(ctx context.Context, env *roles.Env, config Config, given bool) (err error) {
+func rotate(ctx context.Context, env *roles.Env, config Config, given, lost bool) (err error) {
 	if config.Database == "" {
 		if _, err := os.Stat(config.State); err != nil { // opening would create the file
 			return fmt.Errorf("cannot change the key: %w; name the server's database with --state FILE", err)
@@ -70,6 +76,17 @@ func rotate(ctx context.Context, env *roles.Env, config Config, given bool) (err
 	defer func() { err = errors.Join(err, store.Close()) }()
 	file := keyFileOf(config)
 	ring, err := fleet.Keys(ctx, store, file.keys)
+	var report func(place string)
+	if lost {
+		report = func(place string) {
+			if strings.HasPrefix(place, "layer ") { // a device reports again
+				fmt.Fprintln(env.Stdout, "removed the secret of "+plain.Line(place))
+			}
+		}
+		if ring, err = file.read(); !given && errors.Is(err, fs.ErrNotExist) {
+			ring, err = nil, nil
+		}
+	}
 	if err != nil {
 		return file.explain(err)
 	}
@@ -79,7 +96,7 @@ func rotate(ctx context.Context, env *roles.Env, config Config, given bool) (err
 		}
 	}
 	options.Keys = func(bool) (*seal.Ring, error) { return ring, nil }
-	changed, err := fleet.Seal(ctx, store, options)
+	changed, err := fleet.Seal(ctx, store, options, report)
 	if err != nil {
 		return fmt.Errorf("%w; the key file has the new key: the server seals the rest when it starts", err)
 	}

@@ -125,6 +125,18 @@ func TestKeyFile(t *testing.T) {
 	}
 	third := run(t, flags...)
 	offers(t, third.url, canary)
+	third.stop()
+
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = command(t, nil, append(rotate, "--lost")...)
+	if code != 0 || !strings.Contains(stdout, `removed the secret of layer everyone."control-tunnel"."secret-key"`) {
+		t.Errorf("without any key: exit %d: %s%s", code, stdout, stderr)
+	}
+	fourth := run(t, flags...)
+	putSecret(t, fourth.url, canary)
+	offers(t, fourth.url, canary)
 }
 
 // TestKeyFilesOfServers has two servers on one database: the second needs the key file of the first.

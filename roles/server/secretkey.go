@@ -35,7 +35,8 @@ func (f keyFile) keys(fresh bool) (*seal.Ring, error) {
 		return f.create()
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w; put the file back from your copy of it, or copy it from the server that made it", err)
+		err = fmt.Errorf("%w; put the file back from your copy of it, or copy it from the server that made it "+
+			"(if it is lost: aspects-poc server secret rotate --lost)", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the key of the secrets in the database (--secret-key-file): %w", err)
@@ -84,13 +85,16 @@ func (f keyFile) create() (*seal.Ring, error) {
 	return ring, nil
 }
 
-// rotate puts a new key before those in the file.
+// rotate puts a new key before those in the file, which are ring; nil for none.
 func (f keyFile) rotate(ring *seal.Ring) (*seal.Ring, error) {
 	path := f.path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	rotated := ring.Rotated()
+	rotated := seal.Random()
+	if ring != nil {
+		rotated = ring.Rotated()
+	}
 	if err := durable.Write(path, rotated.Text(), 0o600); err != nil {
 		return nil, fmt.Errorf("%w; nothing was changed", err)
 	}
@@ -100,8 +104,8 @@ func (f keyFile) rotate(ring *seal.Ring) (*seal.Ring, error) {
 // explain adds what to do to an error of opening a fleet.
 func (f keyFile) explain(err error) error {
 	if errors.Is(err, seal.ErrOtherKey) {
-		return fmt.Errorf("%w: %s is not its key file; put the right one there from your copy, or copy it from the server that made it",
-			err, f.path)
+		return fmt.Errorf("%w: %s is not its key file; put the right one there from your copy, or copy it from the server that made it "+
+			"(if it is lost: aspects-poc server secret rotate --lost)", err, f.path)
 	}
 	return err
 }

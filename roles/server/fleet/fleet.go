@@ -104,7 +104,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the fleet: %w", err)
 	}
-	seals, _, err := openSeals(ctx, store, names, options, false)
+	seals, _, err := openSeals(ctx, store, names, options, false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the fleet: %w", err)
 	}

@@ -61,9 +61,12 @@ func (s sealState) ring(keys func(fresh bool) (*seal.Ring, error)) (*seal.Ring, 
 }
 
 // openSeals returns what seals and opens the secrets of a store; nil if it has none and gets none. Plain secrets in the store
-// are sealed first, and all of them if always is true, or if the first key is a new one.
-func openSeals(ctx context.Context, store Store, names names, options Options, always bool) (*seals, int, error) {
-	s := &seals{names: names, secrets: newSecrets(names, nil)}
+// are sealed first, and all of them if always is true, or if the first key is a new one. If lost is not nil, what no key opens
+// is left out.
+func openSeals(
+	ctx context.Context, store Store, names names, options Options, always bool, lost func(place string),
+) (*seals, int, error) {
+	s := &seals{names: names, secrets: newSecrets(names, nil), lost: lost}
 	for {
 		present, text, err := readSealState(ctx, store)
 		switch {
@@ -72,7 +75,12 @@ func openSeals(ctx context.Context, store Store, names names, options Options, a
 		case text == "" && (options.Keys == nil || len(s.secrets.views) == 0):
 			return nil, 0, nil
 		}
-		if s.ring, err = present.ring(options.Keys); err != nil {
+		if lost != nil {
+			s.ring, err = options.Keys(false)
+		} else {
+			s.ring, err = present.ring(options.Keys)
+		}
+		if err != nil {
 			return nil, 0, err
 		}
 		sum := sha256.Sum256(options.Schema)
@@ -113,12 +121,13 @@ func (s *seals) renewAll(ctx context.Context, store Store, text string, present,
 }
 
 // Seal seals all secrets of a store with the first of the keys, whatever sealed them before, and returns the number of layers,
-// entries of the history and reports that this changed. No other key is needed for the store afterwards.
-func Seal(ctx context.Context, store Store, options Options) (changed int, err error) {
+// entries of the history and reports that this changed. No other key is needed for the store afterwards. If lost is nil, all
+// secrets have to open; else what no key opens is removed, and lost is told of each by its layer or report, and its path.
+func Seal(ctx context.Context, store Store, options Options, lost func(place string)) (changed int, err error) {
 	options.complete()
 	names, err := readNames(options.Schema)
 	if err == nil {
-		_, changed, err = openSeals(ctx, store, names, options, true)
+		_, changed, err = openSeals(ctx, store, names, options, true, lost)
 	}
 	if err != nil {
 		return changed, fmt.Errorf("cannot seal the secrets: %w", err)

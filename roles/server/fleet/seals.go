@@ -34,7 +34,8 @@ type seals struct {
 	secrets *secrets
 	// foreign takes what cannot be opened for a device's own text: nothing was ever sealed in this store.
 	foreign bool
-	digests map[string]string // in a renewal with several keys: from any digest of a layer's secret to the present one
+	lost    func(place string) // nil, or is told of what cannot be opened, and is left out
+	digests map[string]string  // in a renewal with several keys: from any digest of a layer's secret to the present one
 }
 
 func ofLayer(name LayerName) string { return "layer " + string(name) }
@@ -62,16 +63,28 @@ func walk(value any, place string, replace func(value any, place string) (any, b
 			if value[name], err = walk(inner, place+"."+strconv.Quote(name), replace); err != nil {
 				return nil, err
 			}
-		}
-	case []any:
-		for i, inner := range value {
-			if value[i], err = walk(inner, place+"[]", replace); err != nil {
-				return nil, err
+			if value[name] == gone {
+				delete(value, name)
 			}
 		}
+	case []any:
+		left := value[:0]
+		for _, inner := range value {
+			next, err := walk(inner, place+"[]", replace)
+			if err != nil {
+				return nil, err
+			}
+			if next != gone {
+				left = append(left, next)
+			}
+		}
+		return left, nil
 	}
 	return value, nil
 }
+
+// gone takes the place of a value that walk is to leave out.
+var gone any = new(pending)
 
 func (c Config) has(member string) bool { return strings.Contains(c.text, `"`+member+`":`) }
 
@@ -247,6 +260,11 @@ func (s *seals) openText(id uuid.UUID, text text) (bool, error) {
 	}
 	place := ofReport(id) + " " + text.what
 	opened, err := s.ring.Open(place, sealed)
+	if err != nil && s.lost != nil && !s.foreign {
+		s.lost(place)
+		*text.of = ""
+		return true, nil
+	}
 	if err != nil && !s.foreign {
 		return false, fmt.Errorf("cannot open the secret of %s: %w", place, err)
 	}
@@ -327,8 +345,12 @@ func (s *seals) renewConfig(owner string, config Config, ofHistory bool) (Config
 	return s.sealAfter(owner, s.names.short(config), func(value any, place string) (any, bool, error) {
 		if object, is := isSealed(value); is {
 			opened, err := s.openValue(object, place)
-			if err != nil && s.foreign {
+			switch {
+			case err != nil && s.foreign:
 				opened, err = object, nil
+			case err != nil && s.lost != nil:
+				s.lost(place)
+				return gone, true, nil
 			}
 			return &pending{value: opened}, true, err
 		}

@@ -105,8 +105,13 @@ func (s *Store) rewriteSome(
 		if err := found.Close(); err != nil {
 			return err
 		}
+		update, err := conn.PrepareContext(ctx, table.Update)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = update.Close() }() // what matters has been told by Exec
 		for _, values := range updates {
-			if _, err := conn.ExecContext(ctx, table.Update, values...); err != nil {
+			if _, err := update.ExecContext(ctx, values...); err != nil {
 				return err
 			}
 		}

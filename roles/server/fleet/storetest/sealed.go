@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +137,11 @@ func Sealed(t *testing.T, place func(t *testing.T) (open func() fleet.Store, atR
 		v.with(ring, v.restoresPresent)
 		v.rotates(ring)
 	})
+	t.Run("a lost key", func(t *testing.T) {
+		v := start(t)
+		v.with(ring, v.fill)
+		v.loses()
+	})
 	t.Run("another key", func(t *testing.T) {
 		v := start(t)
 		v.with(ring, v.fill)
@@ -227,7 +233,7 @@ func (v *vault) rotates(ring *seal.Ring) {
 	ok(v.T, err)
 	store := v.open()
 	for left := range 3 {
-		_, err := fleet.Seal(v.Context(), &breaking{store, 2 * left}, keysOf(rotated))
+		_, err := fleet.Seal(v.Context(), &breaking{store, 2 * left}, keysOf(rotated), nil)
 		if !errors.Is(err, errBroken) {
 			v.Fatalf("not interrupted: %v", err)
 		}
@@ -238,12 +244,40 @@ func (v *vault) rotates(ring *seal.Ring) {
 	v.refused(keysOf(ring))
 	v.with(alone, v.keepsSecrets)
 	store = v.open()
-	changed, err := fleet.Seal(v.Context(), store, keysOf(alone))
+	changed, err := fleet.Seal(v.Context(), store, keysOf(alone), nil)
 	ok(v.T, err)
 	if changed != 0 {
 		v.Errorf("%d changed without a new key", changed)
 	}
 	closeStore(v.T, store)
+}
+
+// loses seals with a new key what no key opens any more.
+func (v *vault) loses() {
+	v.Helper()
+	ring := seal.Random()
+	store := v.open()
+	var lost []string
+	_, err := fleet.Seal(v.Context(), store, keysOf(ring), func(place string) { lost = append(lost, place) })
+	ok(v.T, err)
+	closeStore(v.T, store)
+	want := []string{`layer everyone."control-tunnel"."secret-key"`, `layer labels/berlin."control-tunnel"."secret-key"`,
+		"layer " + string(fleet.DeviceLayer(v.device)) + `."control-tunnel"."secret-key"`}
+	for _, place := range want {
+		if !slices.Contains(lost, place) {
+			v.Errorf("%s is not told to be lost: %v", place, lost)
+		}
+	}
+	v.with(ring, func(rules *fleet.Fleet) {
+		answer, err := rules.Poll(v.Context(), v.device, v.report(3, "hash"))
+		ok(v.T, err)
+		if answer.Offer == nil || answer.Offer.Config.String() != `{"control-tunnel":{"interface":"wg0"}}` {
+			v.Errorf("the device is offered %+v", answer.Offer)
+		}
+		_, err = rules.Set(v.Context(), fleet.Change{Layer: fleet.Layer{Name: fleet.DeviceLayer(v.device), Config: tunnel(v.T, "-2-2")}})
+		ok(v.T, err)
+		v.check(rules)
+	})
 }
 
 func withoutLast(lines []byte) []byte {
