@@ -12,6 +12,7 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/clock"
 	"aspects-poc/roles/server/fleet"
 
 	"github.com/google/uuid"
@@ -94,12 +95,13 @@ func holder(device fleet.Device, err error) (access.Holder, error) {
 // newGate returns the gate of a fleet. Until the fleet is closed, a goroutine makes the gate forget devices that change; it
 // closes followed at its end.
 func newGate(
-	ctx context.Context, rules *fleet.Fleet, tokens access.Store, config Access,
+	ctx context.Context, rules *fleet.Fleet, tokens access.Store, config Access, told *clock.Clock,
 ) (gate *access.Gate, followed <-chan struct{}, err error) {
 	nonces, _ := tokens.(access.Nonces) // of a store that several servers share
 	gate, err = access.New(access.Options{
 		Devices: fleetDevices{rules}, Tokens: tokens, Nonces: nonces,
 		AllowUnsigned: config.AllowUnsigned, Enrolment: config.Enrolment, PublicURL: config.PublicURL,
+		Now: told.Now, Doubt: told.Doubt,
 	})
 	if err != nil {
 		return nil, nil, err

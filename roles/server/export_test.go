@@ -4,7 +4,12 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"time"
+
+	"aspects-poc/roles/server/clock"
 )
+
+// ShiftClock has the clock of this process say what is read.
+func ShiftClock(read func() clock.Reading) { readClock = read }
 
 // LoadCertificate is for the test of certificates that are replaced.
 func LoadCertificate(certFile, keyFile string, log *slog.Logger, now func() time.Time) (func() *tls.Certificate, error) {

@@ -56,7 +56,8 @@ type Config struct {
 	Drain      time.Duration // longest time for requests under way at the end
 	Once       bool          // start, check, stop
 	Interval   time.Duration // between two runs of housekeeping
-	Fleet      fleet.Options // Log and Schema are set by Run
+	TrustClock bool          // the clock is right, whatever the times in the store
+	Fleet      fleet.Options // Log, Now and Schema are set by Run
 	Access     Access
 	Log        *slog.Logger
 	Out        io.Writer // for the line with the address
@@ -86,13 +87,18 @@ func Run(ctx context.Context, config Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	told, err := newClock(ctx, store, config)
+	if err != nil {
+		return err
+	}
+	options.Now = told.Now
 	measured := metrics.New(config.Log)
 	rules, err := fleet.Open(ctx, measured.Store(store), options)
 	if err != nil {
 		return file.explain(err)
 	}
 	measured.Watch(rules)
-	gate, followed, err := newGate(ctx, rules, tokens, config.Access)
+	gate, followed, err := newGate(ctx, rules, tokens, config.Access, told)
 	if err != nil {
 		return errors.Join(err, rules.Close())
 	}
@@ -112,10 +118,11 @@ func Run(ctx context.Context, config Config) (err error) {
 	url := at.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	shown := page.New(rules, page.Options{})
+	shown := page.New(rules, page.Options{Now: told.Now})
 	lot := parking.New(at.listener)
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
+		Now: told.Now, Doubt: told.Doubt,
 		Missing: shown.Missing, Lot: lot,
 		// Prometheus may send the parameters of its job to all targets: /metrics ignores them.
 		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
@@ -137,6 +144,9 @@ func Run(ctx context.Context, config Config) (err error) {
 	}
 	if config.Once {
 		return errors.Join(check(ctx, at, config.Out), stop())
+	}
+	if timed, ok := store.(fleet.Timed); ok {
+		go follow(stopping, told, timed)
 	}
 	housekeeping(ctx, rules, gate, config)
 	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())

@@ -20,6 +20,7 @@ import (
 	"aspects-poc/roles"
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server"
+	"aspects-poc/roles/server/clock"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/serverapi"
 )
@@ -27,6 +28,9 @@ import (
 // TestMain lets tests start this program as a server of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv("ASPECTS_TEST_SERVER") != "" {
+		if file := os.Getenv(shiftFile); file != "" {
+			server.ShiftClock(func() clock.Reading { return shifted(file) })
+		}
 		os.Exit(roles.Main(os.Args, server.Role))
 	}
 	os.Exit(postgrestest.Main(m))

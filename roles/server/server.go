@@ -68,6 +68,8 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body, in `BYTES`"},
 			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
 				Usage: "`DURATION` in which running requests may finish when the server stops"},
+			&cli.BoolFlag{Name: "trust-clock", Usage: "believe the clock although the database has later times, which are " +
+				"then corrected; for one start, after the clock was ahead"},
 		}, accessFlags()...),
 		Check: func(c *cli.Context, s *roles.Settings) error {
 			return errors.Join(checkOperators(c.String("operators")), newConfig(env, c, s).check())
@@ -114,12 +116,13 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 			StatsStep:    c.Duration("stats-step"),
 			StatsKeep:    keep,
 		},
-		Drain:    c.Duration("drain"),
-		Once:     s.Once,
-		Interval: s.Interval,
-		Log:      s.Log,
-		Out:      env.Stdout,
-		Access:   newAccess(c),
+		TrustClock: c.Bool("trust-clock"),
+		Drain:      c.Duration("drain"),
+		Once:       s.Once,
+		Interval:   s.Interval,
+		Log:        s.Log,
+		Out:        env.Stdout,
+		Access:     newAccess(c),
 	}
 }
 

@@ -90,6 +90,9 @@ func (g *Gate) Once(request *http.Request) error {
 	return g.novel(known, now)
 }
 
+// doubtRetry is the Retry-After of a registration while the server's clock is in doubt, in seconds.
+const doubtRetry = 60
+
 // An Admission is what a new device gets.
 type Admission struct {
 	Status string            // serverapi.Active or Pending
@@ -99,6 +102,12 @@ type Admission struct {
 // Admit decides whether a new device may register with an enrolment token ("" for none). It counts one use of the token. The
 // error is a *Refusal or the store's. Where enrolment is Open, a token has no effect.
 func (g *Gate) Admit(ctx context.Context, token string) (Admission, error) {
+	if g.options.Doubt != nil {
+		if err := g.options.Doubt(); err != nil {
+			return Admission{}, &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: doubtRetry,
+				Detail: "No new device can register until the server's clock is right", Cause: err}
+		}
+	}
 	if token == "" {
 		switch g.options.Enrolment {
 		case Open:

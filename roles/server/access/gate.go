@@ -30,6 +30,9 @@ type Options struct {
 	PublicURL string
 	Window    time.Duration    // zero means DefaultWindow
 	Now       func() time.Time // nil means time.Now
+	// Doubt returns why Now may be wrong; nil if there is no reason. No device registers meanwhile. A nil Doubt means that
+	// Now is right.
+	Doubt func() error
 }
 
 // A Gate decides who may call. It is safe for concurrent use.

@@ -19,6 +19,9 @@ func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		response := c.Response()
 		response.Header().Set(echo.HeaderXRequestID, chooseID(c.Request()))
 		response.Header().Set("X-Content-Type-Options", "nosniff")
+		response.Before(func() { // devices with a wrong clock sign by it
+			response.Header().Set("Date", h.now().UTC().Format(http.TimeFormat))
+		})
 		if err := next(c); !errors.Is(err, errLater) {
 			h.finish(c, begin, err)
 		}

@@ -34,6 +34,9 @@ type Options struct {
 	Stopping context.Context
 	// Lot is the listener of the server, which holds polls; nil means that their handlers wait.
 	Lot *parking.Lot
+	// Now is the time of answers (Date); nil means time.Now. Doubt returns why it may be wrong; nil means that it is right.
+	Now   func() time.Time
+	Doubt func() error
 }
 
 // handlers has the handlers and their state.
@@ -45,6 +48,8 @@ type handlers struct {
 	observed func(method, route string, status int, took time.Duration)
 	missing  echo.HandlerFunc // nil for none
 	stopping context.Context
+	now      func() time.Time
+	doubt    func() error       // nil: now is right
 	streams  chan struct{}      // one element for each open stream of events
 	checks   singleflight.Group // checks of the store, for readiness
 	lot      *parking.Lot       // nil for none
@@ -108,12 +113,15 @@ func (h *handlers) api() []Route {
 // New returns the API of a fleet, with the documentation and the routes of Beside.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
-		missing: options.Missing, streams: make(chan struct{}, mostStreams), lot: options.Lot}
+		missing: options.Missing, now: options.Now, doubt: options.Doubt, streams: make(chan struct{}, mostStreams), lot: options.Lot}
 	if h.limit == 0 {
 		h.limit = 1 << 20
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
+	}
+	if h.now == nil {
+		h.now = time.Now
 	}
 	if h.stopping == nil {
 		h.stopping = context.Background()

@@ -181,7 +181,8 @@ func (h *handlers) healthz(c echo.Context) error { return answerJSON(c, Health{S
 // readyz answers whether the store works.
 //
 //	@Summary		Check that the server is ready
-//	@Description	The server is ready if its store takes a write now.
+//	@Description	The server is ready if its store takes a write now, and its clock is right. Polls of devices go on
+//	@Description	while the clock is wrong.
 //	@Tags			server
 //	@ID				readyz
 //	@Success		200	{object}	Health				"The server is ready"
@@ -201,6 +202,13 @@ func (h *handlers) readyz(c echo.Context) error {
 	case result := <-checked:
 		if result.Err != nil {
 			return result.Err
+		}
+	}
+	if h.doubt != nil {
+		if err := h.doubt(); err != nil {
+			doubtful := newProblem(http.StatusServiceUnavailable, "No new device can register: "+err.Error())
+			doubtful.retryAfter = 60
+			return doubtful
 		}
 	}
 	return answerJSON(c, Health{Status: "ready"})

@@ -164,6 +164,20 @@ type Sharer interface {
 	Shared() bool
 }
 
+// A Timekeeper is a store that tells, and corrects, the times of what was seen.
+type Timekeeper interface {
+	// Newest returns when a device was last seen; zero for none.
+	Newest(ctx context.Context) (time.Time, error)
+	// Settle is for times from a clock that was ahead. It replaces the times of the devices that are after now by now, and
+	// drops statistics from after now.
+	Settle(ctx context.Context, now time.Time) error
+}
+
+// A Timed store has a clock, which is the same for all servers that share the store.
+type Timed interface {
+	Time(ctx context.Context) (time.Time, error)
+}
+
 // A Maintainer is a store that needs housekeeping now and then.
 type Maintainer interface {
 	Maintain(ctx context.Context) error

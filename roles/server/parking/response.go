@@ -38,7 +38,9 @@ func (r *response) Write(text []byte) (int, error) {
 // http returns the whole answer, after which the connection is closed if it is the last one.
 func (r *response) http(last bool) *http.Response {
 	r.WriteHeader(http.StatusOK)
-	r.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	if r.Header().Get("Date") == "" {
+		r.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
 	return &http.Response{StatusCode: r.status, ProtoMajor: 1, ProtoMinor: 1, Header: r.header, ContentLength: int64(r.body.Len()),
 		Body: io.NopCloser(&r.body), Close: last}
 }

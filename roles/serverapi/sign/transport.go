@@ -17,9 +17,9 @@ import (
 // maxProblem is the largest size of a refusal that is read, in bytes.
 const maxProblem = 64 << 10
 
-// A server's clock outside of these times is not believed.
+// Devices believe no server's clock outside of these times.
 var (
-	earliest = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	Earliest = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
@@ -127,7 +127,7 @@ func (t *Transport) learn(response *http.Response) bool {
 		return false
 	}
 	date, err := http.ParseTime(response.Header.Get("Date"))
-	if err != nil || date.Before(earliest) || date.After(latest) {
+	if err != nil || date.Before(Earliest) || date.After(latest) {
 		return false
 	}
 	t.offset.Store(int64(date.Sub(t.now())))

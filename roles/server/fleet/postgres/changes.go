@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/rows"
@@ -17,6 +16,8 @@ const (
 	mostMissed = 1000
 	// keepChanges is for how long changes are kept for a server that is away, in seconds.
 	keepChanges = 10 * 60
+	// seconds is the time on the database's clock, in seconds since 1970. The servers' clocks may differ.
+	seconds = "extract(epoch FROM clock_timestamp())::bigint"
 )
 
 // enter adds to a batch what tells other servers of a change. It is to be the last before the commit, as it holds a row
@@ -28,8 +29,8 @@ func (s *Store) enter(batch *pgx.Batch, notice fleet.Notice) {
 	}
 	batch.Queue(`WITH next AS (UPDATE counters SET value = value + 1 WHERE name = 'change' RETURNING value)
 		INSERT INTO changes (number, at, origin, kind, revision, layer, devices)
-		SELECT value, $1, $2, $3, $4, $5, $6 FROM next`,
-		time.Now().Unix(), s.origin, int16(notice.Kind), notice.Revision, string(notice.Layer), devices)
+		SELECT value, `+seconds+`, $1, $2, $3, $4, $5 FROM next`,
+		s.origin, int16(notice.Kind), notice.Revision, string(notice.Layer), devices)
 	if s.notifies {
 		batch.Queue("SELECT pg_notify($1, $2)", channel, s.origin.String())
 	}
@@ -97,11 +98,10 @@ func (s *Store) catchUp(ctx context.Context) error {
 // Maintain drops changes that all servers know, or have missed, and marks of requests that are too old to be taken again.
 func (s *Store) Maintain(ctx context.Context) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		now := time.Now().Unix()
-		if _, err := s.pool.Exec(ctx, "DELETE FROM changes WHERE at < $1", now-keepChanges); err != nil {
+		if _, err := s.pool.Exec(ctx, "DELETE FROM changes WHERE at < "+seconds+" - $1::bigint", keepChanges); err != nil {
 			return err
 		}
-		_, err := s.pool.Exec(ctx, "DELETE FROM nonces WHERE until < $1", now)
+		_, err := s.pool.Exec(ctx, "DELETE FROM nonces WHERE until < "+seconds)
 		return err
 	})
 }

@@ -127,6 +127,35 @@ func (s *Store) Count(ctx context.Context) (count int, err error) {
 	return count, err
 }
 
+// Newest is as of fleet.Timekeeper.
+func (s *Store) Newest(ctx context.Context) (time.Time, error) {
+	var newest int64
+	err := s.call(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, "SELECT coalesce(max(last_seen), 0) FROM standings").Scan(&newest)
+	})
+	return rows.Time(newest), err
+}
+
+// Settle is as of fleet.Timekeeper.
+func (s *Store) Settle(ctx context.Context, now time.Time) error {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+		_, err := tx.Exec(ctx, `UPDATE standings SET last_seen = least(last_seen, $1), twins = least(twins, $1),
+			alone = least(alone, $1) WHERE greatest(last_seen, twins, alone) > $1`, rows.Seconds(now))
+		if err == nil {
+			_, err = tx.Exec(ctx, "DELETE FROM stats WHERE at > $1", rows.Seconds(now))
+		}
+		return nil, err
+	})
+}
+
+// Time is as of fleet.Timed.
+func (s *Store) Time(ctx context.Context) (now time.Time, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+	})
+	return now, err
+}
+
 // Standings is as of fleet.Store.
 func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Duration) (list []fleet.Standing, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {

@@ -135,6 +135,27 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 	return n, s.fail("count the devices in", s.count.QueryRowContext(ctx).Scan(&n))
 }
 
+// Newest implements fleet.Timekeeper.
+func (s *Store) Newest(ctx context.Context) (time.Time, error) {
+	if err := s.use(ctx); err != nil {
+		return time.Time{}, err
+	}
+	defer s.mu.RUnlock()
+	var newest int64
+	err := s.read.QueryRowContext(ctx, "SELECT coalesce(max(last_seen), 0) FROM standings").Scan(&newest)
+	return rows.Time(newest), s.fail("read the newest time in", err)
+}
+
+// Settle implements fleet.Timekeeper.
+func (s *Store) Settle(ctx context.Context, now time.Time) error {
+	return s.change(ctx, "correct times in", scope{}, func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE standings SET last_seen = min(last_seen, ?1), "+
+			"twins = min(twins, ?1), alone = min(alone, ?1) WHERE max(last_seen, twins, alone) > ?1; "+
+			"DELETE FROM stats WHERE at > ?1", rows.Seconds(now))
+		return err
+	}, nil)
+}
+
 // labelSet returns the number of a set of labels. It is called by the writer.
 func (s *Store) labelSet(ctx context.Context, labels fleet.Labels) (number int64, err error) {
 	text := labels.String()

@@ -137,6 +137,48 @@ func keepsStats(t *testing.T, store fleet.Store) {
 	is(t, err, fleet.ErrUnknownDevice)
 }
 
+// keepsTimes has devices seen by a clock that was ahead, and corrects that.
+func keepsTimes(t *testing.T, store fleet.Store) {
+	keeper, keeps := store.(fleet.Timekeeper)
+	if !keeps {
+		t.Skip("the store is no Timekeeper")
+	}
+	newest := func() time.Time {
+		newest, err := keeper.Newest(t.Context())
+		ok(t, err)
+		return newest
+	}
+	if got := newest(); !got.IsZero() {
+		t.Errorf("without a device: %v", got)
+	}
+	early, late := Device(t), Device(t)
+	add(t, store, early)
+	add(t, store, late)
+	ahead, now := registered.AddDate(14, 0, 0), registered.Add(time.Hour)
+	ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: late.ID, Seen: ahead, Twins: ahead, Stats: &fleet.Stats{At: ahead, Text: "{}"}}}))
+	ok(t, store.SetAlone(t.Context(), late.ID, ahead))
+	if got := newest(); !got.Equal(ahead) {
+		t.Errorf("newest is %v, want %v", got, ahead)
+	}
+	ok(t, keeper.Settle(t.Context(), now))
+	for _, want := range []struct {
+		device      uuid.UUID
+		seen, twins time.Time
+	}{{early.ID, registered, time.Time{}}, {late.ID, now, now}} {
+		got, err := store.Device(t.Context(), want.device)
+		ok(t, err)
+		if !got.LastSeen.Equal(want.seen) || !got.Twins.Equal(want.twins) || !got.Alone.Equal(want.twins) {
+			t.Errorf("seen %v, twins %v, alone %v, want %+v", got.LastSeen, got.Twins, got.Alone, want)
+		}
+	}
+	if points, err := store.Stats(t.Context(), late.ID, time.Unix(0, 0)); err != nil || len(points) != 0 {
+		t.Errorf("%+v, %v", points, err)
+	}
+	if got := newest(); !got.Equal(now) {
+		t.Errorf("newest is %v, want %v", got, now)
+	}
+}
+
 func countsStandings(t *testing.T, store fleet.Store) {
 	berlin := fleet.Labels{"site": "berlin"}
 	for i := range 6 {

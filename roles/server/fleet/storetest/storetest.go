@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"replaces a key", replacesKey},
 		{"removes devices", removesDevices},
 		{"keeps revoked keys", keepsRevokedKeys},
+		{"corrects times", keepsTimes},
 		{"counts standings", countsStandings},
 		{"keeps layers", keepsLayers},
 		{"keeps layers of devices", keepsDeviceLayers},
