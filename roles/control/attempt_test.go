@@ -471,6 +471,20 @@ func TestNotPutBack(t *testing.T) {
 	})
 }
 
+// TestRivals: a device whose held polls end at once, since another machine polls with its key, polls as often as others.
+func TestRivals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMember(t)
+		m.server.rivals = true
+		run := m.start()
+		time.Sleep(time.Hour + 30*time.Second)
+		if polls := m.server.count().polls; polls < 58 || polls > 64 {
+			t.Errorf("%d polls in an hour", polls)
+		}
+		run.Stop()
+	})
+}
+
 // TestHeld: a target is heard of at once, with no more polls than without.
 func TestHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

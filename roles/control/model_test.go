@@ -51,6 +51,7 @@ type model struct {
 	waits    bool          // polls are held back
 	most     time.Duration // for which polls are held back; 0: as long as is asked
 	busy     time.Duration // polls are answered 503 with this Retry-After
+	rivals   bool          // another machine with the same key ends each held poll at once
 	portal   int           // a portal answers polls in the server's place, with this status
 	tokens   []string      // enrolment tokens of registrations
 	polls    int
@@ -167,7 +168,7 @@ func (m *model) serve(ctx context.Context, w http.ResponseWriter, request *http.
 		if err != nil {
 			return err
 		}
-		if offer := m.offer(); offer == nil || m.memory.attempted.Revision == m.memory.desired.revision {
+		if offer := m.offer(); !m.rivals && (offer == nil || m.memory.attempted.Revision == m.memory.desired.revision) {
 			if err := m.hold(ctx, time.Duration(seconds)*time.Second); err != nil {
 				return err
 			}
