@@ -169,7 +169,7 @@ type Timekeeper interface {
 	// Newest returns when a device was last seen; zero for none.
 	Newest(ctx context.Context) (time.Time, error)
 	// Settle is for times from a clock that was ahead. It replaces the times of the devices that are after now by now, and
-	// drops statistics from after now.
+	// drops statistics from after now. Call it at the start, before anything reads devices.
 	Settle(ctx context.Context, now time.Time) error
 }
 
