@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,9 @@ type fleet struct {
 	devices []*device
 	tally   tally
 	asked   atomic.Int64 // seconds that the server asks devices to leave between polls
+	// signing has one element for each device that signs. If all signed at the same time, those that have connected would wait
+	// for the processor, and the server hangs up on who says nothing.
+	signing chan struct{}
 }
 
 // Run registers the devices and lets them poll until the duration is over or ctx ends. Polls that fail are counted, and
@@ -54,7 +58,7 @@ func Run(ctx context.Context, config Config) (Summary, error) {
 	if config.Progress == nil {
 		config.Progress = func(string, int, int) {}
 	}
-	f := &fleet{config: config}
+	f := &fleet{config: config, signing: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 	var err error
 	if f.target, err = newTarget(config); err != nil {
 		return Summary{}, err
@@ -290,7 +294,9 @@ func (f *fleet) poll(ctx context.Context, line *line, d *device, made prepared, 
 	for range 3 {
 		body, err := d.poll(f.config.Changed)
 		if err == nil && (made.text == nil || !bytes.Equal(made.body, body)) {
+			f.signing <- struct{}{}
 			made, err = d.prepare(f.target, "/poll/", body, time.Now(), f.config.Wait)
+			<-f.signing
 		}
 		if err != nil {
 			f.tally.failed("internal: " + err.Error())

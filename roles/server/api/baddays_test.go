@@ -42,7 +42,7 @@ func newBadDay(t *testing.T, timeout time.Duration) *badDay {
 	d := &badDay{rules: rules}
 	server := httptest.NewUnstartedServer(nil)
 	lot := parking.New(server.Listener)
-	server.Listener, server.Config.Handler = lot, api.New(rules, api.Options{MaxBody: 1 << 20, Lot: lot})
+	server.Listener, server.Config.Handler = lot, api.New(rules, api.Options{MaxBody: 1 << 20, Lot: lot, AtWork: 4})
 	server.Config.ReadHeaderTimeout, server.Config.ReadTimeout = timeout, timeout
 	server.Config.MaxHeaderBytes = 32 << 10
 	server.Start()

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,8 @@ type Options struct {
 	// Now is the time of answers (Date); nil means time.Now. Doubt returns why it may be wrong; nil means that it is right.
 	Now   func() time.Time
 	Doubt func() error
+	// AtWork is the number of polls and registrations that are worked on at a time; zero means 256. Further ones wait.
+	AtWork int
 }
 
 // handlers has the handlers and their state.
@@ -54,6 +57,7 @@ type handlers struct {
 	checks   singleflight.Group // checks of the store, for readiness
 	lot      *parking.Lot       // nil for none
 	guard    echo.MiddlewareFunc
+	atWork   chan struct{} // one element for each request of inTurn
 }
 
 // A Route is one operation: who may call it, with what, and its handler. A route of GET answers HEAD, too.
@@ -113,7 +117,8 @@ func (h *handlers) api() []Route {
 // New returns the API of a fleet, with the documentation and the routes of Beside.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
-		missing: options.Missing, now: options.Now, doubt: options.Doubt, streams: make(chan struct{}, mostStreams), lot: options.Lot}
+		missing: options.Missing, now: options.Now, doubt: options.Doubt, streams: make(chan struct{}, mostStreams), lot: options.Lot,
+		atWork: make(chan struct{}, cmp.Or(options.AtWork, defaultAtWork))}
 	if h.limit == 0 {
 		h.limit = 1 << 20
 	}
@@ -147,6 +152,9 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	redirected := map[string]bool{}
 	for _, route := range routes {
 		checks := h.require(route.Right)
+		if route.Right == access.Poll || route.Right == access.Register {
+			checks = append([]echo.MiddlewareFunc{h.inTurn}, checks...)
+		}
 		if route.Takes != nil {
 			checks = append(checks, h.understand(route.Right, *route.Takes))
 		}

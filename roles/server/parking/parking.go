@@ -123,13 +123,21 @@ func (l *Lot) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// An Answer writes the answer to a parked request. Its context ends when the client has gone.
+type Answer func(context.Context, http.ResponseWriter)
+
 // Park takes a request's connection and returns; answer runs on a goroutine of its own, may take long, and writes the answer
-// as a handler does. Its context ends when the client has gone. It gets nothing of the request: what it needs it has to keep
-// itself. The body of the request must have been read, and nothing been written; the handler must return at once.
+// as a handler does. It gets nothing of the request: what it needs it has to keep itself. The body of the request must have been read, and nothing been written; the handler must return at once.
+//
+// An answer may park its own request again, instead of writing: it goes on later on another goroutine.
 //
 // Park returns false, and does nothing, if the connection cannot be taken: it speaks another version of HTTP, is to be closed
 // after this request, or the server is about to stop.
-func (l *Lot) Park(w http.ResponseWriter, request *http.Request, answer func(context.Context, http.ResponseWriter)) bool {
+func (l *Lot) Park(w http.ResponseWriter, request *http.Request, answer Answer) bool {
+	if again, ok := w.(*response); ok {
+		again.next = answer
+		return true
+	}
 	if request.ProtoMajor != 1 || request.ProtoMinor != 1 || request.Close {
 		return false
 	}
@@ -202,9 +210,13 @@ func (p *parked) listen() {
 }
 
 // wait has the request answered, and sends the answer.
-func (p *parked) wait(ctx context.Context, answer func(context.Context, http.ResponseWriter)) {
+func (p *parked) wait(ctx context.Context, answer Answer) {
 	w := &response{}
 	answer(ctx, w)
+	if w.next != nil {
+		go p.wait(ctx, w.next) // on a small stack again
+		return
+	}
 	left := ctx.Err() != nil
 	p.cancel()
 	p.lot.mu.Lock()
@@ -216,8 +228,11 @@ func (p *parked) wait(ctx context.Context, answer func(context.Context, http.Res
 	p.answered = true
 	p.gone = p.gone || failed
 	p.lot.answered()
+	if !arrived { // else the server may read it already
+		failed = failed || p.conn.SetReadDeadline(time.Now().Add(idleTime)) != nil
+	}
 	p.lot.mu.Unlock()
-	if failed || p.conn.SetReadDeadline(time.Now().Add(idleTime)) != nil {
+	if failed {
 		_ = p.conn.Close() // listen returns, if it still waits
 	}
 	if arrived {

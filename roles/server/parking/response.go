@@ -12,6 +12,7 @@ type response struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+	next   Answer // that writes instead; nil for none
 }
 
 // Header implements http.ResponseWriter.
@@ -44,3 +45,9 @@ func (r *response) http(last bool) *http.Response {
 	return &http.Response{StatusCode: r.status, ProtoMajor: 1, ProtoMinor: 1, Header: r.header, ContentLength: int64(r.body.Len()),
 		Body: io.NopCloser(&r.body), Close: last}
 }
+
+// SetReadDeadline and SetWriteDeadline serve http.ResponseController. They do nothing: the lot has its own deadlines.
+func (r *response) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing.
+func (r *response) SetWriteDeadline(time.Time) error { return nil }
