@@ -128,6 +128,10 @@ soak: build ## random days of a fleet as processes, what is shown compared with 
 	ASPECTS_SOAK="$(or $(SOAK),10m)" ASPECTS_STORE="$(STORE)" ASPECTS_BROWSER="$(PAGE)" ASPECTS_PROGRAM="$(CURDIR)/$(BINARY)" \
 		$(GO) test -count=1 -timeout 0 -parallel 8 -v -run 'TestSoak$$' ./roles/fleetsim/oracle -seed $(or $(SEED),0)
 
+.PHONY: e2e-database
+e2e-database: ## the database fails over: a primary that stops, crashes or goes silent, and a standby that is away; needs PostgreSQL
+	ASPECTS_E2E_DATABASE=1 ASPECTS_REQUIRE_POSTGRES=1 $(GO) test -count=1 -v -run 'TestFailover|TestStandbyAway' ./roles/server/fleet/postgres
+
 .PHONY: soak-mutants
 soak-mutants: ## faults put into the server on purpose, each of which the comparison has to find
 	ASPECTS_MUTANTS=1 $(GO) test -count=1 -timeout 0 -v -run 'TestMutants$$' ./roles/fleetsim/oracle

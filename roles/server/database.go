@@ -46,7 +46,7 @@ func openStore(ctx context.Context, config Config) (fleet.Store, access.Store, e
 		}
 		return store, store.Tokens(), nil
 	}
-	store, err := postgres.Open(ctx, config.Database, postgres.Options{Log: config.Log, Deaf: config.Deaf})
+	store, err := postgres.Open(ctx, config.Database, postgres.Options{Log: config.Log, Deaf: config.Deaf, Wait: !config.Once})
 	if err != nil {
 		return nil, nil, err
 	}

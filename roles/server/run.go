@@ -227,11 +227,11 @@ func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, co
 			return
 		case <-ticker.C:
 		}
-		if err := errors.Join(rules.Maintain(ctx), gate.Maintain(ctx)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(rules.Maintain(ctx), gate.Maintain(ctx)); err != nil && ctx.Err() == nil && !errors.Is(err, fleet.ErrOutage) {
 			config.Log.Error("housekeeping failed", "error", err)
 		}
 		switch n, err := rules.Count(ctx); {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, fleet.ErrOutage): // of which the store tells
 		case err != nil:
 			config.Log.Error("cannot summarise", "error", err)
 		case n != last: // log changes only

@@ -40,6 +40,7 @@ func (h *handlers) park(c echo.Context, answer echo.HandlerFunc, request http.Re
 			w.Header()[name] = values
 		}
 		c := app.NewContext(request.WithContext(ctx), w)
+		h.date(c.Response())
 		c.SetPath(path)
 		c.Set(beginKey, begin)
 		if err := h.guard(answer)(c); !errors.Is(err, errLater) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/roles/server/fleet"
+
 	"github.com/labstack/echo/v4"
 )
 
@@ -19,14 +21,17 @@ func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		response := c.Response()
 		response.Header().Set(echo.HeaderXRequestID, chooseID(c.Request()))
 		response.Header().Set("X-Content-Type-Options", "nosniff")
-		response.Before(func() { // devices with a wrong clock sign by it
-			response.Header().Set("Date", h.now().UTC().Format(http.TimeFormat))
-		})
+		h.date(response)
 		if err := next(c); !errors.Is(err, errLater) {
 			h.finish(c, begin, err)
 		}
 		return nil
 	}
+}
+
+// date gives an answer the server's time. Devices with a wrong clock sign by it.
+func (h *handlers) date(response *echo.Response) {
+	response.Before(func() { response.Header().Set("Date", h.now().UTC().Format(http.TimeFormat)) })
 }
 
 // finish answers an error and writes the access log.
@@ -39,7 +44,8 @@ func (h *handlers) finish(c echo.Context, begin time.Time, err error) {
 		h.observed(request.Method, c.Path(), response.Status, time.Since(begin))
 	}
 	level := slog.LevelInfo
-	if response.Status >= http.StatusInternalServerError {
+	told := errors.Is(err, fleet.ErrOutage) // by the store, once for all requests
+	if response.Status >= http.StatusInternalServerError && !told {
 		level = slog.LevelError
 	}
 	attributes := []slog.Attr{
@@ -51,7 +57,7 @@ func (h *handlers) finish(c echo.Context, begin time.Time, err error) {
 		slog.String("remote", c.RealIP()),
 		slog.String("request-id", requestID(c)),
 	}
-	if err != nil {
+	if err != nil && !told {
 		attributes = append(attributes, slog.String("error", err.Error()))
 	}
 	h.log.LogAttrs(request.Context(), level, "request", attributes...)

@@ -149,6 +149,7 @@ func problemTable() []problemRow {
 		{fleet.ErrPending, http.StatusForbidden, serverapi.ProblemPending, "An operator has yet to approve this device", pendingRetry},
 		{fleet.ErrRevoked, http.StatusForbidden, serverapi.ProblemRevoked, "An operator has turned this device away", 0},
 		{fleet.ErrClosed, http.StatusServiceUnavailable, "", "The server is stopping", 5},
+		{fleet.ErrOutage, http.StatusServiceUnavailable, "", "The server cannot reach its state at present; its log says why", 5},
 		{fleet.ErrUnavailable, http.StatusServiceUnavailable, "", "The server cannot reach its state at present; its log says why", 5},
 		{context.Canceled, statusGone, "", "The request was given up", 0},
 		{context.DeadlineExceeded, http.StatusServiceUnavailable, "", "The server is too busy", 5},

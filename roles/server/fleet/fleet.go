@@ -269,12 +269,16 @@ func (f *Fleet) refreshUntil(ctx context.Context) {
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
 			return
 		}
-		f.options.Log.Error("cannot read the targets that have changed; trying again", "error", err, "after", pause.String())
+		if !errors.Is(err, ErrOutage) { // of which the store tells
+			f.options.Log.Error("cannot read the targets that have changed; trying again", "error", err, "after", pause.String())
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
-			pause = min(2*pause, 10*time.Second)
+			if pause = min(2*pause, 10*time.Second); errors.Is(err, ErrOutage) {
+				pause = min(pause, 500*time.Millisecond) // a store that is away refuses at once
+			}
 		}
 	}
 }

@@ -171,7 +171,7 @@ func (f *Fleet) take(
 		}
 	}
 	if poll.Idle {
-		return Answer{}, 0, fmt.Errorf("%w: whether the poll came before cannot be found out", ErrUnavailable)
+		return Answer{}, 0, fmt.Errorf("%w: whether the poll came before cannot be found out", ErrOutage)
 	}
 	f.known.begin(id)
 	var remember *memory
@@ -204,6 +204,8 @@ func (f *Fleet) take(
 		if report.Sequence != 0 && report.Sequence < sequence { // another was faster
 			return f.late(ctx, id, sequence)
 		}
+	} else if err := f.confirm(ctx); err != nil { // the device may not have heard that it is kept
+		return Answer{}, 0, err
 	}
 	noted := f.sightings.note(id, now, f.statsOf(point, poll.Stats))
 	if report.Verdict.offers() {
@@ -213,6 +215,13 @@ func (f *Fleet) take(
 		remember = &memory{content: content, generation: targets.generation, point: point}
 	}
 	return Answer{}, report.Attempted.Revision, nil
+}
+
+func (f *Fleet) confirm(ctx context.Context) error {
+	if store, ok := f.store.Store.(Confirmer); ok {
+		return store.Confirm(ctx)
+	}
+	return nil
 }
 
 // late answers a report that is older than what is known, which holds: the answer is the one to that.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -150,6 +151,8 @@ func (f *Fleet) flushNowAndThen(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, ErrOutage): // of which the store tells
+			continue
 		case err != nil && !failing: // once, not each time
 			f.options.Log.Error("cannot keep when devices were last seen; trying again", "error", err)
 		case err == nil && failing:

@@ -159,6 +159,12 @@ type Holding struct {
 	Device *Device // ID, Config, Running.Hash, Attempted.Path, Attempted.Reason
 }
 
+// A Confirmer is a Store whose reads may show what a crash still loses, such as commits that wait for a second machine.
+type Confirmer interface {
+	// Confirm returns when all that a read has shown survives as much as what a write has stored.
+	Confirm(ctx context.Context) error
+}
+
 // A Sharer is a store that reports whether other servers may share it. A store without this method is not shared.
 type Sharer interface {
 	Shared() bool

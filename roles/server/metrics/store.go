@@ -24,6 +24,14 @@ func (s *measured) Shared() bool {
 	return ok && store.Shared()
 }
 
+// Confirm implements fleet.Confirmer.
+func (s *measured) Confirm(ctx context.Context) error {
+	if store, ok := s.Store.(fleet.Confirmer); ok {
+		return store.Confirm(ctx)
+	}
+	return nil
+}
+
 // Maintain implements fleet.Maintainer.
 func (s *measured) Maintain(ctx context.Context) error {
 	if store, ok := s.Store.(fleet.Maintainer); ok {

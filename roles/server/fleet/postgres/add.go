@@ -34,7 +34,7 @@ func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (
 }
 
 func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
-	ctx, cancel := context.WithTimeout(ctx, inTime)
+	ctx, cancel := s.within(ctx, inTime)
 	defer cancel()
 	var added, refused map[uuid.UUID]bool
 	err := s.again(ctx, func() (err error) {
@@ -50,6 +50,12 @@ func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 	}
 	if err != nil {
 		return err
+	}
+	if len(added) < len(batch) && s.primary.Load().synchronous {
+		// Who registers again may not have heard that it is kept.
+		if err := s.touch(ctx); err != nil {
+			return err
+		}
 	}
 	for _, work := range batch {
 		device := &work.Want.device
@@ -72,7 +78,7 @@ func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 // those that wait for approval.
 func (s *Store) insert(ctx context.Context, batch []*group.Job[add]) (added, refused map[uuid.UUID]bool, err error) {
 	added, refused = map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool(), func(tx pgx.Tx) error {
 		clear(added)
 		clear(refused)
 		rest, err := pendingRoom(ctx, tx, batch, refused)
@@ -176,7 +182,7 @@ func (s *Store) inTheWay(ctx context.Context, device fleet.Device) (fleet.Device
 		if err == nil || !rows.Refusal(err) {
 			return kept, err
 		}
-		if err := allowed(ctx, s.pool, device.KeyID); err != nil {
+		if err := allowed(ctx, s.pool(), device.KeyID); err != nil {
 			return fleet.Device{}, err
 		}
 	}

@@ -9,18 +9,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // CheckAddress tells what is wrong with the address of a database. Its error never shows a password.
 func CheckAddress(address string) error {
-	_, err := parse(address)
+	_, _, err := parse(address)
 	return err
 }
 
 // Name returns what may be shown of an address: user, host and database, never the password.
 func Name(address string) string {
-	config, err := parse(address)
+	config, _, err := parse(address)
 	if err != nil {
 		return "(no address)"
 	}
@@ -31,18 +32,20 @@ func Name(address string) string {
 	return fmt.Sprintf("%s@%s/%s", conn.User, net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port))), conn.Database)
 }
 
-func parse(address string) (*pgxpool.Config, error) {
+// parse reads an address. Plain is its parameter of this name: the store then uses neither LISTEN and NOTIFY nor UNLOGGED, for
+// databases that accept them and do something else.
+func parse(address string) (config *pgxpool.Config, plain bool, err error) {
 	if !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
-		return nil, errors.New("want postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+		return nil, false, errors.New("want postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	}
-	config, err := pgxpool.ParseConfig(address)
+	config, err = pgxpool.ParseConfig(address)
 	var file *fs.PathError
 	switch {
 	case errors.As(err, &file):
-		return nil, file
+		return nil, false, file
 	case err != nil:
 		// What pgx says of it may have the password in it, where an address is too odd for it to be made out.
-		return nil, errors.New("want postgres://USER:PASSWORD@HOST:PORT/DATABASE?NAME=VALUE&…, with parameters as libpq " +
+		return nil, false, errors.New("want postgres://USER:PASSWORD@HOST:PORT/DATABASE?NAME=VALUE&…, with parameters as libpq " +
 			"has them, and special characters of the password written as %XX")
 	}
 	if !strings.Contains(address, "pool_max_conns=") {
@@ -55,5 +58,17 @@ func parse(address string) (*pgxpool.Config, error) {
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "aspects-poc"
 	}
-	return config, nil
+	switch mode := config.ConnConfig.DefaultQueryExecMode; mode {
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
+		return nil, false, errors.New("default_query_exec_mode must be cache_statement, cache_describe or describe_exec; behind a " +
+			"pooler it is cache_describe without being asked for")
+	}
+	parameters := config.ConnConfig.RuntimeParams
+	if given, there := parameters["plain"]; there {
+		if plain, err = strconv.ParseBool(given); err != nil {
+			return nil, false, errors.New("want plain=true or plain=false in the parameters")
+		}
+		delete(parameters, "plain")
+	}
+	return config, plain, nil
 }

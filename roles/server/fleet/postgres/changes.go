@@ -41,8 +41,8 @@ func (s *Store) told(notice *fleet.Notice, err error) {
 	switch {
 	case notice == nil || rows.Refusal(err):
 	case err != nil:
-		// It may have been committed, and the answer lost.
-		s.hub.Send(fleet.Notice{Kind: fleet.Lost})
+		// It may have been committed, and the answer lost: as if another server had done it.
+		s.hub.Send(*notice)
 	default:
 		notice.Own = true
 		s.hub.Send(*notice)
@@ -50,10 +50,10 @@ func (s *Store) told(notice *fleet.Notice, err error) {
 }
 
 // catchUp reads what other servers have changed.
-func (s *Store) catchUp(ctx context.Context) error {
+func (s *Store) catchUp(ctx context.Context, conn *pgx.Conn) error {
 	s.looking.Lock()
 	defer s.looking.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, inTime)
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	var newest int64
 	var number *int64
@@ -63,7 +63,7 @@ func (s *Store) catchUp(ctx context.Context) error {
 	var layer *string
 	var devices []uuid.UUID
 	var notices []fleet.Notice
-	rows, err := s.pool.Query(ctx, `SELECT t.value, c.number, c.origin, c.kind, c.revision, c.layer, c.devices
+	rows, err := conn.Query(ctx, `SELECT t.value, c.number, c.origin, c.kind, c.revision, c.layer, c.devices
 		FROM counters t LEFT JOIN changes c ON c.number > $1
 		WHERE t.name = 'change' ORDER BY c.number LIMIT $2`, s.last, mostMissed+1)
 	if err != nil {
@@ -98,10 +98,10 @@ func (s *Store) catchUp(ctx context.Context) error {
 // Maintain drops changes that all servers know, or have missed, and marks of requests that are too old to be taken again.
 func (s *Store) Maintain(ctx context.Context) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		if _, err := s.pool.Exec(ctx, "DELETE FROM changes WHERE at < "+seconds+" - $1::bigint", keepChanges); err != nil {
+		if _, err := s.pool().Exec(ctx, "DELETE FROM changes WHERE at < "+seconds+" - $1::bigint", keepChanges); err != nil {
 			return err
 		}
-		_, err := s.pool.Exec(ctx, "DELETE FROM nonces WHERE until < "+seconds)
+		_, err := s.pool().Exec(ctx, "DELETE FROM nonces WHERE until < "+seconds)
 		return err
 	})
 }

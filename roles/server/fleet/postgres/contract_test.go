@@ -20,10 +20,8 @@ var ways = []struct {
 	options postgres.Options
 }{
 	{"PostgreSQL", func(_ testing.TB, url string) string { return url }, postgres.Options{}},
-	{"without LISTEN", func(_ testing.TB, url string) string { return url }, postgres.Options{Deaf: true}},
-	{"through pgbouncer", func(t testing.TB, url string) string {
-		return postgrestest.Pooled(t, url) + "&default_query_exec_mode=cache_describe"
-	}, postgres.Options{}},
+	{"without LISTEN and UNLOGGED", func(_ testing.TB, url string) string { return url + "&plain=true" }, postgres.Options{}},
+	{"through pgbouncer", postgrestest.Pooled, postgres.Options{}},
 }
 
 func TestStore(t *testing.T) {
@@ -56,7 +54,8 @@ func TestAccessStore(t *testing.T) {
 // TestDatabaseOfAnotherKind has databases that are not made as a server would make them.
 func TestDatabaseOfAnotherKind(t *testing.T) {
 	for _, address := range []string{"", "server.db", "mysql://localhost/fleet", "postgres://u:secret@h:port/fleet",
-		"postgres://u:se cret@h/fleet?sslmode=perhaps", "postgres://u:secret@h/fleet?pool_max_conns=secret"} {
+		"postgres://u:se cret@h/fleet?sslmode=perhaps", "postgres://u:secret@h/fleet?pool_max_conns=secret",
+		"postgres://u:secret@h/fleet?default_query_exec_mode=simple_protocol", "postgres://u:secret@h/fleet?plain=secret"} {
 		err := postgres.CheckAddress(address)
 		if err == nil || strings.Contains(err.Error(), "cret") {
 			t.Errorf("%q: %v", address, err)

@@ -33,13 +33,13 @@ func (s *Store) Device(ctx context.Context, id uuid.UUID) (device fleet.Device, 
 }
 
 func (s *Store) readAll(ctx context.Context, batch []*group.Job[read]) error {
-	ctx, cancel := context.WithTimeout(ctx, inTime)
+	ctx, cancel := s.within(ctx, inTime)
 	defer cancel()
 	ids := make([]uuid.UUID, len(batch))
 	for i, work := range batch {
 		ids[i] = work.Want.id
 	}
-	found, err := s.pool.Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE d.uuid = ANY($1)", ids)
+	found, err := s.pool().Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE d.uuid = ANY($1)", ids)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (s *Store) DeviceByKey(ctx context.Context, keyID string) (device fleet.Dev
 	err = s.call(ctx, func(ctx context.Context) error {
 		device, err = s.one(ctx, "d.key_id = $1", keyID)
 		if errors.Is(err, fleet.ErrUnknownDevice) {
-			if revoked := allowed(ctx, s.pool, keyID); revoked != nil {
+			if revoked := allowed(ctx, s.pool(), keyID); revoked != nil {
 				err = revoked
 			}
 		}
@@ -75,7 +75,7 @@ func (s *Store) DeviceByKey(ctx context.Context, keyID string) (device fleet.Dev
 
 // one reads the device that a condition is about.
 func (s *Store) one(ctx context.Context, condition string, argument any) (device fleet.Device, err error) {
-	found, err := s.pool.Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE "+condition, argument)
+	found, err := s.pool().Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE "+condition, argument)
 	if err != nil {
 		return fleet.Device{}, err
 	}
@@ -106,7 +106,7 @@ func (s *Store) list(
 		return nil, "", err
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		found, err := s.pool.Query(ctx, "SELECT "+rows.BriefColumns+devicesFrom+
+		found, err := s.pool().Query(ctx, "SELECT "+rows.BriefColumns+devicesFrom+
 			" WHERE d.id > $1"+condition+" ORDER BY d.id LIMIT $2", page.After, page.Limit())
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (s *Store) list(
 // Count is as of fleet.Store.
 func (s *Store) Count(ctx context.Context) (count int, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, "SELECT count(*) FROM devices").Scan(&count)
+		return s.pool().QueryRow(ctx, "SELECT count(*) FROM devices").Scan(&count)
 	})
 	return count, err
 }
@@ -131,7 +131,7 @@ func (s *Store) Count(ctx context.Context) (count int, err error) {
 func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	var newest int64
 	err := s.call(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, "SELECT coalesce(max(last_seen), 0) FROM standings").Scan(&newest)
+		return s.pool().QueryRow(ctx, "SELECT coalesce(max(last_seen), 0) FROM standings").Scan(&newest)
 	})
 	return rows.Time(newest), err
 }
@@ -151,7 +151,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time) error {
 // Time is as of fleet.Timed.
 func (s *Store) Time(ctx context.Context) (now time.Time, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+		return s.pool().QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
 	})
 	return now, err
 }
@@ -159,7 +159,7 @@ func (s *Store) Time(ctx context.Context) (now time.Time, err error) {
 // Standings is as of fleet.Store.
 func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Duration) (list []fleet.Standing, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		found, err := s.pool.Query(ctx, "SELECT "+fmt.Sprintf(rows.StandingColumns, "labels", "$1", "$2")+
+		found, err := s.pool().Query(ctx, "SELECT "+fmt.Sprintf(rows.StandingColumns, "labels", "$1", "$2")+
 			" FROM devices d JOIN standings s ON s.device = d.id GROUP BY 1, 2, 3, 4, 5, 6", rows.Seconds(silent), int64(cloned/time.Second))
 		if err != nil {
 			return err

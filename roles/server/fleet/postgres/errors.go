@@ -31,26 +31,30 @@ const (
 	cannotConnectNow     = "57P03"
 	queryCanceled        = "57014"
 	diskFull             = "53100"
+	noStatement          = "26000"
+	duplicateStatement   = "42P05"
 )
 
 // attempts is how often something is tried that the database asks to try again.
 const attempts = 10
 
 // explain adds what to do to what the database or the network says, and marks what goes by itself as
-// fleet.ErrUnavailable. ctx is the caller's: that the caller has gone is not the database's fault.
+// fleet.ErrOutage. ctx is the caller's: that the caller has gone is not the database's fault.
 func explain(ctx context.Context, err error) error {
 	switch {
-	case err == nil, rows.Refusal(err), ctx.Err() != nil, errors.Is(err, fleet.ErrUnavailable):
+	case err == nil, rows.Refusal(err), ctx.Err() != nil, errors.Is(err, fleet.ErrOutage):
 		return err
+	case errors.Is(err, context.Canceled): // by within
+		return fmt.Errorf("%w: the server of the database was lost meanwhile", fleet.ErrOutage)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: the database did not answer in time; look at its load, and the way to it", fleet.ErrUnavailable)
+		return fmt.Errorf("%w: the database did not answer in time; look at its load, and the way to it", fleet.ErrOutage)
 	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		return explainRefusal(err, refused.Code)
 	}
 	if isConnection(err) {
-		return fmt.Errorf("%w: %w; this server goes on by itself when the database is back", fleet.ErrUnavailable, err)
+		return fmt.Errorf("%w: %w; this server goes on by itself when the database is back", fleet.ErrOutage, err)
 	}
 	return err
 }
@@ -59,14 +63,17 @@ func explainRefusal(err error, code string) error {
 	switch {
 	case code == readOnlyTransaction:
 		return fmt.Errorf("%w: this server of the database is read-only (%w); --database has to name the one that takes writes "+
-			"(target_session_attrs=read-write chooses among several hosts)", fleet.ErrUnavailable, err)
+			"(target_session_attrs=read-write chooses among several hosts)", fleet.ErrOutage, err)
 	case code == diskFull:
 		return fmt.Errorf("%w: the database's disk is full (%w); make room there, nothing that was acknowledged is lost",
-			fleet.ErrUnavailable, err)
+			fleet.ErrOutage, err)
 	case code == adminShutdown, code == crashShutdown, code == cannotConnectNow, code == queryCanceled,
 		code == serializationFailure, code == deadlockDetected,
 		strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"):
-		return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", fleet.ErrOutage, err)
+	case code == noStatement, code == duplicateStatement:
+		return fmt.Errorf("%w: %w: a pooler before the database mixes sessions; add default_query_exec_mode=cache_describe to the "+
+			"address of the database", fleet.ErrOutage, err)
 	case code == undefinedTable, code == undefinedColumn:
 		return fmt.Errorf("%w; was the database replaced, or has a newer version of this program changed its tables? "+
 			"restart this server, with that version", err)

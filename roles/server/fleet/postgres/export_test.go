@@ -19,7 +19,7 @@ func (s *Store) Hold() (release func()) {
 
 // Forget drops all changes, as Maintain does with old ones.
 func (s *Store) Forget(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, "DELETE FROM changes")
+	_, err := s.pool().Exec(ctx, "DELETE FROM changes")
 	return err
 }
 
@@ -31,7 +31,7 @@ func CreateOld(t *testing.T, url string, ids []uuid.UUID, keys []string) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.WithoutCancel(t.Context()))
-	if err := migrate(t.Context(), conn, migrations[:6]); err != nil {
+	if err := migrate(t.Context(), conn, migrations[:6], false); err != nil {
 		t.Fatal(err)
 	}
 	for i, id := range ids {

@@ -19,7 +19,7 @@ func remember(batch *pgx.Batch, entry fleet.Entry) {
 // entries reads rows of rows.EntryColumns or rows.BriefEntryColumns.
 func (s *Store) entries(ctx context.Context, query string, arguments ...any) (list []fleet.Entry, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		found, err := s.pool.Query(ctx, query, arguments...)
+		found, err := s.pool().Query(ctx, query, arguments...)
 		if err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (s *Store) listEntries(
 // LastChange is as of fleet.Store.
 func (s *Store) LastChange(ctx context.Context) (revision int64, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, "SELECT coalesce((SELECT revision FROM history WHERE action <> $1 ORDER BY revision DESC LIMIT 1), 0)",
+		return s.pool().QueryRow(ctx, "SELECT coalesce((SELECT revision FROM history WHERE action <> $1 ORDER BY revision DESC LIMIT 1), 0)",
 			int16(fleet.Relabeled)).Scan(&revision)
 	})
 	return revision, err

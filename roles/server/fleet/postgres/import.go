@@ -40,7 +40,7 @@ func (s *Store) Import(
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool(), func(tx pgx.Tx) error {
 		if err := empty(ctx, tx); err != nil {
 			return err
 		}

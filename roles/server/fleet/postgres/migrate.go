@@ -18,8 +18,8 @@ var ErrNewer = errors.New("a newer version of this program has written it")
 // together take turns at the row that holds the version: a lock of a row is what every database has that speaks the
 // protocol, it ends with the transaction that took it, and a pooler in transaction mode cannot lose it, as it would an
 // advisory lock of a session.
-func migrate(ctx context.Context, conn *pgx.Conn, steps []migration) error {
-	if err := prepare(ctx, conn); err != nil {
+func migrate(ctx context.Context, conn *pgx.Conn, steps []migration, plain bool) error {
+	if err := begin(ctx, conn); err != nil {
 		return err
 	}
 	tx, err := conn.Begin(ctx)
@@ -28,7 +28,7 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []migration) error {
 	}
 	defer func() { _ = tx.Rollback(ctx) }() // after Commit it does nothing
 	var version int
-	if err := tx.QueryRow(ctx, "SELECT version FROM schema_version FOR UPDATE").Scan(&version); err != nil {
+	if err := tx.QueryRow(ctx, "SELECT version FROM schema_version FOR UPDATE", pgx.QueryExecModeSimpleProtocol).Scan(&version); err != nil {
 		return err
 	}
 	switch {
@@ -41,7 +41,7 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []migration) error {
 	for _, step := range steps[version:] {
 		var err error
 		if step.statements != "" {
-			err = take(ctx, tx, step.statements)
+			err = take(ctx, tx, step.statements, plain)
 		}
 		if err == nil && step.fill != nil {
 			err = step.fill(ctx, tx)
@@ -57,16 +57,19 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []migration) error {
 }
 
 // take takes a step. Where the database has no unlogged tables, it has plain ones.
-func take(ctx context.Context, tx pgx.Tx, step string) error {
+func take(ctx context.Context, tx pgx.Tx, step string, asPlain bool) error {
 	execute := func(step string) error {
 		return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { // a savepoint
 			_, err := tx.Exec(ctx, step, pgx.QueryExecModeSimpleProtocol)
 			return err
 		})
 	}
+	plain := strings.ReplaceAll(step, "CREATE UNLOGGED TABLE", "CREATE TABLE")
+	if asPlain {
+		return execute(plain)
+	}
 	err := execute(step)
 	var refused *pgconn.PgError
-	plain := strings.ReplaceAll(step, "CREATE UNLOGGED TABLE", "CREATE TABLE")
 	if errors.As(err, &refused) && (refused.Code == syntaxError || refused.Code == featureNotSupported) && plain != step {
 		err = execute(plain)
 	}
@@ -76,8 +79,8 @@ func take(ctx context.Context, tx pgx.Tx, step string) error {
 // leapt are the answers to one of two that make the same table at once, by how far the other had got.
 var leapt = []string{uniqueViolation, duplicateTable, duplicateObject}
 
-// prepare makes the row that holds the version, where there is none.
-func prepare(ctx context.Context, conn *pgx.Conn) error {
+// begin makes the row that holds the version, where there is none.
+func begin(ctx context.Context, conn *pgx.Conn) error {
 	const row = `CREATE TABLE IF NOT EXISTS schema_version (
 		one     boolean PRIMARY KEY DEFAULT true CHECK (one),
 		version bigint NOT NULL

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -31,18 +32,22 @@ type nonce struct {
 
 // TakeNonce is as of access.Nonces. Requests that come at the same time are looked up together.
 func (s *Store) TakeNonce(ctx context.Context, mark access.Mark, until time.Time) (first bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, nonceTime)
+	bounded, cancel := context.WithTimeout(ctx, nonceTime)
 	defer cancel()
-	err = s.call(ctx, func(ctx context.Context) error {
+	err = s.call(bounded, func(ctx context.Context) error {
 		got, err := s.nonces.Run(ctx, nonce{mark: mark, until: until.Unix()})
 		first = got.first
 		return err
 	})
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = explain(ctx, err)
+		s.trouble.begin(err)
+	}
 	return first && err == nil, err
 }
 
 func (s *Store) takeNonces(ctx context.Context, batch []*group.Job[nonce]) error {
-	ctx, cancel := context.WithTimeout(ctx, nonceTime)
+	ctx, cancel := s.within(ctx, nonceTime)
 	defer cancel()
 	// In one order, so that two servers with the same requests do not wait for each other.
 	slices.SortFunc(batch, func(a, b *group.Job[nonce]) int { return bytes.Compare(a.Want.mark[:], b.Want.mark[:]) })
@@ -54,7 +59,7 @@ func (s *Store) takeNonces(ctx context.Context, batch []*group.Job[nonce]) error
 	taken := map[access.Mark]bool{}
 	err := s.again(ctx, func() error {
 		clear(taken)
-		rows, err := s.pool.Query(ctx, `INSERT INTO nonces (mark, until) SELECT * FROM unnest($1::bytea[], $2::bigint[])
+		rows, err := s.pool().Query(ctx, `INSERT INTO nonces (mark, until) SELECT * FROM unnest($1::bytea[], $2::bigint[])
 			ON CONFLICT DO NOTHING RETURNING mark`, marks, until)
 		if err != nil {
 			return err

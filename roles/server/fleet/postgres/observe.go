@@ -21,7 +21,7 @@ func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
 				sights(&batch, lot)
 				figures(&batch, lot)
 				thinnings(&batch, lot)
-				return s.pool.SendBatch(ctx, &batch).Close()
+				return s.pool().SendBatch(ctx, &batch).Close()
 			})
 		})
 		if err != nil {

@@ -6,8 +6,12 @@
 // the others read on from the number that they know: at once when NOTIFY tells them to, and every second anyway. So
 // LISTEN is a matter of speed only, and no change is lost while a connection is.
 //
+// One connection watches: it listens, and looks for changes. When it fails, the store asks all hosts of the address at the
+// same time which one takes writes, and gives up all connections to the one that was lost: see primary. Until then calls
+// are refused at once.
+//
 // What many devices want at the same time shares statements and commits: see package group. An operation that the database does
-// not answer in time, or that finds no database, is a fleet.ErrUnavailable; connections are made again by themselves.
+// not answer in time, or that finds no database, is a fleet.ErrOutage; connections are made again by themselves.
 package postgres
 
 import (
@@ -16,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aspects-poc/roles/server/fleet"
@@ -40,29 +45,33 @@ type Options struct {
 	Log *slog.Logger // for what happens between calls; nil means nowhere
 	// Deaf makes the store do without LISTEN, as if the database had none.
 	Deaf bool
+	// Wait makes Open wait for a database that does not answer, until its context ends.
+	Wait bool
 }
 
 // A Store is a fleet.Store in PostgreSQL.
 type Store struct {
-	pool   *pgxpool.Pool
-	config *pgx.ConnConfig // for connections beside the pool
-	log    *slog.Logger
-	origin uuid.UUID // of changes
-	hub    fleet.Hub
+	hosts   []*pgxpool.Config // one for each host of the address
+	primary atomic.Pointer[primary]
+	trouble trouble
+	log     *slog.Logger
+	origin  uuid.UUID // of changes
+	hub     fleet.Hub
+	plain   bool // see parse
 
-	deaf     bool
 	notifies bool // the database has NOTIFY
+	deaf     bool
 
-	adds    *group.Group[add]
-	reads   *group.Group[read]
-	reports *group.Group[report]
-	nonces  *group.Group[nonce]
+	adds     *group.Group[add]
+	reads    *group.Group[read]
+	reports  *group.Group[report]
+	nonces   *group.Group[nonce]
+	confirms *group.Group[struct{}]
 
-	wake    chan struct{} // of follow
-	looking sync.Mutex    // guards last
-	last    int64         // number of the last change known
+	looking sync.Mutex // guards last
+	last    int64      // number of the last change known
 	stop    context.CancelFunc
-	running sync.WaitGroup // follow and listen
+	running sync.WaitGroup // watch, and what it has started
 
 	mu     sync.RWMutex // guards closed, and calls against being added after it
 	closed bool
@@ -73,49 +82,63 @@ var (
 	_ fleet.Store      = (*Store)(nil)
 	_ fleet.Maintainer = (*Store)(nil)
 	_ fleet.Sharer     = (*Store)(nil)
+	_ fleet.Confirmer  = (*Store)(nil)
 )
 
 // Open connects to the database at an address (postgres://USER:PASSWORD@HOST:PORT/NAME?…, with the parameters of libpq
 // and pgxpool), and brings its tables up to date.
 func Open(ctx context.Context, address string, options Options) (*Store, error) {
-	config, err := parse(address)
+	config, plain, err := parse(address)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: config.ConnConfig, log: options.Log, origin: uuid.New(), deaf: options.Deaf, wake: make(chan struct{}, 1)}
+	s := &Store{hosts: hosts(config), log: options.Log, origin: uuid.New(), deaf: options.Deaf || plain, plain: plain}
+	s.trouble.store = s
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := s.start(ctx, config); err != nil {
-		return nil, fmt.Errorf("cannot use the database at %s: %w", Name(address), err)
+	waiting := false
+	for {
+		err := s.start(ctx)
+		if err == nil {
+			return s, nil
+		}
+		err = fmt.Errorf("cannot use the database at %s: %w", Name(address), err)
+		if !options.Wait || ctx.Err() != nil || !errors.Is(err, fleet.ErrOutage) {
+			return nil, err
+		}
+		if !waiting {
+			s.log.Error("the database does not answer: waiting for it", "error", err)
+			waiting = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(lookEvery):
+		}
 	}
-	return s, nil
 }
 
-func (s *Store) start(ctx context.Context, config *pgxpool.Config) error {
+func (s *Store) start(ctx context.Context) error {
 	opening, cancel := context.WithTimeout(ctx, time.Minute) // another server may be migrating
 	defer cancel()
-	conn, err := pgx.ConnectConfig(opening, s.config.Copy())
+	conn, first, err := s.find(opening)
 	if err != nil {
 		return explain(ctx, err)
 	}
-	err = migrate(opening, conn, migrations)
-	if err == nil {
-		err = conn.QueryRow(opening, "SELECT value FROM counters WHERE name = 'change'").Scan(&s.last)
-	}
-	if err == nil {
-		_, refused := conn.Exec(opening, "SELECT pg_notify($1, '')", channel)
-		s.notifies = refused == nil
-	}
-	if err := errors.Join(err, conn.Close(opening)); err != nil {
+	if err := s.prepare(opening, conn); err != nil {
+		first.close()
+		release(conn)
 		return explain(ctx, err)
+	}
+	s.primary.Store(first)
+	if first.pooled && !s.deaf {
+		s.deaf = true
+		s.log.Info("a pooler is before the database, through which LISTEN may not work: changes made through other servers are looked "+
+			"for; an address without the pooler makes them known at once", "every", lookEvery)
 	}
 	// The background's own context: the caller's may be for opening only.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	if s.pool, err = pgxpool.NewWithConfig(background, config); err != nil {
-		stop()
-		return err
-	}
 	s.stop = stop
 	// Two workers each: one has its statement under way while the other gathers.
 	s.adds = group.New(background, 2, mostTogether, s.addAll)
@@ -123,18 +146,38 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) error {
 	s.reports = group.New(background, 2, mostTogether, s.reportAll)
 	s.nonces = group.New(background, 2, mostTogether, s.takeNonces)
 	s.nonces.Linger = nonceLinger
-	s.running.Go(func() { s.follow(background) })
-	if !s.deaf {
-		s.running.Go(func() { s.listen(background) })
+	s.confirms = group.New(background, 2, mostTogether, s.confirmAll)
+	s.running.Go(func() { s.watch(background, conn) })
+	return nil
+}
+
+// prepare brings the tables up to date, and finds out what the database can do and what was changed last.
+func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
+	if err := migrate(ctx, conn, migrations, s.plain); err != nil {
+		return err
+	}
+	if err := conn.QueryRow(ctx, "SELECT value FROM counters WHERE name = 'change'", pgx.QueryExecModeSimpleProtocol).Scan(&s.last); err != nil {
+		return err
+	}
+	if !s.plain {
+		_, refused := conn.Exec(ctx, "SELECT pg_notify('"+channel+"', '')", pgx.QueryExecModeSimpleProtocol)
+		s.notifies = refused == nil
 	}
 	return nil
 }
 
-// Check has the database write a row, as one that answers may be read-only, or have no room.
+// Check has the database write a row, as one that answers may be read-only, or have no room. If the database was lost it
+// waits for one search.
 func (s *Store) Check(ctx context.Context) error {
+	for begin := time.Now(); s.primary.Load().lost.Err() != nil && time.Since(begin) < seekTime; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(seekEvery / 10):
+		}
+	}
 	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, "UPDATE counters SET value = value WHERE name = 'pending'")
-		return err
+		return s.touch(ctx)
 	})
 }
 
@@ -158,10 +201,11 @@ func (s *Store) Close() error {
 	s.reads.Close()
 	s.reports.Close()
 	s.nonces.Close()
+	s.confirms.Close()
 	s.stop()
 	s.running.Wait()
 	s.hub.Close()
-	s.pool.Close()
+	s.primary.Load().close()
 	return nil
 }
 
@@ -175,9 +219,16 @@ func (s *Store) call(ctx context.Context, do func(context.Context) error) error 
 	s.calls.Add(1)
 	s.mu.RUnlock()
 	defer s.calls.Done()
-	bounded, cancel := context.WithTimeout(ctx, inTime)
+	if s.primary.Load().lost.Err() != nil {
+		return errLost
+	}
+	bounded, cancel := s.within(ctx, s.trouble.limit())
 	defer cancel()
-	return explain(ctx, do(bounded))
+	err := explain(ctx, do(bounded))
+	if errors.Is(err, fleet.ErrOutage) {
+		s.trouble.begin(err)
+	}
+	return err
 }
 
 // write does something in a transaction, again when the database asks for that, and tells of it. do must not change
@@ -186,8 +237,14 @@ func (s *Store) write(ctx context.Context, do func(context.Context, pgx.Tx) (*fl
 	return s.call(ctx, func(ctx context.Context) error {
 		var notice *fleet.Notice
 		err := s.again(ctx, func() error {
-			return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-				if notice, err = do(ctx, tx); err != nil || notice == nil {
+			return pgx.BeginFunc(ctx, s.pool(), func(tx pgx.Tx) (err error) {
+				if notice, err = do(ctx, tx); err != nil {
+					return err
+				}
+				if notice == nil { // it is so already; whoever wrote it may not have heard that it is kept
+					if s.primary.Load().synchronous {
+						_, err = tx.Exec(ctx, touch)
+					}
 					return err
 				}
 				var batch pgx.Batch

@@ -33,7 +33,7 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, what fleet.Report) (se
 // reportAll keeps reports, of which each device has its first in the first round, its second in the second, and so on:
 // one statement changes a row once.
 func (s *Store) reportAll(ctx context.Context, batch []*group.Job[report]) error {
-	ctx, cancel := context.WithTimeout(ctx, inTime)
+	ctx, cancel := s.within(ctx, inTime)
 	defer cancel()
 	for len(batch) > 0 {
 		var round, rest []*group.Job[report]
@@ -124,7 +124,7 @@ func (s *Store) reportRound(ctx context.Context, round []*group.Job[report]) err
 			return err
 		})
 		s.enter(&batch, *notice)
-		return s.pool.SendBatch(ctx, &batch).Close()
+		return s.pool().SendBatch(ctx, &batch).Close()
 	})
 	s.told(notice, err)
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *Store) reportRound(ctx context.Context, round []*group.Job[report]) err
 
 // sequence returns that of the last report of a device.
 func (s *Store) sequence(ctx context.Context, id uuid.UUID) (sequence int64, err error) {
-	err = s.pool.QueryRow(ctx, "SELECT r.sequence FROM reports r JOIN devices d ON d.id = r.device WHERE d.uuid = $1",
+	err = s.pool().QueryRow(ctx, "SELECT r.sequence FROM reports r JOIN devices d ON d.id = r.device WHERE d.uuid = $1",
 		id).Scan(&sequence)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = fleet.ErrUnknownDevice
@@ -157,7 +157,7 @@ func (s *Store) Stats(ctx context.Context, id uuid.UUID, since time.Time) (list 
 		if _, err := s.sequence(ctx, id); err != nil {
 			return err
 		}
-		found, err := s.pool.Query(ctx, `SELECT t.at, t.text FROM stats t JOIN devices d ON d.id = t.device
+		found, err := s.pool().Query(ctx, `SELECT t.at, t.text FROM stats t JOIN devices d ON d.id = t.device
 			WHERE d.uuid = $1 AND t.at >= $2 ORDER BY t.at`, id, rows.Seconds(since))
 		if err != nil {
 			return err

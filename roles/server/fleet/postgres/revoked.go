@@ -45,7 +45,7 @@ func keepRevoked(ctx context.Context, tx pgx.Tx, device uuid.UUID, keyID string,
 // RevokedKeys is as of fleet.Store.
 func (s *Store) RevokedKeys(ctx context.Context) (list []fleet.RevokedKey, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		found, err := s.pool.Query(ctx, "SELECT "+rows.RevokedKeyColumns+" FROM revoked_keys ORDER BY id")
+		found, err := s.pool().Query(ctx, "SELECT "+rows.RevokedKeyColumns+" FROM revoked_keys ORDER BY id")
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (s *Store) RevokedKeys(ctx context.Context) (list []fleet.RevokedKey, err e
 // AllowKey is as of fleet.Store.
 func (s *Store) AllowKey(ctx context.Context, keyID string) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		done, err := s.pool.Exec(ctx, "DELETE FROM revoked_keys WHERE key_id = $1", keyID)
+		done, err := s.pool().Exec(ctx, "DELETE FROM revoked_keys WHERE key_id = $1", keyID)
 		if err == nil && done.RowsAffected() == 0 {
 			err = fleet.ErrUnknownKey
 		}

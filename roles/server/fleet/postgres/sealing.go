@@ -13,7 +13,7 @@ import (
 // Sealing is as of fleet.Store.
 func (s *Store) Sealing(ctx context.Context) (state string, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, "SELECT state FROM sealing").Scan(&state)
+		return s.pool().QueryRow(ctx, "SELECT state FROM sealing").Scan(&state)
 	})
 	return state, err
 }
@@ -21,7 +21,7 @@ func (s *Store) Sealing(ctx context.Context) (state string, err error) {
 // SetSealing is as of fleet.Store.
 func (s *Store) SetSealing(ctx context.Context, before, after string) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		done, err := s.pool.Exec(ctx, "UPDATE sealing SET state = $2 WHERE state = $1", before, after)
+		done, err := s.pool().Exec(ctx, "UPDATE sealing SET state = $2 WHERE state = $1", before, after)
 		if err == nil && done.RowsAffected() == 0 {
 			err = fleet.ErrStale
 		}
@@ -60,7 +60,7 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 		}
 	}
 	if changed > 0 {
-		if _, err := s.pool.Exec(ctx, "VACUUM (FULL) layers, history, reports"); err != nil {
+		if _, err := s.pool().Exec(ctx, "VACUUM (FULL) layers, history, reports"); err != nil {
 			s.log.Warn("cannot have the database drop what was there before the secrets were sealed; run VACUUM FULL there",
 				"error", err)
 		}
@@ -75,7 +75,7 @@ func (s *Store) rewriteSome(
 	const portion = 1000
 	err = s.call(ctx, func(ctx context.Context) error {
 		last = nil
-		found, err := s.pool.Query(ctx, table.Select, after, portion)
+		found, err := s.pool().Query(ctx, table.Select, after, portion)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (s *Store) rewriteSome(
 		if err != nil || batch.Len() == 0 {
 			return err
 		}
-		return s.pool.SendBatch(ctx, &batch).Close()
+		return s.pool().SendBatch(ctx, &batch).Close()
 	})
 	return last, changed, err
 }

@@ -16,7 +16,7 @@ func (s *Store) Targets(ctx context.Context) (targets fleet.Targets, err error) 
 	err = s.call(ctx, func(ctx context.Context) error {
 		return s.again(ctx, func() error {
 			targets = fleet.Targets{}
-			return pgx.BeginTxFunc(ctx, s.pool, moment, func(tx pgx.Tx) error { return readTargets(ctx, tx, &targets) })
+			return pgx.BeginTxFunc(ctx, s.pool(), moment, func(tx pgx.Tx) error { return readTargets(ctx, tx, &targets) })
 		})
 	})
 	return targets, err
@@ -76,7 +76,7 @@ func present(ctx context.Context, from querier, name fleet.LayerName) (fleet.Lay
 // Layer is as of fleet.Store.
 func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (layer fleet.Layer, err error) {
 	err = s.call(ctx, func(ctx context.Context) (err error) {
-		if layer, err = present(ctx, s.pool, name); err == nil && layer.Revision == 0 {
+		if layer, err = present(ctx, s.pool(), name); err == nil && layer.Revision == 0 {
 			err = fleet.ErrUnknownLayer
 		}
 		return err
@@ -91,7 +91,7 @@ func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list
 		return nil, "", err
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		found, err := s.pool.Query(ctx, "SELECT "+rows.DeviceLayerColumns+" FROM layers o JOIN devices d ON d.id = o.device"+
+		found, err := s.pool().Query(ctx, "SELECT "+rows.DeviceLayerColumns+" FROM layers o JOIN devices d ON d.id = o.device"+
 			" WHERE o.device > $1 ORDER BY o.device LIMIT $2", page.After, page.Limit())
 		if err != nil {
 			return err

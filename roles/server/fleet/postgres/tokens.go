@@ -25,7 +25,7 @@ func (s *Store) tokens(ctx context.Context, query string, arguments ...any) (lis
 
 // scanTokens returns the rows of a statement, which are of rows.TokenColumns.
 func (s *Store) scanTokens(ctx context.Context, query string, arguments ...any) (list []access.Token, err error) {
-	found, err := s.pool.Query(ctx, query, arguments...)
+	found, err := s.pool().Query(ctx, query, arguments...)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *Store) scanTokens(ctx context.Context, query string, arguments ...any) 
 // AddToken is as of access.Store.
 func (s *Store) AddToken(ctx context.Context, token access.Token) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		done, err := s.pool.Exec(ctx, "INSERT INTO tokens ("+rows.TokenColumns+")"+
+		done, err := s.pool().Exec(ctx, "INSERT INTO tokens ("+rows.TokenColumns+")"+
 			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
 			rows.TokenValues(token)...)
 		if err == nil && done.RowsAffected() == 0 {
@@ -71,7 +71,7 @@ func (s *Store) Token(ctx context.Context, digest [sha256.Size]byte) (access.Tok
 // Guarded is as of access.Store.
 func (s *Store) Guarded(ctx context.Context) (guarded bool, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM tokens WHERE purpose = $1)", string(access.Operate)).Scan(&guarded)
+		return s.pool().QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM tokens WHERE purpose = $1)", string(access.Operate)).Scan(&guarded)
 	})
 	return guarded, err
 }
@@ -79,7 +79,7 @@ func (s *Store) Guarded(ctx context.Context) (guarded bool, err error) {
 // RevokeToken is as of access.Store.
 func (s *Store) RevokeToken(ctx context.Context, name string, at time.Time) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		done, err := s.pool.Exec(ctx, "UPDATE tokens SET revoked = CASE WHEN revoked = 0 THEN $2 ELSE revoked END WHERE name = $1",
+		done, err := s.pool().Exec(ctx, "UPDATE tokens SET revoked = CASE WHEN revoked = 0 THEN $2 ELSE revoked END WHERE name = $1",
 			name, rows.Seconds(at))
 		if err == nil && done.RowsAffected() == 0 {
 			err = access.ErrUnknownToken
@@ -104,7 +104,7 @@ func (s *Store) SpendToken(ctx context.Context, digest [sha256.Size]byte, at tim
 				return nil
 			}
 			var purpose string
-			err = s.pool.QueryRow(ctx, "SELECT purpose FROM tokens WHERE digest = $1", digest[:]).Scan(&purpose)
+			err = s.pool().QueryRow(ctx, "SELECT purpose FROM tokens WHERE digest = $1", digest[:]).Scan(&purpose)
 			switch {
 			case errors.Is(err, pgx.ErrNoRows), err == nil && purpose != string(access.Enrol):
 				return access.ErrUnknownToken
@@ -126,7 +126,7 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 	}
 	return s.call(ctx, func(ctx context.Context) error {
 		return s.again(ctx, func() error {
-			_, err := s.pool.Exec(ctx, `UPDATE tokens t SET last_used = u.at
+			_, err := s.pool().Exec(ctx, `UPDATE tokens t SET last_used = u.at
 				FROM unnest($1::text[], $2::bigint[]) AS u (name, at) WHERE t.name = u.name AND t.last_used < u.at`, names, times)
 			return err
 		})
