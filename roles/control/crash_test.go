@@ -255,7 +255,7 @@ func (m *member) packets() map[string]uint64 {
 
 // truthful looks, when the device says what it runs, whether it does.
 func (m *member) truthful(t *testing.T) {
-	m.wire.claim = func(running target) {
+	m.wire.onClaim(func(running target) {
 		m.server.mu.Lock()
 		config, known := m.server.targets[running]
 		m.server.mu.Unlock()
@@ -265,5 +265,5 @@ func (m *member) truthful(t *testing.T) {
 		if ok, shown := m.satisfies(config); !ok {
 			t.Errorf("the device says it runs %v, but shows %s", running, shown)
 		}
-	}
+	})
 }

@@ -113,6 +113,13 @@ func (m *model) restore(kept memory) {
 	m.changed = make(chan struct{})
 }
 
+// answerAs has a portal answer polls with a status; 0 ends that.
+func (m *model) answerAs(status int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.portal = status
+}
+
 func (m *model) RoundTrip(request *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
@@ -282,9 +289,16 @@ type wire struct {
 	claim   func(running target) // called with what a report says is running, when it leaves the device
 }
 
+// onClaim has a function called with what polls claim to run; nil ends that.
+func (n *wire) onClaim(claim func(target)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.claim = claim
+}
+
 func (n *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	n.mu.Lock()
-	server, happens := n.servers[request.URL.Host], ""
+	server, claim, happens := n.servers[request.URL.Host], n.claim, ""
 	if n.bad > 0 && n.random.Float64() < n.bad {
 		happens = []string{"lost", "answer lost", "twice", "late"}[n.random.IntN(4)]
 	}
@@ -296,11 +310,11 @@ func (n *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if request.URL.Path == "/poll/" && n.claim != nil {
+	if request.URL.Path == "/poll/" && claim != nil {
 		var poll serverapi.PollRequest
 		decode(body, &poll)
 		if poll.Report != nil && poll.Report.Running != nil {
-			n.claim(target{poll.Report.Running.Revision, poll.Report.Running.Hash})
+			claim(target{poll.Report.Running.Revision, poll.Report.Running.Hash})
 		}
 	}
 	pass := func(ctx context.Context) (*http.Response, error) {

@@ -60,7 +60,7 @@ func TestMoveUnproven(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, other := newMember(t), newModel()
-				other.portal = portal
+				other.answerAs(portal)
 				m.wire.servers["192.0.2.1:81"] = other
 				run := m.start()
 				time.Sleep(2 * time.Minute)
@@ -84,15 +84,13 @@ func TestMoveUnproven(t *testing.T) {
 		run := m.start("--wait=false")
 		time.Sleep(2 * time.Minute)
 		m.server.want(telemetry(map[string]any{"sample-rate": 5}))
-		m.wire.claim = func(running target) { m.server.portal = 204 * min(1, int(running.revision)) }
+		m.wire.onClaim(func(running target) { m.server.answerAs(204 * min(1, int(running.revision))) })
 		time.Sleep(2 * time.Minute)
 		if journal := journalOf(t, m.dir); journal.Attempt == nil {
 			t.Error("a portal has confirmed the target")
 		}
-		m.wire.claim = nil
-		m.server.mu.Lock()
-		m.server.portal = 0
-		m.server.mu.Unlock()
+		m.wire.onClaim(nil)
+		m.server.answerAs(0)
 		time.Sleep(2 * time.Minute)
 		if kept := m.agree(t); kept.running != kept.desired {
 			t.Errorf("the server believes %+v", kept)
@@ -110,8 +108,7 @@ func TestMoveToken(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		m.server.want(serverAt("http://127.0.0.1:9000"))
 		time.Sleep(2 * time.Minute)
-		second.restore(memory{registers: nil}) // and forgets the device
-		second.memory.registers = newModel().memory.registers
+		second.restore(newModel().memory) // and forgets the device
 		time.Sleep(2 * time.Minute)
 		second.want(serverAt("http://192.0.2.1:81"))
 		time.Sleep(2 * time.Minute)

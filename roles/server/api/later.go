@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"aspects-poc/roles/server/access"
+
 	"github.com/labstack/echo/v4"
 )
 
@@ -35,11 +37,12 @@ func (h *handlers) later(c echo.Context, answer echo.HandlerFunc) error {
 
 func (h *handlers) park(c echo.Context, answer echo.HandlerFunc, request http.Request) error {
 	app, path, header, begin := c.Echo(), c.Path(), c.Response().Header(), c.Get(beginKey)
+	caller := access.From(c.Request().Context())
 	parked := h.lot != nil && h.lot.Park(c.Response().Writer, c.Request(), func(ctx context.Context, w http.ResponseWriter) {
 		for name, values := range header {
 			w.Header()[name] = values
 		}
-		c := app.NewContext(request.WithContext(ctx), w)
+		c := app.NewContext(request.WithContext(access.With(ctx, caller)), w)
 		h.date(c.Response())
 		c.SetPath(path)
 		c.Set(beginKey, begin)
@@ -59,7 +62,7 @@ func (h *handlers) park(c echo.Context, answer echo.HandlerFunc, request http.Re
 const (
 	// defaultAtWork is enough for the stores, which write what comes together in one go.
 	defaultAtWork = 256
-	// mostQueued is the size of a body, in bytes, that is kept while it waits for its turn.
+	// mostQueued is the largest body, in bytes, of a request that is parked while it waits for its turn.
 	mostQueued = 64 << 10
 	// turnTime is the longest time to wait for a turn. Devices wait longer for an answer.
 	turnTime = 20 * time.Second
@@ -75,6 +78,11 @@ func (h *handlers) inTurn(next echo.HandlerFunc) echo.HandlerFunc {
 		return next(c)
 	}
 	return func(c echo.Context) error {
+		body, err := h.readAll(c) // before its turn: a body may come slowly
+		if err != nil {
+			return err
+		}
+		c.Request().Body = io.NopCloser(bytes.NewReader(body))
 		select {
 		case h.atWork <- struct{}{}:
 			return work(c)
@@ -92,14 +100,9 @@ func (h *handlers) inTurn(next echo.HandlerFunc) echo.HandlerFunc {
 				return c.Request().Context().Err()
 			}
 		}
-		if length := c.Request().ContentLength; length < 0 || length > mostQueued {
+		if len(body) > mostQueued {
 			return wait(c)
 		}
-		body, err := h.readAll(c)
-		if err != nil {
-			return err
-		}
-		c.Request().Body = io.NopCloser(bytes.NewReader(body))
 		return h.park(c, wait, *c.Request())
 	}
 }

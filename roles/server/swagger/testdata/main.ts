@@ -22,8 +22,8 @@ if (!("devices" in tried) || tried.changes[0].uuid !== device.uuid) throw new Er
 const layer = taken("layer", await client.PUT("/targets/everyone/", { body }));
 if (!("layer" in layer) || layer.layer !== "everyone") throw new Error(`layer: ${JSON.stringify(layer)}`);
 
-const relabelled = taken("labels", await client.PATCH("/devices/{uuid}/labels/", { params: at, body: { stage: null } }));
-if ("stage" in relabelled.labels || relabelled.labels.site !== "berlin") throw new Error(`labels: ${JSON.stringify(relabelled)}`);
+const relabelled = taken("labels", await client.PATCH("/devices/{uuid}/labels/", { params: at, body: { "device.stage": null, site: "oslo" } }));
+if ("device.stage" in relabelled.labels || relabelled.labels["device.site"] !== "berlin" || relabelled.labels.site !== "oslo") throw new Error(`labels: ${JSON.stringify(relabelled)}`);
 
 const offer = taken("poll", await client.POST("/poll/", { body: { uuid: device.uuid, config: {} } }));
 if (offer.revision !== relabelled.desired.revision) throw new Error(`offer: ${JSON.stringify(offer)}`);
