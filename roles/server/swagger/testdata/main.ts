@@ -31,6 +31,6 @@ if (offer.revision !== relabelled.desired.revision) throw new Error(`offer: ${JS
 const stale = await client.DELETE("/targets/everyone/", { params: { header: { "If-Match": '"99"' } } });
 if (stale.response.status !== 412 || !stale.error?.detail.includes("If-Match")) throw new Error(`stale: ${JSON.stringify(stale.error)}`);
 
-const list = taken("devices", await client.GET("/devices/", { params: { query: { selector: "site=berlin" } } }));
+const list = taken("devices", await client.GET("/devices/", { params: { query: { selector: "device.site=berlin" } } }));
 if (list.devices.length !== 1 || list.devices[0].uuid !== device.uuid) throw new Error(`devices: ${JSON.stringify(list)}`);
 console.log("round trip done");
