@@ -1,12 +1,12 @@
-// Package kit is the map of the development kit for confdb: it checks, tries and tests confdb-schemas and snaps without a
-// store account, a key, root or a virtual machine.
+// Package kit is the map of the development kit for confdb: it checks, tries and tests confdb-schemas and snaps without
+// a store account, a key, root or a virtual machine.
 //
 //	lint       rules over documents and snaps, and their findings
 //	calls      what the text of a hook asks snapctl for
 //	scaffold   a new project
 //	world      the imitated machine: facts (what it has), changes (what happens on it), snapctl (what snaps ask for)
 //	hookrun    runs hooks as snapd does, with a snapctl on PATH
-//	snapfile   reads a snap: its file, the hooks beside it, and what its parts copy; what snapd knows of plugs and hooks for confdb
+//	snapfile   reads a snap: its file, its hooks, what its parts copy; knows which plugs and hooks for confdb snapd takes
 //	source     other people's snaps as source: snapcraft.yaml or meta/snap.yaml, and their hooks
 //	script     test scripts against a world, their reports, and which rules and hooks they use
 //	assertion  assertions: parsed, and verified against keys that are named

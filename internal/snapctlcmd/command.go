@@ -1,6 +1,6 @@
 // Package snapctlcmd parses the command line of snapctl as snapd does, and formats its output. Its main types are
-// Command and Generation. It has the flags of each version, values, constraints, and the checks before data is accessed.
-// Its importers imitate snapd and carry out the commands.
+// Command and Generation. It has the flags of each version, values, constraints, and the checks before data is
+// accessed. Its importers imitate snapd and carry out the commands.
 package snapctlcmd
 
 import (

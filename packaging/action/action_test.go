@@ -1,5 +1,5 @@
-// Package action tests what other projects take from this one: the GitHub action, whose script is here, and the hooks for
-// pre-commit.
+// Package action tests what other projects take from this one: the GitHub action, whose script is here, and the hooks
+// for pre-commit.
 package action
 
 import (

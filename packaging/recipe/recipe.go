@@ -1,6 +1,6 @@
-// Package recipe makes the metadata of our snaps from one file, snap/snapcraft.yaml: for each role the project file that
-// snapcraft takes, and the meta/snap.yaml that snapcraft would make of it. It touches neither files nor processes; command
-// mksnap does.
+// Package recipe makes the metadata of our snaps from one file, snap/snapcraft.yaml: for each role the project file
+// that snapcraft takes, and the meta/snap.yaml that snapcraft would make of it. It touches neither files nor processes;
+// command mksnap does.
 //
 //	r, err := recipe.Parse(text)
 //	project, err := r.Project("vpn", recipe.Build{Version: "0.3", AccountID: "…"})

@@ -1,4 +1,5 @@
-// Package scripts has no code: it tests the shell scripts that users run, install.sh and what make assertion calls.
+// Package scripts has no code: it tests the shell scripts that users run, install.sh and the one that make assertion
+// calls.
 package scripts
 
 import (

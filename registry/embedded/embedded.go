@@ -9,8 +9,8 @@
 // they check whether the file has changed. Writers of all processes wait for each other with a lock on PATH.lock, an
 // empty file that stays. The file records the last commits, so that watchers in other processes learn of each one.
 //
-// There are no custodians: ephemeral data is stored like other data, while snapd needs a custodian's hooks to load
-// and save it. Every reader is an administrator and sees secrets; file permissions decide who may read.
+// There are no custodians. So ephemeral data is stored like other data; snapd needs a custodian's hooks to load and
+// save it. Every reader is an administrator and sees secrets; file permissions decide who may read.
 package embedded
 
 import (

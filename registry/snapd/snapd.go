@@ -8,17 +8,18 @@
 // GET /v2/system-info decides the generation. The Backend asks for it at Open, after a minute, and when an answer shows
 // that snapd was refreshed. Package backend documents each method. In addition:
 //
-//   - Only root, or a user that polkit admits, may use confdb on the socket. From snapd 2.69 on, values that are read stay
-//     in snapd's record of the change for up to a day, and every local user can see them. Do not read secrets this way.
+//   - Only root, or a user that polkit admits, may use confdb on the socket. From snapd 2.69 on, values that are read
+//     stay in snapd's record of the change for up to a day, and every local user can see them. Do not read secrets this
+//     way.
 //   - From snapd 2.69 on a read is a change and rewrites snapd's state: 30 to 40 ms and about 1 MB on the disk (seen on
 //     2.77.1). A write takes several times that, plus the hooks of the affected snaps. Read all values with one Get.
 //   - A successful Set is committed. If the context ends before the change does, the error is ErrUnknown and the change
 //     continues.
-//   - An empty list or map as the value of a request path unsets the path, in every generation. Deeper in a value it is sent
-//     as it is; snapd 2.73 and later refuse it.
+//   - An empty list or map as the value of a request path unsets the path, in every generation. Deeper in a value it is
+//     sent as it is; snapd 2.73 and later refuse it.
 //   - snapd reads numbers over REST as float64. A number that would lose digits is refused and not sent.
-//   - Up to 2.70 an answer to several requests leaves out a request without a rule. The Backend detects that and returns
-//     ErrNoMatch, as later generations do.
+//   - Up to 2.70 an answer to several requests leaves out a request without a rule. The Backend detects that and
+//     returns ErrNoMatch, as later generations do.
 package snapd
 
 import (

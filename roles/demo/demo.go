@@ -1,5 +1,5 @@
-// Package demo runs all roles in one process against a registry of its own: no snapd, no root, no network. It knows the
-// roles only by the list it is given, and starts each as a user would.
+// Package demo runs all roles in one process on a registry of its own, without snapd, root or a network. It gets the
+// list of roles from its caller, and starts each role as a user does.
 package demo
 
 import (

@@ -1,10 +1,10 @@
-// Package fleetsim simulates the devices of a fleet, to see what a server bears: they register, sign, poll, apply and
-// report as the control role does when all is well, and none of them is real.
+// Package fleetsim simulates the devices of a fleet, to find out how much a server can do. The devices register, sign,
+// poll, apply and report as the control role does when nothing fails.
 //
-// Run drives a Config's devices against a server and returns a Summary. The load is open: polls are due at a fixed rate
-// whatever the server does, and a latency counts from the moment when the poll was due. What a poll costs this side is
-// kept small, so that the server gets the processor: signatures are made before the clock starts where there is a
-// rate, with keys that are quick to sign with (keys.go), and connections speak no more HTTP than they must (wire.go).
+// Run runs the devices of a Config against a server and returns a Summary. The load is open: polls are due at a fixed
+// rate, however slow the server is, and a latency counts from the moment when the poll was due. A poll costs this side
+// little, so that the server gets the processor: if there is a rate, signatures are made before the clock starts; the
+// keys sign fast (keys.go); and the connections use only the HTTP that they need (wire.go).
 package fleetsim
 
 import (

@@ -1,6 +1,6 @@
-// Package kitcmd has the development kit's subcommands of the registry command: lint, build, show, new, serve, dev, run,
-// test and assertion. Its main entry is Commands. What they do is in internal/kit; what they share with other commands,
-// such as flags and colours, is in package roles. Binaries for devices leave it out.
+// Package kitcmd has the development kit's subcommands of the registry command: lint, build, show, new, serve, dev,
+// run, test and assertion. Its main function is Commands. The packages in internal/kit do the work; package roles has
+// what all commands share, such as flags and colours. Binaries for devices leave this package out.
 //
 // One file per subcommand, and one line in Commands.
 package kitcmd

@@ -1,6 +1,6 @@
 // Package registrycmd is the registry command: it reads, writes, watches and explains registries from the command line,
-// in the forms of snap get, set and unset. Its main entry is New. What the words mean is package registry's business,
-// how a command comes to its flags that of package roles, what the development kit does that of kitcmd.
+// in the forms of snap get, set and unset. Its main function is New. Package registry does the work, package roles
+// resolves the flags, and package kitcmd has the subcommands of the development kit.
 //
 // One file per subcommand, and one line in command.
 package registrycmd

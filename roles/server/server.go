@@ -1,7 +1,7 @@
 // Package server is the role of the fleet server: devices register, report their configuration, and get their target.
 //
-// Role has the flags and subcommands; Run starts and stops a server. Run connects the packages: api and page serve HTTP,
-// access decides who may call, fleet has the rules, and fleet/sqlite or fleet/postgres stores the state.
+// Role has the flags and subcommands; Run starts and stops a server. Run connects the packages: api and page serve
+// HTTP, access decides who may call, fleet has the rules, and fleet/sqlite or fleet/postgres stores the state.
 package server
 
 import (

@@ -5,8 +5,8 @@
 //	err = assertion.NewKeys(key).Check(list[0])
 //
 // An assertion is text: headers, a body if there is one, and a signature over both. What a confdb-schema's headers and
-// body mean is package confdb's business. The form was taken from what the snap command of snapd 2.77.1 signs and prints;
-// testdata has samples of it.
+// body mean is package confdb's business. The form was taken from what the snap command of snapd 2.77.1 signs and
+// prints; testdata has samples of it.
 package assertion
 
 import (

@@ -1,12 +1,14 @@
-// Package calls reads in the text of a hook what it asks snapctl for, without running it. Shell is parsed with
-// mvdan.cc/sh, Python and languages with braces by their tokens; what both show is followed in the order in which it would
-// run: variables with their values, functions where they are called, the arms of a branch one by one.
+// Package calls finds in the text of a hook what the hook asks snapctl for, without running it. Its main function is
+// Find. It parses shell with mvdan.cc/sh, and Python and languages with braces by their tokens. Then it follows the
+// statements in the order in which they would run: variables with their values, functions where they are called, the
+// arms of a branch one by one.
 //
 //	for _, call := range calls.Find("configure", text) {
 //		fmt.Println(call.At.Line, call.Verb, call.Plug)
 //	}
 //
-// What is put together at run time, comes from another file or from a user, only a run can show: such a plug is "".
+// Only a run can show a plug that is put together at run time, or that comes from another file or a user. The plug of
+// such a call is "".
 package calls
 
 import (

@@ -1,14 +1,14 @@
-// Package hookrun runs the hooks, apps and services of snaps as processes, as snapd does but without confinement. They get
-// snapd's environment, directories and limits, and a snapctl on PATH. Its main type is Runner. A world uses it as its Runner
-// and its Services.
+// Package hookrun runs the hooks, apps and services of snaps as processes, as snapd does but without confinement. They
+// get snapd's environment, directories and limits, and a snapctl on PATH. Its main type is Runner. A world uses it as
+// its Runner and its Services.
 //
 //	runner, err := hookrun.New(hookrun.Options{Dir: dir, Snapctl: binary})
 //	w, err := world.Open("", changes.Options{Runner: runner, Services: runner})
 //	err = runner.Serve(w)
 //	defer runner.Close()
 //
-// A hook runs as the user of this process, with all rights of that user. So it may do here what a strict snap may not, and
-// what needs root fails unless root runs this process. Package changes decides which hooks run, and when.
+// A hook runs as the user of this process, with all rights of that user. So it may do here what a strict snap may not,
+// and what needs root fails unless root runs this process. Package changes decides which hooks run, and when.
 package hookrun
 
 import (

@@ -1,12 +1,17 @@
-// Package lint looks at a confdb-schema before snapd does: every fault that snapd 2.77 would refuse, in snapd's words and
-// with its place in the file, all of them at once; what snapd takes but people regret; what has changed against the copy
-// that is published; and what the snaps around it get wrong.
+// Package lint checks a confdb-schema before snapd does. Its main function is Check.
 //
 //	doc, err := document.Parse("network.yaml", text)
 //	findings := lint.Check(doc, lint.Options{})
 //
-// The engine (package confdb) parses the document and reports what snapd refuses. The rules of this package are about
-// regrets, comparisons and snaps; Rules lists them all.
+// It reports at once:
+//
+//   - every fault that snapd 2.77 refuses, in snapd's words and with its place in the file
+//   - what snapd accepts, but people regret later
+//   - changes that break users of the published copy
+//   - faults of the snaps that use the confdb-schema
+//
+// The engine (package confdb) parses the document and finds what snapd refuses. The rules of this package find the
+// rest; Rules lists all rules.
 package lint
 
 import (

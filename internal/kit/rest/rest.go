@@ -1,13 +1,14 @@
-// Package rest imitates the part of snapd's REST API that concerns confdb. It serves an imitated machine (package world)
-// on two sockets: one replaces snapd's own socket, the other replaces the socket for snaps. Its main type is Server.
+// Package rest imitates the part of snapd's REST API that concerns confdb. It serves an imitated machine (package
+// world) on two sockets: one replaces snapd's own socket, the other replaces the socket for snaps. Its main type is
+// Server.
 //
 //	server, err := rest.New(rest.Options{World: w, Keys: keys})
 //	listener, err := rest.Listen("/tmp/snapd/snapd.socket")
 //	err = server.Serve(ctx, listener, snaps)
 //
-// The table routes lists the endpoints. Statuses, kinds and messages are those of snapd 2.77.1: observed where possible,
-// else read in its source. docs/devkit-serve.md lists what is not imitated. This package decides nothing about data:
-// it leaves that to package world.
+// The table routes lists the endpoints. Statuses, kinds and messages are those of snapd 2.77.1: observed where
+// possible, else read in its source. docs/devkit-serve.md lists what is not imitated. This package decides nothing
+// about data: it leaves that to package world.
 package rest
 
 import (

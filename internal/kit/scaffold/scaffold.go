@@ -1,5 +1,5 @@
-// Package scaffold writes a small project to start from: a confdb-schema, a custodian and an observer with their hooks, tests,
-// and a CI workflow. The project passes its tests without changes. The main function is Write.
+// Package scaffold writes a small project to start from: a confdb-schema, a custodian and an observer with their hooks,
+// tests, and a CI workflow. The project passes its tests without changes. The main function is Write.
 package scaffold
 
 import (

@@ -1,5 +1,5 @@
-// Package script runs test scripts for confdb-schemas and snaps. Scripts are in testscript's format; further commands set,
-// get, install and expect on an imitated machine. Each script has its own machine. The main function is Run.
+// Package script runs test scripts for confdb-schemas and snaps. Scripts are in testscript's format; further commands
+// set, get, install and expect on an imitated machine. Each script has its own machine. The main function is Run.
 //
 //	# A rate that is too high is refused.
 //	schema schema.json

@@ -1,5 +1,5 @@
-// Package snapfile reads a snap, as source or unpacked: its file, the hooks beside it, and what its parts copy. It knows what
-// snapd refuses of a plug for a confdb, and which hooks snapd runs. Its main function is Read.
+// Package snapfile reads a snap, as source or unpacked: its file, the hooks beside it, and what its parts copy. It
+// knows which plugs for a confdb snapd refuses, and which hooks snapd runs. Its main function is Read.
 //
 //	snap, err := snapfile.Read("./custodian")
 //

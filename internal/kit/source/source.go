@@ -1,11 +1,12 @@
-// Package source reads other people's snaps as they lie in a source tree, without building them: a snapcraft.yaml with
-// hooks in snap/hooks, or an unpacked snap with meta/snap.yaml. Its main function is Load.
+// Package source reads the source of a user's snap, so that the snap runs without a build. The source is a
+// snapcraft.yaml with hooks in snap/hooks; an unpacked snap with meta/snap.yaml will do, too. Its main function is
+// Load.
 //
 //	found, err := source.Load("./custodian", source.Options{Stage: stage})
 //	err = w.Install(ctx, found.Snap)
 //
-// What snapcraft would build is not built. Hooks, and files that parts with the plugin dump would copy, are linked into
-// a folder that stands for the snap, so that what is edited counts at the next run of a hook.
+// Load links the hooks, and the files that parts with the plugin dump copy, into a folder that stands for the snap. So
+// an edited file counts at the next run of a hook. What other plugins build is missing.
 package source
 
 import (

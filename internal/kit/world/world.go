@@ -1,5 +1,5 @@
-// Package world imitates a machine with snapd 2.77.1 as far as confdb is concerned. Its main type is World, which has three
-// owners of state:
+// Package world imitates a machine with snapd 2.77.1 as far as confdb is concerned. Its main type is World, which has
+// three owners of state:
 //
 //	facts    what the machine has: confdb-schemas, values, snaps, connections, options; in memory or in a folder
 //	changes  what happens on it: reads and writes with the hooks of snaps, the life of snaps

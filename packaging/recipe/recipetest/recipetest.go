@@ -1,4 +1,4 @@
-// Package recipetest reads the recipe of our snaps for tests of what speaks of them.
+// Package recipetest reads the recipe of our snaps for tests that compare other files with it.
 package recipetest
 
 import (

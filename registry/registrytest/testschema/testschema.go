@@ -1,5 +1,5 @@
-// Package testschema has the confdb-schema of the contract suite, the imitated machine and the recordings of a real
-// snapd. Programs use their own.
+// Package testschema has the confdb-schema that the contract suite, the imitated machine and the recordings of a real
+// snapd use. Programs have confdb-schemas of their own.
 package testschema
 
 import (

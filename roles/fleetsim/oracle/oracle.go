@@ -1,14 +1,16 @@
-// Package oracle knows what a fleet server has to show, and compares.
+// Package oracle knows what a fleet server has to show, and compares it with what the server shows. Its main function
+// is Run.
 //
-// The devices are the truth: each is simulated here, with what it shows, what it runs and what became of its last attempt
-// (device.go). What follows from that, by docs/fleet.md alone, is worked out in the plainest way (model.go). Run lets
-// random acts happen, to targets, devices and servers (acts.go, do.go), and after each and a pause of two poll intervals
-// asks in six ways what state each device is in: for the one device, in the list, with filters, in the counts, on the
-// page and in the metrics; a seventh picture is kept by who listens to events only (look.go, watch.go). All have to agree
-// with what the device holds.
+// The simulated devices are the truth: each has what it shows, what it runs, and the outcome of its last attempt
+// (device.go). From that, model.go works out each device's state, by docs/fleet.md alone and in the plainest way.
 //
-// Servers run in a World. The tests have two: one in this process, whose time is compressed, and one of processes in real
-// time. A list of acts that ends in a failure is made shorter by Shrink.
+// Run performs random acts on targets, devices and servers (acts.go, do.go). After each act it waits for two poll
+// intervals, and then asks in six ways for the state of each device: for the one device, in the list, with filters, in
+// the counts, on the page and in the metrics (look.go). A listener that learns of changes only by events has a seventh
+// view (watch.go). All of them have to agree with what the devices hold.
 //
-// The package knows the API's shapes and nothing of the server's code: deps_test.go sees to it.
+// Servers run in a World. The tests have two: one in this process, whose time is compressed, and one of processes in
+// real time. Shrink shortens a list of acts that ends in a failure.
+//
+// The package knows the API's shapes, and nothing of the server's code: deps_test.go checks that.
 package oracle

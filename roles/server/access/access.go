@@ -1,5 +1,6 @@
 // Package access decides who may call the fleet server. It recognises devices by the signatures of their requests, and
-// operators by tokens, or by the loopback address while there is no token.
+// operators by tokens. As long as the store has never had an operator's token, callers on the loopback are operators;
+// with --operators token, the default, the server makes a token at its start.
 //
 // Gate is the main type. For each request it returns the Caller, which it also stores in the request's context, or a
 // *Refusal:
@@ -7,7 +8,8 @@
 //	gate, err := access.New(access.Options{Devices: fleet, Tokens: store})
 //	app.POST("/poll/", poll, gate.Require(access.Poll, readBody)...)
 //
-// Package sign reads and verifies signatures; stores implement Devices, Store and Nonces. docs/access.md lists the threats.
+// Package sign reads and verifies signatures; stores implement Devices, Store and Nonces. docs/access.md lists the
+// threats.
 package access
 
 import (

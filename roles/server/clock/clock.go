@@ -1,6 +1,6 @@
-// Package clock is the time of a fleet server. It never goes back while the server runs, and begins after everything in
-// the database, whatever happens to the clock of the machine: signatures of devices, the history and the times at which
-// devices were seen need such a time. If the machine's clock contradicts it, the clock is in doubt.
+// Package clock is the time of a fleet server. It never goes back while the server runs, and begins after every time in
+// the database, even if the machine's clock is wrong. Signatures of devices, the history and the times at which devices
+// were seen need such a time. If the machine's clock contradicts this time, the clock is in doubt.
 package clock
 
 import (

@@ -1,16 +1,16 @@
 // Package fleet has the state of the fleet and its rules: registered devices, the layers of targets, the target of each
 // device, the target that it runs, and the outcome of its last attempt. It leaves HTTP to package api.
 //
-// A Fleet applies the rules. A Store stores the state durably before a call returns; several servers may share one. Open a
-// store (package sqlite) and a Fleet over it:
+// A Fleet applies the rules. A Store stores the state durably before a call returns; several servers may share one.
+// Open a store (package sqlite) and a Fleet over it:
 //
 //	store, err := sqlite.Open(ctx, "server.db")
 //	rules, err := fleet.Open(ctx, store, fleet.Options{})
 //	answer, err := rules.Poll(ctx, id, fleet.Poll{Config: config})
 //
-// The Fleet merges the layers of a device in the order everyone, label layers, the device's own (compose.go). It has the
-// layers that concern several devices in memory (snapshot.go). It also answers from memory a poll that repeats the last one
-// if there is nothing to do (known.go).
+// The Fleet merges the layers of a device in the order everyone, label layers, the device's own (compose.go). It has
+// the layers that concern several devices in memory (snapshot.go). If a poll repeats the device's last one, and there
+// is nothing to do, the Fleet answers it from memory (known.go).
 package fleet
 
 import (

@@ -1,5 +1,5 @@
-// Package metrics exports the fleet server's metrics to Prometheus: requests, devices by state, held polls, and durations of
-// store calls. Metrics is the main type. Names begin with "aspects_poc_"; durations are in seconds.
+// Package metrics exports the fleet server's metrics to Prometheus: requests, devices by state, held polls, and
+// durations of store calls. Metrics is the main type. Names begin with "aspects_poc_"; durations are in seconds.
 package metrics
 
 import (

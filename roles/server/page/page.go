@@ -1,5 +1,5 @@
-// Package page renders the fleet page: the list of devices, one device with its target beside what it reports, charts of
-// its counters, and the history of the targets.
+// Package page renders the fleet page: the list of devices, one device with its target beside what it reports, charts
+// of its counters, and the history of the targets.
 //
 // Page is the main type; Routes lists its addresses. Pages are HTML from templates. They change nothing and can be read
 // without scripts; a script refreshes an open page after changes. The binary contains all files of the page: a browser

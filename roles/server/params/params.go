@@ -1,5 +1,6 @@
 // Package params parses the queries of requests, and refuses unknown, repeated and malformed parameters. A server that
-// ignored them could change or return more than the caller wants. Parse is its main function; handlers interpret the values.
+// ignores them can change or return more than the caller wants. Parse is its main function; handlers interpret the
+// values.
 package params
 
 import (

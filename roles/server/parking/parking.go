@@ -1,16 +1,16 @@
-// Package parking holds HTTP/1.1 requests whose answers have to wait, without what a request costs.
+// Package parking holds HTTP/1.1 requests whose answers have to wait, at little cost. Its main type is Lot.
 //
-// A request under way costs some 40 kB: buffers, headers, and the stack of a handler that has done its work. A Lot takes the
-// connection from the http.Server (http.Hijacker), so that all this is released, and keeps a connection and two small
-// goroutines. It is also the listener of that server: after the answer the connection waits for the device's next request, and
-// goes back to the server with its first byte.
+// A request that a handler holds costs some 40 kB: buffers, headers, and the handler's stack. A Lot takes the
+// connection from the http.Server (http.Hijacker), which releases all of this, and holds only the connection and two
+// small goroutines. The Lot is also the listener of that server: after the answer the connection waits for the device's
+// next request, and goes back to the server when that request's first byte arrives.
 //
 //	lot := parking.New(listener)
 //	go server.Serve(lot)
 //	// in a handler, which returns afterwards:
 //	if lot.Park(w, r, later) { return }
 //
-// The lot is what knows the parked connections when the server stops: see Shutdown.
+// The http.Server does not know the parked connections. When it stops, stop the Lot, too: see Shutdown.
 package parking
 
 import (

@@ -1,8 +1,8 @@
 // Package roster lists and counts the devices of a fleet as of one moment, so that the list and its counts agree.
 //
-// A Roster reads all devices into a Roll when somebody asks, and reuses the Roll for ten times the time of that read. If a
-// read takes long enough to be noticed, readers get the previous Roll while the next one is read. A Roll filters, sorts and
-// counts in memory; package fleet decides the state of each device.
+// A Roster reads all devices into a Roll when somebody asks, and reuses the Roll for ten times as long as the read
+// took. If a read takes long enough to be noticed, callers get the previous Roll until the next one is there. A Roll
+// filters, sorts and counts in memory; package fleet decides the state of each device.
 package roster
 
 import (

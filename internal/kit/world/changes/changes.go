@@ -1,5 +1,5 @@
-// Package changes runs what happens on an imitated machine: reads and writes through views with the hooks of snaps, and the
-// life of snaps. Each is a change with tasks, as on snapd. Its main type is Manager.
+// Package changes runs what happens on an imitated machine: reads and writes through views with the hooks of snaps, and
+// the life of snaps. Each is a change with tasks, as on snapd. Its main type is Manager.
 //
 //	m, err := changes.Open(store, changes.Options{Runner: hooks})
 //	defer m.Close()
@@ -7,8 +7,8 @@
 //	id, err := m.Set(ctx, view, values, changes.Access{}) // as PUT on a view
 //	change, err := m.Wait(ctx, id)                       // Done, or Failed with snapd's words
 //
-// What the machine has is in package facts. Rules are those of snapd 2.77.1, as it was seen running or read in its source; a
-// comment says where the imitation differs, and docs/devkit.md lists the differences.
+// Package facts holds what the machine has. The rules are those of snapd 2.77.1, seen on a running one or read in its
+// source. A comment says where the imitation differs, and docs/devkit.md lists the differences.
 package changes
 
 import (

@@ -1,12 +1,12 @@
-// Package facts holds what an imitated machine has: confdb-schemas and other assertions, stored values, snaps with their
-// plugs, connections and options. It runs nothing; package changes does.
+// Package facts holds what an imitated machine has: confdb-schemas and other assertions, stored values, snaps with
+// their plugs, connections and options. It runs nothing; package changes does.
 //
 //	store, err := facts.Open(dir, nil)
 //	err = store.Install(facts.Snap{Name: "lamp"})
 //	snaps := store.Now().Snaps()
 //
-// Facts are immutable: Store.Now returns the present ones, and they stay as they are. Store.Update changes a Draft, writes
-// it to state.json, and makes it the present facts. If the disk refuses, the present facts remain.
+// Facts are immutable: Store.Now returns the present ones, and they stay as they are. Store.Update changes a Draft,
+// writes it to state.json, and makes it the present facts. If the disk refuses, the present facts remain.
 package facts
 
 import (

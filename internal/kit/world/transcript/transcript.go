@@ -1,6 +1,6 @@
-// Package transcript is what happens on a machine when confdb is accessed, written down: which hooks run in which order,
-// what snapctl answers them, what becomes of the change and what is stored. A transcript is recorded on a real snapd
-// (stage hooks of e2e) and replayed on a world.
+// Package transcript records what happens on a machine when somebody accesses confdb: which hooks run in which order,
+// what snapctl answers them, how the change ends, and what is stored. Its main type is Transcript. The stage hooks of
+// e2e records transcripts on a real snapd; tests replay them on a world.
 //
 //	given, err := transcript.Load("testdata/transcripts/refused.json")
 //	seen, err := transcript.Replay(ctx, given)

@@ -1,5 +1,6 @@
-// Package group lets callers who want the same kind of thing at the same time share one transaction, one commit, one
-// round trip. Both stores write through it (group commit). What a batch does is the store's: this package has no SQL.
+// Package group puts calls of one kind that arrive at the same time into a batch, which needs one transaction, one
+// commit and one round trip (group commit). Both stores write through it. The store decides what a batch does: this
+// package has no SQL.
 package group
 
 import (

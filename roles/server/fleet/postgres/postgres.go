@@ -1,17 +1,17 @@
-// Package postgres keeps the fleet's state in PostgreSQL (15 or later), or in what speaks its protocol, for several
-// servers at a time.
+// Package postgres stores the fleet's state in PostgreSQL (15 or later), or in a database that speaks its protocol, for
+// several servers at a time. Its main type is Store.
 //
-// Servers keep nothing of their own: revisions are drawn, and expectations checked, in the transaction that writes.
-// Whatever a server commits it also enters in the table changes, under a number that becomes visible in its order, and
-// the others read on from the number that they know: at once when NOTIFY tells them to, and every second anyway. So
-// LISTEN is a matter of speed only, and no change is lost while a connection is.
+// Servers have no state of their own: the transaction that writes also draws the revision, and checks what the caller
+// expects. It enters each change in the table changes, under a number; numbers become visible in their order. The other
+// servers read on from the last number that they know: at once when NOTIFY tells them to, and every second anyway. So
+// LISTEN only makes this faster, and a server that loses its connection loses no change.
 //
-// One connection watches: it listens, and looks for changes. When it fails, the store asks all hosts of the address at the
-// same time which one takes writes, and gives up all connections to the one that was lost: see primary. Until then calls
-// are refused at once.
+// One connection watches the database: it listens, and looks for changes. When it fails, the store asks all hosts of
+// the address at the same time which one accepts writes, and gives up all connections to the lost one: see primary.
+// Until then it refuses calls at once.
 //
-// What many devices want at the same time shares statements and commits: see package group. An operation that the database does
-// not answer in time, or that finds no database, is a fleet.ErrOutage; connections are made again by themselves.
+// Calls of many devices at the same time share statements and commits: see package group. If the database does not
+// answer an operation in time, or there is no database, the error is fleet.ErrOutage. The store reconnects by itself.
 package postgres
 
 import (

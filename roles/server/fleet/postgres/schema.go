@@ -11,14 +11,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// migrations lead from one version of the schema to the next; the first from an empty database to version 1. What has
-// been released is never changed, only added to.
+// migrations lead from one version of the schema to the next; the first leads from an empty database to version 1. A
+// released migration never changes; a change of the schema is a further migration.
 //
-// Package rows lists what the tables and columns are called by now.
+// Package rows lists the present names of tables and columns.
 //
-// Three tables share what is known of a device, by how often it changes: devices hardly ever, reports when a device
-// reports something new, standings (once seen) every few minutes for each device that polls, so that a row there is as small as it can be.
-// They are joined by number, which counts up and keeps rows and indexes packed, as random UUIDs would not.
+// Three tables have what is known of a device, by how often it changes: devices hardly ever, reports when a device
+// reports something new, standings (earlier: seen) every few minutes for each device that polls, so its rows are as
+// small as they can be. The id of a device (earlier: number) joins them. It counts up: rows and indexes stay packed,
+// which random UUIDs would prevent.
 //
 // Texts that others choose are bytea: text cannot hold U+0000, which JSON can. Times are seconds since 1970.
 var migrations = []migration{{statements: `

@@ -1,5 +1,6 @@
-// Package rows is what the stores share: the names of tables and columns, and the rows between those and fleet's types.
-// A store has its own statements; it scans into a row of this package, and writes values of this package.
+// Package rows has what the stores share: the names of tables and columns, and row types that convert between these and
+// fleet's types. A store has its own statements; it scans into a row of this package, and writes values of this
+// package.
 //
 //	table      columns                                                       what differs, and why
 //	devices    id uuid registered ip_address public_key_rsa arch key_digest   -
@@ -33,9 +34,9 @@
 //	changes    number at origin kind revision layer devices                  PostgreSQL only: what servers tell each other
 //	nonces     mark until                                                    PostgreSQL only: what servers tell each other
 //
-// device is an id of devices. says tells whether a device reports which target it runs. A time is in seconds since 1970,
-// and 0 is none. A key_digest is that of Digest. Enumerations are the numbers of fleet's types. Texts that others choose
-// have the type bytea in PostgreSQL, whose text cannot hold U+0000, which JSON can.
+// device is an id of devices. says tells whether a device reports which target it runs. A time is in seconds since
+// 1970, and 0 is none. A key_digest is that of Digest. Enumerations are the numbers of fleet's types. Texts that others
+// choose have the type bytea in PostgreSQL, whose text cannot hold U+0000, which JSON can.
 package rows
 
 import (

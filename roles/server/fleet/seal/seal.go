@@ -1,8 +1,9 @@
-// Package seal seals the secrets of the fleet for its database: with AES-256-GCM, under keys that are kept outside of it.
+// Package seal seals the secrets of the fleet for its database, with AES-256-GCM and keys that are not in the database.
+// Its main type is Ring.
 //
-// The same value at the same place is sealed to the same text under one key, so that a store can compare what it cannot
-// read. The nonce is a keyed hash of place and value (as in RFC 5297, SIV). Equal texts tell that a value is the same as
-// before, which the digests tell anyway, and nothing else.
+// With one key, the same value at the same place always gives the same sealed text. So a store can compare values that
+// it cannot read. The nonce is a keyed hash of place and value (as in RFC 5297, SIV). Two equal texts show that the
+// value is the same, which the digests show anyway, and nothing else.
 package seal
 
 import (

@@ -12,14 +12,14 @@ import (
 // applicationID marks our files (PRAGMA application_id): "ASPF".
 const applicationID = 0x41535046
 
-// migrations lead from one version of the schema (PRAGMA user_version) to the next; the first from an empty file to
-// version 1. What has been released is never changed, only added to.
+// migrations lead from one version of the schema (PRAGMA user_version) to the next; the first leads from an empty file
+// to version 1. A released migration never changes; a change of the schema is a further migration.
 //
-// Package rows lists what the tables and columns are called by now.
+// Package rows lists the present names of tables and columns.
 //
-// Reports stand apart from devices: they change all the time, and rows are packed by number rather than by random UUID,
-// so that a write touches few pages. Standings stand apart from both: they are small, so that all of them can be looked
-// through, and many be written at a time.
+// Reports have a table of their own because they change all the time. Rows are packed by number and not by random UUID,
+// so that a write touches few pages. Standings have a table of their own because its rows are small: the store can read
+// all of them, and write many at a time.
 var migrations = [...]migration{
 	{statements: `CREATE TABLE devices (
 		id             INTEGER PRIMARY KEY,

@@ -1,11 +1,12 @@
-// Package sqlite keeps the fleet's state in one SQLite file: the store of a server that needs no set-up.
+// Package sqlite stores the fleet's state in one SQLite file: the embedded store, which needs no set-up. Its main type
+// is Store.
 //
-// One goroutine writes. It commits whatever has queued while the commit before it was reaching the disk, so that many
-// polls share one fsync (group commit), and answers a caller after the commit that has its write. The journal is a WAL,
-// synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads go past the writer, and what
-// was read lately is remembered for as long as nobody writes it (recent.go).
+// One goroutine writes. While a commit reaches the disk, further writes queue; the next commit has all of them, so that
+// many polls share one fsync (group commit). A caller gets its answer after the commit that has its write. The journal
+// is a WAL, and synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads do not wait for
+// the writer, and the store remembers what it has read lately until somebody writes it (recent.go).
 //
-// One process owns the file; a second is refused (ErrInUse). Reading it with other programs is fine.
+// One process owns the file; Open refuses a second one (ErrInUse). Other programs may read the file.
 package sqlite
 
 import (

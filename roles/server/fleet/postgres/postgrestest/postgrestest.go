@@ -1,10 +1,10 @@
-// Package postgrestest gives tests a real PostgreSQL: a cluster of their own in a temporary directory, reached through a
-// unix socket there and nowhere else.
+// Package postgrestest gives tests a real PostgreSQL: a cluster of their own in a temporary directory, which listens
+// only on a unix socket there. Its main functions are Main and URL.
 //
-// The programs are taken from PATH, or else from where Debian puts them; the newest version counts, and 15 is the oldest
-// that will do. PostgreSQL refuses to run as root, so for root it runs as the user postgres. Where it cannot be had, tests
-// are skipped and say so; with ASPECTS_REQUIRE_POSTGRES=1 they fail. ASPECTS_TEST_DATABASE=postgres://… names a server to
-// test against in the place of a private one, in which databases are made and dropped.
+// It uses the programs on PATH, or else the newest ones in Debian's directory; the oldest version that it accepts is
+// 15. PostgreSQL refuses to run as root, so for root it runs as the user postgres. Without PostgreSQL, tests are
+// skipped and say so; with ASPECTS_REQUIRE_POSTGRES=1 they fail. ASPECTS_TEST_DATABASE=postgres://… names a server to
+// use instead of a private one: tests make databases there and drop them.
 //
 //	func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 //
