@@ -96,8 +96,8 @@ func (l *Lot) Close() error {
 	return l.Listener.Close()
 }
 
-// Shutdown waits until all parked requests are answered, and closes their connections. When ctx ends first it closes the
-// rest without an answer, and returns the error of ctx. Whoever answers them has to be told before.
+// Shutdown waits until all parked requests are answered, and closes their connections. If ctx ends first, it closes the rest
+// without an answer, and returns the error of ctx. Before the call, the answers must have been told to end.
 func (l *Lot) Shutdown(ctx context.Context) error {
 	l.mu.Lock()
 	l.ended = true
@@ -126,13 +126,14 @@ func (l *Lot) Shutdown(ctx context.Context) error {
 // An Answer writes the answer to a parked request. Its context ends when the client has gone.
 type Answer func(context.Context, http.ResponseWriter)
 
-// Park takes a request's connection and returns; answer runs on a goroutine of its own, may take long, and writes the answer
-// as a handler does. It gets nothing of the request: what it needs it has to keep itself. The body of the request must have been read, and nothing been written; the handler must return at once.
+// Park takes the connection of a request, and returns true. The handler must then return at once. It must have read the body, and
+// written nothing. A goroutine of its own runs answer, which may take long and writes the answer as a handler does. It gets nothing
+// of the request: it has to keep what it needs.
 //
-// An answer may park its own request again, instead of writing: it goes on later on another goroutine.
+// An answer may park its own request again, instead of writing: it then goes on later on another goroutine.
 //
-// Park returns false, and does nothing, if the connection cannot be taken: it speaks another version of HTTP, is to be closed
-// after this request, or the server is about to stop.
+// Park returns false, and does nothing, if it cannot take the connection: the request is not of HTTP/1.1, the connection closes
+// after it, or the server stops.
 func (l *Lot) Park(w http.ResponseWriter, request *http.Request, answer Answer) bool {
 	if again, ok := w.(*response); ok {
 		again.next = answer
