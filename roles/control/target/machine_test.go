@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/internal/program"
 	"aspects-poc/roles/control/target"
 	"aspects-poc/roles/serverapi"
 )
@@ -165,6 +166,9 @@ func TestAllStates(t *testing.T) {
 	seen, queue := map[string]bool{}, []target.State{{}}
 	phases := map[target.Phase]int{}
 	for len(queue) > 0 && !t.Failed() {
+		if program.Raced && len(seen) > 200 && len(phases) == 4 { // one goroutine: the detector finds nothing here
+			break
+		}
 		state := queue[0]
 		queue = queue[1:]
 		phases[state.Phase()]++
