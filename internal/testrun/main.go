@@ -42,8 +42,9 @@ func run(dir string, out io.Writer, args []string) (int, error) {
 		}
 	}
 	// Tests wait for processes and clocks as often as they compute.
-	flags = append(flags, "-p", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
-	command := exec.Command("go", append(append([]string{"test", "-json"}, flags...), args...)...) // a later -p counts
+	// With the race detector on a busy machine, a package takes longer than the ten minutes that go test gives it.
+	flags = append(flags, "-p", strconv.Itoa(2*runtime.GOMAXPROCS(0)), "-timeout", "20m")
+	command := exec.Command("go", append(append([]string{"test", "-json"}, flags...), args...)...) // a later -p or -timeout counts
 	command.Dir, command.Stderr = dir, os.Stderr
 	if os.Getenv("GORACE") == "" {
 		// With the race detector a program sleeps for a second at its end, and scripts start it hundreds of times.
