@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"aspects-poc/roles/internal/poll"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -61,14 +63,7 @@ func (s *Store) listen(ctx context.Context, conn *pgx.Conn) error {
 // hear returns at a notice of another server, or when the time has come to look.
 func (s *Store) hear(ctx context.Context, conn *pgx.Conn, next time.Time) error {
 	if s.deaf { // no notice comes
-		look := time.NewTimer(time.Until(next))
-		defer look.Stop()
-		select {
-		case <-look.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return poll.Sleep(ctx, time.Until(next))
 	}
 	ctx, cancel := context.WithDeadline(ctx, next)
 	defer cancel()

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/group"
 
@@ -111,10 +112,8 @@ func Open(ctx context.Context, address string, options Options) (*Store, error) 
 			s.log.Error("the database does not answer: waiting for it", "error", err)
 			waiting = true
 		}
-		select {
-		case <-ctx.Done():
+		if poll.Sleep(ctx, lookEvery) != nil {
 			return nil, err
-		case <-time.After(lookEvery):
 		}
 	}
 }
@@ -170,10 +169,8 @@ func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
 // waits for one search.
 func (s *Store) Check(ctx context.Context) error {
 	for begin := time.Now(); s.primary.Load().lost.Err() != nil && time.Since(begin) < seekTime; {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(seekEvery / 10):
+		if err := poll.Sleep(ctx, seekEvery/10); err != nil {
+			return err
 		}
 	}
 	return s.call(ctx, func(ctx context.Context) error {

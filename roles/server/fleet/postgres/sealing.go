@@ -50,14 +50,10 @@ var holdings = []rows.Holdings{
 // Rewrite is as of fleet.Store. The tables are written anew at the end, where the database can do that: until then the places
 // of former rows have what was there before. The database's own log, and copies of it, are not the server's to change.
 func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (changed int, err error) {
-	for _, table := range holdings {
-		for after := table.First; after != nil; {
-			var some int
-			if after, some, err = s.rewriteSome(ctx, table, after, change); err != nil {
-				return changed, err
-			}
-			changed += some
-		}
+	if changed, err = rows.Rewrite(holdings, func(table rows.Holdings, after any) (any, int, error) {
+		return s.rewriteSome(ctx, table, after, change)
+	}); err != nil {
+		return changed, err
 	}
 	if changed > 0 {
 		if _, err := s.pool().Exec(ctx, "VACUUM (FULL) layers, history, reports"); err != nil {

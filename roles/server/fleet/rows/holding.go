@@ -17,6 +17,21 @@ type Holdings struct {
 	Select, Update string
 }
 
+// Rewrite passes the rows of all tables to a function, some at a time, and returns how many it has changed. The function gets
+// the key after which to go on, and returns that of its last row; nil at the end of the table.
+func Rewrite(tables []Holdings, some func(table Holdings, after any) (last any, changed int, err error)) (changed int, err error) {
+	for _, table := range tables {
+		for after := table.First; after != nil; {
+			var more int
+			if after, more, err = some(table, after); err != nil {
+				return changed, err
+			}
+			changed += more
+		}
+	}
+	return changed, nil
+}
+
 // A HoldingKind tells what a row of Holdings is.
 type HoldingKind int
 

@@ -47,14 +47,10 @@ var holdings = []rows.Holdings{
 // Rewrite implements fleet.Store. The file is written anew at the end: free pages, and free places in pages, have what was
 // there before.
 func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (changed int, err error) {
-	for _, table := range holdings {
-		for after := table.First; after != nil; {
-			var some int
-			if after, some, err = s.rewriteSome(ctx, table, after, change); err != nil {
-				return changed, err
-			}
-			changed += some
-		}
+	if changed, err = rows.Rewrite(holdings, func(table rows.Holdings, after any) (any, int, error) {
+		return s.rewriteSome(ctx, table, after, change)
+	}); err != nil {
+		return changed, err
 	}
 	if err := s.use(ctx); err != nil {
 		return changed, err
