@@ -21,6 +21,7 @@ import (
 
 // Access configures who may call a server, and its TLS.
 type Access struct {
+	Operators     string           // operatorsToken or operatorsLoopback, as given: Config.FirstToken follows from it
 	Enrolment     access.Enrolment // "" means access.Open
 	AllowUnsigned bool
 	PublicURL     string // the address that devices use; "" means the address in each request
@@ -47,6 +48,7 @@ func accessFlags() []cli.Flag {
 
 func newAccess(c *cli.Context) Access {
 	return Access{
+		Operators:     c.String("operators"),
 		Enrolment:     access.Enrolment(c.String("enrolment")),
 		AllowUnsigned: c.Bool("allow-unsigned"),
 		PublicURL:     c.String("public-url"),
@@ -56,6 +58,9 @@ func newAccess(c *cli.Context) Access {
 }
 
 func (a Access) check() error {
+	if a.Operators != operatorsToken && a.Operators != operatorsLoopback {
+		return roles.Usagef("invalid value %q for --operators: want %s or %s", a.Operators, operatorsToken, operatorsLoopback)
+	}
 	if _, err := access.ParseEnrolment(string(a.Enrolment)); err != nil {
 		return roles.Usagef("invalid value %q for --enrolment: %s", a.Enrolment, err)
 	}

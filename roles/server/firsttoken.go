@@ -26,13 +26,6 @@ const (
 // firstTokenName is the name of the token that the server makes itself.
 const firstTokenName = "first"
 
-func checkOperators(given string) error {
-	if given != operatorsToken && given != operatorsLoopback {
-		return roles.Usagef("invalid value %q for --operators: want %s or %s", given, operatorsToken, operatorsLoopback)
-	}
-	return nil
-}
-
 // makeFirstToken makes an operator's token if there has never been one, and writes it to a file that only this user can read.
 // Without a token every program on this machine would be an operator.
 //

@@ -6,7 +6,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -71,9 +70,7 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.BoolFlag{Name: "trust-clock", Usage: "believe the clock although the database has later times, which are " +
 				"then corrected; for one start, after the clock was ahead"},
 		}, accessFlags()...),
-		Check: func(c *cli.Context, s *roles.Settings) error {
-			return errors.Join(checkOperators(c.String("operators")), newConfig(env, c, s).check())
-		},
+		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
 			return Run(ctx, newConfig(env, c, s))
 		},

@@ -56,7 +56,7 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: " +
 				"any number)"},
 			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE`, a label of all devices that " +
-				"register with it; it overrides the device's own; may be repeated"},
+				"register with it; may be repeated"},
 			&cli.DurationFlag{Name: "expires", Usage: "`DURATION` for which the token is valid, such as 24h (0: for " +
 				"ever)"},
 		),
