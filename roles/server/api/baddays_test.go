@@ -17,6 +17,8 @@ import (
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/parking"
+
+	"github.com/google/uuid"
 )
 
 // A badDay is a server on a network, with all timeouts as they are in production but shorter where a test has to see them
@@ -187,6 +189,25 @@ func TestSlowloris(t *testing.T) {
 	}
 	wait.Wait()
 	d.recovers(t)
+}
+
+// TestSlowBodies has more requests whose bodies do not come than there are turns: they take none, and others are answered.
+func TestSlowBodies(t *testing.T) {
+	d := newBadDay(t, time.Minute)
+	for i := range 12 { // turns: 4
+		path := []string{"/register/", "/poll/", "/keys/"}[i%3]
+		connection := d.dial(t)
+		defer connection.Close() //nolint:errcheck // it has no answer
+		if _, err := fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // until the server reads them
+	body := fmt.Sprintf(`{"uuid":"%s","config":{}}`, uuid.New())
+	got := d.ask(t, fmt.Sprintf("POST /poll/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	if len(got) != 1 || got[0] != http.StatusBadRequest { // nobody has registered
+		t.Errorf("beside slow bodies a poll is answered %v", got)
+	}
 }
 
 // TestTruncated ends a request after each of its bytes. What arrives whole is answered as ever; the rest never with the
