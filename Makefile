@@ -107,7 +107,7 @@ check: ## vet, linters, formatting, modules, workflows, scripts, generated files
 
 .PHONY: vulnerabilities
 vulnerabilities: ## known vulnerabilities in what the program calls; needs the network
-	.ci/vulnerabilities
+	GOFLAGS="$$GOFLAGS $(LOADED)" .ci/vulnerabilities
 
 .PHONY: bench
 bench: ## benchmarks, each beside its floor or peer in the same run

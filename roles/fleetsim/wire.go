@@ -53,7 +53,8 @@ func (l *line) try(ctx context.Context, request []byte, longer time.Duration) (*
 	if err := l.open(ctx); err != nil {
 		return nil, nil, err
 	}
-	conn := l.conn                                                                   // it is closed, and another opened, while the function may still run
+	// The function may still run when the connection is closed, and another one opened.
+	conn := l.conn
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends what waits
 	defer stop()
 	if err := l.conn.SetDeadline(time.Now().Add(l.timeout + longer)); err != nil {
