@@ -236,7 +236,7 @@ func sayElsewhere(t *testing.T, whole, device string) {
 	if left < 3 {
 		t.Errorf("%d commands are left out", left)
 	}
-	for _, words := range []string{"server run --listen x", "demo", "fleet --help", "registry lint --strict file", "registry new"} {
+	for _, words := range []string{"server run --listen x", "demo", "fleet-sim --help", "registry lint --strict file", "registry new"} {
 		out, err := exec.CommandContext(t.Context(), device, strings.Fields(words)...).CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "the whole program has it") {

@@ -102,7 +102,7 @@ func (d *device) prepare(t *target, path string, body []byte, at time.Time, wait
 	}
 	var text bytes.Buffer
 	text.Grow(len(body) + 1024)
-	fmt.Fprintf(&text, "POST %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: aspects-poc-fleet\r\nContent-Type: application/json\r\n"+
+	fmt.Fprintf(&text, "POST %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: aspects-poc-fleet-sim\r\nContent-Type: application/json\r\n"+
 		"Content-Length: %d\r\n", t.base.EscapedPath(), path, t.authority, len(body))
 	if wait > 0 {
 		fmt.Fprintf(&text, "Prefer: wait=%d\r\n", wait/time.Second)

@@ -20,7 +20,7 @@ import (
 
 // Role is the simulator.
 var Role = roles.Role{
-	Name:    "fleet",
+	Name:    "fleet-sim",
 	Summary: "simulate a fleet of devices, and measure the server's answers",
 	Command: command,
 	Tool:    true,
@@ -56,9 +56,9 @@ func command(env *roles.Env) *cli.Command {
 			"poll is due, so a slow server cannot hide waiting time. The devices' keys are weak: use a server of " +
 			"your own, and delete the devices afterwards (label device.simulated). The same --seed makes the same " +
 			"devices, and a server does not register them twice. Exit status: 0 if no poll failed, else 1.",
-		UsageText: "aspects-poc fleet --devices 1000 --server-url http://127.0.0.1:8000\n" +
-			"aspects-poc fleet --devices 1000 --rate 2000 --duration 30s --json\n" +
-			"aspects-poc fleet --devices 10000 --wait 60s",
+		UsageText: "aspects-poc fleet-sim --devices 1000 --server-url http://127.0.0.1:8000\n" +
+			"aspects-poc fleet-sim --devices 1000 --rate 2000 --duration 30s --json\n" +
+			"aspects-poc fleet-sim --devices 10000 --wait 60s",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "server-url", Aliases: []string{"server"}, Value: "http://127.0.0.1:8000", Usage: "`URL` of the server"},
 			&cli.StringFlag{Name: "ca", Usage: "`FILE` with the CA certificates to trust instead of the system's"},
@@ -82,7 +82,7 @@ func command(env *roles.Env) *cli.Command {
 
 func simulate(env *roles.Env, c *cli.Context) error {
 	if c.Args().Present() {
-		return roles.Usagef("unexpected argument %q: fleet takes flags only", c.Args().First())
+		return roles.Usagef("unexpected argument %q: fleet-sim takes flags only", c.Args().First())
 	}
 	config := Config{
 		Server: c.String("server-url"), CAFile: c.String("ca"), Devices: c.Int("devices"), Rate: c.Float64("rate"),

@@ -236,7 +236,7 @@ func TestCommand(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		env := &roles.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
-		code := roles.Run(t.Context(), env, append([]string{"aspects-poc", "fleet", "--devices", "2", "--server", under.url},
+		code := roles.Run(t.Context(), env, append([]string{"aspects-poc", "fleet-sim", "--devices", "2", "--server", under.url},
 			test.flags...), fleetsim.Role)
 		if code != test.code || out.String() != test.stdout || !strings.Contains(errs.String(), test.stderr) {
 			t.Errorf("%v: exit %d: %s%s", test.flags, code, out.String(), errs.String())
@@ -246,7 +246,7 @@ func TestCommand(t *testing.T) {
 	for _, flags := range [][]string{{"--json"}, nil} {
 		var out, errs bytes.Buffer
 		env := &roles.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
-		code := roles.Run(t.Context(), env, append([]string{"aspects-poc", "fleet", "--devices", "2", "--server", open.url,
+		code := roles.Run(t.Context(), env, append([]string{"aspects-poc", "fleet-sim", "--devices", "2", "--server", open.url,
 			"--rate", "20", "--duration", "500ms"}, flags...), fleetsim.Role)
 		var summary fleetsim.Summary
 		switch {
