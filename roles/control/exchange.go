@@ -71,7 +71,7 @@ func (e *exchange) run(ctx context.Context) *outcome {
 		result.err = verifyHash(e.server.URL(), offer)
 	}
 	if result.err == nil && (e.confirms != nil || result.answer.Offer != nil) {
-		result.proven = e.proven(result.answer.Proof)
+		result.proven = e.proven(result.answer)
 	}
 	if result.err == nil && e.confirms != nil && e.confirms.Proof && !result.proven {
 		result.err = fmt.Errorf("the answer of %s does not prove that a fleet server knows this device and its target",
@@ -81,17 +81,9 @@ func (e *exchange) run(ctx context.Context) *outcome {
 }
 
 // proven reports whether an answer has the proof that its server knows the device and has the report.
-func (e *exchange) proven(proof string) bool {
+func (e *exchange) proven(answer serverapi.PollAnswer) bool {
 	key, err := e.dir.Key()
-	if err != nil || e.report == nil {
-		return false
-	}
-	running := serverapi.Running{}
-	if e.report.Running != nil {
-		running = *e.report.Running
-	}
-	right, err := sign.Proof(&key.PublicKey, e.device.String(), running.Revision, running.Hash)
-	return err == nil && proof == right
+	return err == nil && e.report != nil && sign.Proves(answer.Proof, answer.Sent, &key.PublicKey)
 }
 
 // verifyHash returns an error if the target does not have its hash. It sets a missing hash.

@@ -53,6 +53,7 @@ type model struct {
 	busy     time.Duration // polls are answered 503 with this Retry-After
 	rivals   bool          // another machine with the same key ends each held poll at once
 	portal   int           // a portal answers polls in the server's place, with this status
+	replays  bool          // the portal has proofs of earlier polls
 	tokens   []string      // enrolment tokens of registrations
 	polls    int
 	held     int // polls held back to their end
@@ -150,6 +151,13 @@ func (m *model) serve(ctx context.Context, w http.ResponseWriter, request *http.
 	m.polls++
 	if m.portal > 0 {
 		w.Header().Set(serverapi.PollInterval, "86400")
+		if m.replays {
+			proof, err := prove(request, true)
+			if err != nil {
+				return err
+			}
+			w.Header().Set(serverapi.PollProof, proof)
+		}
 		send(w, m.portal, serverapi.Document{Config: serverapi.Config{}})
 		return nil
 	}
@@ -163,7 +171,7 @@ func (m *model) serve(ctx context.Context, w http.ResponseWriter, request *http.
 		return nil
 	}
 	if m.keep(poll) {
-		proof, err := prove(poll)
+		proof, err := prove(request, false)
 		if err != nil {
 			return err
 		}
@@ -214,17 +222,25 @@ func (m *model) hold(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// prove is the proof that a server knows the device, whose key is that of all tests.
-func prove(poll serverapi.PollRequest) (string, error) {
+// prove is the proof that a server knows the device, whose key is that of all tests. A stale one is of another poll with the
+// same body.
+func prove(request *http.Request, stale bool) (string, error) {
 	known, err := key()
 	if err != nil {
 		return "", err
 	}
-	running := serverapi.Running{}
-	if poll.Report.Running != nil {
-		running = *poll.Report.Running
+	input, err := sign.ParseInput(request.Header)
+	if err != nil {
+		return "", nil // a device without a key
 	}
-	return sign.Proof(&known.PublicKey, poll.UUID.String(), running.Revision, running.Hash)
+	text, err := sign.Received(request).Base(input)
+	if err != nil {
+		return "", err
+	}
+	if stale {
+		text = strings.Replace(text, input.Nonce, "earlier", 1)
+	}
+	return sign.Proof(&known.PublicKey, text)
 }
 
 // keep takes a report as the server does, and tells whether it did: one that is older than the last is ignored.

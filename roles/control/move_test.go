@@ -56,11 +56,15 @@ func TestMoveRefused(t *testing.T) {
 // TestMoveUnproven: answers of somebody who does not know the device confirm no move, and no other target of a server
 // that has proved itself before. The device goes back, and says why.
 func TestMoveUnproven(t *testing.T) {
-	for name, portal := range map[string]int{"204": 204, "200": 200} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		portal  int
+		replays bool
+	}{{204, false}, {200, false}, {204, true}} {
+		t.Run(fmt.Sprint(test), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, other := newMember(t), newModel()
-				other.answerAs(portal)
+				other.answerAs(test.portal)
+				other.replays = test.replays
 				m.wire.servers["192.0.2.1:81"] = other
 				run := m.start()
 				time.Sleep(2 * time.Minute)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"net/http"
 	"path/filepath"
 	"testing"
 
@@ -8,7 +9,7 @@ import (
 	"aspects-poc/roles/serverapi/sign"
 )
 
-// TestPollProof: each answer to a poll with a report proves that the server knows the device and what it runs.
+// TestPollProof: each answer to a poll with a report proves that the server knows the device and has this poll, and no other.
 func TestPollProof(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "server.db")
 	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--public-url", publicURL,
@@ -24,33 +25,44 @@ func TestPollProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	send := func(report *serverapi.Report) string {
+	// send returns the proof, and the request as the device has sent it.
+	send := func(report *serverapi.Report) (string, *http.Request) {
 		t.Helper()
 		poll := serverapi.PollRequest{UUID: device, Config: serverapi.Config{"a": 1}, Report: report}
-		status, problem, header := capture(t, signer, "/poll/", poll).send(t, started.url)
+		signed := capture(t, signer, "/poll/", poll)
+		status, problem, header := signed.send(t, started.url)
 		if status != 204 && status != 200 {
 			t.Fatalf("%d %+v", status, problem)
 		}
-		return header.Get(serverapi.PollProof)
-	}
-	for _, running := range []*serverapi.Running{nil, {Revision: 7, Hash: "sha-256=x"}, {Revision: 7, Hash: "sha-256=x"}} {
-		report := &serverapi.Report{Sequence: 9, Running: running}
-		if running == nil {
-			running, report.Sequence = &serverapi.Running{}, 8
-		}
-		want, err := sign.Proof(key, device.String(), running.Revision, running.Hash)
+		sent, err := http.NewRequest(http.MethodPost, publicURL+"/poll/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := send(report); got != want {
-			t.Errorf("%+v: proof %q, want %q", running, got, want)
+		sent.Header = signed.header
+		return header.Get(serverapi.PollProof), sent
+	}
+	earlier := ""
+	for _, report := range []*serverapi.Report{
+		{Sequence: 8}, {Sequence: 9, Running: &serverapi.Running{Revision: 7, Hash: "sha-256=x"}},
+		{Sequence: 9, Running: &serverapi.Running{Revision: 7, Hash: "sha-256=x"}},
+	} {
+		proof, sent := send(report)
+		if !sign.Proves(proof, sent, key) {
+			t.Errorf("%+v: the proof %q is wrong", report, proof)
 		}
+		if sign.Proves(earlier, sent, key) {
+			t.Errorf("%+v: the proof of the poll before proves this one", report)
+		}
+		if sent.Host = "relay.example"; sign.Proves(proof, sent, key) {
+			t.Errorf("%+v: the proof proves a poll to another server", report)
+		}
+		earlier = proof
 	}
 	// An ignored report and no report prove nothing.
-	if got := send(&serverapi.Report{Sequence: 1}); got != "" {
+	if got, _ := send(&serverapi.Report{Sequence: 1}); got != "" {
 		t.Errorf("a late report has the proof %q", got)
 	}
-	if got := send(nil); got != "" {
+	if got, _ := send(nil); got != "" {
 		t.Errorf("a poll without report has the proof %q", got)
 	}
 }

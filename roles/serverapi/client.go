@@ -159,8 +159,9 @@ type PollAnswer struct {
 	Waited time.Duration
 	// Later is not 0 if the server ignored the report: it is the later sequence that the server has.
 	Later int64
-	// Proof is the header PollProof; "" from servers that send none.
+	// Proof is the header PollProof; "" from servers that send none. Sent is the request that it is for, or nil.
 	Proof string
+	Sent  *http.Request
 }
 
 // Poll reports the device's configuration and the results of targets. A nil Config is reported as an empty one. With
@@ -183,7 +184,9 @@ func (c *Client) Poll(ctx context.Context, request PollRequest, wait time.Durati
 	answer := PollAnswer{
 		Interval: seconds(response.Header.Get(PollInterval)),
 		Waited:   seconds(strings.TrimPrefix(response.Header.Get("Preference-Applied"), "wait=")),
-		Proof:    response.Header.Get(PollProof),
+	}
+	if answer.Proof = response.Header.Get(PollProof); answer.Proof != "" {
+		answer.Sent = response.Request
 	}
 	if later, err := strconv.ParseInt(response.Header.Get(ReportSequence), 10, 64); err == nil {
 		answer.Later = later

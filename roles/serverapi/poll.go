@@ -74,7 +74,7 @@ const MaxWait = 300
 // PollInterval is the header with the time between polls that the server wants, in seconds.
 const PollInterval = "Poll-Interval"
 
-// PollProof is the header with the proof that the server knows the device and has its report; see sign.Proof.
+// PollProof is the header with the proof that the server knows the device and has the report of this poll; see sign.Proof.
 const PollProof = "Poll-Proof"
 
 // ReportSequence is the header of the answer to an ignored report: the later sequence that the server has stored.

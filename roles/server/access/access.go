@@ -14,7 +14,6 @@ package access
 
 import (
 	"context"
-	"crypto/rsa"
 	"net/http"
 	"time"
 
@@ -48,17 +47,10 @@ type Caller struct {
 	// not change anything. Nil means that no other server has seen it.
 	Unconfirmed error
 
-	body []byte         // of an Applicant's request, for Prove
-	key  *rsa.PublicKey // of a Device
-}
+	// Proof shows a Device that this server knows it and has its request (sign.Proof). It is "" for other callers.
+	Proof string
 
-// Proof returns what proves to a Device that this server knows it and has its report of a running target; "" for other
-// callers. See sign.Proof.
-func (c Caller) Proof(revision int64, hash string) (string, error) {
-	if c.key == nil {
-		return "", nil
-	}
-	return sign.Proof(c.key, c.Device.String(), revision, hash)
+	body []byte // of an Applicant's request, for Prove
 }
 
 // Author names the caller in a history.

@@ -41,7 +41,8 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	if err := g.novel(g.replays.look(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
 		return Caller{}, err
 	}
-	if err := g.verify(request, *input, found.key, body); err != nil {
+	signed, err := g.verify(request, *input, found.key, body)
+	if err != nil {
 		return Caller{}, err
 	}
 	if err := g.novel(g.replays.take(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
@@ -54,8 +55,9 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	if err != nil {
 		return Caller{}, err
 	}
+	proof, err := sign.Proof(found.key, signed)
 	return Caller{Kind: Device, Device: found.owner, KeyID: input.KeyID, Sent: input.Created, Unconfirmed: unconfirmed,
-		key: found.key}, nil
+		Proof: proof}, err
 }
 
 // signature parses the signature of a request without verifying it. It returns nil if there is none and none is needed.
@@ -117,18 +119,18 @@ func (g *Gate) novel(found outcome, now time.Time) error {
 	return nil
 }
 
-// verify reads the body, and checks digest and signature.
-func (g *Gate) verify(request *http.Request, input sign.Input, key *rsa.PublicKey, body func() ([]byte, error)) error {
+// verify reads the body, and checks digest and signature. It returns the signed text.
+func (g *Gate) verify(request *http.Request, input sign.Input, key *rsa.PublicKey, body func() ([]byte, error)) (signed string, err error) {
 	content, err := body()
 	if err != nil {
-		return err
+		return "", err
 	}
 	stated, err := digest(request.Header.Values(sign.DigestHeader))
 	if err != nil {
-		return unauthorized(serverapi.ProblemSignature, err.Error())
+		return "", unauthorized(serverapi.ProblemSignature, err.Error())
 	}
 	if actual := sha256.Sum256(content); !bytes.Equal(stated, actual[:]) {
-		return unauthorized(serverapi.ProblemSignature, "The body is not the one that was signed: Content-Digest differs")
+		return "", unauthorized(serverapi.ProblemSignature, "The body is not the one that was signed: Content-Digest differs")
 	}
 	message := sign.Received(request)
 	if g.authority != "" {
@@ -136,14 +138,14 @@ func (g *Gate) verify(request *http.Request, input sign.Input, key *rsa.PublicKe
 	}
 	text, err := message.Base(input)
 	if err == nil && sign.Verify(key, text, input.Signature) == nil {
-		return nil
+		return text, nil
 	}
 	detail := fmt.Sprintf("The signature is not that key's over this request, which is %s %s%s here; behind a proxy that "+
 		"changes host or path, the server needs --public-url", message.Method, message.Authority, message.Path)
 	if err != nil {
 		detail = "The signature cannot be checked: " + err.Error()
 	}
-	return unauthorized(serverapi.ProblemSignature, detail)
+	return "", unauthorized(serverapi.ProblemSignature, detail)
 }
 
 // digest returns the SHA-256 that Content-Digest states.

@@ -66,7 +66,8 @@ func (g *Gate) Prove(request *http.Request, publicKey string) (keyID string, err
 		return "", unauthorized(serverapi.ProblemSignature,
 			"The registration is signed with another key than the one in its body")
 	}
-	return keyID, g.verify(request, *input, key, func() ([]byte, error) { return caller.body, nil })
+	_, err = g.verify(request, *input, key, func() ([]byte, error) { return caller.body, nil })
+	return keyID, err
 }
 
 // mostApplicants is the number of devices that may register within the window; some 26 MB of memory.

@@ -53,9 +53,9 @@ const answerTime = 10 * time.Second
 //	@Description	With "Prefer: wait=SECONDS" the server answers when there is an offer that the device has not tried, or
 //	@Description	when the time is up; Preference-Applied has the longest time that it waits. A newer poll of the device
 //	@Description	ends an older one with 204. Poll-Interval has the number of seconds between polls.
-//	@Description	Poll-Proof shows a device that this server knows its key and has its report: it is the base64url of the
-//	@Description	SHA-256 over "aspects-poc poll", the UUID, and revision and hash of "running" (else 0 and nothing), each
-//	@Description	with a line feed after it, and the public key (SubjectPublicKeyInfo).
+//	@Description	Poll-Proof shows a device that this server knows its key and has the report of this poll: it is the
+//	@Description	base64url of the SHA-256 over "aspects-poc answer", the signature base of the poll (RFC 9421), each with a
+//	@Description	line feed after it, and the public key (SubjectPublicKeyInfo).
 //	@Tags			device
 //	@ID				poll
 //	@Param			Prefer	header		string					false	"wait=SECONDS, up to 300"
@@ -100,7 +100,7 @@ func (h *handlers) poll(c echo.Context) error {
 			poll.Wait = 0
 		}
 	}
-	answers := answers{caller: caller, wait: poll.Wait, reports: poll.Report, running: poll.Running}
+	answers := answers{caller: caller, wait: poll.Wait, reports: poll.Report}
 	answer, held, err := h.fleet.Take(ctx, id, poll)
 	if held == nil {
 		return answers.poll(c, answer, err)
@@ -117,7 +117,6 @@ type answers struct {
 	caller  access.Caller
 	wait    time.Duration
 	reports bool
-	running fleet.Running
 }
 
 func (a answers) poll(c echo.Context, answer fleet.Answer, err error) error {
@@ -133,14 +132,8 @@ func (a answers) poll(c echo.Context, answer fleet.Answer, err error) error {
 	}
 	if answer.Later > 0 {
 		header.Set(serverapi.ReportSequence, strconv.FormatInt(answer.Later, 10))
-	} else if a.reports {
-		proof, err := a.caller.Proof(a.running.Revision, a.running.Hash)
-		if err != nil {
-			return err
-		}
-		if proof != "" {
-			header.Set(serverapi.PollProof, proof)
-		}
+	} else if a.reports && a.caller.Proof != "" {
+		header.Set(serverapi.PollProof, a.caller.Proof)
 	}
 	if answer.Offer == nil {
 		return c.NoContent(http.StatusNoContent)

@@ -22,6 +22,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -95,16 +96,33 @@ func KeyID(key *rsa.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// Proof returns what the answer to a poll proves the server with: base64url of a SHA-256 over the device's UUID, the
-// revision and the hash of the target that it reports to run (0 and "" for none), and its public key. Only who knows the
-// key can tell; the request has no more than the KeyID.
-func Proof(key *rsa.PublicKey, device string, revision int64, hash string) (string, error) {
+// Proof returns the proof in the answer to a signed request: base64url of a SHA-256 over the signed text (Message.Base) and
+// the public key. A request does not contain the key, only its KeyID: so the answer comes from a server that knows the
+// device. The text has the request's nonce and authority, and the digest of its body: so the proof holds for one request.
+func Proof(key *rsa.PublicKey, signed string) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return "", fmt.Errorf("cannot prove to know a key: %w", err)
 	}
-	sum := sha256.Sum256(append(fmt.Appendf(nil, "aspects-poc poll\n%s\n%d\n%s\n", device, revision, hash), der...))
+	sum := sha256.Sum256(append([]byte("aspects-poc answer\n"+signed+"\n"), der...))
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
+// Proves reports whether proof is that of an answer to this request, which a Transport has sent.
+func Proves(proof string, sent *http.Request, key *rsa.PublicKey) bool {
+	if proof == "" || sent == nil {
+		return false
+	}
+	input, err := ParseInput(sent.Header)
+	if err != nil {
+		return false
+	}
+	text, err := Received(sent).Base(input)
+	if err != nil {
+		return false
+	}
+	right, err := Proof(key, text)
+	return err == nil && proof == right
 }
 
 // KeyIDLength is the length of a KeyID.

@@ -107,7 +107,11 @@ func (t *Transport) send(request *http.Request, body []byte) (*http.Response, er
 	if err := t.Signer().Sign(signed, body, t.now().Add(t.Offset())); err != nil {
 		return nil, err
 	}
-	return t.base.RoundTrip(signed)
+	response, err := t.base.RoundTrip(signed)
+	if err == nil {
+		response.Request = signed // for Proves
+	}
+	return response, err
 }
 
 // learn adopts the server's clock if the server refused because of the time. It returns whether it did. The body can
