@@ -30,7 +30,7 @@ func (b *Backend) call(ctx context.Context, args ...string) (answer, error) {
 	}{b.options.Cookie, args}
 	response, err := b.client.Do(ctx, http.MethodPost, "/v2/snapctl", nil, body)
 	if err != nil {
-		b.forget()
+		b.ability.forget()
 		return answer{}, err
 	}
 	if refusal := response.Refusal(); refusal != nil {
@@ -65,7 +65,7 @@ func (b *Backend) call(ctx context.Context, args ...string) (answer, error) {
 func (b *Backend) run(ctx context.Context, request snapdhttp.Request, args ...string) (answer, error) {
 	got, err := b.call(ctx, args...)
 	if err != nil {
-		return answer{}, b.lost(err, request, false)
+		return answer{}, lost(err, request, false)
 	}
 	if got.refusal != nil {
 		return answer{}, snapdhttp.Explain(*got.refusal, request)
@@ -90,10 +90,10 @@ func (b *Backend) access(
 	for {
 		f, err := b.detect(ctx)
 		if err != nil {
-			return answer{}, b.lost(err, request, false)
+			return answer{}, lost(err, request, false)
 		}
 		wait := ""
-		if f.flags["--wait-for"] && !b.inTransaction() {
+		if f.flags["--wait-for"] && !inTransaction(b.options.Hook) {
 			wait = "--wait-for=" + strconv.FormatInt(max(until.Sub(b.now()).Milliseconds(), 1), 10) + "ms"
 		}
 		line, err := args(f, wait)
@@ -102,12 +102,12 @@ func (b *Backend) access(
 		}
 		got, err := b.call(ctx, line...)
 		if err != nil {
-			return answer{}, b.lost(err, request, write)
+			return answer{}, lost(err, request, write)
 		}
 		if got.refusal == nil {
 			return got, nil
 		}
-		if flag := unknownFlag(got.refusal.Message); flag != "" && b.without(flag) {
+		if flag := unknownFlag(got.refusal.Message); flag != "" && b.ability.without(flag) {
 			continue // snapd was refreshed, or its help text names a flag that it refuses
 		}
 		refused := snapdhttp.Explain(*got.refusal, request)

@@ -23,7 +23,7 @@ const refusedSilently = "snapd took the write but the values were not stored: a 
 func (b *Backend) confirm(
 	ctx context.Context, request snapdhttp.Request, values, before map[string]any, beforeErr, unknown error,
 ) error {
-	after, err := b.readable(ctx, request.View, slices.Sorted(maps.Keys(values)))
+	after, err := b.readBack(ctx, request.View, slices.Sorted(maps.Keys(values)))
 	if err != nil {
 		if unknown != nil {
 			return unknown
@@ -64,7 +64,7 @@ const (
 	differs                 // values differ from the written ones; those before are not known
 )
 
-// compare judges a write by the values before and after it. Requests that cannot be read (see readable) do not count.
+// compare judges a write by the values before and after it. Requests that cannot be read (see readBack) do not count.
 func compare(values, before, after map[string]any, beforeKnown bool) verdict {
 	changed, fulfilled, moved, missing := false, false, false, false
 	for path, value := range values {
@@ -99,20 +99,18 @@ func compare(values, before, after map[string]any, beforeKnown bool) verdict {
 // unreadable is the value of a request that the view allows only to write.
 type unreadable struct{}
 
-// readable reads requests. A request without a rule for reading has the value unreadable{}. Requests without data are
+// readBack reads requests. A request without a rule for reading has the value unreadable{}. Requests without data are
 // left out.
-func (b *Backend) readable(ctx context.Context, view backend.ViewID, requests []string) (map[string]any, error) {
+func (b *Backend) readBack(ctx context.Context, view backend.ViewID, requests []string) (map[string]any, error) {
 	values := map[string]any{}
 	var ask []string
-	b.mu.Lock()
 	for _, path := range requests {
-		if b.unreadable[view][path] {
+		if b.unreadable.has(view, path) {
 			values[path] = unreadable{}
 			continue
 		}
 		ask = append(ask, path)
 	}
-	b.mu.Unlock()
 	for len(ask) > 0 {
 		found, err := b.get(ctx, view, ask, nil, "")
 		switch {
@@ -125,7 +123,7 @@ func (b *Backend) readable(ctx context.Context, view backend.ViewID, requests []
 			return nil, err
 		}
 		hidden := named(err, ask)
-		b.markUnreadable(view, hidden)
+		b.unreadable.remember(view, hidden...)
 		for _, path := range hidden {
 			values[path] = unreadable{}
 		}
@@ -153,24 +151,6 @@ func named(err error, requests []string) []string {
 		return requests
 	}
 	return found
-}
-
-func (b *Backend) markUnreadable(view backend.ViewID, requests []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	remember(b.unreadable, view, requests...)
-}
-
-// maxRemembered is the largest number of requests that are remembered for one view.
-const maxRemembered = 1000
-
-func remember(known map[backend.ViewID]map[string]bool, view backend.ViewID, requests ...string) {
-	if known[view] == nil || len(known[view]) > maxRemembered {
-		known[view] = map[string]bool{}
-	}
-	for _, path := range requests {
-		known[view][path] = true
-	}
 }
 
 // shows reports whether a read value fulfils a written one. Scalars and lists must be equal. A map must have the
@@ -217,7 +197,7 @@ func content(value any) any {
 }
 
 // relabel turns the error of a read into that of the write it belongs to.
-func (b *Backend) relabel(err error, request snapdhttp.Request) error {
+func relabel(err error, request snapdhttp.Request) error {
 	var refusal *backend.Error
 	if !errors.As(err, &refusal) {
 		return err

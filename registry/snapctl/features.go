@@ -3,9 +3,11 @@ package snapctl
 import (
 	"bufio"
 	"context"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	"aspects-poc/internal/snapdhttp"
 )
@@ -35,12 +37,43 @@ func (f *features) generation() string {
 	return "snapctl without views"
 }
 
-// detect returns snapd's features. It asks snapd once, and again after forget.
+// An ability keeps the features between the calls. The zero value knows none.
+type ability struct {
+	mu    sync.Mutex
+	known *features // nil: not detected yet
+}
+
+func (a *ability) get() *features {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known
+}
+
+func (a *ability) set(f *features) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.known = f
+}
+
+// forget discards the features. An answer that is lost may mean that another version of snapd comes up.
+func (a *ability) forget() { a.set(nil) }
+
+// without records that snapd does not know a flag. It returns false if that was recorded before.
+func (a *ability) without(flag string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known == nil || !a.known.flags[flag] {
+		return false
+	}
+	less := &features{flags: maps.Clone(a.known.flags)}
+	less.flags[flag] = false
+	a.known = less
+	return true
+}
+
+// detect returns snapd's features. It asks snapd once, and again after ability.forget.
 func (b *Backend) detect(ctx context.Context) (*features, error) {
-	b.mu.Lock()
-	known := b.features
-	b.mu.Unlock()
-	if known != nil {
+	if known := b.ability.get(); known != nil {
 		return known, nil
 	}
 	help, err := b.call(ctx, "get", "--help")
@@ -54,38 +87,11 @@ func (b *Backend) detect(ctx context.Context) (*features, error) {
 	for _, flag := range longFlag.FindAllString(help.stdout, -1) {
 		f.flags[flag] = true
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.features = f
+	b.ability.set(f)
 	return f, nil
 }
 
 var longFlag = regexp.MustCompile(`--[a-z][a-z-]*[a-z]`)
-
-// forget discards the features. An answer that is lost may mean that another version of snapd comes up.
-func (b *Backend) forget() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.features = nil
-}
-
-// without records that snapd does not know a flag. It returns false if that was recorded before.
-func (b *Backend) without(flag string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.features == nil {
-		return false
-	}
-	if !b.features.flags[flag] {
-		return false
-	}
-	less := &features{flags: map[string]bool{}}
-	for known := range b.features.flags {
-		less.flags[known] = known != flag
-	}
-	b.features = less
-	return true
-}
 
 var unknownFlagText = regexp.MustCompile("unknown flag `([a-z-]+)'")
 

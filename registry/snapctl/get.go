@@ -25,7 +25,7 @@ func (b *Backend) Get(
 // called runs read as a Call.
 func (b *Backend) called(ctx context.Context, view backend.ViewID, requests []string,
 	read func(ctx context.Context) (map[string]any, error)) (map[string]any, error) {
-	request, _, err := b.request("get", view, requests)
+	request, _, err := b.options.request("get", view, requests)
 	if err != nil {
 		return nil, err
 	}
@@ -62,19 +62,14 @@ func (b *Backend) get(
 // that have one.
 func (b *Backend) checkMissing(ctx context.Context, view backend.ViewID, requests []string, values map[string]any, state string) error {
 	for _, path := range requests {
-		b.mu.Lock()
-		known := b.ruled[view][path]
-		b.mu.Unlock()
-		if _, found := values[path]; found || known {
+		if _, found := values[path]; found || b.readable.has(view, path) {
 			continue
 		}
 		// Data that appears only now is left out as well: all values are of one moment.
 		if _, err := b.getOnce(ctx, view, []string{path}, nil, state); err != nil && !errors.Is(err, backend.ErrNoData) {
 			return err
 		}
-		b.mu.Lock()
-		remember(b.ruled, view, path)
-		b.mu.Unlock()
+		b.readable.remember(view, path)
 	}
 	return nil
 }
@@ -83,7 +78,7 @@ func (b *Backend) getOnce(
 	ctx context.Context, view backend.ViewID, requests []string, constraints map[string]any, state string,
 ) (map[string]any, error) {
 	requests = slices.Clone(requests)
-	request, plug, err := b.request("get", view, requests)
+	request, plug, err := b.options.request("get", view, requests)
 	if err != nil {
 		return nil, err
 	}

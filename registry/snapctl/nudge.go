@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
+	"aspects-poc/internal/calls"
 	"aspects-poc/registry/backend"
 
 	"github.com/fsnotify/fsnotify"
@@ -34,16 +37,10 @@ func Poke(dir, view string) error {
 	return nil
 }
 
-// A hint is one call of Hints.
-type hint struct {
-	view backend.ViewID
-	c    chan struct{} // holds one token
-}
-
 // Hints sends a value after each Poke for the view; several may become one. The error is ErrUnsupported without a
 // NudgeDir, or if the folder cannot be watched.
 func (b *Backend) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{}, error) {
-	request, _, err := b.request("watch", view, nil)
+	request, _, err := b.options.request("watch", view, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -52,58 +49,63 @@ func (b *Backend) Hints(ctx context.Context, view backend.ViewID) (<-chan struct
 		return nil, err
 	}
 	defer call.End()
-	h := &hint{view: view, c: make(chan struct{}, 1)}
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.options.NudgeDir == "" {
 		return nil, unsupported(request, "hooks cannot announce changes: SNAP_COMMON is not set")
 	}
-	if err := b.hear(); err != nil {
+	if err := b.pokes.listen(); err != nil {
 		refused := unsupported(request, "hooks cannot announce changes")
 		refused.Err, refused.Message = err, "cannot hear of changes to "+view.String()+": "+err.Error()
 		return nil, refused
 	}
-	b.hints[h] = struct{}{}
-	ctx, done := b.life.Watch(ctx)
-	go func() {
-		defer done()
-		<-ctx.Done()
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.hints, h)
-		close(h.c)
-	}()
-	return h.c, nil
+	return b.pokes.hints(ctx, view.View), nil
 }
 
-// hear starts to listen in the NudgeDir unless it has. It returns why that failed. The caller holds the mutex.
-func (b *Backend) hear() error {
-	if b.options.NudgeDir == "" || b.listening {
-		return nil
-	}
-	if b.listenErr == nil {
-		if b.listenErr = b.listen(b.options.NudgeDir); b.listenErr != nil {
-			b.warnings = append(b.warnings, "changes are noticed late: "+b.listenErr.Error())
-		}
-	}
-	b.listening = b.listenErr == nil
-	return b.listenErr
+// A pokes receives what Poke announces in a folder, and forwards it to watches and hints.
+type pokes struct {
+	dir   string // "" if hooks announce nothing
+	life  *calls.Life
+	nudge func(views ...string) // for the watches
+
+	mu        sync.Mutex // guards what follows
+	listening bool
+	err       error                    // why listening failed
+	hinted    map[chan struct{}]string // channels of hints, each holds one token -> name of the view
 }
 
-// listen reports each Poke in a folder until the Backend is closed. The caller holds the mutex and is within a Call.
-func (b *Backend) listen(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// listen starts to listen unless it has, or has failed. It returns why it failed. Without a folder it does nothing. The
+// caller is within a Call.
+func (p *pokes) listen() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dir == "" || p.listening || p.err != nil {
+		return p.err
+	}
+	p.err = p.begin()
+	p.listening = p.err == nil
+	return p.err
+}
+
+// failed returns why listening failed, or nil.
+func (p *pokes) failed() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// begin reports each Poke until the life ends.
+func (p *pokes) begin() error {
+	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return err
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("cannot watch %s: %w", dir, err)
+		return fmt.Errorf("cannot watch %s: %w", p.dir, err)
 	}
-	if err := watcher.Add(dir); err != nil {
+	if err := watcher.Add(p.dir); err != nil {
 		_ = watcher.Close() // nothing was watched
-		return fmt.Errorf("cannot watch %s: %w", dir, err)
+		return fmt.Errorf("cannot watch %s: %w", p.dir, err)
 	}
-	b.life.Go(func(ctx context.Context) {
+	p.life.Go(func(ctx context.Context) {
 		defer func() { _ = watcher.Close() }() // the process's last use of it
 		for {
 			select {
@@ -112,17 +114,53 @@ func (b *Backend) listen(dir string) error {
 					return
 				}
 				if event.Has(fsnotify.Write) {
-					b.heard(filepath.Base(event.Name))
+					p.heard(filepath.Base(event.Name))
 				}
 			case _, ok := <-watcher.Errors:
 				if !ok {
 					return
 				}
-				b.heard() // events were lost: any view may have changed
+				p.heard() // events were lost: any view may have changed
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
 	return nil
+}
+
+// heard forwards an announcement to watches and hints. Without views it concerns all of them.
+func (p *pokes) heard(views ...string) {
+	p.nudge(views...)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, view := range p.hinted {
+		if len(views) == 0 || slices.Contains(views, view) {
+			select {
+			case c <- struct{}{}:
+			default: // one is waiting already
+			}
+		}
+	}
+}
+
+// hints returns a channel that receives a value after each announcement of a view, until the context or the life ends.
+func (p *pokes) hints(ctx context.Context, view string) <-chan struct{} {
+	c := make(chan struct{}, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hinted == nil {
+		p.hinted = map[chan struct{}]string{}
+	}
+	p.hinted[c] = view
+	ctx, done := p.life.Watch(ctx)
+	go func() {
+		defer done()
+		<-ctx.Done()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.hinted, c)
+		close(c)
+	}()
+	return c
 }

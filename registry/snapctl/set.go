@@ -20,7 +20,7 @@ import (
 // after the write. In a hook it takes one.
 func (b *Backend) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
 	requests := slices.Sorted(maps.Keys(values))
-	request, plug, err := b.request(backend.WriteOp(values), view, requests)
+	request, plug, err := b.options.request(backend.WriteOp(values), view, requests)
 	if err != nil {
 		return err
 	}
@@ -47,9 +47,9 @@ func (b *Backend) set(ctx context.Context, request snapdhttp.Request, plug strin
 	if b.options.Hook != "" {
 		return b.write(ctx, request, plug, pairs)
 	}
-	before, readErr := b.readable(ctx, view, requests)
+	before, readErr := b.readBack(ctx, view, requests)
 	if errors.Is(readErr, backend.ErrUnreachable) || errors.Is(readErr, backend.ErrBusy) {
-		return b.relabel(readErr, request) // the write would fail too, and nothing was sent
+		return relabel(readErr, request) // the write would fail too, and nothing was sent
 	}
 	err = b.write(ctx, request, plug, pairs)
 	b.Nudge() // a failed write may have been carried out

@@ -53,14 +53,14 @@ func (b *Backend) IsConnected(ctx context.Context, plug string) (bool, error) {
 // Restart restarts a service of the snap, named SERVICE or SNAP.SERVICE. In a hook snapd restarts it after the hook
 // has ended.
 func (b *Backend) Restart(ctx context.Context, service string) error {
-	service = b.service(service)
+	service = b.options.service(service)
 	_, err := b.command(ctx, "restart "+service, arguments([]string{"restart"}, service)...)
 	return err
 }
 
 // IsActive reports whether a service of the snap, named SERVICE or SNAP.SERVICE, is running or waiting for its timer.
 func (b *Backend) IsActive(ctx context.Context, service string) (bool, error) {
-	service = b.service(service)
+	service = b.options.service(service)
 	got, err := b.command(ctx, "ask for "+service, arguments([]string{"services"}, service)...)
 	if err != nil {
 		return false, err
@@ -76,11 +76,11 @@ func (b *Backend) IsActive(ctx context.Context, service string) (bool, error) {
 }
 
 // service returns SNAP.SERVICE.
-func (b *Backend) service(name string) string {
+func (o Options) service(name string) string {
 	if strings.Contains(name, ".") {
 		return name
 	}
-	return b.options.SnapName + "." + name
+	return o.SnapName + "." + name
 }
 
 // GetConfig reads keys of the snap's own configuration (snap get SNAP KEY…), which is not part of confdb. It returns

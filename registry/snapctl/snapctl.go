@@ -30,12 +30,12 @@
 package snapctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"aspects-poc/internal/calls"
@@ -93,14 +93,10 @@ type Backend struct {
 
 	turn chan struct{} // holds one token: one write of this process at a time
 
-	mu         sync.Mutex                         // guards what follows
-	features   *features                          // nil: not detected yet
-	unreadable map[backend.ViewID]map[string]bool // requests without a rule for reading, as far as known
-	ruled      map[backend.ViewID]map[string]bool // requests with a rule for reading, as far as known
-	hints      map[*hint]struct{}
-	listening  bool  // Poke is noticed
-	listenErr  error // why listening failed
-	warnings   []string
+	ability    ability
+	readable   ruled // requests with a rule for reading, as far as known
+	unreadable ruled // requests without one, as far as known
+	pokes      pokes
 
 	now func() time.Time
 }
@@ -146,14 +142,13 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		options.InfoFile = "/usr/lib/snapd/info"
 	}
 	b := &Backend{
-		client:     snapdhttp.New(options.Socket),
-		options:    options,
-		life:       calls.NewLife(),
-		turn:       make(chan struct{}, 1),
-		unreadable: map[backend.ViewID]map[string]bool{}, ruled: map[backend.ViewID]map[string]bool{},
-		hints: map[*hint]struct{}{},
-		now:   time.Now,
+		client:  snapdhttp.New(options.Socket),
+		options: options,
+		life:    calls.NewLife(),
+		turn:    make(chan struct{}, 1),
+		now:     time.Now,
 	}
+	b.pokes = pokes{dir: options.NudgeDir, life: b.life, nudge: b.Nudge}
 	b.watches = watching.New(b.life, watching.Options{
 		Read:  b.document,
 		Every: func() time.Duration { return options.WatchEvery },
@@ -178,15 +173,16 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	defer call.End()
 	f, err := b.detect(ctx)
 	if err != nil {
-		return backend.Status{}, call.Explain(b.lost(err, request, false))
+		return backend.Status{}, call.Explain(lost(err, request, false))
 	}
 	version, err := b.version(ctx)
 	if err != nil {
-		return backend.Status{}, call.Explain(b.lost(err, request, false))
+		return backend.Status{}, call.Explain(lost(err, request, false))
 	}
-	b.mu.Lock()
-	warnings := append([]string(nil), b.warnings...)
-	b.mu.Unlock()
+	var warnings []string
+	if err := b.pokes.failed(); err != nil {
+		warnings = append(warnings, "changes are noticed late: "+err.Error())
+	}
 	if v, known := snapdhttp.ParseVersion(version); known && !v.AtLeast(2, 77) {
 		warnings = append(warnings, "snapd "+version+" can lose all data of a confdb-schema when another one is written "+
 			"for the first time: keep to one confdb-schema on this device, or refresh snapd to 2.77")
@@ -207,11 +203,11 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	}, nil
 }
 
-// inTransaction reports whether the process is a hook of a view. Its accesses belong to the hook's transaction and
+// inTransaction reports whether a hook, "" for none, is that of a view. Its accesses belong to the hook's transaction and
 // never wait.
-func (b *Backend) inTransaction() bool {
+func inTransaction(hook string) bool {
 	for _, kind := range []string{"change", "save", "observe", "load", "query"} {
-		if strings.HasPrefix(b.options.Hook, kind+"-view-") {
+		if strings.HasPrefix(hook, kind+"-view-") {
 			return true
 		}
 	}
@@ -222,29 +218,21 @@ func (b *Backend) inTransaction() bool {
 // or with a leading dash, it would mean something else and succeed.
 var name = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
-// plug returns the plug for a view.
-func (b *Backend) plug(view backend.ViewID) (string, error) {
-	if plug, found := b.options.Plugs[view]; found {
-		return plug, nil
+// request returns the description of an access for its errors, and the plug for the view with its colon.
+func (o Options) request(op string, view backend.ViewID, requests []string) (snapdhttp.Request, string, error) {
+	plug, found := o.Plugs[view]
+	if !found {
+		plug = view.View
+		if err := view.CheckName(); err != nil {
+			return snapdhttp.Request{}, "", backend.About(err, op, view, requests)
+		}
 	}
-	return view.View, view.CheckName()
-}
-
-// request returns the description of an access for its errors, and the plug with its colon.
-func (b *Backend) request(op string, view backend.ViewID, requests []string) (snapdhttp.Request, string, error) {
-	plug, err := b.plug(view)
-	if err != nil {
-		return snapdhttp.Request{}, "", backend.About(err, op, view, requests)
-	}
-	snap := b.options.SnapName
-	if snap == "" {
-		snap = "SNAP"
-	}
+	snap := cmp.Or(o.SnapName, "SNAP")
 	return snapdhttp.Request{Op: op, View: view, Requests: requests, Plug: snap + ":" + plug}, ":" + plug, nil
 }
 
 // lost is snapdhttp.Lost, except that it returns a *backend.Error unchanged.
-func (b *Backend) lost(err error, request snapdhttp.Request, write bool) error {
+func lost(err error, request snapdhttp.Request, write bool) error {
 	var known *backend.Error
 	if errors.As(err, &known) {
 		return err

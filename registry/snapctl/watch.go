@@ -12,7 +12,7 @@ import (
 // error that time or an administrator can solve, Watch sends an Event with Err set, and one without Err after the
 // next successful read. Watch returns other errors of the first read.
 func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
-	request, _, err := b.request("watch", view, nil)
+	request, _, err := b.options.request("watch", view, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -21,9 +21,7 @@ func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backen
 		return nil, err
 	}
 	defer call.End()
-	b.mu.Lock()
-	_ = b.hear() // Status reports the error; the watch then only polls
-	b.mu.Unlock()
+	_ = b.pokes.listen() // Status reports the error; the watch then only polls
 	events, err := b.watches.Watch(ctx, within, view)
 	return events, call.Explain(err)
 }
@@ -31,21 +29,6 @@ func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backen
 // document returns what a view shows. The error is ErrNoData if it shows nothing.
 func (b *Backend) document(ctx context.Context, view backend.ViewID) (map[string]any, error) {
 	return b.get(ctx, view, nil, nil, "")
-}
-
-// heard forwards an announcement to watches and hints. Without views it concerns all of them.
-func (b *Backend) heard(views ...string) {
-	b.Nudge(views...)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for h := range b.hints {
-		if len(views) == 0 || slices.Contains(views, h.view.View) {
-			select {
-			case h.c <- struct{}{}:
-			default: // one is waiting already
-			}
-		}
-	}
 }
 
 // Nudge makes watches read at once: those of the named views ("control-tunnel"), or all if none is named.
