@@ -10,7 +10,7 @@ import (
 
 // checkAgainst compares the document with the published copy. It reports changes that break snaps or stored data.
 func (c *checker) checkAgainst(old *document.Document) {
-	before := &checker{doc: old, options: Options{Account: c.options.Account}}
+	before := newChecker(old, Options{Account: c.options.Account})
 	before.readSchema()
 	for _, header := range []string{"name", "account-id"} {
 		was, is := old.Header(header), c.doc.Header(header)

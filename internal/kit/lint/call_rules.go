@@ -16,7 +16,7 @@ import (
 var interfaceHook = regexp.MustCompile(`^(un)?(prepare|connect)-(plug|slot)-|^disconnect-(plug|slot)-`)
 
 // checkCalls reports the calls of snapctl in a script that snapd refuses, or that do not do what they seem to.
-func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
+func (c *snapChecker) checkCalls(snap *Snap, h *script, kind string) {
 	for _, call := range h.asks {
 		if call.May {
 			continue
@@ -110,7 +110,7 @@ func (c *checker) checkCalls(snap *Snap, h *script, kind string) {
 }
 
 // noRule returns why a plug's view can never be read, or written; "" if it can.
-func (c *checker) noRule(p *snapfile.Plug, write bool) string {
+func (c *snapChecker) noRule(p *snapfile.Plug, write bool) string {
 	name := c.viewOf(p)
 	for _, v := range c.views {
 		if v.name != name || c.refused() {
@@ -130,7 +130,7 @@ func (c *checker) noRule(p *snapfile.Plug, write bool) string {
 }
 
 // refusedRequest returns the engine's error for a request that can never be read, set or unset through a plug; "" if it can.
-func (c *checker) refusedRequest(p *snapfile.Plug, verb, request string) string {
+func (c *snapChecker) refusedRequest(p *snapfile.Plug, verb, request string) string {
 	i := slices.IndexFunc(c.views, func(v *viewModel) bool { return v.name == c.viewOf(p) })
 	if i < 0 || c.views[i].parsed == nil || c.refused() {
 		return ""
@@ -167,13 +167,13 @@ func (c *checker) refusedRequest(p *snapfile.Plug, verb, request string) string 
 }
 
 // refused reports whether snapd refuses the confdb-schema. Then not all of its rules are known.
-func (c *checker) refused() bool {
-	return c.broken || slices.ContainsFunc(c.findings, func(f Finding) bool { return f.File == c.doc.File && f.Level == Error })
+func (c *snapChecker) refused() bool {
+	return c.broken || slices.ContainsFunc(c.findings.list, func(f Finding) bool { return f.File == c.doc.File && f.Level == Error })
 }
 
 // checkWayIn reports a load-view hook whose snap has no plug that can write, and a save-view hook whose snap has none that can
 // read. Such a hook can pass no values on.
-func (c *checker) checkWayIn(snap *Snap, h *script, kind string, own *snapfile.Plug) {
+func (c *snapChecker) checkWayIn(snap *Snap, h *script, kind string, own *snapfile.Plug) {
 	if kind != "load-view-" && kind != "save-view-" || c.viewOf(own) == "" || c.noRule(own, kind == "load-view-") == "" {
 		return
 	}
@@ -193,7 +193,7 @@ func (c *checker) checkWayIn(snap *Snap, h *script, kind string, own *snapfile.P
 
 // feeds returns the views that hooks of custodians use during an access to another view. Such a use belongs to the running
 // transaction and needs no hooks of its own.
-func (c *checker) feeds() map[string]bool {
+func (c *snapChecker) feeds() map[string]bool {
 	fed := map[string]bool{}
 	for _, snap := range c.options.Snaps {
 		for _, h := range snap.scripts {
@@ -215,7 +215,7 @@ func (c *checker) feeds() map[string]bool {
 
 // waitsFor returns the hook of the same snap that snapd runs during an access through a plug, "" if there is none. The hook
 // waits for the one that makes the access, as snapd runs one hook of a snap at a time.
-func (c *checker) waitsFor(snap *Snap, p *snapfile.Plug, write bool) string {
+func (c *snapChecker) waitsFor(snap *Snap, p *snapfile.Plug, write bool) string {
 	for i := range snap.Plugs {
 		custodian := &snap.Plugs[i]
 		if !custodian.Custodian() || custodian.View != p.View || custodian.Account != p.Account {
@@ -237,7 +237,7 @@ func (c *checker) waitsFor(snap *Snap, p *snapfile.Plug, write bool) string {
 }
 
 // readsEphemeral reports whether a plug's view reads ephemeral data.
-func (c *checker) readsEphemeral(p *snapfile.Plug) bool {
+func (c *snapChecker) readsEphemeral(p *snapfile.Plug) bool {
 	name := c.viewOf(p)
 	for _, v := range c.views {
 		for _, r := range v.rules {

@@ -61,11 +61,11 @@ type Options struct {
 
 // Check returns what there is to tell about a document, in the order of the files and lines.
 func Check(doc *document.Document, options Options) []Finding {
-	c := &checker{doc: doc, options: options}
+	c := newChecker(doc, options)
 	c.checkForm()
 	if doc.Header("type") == "aspect-bundle" { // of snapd up to 2.63, in words of its own: nothing else would be of use
 		c.add("header", doc.Position("type"), "invalid assertion type: aspect-bundle")
-		return c.sorted()
+		return c.sorted(c.doc.File)
 	}
 	c.checkHeaders()
 	c.readSchema()
@@ -73,16 +73,17 @@ func Check(doc *document.Document, options Options) []Finding {
 	if options.Against != nil {
 		c.checkAgainst(options.Against)
 	}
-	c.checkSnaps()
-	return c.sorted()
+	(&snapChecker{checker: c}).checkSnaps()
+	return c.sorted(c.doc.File)
 }
 
 // CheckSnaps returns what there is to tell about snaps whose confdb-schema is not at hand: their plugs, their hooks, and what
 // these ask snapctl for.
 func CheckSnaps(options Options) []Finding {
-	c := &checker{doc: &document.Document{Headers: &document.Node{Kind: document.Map}}, options: options, broken: true}
-	c.checkSnaps()
-	return c.sorted()
+	c := newChecker(&document.Document{Headers: &document.Node{Kind: document.Map}}, options)
+	c.broken = true
+	(&snapChecker{checker: c}).checkSnaps()
+	return c.sorted(c.doc.File)
 }
 
 // Unreadable is the finding that a document, or a snap's file, could not be read. The error is one of document.Parse or
@@ -104,12 +105,12 @@ func Failed(findings []Finding, strict bool) bool {
 }
 
 // A checker looks at one document.
+//
+// It has many methods because each rule, or group of rules, is one.
 type checker struct {
-	doc      *document.Document
-	options  Options
-	findings []Finding
-	full     bool     // there are more than anyone reads
-	missing  []string // confdb-schemas of which it has been told that they are not given
+	doc     *document.Document
+	options Options
+	findings
 
 	storage *document.Node // the storage schema; nil if there is none
 	schema  *confdb.Schema // what of the document is sound
@@ -117,8 +118,9 @@ type checker struct {
 	broken  bool // nothing of the storage schema is sound
 }
 
-// maxFindings is how many findings are reported of one document.
-const maxFindings = 200
+func newChecker(doc *document.Document, options Options) *checker {
+	return &checker{doc: doc, options: options, findings: findings{ignore: options.Ignore, enable: options.Enable}}
+}
 
 // advise reports a finding in the document, with help of its own unless that is "".
 func (c *checker) advise(help, code string, at document.Position, format string, args ...any) {
@@ -134,41 +136,52 @@ func (c *checker) addTo(file, code string, at document.Position, format string, 
 	c.report(file, "", code, at, format, args...)
 }
 
-func (c *checker) report(file, help, code string, at document.Position, format string, args ...any) {
+// findings are what a checker reports.
+type findings struct {
+	ignore, enable []string // as in Options
+	list           []Finding
+	full           bool // there are more than anyone reads
+}
+
+// maxFindings is how many findings are reported of one document.
+const maxFindings = 200
+
+func (f *findings) report(file, help, code string, at document.Position, format string, args ...any) {
 	rule, ok := ruleOf(code)
 	if !ok {
 		panic("internal error: no rule " + code)
 	}
-	if rule.Level != Error && slices.Contains(c.options.Ignore, code) || rule.Off && !slices.Contains(c.options.Enable, code) {
+	if rule.Level != Error && slices.Contains(f.ignore, code) || rule.Off && !slices.Contains(f.enable, code) {
 		return
 	}
-	if len(c.findings) >= maxFindings {
-		c.full = true
+	if len(f.list) >= maxFindings {
+		f.full = true
 		return
 	}
 	found := Finding{File: file, Line: max(at.Line, 1), Column: max(at.Column, 1), Level: rule.Level, Code: code,
 		Message: fmt.Sprintf(format, args...), Help: cmp.Or(help, rule.Help), Doc: DocPage + "#" + code}
-	if !slices.Contains(c.findings, found) {
-		c.findings = append(c.findings, found)
+	if !slices.Contains(f.list, found) {
+		f.list = append(f.list, found)
 	}
 }
 
-func (c *checker) sorted() []Finding {
-	order := func(f Finding) int { return slices.Index([]Level{Error, Warning, Note}, f.Level) }
-	slices.SortStableFunc(c.findings, func(a, b Finding) int {
-		own := func(f Finding) int {
-			if f.File == c.doc.File {
+// sorted returns the findings: those of the document, whose file is own, first.
+func (f *findings) sorted(own string) []Finding {
+	order := func(found Finding) int { return slices.Index([]Level{Error, Warning, Note}, found.Level) }
+	slices.SortStableFunc(f.list, func(a, b Finding) int {
+		other := func(found Finding) int {
+			if found.File == own {
 				return 0
 			}
 			return 1
 		}
-		return cmp.Or(own(a)-own(b), cmp.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, order(a)-order(b))
+		return cmp.Or(other(a)-other(b), cmp.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, order(a)-order(b))
 	})
-	if c.full {
-		last := c.findings[len(c.findings)-1]
+	if f.full {
+		last := f.list[len(f.list)-1]
 		last.Message, last.Code, last.Level, last.Help, last.Doc = fmt.Sprintf("there are more: only %d are shown", maxFindings),
 			"more", Note, "", DocPage+"#more"
-		c.findings = append(c.findings, last)
+		f.list = append(f.list, last)
 	}
-	return c.findings
+	return f.list
 }

@@ -17,8 +17,14 @@ import (
 	"aspects-poc/internal/kit/snapfile"
 )
 
+// A snapChecker looks at the snaps that use a document.
+type snapChecker struct {
+	*checker
+	missing []string // confdb-schemas that are reported as not given
+}
+
 // checkSnaps checks the snaps that use the confdb-schema, and that each view has one custodian with the hooks that it needs.
-func (c *checker) checkSnaps() {
+func (c *snapChecker) checkSnaps() {
 	if len(c.options.Snaps) == 0 {
 		return
 	}
@@ -92,7 +98,7 @@ func (c *checker) checkSnaps() {
 }
 
 // checkSnap checks a snap's name, its keys, its programs, and folders in the place of hooks.
-func (c *checker) checkSnap(snap *Snap) {
+func (c *snapChecker) checkSnap(snap *Snap) {
 	if !snapfile.ValidName(snap.Name) && plainName.MatchString(snap.Name) {
 		hint := "; a name has at most 40 of a-z, 0-9 and single hyphens in between, with a letter among them"
 		if name := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(snap.Name), "-"), "-"); snapfile.ValidName(name) {
@@ -137,7 +143,7 @@ func (c *checker) viewOf(p *snapfile.Plug) string {
 
 // fillAccounts puts the account into plugs that have a placeholder. If no flag gives the account, it reports the first
 // placeholder. In an unpacked snap a placeholder stays, as snapd reads it as a wrong account.
-func (c *checker) fillAccounts(snap *Snap) {
+func (c *snapChecker) fillAccounts(snap *Snap) {
 	told := c.options.Account != ""
 	if !told && filepath.Base(snap.File) == "snap.yaml" {
 		return
@@ -157,7 +163,7 @@ func (c *checker) fillAccounts(snap *Snap) {
 }
 
 // checkPlug makes the checks of snapd's confdb interface, in its words. It reports whether snapd accepts the plug.
-func (c *checker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
+func (c *snapChecker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 	role := ""
 	if given := p.Entry.Value.Get("role"); given.Is(document.String) {
 		role = cmp.Or(given.Text, "none") // an empty role is not the same as no role, and is refused
@@ -201,7 +207,7 @@ func (c *checker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 }
 
 // noSchema reports, once, that a confdb-schema was not given.
-func (c *checker) noSchema(snap *Snap, p *snapfile.Plug, schema string) {
+func (c *snapChecker) noSchema(snap *Snap, p *snapfile.Plug, schema string) {
 	if p.Account == "system" || slices.Contains(c.options.Schemas, schema) || slices.Contains(c.missing, schema) {
 		return
 	}
@@ -212,7 +218,7 @@ func (c *checker) noSchema(snap *Snap, p *snapfile.Plug, schema string) {
 }
 
 // checkEphemeral reports a view whose ephemeral data no custodian loads or saves. snapd itself does not store such data.
-func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
+func (c *snapChecker) checkEphemeral(v *viewModel, has func(hook string) bool) {
 	if c.broken {
 		return
 	}
@@ -243,7 +249,7 @@ func (c *checker) checkEphemeral(v *viewModel, has func(hook string) bool) {
 	}
 }
 
-func (c *checker) checkHook(snap *Snap, h *script) {
+func (c *snapChecker) checkHook(snap *Snap, h *script) {
 	add := func(code, format string, args ...any) {
 		at := h.At
 		if h.File != snap.File {
@@ -324,7 +330,7 @@ var pythons = map[string]string{"core20": "3.8", "core22": "3.10", "core24": "3.
 
 // checkPython reports a hook whose first line names a Python that is not there. A path is a path of the base; env finds
 // programs of the snap as well.
-func (c *checker) checkPython(snap *Snap, h *script, words []string) bool {
+func (c *snapChecker) checkPython(snap *Snap, h *script, words []string) bool {
 	version, known := pythons[snap.base]
 	if !known || len(words) == 0 {
 		return false
