@@ -218,6 +218,7 @@ type source struct {
 	imports []string // ours without the module's name
 	uses    []string // of the process: os.Exit, its streams, and their like
 	command bool     // package main
+	sizes   map[string]size
 }
 
 // load reads the imports of all of our packages. It parses; nothing is built.
@@ -243,7 +244,7 @@ func load(t *testing.T) map[string]source {
 		if err != nil {
 			return err
 		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}
@@ -257,6 +258,10 @@ func load(t *testing.T) map[string]source {
 			pkg.imports = append(pkg.imports, strings.TrimPrefix(target, module+"/"))
 		}
 		pkg.uses = append(pkg.uses, processUses(parsed)...)
+		if pkg.sizes == nil {
+			pkg.sizes = map[string]size{}
+		}
+		measure(pkg.sizes, parsed)
 		packages[name] = pkg
 		return nil
 	})

@@ -67,6 +67,8 @@ func programs(list []Role) []string {
 }
 
 // A frame has the command tree of one run.
+//
+// It has many methods because help, completion and configuration all walk through that tree.
 type frame struct {
 	env  *Env
 	list []Role

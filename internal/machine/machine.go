@@ -46,6 +46,8 @@ type Options struct {
 }
 
 // A Machine runs until its test ends. It is safe for concurrent use.
+//
+// It has many methods because it offers tests what an administrator, a snap and a broken disk can do, one method each.
 type Machine struct {
 	World       *world.World
 	Main, Snaps *faults.Layer // layers on snapd's main socket and on the socket for snaps

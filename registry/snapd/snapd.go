@@ -57,6 +57,8 @@ const (
 )
 
 // A Backend reads and writes the confdb of a running snapd. It is safe for concurrent use.
+//
+// It has many methods because each step of an access needs the client, the generation and the life of the calls.
 type Backend struct {
 	client  *snapdhttp.Client
 	options Options

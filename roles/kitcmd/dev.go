@@ -49,6 +49,8 @@ const (
 )
 
 // A workshop is the machine that dev runs.
+//
+// It has many fields because half of them are the options of one run, and the others remember what was read last.
 type workshop struct {
 	*world.World
 	log       *devLog

@@ -39,6 +39,8 @@ const (
 )
 
 // Config configures Run.
+//
+// It has many fields because each flag is one.
 type Config struct {
 	Listen   string       // HOST:PORT
 	Chosen   string       // the way to set Listen, for messages; "" means --listen

@@ -15,6 +15,8 @@ const (
 )
 
 // Device is what the server knows about a device.
+//
+// It has many fields because each member of the JSON object is one.
 type Device struct {
 	UUID       uuid.UUID         `json:"uuid"`
 	Registered int64             `json:"registered" example:"1719407517"`

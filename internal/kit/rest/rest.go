@@ -63,6 +63,8 @@ type Options struct {
 }
 
 // A Server answers requests. It is safe for concurrent use.
+//
+// It has many methods because each endpoint is one; it has hardly any state of its own.
 type Server struct {
 	options Options
 	world   *world.World

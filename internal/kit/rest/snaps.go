@@ -12,6 +12,9 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
+// snapInfo describes a snap to clients.
+//
+// It has many fields because snapd's answer has.
 type snapInfo struct {
 	ID          string    `json:"id"`
 	Summary     string    `json:"summary"`

@@ -54,6 +54,8 @@ func Kinds() []Kind {
 }
 
 // An Event is something that happened. See the kinds for the fields that are used.
+//
+// It has many fields because all kinds share one type: the table of transitions takes any event.
 type Event struct {
 	Kind   Kind
 	Now    time.Time

@@ -48,7 +48,9 @@ const (
 	strays  = "strays" // it says that it runs the target, and shows another sample rate
 )
 
-// A device is one in the flesh: what it holds is the truth. The harness's lock guards it.
+// A device is a simulated device: what it holds is the truth. The harness's lock guards it.
+//
+// It has many fields because it remembers, besides its present state, what it told each server and when.
 type device struct {
 	h      *harness
 	number int

@@ -68,6 +68,9 @@ type Failure struct {
 func (f *Failure) Error() string { return fmt.Sprintf("after act %d: %s: %s", f.Act, f.Who, f.What) }
 
 // A harness is a run.
+//
+// It has many fields and methods because one lock guards the whole run: a comparison needs servers, devices and model at one
+// moment, and each kind of act is a method.
 type harness struct {
 	world    World
 	options  Options

@@ -43,6 +43,8 @@ type Options struct {
 }
 
 // handlers has the handlers and their state.
+//
+// It has many methods because each route is one.
 type handlers struct {
 	fleet    *fleet.Fleet
 	gate     *access.Gate

@@ -75,6 +75,9 @@ const (
 
 // A Fleet applies the rules over a store. It is safe for concurrent use. What its methods return has markers in the place of
 // secrets; only the answer of Poll has the secrets.
+//
+// It has many fields and methods because whatever an operator or a device may ask for is a method; what has state of its own is
+// a type of its own, and a field here.
 type Fleet struct {
 	store   stored
 	names   names

@@ -79,6 +79,8 @@ type filter struct {
 }
 
 // devicesPage has the fields of the list's template.
+//
+// It has many fields because the template shows the list, its filter and its pages.
 type devicesPage struct {
 	common
 	Query                 filter

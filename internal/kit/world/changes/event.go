@@ -23,6 +23,8 @@ const (
 )
 
 // An Event is something that has happened in a transaction. Which fields it has depends on Kind.
+//
+// It has many fields because all kinds share one type: listeners print and filter events without knowing each kind.
 type Event struct {
 	Kind   EventKind
 	Time   time.Time

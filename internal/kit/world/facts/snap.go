@@ -12,6 +12,8 @@ import (
 )
 
 // A Snap is an installed snap, as the store keeps it and a test may write it; package snapfile has what a snap's files say.
+//
+// It has many fields because it is a record of state.json: one field for each member.
 type Snap struct {
 	Name        string `json:"name"`
 	Key         string `json:"key,omitempty"` // of a parallel instance

@@ -51,6 +51,9 @@ type Options struct {
 }
 
 // A Store is a fleet.Store in PostgreSQL.
+//
+// It has many fields and methods because each call of fleet.Store is a method, and each kind of call that shares transactions
+// has a group.
 type Store struct {
 	hosts   []*pgxpool.Config // one for each host of the address
 	primary atomic.Pointer[primary]

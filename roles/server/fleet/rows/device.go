@@ -26,6 +26,8 @@ const (
 )
 
 // A Device is a row of DeviceColumns or BriefColumns.
+//
+// It has many fields because each column is one.
 type Device struct {
 	ID int64
 

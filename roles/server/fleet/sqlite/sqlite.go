@@ -30,6 +30,8 @@ import (
 const readers = 4
 
 // Store is a fleet.Store in a file.
+//
+// It has many fields and methods because each call of fleet.Store is a method, and each prepared statement is a field.
 type Store struct {
 	path          string
 	lock          *flock.Flock

@@ -33,6 +33,8 @@ type scope struct {
 func ofDevice(id uuid.UUID) scope { return scope{devices: []uuid.UUID{id}} }
 
 // A writer writes, one batch of jobs after the other.
+//
+// It has many fields because each prepared statement is one.
 type writer struct {
 	jobs *group.Group[job]
 
