@@ -274,3 +274,70 @@ func TestKeepSecrets(t *testing.T) {
 	}
 	s.want(422, "PUT", "/targets/devices/"+s.device+"/", `{"config":{"control-tunnel":{"secret-key":`+marker+`}}}`)
 }
+
+// TestReasonsStayLeftOut replaces a secret after a device has quoted it, or before the device does.
+func TestReasonsStayLeftOut(t *testing.T) {
+	s := newSafe(t)
+	const path = "/targets/everyone/"
+	set := func(config string) (revision int64) {
+		var layer struct{ Revision int64 }
+		if err := json.Unmarshal([]byte(s.want(200, "PUT", path, `{"config":`+config+`}`)), &layer); err != nil {
+			t.Fatal(err)
+		}
+		return layer.Revision
+	}
+	sequence, at := 0, 0
+	report := func(revision int64, where, reason string) {
+		sequence++
+		s.call("POST", "/poll/", fmt.Sprintf(`{"uuid":%q,"config":{},"report":{"sequence":%d,"attempted":{"revision":%d,"outcome":"failed",`+
+			`"path":%q,"reason":%q,"at":%d}}}`, s.device, sequence, revision, where, reason, at))
+	}
+	shows := func(wantPath, wantReason string) {
+		t.Helper()
+		var device struct {
+			Attempted struct{ Path, Reason string }
+		}
+		if err := json.Unmarshal([]byte(s.want(200, "GET", "/devices/"+s.device+"/", "")), &device); err != nil {
+			t.Fatal(err)
+		}
+		if got := device.Attempted; got.Path != wantPath || got.Reason != wantReason {
+			t.Errorf("shown %+v; want %q %q", got, wantPath, wantReason)
+		}
+	}
+	const leftOut = "the reason may quote a secret and is left out"
+	secret := func(n int, rate int) string {
+		return fmt.Sprintf(`{"control-tunnel":{"secret-key":"%s-%d"},"control-telemetry":{"sample-rate":%d}}`, canary, n, rate)
+	}
+	first := set(secret(1, 4))
+	report(first, "", "the file has "+canary+"-1")
+	shows("", leftOut)
+	second := set(secret(2, 4)) // now nobody knows what it quoted
+	shows("", leftOut)
+	report(first, "", "the file has "+canary+"-1") // again, in a new report
+	shows("", leftOut)
+	for _, late := range []string{"the file has " + canary + "-1", "there is no such file"} { // of which target?
+		at++
+		report(first, "", late)
+		shows("", leftOut)
+	}
+	at++
+	report(second, "control-telemetry.sample-rate", "too fast")
+	shows("control-telemetry.sample-rate", "too fast")
+	third := set(secret(2, 5)) // the same secret: what was tried before is known
+	at++
+	report(second, "control-telemetry.sample-rate", "much too fast")
+	shows("control-telemetry.sample-rate", "much too fast")
+	at++
+	report(third, "control-tunnel.secret-key."+canary, "odd")
+	shows("control-tunnel.secret-key", leftOut)
+	fourth := set(`{"control-telemetry":{"sample-rate":5}}`)
+	shows("control-tunnel.secret-key", leftOut)
+	report(third, "control-tunnel.secret-key."+canary, "odd")
+	shows("control-tunnel.secret-key", leftOut)
+	at++
+	report(fourth+100, "", canary+" is of another server")
+	shows("", leftOut)
+	at++
+	report(fourth, "", "no room")
+	shows("", "no room")
+}

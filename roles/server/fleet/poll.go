@@ -192,6 +192,9 @@ func (f *Fleet) take(
 	if err != nil {
 		return Answer{}, 0, err
 	}
+	if report.Attempted, err = f.withhold(ctx, device, report, targets, target); err != nil {
+		return Answer{}, 0, err
+	}
 	if report.Verdict, err = target.judge(report); err != nil {
 		return Answer{}, 0, err
 	}

@@ -273,13 +273,17 @@ func (s *secrets) leads(path string) bool {
 	return s.of.Secret(view, request)
 }
 
-// attempted returns what became of an attempt without a reason that may quote a secret.
+// leftOut is stored and shown in the place of a reason that may quote a secret.
+const leftOut = "the reason may quote a secret and is left out"
+
+// attempted returns what became of an attempt without a reason that quotes a secret of the present target. Take has decided
+// about reports already; those that an earlier version stored have only this.
 func (s *secrets) attempted(attempt Attempted, target map[string]any) Attempted {
 	if attempt.Reason == "" || len(s.views) == 0 {
 		return attempt
 	}
 	if s.quotes(attempt.Reason, attempt.Path != "" && s.leads(attempt.Path), target) {
-		attempt.Reason = "the reason may quote a secret and is left out"
+		attempt.Reason = leftOut
 	}
 	attempt.Path = cutAt(s.places(target), attempt.Path)
 	return attempt

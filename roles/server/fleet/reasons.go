@@ -1,0 +1,159 @@
+package fleet
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// mostLooked is the number of entries of the history in which a poll looks for former secrets.
+const mostLooked = 100
+
+// withhold returns what became of an attempt without a reason or a path that may have a secret. That is decided once, when the
+// report arrives: later an operator may have replaced the secret, and nobody could recognise it any more. What was left out of
+// the device's last report stays left out when the device repeats it.
+func (f *Fleet) withhold(ctx context.Context, last Device, report Report, targets *snapshot, target Target) (Attempted, error) {
+	attempt := report.Attempted
+	if len(f.secrets.views) == 0 || attempt.Reason == "" && attempt.Path == "" {
+		return attempt, nil
+	}
+	if kept := last.Attempted; attempt.repeats(kept) {
+		attempt.Path, attempt.Reason = kept.Path, kept.Reason
+		return attempt, nil
+	}
+	known, err := f.secrets.knownTo(target, report)
+	if err != nil {
+		return Attempted{}, err
+	}
+	leads := f.secrets.leads(attempt.Path)
+	attempt.Path = cutAt(known.places, f.secrets.cut(attempt.Path))
+	switch {
+	case attempt.Reason == "":
+		return attempt, nil
+	case leads && !harmless.MatchString(attempt.Reason), known.quotedIn(attempt.Reason):
+		attempt.Reason = leftOut
+		return attempt, nil
+	case harmless.MatchString(attempt.Reason):
+		return attempt, nil
+	}
+	former, err := f.formerSecrets(ctx, last, report, targets, target, known)
+	if former {
+		attempt.Reason = leftOut
+	}
+	return attempt, err
+}
+
+// repeats reports whether a device tells again of a stored attempt, of which something may have been left out.
+func (a Attempted) repeats(stored Attempted) bool {
+	return a.Revision == stored.Revision && a.Outcome == stored.Outcome && a.At == stored.At &&
+		(a.Reason == stored.Reason || stored.Reason == leftOut) && cutAt([]string{stored.Path}, a.Path) == stored.Path
+}
+
+// familiar is the secrets of a device that are known: those of all its layers, and those that it shows.
+type familiar struct {
+	places, fragments []string
+	digests           map[string]bool
+}
+
+func (k *familiar) quotedIn(text string) bool {
+	return slices.ContainsFunc(k.fragments, func(fragment string) bool { return strings.Contains(text, fragment) })
+}
+
+func (s *secrets) knownTo(target Target, report Report) (*familiar, error) {
+	known := &familiar{digests: map[string]bool{}}
+	configs := []Config{report.Config}
+	for _, layer := range target.Layers { // also what a later layer overrides
+		configs = append(configs, layer.Config)
+	}
+	for _, config := range configs {
+		tree, err := config.Tree()
+		if err != nil {
+			return nil, err
+		}
+		known.places = append(known.places, s.places(tree)...)
+		known.fragments = append(known.fragments, s.fragments(tree)...)
+		s.each(tree, func(_, _ string, value any) any { known.digests[s.digestOf(value)] = true; return value })
+	}
+	return known, nil
+}
+
+// formerSecrets reports whether a device may have had a secret, by the target that it tried or by the one that it runs, that
+// is not among the known ones.
+func (f *Fleet) formerSecrets(
+	ctx context.Context, device Device, report Report, targets *snapshot, target Target, known *familiar,
+) (bool, error) {
+	since := report.Attempted.Revision
+	if running := report.Running.Revision; running > 0 {
+		since = min(since, running)
+	}
+	switch {
+	case report.Attempted.Revision > targets.Revision: // no target of this store
+		return true, nil
+	case since >= target.Revision:
+		return false, nil
+	}
+	entries, err := f.store.Entries(ctx, "", 0, mostLooked)
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range entries {
+		own := entry.Layer.Device() == device.ID
+		switch {
+		case entry.Revision <= since:
+			return false, nil
+		case entry.Action == Relabeled && own: // other layers may have chosen it
+			return true, nil
+		case entry.Before == nil, entry.Layer.IsDevice() && !own:
+			continue
+		}
+		if former, err := known.misses(*entry.Before); former || err != nil {
+			return former, err
+		}
+	}
+	return len(entries) == mostLooked, nil
+}
+
+// misses reports whether a configuration of the history had a secret that is not among the known ones.
+func (k *familiar) misses(before Config) (missing bool, err error) {
+	if !before.has(secretMember) {
+		return false, nil
+	}
+	_, err = before.edit("", func(value any, _ string) (any, bool, error) {
+		if !IsSecret(value) {
+			return nil, false, nil
+		}
+		marker, _, is := isMarker(value)
+		digest, _ := marker[digestMember].(string)
+		missing = missing || !is || !k.digests[digest]
+		return value, true, nil
+	})
+	return missing, err
+}
+
+var steps = regexp.MustCompile(`\.?[^.\[]+|\[\d*\]`)
+
+// cut cuts a path in a target at the first value on it that the confdb-schema has for a secret.
+func (s *secrets) cut(path string) string {
+	view, request, _ := strings.Cut(path, ".")
+	if !slices.Contains(s.views, view) {
+		return path
+	}
+	ends := steps.FindAllStringIndex(request, -1)
+	var document any = true
+	for _, end := range slices.Backward(ends) {
+		if step := request[end[0]:end[1]]; step[0] == '[' {
+			document = []any{document}
+		} else {
+			document = map[string]any{strings.TrimPrefix(step, "."): document}
+		}
+	}
+	s.of.Conceal(view, document, func(place string, value any) any {
+		path = view
+		if depth := len(steps.FindAllString(place, -1)); depth > 0 {
+			path += "." + request[:ends[depth-1][1]]
+		}
+		return value
+	})
+	return path
+}
