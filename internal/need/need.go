@@ -48,6 +48,7 @@ var sources = map[string]source{
 	"perl":               {debian: "perl-base"},
 	"pg_dump":            {debian: "postgresql-client", require: "ASPECTS_REQUIRE_POSTGRES"},
 	"pgbouncer":          {debian: "pgbouncer", require: "ASPECTS_REQUIRE_POSTGRES"},
+	"promtool":           {debian: "prometheus"},
 	"psql":               {debian: "postgresql-client", require: "ASPECTS_REQUIRE_POSTGRES"},
 	"python3":            {debian: "python3"},
 	"qemu-system-x86_64": {debian: "qemu-system-x86"},
