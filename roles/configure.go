@@ -8,11 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/internal/regular"
 
 	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v3"
@@ -120,7 +120,7 @@ const configHeader = "# Written by the configure hook: change it with snap set.\
 // keepValues writes the values to the file and returns how to undo that. undo is nil if nothing changed. It does not
 // replace a file that somebody else wrote.
 func keepValues(path string, texts map[string][]string) (undo func() error, err error) {
-	before, err := os.ReadFile(path)
+	before, err := regular.Read(path)
 	absent := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !absent {
 		return nil, fmt.Errorf("cannot keep the configuration: %w", err)

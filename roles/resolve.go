@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/regular"
 	"aspects-poc/roles/internal/snapenv"
 
 	"github.com/urfave/cli/v2"
@@ -153,7 +153,7 @@ func (f *frame) readConfig(path string) (*configFile, error) {
 			return nil, nil
 		}
 	}
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
 		return nil, nil
 	}

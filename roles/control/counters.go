@@ -12,6 +12,7 @@ import (
 	"reflect"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/internal/regular"
 	"aspects-poc/registry"
 	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/attach"
@@ -166,7 +167,7 @@ func newCountersFile(dir string) countersFile { return countersFile{filepath.Joi
 
 // read returns the totals, or nil if there is no file.
 func (f countersFile) read() (map[string]network.InterfaceStats, error) {
-	text, err := os.ReadFile(f.path)
+	text, err := regular.Read(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

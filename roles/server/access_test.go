@@ -232,6 +232,34 @@ func TestFirstToken(t *testing.T) {
 	}
 }
 
+// TestFirstTokenAgain makes the first token where a killed server has written only its file, and where there is none to write.
+func TestFirstTokenAgain(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "fleet.db")
+	if err := os.Mkdir(state+".token", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--config", "-", "--once", "--state", state, "--listen", "127.0.0.1:0"}
+	code, _, stderr := command(t, nil, append([]string{"run"}, flags...)...)
+	if want := state + ".token: it is a folder, and not a file"; code != 1 || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, %s; want %s", code, stderr, want)
+	}
+	if err := os.Remove(state + ".token"); err != nil {
+		t.Fatal(err)
+	}
+	half, _ := access.NewToken(access.Operate)
+	if err := os.WriteFile(state+".token", []byte(half), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	started := run(t, append(flags[3:], "--operators", "token")...)
+	text, err := os.ReadFile(state + ".token")
+	if err != nil || string(text) == half || !strings.Contains(started.more, state+".token") {
+		t.Errorf("the token is %q as before, %v; it says %q", text, err, started.more)
+	}
+	if got := ask(t, http.DefaultClient, "GET", started.url+"/devices/", strings.TrimSpace(string(text)), ""); got != 200 {
+		t.Errorf("with the token: %d", got)
+	}
+}
+
 // TestFirstTokenOfTwo starts several servers on one new database at once: one token is made.
 func TestFirstTokenOfTwo(t *testing.T) {
 	dir := t.TempDir()

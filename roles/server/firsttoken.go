@@ -3,16 +3,22 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/internal/regular"
 	"aspects-poc/roles"
+	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet/postgres"
 
 	"github.com/urfave/cli/v2"
 )
@@ -29,57 +35,107 @@ const firstTokenName = "first"
 // makeFirstToken makes an operator's token if there has never been one, and writes it to a file that only this user can read.
 // Without a token every program on this machine would be an operator.
 //
-// The token is on disk, in a file with a longer name, before the store has it. If the server is killed in between, its next start
-// makes another token.
+// The token is in its file before the store has it. If the server is killed in between, the store has never had a token, and
+// the next start replaces the file. Servers of one file take turns.
 func makeFirstToken(ctx context.Context, tokens access.Store, file string) error {
+	if guarded, err := tokens.Guarded(ctx); err != nil || guarded {
+		return err
+	}
+	fail := func(err error) error {
+		return fmt.Errorf("cannot write the first operator's token: %w; make one with \"%s\", or start the server with --operators %s",
+			err, access.CreateHint, operatorsLoopback)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fail(err)
+	}
+	release, err := lockFolder(ctx, filepath.Dir(file))
+	if err != nil {
+		return fail(err)
+	}
+	defer release()
+	if guarded, err := tokens.Guarded(ctx); err != nil || guarded {
+		return err
+	}
+	text, digest := access.NewToken(access.Operate)
+	err = regular.Check(file)
+	if err == nil {
+		err = durable.Write(file, []byte(text+"\n"), 0o600)
+	}
+	if err != nil {
+		return fail(err)
+	}
 	name := firstTokenName
 	for {
-		if guarded, err := tokens.Guarded(ctx); err != nil || guarded {
+		err := tokens.AddToken(ctx, access.Token{Name: name, Purpose: access.Operate, Digest: digest,
+			Created: time.Now().UTC().Truncate(time.Second)})
+		if !errors.Is(err, access.ErrTokenExists) {
+			return err // the store may have the token even then: the file stays
+		}
+		guarded, err := tokens.Guarded(ctx)
+		if err != nil {
 			return err
 		}
-		text, digest := access.NewToken(access.Operate)
-		candidate := file + "." + rand.Text()[:6]
-		err := os.MkdirAll(filepath.Dir(file), 0o700)
-		if err == nil {
-			err = durable.Write(candidate, []byte(text+"\n"), 0o600)
+		if guarded { // a server on another machine was faster
+			return durable.Remove(file)
+		}
+		name = firstTokenName + "-" + strings.ToLower(rand.Text()[:6]) // an enrolment token has the other name
+	}
+}
+
+// lockFolder waits until no other process has this folder locked, and locks it.
+func lockFolder(ctx context.Context, path string) (release func(), err error) {
+	folder, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	release = func() { _ = folder.Close() } // closing unlocks
+	for {
+		err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = poll.Sleep(ctx, 20*time.Millisecond)
+			if err == nil {
+				continue
+			}
 		}
 		if err != nil {
-			return fmt.Errorf("cannot write the first operator's token: %w; make one with \"%s\", or start the server with --operators %s",
-				err, access.CreateHint, operatorsLoopback)
+			release()
+			return nil, fmt.Errorf("cannot lock %s: %w", path, err)
 		}
-		err = tokens.AddToken(ctx, access.Token{Name: name, Purpose: access.Operate, Digest: digest,
-			Created: time.Now().UTC().Truncate(time.Second)})
-		if err == nil {
-			return os.Rename(candidate, file)
-		}
-		if removed := os.Remove(candidate); !errors.Is(err, access.ErrTokenExists) {
-			return errors.Join(err, removed)
-		}
-		// Another server on the same database was faster, or an enrolment token has this name.
-		name = firstTokenName + "-" + strings.ToLower(rand.Text()[:6])
+		return release, nil
 	}
 }
 
-// hasValidToken reports whether a file has an operator's token that is valid now.
-func hasValidToken(ctx context.Context, tokens access.Store, file string) bool {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return false
-	}
-	token, err := tokens.Token(ctx, access.TokenDigest(strings.TrimSpace(string(text))))
-	return err == nil && token.Purpose == access.Operate && token.Valid(time.Now())
-}
-
-// firstTokenFile returns the file for the first operator's token: beside the embedded database, else in the state directory.
-// It returns "" if operators need none.
-func firstTokenFile(c *cli.Context, s *roles.Settings) string {
-	switch {
-	case c.String("operators") != operatorsToken:
+// validTokenFile returns the file with the first operator's token, if that is valid now; else "". A database that was copied
+// from the embedded one has the token that is in the file beside that.
+func validTokenFile(ctx context.Context, tokens access.Store, config Config) string {
+	if config.FirstToken == "" {
 		return ""
-	case c.String("database") != "":
-		return filepath.Join(s.StateDir, StateFile+tokenSuffix)
 	}
-	return statePath(c.String("state"), s.StateDir) + tokenSuffix
+	for _, file := range []string{config.FirstToken, config.State + tokenSuffix} {
+		text, err := regular.Read(file)
+		if err != nil {
+			continue
+		}
+		token, err := tokens.Token(ctx, access.TokenDigest(strings.TrimSpace(string(text))))
+		if err == nil && token.Purpose == access.Operate && token.Valid(time.Now()) {
+			return file
+		}
+	}
+	return ""
+}
+
+// firstTokenFile returns the file for the first operator's token: beside the embedded database, or where that would be. It is
+// "" if operators need none. The name has a digest of the address of a PostgreSQL, because a user may have servers on several.
+func firstTokenFile(c *cli.Context, s *roles.Settings) string {
+	if c.String("operators") != operatorsToken {
+		return ""
+	}
+	state := statePath(c.String("state"), s.StateDir)
+	if address := c.String("database"); address != "" {
+		sum := sha256.Sum256([]byte(postgres.Name(address)))
+		state += "." + hex.EncodeToString(sum[:4])
+	}
+	return state + tokenSuffix
 }
 
 const tokenSuffix = ".token"

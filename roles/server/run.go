@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/internal/regular"
 	"aspects-poc/registry/plan"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/access"
@@ -138,8 +139,8 @@ func Run(ctx context.Context, config Config) (err error) {
 		return serving()
 	}
 	said := documented(url)
-	if hasValidToken(ctx, tokens, config.FirstToken) {
-		said += "\nOperators need a token. The first one is in " + config.FirstToken + "."
+	if file := validTokenFile(ctx, tokens, config); file != "" {
+		said += "\nOperators need a token. The first one is in " + file + "."
 	}
 	if _, err := fmt.Fprintln(config.Out, said); err != nil {
 		return errors.Join(err, stop())
@@ -175,7 +176,7 @@ func readSchema(name string) (json.RawMessage, error) {
 }
 
 func parseSchema(name string) (json.RawMessage, error) {
-	text, err := os.ReadFile(name)
+	text, err := regular.Read(name)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/internal/regular"
 	"aspects-poc/roles/server/fleet/seal"
 )
 
@@ -45,7 +46,7 @@ func (f keyFile) keys(fresh bool) (*seal.Ring, error) {
 }
 
 func (f keyFile) read() (*seal.Ring, error) {
-	text, err := os.ReadFile(f.path)
+	text, err := regular.Read(f.path)
 	if err != nil {
 		return nil, err
 	}

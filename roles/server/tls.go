@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
+
+	"aspects-poc/internal/regular"
 )
 
 // certificateAge is the time between two checks of the certificate's files.
@@ -39,11 +40,11 @@ func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 
 // load reads the files and uses them if they have changed. The caller holds the lock, unless nobody else has c yet.
 func (c *certificate) load() error {
-	cert, err := os.ReadFile(c.certFile)
+	cert, err := regular.Read(c.certFile)
 	if err != nil {
 		return err
 	}
-	key, err := os.ReadFile(c.keyFile)
+	key, err := regular.Read(c.keyFile)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
+
+	"aspects-poc/internal/regular"
 )
 
 // NewTransport returns a transport with the proxies of the environment. caFile is a file of CA certificates in PEM;
@@ -15,7 +16,7 @@ func NewTransport(caFile string) (*http.Transport, error) {
 	if caFile == "" {
 		return transport, nil
 	}
-	text, err := os.ReadFile(caFile)
+	text, err := regular.Read(caFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the CA certificates: %w", err)
 	}

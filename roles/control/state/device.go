@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
+
+	"aspects-poc/internal/regular"
 
 	"github.com/google/uuid"
 )
@@ -63,7 +64,7 @@ func (d *Device) FormerAt(server string) *Registration {
 // Device reads device.json. Without the file it is the zero Device.
 func (d *Dir) Device() (Device, error) {
 	path := filepath.Join(d.Path, deviceFile)
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Device{}, nil
 	}

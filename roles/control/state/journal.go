@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"aspects-poc/internal/regular"
 	"aspects-poc/roles/control/target"
 
 	"github.com/gofrs/flock"
@@ -17,7 +18,7 @@ import (
 // Journal reads target.json. Without the file it is the zero Journal.
 func (d *Dir) Journal() (target.Journal, error) {
 	path := filepath.Join(d.Path, journalFile)
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return target.Journal{}, nil
 	}

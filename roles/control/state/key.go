@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"aspects-poc/internal/regular"
 )
 
 // PublicKey returns the device's public key in PEM (PKIX). It makes a key if there is none. The caller holds the
@@ -34,7 +36,7 @@ func (d *Dir) keyOrNew() (*rsa.PrivateKey, error) {
 // Key returns the device's key. The error wraps fs.ErrNotExist if there is none.
 func (d *Dir) Key() (*rsa.PrivateKey, error) {
 	path := filepath.Join(d.Path, keyFile)
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the device's key: %w", err)
 	}

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/internal/regular"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 
@@ -37,7 +37,7 @@ type Successor struct {
 // successor reads nextKeyFile. It returns nil if there is none.
 func (d *Dir) successor() (*Successor, error) {
 	path := filepath.Join(d.Path, nextKeyFile)
-	text, err := os.ReadFile(path)
+	text, err := regular.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

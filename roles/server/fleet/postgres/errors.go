@@ -29,6 +29,7 @@ const (
 	adminShutdown        = "57P01"
 	crashShutdown        = "57P02"
 	cannotConnectNow     = "57P03"
+	invalidCatalogName   = "3D000"
 	queryCanceled        = "57014"
 	diskFull             = "53100"
 	noStatement          = "26000"
@@ -67,6 +68,8 @@ func explainRefusal(err error, code string) error {
 	case code == diskFull:
 		return fmt.Errorf("%w: the database's disk is full (%w); make room there, nothing that was acknowledged is lost",
 			fleet.ErrOutage, err)
+	case code == invalidCatalogName: // the server may be there before its administrator makes the database
+		return fmt.Errorf("%w: %w; create it, or correct --database", fleet.ErrOutage, err)
 	case code == adminShutdown, code == crashShutdown, code == cannotConnectNow, code == queryCanceled,
 		code == serializationFailure, code == deadlockDetected,
 		strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"):

@@ -112,7 +112,7 @@ func Open(ctx context.Context, address string, options Options) (*Store, error) 
 			return nil, err
 		}
 		if !waiting {
-			s.log.Error("the database does not answer: waiting for it", "error", err)
+			s.log.Error("the database cannot be used yet: waiting for it", "error", err)
 			waiting = true
 		}
 		if poll.Sleep(ctx, lookEvery) != nil {

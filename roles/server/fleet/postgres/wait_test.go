@@ -2,9 +2,11 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
@@ -25,6 +27,32 @@ func TestWait(t *testing.T) {
 	if store, err := postgres.Open(gone, url, postgres.Options{Wait: true}); err == nil {
 		t.Fatal("it opens without a database", store.Close())
 	}
+	waitsUntil(t, url, func() { cluster.Restart(t) }, "waiting for it")
+}
+
+// TestWaitForCreation opens a store whose database is made later.
+func TestWaitForCreation(t *testing.T) {
+	url := postgrestest.URL(t)
+	address, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := strings.Replace(url, "/"+address.Database, "/later_"+address.Database, 1)
+	waitsUntil(t, later, func() {
+		conn, err := pgx.Connect(t.Context(), url)
+		if err == nil {
+			_, err = conn.Exec(t.Context(), "CREATE DATABASE later_"+address.Database)
+			err = errors.Join(err, conn.Close(t.Context()))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}, "does not exist")
+}
+
+// waitsUntil opens a store, has the database made when it says that it waits, and expects that it opens then.
+func waitsUntil(t *testing.T, url string, act func(), says string) {
+	t.Helper()
 	log := &lines{}
 	opened := make(chan error)
 	go func() {
@@ -34,14 +62,14 @@ func TestWait(t *testing.T) {
 		}
 		opened <- err
 	}()
-	for !strings.Contains(log.list()[0], "waiting for it") {
+	for !strings.Contains(log.list()[0], says) {
 		select {
 		case err := <-opened:
 			t.Fatal(err)
-		default:
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	cluster.Restart(t)
+	act()
 	if err := <-opened; err != nil {
 		t.Error(err)
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 
+	"aspects-poc/internal/regular"
+
 	"github.com/gofrs/flock"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -113,6 +115,9 @@ func create(ctx context.Context, path string) error {
 // checkFile looks at the file without SQLite, which takes an empty one for a new database, and a file that lacks its
 // end for a good one until it needs a page from there.
 func checkFile(path, remedy string) error {
+	if err := regular.Check(path); err != nil {
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return err

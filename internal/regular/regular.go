@@ -1,0 +1,38 @@
+// Package regular reads files that somebody has named, such as in a flag. It refuses what is no file: a named pipe would
+// block until somebody writes into it, and some devices never end.
+package regular
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// Read returns the content of a file, or of what a link leads to. os.DevNull is an empty file.
+func Read(path string) ([]byte, error) {
+	if err := Check(path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+// Check returns an error if there is something else than a file at path. A missing file is no error.
+func Check(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() || path == os.DevNull {
+		return nil // reading it tells more
+	}
+	return &fs.PathError{Op: "read", Path: path, Err: errors.New("it is " + kind(info.Mode()) + ", and not a file")}
+}
+
+func kind(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
