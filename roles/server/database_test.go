@@ -58,13 +58,28 @@ func TestDatabase(t *testing.T) {
 	if _, err := client(t, second.url).State(t.Context(), device.UUID); err != nil {
 		t.Error(err)
 	}
+	value := filepath.Join(t.TempDir(), "value")
+	if err := os.WriteFile(value, []byte(canary), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := command(t, nil, "secret", "set", "vpn", "--config", "-", "--database", address, "--secret-key-file",
+		flags[len(flags)-1], "--file", value)
+	if code != 0 || strings.Contains(stdout+stderr, canary) {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+	for _, server := range []running{first, second} {
+		if status := ask(t, http.DefaultClient, "PUT", server.url+"/target-config/", "", `{"config":{"control-tunnel":{"secret-key":{"$secret":"vpn"}}}}`); status != 200 {
+			t.Errorf("the server answers %d", status)
+		}
+	}
+	offers(t, second.url, canary)
 	for _, running := range []running{first, second} {
 		code, stderr := running.stop()
 		if code != 0 || !strings.Contains(stderr, "state is kept in a database") || strings.Contains(stderr, password) {
 			t.Errorf("exit %d: %s", code, stderr)
 		}
 	}
-	code, stdout, stderr := command(t, map[string]string{"ASPECTS_DATABASE": address, "XDG_STATE_HOME": t.TempDir()}, "run", "--config", "-", "--once",
+	code, stdout, stderr = command(t, map[string]string{"ASPECTS_DATABASE": address, "XDG_STATE_HOME": t.TempDir()}, "run", "--config", "-", "--once",
 		"--listen", "127.0.0.1:0", "--secret-key-file", flags[len(flags)-1])
 	if code != 0 || !strings.Contains(stdout, "The server answers") || strings.Contains(stdout+stderr, password) {
 		t.Errorf("from the environment: exit %d: %s%s", code, stdout, stderr)
@@ -162,7 +177,7 @@ func TestMigrate(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
 	code, stdout, stderr := command(t, nil, migrate...)
-	if code != 0 || !strings.Contains(stdout, "1 devices, 1 layers, 1 entries of history, 0 points of statistics, 1 tokens.") || strings.Contains(stdout+stderr, password) {
+	if code != 0 || !strings.Contains(stdout, "1 devices, 1 layers, 0 named secrets, 1 entries of history, 0 points of statistics, 1 tokens.") || strings.Contains(stdout+stderr, password) {
 		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
 	}
 	if code, _, stderr := command(t, nil, migrate...); code != 1 || !strings.Contains(stderr, "the database is not empty") ||

@@ -64,8 +64,8 @@ func migrateStore(ctx context.Context, env *roles.Env, state, address string) (e
 	if err != nil {
 		return fmt.Errorf("cannot migrate %q to %s (nothing was written): %w", state, postgres.Name(address), err)
 	}
-	_, err = fmt.Fprintf(env.Stdout, "Copied and counted: %d devices, %d layers, %d entries of history, %d points of statistics, "+
+	_, err = fmt.Fprintf(env.Stdout, "Copied and counted: %d devices, %d layers, %d named secrets, %d entries of history, %d points of statistics, "+
 		"%d tokens.\nStart the server with --database from now on; %s is kept as it was.\n",
-		done.Devices, done.Layers, done.History, done.Stats, done.Tokens, state)
+		done.Devices, done.Layers, done.Secrets, done.History, done.Stats, done.Tokens, state)
 	return err
 }

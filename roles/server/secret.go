@@ -17,12 +17,16 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// secretCommand has what concerns the secrets in the database.
+// secretCommand sets named secrets and changes the key of all secrets.
 func secretCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "secret", Usage: "change the key of the secrets in the database",
-		UsageText:   "aspects-poc server secret rotate",
-		Subcommands: []*cli.Command{secretRotate(env)},
+		Name: "secret", Usage: "set, list and delete named secrets; change the key of all secrets",
+		Description: "A layer of a target refers to a named secret with {\"$secret\":\"NAME\"} in the place of a value that the " +
+			"confdb-schema marks as secret. The commands change the database, whether the server runs or not; a running server " +
+			"notices it within a second. They need the key file, the database and the confdb-schema of the server, and read " +
+			"--state, --database, --secret-key-file and --target-schema from the same environment and configuration file as run.",
+		UsageText:   "aspects-poc server secret set vpn --file vpn.key\naspects-poc server secret list",
+		Subcommands: []*cli.Command{secretSet(env), secretList(env), secretDelete(env), secretRotate(env)},
 	}
 }
 
@@ -34,7 +38,8 @@ func secretRotate(env *roles.Env) *cli.Command {
 			"interrupted, the server seals the rest when it starts. The former keys stay in the file, for backups that were made " +
 			"before: delete their lines when you do not need them any more. With --given the key file has the new key in its first " +
 			"line already: that is for a file that the command cannot write, and for servers that run on with both keys. With " +
-			"--lost a secret that no key in the file opens is removed, and the command prints where: set these layers again. " +
+			"--lost a secret that no key in the file opens is removed, and the command prints where: set these layers and named " +
+			"secrets again. " +
 			"Devices keep the values that they have.",
 		UsageText: "aspects-poc server secret rotate",
 		Flags: append([]cli.Flag{
@@ -79,7 +84,10 @@ func rotate(ctx context.Context, env *roles.Env, config Config, given, lost bool
 	var report func(place string)
 	if lost {
 		report = func(place string) {
-			if strings.HasPrefix(place, "layer ") { // a device reports again
+			switch name, named := strings.CutPrefix(place, "secret "); {
+			case named:
+				fmt.Fprintln(env.Stdout, "removed the value of the named secret "+plain.Line(name))
+			case strings.HasPrefix(place, "layer "): // a device reports again
 				fmt.Fprintln(env.Stdout, "removed the secret of "+plain.Line(place))
 			}
 		}
@@ -100,7 +108,7 @@ func rotate(ctx context.Context, env *roles.Env, config Config, given, lost bool
 	if err != nil {
 		return fmt.Errorf("%w; the key file has the new key: the server seals the rest when it starts", err)
 	}
-	_, err = fmt.Fprintf(env.Stdout, "All secrets are sealed with the key %s, the first in %s. Layers, entries of the history and reports "+
-		"that changed: %d.\nThe file's other keys are for backups that were made before.\n", ring.ID(), file.path, changed)
+	_, err = fmt.Fprintf(env.Stdout, "All secrets are sealed with the key %s, the first in %s. Layers, named secrets, entries of the "+
+		"history and reports that changed: %d.\nThe file's other keys are for backups that were made before.\n", ring.ID(), file.path, changed)
 	return err
 }

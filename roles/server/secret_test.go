@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/server/fleet/seal"
@@ -155,4 +156,74 @@ func TestKeyFilesOfServers(t *testing.T) {
 	}
 	second := run(t, append(flags, "--secret-key-file", file)...)
 	offers(t, second.url, canary)
+}
+
+// TestSecretCommands changes named secrets beside a server that runs.
+func TestSecretCommands(t *testing.T) {
+	dir := t.TempDir()
+	state := filepath.Join(dir, "server.db")
+	value := filepath.Join(dir, "value")
+	secret := func(wantCode int, wants string, words ...string) {
+		t.Helper()
+		code, stdout, stderr := command(t, nil, append(append([]string{"secret"}, words...), "--config", "-", "--state", state)...)
+		if code != wantCode || !strings.Contains(stdout+stderr, wants) || strings.Contains(stdout+stderr, canary) {
+			t.Errorf("%v: exit %d: %s%s; want %d, %q", words, code, stdout, stderr, wantCode, wants)
+		}
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(value, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret(1, "name the server's database", "list")
+	write(canary + "-1\n")
+	secret(0, "The secret vpn has revision 1", "set", "vpn", "--file", value) // before the server's first start
+	first := run(t, append(unsigned, "--state", state, "--listen", "127.0.0.1:0")...)
+	if status := ask(t, http.DefaultClient, "PUT", first.url+"/target-config/", "", `{"config":{"control-tunnel":{"secret-key":{"$secret":"vpn"}}}}`); status != 200 {
+		t.Fatalf("the server answers %d", status)
+	}
+	offers(t, first.url, canary+"-1")
+	device := register(t, first.url, "PEM").UUID
+	held := make(chan serverapi.PollAnswer, 1)
+	go func() {
+		answer, err := client(t, first.url).Poll(t.Context(), serverapi.PollRequest{UUID: device,
+			Config: serverapi.Config{"control-tunnel": map[string]any{"secret-key": canary + "-1"}}}, time.Minute)
+		if err != nil {
+			t.Error(err)
+		}
+		held <- answer
+	}()
+	write(canary + "-2\r\n")
+	secret(0, "The secret vpn has revision 3", "set", "--file", value, "vpn")
+	if answer := <-held; answer.Offer == nil || answer.Offer.Revision != 3 || fmt.Sprint(answer.Offer.Config["control-tunnel"]) != "map[secret-key:"+canary+"-2]" {
+		t.Errorf("the held poll is answered with %+v", answer.Offer)
+	}
+	secret(1, "layer everyone: ", "set", "vpn", "--json", "--file", writeJSON(t, dir, `["`+canary+`"]`))
+	secret(1, "it is no JSON value", "set", "vpn", "--json", "--file", value)
+	secret(1, "it is empty", "set", "vpn") // standard input is
+	secret(2, "takes the name of the secret, and nothing else", "set", "vpn", canary)
+	secret(2, "must not be \"unset\"", "set", "unset")
+	secret(1, "the server that uses the database has another confdb-schema", "set", "vpn", "--file", value, "--target-schema", "none")
+	secret(0, "command line  everyone", "list")
+	secret(0, `"digest": "`, "list", "--json")
+	secret(1, "it is named in everyone", "delete", "vpn")
+	if status := ask(t, http.DefaultClient, "DELETE", first.url+"/targets/everyone/", "", ""); status != 204 {
+		t.Fatalf("the server answers %d", status)
+	}
+	secret(0, "The secret vpn is deleted", "delete", "vpn")
+	secret(1, "there is no such secret", "delete", "vpn")
+	if _, log := first.stop(); strings.Contains(log, canary) {
+		t.Error(log)
+	}
+	secret(0, "There are no named secrets", "list")
+}
+
+func writeJSON(t *testing.T, dir, text string) string {
+	t.Helper()
+	name := filepath.Join(dir, "json")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/access"
@@ -23,6 +24,7 @@ import (
 	"aspects-poc/roles/server/metrics"
 	"aspects-poc/roles/server/page"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
@@ -153,12 +155,25 @@ func TestNoAnswerShowsSecrets(t *testing.T) {
 			s.want(422, "PUT", path+"?dry-run=true", body)
 		}
 	}
+	const reference = `{"config":{"control-tunnel":{"secret-key":{"$secret":"berlin"}}}}`
+	s.want(200, "PUT", "/secrets/berlin/", `{"value":"`+canary+`-named-0"}`)
+	s.want(200, "PUT", layers[2]+"?dry-run", reference)
+	s.want(200, "PUT", layers[2], reference)
+	for _, refused := range []string{`{"value":{"x":"` + canary + `"}}`, `{"value":{"` + canary + `":1}}`, `{"value":["` + canary + `"]}`, `{"` +
+		canary + `":1}`, `{"value":1,"` + canary + `":1}`, `{"value":{"` + canary + `":1,"` + canary + `":2}}`, `{"value":"` + canary,
+		`{"value":"` + canary + `"}"` + canary, `"` + canary + `"`, `{"value":{"$secret":"` + canary + `"}}`,
+		`{"value":"` + canary + strings.Repeat("x", fleet.MaxSecretSize) + `"}`} {
+		s.want(422, "PUT", "/secrets/berlin/", refused)
+		s.want(422, "PUT", "/secrets/berlin/?dry-run", refused)
+	}
+	s.want(200, "PUT", "/secrets/berlin/?dry-run", `{"value":"`+canary+`-named-1"}`)
+	s.want(200, "PUT", "/secrets/berlin/", `{"value":"`+canary+`-named-1"}`)
 	poll := func(report string) *httptest.ResponseRecorder {
 		return s.call("POST", "/poll/", `{"uuid":"`+s.device+`","config":{"control-tunnel":{"secret-key":"`+canary+`-0-0","interface":`+
 			`"wg0","secret-kez":"`+canary+`"}},"report":`+report+`}`)
 	}
 	answer := poll(`{"sequence":1}`)
-	if !strings.Contains(answer.Body.String(), canary+"-2-1") || answer.Header().Get("Cache-Control") != "no-store" {
+	if !strings.Contains(answer.Body.String(), canary+"-named-1") || answer.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("the device gets %d %v %s", answer.Code, answer.Header(), answer.Body)
 	}
 	var offer struct {
@@ -170,7 +185,7 @@ func TestNoAnswerShowsSecrets(t *testing.T) {
 	}
 	reports := []string{
 		`{"sequence":2,"attempted":{"revision":%d,"outcome":"refused","path":"control-tunnel.secret-key","reason":"value was \"xyzzy-0-0\""}}`,
-		`{"sequence":3,"attempted":{"revision":%d,"outcome":"failed","reason":"there: xyzzy-2-1"}}`,
+		`{"sequence":3,"attempted":{"revision":%d,"outcome":"failed","reason":"there: xyzzy-named-1"}}`,
 		`{"sequence":4,"running":{"revision":%d,"hash":"` + offer.Hash + `"}}`,
 	}
 	for _, report := range reports {
@@ -181,6 +196,7 @@ func TestNoAnswerShowsSecrets(t *testing.T) {
 		!strings.Contains(refused, "give the secret again") {
 		t.Error(refused)
 	}
+	s.want(409, "DELETE", "/secrets/berlin/", "")
 	s.atRest() // also what is in the log of the database
 	if answers := s.want(200, "GET", "/history/2/diff/", ""); strings.Count(answers, `"$secret"`) != 2 {
 		t.Errorf("the diff does not show that the secret changed: %s", answers)
@@ -195,7 +211,7 @@ func (s *safe) everyRoute() {
 		if route.Method != http.MethodGet || route.Path == "/events/" {
 			continue
 		}
-		for revision := 1; revision <= 8; revision++ {
+		for revision := 1; revision <= 11; revision++ {
 			path := strings.NewReplacer(":uuid", s.device, ":name", "berlin", ":revision", fmt.Sprint(revision)).Replace(route.Path)
 			if path == route.Path && revision > 1 {
 				continue
@@ -340,4 +356,136 @@ func TestReasonsStayLeftOut(t *testing.T) {
 	at++
 	report(fourth, "", "no room")
 	shows("", "no room")
+}
+
+// TestNamedSecrets sets a secret that several layers refer to, in one place.
+func TestNamedSecrets(t *testing.T) {
+	s := newSafe(t)
+	own := "/targets/devices/" + s.device + "/"
+	reference := func(name string) string {
+		return `{"config":{"control-tunnel":{"secret-key":{"$secret":"` + name + `"}}}}`
+	}
+	offered := func(want string) (revision int64) {
+		t.Helper()
+		var offer struct {
+			Revision int64
+			Config   map[string]map[string]any
+		}
+		if err := json.Unmarshal(s.call("POST", "/poll/", `{"uuid":"`+s.device+`","config":{}}`).Body.Bytes(), &offer); err != nil {
+			t.Fatal(err)
+		}
+		if got := offer.Config["control-tunnel"]["secret-key"]; got != want {
+			t.Errorf("the device is offered %v, want %s", got, want)
+		}
+		return offer.Revision
+	}
+	has := func(text string, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s lacks %s", text, part)
+			}
+		}
+	}
+	has(s.want(422, "PUT", own, reference("vpn")), "there is none of this name", "control-tunnel.secret-key")
+	set := s.want(200, "PUT", "/secrets/vpn/", `{"value":"`+canary+`-1"}`)
+	digest := regexp.MustCompile(`"digest":"[^"]+"`).FindString(set)
+	has(set, `"revision":1`, `"devices":0`)
+	for _, place := range []string{
+		`{"control-tunnel":{"interface":{"$secret":"vpn"}}}`, `{"control-tunnel":{"$secret":"vpn"}}`, `{"control-telemetry":{"sample-rate":{"$secret":"vpn"}}}`,
+	} {
+		has(s.want(422, "PUT", own, `{"config":`+place+`}`), "the confdb-schema has no secret there")
+	}
+	has(s.want(422, "PUT", own, reference("a b")), "a secret's name must be letters and digits")
+	for _, name := range []string{"set", "unset", "a%2fb", "-a", strings.Repeat("x", 64)} {
+		s.want(422, "PUT", "/secrets/"+name+"/", `{"value":1}`)
+	}
+	s.want(422, "PUT", "/secrets/vpn/", `{"value":null}`)
+
+	s.want(200, "PUT", "/targets/everyone/", reference("vpn")) // revision 2
+	s.want(200, "PUT", "/targets/labels/berlin/", `{"selector":"site=berlin",`+reference("vpn")[1:])
+	offered(canary + "-1")
+	for _, path := range []string{"/targets/everyone/", "/target-config/"} {
+		has(s.want(200, "GET", path, ""), `{"$secret":"vpn"}`)
+	}
+	explained := s.want(200, "GET", "/devices/"+s.device+"/target/?explain", "")
+	has(explained, `{"$secret":"vpn",`+digest+`}`, `"control-tunnel.secret-key":{"layer":"labels/berlin","revision":3}`)
+	has(s.want(200, "PUT", "/targets/everyone/?dry-run", `{"config":{"control-tunnel":{"secret-key":{"$secret":"vpn",`+digest+`}}}}`), `"devices":0`)
+	listed := s.want(200, "GET", "/secrets/", "")
+	has(listed, `"name":"vpn"`, digest, `"revision":1`, `"layers":["everyone","labels/berlin"]`)
+
+	has(s.want(200, "PUT", "/secrets/vpn/?dry-run", `{"value":"`+canary+`-2"}`), `"devices":1`, `"before":{"$secret":"vpn",`+digest, `"kind":"changed"`)
+	offered(canary + "-1")
+	set = s.want(200, "PUT", "/secrets/vpn/", `{"value":"`+canary+`-2"}`)
+	has(set, `"revision":4`, `"devices":1`)
+	if strings.Contains(set, digest) {
+		t.Errorf("the digest is the same: %s", set)
+	}
+	if revision := offered(canary + "-2"); revision != 4 {
+		t.Errorf("the desired revision is %d", revision)
+	}
+	has(s.want(200, "PUT", "/secrets/vpn/", `{"value":"`+canary+`-2"}`), `"revision":4`)
+	refused := s.want(422, "PUT", "/secrets/vpn/", `{"value":7}`)
+	has(refused, "layer everyone: ")
+	has(s.want(409, "DELETE", "/secrets/vpn/", ""), "everyone, labels/berlin")
+	has(s.want(200, "GET", "/history/?layer=secrets/vpn", ""), `"revision":4`, `"revision":1`)
+	has(s.want(200, "GET", "/history/4/diff/", ""), `"layer":"secrets/vpn"`, `"against":1`, `"kind":"changed"`)
+	has(s.want(422, "POST", "/history/4/restore/", ""), "set the secret again")
+
+	s.want(200, "PUT", own, `{"config":{"control-tunnel":{"secret-key":"`+canary+`-own"}}}`) // 5
+	offered(canary + "-own")
+	s.want(200, "PUT", own, reference("vpn")) // 6
+	s.want(204, "DELETE", "/targets/everyone/", "")
+	s.want(204, "DELETE", "/targets/labels/berlin/", "")
+	s.want(200, "PUT", "/secrets/vpn/", `{"value":"`+canary+`-3"}`) // 9
+	if revision := offered(canary + "-3"); revision != 9 {
+		t.Errorf("the desired revision is %d", revision)
+	}
+	has(s.want(200, "GET", "/summary/", ""), `"behind":1`)
+	has(s.want(409, "DELETE", "/secrets/vpn/", ""), "devices/"+s.device)
+	has(s.want(200, "POST", "/history/3/restore/", ""), `{"$secret":"vpn"}`) // a reference is no secret
+	s.want(204, "DELETE", "/targets/labels/berlin/", "")
+	s.want(204, "DELETE", own, "")
+	s.want(204, "DELETE", "/secrets/vpn/", "")
+	s.want(404, "DELETE", "/secrets/vpn/", "")
+	has(s.want(422, "POST", "/history/3/restore/", ""), "there is none of this name")
+	has(s.want(200, "GET", "/secrets/", ""), `{"secrets":[]}`)
+}
+
+// TestNamedSecretsWakeDevices changes a secret while a poll is held.
+func TestNamedSecretsWakeDevices(t *testing.T) {
+	s := newSafe(t)
+	s.want(200, "PUT", "/secrets/vpn/", `{"value":"`+canary+`-1"}`)
+	s.want(200, "PUT", "/targets/everyone/", `{"config":{"control-tunnel":{"secret-key":{"$secret":"vpn"}}}}`)
+	id := uuid.MustParse(s.device)
+	answer, err := s.rules.Poll(t.Context(), id, fleet.Poll{Report: true, Sequence: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := fleet.Poll{Report: true, Sequence: 2, Running: fleet.Running{Revision: answer.Offer.Revision, Hash: answer.Offer.Hash},
+		Wait: fleet.MaxWait}
+	offers := make(chan *fleet.Target, 1)
+	go func() {
+		answer, err := s.rules.Poll(t.Context(), id, held)
+		if err != nil {
+			t.Error(err)
+		}
+		offers <- answer.Offer
+	}()
+	for s.rules.Waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	s.want(200, "PUT", "/secrets/vpn/", `{"value":"`+canary+`-2"}`)
+	offer := <-offers
+	if offer == nil || offer.Revision != 3 || !strings.Contains(offer.Config.String(), canary+"-2") {
+		t.Errorf("the held poll is answered with %+v", offer)
+	}
+	// The page compares what the device shows with the secret that its target names.
+	held.Sequence, held.Wait, held.Config, held.Running.Revision, held.Running.Hash = 3, 0, offer.Config, offer.Revision, offer.Hash
+	if answer, err := s.rules.Poll(t.Context(), id, held); err != nil || answer.Offer != nil {
+		t.Errorf("%+v, %v", answer, err)
+	}
+	if shown := s.want(200, "GET", "/page/devices/"+s.device+"/", ""); !strings.Contains(shown, ">matches<") || strings.Contains(shown, ">differs<") {
+		t.Error(shown)
+	}
 }

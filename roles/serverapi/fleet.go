@@ -91,6 +91,37 @@ type Targets struct {
 	Next     string  `json:"next,omitempty"` // value of "after" for the next page; "" on the last one
 }
 
+// Secrets is the answer to GET /secrets/.
+type Secrets struct {
+	Secrets []Secret `json:"secrets"`
+}
+
+// Secret is a named secret without its value.
+type Secret struct {
+	Name       string   `json:"name" example:"wifi"`
+	Digest     string   `json:"digest,omitempty"` // changes with the value; "" if no key opens the value
+	Revision   int64    `json:"revision" example:"5"`
+	SetBy      string   `json:"set-by,omitempty"`
+	SetAt      int64    `json:"set-at,omitempty" example:"1732480000"`
+	Layers     []string `json:"layers"`                // that refer to it; at most 100
+	MoreLayers int      `json:"more-layers,omitempty"` // the number of others
+}
+
+// SecretRequest is the body of PUT /secrets/{name}/.
+type SecretRequest struct {
+	Value any `json:"value"`
+}
+
+// SecretSet is the answer to PUT /secrets/{name}/.
+type SecretSet struct {
+	Name     string `json:"name" example:"wifi"`
+	Digest   string `json:"digest"`
+	Revision int64  `json:"revision" example:"5"`
+	SetBy    string `json:"set-by,omitempty"`
+	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
+	Devices  int    `json:"devices"` // whose target has changed
+}
+
 // DeviceTarget is the answer to GET /devices/{uuid}/target/.
 type DeviceTarget struct {
 	Config   Config   `json:"config"`

@@ -59,26 +59,41 @@ func failing(c echo.Context, revision int64) (name string) {
 
 // condition limits a change to the conditions of its request.
 func (h *handlers) condition(c echo.Context, change *fleet.Change) error {
-	header := c.Request().Header
-	if tags(header, ifMatch) == nil && tags(header, ifNoneMatch) == nil {
-		return nil
+	match, err := matching(c, "layer", func() (int64, error) {
+		present, err := h.fleet.Layer(c.Request().Context(), change.Name)
+		if errors.Is(err, fleet.ErrUnknownLayer) {
+			err = nil
+		}
+		return present.Revision, err
+	})
+	if match != nil {
+		change.Match = match
 	}
-	present, err := h.fleet.Layer(c.Request().Context(), change.Name)
-	if err != nil && !errors.Is(err, fleet.ErrUnknownLayer) {
-		return err
-	}
-	if name := failing(c, present.Revision); name != "" {
-		return staleLayer(header, name, present.Revision)
-	}
-	change.Match = &present.Revision
-	return nil
+	return err
 }
 
-// staleLayer returns the refusal for a condition that does not hold. Revision is the layer's; 0 if there is no layer.
-func staleLayer(header http.Header, name string, revision int64) error {
-	has := "the layer has the ETag " + tagOf(revision)
+// matching returns the revision that something must have by the conditions of a request; nil for any. present returns the
+// revision that it has.
+func matching(c echo.Context, what string, present func() (int64, error)) (*int64, error) {
+	header := c.Request().Header
+	if tags(header, ifMatch) == nil && tags(header, ifNoneMatch) == nil {
+		return nil, nil
+	}
+	revision, err := present()
+	if err != nil {
+		return nil, err
+	}
+	if name := failing(c, revision); name != "" {
+		return nil, stale(header, what, name, revision)
+	}
+	return &revision, nil
+}
+
+// stale returns the refusal for a condition that does not hold. Revision is that of what the request changes; 0 if there is none.
+func stale(header http.Header, what, name string, revision int64) error {
+	has := "the " + what + " has the ETag " + tagOf(revision)
 	if revision == 0 {
-		has = "there is no such layer"
+		has = "there is no such " + what
 	}
 	hint := ""
 	given := tags(header, name)

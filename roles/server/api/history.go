@@ -14,10 +14,10 @@ import (
 // listHistory lists changes.
 //
 //	@Summary		List changes
-//	@Description	Changes of layers and of devices' labels, the newest first, without configurations.
+//	@Description	Changes of layers, of named secrets and of devices' labels, the newest first, without configurations.
 //	@Tags			history
 //	@ID				list-history
-//	@Param			layer	query		string					false	"Only changes of this layer: everyone, labels/NAME or devices/UUID"
+//	@Param			layer	query		string					false	"Only changes of this layer: everyone, labels/NAME or devices/UUID; secrets/NAME for a named secret"
 //	@Param			limit	query		int						false	"Most devices in the answer, up to 1000"	default(100)
 //	@Param			before	query		int						false	"next of the previous page"
 //	@Success		200		{object}	serverapi.HistoryPage	"The changes"

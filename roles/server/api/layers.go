@@ -365,9 +365,13 @@ func (h *handlers) dryRun(c echo.Context, change fleet.Change) (dry bool, err er
 	if err != nil {
 		return true, err
 	}
+	return true, answerJSON(c, dryRun(preview))
+}
+
+func dryRun(preview fleet.Preview) serverapi.DryRun {
 	shape := serverapi.DryRun{Devices: preview.Devices, Changes: []serverapi.DeviceChange{}}
 	for _, device := range preview.Changes {
 		shape.Changes = append(shape.Changes, serverapi.DeviceChange{UUID: device.ID, Changes: wire.Changes(device.Changes)})
 	}
-	return true, answerJSON(c, shape)
+	return shape
 }

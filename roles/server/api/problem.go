@@ -94,6 +94,7 @@ func refusalOf(err error) *problem {
 		layer   *fleet.LayerError
 		label   *fleet.LabelError
 		stale   *fleet.StaleError
+		used    *fleet.UsedError
 	)
 	switch {
 	case errors.As(err, &refused):
@@ -111,6 +112,8 @@ func refusalOf(err error) *problem {
 	case errors.As(err, &label):
 		name := strings.TrimSuffix("labels."+label.Name, ".")
 		return fieldProblem(serverapi.FieldProblem{Field: name, Message: "cannot be taken: " + label.Error()})
+	case errors.As(err, &used):
+		return newProblem(http.StatusConflict, used.Error())
 	case errors.As(err, &stale):
 		answer := newProblem(http.StatusPreconditionFailed, "The layer has changed meanwhile: "+stale.Error())
 		answer.Type = serverapi.ProblemStale
@@ -134,6 +137,7 @@ func problemTable() []problemRow {
 	return []problemRow{
 		{fleet.ErrUnknownDevice, http.StatusBadRequest, "", serverapi.NotRegistered, 0},
 		{fleet.ErrUnknownLayer, http.StatusNotFound, "", "There is no such layer", 0},
+		{fleet.ErrUnknownSecret, http.StatusNotFound, "", "There is no such secret", 0},
 		{fleet.ErrUnknownKey, http.StatusNotFound, "", "No removed device had this key when it was revoked", 0},
 		{fleet.ErrManyRevoked, http.StatusConflict, "", "The server remembers as many keys of removed, revoked devices as it may; " +
 			"allow those that are no danger any more (GET and DELETE /revoked-keys/), then delete this device", 0},

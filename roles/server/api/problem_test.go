@@ -38,6 +38,7 @@ func TestProblemOf(t *testing.T) {
 			"has to approve or delete some (GET /devices/?state=pending), or run the server with a higher --max-pending. A device with " +
 			"an enrolment token does not wait"},
 		{fleet.ErrUnknownLayer, 404, "There is no such layer"},
+		{fleet.ErrUnknownSecret, 404, "There is no such secret"},
 		{fleet.ErrUnknownKey, 404, "No removed device had this key when it was revoked"},
 		{fleet.ErrManyRevoked, 409, "The server remembers as many keys of removed, revoked devices as it may; allow those that are " +
 			"no danger any more (GET and DELETE /revoked-keys/), then delete this device"},
@@ -87,7 +88,7 @@ func TestEveryReasonHasARow(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNoTarget", "ErrOutage", "ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale",
-		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer"}
+		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer", "ErrUnknownSecret"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)
 	}

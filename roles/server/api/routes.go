@@ -104,6 +104,10 @@ func (h *handlers) api() []Route {
 		{http.MethodPut, "/targets/devices/:uuid/", access.Write, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
 		{http.MethodDelete, "/targets/devices/:uuid/", access.Write, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}},
 
+		{http.MethodGet, "/secrets/", access.Read, h.listSecrets, &Takes{}},
+		{http.MethodPut, "/secrets/:name/", access.Write, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}},
+		{http.MethodDelete, "/secrets/:name/", access.Write, h.deleteSecret, &Takes{Tags: true}},
+
 		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}},
 		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}},
 		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}},

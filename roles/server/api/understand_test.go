@@ -131,6 +131,11 @@ func TestDryRuns(t *testing.T) {
 			if strings.Contains(path, "/labels/") {
 				body = `{"selector":"device.site=berlin","config":{"control-telemetry":{"sample-rate":8}}}`
 			}
+			if strings.Contains(path, "/secrets/") {
+				call(t, base, "PUT", path, `{"value":"a"}`)
+				call(t, base, "PUT", "/target-config/", `{"config":{"control-tunnel":{"secret-key":{"$secret":"b"}}}}`)
+				body = `{"value":"b"}`
+			}
 		}
 		for _, query := range []string{"?dry-run", "?dry-run=true", "?dry-run=1", "?dry%2Drun"} {
 			before := call(t, base, "GET", "/targets/", "").body
@@ -150,7 +155,7 @@ func TestDryRuns(t *testing.T) {
 			call(t, base, "PUT", path, `{"config":{}}`)
 		}
 	}
-	if tried != 28 {
+	if tried != 32 {
 		t.Errorf("%d were tried", tried)
 	}
 }

@@ -8,6 +8,8 @@ type Change struct {
 	Remove bool
 	// Match is the revision that the layer has to have; 0: there must be none. Nil: whatever it is.
 	Match *int64
+	// Secrets are the named secrets that Config refers to, with the revisions at which they were checked.
+	Secrets map[string]int64
 	// Restores is the revision that is gone back to, for the history; 0 for none.
 	Restores int64
 }
@@ -27,7 +29,7 @@ func (c Change) Apply(before Layer, revision int64) (Layer, *Entry, error) {
 		return before, nil, nil
 	}
 	after := c.Layer
-	after.Revision, after.At = revision, after.At.UTC().Truncate(time.Second)
+	after.Revision, after.At = revision, toSecond(after.At)
 	if c.Remove {
 		after.Selector, after.Priority = before.Selector, before.Priority
 	}
@@ -46,3 +48,6 @@ func (c Change) Apply(before Layer, revision int64) (Layer, *Entry, error) {
 func (c Change) same(layer Layer) bool {
 	return layer.Selector.String() == c.Selector.String() && layer.Priority == c.Priority && layer.Config.Equal(c.Config)
 }
+
+// toSecond returns a time as stores have it.
+func toSecond(at time.Time) time.Time { return at.UTC().Truncate(time.Second) }

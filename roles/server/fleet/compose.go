@@ -15,6 +15,9 @@ import (
 // A composition is what layers come to together. But for concealed it is never changed.
 type composition struct {
 	layers []Layer // in the order of merging
+	named  namedSecrets
+	merged Config   // layers, with references
+	names  []string // of the secrets that merged refers to
 	config Config
 	hash   string
 	tree   map[string]any // of config
@@ -25,11 +28,12 @@ type composition struct {
 
 // compose merges layers in their order. Objects are merged; whatever else a later layer has, also an array or null,
 // takes the place of what an earlier one has, whole. Nulls stay: the result is a merge patch (RFC 7396) of a device's
-// configuration, as each layer is.
-func compose(layers []Layer) (*composition, error) {
-	c := &composition{layers: layers}
+// configuration, as each layer is. A reference to a named secret is merged as a value is that is no object, and then gives
+// place to the secret.
+func compose(layers []Layer, named namedSecrets) (*composition, error) {
+	c := &composition{layers: layers, named: named}
 	if len(layers) == 1 {
-		c.config = layers[0].Config
+		c.merged = layers[0].Config
 	}
 	var err error
 	tree := map[string]any{}
@@ -42,6 +46,15 @@ func compose(layers []Layer) (*composition, error) {
 	}
 	c.tree = tree
 	if len(layers) > 1 {
+		if c.merged, err = configOf(tree); err != nil {
+			return nil, err
+		}
+	}
+	c.names = c.merged.references()
+	if c.config = c.merged; len(c.names) > 0 {
+		if err := named.resolve(tree); err != nil {
+			return nil, err
+		}
 		if c.config, err = configOf(tree); err != nil {
 			return nil, err
 		}
@@ -55,8 +68,8 @@ func compose(layers []Layer) (*composition, error) {
 // overlay puts a document above another, which it changes. Both are the callee's from then on.
 func overlay(below, above map[string]any) {
 	for name, value := range above {
-		object, isObject := value.(map[string]any)
-		present, wasObject := below[name].(map[string]any)
+		object, isObject := asObject(value)
+		present, wasObject := asObject(below[name])
 		if isObject && wasObject {
 			overlay(present, object)
 			continue

@@ -42,13 +42,19 @@ func (f *Fleet) DryRun(ctx context.Context, change Change, few int) (Preview, er
 	if err != nil {
 		return Preview{}, err
 	}
+	return f.preview(ctx, before, after, change, few)
+}
+
+// preview compares the targets of all devices before and after a change; of a device's layer, those of the device.
+func (f *Fleet) preview(ctx context.Context, before, after *snapshot, change Change, few int) (Preview, error) {
 	preview := Preview{Changes: []DeviceChange{}}
 	if change.Name.IsDevice() {
 		device, err := f.store.Device(ctx, change.Name.Device())
 		if err != nil {
 			return Preview{}, err
 		}
-		return preview, preview.add(f.secrets, before, after, device, change, few)
+		err = preview.add(f.secrets, before, after, device, change, few)
+		return preview, err
 	}
 	for cursor := ""; ; {
 		devices, next, err := f.store.Devices(ctx, cursor, scanRows)
@@ -103,8 +109,15 @@ func (p *Preview) add(s *secrets, before, after *snapshot, device Device, change
 	if err != nil || old.config.Equal(new.config) {
 		return err
 	}
-	if p.Devices++; p.Devices <= few {
-		p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: s.compare(old.tree, new.tree)})
+	if p.Devices++; p.Devices > few {
+		return nil
 	}
+	if old, err = old.conceal(s); err != nil {
+		return err
+	}
+	if new, err = new.conceal(s); err != nil {
+		return err
+	}
+	p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: compare(old.tree, new.tree)})
 	return nil
 }

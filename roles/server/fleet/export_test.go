@@ -31,7 +31,7 @@ func Compose(configs ...Config) (Config, error) {
 	for _, config := range configs {
 		layers = append(layers, Layer{Config: config})
 	}
-	c, err := compose(layers)
+	c, err := compose(layers, nil)
 	if err != nil {
 		return Config{}, err
 	}

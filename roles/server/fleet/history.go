@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 )
@@ -52,6 +53,12 @@ func (f *Fleet) Diff(ctx context.Context, revision int64, against *int64) (layer
 	if err != nil && !errors.Is(err, ErrUnknownEntry) {
 		return "", 0, nil, err
 	}
+	if entry, err = f.secrets.entry(entry); err != nil {
+		return "", 0, nil, err
+	}
+	if other, err = f.secrets.entry(other); err != nil {
+		return "", 0, nil, err
+	}
 	before, err := treeOf(other.After)
 	if err != nil {
 		return "", 0, nil, err
@@ -60,7 +67,7 @@ func (f *Fleet) Diff(ctx context.Context, revision int64, against *int64) (layer
 	if err != nil {
 		return "", 0, nil, err
 	}
-	return entry.Layer, other.Revision, f.secrets.compare(before, after), nil
+	return entry.Layer, other.Revision, compare(before, after), nil
 }
 
 func treeOf(config *Config) (map[string]any, error) {
@@ -79,6 +86,10 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, 
 	}
 	if entry.Action == Relabeled {
 		return f.restoreLabels(ctx, entry, by)
+	}
+	if entry.Layer.IsSecret() {
+		return 0, &TargetError{Path: string(entry.Layer), Text: fmt.Sprintf("cannot restore %s: the history keeps no secrets; set the secret again",
+			entry.Layer)}
 	}
 	change := Change{Layer: Layer{Name: entry.Layer, Authorship: Authorship{By: by}}, Restores: revision}
 	if entry.After == nil {

@@ -177,7 +177,7 @@ func (n LayerName) Device() uuid.UUID {
 	return id
 }
 
-// ParseLayerName reads what a LayerName is written as.
+// ParseLayerName reads what a LayerName is written as. It may be the HistoryName of a secret.
 func ParseLayerName(text string) (LayerName, error) {
 	if name, found := strings.CutPrefix(text, labelLayers); found {
 		return LabelLayer(name)
@@ -187,8 +187,11 @@ func ParseLayerName(text string) (LayerName, error) {
 			return DeviceLayer(parsed), nil
 		}
 	}
+	if name, found := strings.CutPrefix(text, secretNames); found {
+		return HistoryName(name), CheckSecretName(name)
+	}
 	if text != string(Everyone) {
-		return "", fmt.Errorf("a layer is \"everyone\", \"labels/NAME\" or \"devices/UUID\", not %q", text)
+		return "", fmt.Errorf("a layer is \"everyone\", \"labels/NAME\" or \"devices/UUID\", and a secret \"secrets/NAME\", not %q", text)
 	}
 	return Everyone, nil
 }

@@ -59,12 +59,17 @@ func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 		f.concern([]uuid.UUID{change.Name.Device()})
 		return f.secrets.layer(layer, nil)
 	}
-	if f.targets.Load().Revision < layer.Revision {
+	f.catchUp(ctx, layer.Revision)
+	return f.secrets.layer(layer, nil)
+}
+
+// catchUp reads the targets that a stored change has changed.
+func (f *Fleet) catchUp(ctx context.Context, revision int64) {
+	if f.targets.Load().Revision < revision {
 		if err := f.refresh(context.WithoutCancel(ctx)); err != nil {
 			f.options.Log.Error("cannot read the targets that have changed; the notice of it will do so", "error", err)
 		}
 	}
-	return f.secrets.layer(layer, nil)
 }
 
 // check completes a change. It returns an error if the change is not allowed.
@@ -82,25 +87,38 @@ func (f *Fleet) check(ctx context.Context, change *Change) error {
 	case !change.Name.IsLabels() && change.Priority != 0:
 		return &LayerError{"priority", "belongs to layers of labels only"}
 	}
-	below := Config{}
-	switch {
-	case change.Name.IsDevice():
-		device, err := f.store.Device(ctx, change.Name.Device())
-		if err != nil {
-			return err
-		}
-		below = device.Config
-	case change.Name.IsLabels():
-		below = f.targets.Load().Everyone.Config
-	}
 	if err := f.keepSecrets(ctx, change); err != nil {
 		return err
 	}
-	if err := f.checkTarget(below, change.Config); err != nil {
+	if err := f.refer(ctx, change); err != nil {
+		return err
+	}
+	targets := f.targets.Load()
+	below, err := f.below(ctx, change.Name, targets)
+	if err != nil {
+		return err
+	}
+	config, err := targets.named.config(change.Config)
+	if err != nil {
+		return err
+	}
+	if err := f.checkTarget(below, config); err != nil {
 		return err
 	}
 	change.Config = f.names.short(change.Config)
 	return nil
+}
+
+// below returns the configuration on top of which a layer is checked.
+func (f *Fleet) below(ctx context.Context, name LayerName, targets *snapshot) (Config, error) {
+	switch {
+	case name.IsDevice():
+		device, err := f.store.Device(ctx, name.Device())
+		return device.Config, err
+	case name.IsLabels():
+		return targets.named.config(targets.Everyone.Config)
+	}
+	return Config{}, nil
 }
 
 // keepSecrets replaces the markers in a change by the secrets that the layer has now. The change is then bound to the
@@ -113,7 +131,7 @@ func (f *Fleet) keepSecrets(ctx context.Context, change *Change) error {
 	if err != nil && !errors.Is(err, ErrUnknownLayer) {
 		return err
 	}
-	revealed, missing, err := f.secrets.reveal(change.Config, present.Config)
+	revealed, kept, missing, err := f.secrets.reveal(change.Config, present.Config)
 	if err != nil {
 		return err
 	}
@@ -126,7 +144,7 @@ func (f *Fleet) keepSecrets(ctx context.Context, change *Change) error {
 		}
 		return &TargetError{Path: missing[0], Text: text}
 	}
-	if change.Match == nil && !revealed.Equal(change.Config) {
+	if change.Match == nil && kept {
 		change.Match = &present.Revision
 	}
 	change.Config = revealed
@@ -240,7 +258,7 @@ func (f *Fleet) LastChange(ctx context.Context) (int64, error) { return f.store.
 
 // DeviceLayers returns layers of single devices; see Store.DeviceLayers.
 func (f *Fleet) DeviceLayers(ctx context.Context, after string, limit int) (list []Layer, next string, err error) {
-	if list, next, err = f.store.DeviceLayers(ctx, after, limit); err == nil {
+	if list, next, err = f.store.DeviceLayers(ctx, "", after, limit); err == nil {
 		list, err = f.secrets.layers(list)
 	}
 	return list, next, err

@@ -66,8 +66,11 @@ func (s *secrets) knownTo(target Target, report Report) (*familiar, error) {
 	for _, layer := range target.Layers { // also what a later layer overrides
 		configs = append(configs, layer.Config)
 	}
-	for _, config := range configs {
+	for i, config := range configs {
 		tree, err := config.Tree()
+		if err == nil && i > 0 {
+			err = target.composition.named.resolve(tree)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -107,15 +110,16 @@ func (f *Fleet) formerSecrets(
 		case entry.Before == nil, entry.Layer.IsDevice() && !own:
 			continue
 		}
-		if former, err := known.misses(*entry.Before); former || err != nil {
+		if former, err := known.misses(f.secrets, targets.named, *entry.Before); former || err != nil {
 			return former, err
 		}
 	}
 	return len(entries) == mostLooked, nil
 }
 
-// misses reports whether a configuration of the history had a secret that is not among the known ones.
-func (k *familiar) misses(before Config) (missing bool, err error) {
+// misses reports whether a configuration of the history had a secret that is not among the known ones. The history tells of
+// itself when a named secret changes.
+func (k *familiar) misses(s *secrets, named namedSecrets, before Config) (missing bool, err error) {
 	if !before.has(secretMember) {
 		return false, nil
 	}
@@ -125,6 +129,11 @@ func (k *familiar) misses(before Config) (missing bool, err error) {
 		}
 		marker, _, is := isMarker(value)
 		digest, _ := marker[digestMember].(string)
+		if name, refers := asReference(value); refers {
+			var present any
+			present, is = named[name]
+			digest = s.digestOf(present)
+		}
 		missing = missing || !is || !k.digests[digest]
 		return value, true, nil
 	})

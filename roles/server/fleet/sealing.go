@@ -88,6 +88,9 @@ func openSeals(
 		if present.String() == want.String() && !always {
 			return s, 0, nil
 		}
+		if options.Beside {
+			return nil, 0, seal.ErrBeside
+		}
 		changed, err := s.renewAll(ctx, store, text, present, want)
 		if errors.Is(err, ErrStale) {
 			continue // another server was at it

@@ -40,6 +40,8 @@ type seals struct {
 
 func ofLayer(name LayerName) string { return "layer " + string(name) }
 
+func ofSecret(name string) string { return "secret " + name }
+
 func ofReport(id uuid.UUID) string { return "report " + id.String() }
 
 // A pending is a value in a tree that has yet to be sealed, or an object that is ready.
@@ -162,6 +164,43 @@ func (s *seals) openValue(object map[string]any, place string) (any, error) {
 	var value any
 	err = decoder.Decode(&value)
 	return value, err
+}
+
+// sealLayer is seal for a layer, in which references stay.
+func (s *seals) sealLayer(name LayerName, config Config) (Config, error) {
+	if s == nil {
+		return config, nil
+	}
+	return s.sealAfter(ofLayer(name), config, func(value any, _ string) (any, bool, error) {
+		_, is := asReference(value)
+		return &pending{ready: value}, is, nil
+	})
+}
+
+// sealSecret returns the value of a named secret as a store keeps it, whatever it was sealed with before.
+func (s *seals) sealSecret(name string, config Config) (Config, error) {
+	if s == nil {
+		return config, nil
+	}
+	tree, err := config.Tree()
+	if err != nil {
+		return Config{}, err
+	}
+	value, there := tree[valueMember]
+	if !there {
+		return config, nil
+	}
+	place := ofSecret(name) + "." + strconv.Quote(valueMember) // as in open
+	if object, is := isSealed(value); is {
+		if value, err = s.openValue(object, place); err != nil && s.lost != nil {
+			s.lost(ofSecret(name))
+			return Config{}, nil
+		}
+		if err != nil {
+			return Config{}, err
+		}
+	}
+	return configOf(map[string]any{valueMember: s.settle(&pending{value: value}, place)})
 }
 
 // seal returns a configuration as a store keeps it. Objects that look like sealed values are sealed, too: a device may
@@ -318,11 +357,17 @@ func (s *seals) openEntry(config Config) (Config, error) {
 func (s *seals) renew(of Holding) (err error) {
 	switch {
 	case of.Layer != nil:
-		of.Layer.Config, err = s.renewConfig(ofLayer(of.Layer.Name), of.Layer.Config, false)
+		of.Layer.Config, err = s.renewConfig(ofLayer(of.Layer.Name), of.Layer.Config, true)
+	case of.Secret != nil:
+		of.Secret.Value, err = s.sealSecret(of.Secret.Name, of.Secret.Value)
 	case of.Entry != nil:
 		for _, config := range []*Config{of.Entry.Before, of.Entry.After} {
 			if config != nil && err == nil {
-				*config, err = s.renewConfig(ofLayer(of.Entry.Layer), *config, true)
+				if of.Entry.Layer.IsSecret() && !config.has(secretMember) { // from before anything was sealed
+					*config, err = s.sealSecret("", *config)
+				} else {
+					*config, err = s.renewConfig(ofLayer(of.Entry.Layer), *config, true)
+				}
 				*config = config.Marked()
 			}
 		}
@@ -341,7 +386,8 @@ func (s *seals) renew(of Holding) (err error) {
 	return err
 }
 
-func (s *seals) renewConfig(owner string, config Config, ofHistory bool) (Config, error) {
+// renewConfig renews a configuration. If it is ours, of a layer or the history, references and markers stay.
+func (s *seals) renewConfig(owner string, config Config, ours bool) (Config, error) {
 	return s.sealAfter(owner, s.names.short(config), func(value any, place string) (any, bool, error) {
 		if object, is := isSealed(value); is {
 			opened, err := s.openValue(object, place)
@@ -354,8 +400,14 @@ func (s *seals) renewConfig(owner string, config Config, ofHistory bool) (Config
 			}
 			return &pending{value: opened}, true, err
 		}
+		if !ours {
+			return nil, false, nil
+		}
+		if _, is := asReference(value); is {
+			return &pending{ready: value}, true, nil
+		}
 		marker, key, is := isMarker(value)
-		if !is || !ofHistory {
+		if !is {
 			return nil, false, nil
 		}
 		if key != s.ring.ID() {

@@ -42,14 +42,23 @@ func newSecrets(names names, seals *seals) *secrets {
 	return s
 }
 
-// IsSecret reports whether a value is the marker of a secret. Such an object is a value for comparisons, like a list.
+// IsSecret reports whether a value is the marker of a secret, or a reference to one. Such an object is a value for comparisons, like a list.
 func IsSecret(value any) bool {
 	object, _ := value.(map[string]any)
 	_, is := object[secretMember]
 	return is
 }
 
-// asObject returns an object that is no marker.
+// SameSecret reports whether two values are shown secrets of one value: the marker of a device's secret and the reference of its
+// target may be.
+func SameSecret(a, b any) bool {
+	one, _ := a.(map[string]any)
+	other, _ := b.(map[string]any)
+	digest, is := one[digestMember].(string)
+	return is && IsSecret(a) && IsSecret(b) && other[digestMember] == digest
+}
+
+// asObject returns an object that is no marker, and no reference.
 func asObject(value any) (map[string]any, bool) {
 	object, is := value.(map[string]any)
 	if is && IsSecret(object) {
@@ -71,16 +80,31 @@ func (s *secrets) each(tree map[string]any, hide func(view, request string, valu
 	return shown
 }
 
-// tree returns a configuration with markers in the place of secrets.
+// tree returns a configuration that a device reported with markers in the place of secrets.
 func (s *secrets) tree(tree map[string]any) map[string]any {
 	if tree == nil || s.of == nil {
 		return tree
 	}
+	return s.each(tree, func(_, _ string, value any) any { return s.marker(value) })
+}
+
+func (s *secrets) marker(value any) map[string]any {
+	return map[string]any{secretMember: setMark, digestMember: s.digestOf(value)}
+}
+
+// ours is tree for layers and the history: these have references and markers of their own, which stay.
+func (s *secrets) ours(tree map[string]any) map[string]any {
+	if tree == nil || s.of == nil {
+		return tree
+	}
 	return s.each(tree, func(_, _ string, value any) any {
+		if _, is := asReference(value); is {
+			return value
+		}
 		if marker, _, is := isMarker(value); is && len(marker) == 2 { // of the history
 			return marker
 		}
-		return map[string]any{secretMember: setMark, digestMember: s.digestOf(value)}
+		return s.marker(value)
 	})
 }
 
@@ -88,7 +112,9 @@ func (s *secrets) tree(tree map[string]any) map[string]any {
 func (s *secrets) digestOf(value any) string { return s.ring.Digest(plainText(value)) }
 
 // config is tree for a Config.
-func (s *secrets) config(config Config) (Config, error) {
+func (s *secrets) config(config Config) (Config, error) { return s.shown(config, s.tree) }
+
+func (s *secrets) shown(config Config, show func(map[string]any) map[string]any) (Config, error) {
 	if !slices.ContainsFunc(s.views, func(view string) bool { return strings.Contains(config.text, `"`+view+`":`) }) {
 		return config, nil
 	}
@@ -96,14 +122,14 @@ func (s *secrets) config(config Config) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return configOf(s.tree(tree))
+	return configOf(show(tree))
 }
 
 func (s *secrets) layer(layer Layer, err error) (Layer, error) {
 	if err != nil {
 		return Layer{}, err
 	}
-	layer.Config, err = s.config(layer.Config)
+	layer.Config, err = s.shown(layer.Config, s.ours)
 	return layer, err
 }
 
@@ -119,11 +145,19 @@ func (s *secrets) layers(list []Layer) ([]Layer, error) {
 }
 
 func (s *secrets) entry(entry Entry) (Entry, error) {
+	show := s.ours
+	if entry.Layer.IsSecret() {
+		show = s.value
+	}
 	for _, config := range []**Config{&entry.Before, &entry.After} {
 		if *config == nil {
 			continue
 		}
-		shown, err := s.config(**config)
+		tree, err := (*config).Tree()
+		if err != nil {
+			return Entry{}, err
+		}
+		shown, err := configOf(show(tree))
 		if err != nil {
 			return Entry{}, err
 		}
@@ -132,9 +166,13 @@ func (s *secrets) entry(entry Entry) (Entry, error) {
 	return entry, nil
 }
 
-// compare is the function of that name, on what operators see.
-func (s *secrets) compare(before, after map[string]any) []Difference {
-	return compare(s.tree(before), s.tree(after))
+// value returns the value of a named secret with a marker in its place, if it is none already, as in most stores.
+func (s *secrets) value(tree map[string]any) map[string]any {
+	value, there := tree[valueMember]
+	if _, _, is := isMarker(value); !is && there {
+		tree[valueMember] = s.marker(value)
+	}
+	return tree
 }
 
 // conceal returns a composition with markers. It is made once.
@@ -146,7 +184,10 @@ func (c *composition) conceal(s *secrets) (*composition, error) {
 	}
 	shown := &composition{hash: c.hash}
 	var err error
-	if shown.config, err = s.config(c.config); err != nil {
+	if shown.config, err = s.shown(c.merged, s.ours); err != nil {
+		return nil, err
+	}
+	if shown.config, err = c.digested(s, shown.config); err != nil {
 		return nil, err
 	}
 	if shown.tree, err = shown.config.Tree(); err != nil {
@@ -162,6 +203,20 @@ func (c *composition) conceal(s *secrets) (*composition, error) {
 	}
 	c.concealed = shown
 	return shown, nil
+}
+
+// digested adds digests to the references in a configuration.
+func (c *composition) digested(s *secrets, config Config) (Config, error) {
+	if len(config.references()) == 0 {
+		return config, nil
+	}
+	return config.edit("", func(value any, _ string) (any, bool, error) {
+		name, is := asReference(value)
+		if secret, there := c.named[name]; is && there {
+			return map[string]any{secretMember: name, digestMember: s.digestOf(secret)}, true, nil
+		}
+		return value, is, nil
+	})
 }
 
 // view returns a view of a device with markers, and without reasons that may quote a secret.
@@ -320,50 +375,84 @@ var inList = regexp.MustCompile(`\[\d*\]`)
 func (s *secrets) marked(config Config) bool { return config.has(secretMember) }
 
 // reveal replaces the markers in a configuration by the present values of the layer that they stand for. A marker has to
-// stand where its secret stands, or elsewhere in the same list. missing are the paths of the others, sorted.
-func (s *secrets) reveal(config, present Config) (_ Config, missing []string, err error) {
-	kept, err := present.Tree()
+// stand where its secret stands, or elsewhere in the same list. kept tells whether there are some, and missing are the paths of
+// the others, sorted. References stay; the error is a *TargetError if the confdb-schema has no secret in the place of one.
+func (s *secrets) reveal(config, present Config) (_ Config, kept bool, missing []string, err error) {
+	layer, err := present.Tree()
 	if err != nil {
-		return Config{}, nil, err
+		return Config{}, false, nil, err
 	}
-	known := map[string]any{}
-	s.each(kept, func(view, request string, value any) any {
-		known[markerKey(view, request, s.digestOf(value))] = value
+	given, err := s.names.short(config).Tree()
+	if err != nil {
+		return Config{}, false, nil, err
+	}
+	r := revealer{known: map[string]any{}, places: map[string]bool{}}
+	s.each(layer, func(view, request string, value any) any {
+		r.known[placeKey(view, request)+s.digestOf(value)] = value
+		return value
+	})
+	s.each(given, func(view, request string, value any) any {
+		if _, is := asReference(value); is {
+			r.places[placeKey(view, request)] = true
+		}
 		return value
 	})
 	tree, err := config.Tree()
 	if err != nil {
-		return Config{}, nil, err
+		return Config{}, false, nil, err
 	}
 	for view, document := range tree {
-		tree[view] = revealIn(document, known, &missing, s.names.shortName(view), "")
+		tree[view] = r.in(document, s.names.shortName(view), "")
 	}
-	slices.Sort(missing)
+	if r.misplaced != nil {
+		return Config{}, false, nil, r.misplaced
+	}
+	slices.Sort(r.missing)
 	revealed, err := configOf(tree)
-	return revealed, missing, err
+	return revealed, r.kept, r.missing, err
 }
 
-func markerKey(view, request, digest string) string {
-	return view + "\x00" + inList.ReplaceAllString(request, "[]") + "\x00" + digest
+// placeKey is the same for all elements of a list.
+func placeKey(view, request string) string {
+	return view + "\x00" + inList.ReplaceAllString(request, "[]") + "\x00"
 }
 
-func revealIn(value any, known map[string]any, missing *[]string, view, request string) any {
+type revealer struct {
+	known     map[string]any  // secrets by their places and digests
+	places    map[string]bool // of references
+	kept      bool
+	missing   []string
+	misplaced error
+}
+
+func (r *revealer) in(value any, view, request string) any {
 	switch value := value.(type) {
 	case map[string]any:
+		path := strings.TrimSuffix(view+"."+request, ".")
+		if name, is := asReference(value); is {
+			if err := CheckSecretName(name); err != nil {
+				r.misplaced = &TargetError{Path: path, Text: fmt.Sprintf("cannot use a secret at %s: %s", path, err)}
+			} else if !r.places[placeKey(view, request)] {
+				r.misplaced = &TargetError{Path: path, Text: fmt.Sprintf("cannot use the secret %s at %s: the confdb-schema has no secret there; "+
+					"a reference stands in the place of a whole secret", jsonText(name), path)}
+			}
+			return map[string]any{secretMember: name}
+		}
 		if IsSecret(value) {
 			digest, _ := value[digestMember].(string)
-			secret, found := known[markerKey(view, request, digest)]
+			secret, found := r.known[placeKey(view, request)+digest]
 			if !found || len(value) != 2 || value[secretMember] != setMark {
-				*missing = append(*missing, strings.TrimSuffix(view+"."+request, "."))
+				r.missing = append(r.missing, path)
 			}
+			r.kept = true
 			return secret
 		}
 		for name, inner := range value {
-			value[name] = revealIn(inner, known, missing, view, strings.TrimPrefix(request+"."+name, "."))
+			value[name] = r.in(inner, view, strings.TrimPrefix(request+"."+name, "."))
 		}
 	case []any:
 		for i, inner := range value {
-			value[i] = revealIn(inner, known, missing, view, request+"[]")
+			value[i] = r.in(inner, view, request+"[]")
 		}
 	}
 	return value

@@ -15,6 +15,7 @@ const mostCompositions = 1024
 // Only the compositions change.
 type snapshot struct {
 	Targets
+	named      namedSecrets
 	generation uint32 // grows with each snapshot that differs from the one before
 
 	mu       sync.RWMutex            // guards composed
@@ -22,17 +23,21 @@ type snapshot struct {
 }
 
 func newSnapshot(targets Targets) (*snapshot, error) {
-	s := &snapshot{Targets: targets, composed: map[string]*composition{}}
+	named, err := namedOf(targets.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshot{Targets: targets, named: named, composed: map[string]*composition{}}
 	// A damaged layer is an error now, not only for the first device that it concerns.
 	layers := slices.Clone(targets.Labels)
 	if targets.Everyone.Revision > 0 {
 		layers = append(layers, targets.Everyone)
 	}
-	_, err := compose(layers)
+	_, err = compose(layers, named)
 	return s, err
 }
 
-// follow makes s the successor of last. If both have the same layers, s takes over the generation and the compositions: then
+// follow makes s the successor of last. If both have the same layers and secrets, s takes over the generation and the compositions: then
 // the new revisions concern only single devices.
 func (s *snapshot) follow(last *snapshot) {
 	if s.generation = last.generation; !s.equal(last) {
@@ -51,8 +56,9 @@ func (s *snapshot) equal(other *snapshot) bool {
 		return a.Name == b.Name && a.Revision == b.Revision && a.Priority == b.Priority && a.Authorship == b.Authorship &&
 			a.Selector.String() == b.Selector.String() && a.Config.Equal(b.Config)
 	}
+	secret := func(a, b Secret) bool { return a.Name == b.Name && a.Revision == b.Revision && a.Value.Equal(b.Value) }
 	return slices.EqualFunc(s.Concerns, other.Concerns, concern) && layer(s.Everyone, other.Everyone) &&
-		slices.EqualFunc(s.Labels, other.Labels, layer)
+		slices.EqualFunc(s.Labels, other.Labels, layer) && slices.EqualFunc(s.Secrets, other.Secrets, secret)
 }
 
 // A Target is the configuration that a device should have.
@@ -61,7 +67,7 @@ type Target struct {
 	Config   Config
 	Hash     string
 	Layers   []Layer // in the order of merging
-	// Latest is the authorship of the layer that was changed last among Layers.
+	// Latest is the authorship of what was changed last among Layers and the secrets that they refer to.
 	Latest Authorship
 
 	tree        map[string]any
@@ -94,6 +100,11 @@ func (s *snapshot) of(device Device) (Target, error) {
 			last, target.Latest = layer.Revision, layer.Authorship
 		}
 	}
+	for _, name := range c.names {
+		if secret := s.secret(name); secret.Revision > last {
+			last, target.Latest = secret.Revision, secret.Authorship
+		}
+	}
 	return target, nil
 }
 
@@ -111,7 +122,7 @@ func (s *snapshot) compose(device Device) (*composition, error) {
 		}
 	}
 	if device.Own != nil { // no other device has this composition
-		return compose(append(layers, *device.Own))
+		return compose(append(layers, *device.Own), s.named)
 	}
 	s.mu.RLock()
 	c := s.composed[name.String()]
@@ -119,7 +130,7 @@ func (s *snapshot) compose(device Device) (*composition, error) {
 	if c != nil {
 		return c, nil
 	}
-	c, err := compose(layers)
+	c, err := compose(layers, s.named)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ var (
 	ErrUnknownDevice = errors.New("no such device is registered")
 	ErrUnknownLayer  = errors.New("there is no such layer")
 	ErrUnknownEntry  = errors.New("the history has no such revision")
+	ErrUnknownSecret = errors.New("there is no such secret")
 	ErrUnknownKey    = errors.New("no such key is revoked")
 	ErrManyRevoked   = errors.New("as many keys of removed devices are revoked as may be")
 	ErrExists        = errors.New("a device of this UUID or key is registered already")
@@ -50,6 +51,7 @@ func (e *StaleError) Is(target error) bool { return target == ErrStale }
 type Store interface {
 	devices
 	targets
+	named
 	sealing
 
 	// Changes returns a notice of each commit from now on, of this process and of others that share the store. The channel is
@@ -117,13 +119,13 @@ type targets interface {
 	Targets(ctx context.Context) (Targets, error)
 	// Layer returns a layer. It returns ErrUnknownLayer if the layer was never set or is removed.
 	Layer(ctx context.Context, name LayerName) (Layer, error)
-	// DeviceLayers returns layers of single devices, in the order of the devices' registration. after, limit and next are
-	// those of Devices.
-	DeviceLayers(ctx context.Context, after string, limit int) (list []Layer, next string, err error)
+	// DeviceLayers returns layers of single devices, in the order of the devices' registration, if the text of their
+	// configuration contains a text. after, limit and next are those of Devices.
+	DeviceLayers(ctx context.Context, containing, after string, limit int) (list []Layer, next string, err error)
 	// Change sets or removes a layer under the next revision, adds that to the history, and returns the present layer. A
 	// change that changes nothing writes nothing and draws no revision. It returns a *StaleError if the layer's revision
-	// is not change.Match, ErrUnknownDevice if the layer's device is not registered, and ErrUnknownLayer if there is no
-	// layer to remove.
+	// is not change.Match, ErrUnknownDevice if the layer's device is not registered, ErrUnknownLayer if there is no
+	// layer to remove, and ErrStale if a named secret has not the revision of change.Secrets.
 	Change(ctx context.Context, change Change) (Layer, error)
 	// History returns at most limit entries below a revision, the newest first, without Before and After. Revision 0 begins
 	// with the newest entry, and layer "" returns the entries of all layers.
@@ -139,22 +141,31 @@ type targets interface {
 	LayerAt(ctx context.Context, name LayerName, revision int64) (Entry, error)
 }
 
+type named interface {
+	// ChangeSecret sets or removes a named secret under the next revision, adds that to the history, and returns the present
+	// secret. The change concerns the devices of the layers whose configuration contains ReferenceTo the name. A change that
+	// changes nothing writes nothing and draws no revision. It returns a *StaleError if the secret's revision is not
+	// change.Match, ErrStale if those layers are not change.Uses, and ErrUnknownSecret if there is no secret to remove.
+	ChangeSecret(ctx context.Context, change SecretChange) (Secret, error)
+}
+
 // sealing is for the secrets in a store, which does not know what is secret.
 type sealing interface {
 	// Sealing returns the text that SetSealing has stored; "" for none.
 	Sealing(ctx context.Context) (string, error)
 	// SetSealing replaces that text. It returns ErrStale if the present one is not before.
 	SetSealing(ctx context.Context, before, after string) error
-	// Rewrite passes all layers to a function, then the history, then all reports, and stores what the function changes in
-	// what a Holding has; no revision is drawn, and nobody is told. It skips what another changes at the same time. At the
-	// end nothing of what was there before is left in the files, as far as the store can see to it. Rewrite returns the
-	// number of changed holdings.
+	// Rewrite passes all layers to a function, then the named secrets, the history, and all reports, and stores what the
+	// function changes in what a Holding has; no revision is drawn, and nobody is told. It skips what another changes at the
+	// same time. At the end nothing of what was there before is left in the files, as far as the store can see to it. Rewrite
+	// returns the number of changed holdings.
 	Rewrite(ctx context.Context, change func(Holding) error) (int, error)
 }
 
 // A Holding is what a store keeps that may have secrets. One member is not nil, and has what is listed, and nothing else.
 type Holding struct {
 	Layer  *Layer  // Name, Config
+	Secret *Secret // Name, Value
 	Entry  *Entry  // Layer, Before, After
 	Device *Device // ID, Config, Running.Hash, Attempted.Path, Attempted.Reason
 }
@@ -317,7 +328,7 @@ type Standing struct {
 	Cloned int // of Count
 }
 
-// Targets is the layers that concern more than one device.
+// Targets is the layers that concern more than one device, and the named secrets.
 type Targets struct {
 	Revision int64   // the last revision of any change
 	Everyone Layer   // the zero value if it was never set
@@ -326,6 +337,7 @@ type Targets struct {
 	// selector was set or removed, or got or lost the selector. The selector that selects all is there for the layer of
 	// everyone.
 	Concerns []Concern
+	Secrets  []Secret // sorted by Name
 }
 
 // A Concern is a selector and the last revision that concerned the devices that it selects.
@@ -354,7 +366,7 @@ type Authorship struct {
 type Entry struct {
 	Revision int64
 	Authorship
-	Layer    LayerName // for a change of labels, the device's own layer
+	Layer    LayerName // for a change of labels, the device's own layer; for one of a named secret, its HistoryName
 	Action   Action
 	Restores int64
 	Selector Selector // after the change
@@ -380,7 +392,7 @@ type Notice struct {
 	// Own means that this store object has made the change, not another one on the same data.
 	Own      bool
 	Revision int64       // of TargetChanged
-	Layer    LayerName   // of TargetChanged
+	Layer    LayerName   // of TargetChanged; for a named secret its HistoryName
 	Devices  []uuid.UUID // of DevicesChanged and DevicesReported
 }
 
@@ -390,7 +402,7 @@ type NoticeKind byte
 // The kinds of notices.
 const (
 	Lost            NoticeKind = iota // notices were lost; anything may have changed
-	TargetChanged                     // the layer of everyone or a label layer has changed
+	TargetChanged                     // the layer of everyone, a label layer or a named secret has changed
 	DevicesChanged                    // devices were added or removed, or their status, key, labels or own layer has changed
 	DevicesReported                   // devices have reported
 )

@@ -43,6 +43,13 @@ func (s stored) layer(layer Layer, err error) (Layer, error) {
 	return layer, nil
 }
 
+func (s stored) secret(secret Secret, err error) (Secret, error) {
+	if err == nil {
+		secret.Value, err = s.seals.open(ofSecret(secret.Name), secret.Value)
+	}
+	return secret, err
+}
+
 func (s stored) entry(entry Entry, err error) (Entry, error) {
 	for _, config := range []**Config{&entry.Before, &entry.After} {
 		if *config != nil && err == nil {
@@ -112,6 +119,9 @@ func (s stored) Targets(ctx context.Context) (Targets, error) {
 	if err == nil {
 		err = each(targets.Labels, s.layer)
 	}
+	if err == nil {
+		err = each(targets.Secrets, s.secret)
+	}
 	return targets, err
 }
 
@@ -119,8 +129,8 @@ func (s stored) Layer(ctx context.Context, name LayerName) (Layer, error) {
 	return s.layer(s.Store.Layer(ctx, name))
 }
 
-func (s stored) DeviceLayers(ctx context.Context, after string, limit int) ([]Layer, string, error) {
-	list, next, err := s.Store.DeviceLayers(ctx, after, limit)
+func (s stored) DeviceLayers(ctx context.Context, containing, after string, limit int) ([]Layer, string, error) {
+	list, next, err := s.Store.DeviceLayers(ctx, containing, after, limit)
 	if err == nil {
 		err = each(list, s.layer)
 	}
@@ -129,10 +139,18 @@ func (s stored) DeviceLayers(ctx context.Context, after string, limit int) ([]La
 
 func (s stored) Change(ctx context.Context, change Change) (Layer, error) {
 	var err error
-	if change.Config, err = s.seals.seal(ofLayer(change.Name), change.Config); err != nil {
+	if change.Config, err = s.seals.sealLayer(change.Name, change.Config); err != nil {
 		return Layer{}, err
 	}
 	return s.layer(s.Store.Change(ctx, change))
+}
+
+func (s stored) ChangeSecret(ctx context.Context, change SecretChange) (Secret, error) {
+	var err error
+	if change.Value, err = s.seals.sealSecret(change.Name, change.Value); err != nil {
+		return Secret{}, err
+	}
+	return s.secret(s.Store.ChangeSecret(ctx, change))
 }
 
 func (s stored) Entries(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {

@@ -51,7 +51,7 @@ func (s *measured) took(call string, begin time.Time, err *error) {
 // answer returns whether an error is an answer of the store and no failure.
 func answer(err error) bool {
 	for _, known := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
-		fleet.ErrPendingFull, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {
+		fleet.ErrPendingFull, fleet.ErrUnknownSecret, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -88,7 +88,7 @@ func mark(managed, reported bool, want, have any) string {
 		return matches
 	case !reported:
 		return notReported
-	case want == nil || !jsonvalue.Equal(want, have):
+	case want == nil || !jsonvalue.Equal(want, have) && !fleet.SameSecret(want, have):
 		return differs
 	}
 	return matches

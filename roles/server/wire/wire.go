@@ -115,6 +115,25 @@ func Layer(layer fleet.Layer) (serverapi.Layer, error) {
 	}, err
 }
 
+// mostLayers is the number of layers that a secret shows.
+const mostLayers = 100
+
+// Secret returns a named secret as in a list.
+func Secret(secret fleet.ShownSecret) serverapi.Secret {
+	shape := serverapi.Secret{Name: secret.Name, Digest: secret.Digest, Revision: secret.Revision, SetBy: secret.By,
+		SetAt: seconds(secret.At), Layers: []string{}, MoreLayers: max(0, len(secret.Layers)-mostLayers)}
+	for _, layer := range secret.Layers[:len(secret.Layers)-shape.MoreLayers] {
+		shape.Layers = append(shape.Layers, string(layer))
+	}
+	return shape
+}
+
+// SecretSet returns a named secret that was set, and the number of devices that this concerns.
+func SecretSet(secret fleet.ShownSecret, devices int) serverapi.SecretSet {
+	return serverapi.SecretSet{Name: secret.Name, Digest: secret.Digest, Revision: secret.Revision, SetBy: secret.By,
+		SetAt: seconds(secret.At), Devices: devices}
+}
+
 // Entry returns an entry of the history.
 func Entry(entry fleet.Entry) (serverapi.HistoryEntry, error) {
 	shape := serverapi.HistoryEntry{

@@ -45,6 +45,13 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, change fleet.Change) (fle
 	if err != nil || entry == nil {
 		return layer, nil, err
 	}
+	for name, revision := range change.Secrets {
+		if secret, err := presentSecret(ctx, tx, name); err != nil {
+			return fleet.Layer{}, nil, err
+		} else if secret.Revision != revision {
+			return fleet.Layer{}, nil, fleet.ErrStale
+		}
+	}
 	var batch pgx.Batch
 	draw(&batch, layer.Revision)
 	if change.Remove {

@@ -22,11 +22,11 @@ const page = 1000
 
 // Imported counts what was.
 type Imported struct {
-	Devices, Reports, Stats, Layers, History, Tokens int64
+	Devices, Reports, Stats, Layers, Secrets, History, Tokens int64
 }
 
 // Import copies all that another store keeps into this database, which has to be empty: devices with what they reported,
-// their statistics and layers, the other layers, the history, and the tokens kept beside (nil: none). It is all or nothing,
+// their statistics and layers, the other layers, the named secrets, the history, and the tokens kept beside (nil: none). It is all or nothing,
 // one transaction, committed when the database has counted as many rows as were read. Nobody else may change the other
 // store meanwhile. Progress, if not nil, is told how many devices of how many are done.
 func (s *Store) Import(
@@ -217,6 +217,13 @@ func (i *importer) targets(ctx context.Context) error {
 	if _, err := i.copy(ctx, "concerns", []string{"selector", "revision"}, concerns); err != nil {
 		return err
 	}
+	var secrets [][]any
+	for _, secret := range targets.Secrets {
+		secrets = append(secrets, rows.SecretValues(secret))
+	}
+	if i.done.Secrets, err = i.copy(ctx, "secrets", names(rows.SecretColumns), secrets); err != nil {
+		return err
+	}
 	_, err = i.tx.Exec(ctx, "UPDATE counters SET value = $1 WHERE name = 'revision'", targets.Revision)
 	return err
 }
@@ -284,7 +291,7 @@ func (i *importer) verify(ctx context.Context) error {
 		name string
 		want int64
 	}{{"devices", i.done.Devices}, {"reports", i.done.Devices}, {"standings", i.done.Devices}, {"stats", i.done.Stats},
-		{"layers", i.done.Layers}, {"history", i.done.History}, {"tokens", i.done.Tokens}} {
+		{"layers", i.done.Layers}, {"secrets", i.done.Secrets}, {"history", i.done.History}, {"tokens", i.done.Tokens}} {
 		var got int64
 		if err := i.tx.QueryRow(ctx, "SELECT count(*) FROM "+table.name).Scan(&got); err != nil {
 			return err

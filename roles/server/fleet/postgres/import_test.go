@@ -88,7 +88,7 @@ func contents(t *testing.T, store fleet.Store) map[string]any {
 		}
 		all["device "+device.ID.String()] = []any{device, stats}
 	}
-	layers, _, err := store.DeviceLayers(t.Context(), "", 100)
+	layers, _, err := store.DeviceLayers(t.Context(), "", "", 100)
 	targets, targetsErr := store.Targets(t.Context())
 	history, historyErr := store.History(t.Context(), "", 0, 100)
 	if err := errors.Join(err, targetsErr, historyErr); err != nil {

@@ -167,7 +167,15 @@ CREATE TABLE sealing (
 	one   boolean PRIMARY KEY DEFAULT true CHECK (one),
 	state text NOT NULL
 );
-INSERT INTO sealing (state) VALUES ('');`}}
+INSERT INTO sealing (state) VALUES ('');`}, {statements: `
+-- Named secrets, to which layers refer.
+CREATE TABLE secrets (
+	name     text PRIMARY KEY,
+	value    text NOT NULL, -- canonical JSON
+	revision bigint NOT NULL,
+	author   bytea NOT NULL,
+	at       bigint NOT NULL
+);`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

@@ -36,6 +36,10 @@ var holdings = []rows.Holdings{
 		Select: "SELECT name, " + noUUID + ", name, config, NULL::bytea, NULL::bytea, NULL::bytea FROM layers" +
 			" WHERE name > $1 ORDER BY name LIMIT $2",
 		Update: "UPDATE layers SET config = $1 WHERE name = $2 AND config = $3"},
+	{Kind: rows.Secrets, First: "",
+		Select: "SELECT name, " + noUUID + ", name, value, NULL::bytea, NULL::bytea, NULL::bytea FROM secrets" +
+			" WHERE name > $1 ORDER BY name LIMIT $2",
+		Update: "UPDATE secrets SET value = $1 WHERE name = $2 AND value = $3"},
 	{Kind: rows.History, First: int64(0),
 		Select: "SELECT revision, " + noUUID + ", layer, before, after, NULL::bytea, NULL::bytea FROM history" +
 			" WHERE revision > $1 ORDER BY revision LIMIT $2",
@@ -56,7 +60,7 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 		return changed, err
 	}
 	if changed > 0 {
-		if _, err := s.pool().Exec(ctx, "VACUUM (FULL) layers, history, reports"); err != nil {
+		if _, err := s.pool().Exec(ctx, "VACUUM (FULL) layers, secrets, history, reports"); err != nil {
 			s.log.Warn("cannot have the database drop what was there before the secrets were sealed; run VACUUM FULL there",
 				"error", err)
 		}

@@ -52,6 +52,15 @@ func readTargets(ctx context.Context, tx pgx.Tx, targets *fleet.Targets) error {
 		})
 		return err
 	})
+	batch.Queue("SELECT " + rows.SecretColumns + " FROM secrets ORDER BY name::bytea").Query(func(found pgx.Rows) error {
+		var row rows.Secret
+		_, err := pgx.ForEachRow(found, row.Into(), func() error {
+			secret, err := row.Secret()
+			targets.Secrets = append(targets.Secrets, secret)
+			return err
+		})
+		return err
+	})
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -85,14 +94,16 @@ func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (layer fleet.La
 }
 
 // DeviceLayers is as of fleet.Store.
-func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list []fleet.Layer, next string, err error) {
+func (s *Store) DeviceLayers(
+	ctx context.Context, containing, after string, limit int,
+) (list []fleet.Layer, next string, err error) {
 	page, err := rows.NewPage[fleet.Layer](after, limit)
 	if err != nil {
 		return nil, "", err
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
 		found, err := s.pool().Query(ctx, "SELECT "+rows.DeviceLayerColumns+" FROM layers o JOIN devices d ON d.id = o.device"+
-			" WHERE o.device > $1 ORDER BY o.device LIMIT $2", page.After, page.Limit())
+			" WHERE o.device > $1 AND position($2 IN o.config) > 0 ORDER BY o.device LIMIT $3", page.After, containing, page.Limit())
 		if err != nil {
 			return err
 		}

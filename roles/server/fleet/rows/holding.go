@@ -9,8 +9,8 @@ import (
 )
 
 // Holdings is a table of what may have secrets. Select returns some rows behind a key, in the order of keys: the key, the
-// UUID of the device, the name of the layer, and the texts that may have secrets, which are four of the kind Reports, two of
-// the kind History, one of the kind Layers, and NULL beyond. Update sets these texts of the row of a key.
+// UUID of the device, the name of the layer or secret, and the texts that may have secrets, which are four of the kind Reports,
+// two of the kind History, one of the kinds Layers and Secrets, and NULL beyond. Update sets these texts of the row of a key.
 type Holdings struct {
 	Kind           HoldingKind
 	First          any // a key before all others
@@ -38,6 +38,7 @@ type HoldingKind int
 // The kinds of Holdings.
 const (
 	Layers HoldingKind = iota
+	Secrets
 	History
 	Reports
 )
@@ -75,6 +76,8 @@ func (r *Holding) Change(kind HoldingKind, change func(fleet.Holding) error) ([]
 		if r.layer == "" {
 			of.Layer.Name = fleet.DeviceLayer(r.device)
 		}
+	case Secrets:
+		of.Secret = &fleet.Secret{Name: r.layer, Value: configs[0]}
 	case History:
 		of.Entry = &fleet.Entry{Layer: fleet.LayerName(r.layer)}
 		for i, side := range []**fleet.Config{&of.Entry.Before, &of.Entry.After} {
@@ -103,6 +106,8 @@ func (r *Holding) values(kind HoldingKind, of fleet.Holding) [][]byte {
 	switch kind {
 	case Layers:
 		return [][]byte{[]byte(of.Layer.Config.String())}
+	case Secrets:
+		return [][]byte{[]byte(of.Secret.Value.String())}
 	case History:
 		var values [][]byte
 		for i, side := range []*fleet.Config{of.Entry.Before, of.Entry.After} {

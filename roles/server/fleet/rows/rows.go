@@ -26,6 +26,7 @@
 //	stats      device at text                                                -
 //	tokens     id name purpose digest read_only created expires revoked      -
 //	           last_used device_limit used
+//	secrets    name value revision author at                                 -
 //	sealing    state                                                         -
 //	counter    floor                                                         embedded only: no revision up to it is drawn;
 //	                                                                         the last one drawn is that of the history
@@ -99,7 +100,7 @@ func Digest(publicKey string) []byte {
 // Refusal tells whether an error is a refusal of the rules, rather than trouble with the store.
 func Refusal(err error) bool {
 	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry,
-		fleet.ErrUnknownKey, fleet.ErrExists, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
+		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrExists, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
 		access.ErrUnknownToken, access.ErrTokenSpent} {
 		if errors.Is(err, refusal) {
 			return true

@@ -34,6 +34,9 @@ var (
 // ErrOtherKey is why a database is not opened whose secrets are sealed with a key that is not given.
 var ErrOtherKey = errors.New("the secrets in the database are sealed with another key")
 
+// ErrBeside is why a database is not opened beside a server that seals its secrets in another way.
+var ErrBeside = errors.New("the server that uses the database has another confdb-schema or another key file")
+
 // lineMark begins the line of a key in a key file.
 const lineMark = "aspects-secret-key "
 

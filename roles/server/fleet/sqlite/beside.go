@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet/rows"
@@ -24,9 +23,7 @@ func OpenTokens(ctx context.Context, path string) (_ access.Store, release func(
 }
 
 func besideServer(ctx context.Context, path string) (_ access.Store, release func() error, err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
+	path = realPath(path)
 	current, err := isCurrent(ctx, path)
 	if err != nil {
 		return nil, nil, err
@@ -60,6 +57,29 @@ func besideServer(ctx context.Context, path string) (_ access.Store, release fun
 			return fail(act, transact(ctx, db, do))
 		},
 	}, db.Close, nil
+}
+
+// OpenBeside is Open, but if a server is using the file, it opens the file beside that server; alone is false then. The caller
+// changes nothing then but named secrets, which the server learns of within a second.
+func OpenBeside(ctx context.Context, path string) (store *Store, alone bool, err error) {
+	store, err = Open(ctx, path)
+	if !errors.Is(err, ErrInUse) {
+		return store, true, err
+	}
+	path = realPath(path)
+	current, failed := isCurrent(ctx, path)
+	switch {
+	case failed != nil:
+		err = failed
+	case !current:
+		return nil, false, fmt.Errorf("%w, and is of another version than this program; use that one, or stop the server", err)
+	default:
+		store, err = openLocked(ctx, path, nil)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot open the fleet's state in %q: %w", path, explain(err))
+	}
+	return store, false, nil
 }
 
 // isCurrent tells whether the file is there, ours, and of this program's version.

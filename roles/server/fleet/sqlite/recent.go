@@ -12,6 +12,7 @@ type recent[K comparable, V any] struct {
 	mu      sync.Mutex // guards what follows
 	of      map[K]V
 	writing map[K]bool
+	all     bool   // all may be written
 	writes  uint64 // how often something was to be written
 }
 
@@ -19,7 +20,7 @@ type recent[K comparable, V any] struct {
 func (r *recent[K, V]) get(key K, read func() (V, error)) (V, error) {
 	r.mu.Lock()
 	value, there := r.of[key]
-	writes, writing := r.writes, r.writing[key]
+	writes, writing := r.writes, r.all || r.writing[key]
 	r.mu.Unlock()
 	if there {
 		return value, nil
@@ -46,14 +47,18 @@ func (r *recent[K, V]) get(key K, read func() (V, error)) (V, error) {
 	return value, nil
 }
 
-// begin forgets what is to be written.
-func (r *recent[K, V]) begin(keys []K) {
-	if len(keys) == 0 {
+// begin forgets what is to be written: some keys, or all.
+func (r *recent[K, V]) begin(keys []K, all bool) {
+	if len(keys) == 0 && !all {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.writes++
+	if all {
+		r.all = true
+		clear(r.of)
+	}
 	if r.writing == nil {
 		r.writing = map[K]bool{}
 	}
@@ -68,6 +73,7 @@ func (r *recent[K, V]) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.writing)
+	r.all = false
 }
 
 // clear forgets all.

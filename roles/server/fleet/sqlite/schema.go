@@ -160,6 +160,14 @@ var migrations = [...]migration{
 	// One row: how the secrets are sealed, as package fleet has it.
 	{statements: `CREATE TABLE sealing (state TEXT NOT NULL) STRICT;
 	INSERT INTO sealing VALUES ('')`},
+	// Named secrets, to which layers refer.
+	{statements: `CREATE TABLE secrets (
+		name     TEXT PRIMARY KEY,
+		value    BLOB NOT NULL, -- canonical JSON
+		revision INTEGER NOT NULL,
+		author   TEXT NOT NULL,
+		at       INTEGER NOT NULL
+	) STRICT, WITHOUT ROWID`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -34,6 +34,9 @@ var holdings = []rows.Holdings{
 		Select: "SELECT o.device, d.uuid, '', o.config, NULL, NULL, NULL FROM device_layers o JOIN devices d ON d.id = o.device" +
 			" WHERE o.device > ? ORDER BY o.device LIMIT ?",
 		Update: "UPDATE device_layers SET config = ? WHERE device = ? AND config = ?"},
+	{Kind: rows.Secrets, First: "",
+		Select: "SELECT name, zeroblob(16), name, value, NULL, NULL, NULL FROM secrets WHERE name > ? ORDER BY name LIMIT ?",
+		Update: "UPDATE secrets SET value = ? WHERE name = ? AND value = ?"},
 	{Kind: rows.History, First: 0,
 		Select: "SELECT revision, zeroblob(16), layer, before, after, NULL, NULL FROM history WHERE revision > ? ORDER BY revision LIMIT ?",
 		Update: "UPDATE history SET before = ?, after = ? WHERE revision = ? AND before IS ? AND after IS ?"},

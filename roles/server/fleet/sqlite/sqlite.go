@@ -6,7 +6,8 @@
 // is a WAL, and synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads do not wait for
 // the writer, and the store remembers what it has read lately until somebody writes it (recent.go).
 //
-// One process owns the file; Open refuses a second one (ErrInUse). Other programs may read the file.
+// One process owns the file; Open refuses a second one (ErrInUse). Other programs may read the file. Commands may change
+// tokens and named secrets beside the owner (beside.go), which looks for such changes every second (others.go).
 package sqlite
 
 import (
@@ -34,18 +35,19 @@ const readers = 4
 // It has many fields and methods because each call of fleet.Store is a method, and each prepared statement is a field.
 type Store struct {
 	path          string
-	lock          *flock.Flock
+	lock          *flock.Flock // nil: of another process
 	read          *sql.DB
 	write         *sql.DB
 	writer        *writer
 	adds          *group.Group[add]
 	hub           fleet.Hub
+	others        others
 	recentDevices recent[uuid.UUID, fleet.Device]
 	recentLayers  recent[fleet.LayerName, fleet.Layer] // of many devices; of revision 0 where there is none
 
 	// What reads.
 	device, byKeyID, devices, mute, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
-	historyOf, entries, entriesOf, lastChange, entry, layerAt *sql.Stmt
+	historyOf, entries, entriesOf, lastChange, entry, layerAt, secrets *sql.Stmt
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
 	closed bool
@@ -68,14 +70,24 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 func open(ctx context.Context, path string) (_ *Store, err error) {
-	// A file of two names has one owner all the same.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
+	path = realPath(path)
 	lock, err := acquire(path)
 	if err != nil {
 		return nil, err
 	}
+	return openLocked(ctx, path, lock)
+}
+
+// realPath follows links: a file of two names has one owner all the same.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// openLocked opens a file for its owner, or for one who works beside the owner, with a nil lock.
+func openLocked(ctx context.Context, path string, lock *flock.Flock) (_ *Store, err error) {
 	store := &Store{path: path, lock: lock}
 	defer func() {
 		if err != nil {
@@ -116,6 +128,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	}
 	store.adds = group.New(context.WithoutCancel(ctx), 1, maxBatch, store.addAll)
 	store.adds.Linger = addLinger
+	store.followOthers()
 	return store, nil
 }
 
@@ -144,9 +157,10 @@ func (s *Store) statements() []query {
 			" FROM standings GROUP BY 1, 2, 3, 4, 5, 6"},
 		{&s.layers, selectLayer + " ORDER BY priority, name"},
 		{&s.concerns, "SELECT selector, revision FROM concerns ORDER BY selector"},
+		{&s.secrets, selectSecret + " ORDER BY name"},
 		{&s.layer, selectLayer + " WHERE name = ?"},
 		{&s.deviceLayers, "SELECT " + rows.DeviceLayerColumns + " FROM device_layers o" +
-			" JOIN devices d ON d.id = o.device WHERE o.device > ? ORDER BY o.device LIMIT ?"},
+			" JOIN devices d ON d.id = o.device WHERE o.device > ? AND instr(o.config, ?) > 0 ORDER BY o.device LIMIT ?"},
 		{&s.history, selectBrief + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.historyOf, selectBrief + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.entries, selectEntry + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
@@ -227,6 +241,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.others.stop()
 	s.hub.Close()
 	if err := s.release(); err != nil {
 		return fmt.Errorf("cannot close the fleet's state in %q: %w", s.path, err)
@@ -253,6 +268,9 @@ func (s *Store) release() error {
 		if db != nil {
 			failed = append(failed, db.Close())
 		}
+	}
+	if s.lock == nil {
+		return errors.Join(failed...)
 	}
 	// The file with the name of its holder stays: to remove it would let a third process lock a new one of that name
 	// while a second holds the removed one.

@@ -21,7 +21,11 @@ func (s *Store) Targets(ctx context.Context) (targets fleet.Targets, err error) 
 		return fleet.Targets{}, s.fail("read the targets from", err)
 	}
 	targets, err = s.loadTargets(ctx, tx)
-	if err := errors.Join(err, tx.Rollback()); err != nil {
+	err = errors.Join(err, tx.Rollback())
+	if err == nil && s.writer != nil {
+		err = s.noticeOthers(context.WithoutCancel(ctx)) // before anybody takes older devices for what belongs to these targets
+	}
+	if err != nil {
 		return fleet.Targets{}, s.fail("read the targets from", err)
 	}
 	return targets, nil
@@ -55,6 +59,14 @@ func (s *Store) loadTargets(ctx context.Context, tx *sql.Tx) (targets fleet.Targ
 			err = damaged(err)
 		}
 		targets.Concerns = append(targets.Concerns, concern)
+		return err
+	})
+	if err != nil {
+		return targets, err
+	}
+	err = s.each(ctx, tx.StmtContext(ctx, s.secrets), nil, func(row *sql.Rows) error {
+		secret, err := scanSecret(row)
+		targets.Secrets = append(targets.Secrets, secret)
 		return err
 	})
 	return targets, err
@@ -101,7 +113,9 @@ func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (fleet.Layer, e
 }
 
 // DeviceLayers implements fleet.Store.
-func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list []fleet.Layer, next string, err error) {
+func (s *Store) DeviceLayers(
+	ctx context.Context, containing, after string, limit int,
+) (list []fleet.Layer, next string, err error) {
 	page, err := rows.NewPage[fleet.Layer](after, limit)
 	if err != nil {
 		return nil, "", err
@@ -110,7 +124,7 @@ func (s *Store) DeviceLayers(ctx context.Context, after string, limit int) (list
 		return nil, "", err
 	}
 	defer s.mu.RUnlock()
-	err = s.each(ctx, s.deviceLayers, []any{page.After, page.Limit()}, func(from *sql.Rows) error {
+	err = s.each(ctx, s.deviceLayers, []any{page.After, []byte(containing), page.Limit()}, func(from *sql.Rows) error {
 		var row rows.DeviceLayer
 		if err := from.Scan(row.Into()...); err != nil {
 			return err
@@ -146,6 +160,13 @@ func (s *Store) Change(ctx context.Context, change fleet.Change) (fleet.Layer, e
 		var entry *fleet.Entry
 		if layer, entry, err = change.Apply(before, revision); err != nil || entry == nil {
 			return err
+		}
+		for name, revision := range change.Secrets {
+			if secret, err := presentSecret(ctx, conn, name); err != nil {
+				return err
+			} else if secret.Revision != revision {
+				return fleet.ErrStale
+			}
 		}
 		if err := record(ctx, conn, *entry); err != nil {
 			return err

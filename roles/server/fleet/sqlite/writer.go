@@ -23,8 +23,9 @@ type job struct {
 	committed func() []fleet.Notice // after the commit, in the order of commits; nil: nothing
 }
 
-// A scope is what a job may change: devices, with what is kept beside them, and layers of many devices.
+// A scope is what a job may change: devices, with what is kept beside them, and layers of many devices; or all of them.
 type scope struct {
+	all     bool
 	devices []uuid.UUID
 	layers  []fleet.LayerName
 }
@@ -63,6 +64,9 @@ func startWriter(ctx context.Context, store *Store) (*writer, error) {
 		if *query.statement, err = conn.PrepareContext(ctx, query.text); err != nil {
 			return nil, errors.Join(err, w.release())
 		}
+	}
+	if err := store.others.begin(ctx, conn); err != nil {
+		return nil, errors.Join(err, w.release())
 	}
 	w.jobs = group.New(context.WithoutCancel(ctx), 1, maxBatch, w.commit)
 	return w, nil
@@ -135,8 +139,8 @@ func (w *writer) commit(ctx context.Context, batch []*group.Job[job]) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, work := range batch {
-		w.devices.begin(work.Want.scope.devices)
-		w.layers.begin(work.Want.scope.layers)
+		w.devices.begin(work.Want.scope.devices, work.Want.scope.all)
+		w.layers.begin(work.Want.scope.layers, work.Want.scope.all)
 	}
 	err := w.transact(ctx, batch)
 	w.devices.end()

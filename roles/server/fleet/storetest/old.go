@@ -86,7 +86,7 @@ func contents(t *testing.T, store fleet.Store, tokens access.Store) string {
 	mute, _, err := store.Mute(t.Context(), "", 1000)
 	ok(t, err)
 	put("mute", mute)
-	own, _, err := store.DeviceLayers(t.Context(), "", 1000)
+	own, _, err := store.DeviceLayers(t.Context(), "", "", 1000)
 	ok(t, err)
 	put("device layers", own)
 	putTargets(t, store, put)

@@ -33,6 +33,7 @@ type vault struct {
 	open   func() fleet.Store
 	atRest func() []byte
 	device uuid.UUID
+	named  uuid.UUID // the device with a named secret
 }
 
 // with opens the store with keys (nil: none), and a fleet over it for a while.
@@ -89,6 +90,33 @@ func (v *vault) fill(rules *fleet.Fleet) {
 		}
 	}
 	ok(v.T, rules.Remove(ctx, gone, "ann"))
+	for round := range 3 {
+		v.names(rules, fmt.Sprintf("-named-%d", round))
+	}
+	_, err = rules.Set(ctx, fleet.Change{Layer: fleet.Layer{Name: "labels/named", Selector: parse(v.T, "site=named"),
+		Config: Config(v.T, `{"control-tunnel":{"secret-key":{"$secret":"wifi"}}}`)}})
+	ok(v.T, err)
+	named, err := rules.Register(ctx, fleet.Identity{IPAddress: "::1", PublicKeyRSA: uuid.NewString(), Arch: "amd64"},
+		fleet.Labels{"site": "named"}, fleet.Active)
+	ok(v.T, err)
+	v.named = named.ID
+}
+
+// names sets a named secret.
+func (v *vault) names(rules *fleet.Fleet, key string) {
+	v.Helper()
+	_, _, err := rules.SetSecret(v.Context(), secretChange(v.T, "wifi", `"`+Canary+key+`"`))
+	ok(v.T, err)
+}
+
+// offered compares what the device with the named secret is offered beside everyone's layer.
+func (v *vault) offered(rules *fleet.Fleet, want string) {
+	v.Helper()
+	answer, err := rules.Poll(v.Context(), v.named, fleet.Poll{})
+	ok(v.T, err)
+	if answer.Offer == nil || answer.Offer.Config.String() != want {
+		v.Errorf("the device with a named secret is offered %+v, want %s", answer.Offer, want)
+	}
 }
 
 func (v *vault) report(sequence int64, hash string) fleet.Poll {
@@ -189,6 +217,19 @@ func (v *vault) keepsSecrets(rules *fleet.Fleet) {
 		v.Errorf("restored a secret that is gone: %v", err)
 	}
 	v.check(rules)
+	v.offered(rules, tunnel(v.T, "-named-2").String())
+	list, err := rules.Secrets(ctx)
+	ok(v.T, err)
+	if len(list) != 1 || list[0].Digest == "" || len(list[0].Layers) != 1 || list[0].Layers[0] != "labels/named" {
+		v.Fatalf("the secrets are %+v", list)
+	}
+	v.names(rules, "-named-2") // no change
+	_, since, changes, err := rules.Diff(ctx, list[0].Revision, nil)
+	ok(v.T, err)
+	if len(changes) != 1 || since == 0 || changes[0].Path != "value" || changes[0].Kind != "changed" ||
+		changes[0].After.(map[string]any)["digest"] != list[0].Digest {
+		v.Errorf("the secret has digest %s, and the history %v", list[0].Digest, changes)
+	}
 }
 
 // restoresPresent changes what is no secret, and restores it.
@@ -262,7 +303,7 @@ func (v *vault) loses() {
 	ok(v.T, err)
 	closeStore(v.T, store)
 	want := []string{`layer everyone."control-tunnel"."secret-key"`, `layer labels/berlin."control-tunnel"."secret-key"`,
-		"layer " + string(fleet.DeviceLayer(v.device)) + `."control-tunnel"."secret-key"`}
+		"layer " + string(fleet.DeviceLayer(v.device)) + `."control-tunnel"."secret-key"`, "secret wifi"}
 	for _, place := range want {
 		if !slices.Contains(lost, place) {
 			v.Errorf("%s is not told to be lost: %v", place, lost)
@@ -274,6 +315,9 @@ func (v *vault) loses() {
 		if answer.Offer == nil || answer.Offer.Config.String() != `{"control-tunnel":{"interface":"wg0"}}` {
 			v.Errorf("the device is offered %+v", answer.Offer)
 		}
+		v.offered(rules, `{"control-tunnel":{"interface":"wg0"}}`)
+		v.names(rules, "-named-2")
+		v.offered(rules, `{"control-tunnel":{"interface":"wg0","secret-key":"`+Canary+`-named-2"}}`)
 		_, err = rules.Set(v.Context(), fleet.Change{Layer: fleet.Layer{Name: fleet.DeviceLayer(v.device), Config: tunnel(v.T, "-2-2")}})
 		ok(v.T, err)
 		v.check(rules)

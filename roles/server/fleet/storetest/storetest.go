@@ -53,6 +53,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"keeps layers of devices", keepsDeviceLayers},
 		{"changes what is expected only", changesExpected},
 		{"remembers selectors", remembersSelectors},
+		{"keeps named secrets", keepsNamed},
 		{"keeps the history", keepsHistory},
 		{"draws each revision once", drawsOnce},
 		{"tells of changes", tellsChanges},
@@ -164,6 +165,8 @@ func show(value any) any {
 	case fleet.Layer:
 		return []any{value.Name, value.Selector.String(), value.Priority, value.Config.String(), value.Revision, value.By,
 			value.At}
+	case fleet.Secret:
+		return []any{value.Name, value.Value.String(), value.Revision, value.By, value.At}
 	case fleet.Entry:
 		text := func(config *fleet.Config) string {
 			if config == nil {
@@ -289,11 +292,15 @@ func restart(t *testing.T, open Open) {
 	report(t, store, &second, fleet.Report{Config: Config(t, `{"b":[1,2.0]}`), Sequence: 7, At: registered})
 	everyone := set(t, store, change(t, fleet.Everyone, "", `{"t":null}`))
 	label := set(t, store, change(t, "labels/berlin", "site=berlin", `{"t":1}`))
+	secret := secretChange(t, "wifi", `"x"`)
+	secret.Revision = 5
 	own := set(t, store, change(t, fleet.DeviceLayer(first.ID), "", `{"t":2}`))
 	removal := change(t, "labels/berlin", "", `{}`)
 	removal.Remove = true
 	set(t, store, removal)
 	first.Own, first.OwnRevision = &own, own.Revision
+	_, err := store.ChangeSecret(t.Context(), secret)
+	ok(t, err)
 	ok(t, store.Close())
 	everyRestart(t, open, place, func(store fleet.Store) {
 		holds(t, store, first)
@@ -302,9 +309,10 @@ func restart(t *testing.T, open Open) {
 		targets, err := store.Targets(t.Context())
 		ok(t, err)
 		same(t, everyone, targets.Everyone)
-		if targets.Labels != nil || targets.Revision != 4 {
-			t.Errorf("%+v", targets)
+		if targets.Labels != nil || targets.Revision != 5 || len(targets.Secrets) != 1 {
+			t.Fatalf("%+v", targets)
 		}
+		same(t, secret.Secret, targets.Secrets[0])
 		if diff := cmp.Diff(map[string]int64{"": 1, "site=berlin": 4}, concerns(t, store)); diff != "" {
 			t.Error(diff)
 		}
@@ -339,6 +347,11 @@ func shared(t *testing.T, open Open) {
 	expect(t, told, func(n fleet.Notice) bool {
 		return n.Kind == fleet.TargetChanged && !n.Own && n.Revision == layer.Revision && n.Layer == fleet.Everyone
 	})
+	secret, err := one.ChangeSecret(t.Context(), secretChange(t, "wifi", `"x"`))
+	ok(t, err)
+	expect(t, told, func(n fleet.Notice) bool {
+		return n.Kind == fleet.TargetChanged && !n.Own && n.Revision == secret.Revision && n.Layer == "secrets/wifi"
+	})
 	report(t, one, &device, fleet.Report{Config: Config(t, `{"a":1}`), Sequence: 3, At: registered})
 	expect(t, told, func(n fleet.Notice) bool {
 		return n.Kind == fleet.DevicesReported && !n.Own && n.Devices[0] == device.ID
@@ -349,7 +362,7 @@ func shared(t *testing.T, open Open) {
 	_, err = other.Change(t.Context(), stale)
 	is(t, err, fleet.ErrStale)
 	next := set(t, other, change(t, fleet.Everyone, "", `{"a":3}`))
-	if next.Revision != layer.Revision+1 {
+	if next.Revision != layer.Revision+2 {
 		t.Errorf("revision %d after %d", next.Revision, layer.Revision)
 	}
 }

@@ -85,9 +85,9 @@ func keepsDeviceLayers(t *testing.T, store fleet.Store) {
 		}
 		want = append(want, layer)
 	}
-	first, next, err := store.DeviceLayers(t.Context(), "", 2)
+	first, next, err := store.DeviceLayers(t.Context(), "", "", 2)
 	ok(t, err)
-	rest, end, err := store.DeviceLayers(t.Context(), next, 2)
+	rest, end, err := store.DeviceLayers(t.Context(), "", next, 2)
 	ok(t, err)
 	same(t, want, slices.Concat(first, rest))
 	if len(first) != 2 || next == "" || end != "" {

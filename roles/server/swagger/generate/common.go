@@ -8,7 +8,7 @@ var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/targe
 	"/devices/{uuid}/stats/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/cloned/", "/revoked-keys/",
 	"/revoked-keys/{key}/", "/state/{uuid}/",
 	"/targets/", "/targets/everyone/", "/targets/labels/{name}/", "/targets/devices/{uuid}/", "/target-config/",
-	"/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
+	"/secrets/", "/secrets/{name}/", "/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
 	"/summary/", "/events/", "/healthz", "/readyz", "/register/", "/poll/", "/keys/"}
 
 // methodOrder is that of a path's operations: looking comes first, removing last.
@@ -89,9 +89,10 @@ func headersOf(code, operation string) object {
 		headers["WWW-Authenticate"] = header("string", "The schemes that the server accepts")
 	}
 	layered := strings.HasSuffix(operation, "-layer") || strings.HasSuffix(operation, "-everyone") ||
-		strings.HasSuffix(operation, "-target") && operation != "get-device-target" || operation == "restore"
+		strings.HasSuffix(operation, "-target") && operation != "get-device-target" || operation == "restore" ||
+		operation == "put-secret"
 	if layered && (code == "200" && !strings.HasPrefix(operation, "delete") || code == "304") {
-		headers["ETag"] = header("string", "The layer's revision, in quotes; not on a dry run")
+		headers["ETag"] = header("string", "The revision, in quotes; not on a dry run")
 	}
 	if code[0] == '2' && (operation == "poll" || operation == "register-device") {
 		headers["Poll-Interval"] = header("integer", "Seconds between polls")

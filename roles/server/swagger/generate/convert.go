@@ -36,7 +36,7 @@ func convert(old object, optional map[string][]string) (ordered, error) {
 		short := shortName(name, ".")
 		schemas[short] = schemaOf(short, schema.(object), optional[short])
 	}
-	for _, name := range []string{"Document", "Layer"} {
+	for _, name := range []string{"Document", "Layer", "SecretSet"} {
 		// It has a name, as generators of clients do little with what has none.
 		schemas[name+orDryRun] = object{"oneOf": []any{reference(name), reference("DryRun")},
 			"description": "After a dry run a DryRun, else the stored document"}

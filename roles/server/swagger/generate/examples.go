@@ -8,7 +8,7 @@ import (
 const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
 
 // requests lists the schemas of bodies, which may have no other members.
-var requests = []string{"RegisterRequest", "PollRequest", "Report", "Running", "Attempted", "Document", "LayerRequest"}
+var requests = []string{"RegisterRequest", "PollRequest", "Report", "Running", "Attempted", "Document", "LayerRequest", "SecretRequest"}
 
 // parameters are what "Try it out" begins with, by name.
 var parameters = map[string]any{
@@ -35,8 +35,9 @@ var examples = map[string]object{
 	"Document":    {"config": exampleConfig(4)},
 	"Offer": {"config": exampleConfig(4), "revision": 5,
 		"hash": "sha-256=RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o="},
-	"LayerRequest": {"config": exampleConfig(4)},
-	"LabelsPatch":  {"site": "berlin", "stage": nil},
+	"LayerRequest":  {"config": exampleConfig(4)},
+	"SecretRequest": {"value": "correct horse battery staple"},
+	"LabelsPatch":   {"site": "berlin", "stage": nil},
 	"State": {"registered": 1719407517, "ip-address": "192.0.2.7", "public-key-rsa": exampleKey, "arch": "amd64",
 		"config": exampleConfig(2)},
 }
@@ -76,6 +77,13 @@ func problemExample(code, operation string) object {
 	case http.StatusPreconditionFailed:
 		example["type"] = "urn:aspects-poc:problem:stale"
 		example["detail"] = `If-Match: "5" does not hold: the layer has the ETag "7"`
+	case http.StatusConflict:
+		example["detail"] = map[string]string{
+			"delete-secret": "cannot delete the secret vpn: it is named in everyone; change these layers first",
+			"delete-device": "The server remembers as many keys of removed, revoked devices as it may; allow those that are no danger " +
+				"any more (GET and DELETE /revoked-keys/), then delete this device",
+			"replace-key": "Another device has this key",
+		}[operation]
 	case http.StatusTooManyRequests:
 		example["detail"] = "This device sends more requests than the server remembers; try again in a moment"
 	case http.StatusForbidden:
@@ -90,6 +98,10 @@ func problemExample(code, operation string) object {
 		switch operation {
 		case "register-device":
 			field("ip-address", "is missing")
+		case "put-secret":
+			field("value", "must not be null: to unset a value, write null into the layer")
+		case "delete-secret":
+			field("name", "cannot be used: a secret's name must be letters and digits of ASCII, and ._-/ between them, not \"a b\"")
 		case "get-state":
 			field("uuid", `must be a UUID, not "7"`)
 		case "get-summary", "get-events", "healthz", "readyz", "list-devices":

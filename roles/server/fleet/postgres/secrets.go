@@ -1,0 +1,75 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// presentSecret returns a named secret as it is, of revision 0 where there is none.
+func presentSecret(ctx context.Context, from querier, name string) (fleet.Secret, error) {
+	var row rows.Secret
+	err := from.QueryRow(ctx, "SELECT "+rows.SecretColumns+" FROM secrets WHERE name = $1", name).Scan(row.Into()...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fleet.Secret{}, nil
+	}
+	if err != nil {
+		return fleet.Secret{}, err
+	}
+	return row.Secret()
+}
+
+// ChangeSecret is as of fleet.Store.
+func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (secret fleet.Secret, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (notice *fleet.Notice, err error) {
+		secret, notice, err = s.changeSecret(ctx, tx, change)
+		return notice, err
+	})
+	if err != nil {
+		return fleet.Secret{}, err
+	}
+	return secret, nil
+}
+
+func (s *Store) changeSecret(ctx context.Context, tx pgx.Tx, change fleet.SecretChange) (fleet.Secret, *fleet.Notice, error) {
+	last, err := lock(ctx, tx)
+	if err != nil {
+		return fleet.Secret{}, nil, err
+	}
+	before, err := presentSecret(ctx, tx, change.Name)
+	if err != nil {
+		return fleet.Secret{}, nil, err
+	}
+	text := fleet.ReferenceTo(change.Name)
+	var uses fleet.Uses
+	err = tx.QueryRow(ctx, "SELECT count(*), coalesce(max(revision), 0) FROM layers WHERE position($1 IN config) > 0", text).
+		Scan(&uses.Layers, &uses.Last)
+	if err != nil {
+		return fleet.Secret{}, nil, err
+	}
+	secret, entry, err := change.Apply(before, uses, last+1)
+	if err != nil || entry == nil {
+		return secret, nil, err
+	}
+	var batch pgx.Batch
+	draw(&batch, entry.Revision)
+	remember(&batch, *entry)
+	if change.Remove {
+		batch.Queue("DELETE FROM secrets WHERE name = $1", change.Name)
+	} else {
+		batch.Queue(`INSERT INTO secrets (`+rows.SecretColumns+`) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value, revision = excluded.revision, author = excluded.author,
+				at = excluded.at`, rows.SecretValues(secret)...)
+		batch.Queue(`INSERT INTO concerns (selector, revision)
+			SELECT DISTINCT selector, $2::bigint FROM layers WHERE device IS NULL AND position($1 IN config) > 0
+			ON CONFLICT (selector) DO UPDATE SET revision = excluded.revision`, text, entry.Revision)
+		batch.Queue(`UPDATE devices SET own_revision = $2
+			WHERE id IN (SELECT device FROM layers WHERE device IS NOT NULL AND position($1 IN config) > 0)`, text, entry.Revision)
+	}
+	notice := &fleet.Notice{Kind: fleet.TargetChanged, Revision: entry.Revision, Layer: entry.Layer}
+	return secret, notice, tx.SendBatch(ctx, &batch).Close()
+}

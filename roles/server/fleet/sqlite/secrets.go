@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/rows"
+)
+
+const selectSecret = "SELECT " + rows.SecretColumns + " FROM secrets"
+
+func scanSecret(from interface{ Scan(...any) error }) (fleet.Secret, error) {
+	var row rows.Secret
+	if err := from.Scan(row.Into()...); err != nil {
+		return fleet.Secret{}, err
+	}
+	secret, err := row.Secret()
+	return secret, damaged(err)
+}
+
+// presentSecret returns a named secret as it is in the transaction, of revision 0 where there is none.
+func presentSecret(ctx context.Context, conn *sql.Conn, name string) (fleet.Secret, error) {
+	secret, err := scanSecret(conn.QueryRowContext(ctx, selectSecret+" WHERE name = ?", name))
+	if errors.Is(err, sql.ErrNoRows) {
+		return fleet.Secret{}, nil
+	}
+	return secret, err
+}
+
+// ChangeSecret implements fleet.Store.
+func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (fleet.Secret, error) {
+	var secret fleet.Secret
+	var told []fleet.Notice
+	own := int64(0)
+	err := s.change(ctx, "keep a secret in", scope{all: true}, func(conn *sql.Conn) error {
+		ctx := context.WithoutCancel(ctx)
+		before, err := presentSecret(ctx, conn, change.Name)
+		if err != nil {
+			return err
+		}
+		text := []byte(fleet.ReferenceTo(change.Name))
+		var uses fleet.Uses
+		if err := conn.QueryRowContext(ctx, "SELECT count(*), coalesce(max(revision), 0) FROM ("+
+			"SELECT revision FROM layers WHERE instr(config, ?1) > 0"+
+			" UNION ALL SELECT revision FROM device_layers WHERE instr(config, ?1) > 0)", text).Scan(&uses.Layers, &uses.Last); err != nil {
+			return err
+		}
+		revision, err := nextRevision(ctx, conn)
+		if err != nil {
+			return err
+		}
+		var entry *fleet.Entry
+		if secret, entry, err = change.Apply(before, uses, revision); err != nil || entry == nil {
+			return err
+		}
+		if err := record(ctx, conn, *entry); err != nil {
+			return err
+		}
+		told = []fleet.Notice{{Kind: fleet.TargetChanged, Layer: entry.Layer, Revision: revision}}
+		own = revision
+		if change.Remove {
+			_, err = conn.ExecContext(ctx, "DELETE FROM secrets WHERE name = ?", change.Name)
+			return err
+		}
+		if _, err := conn.ExecContext(ctx, "INSERT OR REPLACE INTO secrets ("+rows.SecretColumns+") VALUES (?, ?, ?, ?, ?)",
+			rows.SecretValues(secret)...); err != nil {
+			return err
+		}
+		for _, concern := range []string{
+			"INSERT OR REPLACE INTO concerns (selector, revision) SELECT DISTINCT selector, ?2 FROM layers WHERE instr(config, ?1) > 0",
+			"UPDATE standings SET own_revision = ?2 WHERE device IN (SELECT device FROM device_layers WHERE instr(config, ?1) > 0)",
+		} {
+			if _, err := conn.ExecContext(ctx, concern, text, revision); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() []fleet.Notice {
+		s.others.revision = max(s.others.revision, own) // the writer is at it
+		return told
+	})
+	if err != nil {
+		return fleet.Secret{}, err
+	}
+	return secret, nil
+}
