@@ -173,7 +173,9 @@ func (w *world) read(c echo.Context) ([]byte, error) {
 	w.mu.Lock()
 	w.reads++
 	w.mu.Unlock()
-	return io.ReadAll(c.Request().Body)
+	text, err := io.ReadAll(c.Request().Body)
+	c.Request().Body = io.NopCloser(bytes.NewReader(text)) // for the handler
+	return text, err
 }
 
 type body struct {

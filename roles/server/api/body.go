@@ -42,6 +42,7 @@ func (h *handlers) decode(c echo.Context, fields ...field) error {
 	if err != nil {
 		return err
 	}
+	c.Request().Body.(*kept).text = nil // the fields have copies, and a poll may be held for minutes
 	members, names, err := parseObject(text)
 	if err != nil {
 		return err
@@ -123,9 +124,18 @@ func (h *handlers) readBody(c echo.Context) ([]byte, error) {
 	return h.readAll(c)
 }
 
-// readAll reads a body of any type.
+// A kept body has been read already.
+type kept struct {
+	io.ReadCloser
+	text []byte
+}
+
+// readAll reads a body of any type. It keeps the body in the request: several steps of a request ask for it.
 func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 	request := c.Request()
+	if body, ok := request.Body.(*kept); ok {
+		return body.text, nil
+	}
 	if given := request.Header.Get(echo.HeaderContentEncoding); given != "" && given != "identity" {
 		c.Response().Header().Set(echo.HeaderAcceptEncoding, "identity")
 		return nil, newProblem(http.StatusUnsupportedMediaType,
@@ -148,6 +158,7 @@ func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 		refused.cause = err
 		return nil, refused
 	}
+	request.Body = &kept{http.NoBody, text}
 	return text, nil
 }
 

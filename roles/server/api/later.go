@@ -1,10 +1,9 @@
 package api
 
 import (
-	"bytes"
+	"container/list"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/parking"
 
 	"github.com/labstack/echo/v4"
 )
@@ -22,40 +22,66 @@ var errLater = errors.New("the request is answered later")
 // Keys of what the context of a request has.
 const (
 	beginKey = "begin" // when it came
-	turnKey  = "turn"  // ends its turn: see inTurn
+	turnKey  = "turn"  // the *turn that it has: see inTurn
 )
 
-// later has a request answered by a function that waits first. Of the request it keeps what the answer and the access log
-// need. The function gets another context, whose request has no headers and no body.
-//
-// Without a lot, or where the lot cannot take the connection (HTTP/2), the handler itself waits.
-func (h *handlers) later(c echo.Context, answer echo.HandlerFunc) error {
-	// Copies: the texts of a request may be parts of larger ones.
-	return h.park(c, answer, http.Request{Method: strings.Clone(c.Request().Method), RemoteAddr: c.Request().RemoteAddr,
-		URL: &url.URL{Path: strings.Clone(c.Request().URL.Path)}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1})
+// A wait is what a request waits for.
+type wait interface {
+	// Then has a function called when the wait is over, on a goroutine of its own. It is called once.
+	Then(answer func())
+	// End ends the wait, because the client has gone. It does not wait.
+	End(error)
 }
 
-func (h *handlers) park(c echo.Context, answer echo.HandlerFunc, request http.Request) error {
+// later has a request answered by a function when a wait is over. Of the request it keeps what the answer and the access log
+// need. The function gets another context, whose request has no headers and no body.
+//
+// Without a lot, or where the lot cannot take the connection, the handler itself waits.
+func (h *handlers) later(c echo.Context, waits wait, answer echo.HandlerFunc) error {
+	// Copies: the texts of a request may be parts of larger ones.
+	method, path, client := strings.Clone(c.Request().Method), strings.Clone(c.Request().URL.Path), c.Request().RemoteAddr
+	return h.park(c, waits, answer, func() *http.Request {
+		return &http.Request{Method: method, URL: &url.URL{Path: path}, RemoteAddr: client, Proto: "HTTP/1.1", ProtoMajor: 1,
+			ProtoMinor: 1}
+	})
+}
+
+// park is later, with the request that the function gets.
+func (h *handlers) park(c echo.Context, waits wait, answer echo.HandlerFunc, request func() *http.Request) error {
 	app, path, header, begin := c.Echo(), c.Path(), c.Response().Header(), c.Get(beginKey)
 	caller := access.From(c.Request().Context())
-	parked := h.lot != nil && h.lot.Park(c.Response().Writer, c.Request(), func(ctx context.Context, w http.ResponseWriter) {
+	var parked *parking.Parked
+	if h.lot != nil {
+		parked = h.lot.Park(c.Response().Writer, c.Request(), func() { waits.End(context.Canceled) })
+	}
+	if parked == nil {
+		return h.wait(c, waits, answer)
+	}
+	write := func(ctx context.Context, w http.ResponseWriter) {
 		for name, values := range header {
 			w.Header()[name] = values
 		}
-		c := app.NewContext(request.WithContext(access.With(ctx, caller)), w)
+		c := app.NewContext(request().WithContext(access.With(ctx, caller)), w)
 		h.date(c.Response())
 		c.SetPath(path)
 		c.Set(beginKey, begin)
 		if err := h.guard(answer)(c); !errors.Is(err, errLater) {
 			h.finish(c, begin.(time.Time), err)
 		}
-	})
-	if parked {
-		return errLater
 	}
-	if end, ok := c.Get(turnKey).(func()); ok {
-		end() // who waits does not work
+	waits.Then(func() { parked.Answer(write) })
+	return errLater
+}
+
+// wait is park without a lot.
+func (h *handlers) wait(c echo.Context, waits wait, answer echo.HandlerFunc) error {
+	if turn, ok := c.Get(turnKey).(*turn); ok {
+		turn.pass() // what waits does not work
 	}
+	ctx, over := c.Request().Context(), make(chan struct{})
+	defer context.AfterFunc(ctx, func() { waits.End(ctx.Err()) })()
+	waits.Then(func() { close(over) })
+	<-over
 	return answer(c)
 }
 
@@ -69,40 +95,131 @@ const (
 )
 
 // inTurn is the middleware that bounds the memory of requests of devices that come together, such as after a change of the
-// target: a request needs several times as much while it is worked on as while it waits.
-func (h *handlers) inTurn(next echo.HandlerFunc) echo.HandlerFunc {
+// target: a request needs several times as much while it is worked on as while it waits. The check of who calls is work, too.
+// But a large body is read only after that check, and has its turn then.
+func (h *handlers) inTurn(check echo.MiddlewareFunc) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		checked := check(next)
+		large := check(func(c echo.Context) error { return h.queue(c, next) })
+		return func(c echo.Context) error {
+			if size := c.Request().ContentLength; size < 0 || size > mostQueued {
+				return large(c)
+			}
+			return h.queue(c, checked)
+		}
+	}
+}
+
+// queue has a request handled when its turn has come.
+func (h *handlers) queue(c echo.Context, next echo.HandlerFunc) error {
+	body, err := h.readAll(c) // before its turn: a body may come slowly
+	if err != nil {
+		return err
+	}
+	turn := h.turns.take()
 	work := func(c echo.Context) error {
-		end := sync.OnceFunc(func() { <-h.atWork })
-		defer end()
-		c.Set(turnKey, end)
+		defer turn.pass()
+		if turn.err != nil {
+			return turn.err
+		}
+		c.Set(turnKey, turn)
 		return next(c)
 	}
-	return func(c echo.Context) error {
-		body, err := h.readAll(c) // before its turn: a body may come slowly
-		if err != nil {
-			return err
-		}
-		c.Request().Body = io.NopCloser(bytes.NewReader(body))
-		select {
-		case h.atWork <- struct{}{}:
-			return work(c)
-		default:
-		}
-		wait := func(c echo.Context) error {
-			late := time.NewTimer(turnTime)
-			defer late.Stop()
-			select {
-			case h.atWork <- struct{}{}:
-				return work(c)
-			case <-late.C:
-				return context.DeadlineExceeded
-			case <-c.Request().Context().Done():
-				return c.Request().Context().Err()
-			}
-		}
-		if len(body) > mostQueued {
-			return wait(c)
-		}
-		return h.park(c, wait, *c.Request())
+	switch {
+	case turn.given:
+		return work(c)
+	case len(body) > mostQueued:
+		return h.wait(c, turn, work)
 	}
+	request := c.Request().WithContext(context.Background()) // without what the server has put into the old one
+	return h.park(c, turn, work, func() *http.Request { return request })
+}
+
+// turns gives requests their turn, in the order in which they came.
+type turns struct {
+	mu    sync.Mutex // guards what follows, and the turns
+	free  int
+	queue list.List // of *turn
+}
+
+// A turn is the wait for the right to work, and then that right.
+type turn struct {
+	of *turns
+
+	// The lock of turns guards what follows.
+	given  bool
+	passed bool
+	err    error         // why it will not be given
+	then   func()        // nil before Then
+	place  *list.Element // in the queue, after Then
+	late   *time.Timer
+}
+
+// take returns a turn. If it is not given yet, call Then.
+func (t *turns) take() *turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := &turn{of: t}
+	next.try()
+	return next
+}
+
+// try gives the turn, if one is free. The caller holds the lock.
+func (t *turn) try() {
+	if t.of.free > 0 {
+		t.of.free--
+		t.given = true
+	}
+}
+
+// Then implements wait.
+func (t *turn) Then(work func()) {
+	t.of.mu.Lock()
+	defer t.of.mu.Unlock()
+	if t.err == nil {
+		t.try()
+	}
+	if t.given || t.err != nil {
+		go work()
+		return
+	}
+	t.then, t.place = work, t.of.queue.PushBack(t)
+	t.late = time.AfterFunc(turnTime, func() { t.End(context.DeadlineExceeded) })
+}
+
+// End implements wait.
+func (t *turn) End(err error) {
+	t.of.mu.Lock()
+	defer t.of.mu.Unlock()
+	if t.given || t.err != nil {
+		return
+	}
+	t.err = err
+	if t.place != nil {
+		t.begin()
+	}
+}
+
+// begin takes the turn out of the queue. The caller holds the lock.
+func (t *turn) begin() {
+	t.of.queue.Remove(t.place)
+	t.late.Stop()
+	go t.then()
+}
+
+// pass gives the turn to the next one. Further calls do nothing.
+func (t *turn) pass() {
+	t.of.mu.Lock()
+	defer t.of.mu.Unlock()
+	if !t.given || t.passed {
+		return
+	}
+	t.passed = true
+	if front := t.of.queue.Front(); front != nil {
+		next := front.Value.(*turn)
+		next.given = true
+		next.begin()
+		return
+	}
+	t.of.free++
 }

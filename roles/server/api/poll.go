@@ -100,13 +100,13 @@ func (h *handlers) poll(c echo.Context) error {
 			poll.Wait = 0
 		}
 	}
-	answers := answers{caller: caller, wait: poll.Wait, reports: poll.Report}
+	answers := answers{wait: poll.Wait, reports: poll.Report}
 	answer, held, err := h.fleet.Take(ctx, id, poll)
 	if held == nil {
 		return answers.poll(c, answer, err)
 	}
-	return h.later(c, func(c echo.Context) error {
-		answer, err := held.Wait(c.Request().Context())
+	return h.later(c, held, func(c echo.Context) error {
+		answer, err := held.Answer()
 		return answers.poll(c, answer, err)
 	})
 }
@@ -114,14 +114,14 @@ func (h *handlers) poll(c echo.Context) error {
 // answers is what the answer to a poll depends on, beside fleet.Answer. It is kept while the poll is held; all else of the
 // request is not.
 type answers struct {
-	caller  access.Caller
 	wait    time.Duration
 	reports bool
 }
 
 func (a answers) poll(c echo.Context, answer fleet.Answer, err error) error {
-	if a.caller.Unconfirmed != nil && errors.Is(err, fleet.ErrUnavailable) {
-		err = fmt.Errorf("%w: %w", err, a.caller.Unconfirmed)
+	caller := access.From(c.Request().Context())
+	if caller.Unconfirmed != nil && errors.Is(err, fleet.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", err, caller.Unconfirmed)
 	}
 	if err != nil {
 		return err
@@ -132,8 +132,8 @@ func (a answers) poll(c echo.Context, answer fleet.Answer, err error) error {
 	}
 	if answer.Later > 0 {
 		header.Set(serverapi.ReportSequence, strconv.FormatInt(answer.Later, 10))
-	} else if a.reports && a.caller.Proof != "" {
-		header.Set(serverapi.PollProof, a.caller.Proof)
+	} else if a.reports && caller.Proof != "" {
+		header.Set(serverapi.PollProof, caller.Proof)
 	}
 	if answer.Offer == nil {
 		return c.NoContent(http.StatusNoContent)

@@ -59,7 +59,7 @@ type handlers struct {
 	checks   singleflight.Group // checks of the store, for readiness
 	lot      *parking.Lot       // nil for none
 	guard    echo.MiddlewareFunc
-	atWork   chan struct{} // one element for each request of inTurn
+	turns    turns // of requests at work: see inTurn
 }
 
 // A Route is one operation: who may call it, with what, and its handler. A route of GET answers HEAD, too.
@@ -124,7 +124,7 @@ func (h *handlers) api() []Route {
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
 		missing: options.Missing, now: options.Now, doubt: options.Doubt, streams: make(chan struct{}, mostStreams), lot: options.Lot,
-		atWork: make(chan struct{}, cmp.Or(options.AtWork, defaultAtWork))}
+		turns: turns{free: cmp.Or(options.AtWork, defaultAtWork)}}
 	if h.limit == 0 {
 		h.limit = 1 << 20
 	}
@@ -157,9 +157,9 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	}
 	redirected := map[string]bool{}
 	for _, route := range routes {
-		checks := h.require(route.Right)
+		checks := []echo.MiddlewareFunc{h.require(route.Right)}
 		if route.Right == access.Poll || route.Right == access.Register {
-			checks = append(checks, h.inTurn) // a caller that proves nothing, or sends its body slowly, has no turn
+			checks = []echo.MiddlewareFunc{h.inTurn(h.require(route.Right))}
 		}
 		if route.Takes != nil {
 			checks = append(checks, h.understand(route.Right, *route.Takes))
@@ -182,11 +182,11 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 }
 
 // require returns the middleware that refuses callers without a right.
-func (h *handlers) require(right access.Right) []echo.MiddlewareFunc {
+func (h *handlers) require(right access.Right) echo.MiddlewareFunc {
 	if h.gate == nil {
-		return nil
+		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
 	}
-	return []echo.MiddlewareFunc{h.gate.Require(right, h.readBody)}
+	return h.gate.Require(right, h.readBody)
 }
 
 // author returns the caller's name for the history.

@@ -94,7 +94,6 @@ type Fleet struct {
 	sightings sightings
 	clones    clones
 	waiting   waiting
-	looking   chan struct{} // one element for each held poll that looks
 	summary   summary
 	hub       Hub // sends notices that follow has processed
 
@@ -114,13 +113,13 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 		return nil, fmt.Errorf("cannot open the fleet: %w", err)
 	}
 	f := &Fleet{store: stored{store, names, seals}, names: names, secrets: newSecrets(names, seals), options: options,
-		known: newKnown(options.Remembered), looking: make(chan struct{}, mostLooking)}
-	f.waiting.limit = options.MaxWaiting
+		known: newKnown(options.Remembered)}
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()
 	}
 	// Listen first, so that no change after the refresh is missed.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	f.waiting.limit, f.waiting.serve = options.MaxWaiting, func() { f.serve(background) }
 	changes, err := store.Changes(background)
 	if err == nil {
 		err = f.refresh(ctx)

@@ -60,10 +60,10 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 	if held == nil {
 		return answer, err
 	}
-	return held.Wait(ctx)
+	return held.wait(ctx)
 }
 
-// Take is Poll, but returns a poll that is to be held instead of waiting. The caller calls its Wait.
+// Take is Poll, but returns a poll that is to be held instead of waiting. The caller calls its Then.
 func (f *Fleet) Take(ctx context.Context, id uuid.UUID, poll Poll) (Answer, *Held, error) {
 	poll.Config = f.names.short(poll.Config)
 	report := Report{Config: poll.Config}
@@ -72,81 +72,21 @@ func (f *Fleet) Take(ctx context.Context, id uuid.UUID, poll Poll) (Answer, *Hel
 		report.Running, report.Attempted = poll.Running, poll.Attempted
 	}
 	content := contentOf(report, report.Sequence)
-	held := &Held{fleet: f, id: id, wait: min(poll.Wait, MaxWait)}
-	waits := false
+	var held *Held
 	if poll.Wait > 0 {
 		// Before the first look: what changes after it is told.
-		held.woken, waits = f.waiting.join(id)
+		held = f.waiting.join(f, id, min(poll.Wait, MaxWait))
 	}
 	answer, tried, err := f.take(ctx, id, poll, report, content)
-	answer.Waits = waits
-	if err == nil && waits && answer.Later == 0 && (answer.Offer == nil || answer.Offer.Revision == tried) {
+	answer.Waits = held != nil
+	if err == nil && held != nil && answer.Later == 0 && (answer.Offer == nil || answer.Offer.Revision == tried) {
 		held.answer = answer
 		return answer, held, nil
 	}
-	if waits {
-		f.waiting.leave(id, held.woken)
+	if held != nil {
+		f.waiting.leave(held)
 	}
 	return answer, nil, err
-}
-
-// A Held is a poll whose answer waits. It has nothing of what the device reported, which needs no memory meanwhile.
-type Held struct {
-	fleet  *Fleet
-	id     uuid.UUID
-	wait   time.Duration
-	woken  <-chan struct{}
-	answer Answer // when the wait is over
-}
-
-// Wait holds the poll until there is an offer of a revision that the device has not tried, until a newer poll of the device
-// comes, or until the wait is over. Call it once.
-func (h *Held) Wait(ctx context.Context) (Answer, error) {
-	f, answer := h.fleet, h.answer
-	defer f.waiting.leave(h.id, h.woken)
-	// Whoever is answered was there until now.
-	defer func() { f.sightings.note(h.id, f.options.Now(), nil) }()
-	deadline := time.NewTimer(h.wait)
-	defer deadline.Stop()
-	alive := time.NewTicker(f.options.PollInterval) // who waits is no silent device
-	defer alive.Stop()
-	for !f.waiting.ending() {
-		select {
-		case <-ctx.Done():
-			return Answer{}, ctx.Err()
-		case <-deadline.C:
-			return answer, nil
-		case <-alive.C:
-			f.sightings.note(h.id, f.options.Now(), nil)
-			continue
-		case _, holds := <-h.woken:
-			if !holds { // a newer poll is held instead
-				answer.Offer = nil
-				return answer, nil
-			}
-		}
-		var tried int64
-		var err error
-		answer.Offer, tried, err = f.lookInTurn(ctx, h.id)
-		if err != nil || answer.Offer != nil && answer.Offer.Revision != tried {
-			return answer, err
-		}
-	}
-	return answer, nil
-}
-
-// mostLooking is the number of held polls that look at the same time. A change wakes all of them, and each look needs memory.
-const mostLooking = 64
-
-// lookInTurn is look, for polls that were woken together.
-func (f *Fleet) lookInTurn(ctx context.Context, id uuid.UUID) (offer *Target, tried int64, err error) {
-	select {
-	case f.looking <- struct{}{}:
-		defer func() { <-f.looking }()
-		return f.look(ctx, id)
-	case <-ctx.Done():
-		return nil, 0, ctx.Err()
-	}
 }
 
 // take keeps what a device reports, and decides. Tried is the revision that it tried last.

@@ -189,18 +189,17 @@ func TestHeldPollIsSeen(t *testing.T) {
 	w := newWorld(t)
 	id := w.device(nil)
 	w.polls(id, `{}`, "")
-	answered := make(chan error)
-	go func() {
-		_, err := w.Poll(t.Context(), id, fleet.Poll{Wait: time.Hour})
-		answered <- err
-	}()
-	for w.Waiting() == 0 {
-		time.Sleep(time.Millisecond)
+	_, held, err := w.Take(t.Context(), id, fleet.Poll{Wait: time.Hour})
+	if err != nil || held == nil {
+		t.Fatal(held, err)
 	}
 	w.now = w.now.Add(2 * time.Minute)
+	answered := make(chan struct{})
+	held.Then(func() { close(answered) })
 	w.set(fleet.Everyone, "", `{"t":{"rate":4}}`)
-	if err := <-answered; err != nil {
-		t.Fatal(err)
+	<-answered
+	if answer, err := held.Answer(); err != nil || answer.Offer == nil {
+		t.Fatal(answer, err)
 	}
 	view, err := w.Fleet.Device(t.Context(), id)
 	if err != nil || view.LastSeen.Unix() != w.now.Unix() {

@@ -1,14 +1,17 @@
-// Package parking holds HTTP/1.1 requests whose answers have to wait, at little cost. Its main type is Lot.
+// Package parking holds requests of HTTP/1 whose answers have to wait, at little cost. Its main type is Lot.
 //
 // A request that a handler holds costs some 40 kB: buffers, headers, and the handler's stack. A Lot takes the
-// connection from the http.Server (http.Hijacker), which releases all of this, and holds only the connection and two
-// small goroutines. The Lot is also the listener of that server: after the answer the connection waits for the device's
-// next request, and goes back to the server when that request's first byte arrives.
+// connection from the http.Server (http.Hijacker), which releases all of this, and holds only the connection and one
+// small goroutine, which listens to the client. The Lot is also the listener of that server: after the answer the
+// connection waits for the device's next request, and goes back to the server when that request's first byte arrives.
 //
 //	lot := parking.New(listener)
 //	go server.Serve(lot)
 //	// in a handler, which returns afterwards:
-//	if lot.Park(w, r, later) { return }
+//	if parked := lot.Park(w, r, gone); parked != nil {
+//		later(func() { parked.Answer(write) })
+//		return
+//	}
 //
 // The http.Server does not know the parked connections. When it stops, stop the Lot, too: see Shutdown.
 package parking
@@ -38,9 +41,11 @@ type Lot struct {
 	accepted chan accepted // by the listener inside, and connections that go back to the server
 	closing  chan struct{}
 	once     sync.Once // of closing
+	ctx      context.Context
+	cancel   context.CancelFunc // when Shutdown is over
 
 	mu      sync.Mutex // guards what follows
-	parked  map[*parked]bool
+	parked  map[*Parked]bool
 	waiting int           // parked connections without an answer
 	ended   bool          // no connection is parked or goes back any more
 	none    chan struct{} // closed when ended and waiting is 0; nil without Shutdown
@@ -53,7 +58,8 @@ type accepted struct {
 
 // New returns a lot around a listener.
 func New(listener net.Listener) *Lot {
-	l := &Lot{Listener: listener, accepted: make(chan accepted), closing: make(chan struct{}), parked: map[*parked]bool{}}
+	l := &Lot{Listener: listener, accepted: make(chan accepted), closing: make(chan struct{}), parked: map[*Parked]bool{}}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	go l.accept()
 	return l
 }
@@ -90,8 +96,11 @@ func (l *Lot) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener. Parked requests are still answered.
+// Close implements net.Listener. Parked requests are still answered, and their connections are closed then.
 func (l *Lot) Close() error {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
 	l.once.Do(func() { close(l.closing) })
 	return l.Listener.Close()
 }
@@ -113,39 +122,34 @@ func (l *Lot) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	l.cancel()
 	l.mu.Lock()
 	left := slices.Collect(maps.Keys(l.parked))
 	l.mu.Unlock()
 	for _, p := range left {
-		p.cancel()
+		p.end()
 		_ = p.conn.Close()
 	}
 	return err
 }
 
-// An Answer writes the answer to a parked request. Its context ends when the client has gone.
-type Answer func(context.Context, http.ResponseWriter)
-
-// Park takes the connection of a request, and returns true. The handler must then return at once. It must have read the body, and
-// written nothing. A goroutine of its own runs answer, which may take long and writes the answer as a handler does. It gets nothing
-// of the request: it has to keep what it needs.
+// Park takes the connection of a request. The handler must then return at once. It must have read the body, and written
+// nothing. Call Answer of the result once, when the answer is known. If the client goes before, gone is called, which must not
+// wait. Nothing is kept of the request.
 //
-// An answer may park its own request again, instead of writing: it then goes on later on another goroutine.
+// An answer may park its own request again, instead of writing: the result is then for a later answer.
 //
-// Park returns false, and does nothing, if it cannot take the connection: the request is not of HTTP/1.1, the connection closes
-// after it, or the server stops.
-func (l *Lot) Park(w http.ResponseWriter, request *http.Request, answer Answer) bool {
+// Park returns nil, and does nothing, if it cannot take the connection: the request is of HTTP/2, or the server stops.
+func (l *Lot) Park(w http.ResponseWriter, request *http.Request, gone func()) *Parked {
 	if again, ok := w.(*response); ok {
-		again.next = answer
-		return true
-	}
-	if request.ProtoMajor != 1 || request.ProtoMinor != 1 || request.Close {
-		return false
+		again.later = true
+		again.parked.park(gone)
+		return again.parked
 	}
 	l.mu.Lock()
 	if l.ended {
 		l.mu.Unlock()
-		return false
+		return nil
 	}
 	l.waiting++ // so that Shutdown waits for it
 	l.mu.Unlock()
@@ -154,23 +158,22 @@ func (l *Lot) Park(w http.ResponseWriter, request *http.Request, answer Answer) 
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.answered()
-		return false
+		return nil
 	}
-	p := &parked{lot: l, conn: conn}
+	// Of HTTP/1.0, too, if the client has not asked for more requests on the connection, or this server would have to agree.
+	last := request.Close || !request.ProtoAtLeast(1, 1)
+	p := &Parked{lot: l, conn: conn, minor: request.ProtoMinor, last: last, gone: gone}
 	if n := buffer.Reader.Buffered(); n > 0 {
 		ahead, _ := buffer.Peek(n) // what is buffered is there
-		p.ahead = append([]byte(nil), ahead...)
+		p.heard, p.ahead = true, append([]byte(nil), ahead...)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	p.cancel = cancel
 	l.mu.Lock()
 	l.parked[p] = true
 	l.mu.Unlock()
-	if p.ahead == nil {
+	if !p.heard {
 		go p.listen()
 	}
-	go p.wait(ctx, answer)
-	return true
+	return p
 }
 
 // answered counts a request that waits no longer. The caller holds the lock.
@@ -180,29 +183,52 @@ func (l *Lot) answered() {
 	}
 }
 
-// A parked is a connection whose request waits for its answer, or that waits for its next request.
-type parked struct {
-	lot    *Lot
-	conn   net.Conn
-	cancel context.CancelFunc
+// A Parked is a connection whose request waits for its answer, or that waits for its next request.
+type Parked struct {
+	lot   *Lot
+	conn  net.Conn
+	minor int  // version of HTTP
+	last  bool // the connection is closed after the answer
 
 	// The lot's lock guards what follows.
-	ahead    []byte // of the next request
+	gone     func() // nil when it has been called, and after the answer
+	heard    bool   // listen is over: ahead is the beginning of the next request, or the client has left
+	ahead    []byte
 	answered bool
-	gone     bool
+	left     bool // the client has left, or the connection is closed
+}
+
+// park lets a request wait whose answer was begun.
+func (p *Parked) park(gone func()) {
+	p.lot.mu.Lock()
+	p.gone = gone
+	left := p.left
+	p.lot.mu.Unlock()
+	if left {
+		p.end()
+	}
+}
+
+// end tells that there is no client any more.
+func (p *Parked) end() {
+	p.lot.mu.Lock()
+	gone := p.gone
+	p.left, p.gone = true, nil
+	p.lot.mu.Unlock()
+	if gone != nil {
+		gone()
+	}
 }
 
 // listen waits for the first byte of the next request, or the client's end.
-func (p *parked) listen() {
+func (p *Parked) listen() {
 	var first [1]byte
-	n, err := p.conn.Read(first[:])
-	p.lot.mu.Lock()
-	if n > 0 {
-		p.ahead = first[:n]
-	} else if err != nil {
-		p.gone = true
-		p.cancel()
+	n, _ := p.conn.Read(first[:]) // 0 with any error
+	if n == 0 {
+		p.end()
 	}
+	p.lot.mu.Lock()
+	p.heard, p.ahead = true, first[:n]
 	answered := p.answered
 	p.lot.mu.Unlock()
 	if answered {
@@ -210,55 +236,54 @@ func (p *parked) listen() {
 	}
 }
 
-// wait has the request answered, and sends the answer.
-func (p *parked) wait(ctx context.Context, answer Answer) {
-	w := &response{}
-	answer(ctx, w)
-	if w.next != nil {
-		go p.wait(ctx, w.next) // on a small stack again
+// Answer has a function write the answer, as a handler does, and sends it. It returns when the answer is sent. The context
+// of the function ends when Shutdown does.
+func (p *Parked) Answer(write func(context.Context, http.ResponseWriter)) {
+	w := &response{parked: p}
+	write(p.lot.ctx, w)
+	if w.later {
 		return
 	}
-	left := ctx.Err() != nil
-	p.cancel()
 	p.lot.mu.Lock()
-	last := p.lot.ended
+	p.gone = nil
+	left, last := p.left, p.last || p.lot.ended
 	p.lot.mu.Unlock()
 	failed := left || p.send(w, last) != nil || last
 	p.lot.mu.Lock()
-	arrived := p.ahead != nil || p.gone
+	heard := p.heard
 	p.answered = true
-	p.gone = p.gone || failed
+	p.left = p.left || failed
 	p.lot.answered()
-	if !arrived { // else the server may read it already
+	if !heard { // else the server may read it already
 		failed = failed || p.conn.SetReadDeadline(time.Now().Add(idleTime)) != nil
 	}
 	p.lot.mu.Unlock()
 	if failed {
 		_ = p.conn.Close() // listen returns, if it still waits
 	}
-	if arrived {
+	if heard {
 		p.leave()
 	}
 }
 
 // leave ends the parking: the connection goes back to the server with the beginning of the next request, or is closed.
-// It is called once, by the later one of listen and wait.
-func (p *parked) leave() {
+// It is called once, by the later one of listen and Answer.
+func (p *Parked) leave() {
 	p.lot.mu.Lock()
 	delete(p.lot.parked, p)
-	gone := p.gone || p.lot.ended
+	left := p.left || p.lot.ended
 	p.lot.mu.Unlock()
-	if gone || p.conn.SetDeadline(time.Time{}) != nil || !p.lot.offer(accepted{conn: returning(p.conn, p.ahead)}) {
+	if left || p.conn.SetDeadline(time.Time{}) != nil || !p.lot.offer(accepted{conn: returning(p.conn, p.ahead)}) {
 		_ = p.conn.Close() // the client has gone, or the server ends
 	}
 }
 
-func (p *parked) send(w *response, last bool) error {
+func (p *Parked) send(w *response, last bool) error {
 	if err := p.conn.SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(p.conn, 1<<10)
-	if err := w.http(last).Write(out); err != nil {
+	if err := w.http(p.minor, last).Write(out); err != nil {
 		return err
 	}
 	return out.Flush()

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
-	"strings"
 	"testing"
 
 	"aspects-poc/roles/server/parking"
@@ -22,30 +21,41 @@ type place struct {
 	lot     *parking.Lot
 	server  *httptest.Server
 	answers chan string
-	parked  chan bool  // one element for each parked request
-	gone    chan error // of parked requests whose client has gone
+	parked  chan bool // one element for each parked request
+	gone    chan bool // the same, of those whose client has gone
 }
 
 func newPlace(t *testing.T, https bool) *place {
-	p := &place{t: t, answers: make(chan string), parked: make(chan bool, 100), gone: make(chan error, 100)}
+	p := &place{t: t, answers: make(chan string), parked: make(chan bool, 100), gone: make(chan bool, 100)}
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
 		address, secure := r.RemoteAddr, r.TLS != nil
-		if r.URL.Path != "/wait" || !p.lot.Park(w, r, func(ctx context.Context, w http.ResponseWriter) {
+		if r.URL.Path != "/wait" {
+			fmt.Fprintf(w, "at once %v", r.TLS != nil) //nolint:errcheck // the client sees
+			return
+		}
+		gone := make(chan struct{})
+		parked := p.lot.Park(w, r, func() { close(gone) })
+		if parked == nil {
+			t.Error("a request is not parked")
+			return
+		}
+		go func() {
 			p.parked <- true
 			select {
 			case answer := <-p.answers:
-				w.Header().Set("X-Client", address)
-				fmt.Fprintf(w, "%s %s %v", body, answer, secure) //nolint:errcheck // it is a buffer
-			case <-ctx.Done():
-				p.gone <- ctx.Err()
+				parked.Answer(func(_ context.Context, w http.ResponseWriter) {
+					w.Header().Set("X-Client", address)
+					fmt.Fprintf(w, "%s %s %v", body, answer, secure) //nolint:errcheck // it is a buffer
+				})
+			case <-gone:
+				parked.Answer(func(context.Context, http.ResponseWriter) {})
+				p.gone <- true
 			}
-		}) {
-			fmt.Fprintf(w, "at once %v", r.TLS != nil) //nolint:errcheck // the client sees
-		}
+		}()
 	}))
 	if https {
 		p.server.StartTLS() // which listens with TLS
@@ -153,9 +163,7 @@ func TestGone(t *testing.T) {
 			_ = conn.(*net.TCPConn).SetLinger(0) // a reset
 		}
 		_ = conn.Close()
-		if err := <-p.gone; err == nil {
-			t.Error("a request ends without its client")
-		}
+		<-p.gone
 	}
 	for runtime.NumGoroutine() > before {
 		if t.Context().Err() != nil {
@@ -165,14 +173,21 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestNotParked sends what a lot does not take.
-func TestNotParked(t *testing.T) {
+// TestLast parks requests after whose answers the connection ends.
+func TestLast(t *testing.T) {
 	p := newPlace(t, false)
-	for _, text := range []string{"GET /wait HTTP/1.0\r\n\r\n", "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"} {
+	for _, text := range []string{
+		"GET /wait HTTP/1.0\r\n\r\n",
+		"GET /wait HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+		"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+	} {
 		conn, reader := p.dial(false)
 		p.say(conn, text)
-		if got, _ := p.hear(reader); !strings.HasPrefix(got, "at once") {
-			t.Errorf("%q is answered %q", text, got)
+		<-p.parked
+		p.answers <- "last"
+		got, last := p.hear(reader)
+		if _, err := reader.ReadByte(); got != " last false" || !last || err != io.EOF {
+			t.Errorf("%q is answered %q, %t, then %v", text, got, last, err)
 		}
 	}
 }

@@ -12,7 +12,8 @@ type response struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
-	next   Answer // that writes instead; nil for none
+	parked *Parked
+	later  bool // parked again: there is no answer yet
 }
 
 // Header implements http.ResponseWriter.
@@ -36,13 +37,13 @@ func (r *response) Write(text []byte) (int, error) {
 	return r.body.Write(text)
 }
 
-// http returns the whole answer, after which the connection is closed if it is the last one.
-func (r *response) http(last bool) *http.Response {
+// http returns the whole answer in a minor version of HTTP/1. The connection is closed afterwards if it is the last one.
+func (r *response) http(minor int, last bool) *http.Response {
 	r.WriteHeader(http.StatusOK)
 	if r.Header().Get("Date") == "" {
 		r.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
-	return &http.Response{StatusCode: r.status, ProtoMajor: 1, ProtoMinor: 1, Header: r.header, ContentLength: int64(r.body.Len()),
+	return &http.Response{StatusCode: r.status, ProtoMajor: 1, ProtoMinor: minor, Header: r.header, ContentLength: int64(r.body.Len()),
 		Body: io.NopCloser(&r.body), Close: last}
 }
 
