@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -564,6 +566,21 @@ func TestHTTPS(t *testing.T) {
 	}
 	if _, err := http.Get(started.url); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("with the system's CAs: %v", err)
+	}
+	// HTTP/2 would have many held polls on a connection, which cannot be parked.
+	config := transport.TLSClientConfig.Clone()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(started.url, "https://"), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // all was read
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if got := conn.ConnectionState().NegotiatedProtocol; got == "h2" || err != nil || !strings.HasPrefix(answer, "HTTP/1.1 4") {
+		t.Errorf("HTTP/2: negotiated %q, answered %q, %v", got, answer, err)
 	}
 	for _, test := range []struct {
 		flags []string

@@ -131,13 +131,11 @@ func Run(ctx context.Context, config Config) (err error) {
 		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
 			Handle: echo.WrapHandler(measured.Handler())}),
 	})
-	serving := start(lot, app, config)
-	stop := func() error {
+	stop := start(lot, app, config, func() {
 		// Held polls and streams of events would not end by themselves.
 		rules.Release()
 		release()
-		return serving()
-	}
+	})
 	said := documented(url)
 	if file := validTokenFile(ctx, tokens, config); file != "" {
 		said += "\nOperators need a token. The first one is in " + file + "."
@@ -191,10 +189,14 @@ func parseSchema(name string) (json.RawMessage, error) {
 	return schema.Unsigned(account)
 }
 
-// start serves in the background. The returned function stops the server, waits for its end, and returns its error.
-func start(lot *parking.Lot, handler http.Handler, config Config) (stop func() error) {
+// start serves in the background. The returned function stops the server, waits for its end, and returns its error. Release ends
+// what waits. It is called when no more connections are taken: who is answered then would come back at once.
+func start(lot *parking.Lot, handler http.Handler, config Config, release func()) (stop func() error) {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // only: a lot cannot park requests of HTTP/2
 	server := &http.Server{
 		Handler:           handler,
+		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -202,6 +204,7 @@ func start(lot *parking.Lot, handler http.Handler, config Config) (stop func() e
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(config.Log.Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(release)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(lot) }()
 	return func() error {
