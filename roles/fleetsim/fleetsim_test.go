@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,28 +84,59 @@ func (s *serving) kill() {
 	s.process = nil
 }
 
+// stop stops the server in order, and waits. It returns the most memory that the server has had, in MiB.
+func (s *serving) stop() (took time.Duration, most float64) {
+	s.t.Helper()
+	begin := time.Now()
+	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Error(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- s.process.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				s.t.Errorf("the server did not stop in order: %v", err)
+			}
+			s.process = nil
+			return time.Since(begin), most
+		case <-time.After(5 * time.Millisecond):
+			most = max(most, s.size("VmHWM"))
+		}
+	}
+}
+
 // memory is the most that the server has had, in MiB.
 func (s *serving) memory() float64 { return s.status("VmHWM") }
 
 // status returns a size in /proc/PID/status, in MiB.
 func (s *serving) status(name string) float64 {
 	s.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
-	if err != nil {
-		s.t.Fatal(err)
+	size := s.size(name)
+	if size == 0 {
+		s.t.Fatalf("no %s in /proc", name)
 	}
+	return size
+}
+
+// size is status, and 0 of a process that has ended.
+func (s *serving) size(name string) float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
 	for line := range strings.Lines(string(text)) {
 		var kilobytes float64
 		if _, err := fmt.Sscanf(line, name+": %f kB", &kilobytes); err == nil {
 			return kilobytes / 1024
 		}
 	}
-	s.t.Fatalf("no %s in /proc", name)
 	return 0
 }
 
-// waiting is the number of polls that the server holds, as its metrics have it.
-func (s *serving) waiting() (polls int) {
+// waiting is the number of polls that the server holds.
+func (s *serving) waiting() int { return s.metric("polls_waiting") }
+
+// metric is a number of the server's metrics; 0 if it is not there.
+func (s *serving) metric(name string) (value int) {
 	s.t.Helper()
 	response, err := http.Get(s.url + "/metrics")
 	if err != nil {
@@ -113,11 +145,13 @@ func (s *serving) waiting() (polls int) {
 	defer response.Body.Close() //nolint:errcheck // it is read
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if _, err := fmt.Sscanf(lines.Text(), "aspects_poc_polls_waiting %d", &polls); err == nil {
-			return polls
+		if text, is := strings.CutPrefix(lines.Text(), "aspects_poc_"+name+" "); is {
+			if value, err = strconv.Atoi(text); err != nil {
+				s.t.Fatal(err)
+			}
+			return value
 		}
 	}
-	s.t.Fatal("no polls_waiting in the metrics")
 	return 0
 }
 

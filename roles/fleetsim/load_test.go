@@ -1,6 +1,7 @@
 package fleetsim_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -138,45 +140,64 @@ func bare() error {
 	return (&http.Server{Handler: app}).Serve(listener)
 }
 
-// waiting: devices that wait are told of a change.
+// heldBudget is the most memory, in MiB, that a server with 10,000 held polls may have had: as long as they wait, while all
+// are told of a change and wait again, and at the end.
+const heldBudget = 250
+
+// waiting: devices that wait are told of a change, wait again, and are answered when the server stops.
 func waiting(b *testing.B) {
 	for b.Loop() {
 		n := min(fleetSize(b), 10_000)
 		under := serve(b, filepath.Join(b.TempDir(), "server.db"), "127.0.0.1:0")
+		ctx, leave := context.WithTimeout(b.Context(), 10*time.Minute)
+		registered := make(chan struct{})
 		var changed time.Time
-		var held float64
-		var once sync.WaitGroup
-		polling, over := make(chan struct{}), make(chan struct{})
-		once.Go(func() {
-			<-polling
-			for under.waiting() < n {
-				select {
-				case <-over:
-					return // not all came to wait, as the number of offers says
-				case <-time.After(100 * time.Millisecond):
+		var operator sync.WaitGroup
+		operator.Go(func() {
+			defer leave()
+			select {
+			case <-registered:
+			case <-ctx.Done():
+				return
+			}
+			all := func(reports int) { // all wait, and have reported
+				for ctx.Err() == nil && (under.waiting() < n || under.metric("store_duration_seconds_count{call=\"report\"}") < reports) {
+					time.Sleep(100 * time.Millisecond)
 				}
 			}
-			held = under.status("VmRSS")
+			all(n)
+			b.ReportMetric(under.status("VmRSS"), "held-MiB") // while all wait
 			changed = time.Now()
 			under.setTarget(5)
+			all(2 * n)
+			b.ReportMetric(time.Since(changed).Seconds(), "s-until-all-held-again")
+			took, most := under.stop()
+			b.ReportMetric(took.Seconds(), "s-to-stop")
+			b.ReportMetric(most, "server-MiB")
+			if most > heldBudget {
+				b.Errorf("%d held polls took %.0f MiB of memory; the budget is %d", n, most, heldBudget)
+			}
 		})
-		var closed sync.Once
-		duration := 3*time.Duration(n)*time.Millisecond + 60*time.Second
-		summary := simulate(b, fleetsim.Config{Server: under.url, Devices: n, Wait: 2 * time.Minute, Duration: duration,
+		summary, err := fleetsim.Run(ctx, fleetsim.Config{Server: under.url, Devices: n, Wait: 5 * time.Minute, Duration: time.Hour,
 			Lines: 64, Seed: 1, Timeout: time.Minute, Progress: func(phase string, done, of int) {
 				if phase == "registered" && done == of {
-					closed.Do(func() { close(polling) })
+					close(registered)
 				}
 			}})
-		close(over)
-		once.Wait()
-		if summary.Offers != n {
-			b.Errorf("%d of %d devices were told", summary.Offers, n)
+		leave()
+		operator.Wait()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for text, times := range summary.Errors {
+			if !strings.Contains(text, "connection refused") { // the server has stopped
+				b.Errorf("%d polls failed: %s", times, text)
+			}
+		}
+		if summary.Offers != n || summary.Polls != 2*n {
+			b.Errorf("%d polls of %d devices were answered, %d with a change", summary.Polls, n, summary.Offers)
 		}
 		b.ReportMetric(summary.LastOffer.Sub(changed).Seconds(), "s-until-all-told")
-		b.ReportMetric(held, "held-MiB") // while all wait
-		b.ReportMetric(under.memory(), "server-MiB")
-		under.kill()
 	}
 }
 
