@@ -1,4 +1,4 @@
-// Package kitcmd has the development kit's subcommands of the registry command: lint, build, show, new, serve, dev,
+// Package kitcmd has the development kit's subcommands of the registry command: lint, build, show, generate, new, serve, dev,
 // run, test and assertion. Its main function is Commands. The packages in internal/kit do the work; package roles has
 // what all commands share, such as flags and colours. Binaries for devices leave this package out.
 //
@@ -18,6 +18,7 @@ func Commands(env *roles.Env) []*cli.Command {
 		lintCommand(env),
 		build(env),
 		show(env),
+		generate(env),
 		newCommand(env),
 		serve(env),
 		dev(env),
