@@ -2,10 +2,12 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"aspects-poc/roles/control/state"
@@ -67,6 +69,11 @@ func (e *exchange) run(ctx context.Context) *outcome {
 	}
 	request := serverapi.PollRequest{UUID: e.device, Config: e.config, Report: e.report}
 	result.answer, result.err = e.server.Poll(ctx, request, e.wait)
+	if refusesInstance(result.err) && e.report != nil {
+		older := *e.report
+		older.Instance, request.Report = "", &older
+		result.answer, result.err = e.server.Poll(ctx, request, e.wait)
+	}
 	if offer := result.answer.Offer; result.err == nil && offer != nil {
 		result.err = verifyHash(e.server.URL(), offer)
 	}
@@ -78,6 +85,14 @@ func (e *exchange) run(ctx context.Context) *outcome {
 			e.server.URL())
 	}
 	return result
+}
+
+// refusesInstance reports whether a server refuses a report because of its instance. Servers up to 0.3 do not know that field,
+// and refuse what they do not know.
+func refusesInstance(err error) bool {
+	var refused *serverapi.Error
+	return errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity &&
+		strings.Contains(refused.Error(), "report.instance")
 }
 
 // proven reports whether an answer has the proof that its server knows the device and has the report.

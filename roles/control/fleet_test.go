@@ -12,6 +12,8 @@ import (
 	"reflect"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
@@ -167,4 +169,19 @@ func (f *fleet) role(links ...netdev.Link) roles.Role {
 	return control.RoleOn(control.Machine{Transport: f, NewKey: key, Links: func() ([]netdev.Link, error) {
 		return append([]netdev.Link{}, links...), nil
 	}})
+}
+
+// TestOlderServer polls a server that knows neither instances nor proofs, and gets its target.
+func TestOlderServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMember(t)
+		m.server.older = true
+		run := m.start()
+		m.server.want(telemetry(map[string]any{"sample-rate": 5}))
+		time.Sleep(3 * time.Minute)
+		if kept := m.agree(t); kept.running != kept.desired {
+			t.Errorf("the server believes %+v", kept)
+		}
+		run.Stop()
+	})
 }

@@ -53,6 +53,7 @@ type model struct {
 	busy     time.Duration // polls are answered 503 with this Retry-After
 	rivals   bool          // another machine with the same key ends each held poll at once
 	portal   int           // a portal answers polls in the server's place, with this status
+	older    bool          // refuses reports with an instance
 	replays  bool          // the portal has proofs of earlier polls
 	tokens   []string      // enrolment tokens of registrations
 	polls    int
@@ -170,7 +171,12 @@ func (m *model) serve(ctx context.Context, w http.ResponseWriter, request *http.
 		send(w, http.StatusBadRequest, serverapi.Problem{Status: 400, Detail: serverapi.NotRegistered})
 		return nil
 	}
-	if m.keep(poll) {
+	if m.older && poll.Report != nil && poll.Report.Instance != "" {
+		send(w, http.StatusUnprocessableEntity, serverapi.Problem{Status: 422,
+			Detail: "report.instance is not known here; known are sequence, running, attempted, stats"})
+		return nil
+	}
+	if m.keep(poll) && !m.older {
 		proof, err := prove(request, false)
 		if err != nil {
 			return err

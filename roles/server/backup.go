@@ -11,7 +11,9 @@ import (
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/postgres"
+	"aspects-poc/roles/server/fleet/seal"
 	"aspects-poc/roles/server/fleet/sqlite"
 
 	"github.com/urfave/cli/v2"
@@ -51,7 +53,7 @@ func restoreCommand(env *roles.Env) *cli.Command {
 			"next start makes one. The command prints the valid tokens.",
 		UsageText:       "aspects-poc server restore /var/backups/fleet-monday.db",
 		SkipFlagParsing: true,
-		Flags:           databaseFlags(),
+		Flags:           append([]cli.Flag{secretKeyFlag()}, databaseFlags()...),
 		Action: func(c *cli.Context) error {
 			return onDatabase(env, c, "restore", func(ctx context.Context, file, state string) error {
 				previous, err := sqlite.Restore(ctx, file, state)
@@ -65,7 +67,10 @@ func restoreCommand(env *roles.Env) *cli.Command {
 				if _, err := fmt.Fprintf(env.Stdout, "%s is what %s was; %s.\n", state, file, kept); err != nil {
 					return err
 				}
-				return tellTokens(ctx, env.Stdout, state)
+				if err := tellTokens(ctx, env.Stdout, state); err != nil {
+					return err
+				}
+				return tellKey(ctx, env.Stdout, Config{State: state, SecretKeyFile: c.String("secret-key-file")})
 			})
 		},
 	}
@@ -105,6 +110,27 @@ func tellTokens(ctx context.Context, out io.Writer, state string) (err error) {
 			access.CreateHint + "\n"
 	}
 	_, err = io.WriteString(out, text)
+	return err
+}
+
+// tellKey prints what to do after a restore if the key file is not the one with which the secrets are sealed.
+func tellKey(ctx context.Context, out io.Writer, config Config) (err error) {
+	store, err := sqlite.Open(ctx, config.State)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	file := keyFileOf(config)
+	_, err = fleet.Keys(ctx, store, func(fresh bool) (*seal.Ring, error) {
+		if fresh { // nothing is sealed
+			return nil, nil
+		}
+		return file.keys(false)
+	})
+	if err == nil {
+		return nil
+	}
+	_, err = fmt.Fprintf(out, "Before the server can start: %s.\n", file.explain(err))
 	return err
 }
 

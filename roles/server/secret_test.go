@@ -69,6 +69,19 @@ func TestKeyFile(t *testing.T) {
 		t.Error(log)
 	}
 
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	if code, _, stderr := command(t, nil, "backup", copied, "--config", "-", "--state", state); code != 0 {
+		t.Fatal(stderr)
+	}
+	for key, want := range map[string]string{
+		file: "", newKeyFile(t): "Before the server can start: the secrets in the database are sealed with another key",
+	} {
+		code, stdout, stderr := command(t, nil, "restore", copied, "--config", "-", "--state", copied+".restored", "--secret-key-file", key)
+		if code != 0 || !strings.Contains(stdout, want) || strings.Contains(stdout, "Before") != (want != "") {
+			t.Errorf("restore with %s: exit %d: %s%s", key, code, stdout, stderr)
+		}
+	}
+
 	key := read(t, file)
 	for name, test := range map[string]struct{ key, want string }{
 		"no key":      {"", "cannot read the key of the secrets in the database (--secret-key-file): open " + file},
