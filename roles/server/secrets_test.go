@@ -356,6 +356,17 @@ func TestReasonsStayLeftOut(t *testing.T) {
 	at++
 	report(fourth, "", "no room")
 	shows("", "no room")
+	moves := func(site string) { s.want(200, "PATCH", "/devices/"+s.device+"/labels/", `{"site":"`+site+`"}`) }
+	moves("hamburg") // no label layer has a secret
+	at++
+	report(fourth, "", "still no room")
+	shows("", "still no room")
+	moves("berlin")
+	s.want(200, "PUT", "/targets/labels/berlin/", `{"selector":"site=berlin","config":`+secret(7, 5)+`}`)
+	moves("hamburg")
+	at++
+	report(fourth+4, "", "the file has "+canary+"-7") // as long as it was in Berlin
+	shows("", leftOut)
 }
 
 // TestNamedSecrets sets a secret that several layers refer to, in one place.

@@ -105,8 +105,11 @@ func (f *Fleet) formerSecrets(
 		switch {
 		case entry.Revision <= since:
 			return false, nil
-		case entry.Action == Relabeled && own: // other layers may have chosen it
-			return true, nil
+		case entry.Action == Relabeled && own: // any label layer may have chosen it
+			if former, err := known.lacks(f.secrets, targets); former || err != nil {
+				return former, err
+			}
+			continue
 		case entry.Before == nil, entry.Layer.IsDevice() && !own:
 			continue
 		}
@@ -115,6 +118,24 @@ func (f *Fleet) formerSecrets(
 		}
 	}
 	return len(entries) == mostLooked, nil
+}
+
+// lacks reports whether a label layer has a secret that is not among the known ones.
+func (k *familiar) lacks(s *secrets, targets *snapshot) (lacking bool, err error) {
+	for _, layer := range targets.Labels {
+		tree, err := layer.Config.Tree()
+		if err == nil {
+			err = targets.named.resolve(tree)
+		}
+		if err != nil {
+			return false, err
+		}
+		s.each(tree, func(_, _ string, value any) any {
+			lacking = lacking || !k.digests[s.digestOf(value)]
+			return value
+		})
+	}
+	return lacking, nil
 }
 
 // misses reports whether a configuration of the history had a secret that is not among the known ones. The history tells of
