@@ -103,10 +103,10 @@ func (f *frame) candidatesFor(ctx context.Context, c *cli.Command, words []strin
 	name, _, assigns := strings.Cut(current, "=")
 	switch {
 	case open != nil:
-		list = values(open)
+		list = f.values(ctx, c, role, given, open, current)
 	case strings.HasPrefix(current, "-") && assigns:
 		if found := findFlag(c, strings.TrimLeft(name, "-")); found != nil {
-			for _, e := range values(found) {
+			for _, e := range f.values(ctx, c, role, given, found, current[len(name)+1:]) {
 				list = append(list, entry{name + "=" + e.left, e.right})
 			}
 		}
@@ -126,14 +126,18 @@ func (f *frame) candidatesFor(ctx context.Context, c *cli.Command, words []strin
 				list = append(list, entry{sub.Name, sub.Usage})
 			}
 		}
-	case positionals == 0:
-		list = f.firstArgument(ctx, c, role, given)
+	default:
+		if word := argument(c, positionals); word == "ROLE" {
+			list = f.roleNames()
+		} else if list = choices(word); list == nil {
+			list = f.words(ctx, c, role, given, word, current)
+		}
 	}
 	return slices.DeleteFunc(list, func(e entry) bool { return !strings.HasPrefix(e.left, current) })
 }
 
 // values returns the known values of a flag.
-func values(flag cli.Flag) []entry {
+func (f *frame) values(ctx context.Context, c *cli.Command, role string, given []assigned, flag cli.Flag, typed string) []entry {
 	if flag.Names()[0] == flagRegistry {
 		return []entry{
 			{"auto", "what is there: snapctl, snapd, or a file"}, {"snapd:", "snapd's REST API"},
@@ -145,21 +149,32 @@ func values(flag cli.Flag) []entry {
 		return nil
 	}
 	word, _ := placeholder(doc.GetUsage())
-	return choices(word)
+	if list := choices(word); list != nil {
+		return list
+	}
+	return f.words(ctx, c, role, given, word, typed)
 }
 
-// firstArgument returns the candidates for a command's first argument, with the flags that stand before it.
-func (f *frame) firstArgument(ctx context.Context, c *cli.Command, role string, given []assigned) []entry {
-	first, _, _ := strings.Cut(c.ArgsUsage, " ")
-	switch first {
-	case "VIEW":
-	case "[ROLE]":
-		return f.roleNames()
-	default:
-		return choices(first)
+// argument returns the placeholder of a command's argument, such as ID for the first one of "ID [PATH]". Arguments beyond the
+// last one are like it if its dots say so. A placeholder ends at "=".
+func argument(c *cli.Command, position int) string {
+	names := strings.Fields(strings.NewReplacer("[", "", "]", "", "…", " … ").Replace(c.ArgsUsage))
+	for i, name := range names {
+		if name == "…" && i > 0 && position >= i {
+			position = i - 1
+		}
 	}
-	i := slices.IndexFunc(f.list, func(r Role) bool { return r.Name == role && r.Views != nil })
-	if i < 0 {
+	if position >= len(names) {
+		return ""
+	}
+	word, _, _ := strings.Cut(names[position], "=")
+	return word
+}
+
+// words asks the role for the candidates for a kind of word, with the flags that stand before it.
+func (f *frame) words(ctx context.Context, c *cli.Command, role string, given []assigned, kind, typed string) []entry {
+	i := slices.IndexFunc(f.list, func(r Role) bool { return r.Name == role && r.Words != nil })
+	if i < 0 || kind == "" {
 		return nil
 	}
 	parsed, err := f.parsed(ctx, c, role, given)
@@ -167,8 +182,8 @@ func (f *frame) firstArgument(ctx context.Context, c *cli.Command, role string, 
 		return nil // no candidates with invalid flags
 	}
 	var list []entry
-	for _, view := range f.list[i].Views(f.env, parsed) {
-		list = append(list, entry{left: view.Word, right: view.About})
+	for _, word := range f.list[i].Words(f.env, parsed, kind, typed) {
+		list = append(list, entry{left: word.Word, right: word.About})
 	}
 	return list
 }
@@ -202,9 +217,9 @@ func (f *frame) parsed(ctx context.Context, c *cli.Command, role string, given [
 	return parsed, err
 }
 
-// choices splits a|b|c.
+// choices splits a|b|c. Words such as FILE|DIR are no choices: they stand for others.
 func choices(word string) []entry {
-	if !strings.Contains(word, "|") {
+	if !strings.Contains(word, "|") || strings.ToLower(word) != word {
 		return nil
 	}
 	var list []entry

@@ -10,6 +10,7 @@ const (
 	ExitDone   = 0
 	ExitFailed = 1
 	ExitUsage  = 2
+	ExitNotYet = 3
 )
 
 // A UsageError is an error of the command line. The exit code is ExitUsage.
@@ -31,8 +32,11 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{Message: fmt.Sprintf(format, args...)}
 }
 
-// ExitCode returns the exit code for an error. All errors other than usage errors have the same code, as for the snap
-// command; scripts that need more read the message or use the library.
+// ErrNotYet is wrapped by the error of a command that has waited for something in vain. The exit code is ExitNotYet.
+var ErrNotYet = errors.New("what was waited for has not come")
+
+// ExitCode returns the exit code for an error. All other errors have the same code, as for the snap command; scripts that
+// need more read the message or use the library.
 func ExitCode(err error) int {
 	var usage *UsageError
 	switch {
@@ -40,6 +44,8 @@ func ExitCode(err error) int {
 		return ExitDone
 	case errors.As(err, &usage):
 		return ExitUsage
+	case errors.Is(err, ErrNotYet):
+		return ExitNotYet
 	}
 	return ExitFailed
 }

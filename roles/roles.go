@@ -53,8 +53,9 @@ type Role struct {
 	Command func(env *Env) *cli.Command
 	// Hooks are the hooks of the role's snap.
 	Hooks []Hook
-	// Views returns the candidates for the first argument of commands that take a VIEW. c has the typed flags.
-	Views func(env *Env, c *cli.Context) []Candidate
+	// Words returns the candidates for an argument or a flag's value, for completion. Kind is its placeholder, such as VIEW.
+	// c has the typed flags.
+	Words func(env *Env, c *cli.Context, kind, typed string) []Candidate
 }
 
 // A Candidate is a completion of a word.

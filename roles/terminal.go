@@ -14,6 +14,19 @@ func IsTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
+// Width returns the number of columns of a terminal; 0 for a stream that is none.
+func Width(stream any) int {
+	file, ok := stream.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
 // A Paint colours words for a terminal. The zero value does not change them.
 type Paint struct{ on bool }
 

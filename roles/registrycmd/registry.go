@@ -24,7 +24,7 @@ func New(more ...func(env *roles.Env) []*cli.Command) roles.Role {
 		Summary: "read, write and watch configuration through confdb views",
 		Tool:    true,
 		Command: func(env *roles.Env) *cli.Command { return command(env, more) },
-		Views:   completeViews,
+		Words:   completeViews,
 	}
 }
 

@@ -75,7 +75,10 @@ func enumerate(names []string) string {
 const completionPatience = time.Second
 
 // completeViews lists the views that the registry knows which the flags typed so far choose, for completion.
-func completeViews(env *roles.Env, c *cli.Context) []roles.Candidate {
+func completeViews(env *roles.Env, c *cli.Context, kind, _ string) []roles.Candidate {
+	if kind != "VIEW" {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(c.Context, completionPatience)
 	defer cancel()
 	reg, err := open(ctx, env, c)

@@ -177,7 +177,8 @@ func (c *Client) Poll(ctx context.Context, request PollRequest, wait time.Durati
 		header.Set("Prefer", fmt.Sprintf("wait=%d", wait/time.Second))
 	}
 	var offer Offer
-	response, err := c.exchange(ctx, "poll", http.MethodPost, "/poll/", header, max(wait, 0), request, &offer)
+	response, err := c.Do(ctx, Call{Op: "poll", Method: http.MethodPost, Path: "/poll/", Header: header, Longer: max(wait, 0),
+		Body: request, Answer: &offer})
 	if err != nil {
 		return PollAnswer{}, err
 	}
@@ -243,79 +244,120 @@ func (c *Client) State(ctx context.Context, device uuid.UUID) (State, error) {
 
 // do sends one request and decodes a 200 answer. It returns the status if there is no error.
 func (c *Client) do(ctx context.Context, op, method, path string, body, answer any) (int, error) {
-	response, err := c.exchange(ctx, op, method, path, nil, 0, body, answer)
+	response, err := c.Do(ctx, Call{Op: op, Method: method, Path: path, Body: body, Answer: answer})
 	if err != nil {
 		return 0, err
 	}
 	return response.StatusCode, nil
 }
 
-// exchange is do with additional headers and a longer timeout. The body of the returned response has been read.
-func (c *Client) exchange(
-	ctx context.Context, op, method, path string, header http.Header, longer time.Duration, body, answer any,
-) (*http.Response, error) {
+// A Call is one request. Packages with calls of their own, such as operator, send them with Do and Stream.
+type Call struct {
+	Op           string // what it does, for errors: "list the devices"
+	Method, Path string
+	Header       http.Header   // additional
+	Longer       time.Duration // for which the server may hold its answer
+	Body         any           // nil for none
+	Answer       any           // where the answer goes; its numbers are json.Number; nil for nowhere
+}
+
+// Do sends a request and decodes a 200 answer. The body of the returned response has been read.
+func (c *Client) Do(ctx context.Context, call Call) (*http.Response, error) {
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.timeout+longer)
+		ctx, cancel = context.WithTimeout(ctx, c.timeout+call.Longer)
 		defer cancel()
 	}
+	response, err := c.send(ctx, call, "application/json, application/problem+json")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }() // the body has been read
+	content, err := c.read(call.Op, response)
+	if err != nil || response.StatusCode == http.StatusNoContent || call.Answer == nil {
+		return response, err
+	}
+	if err := decode(content, call.Answer); err != nil {
+		return nil, c.unexpected(call.Op, errors.New(clip(err.Error()))) // it may quote the answer
+	}
+	return response, nil
+}
+
+// Stream sends a request whose answer goes on and on. Only the context ends it; the caller closes the answer.
+func (c *Client) Stream(ctx context.Context, call Call) (io.ReadCloser, error) {
+	response, err := c.send(ctx, call, "text/event-stream, application/problem+json")
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
+	}
+	defer func() { _ = response.Body.Close() }() // the body has been read
+	if _, err = c.read(call.Op, response); err == nil {
+		err = c.unexpected(call.Op, errors.New("it is empty"))
+	}
+	return nil, err
+}
+
+// send sends a request and returns the answer, of whatever status. The caller closes its body.
+func (c *Client) send(ctx context.Context, call Call, accept string) (*http.Response, error) {
 	var reader io.Reader
-	if body != nil {
-		encoded, err := encode(body)
+	if call.Body != nil {
+		encoded, err := encode(call.Body)
 		if err != nil {
-			return nil, fmt.Errorf("cannot %s: %w", op, err)
+			return nil, fmt.Errorf("cannot %s: %w", call.Op, err)
 		}
 		reader = bytes.NewReader(encoded)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, c.base+path, reader)
+	request, err := http.NewRequestWithContext(ctx, call.Method, c.base+call.Path, reader)
 	if err != nil {
-		return nil, fmt.Errorf("cannot %s: %w", op, err)
+		return nil, fmt.Errorf("cannot %s: %w", call.Op, err)
 	}
-	for name, values := range header {
+	for name, values := range call.Header {
 		request.Header[name] = values
 	}
-	request.Header.Set("Accept", "application/json, application/problem+json")
+	request.Header.Set("Accept", accept)
 	request.Header.Set("User-Agent", c.agent)
-	if body != nil {
+	if call.Body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := c.http.Do(request)
-	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err // its text repeats method and address
-		}
-		if errors.Is(err, http.ErrSchemeMismatch) {
-			return nil, fmt.Errorf("cannot %s: %s speaks http, not https; did you mean http://%s?", op, c.base,
-				strings.TrimPrefix(c.base, "https://"))
-		}
-		late := ""
-		if errors.Is(err, context.DeadlineExceeded) {
-			late = " in time"
-		}
-		return nil, fmt.Errorf("cannot %s: no answer from %s%s: %w", op, c.base, late, err)
+	if err == nil {
+		return response, nil
 	}
-	defer func() { _ = response.Body.Close() }() // the body has been read
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err // its text repeats method and address
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return nil, fmt.Errorf("cannot %s: %s speaks http, not https; did you mean http://%s?", call.Op, c.base,
+			strings.TrimPrefix(c.base, "https://"))
+	}
+	late := ""
+	if errors.Is(err, context.DeadlineExceeded) {
+		late = " in time"
+	}
+	return nil, fmt.Errorf("cannot %s: no answer from %s%s: %w", call.Op, c.base, late, err)
+}
+
+// read reads an answer within the limits. An answer other than 200 and 204 is an *Error.
+func (c *Client) read(op string, response *http.Response) ([]byte, error) {
 	limit := maxAnswer
 	if response.StatusCode != http.StatusOK {
 		limit = maxRefusal
 	}
 	content, err := io.ReadAll(io.LimitReader(response.Body, int64(limit)+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot %s: the answer of %s broke off: %w", op, c.base, err)
-	}
 	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot %s: the answer of %s broke off: %w", op, c.base, err)
 	case response.StatusCode == http.StatusNoContent:
-		return response, nil
+		return nil, nil
 	case response.StatusCode != http.StatusOK:
 		return nil, newError(op, c.base, response, content)
 	case len(content) > limit:
 		return nil, c.unexpected(op, fmt.Errorf("it is larger than %d bytes", limit))
 	}
-	if err := decode(content, answer); err != nil {
-		return nil, c.unexpected(op, errors.New(clip(err.Error()))) // it may quote the answer
-	}
-	return response, nil
+	return content, nil
 }
 
 // decode decodes an answer within the limits. Numbers become json.Number.
