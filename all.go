@@ -9,6 +9,7 @@ import (
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
 	"aspects-poc/roles/demo"
+	"aspects-poc/roles/fleetcmd"
 	"aspects-poc/roles/fleetsim"
 	"aspects-poc/roles/kitcmd"
 	"aspects-poc/roles/registrycmd"
@@ -28,6 +29,7 @@ func run(args []string) int {
 
 // all is the list of roles and tools.
 func all() []roles.Role {
-	list := []roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.New(kitcmd.Commands), fleetsim.Role}
+	list := []roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.New(kitcmd.Commands),
+		fleetcmd.Role, fleetsim.Role}
 	return append(list, demo.New(list...))
 }

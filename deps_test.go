@@ -134,7 +134,7 @@ func rules() []forbidden {
 		{from: []string{"..."}, to: []string{"C"}, direct: true, reason: "the binary is static"},
 	}
 	// Sideways: no role imports another, and nothing but main imports a role.
-	names := []string{"server", "control", "vpn", "reporting", "demo", "registrycmd", "kitcmd", "fleetsim"}
+	names := []string{"server", "control", "vpn", "reporting", "demo", "registrycmd", "kitcmd", "fleetcmd", "fleetsim"}
 	for _, name := range names {
 		var others []string
 		for _, other := range names {

@@ -19,7 +19,8 @@ func run(args []string) int { return roles.Main(args, all()...) }
 // places is a word on where they are.
 func all() []roles.Role {
 	list := []roles.Role{control.Role, vpn.Role, reporting.Role, registrycmd.New(kit)}
-	for _, role := range []roles.Role{{Name: "server"}, {Name: "fleet-sim", Tool: true}, {Name: "demo", Tool: true}} {
+	for _, role := range []roles.Role{{Name: "server"}, {Name: "fleet", Tool: true}, {Name: "fleet-sim", Tool: true},
+		{Name: "demo", Tool: true}} {
 		role.Command = func(*roles.Env) *cli.Command { return roles.Elsewhere(role.Name) }
 		list = append(list, role)
 	}

@@ -140,7 +140,7 @@ func unpack(ts *testscript.TestScript, negated bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(dir, "meta", "snap.yaml"), metadata, 0o644))
 	program, err := os.Executable()
 	ts.Check(err)
-	links := []string{filepath.Join(dir, "bin", "aspects-poc-"+args[0])}
+	links := []string{filepath.Join(dir, "bin", "aspects-poc"), filepath.Join(dir, "bin", "aspects-poc-"+args[0])}
 	for _, hook := range project.Hooks() {
 		links = append(links, filepath.Join(hooks, hook))
 	}

@@ -32,10 +32,14 @@ type trial struct {
 
 const (
 	ownServer  = "export ASPECTS_STATE=$PWD/own.db"
+	firstToken = "~/.local/state/aspects-poc/server.db.token"
 	inNetwork  = "cd network"
 	signs      = " | snap sign -k default > network.confdb-schema.assert"
 	signsBuilt = " | snap sign -k default > network.assert"
 )
+
+// anID is the beginning of an ID in the help, and one of a device that there is.
+var anID = []string{"3f2a", "$(aspects-poc fleet devices --limit 1 --no-headers | cut -d' ' -f1)"}
 
 // trials has all examples, in the order in which they are run: some need what an earlier one has left.
 var trials = []trial{
@@ -91,6 +95,35 @@ trap 'kill %1; wait' EXIT
 echo 'echo in $SNAP_NAME' | ASPECTS_SOCKET=./snapd.socket \`, want: "in proxy-custodian"},
 	{text: "aspects-poc registry test --schema-file network.yaml --snap ./custodian --junit report.xml --coverage", first: inNetwork,
 		as: []string{"--snap ./custodian", "--snap ./custodian --snap ./observer"}},
+	{text: "aspects-poc fleet login https://fleet.example.com", as: []string{"https://fleet.example.com", "$ASPECTS_SERVER_URL < " + firstToken},
+		want: "Logged in to http"},
+	{text: "aspects-poc fleet login http://127.0.0.1:8000 --token-file operator.token --context lab",
+		as: []string{"http://127.0.0.1:8000", "$ASPECTS_SERVER_URL", "operator.token", firstToken}, want: "as context lab: 1 devices"},
+	{text: "aspects-poc fleet contexts", want: "lab "},
+	{text: "aspects-poc fleet use lab"},
+	{text: "aspects-poc fleet edit everyone", first: `export EDITOR="sed -i 's/config: {}/config: {control-telemetry: {sample-rate: 4}}/'"`,
+		want: "everyone is now revision 1"},
+	{text: "aspects-poc fleet edit labels/berlin --file berlin.yaml --dry-run", want: "labels/berlin would change",
+		first: "echo '{selector: site=berlin, config: {control-telemetry: {sample-rate: 6}}}' > berlin.yaml"},
+	{text: "aspects-poc fleet status", want: "1 devices, revision 1"},
+	{text: "aspects-poc fleet status --wait 5m -l stage=canary", want: "1 devices"},
+	{text: "aspects-poc fleet devices -l site=berlin --state refused", want: "no devices"},
+	{text: "aspects-poc fleet devices --state pending -o name | xargs -r aspects-poc fleet approve"},
+	{text: "aspects-poc fleet device 3f2a", as: anID, want: "control-telemetry.sample-rate"},
+	{text: "aspects-poc fleet why 3f2a control-telemetry.sample-rate", as: anID, want: "everyone"},
+	{text: "aspects-poc fleet label 3f2a site=berlin stage!", as: anID, want: "site=berlin"},
+	{text: "aspects-poc fleet revoke 3f2a", as: anID, want: "revoked"},
+	{text: "aspects-poc fleet approve 3f2a", as: anID, want: "site=berlin"},
+	{text: "aspects-poc fleet targets", want: "everyone"},
+	{text: "aspects-poc fleet targets everyone -o yaml", want: "sample-rate: 4"},
+	{text: "aspects-poc fleet history --limit 20", want: "labels: site=berlin"},
+	{text: "aspects-poc fleet history labels/berlin", want: "no changes"},
+	{text: "aspects-poc fleet diff", want: "+ control-telemetry.sample-rate: 4"},
+	{text: "aspects-poc fleet diff 7 3", as: []string{"7 3", "1 0"}, want: "+ control-telemetry.sample-rate: 4"},
+	{text: "aspects-poc fleet restore 7", as: []string{"7", "1"}, want: "everyone is as in revision 1 already"},
+	{text: "aspects-poc fleet watch", until: "following http"},
+	{text: "aspects-poc fleet events --format json", until: "following http"},
+	{text: "aspects-poc fleet logout lab"},
 	{text: "aspects-poc fleet-sim --devices 1000 --server-url http://127.0.0.1:8000",
 		as: []string{"1000", "10 --duration 1s", "http://127.0.0.1:8000", "$ASPECTS_SERVER_URL"}, want: "10 devices, registered"},
 	{text: "aspects-poc fleet-sim --devices 1000 --rate 2000 --duration 30s --json", as: []string{"1000", "10", "2000", "20", "30s", "1s"}, want: `"failed": 0`},

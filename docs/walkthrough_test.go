@@ -34,6 +34,7 @@ func walkthroughs() []walkthrough {
 		}},
 		{"walkthrough.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
+		{"operators.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet-database.md", withDatabase},
 		{"access.md", withDevice},
 		{"devkit.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, t.TempDir(), path(t)), nil }},

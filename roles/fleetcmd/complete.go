@@ -1,0 +1,129 @@
+package fleetcmd
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"aspects-poc/internal/plain"
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi/operator"
+
+	"github.com/urfave/cli/v2"
+)
+
+// completionPatience is how long a key press may wait for the server.
+const completionPatience = time.Second
+
+// mostCandidates is the number of devices, revisions and the like that a key press offers.
+const mostCandidates = 200
+
+// words returns the candidates for arguments and flags, from the user's contexts and from the server.
+func words(env *roles.Env, c *cli.Context, kind, typed string) []roles.Candidate {
+	list := candidates(env, c, kind, typed)
+	for i, one := range list {
+		list[i] = roles.Candidate{Word: plain.Line(one.Word), About: plain.Line(one.About)}
+	}
+	return list
+}
+
+func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []roles.Candidate) {
+	switch kind {
+	case "STATE":
+		for _, state := range states {
+			list = append(list, roles.Candidate{Word: state})
+		}
+		return list
+	case "CONTEXT":
+		if b, err := readBook(env.Getenv); err == nil {
+			for _, name := range b.names() {
+				list = append(list, roles.Candidate{Word: name, About: b.Contexts[name].Server})
+			}
+		}
+		return list
+	case "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY":
+	default:
+		return nil
+	}
+	place, err := choosePlace(env, c)
+	if err != nil {
+		return nil
+	}
+	client, err := place.open(completionPatience)
+	if err != nil {
+		return nil
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(c.Context, completionPatience)
+	defer cancel()
+	switch kind {
+	case "ID":
+		return deviceWords(ctx, client, "", typed)
+	case "LAYER":
+		return layerWords(ctx, client, typed)
+	case "SELECTOR", "KEY":
+		return labelWords(ctx, client, typed)
+	}
+	for entry, err := range first(client.History(ctx, "", mostCandidates), mostCandidates) {
+		if err != nil {
+			return list
+		}
+		list = append(list, roles.Candidate{Word: revision(entry.Revision), About: shortLayer(entry.Layer) + " " + changeOf(entry).text})
+	}
+	return list
+}
+
+// deviceWords returns the IDs that begin with what is typed, after a prefix.
+func deviceWords(ctx context.Context, client *operator.Client, prefix, typed string) (list []roles.Candidate) {
+	for device, err := range client.Devices(ctx, operator.Filter{Text: typed, Page: mostCandidates}) {
+		if err != nil {
+			return list
+		}
+		if strings.HasPrefix(device.UUID.String(), typed) {
+			list = append(list, roles.Candidate{Word: prefix + device.UUID.String(), About: stateOf(device).text + " " + labelsOf(device.Labels)})
+		}
+		if len(list) == mostCandidates {
+			break
+		}
+	}
+	return list
+}
+
+func layerWords(ctx context.Context, client *operator.Client, typed string) (list []roles.Candidate) {
+	if id, is := strings.CutPrefix(typed, "devices/"); is {
+		return deviceWords(ctx, client, "devices/", id)
+	}
+	list = []roles.Candidate{{Word: "everyone"}, {Word: "devices/", About: "the layer of one device"}}
+	for layer, err := range client.Layers(ctx) {
+		if err != nil || strings.HasPrefix(layer.Layer, "devices/") {
+			break
+		}
+		if layer.Layer != "everyone" {
+			list = append(list, roles.Candidate{Word: layer.Layer, About: layer.Selector})
+		}
+	}
+	return list
+}
+
+// labelWords returns the labels that some devices have, for the last term of a selector.
+func labelWords(ctx context.Context, client *operator.Client, typed string) (list []roles.Candidate) {
+	before := ""
+	if at := strings.LastIndexByte(typed, ','); at >= 0 {
+		before = typed[:at+1]
+	}
+	seen := map[string]bool{}
+	for device, err := range first(client.Devices(ctx, operator.Filter{Page: 500}), 500) {
+		if err != nil {
+			break
+		}
+		for name, value := range device.Labels {
+			if label := name + "=" + value; !seen[label] && len(seen) < mostCandidates {
+				seen[label] = true
+				list = append(list, roles.Candidate{Word: before + label})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b roles.Candidate) int { return strings.Compare(a.Word, b.Word) })
+	return list
+}

@@ -1,0 +1,240 @@
+package fleetcmd
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/operator"
+
+	"github.com/google/uuid"
+	"github.com/urfave/cli/v2"
+)
+
+const (
+	flagSelector = "selector"
+	flagState    = "state"
+)
+
+func selectorFlag() cli.Flag {
+	return &cli.StringFlag{Name: flagSelector, Aliases: []string{"l"}, Usage: "only devices with these labels, a `SELECTOR` " +
+		"such as site=berlin,stage!=test"}
+}
+
+func devices(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "devices", Usage: "list devices",
+		Description: "Lists devices in the order of their registration: the state, when the device was last seen, the " +
+			"revision that it runs and the one that it should run, its labels. With -o wide also the whole ID, the " +
+			"address, and the reason of the last attempt. The list is printed while it comes.",
+		UsageText: "aspects-poc fleet devices -l site=berlin --state refused\n" +
+			"aspects-poc fleet devices --state pending -o name | xargs -r aspects-poc fleet approve",
+		Flags: []cli.Flag{
+			selectorFlag(),
+			&cli.StringFlag{Name: flagState, Usage: "only devices in this `STATE`: " +
+				strings.Join(states, ", ")},
+			&cli.BoolFlag{Name: "silent", Usage: "only devices that have not polled for three poll intervals; =false: only the others"},
+			&cli.BoolFlag{Name: "cloned", Usage: "only devices as which two machines report; =false: only the others"},
+			&cli.StringFlag{Name: "match", Aliases: []string{"q"}, Usage: "only devices with this `TEXT` in ID, address, architecture or a label"},
+			&cli.IntFlag{Name: "limit", Usage: "list this `NUMBER` of devices at most; 0: all"},
+		},
+	}, 0, 0, func(s *session, _ []string) error {
+		limit := s.c.Int("limit")
+		if limit < 0 {
+			return roles.Usagef("invalid value \"%d\" for --limit: must not be negative", limit)
+		}
+		if state := s.c.String(flagState); state != "" && !slices.Contains(states, state) {
+			return roles.Usagef("invalid value %q for --%s: want one of %s", state, flagState, strings.Join(states, ", "))
+		}
+		filter := operator.Filter{Selector: s.c.String(flagSelector), State: s.c.String(flagState), Silent: optional(s.c, "silent"),
+			Cloned: optional(s.c, "cloned"), Text: s.c.String("match"), Page: limit}
+		return printList(s.out, "devices", deviceColumns(s.out.form == "wide"), func(d serverapi.Device) string { return d.UUID.String() },
+			first(s.client.Devices(s, filter), limit))
+	})
+}
+
+// optional returns the value of a switch; nil if it is not set.
+func optional(c *cli.Context, name string) *bool {
+	if !c.IsSet(name) {
+		return nil
+	}
+	return new(c.Bool(name))
+}
+
+// first returns the first elements of a list; all for 0.
+func first[T any](list iter.Seq2[T, error], number int) iter.Seq2[T, error] {
+	if number == 0 {
+		return list
+	}
+	return func(yield func(T, error) bool) {
+		left := number
+		for element, err := range list {
+			if !yield(element, err) {
+				return
+			}
+			if left--; left == 0 {
+				return
+			}
+		}
+	}
+}
+
+func deviceColumns(wide bool) []column[serverapi.Device] {
+	return []column[serverapi.Device]{
+		{head: "ID", cell: func(d serverapi.Device) word {
+			if wide {
+				return word{text: d.UUID.String()}
+			}
+			return word{text: short(d.UUID)}
+		}},
+		{head: "State", cell: stateOf},
+		{head: "Seen", cell: func(d serverapi.Device) word { return word{text: age(d.LastSeen)} }},
+		{head: "Runs", cell: func(d serverapi.Device) word { return word{text: runs(d)} }},
+		{head: "Target", cell: func(d serverapi.Device) word { return word{text: revision(d.Desired.Revision)} }},
+		{head: "Address", wide: true, cell: func(d serverapi.Device) word { return word{text: d.IPAddress} }},
+		{head: "Arch", wide: true, cell: func(d serverapi.Device) word { return word{text: d.Arch} }},
+		{head: "Labels", cell: func(d serverapi.Device) word { return word{text: labelsOf(d.Labels)} }},
+		{head: "Reason", wide: true, cell: func(d serverapi.Device) word { return word{text: reason(d.Attempted)} }},
+	}
+}
+
+// stateOf returns a device's state in a word or two.
+func stateOf(d serverapi.Device) word {
+	w := word{d.State, map[string]tone{serverapi.StateInSync: good, serverapi.StateBehind: note, serverapi.StateNew: note,
+		serverapi.StateRefused: bad, serverapi.StateFailed: bad, serverapi.StateDrifted: warn, serverapi.StatePending: warn,
+		serverapi.StateRevoked: faint}[d.State]}
+	if d.Silent {
+		w = word{w.text + ", silent", warn}
+	}
+	if d.Cloned {
+		w = word{w.text + ", cloned", bad}
+	}
+	return w
+}
+
+func runs(d serverapi.Device) string {
+	if d.Running == nil {
+		return "-"
+	}
+	return revision(d.Running.Revision)
+}
+
+func revision(number int64) string {
+	if number == 0 {
+		return "-"
+	}
+	return strconv.FormatInt(number, 10)
+}
+
+// reason returns why an attempt failed; "" if it did not.
+func reason(a *serverapi.Attempted) string {
+	if a == nil || a.Reason == "" {
+		return ""
+	}
+	if a.Path == "" || strings.Contains(a.Reason, a.Path) {
+		return a.Reason
+	}
+	return a.Path + ": " + a.Reason
+}
+
+func labelsOf(labels map[string]string) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		list = append(list, name+"="+labels[name])
+	}
+	return strings.Join(list, ",")
+}
+
+// age returns how long ago a time is, in its largest unit.
+func age(at int64) string {
+	if at == 0 {
+		return "never"
+	}
+	passed := max(0, now().Sub(time.Unix(at, 0)))
+	switch {
+	case passed < time.Minute:
+		return fmt.Sprintf("%ds", int(passed.Seconds()))
+	case passed < time.Hour:
+		return fmt.Sprintf("%dm", int(passed.Minutes()))
+	case passed < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(passed.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(passed.Hours()/24))
+}
+
+// since returns a time with its age.
+func since(at int64) string {
+	if at == 0 {
+		return "never"
+	}
+	return time.Unix(at, 0).UTC().Format("2006-01-02 15:04:05") + " UTC, " + age(at) + " ago"
+}
+
+func label(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "label", Usage: "set or remove labels of a device", ArgsUsage: "ID KEY=VALUE|KEY! …",
+		Description: "Sets labels, or removes them with KEY!; other labels stay. Layers choose devices by labels, so the " +
+			"device's target can change. Each change is in the history, and restore undoes it.",
+		UsageText: "aspects-poc fleet label 3f2a site=berlin stage!",
+	}, 2, -1, func(s *session, args []string) error {
+		patch, err := parseLabels(args[1:])
+		if err != nil {
+			return err
+		}
+		id, err := s.device(args[0])
+		if err != nil {
+			return err
+		}
+		changed, err := s.client.SetLabels(s, id, patch)
+		if err != nil {
+			return err
+		}
+		return s.out.printOne(changed, id.String(), func() error {
+			s.out.line("%s: %s", short(id), labelsOf(changed.Labels))
+			return nil
+		})
+	})
+}
+
+func approve(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "approve", Usage: "let devices poll", ArgsUsage: "ID …",
+		Description: "Lets devices poll that wait for approval, or that were revoked.",
+		UsageText:   "aspects-poc fleet approve 3f2a",
+	}, 1, -1, func(s *session, args []string) error { return s.setStatus(args, s.client.Approve) })
+}
+
+func revoke(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "revoke", Usage: "refuse devices from now on", ArgsUsage: "ID …",
+		Description: "Has the server refuse the polls of devices until they are approved again. Devices keep the " +
+			"configuration that they run.",
+		UsageText: "aspects-poc fleet revoke 3f2a",
+	}, 1, -1, func(s *session, args []string) error { return s.setStatus(args, s.client.Revoke) })
+}
+
+// setStatus changes devices one after the other. All words name a device before the first one changes.
+func (s *session) setStatus(words []string, set func(context.Context, uuid.UUID) (serverapi.Device, error)) error {
+	ids := make([]uuid.UUID, len(words))
+	for i, word := range words {
+		var err error
+		if ids[i], err = s.device(word); err != nil {
+			return err
+		}
+	}
+	return printList(s.out, "devices", deviceColumns(s.out.form == "wide"), func(d serverapi.Device) string { return d.UUID.String() },
+		func(yield func(serverapi.Device, error) bool) {
+			for _, id := range ids {
+				if changed, err := set(s, id); !yield(changed, err) || err != nil {
+					return
+				}
+			}
+		})
+}

@@ -1,0 +1,359 @@
+package fleetcmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/plain"
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/operator"
+
+	"github.com/urfave/cli/v2"
+	"go.yaml.in/yaml/v3"
+)
+
+// maxDocument is the size of the largest text of a layer, in bytes. The server has a limit of its own.
+const maxDocument = 16 << 20
+
+func edit(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "edit", Usage: "change a layer in an editor", ArgsUsage: "LAYER",
+		Description: "Opens a layer as YAML in $VISUAL or $EDITOR; a layer that does not exist is empty. The server then checks " +
+			"the text against its confdb-schema and says what would change; only a text that it accepts is set, and only if " +
+			"nobody else has changed the layer meanwhile. A refused text stays in a file. On a terminal the editor opens " +
+			"again, with the reason. With --file there is no editor.",
+		UsageText: "aspects-poc fleet edit everyone\n" +
+			"aspects-poc fleet edit labels/berlin --file berlin.yaml --dry-run",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "set the layer to the text of this `FILE`; -: standard input"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},
+		},
+	}, 1, 1, func(s *session, args []string) error {
+		name, err := s.layer(args[0])
+		if err != nil {
+			return err
+		}
+		layer, err := s.client.Layer(s, name)
+		switch {
+		case isMissing(err):
+			layer = serverapi.Layer{Layer: name, Config: serverapi.Config{}}
+		case err != nil:
+			return err
+		}
+		if file := s.c.String("file"); file != "" {
+			text, err := readDocument(env, file)
+			if err != nil {
+				return err
+			}
+			return s.setLayer(layer, text)
+		}
+		return s.editLayer(layer)
+	})
+}
+
+func readDocument(env *roles.Env, file string) ([]byte, error) {
+	in := env.Stdin
+	if file != "-" {
+		open, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the layer: %w", err)
+		}
+		defer func() { _ = open.Close() }() // it was only read
+		in = open
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
+	if err == nil && len(text) > maxDocument {
+		err = fmt.Errorf("it is larger than %d bytes", maxDocument)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the layer: %w", err)
+	}
+	return text, nil
+}
+
+// A document is a layer as people edit it.
+type document struct {
+	Selector *string          `json:"selector,omitempty"`
+	Priority *int64           `json:"priority,omitempty"`
+	Config   serverapi.Config `json:"config"`
+}
+
+// layerText returns the text that the editor opens.
+func layerText(layer serverapi.Layer) ([]byte, error) {
+	shape := document{Config: layer.Config}
+	head := fmt.Sprintf("# The layer %s, revision %d. null unsets a value on the devices.\n", layer.Layer, layer.Revision)
+	if strings.HasPrefix(layer.Layer, "labels/") {
+		shape.Selector, shape.Priority = &layer.Selector, &layer.Priority
+		head += "# selector: devices with all of these labels, such as site=berlin,stage!=test. priority: higher ones override lower ones.\n"
+	}
+	text, err := encode(shape)
+	if err == nil {
+		text, err = toYAML(text)
+	}
+	return append([]byte(head), text...), err
+}
+
+// parseLayer reads the text of a layer: YAML or JSON.
+func parseLayer(text []byte) (serverapi.LayerRequest, error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		return serverapi.LayerRequest{}, err
+	}
+	if len(root.Content) == 0 {
+		return serverapi.LayerRequest{}, errors.New(`it is empty: want "config", which may be {}`)
+	}
+	value, err := plainValue(root.Content[0])
+	if err != nil {
+		return serverapi.LayerRequest{}, err
+	}
+	encoded, err := encode(value)
+	if err != nil {
+		return serverapi.LayerRequest{}, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
+	decoder.UseNumber()
+	decoder.DisallowUnknownFields()
+	var shape document
+	if err := decoder.Decode(&shape); err != nil {
+		return serverapi.LayerRequest{}, errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if shape.Config == nil {
+		return serverapi.LayerRequest{}, errors.New(`it has no "config"; {} is an empty one`)
+	}
+	request := serverapi.LayerRequest{Config: shape.Config}
+	if shape.Selector != nil {
+		request.Selector = *shape.Selector
+	}
+	if shape.Priority != nil {
+		request.Priority = *shape.Priority
+	}
+	return request, nil
+}
+
+// plainValue turns YAML into the values of JSON. Numbers stay as they are written.
+func plainValue(node *yaml.Node) (any, error) {
+	refuse := func(format string, args ...any) (any, error) {
+		return nil, fmt.Errorf("line %d: "+format, append([]any{node.Line}, args...)...)
+	}
+	switch node.Kind {
+	case yaml.MappingNode:
+		object := map[string]any{}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i]
+			if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
+				return refuse("a name is no text")
+			}
+			if _, twice := object[key.Value]; twice {
+				return nil, fmt.Errorf("line %d: %q stands here twice", key.Line, key.Value)
+			}
+			var err error
+			if object[key.Value], err = plainValue(node.Content[i+1]); err != nil {
+				return nil, err
+			}
+		}
+		return object, nil
+	case yaml.SequenceNode:
+		list := []any{}
+		for _, element := range node.Content {
+			value, err := plainValue(element)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, value)
+		}
+		return list, nil
+	case yaml.ScalarNode:
+	default:
+		return refuse("aliases cannot be used here")
+	}
+	switch node.ShortTag() {
+	case "!!null":
+		return nil, nil
+	case "!!bool":
+		value, err := strconv.ParseBool(strings.ToLower(node.Value))
+		if err != nil {
+			return refuse("%q is neither true nor false", node.Value)
+		}
+		return value, nil
+	case "!!int", "!!float":
+		if json.Valid([]byte(node.Value)) {
+			return json.Number(node.Value), nil
+		}
+		var value any
+		if err := node.Decode(&value); err != nil {
+			return refuse("%q is no number", node.Value)
+		}
+		if _, err := json.Marshal(value); err != nil {
+			return refuse("%q is no number of JSON", node.Value)
+		}
+		return value, nil
+	case "!!str", "!!timestamp":
+		return node.Value, nil
+	}
+	return refuse("the tag %s cannot be used here", node.Tag)
+}
+
+// A refusedText is a text of a layer that cannot be set, and why.
+type refusedText struct{ cause error }
+
+func (r *refusedText) Error() string { return r.cause.Error() }
+func (r *refusedText) Unwrap() error { return r.cause }
+
+// setLayer has the server check a text of a layer, and sets the layer unless --dry-run is given.
+func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
+	request, err := parseLayer(text)
+	if err != nil {
+		return &refusedText{fmt.Errorf("cannot read the text of the layer: %w", err)}
+	}
+	change := operator.LayerChange{Layer: layer.Layer, Revision: layer.Revision, LayerRequest: request}
+	trial, err := s.client.TryLayer(s, change)
+	if err != nil {
+		return refusal(err)
+	}
+	if s.c.Bool("dry-run") {
+		return s.out.printOne(trial, layer.Layer, func() error {
+			s.out.line("%s would change the targets of %d devices", shortLayer(layer.Layer), trial.Devices)
+			s.printTrial(trial)
+			return nil
+		})
+	}
+	stored, err := s.client.SetLayer(s, change)
+	if err != nil {
+		return refusal(err)
+	}
+	return s.out.printOne(stored, layer.Layer, func() error {
+		if stored.Revision == layer.Revision {
+			s.out.line("%s does not differ: it stays at revision %d", shortLayer(layer.Layer), stored.Revision)
+			return nil
+		}
+		s.out.line("%s is now revision %d; the targets of %d devices change", shortLayer(layer.Layer), stored.Revision, trial.Devices)
+		s.printTrial(trial)
+		return nil
+	})
+}
+
+// printTrial prints the changes of the first devices; devices with the same changes share them.
+func (s *session) printTrial(trial serverapi.DryRun) {
+	last := ""
+	for i, device := range trial.Changes {
+		text, err := encode(device.Changes)
+		if err == nil && string(text) == last {
+			continue
+		}
+		if last = string(text); i > 0 || trial.Devices > 1 {
+			s.out.line("device %s:", short(device.UUID))
+		}
+		s.printChanges(device.Changes)
+	}
+	if shown := len(trial.Changes); trial.Devices > shown {
+		s.out.line("these are the first %d devices", shown)
+	}
+}
+
+// refusal marks the errors that another text can avoid.
+func refusal(err error) error {
+	var refused *serverapi.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch refused.Status {
+	case 400, 413, 422:
+		return &refusedText{err}
+	case 412:
+		return &refusedText{fmt.Errorf("somebody else has changed the layer meanwhile: %w; compare, and edit it again", err)}
+	}
+	return err
+}
+
+// editLayer opens the layer in the user's editor until the server accepts the text, or the user gives up.
+func (s *session) editLayer(layer serverapi.Layer) (err error) {
+	dir, err := os.MkdirTemp(s.env.Getenv("TMPDIR"), "aspects-poc-fleet-") // only the user can read it
+	if err != nil {
+		return fmt.Errorf("cannot edit the layer: %w", err)
+	}
+	file := filepath.Join(dir, strings.ReplaceAll(layer.Layer, "/", "-")+".yaml")
+	edited := false
+	defer func() {
+		if err != nil && edited {
+			err = fmt.Errorf("%w\nyour text is in %s", err, file)
+			return
+		}
+		_ = os.RemoveAll(dir) // else the system removes it some day
+	}()
+	first, err := layerText(layer)
+	if err != nil {
+		return err
+	}
+	before := first
+	for {
+		if err := os.WriteFile(file, before, 0o600); err != nil {
+			return fmt.Errorf("cannot edit the layer: %w", err)
+		}
+		if err := s.runEditor(file); err != nil {
+			return err
+		}
+		after, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("cannot read the layer: %w", err)
+		}
+		if bytes.Equal(withoutReason(after), first) {
+			s.say("nothing is changed")
+			return nil
+		}
+		edited = true
+		err = s.setLayer(layer, after)
+		var refused *refusedText
+		if !errors.As(err, &refused) || bytes.Equal(after, before) || !roles.IsTerminal(s.env.Stdin) || isStale(err) {
+			return err
+		}
+		before = append(reasonOf(err), withoutReason(after)...)
+	}
+}
+
+func isStale(err error) bool { return serverapi.IsProblem(err, serverapi.ProblemStale) }
+
+const reasonMark = "#! "
+
+// reasonOf returns lines of comment with the reason of a refusal.
+func reasonOf(err error) []byte {
+	text := "It is not set: " + plain.Line(err.Error()) + ". Mend it, or leave it as it is to give up."
+	return []byte(reasonMark + text + "\n")
+}
+
+// withoutReason returns a text without the lines of reasonOf.
+func withoutReason(text []byte) []byte {
+	for bytes.HasPrefix(text, []byte(reasonMark)) {
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	return text
+}
+
+// runEditor runs the user's editor on a file. Its command may have arguments.
+func (s *session) runEditor(file string) error {
+	editor := ""
+	for _, variable := range []string{"VISUAL", "EDITOR"} {
+		if editor == "" {
+			editor = s.env.Getenv(variable)
+		}
+	}
+	if editor == "" {
+		editor = "vi"
+	}
+	// An interrupt is the editor's.
+	command := exec.CommandContext(context.WithoutCancel(s), "sh", "-c", editor+` "$1"`, "sh", file)
+	command.Stdin, command.Stdout, command.Stderr = s.env.Stdin, s.env.Stdout, s.env.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("cannot edit the layer: the editor %q failed: %w; $EDITOR chooses another one", editor, err)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package fleetcmd
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/plain"
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/urfave/cli/v2"
+)
+
+func history(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "history", Usage: "list changes of layers and labels, the newest first", ArgsUsage: "[LAYER]",
+		Description: "Lists the changes of all layers and of devices' labels, or of one LAYER. The layer devices/ID has the " +
+			"changes of the device's labels, too.",
+		UsageText: "aspects-poc fleet history --limit 20\naspects-poc fleet history labels/berlin",
+		Flags:     []cli.Flag{&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of changes at most; 0: all"}},
+	}, 0, 1, func(s *session, args []string) error {
+		limit := s.c.Int("limit")
+		if limit < 0 {
+			return roles.Usagef("invalid value \"%d\" for --limit: must not be negative", limit)
+		}
+		layer := ""
+		if len(args) > 0 {
+			var err error
+			if layer, err = s.layer(args[0]); err != nil {
+				return err
+			}
+		}
+		page := limit
+		if page == 0 {
+			page = 1000
+		}
+		return printList(s.out, "changes", historyColumns(), func(e serverapi.HistoryEntry) string { return revision(e.Revision) },
+			first(s.client.History(s, layer, page), limit))
+	})
+}
+
+func historyColumns() []column[serverapi.HistoryEntry] {
+	return []column[serverapi.HistoryEntry]{
+		{head: "Revision", cell: func(e serverapi.HistoryEntry) word { return word{text: revision(e.Revision)} }},
+		{head: "Age", cell: func(e serverapi.HistoryEntry) word { return word{text: age(e.At)} }},
+		{head: "Author", cell: func(e serverapi.HistoryEntry) word { return word{text: e.Author} }},
+		{head: "Layer", cell: func(e serverapi.HistoryEntry) word { return word{text: shortLayer(e.Layer)} }},
+		{head: "Change", cell: changeOf},
+	}
+}
+
+// changeOf says what an entry of the history did.
+func changeOf(e serverapi.HistoryEntry) word {
+	text := e.Action
+	if e.Action == "labels" {
+		text = "labels: " + labelsOf(e.Labels)
+	}
+	if e.Selector != "" {
+		text += " for " + e.Selector
+	}
+	if e.Restores != 0 {
+		text += ", as in revision " + revision(e.Restores)
+	}
+	return word{text, map[string]tone{"removed": warn}[e.Action]}
+}
+
+// parseRevision reads a revision from least on.
+func parseRevision(typed string, least int64) (int64, error) {
+	number, err := strconv.ParseInt(strings.TrimPrefix(typed, "#"), 10, 64)
+	if err != nil || number < least {
+		return 0, roles.Usagef("%q is no revision: want a number from %d on; %s fleet history lists them", typed, least, roles.Program)
+	}
+	return number, nil
+}
+
+func diff(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "diff", Usage: "show what a revision changed in its layer", ArgsUsage: "[REVISION [AGAINST]]",
+		Description: "Shows what a revision changed in its layer: + a new value, - one that is gone, ~ another value. " +
+			"Without a REVISION it takes the last change of a layer. With AGAINST, an earlier revision, it shows how the " +
+			"layer differs from what it was then.",
+		UsageText: "aspects-poc fleet diff\naspects-poc fleet diff 7 3",
+	}, 0, 2, func(s *session, args []string) error {
+		var numbers []int64
+		for i, arg := range args {
+			number, err := parseRevision(arg, int64(1-i))
+			if err != nil {
+				return err
+			}
+			numbers = append(numbers, number)
+		}
+		if len(numbers) == 0 {
+			last, err := s.lastSet()
+			if err != nil {
+				return err
+			}
+			numbers = append(numbers, last)
+		}
+		var against *int64
+		if len(numbers) > 1 {
+			against = &numbers[1]
+		}
+		found, err := s.client.Diff(s, numbers[0], against)
+		if err != nil {
+			return err
+		}
+		return s.out.printOne(found, found.Layer, func() error {
+			s.out.line("%s: revision %d against %d", shortLayer(found.Layer), found.Revision, found.Against)
+			s.printChanges(found.Changes)
+			return nil
+		})
+	})
+}
+
+// lastSet returns the revision of the last change of a layer.
+func (s *session) lastSet() (int64, error) {
+	for entry, err := range s.client.History(s, "", 20) {
+		if err != nil {
+			return 0, err
+		}
+		if entry.Action != "labels" {
+			return entry.Revision, nil
+		}
+	}
+	return 0, fmt.Errorf("no layer was ever set; %s fleet edit everyone sets one", roles.Program)
+}
+
+// printChanges prints differences for people.
+func (s *session) printChanges(changes []serverapi.Change) {
+	if len(changes) == 0 {
+		s.out.line("  no difference")
+	}
+	for _, change := range changes {
+		text, look := "~ "+change.Path+": "+literal(change.Before)+" -> "+literal(change.After), note
+		switch change.Kind {
+		case "added":
+			text, look = "+ "+change.Path+": "+literal(change.After), good
+		case "removed":
+			text, look = "- "+change.Path+": "+literal(change.Before), bad
+		}
+		fmt.Fprintln(s.out.w, "  "+s.out.painted(plain.Line(text), look)) //nolint:errcheck // Flush returns the error
+	}
+}
+
+func restore(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "restore", Usage: "set a layer, or labels, to what they were at a revision", ArgsUsage: "REVISION",
+		Description: "Sets the layer of a revision, or the device's labels, to what they were at that revision. This makes a " +
+			"new revision, unless nothing differs. The server checks the target against its confdb-schema again.",
+		UsageText: "aspects-poc fleet restore 7",
+	}, 1, 1, func(s *session, args []string) error {
+		number, err := parseRevision(args[0], 1)
+		if err != nil {
+			return err
+		}
+		made, err := s.client.Restore(s, number)
+		if err != nil {
+			return err
+		}
+		return s.out.printOne(made, revision(made.Revision), func() error {
+			if made.Restores == number {
+				s.out.line("%s is as in revision %d again: revision %d", shortLayer(made.Layer), number, made.Revision)
+			} else {
+				s.out.line("%s is as in revision %d already; its last change is revision %d", shortLayer(made.Layer), number, made.Revision)
+			}
+			return nil
+		})
+	})
+}

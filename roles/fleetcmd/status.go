@@ -1,0 +1,155 @@
+package fleetcmd
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/operator"
+
+	"github.com/urfave/cli/v2"
+)
+
+// A statusShape is what status prints.
+type statusShape struct {
+	Server string `json:"server"`
+	serverapi.Summary
+	Attention []attention `json:"attention"` // what needs a person
+}
+
+// An attention is a number of devices that need a person.
+type attention struct {
+	Reason  string `json:"reason"` // a state, silent or cloned
+	Devices int    `json:"devices"`
+	advice  string
+}
+
+// states are all states, in the order in which they are printed.
+var states = []string{serverapi.StateInSync, serverapi.StateBehind, serverapi.StateNew, serverapi.StateRefused,
+	serverapi.StateFailed, serverapi.StateDrifted, serverapi.StatePending, serverapi.StateRevoked}
+
+// attentions returns what needs a person.
+func attentions(summary serverapi.Summary) []attention {
+	list := []attention{}
+	for _, one := range []attention{
+		{serverapi.StatePending, summary.States[serverapi.StatePending], "pending: approve or revoke them; fleet devices --state pending"},
+		{serverapi.StateRefused, summary.States[serverapi.StateRefused], "refused: fleet devices --state refused -o wide says why"},
+		{serverapi.StateFailed, summary.States[serverapi.StateFailed], "failed: fleet devices --state failed -o wide says why"},
+		{serverapi.StateDrifted, summary.States[serverapi.StateDrifted], "drifted: fleet devices --state drifted, then fleet device ID"},
+		{"silent", summary.Silent, "silent, for three poll intervals or more: fleet devices --silent"},
+		{"cloned", summary.Cloned, "cloned, two machines with one identity: fleet devices --cloned"},
+	} {
+		if one.Devices > 0 {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+const flagWait = "wait"
+
+func status(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "status", Usage: "count devices by state, and say what needs a person",
+		Description: "Counts the devices in each state, and says which of them need a person. With --wait it first waits " +
+			"until each device runs its target; it does not wait for silent, pending and revoked devices. It fails " +
+			"when a device has refused or failed, and exits with 3 when the time is over.",
+		UsageText: "aspects-poc fleet status\n" +
+			"aspects-poc fleet status --wait 5m -l stage=canary",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: flagWait, Usage: "longest `DURATION` to wait until all devices run their targets"},
+			&cli.StringFlag{Name: flagSelector, Aliases: []string{"l"}, Usage: "with --wait: wait for the devices of this `SELECTOR`"},
+		},
+	}, 0, 0, func(s *session, _ []string) error {
+		if s.c.Duration(flagWait) < 0 {
+			return roles.Usagef("invalid value %q for --%s: must not be negative", s.c.Duration(flagWait), flagWait)
+		}
+		if s.c.String(flagSelector) != "" && !s.c.IsSet(flagWait) {
+			return roles.Usagef("--%s is for --%s: to see these devices, say %s fleet devices", flagSelector, flagWait, roles.Program)
+		}
+		var waited error
+		if s.c.IsSet(flagWait) {
+			if waited = s.settled(s.c.String(flagSelector), s.c.Duration(flagWait)); waited != nil && !isVerdict(waited) {
+				return waited
+			}
+		}
+		summary, err := s.client.Summary(s)
+		if err != nil {
+			return err
+		}
+		return errors.Join(s.out.printOne(statusShape{s.client.URL(), summary, attentions(summary)}, s.client.URL(),
+			func() error { return s.printStatus(summary) }), waited)
+	})
+}
+
+func (s *session) printStatus(summary serverapi.Summary) error {
+	s.out.line("%s: %d devices, revision %d", s.client.URL(), summary.Devices, summary.Revision)
+	for _, state := range states {
+		if count := summary.States[state]; count > 0 || state == serverapi.StateInSync {
+			shown := stateOf(serverapi.Device{State: state})
+			s.out.fact("  "+state, word{strconv.Itoa(count), shown.tone})
+		}
+	}
+	for i, one := range attentions(summary) {
+		if i == 0 {
+			s.out.line("")
+			s.out.line("Needs a person:")
+		}
+		s.out.line("  %d %s", one.Devices, one.advice)
+	}
+	return nil
+}
+
+// errUnsettled is the end of a wait that can no longer succeed.
+var errUnsettled = errors.New("not all devices run their targets")
+
+func isVerdict(err error) bool {
+	return errors.Is(err, errUnsettled) || errors.Is(err, roles.ErrNotYet)
+}
+
+// waitStep is the time between two looks at the fleet.
+const waitStep = time.Second
+
+// settled waits until each device of a selector runs its target. Silent devices do not count.
+func (s *session) settled(selector string, patience time.Duration) error {
+	over := time.Now().Add(patience)
+	for {
+		waiting, err := s.some(selector, serverapi.StateBehind, serverapi.StateNew)
+		if err != nil {
+			return err
+		}
+		if waiting == "" {
+			break
+		}
+		left := time.Until(over)
+		if left <= 0 {
+			return fmt.Errorf("device %s does not run its target after %s: %w", waiting, patience, roles.ErrNotYet)
+		}
+		select {
+		case <-s.Done():
+			return s.Err()
+		case <-time.After(min(waitStep, left)):
+		}
+	}
+	unsettled, err := s.some(selector, serverapi.StateRefused, serverapi.StateFailed, serverapi.StateDrifted)
+	if err == nil && unsettled != "" {
+		err = fmt.Errorf("%w: device %s", errUnsettled, unsettled)
+	}
+	return err
+}
+
+// some returns a device in one of the states and the state; "" if there is none.
+func (s *session) some(selector string, states ...string) (string, error) {
+	for _, state := range states {
+		for device, err := range s.client.Devices(s, operator.Filter{Selector: selector, State: state, Silent: new(false), Page: 1}) {
+			if err != nil {
+				return "", err
+			}
+			return short(device.UUID) + " (" + state + ")", nil
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,198 @@
+package fleetcmd
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"aspects-poc/internal/plain"
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+	"github.com/urfave/cli/v2"
+)
+
+// The pauses before a stream that broke off is opened again.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// follow calls do for each event, over broken connections, until it returns false or an error, or the user interrupts. After a
+// break it adds an event "lost".
+func (s *session) follow(do func(serverapi.Event) (more bool, err error)) error {
+	pause := firstPause
+	for again := false; ; again = true {
+		connected := func() {
+			s.say("following %s", s.client.URL())
+			pause = firstPause
+		}
+		if again {
+			if more, err := do(serverapi.Event{Kind: "lost"}); err != nil || !more {
+				return err
+			}
+		}
+		for event, err := range s.client.Events(s, connected) {
+			if s.Err() != nil {
+				return nil // the user has seen enough
+			}
+			if err != nil {
+				if !passes(err) {
+					return err
+				}
+				s.say("interrupted, still trying: %s", err)
+				break
+			}
+			if more, err := do(event); err != nil || !more {
+				return err
+			}
+		}
+		select {
+		case <-s.Done():
+			return nil
+		case <-time.After(pause):
+			pause = min(2*pause, lastPause)
+		}
+	}
+}
+
+// passes reports whether a failure can pass by itself: anything but a refusal of what was asked.
+func passes(err error) bool {
+	var refused *serverapi.Error
+	return !errors.As(err, &refused) || refused.Temporary() || refused.Status == http.StatusServiceUnavailable
+}
+
+func countFlag(of string) cli.Flag {
+	return &cli.IntFlag{Name: "count", Usage: "end after this `NUMBER` of " + of + "; 0: never"}
+}
+
+func events(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "events", Usage: "print the server's events, for programs",
+		Description: "Prints each event of the server when it comes: target with the revision and the layer, device with the ID of " +
+			"a device that has changed or reported, lost when events are missing: anything may have changed. It runs until it " +
+			"is interrupted, and connects again when the connection breaks.",
+		UsageText: "aspects-poc fleet events --format json",
+		Flags:     []cli.Flag{&cli.StringFlag{Name: "format", Value: "text", Usage: "print lines of `text|json`"}, countFlag("events")},
+	}, 0, 0, func(s *session, _ []string) error {
+		form := s.c.String("format")
+		if form != "text" && form != "json" {
+			return roles.Usagef("invalid value %q for --format: want text or json", form)
+		}
+		printed := 0
+		return s.follow(func(event serverapi.Event) (bool, error) {
+			text := fmt.Sprintf("%s %s%s", event.Kind, event.UUID, event.Layer)
+			if event.Revision != 0 {
+				text += fmt.Sprintf(" revision %d", event.Revision)
+			}
+			if form == "json" || s.out.form == "json" {
+				encoded, err := encode(event)
+				if err != nil {
+					return false, err
+				}
+				text = string(encoded)
+			}
+			_, err := fmt.Fprintln(env.Stdout, plain.Line(text))
+			printed++
+			return printed != s.c.Int("count"), err
+		})
+	})
+}
+
+// A changeShape is a line of watch.
+type changeShape struct {
+	At     int64             `json:"at"`
+	Device *serverapi.Device `json:"device,omitempty"`
+	Target *serverapi.Event  `json:"target,omitempty"`
+	Lost   bool              `json:"lost,omitempty"` // changes are missing
+}
+
+func watch(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "watch", Usage: "print changes as they come",
+		Description: "Prints a line when a layer changes, and when a device's state, revision, labels or reason changes. Reports " +
+			"that change nothing of this make no line. It runs until it is interrupted, and connects again when the " +
+			"connection breaks. With -o json each line is a JSON document.",
+		UsageText: "aspects-poc fleet watch",
+		Flags:     []cli.Flag{countFlag("changes")},
+	}, 0, 0, func(s *session, _ []string) error {
+		if s.out.form == "yaml" {
+			return roles.Usagef("watch prints lines: want table, wide, json or name for --%s", flagOutput)
+		}
+		w := &watcher{session: s, last: map[uuid.UUID]string{}}
+		return s.follow(w.event)
+	})
+}
+
+// A watcher prints what events mean.
+type watcher struct {
+	*session
+	last    map[uuid.UUID]string // what the last line of a device says
+	printed int
+}
+
+// event prints the line for an event. A device whose line would say the same as its last one has none.
+func (w *watcher) event(event serverapi.Event) (more bool, err error) {
+	shape := changeShape{At: now().Unix()}
+	var text, name string
+	look := usual
+	switch id, invalid := uuid.Parse(event.UUID); {
+	case event.Kind == "target":
+		shape.Target = &event
+		text, name, look = fmt.Sprintf("%s is now revision %d", shortLayer(event.Layer), event.Revision), event.Layer, note
+	case event.Kind == "lost":
+		shape.Lost = true
+		text, name, look = "changes are missing here", "lost", warn
+	case event.Kind == "device" && invalid == nil:
+		device, err := w.client.Device(w, id)
+		if isMissing(err) {
+			return true, nil // it was deleted
+		}
+		if err != nil {
+			return passes(err), nilIf(passes(err), err)
+		}
+		device.Config, device.Differs = nil, nil // as in lists
+		shape.Device, name = &device, id.String()
+		state := stateOf(device)
+		look = state.tone
+		text = fmt.Sprintf("%s %s, runs revision %s of %s", short(id), state.text, runs(device), revision(device.Desired.Revision))
+		if why := reason(device.Attempted); why != "" && device.State != serverapi.StateInSync {
+			text += ": " + why
+		}
+		if w.out.form == "wide" {
+			text += " [" + labelsOf(device.Labels) + "]"
+		}
+		key := text + labelsOf(device.Labels)
+		if w.last[id] == key {
+			return true, nil
+		}
+		w.last[id] = key
+	default:
+		return true, nil // of a later server
+	}
+	switch w.out.form {
+	case "json":
+		encoded, err := encode(shape)
+		if err != nil {
+			return false, err
+		}
+		text = w.out.shown(string(encoded), plain.JSON)
+	case "name":
+		text = plain.Line(name)
+	default:
+		text = time.Unix(shape.At, 0).Format(time.TimeOnly) + " " + w.out.painted(plain.Line(text), look)
+	}
+	_, err = fmt.Fprintln(w.env.Stdout, text)
+	w.printed++
+	return w.printed != w.c.Int("count"), err
+}
+
+// nilIf returns the error unless it is to be passed over.
+func nilIf(over bool, err error) error {
+	if over {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,296 @@
+// Package operator is the client of the fleet server's API for operators: typed calls for devices, layers, history and
+// events. Lists are read page by page while their caller takes the elements. The HTTP is that of serverapi.Client.
+package operator
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+)
+
+// pageSize is the number of elements to ask for at a time.
+const pageSize = 500
+
+// Options are options of New.
+type Options struct {
+	Token   string        // an operator's; "" for a server that asks for none
+	CAFile  string        // of certificates to trust instead of the system's; ""
+	Timeout time.Duration // of a request; 0 for serverapi.DefaultTimeout
+}
+
+// A Client calls a server as an operator. It is safe for concurrent use. Refusals are a *serverapi.Error.
+type Client struct{ base *serverapi.Client }
+
+// New returns a client of the server at a URL. It sends nothing.
+func New(server string, options Options) (*Client, error) {
+	transport, err := serverapi.NewTransport(options.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	base, err := serverapi.NewClient(server, serverapi.Options{Timeout: options.Timeout, UserAgent: "aspects-poc-fleet",
+		Transport: bearer{options.Token, transport}})
+	if err != nil {
+		return nil, err
+	}
+	return &Client{base}, nil
+}
+
+// A bearer adds the token to each request. serverapi.Client follows no redirect to another server.
+type bearer struct {
+	token string
+	below *http.Transport
+}
+
+func (b bearer) RoundTrip(request *http.Request) (*http.Response, error) {
+	if b.token != "" {
+		request = request.Clone(request.Context())
+		request.Header.Set("Authorization", "Bearer "+b.token)
+	}
+	return b.below.RoundTrip(request)
+}
+
+func (b bearer) CloseIdleConnections() { b.below.CloseIdleConnections() }
+
+// URL returns the server's address, without a slash at the end.
+func (c *Client) URL() string { return c.base.URL() }
+
+// Close closes unused connections.
+func (c *Client) Close() { c.base.CloseIdleConnections() }
+
+// get asks for a T.
+func get[T any](ctx context.Context, c *Client, op, path string) (answer T, err error) {
+	return send[T](ctx, c, serverapi.Call{Op: op, Method: http.MethodGet, Path: path})
+}
+
+// send sends a call whose answer is a T.
+func send[T any](ctx context.Context, c *Client, call serverapi.Call) (answer T, err error) {
+	call.Answer = &answer
+	_, err = c.base.Do(ctx, call)
+	return answer, err
+}
+
+// pages returns the elements of a list. The function reads one page, after the place where the previous one ends, and returns
+// the place where it ends itself; "" at the end of the list.
+func pages[T any](read func(place string) (list []T, next string, err error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for place := ""; ; {
+			list, next, err := read(place)
+			if err != nil {
+				yield(*new(T), err)
+				return
+			}
+			for _, element := range list {
+				if !yield(element, nil) {
+					return
+				}
+			}
+			if place = next; place == "" {
+				return
+			}
+		}
+	}
+}
+
+// Summary returns the counts of devices.
+func (c *Client) Summary(ctx context.Context) (serverapi.Summary, error) { return c.base.Summary(ctx) }
+
+// A Filter chooses devices. The zero value chooses all.
+type Filter struct {
+	Selector string // of labels
+	State    string
+	Silent   *bool
+	Cloned   *bool
+	Text     string // a part of ID, address, architecture or label
+	Page     int    // devices to ask for at a time; 0 for many
+}
+
+func (f Filter) query() url.Values {
+	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	if f.Page > 0 {
+		query.Set("limit", strconv.Itoa(min(f.Page, pageSize)))
+	}
+	for name, value := range map[string]string{"selector": f.Selector, "state": f.State, "q": f.Text} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	for name, value := range map[string]*bool{"silent": f.Silent, "cloned": f.Cloned} {
+		if value != nil {
+			query.Set(name, strconv.FormatBool(*value))
+		}
+	}
+	return query
+}
+
+// Devices lists devices in the order of their registration, without their reports.
+func (c *Client) Devices(ctx context.Context, filter Filter) iter.Seq2[serverapi.Device, error] {
+	query := filter.query()
+	return pages(func(place string) ([]serverapi.Device, string, error) {
+		query.Set("after", place)
+		page, err := get[serverapi.DevicePage](ctx, c, "list the devices", "/devices/?"+query.Encode())
+		return page.Devices, page.Next, err
+	})
+}
+
+// Device returns what the server knows about a device.
+func (c *Client) Device(ctx context.Context, id uuid.UUID) (serverapi.Device, error) {
+	return get[serverapi.Device](ctx, c, "show the device", "/devices/"+id.String()+"/")
+}
+
+// Target returns a device's target, with the origin of each value.
+func (c *Client) Target(ctx context.Context, id uuid.UUID) (serverapi.DeviceTarget, error) {
+	return get[serverapi.DeviceTarget](ctx, c, "show the device's target", "/devices/"+id.String()+"/target/?explain=true")
+}
+
+// SetLabels changes labels of a device; nil removes one.
+func (c *Client) SetLabels(ctx context.Context, id uuid.UUID, labels map[string]*string) (serverapi.Device, error) {
+	return send[serverapi.Device](ctx, c, serverapi.Call{Op: "set the labels", Method: http.MethodPatch,
+		Path: "/devices/" + id.String() + "/labels/", Body: labels})
+}
+
+// Approve lets a device poll.
+func (c *Client) Approve(ctx context.Context, id uuid.UUID) (serverapi.Device, error) {
+	return send[serverapi.Device](ctx, c, serverapi.Call{Op: "approve the device", Method: http.MethodPost,
+		Path: "/devices/" + id.String() + "/approve/"})
+}
+
+// Revoke has the server refuse a device's polls.
+func (c *Client) Revoke(ctx context.Context, id uuid.UUID) (serverapi.Device, error) {
+	return send[serverapi.Device](ctx, c, serverapi.Call{Op: "revoke the device", Method: http.MethodPost,
+		Path: "/devices/" + id.String() + "/revoke/"})
+}
+
+// Layers lists all layers in the order of merging.
+func (c *Client) Layers(ctx context.Context) iter.Seq2[serverapi.Layer, error] {
+	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	return pages(func(place string) ([]serverapi.Layer, string, error) {
+		query.Set("after", place)
+		page, err := get[serverapi.Targets](ctx, c, "list the layers", "/targets/?"+query.Encode())
+		return page.Layers, page.Next, err
+	})
+}
+
+// layerPath returns the path of a layer: everyone, labels/NAME or devices/UUID.
+func layerPath(layer string) string {
+	kind, name, named := strings.Cut(layer, "/")
+	if !named {
+		return "/targets/" + url.PathEscape(kind) + "/"
+	}
+	return "/targets/" + url.PathEscape(kind) + "/" + url.PathEscape(name) + "/"
+}
+
+// Layer returns a layer.
+func (c *Client) Layer(ctx context.Context, layer string) (serverapi.Layer, error) {
+	return get[serverapi.Layer](ctx, c, "show the layer "+layer, layerPath(layer))
+}
+
+// A LayerChange replaces a layer that has a revision.
+type LayerChange struct {
+	Layer    string
+	Revision int64 // that the layer has now; 0 if there is none, or it was never set
+	serverapi.LayerRequest
+}
+
+func (change LayerChange) call(query string) serverapi.Call {
+	header := http.Header{"If-Match": {`"` + strconv.FormatInt(change.Revision, 10) + `"`}}
+	if change.Revision == 0 {
+		header = http.Header{"If-None-Match": {"*"}}
+	}
+	return serverapi.Call{Op: "set the layer " + change.Layer, Method: http.MethodPut, Path: layerPath(change.Layer) + query,
+		Header: header, Body: change.LayerRequest}
+}
+
+// SetLayer makes a change. If the layer has another revision by now, the error is serverapi.ProblemStale.
+func (c *Client) SetLayer(ctx context.Context, change LayerChange) (serverapi.Layer, error) {
+	return send[serverapi.Layer](ctx, c, change.call(""))
+}
+
+// TryLayer has the server check a change, and returns what it would do.
+func (c *Client) TryLayer(ctx context.Context, change LayerChange) (serverapi.DryRun, error) {
+	return send[serverapi.DryRun](ctx, c, change.call("?dry-run=true"))
+}
+
+// History lists changes, the newest first, without configurations: those of a layer, or all for "".
+func (c *Client) History(ctx context.Context, layer string, page int) iter.Seq2[serverapi.HistoryEntry, error] {
+	query := url.Values{"limit": {strconv.Itoa(min(page, pageSize))}}
+	if layer != "" {
+		query.Set("layer", layer)
+	}
+	return pages(func(place string) ([]serverapi.HistoryEntry, string, error) {
+		query.Set("before", place)
+		page, err := get[serverapi.HistoryPage](ctx, c, "list the history", "/history/?"+query.Encode())
+		if page.Next == 0 {
+			return page.History, "", err
+		}
+		return page.History, strconv.FormatInt(page.Next, 10), err
+	})
+}
+
+// Diff returns what a revision changed in its layer; with against, how the layer differs between the two.
+func (c *Client) Diff(ctx context.Context, revision int64, against *int64) (serverapi.Diff, error) {
+	path := fmt.Sprintf("/history/%d/diff/", revision)
+	if against != nil {
+		path += fmt.Sprintf("?against=%d", *against)
+	}
+	return get[serverapi.Diff](ctx, c, fmt.Sprintf("compare revision %d", revision), path)
+}
+
+// Restore sets a revision's layer, or a device's labels, to what they were then. It returns the change.
+func (c *Client) Restore(ctx context.Context, revision int64) (serverapi.HistoryEntry, error) {
+	return send[serverapi.HistoryEntry](ctx, c, serverapi.Call{Op: fmt.Sprintf("restore revision %d", revision),
+		Method: http.MethodPost, Path: fmt.Sprintf("/history/%d/restore/", revision)})
+}
+
+// quiet is the longest time without a line in a stream of events. The server sends one every 15 seconds.
+const quiet = 45 * time.Second
+
+// Events returns the changes from now on, until the context or the connection ends; the last element has the error.
+// Connected is called when the server follows.
+func (c *Client) Events(ctx context.Context, connected func()) iter.Seq2[serverapi.Event, error] {
+	return func(yield func(serverapi.Event, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		silence := time.AfterFunc(quiet, cancel)
+		defer silence.Stop()
+		stream, err := c.base.Stream(ctx, serverapi.Call{Op: "follow the events", Method: http.MethodGet, Path: "/events/"})
+		if err != nil {
+			yield(serverapi.Event{}, err)
+			return
+		}
+		defer func() { _ = stream.Close() }() // it was only read
+		lines := bufio.NewScanner(stream)
+		for first := true; lines.Scan(); first = false {
+			silence.Reset(quiet)
+			if first {
+				connected()
+			}
+			data, is := strings.CutPrefix(lines.Text(), "data: ")
+			if !is {
+				continue
+			}
+			var event serverapi.Event
+			if json.Unmarshal([]byte(data), &event) != nil {
+				continue // of a later server
+			}
+			if !yield(event, nil) {
+				return
+			}
+		}
+		err = lines.Err()
+		if err == nil {
+			err = fmt.Errorf("the server has ended the stream")
+		}
+		yield(serverapi.Event{}, fmt.Errorf("cannot follow the events of %s: %w", c.URL(), err))
+	}
+}
