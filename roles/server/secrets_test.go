@@ -365,7 +365,7 @@ func TestReasonsStayLeftOut(t *testing.T) {
 	s.want(200, "PUT", "/targets/labels/berlin/", `{"selector":"site=berlin","config":`+secret(7, 5)+`}`)
 	moves("hamburg")
 	at++
-	report(fourth+4, "", "the file has "+canary+"-7") // as long as it was in Berlin
+	report(fourth+3, "", "the file has "+canary+"-7") // it was in Berlin then
 	shows("", leftOut)
 }
 
