@@ -4,6 +4,7 @@ package compile
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -98,16 +99,65 @@ func goCommand(ctx context.Context, root, arch string, kind Kind, verb string, a
 // A cut is a module of which the program needs few files. The others would make the binary larger.
 type cut struct {
 	module, folder string   // the folder is in leanFolder
-	files          []string // files of the module that are used as they are
+	files          []string // files of the module that are used
+	packed         bool     // the files are packed with gzip, under their names
 	text           string   // of one more Go file; "" for none
 }
 
 // leanFolder is relative to the project's root folder. The binary names it, so it never changes.
 const leanFolder = "build/lean"
 
+// unpacker unpacks the files of Swagger UI, a third of their size, when the first of them is opened.
+const unpacker = `package swaggerFiles
+
+import (
+	"compress/gzip"
+	"embed"
+	"io"
+	"io/fs"
+	"path"
+	"sync"
+	"testing/fstest"
+)
+
+//go:embed dist
+var dist embed.FS
+
+var FS fs.FS = lazy(sync.OnceValue(unpack))
+
+type lazy func() fstest.MapFS
+
+func (l lazy) Open(name string) (fs.File, error) { return l().Open(name) }
+
+func unpack() fstest.MapFS {
+	files := fstest.MapFS{}
+	names, err := fs.Glob(dist, "dist/*")
+	for i := 0; i < len(names) && err == nil; i++ {
+		var content []byte
+		content, err = read(names[i])
+		files[path.Base(names[i])] = &fstest.MapFile{Data: content}
+	}
+	if err != nil {
+		panic(err) // cannot happen: the files were packed for this program
+	}
+	return files
+}
+
+func read(name string) ([]byte, error) {
+	file, err := dist.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	unpacked, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(unpacked)
+}
+`
+
 func cuts() []cut {
-	ui := cut{module: "github.com/swaggo/files/v2", folder: "swagger-ui", text: "package swaggerFiles\n\n" +
-		"import (\n\t\"embed\"\n\t\"io/fs\"\n)\n\n//go:embed dist/*\nvar dist embed.FS\n\nvar FS, _ = fs.Sub(dist, \"dist\")\n"}
+	ui := cut{module: "github.com/swaggo/files/v2", folder: "swagger-ui", packed: true, text: unpacker}
 	for _, name := range swagger.UIFiles() { // 7 MB of source maps and other bundles are not served
 		ui.files = append(ui.files, "dist/"+name)
 	}
@@ -157,7 +207,7 @@ func (c cut) write(ctx context.Context, root string) error {
 		}
 		return os.WriteFile(file, text, 0o644)
 	}
-	if err := write("go.mod", []byte("module "+c.module+"\n")); err != nil {
+	if err := write("go.mod", []byte("module "+c.module+"\n\ngo 1.26\n")); err != nil {
 		return err
 	}
 	if c.text != "" {
@@ -167,14 +217,29 @@ func (c cut) write(ctx context.Context, root string) error {
 	}
 	for _, name := range c.files {
 		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(found)), filepath.FromSlash(name)))
-		if err != nil {
-			return err
+		if err == nil && c.packed {
+			text, err = pack(text)
 		}
-		if err := write(name, text); err != nil {
+		if err == nil {
+			err = write(name, text)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pack packs a text with gzip.
+func pack(text []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	writer, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	_, err = writer.Write(text)
+	err = errors.Join(err, writer.Close())
+	return packed.Bytes(), err
 }
 
 // Epoch returns the time that packed files bear, in seconds since 1970: SOURCE_DATE_EPOCH, or else the time of the
