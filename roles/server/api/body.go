@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -43,34 +44,32 @@ func (h *handlers) decode(c echo.Context, fields ...field) error {
 		return err
 	}
 	c.Request().Body.(*kept).text = nil // the fields have copies, and a poll may be held for minutes
-	members, names, err := parseObject(text)
+	members, err := parseObject(text)
 	if err != nil {
 		return err
 	}
-	if wrong := takeMembers("", members, names, fields); wrong != nil {
+	if wrong := takeMembers("", members, fields); wrong != nil {
 		return fieldProblem(wrong...)
 	}
 	return nil
 }
 
 // takeMembers reads the members of an object into fields, and returns the problems. Prefix is added to the names in them.
-func takeMembers(
-	prefix string, members map[string]jsontext.Value, names []string, fields []field,
-) (wrong []serverapi.FieldProblem) {
+func takeMembers(prefix string, members []member, fields []field) (wrong []serverapi.FieldProblem) {
 	complain := func(name, message string) {
 		wrong = append(wrong, serverapi.FieldProblem{Field: name, Message: message})
 	}
-	var known []string
+	taken := 0
 	for _, field := range fields {
-		known = append(known, field.name)
-		value, there := members[field.name]
-		if !there {
+		at := slices.IndexFunc(members, func(m member) bool { return m.name == field.name })
+		if at < 0 {
 			if !field.optional {
 				complain(prefix+field.name, "is missing")
 			}
 			continue
 		}
-		delete(members, field.name)
+		taken++
+		value := members[at].value
 		if field.present != nil {
 			*field.present = true
 		}
@@ -84,20 +83,27 @@ func takeMembers(
 			complain(prefix+field.name, "must be an object, not "+kindOf(value))
 			continue
 		}
-		below, belowNames, err := parseObject(value)
+		below, err := parseObject(value)
 		if err != nil {
 			complain(prefix+field.name, "is no object") // cannot happen: it has been parsed before
 			continue
 		}
-		wrong = append(wrong, takeMembers(prefix+field.name+".", below, belowNames, field.fields)...)
+		wrong = append(wrong, takeMembers(prefix+field.name+".", below, field.fields)...)
+	}
+	if taken == len(members) {
+		return wrong
+	}
+	var known []string
+	for _, field := range fields {
+		known = append(known, field.name)
 	}
 	strangers := 0
-	for _, name := range names {
-		if _, left := members[name]; !left {
+	for _, member := range members {
+		if slices.Contains(known, member.name) {
 			continue
 		}
 		if strangers++; strangers <= mostStrangers {
-			complain(prefix+name, "is not known here"+params.Meant(name, known))
+			complain(prefix+member.name, "is not known here"+params.Meant(member.name, known))
 		}
 	}
 	if more := strangers - mostStrangers; more > 0 {
@@ -141,68 +147,81 @@ func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 		return nil, newProblem(http.StatusUnsupportedMediaType,
 			fmt.Sprintf("Content-Encoding %q is not known here; send the body as it is", clip(given)))
 	}
-	tooLarge := newProblem(http.StatusRequestEntityTooLarge,
-		fmt.Sprintf("The body must not be larger than %d bytes", h.limit))
-	if request.ContentLength > h.limit {
-		return nil, tooLarge
+	var text []byte
+	err := error(&http.MaxBytesError{Limit: h.limit})
+	if request.ContentLength <= h.limit {
+		text, err = io.ReadAll(http.MaxBytesReader(c.Response(), request.Body, h.limit))
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(c.Response(), request.Body, h.limit))
 	var exceeded *http.MaxBytesError
 	switch {
+	case err == nil:
+		request.Body = &kept{http.NoBody, text}
+		return text, nil
 	case errors.As(err, &exceeded):
-		return nil, tooLarge
+		return nil, newProblem(http.StatusRequestEntityTooLarge,
+			fmt.Sprintf("The body must not be larger than %d bytes", h.limit))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, newProblem(http.StatusRequestTimeout, "The body did not arrive in time")
-	case err != nil:
-		refused := newProblem(http.StatusBadRequest, "The body broke off")
-		refused.cause = err
-		return nil, refused
 	}
-	request.Body = &kept{http.NoBody, text}
-	return text, nil
+	refused := newProblem(http.StatusBadRequest, "The body broke off")
+	refused.cause = err
+	return nil, refused
 }
 
-// parseObject returns the members of a JSON object, and their names in order.
-func parseObject(text []byte) (members map[string]jsontext.Value, names []string, err error) {
+// A member is one of a JSON object.
+type member struct {
+	name  string
+	value jsontext.Value
+}
+
+// parseObject returns the members of a JSON object, in order. Their values are parts of the text.
+func parseObject(text []byte) (members []member, err error) {
 	malformed := func(field, format string, arguments ...any) error {
 		return fieldProblem(serverapi.FieldProblem{Field: field, Message: fmt.Sprintf(format, arguments...)})
 	}
 	if at := invalidUTF8(text); at >= 0 {
-		return nil, nil, malformed(wholeBody, "is not UTF-8 at byte %d", at)
+		return nil, malformed(wholeBody, "is not UTF-8 at byte %d", at)
 	}
 	if err := tooMany(text); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
-	whole, err := decoder.ReadValue()
+	object := decoder.PeekKind() == '{'
+	if object {
+		members, err = readMembers(decoder, text)
+	} else {
+		err = decoder.SkipValue()
+	}
 	if err != nil {
-		return nil, nil, malformed(explainSyntax(err))
+		return nil, malformed(explainSyntax(err))
 	}
-	end := decoder.InputOffset()
-	if rest := bytes.TrimLeft(text[end:], " \t\r\n"); len(rest) > 0 {
-		return nil, nil, malformed(wholeBody, "goes on behind the JSON value, at byte %d", len(text)-len(rest))
+	if rest := bytes.TrimLeft(text[decoder.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, malformed(wholeBody, "goes on behind the JSON value, at byte %d", len(text)-len(rest))
 	}
-	if whole.Kind() != '{' {
-		return nil, nil, malformed(wholeBody, "must be an object, not %s", kindOf(whole))
+	if !object {
+		return nil, malformed(wholeBody, "must be an object, not %s", kindOf(bytes.TrimLeft(text, " \t\r\n")))
 	}
-	members = map[string]jsontext.Value{}
-	decoder = jsontext.NewDecoder(bytes.NewBuffer(whole))
+	return members, nil
+}
+
+// readMembers reads an object of a text.
+func readMembers(decoder *jsontext.Decoder, text []byte) (members []member, err error) {
 	for _, err = decoder.ReadToken(); err == nil && decoder.PeekKind() != '}'; {
 		var name jsontext.Token
 		if name, err = decoder.ReadToken(); err != nil {
 			break
 		}
-		key := name.String()
-		var value jsontext.Value
-		if value, err = decoder.ReadValue(); err == nil {
-			members[key] = value.Clone()
-			names = append(names, key)
+		next := member{name: name.String()}
+		if next.value, err = decoder.ReadValue(); err == nil {
+			end := decoder.InputOffset()
+			next.value = text[end-int64(len(next.value)) : end]
+			members = append(members, next)
 		}
 	}
-	if err != nil {
-		return nil, nil, malformed(explainSyntax(err)) // cannot happen: it has been parsed before
+	if err == nil {
+		_, err = decoder.ReadToken()
 	}
-	return members, names, nil
+	return members, err
 }
 
 // tooMany refuses a text with more values than the client accepts in an answer: what a device reports is an answer to an

@@ -162,18 +162,18 @@ func (h *handlers) patchLabels(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	members, names, err := parseObject(text)
+	members, err := parseObject(text)
 	if err != nil {
 		return err
 	}
 	patch := LabelsPatch{}
-	for _, name := range names {
+	for _, member := range members {
 		var value *string
-		if err := json.Unmarshal(members[name], &value); err != nil {
-			return fieldProblem(serverapi.FieldProblem{Field: "labels." + name,
-				Message: "must be a string, or null, not " + kindOf(members[name])})
+		if err := json.Unmarshal(member.value, &value); err != nil {
+			return fieldProblem(serverapi.FieldProblem{Field: "labels." + member.name,
+				Message: "must be a string, or null, not " + kindOf(member.value)})
 		}
-		patch[name] = value
+		patch[member.name] = value
 	}
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) {
 		return h.fleet.SetLabels(c.Request().Context(), id, patch, author(c))

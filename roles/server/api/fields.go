@@ -25,7 +25,7 @@ func text(target *string, limit int) func(jsontext.Value) string {
 		switch {
 		case err != nil:
 			return "is not a valid string"
-		case strings.TrimSpace(string(plain)) == "":
+		case len(bytes.TrimSpace(plain)) == 0:
 			return "must not be empty"
 		case bytes.IndexByte(plain, 0) >= 0:
 			return "must not have a character of code 0"
