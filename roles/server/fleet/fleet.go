@@ -38,7 +38,7 @@ type Identity struct {
 // Options changes how a Fleet works. The zero value is ready for use.
 type Options struct {
 	Now   func() time.Time          // nil means time.Now
-	NewID func() (uuid.UUID, error) // nil means random UUIDs (version 4)
+	NewID func() (uuid.UUID, error) // nil means random UUIDs (version 4): see ids
 	Log   *slog.Logger              // receives errors of background work; nil discards them
 	// Schema is the confdb-schema that every target must fit, in the form of registry.Options.Documents. Nil accepts any
 	// target.
@@ -139,7 +139,7 @@ func (o *Options) complete() {
 		o.Now = time.Now
 	}
 	if o.NewID == nil {
-		o.NewID = uuid.NewRandom
+		o.NewID = new(ids).next
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

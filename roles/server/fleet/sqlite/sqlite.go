@@ -100,8 +100,10 @@ func openLocked(ctx context.Context, path string, lock *flock.Flock) (_ *Store, 
 	if err := checkFile(path, damageRemedy); err != nil {
 		return nil, err
 	}
+	// The log grows to 8192 pages of 4 kB before it is moved into the database: a page of an index that many commits write
+	// is moved once.
 	if store.write, err = sql.Open("sqlite", dataSource(path, "_pragma=foreign_keys(1)&_pragma=synchronous(FULL)"+
-		"&_pragma=journal_size_limit(67108864)")); err != nil {
+		"&_pragma=journal_size_limit(67108864)&_pragma=wal_autocheckpoint(8192)")); err != nil {
 		return nil, err
 	}
 	store.write.SetMaxOpenConns(1)
