@@ -4,7 +4,7 @@
 //	links, err := netdev.System{}.Links()
 //	from, err := netdev.Source(ctx, "192.0.2.1:8000")
 //
-// The counters are the kernel's, read by prometheus/procfs.
+// The counters are the kernel's, in /proc/net/dev.
 package netdev
 
 import (
@@ -16,8 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-
-	"github.com/prometheus/procfs"
+	"strconv"
+	"strings"
 )
 
 // A Kind is the kind of a link.
@@ -65,11 +65,7 @@ type Interface struct {
 // Links returns the interfaces that are up, sorted by name, without the loopback interface. The error wraps
 // fs.ErrNotExist if the kernel shows no counters (proc_pid_net(5)).
 func (s System) Links() ([]Link, error) {
-	proc, err := procfs.NewFS(cmp.Or(s.Proc, procfs.DefaultMountPoint))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read interface counters: %w", err)
-	}
-	counters, err := proc.NetDev()
+	counters, err := s.counters()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read interface counters: %w", err)
 	}
@@ -83,7 +79,7 @@ func (s System) Links() ([]Link, error) {
 	}
 	var links []Link
 	for _, nic := range found {
-		line, counted := counters[nic.Name]
+		packets, counted := counters[nic.Name]
 		if !counted || nic.Flags&net.FlagUp == 0 || nic.Flags&net.FlagLoopback != 0 {
 			continue // also interfaces that came or went meanwhile
 		}
@@ -91,12 +87,43 @@ func (s System) Links() ([]Link, error) {
 			Name:      nic.Name,
 			Kind:      s.kind(nic.Interface),
 			Addresses: slices.SortedStableFunc(slices.Values(nic.Addresses), fourFirst),
-			Sent:      line.TxPackets,
-			Received:  line.RxPackets,
+			Sent:      packets.sent,
+			Received:  packets.received,
 		})
 	}
 	slices.SortFunc(links, func(a, b Link) int { return cmp.Compare(a.Name, b.Name) })
 	return links, nil
+}
+
+type packets struct{ sent, received uint64 }
+
+// counters reads the kernel's counters by the names of the interfaces. Two lines with the names of the columns precede them.
+func (s System) counters() (map[string]packets, error) {
+	text, err := os.ReadFile(filepath.Join(cmp.Or(s.Proc, "/proc"), "net/dev"))
+	if err != nil {
+		return nil, err
+	}
+	counters := map[string]packets{}
+	for line := range strings.Lines(string(text)) {
+		name, numbers, found := strings.Cut(line, ":")
+		if !found {
+			continue
+		}
+		columns := strings.Fields(numbers)
+		if len(columns) < 16 {
+			return nil, fmt.Errorf("%s has %d columns in /proc/net/dev, and 16 are expected", strings.TrimSpace(name), len(columns))
+		}
+		received, err := strconv.ParseUint(columns[1], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		sent, err := strconv.ParseUint(columns[9], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		counters[strings.TrimSpace(name)] = packets{sent: sent, received: received}
+	}
+	return counters, nil
 }
 
 // kind detects wireless interfaces by their folder in /sys, as they have Ethernet addresses too. Without /sys a
