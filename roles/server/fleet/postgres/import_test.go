@@ -57,6 +57,13 @@ func filled(t *testing.T) fleet.Store {
 			t.Fatal(err)
 		}
 	}
+	value, err := fleet.SecretValue([]byte(`{"a":["\u0000",1.0]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.ChangeSecret(t.Context(), fleet.SecretChange{Secret: fleet.Secret{Name: "vpn", Value: value, Authorship: by}}); err != nil {
+		t.Fatal(err)
+	}
 	gone := add(t, store)
 	err = errors.Join(store.SetKey(t.Context(), gone, "", "PEM", "key"), store.SetStatus(t.Context(), gone, fleet.Revoked),
 		store.Remove(t.Context(), gone, by))
@@ -117,7 +124,7 @@ func TestImport(t *testing.T) {
 		t.Fatalf("a broken import left %d devices, %v", n, err)
 	}
 	done, err := store.Import(t.Context(), from, nil, nil)
-	want := postgres.Imported{Devices: 5, Reports: 5, Stats: 5, Layers: 3, History: 10}
+	want := postgres.Imported{Devices: 5, Reports: 5, Stats: 5, Layers: 3, Secrets: 1, History: 11}
 	if err != nil || done != want {
 		t.Errorf("%+v, %v; want %+v", done, err, want)
 	}
@@ -131,7 +138,7 @@ func TestImport(t *testing.T) {
 	}
 	add(t, store) // numbers and revisions go on
 	layer, err := store.Change(t.Context(), fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config(t, `{}`), Authorship: by}})
-	if err != nil || layer.Revision != 11 {
+	if err != nil || layer.Revision != 12 {
 		t.Error(layer, err)
 	}
 }
