@@ -206,7 +206,8 @@ func withFleet(env *roles.Env, c *cli.Context, makes bool, do func(context.Conte
 	defer func() { err = errors.Join(err, store.Close()) }()
 	rules, err := fleet.Open(c.Context, store, options)
 	if errors.Is(err, seal.ErrBeside) {
-		return fmt.Errorf("%w; give the same --target-schema and --secret-key-file as the server's", err)
+		return fmt.Errorf("%w; give the same --target-schema and --secret-key-file as to the server; after an "+
+			"upgrade, a restore or a change of the key, start the server first", err)
 	}
 	if err != nil {
 		return file.explain(err)
@@ -214,14 +215,14 @@ func withFleet(env *roles.Env, c *cli.Context, makes bool, do func(context.Conte
 	return errors.Join(do(c.Context, rules), rules.Close())
 }
 
-// openBeside opens the store, and sets whether a server may be using it.
-func openBeside(ctx context.Context, config Config, options *fleet.Options) (fleet.Store, error) {
+// openBeside opens the store as who may not seal anew what is there: a server may be using it. Only if nothing is sealed yet,
+// there may be something to begin.
+func openBeside(ctx context.Context, config Config, options *fleet.Options) (store fleet.Store, err error) {
 	if config.Database == "" {
-		store, alone, err := sqlite.OpenBeside(ctx, config.State)
-		options.Beside = !alone
-		return store, err
+		store, err = sqlite.OpenBeside(ctx, config.State)
+	} else {
+		store, err = postgres.Open(ctx, config.Database, postgres.Options{})
 	}
-	store, err := postgres.Open(ctx, config.Database, postgres.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -229,8 +230,17 @@ func openBeside(ctx context.Context, config Config, options *fleet.Options) (fle
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	options.Beside = state != "" // who has sealed it may run
-	return store, nil
+	if options.Beside = state != ""; options.Beside || config.Database != "" {
+		return store, nil
+	}
+	if err := store.Close(); err != nil {
+		return nil, err
+	}
+	store, err = openEmbedded(ctx, config.State)
+	if errors.Is(err, sqlite.ErrInUse) {
+		err = fmt.Errorf("the server's confdb-schema has no secrets, so that no layer can name one: %w", err)
+	}
+	return store, err
 }
 
 func printSecrets(out io.Writer, list []fleet.ShownSecret, asJSON bool) error {

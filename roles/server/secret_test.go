@@ -217,7 +217,7 @@ func TestSecretCommands(t *testing.T) {
 	secret(1, "it is empty", "set", "vpn") // standard input is
 	secret(2, "takes the name of the secret, and nothing else", "set", "vpn", canary)
 	secret(2, "must not be \"unset\"", "set", "unset")
-	secret(1, "the server that uses the database has another confdb-schema", "set", "vpn", "--file", value, "--target-schema", "none")
+	secret(1, "sealed for another confdb-schema, or with another key; give the same", "set", "vpn", "--file", value, "--target-schema", "none")
 	secret(0, "command line  everyone", "list")
 	secret(0, `"digest": "`, "list", "--json")
 	secret(1, "it is named in everyone", "delete", "vpn")

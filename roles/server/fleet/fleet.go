@@ -47,7 +47,8 @@ type Options struct {
 	// operators. If fresh is true, nothing is sealed yet, and a new key may be made; else the keys of before are needed. It is
 	// called if the Schema has secrets, or if some are sealed. Nil: nothing is sealed, and the digests differ after each start.
 	Keys func(fresh bool) (*seal.Ring, error)
-	// Beside means that a server is using the store: with another key or another Schema than that one, Open returns seal.ErrBeside.
+	// Beside means that another server may be using the store: if it is sealed with another key or for another Schema, Open
+	// returns seal.ErrBeside.
 	Beside bool
 	// PollInterval is the time that devices leave between polls; zero means a minute. A device is silent after three
 	// intervals without a poll.

@@ -414,10 +414,16 @@ func (f *Fleet) refer(ctx context.Context, change *Change) error {
 	for _, name := range names {
 		secret := targets.secret(name)
 		if _, there := targets.named[name]; !there {
-			tree, _ := change.Config.Tree()
-			path := referring(tree, name)
-			return &TargetError{Path: path, Text: fmt.Sprintf("cannot use the secret %s at %s: there is none of this name; set it first, with "+
-				"aspects-poc server secret set or PUT /secrets/NAME/", jsonText(name), path)}
+			tree, err := change.Config.Tree()
+			if err != nil {
+				return err
+			}
+			path, why := referring(tree, name), "there is none of this name; set it first"
+			if secret.Revision > 0 {
+				why = "no key opens its value; set it again"
+			}
+			return &TargetError{Path: path, Text: fmt.Sprintf("cannot use the secret %s at %s: %s, with aspects-poc server secret set or "+
+				"PUT /secrets/NAME/", jsonText(name), path, why)}
 		}
 		change.Secrets[name] = secret.Revision
 	}

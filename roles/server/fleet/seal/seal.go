@@ -34,8 +34,8 @@ var (
 // ErrOtherKey is why a database is not opened whose secrets are sealed with a key that is not given.
 var ErrOtherKey = errors.New("the secrets in the database are sealed with another key")
 
-// ErrBeside is why a database is not opened beside a server that seals its secrets in another way.
-var ErrBeside = errors.New("the server that uses the database has another confdb-schema or another key file")
+// ErrBeside is why a database is not opened by who may not seal its secrets anew.
+var ErrBeside = errors.New("the secrets in the database are sealed for another confdb-schema, or with another key")
 
 // lineMark begins the line of a key in a key file.
 const lineMark = "aspects-secret-key "

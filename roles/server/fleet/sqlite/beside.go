@@ -59,27 +59,22 @@ func besideServer(ctx context.Context, path string) (_ access.Store, release fun
 	}, db.Close, nil
 }
 
-// OpenBeside is Open, but if a server is using the file, it opens the file beside that server; alone is false then. The caller
-// changes nothing then but named secrets, which the server learns of within a second.
-func OpenBeside(ctx context.Context, path string) (store *Store, alone bool, err error) {
-	store, err = Open(ctx, path)
-	if !errors.Is(err, ErrInUse) {
-		return store, true, err
-	}
+// OpenBeside opens the file at path beside a server that may be using it. The caller changes nothing but named secrets, which the
+// server learns of within a second. A file that is not there yet, or is of an older version, is opened as by Open.
+func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	path = realPath(path)
-	current, failed := isCurrent(ctx, path)
-	switch {
-	case failed != nil:
-		err = failed
-	case !current:
-		return nil, false, fmt.Errorf("%w, and is of another version than this program; use that one, or stop the server", err)
-	default:
+	current, err := isCurrent(ctx, path)
+	if err == nil && !current {
+		return Open(ctx, path)
+	}
+	var store *Store
+	if err == nil {
 		store, err = openLocked(ctx, path, nil)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("cannot open the fleet's state in %q: %w", path, explain(err))
+		return nil, fmt.Errorf("cannot open the fleet's state in %q: %w", path, explain(err))
 	}
-	return store, false, nil
+	return store, nil
 }
 
 // isCurrent tells whether the file is there, ours, and of this program's version.
