@@ -150,7 +150,7 @@ func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 	var text []byte
 	err := error(&http.MaxBytesError{Limit: h.limit})
 	if request.ContentLength <= h.limit {
-		text, err = io.ReadAll(http.MaxBytesReader(c.Response(), request.Body, h.limit))
+		text, err = readSized(http.MaxBytesReader(c.Response(), request.Body, h.limit), request.ContentLength)
 	}
 	var exceeded *http.MaxBytesError
 	switch {
@@ -166,6 +166,17 @@ func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 	refused := newProblem(http.StatusBadRequest, "The body broke off")
 	refused.cause = err
 	return nil, refused
+}
+
+// readSized reads a body of a length; -1 if it is not known. A usual one takes no more memory than that.
+func readSized(body io.Reader, length int64) ([]byte, error) {
+	const usual = 4 << 10 // bytes; others get memory as they come
+	if length < 0 || length > usual {
+		return io.ReadAll(body)
+	}
+	text := make([]byte, length)
+	_, err := io.ReadFull(body, text)
+	return text, err
 }
 
 // A member is one of a JSON object.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -48,7 +49,13 @@ func (h *handlers) later(c echo.Context, waits wait, answer echo.HandlerFunc) er
 
 // park is later, with the request that the function gets.
 func (h *handlers) park(c echo.Context, waits wait, answer echo.HandlerFunc, request func() *http.Request) error {
-	app, path, header, begin := c.Echo(), c.Path(), c.Response().Header(), c.Get(beginKey)
+	app, path, begin := c.Echo(), c.Path(), c.Get(beginKey)
+	header := make([]string, 0, 2*len(c.Response().Header())) // names and values: a map is larger
+	for name, values := range c.Response().Header() {
+		for _, value := range values {
+			header = append(header, name, value)
+		}
+	}
 	caller := access.From(c.Request().Context())
 	var parked *parking.Parked
 	if h.lot != nil {
@@ -58,8 +65,8 @@ func (h *handlers) park(c echo.Context, waits wait, answer echo.HandlerFunc, req
 		return h.wait(c, waits, answer)
 	}
 	write := func(ctx context.Context, w http.ResponseWriter) {
-		for name, values := range header {
-			w.Header()[name] = values
+		for field := range slices.Chunk(header, 2) {
+			w.Header().Add(field[0], field[1])
 		}
 		c := app.NewContext(request().WithContext(access.With(ctx, caller)), w)
 		h.date(c.Response())
