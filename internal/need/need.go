@@ -4,7 +4,7 @@
 //	openssl := need.Program(t, "openssl") // the path, or the test ends here
 //
 // ASPECTS_REQUIRE_PROGRAMS=1 turns skips into failures. Some programs have their own variable instead:
-// ASPECTS_REQUIRE_BROWSER, ASPECTS_REQUIRE_POSTGRES and ASPECTS_REQUIRE_SNAP.
+// ASPECTS_REQUIRE_BROWSER, ASPECTS_REQUIRE_MOUNT, ASPECTS_REQUIRE_POSTGRES and ASPECTS_REQUIRE_SNAP.
 package need
 
 import (

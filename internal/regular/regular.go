@@ -4,6 +4,7 @@ package regular
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 )
@@ -13,7 +14,11 @@ func Read(path string) ([]byte, error) {
 	if err := Check(path); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w; run this as the user whose file it is", err)
+	}
+	return text, err
 }
 
 // Check returns an error if there is something else than a file at path. A missing file is no error.

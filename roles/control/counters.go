@@ -171,11 +171,11 @@ func (f countersFile) read() (map[string]network.InterfaceStats, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	totals := map[string]network.InterfaceStats{}
-	if err == nil {
-		err = json.Unmarshal(text, &totals)
-	}
 	if err != nil {
+		return nil, fmt.Errorf("cannot read the counters: %w", err)
+	}
+	totals := map[string]network.InterfaceStats{}
+	if err := json.Unmarshal(text, &totals); err != nil {
 		return nil, fmt.Errorf("cannot read the counters in %s: %w (move it away to count from zero)", f.path, err)
 	}
 	return totals, nil

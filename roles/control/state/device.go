@@ -68,10 +68,11 @@ func (d *Dir) Device() (Device, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Device{}, nil
 	}
-	var device Device
-	if err == nil {
-		err = json.Unmarshal(text, &device)
+	if err != nil {
+		return Device{}, fmt.Errorf("cannot read the device's state: %w", err)
 	}
+	var device Device
+	err = json.Unmarshal(text, &device)
 	if err == nil && device.Registration != nil && device.Registration.UUID == uuid.Nil {
 		err = errors.New("the registration has no uuid")
 	}

@@ -22,13 +22,13 @@ func (d *Dir) Journal() (target.Journal, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return target.Journal{}, nil
 	}
-	var journal target.Journal
-	if err == nil {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		err = decoder.Decode(&journal)
-	}
 	if err != nil {
+		return target.Journal{}, fmt.Errorf("cannot read the journal of targets: %w", err)
+	}
+	var journal target.Journal
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&journal); err != nil {
 		return target.Journal{}, fmt.Errorf("cannot read the journal of targets %s: %w (move it away to forget what runs)", path, err)
 	}
 	return journal, nil
