@@ -254,7 +254,7 @@ func (d *day) run(code int, words ...string) string {
 // until waits for a condition.
 func (d *day) until(what string, holds func() bool) {
 	d.t.Helper()
-	for range 600 {
+	for range 3000 {
 		if holds() {
 			return
 		}
