@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"aspects-poc/internal/kit/world/facts"
 )
 
 // A journal is the changes and notices as state.json has them.
@@ -27,6 +29,9 @@ type book struct {
 	clock time.Time     // of the last notice
 	moved chan struct{} // closed and replaced whenever a change moves
 }
+
+// bookOf returns the book during an update.
+func bookOf(d *facts.Draft) *book { return d.Journal.(*book) }
 
 // keepFor is how long a ready change is kept.
 const keepFor = 24 * time.Hour

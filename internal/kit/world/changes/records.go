@@ -78,9 +78,6 @@ func (r *Records) open() (b *book, done func()) {
 	return journal.(*book), unlock
 }
 
-// bookOf returns the book during an update.
-func bookOf(d *facts.Draft) *book { return d.Journal.(*book) }
-
 // Change returns a change. It returns an *facts.Error if there is none with the ID.
 func (r *Records) Change(id string) (Change, error) {
 	b, done := r.open()

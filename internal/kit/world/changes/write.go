@@ -76,23 +76,22 @@ func (m *Manager) planWrite(ctx context.Context, id backend.ViewID, by string, v
 		return plan{}, err
 	}
 	now := m.facts.Now()
-	custodians := now.Custodians(id)
-	t, err := checkWrite(now, custodians, id, by, values, exact)
+	t, err := checkWrite(now, id, by, values, exact)
 	if err != nil {
 		release()
 		return plan{}, err
 	}
 	t.release = release
 	return plan{kind: "set-confdb", summary: fmt.Sprintf("Set confdb through %q", id), tx: t,
-		tasks: m.writeTasks(now, custodians, t)}, nil
+		tasks: m.writeTasks(now, t)}, nil
 }
 
-func checkWrite(now *facts.Facts, custodians []facts.Connection, id backend.ViewID, by string, values map[string]any,
-	exact bool) (*transaction, error) {
+func checkWrite(now *facts.Facts, id backend.ViewID, by string, values map[string]any, exact bool) (*transaction, error) {
 	schema, err := now.Schema(id)
 	if err != nil {
 		return nil, err
 	}
+	custodians := now.Custodians(id)
 	t := newTransaction(id, schema, by, now.Bag(schema.ID()), Event{Values: values})
 	t.tx.Exact = exact
 	if err := t.tx.Write(id.View, values); err != nil {
@@ -127,8 +126,9 @@ var (
 
 // writeTasks plans a write as snapd 2.77 does: change-view and save-view hooks of the custodians, commit, observe-view hooks of
 // snaps whose views may show what was written, except the snap that asked.
-func (m *Manager) writeTasks(now *facts.Facts, custodians []facts.Connection, t *transaction) []task {
+func (m *Manager) writeTasks(now *facts.Facts, t *transaction) []task {
 	tasks := []task{clearOnError}
+	custodians := now.Custodians(t.view)
 	for _, at := range custodians {
 		if now.HasHook(at.Snap, "change-view-"+at.Plug) {
 			tasks = append(tasks, m.viewHook(t, at, "change"))
