@@ -278,7 +278,8 @@ func (f *Fleet) eachReferring(ctx context.Context, targets *snapshot, secret str
 }
 
 // SetSecret sets or removes a named secret and wakes the held polls of the devices that it concerns, of which it returns the
-// number. It checks the value first in each layer that refers to the secret, as Set checks the layer. Errors: *TargetError,
+// number. It checks the value first in each layer that refers to the secret, as Set checks the layer, except that a device's
+// layer needs no report that it fits without one. Errors: *TargetError,
 // *LayerError, *UsedError, those of Store.ChangeSecret.
 func (f *Fleet) SetSecret(ctx context.Context, change SecretChange) (ShownSecret, int, error) {
 	preview, after, err := f.checkSecret(ctx, &change, 0)
@@ -326,11 +327,22 @@ func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) 
 	}
 	var layers []LayerName
 	change.Uses = Uses{}
+	fits := map[string]bool{} // configurations of device layers that the schema takes whatever the device shows
 	err = f.eachReferring(ctx, before, change.Name, func(layer Layer) error {
 		layers = append(layers, layer.Name)
 		change.Uses.add(layer)
 		if change.Remove {
 			return nil
+		}
+		if layer.Name.IsDevice() {
+			fit, known := fits[layer.Config.text]
+			if !known {
+				fit = f.checkOn(Config{}, layer, after) == nil
+				fits[layer.Config.text] = fit
+			}
+			if fit {
+				return nil
+			}
 		}
 		return f.checkIn(ctx, layer, after)
 	})
@@ -380,6 +392,11 @@ func (f *Fleet) checkIn(ctx context.Context, layer Layer, targets *snapshot) err
 		}
 		return err
 	}
+	return f.checkOn(below, layer, targets)
+}
+
+// checkOn checks a layer on top of a configuration.
+func (f *Fleet) checkOn(below Config, layer Layer, targets *snapshot) error {
 	config, err := targets.named.config(layer.Config)
 	if err == nil {
 		err = f.checkTarget(below, config)

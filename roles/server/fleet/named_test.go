@@ -79,6 +79,9 @@ func TestNamedSecretsMerge(t *testing.T) {
 	if err != nil || strings.Contains(view.Report.Config.String(), "xyzzy") {
 		t.Errorf("operators see %s, %v", view.Report.Config, err)
 	}
+	if _, err := w.secret("key", `"new"`); err != nil {
+		t.Errorf("what one device shows is in the way: %v", err)
+	}
 }
 
 // TestNamedSecretsRace changes a secret and a layer that names it at the same time.
