@@ -19,6 +19,7 @@ type device struct {
 	number int
 	id     uuid.UUID
 	signer *sign.Signer // nil for one that does not sign
+	kind   kind
 
 	mu      sync.Mutex // guards what follows, and is held during an exchange: a device does one thing at a time
 	config  serverapi.Config
@@ -36,11 +37,15 @@ func newDevice(number int, signer *sign.Signer) *device {
 }
 
 // registration is the body that registers the device.
-func (d *device) registration(publicKey, token string) ([]byte, error) {
+func (d *device) registration(publicKey, token string, labels map[string][]string) ([]byte, error) {
+	own := map[string]string{"simulated": "yes", "tenth": fmt.Sprint(d.number % 10)}
+	for name, values := range labels {
+		own[name] = values[d.number%len(values)]
+	}
 	return encode(serverapi.RegisterRequest{
 		IPAddress:    fmt.Sprintf("10.%d.%d.%d", d.number>>16&255, d.number>>8&255, d.number&255),
 		PublicKeyRSA: publicKey, Arch: "amd64", EnrolmentToken: token,
-		Labels: map[string]string{"simulated": "yes", "tenth": fmt.Sprint(d.number % 10)},
+		Labels: own,
 	})
 }
 
@@ -66,21 +71,36 @@ func (d *device) poll(change bool) ([]byte, error) {
 	return body, err
 }
 
-// apply takes an offer as control does when all is well; the lock is held. It tells whether there is something to report.
-func (d *device) apply(offer serverapi.Offer, now time.Time) error {
+// apply takes an offer as control does, and as the device's kind has it; the lock is held. It tells whether there is something
+// to report.
+func (d *device) apply(offer serverapi.Offer, now time.Time) (news bool, err error) {
 	hash, err := offer.Config.Hash()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if offer.Hash != "" && offer.Hash != hash {
-		return fmt.Errorf("revision %d has the hash %s, and not %s as the server says", offer.Revision, hash, offer.Hash)
+		return false, fmt.Errorf("revision %d has the hash %s, and not %s as the server says", offer.Revision, hash, offer.Hash)
 	}
-	d.config = d.config.Merge(offer.Config)
+	attempted := serverapi.Attempted{Revision: offer.Revision, Outcome: serverapi.Applied, At: now.Unix()}
+	switch d.kind {
+	case refusing:
+		attempted.Outcome, attempted.Reason = serverapi.Refused, "the device is simulated, and refuses every target"
+	case failing:
+		attempted.Outcome, attempted.Reason = serverapi.Failed, "the device is simulated, and can apply no target"
+	default:
+		d.config = d.config.Merge(offer.Config)
+		d.report.Running = &serverapi.Running{Revision: offer.Revision, Hash: hash}
+	}
+	if d.kind == drifting {
+		d.config = d.config.Merge(otherValue(offer.Config))
+	}
+	if last := d.report.Attempted; attempted.Outcome != serverapi.Applied && last != nil && last.Revision == offer.Revision {
+		return false, nil // the server offers it again
+	}
 	d.report.Sequence++
-	d.report.Running = &serverapi.Running{Revision: offer.Revision, Hash: hash}
-	d.report.Attempted = &serverapi.Attempted{Revision: offer.Revision, Outcome: serverapi.Applied, At: now.Unix()}
+	d.report.Attempted = &attempted
 	d.body = nil
-	return nil
+	return true, nil
 }
 
 // A prepared request is its text, which names the body that it was made for.

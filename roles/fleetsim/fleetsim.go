@@ -37,10 +37,12 @@ type Config struct {
 	Wait     time.Duration // for which devices ask polls to be held back; 0 for not at all
 	Lines    int           // connections; 0 for 64, or one for each device where they wait
 	Unsigned bool
-	Changed  bool          // each poll reports something new
-	Token    string        // for enrolment
-	Seed     uint64        // the same one makes the same devices
-	Timeout  time.Duration // of a request; 0 for 10 seconds
+	Changed  bool   // each poll reports something new
+	Token    string // for enrolment
+	Odd      Odd
+	Labels   map[string][]string // of the devices; the values of a name in turn
+	Seed     uint64              // the same one makes the same devices
+	Timeout  time.Duration       // of a request; 0 for 10 seconds
 
 	// Acknowledged is told which report of a device, by its number, the server has answered; nil for nobody. Only with
 	// Changed, where the number is the count of packets that the device reports as sent through eth0.
@@ -58,7 +60,8 @@ func command(env *roles.Env) *cli.Command {
 			"devices, and a server does not register them twice. Exit status: 0 if no poll failed, else 1.",
 		UsageText: "aspects-poc fleet-sim --devices 1000 --server-url http://127.0.0.1:8000\n" +
 			"aspects-poc fleet-sim --devices 1000 --rate 2000 --duration 30s --json\n" +
-			"aspects-poc fleet-sim --devices 10000 --wait 60s",
+			"aspects-poc fleet-sim --devices 10000 --wait 60s\n" +
+			"aspects-poc fleet-sim --devices 2000 --refuse 2% --fail 1% --drift 1% --silent 5% --label site=berlin",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "server-url", Aliases: []string{"server"}, Value: "http://127.0.0.1:8000", Usage: "`URL` of the server"},
 			&cli.StringFlag{Name: "ca", Usage: "`FILE` with the CA certificates to trust instead of the system's"},
@@ -72,6 +75,12 @@ func command(env *roles.Env) *cli.Command {
 			&cli.IntFlag{Name: "connections", Usage: "`NUMBER` of connections that devices share (default: 64)"},
 			&cli.BoolFlag{Name: "unsigned", Usage: "do not sign requests"},
 			&cli.BoolFlag{Name: "changed", Usage: "change the report for each poll"},
+			&cli.StringFlag{Name: "refuse", Usage: "`SHARE` of the devices that refuse targets, such as 2%"},
+			&cli.StringFlag{Name: "fail", Usage: "`SHARE` of the devices that cannot apply targets"},
+			&cli.StringFlag{Name: "drift", Usage: "`SHARE` of the devices that run another value than they apply"},
+			&cli.StringFlag{Name: "silent", Usage: "`SHARE` of the devices that register and never poll"},
+			&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE`, a label of the devices, with the prefix device.; may be " +
+				"repeated; devices take the values of a KEY in turn"},
 			&cli.StringFlag{Name: "enrolment-token", Usage: "enrolment `TOKEN`, for a server that asks for one"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` from which the devices' keys are made"},
 			&cli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
@@ -90,7 +99,14 @@ func simulate(env *roles.Env, c *cli.Context) error {
 		Lines: c.Int("connections"), Unsigned: c.Bool("unsigned"), Changed: c.Bool("changed"),
 		Token: c.String("enrolment-token"), Seed: c.Uint64("seed"),
 	}
-	if err := config.check(); err != nil {
+	var err error
+	if config.Odd, err = parseOdd(c.String); err == nil {
+		config.Labels, err = parseLabels(c.StringSlice("label"))
+	}
+	if err == nil {
+		err = config.check()
+	}
+	if err != nil {
 		return roles.Usagef("%s", err)
 	}
 	if roles.IsTerminal(env.Stderr) {
@@ -139,5 +155,5 @@ func (c Config) check() error {
 		return fmt.Errorf("invalid value %q for --wait: servers hold polls back for %d seconds at most", c.Wait,
 			serverapi.MaxWait)
 	}
-	return nil
+	return c.Odd.check(c.Devices)
 }

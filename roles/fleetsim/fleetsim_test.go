@@ -20,6 +20,7 @@ import (
 	"aspects-poc/roles/fleetsim"
 	"aspects-poc/roles/server"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/operator"
 )
 
 // TestMain lets tests start this program as a server of its own.
@@ -228,6 +229,35 @@ func TestDevicesComeInSync(t *testing.T) {
 	}
 }
 
+// Shares of the devices refuse, fail, drift and stay silent, and the server shows them so.
+func TestOddDevices(t *testing.T) {
+	under := serve(t, filepath.Join(t.TempDir(), "server.db"), "127.0.0.1:0")
+	under.setTarget(4)
+	simulate(t, fleetsim.Config{Server: under.url, Devices: 20, Rate: 40, Duration: time.Second, Lines: 8, Seed: 3, Timeout: time.Minute,
+		Odd:    fleetsim.Odd{Refuse: 0.15, Fail: 0.01, Drift: 0.1, Silent: 0.2},
+		Labels: map[string][]string{"site": {"berlin", "potsdam"}}})
+	for state, want := range map[string]int{serverapi.StateRefused: 3, serverapi.StateFailed: 1, serverapi.StateDrifted: 2,
+		serverapi.StateNew: 4, serverapi.StateInSync: 10} {
+		if got := under.devices(state); got != want {
+			t.Errorf("%d devices are %s, want %d", got, state, want)
+		}
+	}
+	client, err := operator.New(under.url, operator.Options{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	labelled := 0
+	for _, err := range client.Devices(t.Context(), operator.Filter{Selector: "device.site=potsdam"}) {
+		if labelled++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if labelled != 10 {
+		t.Errorf("%d devices have the second value of the label, want 10", labelled)
+	}
+}
+
 func TestWaitingDevicesAreTold(t *testing.T) {
 	under := serve(t, filepath.Join(t.TempDir(), "server.db"), "127.0.0.1:0")
 	done := make(chan fleetsim.Summary, 1)
@@ -258,6 +288,10 @@ func TestCommand(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"--devices", "0"}, 2, "", `invalid value "0" for --devices`},
+		{[]string{"--refuse", "2"}, 2, "", `invalid value "2" for --refuse: want a percentage such as 2%`},
+		{[]string{"--fail", "100%", "--drift", "60%"}, 2, "", "more devices than there are"},
+		{[]string{"--silent", "100%"}, 2, "", "no device that polls"},
+		{[]string{"--label", "site"}, 2, "", "want KEY=VALUE"},
 		{[]string{"--rate", "-1"}, 2, "", `invalid value "-1" for --rate: want 0 or more`},
 		{[]string{"--server", "nowhere"}, 2, "", `cannot use "nowhere" as server URL`},
 		{[]string{"--rate", "5", "--wait", "5s"}, 2, "", "--rate is for polls that are due at a time"},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -142,10 +143,11 @@ func (f *fleet) inParallel(ctx context.Context, phase string, do func(context.Co
 func (f *fleet) register(ctx context.Context) error {
 	keys := newRing(f.config.Devices, f.config.Seed)
 	f.devices = make([]*device, f.config.Devices)
-	for i := range f.devices {
+	for i, kind := range f.config.Odd.kinds(f.config.Devices, f.config.Seed) {
 		f.devices[i] = newDevice(i, nil)
+		f.devices[i].kind = kind
 	}
-	return f.inParallel(ctx, "registered", func(ctx context.Context, line *line, d *device) error {
+	err := f.inParallel(ctx, "registered", func(ctx context.Context, line *line, d *device) error {
 		key := keys.key(d.number)
 		public, err := key.publicPEM()
 		if err != nil {
@@ -156,7 +158,7 @@ func (f *fleet) register(ctx context.Context) error {
 				return err
 			}
 		}
-		body, err := d.registration(public, f.config.Token)
+		body, err := d.registration(public, f.config.Token, f.config.Labels)
 		if err != nil {
 			return err
 		}
@@ -183,6 +185,8 @@ func (f *fleet) register(ctx context.Context) error {
 		d.id = answer.UUID
 		return nil
 	})
+	f.devices = slices.DeleteFunc(f.devices, func(d *device) bool { return d.kind == silent })
+	return err
 }
 
 // learn takes in what the server asks of devices.
@@ -328,8 +332,11 @@ func (f *fleet) poll(ctx context.Context, line *line, d *device, made prepared, 
 				f.tally.failed("an answer that is not a fleet server's")
 				return
 			}
-			if err := d.apply(offer, now); err != nil {
+			news, err := d.apply(offer, now)
+			if err != nil {
 				f.tally.failed(err.Error())
+			}
+			if !news {
 				return
 			}
 			due = now

@@ -115,7 +115,7 @@ func (s Summary) writeText(out io.Writer) error {
 		fmt.Fprintf(&text, " of %.0f that were due", s.Due)
 	}
 	fmt.Fprintf(&text, "\nlatency: p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, max %.1f ms\n", s.P50, s.P95, s.P99, s.Max)
-	fmt.Fprintf(&text, "%d targets applied, %d polls failed\n", s.Offers, s.Failed)
+	fmt.Fprintf(&text, "%d targets offered, %d polls failed\n", s.Offers, s.Failed)
 	for _, word := range slices.SortedFunc(maps.Keys(s.Errors), func(a, b string) int { return s.Errors[b] - s.Errors[a] }) {
 		fmt.Fprintf(&text, "  %d: %s\n", s.Errors[word], word)
 	}
