@@ -42,7 +42,7 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 			}
 		}
 		return list
-	case "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY":
+	case "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY", "SECRET":
 	default:
 		return nil
 	}
@@ -62,6 +62,13 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 		return deviceWords(ctx, client, "", typed)
 	case "LAYER":
 		return layerWords(ctx, client, typed)
+	case "SECRET":
+		if secrets, err := client.Secrets(ctx); err == nil {
+			for _, secret := range secrets {
+				list = append(list, roles.Candidate{Word: secret.Name, About: strings.Join(secret.Layers, ", ")})
+			}
+		}
+		return list
 	case "SELECTOR", "KEY":
 		return labelWords(ctx, client, typed)
 	}

@@ -75,6 +75,9 @@ func isSecret(object map[string]any) bool {
 // literal returns a value in a line.
 func literal(value any) string {
 	if object, is := value.(map[string]any); is && isSecret(object) {
+		if name, _ := object["$secret"].(string); len(object) == 1 && name != "set" {
+			return "(secret " + name + ")"
+		}
 		return "(secret)"
 	}
 	text, err := encode(value)

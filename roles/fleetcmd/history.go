@@ -16,7 +16,7 @@ func history(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "history", Usage: "list changes of layers and labels, the newest first", ArgsUsage: "[LAYER]",
 		Description: "Lists the changes of all layers and of devices' labels, or of one LAYER. The layer devices/ID has the " +
-			"changes of the device's labels, too.",
+			"changes of the device's labels, too; secrets/NAME has those of a named secret.",
 		UsageText: "aspects-poc fleet history --limit 20\naspects-poc fleet history labels/berlin",
 		Flags:     []cli.Flag{&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of changes at most; 0: all"}},
 	}, 0, 1, func(s *session, args []string) error {
@@ -25,7 +25,11 @@ func history(env *roles.Env) *cli.Command {
 			return roles.Usagef("invalid value \"%d\" for --limit: must not be negative", limit)
 		}
 		layer := ""
-		if len(args) > 0 {
+		switch {
+		case len(args) == 0:
+		case strings.HasPrefix(args[0], "secrets/"):
+			layer = args[0]
+		default:
 			var err error
 			if layer, err = s.layer(args[0]); err != nil {
 				return err
@@ -119,7 +123,7 @@ func (s *session) lastSet() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if entry.Action != "labels" {
+		if entry.Action != "labels" && !strings.HasPrefix(entry.Layer, "secrets/") {
 			return entry.Revision, nil
 		}
 	}

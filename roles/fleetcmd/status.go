@@ -54,35 +54,59 @@ const flagWait = "wait"
 func status(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "status", Usage: "count devices by state, and say what needs a person",
-		Description: "Counts the devices in each state, and says which of them need a person. With --wait it first waits " +
-			"until each device runs its target; it does not wait for silent, pending and revoked devices. It fails " +
-			"when a device has refused or failed, and exits with 3 when the time is over.",
+		Description: "Counts the devices in each state, or those of a selector, and says which of them need a person. With --wait " +
+			"it first waits until each device runs its target; it does not wait for silent, pending and revoked devices. It " +
+			"fails when a device has refused or failed, and exits with 3 when the time is over.",
 		UsageText: "aspects-poc fleet status\n" +
 			"aspects-poc fleet status --wait 5m -l stage=canary",
 		Flags: []cli.Flag{
+			selectorFlag(),
 			&cli.DurationFlag{Name: flagWait, Usage: "longest `DURATION` to wait until all devices run their targets"},
-			&cli.StringFlag{Name: flagSelector, Aliases: []string{"l"}, Usage: "with --wait: wait for the devices of this `SELECTOR`"},
 		},
 	}, 0, 0, func(s *session, _ []string) error {
 		if s.c.Duration(flagWait) < 0 {
 			return roles.Usagef("invalid value %q for --%s: must not be negative", s.c.Duration(flagWait), flagWait)
 		}
-		if s.c.String(flagSelector) != "" && !s.c.IsSet(flagWait) {
-			return roles.Usagef("--%s is for --%s: to see these devices, say %s fleet devices", flagSelector, flagWait, roles.Program)
-		}
 		var waited error
+		selector := s.c.String(flagSelector)
 		if s.c.IsSet(flagWait) {
-			if waited = s.settled(s.c.String(flagSelector), s.c.Duration(flagWait)); waited != nil && !isVerdict(waited) {
+			if waited = s.settled(selector, s.c.Duration(flagWait)); waited != nil && !isVerdict(waited) {
 				return waited
 			}
 		}
 		summary, err := s.client.Summary(s)
+		if err == nil && (selector != "" || s.c.IsSet(flagWait)) { // the server's counts may be some seconds old
+			summary, err = s.count(summary, selector)
+		}
 		if err != nil {
 			return err
 		}
 		return errors.Join(s.out.printOne(statusShape{s.client.URL(), summary, attentions(summary)}, s.client.URL(),
 			func() error { return s.printStatus(summary) }), waited)
 	})
+}
+
+// count returns a summary with the counts of a selector's devices as they are now.
+func (s *session) count(summary serverapi.Summary, selector string) (serverapi.Summary, error) {
+	counted := serverapi.Summary{States: map[string]int{}, Waiting: summary.Waiting, Revision: summary.Revision}
+	for _, state := range states {
+		counted.States[state] = 0
+	}
+	for device, err := range s.client.Devices(s, operator.Filter{Selector: selector}) {
+		if err != nil {
+			return serverapi.Summary{}, err
+		}
+		counted.Devices++
+		counted.States[device.State]++
+		if device.Silent {
+			counted.Silent++
+		}
+		if device.Cloned {
+			counted.Cloned++
+		}
+		counted.Revision = max(counted.Revision, device.Desired.Revision)
+	}
+	return counted, nil
 }
 
 func (s *session) printStatus(summary serverapi.Summary) error {

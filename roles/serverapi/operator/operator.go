@@ -221,6 +221,26 @@ func (c *Client) TryLayer(ctx context.Context, change LayerChange) (serverapi.Dr
 	return send[serverapi.DryRun](ctx, c, change.call("?dry-run=true"))
 }
 
+// Secrets lists the named secrets, without their values.
+func (c *Client) Secrets(ctx context.Context) ([]serverapi.Secret, error) {
+	answer, err := get[serverapi.Secrets](ctx, c, "list the secrets", "/secrets/")
+	return answer.Secrets, err
+}
+
+func secretPath(name string) string { return "/secrets/" + url.PathEscape(name) + "/" }
+
+// SetSecret makes or replaces a named secret. The value is JSON.
+func (c *Client) SetSecret(ctx context.Context, name string, value json.RawMessage) (serverapi.SecretSet, error) {
+	return send[serverapi.SecretSet](ctx, c, serverapi.Call{Op: "set the secret " + name, Method: http.MethodPut,
+		Path: secretPath(name), Body: serverapi.SecretRequest{Value: value}})
+}
+
+// DeleteSecret removes a named secret that no layer refers to.
+func (c *Client) DeleteSecret(ctx context.Context, name string) error {
+	_, err := c.base.Do(ctx, serverapi.Call{Op: "delete the secret " + name, Method: http.MethodDelete, Path: secretPath(name)})
+	return err
+}
+
 // History lists changes, the newest first, without configurations: those of a layer, or all for "".
 func (c *Client) History(ctx context.Context, layer string, page int) iter.Seq2[serverapi.HistoryEntry, error] {
 	query := url.Values{"limit": {strconv.Itoa(min(page, pageSize))}}
