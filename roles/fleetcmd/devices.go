@@ -144,6 +144,14 @@ func reason(a *serverapi.Attempted) string {
 	return a.Path + ": " + a.Reason
 }
 
+// devicesOf says how many devices there are.
+func devicesOf(number int) string {
+	if number == 1 {
+		return "1 device"
+	}
+	return strconv.Itoa(number) + " devices"
+}
+
 func labelsOf(labels map[string]string) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

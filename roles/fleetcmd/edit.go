@@ -222,7 +222,7 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	}
 	if s.c.Bool("dry-run") {
 		return s.out.printOne(trial, layer.Layer, func() error {
-			s.out.line("%s would change the targets of %d devices", shortLayer(layer.Layer), trial.Devices)
+			s.out.line("%s would change the targets of %s", shortLayer(layer.Layer), devicesOf(trial.Devices))
 			s.printTrial(trial)
 			return nil
 		})
@@ -236,7 +236,7 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 			s.out.line("%s does not differ: it stays at revision %d", shortLayer(layer.Layer), stored.Revision)
 			return nil
 		}
-		s.out.line("%s is now revision %d; the targets of %d devices change", shortLayer(layer.Layer), stored.Revision, trial.Devices)
+		s.out.line("%s is now revision %d; it changes the targets of %s", shortLayer(layer.Layer), stored.Revision, devicesOf(trial.Devices))
 		s.printTrial(trial)
 		return nil
 	})

@@ -78,7 +78,7 @@ func runLogin(env *roles.Env, c *cli.Context, server string) error {
 	if err := b.write(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.Stdout, "Logged in to %s as context %s: %d devices\n", normal, plain.Line(name), summary.Devices)
+	_, err = fmt.Fprintf(env.Stdout, "Logged in to %s as context %s: %s\n", normal, plain.Line(name), devicesOf(summary.Devices))
 	return err
 }
 

@@ -86,8 +86,8 @@ func secretSet(env *roles.Env) *cli.Command {
 			return err
 		}
 		return s.out.printOne(set, set.Name, func() error {
-			s.out.line("the secret %s is now revision %d, digest %s; the targets of %d devices change", set.Name, set.Revision, set.Digest,
-				set.Devices)
+			s.out.line("the secret %s is now revision %d, digest %s; it changes the targets of %s", set.Name, set.Revision, set.Digest,
+				devicesOf(set.Devices))
 			return nil
 		})
 	})

@@ -110,7 +110,7 @@ func (s *session) count(summary serverapi.Summary, selector string) (serverapi.S
 }
 
 func (s *session) printStatus(summary serverapi.Summary) error {
-	s.out.line("%s: %d devices, revision %d", s.client.URL(), summary.Devices, summary.Revision)
+	s.out.line("%s: %s, revision %d", s.client.URL(), devicesOf(summary.Devices), summary.Revision)
 	for _, state := range states {
 		if count := summary.States[state]; count > 0 || state == serverapi.StateInSync {
 			shown := stateOf(serverapi.Device{State: state})

@@ -20,19 +20,18 @@ const (
 	lastPause  = 30 * time.Second
 )
 
-// follow calls do for each event, over broken connections, until it returns false or an error, or the user interrupts. After a
-// break it adds an event "lost".
+// follow calls do for each event, over broken connections, until it returns false or an error, or the user interrupts. When
+// it has connected again it adds an event "lost".
 func (s *session) follow(do func(serverapi.Event) (more bool, err error)) error {
-	pause := firstPause
+	pause, more := firstPause, true
 	for again := false; ; again = true {
-		connected := func() {
+		var failed error
+		connected := func() bool {
 			s.say("following %s", s.client.URL())
-			pause = firstPause
-		}
-		if again {
-			if more, err := do(serverapi.Event{Kind: "lost"}); err != nil || !more {
-				return err
+			if pause = firstPause; again {
+				more, failed = do(serverapi.Event{Kind: "lost"})
 			}
+			return more && failed == nil
 		}
 		for event, err := range s.client.Events(s, connected) {
 			if s.Err() != nil {
@@ -45,9 +44,12 @@ func (s *session) follow(do func(serverapi.Event) (more bool, err error)) error 
 				s.say("interrupted, still trying: %s", err)
 				break
 			}
-			if more, err := do(event); err != nil || !more {
-				return err
+			if more, failed = do(event); failed != nil || !more {
+				break
 			}
+		}
+		if failed != nil || !more {
+			return failed
 		}
 		select {
 		case <-s.Done():

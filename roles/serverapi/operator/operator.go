@@ -276,8 +276,8 @@ func (c *Client) Restore(ctx context.Context, revision int64) (serverapi.History
 const quiet = 45 * time.Second
 
 // Events returns the changes from now on, until the context or the connection ends; the last element has the error.
-// Connected is called when the server follows.
-func (c *Client) Events(ctx context.Context, connected func()) iter.Seq2[serverapi.Event, error] {
+// Connected is called when the stream has begun; if it returns false, there are no events.
+func (c *Client) Events(ctx context.Context, connected func() bool) iter.Seq2[serverapi.Event, error] {
 	return func(yield func(serverapi.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -292,8 +292,8 @@ func (c *Client) Events(ctx context.Context, connected func()) iter.Seq2[servera
 		lines := bufio.NewScanner(stream)
 		for first := true; lines.Scan(); first = false {
 			silence.Reset(quiet)
-			if first {
-				connected()
+			if first && !connected() {
+				return
 			}
 			data, is := strings.CutPrefix(lines.Text(), "data: ")
 			if !is {
