@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 type world struct {
 	t      *testing.T
 	rules  *fleet.Fleet
+	server *httptest.Server
 	url    string
 	tokens map[string]string
 	env    map[string]string
@@ -91,9 +92,9 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(api.New(w.rules, api.Options{Gate: gate}))
-	t.Cleanup(server.Close)
-	w.url = server.URL
+	w.server = httptest.NewServer(api.New(w.rules, api.Options{Gate: gate}))
+	t.Cleanup(w.server.Close)
+	w.url = w.server.URL
 	return w
 }
 
@@ -506,6 +507,28 @@ func TestWatch(t *testing.T) {
 	}
 	close(stop)
 	<-ended
+}
+
+// TestBrokenStream: the command connects again, and says that changes may be missing.
+func TestBrokenStream(t *testing.T) {
+	t.Parallel()
+	w := loggedIn(t)
+	done := make(chan string, 1)
+	go func() {
+		code, stdout, stderr := w.fleet("events", "--count", "1")
+		done <- fmt.Sprint(code, " ", stdout, stderr)
+	}()
+	for {
+		select {
+		case said := <-done:
+			if !strings.HasPrefix(said, "0 lost") || strings.Count(said, "following") != 2 || !strings.Contains(said, "interrupted, still trying") {
+				t.Error(said)
+			}
+			return
+		case <-time.After(200 * time.Millisecond):
+			w.server.CloseClientConnections()
+		}
+	}
 }
 
 // TestWait: what does not come has an exit code of its own.
