@@ -26,7 +26,7 @@ var Role = roles.Role{
 	Tool:    true,
 }
 
-// Config is what a fleet does.
+// Config is what a fleet does. It has many fields because each is a flag, which tests and benchmarks set on their own.
 type Config struct {
 	Server   string        // URL
 	CAFile   string        // of certificates to trust; "" means the system's
