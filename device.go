@@ -29,7 +29,7 @@ func all() []roles.Role {
 
 func kit(*roles.Env) []*cli.Command {
 	var list []*cli.Command
-	for _, name := range []string{"lint", "build", "show", "new", "serve", "dev", "run", "test", "assertion"} {
+	for _, name := range []string{"lint", "build", "show", "new", "serve", "dev", "run", "test", "assertion", "generate"} {
 		list = append(list, roles.Elsewhere("registry "+name))
 		list[len(list)-1].Name = name
 	}
