@@ -249,13 +249,19 @@ func TestFirstTokenAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	half, _ := access.NewToken(access.Operate)
-	if err := os.WriteFile(state+".token", []byte(half), 0o600); err != nil {
-		t.Fatal(err)
+	leftover := filepath.Join(filepath.Dir(state), ".fleet.db.token.123")
+	for _, path := range []string{state + ".token", leftover} {
+		if err := os.WriteFile(path, []byte(half), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	started := run(t, append(flags[3:], "--operators", "token")...)
 	text, err := os.ReadFile(state + ".token")
 	if err != nil || string(text) == half || !strings.Contains(started.more, state+".token") {
 		t.Errorf("the token is %q as before, %v; it says %q", text, err, started.more)
+	}
+	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file of a killed write is still there: %v", err)
 	}
 	if got := ask(t, http.DefaultClient, "GET", started.url+"/devices/", strings.TrimSpace(string(text)), ""); got != 200 {
 		t.Errorf("with the token: %d", got)

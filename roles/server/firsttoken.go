@@ -56,6 +56,13 @@ func makeFirstToken(ctx context.Context, tokens access.Store, file string) error
 	if guarded, err := tokens.Guarded(ctx); err != nil || guarded {
 		return err
 	}
+	left, err := durable.Leftovers(file) // of a server that was killed here
+	for _, path := range left {
+		err = errors.Join(err, durable.Remove(path))
+	}
+	if err != nil {
+		return fail(err)
+	}
 	text, digest := access.NewToken(access.Operate)
 	err = regular.Check(file)
 	if err == nil {
