@@ -37,8 +37,9 @@ func secretSet(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "set", Usage: "set a named secret from standard input or a file", ArgsUsage: "NAME",
 		Description: "Reads a value and stores it as a named secret. The value is a text, of which one newline at the end is " +
-			"removed; with --json it is a JSON value of any type but null. Each layer that refers to the secret gets the new value, and the " +
-			"command refuses one that the confdb-schema does not take there. Nobody can read the value again.",
+			"removed; with --json it is a JSON value of any type but null. Each layer that refers to the secret gets " +
+			"the new value, and the command refuses one that the confdb-schema does not take there. Nobody can read " +
+			"the value again.",
 		UsageText: "aspects-poc server secret set vpn < vpn.key\n" +
 			"aspects-poc server secret set vpn --file vpn.key",
 		SkipFlagParsing: true, // flags may follow the name

@@ -68,8 +68,8 @@ func (h *handlers) putSecret(c echo.Context) error {
 	}})
 	var refused *problem
 	if errors.As(err, &refused) && refused.Errors != nil {
-		return fieldProblem(serverapi.FieldProblem{Field: wholeBody, Message: "must be a JSON object with one member, value, and no name twice; " +
-			"more is not said, because it might quote the secret"})
+		return fieldProblem(serverapi.FieldProblem{Field: wholeBody, Message: "must be a JSON object with one member, value, " +
+			"and no name twice; more is not said, because it might quote the secret"})
 	}
 	if err != nil {
 		return err

@@ -318,7 +318,7 @@ func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) 
 	case change.Remove && present.Revision == 0:
 		return Preview{}, nil, ErrUnknownSecret
 	case present.Revision == 0 && len(before.Secrets) >= MostSecrets:
-		return Preview{}, nil, &LayerError{"name", fmt.Sprintf("would be that of one secret more than the %d that there may be; delete others first",
+		return Preview{}, nil, &LayerError{"name", fmt.Sprintf("is new, and there may be %d secrets at most; delete one first",
 			MostSecrets)}
 	}
 	after, err := before.withSecret(*change)
@@ -378,7 +378,8 @@ func (f *Fleet) checkValue(change SecretChange) error {
 	case len(change.Value.text) > MaxSecretSize:
 		return &LayerError{valueMember, fmt.Sprintf("must not be longer than %d bytes", MaxSecretSize)}
 	case change.Value.has(secretMember), change.Value.has(sealedMember):
-		return &LayerError{valueMember, "must not have a member " + secretMember + " or " + sealedMember + ": a secret refers to no other"}
+		return &LayerError{valueMember, "must not have a member " + secretMember + " or " + sealedMember +
+			": a secret refers to no other"}
 	}
 	return nil
 }
