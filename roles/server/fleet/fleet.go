@@ -16,11 +16,9 @@ package fleet
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"aspects-poc/roles/server/fleet/seal"
@@ -87,10 +85,8 @@ type Fleet struct {
 	secrets *secrets
 	options Options
 
-	targets   atomic.Pointer[snapshot]
-	reading   sync.Mutex   // held during a refresh of the snapshot
-	begun     atomic.Int64 // number of refreshes that have begun
-	shared    bool         // other servers may use the store
+	targets   targeting
+	shared    bool // other servers may use the store
 	known     *known
 	sightings sightings
 	clones    clones
@@ -115,6 +111,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	}
 	f := &Fleet{store: stored{store, names, seals}, names: names, secrets: newSecrets(names, seals), options: options,
 		known: newKnown(options.Remembered)}
+	f.targets.store, f.targets.log = f.store, options.Log
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()
 	}
@@ -123,7 +120,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	f.waiting.limit, f.waiting.serve = options.MaxWaiting, func() { f.serve(background) }
 	changes, err := store.Changes(background)
 	if err == nil {
-		err = f.refresh(ctx)
+		err = f.targets.refresh(ctx)
 	}
 	if err != nil {
 		stop()
@@ -187,11 +184,11 @@ func (f *Fleet) follow(ctx context.Context, changes <-chan Notice) {
 		switch notice.Kind {
 		case Lost:
 			f.known.forgetAll()
-			f.refreshUntil(ctx)
+			f.targets.refreshUntil(ctx)
 			f.waiting.wakeAll()
 		case TargetChanged:
 			if f.targets.Load().Revision < notice.Revision {
-				f.refreshUntil(ctx)
+				f.targets.refreshUntil(ctx)
 			}
 			f.waiting.wakeAll()
 		case DevicesChanged:
@@ -215,77 +212,12 @@ func (f *Fleet) concern(devices []uuid.UUID) {
 // the stored device and in the report now. It may be newer than this server's present one, because another server may have
 // received a change first. An older target must neither be offered to a device that runs a later one, nor judge its report.
 func (f *Fleet) targetOf(ctx context.Context, device Device, now Report) (*snapshot, Target, error) {
-	targets, err := f.targetsSince(ctx, max(device.OwnRevision, device.Verdict.Revision, now.Running.Revision, now.Attempted.Revision))
+	targets, err := f.targets.since(ctx, max(device.OwnRevision, device.Verdict.Revision, now.Running.Revision, now.Attempted.Revision))
 	if err != nil {
 		return nil, Target{}, err
 	}
 	target, err := targets.of(device)
 	return targets, target, err
-}
-
-// targetsSince returns the snapshot. It refreshes the snapshot first if the revision is later. One refresh is enough, because
-// a device may report a revision that does not exist.
-func (f *Fleet) targetsSince(ctx context.Context, revision int64) (*snapshot, error) {
-	begun := f.begun.Load()
-	if targets := f.targets.Load(); revision <= targets.Revision {
-		return targets, nil
-	}
-	f.reading.Lock()
-	defer f.reading.Unlock()
-	// A refresh that began after this call serves this call too.
-	if targets := f.targets.Load(); revision <= targets.Revision || f.begun.Load() > begun {
-		return targets, nil
-	}
-	err := f.read(ctx)
-	return f.targets.Load(), err
-}
-
-// refresh reads the targets from the store and makes them the snapshot.
-func (f *Fleet) refresh(ctx context.Context) error {
-	f.reading.Lock()
-	defer f.reading.Unlock()
-	return f.read(ctx)
-}
-
-// read is refresh for a caller that holds the lock reading.
-func (f *Fleet) read(ctx context.Context) error {
-	f.begun.Add(1)
-	targets, err := f.store.Targets(ctx)
-	if err != nil {
-		return err
-	}
-	next, err := newSnapshot(targets)
-	if err != nil {
-		return err
-	}
-	if last := f.targets.Load(); last != nil {
-		next.follow(last)
-	}
-	f.targets.Store(next)
-	return nil
-}
-
-// refreshUntil refreshes the snapshot, and tries again until it succeeds or ctx ends: devices must not get targets that are
-// known to be old.
-func (f *Fleet) refreshUntil(ctx context.Context) {
-	pause := 100 * time.Millisecond
-	for {
-		err := f.refresh(ctx)
-		if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
-			return
-		}
-		if !errors.Is(err, ErrOutage) { // of which the store tells
-			f.options.Log.Error("cannot read the targets that have changed; trying again", "error", err, "after", pause.String())
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-			if pause = min(2*pause, 10*time.Second); errors.Is(err, ErrOutage) {
-				pause = min(pause, 500*time.Millisecond) // a store that is away refuses at once
-			}
-		}
-	}
 }
 
 // Events returns notices of changes, each after this Fleet has processed it, until the context ends. See Store.Changes.

@@ -66,7 +66,7 @@ func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 // catchUp reads the targets that a stored change has changed.
 func (f *Fleet) catchUp(ctx context.Context, revision int64) {
 	if f.targets.Load().Revision < revision {
-		if err := f.refresh(context.WithoutCancel(ctx)); err != nil {
+		if err := f.targets.refresh(context.WithoutCancel(ctx)); err != nil {
 			f.options.Log.Error("cannot read the targets that have changed; the notice of it will do so", "error", err)
 		}
 	}

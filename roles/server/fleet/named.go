@@ -217,7 +217,7 @@ func listed(layers []LayerName) string {
 
 // Secrets returns the named secrets, sorted by name, and the layers that refer to each.
 func (f *Fleet) Secrets(ctx context.Context) ([]ShownSecret, error) {
-	if err := f.refresh(ctx); err != nil {
+	if err := f.targets.refresh(ctx); err != nil {
 		return nil, err
 	}
 	targets := f.targets.Load()
@@ -247,7 +247,7 @@ func (s *secrets) named(secret Secret, named namedSecrets) ShownSecret {
 
 // SecretRevision returns the revision of a named secret; 0 for none.
 func (f *Fleet) SecretRevision(ctx context.Context, name string) (int64, error) {
-	err := f.refresh(ctx)
+	err := f.targets.refresh(ctx)
 	return f.targets.Load().secret(name).Revision, err
 }
 
@@ -307,7 +307,7 @@ func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) 
 	if err := f.checkValue(*change); err != nil {
 		return Preview{}, nil, err
 	}
-	if err := f.refresh(ctx); err != nil {
+	if err := f.targets.refresh(ctx); err != nil {
 		return Preview{}, nil, err
 	}
 	before := f.targets.Load()
@@ -424,7 +424,7 @@ func (f *Fleet) refer(ctx context.Context, change *Change) error {
 	if len(names) == 0 {
 		return nil
 	}
-	if err := f.refresh(ctx); err != nil { // another server may have set one
+	if err := f.targets.refresh(ctx); err != nil { // another server may have set one
 		return err
 	}
 	targets := f.targets.Load()

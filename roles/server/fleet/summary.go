@@ -65,7 +65,7 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 	for _, group := range groups {
 		newest = max(newest, group.Own, group.Verdict.Revision)
 	}
-	targets, err := f.targetsSince(ctx, newest)
+	targets, err := f.targets.since(ctx, newest)
 	if err != nil {
 		return Summary{}, err
 	}

@@ -1,0 +1,88 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A targeting has the present snapshot, and reads a new one from the store when it is asked to.
+type targeting struct {
+	store stored
+	log   *slog.Logger
+
+	snapshot atomic.Pointer[snapshot]
+	reading  sync.Mutex   // held during a refresh
+	begun    atomic.Int64 // number of refreshes that have begun
+}
+
+// Load returns the present snapshot.
+func (t *targeting) Load() *snapshot { return t.snapshot.Load() }
+
+// since returns the snapshot. It refreshes the snapshot first if the revision is later. One refresh is enough, because
+// a device may report a revision that does not exist.
+func (t *targeting) since(ctx context.Context, revision int64) (*snapshot, error) {
+	begun := t.begun.Load()
+	if targets := t.Load(); revision <= targets.Revision {
+		return targets, nil
+	}
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	// A refresh that began after this call serves this call too.
+	if targets := t.Load(); revision <= targets.Revision || t.begun.Load() > begun {
+		return targets, nil
+	}
+	err := t.read(ctx)
+	return t.Load(), err
+}
+
+// refresh reads the targets from the store and makes them the snapshot.
+func (t *targeting) refresh(ctx context.Context) error {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	return t.read(ctx)
+}
+
+// read is refresh for a caller that holds the lock reading.
+func (t *targeting) read(ctx context.Context) error {
+	t.begun.Add(1)
+	targets, err := t.store.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	next, err := newSnapshot(targets)
+	if err != nil {
+		return err
+	}
+	if last := t.Load(); last != nil {
+		next.follow(last)
+	}
+	t.snapshot.Store(next)
+	return nil
+}
+
+// refreshUntil refreshes the snapshot, and tries again until it succeeds or ctx ends: devices must not get targets that are
+// known to be old.
+func (t *targeting) refreshUntil(ctx context.Context) {
+	pause := 100 * time.Millisecond
+	for {
+		err := t.refresh(ctx)
+		if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
+			return
+		}
+		if !errors.Is(err, ErrOutage) { // of which the store tells
+			t.log.Error("cannot read the targets that have changed; trying again", "error", err, "after", pause.String())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+			if pause = min(2*pause, 10*time.Second); errors.Is(err, ErrOutage) {
+				pause = min(pause, 500*time.Millisecond) // a store that is away refuses at once
+			}
+		}
+	}
+}
