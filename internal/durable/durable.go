@@ -11,7 +11,18 @@ import (
 )
 
 // Write replaces the file at path. Its folder must exist.
-func Write(path string, content []byte, mode os.FileMode) (err error) {
+func Write(path string, content []byte, mode os.FileMode) error {
+	return write(path, content, mode, os.Rename)
+}
+
+// Create makes the file at path. Its folder must exist. If there is a file already, it stays, and the error is
+// fs.ErrExist.
+func Create(path string, content []byte, mode os.FileMode) error {
+	return write(path, content, mode, os.Link) // unlike a renaming, it takes nobody's place
+}
+
+// write brings the content into a file beside path, and then into its place.
+func write(path string, content []byte, mode os.FileMode, place func(from, to string) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("cannot write %s: %w", path, err)
@@ -22,7 +33,7 @@ func Write(path string, content []byte, mode os.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) //nolint:errcheck // gone already if all went well
+	defer os.Remove(file.Name()) //nolint:errcheck // gone already after a renaming
 	_, err = file.Write(content)
 	if err == nil {
 		err = file.Chmod(mode)
@@ -33,7 +44,7 @@ func Write(path string, content []byte, mode os.FileMode) (err error) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(file.Name(), path); err != nil {
+	if err := place(file.Name(), path); err != nil {
 		return err
 	}
 	return syncDir(dir)

@@ -275,7 +275,7 @@ func (p *printer) fact(name string, values ...word) {
 			text += " " + p.painted(plain.Line(value.text), value.tone)
 		}
 	}
-	p.w.WriteString(strings.TrimRight(text, " ") + "\n") //nolint:errcheck // Flush returns the error
+	fmt.Fprintln(p.w, strings.TrimRight(text, " ")) //nolint:errcheck // Flush returns the error
 }
 
 // tablePage is the number of rows that are laid out together. The columns of the next rows are at least as wide.

@@ -89,6 +89,9 @@ func makeFirstToken(ctx context.Context, tokens access.Store, file string) error
 	}
 }
 
+// lockPatience is how long lockFolder waits. Another server needs some milliseconds for its token.
+const lockPatience = 10 * time.Second
+
 // lockFolder waits until no other process has this folder locked, and locks it.
 func lockFolder(ctx context.Context, path string) (release func(), err error) {
 	folder, err := os.Open(path)
@@ -96,13 +99,15 @@ func lockFolder(ctx context.Context, path string) (release func(), err error) {
 		return nil, err
 	}
 	release = func() { _ = folder.Close() } // closing unlocks
-	for {
+	for began := time.Now(); ; {
 		err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = poll.Sleep(ctx, 20*time.Millisecond)
-			if err == nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) && time.Since(began) < lockPatience {
+			if err = poll.Sleep(ctx, 20*time.Millisecond); err == nil {
 				continue
 			}
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errors.New("another process has it locked")
 		}
 		if err != nil {
 			release()

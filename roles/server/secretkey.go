@@ -66,16 +66,7 @@ func (f keyFile) create() (*seal.Ring, error) {
 		return nil, fail(err)
 	}
 	ring := seal.Random()
-	part, err := os.CreateTemp(filepath.Dir(f.path), ".secret-key-*") // of mode 0600
-	if err != nil {
-		return nil, fail(err)
-	}
-	defer func() { _ = os.Remove(part.Name()) }()
-	_, err = part.Write(ring.Text())
-	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
-		return nil, fail(err)
-	}
-	err = os.Link(part.Name(), f.path) // unlike a renaming, it takes nobody's place
+	err := durable.Create(f.path, ring.Text(), 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return f.read() // another process was faster
 	}
@@ -98,6 +89,13 @@ func (f keyFile) rotate(ring *seal.Ring) (*seal.Ring, error) {
 	}
 	if err := durable.Write(path, rotated.Text(), 0o600); err != nil {
 		return nil, fmt.Errorf("%w; nothing was changed", err)
+	}
+	left, err := durable.Leftovers(path) // with former keys, of processes that were killed
+	for _, file := range left {
+		err = errors.Join(err, durable.Remove(file))
+	}
+	if err != nil {
+		f.log.Warn("cannot remove copies of the key file that a killed process has left", "error", err)
 	}
 	return rotated, nil
 }
