@@ -306,7 +306,7 @@ func TestFirstTokenOfTwo(t *testing.T) {
 // TestLabelsOfToken registers a device that says it has the label of another line than its enrolment token.
 func TestLabelsOfToken(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "server.db")
-	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--enrolment", "token")
+	started := run(t, "--state", state, "--listen", "127.0.0.1:0", "--enrolment", "token", "--allow-unsigned")
 	token := createToken(t, state, "line-1", "--enrol", "--label", "site=line-1", "--label", "stage=")
 	device, _, publicKey := signing(t, started.url, 0)
 	request := serverapi.RegisterRequest{IPAddress: "::1", PublicKeyRSA: publicKey, Arch: "amd64", EnrolmentToken: token,
@@ -316,6 +316,26 @@ func TestLabelsOfToken(t *testing.T) {
 		known, err := device.Register(t.Context(), request)
 		if err != nil || !maps.Equal(known.Labels, want) {
 			t.Errorf("labels %v, %v; want %v", known.Labels, err, want)
+		}
+	}
+	// Where an operator has changed the labels of a device that did not sign, its token does not bring them back.
+	for i, patch := range []string{`{"site":"ops"}`, `{"site":null}`} {
+		device, _, publicKey := signing(t, started.url, i+1)
+		request.PublicKeyRSA = publicKey
+		known, err := client(t, started.url).Register(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ask(t, http.DefaultClient, "PATCH", started.url+"/devices/"+known.UUID.String()+"/labels/", "", patch); got != 200 {
+			t.Fatalf("the patch answers %d", got)
+		}
+		want := map[string]string{"stage": "", "device.site": "hq", "device.rack": "4"}
+		if i == 0 {
+			want["site"] = "ops"
+		}
+		again, err := device.Register(t.Context(), request)
+		if err != nil || again.UUID != known.UUID || !maps.Equal(again.Labels, want) {
+			t.Errorf("%s: labels %v, %v; want %v", patch, again.Labels, err, want)
 		}
 	}
 	_, stdout, _ := command(t, nil, "token", "list", "--json", "--config", "-", "--state", state)
@@ -504,6 +524,19 @@ func TestBeginsToSign(t *testing.T) {
 	refusedAs(t, "unsigned, from then on", err, serverapi.ProblemUnsigned)
 	_, err = plain.Register(t.Context(), request)
 	refusedAs(t, "registered unsigned, from then on", err, serverapi.ProblemUnsigned)
+
+	// A revoked key does not come back without a signature, either.
+	of := started.url + "/devices/" + known.UUID.String() + "/"
+	if got := ask(t, http.DefaultClient, "POST", of+"revoke/", "", ""); got != 200 {
+		t.Fatalf("revoke answers %d", got)
+	}
+	if got := ask(t, http.DefaultClient, "DELETE", of, "", ""); got != 204 {
+		t.Fatalf("delete answers %d", got)
+	}
+	for _, device := range []*serverapi.Client{plain, signed} {
+		_, err = device.Register(t.Context(), request)
+		refusedAs(t, "revoked and deleted", err, serverapi.ProblemRevoked)
+	}
 }
 
 // A page of another site whose name has been made to lead here gets nothing.

@@ -86,13 +86,10 @@ func (g *Gate) timely(input sign.Input, now time.Time) error {
 	}
 	now = now.Truncate(time.Second)
 	switch off := input.Created.Sub(now); {
-	case off.Abs() > g.options.Window:
-		word := "ahead of"
-		if off < 0 {
-			word = "behind"
-		}
-		return refuse("The request was signed at a time %s %s the server's clock, and %s is allowed", off.Abs(), word,
-			g.options.Window)
+	case off > ahead:
+		return refuse("The request was signed at a time %s ahead of the server's clock, and %s is allowed", off, ahead)
+	case off < -g.options.Window:
+		return refuse("The request was signed at a time %s behind the server's clock, and %s is allowed", -off, g.options.Window)
 	case input.Created.Before(g.started):
 		return refuse("The request was signed before this server started")
 	case !input.Expires.IsZero() && input.Expires.Before(now):

@@ -13,8 +13,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// DefaultWindow is the largest difference between a request's time and the server's clock.
+// DefaultWindow is by how much a request's time may be behind the server's clock.
 const DefaultWindow = 5 * time.Minute
+
+// ahead is by how much a request's time may be ahead of the server's clock. It is short, because a server that starts knows
+// nothing of earlier requests, and refuses those from before its start by their time.
+const ahead = 2 * time.Second
 
 // Options configures a Gate.
 type Options struct {

@@ -26,7 +26,7 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, said fleet.Lab
 			return fleet.Device{}, err
 		}
 		// A device that registers again, because it missed the answer, does not use the token again.
-		known, err := h.fleet.DeviceByKey(ctx, keyID)
+		known, err := h.fleet.DeviceByKey(ctx, fleet.KeyID(identity.PublicKeyRSA)) // a revoked key is refused unsigned, too
 		if err == nil {
 			if err := h.gate.Again(keyID, holder(known)); err != nil {
 				return fleet.Device{}, err
@@ -73,7 +73,7 @@ func labelsOf(said, token fleet.Labels) (fleet.Labels, error) {
 }
 
 // beginToSign records that a device signs from now on. Somebody without the private key may have registered its public key
-// before: the device gets the labels of its own registration. It keeps the labels that operators gave it.
+// before: the device gets the labels of its own registration; see fleet.Relabel for those that an operator has changed.
 func (h *handlers) beginToSign(
 	ctx context.Context, device fleet.Device, keyID, publicKey string, labels fleet.Labels,
 ) (fleet.Device, error) {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -223,7 +223,8 @@ func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status) (Vie
 }
 
 // Relabel replaces the labels that a device says of itself, sets the others of a registration, and returns all of them. Call it
-// when the device has proved that an earlier registration, which was not signed, is its own.
+// when the device has proved that an earlier registration, which was not signed, is its own. If an operator has changed the
+// device's labels since that registration, the others stay as they are: nobody knows of a single label who set or removed it.
 func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (Labels, error) {
 	after := Labels{}
 	for name, value := range device.Labels {
@@ -231,18 +232,40 @@ func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (
 			after[name] = value
 		}
 	}
-	maps.Copy(after, registered)
+	relabeled, err := f.relabeled(ctx, device.ID)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range registered {
+		if !relabeled || strings.HasPrefix(name, SaidPrefix) {
+			after[name] = value
+		}
+	}
 	if name, err := after.Check(); err != nil {
 		return nil, &LabelError{Name: name, Err: err}
 	}
 	if len(after) == 0 {
 		after = nil
 	}
-	_, err := f.store.SetLabels(ctx, device.ID, device.Labels, after, Authorship{By: "registration", At: f.options.Now()})
+	_, err = f.store.SetLabels(ctx, device.ID, device.Labels, after, Authorship{By: "registration", At: f.options.Now()})
 	if err == nil {
 		f.concern([]uuid.UUID{device.ID})
 	}
 	return after, err
+}
+
+// relabeled tells whether a device's labels were changed since it registered.
+func (f *Fleet) relabeled(ctx context.Context, id uuid.UUID) (bool, error) {
+	for below := int64(0); ; {
+		list, err := f.store.History(ctx, DeviceLayer(id), below, scanRows)
+		if err != nil || len(list) == 0 {
+			return false, err
+		}
+		if slices.ContainsFunc(list, func(entry Entry) bool { return entry.Action == Relabeled }) {
+			return true, nil
+		}
+		below = list[len(list)-1].Revision
+	}
 }
 
 // SetKey gives a device another public key in the place of the one that it has. It returns ErrStale when the device has

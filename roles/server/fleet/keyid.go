@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -19,6 +20,9 @@ func KeyID(publicKey string) string {
 	sum := sha256.Sum256(der)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
+
+// Names returns the KeyID of the device's public key, whether the device signs or not.
+func (d Device) Names() string { return cmp.Or(d.KeyID, KeyID(d.PublicKeyRSA)) }
 
 // SameKey returns what is the same for all ways of writing an RSA public key: PKIX or PKCS #1, with headers or without,
 // whatever the ends of lines and the white space are. What is no such key stands for itself.

@@ -69,7 +69,7 @@ type devices interface {
 	// nothing, also for two calls at the same time. Devices without a key are all different. Add stores ID, Registered,
 	// Identity, KeyID, Labels and Status; LastSeen is the time of the registration. It returns ErrExists if the UUID or
 	// the key belongs to another device, and ErrPendingFull if the device is Pending and mostPending devices are (0: no limit).
-	// It returns ErrRevoked if the key is one of RevokedKeys.
+	// It returns ErrRevoked if the key is one of RevokedKeys, also for a device that does not sign.
 	Add(ctx context.Context, device Device, mostPending int) (kept Device, err error)
 	// Device returns a device with its own layer, or ErrUnknownDevice.
 	Device(ctx context.Context, id uuid.UUID) (Device, error)

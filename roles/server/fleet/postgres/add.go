@@ -134,6 +134,7 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*group.Job[add], added m
 		address, keys, arch []rows.Text
 		digests             [][]byte
 		keyIDs              []*string
+		names               []string
 		status              []int16
 		labels              []string
 	)
@@ -146,18 +147,21 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*group.Job[add], added m
 		arch = append(arch, rows.Text(device.Arch))
 		digests = append(digests, rows.Digest(device.PublicKeyRSA))
 		keyIDs = append(keyIDs, rows.NullIfEmpty(device.KeyID))
+		names = append(names, device.Names())
 		status = append(status, int16(device.Status))
 		labels = append(labels, device.Labels.String())
 	}
 	found, err := tx.Query(ctx, `WITH new AS (
 				INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels)
-				SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
-					$8::smallint[], $9::text[]) AS new (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels)
-				WHERE NOT EXISTS (SELECT 1 FROM revoked_keys r WHERE r.key_id = new.key_id)
+				SELECT uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels
+				FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[], $8::smallint[],
+					$9::text[], $10::text[])
+					AS new (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id, status, labels, name)
+				WHERE NOT EXISTS (SELECT 1 FROM revoked_keys r WHERE r.key_id = new.name)
 				ON CONFLICT DO NOTHING RETURNING id, uuid, registered
 			), report AS (INSERT INTO reports (device) SELECT id FROM new),
 			standing AS (INSERT INTO standings (device, last_seen) SELECT id, registered FROM new)
-			SELECT uuid FROM new`, ids, registered, address, keys, arch, digests, keyIDs, status, labels)
+			SELECT uuid FROM new`, ids, registered, address, keys, arch, digests, keyIDs, status, labels, names)
 	if err != nil {
 		return err
 	}
@@ -182,9 +186,9 @@ func (s *Store) inTheWay(ctx context.Context, device fleet.Device) (fleet.Device
 		if err == nil || !rows.Refusal(err) {
 			return kept, err
 		}
-		if err := allowed(ctx, s.pool(), device.KeyID); err != nil {
-			return fleet.Device{}, err
-		}
+	}
+	if err := allowed(ctx, s.pool(), device.Names()); err != nil {
+		return fleet.Device{}, err
 	}
 	return fleet.Device{}, fleet.ErrExists
 }

@@ -157,7 +157,7 @@ func (s *Store) knownKey(ctx context.Context, digest []byte) (fleet.Device, bool
 // called by the writer.
 func (s *Store) insertDevice(ctx context.Context, device fleet.Device, digest []byte) (id int64, err error) {
 	result, err := s.writer.addDevice.ExecContext(ctx, device.ID[:], device.Registered.Unix(), device.IPAddress,
-		device.PublicKeyRSA, device.Arch, digest, rows.NullIfEmpty(device.KeyID))
+		device.PublicKeyRSA, device.Arch, digest, rows.NullIfEmpty(device.KeyID), device.Names())
 	var refused *sqlite.Error
 	switch {
 	case err == nil:

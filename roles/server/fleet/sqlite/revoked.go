@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -23,7 +22,7 @@ func allowed(ctx context.Context, db querier, keyID string) error {
 
 // keepRevoked records the key of a revoked device that is about to be removed. It is called by the writer.
 func keepRevoked(ctx context.Context, conn *sql.Conn, device fleet.Device, at time.Time) error {
-	keyID := cmp.Or(device.KeyID, fleet.KeyID(device.PublicKeyRSA))
+	keyID := device.Names()
 	if keyID == "" {
 		return nil // it signs nothing
 	}

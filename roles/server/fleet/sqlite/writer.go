@@ -87,7 +87,7 @@ func (w *writer) statements() []query {
 		// first copy the row into a table of its own.
 		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id)" +
 			" VALUES (CASE WHEN EXISTS (SELECT 1 FROM devices WHERE key_digest = ?6)" +
-			" OR EXISTS (SELECT 1 FROM revoked_keys WHERE key_id = ?7) THEN NULL ELSE ?1 END, ?2, ?3, ?4, ?5, ?6, ?7)"},
+			" OR EXISTS (SELECT 1 FROM revoked_keys WHERE key_id = ?8) THEN NULL ELSE ?1 END, ?2, ?3, ?4, ?5, ?6, ?7)"},
 		{&w.addReports, "INSERT INTO reports (device, config, at)" +
 			" SELECT id, CAST('{}' AS BLOB), 0 FROM devices WHERE id BETWEEN ? AND ?"},
 		{&w.addStandings, "INSERT INTO standings (device, status, label_set, own_revision, state, verdict_revision, last_seen)" +

@@ -141,6 +141,12 @@ func keepsRevokedKeys(t *testing.T, store fleet.Store) {
 		is(t, err, fleet.ErrRevoked)
 	}
 	refused(stolen)
+	for _, text := range append(waysOfWriting(t, unsigned.PublicKeyRSA), unsigned.PublicKeyRSA) {
+		again := Device(t)
+		again.PublicKeyRSA, again.KeyID = text, ""
+		_, err := store.Add(t.Context(), again, 0)
+		is(t, err, fleet.ErrRevoked)
+	}
 	unsigned.KeyID = fleet.KeyID(unsigned.PublicKeyRSA)
 	refused(unsigned)
 	add(t, store, active) // it was not revoked
