@@ -302,11 +302,11 @@ func TestReasonsStayLeftOut(t *testing.T) {
 		}
 		return layer.Revision
 	}
-	sequence, at := 0, 0
+	sequence, at, shown := 0, 0, "{}"
 	report := func(revision int64, where, reason string) {
 		sequence++
-		s.call("POST", "/poll/", fmt.Sprintf(`{"uuid":%q,"config":{},"report":{"sequence":%d,"attempted":{"revision":%d,"outcome":"failed",`+
-			`"path":%q,"reason":%q,"at":%d}}}`, s.device, sequence, revision, where, reason, at))
+		s.call("POST", "/poll/", fmt.Sprintf(`{"uuid":%q,"config":%s,"report":{"sequence":%d,"attempted":{"revision":%d,"outcome":"failed",`+
+			`"path":%q,"reason":%q,"at":%d}}}`, s.device, shown, sequence, revision, where, reason, at))
 	}
 	shows := func(wantPath, wantReason string) {
 		t.Helper()
@@ -367,6 +367,81 @@ func TestReasonsStayLeftOut(t *testing.T) {
 	at++
 	report(fourth+3, "", "the file has "+canary+"-7") // it was in Berlin then
 	shows("", leftOut)
+	at++
+	shown = secret(7, 5) // a guess does not tell what is left out
+	report(fourth+3, "", "no file")
+	shows("", leftOut)
+}
+
+// TestGuessesInReports has a device report the secret of others, and compares all digests that operators see.
+func TestGuessesInReports(t *testing.T) {
+	s := newSafe(t)
+	other, err := s.rules.Register(t.Context(), fleet.Identity{IPAddress: "192.0.2.8", PublicKeyRSA: "other", Arch: "amd64"}, nil,
+		fleet.Active)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digests := regexp.MustCompile(`"?digest"?[:=]"?([\w-]{10})"?`)
+	seen := map[string]string{} // the place of a digest
+	show := func(place, answer string) {
+		t.Helper()
+		list := digests.FindAllStringSubmatch(answer, -1)
+		if len(list) == 0 {
+			t.Errorf("%s shows no digest: %s", place, answer)
+		}
+		for _, found := range list {
+			if at := seen[found[1]]; at != "" && at != place {
+				t.Errorf("%s and %s show the digest %s", at, place, found[1])
+			}
+			seen[found[1]] = place
+		}
+	}
+	same := func(place string) {
+		t.Helper()
+		count := 0
+		for _, at := range seen {
+			if at == place {
+				count++
+			}
+		}
+		if count != 1 {
+			t.Errorf("%s shows the same secret with %d digests", place, count)
+		}
+	}
+	show("secret", s.want(200, "PUT", "/secrets/pin/", `{"value":"`+canary+`"}`))
+	show("everyone", s.want(200, "PUT", "/targets/everyone/", tunnel(canary)))
+	show("berlin", s.want(200, "PUT", "/targets/labels/berlin/", `{"selector":"site=berlin",`+tunnel(canary)[1:]))
+	own := "/targets/devices/" + s.device + "/"
+	s.want(200, "PUT", own, `{"config":{"control-tunnel":{"secret-key":{"$secret":"pin"}}}}`)
+	for _, id := range []string{s.device, other.ID.String()} {
+		s.call("POST", "/poll/", `{"uuid":"`+id+`","config":{"control-tunnel":{"secret-key":"`+canary+`"}},"report":{"sequence":1,`+
+			`"running":{"revision":1,"hash":"`+canary+`"}}}`)
+		config, running, found := strings.Cut(s.want(200, "GET", "/devices/"+id+"/", ""), `"running"`)
+		if !found {
+			t.Fatalf("no running hash: %s", config)
+		}
+		hash, rest, _ := strings.Cut(running, "}")
+		show("running "+id, hash)
+		if report := config + rest; digests.MatchString(report) {
+			show("device "+id, report)
+		} else {
+			t.Errorf("no report: %s", report)
+		}
+		show("device "+id, s.want(200, "GET", "/devices/"+id+"/target/", "")) // the device gets this secret
+		same("device " + id)
+	}
+	show("secret", s.want(200, "GET", "/secrets/", ""))
+	show("secret", s.want(200, "GET", "/history/1/diff/", ""))
+	same("secret")
+	show("everyone", s.want(200, "GET", "/history/2/", ""))
+	show("everyone", s.want(200, "GET", "/targets/everyone/", ""))
+	same("everyone")
+	show("berlin", s.want(200, "POST", "/history/3/restore/", ""))
+	same("berlin")
+	page := s.want(200, "GET", "/page/devices/"+s.device+"/", "")
+	if strings.Contains(page, "differs") {
+		t.Errorf("the page tells of a difference: %s", page)
+	}
 }
 
 // TestNamedSecrets sets a secret that several layers refer to, in one place.
@@ -420,12 +495,13 @@ func TestNamedSecrets(t *testing.T) {
 		has(s.want(200, "GET", path, ""), `{"$secret":"vpn"}`)
 	}
 	explained := s.want(200, "GET", "/devices/"+s.device+"/target/?explain", "")
-	has(explained, `{"$secret":"vpn",`+digest+`}`, `"control-tunnel.secret-key":{"layer":"labels/berlin","revision":3}`)
+	ofDevice := regexp.MustCompile(`"digest":"[^"]+"`).FindString(explained)
+	has(explained, `{"$secret":"vpn",`+ofDevice+`}`, `"control-tunnel.secret-key":{"layer":"labels/berlin","revision":3}`)
 	has(s.want(200, "PUT", "/targets/everyone/?dry-run", `{"config":{"control-tunnel":{"secret-key":{"$secret":"vpn",`+digest+`}}}}`), `"devices":0`)
 	listed := s.want(200, "GET", "/secrets/", "")
 	has(listed, `"name":"vpn"`, digest, `"revision":1`, `"layers":["everyone","labels/berlin"]`)
 
-	has(s.want(200, "PUT", "/secrets/vpn/?dry-run", `{"value":"`+canary+`-2"}`), `"devices":1`, `"before":{"$secret":"vpn",`+digest, `"kind":"changed"`)
+	has(s.want(200, "PUT", "/secrets/vpn/?dry-run", `{"value":"`+canary+`-2"}`), `"devices":1`, `"before":{"$secret":"vpn",`+ofDevice, `"kind":"changed"`)
 	offered(canary + "-1")
 	set = s.want(200, "PUT", "/secrets/vpn/", `{"value":"`+canary+`-2"}`)
 	has(set, `"revision":4`, `"devices":1`)

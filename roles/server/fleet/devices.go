@@ -71,8 +71,7 @@ func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	view.Config, err = f.secrets.config(view.Config)
-	return view, err
+	return f.secrets.configs(view)
 }
 
 // DeviceByKey returns the device whose key this is, without its layer and what it reported. It returns ErrRevoked for the key
@@ -83,7 +82,7 @@ func (f *Fleet) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
 	return device, err
 }
 
-// view returns a device as operators see it, but for the configuration that it reported.
+// view returns a device as operators see it, but for the configurations: that of its target, and the one that it reported.
 func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
 	_, target, err := f.targetOf(ctx, device, Report{})
 	if err != nil {

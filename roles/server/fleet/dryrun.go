@@ -118,6 +118,14 @@ func (p *Preview) add(s *secrets, before, after *snapshot, device Device, change
 	if new, err = new.conceal(s); err != nil {
 		return err
 	}
-	p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: compare(old.tree, new.tree)})
+	_, was, err := old.on(s, device.ID)
+	if err != nil {
+		return err
+	}
+	_, is, err := new.on(s, device.ID)
+	if err != nil {
+		return err
+	}
+	p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: compare(was, is)})
 	return nil
 }

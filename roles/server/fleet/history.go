@@ -91,6 +91,9 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, 
 		return 0, &TargetError{Path: string(entry.Layer), Text: fmt.Sprintf("cannot restore %s: the history keeps no secrets; set the secret again",
 			entry.Layer)}
 	}
+	if entry, err = f.secrets.entry(entry); err != nil { // Set knows markers as operators see them
+		return 0, err
+	}
 	change := Change{Layer: Layer{Name: entry.Layer, Authorship: Authorship{By: by}}, Restores: revision}
 	if entry.After == nil {
 		change.Remove = true

@@ -131,7 +131,7 @@ func (f *Fleet) keepSecrets(ctx context.Context, change *Change) error {
 	if err != nil && !errors.Is(err, ErrUnknownLayer) {
 		return err
 	}
-	revealed, kept, missing, err := f.secrets.reveal(change.Config, present.Config)
+	revealed, kept, missing, err := f.secrets.reveal(change.Name, change.Config, present.Config)
 	if err != nil {
 		return err
 	}

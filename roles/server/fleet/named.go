@@ -51,6 +51,8 @@ func HistoryName(secret string) LayerName { return LayerName(secretNames + secre
 // IsSecret tells that it is no layer: it is the HistoryName of a secret.
 func (n LayerName) IsSecret() bool { return strings.HasPrefix(string(n), secretNames) }
 
+func (n LayerName) secret() (name string, is bool) { return strings.CutPrefix(string(n), secretNames) }
+
 // ReferenceTo returns the text with which a stored configuration refers to a secret; of "" the beginning of all such texts.
 func ReferenceTo(name string) string {
 	if name == "" {
@@ -240,7 +242,7 @@ func (f *Fleet) Secrets(ctx context.Context) ([]ShownSecret, error) {
 func (s *secrets) named(secret Secret, named namedSecrets) ShownSecret {
 	shown := ShownSecret{Name: secret.Name, Revision: secret.Revision, Authorship: secret.Authorship}
 	if value, there := named[secret.Name]; there {
-		shown.Digest = s.digestOf(value)
+		shown.Digest = s.show(ofName(secret.Name), "", s.digestOf(value))
 	}
 	return shown
 }

@@ -50,10 +50,11 @@ func (a Attempted) repeats(stored Attempted) bool {
 		(a.Reason == stored.Reason || stored.Reason == leftOut) && cutAt([]string{stored.Path}, a.Path) == stored.Path
 }
 
-// familiar is the secrets of a device that are known: those of all its layers, and those that it shows.
+// familiar is the secrets of a device that are known: those of all its layers, and those that it shows. Digests has only the
+// former: else a device could report guesses, and a reader would see from what is left out which of them is a secret.
 type familiar struct {
 	places, fragments []string
-	digests           map[string]bool
+	digests           map[string]bool // kept ones
 }
 
 func (k *familiar) quotedIn(text string) bool {
@@ -76,7 +77,9 @@ func (s *secrets) knownTo(target Target, report Report) (*familiar, error) {
 		}
 		known.places = append(known.places, s.places(tree)...)
 		known.fragments = append(known.fragments, s.fragments(tree)...)
-		s.each(tree, func(_, _ string, value any) any { known.digests[s.digestOf(value)] = true; return value })
+		if i > 0 {
+			s.each(tree, func(_, _ string, value any) any { known.digests[s.digestOf(value)] = true; return value })
+		}
 	}
 	return known, nil
 }

@@ -13,6 +13,8 @@ import (
 	"aspects-poc/registry/plan"
 	"aspects-poc/roles/server/fleet/seal"
 	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
 )
 
 // secrets are the values that the confdb-schema marks as secret. Operators never see them: the exported methods of Fleet
@@ -80,41 +82,53 @@ func (s *secrets) each(tree map[string]any, hide func(view, request string, valu
 	return shown
 }
 
-// tree returns a configuration that a device reported with markers in the place of secrets.
-func (s *secrets) tree(tree map[string]any) map[string]any {
-	if tree == nil || s.of == nil {
-		return tree
-	}
-	return s.each(tree, func(_, _ string, value any) any { return s.marker(value) })
+// marker returns the marker of a secret of a domain, at a place as of each.
+func (s *secrets) marker(in domain, view, request string, value any) map[string]any {
+	return markerOf(s.show(in, placeKey(view, request), s.digestOf(value)))
 }
 
-func (s *secrets) marker(value any) map[string]any {
-	return map[string]any{secretMember: setMark, digestMember: s.digestOf(value)}
+func markerOf(digest string) map[string]any {
+	return map[string]any{secretMember: setMark, digestMember: digest}
 }
 
-// ours is tree for layers and the history: these have references and markers of their own, which stay.
-func (s *secrets) ours(tree map[string]any) map[string]any {
-	if tree == nil || s.of == nil {
-		return tree
-	}
-	return s.each(tree, func(_, _ string, value any) any {
+// reported shows what a device reported: all that stands in the place of a secret is one.
+func (s *secrets) reported(id uuid.UUID) showing {
+	return func(view, request string, value any) any { return s.marker(ofDevice(id), view, request, value) }
+}
+
+// layered shows a layer or the history of one. References stay, and the history has markers with kept digests.
+func (s *secrets) layered(name LayerName) showing {
+	return func(view, request string, value any) any {
 		if _, is := asReference(value); is {
 			return value
 		}
-		if marker, _, is := isMarker(value); is && len(marker) == 2 { // of the history
-			return marker
+		if digest, is := keptDigest(value); is {
+			return markerOf(s.show(inLayer(name), placeKey(view, request), digest))
 		}
-		return s.marker(value)
-	})
+		return s.marker(inLayer(name), view, request, value)
+	}
 }
 
-// digestOf returns a short keyed digest, from which nobody can find the value by trial.
-func (s *secrets) digestOf(value any) string { return s.ring.Digest(plainText(value)) }
+// targeted shows the target of a device after conceal.
+func (s *secrets) targeted(id uuid.UUID) showing {
+	return func(view, request string, value any) any {
+		object, _ := value.(map[string]any)
+		digest, is := object[digestMember].(string)
+		switch _, refers := asReference(value); {
+		case !is && refers: // the secret is lost
+			return value
+		case !is || !IsSecret(object):
+			return s.marker(ofDevice(id), view, request, value)
+		}
+		return map[string]any{secretMember: object[secretMember], digestMember: s.show(ofDevice(id), placeKey(view, request), digest)}
+	}
+}
 
-// config is tree for a Config.
-func (s *secrets) config(config Config) (Config, error) { return s.shown(config, s.tree) }
+// A showing returns what operators see of a secret, at a place as of each.
+type showing func(view, request string, value any) any
 
-func (s *secrets) shown(config Config, show func(map[string]any) map[string]any) (Config, error) {
+// shown returns a configuration as operators see it.
+func (s *secrets) shown(config Config, show showing) (Config, error) {
 	if !slices.ContainsFunc(s.views, func(view string) bool { return strings.Contains(config.text, `"`+view+`":`) }) {
 		return config, nil
 	}
@@ -122,14 +136,14 @@ func (s *secrets) shown(config Config, show func(map[string]any) map[string]any)
 	if err != nil {
 		return Config{}, err
 	}
-	return configOf(show(tree))
+	return configOf(s.each(tree, show))
 }
 
 func (s *secrets) layer(layer Layer, err error) (Layer, error) {
 	if err != nil {
 		return Layer{}, err
 	}
-	layer.Config, err = s.shown(layer.Config, s.ours)
+	layer.Config, err = s.shown(layer.Config, s.layered(layer.Name))
 	return layer, err
 }
 
@@ -145,10 +159,6 @@ func (s *secrets) layers(list []Layer) ([]Layer, error) {
 }
 
 func (s *secrets) entry(entry Entry) (Entry, error) {
-	show := s.ours
-	if entry.Layer.IsSecret() {
-		show = s.value
-	}
 	for _, config := range []**Config{&entry.Before, &entry.After} {
 		if *config == nil {
 			continue
@@ -157,7 +167,12 @@ func (s *secrets) entry(entry Entry) (Entry, error) {
 		if err != nil {
 			return Entry{}, err
 		}
-		shown, err := configOf(show(tree))
+		if name, is := entry.Layer.secret(); is {
+			tree = s.value(name, tree)
+		} else {
+			tree = s.each(tree, s.layered(entry.Layer))
+		}
+		shown, err := configOf(tree)
 		if err != nil {
 			return Entry{}, err
 		}
@@ -166,16 +181,20 @@ func (s *secrets) entry(entry Entry) (Entry, error) {
 	return entry, nil
 }
 
-// value returns the value of a named secret with a marker in its place, if it is none already, as in most stores.
-func (s *secrets) value(tree map[string]any) map[string]any {
-	value, there := tree[valueMember]
-	if _, _, is := isMarker(value); !is && there {
-		tree[valueMember] = s.marker(value)
+// value returns the value of a named secret, of the history, with a marker in its place.
+func (s *secrets) value(name string, tree map[string]any) map[string]any {
+	if value, there := tree[valueMember]; there {
+		digest, is := keptDigest(value)
+		if !is {
+			digest = s.digestOf(value)
+		}
+		tree[valueMember] = markerOf(s.show(ofName(name), "", digest))
 	}
 	return tree
 }
 
-// conceal returns a composition with markers. It is made once.
+// conceal returns a composition with markers, which have kept digests: it is made once for all its devices. Its layers are as
+// operators see them, and so is its hash, which nobody can find from what they see.
 func (c *composition) conceal(s *secrets) (*composition, error) {
 	c.concealing.Lock()
 	defer c.concealing.Unlock()
@@ -184,10 +203,17 @@ func (c *composition) conceal(s *secrets) (*composition, error) {
 	}
 	shown := &composition{hash: c.hash}
 	var err error
-	if shown.config, err = s.shown(c.merged, s.ours); err != nil {
-		return nil, err
-	}
-	if shown.config, err = c.digested(s, shown.config); err != nil {
+	shown.config, err = s.shown(c.merged, func(_, _ string, value any) any {
+		name, is := asReference(value)
+		if !is {
+			return markerOf(s.digestOf(value))
+		}
+		if secret, there := c.named[name]; there {
+			return map[string]any{secretMember: name, digestMember: s.digestOf(secret)}
+		}
+		return value
+	})
+	if err != nil {
 		return nil, err
 	}
 	if shown.tree, err = shown.config.Tree(); err != nil {
@@ -205,21 +231,7 @@ func (c *composition) conceal(s *secrets) (*composition, error) {
 	return shown, nil
 }
 
-// digested adds digests to the references in a configuration.
-func (c *composition) digested(s *secrets, config Config) (Config, error) {
-	if len(config.references()) == 0 {
-		return config, nil
-	}
-	return config.edit("", func(value any, _ string) (any, bool, error) {
-		name, is := asReference(value)
-		if secret, there := c.named[name]; is && there {
-			return map[string]any{secretMember: name, digestMember: s.digestOf(secret)}, true, nil
-		}
-		return value, is, nil
-	})
-}
-
-// view returns a view of a device with markers, and without reasons that may quote a secret.
+// view returns a view of a device without its target's configuration, and without reasons that may quote a secret.
 func (s *secrets) view(view View) (View, error) {
 	plain := view.Target
 	shown, err := plain.composition.conceal(s)
@@ -228,23 +240,43 @@ func (s *secrets) view(view View) (View, error) {
 	}
 	view.differing = func() ([]string, error) { return s.differing(plain, view.Report.Config) }
 	view.Attempted = s.attempted(view.Attempted, plain.tree)
-	view.Running.Hash = s.running(view.Running.Hash, plain.Hash, shown.hash)
+	view.Running.Hash = s.running(view.ID, view.Running.Hash, plain.Hash, shown.hash)
 	view.Own = nil
-	view.Target.Config, view.Target.Hash, view.Target.Layers, view.Target.tree = shown.config, shown.hash, shown.layers, shown.tree
+	view.Target.Config, view.Target.Hash, view.Target.Layers, view.Target.tree = Config{}, shown.hash, shown.layers, nil
 	view.Target.composition = shown
 	return view, nil
 }
 
+// configs adds to a view what the device should have, and shows what it reported.
+func (s *secrets) configs(view View) (_ View, err error) {
+	if view.Config, err = s.shown(view.Config, s.reported(view.ID)); err != nil {
+		return View{}, err
+	}
+	target := &view.Target
+	target.Config, target.tree, err = target.composition.on(s, view.ID)
+	return view, err
+}
+
+// on returns the configuration of a concealed composition as operators see it on a device.
+func (c *composition) on(s *secrets, id uuid.UUID) (Config, map[string]any, error) {
+	config, err := s.shown(c.config, s.targeted(id))
+	if err != nil {
+		return Config{}, nil, err
+	}
+	tree, err := config.Tree()
+	return config, tree, err
+}
+
 // running returns the hash of what a device runs as operators see it: that of its target, or a keyed digest, because the
 // target of an earlier revision may have had a secret.
-func (s *secrets) running(hash, target, shown string) string {
+func (s *secrets) running(id uuid.UUID, hash, target, shown string) string {
 	switch {
 	case hash == target:
 		return shown
 	case hash == "" || len(s.views) == 0:
 		return hash
 	}
-	return "digest=" + s.digestOf(hash)
+	return "digest=" + s.show(runBy(id), "", s.digestOf(hash))
 }
 
 // differing lists the paths of values that contradict a target. A path ends at a secret.
@@ -377,7 +409,7 @@ func (s *secrets) marked(config Config) bool { return config.has(secretMember) }
 // reveal replaces the markers in a configuration by the present values of the layer that they stand for. A marker has to
 // stand where its secret stands, or elsewhere in the same list. kept tells whether there are some, and missing are the paths of
 // the others, sorted. References stay; the error is a *TargetError if the confdb-schema has no secret in the place of one.
-func (s *secrets) reveal(config, present Config) (_ Config, kept bool, missing []string, err error) {
+func (s *secrets) reveal(name LayerName, config, present Config) (_ Config, kept bool, missing []string, err error) {
 	layer, err := present.Tree()
 	if err != nil {
 		return Config{}, false, nil, err
@@ -388,7 +420,8 @@ func (s *secrets) reveal(config, present Config) (_ Config, kept bool, missing [
 	}
 	r := revealer{known: map[string]any{}, places: map[string]bool{}}
 	s.each(layer, func(view, request string, value any) any {
-		r.known[placeKey(view, request)+s.digestOf(value)] = value
+		place := placeKey(view, request)
+		r.known[place+s.show(inLayer(name), place, s.digestOf(value))] = value
 		return value
 	})
 	s.each(given, func(view, request string, value any) any {

@@ -3,7 +3,7 @@
 //
 // With one key, the same value at the same place always gives the same sealed text. So a store can compare values that
 // it cannot read. The nonce is a keyed hash of place and value (as in RFC 5297, SIV). Two equal texts show that the
-// value is the same, which the digests show anyway, and nothing else.
+// value is the same, and nothing else.
 package seal
 
 import (
@@ -45,10 +45,11 @@ type Ring struct{ keys []*key }
 
 // A key has what is derived of the bytes in a key file.
 type key struct {
-	bytes           []byte
-	id              string
-	aead            cipher.AEAD
-	nonces, digests []byte // keys of HMAC-SHA-256
+	bytes []byte
+	id    string
+	aead  cipher.AEAD
+
+	nonces, digests, shown []byte // keys of HMAC-SHA-256
 }
 
 const (
@@ -73,7 +74,8 @@ func newKey(text []byte) (*key, error) {
 		return nil, err
 	}
 	id := base64.RawURLEncoding.EncodeToString(derive("id")[:idSize])
-	return &key{bytes: bytes.Clone(text), id: id, aead: aead, nonces: derive("nonce"), digests: derive("digest")}, nil
+	return &key{bytes: bytes.Clone(text), id: id, aead: aead, nonces: derive("nonce"), digests: derive("digest"),
+		shown: derive("shown digest")}, nil
 }
 
 // Random returns a Ring with one new key.
@@ -145,11 +147,7 @@ func (r *Ring) Several() bool { return len(r.keys) > 1 }
 // Seal returns a value as text of base64url, which Open returns at the same place only.
 func (r *Ring) Seal(place string, value []byte) string {
 	key := r.keys[0]
-	hash := hmac.New(sha256.New, key.nonces)
-	_ = binary.Write(hash, binary.LittleEndian, int64(len(place))) // a hash takes all
-	hash.Write([]byte(place))
-	hash.Write(value)
-	nonce := hash.Sum(nil)[:nonceSize]
+	nonce := hashAt(key.nonces, place, value)[:nonceSize]
 	id, _ := base64.RawURLEncoding.DecodeString(key.id)
 	sealed := append(append(make([]byte, 0, idSize+nonceSize+len(value)+key.aead.Overhead()), id...), nonce...)
 	return base64.RawURLEncoding.EncodeToString(key.aead.Seal(sealed, nonce, value, []byte(place)))
@@ -187,7 +185,17 @@ func (r *Ring) Open(place, text string) ([]byte, error) {
 	return nil, ErrForged
 }
 
-// Digest returns a short digest of a value, from which nobody without the key can find the value by trial.
+// hashAt returns a keyed hash of a value at a place.
+func hashAt(key []byte, place string, value []byte) []byte {
+	hash := hmac.New(sha256.New, key)
+	_ = binary.Write(hash, binary.LittleEndian, int64(len(place))) // a hash takes all
+	hash.Write([]byte(place))
+	hash.Write(value)
+	return hash.Sum(nil)
+}
+
+// Digest returns a short digest of a value, from which nobody without the key can find the value by trial. It is the same at
+// all places, so nobody may see it: see Shown.
 func (r *Ring) Digest(value []byte) string { return r.keys[0].digest(value) }
 
 // Digests returns the digests of a value by all keys.
@@ -199,9 +207,19 @@ func (r *Ring) Digests(value []byte) []string {
 	return list
 }
 
+// Shown returns the digest that people see at a place in the place of one of Digest. Those of different places cannot be
+// compared.
+func (r *Ring) Shown(place, digest string) string {
+	return short(hashAt(r.keys[0].shown, place, []byte(digest)))
+}
+
 func (k *key) digest(value []byte) string {
-	const length = 10
 	hash := hmac.New(sha256.New, k.digests)
 	hash.Write(value)
-	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil))[:length]
+	return short(hash.Sum(nil))
+}
+
+func short(hash []byte) string {
+	const length = 10
+	return base64.RawURLEncoding.EncodeToString(hash)[:length]
 }

@@ -60,6 +60,9 @@ func TestRotated(t *testing.T) {
 	if ring.ID() == old.ID() || !ring.Has(old.ID()) || !ring.Several() || ring.Seal("here", []byte("1")) == sealed {
 		t.Error("the former key still seals")
 	}
+	if a, b := ring.Shown("a", "1"), ring.Shown("b", "1"); a == b || a != ring.Shown("a", "1") || a == ring.Digest([]byte("1")) {
+		t.Errorf("shown digests: %s, %s", a, b)
+	}
 	if digests := ring.Digests([]byte("1")); len(digests) != 2 || digests[0] != ring.Digest([]byte("1")) || digests[1] != old.Digest([]byte("1")) {
 		t.Error(digests)
 	}
