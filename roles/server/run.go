@@ -126,7 +126,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
 		Now: told.Now, Doubt: told.Doubt,
-		Missing: shown.Missing, Lot: lot,
+		Missing: shown.Missing, Lot: lot, Admitted: owe,
 		// Prometheus may send the parameters of its job to all targets: /metrics ignores them.
 		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
 			Handle: echo.WrapHandler(measured.Handler())}),
@@ -194,8 +194,11 @@ func parseSchema(name string) (json.RawMessage, error) {
 func start(lot *parking.Lot, handler http.Handler, config Config, release func()) (stop func() error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // only: a lot cannot park requests of HTTP/2
+	var callers visitors
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           watch(handler),
+		ConnContext:       callers.enter,
+		ConnState:         callers.leave,
 		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -210,6 +213,7 @@ func start(lot *parking.Lot, handler http.Handler, config Config, release func()
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), config.Drain)
 		defer cancel()
+		defer time.AfterFunc(min(sendTime, config.Drain/2), callers.close).Stop()
 		err := cmp.Or(server.Shutdown(ctx), lot.Shutdown(ctx))
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = errors.Join(fmt.Errorf("cannot stop in order: requests were still under way after %s (--drain)",

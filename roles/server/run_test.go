@@ -328,6 +328,33 @@ func TestStopGivesUp(t *testing.T) {
 	}
 }
 
+// TestStopLeavesUnknownCallers has requests that never end from callers that are not known: the server stops in order.
+func TestStopLeavesUnknownCallers(t *testing.T) {
+	started := run(t, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0", "--drain", "4s", "--allow-unsigned")
+	for _, request := range []string{
+		"POST /register/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+		"POST /poll/ HTTP/1.1\r\nHost: loc",
+	} {
+		connection, err := net.Dial("tcp", strings.TrimPrefix(started.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = connection.Close() }() // closed by the server
+		if _, err := io.WriteString(connection, request); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(request, "Expect") {
+			continue
+		}
+		if _, err := bufio.NewReader(connection).ReadString('\n'); err != nil { // 100 Continue: it is under way
+			t.Fatal(err)
+		}
+	}
+	if code, stderr := started.stop(); code != 0 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
 // telemetry is a target that the confdb-schema takes.
 func telemetry(rate int) serverapi.Config {
 	return serverapi.Config{"control-telemetry": map[string]any{"sample-rate": rate}}

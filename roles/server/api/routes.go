@@ -31,6 +31,8 @@ type Options struct {
 	Missing echo.HandlerFunc
 	// Observed is called after each answer, with the pattern of its route, except for held polls and streams; nil for none.
 	Observed func(method, route string, status int, took time.Duration)
+	// Admitted is called when an operator's request was let in, before its body is read; nil for none.
+	Admitted func(context.Context)
 	// Stopping ends streams, such as events; nil means never.
 	Stopping context.Context
 	// Lot is the listener of the server, which holds polls; nil means that their handlers wait.
@@ -48,7 +50,8 @@ type Options struct {
 type handlers struct {
 	fleet    *fleet.Fleet
 	gate     *access.Gate
-	limit    int64 // of bodies, in bytes
+	admitted func(context.Context) // nil for none
+	limit    int64                 // of bodies, in bytes
 	log      *slog.Logger
 	observed func(method, route string, status int, took time.Duration)
 	missing  echo.HandlerFunc // nil for none
@@ -122,7 +125,7 @@ func (h *handlers) api() []Route {
 
 // New returns the API of a fleet, with the documentation and the routes of Beside.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
-	h := &handlers{fleet: rules, gate: options.Gate, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
+	h := &handlers{fleet: rules, gate: options.Gate, admitted: options.Admitted, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
 		missing: options.Missing, now: options.Now, doubt: options.Doubt, streams: make(chan struct{}, mostStreams), lot: options.Lot,
 		turns: turns{free: cmp.Or(options.AtWork, defaultAtWork)}}
 	if h.limit == 0 {
@@ -186,7 +189,16 @@ func (h *handlers) require(right access.Right) echo.MiddlewareFunc {
 	if h.gate == nil {
 		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
 	}
-	return h.gate.Require(right, h.readBody)
+	checked := h.gate.Require(right, h.readBody)
+	if h.admitted == nil || right != access.Read && right != access.Write {
+		return checked
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return checked(func(c echo.Context) error {
+			h.admitted(c.Request().Context())
+			return next(c)
+		})
+	}
 }
 
 // author returns the caller's name for the history.
