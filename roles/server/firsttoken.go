@@ -10,16 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"aspects-poc/internal/durable"
 	"aspects-poc/internal/regular"
 	"aspects-poc/roles"
-	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet/postgres"
 
+	"github.com/gofrs/flock"
 	"github.com/urfave/cli/v2"
 )
 
@@ -48,7 +47,7 @@ func makeFirstToken(ctx context.Context, tokens access.Store, file string) error
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fail(err)
 	}
-	release, err := lockFolder(ctx, filepath.Dir(file))
+	release, err := lockBeside(ctx, file)
 	if err != nil {
 		return fail(err)
 	}
@@ -89,32 +88,25 @@ func makeFirstToken(ctx context.Context, tokens access.Store, file string) error
 	}
 }
 
-// lockPatience is how long lockFolder waits. Another server needs some milliseconds for its token.
+// lockPatience is how long lockBeside waits. Another server needs some milliseconds for its token.
 const lockPatience = 10 * time.Second
 
-// lockFolder waits until no other process has this folder locked, and locks it.
-func lockFolder(ctx context.Context, path string) (release func(), err error) {
-	folder, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	release = func() { _ = folder.Close() } // closing unlocks
-	for began := time.Now(); ; {
-		err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, syscall.EWOULDBLOCK) && time.Since(began) < lockPatience {
-			if err = poll.Sleep(ctx, 20*time.Millisecond); err == nil {
-				continue
-			}
-		}
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+// lockBeside waits until no other process has the file FILE.lock locked, and locks it. AppArmor lets a strict snap lock files,
+// and no folders.
+func lockBeside(ctx context.Context, file string) (release func(), err error) {
+	lock := flock.New(file+".lock", flock.SetPermissions(0o600))
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
 			err = errors.New("another process has it locked")
 		}
-		if err != nil {
-			release()
-			return nil, fmt.Errorf("cannot lock %s: %w", path, err)
-		}
-		return release, nil
+		return nil, fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}
+	return func() {
+		_ = os.Remove(lock.Path()) // a process that waited for it finds that there is a token
+		_ = lock.Unlock()          // closing the file unlocks it in any case
+	}, nil
 }
 
 // validTokenFile returns the file with the first operator's token, if that is valid now; else "". A database that was copied
