@@ -86,14 +86,40 @@ func (n *Names) Matches(view, request string) bool {
 	return n.schema.Matches(view, request, true) || n.schema.Matches(view, request, false)
 }
 
-// SecretStorage is Secret for a storage path of keys and indexes.
+// SecretStorage is Secret for a storage path of keys and indexes. The beginning of the path decides if the rest is malformed.
 func (n *Names) SecretStorage(storage string) bool {
-	at, err := path.ParseRequest(storage)
-	if err != nil {
-		return false
-	}
+	at, _ := beginning(storage)
 	_, along := n.schema.Storage().Along(at)
 	return along || n.schema.Storage().Secret(at)
+}
+
+// CutStorage returns a storage path without the keys and indexes that may be secret: those inside a secret or beside one. known
+// reports whether the storage schema has the path's first key.
+func (n *Names) CutStorage(storage string) (cut string, known bool) {
+	at, whole := beginning(storage)
+	for i := range at {
+		types, along := n.schema.Storage().Along(at[:i+1])
+		switch {
+		case i == 0 && len(types) == 0:
+			return storage, false
+		case along:
+			return at[:i].Bare(), true
+		}
+	}
+	if !whole && len(at) > 0 && n.SecretStorage(storage) {
+		return at.Bare(), true
+	}
+	return storage, len(at) > 0
+}
+
+// beginning parses a storage path, as far as it is well formed.
+func beginning(storage string) (at path.Path, whole bool) {
+	for rest := storage; rest != ""; rest = rest[:max(0, strings.LastIndexAny(rest, ".["))] {
+		if at, err := path.ParseRequest(rest); err == nil {
+			return at, rest == storage
+		}
+	}
+	return nil, storage == ""
 }
 
 func idOf(schema *confdb.Schema) registry.ViewID {

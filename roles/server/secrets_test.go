@@ -371,6 +371,37 @@ func TestReasonsStayLeftOut(t *testing.T) {
 	shown = secret(7, 5) // a guess does not tell what is left out
 	report(fourth+3, "", "no file")
 	shows("", leftOut)
+	long := set(`{"control-tunnel":{"secret-key":"` + canary + `<one>\n` + canary + `-two\n"},"control-telemetry":{"sample-rate":5}}`)
+	for _, test := range []struct {
+		revision                           int64
+		path, reason, wantPath, wantReason string
+	}{
+		{long, "", "the file has " + canary + `\u003cone\u003e`, "", leftOut},
+		{long, "", "the file has " + strings.ToUpper(canary) + "-TWO", "", leftOut},
+		{long, "", "the file has one line", "", "the file has one line"},
+		{long, "", "no <one> " + canary + "-t", "", leftOut},
+		{long, "tunnel.secret-key", "odd", "tunnel.secret-key", leftOut}, // as a device's engine says it
+		{long, "tunnel.secret-key." + canary, "odd", "tunnel.secret-key", leftOut},
+		{long, "tunnel", "odd", "tunnel", leftOut},
+		{long, "tunnel.interface", "odd", "tunnel.interface", "odd"},
+		{long, "network/control-tunnel.secret-key." + canary, "odd", "control-tunnel.secret-key", leftOut},
+		{long, "tunnel.secret-key", "expected string type but value was number", "tunnel.secret-key",
+			"expected string type but value was number"},
+		{long, "other." + canary + "-two", "odd", "", leftOut},
+		{long, "other.part", "odd", "other.part", "odd"},
+		{first, "control-tunnel.secret-key", `"` + canary + `-1": no matching rule`, "control-tunnel.secret-key", leftOut},
+		{first, "", `cannot set "auth.` + canary + `-1" through network/control-tunnel: no matching rule`, "", leftOut},
+		{first, "", canary + "-1: expected int type but value was string", "", leftOut},
+		{first, "other." + canary, "no matching rule", "", leftOut},
+		{long + 100, "", canary + "-1: no matching rule", "", leftOut},
+		{long + 100, "", "no matching rule", "", "no matching rule"},
+	} {
+		at++
+		report(test.revision, test.path, test.reason)
+		shows(test.wantPath, test.wantReason)
+		report(test.revision, test.path, test.reason) // again
+		shows(test.wantPath, test.wantReason)
+	}
 }
 
 // TestGuessesInReports has a device report the secret of others, and compares all digests that operators see.

@@ -42,6 +42,15 @@ func (n names) shortName(view string) string {
 	return plan.Short(n.schema, view)
 }
 
+// shortPath returns a path in a target with the short name of its view.
+func (n names) shortPath(path string) string {
+	view, request, inside := strings.Cut(path, ".")
+	if inside {
+		return n.shortName(view) + "." + request
+	}
+	return n.shortName(view)
+}
+
 // short returns a configuration with the views' short names. Where one view stands there in more spellings, they are
 // merged, and the short one has the last word: a target like that is refused, but what a device reports, or an old
 // database has, is as it is.

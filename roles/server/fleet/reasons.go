@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"aspects-poc/roles/server/fleet/quote"
 )
 
 // mostLooked is the number of entries of the history in which a poll looks for former secrets.
@@ -18,6 +20,7 @@ func (f *Fleet) withhold(ctx context.Context, last Device, report Report, target
 	if len(f.secrets.views) == 0 || attempt.Reason == "" && attempt.Path == "" {
 		return attempt, nil
 	}
+	attempt.Path = f.names.shortPath(attempt.Path)
 	if kept := last.Attempted; attempt.repeats(kept) {
 		attempt.Path, attempt.Reason = kept.Path, kept.Reason
 		return attempt, nil
@@ -26,39 +29,51 @@ func (f *Fleet) withhold(ctx context.Context, last Device, report Report, target
 	if err != nil {
 		return Attempted{}, err
 	}
-	leads := f.secrets.leads(attempt.Path)
+	leads, inSchema := f.secrets.leads(attempt.Path)
 	attempt.Path = cutAt(known.places, f.secrets.cut(attempt.Path))
+	said := attempt.Reason
+	if !inSchema { // the path can be any text
+		said += "\n" + attempt.Path
+	}
 	switch {
-	case attempt.Reason == "":
+	case said == "", inSchema && harmless.MatchString(said):
 		return attempt, nil
-	case leads && !harmless.MatchString(attempt.Reason), known.quotedIn(attempt.Reason):
-		attempt.Reason = leftOut
-		return attempt, nil
-	case harmless.MatchString(attempt.Reason):
-		return attempt, nil
+	case leads, known.quotedIn(said):
+		return attempt.without(inSchema), nil
 	}
 	former, err := f.formerSecrets(ctx, last, report, targets, target, known)
 	if former {
-		attempt.Reason = leftOut
+		attempt = attempt.without(inSchema)
 	}
 	return attempt, err
+}
+
+// without returns an attempt without its reason, and without its path unless that stays.
+func (a Attempted) without(pathStays bool) Attempted {
+	a.Reason = leftOut
+	if !pathStays {
+		a.Path = ""
+	}
+	return a
 }
 
 // repeats reports whether a device tells again of a stored attempt, of which something may have been left out.
 func (a Attempted) repeats(stored Attempted) bool {
 	return a.Revision == stored.Revision && a.Outcome == stored.Outcome && a.At == stored.At &&
-		(a.Reason == stored.Reason || stored.Reason == leftOut) && cutAt([]string{stored.Path}, a.Path) == stored.Path
+		(a.Reason == stored.Reason || stored.Reason == leftOut) &&
+		(cutAt([]string{stored.Path}, a.Path) == stored.Path || stored.Path == "" && stored.Reason == leftOut)
 }
 
 // familiar is the secrets of a device that are known: those of all its layers, and those that it shows. Digests has only the
 // former: else a device could report guesses, and a reader would see from what is left out which of them is a secret.
 type familiar struct {
-	places, fragments []string
-	digests           map[string]bool // kept ones
+	places  []string
+	values  []any
+	digests map[string]bool // kept ones
 }
 
 func (k *familiar) quotedIn(text string) bool {
-	return slices.ContainsFunc(k.fragments, func(fragment string) bool { return strings.Contains(text, fragment) })
+	return slices.ContainsFunc(k.values, quote.Of(text).Quotes)
 }
 
 func (s *secrets) knownTo(target Target, report Report) (*familiar, error) {
@@ -76,10 +91,13 @@ func (s *secrets) knownTo(target Target, report Report) (*familiar, error) {
 			return nil, err
 		}
 		known.places = append(known.places, s.places(tree)...)
-		known.fragments = append(known.fragments, s.fragments(tree)...)
-		if i > 0 {
-			s.each(tree, func(_, _ string, value any) any { known.digests[s.digestOf(value)] = true; return value })
-		}
+		s.each(tree, func(_, _ string, value any) any {
+			known.values = append(known.values, value)
+			if i > 0 {
+				known.digests[s.digestOf(value)] = true
+			}
+			return value
+		})
 	}
 	return known, nil
 }
@@ -166,9 +184,13 @@ func (k *familiar) misses(s *secrets, named namedSecrets, before Config) (missin
 
 var steps = regexp.MustCompile(`\.?[^.\[]+|\[\d*\]`)
 
-// cut cuts a path in a target at the first value on it that the confdb-schema has for a secret.
+// cut cuts a path in a target, or a storage path, at the first value on it that the confdb-schema has for a secret.
 func (s *secrets) cut(path string) string {
 	view, request, _ := strings.Cut(path, ".")
+	if !slices.Contains(s.of.Views(), view) {
+		path, _ = s.of.CutStorage(path)
+		return path
+	}
 	if !slices.Contains(s.views, view) {
 		return path
 	}

@@ -1,16 +1,15 @@
 package fleet
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/plan"
+	"aspects-poc/roles/server/fleet/quote"
 	"aspects-poc/roles/server/fleet/seal"
 	"aspects-poc/roles/serverapi"
 
@@ -312,52 +311,38 @@ func cutAt(places []string, path string) string {
 	return path
 }
 
-// harmless are the endings of an engine's reasons that quote no value.
-var harmless = regexp.MustCompile(`(type but value was (null|bool|number|string|object|array)|cannot accept null value for "\w+" type|no matching rule)$`)
+// harmless are reasons of an engine that quote nothing, as a whole.
+var harmless = regexp.MustCompile(`^(expected ` + typeNames + ` type but value was (null|bool|number|string|object|array)|` +
+	`cannot accept null value for "` + typeNames + `" type|no matching rule)$`)
 
-// fragments returns the texts in the secrets of a configuration, which must not be quoted.
-func (s *secrets) fragments(tree map[string]any) []string {
-	var texts []string
-	var collect func(value any)
-	collect = func(value any) {
-		switch value := value.(type) {
-		case string:
-			texts = append(texts, value)
-			texts = append(texts, strings.Trim(strconv.Quote(value), `"`))
-		case json.Number:
-			texts = append(texts, value.String())
-		case []any:
-			for _, element := range value {
-				collect(element)
-			}
-		case map[string]any:
-			for key, entry := range value {
-				texts = append(texts, key)
-				collect(entry)
-			}
-		}
+const typeNames = `(any|array|bool|int|map|number|string)`
+
+// quoted reports whether a text may quote a secret of a configuration.
+func (s *secrets) quoted(text string, tree map[string]any) bool {
+	index, found := quote.Of(text), false
+	s.each(tree, func(_, _ string, value any) any {
+		found = found || index.Quotes(value)
+		return value
+	})
+	return found
+}
+
+// leads reports whether a path leads to a secret, or into what has one, as a path in a target or as a storage path. A rule
+// decides that matches the beginning of the path. known is false if the confdb-schema has no such view and no such storage: what
+// stands there can be anything.
+func (s *secrets) leads(path string) (leads, known bool) {
+	if s.of == nil || path == "" {
+		return false, true
 	}
-	s.each(tree, func(_, _ string, value any) any { collect(value); return value })
-	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
-}
-
-// quotes reports whether a text may quote a secret: one of the configuration, or at a place that leads to one.
-func (s *secrets) quotes(text string, leads bool, tree map[string]any) bool {
-	return leads && !harmless.MatchString(text) ||
-		slices.ContainsFunc(s.fragments(tree), func(fragment string) bool { return strings.Contains(text, fragment) })
-}
-
-// leads reports whether a path in a target leads to a secret, or into what has one. A rule decides that matches the beginning
-// of the path.
-func (s *secrets) leads(path string) bool {
 	view, request, _ := strings.Cut(path, ".")
-	if !slices.Contains(s.views, view) {
-		return false
+	if slices.Contains(s.views, view) {
+		for request != "" && !s.of.Matches(view, request) {
+			request = request[:max(0, strings.LastIndexAny(request, ".["))]
+		}
+		leads = s.of.Secret(view, request)
 	}
-	for request != "" && !s.of.Matches(view, request) {
-		request = request[:max(0, strings.LastIndexAny(request, ".["))]
-	}
-	return s.of.Secret(view, request)
+	_, stored := s.of.CutStorage(path)
+	return leads || stored && s.of.SecretStorage(path), stored || slices.Contains(s.of.Views(), view)
 }
 
 // leftOut is stored and shown in the place of a reason that may quote a secret.
@@ -369,10 +354,10 @@ func (s *secrets) attempted(attempt Attempted, target map[string]any) Attempted 
 	if attempt.Reason == "" || len(s.views) == 0 {
 		return attempt
 	}
-	if s.quotes(attempt.Reason, attempt.Path != "" && s.leads(attempt.Path), target) {
+	attempt.Path = cutAt(s.places(target), s.cut(attempt.Path))
+	if leads, _ := s.leads(attempt.Path); !harmless.MatchString(attempt.Reason) && (leads || s.quoted(attempt.Reason, target)) {
 		attempt.Reason = leftOut
 	}
-	attempt.Path = cutAt(s.places(target), attempt.Path)
 	return attempt
 }
 
@@ -382,7 +367,7 @@ func (s *secrets) refusal(err error, target map[string]any) error {
 	if !ok || len(s.views) == 0 {
 		return err
 	}
-	leads := s.leads(refused.Path)
+	leads, _ := s.leads(refused.Path)
 	var engine *registry.Error
 	switch {
 	case !errors.As(refused.Err, &engine):
@@ -390,10 +375,11 @@ func (s *secrets) refusal(err error, target map[string]any) error {
 		leads = s.of.SecretStorage(engine.Path)
 	default:
 		for _, request := range engine.Requests {
-			leads = leads || s.leads(engine.View.View+"."+request)
+			at, _ := s.leads(engine.View.View + "." + request)
+			leads = leads || at
 		}
 	}
-	if !s.quotes(refused.Text, leads, target) {
+	if leads = leads && (engine == nil || !harmless.MatchString(engine.Reason)); !leads && !s.quoted(refused.Text, target) {
 		return err
 	}
 	path := cutAt(s.places(target), refused.Path)
