@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -311,6 +313,42 @@ func TestReadIntoWhatDoesNotFit(t *testing.T) {
 	}
 	if wrong.Color != "blue" {
 		t.Errorf("the variable became %+v", wrong)
+	}
+}
+
+// An integer takes any notation of an integral number, as a hook reads what snapctl has set.
+func TestDecodeIntegers(t *testing.T) {
+	type numbers struct {
+		Few  int8               `json:"few"`
+		Many map[string][]int64 `json:"many"`
+		Half float64            `json:"half"`
+	}
+	for text, want := range map[string]string{
+		`{"few": 1.2e1, "many": {"a": [1e0, 20e-1]}, "half": 5e-1}`: "",
+		`{"many": {"a": [1, 1.5]}}`:                                 "many.a[1]",
+		`{"many": {"a": [1, 1e19], "b": []}}`:                       "many.a[1]",
+		`{"few": 1e3}`:                                              "few",
+		`{"few": 1e999999999}`:                                      "few",
+		`{"half": 1e999999999}`:                                     "half",
+		`{"many": {"a": [], "b": {"c": 1}}}`:                        "many.b",
+	} {
+		var document map[string]any
+		decoder := json.NewDecoder(strings.NewReader(text))
+		decoder.UseNumber()
+		if err := decoder.Decode(&document); err != nil {
+			t.Fatal(err)
+		}
+		var got numbers
+		err := registry.Decode(document, &got)
+		var refused *registry.Error
+		switch errors.As(err, &refused); {
+		case want == "":
+			if err != nil || got.Few != 12 || !slices.Equal(got.Many["a"], []int64{1, 2}) || got.Half != 0.5 {
+				t.Errorf("%s is read as %+v, %v", text, got, err)
+			}
+		case refused == nil || refused.Kind != registry.ErrBadRequest || refused.Path != want || !reflect.DeepEqual(got, numbers{}):
+			t.Errorf("%s is read as %+v, %v; want a refusal of %s", text, got, err, want)
+		}
 	}
 }
 

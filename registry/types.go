@@ -27,7 +27,8 @@ type ViewID = backend.ViewID
 //		// Message is the whole reason in the words of snapd or of the engine, such as `cannot get "x" through
 //		// ACC/network/observe-tunnel: no data`. If it is empty, Error builds a text from the other fields.
 //		Message string
-//		// Path is the storage path of a schema violation (ErrInvalid); "" for the top level.
+//		// Path is the storage path of a schema violation (ErrInvalid), or the request path of a value that does not fit
+//		// the caller's variable (ErrBadRequest); "" for the top level.
 //		Path string
 //		// Reason is the cause alone, the last part of Message, such as "-3 is less than the allowed minimum 0".
 //		Reason string

@@ -13,7 +13,10 @@ import (
 	"strconv"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/backend"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A View reads, writes and watches one view of a confdb-schema. Registry.View returns one.
@@ -52,8 +55,8 @@ func (v *View) GetWith(ctx context.Context, constraints map[string]any, requests
 }
 
 // Read is Get into the struct or map that dst points to, matched by json tags. Fields without data keep their value.
-// If there is no data at all, the error is ErrNoData. If a value does not fit its field, the error is ErrBadRequest.
-// After an error dst is unchanged.
+// An integer field takes an integral number in any notation, such as 1e1. If there is no data at all, the error is
+// ErrNoData. If a value does not fit its field, the error is ErrBadRequest. After an error dst is unchanged.
 func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
 	document, err := v.Get(ctx, requests...)
 	if err != nil {
@@ -61,6 +64,9 @@ func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
 	}
 	return decode(document, dst, v.id, requests)
 }
+
+// Decode is the second half of Read, for a document that Get has returned.
+func Decode(document map[string]any, dst any) error { return decode(document, dst, ViewID{}, nil) }
 
 // Raw is Get with the result as JSON text.
 func (v *View) Raw(ctx context.Context, requests ...string) (json.RawMessage, error) {
@@ -182,27 +188,61 @@ func decode(document map[string]any, dst any, view ViewID, requests []string) er
 		return &Error{Op: "get", View: view, Requests: requests, Kind: ErrBadRequest, Remedy: "Read(ctx, &value)",
 			Reason: fmt.Sprintf("%s cannot be filled in, as it was given without its address", typeName(dst))}
 	}
-	text, err := json.Marshal(document)
-	// The first round decodes into a copy, so that a value that does not fit leaves dst unchanged.
-	for _, target := range []any{clone(dst), dst} {
-		if err == nil {
-			err = json.Unmarshal(text, target)
-		}
+	text, err := fill(document, dst)
+	mismatch := (*json.UnmarshalTypeError)(nil)
+	if errors.As(err, &mismatch) && strings.HasPrefix(mismatch.Value, "number") {
+		text, err = fill(jsonvalue.Digits(document), dst)
 	}
 	if err == nil {
 		return nil
 	}
 	refused := &Error{Op: "get", View: view, Requests: requests, Kind: ErrBadRequest, Err: err,
 		Reason: fmt.Sprintf("what is stored cannot be read into %s: %s", typeName(dst), strings.TrimPrefix(err.Error(), "json: "))}
-	if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(err, &mismatch) {
+	if errors.As(err, &mismatch) {
+		refused.Path = pathAt(text, mismatch.Offset)
 		what := "a value"
-		if mismatch.Field != "" {
-			what = strconv.Quote(mismatch.Field)
+		if refused.Path != "" {
+			what = strconv.Quote(refused.Path)
 		}
 		refused.Reason = fmt.Sprintf("what is stored cannot be read into %s: %s is of type %s, and the program wants a Go %s",
 			typeName(dst), what, mismatch.Value, mismatch.Type)
 	}
 	return refused
+}
+
+// fill decodes a document, as JSON text, into dst. After an error dst is unchanged.
+func fill(document, dst any) (text []byte, err error) {
+	text, err = json.Marshal(document)
+	for _, target := range []any{clone(dst), dst} { // the first one only finds errors
+		if err == nil {
+			err = json.Unmarshal(text, target)
+		}
+	}
+	return text, err
+}
+
+// pathAt returns the request path of the value that ends at an offset of a JSON text, or begins there.
+func pathAt(text []byte, offset int64) string {
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
+	for decoder.InputOffset() < offset {
+		if _, err := decoder.ReadToken(); err != nil {
+			return ""
+		}
+	}
+	var path strings.Builder
+	depth := 1
+	for step := range decoder.StackPointer().Tokens() {
+		switch kind, _ := decoder.StackIndex(depth); {
+		case kind == '[':
+			path.WriteString("[" + step + "]")
+		case path.Len() > 0:
+			path.WriteString("." + step)
+		default:
+			path.WriteString(step)
+		}
+		depth++
+	}
+	return path.String()
 }
 
 func (r *Registry) sorted(changes Changes) ([]backend.Change, error) {

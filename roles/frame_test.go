@@ -320,6 +320,8 @@ func TestLog(t *testing.T) {
 		journal     string
 		want, avoid string
 	}{
+		{"text is short", nil, "", "zz… reason=zz", strings.Repeat("z", 1001)},
+		{"JSON is short", []string{"--log-format", "json"}, "", "zz…", strings.Repeat("z", 1001)},
 		{"text", nil, "", `level=INFO msg=hello role=probe view=v`, `level=DEBUG`},
 		{"text has a time", nil, "", `time=`, `level=DEBUG`},
 		{"journald has its own time", nil, "8:123", `level=INFO msg=hello role=probe view=v`, `time=`},
@@ -334,6 +336,8 @@ func TestLog(t *testing.T) {
 			w.action = func(_ context.Context, s *roles.Settings) error {
 				s.Log.Info("hello", "view", "v")
 				s.Log.Debug("detail")
+				long := strings.Repeat("z", 1_000_000)
+				s.Log.Info(long, "error", errors.New(long), "reason", long)
 				return nil
 			}
 			if code := w.run(append([]string{"aspects-poc-probe", "run"}, test.args...)...); code != 0 {

@@ -80,6 +80,38 @@ func Merge(value, patch any) any {
 	return merged
 }
 
+// Digits returns a copy of a value where the integral numbers that can fit 64 bits are written with digits only: 1e1 and
+// 10.0 as 10, and -0 as 0. encoding/json reads only those into a Go integer.
+func Digits(value any) any {
+	switch value := value.(type) {
+	case json.Number:
+		digits, exponent, ok := significant(string(value))
+		if !ok || exponent.Sign() < 0 || exponent.Cmp(big.NewInt(longestInteger)) > 0 {
+			return value
+		}
+		if digits == "" {
+			return json.Number("0")
+		}
+		return json.Number(digits + strings.Repeat("0", int(exponent.Int64())))
+	case []any:
+		list := make([]any, len(value))
+		for i, element := range value {
+			list[i] = Digits(element)
+		}
+		return list
+	case map[string]any:
+		object := make(map[string]any, len(value))
+		for key, entry := range value {
+			object[key] = Digits(entry)
+		}
+		return object
+	}
+	return value
+}
+
+// longestInteger is the number of digits of the largest 64-bit integer.
+const longestInteger = 20
+
 // maxExponent is the largest number of digits in an exponent that is parsed, since parsing takes more than linear
 // time. Numbers with longer exponents are equal only if their texts are.
 const maxExponent = 1000

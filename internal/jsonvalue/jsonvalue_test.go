@@ -23,6 +23,19 @@ func value(t testing.TB, text string) any {
 	return value
 }
 
+func TestDigits(t *testing.T) {
+	for text, want := range map[string]string{
+		`1e1`: `10`, `7.1e2`: `710`, `-1E+3`: `-1000`, `10.0`: `10`, `-0`: `0`, `0e9`: `0`, `1.5`: `1.5`, `"1e1"`: `"1e1"`, `null`: `null`,
+		`18446744073709551615.0`: `18446744073709551615`, `9223372036854775807`: `9223372036854775807`, `1e999999999`: `1e999999999`,
+		`{"a":[1e0,{"b":25e-1,"c":250e-1}]}`: `{"a":[1,{"b":25e-1,"c":25}]}`,
+	} {
+		got, err := json.Marshal(jsonvalue.Digits(value(t, text)))
+		if err != nil || string(got) != want {
+			t.Errorf("%s becomes %s, %v, want %s", text, got, err, want)
+		}
+	}
+}
+
 // Each line has values that are equal, and differ from those of all other lines.
 func TestEqual(t *testing.T) {
 	lines := []string{

@@ -1,5 +1,5 @@
 // Package plain makes foreign text safe to print. It escapes what a terminal would obey, and line breaks where they
-// would start another line.
+// would start another line; and it shortens what is long.
 package plain
 
 import (
@@ -32,6 +32,14 @@ func escape(text, keep string) string {
 		quoted := strconv.QuoteToASCII(char)
 		return quoted[1 : len(quoted)-1]
 	})
+}
+
+// Clip shortens a text to a number of bytes, and an ellipsis. It leaves out a character that it would cut.
+func Clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
 // harmful reports control characters, and characters that change the direction of text or break lines.

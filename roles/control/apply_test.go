@@ -1,6 +1,8 @@
 package control_test
 
 import (
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -55,18 +57,41 @@ func TestTarget(t *testing.T) {
 	}
 }
 
-// A target may name views in full: they are the same views, and what they show is compared with.
+// A target may name views in full, and write numbers in another notation: they are the same views and numbers, and what
+// the views show is compared with.
 func TestTargetInFull(t *testing.T) {
 	d := newDevice(t)
 	d.once(t, 0)
-	d.fleet.target = serverapi.Config{network.AccountID + "/network/control-telemetry": map[string]any{"sample-rate": 6}}
+	d.fleet.target = serverapi.Config{network.AccountID + "/network/control-telemetry": map[string]any{"sample-rate": json.Number("0.6e1")}}
 	run := d.once(t, 0)
-	if want := "Target applied to control-telemetry: sample-rate=6."; !strings.Contains(run.Out.String(), want) {
+	if want := "Target applied to control-telemetry: sample-rate=0.6e1."; !strings.Contains(run.Out.String(), want) {
 		t.Errorf("%q is not in %s", want, run.Out)
 	}
 	run = d.once(t, 0)
 	if strings.Contains(run.Out.String(), "Target") || run.Counter.Counts().SetAll != 0 {
 		t.Errorf("in step, yet %s", run.Out)
+	}
+}
+
+// A target that the schema takes, but that has a value for which the roles have no type, is refused by its path. One that
+// repairs such a value is not.
+func TestUnreadable(t *testing.T) {
+	document := func(sent any) map[string]map[string]any {
+		return map[string]map[string]any{network.ControlInterfacesView: {"stats": map[string]any{"eth0": map[string]any{"n-sent": sent}}}}
+	}
+	for _, test := range []struct{ before, after, path string }{
+		{"1", "1e1", ""},
+		{"-5", "1", ""},
+		{"1", "-5", "control-interfaces.stats.eth0.n-sent"},
+		{"-5", "1.5", "control-interfaces.stats.eth0.n-sent"},
+	} {
+		err := control.Permitted([]string{network.ControlInterfacesView}, document(json.Number(test.before)),
+			document(json.Number(test.after)))
+		var refused *registry.Error
+		if found := errors.As(err, &refused); found != (test.path != "") || found && (refused.Path != test.path ||
+			refused.Reason == "" || !strings.Contains(err.Error(), test.path) || refused.Kind != registry.ErrBadRequest) {
+			t.Errorf("%+v: %v", test, err)
+		}
 	}
 }
 
@@ -100,6 +125,10 @@ func TestRefusedTarget(t *testing.T) {
 	}{
 		{"value", telemetry(map[string]any{"sample-rate": -3, "monitor-peers": false}),
 			[]string{`"metrics.sample-rate"`, "-3 is less than the allowed minimum 0"}},
+		{"long value", serverapi.Config{network.ControlTunnelView: map[string]any{"peers": []any{strings.Repeat("z", 1_000_000)}}},
+			[]string{"cannot apply the server's target", "zzz…"}},
+		{"another notation, too much", telemetry(map[string]any{"sample-rate": json.Number("7.1e2"), "monitor-peers": false}),
+			[]string{"sample-rate is reports a minute: 1 to 60, not 710"}},
 		{"type", telemetry(map[string]any{"sample-rate": "often", "monitor-peers": false}),
 			[]string{`"metrics.sample-rate"`, "expected int type but value was string"}},
 		{"no rule", telemetry(map[string]any{"colour": "red", "monitor-peers": false}),
@@ -129,6 +158,9 @@ func TestRefusedTarget(t *testing.T) {
 			before := d.JSON(network.ControlTelemetryView) + d.JSON(network.ControlTunnelView)
 			d.fleet.target = test.target
 			run := d.once(t, 1)
+			if len(run.Err.String()) > 5000 {
+				t.Errorf("the log has %d bytes", len(run.Err.String()))
+			}
 			for _, want := range test.want {
 				if !strings.Contains(run.Err.String(), want) {
 					t.Errorf("%q is not in %s", want, run.Err)

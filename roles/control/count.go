@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"time"
 
+	"aspects-poc/registry"
 	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/internal/attach"
-	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
 )
@@ -124,7 +124,7 @@ func (c *counting) stats(documents map[string]map[string]any) *serverapi.Stats {
 	}
 	stats := &serverapi.Stats{At: c.countedAt.Unix(), Packets: map[string]serverapi.Packets{}}
 	var interfaces network.ControlInterfaces
-	if kept.Decode(documents[network.ControlInterfacesView], &interfaces) == nil {
+	if registry.Decode(documents[network.ControlInterfacesView], &interfaces) == nil {
 		for name, total := range interfaces.Stats {
 			stats.Packets[name] = serverapi.Packets{Sent: total.NSent, Received: total.NReceived}
 		}

@@ -46,7 +46,7 @@ func (c *inRegistry) advance(ctx context.Context, hub *attach.Hub, count func(ne
 	err = hub.View(network.ControlInterfacesView).Update(ctx, nil,
 		func(current map[string]any) (map[string]any, error) {
 			var interfaces network.ControlInterfaces
-			if err := kept.Decode(current, &interfaces); err != nil {
+			if err := registry.Decode(current, &interfaces); err != nil {
 				return nil, err
 			}
 			stored := interfaces.Stats
@@ -115,7 +115,7 @@ func (c *inFile) advance(ctx context.Context, _ *attach.Hub, count func(network.
 		return nil, nil, err
 	}
 	var interfaces network.ControlInterfaces
-	if err := kept.Decode(document, &interfaces); err != nil {
+	if err := registry.Decode(document, &interfaces); err != nil {
 		return nil, nil, err
 	}
 	var totals map[string]network.InterfaceStats

@@ -17,6 +17,7 @@ var (
 	DebianName    = debianName
 	InterfaceName = interfaceName
 	Describe      = describe
+	Permitted     = permitted
 )
 
 // A Machine is what the role uses of the machine, where a test replaces it.

@@ -1,13 +1,13 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"aspects-poc/registry"
-	"aspects-poc/roles/internal/kept"
 	"aspects-poc/roles/network"
 )
 
@@ -16,10 +16,7 @@ import (
 
 // permitted returns the custodian's refusal if these views were brought to the target.
 func permitted(views []string, current, target map[string]map[string]any) error {
-	before, err := configuration(current)
-	if err != nil {
-		return err
-	}
+	before, _ := configuration(current) // a view that cannot be read has no objections that were there
 	after, err := configuration(merged(views, current, target))
 	if err != nil {
 		return err
@@ -60,17 +57,34 @@ func order(views []string, current, wanted map[string]map[string]any) ([]string,
 		Message: "the custodian's rules refuse it: " + reason}
 }
 
-// configuration decodes the documents of control views.
+// configuration decodes the documents of control views. The refusal is for the first view that the roles cannot read;
+// that view is the zero value.
 func configuration(documents map[string]map[string]any) (c network.Configuration, err error) {
-	for view, dst := range map[string]any{
-		network.ControlDeviceView: &c.Device, network.ControlInterfacesView: &c.Interfaces,
-		network.ControlTunnelView: &c.Tunnel, network.ControlTelemetryView: &c.Telemetry,
+	for _, view := range []struct {
+		name string
+		dst  any
+	}{
+		{network.ControlDeviceView, &c.Device}, {network.ControlInterfacesView, &c.Interfaces},
+		{network.ControlTunnelView, &c.Tunnel}, {network.ControlTelemetryView, &c.Telemetry},
 	} {
-		if err := kept.Decode(documents[view], dst); err != nil {
-			return network.Configuration{}, fmt.Errorf("%s: %w", view, err)
+		if unread := registry.Decode(documents[view.name], view.dst); unread != nil && err == nil {
+			err = unreadable(view.name, unread)
 		}
 	}
-	return c, nil
+	return c, err
+}
+
+// unreadable returns the refusal of a target that has a value in a view that does not fit the roles' types.
+func unreadable(view string, err error) error {
+	path, reason := view, err.Error()
+	if refused := (*registry.Error)(nil); errors.As(err, &refused) {
+		reason = refused.Reason
+		if refused.Path != "" {
+			path += "." + refused.Path
+		}
+	}
+	return &registry.Error{Op: "set", Kind: registry.ErrBadRequest, Path: path, Reason: reason,
+		Message: fmt.Sprintf("cannot set %q: %s", path, reason)}
 }
 
 // merged returns current with these views brought to the target.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"aspects-poc/internal/plain"
 	"aspects-poc/registry"
 	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/control/target"
@@ -205,7 +206,7 @@ func (t *targets) perform(ctx context.Context, hub *attach.Hub, effect target.Ef
 		}
 	case target.Warn:
 		ended := t.state.Attempted
-		t.trouble.report(ofTarget, fmt.Errorf("cannot apply the server's target: %s", ended.Text),
+		t.trouble.report(ofTarget, fmt.Errorf("cannot apply the server's target: %s", plain.Clip(ended.Text, longestText)),
 			"revision", ended.Revision, "outcome", ended.Outcome, "path", ended.Path, "reason", ended.Reason)
 	case target.Clear:
 		t.trouble.clear(ofTarget)
@@ -227,10 +228,13 @@ func (t *targets) perform(ctx context.Context, hub *attach.Hub, effect target.Ef
 	return nil, nil
 }
 
+// longestText is the longest text of a server in a line that control prints, in bytes. The log has a limit of its own.
+const longestText = 1000
+
 // announce prints changes, view by view.
 func (t *targets) announce(what string, changes map[string]map[string]any) {
 	for _, view := range slices.Sorted(maps.Keys(changes)) {
-		fmt.Fprintf(t.out, "Target %s %s: %s.\n", what, view, describe(changes[view]))
+		fmt.Fprintf(t.out, "Target %s %s: %s.\n", what, view, plain.Clip(describe(changes[view]), longestText))
 	}
 }
 

@@ -65,7 +65,7 @@ func (a *agent) cycle(ctx context.Context, _ *attach.Hub) error {
 		return nil
 	}
 	var settings network.ControlTelemetry
-	if err := kept.Decode(asked, &settings); err != nil {
+	if err := registry.Decode(asked, &settings); err != nil {
 		return err
 	}
 	report, err := a.sample(ctx, settings)

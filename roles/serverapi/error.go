@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"aspects-poc/internal/plain"
 )
 
 // MaxRetryAfter is the longest pause that a server can ask for. A server that is wrong once does not lose its devices.
@@ -112,12 +114,7 @@ func newError(op, server string, response *http.Response, content []byte) *Error
 }
 
 // clip shortens a text of a refusal for logs and messages.
-func clip(text string) string {
-	if len(text) <= maxDetail {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxDetail], "") + "…"
-}
+func clip(text string) string { return plain.Clip(text, maxDetail) }
 
 // retryAfter parses Retry-After in both forms. A date is relative to the answer's own Date, so that a wrong clock of
 // the device does not matter.

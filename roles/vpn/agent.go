@@ -160,7 +160,7 @@ func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) er
 // decode returns the peers in a document. No peers are no error.
 func decode(document map[string]any) ([]string, error) {
 	var tunnel network.ControlTunnel
-	if err := kept.Decode(document, &tunnel); err != nil {
+	if err := registry.Decode(document, &tunnel); err != nil {
 		return nil, err
 	}
 	return tunnel.Peers, nil

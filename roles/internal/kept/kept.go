@@ -11,9 +11,7 @@ package kept
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -191,7 +189,7 @@ func (v *View) Read(ctx context.Context, dst any, requests ...string) error {
 	if err != nil {
 		return err
 	}
-	return Decode(document, dst)
+	return registry.Decode(document, dst)
 }
 
 // Close ends the watch, if any, and waits for it.
@@ -200,16 +198,4 @@ func (v *View) Close() {
 		v.stop()
 		<-v.done
 	}
-}
-
-// Decode decodes a view's document into dst by json tags.
-func Decode(document map[string]any, dst any) error {
-	text, err := json.Marshal(document)
-	if err == nil {
-		err = json.Unmarshal(text, dst)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot read into %T: %w", dst, err)
-	}
-	return nil
 }

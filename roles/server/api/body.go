@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"aspects-poc/internal/jsonvalue"
+	"aspects-poc/internal/plain"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/params"
 	"aspects-poc/roles/serverapi"
@@ -281,13 +282,7 @@ func dotted(pointer jsontext.Pointer) string {
 }
 
 // clip shortens a caller's text for an answer or the log.
-func clip(text string) string {
-	const limit = 200 // bytes
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "") + "…"
-}
+func clip(text string) string { return plain.Clip(text, 200) }
 
 func invalidUTF8(text []byte) int {
 	if utf8.Valid(text) {
