@@ -40,7 +40,12 @@ func (r *run) faults(context.Context) {
 		return err
 	})
 	for _, role := range []string{"control", "vpn", "reporting"} {
-		r.check(snapOf(role)+"'s daemon killed: it is back and goes on", func(ctx context.Context) error {
+		r.check(snapOf(role)+"'s daemon killed: it is back and goes on", func(ctx context.Context) (err error) {
+			if role == "control" { // only the new process can say later that it reaches the server again
+				if away, err = r.now(ctx); err != nil {
+					return err
+				}
+			}
 			if _, err := r.sh(ctx, "systemctl kill -s KILL snap."+snapOf(role)+".daemon.service; sleep 1"); err != nil {
 				return err
 			}
