@@ -3,12 +3,9 @@ package fleetcmd
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"unicode/utf8"
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
@@ -103,29 +100,6 @@ func secretDelete(env *roles.Env) *cli.Command {
 
 // readSecret reads a value as JSON. No error shows any of it.
 func (s *session) readSecret() (json.RawMessage, error) {
-	text, err := s.secretText()
-	switch {
-	case err != nil:
-		return nil, err
-	case len(text) > maxSecret:
-		return nil, fmt.Errorf("it is longer than %d bytes", maxSecret)
-	case s.c.Bool("json"):
-		if !json.Valid(text) {
-			return nil, errors.New("it is no JSON value (--json)")
-		}
-		return text, nil
-	}
-	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
-	switch {
-	case len(text) == 0:
-		return nil, errors.New("it is empty")
-	case !utf8.Valid(text):
-		return nil, errors.New("it is no text in UTF-8")
-	}
-	return encode(string(text))
-}
-
-func (s *session) secretText() ([]byte, error) {
 	in := s.env.Stdin
 	if file := s.c.String("file"); file != "" {
 		open, err := os.Open(file)
@@ -136,8 +110,12 @@ func (s *session) secretText() ([]byte, error) {
 		in = open
 	} else if terminal, ok := in.(*os.File); ok && roles.IsTerminal(terminal) {
 		_, _ = fmt.Fprint(s.env.Stderr, "Value (it is not shown): ")
-		defer func() { _, _ = fmt.Fprintln(s.env.Stderr) }()
-		return term.ReadPassword(int(terminal.Fd()))
+		text, err := term.ReadPassword(int(terminal.Fd()))
+		_, _ = fmt.Fprintln(s.env.Stderr)
+		if err != nil {
+			return nil, err
+		}
+		in = bytes.NewReader(text)
 	}
-	return io.ReadAll(io.LimitReader(in, maxSecret+1))
+	return serverapi.ReadSecret(in, s.c.Bool("json"), maxSecret)
 }

@@ -1,17 +1,13 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"text/tabwriter"
-	"unicode/utf8"
 
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
@@ -130,30 +126,15 @@ func readValue(stdin io.Reader, file string, asJSON bool) (fleet.Config, error) 
 		defer func() { _ = opened.Close() }() // only read
 		stdin = opened
 	}
-	text, err := io.ReadAll(io.LimitReader(stdin, fleet.MaxSecretSize+1))
-	switch {
-	case err != nil:
-		return fleet.Config{}, err
-	case len(text) > fleet.MaxSecretSize:
-		return fleet.Config{}, fmt.Errorf("it is longer than %d bytes", fleet.MaxSecretSize)
-	case asJSON:
-		value, err := fleet.SecretValue(text)
-		if err != nil || !json.Valid(text) {
-			return fleet.Config{}, errors.New("it is no JSON value (--json)")
-		}
-		return value, nil
-	}
-	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
-	switch {
-	case len(text) == 0:
-		return fleet.Config{}, errors.New("it is empty")
-	case !utf8.Valid(text):
-		return fleet.Config{}, errors.New("it is no text in UTF-8")
-	}
-	if text, err = json.Marshal(string(text)); err != nil {
+	text, err := serverapi.ReadSecret(stdin, asJSON, fleet.MaxSecretSize)
+	if err != nil {
 		return fleet.Config{}, err
 	}
-	return fleet.SecretValue(text)
+	value, err := fleet.SecretValue(text)
+	if err != nil && asJSON {
+		return fleet.Config{}, serverapi.ErrNoJSONSecret // the error of the parser may quote it
+	}
+	return value, err
 }
 
 func changeSecret(env *roles.Env, c *cli.Context, change fleet.SecretChange, say func(fleet.ShownSecret, int) string) error {
@@ -177,17 +158,23 @@ func changeSecret(env *roles.Env, c *cli.Context, change fleet.SecretChange, say
 	})
 }
 
-// withFleet opens the database in the flags, which a server may be using. It creates a missing file only if makes is true.
-func withFleet(env *roles.Env, c *cli.Context, makes bool, do func(context.Context, *fleet.Fleet) error) (err error) {
+// secretConfig returns what the flags of secretFlags say.
+func secretConfig(env *roles.Env, c *cli.Context) (Config, error) {
 	settings, err := roles.NewSettings(env, c)
 	if err != nil {
-		return err
+		return Config{}, err
 	}
 	config := Config{
 		State: statePath(c.String("state"), settings.StateDir), Database: c.String("database"),
 		Schema: c.String("target-schema"), SecretKeyFile: c.String("secret-key-file"), Log: slog.New(slog.DiscardHandler),
 	}
-	if err := checkDatabase(config.Database); err != nil {
+	return config, checkDatabase(config.Database)
+}
+
+// withFleet opens the database in the flags, which a server may be using. It creates a missing file only if makes is true.
+func withFleet(env *roles.Env, c *cli.Context, makes bool, do func(context.Context, *fleet.Fleet) error) (err error) {
+	config, err := secretConfig(env, c)
+	if err != nil {
 		return err
 	}
 	if config.Database == "" && !makes {
@@ -259,20 +246,11 @@ func printSecrets(out io.Writer, list []fleet.ShownSecret, asJSON bool) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "Name\tRevision\tDigest\tSet\tBy\tLayers\t")
 	for _, secret := range list {
-		const few = 3
-		var layers []string
-		for _, layer := range secret.Layers[:min(few, len(secret.Layers))] {
-			layers = append(layers, string(layer))
-		}
-		named := strings.Join(layers, ", ")
-		if more := len(secret.Layers) - few; more > 0 {
-			named += fmt.Sprintf(" and %d more", more)
-		}
 		if secret.Digest == "" {
 			secret.Digest = "lost"
 		}
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\t\n", secret.Name, secret.Revision, secret.Digest, day(secret.At),
-			plain.Line(secret.By), named)
+			plain.Line(secret.By), fleet.Listed(secret.Layers, 3))
 	}
 	return table.Flush()
 }

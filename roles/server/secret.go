@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"strings"
 
@@ -42,21 +41,13 @@ func secretRotate(env *roles.Env) *cli.Command {
 			"secrets again. " +
 			"Devices keep the values that they have.",
 		UsageText: "aspects-poc server secret rotate",
-		Flags: append([]cli.Flag{
+		Flags: secretFlags(
 			&cli.BoolFlag{Name: "given", Usage: "make no key: take the first one of the key file"},
 			&cli.BoolFlag{Name: "lost", Usage: "remove the secrets that no key opens; without it nothing is changed then"},
-			secretKeyFlag(), stateFlag(), databaseFlag(), targetSchemaFlag(),
-		}, roles.CommonFlags()...),
+		),
 		Action: func(c *cli.Context) error {
-			settings, err := roles.NewSettings(env, c)
+			config, err := secretConfig(env, c)
 			if err != nil {
-				return err
-			}
-			config := Config{
-				State: statePath(c.String("state"), settings.StateDir), Database: c.String("database"),
-				Schema: c.String("target-schema"), SecretKeyFile: c.String("secret-key-file"), Log: slog.New(slog.DiscardHandler),
-			}
-			if err := checkDatabase(config.Database); err != nil {
 				return err
 			}
 			return rotate(c.Context, env, config, c.Bool("given"), c.Bool("lost"))

@@ -118,14 +118,20 @@ func (n namedSecrets) config(config Config) (Config, error) {
 	if len(config.references()) == 0 {
 		return config, nil
 	}
-	tree, err := config.Tree()
-	if err == nil {
-		err = n.resolve(tree)
-	}
+	tree, err := n.tree(config)
 	if err != nil {
 		return Config{}, err
 	}
 	return configOf(tree)
+}
+
+// tree returns the tree of a layer's configuration with the values in the place of references.
+func (n namedSecrets) tree(config Config) (map[string]any, error) {
+	tree, err := config.Tree()
+	if err == nil {
+		err = n.resolve(tree)
+	}
+	return tree, err
 }
 
 // secret returns a named secret; of revision 0 if there is none.
@@ -200,12 +206,11 @@ type UsedError struct {
 }
 
 func (e *UsedError) Error() string {
-	return fmt.Sprintf("cannot delete the secret %s: it is named in %s; change these layers first", e.Name, listed(e.Layers))
+	return fmt.Sprintf("cannot delete the secret %s: it is named in %s; change these layers first", e.Name, Listed(e.Layers, 20))
 }
 
-// listed returns the names of the first few layers.
-func listed(layers []LayerName) string {
-	const few = 20
+// Listed returns the names of the first few layers, and the number of the others.
+func Listed(layers []LayerName, few int) string {
 	var names []string
 	for _, layer := range layers[:min(few, len(layers))] {
 		names = append(names, string(layer))

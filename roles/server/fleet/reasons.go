@@ -144,10 +144,7 @@ func (f *Fleet) formerSecrets(
 // lacks reports whether a label layer has a secret that is not among the known ones.
 func (k *familiar) lacks(s *secrets, targets *snapshot) (lacking bool, err error) {
 	for _, layer := range targets.Labels {
-		tree, err := layer.Config.Tree()
-		if err == nil {
-			err = targets.named.resolve(tree)
-		}
+		tree, err := targets.named.tree(layer.Config)
 		if err != nil {
 			return false, err
 		}
