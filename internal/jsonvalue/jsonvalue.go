@@ -83,26 +83,33 @@ func Merge(value, patch any) any {
 // Digits returns a copy of a value where the integral numbers that can fit 64 bits are written with digits only: 1e1 and
 // 10.0 as 10, and -0 as 0. encoding/json reads only those into a Go integer.
 func Digits(value any) any {
-	switch value := value.(type) {
-	case json.Number:
-		digits, exponent, ok := significant(string(value))
+	return MapNumbers(value, func(number json.Number) any {
+		digits, exponent, ok := significant(string(number))
 		if !ok || exponent.Sign() < 0 || exponent.Cmp(big.NewInt(longestInteger)) > 0 {
-			return value
+			return number
 		}
 		if digits == "" {
 			return json.Number("0")
 		}
 		return json.Number(digits + strings.Repeat("0", int(exponent.Int64())))
+	})
+}
+
+// MapNumbers returns a copy of a value with what replace returns in the place of each number.
+func MapNumbers(value any, replace func(json.Number) any) any {
+	switch value := value.(type) {
+	case json.Number:
+		return replace(value)
 	case []any:
 		list := make([]any, len(value))
 		for i, element := range value {
-			list[i] = Digits(element)
+			list[i] = MapNumbers(element, replace)
 		}
 		return list
 	case map[string]any:
 		object := make(map[string]any, len(value))
 		for key, entry := range value {
-			object[key] = Digits(entry)
+			object[key] = MapNumbers(entry, replace)
 		}
 		return object
 	}

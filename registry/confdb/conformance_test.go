@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
 )
@@ -292,22 +293,8 @@ func differ(want, got any) string {
 
 // floats returns JSON shapes with all numbers as float64, as they are to be compared.
 func floats(value any) any {
-	switch value := value.(type) {
-	case json.Number:
-		float, _ := value.Float64()
+	return jsonvalue.MapNumbers(value, func(number json.Number) any {
+		float, _ := number.Float64()
 		return float
-	case []any:
-		list := make([]any, len(value))
-		for i, element := range value {
-			list[i] = floats(element)
-		}
-		return list
-	case map[string]any:
-		object := make(map[string]any, len(value))
-		for key, entry := range value {
-			object[key] = floats(entry)
-		}
-		return object
-	}
-	return value
+	})
 }

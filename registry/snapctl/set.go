@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
 )
@@ -122,24 +123,7 @@ func assignments(request snapdhttp.Request, values map[string]any) (map[string]a
 // numbers returns a value with its numbers in the form that they have over REST: 1.0 becomes 1 and 1e3 becomes 1000.
 // snapctl refuses the other forms for an integer.
 func numbers(value any) any {
-	switch value := value.(type) {
-	case json.Number:
-		return json.Number(number(string(value)))
-	case []any:
-		list := make([]any, len(value))
-		for i, element := range value {
-			list[i] = numbers(element)
-		}
-		return list
-	case map[string]any:
-		object := make(map[string]any, len(value))
-		for key, element := range value {
-			object[key] = numbers(element)
-		}
-		return object
-	default:
-		return value
-	}
+	return jsonvalue.MapNumbers(value, func(n json.Number) any { return json.Number(number(string(n))) })
 }
 
 func number(text string) string {
