@@ -46,9 +46,9 @@ func devices(env *roles.Env) *cli.Command {
 			&cli.IntFlag{Name: "limit", Usage: "list this `NUMBER` of devices at most; 0: all"},
 		},
 	}, 0, 0, func(s *session, _ []string) error {
-		limit := s.c.Int("limit")
-		if limit < 0 {
-			return roles.Usagef("invalid value \"%d\" for --limit: must not be negative", limit)
+		limit, err := s.limit()
+		if err != nil {
+			return err
 		}
 		if state := s.c.String(flagState); state != "" && !slices.Contains(states, state) {
 			return roles.Usagef("invalid value %q for --%s: want one of %s", state, flagState, strings.Join(states, ", "))
@@ -66,6 +66,15 @@ func optional(c *cli.Context, name string) *bool {
 		return nil
 	}
 	return new(c.Bool(name))
+}
+
+// limit returns the number in --limit; 0 for all.
+func (s *session) limit() (int, error) {
+	limit := s.c.Int("limit")
+	if limit < 0 {
+		return 0, roles.Usagef("invalid value \"%d\" for --limit: must not be negative", limit)
+	}
+	return limit, nil
 }
 
 // first returns the first elements of a list; all for 0.

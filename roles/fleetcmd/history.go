@@ -20,9 +20,9 @@ func history(env *roles.Env) *cli.Command {
 		UsageText: "aspects-poc fleet history --limit 20\naspects-poc fleet history labels/berlin",
 		Flags:     []cli.Flag{&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of changes at most; 0: all"}},
 	}, 0, 1, func(s *session, args []string) error {
-		limit := s.c.Int("limit")
-		if limit < 0 {
-			return roles.Usagef("invalid value \"%d\" for --limit: must not be negative", limit)
+		limit, err := s.limit()
+		if err != nil {
+			return err
 		}
 		layer := ""
 		switch {
@@ -30,7 +30,6 @@ func history(env *roles.Env) *cli.Command {
 		case strings.HasPrefix(args[0], "secrets/"):
 			layer = args[0]
 		default:
-			var err error
 			if layer, err = s.layer(args[0]); err != nil {
 				return err
 			}

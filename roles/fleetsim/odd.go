@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -110,12 +111,7 @@ func other(value any) any {
 	case string:
 		return value + "-drifted"
 	case map[string]any:
-		names := make([]string, 0, len(value))
-		for name := range value {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
+		for _, name := range slices.Sorted(maps.Keys(value)) {
 			if changed := other(value[name]); changed != nil {
 				return map[string]any{name: changed}
 			}
