@@ -203,8 +203,8 @@ func withFleet(env *roles.Env, c *cli.Context, makes bool, do func(context.Conte
 	return errors.Join(do(c.Context, rules), rules.Close())
 }
 
-// openBeside opens the store as who may not seal anew what is there: a server may be using it. Only if nothing is sealed yet,
-// there may be something to begin.
+// openBeside opens the store without sealing anew what is there, because a server may be using it. If nothing is sealed yet, it
+// opens the store as a server does, and so begins to seal.
 func openBeside(ctx context.Context, config Config, options *fleet.Options) (store fleet.Store, err error) {
 	if config.Database == "" {
 		store, err = sqlite.OpenBeside(ctx, config.State)

@@ -190,7 +190,7 @@ func parseSchema(name string) (json.RawMessage, error) {
 }
 
 // start serves in the background. The returned function stops the server, waits for its end, and returns its error. Release ends
-// what waits. It is called when no more connections are taken: who is answered then would come back at once.
+// what waits. It is called after the listener is closed, because devices poll again as soon as they are answered.
 func start(lot *parking.Lot, handler http.Handler, config Config, release func()) (stop func() error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // only: a lot cannot park requests of HTTP/2

@@ -14,8 +14,8 @@ import (
 // sendTime is how long a stop waits for a request that is still on its way, from a caller that is not known.
 const sendTime = time.Second
 
-// A visitors has the connections of a server. At a stop it closes those on which a caller that is not known still sends a
-// request: such a caller could delay the stop at will. The zero value is ready for use.
+// visitors has the open connections of a server. At a stop it closes those on which an unknown caller still sends a request:
+// such a caller could delay the stop as long as it likes. The zero value is ready for use.
 type visitors struct {
 	mu sync.Mutex
 	of map[net.Conn]*visitor
@@ -47,7 +47,7 @@ func (v *visitors) leave(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// close closes the connections of visitors that are owed nothing.
+// close closes the connections that are owed no answer.
 func (v *visitors) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -58,7 +58,7 @@ func (v *visitors) close() {
 	}
 }
 
-// owe notes that a request's caller is known.
+// owe records that the caller of a request is known.
 func owe(ctx context.Context) {
 	if entered, ok := ctx.Value(visitorKey{}).(*visitor); ok {
 		entered.owed.Store(true)

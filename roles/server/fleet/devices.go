@@ -223,7 +223,7 @@ func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status) (Vie
 
 // Relabel replaces the labels that a device says of itself, sets the others of a registration, and returns all of them. Call it
 // when the device has proved that an earlier registration, which was not signed, is its own. If an operator has changed the
-// device's labels since that registration, the others stay as they are: nobody knows of a single label who set or removed it.
+// device's labels since that registration, the others stay as they are: the history does not say who set which label.
 func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (Labels, error) {
 	after := Labels{}
 	for name, value := range device.Labels {

@@ -34,7 +34,7 @@ var (
 // ErrOtherKey is why a database is not opened whose secrets are sealed with a key that is not given.
 var ErrOtherKey = errors.New("the secrets in the database are sealed with another key")
 
-// ErrBeside is why a database is not opened by who may not seal its secrets anew.
+// ErrBeside means that the secrets would have to be sealed anew, which a caller beside a running server must not do.
 var ErrBeside = errors.New("the secrets in the database are sealed for another confdb-schema, or with another key")
 
 // lineMark begins the line of a key in a key file.

@@ -13,7 +13,7 @@ import (
 // lookEvery is the time between two looks for named secrets that another process has changed.
 const lookEvery = time.Second
 
-// others is what the store knows of changes by other processes.
+// others has the state of the file as this process has seen it last. A difference is a change by another process.
 type others struct {
 	version  int64 // of the data as the writer's connection knows them: other connections change it
 	revision int64 // of the last change of a named secret
@@ -44,7 +44,8 @@ func (o *others) stop() {
 	}
 }
 
-// noticeOthers forgets what was read before, and tells of it, if another process has changed a named secret.
+// noticeOthers looks whether another process has changed a named secret. If so, it forgets what was read before and sends
+// notices.
 func (s *Store) noticeOthers(ctx context.Context) error {
 	return s.writer.alone(func(conn *sql.Conn) error {
 		var version int64
@@ -78,7 +79,7 @@ func (s *Store) noticeOthers(ctx context.Context) error {
 	})
 }
 
-// begin takes what is there for known.
+// begin records the present state, with which noticeOthers compares.
 func (o *others) begin(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&o.version); err != nil {
 		return err
