@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -191,11 +192,10 @@ func leanModfile(ctx context.Context, root string) (modfile string, err error) {
 		os.WriteFile(filepath.Join(root, leanFolder, "lean.sum"), sums, 0o644))
 }
 
-// write copies the files of the module in Go's module cache, and adds a go.mod without requirements.
+// write copies the files of the module in Go's module cache, and adds a go.mod without requirements. It downloads a module that
+// is not in the cache.
 func (c cut) write(ctx context.Context, root string) error {
-	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", c.module)
-	list.Dir = root
-	found, err := list.Output()
+	source, err := download(ctx, root, c.module)
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func (c cut) write(ctx context.Context, root string) error {
 		}
 	}
 	for _, name := range c.files {
-		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(found)), filepath.FromSlash(name)))
+		text, err := os.ReadFile(filepath.Join(source, filepath.FromSlash(name)))
 		if err == nil && c.packed {
 			text, err = pack(text)
 		}
@@ -228,6 +228,22 @@ func (c cut) write(ctx context.Context, root string) error {
 		}
 	}
 	return nil
+}
+
+// download returns the folder of a module in Go's module cache, at the version that go.mod names. go list would not fill the
+// cache: it names no folder for a module that is not there.
+func download(ctx context.Context, root, module string) (folder string, err error) {
+	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
+	command.Dir = root
+	answer, err := command.Output()
+	var found struct{ Dir, Error string }
+	if len(answer) > 0 { // also of a download that failed
+		err = errors.Join(json.Unmarshal(answer, &found), err)
+	}
+	if found.Error != "" {
+		return "", errors.New(found.Error)
+	}
+	return found.Dir, err
 }
 
 // pack packs a text with gzip.
