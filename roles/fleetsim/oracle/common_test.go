@@ -161,13 +161,13 @@ func (s *share) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 	return s.write(ctx, func(ctx context.Context) error { return s.Store.Remove(ctx, id, by) })
 }
 
-// Change implements fleet.Store.
-func (s *share) Change(ctx context.Context, change fleet.Change) (layer fleet.Layer, err error) {
+// ChangeAll implements fleet.Store.
+func (s *share) ChangeAll(ctx context.Context, batch fleet.Batch) (layers []fleet.Layer, err error) {
 	err = s.write(ctx, func(ctx context.Context) error {
-		layer, err = s.Store.Change(ctx, change)
+		layers, err = s.Store.ChangeAll(ctx, batch)
 		return err
 	})
-	return layer, err
+	return layers, err
 }
 
 // Close implements fleet.Store. The last one to leave closes the file.

@@ -1,6 +1,140 @@
 package fleet
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Batch is changes of layers that happen together: all of them, or none.
+type Batch struct {
+	Changes []Change // at most one of each layer
+	// Last is the last revision that may be drawn: of any layer, label or named secret. Nil: whatever it is.
+	Last *int64
+}
+
+// Secrets returns the names of the named secrets that the changes refer to.
+func (b Batch) Secrets() []string {
+	names := map[string]bool{}
+	for _, change := range b.Changes {
+		for name := range change.Secrets {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Present is what a batch depends on, as a store has it.
+type Present struct {
+	Last    int64              // the last revision drawn
+	Layers  []Layer            // of each change; of revision 0 where there is none
+	Unknown map[LayerName]bool // those of devices that are not registered
+	Secrets map[string]int64   // the revisions of Batch.Secrets
+}
+
+// Apply returns the layers after the batch, and their entries in the history: nil for a layer that the batch does not change.
+// The changes draw the revisions after the last one, in their order. Errors: those of Store.ChangeAll.
+func (b Batch) Apply(present Present) ([]Layer, []*Entry, error) {
+	last := present.Last
+	if b.Last != nil && *b.Last != last {
+		return nil, nil, &MovedError{Revision: last}
+	}
+	layers, entries := make([]Layer, len(b.Changes)), make([]*Entry, len(b.Changes))
+	var faults BatchError
+	seen := make(map[LayerName]bool, len(b.Changes))
+	for i, change := range b.Changes {
+		var err error
+		switch layers[i], entries[i], err = change.Apply(present.Layers[i], last+1); {
+		case seen[change.Name]:
+			err = errTwice
+		case present.Unknown[change.Name]:
+			err = ErrUnknownDevice
+		case err == nil && entries[i] != nil:
+			last++
+			for name, revision := range change.Secrets {
+				if present.Secrets[name] != revision {
+					err = ErrStale
+				}
+			}
+		}
+		seen[change.Name] = true
+		faults.Add(change.Name, err)
+	}
+	if err := faults.Err(); err != nil {
+		return nil, nil, err
+	}
+	return layers, entries, nil
+}
+
+var errTwice = &LayerError{"layer", "is in the batch twice; a batch has at most one change of each layer"}
+
+// A BatchError has why changes of a batch are not possible. Then none of the batch has happened.
+type BatchError struct{ Faults []*ChangeError }
+
+// Add adds the fault of a change, if err is not nil.
+func (e *BatchError) Add(layer LayerName, err error) {
+	if err != nil {
+		e.Faults = append(e.Faults, &ChangeError{layer, err})
+	}
+}
+
+// Err returns e, or nil if it has no faults.
+func (e *BatchError) Err() error {
+	if len(e.Faults) == 0 {
+		return nil
+	}
+	return e
+}
+
+func (e *BatchError) Error() string {
+	texts := make([]string, len(e.Faults))
+	for i, fault := range e.Faults {
+		texts[i] = fault.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap returns the faults.
+func (e *BatchError) Unwrap() []error {
+	list := make([]error, len(e.Faults))
+	for i, fault := range e.Faults {
+		list[i] = fault
+	}
+	return list
+}
+
+// A ChangeError is why one change of a batch is not possible.
+type ChangeError struct {
+	Layer LayerName
+	Err   error // an error of Change.Apply, ErrUnknownDevice, ErrStale for a named secret, a *TargetError or a *LayerError
+}
+
+func (e *ChangeError) Error() string { return fmt.Sprintf("layer %s: %v", e.Layer, e.Err) }
+
+// Unwrap returns the reason.
+func (e *ChangeError) Unwrap() error { return e.Err }
+
+// only returns the reason of a batch of one change.
+func only(err error) error {
+	var faults *BatchError
+	if errors.As(err, &faults) && len(faults.Faults) == 1 {
+		return faults.Faults[0].Err
+	}
+	return err
+}
+
+// A MovedError is an ErrStale of a batch: another change has drawn a revision.
+type MovedError struct{ Revision int64 }
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("the fleet has revision %d by now", e.Revision)
+}
+
+// Is makes it an ErrStale.
+func (e *MovedError) Is(target error) bool { return target == ErrStale }
 
 // A Change is what is to become of a layer.
 type Change struct {

@@ -24,9 +24,11 @@ type DeviceChange struct {
 // DryRun tells what a change would do, and does not do it: for how many devices, and how for the first few of them. It
 // refuses what Set would refuse.
 func (f *Fleet) DryRun(ctx context.Context, change Change, few int) (Preview, error) {
-	if err := f.check(ctx, &change); err != nil {
-		return Preview{}, err
+	batch := Batch{Changes: []Change{change}}
+	if _, err := f.checkAll(ctx, &batch); err != nil {
+		return Preview{}, only(err)
 	}
+	change = batch.Changes[0]
 	present, err := f.layer(ctx, change.Name)
 	if err != nil && (change.Remove || !errors.Is(err, ErrUnknownLayer)) {
 		return Preview{}, err

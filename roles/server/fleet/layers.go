@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"aspects-poc/registry"
@@ -42,25 +43,43 @@ type LayerError struct {
 
 func (e *LayerError) Error() string { return e.Field + " " + e.Text }
 
-// Set sets or removes a layer and wakes the held polls of its devices. It checks the configuration against the confdb-schema
-// first: a label layer merged over the layer of everyone, a device's own layer over the device's last report. It returns a
-// *TargetError, a *LayerError, or an error of Store.Change.
+// Set is SetAll of one change. Its errors are of the change itself, not a *BatchError.
 func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
-	if err := f.check(ctx, &change); err != nil {
-		return Layer{}, err
-	}
-	layer, err := f.store.Change(ctx, change)
+	layers, err := f.SetAll(ctx, Batch{Changes: []Change{change}})
 	if err != nil {
-		return Layer{}, err
+		return Layer{}, only(err)
 	}
-	// The notice of this change would do the following too, but the caller's next call may come before it. The change is
+	return layers[0], nil
+}
+
+// SetAll sets and removes layers, all of a batch or none, and wakes the held polls of their devices. It checks each
+// configuration against the confdb-schema first: a label layer merged over the layer of everyone as the batch makes it, a
+// device's own layer over the device's last report. It returns the layers in the order of the batch, and an error of
+// Store.ChangeAll; a *BatchError has a *TargetError or a *LayerError for each change that a check refuses.
+func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
+	if _, err := f.checkAll(ctx, &batch); err != nil {
+		return nil, err
+	}
+	layers, err := f.store.ChangeAll(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	// The notices of this batch would do the following too, but the caller's next call may come before them. The batch is
 	// stored, so an error here is only logged.
-	if change.Name.IsDevice() {
-		f.concern([]uuid.UUID{change.Name.Device()})
-		return f.secrets.layer(layer, nil)
+	var devices []uuid.UUID
+	shared := int64(0)
+	for i, change := range batch.Changes {
+		if change.Name.IsDevice() {
+			devices = append(devices, change.Name.Device())
+		} else {
+			shared = max(shared, layers[i].Revision)
+		}
 	}
-	f.catchUp(ctx, layer.Revision)
-	return f.secrets.layer(layer, nil)
+	if devices != nil {
+		f.concern(devices)
+	}
+	f.catchUp(ctx, shared)
+	return f.secrets.layers(layers)
 }
 
 // catchUp reads the targets that a stored change has changed.
@@ -72,8 +91,52 @@ func (f *Fleet) catchUp(ctx context.Context, revision int64) {
 	}
 }
 
-// check completes a change. It returns an error if the change is not allowed.
-func (f *Fleet) check(ctx context.Context, change *Change) error {
+// checkAll completes the changes of a batch, and returns the targets that it was checked against. It returns an error if the
+// batch is not allowed.
+func (f *Fleet) checkAll(ctx context.Context, batch *Batch) (*snapshot, error) {
+	batch.Changes = slices.Clone(batch.Changes)
+	var faults BatchError
+	for i := range batch.Changes {
+		change := &batch.Changes[i]
+		err := f.complete(ctx, change)
+		if err != nil && !refusal(err) {
+			return nil, err
+		}
+		faults.Add(change.Name, err)
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	before := f.targets.Load()
+	everyone := before.Everyone
+	for _, change := range batch.Changes {
+		if change.Name == Everyone {
+			everyone = change.Layer
+		}
+	}
+	for i := range batch.Changes {
+		change := &batch.Changes[i]
+		if change.Remove {
+			continue
+		}
+		err := f.fits(ctx, change.Layer, everyone, before.named)
+		if err != nil && !refusal(err) {
+			return nil, err
+		}
+		faults.Add(change.Name, err)
+		change.Config = f.names.short(change.Config)
+	}
+	return before, faults.Err()
+}
+
+// refusal tells whether an error is about a change, and not about the store.
+func refusal(err error) bool {
+	var layer *LayerError
+	return errors.Is(err, ErrTarget) || errors.As(err, &layer) || errors.Is(err, ErrUnknownDevice)
+}
+
+// complete completes a change, and checks what does not depend on other layers.
+func (f *Fleet) complete(ctx context.Context, change *Change) error {
 	change.At = f.options.Now()
 	if change.Remove {
 		change.Config, change.Selector, change.Priority = Config{}, Selector{}, 0
@@ -90,33 +153,30 @@ func (f *Fleet) check(ctx context.Context, change *Change) error {
 	if err := f.keepSecrets(ctx, change); err != nil {
 		return err
 	}
-	if err := f.refer(ctx, change); err != nil {
-		return err
-	}
-	targets := f.targets.Load()
-	below, err := f.below(ctx, change.Name, targets)
+	return f.refer(ctx, change)
+}
+
+// fits returns an error if the confdb-schema does not take a layer.
+func (f *Fleet) fits(ctx context.Context, layer, everyone Layer, named namedSecrets) error {
+	below, err := f.below(ctx, layer.Name, everyone, named)
 	if err != nil {
 		return err
 	}
-	config, err := targets.named.config(change.Config)
+	config, err := named.config(layer.Config)
 	if err != nil {
 		return err
 	}
-	if err := f.checkTarget(below, config); err != nil {
-		return err
-	}
-	change.Config = f.names.short(change.Config)
-	return nil
+	return f.checkTarget(below, config)
 }
 
 // below returns the configuration on top of which a layer is checked.
-func (f *Fleet) below(ctx context.Context, name LayerName, targets *snapshot) (Config, error) {
+func (f *Fleet) below(ctx context.Context, name LayerName, everyone Layer, named namedSecrets) (Config, error) {
 	switch {
 	case name.IsDevice():
 		device, err := f.store.Device(ctx, name.Device())
 		return device.Config, err
 	case name.IsLabels():
-		return targets.named.config(targets.Everyone.Config)
+		return named.config(everyone.Config)
 	}
 	return Config{}, nil
 }

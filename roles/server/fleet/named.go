@@ -393,7 +393,7 @@ func (f *Fleet) checkValue(change SecretChange) error {
 
 // checkIn checks a layer with the named secrets of a snapshot.
 func (f *Fleet) checkIn(ctx context.Context, layer Layer, targets *snapshot) error {
-	below, err := f.below(ctx, layer.Name, targets)
+	below, err := f.below(ctx, layer.Name, targets.Everyone, targets.named)
 	if err != nil {
 		if errors.Is(err, ErrUnknownDevice) { // removed in between
 			return nil

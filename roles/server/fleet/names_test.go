@@ -7,6 +7,7 @@ import (
 
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/storetest"
 )
 
 // A view has one name, however it is spelled: by operators, by devices, and in databases of before.
@@ -44,7 +45,7 @@ func TestOneNameForAView(t *testing.T) {
 		w := newWorld(t, schema)
 		id := w.device(nil)
 		for _, change := range []fleet.Change{w.change(fleet.Everyone, "", middle), w.change(fleet.DeviceLayer(id), "", short)} {
-			if _, err := w.store.Change(t.Context(), change); err != nil {
+			if _, err := storetest.Change(t.Context(), w.store, change); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -71,7 +72,7 @@ func TestOneNameForAView(t *testing.T) {
 		}
 		// One view in two spellings was taken before.
 		both := `{"network/control-telemetry":{"sample-rate":6,"monitor-peers":true},` + rate + `7}}`
-		if _, err := w.store.Change(t.Context(), w.change(fleet.Everyone, "", both)); err != nil {
+		if _, err := storetest.Change(t.Context(), w.store, w.change(fleet.Everyone, "", both)); err != nil {
 			t.Fatal(err)
 		}
 		layer, err := again.Layer(t.Context(), fleet.Everyone)

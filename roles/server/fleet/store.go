@@ -122,11 +122,12 @@ type targets interface {
 	// DeviceLayers returns layers of single devices, in the order of the devices' registration, if the text of their
 	// configuration contains a text. after, limit and next are those of Devices.
 	DeviceLayers(ctx context.Context, containing, after string, limit int) (list []Layer, next string, err error)
-	// Change sets or removes a layer under the next revision, adds that to the history, and returns the present layer. A
-	// change that changes nothing writes nothing and draws no revision. It returns a *StaleError if the layer's revision
-	// is not change.Match, ErrUnknownDevice if the layer's device is not registered, ErrUnknownLayer if there is no
-	// layer to remove, and ErrStale if a named secret has not the revision of change.Secrets.
-	Change(ctx context.Context, change Change) (Layer, error)
+	// ChangeAll sets and removes layers, each under the next revision, adds that to the history, and returns the present
+	// layers: all of a batch, or none of it. A change that changes nothing writes nothing and draws no revision. It returns a
+	// *MovedError, or a *BatchError of: a *StaleError if a layer's revision is not its change.Match, ErrUnknownDevice if the
+	// layer's device is not registered, ErrUnknownLayer if there is no layer to remove, ErrStale if a named secret has not the
+	// revision of change.Secrets, and a *LayerError if a layer is there twice.
+	ChangeAll(ctx context.Context, batch Batch) ([]Layer, error)
 	// History returns at most limit entries below a revision, the newest first, without Before and After. Revision 0 begins
 	// with the newest entry, and layer "" returns the entries of all layers.
 	History(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error)

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -137,12 +138,19 @@ func (s stored) DeviceLayers(ctx context.Context, containing, after string, limi
 	return list, next, err
 }
 
-func (s stored) Change(ctx context.Context, change Change) (Layer, error) {
-	var err error
-	if change.Config, err = s.seals.sealLayer(change.Name, change.Config); err != nil {
-		return Layer{}, err
+func (s stored) ChangeAll(ctx context.Context, batch Batch) ([]Layer, error) {
+	batch.Changes = slices.Clone(batch.Changes)
+	for i, change := range batch.Changes {
+		var err error
+		if batch.Changes[i].Config, err = s.seals.sealLayer(change.Name, change.Config); err != nil {
+			return nil, err
+		}
 	}
-	return s.layer(s.Store.Change(ctx, change))
+	layers, err := s.Store.ChangeAll(ctx, batch)
+	if err == nil {
+		err = each(layers, s.layer)
+	}
+	return layers, err
 }
 
 func (s stored) ChangeSecret(ctx context.Context, change SecretChange) (Secret, error) {

@@ -84,9 +84,9 @@ func (s *measured) Observe(ctx context.Context, list []fleet.Observation) (err e
 	return s.Store.Observe(ctx, list)
 }
 
-func (s *measured) Change(ctx context.Context, change fleet.Change) (layer fleet.Layer, err error) {
+func (s *measured) ChangeAll(ctx context.Context, batch fleet.Batch) (layers []fleet.Layer, err error) {
 	defer s.took("change", time.Now(), &err)
-	return s.Store.Change(ctx, change)
+	return s.Store.ChangeAll(ctx, batch)
 }
 
 func (s *measured) Standings(ctx context.Context, silent time.Time, cloned time.Duration) (list []fleet.Standing, err error) {

@@ -41,12 +41,12 @@ func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 		added, refused, err = s.insert(ctx, batch)
 		return err
 	})
-	notice := &fleet.Notice{Kind: fleet.DevicesChanged}
+	notice := fleet.Notice{Kind: fleet.DevicesChanged}
 	for id := range added {
 		notice.Devices = append(notice.Devices, id)
 	}
 	if err != nil || len(added) > 0 {
-		s.told(notice, err)
+		s.told([]fleet.Notice{notice}, err)
 	}
 	if err != nil {
 		return err

@@ -36,17 +36,16 @@ func (s *Store) enter(batch *pgx.Batch, notice fleet.Notice) {
 	}
 }
 
-// told tells this process of a change that it made, when err says what came of that.
-func (s *Store) told(notice *fleet.Notice, err error) {
-	switch {
-	case notice == nil || rows.Refusal(err):
-	case err != nil:
-		// It may have been committed, and the answer lost: as if another server had done it.
-		s.hub.Send(*notice)
-	default:
-		notice.Own = true
-		s.hub.Send(*notice)
+// told tells this process of changes that it made, when err says what came of them.
+func (s *Store) told(notices []fleet.Notice, err error) {
+	if rows.Refusal(err) {
+		return
 	}
+	for i := range notices {
+		// If the commit failed it may have been made, and the answer lost: as if another server had done it.
+		notices[i].Own = err == nil
+	}
+	s.hub.Send(notices...)
 }
 
 // catchUp reads what other servers have changed.

@@ -138,7 +138,7 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 
 // Settle is as of fleet.Timekeeper.
 func (s *Store) Settle(ctx context.Context, now time.Time) error {
-	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		_, err := tx.Exec(ctx, `UPDATE standings SET last_seen = least(last_seen, $1), twins = least(twins, $1),
 			alone = least(alone, $1) WHERE greatest(last_seen, twins, alone) > $1`, rows.Seconds(now))
 		if err == nil {
@@ -179,7 +179,7 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 
 // SetLabels is as of fleet.Store.
 func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet.Labels, by fleet.Authorship) (revision int64, err error) {
-	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		last, err := lock(ctx, tx)
 		if err != nil {
 			return nil, err
@@ -213,13 +213,13 @@ func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet
 }
 
 // changed is the notice that a device was.
-func changed(id uuid.UUID) *fleet.Notice {
-	return &fleet.Notice{Kind: fleet.DevicesChanged, Devices: []uuid.UUID{id}}
+func changed(id uuid.UUID) []fleet.Notice {
+	return []fleet.Notice{{Kind: fleet.DevicesChanged, Devices: []uuid.UUID{id}}}
 }
 
 // SetStatus is as of fleet.Store.
 func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
-	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		done, err := tx.Exec(ctx, "UPDATE devices SET status = $2 WHERE uuid = $1", id, int16(status))
 		if err == nil && done.RowsAffected() == 0 {
 			err = fleet.ErrUnknownDevice
@@ -230,7 +230,7 @@ func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status
 
 // SetAlone is as of fleet.Store.
 func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error {
-	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		done, err := tx.Exec(ctx, `UPDATE standings SET alone = greatest(alone, $2)
 			WHERE device = (SELECT id FROM devices WHERE uuid = $1)`, id, rows.Seconds(at))
 		if err == nil && done.RowsAffected() == 0 {
@@ -242,7 +242,7 @@ func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error 
 
 // SetKey is as of fleet.Store.
 func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, keyID string) error {
-	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		var present string
 		err := tx.QueryRow(ctx, "SELECT coalesce(key_id, '') FROM devices WHERE uuid = $1 FOR UPDATE", id).Scan(&present)
 		switch {
@@ -268,7 +268,7 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, key
 
 // Remove is as of fleet.Store.
 func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) error {
-	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		last, err := lock(ctx, tx)
 		if err != nil {
 			return nil, err

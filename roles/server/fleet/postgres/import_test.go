@@ -11,6 +11,7 @@ import (
 	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/storetest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -53,7 +54,7 @@ func filled(t *testing.T) fleet.Store {
 		{Layer: fleet.Layer{Name: "labels/y", Authorship: by}, Remove: true},
 		{Layer: fleet.Layer{Name: last, Config: config(t, `{"a":null}`), Authorship: by}},
 	} {
-		if _, err := store.Change(t.Context(), change); err != nil {
+		if _, err := storetest.Change(t.Context(), store, change); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,7 +138,7 @@ func TestImport(t *testing.T) {
 		t.Error(err)
 	}
 	add(t, store) // numbers and revisions go on
-	layer, err := store.Change(t.Context(), fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config(t, `{}`), Authorship: by}})
+	layer, err := storetest.Change(t.Context(), store, fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config(t, `{}`), Authorship: by}})
 	if err != nil || layer.Revision != 12 {
 		t.Error(layer, err)
 	}
@@ -152,7 +153,7 @@ func TestImportKeepsFloor(t *testing.T) {
 		t.Fatal(err)
 	}
 	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config(t, `{"a":1}`), Authorship: by}}
-	if _, err := embedded.Change(t.Context(), change); err != nil {
+	if _, err := storetest.Change(t.Context(), embedded, change); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(sqlite.Backup(t.Context(), path, path+".copy"), embedded.Close()); err != nil {
@@ -178,7 +179,7 @@ func TestImportKeepsFloor(t *testing.T) {
 		t.Fatal(err)
 	}
 	change.Config = config(t, `{"a":2}`)
-	if layer, err := store.Change(t.Context(), change); err != nil || layer.Revision != before.Revision+1 {
+	if layer, err := storetest.Change(t.Context(), store, change); err != nil || layer.Revision != before.Revision+1 {
 		t.Errorf("revision %d, %v; want %d", layer.Revision, err, before.Revision+1)
 	}
 }

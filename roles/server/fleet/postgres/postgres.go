@@ -233,26 +233,28 @@ func (s *Store) call(ctx context.Context, do func(context.Context) error) error 
 
 // write does something in a transaction, again when the database asks for that, and tells of it. do must not change
 // anything but the database, and its results.
-func (s *Store) write(ctx context.Context, do func(context.Context, pgx.Tx) (*fleet.Notice, error)) error {
+func (s *Store) write(ctx context.Context, do func(context.Context, pgx.Tx) ([]fleet.Notice, error)) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		var notice *fleet.Notice
+		var notices []fleet.Notice
 		err := s.again(ctx, func() error {
 			return pgx.BeginFunc(ctx, s.pool(), func(tx pgx.Tx) (err error) {
-				if notice, err = do(ctx, tx); err != nil {
+				if notices, err = do(ctx, tx); err != nil {
 					return err
 				}
-				if notice == nil { // it is so already; whoever wrote it may not have heard that it is kept
+				if len(notices) == 0 { // it is so already; whoever wrote it may not have heard that it is kept
 					if s.primary.Load().synchronous {
 						_, err = tx.Exec(ctx, touch)
 					}
 					return err
 				}
 				var batch pgx.Batch
-				s.enter(&batch, *notice)
+				for _, notice := range notices {
+					s.enter(&batch, notice)
+				}
 				return tx.SendBatch(ctx, &batch).Close()
 			})
 		})
-		s.told(notice, err)
+		s.told(notices, err)
 		return err
 	})
 }

@@ -109,7 +109,7 @@ func (s *Store) reportRound(ctx context.Context, round []*group.Job[report]) err
 		says = append(says, !r.Mute())
 		instances = append(instances, rows.Text(r.Instance))
 	}
-	notice := &fleet.Notice{Kind: fleet.DevicesReported, Devices: ids}
+	notice := fleet.Notice{Kind: fleet.DevicesReported, Devices: ids}
 	var kept map[int64]int64
 	err := s.again(ctx, func() error {
 		kept = make(map[int64]int64, len(round))
@@ -123,10 +123,10 @@ func (s *Store) reportRound(ctx context.Context, round []*group.Job[report]) err
 			})
 			return err
 		})
-		s.enter(&batch, *notice)
+		s.enter(&batch, notice)
 		return s.pool().SendBatch(ctx, &batch).Close()
 	})
-	s.told(notice, err)
+	s.told([]fleet.Notice{notice}, err)
 	if err != nil {
 		return err
 	}

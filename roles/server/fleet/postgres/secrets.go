@@ -25,9 +25,9 @@ func presentSecret(ctx context.Context, from querier, name string) (fleet.Secret
 
 // ChangeSecret is as of fleet.Store.
 func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (secret fleet.Secret, err error) {
-	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (notice *fleet.Notice, err error) {
-		secret, notice, err = s.changeSecret(ctx, tx, change)
-		return notice, err
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (notices []fleet.Notice, err error) {
+		secret, notices, err = s.changeSecret(ctx, tx, change)
+		return notices, err
 	})
 	if err != nil {
 		return fleet.Secret{}, err
@@ -35,7 +35,7 @@ func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (se
 	return secret, nil
 }
 
-func (s *Store) changeSecret(ctx context.Context, tx pgx.Tx, change fleet.SecretChange) (fleet.Secret, *fleet.Notice, error) {
+func (s *Store) changeSecret(ctx context.Context, tx pgx.Tx, change fleet.SecretChange) (fleet.Secret, []fleet.Notice, error) {
 	last, err := lock(ctx, tx)
 	if err != nil {
 		return fleet.Secret{}, nil, err
@@ -70,6 +70,6 @@ func (s *Store) changeSecret(ctx context.Context, tx pgx.Tx, change fleet.Secret
 		batch.Queue(`UPDATE devices SET own_revision = $2
 			WHERE id IN (SELECT device FROM layers WHERE device IS NOT NULL AND position($1 IN config) > 0)`, text, entry.Revision)
 	}
-	notice := &fleet.Notice{Kind: fleet.TargetChanged, Revision: entry.Revision, Layer: entry.Layer}
-	return secret, notice, tx.SendBatch(ctx, &batch).Close()
+	notices := []fleet.Notice{{Kind: fleet.TargetChanged, Revision: entry.Revision, Layer: entry.Layer}}
+	return secret, notices, tx.SendBatch(ctx, &batch).Close()
 }

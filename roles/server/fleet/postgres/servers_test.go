@@ -11,6 +11,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/postgres/postgrestest"
+	"aspects-poc/roles/server/fleet/storetest"
 )
 
 // TestServersStartTogether has several servers find an empty database at the same time.
@@ -49,7 +50,7 @@ func TestServersRace(t *testing.T) {
 			change := fleet.Change{Match: &match, Layer: fleet.Layer{Name: fleet.Everyone, Authorship: by,
 				Config: config(t, fmt.Sprintf(`{"round":%d,"server":%d}`, round, server))}}
 			wait.Go(func() {
-				layer, err := stores[server%2].Change(t.Context(), change)
+				layer, err := storetest.Change(t.Context(), stores[server%2], change)
 				var stale *fleet.StaleError
 				switch {
 				case err == nil:
@@ -242,7 +243,7 @@ func TestDatabaseGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	layer, err := store.Change(t.Context(), fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config(t, `{"a":1}`),
+	layer, err := storetest.Change(t.Context(), store, fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config(t, `{"a":1}`),
 		Authorship: by}})
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 // everyone sets the layer of everyone.
 func everyone(t *testing.T, store *sqlite.Store, config string) fleet.Layer {
 	t.Helper()
-	layer, err := store.Change(t.Context(), fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: storetest.Config(t, config)}})
+	layer, err := storetest.Change(t.Context(), store, fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: storetest.Config(t, config)}})
 	if err != nil {
 		t.Fatal(err)
 	}

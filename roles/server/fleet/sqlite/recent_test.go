@@ -62,7 +62,7 @@ func TestRecent(t *testing.T) {
 				return store.SetKey(ctx, id, before, "key "+key, key)
 			},
 			"own layer": func() error {
-				_, err := store.Change(ctx, fleet.Change{Layer: fleet.Layer{Name: fleet.DeviceLayer(id), Config: config}})
+				_, err := storetest.Change(ctx, store, fleet.Change{Layer: fleet.Layer{Name: fleet.DeviceLayer(id), Config: config}})
 				return err
 			},
 		} {
@@ -84,7 +84,7 @@ func TestRecent(t *testing.T) {
 			t.Fatal(got, err)
 		}
 		change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone}, Remove: true}
-		if _, err := store.Change(ctx, change); err != nil {
+		if _, err := storetest.Change(ctx, store, change); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := store.Layer(ctx, fleet.Everyone); err != fleet.ErrUnknownLayer {

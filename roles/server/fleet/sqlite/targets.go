@@ -7,6 +7,8 @@ import (
 
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/rows"
+
+	"github.com/google/uuid"
 )
 
 // Targets implements fleet.Store.
@@ -139,49 +141,82 @@ func (s *Store) DeviceLayers(
 	return page.List, page.Next, nil
 }
 
-// Change implements fleet.Store.
-func (s *Store) Change(ctx context.Context, change fleet.Change) (fleet.Layer, error) {
-	var layer fleet.Layer
+// ChangeAll implements fleet.Store.
+func (s *Store) ChangeAll(ctx context.Context, batch fleet.Batch) ([]fleet.Layer, error) {
+	var layers []fleet.Layer
 	var told []fleet.Notice
-	concerned := scope{layers: []fleet.LayerName{change.Name}}
-	if change.Name.IsDevice() {
-		concerned = ofDevice(change.Name.Device())
-	}
-	err := s.change(ctx, "keep a layer in", concerned, func(conn *sql.Conn) error {
-		ctx := context.WithoutCancel(ctx)
-		before, row, err := s.present(ctx, conn, change.Name)
-		if err != nil {
-			return err
-		}
-		revision, err := nextRevision(ctx, conn)
-		if err != nil {
-			return err
-		}
-		var entry *fleet.Entry
-		if layer, entry, err = change.Apply(before, revision); err != nil || entry == nil {
-			return err
-		}
-		for name, revision := range change.Secrets {
-			if secret, err := presentSecret(ctx, conn, name); err != nil {
-				return err
-			} else if secret.Revision != revision {
-				return fleet.ErrStale
-			}
-		}
-		if err := record(ctx, conn, *entry); err != nil {
-			return err
-		}
+	var concerned scope
+	for _, change := range batch.Changes {
 		if change.Name.IsDevice() {
-			told = changed(change.Name.Device())
-			return keepDeviceLayer(ctx, conn, row, layer, change.Remove)
+			concerned.devices = append(concerned.devices, change.Name.Device())
+		} else {
+			concerned.layers = append(concerned.layers, change.Name)
 		}
-		told = []fleet.Notice{{Kind: fleet.TargetChanged, Layer: change.Name, Revision: revision}}
-		return keepLayer(ctx, conn, layer, before, change.Remove)
+	}
+	err := s.change(ctx, "keep layers in", concerned, func(conn *sql.Conn) (err error) {
+		layers, told, err = s.changeAll(context.WithoutCancel(ctx), conn, batch)
+		return err
 	}, func() []fleet.Notice { return told })
 	if err != nil {
-		return fleet.Layer{}, err
+		return nil, err
 	}
-	return layer, nil
+	return layers, nil
+}
+
+// changeAll writes nothing if it returns a refusal.
+func (s *Store) changeAll(ctx context.Context, conn *sql.Conn, batch fleet.Batch) ([]fleet.Layer, []fleet.Notice, error) {
+	present := fleet.Present{Unknown: map[fleet.LayerName]bool{}, Secrets: map[string]int64{}}
+	devices := make([]int64, len(batch.Changes))
+	for i, change := range batch.Changes {
+		layer, device, err := s.present(ctx, conn, change.Name)
+		if errors.Is(err, fleet.ErrUnknownDevice) {
+			present.Unknown[change.Name], err = true, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		present.Layers, devices[i] = append(present.Layers, layer), device
+	}
+	for _, name := range batch.Secrets() {
+		secret, err := presentSecret(ctx, conn, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		present.Secrets[name] = secret.Revision
+	}
+	next, err := nextRevision(ctx, conn)
+	if err != nil {
+		return nil, nil, err
+	}
+	present.Last = next - 1
+	layers, entries, err := batch.Apply(present)
+	if err != nil {
+		return nil, nil, err
+	}
+	var told []fleet.Notice
+	var concerned []uuid.UUID
+	for i, change := range batch.Changes {
+		if entries[i] == nil {
+			continue
+		}
+		if err := record(ctx, conn, *entries[i]); err != nil {
+			return nil, nil, err
+		}
+		if change.Name.IsDevice() {
+			concerned = append(concerned, change.Name.Device())
+			err = keepDeviceLayer(ctx, conn, devices[i], layers[i], change.Remove)
+		} else {
+			told = append(told, fleet.Notice{Kind: fleet.TargetChanged, Layer: change.Name, Revision: layers[i].Revision})
+			err = keepLayer(ctx, conn, layers[i], present.Layers[i], change.Remove)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if concerned != nil {
+		told = append(told, fleet.Notice{Kind: fleet.DevicesChanged, Devices: concerned})
+	}
+	return layers, told, nil
 }
 
 // present returns a layer as it is in the transaction, of revision 0 where there is none, and the row of its device.

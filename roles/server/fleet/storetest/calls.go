@@ -124,7 +124,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	_, errs["Targets"] = store.Targets(ctx)
 	_, errs["Layer"] = store.Layer(ctx, fleet.Everyone)
 	_, _, errs["DeviceLayers"] = store.DeviceLayers(ctx, "", "", 1)
-	_, errs["Change"] = store.Change(ctx, change(t, fleet.Everyone, "", `{"x":1}`))
+	_, errs["ChangeAll"] = Change(ctx, store, change(t, fleet.Everyone, "", `{"x":1}`))
 	_, errs["ChangeSecret"] = store.ChangeSecret(ctx, secretChange(t, "x", `1`))
 	_, errs["History"] = store.History(ctx, "", 0, 1)
 	_, errs["Entries"] = store.Entries(ctx, "", 0, 1)
@@ -149,7 +149,7 @@ func concurrent(t *testing.T, store fleet.Store) {
 				device.Report = fleet.Report{Config: Config(t, fmt.Sprintf(`{"w%d":%d}`, worker, round)), At: registered,
 					Sequence: int64(round + 1)}
 				_, err := store.Report(t.Context(), device.ID, device.Report)
-				_, changeErr := store.Change(t.Context(), change(t, fleet.Everyone, "", device.Config.String()))
+				_, changeErr := Change(t.Context(), store, change(t, fleet.Everyone, "", device.Config.String()))
 				got, readErr := store.Device(t.Context(), device.ID)
 				if err := errors.Join(err, changeErr, readErr); err != nil || !got.Config.Equal(device.Config) {
 					t.Errorf("worker %d, round %d: wrote %s, read %s: %v", worker, round, device.Config, got.Config, err)

@@ -41,9 +41,9 @@ func keepsNamed(t *testing.T, store fleet.Store) {
 	ok(t, err)
 
 	own := fleet.DeviceLayer(used.ID)
-	_, err = store.Change(ctx, referring(t, own, "", "wifi", 2))
+	_, err = Change(ctx, store, referring(t, own, "", "wifi", 2))
 	is(t, err, fleet.ErrStale)
-	_, err = store.Change(ctx, referring(t, own, "", "wif", 1))
+	_, err = Change(ctx, store, referring(t, own, "", "wif", 1))
 	is(t, err, fleet.ErrStale)
 	ownLayer := set(t, store, referring(t, own, "", "wifi", 1))                    // revision 3
 	set(t, store, referring(t, "labels/a", "site=a", "wifi", 1))                   // 4

@@ -2,6 +2,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -52,6 +53,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"keeps layers", keepsLayers},
 		{"keeps layers of devices", keepsDeviceLayers},
 		{"changes what is expected only", changesExpected},
+		{"changes all of a batch or none", changesAll},
 		{"remembers selectors", remembersSelectors},
 		{"keeps named secrets", keepsNamed},
 		{"keeps the history", keepsHistory},
@@ -116,10 +118,21 @@ func parse(t *testing.T, selector string) fleet.Selector {
 	return parsed
 }
 
+// Change makes one change, and returns the layer.
+func Change(ctx context.Context, store interface {
+	ChangeAll(ctx context.Context, batch fleet.Batch) ([]fleet.Layer, error)
+}, change fleet.Change) (fleet.Layer, error) {
+	layers, err := store.ChangeAll(ctx, fleet.Batch{Changes: []fleet.Change{change}})
+	if err != nil {
+		return fleet.Layer{}, err
+	}
+	return layers[0], nil
+}
+
 // set makes a change and returns the layer.
 func set(t *testing.T, store fleet.Store, change fleet.Change) fleet.Layer {
 	t.Helper()
-	layer, err := store.Change(t.Context(), change)
+	layer, err := Change(t.Context(), store, change)
 	ok(t, err)
 	return layer
 }
@@ -359,7 +372,7 @@ func shared(t *testing.T, open Open) {
 	holds(t, other, device)
 	stale := change(t, fleet.Everyone, "", `{"a":2}`)
 	stale.Match = new(int64(0))
-	_, err = other.Change(t.Context(), stale)
+	_, err = Change(t.Context(), other, stale)
 	is(t, err, fleet.ErrStale)
 	next := set(t, other, change(t, fleet.Everyone, "", `{"a":3}`))
 	if next.Revision != layer.Revision+2 {

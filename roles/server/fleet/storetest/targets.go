@@ -45,7 +45,7 @@ func keepsLayers(t *testing.T, store fleet.Store) {
 	}
 	_, err = store.Layer(t.Context(), "labels/b")
 	is(t, err, fleet.ErrUnknownLayer)
-	_, err = store.Change(t.Context(), removal)
+	_, err = Change(t.Context(), store, removal)
 	is(t, err, fleet.ErrUnknownLayer)
 	if last, err := store.LastChange(t.Context()); last != 7 || err != nil {
 		t.Errorf("the last change is %d, %v", last, err)
@@ -93,7 +93,7 @@ func keepsDeviceLayers(t *testing.T, store fleet.Store) {
 	if len(first) != 2 || next == "" || end != "" {
 		t.Errorf("%d, then %q, then %q", len(first), next, end)
 	}
-	_, err = store.Change(t.Context(), change(t, fleet.DeviceLayer(uuid.New()), "", `{}`))
+	_, err = Change(t.Context(), store, change(t, fleet.DeviceLayer(uuid.New()), "", `{}`))
 	is(t, err, fleet.ErrUnknownDevice)
 	if len(concerns(t, store)) != 0 {
 		t.Errorf("layers of devices concern others: %v", concerns(t, store))
@@ -104,7 +104,7 @@ func changesExpected(t *testing.T, store fleet.Store) {
 	expecting := func(revision int64, config string, remove bool) error {
 		change := change(t, "labels/a", "a", config)
 		change.Match, change.Remove = &revision, remove
-		_, err := store.Change(t.Context(), change)
+		_, err := Change(t.Context(), store, change)
 		return err
 	}
 	stale := func(err error, present int64) {
@@ -144,6 +144,109 @@ func changesExpected(t *testing.T, store fleet.Store) {
 	if succeeded != 1 {
 		t.Errorf("%d succeeded", succeeded)
 	}
+}
+
+// changesAll has a batch of each kind of layer: what it changes, what it tells, and each reason for which none of it happens.
+func changesAll(t *testing.T, store fleet.Store) {
+	ctx := t.Context()
+	device := Device(t)
+	add(t, store, device)
+	own := fleet.DeviceLayer(device.ID)
+	_, err := store.ChangeSecret(ctx, secretChange(t, "wifi", `1`)) // revision 1
+	ok(t, err)
+	set(t, store, change(t, "labels/gone", "b", `{"n":1}`)) // 2
+	kept := set(t, store, change(t, "labels/kept", "c", `{"n":1}`))
+	events, err := store.Changes(ctx)
+	ok(t, err)
+
+	layers, err := store.ChangeAll(ctx, fleet.Batch{Last: new(int64(3)), Changes: []fleet.Change{
+		change(t, fleet.Everyone, "", `{"n":2}`),
+		change(t, "labels/kept", "c", `{"n":1}`),
+		referring(t, own, "", "wifi", 1),
+		{Layer: fleet.Layer{Name: "labels/gone", Authorship: by("bob", 2)}, Remove: true, Match: new(int64(2))},
+		change(t, "labels/new", "d", `{"n":3}`),
+	}})
+	ok(t, err)
+	var revisions []int64
+	for _, layer := range layers {
+		revisions = append(revisions, layer.Revision)
+	}
+	if diff := cmp.Diff([]int64{4, kept.Revision, 5, 6, 7}, revisions); diff != "" {
+		t.Fatal(diff)
+	}
+	entries, err := store.History(ctx, "", 8, 4)
+	ok(t, err)
+	var names []fleet.LayerName
+	for _, entry := range entries {
+		names = append(names, entry.Layer)
+	}
+	if diff := cmp.Diff([]fleet.LayerName{"labels/new", "labels/gone", own, fleet.Everyone}, names); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]int64{"": 4, "b": 6, "c": 3, "d": 7}, concerns(t, store)); diff != "" {
+		t.Error(diff)
+	}
+	device.Own, device.OwnRevision = &layers[2], 5
+	holds(t, store, device)
+	told := map[string]bool{}
+	for range 4 {
+		notice := <-events
+		told[fmt.Sprint(notice.Kind, notice.Layer, notice.Revision, len(notice.Devices))] = notice.Own
+	}
+	if diff := cmp.Diff(map[string]bool{fmt.Sprint(fleet.TargetChanged, "everyone", 4, 0): true,
+		fmt.Sprint(fleet.TargetChanged, "labels/gone", 6, 0): true, fmt.Sprint(fleet.TargetChanged, "labels/new", 7, 0): true,
+		fmt.Sprint(fleet.DevicesChanged, "", 0, 1): true}, told); diff != "" {
+		t.Error(diff)
+	}
+
+	again, err := store.ChangeAll(ctx, fleet.Batch{Changes: []fleet.Change{change(t, fleet.Everyone, "", `{"n":2}`),
+		change(t, "labels/new", "d", `{"n":3}`)}})
+	ok(t, err)
+	if again[0].Revision != 4 || again[1].Revision != 7 {
+		t.Errorf("%+v", again)
+	}
+	if nothing, err := store.ChangeAll(ctx, fleet.Batch{}); err != nil || len(nothing) != 0 {
+		t.Errorf("%v, %v", nothing, err)
+	}
+
+	first := change(t, fleet.Everyone, "", `{"n":9}`)
+	stale := change(t, "labels/new", "d", `{"n":9}`)
+	stale.Match = new(int64(6))
+	for _, test := range []struct {
+		last   *int64
+		faulty fleet.Change
+		kind   error
+	}{
+		{nil, stale, fleet.ErrStale},
+		{nil, fleet.Change{Layer: fleet.Layer{Name: "labels/none"}, Remove: true}, fleet.ErrUnknownLayer},
+		{nil, change(t, fleet.DeviceLayer(uuid.New()), "", `{}`), fleet.ErrUnknownDevice},
+		{nil, fleet.Change{Layer: fleet.Layer{Name: fleet.DeviceLayer(uuid.New())}, Remove: true}, fleet.ErrUnknownDevice},
+		{nil, referring(t, "labels/other", "e", "wifi", 2), fleet.ErrStale},
+	} {
+		_, err := store.ChangeAll(ctx, fleet.Batch{Changes: []fleet.Change{first, test.faulty, change(t, "labels/kept", "c", `{"n":9}`)}})
+		is(t, err, test.kind)
+		var faults *fleet.BatchError
+		if !errors.As(err, &faults) || len(faults.Faults) != 1 || faults.Faults[0].Layer != test.faulty.Name {
+			t.Errorf("%v", err)
+		}
+	}
+	_, err = store.ChangeAll(ctx, fleet.Batch{Changes: []fleet.Change{first, stale, {Layer: fleet.Layer{Name: "labels/none"}, Remove: true},
+		change(t, fleet.Everyone, "", `{}`)}})
+	var faults *fleet.BatchError
+	if !errors.As(err, &faults) || len(faults.Faults) != 3 {
+		t.Errorf("want a fault of each: %v", err)
+	}
+	_, err = store.ChangeAll(ctx, fleet.Batch{Last: new(int64(6)), Changes: []fleet.Change{first}})
+	var moved *fleet.MovedError
+	if is(t, err, fleet.ErrStale); !errors.As(err, &moved) || moved.Revision != 7 {
+		t.Errorf("%v", err)
+	}
+	if got := revision(t, store); got != 7 {
+		t.Errorf("a refused batch drew revisions up to %d", got)
+	}
+	everyone, err := store.Layer(ctx, fleet.Everyone)
+	ok(t, err)
+	same(t, layers[0], everyone)
 }
 
 func remembersSelectors(t *testing.T, store fleet.Store) {
@@ -281,7 +384,7 @@ func drawsOnce(t *testing.T, store fleet.Store) {
 				if worker == 0 {
 					change.Selector = fleet.Selector{}
 				}
-				layer, err := store.Change(t.Context(), change)
+				layer, err := Change(t.Context(), store, change)
 				if err != nil {
 					t.Error(err)
 					return
