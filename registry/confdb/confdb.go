@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/faults"
@@ -73,6 +74,39 @@ type Parser struct {
 // ParseDocument parses a confdb-schema as JSON in the form for `snap sign`: headers, with the storage schema as text
 // in "body". Errors are *SchemaError.
 func ParseDocument(document []byte) (*Schema, error) { return Parser{}.ParseDocument(document) }
+
+// A memo has the last documents that Parsed has parsed.
+type memo struct {
+	mu      sync.Mutex
+	schemas map[string]*Schema // by document
+}
+
+var parsed = memo{schemas: map[string]*Schema{}}
+
+// mostParsed is the number of documents that Parsed remembers: those of a program, in each of their spellings.
+const mostParsed = 8
+
+// Parsed is ParseDocument that remembers its last results. A program checks many values against few confdb-schemas, and to
+// parse one takes a hundred times as long as to check a value.
+func Parsed(document []byte) (*Schema, error) {
+	parsed.mu.Lock()
+	known := parsed.schemas[string(document)]
+	parsed.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	schema, err := ParseDocument(document)
+	if err != nil {
+		return schema, err
+	}
+	parsed.mu.Lock()
+	defer parsed.mu.Unlock()
+	if len(parsed.schemas) >= mostParsed {
+		clear(parsed.schemas)
+	}
+	parsed.schemas[string(document)] = schema
+	return schema, nil
+}
 
 // New builds a Schema from the "storage" object of an assertion's body and its "views" header in JSON shapes. Errors
 // are *SchemaError.

@@ -38,7 +38,7 @@ type schema struct {
 }
 
 func (s *schema) parse() (*confdb.Schema, error) {
-	s.once.Do(func() { s.parsed, s.err = confdb.ParseDocument(s.document) })
+	s.once.Do(func() { s.parsed, s.err = confdb.Parsed(s.document) })
 	return s.parsed, s.err
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/viewschema"
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
@@ -85,6 +86,17 @@ func (n *Names) Secret(view, request string) bool { return n.schema.Secret(view,
 func (n *Names) Matches(view, request string) bool {
 	return n.schema.Matches(view, request, true) || n.schema.Matches(view, request, false)
 }
+
+// Describe returns the JSON Schema of a target, as an object for encoding/json. It does not describe null, which unsets a value.
+func (n *Names) Describe() any { return viewschema.All(n.schema, viewschema.Write) }
+
+// Writable reports whether something can be written through the view.
+func (n *Names) Writable(view string) bool {
+	return slices.ContainsFunc(n.schema.Rules(view), func(rule confdb.Rule) bool { return rule.Writable })
+}
+
+// Readable reports whether the view shows the value at a request path.
+func (n *Names) Readable(view, request string) bool { return n.schema.Matches(view, request, false) }
 
 // SecretStorage is Secret for a storage path of keys and indexes. The beginning of the path decides if the rest is malformed.
 func (n *Names) SecretStorage(storage string) bool {

@@ -31,7 +31,7 @@ import (
 // If the schema's rules or types refuse the target, the error is a *registry.Error of kind ErrNoView, ErrNoMatch,
 // ErrBadRequest or ErrInvalid, with the storage path and the engine's reason.
 func Make(schema json.RawMessage, current, target map[string]map[string]any) (registry.Changes, error) {
-	parsed, err := confdb.ParseDocument(schema)
+	parsed, err := confdb.Parsed(schema)
 	if err != nil {
 		return nil, fmt.Errorf("cannot plan: %w", err)
 	}

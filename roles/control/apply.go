@@ -11,6 +11,7 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/roles/control/target"
 	"aspects-poc/roles/internal/attach"
+	"aspects-poc/roles/internal/custodian"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/serverapi"
@@ -69,7 +70,7 @@ func (t *targets) changes(ctx context.Context) (changes registry.Changes, curren
 	if err := mayMove(current, wanted, t.hosts); err != nil {
 		return nil, nil, err
 	}
-	if err := permitted(slices.Collect(maps.Keys(wanted)), current, wanted); err != nil {
+	if err := custodian.Permitted(slices.Collect(maps.Keys(wanted)), current, wanted); err != nil {
 		return nil, nil, err
 	}
 	for view, values := range changes {

@@ -8,6 +8,7 @@ import (
 	"aspects-poc/roles"
 	"aspects-poc/roles/control/state"
 	"aspects-poc/roles/control/target"
+	"aspects-poc/roles/internal/custodian"
 	"aspects-poc/roles/internal/netdev"
 
 	"github.com/urfave/cli/v2"
@@ -17,7 +18,7 @@ var (
 	DebianName    = debianName
 	InterfaceName = interfaceName
 	Describe      = describe
-	Permitted     = permitted
+	Permitted     = custodian.Permitted
 )
 
 // A Machine is what the role uses of the machine, where a test replaces it.

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"aspects-poc/internal/document"
 	"aspects-poc/internal/regular"
 	"aspects-poc/registry/plan"
+	"aspects-poc/roles/internal/custodian"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
@@ -95,6 +98,11 @@ func Run(ctx context.Context, config Config) (err error) {
 		return err
 	}
 	options.Now = told.Now
+	if config.Schema == "" { // the rules belong to the views of the roles' own confdb-schema
+		options.Rules = func(current, target map[string]map[string]any) error {
+			return custodian.Permitted(slices.Collect(maps.Keys(target)), current, target)
+		}
+	}
 	measured := metrics.New(config.Log)
 	rules, err := fleet.Open(ctx, measured.Store(store), options)
 	if err != nil {

@@ -159,6 +159,66 @@ type Change struct {
 	Kind string `json:"kind" enums:"added,removed,changed"`
 }
 
+// Batch is the body of POST /targets/: changes of layers that happen together, or not at all.
+type Batch struct {
+	// Revision is the last one drawn in the fleet, from a plan. If it is given, nothing may have drawn one since.
+	Revision *int64        `json:"revision,omitempty"`
+	Changes  []BatchChange `json:"changes"`
+}
+
+// BatchChange is a change of a layer.
+type BatchChange struct {
+	Layer string `json:"layer" example:"labels/berlin"`
+	// Revision is what the layer must have; 0: there must be none. Without it any will do.
+	Revision *int64 `json:"revision,omitempty"`
+	Remove   bool   `json:"remove,omitempty"`
+	Selector string `json:"selector,omitempty" example:"site=berlin"`
+	Priority int64  `json:"priority,omitempty"`
+	Config   Config `json:"config,omitempty"` // required unless remove
+}
+
+// Plan is the answer to POST /targets/ with dry-run=true: what the changes would do.
+type Plan struct {
+	Revision int64       `json:"revision"` // the last one drawn in the fleet; in a Batch it binds the changes to this state
+	Layers   []LayerPlan `json:"layers"`   // in the order of the changes
+	Devices  int         `json:"devices"`  // number of devices whose target would change
+	Refusing int         `json:"refusing"` // of them, those that would refuse it for a reason for which they do not refuse their present one
+	Groups   []PlanGroup `json:"groups"`   // the largest first
+}
+
+// LayerPlan is what would become of a layer.
+type LayerPlan struct {
+	Layer    string      `json:"layer" example:"labels/berlin"`
+	Action   string      `json:"action" enums:"created,changed,removed,unchanged"`
+	Revision int64       `json:"revision"`         // that the layer has now; 0 if there is none
+	Before   *LayerPlace `json:"before,omitempty"` // of a layer of labels
+	After    *LayerPlace `json:"after,omitempty"`
+	Changes  []Change    `json:"changes"`
+}
+
+// LayerPlace tells for which devices a layer of labels is, and in which order.
+type LayerPlace struct {
+	Selector string `json:"selector" example:"site=berlin"`
+	Priority int64  `json:"priority"`
+}
+
+// PlanGroup is devices for which the changes do the same.
+type PlanGroup struct {
+	Devices int         `json:"devices"`
+	Changes []Change    `json:"changes"`           // of the target
+	Writes  []Change    `json:"writes"`            // what the target asks for and the devices do not show; before is what they show
+	Refusal *Refusal    `json:"refusal,omitempty"` // if the devices would refuse the target
+	Mute    bool        `json:"mute,omitempty"`    // they have never reported, and what they have is not known
+	UUIDs   []uuid.UUID `json:"uuids"`             // the first of them, or all
+}
+
+// Refusal is why devices would refuse a target, as they would word it.
+type Refusal struct {
+	Path   string `json:"path,omitempty" example:"control-telemetry.sample-rate"`
+	Reason string `json:"reason"`
+	Known  bool   `json:"known,omitempty"` // they refuse their present target for the same reason
+}
+
 // HistoryEntry is a change of a layer, or of a device's labels.
 type HistoryEntry struct {
 	Revision int64  `json:"revision" example:"5"`

@@ -69,6 +69,10 @@ func TestBrowser(t *testing.T) {
 		{!onPage, "put-device-layer", this, func() string { return `{"config": {"control-telemetry": {"monitor-peers": true}}}` }, "200", `"revision": 5`},
 		{!onPage, "get-device-layer", this, nil, "200", `"monitor-peers": true`},
 		{!onPage, "list-targets", nil, nil, "200", `"labels/berlin"`},
+		{!onPage, "change-targets", nil, func() string {
+			return `{"changes": [{"layer": "labels/berlin", "selector": "site=berlin", "config": {"control-telemetry": {"sample-rate": 6}}}]}`
+		}, "200", `"revision": 4`},
+		{!onPage, "get-schema", nil, nil, "200", `"type": "object"`},
 		{!onPage, "get-device-target", this, nil, "200", `"sample-rate": 6`},
 		{!onPage, "list-devices", nil, nil, "200", `"state": "behind"`},
 		{!onPage, "get-device", this, nil, "200", `"state": "behind"`},

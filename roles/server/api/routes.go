@@ -97,6 +97,8 @@ func (h *handlers) api() []Route {
 		{http.MethodDelete, "/revoked-keys/:key/", access.Write, h.allowKey, &Takes{}},
 
 		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}},
+		{http.MethodPost, "/targets/", access.Write, h.changeTargets, &Takes{Query: "dry-run full", Body: true}},
+		{http.MethodGet, "/schema/", access.Read, h.getSchema, &Takes{}},
 		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}},
 		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}},
 		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}},

@@ -3,15 +3,14 @@ package fleet
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/google/uuid"
 )
 
-// A Preview is what a change would do.
+// A Preview is for how many devices a change would change the target, and how for the first of them.
 type Preview struct {
-	Devices int // how many would get another configuration
+	Devices int
 	Changes []DeviceChange
 }
 
@@ -21,113 +20,70 @@ type DeviceChange struct {
 	Changes []Difference
 }
 
-// DryRun tells what a change would do, and does not do it: for how many devices, and how for the first few of them. It
-// refuses what Set would refuse.
+// DryRun tells what a change would do to targets, and does not do it: for how many devices, and how for the first few of them.
+// It refuses what Set would refuse. Plan tells more.
 func (f *Fleet) DryRun(ctx context.Context, change Change, few int) (Preview, error) {
 	batch := Batch{Changes: []Change{change}}
-	if _, err := f.checkAll(ctx, &batch); err != nil {
+	before, after, _, err := f.prepare(ctx, &batch)
+	if err != nil {
 		return Preview{}, only(err)
 	}
-	change = batch.Changes[0]
-	present, err := f.layer(ctx, change.Name)
-	if err != nil && (change.Remove || !errors.Is(err, ErrUnknownLayer)) {
-		return Preview{}, err
-	}
-	if change.Match != nil && *change.Match != present.Revision {
-		return Preview{}, &StaleError{Revision: present.Revision}
-	}
-	if change.Remove && present.Revision == 0 {
-		return Preview{}, ErrUnknownLayer
-	}
-	before := f.targets.Load()
-	after, err := before.with(change)
-	if err != nil {
-		return Preview{}, err
-	}
-	return f.preview(ctx, before, after, change, few)
+	return f.preview(ctx, before, after, batch, few)
 }
 
-// preview compares the targets of all devices before and after a change; of a device's layer, those of the device.
-func (f *Fleet) preview(ctx context.Context, before, after *snapshot, change Change, few int) (Preview, error) {
+// preview compares the targets of the devices that a batch may concern, before and after; of all devices for an empty one.
+func (f *Fleet) preview(ctx context.Context, before, after *snapshot, batch Batch, few int) (Preview, error) {
 	preview := Preview{Changes: []DeviceChange{}}
-	if change.Name.IsDevice() {
-		device, err := f.store.Device(ctx, change.Name.Device())
-		if err != nil {
-			return Preview{}, err
-		}
-		err = preview.add(f.secrets, before, after, device, change, few)
-		return preview, err
-	}
-	for cursor := ""; ; {
-		devices, next, err := f.store.Devices(ctx, cursor, scanRows)
-		if err != nil {
-			return Preview{}, err
-		}
-		for _, device := range devices {
-			if err := preview.add(f.secrets, before, after, device, change, few); err != nil {
-				return Preview{}, err
+	err := f.scan(ctx, before, after, batch, f.store.Devices, func(device Device, old, new *composition) error {
+		return preview.add(f.secrets, device.ID, old, new, few)
+	})
+	return preview, err
+}
+
+// with returns the snapshot after changes.
+func (s *snapshot) with(changes []Change) (*snapshot, error) {
+	targets := s.Targets
+	targets.Labels = slices.Clone(targets.Labels)
+	for i, change := range changes {
+		layer := change.Layer
+		layer.Revision = s.Revision + int64(i) + 1
+		switch {
+		case change.Name == Everyone:
+			if targets.Everyone = layer; change.Remove {
+				targets.Everyone = Layer{}
+			}
+		case change.Name.IsLabels():
+			targets.Labels = slices.DeleteFunc(targets.Labels, func(other Layer) bool { return other.Name == layer.Name })
+			if !change.Remove {
+				targets.Labels = append(targets.Labels, layer)
 			}
 		}
-		if next == "" {
-			return preview, nil
-		}
-		cursor = next
 	}
-}
-
-// with returns the snapshot after a change.
-func (s *snapshot) with(change Change) (*snapshot, error) {
-	targets := s.Targets
-	layer := change.Layer
-	layer.Revision = s.Revision + 1
-	switch {
-	case change.Name == Everyone:
-		if targets.Everyone = layer; change.Remove {
-			targets.Everyone = Layer{}
-		}
-	case change.Name.IsLabels():
-		targets.Labels = slices.DeleteFunc(slices.Clone(targets.Labels), func(other Layer) bool { return other.Name == layer.Name })
-		if !change.Remove {
-			targets.Labels = append(targets.Labels, layer)
-			slices.SortFunc(targets.Labels, func(a, b Layer) int {
-				return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
-			})
-		}
-	}
+	slices.SortFunc(targets.Labels, func(a, b Layer) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
+	})
 	return newSnapshot(targets)
 }
 
-func (p *Preview) add(s *secrets, before, after *snapshot, device Device, change Change, few int) error {
-	old, err := before.compose(device)
-	if err != nil {
-		return err
-	}
-	if change.Name.IsDevice() {
-		if device.Own = &change.Layer; change.Remove {
-			device.Own = nil
-		}
-	}
-	new, err := after.compose(device)
-	if err != nil || old.config.Equal(new.config) {
-		return err
-	}
+func (p *Preview) add(s *secrets, id uuid.UUID, old, new *composition, few int) error {
 	if p.Devices++; p.Devices > few {
 		return nil
 	}
-	if old, err = old.conceal(s); err != nil {
+	old, err := old.conceal(s)
+	if err != nil {
 		return err
 	}
 	if new, err = new.conceal(s); err != nil {
 		return err
 	}
-	_, was, err := old.on(s, device.ID)
+	_, was, err := old.on(s, id)
 	if err != nil {
 		return err
 	}
-	_, is, err := new.on(s, device.ID)
+	_, is, err := new.on(s, id)
 	if err != nil {
 		return err
 	}
-	p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Changes: compare(was, is)})
+	p.Changes = append(p.Changes, DeviceChange{ID: id, Changes: compare(was, is)})
 	return nil
 }

@@ -41,6 +41,9 @@ type Options struct {
 	// Schema is the confdb-schema that every target must fit, in the form of registry.Options.Documents. Nil accepts any
 	// target.
 	Schema json.RawMessage
+	// Rules returns a device's own refusal, beyond the Schema, of a target that the Schema takes; nil if there is none. It is for
+	// plans: a *registry.Error as the device would word it. Both arguments are documents by their views. Nil: no rules are known.
+	Rules func(current, target map[string]map[string]any) error
 	// Keys returns the keys that seal the secrets in the store, and make the digests that stand for secrets in answers to
 	// operators. If fresh is true, nothing is sealed yet, and a new key may be made; else the keys of before are needed. It is
 	// called if the Schema has secrets, or if some are sealed. Nil: nothing is sealed, and the digests differ after each start.
@@ -172,6 +175,15 @@ func (f *Fleet) Close() error {
 		return fmt.Errorf("cannot keep when devices were last seen: %w", err)
 	}
 	return nil
+}
+
+// Schema returns the JSON Schema of a layer's configuration, as an object for encoding/json. Without Options.Schema it takes any
+// object.
+func (f *Fleet) Schema() any {
+	if f.names.of == nil {
+		return map[string]any{"type": "object"}
+	}
+	return f.names.of.Describe()
 }
 
 // PollInterval returns the time that devices leave between polls.

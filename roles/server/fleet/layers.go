@@ -95,17 +95,11 @@ func (f *Fleet) catchUp(ctx context.Context, revision int64) {
 // batch is not allowed.
 func (f *Fleet) checkAll(ctx context.Context, batch *Batch) (*snapshot, error) {
 	batch.Changes = slices.Clone(batch.Changes)
-	var faults BatchError
+	errs := make([]error, len(batch.Changes))
 	for i := range batch.Changes {
-		change := &batch.Changes[i]
-		err := f.complete(ctx, change)
-		if err != nil && !refusal(err) {
-			return nil, err
+		if errs[i] = f.complete(ctx, &batch.Changes[i]); errs[i] != nil && !refusal(errs[i]) {
+			return nil, errs[i]
 		}
-		faults.Add(change.Name, err)
-	}
-	if err := faults.Err(); err != nil {
-		return nil, err
 	}
 	before := f.targets.Load()
 	everyone := before.Everyone
@@ -114,17 +108,16 @@ func (f *Fleet) checkAll(ctx context.Context, batch *Batch) (*snapshot, error) {
 			everyone = change.Layer
 		}
 	}
+	var faults BatchError
 	for i := range batch.Changes {
 		change := &batch.Changes[i]
-		if change.Remove {
-			continue
+		if errs[i] == nil && !change.Remove {
+			if errs[i] = f.fits(ctx, change.Layer, everyone, before.named); errs[i] != nil && !refusal(errs[i]) {
+				return nil, errs[i]
+			}
+			change.Config = f.names.short(change.Config)
 		}
-		err := f.fits(ctx, change.Layer, everyone, before.named)
-		if err != nil && !refusal(err) {
-			return nil, err
-		}
-		faults.Add(change.Name, err)
-		change.Config = f.names.short(change.Config)
+		faults.Add(change.Name, errs[i])
 	}
 	return before, faults.Err()
 }
@@ -212,7 +205,10 @@ func (f *Fleet) keepSecrets(ctx context.Context, change *Change) error {
 }
 
 // checkTarget returns an error if the engine refuses to write a target to a device that shows these values.
-func (f *Fleet) checkTarget(shown, target Config) error {
+func (f *Fleet) checkTarget(shown, target Config) error { return f.tryTarget(shown, target, nil) }
+
+// tryTarget is checkTarget with further rules, as of Options.Rules.
+func (f *Fleet) tryTarget(shown, target Config, rules func(current, target map[string]map[string]any) error) error {
 	if f.options.Schema == nil {
 		return nil
 	}
@@ -244,7 +240,9 @@ func (f *Fleet) checkTarget(shown, target Config) error {
 		}
 	}
 	documents := views(wanted)
-	_, err = plan.Make(f.options.Schema, current, documents)
+	if _, err = plan.Make(f.options.Schema, current, documents); err == nil && rules != nil {
+		err = rules(current, documents)
+	}
 	return f.secrets.refusal(f.names.targetError(err, documents), wanted)
 }
 

@@ -361,7 +361,7 @@ func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) 
 	case change.Remove:
 		return Preview{}, nil, &UsedError{Name: change.Name, Layers: layers}
 	}
-	preview, err := f.preview(ctx, before, after, Change{}, few)
+	preview, err := f.preview(ctx, before, after, Batch{}, few)
 	return preview, after, err
 }
 

@@ -34,6 +34,12 @@ func readNames(schema json.RawMessage) (names, error) {
 	return names{of: of, schema: id, signs: []string{`"` + id.Schema + `/`, `"` + id.Account + `/`}}, nil
 }
 
+// hidden tells whether a path in a target leads to a value that can be written and not read.
+func (n names) hidden(path string) bool {
+	view, request, _ := strings.Cut(path, ".")
+	return n.of != nil && !n.of.Readable(view, request)
+}
+
 // shortName returns the short name of a view.
 func (n names) shortName(view string) string {
 	if n.of == nil {

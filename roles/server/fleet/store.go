@@ -82,6 +82,8 @@ type devices interface {
 	Devices(ctx context.Context, after string, limit int) (list []Device, next string, err error)
 	// Mute returns, as Devices does, the devices that have reported, but not what they run.
 	Mute(ctx context.Context, after string, limit int) (list []Device, next string, err error)
+	// Configs returns, as Devices does, all devices, each with its Config.
+	Configs(ctx context.Context, after string, limit int) (list []Device, next string, err error)
 	// Report stores a device's whole report with its verdict, or returns ErrUnknownDevice. It ignores a report whose sequence
 	// is lower than the stored one and not 0. It returns the sequence that is stored afterwards.
 	Report(ctx context.Context, id uuid.UUID, report Report) (sequence int64, err error)

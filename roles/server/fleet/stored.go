@@ -105,6 +105,14 @@ func (s stored) Mute(ctx context.Context, after string, limit int) ([]Device, st
 	return list, next, err
 }
 
+func (s stored) Configs(ctx context.Context, after string, limit int) ([]Device, string, error) {
+	list, next, err := s.Store.Configs(ctx, after, limit)
+	if err == nil {
+		err = each(list, s.device)
+	}
+	return list, next, err
+}
+
 func (s stored) Report(ctx context.Context, id uuid.UUID, report Report) (int64, error) {
 	if err := s.seals.sealReport(id, &report); err != nil {
 		return 0, err

@@ -195,6 +195,48 @@ func Changes(differences []fleet.Difference) []serverapi.Change {
 	return changes
 }
 
+// Plan returns a plan.
+func Plan(plan fleet.Plan) serverapi.Plan {
+	shape := serverapi.Plan{Revision: plan.Revision, Devices: plan.Devices, Refusing: plan.Refusing, Layers: []serverapi.LayerPlan{},
+		Groups: []serverapi.PlanGroup{}}
+	for _, layer := range plan.Layers {
+		line := serverapi.LayerPlan{Layer: string(layer.Before.Name), Action: "unchanged", Revision: layer.Before.Revision,
+			Changes: Changes(layer.Changes)}
+		switch {
+		case !layer.Changed:
+		case layer.Before.Revision == 0:
+			line.Action = "created"
+		case layer.After.Revision == 0:
+			line.Action = "removed"
+		default:
+			line.Action = "changed"
+		}
+		if layer.Before.Revision > 0 {
+			line.Before = placeOf(layer.Before)
+		}
+		if layer.After.Revision > 0 {
+			line.After = placeOf(layer.After)
+		}
+		shape.Layers = append(shape.Layers, line)
+	}
+	for _, group := range plan.Groups {
+		line := serverapi.PlanGroup{Devices: group.Devices, Changes: Changes(group.Changes), Writes: Changes(group.Writes), Mute: group.Mute,
+			UUIDs: group.Members}
+		if group.Refusal != nil {
+			line.Refusal = &serverapi.Refusal{Path: group.Refusal.Path, Reason: group.Refusal.Text, Known: group.Known}
+		}
+		shape.Groups = append(shape.Groups, line)
+	}
+	return shape
+}
+
+func placeOf(layer fleet.Layer) *serverapi.LayerPlace {
+	if !layer.Name.IsLabels() {
+		return nil
+	}
+	return &serverapi.LayerPlace{Selector: layer.Selector.String(), Priority: layer.Priority}
+}
+
 // Summary returns the counts of devices.
 func Summary(summary fleet.Summary) serverapi.Summary {
 	shape := serverapi.Summary{Devices: summary.Devices, States: map[string]int{}, Silent: summary.Silent, Cloned: summary.Cloned,

@@ -89,24 +89,29 @@ func (s *Store) one(ctx context.Context, condition string, argument any) (device
 
 // Devices is as of fleet.Store. The cursor is the ID of the last row.
 func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
-	return s.list(ctx, "", after, limit)
+	return s.list(ctx, rows.BriefColumns, "", after, limit)
 }
 
 // Mute is as of fleet.Store.
 func (s *Store) Mute(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
-	return s.list(ctx, " AND "+rows.IsMute, after, limit)
+	return s.list(ctx, rows.BriefColumns, " AND "+rows.IsMute, after, limit)
 }
 
-// list returns devices that a further condition is about.
+// Configs is as of fleet.Store.
+func (s *Store) Configs(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
+	return s.list(ctx, rows.ConfigColumns, "", after, limit)
+}
+
+// list returns columns of devices that a further condition is about.
 func (s *Store) list(
-	ctx context.Context, condition, after string, limit int,
+	ctx context.Context, columns, condition, after string, limit int,
 ) (list []fleet.Device, next string, err error) {
 	page, err := rows.NewPage[fleet.Device](after, limit)
 	if err != nil {
 		return nil, "", err
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		found, err := s.pool().Query(ctx, "SELECT "+rows.BriefColumns+devicesFrom+
+		found, err := s.pool().Query(ctx, "SELECT "+columns+devicesFrom+
 			" WHERE d.id > $1"+condition+" ORDER BY d.id LIMIT $2", page.After, page.Limit())
 		if err != nil {
 			return err

@@ -15,6 +15,8 @@ const (
 	// BriefColumns are DeviceColumns without what is bulky: the key, and the configuration of a device that reports
 	// which target it runs.
 	BriefColumns = deviceColumns + ", '', CASE WHEN s.says THEN '{}' ELSE r.config END"
+	// ConfigColumns are DeviceColumns without the key.
+	ConfigColumns = deviceColumns + ", '', r.config"
 
 	deviceColumns = `d.id, d.uuid, d.registered, d.ip_address, d.arch, coalesce(d.key_id, ''), status, labels, own_revision,
 		r.sequence, r.instance, r.running_revision, r.running_hash, r.attempted_revision, r.attempted_outcome,
@@ -25,7 +27,7 @@ const (
 	IsMute = "NOT s.says AND s.state <> 0"
 )
 
-// A Device is a row of DeviceColumns or BriefColumns.
+// A Device is a row of DeviceColumns, BriefColumns or ConfigColumns.
 //
 // It has many fields because each column is one.
 type Device struct {

@@ -20,6 +20,7 @@ const oneDevice = "SELECT " + rows.DeviceColumns + fromDevices
 // someDevices selects devices without what is bulky; a condition may follow, and then orderDevices.
 const (
 	someDevices  = "SELECT " + rows.BriefColumns + fromDevices + " WHERE d.id > ?"
+	withConfigs  = "SELECT " + rows.ConfigColumns + fromDevices + " WHERE d.id > ?"
 	orderDevices = " ORDER BY d.id LIMIT ?"
 )
 
@@ -100,6 +101,11 @@ func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fl
 // Mute implements fleet.Store.
 func (s *Store) Mute(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
 	return s.list(ctx, s.mute, after, limit)
+}
+
+// Configs implements fleet.Store.
+func (s *Store) Configs(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
+	return s.list(ctx, s.configs, after, limit)
 }
 
 func (s *Store) list(

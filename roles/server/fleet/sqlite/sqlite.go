@@ -46,7 +46,7 @@ type Store struct {
 	recentLayers  recent[fleet.LayerName, fleet.Layer] // of many devices; of revision 0 where there is none
 
 	// What reads.
-	device, byKeyID, devices, mute, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
+	device, byKeyID, devices, mute, configs, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
 	historyOf, entries, entriesOf, lastChange, entry, layerAt, secrets *sql.Stmt
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
@@ -150,6 +150,7 @@ func (s *Store) statements() []query {
 		{&s.device, oneDevice + " WHERE d.uuid = ?"},
 		{&s.byKeyID, oneDevice + " WHERE d.key_id = ? ORDER BY d.id LIMIT 1"},
 		{&s.devices, someDevices + orderDevices},
+		{&s.configs, withConfigs + orderDevices},
 		{&s.mute, someDevices + " AND " + rows.IsMute + orderDevices},
 		{&s.number, "SELECT id FROM devices WHERE uuid = ?"},
 		{&s.count, "SELECT count(*) FROM devices"},

@@ -114,6 +114,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	_, errs["DeviceByKey"] = store.DeviceByKey(ctx, known.KeyID)
 	_, errs["RevokedKeys"] = store.RevokedKeys(ctx)
 	_, _, errs["Devices"] = store.Devices(ctx, "", 1)
+	_, _, errs["Configs"] = store.Configs(ctx, "", 1)
 	_, _, errs["Mute"] = store.Mute(ctx, "", 1)
 	_, errs["LastChange"] = store.LastChange(ctx)
 	_, errs["Report"] = store.Report(ctx, known.ID, fleet.Report{Config: Config(t, `{"x":1}`), At: registered})

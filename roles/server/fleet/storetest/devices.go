@@ -64,6 +64,11 @@ func listsDevices(t *testing.T, store fleet.Store) {
 	if len(first) != 1 || next == "" || end != "" {
 		t.Errorf("%d, then %q; in the end %q", len(first), next, end)
 	}
+	whole, next, err := store.Configs(t.Context(), "", 7)
+	ok(t, err)
+	if next != "" || len(whole) != 7 || whole[0].Config.String() != `{"a":1}` || whole[1].Config.String() != `{"m":1}` {
+		t.Errorf("%d devices with their configurations, of the first %s; then %q", len(whole), whole[0].Config, next)
+	}
 	for _, limit := range []int{1, 3, 7, 100} {
 		var got []fleet.Device
 		after, pages := "", 0

@@ -7,7 +7,7 @@ import "strings"
 var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/target/", "/devices/{uuid}/labels/",
 	"/devices/{uuid}/stats/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/cloned/", "/revoked-keys/",
 	"/revoked-keys/{key}/", "/state/{uuid}/",
-	"/targets/", "/targets/everyone/", "/targets/labels/{name}/", "/targets/devices/{uuid}/", "/target-config/",
+	"/targets/", "/targets/everyone/", "/targets/labels/{name}/", "/targets/devices/{uuid}/", "/target-config/", "/schema/",
 	"/secrets/", "/secrets/{name}/", "/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
 	"/summary/", "/events/", "/healthz", "/readyz", "/register/", "/poll/", "/keys/"}
 

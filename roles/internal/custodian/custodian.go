@@ -1,0 +1,92 @@
+// Package custodian has the rules of the roles' custodian as the writer of a target knows them: the control role checks them
+// before it writes, and the server before it releases.
+package custodian
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"aspects-poc/registry"
+	"aspects-poc/roles/network"
+)
+
+// Permitted returns the custodian's refusal, a *registry.Error, if these views were brought to the target.
+func Permitted(views []string, current, target map[string]map[string]any) error {
+	before, _ := configuration(current) // a view that cannot be read has no objections that were there
+	after, err := configuration(merged(views, current, target))
+	if err != nil {
+		return err
+	}
+	if added := network.Added(before, after); len(added) > 0 {
+		reason := strings.Join(added, "; ")
+		return &registry.Error{Op: "set", Kind: registry.ErrRejected, Reason: reason,
+			Message: "the custodian's rules refuse it: " + reason}
+	}
+	return nil
+}
+
+// configuration decodes the documents of control views. The refusal is for the first view that the roles cannot read;
+// that view is the zero value.
+func configuration(documents map[string]map[string]any) (c network.Configuration, err error) {
+	for _, view := range []struct {
+		name string
+		dst  any
+	}{
+		{network.ControlDeviceView, &c.Device}, {network.ControlInterfacesView, &c.Interfaces},
+		{network.ControlTunnelView, &c.Tunnel}, {network.ControlTelemetryView, &c.Telemetry},
+	} {
+		if unread := registry.Decode(documents[view.name], view.dst); unread != nil && err == nil {
+			err = unreadable(view.name, unread)
+		}
+	}
+	return c, err
+}
+
+// unreadable returns the refusal of a target that has a value in a view that does not fit the roles' types.
+func unreadable(view string, err error) error {
+	path, reason := view, err.Error()
+	if refused := (*registry.Error)(nil); errors.As(err, &refused) {
+		reason = refused.Reason
+		if refused.Path != "" {
+			path += "." + refused.Path
+		}
+	}
+	return &registry.Error{Op: "set", Kind: registry.ErrBadRequest, Path: path, Reason: reason,
+		Message: fmt.Sprintf("cannot set %q: %s", path, reason)}
+}
+
+// merged returns current with these views brought to the target.
+func merged(views []string, current, target map[string]map[string]any) map[string]map[string]any {
+	after := maps.Clone(current)
+	for _, view := range views {
+		if document, ok := merge(current[view], target[view]).(map[string]any); ok {
+			after[view] = document
+		}
+	}
+	return after
+}
+
+// merge is jsonvalue.Merge without empty objects, which confdb does not store.
+func merge(value, patch any) any {
+	changes, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	old, _ := value.(map[string]any)
+	object := maps.Clone(old)
+	if object == nil {
+		object = map[string]any{}
+	}
+	for key, change := range changes {
+		if object[key] = merge(object[key], change); object[key] == nil {
+			delete(object, key)
+			continue
+		}
+		if inner, ok := object[key].(map[string]any); ok && len(inner) == 0 {
+			delete(object, key)
+		}
+	}
+	return object
+}

@@ -1,0 +1,243 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/wire"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/labstack/echo/v4"
+)
+
+// mostMembers is the number of devices that a plan names in each group.
+const mostMembers = 5
+
+// changeTargets sets and removes several layers.
+//
+//	@Summary		Set and remove several layers at once
+//	@Description	All changes happen together, or none. A change names a layer as the list of layers does: everyone,
+//	@Description	labels/NAME or devices/UUID. With a revision the layer must have it; 0: there must be no such layer. With
+//	@Description	a revision of the whole, nothing in the fleet may have drawn a revision since: no layer, no label, no
+//	@Description	named secret. With dry-run the server changes nothing, and answers the plan: what would become of each
+//	@Description	layer, and what the devices would do whose target would change, in groups with the same changes. The
+//	@Description	confdb-schema decides on top of what each device reports. With full the plan names all devices.
+//	@Tags			target
+//	@ID				change-targets
+//	@Param			dry-run	query		bool				false	"Change nothing, and answer the plan"
+//	@Param			full	query		bool				false	"Name all devices of each group, and not only the first; with dry-run"
+//	@Param			body	body		serverapi.Batch		true	"The changes"
+//	@Success		200		{object}	serverapi.Targets	"The layers that were set, as they are stored; after a dry run a Plan"
+//	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
+//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		412		{object}	serverapi.Problem	"A layer or the fleet has another revision than the body names"
+//	@Failure		413		{object}	serverapi.Problem	"The body is too large"
+//	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
+//	@Failure		422		{object}	serverapi.Problem	"The body is invalid, or the confdb-schema refuses a layer; errors has all faults"
+//	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
+//	@Router			/targets/ [post]
+func (h *handlers) changeTargets(c echo.Context) error {
+	q := query{c: c}
+	dry, full := q.flag("dry-run"), q.flag("full")
+	if err := q.done(); err != nil {
+		return err
+	}
+	batch, err := h.readBatch(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	if dry != nil && *dry {
+		few := mostMembers
+		if full != nil && *full {
+			few = -1
+		}
+		plan, err := h.fleet.Plan(ctx, batch, few)
+		if err != nil {
+			return batchProblem(batch, err)
+		}
+		return answerJSON(c, wire.Plan(plan))
+	}
+	layers, err := h.fleet.SetAll(ctx, batch)
+	if err != nil {
+		return batchProblem(batch, err)
+	}
+	answer := serverapi.Targets{Layers: []serverapi.Layer{}}
+	for i, layer := range layers {
+		if answer.Revision = max(answer.Revision, layer.Revision); batch.Changes[i].Remove {
+			continue
+		}
+		shape, err := wire.Layer(layer)
+		if err != nil {
+			return err
+		}
+		answer.Layers = append(answer.Layers, shape)
+	}
+	return answerJSON(c, answer)
+}
+
+// getSchema shows what targets may contain.
+//
+//	@Summary		Show what targets may contain
+//	@Description	The answer is the JSON Schema (draft 2020-12) of the configuration of a layer, made from the server's
+//	@Description	confdb-schema: a member for each view that can be written. In a layer null, which unsets a value, may take
+//	@Description	the place of any value. A value that fits may still be refused, because of what a device has.
+//	@Tags			target
+//	@ID				get-schema
+//	@Success		200	{object}	map[string]any		"The JSON Schema"
+//	@Failure		401	{object}	serverapi.Problem	"An operator's token is needed"
+//	@Router			/schema/ [get]
+func (h *handlers) getSchema(c echo.Context) error { return answerJSON(c, h.fleet.Schema()) }
+
+// readBatch reads the body of changeTargets. A refusal lists all faults.
+func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, err error) {
+	text, err := h.readBody(c)
+	if err != nil {
+		return batch, err
+	}
+	members, err := parseObject(text)
+	if err != nil {
+		return batch, err
+	}
+	var list jsontext.Value
+	var last int64
+	var bound bool
+	wrong := takeMembers("", members, []field{
+		{name: "revision", read: integer(&last, 0), optional: true, present: &bound},
+		{name: "changes", read: func(value jsontext.Value) string {
+			if list = value; value.Kind() != '[' {
+				return "must be an array, not " + kindOf(value)
+			}
+			return ""
+		}},
+	})
+	if wrong != nil {
+		return batch, fieldProblem(wrong...)
+	}
+	if bound {
+		batch.Last = &last
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(list))
+	if _, err := decoder.ReadToken(); err != nil {
+		return batch, err // cannot happen: it has been parsed before
+	}
+	for i := 0; decoder.PeekKind() != ']'; i++ {
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return batch, err // as above
+		}
+		change, faults := readChange(fmt.Sprintf("changes[%d]", i), value)
+		wrong = append(wrong, faults...)
+		change.By = author(c)
+		batch.Changes = append(batch.Changes, change)
+	}
+	if wrong != nil {
+		return batch, fieldProblem(wrong...)
+	}
+	return batch, nil
+}
+
+// readChange reads an element of the changes, whose path is at.
+func readChange(at string, value jsontext.Value) (change fleet.Change, wrong []serverapi.FieldProblem) {
+	if value.Kind() != '{' {
+		return change, []serverapi.FieldProblem{{Field: at, Message: "must be an object, not " + kindOf(value)}}
+	}
+	members, err := parseObject(value)
+	if err != nil {
+		return change, []serverapi.FieldProblem{{Field: at, Message: "is no object"}} // cannot happen: it has been parsed before
+	}
+	var revision int64
+	var matched, configured bool
+	wrong = takeMembers(at+".", members, []field{
+		{name: "layer", read: layerName(&change.Name)},
+		{name: "revision", read: integer(&revision, 0), optional: true, present: &matched},
+		{name: "remove", read: boolean(&change.Remove), optional: true},
+		{name: "selector", read: selector(&change.Selector), optional: true},
+		{name: "priority", read: integer(&change.Priority, -1<<31), optional: true},
+		{name: "config", read: configuration(&change.Config), optional: true, present: &configured},
+	})
+	if matched {
+		change.Match = &revision
+	}
+	if !configured && !change.Remove {
+		wrong = append(wrong, serverapi.FieldProblem{Field: at + ".config", Message: "is missing; to remove the layer set remove"})
+	}
+	return change, wrong
+}
+
+// layerName reads the name of a layer.
+func layerName(target *fleet.LayerName) func(jsontext.Value) string {
+	return func(value jsontext.Value) string {
+		var given string
+		if complaint := text(&given, 200)(value); complaint != "" {
+			return complaint
+		}
+		name, err := fleet.ParseLayerName(given)
+		if name.IsSecret() {
+			return "cannot be used: it is the name of a secret; change secrets with PUT /secrets/NAME/"
+		}
+		if err != nil {
+			return "cannot be used: " + err.Error()
+		}
+		*target = name
+		return ""
+	}
+}
+
+// boolean reads true or false.
+func boolean(target *bool) func(jsontext.Value) string {
+	return func(value jsontext.Value) string {
+		if value.Kind() != 't' && value.Kind() != 'f' {
+			return "must be true or false, not " + kindOf(value)
+		}
+		*target = value.Kind() == 't'
+		return ""
+	}
+}
+
+// batchProblem returns the answer to a batch that is refused: each fault is a field below its change.
+func batchProblem(batch fleet.Batch, err error) error {
+	var faults *fleet.BatchError
+	var moved *fleet.MovedError
+	switch {
+	case errors.As(err, &moved):
+		return staleProblem("The fleet has changed since: " + moved.Error() + "; make the plan again")
+	case !errors.As(err, &faults):
+		return err
+	}
+	place := map[fleet.LayerName]int{}
+	for i, change := range batch.Changes {
+		place[change.Name] = i
+	}
+	var fields []serverapi.FieldProblem
+	stale := true
+	for _, fault := range faults.Faults {
+		var target *fleet.TargetError
+		var layer *fleet.LayerError
+		at := fmt.Sprintf("changes[%d]", place[fault.Layer])
+		name := "layer " + string(fault.Layer)
+		is := errors.Is(fault.Err, fleet.ErrStale)
+		stale = stale && is
+		switch {
+		case errors.As(fault.Err, &target):
+			fields = append(fields, serverapi.FieldProblem{Field: at + ".config." + target.Path, Message: name + ": " + target.Text})
+		case errors.As(fault.Err, &layer):
+			fields = append(fields, serverapi.FieldProblem{Field: at + "." + layer.Field, Message: name + ": it " + layer.Text})
+		case is:
+			fields = append(fields, serverapi.FieldProblem{Field: at + ".revision", Message: name + " has changed meanwhile: " + fault.Err.Error()})
+		default:
+			fields = append(fields, serverapi.FieldProblem{Field: at + ".layer", Message: name + ": " + fault.Err.Error()})
+		}
+	}
+	answer := fieldProblem(fields...)
+	if stale {
+		answer.Status, answer.Title, answer.Type = http.StatusPreconditionFailed, http.StatusText(http.StatusPreconditionFailed), serverapi.ProblemStale
+	} else {
+		answer.Type = serverapi.ProblemRefusedTarget
+	}
+	return answer
+}
