@@ -10,16 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"aspects-poc/internal/plain"
+	"aspects-poc/internal/yamljson"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/operator"
 
 	"github.com/urfave/cli/v2"
-	"go.yaml.in/yaml/v3"
 )
 
 // maxDocument is the size of the largest text of a layer, in bytes. The server has a limit of its own.
@@ -98,23 +97,19 @@ func layerText(layer serverapi.Layer) ([]byte, error) {
 	}
 	text, err := encode(shape)
 	if err == nil {
-		text, err = toYAML(text)
+		text, err = yamljson.Encode(text)
 	}
 	return append([]byte(head), text...), err
 }
 
 // parseLayer reads the text of a layer: YAML or JSON.
 func parseLayer(text []byte) (serverapi.LayerRequest, error) {
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		return serverapi.LayerRequest{}, err
-	}
-	if len(root.Content) == 0 {
-		return serverapi.LayerRequest{}, errors.New(`it is empty: want "config", which may be {}`)
-	}
-	value, err := plainValue(root.Content[0])
+	value, empty, err := yamljson.Decode(text)
 	if err != nil {
 		return serverapi.LayerRequest{}, err
+	}
+	if empty {
+		return serverapi.LayerRequest{}, errors.New(`it is empty: want "config", which may be {}`)
 	}
 	encoded, err := encode(value)
 	if err != nil {
@@ -138,69 +133,6 @@ func parseLayer(text []byte) (serverapi.LayerRequest, error) {
 		request.Priority = *shape.Priority
 	}
 	return request, nil
-}
-
-// plainValue turns YAML into the values of JSON. Numbers stay as they are written.
-func plainValue(node *yaml.Node) (any, error) {
-	refuse := func(format string, args ...any) (any, error) {
-		return nil, fmt.Errorf("line %d: "+format, append([]any{node.Line}, args...)...)
-	}
-	switch node.Kind {
-	case yaml.MappingNode:
-		object := map[string]any{}
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			key := node.Content[i]
-			if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
-				return refuse("a name is no text")
-			}
-			if _, twice := object[key.Value]; twice {
-				return nil, fmt.Errorf("line %d: %q stands here twice", key.Line, key.Value)
-			}
-			var err error
-			if object[key.Value], err = plainValue(node.Content[i+1]); err != nil {
-				return nil, err
-			}
-		}
-		return object, nil
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, element := range node.Content {
-			value, err := plainValue(element)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
-		return list, nil
-	case yaml.ScalarNode:
-	default:
-		return refuse("aliases cannot be used here")
-	}
-	switch node.ShortTag() {
-	case "!!null":
-		return nil, nil
-	case "!!bool":
-		value, err := strconv.ParseBool(strings.ToLower(node.Value))
-		if err != nil {
-			return refuse("%q is neither true nor false", node.Value)
-		}
-		return value, nil
-	case "!!int", "!!float":
-		if json.Valid([]byte(node.Value)) {
-			return json.Number(node.Value), nil
-		}
-		var value any
-		if err := node.Decode(&value); err != nil {
-			return refuse("%q is no number", node.Value)
-		}
-		if _, err := json.Marshal(value); err != nil {
-			return refuse("%q is no number of JSON", node.Value)
-		}
-		return value, nil
-	case "!!str", "!!timestamp":
-		return node.Value, nil
-	}
-	return refuse("the tag %s cannot be used here", node.Tag)
 }
 
 // A refusedText is a text of a layer that cannot be set, and why.

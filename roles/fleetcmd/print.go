@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 
 	"aspects-poc/internal/plain"
+	"aspects-poc/internal/yamljson"
 	"aspects-poc/roles"
 
 	"github.com/urfave/cli/v2"
-	"go.yaml.in/yaml/v3"
 )
 
 const (
@@ -186,7 +186,7 @@ func (p *printer) yamlList(list iter.Seq2[[]byte, error]) error {
 		if err != nil {
 			return err
 		}
-		text, err := toYAML(bytes.Join([][]byte{[]byte("["), element, []byte("]")}, nil))
+		text, err := yamljson.Encode(bytes.Join([][]byte{[]byte("["), element, []byte("]")}, nil))
 		if err != nil {
 			return err
 		}
@@ -202,36 +202,6 @@ func (p *printer) yamlList(list iter.Seq2[[]byte, error]) error {
 	return nil
 }
 
-// toYAML turns JSON into YAML with the members in the same order and numbers as they are written.
-func toYAML(text []byte) ([]byte, error) {
-	var node yaml.Node
-	if err := yaml.Unmarshal(text, &node); err != nil {
-		return nil, err
-	}
-	unfold(&node)
-	var out bytes.Buffer
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(&node); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), encoder.Close()
-}
-
-// unfold has a node written in lines of its own, and its texts in quotes only where they need them.
-func unfold(node *yaml.Node) {
-	if len(node.Content) > 0 || node.Kind == yaml.ScalarNode {
-		node.Style = 0
-	}
-	switch strings.ToLower(node.Value) {
-	case "y", "n", "yes", "no", "on", "off": // to some readers of YAML they are true or false
-		node.Style = yaml.DoubleQuotedStyle
-	}
-	for _, below := range node.Content {
-		unfold(below)
-	}
-}
-
 // printOne prints one thing. Table prints it for people.
 func (p *printer) printOne(value any, name string, table func() error) error {
 	var err error
@@ -242,7 +212,7 @@ func (p *printer) printOne(value any, name string, table func() error) error {
 			return err
 		}
 		if p.form == "yaml" {
-			if text, err = toYAML(text); err == nil {
+			if text, err = yamljson.Encode(text); err == nil {
 				_, err = p.w.WriteString(p.shown(string(text), plain.Text))
 			}
 			break

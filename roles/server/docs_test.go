@@ -73,7 +73,7 @@ func TestAuthorize(t *testing.T) {
 // TestQueriesThatMakeNoDifference sends queries to what has none: who scrapes, or reads files, may have some all the same.
 func TestQueriesThatMakeNoDifference(t *testing.T) {
 	started := run(t, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0")
-	for path, want := range map[string]int{"/metrics": 200, "/docs/index.html": 200, "/openapi.json": 200, "/docs": 200, "/": 422, "/page/history/": 422,
+	for path, want := range map[string]int{"/metrics": 200, "/docs/index.html": 200, "/openapi.json": 200, "/docs": 200, "/page/devices/": 422, "/page/history/": 422,
 		"/devices/": 422} {
 		response, err := http.Get(started.url + path + "?collect[]=fleet&collect[]=store")
 		if err != nil {

@@ -114,7 +114,7 @@ func TestPageCutsNothing(t *testing.T) {
 		{"small phone", 320, 568, []chromedp.EmulateViewportOption{chromedp.EmulateMobile}},
 		{"tablet", 820, 1180, nil}, {"screen", 1280, 800, nil}, {"wide screen", 1920, 1080, nil},
 	} {
-		for _, path := range []string{"/", "/?selector=device.site%3Dberlin&state=refused&q=" + word, "/?selector=" + word + "%3D%3D%3D",
+		for _, path := range []string{"/page/devices/", "/page/devices/?selector=device.site%3Dberlin&state=refused&q=" + word, "/page/devices/?selector=" + word + "%3D%3D%3D",
 			"/page/devices/" + refuser.String() + "/", "/page/devices/" + rightToLeft.String() + "/",
 			"/page/devices/" + drifted.String() + "/", "/page/history/", "/page/devices/" + word + "/"} {
 			err := chromedp.Do(ctx, chromedp.EmulateViewport(window.width, window.height, window.options...),
@@ -123,7 +123,7 @@ func TestPageCutsNothing(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s, %s: %v; seen so far: %v", window.name, path, err, watch.Trouble())
 			}
-			if path == "/" && window.name == "phone" {
+			if path == "/page/devices/" && window.name == "phone" {
 				bottom := browsertest.Ask(t, ctx, chromedp.Evaluate[int](
 					`Math.ceil(document.querySelector("tr[id^=device-] .state").getBoundingClientRect().bottom)`))
 				if bottom > int(window.height)/2 {
@@ -189,7 +189,7 @@ func TestPageOfAFleet(t *testing.T) {
 		}
 		look(t, ctx, name)
 	}
-	see("fleet", "/", "light", 1280, 800)
+	see("fleet", "/page/devices/", "light", 1280, 800)
 	if path := os.Getenv("ASPECTS_FLEET_PICTURE"); path != "" {
 		if err := os.WriteFile(path, browsertest.Ask(t, ctx, chromedp.Screenshot(chromedp.CSS("body"))), 0o644); err != nil {
 			t.Error(err)
@@ -200,15 +200,15 @@ func TestPageOfAFleet(t *testing.T) {
 	if want := "failed refused drifted behind new" + strings.Repeat(" in-sync", 6); states != want {
 		t.Errorf("the list has %s, want %s", states, want)
 	}
-	see("fleet-of-berlin", "/?selector=device.site%3Dberlin", "light", 1280, 800)
+	see("fleet-of-berlin", "/page/devices/?selector=device.site%3Dberlin", "light", 1280, 800)
 	counts := browsertest.Ask(t, ctx, chromedp.Evaluate[string](
 		`[...document.querySelectorAll(".counts li:not(.none)")].map(one => one.innerText.replace(/\s+/g, " ").trim()).join(", ")`))
 	if want := "4 all, 1 ✗ failed, 1 ≠ drifted, 2 ✓ in sync"; counts != want {
 		t.Errorf("of Berlin it counts %s, want %s", counts, want)
 	}
-	see("fleet-dark", "/", "dark", 1280, 800)
-	see("fleet-phone", "/", "light", 390, 844, chromedp.EmulateMobile)
-	see("fleet-phone-dark", "/", "dark", 390, 844, chromedp.EmulateMobile)
+	see("fleet-dark", "/page/devices/", "dark", 1280, 800)
+	see("fleet-phone", "/page/devices/", "light", 390, 844, chromedp.EmulateMobile)
+	see("fleet-phone-dark", "/page/devices/", "dark", 390, 844, chromedp.EmulateMobile)
 	see("device-phone", "/page/devices/"+drifted.String()+"/", "light", 390, 844, chromedp.EmulateMobile)
 	for _, trouble := range watch.Trouble() {
 		t.Error(trouble)

@@ -45,7 +45,7 @@ func TestPageInBrowser(t *testing.T) {
 		}
 	}
 
-	do("open", chromedp.Navigate(started.url+"/"), chromedp.WaitVisible(chromedp.CSS("#live.on")))
+	do("open", chromedp.Navigate(started.url+"/page/devices/"), chromedp.WaitVisible(chromedp.CSS("#live.on")))
 	if text := browsertest.Ask(t, ctx, chromedp.Text(chromedp.CSS("main"))); !strings.Contains(text, "No device has registered yet") {
 		t.Errorf("an empty fleet is shown as %q", text)
 	}
@@ -105,8 +105,8 @@ func TestPageInBrowser(t *testing.T) {
 	if search := browsertest.Ask(t, ctx, chromedp.Evaluate[string](`location.search`)); !strings.Contains(search, "site%3Doslo") {
 		t.Errorf("the filter is not in the URL: %s", search)
 	}
-	do("a filter that is none", chromedp.Navigate(started.url+"/?selector=%3D"), chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
-	do("refused ones", chromedp.Navigate(started.url+"/"), chromedp.Click(chromedp.CSS("#count-refused a")),
+	do("a filter that is none", chromedp.Navigate(started.url+"/page/devices/?selector=%3D"), chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
+	do("refused ones", chromedp.Navigate(started.url+"/page/devices/"), chromedp.Click(chromedp.CSS("#count-refused a")),
 		chromedp.WaitVisible(chromedp.CSS("#device-"+devices[1].UUID.String())))
 	do("open by key", chromedp.Evaluate[chromedp.Void](`document.querySelector("tbody th a").focus()`), chromedp.KeyEvent("\r"),
 		chromedp.WaitVisible(chromedp.CSS("#why")))
@@ -142,8 +142,8 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	picture("device-dark")
 	do("phone", chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile))
-	for _, path := range []string{"/", "/page/devices/" + devices[1].UUID.String() + "/", "/page/history/"} {
-		do("phone "+path, chromedp.Navigate(started.url+path), chromedp.WaitVisible(chromedp.CSS("#live.on")))
+	for _, path := range []string{"/", "/page/devices/", "/page/layers/", "/page/secrets/", "/page/devices/" + devices[1].UUID.String() + "/", "/page/history/"} {
+		do("phone "+path, chromedp.Navigate(started.url+path), chromedp.WaitVisible(chromedp.CSS("#main h1, #main .card")))
 		if wide := browsertest.Ask(t, ctx, chromedp.Evaluate[int](`document.scrollingElement.scrollWidth - innerWidth`)); wide > 0 {
 			t.Errorf("%s is %d pixels too wide for a phone", path, wide)
 		}

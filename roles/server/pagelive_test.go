@@ -54,7 +54,7 @@ func TestPageFollows(t *testing.T) {
 		random: rand.New(rand.NewPCG(seed, 1))}
 	w.set(`{"v":{"a":0}}`)
 	ctx, watch := browsertest.Open(t, slow.URL)
-	if err := chromedp.Do(ctx, chromedp.Navigate(slow.URL+"/"), chromedp.WaitVisible(chromedp.CSS("#live.on"))); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate(slow.URL+"/page/devices/"), chromedp.WaitVisible(chromedp.CSS("#live.on"))); err != nil {
 		t.Fatal(err)
 	}
 	for round := range rounds {
@@ -99,14 +99,14 @@ func slowProxy(t *testing.T, to string, seed uint64) *httptest.Server {
 		Rewrite:       func(request *httputil.ProxyRequest) { request.SetURL(target) },
 		FlushInterval: -1,
 		ModifyResponse: func(response *http.Response) error {
-			if response.Request.URL.Path == "/" {
+			if response.Request.URL.Path == "/page/devices/" {
 				hold(1500) // the server tells of a change a fifth of a second after it
 			}
 			return nil
 		},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
-		if request.URL.Path == "/" {
+		if request.URL.Path == "/page/devices/" {
 			hold(200)
 		}
 		proxy.ServeHTTP(response, request)

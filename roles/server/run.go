@@ -129,12 +129,12 @@ func Run(ctx context.Context, config Config) (err error) {
 	url := at.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	shown := page.New(rules, page.Options{Now: told.Now})
+	shown := page.New(rules, page.Options{Now: told.Now, Schema: options.Schema})
 	lot := parking.New(at.listener)
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
 		Now: told.Now, Doubt: told.Doubt,
-		Missing: shown.Missing, Lot: lot, Admitted: owe,
+		Page: shown.Trouble, Lot: lot, Admitted: owe,
 		// Prometheus may send the parameters of its job to all targets: /metrics ignores them.
 		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
 			Handle: echo.WrapHandler(measured.Handler())}),

@@ -71,7 +71,7 @@ func newSafe(t *testing.T) *safe {
 	}
 	s.device = device.ID.String()
 	shown := page.New(s.rules, page.Options{})
-	s.app = api.New(s.rules, api.Options{Log: log, Observed: measured.Request, Missing: shown.Missing, Beside: append(shown.Routes(),
+	s.app = api.New(s.rules, api.Options{Log: log, Observed: measured.Request, Page: shown.Trouble, Beside: append(shown.Routes(),
 		api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read, Handle: echo.WrapHandler(measured.Handler())})})
 	return s
 }

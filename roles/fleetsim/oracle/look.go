@@ -316,7 +316,7 @@ var (
 
 func (h *harness) askPage(server int, truth *picture) error {
 	shown := map[string]string{}
-	for path := "/"; path != ""; {
+	for path := "/page/devices/"; path != ""; {
 		var html string
 		if err := h.ask(server, http.MethodGet, path, nil, &html); err != nil {
 			return err
@@ -336,7 +336,7 @@ func (h *harness) askPage(server int, truth *picture) error {
 		next := nextPattern.FindStringSubmatch(html)
 		path = ""
 		if next != nil {
-			path = "/" + strings.TrimPrefix(strings.ReplaceAll(next[1], "&amp;", "&"), "./")
+			path = "/page/devices/" + strings.TrimPrefix(strings.ReplaceAll(next[1], "&amp;", "&"), "./")
 		}
 	}
 	want := map[string]string{}

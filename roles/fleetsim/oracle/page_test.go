@@ -45,7 +45,7 @@ func (p *page) States() map[uuid.UUID]string {
 	defer p.mu.Unlock()
 	if p.ctx == nil {
 		p.ctx, p.watch = browsertest.OpenFor(p.t, p.url, 24*time.Hour)
-		if err := chromedp.Do(p.ctx, chromedp.Navigate(p.url+"/"), chromedp.WaitVisible(chromedp.CSS("#live.on"))); err != nil {
+		if err := chromedp.Do(p.ctx, chromedp.Navigate(p.url+"/page/devices/"), chromedp.WaitVisible(chromedp.CSS("#live.on"))); err != nil {
 			p.t.Errorf("open the page: %v", err)
 		}
 	}

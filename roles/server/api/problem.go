@@ -86,6 +86,9 @@ func problemOf(err error) *problem {
 	return answer
 }
 
+// Explain returns what the API answers to an error, so that the page says it in the same words.
+func Explain(err error) serverapi.Problem { return problemOf(err).Problem }
+
 // refusalOf maps errors that have details of their own; nil for others.
 func refusalOf(err error) *problem {
 	var (
@@ -166,19 +169,8 @@ func (h *handlers) answerError(err error, c echo.Context) {
 		return
 	}
 	answer := problemOf(err)
-	if answer.Status == http.StatusNotFound && c.Path() == "" && h.missing != nil &&
-		strings.Contains(c.Request().Header.Get(echo.HeaderAccept), "text/html") {
-		if err := h.missing(c); err != nil {
-			h.log.Debug("cannot answer", "error", err, "request-id", requestID(c))
-		}
-		return
-	}
 	if allowed := c.Response().Header().Get(echo.HeaderAllow); answer.Status == http.StatusMethodNotAllowed && allowed != "" {
 		answer.Detail = fmt.Sprintf("This path does not know %s; it knows %s", clip(c.Request().Method), allowed)
-	}
-	body, err := json.Marshal(answer.Problem)
-	if err != nil {
-		body = []byte(`{}`) // cannot happen with strings and numbers
 	}
 	header := c.Response().Header()
 	if answer.retryAfter > 0 {
@@ -189,6 +181,16 @@ func (h *handlers) answerError(err error, c echo.Context) {
 	}
 	if answer.Status == http.StatusRequestEntityTooLarge || answer.Status == http.StatusRequestTimeout {
 		header.Set(echo.HeaderConnection, "close") // the rest of the body is not read
+	}
+	if h.pages.answers(c) {
+		if err := h.pages.answer(c, answer.Problem); err != nil {
+			h.log.Debug("cannot answer", "error", err, "request-id", requestID(c))
+		}
+		return
+	}
+	body, err := json.Marshal(answer.Problem)
+	if err != nil {
+		body = []byte(`{}`) // cannot happen with strings and numbers
 	}
 	if err := c.Blob(answer.Status, "application/problem+json", body); err != nil {
 		h.log.Debug("cannot answer", "error", err, "request-id", requestID(c))

@@ -13,6 +13,7 @@ import (
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/parking"
+	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -27,8 +28,9 @@ type Options struct {
 	Gate *access.Gate
 	// Beside has routes that are not the API's, such as pages.
 	Beside []Route
-	// Missing answers browsers at unknown addresses; nil means the problem that other clients get.
-	Missing echo.HandlerFunc
+	// Page answers browsers with a page in the place of a problem, at unknown addresses and at those of Beside; nil means the
+	// problem that other clients get.
+	Page func(echo.Context, serverapi.Problem) error
 	// Observed is called after each answer, with the pattern of its route, except for held polls and streams; nil for none.
 	Observed func(method, route string, status int, took time.Duration)
 	// Admitted is called when an operator's request was let in, before its body is read; nil for none.
@@ -54,7 +56,7 @@ type handlers struct {
 	limit    int64                 // of bodies, in bytes
 	log      *slog.Logger
 	observed func(method, route string, status int, took time.Duration)
-	missing  echo.HandlerFunc // nil for none
+	pages    pages
 	stopping context.Context
 	now      func() time.Time
 	doubt    func() error       // nil: now is right
@@ -63,6 +65,17 @@ type handlers struct {
 	lot      *parking.Lot       // nil for none
 	guard    echo.MiddlewareFunc
 	turns    turns // of requests at work: see inTurn
+}
+
+// pages are the answers to browsers that get a page in the place of a problem.
+type pages struct {
+	answer func(echo.Context, serverapi.Problem) error // nil for none
+	at     map[string]bool                             // the paths of Options.Beside, and "", which unknown addresses have
+}
+
+// answers returns whether the answer to a request is a page.
+func (p pages) answers(c echo.Context) bool {
+	return p.answer != nil && p.at[c.Path()] && strings.Contains(c.Request().Header.Get(echo.HeaderAccept), "text/html")
 }
 
 // A Route is one operation: who may call it, with what, and its handler. A route of GET answers HEAD, too.
@@ -128,7 +141,7 @@ func (h *handlers) api() []Route {
 // New returns the API of a fleet, with the documentation and the routes of Beside.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	h := &handlers{fleet: rules, gate: options.Gate, admitted: options.Admitted, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
-		missing: options.Missing, now: options.Now, doubt: options.Doubt, streams: make(chan struct{}, mostStreams), lot: options.Lot,
+		pages: pages{options.Page, map[string]bool{"": true}}, now: options.Now, doubt: options.Doubt, streams: make(chan struct{}, mostStreams), lot: options.Lot,
 		turns: turns{free: cmp.Or(options.AtWork, defaultAtWork)}}
 	if h.limit == 0 {
 		h.limit = 1 << 20
@@ -157,6 +170,9 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	app.Use(h.observe, h.guard, sameOrigin())
 	documentation(app)
 	routes := append(h.api(), options.Beside...)
+	for _, route := range options.Beside {
+		h.pages.at[route.Path] = true
+	}
 	if !slices.ContainsFunc(routes, func(r Route) bool { return r.Path == "/" }) {
 		routes = append(routes, Route{Method: http.MethodGet, Path: "/", Handle: redirectTo("docs/index.html")})
 	}

@@ -132,6 +132,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	f.stop = stop
 	f.done.Go(func() { f.follow(background, changes) })
 	f.done.Go(func() { f.flushNowAndThen(background) })
+	f.done.Go(func() { f.sampleNowAndThen(background) })
 	return f, nil
 }
 

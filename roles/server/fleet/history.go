@@ -94,12 +94,7 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, 
 	if entry, err = f.secrets.entry(entry); err != nil { // Set knows markers as operators see them
 		return 0, err
 	}
-	change := Change{Layer: Layer{Name: entry.Layer, Authorship: Authorship{By: by}}, Restores: revision}
-	if entry.After == nil {
-		change.Remove = true
-	} else {
-		change.Config, change.Selector, change.Priority = *entry.After, entry.Selector, entry.Priority
-	}
+	change := entry.again(by)
 	layer, err := f.Set(ctx, change)
 	for errors.Is(err, ErrStale) { // another has changed the layer, whose secrets this one keeps
 		layer, err = f.Set(ctx, change)
@@ -108,6 +103,33 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, 
 		return revision, nil // it is not there, as it was not then
 	}
 	return layer.Revision, err
+}
+
+// again returns the change that makes a layer what it was after an entry.
+func (e Entry) again(by string) Change {
+	change := Change{Layer: Layer{Name: e.Layer, Authorship: Authorship{By: by}}, Restores: e.Revision}
+	if e.After == nil {
+		change.Remove = true
+	} else {
+		change.Config, change.Selector, change.Priority = *e.After, e.Selector, e.Priority
+	}
+	return change
+}
+
+// DryRestore tells what Restore would do to targets, as DryRun does, for an entry that changed a layer.
+func (f *Fleet) DryRestore(ctx context.Context, revision int64, few int) (Preview, error) {
+	entry, err := f.Entry(ctx, revision)
+	if err != nil {
+		return Preview{}, err
+	}
+	if entry.Action == Relabeled || entry.Layer.IsSecret() {
+		return Preview{}, ErrNoTarget
+	}
+	preview, err := f.DryRun(ctx, entry.again(""), few)
+	if entry.After == nil && errors.Is(err, ErrUnknownLayer) {
+		return Preview{Changes: []DeviceChange{}}, nil // it is not there, as it was not then
+	}
+	return preview, err
 }
 
 func (f *Fleet) restoreLabels(ctx context.Context, entry Entry, by string) (int64, error) {

@@ -53,6 +53,7 @@ type Store interface {
 	targets
 	named
 	sealing
+	samples
 
 	// Changes returns a notice of each commit from now on, of this process and of others that share the store. The channel is
 	// closed when the context ends or the store is closed. A receiver that falls behind gets one Notice of kind Lost instead

@@ -24,20 +24,9 @@ type fact struct {
 	At          time.Time
 }
 
-func (p *Page) device(c echo.Context) error {
-	const root = "../../../"
+func (p *Page) device(c echo.Context, device fleet.View) error {
 	ctx := c.Request().Context()
-	id, err := uuid.Parse(c.Param("uuid"))
-	if err != nil {
-		return p.problem(c, root, fmt.Sprintf("%q is no UUID.", c.Param("uuid")))
-	}
-	device, err := p.fleet.Device(ctx, id)
-	if errors.Is(err, fleet.ErrUnknownDevice) {
-		return p.problem(c, root, fmt.Sprintf("No device %s is registered.", id))
-	}
-	if err != nil {
-		return err
-	}
+	id, root := device.ID, rootOf(c)
 	values, err := leaves(device.Target, device.Config)
 	tooMuch := errors.Is(err, errTooMuch)
 	if err != nil && !tooMuch {
@@ -59,13 +48,15 @@ func (p *Page) device(c echo.Context) error {
 		StatsURL string
 		Facts    []fact
 		Changes  []change
+		Offers   []offer
 	}{
-		common: p.common(id.String(), "", root), ID: id, State: device.State.String(), Silent: device.Silent, Cloned: device.Cloned,
+		common: p.common(c, id.String(), ""), ID: id, State: device.State.String(), Silent: device.Silent, Cloned: device.Cloned,
 		Why: why(device), Labels: roster.Labels(device.Labels), Config: arrange(values, whole), TooMuch: tooMuch, JSON: whole,
 		ChartURL: "chart/", StatsURL: whole + "stats/", Facts: facts(device),
+		Offers: offers(c, device),
 	}
-	for _, layer := range device.Target.Layers {
-		entries, err := p.fleet.Entries(ctx, layer.Name, 0, mostChanges)
+	for _, layer := range layersOf(device) {
+		entries, err := p.fleet.Entries(ctx, layer, 0, mostChanges)
 		if err != nil {
 			return err
 		}
@@ -77,6 +68,17 @@ func (p *Page) device(c echo.Context) error {
 	}
 	newestFirst(data.Changes)
 	return render(c, 200, "device", data)
+}
+
+// layersOf returns the layers of a device's target, and its own one: the history has the changes of its labels under that name.
+func layersOf(device fleet.View) (list []fleet.LayerName) {
+	own := fleet.DeviceLayer(device.ID)
+	for _, layer := range device.Target.Layers {
+		if layer.Name != own {
+			list = append(list, layer.Name)
+		}
+	}
+	return append(list, own)
 }
 
 // why explains the device's state in a sentence.

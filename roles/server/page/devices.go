@@ -75,6 +75,7 @@ type filter struct {
 	State    string // one of states
 	Text     string // in UUID, address, architecture or labels
 	Sort     string // a column, with "-" before it for the reverse order; "" is the worst state first
+	Cause    string // of a refusal or a failure, from the overview
 	After    string // cursor of a page
 }
 
@@ -96,13 +97,13 @@ type devicesPage struct {
 }
 
 func (p *Page) devices(c echo.Context) error {
-	arguments, wrong := params.Parse(c.Request().URL.RawQuery, []string{"selector", "state", "q", "sort", "after"})
+	arguments, wrong := params.Parse(c.Request().URL.RawQuery, []string{"selector", "state", "q", "sort", "cause", "after"})
 	parameter := func(name string) string { return strings.TrimSpace(arguments[name].Value) }
-	data := devicesPage{common: p.common("Devices", "devices", ""), Query: filter{
+	data := devicesPage{common: p.common(c, "Devices", "devices"), Query: filter{
 		Selector: parameter("selector"), State: parameter("state"), Text: parameter("q"), Sort: parameter("sort"),
-		After: parameter("after"),
+		Cause: arguments["cause"].Value, After: parameter("after"),
 	}}
-	data.Filtered = data.Query.Selector+data.Query.State+data.Query.Text != ""
+	data.Filtered = data.Query.Selector+data.Query.State+data.Query.Text+data.Query.Cause != ""
 	data.choose()
 	refuse := func(problem string) error {
 		data.Problem = problem
@@ -135,7 +136,7 @@ func (p *Page) devices(c echo.Context) error {
 
 // parse returns the filter as the roster reads it. The error says what is wrong in the words of the API.
 func (f filter) parse() (query roster.Query, err error) {
-	query = roster.Query{Match: api.Match(f.Text), Silent: f.State == silent, Cloned: f.State == cloned, After: f.After, Limit: perPage}
+	query = roster.Query{Match: api.Match(f.Text), Silent: f.State == silent, Cloned: f.State == cloned, Cause: f.Cause, After: f.After, Limit: perPage}
 	if query.Selector, err = fleet.ParseSelector(f.Selector); err != nil {
 		return query, fmt.Errorf("selector cannot be read: %w", err)
 	}
@@ -167,6 +168,9 @@ func (d *devicesPage) fill(list roster.List) {
 		d.Next = d.Query.url("after", list.Next)
 	}
 }
+
+// WithoutCause returns the list's URL without the filter by cause.
+func (d devicesPage) WithoutCause() string { return d.Query.url("cause", "") }
 
 // choose sets the options of the form and the headings of the table.
 func (d *devicesPage) choose() {
@@ -216,7 +220,7 @@ func counts(list roster.List, query filter) []count {
 // url returns the list's URL, relative to the list, with one parameter changed. It shows the first page, unless the
 // parameter is "after".
 func (f filter) url(name, value string) string {
-	parameters := map[string]string{"selector": f.Selector, "state": f.State, "q": f.Text, "sort": f.Sort}
+	parameters := map[string]string{"selector": f.Selector, "state": f.State, "q": f.Text, "sort": f.Sort, "cause": f.Cause}
 	parameters[name] = value
 	values := url.Values{}
 	for name, value := range parameters {
@@ -235,7 +239,7 @@ const foldFrom, foldTo = 10, 6
 
 func rowOf(device *roster.Row) row {
 	r := row{
-		ID: device.ID.String(), URL: "page/devices/" + device.ID.String() + "/", State: device.State.String(),
+		ID: device.ID.String(), URL: device.ID.String() + "/", State: device.State.String(),
 		Silent: device.Silent, Cloned: device.Cloned, Note: noteOf(device.Reason), Labels: roster.Labels(device.Labels),
 		Desired: device.Target, Running: device.Running, Seen: at(device.LastSeen), Address: device.Address, Arch: device.Arch,
 	}

@@ -27,6 +27,7 @@ type change struct {
 	Author          string
 	At              time.Time
 	Lines           []line
+	Restore         string // URL that asks whether to restore it; "" for none
 }
 
 // A line is a value that a change added, changed or removed.
@@ -38,7 +39,7 @@ type line struct {
 func (p *Page) history(c echo.Context) error {
 	before, err := strconv.ParseInt(cmp.Or(c.QueryParam("before"), "0"), 10, 64)
 	if err != nil || before < 0 {
-		return p.problem(c, "../../", fmt.Sprintf("The history has no page before %q: that is no revision.", c.QueryParam("before")))
+		return p.problem(c, rootOf(c), fmt.Sprintf("The history has no page before %q: that is no revision.", c.QueryParam("before")))
 	}
 	entries, err := p.fleet.Entries(c.Request().Context(), "", before, perHistory)
 	if err != nil {
@@ -52,9 +53,15 @@ func (p *Page) history(c echo.Context) error {
 		common
 		Changes []change
 		Next    string
-	}{common: p.common("History", "history", "../../"), Changes: changes}
+		May     bool
+	}{common: p.common(c, "History", "history"), Changes: changes, May: may(c, mayWrite)}
 	if len(entries) == perHistory && entries[perHistory-1].Revision > 1 {
 		data.Next = "?before=" + strconv.FormatInt(entries[perHistory-1].Revision, 10)
+	}
+	for i, one := range entries {
+		if data.May && !one.Layer.IsSecret() {
+			data.Changes[i].Restore = fmt.Sprintf("%d/restore/", one.Revision)
+		}
 	}
 	return render(c, http.StatusOK, "history", data)
 }

@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	"aspects-poc/internal/nearest"
+	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
 )
 
 // places maps words that people try as an address to the place that they probably mean.
 var places = map[string]string{
-	"devices": "", "device": "", "fleet": "", "page": "", "index.html": "", "home": "", "ui": "", "dashboard": "",
+	"devices": list, "device": list, "fleet": "", "page": "", "index.html": "", "home": "", "ui": "", "dashboard": "",
+	"layers": "page/layers/", "layer": "page/layers/", "secrets": "page/secrets/",
 	"history": "page/history/", "changes": "page/history/",
 	"docs": "docs/", "documentation": "docs/", "api": "docs/", "swagger": "docs/", "redoc": "docs/", "help": "docs/",
 	"metrics": "metrics", "summary": "summary/", "targets": "targets/", "target-config": "target-config/", "openapi.json": "openapi.json",
@@ -21,10 +23,17 @@ var places = map[string]string{
 
 var anyUUID = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`)
 
-// Missing answers a browser at an unknown address with a page that suggests the address that the reader probably meant.
-func (p *Page) Missing(c echo.Context) error {
-	path := c.Request().URL.Path
-	root := strings.Repeat("../", max(0, strings.Count(path, "/")-1))
+// Trouble answers a browser with a page in the place of a problem.
+func (p *Page) Trouble(c echo.Context, problem serverapi.Problem) error {
+	if problem.Status == http.StatusNotFound && c.Path() == "" {
+		return p.missing(c)
+	}
+	return p.problemWith(c, problem.Status, rootOf(c), capital(problem.Detail), "", "")
+}
+
+// missing answers at an unknown address with a page that suggests the address that the reader probably meant.
+func (p *Page) missing(c echo.Context) error {
+	path, root := c.Request().URL.Path, rootOf(c)
 	detail := fmt.Sprintf("There is nothing at %s.", path)
 	place, found := meant(path)
 	if !found {

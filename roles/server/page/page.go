@@ -1,10 +1,11 @@
-// Package page renders the fleet page: the list of devices, one device with its target beside what it reports, charts
-// of its counters, and the history of the targets.
+// Package page renders the fleet page: an overview, the list of devices, one device with its target beside what it reports,
+// layers, secrets and the history, and forms that change them.
 //
-// Page is the main type; Routes lists its addresses. Pages are HTML from templates. They change nothing and can be read
-// without scripts; a script refreshes an open page after changes. The binary contains all files of the page: a browser
-// loads nothing from other hosts. Package fleet decides what a state means, package roster filters and sorts the list,
-// package api checks who may read.
+// Page is the main type; Routes lists its addresses. Pages are HTML from templates. They can be read and used without scripts;
+// a script refreshes an open page after changes. GET shows and asks, and only POST changes; after a change the browser is sent
+// to another page. The binary contains all files of the page: a browser loads nothing from other hosts. Package fleet decides
+// what a state means and what a change does, package roster filters and sorts the list, package access checks who may read
+// and change.
 package page
 
 import (
@@ -12,10 +13,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,13 +39,18 @@ var files embed.FS
 // Options changes how a Page works. The zero value is ready for use.
 type Options struct {
 	Now func() time.Time // nil means time.Now
+	// Schema is the confdb-schema from which the forms of layers are made, as of fleet.Options; nil means that there are none.
+	Schema json.RawMessage
 }
 
-// A Page shows a fleet.
+// A Page shows a fleet, and changes it for those who may.
+//
+// It has many methods because each address is one.
 type Page struct {
 	fleet  *fleet.Fleet
 	roster *roster.Roster
 	now    func() time.Time
+	schema func() *schemaForm // nil result: there is no confdb-schema
 }
 
 // New returns the page of a fleet.
@@ -50,18 +58,32 @@ func New(rules *fleet.Fleet, options Options) *Page {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Page{fleet: rules, roster: roster.New(rules), now: options.Now}
+	// Most runs of the program serve no page.
+	schema := sync.OnceValue(func() *schemaForm {
+		made, err := newSchemaForm(options.Schema)
+		if err != nil {
+			return nil // the fleet has read it before: there is none
+		}
+		return made
+	})
+	return &Page{fleet: rules, roster: roster.New(rules), now: options.Now, schema: schema}
 }
 
 // Routes returns the addresses of the page. Anyone may load its scripts and styles: they show nothing of the fleet.
 func (p *Page) Routes() []api.Route {
-	return []api.Route{
-		{Method: http.MethodGet, Path: "/", Right: access.Read, Handle: p.devices},
-		{Method: http.MethodGet, Path: "/page/devices/:uuid/", Right: access.Read, Handle: p.onlyWith("", "../../../", p.device)},
-		{Method: http.MethodGet, Path: "/page/devices/:uuid/chart/", Right: access.Read, Handle: p.onlyWith("kind", "../../../../", p.chart)},
-		{Method: http.MethodGet, Path: "/page/history/", Right: access.Read, Handle: p.onlyWith("before", "../../", p.history)},
+	routes := []api.Route{
+		{Method: http.MethodGet, Path: "/", Right: access.Read, Handle: p.home},
+		{Method: http.MethodGet, Path: "/page/devices/", Right: access.Read, Handle: p.devices},
+		{Method: http.MethodGet, Path: "/page/devices/:uuid/", Right: access.Read, Handle: p.onlyWith("done", p.ofDevice(p.device))},
+		{Method: http.MethodGet, Path: "/page/devices/:uuid/chart/", Right: access.Read, Handle: p.onlyWith("kind", p.chart)},
+		{Method: http.MethodGet, Path: "/page/devices/:uuid/labels/", Right: access.Read, Handle: p.onlyWith("", p.ofDevice(p.askLabels))},
+		{Method: http.MethodPost, Path: "/page/devices/:uuid/labels/", Right: mayWrite, Handle: p.onlyWith("", p.ofDevice(p.setLabels))},
+		{Method: http.MethodGet, Path: "/page/history/", Right: access.Read, Handle: p.onlyWith("before done", p.history)},
+		{Method: http.MethodGet, Path: "/page/history/:revision/restore/", Right: access.Read, Handle: p.onlyWith("", p.askRestore)},
+		{Method: http.MethodPost, Path: "/page/history/:revision/restore/", Right: mayWrite, Handle: p.onlyWith("", p.restore)},
 		{Method: http.MethodGet, Path: "/page/static/:hash/*", Right: access.Anyone, Handle: static},
 	}
+	return slices.Concat(routes, p.actRoutes(), p.layerRoutes(), p.secretRoutes())
 }
 
 // common has the fields that every template needs.
@@ -70,18 +92,20 @@ type common struct {
 	Here  string // the current entry of the navigation
 	Root  string // relative URL of the server's root, so that a proxy may serve it under any path
 	Again int64  // milliseconds after which the script loads the page again without an event: silence follows from the time
+	Who   string // the caller; "" if anybody may do everything
+	Done  string // what an act has done that led to this page; "" for none
 }
 
-func (p *Page) common(title, here, root string) common {
-	return common{Title: title, Here: here, Root: root, Again: (p.fleet.PollInterval() / 2).Milliseconds()}
+func (p *Page) common(c echo.Context, title, here string) common {
+	return common{Title: title, Here: here, Root: rootOf(c), Again: (p.fleet.PollInterval() / 2).Milliseconds(), Who: who(c), Done: said(c)}
 }
 
 // templates are the pages' templates, each inside the base. They are parsed for the first request, because most runs of
 // the program serve no page.
 var templates = sync.OnceValue(func() map[string]*template.Template {
-	base := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/base.html"))
+	base := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	list := map[string]*template.Template{}
-	for _, name := range []string{"devices", "device", "history", "problem"} {
+	for _, name := range []string{"overview", "devices", "device", "labels", "layers", "layer", "edit", "secrets", "history", "confirm", "problem"} {
 		list[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 	return list
@@ -116,18 +140,22 @@ func (p *Page) problem(c echo.Context, root, detail string) error {
 
 // problemWith is problem with a status and with the address that the reader probably meant; "" for none.
 func (p *Page) problemWith(c echo.Context, status int, root, detail, meantURL, meant string) error {
-	title := "Not found"
-	if status != http.StatusNotFound {
-		title = "Not understood"
+	title, known := map[int]string{http.StatusNotFound: "Not found", http.StatusUnprocessableEntity: "Not understood",
+		http.StatusBadRequest: "Not understood", http.StatusUnauthorized: "A token is needed", http.StatusForbidden: "Not allowed",
+		http.StatusServiceUnavailable: "Not possible now"}[status]
+	if !known {
+		title = http.StatusText(status)
 	}
+	head := p.common(c, title, "")
+	head.Root = root
 	return render(c, status, "problem", struct {
 		common
 		Detail, MeantURL, Meant string
-	}{p.common(title, "", root), detail, meantURL, meant})
+	}{head, detail, meantURL, meant})
 }
 
 // onlyWith refuses requests that have other parameters than the named ones, separated by spaces.
-func (p *Page) onlyWith(names, root string, handle echo.HandlerFunc) echo.HandlerFunc {
+func (p *Page) onlyWith(names string, handle echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		_, wrong := params.Parse(c.Request().URL.RawQuery, strings.Fields(names))
 		if wrong == nil {
@@ -135,7 +163,7 @@ func (p *Page) onlyWith(names, root string, handle echo.HandlerFunc) echo.Handle
 		}
 		here := *c.Request().URL
 		here.Scheme, here.Host, here.RawQuery = c.Scheme(), c.Request().Host, ""
-		return p.problemWith(c, http.StatusUnprocessableEntity, root, sentence(wrong), ".", here.String())
+		return p.problemWith(c, http.StatusUnprocessableEntity, rootOf(c), sentence(wrong), ".", here.String())
 	}
 }
 

@@ -36,18 +36,23 @@ type world struct {
 	t     *testing.T
 	store *sqlite.Store
 	now   time.Time
+	// schema is the confdb-schema of the fleet; nil for none.
+	schema json.RawMessage
 }
 
 // open returns an empty fleet. The first device that registers is id.
-func open(t *testing.T) *world {
+func open(t *testing.T) *world { return openWith(t, nil) }
+
+// openWith is open for a fleet that checks targets.
+func openWith(t *testing.T, schema json.RawMessage) *world {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: store, now: now}
+	w := &world{t: t, store: store, now: now, schema: schema}
 	var ids atomic.Int64
-	w.Fleet, err = fleet.Open(t.Context(), store, fleet.Options{Now: func() time.Time { return w.now }, MaxPending: 10_000,
+	w.Fleet, err = fleet.Open(t.Context(), store, fleet.Options{Now: func() time.Time { return w.now }, MaxPending: 10_000, Schema: schema,
 		NewID: func() (uuid.UUID, error) {
 			if ids.Add(1) == 1 {
 				return id, nil
@@ -130,7 +135,7 @@ func example(t *testing.T) *world {
 // routes serves the page.
 func routes(w *world) *echo.Echo {
 	app := echo.New()
-	for _, route := range page.New(w.Fleet, page.Options{Now: func() time.Time { return now }}).Routes() {
+	for _, route := range page.New(w.Fleet, page.Options{Now: func() time.Time { return now }, Schema: w.schema}).Routes() {
 		app.Add(route.Method, route.Path, route.Handle)
 	}
 	return app
@@ -151,26 +156,26 @@ func TestPages(t *testing.T) {
 		status     int
 		want       []string
 	}{
-		{"list", "/", 200, []string{
-			`href="page/devices/` + id.String() + `/"`, "✗ refused", "site=berlin", "expected &lt;int&gt; type",
+		{"list", "/page/devices/", 200, []string{
+			`href="` + id.String() + `/"`, "✗ refused", "site=berlin", "expected &lt;int&gt; type",
 			"stage=&lt;script&gt;alert(1)&lt;/script&gt;", `datetime="2026-11-24T11:59:30Z"`, `<b>1</b> all`, `href="?state=refused"`,
 			"1–1 of 1 devices", `<a href="?sort=seen">Last seen</a>`, `data-again="30000"`,
 		}},
-		{"filters stay", "/?selector=site%3Dberlin&state=refused&q=ca15&sort=-seen", 200, []string{
+		{"filters stay", "/page/devices/?selector=site%3Dberlin&state=refused&q=ca15&sort=-seen", 200, []string{
 			`value="site=berlin"`, `value="ca15"`, `<option value="refused" selected>`, `<option value="-seen" selected>`,
 			`href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=-seen&amp;state=failed"`,
 			`aria-sort="descending"><a href="?q=ca15&amp;selector=site%3Dberlin&amp;sort=seen&amp;state=refused">`,
 		}},
-		{"a filter that is none", "/?selector=%3D", 422, []string{`role="alert">selector cannot be read: `, `value="="`, "No devices match."}},
-		{"a state that is none", "/?state=odd", 422, []string{`role="alert">state must be one of in-sync, `, "silent, cloned, not &#34;odd&#34;<"}},
-		{"an order that is none", "/?sort=odd", 422, []string{`role="alert">sort must be one of state, `}},
-		{"a place that is none", "/?after=odd", 422, []string{`role="alert">after is no place in the list: take it from a link of the page<`}},
-		{"a parameter that is none", "/?selektor=site%3Dberlin&q=ca15", 422, []string{
+		{"a filter that is none", "/page/devices/?selector=%3D", 422, []string{`role="alert">selector cannot be read: `, `value="="`, "No devices match."}},
+		{"a state that is none", "/page/devices/?state=odd", 422, []string{`role="alert">state must be one of in-sync, `, "silent, cloned, not &#34;odd&#34;<"}},
+		{"an order that is none", "/page/devices/?sort=odd", 422, []string{`role="alert">sort must be one of state, `}},
+		{"a place that is none", "/page/devices/?after=odd", 422, []string{`role="alert">after is no place in the list: take it from a link of the page<`}},
+		{"a parameter that is none", "/page/devices/?selektor=site%3Dberlin&q=ca15", 422, []string{
 			`role="alert">selektor is no parameter of this request; did you mean selector?<`, `value="ca15"`, "No devices match."}},
-		{"a parameter twice", "/?q=a&q=b", 422, []string{`role="alert">q stands twice in the query<`}},
-		{"a value that is no text", "/?q=%ff", 422, []string{`role="alert">q must be text in UTF-8`}},
+		{"a parameter twice", "/page/devices/?q=a&q=b", 422, []string{`role="alert">q stands twice in the query<`}},
+		{"a value that is no text", "/page/devices/?q=%ff", 422, []string{`role="alert">q must be text in UTF-8`}},
 		{"a parameter of a device", device + "?tab=stats", 422, []string{
-			"tab is no parameter of this request; it takes none<", `Did you mean <a href=".">http://example.com` + device + `</a>?`}},
+			"tab is no parameter of this request", `Did you mean <a href=".">http://example.com` + device + `</a>?`}},
 		{"a parameter of the history", "/page/history/?befor=5", 422, []string{"did you mean before?<"}},
 		{"a parameter of a chart", device + "chart/?kind=peers&step=1", 422, []string{"step is no parameter of this request; "}},
 		{"device", device, 200, []string{
@@ -233,7 +238,7 @@ func TestList(t *testing.T) {
 	w.now = now.Add(time.Minute)
 	next := regexp.MustCompile(`<a rel="next" href="([^"]*)">`)
 	pages := regexp.MustCompile(`[\d,]+–[\d,]+ of [\d,]+ devices[^<]*`)
-	shown := func(path string) string { return pages.FindString(get(w, path).Body.String()) }
+	shown := func(path string) string { return pages.FindString(get(w, "/page/devices"+path).Body.String()) }
 	for path, want := range map[string]string{
 		"/":                             "1–50 of 1,234 devices · page 1 of 25",
 		"/?selector=site%3Ds1":          "1–50 of 617 devices · page 1 of 13",
@@ -248,7 +253,7 @@ func TestList(t *testing.T) {
 			t.Errorf("%s shows %q, want %q", path, got, want)
 		}
 	}
-	first := get(w, "/?selector=number&sort=-seen").Body.String()
+	first := get(w, "/page/devices/?selector=number&sort=-seen").Body.String()
 	for _, want := range []string{`<b>1,234</b> all`, `href="?selector=number&amp;sort=-seen&amp;state=cloned"><b>7</b> ‖ two machines`} {
 		if !strings.Contains(first, want) {
 			t.Errorf("%q is missing", want)
@@ -261,7 +266,7 @@ func TestList(t *testing.T) {
 	if !strings.HasPrefix(link, "?after=") || !strings.HasSuffix(link, "&selector=number&sort=-seen") {
 		t.Errorf("the next page is at %s", link)
 	}
-	second := get(w, "/"+link).Body.String()
+	second := get(w, "/page/devices/"+link).Body.String()
 	if !strings.Contains(second, "51–100 of 1,234 devices · page 2 of 25") ||
 		!strings.Contains(second, `<a rel="prev" href="?selector=number&amp;sort=-seen">`) {
 		t.Error(second)
@@ -270,10 +275,10 @@ func TestList(t *testing.T) {
 
 func TestEmptyFleet(t *testing.T) {
 	w := open(t)
-	if body := get(w, "/").Body.String(); !strings.Contains(body, "No device has registered yet.") {
+	if body := get(w, "/page/devices/").Body.String(); !strings.Contains(body, "No device has registered yet.") {
 		t.Error(body)
 	}
-	if body := get(w, "/?state=failed").Body.String(); !strings.Contains(body, "No devices match.") {
+	if body := get(w, "/page/devices/?state=failed").Body.String(); !strings.Contains(body, "No devices match.") {
 		t.Error(body)
 	}
 }
@@ -284,7 +289,7 @@ func TestTroubleIsTheApplications(t *testing.T) {
 	if err := w.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/", "/page/devices/" + id.String() + "/", "/page/history/",
+	for _, path := range []string{"/", "/page/devices/", "/page/layers/", "/page/secrets/", "/page/devices/" + id.String() + "/", "/page/history/",
 		"/page/devices/" + id.String() + "/chart/?kind=peers"} {
 		if answer := get(w, path); answer.Code != 500 || strings.Contains(answer.Body.String(), "<html") {
 			t.Errorf("%s: %d %s", path, answer.Code, answer.Body)
@@ -361,7 +366,7 @@ func TestOriginOfDottedNames(t *testing.T) {
 	w.register(fleet.Labels{"vlans": ""})
 	w.set("ann", "labels/of-vlans", "vlans", `{"v":{"eth0.100":1}}`)
 	body := get(w, "/page/devices/"+id.String()+"/").Body.String()
-	if !strings.Contains(body, `<td data-name="Set by">labels/of-vlans</td>`) {
+	if !strings.Contains(body, `<td data-name="Set by"><a href="../../layers/labels/of-vlans/">labels/of-vlans</a></td>`) {
 		t.Error(body)
 	}
 }
@@ -417,7 +422,7 @@ func TestHistory(t *testing.T) {
 		t.Error(older)
 	}
 	device := get(w, "/page/devices/"+id.String()+"/").Body.String()
-	if strings.Count(device, `id="revision-`) != 10 {
+	if strings.Count(device, `id="revision-`) != 12 { // ten of the layer of everyone, and two of its labels
 		t.Error(device)
 	}
 }

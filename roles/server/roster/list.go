@@ -14,6 +14,7 @@ type Query struct {
 	State    fleet.State             // StateUnknown: any
 	Silent   bool                    // only those
 	Cloned   bool                    // only those
+	Cause    string                  // of Row; "": any
 	Order    Order
 	After    string // "" or a cursor: Previous or Next of a List
 	Limit    int
@@ -37,8 +38,9 @@ type List struct {
 type Roll struct {
 	rows []Row
 
-	mu     sync.Mutex // guards sorted
+	mu     sync.Mutex // guards what follows
 	sorted map[Order][]*Row
+	causes []Cause // nil: not counted yet
 }
 
 // List answers a query. It returns fleet.ErrBadCursor if After is no cursor of this order.
@@ -58,7 +60,8 @@ func (r *Roll) List(query Query) (List, error) {
 		if row.Cloned {
 			list.Cloned++
 		}
-		if (query.State == fleet.StateUnknown || query.State == row.State) && (row.Silent || !query.Silent) && (row.Cloned || !query.Cloned) {
+		if (query.State == fleet.StateUnknown || query.State == row.State) && (row.Silent || !query.Silent) && (row.Cloned || !query.Cloned) &&
+			(query.Cause == "" || query.Cause == row.Cause) {
 			chosen = append(chosen, row)
 		}
 	}

@@ -32,9 +32,10 @@ type Row struct {
 	Labels          fleet.Labels
 	State           fleet.State
 	Silent, Cloned  bool
-	LastSeen        int64 // seconds since 1970; 0: never
-	Target, Running int64 // revisions; 0: none
-	Reason          string
+	LastSeen        int64  // seconds since 1970; 0: never
+	Target, Running int64  // revisions; 0: none
+	Reason          string // why it refused its target or failed
+	Cause           string // see CauseOf; "" without a reason
 }
 
 // A Roster reads rolls of a fleet. It is safe for concurrent use.
@@ -141,6 +142,7 @@ func rowOf(view fleet.View, arches map[string]string) Row {
 	}
 	if view.State == fleet.StateRefused || view.State == fleet.StateFailed {
 		row.Reason = view.Attempted.Reason
+		row.Cause = CauseOf(row.Reason)
 	}
 	return row
 }

@@ -149,6 +149,9 @@ func (s *Store) Settle(ctx context.Context, now time.Time) error {
 		if err == nil {
 			_, err = tx.Exec(ctx, "DELETE FROM stats WHERE at > $1", rows.Seconds(now))
 		}
+		if err == nil {
+			_, err = tx.Exec(ctx, "DELETE FROM samples WHERE at > $1", rows.Seconds(now))
+		}
 		return nil, err
 	})
 }

@@ -48,7 +48,7 @@ func (s *Store) Import(
 		if err := i.devices(ctx, func() { progress(done.Devices, int64(all)) }); err != nil {
 			return err
 		}
-		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.sealing(ctx)); err != nil {
+		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.sealing(ctx), i.samples(ctx)); err != nil {
 			return err
 		}
 		if done.Devices != int64(all) {
@@ -282,6 +282,23 @@ func (i *importer) sealing(ctx context.Context) error {
 	if err == nil {
 		_, err = i.tx.Exec(ctx, "UPDATE sealing SET state = $1", state)
 	}
+	return err
+}
+
+// samples copies the numbers of devices, in the place of those that a server has taken of the empty database.
+func (i *importer) samples(ctx context.Context) error {
+	list, err := i.from.Samples(ctx, time.Time{})
+	if err != nil {
+		return err
+	}
+	var values [][]any
+	for _, sample := range list {
+		values = append(values, []any{rows.Seconds(sample.At), sample.Text})
+	}
+	if _, err := i.tx.Exec(ctx, "DELETE FROM samples"); err != nil {
+		return err
+	}
+	_, err = i.copy(ctx, "samples", []string{"at", "text"}, values)
 	return err
 }
 

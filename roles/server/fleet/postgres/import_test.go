@@ -96,6 +96,9 @@ func contents(t *testing.T, store fleet.Store) map[string]any {
 		}
 		all["device "+device.ID.String()] = []any{device, stats}
 	}
+	if all["samples"], err = store.Samples(t.Context(), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
 	layers, _, err := store.DeviceLayers(t.Context(), "", "", 100)
 	targets, targetsErr := store.Targets(t.Context())
 	history, historyErr := store.History(t.Context(), "", 0, 100)

@@ -175,6 +175,11 @@ CREATE TABLE secrets (
 	revision bigint NOT NULL,
 	author   bytea NOT NULL,
 	at       bigint NOT NULL
+);`}, {statements: `
+-- Numbers of devices by state, from time to time.
+CREATE TABLE samples (
+	at   bigint PRIMARY KEY,
+	text text NOT NULL -- JSON
 );`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.

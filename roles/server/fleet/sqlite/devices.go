@@ -157,7 +157,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time) error {
 	return s.change(ctx, "correct times in", scope{}, func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE standings SET last_seen = min(last_seen, ?1), "+
 			"twins = min(twins, ?1), alone = min(alone, ?1) WHERE max(last_seen, twins, alone) > ?1; "+
-			"DELETE FROM stats WHERE at > ?1", rows.Seconds(now))
+			"DELETE FROM stats WHERE at > ?1; DELETE FROM samples WHERE at > ?1", rows.Seconds(now))
 		return err
 	}, nil)
 }

@@ -168,6 +168,11 @@ var migrations = [...]migration{
 		author   TEXT NOT NULL,
 		at       INTEGER NOT NULL
 	) STRICT, WITHOUT ROWID`},
+	// Numbers of devices by state, from time to time.
+	{statements: `CREATE TABLE samples (
+		at   INTEGER PRIMARY KEY,
+		text TEXT NOT NULL -- JSON
+	) STRICT`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

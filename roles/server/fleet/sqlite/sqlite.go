@@ -46,8 +46,8 @@ type Store struct {
 	recentLayers  recent[fleet.LayerName, fleet.Layer] // of many devices; of revision 0 where there is none
 
 	// What reads.
-	device, byKeyID, devices, mute, configs, number, count, stats, labelSets, standings, layers, concerns, layer, deviceLayers, history,
-	historyOf, entries, entriesOf, lastChange, entry, layerAt, secrets *sql.Stmt
+	device, byKeyID, devices, mute, configs, number, count, stats, samples, labelSets, standings, layers, concerns, layer, deviceLayers,
+	history, historyOf, entries, entriesOf, lastChange, entry, layerAt, secrets *sql.Stmt
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
 	closed bool
@@ -155,6 +155,7 @@ func (s *Store) statements() []query {
 		{&s.number, "SELECT id FROM devices WHERE uuid = ?"},
 		{&s.count, "SELECT count(*) FROM devices"},
 		{&s.stats, "SELECT at, text FROM stats WHERE device = ? AND at >= ? ORDER BY at"},
+		{&s.samples, "SELECT at, text FROM samples WHERE at >= ? ORDER BY at"},
 		{&s.labelSets, "SELECT id, labels FROM label_sets"},
 		{&s.standings, "SELECT " + fmt.Sprintf(rows.StandingColumns, "label_set", "?", "?") +
 			" FROM standings GROUP BY 1, 2, 3, 4, 5, 6"},

@@ -107,6 +107,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 		"SetAlone":  store.SetAlone(ctx, known.ID, registered),
 		"Remove":    store.Remove(ctx, known.ID, by("ann", 1)),
 		"AllowKey":  store.AllowKey(ctx, "key"),
+		"Sample":    store.Sample(ctx, fleet.StoredSample{At: registered, Text: "{}"}, nil),
 		"Check":     store.Check(ctx),
 	}
 	_, errs["Add"] = store.Add(ctx, Device(t), 0)
@@ -122,6 +123,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	_, errs["Count"] = store.Count(ctx)
 	_, errs["Standings"] = store.Standings(ctx, registered, time.Minute)
 	_, errs["Stats"] = store.Stats(ctx, known.ID, registered)
+	_, errs["Samples"] = store.Samples(ctx, registered)
 	_, errs["Targets"] = store.Targets(ctx)
 	_, errs["Layer"] = store.Layer(ctx, fleet.Everyone)
 	_, _, errs["DeviceLayers"] = store.DeviceLayers(ctx, "", "", 1)

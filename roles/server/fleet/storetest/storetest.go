@@ -43,6 +43,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"keeps the order of reports", ordersReports},
 		{"keeps what was seen", keepsSeen},
 		{"keeps statistics", keepsStats},
+		{"keeps numbers of devices", keepsSamples},
 		{"replaces labels", replacesLabels},
 		{"replaces the status", replacesStatus},
 		{"replaces a key", replacesKey},

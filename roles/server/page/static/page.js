@@ -26,7 +26,10 @@
 
 	// The two things that "live" claims: the server can tell of changes, and the last fetch succeeded.
 	let connected = false, trouble = "";
+	// A page with a form that changes something, and an answer to one, stay as they are: they belong to who types.
+	const still = document.querySelector("form[method=post], [data-still]") !== null;
 	function say() {
+		if (still) return;
 		live.textContent = trouble || (connected ? "live" : "not connected, trying again");
 		live.classList.toggle("on", connected && !trouble);
 	}
@@ -71,12 +74,19 @@
 		return Math.floor(seconds) + " s ago";
 	}
 
+	// moment is the time of day, with the date if it is another one than today.
+	function moment(at) {
+		const time = at.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hour12: false});
+		return at.toDateString() === new Date().toDateString() ? time : at.toLocaleDateString() + " " + time;
+	}
+
 	function times() {
 		for (const node of document.querySelectorAll("time.ago")) {
 			const at = new Date(node.dateTime);
 			node.title = at.toLocaleString();
 			node.textContent = ago(Math.max(0, (Date.now() - at) / 1000));
 		}
+		for (const node of document.querySelectorAll("time.clock")) node.textContent = moment(new Date(node.dateTime));
 	}
 
 	const charts = new Map(); // box -> what is drawn in it
@@ -167,7 +177,32 @@
 	addEventListener("pageshow", event => { if (event.persisted) tell(); });
 	setInterval(times, 10000);
 
+	// The plan beside a form follows what is typed. The answer is the whole page; its plan is taken.
+	function plan(form) {
+		const box = document.getElementById(form.dataset.plan);
+		let timer = 0, asked = 0;
+		async function ask() {
+			const turn = ++asked, fields = new URLSearchParams(new FormData(form));
+			fields.set("act", "plan");
+			let next, text;
+			try {
+				const answer = await fetch(location.href, {method: "POST", body: fields, headers: {Accept: "text/html"}});
+				const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+				next = page.getElementById(form.dataset.plan);
+				text = page.querySelector("main")?.textContent || answer.statusText;
+			} catch (error) {
+				text = "The plan cannot be asked for: " + error.message;
+			}
+			if (turn !== asked) return; // something else was typed meanwhile
+			if (next) box.replaceChildren(...next.childNodes);
+			else box.textContent = text;
+		}
+		form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 600); });
+	}
+
+	document.querySelectorAll("form[data-plan]").forEach(plan);
 	decorate();
+	if (still) return;
 	keep();
 	const events = new EventSource(document.body.dataset.events);
 	// What happened before the connection stood was told to nobody.

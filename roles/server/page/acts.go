@@ -1,0 +1,139 @@
+package page
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+)
+
+// An act is something that the page does to a device after a confirmation.
+type act struct {
+	name          string // in the address, and of what is said when it is done
+	right         access.Right
+	title, button string
+	danger        bool
+	fits          func(fleet.View) bool // whether it would change something
+	says          func(fleet.View) []string
+	do            func(*Page, echo.Context, uuid.UUID) error
+}
+
+var acts = []act{
+	{name: "approve", right: mayAdmit, title: "Approve the device", button: "Approve",
+		fits: func(device fleet.View) bool { return device.Status != fleet.Active },
+		says: func(device fleet.View) []string {
+			if device.Status == fleet.Revoked {
+				return []string{"The device is revoked. When it is approved, it may poll again, and it gets its target, which may have secrets."}
+			}
+			return []string{"The device waits for approval. When it is approved, it may poll, and it gets its target, which may have secrets."}
+		},
+		do: func(p *Page, c echo.Context, id uuid.UUID) error {
+			_, err := p.fleet.SetStatus(c.Request().Context(), id, fleet.Active)
+			return err
+		}},
+	{name: "revoke", right: mayAdmit, title: "Revoke the device", button: "Revoke", danger: true,
+		fits: func(device fleet.View) bool { return device.Status != fleet.Revoked },
+		says: func(fleet.View) []string {
+			return []string{"The server refuses the device's polls from now on, until the device is approved again. The device keeps " +
+				"running the configuration that it has."}
+		},
+		do: func(p *Page, c echo.Context, id uuid.UUID) error {
+			_, err := p.fleet.SetStatus(c.Request().Context(), id, fleet.Revoked)
+			return err
+		}},
+	{name: "alone", right: mayWrite, title: "One machine alone is this device", button: "Remove the mark",
+		fits: func(device fleet.View) bool { return device.Cloned },
+		says: func(fleet.View) []string {
+			return []string{"The mark that two machines report as this device is removed. It comes back if two machines report again: " +
+				"first give one of them a state of its own."}
+		},
+		do: func(p *Page, c echo.Context, id uuid.UUID) error { return p.fleet.SetAlone(c.Request().Context(), id) }},
+}
+
+// actRoutes returns the addresses of the acts: GET asks, POST does.
+func (p *Page) actRoutes() (list []api.Route) {
+	for _, one := range acts {
+		path := "/page/devices/:uuid/" + one.name + "/"
+		list = append(list,
+			api.Route{Method: http.MethodGet, Path: path, Right: access.Read, Handle: p.onlyWith("", p.ofDevice(one.ask(p)))},
+			api.Route{Method: http.MethodPost, Path: path, Right: one.right, Handle: p.onlyWith("", p.ofDevice(one.act(p)))})
+	}
+	return list
+}
+
+// ofDevice returns the handler of a page about a device. It answers with a page of its own if there is no such device.
+func (p *Page) ofDevice(handle func(echo.Context, fleet.View) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id, err := uuid.Parse(c.Param("uuid"))
+		if err != nil {
+			return p.problem(c, rootOf(c), fmt.Sprintf("%q is no UUID.", c.Param("uuid")))
+		}
+		device, err := p.fleet.Device(c.Request().Context(), id)
+		if errors.Is(err, fleet.ErrUnknownDevice) {
+			return p.problem(c, rootOf(c), fmt.Sprintf("No device %s is registered.", id))
+		}
+		if err != nil {
+			return err
+		}
+		return handle(c, device)
+	}
+}
+
+func (a act) confirmation(p *Page, c echo.Context, device fleet.View) confirmation {
+	data := confirmation{common: p.common(c, a.title, ""), Says: append([]string{"Device " + device.ID.String() + "."}, a.says(device)...),
+		Button: a.button, Danger: a.danger, Back: "../"}
+	if !may(c, a.right) {
+		data.Refused = notAllowed
+	}
+	return data
+}
+
+const notAllowed = "Your token does not allow this."
+
+func (a act) ask(p *Page) func(echo.Context, fleet.View) error {
+	return func(c echo.Context, device fleet.View) error {
+		return p.confirm(c, http.StatusOK, a.confirmation(p, c, device))
+	}
+}
+
+func (a act) act(p *Page) func(echo.Context, fleet.View) error {
+	return func(c echo.Context, device fleet.View) error {
+		err := a.do(p, c, device.ID)
+		if err == nil {
+			return seeOther(c, "../?done="+a.name)
+		}
+		data := a.confirmation(p, c, device)
+		problem, status, other := refusalOf(err)
+		if other != nil {
+			return other
+		}
+		data.Problem = problem
+		return p.confirm(c, status, data)
+	}
+}
+
+// An offer is a link to an act.
+type offer struct {
+	URL, Text string
+	Danger    bool
+}
+
+// offers returns the acts that the caller may do to a device, and that would change something.
+func offers(c echo.Context, device fleet.View) (list []offer) {
+	for _, one := range acts {
+		if may(c, one.right) && one.fits(device) {
+			list = append(list, offer{URL: one.name + "/", Text: one.title, Danger: one.danger})
+		}
+	}
+	if may(c, mayWrite) {
+		list = append(list, offer{URL: "labels/", Text: "Change the labels"},
+			offer{URL: "../../layers/devices/" + device.ID.String() + "/edit/", Text: "Edit its own layer"})
+	}
+	return list
+}

@@ -1,0 +1,291 @@
+package page
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/yamljson"
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/labstack/echo/v4"
+)
+
+// A layerForm edits a layer, as YAML or with a field for each value of the confdb-schema.
+//
+// It has many fields because the template shows the form, its plan and what is wrong with it.
+type layerForm struct {
+	common
+	Name     string // of the layer; "" for a new one
+	NewName  string // of a new one, as it was typed
+	Labelled bool   // it has a selector and a priority
+	Selector string
+	Priority string
+	Text     string // the configuration as YAML
+	Fields   []fieldGroup
+	Rest     string // YAML of what has no field
+	ByFields bool
+	CanField bool  // there is a confdb-schema to make fields from
+	Match    int64 // the revision that was read
+	Plan     *plan
+	Problem  string
+	Path     string // of the value that Problem is about
+	Since    []line // what another has changed since Match
+	SinceBy  string
+	Refused  string
+	Back     string
+}
+
+// The values of the parameter "as", and of the buttons that change the form.
+const (
+	asFields = "fields"
+	asYAML   = "yaml"
+)
+
+func (p *Page) newLayer(c echo.Context) error {
+	data := p.layerForm(c, fleet.Layer{})
+	data.Title, data.Labelled, data.Back, data.Priority = "New layer", true, "../", "0"
+	return p.showForm(c, http.StatusOK, data, c.QueryParam("as") == asFields)
+}
+
+func (p *Page) editLayer(c echo.Context, layer fleet.Layer) error {
+	data := p.layerForm(c, layer)
+	written, err := yamlOf(layer.Config)
+	if err != nil {
+		return err
+	}
+	data.Selector, data.Priority, data.Text = layer.Selector.String(), strconv.FormatInt(layer.Priority, 10), written
+	return p.showForm(c, http.StatusOK, data, c.QueryParam("as") == asFields)
+}
+
+func (p *Page) layerForm(c echo.Context, layer fleet.Layer) layerForm {
+	data := layerForm{common: p.common(c, "Edit "+string(layer.Name), "layers"), Name: string(layer.Name), Labelled: layer.Name.IsLabels(),
+		Match: layer.Revision, Back: "../", CanField: p.schema() != nil}
+	if !may(c, rightFor(layer.Name)) {
+		data.Refused = notAllowed
+	}
+	return data
+}
+
+// showForm renders the form. By fields, its text is what the fields are filled from; a text that is no YAML stays text.
+func (p *Page) showForm(c echo.Context, status int, data layerForm, byFields bool) error {
+	if data.ByFields = false; byFields && data.CanField {
+		config, err := configOf(data.Text)
+		if err != nil {
+			data.Problem = capital(err.Error())
+			return render(c, http.StatusUnprocessableEntity, "edit", data)
+		}
+		if data.Fields, data.Rest, err = p.schema().fill(config, data.Path); err != nil {
+			return err
+		}
+		data.ByFields = true
+	}
+	return render(c, status, "edit", data)
+}
+
+// configOf reads a configuration as YAML or JSON. The error is for whoever typed it.
+func configOf(text string) (fleet.Config, error) {
+	value, empty, err := yamljson.Decode([]byte(text))
+	if err != nil {
+		return fleet.Config{}, fmt.Errorf("the configuration cannot be read: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if empty || value == nil {
+		value = map[string]any{}
+	}
+	if _, is := value.(map[string]any); !is {
+		return fleet.Config{}, errors.New("the configuration must be views with their values, such as \"control-telemetry: {sample-rate: 4}\"")
+	}
+	encoded, err := json.Marshal(value)
+	if err == nil {
+		var config fleet.Config
+		if config, err = fleet.ParseConfig(encoded); err == nil {
+			return config, nil
+		}
+	}
+	return fleet.Config{}, fmt.Errorf("the configuration cannot be taken: %w", err)
+}
+
+// typed fills a form with what was sent.
+func (p *Page) typed(data *layerForm, sent form) (byFields bool, err error) {
+	data.NewName, data.Selector, data.Priority = sent.word("name"), sent.word("selector"), sent.word("priority")
+	data.Match = sent.number("match")
+	byFields = sent.word("as") == asFields && data.CanField
+	if !byFields || sent.values.Has("config") {
+		data.Text = sent.text("config")
+		return byFields, nil
+	}
+	config, wrong := p.schema().read(sent)
+	if wrong != nil { // as they were typed
+		data.ByFields, data.Fields, data.Rest, data.Problem = true, wrong.fields, wrong.rest, wrong.text
+		return true, wrong
+	}
+	data.Text, err = yamlOf(config)
+	return true, err
+}
+
+// makeLayer makes a layer for labels.
+func (p *Page) makeLayer(c echo.Context) error {
+	sent, err := formOf(c)
+	if err != nil {
+		return err
+	}
+	data := p.layerForm(c, fleet.Layer{})
+	data.Title, data.Labelled = "New layer", true
+	name, err := fleet.LabelLayer(sent.word("name"))
+	if err != nil {
+		byFields, wrong := p.typed(&data, sent)
+		data.Problem, data.Path = "The name cannot be used: "+err.Error()+".", "name"
+		if wrong != nil {
+			return render(c, http.StatusUnprocessableEntity, "edit", data)
+		}
+		return p.showForm(c, http.StatusUnprocessableEntity, data, byFields)
+	}
+	present, err := p.present(c, name)
+	if err != nil {
+		return err
+	}
+	return p.change(c, sent, data, present)
+}
+
+func (p *Page) changeLayer(c echo.Context, layer fleet.Layer) error {
+	sent, err := formOf(c)
+	if err != nil {
+		return err
+	}
+	return p.change(c, sent, p.layerForm(c, layer), layer)
+}
+
+// change handles the form of a layer: it says what would happen, shows the form in another way, or sets the layer. Present is the
+// layer as it is.
+func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.Layer) error {
+	byFields, err := p.typed(&data, sent)
+	var wrong *fieldsError
+	switch {
+	case errors.As(err, &wrong):
+		return render(c, http.StatusUnprocessableEntity, "edit", data)
+	case err != nil:
+		return err
+	}
+	act := sent.word("act")
+	refuse := func(err error) error {
+		problem, status, other := refusalOf(err)
+		if other != nil {
+			return other
+		}
+		data.Problem = problem
+		var target *fleet.TargetError
+		var layer *fleet.LayerError
+		switch {
+		case errors.As(err, &target):
+			data.Path = target.Path
+		case errors.As(err, &layer):
+			data.Path = layer.Field
+		case errors.Is(err, fleet.ErrStale):
+			if err := p.faster(c, &data, present); err != nil {
+				return err
+			}
+		}
+		if act == actPlan {
+			status = http.StatusOK
+		}
+		return p.showForm(c, status, data, byFields)
+	}
+	switch act {
+	case asYAML, asFields:
+		return p.showForm(c, http.StatusOK, data, act == asFields)
+	case actCheck, actPlan, actSet:
+	default:
+		return p.showForm(c, http.StatusOK, data, byFields)
+	}
+	change, err := p.changeOf(data, present.Name)
+	if err != nil {
+		data.Problem = capital(err.Error())
+		var layer *fleet.LayerError
+		if errors.As(err, &layer) {
+			data.Path, data.Problem = layer.Field, "The "+layer.Error()+"."
+		}
+		return p.showForm(c, http.StatusUnprocessableEntity, data, byFields && data.Path != "")
+	}
+	change.By = author(c)
+	if act == actSet {
+		_, err := p.fleet.Set(c.Request().Context(), change)
+		if errors.Is(err, fleet.ErrStale) && layerIs(present, change) {
+			err = nil // it was sent twice
+		}
+		if err != nil {
+			return refuse(err)
+		}
+		return seeOther(c, rootOf(c)+"page/layers/"+string(present.Name)+"/?done=set")
+	}
+	preview, err := p.fleet.DryRun(c.Request().Context(), change, mostPlanned)
+	if err != nil {
+		return refuse(err)
+	}
+	data.Plan = planOf(preview)
+	if act == actPlan {
+		return p.showForm(c, http.StatusOK, data, byFields)
+	}
+	kept := []hidden{{"name", data.NewName}, {"selector", data.Selector}, {"priority", data.Priority}, {"match", fmt.Sprint(data.Match)},
+		{"config", data.Text}}
+	if byFields {
+		kept = append(kept, hidden{"as", asFields})
+	}
+	says := fmt.Sprintf("The layer %s is set.", present.Name)
+	if data.Match == 0 {
+		says = fmt.Sprintf("The layer %s is made.", present.Name)
+	}
+	if change.Selector.String() != "" {
+		says += fmt.Sprintf(" It is for devices with %s, at priority %d.", change.Selector, change.Priority)
+	}
+	return p.confirm(c, http.StatusOK, confirmation{common: p.common(c, "Set "+string(present.Name), "layers"), Says: []string{says},
+		Plan: data.Plan, Kept: kept, Button: "Set the layer", Back: data.Back, Edit: true})
+}
+
+// changeOf returns the change that a form asks for.
+func (p *Page) changeOf(data layerForm, name fleet.LayerName) (change fleet.Change, err error) {
+	change = fleet.Change{Layer: fleet.Layer{Name: name}, Match: &data.Match}
+	if data.Labelled {
+		if change.Selector, err = fleet.ParseSelector(data.Selector); err != nil {
+			return change, &fleet.LayerError{Field: "selector", Text: "cannot be read: " + err.Error()}
+		}
+		if change.Priority, err = strconv.ParseInt(data.Priority, 10, 64); err != nil || change.Priority < -1<<31 {
+			return change, &fleet.LayerError{Field: "priority", Text: fmt.Sprintf("must be a whole number, not %q", data.Priority)}
+		}
+	}
+	change.Config, err = configOf(data.Text)
+	return change, err
+}
+
+// layerIs returns whether a layer has what a change makes it.
+func layerIs(layer fleet.Layer, change fleet.Change) bool {
+	return layer.Revision > 0 && layer.Config.Equal(change.Config) && layer.Priority == change.Priority &&
+		layer.Selector.String() == change.Selector.String()
+}
+
+// faster shows in a form what another has changed since it was filled in. The form then is for the present revision.
+func (p *Page) faster(c echo.Context, data *layerForm, present fleet.Layer) error {
+	if present.Revision == data.Match {
+		return nil // a named secret has changed, or the layer has in between
+	}
+	switch {
+	case present.Revision == 0:
+		data.Problem = "Somebody has removed this layer meanwhile. What you typed is kept: to set it makes the layer again."
+	case data.Match == 0 && data.Name == "":
+		data.Problem = fmt.Sprintf("There is a layer %s already, of revision %d. What you typed is kept: to set it replaces that layer.",
+			present.Name, present.Revision)
+	default:
+		data.Problem = fmt.Sprintf("Somebody else was faster: the layer has revision %d by now. What you typed is kept. Take over what you want to "+
+			"keep of the changes below, then review again.", present.Revision)
+		against := data.Match
+		_, _, list, err := p.fleet.Diff(c.Request().Context(), present.Revision, &against)
+		if err != nil {
+			return err
+		}
+		data.Since, data.SinceBy = differences(list), present.By
+	}
+	data.Match = present.Revision
+	return nil
+}

@@ -1,0 +1,85 @@
+package page
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"aspects-poc/roles/server/fleet"
+
+	"github.com/labstack/echo/v4"
+)
+
+// restoring returns the confirmation of a restore. Missing is true if there is no such revision.
+func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, missing bool, err error) {
+	revision, err = strconv.ParseInt(c.Param("revision"), 10, 64)
+	if err != nil || revision < 1 {
+		return data, 0, true, nil
+	}
+	entry, err := p.fleet.Entry(c.Request().Context(), revision)
+	if errors.Is(err, fleet.ErrUnknownEntry) {
+		return data, 0, true, nil
+	}
+	if err != nil {
+		return data, 0, false, err
+	}
+	data = confirmation{common: p.common(c, fmt.Sprintf("Restore revision %d", revision), "history"), Button: "Restore", Back: "../../"}
+	switch {
+	case entry.Layer.IsSecret():
+		data.Refused = "The history keeps no secrets: set the secret again."
+		return data, revision, false, nil
+	case entry.Action == fleet.Relabeled:
+		data.Says = []string{fmt.Sprintf("The device %s gets the labels that it had after revision %d, under a new revision:", entry.Layer.Device(), revision)}
+		data.Says = append(data.Says, labelList(entry.Labels)...)
+	case entry.After == nil:
+		data.Says = []string{fmt.Sprintf("The layer %s is removed, as revision %d had removed it.", entry.Layer, revision)}
+	default:
+		data.Says = []string{fmt.Sprintf("The layer %s gets what it had after revision %d, under a new revision.", entry.Layer, revision)}
+	}
+	if !may(c, rightFor(entry.Layer)) {
+		data.Refused = notAllowed
+		return data, revision, false, nil
+	}
+	if entry.Action == fleet.Relabeled {
+		return data, revision, false, nil
+	}
+	preview, err := p.fleet.DryRestore(c.Request().Context(), revision, mostPlanned)
+	if err != nil {
+		problem, _, other := refusalOf(err)
+		data.Problem, data.Refused = problem, "There is nothing to do."
+		return data, revision, false, other
+	}
+	data.Plan = planOf(preview)
+	return data, revision, false, nil
+}
+
+func (p *Page) askRestore(c echo.Context) error {
+	data, _, missing, err := p.restoring(c)
+	switch {
+	case err != nil:
+		return err
+	case missing:
+		return p.problem(c, rootOf(c), fmt.Sprintf("The history has no revision %q.", c.Param("revision")))
+	}
+	return p.confirm(c, http.StatusOK, data)
+}
+
+func (p *Page) restore(c echo.Context) error {
+	data, revision, missing, err := p.restoring(c)
+	switch {
+	case err != nil:
+		return err
+	case missing:
+		return p.problem(c, rootOf(c), fmt.Sprintf("The history has no revision %q.", c.Param("revision")))
+	}
+	if _, err := p.fleet.Restore(c.Request().Context(), revision, author(c)); err != nil {
+		problem, status, other := refusalOf(err)
+		if other != nil {
+			return other
+		}
+		data.Problem = problem
+		return p.confirm(c, status, data)
+	}
+	return seeOther(c, "../../?done=restore")
+}
