@@ -12,7 +12,7 @@ import (
 
 // Sample is as of fleet.Store.
 func (s *Store) Sample(ctx context.Context, sample fleet.StoredSample, thin []fleet.Thinning) error {
-	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) (*fleet.Notice, error) {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		_, err := tx.Exec(ctx, `INSERT INTO samples (at, text) VALUES ($1, $2)
 			ON CONFLICT (at) DO UPDATE SET text = excluded.text`, rows.Seconds(sample.At), sample.Text)
 		for _, one := range thin {
