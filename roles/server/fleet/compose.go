@@ -10,6 +10,7 @@ import (
 
 	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
+	layering "aspects-poc/roles/serverapi/layers"
 )
 
 // A composition is what layers come to together. But for concealed it is never changed.
@@ -42,7 +43,7 @@ func compose(layers []Layer, named namedSecrets) (*composition, error) {
 		if err != nil {
 			return nil, fmt.Errorf("layer %s is damaged: %w", layer.Name, err)
 		}
-		overlay(tree, above)
+		layering.Overlay(tree, above)
 	}
 	c.tree = tree
 	if len(layers) > 1 {
@@ -63,19 +64,6 @@ func compose(layers []Layer, named namedSecrets) (*composition, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// overlay puts a document above another, which it changes. Both are the callee's from then on.
-func overlay(below, above map[string]any) {
-	for name, value := range above {
-		object, isObject := asObject(value)
-		present, wasObject := asObject(below[name])
-		if isObject && wasObject {
-			overlay(present, object)
-			continue
-		}
-		below[name] = value
-	}
 }
 
 // configOf makes a Config of a tree.
@@ -114,8 +102,8 @@ func claim(origins map[string]Origin, whole, layer map[string]any, prefix string
 	for name, value := range layer {
 		path := serverapi.JoinPath(prefix, name)
 		present, there := whole[name]
-		object, isObject := asObject(value)
-		result, isResult := asObject(present)
+		object, isObject := layering.Object(value)
+		result, isResult := layering.Object(present)
 		switch {
 		case !there: // a layer in between has replaced what it was in
 		case isObject && isResult && len(result) > 0:
@@ -152,8 +140,8 @@ func compareBelow(list *[]Difference, before, after map[string]any, prefix strin
 		path := serverapi.JoinPath(prefix, name)
 		old, was := before[name]
 		new, is := after[name]
-		oldObject, oldIs := asObject(old)
-		newObject, newIs := asObject(new)
+		oldObject, oldIs := layering.Object(old)
+		newObject, newIs := layering.Object(new)
 		switch {
 		case oldIs && newIs && len(oldObject)+len(newObject) > 0:
 			compareBelow(list, oldObject, newObject, path)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"aspects-poc/roles/serverapi/layers"
+
 	"github.com/google/uuid"
 )
 
@@ -21,7 +23,7 @@ const SaidPrefix = "device."
 // How much labels may be.
 const (
 	MaxLabels      = 64 // of a device
-	MaxLabelLength = 63 // characters of a name, without SaidPrefix, or of a value
+	MaxLabelLength = layers.MaxWord // characters of a name, without SaidPrefix, or of a value
 )
 
 // Check tells what is wrong with labels: the first name that is not as it must be, and why.
@@ -30,11 +32,11 @@ func (l Labels) Check() (name string, err error) {
 		return "", fmt.Errorf("a device has at most %d labels, not %d", MaxLabels, len(l))
 	}
 	for _, name := range slices.Sorted(maps.Keys(l)) {
-		if err := checkWord("a label's name", strings.TrimPrefix(name, SaidPrefix)); err != nil {
+		if err := layers.CheckWord("a label's name", strings.TrimPrefix(name, SaidPrefix)); err != nil {
 			return name, err
 		}
 		if value := l[name]; value != "" {
-			if err := checkWord("a label's value", value); err != nil {
+			if err := layers.CheckWord("a label's value", value); err != nil {
 				return name, err
 			}
 		}
@@ -124,23 +126,11 @@ func (l Labels) Merge(patch map[string]*string) Labels {
 	return merged
 }
 
-// checkWord tells why something is no name or value.
-func checkWord(what, word string) error {
-	switch {
-	case word == "":
-		return fmt.Errorf("%s must not be empty", what)
-	case len(word) > MaxLabelLength:
-		return fmt.Errorf("%s must not be longer than %d characters", what, MaxLabelLength)
-	}
-	for i, char := range []byte(word) {
-		letter := char >= '0' && char <= '9' || char >= 'a' && char <= 'z' || char >= 'A' && char <= 'Z'
-		inside := i > 0 && i < len(word)-1 && strings.IndexByte("._-/", char) >= 0
-		if !letter && !inside {
-			return fmt.Errorf("%s must be letters and digits of ASCII, and ._-/ between them, not %q", what, word)
-		}
-	}
-	return nil
-}
+// A Selector chooses devices by their labels. The zero value chooses all.
+type Selector = layers.Selector
+
+// ParseSelector reads the terms of a selector, separated by commas.
+func ParseSelector(text string) (Selector, error) { return layers.ParseSelector(text) }
 
 // A LayerName names a layer: "everyone", "labels/NAME" or "devices/UUID".
 type LayerName string
@@ -155,7 +145,7 @@ const (
 
 // LabelLayer returns the name of a label layer, or says what is wrong with it.
 func LabelLayer(name string) (LayerName, error) {
-	if err := checkWord("a layer's name", name); err != nil {
+	if err := layers.CheckWord("a layer's name", name); err != nil {
 		return "", err
 	}
 	if strings.Contains(name, "/") {

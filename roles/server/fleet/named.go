@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"aspects-poc/roles/serverapi/layers"
 )
 
 // How much named secrets may be.
@@ -40,7 +42,7 @@ func CheckSecretName(name string) error {
 	case name == setMark, name == "unset":
 		return fmt.Errorf("a secret's name must not be %q: markers have this word in the place of a name", name)
 	}
-	return checkWord("a secret's name", name)
+	return layers.CheckWord("a secret's name", name)
 }
 
 const secretNames = "secrets/"

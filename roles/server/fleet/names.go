@@ -10,6 +10,7 @@ import (
 	"aspects-poc/registry"
 	"aspects-poc/registry/plan"
 	"aspects-poc/roles/server/params"
+	"aspects-poc/roles/serverapi/layers"
 )
 
 // A view of the confdb-schema that targets are checked against has one name in here, the short one. Whoever sends a
@@ -72,7 +73,7 @@ func (n names) short(config Config) Config {
 	for _, long := range []bool{true, false} {
 		for _, name := range slices.Sorted(maps.Keys(tree)) {
 			if short := plan.Short(n.schema, name); (short != name) == long {
-				overlay(renamed, map[string]any{short: tree[name]})
+				layers.Overlay(renamed, map[string]any{short: tree[name]})
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"aspects-poc/roles/server/fleet/quote"
 	"aspects-poc/roles/server/fleet/seal"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/layers"
 
 	"github.com/google/uuid"
 )
@@ -27,7 +28,7 @@ type secrets struct {
 }
 
 // secretMember is the member of a marker that no value of a confdb can have.
-const secretMember = "$secret"
+const secretMember = layers.SecretMember
 
 // newSecrets takes the keys of seals, or a random one for nil.
 func newSecrets(names names, seals *seals) *secrets {
@@ -44,11 +45,7 @@ func newSecrets(names names, seals *seals) *secrets {
 }
 
 // IsSecret reports whether a value is the marker of a secret, or a reference to one. Such an object is a value for comparisons, like a list.
-func IsSecret(value any) bool {
-	object, _ := value.(map[string]any)
-	_, is := object[secretMember]
-	return is
-}
+func IsSecret(value any) bool { return layers.IsSecret(value) }
 
 // SameSecret reports whether two values are shown secrets of one value: the marker of a device's secret and the reference of its
 // target may be.
@@ -57,15 +54,6 @@ func SameSecret(a, b any) bool {
 	other, _ := b.(map[string]any)
 	digest, is := one[digestMember].(string)
 	return is && IsSecret(a) && IsSecret(b) && other[digestMember] == digest
-}
-
-// asObject returns an object that is no marker, and no reference.
-func asObject(value any) (map[string]any, bool) {
-	object, is := value.(map[string]any)
-	if is && IsSecret(object) {
-		return nil, false
-	}
-	return object, is
 }
 
 // each calls hide for every secret of a configuration, and returns a copy with what hide returns. The configuration has the

@@ -1,4 +1,4 @@
-package fleet
+package layers
 
 import (
 	"cmp"
@@ -69,11 +69,11 @@ func parseTerm(text string) (term, error) {
 		t.name, t.not = strings.CutPrefix(t.name, "!")
 	}
 	t.name, t.value = strings.TrimSpace(t.name), strings.TrimSpace(t.value)
-	if err := checkWord("a label's name", t.name); err != nil {
+	if err := CheckWord("a label's name", t.name); err != nil {
 		return term{}, fmt.Errorf("term %q: %w", text, err)
 	}
 	if t.value != "" {
-		if err := checkWord("a label's value", t.value); err != nil {
+		if err := CheckWord("a label's value", t.value); err != nil {
 			return term{}, fmt.Errorf("term %q: %w", text, err)
 		}
 	}
@@ -96,7 +96,7 @@ func (t term) String() string {
 func (s Selector) String() string { return s.text }
 
 // Matches tells whether it chooses a device of these labels.
-func (s Selector) Matches(labels Labels) bool {
+func (s Selector) Matches(labels map[string]string) bool {
 	for _, term := range s.terms {
 		value, there := labels[term.name]
 		holds := there && (!term.valued || value == term.value)

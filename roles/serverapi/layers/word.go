@@ -1,0 +1,27 @@
+package layers
+
+import (
+	"fmt"
+	"strings"
+)
+
+// MaxWord is how long a name or a value may be, in characters.
+const MaxWord = 63
+
+// CheckWord tells why something is no name of a label, a layer or a secret, or no value of a label. What says which.
+func CheckWord(what, word string) error {
+	switch {
+	case word == "":
+		return fmt.Errorf("%s must not be empty", what)
+	case len(word) > MaxWord:
+		return fmt.Errorf("%s must not be longer than %d characters", what, MaxWord)
+	}
+	for i, char := range []byte(word) {
+		letter := char >= '0' && char <= '9' || char >= 'a' && char <= 'z' || char >= 'A' && char <= 'Z'
+		inside := i > 0 && i < len(word)-1 && strings.IndexByte("._-/", char) >= 0
+		if !letter && !inside {
+			return fmt.Errorf("%s must be letters and digits of ASCII, and ._-/ between them, not %q", what, word)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package signed
+
+import (
+	"fmt"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Book is a statement with all that it is about, for whoever keeps it. It is never changed.
+type Book struct {
+	Signed
+	Statement Statement
+	Signer    Key
+	Manifest  *Manifest
+
+	tree    *tree
+	changes bool     // it may sign with other keys than the statement before
+	former  []Signed // the statements before that did
+}
+
+// Open verifies a statement by the keys of the book before, and its manifest by the statement. Before the first statement, before
+// is nil, and the keys are the statement's own.
+func Open(signed Signed, manifest string, before *Book) (*Book, error) {
+	statement, err := Parse(signed)
+	if err != nil {
+		return nil, err
+	}
+	keys, former := statement.Keys, []Signed(nil)
+	if before != nil {
+		if err := statement.Follows(before.Signed, before.Statement.Number, before.Statement.Fleet); err != nil {
+			return nil, err
+		}
+		if keys, former = before.Statement.Keys, before.former; before.changes {
+			former = append(slices.Clone(former), before.Signed)
+		}
+	}
+	return open(signed, statement, manifest, keys, former, before == nil || !keys.Equal(statement.Keys))
+}
+
+// Reopen opens the last of statements that Open has taken, in their order, with its manifest.
+func Reopen(list []Signed, manifest string) (*Book, error) {
+	var former []Signed
+	var last Statement
+	for i, signed := range list {
+		statement, err := Parse(signed)
+		if err != nil {
+			return nil, err
+		}
+		keys := last.Keys
+		if i == 0 {
+			keys = statement.Keys
+		}
+		changes := i == 0 || !keys.Equal(statement.Keys)
+		if i == len(list)-1 {
+			return open(signed, statement, manifest, keys, former, changes)
+		}
+		if last = statement; changes {
+			former = append(former, signed)
+		}
+	}
+	return nil, ErrManifest
+}
+
+func open(signed Signed, statement Statement, manifest string, keys Keys, former []Signed, changes bool) (*Book, error) {
+	signer, err := keys.Verify(signed.Statement, signed.Signature)
+	if err != nil {
+		return nil, fmt.Errorf("cannot take the statement: %w", err)
+	}
+	if Digest(manifest) != statement.Manifest {
+		return nil, ErrManifest
+	}
+	parsed, err := ParseManifest(manifest)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := parsed.tree()
+	if err != nil {
+		return nil, err
+	}
+	if tree.root != statement.Root || int64(len(tree.leaves)) != statement.Devices {
+		return nil, ErrManifest
+	}
+	return &Book{Signed: signed, Statement: statement, Signer: signer, Manifest: parsed, tree: tree, changes: changes,
+		former: former}, nil
+}
+
+// Follows tells why a statement cannot come after another one; nil if it can. A statement whose number is not the next one can:
+// an operator may leave out numbers to begin anew after a loss.
+func (s Statement) Follows(before Signed, number int64, fleet string) error {
+	switch {
+	case s.Fleet != fleet:
+		return fmt.Errorf("the statement is for another fleet: %s, not %s", s.Fleet, fleet)
+	case s.Number <= number:
+		return fmt.Errorf("the statement has number %d, and %d is signed already", s.Number, number)
+	case s.Number == number+1 && s.Previous != Digest(before.Statement):
+		return fmt.Errorf("the statement %d does not follow the statement %d that is here", s.Number, number)
+	}
+	return nil
+}
+
+// Places returns where a merged configuration refers to named secrets, with the salts of the manifest.
+func (b *Book) Places(merged map[string]any) ([]Place, error) {
+	refers, err := references(merged)
+	if err != nil {
+		return nil, err
+	}
+	var places []Place
+	for _, reference := range refers {
+		secret, there := b.Manifest.Secrets[reference.name]
+		if !there {
+			return nil, &MissingSecret{reference.name}
+		}
+		places = append(places, Place{Path: reference.path, Salt: secret.Salt})
+	}
+	return places, nil
+}
+
+// Evidence returns the evidence for a device and a target of which TargetHash is the digest. The error is ErrNoLeaf for a device
+// that the statement does not know, and ErrUnsigned for another target.
+func (b *Book) Evidence(key, target string, places []Place) (*Evidence, error) {
+	index, proof, err := b.tree.prove(key)
+	if err != nil {
+		return nil, err
+	}
+	leaf := b.tree.leaves[index]
+	if !slices.Contains(leaf.targets, target) {
+		return nil, ErrUnsigned
+	}
+	evidence := &Evidence{Signed: b.Signed, Index: int64(index), Targets: leaf.targets, Proof: []string{}, Secrets: places, Former: b.former}
+	for _, hash := range proof {
+		evidence.Proof = append(evidence.Proof, hash.String())
+	}
+	return evidence, nil
+}
+
+// check returns an error unless the evidence proves that its statement has this device with one of these targets.
+func check(e *Evidence, statement Statement, key, target string) error {
+	var proof tlog.RecordProof
+	for _, text := range e.Proof {
+		hash, err := tlog.ParseHash(text)
+		if err != nil {
+			return errNoProof
+		}
+		proof = append(proof, hash)
+	}
+	if len(key) != 43 || slices.ContainsFunc(e.Targets, func(target string) bool { return len(target) != len(Digest("")) }) {
+		return errNoProof // no line feed in it can shift what is what
+	}
+	if e.Index < 0 || e.Index >= statement.Devices {
+		return errNoProof
+	}
+	hash := tlog.RecordHash(leaf{key, e.Targets}.text())
+	if err := tlog.CheckRecord(proof, statement.Devices, statement.Root, e.Index, hash); err != nil {
+		return errNoProof
+	}
+	if !slices.Contains(e.Targets, target) {
+		return ErrUnsigned
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package signed
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The reasons of refusals.
+var (
+	ErrNothing  = errors.New("no operator has signed it: it comes without a statement")
+	ErrUnsigned = errors.New("no operator has signed this target for this device")
+	errNoProof  = errors.New("it has no proof that the operator's statement is about this device")
+)
+
+// A Guard is what a device knows about its operators: the keys that may sign, and the last statement. Its zero value, without
+// keys, asks for no signature.
+type Guard struct {
+	Keys      Keys   `json:"keys"`
+	Fleet     string `json:"fleet,omitempty"`      // "" before the first statement, and so are the following
+	Number    int64  `json:"number,omitempty"`     // of the last statement
+	Digest    string `json:"digest,omitempty"`     // of its text
+	At        int64  `json:"at,omitempty"`         // its time, by the operator's clock
+	Signer    string `json:"signer,omitempty"`     // the name of the key that signed it
+	SignAgain int64  `json:"sign-again,omitempty"` // see Statement
+	Accepted  int64  `json:"accepted,omitempty"`   // when the device took it, by its own clock
+}
+
+// Active tells whether the device applies only what is signed.
+func (g Guard) Active() bool { return len(g.Keys) > 0 }
+
+// Accept returns the guard after an offer of a target, or an error if no operator has signed the target for the device with this
+// key, or if the statement is older than one that the device has. Store the guard before anything of the target is applied.
+func (g Guard) Accept(evidence *Evidence, key string, config map[string]any, now time.Time) (Guard, error) {
+	if evidence == nil {
+		return g, ErrNothing
+	}
+	next := g
+	// Those that nobody whom the device knows has signed lead nowhere: a device may be younger than the keys of then.
+	for _, former := range evidence.Former {
+		if statement, err := Parse(former); err == nil && statement.Number > next.Number {
+			if later, err := next.follow(former, statement, now); err == nil {
+				next = later
+			}
+		}
+	}
+	statement, err := Parse(evidence.Signed)
+	if err != nil {
+		return g, err
+	}
+	if next, err = next.follow(evidence.Signed, statement, now); err != nil {
+		return g, err
+	}
+	target, err := TargetHash(config, evidence.Secrets)
+	if err != nil {
+		return g, err
+	}
+	if err := check(evidence, statement, key, target); err != nil {
+		return g, err
+	}
+	return next, nil
+}
+
+// follow returns the guard after a statement.
+func (g Guard) follow(signed Signed, statement Statement, now time.Time) (Guard, error) {
+	digest := Digest(signed.Statement)
+	if digest == g.Digest {
+		return g, nil // this very statement was verified before
+	}
+	signer, err := g.Keys.Verify(signed.Statement, signed.Signature)
+	switch {
+	case err != nil:
+		return g, fmt.Errorf("no operator has signed it: %w", err)
+	case g.Fleet != "" && statement.Fleet != g.Fleet:
+		return g, fmt.Errorf("its statement is for another fleet, %s", statement.Fleet)
+	case statement.Number < g.Number:
+		return g, fmt.Errorf("its statement is old: it is number %d, and the device has number %d", statement.Number, g.Number)
+	case statement.Number == g.Number:
+		return g, fmt.Errorf("there are two statements of number %d: somebody has signed on two machines at once; sign again", statement.Number)
+	case g.Number > 0 && statement.Number == g.Number+1 && statement.Previous != g.Digest:
+		return g, fmt.Errorf("its statement %d does not follow the statement %d of the device", statement.Number, g.Number)
+	}
+	return Guard{Keys: statement.Keys, Fleet: statement.Fleet, Number: statement.Number, Digest: digest, At: statement.At,
+		Signer: signer.Name, SignAgain: statement.SignAgain, Accepted: now.Unix()}, nil
+}
+
+// Overdue tells whether the time has passed at which the operator wanted to have signed again.
+func (g Guard) Overdue(now time.Time) bool { return g.SignAgain > 0 && now.Unix() > g.SignAgain }

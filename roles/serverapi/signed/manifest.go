@@ -1,0 +1,243 @@
+package signed
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/jsonvalue"
+	"aspects-poc/roles/serverapi/layers"
+
+	"github.com/google/uuid"
+)
+
+// A Manifest is what a statement is about, in full: the layers, the devices with their labels, and a digest of each secret. It
+// stays with the operator and the servers; devices get only their own leaf.
+type Manifest struct {
+	Layers  []Layer           `json:"layers"`  // in the order of merging
+	Secrets map[string]Secret `json:"secrets"` // those that layers refer to, by name
+	Devices []Device          `json:"devices"` // sorted by Key
+}
+
+// A Layer is a layer of targets, as the server has it. Its secrets are references.
+type Layer struct {
+	Layer    string         `json:"layer"`
+	Selector string         `json:"selector,omitempty"`
+	Priority int64          `json:"priority,omitempty"`
+	Config   map[string]any `json:"config"`
+}
+
+// A Secret stands for a value that the operator knows.
+type Secret struct {
+	Salt   string `json:"salt"`
+	Digest string `json:"digest"` // SecretDigest
+	// Revision is the server's revision of the value when the operator gave it, which tells later whether it has changed.
+	Revision int64 `json:"revision"`
+}
+
+// A Device is a device of the fleet.
+type Device struct {
+	Key    string            `json:"key"` // ID of its public key: base64url of a SHA-256
+	UUID   uuid.UUID         `json:"uuid"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Targets are the digests of the targets that it may have: the one that the layers come to, and others that it may go back to.
+	Targets []string `json:"targets"`
+}
+
+// Plan completes a manifest: it sorts the devices, and sets the first of Targets of each to what the layers come to. The error is
+// for a secret that the manifest does not have, or that has no name.
+func (m *Manifest) Plan() error {
+	if m.Secrets == nil {
+		m.Secrets = map[string]Secret{}
+	}
+	pile, err := m.pile()
+	if err != nil {
+		return err
+	}
+	known := map[string]string{} // the layers that concern a device -> its target
+	for i := range m.Devices {
+		device := &m.Devices[i]
+		concerned, name := pile.of(*device)
+		target, there := known[name]
+		if !there {
+			if target, err = m.target(concerned); err != nil {
+				return err
+			}
+			known[name] = target
+		}
+		device.Targets = slices.Compact(append([]string{target}, device.Targets...))
+	}
+	slices.SortFunc(m.Devices, func(a, b Device) int { return cmp.Compare(a.Key, b.Key) })
+	return nil
+}
+
+// A pile finds the layers of a device.
+type pile struct {
+	shared    []Layer
+	selectors []layers.Selector // of shared
+	own       map[string]Layer  // by name
+}
+
+func (m *Manifest) pile() (*pile, error) {
+	p := &pile{own: map[string]Layer{}}
+	for _, layer := range m.Layers {
+		if strings.HasPrefix(layer.Layer, "devices/") {
+			p.own[layer.Layer] = layer
+			continue
+		}
+		selector, err := layers.ParseSelector(layer.Selector)
+		if err != nil {
+			return nil, fmt.Errorf("the selector of layer %s: %w", layer.Layer, err)
+		}
+		p.shared, p.selectors = append(p.shared, layer), append(p.selectors, selector)
+	}
+	return p, nil
+}
+
+// of returns the layers of a device in the order of merging, and a name for this combination.
+func (p *pile) of(device Device) (list []Layer, name string) {
+	for i, layer := range p.shared {
+		if p.selectors[i].Matches(device.Labels) {
+			list, name = append(list, layer), name+strconv.Itoa(i)+" "
+		}
+	}
+	if own, there := p.own["devices/"+device.UUID.String()]; there {
+		list, name = append(list, own), name+own.Layer
+	}
+	return list, name
+}
+
+// Config returns what the layers come to for a device, with references in the places of secrets.
+func (m *Manifest) Config(device Device) (map[string]any, error) {
+	pile, err := m.pile()
+	if err != nil {
+		return nil, err
+	}
+	list, _ := pile.of(device)
+	return merge(list)
+}
+
+// merge returns a tree of its own.
+func merge(list []Layer) (map[string]any, error) {
+	merged := map[string]any{}
+	for _, layer := range list {
+		text, err := encode(layer.Config)
+		if err != nil {
+			return nil, err
+		}
+		above := map[string]any{}
+		if err := strict(text, jsonvalue.Limits{Depth: 200, Values: mostValues}, &above); err != nil {
+			return nil, fmt.Errorf("layer %s: %w", layer.Layer, err)
+		}
+		layers.Overlay(merged, above)
+	}
+	return merged, nil
+}
+
+// target returns the digest of what layers come to.
+func (m *Manifest) target(list []Layer) (string, error) {
+	merged, err := merge(list)
+	if err != nil {
+		return "", err
+	}
+	refers, err := references(merged)
+	if err != nil {
+		return "", err
+	}
+	var places []sealedPlace
+	for _, reference := range refers {
+		secret, there := m.Secrets[reference.name]
+		if !there {
+			return "", &MissingSecret{reference.name}
+		}
+		if _, merged, err = cut(merged, reference.path); err != nil {
+			return "", err
+		}
+		places = append(places, sealedPlace{reference.path, secret.Digest})
+	}
+	return hash(merged, places)
+}
+
+// A MissingSecret is a named secret of which the manifest has no digest.
+type MissingSecret struct{ Name string }
+
+func (e *MissingSecret) Error() string {
+	return fmt.Sprintf("the value of the secret %s is not known", e.Name)
+}
+
+// Names returns the names of the secrets that layers refer to, sorted.
+func (m *Manifest) Names() ([]string, error) {
+	var names []string
+	for _, layer := range m.Layers {
+		refers, err := references(layer.Config)
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", layer.Layer, err)
+		}
+		for _, reference := range refers {
+			names = append(names, reference.name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// Text returns the manifest as JSON, whose digest the statement has.
+func (m *Manifest) Text() (string, error) { return encode(m) }
+
+// The limits of a manifest. 100,000 devices are some 20 MB.
+const (
+	MaxManifest = 64 << 20 // bytes
+	mostValues  = 4_000_000
+)
+
+// ParseManifest reads what Text has written.
+func ParseManifest(text string) (*Manifest, error) {
+	if len(text) > MaxManifest {
+		return nil, fmt.Errorf("the manifest is larger than %d bytes", MaxManifest)
+	}
+	m := &Manifest{}
+	if err := strict(text, jsonvalue.Limits{Depth: 200, Values: mostValues}, m); err != nil {
+		return nil, fmt.Errorf("cannot read the manifest: %w", err)
+	}
+	return m, nil
+}
+
+// tree returns the tree of the devices.
+func (m *Manifest) tree() (*tree, error) {
+	var leaves []leaf
+	for i, device := range m.Devices {
+		switch {
+		case i > 0 && m.Devices[i-1].Key >= device.Key:
+			return nil, fmt.Errorf("the devices of the manifest are not in order, or the key %s stands twice", device.Key)
+		case len(device.Key) != 43, len(device.Targets) == 0, len(device.Targets) > 10:
+			return nil, fmt.Errorf("the device %s of the manifest has no key or no target", device.UUID)
+		}
+		leaves = append(leaves, leaf{device.Key, device.Targets})
+	}
+	return newTree(leaves)
+}
+
+// Complete sets the digest of the manifest, and devices and root of the tree, in a statement. It returns the text to sign.
+func (m *Manifest) Complete(statement Statement) (text string, err error) {
+	manifest, err := m.Text()
+	if err != nil {
+		return "", err
+	}
+	tree, err := m.tree()
+	if err != nil {
+		return "", err
+	}
+	statement.Type, statement.Version = Kind, Version
+	statement.Manifest, statement.Devices, statement.Root = Digest(manifest), int64(len(tree.leaves)), tree.root
+	if text, err = encode(statement); err != nil {
+		return "", err
+	}
+	_, err = Parse(Signed{Statement: text})
+	return text, err
+}
+
+// ErrManifest means that a manifest is not the one of the statement.
+var ErrManifest = errors.New("the manifest is not that of the statement")
