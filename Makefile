@@ -134,7 +134,7 @@ e2e-database: ## the database fails over: a primary that stops, crashes or goes 
 
 .PHONY: soak-mutants
 soak-mutants: ## faults put into the server on purpose, each of which the comparison has to find
-	ASPECTS_MUTANTS=1 $(GO) test -count=1 -timeout 0 -v -run 'TestMutants$$' ./roles/fleetsim/oracle
+	ASPECTS_MUTANTS=1 $(GO) test -count=1 -timeout 0 -v -run 'TestMutants$$' ./roles/fleetsim/oracle ./roles/serverapi/signed
 
 .PHONY: docs
 docs: build ## write again what is generated: the API description and docs/CLI.md

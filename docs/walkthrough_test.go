@@ -35,6 +35,10 @@ func walkthroughs() []walkthrough {
 		{"walkthrough.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"operators.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
+		{filepath.Join("operators", "signatures.md"), func(t *testing.T) (*exec.Cmd, []string) {
+			need.Program(t, "ssh-keygen")
+			return withServer(t, t.TempDir())
+		}},
 		{"fleet-database.md", withDatabase},
 		{"access.md", withDevice},
 		{"devkit.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, t.TempDir(), path(t)), nil }},

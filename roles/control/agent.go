@@ -62,6 +62,7 @@ func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake
 				retry: poll.Backoff{Jitter: 1, Random: random}, longest: serverapi.MaxWait * time.Second}},
 		targets: targets{machine: target.Machine{ConfirmWithin: config.ConfirmWithin, Once: s.Once}, journal: dir.NewKeeper(),
 			views: views, out: out, log: s.Log, trouble: trouble, random: random,
+			operators: operators{dir: dir, keys: config.OperatorKeys, log: s.Log},
 			applier: applier{planner: plan.Make, schema: network.Document(s.Account), hosts: config.ServerHosts,
 				token: digest(config.Token),
 				id:    registry.ViewID{Account: cmp.Or(s.Account, network.AccountID), Schema: network.Name}}},

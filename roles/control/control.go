@@ -23,6 +23,7 @@ import (
 	"aspects-poc/roles/internal/netdev"
 	"aspects-poc/roles/internal/poll"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/signed"
 
 	"github.com/urfave/cli/v2"
 )
@@ -32,7 +33,7 @@ var Role = roles.Role{
 	Name: "control", Summary: "register the device, count packets, apply the server's target", Command: command,
 	Hooks: []roles.Hook{
 		roles.ConfigureHook(func(env *roles.Env) roles.RunSpec { return runSpec(env, parts{}) },
-			"interval", "source", "seed", "counters", "confirm-within", "wait", "ca", "label", "enrolment-token", "server-host"),
+			"interval", "source", "seed", "counters", "confirm-within", "wait", "ca", "label", "enrolment-token", "server-host", "operator-keys"),
 		changeControlDevice(), changeControlInterfaces(), changeControlTunnel(), changeControlTelemetry(),
 		loadControlInterfaces(), loadObserveInterfaces(),
 	},
@@ -89,6 +90,9 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 			&cli.StringFlag{Name: "enrolment-token", Usage: "enrolment `TOKEN`, for a server that asks for one"},
 			&cli.StringSliceFlag{Name: "server-host", Usage: "`HOST` that a target may name in server-url, besides " +
 				"the present one; may be repeated"},
+			&cli.StringFlag{Name: "operator-keys", Usage: "`FILE` of allowed signers (ssh-keygen): the device applies only what " +
+				"one of these keys has signed. The first start with this flag stores the keys; afterwards only a signed " +
+				"statement changes them"},
 		},
 		Check: func(c *cli.Context, s *roles.Settings) error {
 			_, err := newConfig(c, s)
@@ -153,6 +157,7 @@ type Config struct {
 	Labels        map[string]string
 	Token         string
 	ServerHosts   []string // hosts of servers that a target may name
+	OperatorKeys  signed.Keys
 }
 
 func newConfig(c *cli.Context, s *roles.Settings) (Config, error) {
@@ -205,6 +210,13 @@ func (c *Config) fleet(flags *cli.Context) error {
 			return roles.Usagef("invalid value %q for --server-host: %v", text, err)
 		}
 		c.ServerHosts = append(c.ServerHosts, host)
+	}
+	if file := flags.String("operator-keys"); file != "" {
+		keys, err := readOperatorKeys(file)
+		if err != nil {
+			return roles.Usagef("invalid value %q for --operator-keys: %v", file, err)
+		}
+		c.OperatorKeys = keys
 	}
 	c.CA = flags.String("ca")
 	if _, err := serverapi.NewTransport(c.CA); err != nil {

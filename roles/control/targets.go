@@ -25,12 +25,13 @@ type targets struct {
 	state   target.State
 	journal *state.Keeper
 	applier
-	views   *views
-	out     io.Writer
-	log     *slog.Logger
-	trouble *troubles
-	random  func() float64
-	polls   *schedule
+	operators operators
+	views     *views
+	out       io.Writer
+	log       *slog.Logger
+	trouble   *troubles
+	random    func() float64
+	polls     *schedule
 }
 
 // resume continues an attempt after an error or a restart, and undoes one that is not confirmed in time.
@@ -44,6 +45,11 @@ func (t *targets) resume(ctx context.Context, hub *attach.Hub) error {
 	}
 	if !t.journal.Held() {
 		return nil
+	}
+	if err := t.operators.load(); err != nil {
+		t.trouble.report(ofOperators, err)
+	} else if t.operators.remind(); t.trouble.clear(ofOperators) {
+		t.log.Info("the operators' keys can be read again")
 	}
 	event := &target.Event{Kind: target.CycleBegins}
 	if err := t.trouble.now[ofServer]; err != nil {
@@ -159,6 +165,12 @@ func (t *targets) answered(ctx context.Context, hub *attach.Hub, result *outcome
 		return nil
 	}
 	t.offer, t.proven = offer, result.proven
+	if err := t.operators.check(offer); stateError(err) != nil {
+		t.trouble.report(ofOperators, err)
+		return nil
+	} else if err != nil {
+		return t.handle(ctx, hub, &target.Event{Kind: target.NotSigned, Target: offered(offer), Cause: cause(err)})
+	}
 	return t.handle(ctx, hub, &target.Event{Kind: target.Offered, Target: offered(offer)})
 }
 

@@ -18,12 +18,13 @@ type troubles struct {
 type subject string
 
 const (
-	ofState    subject = "the state directory cannot be used"
-	ofSource   subject = "interfaces cannot be counted"
-	ofCounters subject = "the counters cannot be kept"
-	ofServer   subject = "server not reached, the rest goes on"
-	ofJournal  subject = "targets cannot be applied"
-	ofTarget   subject = "target refused, nothing was changed"
+	ofState     subject = "the state directory cannot be used"
+	ofSource    subject = "interfaces cannot be counted"
+	ofCounters  subject = "the counters cannot be kept"
+	ofServer    subject = "server not reached, the rest goes on"
+	ofJournal   subject = "targets cannot be applied"
+	ofOperators subject = "the operators' keys cannot be used, no target is applied"
+	ofTarget    subject = "target refused, nothing was changed"
 )
 
 // report records a trouble, and logs it if it is new.
@@ -46,6 +47,6 @@ func (t *troubles) clear(about subject) bool {
 
 // err returns all present troubles as one error.
 func (t *troubles) err() error {
-	return errors.Join(t.now[ofState], t.now[ofSource], t.now[ofCounters], t.now[ofJournal], t.now[ofServer],
+	return errors.Join(t.now[ofState], t.now[ofSource], t.now[ofCounters], t.now[ofJournal], t.now[ofOperators], t.now[ofServer],
 		t.now[ofTarget])
 }

@@ -159,6 +159,9 @@ func (s *session) printDevice(shape deviceShape) error {
 		target += ", set by " + set
 	}
 	out.fact("Target", word{text: target})
+	if text := signedBy(d.Desired); text.text != "" {
+		out.fact("Signed", text)
+	}
 	out.fact("Runs", word{text: "revision " + runs(d)})
 	out.fact("Layers", word{text: strings.Join(shape.Target.Layers, ", ")})
 	out.fact("Labels", word{text: labelsOf(d.Labels)})
@@ -176,6 +179,17 @@ func (s *session) printDevice(shape deviceShape) error {
 		return printTable(out, "changes", historyColumns(), all(shape.History))
 	}
 	return nil
+}
+
+// signedBy says who has signed a device's target; "" in a fleet where nothing is signed.
+func signedBy(desired serverapi.Desired) word {
+	switch {
+	case desired.Signed != nil:
+		return word{text: fmt.Sprintf("statement %d, by %s", desired.Signed.Number, by(desired.Signed.By, desired.Signed.At))}
+	case desired.Unsigned:
+		return word{"no: the server does not offer it; " + roles.Program + " fleet sign signs it", warn}
+	}
+	return word{}
 }
 
 // by says who changed something, and how long ago.
@@ -245,6 +259,12 @@ func why(env *roles.Env) *cli.Command {
 		}
 		if err := printList(s.out, "values", valueColumns(true), func(v value) string { return v.Layer }, all(list)); err != nil {
 			return err
+		}
+		if text := signedBy(known.Desired); s.out.isTable() && text.text != "" {
+			s.out.fact("Signed", text)
+			if err := s.out.w.Flush(); err != nil {
+				return err
+			}
 		}
 		if text := reason(known.Attempted); s.out.isTable() && text != "" && known.State != serverapi.StateInSync {
 			s.out.fact("The device", word{text: "says of revision " + revision(known.Attempted.Revision) + ":"}, word{text, bad})

@@ -119,6 +119,9 @@ func stateOf(d serverapi.Device) word {
 	w := word{d.State, map[string]tone{serverapi.StateInSync: good, serverapi.StateBehind: note, serverapi.StateNew: note,
 		serverapi.StateRefused: bad, serverapi.StateFailed: bad, serverapi.StateDrifted: warn, serverapi.StatePending: warn,
 		serverapi.StateRevoked: faint}[d.State]}
+	if d.Desired.Unsigned && (d.State == serverapi.StateBehind || d.State == serverapi.StateRefused || d.State == serverapi.StateFailed) {
+		w = word{w.text + ", not signed", warn}
+	}
 	if d.Silent {
 		w = word{w.text + ", silent", warn}
 	}

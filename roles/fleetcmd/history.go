@@ -16,7 +16,7 @@ func history(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "history", Usage: "list changes of layers and labels, the newest first", ArgsUsage: "[LAYER]",
 		Description: "Lists the changes of all layers and of devices' labels, or of one LAYER. The layer devices/ID has the " +
-			"changes of the device's labels, too; secrets/NAME has those of a named secret.",
+			"changes of the device's labels, too; secrets/NAME has those of a named secret, and signature what operators have signed.",
 		UsageText: "aspects-poc fleet history --limit 20\naspects-poc fleet history labels/berlin",
 		Flags:     []cli.Flag{&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of changes at most; 0: all"}},
 	}, 0, 1, func(s *session, args []string) error {
@@ -27,7 +27,7 @@ func history(env *roles.Env) *cli.Command {
 		layer := ""
 		switch {
 		case len(args) == 0:
-		case strings.HasPrefix(args[0], "secrets/"):
+		case strings.HasPrefix(args[0], "secrets/"), args[0] == "signature":
 			layer = args[0]
 		default:
 			if layer, err = s.layer(args[0]); err != nil {

@@ -45,6 +45,17 @@ type Desired struct {
 	Hash     string `json:"hash"`
 	SetBy    string `json:"set-by,omitempty"`
 	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
+	// Signed is the operators' statement that has this target for the device. Unsigned means that something is signed in the
+	// fleet, but not this target: the server does not offer it. Both are left out in a fleet where nothing is signed.
+	Signed   *SignedTarget `json:"signed,omitempty"`
+	Unsigned bool          `json:"unsigned,omitempty"`
+}
+
+// SignedTarget is the statement of an operator that has a device's target.
+type SignedTarget struct {
+	Number int64  `json:"number" example:"3"`
+	By     string `json:"by" example:"anna@example.com"` // the name of the key that signed it
+	At     int64  `json:"at" example:"1732480000"`       // by the operator's clock
 }
 
 // DevicePage is the answer to GET /devices/.

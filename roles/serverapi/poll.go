@@ -66,6 +66,8 @@ type Offer struct {
 	Config   Config `json:"config"`                                                                        // null means unset
 	Revision int64  `json:"revision,omitempty" example:"5"`                                                // 0 from the original's server
 	Hash     string `json:"hash,omitempty" example:"sha-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="` // of Config.Hash
+	// Signed shows that an operator has signed the target; left out in a fleet where nothing is signed.
+	Signed *Evidence `json:"signed,omitempty"`
 }
 
 // MaxWait is the longest time that a server holds a poll, in seconds.

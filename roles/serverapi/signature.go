@@ -6,6 +6,26 @@ type Signed struct {
 	Signature string `json:"signature"` // as ssh-keygen -Y sign writes it
 }
 
+// SignatureRequest is the body of PUT /signature/.
+type SignatureRequest struct {
+	Signed
+	Manifest string `json:"manifest"` // what the statement is about: a JSON object
+}
+
+// Signature is the answer to GET and PUT /signature/: the last statement of an operator on the targets of all devices.
+type Signature struct {
+	Number   int64  `json:"number" example:"3"`
+	Fleet    string `json:"fleet"`                         // the name of the fleet that the operator has made
+	By       string `json:"by" example:"anna@example.com"` // the name of the key that signed it
+	At       int64  `json:"at" example:"1732480000"`       // by the operator's clock
+	Devices  int64  `json:"devices"`                       // that it names
+	Revision int64  `json:"revision" example:"9"`          // under which the server stored it
+	SetBy    string `json:"set-by,omitempty"`              // the operator's token
+	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
+	Signed
+	Manifest string `json:"manifest,omitempty"` // only with manifest=true
+}
+
 // Evidence is what a device needs to see that an operator has signed its target.
 type Evidence struct {
 	Signed

@@ -158,6 +158,13 @@ func (m Machine) refuse(s *State, e *Event) {
 	m.end(s, e, outcome(e.Target, serverapi.Refused, &e.Cause, e))
 }
 
+// refuseUnsigned ends a target that no operator has signed as refused. The same one may be offered again with a signature.
+func (m Machine) refuseUnsigned(s *State, e *Event) {
+	end := outcome(e.Target, serverapi.Refused, &e.Cause, e)
+	end.Unsigned = true
+	m.end(s, e, end)
+}
+
 // fail ends an attempt that could not be recorded as failed.
 func (m Machine) fail(s *State, e *Event) {
 	m.end(s, e, outcome(s.Attempt.Target, serverapi.Failed, &e.Cause, e))

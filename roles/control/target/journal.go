@@ -42,6 +42,8 @@ type Outcome struct {
 	Outcome string `json:"outcome"` // serverapi.Applied, Refused or Failed
 	Cause
 	At int64 `json:"at"` // seconds since 1970, by the device's clock
+	// Unsigned means that the target was refused because no operator has signed it.
+	Unsigned bool `json:"unsigned,omitempty"`
 }
 
 // A Cause says why an attempt ended without success. It is empty for a success.

@@ -32,6 +32,7 @@ type Kind string
 const (
 	Started       Kind = "control starts"
 	Offered       Kind = "a target is offered"           // Target
+	NotSigned     Kind = "a target is not signed"        // Target, Cause
 	NotOffered    Kind = "no target is offered"          //
 	Planned       Kind = "the target is planned"         // Target, Changes, Current, Plan, Proven, Token
 	Held          Kind = "the views hold the target"     // Target
@@ -49,7 +50,7 @@ const (
 
 // Kinds lists all kinds of events.
 func Kinds() []Kind {
-	return []Kind{Started, Offered, NotOffered, Planned, Held, PlanRefused, NotRecorded, Written, WriteRefused,
+	return []Kind{Started, Offered, NotSigned, NotOffered, Planned, Held, PlanRefused, NotRecorded, Written, WriteRefused,
 		WriteFailed, Compared, PollAnswered, ServerBusy, CycleBegins, ChangesUndone}
 }
 

@@ -40,6 +40,10 @@ var Table = []Transition{
 		Effects: []Effect{Warn}, holds: pauses},
 	{From: idle, On: Offered, To: Idle,
 		Effects: []Effect{Plan}, edit: Machine.consider},
+	{From: idle, On: NotSigned, When: "it was refused for that before", To: Idle,
+		Effects: []Effect{Warn}, holds: wasUnsigned},
+	{From: idle, On: NotSigned, To: Idle, Ends: serverapi.Refused,
+		Effects: ended, edit: Machine.refuseUnsigned},
 	{From: every, On: NotOffered, When: "the last one was not applied", To: Same,
 		Effects: []Effect{Warn}, holds: wasNotApplied, edit: Machine.rest},
 	{From: every, On: NotOffered, To: Same,
@@ -95,7 +99,11 @@ var Table = []Transition{
 }
 
 func wasRefused(s *State, e *Event) bool {
-	return s.attempted(e.Target, serverapi.Refused) && e.Target.Revision > 0
+	return s.attempted(e.Target, serverapi.Refused) && e.Target.Revision > 0 && !s.Attempted.Unsigned
+}
+
+func wasUnsigned(s *State, e *Event) bool {
+	return s.attempted(e.Target, serverapi.Refused) && s.Attempted.Unsigned && s.Attempted.Text == e.Cause.Text
 }
 
 func pauses(s *State, e *Event) bool {

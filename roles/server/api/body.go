@@ -138,7 +138,10 @@ type kept struct {
 }
 
 // readAll reads a body of any type. It keeps the body in the request: several steps of a request ask for it.
-func (h *handlers) readAll(c echo.Context) ([]byte, error) {
+func (h *handlers) readAll(c echo.Context) ([]byte, error) { return h.readUpTo(c, h.limit) }
+
+// readUpTo is readAll for a body of up to limit bytes.
+func (h *handlers) readUpTo(c echo.Context, limit int64) ([]byte, error) {
 	request := c.Request()
 	if body, ok := request.Body.(*kept); ok {
 		return body.text, nil
@@ -149,9 +152,9 @@ func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 			fmt.Sprintf("Content-Encoding %q is not known here; send the body as it is", clip(given)))
 	}
 	var text []byte
-	err := error(&http.MaxBytesError{Limit: h.limit})
-	if request.ContentLength <= h.limit {
-		text, err = readSized(http.MaxBytesReader(c.Response(), request.Body, h.limit), request.ContentLength)
+	err := error(&http.MaxBytesError{Limit: limit})
+	if request.ContentLength <= limit {
+		text, err = readSized(http.MaxBytesReader(c.Response(), request.Body, limit), request.ContentLength)
 	}
 	var exceeded *http.MaxBytesError
 	switch {
@@ -160,7 +163,7 @@ func (h *handlers) readAll(c echo.Context) ([]byte, error) {
 		return text, nil
 	case errors.As(err, &exceeded):
 		return nil, newProblem(http.StatusRequestEntityTooLarge,
-			fmt.Sprintf("The body must not be larger than %d bytes", h.limit))
+			fmt.Sprintf("The body must not be larger than %d bytes", limit))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, newProblem(http.StatusRequestTimeout, "The body did not arrive in time")
 	}

@@ -13,6 +13,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/signed"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
@@ -26,9 +27,10 @@ type document struct {
 
 // offer is serverapi.Offer with the configuration as text.
 type offer struct {
-	Config   fleet.Config `json:"config"`
-	Revision int64        `json:"revision"`
-	Hash     string       `json:"hash"`
+	Config   fleet.Config     `json:"config"`
+	Revision int64            `json:"revision"`
+	Hash     string           `json:"hash"`
+	Signed   *signed.Evidence `json:"signed,omitempty"`
 }
 
 // The limits of a report, in characters and bytes.
@@ -139,7 +141,8 @@ func (a answers) poll(c echo.Context, answer fleet.Answer, err error) error {
 		return c.NoContent(http.StatusNoContent)
 	}
 	header.Set(echo.HeaderCacheControl, "no-store") // a target may have secrets
-	return answerJSON(c, offer{Config: answer.Offer.Config, Revision: answer.Offer.Revision, Hash: answer.Offer.Hash})
+	return answerJSON(c, offer{Config: answer.Offer.Config, Revision: answer.Offer.Revision, Hash: answer.Offer.Hash,
+		Signed: answer.Offer.Signing.Evidence})
 }
 
 // preferredWait returns the time of "Prefer: wait=SECONDS" (RFC 7240, section 4.3); 0 for none. It ignores malformed values,

@@ -126,6 +126,10 @@ func (h *handlers) api() []Route {
 		{http.MethodPut, "/secrets/:name/", access.Write, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}},
 		{http.MethodDelete, "/secrets/:name/", access.Write, h.deleteSecret, &Takes{Tags: true}},
 
+		{http.MethodGet, "/signature/", access.Read, h.getSignature, &Takes{Query: "manifest"}},
+		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}},
+		{http.MethodDelete, "/signature/", access.Write, h.deleteSignature, &Takes{}},
+
 		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}},
 		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}},
 		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}},

@@ -11,9 +11,10 @@ import (
 	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 	layering "aspects-poc/roles/serverapi/layers"
+	"aspects-poc/roles/serverapi/signed"
 )
 
-// A composition is what layers come to together. But for concealed it is never changed.
+// A composition is what layers come to together. But for concealed, and what is signed, it is never changed.
 type composition struct {
 	layers []Layer // in the order of merging
 	named  namedSecrets
@@ -22,6 +23,12 @@ type composition struct {
 	config Config
 	hash   string
 	tree   map[string]any // of config
+
+	signing   sync.Mutex     // guards the following
+	signedFor *signed.Book   // the book that the rest is for; nil: none yet
+	digest    string         // that an operator signs
+	places    []signed.Place // of secrets
+	unsigned  error          // why it cannot be signed
 
 	concealing sync.Mutex   // guards concealed
 	concealed  *composition // as operators see it; nil until one does

@@ -91,6 +91,9 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, 
 		return 0, &TargetError{Path: string(entry.Layer), Text: fmt.Sprintf("cannot restore %s: the history keeps no secrets; set the secret again",
 			entry.Layer)}
 	}
+	if entry.Layer == SignatureName {
+		return 0, &TargetError{Path: string(entry.Layer), Text: "cannot restore a statement: an operator has to sign what is to be from now on"}
+	}
 	if entry, err = f.secrets.entry(entry); err != nil { // Set knows markers as operators see them
 		return 0, err
 	}

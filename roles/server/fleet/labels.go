@@ -22,7 +22,7 @@ const SaidPrefix = "device."
 
 // How much labels may be.
 const (
-	MaxLabels      = 64 // of a device
+	MaxLabels      = 64             // of a device
 	MaxLabelLength = layers.MaxWord // characters of a name, without SaidPrefix, or of a value
 )
 
@@ -179,6 +179,9 @@ func ParseLayerName(text string) (LayerName, error) {
 	}
 	if name, found := strings.CutPrefix(text, secretNames); found {
 		return HistoryName(name), CheckSecretName(name)
+	}
+	if text == string(SignatureName) {
+		return SignatureName, nil
 	}
 	if text != string(Everyone) {
 		return "", fmt.Errorf("a layer is \"everyone\", \"labels/NAME\" or \"devices/UUID\", and a secret \"secrets/NAME\", not %q", text)

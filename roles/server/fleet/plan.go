@@ -11,6 +11,7 @@ import (
 
 	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
+	layering "aspects-poc/roles/serverapi/layers"
 
 	"github.com/google/uuid"
 )
@@ -329,8 +330,8 @@ func lackingBelow(list *[]Difference, target, shown map[string]any, prefix strin
 		path := serverapi.JoinPath(prefix, name)
 		wanted := target[name]
 		present, there := shown[name]
-		if object, is := asObject(wanted); is {
-			inner, _ := asObject(present)
+		if object, is := layering.Object(wanted); is {
+			inner, _ := layering.Object(present)
 			lackingBelow(list, object, inner, path)
 			continue
 		}

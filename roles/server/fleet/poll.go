@@ -151,7 +151,7 @@ func (f *Fleet) take(
 		return Answer{}, 0, err
 	}
 	noted := f.sightings.note(id, now, f.statsOf(point, poll.Stats))
-	if report.Verdict.offers() {
+	if report.Verdict.offers() && target.offered() {
 		return Answer{Offer: &target}, report.Attempted.Revision, nil
 	}
 	if noted {
@@ -186,7 +186,7 @@ func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried in
 		return nil, 0, err
 	}
 	verdict, err := target.judge(device.Report)
-	if err != nil || !verdict.offers() {
+	if err != nil || !verdict.offers() || !target.offered() {
 		return nil, device.Attempted.Revision, err
 	}
 	return &target, device.Attempted.Revision, nil

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"aspects-poc/roles/serverapi/signed"
 )
 
 // mostCompositions is the limit of compositions in a snapshot.
@@ -16,7 +18,9 @@ const mostCompositions = 1024
 type snapshot struct {
 	Targets
 	named      namedSecrets
-	generation uint32 // grows with each snapshot that differs from the one before
+	book       *signed.Book // the last statement of an operator; nil for none
+	signature  Signature    // of the book
+	generation uint32       // grows with each snapshot that differs from the one before
 
 	mu       sync.RWMutex            // guards composed
 	composed map[string]*composition // by the indexes of the label layers in it
@@ -57,8 +61,12 @@ func (s *snapshot) equal(other *snapshot) bool {
 			a.Selector.String() == b.Selector.String() && a.Config.Equal(b.Config)
 	}
 	secret := func(a, b Secret) bool { return a.Name == b.Name && a.Revision == b.Revision && a.Value.Equal(b.Value) }
-	return slices.EqualFunc(s.Concerns, other.Concerns, concern) && layer(s.Everyone, other.Everyone) &&
+	return s.Signed == other.Signed && s.sameBook(other) && slices.EqualFunc(s.Concerns, other.Concerns, concern) && layer(s.Everyone, other.Everyone) &&
 		slices.EqualFunc(s.Labels, other.Labels, layer) && slices.EqualFunc(s.Secrets, other.Secrets, secret)
+}
+
+func (s *snapshot) sameBook(other *snapshot) bool {
+	return (s.book == nil) == (other.book == nil) && (s.book == nil || s.book.Signed == other.book.Signed)
 }
 
 // A Target is the configuration that a device should have.
@@ -69,6 +77,8 @@ type Target struct {
 	Layers   []Layer // in the order of merging
 	// Latest is the authorship of what was changed last among Layers and the secrets that they refer to.
 	Latest Authorship
+	// Signing says whether an operator has signed it.
+	Signing Signing
 
 	tree        map[string]any
 	composition *composition
@@ -105,7 +115,7 @@ func (s *snapshot) of(device Device) (Target, error) {
 			last, target.Latest = secret.Revision, secret.Authorship
 		}
 	}
-	return target, nil
+	return target, s.sign(device, &target)
 }
 
 func (s *snapshot) compose(device Device) (*composition, error) {

@@ -52,6 +52,7 @@ type Store interface {
 	devices
 	targets
 	named
+	signatures
 	sealing
 	samples
 
@@ -151,6 +152,15 @@ type named interface {
 	// changes nothing writes nothing and draws no revision. It returns a *StaleError if the secret's revision is not
 	// change.Match, ErrStale if those layers are not change.Uses, and ErrUnknownSecret if there is no secret to remove.
 	ChangeSecret(ctx context.Context, change SecretChange) (Secret, error)
+}
+
+type signatures interface {
+	// Sign stores an operator's statement under the next revision, which concerns all devices, adds that to the history, and
+	// returns it. With Remove it removes all statements. It returns ErrStale if the last statement's number is not
+	// change.Before. The manifests of earlier statements are dropped.
+	Sign(ctx context.Context, change SignatureChange) (Signature, error)
+	// Signatures returns all statements in the order of their numbers. Only the last one has its Manifest.
+	Signatures(ctx context.Context) ([]Signature, error)
 }
 
 // sealing is for the secrets in a store, which does not know what is secret.
@@ -342,6 +352,8 @@ type Targets struct {
 	// everyone.
 	Concerns []Concern
 	Secrets  []Secret // sorted by Name
+	// Signed is the revision under which the last statement of an operator was stored; 0 if there is none.
+	Signed int64
 }
 
 // A Concern is a selector and the last revision that concerned the devices that it selects.

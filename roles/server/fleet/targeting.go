@@ -3,10 +3,13 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"aspects-poc/roles/serverapi/signed"
 )
 
 // A targeting has the present snapshot, and reads a new one from the store when it is asked to.
@@ -54,6 +57,9 @@ func (t *targeting) read(ctx context.Context) error {
 		return err
 	}
 	next, err := newSnapshot(targets)
+	if err == nil {
+		err = t.readBook(ctx, next)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,6 +67,37 @@ func (t *targeting) read(ctx context.Context) error {
 		next.follow(last)
 	}
 	t.snapshot.Store(next)
+	return nil
+}
+
+// readBook sets the last statement of an operator in a snapshot. A statement that cannot be read is an error, since without it
+// everything would be offered.
+func (t *targeting) readBook(ctx context.Context, next *snapshot) error {
+	if next.Signed == 0 {
+		return nil
+	}
+	if last := t.Load(); last != nil && last.book != nil && last.signature.Revision == next.Signed {
+		next.book, next.signature = last.book, last.signature
+		return nil
+	}
+	list, err := t.store.Signatures(ctx)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 { // removed since
+		next.Signed = 0
+		return nil
+	}
+	var texts []signed.Signed
+	for _, signature := range list {
+		texts = append(texts, signed.Signed{Statement: signature.Statement, Signature: signature.Signature})
+	}
+	next.signature = list[len(list)-1]
+	next.Signed = next.signature.Revision
+	if next.book, err = signed.Reopen(texts, next.signature.Manifest); err != nil {
+		return fmt.Errorf("the last statement of an operator is damaged: %w", err)
+	}
+	next.signature.Manifest = "" // the book has it
 	return nil
 }
 

@@ -37,6 +37,9 @@ func (t Target) judge(report Report) (Verdict, error) {
 // has refused it.
 func (v Verdict) offers() bool { return v.State != StateInSync && v.State != StateRefused }
 
+// offered tells whether the target may be offered at all: in a fleet where operators sign, only what they have signed for the device.
+func (t Target) offered() bool { return !t.Signing.Needed || t.Signing.Evidence != nil }
+
 // contradictions lists the values that a device shows and that are not what the target asks for. What it does not show
 // may be as it should: some values nobody can read.
 func contradictions(target, shown map[string]any) []Difference {

@@ -102,6 +102,9 @@ func why(device fleet.View) string {
 	case fleet.StateDrifted:
 		return fmt.Sprintf("It has applied its target, revision %d, but what it reports differs by now.", desired)
 	case fleet.StateBehind:
+		if device.Target.Signing.Needed && device.Target.Signing.Evidence == nil {
+			return fmt.Sprintf("No operator has signed its target, revision %d, so the server does not offer it. %s", desired, runs)
+		}
 		return fmt.Sprintf("It has not reported yet what became of its target, revision %d. %s", desired, runs)
 	case fleet.StateNew:
 		return "It has registered, and has not polled yet."
@@ -147,6 +150,12 @@ func facts(device fleet.View) []fact {
 		{Name: "Set by", Value: device.Target.Latest.By},
 		{Name: "Set", At: device.Target.Latest.At},
 		{Name: "Hash", Value: device.Target.Hash},
+	}
+	if signing := device.Target.Signing; signing.Evidence != nil {
+		list = append(list, fact{Name: "Signed by", Value: fmt.Sprintf("%s, statement %d", signing.Signer, signing.Number)},
+			fact{Name: "Signed", At: at(signing.At)})
+	} else if signing.Needed {
+		list = append(list, fact{Name: "Signed by", Value: fmt.Sprintf("nobody: statement %d has another target, or does not know the device", signing.Number)})
 	}
 	if attempt := device.Attempted; attempt.Outcome != fleet.None {
 		list = append(list, fact{Name: "Last attempt", Value: fmt.Sprintf("revision %d, %s", attempt.Revision, wire.Outcome(attempt.Outcome))},

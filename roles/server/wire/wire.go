@@ -9,6 +9,7 @@ import (
 
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/signed"
 )
 
 // Config returns a configuration, its numbers of type json.Number.
@@ -33,6 +34,11 @@ func Device(view fleet.View) serverapi.Device {
 			Revision: view.Target.Revision, Hash: view.Target.Hash,
 			SetBy: view.Target.Latest.By, SetAt: seconds(view.Target.Latest.At),
 		},
+	}
+	if signing := view.Target.Signing; signing.Evidence != nil {
+		device.Desired.Signed = &serverapi.SignedTarget{Number: signing.Number, By: signing.Signer, At: signing.At}
+	} else {
+		device.Desired.Unsigned = signing.Needed
 	}
 	if device.Labels == nil {
 		device.Labels = map[string]string{}
@@ -100,6 +106,13 @@ func DeviceTarget(target fleet.Target, explain bool) (serverapi.DeviceTarget, er
 		shape.Explain[path] = serverapi.Origin{Layer: string(origin.Layer), Revision: origin.Revision}
 	}
 	return shape, err
+}
+
+// Signature returns a statement, without its manifest.
+func Signature(book *signed.Book, stored fleet.Signature) serverapi.Signature {
+	s := book.Statement
+	return serverapi.Signature{Number: s.Number, Fleet: s.Fleet, By: book.Signer.Name, At: s.At, Devices: s.Devices,
+		Revision: stored.Revision, SetBy: stored.By, SetAt: seconds(stored.At), Signed: book.Signed}
 }
 
 // Layer returns a layer.

@@ -241,6 +241,24 @@ func (c *Client) DeleteSecret(ctx context.Context, name string) error {
 	return err
 }
 
+// Signature returns the last statement of an operator; with manifest also what it is about. It takes as long as it needs.
+func (c *Client) Signature(ctx context.Context, manifest bool) (serverapi.Signature, error) {
+	return send[serverapi.Signature](ctx, c, serverapi.Call{Op: "show the signature", Method: http.MethodGet,
+		Path: "/signature/?manifest=" + strconv.FormatBool(manifest), Longer: time.Minute})
+}
+
+// SetSignature stores a statement of an operator.
+func (c *Client) SetSignature(ctx context.Context, request serverapi.SignatureRequest) (serverapi.Signature, error) {
+	return send[serverapi.Signature](ctx, c, serverapi.Call{Op: "store the signature", Method: http.MethodPut, Path: "/signature/",
+		Body: request, Longer: time.Minute})
+}
+
+// DeleteSignature removes all statements from the server.
+func (c *Client) DeleteSignature(ctx context.Context) error {
+	_, err := c.base.Do(ctx, serverapi.Call{Op: "delete the signature", Method: http.MethodDelete, Path: "/signature/"})
+	return err
+}
+
 // History lists changes, the newest first, without configurations: those of a layer, or all for "".
 func (c *Client) History(ctx context.Context, layer string, page int) iter.Seq2[serverapi.HistoryEntry, error] {
 	query := url.Values{"limit": {strconv.Itoa(min(page, pageSize))}}

@@ -187,9 +187,9 @@ func (m *Manifest) Names() ([]string, error) {
 // Text returns the manifest as JSON, whose digest the statement has.
 func (m *Manifest) Text() (string, error) { return encode(m) }
 
-// The limits of a manifest. 100,000 devices are some 20 MB.
+// The limits of a manifest. 60,000 devices are some 12 MB; the client of the API takes answers of up to 16 MiB.
 const (
-	MaxManifest = 64 << 20 // bytes
+	MaxManifest = 12 << 20 // bytes
 	mostValues  = 4_000_000
 )
 
@@ -223,6 +223,9 @@ func (m *Manifest) tree() (*tree, error) {
 // Complete sets the digest of the manifest, and devices and root of the tree, in a statement. It returns the text to sign.
 func (m *Manifest) Complete(statement Statement) (text string, err error) {
 	manifest, err := m.Text()
+	if err == nil && len(manifest) > MaxManifest {
+		err = fmt.Errorf("there are too many devices and layers to sign: the manifest has %d bytes, and may have %d", len(manifest), MaxManifest)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -48,7 +48,7 @@ func (s *Store) Import(
 		if err := i.devices(ctx, func() { progress(done.Devices, int64(all)) }); err != nil {
 			return err
 		}
-		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.sealing(ctx), i.samples(ctx)); err != nil {
+		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.signatures(ctx), i.sealing(ctx), i.samples(ctx)); err != nil {
 			return err
 		}
 		if done.Devices != int64(all) {
@@ -273,6 +273,19 @@ func (i *importer) revokedKeys(ctx context.Context) error {
 		values = append(values, []any{key.KeyID, key.Device, rows.Seconds(key.At)})
 	}
 	_, err = i.copy(ctx, "revoked_keys", names(rows.RevokedKeyColumns), values)
+	return err
+}
+
+func (i *importer) signatures(ctx context.Context) error {
+	list, err := i.from.Signatures(ctx)
+	if err != nil {
+		return err
+	}
+	var values [][]any
+	for _, signature := range list {
+		values = append(values, rows.SignatureValues(signature))
+	}
+	_, err = i.copy(ctx, "signatures", names(rows.SignatureColumns), values)
 	return err
 }
 

@@ -180,6 +180,16 @@ CREATE TABLE secrets (
 CREATE TABLE samples (
 	at   bigint PRIMARY KEY,
 	text text NOT NULL -- JSON
+);`}, {statements: `
+-- Statements of operators on the targets of all devices. Only the last one has a manifest.
+CREATE TABLE signatures (
+	number    bigint PRIMARY KEY,
+	statement text NOT NULL, -- JSON, as it was signed
+	signature text NOT NULL, -- PEM
+	manifest  text,          -- JSON
+	revision  bigint NOT NULL,
+	author    bytea NOT NULL,
+	at        bigint NOT NULL
 );`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -27,6 +27,7 @@ func readTargets(ctx context.Context, tx pgx.Tx, targets *fleet.Targets) error {
 	batch.Queue("SELECT value FROM counters WHERE name = 'revision'").QueryRow(func(row pgx.Row) error {
 		return row.Scan(&targets.Revision)
 	})
+	batch.Queue(rows.LastSigned).QueryRow(func(row pgx.Row) error { return row.Scan(&targets.Signed) })
 	// A database sorts text by whatever language it was made for; names are sorted by their bytes.
 	batch.Queue("SELECT " + rows.LayerColumns + " FROM layers WHERE device IS NULL ORDER BY priority, name::bytea").
 		Query(func(found pgx.Rows) error {

@@ -27,6 +27,7 @@
 //	tokens     id name purpose digest read_only created expires revoked      -
 //	           last_used device_limit used
 //	secrets    name value revision author at                                 -
+//	signatures number statement signature manifest revision author at        -
 //	sealing    state                                                         -
 //	counter    floor                                                         embedded only: no revision up to it is drawn;
 //	                                                                         the last one drawn is that of the history

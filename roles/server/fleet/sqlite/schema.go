@@ -173,6 +173,16 @@ var migrations = [...]migration{
 		at   INTEGER PRIMARY KEY,
 		text TEXT NOT NULL -- JSON
 	) STRICT`},
+	// Statements of operators on the targets of all devices. Only the last one has a manifest.
+	{statements: `CREATE TABLE signatures (
+		number    INTEGER PRIMARY KEY,
+		statement TEXT NOT NULL,
+		signature TEXT NOT NULL,
+		manifest  TEXT,
+		revision  INTEGER NOT NULL,
+		author    TEXT NOT NULL,
+		at        INTEGER NOT NULL
+	) STRICT`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -37,6 +37,9 @@ func (s *Store) loadTargets(ctx context.Context, tx *sql.Tx) (targets fleet.Targ
 	if err := tx.QueryRowContext(ctx, lastRevision).Scan(&targets.Revision); err != nil {
 		return targets, err
 	}
+	if err := tx.QueryRowContext(ctx, rows.LastSigned).Scan(&targets.Signed); err != nil {
+		return targets, err
+	}
 	err = s.each(ctx, tx.StmtContext(ctx, s.layers), nil, func(row *sql.Rows) error {
 		layer, err := scanLayer(row)
 		if err != nil {

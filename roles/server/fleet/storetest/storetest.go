@@ -57,6 +57,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"changes all of a batch or none", changesAll},
 		{"remembers selectors", remembersSelectors},
 		{"keeps named secrets", keepsNamed},
+		{"keeps what operators sign", keepsSignatures},
 		{"keeps the history", keepsHistory},
 		{"draws each revision once", drawsOnce},
 		{"tells of changes", tellsChanges},

@@ -8,7 +8,7 @@ var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/targe
 	"/devices/{uuid}/stats/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/cloned/", "/revoked-keys/",
 	"/revoked-keys/{key}/", "/state/{uuid}/",
 	"/targets/", "/targets/everyone/", "/targets/labels/{name}/", "/targets/devices/{uuid}/", "/target-config/", "/schema/",
-	"/secrets/", "/secrets/{name}/", "/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
+	"/secrets/", "/secrets/{name}/", "/signature/", "/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
 	"/summary/", "/events/", "/healthz", "/readyz", "/register/", "/poll/", "/keys/"}
 
 // methodOrder is that of a path's operations: looking comes first, removing last.

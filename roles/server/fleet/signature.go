@@ -1,0 +1,171 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"aspects-poc/roles/serverapi/signed"
+)
+
+// ErrNotSigned tells that no statement of an operator is stored.
+var ErrNotSigned = errors.New("nothing is signed in this fleet")
+
+// ErrBadSignature is the kind of the errors for a statement that cannot be taken.
+var ErrBadSignature = errors.New("the statement cannot be taken")
+
+// A Signature is a statement of an operator on the targets of all devices.
+type Signature struct {
+	Number    int64
+	Statement string // the text that is signed
+	Signature string // of the text, as ssh-keygen -Y sign writes it
+	Manifest  string // what the statement is about; "" for earlier statements
+	Revision  int64  // under which it was stored
+	Authorship
+}
+
+// A SignatureChange adds a statement, or removes all.
+type SignatureChange struct {
+	Signature // Revision has no meaning
+	Signer    string
+	Before    int64 // the number of the last statement; 0 for none
+	Remove    bool
+}
+
+// SignatureName is the name under which the history has statements.
+const SignatureName LayerName = "signature"
+
+// Apply returns the signature after the change under a revision, and its entry in the history. Last is the number of the last
+// statement; 0 for none. Apply returns ErrStale if that is not the one that the change wants.
+func (c SignatureChange) Apply(last, revision int64) (Signature, Entry, error) {
+	if last != c.Before || c.Remove && last == 0 {
+		return Signature{}, Entry{}, ErrStale
+	}
+	after := c.Signature
+	after.Revision, after.At = revision, toSecond(after.At)
+	entry := Entry{Revision: revision, Authorship: after.Authorship, Layer: SignatureName, Action: Set}
+	if c.Remove {
+		entry.Action = Removed
+		return after, entry, nil
+	}
+	text, err := json.Marshal(map[string]any{"number": c.Number, "signed-by": c.Signer})
+	if err != nil {
+		return Signature{}, Entry{}, err
+	}
+	shown, err := ParseConfig(text)
+	entry.After = &shown
+	return after, entry, err
+}
+
+// Book returns the last statement with its manifest, or ErrNotSigned.
+func (f *Fleet) Book() (*signed.Book, Signature, error) {
+	targets := f.targets.Load()
+	if targets.book == nil {
+		return nil, Signature{}, ErrNotSigned
+	}
+	return targets.book, targets.signature, nil
+}
+
+// Sign stores a statement. It has to follow the last one, and one of the keys that the last one allows must have signed it. Errors:
+// ErrBadSignature, ErrStale.
+func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest, by string) (*signed.Book, Signature, error) {
+	if err := f.targets.refresh(ctx); err != nil {
+		return nil, Signature{}, err
+	}
+	before := f.targets.Load().book
+	book, err := signed.Open(statement, manifest, before)
+	if err != nil {
+		return nil, Signature{}, fmt.Errorf("%w: %w", ErrBadSignature, err)
+	}
+	change := SignatureChange{Signer: book.Signer.Name, Signature: Signature{Number: book.Statement.Number, Statement: statement.Statement,
+		Signature: statement.Signature, Manifest: manifest, Authorship: Authorship{By: by, At: f.options.Now()}}}
+	if before != nil {
+		change.Before = before.Statement.Number
+	}
+	stored, err := f.store.Sign(ctx, change)
+	if err != nil {
+		return nil, Signature{}, err
+	}
+	f.catchUp(ctx, stored.Revision)
+	return book, stored, nil
+}
+
+// Unsign removes all statements: the server then offers all targets. Devices that have keys of operators refuse those. It returns
+// ErrNotSigned if there is no statement.
+func (f *Fleet) Unsign(ctx context.Context, by string) error {
+	book := f.targets.Load().book
+	if book == nil {
+		return ErrNotSigned
+	}
+	stored, err := f.store.Sign(ctx, SignatureChange{Before: book.Statement.Number, Remove: true,
+		Signature: Signature{Authorship: Authorship{By: by, At: f.options.Now()}}})
+	if err != nil {
+		return err
+	}
+	f.catchUp(ctx, stored.Revision)
+	return nil
+}
+
+// A Signing says whether an operator has signed a device's target.
+type Signing struct {
+	Needed bool // something is signed in this fleet
+	// Evidence is for the device; nil if its target is not signed. Then the server does not offer it.
+	Evidence *signed.Evidence
+	Number   int64
+	Signer   string
+	At       int64 // seconds since 1970, by the operator's clock
+}
+
+// sign completes a target of a device with what an operator has signed.
+func (s *snapshot) sign(device Device, target *Target) error {
+	if s.book == nil {
+		return nil
+	}
+	target.Signing = Signing{Needed: true, Number: s.book.Statement.Number, Signer: s.book.Signer.Name, At: s.book.Statement.At}
+	digest, places, err := target.composition.signed(s.book)
+	if err != nil {
+		return nil //nolint:nilerr // it has a secret without a name, or one that is newer than the statement
+	}
+	evidence, err := s.book.Evidence(device.KeyID, digest, places)
+	switch {
+	case errors.Is(err, signed.ErrNoLeaf), errors.Is(err, signed.ErrUnsigned):
+		return nil
+	case err != nil:
+		return err
+	}
+	target.Signing.Evidence = evidence
+	return nil
+}
+
+// signed returns the digest that an operator signs of a composition.
+func (c *composition) signed(book *signed.Book) (digest string, places []signed.Place, err error) {
+	c.signing.Lock()
+	defer c.signing.Unlock()
+	if c.signedFor == book {
+		return c.digest, c.places, c.unsigned
+	}
+	c.signedFor = book
+	c.digest, c.places, c.unsigned = c.sign(book)
+	return c.digest, c.places, c.unsigned
+}
+
+func (c *composition) sign(book *signed.Book) (string, []signed.Place, error) {
+	merged, err := c.merged.Tree()
+	if len(c.layers) == 0 {
+		merged, err = map[string]any{}, nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	places, err := book.Places(merged)
+	if err != nil {
+		return "", nil, err
+	}
+	tree, err := c.config.Tree()
+	if err != nil {
+		return "", nil, err
+	}
+	digest, err := signed.TargetHash(tree, places)
+	return digest, places, err
+}
