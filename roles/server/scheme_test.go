@@ -66,7 +66,7 @@ func TestWrongAddress(t *testing.T) {
 		"/fleet/devices/" + id: `<a href="../../page/devices/` + id + `/">` + started.url + "/page/devices/" + id + "/</a>",
 		"/doc":                 `<a href="docs/">`,
 		"/%3Cb%3E":             "There is nothing at /&lt;b&gt;.",
-		"/page/devices/x/":     "&#34;x&#34; is no UUID.",
+		"/page/devices/x/":     "No device has the name &#34;x&#34;.",
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, started.url+path, nil)
 		if err != nil {

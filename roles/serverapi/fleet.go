@@ -19,6 +19,7 @@ const (
 // It has many fields because each member of the JSON object is one.
 type Device struct {
 	UUID       uuid.UUID         `json:"uuid"`
+	Name       string            `json:"name,omitempty" example:"lobby"` // that an operator has given; "" for none
 	Registered int64             `json:"registered" example:"1719407517"`
 	IPAddress  string            `json:"ip-address" example:"192.0.2.7"`
 	Arch       string            `json:"arch" example:"amd64"`
@@ -76,6 +77,11 @@ type RevokedKey struct {
 	At    int64     `json:"at" example:"1732480000"`
 }
 
+// NameRequest is the body of PUT /devices/{uuid}/name/.
+type NameRequest struct {
+	Name string `json:"name" example:"lobby"`
+}
+
 // LayerRequest is the body of PUT /targets/…/.
 type LayerRequest struct {
 	Selector string `json:"selector,omitempty" example:"site=berlin,stage!=test"` // only for labels/…
@@ -86,6 +92,7 @@ type LayerRequest struct {
 // Layer is a layer of targets.
 type Layer struct {
 	Layer    string `json:"layer" example:"labels/berlin"` // "everyone", "labels/NAME" or "devices/UUID"
+	Device   string `json:"device-name,omitempty"`         // of a device's layer: the device's present name
 	Selector string `json:"selector,omitempty"`
 	Priority int64  `json:"priority,omitempty"`
 	Config   Config `json:"config"`
@@ -230,20 +237,22 @@ type Refusal struct {
 	Known  bool   `json:"known,omitempty"` // they refuse their present target for the same reason
 }
 
-// HistoryEntry is a change of a layer, or of a device's labels.
+// HistoryEntry is a change of a layer, or of a device's labels or name.
 type HistoryEntry struct {
 	Revision int64  `json:"revision" example:"5"`
 	At       int64  `json:"at" example:"1732480000"`
 	Author   string `json:"author,omitempty"`
 	Layer    string `json:"layer" example:"labels/berlin"`
-	// Action is "set", "removed" or "labels".
-	Action   string            `json:"action" enums:"set,removed,labels"`
+	Device   string `json:"device-name,omitempty"` // of a device's layer: the device's present name
+	// Action is "set", "removed", "labels" or "name".
+	Action   string            `json:"action" enums:"set,removed,labels,name"`
 	Restores int64             `json:"restores,omitempty"` // the revision that was restored
 	Selector string            `json:"selector,omitempty"`
 	Priority int64             `json:"priority,omitempty"`
 	Before   Config            `json:"before,omitempty"` // the layer's configuration; left out if there was none, and in lists
 	After    Config            `json:"after,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"` // the device's labels after the change
+	Name     string            `json:"name,omitempty"`   // the device's name after the change; "" for none
 }
 
 // HistoryPage is the answer to GET /history/, newest first.

@@ -61,7 +61,7 @@ func TestMalformed(t *testing.T) {
 		{"no UUID", "POST", "/poll/", `{"uuid":"7","config":{}}`, nil, 422, []string{`uuid: must be a UUID, not "7"`}, ""},
 		{"UUID in odd brackets", "POST", "/poll/", `{"uuid":"<` + exampleID + `>","config":{}}`, nil, 422,
 			[]string{`uuid: must be a UUID, not "<` + exampleID + `>"`}, ""},
-		{"UUID in the path", "GET", "/state/7/", "", nil, 422, []string{`uuid: must be a UUID, not "7"`}, ""},
+		{"UUID in the path", "GET", "/state/%3C/", "", nil, 422, []string{`uuid: must be the ID of a device, the beginning of one, or a device's name, not "<"`}, ""},
 		{"not an object", "POST", "/poll/", `[1]`, nil, 422, []string{"body: must be an object, not an array"}, ""},
 		{"not JSON", "POST", "/poll/", `uuid=7`, nil, 422,
 			[]string{"body: is not JSON at byte 0: invalid character 'u' at start of value"}, ""},

@@ -82,6 +82,8 @@ func TestBrowser(t *testing.T) {
 		{!onPage, "get-entry", nil, nil, "200", `"revision": 1`},
 		{!onPage, "get-diff", func() string { return "2" }, nil, "200", `"before": 4`},
 		{!onPage, "restore", nil, nil, "200", `"restores": 1`},
+		{!onPage, "put-name", this, func() string { return `{"name": "lobby"}` }, "200", `"name": "lobby"`},
+		{!onPage, "delete-name", this, nil, "200", `"uuid"`},
 		{!onPage, "approve-device", this, nil, "200", `"status": "active"`},
 		{!onPage, "delete-cloned", this, nil, "204", ""},
 		{!onPage, "revoke-device", this, nil, "200", `"status": "revoked"`},

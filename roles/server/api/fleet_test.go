@@ -23,13 +23,17 @@ import (
 )
 
 // checking starts a server that checks targets, over a fleet that the test may use too.
-func checking(t testing.TB) (base string, rules *fleet.Fleet) {
+func checking(t testing.TB, change ...func(*fleet.Options)) (base string, rules *fleet.Fleet) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err = fleet.Open(t.Context(), store, fleet.Options{Schema: network.Document("")})
+	options := fleet.Options{Schema: network.Document("")}
+	for _, change := range change {
+		change(&options)
+	}
+	rules, err = fleet.Open(t.Context(), store, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +294,7 @@ func TestCloned(t *testing.T) {
 		}
 	}
 	shown(1)
-	for path, status := range map[string]int{"/devices/" + id + "/cloned/": 204, "/devices/" + uuid.NewString() + "/cloned/": 404, "/devices/x/cloned/": 422} {
+	for path, status := range map[string]int{"/devices/" + id + "/cloned/": 204, "/devices/" + uuid.NewString() + "/cloned/": 404, "/devices/x/cloned/": 404, "/devices/-/cloned/": 422} {
 		if got := call(t, base, "DELETE", path, ""); got.status != status {
 			t.Errorf("%s: %+v", path, got)
 		}

@@ -8,6 +8,7 @@ import (
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
@@ -17,18 +18,24 @@ import (
 //	@Description	Changes of layers, of named secrets and of devices' labels, the newest first, without configurations.
 //	@Tags			history
 //	@ID				list-history
-//	@Param			layer	query		string					false	"Only changes of this layer: everyone, labels/NAME or devices/UUID; secrets/NAME for a named secret"
+//	@Param			layer	query		string					false	"Only changes of this layer: everyone, labels/NAME or devices/UUID, where a name or the beginning of a UUID does as well; secrets/NAME for a named secret"
 //	@Param			limit	query		int						false	"Most devices in the answer, up to 1000"	default(100)
 //	@Param			before	query		int						false	"next of the previous page"
 //	@Success		200		{object}	serverapi.HistoryPage	"The changes"
 //	@Failure		401		{object}	serverapi.Problem		"An operator's token is needed"
+//	@Failure		404		{object}	serverapi.Problem		"There is no such device"
+//	@Failure		409		{object}	serverapi.Problem		"Several UUIDs begin so; the detail names them"
 //	@Failure		422		{object}	serverapi.Problem		"A parameter is invalid"
 //	@Failure		503		{object}	serverapi.Problem		"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/history/ [get]
 func (h *handlers) listHistory(c echo.Context) error {
 	q := query{c: c}
-	limit, below, layer := q.limit(), q.place("before"), q.layer()
-	if err := q.done(); err != nil {
+	limit, below := q.limit(), q.place("before")
+	layer, err := h.layer(&q)
+	if err == nil {
+		err = q.done()
+	}
+	if err != nil {
 		return err
 	}
 	entries, err := h.fleet.History(c.Request().Context(), layer, below, limit)
@@ -38,6 +45,17 @@ func (h *handlers) listHistory(c echo.Context) error {
 	page, err := wire.HistoryPage(entries, limit)
 	if err != nil {
 		return err
+	}
+	var devices []uuid.UUID
+	for _, entry := range entries {
+		devices = append(devices, entry.Layer.Device())
+	}
+	names, err := h.fleet.NamesOf(c.Request().Context(), devices)
+	if err != nil {
+		return err
+	}
+	for i := range page.History {
+		page.History[i].Device = names[devices[i]]
 	}
 	return answerJSON(c, page)
 }
@@ -107,7 +125,7 @@ func (h *handlers) getDiff(c echo.Context) error {
 // restore restores a layer or labels to a revision.
 //
 //	@Summary		Restore a revision
-//	@Description	Sets the revision's layer, or the device's labels, to what they were at that revision. This makes a new
+//	@Description	Sets the revision's layer, or the device's labels or name, to what they were at that revision. This makes a new
 //	@Description	revision, unless nothing differs. The server checks the target against the confdb-schema again.
 //	@Tags			history
 //	@ID				restore
@@ -116,6 +134,7 @@ func (h *handlers) getDiff(c echo.Context) error {
 //	@Failure		401			{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure		403			{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404			{object}	serverapi.Problem		"The history has no such revision, or its device is deleted"
+//	@Failure		409			{object}	serverapi.Problem		"Another device has the name by now"
 //	@Failure		422			{object}	serverapi.Problem		"Not a revision, or the confdb-schema now refuses the target"
 //	@Failure		503			{object}	serverapi.Problem		"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/history/{revision}/restore/ [post]

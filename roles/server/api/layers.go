@@ -8,6 +8,7 @@ import (
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
@@ -50,12 +51,21 @@ func (h *handlers) listTargets(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	var devices []uuid.UUID
+	for _, layer := range own {
+		devices = append(devices, layer.Name.Device())
+	}
+	names, err := h.fleet.NamesOf(c.Request().Context(), devices)
+	if err != nil {
+		return err
+	}
 	list := serverapi.Targets{Revision: revision, Layers: []serverapi.Layer{}, Next: next}
 	for _, layer := range append(layers, own...) {
 		shape, err := wire.Layer(layer)
 		if err != nil {
 			return err
 		}
+		shape.Device = names[layer.Name.Device()]
 		list.Layers = append(list.Layers, shape)
 	}
 	return answerJSON(c, list)
@@ -195,17 +205,18 @@ func (h *handlers) deleteLabelLayer(c echo.Context) error {
 //	@Summary	Show a device's own layer
 //	@Tags		target
 //	@ID			get-device-layer
-//	@Param		uuid			path		string			true	"UUID of the device"	format(uuid)
+//	@Param		uuid			path		string			true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Param		If-None-Match	header		string			false	"The ETag that the caller has"
 //	@Success	200				{object}	serverapi.Layer	"The layer"
 //	@Success	304				"The caller has this revision"
 //	@Failure	401				{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure	404				{object}	serverapi.Problem	"There is no such layer"
-//	@Failure	422				{object}	serverapi.Problem	"Not a UUID"
+//	@Failure	409				{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
+//	@Failure	422				{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
 //	@Failure	503				{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router		/targets/devices/{uuid}/ [get]
 func (h *handlers) getDeviceLayer(c echo.Context) error {
-	id, err := deviceOf(c)
+	id, err := h.device(c)
 	if err != nil {
 		return err
 	}
@@ -218,7 +229,7 @@ func (h *handlers) getDeviceLayer(c echo.Context) error {
 //	@Description	The server checks the layer against the confdb-schema, together with the device's last report.
 //	@Tags			target
 //	@ID				put-device-layer
-//	@Param			uuid			path		string					true	"UUID of the device"	format(uuid)
+//	@Param			uuid			path		string					true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Param			If-Match		header		string					false	"Change the layer only if it has this ETag"
 //	@Param			If-None-Match	header		string					false	"*: only if the device has no layer"
 //	@Param			dry-run			query		bool					false	"Change nothing, and answer what would change"
@@ -227,6 +238,7 @@ func (h *handlers) getDeviceLayer(c echo.Context) error {
 //	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure		404				{object}	serverapi.Problem		"There is no such device"
+//	@Failure		409				{object}	serverapi.Problem		"Several UUIDs begin so; the detail names them"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
@@ -234,7 +246,7 @@ func (h *handlers) getDeviceLayer(c echo.Context) error {
 //	@Failure		503				{object}	serverapi.Problem		"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/targets/devices/{uuid}/ [put]
 func (h *handlers) putDeviceLayer(c echo.Context) error {
-	id, err := deviceOf(c)
+	id, err := h.device(c)
 	if err != nil {
 		return err
 	}
@@ -246,7 +258,7 @@ func (h *handlers) putDeviceLayer(c echo.Context) error {
 //	@Summary	Remove a device's own layer
 //	@Tags		target
 //	@ID			delete-device-layer
-//	@Param		uuid		path		string				true	"UUID of the device"	format(uuid)
+//	@Param		uuid		path		string				true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Param		If-Match	header		string				false	"Change the layer only if it has this ETag"
 //	@Param		dry-run		query		bool				false	"Change nothing, and answer what would change"
 //	@Success	200			{object}	serverapi.DryRun	"After a dry run: what would change"
@@ -254,12 +266,13 @@ func (h *handlers) putDeviceLayer(c echo.Context) error {
 //	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	409			{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
-//	@Failure	422			{object}	serverapi.Problem	"Not a UUID"
+//	@Failure	422			{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
 //	@Failure	503			{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router		/targets/devices/{uuid}/ [delete]
 func (h *handlers) deleteDeviceLayer(c echo.Context) error {
-	id, err := deviceOf(c)
+	id, err := h.device(c)
 	if err != nil {
 		return err
 	}

@@ -98,6 +98,10 @@ func refusalOf(err error) *problem {
 		label   *fleet.LabelError
 		stale   *fleet.StaleError
 		used    *fleet.UsedError
+		name    *fleet.NameError
+		taken   *fleet.NameTakenError
+		word    *fleet.UnknownWordError
+		several *fleet.AmbiguousError
 	)
 	switch {
 	case errors.As(err, &refused):
@@ -115,6 +119,14 @@ func refusalOf(err error) *problem {
 	case errors.As(err, &label):
 		name := strings.TrimSuffix("labels."+label.Name, ".")
 		return fieldProblem(serverapi.FieldProblem{Field: name, Message: "cannot be taken: " + label.Error()})
+	case errors.As(err, &name):
+		return fieldProblem(serverapi.FieldProblem{Field: "name", Message: name.Error()})
+	case errors.As(err, &taken):
+		return newProblem(http.StatusConflict, capital(taken.Error()))
+	case errors.As(err, &word):
+		return newProblem(http.StatusNotFound, capital(word.Error()))
+	case errors.As(err, &several):
+		return newProblem(http.StatusConflict, capital(several.Error()))
 	case errors.As(err, &used):
 		return newProblem(http.StatusConflict, used.Error())
 	case errors.As(err, &stale):
@@ -124,6 +136,9 @@ func refusalOf(err error) *problem {
 	}
 	return nil
 }
+
+// capital returns an error's text as a sentence begins.
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 type problemRow struct {
 	kind       error
@@ -144,8 +159,9 @@ func problemTable() []problemRow {
 		{fleet.ErrUnknownKey, http.StatusNotFound, "", "No removed device had this key when it was revoked", 0},
 		{fleet.ErrManyRevoked, http.StatusConflict, "", "The server remembers as many keys of removed, revoked devices as it may; " +
 			"allow those that are no danger any more (GET and DELETE /revoked-keys/), then delete this device", 0},
+		{fleet.ErrNameTaken, http.StatusConflict, "", "Another device has this name", 0},
 		{fleet.ErrUnknownEntry, http.StatusNotFound, "", "The history has no such revision", 0},
-		{fleet.ErrNoTarget, http.StatusUnprocessableEntity, "", "That revision changed a device's labels, and no target", 0},
+		{fleet.ErrNoTarget, http.StatusUnprocessableEntity, "", "That revision changed a device's labels or name, and no target", 0},
 		{fleet.ErrBadCursor, http.StatusUnprocessableEntity, "", "after is no place in the list: take it from next", 0},
 		{fleet.ErrExists, http.StatusServiceUnavailable, "", "The server drew a UUID that is taken; try again", 1},
 		{fleet.ErrPendingFull, http.StatusServiceUnavailable, "", "As many devices wait for approval as the server takes; an operator " +

@@ -43,7 +43,7 @@ func TestProblemOf(t *testing.T) {
 		{fleet.ErrManyRevoked, 409, "The server remembers as many keys of removed, revoked devices as it may; allow those that are " +
 			"no danger any more (GET and DELETE /revoked-keys/), then delete this device"},
 		{fleet.ErrUnknownEntry, 404, "The history has no such revision"},
-		{fleet.ErrNoTarget, 422, "That revision changed a device's labels, and no target"},
+		{fleet.ErrNoTarget, 422, "That revision changed a device's labels or name, and no target"},
 		{fleet.ErrBadCursor, 422, "after is no place in the list: take it from next"},
 		{fleet.ErrStale, 412, "It has been changed in between"},
 		{&fleet.StaleError{Revision: 7}, 412, "The layer has changed meanwhile: it has revision 7 by now"},
@@ -52,6 +52,7 @@ func TestProblemOf(t *testing.T) {
 		{&fleet.LayerError{Field: "selector", Text: "is odd"}, 422, "selector is odd"},
 		{&fleet.LabelError{Name: "a", Err: errors.New("odd")}, 422, "labels.a cannot be taken: odd"},
 		{fleet.ErrPending, 403, "An operator has yet to approve this device"},
+		{fleet.ErrNameTaken, 409, "Another device has this name"},
 		{fleet.ErrRevoked, 403, "An operator has turned this device away"},
 		{fmt.Errorf("x: %w", &access.Refusal{Status: 401, Detail: "who?"}), 401, "who?"},
 		{fleet.ErrClosed, 503, "The server is stopping"},
@@ -87,7 +88,7 @@ func TestEveryReasonHasARow(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNoTarget", "ErrOutage", "ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale",
+	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNameTaken", "ErrNoTarget", "ErrOutage", "ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale",
 		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer", "ErrUnknownSecret"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)

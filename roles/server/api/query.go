@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -129,26 +130,26 @@ func (q *query) state() fleet.State {
 	return state
 }
 
-// layer reads the name of a layer; "" if it is absent.
-func (q *query) layer() fleet.LayerName {
+// layer reads the name of a layer; "" if it is absent. devices/WORD is the layer of the device that Find finds.
+func (h *handlers) layer(q *query) (fleet.LayerName, error) {
 	given, there := q.argument("layer")
 	if !there {
-		return ""
+		return "", nil
+	}
+	if word, is := strings.CutPrefix(given.Value, "devices/"); is {
+		id, err := h.fleet.Find(q.c.Request().Context(), word)
+		var wrong *fleet.NameError
+		if errors.As(err, &wrong) {
+			q.complain("layer", "cannot be read: devices/ID %s", wrong)
+			return "", nil
+		}
+		return fleet.DeviceLayer(id), err
 	}
 	name, err := fleet.ParseLayerName(given.Value)
 	if err != nil {
 		q.complain("layer", "cannot be read: %s", err)
 	}
-	return name
-}
-
-// device reads the UUID in the path.
-func (q *query) device() uuid.UUID {
-	id, complaint := parseID(q.c.Param("uuid"))
-	if complaint != "" {
-		q.complain("uuid", "%s", complaint)
-	}
-	return id
+	return name, nil
 }
 
 // revision reads the revision in the path.
@@ -161,11 +162,15 @@ func (q *query) revision() int64 {
 	return n
 }
 
-// deviceOf reads the UUID in the path, for handlers that read nothing else.
-func deviceOf(c echo.Context) (uuid.UUID, error) {
-	q := query{c: c}
-	id := q.device()
-	return id, q.done()
+// device returns the ID of the device that the path names: by its ID, by the beginning of its ID if no other begins so, or by its
+// name. A whole ID need not be of a registered device.
+func (h *handlers) device(c echo.Context) (uuid.UUID, error) {
+	id, err := h.fleet.Find(c.Request().Context(), c.Param("uuid"))
+	var wrong *fleet.NameError
+	if errors.As(err, &wrong) {
+		return uuid.Nil, fieldProblem(serverapi.FieldProblem{Field: "uuid", Message: wrong.Error()})
+	}
+	return id, err
 }
 
 // noDevice is operators' answer for a device that is not registered.

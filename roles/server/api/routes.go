@@ -96,10 +96,12 @@ func (h *handlers) api() []Route {
 		{http.MethodGet, "/target-config/", access.Read, h.getTarget, &Takes{Tags: true}},
 		{http.MethodPut, "/target-config/", access.Write, h.putTarget, &Takes{Query: "dry-run", Body: true, Tags: true}},
 
-		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned q limit after"}},
+		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned name q limit after"}},
 		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, &Takes{}},
 		{http.MethodDelete, "/devices/:uuid/", access.Write, h.deleteDevice, &Takes{}},
 		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels, &Takes{Body: true}},
+		{http.MethodPut, "/devices/:uuid/name/", access.Write, h.putName, &Takes{Body: true}},
+		{http.MethodDelete, "/devices/:uuid/name/", access.Write, h.deleteName, &Takes{}},
 		{http.MethodPost, "/devices/:uuid/approve/", access.Write, h.approveDevice, &Takes{}},
 		{http.MethodPost, "/devices/:uuid/revoke/", access.Write, h.revokeDevice, &Takes{}},
 		{http.MethodDelete, "/devices/:uuid/cloned/", access.Write, h.deleteCloned, &Takes{}},

@@ -26,19 +26,19 @@ type deviceState struct {
 //	@Description	first poll.
 //	@Tags			devices
 //	@ID				get-state
-//	@Param			uuid	path		string				true	"UUID of the device"	format(uuid)
+//	@Param			uuid	path		string				true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Success		200		{object}	serverapi.State		"The device"
 //	@Failure		400		{object}	serverapi.Problem	"Agent registration not found"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		422		{object}	serverapi.Problem	"Not a UUID"
+//	@Failure		422		{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
 //	@Failure		503		{object}	serverapi.Problem	"The server cannot read its store; Retry-After says when to try again"
 //	@Router			/state/{uuid}/ [get]
 func (h *handlers) state(c echo.Context) error {
-	id, complaint := parseID(c.Param("uuid"))
-	if complaint != "" {
-		return fieldProblem(serverapi.FieldProblem{Field: "uuid", Message: complaint})
+	id, err := h.device(c)
+	var device fleet.View
+	if err == nil {
+		device, err = h.fleet.Device(c.Request().Context(), id)
 	}
-	device, err := h.fleet.Device(c.Request().Context(), id)
 	if errors.Is(err, fleet.ErrUnknownDevice) {
 		return newProblem(http.StatusBadRequest, serverapi.RegistrationAbsent)
 	}

@@ -75,7 +75,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 	for query, want := range map[string]string{
 		"/devices/?selektor=site=nowhere": "selektor is no parameter of this request; did you mean selector?",
 		"/devices/?State=behind":          "State is no parameter of this request; did you mean state?",
-		"/devices/?colour=red":            "colour is no parameter of this request; known are selector, state, silent, cloned, q, limit, after",
+		"/devices/?colour=red":            "colour is no parameter of this request; known are selector, state, silent, cloned, name, q, limit, after",
 		"/summary/?x":                     "x is no parameter of this request; known are limit",
 		"/targets/everyone/?x":            "x is no parameter of this request; it takes none",
 		"/devices/?state=":                `state must be one of`,

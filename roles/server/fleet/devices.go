@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -107,9 +106,10 @@ func (f *Fleet) silentSince() time.Time {
 // A Filter chooses devices. The zero value chooses all.
 type Filter struct {
 	Selector Selector
-	State    State // StateUnknown: any
-	Silent   *bool // nil: either
-	Cloned   *bool // nil: either
+	State    State  // StateUnknown: any
+	Silent   *bool  // nil: either
+	Cloned   *bool  // nil: either
+	Name     string // "": any
 	// Match chooses by what else a device has; nil: all.
 	Match func(Device) bool
 }
@@ -124,6 +124,9 @@ const (
 // filter chooses, after a cursor, which is "" or what the call before returned as next. Next is "" at the end. A call
 // that has looked at many devices may return fewer than limit, and a next.
 func (f *Fleet) Devices(ctx context.Context, filter Filter, after string, limit int) (list []View, next string, err error) {
+	if filter.Name != "" {
+		return f.named(ctx, filter, after, limit)
+	}
 	begin := time.Now()
 	for {
 		// Where all are chosen, no more than asked for has to be read.
@@ -156,6 +159,25 @@ func (f *Fleet) Devices(ctx context.Context, filter Filter, after string, limit 
 		}
 		after = more
 	}
+}
+
+// named is Devices for a filter that has a name.
+func (f *Fleet) named(ctx context.Context, filter Filter, after string, limit int) (list []View, next string, err error) {
+	if after != "" || limit < 1 { // one device has the name
+		return nil, "", nil
+	}
+	id, err := f.store.Named(ctx, filter.Name)
+	if err == nil {
+		var view View
+		if view, err = f.Device(ctx, id); err == nil && filter.chooses(view) {
+			view.Config = Config{}
+			list = append(list, view)
+		}
+	}
+	if errors.Is(err, ErrUnknownDevice) {
+		err = nil
+	}
+	return list, "", err
 }
 
 // cursorBehind returns the cursor behind the first n devices after another.
@@ -231,12 +253,12 @@ func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (
 			after[name] = value
 		}
 	}
-	relabeled, err := f.relabeled(ctx, device.ID)
+	relabeled, err := f.lastOf(ctx, DeviceLayer(device.ID), Relabeled) // since it registered
 	if err != nil {
 		return nil, err
 	}
 	for name, value := range registered {
-		if !relabeled || strings.HasPrefix(name, SaidPrefix) {
+		if relabeled == 0 || strings.HasPrefix(name, SaidPrefix) {
 			after[name] = value
 		}
 	}
@@ -251,20 +273,6 @@ func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (
 		f.concern([]uuid.UUID{device.ID})
 	}
 	return after, err
-}
-
-// relabeled tells whether a device's labels were changed since it registered.
-func (f *Fleet) relabeled(ctx context.Context, id uuid.UUID) (bool, error) {
-	for below := int64(0); ; {
-		list, err := f.store.History(ctx, DeviceLayer(id), below, scanRows)
-		if err != nil || len(list) == 0 {
-			return false, err
-		}
-		if slices.ContainsFunc(list, func(entry Entry) bool { return entry.Action == Relabeled }) {
-			return true, nil
-		}
-		below = list[len(list)-1].Revision
-	}
 }
 
 // SetKey gives a device another public key in the place of the one that it has. It returns ErrStale when the device has

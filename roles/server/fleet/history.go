@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrNoTarget tells that an entry of the history is about labels, and has no target to compare.
-var ErrNoTarget = errors.New("that revision changed a device's labels, and no target")
+// ErrNoTarget tells that an entry of the history is about labels or a name, and has no target to compare.
+var ErrNoTarget = errors.New("that revision changed a device's labels or name, and no target")
 
 // History returns entries of the history; see Store.History.
 func (f *Fleet) History(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
@@ -42,7 +42,7 @@ func (f *Fleet) Diff(ctx context.Context, revision int64, against *int64) (layer
 	if err != nil {
 		return "", 0, nil, err
 	}
-	if entry.Action == Relabeled {
+	if entry.Action == Relabeled || entry.Action == Renamed {
 		return "", 0, nil, ErrNoTarget
 	}
 	bound := revision - 1
@@ -77,15 +77,18 @@ func treeOf(config *Config) (map[string]any, error) {
 	return config.Tree()
 }
 
-// Restore makes a layer, or a device's labels, what they were at a revision, under a new revision, which it returns. Where
-// they are that already, it returns the revision that they have. Errors: those of Set, ErrUnknownEntry.
+// Restore makes a layer, or a device's labels or name, what they were at a revision, under a new revision, which it returns. Where
+// they are that already, it returns the revision that they have. Errors: those of Set and SetName, ErrUnknownEntry.
 func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, error) {
 	entry, err := f.store.Entry(ctx, revision)
 	if err != nil {
 		return 0, err
 	}
-	if entry.Action == Relabeled {
+	switch entry.Action {
+	case Relabeled:
 		return f.restoreLabels(ctx, entry, by)
+	case Renamed:
+		return f.restoreName(ctx, entry, by)
 	}
 	if entry.Layer.IsSecret() {
 		return 0, &TargetError{Path: string(entry.Layer), Text: fmt.Sprintf("cannot restore %s: the history keeps no secrets; set the secret again",
@@ -125,7 +128,7 @@ func (f *Fleet) DryRestore(ctx context.Context, revision int64, few int) (Previe
 	if err != nil {
 		return Preview{}, err
 	}
-	if entry.Action == Relabeled || entry.Layer.IsSecret() {
+	if entry.Action == Relabeled || entry.Action == Renamed || entry.Layer.IsSecret() {
 		return Preview{}, ErrNoTarget
 	}
 	preview, err := f.DryRun(ctx, entry.again(""), few)

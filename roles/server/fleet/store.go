@@ -18,6 +18,7 @@ var (
 	ErrUnknownKey    = errors.New("no such key is revoked")
 	ErrManyRevoked   = errors.New("as many keys of removed devices are revoked as may be")
 	ErrExists        = errors.New("a device of this UUID or key is registered already")
+	ErrNameTaken     = errors.New("another device has this name")
 	ErrPendingFull   = errors.New("as many devices wait for approval as may")
 	ErrStale         = errors.New("it has been changed since") // a *StaleError where a layer's revision is known
 	ErrBadCursor     = errors.New("that is no place in the list")
@@ -95,6 +96,14 @@ type devices interface {
 	// SetLabels replaces a device's labels, adds that to the history, and returns its revision. Equal labels write nothing and
 	// return 0. It returns ErrStale if the present labels differ from before.
 	SetLabels(ctx context.Context, id uuid.UUID, before, after Labels, by Authorship) (revision int64, err error)
+	// SetName replaces a device's name, adds that to the history, and returns its revision; "" takes the name away. An equal name
+	// writes nothing and returns 0. The device's OwnRevision stays. It returns ErrNameTaken if another device has the name, also for
+	// two calls at the same time.
+	SetName(ctx context.Context, id uuid.UUID, name string, by Authorship) (revision int64, err error)
+	// Named returns the ID of the device with a name, or ErrUnknownDevice. No device has the name "".
+	Named(ctx context.Context, name string) (uuid.UUID, error)
+	// IDs returns at most limit IDs of devices from first to last, in the order of their bytes.
+	IDs(ctx context.Context, first, last uuid.UUID, limit int) ([]uuid.UUID, error)
 	// SetStatus replaces a device's status.
 	SetStatus(ctx context.Context, id uuid.UUID, status Status) error
 	// SetAlone stores the time at which an operator has said that one machine alone is the device. A later time stays.
@@ -222,6 +231,7 @@ type Device struct {
 	KeyID  string // see KeyID; "" for a key that signs nothing
 	Status Status
 	Labels Labels
+	Name   string // see CheckName; "" for none
 
 	// OwnRevision is the last revision that concerned this device alone: a change of its own layer or of its labels.
 	OwnRevision int64
@@ -382,14 +392,15 @@ type Authorship struct {
 type Entry struct {
 	Revision int64
 	Authorship
-	Layer    LayerName // for a change of labels, the device's own layer; for one of a named secret, its HistoryName
+	Layer    LayerName // for a change of labels or name, the device's own layer; for one of a named secret, its HistoryName
 	Action   Action
 	Restores int64
 	Selector Selector // after the change
 	Priority int64
-	Before   *Config // nil if there was no layer, and for a change of labels
-	After    *Config // nil if the layer is removed, and for a change of labels
+	Before   *Config // nil if there was no layer, and for a change of labels or name
+	After    *Config // nil if the layer is removed, and for a change of labels or name
 	Labels   Labels  // after a change of labels
+	Name     string  // after a change of the name
 }
 
 // An Action is the kind of a change.
@@ -400,6 +411,7 @@ const (
 	Set       Action = 1
 	Removed   Action = 2
 	Relabeled Action = 3
+	Renamed   Action = 4
 )
 
 // A Notice reports a commit.
@@ -419,6 +431,6 @@ type NoticeKind byte
 const (
 	Lost            NoticeKind = iota // notices were lost; anything may have changed
 	TargetChanged                     // the layer of everyone, a label layer or a named secret has changed
-	DevicesChanged                    // devices were added or removed, or their status, key, labels or own layer has changed
+	DevicesChanged                    // devices were added or removed, or their status, key, labels, name or own layer has changed
 	DevicesReported                   // devices have reported
 )

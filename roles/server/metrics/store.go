@@ -50,7 +50,7 @@ func (s *measured) took(call string, begin time.Time, err *error) {
 
 // answer returns whether an error is an answer of the store and no failure.
 func answer(err error) bool {
-	for _, known := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists,
+	for _, known := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists, fleet.ErrNameTaken,
 		fleet.ErrPendingFull, fleet.ErrUnknownSecret, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {
 		if errors.Is(err, known) {
 			return true

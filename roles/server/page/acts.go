@@ -1,8 +1,6 @@
 package page
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 
 	"aspects-poc/roles/server/access"
@@ -70,13 +68,13 @@ func (p *Page) actRoutes() (list []api.Route) {
 // ofDevice returns the handler of a page about a device. It answers with a page of its own if there is no such device.
 func (p *Page) ofDevice(handle func(echo.Context, fleet.View) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id, err := uuid.Parse(c.Param("uuid"))
-		if err != nil {
-			return p.problem(c, rootOf(c), fmt.Sprintf("%q is no UUID.", c.Param("uuid")))
+		id, err := p.fleet.Find(c.Request().Context(), c.Param("uuid"))
+		var device fleet.View
+		if err == nil {
+			device, err = p.fleet.Device(c.Request().Context(), id)
 		}
-		device, err := p.fleet.Device(c.Request().Context(), id)
-		if errors.Is(err, fleet.ErrUnknownDevice) {
-			return p.problem(c, rootOf(c), fmt.Sprintf("No device %s is registered.", id))
+		if detail := missing(id, err); detail != "" {
+			return p.problem(c, rootOf(c), detail)
 		}
 		if err != nil {
 			return err

@@ -11,7 +11,6 @@ import (
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
@@ -30,9 +29,12 @@ type series struct {
 }
 
 func (p *Page) chart(c echo.Context) error {
-	id, err := uuid.Parse(c.Param("uuid"))
-	if err != nil {
+	id, err := p.fleet.Find(c.Request().Context(), c.Param("uuid"))
+	if missing(id, err) != "" {
 		return echo.ErrNotFound
+	}
+	if err != nil {
+		return err
 	}
 	counted, step, err := p.fleet.Stats(c.Request().Context(), id, p.now().Add(-chartSpan), 0)
 	if errors.Is(err, fleet.ErrUnknownDevice) {

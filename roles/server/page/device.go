@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,6 +37,7 @@ func (p *Page) device(c echo.Context, device fleet.View) error {
 	data := struct {
 		common
 		ID       uuid.UUID
+		Name     string
 		State    string
 		Silent   bool
 		Cloned   bool
@@ -50,7 +52,7 @@ func (p *Page) device(c echo.Context, device fleet.View) error {
 		Changes  []change
 		Offers   []offer
 	}{
-		common: p.common(c, id.String(), ""), ID: id, State: device.State.String(), Silent: device.Silent, Cloned: device.Cloned,
+		common: p.common(c, cmp.Or(device.Name, id.String()), ""), ID: id, Name: device.Name, State: device.State.String(), Silent: device.Silent, Cloned: device.Cloned,
 		Why: why(device), Labels: roster.Labels(device.Labels), Config: arrange(values, whole), TooMuch: tooMuch, JSON: whole,
 		ChartURL: "chart/", StatsURL: whole + "stats/", Facts: facts(device),
 		Offers: offers(c, device),
@@ -60,7 +62,7 @@ func (p *Page) device(c echo.Context, device fleet.View) error {
 		if err != nil {
 			return err
 		}
-		changes, err := changesOf(entries)
+		changes, err := p.changesOf(ctx, entries)
 		if err != nil {
 			return err
 		}
@@ -80,6 +82,27 @@ func layersOf(device fleet.View) (list []fleet.LayerName) {
 	}
 	return append(list, own)
 }
+
+// missing says why a path names no device: Find or Device has returned the error. It returns "" for other errors.
+func missing(id uuid.UUID, err error) string {
+	var word *fleet.UnknownWordError
+	var several *fleet.AmbiguousError
+	var wrong *fleet.NameError
+	switch {
+	case errors.As(err, &word):
+		return upper(word.Error()) + "."
+	case errors.As(err, &several):
+		return upper(several.Error()) + "."
+	case errors.As(err, &wrong):
+		return "The address " + wrong.Error() + "."
+	case errors.Is(err, fleet.ErrUnknownDevice):
+		return fmt.Sprintf("No device %s is registered.", id)
+	}
+	return ""
+}
+
+// upper returns a text as a sentence begins.
+func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // why explains the device's state in a sentence.
 func why(device fleet.View) string {

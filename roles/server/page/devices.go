@@ -59,7 +59,7 @@ type choice struct {
 
 // A row is a device in the list.
 type row struct {
-	ID, URL          string
+	ID, Name, URL    string
 	State            string
 	Silent, Cloned   bool
 	Note             *note
@@ -73,7 +73,7 @@ type row struct {
 type filter struct {
 	Selector string // of labels, such as "site=berlin,stage!=test"
 	State    string // one of states
-	Text     string // in UUID, address, architecture or labels
+	Text     string // in UUID, name, address, architecture or labels
 	Sort     string // a column, with "-" before it for the reverse order; "" is the worst state first
 	Cause    string // of a refusal or a failure, from the overview
 	After    string // cursor of a page
@@ -239,7 +239,7 @@ const foldFrom, foldTo = 10, 6
 
 func rowOf(device *roster.Row) row {
 	r := row{
-		ID: device.ID.String(), URL: device.ID.String() + "/", State: device.State.String(),
+		ID: device.ID.String(), Name: device.Name, URL: device.ID.String() + "/", State: device.State.String(),
 		Silent: device.Silent, Cloned: device.Cloned, Note: noteOf(device.Reason), Labels: roster.Labels(device.Labels),
 		Desired: device.Target, Running: device.Running, Seen: at(device.LastSeen), Address: device.Address, Arch: device.Arch,
 	}

@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/roster"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
@@ -24,6 +26,7 @@ const perHistory = 50
 type change struct {
 	Revision        int64
 	Layer, Selector string
+	Device          string // the name that the layer's device has now
 	Author          string
 	At              time.Time
 	Lines           []line
@@ -45,7 +48,7 @@ func (p *Page) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	changes, err := changesOf(entries)
+	changes, err := p.changesOf(c.Request().Context(), entries)
 	if err != nil {
 		return err
 	}
@@ -66,15 +69,23 @@ func (p *Page) history(c echo.Context) error {
 	return render(c, http.StatusOK, "history", data)
 }
 
-func changesOf(entries []fleet.Entry) ([]change, error) {
-	var list []change
+func (p *Page) changesOf(ctx context.Context, entries []fleet.Entry) ([]change, error) {
+	var devices []uuid.UUID
 	for _, entry := range entries {
+		devices = append(devices, entry.Layer.Device())
+	}
+	names, err := p.fleet.NamesOf(ctx, devices)
+	if err != nil {
+		return nil, err
+	}
+	var list []change
+	for i, entry := range entries {
 		lines, err := lines(entry)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, change{
-			Revision: entry.Revision, Layer: string(entry.Layer), Selector: entry.Selector.String(), Author: entry.By, At: entry.At,
+			Revision: entry.Revision, Layer: string(entry.Layer), Device: names[devices[i]], Selector: entry.Selector.String(), Author: entry.By, At: entry.At,
 			Lines: lines,
 		})
 	}
@@ -93,6 +104,9 @@ func lines(entry fleet.Entry) ([]line, error) {
 	}
 	if entry.Action == fleet.Relabeled {
 		list = append(list, line{"changed", "labels: " + cmp.Or(strings.Join(roster.Labels(entry.Labels), ", "), "none")})
+	}
+	if entry.Action == fleet.Renamed {
+		list = append(list, line{"changed", "name: " + cmp.Or(entry.Name, "none")})
 	}
 	before, err := valuesOf(entry.Before)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
@@ -51,9 +50,12 @@ func rightFor(name fleet.LayerName) access.Right {
 // ofLayer returns the handler of a page about the layer in the path. A layer that does not exist has revision 0.
 func (p *Page) ofLayer(handle func(echo.Context, fleet.Layer) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		name, err := layerOf(c)
+		name, wrong, err := p.layerOf(c)
+		if wrong != "" {
+			return p.problem(c, rootOf(c), wrong)
+		}
 		if err != nil {
-			return p.problem(c, rootOf(c), "There is no such layer: "+err.Error()+".")
+			return err
 		}
 		layer, err := p.present(c, name)
 		if err != nil {
@@ -72,18 +74,19 @@ func (p *Page) present(c echo.Context, name fleet.LayerName) (fleet.Layer, error
 	return layer, err
 }
 
-func layerOf(c echo.Context) (fleet.LayerName, error) {
-	if name := c.Param("name"); name != "" {
-		return fleet.LabelLayer(name)
+// layerOf returns the name of the layer in the path, or what is wrong with the path.
+func (p *Page) layerOf(c echo.Context) (name fleet.LayerName, wrong string, err error) {
+	if given := c.Param("name"); given != "" {
+		if name, err = fleet.LabelLayer(given); err != nil {
+			return "", "There is no such layer: " + err.Error() + ".", nil
+		}
+		return name, "", nil
 	}
 	if text := c.Param("uuid"); text != "" {
-		id, err := uuid.Parse(text)
-		if err != nil {
-			return "", fmt.Errorf("%q is no UUID", text)
-		}
-		return fleet.DeviceLayer(id), nil
+		id, err := p.fleet.Find(c.Request().Context(), text)
+		return fleet.DeviceLayer(id), missing(id, err), err
 	}
-	return fleet.Everyone, nil
+	return fleet.Everyone, "", nil
 }
 
 // A layerRow is a layer in the list.
@@ -165,7 +168,7 @@ func (p *Page) showLayer(c echo.Context, layer fleet.Layer) error {
 	if err != nil {
 		return err
 	}
-	changes, err := changesOf(entries)
+	changes, err := p.changesOf(c.Request().Context(), entries)
 	if err != nil {
 		return err
 	}

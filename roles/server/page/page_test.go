@@ -185,7 +185,7 @@ func TestPages(t *testing.T) {
 			"control-telemetry.sample-rate: 4 → &#34;often&#34;", "− control-telemetry.old = 1", "&#43; control-tunnel.peers = null",
 		}},
 		{"unknown device", "/page/devices/" + uuid.Nil.String() + "/", 404, []string{"No device " + uuid.Nil.String() + " is registered."}},
-		{"no UUID", "/page/devices/<b>/", 404, []string{"&#34;&lt;b&gt;&#34; is no UUID."}},
+		{"no UUID", "/page/devices/<b>/", 404, []string{"must be the ID of a device, the beginning of one, or a device&#39;s name, not &#34;&lt;b&gt;&#34;."}},
 		{"history", "/page/history/", 200, []string{`id="revision-5"`, `id="revision-1"`, "bob", "<code>site=berlin</code>"}},
 		{"older history", "/page/history/?before=5", 200, []string{`id="revision-1"`}},
 		{"history of nowhere", "/page/history/?before=x", 404, []string{"no page before &#34;x&#34;"}},

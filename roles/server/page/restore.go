@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,6 +33,9 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 	case entry.Action == fleet.Relabeled:
 		data.Says = []string{fmt.Sprintf("The device %s gets the labels that it had after revision %d, under a new revision:", entry.Layer.Device(), revision)}
 		data.Says = append(data.Says, labelList(entry.Labels)...)
+	case entry.Action == fleet.Renamed:
+		data.Says = []string{fmt.Sprintf("The device %s gets the name that it had after revision %d, under a new revision: %s.", entry.Layer.Device(),
+			revision, cmp.Or(entry.Name, "none"))}
 	case entry.After == nil:
 		data.Says = []string{fmt.Sprintf("The layer %s is removed, as revision %d had removed it.", entry.Layer, revision)}
 	default:
@@ -41,7 +45,7 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 		data.Refused = notAllowed
 		return data, revision, false, nil
 	}
-	if entry.Action == fleet.Relabeled {
+	if entry.Action == fleet.Relabeled || entry.Action == fleet.Renamed {
 		return data, revision, false, nil
 	}
 	preview, err := p.fleet.DryRestore(c.Request().Context(), revision, mostPlanned)

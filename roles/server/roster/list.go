@@ -10,7 +10,7 @@ import (
 // A Query selects devices. The zero value selects all, the worst state first.
 type Query struct {
 	Selector fleet.Selector
-	Match    func(fleet.Device) bool // by ID, Identity and Labels; nil: all
+	Match    func(fleet.Device) bool // by ID, Name, Identity and Labels; nil: all
 	State    fleet.State             // StateUnknown: any
 	Silent   bool                    // only those
 	Cloned   bool                    // only those
@@ -98,7 +98,7 @@ func (r *Roll) List(query Query) (List, error) {
 // concerns returns whether the query selects a device of some state.
 func (q Query) concerns(row *Row) bool {
 	return q.Selector.Matches(row.Labels) && (q.Match == nil || q.Match(fleet.Device{
-		ID: row.ID, Identity: fleet.Identity{IPAddress: row.Address, Arch: row.Arch}, Labels: row.Labels,
+		ID: row.ID, Name: row.Name, Identity: fleet.Identity{IPAddress: row.Address, Arch: row.Arch}, Labels: row.Labels,
 	}))
 }
 

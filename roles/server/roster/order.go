@@ -94,7 +94,10 @@ func (o Order) place(row *Row) place {
 	case ByState:
 		at.number = row.rank()
 	case ByDevice:
-		at.text = row.ID.String()
+		at.text = row.ID.String() // those without a name come last
+		if row.Name != "" {
+			at.text = "!" + row.Name
+		}
 	case ByLabels:
 		at.text = strings.Join(Labels(row.Labels), " ")
 	case ByReported:

@@ -27,7 +27,8 @@ const (
 // A Row is a device in a list.
 type Row struct {
 	ID              uuid.UUID
-	Registered      int64 // seconds since 1970
+	Name            string // "" for none
+	Registered      int64  // seconds since 1970
 	Address, Arch   string
 	Labels          fleet.Labels
 	State           fleet.State
@@ -132,7 +133,7 @@ func rowOf(view fleet.View, arches map[string]string) Row {
 		arches[arch] = arch
 	}
 	row := Row{
-		ID: view.ID, Registered: view.Registered.Unix(), Address: view.IPAddress, State: view.State, Silent: view.Silent,
+		ID: view.ID, Name: view.Name, Registered: view.Registered.Unix(), Address: view.IPAddress, State: view.State, Silent: view.Silent,
 		Cloned: view.Cloned,
 		Target: view.Target.Revision, Running: view.Running.Revision,
 		Arch: arch, Labels: view.Labels,

@@ -23,6 +23,7 @@ func Device(view fleet.View) serverapi.Device {
 		IPAddress:  view.IPAddress,
 		Arch:       view.Arch,
 		KeyID:      view.KeyID,
+		Name:       view.Name,
 		Labels:     view.Labels,
 		Status:     view.Status.String(),
 		State:      view.State.String(),
@@ -152,7 +153,7 @@ func Entry(entry fleet.Entry) (serverapi.HistoryEntry, error) {
 	shape := serverapi.HistoryEntry{
 		Revision: entry.Revision, At: seconds(entry.At), Author: entry.By, Layer: string(entry.Layer),
 		Action: action(entry.Action), Restores: entry.Restores, Selector: entry.Selector.String(), Priority: entry.Priority,
-		Labels: entry.Labels,
+		Labels: entry.Labels, Name: entry.Name,
 	}
 	if entry.Action == fleet.Relabeled && shape.Labels == nil {
 		shape.Labels = map[string]string{}
@@ -194,6 +195,8 @@ func action(action fleet.Action) string {
 		return "set"
 	case fleet.Removed:
 		return "removed"
+	case fleet.Renamed:
+		return "name"
 	}
 	return "labels"
 }

@@ -225,6 +225,67 @@ func changed(id uuid.UUID) []fleet.Notice {
 	return []fleet.Notice{{Kind: fleet.DevicesChanged, Devices: []uuid.UUID{id}}}
 }
 
+// SetName is as of fleet.Store.
+func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet.Authorship) (revision int64, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
+		last, err := lock(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		var row int64
+		var present string
+		var taken bool
+		err = tx.QueryRow(ctx, `SELECT id, coalesce(name, ''), EXISTS (SELECT 1 FROM devices WHERE name = $2)
+			FROM devices WHERE uuid = $1 FOR UPDATE`, id, name).Scan(&row, &present, &taken)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return nil, fleet.ErrUnknownDevice
+		case err != nil:
+			return nil, err
+		case present == name:
+			revision = 0
+			return nil, nil
+		case taken: // nobody else renames devices as long as the counter is locked
+			return nil, fleet.ErrNameTaken
+		}
+		revision = last + 1
+		var batch pgx.Batch
+		draw(&batch, revision)
+		batch.Queue("UPDATE devices SET name = $2 WHERE id = $1", row, rows.NullIfEmpty(name))
+		remember(&batch, fleet.Entry{Revision: revision, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Renamed, Name: name})
+		return changed(id), tx.SendBatch(ctx, &batch).Close()
+	})
+	if err != nil {
+		return 0, err
+	}
+	return revision, nil
+}
+
+// Named is as of fleet.Store.
+func (s *Store) Named(ctx context.Context, name string) (id uuid.UUID, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		err := s.pool().QueryRow(ctx, "SELECT uuid FROM devices WHERE name = $1", name).Scan(&id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			err = fleet.ErrUnknownDevice
+		}
+		return err
+	})
+	return id, err
+}
+
+// IDs is as of fleet.Store.
+func (s *Store) IDs(ctx context.Context, first, last uuid.UUID, limit int) (list []uuid.UUID, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		found, err := s.pool().Query(ctx, "SELECT uuid FROM devices WHERE uuid BETWEEN $1 AND $2 ORDER BY uuid LIMIT $3", first, last, limit)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(found, pgx.RowTo[uuid.UUID])
+		return err
+	})
+	return list, err
+}
+
 // SetStatus is as of fleet.Store.
 func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {

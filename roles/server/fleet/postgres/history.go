@@ -12,7 +12,7 @@ import (
 
 // remember adds to a batch what writes an entry of the history.
 func remember(batch *pgx.Batch, entry fleet.Entry) {
-	batch.Queue("INSERT INTO history ("+rows.EntryColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	batch.Queue("INSERT INTO history ("+rows.EntryColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
 		rows.EntryValues(entry)...)
 }
 
@@ -59,11 +59,14 @@ func (s *Store) listEntries(
 	return s.entries(ctx, query+" AND layer = $3 ORDER BY revision DESC LIMIT $2", below, limit, string(layer))
 }
 
+// ofLayers are the actions that change a layer.
+var ofLayers = []int16{int16(fleet.Set), int16(fleet.Removed)}
+
 // LastChange is as of fleet.Store.
 func (s *Store) LastChange(ctx context.Context) (revision int64, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
-		return s.pool().QueryRow(ctx, "SELECT coalesce((SELECT revision FROM history WHERE action <> $1 ORDER BY revision DESC LIMIT 1), 0)",
-			int16(fleet.Relabeled)).Scan(&revision)
+		return s.pool().QueryRow(ctx, "SELECT coalesce((SELECT revision FROM history WHERE action = ANY($1) ORDER BY revision DESC LIMIT 1), 0)",
+			ofLayers).Scan(&revision)
 	})
 	return revision, err
 }
@@ -76,8 +79,8 @@ func (s *Store) Entry(ctx context.Context, revision int64) (fleet.Entry, error) 
 // LayerAt is as of fleet.Store.
 func (s *Store) LayerAt(ctx context.Context, name fleet.LayerName, revision int64) (fleet.Entry, error) {
 	return only(s.entries(ctx, "SELECT "+rows.EntryColumns+` FROM history
-		WHERE layer = $1 AND revision <= $2 AND action <> $3 ORDER BY revision DESC LIMIT 1`,
-		string(name), revision, int16(fleet.Relabeled)))
+		WHERE layer = $1 AND revision <= $2 AND action = ANY($3) ORDER BY revision DESC LIMIT 1`,
+		string(name), revision, ofLayers))
 }
 
 func only(list []fleet.Entry, err error) (fleet.Entry, error) {

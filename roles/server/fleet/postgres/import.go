@@ -142,7 +142,7 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 			count   *int64
 		}{
 			{"devices", []string{"id", "uuid", "registered", "ip_address", "public_key_rsa", "arch", "key_digest", "key_id",
-				"status", "labels", "own_revision"}, devices, &i.done.Devices},
+				"status", "labels", "own_revision", "name"}, devices, &i.done.Devices},
 			{"reports", []string{"device", "config", "sequence", "running_revision", "running_hash", "attempted_revision",
 				"attempted_outcome", "attempted_path", "attempted_reason", "attempted_at", "at", "instance"}, reports, &i.done.Reports},
 			{"standings", []string{"device", "last_seen", "state", "verdict_revision", "says", "twins", "alone"}, standings, new(int64)},
@@ -179,7 +179,7 @@ func (i *importer) device(number int64, device fleet.Device) []any {
 	}
 	i.keys[string(digest)], i.keys[device.KeyID] = true, true
 	return []any{number, device.ID, rows.Seconds(device.Registered), rows.Text(device.IPAddress), rows.Text(device.PublicKeyRSA),
-		rows.Text(device.Arch), digest, keyID, int16(device.Status), device.Labels.String(), device.OwnRevision}
+		rows.Text(device.Arch), digest, keyID, int16(device.Status), device.Labels.String(), device.OwnRevision, rows.NullIfEmpty(device.Name)}
 }
 
 var layerNames = append(names(rows.LayerColumns), "device")

@@ -190,7 +190,10 @@ CREATE TABLE signatures (
 	revision  bigint NOT NULL,
 	author    bytea NOT NULL,
 	at        bigint NOT NULL
-);`}}
+);`}, {statements: `
+-- Names of devices; NULL for none. In the history '' is none.
+ALTER TABLE devices ADD COLUMN name text UNIQUE;
+ALTER TABLE history ADD COLUMN name text NOT NULL DEFAULT '';`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

@@ -19,7 +19,7 @@ const (
 	ConfigColumns = deviceColumns + ", '', r.config"
 
 	deviceColumns = `d.id, d.uuid, d.registered, d.ip_address, d.arch, coalesce(d.key_id, ''), status, labels, own_revision,
-		r.sequence, r.instance, r.running_revision, r.running_hash, r.attempted_revision, r.attempted_outcome,
+		coalesce(d.name, ''),		r.sequence, r.instance, r.running_revision, r.running_hash, r.attempted_revision, r.attempted_outcome,
 		r.attempted_path, r.attempted_reason, r.attempted_at, r.at, s.state, s.verdict_revision, s.last_seen, s.twins,
 		s.alone, o.config, o.revision, o.author, o.at`
 
@@ -36,7 +36,7 @@ type Device struct {
 	uuid                                          uuid.UUID
 	registered, ownRevision                       int64
 	address, key, arch                            Text
-	keyID, labels                                 string
+	keyID, labels, name                           string
 	status, outcome, state                        int16
 	config                                        []byte
 	sequence, running, attempted, attemptedAt, at int64
@@ -50,7 +50,7 @@ type Device struct {
 
 // Into returns what the columns are scanned into.
 func (r *Device) Into() []any {
-	return []any{&r.ID, &r.uuid, &r.registered, &r.address, &r.arch, &r.keyID, &r.status, &r.labels, &r.ownRevision,
+	return []any{&r.ID, &r.uuid, &r.registered, &r.address, &r.arch, &r.keyID, &r.status, &r.labels, &r.ownRevision, &r.name,
 		&r.sequence, &r.instance, &r.running, &r.hash, &r.attempted, &r.outcome, &r.path, &r.reason, &r.attemptedAt, &r.at,
 		&r.state, &r.verdict, &r.lastSeen, &r.twins, &r.alone, &r.own, &r.ownChanged, &r.ownAuthor, &r.ownTime,
 		&r.key, &r.config}
@@ -73,6 +73,7 @@ func (r *Device) Device() (fleet.Device, error) {
 		KeyID:       r.keyID,
 		Status:      fleet.Status(r.status),
 		Labels:      labels,
+		Name:        r.name,
 		OwnRevision: r.ownRevision,
 		Report: fleet.Report{
 			Config:   config,

@@ -4,7 +4,7 @@
 //
 //	table      columns                                                       what differs, and why
 //	devices    id uuid registered ip_address public_key_rsa arch key_digest   -
-//	           key_id
+//	           key_id name
 //	           status labels own_revision                                    in PostgreSQL; the embedded store has them in
 //	                                                                         standings: it counts by reading all of that
 //	                                                                         table, where PostgreSQL rewrites a whole row
@@ -22,7 +22,7 @@
 //	layers                                                                   its device, without an index
 //	concerns   selector revision                                             -
 //	history    revision author at layer action restores selector priority    -
-//	           before after labels
+//	           before after labels name
 //	stats      device at text                                                -
 //	tokens     id name purpose digest read_only created expires revoked      -
 //	           last_used device_limit used
@@ -101,7 +101,7 @@ func Digest(publicKey string) []byte {
 // Refusal tells whether an error is a refusal of the rules, rather than trouble with the store.
 func Refusal(err error) bool {
 	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry,
-		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrExists, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
+		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrExists, fleet.ErrNameTaken, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
 		access.ErrUnknownToken, access.ErrTokenSpent} {
 		if errors.Is(err, refusal) {
 			return true

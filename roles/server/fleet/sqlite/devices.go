@@ -232,6 +232,73 @@ func (s *Store) SetLabels(
 	return drawn, nil
 }
 
+// SetName implements fleet.Store.
+func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet.Authorship) (revision int64, err error) {
+	var drawn int64
+	err = s.change(ctx, "keep a device's name in", ofDevice(id), func(conn *sql.Conn) error {
+		ctx := context.WithoutCancel(ctx)
+		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
+		switch {
+		case err != nil:
+			return unknown(err)
+		case device.Name == name:
+			return nil
+		}
+		var others int
+		if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM devices WHERE name = ?", name).Scan(&others); err != nil {
+			return err
+		}
+		if others > 0 {
+			return fleet.ErrNameTaken
+		}
+		if drawn, err = nextRevision(ctx, conn); err != nil {
+			return err
+		}
+		err = record(ctx, conn, fleet.Entry{Revision: drawn, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Renamed, Name: name})
+		if err != nil {
+			return err
+		}
+		_, err = conn.ExecContext(ctx, "UPDATE devices SET name = ? WHERE id = ?", rows.NullIfEmpty(name), row)
+		return err
+	}, func() []fleet.Notice {
+		if drawn == 0 {
+			return nil
+		}
+		return changed(id)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return drawn, nil
+}
+
+// Named implements fleet.Store.
+func (s *Store) Named(ctx context.Context, name string) (id uuid.UUID, err error) {
+	if err := s.use(ctx); err != nil {
+		return uuid.Nil, err
+	}
+	defer s.mu.RUnlock()
+	return id, s.fail("find a device in", unknown(s.named.QueryRowContext(ctx, name).Scan(&id)))
+}
+
+// IDs implements fleet.Store.
+func (s *Store) IDs(ctx context.Context, first, last uuid.UUID, limit int) (list []uuid.UUID, err error) {
+	if err := s.use(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+	err = s.each(ctx, s.ids, []any{first[:], last[:], limit}, func(row *sql.Rows) error {
+		var id uuid.UUID
+		err := row.Scan(&id)
+		list = append(list, id)
+		return err
+	})
+	if err != nil {
+		return nil, s.fail("find devices in", err)
+	}
+	return list, nil
+}
+
 // SetStatus implements fleet.Store.
 func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
 	return s.change(ctx, "keep a device's status in", ofDevice(id), func(conn *sql.Conn) error {

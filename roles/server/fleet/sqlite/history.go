@@ -22,7 +22,7 @@ func nextRevision(ctx context.Context, conn *sql.Conn) (revision int64, err erro
 
 // record writes an entry. Only the writer calls it.
 func record(ctx context.Context, conn *sql.Conn, entry fleet.Entry) error {
-	_, err := conn.ExecContext(ctx, "INSERT INTO history ("+rows.EntryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	_, err := conn.ExecContext(ctx, "INSERT INTO history ("+rows.EntryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		rows.EntryValues(entry)...)
 	return err
 }

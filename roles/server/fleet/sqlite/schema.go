@@ -183,6 +183,10 @@ var migrations = [...]migration{
 		author    TEXT NOT NULL,
 		at        INTEGER NOT NULL
 	) STRICT`},
+	// Names of devices; NULL for none. In the history "" is none.
+	{statements: `ALTER TABLE devices ADD COLUMN name TEXT;
+	CREATE UNIQUE INDEX devices_by_name ON devices (name) WHERE name IS NOT NULL;
+	ALTER TABLE history ADD COLUMN name TEXT NOT NULL DEFAULT ''`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -46,7 +46,7 @@ type Store struct {
 	recentLayers  recent[fleet.LayerName, fleet.Layer] // of many devices; of revision 0 where there is none
 
 	// What reads.
-	device, byKeyID, devices, mute, configs, number, count, stats, samples, labelSets, standings, layers, concerns, layer, deviceLayers,
+	device, byKeyID, devices, mute, configs, number, named, ids, count, stats, samples, labelSets, standings, layers, concerns, layer, deviceLayers,
 	history, historyOf, entries, entriesOf, lastChange, entry, layerAt, secrets *sql.Stmt
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
@@ -153,6 +153,8 @@ func (s *Store) statements() []query {
 		{&s.configs, withConfigs + orderDevices},
 		{&s.mute, someDevices + " AND " + rows.IsMute + orderDevices},
 		{&s.number, "SELECT id FROM devices WHERE uuid = ?"},
+		{&s.named, "SELECT uuid FROM devices WHERE name = ?"},
+		{&s.ids, "SELECT uuid FROM devices WHERE uuid BETWEEN ? AND ? ORDER BY uuid LIMIT ?"},
 		{&s.count, "SELECT count(*) FROM devices"},
 		{&s.stats, "SELECT at, text FROM stats WHERE device = ? AND at >= ? ORDER BY at"},
 		{&s.samples, "SELECT at, text FROM samples WHERE at >= ? ORDER BY at"},
@@ -169,9 +171,9 @@ func (s *Store) statements() []query {
 		{&s.historyOf, selectBrief + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.entries, selectEntry + " WHERE revision < ? ORDER BY revision DESC LIMIT ?"},
 		{&s.entriesOf, selectEntry + " WHERE layer = ? AND revision < ? ORDER BY revision DESC LIMIT ?"},
-		{&s.lastChange, "SELECT revision FROM history WHERE action <> 3 ORDER BY revision DESC LIMIT 1"},
+		{&s.lastChange, "SELECT revision FROM history WHERE action IN (1, 2) ORDER BY revision DESC LIMIT 1"},
 		{&s.entry, selectEntry + " WHERE revision = ?"},
-		{&s.layerAt, selectEntry + " WHERE layer = ? AND revision <= ? AND action <> 3 ORDER BY revision DESC LIMIT 1"},
+		{&s.layerAt, selectEntry + " WHERE layer = ? AND revision <= ? AND action IN (1, 2) ORDER BY revision DESC LIMIT 1"},
 	}
 }
 

@@ -39,6 +39,9 @@ func tellsChanges(t *testing.T, store fleet.Store) {
 	_, err = store.SetLabels(t.Context(), device.ID, nil, fleet.Labels{"a": "b"}, by("ann", 1))
 	ok(t, err)
 	expect(t, told, about(fleet.DevicesChanged))
+	_, err = store.SetName(t.Context(), device.ID, "lobby", by("ann", 1))
+	ok(t, err)
+	expect(t, told, about(fleet.DevicesChanged))
 	ok(t, store.SetStatus(t.Context(), device.ID, fleet.Revoked))
 	expect(t, told, about(fleet.DevicesChanged))
 	ok(t, store.SetAlone(t.Context(), device.ID, registered))
@@ -77,7 +80,9 @@ func unknownDevice(t *testing.T, store fleet.Store) {
 	_, reportErr := store.Report(ctx, stranger, fleet.Report{At: registered})
 	_, labelsErr := store.SetLabels(ctx, stranger, nil, fleet.Labels{"a": ""}, by("ann", 1))
 	_, statsErr := store.Stats(ctx, stranger, registered)
-	for _, err := range []error{deviceErr, reportErr, labelsErr, statsErr,
+	_, nameErr := store.SetName(ctx, stranger, "x", by("ann", 1))
+	_, namedErr := store.Named(ctx, "x")
+	for _, err := range []error{deviceErr, reportErr, labelsErr, statsErr, nameErr, namedErr,
 		store.SetStatus(ctx, stranger, fleet.Revoked), store.SetKey(ctx, stranger, "", "PEM", "key"),
 		store.SetAlone(ctx, stranger, registered), store.Remove(ctx, stranger, by("ann", 1))} {
 		is(t, err, fleet.ErrUnknownDevice)
@@ -120,6 +125,9 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	_, errs["LastChange"] = store.LastChange(ctx)
 	_, errs["Report"] = store.Report(ctx, known.ID, fleet.Report{Config: Config(t, `{"x":1}`), At: registered})
 	_, errs["SetLabels"] = store.SetLabels(ctx, known.ID, known.Labels, fleet.Labels{"x": ""}, by("ann", 1))
+	_, errs["SetName"] = store.SetName(ctx, known.ID, "x", by("ann", 1))
+	_, errs["Named"] = store.Named(ctx, "x")
+	_, errs["IDs"] = store.IDs(ctx, known.ID, known.ID, 1)
 	_, errs["Count"] = store.Count(ctx)
 	_, errs["Standings"] = store.Standings(ctx, registered, time.Minute)
 	_, errs["Stats"] = store.Stats(ctx, known.ID, registered)

@@ -4,7 +4,7 @@ import "strings"
 
 // pathOrder is the order in which readers meet the operations: what an operator looks at and sets, what has been, the
 // server, and at last what devices call by themselves.
-var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/target/", "/devices/{uuid}/labels/",
+var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/target/", "/devices/{uuid}/labels/", "/devices/{uuid}/name/",
 	"/devices/{uuid}/stats/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/cloned/", "/revoked-keys/",
 	"/revoked-keys/{key}/", "/state/{uuid}/",
 	"/targets/", "/targets/everyone/", "/targets/labels/{name}/", "/targets/devices/{uuid}/", "/target-config/", "/schema/",
@@ -17,7 +17,7 @@ var methodOrder = []string{"get", "put", "post", "patch", "delete"}
 var tags = []object{
 	{"name": "devices", "description": "The devices, their states and reports"},
 	{"name": "target", "description": "The configuration for devices, in layers"},
-	{"name": "history", "description": "Changes of targets and labels, and how to restore them"},
+	{"name": "history", "description": "Changes of targets, labels and names, and how to restore them"},
 	{"name": "server", "description": "The fleet as a whole, and the server itself"},
 	{"name": "device", "description": "Requests of devices, signed with their keys"},
 }

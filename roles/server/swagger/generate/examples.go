@@ -8,7 +8,7 @@ import (
 const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
 
 // requests lists the schemas of bodies, which may have no other members.
-var requests = []string{"RegisterRequest", "PollRequest", "Report", "Running", "Attempted", "Document", "LayerRequest", "SecretRequest"}
+var requests = []string{"RegisterRequest", "PollRequest", "Report", "Running", "Attempted", "Document", "LayerRequest", "SecretRequest", "NameRequest"}
 
 // parameters are what "Try it out" begins with, by name.
 var parameters = map[string]any{
@@ -38,6 +38,7 @@ var examples = map[string]object{
 	"LayerRequest":  {"config": exampleConfig(4)},
 	"SecretRequest": {"value": "correct horse battery staple"},
 	"LabelsPatch":   {"site": "berlin", "stage": nil},
+	"NameRequest":   {"name": "lobby"},
 	"State": {"registered": 1719407517, "ip-address": "192.0.2.7", "public-key-rsa": exampleKey, "arch": "amd64",
 		"config": exampleConfig(2)},
 }
