@@ -112,6 +112,8 @@ echo 'echo in $SNAP_NAME' | ASPECTS_SOCKET=./snapd.socket \`, want: "in proxy-cu
 	{text: "aspects-poc fleet device 3f2a", as: anID, want: "control-telemetry.sample-rate"},
 	{text: "aspects-poc fleet why 3f2a control-telemetry.sample-rate", as: anID, want: "everyone"},
 	{text: "aspects-poc fleet label 3f2a site=berlin stage!", as: anID, want: "site=berlin"},
+	{text: "aspects-poc fleet rename 3f2a lobby", as: anID, want: ": lobby"},
+	{text: "aspects-poc fleet rename lobby --remove", want: ": no name"},
 	{text: "aspects-poc fleet revoke 3f2a", as: anID, want: "revoked"},
 	{text: "aspects-poc fleet approve 3f2a", as: anID, want: "site=berlin"},
 	{text: "aspects-poc fleet targets", want: "everyone"},

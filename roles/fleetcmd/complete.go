@@ -81,14 +81,18 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 	return list
 }
 
-// deviceWords returns the IDs that begin with what is typed, after a prefix.
+// deviceWords returns the names and IDs that begin with what is typed, after a prefix.
 func deviceWords(ctx context.Context, client *operator.Client, prefix, typed string) (list []roles.Candidate) {
 	for device, err := range client.Devices(ctx, operator.Filter{Text: typed, Page: mostCandidates}) {
 		if err != nil {
 			return list
 		}
-		if strings.HasPrefix(device.UUID.String(), typed) {
-			list = append(list, roles.Candidate{Word: prefix + device.UUID.String(), About: stateOf(device).text + " " + labelsOf(device.Labels)})
+		about := stateOf(device).text + " " + labelsOf(device.Labels)
+		switch {
+		case device.Name != "" && strings.HasPrefix(device.Name, typed):
+			list = append(list, roles.Candidate{Word: prefix + device.Name, About: about})
+		case strings.HasPrefix(device.UUID.String(), typed):
+			list = append(list, roles.Candidate{Word: prefix + device.UUID.String(), About: strings.TrimPrefix(device.Name+" "+about, " ")})
 		}
 		if len(list) == mostCandidates {
 			break

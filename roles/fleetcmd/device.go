@@ -112,7 +112,7 @@ type deviceShape struct {
 	Device  serverapi.Device         `json:"device"`
 	Target  serverapi.DeviceTarget   `json:"target"`
 	Values  []value                  `json:"values"`
-	History []serverapi.HistoryEntry `json:"history"` // of the device's own layer and labels, newest first
+	History []serverapi.HistoryEntry `json:"history"` // of the device's own layer, labels and name, newest first
 }
 
 // shownHistory is the number of entries that device shows.
@@ -122,7 +122,7 @@ func device(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "device", Usage: "show a device: what it should run beside what it reports", ArgsUsage: "ID",
 		Description: "Shows a device: its state and the reason, its labels, each value of its target beside the reported " +
-			"one, and the last changes of its labels and its own layer.",
+			"one, and the last changes of its labels, its name and its own layer.",
 		UsageText: "aspects-poc fleet device 3f2a",
 	}, 1, 1, func(s *session, args []string) error {
 		id, err := s.device(args[0])
@@ -150,6 +150,9 @@ func device(env *roles.Env) *cli.Command {
 func (s *session) printDevice(shape deviceShape) error {
 	d, out := shape.Device, s.out
 	out.line("%s", d.UUID)
+	if d.Name != "" {
+		out.fact("Name", word{text: d.Name, tone: bold})
+	}
 	out.fact("State", stateOf(d))
 	if d.State != serverapi.StateInSync && d.Attempted != nil && d.Attempted.Reason != "" {
 		out.fact("Reason", word{text: reason(d.Attempted), tone: bad})
@@ -302,7 +305,7 @@ func (s *session) attribute(list []value) error {
 			if err != nil {
 				return err
 			}
-			if entry.Action == "labels" {
+			if entry.Action == "labels" || entry.Action == "name" {
 				continue
 			}
 			diff, err := s.client.Diff(s, entry.Revision, nil)

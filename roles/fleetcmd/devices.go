@@ -1,6 +1,7 @@
 package fleetcmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -31,7 +32,7 @@ func selectorFlag() cli.Flag {
 func devices(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "devices", Usage: "list devices",
-		Description: "Lists devices in the order of their registration: the state, when the device was last seen, the " +
+		Description: "Lists devices in the order of their registration: the name, the state, when the device was last seen, the " +
 			"revision that it runs and the one that it should run, its labels. With -o wide also the whole ID, the " +
 			"address, and the reason of the last attempt. The list is printed while it comes.",
 		UsageText: "aspects-poc fleet devices -l site=berlin --state refused\n" +
@@ -42,7 +43,7 @@ func devices(env *roles.Env) *cli.Command {
 				strings.Join(states, ", ")},
 			&cli.BoolFlag{Name: "silent", Usage: "only devices that have not polled for three poll intervals; =false: only the others"},
 			&cli.BoolFlag{Name: "cloned", Usage: "only devices as which two machines report; =false: only the others"},
-			&cli.StringFlag{Name: "match", Aliases: []string{"q"}, Usage: "only devices with this `TEXT` in ID, address, architecture or a label"},
+			&cli.StringFlag{Name: "match", Aliases: []string{"q"}, Usage: "only devices with this `TEXT` in ID, name, address, architecture or a label"},
 			&cli.IntFlag{Name: "limit", Usage: "list this `NUMBER` of devices at most; 0: all"},
 		},
 	}, 0, 0, func(s *session, _ []string) error {
@@ -103,6 +104,7 @@ func deviceColumns(wide bool) []column[serverapi.Device] {
 			}
 			return word{text: short(d.UUID)}
 		}},
+		{head: "Name", cell: func(d serverapi.Device) word { return word{text: cmp.Or(d.Name, "-")} }},
 		{head: "State", cell: stateOf},
 		{head: "Seen", cell: func(d serverapi.Device) word { return word{text: age(d.LastSeen)} }},
 		{head: "Runs", cell: func(d serverapi.Device) word { return word{text: runs(d)} }},
@@ -217,7 +219,41 @@ func label(env *roles.Env) *cli.Command {
 			return err
 		}
 		return s.out.printOne(changed, id.String(), func() error {
-			s.out.line("%s: %s", short(id), labelsOf(changed.Labels))
+			s.out.line("%s: %s", called(changed), labelsOf(changed.Labels))
+			return nil
+		})
+	})
+}
+
+func rename(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "rename", Usage: "give a device a name, or take it away", ArgsUsage: "ID NAME",
+		Description: "Gives a device a name, which no other device has. The name then stands for the device wherever a command takes " +
+			"an ID. It has lower-case letters, digits, and ._- between them, and does not look like the beginning of an ID: one " +
+			"of its characters is a letter from g to z, a dot or an underscore. Each change is in the history, and restore " +
+			"undoes it. What a device calls itself is its label device.name, and no name until you give it.",
+		UsageText: "aspects-poc fleet rename 3f2a lobby\naspects-poc fleet rename lobby --remove",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "remove", Usage: "take the name away"}},
+	}, 1, 2, func(s *session, args []string) error {
+		name := ""
+		switch remove := s.c.Bool("remove"); {
+		case remove && len(args) > 1:
+			return roles.Usagef("unexpected argument %q: --remove takes the name away", args[1])
+		case !remove && len(args) < 2:
+			return roles.Usagef("rename wants ID NAME, or ID --remove")
+		case !remove:
+			name = args[1]
+		}
+		id, err := s.device(args[0])
+		if err != nil {
+			return err
+		}
+		changed, err := s.client.SetName(s, id, name)
+		if err != nil {
+			return err
+		}
+		return s.out.printOne(changed, id.String(), func() error {
+			s.out.line("%s: %s", short(id), cmp.Or(changed.Name, "no name"))
 			return nil
 		})
 	})

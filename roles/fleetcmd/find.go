@@ -1,68 +1,40 @@
 package fleetcmd
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"regexp"
+	"net/http"
 	"strings"
 
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
-	"aspects-poc/roles/serverapi/operator"
 
 	"github.com/google/uuid"
 )
 
-// beginning matches the beginning of a device's ID.
-var beginning = regexp.MustCompile(`^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$`)
-
-// mostNamed is the number of devices that a message about an ambiguous ID names.
-const mostNamed = 4
-
-// device returns the ID of the device that a word names: its ID, or a unique beginning of it.
+// device returns the ID of the device that a word names: its ID, a unique beginning of it, or its name. The server finds it.
 func (s *session) device(typed string) (uuid.UUID, error) {
-	given := strings.ToLower(typed)
-	if len(given) == 36 {
-		id, err := uuid.Parse(given)
-		if err != nil {
-			return uuid.Nil, roles.Usagef("%q is no ID of a device", typed)
-		}
+	if id, err := uuid.Parse(typed); err == nil && len(typed) == 36 {
 		return id, nil
 	}
-	if !beginning.MatchString(given) {
-		return uuid.Nil, roles.Usagef("%q is no ID of a device, nor the beginning of one: IDs are like "+
-			"ca155b32-2472-4650-afb0-c6f967328afe", typed)
+	if typed == "." || typed == ".." { // they would change the path
+		return uuid.Nil, roles.Usagef("%q is no device: want an ID, a beginning of one, or a name", typed)
 	}
-	var found []serverapi.Device
-	for device, err := range s.client.Devices(s, operator.Filter{Text: given}) {
-		if err != nil {
-			return uuid.Nil, err
-		}
-		if strings.HasPrefix(device.UUID.String(), given) {
-			if found = append(found, device); len(found) > mostNamed {
-				break
-			}
-		}
+	found, err := s.client.Find(s, typed)
+	var refused *serverapi.Error
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity:
+		return uuid.Nil, roles.Usagef("%q is no device: want an ID, a beginning of one, or a name, such as lobby or 3f2a", typed)
+	case isMissing(err):
+		return uuid.Nil, fmt.Errorf("%w; %s fleet devices lists them", err, roles.Program)
 	}
-	switch len(found) {
-	case 0:
-		return uuid.Nil, fmt.Errorf("no device has an ID that begins with %q; %s fleet devices lists them", typed, roles.Program)
-	case 1:
-		return found[0].UUID, nil
-	}
-	var names []string
-	for _, device := range found[:min(len(found), mostNamed)] {
-		names = append(names, device.UUID.String())
-	}
-	more := ""
-	if len(found) > mostNamed {
-		more = " and others"
-	}
-	return uuid.Nil, fmt.Errorf("several devices have an ID that begins with %q: %s%s; give more of the ID", typed,
-		strings.Join(names, ", "), more)
+	return found.UUID, err
 }
 
-// layer returns the full name of the layer that a word names: everyone, labels/NAME, or devices/ID with a beginning of an ID.
+// layer returns the full name of the layer that a word names: everyone, labels/NAME, or devices/ with
+// what names a device.
 func (s *session) layer(typed string) (string, error) {
 	kind, name, named := strings.Cut(typed, "/")
 	switch {
@@ -77,6 +49,17 @@ func (s *session) layer(typed string) (string, error) {
 
 // short returns as much of an ID as names the device among millions.
 func short(id uuid.UUID) string { return id.String()[:13] }
+
+// called returns a device's name, or as much of its ID as names it.
+func called(d serverapi.Device) string { return cmp.Or(d.Name, short(d.UUID)) }
+
+// layerOf returns a layer's name with the name of its device, or else a short ID.
+func layerOf(layer, device string) string {
+	if device != "" && strings.HasPrefix(layer, "devices/") {
+		return "devices/" + device
+	}
+	return shortLayer(layer)
+}
 
 // shortLayer returns a layer's name with a short ID.
 func shortLayer(layer string) string {

@@ -34,7 +34,7 @@ var now = time.Now
 func command(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Description: "Shows and changes what a fleet server has, over its HTTP API. Log in once; the other commands then " +
-			"use that server. Wherever a command takes the ID of a device, a unique beginning of the ID is enough. " +
+			"use that server. Wherever a command takes the ID of a device, its name or a unique beginning of the ID will do. " +
 			"Flags may follow the arguments. Exit status: 0 done, 1 failed, 2 wrong usage, 3 what --wait waits for did " +
 			"not come.",
 		UsageText: "aspects-poc fleet login https://fleet.example.com\n" +
@@ -42,7 +42,7 @@ func command(env *roles.Env) *cli.Command {
 		Subcommands: []*cli.Command{
 			login(env), logout(env), contexts(env), use(env),
 			status(env), devices(env), device(env), why(env),
-			label(env), approve(env), revoke(env),
+			label(env), rename(env), approve(env), revoke(env),
 			targets(env), edit(env), secret(env), diff(env), history(env), restore(env), sign(env),
 			watch(env), events(env),
 		},

@@ -307,6 +307,21 @@ func TestSession(t *testing.T) {
 	play("status", "-o", "xml")
 	play("device")
 	play("device", "a", "b")
+	// Names, at the end: each draws a revision.
+	play("login", w.url, "--token-file", file)
+	play("rename", "10", "lobby")
+	play("rename", "11", "lobby")
+	play("rename", "11", "cafe")
+	play("rename", "11")
+	play("rename", "11", "hall", "--remove")
+	play("devices", "--match", "lob")
+	play("device", "lobby")
+	play("why", "LOBBY")
+	play("history", "devices/lobby", "--limit", "1")
+	play("history", "--limit", "1", "-o", "json")
+	play("rename", "lobby", "--remove")
+	play("device", "lobby")
+	play("device", "..")
 	compare(t, filepath.Join("testdata", "session.txt"), told.String())
 }
 
@@ -555,10 +570,16 @@ func TestCompletion(t *testing.T) {
 	w := loggedIn(t)
 	w.register(fleet.Active, fleet.Labels{"site": "berlin"})
 	w.register(fleet.Active, fleet.Labels{"site": "potsdam", "rack": "1"})
+	w.register(fleet.Active, nil)
 	if code, _, stderr := w.fleet("<{config: {}, selector: site}", "edit", "labels/all", "-f", "-"); code != 0 {
 		t.Fatal(stderr)
 	}
+	if code, _, stderr := w.fleet("rename", "20", "lobby"); code != 0 {
+		t.Fatal(stderr)
+	}
 	for _, test := range []struct{ typed, want string }{
+		{"device lo", "lobby"},
+		{"targets devices/lo", "devices/lobby"},
 		{"device 1", "10000000-0000-4000-8000-000000000001 11000000-0000-4000-8000-000000000002"},
 		{"approve 10 11", "11000000-0000-4000-8000-000000000002"},
 		{"why 10 ", ""},
@@ -570,8 +591,8 @@ func TestCompletion(t *testing.T) {
 		{"devices -o ", "table wide json yaml name"},
 		{"edit ", "everyone devices/ labels/all"},
 		{"targets devices/11", "devices/11000000-0000-4000-8000-000000000002"},
-		{"restore ", "1"},
-		{"diff 1 ", "1"},
+		{"restore ", "2 1"},
+		{"diff 1 ", "2 1"},
 		{"use ", strings.TrimPrefix(w.url, "http://")},
 		{"device --server-url http://127.0.0.1:1 ", ""},
 	} {

@@ -1,6 +1,7 @@
 package fleetcmd
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,9 +15,9 @@ import (
 
 func history(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
-		Name: "history", Usage: "list changes of layers and labels, the newest first", ArgsUsage: "[LAYER]",
-		Description: "Lists the changes of all layers and of devices' labels, or of one LAYER. The layer devices/ID has the " +
-			"changes of the device's labels, too; secrets/NAME has those of a named secret, and signature what operators have signed.",
+		Name: "history", Usage: "list changes of layers, labels and names, the newest first", ArgsUsage: "[LAYER]",
+		Description: "Lists the changes of all layers and of devices' labels and names, or of one LAYER. The layer devices/ID has the " +
+			"changes of the device's labels and name, too; secrets/NAME has those of a named secret, and signature what operators have signed.",
 		UsageText: "aspects-poc fleet history --limit 20\naspects-poc fleet history labels/berlin",
 		Flags:     []cli.Flag{&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of changes at most; 0: all"}},
 	}, 0, 1, func(s *session, args []string) error {
@@ -48,7 +49,7 @@ func historyColumns() []column[serverapi.HistoryEntry] {
 		{head: "Revision", cell: func(e serverapi.HistoryEntry) word { return word{text: revision(e.Revision)} }},
 		{head: "Age", cell: func(e serverapi.HistoryEntry) word { return word{text: age(e.At)} }},
 		{head: "Author", cell: func(e serverapi.HistoryEntry) word { return word{text: e.Author} }},
-		{head: "Layer", cell: func(e serverapi.HistoryEntry) word { return word{text: shortLayer(e.Layer)} }},
+		{head: "Layer", cell: func(e serverapi.HistoryEntry) word { return word{text: layerOf(e.Layer, e.Device)} }},
 		{head: "Change", cell: changeOf},
 	}
 }
@@ -58,6 +59,9 @@ func changeOf(e serverapi.HistoryEntry) word {
 	text := e.Action
 	if e.Action == "labels" {
 		text = "labels: " + labelsOf(e.Labels)
+	}
+	if e.Action == "name" {
+		text = "name: " + cmp.Or(e.Name, "none")
 	}
 	if e.Selector != "" {
 		text += " for " + e.Selector
@@ -122,7 +126,7 @@ func (s *session) lastSet() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if entry.Action != "labels" && !strings.HasPrefix(entry.Layer, "secrets/") {
+		if entry.Action != "labels" && entry.Action != "name" && !strings.HasPrefix(entry.Layer, "secrets/") {
 			return entry.Revision, nil
 		}
 	}
@@ -148,8 +152,8 @@ func (s *session) printChanges(changes []serverapi.Change) {
 
 func restore(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
-		Name: "restore", Usage: "set a layer, or labels, to what they were at a revision", ArgsUsage: "REVISION",
-		Description: "Sets the layer of a revision, or the device's labels, to what they were at that revision. This makes a " +
+		Name: "restore", Usage: "set a layer, labels or a name to what they were at a revision", ArgsUsage: "REVISION",
+		Description: "Sets the layer of a revision, or the device's labels or name, to what they were at that revision. This makes a " +
 			"new revision, unless nothing differs. The server checks the target against its confdb-schema again.",
 		UsageText: "aspects-poc fleet restore 7",
 	}, 1, 1, func(s *session, args []string) error {

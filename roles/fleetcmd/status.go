@@ -172,7 +172,7 @@ func (s *session) some(selector string, states ...string) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			return short(device.UUID) + " (" + state + ")", nil
+			return called(device) + " (" + state + ")", nil
 		}
 	}
 	return "", nil

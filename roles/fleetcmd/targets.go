@@ -40,7 +40,7 @@ func targets(env *roles.Env) *cli.Command {
 
 func layerColumns() []column[serverapi.Layer] {
 	return []column[serverapi.Layer]{
-		{head: "Layer", cell: func(l serverapi.Layer) word { return word{text: shortLayer(l.Layer)} }},
+		{head: "Layer", cell: func(l serverapi.Layer) word { return word{text: layerOf(l.Layer, l.Device)} }},
 		{head: "Selector", cell: func(l serverapi.Layer) word { return word{text: l.Selector} }},
 		{head: "Priority", cell: func(l serverapi.Layer) word { return word{text: strconv.FormatInt(l.Priority, 10)} }},
 		{head: "Values", cell: func(l serverapi.Layer) word { return word{text: strconv.Itoa(len(leaves(l.Config)))} }},

@@ -114,7 +114,7 @@ type changeShape struct {
 func watch(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "watch", Usage: "print changes as they come",
-		Description: "Prints a line when a layer changes, and when a device's state, revision, labels or reason changes. Reports " +
+		Description: "Prints a line when a layer changes, and when a device's state, revision, name, labels or reason changes. Reports " +
 			"that change nothing of this make no line. It runs until it is interrupted, and connects again when the " +
 			"connection breaks. With -o json each line is a JSON document.",
 		UsageText: "aspects-poc fleet watch",
@@ -159,7 +159,7 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 		shape.Device, name = &device, id.String()
 		state := stateOf(device)
 		look = state.tone
-		text = fmt.Sprintf("%s %s, runs revision %s of %s", short(id), state.text, runs(device), revision(device.Desired.Revision))
+		text = fmt.Sprintf("%s %s, runs revision %s of %s", called(device), state.text, runs(device), revision(device.Desired.Revision))
 		if why := reason(device.Attempted); why != "" && device.State != serverapi.StateInSync {
 			text += ": " + why
 		}

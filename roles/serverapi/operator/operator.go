@@ -111,7 +111,7 @@ type Filter struct {
 	State    string
 	Silent   *bool
 	Cloned   *bool
-	Text     string // a part of ID, address, architecture or label
+	Text     string // a part of ID, name, address, architecture or label
 	Page     int    // devices to ask for at a time; 0 for many
 }
 
@@ -157,6 +157,21 @@ func (c *Client) Target(ctx context.Context, id uuid.UUID) (serverapi.DeviceTarg
 func (c *Client) SetLabels(ctx context.Context, id uuid.UUID, labels map[string]*string) (serverapi.Device, error) {
 	return send[serverapi.Device](ctx, c, serverapi.Call{Op: "set the labels", Method: http.MethodPatch,
 		Path: "/devices/" + id.String() + "/labels/", Body: labels})
+}
+
+// Find returns the device that a word names: its ID, the beginning of its ID if no other begins so, or its name.
+func (c *Client) Find(ctx context.Context, word string) (serverapi.Device, error) {
+	return get[serverapi.Device](ctx, c, "find the device "+word, "/devices/"+url.PathEscape(word)+"/")
+}
+
+// SetName gives a device a name; "" takes it away.
+func (c *Client) SetName(ctx context.Context, id uuid.UUID, name string) (serverapi.Device, error) {
+	call := serverapi.Call{Op: "rename the device", Method: http.MethodPut, Path: "/devices/" + id.String() + "/name/",
+		Body: serverapi.NameRequest{Name: name}}
+	if name == "" {
+		call.Method, call.Body = http.MethodDelete, nil
+	}
+	return send[serverapi.Device](ctx, c, call)
 }
 
 // Approve lets a device poll.
@@ -284,7 +299,7 @@ func (c *Client) Diff(ctx context.Context, revision int64, against *int64) (serv
 	return get[serverapi.Diff](ctx, c, fmt.Sprintf("compare revision %d", revision), path)
 }
 
-// Restore sets a revision's layer, or a device's labels, to what they were then. It returns the change.
+// Restore sets a revision's layer, or a device's labels or name, to what they were then. It returns the change.
 func (c *Client) Restore(ctx context.Context, revision int64) (serverapi.HistoryEntry, error) {
 	return send[serverapi.HistoryEntry](ctx, c, serverapi.Call{Op: fmt.Sprintf("restore revision %d", revision),
 		Method: http.MethodPost, Path: fmt.Sprintf("/history/%d/restore/", revision)})
