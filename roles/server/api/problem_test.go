@@ -88,8 +88,9 @@ func TestEveryReasonHasARow(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	want := []string{"ErrBadCursor", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNameTaken", "ErrNoTarget", "ErrOutage", "ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale",
-		"ErrTarget", "ErrUnavailable", "ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer", "ErrUnknownSecret"}
+	want := []string{"ErrBadCursor", "ErrBadSignature", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNameTaken", "ErrNoTarget", "ErrNotSigned", "ErrOutage",
+		"ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale", "ErrTarget", "ErrUnavailable",
+		"ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer", "ErrUnknownSecret"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)
 	}

@@ -12,7 +12,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, wants := range map[string][]string{
-		"/page/devices/": {`<a class="name" href="` + id.String() + `/">lobby</a>`, id.String() + "</div>"},
+		"/page/devices/":                         {`<a class="name" href="` + id.String() + `/">lobby</a>`, id.String() + "</div>"},
 		"/page/devices/?q=LOBB":                  {">lobby</a>"},
 		"/page/devices/?sort=device":             {">lobby</a>"},
 		"/page/devices/lobby/":                   {"<title>lobby · fleet</title>", "</span> lobby <span", id.String()},
