@@ -320,6 +320,8 @@ func TestSession(t *testing.T) {
 	play("history", "devices/lobby", "--limit", "1")
 	play("history", "--limit", "1", "-o", "json")
 	play("rename", "lobby", "--remove")
+	play("restore", "9")
+	play("rename", "lobby", "--remove")
 	play("device", "lobby")
 	play("device", "..")
 	compare(t, filepath.Join("testdata", "session.txt"), told.String())

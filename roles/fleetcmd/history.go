@@ -166,9 +166,13 @@ func restore(env *roles.Env) *cli.Command {
 			return err
 		}
 		return s.out.printOne(made, revision(made.Revision), func() error {
-			if made.Restores == number {
+			switch {
+			case made.Restores == number:
 				s.out.line("%s is as in revision %d again: revision %d", shortLayer(made.Layer), number, made.Revision)
-			} else {
+			case made.Action == "labels", made.Action == "name": // does not tell whether the change is new
+				s.out.line("%s: %s, as in revision %d; its last change is revision %d", shortLayer(made.Layer), changeOf(made).text, number,
+					made.Revision)
+			default:
 				s.out.line("%s is as in revision %d already; its last change is revision %d", shortLayer(made.Layer), number, made.Revision)
 			}
 			return nil
