@@ -76,7 +76,7 @@ func (f *fleetToLookAt) poll(device uuid.UUID, outcome, path, reason, config str
 // cutOff lists what on a page is wider than the place that it has, or than the window. What is there for other readers
 // than the eye is left out.
 const cutOff = `[...document.querySelectorAll("body *")].filter(node => {
-	if (node.closest(".skip, .more, thead, input, select, script, noscript, .u-wrap") || !node.checkVisibility()) return false;
+	if (node.closest(".skip, .more, .hide, thead, input, select, textarea, script, noscript, .u-wrap") || !node.checkVisibility()) return false;
 	const box = node.getBoundingClientRect();
 	return box.right > innerWidth + 1 || box.left < -1 || node.clientWidth > 0 && node.scrollWidth > node.clientWidth + 1;
 }).map(node => node.nodeName + "." + node.className + " " + node.scrollWidth + " in " + node.clientWidth + ": " + node.textContent.slice(0, 60))`
@@ -114,7 +114,7 @@ func TestPageCutsNothing(t *testing.T) {
 		{"small phone", 320, 568, []chromedp.EmulateViewportOption{chromedp.EmulateMobile}},
 		{"tablet", 820, 1180, nil}, {"screen", 1280, 800, nil}, {"wide screen", 1920, 1080, nil},
 	} {
-		for _, path := range []string{"/page/devices/", "/page/devices/?selector=device.site%3Dberlin&state=refused&q=" + word, "/page/devices/?selector=" + word + "%3D%3D%3D",
+		for _, path := range []string{"/", "/page/layers/", "/page/layers/everyone/", "/page/devices/", "/page/devices/?selector=device.site%3Dberlin&state=refused&q=" + word, "/page/devices/?selector=" + word + "%3D%3D%3D",
 			"/page/devices/" + refuser.String() + "/", "/page/devices/" + rightToLeft.String() + "/",
 			"/page/devices/" + drifted.String() + "/", "/page/history/", "/page/devices/" + word + "/"} {
 			err := chromedp.Do(ctx, chromedp.EmulateViewport(window.width, window.height, window.options...),

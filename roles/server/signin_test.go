@@ -113,7 +113,7 @@ func TestSignIn(t *testing.T) {
 		t.Helper()
 		ctx, watch := browsertest.Open(t, started.url)
 		person := sitDown(t, ctx, passwords...)
-		if err := chromedp.Do(ctx, chromedp.Navigate(started.url+"/"), chromedp.WaitVisible(chromedp.CSS("#live.on"))); err != nil {
+		if err := chromedp.Do(ctx, chromedp.Navigate(started.url+"/page/devices/"), chromedp.WaitVisible(chromedp.CSS("#live.on"))); err != nil {
 			t.Fatalf("%v; asked %v, seen so far: %v", err, person.questions(), watch.Trouble())
 		}
 		return ctx, person

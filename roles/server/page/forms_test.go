@@ -209,7 +209,7 @@ func TestLayerFields(t *testing.T) {
 	}
 	has(t, send(w, edit, fields("often", "[1]", "eth0")...), 422, `control-telemetry sample-rate: Must be a number, not "often"`, `value="often"`, `value="eth0"`)
 	has(t, send(w, edit, fields("-1", "[10.0.0.2]", "eth0")...), 422, "-1 is less than the allowed minimum 0", `value="-1"`, `aria-invalid="true"`)
-	confirmation := send(w, edit, fields("7", "[10.0.0.2]", "eth0")...)
+	confirmation := send(w, edit+"?as=fields", fields("7", "[10.0.0.2]", "eth0")...) // where the form is
 	has(t, confirmation, 200, "control-telemetry.sample-rate: 4 → 7", "− control-telemetry.monitor-packets-sent = null", "control-telemetry.monitor-peers: true → false",
 		`+ control-tunnel.interface = "eth0"`)
 	has(t, send(w, edit, append(kept(confirmation), "act", "edit")...), 200, "<legend>control-telemetry</legend>", `value="7"`)

@@ -22,7 +22,7 @@ func (p *Page) layerRoutes() []api.Route {
 	list := []api.Route{
 		{Method: http.MethodGet, Path: "/page/layers/", Right: access.Read, Handle: p.onlyWith("after done", p.layers)},
 		{Method: http.MethodGet, Path: "/page/layers/new/", Right: access.Read, Handle: p.onlyWith("as", p.newLayer)},
-		{Method: http.MethodPost, Path: "/page/layers/new/", Right: mayWrite, Handle: p.onlyWith("", p.makeLayer)},
+		{Method: http.MethodPost, Path: "/page/layers/new/", Right: mayWrite, Handle: p.onlyWith("as", p.makeLayer)},
 	}
 	for _, one := range []struct {
 		path  string
@@ -32,7 +32,7 @@ func (p *Page) layerRoutes() []api.Route {
 		list = append(list,
 			api.Route{Method: http.MethodGet, Path: path, Right: access.Read, Handle: p.onlyWith("done", p.ofLayer(p.showLayer))},
 			api.Route{Method: http.MethodGet, Path: path + "edit/", Right: access.Read, Handle: p.onlyWith("as", p.ofLayer(p.editLayer))},
-			api.Route{Method: http.MethodPost, Path: path + "edit/", Right: one.right, Handle: p.onlyWith("", p.ofLayer(p.changeLayer))},
+			api.Route{Method: http.MethodPost, Path: path + "edit/", Right: one.right, Handle: p.onlyWith("as", p.ofLayer(p.changeLayer))},
 			api.Route{Method: http.MethodGet, Path: path + "remove/", Right: access.Read, Handle: p.onlyWith("", p.ofLayer(p.askRemoval))},
 			api.Route{Method: http.MethodPost, Path: path + "remove/", Right: one.right, Handle: p.onlyWith("", p.ofLayer(p.removeLayer))})
 	}
