@@ -153,6 +153,9 @@ func trimDot(address string) string {
 
 // home shows the overview. Parameters are those of the list, which was here before there was an overview.
 func (p *Page) home(c echo.Context) error {
+	if c.Request().Method == http.MethodHead {
+		return c.NoContent(http.StatusOK) // a script asks only whether it may
+	}
 	if _, wrong := params.Parse(c.Request().URL.RawQuery, []string{"trend"}); wrong != nil {
 		return c.Redirect(http.StatusMovedPermanently, list+"?"+c.Request().URL.RawQuery)
 	}

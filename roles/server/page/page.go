@@ -151,8 +151,8 @@ func (p *Page) problemWith(c echo.Context, status int, root, detail, meantURL, m
 	return render(c, status, "problem", struct {
 		common
 		Detail, MeantURL, Meant string
-		Still                   bool // it answers a form: it is not loaded again
-	}{head, detail, meantURL, meant, c.Request().Method == http.MethodPost})
+		Still                   bool // it is not loaded again
+	}{head, detail, meantURL, meant, c.Request().Method == http.MethodPost || status != http.StatusNotFound && status != http.StatusUnprocessableEntity})
 }
 
 // onlyWith refuses requests that have other parameters than the named ones, separated by spaces.

@@ -204,9 +204,16 @@
 	decorate();
 	if (still) return;
 	keep();
-	const events = new EventSource(document.body.dataset.events);
-	// What happened before the connection stood was told to nobody.
-	events.onopen = () => { connected = true; say(); tell(); };
-	events.onerror = () => { connected = false; say(); };
-	for (const kind of ["device", "target", "lost"]) events.addEventListener(kind, tell);
+	function listen() {
+		const events = new EventSource(document.body.dataset.events);
+		// What happened before the connection stood was told to nobody.
+		events.onopen = () => { connected = true; say(); tell(); };
+		events.onerror = () => { connected = false; say(); };
+		for (const kind of ["device", "target", "lost"]) events.addEventListener(kind, tell);
+	}
+
+	// A browser sends a password without being asked only to addresses below the one where it was asked. The stream of events is
+	// elsewhere, and an event source cannot answer: so the browser is asked at the root first.
+	const root = new URL("..", new URL(document.body.dataset.events, location.href));
+	fetch(root, {method: "HEAD", headers: {Accept: "text/html"}, cache: "no-store"}).then(listen, listen);
 })();
