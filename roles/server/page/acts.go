@@ -130,7 +130,7 @@ func offers(c echo.Context, device fleet.View) (list []offer) {
 		}
 	}
 	if may(c, mayWrite) {
-		list = append(list, offer{URL: "labels/", Text: "Change the labels"},
+		list = append(list, offer{URL: "name/", Text: "Rename"}, offer{URL: "labels/", Text: "Change the labels"},
 			offer{URL: "../../layers/devices/" + device.ID.String() + "/edit/", Text: "Edit its own layer"})
 	}
 	return list

@@ -126,6 +126,33 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+func TestName(t *testing.T) {
+	w := open(t)
+	w.register(nil)
+	other := w.register(nil)
+	if _, err := w.SetName(t.Context(), other, "lobby", "eve"); err != nil {
+		t.Fatal(err)
+	}
+	of := "/page/devices/" + id.String() + "/name/"
+	has(t, get(w, of), 200, `name="name" value=""`)
+	for typed, want := range map[string]string{"lobby": "has the name lobby already", "a b": "must be lower-case letters and digits", "cafe": "must not look like the beginning"} {
+		status := 422
+		if typed == "lobby" {
+			status = 409
+		}
+		has(t, send(w, of, "name", typed), status, want, `value="`+typed+`"`)
+	}
+	for _, typed := range []string{" Hall ", "hall", ""} {
+		leads(t, send(w, of, "name", typed), "../../../../page/devices/"+id.String()+"/?done=name")
+		device, err := w.Device(t.Context(), id)
+		if err != nil || device.Name != strings.ToLower(strings.TrimSpace(typed)) {
+			t.Error(device.Name, err)
+		}
+	}
+	has(t, get(w, "/page/devices/lobby/name/"), 200, `value="lobby"`)
+	has(t, get(w, "/page/devices/"+id.String()+"/"), 200, `href="name/"`, "name: hall")
+}
+
 // TestLayerForm edits layers as YAML: what the form says before is what happens then, and nothing that was typed is lost.
 func TestLayerForm(t *testing.T) {
 	w := openWith(t, network.Document(""))

@@ -78,6 +78,8 @@ func (p *Page) Routes() []api.Route {
 		{Method: http.MethodGet, Path: "/page/devices/:uuid/chart/", Right: access.Read, Handle: p.onlyWith("kind", p.chart)},
 		{Method: http.MethodGet, Path: "/page/devices/:uuid/labels/", Right: access.Read, Handle: p.onlyWith("", p.ofDevice(p.askLabels))},
 		{Method: http.MethodPost, Path: "/page/devices/:uuid/labels/", Right: mayWrite, Handle: p.onlyWith("", p.ofDevice(p.setLabels))},
+		{Method: http.MethodGet, Path: "/page/devices/:uuid/name/", Right: access.Read, Handle: p.onlyWith("", p.ofDevice(p.askName))},
+		{Method: http.MethodPost, Path: "/page/devices/:uuid/name/", Right: mayWrite, Handle: p.onlyWith("", p.ofDevice(p.setName))},
 		{Method: http.MethodGet, Path: "/page/history/", Right: access.Read, Handle: p.onlyWith("before done", p.history)},
 		{Method: http.MethodGet, Path: "/page/history/:revision/restore/", Right: access.Read, Handle: p.onlyWith("", p.askRestore)},
 		{Method: http.MethodPost, Path: "/page/history/:revision/restore/", Right: mayWrite, Handle: p.onlyWith("", p.restore)},
@@ -105,7 +107,7 @@ func (p *Page) common(c echo.Context, title, here string) common {
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	base := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	list := map[string]*template.Template{}
-	for _, name := range []string{"overview", "devices", "device", "labels", "layers", "layer", "edit", "secrets", "history", "confirm", "problem"} {
+	for _, name := range []string{"overview", "devices", "device", "labels", "name", "layers", "layer", "edit", "secrets", "history", "confirm", "problem"} {
 		list[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 	return list

@@ -137,6 +137,9 @@ func routes(w *world) *echo.Echo {
 	app := echo.New()
 	for _, route := range page.New(w.Fleet, page.Options{Now: func() time.Time { return now }, Schema: w.schema}).Routes() {
 		app.Add(route.Method, route.Path, route.Handle)
+		if route.Method == http.MethodGet {
+			app.Add(http.MethodHead, route.Path, route.Handle)
+		}
 	}
 	return app
 }
