@@ -35,13 +35,21 @@ func Usagef(format string, args ...any) error {
 // ErrNotYet is wrapped by the error of a command that has waited for something in vain. The exit code is ExitNotYet.
 var ErrNotYet = errors.New("what was waited for has not come")
 
+// A Status is an exit code of a command that has said all there is to say.
+type Status int
+
+func (s Status) Error() string { return fmt.Sprintf("exit code %d", int(s)) }
+
 // ExitCode returns the exit code for an error. All other errors have the same code, as for the snap command; scripts that
 // need more read the message or use the library.
 func ExitCode(err error) int {
 	var usage *UsageError
+	var status Status
 	switch {
 	case err == nil:
 		return ExitDone
+	case errors.As(err, &status):
+		return int(status)
 	case errors.As(err, &usage):
 		return ExitUsage
 	case errors.Is(err, ErrNotYet):

@@ -18,7 +18,8 @@ import (
 // concurrent. Pass the whole list of roles, as the configuration file may have keys of each.
 func Run(ctx context.Context, env *Env, args []string, list ...Role) int {
 	err := run(ctx, env, args, list)
-	if err != nil && !errors.Is(err, errShown) {
+	var status Status
+	if err != nil && !errors.Is(err, errShown) && !errors.As(err, &status) {
 		_, _ = fmt.Fprintln(env.Stderr, "error: "+plain.Text(err.Error())) // the exit code reports it too
 	}
 	return ExitCode(err)

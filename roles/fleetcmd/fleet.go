@@ -43,6 +43,7 @@ func command(env *roles.Env) *cli.Command {
 			login(env), logout(env), contexts(env), use(env),
 			status(env), devices(env), device(env), why(env),
 			label(env), rename(env), approve(env), revoke(env),
+			plan(env), apply(env), pull(env), schema(env),
 			targets(env), edit(env), secret(env), diff(env), history(env), restore(env), sign(env),
 			watch(env), events(env),
 		},

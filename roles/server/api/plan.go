@@ -17,6 +17,9 @@ import (
 // mostMembers is the number of devices that a plan names in each group.
 const mostMembers = 5
 
+// mostFaults is the number of faults of a batch that an answer has.
+const mostFaults = 100
+
 // changeTargets sets and removes several layers.
 //
 //	@Summary		Set and remove several layers at once
@@ -215,7 +218,11 @@ func batchProblem(batch fleet.Batch, err error) error {
 	}
 	var fields []serverapi.FieldProblem
 	stale := true
-	for _, fault := range faults.Faults {
+	for i, fault := range faults.Faults {
+		if i == mostFaults {
+			fields = append(fields, serverapi.FieldProblem{Field: "changes", Message: fmt.Sprintf("has %d faults more", len(faults.Faults)-i)})
+			break
+		}
 		var target *fleet.TargetError
 		var layer *fleet.LayerError
 		at := fmt.Sprintf("changes[%d]", place[fault.Layer])

@@ -236,6 +236,30 @@ func (c *Client) TryLayer(ctx context.Context, change LayerChange) (serverapi.Dr
 	return send[serverapi.DryRun](ctx, c, change.call("?dry-run=true"))
 }
 
+// planTime is how much longer than other requests a plan of many devices may take.
+const planTime = 2 * time.Minute
+
+// Plan returns what changes would do; full names all devices.
+func (c *Client) Plan(ctx context.Context, batch serverapi.Batch, full bool) (serverapi.Plan, error) {
+	path := "/targets/?dry-run=true"
+	if full {
+		path += "&full=true"
+	}
+	return send[serverapi.Plan](ctx, c, serverapi.Call{Op: "plan the changes", Method: http.MethodPost, Path: path, Body: batch, Longer: planTime})
+}
+
+// ChangeTargets makes changes, all of them or none. If a layer or the fleet has another revision than the batch names, the error
+// is serverapi.ProblemStale.
+func (c *Client) ChangeTargets(ctx context.Context, batch serverapi.Batch) (serverapi.Targets, error) {
+	return send[serverapi.Targets](ctx, c, serverapi.Call{Op: "change the layers", Method: http.MethodPost, Path: "/targets/", Body: batch,
+		Longer: planTime})
+}
+
+// Schema returns the JSON Schema of a layer's configuration.
+func (c *Client) Schema(ctx context.Context) (map[string]any, error) {
+	return get[map[string]any](ctx, c, "show what targets may contain", "/schema/")
+}
+
 // Secrets lists the named secrets, without their values.
 func (c *Client) Secrets(ctx context.Context) ([]serverapi.Secret, error) {
 	answer, err := get[serverapi.Secrets](ctx, c, "list the secrets", "/secrets/")

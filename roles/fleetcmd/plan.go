@@ -1,0 +1,408 @@
+package fleetcmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"aspects-poc/internal/durable"
+	"aspects-poc/internal/plain"
+	"aspects-poc/internal/regular"
+	"aspects-poc/roles"
+	"aspects-poc/roles/fleetcmd/folder"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+	"github.com/urfave/cli/v2"
+)
+
+// statusChanges is the exit code of a plan that has changes.
+const statusChanges = 2
+
+func plan(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "plan", Usage: "say what a folder of YAML would change", ArgsUsage: "DIR",
+		Description: "Compares the layers in a folder with those of the server, and says what fleet apply would do: which layers " +
+			"are created and changed, and what the devices would do whose target changes, in groups with the same changes. The " +
+			"server's confdb-schema decides on top of what each device reports. Nothing is changed. Exit status: 0 nothing to do, " +
+			"2 there are changes, 1 the folder has a fault or devices would refuse their target.",
+		UsageText: "aspects-poc fleet plan fleet\naspects-poc fleet plan fleet --prune --out plan.json",
+		Flags: []cli.Flag{pruneFlag(),
+			&cli.BoolFlag{Name: "full", Usage: "name all devices of each group"},
+			&cli.StringFlag{Name: "out", Usage: "write the plan to a `FILE` for fleet apply --plan; only you can read it"}},
+	}, 1, 1, func(s *session, args []string) error {
+		plan, err := s.planFolder(args[0])
+		if err != nil {
+			return err
+		}
+		if file := s.c.String("out"); file != "" {
+			text, err := encode(plan.saved)
+			if err == nil {
+				err = durable.Write(file, text, 0o600)
+			}
+			if err != nil {
+				return fmt.Errorf("cannot write the plan: %w", err)
+			}
+		}
+		if err := s.printPlan(plan); err != nil {
+			return err
+		}
+		switch {
+		case plan.saved.Plan.Refusing > 0:
+			return roles.Status(roles.ExitFailed)
+		case !plan.changes():
+			return nil
+		}
+		return roles.Status(statusChanges)
+	})
+}
+
+func pruneFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "prune", Usage: "remove the layers that the folder does not have"}
+}
+
+func apply(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "apply", Usage: "set the layers to what a folder of YAML has", ArgsUsage: "[DIR]",
+		Description: "Does what fleet plan says, all of it or nothing, and only if nothing in the fleet has been changed since the plan: " +
+			"no layer, no label, no named secret. Applied again it writes nothing. Layers that the folder does not have stay, " +
+			"unless --prune is given. It changes nothing if devices would refuse their target, unless --allow-refusals is given. " +
+			"With --plan it does what a saved plan says, and takes no DIR.",
+		UsageText: "aspects-poc fleet apply fleet\naspects-poc fleet apply --plan plan.json",
+		Flags: []cli.Flag{pruneFlag(),
+			&cli.StringFlag{Name: "plan", Usage: "the `FILE` that fleet plan --out has written"},
+			&cli.BoolFlag{Name: "allow-refusals", Usage: "apply although devices would refuse their target"}},
+	}, 0, 1, func(s *session, args []string) error {
+		plan, err := s.chosenPlan(args)
+		if err != nil {
+			return err
+		}
+		if err := s.printPlan(plan); err != nil {
+			return err
+		}
+		switch {
+		case !plan.changes():
+			return nil
+		case plan.saved.Plan.Refusing > 0 && !s.c.Bool("allow-refusals"):
+			return fmt.Errorf("nothing is changed: %s would refuse their target; change it, or apply with --allow-refusals",
+				devicesOf(plan.saved.Plan.Refusing))
+		}
+		batch := plan.saved.Batch
+		batch.Revision = &plan.saved.Plan.Revision
+		done, err := s.client.ChangeTargets(s, batch)
+		if isStale(err) {
+			return fmt.Errorf("nothing is changed, because somebody else has changed the fleet since the plan: %w", err)
+		}
+		if err != nil {
+			return plan.explain(err)
+		}
+		s.say("applied: revision %d", done.Revision)
+		return nil
+	})
+}
+
+// chosenPlan returns the plan of a folder, or the saved one.
+func (s *session) chosenPlan(args []string) (folderPlan, error) {
+	file := s.c.String("plan")
+	switch {
+	case file == "" && len(args) == 0:
+		return folderPlan{}, roles.Usagef("apply wants a DIR, or --plan FILE")
+	case file == "":
+		return s.planFolder(args[0])
+	case len(args) > 0 || s.c.Bool("prune"):
+		return folderPlan{}, roles.Usagef("--plan takes neither a DIR nor --prune: the plan has both")
+	}
+	text, err := regular.Read(file)
+	if err != nil {
+		return folderPlan{}, fmt.Errorf("cannot read the plan: %w", err)
+	}
+	var plan folderPlan
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.UseNumber()
+	if err := decoder.Decode(&plan.saved); err != nil || plan.saved.Server == "" {
+		return folderPlan{}, fmt.Errorf("cannot read the plan: %s is no plan that %s fleet plan --out has written", file, roles.Program)
+	}
+	if plan.saved.Server != s.client.URL() {
+		return folderPlan{}, fmt.Errorf("the plan is for the server %s, and not for %s", plan.saved.Server, s.client.URL())
+	}
+	return plan, nil
+}
+
+// A savedPlan is the content of the file of a plan.
+type savedPlan struct {
+	Server string          `json:"server"`
+	Batch  serverapi.Batch `json:"batch"`
+	Plan   serverapi.Plan  `json:"plan"`
+}
+
+// A folderPlan is a plan with what it was made of.
+type folderPlan struct {
+	saved  savedPlan
+	layers []folder.Layer // the first changes of the batch, in their order; nil for a plan from a file
+	left   []string       // layers that the folder does not have, and that stay
+}
+
+func (p folderPlan) changes() bool {
+	for _, layer := range p.saved.Plan.Layers {
+		if layer.Action != "unchanged" {
+			return true
+		}
+	}
+	return false
+}
+
+// planFolder reads a folder and has the server plan it.
+func (s *session) planFolder(dir string) (plan folderPlan, err error) {
+	read, err := readFolder(dir)
+	if err != nil {
+		return plan, err
+	}
+	if plan.layers, err = read.Layers(s.folderDevice); err != nil {
+		return plan, inFolder(dir, err)
+	}
+	present := map[string]int64{}
+	var order []string
+	for layer, err := range s.client.Layers(s) {
+		if err != nil {
+			return plan, err
+		}
+		present[layer.Layer] = layer.Revision
+		order = append(order, layer.Layer)
+	}
+	plan.saved.Server = s.client.URL()
+	plan.saved.Batch.Changes = []serverapi.BatchChange{}
+	for _, layer := range plan.layers {
+		plan.saved.Batch.Changes = append(plan.saved.Batch.Changes, serverapi.BatchChange{Layer: layer.Name, Revision: new(present[layer.Name]),
+			Selector: layer.Selector, Priority: layer.Priority, Config: layer.Config})
+		delete(present, layer.Name)
+	}
+	for _, name := range order {
+		revision, left := present[name]
+		switch {
+		case !left:
+		case s.c.Bool("prune"):
+			plan.saved.Batch.Changes = append(plan.saved.Batch.Changes, serverapi.BatchChange{Layer: name, Revision: &revision, Remove: true})
+		default:
+			plan.left = append(plan.left, name)
+		}
+	}
+	plan.saved.Plan, err = s.client.Plan(s, plan.saved.Batch, s.c.Bool("full"))
+	if isStale(err) {
+		return plan, fmt.Errorf("somebody else has changed a layer at this moment; try again: %w", err)
+	}
+	return plan, inFolder(dir, plan.explain(err))
+}
+
+// readFolder reads a folder, and words its faults.
+func readFolder(dir string) (*folder.Folder, error) {
+	read, err := folder.Read(dir)
+	return read, inFolder(dir, err)
+}
+
+// inFolder words the faults of a folder.
+func inFolder(dir string, err error) error {
+	var faults folder.Faults
+	if !errors.As(err, &faults) {
+		return err
+	}
+	many := "1 fault"
+	if len(faults) > 1 {
+		many = strconv.Itoa(len(faults)) + " faults"
+	}
+	return fmt.Errorf("the folder %s has %s:\n%w", dir, many, faults)
+}
+
+// folderDevice returns what variables know of a device.
+func (s *session) folderDevice(named string) (folder.Device, error) {
+	id, err := s.device(named)
+	if err != nil {
+		return folder.Device{}, err
+	}
+	device, err := s.client.Device(s, id)
+	return folder.Device{ID: device.UUID.String(), Labels: device.Labels}, err
+}
+
+var faultyChange = regexp.MustCompile(`^changes\[(\d+)\](?:\.([a-z]+)(?:\.(.*))?)?$`)
+
+// explain says of a server's refusal in which file and where the cause is.
+func (p folderPlan) explain(err error) error {
+	var refused *serverapi.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	var faults folder.Faults
+	for _, field := range refused.Problem.Errors {
+		found := faultyChange.FindStringSubmatch(field.Field)
+		if found == nil {
+			return err
+		}
+		i, _ := strconv.Atoi(found[1]) // the expression has digits only; what is too large is no layer
+		if i >= len(p.layers) {
+			return err
+		}
+		layer := p.layers[i]
+		at := layer.File.Key(found[2])
+		if found[2] == "config" {
+			at = layer.File.At(found[3])
+		}
+		_, text, _ := strings.Cut(field.Message, "layer "+layer.Name+": ")
+		if text == "" {
+			text = field.Message
+		}
+		faults = append(faults, folder.Fault{File: layer.File.Path, At: at, Text: text})
+	}
+	if len(faults) == 0 {
+		return err
+	}
+	return faults
+}
+
+// printPlan prints a plan.
+func (s *session) printPlan(plan folderPlan) error {
+	shape := struct {
+		serverapi.Plan
+		Left []string `json:"left"` // layers that the folder does not have, and that stay
+	}{plan.saved.Plan, plan.left}
+	if shape.Left == nil {
+		shape.Left = []string{}
+	}
+	return s.out.printOne(shape, revision(plan.saved.Plan.Revision), func() error {
+		s.printLayers(plan)
+		for _, group := range plan.saved.Plan.Groups {
+			s.printGroup(group)
+		}
+		s.printSum(plan)
+		return nil
+	})
+}
+
+func (s *session) printLayers(plan folderPlan) {
+	for _, layer := range plan.saved.Plan.Layers {
+		if layer.Action == "unchanged" {
+			continue
+		}
+		text, look := shortLayer(layer.Layer)+" is "+layer.Action, note
+		switch layer.Action {
+		case "created":
+			look = good
+		case "removed":
+			look = bad
+		}
+		if after, before := layer.After, layer.Before; after != nil && (before == nil || *before != *after) {
+			text += fmt.Sprintf(": for %s, priority %d", after.Selector, after.Priority)
+			if before != nil {
+				text += fmt.Sprintf(" (before: for %s, priority %d)", before.Selector, before.Priority)
+			}
+		}
+		s.painted("", text, look)
+		if len(layer.Changes) > 0 {
+			s.printChanges(layer.Changes)
+		}
+	}
+	for _, name := range plan.left {
+		s.out.line("%s is not in the folder and stays; --prune removes it", shortLayer(name))
+	}
+}
+
+func (s *session) painted(indent, text string, look tone) {
+	fmt.Fprintln(s.out.w, indent+s.out.painted(plain.Line(text), look)) //nolint:errcheck // Flush returns the error
+}
+
+// printGroup prints what devices would do.
+func (s *session) printGroup(group serverapi.PlanGroup) {
+	s.out.line("%s (%s):", devicesOf(group.Devices), someDevices(group.UUIDs, group.Devices))
+	written := map[string]bool{}
+	for _, write := range group.Writes {
+		written[write.Path] = true
+	}
+	switch {
+	case group.Mute:
+		s.painted("  ", "they have never reported; their target changes so:", faint)
+		s.printChanges(group.Changes)
+	default:
+		if len(group.Writes) > 0 {
+			s.printChanges(group.Writes)
+		}
+		for _, change := range group.Changes {
+			switch {
+			case written[change.Path]:
+			case change.Kind == "removed":
+				s.painted("  ", ". "+change.Path+": no layer sets it any more; it stays as it is", faint)
+			default:
+				s.painted("  ", ". "+change.Path+": "+literal(change.After)+" is there already", faint)
+			}
+		}
+	}
+	if refusal := group.Refusal; refusal != nil {
+		text := "they refuse it: " + refusal.Reason
+		if refusal.Known {
+			text += " (as their present target)"
+		}
+		s.painted("  ! ", text, bad)
+	}
+}
+
+// someDevices returns the first devices of a group.
+func someDevices(ids []uuid.UUID, all int) string {
+	var names []string
+	for _, id := range ids {
+		names = append(names, short(id))
+	}
+	text := strings.Join(names, ", ")
+	if all > len(ids) {
+		text += ", …"
+	}
+	return text
+}
+
+func (s *session) printSum(plan folderPlan) {
+	counts := map[string]int{}
+	for _, layer := range plan.saved.Plan.Layers {
+		counts[layer.Action]++
+	}
+	if !plan.changes() {
+		s.out.line("Nothing to do: the server has what the folder has.")
+		return
+	}
+	text := fmt.Sprintf("Layers: %d created, %d changed, %d removed. The target changes for %s", counts["created"], counts["changed"],
+		counts["removed"], devicesOf(plan.saved.Plan.Devices))
+	if refusing := plan.saved.Plan.Refusing; refusing > 0 {
+		text += fmt.Sprintf(", of which %d refuse it", refusing)
+	}
+	s.out.line("%s.", text)
+}
+
+func pull(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "pull", Usage: "write the server's layers into a folder of YAML", ArgsUsage: "DIR",
+		Description: "Makes the files of a folder have what the server has. In a file that exists only the values that differ are " +
+			"changed: comments, order and variables stay. Secrets are written as markers, with which fleet apply keeps them. Files " +
+			"of layers that the server does not have stay, unless --prune is given.",
+		UsageText: "aspects-poc fleet pull fleet",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "prune", Usage: "delete the files of layers that the server does not have"}},
+	}, 1, 1, func(s *session, args []string) error {
+		return s.pull(args[0])
+	})
+}
+
+func schema(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "schema", Usage: "print a JSON Schema of the files of a folder", ArgsUsage: " ",
+		Description: "Prints the JSON Schema of the files that fleet plan reads, made from the server's confdb-schema, so that an editor " +
+			"completes and checks views and values. The server may still refuse a value that fits.",
+		UsageText: "aspects-poc fleet schema > fleet/" + folder.SchemaFile,
+	}, 0, 0, func(s *session, _ []string) error {
+		described, err := s.client.Schema(s)
+		if err != nil {
+			return err
+		}
+		text, err := json.MarshalIndent(folder.Schema(described), "", "  ")
+		if err == nil {
+			_, err = fmt.Fprintf(s.env.Stdout, "%s\n", text)
+		}
+		return err
+	})
+}

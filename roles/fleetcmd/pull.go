@@ -1,0 +1,114 @@
+package fleetcmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"aspects-poc/internal/durable"
+	"aspects-poc/roles/fleetcmd/folder"
+	"aspects-poc/roles/serverapi"
+)
+
+// A pulled is what has become of a file.
+type pulled struct {
+	File   string `json:"file"`
+	Layer  string `json:"layer"`
+	Action string `json:"action"` // written, changed, unchanged, deleted, left
+}
+
+// pull makes a folder have the server's layers.
+func (s *session) pull(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("cannot make the folder: %w", err)
+	}
+	read, err := readFolder(dir)
+	if err != nil {
+		return err
+	}
+	there, err := read.Layers(s.folderDevice)
+	if err != nil {
+		return inFolder(dir, err)
+	}
+	files := map[string]*folder.Layer{}
+	taken := map[string]bool{}
+	for i, layer := range there {
+		files[layer.Name] = &there[i]
+		taken[layer.File.Path] = true
+	}
+	list := []pulled{}
+	for layer, err := range s.client.Layers(s) {
+		if err != nil {
+			return err
+		}
+		content, err := contentOf(layer)
+		if err != nil {
+			return err
+		}
+		present := files[layer.Layer]
+		delete(files, layer.Layer)
+		action := "written"
+		if present != nil {
+			content.Path, content.Device, action = present.File.Path, present.File.Device, "unchanged"
+		} else if taken[content.Path] {
+			return fmt.Errorf("cannot write %s for the layer %s: the file has another layer; rename it", content.Path, layer.Layer)
+		}
+		changed, err := read.Write(content, present)
+		if err != nil {
+			return fmt.Errorf("cannot write the folder: %w", err)
+		}
+		if changed && present != nil {
+			action = "changed"
+		}
+		list = append(list, pulled{content.Path, layer.Layer, action})
+	}
+	for name, layer := range files {
+		action := "left"
+		if s.c.Bool("prune") {
+			if err := durable.Remove(filepath.Join(dir, filepath.FromSlash(layer.File.Path))); err != nil {
+				return fmt.Errorf("cannot delete a file of the folder: %w", err)
+			}
+			action = "deleted"
+		}
+		list = append(list, pulled{layer.File.Path, name, action})
+	}
+	slices.SortFunc(list, func(a, b pulled) int { return strings.Compare(a.File, b.File) })
+	return s.out.printOne(list, dir, func() error {
+		changed := 0
+		for _, file := range list {
+			switch file.Action {
+			case "unchanged":
+				continue
+			case "left":
+				s.out.line("%s: the server has no such layer; the file stays, and --prune deletes it", file.File)
+				continue
+			}
+			changed++
+			s.out.line("%s is %s", file.File, file.Action)
+		}
+		if changed == 0 {
+			s.out.line("Nothing to do: the folder has what the server has.")
+		}
+		return nil
+	})
+}
+
+// contentOf returns what the file of a layer should have.
+func contentOf(layer serverapi.Layer) (folder.Content, error) {
+	content := folder.Content{Path: "everyone.yaml", Selector: layer.Selector, Priority: layer.Priority}
+	if kind, name, named := strings.Cut(layer.Layer, "/"); named {
+		content.Path, content.Device = kind+"/"+name+".yaml", name
+	}
+	text, err := encode(layer.Config)
+	if err != nil {
+		return content, err
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.UseNumber()
+	return content, decoder.Decode(&content.Config)
+}
