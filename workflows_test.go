@@ -16,7 +16,8 @@ func TestWorkflowsPinActions(t *testing.T) {
 	version := regexp.MustCompile(`^ # v\d+(\.\d+\.\d+)?$`)
 	own := regexp.MustCompile(`^(\./|\[\[)`)
 	count := 0
-	for _, pattern := range []string{".github/workflows/*.yml", "action.yml", "internal/kit/scaffold/template/.github/workflows/*.yml"} {
+	for _, pattern := range []string{".github/workflows/*.yml", "action.yml", "internal/kit/scaffold/template/.github/workflows/*.yml",
+		"docs/operators/*.yml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", pattern, err)

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/fleetcmd"
+	"aspects-poc/roles/internal/custodian"
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/access"
@@ -66,6 +69,9 @@ func newWorld(t *testing.T) *world {
 	})
 	w.rules, err = fleet.Open(t.Context(), store, fleet.Options{
 		Now: func() time.Time { return noon }, Schema: network.Document(""),
+		Rules: func(current, target map[string]map[string]any) error {
+			return custodian.Permitted(slices.Collect(maps.Keys(target)), current, target)
+		},
 		NewID: func() (uuid.UUID, error) { // 10…, 11…, 20…, 21…, and so on
 			n := w.made.Add(1) + 1
 			return uuid.Parse(fmt.Sprintf("%d%d000000-0000-4000-8000-%012d", min(n/2, 9), n%2, n-1))
@@ -179,21 +185,29 @@ func (w *world) hide(text string) string {
 	return strings.NewReplacer(w.url, "http://SERVER", strings.TrimPrefix(w.url, "http://"), "SERVER", w.env["HOME"], "HOME").Replace(text)
 }
 
+// A session is what is typed, and all that is printed.
+type session struct {
+	*world
+	told strings.Builder
+}
+
+// play runs a command.
+func (s *session) play(args ...string) {
+	s.t.Helper()
+	code, stdout, stderr := s.fleet(args...)
+	typed := strings.NewReplacer("\n", "\\n", s.tokens["screen"], "TOKEN").Replace(strings.Join(args, " "))
+	fmt.Fprintf(&s.told, "$ fleet %s\n%s", s.hide(typed), s.hide(stdout))
+	for line := range strings.Lines(s.hide(stderr)) {
+		s.told.WriteString("! " + line)
+	}
+	fmt.Fprintf(&s.told, "exit %d\n\n", code)
+}
+
 // TestSession plays an operator's day, and compares all that is printed with testdata/session.txt.
 func TestSession(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	var told strings.Builder
-	play := func(args ...string) {
-		t.Helper()
-		code, stdout, stderr := w.fleet(args...)
-		typed := strings.NewReplacer("\n", "\\n", w.tokens["screen"], "TOKEN").Replace(strings.Join(args, " "))
-		fmt.Fprintf(&told, "$ fleet %s\n%s", w.hide(typed), w.hide(stdout))
-		for line := range strings.Lines(w.hide(stderr)) {
-			told.WriteString("! " + line)
-		}
-		fmt.Fprintf(&told, "exit %d\n\n", code)
-	}
+	played := &session{world: newWorld(t)}
+	w, play := played.world, played.play
 	file := filepath.Join(w.env["HOME"], "token")
 	writeFile(t, file, w.tokens["anna"]+"\n")
 
@@ -324,7 +338,7 @@ func TestSession(t *testing.T) {
 	play("rename", "lobby", "--remove")
 	play("device", "lobby")
 	play("device", "..")
-	compare(t, filepath.Join("testdata", "session.txt"), told.String())
+	compare(t, filepath.Join("testdata", "session.txt"), played.told.String())
 }
 
 func compare(t *testing.T, golden, got string) {

@@ -222,7 +222,7 @@ func (s *session) folderDevice(named string) (folder.Device, error) {
 		return folder.Device{}, err
 	}
 	device, err := s.client.Device(s, id)
-	return folder.Device{ID: device.UUID.String(), Labels: device.Labels}, err
+	return folder.Device{ID: device.UUID.String(), Name: device.Name, Labels: device.Labels}, err
 }
 
 var faultyChange = regexp.MustCompile(`^changes\[(\d+)\](?:\.([a-z]+)(?:\.(.*))?)?$`)

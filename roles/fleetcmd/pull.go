@@ -1,6 +1,7 @@
 package fleetcmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,6 +103,7 @@ func (s *session) pull(dir string) error {
 func contentOf(layer serverapi.Layer) (folder.Content, error) {
 	content := folder.Content{Path: "everyone.yaml", Selector: layer.Selector, Priority: layer.Priority}
 	if kind, name, named := strings.Cut(layer.Layer, "/"); named {
+		name = cmp.Or(layer.Device, name)
 		content.Path, content.Device = kind+"/"+name+".yaml", name
 	}
 	text, err := encode(layer.Config)

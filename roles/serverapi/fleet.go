@@ -192,7 +192,7 @@ type BatchChange struct {
 	Remove   bool   `json:"remove,omitempty"`
 	Selector string `json:"selector,omitempty" example:"site=berlin"`
 	Priority int64  `json:"priority,omitempty"`
-	Config   Config `json:"config,omitempty"` // required unless remove
+	Config   Config `json:"config,omitzero"` // required unless remove
 }
 
 // Plan is the answer to POST /targets/ with dry-run=true: what the changes would do.

@@ -194,7 +194,7 @@ func (f *Folder) inside(folder string, entry fs.DirEntry) error {
 		f.layer(file, entry, &File{Path: file, Kind: Devices})
 	default:
 		if top := f.parse(file, entry); top != nil {
-					f.values[name] = top
+			f.values[name] = top
 		}
 	}
 	return nil
@@ -290,12 +290,12 @@ func (f *Folder) layer(file string, entry fs.DirEntry, layer *File) {
 			if _, err := fmt.Sscanf(value.Text, "%d", &layer.Priority); err != nil || !value.Is(document.Number) || fmt.Sprint(layer.Priority) != value.Text {
 				f.fault(file, entry.At(), "priority must be a whole number")
 			}
+		case entry.Key == "device" && value.Kind < document.List && !value.Is(document.Null) && value.Written() != "":
+			layer.Device = value.Written() // the beginning of an ID may look like a number
 		case value.String() == "":
 			f.fault(file, entry.At(), "%s must be a text", entry.Key)
 		case entry.Key == "selector":
 			layer.Selector = value.Text
-		case entry.Key == "device":
-			layer.Device = value.Text
 		}
 	}
 	for _, required := range known {
