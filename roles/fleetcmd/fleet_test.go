@@ -86,10 +86,10 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	tokens := &storetest.Memory{}
-	for name, readOnly := range map[string]bool{"anna": false, "screen": true} {
+	for name, role := range map[string]access.Role{"anna": access.RoleAdmin, "screen": access.RoleViewer} {
 		text, digest := access.NewToken(access.Operate)
 		w.tokens[name] = text
-		if err := tokens.AddToken(t.Context(), access.Token{Name: name, Digest: digest, Purpose: access.Operate, ReadOnly: readOnly,
+		if err := tokens.AddToken(t.Context(), access.Token{Name: name, Digest: digest, Purpose: access.Operate, Role: role,
 			Created: noon}); err != nil {
 			t.Fatal(err)
 		}

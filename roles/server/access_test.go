@@ -113,7 +113,7 @@ func TestTokens(t *testing.T) {
 	if code != 0 || strings.Contains(stdout, reader) {
 		t.Errorf("list: exit %d: %s%s", code, stdout, stderr)
 	}
-	for _, want := range []string{"anna         operator             revoked", "wall-screen  operator, read-only  valid",
+	for _, want := range []string{"anna         admin      revoked", "wall-screen  viewer     valid",
 		"line-1       enrolment            valid", "0 of 2"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("list has no %q:\n%s", want, stdout)
@@ -142,8 +142,15 @@ func TestTokenCommandsRefuse(t *testing.T) {
 		{[]string{"create", "x", "--enrol", "--label", "a"}, 2, "--label wants KEY=VALUE, each key once"},
 		{[]string{"create", "x", "--enrol", "--label", "a=b c"}, 2, "invalid value for --label"},
 		{[]string{"create", "x", "--uses", "3"}, 2, "--uses is for enrolment tokens: add --enrol"},
-		{[]string{"create", "x", "--enrol", "--read-only"}, 2, "--read-only is for operators' tokens"},
-		{[]string{"create", "x", "--expires", "-1h"}, 2, "neither --uses nor --expires can be less than nothing"},
+		{[]string{"create", "x", "--enrol", "--read-only"}, 2, "--read-only means --role viewer"},
+		{[]string{"create", "x", "--expires", "-1h"}, 2, "--expires cannot be less than nothing"},
+		{[]string{"create", "x", "--role", "owner"}, 2, "no role; want viewer, operator, approver or admin"},
+		{[]string{"create", "x", "--role", "admin", "--read-only"}, 2, "--read-only means --role viewer"},
+		{[]string{"create", "x", "--role", "viewer", "--scope", "site=a"}, 2, "a token of the role viewer has no scope"},
+		{[]string{"create", "x", "--scope", "site=a"}, 2, "a token of the role admin has no scope"},
+		{[]string{"create", "x", "--role", "operator", "--scope", "device.site=a"}, 2, "invalid value for --scope"},
+		{[]string{"create", "x", "--role", "operator", "--scope", "site!=a"}, 2, "invalid value for --scope"},
+		{[]string{"create", "x", "--enrol", "--scope", "site=a"}, 2, "an enrolment token has no scope"},
 		{[]string{"revoke"}, 2, "revoke needs the token's name"},
 		{[]string{"revoke", "bert"}, 1, `cannot revoke "bert": there is no such token; aspects-poc server token list shows which`},
 		{[]string{"list", "x"}, 2, `unexpected argument "x"`},

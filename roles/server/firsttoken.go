@@ -72,7 +72,7 @@ func makeFirstToken(ctx context.Context, tokens access.Store, file string) error
 	}
 	name := firstTokenName
 	for {
-		err := tokens.AddToken(ctx, access.Token{Name: name, Purpose: access.Operate, Digest: digest,
+		err := tokens.AddToken(ctx, access.Token{Name: name, Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest,
 			Created: time.Now().UTC().Truncate(time.Second)})
 		if !errors.Is(err, access.ErrTokenExists) {
 			return err // the store may have the token even then: the file stays

@@ -47,11 +47,16 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			"server stores only a hash of it, so nobody can print the token again. Histories show the token's " +
 			"name; a name is never used again.",
 		UsageText: "aspects-poc server token create anna\n" +
-			"aspects-poc server token create wall-screen --read-only\n" +
+			"aspects-poc server token create wall-screen --role viewer\n" +
+			"aspects-poc server token create bert --role operator --scope site=berlin\n" +
 			"aspects-poc server token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h",
 		SkipFlagParsing: true, // flags may follow the name
 		Flags: tokenFlags(
-			&cli.BoolFlag{Name: "read-only", Usage: "the operator can read, and change nothing"},
+			&cli.StringFlag{Name: "role", Usage: "what the operator may do, `viewer|operator|approver|admin`: read; read, and change " +
+				"layers and labels; read, and approve and revoke devices; all (default: admin)"},
+			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited " +
+				"to; may be repeated"},
+			&cli.BoolFlag{Name: "read-only", Usage: "the same as --role viewer"},
 			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register"},
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: " +
 				"any number)"},
@@ -156,30 +161,42 @@ func createToken(env *roles.Env, c *cli.Context) error {
 		return err
 	}
 	now := time.Now().UTC().Truncate(time.Second)
-	token := access.Token{Name: roles.Args(c)[0], Purpose: access.Operate, ReadOnly: c.Bool("read-only"), Created: now,
+	token := access.Token{Name: roles.Args(c)[0], Purpose: access.Operate, Role: access.RoleAdmin, Created: now,
 		Limit: c.Int64("uses")}
-	if c.Bool("enrol") {
-		token.Purpose = access.Enrol
-	}
-	labels, err := parseLabels(c.StringSlice("label"))
+	labels, err := parseLabels("label", c.StringSlice("label"))
 	if err != nil {
 		return err
 	}
-	token.Labels = labels
+	scope, err := parseLabels("scope", c.StringSlice("scope"))
+	if err != nil {
+		return err
+	}
+	token.Labels, token.Scope = labels, access.Scope(scope)
+	switch role := c.String("role"); {
+	case c.Bool("enrol"):
+		token.Purpose, token.Role = access.Enrol, access.Role(role)
+	case role != "":
+		token.Role = access.Role(role)
+	case c.Bool("read-only"):
+		token.Role = access.RoleViewer
+	}
 	expires := c.Duration("expires")
-	switch err := access.CheckName(token.Name); {
-	case err != nil:
-		return roles.Usagef("%s", err)
-	case token.Limit < 0 || expires < 0:
-		return roles.Usagef("neither --uses nor --expires can be less than nothing")
-	case token.Purpose == access.Enrol && token.ReadOnly:
-		return roles.Usagef("--read-only is for operators' tokens: devices that enrol read nothing")
+	if expires > 0 {
+		token.Expires = now.Add(expires)
+	}
+	switch err := token.Check(); {
+	case expires < 0:
+		return roles.Usagef("--expires cannot be less than nothing")
+	case token.Limit < 0:
+		return roles.Usagef("--uses cannot be less than nothing")
+	case c.Bool("read-only") && token.Role != access.RoleViewer:
+		return roles.Usagef("--read-only means --role viewer: give one of them, and neither with --enrol")
 	case token.Purpose == access.Operate && len(token.Labels) > 0:
-		return roles.Usagef("--label is for enrolment tokens: add --enrol")
+		return roles.Usagef("--label is for enrolment tokens: add --enrol; --scope limits an operator's token")
 	case token.Purpose == access.Operate && token.Limit > 0:
 		return roles.Usagef("--uses is for enrolment tokens: add --enrol")
-	case expires > 0:
-		token.Expires = now.Add(expires)
+	case err != nil:
+		return roles.Usagef("%s", err)
 	}
 	var text string
 	text, token.Digest = access.NewToken(token.Purpose)
@@ -206,8 +223,8 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	return err
 }
 
-// parseLabels reads the values of --label.
-func parseLabels(given []string) (fleet.Labels, error) {
+// parseLabels reads the values of a flag.
+func parseLabels(flag string, given []string) (fleet.Labels, error) {
 	if len(given) == 0 {
 		return nil, nil
 	}
@@ -215,12 +232,12 @@ func parseLabels(given []string) (fleet.Labels, error) {
 	for _, text := range given {
 		name, value, ok := strings.Cut(text, "=")
 		if _, twice := labels[name]; !ok || twice {
-			return nil, roles.Usagef("--label wants KEY=VALUE, each key once, not %q", text)
+			return nil, roles.Usagef("--%s wants KEY=VALUE, each key once, not %q", flag, text)
 		}
 		labels[name] = value
 	}
 	if _, err := labels.CheckGiven(); err != nil {
-		return nil, roles.Usagef("invalid value for --label: %s", err)
+		return nil, roles.Usagef("invalid value for --%s: %s", flag, err)
 	}
 	return labels, nil
 }
@@ -238,7 +255,7 @@ type tokenShape struct {
 	Token    string `json:"token,omitempty"` // only from create
 	Purpose  string `json:"purpose"`
 	State    string `json:"state"` // valid, revoked, expired or used-up
-	ReadOnly bool   `json:"read-only"`
+	Role     string `json:"role,omitempty"`
 	Created  int64  `json:"created"`
 	Expires  int64  `json:"expires,omitempty"`
 	Revoked  int64  `json:"revoked,omitempty"`
@@ -246,6 +263,7 @@ type tokenShape struct {
 	Uses     int64  `json:"uses,omitempty"`
 	Used     int64  `json:"used,omitempty"`
 
+	Scope  map[string]string `json:"scope,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
@@ -257,7 +275,7 @@ func shapeOf(token access.Token, now time.Time) tokenShape {
 		return at.Unix()
 	}
 	return tokenShape{
-		Name: token.Name, Purpose: string(token.Purpose), State: stateOfToken(token, now), ReadOnly: token.ReadOnly,
+		Name: token.Name, Purpose: string(token.Purpose), State: stateOfToken(token, now), Role: string(token.Role), Scope: token.Scope,
 		Created: unix(token.Created), Expires: unix(token.Expires), Revoked: unix(token.Revoked),
 		LastUsed: unix(token.LastUsed), Uses: token.Limit, Used: token.Used, Labels: token.Labels,
 	}
@@ -296,12 +314,12 @@ func printTokens(out io.Writer, list []access.Token, asJSON bool, now time.Time)
 	}
 	row("Name", "For", "State", "Created", "Expires", "Used")
 	for _, token := range list {
-		purpose := "operator"
+		purpose := string(token.Role)
 		switch {
 		case token.Purpose == access.Enrol:
 			purpose = "enrolment"
-		case token.ReadOnly:
-			purpose = "operator, read-only"
+		case len(token.Scope) > 0:
+			purpose += " of " + token.Scope.String()
 		}
 		row(plain.Line(token.Name), purpose, stateOfToken(token, now), day(token.Created), day(token.Expires), useOf(token))
 	}

@@ -147,8 +147,8 @@ func (s *share) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet
 }
 
 // SetStatus implements fleet.Store.
-func (s *share) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
-	return s.write(ctx, func(ctx context.Context) error { return s.Store.SetStatus(ctx, id, status) })
+func (s *share) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status, within fleet.Scope) error {
+	return s.write(ctx, func(ctx context.Context) error { return s.Store.SetStatus(ctx, id, status, within) })
 }
 
 // SetKey implements fleet.Store.

@@ -98,7 +98,7 @@ func runInBubble(t *testing.T, options oracle.Options, place place, acts []oracl
 			time.Sleep(time.Until(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)))
 			world := newBubble(t.Context(), options.Interval, stores)
 			if world.enrolment = access.Open; options.Seed%4 == 3 {
-				world.enrolment = access.Approve
+				world.enrolment = access.ByApproval
 			}
 			if *tell {
 				world.log = t.Output()

@@ -37,12 +37,13 @@ const (
 
 // A Caller is who sent a request.
 type Caller struct {
-	Kind     Kind
-	Device   uuid.UUID // of a Device
-	KeyID    string    // of a Device and an Applicant
-	Name     string    // of an Operator: that of the token
-	ReadOnly bool      // of an Operator
-	Sent     time.Time // of a Device: when it signed the request
+	Kind   Kind
+	Device uuid.UUID // of a Device
+	KeyID  string    // of a Device and an Applicant
+	Name   string    // of an Operator: that of the token
+	Role   Role      // of an Operator, and RoleAdmin of the Loopback
+	Scope  Scope     // of an Operator: the handler keeps to it
+	Sent   time.Time // of a Device: when it signed the request
 	// Unconfirmed is the error of asking whether another server has seen the request of a Device before. Such a request may
 	// not change anything. Nil means that no other server has seen it.
 	Unconfirmed error
@@ -86,8 +87,13 @@ const (
 	Anyone   Right = iota // needs no right
 	Register              // a new device that proves that it has the private key of the public key in its body
 	Poll                  // a device, for itself
-	Read                  // an operator
-	Write                 // an operator whose token is not read-only
+	Read                  // an operator, of any role
+
+	Write          // an operator of RoleOperator without a scope
+	WriteInScope   // an operator of RoleOperator; the handler keeps to the scope
+	Approve        // an operator of RoleApprover without a scope
+	ApproveInScope // an operator of RoleApprover; the handler keeps to the scope
+	Administer     // an operator of RoleAdmin, who also has all other rights
 )
 
 // A Refusal says why a request is refused. Its text is for the caller.

@@ -250,7 +250,7 @@ func TestAttacks(t *testing.T) {
 		}, 401, "signature", `must have exactly one signature, labelled "device"`},
 		{"an operator's token instead", func(w *world) *http.Request {
 			request := w.request("POST", "/poll/", pollBody(w.add("victim").ID))
-			request.Header.Set("Authorization", "Bearer "+w.token(access.Token{Name: "anna", Purpose: access.Operate}))
+			request.Header.Set("Authorization", "Bearer "+w.token(access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin}))
 			return request
 		}, 401, "unsigned", "Requests of devices have to be signed here"},
 		{"a huge header", func(w *world) *http.Request {

@@ -15,18 +15,18 @@ import (
 type Enrolment string
 
 const (
-	Open    Enrolment = "open"    // any
-	ByToken Enrolment = "token"   // those that have an enrolment token
-	Approve Enrolment = "approve" // any, after an operator's approval; an enrolment token counts as approval
+	Open       Enrolment = "open"    // any
+	ByToken    Enrolment = "token"   // those that have an enrolment token
+	ByApproval Enrolment = "approve" // any, after an operator's approval; an enrolment token counts as approval
 )
 
 // ParseEnrolment reads --enrolment.
 func ParseEnrolment(text string) (Enrolment, error) {
 	switch enrolment := Enrolment(text); enrolment {
-	case Open, ByToken, Approve:
+	case Open, ByToken, ByApproval:
 		return enrolment, nil
 	}
-	return "", fmt.Errorf("want %s, %s or %s", Open, ByToken, Approve)
+	return "", fmt.Errorf("want %s, %s or %s", Open, ByToken, ByApproval)
 }
 
 // Applicant checks the signature's presence and time of a registration. Prove verifies the signature later, with the key in
@@ -113,7 +113,7 @@ func (g *Gate) Admit(ctx context.Context, token string) (Admission, error) {
 		switch g.options.Enrolment {
 		case Open:
 			return Admission{Status: serverapi.Active}, nil
-		case Approve:
+		case ByApproval:
 			return Admission{Status: serverapi.Pending}, nil
 		}
 		return Admission{}, forbidden(serverapi.ProblemEnrolment, "Devices need an enrolment token to register here; an operator "+

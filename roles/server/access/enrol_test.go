@@ -85,7 +85,7 @@ func TestAdmit(t *testing.T) {
 		want      string // the status, or the beginning of the refusal
 	}{
 		{access.Open, "", "active"}, {access.Open, "whatever", "active"}, {"", "", "active"},
-		{access.Approve, "", "pending"}, {access.Approve, "line 1", "active"}, {access.Approve, "whatever", "The enrolment token"},
+		{access.ByApproval, "", "pending"}, {access.ByApproval, "line 1", "active"}, {access.ByApproval, "whatever", "The enrolment token"},
 		{access.ByToken, "", missing}, {access.ByToken, "line 1", "active"}, {access.ByToken, "revoked", "The enrolment token"},
 		{access.ByToken, "expired", "The enrolment token"}, {access.ByToken, "anna", "The enrolment token"},
 		{access.ByToken, "aspects-enrol-AAAAAAAAAAAAAAAAAAAAAAAAAA", "The enrolment token"},
@@ -96,7 +96,7 @@ func TestAdmit(t *testing.T) {
 				Labels: map[string]string{"site": "line-1"}}),
 			"revoked": w.token(access.Token{Name: "revoked", Purpose: access.Enrol, Revoked: noon}),
 			"expired": w.token(access.Token{Name: "expired", Purpose: access.Enrol, Expires: noon}),
-			"anna":    w.token(access.Token{Name: "anna", Purpose: access.Operate}),
+			"anna":    w.token(access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin}),
 		}
 		text := test.token
 		if known, ok := tokens[text]; ok {

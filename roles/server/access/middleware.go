@@ -31,8 +31,8 @@ func (g *Gate) ask(c echo.Context, right Right, read func(echo.Context) ([]byte,
 		return caller, err
 	case Poll:
 		return g.Device(c.Request(), func() ([]byte, error) { return read(c) })
-	case Read, Write:
-		return g.Operator(c.Request(), right == Write)
+	case Anyone:
+		return Caller{}, nil
 	}
-	return Caller{}, nil
+	return g.Operator(c.Request(), right)
 }

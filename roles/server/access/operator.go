@@ -12,12 +12,12 @@ import (
 // CreateHint is the command that makes a first token.
 const CreateHint = "aspects-poc server token create NAME"
 
-// Operator returns the operator that sent a request. The error is a *Refusal or the store's.
+// Operator returns the operator that sent a request, if the operator has a right. The error is a *Refusal or the store's.
 //
 // Until the first operator's token is made, a caller on this machine is an operator. Its address must be a loopback
 // address, and no proxy may have forwarded the request. Its Host must be a loopback name: a page of another site could
 // otherwise reach the server under a name of its own.
-func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
+func (g *Gate) Operator(request *http.Request, right Right) (Caller, error) {
 	ctx := request.Context()
 	text, known := bearer(request)
 	if !known {
@@ -26,9 +26,8 @@ func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
 	}
 	if text != "" {
 		caller, err := g.holder(ctx, text, challenge(request))
-		if err == nil && write && caller.ReadOnly {
-			err = &Refusal{Status: http.StatusForbidden, Detail: "The token of " + caller.Name + " is read-only",
-				Challenge: operatorChallenge + `, error="insufficient_scope"`}
+		if err == nil {
+			err = caller.permit(right)
 		}
 		return caller, err
 	}
@@ -44,7 +43,7 @@ func (g *Gate) Operator(request *http.Request, write bool) (Caller, error) {
 		return Caller{}, &Refusal{Status: http.StatusForbidden, Detail: reason +
 			"; without any operator's token, operators have to be on the server's machine. Make one there with: " + CreateHint}
 	}
-	return Caller{Kind: Loopback}, nil
+	return Caller{Kind: Loopback, Role: RoleAdmin}, nil
 }
 
 // holder returns the operator of a token.
@@ -67,7 +66,7 @@ func (g *Gate) holder(ctx context.Context, text, challenge string) (Caller, erro
 		g.used[token.Name] = now
 		g.mu.Unlock()
 	}
-	return Caller{Kind: Operator, Name: token.Name, ReadOnly: token.ReadOnly}, nil
+	return Caller{Kind: Operator, Name: token.Name, Role: token.Role, Scope: token.Scope}, nil
 }
 
 // bearer returns the token of a request; "" for none. Browsers ask for a name and a password: the token is the password.

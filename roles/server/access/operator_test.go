@@ -35,11 +35,11 @@ func (w *world) asOperator(method, authorization string) answer {
 
 func TestOperatorTokens(t *testing.T) {
 	w := newWorld(t, access.Options{})
-	anna := w.token(access.Token{Name: "anna", Purpose: access.Operate})
-	reader := w.token(access.Token{Name: "wall screen", Purpose: access.Operate, ReadOnly: true})
+	anna := w.token(access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin})
+	reader := w.token(access.Token{Name: "wall screen", Purpose: access.Operate, Role: access.RoleViewer})
 	enrol := w.token(access.Token{Name: "line 1", Purpose: access.Enrol})
-	expired := w.token(access.Token{Name: "guest", Purpose: access.Operate, Expires: noon})
-	gone := w.token(access.Token{Name: "bert", Purpose: access.Operate})
+	expired := w.token(access.Token{Name: "guest", Purpose: access.Operate, Role: access.RoleAdmin, Expires: noon})
+	gone := w.token(access.Token{Name: "bert", Purpose: access.Operate, Role: access.RoleAdmin})
 	if got := w.asOperator("GET", "Bearer "+gone); got.text != "by bert" {
 		t.Errorf("before it is revoked: %+v", got)
 	}
@@ -54,7 +54,7 @@ func TestOperatorTokens(t *testing.T) {
 		{"reads", "GET", "Bearer " + anna, 200, "by anna", ""},
 		{"writes", "PUT", "bearer  " + anna, 200, "by anna", ""},
 		{"read-only reads", "GET", "Bearer " + reader, 200, "by wall screen", ""},
-		{"read-only writes", "PUT", "Bearer " + reader, 403, "The token of wall screen is read-only", "insufficient_scope"},
+		{"read-only writes", "PUT", "Bearer " + reader, 403, "The token of wall screen has the role viewer, and this needs the role operator or admin", "insufficient_scope"},
 		{"none, from this machine", "GET", "", 401, "Operators need a token here", `Bearer realm="operators"`},
 		{"none, writing", "PUT", "", 401, "aspects-poc server token create NAME", `Bearer realm="operators"`},
 		{"revoked", "GET", "Bearer " + gone, 401, "is not valid any more", "invalid_token"},
@@ -87,7 +87,7 @@ func TestOperatorTokens(t *testing.T) {
 // A browser asks a person for name and password: the token is the password.
 func TestBrowser(t *testing.T) {
 	w := newWorld(t, access.Options{})
-	anna := w.token(access.Token{Name: "anna", Purpose: access.Operate})
+	anna := w.token(access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin})
 	for _, test := range []struct {
 		name, user, password string
 		status               int
@@ -117,7 +117,7 @@ func TestLoopback(t *testing.T) {
 			name, value, _ := strings.Cut(header, ": ")
 			request.Header.Set(name, value)
 		}
-		return w.gate.Operator(request, true)
+		return w.gate.Operator(request, access.Administer)
 	}
 	for _, test := range []struct {
 		name, peer, host string
@@ -159,7 +159,7 @@ func TestLoopback(t *testing.T) {
 		t.Error("a wrong token was passed over")
 	}
 	// From the first token on, a token is needed for ever.
-	w.token(access.Token{Name: "anna", Purpose: access.Operate})
+	w.token(access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin})
 	if err := w.tokens.RevokeToken(t.Context(), "anna", noon); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestLoopback(t *testing.T) {
 // The store's trouble lets nobody in.
 func TestTroubleOfTheStore(t *testing.T) {
 	w := newWorld(t, access.Options{Enrolment: access.ByToken})
-	text := w.token(access.Token{Name: "anna", Purpose: access.Operate})
+	text := w.token(access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin})
 	w.tokens.Trouble = errors.New("no disk")
 	for _, authorization := range []string{"", "Bearer " + text} {
 		request := httptest.NewRequestWithContext(t.Context(), "GET", "http://127.0.0.1/target/", nil)
@@ -180,7 +180,7 @@ func TestTroubleOfTheStore(t *testing.T) {
 		if authorization != "" {
 			request.Header.Set("Authorization", authorization)
 		}
-		if caller, err := w.gate.Operator(request, false); !errors.Is(err, w.tokens.Trouble) {
+		if caller, err := w.gate.Operator(request, access.Read); !errors.Is(err, w.tokens.Trouble) {
 			t.Errorf("with %q: %+v, %v", authorization, caller, err)
 		}
 	}
@@ -192,8 +192,8 @@ func TestTroubleOfTheStore(t *testing.T) {
 
 func TestLastUsed(t *testing.T) {
 	w := newWorld(t, access.Options{})
-	anna := w.token(access.Token{Name: "anna", Purpose: access.Operate})
-	w.token(access.Token{Name: "bert", Purpose: access.Operate})
+	anna := w.token(access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin})
+	w.token(access.Token{Name: "bert", Purpose: access.Operate, Role: access.RoleAdmin})
 	last := func() (list []time.Time) {
 		tokens, err := w.tokens.Tokens(t.Context())
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -20,7 +21,8 @@ type Token struct {
 	Name     string // for people and in the history; no other token ever has it
 	Purpose  Purpose
 	Digest   [sha256.Size]byte // of the token's text
-	ReadOnly bool              // an operator's token that may not change anything
+	Role     Role              // of an operator's token
+	Scope    Scope             // of an operator's token; nil for all devices
 	Created  time.Time         // all times to the second
 	Expires  time.Time         // zero for never
 	Revoked  time.Time         // zero if it is not
@@ -33,6 +35,36 @@ type Token struct {
 // Valid returns whether the token can be used at a time.
 func (t Token) Valid(at time.Time) bool {
 	return t.Revoked.IsZero() && (t.Expires.IsZero() || at.Before(t.Expires)) && (t.Limit == 0 || t.Used < t.Limit)
+}
+
+// Check returns why a token with these members makes no sense; nil if it does. It does not check the words of labels.
+func (t Token) Check() error {
+	if err := CheckName(t.Name); err != nil {
+		return err
+	}
+	switch {
+	case t.Limit < 0:
+		return errors.New("the number of uses cannot be less than nothing")
+	case !t.Expires.IsZero() && !t.Expires.After(t.Created):
+		return errors.New("a token has to be valid for some time")
+	case t.Purpose == Enrol && t.Role != "":
+		return errors.New("an enrolment token has no role: devices that enrol read nothing")
+	case t.Purpose == Enrol && len(t.Scope) > 0:
+		return errors.New("an enrolment token has no scope; it gives labels to the devices that enrol")
+	case t.Purpose == Enrol:
+		return nil
+	case len(t.Labels) > 0:
+		return errors.New("only an enrolment token gives labels to devices")
+	case t.Limit > 0:
+		return errors.New("only an enrolment token has a number of uses")
+	}
+	if _, err := ParseRole(string(t.Role)); err != nil {
+		return err
+	}
+	if len(t.Scope) > 0 && !t.Role.Scoped() {
+		return fmt.Errorf("a token of the role %s has no scope: viewers read all, and admins change all", t.Role)
+	}
+	return nil
 }
 
 // The errors of a Store that callers distinguish.

@@ -126,7 +126,7 @@ func (h *handlers) answerDevice(c echo.Context, of func(uuid.UUID) (fleet.View, 
 //	@Param			uuid	path	string	true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Success		204		"The device is deleted"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403		{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
 //	@Failure		409		{object}	serverapi.Problem	"The device is revoked, and the server's list of revoked keys is full; or several UUIDs begin so"
 //	@Failure		422		{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
@@ -152,7 +152,7 @@ func (h *handlers) deleteDevice(c echo.Context) error {
 //	@Param			body	body		LabelsPatch			true	"The labels to change"
 //	@Success		200		{object}	serverapi.Device	"The device"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403		{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
 //	@Failure		409		{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
 //	@Failure		413		{object}	serverapi.Problem	"The body is too large"
@@ -179,7 +179,7 @@ func (h *handlers) patchLabels(c echo.Context) error {
 		patch[member.name] = value
 	}
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) {
-		return h.fleet.SetLabels(c.Request().Context(), id, patch, author(c))
+		return h.fleet.SetLabels(c.Request().Context(), id, patch, author(c), within(c))
 	})
 }
 
@@ -199,7 +199,7 @@ type LabelsPatch map[string]*string
 //	@Param			body	body		serverapi.NameRequest	true	"The name"
 //	@Success		200		{object}	serverapi.Device		"The device"
 //	@Failure		401		{object}	serverapi.Problem		"An operator's token is needed"
-//	@Failure		403		{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403		{object}	serverapi.Problem		"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem		"There is no such device"
 //	@Failure		409		{object}	serverapi.Problem		"Another device has the name; or several UUIDs begin so. The detail names the devices"
 //	@Failure		413		{object}	serverapi.Problem		"The body is too large"
@@ -225,7 +225,7 @@ func (h *handlers) putName(c echo.Context) error {
 //	@Param		uuid	path		string				true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Success	200		{object}	serverapi.Device	"The device, which has no name"
 //	@Failure	401		{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure	403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure	403		{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure	404		{object}	serverapi.Problem	"There is no such device"
 //	@Failure	409		{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
 //	@Failure	422		{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
@@ -246,7 +246,7 @@ func (h *handlers) deleteName(c echo.Context) error {
 //	@Param			uuid	path		string				true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Success		200		{object}	serverapi.Device	"The device"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403		{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
 //	@Failure		409		{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
 //	@Failure		422		{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
@@ -254,7 +254,7 @@ func (h *handlers) deleteName(c echo.Context) error {
 //	@Router			/devices/{uuid}/approve/ [post]
 func (h *handlers) approveDevice(c echo.Context) error {
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) {
-		return h.fleet.SetStatus(c.Request().Context(), id, fleet.Active)
+		return h.fleet.SetStatus(c.Request().Context(), id, fleet.Active, within(c))
 	})
 }
 
@@ -268,7 +268,7 @@ func (h *handlers) approveDevice(c echo.Context) error {
 //	@Param			uuid	path		string				true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Success		200		{object}	serverapi.Device	"The device"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403		{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
 //	@Failure		409		{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
 //	@Failure		422		{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
@@ -276,7 +276,7 @@ func (h *handlers) approveDevice(c echo.Context) error {
 //	@Router			/devices/{uuid}/revoke/ [post]
 func (h *handlers) revokeDevice(c echo.Context) error {
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) {
-		return h.fleet.SetStatus(c.Request().Context(), id, fleet.Revoked)
+		return h.fleet.SetStatus(c.Request().Context(), id, fleet.Revoked, within(c))
 	})
 }
 
@@ -290,14 +290,14 @@ func (h *handlers) revokeDevice(c echo.Context) error {
 //	@Param			uuid	path	string	true	"The device: its UUID, the beginning of its UUID if no other begins so, or its name"
 //	@Success		204		"There is no mark"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403		{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404		{object}	serverapi.Problem	"There is no such device"
 //	@Failure		409		{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
 //	@Failure		422		{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
 //	@Failure		503		{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/devices/{uuid}/cloned/ [delete]
 func (h *handlers) deleteCloned(c echo.Context) error {
-	return h.withoutAnswer(c, h.fleet.SetAlone)
+	return h.withoutAnswer(c, func(ctx context.Context, id uuid.UUID) error { return h.fleet.SetAlone(ctx, id, within(c)) })
 }
 
 // withoutAnswer calls a function for the device in the path, and answers 204.

@@ -132,7 +132,7 @@ func (h *handlers) getDiff(c echo.Context) error {
 //	@Param			revision	path		int						true	"The revision"
 //	@Success		200			{object}	serverapi.HistoryEntry	"The new change; the last one if the layer did not differ"
 //	@Failure		401			{object}	serverapi.Problem		"An operator's token is needed"
-//	@Failure		403			{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403			{object}	serverapi.Problem		"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404			{object}	serverapi.Problem		"The history has no such revision, or its device is deleted"
 //	@Failure		409			{object}	serverapi.Problem		"Another device has the name by now"
 //	@Failure		422			{object}	serverapi.Problem		"Not a revision, or the confdb-schema now refuses the target"
@@ -145,7 +145,7 @@ func (h *handlers) restore(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	drawn, err := h.fleet.Restore(ctx, revision, author(c))
+	drawn, err := h.fleet.Restore(ctx, revision, author(c), within(c))
 	if errors.Is(err, fleet.ErrUnknownDevice) {
 		return noDevice()
 	}

@@ -97,7 +97,7 @@ func (h *handlers) getEveryone(c echo.Context) error { return h.showLayer(c, fle
 //	@Param			body			body		serverapi.LayerRequest	true	"The layer, without selector and priority"
 //	@Success		200				{object}	serverapi.Layer			"The layer as it is stored; after a dry run a DryRun"
 //	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
-//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403				{object}	serverapi.Problem		"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
@@ -116,7 +116,7 @@ func (h *handlers) putEveryone(c echo.Context) error { return h.putLayer(c, flee
 //	@Success	200			{object}	serverapi.DryRun	"After a dry run: what would change"
 //	@Success	204			"The layer is removed"
 //	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure	403			{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
 //	@Failure	503			{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
@@ -160,7 +160,7 @@ func (h *handlers) getLabelLayer(c echo.Context) error {
 //	@Param			body			body		serverapi.LayerRequest	true	"The layer"
 //	@Success		200				{object}	serverapi.Layer			"The layer as it is stored; after a dry run a DryRun"
 //	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
-//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403				{object}	serverapi.Problem		"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
@@ -186,7 +186,7 @@ func (h *handlers) putLabelLayer(c echo.Context) error {
 //	@Success	200			{object}	serverapi.DryRun	"After a dry run: what would change"
 //	@Success	204			"The layer is removed"
 //	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure	403			{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
 //	@Failure	422			{object}	serverapi.Problem	"Not a name of a layer"
@@ -236,7 +236,7 @@ func (h *handlers) getDeviceLayer(c echo.Context) error {
 //	@Param			body			body		serverapi.LayerRequest	true	"The layer, without selector and priority"
 //	@Success		200				{object}	serverapi.Layer			"The layer as it is stored; after a dry run a DryRun"
 //	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
-//	@Failure		403				{object}	serverapi.Problem		"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403				{object}	serverapi.Problem		"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404				{object}	serverapi.Problem		"There is no such device"
 //	@Failure		409				{object}	serverapi.Problem		"Several UUIDs begin so; the detail names them"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
@@ -264,7 +264,7 @@ func (h *handlers) putDeviceLayer(c echo.Context) error {
 //	@Success	200			{object}	serverapi.DryRun	"After a dry run: what would change"
 //	@Success	204			"The layer is removed"
 //	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure	403			{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure	403			{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
 //	@Failure	409			{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
@@ -309,7 +309,7 @@ func answerLayer(c echo.Context, layer fleet.Layer) error {
 }
 
 func (h *handlers) putLayer(c echo.Context, name fleet.LayerName) error {
-	change := fleet.Change{Layer: fleet.Layer{Name: name}}
+	change := fleet.Change{Layer: fleet.Layer{Name: name}, Within: within(c)}
 	err := h.decode(c,
 		field{name: "selector", read: selector(&change.Selector), optional: true},
 		field{name: "priority", read: integer(&change.Priority, -1<<31), optional: true},
@@ -329,7 +329,7 @@ func (h *handlers) putLayer(c echo.Context, name fleet.LayerName) error {
 }
 
 func (h *handlers) deleteLayer(c echo.Context, name fleet.LayerName) error {
-	change := fleet.Change{Layer: fleet.Layer{Name: name}, Remove: true}
+	change := fleet.Change{Layer: fleet.Layer{Name: name}, Remove: true, Within: within(c)}
 	if dry, err := h.dryRun(c, change); dry || err != nil {
 		return err
 	}

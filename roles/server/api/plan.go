@@ -36,7 +36,7 @@ const mostFaults = 100
 //	@Param			body	body		serverapi.Batch		true	"The changes"
 //	@Success		200		{object}	serverapi.Targets	"The layers that were set, as they are stored; after a dry run a Plan"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403		{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403		{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		412		{object}	serverapi.Problem	"A layer or the fleet has another revision than the body names"
 //	@Failure		413		{object}	serverapi.Problem	"The body is too large"
 //	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
@@ -135,7 +135,7 @@ func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, err error) {
 		}
 		change, faults := readChange(fmt.Sprintf("changes[%d]", i), value)
 		wrong = append(wrong, faults...)
-		change.By = author(c)
+		change.By, change.Within = author(c), within(c)
 		batch.Changes = append(batch.Changes, change)
 	}
 	if wrong != nil {
@@ -210,6 +210,9 @@ func batchProblem(batch fleet.Batch, err error) error {
 	case errors.As(err, &moved):
 		return staleProblem("The fleet has changed since: " + moved.Error() + "; make the plan again")
 	case !errors.As(err, &faults):
+		return err
+	}
+	if errors.Is(err, fleet.ErrScope) {
 		return err
 	}
 	place := map[fleet.LayerName]int{}

@@ -102,6 +102,7 @@ func refusalOf(err error) *problem {
 		taken   *fleet.NameTakenError
 		word    *fleet.UnknownWordError
 		several *fleet.AmbiguousError
+		scope   *fleet.ScopeError
 	)
 	switch {
 	case errors.As(err, &refused):
@@ -127,6 +128,8 @@ func refusalOf(err error) *problem {
 		return newProblem(http.StatusNotFound, capital(word.Error()))
 	case errors.As(err, &several):
 		return newProblem(http.StatusConflict, capital(several.Error()))
+	case errors.As(err, &scope):
+		return newProblem(http.StatusForbidden, "This concerns more than what your token is for: "+scope.Error())
 	case errors.As(err, &used):
 		return newProblem(http.StatusConflict, used.Error())
 	case errors.As(err, &stale):
@@ -167,6 +170,7 @@ func problemTable() []problemRow {
 		{fleet.ErrPendingFull, http.StatusServiceUnavailable, "", "As many devices wait for approval as the server takes; an operator " +
 			"has to approve or delete some (GET /devices/?state=pending), or run the server with a higher --max-pending. A device with " +
 			"an enrolment token does not wait", pendingRetry},
+		{fleet.ErrScope, http.StatusForbidden, "", "This concerns more than what your token is for", 0},
 		{fleet.ErrStale, http.StatusPreconditionFailed, serverapi.ProblemStale, "It has been changed in between", 0},
 		{fleet.ErrTarget, http.StatusUnprocessableEntity, serverapi.ProblemRefusedTarget, "The target cannot be taken", 0},
 		{fleet.ErrPending, http.StatusForbidden, serverapi.ProblemPending, "An operator has yet to approve this device", pendingRetry},

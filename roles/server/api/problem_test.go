@@ -45,6 +45,9 @@ func TestProblemOf(t *testing.T) {
 		{fleet.ErrUnknownEntry, 404, "The history has no such revision"},
 		{fleet.ErrNoTarget, 422, "That revision changed a device's labels or name, and no target"},
 		{fleet.ErrBadCursor, 422, "after is no place in the list: take it from next"},
+		{fleet.ErrScope, 403, "This concerns more than what your token is for"},
+		{&fleet.ScopeError{Scope: fleet.Scope{"site": "a"}, Text: "everyone is for all devices"}, 403, "This concerns more than what your token " +
+			"is for: everyone is for all devices, and the scope is site=a; it needs a token without a scope, or with another one"},
 		{fleet.ErrStale, 412, "It has been changed in between"},
 		{&fleet.StaleError{Revision: 7}, 412, "The layer has changed meanwhile: it has revision 7 by now"},
 		{fleet.ErrTarget, 422, "The target cannot be taken"},
@@ -89,7 +92,7 @@ func TestEveryReasonHasARow(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := []string{"ErrBadCursor", "ErrBadSignature", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNameTaken", "ErrNoTarget", "ErrNotSigned", "ErrOutage",
-		"ErrPending", "ErrPendingFull", "ErrRevoked", "ErrStale", "ErrTarget", "ErrUnavailable",
+		"ErrPending", "ErrPendingFull", "ErrRevoked", "ErrScope", "ErrStale", "ErrTarget", "ErrUnavailable",
 		"ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer", "ErrUnknownSecret"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)

@@ -40,7 +40,7 @@ func (h *handlers) listRevokedKeys(c echo.Context) error {
 //	@Param			key	path	string	true	"ID of the key, from GET /revoked-keys/"
 //	@Success		204	"The key is allowed"
 //	@Failure		401	{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403	{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403	{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404	{object}	serverapi.Problem	"No removed device had this key when it was revoked"
 //	@Failure		503	{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/revoked-keys/{key}/ [delete]

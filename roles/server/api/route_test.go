@@ -2,7 +2,9 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,8 +30,12 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		if row.Takes.Tags {
 			line += " tags"
 		}
-		line += map[access.Right]string{access.Register: " signature", access.Poll: " signature", access.Read: " token",
-			access.Write: " token"}[row.Right]
+		switch allowed, _ := row.Right.Roles(); {
+		case row.Right == access.Register, row.Right == access.Poll:
+			line += " signature"
+		case allowed != nil:
+			line += " token"
+		}
 		served = append(served, line)
 	}
 	slices.Sort(served)
@@ -64,6 +70,42 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	slices.Sort(described)
 	if diff := cmp.Diff(served, described); diff != "" {
 		t.Error("(-served +described)\n" + diff)
+	}
+}
+
+// TestEveryRouteHasItsRoles compares the table of docs/access.md with the route table: who may send what.
+func TestEveryRouteHasItsRoles(t *testing.T) {
+	lines := []string{"request | viewer | operator | approver | admin", "---|---|---|---|---", "each `GET` | yes | yes | yes | yes"}
+	for _, row := range api.Routes() {
+		allowed, scoped := row.Right.Roles()
+		if allowed == nil || row.Method == "GET" && row.Right == access.Read {
+			continue
+		}
+		if row.Method != "GET" && row.Right == access.Read {
+			t.Errorf("%s %s: whoever reads may send it", row.Method, row.Path)
+		}
+		line := fmt.Sprintf("`%s %s`", row.Method, regexp.MustCompile(`:(\w+)`).ReplaceAllString(row.Path, "{$1}"))
+		for _, role := range access.Roles() {
+			switch may := slices.Contains(allowed, role); {
+			case may && role.Scoped() && scoped:
+				line += " | in its scope"
+			case may && role.Scoped():
+				line += " | without a scope"
+			case may:
+				line += " | yes"
+			default:
+				line += " | –"
+			}
+		}
+		lines = append(lines, line)
+	}
+	want := strings.Join(lines, "\n")
+	text, err := os.ReadFile("../../../docs/access.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "\n\n"+want+"\n\n") {
+		t.Errorf("docs/access.md does not have this table:\n%s", want)
 	}
 }
 

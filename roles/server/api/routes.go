@@ -98,35 +98,35 @@ func (h *handlers) api() []Route {
 
 		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned name q limit after"}},
 		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, &Takes{}},
-		{http.MethodDelete, "/devices/:uuid/", access.Write, h.deleteDevice, &Takes{}},
-		{http.MethodPatch, "/devices/:uuid/labels/", access.Write, h.patchLabels, &Takes{Body: true}},
+		{http.MethodDelete, "/devices/:uuid/", access.Administer, h.deleteDevice, &Takes{}},
+		{http.MethodPatch, "/devices/:uuid/labels/", access.WriteInScope, h.patchLabels, &Takes{Body: true}},
 		{http.MethodPut, "/devices/:uuid/name/", access.Write, h.putName, &Takes{Body: true}},
 		{http.MethodDelete, "/devices/:uuid/name/", access.Write, h.deleteName, &Takes{}},
-		{http.MethodPost, "/devices/:uuid/approve/", access.Write, h.approveDevice, &Takes{}},
-		{http.MethodPost, "/devices/:uuid/revoke/", access.Write, h.revokeDevice, &Takes{}},
-		{http.MethodDelete, "/devices/:uuid/cloned/", access.Write, h.deleteCloned, &Takes{}},
+		{http.MethodPost, "/devices/:uuid/approve/", access.ApproveInScope, h.approveDevice, &Takes{}},
+		{http.MethodPost, "/devices/:uuid/revoke/", access.ApproveInScope, h.revokeDevice, &Takes{}},
+		{http.MethodDelete, "/devices/:uuid/cloned/", access.WriteInScope, h.deleteCloned, &Takes{}},
 		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, &Takes{Query: "explain"}},
 		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, &Takes{Query: "since step"}},
 
 		{http.MethodGet, "/revoked-keys/", access.Read, h.listRevokedKeys, &Takes{}},
-		{http.MethodDelete, "/revoked-keys/:key/", access.Write, h.allowKey, &Takes{}},
+		{http.MethodDelete, "/revoked-keys/:key/", access.Administer, h.allowKey, &Takes{}},
 
 		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}},
-		{http.MethodPost, "/targets/", access.Write, h.changeTargets, &Takes{Query: "dry-run full", Body: true}},
+		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full", Body: true}},
 		{http.MethodGet, "/schema/", access.Read, h.getSchema, &Takes{}},
 		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}},
 		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}},
 		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}},
 		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, &Takes{Tags: true}},
-		{http.MethodPut, "/targets/labels/:name/", access.Write, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
-		{http.MethodDelete, "/targets/labels/:name/", access.Write, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}},
+		{http.MethodPut, "/targets/labels/:name/", access.WriteInScope, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
+		{http.MethodDelete, "/targets/labels/:name/", access.WriteInScope, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}},
 		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, &Takes{Tags: true}},
-		{http.MethodPut, "/targets/devices/:uuid/", access.Write, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
-		{http.MethodDelete, "/targets/devices/:uuid/", access.Write, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}},
+		{http.MethodPut, "/targets/devices/:uuid/", access.WriteInScope, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
+		{http.MethodDelete, "/targets/devices/:uuid/", access.WriteInScope, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}},
 
 		{http.MethodGet, "/secrets/", access.Read, h.listSecrets, &Takes{}},
-		{http.MethodPut, "/secrets/:name/", access.Write, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}},
-		{http.MethodDelete, "/secrets/:name/", access.Write, h.deleteSecret, &Takes{Tags: true}},
+		{http.MethodPut, "/secrets/:name/", access.Administer, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}},
+		{http.MethodDelete, "/secrets/:name/", access.Administer, h.deleteSecret, &Takes{Tags: true}},
 
 		{http.MethodGet, "/signature/", access.Read, h.getSignature, &Takes{Query: "manifest"}},
 		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}},
@@ -135,7 +135,7 @@ func (h *handlers) api() []Route {
 		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}},
 		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}},
 		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}},
-		{http.MethodPost, "/history/:revision/restore/", access.Write, h.restore, &Takes{}},
+		{http.MethodPost, "/history/:revision/restore/", access.WriteInScope, h.restore, &Takes{}},
 
 		{http.MethodGet, "/summary/", access.Read, h.summary, &Takes{Query: "limit"}},
 		{http.MethodGet, "/events/", access.Read, h.events, &Takes{}},
@@ -214,7 +214,7 @@ func (h *handlers) require(right access.Right) echo.MiddlewareFunc {
 		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
 	}
 	checked := h.gate.Require(right, h.readBody)
-	if h.admitted == nil || right != access.Read && right != access.Write {
+	if h.admitted == nil || right != access.Read && !right.Changes() {
 		return checked
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -227,6 +227,9 @@ func (h *handlers) require(right access.Right) echo.MiddlewareFunc {
 
 // author returns the caller's name for the history.
 func author(c echo.Context) string { return access.From(c.Request().Context()).Author() }
+
+// within returns the caller's scope.
+func within(c echo.Context) fleet.Scope { return fleet.Scope(access.From(c.Request().Context()).Scope) }
 
 // addSlash redirects to the path with a slash at its end, with method and body, as the original did. The body of the answer
 // says that nothing was done, for clients that do not follow.

@@ -59,7 +59,7 @@ func (h *handlers) getSignature(c echo.Context) error {
 //	@Param			body	body		serverapi.SignatureRequest	true	"Statement, signature and manifest"
 //	@Success		200		{object}	serverapi.Signature			"What is stored, without the manifest"
 //	@Failure		401		{object}	serverapi.Problem			"An operator's token is needed"
-//	@Failure		403		{object}	serverapi.Problem			"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403		{object}	serverapi.Problem			"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		412		{object}	serverapi.Problem			"Somebody else has signed meanwhile"
 //	@Failure		413		{object}	serverapi.Problem			"The body is too large"
 //	@Failure		415		{object}	serverapi.Problem			"The body is not of type JSON"
@@ -93,7 +93,7 @@ func (h *handlers) putSignature(c echo.Context) error {
 //	@ID				delete-signature
 //	@Success		204	"The statements are removed"
 //	@Failure		401	{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403	{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403	{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404	{object}	serverapi.Problem	"Nothing is signed in this fleet"
 //	@Failure		412	{object}	serverapi.Problem	"Somebody else has signed meanwhile"
 //	@Failure		503	{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"

@@ -49,7 +49,7 @@ func (h *handlers) getTarget(c echo.Context) error {
 //	@Param			body			body		serverapi.Document	true	"The configuration for all devices"
 //	@Success		200				{object}	serverapi.Document	"The target as it is stored"
 //	@Failure		401				{object}	serverapi.Problem	"An operator's token is needed"
-//	@Failure		403				{object}	serverapi.Problem	"The token is read-only; or a browser sent the request for another site's page"
+//	@Failure		403				{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		412				{object}	serverapi.Problem	"The target has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem	"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem	"The body is not of type JSON"
@@ -57,7 +57,7 @@ func (h *handlers) getTarget(c echo.Context) error {
 //	@Failure		503				{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router			/target-config/ [put]
 func (h *handlers) putTarget(c echo.Context) error {
-	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone}}
+	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone}, Within: within(c)}
 	if err := h.decode(c, field{name: "config", read: configuration(&change.Config)}); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (h *handlers) understand(right access.Right, takes Takes) echo.MiddlewareFu
 					return err
 				}
 			}
-			if right == access.Write && !takes.Tags {
+			if right.Changes() && !takes.Tags {
 				if err := noConditions(c.Request().Header); err != nil {
 					return err
 				}

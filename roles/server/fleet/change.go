@@ -29,10 +29,11 @@ func (b Batch) Secrets() []string {
 
 // Present is what a batch depends on, as a store has it.
 type Present struct {
-	Last    int64              // the last revision drawn
-	Layers  []Layer            // of each change; of revision 0 where there is none
-	Unknown map[LayerName]bool // those of devices that are not registered
-	Secrets map[string]int64   // the revisions of Batch.Secrets
+	Last    int64                // the last revision drawn
+	Layers  []Layer              // of each change; of revision 0 where there is none
+	Unknown map[LayerName]bool   // those of devices that are not registered
+	Labels  map[LayerName]Labels // of the devices of layers
+	Secrets map[string]int64     // the revisions of Batch.Secrets
 }
 
 // Apply returns the layers after the batch, and their entries in the history: nil for a layer that the batch does not change.
@@ -52,6 +53,8 @@ func (b Batch) Apply(present Present) ([]Layer, []*Entry, error) {
 			err = errTwice
 		case present.Unknown[change.Name]:
 			err = ErrUnknownDevice
+		case change.Name.IsDevice() && change.Within.Device(present.Labels[change.Name]) != nil:
+			err = change.Within.Device(present.Labels[change.Name])
 		case err == nil && entries[i] != nil:
 			last++
 			for name, revision := range change.Secrets {
@@ -142,6 +145,8 @@ type Change struct {
 	Remove bool
 	// Match is the revision that the layer has to have; 0: there must be none. Nil: whatever it is.
 	Match *int64
+	// Within is the scope of whoever makes the change.
+	Within Scope
 	// Secrets are the named secrets that Config refers to, with the revisions at which they were checked.
 	Secrets map[string]int64
 	// Restores is the revision that is gone back to, for the history; 0 for none.
@@ -150,13 +155,15 @@ type Change struct {
 
 // Apply returns the layer after the change under a revision, and the change's entry in the history. Before is the layer
 // as it is, of revision 0 where there is none. A change that changes nothing returns before, and no entry: it uses no
-// revision. Apply returns a *StaleError if before is not at the revision that the change wants, and ErrUnknownLayer if
-// there is no layer to remove.
+// revision. Apply returns a *StaleError if before is not at the revision that the change wants, a *ScopeError if the
+// change is out of its scope, and ErrUnknownLayer if there is no layer to remove.
 func (c Change) Apply(before Layer, revision int64) (Layer, *Entry, error) {
 	there := before.Revision > 0
 	switch {
 	case c.Match != nil && *c.Match != before.Revision:
 		return Layer{}, nil, &StaleError{Revision: before.Revision}
+	case c.Within.layer(before, c) != nil:
+		return Layer{}, nil, c.Within.layer(before, c)
 	case c.Remove && !there:
 		return Layer{}, nil, ErrUnknownLayer
 	case !c.Remove && there && c.same(before):

@@ -196,10 +196,19 @@ func (f *Fleet) parted(ctx context.Context) {
 }
 
 // SetAlone takes in that an operator knows that one machine alone is the device: it is not shown as cloned until two are
-// noticed anew.
-func (f *Fleet) SetAlone(ctx context.Context, id uuid.UUID) error {
+// noticed anew. It returns a *ScopeError if the device is not within the scope.
+func (f *Fleet) SetAlone(ctx context.Context, id uuid.UUID, within Scope) error {
+	if len(within) > 0 { // what is refused changes nothing; the store checks again
+		device, err := f.store.Device(ctx, id)
+		if err == nil {
+			err = within.Device(device.Labels)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	f.clones.forget(id)
-	return f.store.SetAlone(ctx, id, f.options.Now())
+	return f.store.SetAlone(ctx, id, f.options.Now(), within)
 }
 
 // forget makes machines that take turns be noticed anew.

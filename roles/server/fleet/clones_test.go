@@ -130,7 +130,7 @@ func TestClonesCleared(t *testing.T) {
 	there, beside := machine{w: elsewhere, id: id, instance: "a", sequence: 50, signs: true}, machine{w: elsewhere, id: id, instance: "b", sequence: 60, signs: true}
 	turns(&there, &beside, 4)
 	w.now = elsewhere.now
-	if err := w.SetAlone(t.Context(), id); err != nil {
+	if err := w.SetAlone(t.Context(), id, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.cloned(id, false, log, 1)
@@ -172,7 +172,7 @@ func TestClonesCleared(t *testing.T) {
 	}
 	restarted.Part(t.Context())
 	restarted.told(&later, "one machine reports as the device again", 1)
-	if err := w.SetAlone(t.Context(), uuid.New()); !errors.Is(err, fleet.ErrUnknownDevice) {
+	if err := w.SetAlone(t.Context(), uuid.New(), nil); !errors.Is(err, fleet.ErrUnknownDevice) {
 		t.Error(err)
 	}
 }

@@ -148,7 +148,7 @@ func TestRestoreName(t *testing.T) {
 	}
 	restore := func(revision, want int64, name string) {
 		t.Helper()
-		got, err := w.Restore(t.Context(), revision, "bob")
+		got, err := w.Restore(t.Context(), revision, "bob", nil)
 		view, viewErr := w.Device(t.Context(), a)
 		if err != nil || viewErr != nil || got != want || view.Name != name {
 			t.Errorf("restored %d as %d: %q, %v, %v; want %d, %q", revision, got, view.Name, err, viewErr, want, name)
@@ -160,7 +160,7 @@ func TestRestoreName(t *testing.T) {
 	if _, err := w.SetName(t.Context(), b, "lobby", "ann"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Restore(t.Context(), 1, "bob"); !errors.Is(err, fleet.ErrNameTaken) {
+	if _, err := w.Restore(t.Context(), 1, "bob", nil); !errors.Is(err, fleet.ErrNameTaken) {
 		t.Errorf("restored a name that another device has: %v", err)
 	}
 	if _, _, _, err := w.Diff(t.Context(), 1, nil); !errors.Is(err, fleet.ErrNoTarget) {

@@ -200,8 +200,9 @@ func (f Filter) chooses(view View) bool {
 }
 
 // SetLabels changes a device's labels by a merge patch, in which nil removes a label, and returns the changed device. It
-// returns a *LabelError for a label that Labels.CheckGiven refuses. The patch may remove labels that the device says of itself.
-func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*string, by string) (View, error) {
+// returns a *LabelError for a label that Labels.CheckGiven refuses, and a *ScopeError for a change that is not within the scope. The
+// patch may remove labels that the device says of itself.
+func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*string, by string, within Scope) (View, error) {
 	if name, err := Labels(nil).Merge(patch).CheckGiven(); err != nil {
 		return View{}, &LabelError{Name: name, Err: err}
 	}
@@ -211,6 +212,9 @@ func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*s
 			return View{}, err
 		}
 		after := device.Labels.Merge(patch)
+		if err := within.Labels(device.Labels, after); err != nil {
+			return View{}, err
+		}
 		if name, err := after.Check(); err != nil {
 			return View{}, &LabelError{Name: name, Err: err}
 		}
@@ -234,9 +238,9 @@ type LabelError struct {
 
 func (e *LabelError) Error() string { return e.Err.Error() }
 
-// SetStatus lets a device poll, or turns it away.
-func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status) (View, error) {
-	if err := f.store.SetStatus(ctx, id, status); err != nil {
+// SetStatus lets a device poll, or turns it away. It returns a *ScopeError if the device is not within the scope.
+func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status, within Scope) (View, error) {
+	if err := f.store.SetStatus(ctx, id, status, within); err != nil {
 		return View{}, err
 	}
 	f.concern([]uuid.UUID{id})

@@ -320,13 +320,13 @@ func TestStatus(t *testing.T) {
 	id := w.device(nil)
 	w.polls(id, `{}`, "")
 	for status, want := range map[fleet.Status]error{fleet.Pending: fleet.ErrPending, fleet.Revoked: fleet.ErrRevoked} {
-		if _, err := w.SetStatus(t.Context(), id, status); err != nil {
+		if _, err := w.SetStatus(t.Context(), id, status, nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Poll(t.Context(), id, fleet.Poll{}); !errors.Is(err, want) {
 			t.Errorf("%s: %v", status, err)
 		}
-		if _, err := w.SetStatus(t.Context(), id, fleet.Active); err != nil {
+		if _, err := w.SetStatus(t.Context(), id, fleet.Active, nil); err != nil {
 			t.Fatal(err)
 		}
 		w.polls(id, `{}`, "")

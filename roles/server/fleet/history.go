@@ -79,15 +79,18 @@ func treeOf(config *Config) (map[string]any, error) {
 
 // Restore makes a layer, or a device's labels or name, what they were at a revision, under a new revision, which it returns. Where
 // they are that already, it returns the revision that they have. Errors: those of Set and SetName, ErrUnknownEntry.
-func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, error) {
+func (f *Fleet) Restore(ctx context.Context, revision int64, by string, within Scope) (int64, error) {
 	entry, err := f.store.Entry(ctx, revision)
 	if err != nil {
 		return 0, err
 	}
 	switch entry.Action {
 	case Relabeled:
-		return f.restoreLabels(ctx, entry, by)
+		return f.restoreLabels(ctx, entry, by, within)
 	case Renamed:
+		if len(within) > 0 {
+			return 0, within.refuse("the names of devices are those of the whole fleet")
+		}
 		return f.restoreName(ctx, entry, by)
 	}
 	if entry.Layer.IsSecret() {
@@ -100,7 +103,7 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, 
 	if entry, err = f.secrets.entry(entry); err != nil { // Set knows markers as operators see them
 		return 0, err
 	}
-	change := entry.again(by)
+	change := entry.again(by, within)
 	layer, err := f.Set(ctx, change)
 	for errors.Is(err, ErrStale) { // another has changed the layer, whose secrets this one keeps
 		layer, err = f.Set(ctx, change)
@@ -112,8 +115,8 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string) (int64, 
 }
 
 // again returns the change that makes a layer what it was after an entry.
-func (e Entry) again(by string) Change {
-	change := Change{Layer: Layer{Name: e.Layer, Authorship: Authorship{By: by}}, Restores: e.Revision}
+func (e Entry) again(by string, within Scope) Change {
+	change := Change{Layer: Layer{Name: e.Layer, Authorship: Authorship{By: by}}, Restores: e.Revision, Within: within}
 	if e.After == nil {
 		change.Remove = true
 	} else {
@@ -123,7 +126,7 @@ func (e Entry) again(by string) Change {
 }
 
 // DryRestore tells what Restore would do to targets, as DryRun does, for an entry that changed a layer.
-func (f *Fleet) DryRestore(ctx context.Context, revision int64, few int) (Preview, error) {
+func (f *Fleet) DryRestore(ctx context.Context, revision int64, few int, within Scope) (Preview, error) {
 	entry, err := f.Entry(ctx, revision)
 	if err != nil {
 		return Preview{}, err
@@ -131,18 +134,21 @@ func (f *Fleet) DryRestore(ctx context.Context, revision int64, few int) (Previe
 	if entry.Action == Relabeled || entry.Action == Renamed || entry.Layer.IsSecret() {
 		return Preview{}, ErrNoTarget
 	}
-	preview, err := f.DryRun(ctx, entry.again(""), few)
+	preview, err := f.DryRun(ctx, entry.again("", within), few)
 	if entry.After == nil && errors.Is(err, ErrUnknownLayer) {
 		return Preview{Changes: []DeviceChange{}}, nil // it is not there, as it was not then
 	}
 	return preview, err
 }
 
-func (f *Fleet) restoreLabels(ctx context.Context, entry Entry, by string) (int64, error) {
+func (f *Fleet) restoreLabels(ctx context.Context, entry Entry, by string, within Scope) (int64, error) {
 	id := entry.Layer.Device()
 	for {
 		device, err := f.store.Device(ctx, id)
 		if err != nil {
+			return 0, err
+		}
+		if err := within.Labels(device.Labels, entry.Labels); err != nil {
 			return 0, err
 		}
 		drawn, err := f.store.SetLabels(ctx, id, device.Labels, entry.Labels, Authorship{By: by, At: f.options.Now()})

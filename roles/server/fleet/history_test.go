@@ -36,7 +36,7 @@ func TestDiffAndRestore(t *testing.T) {
 	w.set(fleet.Everyone, "", `{"a":{"b":1,"c":[1]},"gone":{"x":1},"same":1.0}`)
 	w.set("labels/l", "site", `{"a":1}`)
 	w.set(fleet.Everyone, "", `{"a":{"b":2,"c":[1,2],"d.e":null},"new":{"y":{}},"same":1}`)
-	if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": new("a")}, "bob"); err != nil {
+	if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": new("a")}, "bob", nil); err != nil {
 		t.Fatal(err)
 	}
 	diff := func(revision int64, against *int64, wantSince int64, want ...string) {
@@ -66,7 +66,7 @@ func TestDiffAndRestore(t *testing.T) {
 
 	restore := func(revision, want int64) {
 		t.Helper()
-		got, err := w.Restore(t.Context(), revision, "bob")
+		got, err := w.Restore(t.Context(), revision, "bob", nil)
 		if err != nil || got != want {
 			t.Errorf("restored %d as %d, %v; want %d", revision, got, err, want)
 		}
@@ -94,7 +94,7 @@ func TestDiffAndRestore(t *testing.T) {
 	if _, err := w.Layer(t.Context(), "labels/l"); !errors.Is(err, fleet.ErrUnknownLayer) {
 		t.Error(err)
 	}
-	if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": nil}, "bob"); err != nil {
+	if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": nil}, "bob", nil); err != nil {
 		t.Fatal(err)
 	}
 	restore(4, 10)

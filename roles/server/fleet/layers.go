@@ -91,13 +91,43 @@ func (f *Fleet) catchUp(ctx context.Context, revision int64) {
 	}
 }
 
+// permit returns a *ScopeError for a change that is out of its scope at present, so that an answer to such a change tells
+// nothing else. The store decides, when it makes the change.
+func (f *Fleet) permit(ctx context.Context, change Change) error {
+	if len(change.Within) == 0 {
+		return nil
+	}
+	if change.Name.IsDevice() {
+		device, err := f.store.Device(ctx, change.Name.Device())
+		if err == nil {
+			err = change.Within.Device(device.Labels)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	present, err := f.layer(ctx, change.Name)
+	if err != nil && !errors.Is(err, ErrUnknownLayer) {
+		return err
+	}
+	return change.Within.layer(present, change)
+}
+
 // checkAll completes the changes of a batch, and returns the targets that it was checked against. It returns an error if the
 // batch is not allowed.
 func (f *Fleet) checkAll(ctx context.Context, batch *Batch) (*snapshot, error) {
 	batch.Changes = slices.Clone(batch.Changes)
 	errs := make([]error, len(batch.Changes))
 	for i := range batch.Changes {
-		if errs[i] = f.complete(ctx, &batch.Changes[i]); errs[i] != nil && !refusal(errs[i]) {
+		change := &batch.Changes[i]
+		errs[i] = f.permit(ctx, *change)
+		if errs[i] == nil {
+			errs[i] = f.complete(ctx, change)
+		}
+		if errs[i] == nil {
+			errs[i] = f.permit(ctx, *change) // complete has written its references as they are stored
+		}
+		if errs[i] != nil && !refusal(errs[i]) {
 			return nil, errs[i]
 		}
 	}
@@ -125,7 +155,7 @@ func (f *Fleet) checkAll(ctx context.Context, batch *Batch) (*snapshot, error) {
 // refusal tells whether an error is about a change, and not about the store.
 func refusal(err error) bool {
 	var layer *LayerError
-	return errors.Is(err, ErrTarget) || errors.As(err, &layer) || errors.Is(err, ErrUnknownDevice)
+	return errors.Is(err, ErrTarget) || errors.As(err, &layer) || errors.Is(err, ErrUnknownDevice) || errors.Is(err, ErrScope)
 }
 
 // complete completes a change, and checks what does not depend on other layers.

@@ -174,7 +174,7 @@ func step(
 		for name, value := range labels {
 			patch[name] = &value
 		}
-		if _, err := w.SetLabels(t.Context(), id, patch, "ann"); err != nil {
+		if _, err := w.SetLabels(t.Context(), id, patch, "ann", nil); err != nil {
 			t.Fatal(err)
 		}
 		m.devices[id] = labels

@@ -73,8 +73,15 @@ func (f *Fleet) prepare(ctx context.Context, batch *Batch) (before, after *snaps
 	if before, err = f.checkAll(ctx, batch); err != nil {
 		return nil, nil, Plan{}, err
 	}
-	present := Present{Last: before.Revision, Unknown: map[LayerName]bool{}, Secrets: map[string]int64{}}
+	present := Present{Last: before.Revision, Unknown: map[LayerName]bool{}, Labels: map[LayerName]Labels{}, Secrets: map[string]int64{}}
 	for _, change := range batch.Changes {
+		if change.Name.IsDevice() && len(change.Within) > 0 {
+			device, err := f.store.Device(ctx, change.Name.Device())
+			if err != nil {
+				return nil, nil, Plan{}, err
+			}
+			present.Labels[change.Name] = device.Labels
+		}
 		layer, err := f.store.Layer(ctx, change.Name)
 		if err != nil && !errors.Is(err, ErrUnknownLayer) {
 			return nil, nil, Plan{}, err

@@ -146,7 +146,7 @@ func TestServerThatHasNotHeard(t *testing.T) {
 	other.everywhere(id, fleet.StateInSync)
 	// That there is a layer for its labels it learns from what is kept of the device.
 	site := "berlin"
-	if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": &site}, "ann"); err != nil {
+	if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": &site}, "ann", nil); err != nil {
 		t.Fatal(err)
 	}
 	w.set("labels/berlin", "site=berlin", `{"t":{"rate":8}}`)

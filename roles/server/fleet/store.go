@@ -104,10 +104,11 @@ type devices interface {
 	Named(ctx context.Context, name string) (uuid.UUID, error)
 	// IDs returns at most limit IDs of devices from first to last, in the order of their bytes.
 	IDs(ctx context.Context, first, last uuid.UUID, limit int) ([]uuid.UUID, error)
-	// SetStatus replaces a device's status.
-	SetStatus(ctx context.Context, id uuid.UUID, status Status) error
-	// SetAlone stores the time at which an operator has said that one machine alone is the device. A later time stays.
-	SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error
+	// SetStatus replaces a device's status. It returns a *ScopeError if the device is not within the scope.
+	SetStatus(ctx context.Context, id uuid.UUID, status Status, within Scope) error
+	// SetAlone stores the time at which an operator has said that one machine alone is the device. A later time stays. It
+	// returns a *ScopeError if the device is not within the scope.
+	SetAlone(ctx context.Context, id uuid.UUID, at time.Time, within Scope) error
 	// SetKey replaces a device's public key. It returns ErrStale if the present KeyID is not before, ErrExists if another
 	// device has the new key, and ErrRevoked if the new key is one of RevokedKeys.
 	SetKey(ctx context.Context, id uuid.UUID, before string, publicKey, keyID string) error
@@ -138,8 +139,8 @@ type targets interface {
 	// ChangeAll sets and removes layers, each under the next revision, adds that to the history, and returns the present
 	// layers: all of a batch, or none of it. A change that changes nothing writes nothing and draws no revision. It returns a
 	// *MovedError, or a *BatchError of: a *StaleError if a layer's revision is not its change.Match, ErrUnknownDevice if the
-	// layer's device is not registered, ErrUnknownLayer if there is no layer to remove, ErrStale if a named secret has not the
-	// revision of change.Secrets, and a *LayerError if a layer is there twice.
+	// layer's device is not registered, ErrUnknownLayer if there is no layer to remove, a *ScopeError if a change is not within its
+	// scope, ErrStale if a named secret has not the revision of change.Secrets, and a *LayerError if a layer is there twice.
 	ChangeAll(ctx context.Context, batch Batch) ([]Layer, error)
 	// History returns at most limit entries below a revision, the newest first, without Before and After. Revision 0 begins
 	// with the newest entry, and layer "" returns the entries of all layers.

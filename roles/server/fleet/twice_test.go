@@ -208,7 +208,7 @@ func (two *two) act() string {
 		return two.sets(server)
 	case act == 12:
 		site := string(rune('a' + two.random.IntN(2)))
-		if _, err := server.SetLabels(two.t.Context(), d.id, map[string]*string{"site": &site}, ""); err != nil {
+		if _, err := server.SetLabels(two.t.Context(), d.id, map[string]*string{"site": &site}, "", nil); err != nil {
 			two.t.Error(err)
 		}
 		return "labels"

@@ -100,7 +100,7 @@ func TestWaiting(t *testing.T) {
 	answered(t, inParis, `{"n":2}`)
 
 	inParis = w.waits(t.Context(), paris, `{"n":2}`)
-	if _, err := w.SetLabels(t.Context(), paris, map[string]*string{"site": new("berlin")}, "ann"); err != nil {
+	if _, err := w.SetLabels(t.Context(), paris, map[string]*string{"site": new("berlin")}, "ann", nil); err != nil {
 		t.Fatal(err)
 	}
 	w.set("labels/berlin", "site=berlin", `{"n":1,"m":1}`)
@@ -110,7 +110,7 @@ func TestWaiting(t *testing.T) {
 	inBerlin = w.waits(t.Context(), berlin, `{"m":1,"n":1}`)
 	w.set(fleet.Everyone, "", `{"n":0}`) // makes no difference to what it is to have
 	held(t, inBerlin)
-	if _, err := w.SetStatus(t.Context(), berlin, fleet.Revoked); err != nil {
+	if _, err := w.SetStatus(t.Context(), berlin, fleet.Revoked, nil); err != nil {
 		t.Fatal(err)
 	}
 	answered(t, inBerlin, fleet.ErrRevoked.Error())

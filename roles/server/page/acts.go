@@ -32,7 +32,7 @@ var acts = []act{
 			return []string{"The device waits for approval. When it is approved, it may poll, and it gets its target, which may have secrets."}
 		},
 		do: func(p *Page, c echo.Context, id uuid.UUID) error {
-			_, err := p.fleet.SetStatus(c.Request().Context(), id, fleet.Active)
+			_, err := p.fleet.SetStatus(c.Request().Context(), id, fleet.Active, within(c))
 			return err
 		}},
 	{name: "revoke", right: mayAdmit, title: "Revoke the device", button: "Revoke", danger: true,
@@ -42,7 +42,7 @@ var acts = []act{
 				"running the configuration that it has."}
 		},
 		do: func(p *Page, c echo.Context, id uuid.UUID) error {
-			_, err := p.fleet.SetStatus(c.Request().Context(), id, fleet.Revoked)
+			_, err := p.fleet.SetStatus(c.Request().Context(), id, fleet.Revoked, within(c))
 			return err
 		}},
 	{name: "alone", right: mayWrite, title: "One machine alone is this device", button: "Remove the mark",
@@ -51,7 +51,9 @@ var acts = []act{
 			return []string{"The mark that two machines report as this device is removed. It comes back if two machines report again: " +
 				"first give one of them a state of its own."}
 		},
-		do: func(p *Page, c echo.Context, id uuid.UUID) error { return p.fleet.SetAlone(c.Request().Context(), id) }},
+		do: func(p *Page, c echo.Context, id uuid.UUID) error {
+			return p.fleet.SetAlone(c.Request().Context(), id, within(c))
+		}},
 }
 
 // actRoutes returns the addresses of the acts: GET asks, POST does.

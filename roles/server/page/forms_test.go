@@ -115,7 +115,7 @@ func TestLabels(t *testing.T) {
 		"The layer labels/oslo (site=oslo) becomes part of its target.")
 	has(t, send(w, of, append(kept(confirmation), "act", "edit")...), 200, ">\nsite=oslo\nnew</textarea>")
 	// Another sets another label meanwhile: it stays.
-	if _, err := w.SetLabels(t.Context(), id, map[string]*string{"other": new("1")}, "eve"); err != nil {
+	if _, err := w.SetLabels(t.Context(), id, map[string]*string{"other": new("1")}, "eve", nil); err != nil {
 		t.Fatal(err)
 	}
 	leads(t, set(w, of, confirmation), "../?done=labels")

@@ -126,7 +126,7 @@ func (p *Page) setLabels(c echo.Context, device fleet.View) error {
 	default: // back to the form
 		return render(c, http.StatusOK, "labels", data)
 	}
-	if _, err := p.fleet.SetLabels(c.Request().Context(), device.ID, patch, author(c)); err != nil {
+	if _, err := p.fleet.SetLabels(c.Request().Context(), device.ID, patch, author(c), within(c)); err != nil {
 		problem, status, other := refusalOf(err)
 		if other != nil {
 			return other

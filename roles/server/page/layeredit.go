@@ -209,7 +209,7 @@ func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.L
 		}
 		return p.showForm(c, http.StatusUnprocessableEntity, data, byFields && data.Path != "")
 	}
-	change.By = author(c)
+	change.By, change.Within = author(c), within(c)
 	if act == actSet {
 		_, err := p.fleet.Set(c.Request().Context(), change)
 		if errors.Is(err, fleet.ErrStale) && layerIs(present, change) {

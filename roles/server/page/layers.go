@@ -223,7 +223,7 @@ func (p *Page) removal(c echo.Context, layer fleet.Layer, match int64, problem s
 		data.Refused = notAllowed
 		return p.confirm(c, status, data)
 	}
-	preview, err := p.fleet.DryRun(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name}, Remove: true}, mostPlanned)
+	preview, err := p.fleet.DryRun(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name}, Remove: true, Within: within(c)}, mostPlanned)
 	if err != nil {
 		refused, code, other := refusalOf(err)
 		if other != nil {
@@ -243,7 +243,7 @@ func (p *Page) removeLayer(c echo.Context, layer fleet.Layer) error {
 	}
 	match := sent.number("match")
 	_, err = p.fleet.Set(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name,
-		Authorship: fleet.Authorship{By: author(c)}}, Remove: true, Match: &match})
+		Authorship: fleet.Authorship{By: author(c)}}, Remove: true, Match: &match, Within: within(c)})
 	if layer.Revision == 0 && (errors.Is(err, fleet.ErrStale) || errors.Is(err, fleet.ErrUnknownLayer)) {
 		err = nil // it was sent twice, or another has removed it
 	}

@@ -406,11 +406,11 @@ func TestHistory(t *testing.T) {
 	for i := range 50 {
 		w.set("ann", fleet.Everyone, "", fmt.Sprintf(`{"v":{"n":%d}}`, i))
 	}
-	if _, err := w.Restore(t.Context(), 49, "bob"); err != nil {
+	if _, err := w.Restore(t.Context(), 49, "bob", nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, value := range []*string{new("oslo"), nil} {
-		if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": value}, "eve"); err != nil {
+		if _, err := w.SetLabels(t.Context(), id, map[string]*string{"site": value}, "eve", nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -48,7 +48,7 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 	if entry.Action == fleet.Relabeled || entry.Action == fleet.Renamed {
 		return data, revision, false, nil
 	}
-	preview, err := p.fleet.DryRestore(c.Request().Context(), revision, mostPlanned)
+	preview, err := p.fleet.DryRestore(c.Request().Context(), revision, mostPlanned, within(c))
 	if err != nil {
 		problem, _, other := refusalOf(err)
 		data.Problem, data.Refused = problem, "There is nothing to do."
@@ -77,7 +77,7 @@ func (p *Page) restore(c echo.Context) error {
 	case missing:
 		return p.problem(c, rootOf(c), fmt.Sprintf("The history has no revision %q.", c.Param("revision")))
 	}
-	if _, err := p.fleet.Restore(c.Request().Context(), revision, author(c)); err != nil {
+	if _, err := p.fleet.Restore(c.Request().Context(), revision, author(c), within(c)); err != nil {
 		problem, status, other := refusalOf(err)
 		if other != nil {
 			return other

@@ -2,22 +2,26 @@ package page
 
 import (
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/fleet"
 
 	"github.com/labstack/echo/v4"
 )
 
 // The rights that the acts of the page need: those of the API's routes for the same.
 const (
-	mayAdmit  = access.Write // approve, revoke
-	mayWrite  = access.Write // labels, layers, and the like
-	mayForAll = access.Write // what concerns all devices
-	mayRule   = access.Write // named secrets
+	mayAdmit  = access.ApproveInScope // approve, revoke
+	mayWrite  = access.WriteInScope   // labels, layers, and the like
+	mayForAll = access.Write          // what concerns all devices
+	mayRule   = access.Administer     // named secrets
 )
 
 // may returns whether the caller has a right. The gate decides: what a page offers follows it.
 func may(c echo.Context, right access.Right) bool {
-	return right == access.Read || !access.From(c.Request().Context()).ReadOnly
+	return access.From(c.Request().Context()).May(right)
 }
+
+// within returns the caller's scope.
+func within(c echo.Context) fleet.Scope { return fleet.Scope(access.From(c.Request().Context()).Scope) }
 
 // author returns the caller's name for the history.
 func author(c echo.Context) string { return access.From(c.Request().Context()).Author() }
@@ -28,8 +32,10 @@ func who(c echo.Context) string {
 	switch {
 	case caller.Kind == access.Loopback:
 		return "this machine, without a token"
-	case caller.ReadOnly:
-		return caller.Name + ", read-only"
+	case caller.Kind != access.Operator:
+		return ""
+	case len(caller.Scope) > 0:
+		return caller.Name + ", " + string(caller.Role) + " of " + caller.Scope.String()
 	}
-	return caller.Name
+	return caller.Name + ", " + string(caller.Role)
 }

@@ -95,6 +95,11 @@ func (t term) String() string {
 // String returns the canonical text. Selectors of the same terms have the same text.
 func (s Selector) String() string { return s.text }
 
+// Requires tells whether one of the terms is name=value. If none is, the selector may choose devices without that label.
+func (s Selector) Requires(name, value string) bool {
+	return slices.Contains(s.terms, term{name: name, value: value, valued: true})
+}
+
 // Matches tells whether it chooses a device of these labels.
 func (s Selector) Matches(labels map[string]string) bool {
 	for _, term := range s.terms {

@@ -65,8 +65,10 @@ func roundTrip(t *testing.T, store access.Store) {
 		t.Errorf("an unknown token: %v", err)
 	}
 	want := []access.Token{
-		{Name: "zoë", Purpose: access.Operate, Digest: digest("a"), ReadOnly: true, Created: start},
-		{Name: "anna", Purpose: access.Operate, Digest: digest("b"), Created: start, Expires: start.Add(time.Hour)},
+		{Name: "zoë", Purpose: access.Operate, Digest: digest("a"), Role: access.RoleViewer, Created: start},
+		{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("b"), Created: start, Expires: start.Add(time.Hour)},
+		{Name: "bert", Purpose: access.Operate, Role: access.RoleOperator, Digest: digest("d"), Created: start,
+			Scope: access.Scope{"site": "berlin", "empty": ""}},
 		{Name: "line 1", Purpose: access.Enrol, Digest: digest("c"), Created: start.Add(time.Second), Limit: 3,
 			Labels: map[string]string{"site": "line-1", "empty": ""}},
 	}
@@ -83,7 +85,7 @@ func roundTrip(t *testing.T, store access.Store) {
 }
 
 func names(t *testing.T, store access.Store) {
-	token := access.Token{Name: "anna", Purpose: access.Operate, Digest: digest("a"), Created: start}
+	token := access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("a"), Created: start}
 	add(t, store, token)
 	token.Digest, token.Purpose = digest("b"), access.Enrol
 	if err := store.AddToken(t.Context(), token); !errors.Is(err, access.ErrTokenExists) {
@@ -110,7 +112,7 @@ func guarded(t *testing.T, store access.Store) {
 	check("empty", false)
 	add(t, store, access.Token{Name: "line 1", Purpose: access.Enrol, Digest: digest("a"), Created: start})
 	check("with an enrolment token", false)
-	add(t, store, access.Token{Name: "anna", Purpose: access.Operate, Digest: digest("b"), Created: start})
+	add(t, store, access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("b"), Created: start})
 	check("with an operator's token", true)
 	if err := store.RevokeToken(t.Context(), "anna", start); err != nil {
 		t.Fatal(err)
@@ -119,7 +121,7 @@ func guarded(t *testing.T, store access.Store) {
 }
 
 func revoked(t *testing.T, store access.Store) {
-	add(t, store, access.Token{Name: "anna", Purpose: access.Operate, Digest: digest("a"), Created: start})
+	add(t, store, access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("a"), Created: start})
 	for _, at := range []time.Time{start.Add(time.Minute), start.Add(time.Hour)} {
 		if err := store.RevokeToken(t.Context(), "anna", at); err != nil {
 			t.Fatal(err)
@@ -141,7 +143,7 @@ func spent(t *testing.T, store access.Store) {
 		access.Token{Name: "any", Purpose: access.Enrol, Digest: digest("any"), Created: start},
 		access.Token{Name: "old", Purpose: access.Enrol, Digest: digest("old"), Created: start, Expires: start.Add(time.Hour)},
 		access.Token{Name: "gone", Purpose: access.Enrol, Digest: digest("gone"), Created: start},
-		access.Token{Name: "anna", Purpose: access.Operate, Digest: digest("anna"), Created: start})
+		access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("anna"), Created: start})
 	if err := store.RevokeToken(t.Context(), "gone", start); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +204,7 @@ func crowd(t *testing.T, store access.Store) {
 func touched(t *testing.T, store access.Store) {
 	for i := range 3 {
 		name := fmt.Sprint("token ", i)
-		add(t, store, access.Token{Name: name, Purpose: access.Operate, Digest: digest(name), Created: start})
+		add(t, store, access.Token{Name: name, Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest(name), Created: start})
 	}
 	for _, used := range []map[string]time.Time{
 		nil,
@@ -225,7 +227,7 @@ func touched(t *testing.T, store access.Store) {
 func cancelled(t *testing.T, store access.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	token := access.Token{Name: "anna", Purpose: access.Operate, Digest: digest("a"), Created: start}
+	token := access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("a"), Created: start}
 	if err := store.AddToken(ctx, token); !errors.Is(err, context.Canceled) {
 		t.Errorf("add: %v", err)
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/rows"
@@ -78,7 +79,7 @@ func (s *Store) changeAll(ctx context.Context, tx pgx.Tx, changes fleet.Batch) (
 // presentAll reads and locks what a batch depends on, and returns the rows of its devices too.
 func presentAll(ctx context.Context, tx pgx.Tx, batch fleet.Batch) (fleet.Present, map[uuid.UUID]int64, error) {
 	present := fleet.Present{Layers: make([]fleet.Layer, len(batch.Changes)), Unknown: map[fleet.LayerName]bool{},
-		Secrets: map[string]int64{}}
+		Labels: map[fleet.LayerName]fleet.Labels{}, Secrets: map[string]int64{}}
 	devices := map[uuid.UUID]int64{}
 	var err error
 	if present.Last, err = lock(ctx, tx); err != nil {
@@ -95,9 +96,14 @@ func presentAll(ctx context.Context, tx pgx.Tx, batch fleet.Batch) (fleet.Presen
 	if len(ids) > 0 {
 		var row int64
 		var id uuid.UUID
-		found, err := tx.Query(ctx, "SELECT id, uuid FROM devices WHERE uuid = ANY($1) ORDER BY id FOR UPDATE", ids)
+		var text string
+		found, err := tx.Query(ctx, "SELECT id, uuid, labels FROM devices WHERE uuid = ANY($1) ORDER BY id FOR UPDATE", ids)
 		if err == nil {
-			_, err = pgx.ForEachRow(found, []any{&row, &id}, func() error { devices[id] = row; return nil })
+			_, err = pgx.ForEachRow(found, []any{&row, &id, &text}, func() (err error) {
+				devices[id] = row
+				present.Labels[fleet.DeviceLayer(id)], err = fleet.LoadLabels(text)
+				return err
+			})
 		}
 		if err != nil {
 			return present, nil, err
@@ -131,6 +137,19 @@ func presentAll(ctx context.Context, tx pgx.Tx, batch fleet.Batch) (fleet.Presen
 		present.Secrets[name] = secret.Revision
 	}
 	return present, devices, nil
+}
+
+// hold locks the row of a device and returns its number and the device's labels.
+func hold(ctx context.Context, tx pgx.Tx, id uuid.UUID) (row int64, labels fleet.Labels, err error) {
+	var text string
+	err = tx.QueryRow(ctx, "SELECT id, labels FROM devices WHERE uuid = $1 FOR UPDATE", id).Scan(&row, &text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil, fleet.ErrUnknownDevice
+	}
+	if err == nil {
+		labels, err = fleet.LoadLabels(text)
+	}
+	return row, labels, err
 }
 
 // draw makes a revision the last one drawn.

@@ -287,23 +287,28 @@ func (s *Store) IDs(ctx context.Context, first, last uuid.UUID, limit int) (list
 }
 
 // SetStatus is as of fleet.Store.
-func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
+func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status, within fleet.Scope) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
-		done, err := tx.Exec(ctx, "UPDATE devices SET status = $2 WHERE uuid = $1", id, int16(status))
-		if err == nil && done.RowsAffected() == 0 {
-			err = fleet.ErrUnknownDevice
+		row, labels, err := hold(ctx, tx, id)
+		if err == nil {
+			err = within.Device(labels)
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, "UPDATE devices SET status = $2 WHERE id = $1", row, int16(status))
 		}
 		return changed(id), err
 	})
 }
 
 // SetAlone is as of fleet.Store.
-func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error {
+func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time, within fleet.Scope) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
-		done, err := tx.Exec(ctx, `UPDATE standings SET alone = greatest(alone, $2)
-			WHERE device = (SELECT id FROM devices WHERE uuid = $1)`, id, rows.Seconds(at))
-		if err == nil && done.RowsAffected() == 0 {
-			err = fleet.ErrUnknownDevice
+		row, labels, err := hold(ctx, tx, id)
+		if err == nil {
+			err = within.Device(labels)
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, "UPDATE standings SET alone = greatest(alone, $2) WHERE device = $1", row, rows.Seconds(at))
 		}
 		return changed(id), err
 	})

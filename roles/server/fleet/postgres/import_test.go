@@ -66,7 +66,7 @@ func filled(t *testing.T) fleet.Store {
 		t.Fatal(err)
 	}
 	gone := add(t, store)
-	err = errors.Join(store.SetKey(t.Context(), gone, "", "PEM", "key"), store.SetStatus(t.Context(), gone, fleet.Revoked),
+	err = errors.Join(store.SetKey(t.Context(), gone, "", "PEM", "key"), store.SetStatus(t.Context(), gone, fleet.Revoked, nil),
 		store.Remove(t.Context(), gone, by))
 	if keys, listErr := store.RevokedKeys(t.Context()); len(keys) != 1 || errors.Join(err, listErr) != nil {
 		t.Fatal(keys, err, listErr)

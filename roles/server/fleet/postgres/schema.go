@@ -193,7 +193,12 @@ CREATE TABLE signatures (
 );`}, {statements: `
 -- Names of devices; NULL for none. In the history '' is none.
 ALTER TABLE devices ADD COLUMN name text UNIQUE;
-ALTER TABLE history ADD COLUMN name text NOT NULL DEFAULT '';`}}
+ALTER TABLE history ADD COLUMN name text NOT NULL DEFAULT '';`}, {statements: `
+-- Roles of operators' tokens, as package access has them, and scopes: JSON, names sorted.
+ALTER TABLE tokens ADD COLUMN role text NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN scope text NOT NULL DEFAULT '{}';
+UPDATE tokens SET role = CASE WHEN read_only THEN 'viewer' ELSE 'admin' END WHERE purpose = 'operate';
+ALTER TABLE tokens DROP COLUMN read_only;`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

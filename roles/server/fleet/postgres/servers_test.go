@@ -106,7 +106,7 @@ func TestChangeReachesOthers(t *testing.T) {
 				t.Errorf("%+v, want revision %d", answer, layer.Revision)
 			}
 			// What one server remembers of a device ends when another turns it away.
-			if _, err := there.SetStatus(t.Context(), device.ID, fleet.Revoked); err != nil {
+			if _, err := there.SetStatus(t.Context(), device.ID, fleet.Revoked, nil); err != nil {
 				t.Fatal(err)
 			}
 			for {
@@ -147,7 +147,7 @@ func TestMissedChanges(t *testing.T) {
 	}
 	release := here.Hold()
 	id := add(t, there)
-	if err := there.SetStatus(t.Context(), id, fleet.Pending); err != nil {
+	if err := there.SetStatus(t.Context(), id, fleet.Pending, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := there.Forget(t.Context()); err != nil {
@@ -157,7 +157,7 @@ func TestMissedChanges(t *testing.T) {
 	if notice := <-told; notice.Kind != fleet.Lost {
 		t.Errorf("%+v", notice)
 	}
-	if err := there.SetStatus(t.Context(), id, fleet.Active); err != nil {
+	if err := there.SetStatus(t.Context(), id, fleet.Active, nil); err != nil {
 		t.Fatal(err)
 	}
 	if notice := <-told; notice.Kind != fleet.DevicesChanged || notice.Own || notice.Devices[0] != id {

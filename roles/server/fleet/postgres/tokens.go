@@ -42,7 +42,7 @@ func (s *Store) scanTokens(ctx context.Context, query string, arguments ...any) 
 func (s *Store) AddToken(ctx context.Context, token access.Token) error {
 	return s.call(ctx, func(ctx context.Context) error {
 		done, err := s.pool().Exec(ctx, "INSERT INTO tokens ("+rows.TokenColumns+")"+
-			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
 			rows.TokenValues(token)...)
 		if err == nil && done.RowsAffected() == 0 {
 			err = access.ErrTokenExists

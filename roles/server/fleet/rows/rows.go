@@ -24,8 +24,8 @@
 //	history    revision author at layer action restores selector priority    -
 //	           before after labels name
 //	stats      device at text                                                -
-//	tokens     id name purpose digest read_only created expires revoked      -
-//	           last_used device_limit used
+//	tokens     id name purpose digest role scope created expires revoked     -
+//	           last_used device_limit used labels
 //	secrets    name value revision author at                                 -
 //	signatures number statement signature manifest revision author at        -
 //	sealing    state                                                         -
@@ -101,7 +101,7 @@ func Digest(publicKey string) []byte {
 // Refusal tells whether an error is a refusal of the rules, rather than trouble with the store.
 func Refusal(err error) bool {
 	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry,
-		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrExists, fleet.ErrNameTaken, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
+		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrExists, fleet.ErrNameTaken, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrScope, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
 		access.ErrUnknownToken, access.ErrTokenSpent} {
 		if errors.Is(err, refusal) {
 			return true

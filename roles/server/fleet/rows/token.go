@@ -8,7 +8,7 @@ import (
 )
 
 // TokenColumns are those of a Token.
-const TokenColumns = "name, purpose, digest, read_only, created, expires, revoked, last_used, device_limit, used, labels"
+const TokenColumns = "name, purpose, digest, role, scope, created, expires, revoked, last_used, device_limit, used, labels"
 
 // A Token is a row of TokenColumns.
 type Token struct {
@@ -16,12 +16,12 @@ type Token struct {
 	purpose                             string
 	digest                              []byte
 	created, expires, revoked, lastUsed int64
-	labels                              string
+	role, scope, labels                 string
 }
 
 // Into returns what the columns are scanned into.
 func (r *Token) Into() []any {
-	return []any{&r.token.Name, &r.purpose, &r.digest, &r.token.ReadOnly, &r.created, &r.expires, &r.revoked, &r.lastUsed,
+	return []any{&r.token.Name, &r.purpose, &r.digest, &r.role, &r.scope, &r.created, &r.expires, &r.revoked, &r.lastUsed,
 		&r.token.Limit, &r.token.Used, &r.labels}
 }
 
@@ -36,12 +36,17 @@ func (r *Token) Token() (access.Token, error) {
 		return access.Token{}, fmt.Errorf("a token's %w", err)
 	}
 	token.Labels = labels
+	scope, err := labelsOf(r.scope)
+	if err != nil {
+		return access.Token{}, fmt.Errorf("a token's scope: %w", err)
+	}
+	token.Role, token.Scope = access.Role(r.role), access.Scope(scope)
 	return token, nil
 }
 
 // TokenValues are those of TokenColumns.
 func TokenValues(token access.Token) []any {
-	return []any{token.Name, string(token.Purpose), token.Digest[:], token.ReadOnly, Seconds(token.Created),
+	return []any{token.Name, string(token.Purpose), token.Digest[:], string(token.Role), fleet.Labels(token.Scope).String(), Seconds(token.Created),
 		Seconds(token.Expires), Seconds(token.Revoked), Seconds(token.LastUsed), token.Limit, token.Used,
 		fleet.Labels(token.Labels).String()}
 }

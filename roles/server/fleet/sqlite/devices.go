@@ -300,21 +300,29 @@ func (s *Store) IDs(ctx context.Context, first, last uuid.UUID, limit int) (list
 }
 
 // SetStatus implements fleet.Store.
-func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status) error {
-	return s.change(ctx, "keep a device's status in", ofDevice(id), func(conn *sql.Conn) error {
-		result, err := conn.ExecContext(context.WithoutCancel(ctx),
-			"UPDATE standings SET status = ? WHERE device = (SELECT id FROM devices WHERE uuid = ?)", status, id[:])
-		return one(result, err, fleet.ErrUnknownDevice)
+func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status, within fleet.Scope) error {
+	return s.stand(ctx, "keep a device's status in", id, within, "UPDATE standings SET status = ? WHERE device = ?", status)
+}
+
+// stand changes the standing of a device within a scope. The statement gets the value and the number of the device.
+func (s *Store) stand(ctx context.Context, act string, id uuid.UUID, within fleet.Scope, statement string, value any) error {
+	return s.change(ctx, act, ofDevice(id), func(conn *sql.Conn) error {
+		ctx := context.WithoutCancel(ctx)
+		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
+		if err != nil {
+			return unknown(err)
+		}
+		if err := within.Device(device.Labels); err != nil {
+			return err
+		}
+		_, err = conn.ExecContext(ctx, statement, value, row)
+		return err
 	}, func() []fleet.Notice { return changed(id) })
 }
 
 // SetAlone implements fleet.Store.
-func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time) error {
-	return s.change(ctx, "keep a device's mark in", ofDevice(id), func(conn *sql.Conn) error {
-		result, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE standings SET alone = max(alone, ?)"+
-			" WHERE device = (SELECT id FROM devices WHERE uuid = ?)", rows.Seconds(at), id[:])
-		return one(result, err, fleet.ErrUnknownDevice)
-	}, func() []fleet.Notice { return changed(id) })
+func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time, within fleet.Scope) error {
+	return s.stand(ctx, "keep a device's mark in", id, within, "UPDATE standings SET alone = max(alone, ?) WHERE device = ?", rows.Seconds(at))
 }
 
 // one refuses a statement that concerned no row.

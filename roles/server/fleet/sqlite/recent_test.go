@@ -54,8 +54,8 @@ func TestRecent(t *testing.T) {
 				labels = after
 				return err
 			},
-			"status": func() error { return store.SetStatus(ctx, id, fleet.Status((n+1)%3)) },
-			"alone":  func() error { return store.SetAlone(ctx, id, at) },
+			"status": func() error { return store.SetStatus(ctx, id, fleet.Status((n+1)%3), nil) },
+			"alone":  func() error { return store.SetAlone(ctx, id, at, nil) },
 			"key": func() error {
 				before := key
 				key += "'"

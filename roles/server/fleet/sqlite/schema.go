@@ -187,6 +187,11 @@ var migrations = [...]migration{
 	{statements: `ALTER TABLE devices ADD COLUMN name TEXT;
 	CREATE UNIQUE INDEX devices_by_name ON devices (name) WHERE name IS NOT NULL;
 	ALTER TABLE history ADD COLUMN name TEXT NOT NULL DEFAULT ''`},
+	// Roles of operators' tokens, as package access has them, and scopes, as fleet.Labels.String has them.
+	{statements: `ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT '';
+	ALTER TABLE tokens ADD COLUMN scope TEXT NOT NULL DEFAULT '{}';
+	UPDATE tokens SET role = iif(read_only <> 0, 'viewer', 'admin') WHERE purpose = 'operate';
+	ALTER TABLE tokens DROP COLUMN read_only;`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

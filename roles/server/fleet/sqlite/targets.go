@@ -168,10 +168,10 @@ func (s *Store) ChangeAll(ctx context.Context, batch fleet.Batch) ([]fleet.Layer
 
 // changeAll writes nothing if it returns a refusal.
 func (s *Store) changeAll(ctx context.Context, conn *sql.Conn, batch fleet.Batch) ([]fleet.Layer, []fleet.Notice, error) {
-	present := fleet.Present{Unknown: map[fleet.LayerName]bool{}, Secrets: map[string]int64{}}
+	present := fleet.Present{Unknown: map[fleet.LayerName]bool{}, Labels: map[fleet.LayerName]fleet.Labels{}, Secrets: map[string]int64{}}
 	devices := make([]int64, len(batch.Changes))
 	for i, change := range batch.Changes {
-		layer, device, err := s.present(ctx, conn, change.Name)
+		layer, device, labels, err := s.present(ctx, conn, change.Name)
 		if errors.Is(err, fleet.ErrUnknownDevice) {
 			present.Unknown[change.Name], err = true, nil
 		}
@@ -179,6 +179,7 @@ func (s *Store) changeAll(ctx context.Context, conn *sql.Conn, batch fleet.Batch
 			return nil, nil, err
 		}
 		present.Layers, devices[i] = append(present.Layers, layer), device
+		present.Labels[change.Name] = labels
 	}
 	for _, name := range batch.Secrets() {
 		secret, err := presentSecret(ctx, conn, name)
@@ -222,21 +223,22 @@ func (s *Store) changeAll(ctx context.Context, conn *sql.Conn, batch fleet.Batch
 	return layers, told, nil
 }
 
-// present returns a layer as it is in the transaction, of revision 0 where there is none, and the row of its device.
-func (s *Store) present(ctx context.Context, conn *sql.Conn, name fleet.LayerName) (fleet.Layer, int64, error) {
+// present returns a layer as it is in the transaction, of revision 0 where there is none, and the row and the labels of its
+// device.
+func (s *Store) present(ctx context.Context, conn *sql.Conn, name fleet.LayerName) (fleet.Layer, int64, fleet.Labels, error) {
 	if name.IsDevice() {
 		id := name.Device()
 		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
 		if err != nil || device.Own == nil {
-			return fleet.Layer{}, row, unknown(err)
+			return fleet.Layer{}, row, device.Labels, unknown(err)
 		}
-		return *device.Own, row, nil
+		return *device.Own, row, device.Labels, nil
 	}
 	layer, err := scanLayer(conn.QueryRowContext(ctx, selectLayer+" WHERE name = ?", name))
 	if errors.Is(err, sql.ErrNoRows) {
-		return fleet.Layer{}, 0, nil
+		return fleet.Layer{}, 0, nil, nil
 	}
-	return layer, 0, err
+	return layer, 0, nil, err
 }
 
 func keepDeviceLayer(ctx context.Context, conn *sql.Conn, row int64, layer fleet.Layer, remove bool) error {

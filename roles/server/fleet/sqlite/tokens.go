@@ -65,7 +65,7 @@ func findToken(ctx context.Context, db querier, digest [sha256.Size]byte) (acces
 func (t tokens) AddToken(ctx context.Context, token access.Token) error {
 	return t.write(ctx, "keep a token in", func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), "INSERT INTO tokens ("+rows.TokenColumns+")"+
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.TokenValues(token)...)
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.TokenValues(token)...)
 		var refused *sqlite.Error
 		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 			return access.ErrTokenExists

@@ -60,7 +60,7 @@ func TestTokensBesideTheServer(t *testing.T) {
 	own := store.Tokens()
 	beside := openTokens(t, path)
 	_, digest := access.NewToken(access.Operate)
-	token := access.Token{Name: "anna", Purpose: access.Operate, Digest: digest, Created: time.Unix(1732480000, 0).UTC()}
+	token := access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest, Created: time.Unix(1732480000, 0).UTC()}
 	if err := beside.AddToken(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}

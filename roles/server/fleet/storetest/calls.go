@@ -42,9 +42,9 @@ func tellsChanges(t *testing.T, store fleet.Store) {
 	_, err = store.SetName(t.Context(), device.ID, "lobby", by("ann", 1))
 	ok(t, err)
 	expect(t, told, about(fleet.DevicesChanged))
-	ok(t, store.SetStatus(t.Context(), device.ID, fleet.Revoked))
+	ok(t, store.SetStatus(t.Context(), device.ID, fleet.Revoked, nil))
 	expect(t, told, about(fleet.DevicesChanged))
-	ok(t, store.SetAlone(t.Context(), device.ID, registered))
+	ok(t, store.SetAlone(t.Context(), device.ID, registered, nil))
 	expect(t, told, about(fleet.DevicesChanged))
 	ok(t, store.SetKey(t.Context(), device.ID, device.KeyID, "PEM", "another"))
 	expect(t, told, about(fleet.DevicesChanged))
@@ -66,7 +66,7 @@ func tellsLate(t *testing.T, store fleet.Store) {
 	add(t, store, device)
 	const many = 2000
 	for i := range many {
-		ok(t, store.SetStatus(t.Context(), device.ID, fleet.Status(i%2)))
+		ok(t, store.SetStatus(t.Context(), device.ID, fleet.Status(i%2), nil))
 	}
 	last := set(t, store, change(t, fleet.Everyone, "", `{"a":1}`))
 	expect(t, told, func(n fleet.Notice) bool { return n.Kind == fleet.TargetChanged && n.Revision == last.Revision })
@@ -83,8 +83,8 @@ func unknownDevice(t *testing.T, store fleet.Store) {
 	_, nameErr := store.SetName(ctx, stranger, "x", by("ann", 1))
 	_, namedErr := store.Named(ctx, "x")
 	for _, err := range []error{deviceErr, reportErr, labelsErr, statsErr, nameErr, namedErr,
-		store.SetStatus(ctx, stranger, fleet.Revoked), store.SetKey(ctx, stranger, "", "PEM", "key"),
-		store.SetAlone(ctx, stranger, registered), store.Remove(ctx, stranger, by("ann", 1))} {
+		store.SetStatus(ctx, stranger, fleet.Revoked, nil), store.SetKey(ctx, stranger, "", "PEM", "key"),
+		store.SetAlone(ctx, stranger, registered, nil), store.Remove(ctx, stranger, by("ann", 1))} {
 		is(t, err, fleet.ErrUnknownDevice)
 	}
 	counts(t, store, 1)
@@ -107,9 +107,9 @@ func obeysContext(t *testing.T, store fleet.Store) {
 func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Device) map[string]error {
 	errs := map[string]error{
 		"Observe":   store.Observe(ctx, []fleet.Observation{{ID: known.ID, Seen: registered}}),
-		"SetStatus": store.SetStatus(ctx, known.ID, fleet.Revoked),
+		"SetStatus": store.SetStatus(ctx, known.ID, fleet.Revoked, nil),
 		"SetKey":    store.SetKey(ctx, known.ID, known.KeyID, "PEM", "key"),
-		"SetAlone":  store.SetAlone(ctx, known.ID, registered),
+		"SetAlone":  store.SetAlone(ctx, known.ID, registered, nil),
 		"Remove":    store.Remove(ctx, known.ID, by("ann", 1)),
 		"AllowKey":  store.AllowKey(ctx, "key"),
 		"Sample":    store.Sample(ctx, fleet.StoredSample{At: registered, Text: "{}"}, nil),

@@ -132,7 +132,7 @@ func replacesStatus(t *testing.T, store fleet.Store) {
 	device.Status = fleet.Pending
 	add(t, store, device)
 	for _, status := range []fleet.Status{fleet.Active, fleet.Revoked, fleet.Revoked, fleet.Active} {
-		ok(t, store.SetStatus(t.Context(), device.ID, status))
+		ok(t, store.SetStatus(t.Context(), device.ID, status, nil))
 		device.Status = status
 		holds(t, store, device)
 	}
@@ -212,7 +212,7 @@ func boundsPending(t *testing.T, store fleet.Store) {
 	// Once one is approved and one is gone, there is room again.
 	_, err = store.Add(t.Context(), pending(), most)
 	is(t, err, fleet.ErrPendingFull)
-	ok(t, store.SetStatus(t.Context(), first.ID, fleet.Active))
+	ok(t, store.SetStatus(t.Context(), first.ID, fleet.Active, nil))
 	_, err = store.Add(t.Context(), pending(), most)
 	is(t, err, fleet.ErrPendingFull)
 	list, _, err := store.Devices(t.Context(), "", 100)

@@ -115,7 +115,7 @@ func keepsRevokedKeys(t *testing.T, store fleet.Store) {
 		add(t, store, device)
 	}
 	for _, device := range []fleet.Device{stolen, unsigned} {
-		ok(t, store.SetStatus(t.Context(), device.ID, fleet.Revoked))
+		ok(t, store.SetStatus(t.Context(), device.ID, fleet.Revoked, nil))
 	}
 	for i, device := range []fleet.Device{stolen, unsigned, active} {
 		ok(t, store.Remove(t.Context(), device.ID, by("ann", i)))

@@ -79,7 +79,7 @@ func keepsSeen(t *testing.T, store fleet.Store) {
 		holds(t, store, device)
 	}
 	for _, seconds := range []int{25, 15} {
-		ok(t, store.SetAlone(t.Context(), device.ID, registered.Add(time.Duration(seconds)*time.Second)))
+		ok(t, store.SetAlone(t.Context(), device.ID, registered.Add(time.Duration(seconds)*time.Second), nil))
 		device.Alone = registered.Add(25 * time.Second)
 		holds(t, store, device)
 	}
@@ -156,7 +156,7 @@ func keepsTimes(t *testing.T, store fleet.Store) {
 	add(t, store, late)
 	ahead, now := registered.AddDate(14, 0, 0), registered.Add(time.Hour)
 	ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: late.ID, Seen: ahead, Twins: ahead, Stats: &fleet.Stats{At: ahead, Text: "{}"}}}))
-	ok(t, store.SetAlone(t.Context(), late.ID, ahead))
+	ok(t, store.SetAlone(t.Context(), late.ID, ahead, nil))
 	if got := newest(); !got.Equal(ahead) {
 		t.Errorf("newest is %v, want %v", got, ahead)
 	}
@@ -203,7 +203,7 @@ func countsStandings(t *testing.T, store fleet.Store) {
 			}
 		}
 		if i == 3 || i == 4 { // an operator knew better, before the one and after the other
-			ok(t, store.SetAlone(t.Context(), device.ID, registered))
+			ok(t, store.SetAlone(t.Context(), device.ID, registered, nil))
 			ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered,
 				Twins: registered.Add(time.Duration(4-i) * time.Second)}}))
 		}

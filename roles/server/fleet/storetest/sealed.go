@@ -212,7 +212,7 @@ func (v *vault) keepsSecrets(rules *fleet.Fleet) {
 		v.Errorf("revision 4 changed %v", changes)
 	}
 	var refused *fleet.TargetError
-	if _, err := rules.Restore(ctx, 1, "ann"); !errors.As(err, &refused) || refused.Path != "control-tunnel.secret-key" ||
+	if _, err := rules.Restore(ctx, 1, "ann", nil); !errors.As(err, &refused) || refused.Path != "control-tunnel.secret-key" ||
 		!strings.Contains(refused.Text, "give the secret again") {
 		v.Errorf("restored a secret that is gone: %v", err)
 	}
@@ -241,7 +241,7 @@ func (v *vault) restoresPresent(rules *fleet.Fleet) {
 	changed := Config(v.T, strings.Replace(before.Config.String(), "wg0", "wg1", 1))
 	_, err = rules.Set(ctx, fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: changed}})
 	ok(v.T, err)
-	_, err = rules.Restore(ctx, before.Revision, "ann")
+	_, err = rules.Restore(ctx, before.Revision, "ann", nil)
 	ok(v.T, err)
 	after, err := rules.Layer(ctx, fleet.Everyone)
 	ok(v.T, err)
