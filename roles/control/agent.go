@@ -24,6 +24,7 @@ import (
 type agent struct {
 	once     bool
 	counters string // --counters
+	open     func(ctx context.Context) (*registry.Registry, error)
 	snapDir  string // folder of the files for hooks
 	pace     attach.Pace
 	trouble  *troubles
@@ -51,7 +52,7 @@ func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake
 	trouble := &troubles{log: s.Log, quiet: s.Once, now: map[subject]error{}}
 	views := &views{}
 	a := &agent{
-		once: s.Once, counters: config.Counters, snapDir: s.StateDir, pace: attach.Pace{Interval: s.Interval},
+		once: s.Once, open: s.Open, counters: config.Counters, snapDir: s.StateDir, pace: attach.Pace{Interval: s.Interval},
 		trouble: trouble, views: views,
 		identity: identity{dir: dir, views: views, out: out, log: s.Log, trouble: trouble},
 		counting: counting{source: config.source(s.Log, parts.links), views: views, dir: dir, serverURL: config.ServerURL,
@@ -111,6 +112,9 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	default:
 	}
 	if err := a.targets.resume(ctx, hub); err != nil {
+		return err
+	}
+	if err := a.targets.takeBrought(ctx, hub); err != nil {
 		return err
 	}
 	if a.pace.Due() {

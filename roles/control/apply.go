@@ -28,6 +28,7 @@ type applier struct {
 
 	offer   *serverapi.Offer          // the last offer
 	proven  bool                      // its server has proved itself
+	brought bool                      // it came in a file
 	current map[string]map[string]any // the documents when the offer was planned
 	// unseen are written changes that the views do not show, such as write-only values: view -> request path -> JSON.
 	// They are not written again.
@@ -38,7 +39,7 @@ type applier struct {
 func (t *targets) plan(ctx context.Context) (*target.Event, error) {
 	changes, current, err := t.changes(ctx)
 	event := &target.Event{Kind: target.Planned, Target: offered(t.offer), Changes: changes, Current: current,
-		Proven: t.proven, Token: t.token}
+		Proven: t.proven, Brought: t.brought, Token: t.token}
 	switch {
 	case err != nil && !isRefusal(err):
 		return nil, err

@@ -55,7 +55,8 @@ type parts struct {
 }
 
 func commandWith(env *roles.Env, parts parts) *cli.Command {
-	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env, parts)), rotateCommand(env, parts)}}
+	return &cli.Command{Subcommands: []*cli.Command{roles.RunCommand(env, runSpec(env, parts)), rotateCommand(env, parts), statusCommand(env),
+		applyCommand(env, parts)}}
 }
 
 func runSpec(env *roles.Env, parts parts) roles.RunSpec {

@@ -65,15 +65,7 @@ func (o *operators) check(offer *serverapi.Offer) error {
 	if !o.guard.Active() {
 		return nil
 	}
-	key, err := o.dir.Key()
-	if err != nil {
-		return &state.Error{Err: err}
-	}
-	id, err := sign.KeyID(&key.PublicKey)
-	if err != nil {
-		return err
-	}
-	next, err := o.guard.Accept(offer.Signed, id, offer.Config, time.Now())
+	next, err := o.accept(offer)
 	if err != nil || next.Digest == o.guard.Digest {
 		return err
 	}
@@ -84,6 +76,19 @@ func (o *operators) check(offer *serverapi.Offer) error {
 	o.log.Info("the operator's statement is new", "statement", next.Number, "signed-by", next.Signer,
 		"at", time.Unix(next.At, 0).UTC().Format(time.RFC3339))
 	return nil
+}
+
+// accept returns the guard after an offer, or why it may not be applied.
+func (o *operators) accept(offer *serverapi.Offer) (signed.Guard, error) {
+	key, err := o.dir.Key()
+	if err != nil {
+		return o.guard, &state.Error{Err: err}
+	}
+	id, err := sign.KeyID(&key.PublicKey)
+	if err != nil {
+		return o.guard, err
+	}
+	return o.guard.Accept(offer.Signed, id, offer.Config, time.Now())
 }
 
 // remind warns once if the operator wanted to have signed again by now.

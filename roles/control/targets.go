@@ -165,13 +165,18 @@ func (t *targets) answered(ctx context.Context, hub *attach.Hub, result *outcome
 		return nil
 	}
 	t.offer, t.proven = offer, result.proven
-	if err := t.operators.check(offer); stateError(err) != nil {
+	return t.consider(ctx, hub)
+}
+
+// consider applies the offer, if an operator has signed it where that is needed.
+func (t *targets) consider(ctx context.Context, hub *attach.Hub) error {
+	if err := t.operators.check(t.offer); stateError(err) != nil {
 		t.trouble.report(ofOperators, err)
 		return nil
 	} else if err != nil {
-		return t.handle(ctx, hub, &target.Event{Kind: target.NotSigned, Target: offered(offer), Cause: cause(err)})
+		return t.handle(ctx, hub, &target.Event{Kind: target.NotSigned, Target: offered(t.offer), Cause: cause(err)})
 	}
-	return t.handle(ctx, hub, &target.Event{Kind: target.Offered, Target: offered(offer)})
+	return t.handle(ctx, hub, &target.Event{Kind: target.Offered, Target: offered(t.offer)})
 }
 
 // offered returns the target of an offer.

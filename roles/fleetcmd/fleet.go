@@ -44,7 +44,7 @@ func command(env *roles.Env) *cli.Command {
 			status(env), devices(env), device(env), why(env),
 			label(env), rename(env), approve(env), revoke(env),
 			plan(env), apply(env), pull(env), schema(env),
-			targets(env), edit(env), secret(env), diff(env), history(env), restore(env), sign(env),
+			targets(env), edit(env), secret(env), diff(env), history(env), restore(env), sign(env), export(env),
 			watch(env), events(env),
 		},
 	}

@@ -67,7 +67,7 @@ type signing struct {
 	last    signed.Statement // of which Number is 0 if there is none
 	keys    signed.Keys      // that may sign this statement
 	next    signed.Keys      // that may sign the next one
-	secrets map[string]json.RawMessage
+	secrets map[string]any   // values that were given
 }
 
 func (s *session) sign() error {
@@ -267,14 +267,8 @@ func (w *signing) digestSecrets(manifest *signed.Manifest) error {
 	}
 	for _, name := range names {
 		if value, given := w.secrets[name]; given {
-			decoder := json.NewDecoder(bytes.NewReader(value))
-			decoder.UseNumber()
-			var decoded any
-			if err := decoder.Decode(&decoded); err != nil {
-				return fmt.Errorf("cannot read the value of the secret %s", name) // the error may quote it
-			}
 			secret := signed.Secret{Salt: rand.Text(), Revision: revisions[name]}
-			if secret.Digest, err = signed.SecretDigest(secret.Salt, decoded); err != nil {
+			if secret.Digest, err = signed.SecretDigest(secret.Salt, value); err != nil {
 				return err
 			}
 			manifest.Secrets[name] = secret
@@ -297,8 +291,8 @@ func (w *signing) digestSecrets(manifest *signed.Manifest) error {
 }
 
 // readSecrets reads the files of --secret and --secret-json.
-func (w *signing) readSecrets() (map[string]json.RawMessage, error) {
-	values := map[string]json.RawMessage{}
+func (w *signing) readSecrets() (map[string]any, error) {
+	values := map[string]any{}
 	for _, flag := range []string{"secret", "secret-json"} {
 		for _, given := range w.c.StringSlice(flag) {
 			name, file, found := strings.Cut(given, "=")
@@ -309,10 +303,17 @@ func (w *signing) readSecrets() (map[string]json.RawMessage, error) {
 			if err != nil {
 				return nil, fmt.Errorf("cannot read the value of the secret %s: %w", name, err)
 			}
-			values[name], err = serverapi.ReadSecret(open, flag == "secret-json", maxSecret)
+			text, err := serverapi.ReadSecret(open, flag == "secret-json", maxSecret)
 			if err = errors.Join(err, open.Close()); err != nil {
 				return nil, fmt.Errorf("cannot read the value of the secret %s: %w", name, err)
 			}
+			decoder := json.NewDecoder(bytes.NewReader(text))
+			decoder.UseNumber()
+			var value any
+			if err := decoder.Decode(&value); err != nil {
+				return nil, fmt.Errorf("cannot read the value of the secret %s", name) // the error may quote it
+			}
+			values[name] = value
 		}
 	}
 	return values, nil

@@ -23,7 +23,9 @@ type Signature struct {
 	SetBy    string `json:"set-by,omitempty"`              // the operator's token
 	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
 	Signed
-	Manifest string `json:"manifest,omitempty"` // only with manifest=true
+	// Only with manifest=true:
+	Manifest string   `json:"manifest,omitempty"`
+	Former   []Signed `json:"former,omitempty"` // earlier statements that changed the keys, the oldest first
 }
 
 // Evidence is what a device needs to see that an operator has signed its target.

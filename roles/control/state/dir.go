@@ -67,7 +67,7 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 // Tidy removes leftovers of killed processes. It leaves them until the next start if another process holds the lock,
 // since they may be its own.
 func (d *Dir) Tidy() error {
-	return errors.Join(d.tidy(lockFile, deviceFile, keyFile, nextKeyFile), d.tidy(journalLock, journalFile, operatorsFile))
+	return errors.Join(d.tidy(lockFile, deviceFile, keyFile, nextKeyFile), d.tidy(journalLock, journalFile, operatorsFile, offerFile))
 }
 
 func (d *Dir) tidy(lock string, files ...string) error {

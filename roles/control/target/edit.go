@@ -48,7 +48,7 @@ func (m Machine) recordHeld(s *State, e *Event) {
 // begin starts an attempt.
 func (m Machine) begin(s *State, e *Event) {
 	s.Attempt = &Attempt{Target: e.Target, Phase: Writing, Changes: e.Changes, Before: previous(e.Changes, e.Current),
-		Move: s.move(e.Changes, e.Current, e.Token)}
+		Move: s.move(e.Changes, e.Current, e.Token), Brought: e.Brought}
 	s.Attempt.Proof = e.Proven || s.Attempt.Move != nil
 	s.plan, s.Deadline, s.failure, s.interrupted = e.Plan, time.Time{}, nil, false
 }

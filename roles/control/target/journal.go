@@ -84,6 +84,8 @@ type Attempt struct {
 	// Proof means that only an answer with a proof (serverapi.Proof) confirms the attempt: it changes the server, or its
 	// server has sent proofs before.
 	Proof bool `json:"proof,omitempty"`
+	// Brought means that the target came in a file, and that no server has to confirm it.
+	Brought bool `json:"brought,omitempty"`
 	// At is the time of the commit in seconds since 1970.
 	At int64 `json:"at,omitempty"`
 	// Starts is how many processes have waited for a confirmation.

@@ -34,7 +34,7 @@ const (
 	Offered       Kind = "a target is offered"           // Target
 	NotSigned     Kind = "a target is not signed"        // Target, Cause
 	NotOffered    Kind = "no target is offered"          //
-	Planned       Kind = "the target is planned"         // Target, Changes, Current, Plan, Proven, Token
+	Planned       Kind = "the target is planned"         // Target, Changes, Current, Plan, Proven, Brought, Token
 	Held          Kind = "the views hold the target"     // Target
 	PlanRefused   Kind = "the plan is refused"           // Target, Cause
 	NotRecorded   Kind = "the journal cannot be written" // Cause
@@ -72,6 +72,7 @@ type Event struct {
 	Missing    int           // changes whose previous value the views show
 	Confirms   *Attempt      // the attempt that the answered poll reported, or nil
 	Proven     bool          // the answer, or that with the offer, proves that the server knows device and target
+	Brought    bool          // the target came in a file: no server has to confirm it
 	Token      string        // a name for the enrolment token; "" for none
 	RetryAfter time.Duration // what the busy server asks for
 	Hidden     []string      // values that cannot be read, and so not be restored

@@ -20,7 +20,7 @@ const largestSignature = 16 << 20
 //
 //	@Summary		Show what an operator has signed
 //	@Description	The last statement on the targets of all devices, with its signature; with manifest=true also what it is
-//	@Description	about: layers, devices and labels.
+//	@Description	about: layers, devices and labels, and the earlier statements that changed the keys.
 //	@Tags			target
 //	@ID				get-signature
 //	@Param			manifest	query		bool				false	"With the manifest"
@@ -44,6 +44,7 @@ func (h *handlers) getSignature(c echo.Context) error {
 		if answer.Manifest, err = book.Manifest.Text(); err != nil {
 			return err
 		}
+		answer.Former = book.Former()
 	}
 	return answerJSON(c, answer)
 }

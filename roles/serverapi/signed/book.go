@@ -99,6 +99,9 @@ func (s Statement) Follows(before Signed, number int64, fleet string) error {
 	return nil
 }
 
+// Former returns the earlier statements that changed the keys, the oldest first.
+func (b *Book) Former() []Signed { return b.former }
+
 // Places returns where a merged configuration refers to named secrets, with the salts of the manifest.
 func (b *Book) Places(merged map[string]any) ([]Place, error) {
 	refers, err := references(merged)

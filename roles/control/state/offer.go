@@ -1,0 +1,28 @@
+package state
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"aspects-poc/internal/durable"
+	"aspects-poc/internal/regular"
+)
+
+// offerFile has a target that somebody has brought in a file, until the process that applies targets has taken it.
+const offerFile = "offer.json"
+
+// Offer reads offer.json; nil if there is none.
+func (d *Dir) Offer() ([]byte, error) {
+	text, err := regular.Read(filepath.Join(d.Path, offerFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
+}
+
+// SaveOffer writes offer.json.
+func (d *Dir) SaveOffer(text []byte) error { return d.Write(offerFile, text) }
+
+// DropOffer removes offer.json.
+func (d *Dir) DropOffer() error { return durable.Remove(filepath.Join(d.Path, offerFile)) }

@@ -1,0 +1,115 @@
+package fleetcmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/signed"
+
+	"github.com/urfave/cli/v2"
+)
+
+func export(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "export", Usage: "write a device's signed target for a device without a server", ArgsUsage: "ID",
+		Description: "Writes the target that the last statement has for a device, with the statement and its signature, as JSON. " +
+			"aspects-poc control apply FILE on the device applies it. The server shows nobody a secret: give the values of those that the " +
+			"target refers to. The file then has them.",
+		UsageText: "aspects-poc fleet export 3f2a > lobby.json",
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "secret", Usage: "`NAME=FILE` with the value of a named secret; may be repeated"},
+			&cli.StringSliceFlag{Name: "secret-json", Usage: "like --secret, for a value that is JSON: `NAME=FILE`"},
+		},
+	}, 1, 1, func(s *session, args []string) error {
+		id, err := s.device(args[0])
+		if err != nil {
+			return err
+		}
+		device, err := s.client.Device(s, id)
+		if err != nil {
+			return err
+		}
+		work := &signing{session: s}
+		values, err := work.readSecrets()
+		if err != nil {
+			return err
+		}
+		answer, err := s.client.Signature(s, true)
+		if err != nil {
+			return err
+		}
+		// The device verifies who signed it; here it only has to be whole.
+		book, err := signed.Reopen(append(answer.Former, answer.Signed), answer.Manifest)
+		if err != nil {
+			return fmt.Errorf("cannot use the server's statement: %w", err)
+		}
+		at := slices.IndexFunc(book.Manifest.Devices, func(d signed.Device) bool { return d.Key == device.KeyID })
+		if at < 0 {
+			return errors.New("the last statement does not know this device: aspects-poc fleet sign signs its target")
+		}
+		offer, err := offerOf(book, book.Manifest.Devices[at], values)
+		if err != nil {
+			return err
+		}
+		offer.Revision = max(answer.Revision, 1)
+		text, err := encode(offer)
+		if err != nil {
+			return err
+		}
+		_, err = s.out.w.Write(append(text, '\n'))
+		return errors.Join(err, s.out.w.Flush())
+	})
+}
+
+// offerOf returns the offer of what a statement has for a device.
+func offerOf(book *signed.Book, device signed.Device, values map[string]any) (*serverapi.Offer, error) {
+	config, err := book.Manifest.Config(device)
+	if err != nil {
+		return nil, err
+	}
+	places, err := book.Places(config)
+	if err != nil {
+		return nil, err
+	}
+	resolved, err := resolve(config, values)
+	if err != nil {
+		return nil, err
+	}
+	config, _ = resolved.(map[string]any)
+	target, err := signed.TargetHash(config, places)
+	if err != nil {
+		return nil, err
+	}
+	offer := &serverapi.Offer{Config: config}
+	if offer.Signed, err = book.Evidence(device.Key, target, places); err != nil {
+		return nil, fmt.Errorf("%w: is the value of a secret another one than was signed?", err)
+	}
+	offer.Hash, err = offer.Config.Hash()
+	return offer, err
+}
+
+// resolve puts values in the places of references.
+func resolve(value any, values map[string]any) (any, error) {
+	object, is := value.(map[string]any)
+	if !is {
+		return value, nil
+	}
+	if name, is := object["$secret"].(string); is {
+		given, there := values[name]
+		if !there {
+			return nil, fmt.Errorf("the target has the secret %s: give its value with --secret %s=FILE", name, name)
+		}
+		return given, nil
+	}
+	copied := map[string]any{}
+	for name, below := range object {
+		var err error
+		if copied[name], err = resolve(below, values); err != nil {
+			return nil, err
+		}
+	}
+	return copied, nil
+}
