@@ -69,7 +69,8 @@ func runSpec(env *roles.Env, parts parts) roles.RunSpec {
 			"server cannot be reached after that, control restores the previous configuration. Counting goes on " +
 			"while the server is away. Exit status with --once: 0 if all of this succeeded; 1 if the registry " +
 			"failed, the server was not reached, or the target was refused or undone.",
-		Example:  "aspects-poc control run --once\naspects-poc control run --source system --interval 10s",
+		Example: "aspects-poc control run --once\naspects-poc control run --once --operator-keys operators\n" +
+			"aspects-poc control run --source system --interval 10s",
 		Interval: time.Minute,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "source", Value: "simulate", Usage: "`SOURCE` of the counters: simulate, or system " +

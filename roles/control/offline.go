@@ -84,13 +84,13 @@ func (t *targets) bring(path string) (*serverapi.Offer, error) {
 // parseOffer reads an offer, and checks its hash.
 func parseOffer(text []byte) (*serverapi.Offer, error) {
 	if err := serverapi.Limits.Check(text); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("it is no file of fleet export: %w", err)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	offer := &serverapi.Offer{}
 	if err := decoder.Decode(offer); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("it is no file of fleet export: %w", err)
 	}
 	if offer.Config == nil {
 		return nil, errors.New(`it is no target: it has no "config"`)
