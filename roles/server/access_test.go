@@ -114,7 +114,7 @@ func TestTokens(t *testing.T) {
 		t.Errorf("list: exit %d: %s%s", code, stdout, stderr)
 	}
 	for _, want := range []string{"anna         admin      revoked", "wall-screen  viewer     valid",
-		"line-1       enrolment            valid", "0 of 2"} {
+		"line-1       enrolment  valid", "0 of 2"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("list has no %q:\n%s", want, stdout)
 		}

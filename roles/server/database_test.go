@@ -137,7 +137,7 @@ func TestDatabaseTokens(t *testing.T) {
 	}
 	// The command line and the environment name the same store.
 	if code, stdout, stderr := command(t, nil, "token", "list", "--database", address); code != 0 ||
-		!strings.Contains(stdout, "ann   operator  valid") {
+		!strings.Contains(stdout, "ann   admin  valid") {
 		t.Errorf("list: exit %d: %s%s", code, stdout, stderr)
 	}
 	if code, _, stderr := command(t, environment, "token", "revoke", "ann"); code != 0 {
