@@ -7,14 +7,22 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"aspects-poc/roles/serverapi"
 )
 
 // TestPageRights sends the page's forms as browsers do, with tokens of each kind: the page refuses what the API refuses, in HTML,
 // and changes nothing for a page of another site.
 func TestPageRights(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "server.db")
-	started := run(t, "--state", state, "--listen", "127.0.0.1:0")
+	started := run(t, append(unsigned, "--state", state, "--listen", "127.0.0.1:0")...)
+	device, err := client(t, started.url).Register(t.Context(), serverapi.RegisterRequest{IPAddress: "192.0.2.1", Arch: "arm64", PublicKeyRSA: "PEM"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := "/page/devices/" + device.UUID.String() + "/"
 	reads, writes := createToken(t, state, "wall-screen", "--read-only"), createToken(t, state, "anna")
+	berlin, approves := createToken(t, state, "bert", "--role", "operator", "--scope", "site=berlin"), createToken(t, state, "eve", "--role", "approver")
 	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	visit := func(method, path, token string, header map[string]string) (int, string) {
 		t.Helper()
@@ -60,6 +68,13 @@ func TestPageRights(t *testing.T) {
 		{"another site, with Sec-Fetch-Site", "POST", "/page/secrets/", writes, map[string]string{"Sec-Fetch-Site": "cross-site"}, 403,
 			"Pages of other sites may not change anything here"},
 		{"nothing has changed", "GET", "/page/secrets/", writes, nil, 200, "There are none."},
+		{"a name, out of the scope", "POST", of + "name/", berlin, nil, 403, "for devices with site=berlin"},
+		{"the mark, out of the scope", "POST", of + "alone/", berlin, nil, 403, "the device does not have the label site=berlin"},
+		{"an admin approves", "POST", of + "approve/", writes, nil, 303, ""},
+		{"an operator of a scope approves", "POST", of + "approve/", berlin, nil, 403, "this needs the role approver or admin"},
+		{"an approver revokes", "POST", of + "revoke/", approves, nil, 303, ""},
+		{"an approver renames", "POST", of + "name/", approves, nil, 403, "this needs the role operator or admin"},
+		{"what an approver is offered", "GET", of, approves, nil, 200, `href="approve/"`},
 		{"no browser", "POST", "/page/secrets/", reads, map[string]string{"Accept": "*/*"}, 403, `"status":403`},
 		{"the page itself", "POST", "/page/secrets/", writes, map[string]string{"Origin": started.url, "Sec-Fetch-Site": "same-origin"}, 303, ""},
 		{"an old browser", "POST", "/page/secrets/", writes, nil, 303, ""},

@@ -88,7 +88,7 @@ func (p *Page) ofDevice(handle func(echo.Context, fleet.View) error) echo.Handle
 func (a act) confirmation(p *Page, c echo.Context, device fleet.View) confirmation {
 	data := confirmation{common: p.common(c, a.title, ""), Says: append([]string{"Device " + device.ID.String() + "."}, a.says(device)...),
 		Button: a.button, Danger: a.danger, Back: "../"}
-	if !may(c, a.right) {
+	if !mayFor(c, a.right, device.Labels) {
 		data.Refused = notAllowed
 	}
 	return data
@@ -127,12 +127,15 @@ type offer struct {
 // offers returns the acts that the caller may do to a device, and that would change something.
 func offers(c echo.Context, device fleet.View) (list []offer) {
 	for _, one := range acts {
-		if may(c, one.right) && one.fits(device) {
+		if mayFor(c, one.right, device.Labels) && one.fits(device) {
 			list = append(list, offer{URL: one.name + "/", Text: one.title, Danger: one.danger})
 		}
 	}
-	if may(c, mayWrite) {
-		list = append(list, offer{URL: "name/", Text: "Rename"}, offer{URL: "labels/", Text: "Change the labels"},
+	if may(c, mayName) {
+		list = append(list, offer{URL: "name/", Text: "Rename"})
+	}
+	if mayFor(c, mayWrite, device.Labels) {
+		list = append(list, offer{URL: "labels/", Text: "Change the labels"},
 			offer{URL: "../../layers/devices/" + device.ID.String() + "/edit/", Text: "Edit its own layer"})
 	}
 	return list

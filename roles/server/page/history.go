@@ -62,7 +62,7 @@ func (p *Page) history(c echo.Context) error {
 		data.Next = "?before=" + strconv.FormatInt(entries[perHistory-1].Revision, 10)
 	}
 	for i, one := range entries {
-		if data.May && !one.Layer.IsSecret() {
+		if data.May && !one.Layer.IsSecret() && one.Layer != fleet.SignatureName {
 			data.Changes[i].Restore = fmt.Sprintf("%d/restore/", one.Revision)
 		}
 	}

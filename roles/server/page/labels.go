@@ -34,7 +34,7 @@ func (p *Page) labelsForm(c echo.Context, device fleet.View) labelsPage {
 	}
 	data := labelsPage{common: p.common(c, "Labels", ""), ID: device.ID.String(), Typed: labelLines(given), Said: labelList(said)}
 	data.Was = data.Typed
-	if !may(c, mayWrite) {
+	if !mayFor(c, mayWrite, device.Labels) {
 		data.Refused = notAllowed
 	}
 	return data

@@ -64,7 +64,7 @@ func (p *Page) editLayer(c echo.Context, layer fleet.Layer) error {
 func (p *Page) layerForm(c echo.Context, layer fleet.Layer) layerForm {
 	data := layerForm{common: p.common(c, "Edit "+string(layer.Name), "layers"), Name: string(layer.Name), Labelled: layer.Name.IsLabels(),
 		Match: layer.Revision, Back: "../", CanField: p.schema() != nil}
-	if !may(c, rightFor(layer.Name)) {
+	if !mayChange(c, layer) {
 		data.Refused = notAllowed
 	}
 	return data

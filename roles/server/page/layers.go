@@ -181,7 +181,7 @@ func (p *Page) showLayer(c echo.Context, layer fleet.Layer) error {
 		Changes   []change
 		MayChange bool
 		MayRemove bool
-	}{common: p.common(c, row.Name, "layers"), layerRow: row, Text: written, Changes: changes, MayChange: may(c, rightFor(layer.Name))}
+	}{common: p.common(c, row.Name, "layers"), layerRow: row, Text: written, Changes: changes, MayChange: mayChange(c, layer)}
 	data.MayRemove = data.MayChange && layer.Revision > 0
 	data.DevicesURL = data.Root + "page/devices/?" + url.Values{"selector": {row.Selector}}.Encode()
 	switch {
@@ -219,7 +219,7 @@ func (p *Page) removal(c echo.Context, layer fleet.Layer, match int64, problem s
 	data := confirmation{common: p.common(c, "Remove "+string(layer.Name), "layers"), Button: "Remove the layer", Danger: true, Back: "../",
 		Kept: []hidden{{"match", fmt.Sprint(match)}}, Problem: problem}
 	data.Says = []string{fmt.Sprintf("The layer %s, revision %d, is removed. The history keeps it, so that it can be restored.", layer.Name, layer.Revision)}
-	if !may(c, rightFor(layer.Name)) {
+	if !mayChange(c, layer) {
 		data.Refused = notAllowed
 		return p.confirm(c, status, data)
 	}

@@ -20,7 +20,7 @@ type namePage struct {
 
 func (p *Page) nameForm(c echo.Context, device fleet.View) namePage {
 	data := namePage{common: p.common(c, "Name", ""), ID: device.ID.String(), Typed: device.Name}
-	if !may(c, mayWrite) {
+	if !may(c, mayName) {
 		data.Refused = notAllowed
 	}
 	return data

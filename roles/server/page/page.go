@@ -79,7 +79,7 @@ func (p *Page) Routes() []api.Route {
 		{Method: http.MethodGet, Path: "/page/devices/:uuid/labels/", Right: access.Read, Handle: p.onlyWith("", p.ofDevice(p.askLabels))},
 		{Method: http.MethodPost, Path: "/page/devices/:uuid/labels/", Right: mayWrite, Handle: p.onlyWith("", p.ofDevice(p.setLabels))},
 		{Method: http.MethodGet, Path: "/page/devices/:uuid/name/", Right: access.Read, Handle: p.onlyWith("", p.ofDevice(p.askName))},
-		{Method: http.MethodPost, Path: "/page/devices/:uuid/name/", Right: mayWrite, Handle: p.onlyWith("", p.ofDevice(p.setName))},
+		{Method: http.MethodPost, Path: "/page/devices/:uuid/name/", Right: mayName, Handle: p.onlyWith("", p.ofDevice(p.setName))},
 		{Method: http.MethodGet, Path: "/page/history/", Right: access.Read, Handle: p.onlyWith("before done", p.history)},
 		{Method: http.MethodGet, Path: "/page/history/:revision/restore/", Right: access.Read, Handle: p.onlyWith("", p.askRestore)},
 		{Method: http.MethodPost, Path: "/page/history/:revision/restore/", Right: mayWrite, Handle: p.onlyWith("", p.restore)},

@@ -27,6 +27,9 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 	}
 	data = confirmation{common: p.common(c, fmt.Sprintf("Restore revision %d", revision), "history"), Button: "Restore", Back: "../../"}
 	switch {
+	case entry.Layer == fleet.SignatureName:
+		data.Refused = "A statement cannot be restored: an operator has to sign what is to be from now on."
+		return data, revision, false, nil
 	case entry.Layer.IsSecret():
 		data.Refused = "The history keeps no secrets: set the secret again."
 		return data, revision, false, nil

@@ -12,6 +12,7 @@ const (
 	mayAdmit  = access.ApproveInScope // approve, revoke
 	mayWrite  = access.WriteInScope   // labels, layers, and the like
 	mayForAll = access.Write          // what concerns all devices
+	mayName   = access.Write          // names of devices, which are those of the whole fleet
 	mayRule   = access.Administer     // named secrets
 )
 
@@ -22,6 +23,16 @@ func may(c echo.Context, right access.Right) bool {
 
 // within returns the caller's scope.
 func within(c echo.Context) fleet.Scope { return fleet.Scope(access.From(c.Request().Context()).Scope) }
+
+// mayFor returns whether the caller has a right for a device with these labels.
+func mayFor(c echo.Context, right access.Right, labels fleet.Labels) bool {
+	return may(c, right) && within(c).Device(labels) == nil
+}
+
+// mayChange returns whether the caller may change a layer, as far as the layer itself says.
+func mayChange(c echo.Context, layer fleet.Layer) bool {
+	return may(c, rightFor(layer.Name)) && (!layer.Name.IsLabels() || layer.Revision == 0 || within(c).Selector(layer.Selector) == nil)
+}
 
 // author returns the caller's name for the history.
 func author(c echo.Context) string { return access.From(c.Request().Context()).Author() }
