@@ -116,7 +116,7 @@ bench: ## benchmarks, each beside its floor or peer in the same run
 # DEVICES: how many, 100,000 where it is not given.
 .PHONY: bench-fleet
 bench-fleet: ## a simulated fleet's days, good and bad, on this machine; DEVICES=... for another number than 100,000
-	ASPECTS_BENCH_DEVICES="$(DEVICES)" $(GO) test -run '^$$' -bench Fleet -benchtime 1x -timeout 1h ./roles/fleetsim
+	ASPECTS_BENCH_DEVICES="$(DEVICES)" $(GO) test -run '^$$' -bench Fleet -benchtime 1x -timeout 1h ./roles/fleetsim ./roles/server/api
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
