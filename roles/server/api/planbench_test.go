@@ -86,5 +86,5 @@ func benchPlan(b *testing.B, devices int, own bool) {
 			b.Fatalf("%v %.300s", err, answer)
 		}
 	}
-	b.ReportMetric((processorTime(b) - begun).Seconds()/float64(b.N), "processor-s/op") // when other programs keep the processors busy
+	b.ReportMetric((processorTime(b)-begun).Seconds()/float64(b.N), "processor-s/op") // when other programs keep the processors busy
 }
