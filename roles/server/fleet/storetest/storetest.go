@@ -49,6 +49,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"gives a name once", givesNameOnce},
 		{"finds devices by ID", findsByID},
 		{"replaces the status", replacesStatus},
+		{"keeps to scopes", keepsToScopes},
 		{"replaces a key", replacesKey},
 		{"removes devices", removesDevices},
 		{"keeps revoked keys", keepsRevokedKeys},
