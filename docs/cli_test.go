@@ -141,6 +141,7 @@ echo 'echo in $SNAP_NAME' | ASPECTS_SOCKET=./snapd.socket \`, want: "in proxy-cu
 	{text: "aspects-poc fleet plan fleet --prune --out plan.json", want: "Nothing to do"},
 	{text: "aspects-poc fleet apply fleet", want: "Nothing to do"},
 	{text: "aspects-poc fleet apply --plan plan.json", want: "Nothing to do"},
+	{text: "aspects-poc fleet apply fleet --sign --key ~/.ssh/id_ed25519", as: []string{"id_ed25519", "id_ed25519 --yes"}, want: "is signed by anna"},
 	{text: "aspects-poc fleet schema > fleet/fleet.schema.json"},
 	{text: "aspects-poc fleet watch", until: "following http"},
 	{text: "aspects-poc fleet events --format json", until: "following http"},

@@ -71,11 +71,16 @@ func apply(env *roles.Env) *cli.Command {
 			"no layer, no label, no named secret. Applied again it writes nothing. Layers that the folder does not have stay, " +
 			"unless --prune is given. It changes nothing if devices would refuse their target, unless --allow-refusals is given. " +
 			"With --plan it does what a saved plan says, and takes no DIR.",
-		UsageText: "aspects-poc fleet apply fleet\naspects-poc fleet apply --plan plan.json",
-		Flags: []cli.Flag{pruneFlag(),
+		UsageText: "aspects-poc fleet apply fleet\naspects-poc fleet apply --plan plan.json\n" +
+			"aspects-poc fleet apply fleet --sign --key ~/.ssh/id_ed25519",
+		Flags: append([]cli.Flag{pruneFlag(),
+			&cli.BoolFlag{Name: "sign", Usage: "afterwards sign the targets of all devices, as fleet sign does, if the server has the layers as they were applied"},
 			&cli.StringFlag{Name: "plan", Usage: "the `FILE` that fleet plan --out has written"},
-			&cli.BoolFlag{Name: "allow-refusals", Usage: "apply although devices would refuse their target"}},
+			&cli.BoolFlag{Name: "allow-refusals", Usage: "apply although devices would refuse their target"}}, signingFlags()...),
 	}, 0, 1, func(s *session, args []string) error {
+		if s.c.Bool("sign") && s.c.String("key") == "" {
+			return errNoKey()
+		}
 		plan, err := s.chosenPlan(args)
 		if err != nil {
 			return err
@@ -85,7 +90,7 @@ func apply(env *roles.Env) *cli.Command {
 		}
 		switch {
 		case !plan.changes():
-			return nil
+			return s.signApplied(plan.saved.Batch)
 		case plan.saved.Plan.Refusing > 0 && !s.c.Bool("allow-refusals"):
 			return fmt.Errorf("nothing is changed: %s would refuse their target; change it, or apply with --allow-refusals",
 				devicesOf(plan.saved.Plan.Refusing))
@@ -100,7 +105,7 @@ func apply(env *roles.Env) *cli.Command {
 			return plan.explain(err)
 		}
 		s.say("applied: revision %d", done.Revision)
-		return nil
+		return s.signApplied(plan.saved.Batch)
 	})
 }
 

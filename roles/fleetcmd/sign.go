@@ -16,9 +16,11 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/layers"
 	"aspects-poc/roles/serverapi/operator"
 	"aspects-poc/roles/serverapi/signed"
 
@@ -35,26 +37,74 @@ func sign(env *roles.Env) *cli.Command {
 			"--operator-keys later replaces the keys that may sign.",
 		UsageText: "aspects-poc fleet sign --init --operator-keys operators --key ~/.ssh/id_ed25519\n" +
 			"aspects-poc fleet sign --key ~/.ssh/id_ed25519",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "key", Usage: "`FILE` with your SSH key; the public half if an agent has the key"},
+		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "init", Usage: "sign for the first time: makes the name of the fleet"},
 			&cli.StringFlag{Name: "operator-keys", Usage: "`FILE` of allowed signers: the keys that may sign from now on"},
-			&cli.StringSliceFlag{Name: "secret", Usage: "`NAME=FILE` with the value of a named secret, which a signature needs once; may be repeated"},
-			&cli.StringSliceFlag{Name: "secret-json", Usage: "like --secret, for a value that is JSON: `NAME=FILE`"},
-			&cli.BoolFlag{Name: "allow-undo", Usage: "let each device also go back to the target that was signed for it before"},
-			&cli.DurationFlag{Name: "sign-again", Usage: "`DURATION` after which devices warn if they have heard of no new signature"},
 			&cli.BoolFlag{Name: "skip-missing", Usage: "sign although the server does not have the last statement that this machine signed"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be signed, and sign nothing"},
-			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.BoolFlag{Name: "end", Usage: "remove all signatures from the server, which then offers everything; devices with operators' keys " +
 				"go on refusing what is not signed"},
-		},
+		}, signingFlags()...),
 	}, 0, 0, func(s *session, _ []string) error {
 		if s.c.Bool("end") {
 			return s.client.DeleteSignature(s)
 		}
-		return s.sign()
+		return s.sign(nil)
 	})
+}
+
+// signingFlags are those of all commands that sign.
+func signingFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "key", Usage: "`FILE` with your SSH key, to sign; the public half if an agent has the key"},
+		&cli.StringSliceFlag{Name: "secret", Usage: "`NAME=FILE` with the value of a named secret, which a signature needs once; may be repeated"},
+		&cli.StringSliceFlag{Name: "secret-json", Usage: "like --secret, for a value that is JSON: `NAME=FILE`"},
+		&cli.BoolFlag{Name: "allow-undo", Usage: "let each device also go back to the target that was signed for it before"},
+		&cli.DurationFlag{Name: "sign-again", Usage: "`DURATION` after which devices warn if they have heard of no new signature"},
+		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask before signing"},
+	}
+}
+
+// errNoKey is the error for a signature without a key.
+func errNoKey() error {
+	return roles.Usagef("to sign takes --key FILE: your SSH key, or its public half if an agent has the key")
+}
+
+// signApplied signs after a batch was applied, if --sign is given: only if the server has its layers.
+func (s *session) signApplied(batch serverapi.Batch) error {
+	if !s.c.Bool("sign") {
+		return nil
+	}
+	return s.sign(batch.Changes)
+}
+
+// verifyApplied returns an error unless the layers are as a batch has left them.
+func verifyApplied(list []signed.Layer, changes []serverapi.BatchChange) error {
+	present := map[string]signed.Layer{}
+	for _, layer := range list {
+		present[layer.Layer] = layer
+	}
+	for _, change := range changes {
+		layer, there := present[change.Layer]
+		if change.Remove {
+			if there {
+				return fmt.Errorf("nothing is signed: the server still has the layer %s, which was removed", change.Layer)
+			}
+			continue
+		}
+		selector, err := layers.ParseSelector(change.Selector)
+		if err != nil {
+			return err
+		}
+		wanted := map[string]any{}
+		for view, value := range change.Config {
+			wanted[view[strings.LastIndex(view, "/")+1:]] = withoutDigests(value) // the server shortens names of views
+		}
+		if !there || layer.Selector != selector.String() || layer.Priority != change.Priority || !jsonvalue.Equal(layer.Config, wanted) {
+			return fmt.Errorf("nothing is signed: the server shows another layer %s than was applied", change.Layer)
+		}
+	}
+	return nil
 }
 
 // A signing is the making of a statement.
@@ -70,10 +120,14 @@ type signing struct {
 	secrets map[string]any   // values that were given
 }
 
-func (s *session) sign() error {
+// sign signs what the server has. It returns an error if that is not what changes, which were applied, have left.
+func (s *session) sign(changes []serverapi.BatchChange) error {
 	work := &signing{session: s}
 	manifest, err := work.prepare()
 	if err != nil {
+		return err
+	}
+	if err := verifyApplied(manifest.Layers, changes); err != nil {
 		return err
 	}
 	work.show(manifest)
@@ -81,7 +135,7 @@ func (s *session) sign() error {
 		return err
 	}
 	if s.c.String("key") == "" {
-		return roles.Usagef("sign wants --key FILE: your SSH key, or its public half if an agent has the key")
+		return errNoKey()
 	}
 	if err := s.agree("Sign this?"); err != nil {
 		return err

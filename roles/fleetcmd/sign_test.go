@@ -170,9 +170,22 @@ func TestSign(t *testing.T) {
 		t.Error(two.guard)
 	}
 
+	// A folder that is applied and signed; a server that keeps another layer is found out.
+	writeFile(t, file("fleet/labels/berlin.yaml"), "selector: site=berlin\nconfig: {control-telemetry: {sample-rate: 8}}\n")
+	if code, _, errs := w.fleet("apply", file("fleet"), "--sign"); code != 2 || !strings.Contains(errs, "--key FILE") {
+		t.Error(code, errs)
+	}
+	if code, out, errs := w.fleet("apply", file("fleet"), "--sign", "--key", file("berta"), "--yes", "--allow-refusals"); code != 0 ||
+		!strings.Contains(out, "statement 5 is signed by berta@example.com") {
+		t.Error(code, out, errs)
+	}
+	if got := w.asks(two); !strings.Contains(got, `"sample-rate":8`) {
+		t.Error(got)
+	}
+
 	// Anna's machine sees what Berta has signed; after --end it knows that the server has lost it.
 	w.env = map[string]string{"HOME": home}
-	try("nothing has changed since statement 4", 0, "--dry-run")
+	try("nothing has changed since statement 5", 0, "--dry-run")
 	if err := w.rules.Unsign(t.Context(), "x"); err != nil {
 		t.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func (h *handlers) api() []Route {
 
 		{http.MethodGet, "/signature/", access.Read, h.getSignature, &Takes{Query: "manifest"}},
 		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}},
-		{http.MethodDelete, "/signature/", access.Write, h.deleteSignature, &Takes{}},
+		{http.MethodDelete, "/signature/", access.Administer, h.deleteSignature, &Takes{}},
 
 		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}},
 		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}},
