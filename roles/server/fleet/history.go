@@ -125,20 +125,20 @@ func (e Entry) again(by string, within Scope) Change {
 	return change
 }
 
-// DryRestore tells what Restore would do to targets, as DryRun does, for an entry that changed a layer.
-func (f *Fleet) DryRestore(ctx context.Context, revision int64, few int, within Scope) (Preview, error) {
+// PlanRestore tells what Restore would do to targets, as Plan does, for an entry that changed a layer.
+func (f *Fleet) PlanRestore(ctx context.Context, revision int64, few int, within Scope) (Plan, error) {
 	entry, err := f.Entry(ctx, revision)
 	if err != nil {
-		return Preview{}, err
+		return Plan{}, err
 	}
 	if entry.Action == Relabeled || entry.Action == Renamed || entry.Layer.IsSecret() {
-		return Preview{}, ErrNoTarget
+		return Plan{}, ErrNoTarget
 	}
-	preview, err := f.DryRun(ctx, entry.again("", within), few)
+	plan, err := f.Plan(ctx, Batch{Changes: []Change{entry.again("", within)}}, few)
 	if entry.After == nil && errors.Is(err, ErrUnknownLayer) {
-		return Preview{Changes: []DeviceChange{}}, nil // it is not there, as it was not then
+		return Plan{}, nil // it is not there, as it was not then
 	}
-	return preview, err
+	return plan, err
 }
 
 func (f *Fleet) restoreLabels(ctx context.Context, entry Entry, by string, within Scope) (int64, error) {

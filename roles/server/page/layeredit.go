@@ -220,11 +220,9 @@ func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.L
 		}
 		return seeOther(c, rootOf(c)+"page/layers/"+string(present.Name)+"/?done=set")
 	}
-	preview, err := p.fleet.DryRun(c.Request().Context(), change, mostPlanned)
-	if err != nil {
+	if data.Plan, err = p.plan(c.Request().Context(), change); err != nil {
 		return refuse(err)
 	}
-	data.Plan = planOf(preview)
 	if act == actPlan {
 		return p.showForm(c, http.StatusOK, data, byFields)
 	}

@@ -223,7 +223,7 @@ func (p *Page) removal(c echo.Context, layer fleet.Layer, match int64, problem s
 		data.Refused = notAllowed
 		return p.confirm(c, status, data)
 	}
-	preview, err := p.fleet.DryRun(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name}, Remove: true, Within: within(c)}, mostPlanned)
+	planned, err := p.plan(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name}, Remove: true, Within: within(c)})
 	if err != nil {
 		refused, code, other := refusalOf(err)
 		if other != nil {
@@ -232,7 +232,7 @@ func (p *Page) removal(c echo.Context, layer fleet.Layer, match int64, problem s
 		data.Problem, data.Refused = refused, "There is nothing to do."
 		return p.confirm(c, code, data)
 	}
-	data.Plan = planOf(preview)
+	data.Plan = planned
 	return p.confirm(c, status, data)
 }
 

@@ -1,25 +1,23 @@
 package page
 
 import (
-	"strings"
+	"context"
+	"errors"
 
 	"aspects-poc/roles/server/fleet"
 
 	"github.com/google/uuid"
 )
 
-// mostPlanned is the number of devices whose differences a plan shows.
-const mostPlanned = 200
-
 // mostGroups is the number of groups of devices that a plan shows.
 const mostGroups = 20
 
-// A plan is what a change would do, with equal differences of several devices together.
+// A plan is what a change would do, with the devices together for which it does the same.
 type plan struct {
-	Devices int // whose targets change
-	Looked  int // at this many of them
-	Groups  []planGroup
-	More    int // further groups
+	Devices  int // whose targets change
+	Refusing int // of Devices, those that would refuse it
+	Groups   []planGroup
+	More     int // further groups
 }
 
 // A planGroup is some devices whose targets change in the same way.
@@ -27,30 +25,40 @@ type planGroup struct {
 	Devices int
 	First   uuid.UUID // one of them
 	Lines   []line
+	Refusal string // why they would refuse it; "" if they would not
 }
 
-// Some returns whether the plan shows only some of the devices that change.
-func (p *plan) Some() bool { return p.Looked < p.Devices }
-
-func planOf(preview fleet.Preview) *plan {
-	made := &plan{Devices: preview.Devices, Looked: len(preview.Changes)}
-	at := map[string]int{}
-	for _, device := range preview.Changes {
-		lines := differences(device.Changes)
-		var key strings.Builder
-		for _, one := range lines {
-			key.WriteString(one.Text + "\n")
-		}
-		index, known := at[key.String()]
-		if !known {
-			index = len(made.Groups)
-			at[key.String()] = index
-			made.Groups = append(made.Groups, planGroup{First: device.ID, Lines: lines})
-		}
-		made.Groups[index].Devices++
+// plan returns what a change would do.
+func (p *Page) plan(ctx context.Context, change fleet.Change) (*plan, error) {
+	planned, err := p.fleet.Plan(ctx, fleet.Batch{Changes: []fleet.Change{change}}, 1)
+	if err != nil {
+		return nil, only(err)
 	}
-	if more := len(made.Groups) - mostGroups; more > 0 {
-		made.Groups, made.More = made.Groups[:mostGroups], more
+	return planOf(planned), nil
+}
+
+// only returns the reason why a batch of one change is not possible.
+func only(err error) error {
+	var faults *fleet.BatchError
+	if errors.As(err, &faults) && len(faults.Faults) == 1 {
+		return faults.Faults[0].Err
+	}
+	return err
+}
+
+func planOf(planned fleet.Plan) *plan {
+	made := &plan{Devices: planned.Devices, Refusing: planned.Refusing}
+	shown := planned.Groups[:min(len(planned.Groups), mostGroups)]
+	made.More = len(planned.Groups) - len(shown)
+	for _, group := range shown {
+		one := planGroup{Devices: group.Devices, Lines: differences(group.Changes)}
+		if len(group.Members) > 0 {
+			one.First = group.Members[0]
+		}
+		if group.Refusal != nil {
+			one.Refusal = group.Refusal.Text
+		}
+		made.Groups = append(made.Groups, one)
 	}
 	return made
 }

@@ -51,13 +51,13 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 	if entry.Action == fleet.Relabeled || entry.Action == fleet.Renamed {
 		return data, revision, false, nil
 	}
-	preview, err := p.fleet.DryRestore(c.Request().Context(), revision, mostPlanned, within(c))
+	planned, err := p.fleet.PlanRestore(c.Request().Context(), revision, 1, within(c))
 	if err != nil {
-		problem, _, other := refusalOf(err)
+		problem, _, other := refusalOf(only(err))
 		data.Problem, data.Refused = problem, "There is nothing to do."
 		return data, revision, false, other
 	}
-	data.Plan = planOf(preview)
+	data.Plan = planOf(planned)
 	return data, revision, false, nil
 }
 
