@@ -185,7 +185,7 @@ func (s *session) printTrial(trial serverapi.DryRun) {
 		if last = string(text); i > 0 || trial.Devices > 1 {
 			s.out.line("device %s:", short(device.UUID))
 		}
-		s.printChanges(device.Changes)
+		s.out.printChanges(device.Changes)
 	}
 	if shown := len(trial.Changes); trial.Devices > shown {
 		s.out.line("these are the first %d devices", shown)

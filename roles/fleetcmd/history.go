@@ -114,7 +114,7 @@ func diff(env *roles.Env) *cli.Command {
 		}
 		return s.out.printOne(found, found.Layer, func() error {
 			s.out.line("%s: revision %d against %d", shortLayer(found.Layer), found.Revision, found.Against)
-			s.printChanges(found.Changes)
+			s.out.printChanges(found.Changes)
 			return nil
 		})
 	})
@@ -134,9 +134,9 @@ func (s *session) lastSet() (int64, error) {
 }
 
 // printChanges prints differences for people.
-func (s *session) printChanges(changes []serverapi.Change) {
+func (p *printer) printChanges(changes []serverapi.Change) {
 	if len(changes) == 0 {
-		s.out.line("  no difference")
+		p.line("  no difference")
 	}
 	for _, change := range changes {
 		text, look := "~ "+change.Path+": "+literal(change.Before)+" -> "+literal(change.After), note
@@ -146,7 +146,7 @@ func (s *session) printChanges(changes []serverapi.Change) {
 		case "removed":
 			text, look = "- "+change.Path+": "+literal(change.Before), bad
 		}
-		fmt.Fprintln(s.out.w, "  "+s.out.painted(plain.Line(text), look)) //nolint:errcheck // Flush returns the error
+		fmt.Fprintln(p.w, "  "+p.painted(plain.Line(text), look)) //nolint:errcheck // Flush returns the error
 	}
 }
 

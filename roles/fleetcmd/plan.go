@@ -275,16 +275,16 @@ func (s *session) printPlan(plan folderPlan) error {
 		shape.Left = []string{}
 	}
 	return s.out.printOne(shape, revision(plan.saved.Plan.Revision), func() error {
-		s.printLayers(plan)
+		s.out.printLayers(plan)
 		for _, group := range plan.saved.Plan.Groups {
-			s.printGroup(group)
+			s.out.printGroup(group)
 		}
-		s.printSum(plan)
+		s.out.printSum(plan)
 		return nil
 	})
 }
 
-func (s *session) printLayers(plan folderPlan) {
+func (p *printer) printLayers(plan folderPlan) {
 	for _, layer := range plan.saved.Plan.Layers {
 		if layer.Action == "unchanged" {
 			continue
@@ -302,42 +302,42 @@ func (s *session) printLayers(plan folderPlan) {
 				text += fmt.Sprintf(" (before: for %s, priority %d)", before.Selector, before.Priority)
 			}
 		}
-		s.painted("", text, look)
+		p.told("", text, look)
 		if len(layer.Changes) > 0 {
-			s.printChanges(layer.Changes)
+			p.printChanges(layer.Changes)
 		}
 	}
 	for _, name := range plan.left {
-		s.out.line("%s is not in the folder and stays; --prune removes it", shortLayer(name))
+		p.line("%s is not in the folder and stays; --prune removes it", shortLayer(name))
 	}
 }
 
-func (s *session) painted(indent, text string, look tone) {
-	fmt.Fprintln(s.out.w, indent+s.out.painted(plain.Line(text), look)) //nolint:errcheck // Flush returns the error
+func (p *printer) told(indent, text string, look tone) {
+	fmt.Fprintln(p.w, indent+p.painted(plain.Line(text), look)) //nolint:errcheck // Flush returns the error
 }
 
 // printGroup prints what devices would do.
-func (s *session) printGroup(group serverapi.PlanGroup) {
-	s.out.line("%s (%s):", devicesOf(group.Devices), someDevices(group.UUIDs, group.Devices))
+func (p *printer) printGroup(group serverapi.PlanGroup) {
+	p.line("%s (%s):", devicesOf(group.Devices), someDevices(group.UUIDs, group.Devices))
 	written := map[string]bool{}
 	for _, write := range group.Writes {
 		written[write.Path] = true
 	}
 	switch {
 	case group.Mute:
-		s.painted("  ", "they have never reported; their target changes so:", faint)
-		s.printChanges(group.Changes)
+		p.told("  ", "they have never reported; their target changes so:", faint)
+		p.printChanges(group.Changes)
 	default:
 		if len(group.Writes) > 0 {
-			s.printChanges(group.Writes)
+			p.printChanges(group.Writes)
 		}
 		for _, change := range group.Changes {
 			switch {
 			case written[change.Path]:
 			case change.Kind == "removed":
-				s.painted("  ", ". "+change.Path+": no layer sets it any more; it stays as it is", faint)
+				p.told("  ", ". "+change.Path+": no layer sets it any more; it stays as it is", faint)
 			default:
-				s.painted("  ", ". "+change.Path+": "+literal(change.After)+" is there already", faint)
+				p.told("  ", ". "+change.Path+": "+literal(change.After)+" is there already", faint)
 			}
 		}
 	}
@@ -346,7 +346,7 @@ func (s *session) printGroup(group serverapi.PlanGroup) {
 		if refusal.Known {
 			text += " (as their present target)"
 		}
-		s.painted("  ! ", text, bad)
+		p.told("  ! ", text, bad)
 	}
 }
 
@@ -363,13 +363,13 @@ func someDevices(ids []uuid.UUID, all int) string {
 	return text
 }
 
-func (s *session) printSum(plan folderPlan) {
+func (p *printer) printSum(plan folderPlan) {
 	counts := map[string]int{}
 	for _, layer := range plan.saved.Plan.Layers {
 		counts[layer.Action]++
 	}
 	if !plan.changes() {
-		s.out.line("Nothing to do: the server has what the folder has.")
+		p.line("Nothing to do: the server has what the folder has.")
 		return
 	}
 	text := fmt.Sprintf("Layers: %d created, %d changed, %d removed. The target changes for %s", counts["created"], counts["changed"],
@@ -377,7 +377,7 @@ func (s *session) printSum(plan folderPlan) {
 	if refusing := plan.saved.Plan.Refusing; refusing > 0 {
 		text += fmt.Sprintf(", of which %d refuse it", refusing)
 	}
-	s.out.line("%s.", text)
+	p.line("%s.", text)
 }
 
 func pull(env *roles.Env) *cli.Command {

@@ -467,12 +467,12 @@ func (w *signing) showLayers(before, after *signed.Manifest) (changed bool) {
 			head = fmt.Sprintf("%s for %s, priority %d:", shortLayer(layer.Layer), layer.Selector, layer.Priority)
 		}
 		w.out.line("%s", plain.Line(head))
-		w.printChanges(list)
+		w.out.printChanges(list)
 	}
 	for _, name := range slices.Sorted(maps.Keys(old)) {
 		changed = true
 		w.out.line("%s is removed:", shortLayer(name))
-		w.printChanges(differences(old[name].Config, nil))
+		w.out.printChanges(differences(old[name].Config, nil))
 	}
 	return changed
 }
