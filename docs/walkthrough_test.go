@@ -34,6 +34,7 @@ func walkthroughs() []walkthrough {
 		}},
 		{"walkthrough.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
+		{filepath.Join("operators", "releases.md"), func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{filepath.Join("operators", "signatures.md"), func(t *testing.T) (*exec.Cmd, []string) {
 			need.Program(t, "ssh-keygen")
 			return withServer(t, t.TempDir())

@@ -42,7 +42,7 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 			}
 		}
 		return list
-	case "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY", "SECRET":
+	case "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY", "SECRET", "RELEASE":
 	default:
 		return nil
 	}
@@ -67,6 +67,14 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 			for _, secret := range secrets {
 				list = append(list, roles.Candidate{Word: secret.Name, About: strings.Join(secret.Layers, ", ")})
 			}
+		}
+		return list
+	case "RELEASE":
+		for of, err := range first(client.Releases(ctx, mostCandidates), mostCandidates) {
+			if err != nil {
+				return list
+			}
+			list = append(list, roles.Candidate{Word: revision(of.ID), About: of.Phase + " " + layersOf(of)})
 		}
 		return list
 	case "SELECTOR", "KEY":

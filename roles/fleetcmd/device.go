@@ -166,6 +166,7 @@ func (s *session) printDevice(shape deviceShape) error {
 		out.fact("Signed", text)
 	}
 	out.fact("Runs", word{text: "revision " + runs(d)})
+	s.printStanding(d.Release)
 	out.fact("Layers", word{text: strings.Join(shape.Target.Layers, ", ")})
 	out.fact("Labels", word{text: labelsOf(d.Labels)})
 	out.fact("Address", word{text: d.IPAddress}, word{text: d.Arch})
@@ -263,17 +264,16 @@ func why(env *roles.Env) *cli.Command {
 		if err := printList(s.out, "values", valueColumns(true), func(v value) string { return v.Layer }, all(list)); err != nil {
 			return err
 		}
-		if text := signedBy(known.Desired); s.out.isTable() && text.text != "" {
-			s.out.fact("Signed", text)
-			if err := s.out.w.Flush(); err != nil {
-				return err
+		if s.out.isTable() {
+			if text := signedBy(known.Desired); text.text != "" {
+				s.out.fact("Signed", text)
 			}
+			s.printStanding(known.Release)
 		}
 		if text := reason(known.Attempted); s.out.isTable() && text != "" && known.State != serverapi.StateInSync {
 			s.out.fact("The device", word{text: "says of revision " + revision(known.Attempted.Revision) + ":"}, word{text, bad})
-			return s.out.w.Flush()
 		}
-		return nil
+		return s.out.w.Flush()
 	})
 }
 

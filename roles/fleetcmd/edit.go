@@ -30,12 +30,15 @@ func edit(env *roles.Env) *cli.Command {
 		Description: "Opens a layer as YAML in $VISUAL or $EDITOR; a layer that does not exist is empty. The server then checks " +
 			"the text against its confdb-schema and says what would change; only a text that it accepts is set, and only if " +
 			"nobody else has changed the layer meanwhile. A refused text stays in a file. On a terminal the editor opens " +
-			"again, with the reason. With --file there is no editor.",
+			"again, with the reason. With --file there is no editor. With --release devices get the change in stages, which fleet " +
+			"release watch shows; without it all get it at once.",
 		UsageText: "aspects-poc fleet edit everyone\n" +
-			"aspects-poc fleet edit labels/berlin --file berlin.yaml --dry-run",
+			"aspects-poc fleet edit labels/berlin --file berlin.yaml --dry-run\n" +
+			"aspects-poc fleet edit everyone --release release.yaml",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "set the layer to the text of this `FILE`; -: standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},
+			&cli.StringFlag{Name: "release", Usage: "release the change in the stages of this `FILE`; -: standard input"},
 		},
 	}, 1, 1, func(s *session, args []string) error {
 		name, err := s.layer(args[0])
@@ -48,6 +51,14 @@ func edit(env *roles.Env) *cli.Command {
 			layer = serverapi.Layer{Layer: name, Config: serverapi.Config{}}
 		case err != nil:
 			return err
+		}
+		if plan := s.c.String("release"); plan != "" {
+			if plan == "-" && s.c.String("file") == "-" {
+				return roles.Usagef("--file and --release cannot both be standard input")
+			}
+			if s.plan, err = readPlan(env, plan); err != nil {
+				return err
+			}
 		}
 		if file := s.c.String("file"); file != "" {
 			text, err := readDocument(env, file)
@@ -147,7 +158,7 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	if err != nil {
 		return &refusedText{fmt.Errorf("cannot read the text of the layer: %w", err)}
 	}
-	change := operator.LayerChange{Layer: layer.Layer, Revision: layer.Revision, LayerRequest: request}
+	change := operator.LayerChange{Layer: layer.Layer, Revision: layer.Revision, LayerRequest: request, Plan: s.plan}
 	trial, err := s.client.TryLayer(s, change)
 	if err != nil {
 		return refusal(err)
@@ -155,6 +166,9 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	if s.c.Bool("dry-run") {
 		return s.out.printOne(trial, layer.Layer, func() error {
 			s.out.line("%s would change the targets of %s", shortLayer(layer.Layer), devicesOf(trial.Devices))
+			for i, stage := range trial.Stages {
+				s.out.line("  stage %d, %s: %s", i+1, stage.Stage, devicesOf(stage.Devices))
+			}
 			s.printTrial(trial)
 			return nil
 		})
@@ -168,7 +182,12 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 			s.out.line("%s does not differ: it stays at revision %d", shortLayer(layer.Layer), stored.Revision)
 			return nil
 		}
-		s.out.line("%s is now revision %d; it changes the targets of %s", shortLayer(layer.Layer), stored.Revision, devicesOf(trial.Devices))
+		if stored.Release > 0 {
+			s.out.line("%s is now revision %d; release %d brings it to %s, in %d stages", shortLayer(layer.Layer), stored.Revision, stored.Release,
+				devicesOf(trial.Devices), len(trial.Stages))
+		} else {
+			s.out.line("%s is now revision %d; it changes the targets of %s", shortLayer(layer.Layer), stored.Revision, devicesOf(trial.Devices))
+		}
 		s.printTrial(trial)
 		return nil
 	})

@@ -6,6 +6,7 @@ package fleetcmd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -44,7 +45,7 @@ func command(env *roles.Env) *cli.Command {
 			status(env), devices(env), device(env), why(env),
 			label(env), rename(env), approve(env), revoke(env),
 			plan(env), apply(env), pull(env), schema(env),
-			targets(env), edit(env), secret(env), diff(env), history(env), restore(env), sign(env), export(env),
+			targets(env), edit(env), release(env), secret(env), diff(env), history(env), restore(env), sign(env), export(env),
 			watch(env), events(env),
 		},
 	}
@@ -58,6 +59,7 @@ type session struct {
 	client *operator.Client
 	place  place
 	out    *printer
+	plan   json.RawMessage // how a change is released; nil: at once
 }
 
 // say prints a line for people to standard error.

@@ -17,7 +17,8 @@ func history(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "history", Usage: "list changes of layers, labels and names, the newest first", ArgsUsage: "[LAYER]",
 		Description: "Lists the changes of all layers and of devices' labels and names, or of one LAYER. The layer devices/ID has the " +
-			"changes of the device's labels and name, too; secrets/NAME has those of a named secret, and signature what operators have signed.",
+			"changes of the device's labels and name, too; secrets/NAME has those of a named secret, releases/ID the steps of a release, " +
+			"and signature what operators have signed.",
 		UsageText: "aspects-poc fleet history --limit 20\naspects-poc fleet history labels/berlin",
 		Flags:     []cli.Flag{&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of changes at most; 0: all"}},
 	}, 0, 1, func(s *session, args []string) error {
@@ -28,7 +29,7 @@ func history(env *roles.Env) *cli.Command {
 		layer := ""
 		switch {
 		case len(args) == 0:
-		case strings.HasPrefix(args[0], "secrets/"), args[0] == "signature":
+		case strings.HasPrefix(args[0], "secrets/"), strings.HasPrefix(args[0], "releases/"), args[0] == "signature":
 			layer = args[0]
 		default:
 			if layer, err = s.layer(args[0]); err != nil {
@@ -62,6 +63,9 @@ func changeOf(e serverapi.HistoryEntry) word {
 	}
 	if e.Action == "name" {
 		text = "name: " + cmp.Or(e.Name, "none")
+	}
+	if e.Step != "" {
+		text = e.Step
 	}
 	if e.Selector != "" {
 		text += " for " + e.Selector
@@ -126,7 +130,7 @@ func (s *session) lastSet() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if entry.Action != "labels" && entry.Action != "name" && !strings.HasPrefix(entry.Layer, "secrets/") {
+		if entry.Action != "labels" && entry.Action != "name" && entry.Action != "release" && !strings.HasPrefix(entry.Layer, "secrets/") {
 			return entry.Revision, nil
 		}
 	}

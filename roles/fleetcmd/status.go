@@ -17,7 +17,8 @@ import (
 type statusShape struct {
 	Server string `json:"server"`
 	serverapi.Summary
-	Attention []attention `json:"attention"` // what needs a person
+	Attention []attention        `json:"attention"`         // what needs a person
+	Release   *serverapi.Release `json:"release,omitempty"` // what is being released
 }
 
 // An attention is a number of devices that need a person.
@@ -81,8 +82,11 @@ func status(env *roles.Env) *cli.Command {
 		if err != nil {
 			return err
 		}
-		return errors.Join(s.out.printOne(statusShape{s.client.URL(), summary, attentions(summary)}, s.client.URL(),
-			func() error { return s.printStatus(summary) }), waited)
+		shape := statusShape{Server: s.client.URL(), Summary: summary, Attention: attentions(summary)}
+		if shape.Release, err = s.releasing(); err != nil {
+			return err
+		}
+		return errors.Join(s.out.printOne(shape, s.client.URL(), func() error { return s.printStatus(shape) }), waited)
 	})
 }
 
@@ -109,7 +113,22 @@ func (s *session) count(summary serverapi.Summary, selector string) (serverapi.S
 	return counted, nil
 }
 
-func (s *session) printStatus(summary serverapi.Summary) error {
+// releasing returns the active release; nil if there is none, or if the server knows no releases.
+func (s *session) releasing() (*serverapi.Release, error) {
+	for last, err := range s.client.Releases(s, 1) {
+		if isMissing(err) || err == nil && !last.Active {
+			return nil, nil
+		}
+		if err == nil {
+			last, err = s.client.Release(s, last.ID)
+		}
+		return &last, err
+	}
+	return nil, nil
+}
+
+func (s *session) printStatus(shape statusShape) error {
+	summary := shape.Summary
 	s.out.line("%s: %s, revision %d", s.client.URL(), devicesOf(summary.Devices), summary.Revision)
 	for _, state := range states {
 		if count := summary.States[state]; count > 0 || state == serverapi.StateInSync {
@@ -117,12 +136,25 @@ func (s *session) printStatus(summary serverapi.Summary) error {
 			s.out.fact("  "+state, word{strconv.Itoa(count), shown.tone})
 		}
 	}
-	for i, one := range attentions(summary) {
+	if shape.Release != nil {
+		s.out.line("")
+		if err := s.printRelease(*shape.Release); err != nil {
+			return err
+		}
+	}
+	var advice []string
+	if shape.Release != nil && shape.Release.NeedsWord {
+		advice = append(advice, fmt.Sprintf("release %d: %s; fleet release go, or fleet release undo", shape.Release.ID, shape.Release.Phase))
+	}
+	for _, one := range shape.Attention {
+		advice = append(advice, fmt.Sprintf("%d %s", one.Devices, one.advice))
+	}
+	for i, text := range advice {
 		if i == 0 {
 			s.out.line("")
 			s.out.line("Needs a person:")
 		}
-		s.out.line("  %d %s", one.Devices, one.advice)
+		s.out.line("  %s", text)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"aspects-poc/internal/plain"
@@ -74,7 +75,7 @@ func events(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "events", Usage: "print the server's events, for programs",
 		Description: "Prints each event of the server when it comes: target with the revision and the layer, device with the ID of " +
-			"a device that has changed or reported, lost when events are missing: anything may have changed. It runs until it " +
+			"a device that has changed or reported, release with the number of a release that has moved, lost when events are missing: anything may have changed. It runs until it " +
 			"is interrupted, and connects again when the connection breaks.",
 		UsageText: "aspects-poc fleet events --format json",
 		Flags:     []cli.Flag{&cli.StringFlag{Name: "format", Value: "text", Usage: "print lines of `text|json`"}, countFlag("events")},
@@ -86,6 +87,9 @@ func events(env *roles.Env) *cli.Command {
 		printed := 0
 		return s.follow(func(event serverapi.Event) (bool, error) {
 			text := fmt.Sprintf("%s %s%s", event.Kind, event.UUID, event.Layer)
+			if event.Release != 0 {
+				text += strconv.FormatInt(event.Release, 10)
+			}
 			if event.Revision != 0 {
 				text += fmt.Sprintf(" revision %d", event.Revision)
 			}
@@ -105,16 +109,17 @@ func events(env *roles.Env) *cli.Command {
 
 // A changeShape is a line of watch.
 type changeShape struct {
-	At     int64             `json:"at"`
-	Device *serverapi.Device `json:"device,omitempty"`
-	Target *serverapi.Event  `json:"target,omitempty"`
-	Lost   bool              `json:"lost,omitempty"` // changes are missing
+	At      int64              `json:"at"`
+	Device  *serverapi.Device  `json:"device,omitempty"`
+	Target  *serverapi.Event   `json:"target,omitempty"`
+	Release *serverapi.Release `json:"release,omitempty"`
+	Lost    bool               `json:"lost,omitempty"` // changes are missing
 }
 
 func watch(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "watch", Usage: "print changes as they come",
-		Description: "Prints a line when a layer changes, and when a device's state, revision, name, labels or reason changes. Reports " +
+		Description: "Prints a line when a layer changes, when a release moves, and when a device's state, revision, name, labels or reason changes. Reports " +
 			"that change nothing of this make no line. It runs until it is interrupted, and connects again when the " +
 			"connection breaks. With -o json each line is a JSON document.",
 		UsageText: "aspects-poc fleet watch",
@@ -144,6 +149,17 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 	case event.Kind == "target":
 		shape.Target = &event
 		text, name, look = fmt.Sprintf("%s is now revision %d", shortLayer(event.Layer), event.Revision), event.Layer, note
+	case event.Kind == "release":
+		moved, err := w.client.Release(w, event.Release)
+		if err != nil {
+			return passes(err), nilIf(passes(err), err)
+		}
+		shape.Release = &moved
+		text, name, look = fmt.Sprintf("release %d is %s, stage %d of %d", moved.ID, moved.Phase, moved.Stage, len(moved.Stages)),
+			"releases/"+revision(moved.ID), phaseOf(moved).tone
+		if moved.Why != "" {
+			text += ": " + moved.Why
+		}
 	case event.Kind == "lost":
 		shape.Lost = true
 		text, name, look = "changes are missing here", "lost", warn

@@ -34,6 +34,7 @@ type Device struct {
 	Desired    Desired           `json:"desired"`
 	Running    *Running          `json:"running,omitempty"`
 	Attempted  *Attempted        `json:"attempted,omitempty"`
+	Release    *DeviceRelease    `json:"release,omitempty"` // the active release, if that concerns the device
 	// Config is the last reported configuration, and Differs are the paths of its values that contradict the target.
 	// Lists leave both out.
 	Config  Config   `json:"config,omitempty"`
@@ -87,6 +88,8 @@ type LayerRequest struct {
 	Selector string `json:"selector,omitempty" example:"site=berlin,stage!=test"` // only for labels/…
 	Priority int64  `json:"priority,omitempty"`                                   // only for labels/…; a higher one is merged later
 	Config   Config `json:"config"`                                               // null means unset
+	// Release has devices get the change in stages; without it all get it at once.
+	Release *ReleasePlan `json:"release,omitempty"`
 }
 
 // Layer is a layer of targets.
@@ -100,13 +103,15 @@ type Layer struct {
 	Hash     string `json:"hash"` // hash of the layer's own configuration
 	SetBy    string `json:"set-by,omitempty"`
 	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
+	Release  int64  `json:"release,omitempty"` // in the answer to a change in stages: the release
 }
 
 // Targets is the answer to GET /targets/: all layers in the order of merging.
 type Targets struct {
 	Revision int64   `json:"revision"` // revision of the last change of any layer
 	Layers   []Layer `json:"layers"`
-	Next     string  `json:"next,omitempty"` // value of "after" for the next page; "" on the last one
+	Next     string  `json:"next,omitempty"`    // value of "after" for the next page; "" on the last one
+	Release  int64   `json:"release,omitempty"` // in the answer to changes in stages: the release
 }
 
 // Secrets is the answer to GET /secrets/.
@@ -158,8 +163,9 @@ type Origin struct {
 
 // DryRun is the answer to a change with dry-run=true.
 type DryRun struct {
-	Devices int            `json:"devices"` // number of devices whose target would change
-	Changes []DeviceChange `json:"changes"` // changes of the first such devices
+	Devices int            `json:"devices"`          // number of devices whose target would change
+	Changes []DeviceChange `json:"changes"`          // changes of the first such devices
+	Stages  []PlannedStage `json:"stages,omitempty"` // of a change in stages
 }
 
 // DeviceChange is the change of a device's target.
@@ -182,6 +188,7 @@ type Batch struct {
 	// Revision is the last one drawn in the fleet, from a plan. If it is given, nothing may have drawn one since.
 	Revision *int64        `json:"revision,omitempty"`
 	Changes  []BatchChange `json:"changes"`
+	Release  *ReleasePlan  `json:"release,omitempty"` // has devices get the changes in stages; without it all get them at once
 }
 
 // BatchChange is a change of a layer.
@@ -197,11 +204,12 @@ type BatchChange struct {
 
 // Plan is the answer to POST /targets/ with dry-run=true: what the changes would do.
 type Plan struct {
-	Revision int64       `json:"revision"` // the last one drawn in the fleet; in a Batch it binds the changes to this state
-	Layers   []LayerPlan `json:"layers"`   // in the order of the changes
-	Devices  int         `json:"devices"`  // number of devices whose target would change
-	Refusing int         `json:"refusing"` // of them, those that would refuse it for a reason for which they do not refuse their present one
-	Groups   []PlanGroup `json:"groups"`   // the largest first
+	Revision int64          `json:"revision"`         // the last one drawn in the fleet; in a Batch it binds the changes to this state
+	Layers   []LayerPlan    `json:"layers"`           // in the order of the changes
+	Devices  int            `json:"devices"`          // number of devices whose target would change
+	Refusing int            `json:"refusing"`         // of them, those that would refuse it for a reason for which they do not refuse their present one
+	Groups   []PlanGroup    `json:"groups"`           // the largest first
+	Stages   []PlannedStage `json:"stages,omitempty"` // of a release
 }
 
 // LayerPlan is what would become of a layer.
@@ -237,15 +245,15 @@ type Refusal struct {
 	Known  bool   `json:"known,omitempty"` // they refuse their present target for the same reason
 }
 
-// HistoryEntry is a change of a layer, or of a device's labels or name.
+// HistoryEntry is a change of a layer, a named secret, or a device's labels or name, or a step of a release.
 type HistoryEntry struct {
 	Revision int64  `json:"revision" example:"5"`
 	At       int64  `json:"at" example:"1732480000"`
 	Author   string `json:"author,omitempty"`
 	Layer    string `json:"layer" example:"labels/berlin"`
 	Device   string `json:"device-name,omitempty"` // of a device's layer: the device's present name
-	// Action is "set", "removed", "labels" or "name".
-	Action   string            `json:"action" enums:"set,removed,labels,name"`
+	// Action is "set", "removed", "labels", "name" or "release".
+	Action   string            `json:"action" enums:"set,removed,labels,name,release"`
 	Restores int64             `json:"restores,omitempty"` // the revision that was restored
 	Selector string            `json:"selector,omitempty"`
 	Priority int64             `json:"priority,omitempty"`
@@ -253,6 +261,7 @@ type HistoryEntry struct {
 	After    Config            `json:"after,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"` // the device's labels after the change
 	Name     string            `json:"name,omitempty"`   // the device's name after the change; "" for none
+	Step     string            `json:"step,omitempty"`   // what has happened to the release
 }
 
 // HistoryPage is the answer to GET /history/, newest first.
@@ -285,10 +294,11 @@ type DeviceStats struct {
 	Points []Stats `json:"points"` // oldest first
 }
 
-// Event is a server-sent event of GET /events/: "target" with the layer, or "device" with the UUID.
+// Event is a server-sent event of GET /events/: "target" with the layer, "device" with the UUID, or "release" with its ID.
 type Event struct {
-	Kind     string `json:"kind" enums:"target,device,lost"`
+	Kind     string `json:"kind" enums:"target,device,release,lost"`
 	Revision int64  `json:"revision,omitempty"`
 	Layer    string `json:"layer,omitempty"`
 	UUID     string `json:"uuid,omitempty"`
+	Release  int64  `json:"release,omitempty"`
 }

@@ -93,6 +93,7 @@ const (
 	ProblemPending       = "urn:aspects-poc:problem:pending"        // 403: an operator must approve the device first
 	ProblemRevoked       = "urn:aspects-poc:problem:revoked"        // 403: an operator has revoked the device
 	ProblemEnrolment     = "urn:aspects-poc:problem:enrolment"      // 403: the enrolment token is missing or invalid
+	ProblemReleasing     = "urn:aspects-poc:problem:releasing"      // 409: a release is active
 	ProblemStale         = "urn:aspects-poc:problem:stale"          // 412: the revision is not the one in If-Match
 	ProblemRefusedTarget = "urn:aspects-poc:problem:refused-target" // 422: the confdb-schema refuses the target
 )

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/release"
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
 
@@ -88,7 +89,7 @@ func (h *handlers) getEveryone(c echo.Context) error { return h.showLayer(c, fle
 //
 //	@Summary		Set the layer of everyone
 //	@Description	The server checks the layer against the confdb-schema first. With dry-run it changes nothing, and
-//	@Description	answers what would change.
+//	@Description	answers what would change. With release, devices get the change in stages.
 //	@Tags			target
 //	@ID				put-everyone
 //	@Param			If-Match		header		string					false	"Change the layer only if it has this ETag"
@@ -98,6 +99,7 @@ func (h *handlers) getEveryone(c echo.Context) error { return h.showLayer(c, fle
 //	@Success		200				{object}	serverapi.Layer			"The layer as it is stored; after a dry run a DryRun"
 //	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure		403				{object}	serverapi.Problem		"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
+//	@Failure		409				{object}	serverapi.Problem		"A release is active: one in stages at a time, and none of its layers meanwhile"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
@@ -118,6 +120,7 @@ func (h *handlers) putEveryone(c echo.Context) error { return h.putLayer(c, flee
 //	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure	403			{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	409			{object}	serverapi.Problem	"The active release changes this layer"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
 //	@Failure	503			{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
 //	@Router		/targets/everyone/ [delete]
@@ -161,6 +164,7 @@ func (h *handlers) getLabelLayer(c echo.Context) error {
 //	@Success		200				{object}	serverapi.Layer			"The layer as it is stored; after a dry run a DryRun"
 //	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure		403				{object}	serverapi.Problem		"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
+//	@Failure		409				{object}	serverapi.Problem		"A release is active: one in stages at a time, and none of its layers meanwhile"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
@@ -188,6 +192,7 @@ func (h *handlers) putLabelLayer(c echo.Context) error {
 //	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure	403			{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
+//	@Failure	409			{object}	serverapi.Problem	"The active release changes this layer"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
 //	@Failure	422			{object}	serverapi.Problem	"Not a name of a layer"
 //	@Failure	503			{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
@@ -238,7 +243,7 @@ func (h *handlers) getDeviceLayer(c echo.Context) error {
 //	@Failure		401				{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure		403				{object}	serverapi.Problem		"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure		404				{object}	serverapi.Problem		"There is no such device"
-//	@Failure		409				{object}	serverapi.Problem		"Several UUIDs begin so; the detail names them"
+//	@Failure		409				{object}	serverapi.Problem		"A release is active: one in stages at a time, and none of its layers meanwhile; or several UUIDs begin so"
 //	@Failure		412				{object}	serverapi.Problem		"The layer has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem		"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem		"The body is not of type JSON"
@@ -266,7 +271,7 @@ func (h *handlers) putDeviceLayer(c echo.Context) error {
 //	@Failure	401			{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure	403			{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
 //	@Failure	404			{object}	serverapi.Problem	"There is no such layer"
-//	@Failure	409			{object}	serverapi.Problem	"Several UUIDs begin so; the detail names them"
+//	@Failure	409			{object}	serverapi.Problem	"The active release changes this layer; or several UUIDs begin so"
 //	@Failure	412			{object}	serverapi.Problem	"The layer has another revision than If-Match names"
 //	@Failure	422			{object}	serverapi.Problem	"Neither a UUID, nor the beginning of one, nor a name"
 //	@Failure	503			{object}	serverapi.Problem	"The server cannot write to its store; Retry-After says when to try again"
@@ -310,59 +315,71 @@ func answerLayer(c echo.Context, layer fleet.Layer) error {
 
 func (h *handlers) putLayer(c echo.Context, name fleet.LayerName) error {
 	change := fleet.Change{Layer: fleet.Layer{Name: name}, Within: within(c)}
+	var staged planned
 	err := h.decode(c,
 		field{name: "selector", read: selector(&change.Selector), optional: true},
 		field{name: "priority", read: integer(&change.Priority, -1<<31), optional: true},
 		field{name: "config", read: configuration(&change.Config)},
+		staged.field(),
 	)
 	if err != nil {
 		return err
 	}
-	if dry, err := h.dryRun(c, change); dry || err != nil {
-		return err
-	}
-	layer, err := h.change(c, change)
+	plan, err := staged.plan(h.fleet)
 	if err != nil {
 		return err
 	}
-	return answerLayer(c, layer)
+	if dry, err := h.dryRun(c, change, plan); dry || err != nil {
+		return err
+	}
+	layer, release, err := h.change(c, change, plan)
+	if err != nil {
+		return err
+	}
+	shape, err := wire.Layer(layer)
+	if err != nil {
+		return err
+	}
+	shape.Release = release
+	return answerJSON(c, shape)
 }
 
 func (h *handlers) deleteLayer(c echo.Context, name fleet.LayerName) error {
 	change := fleet.Change{Layer: fleet.Layer{Name: name}, Remove: true, Within: within(c)}
-	if dry, err := h.dryRun(c, change); dry || err != nil {
+	if dry, err := h.dryRun(c, change, nil); dry || err != nil {
 		return err
 	}
-	if _, err := h.change(c, change); err != nil {
+	if _, _, err := h.change(c, change, nil); err != nil {
 		return err
 	}
 	c.Response().Header().Del("ETag")
 	return c.NoContent(http.StatusNoContent)
 }
 
-// change makes a change with the caller as author, under the conditions of the request. It sets the ETag of the answer.
-func (h *handlers) change(c echo.Context, change fleet.Change) (fleet.Layer, error) {
+// change makes a change with the caller as author, under the conditions of the request; in stages if plan is not nil. It sets the ETag
+// of the answer, and returns the ID of the release; 0 for none.
+func (h *handlers) change(c echo.Context, change fleet.Change, plan *release.Plan) (fleet.Layer, int64, error) {
 	change.By = author(c)
 	for {
 		if err := h.condition(c, &change); err != nil {
-			return fleet.Layer{}, err
+			return fleet.Layer{}, 0, err
 		}
-		layer, err := h.fleet.Set(c.Request().Context(), change)
+		layers, release, err := h.begin(c, fleet.Batch{Changes: []fleet.Change{change}}, plan)
 		switch {
 		case errors.Is(err, fleet.ErrStale):
 			continue // another change came first: check the conditions again
 		case errors.Is(err, fleet.ErrUnknownDevice):
-			return fleet.Layer{}, noDevice()
+			return fleet.Layer{}, 0, noDevice()
 		case err != nil:
-			return fleet.Layer{}, err
+			return fleet.Layer{}, 0, err
 		}
-		setTag(c, layer.Revision)
-		return layer, nil
+		setTag(c, layers[0].Revision)
+		return layers[0], release, nil
 	}
 }
 
-// dryRun answers what a change would do, if the request asks for a dry run.
-func (h *handlers) dryRun(c echo.Context, change fleet.Change) (dry bool, err error) {
+// dryRun answers what a change, in stages if plan is not nil, would do, if the request asks for a dry run.
+func (h *handlers) dryRun(c echo.Context, change fleet.Change, plan *release.Plan) (dry bool, err error) {
 	q := query{c: c}
 	wanted := q.flag("dry-run")
 	if err := q.done(); err != nil || wanted == nil || !*wanted {
@@ -371,14 +388,18 @@ func (h *handlers) dryRun(c echo.Context, change fleet.Change) (dry bool, err er
 	if err := h.condition(c, &change); err != nil {
 		return true, err
 	}
-	preview, err := h.fleet.DryRun(c.Request().Context(), change, mostPreviewed)
+	preview, err := h.fleet.DryRun(c.Request().Context(), change, plan, mostPreviewed)
 	if errors.Is(err, fleet.ErrUnknownDevice) {
 		err = noDevice()
 	}
 	if err != nil {
 		return true, err
 	}
-	return true, answerJSON(c, dryRun(preview))
+	shape := dryRun(preview)
+	if plan != nil {
+		shape.Stages = wire.PlannedStages(*plan, preview.Stages)
+	}
+	return true, answerJSON(c, shape)
 }
 
 func dryRun(preview fleet.Preview) serverapi.DryRun {

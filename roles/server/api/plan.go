@@ -28,7 +28,8 @@ const mostFaults = 100
 //	@Description	a revision of the whole, nothing in the fleet may have drawn a revision since: no layer, no label, no
 //	@Description	named secret. With dry-run the server changes nothing, and answers the plan: what would become of each
 //	@Description	layer, and what the devices would do whose target would change, in groups with the same changes. The
-//	@Description	confdb-schema decides on top of what each device reports. With full the plan names all devices.
+//	@Description	confdb-schema decides on top of what each device reports. With full the plan names all devices. With release,
+//	@Description	devices get the changes in stages.
 //	@Tags			target
 //	@ID				change-targets
 //	@Param			dry-run	query		bool				false	"Change nothing, and answer the plan"
@@ -37,6 +38,7 @@ const mostFaults = 100
 //	@Success		200		{object}	serverapi.Targets	"The layers that were set, as they are stored; after a dry run a Plan"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure		403		{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
+//	@Failure		409		{object}	serverapi.Problem	"A release is active: one in stages at a time, and none of its layers meanwhile"
 //	@Failure		412		{object}	serverapi.Problem	"A layer or the fleet has another revision than the body names"
 //	@Failure		413		{object}	serverapi.Problem	"The body is too large"
 //	@Failure		415		{object}	serverapi.Problem	"The body is not of type JSON"
@@ -49,7 +51,11 @@ func (h *handlers) changeTargets(c echo.Context) error {
 	if err := q.done(); err != nil {
 		return err
 	}
-	batch, err := h.readBatch(c)
+	batch, staged, err := h.readBatch(c)
+	if err != nil {
+		return err
+	}
+	stages, err := staged.plan(h.fleet)
 	if err != nil {
 		return err
 	}
@@ -59,17 +65,21 @@ func (h *handlers) changeTargets(c echo.Context) error {
 		if full != nil && *full {
 			few = -1
 		}
-		plan, err := h.fleet.Plan(ctx, batch, few)
+		plan, err := h.fleet.Plan(ctx, batch, stages, few)
 		if err != nil {
 			return batchProblem(batch, err)
 		}
-		return answerJSON(c, wire.Plan(plan))
+		shape := wire.Plan(plan)
+		if stages != nil {
+			shape.Stages = wire.PlannedStages(*stages, plan.Stages)
+		}
+		return answerJSON(c, shape)
 	}
-	layers, err := h.fleet.SetAll(ctx, batch)
+	layers, release, err := h.begin(c, batch, stages)
 	if err != nil {
 		return batchProblem(batch, err)
 	}
-	answer := serverapi.Targets{Layers: []serverapi.Layer{}}
+	answer := serverapi.Targets{Layers: []serverapi.Layer{}, Release: release}
 	for i, layer := range layers {
 		if answer.Revision = max(answer.Revision, layer.Revision); batch.Changes[i].Remove {
 			continue
@@ -97,14 +107,14 @@ func (h *handlers) changeTargets(c echo.Context) error {
 func (h *handlers) getSchema(c echo.Context) error { return answerJSON(c, h.fleet.Schema()) }
 
 // readBatch reads the body of changeTargets. A refusal lists all faults.
-func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, err error) {
+func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, staged planned, err error) {
 	text, err := h.readBody(c)
 	if err != nil {
-		return batch, err
+		return batch, staged, err
 	}
 	members, err := parseObject(text)
 	if err != nil {
-		return batch, err
+		return batch, staged, err
 	}
 	var list jsontext.Value
 	var last int64
@@ -117,21 +127,22 @@ func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, err error) {
 			}
 			return ""
 		}},
+		staged.field(),
 	})
 	if wrong != nil {
-		return batch, fieldProblem(wrong...)
+		return batch, staged, fieldProblem(wrong...)
 	}
 	if bound {
 		batch.Last = &last
 	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(list))
 	if _, err := decoder.ReadToken(); err != nil {
-		return batch, err // cannot happen: it has been parsed before
+		return batch, staged, err // cannot happen: it has been parsed before
 	}
 	for i := 0; decoder.PeekKind() != ']'; i++ {
 		value, err := decoder.ReadValue()
 		if err != nil {
-			return batch, err // as above
+			return batch, staged, err // as above
 		}
 		change, faults := readChange(fmt.Sprintf("changes[%d]", i), value)
 		wrong = append(wrong, faults...)
@@ -139,9 +150,9 @@ func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, err error) {
 		batch.Changes = append(batch.Changes, change)
 	}
 	if wrong != nil {
-		return batch, fieldProblem(wrong...)
+		return batch, staged, fieldProblem(wrong...)
 	}
-	return batch, nil
+	return batch, staged, nil
 }
 
 // readChange reads an element of the changes, whose path is at.
@@ -180,6 +191,9 @@ func layerName(target *fleet.LayerName) func(jsontext.Value) string {
 			return complaint
 		}
 		name, err := fleet.ParseLayerName(given)
+		if name.IsRelease() {
+			return "cannot be used: it is the name of a release"
+		}
 		if name.IsSecret() {
 			return "cannot be used: it is the name of a secret; change secrets with PUT /secrets/NAME/"
 		}

@@ -103,6 +103,8 @@ func refusalOf(err error) *problem {
 		word    *fleet.UnknownWordError
 		several *fleet.AmbiguousError
 		scope   *fleet.ScopeError
+		during  *fleet.ReleaseError
+		moved   *fleet.MoveError
 	)
 	switch {
 	case errors.As(err, &refused):
@@ -132,6 +134,12 @@ func refusalOf(err error) *problem {
 		return newProblem(http.StatusForbidden, "This concerns more than what your token is for: "+scope.Error())
 	case errors.As(err, &used):
 		return newProblem(http.StatusConflict, used.Error())
+	case errors.As(err, &during):
+		answer := newProblem(http.StatusConflict, capital(during.Text))
+		answer.Type = serverapi.ProblemReleasing
+		return answer
+	case errors.As(err, &moved):
+		return newProblem(http.StatusConflict, capital(moved.Text))
 	case errors.As(err, &stale):
 		answer := newProblem(http.StatusPreconditionFailed, "The layer has changed meanwhile: "+stale.Error())
 		answer.Type = serverapi.ProblemStale
@@ -159,12 +167,15 @@ func problemTable() []problemRow {
 		{fleet.ErrUnknownDevice, http.StatusBadRequest, "", serverapi.NotRegistered, 0},
 		{fleet.ErrUnknownLayer, http.StatusNotFound, "", "There is no such layer", 0},
 		{fleet.ErrUnknownSecret, http.StatusNotFound, "", "There is no such secret", 0},
+		{fleet.ErrUnknownRelease, http.StatusNotFound, "", "There is no such release", 0},
+		{fleet.ErrReleasing, http.StatusConflict, serverapi.ProblemReleasing, "A release is active", 0},
+		{fleet.ErrNoMove, http.StatusConflict, "", "The release does not move on that", 0},
 		{fleet.ErrUnknownKey, http.StatusNotFound, "", "No removed device had this key when it was revoked", 0},
 		{fleet.ErrManyRevoked, http.StatusConflict, "", "The server remembers as many keys of removed, revoked devices as it may; " +
 			"allow those that are no danger any more (GET and DELETE /revoked-keys/), then delete this device", 0},
 		{fleet.ErrNameTaken, http.StatusConflict, "", "Another device has this name", 0},
 		{fleet.ErrUnknownEntry, http.StatusNotFound, "", "The history has no such revision", 0},
-		{fleet.ErrNoTarget, http.StatusUnprocessableEntity, "", "That revision changed a device's labels or name, and no target", 0},
+		{fleet.ErrNoTarget, http.StatusUnprocessableEntity, "", "That revision changed a device's labels or name, or moved a release, and no target", 0},
 		{fleet.ErrBadCursor, http.StatusUnprocessableEntity, "", "after is no place in the list: take it from next", 0},
 		{fleet.ErrExists, http.StatusServiceUnavailable, "", "The server drew a UUID that is taken; try again", 1},
 		{fleet.ErrPendingFull, http.StatusServiceUnavailable, "", "As many devices wait for approval as the server takes; an operator " +

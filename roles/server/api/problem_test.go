@@ -43,7 +43,12 @@ func TestProblemOf(t *testing.T) {
 		{fleet.ErrManyRevoked, 409, "The server remembers as many keys of removed, revoked devices as it may; allow those that are " +
 			"no danger any more (GET and DELETE /revoked-keys/), then delete this device"},
 		{fleet.ErrUnknownEntry, 404, "The history has no such revision"},
-		{fleet.ErrNoTarget, 422, "That revision changed a device's labels or name, and no target"},
+		{fleet.ErrNoTarget, 422, "That revision changed a device's labels or name, or moved a release, and no target"},
+		{fleet.ErrUnknownRelease, 404, "There is no such release"},
+		{fleet.ErrReleasing, 409, "A release is active"},
+		{&fleet.ReleaseError{ID: 7, Text: "release 7 is active"}, 409, "Release 7 is active"},
+		{fleet.ErrNoMove, 409, "The release does not move on that"},
+		{&fleet.MoveError{Text: "release 7 has ended"}, 409, "Release 7 has ended"},
 		{fleet.ErrBadCursor, 422, "after is no place in the list: take it from next"},
 		{fleet.ErrScope, 403, "This concerns more than what your token is for"},
 		{&fleet.ScopeError{Scope: fleet.Scope{"site": "a"}, Text: "everyone is for all devices"}, 403, "This concerns more than what your token " +
@@ -91,9 +96,9 @@ func TestEveryReasonHasARow(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	want := []string{"ErrBadCursor", "ErrBadSignature", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNameTaken", "ErrNoTarget", "ErrNotSigned", "ErrOutage",
-		"ErrPending", "ErrPendingFull", "ErrRevoked", "ErrScope", "ErrStale", "ErrTarget", "ErrUnavailable",
-		"ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer", "ErrUnknownSecret"}
+	want := []string{"ErrBadCursor", "ErrBadSignature", "ErrClosed", "ErrExists", "ErrManyRevoked", "ErrNameTaken", "ErrNoMove", "ErrNoTarget", "ErrNotSigned", "ErrOutage",
+		"ErrPending", "ErrPendingFull", "ErrReleasing", "ErrRevoked", "ErrScope", "ErrStale", "ErrTarget", "ErrUnavailable",
+		"ErrUnknownDevice", "ErrUnknownEntry", "ErrUnknownKey", "ErrUnknownLayer", "ErrUnknownRelease", "ErrUnknownSecret"}
 	if !slices.Equal(names, want) {
 		t.Errorf("package fleet has %v: give each a row in problemTable, and in TestProblemOf", names)
 	}

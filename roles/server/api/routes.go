@@ -137,6 +137,12 @@ func (h *handlers) api() []Route {
 		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}},
 		{http.MethodPost, "/history/:revision/restore/", access.WriteInScope, h.restore, &Takes{}},
 
+		{http.MethodGet, "/releases/", access.Read, h.listReleases, &Takes{Query: "limit before"}},
+		{http.MethodGet, "/releases/:id/", access.Read, h.getRelease, &Takes{}},
+		{http.MethodPost, "/releases/:id/go/", access.Approve, h.goRelease, &Takes{}},
+		{http.MethodPost, "/releases/:id/halt/", access.Write, h.haltRelease, &Takes{}},
+		{http.MethodPost, "/releases/:id/undo/", access.Write, h.undoRelease, &Takes{}},
+
 		{http.MethodGet, "/summary/", access.Read, h.summary, &Takes{Query: "limit"}},
 		{http.MethodGet, "/events/", access.Read, h.events, &Takes{}},
 		{http.MethodGet, "/healthz", access.Anyone, h.healthz, &Takes{}},

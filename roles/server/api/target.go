@@ -50,6 +50,7 @@ func (h *handlers) getTarget(c echo.Context) error {
 //	@Success		200				{object}	serverapi.Document	"The target as it is stored"
 //	@Failure		401				{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure		403				{object}	serverapi.Problem	"The role or the scope of the token does not permit it; or a browser sent the request for another site's page"
+//	@Failure		409				{object}	serverapi.Problem	"The active release changes the layer of everyone"
 //	@Failure		412				{object}	serverapi.Problem	"The target has another revision than If-Match names"
 //	@Failure		413				{object}	serverapi.Problem	"The body is too large"
 //	@Failure		415				{object}	serverapi.Problem	"The body is not of type JSON"
@@ -61,10 +62,10 @@ func (h *handlers) putTarget(c echo.Context) error {
 	if err := h.decode(c, field{name: "config", read: configuration(&change.Config)}); err != nil {
 		return err
 	}
-	if dry, err := h.dryRun(c, change); dry || err != nil {
+	if dry, err := h.dryRun(c, change, nil); dry || err != nil {
 		return err
 	}
-	layer, err := h.change(c, change)
+	layer, _, err := h.change(c, change, nil)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ type Batch struct {
 	Changes []Change // at most one of each layer
 	// Last is the last revision that may be drawn: of any layer, label or named secret. Nil: whatever it is.
 	Last *int64
+	// Release makes the batch a release in stages; nil: it is for all devices at once.
+	Release *NewRelease
 }
 
 // Secrets returns the names of the named secrets that the changes refer to.
@@ -34,14 +36,29 @@ type Present struct {
 	Unknown map[LayerName]bool   // those of devices that are not registered
 	Labels  map[LayerName]Labels // of the devices of layers
 	Secrets map[string]int64     // the revisions of Batch.Secrets
+	Release *Release             // the active one; nil for none
 }
 
-// Apply returns the layers after the batch, and their entries in the history: nil for a layer that the batch does not change.
-// The changes draw the revisions after the last one, in their order. Errors: those of Store.ChangeAll.
-func (b Batch) Apply(present Present) ([]Layer, []*Entry, error) {
+// A Result is what a batch comes to.
+type Result struct {
+	Layers  []Layer  // after the batch
+	Entries []*Entry // in the history; nil for a layer that the batch does not change
+	Last    int64    // the last revision drawn; that of before if the batch changes nothing
+	Waiting Waiting
+	// Release is what begins, and Begun its entry; nil for none.
+	Release *Release
+	Begun   *Entry
+}
+
+// Apply returns what a batch comes to. The changes draw the revisions after the last one, in their order, and then the release that
+// the batch begins; amid a release one revision is left out before. Errors: those of Store.ChangeAll.
+func (b Batch) Apply(present Present) (Result, error) {
 	last := present.Last
 	if b.Last != nil && *b.Last != last {
-		return nil, nil, &MovedError{Revision: last}
+		return Result{}, &MovedError{Revision: last}
+	}
+	if present.Release != nil {
+		last++
 	}
 	layers, entries := make([]Layer, len(b.Changes)), make([]*Entry, len(b.Changes))
 	var faults BatchError
@@ -67,9 +84,32 @@ func (b Batch) Apply(present Present) ([]Layer, []*Entry, error) {
 		faults.Add(change.Name, err)
 	}
 	if err := faults.Err(); err != nil {
-		return nil, nil, err
+		return Result{}, err
 	}
-	return layers, entries, nil
+	result := Result{Layers: layers, Entries: entries, Last: present.Last}
+	result.Waiting.Amid = present.Release != nil
+	var changed []LayerName
+	for i, entry := range entries {
+		if entry != nil {
+			changed = append(changed, layers[i].Name)
+		}
+	}
+	if changed == nil {
+		return result, nil
+	}
+	if present.Release != nil {
+		if err := present.Release.refuses(changed, b.Release != nil); err != nil {
+			return Result{}, err
+		}
+	}
+	if b.Release != nil {
+		last++
+		result.Waiting.Begins = true
+		result.Release = b.Release.begin(last, changed)
+		result.Begun = new(result.Release.entry(result.Release.Authorship, last))
+	}
+	result.Last = last
+	return result, nil
 }
 
 var errTwice = &LayerError{"layer", "is in the batch twice; a batch has at most one change of each layer"}

@@ -47,6 +47,11 @@ type View struct {
 	State  State
 	Silent bool // not seen for three poll intervals
 	Cloned bool // two machines report as this device
+	// Release is the active release, if that changes a layer of the device; nil if not. Stage is the number of the stage that has
+	// admitted the device; 0 if it waits. WaitsFor is the number of the stage that it waits for; 0 if it does not, and in lists.
+	Release  *Release
+	Stage    int
+	WaitsFor int
 
 	differing func() ([]string, error)
 }
@@ -67,6 +72,9 @@ func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (View, error) {
 		return View{}, err
 	}
 	view, err := f.view(ctx, device)
+	if err == nil && view.Release != nil && view.Stage == 0 {
+		view.WaitsFor, err = f.waitsFor(ctx, device)
+	}
 	if err != nil {
 		return View{}, err
 	}
@@ -83,7 +91,7 @@ func (f *Fleet) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
 
 // view returns a device as operators see it, but for the configurations: that of its target, and the one that it reported.
 func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
-	_, target, err := f.targetOf(ctx, device, Report{})
+	targets, target, err := f.targetOf(ctx, device, Report{})
 	if err != nil {
 		return View{}, err
 	}
@@ -92,10 +100,12 @@ func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
 		return View{}, err
 	}
 	f.sightings.complete(&device)
-	return f.secrets.view(View{
+	view := View{
 		Device: device, Target: target, State: state, Silent: device.LastSeen.Before(f.silentSince()),
 		Cloned: device.cloned(f.options.PollInterval),
-	})
+	}
+	view.Release, view.Stage = targets.stageOf(device)
+	return f.secrets.view(view)
 }
 
 // silentSince is the time since when a device has to have been seen.

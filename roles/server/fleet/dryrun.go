@@ -1,9 +1,10 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"slices"
+
+	"aspects-poc/roles/server/fleet/release"
 
 	"github.com/google/uuid"
 )
@@ -12,6 +13,7 @@ import (
 type Preview struct {
 	Devices int
 	Changes []DeviceChange
+	Stages  []int // of a release: how many devices each stage would have, and no stage before
 }
 
 // A DeviceChange is how one device's target would change.
@@ -21,14 +23,18 @@ type DeviceChange struct {
 }
 
 // DryRun tells what a change would do to targets, and does not do it: for how many devices, and how for the first few of them.
-// It refuses what Set would refuse. Plan tells more.
-func (f *Fleet) DryRun(ctx context.Context, change Change, few int) (Preview, error) {
-	batch := Batch{Changes: []Change{change}}
+// It refuses what Set would refuse, or StartRelease if plan is not nil. Plan tells more.
+func (f *Fleet) DryRun(ctx context.Context, change Change, plan *release.Plan, few int) (Preview, error) {
+	batch := Batch{Changes: []Change{change}, Release: f.released(plan, change.By)}
 	before, after, _, err := f.prepare(ctx, &batch)
 	if err != nil {
 		return Preview{}, only(err)
 	}
-	return f.preview(ctx, before, after, batch, few)
+	preview, err := f.preview(ctx, before, after, batch, few)
+	if err == nil {
+		preview.Stages, err = f.sizesOf(ctx, after, batch)
+	}
+	return preview, err
 }
 
 // preview compares the targets of the devices that a batch may concern, before and after; of all devices for an empty one.
@@ -59,9 +65,7 @@ func (s *snapshot) with(changes []Change) (*snapshot, error) {
 			}
 		}
 	}
-	slices.SortFunc(targets.Labels, func(a, b Layer) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
-	})
+	sortLayers(targets.Labels)
 	return newSnapshot(targets)
 }
 

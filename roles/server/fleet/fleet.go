@@ -95,6 +95,7 @@ type Fleet struct {
 	clones    clones
 	waiting   waiting
 	summary   summary
+	mover     mover
 	hub       Hub // sends notices that follow has processed
 
 	stop context.CancelFunc
@@ -115,6 +116,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	f := &Fleet{store: stored{store, names, seals}, names: names, secrets: newSecrets(names, seals), options: options,
 		known: newKnown(options.Remembered)}
 	f.targets.store, f.targets.log = f.store, options.Log
+	f.mover.woken = make(chan struct{}, 1)
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()
 	}
@@ -133,6 +135,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 	f.done.Go(func() { f.follow(background, changes) })
 	f.done.Go(func() { f.flushNowAndThen(background) })
 	f.done.Go(func() { f.sampleNowAndThen(background) })
+	f.done.Go(func() { f.moveReleases(background) })
 	return f, nil
 }
 
@@ -211,6 +214,9 @@ func (f *Fleet) follow(ctx context.Context, changes <-chan Notice) {
 				f.known.forget(notice.Devices)
 			}
 		}
+		if f.targets.Load().gate != nil {
+			f.mover.wake()
+		}
 		f.hub.Send(notice)
 	}
 }
@@ -223,13 +229,20 @@ func (f *Fleet) concern(devices []uuid.UUID) {
 
 // targetOf returns a device's target and the snapshot that it comes from. The snapshot is at least as new as each revision in
 // the stored device and in the report now. It may be newer than this server's present one, because another server may have
-// received a change first. An older target must neither be offered to a device that runs a later one, nor judge its report.
+// received a change first. An older target must neither be offered to a device that runs a later one, nor judge its report. If
+// the device knows a later revision than its target has, another server may have admitted it to the release.
 func (f *Fleet) targetOf(ctx context.Context, device Device, now Report) (*snapshot, Target, error) {
-	targets, err := f.targets.since(ctx, max(device.OwnRevision, device.Verdict.Revision, now.Running.Revision, now.Attempted.Revision))
+	known := max(device.Verdict.Revision, now.Running.Revision, now.Attempted.Revision)
+	targets, err := f.targets.since(ctx, max(device.OwnRevision, known))
 	if err != nil {
 		return nil, Target{}, err
 	}
 	target, err := targets.of(device)
+	if err == nil && targets.gate != nil && known > target.Revision {
+		if targets, err = f.targets.anew(ctx); err == nil {
+			target, err = targets.of(device)
+		}
+	}
 	return targets, target, err
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrNoTarget tells that an entry of the history is about labels or a name, and has no target to compare.
-var ErrNoTarget = errors.New("that revision changed a device's labels or name, and no target")
+// ErrNoTarget tells that an entry of the history is about labels, a name or a release, and has no target to compare.
+var ErrNoTarget = errors.New("that revision changed a device's labels or name, or moved a release, and no target")
 
 // History returns entries of the history; see Store.History.
 func (f *Fleet) History(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
@@ -42,7 +42,7 @@ func (f *Fleet) Diff(ctx context.Context, revision int64, against *int64) (layer
 	if err != nil {
 		return "", 0, nil, err
 	}
-	if entry.Action == Relabeled || entry.Action == Renamed {
+	if entry.Action == Relabeled || entry.Action == Renamed || entry.Action == Moved {
 		return "", 0, nil, ErrNoTarget
 	}
 	bound := revision - 1
@@ -93,6 +93,10 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string, within S
 		}
 		return f.restoreName(ctx, entry, by)
 	}
+	if entry.Layer.IsRelease() {
+		return 0, &TargetError{Path: string(entry.Layer), Text: fmt.Sprintf("cannot restore %s: it is a release, and no layer; restore a "+
+			"revision of a layer that it changed", entry.Layer)}
+	}
 	if entry.Layer.IsSecret() {
 		return 0, &TargetError{Path: string(entry.Layer), Text: fmt.Sprintf("cannot restore %s: the history keeps no secrets; set the secret again",
 			entry.Layer)}
@@ -131,10 +135,10 @@ func (f *Fleet) PlanRestore(ctx context.Context, revision int64, few int, within
 	if err != nil {
 		return Plan{}, err
 	}
-	if entry.Action == Relabeled || entry.Action == Renamed || entry.Layer.IsSecret() {
+	if entry.Action == Relabeled || entry.Action == Renamed || entry.Action == Moved || entry.Layer.IsSecret() {
 		return Plan{}, ErrNoTarget
 	}
-	plan, err := f.Plan(ctx, Batch{Changes: []Change{entry.again("", within)}}, few)
+	plan, err := f.Plan(ctx, Batch{Changes: []Change{entry.again("", within)}}, nil, few)
 	if entry.After == nil && errors.Is(err, ErrUnknownLayer) {
 		return Plan{}, nil // it is not there, as it was not then
 	}

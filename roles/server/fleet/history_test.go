@@ -111,7 +111,7 @@ func TestDryRun(t *testing.T) {
 	dry := func(change fleet.Change, want ...string) {
 		t.Helper()
 		before := jsonOf(t, lastRevision(t, w))
-		preview, err := w.DryRun(t.Context(), change, 1)
+		preview, err := w.DryRun(t.Context(), change, nil, 1)
 		if err != nil {
 			t.Error(err)
 		}
@@ -140,7 +140,7 @@ func TestDryRun(t *testing.T) {
 		fleet.ErrTarget:       w.change(fleet.Everyone, "", rate(-4)),
 		fleet.ErrStale:        {Layer: fleet.Layer{Name: fleet.Everyone}, Match: new(int64(99))},
 	} {
-		if _, err := w.DryRun(t.Context(), change, 1); !errors.Is(err, want) {
+		if _, err := w.DryRun(t.Context(), change, nil, 1); !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -167,7 +168,7 @@ func (n LayerName) Device() uuid.UUID {
 	return id
 }
 
-// ParseLayerName reads what a LayerName is written as. It may be the HistoryName of a secret.
+// ParseLayerName reads what a LayerName is written as. It may be the HistoryName of a secret or a release.
 func ParseLayerName(text string) (LayerName, error) {
 	if name, found := strings.CutPrefix(text, labelLayers); found {
 		return LabelLayer(name)
@@ -183,8 +184,13 @@ func ParseLayerName(text string) (LayerName, error) {
 	if text == string(SignatureName) {
 		return SignatureName, nil
 	}
+	if id, found := strings.CutPrefix(text, releaseNames); found {
+		if number, err := strconv.ParseInt(id, 10, 64); err == nil && number > 0 {
+			return Release{ID: number}.HistoryName(), nil
+		}
+	}
 	if text != string(Everyone) {
-		return "", fmt.Errorf("a layer is \"everyone\", \"labels/NAME\" or \"devices/UUID\", and a secret \"secrets/NAME\", not %q", text)
+		return "", fmt.Errorf("a layer is \"everyone\", \"labels/NAME\" or \"devices/UUID\", a secret \"secrets/NAME\" and a release \"releases/ID\", not %q", text)
 	}
 	return Everyone, nil
 }

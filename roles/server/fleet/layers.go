@@ -78,7 +78,9 @@ func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
 	if devices != nil {
 		f.concern(devices)
 	}
-	f.catchUp(ctx, shared)
+	if f.catchUp(ctx, shared); batch.Release != nil {
+		f.catchUp(ctx, begunAt(layers))
+	}
 	return f.secrets.layers(layers)
 }
 

@@ -233,7 +233,9 @@ func (f *Fleet) Secrets(ctx context.Context) ([]ShownSecret, error) {
 	uses := map[string][]LayerName{}
 	err := f.eachReferring(ctx, targets, "", func(layer Layer) error {
 		for _, name := range layer.Config.references() {
-			uses[name] = append(uses[name], layer.Name)
+			if !slices.Contains(uses[name], layer.Name) {
+				uses[name] = append(uses[name], layer.Name)
+			}
 		}
 		return nil
 	})
@@ -263,7 +265,13 @@ func (f *Fleet) SecretRevision(ctx context.Context, name string) (int64, error) 
 // eachReferring passes the layers that refer to a secret to a function; "" is any.
 func (f *Fleet) eachReferring(ctx context.Context, targets *snapshot, secret string, pass func(Layer) error) error {
 	text := ReferenceTo(secret)
-	for _, layer := range append([]Layer{targets.Everyone}, targets.Labels...) {
+	layers := append([]Layer{targets.Everyone}, targets.Labels...)
+	if targets.Release != nil { // devices may have the layers of before
+		for _, before := range targets.Release.Before {
+			layers = append(layers, before.Layer)
+		}
+	}
+	for _, layer := range layers {
 		if strings.Contains(layer.Config.text, text) {
 			if err := pass(layer); err != nil {
 				return err
@@ -338,7 +346,9 @@ func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) 
 	change.Uses = Uses{}
 	fits := map[string]bool{} // configurations of device layers that the schema takes whatever the device shows
 	err = f.eachReferring(ctx, before, change.Name, func(layer Layer) error {
-		layers = append(layers, layer.Name)
+		if !slices.Contains(layers, layer.Name) {
+			layers = append(layers, layer.Name)
+		}
 		change.Uses.add(layer)
 		if change.Remove {
 			return nil

@@ -24,7 +24,7 @@ func TestOneNameForAView(t *testing.T) {
 		if got := layer.Config.String(); got != `{`+rate+`6}}` {
 			t.Errorf("kept as %s", got)
 		}
-		preview, err := w.DryRun(t.Context(), w.change(fleet.DeviceLayer(id), "", short), 1)
+		preview, err := w.DryRun(t.Context(), w.change(fleet.DeviceLayer(id), "", short), nil, 1)
 		if err != nil || preview.Devices != 1 || preview.Changes[0].Changes[0].Kind != "changed" {
 			t.Errorf("a dry run tells %+v, %v", preview, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"aspects-poc/internal/jsonvalue"
+	"aspects-poc/roles/server/fleet/release"
 	"aspects-poc/roles/serverapi"
 	layering "aspects-poc/roles/serverapi/layers"
 
@@ -24,6 +25,7 @@ type Plan struct {
 	Devices  int         // whose target would change
 	Refusing int         // of Devices, those that would refuse the target, and do not refuse their present one for the same reason
 	Groups   []Group     // of Devices; the largest first
+	Stages   []int       // of a release: how many devices each stage would have, and no stage before
 }
 
 // A LayerPlan is what would become of a layer.
@@ -48,8 +50,9 @@ type Group struct {
 }
 
 // Plan tells what a batch would do, and does not do it: for each layer, and for the devices whose target would change, in groups
-// with the first few of their members each; few < 0: all. It refuses what SetAll would refuse.
-func (f *Fleet) Plan(ctx context.Context, batch Batch, few int) (Plan, error) {
+// with the first few of their members each; few < 0: all. With stages it is a release. It refuses what SetAll would refuse.
+func (f *Fleet) Plan(ctx context.Context, batch Batch, stages *release.Plan, few int) (Plan, error) {
+	batch.Release = f.released(stages, "")
 	before, after, plan, err := f.prepare(ctx, &batch)
 	if err != nil {
 		return Plan{}, err
@@ -62,7 +65,8 @@ func (f *Fleet) Plan(ctx context.Context, batch Batch, few int) (Plan, error) {
 		plan.Groups = append(plan.Groups, *group)
 	}
 	slices.SortStableFunc(plan.Groups, func(a, b Group) int { return b.Devices - a.Devices })
-	return plan, nil
+	plan.Stages, err = f.sizesOf(ctx, after, batch)
+	return plan, err
 }
 
 // prepare checks a batch as SetAll and the store do. It returns the targets before and after, and the plan of the layers.
@@ -73,7 +77,7 @@ func (f *Fleet) prepare(ctx context.Context, batch *Batch) (before, after *snaps
 	if before, err = f.checkAll(ctx, batch); err != nil {
 		return nil, nil, Plan{}, err
 	}
-	present := Present{Last: before.Revision, Unknown: map[LayerName]bool{}, Labels: map[LayerName]Labels{}, Secrets: map[string]int64{}}
+	present := Present{Last: before.Revision, Release: before.Release, Unknown: map[LayerName]bool{}, Labels: map[LayerName]Labels{}, Secrets: map[string]int64{}}
 	for _, change := range batch.Changes {
 		if change.Name.IsDevice() && len(change.Within) > 0 {
 			device, err := f.store.Device(ctx, change.Name.Device())
@@ -91,13 +95,13 @@ func (f *Fleet) prepare(ctx context.Context, batch *Batch) (before, after *snaps
 	for _, name := range batch.Secrets() {
 		present.Secrets[name] = before.secret(name).Revision
 	}
-	layers, entries, err := batch.Apply(present)
+	result, err := batch.Apply(present)
 	if err != nil {
 		return nil, nil, Plan{}, err
 	}
-	plan = Plan{Revision: present.Last, Layers: make([]LayerPlan, len(layers))}
+	plan = Plan{Revision: present.Last, Layers: make([]LayerPlan, len(result.Layers))}
 	for i, change := range batch.Changes {
-		if plan.Layers[i], err = f.planLayer(present.Layers[i], layers[i], entries[i] != nil, change.Remove); err != nil {
+		if plan.Layers[i], err = f.planLayer(present.Layers[i], result.Layers[i], result.Entries[i] != nil, change.Remove); err != nil {
 			return nil, nil, Plan{}, err
 		}
 	}

@@ -190,7 +190,7 @@ func TestPlanComesTrue(t *testing.T) {
 				box.poll(w)
 			}
 			batch := randomBatch(w, random, boxes)
-			plan, planErr := w.Plan(t.Context(), batch, -1)
+			plan, planErr := w.Plan(t.Context(), batch, nil, -1)
 			before := map[uuid.UUID]string{}
 			shown := map[uuid.UUID]map[string]map[string]any{}
 			for _, box := range boxes {
@@ -256,7 +256,7 @@ func TestPlanComesTrue(t *testing.T) {
 			}
 			batch.Last = nil
 			batch.Changes = slices.DeleteFunc(batch.Changes, func(change fleet.Change) bool { return change.Remove })
-			again, err := w.Plan(t.Context(), batch, -1)
+			again, err := w.Plan(t.Context(), batch, nil, -1)
 			if err != nil || again.Devices != 0 || slices.ContainsFunc(again.Layers, func(l fleet.LayerPlan) bool { return l.Changed }) {
 				t.Errorf("applied again, it would do %+v, %v", again, err)
 			}

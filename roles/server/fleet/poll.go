@@ -138,7 +138,9 @@ func (f *Fleet) take(
 	if report.Verdict, err = target.judge(report); err != nil {
 		return Answer{}, 0, err
 	}
-	if device.differs(report, target.Revision) {
+	// Of a device that gets a release, what is kept tells when it was first offered the target.
+	offered := device.Verdict.Revision != target.Revision && targets.gets(device)
+	if offered || device.differs(report, target.Revision) {
 		report.At = now
 		sequence, err := f.store.Report(ctx, id, report)
 		if err != nil {

@@ -92,7 +92,7 @@ func TestScopeHolds(t *testing.T) {
 			t.Fatal(err)
 		}
 		change := fleet.Change{Layer: fleet.Layer{Name: name, Selector: parsed}, Within: within, Remove: remove}
-		_, dry := w.DryRun(ctx, change, 1)
+		_, dry := w.DryRun(ctx, change, nil, 1)
 		_, err = w.Set(ctx, change)
 		if (dry == nil) != (err == nil) {
 			t.Errorf("%s: a dry run gives %v, and the change %v", name, dry, err)

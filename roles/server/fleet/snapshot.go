@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -8,6 +9,8 @@ import (
 	"sync"
 
 	"aspects-poc/roles/serverapi/signed"
+
+	"github.com/google/uuid"
 )
 
 // mostCompositions is the limit of compositions in a snapshot.
@@ -21,6 +24,16 @@ type snapshot struct {
 	book       *signed.Book // the last statement of an operator; nil for none
 	signature  Signature    // of the book
 	generation uint32       // grows with each snapshot that differs from the one before
+	present    *stack
+	gate       *gate // nil: no release is active
+}
+
+// A stack is layers of many devices, and the compositions made of them.
+type stack struct {
+	Everyone Layer
+	Labels   []Layer // sorted by Priority and Name
+	Concerns []Concern
+	named    namedSecrets
 
 	mu       sync.RWMutex            // guards composed
 	composed map[string]*composition // by the indexes of the label layers in it
@@ -31,14 +44,28 @@ func newSnapshot(targets Targets) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{Targets: targets, named: named, composed: map[string]*composition{}}
-	// A damaged layer is an error now, not only for the first device that it concerns.
-	layers := slices.Clone(targets.Labels)
-	if targets.Everyone.Revision > 0 {
-		layers = append(layers, targets.Everyone)
+	s := &snapshot{Targets: targets, named: named}
+	s.present = &stack{Everyone: targets.Everyone, Labels: targets.Labels, Concerns: targets.Concerns, named: named,
+		composed: map[string]*composition{}}
+	if err := s.present.check(); err != nil {
+		return nil, err
 	}
-	_, err = compose(layers, named)
+	s.gate, err = newGate(targets, named)
 	return s, err
+}
+
+// check makes a damaged layer an error now, not only for the first device that it concerns.
+func (l *stack) check() error {
+	layers := slices.Clone(l.Labels)
+	if l.Everyone.Revision > 0 {
+		layers = append(layers, l.Everyone)
+	}
+	_, err := compose(layers, l.named)
+	return err
+}
+
+func sortLayers(layers []Layer) {
+	slices.SortFunc(layers, func(a, b Layer) int { return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name)) })
 }
 
 // follow makes s the successor of last. If both have the same layers and secrets, s takes over the generation and the compositions: then
@@ -48,20 +75,36 @@ func (s *snapshot) follow(last *snapshot) {
 		s.generation++
 		return
 	}
+	s.present.take(last.present)
+	if s.gate != nil {
+		s.gate.before.take(last.gate.before)
+	}
+}
+
+// take takes over the compositions of a stack with the same layers.
+func (l *stack) take(last *stack) {
 	last.mu.RLock()
 	defer last.mu.RUnlock()
-	s.composed = maps.Clone(last.composed)
+	l.composed = maps.Clone(last.composed)
 }
 
 func (s *snapshot) equal(other *snapshot) bool {
-	concern := func(a, b Concern) bool { return a.Revision == b.Revision && a.Selector.String() == b.Selector.String() }
+	waiting := func(c Concern) int64 {
+		if c.Waiting == nil {
+			return c.Revision
+		}
+		return *c.Waiting
+	}
+	concern := func(a, b Concern) bool {
+		return a.Revision == b.Revision && waiting(a) == waiting(b) && a.Selector.String() == b.Selector.String()
+	}
 	// Equal revisions mean equal layers, except after an older copy has replaced the database. So compare all.
 	layer := func(a, b Layer) bool {
 		return a.Name == b.Name && a.Revision == b.Revision && a.Priority == b.Priority && a.Authorship == b.Authorship &&
 			a.Selector.String() == b.Selector.String() && a.Config.Equal(b.Config)
 	}
 	secret := func(a, b Secret) bool { return a.Name == b.Name && a.Revision == b.Revision && a.Value.Equal(b.Value) }
-	return s.Signed == other.Signed && s.sameBook(other) && slices.EqualFunc(s.Concerns, other.Concerns, concern) && layer(s.Everyone, other.Everyone) &&
+	return s.gate.admitsAs(other.gate) && s.Signed == other.Signed && s.sameBook(other) && slices.EqualFunc(s.Concerns, other.Concerns, concern) && layer(s.Everyone, other.Everyone) &&
 		slices.EqualFunc(s.Labels, other.Labels, layer) && slices.EqualFunc(s.Secrets, other.Secrets, secret)
 }
 
@@ -85,13 +128,23 @@ type Target struct {
 }
 
 // revisionOf returns the last revision that concerned devices with these labels.
-func (s *snapshot) revisionOf(labels Labels) (revision int64) {
-	for _, concern := range s.Concerns {
+func (l *stack) revisionOf(labels Labels) (revision int64) {
+	for _, concern := range l.Concerns {
 		if concern.Revision > revision && concern.Selector.Matches(labels) {
 			revision = concern.Revision
 		}
 	}
 	return revision
+}
+
+// desired returns the revision of a device's target; own is its OwnRevision.
+func (s *snapshot) desired(id uuid.UUID, labels Labels, own int64) int64 {
+	layers := s.present
+	if s.gate.withholds(id, labels) {
+		layers = s.gate.before
+		_, own = s.gate.ownOf(id, nil, own)
+	}
+	return max(layers.revisionOf(labels), own)
 }
 
 // of returns the target of a device.
@@ -101,7 +154,7 @@ func (s *snapshot) of(device Device) (Target, error) {
 		return Target{}, err
 	}
 	target := Target{
-		Revision: max(s.revisionOf(device.Labels), device.OwnRevision),
+		Revision: s.desired(device.ID, device.Labels, device.OwnRevision),
 		Config:   c.config, Hash: c.hash, Layers: c.layers, tree: c.tree, composition: c,
 	}
 	last := int64(0)
@@ -118,40 +171,50 @@ func (s *snapshot) of(device Device) (Target, error) {
 	return target, s.sign(device, &target)
 }
 
+// compose returns the composition of a device, as it is now for that device.
 func (s *snapshot) compose(device Device) (*composition, error) {
+	if !s.gate.withholds(device.ID, device.Labels) {
+		return s.present.compose(device.Labels, device.Own)
+	}
+	own, _ := s.gate.ownOf(device.ID, device.Own, device.OwnRevision)
+	return s.gate.before.compose(device.Labels, own)
+}
+
+// compose returns the composition of a device with these labels and its own layer, nil for none.
+func (l *stack) compose(labels Labels, own *Layer) (*composition, error) {
 	var name strings.Builder
 	var layers []Layer
-	if s.Everyone.Revision > 0 {
-		layers = append(layers, s.Everyone)
+	if l.Everyone.Revision > 0 {
+		layers = append(layers, l.Everyone)
 	}
-	for i, layer := range s.Labels {
-		if layer.Selector.Matches(device.Labels) {
+	for i, layer := range l.Labels {
+		if layer.Selector.Matches(labels) {
 			layers = append(layers, layer)
 			name.WriteString(strconv.Itoa(i))
 			name.WriteByte(',')
 		}
 	}
-	if device.Own != nil { // no other device has this composition
-		return compose(append(layers, *device.Own), s.named)
+	if own != nil { // no other device has this composition
+		return compose(append(layers, *own), l.named)
 	}
-	s.mu.RLock()
-	c := s.composed[name.String()]
-	s.mu.RUnlock()
+	l.mu.RLock()
+	c := l.composed[name.String()]
+	l.mu.RUnlock()
 	if c != nil {
 		return c, nil
 	}
-	c, err := compose(layers, s.named)
+	c, err := compose(layers, l.named)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.composed) >= mostCompositions {
-		for other := range s.composed { // devices poll in turn, so none is worth more than another
-			delete(s.composed, other)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.composed) >= mostCompositions {
+		for other := range l.composed { // devices poll in turn, so none is worth more than another
+			delete(l.composed, other)
 			break
 		}
 	}
-	s.composed[name.String()] = c
+	l.composed[name.String()] = c
 	return c, nil
 }

@@ -11,18 +11,20 @@ import (
 
 // The kinds of refusals. Every other error of a call is a failure of the store.
 var (
-	ErrUnknownDevice = errors.New("no such device is registered")
-	ErrUnknownLayer  = errors.New("there is no such layer")
-	ErrUnknownEntry  = errors.New("the history has no such revision")
-	ErrUnknownSecret = errors.New("there is no such secret")
-	ErrUnknownKey    = errors.New("no such key is revoked")
-	ErrManyRevoked   = errors.New("as many keys of removed devices are revoked as may be")
-	ErrExists        = errors.New("a device of this UUID or key is registered already")
-	ErrNameTaken     = errors.New("another device has this name")
-	ErrPendingFull   = errors.New("as many devices wait for approval as may")
-	ErrStale         = errors.New("it has been changed since") // a *StaleError where a layer's revision is known
-	ErrBadCursor     = errors.New("that is no place in the list")
-	ErrClosed        = errors.New("the store is closed")
+	ErrUnknownDevice  = errors.New("no such device is registered")
+	ErrUnknownLayer   = errors.New("there is no such layer")
+	ErrUnknownEntry   = errors.New("the history has no such revision")
+	ErrUnknownSecret  = errors.New("there is no such secret")
+	ErrUnknownKey     = errors.New("no such key is revoked")
+	ErrUnknownRelease = errors.New("there is no such release")
+	ErrReleasing      = errors.New("a release is active") // the kind of a *ReleaseError
+	ErrManyRevoked    = errors.New("as many keys of removed devices are revoked as may be")
+	ErrExists         = errors.New("a device of this UUID or key is registered already")
+	ErrNameTaken      = errors.New("another device has this name")
+	ErrPendingFull    = errors.New("as many devices wait for approval as may")
+	ErrStale          = errors.New("it has been changed since") // a *StaleError where a layer's revision is known
+	ErrBadCursor      = errors.New("that is no place in the list")
+	ErrClosed         = errors.New("the store is closed")
 )
 
 // MostRevokedKeys is the largest number of revoked keys whose devices are removed.
@@ -54,6 +56,7 @@ type Store interface {
 	targets
 	named
 	signatures
+	releases
 	sealing
 	samples
 
@@ -171,6 +174,20 @@ type signatures interface {
 	Sign(ctx context.Context, change SignatureChange) (Signature, error)
 	// Signatures returns all statements in the order of their numbers. Only the last one has its Manifest.
 	Signatures(ctx context.Context) ([]Signature, error)
+}
+
+type releases interface {
+	// Releases returns at most limit releases below an ID, the newest first, without Before. ID 0 begins with the newest.
+	Releases(ctx context.Context, below int64, limit int) ([]Release, error)
+	// Release returns a release without Before, or ErrUnknownRelease.
+	Release(ctx context.Context, id int64) (Release, error)
+	// MoveRelease stores the progress of the active release under the next version and the next revision, adds that to the
+	// history, and returns the release. If the release is undone, all layers of Before are set or removed in the same
+	// transaction, each under a revision of its own. If it has ended, the store forgets Before and Concern.Waiting. It returns
+	// ErrUnknownRelease, or ErrStale if the release is not active or has another version.
+	MoveRelease(ctx context.Context, move ReleaseMove) (Release, error)
+	// Census returns all devices, in no order.
+	Census(ctx context.Context) ([]Counted, error)
 }
 
 // sealing is for the secrets in a store, which does not know what is secret.
@@ -364,13 +381,16 @@ type Targets struct {
 	Concerns []Concern
 	Secrets  []Secret // sorted by Name
 	// Signed is the revision under which the last statement of an operator was stored; 0 if there is none.
-	Signed int64
+	Signed  int64
+	Release *Release // the active one; nil for none
 }
 
 // A Concern is a selector and the last revision that concerned the devices that it selects.
 type Concern struct {
 	Selector Selector
 	Revision int64
+	// Waiting is the last revision for devices that the active release has not admitted; nil if it is Revision.
+	Waiting *int64
 }
 
 // A Layer is a part of targets.
@@ -393,7 +413,7 @@ type Authorship struct {
 type Entry struct {
 	Revision int64
 	Authorship
-	Layer    LayerName // for a change of labels or name, the device's own layer; for one of a named secret, its HistoryName
+	Layer    LayerName // for a change of labels or name, the device's own layer; for a named secret or a release, its HistoryName
 	Action   Action
 	Restores int64
 	Selector Selector // after the change
@@ -402,6 +422,7 @@ type Entry struct {
 	After    *Config // nil if the layer is removed, and for a change of labels or name
 	Labels   Labels  // after a change of labels
 	Name     string  // after a change of the name
+	Step     string  // of a release: see Release.Step
 }
 
 // An Action is the kind of a change.
@@ -413,6 +434,7 @@ const (
 	Removed   Action = 2
 	Relabeled Action = 3
 	Renamed   Action = 4
+	Moved     Action = 5 // a release has begun, or moved on: Layer is its HistoryName, and Step what has happened
 )
 
 // A Notice reports a commit.
@@ -421,7 +443,7 @@ type Notice struct {
 	// Own means that this store object has made the change, not another one on the same data.
 	Own      bool
 	Revision int64       // of TargetChanged
-	Layer    LayerName   // of TargetChanged; for a named secret its HistoryName
+	Layer    LayerName   // of TargetChanged; for a named secret or a release its HistoryName
 	Devices  []uuid.UUID // of DevicesChanged and DevicesReported
 }
 
@@ -431,7 +453,7 @@ type NoticeKind byte
 // The kinds of notices.
 const (
 	Lost            NoticeKind = iota // notices were lost; anything may have changed
-	TargetChanged                     // the layer of everyone, a label layer or a named secret has changed
+	TargetChanged                     // the layer of everyone, a label layer or a named secret has changed, or a release has moved
 	DevicesChanged                    // devices were added or removed, or their status, key, labels, name or own layer has changed
 	DevicesReported                   // devices have reported
 )

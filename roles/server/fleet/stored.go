@@ -131,6 +131,13 @@ func (s stored) Targets(ctx context.Context) (Targets, error) {
 	if err == nil {
 		err = each(targets.Secrets, s.secret)
 	}
+	if targets.Release != nil {
+		for i := range targets.Release.Before {
+			if before := &targets.Release.Before[i]; err == nil {
+				before.Layer, err = s.layer(before.Layer, nil)
+			}
+		}
+	}
 	return targets, err
 }
 

@@ -50,16 +50,21 @@ func (f *Fleet) Summary(ctx context.Context) (Summary, error) {
 
 func (f *Fleet) count(ctx context.Context) (Summary, error) {
 	_ = f.flush(ctx) // where it cannot be written, who writes it from time to time tells so; it is counted as it was
-	groups, err := f.store.Standings(ctx, f.silentSince(), clonedFor*f.options.PollInterval)
-	if err != nil {
-		return Summary{}, err
-	}
 	counted := Summary{States: map[State]int{}}
+	var err error
 	if counted.Revision, err = f.LastChange(ctx); err != nil {
 		return Summary{}, err
 	}
 	for state := StateInSync; state <= StateNew; state++ {
 		counted.States[state] = 0
+	}
+	if f.targets.Load().gate != nil { // what a device is to run depends on more than its labels
+		err := f.countEach(ctx, &counted)
+		return counted, err
+	}
+	groups, err := f.store.Standings(ctx, f.silentSince(), clonedFor*f.options.PollInterval)
+	if err != nil {
+		return Summary{}, err
 	}
 	newest := int64(0)
 	for _, group := range groups {
@@ -69,9 +74,13 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	if targets.gate != nil { // a release has begun meanwhile
+		err := f.countEach(ctx, &counted)
+		return counted, err
+	}
 	open := 0 // devices that are to be judged by what they show
 	for _, group := range groups {
-		state, settled := derive(group.Status, group.Verdict, max(targets.revisionOf(group.Labels), group.Own))
+		state, settled := derive(group.Status, group.Verdict, max(targets.present.revisionOf(group.Labels), group.Own))
 		counted.States[state] += group.Count
 		counted.Devices += group.Count
 		counted.Silent += group.Silent
@@ -81,6 +90,53 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 		}
 	}
 	return counted, f.countOpen(ctx, &counted, open)
+}
+
+// countEach counts the devices one by one.
+func (f *Fleet) countEach(ctx context.Context, counted *Summary) error {
+	targets, devices, err := f.census(ctx)
+	if err != nil {
+		return err
+	}
+	open, silent := 0, f.silentSince().Unix()
+	for _, device := range devices {
+		state, settled := derive(device.Status, device.Verdict, targets.desired(device.ID, device.Labels, device.Own))
+		counted.States[state]++
+		counted.Devices++
+		if device.LastSeen < silent {
+			counted.Silent++
+		}
+		if device.Twins > device.Alone && device.LastSeen-device.Twins < int64(clonedFor*f.options.PollInterval/time.Second) {
+			counted.Cloned++
+		}
+		if device.Mute && !settled {
+			open++
+		}
+	}
+	return f.countOpen(ctx, counted, open)
+}
+
+// census returns all devices, and a snapshot that is as new as what they are known to run.
+func (f *Fleet) census(ctx context.Context) (*snapshot, []Counted, error) {
+	devices, err := f.store.Census(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	newest := int64(0)
+	for _, device := range devices {
+		newest = max(newest, device.Own, device.Verdict.Revision)
+	}
+	targets, err := f.targets.since(ctx, newest)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, device := range devices {
+		if targets.gate != nil && device.Verdict.Revision > targets.desired(device.ID, device.Labels, device.Own) {
+			targets, err = f.targets.anew(ctx) // another server has admitted it
+			break
+		}
+	}
+	return targets, devices, err
 }
 
 // countOpen looks at the devices that do not say what they run, and have not polled since their target changed: they were

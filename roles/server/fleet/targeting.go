@@ -42,6 +42,18 @@ func (t *targeting) since(ctx context.Context, revision int64) (*snapshot, error
 	return t.Load(), err
 }
 
+// anew returns a snapshot that was read after the call began.
+func (t *targeting) anew(ctx context.Context) (*snapshot, error) {
+	begun := t.begun.Load()
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if t.begun.Load() > begun {
+		return t.Load(), nil
+	}
+	err := t.read(ctx)
+	return t.Load(), err
+}
+
 // refresh reads the targets from the store and makes them the snapshot.
 func (t *targeting) refresh(ctx context.Context) error {
 	t.reading.Lock()

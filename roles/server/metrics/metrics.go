@@ -75,6 +75,7 @@ func (m *Metrics) Request(method, route string, status int, took time.Duration) 
 type Fleet interface {
 	Summary(ctx context.Context) (fleet.Summary, error)
 	Waiting() int
+	Releases(ctx context.Context, below int64, limit int) ([]fleet.Release, error)
 }
 
 // Watch adds the counts of a fleet's devices. Call it once.
@@ -97,11 +98,13 @@ var (
 	silentDesc  = prometheus.NewDesc(namespace+"_devices_silent", "Devices that were not seen for three poll intervals.", nil, nil)
 	clonedDesc  = prometheus.NewDesc(namespace+"_devices_cloned", "Devices as which two machines report.", nil, nil)
 	waitingDesc = prometheus.NewDesc(namespace+"_polls_waiting", "Polls that this server holds back.", nil, nil)
-	targetDesc  = prometheus.NewDesc(namespace+"_target_revision", "The revision of the last change of a target.", nil, nil)
+	releaseDesc = prometheus.NewDesc(namespace+"_release_since_seconds", "When the last release reached its phase, in seconds since 1970.",
+		[]string{"phase"}, nil)
+	targetDesc = prometheus.NewDesc(namespace+"_target_revision", "The revision of the last change of a target.", nil, nil)
 )
 
 func (d *devices) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{devicesDesc, silentDesc, clonedDesc, waitingDesc, targetDesc} {
+	for _, desc := range []*prometheus.Desc{devicesDesc, silentDesc, clonedDesc, waitingDesc, releaseDesc, targetDesc} {
 		out <- desc
 	}
 }
@@ -124,4 +127,11 @@ func (d *devices) Collect(out chan<- prometheus.Metric) {
 	gauge(silentDesc, int64(summary.Silent))
 	gauge(clonedDesc, int64(summary.Cloned))
 	gauge(targetDesc, summary.Revision)
+	last, err := d.fleet.Releases(ctx, 0, 1)
+	if err != nil {
+		d.log.Error("releases cannot be read for a scrape", "error", err)
+	}
+	for _, release := range last {
+		gauge(releaseDesc, release.Progress.Since.Unix(), string(release.Progress.Phase))
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/release"
 	"aspects-poc/roles/server/metrics"
 
 	"github.com/google/uuid"
@@ -29,6 +30,10 @@ func (c counted) Waiting() int { return 7 }
 
 func (c counted) Summary(context.Context) (fleet.Summary, error) {
 	return fleet.Summary{Devices: 3, States: map[fleet.State]int{fleet.StateInSync: 2, fleet.StateRefused: 1}, Silent: 1, Cloned: 2, Revision: 12}, c.err
+}
+
+func (c counted) Releases(context.Context, int64, int) ([]fleet.Release, error) {
+	return []fleet.Release{{Progress: release.Progress{Phase: release.Halted, Since: time.Unix(1732480000, 0)}}}, c.err
 }
 
 func scrape(t *testing.T, m *metrics.Metrics) string {
@@ -62,6 +67,7 @@ func TestMetrics(t *testing.T) {
 		`aspects_poc_devices{state="refused"} 1`,
 		"aspects_poc_devices_silent 1",
 		"aspects_poc_devices_cloned 2",
+		`aspects_poc_release_since_seconds{phase="halted"} 1.73248e+09`,
 		"aspects_poc_polls_waiting 7",
 		"aspects_poc_target_revision 12",
 		"go_goroutines ",

@@ -62,7 +62,7 @@ func (p *Page) history(c echo.Context) error {
 		data.Next = "?before=" + strconv.FormatInt(entries[perHistory-1].Revision, 10)
 	}
 	for i, one := range entries {
-		if data.May && !one.Layer.IsSecret() && one.Layer != fleet.SignatureName {
+		if data.May && !one.Layer.IsSecret() && one.Layer != fleet.SignatureName && !one.Layer.IsRelease() {
 			data.Changes[i].Restore = fmt.Sprintf("%d/restore/", one.Revision)
 		}
 	}
@@ -107,6 +107,9 @@ func lines(entry fleet.Entry) ([]line, error) {
 	}
 	if entry.Action == fleet.Renamed {
 		list = append(list, line{"changed", "name: " + cmp.Or(entry.Name, "none")})
+	}
+	if entry.Action == fleet.Moved {
+		list = append(list, line{"changed", entry.Step})
 	}
 	before, err := valuesOf(entry.Before)
 	if err != nil {

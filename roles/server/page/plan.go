@@ -30,7 +30,7 @@ type planGroup struct {
 
 // plan returns what a change would do.
 func (p *Page) plan(ctx context.Context, change fleet.Change) (*plan, error) {
-	planned, err := p.fleet.Plan(ctx, fleet.Batch{Changes: []fleet.Change{change}}, 1)
+	planned, err := p.fleet.Plan(ctx, fleet.Batch{Changes: []fleet.Change{change}}, nil, 1)
 	if err != nil {
 		return nil, only(err)
 	}

@@ -30,6 +30,9 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 	case entry.Layer == fleet.SignatureName:
 		data.Refused = "A statement cannot be restored: an operator has to sign what is to be from now on."
 		return data, revision, false, nil
+	case entry.Layer.IsRelease():
+		data.Refused = "A release is no layer: restore a revision of a layer that it changed."
+		return data, revision, false, nil
 	case entry.Layer.IsSecret():
 		data.Refused = "The history keeps no secrets: set the secret again."
 		return data, revision, false, nil

@@ -51,6 +51,10 @@ func Device(view fleet.View) serverapi.Device {
 		device.Attempted = &serverapi.Attempted{Revision: tried.Revision, Outcome: Outcome(tried.Outcome), Path: tried.Path,
 			Reason: tried.Reason, At: tried.At}
 	}
+	if view.Release != nil {
+		device.Release = &serverapi.DeviceRelease{ID: view.Release.ID, Stage: view.Stage, WaitsFor: view.WaitsFor,
+			Stages: len(view.Release.Plan.Stages)}
+	}
 	return device
 }
 
@@ -153,7 +157,7 @@ func Entry(entry fleet.Entry) (serverapi.HistoryEntry, error) {
 	shape := serverapi.HistoryEntry{
 		Revision: entry.Revision, At: seconds(entry.At), Author: entry.By, Layer: string(entry.Layer),
 		Action: action(entry.Action), Restores: entry.Restores, Selector: entry.Selector.String(), Priority: entry.Priority,
-		Labels: entry.Labels, Name: entry.Name,
+		Labels: entry.Labels, Name: entry.Name, Step: entry.Step,
 	}
 	if entry.Action == fleet.Relabeled && shape.Labels == nil {
 		shape.Labels = map[string]string{}
@@ -197,6 +201,8 @@ func action(action fleet.Action) string {
 		return "removed"
 	case fleet.Renamed:
 		return "name"
+	case fleet.Moved:
+		return "release"
 	}
 	return "labels"
 }
@@ -281,6 +287,9 @@ func Stats(points []fleet.Stats, step time.Duration) (serverapi.DeviceStats, err
 func Events(notice fleet.Notice) []serverapi.Event {
 	switch notice.Kind {
 	case fleet.TargetChanged:
+		if id := notice.Layer.Release(); id > 0 {
+			return []serverapi.Event{{Kind: "release", Revision: notice.Revision, Release: id}}
+		}
 		return []serverapi.Event{{Kind: "target", Revision: notice.Revision, Layer: string(notice.Layer)}}
 	case fleet.DevicesChanged, fleet.DevicesReported:
 		events := make([]serverapi.Event, len(notice.Devices))

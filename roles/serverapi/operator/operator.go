@@ -215,6 +215,7 @@ type LayerChange struct {
 	Layer    string
 	Revision int64 // that the layer has now; 0 if there is none, or it was never set
 	serverapi.LayerRequest
+	Plan json.RawMessage // a serverapi.ReleasePlan that the server has yet to check; nil: Release
 }
 
 func (change LayerChange) call(query string) serverapi.Call {
@@ -222,8 +223,15 @@ func (change LayerChange) call(query string) serverapi.Call {
 	if change.Revision == 0 {
 		header = http.Header{"If-None-Match": {"*"}}
 	}
-	return serverapi.Call{Op: "set the layer " + change.Layer, Method: http.MethodPut, Path: layerPath(change.Layer) + query,
+	call := serverapi.Call{Op: "set the layer " + change.Layer, Method: http.MethodPut, Path: layerPath(change.Layer) + query,
 		Header: header, Body: change.LayerRequest}
+	if change.Plan != nil {
+		call.Body = struct {
+			serverapi.LayerRequest
+			Release json.RawMessage `json:"release"`
+		}{change.LayerRequest, change.Plan}
+	}
+	return call
 }
 
 // SetLayer makes a change. If the layer has another revision by now, the error is serverapi.ProblemStale.
@@ -327,6 +335,30 @@ func (c *Client) Diff(ctx context.Context, revision int64, against *int64) (serv
 func (c *Client) Restore(ctx context.Context, revision int64) (serverapi.HistoryEntry, error) {
 	return send[serverapi.HistoryEntry](ctx, c, serverapi.Call{Op: fmt.Sprintf("restore revision %d", revision),
 		Method: http.MethodPost, Path: fmt.Sprintf("/history/%d/restore/", revision)})
+}
+
+// Releases lists releases, the newest first, with the counts of their last moves.
+func (c *Client) Releases(ctx context.Context, page int) iter.Seq2[serverapi.Release, error] {
+	query := url.Values{"limit": {strconv.Itoa(min(page, pageSize))}}
+	return pages(func(place string) ([]serverapi.Release, string, error) {
+		query.Set("before", place)
+		page, err := get[serverapi.ReleasePage](ctx, c, "list the releases", "/releases/?"+query.Encode())
+		if page.Next == 0 {
+			return page.Releases, "", err
+		}
+		return page.Releases, strconv.FormatInt(page.Next, 10), err
+	})
+}
+
+// Release returns a release, with the counts of now.
+func (c *Client) Release(ctx context.Context, id int64) (serverapi.Release, error) {
+	return get[serverapi.Release](ctx, c, fmt.Sprintf("show release %d", id), fmt.Sprintf("/releases/%d/", id))
+}
+
+// SayToRelease says go, halt or undo to a release.
+func (c *Client) SayToRelease(ctx context.Context, id int64, word string) (serverapi.Release, error) {
+	return send[serverapi.Release](ctx, c, serverapi.Call{Op: fmt.Sprintf("%s release %d", word, id), Method: http.MethodPost,
+		Path: fmt.Sprintf("/releases/%d/%s/", id, word)})
 }
 
 // quiet is the longest time without a line in a stream of events. The server sends one every 15 seconds.

@@ -28,34 +28,44 @@ func (s *Store) changeAll(ctx context.Context, tx pgx.Tx, changes fleet.Batch) (
 	if err != nil {
 		return nil, nil, err
 	}
-	layers, entries, err := changes.Apply(present)
+	result, err := changes.Apply(present)
 	if err != nil {
 		return nil, nil, err
 	}
 	var batch pgx.Batch
-	var notices []fleet.Notice
+	notices := keep(&batch, result, present, devices)
+	if notices == nil {
+		return result.Layers, nil, nil
+	}
+	return result.Layers, notices, tx.SendBatch(ctx, &batch).Close()
+}
+
+// keep adds to a batch what writes what changes come to. devices are the rows of the devices of their layers.
+func keep(batch *pgx.Batch, result fleet.Result, present fleet.Present, devices map[uuid.UUID]int64) (notices []fleet.Notice) {
 	var concerned []uuid.UUID
-	last := present.Last
-	for i, change := range changes.Changes {
-		if entries[i] == nil {
+	for i, layer := range result.Layers {
+		entry, before := result.Entries[i], present.Layers[i]
+		if entry == nil {
 			continue
 		}
-		layer := layers[i]
-		last = layer.Revision
 		var device *int64
-		if change.Name.IsDevice() {
-			id := change.Name.Device()
-			device = new(devices[id])
-			concerned = append(concerned, id)
+		if layer.Name.IsDevice() {
+			device = new(devices[layer.Name.Device()])
+		}
+		if result.Release != nil {
+			queueBefore(batch, layer.Name, before, device)
+		}
+		if device != nil {
+			concerned = append(concerned, layer.Name.Device())
 			batch.Queue("UPDATE devices SET own_revision = $2 WHERE id = $1", *device, layer.Revision)
 		} else {
 			notices = append(notices, fleet.Notice{Kind: fleet.TargetChanged, Revision: layer.Revision, Layer: layer.Name})
-			concern(&batch, layer.Selector, layer.Revision)
-			if before := present.Layers[i]; before.Revision > 0 {
-				concern(&batch, before.Selector, layer.Revision)
+			concern(batch, layer.Selector, layer.Revision, result.Waiting)
+			if before.Revision > 0 {
+				concern(batch, before.Selector, layer.Revision, result.Waiting)
 			}
 		}
-		if change.Remove {
+		if entry.Action == fleet.Removed {
 			batch.Queue("DELETE FROM layers WHERE name = $1", string(layer.Name))
 		} else {
 			batch.Queue(`INSERT INTO layers (`+rows.LayerColumns+`, device)
@@ -64,16 +74,21 @@ func (s *Store) changeAll(ctx context.Context, tx pgx.Tx, changes fleet.Batch) (
 					config = excluded.config, revision = excluded.revision, author = excluded.author, at = excluded.at`,
 				append(rows.LayerValues(layer), device)...)
 		}
-		remember(&batch, *entries[i])
+		remember(batch, *entry)
 	}
-	if last == present.Last {
-		return layers, nil, nil
+	if result.Last > present.Last {
+		draw(batch, result.Last)
 	}
-	draw(&batch, last)
 	if concerned != nil {
 		notices = append(notices, fleet.Notice{Kind: fleet.DevicesChanged, Devices: concerned})
 	}
-	return layers, notices, tx.SendBatch(ctx, &batch).Close()
+	if begun := result.Release; begun != nil {
+		notices = append(notices, fleet.Notice{Kind: fleet.TargetChanged, Revision: begun.ID, Layer: begun.HistoryName()})
+		remember(batch, *result.Begun)
+		batch.Queue("INSERT INTO releases ("+rows.ReleaseColumns+", active) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+			rows.ReleaseValues(*begun)...)
+	}
+	return notices
 }
 
 // presentAll reads and locks what a batch depends on, and returns the rows of its devices too.
@@ -83,6 +98,9 @@ func presentAll(ctx context.Context, tx pgx.Tx, batch fleet.Batch) (fleet.Presen
 	devices := map[uuid.UUID]int64{}
 	var err error
 	if present.Last, err = lock(ctx, tx); err != nil {
+		return present, nil, err
+	}
+	if present.Release, err = activeRelease(ctx, tx); err != nil {
 		return present, nil, err
 	}
 	var names []string
@@ -158,7 +176,9 @@ func draw(batch *pgx.Batch, revision int64) {
 }
 
 // concern keeps the last revision that concerned the devices of a selector.
-func concern(batch *pgx.Batch, selector fleet.Selector, revision int64) {
-	batch.Queue(`INSERT INTO concerns (selector, revision) VALUES ($1, $2)
-		ON CONFLICT (selector) DO UPDATE SET revision = excluded.revision`, selector.String(), revision)
+func concern(batch *pgx.Batch, selector fleet.Selector, revision int64, waiting fleet.Waiting) {
+	batch.Queue(`INSERT INTO concerns (selector, revision, waiting) VALUES ($1, $2, $3)
+		ON CONFLICT (selector) DO UPDATE SET revision = excluded.revision,
+			waiting = CASE WHEN $4 THEN coalesce(concerns.waiting, concerns.revision) ELSE excluded.waiting END`,
+		selector.String(), revision, waiting.Of(revision), waiting.Begins)
 }

@@ -188,7 +188,7 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 // SetLabels is as of fleet.Store.
 func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet.Labels, by fleet.Authorship) (revision int64, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
-		last, err := lock(ctx, tx)
+		next, _, err := nextRevision(ctx, tx)
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +206,7 @@ func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet
 			revision = 0
 			return nil, nil
 		}
-		revision = last + 1
+		revision = next
 		var batch pgx.Batch
 		draw(&batch, revision)
 		batch.Queue("UPDATE devices SET labels = $2, own_revision = $3 WHERE id = $1", row, after.String(), revision)

@@ -12,7 +12,7 @@ import (
 
 // remember adds to a batch what writes an entry of the history.
 func remember(batch *pgx.Batch, entry fleet.Entry) {
-	batch.Queue("INSERT INTO history ("+rows.EntryColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+	batch.Queue("INSERT INTO history ("+rows.EntryColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 		rows.EntryValues(entry)...)
 }
 

@@ -22,7 +22,7 @@ const page = 1000
 
 // Imported counts what was.
 type Imported struct {
-	Devices, Reports, Stats, Layers, Secrets, History, Tokens int64
+	Devices, Reports, Stats, Layers, Secrets, Releases, History, Tokens int64
 }
 
 // Import copies all that another store keeps into this database, which has to be empty: devices with what they reported,
@@ -48,7 +48,7 @@ func (s *Store) Import(
 		if err := i.devices(ctx, func() { progress(done.Devices, int64(all)) }); err != nil {
 			return err
 		}
-		if err := errors.Join(i.targets(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.signatures(ctx), i.sealing(ctx), i.samples(ctx)); err != nil {
+		if err := errors.Join(i.targets(ctx), i.releases(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.signatures(ctx), i.sealing(ctx), i.samples(ctx)); err != nil {
 			return err
 		}
 		if done.Devices != int64(all) {
@@ -207,14 +207,14 @@ func (i *importer) targets(ctx context.Context) error {
 		layers = append(layers, layerValues(layer, nil))
 	}
 	for _, concern := range targets.Concerns {
-		concerns = append(concerns, []any{concern.Selector.String(), concern.Revision})
+		concerns = append(concerns, []any{concern.Selector.String(), concern.Revision, concern.Waiting})
 	}
 	n, err := i.copy(ctx, "layers", layerNames, layers)
 	if err != nil {
 		return err
 	}
 	i.done.Layers += n
-	if _, err := i.copy(ctx, "concerns", []string{"selector", "revision"}, concerns); err != nil {
+	if _, err := i.copy(ctx, "concerns", []string{"selector", "revision", "waiting"}, concerns); err != nil {
 		return err
 	}
 	var secrets [][]any
@@ -224,8 +224,36 @@ func (i *importer) targets(ctx context.Context) error {
 	if i.done.Secrets, err = i.copy(ctx, "secrets", names(rows.SecretColumns), secrets); err != nil {
 		return err
 	}
+	if targets.Release != nil {
+		var before [][]any
+		for _, was := range targets.Release.Before {
+			before = append(before, rows.BeforeValues(was.Name, was.Layer, was.Own))
+		}
+		if _, err := i.copy(ctx, "release_layers", names(rows.BeforeColumns), before); err != nil {
+			return err
+		}
+	}
 	_, err = i.tx.Exec(ctx, "UPDATE counters SET value = $1 WHERE name = 'revision'", targets.Revision)
 	return err
+}
+
+func (i *importer) releases(ctx context.Context) error {
+	for below := int64(0); ; {
+		list, err := i.from.Releases(ctx, below, page)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		var values [][]any
+		for _, of := range list {
+			values = append(values, rows.ReleaseValues(of))
+			below = of.ID
+		}
+		n, err := i.copy(ctx, "releases", append(names(rows.ReleaseColumns), "active"), values)
+		if err != nil {
+			return err
+		}
+		i.done.Releases += n
+	}
 }
 
 func (i *importer) history(ctx context.Context) error {
@@ -321,7 +349,7 @@ func (i *importer) verify(ctx context.Context) error {
 		name string
 		want int64
 	}{{"devices", i.done.Devices}, {"reports", i.done.Devices}, {"standings", i.done.Devices}, {"stats", i.done.Stats},
-		{"layers", i.done.Layers}, {"secrets", i.done.Secrets}, {"history", i.done.History}, {"tokens", i.done.Tokens}} {
+		{"layers", i.done.Layers}, {"secrets", i.done.Secrets}, {"releases", i.done.Releases}, {"history", i.done.History}, {"tokens", i.done.Tokens}} {
 		var got int64
 		if err := i.tx.QueryRow(ctx, "SELECT count(*) FROM "+table.name).Scan(&got); err != nil {
 			return err

@@ -275,3 +275,14 @@ func lock(ctx context.Context, tx pgx.Tx) (revision int64, err error) {
 	err = tx.QueryRow(ctx, "SELECT value FROM counters WHERE name = 'revision' FOR UPDATE").Scan(&revision)
 	return revision, err
 }
+
+// nextRevision is lock, but returns the revision to draw next; amid a release, which amid tells, one is left out before.
+func nextRevision(ctx context.Context, tx pgx.Tx) (revision int64, amid bool, err error) {
+	if revision, err = lock(ctx, tx); err == nil {
+		err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM releases WHERE active = 1)").Scan(&amid)
+	}
+	if revision++; amid {
+		revision++
+	}
+	return revision, amid, err
+}

@@ -198,7 +198,31 @@ ALTER TABLE history ADD COLUMN name text NOT NULL DEFAULT '';`}, {statements: `
 ALTER TABLE tokens ADD COLUMN role text NOT NULL DEFAULT '';
 ALTER TABLE tokens ADD COLUMN scope text NOT NULL DEFAULT '{}';
 UPDATE tokens SET role = CASE WHEN read_only THEN 'viewer' ELSE 'admin' END WHERE purpose = 'operate';
-ALTER TABLE tokens DROP COLUMN read_only;`}}
+ALTER TABLE tokens DROP COLUMN read_only;`}, {statements: `
+-- Releases in stages, and the layers as they were before the active one.
+CREATE TABLE releases (
+	id       bigint PRIMARY KEY, -- the revision at which it began
+	version  bigint NOT NULL,
+	author   bytea NOT NULL,
+	at       bigint NOT NULL,
+	layers   text NOT NULL, -- JSON, as the next
+	plan     text NOT NULL,
+	progress text NOT NULL,
+	outcome  text NOT NULL,
+	active   bigint UNIQUE CHECK (active = 1) -- NULL: it has ended
+);
+CREATE TABLE release_layers (
+	name     text PRIMARY KEY,
+	selector text NOT NULL,
+	priority bigint NOT NULL,
+	config   text NOT NULL, -- canonical JSON
+	revision bigint NOT NULL, -- 0: there was none
+	author   bytea NOT NULL,
+	at       bigint NOT NULL,
+	own      bigint NOT NULL -- of a device's layer: own_revision before
+);
+ALTER TABLE concerns ADD COLUMN waiting bigint; -- for devices that are not admitted; NULL: revision
+ALTER TABLE history ADD COLUMN step text NOT NULL DEFAULT ''; -- of a release`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

@@ -36,6 +36,10 @@ var holdings = []rows.Holdings{
 		Select: "SELECT name, " + noUUID + ", name, config, NULL::bytea, NULL::bytea, NULL::bytea FROM layers" +
 			" WHERE name > $1 ORDER BY name LIMIT $2",
 		Update: "UPDATE layers SET config = $1 WHERE name = $2 AND config = $3"},
+	{Kind: rows.Layers, First: "",
+		Select: "SELECT name, " + noUUID + ", name, config, NULL::bytea, NULL::bytea, NULL::bytea FROM release_layers" +
+			" WHERE name > $1 ORDER BY name LIMIT $2",
+		Update: "UPDATE release_layers SET config = $1 WHERE name = $2 AND config = $3"},
 	{Kind: rows.Secrets, First: "",
 		Select: "SELECT name, " + noUUID + ", name, value, NULL::bytea, NULL::bytea, NULL::bytea FROM secrets" +
 			" WHERE name > $1 ORDER BY name LIMIT $2",
@@ -60,7 +64,7 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 		return changed, err
 	}
 	if changed > 0 {
-		if _, err := s.pool().Exec(ctx, "VACUUM (FULL) layers, secrets, history, reports"); err != nil {
+		if _, err := s.pool().Exec(ctx, "VACUUM (FULL) layers, release_layers, secrets, history, reports"); err != nil {
 			s.log.Warn("cannot have the database drop what was there before the secrets were sealed; run VACUUM FULL there",
 				"error", err)
 		}

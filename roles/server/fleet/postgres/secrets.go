@@ -36,7 +36,7 @@ func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (se
 }
 
 func (s *Store) changeSecret(ctx context.Context, tx pgx.Tx, change fleet.SecretChange) (fleet.Secret, []fleet.Notice, error) {
-	last, err := lock(ctx, tx)
+	next, amid, err := nextRevision(ctx, tx)
 	if err != nil {
 		return fleet.Secret{}, nil, err
 	}
@@ -46,12 +46,13 @@ func (s *Store) changeSecret(ctx context.Context, tx pgx.Tx, change fleet.Secret
 	}
 	text := fleet.ReferenceTo(change.Name)
 	var uses fleet.Uses
-	err = tx.QueryRow(ctx, "SELECT count(*), coalesce(max(revision), 0) FROM layers WHERE position($1 IN config) > 0", text).
+	err = tx.QueryRow(ctx, `SELECT count(*), coalesce(max(revision), 0) FROM (SELECT revision, config FROM layers
+		UNION ALL SELECT revision, config FROM release_layers) l WHERE position($1 IN config) > 0`, text).
 		Scan(&uses.Layers, &uses.Last)
 	if err != nil {
 		return fleet.Secret{}, nil, err
 	}
-	secret, entry, err := change.Apply(before, uses, last+1)
+	secret, entry, err := change.Apply(before, uses, next)
 	if err != nil || entry == nil {
 		return secret, nil, err
 	}
@@ -64,11 +65,15 @@ func (s *Store) changeSecret(ctx context.Context, tx pgx.Tx, change fleet.Secret
 		batch.Queue(`INSERT INTO secrets (`+rows.SecretColumns+`) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value, revision = excluded.revision, author = excluded.author,
 				at = excluded.at`, rows.SecretValues(secret)...)
-		batch.Queue(`INSERT INTO concerns (selector, revision)
-			SELECT DISTINCT selector, $2::bigint FROM layers WHERE device IS NULL AND position($1 IN config) > 0
-			ON CONFLICT (selector) DO UPDATE SET revision = excluded.revision`, text, entry.Revision)
+		batch.Queue(`INSERT INTO concerns (selector, revision, waiting)
+			SELECT DISTINCT selector, $2::bigint, $3::bigint FROM (SELECT selector, config FROM layers WHERE device IS NULL
+				UNION ALL SELECT selector, config FROM release_layers WHERE name NOT LIKE 'devices/%') l WHERE position($1 IN config) > 0
+			ON CONFLICT (selector) DO UPDATE SET revision = excluded.revision, waiting = excluded.waiting`, text, entry.Revision,
+			fleet.Waiting{Amid: amid}.Of(entry.Revision))
 		batch.Queue(`UPDATE devices SET own_revision = $2
-			WHERE id IN (SELECT device FROM layers WHERE device IS NOT NULL AND position($1 IN config) > 0)`, text, entry.Revision)
+			WHERE id IN (SELECT device FROM layers WHERE device IS NOT NULL AND position($1 IN config) > 0)
+				OR uuid IN (SELECT substr(name, 9)::uuid FROM release_layers WHERE name LIKE 'devices/%' AND position($1 IN config) > 0)`,
+			text, entry.Revision)
 	}
 	notices := []fleet.Notice{{Kind: fleet.TargetChanged, Revision: entry.Revision, Layer: entry.Layer}}
 	return secret, notices, tx.SendBatch(ctx, &batch).Close()

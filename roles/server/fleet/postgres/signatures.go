@@ -22,7 +22,7 @@ func (s *Store) Sign(ctx context.Context, change fleet.SignatureChange) (stored 
 }
 
 func (s *Store) sign(ctx context.Context, tx pgx.Tx, change fleet.SignatureChange) (fleet.Signature, []fleet.Notice, error) {
-	last, err := lock(ctx, tx)
+	next, amid, err := nextRevision(ctx, tx)
 	if err != nil {
 		return fleet.Signature{}, nil, err
 	}
@@ -30,7 +30,7 @@ func (s *Store) sign(ctx context.Context, tx pgx.Tx, change fleet.SignatureChang
 	if err := tx.QueryRow(ctx, "SELECT coalesce(max(number), 0) FROM signatures").Scan(&number); err != nil {
 		return fleet.Signature{}, nil, err
 	}
-	stored, entry, err := change.Apply(number, last+1)
+	stored, entry, err := change.Apply(number, next)
 	if err != nil {
 		return fleet.Signature{}, nil, err
 	}
@@ -43,7 +43,7 @@ func (s *Store) sign(ctx context.Context, tx pgx.Tx, change fleet.SignatureChang
 		batch.Queue("UPDATE signatures SET manifest = NULL WHERE manifest IS NOT NULL")
 		batch.Queue("INSERT INTO signatures ("+rows.SignatureColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7)", rows.SignatureValues(stored)...)
 	}
-	concern(&batch, fleet.Selector{}, entry.Revision)
+	concern(&batch, fleet.Selector{}, entry.Revision, fleet.Waiting{Amid: amid})
 	notices := []fleet.Notice{{Kind: fleet.TargetChanged, Revision: entry.Revision, Layer: entry.Layer}}
 	return stored, notices, tx.SendBatch(ctx, &batch).Close()
 }

@@ -43,12 +43,13 @@ func readTargets(ctx context.Context, tx pgx.Tx, targets *fleet.Targets) error {
 			})
 			return err
 		})
-	batch.Queue("SELECT selector, revision FROM concerns ORDER BY selector::bytea").Query(func(found pgx.Rows) error {
+	batch.Queue("SELECT selector, revision, waiting FROM concerns ORDER BY selector::bytea").Query(func(found pgx.Rows) error {
 		var text string
 		var concern fleet.Concern
-		_, err := pgx.ForEachRow(found, []any{&text, &concern.Revision}, func() (err error) {
+		_, err := pgx.ForEachRow(found, []any{&text, &concern.Revision, &concern.Waiting}, func() (err error) {
 			concern.Selector, err = rows.Selector(text)
 			targets.Concerns = append(targets.Concerns, concern)
+			concern.Waiting = nil // the next row gets its own
 			return err
 		})
 		return err
@@ -62,6 +63,7 @@ func readTargets(ctx context.Context, tx pgx.Tx, targets *fleet.Targets) error {
 		})
 		return err
 	})
+	queueActive(&batch, &targets.Release)
 	return tx.SendBatch(ctx, &batch).Close()
 }
 

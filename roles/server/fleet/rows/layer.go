@@ -82,21 +82,21 @@ const (
 	// BriefEntryColumns are EntryColumns without the configurations.
 	BriefEntryColumns = entryColumns + ", NULL, NULL"
 
-	entryColumns = "revision, author, at, layer, action, restores, selector, priority, labels, name"
+	entryColumns = "revision, author, at, layer, action, restores, selector, priority, labels, name, step"
 )
 
 // An Entry is a row of EntryColumns or BriefEntryColumns.
 type Entry struct {
-	revision, at, restores, priority int64
-	author                           Text
-	layer, selector, labels, name    string
-	action                           int16
-	before, after                    []byte
+	revision, at, restores, priority    int64
+	author                              Text
+	layer, selector, labels, name, step string
+	action                              int16
+	before, after                       []byte
 }
 
 // Into returns what the columns are scanned into.
 func (r *Entry) Into() []any {
-	return []any{&r.revision, &r.author, &r.at, &r.layer, &r.action, &r.restores, &r.selector, &r.priority, &r.labels, &r.name,
+	return []any{&r.revision, &r.author, &r.at, &r.layer, &r.action, &r.restores, &r.selector, &r.priority, &r.labels, &r.name, &r.step,
 		&r.before, &r.after}
 }
 
@@ -104,7 +104,7 @@ func (r *Entry) Into() []any {
 func (r *Entry) Entry() (entry fleet.Entry, err error) {
 	entry = fleet.Entry{Revision: r.revision, Authorship: fleet.Authorship{By: string(r.author), At: Time(r.at)},
 		Layer: fleet.LayerName(r.layer), Action: fleet.Action(r.action), Restores: r.restores, Priority: r.priority,
-		Name: r.name}
+		Name: r.name, Step: r.step}
 	if entry.Selector, err = Selector(r.selector); err != nil {
 		return fleet.Entry{}, err
 	}
@@ -136,5 +136,5 @@ func EntryValues(entry fleet.Entry) []any {
 		return []byte(config.Marked().String())
 	}
 	return []any{entry.Revision, Text(entry.By), Seconds(entry.At), string(entry.Layer), int16(entry.Action), entry.Restores,
-		entry.Selector.String(), entry.Priority, entry.Labels.String(), entry.Name, text(entry.Before), text(entry.After)}
+		entry.Selector.String(), entry.Priority, entry.Labels.String(), entry.Name, entry.Step, text(entry.Before), text(entry.After)}
 }

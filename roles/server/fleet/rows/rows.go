@@ -20,9 +20,12 @@
 //	                                                                         the column device
 //	device_    device config revision author at                              embedded only: a row is found by the number of
 //	layers                                                                   its device, without an index
-//	concerns   selector revision                                             -
+//	concerns   selector revision waiting                                     -
 //	history    revision author at layer action restores selector priority    -
-//	           before after labels name
+//	           before after labels name step
+//	releases   id version author at layers plan progress outcome active      -
+//	release_   name selector priority config revision author at own          the layers before the active release
+//	layers
 //	stats      device at text                                                -
 //	tokens     id name purpose digest role scope created expires revoked     -
 //	           last_used device_limit used labels
@@ -101,7 +104,7 @@ func Digest(publicKey string) []byte {
 // Refusal tells whether an error is a refusal of the rules, rather than trouble with the store.
 func Refusal(err error) bool {
 	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry,
-		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrExists, fleet.ErrNameTaken, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrScope, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
+		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrUnknownRelease, fleet.ErrReleasing, fleet.ErrExists, fleet.ErrNameTaken, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrScope, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
 		access.ErrUnknownToken, access.ErrTokenSpent} {
 		if errors.Is(err, refusal) {
 			return true

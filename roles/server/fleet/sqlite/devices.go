@@ -206,7 +206,7 @@ func (s *Store) SetLabels(
 		case before.Equal(after):
 			return nil
 		}
-		if drawn, err = nextRevision(ctx, conn); err != nil {
+		if drawn, _, err = nextRevision(ctx, conn); err != nil {
 			return err
 		}
 		err = record(ctx, conn, fleet.Entry{Revision: drawn, Authorship: by, Layer: fleet.DeviceLayer(id),
@@ -251,7 +251,7 @@ func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet
 		if others > 0 {
 			return fleet.ErrNameTaken
 		}
-		if drawn, err = nextRevision(ctx, conn); err != nil {
+		if drawn, _, err = nextRevision(ctx, conn); err != nil {
 			return err
 		}
 		err = record(ctx, conn, fleet.Entry{Revision: drawn, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Renamed, Name: name})
@@ -375,7 +375,7 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 			return unknown(err)
 		}
 		if device.Own != nil {
-			revision, err := nextRevision(ctx, conn)
+			revision, _, err := nextRevision(ctx, conn)
 			if err != nil {
 				return err
 			}

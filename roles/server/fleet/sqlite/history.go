@@ -14,15 +14,19 @@ import (
 // revisions that a restored database must leave out.
 const lastRevision = "SELECT max(coalesce((SELECT max(revision) FROM history), 0), (SELECT floor FROM counter))"
 
-// nextRevision returns the revision that the next entry gets. Only the writer calls it.
-func nextRevision(ctx context.Context, conn *sql.Conn) (revision int64, err error) {
-	err = conn.QueryRowContext(ctx, lastRevision).Scan(&revision)
-	return revision + 1, err
+// nextRevision returns the revision that the next entry gets; amid a release, which amid tells, one is left out before. Only the
+// writer calls it.
+func nextRevision(ctx context.Context, conn *sql.Conn) (revision int64, amid bool, err error) {
+	err = conn.QueryRowContext(ctx, "SELECT ("+lastRevision+") + 1, EXISTS (SELECT 1 FROM releases WHERE active = 1)").Scan(&revision, &amid)
+	if amid {
+		revision++
+	}
+	return revision, amid, err
 }
 
 // record writes an entry. Only the writer calls it.
 func record(ctx context.Context, conn *sql.Conn, entry fleet.Entry) error {
-	_, err := conn.ExecContext(ctx, "INSERT INTO history ("+rows.EntryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	_, err := conn.ExecContext(ctx, "INSERT INTO history ("+rows.EntryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		rows.EntryValues(entry)...)
 	return err
 }

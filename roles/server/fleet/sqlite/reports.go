@@ -129,16 +129,7 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 		return nil, err
 	}
 	defer s.mu.RUnlock()
-	sets := map[int64]fleet.Labels{}
-	err = s.each(ctx, s.labelSets, nil, func(row *sql.Rows) error {
-		var number int64
-		var text string
-		err := row.Scan(&number, &text)
-		if err == nil {
-			sets[number], err = fleet.LoadLabels(text)
-		}
-		return err
-	})
+	sets, err := s.setsOfLabels(ctx)
 	if err != nil {
 		return nil, s.fail("count the devices in", err)
 	}
@@ -150,6 +141,21 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 		return err
 	})
 	return list, s.fail("count the devices in", err)
+}
+
+// setsOfLabels returns the sets of labels by their numbers.
+func (s *Store) setsOfLabels(ctx context.Context) (map[int64]fleet.Labels, error) {
+	sets := map[int64]fleet.Labels{}
+	err := s.each(ctx, s.labelSets, nil, func(row *sql.Rows) error {
+		var number int64
+		var text string
+		err := row.Scan(&number, &text)
+		if err == nil {
+			sets[number], err = fleet.LoadLabels(text)
+		}
+		return err
+	})
+	return sets, err
 }
 
 // each runs a query and hands each of its rows on.

@@ -192,6 +192,30 @@ var migrations = [...]migration{
 	ALTER TABLE tokens ADD COLUMN scope TEXT NOT NULL DEFAULT '{}';
 	UPDATE tokens SET role = iif(read_only <> 0, 'viewer', 'admin') WHERE purpose = 'operate';
 	ALTER TABLE tokens DROP COLUMN read_only;`},
+	// Releases in stages, and the layers as they were before the active one.
+	{statements: `CREATE TABLE releases (
+		id       INTEGER PRIMARY KEY, -- the revision at which it began
+		version  INTEGER NOT NULL,
+		author   TEXT NOT NULL,
+		at       INTEGER NOT NULL,
+		layers   TEXT NOT NULL, -- JSON, as the next
+		plan     TEXT NOT NULL,
+		progress TEXT NOT NULL,
+		outcome  TEXT NOT NULL,
+		active   INTEGER UNIQUE CHECK (active = 1) -- NULL: it has ended
+	) STRICT;
+	CREATE TABLE release_layers (
+		name     TEXT PRIMARY KEY,
+		selector TEXT NOT NULL,
+		priority INTEGER NOT NULL,
+		config   BLOB NOT NULL,
+		revision INTEGER NOT NULL, -- 0: there was none
+		author   TEXT NOT NULL,
+		at       INTEGER NOT NULL,
+		own      INTEGER NOT NULL -- of a device's layer: own_revision before
+	) STRICT, WITHOUT ROWID;
+	ALTER TABLE concerns ADD COLUMN waiting INTEGER; -- for devices that are not admitted; NULL: revision
+	ALTER TABLE history ADD COLUMN step TEXT NOT NULL DEFAULT ''; -- of a release`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -34,6 +34,9 @@ var holdings = []rows.Holdings{
 		Select: "SELECT o.device, d.uuid, '', o.config, NULL, NULL, NULL FROM device_layers o JOIN devices d ON d.id = o.device" +
 			" WHERE o.device > ? ORDER BY o.device LIMIT ?",
 		Update: "UPDATE device_layers SET config = ? WHERE device = ? AND config = ?"},
+	{Kind: rows.Layers, First: "",
+		Select: "SELECT name, zeroblob(16), name, config, NULL, NULL, NULL FROM release_layers WHERE name > ? ORDER BY name LIMIT ?",
+		Update: "UPDATE release_layers SET config = ? WHERE name = ? AND config = ?"},
 	{Kind: rows.Secrets, First: "",
 		Select: "SELECT name, zeroblob(16), name, value, NULL, NULL, NULL FROM secrets WHERE name > ? ORDER BY name LIMIT ?",
 		Update: "UPDATE secrets SET value = ? WHERE name = ? AND value = ?"},

@@ -44,10 +44,11 @@ func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (fl
 		var uses fleet.Uses
 		if err := conn.QueryRowContext(ctx, "SELECT count(*), coalesce(max(revision), 0) FROM ("+
 			"SELECT revision FROM layers WHERE instr(config, ?1) > 0"+
-			" UNION ALL SELECT revision FROM device_layers WHERE instr(config, ?1) > 0)", text).Scan(&uses.Layers, &uses.Last); err != nil {
+			" UNION ALL SELECT revision FROM device_layers WHERE instr(config, ?1) > 0"+
+			" UNION ALL SELECT revision FROM release_layers WHERE instr(config, ?1) > 0)", text).Scan(&uses.Layers, &uses.Last); err != nil {
 			return err
 		}
-		revision, err := nextRevision(ctx, conn)
+		revision, amid, err := nextRevision(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -68,11 +69,17 @@ func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (fl
 			rows.SecretValues(secret)...); err != nil {
 			return err
 		}
+		waiting := fleet.Waiting{Amid: amid}.Of(revision)
 		for _, concern := range []string{
-			"INSERT OR REPLACE INTO concerns (selector, revision) SELECT DISTINCT selector, ?2 FROM layers WHERE instr(config, ?1) > 0",
+			"INSERT OR REPLACE INTO concerns (selector, revision, waiting) SELECT DISTINCT selector, ?2, ?3 FROM (" +
+				"SELECT selector FROM layers WHERE instr(config, ?1) > 0 UNION ALL" +
+				" SELECT selector FROM release_layers WHERE instr(config, ?1) > 0 AND name NOT LIKE 'devices/%')",
 			"UPDATE standings SET own_revision = ?2 WHERE device IN (SELECT device FROM device_layers WHERE instr(config, ?1) > 0)",
+			"UPDATE standings SET own_revision = ?2 WHERE device IN (SELECT d.id FROM devices d JOIN release_layers l" +
+				" ON l.name = 'devices/' || lower(substr(hex(d.uuid), 1, 8) || '-' || substr(hex(d.uuid), 9, 4) || '-' || substr(hex(d.uuid), 13, 4)" +
+				" || '-' || substr(hex(d.uuid), 17, 4) || '-' || substr(hex(d.uuid), 21)) WHERE instr(l.config, ?1) > 0)",
 		} {
-			if _, err := conn.ExecContext(ctx, concern, text, revision); err != nil {
+			if _, err := conn.ExecContext(ctx, concern, text, revision, waiting); err != nil {
 				return err
 			}
 		}

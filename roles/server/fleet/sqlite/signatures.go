@@ -18,7 +18,7 @@ func (s *Store) Sign(ctx context.Context, change fleet.SignatureChange) (fleet.S
 		if err := conn.QueryRowContext(ctx, "SELECT coalesce(max(number), 0) FROM signatures").Scan(&last); err != nil {
 			return err
 		}
-		revision, err := nextRevision(ctx, conn)
+		revision, amid, err := nextRevision(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,8 @@ func (s *Store) Sign(ctx context.Context, change fleet.SignatureChange) (fleet.S
 				rows.SignatureValues(stored)...)
 		}
 		if err == nil {
-			_, err = conn.ExecContext(ctx, "INSERT OR REPLACE INTO concerns (selector, revision) VALUES ('', ?)", revision)
+			_, err = conn.ExecContext(ctx, "INSERT OR REPLACE INTO concerns (selector, revision, waiting) VALUES ('', ?, ?)", revision,
+				fleet.Waiting{Amid: amid}.Of(revision))
 		}
 		told = []fleet.Notice{{Kind: fleet.TargetChanged, Layer: fleet.SignatureName, Revision: revision}}
 		return err

@@ -46,7 +46,7 @@ type Store struct {
 	recentLayers  recent[fleet.LayerName, fleet.Layer] // of many devices; of revision 0 where there is none
 
 	// What reads.
-	device, byKeyID, devices, mute, configs, number, named, ids, count, stats, samples, labelSets, standings, layers, concerns, layer, deviceLayers,
+	device, byKeyID, devices, mute, configs, number, named, ids, count, stats, samples, labelSets, standings, census, layers, concerns, layer, deviceLayers,
 	history, historyOf, entries, entriesOf, lastChange, entry, layerAt, secrets *sql.Stmt
 
 	mu     sync.RWMutex // guards closed; held for reading by each call under way
@@ -161,8 +161,9 @@ func (s *Store) statements() []query {
 		{&s.labelSets, "SELECT id, labels FROM label_sets"},
 		{&s.standings, "SELECT " + fmt.Sprintf(rows.StandingColumns, "label_set", "?", "?") +
 			" FROM standings GROUP BY 1, 2, 3, 4, 5, 6"},
+		{&s.census, "SELECT " + fmt.Sprintf(rows.CountedColumns, "label_set") + " FROM devices d JOIN standings s ON s.device = d.id"},
 		{&s.layers, selectLayer + " ORDER BY priority, name"},
-		{&s.concerns, "SELECT selector, revision FROM concerns ORDER BY selector"},
+		{&s.concerns, "SELECT selector, revision, waiting FROM concerns ORDER BY selector"},
 		{&s.secrets, selectSecret + " ORDER BY name"},
 		{&s.layer, selectLayer + " WHERE name = ?"},
 		{&s.deviceLayers, "SELECT " + rows.DeviceLayerColumns + " FROM device_layers o" +

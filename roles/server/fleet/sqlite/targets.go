@@ -58,7 +58,7 @@ func (s *Store) loadTargets(ctx context.Context, tx *sql.Tx) (targets fleet.Targ
 	err = s.each(ctx, tx.StmtContext(ctx, s.concerns), nil, func(row *sql.Rows) error {
 		var concern fleet.Concern
 		var selector string
-		err := row.Scan(&selector, &concern.Revision)
+		err := row.Scan(&selector, &concern.Revision, &concern.Waiting)
 		if err == nil {
 			concern.Selector, err = rows.Selector(selector)
 			err = damaged(err)
@@ -74,6 +74,10 @@ func (s *Store) loadTargets(ctx context.Context, tx *sql.Tx) (targets fleet.Targ
 		targets.Secrets = append(targets.Secrets, secret)
 		return err
 	})
+	if err != nil {
+		return targets, err
+	}
+	targets.Release, err = activeRelease(ctx, tx)
 	return targets, err
 }
 
@@ -188,39 +192,58 @@ func (s *Store) changeAll(ctx context.Context, conn *sql.Conn, batch fleet.Batch
 		}
 		present.Secrets[name] = secret.Revision
 	}
-	next, err := nextRevision(ctx, conn)
+	err := conn.QueryRowContext(ctx, lastRevision).Scan(&present.Last)
 	if err != nil {
 		return nil, nil, err
 	}
-	present.Last = next - 1
-	layers, entries, err := batch.Apply(present)
+	if present.Release, err = activeRelease(ctx, conn); err != nil {
+		return nil, nil, err
+	}
+	result, err := batch.Apply(present)
 	if err != nil {
 		return nil, nil, err
 	}
-	var told []fleet.Notice
+	told, err := s.keep(ctx, conn, result, present, devices)
+	return result.Layers, told, err
+}
+
+// keep writes what a batch comes to. devices are the rows of the devices of its layers.
+func (s *Store) keep(
+	ctx context.Context, conn *sql.Conn, result fleet.Result, present fleet.Present, devices []int64,
+) (told []fleet.Notice, err error) {
 	var concerned []uuid.UUID
-	for i, change := range batch.Changes {
-		if entries[i] == nil {
+	for i, layer := range result.Layers {
+		entry, before := result.Entries[i], present.Layers[i]
+		if entry == nil {
 			continue
 		}
-		if err := record(ctx, conn, *entries[i]); err != nil {
-			return nil, nil, err
+		if err := record(ctx, conn, *entry); err != nil {
+			return nil, err
 		}
-		if change.Name.IsDevice() {
-			concerned = append(concerned, change.Name.Device())
-			err = keepDeviceLayer(ctx, conn, devices[i], layers[i], change.Remove)
+		if result.Release != nil {
+			if err := keepBefore(ctx, conn, layer.Name, before, devices[i]); err != nil {
+				return nil, err
+			}
+		}
+		if layer.Name.IsDevice() {
+			concerned = append(concerned, layer.Name.Device())
+			err = keepDeviceLayer(ctx, conn, devices[i], layer, entry.Action == fleet.Removed)
 		} else {
-			told = append(told, fleet.Notice{Kind: fleet.TargetChanged, Layer: change.Name, Revision: layers[i].Revision})
-			err = keepLayer(ctx, conn, layers[i], present.Layers[i], change.Remove)
+			told = append(told, fleet.Notice{Kind: fleet.TargetChanged, Layer: layer.Name, Revision: layer.Revision})
+			err = keepLayer(ctx, conn, layer, before, entry.Action == fleet.Removed, result.Waiting)
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if concerned != nil {
 		told = append(told, fleet.Notice{Kind: fleet.DevicesChanged, Devices: concerned})
 	}
-	return layers, told, nil
+	if result.Release != nil {
+		told = append(told, fleet.Notice{Kind: fleet.TargetChanged, Layer: result.Release.HistoryName(), Revision: result.Release.ID})
+		err = addRelease(ctx, conn, *result.Release, *result.Begun)
+	}
+	return told, err
 }
 
 // present returns a layer as it is in the transaction, of revision 0 where there is none, and the row and the labels of its
@@ -255,7 +278,7 @@ func keepDeviceLayer(ctx context.Context, conn *sql.Conn, row int64, layer fleet
 	return err
 }
 
-func keepLayer(ctx context.Context, conn *sql.Conn, layer, before fleet.Layer, remove bool) error {
+func keepLayer(ctx context.Context, conn *sql.Conn, layer, before fleet.Layer, remove bool, waiting fleet.Waiting) error {
 	var err error
 	if remove {
 		_, err = conn.ExecContext(ctx, "DELETE FROM layers WHERE name = ?", layer.Name)
@@ -269,8 +292,9 @@ func keepLayer(ctx context.Context, conn *sql.Conn, layer, before fleet.Layer, r
 	}
 	for _, selector := range concerned {
 		if err == nil {
-			_, err = conn.ExecContext(ctx, "INSERT OR REPLACE INTO concerns (selector, revision) VALUES (?, ?)",
-				selector.String(), layer.Revision)
+			_, err = conn.ExecContext(ctx, "INSERT INTO concerns (selector, revision, waiting) VALUES (?1, ?2, ?3)"+
+				" ON CONFLICT (selector) DO UPDATE SET revision = ?2, waiting = CASE WHEN ?4 THEN coalesce(waiting, revision) ELSE ?3 END",
+				selector.String(), layer.Revision, waiting.Of(layer.Revision), waiting.Begins)
 		}
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/release"
 
 	"github.com/google/uuid"
 )
@@ -137,6 +138,10 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	_, _, errs["DeviceLayers"] = store.DeviceLayers(ctx, "", "", 1)
 	_, errs["ChangeAll"] = Change(ctx, store, change(t, fleet.Everyone, "", `{"x":1}`))
 	_, errs["ChangeSecret"] = store.ChangeSecret(ctx, secretChange(t, "x", `1`))
+	_, errs["Releases"] = store.Releases(ctx, 0, 1)
+	_, errs["Release"] = store.Release(ctx, 1)
+	_, errs["MoveRelease"] = store.MoveRelease(ctx, moved(fleet.Release{ID: 1, Plan: plan(t)}, release.Halted))
+	_, errs["Census"] = store.Census(ctx)
 	_, errs["History"] = store.History(ctx, "", 0, 1)
 	_, errs["Entries"] = store.Entries(ctx, "", 0, 1)
 	_, errs["Entry"] = store.Entry(ctx, 1)

@@ -62,6 +62,9 @@ func Run(t *testing.T, open Open, options Options) {
 		{"remembers selectors", remembersSelectors},
 		{"keeps named secrets", keepsNamed},
 		{"keeps what operators sign", keepsSignatures},
+		{"keeps releases", keepsReleases},
+		{"changes secrets amid a release", releasesSecrets},
+		{"takes a census", takesCensus},
 		{"keeps the history", keepsHistory},
 		{"draws each revision once", drawsOnce},
 		{"tells of changes", tellsChanges},
@@ -201,6 +204,15 @@ func show(value any) any {
 			value.Priority, text(value.Before), text(value.After), value.Labels.String()}
 		if value.Name != "" {
 			shown = append(shown, value.Name)
+		}
+		if value.Step != "" {
+			shown = append(shown, value.Step)
+		}
+		return shown
+	case fleet.Release:
+		shown := []any{value.ID, value.Version, value.By, value.At, value.Layers, value.Plan, value.Progress, value.Outcome}
+		for _, before := range value.Before {
+			shown = append(shown, show(before.Layer), before.Own)
 		}
 		return shown
 	case []fleet.Device:

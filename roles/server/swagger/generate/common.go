@@ -9,6 +9,8 @@ var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/targe
 	"/revoked-keys/{key}/", "/state/{uuid}/",
 	"/targets/", "/targets/everyone/", "/targets/labels/{name}/", "/targets/devices/{uuid}/", "/target-config/", "/schema/",
 	"/secrets/", "/secrets/{name}/", "/signature/", "/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
+	"/secrets/", "/secrets/{name}/", "/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
+	"/releases/", "/releases/{id}/", "/releases/{id}/go/", "/releases/{id}/halt/", "/releases/{id}/undo/",
 	"/summary/", "/events/", "/healthz", "/readyz", "/register/", "/poll/", "/keys/"}
 
 // methodOrder is that of a path's operations: looking comes first, removing last.
@@ -18,6 +20,7 @@ var tags = []object{
 	{"name": "devices", "description": "The devices, their states and reports"},
 	{"name": "target", "description": "The configuration for devices, in layers"},
 	{"name": "history", "description": "Changes of targets, labels and names, and how to restore them"},
+	{"name": "releases", "description": "Changes that devices get in stages"},
 	{"name": "server", "description": "The fleet as a whole, and the server itself"},
 	{"name": "device", "description": "Requests of devices, signed with their keys"},
 }

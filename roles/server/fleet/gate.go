@@ -1,0 +1,122 @@
+package fleet
+
+import (
+	"slices"
+
+	"aspects-poc/roles/server/fleet/release"
+
+	"github.com/google/uuid"
+)
+
+// A gate withholds the changes of the active release from the devices that the release has not admitted. To them the layers of the
+// release are what they were before, and all other layers what they are.
+//
+// A device gets another revision when it is admitted: a change that is drawn amid a release draws two revisions, of which the
+// first is for the devices that are not admitted.
+type gate struct {
+	release   Release
+	before    *stack
+	own       map[uuid.UUID]Before // of single devices
+	selectors []Selector           // of the layers that the release changes, before and after it
+	stages    map[string]Selector  // selectors of stages, by their text
+}
+
+// newGate returns the gate of the targets' active release; nil if there is none.
+func newGate(targets Targets, named namedSecrets) (*gate, error) {
+	if targets.Release == nil {
+		return nil, nil
+	}
+	g := &gate{release: *targets.Release, own: map[uuid.UUID]Before{}, stages: map[string]Selector{}}
+	g.before = &stack{Everyone: targets.Everyone, Labels: slices.Clone(targets.Labels), named: named, composed: map[string]*composition{}}
+	for _, concern := range targets.Concerns {
+		if concern.Waiting != nil {
+			concern.Revision = *concern.Waiting
+		}
+		g.before.Concerns = append(g.before.Concerns, concern)
+	}
+	for _, before := range g.release.Before {
+		switch name := before.Name; {
+		case name.IsDevice():
+			g.own[name.Device()] = before
+			continue
+		case name == Everyone:
+			g.before.Everyone = before.Layer
+			g.selectors = append(g.selectors, Selector{})
+			continue
+		}
+		for _, layer := range targets.Labels {
+			if layer.Name == before.Name {
+				g.selectors = append(g.selectors, layer.Selector)
+			}
+		}
+		g.before.Labels = slices.DeleteFunc(g.before.Labels, func(layer Layer) bool { return layer.Name == before.Name })
+		if before.Revision > 0 {
+			g.selectors = append(g.selectors, before.Selector)
+			g.before.Labels = append(g.before.Labels, before.Layer)
+		}
+	}
+	sortLayers(g.before.Labels)
+	for _, stage := range g.release.Plan.Stages {
+		if stage.Selector == "" {
+			continue
+		}
+		selector, err := ParseSelector(stage.Selector)
+		if err != nil {
+			return nil, err
+		}
+		g.stages[stage.Selector] = selector
+	}
+	return g, g.before.check()
+}
+
+// admitsAs tells whether both gates admit the same devices to the same.
+func (g *gate) admitsAs(other *gate) bool {
+	if g == nil || other == nil {
+		return g == other
+	}
+	return g.release.ID == other.release.ID && len(g.release.Progress.Admit) == len(other.release.Progress.Admit)
+}
+
+// concerns tells whether the release changes a layer of the device.
+func (g *gate) concerns(id uuid.UUID, labels Labels) bool {
+	if _, own := g.own[id]; own {
+		return true
+	}
+	return slices.ContainsFunc(g.selectors, func(selector Selector) bool { return selector.Matches(labels) })
+}
+
+// stage returns the number of the stage that has admitted a device; 0 for none yet.
+func (g *gate) stage(id uuid.UUID, labels Labels) int {
+	return g.release.Progress.Admit.Stage(g.device(id, labels), g.matches(labels))
+}
+
+func (g *gate) device(id uuid.UUID, labels Labels) release.Device {
+	return release.Device{ID: id, Place: release.Place(g.release.ID, id), Labels: labels}
+}
+
+// matches tells of the selectors of stages which of them labels match.
+func (g *gate) matches(labels Labels) func(selector string) bool {
+	return func(selector string) bool { return g.stages[selector].Matches(labels) }
+}
+
+// withholds tells whether the device is to get the layers as they were before.
+func (g *gate) withholds(id uuid.UUID, labels Labels) bool {
+	return g != nil && g.concerns(id, labels) && g.stage(id, labels) == 0
+}
+
+// ownOf returns a device's own layer and revision as they are for one that is not admitted.
+func (g *gate) ownOf(id uuid.UUID, own *Layer, revision int64) (*Layer, int64) {
+	before, changed := g.own[id]
+	if changed {
+		if own = &before.Layer; before.Revision == 0 {
+			own = nil
+		}
+	}
+	switch {
+	case revision > g.release.ID:
+		return own, revision - 1
+	case changed:
+		return own, before.Own
+	}
+	return own, revision
+}

@@ -1,0 +1,260 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aspects-poc/roles/server/fleet/release"
+
+	"github.com/google/uuid"
+)
+
+// A Release is a change of layers that devices get in stages.
+type Release struct {
+	ID      int64 // the revision at which it began
+	Version int64 // grows with each move
+	Authorship
+	Layers   []LayerName // that it changes
+	Plan     release.Plan
+	Progress release.Progress
+	Outcome  Outcomes
+	// Before has the layers as they were; of an active release in Targets only.
+	Before []Before
+}
+
+// Outcomes is what devices had made of a release when it last moved.
+type Outcomes struct {
+	Stages []release.Counts `json:"stages,omitempty"` // of each stage that has begun, without those of the stages before
+	Causes []Cause          `json:"causes,omitempty"` // why devices fail, the most frequent first
+}
+
+// A Cause is why devices fail, or are silent.
+type Cause struct {
+	Outcome string      `json:"outcome"` // refused, failed or silent
+	Path    string      `json:"path,omitempty"`
+	Reason  string      `json:"reason,omitempty"`
+	Devices int         `json:"devices"`
+	Some    []uuid.UUID `json:"some"` // the first few of the devices
+}
+
+// Before is a layer as it was before the active release changed it; of revision 0 if there was none.
+type Before struct {
+	Layer
+	Own int64 // of a device's own layer: the OwnRevision before
+}
+
+// A ReleaseMove is what is to become of the active release.
+type ReleaseMove struct {
+	ID, Version int64 // as the caller has read them
+	Authorship
+	Progress release.Progress
+	Outcome  Outcomes
+}
+
+// Counted is what decides about the state of a device, and what a release has to know of it. Times are in seconds since 1970; 0
+// is none.
+type Counted struct {
+	ID       uuid.UUID
+	Status   Status
+	Verdict  Verdict
+	Own      int64 // OwnRevision
+	Mute     bool  // it has reported, but not what it runs
+	Labels   Labels
+	LastSeen int64
+	Twins    int64
+	Alone    int64
+	// Reported is when it last reported something new, if it is behind or has drifted; else 0.
+	Reported int64
+}
+
+const releaseNames = "releases/"
+
+// HistoryName returns the name under which the history has the moves of the release.
+func (r Release) HistoryName() LayerName {
+	return LayerName(releaseNames + strconv.FormatInt(r.ID, 10))
+}
+
+// IsRelease tells that it is no layer: it is the HistoryName of a release.
+func (n LayerName) IsRelease() bool { return strings.HasPrefix(string(n), releaseNames) }
+
+// Release returns the ID of the release whose HistoryName it is; 0 for other names.
+func (n LayerName) Release() int64 {
+	text, found := strings.CutPrefix(string(n), releaseNames)
+	id, err := strconv.ParseInt(text, 10, 64)
+	if !found || err != nil {
+		return 0
+	}
+	return id
+}
+
+// Active tells that the release has not ended.
+func (r Release) Active() bool { return !r.Progress.Phase.Ended() }
+
+// Step says what has happened to the release last, in a few words.
+func (r Release) Step() string {
+	stage := fmt.Sprintf("stage %d of %d", r.Progress.Stage, len(r.Plan.Stages))
+	switch r.Progress.Phase {
+	case release.Starting:
+		return "released in stages"
+	case release.Awaiting:
+		return fmt.Sprintf("waits for a go before stage %d of %d", r.Progress.Stage+1, len(r.Plan.Stages))
+	case release.Rolling:
+		return stage + " goes on: " + r.Plan.Stages[r.Progress.Stage-1].String()
+	case release.Holding:
+		return stage + " is complete, and holds"
+	case release.Halted:
+		return r.because("halted")
+	case release.Undone:
+		return r.because("undone")
+	}
+	return "done"
+}
+
+// Waits says what the release waits for, by the counts of its devices; "" if it has ended.
+func (r Release) Waits() string {
+	number := r.Progress.Stage
+	switch r.Progress.Phase {
+	case release.Starting:
+		return "the first stage begins in a moment"
+	case release.Rolling:
+		waiting, absent, all := 0, 0, 0
+		for _, counts := range r.Outcome.Stages {
+			waiting, absent, all = waiting+counts.Waiting, absent+counts.Absent, all+counts.All()
+		}
+		switch {
+		case waiting == 0 && absent > all:
+			return fmt.Sprintf("stage %d: %d of %d devices were silent already when it began; it goes on when half of them are back, or a "+
+				"person says go", number, absent, absent+all)
+		case waiting == 1:
+			return fmt.Sprintf("stage %d: 1 device has yet to apply the change", number)
+		}
+		return fmt.Sprintf("stage %d: %d devices have yet to apply the change", number, waiting)
+	case release.Holding:
+		hold := time.Duration(r.Plan.Stages[number-1].Hold)
+		return fmt.Sprintf("stage %d holds until %s", number, r.Progress.Since.Add(hold).UTC().Format(time.RFC3339))
+	case release.Awaiting:
+		return fmt.Sprintf("a person has to say go to stage %d", number+1)
+	case release.Halted:
+		return "a person has to say go or undo"
+	}
+	return ""
+}
+
+// NeedsPerson tells that the release goes on only if a person says so.
+func (r Release) NeedsPerson() bool {
+	return r.Progress.Phase == release.Awaiting || r.Progress.Phase == release.Halted
+}
+
+func (r Release) because(what string) string {
+	if r.Progress.Why == "" {
+		return what
+	}
+	return what + ": " + r.Progress.Why
+}
+
+// A ReleaseError is why something is refused because of the active release.
+type ReleaseError struct {
+	ID   int64
+	Text string
+}
+
+func (e *ReleaseError) Error() string { return e.Text }
+
+// Is makes it an ErrReleasing.
+func (e *ReleaseError) Is(target error) bool { return target == ErrReleasing }
+
+// refuses returns why layers cannot be changed while the release is active; nil if they can.
+func (r Release) refuses(layers []LayerName, staged bool) error {
+	if staged {
+		return &ReleaseError{r.ID, fmt.Sprintf("release %d is active, and there is one at a time: wait until it is done, or undo it", r.ID)}
+	}
+	for _, name := range layers {
+		if slices.Contains(r.Layers, name) {
+			return &ReleaseError{r.ID, fmt.Sprintf("release %d changes the layer %s at present: wait until it is done, or undo it; "+
+				"layers that it does not change can be changed", r.ID, name)}
+		}
+	}
+	return nil
+}
+
+// Undoes tells that the layers become what they were.
+func (m ReleaseMove) Undoes() bool { return m.Progress.Phase == release.Undone }
+
+// Undoing returns the changes that make the layers of the active release what they were, except those of devices that are gone.
+func (m ReleaseMove) Undoing(before []Before, gone func(LayerName) bool) Batch {
+	var batch Batch
+	for _, was := range before {
+		if was.Name.IsDevice() && gone(was.Name) {
+			continue
+		}
+		change := Change{Layer: was.Layer, Remove: was.Revision == 0, Restores: was.Revision}
+		change.Authorship = m.Authorship
+		batch.Changes = append(batch.Changes, change)
+	}
+	return batch
+}
+
+// Apply returns the release after the move, and its entry in the history under a revision. Errors: those of Store.MoveRelease.
+func (m ReleaseMove) Apply(present Release, revision int64) (Release, Entry, error) {
+	if !present.Active() || present.Version != m.Version {
+		return Release{}, Entry{}, ErrStale
+	}
+	present.Version++
+	present.Progress, present.Outcome = m.Progress, m.Outcome
+	return present, present.entry(m.Authorship, revision), nil
+}
+
+// entry returns the entry of what has happened to the release last.
+func (r Release) entry(by Authorship, revision int64) Entry {
+	return Entry{Revision: revision, Authorship: Authorship{By: by.By, At: toSecond(by.At)}, Layer: r.HistoryName(), Action: Moved, Step: r.Step()}
+}
+
+// NewRelease is what makes a batch a release.
+type NewRelease struct {
+	Plan release.Plan
+	Authorship
+}
+
+// begin returns the release that begins at a revision.
+func (n NewRelease) begin(revision int64, layers []LayerName) *Release {
+	began := toSecond(n.At)
+	return &Release{ID: revision, Version: 1, Authorship: Authorship{By: n.By, At: began}, Layers: layers,
+		Plan: n.Plan, Progress: release.Begin(n.Plan, began)}
+}
+
+// begunAt returns the ID of the release that has made layers what they are.
+func begunAt(layers []Layer) (id int64) {
+	for _, layer := range layers {
+		id = max(id, layer.Revision)
+	}
+	return id + 1
+}
+
+// A Waiting says which revision a change leaves to devices that the active release has not admitted.
+type Waiting struct {
+	Begins bool // the change is one of a release that begins: that of before
+	Amid   bool // it comes amid a release: the one below that of the change
+}
+
+// Of returns the last revision that concerns such devices after a change that draws a revision; nil if there is no release. It is
+// for a selector that had none before; else, if Begins, it is the last one before, or as it is if the release has changed it already.
+func (w Waiting) Of(revision int64) *int64 {
+	switch {
+	case w.Begins:
+		return new(int64(0))
+	case w.Amid:
+		return new(revision - 1)
+	}
+	return nil
+}
+
+// seconds returns a time in seconds since 1970; 0 for the zero time.
+func seconds(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.Unix()
+}

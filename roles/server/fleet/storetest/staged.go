@@ -1,0 +1,527 @@
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/release"
+
+	"github.com/google/uuid"
+)
+
+// Staged compares releases with a model, under random acts: layers are changed, released and restored, labels change, devices
+// register, poll, lose answers, repeat old reports and fall silent, persons say go, halt and undo, and servers die and start again.
+// Servers hear nothing of each other: each knows what it has read. open opens the same store for each server.
+func Staged(t *testing.T, servers, seeds, acts int, open func(t *testing.T) func() fleet.Store) {
+	for seed := range uint64(seeds) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			m := &staged{t: t, random: rand.New(rand.NewPCG(seed, uint64(servers))), open: open(t), now: registered, layers: map[fleet.LayerName]stagedLayer{}}
+			m.servers = make([]*fleet.Fleet, servers)
+			m.stores = make([]fleet.Store, servers)
+			defer m.close()
+			for i := range servers {
+				m.start(i)
+			}
+			for range 8 {
+				m.register()
+			}
+			for i := 0; i < acts && !t.Failed(); i++ {
+				m.act()
+				m.observe()
+			}
+			if !t.Failed() {
+				m.settle()
+			}
+			if t.Failed() {
+				t.Log(strings.Join(m.log, "\n"))
+			}
+		})
+	}
+}
+
+// deaf is a store that hears nothing of others, or of itself.
+type deaf struct{ fleet.Store }
+
+func (deaf) Shared() bool { return true }
+
+func (deaf) Changes(ctx context.Context) (<-chan fleet.Notice, error) {
+	silence := make(chan fleet.Notice)
+	context.AfterFunc(ctx, func() { close(silence) })
+	return silence, nil
+}
+
+type stagedLayer struct {
+	selector map[string]string
+	priority int64
+	value    string // of the member of this layer's name; "bad…" is refused by some devices
+}
+
+type stagedDevice struct {
+	id      uuid.UUID
+	labels  fleet.Labels
+	refuses bool
+	dead    bool
+
+	sequence int64
+	running  fleet.Running
+	tried    fleet.Attempted
+	config   fleet.Config
+	sent     []fleet.Poll
+
+	entitled []string         // all that it was entitled to, the present one last
+	offered  map[int64]string // by revision
+}
+
+// A staged model knows of a layer what is in it, and of the active release what was before.
+type staged struct {
+	t       *testing.T
+	random  *rand.Rand
+	open    func() fleet.Store
+	servers []*fleet.Fleet
+	stores  []fleet.Store
+	now     time.Time
+	log     []string
+	drawn   int // values
+
+	layers  map[fleet.LayerName]stagedLayer
+	before  map[fleet.LayerName]stagedLayer // all of them; nil: no release is active
+	active  fleet.Release
+	devices []*stagedDevice
+	ended   map[release.Phase]int
+}
+
+func (m *staged) note(format string, arguments ...any) {
+	m.log = append(m.log, fmt.Sprintf(format, arguments...))
+}
+
+func (m *staged) start(i int) {
+	m.stores[i] = m.open()
+	rules, err := fleet.Open(m.t.Context(), deaf{m.stores[i]}, fleet.Options{Now: func() time.Time { return m.now }, PollInterval: time.Hour})
+	ok(m.t, err)
+	m.servers[i] = rules
+}
+
+func (m *staged) stop(i int) {
+	if m.servers[i] != nil {
+		ok(m.t, m.servers[i].Close())
+		ok(m.t, m.stores[i].Close())
+		m.servers[i] = nil
+	}
+}
+
+func (m *staged) close() {
+	for i := range m.servers {
+		m.stop(i)
+	}
+}
+
+func (m *staged) restart(i int) {
+	m.stop(i)
+	m.start(i)
+}
+
+func (m *staged) some() *fleet.Fleet { return m.servers[m.random.IntN(len(m.servers))] }
+
+func (m *staged) someLabels() fleet.Labels {
+	labels := fleet.Labels{}
+	for _, name := range []string{"site", "ring"} {
+		if value := m.random.IntN(3); value > 0 {
+			labels[name] = string(rune('a' + value))
+		}
+	}
+	if len(labels) == 0 {
+		return nil
+	}
+	return labels
+}
+
+func (m *staged) register() {
+	labels := m.someLabels()
+	device, err := m.some().Register(m.t.Context(), fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: uuid.NewString(), Arch: "amd64"},
+		labels, fleet.Active)
+	ok(m.t, err)
+	m.note("register %s %v", device.ID, labels)
+	m.devices = append(m.devices, &stagedDevice{id: device.ID, labels: labels, refuses: m.random.IntN(2) == 0, offered: map[int64]string{}})
+}
+
+// someChange makes a change of a random layer that has not its value already.
+func (m *staged) someChange() (fleet.Change, stagedLayer) {
+	names := []fleet.LayerName{fleet.Everyone, fleet.DeviceLayer(m.devices[0].id), "labels/a", "labels/b", "labels/c", fleet.DeviceLayer(m.devices[m.random.IntN(2)].id)}
+	name := names[m.random.IntN(len(names))]
+	change := fleet.Change{Layer: fleet.Layer{Name: name, Authorship: fleet.Authorship{By: "ann"}}}
+	if present, there := m.layers[name]; there && m.random.IntN(5) == 0 {
+		change.Remove = true
+		return change, present
+	}
+	m.drawn++
+	layer := stagedLayer{value: fmt.Sprint("good", m.drawn)}
+	if m.random.IntN(4) == 0 {
+		layer.value = fmt.Sprint("bad", m.drawn)
+	}
+	if name.IsLabels() {
+		layer.selector = map[string]string{[]string{"site", "ring"}[m.random.IntN(2)]: []string{"b", "c"}[m.random.IntN(2)]}
+		layer.priority = int64(m.random.IntN(3))
+		for label, value := range layer.selector {
+			change.Selector = parse(m.t, label+"="+value)
+		}
+		change.Priority = layer.priority
+	}
+	change.Config = Config(m.t, fmt.Sprintf(`{"v":{%q:%q,"last":%q}}`, string(name), layer.value, layer.value))
+	return change, layer
+}
+
+func (m *staged) apply(change fleet.Change, layer stagedLayer) {
+	if change.Remove {
+		delete(m.layers, change.Name)
+	} else {
+		m.layers[change.Name] = layer
+	}
+	if m.before != nil && !slices.Contains(m.active.Layers, change.Name) {
+		if change.Remove {
+			delete(m.before, change.Name)
+		} else {
+			m.before[change.Name] = layer
+		}
+	}
+}
+
+func (m *staged) act() {
+	ctx := m.t.Context()
+	switch n := m.random.IntN(100); {
+	case n < 45:
+		m.poll(m.devices[m.random.IntN(1+m.random.IntN(len(m.devices)))], m.random.IntN(len(m.servers))) // the first ones more often
+	case n < 53:
+		change, layer := m.someChange()
+		_, err := m.some().Set(ctx, change)
+		m.note("set %s %+v: %v", change.Name, layer, err)
+		if m.before != nil && slices.Contains(m.active.Layers, change.Name) {
+			is(m.t, err, fleet.ErrReleasing)
+			return
+		}
+		ok(m.t, err)
+		m.apply(change, layer)
+	case n < 59:
+		m.release()
+	case n < 63:
+		if m.before == nil {
+			return
+		}
+		event := []release.Event{release.SaysGo, release.SaysGo, release.SaysGo, release.SaysHalt, release.SaysUndo}[m.random.IntN(5)]
+		view, err := m.some().Say(ctx, m.active.ID, event, "bo")
+		m.note("says %s: %s, %v", event, view.Progress.Phase, err)
+		if err != nil {
+			is(m.t, err, fleet.ErrNoMove)
+		}
+	case n < 75:
+		ok(m.t, m.some().MoveRelease(ctx))
+		m.note("look")
+	case n < 80:
+		device := m.devices[m.random.IntN(len(m.devices))]
+		patch := map[string]*string{}
+		for _, name := range []string{"site", "ring"} {
+			if value := string(rune('a' + m.random.IntN(3))); value != "a" {
+				patch[name] = &value
+			} else {
+				patch[name] = nil
+			}
+		}
+		_, err := m.some().SetLabels(ctx, device.id, patch, "ann", nil)
+		ok(m.t, err)
+		device.labels = device.labels.Merge(patch)
+		m.note("labels of %s are %v", device.id, device.labels)
+	case n < 82:
+		if len(m.devices) < 14 {
+			m.register()
+		}
+	case n < 88:
+		m.restart(m.random.IntN(len(m.servers)))
+		m.note("a server starts again")
+	case n < 90:
+		device := m.devices[m.random.IntN(len(m.devices))]
+		device.dead = !device.dead
+		m.note("%s is dead: %t", device.id, device.dead)
+	case n < 93:
+		m.restore()
+	default:
+		m.now = m.now.Add(time.Duration(m.random.IntN(80)) * time.Minute)
+		m.note("it is %s", m.now)
+	}
+}
+
+func (m *staged) release() {
+	plans := []string{`{"stages":[{"devices":1},{"percent":50}],"on-stop":"undo"}`, `{"stages":[{"percent":30,"spread":"site","hold":"1h"},{"percent":100}]}`,
+		`{"stages":[{"selector":"ring=b"},{"devices":3}],"approve":[2]}`, `{"stages":[{"percent":100}],"approve":[1],"on-stop":"undo"}`}
+	server := m.some()
+	plan, err := server.ReadPlan([]byte(plans[m.random.IntN(len(plans))]))
+	ok(m.t, err)
+	var batch fleet.Batch
+	layers := map[fleet.LayerName]stagedLayer{}
+	for range 1 + m.random.IntN(3) {
+		change, layer := m.someChange()
+		if _, twice := layers[change.Name]; !twice {
+			batch.Changes, layers[change.Name] = append(batch.Changes, change), layer
+		}
+	}
+	_, begun, err := server.StartRelease(m.t.Context(), batch, plan, "bo")
+	m.note("release of %v by %s: %v", slices.Collect(maps.Keys(layers)), plan, err)
+	if m.before != nil {
+		is(m.t, err, fleet.ErrReleasing)
+		return
+	}
+	ok(m.t, err)
+	m.before = maps.Clone(m.layers)
+	m.active = *begun
+	for _, change := range batch.Changes {
+		m.apply(change, layers[change.Name])
+	}
+}
+
+func (m *staged) restore() {
+	ctx := m.t.Context()
+	list, err := m.stores[0].Entries(ctx, "", 0, 40)
+	ok(m.t, err)
+	if len(list) == 0 {
+		return
+	}
+	entry := list[m.random.IntN(len(list))]
+	_, err = m.some().Restore(ctx, entry.Revision, "ann", nil)
+	m.note("restore %d of %s: %v", entry.Revision, entry.Layer, err)
+	switch {
+	case entry.Action == fleet.Moved:
+		is(m.t, err, fleet.ErrTarget)
+	case entry.Action == fleet.Relabeled:
+		ok(m.t, err)
+		for _, device := range m.devices {
+			if fleet.DeviceLayer(device.id) == entry.Layer {
+				device.labels = entry.Labels
+			}
+		}
+	case errors.Is(err, fleet.ErrReleasing):
+		if m.before == nil || !slices.Contains(m.active.Layers, entry.Layer) {
+			m.t.Error(err)
+		}
+	default:
+		ok(m.t, err)
+		if entry.Action == fleet.Removed {
+			m.apply(fleet.Change{Layer: fleet.Layer{Name: entry.Layer}, Remove: true}, stagedLayer{})
+			return
+		}
+		layer := stagedLayer{priority: entry.Priority}
+		var shown struct{ V map[string]string }
+		ok(m.t, json.Unmarshal([]byte(entry.After.String()), &shown))
+		layer.value = shown.V["last"]
+		if label, value, found := strings.Cut(entry.Selector.String(), "="); found {
+			layer.selector = map[string]string{label: value}
+		}
+		m.apply(fleet.Change{Layer: fleet.Layer{Name: entry.Layer}}, layer)
+	}
+}
+
+// observe learns from the store how far the release is, and notes what each device is entitled to.
+func (m *staged) observe() {
+	if m.t.Failed() {
+		return
+	}
+	targets, err := m.stores[0].Targets(m.t.Context())
+	ok(m.t, err)
+	switch {
+	case m.before == nil:
+		if targets.Release != nil {
+			m.t.Fatalf("release %d is active", targets.Release.ID)
+		}
+	case targets.Release == nil:
+		ended, err := m.stores[0].Release(m.t.Context(), m.active.ID)
+		ok(m.t, err)
+		m.note("the release is %s", ended.Progress.Phase)
+		if ended.Progress.Phase == release.Undone {
+			m.layers = m.before
+		}
+		m.before = nil
+		list, err := m.stores[0].History(m.t.Context(), ended.HistoryName(), 0, 1000)
+		ok(m.t, err)
+		if int64(len(list)) != ended.Version {
+			m.t.Errorf("the release has version %d and %d entries", ended.Version, len(list))
+		}
+		if len(waits(m.t, m.stores[0])) > 0 {
+			m.t.Error("the release has left a trace")
+		}
+	default:
+		m.active = *targets.Release
+	}
+	for _, device := range m.devices {
+		if now := m.due(device); len(device.entitled) == 0 || device.entitled[len(device.entitled)-1] != now {
+			device.entitled = append(device.entitled, now)
+		}
+	}
+}
+
+func (l stagedLayer) matches(labels fleet.Labels) bool {
+	for name, value := range l.selector {
+		if labels[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// due is what a device is entitled to now.
+func (m *staged) due(device *stagedDevice) string {
+	layers := m.layers
+	if m.before != nil {
+		concerned := false
+		for _, name := range m.active.Layers {
+			present, is := m.layers[name]
+			was, there := m.before[name]
+			mine := !name.IsDevice() || name == fleet.DeviceLayer(device.id)
+			concerned = concerned || mine && (is && present.matches(device.labels) || there && was.matches(device.labels))
+		}
+		stage := m.active.Progress.Admit.Stage(release.Device{ID: device.id, Place: release.Place(m.active.ID, device.id), Labels: device.labels}, func(selector string) bool {
+			return parse(m.t, selector).Matches(device.labels)
+		})
+		if concerned && stage == 0 {
+			layers = m.before
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(layers), func(a, b fleet.LayerName) int {
+		rank := func(name fleet.LayerName) string {
+			switch {
+			case name == fleet.Everyone:
+				return "0"
+			case name.IsLabels():
+				return fmt.Sprint("1", layers[name].priority, name)
+			}
+			return "2"
+		}
+		return strings.Compare(rank(a), rank(b))
+	})
+	values := map[string]string{}
+	for _, name := range names {
+		if name.IsDevice() && name != fleet.DeviceLayer(device.id) || !layers[name].matches(device.labels) {
+			continue
+		}
+		values[string(name)], values["last"] = layers[name].value, layers[name].value
+	}
+	if len(values) == 0 {
+		return "{}"
+	}
+	text, err := json.Marshal(map[string]any{"v": values})
+	ok(m.t, err)
+	return string(text)
+}
+
+func (d *stagedDevice) report() fleet.Poll {
+	return fleet.Poll{Config: d.config, Report: true, Sequence: d.sequence, Running: d.running, Attempted: d.tried}
+}
+
+// poll lets a device poll at a server, and applies what it is offered, unless the answer gets lost.
+func (m *staged) poll(device *stagedDevice, server int) {
+	if device.dead {
+		return
+	}
+	poll := device.report()
+	repeats := len(device.sent) > 0 && m.random.IntN(6) == 0
+	if repeats { // an old report arrives again
+		poll = device.sent[m.random.IntN(len(device.sent))]
+	}
+	answer, err := m.servers[server].Poll(m.t.Context(), device.id, poll)
+	ok(m.t, err)
+	device.sent = append(device.sent, poll)
+	if answer.Offer == nil {
+		return
+	}
+	offer := *answer.Offer
+	content := offer.Config.String()
+	m.note("%s at %d of %d is offered %d: %s", device.id, server, len(m.servers), offer.Revision, content)
+	m.observe()
+	switch was, there := device.offered[offer.Revision]; {
+	case there && was != content:
+		m.t.Errorf("%s: revision %d was %s, and is %s", device.id, offer.Revision, was, content)
+	case !slices.Contains(device.entitled, content):
+		m.t.Errorf("%s was never entitled to %s, but to %v", device.id, content, device.entitled)
+	case offer.Revision < max(device.running.Revision, device.tried.Revision):
+		m.t.Errorf("%s knows revision %d and %d, and is offered %d", device.id, device.running.Revision, device.tried.Revision, offer.Revision)
+	}
+	device.offered[offer.Revision] = content
+	if repeats || m.random.IntN(5) == 0 { // the answer gets lost
+		return
+	}
+	m.takes(device, offer)
+}
+
+func (m *staged) takes(device *stagedDevice, offer fleet.Target) {
+	device.sequence++
+	if device.refuses && strings.Contains(offer.Config.String(), "bad") {
+		device.tried = fleet.Attempted{Revision: offer.Revision, Outcome: fleet.Refused, Path: "v.last", Reason: "it is bad"}
+		return
+	}
+	device.tried = fleet.Attempted{Revision: offer.Revision, Outcome: fleet.Applied}
+	device.running = fleet.Running{Revision: offer.Revision, Hash: offer.Hash}
+	device.config = offer.Config
+}
+
+// settle ends the release, and has all devices poll until nothing is to do: each then runs what it should, everywhere.
+func (m *staged) settle() {
+	ctx := m.t.Context()
+	for i := range m.servers {
+		m.restart(i)
+	}
+	for rounds := 0; m.before != nil && rounds < 40; rounds++ {
+		if m.random.IntN(2) == 0 || rounds > 30 {
+			_, err := m.servers[0].Say(ctx, m.active.ID, []release.Event{release.SaysGo, release.SaysUndo}[rounds/31], "bo")
+			if err != nil {
+				is(m.t, err, fleet.ErrNoMove)
+			}
+		}
+		for _, device := range m.devices {
+			m.poll(device, m.random.IntN(len(m.servers)))
+		}
+		m.now = m.now.Add(time.Hour)
+		ok(m.t, m.some().MoveRelease(ctx))
+		m.observe()
+	}
+	if m.before != nil {
+		m.t.Fatalf("the release does not end: %+v", m.active.Progress)
+	}
+	for i := range m.servers {
+		m.restart(i)
+	}
+	states := map[fleet.State]int{}
+	for _, device := range m.devices {
+		device.dead = false
+		for range 3 {
+			answer, err := m.some().Poll(ctx, device.id, device.report())
+			ok(m.t, err)
+			if answer.Offer == nil {
+				break
+			}
+			m.takes(device, *answer.Offer)
+		}
+		view, err := m.some().Device(ctx, device.id)
+		ok(m.t, err)
+		want := fleet.StateInSync
+		if device.refuses && strings.Contains(m.due(device), "bad") {
+			want = fleet.StateRefused
+		}
+		if view.State != want || view.Target.Config.String() != m.due(device) || view.Release != nil {
+			m.t.Errorf("%s is %s, want %s; its target is %s, want %s", device.id, view.State, want, view.Target.Config, m.due(device))
+		}
+		states[want]++
+	}
+	for i := range m.servers {
+		m.restart(i)
+		summary, err := m.servers[i].Summary(ctx)
+		ok(m.t, err)
+		if summary.States[fleet.StateInSync] != states[fleet.StateInSync] || summary.States[fleet.StateRefused] != states[fleet.StateRefused] {
+			m.t.Errorf("the summary is %v, want %v", summary.States, states)
+		}
+	}
+}
