@@ -52,6 +52,8 @@ func command(env *roles.Env) *cli.Command {
 }
 
 // A session is a command that talks to a server.
+//
+// It has many methods because each step that commands share is one.
 type session struct {
 	context.Context
 	c      *cli.Context

@@ -30,6 +30,8 @@ type Options struct {
 }
 
 // A Client calls a server as an operator. It is safe for concurrent use. Refusals are a *serverapi.Error.
+//
+// It has many methods because each call of the API is one.
 type Client struct{ base *serverapi.Client }
 
 // New returns a client of the server at a URL. It sends nothing.
