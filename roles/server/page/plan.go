@@ -1,8 +1,10 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"aspects-poc/roles/server/fleet"
 
@@ -48,9 +50,8 @@ func only(err error) error {
 
 func planOf(planned fleet.Plan) *plan {
 	made := &plan{Devices: planned.Devices, Refusing: planned.Refusing}
-	shown := planned.Groups[:min(len(planned.Groups), mostGroups)]
-	made.More = len(planned.Groups) - len(shown)
-	for _, group := range shown {
+	at := map[string]int{} // by what is shown: groups that differ in what their devices report are one here
+	for _, group := range planned.Groups {
 		one := planGroup{Devices: group.Devices, Lines: differences(group.Changes)}
 		if len(group.Members) > 0 {
 			one.First = group.Members[0]
@@ -58,7 +59,20 @@ func planOf(planned fleet.Plan) *plan {
 		if group.Refusal != nil {
 			one.Refusal = group.Refusal.Text
 		}
+		key := one.Refusal
+		for _, line := range one.Lines {
+			key += "\n" + line.Text
+		}
+		if index, known := at[key]; known {
+			made.Groups[index].Devices += one.Devices
+			continue
+		}
+		at[key] = len(made.Groups)
 		made.Groups = append(made.Groups, one)
+	}
+	slices.SortStableFunc(made.Groups, func(a, b planGroup) int { return cmp.Compare(b.Devices, a.Devices) })
+	if made.More = max(0, len(made.Groups)-mostGroups); made.More > 0 {
+		made.Groups = made.Groups[:mostGroups]
 	}
 	return made
 }
