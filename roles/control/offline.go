@@ -165,7 +165,7 @@ func (t *targets) takeBrought(ctx context.Context, hub *attach.Hub) error {
 	}
 	if err != nil {
 		t.log.Warn("the target of a file is not used", "error", err)
-		return t.operators.dir.DropOffer()
+		return t.operators.dir.SaveOffer(nil)
 	}
 	if t.views.interfaces == nil {
 		if err := t.views.readInterfaces(ctx, hub); err != nil {
@@ -177,7 +177,7 @@ func (t *targets) takeBrought(ctx context.Context, hub *attach.Hub) error {
 	if t.brought = false; err != nil {
 		return err
 	}
-	return errors.Join(t.confirmBrought(ctx, hub), t.operators.dir.DropOffer())
+	return errors.Join(t.confirmBrought(ctx, hub), t.operators.dir.SaveOffer(nil))
 }
 
 // confirmBrought ends an attempt of a target that was brought in a file.

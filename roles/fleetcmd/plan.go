@@ -90,7 +90,7 @@ func apply(env *roles.Env) *cli.Command {
 		}
 		switch {
 		case !plan.changes():
-			return s.signApplied(plan.saved.Batch)
+			return signApplied(s, plan.saved.Batch)
 		case plan.saved.Plan.Refusing > 0 && !s.c.Bool("allow-refusals"):
 			return fmt.Errorf("nothing is changed: %s would refuse their target; change it, or apply with --allow-refusals",
 				devicesOf(plan.saved.Plan.Refusing))
@@ -105,7 +105,7 @@ func apply(env *roles.Env) *cli.Command {
 			return plan.explain(err)
 		}
 		s.say("applied: revision %d", done.Revision)
-		return s.signApplied(plan.saved.Batch)
+		return signApplied(s, plan.saved.Batch)
 	})
 }
 

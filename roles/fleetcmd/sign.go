@@ -49,7 +49,7 @@ func sign(env *roles.Env) *cli.Command {
 		if s.c.Bool("end") {
 			return s.client.DeleteSignature(s)
 		}
-		return s.sign(nil)
+		return signAll(s, nil)
 	})
 }
 
@@ -71,11 +71,11 @@ func errNoKey() error {
 }
 
 // signApplied signs after a batch was applied, if --sign is given: only if the server has its layers.
-func (s *session) signApplied(batch serverapi.Batch) error {
+func signApplied(s *session, batch serverapi.Batch) error {
 	if !s.c.Bool("sign") {
 		return nil
 	}
-	return s.sign(batch.Changes)
+	return signAll(s, batch.Changes)
 }
 
 // verifyApplied returns an error unless the layers are as a batch has left them.
@@ -120,8 +120,8 @@ type signing struct {
 	secrets map[string]any   // values that were given
 }
 
-// sign signs what the server has. It returns an error if that is not what changes, which were applied, have left.
-func (s *session) sign(changes []serverapi.BatchChange) error {
+// signAll signs what the server has. It returns an error if that is not what changes, which were applied, have left.
+func signAll(s *session, changes []serverapi.BatchChange) error {
 	work := &signing{session: s}
 	manifest, err := work.prepare()
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *session) sign(changes []serverapi.BatchChange) error {
 	if s.c.String("key") == "" {
 		return errNoKey()
 	}
-	if err := s.agree("Sign this?"); err != nil {
+	if err := work.agree("Sign this?"); err != nil {
 		return err
 	}
 	return work.finish(manifest)
@@ -500,7 +500,7 @@ func differences(before, after map[string]any) []serverapi.Change {
 }
 
 // agree asks the user, unless --yes is given.
-func (s *session) agree(question string) error {
+func (s *signing) agree(question string) error {
 	if s.c.Bool("yes") {
 		return nil
 	}

@@ -21,8 +21,10 @@ func (d *Dir) Offer() ([]byte, error) {
 	return text, err
 }
 
-// SaveOffer writes offer.json.
-func (d *Dir) SaveOffer(text []byte) error { return d.Write(offerFile, text) }
-
-// DropOffer removes offer.json.
-func (d *Dir) DropOffer() error { return durable.Remove(filepath.Join(d.Path, offerFile)) }
+// SaveOffer writes offer.json, or removes it for nil.
+func (d *Dir) SaveOffer(text []byte) error {
+	if text == nil {
+		return durable.Remove(filepath.Join(d.Path, offerFile))
+	}
+	return d.Write(offerFile, text)
+}

@@ -110,7 +110,7 @@ func (s *story) attack(t testing.TB, random *rand.Rand, device int) (*signed.Evi
 	what := []string{fmt.Sprintf("statement %d", from.book.Statement.Number)}
 	for range 1 + random.IntN(3) {
 		var did string
-		switch random.IntN(16) {
+		switch random.IntN(17) {
 		case 0: // mix: what another device is to have
 			of, whose := any(), other()
 			config, did = of.configs[whose], "another device's target"
@@ -164,6 +164,8 @@ func (s *story) attack(t testing.TB, random *rand.Rand, device int) (*signed.Evi
 			evidence.Statement, did = strings.Replace(evidence.Statement, `"number":`, `"number":9`, 1), "another number"
 		case 14:
 			evidence.Signature, did = any().book.Signature, "another signature"
+		case 16: // a value that differs in the digits that a 64-bit float does not have
+			evidence, config, did = *from.evidence[device], hairsbreadth(t, from.configs[device]), "another last digit"
 		case 15:
 			evidence.Index, did = evidence.Index+int64(random.IntN(3)-1), "another index"
 		}
@@ -258,6 +260,12 @@ func edited(t testing.TB, from map[string]any, random *rand.Rand) map[string]any
 		telemetry["sample-rate"] = json.Number(fmt.Sprint(100 + random.IntN(100)))
 	}
 	return copied
+}
+
+// hairsbreadth changes the last digit of a large number.
+func hairsbreadth(t testing.TB, from map[string]any) map[string]any {
+	t.Helper()
+	return config(t, strings.Replace(jsonOf(t, from), "9007199254740993", "9007199254740992", 1))
 }
 
 // hidden puts something else in the places of secrets.

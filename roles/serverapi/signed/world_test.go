@@ -88,7 +88,9 @@ type story struct {
 func (s *story) next(t testing.TB, by signer, keys signed.Keys, layers string, sites []string, secrets map[string]string) {
 	t.Helper()
 	manifest := &signed.Manifest{Secrets: map[string]signed.Secret{}}
-	if err := json.Unmarshal([]byte(layers), &manifest.Layers); err != nil {
+	decoder := json.NewDecoder(strings.NewReader(layers))
+	decoder.UseNumber()
+	if err := decoder.Decode(&manifest.Layers); err != nil {
 		t.Fatal(err)
 	}
 	for name, value := range secrets {
@@ -199,7 +201,9 @@ func newStory(t testing.TB) *story {
 	}
 	// What the operators have signed elsewhere: another fleet with the same devices, and a text of the server's for git.
 	other := &story{fleet: rand.Text(), bad: s.bad, first: s.first}
-	other.next(t, anna, first, layers(66), []string{"berlin"}, map[string]string{"vpn": "hunter66"})
+	for i := range 9 { // so that its numbers are higher than those of most devices
+		other.next(t, anna, first, layers(60+i), []string{"berlin"}, map[string]string{"vpn": "hunter66"})
+	}
 	foreign, lender = other.chapters, anna
 	return s
 }
