@@ -58,6 +58,7 @@ func BenchmarkFleet(b *testing.B) {
 	b.Run("outage", outage)
 	b.Run("kill", killed)
 	b.Run("crowded", crowded)
+	b.Run("released", released)
 }
 
 // minute: every device polls once in a minute.
