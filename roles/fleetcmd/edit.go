@@ -166,9 +166,7 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	if s.c.Bool("dry-run") {
 		return s.out.printOne(trial, layer.Layer, func() error {
 			s.out.line("%s would change the targets of %s", shortLayer(layer.Layer), devicesOf(trial.Devices))
-			for i, stage := range trial.Stages {
-				s.out.line("  stage %d, %s: %s", i+1, stage.Stage, devicesOf(stage.Devices))
-			}
+			s.out.printStages(trial.Stages)
 			s.printTrial(trial)
 			return nil
 		})

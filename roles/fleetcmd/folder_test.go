@@ -70,6 +70,17 @@ func TestFolder(t *testing.T) {
 	play("apply", dir, "--prune")
 
 	play("<config: {control-telemetry: {sample-rate: 12}}", "edit", "everyone", "--file", "-")
+	write("release.yaml", "stages:\n  - devices: 1\n  - percent: 110\n")
+	play("plan", dir)
+	write("release.yaml", "stages:\n  - devices: 1\napprove: [1]\n")
+	play("apply", dir)
+	play("apply", dir)
+	write("everyone.yaml", "config:\n  control-telemetry:\n    sample-rate: 5\n")
+	play("plan", dir)
+	play("release", "undo")
+	if err := os.Remove(filepath.Join(dir, "release.yaml")); err != nil {
+		t.Fatal(err)
+	}
 	play("pull", dir)
 	show("everyone.yaml")
 	show("labels/berlin.yaml")

@@ -14,6 +14,7 @@ import (
 	"aspects-poc/roles"
 	"aspects-poc/roles/fleetcmd/folder"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/operator"
 
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
@@ -70,7 +71,8 @@ func apply(env *roles.Env) *cli.Command {
 		Description: "Does what fleet plan says, all of it or nothing, and only if nothing in the fleet has been changed since the plan: " +
 			"no layer, no label, no named secret. Applied again it writes nothing. Layers that the folder does not have stay, " +
 			"unless --prune is given. It changes nothing if devices would refuse their target, unless --allow-refusals is given. " +
-			"With --plan it does what a saved plan says, and takes no DIR.",
+			"With --plan it does what a saved plan says, and takes no DIR. If the folder has a release.yaml, devices get the changes in " +
+			"its stages, which fleet release watch shows; without it all get them at once.",
 		UsageText: "aspects-poc fleet apply fleet\naspects-poc fleet apply --plan plan.json\n" +
 			"aspects-poc fleet apply fleet --sign --key ~/.ssh/id_ed25519",
 		Flags: append([]cli.Flag{pruneFlag(),
@@ -104,7 +106,11 @@ func apply(env *roles.Env) *cli.Command {
 		if err != nil {
 			return plan.explain(err)
 		}
-		s.say("applied: revision %d", done.Revision)
+		text := fmt.Sprintf("applied: revision %d", done.Revision)
+		if done.Release > 0 {
+			text += fmt.Sprintf("; release %d brings it to the devices in %d stages", done.Release, len(plan.saved.Plan.Stages))
+		}
+		s.say("%s", text)
 		return signApplied(s, plan.saved.Batch)
 	})
 }
@@ -138,14 +144,15 @@ func (s *session) chosenPlan(args []string) (folderPlan, error) {
 
 // A savedPlan is the content of the file of a plan.
 type savedPlan struct {
-	Server string          `json:"server"`
-	Batch  serverapi.Batch `json:"batch"`
-	Plan   serverapi.Plan  `json:"plan"`
+	Server string         `json:"server"`
+	Batch  operator.Batch `json:"batch"`
+	Plan   serverapi.Plan `json:"plan"`
 }
 
 // A folderPlan is a plan with what it was made of.
 type folderPlan struct {
 	saved  savedPlan
+	folder *folder.Folder // nil for a plan from a file
 	layers []folder.Layer // the first changes of the batch, in their order; nil for a plan from a file
 	left   []string       // layers that the folder does not have, and that stay
 }
@@ -165,8 +172,12 @@ func (s *session) planFolder(dir string) (plan folderPlan, err error) {
 	if err != nil {
 		return plan, err
 	}
+	plan.folder = read
 	if plan.layers, err = read.Layers(s.folderDevice); err != nil {
 		return plan, inFolder(dir, err)
+	}
+	if read.Release != nil {
+		plan.saved.Batch.Release = read.Release.JSON()
 	}
 	present := map[string]int64{}
 	var order []string
@@ -240,6 +251,12 @@ func (p folderPlan) explain(err error) error {
 	}
 	var faults folder.Faults
 	for _, field := range refused.Problem.Errors {
+		if member, is := strings.CutPrefix(field.Field, "release"); is && p.folder != nil {
+			member = strings.TrimPrefix(member, ".")
+			text := strings.TrimSpace(member + " " + field.Message)
+			faults = append(faults, folder.Fault{File: folder.ReleaseFile, At: p.folder.InRelease(member), Text: text})
+			continue
+		}
 		found := faultyChange.FindStringSubmatch(field.Field)
 		if found == nil {
 			return err
@@ -372,6 +389,7 @@ func (p *printer) printSum(plan folderPlan) {
 		p.line("Nothing to do: the server has what the folder has.")
 		return
 	}
+	p.printStages(plan.saved.Plan.Stages)
 	text := fmt.Sprintf("Layers: %d created, %d changed, %d removed. The target changes for %s", counts["created"], counts["changed"],
 		counts["removed"], devicesOf(plan.saved.Plan.Devices))
 	if refusing := plan.saved.Plan.Refusing; refusing > 0 {

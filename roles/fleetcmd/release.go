@@ -72,6 +72,13 @@ func (s *session) release(args []string) (serverapi.Release, error) {
 	return serverapi.Release{}, fmt.Errorf("nothing was ever released; %s fleet edit LAYER --release FILE does", roles.Program)
 }
 
+// printStages prints the stages of a dry run.
+func (p *printer) printStages(stages []serverapi.PlannedStage) {
+	for i, stage := range stages {
+		p.line("  stage %d, %s: %s", i+1, stage.Stage, devicesOf(stage.Devices))
+	}
+}
+
 func releaseList(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "list", Usage: "list releases, the newest first",

@@ -71,7 +71,7 @@ func errNoKey() error {
 }
 
 // signApplied signs after a batch was applied, if --sign is given: only if the server has its layers.
-func signApplied(s *session, batch serverapi.Batch) error {
+func signApplied(s *session, batch operator.Batch) error {
 	if !s.c.Bool("sign") {
 		return nil
 	}

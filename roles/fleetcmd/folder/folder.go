@@ -4,6 +4,7 @@
 //	labels/NAME.yaml     selector, priority, config
 //	devices/NAME.yaml    device (a name or an ID), config
 //	values/LABEL.yaml    values for variables, by the values of a label
+//	release.yaml         the stages in which devices get the changes
 //
 // Read reports all faults of a folder at once, each with its place. Layers fills in the variables. Write changes only the
 // values in a file that differ.
@@ -18,6 +19,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"aspects-poc/internal/document"
@@ -94,6 +96,8 @@ type File struct {
 type Folder struct {
 	Dir   string
 	Files []*File // sorted by path
+	// Release is the content of release.yaml, a map that the server has yet to check; nil if there is no such file.
+	Release *document.Node
 
 	values map[string]*document.Node // by label
 	faults Faults
@@ -155,6 +159,21 @@ func (f *Folder) list(below string, pass func(fs.DirEntry) error) error {
 // SchemaFile is the name of a file with the JSON Schema of the others, which may stand beside them.
 const SchemaFile = "fleet.schema.json"
 
+// ReleaseFile is the name of the file with the stages of releases.
+const ReleaseFile = "release.yaml"
+
+// InRelease returns the place of a member of release.yaml as the server names it, such as stages.1.percent: stages count from 1.
+func (f *Folder) InRelease(member string) document.Position {
+	steps := strings.Split(member, ".")
+	for i, step := range steps {
+		if number, err := strconv.Atoi(step); err == nil {
+			steps[i] = strconv.Itoa(number - 1)
+		}
+	}
+	_, at := f.Release.Follow(steps...)
+	return at
+}
+
 func (f *Folder) top(entry fs.DirEntry) error {
 	name := entry.Name()
 	switch name {
@@ -164,13 +183,13 @@ func (f *Folder) top(entry fs.DirEntry) error {
 		if !entry.IsDir() {
 			f.fault(name, document.Position{}, "is no folder; it must have the files of %s", name)
 		}
-	case "release.yaml":
-		f.fault(name, document.Position{}, "this version knows no releases in stages: a change goes to all devices at once; remove the file")
+	case ReleaseFile:
+		f.Release = f.parse(name, entry)
 	case SchemaFile:
 	default:
-		known := []string{"everyone.yaml", "labels", "devices", "values", SchemaFile}
+		known := []string{"everyone.yaml", "labels", "devices", "values", ReleaseFile, SchemaFile}
 		f.fault(name, document.Position{}, "is not known here%s; there can be everyone.yaml, labels/NAME.yaml, devices/NAME.yaml, "+
-			"values/LABEL.yaml, %s and *.md", meant(name, known), SchemaFile)
+			"values/LABEL.yaml, %s, %s and *.md", meant(name, known), ReleaseFile, SchemaFile)
 	}
 	return nil
 }

@@ -98,11 +98,11 @@ labels/berlin site=berlin {"a":{"site":"berlin","vlan":12}}`},
 			"devices/bin.yaml": "\xff\xfe",
 			"devices/big.yaml": strings.Repeat("#", folder.MaxFile+1),
 			"everyon.yaml":     "config: {}",
-			"release.yaml":     "stages: []",
+			"release.yaml":     "- devices: 1",
 			"values":           "no folder",
 		}, `devices/big.yaml: is larger than 1048576 bytes
 devices/bin.yaml:1:1: it is not UTF-8
-everyon.yaml: is not known here; did you mean everyone.yaml?; there can be everyone.yaml, labels/NAME.yaml, devices/NAME.yaml, values/LABEL.yaml, fleet.schema.json and *.md
+everyon.yaml: is not known here; did you mean everyone.yaml?; there can be everyone.yaml, labels/NAME.yaml, devices/NAME.yaml, values/LABEL.yaml, release.yaml, fleet.schema.json and *.md
 everyone.yaml:2:1: it is not YAML: found character that cannot start any token; a tab does not indent: use spaces
 labels/a.yaml:2:1: "priorty" is not known here; did you mean priority?; there can be selector, priority, config
 labels/a.yaml:3:11: priority must be a whole number
@@ -114,7 +114,7 @@ labels/d.yaml:1:1: it is empty
 labels/e.yaml:2:17: a value that begins with a variable needs quotes: "{{ labels.a }}"
 labels/f.yaml:2:1: it is not YAML: unknown anchor 'nix' referenced
 labels/g.yaml:1:1: want a map, not a list
-release.yaml: this version knows no releases in stages: a change goes to all devices at once; remove the file
+release.yaml:1:1: want a map, not a list
 values: is no folder; it must have the files of values`},
 		{"faults of variables and devices", map[string]string{
 			"everyone.yaml":       "config:\n  a: '{{ labels.site }}'\n  b: '{{ device.name }}'\n  c: '{{ open'\n  d: '{{ x }}'\n",

@@ -249,8 +249,16 @@ func (c *Client) TryLayer(ctx context.Context, change LayerChange) (serverapi.Dr
 // planTime is how much longer than other requests a plan of many devices may take.
 const planTime = 2 * time.Minute
 
+// A Batch is changes of layers, with the stages in which devices get them.
+type Batch struct {
+	serverapi.Batch
+	// Release is a serverapi.ReleasePlan that the server has yet to check; nil: all devices get the changes at once. It takes
+	// the place of the member of serverapi.Batch.
+	Release json.RawMessage `json:"release,omitempty"`
+}
+
 // Plan returns what changes would do; full names all devices.
-func (c *Client) Plan(ctx context.Context, batch serverapi.Batch, full bool) (serverapi.Plan, error) {
+func (c *Client) Plan(ctx context.Context, batch Batch, full bool) (serverapi.Plan, error) {
 	path := "/targets/?dry-run=true"
 	if full {
 		path += "&full=true"
@@ -260,7 +268,7 @@ func (c *Client) Plan(ctx context.Context, batch serverapi.Batch, full bool) (se
 
 // ChangeTargets makes changes, all of them or none. If a layer or the fleet has another revision than the batch names, the error
 // is serverapi.ProblemStale.
-func (c *Client) ChangeTargets(ctx context.Context, batch serverapi.Batch) (serverapi.Targets, error) {
+func (c *Client) ChangeTargets(ctx context.Context, batch Batch) (serverapi.Targets, error) {
 	return send[serverapi.Targets](ctx, c, serverapi.Call{Op: "change the layers", Method: http.MethodPost, Path: "/targets/", Body: batch,
 		Longer: planTime})
 }
