@@ -7,7 +7,7 @@ COMMIT     ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 LDFLAGS := -s -w -X aspects-poc/roles.Version=$(VERSION) -X aspects-poc/roles.Commit=$(COMMIT) -X aspects-poc/roles/network.AccountID=$(ACCOUNT_ID)
 # urfave/cli brings a Markdown parser along for documentation that the program does not write.
-BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -tags urfave_cli_no_docs -ldflags '$(LDFLAGS)'
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -tags urfave_cli_no_docs,nethttpomithttp2 -ldflags '$(LDFLAGS)'
 BINARY  := bin/aspects-poc
 
 # The roles are the sections of the recipe.

@@ -61,7 +61,7 @@ func TestWrongAddress(t *testing.T) {
 	started := run(t, "--state", filepath.Join(t.TempDir(), "server.db"), "--listen", "127.0.0.1:0")
 	const id = "ca155b32-2472-4650-afb0-c6f967328afe"
 	for path, want := range map[string]string{
-		"/device/":             `<a href="../">` + started.url + "/</a>",
+		"/device/":             `<a href="../page/devices/">` + started.url + "/page/devices/</a>",
 		"/histroy":             `<a href="page/history/">` + started.url + "/page/history/</a>",
 		"/fleet/devices/" + id: `<a href="../../page/devices/` + id + `/">` + started.url + "/page/devices/" + id + "/</a>",
 		"/doc":                 `<a href="docs/">`,
