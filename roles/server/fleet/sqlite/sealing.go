@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/rows"
@@ -63,14 +64,25 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 	}
 	defer s.mu.RUnlock()
 	return changed, s.fail("write anew", s.writer.alone(func(conn *sql.Conn) error {
-		for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
-			if _, err := conn.ExecContext(context.WithoutCancel(ctx), statement); err != nil {
-				return err
-			}
+		ctx := context.WithoutCancel(ctx)
+		if _, err := conn.ExecContext(ctx, "VACUUM"); err != nil {
+			return err
+		}
+		// Until then the new pages are in the log, and the old ones in the file. A reader that holds this up is no error of the
+		// statement, but a value of its row.
+		var held bool
+		var pages, moved int
+		if err := conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&held, &pages, &moved); err != nil {
+			return err
+		}
+		if held {
+			return errReader
 		}
 		return nil
 	}))
 }
+
+var errReader = errors.New("another program is reading the file, so that what was there before cannot be removed; try again without it")
 
 // rewriteSome passes some rows behind a key. last is the key of the last one, nil at the end.
 func (s *Store) rewriteSome(

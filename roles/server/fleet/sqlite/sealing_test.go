@@ -112,3 +112,37 @@ func TestSealedOldFile(t *testing.T) {
 		t.Error("a secret is plain")
 	}
 }
+
+// TestRewriteBesideReader has a reader in the way: Rewrite does not say that nothing is left of what was there before.
+func TestRewriteBesideReader(t *testing.T) {
+	t.Parallel() // it waits for ten seconds
+	path := filepath.Join(t.TempDir(), "server.db")
+	store, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	reader, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var devices int
+	if err := reader.QueryRowContext(t.Context(), "SELECT count(*) FROM devices").Scan(&devices); err != nil {
+		t.Fatal(err)
+	}
+	keep := func(fleet.Holding) error { return nil }
+	if _, err := store.Rewrite(t.Context(), keep); err == nil || !strings.Contains(err.Error(), "another program is reading the file") {
+		t.Errorf("beside a reader: %v", err)
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Rewrite(t.Context(), keep); err != nil {
+		t.Error(err)
+	}
+}
