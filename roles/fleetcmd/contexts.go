@@ -210,7 +210,11 @@ func readToken(env *roles.Env, file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the token: %w", err)
 	}
-	return checkToken(string(text))
+	token, err := checkToken(string(text))
+	if err == nil && token == "" && file != "-" {
+		err = fmt.Errorf("cannot use the token: the file %s is empty", file)
+	}
+	return token, err
 }
 
 // checkToken refuses what can be no token, without a word of it.

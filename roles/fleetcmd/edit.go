@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 
 	"aspects-poc/internal/plain"
@@ -29,7 +31,8 @@ func edit(env *roles.Env) *cli.Command {
 		Name: "edit", Usage: "change a layer in an editor", ArgsUsage: "LAYER",
 		Description: "Opens a layer as YAML in $VISUAL or $EDITOR; a layer that does not exist is empty. The server then checks " +
 			"the text against its confdb-schema and says what would change; only a text that it accepts is set, and only if " +
-			"nobody else has changed the layer meanwhile. A refused text stays in a file. On a terminal the editor opens " +
+			"nobody else has changed the layer meanwhile. It sets nothing if devices would refuse their target, unless --allow-refusals " +
+			"is given. A refused text stays in a file. On a terminal the editor opens " +
 			"again, with the reason. With --file there is no editor. With --release devices get the change in stages, which fleet " +
 			"release watch shows; without it all get it at once.",
 		UsageText: "aspects-poc fleet edit everyone\n" +
@@ -38,6 +41,7 @@ func edit(env *roles.Env) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "set the layer to the text of this `FILE`; -: standard input"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},
+			allowRefusalsFlag(),
 			&cli.StringFlag{Name: "release", Usage: "release the change in the stages of this `FILE`; -: standard input"},
 		},
 	}, 1, 1, func(s *session, args []string) error {
@@ -158,20 +162,27 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	if err != nil {
 		return &refusedText{fmt.Errorf("cannot read the text of the layer: %w", err)}
 	}
-	change := operator.LayerChange{Layer: layer.Layer, Revision: layer.Revision, LayerRequest: request, Plan: s.plan}
-	trial, err := s.client.TryLayer(s, change)
+	change := serverapi.BatchChange{Layer: layer.Layer, Revision: &layer.Revision, Selector: request.Selector, Priority: request.Priority,
+		Config: request.Config}
+	trial, err := s.client.Plan(s, operator.Batch{Batch: serverapi.Batch{Changes: []serverapi.BatchChange{change}}, Release: s.plan}, false)
 	if err != nil {
-		return refusal(err)
+		return refusal(ofLayer(err, layer.Layer))
 	}
-	if s.c.Bool("dry-run") {
-		return s.out.printOne(trial, layer.Layer, func() error {
+	refuses := trial.Refusing > 0 && !s.c.Bool("allow-refusals")
+	if refuses || s.c.Bool("dry-run") {
+		err := s.out.printOne(trial, layer.Layer, func() error {
 			s.out.line("%s would change the targets of %s", shortLayer(layer.Layer), devicesOf(trial.Devices))
 			s.out.printStages(trial.Stages)
-			s.printTrial(trial)
+			s.out.printTrial(trial)
 			return nil
 		})
+		if err == nil && refuses {
+			err = &refusedText{fmt.Errorf("nothing is changed: %s would refuse their target; change it, or set it with --allow-refusals",
+				devicesOf(trial.Refusing))}
+		}
+		return err
 	}
-	stored, err := s.client.SetLayer(s, change)
+	stored, err := s.client.SetLayer(s, operator.LayerChange{Layer: layer.Layer, Revision: layer.Revision, LayerRequest: request, Plan: s.plan})
 	if err != nil {
 		return refusal(err)
 	}
@@ -186,27 +197,57 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 		} else {
 			s.out.line("%s is now revision %d; it changes the targets of %s", shortLayer(layer.Layer), stored.Revision, devicesOf(trial.Devices))
 		}
-		s.printTrial(trial)
+		s.out.printTrial(trial)
 		return nil
 	})
 }
 
-// printTrial prints the changes of the first devices; devices with the same changes share them.
-func (s *session) printTrial(trial serverapi.DryRun) {
-	last := ""
-	for i, device := range trial.Changes {
-		text, err := encode(device.Changes)
-		if err == nil && string(text) == last {
+// mostGrouped is the number of devices of a group that are named.
+const mostGrouped = 5
+
+// printTrial prints how the targets of devices change, in groups with the same changes. What they would write is left to the plan of
+// a folder.
+func (p *printer) printTrial(trial serverapi.Plan) {
+	var groups []serverapi.PlanGroup
+	for _, group := range trial.Groups {
+		same := func(other serverapi.PlanGroup) bool {
+			return reflect.DeepEqual(group.Changes, other.Changes) && reflect.DeepEqual(group.Refusal, other.Refusal)
+		}
+		if i := slices.IndexFunc(groups, same); i >= 0 {
+			groups[i].Devices += group.Devices
+			all := slices.Concat(groups[i].UUIDs, group.UUIDs)
+			groups[i].UUIDs = all[:min(len(all), mostGrouped)]
 			continue
 		}
-		if last = string(text); i > 0 || trial.Devices > 1 {
-			s.out.line("device %s:", short(device.UUID))
+		groups = append(groups, group)
+	}
+	for _, group := range groups {
+		if trial.Devices > 1 {
+			p.line("%s (%s):", devicesOf(group.Devices), someDevices(group.UUIDs, group.Devices))
 		}
-		s.out.printChanges(device.Changes)
+		p.printChanges(group.Changes)
+		p.printRefusal(group.Refusal)
 	}
-	if shown := len(trial.Changes); trial.Devices > shown {
-		s.out.line("these are the first %d devices", shown)
+}
+
+// ofLayer words the refusal of a batch of one layer.
+func ofLayer(err error, layer string) error {
+	var refused *serverapi.Error
+	if !errors.As(err, &refused) {
+		return err
 	}
+	worded := *refused
+	worded.Op = "set the layer " + layer
+	worded.Problem.Errors = nil
+	for _, field := range refused.Problem.Errors {
+		field.Field = strings.TrimPrefix(field.Field, "changes[0].")
+		field.Message = strings.TrimPrefix(field.Message, "layer "+layer+": ")
+		worded.Problem.Errors = append(worded.Problem.Errors, field)
+	}
+	if len(worded.Problem.Errors) == 1 {
+		worded.Problem.Detail = worded.Problem.Errors[0].Message
+	}
+	return &worded
 }
 
 // refusal marks the errors that another text can avoid.

@@ -65,6 +65,10 @@ func pruneFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "prune", Usage: "remove the layers that the folder does not have"}
 }
 
+func allowRefusalsFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "allow-refusals", Usage: "go on although devices would refuse their target"}
+}
+
 func apply(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "apply", Usage: "set the layers to what a folder of YAML has", ArgsUsage: "[DIR]",
@@ -78,10 +82,13 @@ func apply(env *roles.Env) *cli.Command {
 		Flags: append([]cli.Flag{pruneFlag(),
 			&cli.BoolFlag{Name: "sign", Usage: "afterwards sign the targets of all devices, as fleet sign does, if the server has the layers as they were applied"},
 			&cli.StringFlag{Name: "plan", Usage: "the `FILE` that fleet plan --out has written"},
-			&cli.BoolFlag{Name: "allow-refusals", Usage: "apply although devices would refuse their target"}}, signingFlags()...),
+			allowRefusalsFlag()}, signingFlags()...),
 	}, 0, 1, func(s *session, args []string) error {
 		if s.c.Bool("sign") && s.c.String("key") == "" {
 			return errNoKey()
+		}
+		if s.c.Bool("sign") && !s.c.Bool("yes") && !roles.IsTerminal(env.Stdin) {
+			return errNobody() // not after the layers are set
 		}
 		plan, err := s.chosenPlan(args)
 		if err != nil {
@@ -358,13 +365,19 @@ func (p *printer) printGroup(group serverapi.PlanGroup) {
 			}
 		}
 	}
-	if refusal := group.Refusal; refusal != nil {
-		text := "they refuse it: " + refusal.Reason
-		if refusal.Known {
-			text += " (as their present target)"
-		}
-		p.told("  ! ", text, bad)
+	p.printRefusal(group.Refusal)
+}
+
+// printRefusal prints why devices would refuse their target, if they would.
+func (p *printer) printRefusal(refusal *serverapi.Refusal) {
+	if refusal == nil {
+		return
 	}
+	text := "they refuse it: " + refusal.Reason
+	if refusal.Known {
+		text += " (as their present target)"
+	}
+	p.told("  ! ", text, bad)
 }
 
 // someDevices returns the first devices of a group.

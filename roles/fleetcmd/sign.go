@@ -65,6 +65,9 @@ func signingFlags() []cli.Flag {
 	}
 }
 
+// errNobody is the error for a question that nobody can answer.
+func errNobody() error { return roles.Usagef("nobody can be asked here: give --yes to go on without") }
+
 // errNoKey is the error for a signature without a key.
 func errNoKey() error {
 	return roles.Usagef("to sign takes --key FILE: your SSH key, or its public half if an agent has the key")
@@ -505,7 +508,7 @@ func (s *signing) agree(question string) error {
 		return nil
 	}
 	if !roles.IsTerminal(s.env.Stdin) {
-		return roles.Usagef("nobody can be asked here: give --yes to go on without")
+		return errNobody()
 	}
 	s.say("%s [y/N]", question)
 	answer, err := bufio.NewReader(s.env.Stdin).ReadString('\n')

@@ -89,7 +89,7 @@ func TestSign(t *testing.T) {
 	one, two := w.signs(1, keys, fleet.Labels{"site": "berlin"}), w.signs(2, keys, nil)
 	edit := func(layer, text string) {
 		t.Helper()
-		if code, out, errs := w.fleet("<"+text, "edit", layer, "--file", "-"); code != 0 {
+		if code, out, errs := w.fleet("<"+text, "edit", layer, "--file", "-", "--allow-refusals"); code != 0 {
 			t.Fatal(out, errs)
 		}
 	}

@@ -459,7 +459,7 @@ func (f *Fleet) refer(ctx context.Context, change *Change) error {
 			if secret.Revision > 0 {
 				why = "no key opens its value; set it again"
 			}
-			return &TargetError{Path: path, Text: fmt.Sprintf("cannot use the secret %s at %s: %s, with aspects-poc server secret set or "+
+			return &TargetError{Path: path, Text: fmt.Sprintf("cannot use the secret %s at %s: %s, with aspects-poc fleet secret set or "+
 				"PUT /secrets/NAME/", jsonText(name), path, why)}
 		}
 		change.Secrets[name] = secret.Revision

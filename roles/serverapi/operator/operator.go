@@ -220,12 +220,12 @@ type LayerChange struct {
 	Plan json.RawMessage // a serverapi.ReleasePlan that the server has yet to check; nil: Release
 }
 
-func (change LayerChange) call(query string) serverapi.Call {
+func (change LayerChange) call() serverapi.Call {
 	header := http.Header{"If-Match": {`"` + strconv.FormatInt(change.Revision, 10) + `"`}}
 	if change.Revision == 0 {
 		header = http.Header{"If-None-Match": {"*"}}
 	}
-	call := serverapi.Call{Op: "set the layer " + change.Layer, Method: http.MethodPut, Path: layerPath(change.Layer) + query,
+	call := serverapi.Call{Op: "set the layer " + change.Layer, Method: http.MethodPut, Path: layerPath(change.Layer),
 		Header: header, Body: change.LayerRequest}
 	if change.Plan != nil {
 		call.Body = struct {
@@ -238,12 +238,7 @@ func (change LayerChange) call(query string) serverapi.Call {
 
 // SetLayer makes a change. If the layer has another revision by now, the error is serverapi.ProblemStale.
 func (c *Client) SetLayer(ctx context.Context, change LayerChange) (serverapi.Layer, error) {
-	return send[serverapi.Layer](ctx, c, change.call(""))
-}
-
-// TryLayer has the server check a change, and returns what it would do.
-func (c *Client) TryLayer(ctx context.Context, change LayerChange) (serverapi.DryRun, error) {
-	return send[serverapi.DryRun](ctx, c, change.call("?dry-run=true"))
+	return send[serverapi.Layer](ctx, c, change.call())
 }
 
 // planTime is how much longer than other requests a plan of many devices may take.
