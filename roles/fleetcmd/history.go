@@ -143,14 +143,14 @@ func (p *printer) printChanges(changes []serverapi.Change) {
 		p.line("  no difference")
 	}
 	for _, change := range changes {
-		text, look := "~ "+change.Path+": "+literal(change.Before)+" -> "+literal(change.After), note
+		look := note
 		switch change.Kind {
 		case "added":
-			text, look = "+ "+change.Path+": "+literal(change.After), good
+			look = good
 		case "removed":
-			text, look = "- "+change.Path+": "+literal(change.Before), bad
+			look = bad
 		}
-		fmt.Fprintln(p.w, "  "+p.painted(plain.Line(text), look)) //nolint:errcheck // Flush returns the error
+		fmt.Fprintln(p.w, "  "+p.painted(plain.Line(changeLine(change)), look)) //nolint:errcheck // Flush returns the error
 	}
 }
 

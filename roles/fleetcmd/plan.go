@@ -99,7 +99,7 @@ func apply(env *roles.Env) *cli.Command {
 		}
 		switch {
 		case !plan.changes():
-			return signApplied(s, plan.saved.Batch)
+			return signApplied(s, plan.saved)
 		case plan.saved.Plan.Refusing > 0 && !s.c.Bool("allow-refusals"):
 			return fmt.Errorf("nothing is changed: %s would refuse their target; change it, or apply with --allow-refusals",
 				devicesOf(plan.saved.Plan.Refusing))
@@ -118,7 +118,7 @@ func apply(env *roles.Env) *cli.Command {
 			text += fmt.Sprintf("; release %d brings it to the devices in %d stages", done.Release, len(plan.saved.Plan.Stages))
 		}
 		s.say("%s", text)
-		return signApplied(s, plan.saved.Batch)
+		return signApplied(s, plan.saved)
 	})
 }
 
@@ -154,6 +154,8 @@ type savedPlan struct {
 	Server string         `json:"server"`
 	Batch  operator.Batch `json:"batch"`
 	Plan   serverapi.Plan `json:"plan"`
+	// Left has the layers that are not in the batch, and that stay: name -> layerDigest.
+	Left map[string]string `json:"left,omitempty"`
 }
 
 // A folderPlan is a plan with what it was made of.
@@ -186,14 +188,16 @@ func (s *session) planFolder(dir string) (plan folderPlan, err error) {
 	if read.Release != nil {
 		plan.saved.Batch.Release = read.Release.JSON()
 	}
-	present := map[string]int64{}
+	present, digests := map[string]int64{}, map[string]string{}
 	var order []string
 	for layer, err := range s.client.Layers(s) {
 		if err != nil {
 			return plan, err
 		}
 		present[layer.Layer] = layer.Revision
-		order = append(order, layer.Layer)
+		if order = append(order, layer.Layer); layer.Revision > 0 {
+			digests[layer.Layer] = layerDigest(signedLayer(layer))
+		}
 	}
 	plan.saved.Server = s.client.URL()
 	plan.saved.Batch.Changes = []serverapi.BatchChange{}
@@ -202,16 +206,20 @@ func (s *session) planFolder(dir string) (plan folderPlan, err error) {
 			Selector: layer.Selector, Priority: layer.Priority, Config: layer.Config})
 		delete(present, layer.Name)
 	}
+	left := map[string]string{}
 	for _, name := range order {
-		revision, left := present[name]
+		revision, stays := present[name]
 		switch {
-		case !left:
+		case !stays:
 		case s.c.Bool("prune"):
 			plan.saved.Batch.Changes = append(plan.saved.Batch.Changes, serverapi.BatchChange{Layer: name, Revision: &revision, Remove: true})
 		default:
-			plan.left = append(plan.left, name)
+			if plan.left = append(plan.left, name); revision > 0 {
+				left[name] = digests[name]
+			}
 		}
 	}
+	plan.saved.Left = left
 	plan.saved.Plan, err = s.client.Plan(s, plan.saved.Batch, s.c.Bool("full"))
 	if isStale(err) {
 		return plan, fmt.Errorf("somebody else has changed a layer at this moment; try again: %w", err)

@@ -60,6 +60,7 @@ func signingFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "secret", Usage: "`NAME=FILE` with the value of a named secret, which a signature needs once; may be repeated"},
 		&cli.StringSliceFlag{Name: "secret-json", Usage: "like --secret, for a value that is JSON: `NAME=FILE`"},
 		&cli.BoolFlag{Name: "allow-undo", Usage: "let each device also go back to the target that was signed for it before"},
+		&cli.BoolFlag{Name: "full", Usage: "name all devices, also where many differ in the same way"},
 		&cli.DurationFlag{Name: "sign-again", Usage: "`DURATION` after which devices warn if they have heard of no new signature"},
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask before signing"},
 	}
@@ -73,22 +74,24 @@ func errNoKey() error {
 	return roles.Usagef("to sign takes --key FILE: your SSH key, or its public half if an agent has the key")
 }
 
-// signApplied signs after a batch was applied, if --sign is given: only if the server has its layers.
-func signApplied(s *session, batch operator.Batch) error {
+// signApplied signs after a plan was applied, if --sign is given: only if the server has the layers of the plan, and no others.
+func signApplied(s *session, plan savedPlan) error {
 	if !s.c.Bool("sign") {
 		return nil
 	}
-	return signAll(s, batch.Changes)
+	return signAll(s, &plan)
 }
 
-// verifyApplied returns an error unless the layers are as a batch has left them.
-func verifyApplied(list []signed.Layer, changes []serverapi.BatchChange) error {
-	present := map[string]signed.Layer{}
+// verify returns an error unless the layers are as a plan leaves them: those of the folder as they were applied, and the others as
+// they were when the plan was made.
+func (p *savedPlan) verify(list []signed.Layer) error {
+	present, others := map[string]signed.Layer{}, map[string]string{}
 	for _, layer := range list {
-		present[layer.Layer] = layer
+		present[layer.Layer], others[layer.Layer] = layer, layerDigest(layer)
 	}
-	for _, change := range changes {
+	for _, change := range p.Batch.Changes {
 		layer, there := present[change.Layer]
+		delete(others, change.Layer)
 		if change.Remove {
 			if there {
 				return fmt.Errorf("nothing is signed: the server still has the layer %s, which was removed", change.Layer)
@@ -107,7 +110,35 @@ func verifyApplied(list []signed.Layer, changes []serverapi.BatchChange) error {
 			return fmt.Errorf("nothing is signed: the server shows another layer %s than was applied", change.Layer)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		switch digest, planned := p.Left[name]; {
+		case !planned:
+			return fmt.Errorf("nothing is signed: the server has a layer %s, which the plan does not have", name)
+		case digest != others[name]:
+			return fmt.Errorf("nothing is signed: the layer %s is not as it was when the plan was made", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Left)) {
+		if _, there := others[name]; !there {
+			return fmt.Errorf("nothing is signed: the server does not have the layer %s any more", name)
+		}
+	}
 	return nil
+}
+
+// layerDigest returns a digest of all that a layer is.
+func layerDigest(layer signed.Layer) string {
+	text, err := encode(layer)
+	if err != nil {
+		return ""
+	}
+	return signed.Digest(string(text))
+}
+
+// signedLayer returns a layer as a manifest has it.
+func signedLayer(layer serverapi.Layer) signed.Layer {
+	config, _ := withoutDigests(map[string]any(layer.Config)).(map[string]any)
+	return signed.Layer{Layer: layer.Layer, Selector: layer.Selector, Priority: layer.Priority, Config: config}
 }
 
 // A signing is the making of a statement.
@@ -123,17 +154,21 @@ type signing struct {
 	secrets map[string]any   // values that were given
 }
 
-// signAll signs what the server has. It returns an error if that is not what changes, which were applied, have left.
-func signAll(s *session, changes []serverapi.BatchChange) error {
+// signAll signs what the server has. It returns an error if that is not what a plan, which was applied, has left; nil for none.
+func signAll(s *session, plan *savedPlan) error {
 	work := &signing{session: s}
 	manifest, err := work.prepare()
 	if err != nil {
 		return err
 	}
-	if err := verifyApplied(manifest.Layers, changes); err != nil {
+	if plan != nil {
+		if err := plan.verify(manifest.Layers); err != nil {
+			return err
+		}
+	}
+	if err := work.show(manifest); err != nil {
 		return err
 	}
-	work.show(manifest)
 	if err := s.out.w.Flush(); err != nil || s.c.Bool("dry-run") {
 		return err
 	}
@@ -195,21 +230,29 @@ func (w *signing) readPresent() error {
 		w.keys = w.next
 		return nil
 	case isMissing(err):
-		answer = serverapi.Signature{}
+		answer = serverapi.Signature{} // of no statement
 	case err != nil:
 		return err
 	case w.c.Bool("init") && known.Number == 0:
 		return errors.New("this fleet has signatures already; leave out --init")
 	}
-	if answer.Number < known.Number {
+	var statement signed.Statement // its number is 0 for none; what else the answer says of the number is not signed
+	if answer.Statement != "" {
+		if statement, err = signed.Parse(answer.Signed); err != nil {
+			return err
+		}
+	} else if !isMissing(err) {
+		return errors.New("the server's answer has no statement")
+	}
+	if statement.Number < known.Number {
 		if !w.c.Bool("skip-missing") {
 			return fmt.Errorf("the server's last statement is number %d, but number %d was signed from here: the server has not got it, was "+
-				"restored from a backup, or withholds it; to sign number %d all the same, give --skip-missing", answer.Number, known.Number, known.Number+1)
+				"restored from a backup, or withholds it; to sign number %d all the same, give --skip-missing", statement.Number, known.Number, known.Number+1)
 		}
 		w.keys = known.Keys
 	}
-	if answer.Number > 0 {
-		if known, err = w.believe(answer, known); err != nil {
+	if statement.Number > 0 {
+		if known, err = w.believe(answer, statement, known); err != nil {
 			return err
 		}
 	}
@@ -223,11 +266,7 @@ func (w *signing) readPresent() error {
 
 // believe verifies the server's last statement, and returns what this machine knows then. Only a manifest of a statement that is
 // verified is compared with, and only its digests of secrets are signed again.
-func (w *signing) believe(answer serverapi.Signature, known signRecord) (signRecord, error) {
-	statement, err := signed.Parse(answer.Signed)
-	if err != nil {
-		return known, err
-	}
+func (w *signing) believe(answer serverapi.Signature, statement signed.Statement, known signRecord) (signRecord, error) {
 	keys := known.Keys
 	if known.Number == 0 {
 		if keys = w.next; len(keys) == 0 {
@@ -254,6 +293,7 @@ func (w *signing) believe(answer serverapi.Signature, known signRecord) (signRec
 		return known, errors.New("the server's manifest is not that of the statement")
 	}
 	w.base = statement.Number
+	var err error
 	if w.present, err = signed.ParseManifest(answer.Manifest); err != nil || older {
 		return known, err
 	}
@@ -271,8 +311,7 @@ func (w *signing) collect() (*signed.Manifest, error) {
 		if layer.Revision == 0 {
 			continue
 		}
-		config, _ := withoutDigests(map[string]any(layer.Config)).(map[string]any)
-		manifest.Layers = append(manifest.Layers, signed.Layer{Layer: layer.Layer, Selector: layer.Selector, Priority: layer.Priority, Config: config})
+		manifest.Layers = append(manifest.Layers, signedLayer(layer))
 	}
 	for device, err := range w.client.Devices(w, operator.Filter{}) {
 		if err != nil {
@@ -387,119 +426,6 @@ func allowUndo(manifest, before *signed.Manifest) {
 			manifest.Devices[i].Targets = []string{target}
 		}
 	}
-}
-
-// mostShown is how many devices of a kind are shown.
-const mostShown = 20
-
-// show prints what is different from what was signed before.
-func (w *signing) show(manifest *signed.Manifest) {
-	before := w.present
-	if before == nil {
-		before = &signed.Manifest{}
-	}
-	changed := w.showLayers(before, manifest)
-	old := map[string]signed.Device{}
-	for _, device := range before.Devices {
-		old[device.Key] = device
-	}
-	shown, targets := map[string]int{}, 0
-	line := func(kind string, look tone, format string, args ...any) {
-		changed = true
-		if shown[kind]++; shown[kind] <= mostShown {
-			w.out.line("%s", w.out.painted(plain.Line(fmt.Sprintf(format, args...)), look))
-		}
-	}
-	for _, device := range manifest.Devices {
-		was, there := old[device.Key]
-		delete(old, device.Key)
-		switch {
-		case !there:
-			line("new", good, "+ device %s, key %s, labels %s", short(device.UUID), device.Key, cmp.Or(labelsOf(device.Labels), "-"))
-		case was.UUID != device.UUID:
-			line("moved", note, "~ key %s: device %s is now %s", device.Key, short(was.UUID), short(device.UUID))
-		}
-		if there && !maps.Equal(was.Labels, device.Labels) {
-			line("labels", note, "~ device %s: labels %s -> %s", short(device.UUID), cmp.Or(labelsOf(was.Labels), "-"), cmp.Or(labelsOf(device.Labels), "-"))
-		}
-		if !there || was.Targets[0] != device.Targets[0] {
-			targets++
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(old)) {
-		line("gone", bad, "- device %s, key %s", short(old[key].UUID), key)
-	}
-	for kind, count := range shown {
-		if count > mostShown {
-			w.out.line("… and %d more of the kind: %s", count-mostShown, kind)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(w.secrets)) {
-		changed = true
-		w.out.line("~ secret %s: the value that you give", name)
-	}
-	if w.last.Number == 0 || !w.next.Equal(w.keys) {
-		changed = true
-		w.out.line("~ keys that may sign from now on:")
-		for _, key := range w.next {
-			w.out.line("    %s %s", key.Name, key.Fingerprint())
-		}
-	}
-	if !changed {
-		w.out.line("nothing has changed since statement %d", w.base)
-	}
-	w.out.line("statement %d has the targets of %s; %d of them are new", w.last.Number+1, devicesOf(len(manifest.Devices)), targets)
-}
-
-// showLayers prints the differences of layers, and reports whether there are any.
-func (w *signing) showLayers(before, after *signed.Manifest) (changed bool) {
-	old := map[string]signed.Layer{}
-	for _, layer := range before.Layers {
-		old[layer.Layer] = layer
-	}
-	for _, layer := range after.Layers {
-		was, there := old[layer.Layer]
-		delete(old, layer.Layer)
-		list := differences(was.Config, layer.Config)
-		if there && was.Selector == layer.Selector && was.Priority == layer.Priority && len(list) == 0 {
-			continue
-		}
-		changed = true
-		head := shortLayer(layer.Layer) + ":"
-		if layer.Selector != "" {
-			head = fmt.Sprintf("%s for %s, priority %d:", shortLayer(layer.Layer), layer.Selector, layer.Priority)
-		}
-		w.out.line("%s", plain.Line(head))
-		w.out.printChanges(list)
-	}
-	for _, name := range slices.Sorted(maps.Keys(old)) {
-		changed = true
-		w.out.line("%s is removed:", shortLayer(name))
-		w.out.printChanges(differences(old[name].Config, nil))
-	}
-	return changed
-}
-
-// differences lists the values that differ, by path.
-func differences(before, after map[string]any) []serverapi.Change {
-	old, now := leaves(before), leaves(after)
-	var list []serverapi.Change
-	for path, value := range now {
-		was, there := old[path]
-		switch {
-		case !there:
-			list = append(list, serverapi.Change{Path: path, Kind: "added", After: value})
-		case literal(was) != literal(value):
-			list = append(list, serverapi.Change{Path: path, Kind: "changed", Before: was, After: value})
-		}
-	}
-	for path, value := range old {
-		if _, there := now[path]; !there {
-			list = append(list, serverapi.Change{Path: path, Kind: "removed", Before: value})
-		}
-	}
-	slices.SortFunc(list, func(a, b serverapi.Change) int { return strings.Compare(a.Path, b.Path) })
-	return list
 }
 
 // agree asks the user, unless --yes is given.

@@ -65,7 +65,15 @@ func (s Scope) String() string {
 }
 
 // May returns whether an operator has a right, as far as the route decides.
-func (c Caller) May(right Right) bool { return c.Kind == Nobody || c.permit(right) == nil }
+func (c Caller) May(right Right) bool { return c.Lacks(right) == nil }
+
+// Lacks returns the *Refusal of an operator who does not have a right; nil if the operator has it.
+func (c Caller) Lacks(right Right) error {
+	if c.Kind == Nobody {
+		return nil
+	}
+	return c.permit(right)
+}
 
 // permit returns the refusal of an operator who does not have a right; nil if the operator has it.
 func (c Caller) permit(right Right) error {

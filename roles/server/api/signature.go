@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
@@ -53,8 +54,8 @@ func (h *handlers) getSignature(c echo.Context) error {
 //
 //	@Summary		Store what an operator has signed
 //	@Description	The statement has to follow the last one, and one of the keys that the last one allows must have signed it; the
-//	@Description	first statement brings its keys. From the first one on the server offers a device only a target that the
-//	@Description	last statement has for it. The body may have 16 MiB. aspects-poc fleet sign makes statement and manifest.
+//	@Description	first statement brings its keys, and only an admin may store it, or one that changes the keys. From the first one on
+//	@Description	the server offers a device only a target that the last statement has for it. The body may have 16 MiB. aspects-poc fleet sign makes statement and manifest.
 //	@Tags			target
 //	@ID				put-signature
 //	@Param			body	body		serverapi.SignatureRequest	true	"Statement, signature and manifest"
@@ -78,7 +79,8 @@ func (h *handlers) putSignature(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	book, stored, err := h.fleet.Sign(c.Request().Context(), statement, manifest, author(c))
+	ctx := c.Request().Context()
+	book, stored, err := h.fleet.Sign(ctx, statement, manifest, author(c), access.From(ctx).Lacks(access.Administer))
 	if err != nil {
 		return signatureProblem(err)
 	}

@@ -137,20 +137,17 @@ func ParseSelector(text string) (Selector, error) { return layers.ParseSelector(
 type LayerName string
 
 // Everyone is the layer of all devices.
-const Everyone LayerName = "everyone"
+const Everyone LayerName = layers.Everyone
 
 const (
-	labelLayers  = "labels/"
-	deviceLayers = "devices/"
+	labelLayers  = layers.Labels
+	deviceLayers = layers.Devices
 )
 
 // LabelLayer returns the name of a label layer, or says what is wrong with it.
 func LabelLayer(name string) (LayerName, error) {
-	if err := layers.CheckWord("a layer's name", name); err != nil {
+	if err := layers.CheckLabelLayer(name); err != nil {
 		return "", err
-	}
-	if strings.Contains(name, "/") {
-		return "", fmt.Errorf("a layer's name must not have a slash: %q", name)
 	}
 	return LayerName(labelLayers + name), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"aspects-poc/registry"
 	"aspects-poc/registry/plan"
+	"aspects-poc/roles/serverapi/layers"
 
 	"github.com/google/uuid"
 )
@@ -167,13 +168,8 @@ func (f *Fleet) complete(ctx context.Context, change *Change) error {
 		change.Config, change.Selector, change.Priority = Config{}, Selector{}, 0
 		return nil
 	}
-	switch {
-	case change.Name.IsLabels() && change.Selector.String() == "":
-		return &LayerError{"selector", `must name labels, such as "site=berlin"; what is for all belongs into the layer of everyone`}
-	case !change.Name.IsLabels() && change.Selector.String() != "":
-		return &LayerError{"selector", "belongs to layers of labels only"}
-	case !change.Name.IsLabels() && change.Priority != 0:
-		return &LayerError{"priority", "belongs to layers of labels only"}
+	if field, fault := layers.CheckUse(string(change.Name), change.Selector, change.Priority); fault != "" {
+		return &LayerError{field, fault}
 	}
 	if err := f.keepSecrets(ctx, change); err != nil {
 		return err

@@ -67,9 +67,10 @@ func (f *Fleet) Book() (*signed.Book, Signature, error) {
 	return targets.book, targets.signature, nil
 }
 
-// Sign stores a statement. It has to follow the last one, and one of the keys that the last one allows must have signed it. Errors:
-// ErrBadSignature, ErrStale.
-func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest, by string) (*signed.Book, Signature, error) {
+// Sign stores a statement. It has to follow the last one, and one of the keys that the last one allows must have signed it. The
+// first one brings its keys, and so decides whose signatures count; rule is why the caller must not decide that, and nil if the
+// caller may. Errors: ErrBadSignature, ErrStale, and rule for a statement that changes the keys.
+func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest, by string, rule error) (*signed.Book, Signature, error) {
 	if err := f.targets.refresh(ctx); err != nil {
 		return nil, Signature{}, err
 	}
@@ -77,6 +78,9 @@ func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest, by 
 	book, err := signed.Open(statement, manifest, before)
 	if err != nil {
 		return nil, Signature{}, fmt.Errorf("%w: %w", ErrBadSignature, err)
+	}
+	if rule != nil && (before == nil || !before.Statement.Keys.Equal(book.Statement.Keys)) {
+		return nil, Signature{}, rule
 	}
 	change := SignatureChange{Signer: book.Signer.Name, Signature: Signature{Number: book.Statement.Number, Statement: statement.Statement,
 		Signature: statement.Signature, Manifest: manifest, Authorship: Authorship{By: by, At: f.options.Now()}}}

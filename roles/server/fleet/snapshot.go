@@ -1,13 +1,13 @@
 package fleet
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	layering "aspects-poc/roles/serverapi/layers"
 	"aspects-poc/roles/serverapi/signed"
 
 	"github.com/google/uuid"
@@ -64,8 +64,10 @@ func (l *stack) check() error {
 	return err
 }
 
-func sortLayers(layers []Layer) {
-	slices.SortFunc(layers, func(a, b Layer) int { return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name)) })
+func sortLayers(list []Layer) {
+	slices.SortFunc(list, func(a, b Layer) int {
+		return layering.Compare(layering.Place{Name: string(a.Name), Priority: a.Priority}, layering.Place{Name: string(b.Name), Priority: b.Priority})
+	})
 }
 
 // follow makes s the successor of last. If both have the same layers and secrets, s takes over the generation and the compositions: then

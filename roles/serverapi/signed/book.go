@@ -27,6 +27,9 @@ func Open(signed Signed, manifest string, before *Book) (*Book, error) {
 		return nil, err
 	}
 	keys, former := statement.Keys, []Signed(nil)
+	if before == nil && statement.Number > highestFirst {
+		return nil, fmt.Errorf("the first statement has number %d, and may have up to %d", statement.Number, highestFirst)
+	}
 	if before != nil {
 		if err := statement.Follows(before.Signed, before.Statement.Number, before.Statement.Fleet); err != nil {
 			return nil, err
@@ -85,6 +88,13 @@ func open(signed Signed, statement Statement, manifest string, keys Keys, former
 		former: former}, nil
 }
 
+// The limits of numbers. Whoever has lost statements leaves out numbers (fleet sign --skip-missing), but a number that is too high
+// would leave none for later.
+const (
+	highestFirst = 1_000_000 // of a server that has no statement
+	farthest     = 1000      // from one number to the next
+)
+
 // Follows tells why a statement cannot come after another one; nil if it can. A statement whose number is not the next one can:
 // an operator may leave out numbers to begin anew after a loss.
 func (s Statement) Follows(before Signed, number int64, fleet string) error {
@@ -93,6 +103,9 @@ func (s Statement) Follows(before Signed, number int64, fleet string) error {
 		return fmt.Errorf("the statement is for another fleet: %s, not %s", s.Fleet, fleet)
 	case s.Number <= number:
 		return fmt.Errorf("the statement has number %d, and %d is signed already", s.Number, number)
+	case s.Number > number+farthest:
+		return fmt.Errorf("the statement has number %d, which is more than %d above %d, the last one; to begin anew, remove the statements "+
+			"from the server first: aspects-poc fleet sign --end", s.Number, farthest, number)
 	case s.Number == number+1 && s.Previous != Digest(before.Statement):
 		return fmt.Errorf("the statement %d does not follow the statement %d that is here", s.Number, number)
 	}

@@ -47,19 +47,26 @@ type Device struct {
 	Targets []string `json:"targets"`
 }
 
-// Plan completes a manifest: it sorts the devices, and sets the first of Targets of each to what the layers come to. The error is
-// for a secret that the manifest does not have, or that has no name.
+// Plan completes a manifest: it sorts layers and devices, and sets the first of Targets of each device to what the layers come to.
+// It believes no order, name, selector or priority: the error is for one that cannot be, for what is there twice, and for a secret
+// that the manifest does not have, or that has no name.
 func (m *Manifest) Plan() error {
 	if m.Secrets == nil {
 		m.Secrets = map[string]Secret{}
 	}
+	sortLayers(m.Layers)
 	pile, err := m.pile()
 	if err != nil {
 		return err
 	}
 	known := map[string]string{} // the layers that concern a device -> its target
+	seen := map[uuid.UUID]bool{}
 	for i := range m.Devices {
 		device := &m.Devices[i]
+		if seen[device.UUID] {
+			return fmt.Errorf("the device %s is there twice", device.UUID)
+		}
+		seen[device.UUID] = true
 		concerned, name := pile.of(*device)
 		target, there := known[name]
 		if !there {
@@ -74,6 +81,13 @@ func (m *Manifest) Plan() error {
 	return nil
 }
 
+// sortLayers brings layers into the order of merging.
+func sortLayers(list []Layer) {
+	slices.SortFunc(list, func(a, b Layer) int {
+		return layers.Compare(layers.Place{Name: a.Layer, Priority: a.Priority}, layers.Place{Name: b.Layer, Priority: b.Priority})
+	})
+}
+
 // A pile finds the layers of a device.
 type pile struct {
 	shared    []Layer
@@ -81,16 +95,30 @@ type pile struct {
 	own       map[string]Layer  // by name
 }
 
+// pile returns the layers in the order of merging, or an error for one that no fleet can have.
 func (m *Manifest) pile() (*pile, error) {
 	p := &pile{own: map[string]Layer{}}
-	for _, layer := range m.Layers {
-		if strings.HasPrefix(layer.Layer, "devices/") {
-			p.own[layer.Layer] = layer
-			continue
+	list := slices.Clone(m.Layers)
+	sortLayers(list)
+	seen := map[string]bool{}
+	for _, layer := range list {
+		if err := layers.CheckName(layer.Layer); err != nil {
+			return nil, err
 		}
+		if seen[layer.Layer] {
+			return nil, fmt.Errorf("the layer %s is there twice", layer.Layer)
+		}
+		seen[layer.Layer] = true
 		selector, err := layers.ParseSelector(layer.Selector)
 		if err != nil {
 			return nil, fmt.Errorf("the selector of layer %s: %w", layer.Layer, err)
+		}
+		if field, fault := layers.CheckUse(layer.Layer, selector, layer.Priority); fault != "" {
+			return nil, fmt.Errorf("layer %s: its %s %s", layer.Layer, field, fault)
+		}
+		if strings.HasPrefix(layer.Layer, layers.Devices) {
+			p.own[layer.Layer] = layer
+			continue
 		}
 		p.shared, p.selectors = append(p.shared, layer), append(p.selectors, selector)
 	}
@@ -104,20 +132,67 @@ func (p *pile) of(device Device) (list []Layer, name string) {
 			list, name = append(list, layer), name+strconv.Itoa(i)+" "
 		}
 	}
-	if own, there := p.own["devices/"+device.UUID.String()]; there {
+	if own, there := p.own[layers.Devices+device.UUID.String()]; there {
 		list, name = append(list, own), name+own.Layer
 	}
 	return list, name
 }
 
-// Config returns what the layers come to for a device, with references in the places of secrets.
-func (m *Manifest) Config(device Device) (map[string]any, error) {
+// A Result is what the layers come to for devices.
+type Result struct {
+	Layers []string       // the names of those that concern them, in the order of merging
+	Config map[string]any // with references in the places of secrets; read only
+}
+
+// Results returns a function that returns the result of a device. Devices that the same layers concern share one.
+func (m *Manifest) Results() (of func(Device) (*Result, error), err error) {
 	pile, err := m.pile()
 	if err != nil {
 		return nil, err
 	}
-	list, _ := pile.of(device)
-	return merge(list)
+	known := map[string]*Result{}
+	return func(device Device) (*Result, error) {
+		list, name := pile.of(device)
+		if result, there := known[name]; there {
+			return result, nil
+		}
+		config, err := merge(list)
+		if err != nil {
+			return nil, err
+		}
+		result := &Result{Config: config}
+		for _, layer := range list {
+			result.Layers = append(result.Layers, layer.Layer)
+		}
+		known[name] = result
+		return result, nil
+	}, nil
+}
+
+// Secrets returns the places of named secrets in the result: path -> name of the secret.
+func (r *Result) Secrets() (map[string]string, error) {
+	refers, err := references(r.Config)
+	if err != nil {
+		return nil, err
+	}
+	places := map[string]string{}
+	for _, reference := range refers {
+		places[strings.Join(reference.path, ".")] = reference.name
+	}
+	return places, nil
+}
+
+// Config returns what the layers come to for a device, with references in the places of secrets.
+func (m *Manifest) Config(device Device) (map[string]any, error) {
+	of, err := m.Results()
+	if err != nil {
+		return nil, err
+	}
+	result, err := of(device)
+	if err != nil {
+		return nil, err
+	}
+	return result.Config, nil
 }
 
 // merge returns a tree of its own.
