@@ -121,7 +121,7 @@ func stateOf(d serverapi.Device) word {
 	w := word{d.State, map[string]tone{serverapi.StateInSync: good, serverapi.StateBehind: note, serverapi.StateNew: note,
 		serverapi.StateRefused: bad, serverapi.StateFailed: bad, serverapi.StateDrifted: warn, serverapi.StatePending: warn,
 		serverapi.StateRevoked: faint}[d.State]}
-	if d.Desired.Unsigned && (d.State == serverapi.StateBehind || d.State == serverapi.StateRefused || d.State == serverapi.StateFailed) {
+	if isUnsigned(d) {
 		w = word{w.text + ", not signed", warn}
 	}
 	if d.Silent {
@@ -293,4 +293,9 @@ func (s *session) setStatus(words []string, set func(context.Context, uuid.UUID)
 				}
 			}
 		})
+}
+
+// isUnsigned tells whether a device does not run its target, and cannot: nobody has signed it.
+func isUnsigned(d serverapi.Device) bool {
+	return d.Desired.Unsigned && (d.State == serverapi.StateBehind || d.State == serverapi.StateRefused || d.State == serverapi.StateFailed)
 }

@@ -132,6 +132,9 @@ func TestSign(t *testing.T) {
 	if _, out, _ := w.fleet("devices"); !strings.Contains(out, "behind, not signed") {
 		t.Error(out)
 	}
+	if _, out, _ := w.fleet("status", "-l", "site=berlin"); !strings.Contains(out, "Needs a person:\n  2 not signed: ") {
+		t.Error(out)
+	}
 	if code, out, errs := w.fleet("<hunter2", "secret", "set", "vpn"); code != 0 {
 		t.Fatal(out, errs)
 	}

@@ -23,7 +23,7 @@ type statusShape struct {
 
 // An attention is a number of devices that need a person.
 type attention struct {
-	Reason  string `json:"reason"` // a state, silent or cloned
+	Reason  string `json:"reason"` // a state, silent, cloned or unsigned
 	Devices int    `json:"devices"`
 	advice  string
 }
@@ -32,10 +32,11 @@ type attention struct {
 var states = []string{serverapi.StateInSync, serverapi.StateBehind, serverapi.StateNew, serverapi.StateRefused,
 	serverapi.StateFailed, serverapi.StateDrifted, serverapi.StatePending, serverapi.StateRevoked}
 
-// attentions returns what needs a person.
-func attentions(summary serverapi.Summary) []attention {
+// attentions returns what needs a person. unsigned is the number of devices whose target nobody has signed.
+func attentions(summary serverapi.Summary, unsigned int) []attention {
 	list := []attention{}
 	for _, one := range []attention{
+		{"unsigned", unsigned, "not signed: they get their target when an operator has signed it; fleet sign"},
 		{serverapi.StatePending, summary.States[serverapi.StatePending], "pending: approve or revoke them; fleet devices --state pending"},
 		{serverapi.StateRefused, summary.States[serverapi.StateRefused], "refused: fleet devices --state refused -o wide says why"},
 		{serverapi.StateFailed, summary.States[serverapi.StateFailed], "failed: fleet devices --state failed -o wide says why"},
@@ -82,7 +83,11 @@ func status(env *roles.Env) *cli.Command {
 		if err != nil {
 			return err
 		}
-		shape := statusShape{Server: s.client.URL(), Summary: summary, Attention: attentions(summary)}
+		unsigned, err := s.unsigned(summary, selector)
+		if err != nil {
+			return err
+		}
+		shape := statusShape{Server: s.client.URL(), Summary: summary, Attention: attentions(summary, unsigned)}
 		if shape.Release, err = s.releasing(); err != nil {
 			return err
 		}
@@ -111,6 +116,30 @@ func (s *session) count(summary serverapi.Summary, selector string) (serverapi.S
 		counted.Revision = max(counted.Revision, device.Desired.Revision)
 	}
 	return counted, nil
+}
+
+// unsigned returns the number of a selector's devices that wait because nobody has signed their target.
+func (s *session) unsigned(summary serverapi.Summary, selector string) (count int, err error) {
+	if summary.States[serverapi.StateBehind]+summary.States[serverapi.StateRefused]+summary.States[serverapi.StateFailed] == 0 {
+		return 0, nil
+	}
+	if _, err := s.client.Signature(s, false); err != nil { // a fleet without signatures, which most are, costs no list
+		if isMissing(err) {
+			err = nil
+		}
+		return 0, err
+	}
+	for _, state := range []string{serverapi.StateBehind, serverapi.StateRefused, serverapi.StateFailed} {
+		for device, err := range s.client.Devices(s, operator.Filter{Selector: selector, State: state}) {
+			if err != nil {
+				return 0, err
+			}
+			if isUnsigned(device) {
+				count++
+			}
+		}
+	}
+	return count, nil
 }
 
 // releasing returns the active release; nil if there is none, or if the server knows no releases.
