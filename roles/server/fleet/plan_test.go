@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -154,10 +156,13 @@ func (b *box) takes(changes registry.Changes) error {
 
 // TestPlanComesTrue makes random fleets, states and batches. The plan names each layer that then has another revision, and each
 // device that is then offered another configuration, with what it writes and why it refuses. Applied again, a batch writes nothing.
+// ASPECTS_PLANS=1000 makes it so many.
 func TestPlanComesTrue(t *testing.T) {
 	t.Parallel()
-	rounds := 1000
-	if testing.Short() {
+	rounds := 100 // a thousand take some three minutes
+	if more, err := strconv.Atoi(os.Getenv("ASPECTS_PLANS")); err == nil {
+		rounds = more
+	} else if testing.Short() {
 		rounds = 20
 	}
 	refusals, groups := 0, 0
