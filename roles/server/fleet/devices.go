@@ -56,6 +56,11 @@ type View struct {
 	differing func() ([]string, error)
 }
 
+// Unsigned tells whether the device does not run its target, and cannot, because nobody has signed it.
+func (v View) Unsigned() bool {
+	return !v.Target.offered() && (v.State == StateBehind || v.State == StateRefused || v.State == StateFailed)
+}
+
 // Differs lists the paths of the values that the device shows and that contradict its target. A path ends at a secret.
 func (v View) Differs() ([]string, error) { return v.differing() }
 

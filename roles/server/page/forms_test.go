@@ -299,6 +299,19 @@ func TestOverview(t *testing.T) {
 	}
 	has(t, get(w, "/"), 200, `<path class="refused" d="M983 0L1000 0L1000 1000L983 1000Z">`, "<td>1</td><td>1</td>")
 	has(t, get(w, "/?trend=week"), 200, "A week</b>")
+	plan, err := w.ReadPlan([]byte(`{"stages": [{"devices": 1}], "approve": [1]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := fleet.ParseConfig([]byte(`{"control-telemetry": {"sample-rate": 9}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: config}}
+	if _, _, err := w.StartRelease(t.Context(), fleet.Batch{Changes: []fleet.Change{change}}, plan, "anna"); err != nil {
+		t.Fatal(err)
+	}
+	has(t, get(w, "/"), 200, "What is being released", "of everyone, by anna", `<th scope="row">1 device</th>`, "has not begun")
 	// The list was here once.
 	moved := get(w, "/?state=refused")
 	has(t, moved, http.StatusMovedPermanently)

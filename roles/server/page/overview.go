@@ -60,12 +60,15 @@ type overviewPage struct {
 	Causes   []cause
 	More     int // further causes
 	Needs    []need
-	Progress *progress // nil if there is no target yet
+	Progress *progress  // nil if there is no target yet
+	Release  *releasing // nil if no release is active
 	Trend    trend
 }
 
 // Fine returns whether nothing needs a person.
-func (o overviewPage) Fine() bool { return len(o.Causes) == 0 && len(o.Needs) == 0 }
+func (o overviewPage) Fine() bool {
+	return len(o.Causes) == 0 && len(o.Needs) == 0 && (o.Release == nil || !o.Release.NeedsPerson())
+}
 
 // list is the address of the list of devices, relative to the root.
 const list = "page/devices/"
@@ -91,6 +94,10 @@ func (p *Page) overview(c echo.Context) error {
 		data.Counts[i].Here = false
 	}
 	data.Well = roll.Well()
+	if n := roll.Unsigned(); n > 0 {
+		data.Needs = append(data.Needs, need{State: fleet.StateBehind.String(), Text: "not signed", Devices: n,
+			URL: list + "?" + url.Values{"state": {fleet.StateBehind.String()}}.Encode(), Advice: "Nobody has signed their target: an operator signs it with aspects-poc fleet sign."})
+	}
 	for _, one := range needs {
 		if n := of[one.state]; n > 0 {
 			data.Needs = append(data.Needs, need{State: one.state, Text: stateText(one.state), Devices: n,
@@ -110,6 +117,9 @@ func (p *Page) overview(c echo.Context) error {
 	}
 	data.More = len(causes) - len(data.Causes)
 	if data.Progress, err = p.progress(c, roll); err != nil {
+		return err
+	}
+	if data.Release, err = p.releasing(c); err != nil {
 		return err
 	}
 	week := c.QueryParam("trend") == "week"

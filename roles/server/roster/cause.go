@@ -116,6 +116,16 @@ func (r *Roll) Matching(selectors []fleet.Selector) []int {
 	return counts
 }
 
+// Unsigned counts the devices that wait because nobody has signed their target.
+func (r *Roll) Unsigned() (n int) {
+	for i := range r.rows {
+		if r.rows[i].Unsigned {
+			n++
+		}
+	}
+	return n
+}
+
 // Well counts the devices that run their targets, and were seen lately.
 func (r *Roll) Well() (n int) {
 	for i := range r.rows {

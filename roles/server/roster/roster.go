@@ -33,6 +33,7 @@ type Row struct {
 	Labels          fleet.Labels
 	State           fleet.State
 	Silent, Cloned  bool
+	Unsigned        bool   // it does not run its target, and cannot: nobody has signed it
 	LastSeen        int64  // seconds since 1970; 0: never
 	Target, Running int64  // revisions; 0: none
 	Reason          string // why it refused its target or failed
@@ -134,7 +135,7 @@ func rowOf(view fleet.View, arches map[string]string) Row {
 	}
 	row := Row{
 		ID: view.ID, Name: view.Name, Registered: view.Registered.Unix(), Address: view.IPAddress, State: view.State, Silent: view.Silent,
-		Cloned: view.Cloned,
+		Cloned: view.Cloned, Unsigned: view.Unsigned(),
 		Target: view.Target.Revision, Running: view.Running.Revision,
 		Arch: arch, Labels: view.Labels,
 	}
