@@ -96,7 +96,6 @@ type staged struct {
 	before  map[fleet.LayerName]stagedLayer // all of them; nil: no release is active
 	active  fleet.Release
 	devices []*stagedDevice
-	ended   map[release.Phase]int
 }
 
 func (m *staged) note(format string, arguments ...any) {
