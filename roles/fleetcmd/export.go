@@ -42,7 +42,7 @@ func export(env *roles.Env) *cli.Command {
 			return err
 		}
 		// The device verifies who signed it; here it only has to be whole.
-		book, err := signed.Reopen(append(answer.Former, answer.Signed), answer.Manifest)
+		book, err := signed.Reopen(append(answer.Former, answer.Signed), answer.Manifest, answer.Salts)
 		if err != nil {
 			return fmt.Errorf("cannot use the server's statement: %w", err)
 		}
@@ -71,6 +71,9 @@ func offerOf(book *signed.Book, device signed.Device, values map[string]any) (*s
 		return nil, err
 	}
 	places, err := book.Places(config)
+	if missing := (*signed.MissingSecret)(nil); errors.As(err, &missing) {
+		return nil, fmt.Errorf("the target has the secret %s: to export it takes an admin's token", missing.Name)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -145,18 +145,19 @@ func signedLayer(layer serverapi.Layer) signed.Layer {
 type signing struct {
 	*session
 	records *signRecords
-	record  signRecord       // the zero value if this machine has never signed here
-	present *signed.Manifest // of the server's last statement; nil for none
-	base    int64            // the number of that statement
-	last    signed.Statement // of which Number is 0 if there is none
-	keys    signed.Keys      // that may sign this statement
-	next    signed.Keys      // that may sign the next one
-	secrets map[string]any   // values that were given
+	record  signRecord        // the zero value if this machine has never signed here
+	present *signed.Manifest  // of the server's last statement; nil for none
+	base    int64             // the number of that statement
+	last    signed.Statement  // of which Number is 0 if there is none
+	keys    signed.Keys       // that may sign this statement
+	next    signed.Keys       // that may sign the next one
+	secrets map[string]any    // values that were given
+	salts   map[string]string // of the digests of those
 }
 
 // signAll signs what the server has. It returns an error if that is not what a plan, which was applied, has left; nil for none.
 func signAll(s *session, plan *savedPlan) error {
-	work := &signing{session: s}
+	work := &signing{session: s, salts: map[string]string{}}
 	manifest, err := work.prepare()
 	if err != nil {
 		return err
@@ -363,8 +364,9 @@ func (w *signing) digestSecrets(manifest *signed.Manifest) error {
 	}
 	for _, name := range names {
 		if value, given := w.secrets[name]; given {
-			secret := signed.Secret{Salt: rand.Text(), Revision: revisions[name]}
-			if secret.Digest, err = signed.SecretDigest(secret.Salt, value); err != nil {
+			secret := signed.Secret{Revision: revisions[name]}
+			w.salts[name] = rand.Text()
+			if secret.Digest, err = signed.SecretDigest(w.salts[name], value); err != nil {
 				return err
 			}
 			manifest.Secrets[name] = secret
@@ -476,7 +478,8 @@ func (w *signing) finish(manifest *signed.Manifest) error {
 	if err := w.records.write(w.client.URL(), record); err != nil {
 		return err
 	}
-	stored, err := w.client.SetSignature(w, serverapi.SignatureRequest{Signed: signed.Signed{Statement: text, Signature: signature}, Manifest: whole})
+	stored, err := w.client.SetSignature(w, serverapi.SignatureRequest{Signed: signed.Signed{Statement: text, Signature: signature}, Manifest: whole,
+		Salts: w.salts})
 	if err != nil {
 		return err
 	}

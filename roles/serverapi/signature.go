@@ -10,6 +10,8 @@ type Signed struct {
 type SignatureRequest struct {
 	Signed
 	Manifest string `json:"manifest"` // what the statement is about: a JSON object
+	// Salts are those of the manifest's digests of secrets, by the secrets' names. Those that the server has may be missing.
+	Salts map[string]string `json:"salts,omitempty"`
 }
 
 // Signature is the answer to GET and PUT /signature/: the last statement of an operator on the targets of all devices.
@@ -26,6 +28,8 @@ type Signature struct {
 	// Only with manifest=true:
 	Manifest string   `json:"manifest,omitempty"`
 	Former   []Signed `json:"former,omitempty"` // earlier statements that changed the keys, the oldest first
+	// Salts are those of the manifest's digests of secrets, by the secrets' names. Only an admin gets them.
+	Salts map[string]string `json:"salts,omitempty"`
 }
 
 // Evidence is what a device needs to see that an operator has signed its target.

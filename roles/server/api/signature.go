@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -21,7 +22,8 @@ const largestSignature = 16 << 20
 //
 //	@Summary		Show what an operator has signed
 //	@Description	The last statement on the targets of all devices, with its signature; with manifest=true also what it is
-//	@Description	about: layers, devices and labels, and the earlier statements that changed the keys.
+//	@Description	about: layers, devices and labels, and the earlier statements that changed the keys. Only an admin gets the salts of
+//	@Description	the digests of secrets: with them somebody could find a short secret by trying.
 //	@Tags			target
 //	@ID				get-signature
 //	@Param			manifest	query		bool				false	"With the manifest"
@@ -46,6 +48,9 @@ func (h *handlers) getSignature(c echo.Context) error {
 			return err
 		}
 		answer.Former = book.Former()
+		if access.From(c.Request().Context()).May(access.Administer) {
+			answer.Salts = book.Salts()
+		}
 	}
 	return answerJSON(c, answer)
 }
@@ -74,13 +79,15 @@ func (h *handlers) putSignature(c echo.Context) error {
 	}
 	var statement signed.Signed
 	var manifest string
+	var salts map[string]string
 	err := h.decode(c, field{name: "statement", read: long(&statement.Statement)}, field{name: "signature", read: long(&statement.Signature)},
-		field{name: "manifest", read: long(&manifest)})
+		field{name: "manifest", read: long(&manifest)},
+		field{name: "salts", optional: true, read: texts(&salts)})
 	if err != nil {
 		return err
 	}
 	ctx := c.Request().Context()
-	book, stored, err := h.fleet.Sign(ctx, statement, manifest, author(c), access.From(ctx).Lacks(access.Administer))
+	book, stored, err := h.fleet.Sign(ctx, statement, manifest, salts, author(c), access.From(ctx).Lacks(access.Administer))
 	if err != nil {
 		return signatureProblem(err)
 	}
@@ -133,6 +140,16 @@ func long(target *string) func(jsontext.Value) string {
 			return "cannot be read"
 		}
 		*target = string(text)
+		return ""
+	}
+}
+
+// texts reads an object of texts.
+func texts(target *map[string]string) func(jsontext.Value) string {
+	return func(value jsontext.Value) string {
+		if json.Unmarshal(value, target) != nil {
+			return "must be an object of texts"
+		}
 		return ""
 	}
 }

@@ -21,6 +21,7 @@ type Signature struct {
 	Statement string // the text that is signed
 	Signature string // of the text, as ssh-keygen -Y sign writes it
 	Manifest  string // what the statement is about; "" for earlier statements
+	Salts     Config // of the manifest's digests of secrets; none for earlier statements
 	Revision  int64  // under which it was stored
 	Authorship
 }
@@ -70,20 +71,26 @@ func (f *Fleet) Book() (*signed.Book, Signature, error) {
 // Sign stores a statement. It has to follow the last one, and one of the keys that the last one allows must have signed it. The
 // first one brings its keys, and so decides whose signatures count; rule is why the caller must not decide that, and nil if the
 // caller may. Errors: ErrBadSignature, ErrStale, and rule for a statement that changes the keys.
-func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest, by string, rule error) (*signed.Book, Signature, error) {
+func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest string, salts map[string]string, by string,
+	rule error,
+) (*signed.Book, Signature, error) {
 	if err := f.targets.refresh(ctx); err != nil {
 		return nil, Signature{}, err
 	}
 	before := f.targets.Load().book
-	book, err := signed.Open(statement, manifest, before)
+	book, err := signed.Open(statement, manifest, salts, before)
 	if err != nil {
 		return nil, Signature{}, fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
 	if rule != nil && (before == nil || !before.Statement.Keys.Equal(book.Statement.Keys)) {
 		return nil, Signature{}, rule
 	}
+	kept, err := saltsOf(book.Salts())
+	if err != nil {
+		return nil, Signature{}, err
+	}
 	change := SignatureChange{Signer: book.Signer.Name, Signature: Signature{Number: book.Statement.Number, Statement: statement.Statement,
-		Signature: statement.Signature, Manifest: manifest, Authorship: Authorship{By: by, At: f.options.Now()}}}
+		Signature: statement.Signature, Manifest: manifest, Salts: kept, Authorship: Authorship{By: by, At: f.options.Now()}}}
 	if before != nil {
 		change.Before = before.Statement.Number
 	}
@@ -93,6 +100,35 @@ func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest, by 
 	}
 	f.catchUp(ctx, stored.Revision)
 	return book, stored, nil
+}
+
+// SaltsName stands in the place of a secret's name when the salts of a statement are sealed: they are as secret as the values.
+const SaltsName = "salts of the statement"
+
+// saltsOf returns salts as a secret is stored.
+func saltsOf(salts map[string]string) (Config, error) {
+	if len(salts) == 0 {
+		return Config{}, nil
+	}
+	tree := map[string]any{}
+	for name, salt := range salts {
+		tree[name] = salt
+	}
+	return configOf(map[string]any{valueMember: tree})
+}
+
+// salts returns what saltsOf was given.
+func (s Signature) salts() (map[string]string, error) {
+	tree, err := s.Salts.Tree()
+	if err != nil {
+		return nil, err
+	}
+	salts := map[string]string{}
+	list, _ := tree[valueMember].(map[string]any)
+	for name, salt := range list {
+		salts[name], _ = salt.(string)
+	}
+	return salts, nil
 }
 
 // Unsign removes all statements: the server then offers all targets. Devices that have keys of operators refuse those. It returns

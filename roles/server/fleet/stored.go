@@ -191,3 +191,28 @@ func (s stored) Entry(ctx context.Context, revision int64) (Entry, error) {
 func (s stored) LayerAt(ctx context.Context, name LayerName, revision int64) (Entry, error) {
 	return s.entry(s.Store.LayerAt(ctx, name, revision))
 }
+
+func (s stored) Sign(ctx context.Context, change SignatureChange) (Signature, error) {
+	if !change.Salts.Equal(Config{}) {
+		var err error
+		if change.Salts, err = s.seals.sealSecret(SaltsName, change.Salts); err != nil {
+			return Signature{}, err
+		}
+	}
+	return s.signature(s.Store.Sign(ctx, change))
+}
+
+func (s stored) Signatures(ctx context.Context) ([]Signature, error) {
+	list, err := s.Store.Signatures(ctx)
+	if err == nil {
+		err = each(list, s.signature)
+	}
+	return list, err
+}
+
+func (s stored) signature(signature Signature, err error) (Signature, error) {
+	if err == nil && !signature.Salts.Equal(Config{}) {
+		signature.Salts, err = s.seals.open(ofSecret(SaltsName), signature.Salts)
+	}
+	return signature, err
+}

@@ -106,7 +106,11 @@ func (t *targeting) readBook(ctx context.Context, next *snapshot) error {
 	}
 	next.signature = list[len(list)-1]
 	next.Signed = next.signature.Revision
-	if next.book, err = signed.Reopen(texts, next.signature.Manifest); err != nil {
+	salts, err := next.signature.salts()
+	if err != nil {
+		return err
+	}
+	if next.book, err = signed.Reopen(texts, next.signature.Manifest, salts); err != nil {
 		return fmt.Errorf("the last statement of an operator is damaged: %w", err)
 	}
 	next.signature.Manifest = "" // the book has it

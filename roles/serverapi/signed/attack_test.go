@@ -212,13 +212,13 @@ func (s *story) forge(t testing.TB, random *rand.Rand, from chapter, device int)
 	own := statement
 	own.Keys = signed.Keys{s.bad.Key}
 	signature := signed.Signed{Statement: text, Signature: s.bad.sign(t, text, signed.Namespace)}
-	book, err := signed.Reopen([]signed.Signed{signature}, whole)
+	book, err := signed.Reopen([]signed.Signed{signature}, whole, from.book.Salts())
 	if err != nil { // its keys are not the server's: so make the proof with some that are
 		twin, err := manifest.Complete(own)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if book, err = signed.Reopen([]signed.Signed{{Statement: twin, Signature: s.bad.sign(t, twin, signed.Namespace)}}, whole); err != nil {
+		if book, err = signed.Reopen([]signed.Signed{{Statement: twin, Signature: s.bad.sign(t, twin, signed.Namespace)}}, whole, from.book.Salts()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,14 +14,16 @@ type Book struct {
 	Signer    Key
 	Manifest  *Manifest
 
+	salts   map[string]string // of the digests of secrets, by the secrets' names
 	tree    *tree
 	changes bool     // it may sign with other keys than the statement before
 	former  []Signed // the statements before that did
 }
 
 // Open verifies a statement by the keys of the book before, and its manifest by the statement. Before the first statement, before
-// is nil, and the keys are the statement's own.
-func Open(signed Signed, manifest string, before *Book) (*Book, error) {
+// is nil, and the keys are the statement's own. Salts are those of the manifest's secrets, by their names; those of secrets with the
+// same digest as before may be missing.
+func Open(signed Signed, manifest string, salts map[string]string, before *Book) (*Book, error) {
 	statement, err := Parse(signed)
 	if err != nil {
 		return nil, err
@@ -37,12 +39,37 @@ func Open(signed Signed, manifest string, before *Book) (*Book, error) {
 		if keys, former = before.Statement.Keys, before.former; before.changes {
 			former = append(slices.Clone(former), before.Signed)
 		}
+		if err := checkFormer(former); err != nil {
+			return nil, fmt.Errorf("%w; to begin anew, remove the statements from the server: aspects-poc fleet sign --end", err)
+		}
 	}
-	return open(signed, statement, manifest, keys, former, before == nil || !keys.Equal(statement.Keys))
+	book, err := open(signed, statement, manifest, keys, former, before == nil || !keys.Equal(statement.Keys))
+	if err != nil {
+		return nil, err
+	}
+	book.salts = map[string]string{}
+	for name, secret := range book.Manifest.Secrets {
+		salt := salts[name]
+		if salt == "" && before != nil && before.Manifest.Secrets[name].Digest == secret.Digest {
+			salt = before.salts[name]
+		}
+		if len(salt) < shortestSalt || len(salt) > longestSalt {
+			return nil, fmt.Errorf("the secret %s of the manifest has no salt of %d to %d bytes", name, shortestSalt, longestSalt)
+		}
+		book.salts[name] = salt
+	}
+	return book, nil
 }
 
-// Reopen opens the last of statements that Open has taken, in their order, with its manifest.
-func Reopen(list []Signed, manifest string) (*Book, error) {
+// The limits of a salt, in bytes.
+const (
+	shortestSalt = 16
+	longestSalt  = 100
+)
+
+// Reopen opens the last of statements that Open has taken, in their order, with its manifest and salts. Without salts it tells no
+// places of secrets.
+func Reopen(list []Signed, manifest string, salts map[string]string) (*Book, error) {
 	var former []Signed
 	var last Statement
 	for i, signed := range list {
@@ -56,7 +83,11 @@ func Reopen(list []Signed, manifest string) (*Book, error) {
 		}
 		changes := i == 0 || !keys.Equal(statement.Keys)
 		if i == len(list)-1 {
-			return open(signed, statement, manifest, keys, former, changes)
+			book, err := open(signed, statement, manifest, keys, former, changes)
+			if err == nil {
+				book.salts = salts
+			}
+			return book, err
 		}
 		if last = statement; changes {
 			former = append(former, signed)
@@ -115,7 +146,10 @@ func (s Statement) Follows(before Signed, number int64, fleet string) error {
 // Former returns the earlier statements that changed the keys, the oldest first.
 func (b *Book) Former() []Signed { return b.former }
 
-// Places returns where a merged configuration refers to named secrets, with the salts of the manifest.
+// Salts returns the salts of the digests of secrets, by the secrets' names. They are for those who may know the secrets.
+func (b *Book) Salts() map[string]string { return b.salts }
+
+// Places returns where a merged configuration refers to named secrets, with their salts.
 func (b *Book) Places(merged map[string]any) ([]Place, error) {
 	refers, err := references(merged)
 	if err != nil {
@@ -123,11 +157,11 @@ func (b *Book) Places(merged map[string]any) ([]Place, error) {
 	}
 	var places []Place
 	for _, reference := range refers {
-		secret, there := b.Manifest.Secrets[reference.name]
+		salt, there := b.salts[reference.name]
 		if !there {
 			return nil, &MissingSecret{reference.name}
 		}
-		places = append(places, Place{Path: reference.path, Salt: secret.Salt})
+		places = append(places, Place{Path: reference.path, Salt: salt})
 	}
 	return places, nil
 }

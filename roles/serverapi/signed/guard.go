@@ -35,15 +35,10 @@ func (g Guard) Accept(evidence *Evidence, key string, config map[string]any, now
 	if evidence == nil {
 		return g, ErrNothing
 	}
-	next := g
-	// Those that nobody whom the device knows has signed lead nowhere: a device may be younger than the keys of then.
-	for _, former := range evidence.Former {
-		if statement, err := Parse(former); err == nil && statement.Number > next.Number {
-			if later, err := next.follow(former, statement, now); err == nil {
-				next = later
-			}
-		}
+	if err := checkFormer(evidence.Former); err != nil {
+		return g, err
 	}
+	next := g.lead(evidence.Former, now)
 	statement, err := Parse(evidence.Signed)
 	if err != nil {
 		return g, err
@@ -59,6 +54,50 @@ func (g Guard) Accept(evidence *Evidence, key string, config map[string]any, now
 		return g, err
 	}
 	return next, nil
+}
+
+// The limits of the statements that changed keys, as an offer has them.
+const (
+	mostFormer    = 1000
+	longestFormer = 1 << 20 // bytes, with their signatures
+)
+
+// checkFormer returns an error for more earlier statements than a device shall look at.
+func checkFormer(list []Signed) error {
+	if len(list) > mostFormer {
+		return fmt.Errorf("there are %d earlier statements that changed keys, and there may be %d", len(list), mostFormer)
+	}
+	size := 0
+	for _, former := range list {
+		size += len(former.Statement) + len(former.Signature)
+	}
+	if size > longestFormer {
+		return fmt.Errorf("the earlier statements that changed keys have %d bytes, and may have %d", size, longestFormer)
+	}
+	return nil
+}
+
+// lead returns the guard after earlier statements, up to the first one that does not follow. Those at the beginning that nobody whom
+// the device knows has signed lead nowhere, and are no fault: a device may be younger than the keys of then.
+func (g Guard) lead(list []Signed, now time.Time) Guard {
+	last := int64(0)
+	for _, former := range list {
+		statement, err := Parse(former)
+		if err != nil || statement.Number <= last {
+			return g // they are not in order
+		}
+		if last = statement.Number; last <= g.Number {
+			continue
+		}
+		next, err := g.follow(former, statement, now)
+		switch {
+		case err == nil:
+			g = next
+		case !errors.Is(err, errStranger):
+			return g
+		}
+	}
+	return g
 }
 
 // follow returns the guard after a statement.

@@ -83,6 +83,9 @@ func authorized(key ssh.PublicKey) string {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
 }
 
+// errStranger means that none of the keys has signed.
+var errStranger = errors.New("its signer is not allowed")
+
 // Check tells what is wrong with keys: there is none, or one that is too weak, or whose kind cannot sign here.
 func (k Keys) Check() error {
 	if len(k) == 0 || len(k) > mostKeys {
@@ -197,5 +200,5 @@ func (k Keys) Verify(text, signature string) (Key, error) {
 		}
 		return key, nil
 	}
-	return Key{}, fmt.Errorf("its signer is not allowed: the key %s", ssh.FingerprintSHA256(made.PublicKey))
+	return Key{}, fmt.Errorf("%w: the key %s", errStranger, ssh.FingerprintSHA256(made.PublicKey))
 }

@@ -32,8 +32,9 @@ type Layer struct {
 
 // A Secret stands for a value that the operator knows.
 type Secret struct {
-	Salt   string `json:"salt"`
-	Digest string `json:"digest"` // SecretDigest
+	// Digest is SecretDigest. Who has its salt can find a short value by trying, so the salt is no part of the manifest, which all
+	// operators may read.
+	Digest string `json:"digest"`
 	// Revision is the server's revision of the value when the operator gave it, which tells later whether it has changed.
 	Revision int64 `json:"revision"`
 }

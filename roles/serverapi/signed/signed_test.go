@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,13 +206,85 @@ func TestRotation(t *testing.T) {
 	for _, chapter := range s.chapters {
 		list = append(list, chapter.book.Signed)
 	}
-	book, err := signed.Reopen(list, last.manifest)
+	book, err := signed.Reopen(list, last.manifest, last.book.Salts())
 	if err != nil {
 		t.Fatal(err)
 	}
 	again, err := book.Evidence(deviceKey(0), last.evidence[0].Targets[0], last.places[0])
 	if err != nil || jsonOf(t, again) != jsonOf(t, last.evidence[0]) {
 		t.Errorf("%v\n%s\n%s", err, jsonOf(t, again), jsonOf(t, last.evidence[0]))
+	}
+}
+
+// TestFormer looks at no more earlier statements than there may be, and at none behind one that is wrong.
+func TestFormer(t *testing.T) {
+	s := newStory(t)
+	now := time.Unix(1_800_000_000, 0)
+	last := s.chapters[len(s.chapters)-1]
+	first := signed.Guard{Keys: s.first}
+	accept := func(former []signed.Signed) error {
+		evidence := *last.evidence[0]
+		evidence.Former = former
+		_, err := first.Accept(&evidence, deviceKey(0), last.configs[0], now)
+		return err
+	}
+	good := last.evidence[0].Former
+	if err := accept(good); err != nil {
+		t.Fatal(err)
+	}
+	many := slices.Repeat(good[:1], 1001)
+	if err := accept(many); err == nil || !strings.Contains(err.Error(), "1001 earlier statements") {
+		t.Error(err)
+	}
+	long := []signed.Signed{{Statement: strings.Repeat("x", 1<<20), Signature: "x"}}
+	if err := accept(long); err == nil || !strings.Contains(err.Error(), "bytes, and may have") {
+		t.Error(err)
+	}
+	forged := good[1]
+	forged.Statement += " "
+	for name, former := range map[string][]signed.Signed{
+		"another order": {good[0], good[2], good[1]}, "twice": {good[0], good[0], good[1], good[2]},
+		"one is no statement": {good[0], {Statement: "{}"}, good[1], good[2]}, "one is forged": {good[0], forged, good[2]},
+	} {
+		if err := accept(former); err == nil {
+			t.Errorf("%s: the device is led on", name)
+		}
+	}
+}
+
+// TestNumbers takes no number that leaves none for later.
+func TestNumbers(t *testing.T) {
+	anna := newSigner(t, "anna")
+	var manifest signed.Manifest
+	if err := manifest.Plan(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := manifest.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(number int64, before *signed.Book) (*signed.Book, error) {
+		statement := signed.Statement{Fleet: strings.Repeat("f", 20), Number: number, Keys: signed.Keys{anna.Key}}
+		if number > 1 {
+			statement.Previous = signed.Digest("another")
+		}
+		text, err := manifest.Complete(statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed.Open(signed.Signed{Statement: text, Signature: anna.sign(t, text, signed.Namespace)}, whole, nil, before)
+	}
+	if _, err := open(1<<53, nil); err == nil || !strings.Contains(err.Error(), "the first statement has number") {
+		t.Error(err)
+	}
+	one, err := open(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for number, want := range map[int64]string{1001: "", 1002: "more than 1000 above"} {
+		if _, err := open(number, one); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d: %v, want %q", number, err, want)
+		}
 	}
 }
 

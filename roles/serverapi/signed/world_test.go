@@ -87,7 +87,7 @@ type story struct {
 // next signs the next chapter: layers as JSON, the devices' site labels, the values of secrets, and the keys from then on.
 func (s *story) next(t testing.TB, by signer, keys signed.Keys, layers string, sites []string, secrets map[string]string) {
 	t.Helper()
-	manifest := &signed.Manifest{Secrets: map[string]signed.Secret{}}
+	manifest, salts := &signed.Manifest{Secrets: map[string]signed.Secret{}}, map[string]string{}
 	decoder := json.NewDecoder(strings.NewReader(layers))
 	decoder.UseNumber()
 	if err := decoder.Decode(&manifest.Layers); err != nil {
@@ -99,7 +99,8 @@ func (s *story) next(t testing.TB, by signer, keys signed.Keys, layers string, s
 		if err != nil {
 			t.Fatal(err)
 		}
-		manifest.Secrets[name] = signed.Secret{Salt: salt, Digest: digest}
+		manifest.Secrets[name] = signed.Secret{Digest: digest}
+		salts[name] = salt
 	}
 	for i := range devicesOfStory {
 		manifest.Devices = append(manifest.Devices, signed.Device{Key: deviceKey(i), UUID: uuid.NewSHA1(uuid.Nil, []byte{byte(i)}),
@@ -123,7 +124,7 @@ func (s *story) next(t testing.TB, by signer, keys signed.Keys, layers string, s
 		t.Fatal(err)
 	}
 	made := chapter{manifest: whole}
-	if made.book, err = signed.Open(signed.Signed{Statement: text, Signature: by.sign(t, text, signed.Namespace)}, whole, before); err != nil {
+	if made.book, err = signed.Open(signed.Signed{Statement: text, Signature: by.sign(t, text, signed.Namespace)}, whole, salts, before); err != nil {
 		t.Fatal(err)
 	}
 	for i := range devicesOfStory {

@@ -222,7 +222,9 @@ CREATE TABLE release_layers (
 	own      bigint NOT NULL -- of a device's layer: own_revision before
 );
 ALTER TABLE concerns ADD COLUMN waiting bigint; -- for devices that are not admitted; NULL: revision
-ALTER TABLE history ADD COLUMN step text NOT NULL DEFAULT ''; -- of a release`}}
+ALTER TABLE history ADD COLUMN step text NOT NULL DEFAULT ''; -- of a release`}, {statements: `
+-- The salts of the last statement's digests of secrets, as secrets have a value; NULL for none.
+ALTER TABLE signatures ADD COLUMN salts text; -- canonical JSON`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

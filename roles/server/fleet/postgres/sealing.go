@@ -44,6 +44,10 @@ var holdings = []rows.Holdings{
 		Select: "SELECT name, " + noUUID + ", name, value, NULL::bytea, NULL::bytea, NULL::bytea FROM secrets" +
 			" WHERE name > $1 ORDER BY name LIMIT $2",
 		Update: "UPDATE secrets SET value = $1 WHERE name = $2 AND value = $3"},
+	{Kind: rows.Secrets, First: int64(0),
+		Select: "SELECT number, " + noUUID + ", '" + fleet.SaltsName + "', salts, NULL::bytea, NULL::bytea, NULL::bytea FROM signatures" +
+			" WHERE salts IS NOT NULL AND number > $1 ORDER BY number LIMIT $2",
+		Update: "UPDATE signatures SET salts = $1 WHERE number = $2 AND salts = $3"},
 	{Kind: rows.History, First: int64(0),
 		Select: "SELECT revision, " + noUUID + ", layer, before, after, NULL::bytea, NULL::bytea FROM history" +
 			" WHERE revision > $1 ORDER BY revision LIMIT $2",
@@ -64,7 +68,7 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 		return changed, err
 	}
 	if changed > 0 {
-		if _, err := s.pool().Exec(ctx, "VACUUM (FULL) layers, release_layers, secrets, history, reports"); err != nil {
+		if _, err := s.pool().Exec(ctx, "VACUUM (FULL) layers, release_layers, secrets, signatures, history, reports"); err != nil {
 			s.log.Warn("cannot have the database drop what was there before the secrets were sealed; run VACUUM FULL there",
 				"error", err)
 		}

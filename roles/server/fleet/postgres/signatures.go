@@ -40,8 +40,8 @@ func (s *Store) sign(ctx context.Context, tx pgx.Tx, change fleet.SignatureChang
 	if change.Remove {
 		batch.Queue("DELETE FROM signatures")
 	} else {
-		batch.Queue("UPDATE signatures SET manifest = NULL WHERE manifest IS NOT NULL")
-		batch.Queue("INSERT INTO signatures ("+rows.SignatureColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7)", rows.SignatureValues(stored)...)
+		batch.Queue("UPDATE signatures SET manifest = NULL, salts = NULL WHERE manifest IS NOT NULL")
+		batch.Queue("INSERT INTO signatures ("+rows.SignatureColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", rows.SignatureValues(stored)...)
 	}
 	concern(&batch, fleet.Selector{}, entry.Revision, fleet.Waiting{Amid: amid})
 	notices := []fleet.Notice{{Kind: fleet.TargetChanged, Revision: entry.Revision, Layer: entry.Layer}}
@@ -58,8 +58,9 @@ func (s *Store) Signatures(ctx context.Context) (list []fleet.Signature, err err
 		}
 		var row rows.Signature
 		_, err = pgx.ForEachRow(found, row.Into(), func() error {
-			list = append(list, row.Signature())
-			return nil
+			signature, err := row.Signature()
+			list = append(list, signature)
+			return err
 		})
 		return err
 	})

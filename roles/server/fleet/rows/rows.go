@@ -30,7 +30,7 @@
 //	tokens     id name purpose digest role scope created expires revoked     -
 //	           last_used device_limit used labels
 //	secrets    name value revision author at                                 -
-//	signatures number statement signature manifest revision author at        -
+//	signatures number statement signature manifest revision author at salts  -
 //	sealing    state                                                         -
 //	counter    floor                                                         embedded only: no revision up to it is drawn;
 //	                                                                         the last one drawn is that of the history

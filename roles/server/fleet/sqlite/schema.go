@@ -216,6 +216,8 @@ var migrations = [...]migration{
 	) STRICT, WITHOUT ROWID;
 	ALTER TABLE concerns ADD COLUMN waiting INTEGER; -- for devices that are not admitted; NULL: revision
 	ALTER TABLE history ADD COLUMN step TEXT NOT NULL DEFAULT ''; -- of a release`},
+	// The salts of the last statement's digests of secrets, as secrets have a value; NULL for none.
+	{statements: "ALTER TABLE signatures ADD COLUMN salts BLOB"},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

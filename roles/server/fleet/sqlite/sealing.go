@@ -41,6 +41,10 @@ var holdings = []rows.Holdings{
 	{Kind: rows.Secrets, First: "",
 		Select: "SELECT name, zeroblob(16), name, value, NULL, NULL, NULL FROM secrets WHERE name > ? ORDER BY name LIMIT ?",
 		Update: "UPDATE secrets SET value = ? WHERE name = ? AND value = ?"},
+	{Kind: rows.Secrets, First: 0,
+		Select: "SELECT number, zeroblob(16), '" + fleet.SaltsName + "', salts, NULL, NULL, NULL FROM signatures" +
+			" WHERE salts IS NOT NULL AND number > ? ORDER BY number LIMIT ?",
+		Update: "UPDATE signatures SET salts = ? WHERE number = ? AND salts = ?"},
 	{Kind: rows.History, First: 0,
 		Select: "SELECT revision, zeroblob(16), layer, before, after, NULL, NULL FROM history WHERE revision > ? ORDER BY revision LIMIT ?",
 		Update: "UPDATE history SET before = ?, after = ? WHERE revision = ? AND before IS ? AND after IS ?"},

@@ -32,10 +32,10 @@ func (s *Store) Sign(ctx context.Context, change fleet.SignatureChange) (fleet.S
 		if change.Remove {
 			_, err = conn.ExecContext(ctx, "DELETE FROM signatures")
 		} else {
-			_, err = conn.ExecContext(ctx, "UPDATE signatures SET manifest = NULL WHERE manifest IS NOT NULL")
+			_, err = conn.ExecContext(ctx, "UPDATE signatures SET manifest = NULL, salts = NULL WHERE manifest IS NOT NULL")
 		}
 		if err == nil && !change.Remove {
-			_, err = conn.ExecContext(ctx, "INSERT INTO signatures ("+rows.SignatureColumns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
+			_, err = conn.ExecContext(ctx, "INSERT INTO signatures ("+rows.SignatureColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 				rows.SignatureValues(stored)...)
 		}
 		if err == nil {
@@ -67,7 +67,11 @@ func (s *Store) Signatures(ctx context.Context) (list []fleet.Signature, err err
 		if err := found.Scan(row.Into()...); err != nil {
 			return nil, s.fail("read the statements from", err)
 		}
-		list = append(list, row.Signature())
+		signature, err := row.Signature()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, signature)
 	}
 	return list, s.fail("read the statements from", found.Err())
 }

@@ -24,9 +24,11 @@ func keepsSignatures(t *testing.T, store fleet.Store) {
 	var want []fleet.Signature
 	for i, number := range []int64{1, 2, 7} { // numbers may be left out
 		first := signatureChange(number, 0)
+		first.Salts, err = fleet.ParseConfig([]byte(`{"value":{"vpn":"salt"}}`))
+		ok(t, err)
 		if i > 0 {
 			first.Before = want[i-1].Number
-			want[i-1].Manifest = ""
+			want[i-1].Manifest, want[i-1].Salts = "", fleet.Config{}
 		}
 		stored, err := store.Sign(ctx, first)
 		ok(t, err)
@@ -34,6 +36,20 @@ func keepsSignatures(t *testing.T, store fleet.Store) {
 		same(t, first.Signature, stored)
 		want = append(want, stored)
 	}
+	list, err = store.Signatures(ctx)
+	ok(t, err)
+	same(t, want, list)
+	again, err := fleet.ParseConfig([]byte(`{"value":"sealed"}`))
+	ok(t, err)
+	_, err = store.Rewrite(ctx, func(of fleet.Holding) error {
+		if of.Secret != nil && of.Secret.Name == fleet.SaltsName {
+			same(t, want[2].Salts, of.Secret.Value)
+			of.Secret.Value = again
+		}
+		return nil
+	})
+	ok(t, err)
+	want[2].Salts = again
 	list, err = store.Signatures(ctx)
 	ok(t, err)
 	same(t, want, list)
