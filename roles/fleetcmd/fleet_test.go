@@ -86,7 +86,7 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	tokens := &storetest.Memory{}
-	for name, role := range map[string]access.Role{"anna": access.RoleAdmin, "screen": access.RoleViewer} {
+	for name, role := range map[string]access.Role{"anna": access.RoleAdmin, "screen": access.RoleViewer, "otto": access.RoleOperator} {
 		text, digest := access.NewToken(access.Operate)
 		w.tokens[name] = text
 		if err := tokens.AddToken(t.Context(), access.Token{Name: name, Digest: digest, Purpose: access.Operate, Role: role,

@@ -95,6 +95,19 @@ func TestSignLiar(t *testing.T) {
 		return out
 	}
 	try("applied", 0, "apply", file("fleet"))
+	// Whose signatures count from now on is for an admin to say.
+	admin := map[string]string{"HOME": t.TempDir()}
+	for name, value := range w.env {
+		if name != "HOME" {
+			admin[name] = value
+		}
+	}
+	mine := w.env
+	w.env = admin
+	w.env["ASPECTS_TOKEN_FILE"] = file("otto")
+	writeFile(t, file("otto"), w.tokens["otto"])
+	try("this needs the role admin", 1, "sign", "--init", "--operator-keys", file("ops"), "--key", file("anna"), "--yes")
+	w.env = mine
 	try("… and 10 more of this group; --full names them", 0, "sign", "--init", "--operator-keys", file("ops"), "--key", file("anna"), "--yes")
 	try("nothing has changed since statement 1", 0, "sign", "--dry-run")
 
