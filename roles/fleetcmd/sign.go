@@ -141,6 +141,14 @@ func signedLayer(layer serverapi.Layer) signed.Layer {
 	return signed.Layer{Layer: layer.Layer, Selector: layer.Selector, Priority: layer.Priority, Config: config}
 }
 
+// oneLine returns an error whose text, in which the server may have chosen names, begins no line of its own.
+func oneLine(err error) error {
+	if text := plain.Line(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
+}
+
 // A signing is the making of a statement.
 type signing struct {
 	*session
@@ -160,15 +168,15 @@ func signAll(s *session, plan *savedPlan) error {
 	work := &signing{session: s, salts: map[string]string{}}
 	manifest, err := work.prepare()
 	if err != nil {
-		return err
+		return oneLine(err)
 	}
 	if plan != nil {
 		if err := plan.verify(manifest.Layers); err != nil {
-			return err
+			return oneLine(err)
 		}
 	}
 	if err := work.show(manifest); err != nil {
-		return err
+		return oneLine(err)
 	}
 	if err := s.out.w.Flush(); err != nil || s.c.Bool("dry-run") {
 		return err

@@ -129,6 +129,11 @@ func TestSignLiar(t *testing.T) {
 			"config": map[string]any{"control-telemetry": map[string]any{"sample-rate": 666}}})
 	})
 	try("a layer is", 1, "sign", "--dry-run")
+	l.lie = layers(func(list []any) []any {
+		return append(list, map[string]any{"layer": "x\nstatement 9 is signed", "revision": 9,
+			"config": map[string]any{"v": []any{map[string]any{"$secret": "a"}}}})
+	})
+	try(`layer x\nstatement 9`, 1, "sign", "--dry-run")
 	l.lie = layers(func(list []any) []any { list[1].(map[string]any)["priority"] = 6; return list })
 	try("labels/berlin for site=berlin, priority 6 (before: for site=berlin, priority 5)", 0, "sign", "--dry-run")
 
