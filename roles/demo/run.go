@@ -88,7 +88,7 @@ func (s *stage) await(ctx context.Context) (*serverapi.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	const tries, pause = 100, 100 * time.Millisecond
+	const tries, pause = 600, 100 * time.Millisecond // a minute, for a machine that has much to do
 	for range tries {
 		if _, err = client.Target(ctx); err == nil {
 			return client, nil
