@@ -163,13 +163,7 @@ func (s *Store) Stats(ctx context.Context, id uuid.UUID, since time.Time) (list 
 			return err
 		}
 		list = nil
-		var at int64
-		var text string
-		_, err = pgx.ForEachRow(found, []any{&at, &text}, func() error {
-			list = append(list, fleet.Stats{At: rows.Time(at), Text: text})
-			return nil
-		})
-		return err
+		return eachPoint(found, func(at time.Time, text string) { list = append(list, fleet.Stats{At: at, Text: text}) })
 	})
 	return list, err
 }

@@ -34,13 +34,18 @@ func (s *Store) Samples(ctx context.Context, since time.Time) (list []fleet.Stor
 			return err
 		}
 		list = nil
-		var at int64
-		var text string
-		_, err = pgx.ForEachRow(found, []any{&at, &text}, func() error {
-			list = append(list, fleet.StoredSample{At: rows.Time(at), Text: text})
-			return nil
-		})
-		return err
+		return eachPoint(found, func(at time.Time, text string) { list = append(list, fleet.StoredSample{At: at, Text: text}) })
 	})
 	return list, err
+}
+
+// eachPoint passes rows of a time and a text to a function.
+func eachPoint(found pgx.Rows, pass func(at time.Time, text string)) error {
+	var at int64
+	var text string
+	_, err := pgx.ForEachRow(found, []any{&at, &text}, func() error {
+		pass(rows.Time(at), text)
+		return nil
+	})
+	return err
 }

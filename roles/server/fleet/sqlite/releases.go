@@ -20,16 +20,7 @@ type reader interface {
 // eachRow runs a query and hands each of its rows on.
 func eachRow(ctx context.Context, from reader, query string, row func(*sql.Rows) error, arguments ...any) error {
 	found, err := from.QueryContext(ctx, query, arguments...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = found.Close() }() // Err has told what there is to tell
-	for found.Next() {
-		if err := row(found); err != nil {
-			return err
-		}
-	}
-	return found.Err()
+	return pass(found, err, row)
 }
 
 func readReleases(ctx context.Context, from reader, condition string, arguments ...any) (list []fleet.Release, err error) {

@@ -161,6 +161,11 @@ func (s *Store) setsOfLabels(ctx context.Context) (map[int64]fleet.Labels, error
 // each runs a query and hands each of its rows on.
 func (s *Store) each(ctx context.Context, query *sql.Stmt, arguments []any, row func(*sql.Rows) error) error {
 	found, err := query.QueryContext(ctx, arguments...)
+	return pass(found, err, row)
+}
+
+// pass hands on the rows that a query has found, or its error.
+func pass(found *sql.Rows, err error, row func(*sql.Rows) error) error {
 	if err != nil {
 		return err
 	}

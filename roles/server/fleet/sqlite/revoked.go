@@ -44,19 +44,16 @@ func (s *Store) RevokedKeys(ctx context.Context) (list []fleet.RevokedKey, err e
 		return nil, err
 	}
 	defer s.mu.RUnlock()
-	found, err := s.read.QueryContext(ctx, "SELECT "+rows.RevokedKeyColumns+" FROM revoked_keys ORDER BY id")
+	err = eachRow(ctx, s.read, "SELECT "+rows.RevokedKeyColumns+" FROM revoked_keys ORDER BY id", func(found *sql.Rows) error {
+		var row rows.RevokedKey
+		err := found.Scan(row.Into()...)
+		list = append(list, row.Key())
+		return err
+	})
 	if err != nil {
 		return nil, s.fail("list the revoked keys in", err)
 	}
-	defer func() { _ = found.Close() }() // Err has told what there is to tell
-	for found.Next() {
-		var row rows.RevokedKey
-		if err := found.Scan(row.Into()...); err != nil {
-			return nil, s.fail("list the revoked keys in", err)
-		}
-		list = append(list, row.Key())
-	}
-	return list, s.fail("list the revoked keys in", found.Err())
+	return list, nil
 }
 
 // AllowKey implements fleet.Store.

@@ -57,21 +57,17 @@ func (s *Store) Signatures(ctx context.Context) (list []fleet.Signature, err err
 		return nil, err
 	}
 	defer s.mu.RUnlock()
-	found, err := s.read.QueryContext(ctx, "SELECT "+rows.SignatureColumns+" FROM signatures ORDER BY number")
+	err = eachRow(ctx, s.read, "SELECT "+rows.SignatureColumns+" FROM signatures ORDER BY number", func(found *sql.Rows) error {
+		var row rows.Signature
+		if err := found.Scan(row.Into()...); err != nil {
+			return err
+		}
+		signature, err := row.Signature()
+		list = append(list, signature)
+		return err
+	})
 	if err != nil {
 		return nil, s.fail("read the statements from", err)
 	}
-	defer func() { _ = found.Close() }() // Err has told what there is to tell
-	for found.Next() {
-		var row rows.Signature
-		if err := found.Scan(row.Into()...); err != nil {
-			return nil, s.fail("read the statements from", err)
-		}
-		signature, err := row.Signature()
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, signature)
-	}
-	return list, s.fail("read the statements from", found.Err())
+	return list, nil
 }
