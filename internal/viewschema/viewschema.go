@@ -53,15 +53,6 @@ func All(parsed *confdb.Schema, access Access) Schema {
 	return d.whole(Schema{"type": "object", "properties": properties, "additionalProperties": false})
 }
 
-// AllOf is All for the text of a confdb-schema, in the form of registry.Options.Documents.
-func AllOf(document json.RawMessage, access Access) (Schema, error) {
-	parsed, err := confdb.ParseDocument(document)
-	if err != nil {
-		return nil, err
-	}
-	return All(parsed, access), nil
-}
-
 func (d *describer) view(parsed *confdb.Schema, view string) (_ Schema, ok bool) {
 	root := &node{}
 	for _, rule := range parsed.Rules(view) {

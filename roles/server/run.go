@@ -129,7 +129,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	url := at.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	shown := page.New(rules, page.Options{Now: told.Now, Schema: options.Schema})
+	shown := page.New(rules, page.Options{Now: told.Now})
 	lot := parking.New(at.listener)
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,

@@ -108,13 +108,7 @@ func (a act) act(p *Page) func(echo.Context, fleet.View) error {
 		if err == nil {
 			return seeOther(c, "../?done="+a.name)
 		}
-		data := a.confirmation(p, c, device)
-		problem, status, other := refusalOf(err)
-		if other != nil {
-			return other
-		}
-		data.Problem = problem
-		return p.confirm(c, status, data)
+		return p.refused(c, err, a.confirmation(p, c, device))
 	}
 }
 

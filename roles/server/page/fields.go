@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"aspects-poc/internal/viewschema"
 	"aspects-poc/internal/yamljson"
 	"aspects-poc/roles/server/fleet"
 )
@@ -34,22 +33,18 @@ type described struct {
 	Secret     bool                 `json:"writeOnly"`
 }
 
-// newSchemaForm returns the form for a confdb-schema; nil for none.
-func newSchemaForm(document json.RawMessage) (*schemaForm, error) {
-	if document == nil {
-		return nil, nil
-	}
-	all, err := viewschema.AllOf(document, viewschema.Write)
-	if err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(all)
+// newSchemaForm returns the form for a JSON Schema of configurations, as of Fleet.Schema; nil if that names no views.
+func newSchemaForm(schema any) (*schemaForm, error) {
+	text, err := json.Marshal(schema)
 	if err != nil {
 		return nil, err
 	}
 	var root described
 	if err := json.Unmarshal(text, &root); err != nil {
 		return nil, err
+	}
+	if root.Properties == nil {
+		return nil, nil
 	}
 	made := &schemaForm{}
 	for _, view := range slices.Sorted(maps.Keys(root.Properties)) {

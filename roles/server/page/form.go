@@ -93,6 +93,24 @@ func refusalOf(err error) (text string, status int, other error) {
 	return answer.Detail, answer.Status, nil
 }
 
+// explain has a page show why the server refuses something, in the words of the API. An error that is no answer to what the caller
+// wants is the application's: then explain returns it.
+func explain(err error, show func(status int, problem string) error) error {
+	problem, status, other := refusalOf(err)
+	if other != nil {
+		return other
+	}
+	return show(status, problem)
+}
+
+// refused shows a confirmation again, with why the server refuses the act.
+func (p *Page) refused(c echo.Context, err error, data confirmation) error {
+	return explain(err, func(status int, problem string) error {
+		data.Problem = problem
+		return p.confirm(c, status, data)
+	})
+}
+
 // seeOther sends the browser to another page after an act, so that a reload does not repeat it.
 func seeOther(c echo.Context, to string) error {
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")

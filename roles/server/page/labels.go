@@ -127,11 +127,7 @@ func (p *Page) setLabels(c echo.Context, device fleet.View) error {
 		return render(c, http.StatusOK, "labels", data)
 	}
 	if _, err := p.fleet.SetLabels(c.Request().Context(), device.ID, patch, author(c), within(c)); err != nil {
-		problem, status, other := refusalOf(err)
-		if other != nil {
-			return other
-		}
-		return refuse(status, problem)
+		return explain(err, refuse)
 	}
 	return seeOther(c, "../?done=labels")
 }

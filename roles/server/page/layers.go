@@ -225,12 +225,8 @@ func (p *Page) removal(c echo.Context, layer fleet.Layer, match int64, problem s
 	}
 	planned, err := p.plan(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name}, Remove: true, Within: within(c)})
 	if err != nil {
-		refused, code, other := refusalOf(err)
-		if other != nil {
-			return other
-		}
-		data.Problem, data.Refused = refused, "There is nothing to do."
-		return p.confirm(c, code, data)
+		data.Refused = "There is nothing to do."
+		return p.refused(c, err, data)
 	}
 	data.Plan = planned
 	return p.confirm(c, status, data)
@@ -248,11 +244,7 @@ func (p *Page) removeLayer(c echo.Context, layer fleet.Layer) error {
 		err = nil // it was sent twice, or another has removed it
 	}
 	if err != nil {
-		problem, status, other := refusalOf(err)
-		if other != nil {
-			return other
-		}
-		return p.removal(c, layer, layer.Revision, problem, status)
+		return explain(err, func(status int, problem string) error { return p.removal(c, layer, layer.Revision, problem, status) })
 	}
 	return seeOther(c, rootOf(c)+"page/layers/?done=remove")
 }

@@ -38,13 +38,11 @@ func (p *Page) setName(c echo.Context, device fleet.View) error {
 	}
 	name := strings.ToLower(sent.word("name"))
 	if _, err := p.fleet.SetName(c.Request().Context(), device.ID, name, author(c)); err != nil {
-		problem, status, other := refusalOf(err)
-		if other != nil {
-			return other
-		}
-		data := p.nameForm(c, device)
-		data.Typed, data.Problem = name, capital(problem)
-		return render(c, status, "name", data)
+		return explain(err, func(status int, problem string) error {
+			data := p.nameForm(c, device)
+			data.Typed, data.Problem = name, capital(problem)
+			return render(c, status, "name", data)
+		})
 	}
 	return seeOther(c, rootOf(c)+list+device.ID.String()+"/?done=name")
 }

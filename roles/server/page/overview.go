@@ -67,7 +67,7 @@ type overviewPage struct {
 
 // Fine returns whether nothing needs a person.
 func (o overviewPage) Fine() bool {
-	return len(o.Causes) == 0 && len(o.Needs) == 0 && (o.Release == nil || !o.Release.NeedsPerson())
+	return len(o.Causes) == 0 && len(o.Needs) == 0 && (o.Release == nil || !o.Release.NeedsWord)
 }
 
 // list is the address of the list of devices, relative to the root.

@@ -13,7 +13,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"encoding/json"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -39,8 +38,6 @@ var files embed.FS
 // Options changes how a Page works. The zero value is ready for use.
 type Options struct {
 	Now func() time.Time // nil means time.Now
-	// Schema is the confdb-schema from which the forms of layers are made, as of fleet.Options; nil means that there are none.
-	Schema json.RawMessage
 }
 
 // A Page shows a fleet, and changes it for those who may.
@@ -60,9 +57,9 @@ func New(rules *fleet.Fleet, options Options) *Page {
 	}
 	// Most runs of the program serve no page.
 	schema := sync.OnceValue(func() *schemaForm {
-		made, err := newSchemaForm(options.Schema)
+		made, err := newSchemaForm(rules.Schema())
 		if err != nil {
-			return nil // the fleet has read it before: there is none
+			return nil // cannot happen: the fleet has made it
 		}
 		return made
 	})

@@ -36,8 +36,6 @@ type world struct {
 	t     *testing.T
 	store *sqlite.Store
 	now   time.Time
-	// schema is the confdb-schema of the fleet; nil for none.
-	schema json.RawMessage
 }
 
 // open returns an empty fleet. The first device that registers is id.
@@ -50,7 +48,7 @@ func openWith(t *testing.T, schema json.RawMessage) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: store, now: now, schema: schema}
+	w := &world{t: t, store: store, now: now}
 	var ids atomic.Int64
 	w.Fleet, err = fleet.Open(t.Context(), store, fleet.Options{Now: func() time.Time { return w.now }, MaxPending: 10_000, Schema: schema,
 		NewID: func() (uuid.UUID, error) {
@@ -135,7 +133,7 @@ func example(t *testing.T) *world {
 // routes serves the page.
 func routes(w *world) *echo.Echo {
 	app := echo.New()
-	for _, route := range page.New(w.Fleet, page.Options{Now: func() time.Time { return now }, Schema: w.schema}).Routes() {
+	for _, route := range page.New(w.Fleet, page.Options{Now: func() time.Time { return now }}).Routes() {
 		app.Add(route.Method, route.Path, route.Handle)
 		if route.Method == http.MethodGet {
 			app.Add(http.MethodHead, route.Path, route.Handle)

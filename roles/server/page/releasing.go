@@ -3,35 +3,23 @@ package page
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/release"
+	"aspects-poc/roles/server/wire"
+	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
 )
 
-// releasing is the active release.
+// releasing is the active release, as the API shows it.
 type releasing struct {
-	fleet.ReleaseView
-	Rows []releaseRow
-}
-
-// A releaseRow is a stage of the active release.
-type releaseRow struct {
-	Stage string
-	Begun bool
-	release.Counts
-	Devices int // that it has, or would have if it began now
+	serverapi.Release
+	Began time.Time
 }
 
 // Changes lists the layers of the release.
-func (r releasing) Changes() string {
-	names := make([]string, len(r.Layers))
-	for i, layer := range r.Layers {
-		names[i] = string(layer)
-	}
-	return strings.Join(names, ", ")
-}
+func (r releasing) Changes() string { return strings.Join(r.Layers, ", ") }
 
 // releasing returns the active release with the counts of now; nil if there is none.
 func (p *Page) releasing(c echo.Context) (*releasing, error) {
@@ -46,16 +34,5 @@ func (p *Page) releasing(c echo.Context) (*releasing, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := &releasing{ReleaseView: view}
-	for i, stage := range view.Plan.Stages {
-		row := releaseRow{Stage: stage.String(), Begun: i < len(view.Progress.Admit)}
-		if i < len(view.Outcome.Stages) {
-			row.Counts = view.Outcome.Stages[i]
-		}
-		if i < len(view.Sizes) {
-			row.Devices = view.Sizes[i]
-		}
-		shown.Rows = append(shown.Rows, row)
-	}
-	return shown, nil
+	return &releasing{wire.Release(view), view.At}, nil
 }

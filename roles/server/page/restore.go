@@ -65,17 +65,20 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 }
 
 func (p *Page) askRestore(c echo.Context) error {
-	data, _, missing, err := p.restoring(c)
-	switch {
-	case err != nil:
-		return err
-	case missing:
-		return p.problem(c, rootOf(c), fmt.Sprintf("The history has no revision %q.", c.Param("revision")))
-	}
-	return p.confirm(c, http.StatusOK, data)
+	return p.ofRevision(c, func(data confirmation, _ int64) error { return p.confirm(c, http.StatusOK, data) })
 }
 
 func (p *Page) restore(c echo.Context) error {
+	return p.ofRevision(c, func(data confirmation, revision int64) error {
+		if _, err := p.fleet.Restore(c.Request().Context(), revision, author(c), within(c)); err != nil {
+			return p.refused(c, err, data)
+		}
+		return seeOther(c, "../../?done=restore")
+	})
+}
+
+// ofRevision passes the confirmation of a restore on. It answers with a page of its own if there is no such revision.
+func (p *Page) ofRevision(c echo.Context, handle func(data confirmation, revision int64) error) error {
 	data, revision, missing, err := p.restoring(c)
 	switch {
 	case err != nil:
@@ -83,13 +86,5 @@ func (p *Page) restore(c echo.Context) error {
 	case missing:
 		return p.problem(c, rootOf(c), fmt.Sprintf("The history has no revision %q.", c.Param("revision")))
 	}
-	if _, err := p.fleet.Restore(c.Request().Context(), revision, author(c), within(c)); err != nil {
-		problem, status, other := refusalOf(err)
-		if other != nil {
-			return other
-		}
-		data.Problem = problem
-		return p.confirm(c, status, data)
-	}
-	return seeOther(c, "../../?done=restore")
+	return handle(data, revision)
 }

@@ -62,11 +62,7 @@ func (p *Page) setSecret(c echo.Context) error {
 		return p.listSecrets(c, http.StatusUnprocessableEntity, name, "The value cannot be taken; more is not said, because it might quote it.")
 	}
 	if err := p.changeSecret(c, change); err != nil {
-		problem, status, other := refusalOf(err)
-		if other != nil {
-			return other
-		}
-		return p.listSecrets(c, status, name, problem)
+		return explain(err, func(status int, problem string) error { return p.listSecrets(c, status, name, problem) })
 	}
 	return seeOther(c, "?done=secret")
 }
@@ -96,13 +92,7 @@ func (p *Page) forget(c echo.Context) error {
 	err := p.changeSecret(c, fleet.SecretChange{Secret: fleet.Secret{Name: c.Param("name"),
 		Authorship: fleet.Authorship{By: author(c)}}, Remove: true})
 	if err != nil && !errors.Is(err, fleet.ErrUnknownSecret) {
-		data := p.forgetting(c)
-		problem, status, other := refusalOf(err)
-		if other != nil {
-			return other
-		}
-		data.Problem = problem
-		return p.confirm(c, status, data)
+		return p.refused(c, err, p.forgetting(c))
 	}
 	return seeOther(c, "../../?done=forget")
 }
