@@ -9,18 +9,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
-	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
-	"aspects-poc/roles/serverapi/layers"
 	"aspects-poc/roles/serverapi/operator"
 	"aspects-poc/roles/serverapi/signed"
 
@@ -72,67 +69,6 @@ func errNobody() error { return roles.Usagef("nobody can be asked here: give --y
 // errNoKey is the error for a signature without a key.
 func errNoKey() error {
 	return roles.Usagef("to sign takes --key FILE: your SSH key, or its public half if an agent has the key")
-}
-
-// signApplied signs after a plan was applied, if --sign is given: only if the server has the layers of the plan, and no others.
-func signApplied(s *session, plan savedPlan) error {
-	if !s.c.Bool("sign") {
-		return nil
-	}
-	return signAll(s, &plan)
-}
-
-// verify returns an error unless the layers are as a plan leaves them: those of the folder as they were applied, and the others as
-// they were when the plan was made.
-func (p *savedPlan) verify(list []signed.Layer) error {
-	present, others := map[string]signed.Layer{}, map[string]string{}
-	for _, layer := range list {
-		present[layer.Layer], others[layer.Layer] = layer, layerDigest(layer)
-	}
-	for _, change := range p.Batch.Changes {
-		layer, there := present[change.Layer]
-		delete(others, change.Layer)
-		if change.Remove {
-			if there {
-				return fmt.Errorf("nothing is signed: the server still has the layer %s, which was removed", change.Layer)
-			}
-			continue
-		}
-		selector, err := layers.ParseSelector(change.Selector)
-		if err != nil {
-			return err
-		}
-		wanted := map[string]any{}
-		for view, value := range change.Config {
-			wanted[view[strings.LastIndex(view, "/")+1:]] = withoutDigests(value) // the server shortens names of views
-		}
-		if !there || layer.Selector != selector.String() || layer.Priority != change.Priority || !jsonvalue.Equal(layer.Config, wanted) {
-			return fmt.Errorf("nothing is signed: the server shows another layer %s than was applied", change.Layer)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(others)) {
-		switch digest, planned := p.Left[name]; {
-		case !planned:
-			return fmt.Errorf("nothing is signed: the server has a layer %s, which the plan does not have", name)
-		case digest != others[name]:
-			return fmt.Errorf("nothing is signed: the layer %s is not as it was when the plan was made", name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Left)) {
-		if _, there := others[name]; !there {
-			return fmt.Errorf("nothing is signed: the server does not have the layer %s any more", name)
-		}
-	}
-	return nil
-}
-
-// layerDigest returns a digest of all that a layer is.
-func layerDigest(layer signed.Layer) string {
-	text, err := encode(layer)
-	if err != nil {
-		return ""
-	}
-	return signed.Digest(string(text))
 }
 
 // signedLayer returns a layer as a manifest has it.
