@@ -194,71 +194,69 @@ func changed(id uuid.UUID) []fleet.Notice {
 func (s *Store) SetLabels(
 	ctx context.Context, id uuid.UUID, before, after fleet.Labels, by fleet.Authorship,
 ) (revision int64, err error) {
-	var drawn int64
-	err = s.change(ctx, "keep labels in", ofDevice(id), func(conn *sql.Conn) error {
-		ctx := context.WithoutCancel(ctx)
-		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
+	return s.alter(ctx, "keep labels in", id, func(ctx context.Context, conn *sql.Conn, device fleet.Device, row int64) (int64, error) {
 		switch {
-		case err != nil:
-			return unknown(err)
 		case !device.Labels.Equal(before):
-			return fleet.ErrStale
+			return 0, fleet.ErrStale
 		case before.Equal(after):
-			return nil
+			return 0, nil
 		}
-		if drawn, _, err = nextRevision(ctx, conn); err != nil {
-			return err
+		drawn, _, err := nextRevision(ctx, conn)
+		if err != nil {
+			return 0, err
 		}
 		err = record(ctx, conn, fleet.Entry{Revision: drawn, Authorship: by, Layer: fleet.DeviceLayer(id),
 			Action: fleet.Relabeled, Labels: after})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		labels, err := s.labelSet(ctx, after)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		_, err = conn.ExecContext(ctx, "UPDATE standings SET label_set = ?, own_revision = ? WHERE device = ?", labels, drawn, row)
-		return err
-	}, func() []fleet.Notice {
-		if drawn == 0 {
-			return nil
-		}
-		return changed(id)
+		return drawn, err
 	})
-	if err != nil {
-		return 0, err
-	}
-	return drawn, nil
 }
 
 // SetName implements fleet.Store.
 func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet.Authorship) (revision int64, err error) {
-	var drawn int64
-	err = s.change(ctx, "keep a device's name in", ofDevice(id), func(conn *sql.Conn) error {
-		ctx := context.WithoutCancel(ctx)
-		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
-		switch {
-		case err != nil:
-			return unknown(err)
-		case device.Name == name:
-			return nil
+	return s.alter(ctx, "keep a device's name in", id, func(ctx context.Context, conn *sql.Conn, device fleet.Device, row int64) (int64, error) {
+		if device.Name == name {
+			return 0, nil
 		}
 		var others int
 		if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM devices WHERE name = ?", name).Scan(&others); err != nil {
-			return err
+			return 0, err
 		}
 		if others > 0 {
-			return fleet.ErrNameTaken
+			return 0, fleet.ErrNameTaken
 		}
-		if drawn, _, err = nextRevision(ctx, conn); err != nil {
-			return err
+		drawn, _, err := nextRevision(ctx, conn)
+		if err != nil {
+			return 0, err
 		}
 		err = record(ctx, conn, fleet.Entry{Revision: drawn, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Renamed, Name: name})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		_, err = conn.ExecContext(ctx, "UPDATE devices SET name = ? WHERE id = ?", rows.NullIfEmpty(name), row)
+		return drawn, err
+	})
+}
+
+// alter changes what is kept of a device under the revision that do has drawn, and tells of it; 0 for a change that changes nothing.
+func (s *Store) alter(ctx context.Context, act string, id uuid.UUID,
+	do func(ctx context.Context, conn *sql.Conn, device fleet.Device, row int64) (revision int64, err error),
+) (int64, error) {
+	var drawn int64
+	err := s.change(ctx, act, ofDevice(id), func(conn *sql.Conn) error {
+		ctx := context.WithoutCancel(ctx)
+		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
+		if err != nil {
+			return unknown(err)
+		}
+		drawn, err = do(ctx, conn, device, row)
 		return err
 	}, func() []fleet.Notice {
 		if drawn == 0 {
