@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"aspects-poc/roles"
@@ -25,6 +26,7 @@ type Access struct {
 	Enrolment     access.Enrolment // "" means access.Open
 	AllowUnsigned bool
 	PublicURL     string // the address that devices use; "" means the address in each request
+	PersonHeader  string // in which a proxy names the person; "" means access.DefaultPersonHeader
 	CertFile      string // "" means no TLS
 	KeyFile       string
 }
@@ -40,6 +42,8 @@ func accessFlags() []cli.Flag {
 			"signed"},
 		&cli.StringFlag{Name: "public-url", Usage: "`URL` that devices use, if a proxy changes host or path; with it, " +
 			"operators always need a token"},
+		&cli.StringFlag{Name: "person-header", Value: access.DefaultPersonHeader, Usage: "`HEADER` in which a proxy names the person, " +
+			"for tokens that were made with --proxy"},
 		&cli.StringFlag{Name: "tls-cert", Usage: "`FILE` with the certificate and its chain, for HTTPS; you may " +
 			"replace it while the server runs"},
 		&cli.StringFlag{Name: "tls-key", Usage: "`FILE` with the certificate's private key"},
@@ -52,10 +56,14 @@ func newAccess(c *cli.Context) Access {
 		Enrolment:     access.Enrolment(c.String("enrolment")),
 		AllowUnsigned: c.Bool("allow-unsigned"),
 		PublicURL:     c.String("public-url"),
+		PersonHeader:  c.String("person-header"),
 		CertFile:      c.String("tls-cert"),
 		KeyFile:       c.String("tls-key"),
 	}
 }
+
+// headerName matches names of headers that every proxy can set.
+var headerName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
 
 func (a Access) check() error {
 	if a.Operators != operatorsToken && a.Operators != operatorsLoopback {
@@ -68,6 +76,10 @@ func (a Access) check() error {
 		if _, err := access.New(access.Options{PublicURL: a.PublicURL}); err != nil {
 			return roles.Usagef("invalid value %q for --public-url: %s", a.PublicURL, err)
 		}
+	}
+	if a.PersonHeader != "" && !headerName.MatchString(a.PersonHeader) {
+		return roles.Usagef("invalid value %q for --person-header: want the name of a header, such as %s", a.PersonHeader,
+			access.DefaultPersonHeader)
 	}
 	if (a.CertFile == "") != (a.KeyFile == "") {
 		return roles.Usagef("--tls-cert and --tls-key go together")
@@ -105,7 +117,7 @@ func newGate(
 	nonces, _ := tokens.(access.Nonces) // of a store that several servers share
 	gate, err = access.New(access.Options{
 		Devices: fleetDevices{rules}, Tokens: tokens, Nonces: nonces,
-		AllowUnsigned: config.AllowUnsigned, Enrolment: config.Enrolment, PublicURL: config.PublicURL,
+		AllowUnsigned: config.AllowUnsigned, Enrolment: config.Enrolment, PublicURL: config.PublicURL, PersonHeader: config.PersonHeader,
 		Now: told.Now, Doubt: told.Doubt,
 	})
 	if err != nil {

@@ -64,6 +64,9 @@ func restoreCommand(env *roles.Env) *cli.Command {
 				if previous != "" {
 					kept = "what was there is in " + previous
 				}
+				if err := recordRestore(ctx, env, state, file); err != nil {
+					return err
+				}
 				if _, err := fmt.Fprintf(env.Stdout, "%s is what %s was; %s.\n", state, file, kept); err != nil {
 					return err
 				}

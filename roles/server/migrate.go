@@ -17,7 +17,7 @@ func migrateCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name:  "migrate",
 		Usage: "copy the database file into a PostgreSQL database",
-		Description: "Copies devices, reports, targets, history, statistics and tokens from --state into an empty " +
+		Description: "Copies devices, reports, targets, history, statistics, tokens and the audit log from --state into an empty " +
 			"database, and counts them there. It copies all or nothing: after a failure the database is empty, " +
 			"and you can run the command again. Stop the server first; devices keep what they run, and poll " +
 			"again when the server is started with --database. The file does not change.",
@@ -64,8 +64,11 @@ func migrateStore(ctx context.Context, env *roles.Env, state, address string) (e
 	if err != nil {
 		return fmt.Errorf("cannot migrate %q to %s (nothing was written): %w", state, postgres.Name(address), err)
 	}
+	if err := recordCommand(ctx, env, into, "migrate", "database", "", nil); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(env.Stdout, "Copied and counted: %d devices, %d layers, %d named secrets, %d entries of history, %d points of statistics, "+
-		"%d tokens.\nStart the server with --database from now on; %s is kept as it was.\n",
-		done.Devices, done.Layers, done.Secrets, done.History, done.Stats, done.Tokens, state)
+		"%d tokens, %d records of the audit log.\nStart the server with --database from now on; %s is kept as it was.\n",
+		done.Devices, done.Layers, done.Secrets, done.History, done.Stats, done.Tokens, done.Records, state)
 	return err
 }

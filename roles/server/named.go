@@ -139,7 +139,12 @@ func readValue(stdin io.Reader, file string, asJSON bool) (fleet.Config, error) 
 
 func changeSecret(env *roles.Env, c *cli.Context, change fleet.SecretChange, say func(fleet.ShownSecret, int) string) error {
 	change.By = commandAuthor
+	verb := "set"
+	if change.Remove {
+		verb = "remove"
+	}
 	return withFleet(env, c, !change.Remove, func(ctx context.Context, rules *fleet.Fleet) error {
+		ctx = byCommand(ctx, env, verb, "secrets/"+change.Name, "")
 		secret, devices, err := rules.SetSecret(ctx, change)
 		for errors.Is(err, fleet.ErrStale) { // a layer has changed in between: check again
 			secret, devices, err = rules.SetSecret(ctx, change)

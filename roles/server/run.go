@@ -24,6 +24,7 @@ import (
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/metrics"
 	"aspects-poc/roles/server/page"
@@ -65,6 +66,7 @@ type Config struct {
 	TrustClock bool          // the clock is right, whatever the times in the store
 	Fleet      fleet.Options // Log, Now and Schema are set by Run
 	Access     Access
+	Audit      Audit
 	Log        *slog.Logger
 	Out        io.Writer // for the line with the address
 
@@ -109,6 +111,7 @@ func Run(ctx context.Context, config Config) (err error) {
 		return file.explain(err)
 	}
 	measured.Watch(rules)
+	recorded := audit.New(store, audit.Options{Now: told.Now, Log: config.Log, Keep: config.Audit.Keep, Most: config.Audit.Most})
 	gate, followed, err := newGate(ctx, rules, tokens, config.Access, told)
 	if err != nil {
 		return errors.Join(err, rules.Close())
@@ -116,9 +119,10 @@ func Run(ctx context.Context, config Config) (err error) {
 	defer func() {
 		err = errors.Join(err, rules.Close())
 		<-followed
+		err = errors.Join(err, closeLog(recorded))
 	}()
 	if config.FirstToken != "" {
-		if err := makeFirstToken(ctx, tokens, config.FirstToken); err != nil {
+		if err := makeFirstToken(byServer(ctx, told.Now()), tokens, config.FirstToken); err != nil {
 			return err
 		}
 	}
@@ -126,6 +130,13 @@ func Run(ctx context.Context, config Config) (err error) {
 	if err != nil {
 		return err
 	}
+	copied := func() {}
+	if config.Audit.File != "" {
+		if copied, err = copyLog(ctx, store, config); err != nil {
+			return errors.Join(err, at.listener.Close())
+		}
+	}
+	defer func() { copied() }()
 	url := at.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
@@ -133,7 +144,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	lot := parking.New(at.listener)
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
-		Now: told.Now, Doubt: told.Doubt,
+		Now: told.Now, Doubt: told.Doubt, Audit: recorded, Tokens: tokens,
 		Page: shown.Trouble, Lot: lot, Admitted: owe,
 		// Prometheus may send the parameters of its job to all targets: /metrics ignores them.
 		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
@@ -157,7 +168,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	if timed, ok := store.(fleet.Timed); ok {
 		go follow(stopping, told, timed)
 	}
-	housekeeping(ctx, rules, gate, config)
+	housekeeping(ctx, rules, gate, recorded, config)
 	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())
 	return stop()
 }
@@ -235,7 +246,7 @@ func start(lot *parking.Lot, handler http.Handler, config Config, release func()
 }
 
 // housekeeping maintains the store and logs the number of devices, once per interval until ctx ends.
-func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, config Config) {
+func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, recorded *audit.Log, config Config) {
 	ticker := time.NewTicker(config.Interval)
 	defer ticker.Stop()
 	last := -1
@@ -245,7 +256,7 @@ func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, co
 			return
 		case <-ticker.C:
 		}
-		if err := errors.Join(rules.Maintain(ctx), gate.Maintain(ctx)); err != nil && ctx.Err() == nil && !errors.Is(err, fleet.ErrOutage) {
+		if err := errors.Join(rules.Maintain(ctx), gate.Maintain(ctx), recorded.Maintain(ctx)); err != nil && ctx.Err() == nil && !errors.Is(err, fleet.ErrOutage) {
 			config.Log.Error("housekeeping failed", "error", err)
 		}
 		switch n, err := rules.Count(ctx); {

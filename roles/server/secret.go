@@ -96,6 +96,7 @@ func rotate(ctx context.Context, env *roles.Env, config Config, given, lost bool
 	}
 	options.Keys = func(bool) (*seal.Ring, error) { return ring, nil }
 	changed, err := fleet.Seal(ctx, store, options, report)
+	err = errors.Join(err, recordCommand(ctx, env, store, "rotate", "secret-key", "key "+ring.ID(), err))
 	if err != nil {
 		return fmt.Errorf("%w; the key file has the new key: the server seals the rest when it starts", err)
 	}

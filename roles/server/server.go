@@ -6,6 +6,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,7 @@ var Role = roles.Role{
 	Summary: "run the fleet server: registrations, reports, targets",
 	Command: command,
 	Hooks: []roles.Hook{roles.ConfigureHook(runSpec, "listen", "max-body", "drain", "interval",
-		"operators", "enrolment", "max-pending", "allow-unsigned", "public-url", "tls-cert", "tls-key")},
+		"operators", "enrolment", "max-pending", "allow-unsigned", "public-url", "person-header", "audit-file", "audit-keep", "audit-most", "tls-cert", "tls-key")},
 }
 
 // StateFile is the name of the database in the state directory.
@@ -69,7 +70,7 @@ func runSpec(env *roles.Env) roles.RunSpec {
 				Usage: "`DURATION` in which running requests may finish when the server stops"},
 			&cli.BoolFlag{Name: "trust-clock", Usage: "believe the clock although the database has later times, which are " +
 				"then corrected; for one start, after the clock was ahead"},
-		}, accessFlags()...),
+		}, append(accessFlags(), auditFlags()...)...),
 		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {
 			return Run(ctx, newConfig(env, c, s))
@@ -120,6 +121,7 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 		Log:        s.Log,
 		Out:        env.Stdout,
 		Access:     newAccess(c),
+		Audit:      newAudit(c),
 	}
 }
 
@@ -157,7 +159,7 @@ func (c Config) check() error {
 	case c.Fleet.MaxPending < 1:
 		return roles.Usagef("invalid value \"%d\" for --max-pending: want 1 or more", c.Fleet.MaxPending)
 	}
-	if err := checkDatabase(c.Database); err != nil {
+	if err := errors.Join(checkDatabase(c.Database), c.Audit.check()); err != nil {
 		return err
 	}
 	if _, _, err := splitListen(c.Listen); err != nil {

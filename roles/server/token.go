@@ -18,6 +18,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/postgres"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/serverapi"
 
 	"github.com/urfave/cli/v2"
 )
@@ -57,6 +58,8 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited " +
 				"to; may be repeated"},
 			&cli.BoolFlag{Name: "read-only", Usage: "the same as --role viewer"},
+			&cli.BoolFlag{Name: "proxy", Usage: "the holder is a proxy with single sign-on, which names the person in each request; the " +
+				"server believes that only of such a token"},
 			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register"},
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: " +
 				"any number)"},
@@ -106,7 +109,8 @@ func tokenRevoke(env *roles.Env) *cli.Command {
 			}
 			name := roles.Args(c)[0]
 			return withTokens(env, c, false, func(ctx context.Context, store access.Store) error {
-				err := store.RevokeToken(ctx, name, time.Now().UTC().Truncate(time.Second))
+				ctx = byCommand(ctx, env, "revoke", "tokens/"+name, "")
+				err := store.RevokeToken(ctx, name, time.Now().UTC().Truncate(time.Second), false)
 				if errors.Is(err, access.ErrUnknownToken) {
 					return fmt.Errorf("cannot revoke %q: %w; aspects-poc server token list shows which there are", name, err)
 				}
@@ -171,7 +175,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	token.Labels, token.Scope = labels, access.Scope(scope)
+	token.Labels, token.Scope, token.Proxy = labels, access.Scope(scope), c.Bool("proxy")
 	switch role := c.String("role"); {
 	case c.Bool("enrol"):
 		token.Purpose, token.Role = access.Enrol, access.Role(role)
@@ -201,7 +205,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	var text string
 	text, token.Digest = access.NewToken(token.Purpose)
 	err = withTokens(env, c, true, func(ctx context.Context, store access.Store) error {
-		err := store.AddToken(ctx, token)
+		err := store.AddToken(byCommand(ctx, env, "create", "tokens/"+token.Name, token.Details()), token)
 		if errors.Is(err, access.ErrTokenExists) {
 			return fmt.Errorf("cannot make the token %q: %w, or was one; choose another name", token.Name, err)
 		}
@@ -211,7 +215,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		shown := shapeOf(token, now)
+		shown := token.Shape(now)
 		shown.Token = text
 		return writeJSON(env.Stdout, shown)
 	}
@@ -249,55 +253,11 @@ func howTo(token access.Token) string {
 	return "It goes into requests as Authorization: Bearer TOKEN."
 }
 
-// A tokenShape is a token as JSON, for list and create. Times are in seconds since 1970; zero times are left out.
-type tokenShape struct {
-	Name     string `json:"name"`
-	Token    string `json:"token,omitempty"` // only from create
-	Purpose  string `json:"purpose"`
-	State    string `json:"state"` // valid, revoked, expired or used-up
-	Role     string `json:"role,omitempty"`
-	Created  int64  `json:"created"`
-	Expires  int64  `json:"expires,omitempty"`
-	Revoked  int64  `json:"revoked,omitempty"`
-	LastUsed int64  `json:"last-used,omitempty"`
-	Uses     int64  `json:"uses,omitempty"`
-	Used     int64  `json:"used,omitempty"`
-
-	Scope  map[string]string `json:"scope,omitempty"`
-	Labels map[string]string `json:"labels,omitempty"`
-}
-
-func shapeOf(token access.Token, now time.Time) tokenShape {
-	unix := func(at time.Time) int64 {
-		if at.IsZero() {
-			return 0
-		}
-		return at.Unix()
-	}
-	return tokenShape{
-		Name: token.Name, Purpose: string(token.Purpose), State: stateOfToken(token, now), Role: string(token.Role), Scope: token.Scope,
-		Created: unix(token.Created), Expires: unix(token.Expires), Revoked: unix(token.Revoked),
-		LastUsed: unix(token.LastUsed), Uses: token.Limit, Used: token.Used, Labels: token.Labels,
-	}
-}
-
-func stateOfToken(token access.Token, now time.Time) string {
-	switch {
-	case token.Valid(now):
-		return "valid"
-	case !token.Revoked.IsZero():
-		return "revoked"
-	case !token.Expires.IsZero() && !now.Before(token.Expires):
-		return "expired"
-	}
-	return "used-up"
-}
-
 func printTokens(out io.Writer, list []access.Token, asJSON bool, now time.Time) error {
 	if asJSON {
-		shapes := make([]tokenShape, len(list))
+		shapes := make([]serverapi.Token, len(list))
 		for i, token := range list {
-			shapes[i] = shapeOf(token, now)
+			shapes[i] = token.Shape(now)
 		}
 		return writeJSON(out, shapes)
 	}
@@ -321,7 +281,7 @@ func printTokens(out io.Writer, list []access.Token, asJSON bool, now time.Time)
 		case len(token.Scope) > 0:
 			purpose += " of " + token.Scope.String()
 		}
-		row(plain.Line(token.Name), purpose, stateOfToken(token, now), day(token.Created), day(token.Expires), useOf(token))
+		row(plain.Line(token.Name), purpose, token.State(now), day(token.Created), day(token.Expires), useOf(token))
 	}
 	return table.Flush()
 }

@@ -41,9 +41,12 @@ type Caller struct {
 	Device uuid.UUID // of a Device
 	KeyID  string    // of a Device and an Applicant
 	Name   string    // of an Operator: that of the token
+	Person string    // of an Operator: whom the proxy names that has the token; "" if the token is no proxy's
 	Role   Role      // of an Operator, and RoleAdmin of the Loopback
 	Scope  Scope     // of an Operator: the handler keeps to it
-	Sent   time.Time // of a Device: when it signed the request
+	// Expires is when the token of an Operator ends; zero for never.
+	Expires time.Time
+	Sent    time.Time // of a Device: when it signed the request
 	// Unconfirmed is the error of asking whether another server has seen the request of a Device before. Such a request may
 	// not change anything. Nil means that no other server has seen it.
 	Unconfirmed error
@@ -58,6 +61,9 @@ type Caller struct {
 func (c Caller) Author() string {
 	switch c.Kind {
 	case Operator:
+		if c.Person != "" {
+			return c.Person + " (" + c.Name + ")"
+		}
 		return c.Name
 	case Loopback:
 		return "loopback"
@@ -104,6 +110,7 @@ type Refusal struct {
 	RetryAfter int    // seconds; 0 for none
 	Challenge  string // WWW-Authenticate; "" for none
 	Cause      error  // for the log; may be nil
+	Caller     Caller // the operator who is refused; the zero value for a stranger
 }
 
 func (r *Refusal) Error() string {

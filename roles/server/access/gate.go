@@ -29,6 +29,8 @@ type Options struct {
 	// AllowUnsigned admits devices that have never signed.
 	AllowUnsigned bool
 	Enrolment     Enrolment // "" means Open
+	// PersonHeader is the header in which a proxy names the person; "" means DefaultPersonHeader.
+	PersonHeader string
 	// PublicURL is the address that devices use, if a proxy changes host or path. The gate then refuses requests signed for
 	// another server, and operators always need a token. "" means the address in the request.
 	PublicURL string
@@ -60,6 +62,9 @@ func New(options Options) (*Gate, error) {
 	}
 	if options.Window == 0 {
 		options.Window = DefaultWindow
+	}
+	if options.PersonHeader == "" {
+		options.PersonHeader = DefaultPersonHeader
 	}
 	if options.Enrolment == "" {
 		options.Enrolment = Open

@@ -1,12 +1,13 @@
 package access
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"aspects-poc/roles/server/audit"
 )
 
 // CreateHint is the command that makes a first token.
@@ -25,7 +26,7 @@ func (g *Gate) Operator(request *http.Request, right Right) (Caller, error) {
 			Detail: "The header Authorization has no scheme that the server knows; send Authorization: Bearer TOKEN"}
 	}
 	if text != "" {
-		caller, err := g.holder(ctx, text, challenge(request))
+		caller, err := g.holder(request, text)
 		if err == nil {
 			err = caller.permit(right)
 		}
@@ -46,8 +47,9 @@ func (g *Gate) Operator(request *http.Request, right Right) (Caller, error) {
 	return Caller{Kind: Loopback, Role: RoleAdmin}, nil
 }
 
-// holder returns the operator of a token.
-func (g *Gate) holder(ctx context.Context, text, challenge string) (Caller, error) {
+// holder returns the operator of the token in a request, and the person if the token is a proxy's.
+func (g *Gate) holder(request *http.Request, text string) (Caller, error) {
+	ctx, challenge := request.Context(), challenge(request)
 	refused := &Refusal{Status: http.StatusUnauthorized, Challenge: challenge + invalidToken[challenge],
 		Detail: "The token is no operator's, or is not valid any more; another one is made with: " + CreateHint}
 	if !likeToken(text, Operate) {
@@ -66,7 +68,55 @@ func (g *Gate) holder(ctx context.Context, text, challenge string) (Caller, erro
 		g.used[token.Name] = now
 		g.mu.Unlock()
 	}
-	return Caller{Kind: Operator, Name: token.Name, Role: token.Role, Scope: token.Scope}, nil
+	caller := Caller{Kind: Operator, Name: token.Name, Role: token.Role, Scope: token.Scope, Expires: token.Expires}
+	if token.Proxy {
+		caller.Person, err = g.person(request)
+		var unnamed *Refusal
+		if errors.As(err, &unnamed) {
+			unnamed.Caller = caller
+		}
+	}
+	return caller, err
+}
+
+// DefaultPersonHeader is the header in which a proxy names the person.
+const DefaultPersonHeader = "X-Forwarded-User"
+
+// person returns whom a proxy names. Whoever has a proxy's token acts for nobody else: without a name, or with several, the request
+// is refused.
+func (g *Gate) person(request *http.Request) (string, error) {
+	given := request.Header.Values(g.options.PersonHeader)
+	refuse := func(why string) error {
+		return forbidden("", "The token is a proxy's, which has to name the person in the header "+g.options.PersonHeader+", and "+why)
+	}
+	switch len(given) {
+	case 0:
+		return "", refuse("there is no such header")
+	case 1:
+		if err := audit.CheckPerson(given[0]); err != nil {
+			return "", refuse("the name cannot be taken: " + err.Error())
+		}
+		return given[0], nil
+	}
+	return "", refuse("there are several")
+}
+
+// Origin returns the address from which a request comes. If the caller is a proxy that names the person, it is the address that the
+// proxy has seen, and proxy is its own; else "".
+func (c Caller) Origin(request *http.Request) (address, proxy string) {
+	address = request.RemoteAddr
+	if peer, err := netip.ParseAddrPort(address); err == nil {
+		address = peer.Addr().Unmap().String()
+	}
+	if c.Person == "" {
+		return address, ""
+	}
+	// The proxy has added the last element. A client may have sent those before it.
+	forwarded := strings.Split(strings.Join(request.Header.Values("X-Forwarded-For"), ","), ",")
+	if seen, err := netip.ParseAddr(strings.TrimSpace(forwarded[len(forwarded)-1])); err == nil {
+		return seen.Unmap().String(), address
+	}
+	return address, address
 }
 
 // bearer returns the token of a request; "" for none. Browsers ask for a name and a password: the token is the password.

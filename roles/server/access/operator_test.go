@@ -43,7 +43,7 @@ func TestOperatorTokens(t *testing.T) {
 	if got := w.asOperator("GET", "Bearer "+gone); got.text != "by bert" {
 		t.Errorf("before it is revoked: %+v", got)
 	}
-	if err := w.tokens.RevokeToken(t.Context(), "bert", noon); err != nil {
+	if err := w.tokens.RevokeToken(t.Context(), "bert", noon, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -160,7 +160,7 @@ func TestLoopback(t *testing.T) {
 	}
 	// From the first token on, a token is needed for ever.
 	w.token(access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin})
-	if err := w.tokens.RevokeToken(t.Context(), "anna", noon); err != nil {
+	if err := w.tokens.RevokeToken(t.Context(), "anna", noon, false); err != nil {
 		t.Fatal(err)
 	}
 	var refusal *access.Refusal

@@ -78,7 +78,7 @@ func (c Caller) Lacks(right Right) error {
 // permit returns the refusal of an operator who does not have a right; nil if the operator has it.
 func (c Caller) permit(right Right) error {
 	refuse := func(detail string) error {
-		return &Refusal{Status: http.StatusForbidden, Detail: detail, Challenge: operatorChallenge + `, error="insufficient_scope"`}
+		return &Refusal{Status: http.StatusForbidden, Detail: detail, Challenge: operatorChallenge + `, error="insufficient_scope"`, Caller: c}
 	}
 	allowed, scoped := right.Roles()
 	if !slices.Contains(allowed, c.Role) {

@@ -30,11 +30,17 @@ type Token struct {
 	Limit    int64             // number of devices that an enrolment token admits; 0 for any number
 	Used     int64             // number of devices that it has admitted
 	Labels   map[string]string // of the devices that it admits; nil for none
+	Proxy    bool              // the holder of an operator's token is a proxy, which names the person
 }
 
 // Valid returns whether the token can be used at a time.
 func (t Token) Valid(at time.Time) bool {
 	return t.Revoked.IsZero() && (t.Expires.IsZero() || at.Before(t.Expires)) && (t.Limit == 0 || t.Used < t.Limit)
+}
+
+// Administers returns whether the token is an admin's that can be used at a time.
+func (t Token) Administers(at time.Time) bool {
+	return t.Purpose == Operate && t.Role == RoleAdmin && t.Valid(at)
 }
 
 // Check returns why a token with these members makes no sense; nil if it does. It does not check the words of labels.
@@ -51,6 +57,8 @@ func (t Token) Check() error {
 		return errors.New("an enrolment token has no role: devices that enrol read nothing")
 	case t.Purpose == Enrol && len(t.Scope) > 0:
 		return errors.New("an enrolment token has no scope; it gives labels to the devices that enrol")
+	case t.Purpose == Enrol && t.Proxy:
+		return errors.New("an enrolment token is for devices; a proxy acts for operators")
 	case t.Purpose == Enrol:
 		return nil
 	case len(t.Labels) > 0:
@@ -72,6 +80,7 @@ var (
 	ErrTokenExists  = errors.New("there is a token of this name already")
 	ErrUnknownToken = errors.New("there is no such token")
 	ErrTokenSpent   = errors.New("the token is revoked, expired or used up")
+	ErrLastAdmin    = errors.New("no other admin's token would be valid")
 )
 
 // A Store stores tokens. A change is durable when the call returns. A call sees what other processes have written, because
@@ -85,8 +94,9 @@ type Store interface {
 	Token(ctx context.Context, digest [sha256.Size]byte) (Token, error)
 	// Guarded returns whether there ever was an operator's token.
 	Guarded(ctx context.Context) (bool, error)
-	// RevokeToken revokes a token, or returns ErrUnknownToken. Revoking it again changes nothing.
-	RevokeToken(ctx context.Context, name string, at time.Time) error
+	// RevokeToken revokes a token, or returns ErrUnknownToken. Revoking it again changes nothing. If sparing is true and the token
+	// is the only admin's that is valid at that time, it returns ErrLastAdmin.
+	RevokeToken(ctx context.Context, name string, at time.Time, sparing bool) error
 	// SpendToken counts one use of the enrolment token of a digest, if it is valid at that time, and returns it as it is
 	// then. Else it returns ErrUnknownToken, also for an operator's token, or ErrTokenSpent.
 	SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) (Token, error)

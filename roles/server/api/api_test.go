@@ -15,6 +15,7 @@ import (
 
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/server/swagger"
@@ -70,7 +71,11 @@ func surface(t testing.TB, store fleet.Store, log io.Writer) http.Handler {
 	if _, err := rules.Register(t.Context(), identity, nil, fleet.Active); err != nil {
 		t.Fatal(err)
 	}
-	return api.New(rules, api.Options{MaxBody: 4096, Log: slog.New(slog.NewTextHandler(log, nil))})
+	options := api.Options{MaxBody: 4096, Log: slog.New(slog.NewTextHandler(log, nil)), Audit: audit.New(store, audit.Options{})}
+	if kept, is := store.(*sqlite.Store); is {
+		options.Tokens = kept.Tokens()
+	}
+	return api.New(rules, options)
 }
 
 // An answer is what came back.

@@ -14,6 +14,7 @@ import (
 
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/serverapi"
@@ -37,7 +38,7 @@ func checking(t testing.TB, change ...func(*fleet.Options)) (base string, rules 
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := httptest.NewServer(api.New(rules, api.Options{MaxBody: 4096}))
+	started := httptest.NewServer(api.New(rules, api.Options{MaxBody: 4096, Audit: audit.New(store, audit.Options{}), Tokens: store.Tokens()}))
 	t.Cleanup(func() {
 		rules.Release()
 		started.Close()

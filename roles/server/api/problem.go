@@ -73,6 +73,9 @@ func problemOf(err error) *problem {
 	if answer := refusalOf(err); answer != nil {
 		return answer
 	}
+	if answer := tokenProblem(err); answer != nil {
+		return answer
+	}
 	for _, row := range problemTable() {
 		if errors.Is(err, row.kind) {
 			answer := newProblem(row.status, row.detail)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/parking"
 	"aspects-poc/roles/serverapi"
@@ -26,6 +27,9 @@ type Options struct {
 	Log     *slog.Logger // nil means none
 	// Gate decides who may call; nil means that everybody may do everything.
 	Gate *access.Gate
+	// Audit is the audit log, and Tokens has the tokens of operators and devices; nil means that the API has no such routes.
+	Audit  *audit.Log
+	Tokens access.Store
 	// Beside has routes that are not the API's, such as pages.
 	Beside []Route
 	// Page answers browsers with a page in the place of a problem, at unknown addresses and at those of Beside; nil means the
@@ -52,6 +56,8 @@ type Options struct {
 type handlers struct {
 	fleet    *fleet.Fleet
 	gate     *access.Gate
+	audit    *audit.Log            // nil for none
+	tokens   access.Store          // nil for none
 	admitted func(context.Context) // nil for none
 	limit    int64                 // of bodies, in bytes
 	log      *slog.Logger
@@ -84,75 +90,88 @@ type Route struct {
 	Right        access.Right
 	Handle       echo.HandlerFunc
 	Takes        *Takes // all else is refused; nil: Handle checks the request itself
+	// Act is what the audit log calls the operation: a verb and a thing, in which :NAME stands for a parameter of the path. "" if it
+	// changes nothing.
+	Act string
 }
 
 // api is the table of routes without the documentation. The annotations of a route stand at its handler.
 func (h *handlers) api() []Route {
-	return []Route{
-		{http.MethodPost, "/register/", access.Register, h.register, &Takes{Body: true}},
-		{http.MethodPost, "/poll/", access.Poll, h.poll, &Takes{Body: true}},
-		{http.MethodPost, "/keys/", access.Poll, h.replaceKey, &Takes{Body: true}},
-		{http.MethodGet, "/state/:uuid/", access.Read, h.state, &Takes{}},
-		{http.MethodGet, "/target-config/", access.Read, h.getTarget, &Takes{Tags: true}},
-		{http.MethodPut, "/target-config/", access.Write, h.putTarget, &Takes{Query: "dry-run", Body: true, Tags: true}},
+	list := []Route{
+		{http.MethodPost, "/register/", access.Register, h.register, &Takes{Body: true}, ""},
+		{http.MethodPost, "/poll/", access.Poll, h.poll, &Takes{Body: true}, ""},
+		{http.MethodPost, "/keys/", access.Poll, h.replaceKey, &Takes{Body: true}, ""},
+		{http.MethodGet, "/state/:uuid/", access.Read, h.state, &Takes{}, ""},
+		{http.MethodGet, "/target-config/", access.Read, h.getTarget, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/target-config/", access.Write, h.putTarget, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
 
-		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned name q limit after"}},
-		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, &Takes{}},
-		{http.MethodDelete, "/devices/:uuid/", access.Administer, h.deleteDevice, &Takes{}},
-		{http.MethodPatch, "/devices/:uuid/labels/", access.WriteInScope, h.patchLabels, &Takes{Body: true}},
-		{http.MethodPut, "/devices/:uuid/name/", access.Write, h.putName, &Takes{Body: true}},
-		{http.MethodDelete, "/devices/:uuid/name/", access.Write, h.deleteName, &Takes{}},
-		{http.MethodPost, "/devices/:uuid/approve/", access.ApproveInScope, h.approveDevice, &Takes{}},
-		{http.MethodPost, "/devices/:uuid/revoke/", access.ApproveInScope, h.revokeDevice, &Takes{}},
-		{http.MethodDelete, "/devices/:uuid/cloned/", access.WriteInScope, h.deleteCloned, &Takes{}},
-		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, &Takes{Query: "explain"}},
-		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, &Takes{Query: "since step"}},
+		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned name q limit after"}, ""},
+		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, &Takes{}, ""},
+		{http.MethodDelete, "/devices/:uuid/", access.Administer, h.deleteDevice, &Takes{}, ""},
+		{http.MethodPatch, "/devices/:uuid/labels/", access.WriteInScope, h.patchLabels, &Takes{Body: true}, ""},
+		{http.MethodPut, "/devices/:uuid/name/", access.Write, h.putName, &Takes{Body: true}, ""},
+		{http.MethodDelete, "/devices/:uuid/name/", access.Write, h.deleteName, &Takes{}, ""},
+		{http.MethodPost, "/devices/:uuid/approve/", access.ApproveInScope, h.approveDevice, &Takes{}, ""},
+		{http.MethodPost, "/devices/:uuid/revoke/", access.ApproveInScope, h.revokeDevice, &Takes{}, ""},
+		{http.MethodDelete, "/devices/:uuid/cloned/", access.WriteInScope, h.deleteCloned, &Takes{}, ""},
+		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, &Takes{Query: "explain"}, ""},
+		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, &Takes{Query: "since step"}, ""},
 
-		{http.MethodGet, "/revoked-keys/", access.Read, h.listRevokedKeys, &Takes{}},
-		{http.MethodDelete, "/revoked-keys/:key/", access.Administer, h.allowKey, &Takes{}},
+		{http.MethodGet, "/revoked-keys/", access.Read, h.listRevokedKeys, &Takes{}, ""},
+		{http.MethodDelete, "/revoked-keys/:key/", access.Administer, h.allowKey, &Takes{}, ""},
 
-		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}},
-		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full", Body: true}},
-		{http.MethodGet, "/schema/", access.Read, h.getSchema, &Takes{}},
-		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}},
-		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}},
-		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}},
-		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, &Takes{Tags: true}},
-		{http.MethodPut, "/targets/labels/:name/", access.WriteInScope, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
-		{http.MethodDelete, "/targets/labels/:name/", access.WriteInScope, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}},
-		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, &Takes{Tags: true}},
-		{http.MethodPut, "/targets/devices/:uuid/", access.WriteInScope, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}},
-		{http.MethodDelete, "/targets/devices/:uuid/", access.WriteInScope, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}},
+		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}, ""},
+		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full", Body: true}, ""},
+		{http.MethodGet, "/schema/", access.Read, h.getSchema, &Takes{}, ""},
+		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}, ""},
+		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/targets/labels/:name/", access.WriteInScope, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodDelete, "/targets/labels/:name/", access.WriteInScope, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}, ""},
+		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/targets/devices/:uuid/", access.WriteInScope, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodDelete, "/targets/devices/:uuid/", access.WriteInScope, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}, ""},
 
-		{http.MethodGet, "/secrets/", access.Read, h.listSecrets, &Takes{}},
-		{http.MethodPut, "/secrets/:name/", access.Administer, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}},
-		{http.MethodDelete, "/secrets/:name/", access.Administer, h.deleteSecret, &Takes{Tags: true}},
+		{http.MethodGet, "/secrets/", access.Read, h.listSecrets, &Takes{}, ""},
+		{http.MethodPut, "/secrets/:name/", access.Administer, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodDelete, "/secrets/:name/", access.Administer, h.deleteSecret, &Takes{Tags: true}, ""},
 
-		{http.MethodGet, "/signature/", access.Read, h.getSignature, &Takes{Query: "manifest"}},
-		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}},
-		{http.MethodDelete, "/signature/", access.Administer, h.deleteSignature, &Takes{}},
+		{http.MethodGet, "/signature/", access.Read, h.getSignature, &Takes{Query: "manifest"}, ""},
+		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}, ""},
+		{http.MethodDelete, "/signature/", access.Administer, h.deleteSignature, &Takes{}, ""},
 
-		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}},
-		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}},
-		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}},
-		{http.MethodPost, "/history/:revision/restore/", access.WriteInScope, h.restore, &Takes{}},
+		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}, ""},
+		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}, ""},
+		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}, ""},
+		{http.MethodPost, "/history/:revision/restore/", access.WriteInScope, h.restore, &Takes{}, ""},
 
-		{http.MethodGet, "/releases/", access.Read, h.listReleases, &Takes{Query: "limit before"}},
-		{http.MethodGet, "/releases/:id/", access.Read, h.getRelease, &Takes{}},
-		{http.MethodPost, "/releases/:id/go/", access.Approve, h.goRelease, &Takes{}},
-		{http.MethodPost, "/releases/:id/halt/", access.Write, h.haltRelease, &Takes{}},
-		{http.MethodPost, "/releases/:id/undo/", access.Write, h.undoRelease, &Takes{}},
+		{http.MethodGet, "/releases/", access.Read, h.listReleases, &Takes{Query: "limit before"}, ""},
+		{http.MethodGet, "/releases/:id/", access.Read, h.getRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/go/", access.Approve, h.goRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/halt/", access.Write, h.haltRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/undo/", access.Write, h.undoRelease, &Takes{}, ""},
 
-		{http.MethodGet, "/summary/", access.Read, h.summary, &Takes{Query: "limit"}},
-		{http.MethodGet, "/events/", access.Read, h.events, &Takes{}},
-		{http.MethodGet, "/healthz", access.Anyone, h.healthz, &Takes{}},
-		{http.MethodGet, "/readyz", access.Anyone, h.readyz, &Takes{}},
+		{http.MethodGet, "/tokens/", access.Administer, h.listTokens, &Takes{}, ""},
+		{http.MethodPost, "/tokens/", access.Administer, h.createToken, &Takes{Body: true}, ""},
+		{http.MethodDelete, "/tokens/:name/", access.Administer, h.revokeToken, &Takes{}, ""},
+		{http.MethodGet, "/whoami/", access.Read, h.whoami, &Takes{}, ""},
+		{http.MethodGet, "/audit/", access.Administer, h.listAudit, &Takes{Query: "since who thing result limit before after"}, ""},
+
+		{http.MethodGet, "/summary/", access.Read, h.summary, &Takes{Query: "limit"}, ""},
+		{http.MethodGet, "/events/", access.Read, h.events, &Takes{}, ""},
+		{http.MethodGet, "/healthz", access.Anyone, h.healthz, &Takes{}, ""},
+		{http.MethodGet, "/readyz", access.Anyone, h.readyz, &Takes{}, ""},
 	}
+	for i, route := range list {
+		list[i].Act = acts[route.Method+" "+route.Path]
+	}
+	return list
 }
 
 // New returns the API of a fleet, with the documentation and the routes of Beside.
 func New(rules *fleet.Fleet, options Options) *echo.Echo {
-	h := &handlers{fleet: rules, gate: options.Gate, admitted: options.Admitted, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
+	h := &handlers{fleet: rules, gate: options.Gate, audit: options.Audit, tokens: options.Tokens, admitted: options.Admitted, limit: options.MaxBody, log: options.Log, observed: options.Observed, stopping: options.Stopping,
 		pages: pages{options.Page, map[string]bool{"": true}}, now: options.Now, doubt: options.Doubt, streams: make(chan struct{}, mostStreams), lot: options.Lot,
 		turns: turns{free: cmp.Or(options.AtWork, defaultAtWork)}}
 	if h.limit == 0 {
@@ -181,7 +200,9 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	})
 	app.Use(h.observe, h.guard, sameOrigin())
 	documentation(app)
-	routes := append(h.api(), options.Beside...)
+	routes := slices.DeleteFunc(append(h.api(), options.Beside...), func(r Route) bool {
+		return h.audit == nil && r.Path == "/audit/" || h.tokens == nil && strings.HasPrefix(r.Path, "/tokens/")
+	})
 	for _, route := range options.Beside {
 		h.pages.at[route.Path] = true
 	}
@@ -190,7 +211,7 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	}
 	redirected := map[string]bool{}
 	for _, route := range routes {
-		checks := []echo.MiddlewareFunc{h.require(route.Right)}
+		checks := []echo.MiddlewareFunc{h.audited(route), h.require(route.Right), identified}
 		if route.Right == access.Poll || route.Right == access.Register {
 			checks = []echo.MiddlewareFunc{h.inTurn(h.require(route.Right))}
 		}

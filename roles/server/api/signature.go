@@ -49,6 +49,9 @@ func (h *handlers) getSignature(c echo.Context) error {
 		}
 		answer.Former = book.Former()
 		if access.From(c.Request().Context()).May(access.Administer) {
+			if err := h.recordRead(c, "signature/salts"); err != nil {
+				return err
+			}
 			answer.Salts = book.Salts()
 		}
 	}

@@ -104,6 +104,14 @@ const mostCandidates = 4
 // Case does not matter. A whole ID need not be of a registered device. Errors: *AmbiguousError, *UnknownWordError, and
 // *NameError for a word that is none of these.
 func (f *Fleet) Find(ctx context.Context, word string) (uuid.UUID, error) {
+	id, err := f.find(ctx, word)
+	if err == nil {
+		tellDevice(ctx, word, id)
+	}
+	return id, err
+}
+
+func (f *Fleet) find(ctx context.Context, word string) (uuid.UUID, error) {
 	given := strings.ToLower(word)
 	if id, err := uuid.Parse(given); err == nil && (len(given) == 36 || len(given) == 32) {
 		return id, nil
@@ -181,6 +189,7 @@ func (f *Fleet) SetName(ctx context.Context, id uuid.UUID, name, by string) (Vie
 
 // rename is SetName, and returns the revision of the change; 0 if the device has the name already.
 func (f *Fleet) rename(ctx context.Context, id uuid.UUID, name, by string) (revision int64, err error) {
+	tellDetails(ctx, name)
 	if name != "" {
 		if err := CheckName(name); err != nil {
 			return 0, &NameError{err}

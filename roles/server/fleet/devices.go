@@ -218,6 +218,7 @@ func (f Filter) chooses(view View) bool {
 // returns a *LabelError for a label that Labels.CheckGiven refuses, and a *ScopeError for a change that is not within the scope. The
 // patch may remove labels that the device says of itself.
 func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*string, by string, within Scope) (View, error) {
+	tellPatch(ctx, patch)
 	if name, err := Labels(nil).Merge(patch).CheckGiven(); err != nil {
 		return View{}, &LabelError{Name: name, Err: err}
 	}

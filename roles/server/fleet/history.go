@@ -84,6 +84,7 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string, within S
 	if err != nil {
 		return 0, err
 	}
+	tellDetails(ctx, string(entry.Layer))
 	switch entry.Action {
 	case Relabeled:
 		return f.restoreLabels(ctx, entry, by, within)

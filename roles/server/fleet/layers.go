@@ -58,6 +58,7 @@ func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 // device's own layer over the device's last report. It returns the layers in the order of the batch, and an error of
 // Store.ChangeAll; a *BatchError has a *TargetError or a *LayerError for each change that a check refuses.
 func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
+	tellBatch(ctx, batch)
 	if _, err := f.checkAll(ctx, &batch); err != nil {
 		return nil, err
 	}

@@ -241,6 +241,12 @@ func (f *Fleet) moveOn(ctx context.Context, id int64, event release.Event, by st
 	if move.Outcome.Causes, err = f.causes(ctx, counted); err != nil {
 		return Release{}, false, err
 	}
+	if by == "" {
+		moving := gate.release
+		moving.Progress, moving.Outcome = move.Progress, move.Outcome
+		ctx = f.byItself(ctx, map[release.Phase]string{release.Halted: "halt", release.Undone: "undo", release.Done: "end"}[after.Phase], moving,
+			moving.Step())
+	}
 	kept, err := f.store.MoveRelease(ctx, move)
 	if err != nil {
 		if errors.Is(err, ErrStale) {

@@ -212,7 +212,7 @@ func (e *UsedError) Error() string {
 }
 
 // Listed returns the names of the first few layers, and the number of the others.
-func Listed(layers []LayerName, few int) string {
+func Listed[T ~string](layers []T, few int) string {
 	var names []string
 	for _, layer := range layers[:min(few, len(layers))] {
 		names = append(names, string(layer))
@@ -299,6 +299,7 @@ func (f *Fleet) eachReferring(ctx context.Context, targets *snapshot, secret str
 // layer needs no report that it fits without one. Errors: *TargetError,
 // *LayerError, *UsedError, those of Store.ChangeSecret.
 func (f *Fleet) SetSecret(ctx context.Context, change SecretChange) (ShownSecret, int, error) {
+	tellSecret(ctx, change.Name)
 	preview, after, err := f.checkSecret(ctx, &change, 0)
 	if err != nil {
 		return ShownSecret{}, 0, err

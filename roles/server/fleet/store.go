@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"aspects-poc/roles/server/audit"
+
 	"github.com/google/uuid"
 )
 
@@ -59,6 +61,7 @@ type Store interface {
 	releases
 	sealing
 	samples
+	audit.Store
 
 	// Changes returns a notice of each commit from now on, of this process and of others that share the store. The channel is
 	// closed when the context ends or the store is closed. A receiver that falls behind gets one Notice of kind Lost instead

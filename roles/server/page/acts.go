@@ -14,6 +14,7 @@ import (
 // An act is something that the page does to a device after a confirmation.
 type act struct {
 	name          string // in the address, and of what is said when it is done
+	audits        string // the verb of the audit log
 	right         access.Right
 	title, button string
 	danger        bool
@@ -23,7 +24,7 @@ type act struct {
 }
 
 var acts = []act{
-	{name: "approve", right: mayAdmit, title: "Approve the device", button: "Approve",
+	{name: "approve", audits: "approve", right: mayAdmit, title: "Approve the device", button: "Approve",
 		fits: func(device fleet.View) bool { return device.Status != fleet.Active },
 		says: func(device fleet.View) []string {
 			if device.Status == fleet.Revoked {
@@ -35,7 +36,7 @@ var acts = []act{
 			_, err := p.fleet.SetStatus(c.Request().Context(), id, fleet.Active, within(c))
 			return err
 		}},
-	{name: "revoke", right: mayAdmit, title: "Revoke the device", button: "Revoke", danger: true,
+	{name: "revoke", audits: "revoke", right: mayAdmit, title: "Revoke the device", button: "Revoke", danger: true,
 		fits: func(device fleet.View) bool { return device.Status != fleet.Revoked },
 		says: func(fleet.View) []string {
 			return []string{"The server refuses the device's polls from now on, until the device is approved again. The device keeps " +
@@ -45,7 +46,7 @@ var acts = []act{
 			_, err := p.fleet.SetStatus(c.Request().Context(), id, fleet.Revoked, within(c))
 			return err
 		}},
-	{name: "alone", right: mayWrite, title: "One machine alone is this device", button: "Remove the mark",
+	{name: "alone", audits: "unmark", right: mayWrite, title: "One machine alone is this device", button: "Remove the mark",
 		fits: func(device fleet.View) bool { return device.Cloned },
 		says: func(fleet.View) []string {
 			return []string{"The mark that two machines report as this device is removed. It comes back if two machines report again: " +
@@ -62,7 +63,8 @@ func (p *Page) actRoutes() (list []api.Route) {
 		path := "/page/devices/:uuid/" + one.name + "/"
 		list = append(list,
 			api.Route{Method: http.MethodGet, Path: path, Right: access.Read, Handle: p.onlyWith("", p.ofDevice(one.ask(p)))},
-			api.Route{Method: http.MethodPost, Path: path, Right: one.right, Handle: p.onlyWith("", p.ofDevice(one.act(p)))})
+			api.Route{Method: http.MethodPost, Path: path, Right: one.right, Act: one.audits + " devices/:uuid",
+				Handle: p.onlyWith("", p.ofDevice(one.act(p)))})
 	}
 	return list
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/audit"
 
 	"github.com/labstack/echo/v4"
 )
@@ -42,6 +43,9 @@ func formOf(c echo.Context) (form, error) {
 		if len(values) != 1 || !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
 			return form{}, echo.ErrBadRequest
 		}
+	}
+	if act := request.PostForm.Get("act"); act != "" && act != actSet { // it is a question
+		audit.From(request.Context()).Drop()
 	}
 	return form{request.PostForm}, nil
 }
@@ -85,8 +89,9 @@ func (p *Page) confirm(c echo.Context, status int, data confirmation) error {
 
 // refusalOf returns what a page says of an error, in the words of the API. An error that is no answer to what the caller wants
 // is the application's: then it is returned as the second value.
-func refusalOf(err error) (text string, status int, other error) {
+func refusalOf(c echo.Context, err error) (text string, status int, other error) {
 	answer := api.Explain(err)
+	audit.From(c.Request().Context()).Refuse(api.Reason(err))
 	if answer.Status >= http.StatusInternalServerError {
 		return "", 0, err
 	}
@@ -95,8 +100,8 @@ func refusalOf(err error) (text string, status int, other error) {
 
 // explain has a page show why the server refuses something, in the words of the API. An error that is no answer to what the caller
 // wants is the application's: then explain returns it.
-func explain(err error, show func(status int, problem string) error) error {
-	problem, status, other := refusalOf(err)
+func explain(c echo.Context, err error, show func(status int, problem string) error) error {
+	problem, status, other := refusalOf(c, err)
 	if other != nil {
 		return other
 	}
@@ -105,7 +110,7 @@ func explain(err error, show func(status int, problem string) error) error {
 
 // refused shows a confirmation again, with why the server refuses the act.
 func (p *Page) refused(c echo.Context, err error, data confirmation) error {
-	return explain(err, func(status int, problem string) error {
+	return explain(c, err, func(status int, problem string) error {
 		data.Problem = problem
 		return p.confirm(c, status, data)
 	})

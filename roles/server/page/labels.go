@@ -108,7 +108,7 @@ func (p *Page) setLabels(c echo.Context, device fleet.View) error {
 	}
 	patch := patchOf(before, after)
 	if name, err := fleet.Labels(nil).Merge(patch).CheckGiven(); err != nil {
-		problem, status, _ := refusalOf(&fleet.LabelError{Name: name, Err: err})
+		problem, status, _ := refusalOf(c, &fleet.LabelError{Name: name, Err: err})
 		return refuse(status, problem)
 	}
 	if len(patch) == 0 {
@@ -127,7 +127,7 @@ func (p *Page) setLabels(c echo.Context, device fleet.View) error {
 		return render(c, http.StatusOK, "labels", data)
 	}
 	if _, err := p.fleet.SetLabels(c.Request().Context(), device.ID, patch, author(c), within(c)); err != nil {
-		return explain(err, refuse)
+		return explain(c, err, refuse)
 	}
 	return seeOther(c, "../?done=labels")
 }

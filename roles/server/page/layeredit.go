@@ -171,7 +171,7 @@ func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.L
 	}
 	act := sent.word("act")
 	refuse := func(err error) error {
-		problem, status, other := refusalOf(err)
+		problem, status, other := refusalOf(c, err)
 		if other != nil {
 			return other
 		}

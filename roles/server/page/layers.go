@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"aspects-poc/internal/yamljson"
 	"aspects-poc/roles/server/access"
@@ -22,19 +23,21 @@ func (p *Page) layerRoutes() []api.Route {
 	list := []api.Route{
 		{Method: http.MethodGet, Path: "/page/layers/", Right: access.Read, Handle: p.onlyWith("after done", p.layers)},
 		{Method: http.MethodGet, Path: "/page/layers/new/", Right: access.Read, Handle: p.onlyWith("as", p.newLayer)},
-		{Method: http.MethodPost, Path: "/page/layers/new/", Right: mayWrite, Handle: p.onlyWith("as", p.makeLayer)},
+		{Method: http.MethodPost, Path: "/page/layers/new/", Right: mayWrite, Act: "set layers/labels", Handle: p.onlyWith("as", p.makeLayer)},
 	}
 	for _, one := range []struct {
 		path  string
 		right access.Right
 	}{{"everyone/", mayForAll}, {"labels/:name/", mayWrite}, {"devices/:uuid/", mayWrite}} {
-		path := "/page/layers/" + one.path
+		path, thing := "/page/layers/"+one.path, strings.TrimSuffix(one.path, "/")
 		list = append(list,
 			api.Route{Method: http.MethodGet, Path: path, Right: access.Read, Handle: p.onlyWith("done", p.ofLayer(p.showLayer))},
 			api.Route{Method: http.MethodGet, Path: path + "edit/", Right: access.Read, Handle: p.onlyWith("as", p.ofLayer(p.editLayer))},
-			api.Route{Method: http.MethodPost, Path: path + "edit/", Right: one.right, Handle: p.onlyWith("as", p.ofLayer(p.changeLayer))},
+			api.Route{Method: http.MethodPost, Path: path + "edit/", Right: one.right, Act: "set layers/" + thing,
+				Handle: p.onlyWith("as", p.ofLayer(p.changeLayer))},
 			api.Route{Method: http.MethodGet, Path: path + "remove/", Right: access.Read, Handle: p.onlyWith("", p.ofLayer(p.askRemoval))},
-			api.Route{Method: http.MethodPost, Path: path + "remove/", Right: one.right, Handle: p.onlyWith("", p.ofLayer(p.removeLayer))})
+			api.Route{Method: http.MethodPost, Path: path + "remove/", Right: one.right, Act: "remove layers/" + thing,
+				Handle: p.onlyWith("", p.ofLayer(p.removeLayer))})
 	}
 	return list
 }
@@ -244,7 +247,7 @@ func (p *Page) removeLayer(c echo.Context, layer fleet.Layer) error {
 		err = nil // it was sent twice, or another has removed it
 	}
 	if err != nil {
-		return explain(err, func(status int, problem string) error { return p.removal(c, layer, layer.Revision, problem, status) })
+		return explain(c, err, func(status int, problem string) error { return p.removal(c, layer, layer.Revision, problem, status) })
 	}
 	return seeOther(c, rootOf(c)+"page/layers/?done=remove")
 }

@@ -38,7 +38,7 @@ func (p *Page) setName(c echo.Context, device fleet.View) error {
 	}
 	name := strings.ToLower(sent.word("name"))
 	if _, err := p.fleet.SetName(c.Request().Context(), device.ID, name, author(c)); err != nil {
-		return explain(err, func(status int, problem string) error {
+		return explain(c, err, func(status int, problem string) error {
 			data := p.nameForm(c, device)
 			data.Typed, data.Problem = name, capital(problem)
 			return render(c, status, "name", data)

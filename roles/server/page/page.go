@@ -74,12 +74,12 @@ func (p *Page) Routes() []api.Route {
 		{Method: http.MethodGet, Path: "/page/devices/:uuid/", Right: access.Read, Handle: p.onlyWith("done", p.ofDevice(p.device))},
 		{Method: http.MethodGet, Path: "/page/devices/:uuid/chart/", Right: access.Read, Handle: p.onlyWith("kind", p.chart)},
 		{Method: http.MethodGet, Path: "/page/devices/:uuid/labels/", Right: access.Read, Handle: p.onlyWith("", p.ofDevice(p.askLabels))},
-		{Method: http.MethodPost, Path: "/page/devices/:uuid/labels/", Right: mayWrite, Handle: p.onlyWith("", p.ofDevice(p.setLabels))},
+		{Method: http.MethodPost, Path: "/page/devices/:uuid/labels/", Right: mayWrite, Act: "label devices/:uuid", Handle: p.onlyWith("", p.ofDevice(p.setLabels))},
 		{Method: http.MethodGet, Path: "/page/devices/:uuid/name/", Right: access.Read, Handle: p.onlyWith("", p.ofDevice(p.askName))},
-		{Method: http.MethodPost, Path: "/page/devices/:uuid/name/", Right: mayName, Handle: p.onlyWith("", p.ofDevice(p.setName))},
+		{Method: http.MethodPost, Path: "/page/devices/:uuid/name/", Right: mayName, Act: "name devices/:uuid", Handle: p.onlyWith("", p.ofDevice(p.setName))},
 		{Method: http.MethodGet, Path: "/page/history/", Right: access.Read, Handle: p.onlyWith("before done", p.history)},
 		{Method: http.MethodGet, Path: "/page/history/:revision/restore/", Right: access.Read, Handle: p.onlyWith("", p.askRestore)},
-		{Method: http.MethodPost, Path: "/page/history/:revision/restore/", Right: mayWrite, Handle: p.onlyWith("", p.restore)},
+		{Method: http.MethodPost, Path: "/page/history/:revision/restore/", Right: mayWrite, Act: "restore revisions/:revision", Handle: p.onlyWith("", p.restore)},
 		{Method: http.MethodGet, Path: "/page/static/:hash/*", Right: access.Anyone, Handle: static},
 	}
 	return slices.Concat(routes, p.actRoutes(), p.layerRoutes(), p.secretRoutes())

@@ -56,7 +56,7 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 	}
 	planned, err := p.fleet.PlanRestore(c.Request().Context(), revision, 1, within(c))
 	if err != nil {
-		problem, _, other := refusalOf(only(err))
+		problem, _, other := refusalOf(c, only(err))
 		data.Problem, data.Refused = problem, "There is nothing to do."
 		return data, revision, false, other
 	}

@@ -46,7 +46,7 @@ func who(c echo.Context) string {
 	case caller.Kind != access.Operator:
 		return ""
 	case len(caller.Scope) > 0:
-		return caller.Name + ", " + string(caller.Role) + " of " + caller.Scope.String()
+		return caller.Author() + ", " + string(caller.Role) + " of " + caller.Scope.String()
 	}
-	return caller.Name + ", " + string(caller.Role)
+	return caller.Author() + ", " + string(caller.Role)
 }

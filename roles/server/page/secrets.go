@@ -16,9 +16,9 @@ import (
 func (p *Page) secretRoutes() []api.Route {
 	return []api.Route{
 		{Method: http.MethodGet, Path: "/page/secrets/", Right: access.Read, Handle: p.onlyWith("done", p.secrets)},
-		{Method: http.MethodPost, Path: "/page/secrets/", Right: mayRule, Handle: p.onlyWith("", p.setSecret)},
+		{Method: http.MethodPost, Path: "/page/secrets/", Right: mayRule, Act: "set secrets", Handle: p.onlyWith("", p.setSecret)},
 		{Method: http.MethodGet, Path: "/page/secrets/:name/remove/", Right: access.Read, Handle: p.onlyWith("", p.askForget)},
-		{Method: http.MethodPost, Path: "/page/secrets/:name/remove/", Right: mayRule, Handle: p.onlyWith("", p.forget)},
+		{Method: http.MethodPost, Path: "/page/secrets/:name/remove/", Right: mayRule, Act: "remove secrets/:name", Handle: p.onlyWith("", p.forget)},
 	}
 }
 
@@ -62,7 +62,7 @@ func (p *Page) setSecret(c echo.Context) error {
 		return p.listSecrets(c, http.StatusUnprocessableEntity, name, "The value cannot be taken; more is not said, because it might quote it.")
 	}
 	if err := p.changeSecret(c, change); err != nil {
-		return explain(err, func(status int, problem string) error { return p.listSecrets(c, status, name, problem) })
+		return explain(c, err, func(status int, problem string) error { return p.listSecrets(c, status, name, problem) })
 	}
 	return seeOther(c, "?done=secret")
 }

@@ -10,6 +10,7 @@ import (
 
 	"aspects-poc/internal/need"
 	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 )
@@ -69,7 +70,7 @@ func serve(t *testing.T) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := httptest.NewServer(api.New(rules, api.Options{}))
+	started := httptest.NewServer(api.New(rules, api.Options{Audit: audit.New(store, audit.Options{}), Tokens: store.Tokens()}))
 	t.Cleanup(func() {
 		rules.Release()
 		started.Close()

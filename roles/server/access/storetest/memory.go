@@ -89,13 +89,17 @@ func (m *Memory) Guarded(ctx context.Context) (guarded bool, err error) {
 }
 
 // RevokeToken implements access.Store.
-func (m *Memory) RevokeToken(ctx context.Context, name string, at time.Time) error {
+func (m *Memory) RevokeToken(ctx context.Context, name string, at time.Time, sparing bool) error {
 	return m.with(ctx, func(find func(func(access.Token) bool) *access.Token) error {
 		found := find(named(name))
 		switch {
 		case found == nil:
 			return access.ErrUnknownToken
 		case found.Revoked.IsZero():
+			other := func(t access.Token) bool { return t.Name != name && t.Administers(at) }
+			if sparing && found.Administers(at) && find(other) == nil {
+				return access.ErrLastAdmin
+			}
 			found.Revoked = at
 		}
 		return nil

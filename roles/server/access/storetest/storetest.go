@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) access.Store) {
 		{"a name is one token's, for ever", names},
 		{"guarded by operators' tokens only", guarded},
 		{"revoked", revoked},
+		{"the last admin's is spared", spared},
 		{"spent", spent},
 		{"spent by many at once", crowd},
 		{"last used", touched},
@@ -68,7 +69,7 @@ func roundTrip(t *testing.T, store access.Store) {
 		{Name: "zoë", Purpose: access.Operate, Digest: digest("a"), Role: access.RoleViewer, Created: start},
 		{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("b"), Created: start, Expires: start.Add(time.Hour)},
 		{Name: "bert", Purpose: access.Operate, Role: access.RoleOperator, Digest: digest("d"), Created: start,
-			Scope: access.Scope{"site": "berlin", "empty": ""}},
+			Scope: access.Scope{"site": "berlin", "empty": ""}, Proxy: true},
 		{Name: "line 1", Purpose: access.Enrol, Digest: digest("c"), Created: start.Add(time.Second), Limit: 3,
 			Labels: map[string]string{"site": "line-1", "empty": ""}},
 	}
@@ -91,7 +92,7 @@ func names(t *testing.T, store access.Store) {
 	if err := store.AddToken(t.Context(), token); !errors.Is(err, access.ErrTokenExists) {
 		t.Errorf("the same name again: %v", err)
 	}
-	if err := store.RevokeToken(t.Context(), "anna", start); err != nil {
+	if err := store.RevokeToken(t.Context(), "anna", start, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.AddToken(t.Context(), token); !errors.Is(err, access.ErrTokenExists) {
@@ -114,7 +115,7 @@ func guarded(t *testing.T, store access.Store) {
 	check("with an enrolment token", false)
 	add(t, store, access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("b"), Created: start})
 	check("with an operator's token", true)
-	if err := store.RevokeToken(t.Context(), "anna", start); err != nil {
+	if err := store.RevokeToken(t.Context(), "anna", start, false); err != nil {
 		t.Fatal(err)
 	}
 	check("with a revoked one", true)
@@ -123,7 +124,7 @@ func guarded(t *testing.T, store access.Store) {
 func revoked(t *testing.T, store access.Store) {
 	add(t, store, access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("a"), Created: start})
 	for _, at := range []time.Time{start.Add(time.Minute), start.Add(time.Hour)} {
-		if err := store.RevokeToken(t.Context(), "anna", at); err != nil {
+		if err := store.RevokeToken(t.Context(), "anna", at, false); err != nil {
 			t.Fatal(err)
 		}
 		got, err := store.Token(t.Context(), digest("a"))
@@ -131,7 +132,7 @@ func revoked(t *testing.T, store access.Store) {
 			t.Errorf("revoked at %s: %+v, %v", at, got, err)
 		}
 	}
-	if err := store.RevokeToken(t.Context(), "bert", start); !errors.Is(err, access.ErrUnknownToken) {
+	if err := store.RevokeToken(t.Context(), "bert", start, false); !errors.Is(err, access.ErrUnknownToken) {
 		t.Errorf("an unknown name: %v", err)
 	}
 }
@@ -144,7 +145,7 @@ func spent(t *testing.T, store access.Store) {
 		access.Token{Name: "old", Purpose: access.Enrol, Digest: digest("old"), Created: start, Expires: start.Add(time.Hour)},
 		access.Token{Name: "gone", Purpose: access.Enrol, Digest: digest("gone"), Created: start},
 		access.Token{Name: "anna", Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest("anna"), Created: start})
-	if err := store.RevokeToken(t.Context(), "gone", start); err != nil {
+	if err := store.RevokeToken(t.Context(), "gone", start, false); err != nil {
 		t.Fatal(err)
 	}
 	for i, step := range []struct {
@@ -233,5 +234,50 @@ func cancelled(t *testing.T, store access.Store) {
 	}
 	if _, err := store.Tokens(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("list: %v", err)
+	}
+}
+
+func spared(t *testing.T, store access.Store) {
+	admin := func(name string, expires time.Time) access.Token {
+		return access.Token{Name: name, Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest(name), Created: start, Expires: expires}
+	}
+	add(t, store, admin("anna", time.Time{}), admin("bert", start.Add(time.Hour)), admin("carl", time.Time{}),
+		access.Token{Name: "dora", Purpose: access.Operate, Role: access.RoleOperator, Digest: digest("dora"), Created: start},
+		access.Token{Name: "line 1", Purpose: access.Enrol, Digest: digest("e"), Created: start})
+	for _, step := range []struct {
+		name    string
+		at      time.Time
+		sparing bool
+		want    error
+	}{
+		{"carl", start, true, nil},
+		{"anna", start.Add(time.Hour), true, access.ErrLastAdmin}, // bert's has expired
+		{"bert", start, true, nil},
+		{"anna", start, true, access.ErrLastAdmin},
+		{"bert", start, true, nil}, // again
+		{"dora", start, true, nil},
+		{"line 1", start, true, nil},
+		{"nobody", start, true, access.ErrUnknownToken},
+		{"anna", start, false, nil},
+		{"anna", start, true, nil},
+	} {
+		if err := store.RevokeToken(t.Context(), step.name, step.at, step.sparing); !errors.Is(err, step.want) {
+			t.Errorf("revoke %s: %v, want %v", step.name, err, step.want)
+		}
+	}
+	add(t, store, admin("erik", time.Time{}), admin("fritz", time.Time{}))
+	var refused atomic.Int64
+	var both sync.WaitGroup
+	for _, name := range []string{"erik", "fritz"} {
+		both.Go(func() {
+			if err := store.RevokeToken(t.Context(), name, start, true); errors.Is(err, access.ErrLastAdmin) {
+				refused.Add(1)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if both.Wait(); refused.Load() != 1 {
+		t.Errorf("of two at the same time %d are refused", refused.Load())
 	}
 }

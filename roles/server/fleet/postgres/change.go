@@ -33,7 +33,7 @@ func (s *Store) changeAll(ctx context.Context, tx pgx.Tx, changes fleet.Batch) (
 		return nil, nil, err
 	}
 	var batch pgx.Batch
-	notices := keep(&batch, result, present, devices)
+	notices := keep(ctx, &batch, result, present, devices)
 	if notices == nil {
 		return result.Layers, nil, nil
 	}
@@ -41,7 +41,7 @@ func (s *Store) changeAll(ctx context.Context, tx pgx.Tx, changes fleet.Batch) (
 }
 
 // keep adds to a batch what writes what changes come to. devices are the rows of the devices of their layers.
-func keep(batch *pgx.Batch, result fleet.Result, present fleet.Present, devices map[uuid.UUID]int64) (notices []fleet.Notice) {
+func keep(ctx context.Context, batch *pgx.Batch, result fleet.Result, present fleet.Present, devices map[uuid.UUID]int64) (notices []fleet.Notice) {
 	var concerned []uuid.UUID
 	for i, layer := range result.Layers {
 		entry, before := result.Entries[i], present.Layers[i]
@@ -74,7 +74,7 @@ func keep(batch *pgx.Batch, result fleet.Result, present fleet.Present, devices 
 					config = excluded.config, revision = excluded.revision, author = excluded.author, at = excluded.at`,
 				append(rows.LayerValues(layer), device)...)
 		}
-		remember(batch, *entry)
+		remember(ctx, batch, *entry)
 	}
 	if result.Last > present.Last {
 		draw(batch, result.Last)
@@ -84,7 +84,7 @@ func keep(batch *pgx.Batch, result fleet.Result, present fleet.Present, devices 
 	}
 	if begun := result.Release; begun != nil {
 		notices = append(notices, fleet.Notice{Kind: fleet.TargetChanged, Revision: begun.ID, Layer: begun.HistoryName()})
-		remember(batch, *result.Begun)
+		remember(ctx, batch, *result.Begun)
 		batch.Queue("INSERT INTO releases ("+rows.ReleaseColumns+", active) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 			rows.ReleaseValues(*begun)...)
 	}

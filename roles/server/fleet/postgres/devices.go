@@ -210,7 +210,7 @@ func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet
 		var batch pgx.Batch
 		draw(&batch, revision)
 		batch.Queue("UPDATE devices SET labels = $2, own_revision = $3 WHERE id = $1", row, after.String(), revision)
-		remember(&batch, fleet.Entry{Revision: revision, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Relabeled,
+		remember(ctx, &batch, fleet.Entry{Revision: revision, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Relabeled,
 			Labels: after})
 		return changed(id), tx.SendBatch(ctx, &batch).Close()
 	})
@@ -252,7 +252,7 @@ func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet
 		var batch pgx.Batch
 		draw(&batch, revision)
 		batch.Queue("UPDATE devices SET name = $2 WHERE id = $1", row, rows.NullIfEmpty(name))
-		remember(&batch, fleet.Entry{Revision: revision, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Renamed, Name: name})
+		remember(ctx, &batch, fleet.Entry{Revision: revision, Authorship: by, Layer: fleet.DeviceLayer(id), Action: fleet.Renamed, Name: name})
 		return changed(id), tx.SendBatch(ctx, &batch).Close()
 	})
 	if err != nil {
@@ -293,10 +293,14 @@ func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status
 		if err == nil {
 			err = within.Device(labels)
 		}
-		if err == nil {
-			_, err = tx.Exec(ctx, "UPDATE devices SET status = $2 WHERE id = $1", row, int16(status))
+		if err != nil {
+			return nil, err
 		}
-		return changed(id), err
+		done, err := tx.Exec(ctx, "UPDATE devices SET status = $2 WHERE id = $1 AND status <> $2", row, int16(status))
+		if err != nil || done.RowsAffected() == 0 {
+			return nil, err
+		}
+		return changed(id), nil
 	})
 }
 
@@ -371,7 +375,7 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 		var batch pgx.Batch
 		if layer.Revision > 0 {
 			draw(&batch, last+1)
-			remember(&batch, fleet.Entry{Revision: last + 1, Authorship: by, Layer: layer.Name, Action: fleet.Removed,
+			remember(ctx, &batch, fleet.Entry{Revision: last + 1, Authorship: by, Layer: layer.Name, Action: fleet.Removed,
 				Before: &layer.Config})
 		}
 		// standings first: whoever changes several of these tables takes that row before the others.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/rows"
 
@@ -11,7 +12,8 @@ import (
 )
 
 // remember adds to a batch what writes an entry of the history.
-func remember(batch *pgx.Batch, entry fleet.Entry) {
+func remember(ctx context.Context, batch *pgx.Batch, entry fleet.Entry) {
+	audit.From(ctx).Revised(entry.Revision)
 	batch.Queue("INSERT INTO history ("+rows.EntryColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 		rows.EntryValues(entry)...)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/rows"
 
@@ -22,11 +23,11 @@ const page = 1000
 
 // Imported counts what was.
 type Imported struct {
-	Devices, Reports, Stats, Layers, Secrets, Releases, History, Tokens int64
+	Devices, Reports, Stats, Layers, Secrets, Releases, History, Tokens, Records int64
 }
 
 // Import copies all that another store keeps into this database, which has to be empty: devices with what they reported,
-// their statistics and layers, the other layers, the named secrets, the history, and the tokens kept beside (nil: none). It is all or nothing,
+// their statistics and layers, the other layers, the named secrets, the history, the audit log, and the tokens kept beside (nil: none). It is all or nothing,
 // one transaction, committed when the database has counted as many rows as were read. Nobody else may change the other
 // store meanwhile. Progress, if not nil, is told how many devices of how many are done.
 func (s *Store) Import(
@@ -48,7 +49,7 @@ func (s *Store) Import(
 		if err := i.devices(ctx, func() { progress(done.Devices, int64(all)) }); err != nil {
 			return err
 		}
-		if err := errors.Join(i.targets(ctx), i.releases(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.signatures(ctx), i.sealing(ctx), i.samples(ctx)); err != nil {
+		if err := errors.Join(i.targets(ctx), i.releases(ctx), i.history(ctx), i.tokens(ctx), i.revokedKeys(ctx), i.signatures(ctx), i.sealing(ctx), i.samples(ctx), i.audit(ctx)); err != nil {
 			return err
 		}
 		if done.Devices != int64(all) {
@@ -340,6 +341,39 @@ func (i *importer) samples(ctx context.Context) error {
 		return err
 	}
 	_, err = i.copy(ctx, "samples", []string{"at", "text"}, values)
+	return err
+}
+
+// audit copies the audit log behind the records that the database has, if a server has run on it already.
+func (i *importer) audit(ctx context.Context) error {
+	var before int64
+	if err := i.tx.QueryRow(ctx, "SELECT value FROM counters WHERE name = 'audit' FOR UPDATE").Scan(&before); err != nil {
+		return err
+	}
+	filter := audit.Filter{Ascending: true}
+	for {
+		list, err := i.from.Records(ctx, filter, page)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			break
+		}
+		var values [][]any
+		for _, record := range list {
+			values = append(values, append([]any{before + record.Number}, auditValues(record)...))
+			filter.After = record.Number
+		}
+		n, err := i.copy(ctx, "audit", names("number, "+rows.AuditColumns), values)
+		if err != nil {
+			return err
+		}
+		i.done.Records += n
+	}
+	last, err := i.from.LastRecord(ctx)
+	if err == nil {
+		_, err = i.tx.Exec(ctx, "UPDATE counters SET value = $1 WHERE name = 'audit'", before+last)
+	}
 	return err
 }
 

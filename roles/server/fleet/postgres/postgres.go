@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/internal/poll"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/group"
 
@@ -232,31 +233,44 @@ func (s *Store) call(ctx context.Context, do func(context.Context) error) error 
 }
 
 // write does something in a transaction, again when the database asks for that, and tells of it. do must not change
-// anything but the database, and its results.
+// anything but the database, and its results. If it is a part of an act of package audit, and changes something, it has a record.
 func (s *Store) write(ctx context.Context, do func(context.Context, pgx.Tx) ([]fleet.Notice, error)) error {
+	pending := audit.From(ctx)
 	return s.call(ctx, func(ctx context.Context) error {
 		var notices []fleet.Notice
 		err := s.again(ctx, func() error {
 			return pgx.BeginFunc(ctx, s.pool(), func(tx pgx.Tx) (err error) {
+				pending.Try()
 				if notices, err = do(ctx, tx); err != nil {
 					return err
 				}
-				if len(notices) == 0 { // it is so already; whoever wrote it may not have heard that it is kept
-					if s.primary.Load().synchronous {
-						_, err = tx.Exec(ctx, touch)
-					}
-					return err
+				if len(notices) == 0 {
+					return s.confirmed(ctx, tx)
 				}
 				var batch pgx.Batch
 				for _, notice := range notices {
 					s.enter(&batch, notice)
 				}
+				if record, is := pending.Enter(); is {
+					batch.Queue(addAudit, auditValues(record)...)
+				}
 				return tx.SendBatch(ctx, &batch).Close()
 			})
 		})
 		s.told(notices, err)
+		if err == nil {
+			pending.Committed()
+		}
 		return err
 	})
+}
+
+// confirmed makes sure that what a transaction has read is kept: it is so already, but whoever wrote it may not have heard so.
+func (s *Store) confirmed(ctx context.Context, tx pgx.Tx) (err error) {
+	if s.primary.Load().synchronous {
+		_, err = tx.Exec(ctx, touch)
+	}
+	return err
 }
 
 // again does something until it succeeds or fails for another reason than that the database wants it done again.

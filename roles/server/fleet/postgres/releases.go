@@ -134,7 +134,7 @@ func (s *Store) move(ctx context.Context, tx pgx.Tx, move fleet.ReleaseMove) (fl
 		}
 	}
 	_, entry, _ := move.Apply(list[0], last+1)
-	remember(&batch, entry)
+	remember(ctx, &batch, entry)
 	draw(&batch, entry.Revision)
 	if !moved.Active() {
 		batch.Queue("DELETE FROM release_layers")
@@ -169,7 +169,7 @@ func (s *Store) undo(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, move flee
 	if err != nil {
 		return nil, 0, err
 	}
-	return keep(batch, result, there, devices), result.Last, nil
+	return keep(ctx, batch, result, there, devices), result.Last, nil
 }
 
 // Census is as of fleet.Store.

@@ -62,11 +62,11 @@ func (s *Store) RevokedKeys(ctx context.Context) (list []fleet.RevokedKey, err e
 
 // AllowKey is as of fleet.Store.
 func (s *Store) AllowKey(ctx context.Context, keyID string) error {
-	return s.call(ctx, func(ctx context.Context) error {
-		done, err := s.pool().Exec(ctx, "DELETE FROM revoked_keys WHERE key_id = $1", keyID)
+	return s.act(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
+		done, err := tx.Exec(ctx, "DELETE FROM revoked_keys WHERE key_id = $1", keyID)
 		if err == nil && done.RowsAffected() == 0 {
 			err = fleet.ErrUnknownKey
 		}
-		return err
+		return true, err
 	})
 }

@@ -224,7 +224,34 @@ CREATE TABLE release_layers (
 ALTER TABLE concerns ADD COLUMN waiting bigint; -- for devices that are not admitted; NULL: revision
 ALTER TABLE history ADD COLUMN step text NOT NULL DEFAULT ''; -- of a release`}, {statements: `
 -- The salts of the last statement's digests of secrets, as secrets have a value; NULL for none.
-ALTER TABLE signatures ADD COLUMN salts text; -- canonical JSON`}}
+ALTER TABLE signatures ADD COLUMN salts text; -- canonical JSON`}, {statements: `
+-- The audit log. As with changes, who draws a number holds the row until its commit.
+CREATE TABLE audit (
+	number   bigint PRIMARY KEY,
+	act      uuid NOT NULL UNIQUE,
+	at       bigint NOT NULL, -- milliseconds since 1970
+	request  text NOT NULL,
+	kind     text NOT NULL, -- audit.Kind
+	name     text NOT NULL,
+	person   text NOT NULL,
+	role     text NOT NULL,
+	scope    text NOT NULL,
+	address  text NOT NULL,
+	proxy    text NOT NULL,
+	agent    text NOT NULL,
+	verb     text NOT NULL,
+	thing    text NOT NULL,
+	details  text NOT NULL,
+	result   text NOT NULL, -- audit.Result
+	status   bigint NOT NULL,
+	reason   text NOT NULL,
+	revision bigint NOT NULL,
+	times    bigint NOT NULL
+);
+CREATE INDEX audit_not_done ON audit (number) WHERE result <> 'done';
+INSERT INTO counters (name, value) VALUES ('audit', 0);
+-- Whether the holder of a token names the person.
+ALTER TABLE tokens ADD COLUMN proxy boolean NOT NULL DEFAULT false;`}}
 
 // A migration is what leads to the next version: statements, and what those cannot say.
 type migration struct {

@@ -58,7 +58,7 @@ func (s *Store) changeSecret(ctx context.Context, tx pgx.Tx, change fleet.Secret
 	}
 	var batch pgx.Batch
 	draw(&batch, entry.Revision)
-	remember(&batch, *entry)
+	remember(ctx, &batch, *entry)
 	if change.Remove {
 		batch.Queue("DELETE FROM secrets WHERE name = $1", change.Name)
 	} else {

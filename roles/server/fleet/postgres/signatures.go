@@ -36,7 +36,7 @@ func (s *Store) sign(ctx context.Context, tx pgx.Tx, change fleet.SignatureChang
 	}
 	var batch pgx.Batch
 	draw(&batch, entry.Revision)
-	remember(&batch, entry)
+	remember(ctx, &batch, entry)
 	if change.Remove {
 		batch.Queue("DELETE FROM signatures")
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"aspects-poc/roles/server/access"
@@ -29,6 +30,10 @@ func (s *Store) scanTokens(ctx context.Context, query string, arguments ...any) 
 	if err != nil {
 		return nil, err
 	}
+	return readTokens(found)
+}
+
+func readTokens(found pgx.Rows) (list []access.Token, err error) {
 	var row rows.Token
 	_, err = pgx.ForEachRow(found, row.Into(), func() error {
 		token, err := row.Token()
@@ -40,14 +45,14 @@ func (s *Store) scanTokens(ctx context.Context, query string, arguments ...any) 
 
 // AddToken is as of access.Store.
 func (s *Store) AddToken(ctx context.Context, token access.Token) error {
-	return s.call(ctx, func(ctx context.Context) error {
-		done, err := s.pool().Exec(ctx, "INSERT INTO tokens ("+rows.TokenColumns+")"+
-			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+	return s.act(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
+		done, err := tx.Exec(ctx, "INSERT INTO tokens ("+rows.TokenColumns+")"+
+			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
 			rows.TokenValues(token)...)
 		if err == nil && done.RowsAffected() == 0 {
 			err = access.ErrTokenExists
 		}
-		return err
+		return true, err
 	})
 }
 
@@ -77,14 +82,29 @@ func (s *Store) Guarded(ctx context.Context) (guarded bool, err error) {
 }
 
 // RevokeToken is as of access.Store.
-func (s *Store) RevokeToken(ctx context.Context, name string, at time.Time) error {
-	return s.call(ctx, func(ctx context.Context) error {
-		done, err := s.pool().Exec(ctx, "UPDATE tokens SET revoked = CASE WHEN revoked = 0 THEN $2 ELSE revoked END WHERE name = $1",
+func (s *Store) RevokeToken(ctx context.Context, name string, at time.Time, sparing bool) error {
+	return s.act(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
+		// All admins': another admin may be about to revoke the only other one.
+		found, err := tx.Query(ctx, "SELECT "+rows.TokenColumns+" FROM tokens WHERE name = $1 OR "+rows.IsAdmin+" ORDER BY id FOR UPDATE",
 			name, rows.Seconds(at))
-		if err == nil && done.RowsAffected() == 0 {
-			err = access.ErrUnknownToken
+		if err != nil {
+			return false, err
 		}
-		return err
+		list, err := readTokens(found)
+		if err != nil {
+			return false, err
+		}
+		which := slices.IndexFunc(list, func(token access.Token) bool { return token.Name == name })
+		switch {
+		case which < 0:
+			return false, access.ErrUnknownToken
+		case !list[which].Revoked.IsZero():
+			return false, nil
+		case sparing && list[which].Administers(at) && len(list) == 1:
+			return false, access.ErrLastAdmin
+		}
+		_, err = tx.Exec(ctx, "UPDATE tokens SET revoked = $2 WHERE name = $1", name, rows.Seconds(at))
+		return true, err
 	})
 }
 

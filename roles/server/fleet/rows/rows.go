@@ -105,7 +105,7 @@ func Digest(publicKey string) []byte {
 func Refusal(err error) bool {
 	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry,
 		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrUnknownRelease, fleet.ErrReleasing, fleet.ErrExists, fleet.ErrNameTaken, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrScope, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
-		access.ErrUnknownToken, access.ErrTokenSpent} {
+		access.ErrUnknownToken, access.ErrTokenSpent, access.ErrLastAdmin} {
 		if errors.Is(err, refusal) {
 			return true
 		}

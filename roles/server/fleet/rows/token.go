@@ -8,7 +8,10 @@ import (
 )
 
 // TokenColumns are those of a Token.
-const TokenColumns = "name, purpose, digest, role, scope, created, expires, revoked, last_used, device_limit, used, labels"
+const TokenColumns = "name, purpose, digest, role, scope, created, expires, revoked, last_used, device_limit, used, labels, proxy"
+
+// IsAdmin chooses the rows of admins' tokens that are valid at a time, the second argument.
+const IsAdmin = "purpose = 'operate' AND role = 'admin' AND revoked = 0 AND (expires = 0 OR expires > $2)"
 
 // A Token is a row of TokenColumns.
 type Token struct {
@@ -22,7 +25,7 @@ type Token struct {
 // Into returns what the columns are scanned into.
 func (r *Token) Into() []any {
 	return []any{&r.token.Name, &r.purpose, &r.digest, &r.role, &r.scope, &r.created, &r.expires, &r.revoked, &r.lastUsed,
-		&r.token.Limit, &r.token.Used, &r.labels}
+		&r.token.Limit, &r.token.Used, &r.labels, &r.token.Proxy}
 }
 
 // Token returns the token. It returns an error if the row is not as a store writes it.
@@ -48,5 +51,5 @@ func (r *Token) Token() (access.Token, error) {
 func TokenValues(token access.Token) []any {
 	return []any{token.Name, string(token.Purpose), token.Digest[:], string(token.Role), fleet.Labels(token.Scope).String(), Seconds(token.Created),
 		Seconds(token.Expires), Seconds(token.Revoked), Seconds(token.LastUsed), token.Limit, token.Used,
-		fleet.Labels(token.Labels).String()}
+		fleet.Labels(token.Labels).String(), token.Proxy}
 }

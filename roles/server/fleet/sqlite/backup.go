@@ -131,11 +131,11 @@ func restore(ctx context.Context, from, path string) (previous string, err error
 	if err := copyBackup(ctx, from, next); err != nil {
 		return "", err
 	}
-	previous, last, err := setAside(ctx, path)
+	previous, last, lastRecord, err := setAside(ctx, path)
 	if err != nil {
 		return "", err
 	}
-	if err := makeReady(ctx, next, last); err != nil {
+	if err := makeReady(ctx, next, last, lastRecord); err != nil {
 		return "", err
 	}
 	if err := os.Rename(next, path); err != nil {
@@ -144,31 +144,32 @@ func restore(ctx context.Context, from, path string) (previous string, err error
 	return previous, syncDirectory(path)
 }
 
-// setAside gives the present database a second name, whole, which no file has, and returns its last revision. One that
-// cannot be opened is set aside as it is: that is what backups are for.
-func setAside(ctx context.Context, path string) (previous string, last int64, err error) {
+// setAside gives the present database a second name, whole, which no file has, and returns its last revision and its
+// last record of the audit log. One that cannot be opened is set aside as it is: that is what backups are for.
+func setAside(ctx context.Context, path string) (previous string, last, lastRecord int64, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", 0, nil
+		return "", 0, 0, nil
 	}
 	if db, err := sql.Open("sqlite", dataSource(path, "")); err == nil {
 		db.SetMaxOpenConns(1)
 		// Into the file with the log: the last to close it folds it in.
 		err = db.QueryRowContext(ctx, lastRevision).Scan(&last)
+		_ = db.QueryRowContext(ctx, lastAudit).Scan(&lastRecord) // an older version has none
 		if closed := db.Close(); err != nil || closed != nil {
 			last = 0
 		}
 	}
 	previous, err = secondName(path)
 	if err != nil {
-		return "", 0, err
+		return "", 0, 0, err
 	}
 	for _, rest := range []string{"-wal", "-shm"} {
 		// Left where it could not be folded in. It must not be taken for the new file's.
 		if err := os.Rename(path+rest, previous+rest); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", 0, err
+			return "", 0, 0, err
 		}
 	}
-	return previous, last, nil
+	return previous, last, lastRecord, nil
 }
 
 // secondName links a file to the first of its names for what was there before that is free.
@@ -199,7 +200,7 @@ func copyBackup(ctx context.Context, from, next string) error {
 }
 
 // makeReady brings a copy to where a server can take it, on disk when it returns.
-func makeReady(ctx context.Context, next string, last int64) error {
+func makeReady(ctx context.Context, next string, last, lastRecord int64) error {
 	db, err := sql.Open("sqlite", dataSource(next, "_pragma=synchronous(FULL)"))
 	if err != nil {
 		return err
@@ -211,6 +212,9 @@ func makeReady(ctx context.Context, next string, last int64) error {
 		arguments []any
 	}{
 		{"UPDATE counter SET floor = max((" + lastRevision + "), ?) + ?", []any{last, revisionGap}},
+		// As with revisions: a copy of the audit log in a file may have records that were made since the backup.
+		{"INSERT INTO sqlite_sequence (name, seq) SELECT 'audit', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'audit')", nil},
+		{"UPDATE sqlite_sequence SET seq = max(seq, ?) + ? WHERE name = 'audit'", []any{lastRecord, revisionGap}},
 		{"PRAGMA journal_mode = WAL", nil},
 	} {
 		if err == nil {

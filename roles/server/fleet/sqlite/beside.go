@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet/rows"
 )
 
@@ -54,7 +55,11 @@ func besideServer(ctx context.Context, path string) (_ access.Store, release fun
 	return tokens{
 		read: func(_ context.Context, act string, do func(querier) error) error { return fail(act, do(db)) },
 		write: func(ctx context.Context, act string, do func(*sql.Conn) error) error {
-			return fail(act, transact(ctx, db, do))
+			err := fail(act, transact(ctx, db, recorded(ctx, do)))
+			if err == nil {
+				audit.From(ctx).Committed()
+			}
+			return err
 		},
 	}, db.Close, nil
 }

@@ -299,7 +299,7 @@ func (s *Store) IDs(ctx context.Context, first, last uuid.UUID, limit int) (list
 
 // SetStatus implements fleet.Store.
 func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status, within fleet.Scope) error {
-	return s.stand(ctx, "keep a device's status in", id, within, "UPDATE standings SET status = ? WHERE device = ?", status)
+	return s.stand(ctx, "keep a device's status in", id, within, "UPDATE standings SET status = ?1 WHERE device = ?2 AND status <> ?1", status)
 }
 
 // stand changes the standing of a device within a scope. The statement gets the value and the number of the device.
@@ -320,7 +320,7 @@ func (s *Store) stand(ctx context.Context, act string, id uuid.UUID, within flee
 
 // SetAlone implements fleet.Store.
 func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time, within fleet.Scope) error {
-	return s.stand(ctx, "keep a device's mark in", id, within, "UPDATE standings SET alone = max(alone, ?) WHERE device = ?", rows.Seconds(at))
+	return s.stand(ctx, "keep a device's mark in", id, within, "UPDATE standings SET alone = max(alone, ?1) WHERE device = ?2", rows.Seconds(at))
 }
 
 // one refuses a statement that concerned no row.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/rows"
 )
@@ -26,6 +27,7 @@ func nextRevision(ctx context.Context, conn *sql.Conn) (revision int64, amid boo
 
 // record writes an entry. Only the writer calls it.
 func record(ctx context.Context, conn *sql.Conn, entry fleet.Entry) error {
+	audit.From(ctx).Revised(entry.Revision)
 	_, err := conn.ExecContext(ctx, "INSERT INTO history ("+rows.EntryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		rows.EntryValues(entry)...)
 	return err

@@ -218,6 +218,9 @@ var migrations = [...]migration{
 	ALTER TABLE history ADD COLUMN step TEXT NOT NULL DEFAULT ''; -- of a release`},
 	// The salts of the last statement's digests of secrets, as secrets have a value; NULL for none.
 	{statements: "ALTER TABLE signatures ADD COLUMN salts BLOB"},
+	// The audit log, and whether the holder of a token names the person.
+	{statements: auditTable + `
+	ALTER TABLE tokens ADD COLUMN proxy INTEGER NOT NULL DEFAULT 0`},
 }
 
 // A migration is what leads to the next version: statements, and what those cannot say.

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/group"
 	"aspects-poc/roles/server/fleet/rows"
@@ -210,7 +211,7 @@ func (s *Store) Changes(ctx context.Context) (<-chan fleet.Notice, error) {
 }
 
 // change has the writer do something that changes no device or layer but those of scope. What committed, if not nil,
-// returns is told after the commit, in the order of commits.
+// returns is told after the commit, in the order of commits. If it is a part of an act of package audit, it has a record.
 func (s *Store) change(
 	ctx context.Context, act string, scope scope, do func(*sql.Conn) error, committed func() []fleet.Notice,
 ) error {
@@ -218,7 +219,11 @@ func (s *Store) change(
 		return err
 	}
 	defer s.mu.RUnlock()
-	return s.fail(act, s.writer.do(ctx, job{scope: scope, do: do, committed: committed}))
+	err := s.fail(act, s.writer.do(ctx, job{scope: scope, do: recorded(ctx, do), committed: committed}))
+	if err == nil {
+		audit.From(ctx).Committed()
+	}
+	return err
 }
 
 // Maintain moves the write-ahead log into the database proper, as far as readers let it. It is cheap when there is

@@ -65,7 +65,7 @@ func findToken(ctx context.Context, db querier, digest [sha256.Size]byte) (acces
 func (t tokens) AddToken(ctx context.Context, token access.Token) error {
 	return t.write(ctx, "keep a token in", func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), "INSERT INTO tokens ("+rows.TokenColumns+")"+
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.TokenValues(token)...)
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.TokenValues(token)...)
 		var refused *sqlite.Error
 		if errors.As(err, &refused) && refused.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 			return access.ErrTokenExists
@@ -113,23 +113,28 @@ func (t tokens) Guarded(ctx context.Context) (guarded bool, err error) {
 }
 
 // RevokeToken implements access.Store.
-func (t tokens) RevokeToken(ctx context.Context, name string, at time.Time) error {
+func (t tokens) RevokeToken(ctx context.Context, name string, at time.Time, sparing bool) error {
 	return t.write(ctx, "revoke a token in", func(conn *sql.Conn) error {
-		result, err := conn.ExecContext(context.WithoutCancel(ctx),
-			"UPDATE tokens SET revoked = iif(revoked = 0, ?, revoked) WHERE name = ?", rows.Seconds(at), name)
-		return orUnknown(result, err)
+		ctx := context.WithoutCancel(ctx)
+		token, err := scanToken(conn.QueryRowContext(ctx, selectTokens+"WHERE name = ?", name))
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return access.ErrUnknownToken
+		case err != nil || !token.Revoked.IsZero():
+			return err
+		case sparing && token.Administers(at):
+			var others int
+			if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM tokens WHERE name <> ? AND "+rows.IsAdmin, name,
+				rows.Seconds(at)).Scan(&others); err != nil {
+				return err
+			}
+			if others == 0 {
+				return access.ErrLastAdmin
+			}
+		}
+		_, err = conn.ExecContext(ctx, "UPDATE tokens SET revoked = ? WHERE name = ?", rows.Seconds(at), name)
+		return err
 	})
-}
-
-// orUnknown makes an update of no row ErrUnknownToken.
-func orUnknown(result sql.Result, err error) error {
-	if err != nil {
-		return err
-	}
-	if n, err := result.RowsAffected(); err != nil || n > 0 {
-		return err
-	}
-	return access.ErrUnknownToken
 }
 
 // SpendToken implements access.Store.

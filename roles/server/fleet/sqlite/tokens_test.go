@@ -70,7 +70,7 @@ func TestTokensBesideTheServer(t *testing.T) {
 	if guarded, err := own.Guarded(t.Context()); err != nil || !guarded {
 		t.Errorf("guarded %v, %v", guarded, err)
 	}
-	if err := beside.RevokeToken(t.Context(), "anna", token.Created); err != nil {
+	if err := beside.RevokeToken(t.Context(), "anna", token.Created, false); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := own.Token(t.Context(), digest); err != nil || got.Valid(token.Created) {

@@ -1,0 +1,151 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/audit"
+
+	"github.com/labstack/echo/v4"
+)
+
+// acts says for the audit log what each changing route does: a verb and a thing, with the parameters of the path.
+var acts = map[string]string{
+	"PUT /target-config/":              "set layers/everyone",
+	"DELETE /devices/:uuid/":           "delete devices/:uuid",
+	"PATCH /devices/:uuid/labels/":     "label devices/:uuid",
+	"PUT /devices/:uuid/name/":         "name devices/:uuid",
+	"DELETE /devices/:uuid/name/":      "unname devices/:uuid",
+	"POST /devices/:uuid/approve/":     "approve devices/:uuid",
+	"POST /devices/:uuid/revoke/":      "revoke devices/:uuid",
+	"DELETE /devices/:uuid/cloned/":    "unmark devices/:uuid",
+	"DELETE /revoked-keys/:key/":       "allow keys/:key",
+	"POST /targets/":                   "apply layers",
+	"PUT /targets/everyone/":           "set layers/everyone",
+	"DELETE /targets/everyone/":        "remove layers/everyone",
+	"PUT /targets/labels/:name/":       "set layers/labels/:name",
+	"DELETE /targets/labels/:name/":    "remove layers/labels/:name",
+	"PUT /targets/devices/:uuid/":      "set layers/devices/:uuid",
+	"DELETE /targets/devices/:uuid/":   "remove layers/devices/:uuid",
+	"PUT /secrets/:name/":              "set secrets/:name",
+	"DELETE /secrets/:name/":           "remove secrets/:name",
+	"PUT /signature/":                  "sign signature",
+	"DELETE /signature/":               "remove signature",
+	"POST /history/:revision/restore/": "restore revisions/:revision",
+	"POST /releases/:id/go/":           "go releases/:id",
+	"POST /releases/:id/halt/":         "halt releases/:id",
+	"POST /releases/:id/undo/":         "undo releases/:id",
+	"POST /tokens/":                    "create tokens",
+	"DELETE /tokens/:name/":            "revoke tokens/:name",
+}
+
+// audited is the middleware of an operators' route. It begins the record of an act, which the store writes with the change. An act that
+// changes nothing has its record before the answer. It also counts requests without a valid token.
+func (h *handlers) audited(route Route) echo.MiddlewareFunc {
+	verb, thing, _ := strings.Cut(route.Act, " ")
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		if h.audit == nil {
+			return next
+		}
+		return func(c echo.Context) error {
+			request := c.Request()
+			ctx := request.Context()
+			record := audit.Record{Verb: verb, Thing: thing, Agent: request.UserAgent(), Request: requestID(c), Kind: audit.Stranger}
+			record.Address, _ = access.Caller{}.Origin(request)
+			if route.Act == "" || dryRunAsked(c) {
+				err := next(c)
+				h.countStranger(c, record, err)
+				return err
+			}
+			for i, name := range c.ParamNames() {
+				record.Thing = strings.ReplaceAll(record.Thing, ":"+name, c.ParamValues()[i])
+			}
+			pending := h.audit.Begin(record)
+			c.SetRequest(request.WithContext(audit.With(ctx, pending)))
+			c.Response().Before(func() { h.audit.Settle(ctx, pending, c.Response().Status) })
+			err := next(c)
+			if h.countStranger(c, record, err) {
+				pending.Drop()
+			}
+			if err != nil {
+				var refused *access.Refusal
+				if errors.As(err, &refused) && refused.Caller.Kind != access.Nobody {
+					identify(pending, refused.Caller, request)
+				}
+				pending.Refuse(Reason(err))
+			}
+			return err
+		}
+	}
+}
+
+// countStranger counts a request that was refused because it has no valid token.
+func (h *handlers) countStranger(c echo.Context, record audit.Record, err error) bool {
+	var refused *access.Refusal
+	if !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+		return false
+	}
+	record.Verb, record.Thing, record.Status, record.Reason = "call", c.Path(), refused.Status, refused.Detail
+	h.audit.Stranger(c.Request().Context(), record)
+	return true
+}
+
+// identified is the middleware behind the check of who calls.
+func identified(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		identify(audit.From(c.Request().Context()), access.From(c.Request().Context()), c.Request())
+		return next(c)
+	}
+}
+
+// identify says in a record who acts.
+func identify(pending *audit.Pending, caller access.Caller, request *http.Request) {
+	pending.Amend(func(r *audit.Record) {
+		*r = Actor(*r, caller, request)
+	})
+}
+
+// Actor returns a record with who acts, and from where.
+func Actor(r audit.Record, caller access.Caller, request *http.Request) audit.Record {
+	if r.Kind = audit.Operator; caller.Kind == access.Loopback {
+		r.Kind = audit.Loopback
+	}
+	r.Name, r.Person, r.Role, r.Scope = caller.Name, caller.Person, string(caller.Role), caller.Scope.String()
+	r.Address, r.Proxy = caller.Origin(request)
+	return r
+}
+
+// recordRead writes to the audit log, before the answer, that the caller reads something that is as good as a secret.
+func (h *handlers) recordRead(c echo.Context, thing string) error {
+	if h.audit == nil {
+		return nil
+	}
+	record := audit.Record{Verb: "read", Thing: thing, Agent: c.Request().UserAgent(), Request: requestID(c)}
+	return h.audit.Write(c.Request().Context(), Actor(record, access.From(c.Request().Context()), c.Request()))
+}
+
+// dryRunAsked returns whether a request is a dry run, which is no act.
+func dryRunAsked(c echo.Context) bool {
+	given, there := c.QueryParams()["dry-run"]
+	if !there {
+		return false
+	}
+	dry, err := strconv.ParseBool(given[0])
+	return err == nil && dry || strings.Contains("&"+c.Request().URL.RawQuery+"&", "&dry-run&")
+}
+
+// Reason returns why something is refused, for the audit log. Of what a body has it names the places only: a value may be a secret.
+func Reason(err error) string {
+	answer := problemOf(err)
+	if answer.Status != http.StatusUnprocessableEntity {
+		return answer.Detail
+	}
+	places := make([]string, len(answer.Errors))
+	for i, field := range answer.Errors {
+		places[i] = field.Field
+	}
+	return strings.TrimSuffix("cannot be taken: "+strings.Join(places, ", "), ": ")
+}

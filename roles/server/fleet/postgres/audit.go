@@ -1,0 +1,113 @@
+package postgres
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"aspects-poc/roles/server/audit"
+	"aspects-poc/roles/server/fleet/rows"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// addAudit adds a record. It is to be the last before the commit, because it holds a row that all acts need.
+const addAudit = "WITH next AS (UPDATE counters SET value = value + 1 WHERE name = 'audit' RETURNING value) INSERT INTO audit (number, " +
+	rows.AuditColumns + ") SELECT value, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19 FROM next"
+
+func auditValues(record audit.Record) []any {
+	return rows.AuditValues(record, func(act uuid.UUID) any { return act })
+}
+
+// act does something in a transaction that no other server has to hear of, again when the database asks for that. If it is a part of
+// an act of package audit, and changes something, it has a record.
+func (s *Store) act(ctx context.Context, do func(context.Context, pgx.Tx) (changed bool, err error)) error {
+	pending := audit.From(ctx)
+	err := s.call(ctx, func(ctx context.Context) error {
+		return s.again(ctx, func() error {
+			return pgx.BeginFunc(ctx, s.pool(), func(tx pgx.Tx) error {
+				pending.Try()
+				changed, err := do(ctx, tx)
+				if err != nil {
+					return err
+				}
+				if !changed {
+					return s.confirmed(ctx, tx)
+				}
+				if record, is := pending.Enter(); is {
+					_, err = tx.Exec(ctx, addAudit, auditValues(record)...)
+				}
+				return err
+			})
+		})
+	})
+	if err == nil {
+		pending.Committed()
+	}
+	return err
+}
+
+// AddRecord is as of audit.Store.
+func (s *Store) AddRecord(ctx context.Context, record audit.Record) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		return s.again(ctx, func() error {
+			_, err := s.pool().Exec(ctx, addAudit+" ON CONFLICT (act) DO NOTHING", auditValues(record)...)
+			return err
+		})
+	})
+}
+
+// Records is as of audit.Store.
+func (s *Store) Records(ctx context.Context, filter audit.Filter, limit int) (list []audit.Record, err error) {
+	where, order, arguments := rows.AuditFilter(filter, func(n int) string { return "$" + strconv.Itoa(n) })
+	arguments = append(arguments, limit)
+	err = s.call(ctx, func(ctx context.Context) error {
+		found, err := s.pool().Query(ctx, "SELECT number, "+rows.AuditColumns+" FROM audit WHERE "+where+" ORDER BY "+order+" LIMIT $"+
+			strconv.Itoa(len(arguments)), arguments...)
+		if err != nil {
+			return err
+		}
+		list = nil
+		var row rows.Audit
+		_, err = pgx.ForEachRow(found, row.Into(), func() error {
+			list = append(list, row.Record())
+			return nil
+		})
+		return err
+	})
+	return list, err
+}
+
+// LastRecord is as of audit.Store.
+func (s *Store) LastRecord(ctx context.Context) (number int64, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		return s.pool().QueryRow(ctx, "SELECT value FROM counters WHERE name = 'audit'").Scan(&number)
+	})
+	return number, err
+}
+
+// TrimRecords is as of audit.Store.
+func (s *Store) TrimRecords(ctx context.Context, before time.Time, most int64) error {
+	for {
+		var gone int64
+		for _, statement := range []struct {
+			text  string
+			bound int64
+		}{
+			{rows.TrimByAge, before.UnixMilli()}, {rows.TrimOthers, most / 2}, {rows.TrimAll, most},
+		} {
+			err := s.call(ctx, func(ctx context.Context) error {
+				done, err := s.pool().Exec(ctx, statement.text, statement.bound)
+				gone = max(gone, done.RowsAffected())
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if gone < rows.TrimPortion {
+			return nil
+		}
+	}
+}
