@@ -42,7 +42,7 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 			}
 		}
 		return list
-	case "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY", "SECRET", "RELEASE":
+	case "TOKEN", "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY", "SECRET", "RELEASE":
 	default:
 		return nil
 	}
@@ -62,6 +62,15 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 		return deviceWords(ctx, client, "", typed)
 	case "LAYER":
 		return layerWords(ctx, client, typed)
+	case "TOKEN":
+		if tokens, err := client.Tokens(ctx); err == nil {
+			for _, token := range tokens {
+				if token.State == "valid" {
+					list = append(list, roles.Candidate{Word: token.Name, About: purposeOf(token)})
+				}
+			}
+		}
+		return list
 	case "SECRET":
 		if secrets, err := client.Secrets(ctx); err == nil {
 			for _, secret := range secrets {

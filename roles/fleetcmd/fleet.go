@@ -46,7 +46,7 @@ func command(env *roles.Env) *cli.Command {
 			label(env), rename(env), approve(env), revoke(env),
 			plan(env), apply(env), pull(env), schema(env),
 			targets(env), edit(env), release(env), secret(env), diff(env), history(env), restore(env), sign(env), export(env),
-			watch(env), events(env),
+			watch(env), events(env), token(env), whoami(env), auditLog(env),
 		},
 	}
 }

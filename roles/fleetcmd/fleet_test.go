@@ -23,8 +23,8 @@ import (
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/access"
-	"aspects-poc/roles/server/access/storetest"
 	"aspects-poc/roles/server/api"
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 
@@ -85,7 +85,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	tokens := &storetest.Memory{}
+	tokens := store.Tokens()
 	for name, role := range map[string]access.Role{"anna": access.RoleAdmin, "screen": access.RoleViewer, "otto": access.RoleOperator} {
 		text, digest := access.NewToken(access.Operate)
 		w.tokens[name] = text
@@ -98,7 +98,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server = httptest.NewServer(api.New(w.rules, api.Options{Gate: gate}))
+	at := func() time.Time { return noon }
+	w.server = httptest.NewServer(api.New(w.rules, api.Options{Gate: gate, Now: at, Audit: audit.New(store, audit.Options{Now: at}), Tokens: tokens}))
 	t.Cleanup(w.server.Close)
 	w.url = w.server.URL
 	return w

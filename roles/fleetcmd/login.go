@@ -2,6 +2,7 @@ package fleetcmd
 
 import (
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -78,7 +79,15 @@ func runLogin(env *roles.Env, c *cli.Context, server string) error {
 	if err := b.write(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.Stdout, "Logged in to %s as context %s: %s\n", normal, plain.Line(name), devicesOf(summary.Devices))
+	said := fmt.Sprintf("Logged in to %s as context %s: %s\n", normal, plain.Line(name), devicesOf(summary.Devices))
+	switch self, err := client.Whoami(c.Context); {
+	case isMissing(err): // an older server
+	case err != nil:
+		return withRemedy(err, normal)
+	default:
+		said += plain.Line(selfText(self)) + "\n"
+	}
+	_, err = io.WriteString(env.Stdout, said)
 	return err
 }
 
