@@ -113,6 +113,8 @@ func rules() []forbidden {
 			"roles/server/page"}, reason: "the rules are below whoever asks for them"},
 		{from: []string{"roles/server/access"}, to: []string{"roles/server/fleet/...", "roles/server/api", "roles/server/page"},
 			reason: "who may speak is decided without knowing what is said"},
+		{from: []string{"roles/server/audit"}, to: []string{"roles/server/access", "roles/server/fleet/...", "roles/server/api", "roles/server/page"},
+			reason: "a record has who and what as words: stores write it for whoever acts"},
 		{from: []string{"roles/server/page", "roles/server/api", "roles/server/roster"}, to: []string{"roles/server/fleet/sqlite", "roles/server/fleet/postgres"},
 			reason: "the fleet's rules hide the store"},
 		{from: []string{"roles/server/api"}, to: []string{"roles/server/page"}, reason: "the API is complete without the page"},

@@ -19,7 +19,7 @@ const jsonLines = "application/jsonl"
 //	@Summary		List the audit log
 //	@Description	Who did what, from where, and what came of it, the newest first; with after, the oldest first. No record has a
 //	@Description	secret. With "Accept: application/jsonl" the answer has a record on each line, and no page around them.
-//	@Tags			server
+//	@Tags			access
 //	@ID				list-audit
 //	@Produce		json,application/jsonl
 //	@Param			since	query		int					false	"Only records from this time on, in seconds since 1970"

@@ -52,7 +52,7 @@ type Options struct {
 
 // handlers has the handlers and their state.
 //
-// It has many methods because each route is one.
+// It has many fields because each option is one, and many methods because each route is one.
 type handlers struct {
 	fleet    *fleet.Fleet
 	gate     *access.Gate

@@ -70,7 +70,7 @@ func (h *handlers) listTokens(c echo.Context) error {
 //	@Tags			access
 //	@ID				create-token
 //	@Param			body	body		serverapi.TokenRequest	true	"The token"
-//	@Success		201		{object}	serverapi.Token			"The token"
+//	@Success		200		{object}	serverapi.Token			"The token"
 //	@Failure		401		{object}	serverapi.Problem		"An operator's token is needed"
 //	@Failure		403		{object}	serverapi.Problem		"The token is no admin's; or a browser sent the request for another site's page"
 //	@Failure		409		{object}	serverapi.Problem		"There is a token of this name, or was one"
@@ -108,7 +108,7 @@ func (h *handlers) createToken(c echo.Context) error {
 	shape := token.Shape(h.now())
 	shape.Token = secret
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return c.JSON(http.StatusCreated, shape)
+	return answerJSON(c, shape)
 }
 
 // mostExpires bounds the time of a token, in seconds: a hundred years.

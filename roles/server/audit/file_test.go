@@ -327,7 +327,7 @@ func TestLogOwes(t *testing.T) {
 func TestCleanRecords(t *testing.T) {
 	token := "aspects-operate-" + strings.Repeat("Q", 26)
 	record := audit.Record{Thing: "tokens/" + token, Agent: "\x1b[2J" + strings.Repeat("ü", 500), Reason: strings.ToUpper(token)}.Clean()
-	if record.Thing != "tokens/aspects-operate-…" || strings.Contains(record.Reason, "QQ") || len(record.Agent) > audit.MaxText ||
+	if record.Thing != "tokens/aspects-operate-…" || strings.Contains(record.Reason, "QQ") || len(record.Agent) > audit.MaxText+len("…") ||
 		strings.Contains(record.Agent, "\x1b") {
 		t.Errorf("%+v", record)
 	}

@@ -89,25 +89,22 @@ func (s *Store) LastRecord(ctx context.Context) (number int64, err error) {
 
 // TrimRecords is as of audit.Store.
 func (s *Store) TrimRecords(ctx context.Context, before time.Time, most int64) error {
-	for {
-		var gone int64
-		for _, statement := range []struct {
-			text  string
-			bound int64
-		}{
-			{rows.TrimByAge, before.UnixMilli()}, {rows.TrimOthers, most / 2}, {rows.TrimAll, most},
-		} {
+	for _, rule := range rows.Trims(before, most) {
+		for gone := int64(rows.TrimPortion); gone == rows.TrimPortion; {
 			err := s.call(ctx, func(ctx context.Context) error {
-				done, err := s.pool().Exec(ctx, statement.text, statement.bound)
-				gone = max(gone, done.RowsAffected())
+				var bound *int64
+				if err := s.pool().QueryRow(ctx, rule.Bound, rule.Limit).Scan(&bound); err != nil || bound == nil {
+					gone = 0
+					return err
+				}
+				done, err := s.pool().Exec(ctx, rule.Delete, *bound)
+				gone = done.RowsAffected()
 				return err
 			})
 			if err != nil {
 				return err
 			}
 		}
-		if gone < rows.TrimPortion {
-			return nil
-		}
 	}
+	return nil
 }

@@ -82,12 +82,22 @@ func AuditFilter(f audit.Filter, place func(n int) string) (where, order string,
 // TrimPortion is how many records a statement of a trim removes at most: others write in between.
 const TrimPortion = 2000
 
-// The statements of a trim. The argument of the first is a time, and of the others the number of records that stay.
-const (
-	TrimByAge = "DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE at < $1 AND number <" +
-		" (SELECT coalesce(min(number), 0) + 2000 FROM audit) ORDER BY number LIMIT 2000)"
-	TrimOthers = "DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE result <> 'done' AND number <=" +
-		" (SELECT number FROM audit WHERE result <> 'done' ORDER BY number DESC LIMIT 1 OFFSET $1) ORDER BY number LIMIT 2000)"
-	TrimAll = "DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE number <=" +
-		" (SELECT number FROM audit ORDER BY number DESC LIMIT 1 OFFSET $1) ORDER BY number LIMIT 2000)"
-)
+// A Trim is a rule by which old records are removed.
+type Trim struct {
+	Bound  string // finds the last record to remove; NULL for none. It writes nothing, and takes the Limit
+	Limit  int64
+	Delete string // removes a portion of the records up to the bound
+}
+
+// Trims returns the rules of audit.Store.TrimRecords.
+func Trims(before time.Time, most int64) []Trim {
+	const (
+		all    = "DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE number <= $1 ORDER BY number LIMIT 2000)"
+		others = "DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE result <> 'done' AND number <= $1 ORDER BY number LIMIT 2000)"
+	)
+	return []Trim{
+		{"SELECT max(number) FROM (SELECT number, at FROM audit ORDER BY number LIMIT 2000) AS oldest WHERE at < $1", before.UnixMilli(), all},
+		{"SELECT max(number) FROM (SELECT number FROM audit WHERE result <> 'done' ORDER BY number DESC LIMIT 1 OFFSET $1) AS one", most / 2, others},
+		{"SELECT max(number) FROM (SELECT number FROM audit ORDER BY number DESC LIMIT 1 OFFSET $1) AS one", most, all},
+	}
+}

@@ -116,33 +116,37 @@ func (s *Store) LastRecord(ctx context.Context) (number int64, err error) {
 	return number, s.fail("read the audit log in", err)
 }
 
-// TrimRecords implements audit.Store.
+// TrimRecords implements audit.Store. The writer is busy only if there is something to remove.
 func (s *Store) TrimRecords(ctx context.Context, before time.Time, most int64) error {
 	ctx = audit.With(ctx, nil)
-	for {
-		var gone int64
-		err := s.change(ctx, "trim the audit log in", scope{}, func(conn *sql.Conn) error {
-			ctx := context.WithoutCancel(ctx)
-			for _, statement := range []struct {
-				text  string
-				bound int64
-			}{
-				{rows.TrimByAge, before.UnixMilli()}, {rows.TrimOthers, most / 2}, {rows.TrimAll, most},
-			} {
-				result, err := conn.ExecContext(ctx, statement.text, statement.bound)
+	for _, rule := range rows.Trims(before, most) {
+		for gone := int64(rows.TrimPortion); gone == rows.TrimPortion; {
+			bound, err := s.trimBound(ctx, rule)
+			if err != nil || bound == nil {
 				if err != nil {
-					return err
+					return s.fail("trim the audit log in", err)
 				}
-				n, err := result.RowsAffected()
-				if err != nil {
-					return err
-				}
-				gone = max(gone, n)
+				break
 			}
-			return nil
-		}, nil)
-		if err != nil || gone < rows.TrimPortion {
-			return err
+			err = s.change(ctx, "trim the audit log in", scope{}, func(conn *sql.Conn) error {
+				result, err := conn.ExecContext(context.WithoutCancel(ctx), rule.Delete, *bound)
+				if err == nil {
+					gone, err = result.RowsAffected()
+				}
+				return err
+			}, nil)
+			if err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+func (s *Store) trimBound(ctx context.Context, rule rows.Trim) (bound *int64, err error) {
+	if err := s.use(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+	return bound, s.read.QueryRowContext(ctx, rule.Bound, rule.Limit).Scan(&bound)
 }

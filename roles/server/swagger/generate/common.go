@@ -11,6 +11,7 @@ var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/targe
 	"/secrets/", "/secrets/{name}/", "/signature/", "/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
 	"/secrets/", "/secrets/{name}/", "/history/", "/history/{revision}/", "/history/{revision}/diff/", "/history/{revision}/restore/",
 	"/releases/", "/releases/{id}/", "/releases/{id}/go/", "/releases/{id}/halt/", "/releases/{id}/undo/",
+	"/whoami/", "/tokens/", "/tokens/{name}/", "/audit/",
 	"/summary/", "/events/", "/healthz", "/readyz", "/register/", "/poll/", "/keys/"}
 
 // methodOrder is that of a path's operations: looking comes first, removing last.
@@ -21,6 +22,7 @@ var tags = []object{
 	{"name": "target", "description": "The configuration for devices, in layers"},
 	{"name": "history", "description": "Changes of targets, labels and names, and how to restore them"},
 	{"name": "releases", "description": "Changes that devices get in stages"},
+	{"name": "access", "description": "Who may do what, and who did what"},
 	{"name": "server", "description": "The fleet as a whole, and the server itself"},
 	{"name": "device", "description": "Requests of devices, signed with their keys"},
 }
