@@ -104,7 +104,7 @@ func TestBrowser(t *testing.T) {
 		{!onPage, "list-secrets", nil, nil, "200", `"secrets": []`},
 		{!onPage, "delete-secret", nil, nil, "404", "There is no such secret"},
 		{!onPage, "whoami", nil, nil, "200", `"role": "admin"`},
-		{!onPage, "create-token", nil, nil, "200", `"token": "aspects-operate-`},
+		{!onPage, "create-token", nil, func() string { return `{"name": "bert", "role": "operator", "scope": {"site": "berlin"}}` }, "200", `"token": "aspects-operate-`},
 		{!onPage, "list-tokens", nil, nil, "200", `"name": "bert"`},
 		{!onPage, "revoke-token", func() string { return "bert" }, nil, "204", ""},
 		{!onPage, "list-audit", nil, nil, "200", `"verb": "revoke"`},
