@@ -177,7 +177,7 @@ func TestMigrate(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
 	code, stdout, stderr := command(t, nil, migrate...)
-	if code != 0 || !strings.Contains(stdout, "1 devices, 1 layers, 0 named secrets, 1 entries of history, 0 points of statistics, 1 tokens.") || strings.Contains(stdout+stderr, password) {
+	if code != 0 || !strings.Contains(stdout, "1 devices, 1 layers, 0 named secrets, 1 entries of history, 0 points of statistics, 1 tokens, 2 records of the audit log.") || strings.Contains(stdout+stderr, password) {
 		t.Fatalf("exit %d: %s%s", code, stdout, stderr)
 	}
 	if code, _, stderr := command(t, nil, migrate...); code != 1 || !strings.Contains(stderr, "the database is not empty") ||
