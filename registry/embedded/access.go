@@ -107,6 +107,20 @@ func (b *Backend) write(ctx context.Context, op string, changes []backend.Change
 	return call.Explain(describe(err, op, about, requests))
 }
 
+// Try returns the error that SetAll(changes) would have on a store that has only what the seeds wrote, each in a transaction of its
+// own. A seed that is refused writes nothing. Try neither reads nor changes what is stored.
+func (b *Backend) Try(seeds, changes []backend.Change) error {
+	var about backend.ViewID
+	st := empty()
+	for _, seed := range seeds {
+		if next, err := b.apply(st, []backend.Change{seed}, &about); err == nil && next != nil {
+			st = next
+		}
+	}
+	_, err := b.apply(st, changes, &about)
+	return describe(err, "set", about, requestsOf(changes))
+}
+
 // apply returns the state after the changes, or nil if nothing changes. It sets about to the current view.
 func (b *Backend) apply(st *state, changes []backend.Change, about *backend.ViewID) (*state, error) {
 	var order []string

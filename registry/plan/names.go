@@ -1,17 +1,20 @@
 package plan
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"aspects-poc/internal/viewschema"
 	"aspects-poc/registry"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/path"
+	"aspects-poc/registry/embedded"
 )
 
 // Short returns a view's name without account and schema. It returns names of other schemas, and text that is no
@@ -54,7 +57,11 @@ func ByView[D any](schema registry.ViewID, named map[string]D) (map[string]D, er
 }
 
 // Names are the views and rules of a confdb-schema. ReadNames returns them.
-type Names struct{ schema *confdb.Schema }
+type Names struct {
+	schema *confdb.Schema
+	views  map[string]registry.ViewID        // by their short names
+	engine func() (*embedded.Backend, error) // with the confdb-schema, and nothing stored
+}
 
 // ReadNames parses a confdb-schema in the form for `snap sign`.
 func ReadNames(schema json.RawMessage) (*Names, error) {
@@ -62,7 +69,17 @@ func ReadNames(schema json.RawMessage) (*Names, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Names{parsed}, nil
+	return namesOf(parsed, schema), nil
+}
+
+func namesOf(parsed *confdb.Schema, schema json.RawMessage) *Names {
+	views := map[string]registry.ViewID{}
+	for _, view := range parsed.Views() {
+		views[view] = registry.ViewID{Account: parsed.Account, Schema: parsed.Name, View: view}
+	}
+	return &Names{schema: parsed, views: views, engine: sync.OnceValues(func() (*embedded.Backend, error) {
+		return embedded.OpenMemory(context.Background(), embedded.Options{Documents: []json.RawMessage{schema}}) // nothing here waits
+	})}
 }
 
 // Schema returns account and name of the confdb-schema.

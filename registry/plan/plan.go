@@ -4,9 +4,7 @@
 package plan
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,8 +12,8 @@ import (
 
 	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry"
+	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
-	"aspects-poc/registry/embedded"
 )
 
 // Make plans how to bring views to a target. current maps each view's name to the document that its readers see.
@@ -35,60 +33,77 @@ func Make(schema json.RawMessage, current, target map[string]map[string]any) (re
 	if err != nil {
 		return nil, fmt.Errorf("cannot plan: %w", err)
 	}
-	if target, err = ByView(idOf(parsed), target); err != nil {
+	shaped := [2]map[string]map[string]any{{}, {}}
+	for i, documents := range []map[string]map[string]any{current, target} {
+		for view, document := range documents {
+			if shaped[i][view], err = shapes(document); err != nil {
+				return nil, fmt.Errorf("cannot plan %s: %w", view, err)
+			}
+		}
+	}
+	return namesOf(parsed, schema).Make(shaped[0], shaped[1])
+}
+
+// Make is the function of that name, for many calls with one confdb-schema. Documents are in JSON shapes, with numbers as
+// json.Number. They are not changed, but the plan may share values with them.
+func (n *Names) Make(current, target map[string]map[string]any) (registry.Changes, error) {
+	target, err := ByView(n.Schema(), target)
+	if err != nil {
 		return nil, err
 	}
-	seed, changes := registry.Changes{}, registry.Changes{}
-	for view, document := range current {
-		if parsed.Rules(view) == nil {
-			continue // of another confdb-schema
-		}
-		// The visible data that can be written is enough stored data to check the target against.
-		seed[view] = newWrites(parsed, view, nil, document).requests
-	}
-	for view, partial := range target {
-		wanted, err := shapes(partial)
-		if err != nil {
-			return nil, fmt.Errorf("cannot plan %s: %w", view, err)
-		}
-		shown, err := shapes(current[view])
-		if err != nil {
-			return nil, fmt.Errorf("cannot plan %s: %w", view, err)
-		}
-		if writes := newWrites(parsed, view, shown, wanted).requests; len(writes) > 0 {
+	changes := registry.Changes{}
+	for view, wanted := range target {
+		if writes := newWrites(n.schema, view, current[view], wanted).requests; len(writes) > 0 {
 			changes[view] = writes
 		}
 	}
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	return changes, check(parsed, schema, seed, changes)
+	return changes, n.check(current, changes)
 }
 
-// check writes the seed and then the changes to a registry in memory.
-func check(parsed *confdb.Schema, schema json.RawMessage, seed, changes registry.Changes) error {
-	ctx := context.Background() // nothing here waits
-	engine, err := embedded.OpenMemory(ctx, embedded.Options{Documents: []json.RawMessage{schema}})
+// check has the engine try changes on top of documents.
+func (n *Names) check(current map[string]map[string]any, changes registry.Changes) error {
+	engine, err := n.engine()
 	if err != nil {
 		return fmt.Errorf("cannot plan: %w", err)
 	}
-	reg := registry.New(engine, idOf(parsed))
-	defer reg.Close()
-	for view, requests := range seed {
-		if len(requests) == 0 {
-			continue
-		}
-		// Data that the schema refuses by now is not the target's fault. Read-only views have no seed.
-		if err := reg.Apply(ctx, registry.Changes{view: requests}); err != nil && !refused(err) {
-			return fmt.Errorf("cannot plan: %w", err)
+	seeds := registry.Changes{}
+	for view, document := range current {
+		if n.schema.Rules(view) != nil { // else it is of another confdb-schema
+			// The visible data that can be written is enough stored data to check the target against. Read-only views have none.
+			// Data that the schema refuses by now is not the target's fault.
+			seeds[view] = newWrites(n.schema, view, nil, document).requests
 		}
 	}
-	return reg.Apply(ctx, changes)
+	before, err := n.sorted(seeds)
+	if err != nil {
+		return err
+	}
+	after, err := n.sorted(changes)
+	if err != nil {
+		return err
+	}
+	return engine.Try(before, after)
 }
 
-func refused(err error) bool {
-	return errors.Is(err, registry.ErrInvalid) || errors.Is(err, registry.ErrNoMatch) ||
-		errors.Is(err, registry.ErrBadRequest) || errors.Is(err, registry.ErrNoView) || errors.Is(err, registry.ErrOther)
+// sorted returns changes as a backend takes them, sorted by view.
+func (n *Names) sorted(changes registry.Changes) ([]backend.Change, error) {
+	var list []backend.Change
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		view, known := n.views[name]
+		if !known {
+			var err error
+			if view, err = backend.ParseViewID(name, n.Schema()); err != nil {
+				return nil, &registry.Error{Op: "set", Kind: registry.ErrBadRequest, Message: err.Error(), Reason: err.Error()}
+			}
+		}
+		if len(changes[name]) > 0 {
+			list = append(list, backend.Change{View: view, Values: changes[name]})
+		}
+	}
+	return list, nil
 }
 
 // shapes returns a document in JSON shapes, with numbers as json.Number.
