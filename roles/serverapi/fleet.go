@@ -171,6 +171,7 @@ type DryRun struct {
 // DeviceChange is the change of a device's target.
 type DeviceChange struct {
 	UUID    uuid.UUID `json:"uuid"`
+	Name    string    `json:"name,omitempty" example:"lobby"`
 	Changes []Change  `json:"changes"`
 }
 
@@ -210,11 +211,13 @@ type Plan struct {
 	Refusing int            `json:"refusing"`         // of them, those that would refuse it for a reason for which they do not refuse their present one
 	Groups   []PlanGroup    `json:"groups"`           // the largest first
 	Stages   []PlannedStage `json:"stages,omitempty"` // of a release
+	Next     string         `json:"next,omitempty"`   // with full: value of "after" for the other devices; "" on the last page
 }
 
 // LayerPlan is what would become of a layer.
 type LayerPlan struct {
 	Layer    string      `json:"layer" example:"labels/berlin"`
+	Device   string      `json:"device-name,omitempty"` // of a device's layer: the device's present name
 	Action   string      `json:"action" enums:"created,changed,removed,unchanged"`
 	Revision int64       `json:"revision"`         // that the layer has now; 0 if there is none
 	Before   *LayerPlace `json:"before,omitempty"` // of a layer of labels
@@ -236,6 +239,8 @@ type PlanGroup struct {
 	Refusal *Refusal    `json:"refusal,omitempty"` // if the devices would refuse the target
 	Mute    bool        `json:"mute,omitempty"`    // they have never reported, and what they have is not known
 	UUIDs   []uuid.UUID `json:"uuids"`             // the first of them, or all
+	// Names has the names of the devices in uuids that have one.
+	Names map[uuid.UUID]string `json:"names,omitempty"`
 }
 
 // Refusal is why devices would refuse a target, as they would word it.
@@ -286,6 +291,7 @@ type Summary struct {
 	Cloned   int            `json:"cloned,omitempty"` // devices as which two machines report
 	Waiting  int            `json:"waiting"`          // polls that this server holds
 	Revision int64          `json:"revision"`         // revision of the last change of a target
+	Age      int64          `json:"age,omitempty"`    // seconds since the server counted: in a large fleet it does so every few seconds
 }
 
 // DeviceStats is the answer to GET /devices/{uuid}/stats/.

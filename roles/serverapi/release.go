@@ -76,6 +76,8 @@ type ReleaseCause struct {
 	Reason  string      `json:"reason,omitempty"`
 	Devices int         `json:"devices"`
 	Some    []uuid.UUID `json:"some"` // the first few of them
+	// Names has the names of the devices in some that have one. It is left out in lists.
+	Names map[uuid.UUID]string `json:"names,omitempty"`
 }
 
 // ReleasePage is the answer to GET /releases/, newest first.

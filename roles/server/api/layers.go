@@ -405,7 +405,7 @@ func (h *handlers) dryRun(c echo.Context, change fleet.Change, plan *release.Pla
 func dryRun(preview fleet.Preview) serverapi.DryRun {
 	shape := serverapi.DryRun{Devices: preview.Devices, Changes: []serverapi.DeviceChange{}}
 	for _, device := range preview.Changes {
-		shape.Changes = append(shape.Changes, serverapi.DeviceChange{UUID: device.ID, Changes: wire.Changes(device.Changes)})
+		shape.Changes = append(shape.Changes, serverapi.DeviceChange{UUID: device.ID, Name: device.Name, Changes: wire.Changes(device.Changes)})
 	}
 	return shape
 }

@@ -17,6 +17,9 @@ import (
 // mostMembers is the number of devices that a plan names in each group.
 const mostMembers = 5
 
+// fullDevices is the number of devices of the fleet that a plan looks at that names all.
+const fullDevices = 10_000
+
 // mostFaults is the number of faults of a batch that an answer has.
 const mostFaults = 100
 
@@ -28,12 +31,14 @@ const mostFaults = 100
 //	@Description	a revision of the whole, nothing in the fleet may have drawn a revision since: no layer, no label, no
 //	@Description	named secret. With dry-run the server changes nothing, and answers the plan: what would become of each
 //	@Description	layer, and what the devices would do whose target would change, in groups with the same changes. The
-//	@Description	confdb-schema decides on top of what each device reports. With full the plan names all devices. With release,
-//	@Description	devices get the changes in stages.
+//	@Description	confdb-schema decides on top of what each device reports. With full the plan is of the first 10,000 devices and
+//	@Description	names all of them that are concerned; "next" is the value of "after" for the others. With release, devices get
+//	@Description	the changes in stages.
 //	@Tags			target
 //	@ID				change-targets
 //	@Param			dry-run	query		bool				false	"Change nothing, and answer the plan"
 //	@Param			full	query		bool				false	"Name all devices of each group, and not only the first; with dry-run"
+//	@Param			after	query		string				false	"Begin after the place that next of the page before names; with full"
 //	@Param			body	body		serverapi.Batch		true	"The changes"
 //	@Success		200		{object}	serverapi.Targets	"The layers that were set, as they are stored; after a dry run a Plan"
 //	@Failure		401		{object}	serverapi.Problem	"An operator's token is needed"
@@ -47,7 +52,7 @@ const mostFaults = 100
 //	@Router			/targets/ [post]
 func (h *handlers) changeTargets(c echo.Context) error {
 	q := query{c: c}
-	dry, full := q.flag("dry-run"), q.flag("full")
+	dry, full, after := q.flag("dry-run"), q.flag("full"), q.text("after")
 	if err := q.done(); err != nil {
 		return err
 	}
@@ -61,16 +66,16 @@ func (h *handlers) changeTargets(c echo.Context) error {
 	}
 	ctx := c.Request().Context()
 	if dry != nil && *dry {
-		few := mostMembers
+		few, section := mostMembers, fleet.Section{}
 		if full != nil && *full {
-			few = -1
+			few, section = -1, fleet.Section{After: after, Limit: fullDevices}
 		}
-		plan, err := h.fleet.Plan(ctx, batch, stages, few)
+		plan, err := h.fleet.PlanOf(ctx, batch, stages, section, few)
 		if err != nil {
 			return batchProblem(batch, err)
 		}
 		shape := wire.Plan(plan)
-		if stages != nil {
+		if stages != nil && section.After == "" {
 			shape.Stages = wire.PlannedStages(*stages, plan.Stages)
 		}
 		return answerJSON(c, shape)

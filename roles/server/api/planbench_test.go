@@ -31,17 +31,58 @@ func BenchmarkFleetPlan(b *testing.B) {
 	}
 }
 
+// BenchmarkFleetPlanLayers plans thousands of layers at once, for 1,000 devices: of labels, each for a site of its own or for all sites,
+// and of single devices.
+func BenchmarkFleetPlanLayers(b *testing.B) {
+	const layers, devices = 7000, 1000
+	for _, kind := range []string{"each for a site", "each for all", "each for a device"} {
+		b.Run(kind, func(b *testing.B) {
+			rules := benchFleet(b)
+			ids := benchDevices(b, rules, devices, false)
+			var changes []string
+			for n := range layers {
+				change := fmt.Sprintf(`"layer":"labels/a%d","selector":"site=%d"`, n, n)
+				switch kind {
+				case "each for all":
+					change = fmt.Sprintf(`"layer":"labels/a%d","selector":"site!=%d"`, n, n)
+				case "each for a device":
+					if n >= devices {
+						continue
+					}
+					change = fmt.Sprintf(`"layer":"devices/%s"`, ids[n])
+				}
+				changes = append(changes, fmt.Sprintf(`{%s,"config":{"control-telemetry":{"sample-rate":%d}}}`, change, 3+n%50))
+			}
+			benchDryRun(b, rules, `{"changes":[`+strings.Join(changes, ",")+`]}`, `"refusing":0`)
+		})
+	}
+}
+
 func benchPlan(b *testing.B, devices int, own bool) {
+	rules := benchFleet(b)
+	benchDevices(b, rules, devices, own)
+	body := `{"changes":[{"layer":"everyone","config":{"control-telemetry":{"sample-rate":4}}},` +
+		`{"layer":"labels/a","selector":"site=3","config":{"control-telemetry":{"monitor-peers":false}}},` +
+		`{"layer":"labels/b","selector":"stage=1","priority":5,"config":{"control-telemetry":{"sample-rate":6}}}]}`
+	benchDryRun(b, rules, body, fmt.Sprintf(`"devices":%d,"refusing":0`, devices))
+}
+
+func benchFleet(b *testing.B) *fleet.Fleet {
 	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "server.db"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = store.Close() }() // a benchmark's own
+	b.Cleanup(func() { _ = store.Close() }) // a benchmark's own
 	rules, err := fleet.Open(b.Context(), store, fleet.Options{Schema: network.Document("")})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = rules.Close() }() // a benchmark's own
+	b.Cleanup(func() { _ = rules.Close() }) // a benchmark's own
+	return rules
+}
+
+func benchDevices(b *testing.B, rules *fleet.Fleet, devices int, own bool) []uuid.UUID {
+	ids := make([]uuid.UUID, devices)
 	var all sync.WaitGroup
 	turns := make(chan struct{}, 512)
 	for n := range devices {
@@ -54,6 +95,7 @@ func benchPlan(b *testing.B, devices int, own bool) {
 				b.Error(err)
 				return
 			}
+			ids[n] = device.ID
 			peer := n % 50
 			if own {
 				peer = n
@@ -69,11 +111,12 @@ func benchPlan(b *testing.B, devices int, own bool) {
 		})
 	}
 	all.Wait()
+	return ids
+}
+
+func benchDryRun(b *testing.B, rules *fleet.Fleet, body, want string) {
 	server := httptest.NewServer(api.New(rules, api.Options{Log: slog.New(slog.DiscardHandler)}))
 	defer server.Close()
-	body := `{"changes":[{"layer":"everyone","config":{"control-telemetry":{"sample-rate":4}}},` +
-		`{"layer":"labels/a","selector":"site=3","config":{"control-telemetry":{"monitor-peers":false}}},` +
-		`{"layer":"labels/b","selector":"stage=1","priority":5,"config":{"control-telemetry":{"sample-rate":6}}}]}`
 	begun := processorTime(b)
 	for b.Loop() {
 		response, err := http.Post(server.URL+"/targets/?dry-run", "application/json", strings.NewReader(body))
@@ -82,7 +125,7 @@ func benchPlan(b *testing.B, devices int, own bool) {
 		}
 		answer, err := io.ReadAll(response.Body)
 		_ = response.Body.Close() // it has been read
-		if err != nil || !strings.Contains(string(answer), fmt.Sprintf(`"devices":%d,"refusing":0`, devices)) {
+		if err != nil || !strings.Contains(string(answer), want) {
 			b.Fatalf("%v %.300s", err, answer)
 		}
 	}

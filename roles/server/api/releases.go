@@ -98,7 +98,19 @@ func (h *handlers) getRelease(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return answerJSON(c, wire.Release(view))
+	return h.answerRelease(c, view)
+}
+
+// answerRelease answers a release, with the names of devices that fail.
+func (h *handlers) answerRelease(c echo.Context, view fleet.ReleaseView) error {
+	shape := wire.Release(view)
+	for i := range shape.Causes {
+		var err error
+		if shape.Causes[i].Names, err = h.fleet.NamesOf(c.Request().Context(), shape.Causes[i].Some); err != nil {
+			return err
+		}
+	}
+	return answerJSON(c, shape)
 }
 
 // goRelease lets a release go on.
@@ -162,7 +174,7 @@ func (h *handlers) sayToRelease(c echo.Context, event release.Event) error {
 	if err != nil {
 		return err
 	}
-	return answerJSON(c, wire.Release(view))
+	return h.answerRelease(c, view)
 }
 
 // releaseOf reads the ID in the path.

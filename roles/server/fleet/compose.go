@@ -14,6 +14,20 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
+// A tier is a layer as it is merged.
+type tier struct {
+	Layer
+	tree map[string]any // of Config; nobody changes it
+}
+
+func tierOf(layer Layer) (tier, error) {
+	tree, err := layer.Config.Tree()
+	if err != nil {
+		return tier{}, fmt.Errorf("layer %s is damaged: %w", layer.Name, err)
+	}
+	return tier{layer, tree}, nil
+}
+
 // A composition is what layers come to together. But for concealed, and what is signed, it is never changed.
 type composition struct {
 	layers []Layer // in the order of merging
@@ -38,32 +52,29 @@ type composition struct {
 // takes the place of what an earlier one has, whole. Nulls stay: the result is a merge patch (RFC 7396) of a device's
 // configuration, as each layer is. A reference to a named secret is merged as a value is that is no object, and then gives
 // place to the secret.
-func compose(layers []Layer, named namedSecrets) (*composition, error) {
-	c := &composition{layers: layers, named: named}
-	if len(layers) == 1 {
-		c.merged = layers[0].Config
+func compose(tiers []tier, named namedSecrets) (*composition, error) {
+	c := &composition{layers: make([]Layer, len(tiers)), named: named}
+	if len(tiers) == 1 {
+		c.merged = tiers[0].Config
 	}
 	var err error
 	tree := map[string]any{}
-	for _, layer := range layers {
-		above, err := layer.Config.Tree()
-		if err != nil {
-			return nil, fmt.Errorf("layer %s is damaged: %w", layer.Name, err)
-		}
-		layering.Overlay(tree, above)
+	for i, tier := range tiers {
+		c.layers[i] = tier.Layer
+		layering.Overlay(tree, tier.tree)
 	}
 	c.tree = tree
-	if len(layers) > 1 {
+	if len(tiers) > 1 {
 		if c.merged, err = configOf(tree); err != nil {
 			return nil, err
 		}
 	}
 	c.names = c.merged.references()
 	if c.config = c.merged; len(c.names) > 0 {
-		if err := named.resolve(tree); err != nil {
+		if c.tree, err = named.tree(c.merged); err != nil { // the lists of tree are those of the layers
 			return nil, err
 		}
-		if c.config, err = configOf(tree); err != nil {
+		if c.config, err = configOf(c.tree); err != nil {
 			return nil, err
 		}
 	}

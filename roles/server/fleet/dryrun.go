@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"aspects-poc/roles/server/fleet/release"
@@ -19,6 +20,7 @@ type Preview struct {
 // A DeviceChange is how one device's target would change.
 type DeviceChange struct {
 	ID      uuid.UUID
+	Name    string // "" for none
 	Changes []Difference
 }
 
@@ -26,11 +28,11 @@ type DeviceChange struct {
 // It refuses what Set would refuse, or StartRelease if plan is not nil. Plan tells more.
 func (f *Fleet) DryRun(ctx context.Context, change Change, plan *release.Plan, few int) (Preview, error) {
 	batch := Batch{Changes: []Change{change}, Release: f.released(plan, change.By)}
-	before, after, _, err := f.prepare(ctx, &batch)
+	ground, after, _, err := f.prepare(ctx, &batch)
 	if err != nil {
 		return Preview{}, only(err)
 	}
-	preview, err := f.preview(ctx, before, after, batch, few)
+	preview, err := f.preview(ctx, ground, after, batch, few)
 	if err == nil {
 		preview.Stages, err = f.sizesOf(ctx, after, batch)
 	}
@@ -38,10 +40,10 @@ func (f *Fleet) DryRun(ctx context.Context, change Change, plan *release.Plan, f
 }
 
 // preview compares the targets of the devices that a batch may concern, before and after; of all devices for an empty one.
-func (f *Fleet) preview(ctx context.Context, before, after *snapshot, batch Batch, few int) (Preview, error) {
+func (f *Fleet) preview(ctx context.Context, before *ground, after *snapshot, batch Batch, few int) (Preview, error) {
 	preview := Preview{Changes: []DeviceChange{}}
-	err := f.scan(ctx, before, after, batch, f.store.Devices, func(device Device, old, new *composition) error {
-		return preview.add(f.secrets, device.ID, old, new, few)
+	_, err := f.scan(ctx, before, after, batch, Section{}, f.store.Devices, func(device Device, old, new *composition) (func() error, error) {
+		return func() error { return preview.add(f.secrets, device, old, new, few) }, nil
 	})
 	return preview, err
 }
@@ -49,7 +51,10 @@ func (f *Fleet) preview(ctx context.Context, before, after *snapshot, batch Batc
 // with returns the snapshot after changes.
 func (s *snapshot) with(changes []Change) (*snapshot, error) {
 	targets := s.Targets
-	targets.Labels = slices.Clone(targets.Labels)
+	labels := map[LayerName]Layer{}
+	for _, layer := range targets.Labels {
+		labels[layer.Name] = layer
+	}
 	for i, change := range changes {
 		layer := change.Layer
 		layer.Revision = s.Revision + int64(i) + 1
@@ -58,18 +63,18 @@ func (s *snapshot) with(changes []Change) (*snapshot, error) {
 			if targets.Everyone = layer; change.Remove {
 				targets.Everyone = Layer{}
 			}
+		case change.Name.IsLabels() && change.Remove:
+			delete(labels, change.Name)
 		case change.Name.IsLabels():
-			targets.Labels = slices.DeleteFunc(targets.Labels, func(other Layer) bool { return other.Name == layer.Name })
-			if !change.Remove {
-				targets.Labels = append(targets.Labels, layer)
-			}
+			labels[change.Name] = layer
 		}
 	}
+	targets.Labels = slices.Collect(maps.Values(labels))
 	sortLayers(targets.Labels)
 	return newSnapshot(targets)
 }
 
-func (p *Preview) add(s *secrets, id uuid.UUID, old, new *composition, few int) error {
+func (p *Preview) add(s *secrets, device Device, old, new *composition, few int) error {
 	if p.Devices++; p.Devices > few {
 		return nil
 	}
@@ -80,14 +85,14 @@ func (p *Preview) add(s *secrets, id uuid.UUID, old, new *composition, few int) 
 	if new, err = new.conceal(s); err != nil {
 		return err
 	}
-	_, was, err := old.on(s, id)
+	_, was, err := old.on(s, device.ID)
 	if err != nil {
 		return err
 	}
-	_, is, err := new.on(s, id)
+	_, is, err := new.on(s, device.ID)
 	if err != nil {
 		return err
 	}
-	p.Changes = append(p.Changes, DeviceChange{ID: id, Changes: compare(was, is)})
+	p.Changes = append(p.Changes, DeviceChange{ID: device.ID, Name: device.Name, Changes: compare(was, is)})
 	return nil
 }

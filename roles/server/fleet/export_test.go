@@ -27,11 +27,15 @@ func (f *Fleet) CountNow(ctx context.Context) (Summary, error) { return f.count(
 
 // Compose merges configurations in their order.
 func Compose(configs ...Config) (Config, error) {
-	var layers []Layer
+	var tiers []tier
 	for _, config := range configs {
-		layers = append(layers, Layer{Config: config})
+		tier, err := tierOf(Layer{Config: config})
+		if err != nil {
+			return Config{}, err
+		}
+		tiers = append(tiers, tier)
 	}
-	c, err := compose(layers, nil)
+	c, err := compose(tiers, nil)
 	if err != nil {
 		return Config{}, err
 	}

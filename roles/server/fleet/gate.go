@@ -27,12 +27,13 @@ func newGate(targets Targets, named namedSecrets) (*gate, error) {
 		return nil, nil
 	}
 	g := &gate{release: *targets.Release, own: map[uuid.UUID]Before{}, stages: map[string]Selector{}}
-	g.before = &stack{Everyone: targets.Everyone, Labels: slices.Clone(targets.Labels), named: named, composed: map[string]*composition{}}
+	everyone, labels := targets.Everyone, slices.Clone(targets.Labels)
+	var concerns []Concern
 	for _, concern := range targets.Concerns {
 		if concern.Waiting != nil {
 			concern.Revision = *concern.Waiting
 		}
-		g.before.Concerns = append(g.before.Concerns, concern)
+		concerns = append(concerns, concern)
 	}
 	for _, before := range g.release.Before {
 		switch name := before.Name; {
@@ -40,7 +41,7 @@ func newGate(targets Targets, named namedSecrets) (*gate, error) {
 			g.own[name.Device()] = before
 			continue
 		case name == Everyone:
-			g.before.Everyone = before.Layer
+			everyone = before.Layer
 			g.selectors = append(g.selectors, Selector{})
 			continue
 		}
@@ -49,13 +50,13 @@ func newGate(targets Targets, named namedSecrets) (*gate, error) {
 				g.selectors = append(g.selectors, layer.Selector)
 			}
 		}
-		g.before.Labels = slices.DeleteFunc(g.before.Labels, func(layer Layer) bool { return layer.Name == before.Name })
+		labels = slices.DeleteFunc(labels, func(layer Layer) bool { return layer.Name == before.Name })
 		if before.Revision > 0 {
 			g.selectors = append(g.selectors, before.Selector)
-			g.before.Labels = append(g.before.Labels, before.Layer)
+			labels = append(labels, before.Layer)
 		}
 	}
-	sortLayers(g.before.Labels)
+	sortLayers(labels)
 	for _, stage := range g.release.Plan.Stages {
 		if stage.Selector == "" {
 			continue
@@ -66,7 +67,9 @@ func newGate(targets Targets, named namedSecrets) (*gate, error) {
 		}
 		g.stages[stage.Selector] = selector
 	}
-	return g, g.before.check()
+	var err error
+	g.before, err = newStack(everyone, labels, concerns, named)
+	return g, err
 }
 
 // admitsAs tells whether both gates admit the same devices to the same.

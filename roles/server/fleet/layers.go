@@ -6,12 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"aspects-poc/registry"
-	"aspects-poc/registry/plan"
-	"aspects-poc/roles/serverapi/layers"
 
 	"github.com/google/uuid"
 )
@@ -59,13 +55,18 @@ func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 // Store.ChangeAll; a *BatchError has a *TargetError or a *LayerError for each change that a check refuses.
 func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
 	tellBatch(ctx, batch)
-	if _, err := f.checkAll(ctx, &batch); err != nil {
+	ground, err := f.groundOf(ctx, batch)
+	if err == nil {
+		err = f.checkAll(ground, &batch)
+	}
+	if err != nil {
 		return nil, err
 	}
 	layers, err := f.store.ChangeAll(ctx, batch)
 	if err != nil {
 		return nil, err
 	}
+	f.summary.stale.Store(true)
 	// The notices of this batch would do the following too, but the caller's next call may come before them. The batch is
 	// stored, so an error here is only logged.
 	var devices []uuid.UUID
@@ -95,164 +96,29 @@ func (f *Fleet) catchUp(ctx context.Context, revision int64) {
 	}
 }
 
-// permit returns a *ScopeError for a change that is out of its scope at present, so that an answer to such a change tells
-// nothing else. The store decides, when it makes the change.
-func (f *Fleet) permit(ctx context.Context, change Change) error {
-	if len(change.Within) == 0 {
-		return nil
-	}
-	if change.Name.IsDevice() {
-		device, err := f.store.Device(ctx, change.Name.Device())
-		if err == nil {
-			err = change.Within.Device(device.Labels)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	present, err := f.layer(ctx, change.Name)
-	if err != nil && !errors.Is(err, ErrUnknownLayer) {
-		return err
-	}
-	return change.Within.layer(present, change)
-}
-
-// checkAll completes the changes of a batch, and returns the targets that it was checked against. It returns an error if the
-// batch is not allowed.
-func (f *Fleet) checkAll(ctx context.Context, batch *Batch) (*snapshot, error) {
-	batch.Changes = slices.Clone(batch.Changes)
-	errs := make([]error, len(batch.Changes))
-	for i := range batch.Changes {
-		change := &batch.Changes[i]
-		errs[i] = f.permit(ctx, *change)
-		if errs[i] == nil {
-			errs[i] = f.complete(ctx, change)
-		}
-		if errs[i] == nil {
-			errs[i] = f.permit(ctx, *change) // complete has written its references as they are stored
-		}
-		if errs[i] != nil && !refusal(errs[i]) {
-			return nil, errs[i]
-		}
-	}
-	before := f.targets.Load()
-	everyone := before.Everyone
-	for _, change := range batch.Changes {
-		if change.Name == Everyone {
-			everyone = change.Layer
-		}
-	}
-	var faults BatchError
-	for i := range batch.Changes {
-		change := &batch.Changes[i]
-		if errs[i] == nil && !change.Remove {
-			if errs[i] = f.fits(ctx, change.Layer, everyone, before.named); errs[i] != nil && !refusal(errs[i]) {
-				return nil, errs[i]
-			}
-			change.Config = f.names.short(change.Config)
-		}
-		faults.Add(change.Name, errs[i])
-	}
-	return before, faults.Err()
-}
-
-// refusal tells whether an error is about a change, and not about the store.
-func refusal(err error) bool {
-	var layer *LayerError
-	return errors.Is(err, ErrTarget) || errors.As(err, &layer) || errors.Is(err, ErrUnknownDevice) || errors.Is(err, ErrScope)
-}
-
-// complete completes a change, and checks what does not depend on other layers.
-func (f *Fleet) complete(ctx context.Context, change *Change) error {
-	change.At = f.options.Now()
-	if change.Remove {
-		change.Config, change.Selector, change.Priority = Config{}, Selector{}, 0
-		return nil
-	}
-	if field, fault := layers.CheckUse(string(change.Name), change.Selector, change.Priority); fault != "" {
-		return &LayerError{field, fault}
-	}
-	if err := f.keepSecrets(ctx, change); err != nil {
-		return err
-	}
-	return f.refer(ctx, change)
-}
-
-// fits returns an error if the confdb-schema does not take a layer.
-func (f *Fleet) fits(ctx context.Context, layer, everyone Layer, named namedSecrets) error {
-	below, err := f.below(ctx, layer.Name, everyone, named)
-	if err != nil {
-		return err
-	}
-	config, err := named.config(layer.Config)
-	if err != nil {
-		return err
-	}
-	return f.checkTarget(below, config)
-}
-
-// below returns the configuration on top of which a layer is checked.
-func (f *Fleet) below(ctx context.Context, name LayerName, everyone Layer, named namedSecrets) (Config, error) {
-	switch {
-	case name.IsDevice():
-		device, err := f.store.Device(ctx, name.Device())
-		return device.Config, err
-	case name.IsLabels():
-		return named.config(everyone.Config)
-	}
-	return Config{}, nil
-}
-
-// keepSecrets replaces the markers in a change by the secrets that the layer has now. The change is then bound to the
-// layer's present revision.
-func (f *Fleet) keepSecrets(ctx context.Context, change *Change) error {
-	if !f.secrets.marked(change.Config) {
-		return nil
-	}
-	present, err := f.layer(ctx, change.Name)
-	if err != nil && !errors.Is(err, ErrUnknownLayer) {
-		return err
-	}
-	revealed, kept, missing, err := f.secrets.reveal(change.Name, change.Config, present.Config)
-	if err != nil {
-		return err
-	}
-	if len(missing) > 0 {
-		list := strings.Join(missing, ", ")
-		text := fmt.Sprintf("cannot keep the secret at %s: the layer has none of that digest there; give the secret again", list)
-		if change.Restores > 0 {
-			text = fmt.Sprintf("cannot restore the secret at %s: the history keeps no secrets, and the layer has another one or none there "+
-				"now; set the layer, and give the secret again", list)
-		}
-		return &TargetError{Path: missing[0], Text: text}
-	}
-	if change.Match == nil && kept {
-		change.Match = &present.Revision
-	}
-	change.Config = revealed
-	return nil
-}
-
 // checkTarget returns an error if the engine refuses to write a target to a device that shows these values.
-func (f *Fleet) checkTarget(shown, target Config) error { return f.tryTarget(shown, target, nil) }
-
-// tryTarget is checkTarget with further rules, as of Options.Rules.
-func (f *Fleet) tryTarget(shown, target Config, rules func(current, target map[string]map[string]any) error) error {
-	if f.options.Schema == nil {
-		return nil
-	}
+func (f *Fleet) checkTarget(shown, target Config) error {
 	below, err := shown.Tree()
 	if err != nil {
 		return err
 	}
 	wanted, err := target.Tree()
-	if err == nil {
-		wanted, err = f.names.check(wanted)
-	}
 	if err != nil {
 		return err
 	}
-	current := views(below)
+	return f.tryTarget(below, wanted, nil)
+}
+
+// tryTarget is checkTarget with further rules, as of Options.Rules. It changes neither tree.
+func (f *Fleet) tryTarget(shown, target map[string]any, rules func(current, target map[string]map[string]any) error) error {
+	if f.names.of == nil {
+		return nil
+	}
+	wanted, err := f.names.check(target)
+	if err != nil {
+		return err
+	}
+	current := views(shown)
 	for view, value := range wanted {
 		switch value.(type) {
 		case map[string]any:
@@ -269,7 +135,7 @@ func (f *Fleet) tryTarget(shown, target Config, rules func(current, target map[s
 		}
 	}
 	documents := views(wanted)
-	if _, err = plan.Make(f.options.Schema, current, documents); err == nil && rules != nil {
+	if _, err = f.names.of.Make(current, documents); err == nil && rules != nil {
 		err = rules(current, documents)
 	}
 	return f.secrets.refusal(f.names.targetError(err, documents), wanted)

@@ -374,7 +374,7 @@ func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) 
 	case change.Remove:
 		return Preview{}, nil, &UsedError{Name: change.Name, Layers: layers}
 	}
-	preview, err := f.preview(ctx, before, after, Batch{}, few)
+	preview, err := f.preview(ctx, &ground{snapshot: before}, after, Batch{}, few)
 	return preview, after, err
 }
 
@@ -406,11 +406,19 @@ func (f *Fleet) checkValue(change SecretChange) error {
 
 // checkIn checks a layer with the named secrets of a snapshot.
 func (f *Fleet) checkIn(ctx context.Context, layer Layer, targets *snapshot) error {
-	below, err := f.below(ctx, layer.Name, targets.Everyone, targets.named)
-	if err != nil {
-		if errors.Is(err, ErrUnknownDevice) { // removed in between
+	var below Config
+	var err error
+	switch {
+	case layer.Name.IsDevice():
+		var device Device
+		if device, err = f.store.Device(ctx, layer.Name.Device()); errors.Is(err, ErrUnknownDevice) { // removed in between
 			return nil
 		}
+		below = device.Config
+	case layer.Name.IsLabels():
+		below, err = targets.named.config(targets.Everyone.Config)
+	}
+	if err != nil {
 		return err
 	}
 	return f.checkOn(below, layer, targets)
@@ -436,36 +444,6 @@ func (s *snapshot) withSecret(change SecretChange) (*snapshot, error) {
 		targets.Secrets = append(targets.Secrets, change.Secret)
 	}
 	return newSnapshot(targets)
-}
-
-// refer checks the references in a change of a layer, and binds the change to the revisions of the secrets.
-func (f *Fleet) refer(ctx context.Context, change *Change) error {
-	names := change.Config.references()
-	if len(names) == 0 {
-		return nil
-	}
-	if err := f.targets.refresh(ctx); err != nil { // another server may have set one
-		return err
-	}
-	targets := f.targets.Load()
-	change.Secrets = map[string]int64{}
-	for _, name := range names {
-		secret := targets.secret(name)
-		if _, there := targets.named[name]; !there {
-			tree, err := change.Config.Tree()
-			if err != nil {
-				return err
-			}
-			path, why := referring(tree, name), "there is none of this name; set it first"
-			if secret.Revision > 0 {
-				why = "no key opens its value; set it again"
-			}
-			return &TargetError{Path: path, Text: fmt.Sprintf("cannot use the secret %s at %s: %s, with aspects-poc fleet secret set or "+
-				"PUT /secrets/NAME/", jsonText(name), path, why)}
-		}
-		change.Secrets[name] = secret.Revision
-	}
-	return nil
 }
 
 // referring returns the path of the first reference to a secret.

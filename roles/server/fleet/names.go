@@ -94,8 +94,12 @@ func (n names) check(target map[string]any) (map[string]any, error) {
 	known := n.of.Views()
 	for _, view := range slices.Sorted(maps.Keys(wanted)) {
 		if !slices.Contains(known, view) {
+			meant := params.Meant(view, known)
+			if view == "config" {
+				meant = "; a file of a folder has its views below config: give only what is below it"
+			}
 			return nil, &TargetError{Path: view, Text: fmt.Sprintf("cannot find view %q in confdb schema %s/%s%s", view,
-				n.schema.Account, n.schema.Schema, params.Meant(view, known))}
+				n.schema.Account, n.schema.Schema, meant)}
 		}
 	}
 	return wanted, nil

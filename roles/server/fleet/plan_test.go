@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -196,6 +197,9 @@ func TestPlanComesTrue(t *testing.T) {
 			}
 			batch := randomBatch(w, random, boxes)
 			plan, planErr := w.Plan(t.Context(), batch, nil, -1)
+			if planErr == nil {
+				inSections(t, w, batch, plan)
+			}
 			before := map[uuid.UUID]string{}
 			shown := map[uuid.UUID]map[string]map[string]any{}
 			for _, box := range boxes {
@@ -222,8 +226,8 @@ func TestPlanComesTrue(t *testing.T) {
 				if count += group.Devices; group.Devices != len(group.Members) {
 					t.Errorf("%d devices, and %d members", group.Devices, len(group.Members))
 				}
-				for _, id := range group.Members {
-					planned[id] = group
+				for _, member := range group.Members {
+					planned[member.ID] = group
 				}
 			}
 			if count != plan.Devices || len(planned) != plan.Devices {
@@ -269,6 +273,39 @@ func TestPlanComesTrue(t *testing.T) {
 	}
 	if refusals == 0 || groups < rounds/2 {
 		t.Errorf("the test has seen %d refusals and %d groups", refusals, groups)
+	}
+}
+
+var digest = regexp.MustCompile(`digest:\S+`)
+
+// inSections compares a plan with those of two devices each.
+func inSections(t *testing.T, w *world, batch fleet.Batch, whole fleet.Plan) {
+	t.Helper()
+	want, got := map[uuid.UUID]string{}, map[uuid.UUID]string{}
+	put := func(into map[uuid.UUID]string, plan fleet.Plan) {
+		for _, group := range plan.Groups {
+			for _, member := range group.Members {
+				text := fmt.Sprint(group.Changes, group.Writes, group.Refusal, group.Known, group.Mute)
+				into[member.ID] = digest.ReplaceAllString(text, "") // it holds for the first device of a group
+			}
+		}
+	}
+	put(want, whole)
+	section, refusing, count := fleet.Section{Limit: 2}, 0, 0
+	for {
+		part, err := w.PlanOf(t.Context(), batch, nil, section, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(got, part)
+		refusing += part.Refusing
+		if count++; part.Next == "" {
+			break
+		}
+		section.After = part.Next
+	}
+	if diff := cmp.Diff(want, got); diff != "" || refusing != whole.Refusing || count > 4 {
+		t.Errorf("in %d sections %d refuse, and as a whole %d (-whole +sections):\n%s", count, refusing, whole.Refusing, diff)
 	}
 }
 

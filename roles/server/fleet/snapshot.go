@@ -1,10 +1,9 @@
 package fleet
 
 import (
+	"encoding/binary"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	layering "aspects-poc/roles/serverapi/layers"
@@ -28,40 +27,79 @@ type snapshot struct {
 	gate       *gate // nil: no release is active
 }
 
-// A stack is layers of many devices, and the compositions made of them.
-type stack struct {
-	Everyone Layer
-	Labels   []Layer // sorted by Priority and Name
-	Concerns []Concern
-	named    namedSecrets
-
-	mu       sync.RWMutex            // guards composed
-	composed map[string]*composition // by the indexes of the label layers in it
-}
-
 func newSnapshot(targets Targets) (*snapshot, error) {
 	named, err := namedOf(targets.Secrets)
 	if err != nil {
 		return nil, err
 	}
 	s := &snapshot{Targets: targets, named: named}
-	s.present = &stack{Everyone: targets.Everyone, Labels: targets.Labels, Concerns: targets.Concerns, named: named,
-		composed: map[string]*composition{}}
-	if err := s.present.check(); err != nil {
+	if s.present, err = newStack(targets.Everyone, targets.Labels, targets.Concerns, named); err != nil {
 		return nil, err
 	}
 	s.gate, err = newGate(targets, named)
 	return s, err
 }
 
-// check makes a damaged layer an error now, not only for the first device that it concerns.
-func (l *stack) check() error {
-	layers := slices.Clone(l.Labels)
-	if l.Everyone.Revision > 0 {
-		layers = append(layers, l.Everyone)
+// A stack is layers of many devices, and the compositions made of them.
+type stack struct {
+	tiers    []tier // in the order of merging
+	chooses  index  // of tiers
+	concerns []Concern
+	concern  index // of concerns
+	named    namedSecrets
+
+	mu       sync.RWMutex            // guards composed
+	composed map[string]*composition // by the numbers of the tiers in it
+}
+
+// newStack returns the stack of layers of labels, sorted by Priority and Name, above the layer of everyone. A damaged layer is an
+// error now, not only for the first device that it concerns.
+func newStack(everyone Layer, labels []Layer, concerns []Concern, named namedSecrets) (*stack, error) {
+	l := &stack{concerns: concerns, named: named, composed: map[string]*composition{}}
+	if everyone.Revision > 0 {
+		labels = append([]Layer{everyone}, labels...)
 	}
-	_, err := compose(layers, l.named)
-	return err
+	for i, layer := range labels {
+		tier, err := tierOf(layer)
+		if err != nil {
+			return nil, err
+		}
+		l.tiers = append(l.tiers, tier)
+		l.chooses.add(i, layer.Selector)
+	}
+	for i, concern := range concerns {
+		l.concern.add(i, concern.Selector)
+	}
+	return l, nil
+}
+
+// An index finds selectors that may choose a device, without a look at all of them. The zero value has none.
+type index struct {
+	by   map[[2]string][]int // the numbers of selectors, by a label that their devices have
+	rest []int               // of the other selectors
+}
+
+func (x *index) add(number int, selector Selector) {
+	name, value, ok := selector.Label()
+	if !ok {
+		x.rest = append(x.rest, number)
+		return
+	}
+	if x.by == nil {
+		x.by = map[[2]string][]int{}
+	}
+	x.by[[2]string{name, value}] = append(x.by[[2]string{name, value}], number)
+}
+
+// of returns the numbers of the selectors that may choose a device of these labels, in no order.
+func (x *index) of(labels Labels) []int {
+	found := slices.Clip(x.rest)
+	if len(x.by) > 0 {
+		for name, value := range labels {
+			found = append(found, x.by[[2]string{name, value}]...)
+		}
+	}
+	return found
 }
 
 func sortLayers(list []Layer) {
@@ -131,8 +169,8 @@ type Target struct {
 
 // revisionOf returns the last revision that concerned devices with these labels.
 func (l *stack) revisionOf(labels Labels) (revision int64) {
-	for _, concern := range l.Concerns {
-		if concern.Revision > revision && concern.Selector.Matches(labels) {
+	for _, i := range l.concern.of(labels) {
+		if concern := &l.concerns[i]; concern.Revision > revision && concern.Selector.Matches(labels) {
 			revision = concern.Revision
 		}
 	}
@@ -184,28 +222,27 @@ func (s *snapshot) compose(device Device) (*composition, error) {
 
 // compose returns the composition of a device with these labels and its own layer, nil for none.
 func (l *stack) compose(labels Labels, own *Layer) (*composition, error) {
-	var name strings.Builder
-	var layers []Layer
-	if l.Everyone.Revision > 0 {
-		layers = append(layers, l.Everyone)
-	}
-	for i, layer := range l.Labels {
-		if layer.Selector.Matches(labels) {
-			layers = append(layers, layer)
-			name.WriteString(strconv.Itoa(i))
-			name.WriteByte(',')
-		}
-	}
+	chosen := l.chooses.of(labels)
+	chosen = slices.DeleteFunc(slices.Clone(chosen), func(i int) bool { return !l.tiers[i].Selector.Matches(labels) })
+	slices.Sort(chosen)
 	if own != nil { // no other device has this composition
-		return compose(append(layers, *own), l.named)
+		tier, err := tierOf(*own)
+		if err != nil {
+			return nil, err
+		}
+		return compose(append(l.pick(chosen), tier), l.named)
+	}
+	name := make([]byte, 0, 64)
+	for _, i := range chosen {
+		name = binary.AppendUvarint(name, uint64(i)) //nolint:gosec // not negative
 	}
 	l.mu.RLock()
-	c := l.composed[name.String()]
+	c := l.composed[string(name)]
 	l.mu.RUnlock()
 	if c != nil {
 		return c, nil
 	}
-	c, err := compose(layers, l.named)
+	c, err := compose(l.pick(chosen), l.named)
 	if err != nil {
 		return nil, err
 	}
@@ -217,6 +254,14 @@ func (l *stack) compose(labels Labels, own *Layer) (*composition, error) {
 			break
 		}
 	}
-	l.composed[name.String()] = c
+	l.composed[string(name)] = c
 	return c, nil
+}
+
+func (l *stack) pick(numbers []int) []tier {
+	tiers := make([]tier, len(numbers), len(numbers)+1)
+	for i, number := range numbers {
+		tiers[i] = l.tiers[number]
+	}
+	return tiers
 }

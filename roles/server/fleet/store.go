@@ -82,6 +82,8 @@ type devices interface {
 	Add(ctx context.Context, device Device, mostPending int) (kept Device, err error)
 	// Device returns a device with its own layer, or ErrUnknownDevice.
 	Device(ctx context.Context, id uuid.UUID) (Device, error)
+	// DevicesByID returns, as Device does, those of the devices that are registered, in no order.
+	DevicesByID(ctx context.Context, ids []uuid.UUID) ([]Device, error)
 	// DeviceByKey returns the device with a KeyID. It returns ErrRevoked if the key is one of RevokedKeys, else
 	// ErrUnknownDevice. No device has the KeyID "".
 	DeviceByKey(ctx context.Context, keyID string) (Device, error)

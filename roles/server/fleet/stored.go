@@ -85,6 +85,14 @@ func (s stored) Device(ctx context.Context, id uuid.UUID) (Device, error) {
 	return s.device(s.Store.Device(ctx, id))
 }
 
+func (s stored) DevicesByID(ctx context.Context, ids []uuid.UUID) ([]Device, error) {
+	list, err := s.Store.DevicesByID(ctx, ids)
+	if err == nil {
+		err = each(list, s.device)
+	}
+	return list, err
+}
+
 func (s stored) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
 	return s.device(s.Store.DeviceByKey(ctx, keyID))
 }

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,14 +19,18 @@ type Summary struct {
 	States   map[State]int // each state, also those of no device
 	Silent   int
 	Cloned   int
-	Waiting  int   // polls that this server holds back
-	Revision int64 // of the last change of a layer
+	Waiting  int           // polls that this server holds back
+	Revision int64         // of the last change of a layer
+	Age      time.Duration // since the devices were counted
 }
 
 // summary keeps the last one. The zero value is ready for use.
 type summary struct {
+	stale atomic.Bool // an operator has changed something here: the next one is made anew
+
 	mu    sync.Mutex // guards what follows; held while one is made, so that one is made at a time
 	last  Summary
+	made  time.Time
 	until time.Time
 }
 
@@ -35,16 +40,16 @@ func (f *Fleet) Summary(ctx context.Context) (Summary, error) {
 	f.summary.mu.Lock()
 	defer f.summary.mu.Unlock()
 	begin := time.Now()
-	if begin.After(f.summary.until) {
+	if f.summary.stale.Swap(false) || begin.After(f.summary.until) {
 		counted, err := f.count(ctx)
 		if err != nil {
 			return Summary{}, err
 		}
-		f.summary.last = counted
+		f.summary.last, f.summary.made = counted, begin
 		f.summary.until = time.Now().Add(max(leastSummary, summaryShare*time.Since(begin)))
 	}
 	last := f.summary.last
-	last.Waiting = f.Waiting()
+	last.Waiting, last.Age = f.Waiting(), time.Since(f.summary.made)
 	return last, nil
 }
 

@@ -69,6 +69,11 @@ func (s *measured) Device(ctx context.Context, id uuid.UUID) (device fleet.Devic
 	return s.Store.Device(ctx, id)
 }
 
+func (s *measured) DevicesByID(ctx context.Context, ids []uuid.UUID) (list []fleet.Device, err error) {
+	defer s.took("devices", time.Now(), &err)
+	return s.Store.DevicesByID(ctx, ids)
+}
+
 func (s *measured) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
 	defer s.took("devices", time.Now(), &err)
 	return s.Store.Devices(ctx, after, limit)

@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"aspects-poc/roles/server/fleet"
-
-	"github.com/google/uuid"
 )
 
 // mostGroups is the number of groups of devices that a plan shows.
@@ -25,7 +23,7 @@ type plan struct {
 // A planGroup is some devices whose targets change in the same way.
 type planGroup struct {
 	Devices int
-	First   uuid.UUID // one of them
+	First   string // one of them: its name, or its ID
 	Lines   []line
 	Refusal string // why they would refuse it; "" if they would not
 }
@@ -54,7 +52,7 @@ func planOf(planned fleet.Plan) *plan {
 	for _, group := range planned.Groups {
 		one := planGroup{Devices: group.Devices, Lines: differences(group.Changes)}
 		if len(group.Members) > 0 {
-			one.First = group.Members[0]
+			one.First = cmp.Or(group.Members[0].Name, group.Members[0].ID.String())
 		}
 		if group.Refusal != nil {
 			one.Refusal = group.Refusal.Text

@@ -32,7 +32,8 @@ func Release(view fleet.ReleaseView) serverapi.Release {
 		shape.Stages = append(shape.Stages, counts)
 	}
 	for _, cause := range view.Outcome.Causes {
-		shape.Causes = append(shape.Causes, serverapi.ReleaseCause(cause))
+		shape.Causes = append(shape.Causes, serverapi.ReleaseCause{Outcome: cause.Outcome, Path: cause.Path, Reason: cause.Reason,
+			Devices: cause.Devices, Some: cause.Some})
 	}
 	return shape
 }

@@ -10,6 +10,8 @@ import (
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/signed"
+
+	"github.com/google/uuid"
 )
 
 // Config returns a configuration, its numbers of type json.Number.
@@ -219,10 +221,10 @@ func Changes(differences []fleet.Difference) []serverapi.Change {
 
 // Plan returns a plan.
 func Plan(plan fleet.Plan) serverapi.Plan {
-	shape := serverapi.Plan{Revision: plan.Revision, Devices: plan.Devices, Refusing: plan.Refusing, Layers: []serverapi.LayerPlan{},
+	shape := serverapi.Plan{Revision: plan.Revision, Devices: plan.Devices, Refusing: plan.Refusing, Next: plan.Next, Layers: []serverapi.LayerPlan{},
 		Groups: []serverapi.PlanGroup{}}
 	for _, layer := range plan.Layers {
-		line := serverapi.LayerPlan{Layer: string(layer.Before.Name), Action: "unchanged", Revision: layer.Before.Revision,
+		line := serverapi.LayerPlan{Layer: string(layer.Before.Name), Device: layer.Device, Action: "unchanged", Revision: layer.Before.Revision,
 			Changes: Changes(layer.Changes)}
 		switch {
 		case !layer.Changed:
@@ -243,7 +245,12 @@ func Plan(plan fleet.Plan) serverapi.Plan {
 	}
 	for _, group := range plan.Groups {
 		line := serverapi.PlanGroup{Devices: group.Devices, Changes: Changes(group.Changes), Writes: Changes(group.Writes), Mute: group.Mute,
-			UUIDs: group.Members}
+			UUIDs: make([]uuid.UUID, len(group.Members)), Names: map[uuid.UUID]string{}}
+		for i, member := range group.Members {
+			if line.UUIDs[i] = member.ID; member.Name != "" {
+				line.Names[member.ID] = member.Name
+			}
+		}
 		if group.Refusal != nil {
 			line.Refusal = &serverapi.Refusal{Path: group.Refusal.Path, Reason: group.Refusal.Text, Known: group.Known}
 		}
@@ -262,7 +269,7 @@ func placeOf(layer fleet.Layer) *serverapi.LayerPlace {
 // Summary returns the counts of devices.
 func Summary(summary fleet.Summary) serverapi.Summary {
 	shape := serverapi.Summary{Devices: summary.Devices, States: map[string]int{}, Silent: summary.Silent, Cloned: summary.Cloned,
-		Waiting: summary.Waiting, Revision: summary.Revision}
+		Waiting: summary.Waiting, Revision: summary.Revision, Age: int64(summary.Age / time.Second)}
 	for state, count := range summary.States {
 		shape.States[state.String()] = count
 	}

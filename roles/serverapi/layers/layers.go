@@ -24,15 +24,19 @@ func Object(value any) (map[string]any, bool) {
 }
 
 // Overlay puts a document above another, which it changes. Objects are merged; whatever else the upper one has, also an array or
-// null, takes the place of what the lower one has, whole. Both are the callee's from then on.
+// null, takes the place of what the lower one has, whole. The lower one has no object of the upper one afterwards, but its arrays.
 func Overlay(below, above map[string]any) {
 	for name, value := range above {
-		object, isObject := Object(value)
-		present, wasObject := Object(below[name])
-		if isObject && wasObject {
-			Overlay(present, object)
+		object, isObject := value.(map[string]any)
+		if !isObject {
+			below[name] = value
 			continue
 		}
-		below[name] = value
+		present, wasObject := Object(below[name])
+		if !wasObject || IsSecret(object) {
+			present = make(map[string]any, len(object))
+			below[name] = present
+		}
+		Overlay(present, object)
 	}
 }

@@ -100,6 +100,16 @@ func (s Selector) Requires(name, value string) bool {
 	return slices.Contains(s.terms, term{name: name, value: value, valued: true})
 }
 
+// Label returns a label that each device has that it chooses; false if its terms name none.
+func (s Selector) Label() (name, value string, ok bool) {
+	for _, term := range s.terms {
+		if term.valued && !term.not {
+			return term.name, term.value, true
+		}
+	}
+	return "", "", false
+}
+
 // Matches tells whether it chooses a device of these labels.
 func (s Selector) Matches(labels map[string]string) bool {
 	for _, term := range s.terms {

@@ -252,13 +252,22 @@ type Batch struct {
 	Release json.RawMessage `json:"release,omitempty"`
 }
 
-// Plan returns what changes would do; full names all devices.
-func (c *Client) Plan(ctx context.Context, batch Batch, full bool) (serverapi.Plan, error) {
-	path := "/targets/?dry-run=true"
-	if full {
-		path += "&full=true"
-	}
+// Plan returns what changes would do. Of each group it names the first devices.
+func (c *Client) Plan(ctx context.Context, batch Batch) (serverapi.Plan, error) {
+	return c.plan(ctx, batch, "/targets/?dry-run=true")
+}
+
+func (c *Client) plan(ctx context.Context, batch Batch, path string) (serverapi.Plan, error) {
 	return send[serverapi.Plan](ctx, c, serverapi.Call{Op: "plan the changes", Method: http.MethodPost, Path: path, Body: batch, Longer: planTime})
+}
+
+// Groups returns what changes would do as groups of which all devices are named. It reads them page by page, and the pages share no
+// group. The revision of the batch makes sure that the fleet does not change meanwhile.
+func (c *Client) Groups(ctx context.Context, batch Batch) iter.Seq2[serverapi.PlanGroup, error] {
+	return pages(func(after string) ([]serverapi.PlanGroup, string, error) {
+		page, err := c.plan(ctx, batch, "/targets/?dry-run=true&full=true&after="+url.QueryEscape(after))
+		return page.Groups, page.Next, err
+	})
 }
 
 // ChangeTargets makes changes, all of them or none. If a layer or the fleet has another revision than the batch names, the error

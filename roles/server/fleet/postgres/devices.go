@@ -56,6 +56,21 @@ func (s *Store) readAll(ctx context.Context, batch []*group.Job[read]) error {
 	return nil
 }
 
+// DevicesByID is as of fleet.Store.
+func (s *Store) DevicesByID(ctx context.Context, ids []uuid.UUID) (list []fleet.Device, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		found, err := s.pool().Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE d.uuid = ANY($1)", ids)
+		if err != nil {
+			return err
+		}
+		return eachDevice(found, func(_ int64, device fleet.Device) { list = append(list, device) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
 // DeviceByKey is as of fleet.Store.
 func (s *Store) DeviceByKey(ctx context.Context, keyID string) (device fleet.Device, err error) {
 	if keyID == "" {

@@ -64,6 +64,28 @@ func (s *Store) Device(ctx context.Context, id uuid.UUID) (fleet.Device, error) 
 	return device, nil
 }
 
+// DevicesByID implements fleet.Store.
+func (s *Store) DevicesByID(ctx context.Context, ids []uuid.UUID) (list []fleet.Device, err error) {
+	if err := s.use(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+	for _, id := range ids {
+		device, err := find(ctx, s.device, id[:])
+		switch {
+		case errors.Is(err, fleet.ErrUnknownDevice):
+			continue
+		case err == nil:
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, s.fail("read devices from", err)
+		}
+		list = append(list, device)
+	}
+	return list, nil
+}
+
 // DeviceByKey implements fleet.Store.
 func (s *Store) DeviceByKey(ctx context.Context, keyID string) (fleet.Device, error) {
 	if err := s.use(ctx); err != nil {

@@ -118,6 +118,7 @@ func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Dev
 	}
 	_, errs["Add"] = store.Add(ctx, Device(t), 0)
 	_, errs["Device"] = store.Device(ctx, known.ID)
+	_, errs["DevicesByID"] = store.DevicesByID(ctx, []uuid.UUID{known.ID})
 	_, errs["DeviceByKey"] = store.DeviceByKey(ctx, known.KeyID)
 	_, errs["RevokedKeys"] = store.RevokedKeys(ctx)
 	_, _, errs["Devices"] = store.Devices(ctx, "", 1)

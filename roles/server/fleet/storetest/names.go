@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -149,5 +150,40 @@ func findsByID(t *testing.T, store fleet.Store) {
 		if !slices.Equal(test.want, got) {
 			t.Errorf("from %s to %s, at most %d: got %s, want %s", test.first, test.last, test.limit, got, test.want)
 		}
+	}
+}
+
+func readsTogether(t *testing.T, store fleet.Store) {
+	var ids []uuid.UUID
+	want := map[uuid.UUID]fleet.Device{}
+	for i := range 5 {
+		device := Device(t)
+		device.Labels = fleet.Labels{"site": fmt.Sprint(i)}
+		add(t, store, device)
+		report(t, store, &device, fleet.Report{Config: Config(t, fmt.Sprintf(`{"a":%d}`, i)), At: registered})
+		if i%2 == 0 {
+			set(t, store, change(t, fleet.DeviceLayer(device.ID), "", `{"b":1}`))
+		}
+		if i == 3 { // not asked for
+			continue
+		}
+		ids = append(ids, device.ID)
+		var err error
+		want[device.ID], err = store.Device(t.Context(), device.ID)
+		ok(t, err)
+	}
+	list, err := store.DevicesByID(t.Context(), append(ids, uuid.New())) // a stranger is left out
+	ok(t, err)
+	for _, device := range list {
+		same(t, want[device.ID], device)
+		delete(want, device.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("%d devices are missing", len(want))
+	}
+	list, err = store.DevicesByID(t.Context(), nil)
+	ok(t, err)
+	if len(list) > 0 {
+		t.Errorf("got %d devices of none", len(list))
 	}
 }

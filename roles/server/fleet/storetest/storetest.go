@@ -48,6 +48,7 @@ func Run(t *testing.T, open Open, options Options) {
 		{"gives names", givesNames},
 		{"gives a name once", givesNameOnce},
 		{"finds devices by ID", findsByID},
+		{"reads devices together", readsTogether},
 		{"replaces the status", replacesStatus},
 		{"keeps to scopes", keepsToScopes},
 		{"replaces a key", replacesKey},

@@ -1,0 +1,218 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"aspects-poc/roles/serverapi/layers"
+
+	"github.com/google/uuid"
+)
+
+// A ground is what a batch is checked against: the targets, and the devices whose layers it changes. Each is read once, before
+// the first check. The store decides, when it makes the changes.
+type ground struct {
+	*snapshot
+	labels  map[LayerName]Layer
+	devices map[uuid.UUID]Device // those that are registered
+}
+
+// groundOf reads what a batch is checked against. The targets are those of now if the batch has to do with more than the layers of
+// single devices.
+func (f *Fleet) groundOf(ctx context.Context, batch Batch) (*ground, error) {
+	g := &ground{snapshot: f.targets.Load(), labels: map[LayerName]Layer{}, devices: map[uuid.UUID]Device{}}
+	var ids []uuid.UUID
+	for _, change := range batch.Changes {
+		if change.Name.IsDevice() {
+			ids = append(ids, change.Name.Device())
+		}
+	}
+	shared := func(change Change) bool { return !change.Name.IsDevice() || change.Config.has(secretMember) }
+	if slices.ContainsFunc(batch.Changes, shared) {
+		var err error
+		if g.snapshot, err = f.targets.anew(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, layer := range g.Labels {
+		g.labels[layer.Name] = layer
+	}
+	if ids == nil {
+		return g, nil
+	}
+	devices, err := f.store.DevicesByID(ctx, ids)
+	for _, device := range devices {
+		g.devices[device.ID] = device
+	}
+	return g, err
+}
+
+// layer returns a layer as it is; of revision 0 if there is none.
+func (g *ground) layer(name LayerName) Layer {
+	switch {
+	case name == Everyone:
+		return g.Everyone
+	case name.IsLabels():
+		return g.labels[name]
+	}
+	if own := g.devices[name.Device()].Own; own != nil {
+		return *own
+	}
+	return Layer{}
+}
+
+// permit returns a *ScopeError for a change that is out of its scope at present, so that an answer to such a change tells
+// nothing else.
+func (g *ground) permit(change Change) error {
+	if len(change.Within) == 0 {
+		return nil
+	}
+	if change.Name.IsDevice() {
+		device, there := g.devices[change.Name.Device()]
+		if !there {
+			return ErrUnknownDevice
+		}
+		if err := change.Within.Device(device.Labels); err != nil {
+			return err
+		}
+	}
+	return change.Within.layer(g.layer(change.Name), change)
+}
+
+// checkAll completes the changes of a batch. It returns an error if the batch is not allowed.
+func (f *Fleet) checkAll(g *ground, batch *Batch) error {
+	batch.Changes = slices.Clone(batch.Changes)
+	errs := make([]error, len(batch.Changes))
+	everyone := g.Everyone
+	for i := range batch.Changes {
+		change := &batch.Changes[i]
+		errs[i] = g.permit(*change)
+		if errs[i] == nil {
+			errs[i] = f.complete(g, change)
+		}
+		if errs[i] == nil {
+			errs[i] = g.permit(*change) // complete has written its references as they are stored
+		}
+		if errs[i] != nil && !refusal(errs[i]) {
+			return errs[i]
+		}
+		if change.Name == Everyone {
+			everyone = change.Layer
+		}
+	}
+	below, err := g.named.config(everyone.Config)
+	if err != nil {
+		return err
+	}
+	var faults BatchError
+	for i := range batch.Changes {
+		change := &batch.Changes[i]
+		if errs[i] == nil && !change.Remove {
+			if errs[i] = f.fits(g, change.Layer, below); errs[i] != nil && !refusal(errs[i]) {
+				return errs[i]
+			}
+			change.Config = f.names.short(change.Config)
+		}
+		faults.Add(change.Name, errs[i])
+	}
+	return faults.Err()
+}
+
+// complete completes a change, and checks what does not depend on other layers.
+func (f *Fleet) complete(g *ground, change *Change) error {
+	change.At = f.options.Now()
+	if change.Remove {
+		change.Config, change.Selector, change.Priority = Config{}, Selector{}, 0
+		return nil
+	}
+	if field, fault := layers.CheckUse(string(change.Name), change.Selector, change.Priority); fault != "" {
+		return &LayerError{field, fault}
+	}
+	if err := f.keepSecrets(g, change); err != nil {
+		return err
+	}
+	return g.refer(change)
+}
+
+// fits returns an error if the confdb-schema does not take a layer, on top of what its device reports or of the configuration of
+// everyone.
+func (f *Fleet) fits(g *ground, layer Layer, everyone Config) error {
+	var below Config
+	switch {
+	case layer.Name.IsDevice():
+		device, there := g.devices[layer.Name.Device()]
+		if !there {
+			return ErrUnknownDevice
+		}
+		below = device.Config
+	case layer.Name.IsLabels():
+		below = everyone
+	}
+	config, err := g.named.config(layer.Config)
+	if err != nil {
+		return err
+	}
+	return f.checkTarget(below, config)
+}
+
+// keepSecrets replaces the markers in a change by the secrets that the layer has now. The change is then bound to the
+// layer's present revision.
+func (f *Fleet) keepSecrets(g *ground, change *Change) error {
+	if !f.secrets.marked(change.Config) {
+		return nil
+	}
+	present := g.layer(change.Name)
+	revealed, kept, missing, err := f.secrets.reveal(change.Name, change.Config, present.Config)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		list := strings.Join(missing, ", ")
+		text := fmt.Sprintf("cannot keep the secret at %s: the layer has none of that digest there; give the secret again", list)
+		if change.Restores > 0 {
+			text = fmt.Sprintf("cannot restore the secret at %s: the history keeps no secrets, and the layer has another one or none there "+
+				"now; set the layer, and give the secret again", list)
+		}
+		return &TargetError{Path: missing[0], Text: text}
+	}
+	if change.Match == nil && kept {
+		change.Match = &present.Revision
+	}
+	change.Config = revealed
+	return nil
+}
+
+// refer checks the references in a change of a layer, and binds the change to the revisions of the secrets.
+func (g *ground) refer(change *Change) error {
+	names := change.Config.references()
+	if len(names) == 0 {
+		return nil
+	}
+	change.Secrets = map[string]int64{}
+	for _, name := range names {
+		secret := g.secret(name)
+		if _, there := g.named[name]; !there {
+			tree, err := change.Config.Tree()
+			if err != nil {
+				return err
+			}
+			path, why := referring(tree, name), "there is none of this name; set it first"
+			if secret.Revision > 0 {
+				why = "no key opens its value; set it again"
+			}
+			return &TargetError{Path: path, Text: fmt.Sprintf("cannot use the secret %s at %s: %s, with aspects-poc fleet secret set or "+
+				"PUT /secrets/NAME/", jsonText(name), path, why)}
+		}
+		change.Secrets[name] = secret.Revision
+	}
+	return nil
+}
+
+// refusal tells whether an error is about a change, and not about the store.
+func refusal(err error) bool {
+	var layer *LayerError
+	return errors.Is(err, ErrTarget) || errors.As(err, &layer) || errors.Is(err, ErrUnknownDevice) || errors.Is(err, ErrScope)
+}
