@@ -199,13 +199,9 @@ func openEndpoint(ctx context.Context, tokens access.Store, config Config) (*end
 			return nil, err
 		}
 	}
-	if opened.listener = config.Listener; opened.listener == nil {
-		if opened.listener, err = listen(config.Listen, config.Chosen); err != nil {
-			return nil, err
-		}
-	}
+	opened.listener = config.Listener
 	if err := checkExposed(ctx, opened.listener, tokens, config); err != nil {
-		return nil, errors.Join(err, opened.listener.Close())
+		return nil, err
 	}
 	opened.listener = &schemeListener{Listener: opened.listener, https: opened.cert != nil, log: config.Log}
 	if opened.cert != nil {

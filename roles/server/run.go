@@ -90,6 +90,12 @@ func Run(ctx context.Context, config Config) (err error) {
 	if config.Open == nil {
 		options.Keys = file.keys
 	}
+	if config.Listener == nil { // as above; who calls now waits until the server serves
+		if config.Listener, err = listen(config.Listen, config.Chosen); err != nil {
+			return err
+		}
+	}
+	defer func() { _ = config.Listener.Close() }() // most often it is closed already
 	store, tokens, err := openStore(ctx, config)
 	if err != nil {
 		return err

@@ -218,6 +218,9 @@ func TestCannotStart(t *testing.T) {
 	if code != 1 || !strings.Contains(stderr, "this machine does not have that address") {
 		t.Errorf("foreign address: exit %d: %s", code, stderr)
 	}
+	if left, err := os.ReadDir(filepath.Dir(state)); err != nil || len(left) > 0 {
+		t.Errorf("a server that cannot listen has left %v, %v", left, err)
+	}
 	run(t, "--state", state, "--listen", "127.0.0.1:0")
 	code, _, stderr = once(t, "--state", state, "--listen", "127.0.0.1:0")
 	want = fmt.Sprintf("process %d; stop that one, or give this one a file of its own (--state FILE)", os.Getpid())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,9 @@ func (h *handlers) finish(c echo.Context, begin time.Time, err error) {
 		h.observed(request.Method, c.Path(), response.Status, time.Since(begin))
 	}
 	level := slog.LevelInfo
+	if routine(c.Path()) && response.Status < http.StatusBadRequest {
+		level = slog.LevelDebug
+	}
 	told := errors.Is(err, fleet.ErrOutage) // by the store, once for all requests
 	if response.Status >= http.StatusInternalServerError && !told {
 		level = slog.LevelError
@@ -61,6 +65,12 @@ func (h *handlers) finish(c echo.Context, begin time.Time, err error) {
 		attributes = append(attributes, slog.String("error", err.Error()))
 	}
 	h.log.LogAttrs(request.Context(), level, "request", attributes...)
+}
+
+// routine tells whether requests of a route come all the time, from each device or from a monitor, so that they would hide the others
+// in a log.
+func routine(route string) bool {
+	return slices.Contains([]string{"/poll/", "/healthz", "/readyz", "/metrics"}, route)
 }
 
 // held marks an answer that was delayed on purpose: its time is not measured.

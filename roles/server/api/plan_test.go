@@ -19,6 +19,8 @@ func TestBatches(t *testing.T) {
 	}{
 		{"?dry-run", first, 200, []string{`"revision":0`, `"action":"created"`, `"devices":1,"refusing":0`, `"selector":"device.site=berlin"`,
 			`"writes":[{"path":"control-telemetry.monitor-peers","after":true,"kind":"added"}`, `"uuids":["` + device + `"]`}},
+		{"?dry-run&full&after=", first, 200, []string{`"uuids":["` + device + `"]`}},
+		{"?dry-run&full&after=nowhere", first, 422, []string{"after"}},
 		{"?dry-run&full", first, 200, []string{`"uuids":["` + device + `"]`}},
 		{"", first, 200, []string{`"revision":2`, `"layer":"everyone"`, `"layer":"labels/b"`}},
 		{"", first, 412, []string{`"type":"urn:aspects-poc:problem:stale"`, "the fleet has revision 2 by now; make the plan again"}},
@@ -52,6 +54,15 @@ func TestBatches(t *testing.T) {
 	}
 	if got := call(t, base, "GET", "/targets/", ""); !strings.HasPrefix(got.body, `{"revision":2,`) {
 		t.Error("a refused batch has changed something: " + got.body)
+	}
+	if got := call(t, base, "PUT", "/devices/"+device+"/name/", `{"name":"lobby"}`); got.status != 200 {
+		t.Fatal(got)
+	}
+	named := call(t, base, "POST", "/targets/?dry-run", `{"changes":[{"layer":"devices/`+device+`","config":{"control-telemetry":{"sample-rate":9}}}]}`)
+	for _, want := range []string{`"device-name":"lobby"`, `"names":{"` + device + `":"lobby"}`} {
+		if !strings.Contains(named.body, want) {
+			t.Errorf("%s lacks %s", named.body, want)
+		}
 	}
 	if got := call(t, base, "GET", "/schema/", ""); got.status != 200 || !strings.Contains(got.body, `"control-telemetry"`) {
 		t.Error(got)

@@ -121,7 +121,7 @@ func (h *handlers) api() []Route {
 		{http.MethodDelete, "/revoked-keys/:key/", access.Administer, h.allowKey, &Takes{}, ""},
 
 		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}, ""},
-		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full", Body: true}, ""},
+		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full after", Body: true}, ""},
 		{http.MethodGet, "/schema/", access.Read, h.getSchema, &Takes{}, ""},
 		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}, ""},
 		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
