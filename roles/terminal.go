@@ -27,6 +27,19 @@ func Width(stream any) int {
 	return columns
 }
 
+// Height returns the number of lines of a terminal; 0 for a stream that is none.
+func Height(stream any) int {
+	file, ok := stream.(*os.File)
+	if !ok {
+		return 0
+	}
+	_, lines, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return lines
+}
+
 // A Paint colours words for a terminal. The zero value does not change them.
 type Paint struct{ on bool }
 

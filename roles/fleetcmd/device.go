@@ -149,9 +149,11 @@ func device(env *roles.Env) *cli.Command {
 
 func (s *session) printDevice(shape deviceShape) error {
 	d, out := shape.Device, s.out
-	out.line("%s", d.UUID)
 	if d.Name != "" {
-		out.fact("Name", word{text: d.Name, tone: bold})
+		out.line("%s", d.Name)
+		out.fact("ID", word{text: d.UUID.String()})
+	} else {
+		out.line("%s", d.UUID)
 	}
 	out.fact("State", stateOf(d))
 	if d.State != serverapi.StateInSync && d.Attempted != nil && d.Attempted.Reason != "" {
@@ -167,14 +169,18 @@ func (s *session) printDevice(shape deviceShape) error {
 	}
 	out.fact("Runs", word{text: "revision " + runs(d)})
 	s.printStanding(d.Release)
-	out.fact("Layers", word{text: strings.Join(shape.Target.Layers, ", ")})
+	var layers []string
+	for _, layer := range shape.Target.Layers {
+		layers = append(layers, layerOf(layer, d.Name))
+	}
+	out.fact("Layers", word{text: strings.Join(layers, ", ")})
 	out.fact("Labels", word{text: labelsOf(d.Labels)})
 	out.fact("Address", word{text: d.IPAddress}, word{text: d.Arch})
 	out.fact("Seen", word{text: since(d.LastSeen)})
 	out.fact("Registered", word{text: since(d.Registered)})
 	if len(shape.Values) > 0 {
 		out.line("")
-		if err := printTable(out, "values", valueColumns(false), all(shape.Values)); err != nil {
+		if err := printTable(out, "values", valueColumns(d.Name, false), all(shape.Values)); err != nil {
 			return err
 		}
 	}
@@ -207,12 +213,13 @@ func by(author string, at int64) string {
 	return author + ", " + age(at) + " ago"
 }
 
-func valueColumns(history bool) []column[value] {
+// valueColumns are of the values of a device with a name; "" for none.
+func valueColumns(device string, history bool) []column[value] {
 	columns := []column[value]{
 		{head: "Path", cell: func(v value) word { return word{text: v.Path} }},
 		{head: "Target", cell: func(v value) word { return word{text: v.wanted()} }},
 		{head: "Reported", cell: value.says},
-		{head: "Layer", cell: func(v value) word { return word{text: shortLayer(v.Layer)} }},
+		{head: "Layer", cell: func(v value) word { return word{text: layerOf(v.Layer, device)} }},
 		{head: "Revision", cell: func(v value) word { return word{text: revision(v.Revision)} }},
 	}
 	if history {
@@ -261,7 +268,7 @@ func why(env *roles.Env) *cli.Command {
 		if err := s.attribute(list); err != nil {
 			return err
 		}
-		if err := printList(s.out, "values", valueColumns(true), func(v value) string { return v.Layer }, all(list)); err != nil {
+		if err := printList(s.out, "values", valueColumns(known.Name, true), func(v value) string { return v.Layer }, all(list)); err != nil {
 			return err
 		}
 		if s.out.isTable() {
@@ -282,11 +289,11 @@ func (s *session) noValue(id uuid.UUID, path string, known serverapi.Device) err
 	list := leaves(known.Config)
 	for _, reported := range slices.Sorted(maps.Keys(list)) {
 		if within(reported, path) {
-			return fmt.Errorf("no layer of device %s sets %s; the device reports %s = %s by itself", short(id), path, reported,
+			return fmt.Errorf("no layer of device %s sets %s; the device reports %s = %s by itself", called(id, known.Name), path, reported,
 				literal(list[reported]))
 		}
 	}
-	return fmt.Errorf("no layer of device %s sets %s, and the device does not report it; %s fleet why %[1]s lists what is set", short(id),
+	return fmt.Errorf("no layer of device %s sets %s, and the device does not report it; %s fleet why %[1]s lists what is set", called(id, known.Name),
 		path, roles.Program)
 }
 

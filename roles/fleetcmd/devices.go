@@ -219,7 +219,7 @@ func label(env *roles.Env) *cli.Command {
 			return err
 		}
 		return s.out.printOne(changed, id.String(), func() error {
-			s.out.line("%s: %s", called(changed), labelsOf(changed.Labels))
+			s.out.line("%s: %s", s.out.called(id, changed.Name), labelsOf(changed.Labels))
 			return nil
 		})
 	})
@@ -253,7 +253,7 @@ func rename(env *roles.Env) *cli.Command {
 			return err
 		}
 		return s.out.printOne(changed, id.String(), func() error {
-			s.out.line("%s: %s", short(id), cmp.Or(changed.Name, "no name"))
+			s.out.line("%s: %s", short(id), cmp.Or(changed.Name, "no name")) // the ID stays the same
 			return nil
 		})
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/operator"
 
+	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 )
 
@@ -135,7 +137,12 @@ func parseLayer(text []byte) (serverapi.LayerRequest, error) {
 	decoder.DisallowUnknownFields()
 	var shape document
 	if err := decoder.Decode(&shape); err != nil {
-		return serverapi.LayerRequest{}, errors.New(strings.TrimPrefix(err.Error(), "json: "))
+		text := strings.TrimPrefix(err.Error(), "json: ")
+		if object, is := value.(map[string]any); is && object["device"] != nil {
+			text = fmt.Sprintf("it names a device, as a file of a folder does: leave \"device\" out and name the layer devices/ID, or set the "+
+				"whole folder with %s fleet apply", roles.Program)
+		}
+		return serverapi.LayerRequest{}, errors.New(text)
 	}
 	if shape.Config == nil {
 		return serverapi.LayerRequest{}, errors.New(`it has no "config"; {} is an empty one`)
@@ -164,7 +171,7 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	}
 	change := serverapi.BatchChange{Layer: layer.Layer, Revision: &layer.Revision, Selector: request.Selector, Priority: request.Priority,
 		Config: request.Config}
-	trial, err := s.client.Plan(s, operator.Batch{Batch: serverapi.Batch{Changes: []serverapi.BatchChange{change}}, Release: s.plan}, false)
+	trial, err := s.client.Plan(s, operator.Batch{Batch: serverapi.Batch{Changes: []serverapi.BatchChange{change}}, Release: s.plan})
 	if err != nil {
 		return refusal(ofLayer(err, layer.Layer))
 	}
@@ -217,13 +224,19 @@ func (p *printer) printTrial(trial serverapi.Plan) {
 			groups[i].Devices += group.Devices
 			all := slices.Concat(groups[i].UUIDs, group.UUIDs)
 			groups[i].UUIDs = all[:min(len(all), mostGrouped)]
+			names := maps.Clone(group.Names)
+			if names == nil {
+				names = map[uuid.UUID]string{}
+			}
+			maps.Copy(names, groups[i].Names)
+			groups[i].Names = names
 			continue
 		}
 		groups = append(groups, group)
 	}
 	for _, group := range groups {
 		if trial.Devices > 1 {
-			p.line("%s (%s):", devicesOf(group.Devices), someDevices(group.UUIDs, group.Devices))
+			p.line("%s (%s):", devicesOf(group.Devices), p.some(group.UUIDs, group.Names, group.Devices))
 		}
 		p.printChanges(group.Changes)
 		p.printRefusal(group.Refusal)

@@ -51,7 +51,30 @@ func (s *session) layer(typed string) (string, error) {
 func short(id uuid.UUID) string { return id.String()[:13] }
 
 // called returns a device's name, or as much of its ID as names it.
-func called(d serverapi.Device) string { return cmp.Or(d.Name, short(d.UUID)) }
+func called(id uuid.UUID, name string) string { return cmp.Or(name, short(id)) }
+
+// called is the function of that name; with -o wide there is the whole ID, too.
+func (p *printer) called(id uuid.UUID, name string) string {
+	switch {
+	case p.form != "wide":
+		return called(id, name)
+	case name == "":
+		return id.String()
+	}
+	return name + " " + id.String()
+}
+
+// some returns the first of a number of devices.
+func (p *printer) some(ids []uuid.UUID, names map[uuid.UUID]string, number int) string {
+	var words []string
+	for _, id := range ids {
+		words = append(words, p.called(id, names[id]))
+	}
+	if number > len(ids) {
+		words = append(words, "…")
+	}
+	return strings.Join(words, ", ")
+}
 
 // layerOf returns a layer's name with the name of its device, or else a short ID.
 func layerOf(layer, device string) string {

@@ -73,6 +73,7 @@ func remote(env *roles.Env, c *cli.Command, from, to int, do func(s *session, ar
 	c.SkipFlagParsing = true // flags may follow the arguments
 	c.Flags = append(c.Flags, connectionFlags()...)
 	c.Flags = append(c.Flags, outputFlags()...)
+	c.Flags = append(c.Flags, pagerFlags(c.Name)...)
 	c.Action = func(ctx *cli.Context) error {
 		args := roles.Args(ctx)
 		if err := countArguments(c, args, from, to); err != nil {
@@ -83,6 +84,10 @@ func remote(env *roles.Env, c *cli.Command, from, to int, do func(s *session, ar
 			return err
 		}
 		s := &session{Context: ctx.Context, c: ctx, env: env, out: out}
+		pager := newPager(env, c.Name, ctx.Bool(flagNoPager))
+		if pager != nil {
+			out.w.Reset(pager)
+		}
 		if s.place, err = choosePlace(env, ctx); err != nil {
 			return err
 		}
@@ -90,7 +95,11 @@ func remote(env *roles.Env, c *cli.Command, from, to int, do func(s *session, ar
 			return err
 		}
 		defer s.client.Close()
-		return withRemedy(do(s, args), s.client.URL())
+		err = do(s, args)
+		if pager != nil {
+			err = pager.end(err)
+		}
+		return withRemedy(err, s.client.URL())
 	}
 	return c
 }

@@ -16,7 +16,6 @@ import (
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/operator"
 
-	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 )
 
@@ -29,7 +28,8 @@ func plan(env *roles.Env) *cli.Command {
 		Description: "Compares the layers in a folder with those of the server, and says what fleet apply would do: which layers " +
 			"are created and changed, and what the devices would do whose target changes, in groups with the same changes. The " +
 			"server's confdb-schema decides on top of what each device reports. Nothing is changed. Exit status: 0 nothing to do, " +
-			"2 there are changes, 1 the folder has a fault or devices would refuse their target.",
+			"2 there are changes, 1 the folder has a fault or devices would refuse their target. Wrong usage ends with 2, too, but it " +
+			"prints nothing to standard output, and writes no --out FILE.",
 		UsageText: "aspects-poc fleet plan fleet\naspects-poc fleet plan fleet --prune --out plan.json",
 		Flags: []cli.Flag{pruneFlag(),
 			&cli.BoolFlag{Name: "full", Usage: "name all devices of each group"},
@@ -106,7 +106,9 @@ func apply(env *roles.Env) *cli.Command {
 		}
 		batch := plan.saved.Batch
 		batch.Revision = &plan.saved.Plan.Revision
+		shown := s.busy("the server sets the layers")
 		done, err := s.client.ChangeTargets(s, batch)
+		shown()
 		if isStale(err) {
 			return fmt.Errorf("nothing is changed, because somebody else has changed the fleet since the plan: %w", err)
 		}
@@ -182,6 +184,8 @@ func (s *session) planFolder(dir string) (plan folderPlan, err error) {
 		return plan, err
 	}
 	plan.folder = read
+	found := s.busy("reading the devices and layers of the server")
+	defer found()
 	if plan.layers, err = read.Layers(s.folderDevice); err != nil {
 		return plan, inFolder(dir, err)
 	}
@@ -220,7 +224,10 @@ func (s *session) planFolder(dir string) (plan folderPlan, err error) {
 		}
 	}
 	plan.saved.Left = left
-	plan.saved.Plan, err = s.client.Plan(s, plan.saved.Batch, s.c.Bool("full"))
+	found()
+	done := s.busy("the server plans what the devices would do")
+	plan.saved.Plan, err = s.client.Plan(s, plan.saved.Batch)
+	done()
 	if isStale(err) {
 		return plan, fmt.Errorf("somebody else has changed a layer at this moment; try again: %w", err)
 	}
@@ -297,7 +304,7 @@ func (p folderPlan) explain(err error) error {
 	return faults
 }
 
-// printPlan prints a plan.
+// printPlan prints a plan. With --full it reads the groups with all their devices from the server, page by page.
 func (s *session) printPlan(plan folderPlan) error {
 	shape := struct {
 		serverapi.Plan
@@ -306,14 +313,25 @@ func (s *session) printPlan(plan folderPlan) error {
 	if shape.Left == nil {
 		shape.Left = []string{}
 	}
-	return s.out.printOne(shape, revision(plan.saved.Plan.Revision), func() error {
-		s.out.printLayers(plan)
-		for _, group := range plan.saved.Plan.Groups {
-			s.out.printGroup(group)
+	groups := all(shape.Groups)
+	if s.c.Bool("full") && plan.changes() {
+		batch := plan.saved.Batch
+		batch.Revision = &shape.Revision
+		groups = s.client.Groups(s, batch)
+	}
+	if !s.out.isTable() {
+		shape.Groups = []serverapi.PlanGroup{}
+		return printWith(s.out, shape, revision(shape.Revision), "groups", groups)
+	}
+	s.out.printLayers(plan)
+	for group, err := range groups {
+		if err != nil {
+			return err
 		}
-		s.out.printSum(plan)
-		return nil
-	})
+		s.out.printGroup(group)
+	}
+	s.out.printSum(plan)
+	return s.out.w.Flush()
 }
 
 func (p *printer) printLayers(plan folderPlan) {
@@ -321,7 +339,7 @@ func (p *printer) printLayers(plan folderPlan) {
 		if layer.Action == "unchanged" {
 			continue
 		}
-		text, look := shortLayer(layer.Layer)+" is "+layer.Action, note
+		text, look := layerOf(layer.Layer, layer.Device)+" is "+layer.Action, note
 		switch layer.Action {
 		case "created":
 			look = good
@@ -350,7 +368,7 @@ func (p *printer) told(indent, text string, look tone) {
 
 // printGroup prints what devices would do.
 func (p *printer) printGroup(group serverapi.PlanGroup) {
-	p.line("%s (%s):", devicesOf(group.Devices), someDevices(group.UUIDs, group.Devices))
+	p.line("%s (%s):", devicesOf(group.Devices), p.some(group.UUIDs, group.Names, group.Devices))
 	written := map[string]bool{}
 	for _, write := range group.Writes {
 		written[write.Path] = true
@@ -386,19 +404,6 @@ func (p *printer) printRefusal(refusal *serverapi.Refusal) {
 		text += " (as their present target)"
 	}
 	p.told("  ! ", text, bad)
-}
-
-// someDevices returns the first devices of a group.
-func someDevices(ids []uuid.UUID, all int) string {
-	var names []string
-	for _, id := range ids {
-		names = append(names, short(id))
-	}
-	text := strings.Join(names, ", ")
-	if all > len(ids) {
-		text += ", …"
-	}
-	return text
 }
 
 func (p *printer) printSum(plan folderPlan) {

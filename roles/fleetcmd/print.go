@@ -125,81 +125,12 @@ func printList[T any](p *printer, many string, columns []column[T], name func(T)
 	return err
 }
 
-// encoded returns the elements as JSON.
-func encoded[T any](list iter.Seq2[T, error]) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		for element, err := range list {
-			var text []byte
-			if err == nil {
-				text, err = encode(element)
-			}
-			if !yield(text, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// encode is json.Marshal without escapes for HTML.
-func encode(value any) ([]byte, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(value)
-	return bytes.TrimSpace(text.Bytes()), err
-}
-
 // shown makes JSON or YAML safe for a terminal. Elsewhere it stays as it is, for programs.
 func (p *printer) shown(text string, escape func(string) string) string {
 	if p.terminal {
 		return escape(text)
 	}
 	return text
-}
-
-func (p *printer) jsonList(list iter.Seq2[[]byte, error]) error {
-	before := "[\n  "
-	for element, err := range list {
-		if err != nil {
-			return err
-		}
-		var text bytes.Buffer
-		if err := json.Indent(&text, element, "  ", "  "); err != nil {
-			return err
-		}
-		if _, err := p.w.WriteString(before + p.shown(text.String(), plain.JSON)); err != nil {
-			return err
-		}
-		before = ",\n  "
-	}
-	end := "\n]\n"
-	if before == "[\n  " {
-		end = "[]\n"
-	}
-	_, err := p.w.WriteString(end)
-	return err
-}
-
-func (p *printer) yamlList(list iter.Seq2[[]byte, error]) error {
-	empty := true
-	for element, err := range list {
-		if err != nil {
-			return err
-		}
-		text, err := yamljson.Encode(bytes.Join([][]byte{[]byte("["), element, []byte("]")}, nil))
-		if err != nil {
-			return err
-		}
-		if _, err := p.w.WriteString(p.shown(string(text), plain.Text)); err != nil {
-			return err
-		}
-		empty = false
-	}
-	if empty {
-		_, err := p.w.WriteString("[]\n")
-		return err
-	}
-	return nil
 }
 
 // printOne prints one thing. Table prints it for people.

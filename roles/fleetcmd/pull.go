@@ -32,6 +32,7 @@ func (s *session) pull(dir string) error {
 	if err != nil {
 		return err
 	}
+	defer s.busy("reading the devices and layers of the server")()
 	there, err := read.Layers(s.folderDevice)
 	if err != nil {
 		return inFolder(dir, err)

@@ -15,7 +15,6 @@ import (
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
 
-	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 )
 
@@ -193,20 +192,9 @@ func (s *session) releaseLines(r serverapi.Release) (lines []string) {
 		if cause.Reason != "" {
 			text += ": " + cause.Reason
 		}
-		add(text+" ("+someOf(cause.Some, cause.Devices)+")", bad)
+		add(text+" ("+out.some(cause.Some, cause.Names, cause.Devices)+")", bad)
 	}
 	return lines
-}
-
-func someOf(some []uuid.UUID, all int) string {
-	var names []string
-	for _, id := range some {
-		names = append(names, short(id))
-	}
-	if text := strings.Join(names, ", "); len(some) < all {
-		return text + ", …"
-	}
-	return strings.Join(names, ", ")
 }
 
 // countsOf says how the devices of a stage are.

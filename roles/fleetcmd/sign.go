@@ -102,8 +102,9 @@ type signing struct {
 // signAll signs what the server has. It returns an error if that is not what a plan, which was applied, has left; nil for none.
 func signAll(s *session, plan *savedPlan) error {
 	work := &signing{session: s, salts: map[string]string{}}
+	done := s.busy("reading the devices and layers of the server")
 	manifest, err := work.prepare()
-	if err != nil {
+	if done(); err != nil {
 		return oneLine(err)
 	}
 	if plan != nil {
@@ -422,9 +423,10 @@ func (w *signing) finish(manifest *signed.Manifest) error {
 	if err := w.records.write(w.client.URL(), record); err != nil {
 		return err
 	}
+	done := w.busy("the server checks what is signed")
 	stored, err := w.client.SetSignature(w, serverapi.SignatureRequest{Signed: signed.Signed{Statement: text, Signature: signature}, Manifest: whole,
 		Salts: w.salts})
-	if err != nil {
+	if done(); err != nil {
 		return err
 	}
 	return w.out.printOne(stored, fmt.Sprint(stored.Number), func() error {

@@ -158,7 +158,11 @@ func (s *session) releasing() (*serverapi.Release, error) {
 
 func (s *session) printStatus(shape statusShape) error {
 	summary := shape.Summary
-	s.out.line("%s: %s, revision %d", s.client.URL(), devicesOf(summary.Devices), summary.Revision)
+	counted := ""
+	if summary.Age > 0 {
+		counted = fmt.Sprintf(", counted %d s ago", summary.Age)
+	}
+	s.out.line("%s: %s, revision %d%s", s.client.URL(), devicesOf(summary.Devices), summary.Revision, counted)
 	for _, state := range states {
 		if count := summary.States[state]; count > 0 || state == serverapi.StateInSync {
 			shown := stateOf(serverapi.Device{State: state})
@@ -233,7 +237,7 @@ func (s *session) some(selector string, states ...string) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			return called(device) + " (" + state + ")", nil
+			return called(device.UUID, device.Name) + " (" + state + ")", nil
 		}
 	}
 	return "", nil

@@ -33,7 +33,7 @@ func targets(env *roles.Env) *cli.Command {
 				return err
 			}
 			s.out.line("")
-			return printTable(s.out, "values", valueColumns(false)[:2], all(values(serverapi.Device{}, serverapi.DeviceTarget{Config: layer.Config})))
+			return printTable(s.out, "values", valueColumns(layer.Device, false)[:2], all(values(serverapi.Device{}, serverapi.DeviceTarget{Config: layer.Config})))
 		})
 	})
 }

@@ -175,7 +175,7 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 		shape.Device, name = &device, id.String()
 		state := stateOf(device)
 		look = state.tone
-		text = fmt.Sprintf("%s %s, runs revision %s of %s", called(device), state.text, runs(device), revision(device.Desired.Revision))
+		text = fmt.Sprintf("%s %s, runs revision %s of %s", w.out.called(id, device.Name), state.text, runs(device), revision(device.Desired.Revision))
 		if why := reason(device.Attempted); why != "" && device.State != serverapi.StateInSync {
 			text += ": " + why
 		}
