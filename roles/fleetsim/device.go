@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,8 +38,11 @@ func newDevice(number int, signer *sign.Signer) *device {
 }
 
 // registration is the body that registers the device.
-func (d *device) registration(publicKey, token string, labels map[string][]string) ([]byte, error) {
+func (d *device) registration(publicKey, token string, labels map[string][]string, names string) ([]byte, error) {
 	own := map[string]string{"simulated": "yes", "tenth": fmt.Sprint(d.number % 10)}
+	if names != "" {
+		own["name"] = numbered(names, d.number)
+	}
 	for name, values := range labels {
 		own[name] = values[d.number%len(values)]
 	}
@@ -47,6 +51,13 @@ func (d *device) registration(publicKey, token string, labels map[string][]strin
 		PublicKeyRSA: publicKey, Arch: "amd64", EnrolmentToken: token,
 		Labels: own,
 	})
+}
+
+// numbered returns a pattern with a number in the place of its first run of #, with as many digits at least.
+func numbered(pattern string, number int) string {
+	at := strings.Index(pattern, "#")
+	rest := strings.TrimLeft(pattern[at:], "#")
+	return fmt.Sprintf("%s%0*d%s", pattern[:at], len(pattern)-at-len(rest), number, rest)
 }
 
 // poll is the body of the next poll; the lock is held. With change it reports counters that differ from the last ones.

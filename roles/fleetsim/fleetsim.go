@@ -9,6 +9,7 @@ package fleetsim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"aspects-poc/roles"
@@ -41,6 +42,7 @@ type Config struct {
 	Token    string // for enrolment
 	Odd      Odd
 	Labels   map[string][]string // of the devices; the values of a name in turn
+	Names    string              // that the devices suggest, with # in the places of digits of their numbers; "" for none
 	Seed     uint64              // the same one makes the same devices
 	Timeout  time.Duration       // of a request; 0 for 10 seconds
 
@@ -81,6 +83,8 @@ func command(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: "silent", Usage: "`SHARE` of the devices that register and never poll"},
 			&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE`, a label of the devices, with the prefix device.; may be " +
 				"repeated; devices take the values of a KEY in turn"},
+			&cli.StringFlag{Name: "names", Usage: "`PATTERN` of the names that the devices suggest, with # in the places of the digits of " +
+				"their numbers, such as shop-####"},
 			&cli.StringFlag{Name: "enrolment-token", Usage: "enrolment `TOKEN`, for a server that asks for one"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` from which the devices' keys are made"},
 			&cli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
@@ -97,7 +101,7 @@ func simulate(env *roles.Env, c *cli.Context) error {
 		Server: c.String("server-url"), CAFile: c.String("ca"), Devices: c.Int("devices"), Rate: c.Float64("rate"),
 		Interval: c.Duration("interval"), Duration: c.Duration("duration"), Wait: c.Duration("wait"),
 		Lines: c.Int("connections"), Unsigned: c.Bool("unsigned"), Changed: c.Bool("changed"),
-		Token: c.String("enrolment-token"), Seed: c.Uint64("seed"),
+		Token: c.String("enrolment-token"), Seed: c.Uint64("seed"), Names: c.String("names"),
 	}
 	var err error
 	if config.Odd, err = parseOdd(c.String); err == nil {
@@ -151,6 +155,8 @@ func (c Config) check() error {
 		return fmt.Errorf("--rate is for polls that are due at a time: those of --wait follow one another")
 	case c.Duration <= 0:
 		return fmt.Errorf("invalid value %q for --duration: want more than nothing", c.Duration)
+	case c.Names != "" && !strings.Contains(c.Names, "#"):
+		return fmt.Errorf("invalid value %q for --names: want a # in the place of the devices' numbers", c.Names)
 	case c.Wait > serverapi.MaxWait*time.Second:
 		return fmt.Errorf("invalid value %q for --wait: servers hold polls back for %d seconds at most", c.Wait,
 			serverapi.MaxWait)

@@ -158,7 +158,7 @@ func (f *fleet) register(ctx context.Context) error {
 				return err
 			}
 		}
-		body, err := d.registration(public, f.config.Token, f.config.Labels)
+		body, err := d.registration(public, f.config.Token, f.config.Labels, f.config.Names)
 		if err != nil {
 			return err
 		}
