@@ -41,6 +41,7 @@ func walkthroughs() []walkthrough {
 		}},
 		{"operators/first-ten-minutes.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"operators/access.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
+		{"operators/bad-days.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"operators/folder.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet-database.md", withDatabase},
 		{"access.md", withDevice},
