@@ -66,7 +66,7 @@ clean-all: $(ROLES:%=clean-%) clean ## remove the snaps and all else that was bu
 # KEY: a name of `snap keys`. DIALECT, REVISION, NO_ALIASES=1: as aspects-poc registry assertion --help has them.
 DIALECT ?= confdb-schema
 .PHONY: assertion
-assertion: build ## sign the confdb-schema: KEY=NAME ACCOUNT_ID=ID; docs/publishing.md tells how
+assertion: build ## sign the confdb-schema: KEY=NAME ACCOUNT_ID=ID; docs/devkit/publish.md tells how
 	@.ci/sign-assertion $(BINARY) "$(KEY)" build/network.$(DIALECT).assert --account-id "$(ACCOUNT_ID)" \
 		--dialect "$(DIALECT)" $(if $(REVISION),--revision "$(REVISION)") $(if $(NO_ALIASES),--no-aliases)
 

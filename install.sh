@@ -300,7 +300,7 @@ check_assertions() {
 		[[ $(snap known "$kind" name=network ${account:+account-id="$account"} 2>/dev/null) ]] && return
 		if [[ -z $account ]] || ! schema=$(fetch "$kind" account-id="$account" name=network); then
 			die "there is no $kind assertion: neither in ${assertions:-${from:-${here:-a folder}}}, nor does snapd or the store have it" \
-				"The publisher makes it: make assertion KEY=NAME ACCOUNT_ID=ID (docs/publishing.md)" \
+				"The publisher makes it: make assertion KEY=NAME ACCOUNT_ID=ID (docs/snaps.md)" \
 				"Then give its folder: sudo ./install.sh --assertions DIR"
 		fi
 	elif [[ $account && $(header account-id "$schema") != "$account" ]]; then

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"aspects-poc/internal/home"
@@ -34,7 +36,7 @@ func TestDocumentsNameTargets(t *testing.T) {
 	}
 }
 
-// Links that lead into this project lead to something.
+// Links that lead into this project lead to something, and their anchors to a heading or an anchor there.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for _, name := range documents(t) {
@@ -42,12 +44,35 @@ func TestLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(name), link[1])); err != nil {
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`).FindAllStringSubmatch(string(text), -1) {
+			to := name
+			if link[1] != "" {
+				to = filepath.Join(filepath.Dir(name), link[1])
+			}
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: %v", name, err)
+			} else if link[2] != "" && filepath.Ext(to) == ".md" && !slices.Contains(anchors(t, to), link[2]) {
+				t.Errorf("%s: %s has no anchor %s", name, to, link[2])
 			}
 		}
 	}
+}
+
+// anchors returns what links into a page can name: its headings, as GitHub makes anchors of them, and the anchors in its text.
+func anchors(t *testing.T, page string) (names []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(string(text), -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	for _, anchor := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(string(text), -1) {
+		names = append(names, anchor[1])
+	}
+	return names
 }
 
 // The index names every page.
@@ -57,12 +82,9 @@ func TestIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, page := range pages {
-		if page != "README.md" && !bytes.Contains(index, []byte("]("+page+")")) {
+	for _, page := range documents(t) {
+		folder := []byte("](" + filepath.Dir(page) + "/)")
+		if filepath.IsLocal(page) && page != "README.md" && !bytes.Contains(index, []byte("]("+page+")")) && !bytes.Contains(index, folder) {
 			t.Errorf("docs/README.md does not name %s", page)
 		}
 	}

@@ -45,14 +45,14 @@ func walkthroughs() []walkthrough {
 		{"operators/folder.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet-database.md", withDatabase},
 		{"access.md", withDevice},
-		{"devkit.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, t.TempDir(), path(t)), nil }},
-		{"devkit-dev.md", func(t *testing.T) (*exec.Cmd, []string) {
-			dir := withExamples(t)
-			return newShell(t, dir, path(t)), []string{"/tmp/proxy", filepath.Join(dir, "p")}
-		}},
-		{"devkit-serve.md", withStockSnap},
+		{"devkit/begin.md", beside},
+		{"devkit/custodian.md", beside},
+		{"devkit/test.md", beside},
+		{"devkit/ci.md", beside},
+		{"devkit/publish.md", beside},
+		{"devkit/generate.md", beside},
+		{"devkit/serve.md", withStockSnap},
 		{"library.md", withModule},
-		{"ci.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, withExamples(t), path(t)), nil }},
 	}
 }
 
@@ -156,6 +156,13 @@ func withExamples(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// beside has the examples, and a folder for sockets.
+func beside(t *testing.T) (*exec.Cmd, []string) {
+	t.Helper()
+	dir := withExamples(t)
+	return newShell(t, dir, path(t)), []string{"/tmp/proxy", filepath.Join(dir, "p")}
 }
 
 // withModule has the files that the document names above its blocks, in a folder for a module of its own. What the module

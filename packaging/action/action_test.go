@@ -379,7 +379,7 @@ func TestActionFindsBreakingChanges(t *testing.T) {
 // The table of inputs in the documents is that of the action.
 func TestInputsAreDocumented(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile(filepath.Join(root(t), "docs", "ci.md"))
+	page, err := os.ReadFile(filepath.Join(root(t), "docs", "devkit", "ci.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,15 +391,15 @@ func TestInputsAreDocumented(t *testing.T) {
 	for name, input := range inputs {
 		switch said, found := documented[name]; {
 		case !found:
-			t.Errorf("docs/ci.md does not have the input %s", name)
+			t.Errorf("docs/devkit/ci.md does not have the input %s", name)
 		case input.Required != (said == "required"):
-			t.Errorf("docs/ci.md says of %s that it is %s", name, said)
+			t.Errorf("docs/devkit/ci.md says of %s that it is %s", name, said)
 		case input.Default != nil && *input.Default != "" && said != "`"+*input.Default+"`":
-			t.Errorf("docs/ci.md says that the default of %s is %s, not %s", name, said, *input.Default)
+			t.Errorf("docs/devkit/ci.md says that the default of %s is %s, not %s", name, said, *input.Default)
 		}
 	}
 	if len(documented) != len(inputs) {
-		t.Errorf("docs/ci.md has %d inputs, the action has %d", len(documented), len(inputs))
+		t.Errorf("docs/devkit/ci.md has %d inputs, the action has %d", len(documented), len(inputs))
 	}
 }
 
@@ -423,13 +423,13 @@ func declared(t *testing.T) []hook {
 func hooks(t *testing.T) []hook {
 	t.Helper()
 	declared := declared(t)
-	page, err := os.ReadFile(filepath.Join(root(t), "docs", "ci.md"))
+	page, err := os.ReadFile(filepath.Join(root(t), "docs", "devkit", "ci.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	block := regexp.MustCompile("(?s)```yaml\n(repos:\n.*?)```").FindSubmatch(page)
 	if block == nil {
-		t.Fatal("docs/ci.md has no configuration of pre-commit")
+		t.Fatal("docs/devkit/ci.md has no configuration of pre-commit")
 	}
 	var taken struct {
 		Repos []struct{ Hooks []hook }
@@ -441,7 +441,7 @@ func hooks(t *testing.T) []hook {
 	for _, use := range taken.Repos[0].Hooks {
 		i := slices.IndexFunc(declared, func(h hook) bool { return h.ID == use.ID })
 		if i < 0 {
-			t.Fatalf("docs/ci.md takes %s, which is not there", use.ID)
+			t.Fatalf("docs/devkit/ci.md takes %s, which is not there", use.ID)
 		}
 		made := declared[i]
 		made.Args = use.Args

@@ -25,7 +25,7 @@ func assertion(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "assertion", Usage: "print the roles' confdb-schema as input for snap sign",
 		Description: "The account that publishes the confdb-schema has to sign it, and each machine has to acknowledge " +
-			"it. docs/publishing.md shows all steps.\n\nsnapd 2.69 and later take the dialect confdb-schema, from " +
+			"it. docs/devkit/publish.md shows all steps.\n\nsnapd 2.69 and later take the dialect confdb-schema, from " +
 			"2.71 on with aliases; 2.68 takes confdb,\n2.64 to 2.67 registry, which knows neither secrets nor " +
 			"summaries.",
 		UsageText: "aspects-poc registry assertion --revision 2 | snap sign -k default > network.confdb-schema.assert",

@@ -29,7 +29,7 @@ func dev(env *roles.Env) *cli.Command {
 			", but without confinement and as this user. For each transaction it prints who asked, what each hook changed or " +
 			"refused, what was stored, and which observers ran. It reads changed files again. It runs until it is interrupted. " +
 			"With COMMAND it runs COMMAND, with its sockets in the place of snapd's, and ends with it.\n\n" +
-			"docs/devkit-dev.md lists what is imitated and what is not.",
+			"docs/devkit/emulated.md lists what is imitated and what is not.",
 		UsageText: "aspects-poc registry dev --schema-file proxy.yaml --socket /tmp/proxy/snapd.socket ./custodian ./browser",
 		Flags: append(machineFlags(),
 			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` to listen on (default: as registry serve)"},

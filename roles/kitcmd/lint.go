@@ -33,7 +33,7 @@ func lintCommand(env *roles.Env) *cli.Command {
 		ArgsUsage: "FILE … [SNAP …]",
 		Description: "Prints what snapd would refuse, and what would work badly later. FILE is a confdb-schema: YAML, " +
 			"JSON for snap sign, or a signed assertion. SNAP is a snapcraft.yaml, a snap.yaml, or a folder that " +
-			"has one. Each finding has its place in the file; docs/devkit.md explains every rule. Exit code 1 if " +
+			"has one. Each finding has its place in the file; docs/devkit/lint.md explains every rule. Exit code 1 if " +
 			"there are errors.",
 		UsageText: "aspects-poc registry lint network.yaml ./custodian ./observer\n" +
 			"aspects-poc registry lint --against git:origin/main --format github --strict network.yaml",

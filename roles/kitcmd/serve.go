@@ -36,7 +36,7 @@ func serve(env *roles.Env) *cli.Command {
 		Description: "Answers requests of snapd's REST API for confdb on a socket, as snapd " + facts.Version + " does. Beside it are " +
 			"the socket for snaps, and a folder from which the snap command reads which features are on. A snap without hooks " +
 			"is custodian of all views. It runs until it is interrupted. With COMMAND it runs COMMAND in a mount namespace, by " +
-			"unshare(1), with its sockets in the place of snapd's, and ends with it. docs/devkit-serve.md lists what is imitated " +
+			"unshare(1), with its sockets in the place of snapd's, and ends with it. docs/devkit/serve.md lists what is imitated " +
 			"and what is not.\n\n" +
 			"Without --unsigned it acknowledges a confdb-schema only if a key signed it that --account-key names. A schema of " +
 			"--schema-file needs no signature.",

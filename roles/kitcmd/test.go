@@ -40,7 +40,7 @@ func test(env *roles.Env) *cli.Command {
 			"has an imitated snapd of its own, and several run at a time. Snaps' hooks run as processes, without " +
 			"confinement. A script finds its own files first, then those of the working directory " +
 			"($PROJECT).\n\nScripts have testscript's commands (exec, stdout, stderr, cmp, grep, …), and set, get, " +
-			"expect, fail, install, connect, snapctl-as and more. --commands lists them; docs/devkit-dev.md has " +
+			"expect, fail, install, connect, snapctl-as and more. --commands lists them; docs/devkit/test.md has " +
 			"examples.",
 		UsageText: "aspects-poc registry test --schema-file network.yaml --snap ./custodian --junit report.xml --coverage",
 		Flags: append(machineFlags(),

@@ -47,7 +47,7 @@ type Finding struct {
 }
 
 // DocPage is the page that tells of the rules; each has an anchor named after its code.
-const DocPage = "docs/devkit.md"
+const DocPage = "docs/devkit/lint.md"
 
 // Options say what else to look at. The zero value looks at the document alone.
 type Options struct {

@@ -19,9 +19,9 @@ import (
 
 func examples() []lint.Finding {
 	return []lint.Finding{
-		{File: "a b/ż\n.yaml", Line: 3, Column: 7, Level: lint.Error, Code: "view", Message: "100% wrong:\nno", Doc: "docs/devkit.md#view"},
-		{File: "./x,y.yaml", Line: 1, Column: 1, Level: lint.Warning, Code: "unknown-key", Message: "odd", Help: "look", Doc: "docs/devkit.md#unknown-key"},
-		{File: "/abs/z.json", Line: 2, Column: 1, Level: lint.Note, Code: "alias-unused", Message: "idle", Doc: "docs/devkit.md#alias-unused"},
+		{File: "a b/ż\n.yaml", Line: 3, Column: 7, Level: lint.Error, Code: "view", Message: "100% wrong:\nno", Doc: "docs/devkit/lint.md#view"},
+		{File: "./x,y.yaml", Line: 1, Column: 1, Level: lint.Warning, Code: "unknown-key", Message: "odd", Help: "look", Doc: "docs/devkit/lint.md#unknown-key"},
+		{File: "/abs/z.json", Line: 2, Column: 1, Level: lint.Note, Code: "alias-unused", Message: "idle", Doc: "docs/devkit/lint.md#alias-unused"},
 	}
 }
 

@@ -84,7 +84,7 @@ func TestNotImitated(t *testing.T) {
 
 // TestDocumented checks that the endpoints of which the documentation speaks are there.
 func TestDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/devkit-serve.md")
+	text, err := os.ReadFile("../../../docs/devkit/serve.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@
 //	err = server.Serve(ctx, listener, snaps)
 //
 // The table routes lists the endpoints. Statuses, kinds and messages are those of snapd 2.77.1: observed where
-// possible, else read in its source. docs/devkit-serve.md lists what is not imitated. This package decides nothing
+// possible, else read in its source. docs/devkit/serve.md lists what is not imitated. This package decides nothing
 // about data: it leaves that to package world.
 package rest
 

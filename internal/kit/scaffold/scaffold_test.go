@@ -170,12 +170,12 @@ func TestWorkflowIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "devkit.md"))
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "devkit", "ci.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	workflow := string(files[".github/workflows/confdb.yml"])
 	if workflow == "" || !strings.Contains(string(page), "```yaml\n"+workflow+"```\n") {
-		t.Errorf("docs/devkit.md has another workflow than\n%s", workflow)
+		t.Errorf("docs/devkit/ci.md has another workflow than\n%s", workflow)
 	}
 }

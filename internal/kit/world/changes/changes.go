@@ -8,7 +8,7 @@
 //	change, err := m.Wait(ctx, id)                       // Done, or Failed with snapd's words
 //
 // Package facts holds what the machine has. The rules are those of snapd 2.77.1, seen on a running one or read in its
-// source. A comment says where the imitation differs, and docs/devkit.md lists the differences.
+// source. A comment says where the imitation differs, and docs/devkit/emulated.md lists the differences.
 package changes
 
 import (
