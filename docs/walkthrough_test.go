@@ -183,7 +183,7 @@ func withModule(t *testing.T) (*exec.Cmd, []string) {
 			}
 		}
 	}
-	env := []string{path(t), "GOPROXY=off", "GONOSUMDB=*", "GOFLAGS=-mod=mod", "GOWORK=off"}
+	env := []string{path(t), "GOPROXY=off", "GONOSUMDB=*", "GOFLAGS=-mod=mod -trimpath", "GOWORK=off"}
 	for _, variable := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
 		value, err := exec.Command("go", "env", variable).Output()
 		if err != nil {

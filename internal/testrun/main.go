@@ -14,13 +14,19 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"aspects-poc/internal/program"
 )
 
 func main() {
+	// make build has it, too: then both share what is compiled.
+	if flags := goEnv("GOFLAGS"); !slices.Contains(strings.Fields(flags), "-trimpath") {
+		os.Setenv("GOFLAGS", strings.TrimSpace(flags+" -trimpath")) //nolint:errcheck // the name is one
+	}
 	code, err := run(".", os.Stdout, os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testrun:", err)
