@@ -38,15 +38,31 @@ cd "$here"
 if [ "$user" != 0 ]; then exec unshare --user --map-user "$user" --map-group "$group" -- "$@"; fi
 exec "$@"`
 
-// inPlace runs a command that finds our sockets where those of snapd are.
-func inPlace(ctx context.Context, env *roles.Env, socket string, command []string) error {
-	words := []string{"--mount", "--propagation", "private"}
+// unshare returns the command that runs others in a mount namespace.
+func unshare() []string {
+	words := []string{"unshare", "--mount", "--propagation", "private"}
 	if os.Geteuid() != 0 {
 		words = append(words, "--user", "--map-root-user")
 	}
-	words = append(words, "--", "sh", "-c", inPlaceScript, "sh", filepath.Dir(socket), filepath.Base(socket),
+	return append(words, "--")
+}
+
+// namespaces tells whether this system lets us make a mount namespace.
+func namespaces(ctx context.Context) bool {
+	words := append(unshare(), "true")
+	return exec.CommandContext(ctx, words[0], words[1:]...).Run() == nil
+}
+
+// inPlace runs a command that finds our sockets where those of snapd are.
+func inPlace(ctx context.Context, env *roles.Env, socket string, command []string) error {
+	words := append(unshare(), "sh", "-c", inPlaceScript, "sh", filepath.Dir(socket), filepath.Base(socket),
 		strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid()))
-	run := exec.CommandContext(ctx, "unshare", append(words, command...)...)
+	return runCommand(ctx, env, command[0], append(words, command...)...)
+}
+
+// runCommand runs a command with our streams. name is how errors call it.
+func runCommand(ctx context.Context, env *roles.Env, name string, words ...string) error {
+	run := exec.CommandContext(ctx, words[0], words[1:]...)
 	run.Stdin, run.Stdout, run.Stderr = env.Stdin, env.Stdout, env.Stderr
 	run.Cancel = func() error { return run.Process.Signal(syscall.SIGTERM) }
 	run.WaitDelay = 10 * time.Second
@@ -55,8 +71,8 @@ func inPlace(ctx context.Context, env *roles.Env, socket string, command []strin
 	case err == nil:
 		return nil
 	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("cannot run %s: %w: it is in the package util-linux", command[0], err)
+		return fmt.Errorf("cannot run %s: %w: it is in the package util-linux", name, err)
 	default:
-		return fmt.Errorf("%s: %w", command[0], err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 }

@@ -17,7 +17,11 @@ func readSchema(path, account string) ([]facts.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []facts.Schema
+	return machineSchemas(path, docs, account)
+}
+
+// machineSchemas makes of a file's confdb-schemas what an imitated machine takes.
+func machineSchemas(path string, docs []*schemadoc.Document, account string) (list []facts.Schema, err error) {
 	for _, doc := range docs {
 		if account == "" && doc.Unfilled("account-id") {
 			return nil, fmt.Errorf("cannot use %s: its account-id is a placeholder: give --%s", path, flagAccount)
@@ -38,10 +42,11 @@ func readSchema(path, account string) ([]facts.Schema, error) {
 	return list, nil
 }
 
-func readSchemas(paths []string, account string) ([]facts.Schema, error) {
+// readSchemas reads the confdb-schemas of several files, by readSchema or its like.
+func readSchemas(paths []string, account string, read func(path, account string) ([]facts.Schema, error)) ([]facts.Schema, error) {
 	var list []facts.Schema
 	for _, path := range paths {
-		schemas, err := readSchema(path, account)
+		schemas, err := read(path, account)
 		if err != nil {
 			return nil, err
 		}

@@ -89,7 +89,7 @@ func runServe(env *roles.Env, c *cli.Context) (err error) {
 
 // openMachine opens a world with the feature on, unless somebody has set it before, and with confdb-schemas from files.
 func openMachine(dir string, files []string, account string) (*world.World, error) {
-	schemas, err := readSchemas(files, account)
+	schemas, err := readSchemas(files, account, readSchema)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +162,7 @@ type served struct {
 	socket  string
 	next    string       // what to type next, printed after where it listens; "" for nothing
 	options rest.Options // Features is filled in
+	apart   bool         // a command is run without the sockets in the place of snapd's
 }
 
 // run serves until ctx ends, or with a command until that has.
@@ -203,6 +204,9 @@ func (s served) run(ctx context.Context, env *roles.Env, command []string) (err 
 		end()
 		err = errors.Join(err, <-done)
 	}()
+	if s.apart {
+		return runCommand(ctx, env, command[0], command...)
+	}
 	return inPlace(ctx, env, s.socket, command)
 }
 

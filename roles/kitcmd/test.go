@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"aspects-poc/internal/durable"
@@ -20,7 +19,10 @@ const (
 	flagSchema   = "schema-file"
 	flagSnap     = "snap"
 	flagServices = "services"
-	testsFolder  = "tests"
+	flagWatch    = "watch"
+
+	flagCoverageHTML = "coverage-html"
+	testsFolder      = "tests"
 )
 
 // machineFlags are those of the commands that make an imitated machine.
@@ -48,25 +50,20 @@ func test(env *roles.Env) *cli.Command {
 				"and connected in each script; may be repeated"},
 			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write JUnit's XML to"},
 			&cli.BoolFlag{Name: "coverage", Usage: "print the rules, accesses and hooks that no script uses"},
+			&cli.StringFlag{Name: flagCoverageHTML, Usage: "`FILE` to write a page to that shows the same in the confdb-schemas"},
 			&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Usage: "run `N` scripts at a time; 0: one per processor"},
 			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "print failures as `text|github`; " +
 				"github also annotates their lines"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print the whole log of each script"},
 			&cli.BoolFlag{Name: "commands", Usage: "list the commands of scripts, and run none"},
 			&cli.BoolFlag{Name: "update", Usage: "update files in scripts where cmp finds a difference"},
+			&cli.StringFlag{Name: flagShell, Usage: "run the script in `FILE[:LINE]` up to before the line, or to its end, and " +
+				"open a shell on its machine"},
+			&cli.BoolFlag{Name: flagWatch, Aliases: []string{"w"}, Usage: "run scripts again when they, or what they name, change; until interrupted"},
 		),
 		SkipFlagParsing: true,
 		Action:          func(c *cli.Context) error { return runTest(env, c) },
 	}
-}
-
-// indented indents the lines of a text.
-func indented(text, by string) string {
-	var out strings.Builder
-	for line := range strings.Lines(text) {
-		out.WriteString(by + line)
-	}
-	return strings.TrimSuffix(out.String(), "\n")
 }
 
 func runTest(env *roles.Env, c *cli.Context) error {
@@ -83,7 +80,8 @@ func runTest(env *roles.Env, c *cli.Context) error {
 		files = []string{testsFolder}
 	}
 	account := c.String(flagAccount)
-	schemas, err := readSchemas(c.StringSlice(flagSchema), account)
+	var read sourceList
+	schemas, err := readSchemas(c.StringSlice(flagSchema), account, read.read)
 	if err != nil {
 		return err
 	}
@@ -91,13 +89,20 @@ func runTest(env *roles.Env, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	printer := &testPrinter{env: env, verbose: c.Bool("verbose"), github: format == lint.GitHub}
-	report, err := script.Run(c.Context, script.Options{
+	options := script.Options{
 		Files: files, Schemas: schemas, Snaps: c.StringSlice(flagSnap), Program: program, Account: account,
-		ReadSchema:  func(path string) ([]facts.Schema, error) { return readSchema(path, account) },
+		ReadSchema:  func(path string) ([]facts.Schema, error) { return read.read(path, account) },
 		RunServices: c.Bool(flagServices), Parallel: c.Int("parallel"), Verbose: c.Bool("verbose"), Update: c.Bool("update"),
-		Done: printer.done,
-	})
+	}
+	if at := c.String(flagShell); at != "" {
+		return testShell(env, c, at, options)
+	}
+	printer := &testPrinter{env: env, verbose: c.Bool("verbose"), github: format == lint.GitHub, again: shellCommand(c)}
+	options.Done = printer.done
+	if c.Bool(flagWatch) {
+		return testWatch(env, c, options, printer)
+	}
+	report, err := script.Run(c.Context, options)
 	if err != nil {
 		return err
 	}
@@ -115,6 +120,15 @@ func runTest(env *roles.Env, c *cli.Context) error {
 			return err
 		}
 	}
+	if path := c.String(flagCoverageHTML); path != "" {
+		var page bytes.Buffer
+		if err := report.Coverage.HTML(&page, read.list); err != nil {
+			return err
+		}
+		if err := durable.Write(path, page.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
 	failed := report.Failed()
 	if failed == 0 && printer.err == nil {
 		_, err = fmt.Fprintf(env.Stdout, "%d passed in %v\n", len(report.Results), report.Took.Round(time.Millisecond))
@@ -124,35 +138,4 @@ func runTest(env *roles.Env, c *cli.Context) error {
 		return printer.err
 	}
 	return fmt.Errorf("%d of %d scripts failed", failed, len(report.Results))
-}
-
-// A testPrinter prints what became of scripts.
-type testPrinter struct {
-	env     *roles.Env
-	verbose bool
-	github  bool // failures are marked for GitHub, too
-	err     error
-}
-
-func (p *testPrinter) done(r script.Result) {
-	paint := p.env.Paint(p.env.Stdout)
-	word := paint.Good("ok  ")
-	switch {
-	case r.Failed:
-		word = paint.Bad("FAIL")
-	case r.Skipped:
-		word = paint.Warn("skip")
-	}
-	_, err := fmt.Fprintf(p.env.Stdout, "%s  %s  %.2fs\n", word, r.File, r.Took.Seconds())
-	if err == nil && (r.Failed || p.verbose) {
-		_, err = fmt.Fprintln(p.env.Stdout, indented(strings.TrimSpace(r.Log), "    "))
-	}
-	if err == nil && r.Failed && p.github {
-		line, message := r.Failure()
-		err = writeFindings(p.env.Stdout, p.env, lint.GitHub, []lint.Finding{
-			{File: r.File, Line: line, Column: 1, Level: lint.Error, Code: "registry test", Message: message}})
-	}
-	if p.err == nil {
-		p.err = err
-	}
 }

@@ -80,6 +80,13 @@ func noApp(snap facts.Snap, app string) error {
 		Message: fmt.Sprintf("cannot find app %q in %q: %s", app, snap.Instance(), known)}
 }
 
+// Acting returns the variables, as NAME=VALUE, with which a program that is none of the snap's calls snapctl in its name. path is
+// where the program looks for others.
+func (r *Runner) Acting(instance, path string) ([]string, error) {
+	cookie, err := r.world.Facts.Now().Cookie(instance)
+	return []string{"PATH=" + r.bin + ":" + path, "SNAP_COOKIE=" + cookie, SocketVariable + "=" + r.socket}, err
+}
+
 // AskProgram asks the machine behind a socket how to run an app, or a shell in its place.
 func AskProgram(ctx context.Context, socket, name string, asShell bool, arguments []string) (rest.Program, error) {
 	query := url.Values{"name": {name}, "shell": {strconv.FormatBool(asShell)}, "arg": arguments}

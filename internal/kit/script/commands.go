@@ -76,6 +76,9 @@ func (s *suite) commands() map[string]func(*testscript.TestScript, bool, []strin
 	for _, c := range commandList() {
 		commands[c.name] = func(ts *testscript.TestScript, negated bool, args []string) { c.run(ts, negated, args) }
 	}
+	if s.options.atBreak != nil {
+		commands[breakCommand] = func(ts *testscript.TestScript, _ bool, _ []string) { s.options.atBreak(ts) }
+	}
 	return commands
 }
 
@@ -127,9 +130,9 @@ func mustFail(ts *testscript.TestScript, pattern, name string, args []string) {
 	case errors.Is(err, errUsage):
 		ts.Fatalf("usage: %s %s", name, commandList()[i].usage)
 	case err == nil:
-		ts.Fatalf("%s was not refused\nexpected: %s\n   found: no refusal", name, pattern)
+		ts.Fatalf("%s was not refused\n- refused: %s\n+ not refused", name, pattern)
 	case !expected.MatchString(err.Error()):
-		ts.Fatalf("%s was refused for another reason\nexpected: %s\n   found: %v", name, pattern, err)
+		ts.Fatalf("%s was refused for another reason\n- %s\n+ %v", name, pattern, err)
 	}
 	fmt.Fprintln(ts.Stderr(), err)
 }

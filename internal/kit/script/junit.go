@@ -4,8 +4,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -48,7 +46,7 @@ func (r *Report) JUnit(w io.Writer) error {
 		c := junitCase{Name: result.Name, Class: suite.Name, File: result.File, Time: seconds(result.Took)}
 		switch {
 		case result.Failed:
-			c.Failure = &junitFailure{Message: result.failure(), Text: printable(result.Log)}
+			c.Failure = &junitFailure{Message: printable(result.where()), Text: printable(result.Log)}
 		case result.Skipped:
 			c.Skipped = &struct{}{}
 			suite.Skipped++
@@ -71,28 +69,13 @@ func (r *Report) JUnit(w io.Writer) error {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
-// failure returns the line of the log with the reason why the script failed.
-func (r *Result) failure() string {
-	for line := range strings.Lines(r.Log) {
-		if text, found := strings.CutPrefix(line, "FAIL: "); found {
-			return printable(strings.TrimSpace(text))
-		}
+// where returns where and why the script has failed, in one line.
+func (r *Result) where() string {
+	f := r.Failure()
+	if f.Line == 0 {
+		return f.First()
 	}
-	return "failed"
-}
-
-// Failure returns the line of the script that failed, and the reason.
-func (r *Result) Failure() (line int, message string) {
-	message = r.failure()
-	// The log has FILE:LINE: MESSAGE.
-	if _, below, found := strings.Cut(message, filepath.Base(r.File)+":"); found {
-		if number, text, found := strings.Cut(below, ": "); found {
-			if line, err := strconv.Atoi(number); err == nil {
-				return line, text
-			}
-		}
-	}
-	return 1, message
+	return fmt.Sprintf("%s:%d: %s", r.File, f.Line, f.First())
 }
 
 // printable removes the characters that XML forbids.

@@ -30,6 +30,7 @@ type machine struct {
 	ctx    context.Context // ends with the script; testscript's commands get none
 	dir    string          // of the script
 	runner *hookrun.Runner // nil until a snap with files is installed
+	uses   []string        // what find has found in the project
 
 	mu  sync.Mutex // guards ran, printed and moved
 	ran map[string]int
@@ -41,14 +42,15 @@ type machine struct {
 
 type machineKey struct{}
 
-// setup opens a script's machine, with the schemas and snaps of the run.
-func (s *suite) setup(env *testscript.Env) error {
+// setup opens a script's machine, with the schemas and snaps of the run. It returns the machine also with an error, if the machine
+// has been opened.
+func (s *suite) setup(env *testscript.Env) (*machine, error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	m := &machine{suite: s, ctx: ctx, dir: env.WorkDir, ran: map[string]int{}, moved: make(chan struct{})}
 	w, err := world.Open("", changes.Options{Context: ctx, Runner: m, Services: m, Observe: m.observe})
 	if err != nil {
 		cancel()
-		return err
+		return nil, err
 	}
 	m.World = w
 	env.Values[machineKey{}] = m
@@ -61,20 +63,25 @@ func (s *suite) setup(env *testscript.Env) error {
 			_ = m.runner.Close() // its folder is in the script's
 		}
 	})
-	if err := w.Facts.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
+	return m, m.furnish()
+}
+
+// furnish gives the machine the schemas and snaps of the run.
+func (m *machine) furnish() error {
+	if err := m.Facts.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
 		return err
 	}
-	for _, schema := range s.options.Schemas {
-		if err := w.Facts.SetSchema(schema); err != nil {
+	for _, schema := range m.suite.options.Schemas {
+		if err := m.Facts.SetSchema(schema); err != nil {
 			return err
 		}
 	}
-	for _, snap := range s.snaps {
+	for _, snap := range m.suite.snaps {
 		if err := m.install(snap); err != nil {
 			return err
 		}
 	}
-	for _, snap := range s.snaps {
+	for _, snap := range m.suite.snaps {
 		if err := m.connectAll(snap.Instance()); err != nil {
 			return err
 		}
@@ -93,6 +100,12 @@ func (m *machine) observe(e changes.Event) {
 		m.ran[e.Snap+" "+e.Hook]++
 		for line := range strings.Lines(strings.TrimSpace(e.Output)) {
 			m.printed = append(m.printed, fmt.Sprintf("%s of %s prints: %s", e.Hook, e.Snap, strings.TrimRight(line, "\r\n")))
+		}
+		if e.Cause != "" {
+			m.printed = append(m.printed, fmt.Sprintf("%s of %s fails: %s", e.Hook, e.Snap, e.Cause))
+		}
+		if e.Rejected != "" {
+			m.printed = append(m.printed, fmt.Sprintf("%s of %s refuses: %s", e.Hook, e.Snap, e.Rejected))
 		}
 	}
 	if !e.Read { // await itself reads
@@ -186,13 +199,14 @@ func (m *machine) load(dir, key string) (facts.Snap, error) {
 
 // find returns the path of a file: one of the script's files, else one of the project.
 func (m *machine) find(path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	if own := filepath.Join(m.dir, path); exists(own) {
+	if own := filepath.Join(m.dir, path); !filepath.IsAbs(path) && exists(own) {
 		return own
 	}
-	return filepath.Join(m.suite.options.Project, path)
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(m.suite.options.Project, path)
+	}
+	m.uses = append(m.uses, path)
+	return path
 }
 
 func exists(path string) bool {

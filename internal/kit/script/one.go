@@ -15,6 +15,7 @@ type one struct {
 	verbose bool
 	name    string
 	log     strings.Builder
+	machine *machine // nil until it is set up
 	failed  bool
 	skipped bool
 }
@@ -24,14 +25,21 @@ func (s *suite) runOne(file string) Result {
 	began := time.Now()
 	t.wait(func() {
 		testscript.RunT(t, testscript.Params{
-			Files: []string{file}, Setup: s.setup, Cmds: s.commands(), UpdateScripts: s.options.Update, RequireUniqueNames: true,
+			Files: []string{file}, Setup: func(env *testscript.Env) (err error) {
+				t.machine, err = s.setup(env)
+				return err
+			}, Cmds: s.commands(), UpdateScripts: s.options.Update, RequireUniqueNames: true,
 		})
 	})
 	name := t.name
 	if name == "" {
 		name = filepath.Base(file)
 	}
-	return Result{Name: name, File: file, Took: time.Since(began), Failed: t.failed, Skipped: t.skipped, Log: t.log.String()}
+	result := Result{Name: name, File: file, Took: time.Since(began), Failed: t.failed, Skipped: t.skipped, Log: t.log.String()}
+	if t.machine != nil {
+		result.Uses = t.machine.uses
+	}
+	return result
 }
 
 // wait runs a function on a new goroutine, which the function may end, and waits for the end.

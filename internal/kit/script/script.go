@@ -24,6 +24,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"aspects-poc/internal/kit/source"
 	"aspects-poc/internal/kit/world/facts"
 )
@@ -55,6 +57,8 @@ type Options struct {
 	Update bool
 	// Done, if not nil, receives the result of each script at its end, one at a time.
 	Done func(Result)
+
+	atBreak func(*testscript.TestScript) // of RunUntil
 }
 
 // A Result is the outcome of one script.
@@ -64,6 +68,8 @@ type Result struct {
 	Failed     bool
 	Skipped    bool
 	Log        string
+	// Uses are the files and folders of the project that the script's commands have named: confdb-schemas, snaps, values.
+	Uses []string
 }
 
 // A Report is the outcome of all scripts.
@@ -96,7 +102,7 @@ type suite struct {
 // Run runs scripts, several at a time. The report says which of them failed. Run returns an error if it cannot run them, or
 // if ctx ends first; then it stops the scripts and their hooks.
 func Run(ctx context.Context, options Options) (*Report, error) {
-	files, err := expand(options.Files)
+	files, err := Files(options.Files)
 	if err != nil {
 		return nil, fmt.Errorf("cannot run scripts: %w", err)
 	}
@@ -153,8 +159,8 @@ func (s *suite) runAll(files []string) []Result {
 	return results
 }
 
-// expand replaces folders by the scripts in them.
-func expand(paths []string) ([]string, error) {
+// Files replaces folders by the scripts in them. It returns an error if a path does not exist or has no script.
+func Files(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
 		info, err := os.Stat(path)

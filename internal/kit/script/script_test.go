@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"", "no custodian snap connected", `unknown command "nosuch"`, "skip", "usage: get VIEW",
-		"usage: expect VIEW", "set was refused for another reason\nexpected: never\n   found: cannot write confdb view"}
+		"usage: expect VIEW", "set was refused for another reason\n- never\n+ cannot write confdb view"}
 	for i, result := range report.Results {
 		got := ""
 		if result.Failed {

@@ -1,0 +1,204 @@
+package kitcmd
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"aspects-poc/internal/kit/script"
+	"aspects-poc/roles"
+
+	"github.com/urfave/cli/v2"
+)
+
+// A testWatcher runs scripts again when something that concerns them changes.
+type testWatcher struct {
+	env     *roles.Env
+	paths   []string                       // as they were given: scripts and folders of them
+	again   func() (script.Options, error) // reads what the options have from files
+	printer *testPrinter
+	files   *fsnotify.Watcher
+	common  []string                 // files and folders that concern all scripts
+	results map[string]script.Result // by script, the last ones
+}
+
+// testWatch runs scripts, and then again those that a change concerns, until ctx ends.
+func testWatch(env *roles.Env, c *cli.Context, options script.Options, printer *testPrinter) error {
+	for _, flag := range []string{"junit", "coverage", flagCoverageHTML, "update"} {
+		if c.IsSet(flag) {
+			return roles.Usagef("--%s and --%s do not go together", flagWatch, flag)
+		}
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("cannot watch files: %w", err)
+	}
+	defer func() { _ = watcher.Close() }() // nothing is written through it
+	w := &testWatcher{env: env, paths: options.Files, printer: printer, files: watcher, results: map[string]script.Result{},
+		common: slices.Concat(c.StringSlice(flagSchema), options.Snaps)}
+	w.again = func() (script.Options, error) {
+		schemas, err := readSchemas(c.StringSlice(flagSchema), options.Account, readSchema)
+		next := options
+		next.Schemas = schemas
+		return next, err
+	}
+	for changed, goOn := []string(nil), true; goOn; changed, goOn = w.wait(c.Context) {
+		if err := w.round(c.Context, changed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// complain prints an error that may pass, such as one in a file that is being edited.
+func (w *testWatcher) complain(err error) {
+	fmt.Fprintln(w.env.Stderr, "error:", err) //nolint:errcheck // it could be told nowhere else
+}
+
+// round runs the scripts that a change concerns, and says how all stand.
+func (w *testWatcher) round(ctx context.Context, changed []string) error {
+	files, err := script.Files(w.paths)
+	var chosen []string
+	for _, file := range files {
+		if _, ran := w.results[file]; !ran || changed == nil || w.concerned(file, changed) {
+			chosen = append(chosen, file)
+		}
+	}
+	if err == nil && len(chosen) == 0 {
+		return w.follow(files)
+	}
+	if roles.IsTerminal(w.env.Stdout) {
+		fmt.Fprint(w.env.Stdout, "\x1b[H\x1b[2J") //nolint:errcheck // the next one tells
+	}
+	var options script.Options
+	if err == nil {
+		options, err = w.again()
+	}
+	if err == nil {
+		options.Files = chosen
+		options.Done = func(r script.Result) {
+			w.results[r.File] = r
+			w.printer.done(r)
+		}
+		_, err = script.Run(ctx, options)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		w.complain(err)
+		for _, file := range chosen {
+			delete(w.results, file)
+		}
+	}
+	passed, failed := 0, []string(nil)
+	for _, file := range files {
+		switch r, ran := w.results[file]; {
+		case ran && r.Failed:
+			failed = append(failed, file)
+		case ran:
+			passed++
+		}
+	}
+	state := fmt.Sprintf("%d passed", passed)
+	if failed != nil {
+		state += fmt.Sprintf(", %d failed: %s", len(failed), strings.Join(failed, " "))
+	}
+	if _, err := fmt.Fprintf(w.env.Stdout, "%s; waiting for changes, until Ctrl-C\n", state); err != nil {
+		return err
+	}
+	return w.follow(files)
+}
+
+// concerned tells whether a change is one of a script, or of what it names.
+func (w *testWatcher) concerned(file string, changed []string) bool {
+	names := slices.Concat([]string{file}, w.common, w.results[file].Uses)
+	return slices.ContainsFunc(changed, func(path string) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			full, err := filepath.Abs(name)
+			return err == nil && (path == full || strings.HasPrefix(path, full+"/"))
+		})
+	})
+}
+
+// follow watches the folders of all that may change: a file that an editor replaces would be lost from sight.
+func (w *testWatcher) follow(files []string) error {
+	names := slices.Concat(w.paths, files, w.common)
+	for _, r := range w.results {
+		names = append(names, r.Uses...)
+	}
+	known := w.files.WatchList()
+	for _, name := range names {
+		full, err := filepath.Abs(name)
+		if err != nil {
+			return err
+		}
+		for _, dir := range append(foldersIn(full), filepath.Dir(full)) {
+			if slices.Contains(known, dir) {
+				continue
+			}
+			if err := w.files.Add(dir); err != nil {
+				return fmt.Errorf("cannot watch %s: %w", dir, err)
+			}
+			known = append(known, dir)
+		}
+	}
+	return nil
+}
+
+// foldersIn returns a folder and those in it, but hidden ones and what Python leaves; nothing for a file.
+func foldersIn(path string) (list []string) {
+	_ = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error { // what cannot be read cannot be watched
+		switch {
+		case err != nil:
+			return nil
+		case !entry.IsDir():
+			return nil
+		case name != path && passing(name):
+			return filepath.SkipDir
+		}
+		list = append(list, name)
+		return nil
+	})
+	return list
+}
+
+// passing tells whether a file or folder is of no concern: editors and Python make them beside others.
+func passing(name string) bool {
+	base := filepath.Base(name)
+	return strings.HasPrefix(base, ".") || strings.HasSuffix(base, "~") || base == "__pycache__"
+}
+
+// wait returns the files that have changed, once they have been left alone for a moment; nil if any of them may have. It returns
+// false if ctx ends first.
+func (w *testWatcher) wait(ctx context.Context) (changed []string, goOn bool) {
+	all := false
+	still := time.NewTimer(time.Hour)
+	still.Stop()
+	for {
+		select {
+		case event := <-w.files.Events:
+			if !passing(event.Name) {
+				changed = append(changed, event.Name)
+				still.Reset(settle)
+			}
+		case err := <-w.files.Errors: // something may have been missed
+			w.complain(err)
+			all = true
+			still.Reset(settle)
+		case <-still.C:
+			if all {
+				return nil, true
+			}
+			return changed, true
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+}
