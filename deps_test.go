@@ -35,7 +35,8 @@ func rules() []forbidden {
 	aroundWorld := []string{"internal/kit/assertion", "internal/kit/calls", "internal/kit/hookrun", "internal/kit/lint", "internal/kit/rest",
 		"internal/kit/scaffold", "internal/kit/script", "internal/kit/snapfile", "internal/kit/source"}
 	forTests := []string{"registry/registrytest/...", "internal/machine/...", "internal/console", "internal/stocksnap", "roles/internal/rolestest", "roles/internal/browsertest",
-		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest", "internal/need", "internal/program"}
+		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest", "internal/need", "internal/program",
+		"internal/randomschema"}
 	list := []forbidden{
 		{from: []string{"registry/...", "internal/..."}, to: []string{"roles/...", "main"},
 			reason: "registry is a library for strangers' snaps: imports run from roles, which bring their confdb-schema as anybody does"},

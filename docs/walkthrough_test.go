@@ -50,7 +50,11 @@ func walkthroughs() []walkthrough {
 		{"devkit/test.md", beside},
 		{"devkit/ci.md", beside},
 		{"devkit/publish.md", beside},
-		{"devkit/generate.md", beside},
+		{"devkit/generate.md", func(t *testing.T) (*exec.Cmd, []string) {
+			need.Program(t, "python3")
+			need.Program(t, "unshare")
+			return beside(t)
+		}},
 		{"devkit/serve.md", withStockSnap},
 		{"library.md", withModule},
 	}

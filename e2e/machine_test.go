@@ -165,7 +165,11 @@ func (s snapTree) pack(ctx context.Context, dir, arch string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(filepath.Join(tree, path), data, 0o755); err != nil {
+		to := filepath.Join(tree, path)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(to, data, 0o755); err != nil {
 			return "", err
 		}
 	}

@@ -95,6 +95,7 @@ var stages = []stage{
 	{name: "transcripts", run: (*run).transcripts, apart: true, named: true, present: true},
 	{name: "hooks", run: (*run).hooks, apart: true, named: true, present: true},
 	{name: "store", run: (*run).store, apart: true, present: true},
+	{name: "python", run: (*run).python, apart: true, present: true},
 	{name: installed, run: (*run).install},
 	{name: "readme", run: (*run).readme},
 	{name: "refusals", run: (*run).refusals, present: true},

@@ -1,6 +1,7 @@
 package roles
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -31,6 +32,9 @@ func (f *frame) printVersion() error {
 	_, err := fmt.Fprintf(f.env.Stdout, "%s %s\n", Program, versionText())
 	return err
 }
+
+// ShortVersion is the version alone, for headers of generated files. It does not depend on how a development build was made.
+func ShortVersion() string { return cmp.Or(Version, "(devel)") }
 
 func versionText() string {
 	version, commit, dirty := Version, Commit, ""

@@ -4,6 +4,7 @@
 //	lint       rules over documents and snaps, and their findings
 //	calls      what the text of a hook asks snapctl for
 //	scaffold   a new project
+//	generate   code in Go and Python, and documentation, from a confdb-schema
 //	world      the imitated machine: facts (what it has), changes (what happens on it), snapctl (what snaps ask for)
 //	hookrun    runs hooks as snapd does, with a snapctl on PATH
 //	snapfile   reads a snap: its file, its hooks, what its parts copy; knows which plugs and hooks for confdb snapd takes

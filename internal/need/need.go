@@ -42,6 +42,7 @@ var sources = map[string]source{
 	"make":               {debian: "make"},
 	"man":                {debian: "man-db"},
 	"mksquashfs":         {debian: "squashfs-tools"},
+	"mypy":               {debian: "mypy"},
 	"node":               {debian: "nodejs"},
 	"npm":                {debian: "npm"},
 	"openssl":            {debian: "openssl"},

@@ -3,6 +3,7 @@ package snapdhttp
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -73,14 +74,14 @@ func Lost(err error, request Request, write bool) *backend.Error {
 func Classify(refusal Refusal) error {
 	message := trimPrefixes(refusal.Message)
 	for _, row := range kinds {
-		if row.kind == refusal.Kind && (row.part == "" || strings.Contains(message, row.part)) {
-			return row.is
+		if row.Kind == refusal.Kind && (row.Part == "" || strings.Contains(message, row.Part)) {
+			return row.Is
 		}
 	}
 	// A quoted value or path must not decide the meaning of the message.
 	bare := quoted.ReplaceAllString(message, `""`)
 	for _, row := range messages {
-		if row.match(bare) {
+		if row.match.decides(bare) {
 			return row.is
 		}
 	}
@@ -103,11 +104,32 @@ const RouteNotFound = "not found"
 
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-// kinds maps snapd's own kinds (since 2.71). A row with a part comes before the general one.
-var kinds = []struct {
-	kind, part string
-	is         error
-}{
+// A KindRow is a row of the table from snapd's kinds (since 2.71). The first row of a kind counts whose part is in the message.
+type KindRow struct {
+	Kind, Part string
+	Is         error
+}
+
+// A WordRow is a row of the table from snapd's messages. The first row counts whose pattern is in the message, in which each
+// quoted text is replaced by "".
+type WordRow struct {
+	Pattern string // regular expression, such as other languages have, too
+	Is      error
+}
+
+// Kinds and Words return the tables of Classify, for clients in other languages.
+func Kinds() []KindRow { return slices.Clone(kinds) }
+
+func Words() []WordRow {
+	rows := make([]WordRow, len(messages))
+	for i, row := range messages {
+		rows[i] = WordRow{row.match.pattern(), row.is}
+	}
+	return rows
+}
+
+// kinds has a row with a part before the general one.
+var kinds = []KindRow{
 	{"option-not-found", "", backend.ErrNoData},
 	{"confdb-no-matching-rule", "", backend.ErrNoMatch},
 	{"confdb-view-not-found", "", backend.ErrNoView},
@@ -119,28 +141,43 @@ var kinds = []struct {
 }
 
 // A matcher decides about a message in which each quoted text is replaced by "".
-type matcher func(bare string) bool
-
-func has(part string) matcher {
-	return func(bare string) bool { return strings.Contains(bare, part) }
+type matcher struct {
+	text     string
+	begin    bool                  // it stands at the beginning
+	end      bool                  // it stands at the end
+	compiled func() *regexp.Regexp // of a text that is a pattern; it is compiled when it is needed, as most programs never see an error of snapd
 }
 
-func begins(prefix string) matcher {
-	return func(bare string) bool { return strings.HasPrefix(bare, prefix) }
-}
+func has(part string) matcher      { return matcher{text: part} }
+func begins(prefix string) matcher { return matcher{text: prefix, begin: true} }
+func ends(suffix string) matcher   { return matcher{text: suffix, end: true} }
 
-func ends(suffix string) matcher {
-	return func(bare string) bool { return strings.HasSuffix(bare, suffix) }
-}
-
-// like matches a pattern, which is compiled when it is needed: most programs never see an error of snapd.
 func like(pattern string) matcher {
-	var once sync.Once
-	var compiled *regexp.Regexp
-	return func(message string) bool {
-		once.Do(func() { compiled = regexp.MustCompile(pattern) })
-		return compiled.MatchString(message)
+	return matcher{text: pattern, compiled: sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })}
+}
+
+func (m matcher) decides(bare string) bool {
+	switch {
+	case m.compiled != nil:
+		return m.compiled().MatchString(bare)
+	case m.begin:
+		return strings.HasPrefix(bare, m.text)
+	case m.end:
+		return strings.HasSuffix(bare, m.text)
 	}
+	return strings.Contains(bare, m.text)
+}
+
+func (m matcher) pattern() string {
+	switch {
+	case m.compiled != nil:
+		return m.text
+	case m.begin:
+		return "^" + regexp.QuoteMeta(m.text)
+	case m.end:
+		return regexp.QuoteMeta(m.text) + "$"
+	}
+	return regexp.QuoteMeta(m.text)
 }
 
 // messages maps messages to kinds; the first match wins. Words of a custodian or hook stand at the end of a message

@@ -1,5 +1,6 @@
-// Package viewschema describes the data of a confdb-schema's views as JSON Schema (draft 2020-12), for editors and for
-// programs in other languages. Its main function is Of. What a value means, and whether it is accepted, decides package
+// Package viewschema describes the data of a confdb-schema's views: as JSON Schema (draft 2020-12), for editors and for
+// programs in other languages, and as the tree from which that and other descriptions are printed. Its main functions are Of
+// and Tree. What a value means, and whether it is accepted, decides package
 // confdb; a JSON Schema cannot say all of it (see Of).
 package viewschema
 
@@ -54,14 +55,7 @@ func All(parsed *confdb.Schema, access Access) Schema {
 }
 
 func (d *describer) view(parsed *confdb.Schema, view string) (_ Schema, ok bool) {
-	root := &node{}
-	for _, rule := range parsed.Rules(view) {
-		if d.access == Read && !rule.Readable || d.access == Write && !rule.Writable {
-			continue
-		}
-		ok = true
-		d.add(root, place{types: []schema.Definition{parsed.Storage().Root()}}, rule.Request, rule.Storage, nil)
-	}
+	root, ok := Tree(parsed, view, d.access)
 	return d.node(root, false), ok
 }
 
@@ -120,202 +114,45 @@ func (d *describer) any() Schema {
 	return Schema{"not": Schema{"type": "null"}}
 }
 
-// A place has what may be at the end of a storage path.
-type place struct {
-	types    []schema.Definition
-	anything bool // a type on the way says nothing of what is inside
-}
-
-// step returns what may be behind an accessor, and the definitions of the keys if every map at the place limits its keys.
-func (p place) step(accessor path.Accessor) (inside place, keys []schema.Definition) {
-	inside.anything = p.anything
-	unlimited := p.anything
-	var follow func(of schema.Definition)
-	follow = func(of schema.Definition) {
-		key, limited := of.Keys()
-		switch {
-		case of.Kind() == "alt":
-			for _, child := range of.Below() {
-				follow(child.Definition)
-			}
-			return
-		case of.Kind() == "any":
-			inside.anything, unlimited = true, true
-			return
-		case of.Kind() != "map" || accessor.List():
-			inside.types = append(inside.types, of.Step(accessor)...)
-			return
-		case !limited:
-			unlimited = true
-		case !accessor.Open() && !accepts(key, accessor.Name):
-			return
-		default:
-			keys = append(keys, key)
-		}
-		inside.types = append(inside.types, of.Step(accessor)...)
-		inside.anything = inside.anything || of.KeysOnly()
-	}
-	for _, of := range p.types {
-		follow(of)
-	}
-	if unlimited {
-		keys = nil
-	}
-	return inside, keys
-}
-
-// accepts reports whether the definition of a map's keys accepts a name.
-func accepts(keys schema.Definition, name string) bool {
-	if choices := keys.Choices(); choices != nil {
-		return slices.Contains(choices, name)
-	}
-	pattern := keys.Pattern()
-	return pattern == nil || pattern.MatchString(name)
-}
-
-// names returns the names that may stand for a placeholder. It returns nil if a type at the place takes other names, too.
-func (p place) names() []string {
-	var names []string
-	open := p.anything
-	var follow func(of schema.Definition)
-	follow = func(of schema.Definition) {
-		for _, child := range of.Below() {
-			switch {
-			case of.Kind() == "alt":
-				follow(child.Definition)
-			case of.Fixed():
-				names = append(names, child.Step)
-			}
-		}
-		open = open || of.Kind() == "any" || of.Kind() == "map" && !of.Fixed()
-	}
-	for _, of := range p.types {
-		follow(of)
-	}
-	if open {
-		return nil
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// add adds a rule: request is its whole request path, storage the rest of its storage path behind data. keys has what the
-// maps on the way demand of the keys for which placeholders stand. A placeholder for fixed entries is replaced by each name.
-func (d *describer) add(root *node, data place, request, storage path.Path, keys map[string]Schema) {
-	if len(storage) == 0 {
-		root.add(request, data, keys)
-		return
-	}
-	accessor := storage[0]
-	names := data.names()
-	if !accessor.Open() || accessor.List() || names == nil {
-		inside, limits := data.step(accessor)
-		if accessor.Open() && limits != nil {
-			keys = maps.Clone(keys)
-			if keys == nil {
-				keys = map[string]Schema{}
-			}
-			keys[accessor.Name] = d.oneOf(limits)
-		}
-		d.add(root, inside, request, storage[1:], keys)
-		return
-	}
-	for _, name := range names {
-		literal := path.Accessor{Kind: path.Key, Name: name}
-		replace := func(in path.Path) path.Path {
-			out := slices.Clone(in)
-			for i := range out {
-				if out[i].Kind == path.KeyPlaceholder && out[i].Name == accessor.Name {
-					out[i] = literal
-				}
-			}
-			return out
-		}
-		d.add(root, data, replace(request), replace(storage), keys)
-	}
-}
-
-// A node is a place in the documents of a view.
-type node struct {
-	rules   []place // of each rule that ends here
-	members map[string]*node
-	other   *node    // behind a placeholder
-	keys    []Schema // what each rule with that placeholder demands of the keys
-	element *node    // of a list
-}
-
-func (n *node) add(request path.Path, data place, keys map[string]Schema) {
-	if len(request) == 0 {
-		n.rules = append(n.rules, data)
-		return
-	}
-	accessor := request[0]
-	if accessor.Open() && !accessor.List() {
-		n.keys = append(n.keys, keys[accessor.Name])
-	}
-	n.step(accessor).add(request[1:], data, keys)
-}
-
-func (n *node) step(accessor path.Accessor) *node {
-	next := func(place **node) *node {
-		if *place == nil {
-			*place = &node{}
-		}
-		return *place
-	}
-	switch {
-	case accessor.List():
-		return next(&n.element)
-	case accessor.Open():
-		return next(&n.other)
-	}
-	if n.members == nil {
-		n.members = map[string]*node{}
-	}
-	member := n.members[accessor.Name]
-	n.members[accessor.Name] = next(&member)
-	return member
-}
-
 // node describes a place. covered means that a rule ends above it, which takes all members.
-func (d *describer) node(n *node, covered bool) Schema {
+func (d *describer) node(n *Node, covered bool) Schema {
 	if d.left--; d.left < 0 {
 		return Schema{}
 	}
 	var all []Schema
-	covered = covered || len(n.rules) > 0
-	for _, data := range n.rules {
-		if data.anything {
+	covered = covered || len(n.Rules) > 0
+	for _, data := range n.Rules {
+		if data.Anything {
 			all = append(all, d.any())
 		} else {
-			all = append(all, d.oneOf(data.types))
+			all = append(all, d.oneOf(data.Types))
 		}
 	}
-	if n.members != nil || n.other != nil || len(n.rules) == 0 && n.element == nil {
+	if n.Members != nil || n.Other != nil || len(n.Rules) == 0 && n.Element == nil {
 		object := Schema{}
-		if n.members != nil {
+		if n.Members != nil {
 			properties := Schema{}
-			for name, member := range n.members {
-				properties[name] = d.node(member.with(n.other), covered)
+			for name, member := range n.Members {
+				properties[name] = d.node(member.With(n.Other), covered)
 			}
 			object["properties"] = properties
 		}
 		switch {
-		case n.other != nil:
-			object["additionalProperties"] = d.node(n.other, covered)
+		case n.Other != nil:
+			object["additionalProperties"] = d.node(n.Other, covered)
 			// Rules that demand different things of the same key do so below it: then only the engine can tell.
-			limit := n.keys[0]
-			if limit == nil || slices.ContainsFunc(n.keys, func(other Schema) bool { return !reflect.DeepEqual(limit, other) }) {
+			limit := d.keys(n.Keys[0])
+			if slices.ContainsFunc(n.Keys, func(other []schema.Definition) bool { return !reflect.DeepEqual(limit, d.keys(other)) }) {
 				limit = names
 			}
-			object["propertyNames"] = anyOf(append(literal(n.members), limit))
+			object["propertyNames"] = anyOf(append(literal(n.Members), limit))
 		case !covered:
 			object["additionalProperties"] = false
 		}
 		all = append(all, d.object(object))
 	}
-	if n.element != nil {
-		all = append(all, d.list(Schema{"items": d.node(n.element, covered)}))
+	if n.Element != nil {
+		all = append(all, d.list(Schema{"items": d.node(n.Element, covered)}))
 	}
 	if len(all) == 1 {
 		return all[0]
@@ -323,30 +160,16 @@ func (d *describer) node(n *node, covered bool) Schema {
 	return Schema{"allOf": all}
 }
 
-// with returns a node with the rules of both: those for a name, and those for a placeholder that the name may stand for.
-func (n *node) with(other *node) *node {
-	switch {
-	case n == nil:
-		return other
-	case other == nil:
-		return n
+// keys describes the keys for which a placeholder of a rule stands.
+func (d *describer) keys(definitions []schema.Definition) Schema {
+	if definitions == nil {
+		return names
 	}
-	both := &node{rules: slices.Concat(n.rules, other.rules), keys: slices.Concat(n.keys, other.keys), other: n.other.with(other.other),
-		element: n.element.with(other.element)}
-	if n.members != nil || other.members != nil {
-		both.members = maps.Clone(n.members)
-		if both.members == nil {
-			both.members = map[string]*node{}
-		}
-		for name, member := range other.members {
-			both.members[name] = both.members[name].with(member)
-		}
-	}
-	return both
+	return d.oneOf(definitions)
 }
 
 // literal describes the names of members.
-func literal(members map[string]*node) []Schema {
+func literal(members map[string]*Node) []Schema {
 	if members == nil {
 		return nil
 	}

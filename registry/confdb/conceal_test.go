@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"aspects-poc/internal/randomschema"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/path"
@@ -100,7 +101,7 @@ func firstOnly(definition any) any {
 func TestConcealAgreesWithReads(t *testing.T) {
 	compared, withSecrets := 0, 0
 	for seed := range uint64(300) {
-		d := &dice{throwsOf(seed, 11, 600)}
+		d := randomschema.New(randomschema.Throws(seed, 11, 600))
 		exact := seed%2 == 0
 		w := newWorldOf(t, d, func(definition object) object {
 			if exact {
@@ -113,8 +114,8 @@ func TestConcealAgreesWithReads(t *testing.T) {
 		}
 		var bag databag.Bag
 		for range 12 {
-			view := slices.Sorted(maps.Keys(w.views))[d.throw(len(w.views))]
-			request := d.filled(w.requests[view])
+			view := slices.Sorted(maps.Keys(w.views))[d.Throw(len(w.views))]
+			request := d.Filled(w.requests[view])
 			tx := w.schema.Begin(bag)
 			if tx.Write(view, map[string]any{request: w.value(d, request)}) == nil {
 				if after, err := tx.Commit(bag); err == nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"aspects-poc/internal/randomschema"
 	"aspects-poc/registry/confdb"
 )
 
@@ -15,13 +16,13 @@ import (
 // one with which New stops, and each fault has a place in the document.
 func FuzzFaults(f *testing.F) {
 	for seed := range uint64(400) {
-		f.Add(throwsOf(seed, 11, 300))
+		f.Add(randomschema.Throws(seed, 11, 300))
 	}
 	f.Fuzz(func(t *testing.T, throws []byte) {
-		d := &dice{throws}
-		definition, views := d.storage(), d.views()
-		for range d.throw(6) {
-			breakOne(d, []any{definition, views}[d.throw(2)])
+		d := randomschema.New(throws)
+		definition, views := d.Storage(), randomViews(d)
+		for range d.Throw(6) {
+			breakOne(d, []any{definition, views}[d.Throw(2)])
 		}
 		storage, err := json.Marshal(definition)
 		if err != nil {
@@ -93,20 +94,20 @@ func has(value any, at []string) bool {
 	return true
 }
 
-// views returns two views with rules, some of them with content.
-func (d *dice) views() object {
+// randomViews returns two views with rules, some of them with content.
+func randomViews(d *randomschema.Dice) object {
 	views := object{}
 	for _, name := range []string{"one", "two"} {
 		var rules []any
-		for range 1 + d.throw(4) {
-			request, storage := d.rule()
+		for range 1 + d.Throw(4) {
+			request, storage := d.Rule()
 			rule := object{"request": request, "storage": storage}
-			if d.throw(3) == 0 {
-				rule["access"] = d.oneOf("read", "write", "read-write")
+			if d.Throw(3) == 0 {
+				rule["access"] = d.OneOf("read", "write", "read-write")
 			}
-			if d.throw(3) == 0 {
-				inner := object{"storage": d.oneOf(entryNames...)}
-				rule["content"] = []any{inner, object{"storage": d.oneOf(entryNames...), "content": []any{object{"storage": "{x}"}}}}
+			if d.Throw(3) == 0 {
+				inner := object{"storage": d.OneOf(randomschema.EntryNames...)}
+				rule["content"] = []any{inner, object{"storage": d.OneOf(randomschema.EntryNames...), "content": []any{object{"storage": "{x}"}}}}
 			}
 			rules = append(rules, rule)
 		}
@@ -116,25 +117,25 @@ func (d *dice) views() object {
 }
 
 // breakOne replaces, removes or renames something in a JSON shape.
-func breakOne(d *dice, value any) {
+func breakOne(d *randomschema.Dice, value any) {
 	for {
 		switch container := value.(type) {
 		case object:
 			keys := slices.Sorted(maps.Keys(container))
 			if len(keys) == 0 {
-				container[d.oneOf("type", "schema", "Bad")] = d.wrong()
+				container[d.OneOf("type", "schema", "Bad")] = wrong(d)
 				return
 			}
-			key := keys[d.throw(len(keys))]
+			key := keys[d.Throw(len(keys))]
 			inner := container[key]
-			switch d.throw(6) {
+			switch d.Throw(6) {
 			case 0:
-				container[key] = d.wrong()
+				container[key] = wrong(d)
 			case 1:
 				delete(container, key)
 			case 2:
-				container[d.oneOf("schema", "keys", "values", "type", "required", "content", "access", "Bad", "choices", "min", "pattern",
-					"ephemeral", "visibility", "aliases", "summary", "parameters")] = d.wrong()
+				container[d.OneOf("schema", "keys", "values", "type", "required", "content", "access", "Bad", "choices", "min", "pattern",
+					"ephemeral", "visibility", "aliases", "summary", "parameters")] = wrong(d)
 			default:
 				value = inner
 				continue
@@ -144,9 +145,9 @@ func breakOne(d *dice, value any) {
 			if len(container) == 0 {
 				return
 			}
-			i := d.throw(len(container))
-			if d.throw(4) == 0 {
-				container[i] = d.wrong()
+			i := d.Throw(len(container))
+			if d.Throw(4) == 0 {
+				container[i] = wrong(d)
 				return
 			}
 			value = container[i]
@@ -156,8 +157,9 @@ func breakOne(d *dice, value any) {
 	}
 }
 
-func (d *dice) wrong() any {
+// wrong returns what hardly ever fits.
+func wrong(d *randomschema.Dice) any {
 	return []any{nil, true, 1.5, "", "strin", "map", "${tag}", "${none}", "${pair}", "a..b", "{x}", "mtu[{n}]", []any{}, object{},
 		[]any{"int", object{"visibility": "secret", "type": "string"}}, object{"type": "string", "pattern": "("},
-		object{"type": "array"}, "write", []any{object{"storage": "mtu"}, 1.0}, object{"Bad": "int", "mtu": "nothing"}}[d.throw(20)]
+		object{"type": "array"}, "write", []any{object{"storage": "mtu"}, 1.0}, object{"Bad": "int", "mtu": "nothing"}}[d.Throw(20)]
 }

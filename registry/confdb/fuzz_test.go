@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/randomschema"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
 )
@@ -24,13 +24,13 @@ type world struct {
 	plain      map[string]bool   // views whose storage path leads through no list
 }
 
-func newWorld(t *testing.T, d *dice) *world {
+func newWorld(t *testing.T, d *randomschema.Dice) *world {
 	return newWorldOf(t, d, func(definition object) object { return definition })
 }
 
 // newWorldOf is newWorld with a change of the storage schema.
-func newWorldOf(t *testing.T, d *dice, change func(object) object) *world {
-	definition := change(d.storage())
+func newWorldOf(t *testing.T, d *randomschema.Dice, change func(object) object) *world {
+	definition := change(d.Storage())
 	storage, err := json.Marshal(definition)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func newWorldOf(t *testing.T, d *dice, change func(object) object) *world {
 	w := &world{definition: definition, storage: storage, views: object{}, requests: map[string]string{}, plain: map[string]bool{}}
 	var rules []any
 	for i := range 6 {
-		request, storage := d.rule()
+		request, storage := d.Rule()
 		name := "view-" + string(rune('a'+i))
 		rule := object{"request": request, "storage": storage}
 		definition := object{"rules": []any{rule}, "parameters": object{"p": object{}}}
@@ -60,14 +60,14 @@ func newWorldOf(t *testing.T, d *dice, change func(object) object) *world {
 }
 
 // value returns one to write at a request: null, one that fits the schema, or any.
-func (w *world) value(d *dice, request string) any {
-	switch d.throw(8) {
+func (w *world) value(d *randomschema.Dice, request string) any {
+	switch d.Throw(8) {
 	case 0:
 		return nil
 	case 1:
-		return d.value(3)
+		return d.Value(3)
 	}
-	return d.fitting(d.at(w.definition, request), w.definition["aliases"].(object))
+	return d.Fitting(d.At(w.definition, request), w.definition["aliases"].(object))
 }
 
 // fresh parses the schema anew, so that nothing is remembered from an earlier validation.
@@ -89,23 +89,16 @@ func parseBag(t *testing.T, bag databag.Bag) databag.Bag {
 	return parsed
 }
 
-// throwsOf returns the random throws of a seed.
-func throwsOf(seed, stream uint64, length int) []byte {
-	random := rand.New(rand.NewPCG(seed, stream))
-	throws := make([]byte, length)
-	for i := range throws {
-		throws[i] = byte(random.Uint32())
-	}
-	return throws
-}
+// object is a JSON object; lists are []any.
+type object = map[string]any
 
 // FuzzOperations generates a schema, views and writes, and holds the engine to what it promises of any of them.
 func FuzzOperations(f *testing.F) {
 	for seed := range uint64(40) {
-		f.Add(throwsOf(seed, 7, 400))
+		f.Add(randomschema.Throws(seed, 7, 400))
 	}
 	f.Fuzz(func(t *testing.T, throws []byte) {
-		d := &dice{throws}
+		d := randomschema.New(throws)
 		w := newWorld(t, d)
 		if w == nil {
 			return
@@ -113,16 +106,16 @@ func FuzzOperations(f *testing.F) {
 		var bag databag.Bag
 		names := slices.Sorted(maps.Keys(w.views))
 		for range 24 {
-			if len(d.bytes) == 0 {
+			if d.Over() {
 				return
 			}
-			view := names[d.throw(len(names))]
+			view := names[d.Throw(len(names))]
 			values := map[string]any{}
-			for range 1 + d.throw(2) {
-				request := d.filled(w.requests[view])
+			for range 1 + d.Throw(2) {
+				request := d.Filled(w.requests[view])
 				values[request] = w.value(d, request)
 			}
-			bag = w.write(t, bag, view, values, d.throw(3) == 0)
+			bag = w.write(t, bag, view, values, d.Throw(3) == 0)
 			w.read(bag, view, slices.Sorted(maps.Keys(values)), d)
 		}
 	})
@@ -206,8 +199,8 @@ func (w *world) wrote(t *testing.T, after databag.Bag, view string, values map[s
 func inPath(r rune) bool { return r == '.' || r == '[' }
 
 // read reads in every way there is; the answers are checked by other tests, here none may panic or depend on chance.
-func (w *world) read(bag databag.Bag, view string, requests []string, d *dice) {
-	constraints := []map[string]any{nil, {"p": 1.0}, {"k0": "mtu"}, {"k1": 2.0, "p": "mtu"}}[d.throw(4)]
+func (w *world) read(bag databag.Bag, view string, requests []string, d *randomschema.Dice) {
+	constraints := []map[string]any{nil, {"p": 1.0}, {"k0": "mtu"}, {"k1": 2.0, "p": "mtu"}}[d.Throw(4)]
 	for _, unprivileged := range []bool{false, true} {
 		options := confdb.ReadOptions{Constraints: constraints, Unprivileged: unprivileged}
 		for _, requests := range [][]string{nil, requests} {

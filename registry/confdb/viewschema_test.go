@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"aspects-poc/internal/randomschema"
 	"aspects-poc/internal/viewschema"
 	"aspects-poc/registry/confdb/databag"
 
@@ -21,7 +22,7 @@ var engineOnly = []string{"cannot find required combinations of keys", "no match
 func TestDescribed(t *testing.T) {
 	accepted, refused := 0, 0
 	for seed := range uint64(400) {
-		d := &dice{throwsOf(seed, 11, 600)}
+		d := randomschema.New(randomschema.Throws(seed, 11, 600))
 		w := newWorld(t, d)
 		if w == nil {
 			continue
@@ -37,8 +38,8 @@ func TestDescribed(t *testing.T) {
 				if view != "all" && !strings.HasPrefix(w.requests[view]+".", entry) {
 					continue
 				}
-				if d.throw(3) > 0 {
-					document[entry] = d.fitting(definition, w.definition["aliases"].(object))
+				if d.Throw(3) > 0 {
+					document[entry] = d.Fitting(definition, w.definition["aliases"].(object))
 				}
 			}
 			if len(document) == 0 || hasNull(document) {

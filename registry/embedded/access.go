@@ -22,18 +22,18 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 	}
 	defer call.End()
 	if err := view.Check(); err != nil {
-		return nil, describe(err, "get", view, requests)
+		return nil, Describe(err, "get", view, requests)
 	}
 	if err := backend.CheckConstraints(options.Constraints); err != nil {
-		return nil, describe(err, "get", view, requests)
+		return nil, Describe(err, "get", view, requests)
 	}
 	st, err := b.store.load()
 	if err != nil {
-		return nil, describe(err, "get", view, requests)
+		return nil, Describe(err, "get", view, requests)
 	}
 	values, err := b.read(st, view, requests, confdb.ReadOptions{Constraints: options.Constraints})
 	if err != nil {
-		return nil, b.nothingThere(st, describe(err, "get", view, requests))
+		return nil, b.nothingThere(st, Describe(err, "get", view, requests))
 	}
 	return values, nil
 }
@@ -97,14 +97,14 @@ func (b *Backend) write(ctx context.Context, op string, changes []backend.Change
 	defer call.End()
 	for _, change := range changes {
 		if err := change.View.Check(); err != nil {
-			return describe(err, op, change.View, requests)
+			return Describe(err, op, change.View, requests)
 		}
 		if len(change.Values) == 0 {
 			return &backend.Error{Op: op, View: change.View, Kind: backend.ErrBadRequest, Reason: "there is nothing to set"}
 		}
 	}
 	err = b.store.change(ctx, b.patience, func(st *state) (*state, error) { return b.apply(st, changes, &about) })
-	return call.Explain(describe(err, op, about, requests))
+	return call.Explain(Describe(err, op, about, requests))
 }
 
 // Try returns the error that SetAll(changes) would have on a store that has only what the seeds wrote, each in a transaction of its
@@ -118,7 +118,7 @@ func (b *Backend) Try(seeds, changes []backend.Change) error {
 		}
 	}
 	_, err := b.apply(st, changes, &about)
-	return describe(err, "set", about, requestsOf(changes))
+	return Describe(err, "set", about, requestsOf(changes))
 }
 
 // apply returns the state after the changes, or nil if nothing changes. It sets about to the current view.
@@ -177,7 +177,7 @@ func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []st
 	}
 	defer call.End()
 	if err := view.Check(); err != nil {
-		return describe(err, "update", view, requests)
+		return Describe(err, "update", view, requests)
 	}
 	var refused error // the error of change, which is returned as it is
 	err = b.store.change(ctx, b.patience, func(st *state) (*state, error) {
@@ -202,7 +202,7 @@ func (b *Backend) Update(ctx context.Context, view backend.ViewID, requests []st
 	if refused != nil {
 		return refused
 	}
-	return call.Explain(describe(err, "update", view, requests))
+	return call.Explain(Describe(err, "update", view, requests))
 }
 
 func requestsOf(changes []backend.Change) []string {

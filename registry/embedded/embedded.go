@@ -59,7 +59,7 @@ func Open(ctx context.Context, path string, options Options) (*Backend, error) {
 func open(ctx context.Context, path string, options Options, d disk) (*Backend, error) {
 	s, err := share(path, d)
 	if err != nil {
-		return nil, describe(err, "open", backend.ViewID{}, nil)
+		return nil, Describe(err, "open", backend.ViewID{}, nil)
 	}
 	return start(ctx, s, options)
 }
@@ -92,7 +92,7 @@ func (b *Backend) begin(ctx context.Context, documents []json.RawMessage) error 
 	if err == nil {
 		err = b.bring(st, documents)
 	}
-	return describe(err, "open", backend.ViewID{}, nil)
+	return Describe(err, "open", backend.ViewID{}, nil)
 }
 
 // DefaultPath returns the path of the user's own store: aspects-poc/confdb.json in $XDG_STATE_HOME or ~/.local/state.
@@ -129,7 +129,7 @@ func (b *Backend) Status(ctx context.Context) (backend.Status, error) {
 	}
 	st, err := b.store.load()
 	if err != nil {
-		status.Warnings = append(status.Warnings, describe(err, "read", backend.ViewID{}, nil).Error())
+		status.Warnings = append(status.Warnings, Describe(err, "read", backend.ViewID{}, nil).Error())
 		return status, nil
 	}
 	status.Schemas = b.known(st)
@@ -158,11 +158,11 @@ func (b *Backend) Watch(ctx context.Context, view backend.ViewID) (<-chan backen
 	}
 	defer call.End()
 	if err := b.watchable(view); err != nil {
-		return nil, describe(err, "watch", view, nil)
+		return nil, Describe(err, "watch", view, nil)
 	}
 	sub := newSubscriber(b, view)
 	if err := b.store.watchers.subscribe(sub); err != nil {
-		return nil, describe(err, "watch", view, nil)
+		return nil, Describe(err, "watch", view, nil)
 	}
 	ctx, done := b.life.Watch(ctx)
 	go func() {

@@ -21,8 +21,8 @@ var kinds = map[confdb.Kind]error{
 	confdb.Other:                backend.ErrOther,
 }
 
-// describe turns an error of the engine or the store into a *backend.Error with the request.
-func describe(err error, op string, view backend.ViewID, requests []string) error {
+// Describe turns an error of the engine or the store into a *backend.Error with the request.
+func Describe(err error, op string, view backend.ViewID, requests []string) error {
 	if err == nil {
 		return nil
 	}

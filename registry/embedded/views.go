@@ -21,7 +21,7 @@ func (b *Backend) Views(ctx context.Context) ([]backend.ViewInfo, error) {
 	defer call.End()
 	st, err := b.store.load()
 	if err != nil {
-		return nil, describe(err, about.Op, backend.ViewID{}, nil)
+		return nil, Describe(err, about.Op, backend.ViewID{}, nil)
 	}
 	ids := map[string]bool{}
 	for id := range maps.Keys(st.schemas) {

@@ -228,7 +228,7 @@ func (w *watchers) complain(err error) {
 	}
 	w.trouble = err.Error()
 	for sub := range w.subscribers {
-		sub.tell(backend.Event{View: sub.view, Err: describe(err, "watch", sub.view, nil)})
+		sub.tell(backend.Event{View: sub.view, Err: Describe(err, "watch", sub.view, nil)})
 	}
 }
 

@@ -11,25 +11,41 @@ import (
 	"strings"
 
 	"aspects-poc/internal/durable"
+	generated "aspects-poc/internal/kit/generate"
 	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/viewschema"
 	"aspects-poc/roles"
 
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/urfave/cli/v2"
 )
 
 const (
-	flagView   = "view"
-	flagAccess = "access"
-	flagCheck  = "check"
+	flagView    = "view"
+	flagAccess  = "access"
+	flagCheck   = "check"
+	flagName    = "name"
+	flagOf      = "of"
+	flagPackage = "package"
 )
 
 func generate(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "generate", Usage: "make files for other tools from a confdb-schema",
-		Subcommands: []*cli.Command{generateJSONSchema(env)},
+		Name: "generate", Usage: "make code, documentation and descriptions from a confdb-schema",
+		Subcommands: []*cli.Command{generateGo(env), generatePython(env), generateDocs(env), generateJSONSchema(env)},
 	}
 }
+
+// generateFlags are the flags of all that is generated.
+func generateFlags(own ...cli.Flag) []cli.Flag {
+	return append(own,
+		&cli.StringFlag{Name: flagName, Usage: "`NAME` of the confdb-schema, if FILE has several"},
+		&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "`FILE` to write to instead"},
+		&cli.BoolFlag{Name: flagCheck, Usage: "compare with the file of --output instead of writing it, and print the differences"})
+}
+
+const generateFile = "FILE is a confdb-schema in YAML, JSON or as an assertion. The output begins with what it was made from, and depends on " +
+	"nothing else. With --check nothing is written, and a file that differs is an error."
 
 func generateJSONSchema(env *roles.Env) *cli.Command {
 	return &cli.Command{
@@ -37,16 +53,16 @@ func generateJSONSchema(env *roles.Env) *cli.Command {
 		Description: "FILE is a confdb-schema in YAML, JSON or as an assertion. The output is JSON Schema (2020-12): of an object " +
 			"with one member for each view, as a target's config has it, or of the data of one --view. Editors complete and check " +
 			"files with it. snapd decides in the end: the description does not know what is stored already, nor field filters. " +
+			"With --of schema-files it describes confdb-schemas themselves, as one writes them in YAML or JSON, and needs no FILE. " +
 			"With --check nothing is written, and a file that differs is an error.",
 		UsageText: "aspects-poc registry generate json-schema -o targets.schema.json network.yaml\n" +
 			"aspects-poc registry generate json-schema --check -o targets.schema.json network.yaml\n" +
-			"aspects-poc registry generate json-schema --view control-telemetry --access read network.yaml",
-		Flags: []cli.Flag{
+			"aspects-poc registry generate json-schema --view control-telemetry --access read network.yaml\n" +
+			"aspects-poc registry generate json-schema --of schema-files -o confdb-schema.schema.json",
+		Flags: generateFlags(
+			&cli.StringFlag{Name: flagOf, Value: "views", Usage: "describe the data of views, or confdb-schemas: `views|schema-files`"},
 			&cli.StringFlag{Name: flagView, Usage: "only the data of this `VIEW`"},
-			&cli.StringFlag{Name: flagAccess, Value: "write", Usage: "describe what can be written, or what is read: `write|read`"},
-			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "`FILE` to write to instead"},
-			&cli.BoolFlag{Name: flagCheck, Usage: "compare with the file of --output instead of writing it"},
-		},
+			&cli.StringFlag{Name: flagAccess, Value: "write", Usage: "describe what can be written, or what is read: `write|read`"}),
 		SkipFlagParsing: true,
 		Action:          func(c *cli.Context) error { return runGenerateJSONSchema(env, c) },
 	}
@@ -61,11 +77,15 @@ func runGenerateJSONSchema(env *roles.Env, c *cli.Context) error {
 	default:
 		return roles.Usagef("invalid value %q for --%s: want write or read", text, flagAccess)
 	}
-	file, err := onlyFile(c)
-	if err != nil {
-		return err
+	switch of := c.String(flagOf); {
+	case of == "schema-files" && len(roles.Args(c)) > 0:
+		return roles.Usagef("--%s %s needs no file", flagOf, of)
+	case of == "schema-files":
+		return writeGenerated(env, c, generated.SchemaFiles())
+	case of != "views":
+		return roles.Usagef("invalid value %q for --%s: want views or schema-files", of, flagOf)
 	}
-	read, err := engineSchema(file)
+	file, read, err := engineSchema(c)
 	if err != nil {
 		return err
 	}
@@ -82,7 +102,11 @@ func runGenerateJSONSchema(env *roles.Env, c *cli.Context) error {
 		title += "/" + view
 	}
 	described["title"] = title
-	described["$comment"] = "Generated from " + filepath.Base(file) + " by aspects-poc registry generate json-schema. Do not edit."
+	from, err := generated.New(filepath.Base(file), generator(), read.Parsed, read.Document)
+	if err != nil {
+		return err
+	}
+	described["$comment"] = strings.Join(from.Header("json-schema"), " ")
 	text, err := json.MarshalIndent(described, "", "  ")
 	if err != nil {
 		return fmt.Errorf("cannot describe %s: %w", file, err)
@@ -90,25 +114,52 @@ func runGenerateJSONSchema(env *roles.Env, c *cli.Context) error {
 	return writeGenerated(env, c, append(text, '\n'))
 }
 
-// engineSchema reads the only confdb-schema of a file. Whose it is does not matter.
-func engineSchema(file string) (facts.Schema, error) {
+// engineSchema reads the confdb-schema that a command names. Whose it is does not matter.
+func engineSchema(c *cli.Context) (file string, _ facts.Schema, _ error) {
+	file, err := onlyFile(c)
+	if err != nil {
+		return "", facts.Schema{}, err
+	}
 	docs, err := parseFile(file)
 	if err != nil {
-		return facts.Schema{}, err
+		return "", facts.Schema{}, err
 	}
-	if len(docs) != 1 {
-		return facts.Schema{}, fmt.Errorf("%s has %d confdb-schemas: want one", file, len(docs))
+	wanted, at := c.String(flagName), 0
+	var names []string
+	for i, doc := range docs {
+		names = append(names, doc.Header("name"))
+		if doc.Header("name") == wanted {
+			at = i
+		}
+	}
+	switch {
+	case wanted == "" && len(docs) != 1:
+		return "", facts.Schema{}, roles.Usagef("%s has %d confdb-schemas: choose one with --%s: %s", file, len(docs), flagName, strings.Join(names, ", "))
+	case wanted != "" && names[at] != wanted:
+		return "", facts.Schema{}, fmt.Errorf("%s has no confdb-schema %q, it has %s", file, wanted, strings.Join(names, ", "))
 	}
 	account := ""
-	if docs[0].Header("account-id") == "" || docs[0].Unfilled("account-id") {
+	if docs[at].Header("account-id") == "" || docs[at].Unfilled("account-id") {
 		account = "account"
 	}
-	schemas, err := readSchema(file, account)
+	read, err := machineSchemas(file, docs[at:at+1], account)
 	if err != nil {
-		return facts.Schema{}, err
+		return "", facts.Schema{}, err
 	}
-	return schemas[0], nil
+	return file, read[0], nil
 }
+
+// generateFrom reads the confdb-schema of a command.
+func generateFrom(c *cli.Context) (*generated.Source, error) {
+	file, read, err := engineSchema(c)
+	if err != nil {
+		return nil, err
+	}
+	return generated.New(filepath.Base(file), generator(), read.Parsed, read.Document)
+}
+
+// generator names this program in headers.
+func generator() string { return roles.Program + " " + roles.ShortVersion() }
 
 // writeGenerated writes to standard output or to the file of --output, or compares that with --check.
 func writeGenerated(env *roles.Env, c *cli.Context, text []byte) error {
@@ -124,10 +175,13 @@ func writeGenerated(env *roles.Env, c *cli.Context, text []byte) error {
 		if err != nil {
 			return fmt.Errorf("cannot compare: %w", err)
 		}
-		if !bytes.Equal(present, text) {
-			return fmt.Errorf("%s is not what would be generated: run the command without --%s", file, flagCheck)
+		if bytes.Equal(present, text) {
+			return nil
 		}
-		return nil
+		if _, err := env.Stdout.Write(diff.Diff(file, present, "generated", text)); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s is not what would be generated: run the command without --%s", file, flagCheck)
 	case file != "":
 		return durable.Write(file, text, 0o644)
 	}
