@@ -48,9 +48,11 @@ type Document struct {
 	KeyID     string // an assertion's sign-key-sha3-384
 	Signature string // an assertion's signature, unchanged
 	Text      []byte // an assertion's whole text, without others in the same file
+	Whole     []byte // the text of the whole file, which the positions are about
 
 	source *yaml.Node // YAML with its comments
 	start  Position   // start of the document in its file
+	body   Position   // of JSON with a body as text: where that text is
 }
 
 // A FaultKind is the kind of a Fault.

@@ -32,6 +32,7 @@ func (d *Document) readJSON(text []byte) error {
 	switch body, storage := top.Entry("body"), top.Entry("storage"); {
 	case body != nil && body.Value.Kind == String:
 		d.Embedded = true
+		d.body = body.Value.Pos
 		inner, offsets := unescape(text[reader.topStart+1 : reader.topEnd-1])
 		d.readBody(inner, func(offset int) Position {
 			return at.position(reader.topStart + 1 + offsets[max(0, min(offset, len(offsets)-1))])

@@ -82,6 +82,7 @@ func ParseAll(file string, text []byte) ([]*Document, error) {
 		return nil, err
 	}
 	for _, doc := range list {
+		doc.Whole = text
 		sort.SliceStable(doc.Faults, func(i, j int) bool { return doc.Faults[i].Pos.before(doc.Faults[j].Pos) })
 	}
 	return list, nil

@@ -1,0 +1,304 @@
+package document
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"go.yaml.in/yaml/v3"
+)
+
+// wide is the width of a line, in characters, above which Format takes a map or a list in braces apart.
+const wide = 120
+
+// Format returns a file with confdb-schemas in the canonical layout. It keeps what the file says, its comments, the order of
+// its keys, and single empty lines:
+//
+//   - YAML is indented by two spaces, has one space inside of a list's dash and behind a colon, and takes maps and lists in
+//     braces apart that do not fit on a line.
+//   - JSON is indented by two spaces. A body that is a text gets the layout that snapd wants.
+//   - An assertion that is not signed gets a body in that layout, and its length.
+//
+// The error says why a file stays as it is: it cannot be read, is signed, or is a template.
+func Format(file string, text []byte) ([]byte, error) {
+	docs, err := ParseAll(file, text)
+	if err != nil {
+		return nil, err
+	}
+	rest := bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	var formatted []byte
+	switch docs[0].Form {
+	case JSON:
+		formatted, err = formatJSON(docs[0], rest)
+	case Assertion:
+		formatted, err = formatAssertion(docs, rest)
+	default:
+		formatted, err = formatYAML(rest)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot format %s: %w", file, err)
+	}
+	again, err := ParseAll(file, formatted)
+	if err != nil || !slices.EqualFunc(docs, again, func(a, b *Document) bool { return Same(a, b, false) }) {
+		return nil, fmt.Errorf("cannot format %s: it would say something else", file)
+	}
+	return formatted, nil
+}
+
+func formatJSON(doc *Document, text []byte) ([]byte, error) {
+	value := jsontext.Value(bytes.Clone(text))
+	options := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.WithIndent("  "),
+		jsontext.PreserveRawStrings(true)}
+	if doc.Embedded && doc.Body != nil {
+		body, err := doc.BodyText()
+		if err != nil {
+			return nil, err
+		}
+		at := newLines(text)
+		entry := doc.body
+		start := at.offset(entry)
+		end := start + quotedLength(text[start:])
+		value = slices.Concat(text[:start], jsonText(string(body)), text[end:])
+	}
+	if err := value.Indent(options...); err != nil {
+		return nil, err
+	}
+	return append(value, '\n'), nil
+}
+
+// jsonText returns a text as JSON, without escapes that JSON does not need.
+func jsonText(text string) []byte {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(text) // a text always can be written
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
+
+// quotedLength returns the length of the JSON string that a text begins with.
+func quotedLength(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+func (l *lines) offset(at Position) int {
+	offset := l.starts[at.Line-1]
+	for range at.Column - 1 {
+		offset += len(string([]rune(string(l.text[offset:min(len(l.text), offset+4)]))[0]))
+	}
+	return offset
+}
+
+// length matches the header that has the length of an assertion's body.
+var length = lazily(`(?m)^body-length: .*$`)
+
+func formatAssertion(docs []*Document, text []byte) ([]byte, error) {
+	for _, doc := range docs {
+		if doc.Signature != "" || doc.KeyID != "" {
+			return nil, errors.New("it is signed: another layout would break the signature")
+		}
+	}
+	doc := docs[0]
+	head, _, found := bytes.Cut(text, []byte("\n\n"))
+	if len(docs) > 1 || doc.Body == nil || !found {
+		return nil, errors.New("only a single assertion with a body can be formatted")
+	}
+	body, err := doc.BodyText()
+	if err != nil {
+		return nil, err
+	}
+	head = length().ReplaceAll(head, []byte("body-length: "+strconv.Itoa(len(body))))
+	return slices.Concat(head, []byte("\n\n"), body, []byte("\n")), nil
+}
+
+func formatYAML(text []byte) ([]byte, error) {
+	if _, err := allYAML(text); err != nil || directive().Match(text) {
+		return nil, errors.New("it is a template, which is no YAML before it is filled in")
+	}
+	out := text
+	for range 4 { // taking a map apart moves comments
+		next, err := relaid(out)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(next, out) {
+			break
+		}
+		out = next
+	}
+	if again, err := relaid(out); err != nil || !bytes.Equal(again, out) {
+		return nil, errors.New("its comments have no layout that stays the same")
+	}
+	if !slices.Equal(remarks(text), remarks(out)) {
+		return nil, errors.New("comments would get lost: put each on a line of its own")
+	}
+	return out, nil
+}
+
+// gap stands for an empty line while the library writes a text: it keeps comments, and drops empty lines.
+const gap = "#\u2063"
+
+// relaid returns YAML as the library writes it, with its empty lines.
+func relaid(text []byte) ([]byte, error) {
+	sources, err := allYAML(marked(text))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	for _, source := range sources {
+		takeApart(source, 0)
+		if err := encoder.Encode(source); err != nil {
+			return nil, err
+		}
+	}
+	if err := encoder.Close(); err != nil {
+		return nil, err
+	}
+	var lines []string
+	for line := range strings.Lines(out.String()) {
+		line = strings.TrimRight(line, " \t\r\n")
+		if strings.TrimSpace(line) == gap {
+			line = ""
+		}
+		if line == "" && (len(lines) == 0 || lines[len(lines)-1] == "") {
+			continue
+		}
+		lines = append(lines, line)
+	}
+	for len(lines) > 0 && lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return []byte(strings.Join(lines, "\n") + "\n"), nil
+}
+
+// marked returns YAML with gaps in the place of its empty lines, but for those inside of texts.
+func marked(text []byte) []byte {
+	rows := strings.Split(string(text), "\n")
+	inside := textLines(rows, text)
+	for i, row := range rows {
+		rows[i] = strings.TrimRight(row, "\r")
+		if strings.TrimSpace(row) == "" && i+1 < len(rows) && !inside[i] {
+			// A comment has the indentation of what it is about: the next line that is not empty.
+			indent := ""
+			for _, next := range rows[i+1:] {
+				if trimmed := strings.TrimLeft(next, " "); strings.TrimSpace(trimmed) != "" {
+					indent = next[:len(next)-len(trimmed)]
+					break
+				}
+			}
+			rows[i] = indent + gap
+		}
+	}
+	return []byte(strings.Join(rows, "\n"))
+}
+
+// textLines returns the numbers of the lines, from 0, that may be inside of a text of several lines.
+func textLines(rows []string, text []byte) map[int]bool {
+	inside := map[int]bool{}
+	sources, err := allYAML(text)
+	if err != nil {
+		return inside
+	}
+	var walk func(n *yaml.Node, end int)
+	walk = func(n *yaml.Node, end int) {
+		for i, child := range n.Content {
+			last := end
+			if i+1 < len(n.Content) {
+				last = n.Content[i+1].Line - 1
+			}
+			walk(child, last)
+		}
+		if n.Kind == yaml.ScalarNode && (n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 || strings.Contains(n.Value, "\n")) {
+			for line := n.Line; line < end; line++ {
+				inside[line] = true
+			}
+		}
+	}
+	for i, source := range sources {
+		end := len(rows)
+		if i+1 < len(sources) {
+			end = sources[i+1].Content[0].Line - 1
+		}
+		walk(source, end)
+	}
+	return inside
+}
+
+// takeApart writes maps and lists in braces on lines of their own if they are too wide, or have comments inside.
+func takeApart(n *yaml.Node, column int) {
+	if n.Style&yaml.FlowStyle != 0 && (n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode) && len(n.Content) > 0 &&
+		(commented(n, true) || column+flowWidth(n) > wide) {
+		n.Style &^= yaml.FlowStyle
+	}
+	for i, child := range n.Content {
+		inner := column
+		if n.Style&yaml.FlowStyle == 0 && n.Kind != yaml.DocumentNode {
+			inner += 2
+			if n.Kind == yaml.MappingNode && i%2 == 1 {
+				inner += len(n.Content[i-1].Value)
+			}
+		}
+		takeApart(child, min(inner, wide/2))
+	}
+}
+
+// commented reports whether there are comments inside of a node.
+func commented(n *yaml.Node, outer bool) bool {
+	if !outer && n.HeadComment+n.LineComment+n.FootComment != "" {
+		return true
+	}
+	return slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return commented(child, false) })
+}
+
+// flowWidth returns about how wide a node in braces is.
+func flowWidth(n *yaml.Node) int {
+	width := len([]rune(n.Value)) + 2
+	for _, child := range n.Content {
+		width += flowWidth(child) + 1
+	}
+	return width
+}
+
+// remarks returns the lines of the comments of YAML, sorted.
+func remarks(text []byte) []string {
+	sources, err := allYAML(text)
+	if err != nil {
+		return nil
+	}
+	var walk func(n *yaml.Node)
+	var list []string
+	collect := func(comment string) {
+		for line := range strings.Lines(comment) {
+			if line = strings.TrimSpace(line); line != "" {
+				list = append(list, line)
+			}
+		}
+	}
+	walk = func(n *yaml.Node) {
+		collect(n.HeadComment)
+		collect(n.LineComment)
+		for _, child := range n.Content {
+			walk(child)
+		}
+		collect(n.FootComment)
+	}
+	for _, source := range sources {
+		walk(source)
+	}
+	slices.Sort(list)
+	return list
+}
