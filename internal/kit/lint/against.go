@@ -32,7 +32,8 @@ func (c *checker) checkAgainst(old *document.Document) {
 func (c *checker) compareRevisions(old *document.Document) {
 	was, is := revision(old), revision(c.doc)
 	if !document.Same(old, c.doc, true) && is <= was {
-		c.add("revision-not-raised", c.doc.Position("revision"), "the content differs from revision %d, but this is revision %d", was, is)
+		found := c.add("revision-not-raised", c.doc.Position("revision"), "the content differs from revision %d, but this is revision %d", was, is)
+		found.Fix = c.raiseRevision(was)
 	}
 	then, err := time.Parse(time.RFC3339, old.Header("timestamp"))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/internal/kit/calls"
 	"aspects-poc/internal/kit/snapfile"
 	"aspects-poc/registry/confdb/databag"
 	"aspects-poc/registry/confdb/view"
@@ -21,14 +22,19 @@ func (c *snapChecker) checkCalls(snap *Snap, h *script, kind string) {
 		if call.May {
 			continue
 		}
-		add := func(code, format string, args ...any) { c.addTo(h.File, code, call.At, format, args...) }
+		add := func(code, format string, args ...any) *Finding {
+			return c.addTo(h.File, code, call.At, format, args...)
+		}
 		if call.Verb == "fail" {
 			switch {
 			case kind != "change-view-":
 				add("hook-cannot-fail", `cannot use "snapctl fail" outside of a "change-view" hook`)
 				continue
 			case call.Several:
-				add("hook-fail-words", "snapd takes only the first word as the reason: quote the reason")
+				found := add("hook-fail-words", "snapd takes only the first word as the reason: quote the reason")
+				if start, end, quoted, ok := calls.Reason(h.text, call.At); ok {
+					found.Fix = one("put the reason in quotes", h.File, start, end, quoted)
+				}
 			}
 			if call.Exits {
 				add("hook-fail-exit", "the reason is lost: the hook ends with an error")
@@ -60,7 +66,8 @@ func (c *snapChecker) checkCalls(snap *Snap, h *script, kind string) {
 		p := snap.Plug(name)
 		switch {
 		case p == nil:
-			add("hook-unknown-plug", "cannot find plug :%s for snap %q%s", name, snap.Name, didYouMean(name, snap.confdbs()))
+			hint := didYouMean(name, snap.confdbs())
+			add("hook-unknown-plug", "cannot find plug :%s for snap %q%s", name, snap.Name, hint).Fix = meantPlug(h, call.At, name, suggested(hint))
 			continue
 		case p.Interface == "registry", mistaken(p): // reported at the plug
 			continue
@@ -75,8 +82,11 @@ func (c *snapChecker) checkCalls(snap *Snap, h *script, kind string) {
 		}
 		if !write || kind != "observe-view-" && kind != "save-view-" {
 			for _, request := range call.Requests {
-				if reason := c.refusedRequest(p, call.Verb, request); reason != "" {
-					add("hook-no-rule", "%s", reason)
+				if reason, near := c.refusedRequest(p, call.Verb, request); reason != "" {
+					found := add("hook-no-rule", "%s", reason)
+					if !near {
+						found.Fix = c.missingRule(p, call.Verb, request)
+					}
 				}
 			}
 		}
@@ -129,15 +139,16 @@ func (c *snapChecker) noRule(p *snapfile.Plug, write bool) string {
 	return ""
 }
 
-// refusedRequest returns the engine's error for a request that can never be read, set or unset through a plug; "" if it can.
-func (c *snapChecker) refusedRequest(p *snapfile.Plug, verb, request string) string {
+// refusedRequest returns the engine's error for a request that can never be read, set or unset through a plug; "" if it can. near
+// means that another request of the view may be meant.
+func (c *snapChecker) refusedRequest(p *snapfile.Plug, verb, request string) (reason string, near bool) {
 	i := slices.IndexFunc(c.views, func(v *viewModel) bool { return v.name == c.viewOf(p) })
 	if i < 0 || c.views[i].parsed == nil || c.refused() {
-		return ""
+		return "", false
 	}
 	v := c.views[i]
 	if v.parsed.Matches(request, verb != "get") {
-		return ""
+		return "", false
 	}
 	var err error
 	switch verb {
@@ -149,7 +160,7 @@ func (c *snapChecker) refusedRequest(p *snapfile.Plug, verb, request string) str
 		_, err = v.parsed.Unset(request)
 	}
 	if err == nil {
-		return ""
+		return "", false
 	}
 	var others []string
 	for _, r := range v.rules {
@@ -163,7 +174,7 @@ func (c *snapChecker) refusedRequest(p *snapfile.Plug, verb, request string) str
 			hint = "; the view has " + strconv.Quote(other)
 		}
 	}
-	return err.Error() + hint
+	return err.Error() + hint, hint != ""
 }
 
 // refused reports whether snapd refuses the confdb-schema. Then not all of its rules are known.

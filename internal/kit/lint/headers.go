@@ -111,7 +111,7 @@ func (c *checker) checkHeaders() {
 			c.add("header", entry.KeyPos, "invalid header name: %q", entry.Key)
 		case !known[entry.Key]:
 			help := question(didYouMean(entry.Key, absent(doc.Headers, slices.Sorted(maps.Keys(known)))))
-			c.advise(help, "unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key)
+			c.advise(help, "unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key).Fix = meantKey(c.fixable(), c.doc.File, entry, help)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func (c *checker) checkUnquoted(node *document.Node) {
 	for _, entry := range node.Entries {
 		if of := entry.Value; (entry.Key == "request" || entry.Key == "storage") && of.Is(document.Map) && len(of.Entries) == 1 &&
 			of.Entries[0].Value.Is(document.Null) {
-			c.add("placeholder-unquoted", entry.At(), "{%s} is a map in YAML", of.Entries[0].Key)
+			c.add("placeholder-unquoted", entry.At(), "{%s} is a map in YAML", of.Entries[0].Key).Fix = c.quotePlaceholder(of.Pos)
 			continue
 		}
 		c.checkUnquoted(entry.Value)

@@ -21,6 +21,7 @@ import (
 	"slices"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/internal/kit/edit"
 	"aspects-poc/registry/confdb"
 )
 
@@ -44,6 +45,14 @@ type Finding struct {
 	Message string `json:"message"`
 	Help    string `json:"help,omitempty"` // what to do, if it is not plain
 	Doc     string `json:"doc"`            // where more is told
+
+	Fix *edit.Fix `json:"fix,omitempty"` // what mends it; nil if a person has to
+}
+
+// Same reports whether two findings say the same of the same place.
+func (f Finding) Same(other Finding) bool {
+	f.Fix, other.Fix = nil, nil
+	return f == other
 }
 
 // DocPage is the page that tells of the rules; each has an anchor named after its code.
@@ -116,6 +125,8 @@ type checker struct {
 	schema  *confdb.Schema // what of the document is sound
 	views   []*viewModel
 	broken  bool // nothing of the storage schema is sound
+
+	text *edit.Text // of the document, for fixes; nil until one is made
 }
 
 func newChecker(doc *document.Document, options Options) *checker {
@@ -123,17 +134,17 @@ func newChecker(doc *document.Document, options Options) *checker {
 }
 
 // advise reports a finding in the document, with help of its own unless that is "".
-func (c *checker) advise(help, code string, at document.Position, format string, args ...any) {
-	c.report(c.doc.File, help, code, at, format, args...)
+func (c *checker) advise(help, code string, at document.Position, format string, args ...any) *Finding {
+	return c.report(c.doc.File, help, code, at, format, args...)
 }
 
 // add reports a finding in the document.
-func (c *checker) add(code string, at document.Position, format string, args ...any) {
-	c.addTo(c.doc.File, code, at, format, args...)
+func (c *checker) add(code string, at document.Position, format string, args ...any) *Finding {
+	return c.addTo(c.doc.File, code, at, format, args...)
 }
 
-func (c *checker) addTo(file, code string, at document.Position, format string, args ...any) {
-	c.report(file, "", code, at, format, args...)
+func (c *checker) addTo(file, code string, at document.Position, format string, args ...any) *Finding {
+	return c.report(file, "", code, at, format, args...)
 }
 
 // findings are what a checker reports.
@@ -146,23 +157,26 @@ type findings struct {
 // maxFindings is how many findings are reported of one document.
 const maxFindings = 200
 
-func (f *findings) report(file, help, code string, at document.Position, format string, args ...any) {
+// report adds a finding and returns it, for its fix. What it returns for one that is not wanted belongs to nothing.
+func (f *findings) report(file, help, code string, at document.Position, format string, args ...any) *Finding {
 	rule, ok := ruleOf(code)
 	if !ok {
 		panic("internal error: no rule " + code)
 	}
 	if rule.Level != Error && slices.Contains(f.ignore, code) || rule.Off && !slices.Contains(f.enable, code) {
-		return
+		return &Finding{}
 	}
 	if len(f.list) >= maxFindings {
 		f.full = true
-		return
+		return &Finding{}
 	}
 	found := Finding{File: file, Line: max(at.Line, 1), Column: max(at.Column, 1), Level: rule.Level, Code: code,
 		Message: fmt.Sprintf(format, args...), Help: cmp.Or(help, rule.Help), Doc: DocPage + "#" + code}
-	if !slices.Contains(f.list, found) {
-		f.list = append(f.list, found)
+	if i := slices.IndexFunc(f.list, found.Same); i >= 0 {
+		return &f.list[i]
 	}
+	f.list = append(f.list, found)
+	return &f.list[len(f.list)-1]
 }
 
 // sorted returns the findings: those of the document, whose file is own, first.
@@ -181,6 +195,7 @@ func (f *findings) sorted(own string) []Finding {
 		last := f.list[len(f.list)-1]
 		last.Message, last.Code, last.Level, last.Help, last.Doc = fmt.Sprintf("there are more: only %d are shown", maxFindings),
 			"more", Note, "", DocPage+"#more"
+		last.Fix = nil
 		f.list = append(f.list, last)
 	}
 	return f.list

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/internal/kit/edit"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/faults"
 	"aspects-poc/registry/confdb/schema"
@@ -55,7 +56,8 @@ func (c *checker) refuseStorage(fault *faults.Fault) {
 		parent, _ := c.storage.Follow(fault.At[:last]...)
 		at = parent.Entry(fault.At[last]).KeyPos
 	}
-	c.advise(cmp.Or(unquoted(fault.Cause, node), meant(fault, node)), "storage", at, "%s", fault)
+	help := cmp.Or(unquoted(fault.Cause, node), meant(fault, node))
+	c.advise(help, "storage", at, "%s", fault).Fix = c.correct(fault, node, help)
 }
 
 func (c *checker) refuseView(view document.Entry, fault *faults.Fault) {
@@ -64,7 +66,40 @@ func (c *checker) refuseView(view document.Entry, fault *faults.Fault) {
 		code = "alias-alternatives"
 	}
 	node, _ := view.Value.Follow(fault.At...)
-	c.advise(meant(fault, node), code, viewPosition(view, fault), "%s", fault)
+	help := meant(fault, node)
+	c.advise(help, code, viewPosition(view, fault), "%s", fault).Fix = c.correct(fault, node, help)
+}
+
+// inBody is fixable for parts of the storage schema: where that is a text inside of the document, nothing is.
+func (c *checker) inBody() *edit.Text {
+	if c.doc.Embedded {
+		return nil
+	}
+	return c.fixable()
+}
+
+// correct is the fix for a type or a key that is misspelt; help is that of meant. node is what the fault is about.
+func (c *checker) correct(fault *faults.Fault, node *document.Node, help string) *edit.Fix {
+	var unknown *schema.UnknownTypeError
+	text := c.inBody()
+	switch {
+	case text == nil:
+	case errors.As(fault.Cause, &unknown):
+		for _, at := range []*document.Node{node, node.Get("type")} {
+			if at.String() == unknown.Name && suggested(help) != "" {
+				return rewritten(text, c.doc.File, at.Pos, at.Text, suggested(help))
+			}
+		}
+	case fault.Missing != nil && node.Is(document.Map):
+		for _, key := range fault.Missing {
+			for _, entry := range node.Entries {
+				if help == question(instead(node, fault.Missing...)) && strings.HasSuffix(help, strconv.Quote(key)+" instead of "+strconv.Quote(entry.Key)+"?") {
+					return rewritten(text, c.doc.File, entry.KeyPos, entry.Key, key)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // viewPosition returns the position of a fault: for a rule as a whole that of its first path.

@@ -35,7 +35,7 @@ func (c *checker) checkReach() {
 func (c *checker) unreached(way []string, d schema.Definition, at document.Position) {
 	if len(way) > 0 && !c.anyRule(func(r *ruleModel) bool { return agree(r.Storage, way) }) {
 		if c.doc.Headers.Get("views") != nil { // else checkHeaders reports it
-			c.add("storage-unreached", at, "no rule leads to %q", dotted(way))
+			c.add("storage-unreached", at, "no rule leads to %q", dotted(way)).Fix = c.reachRule(way)
 		}
 		return
 	}
@@ -59,7 +59,7 @@ var version = regexp.MustCompile(`^v[0-9]+$`)
 // checkTypes checks the storage schema by itself.
 func (c *checker) checkTypes() {
 	if entries := c.storage.Get("schema"); !slices.ContainsFunc(entries.Keys(), version.MatchString) && len(entries.Keys()) > 0 {
-		c.add("version-prefix", c.storage.Entry("schema").KeyPos, "%q is stored without a version such as v1 before it", entries.Keys()[0])
+		c.add("version-prefix", c.storage.Entry("schema").KeyPos, "%q is stored without a version such as v1 before it", entries.Keys()[0]).Fix = c.prefixStorage()
 	}
 	for _, d := range c.schema.Storage().Written() {
 		c.checkDefinition(c.node(d), d)

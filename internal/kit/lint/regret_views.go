@@ -3,7 +3,6 @@ package lint
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"aspects-poc/internal/document"
 	"aspects-poc/registry/confdb/path"
@@ -58,11 +57,7 @@ func (c *checker) checkViewName(v *viewModel) {
 	if len(v.rules) == 0 || !path.ValidSubkey(v.name) {
 		return
 	}
-	words := strings.Split(v.name, "-")
-	mayWrite, known := viewWords[words[0]]
-	if !known {
-		mayWrite, known = viewWords[words[len(words)-1]]
-	}
+	mayWrite, known := viewWord(v.name)
 	writes := slices.ContainsFunc(v.rules, func(r ruleModel) bool { return r.Writable })
 	switch {
 	case !known && writes:
@@ -95,7 +90,8 @@ func (c *checker) unknown(n *document.Node, where string, known ...string) {
 	}
 	for _, entry := range n.Entries {
 		if !slices.Contains(known, entry.Key) {
-			c.advise(question(didYouMean(entry.Key, absent(n, known))), "unknown-key", entry.KeyPos, "snapd ignores %q %s", entry.Key, where)
+			help := question(didYouMean(entry.Key, absent(n, known)))
+			c.advise(help, "unknown-key", entry.KeyPos, "snapd ignores %q %s", entry.Key, where).Fix = meantKey(c.inBody(), c.doc.File, entry, help)
 		}
 	}
 }

@@ -25,6 +25,7 @@ type Snap struct {
 	faults  []snapfile.Fault
 	strange []strange
 
+	read func(name string) ([]byte, error)      // reads a file
 	base string                                 // "" if the snap may not see the programs of its base
 	file func(path string) (fs.FileInfo, error) // returns a file of the snap; nil if not all files are known
 }
@@ -47,12 +48,16 @@ const maxHook = 1 << 20
 
 // ReadSnap reads a snap's file, as snapfile.Read does, and its scripts. It returns the errors of snapfile.Read, and those of
 // reading a script that exists.
-func ReadSnap(name string) (*Snap, error) {
-	found, err := snapfile.Read(name)
+func ReadSnap(name string) (*Snap, error) { return ReadSnapWith(name, os.ReadFile) }
+
+// ReadSnapWith is ReadSnap with a function that returns the text of a file, such as one that an editor has not saved yet.
+// Which files there are the disk tells.
+func ReadSnapWith(name string, read func(name string) ([]byte, error)) (*Snap, error) {
+	found, err := snapfile.ReadWith(name, read)
 	if err != nil {
 		return nil, err
 	}
-	snap := &Snap{Snap: found}
+	snap := &Snap{Snap: found, read: read}
 	top := found.Top
 	snap.readKeys(top)
 	if top.Get("layout") == nil && top.Get("confinement").String() != "classic" {
@@ -61,7 +66,7 @@ func ReadSnap(name string) (*Snap, error) {
 	for _, hook := range found.Hooks {
 		s := script{Hook: hook}
 		if hook.File != found.File {
-			if err := s.read(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := s.read(read); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
 		}
@@ -229,7 +234,7 @@ func (s *Snap) bring(name, file string) {
 		return
 	}
 	hook := script{Hook: snapfile.Hook{Name: name, File: file, Executable: true}}
-	if hook.read() != nil {
+	if hook.read(s.read) != nil {
 		return
 	}
 	if i < 0 {
@@ -242,12 +247,12 @@ func (s *Snap) bring(name, file string) {
 }
 
 // read reads the hook's file, if it is a script of at most maxHook bytes.
-func (h *script) read() error {
+func (h *script) read(read func(name string) ([]byte, error)) error {
 	info, err := os.Stat(h.File)
 	if err != nil || info.Size() > maxHook || !info.Mode().IsRegular() {
 		return err
 	}
-	if h.text, err = os.ReadFile(h.File); err == nil && bytes.IndexByte(h.text, 0) >= 0 {
+	if h.text, err = read(h.File); err == nil && bytes.IndexByte(h.text, 0) >= 0 {
 		h.text = nil // a program
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 
 	"aspects-poc/internal/document"
 	"aspects-poc/internal/kit/calls"
+	"aspects-poc/internal/kit/edit"
 	"aspects-poc/internal/kit/snapfile"
 )
 
@@ -40,13 +41,15 @@ func (c *snapChecker) checkSnaps() {
 		for i := range snap.Plugs {
 			p := &snap.Plugs[i]
 			if p.Interface == "registry" {
-				c.addTo(snap.File, "plug-interface", p.At("interface"), "plug %q has the interface registry: snapd 2.68 and later do not know it", p.Name)
+				c.addTo(snap.File, "plug-interface", p.At("interface"), "plug %q has the interface registry: snapd 2.68 and later do not know it", p.Name).Fix =
+					rewrittenPlug(snap, p, "interface", "confdb")
 			}
 			if mistaken(p) {
 				if p.Entry.Value.Get("interface") == nil {
 					c.addTo(snap.File, "plug-interface", p.Entry.KeyPos, "plug %q has the attributes of a confdb plug and no interface: add \"interface: confdb\"", p.Name)
 				} else {
-					c.addTo(snap.File, "plug-interface", p.At("interface"), "plug %q has the attributes of a confdb plug, and its interface is %q; did you mean %q?", p.Name, p.Interface, "confdb")
+					c.addTo(snap.File, "plug-interface", p.At("interface"), "plug %q has the attributes of a confdb plug, and its interface is %q; did you mean %q?", p.Name, p.Interface, "confdb").Fix =
+						rewrittenPlug(snap, p, "interface", "confdb")
 				}
 			}
 			if !p.Confdb() || !c.checkPlug(snap, p) {
@@ -110,7 +113,8 @@ func (c *snapChecker) checkSnap(snap *Snap) {
 		c.addTo(snap.File, "duplicate-key", fault.Pos, "%s", fault.Message)
 	}
 	for _, s := range snap.strange {
-		c.report(snap.File, fmt.Sprintf("did you mean %q?", s.meant), "unknown-key", s.at, "snapd does not read %q, and snapcraft refuses it", s.key)
+		c.report(snap.File, fmt.Sprintf("did you mean %q?", s.meant), "unknown-key", s.at, "snapd does not read %q, and snapcraft refuses it", s.key).Fix =
+			rewritten(edit.NewText(snap.Text), snap.File, s.at, s.key, s.meant)
 	}
 	for _, fault := range snap.faults {
 		code := "program-not-executable"
@@ -179,14 +183,16 @@ func (c *snapChecker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 	for _, entry := range entriesOf(p.Entry.Value) {
 		attributes := []string{"interface", "account", "view", "role"}
 		if hint := didYouMean(entry.Key, absent(p.Entry.Value, attributes)); hint != "" && !slices.Contains(attributes, entry.Key) {
-			c.report(snap.File, question(hint), "unknown-key", entry.KeyPos, "snapd does not read %q of a confdb plug", entry.Key)
+			c.report(snap.File, question(hint), "unknown-key", entry.KeyPos, "snapd does not read %q of a confdb plug", entry.Key).Fix =
+				meantKey(edit.NewText(snap.Text), snap.File, entry, hint)
 		}
 	}
 	schema, view, _ := strings.Cut(p.View, "/")
 	if schema != c.doc.Header("name") {
 		account := c.account()
 		if name := c.doc.Header("name"); view == name && c.doc.Headers.Get("views").Get(schema) != nil && (account == "" || p.Account == account) {
-			c.addTo(snap.File, "plug-schema", p.At("view"), "plug %q is for view %q; did you mean %q?", p.Name, p.View, name+"/"+schema)
+			c.addTo(snap.File, "plug-schema", p.At("view"), "plug %q is for view %q; did you mean %q?", p.Name, p.View, name+"/"+schema).Fix =
+				rewrittenPlug(snap, p, "view", name+"/"+schema)
 		} else if name != "" || c.doc.File == "" {
 			c.noSchema(snap, p, schema)
 		}
@@ -197,11 +203,14 @@ func (c *snapChecker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 		return true
 	}
 	if c.doc.Headers.Get("views").Get(view) == nil {
-		c.addTo(snap.File, "plug-view", p.At("view"), "plug %q is for view %q, and %s has no such view%s", p.Name, view, schema,
-			didYouMean(view, c.doc.Headers.Get("views").Keys()))
+		hint := didYouMean(view, c.doc.Headers.Get("views").Keys())
+		found := c.addTo(snap.File, "plug-view", p.At("view"), "plug %q is for view %q, and %s has no such view%s", p.Name, view, schema, hint)
+		if name := suggested(hint); name != "" {
+			found.Fix = rewrittenPlug(snap, p, "view", schema+"/"+name)
+		}
 	} else if !snap.hasTwin(p) && !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
 		c.addTo(snap.File, "plug-name", p.Entry.KeyPos, "plug %q is for view %q of %s: name it %s-%s, as hooks are named after their plug",
-			p.Name, view, schema, schema, view)
+			p.Name, view, schema, schema, view).Fix = renamePlug(snap, p, schema+"-"+view)
 	}
 	return true
 }
@@ -250,12 +259,12 @@ func (c *snapChecker) checkEphemeral(v *viewModel, has func(hook string) bool) {
 }
 
 func (c *snapChecker) checkHook(snap *Snap, h *script) {
-	add := func(code, format string, args ...any) {
+	add := func(code, format string, args ...any) *Finding {
 		at := h.At
 		if h.File != snap.File {
 			at = document.Position{}
 		}
-		c.addTo(h.File, code, at, format, args...)
+		return c.addTo(h.File, code, at, format, args...)
 	}
 	switch {
 	case h.File != snap.File:
@@ -266,11 +275,11 @@ func (c *snapChecker) checkHook(snap *Snap, h *script) {
 	}
 	if h.Name == "default-configure" && !snap.built {
 		if reason := snapfile.RefusedHooks(snap.hookNames()); reason != "" {
-			add("hook-alone", "%s", reason)
+			add("hook-alone", "%s", reason).Fix = emptyHook(snap, "configure")
 		}
 	}
 	if !h.Executable {
-		add("hook-not-executable", "hook %q is not executable", h.Name)
+		add("hook-not-executable", "hook %q is not executable", h.Name).Fix = executable(h.File)
 	}
 	switch line, _, _ := bytes.Cut(h.text, []byte("\n")); {
 	case h.text == nil:
@@ -279,7 +288,9 @@ func (c *snapChecker) checkHook(snap *Snap, h *script) {
 		if python.Match(h.text) {
 			help = "begin it with the line #!/usr/bin/env python3"
 		}
-		c.report(h.File, help, "hook-interpreter", document.Position{}, "the first line of hook %q names no interpreter", h.Name)
+		begin := document.Position{Line: 1, Column: 1}
+		c.report(h.File, help, "hook-interpreter", document.Position{}, "the first line of hook %q names no interpreter", h.Name).Fix =
+			one("name an interpreter", h.File, begin, begin, interpreterLine(help)+"\n")
 	case c.checkPython(snap, h, strings.Fields(string(line[2:]))):
 	case bytes.HasSuffix(line, []byte("\r")):
 		add("hook-interpreter", "hook %q has Windows line ends (CR LF): its interpreter is not found", h.Name)
@@ -302,14 +313,18 @@ func (c *snapChecker) checkHook(snap *Snap, h *script) {
 			}
 			break
 		}
-		add("hook-never-runs", "snapd knows no hook %q%s", h.Name, didYouMean(h.Name, snapfile.Names(plugs)))
+		hint := didYouMean(h.Name, snapfile.Names(plugs))
+		add("hook-never-runs", "snapd knows no hook %q%s", h.Name, hint).Fix = renameHook(snap, h, suggested(hint))
 	case p == nil && snap.open && !strings.Contains(kind, "-view-"): // one that an extension brings
 	case p == nil:
 		hint := didYouMean(name, plugs)
 		if hint == "" {
 			hint = didYouMean(h.Name, snapfile.Names(plugs))
 		}
-		add("hook-plug", "hook %q is for plug %q, and snap %q has no such plug%s", h.Name, name, snap.Name, hint)
+		found := add("hook-plug", "hook %q is for plug %q, and snap %q has no such plug%s", h.Name, name, snap.Name, hint)
+		if meant := suggested(hint); meant != "" {
+			found.Fix = renameHook(snap, h, kind+strings.TrimPrefix(meant, kind))
+		}
 	case p.Interface == "registry", mistaken(p): // reported at the plug
 	case strings.Contains(kind, "-view-") && !p.Confdb():
 		add("hook-plug", "hook %q is for plug %q, and the plug's interface is %s", h.Name, name, p.Interface)
@@ -320,6 +335,14 @@ func (c *snapChecker) checkHook(snap *Snap, h *script) {
 		c.checkWayIn(snap, h, kind, p)
 	}
 	c.checkCalls(snap, h, kind)
+}
+
+// interpreterLine is the first line for a script; help is what the finding says.
+func interpreterLine(help string) string {
+	if _, line, found := strings.Cut(help, "#!"); found {
+		return "#!" + line
+	}
+	return "#!/bin/sh"
 }
 
 // python matches lines of Python that are no lines of a shell script.

@@ -16,6 +16,7 @@ import (
 type Snap struct {
 	File string         // the snapcraft.yaml or snap.yaml
 	Top  *document.Node // all that is in it
+	Text []byte         // as it is written
 
 	Name, Version, Summary, Description, Confinement string
 
@@ -87,12 +88,15 @@ type Variable struct{ Name, Value string }
 
 // Read reads a snap: a snapcraft.yaml, a meta/snap.yaml, or the folder that has one of them, with its hooks. It returns a
 // *MissingError if the folder has no snap, and a *document.Error if the file is not a snap's.
-func Read(name string) (*Snap, error) {
+func Read(name string) (*Snap, error) { return ReadWith(name, os.ReadFile) }
+
+// ReadWith is Read with a function that returns the text of the snap's file.
+func ReadWith(name string, read func(name string) ([]byte, error)) (*Snap, error) {
 	file, err := Find(name)
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(file)
+	text, err := read(file)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +108,7 @@ func Read(name string) (*Snap, error) {
 		return nil, err
 	}
 	r := reader{file: file}
-	s := &Snap{File: file, Top: top, Twice: twice, Name: top.Get("name").String()}
+	s := &Snap{File: file, Top: top, Text: text, Twice: twice, Name: top.Get("name").String()}
 	if s.Name == "" {
 		return nil, &document.Error{File: file, Pos: document.Position{Line: 1, Column: 1}, Message: "the snap has no name"}
 	}
