@@ -32,7 +32,8 @@ func rules() []forbidden {
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...",
 		"internal/calls", "internal/snapctlcmd", "internal/snapdhttp", "internal/watching"}
 	engine := []string{"registry/confdb/..."}
-	aroundWorld := []string{"internal/kit/assertion", "internal/kit/calls", "internal/kit/hookrun", "internal/kit/lint", "internal/kit/rest",
+	aroundWorld := []string{"internal/kit/assertion", "internal/kit/calls", "internal/kit/edit", "internal/kit/editor", "internal/kit/hookrun", "internal/kit/lint",
+		"internal/kit/lsp", "internal/kit/rest",
 		"internal/kit/scaffold", "internal/kit/script", "internal/kit/snapfile", "internal/kit/source"}
 	forTests := []string{"registry/registrytest/...", "internal/machine/...", "internal/console", "internal/stocksnap", "roles/internal/rolestest", "roles/internal/browsertest",
 		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest", "internal/need", "internal/program",
@@ -88,8 +89,10 @@ func rules() []forbidden {
 		{from: []string{"internal/kit/scaffold", "internal/kit/snapfile"}, to: []string{"internal/kit/lint", "internal/kit/world",
 			"internal/kit/script", "internal/kit/rest", "internal/kit/hookrun", "internal/kit/source"},
 			reason: "forms of documents, and files to begin with, do not know what is made of them"},
-		{from: []string{"internal/kit/lint"}, to: []string{"internal/kit/world", "internal/kit/script", "internal/kit/rest",
-			"internal/kit/hookrun", "internal/kit/scaffold"}, reason: "lint looks, and runs nothing"},
+		{from: []string{"internal/kit/lint", "internal/kit/editor", "internal/kit/lsp"}, to: []string{"internal/kit/world", "internal/kit/script", "internal/kit/rest",
+			"internal/kit/hookrun", "internal/kit/scaffold"}, reason: "lint looks, and runs nothing; so do editors"},
+		{from: []string{"internal/kit/lint", "internal/kit/edit", "internal/kit/editor"}, to: []string{"internal/kit/lsp", "github.com/sourcegraph/jsonrpc2"},
+			reason: "what is found, and how it is mended, does not depend on the protocol that tells it"},
 		{from: []string{"main", "registry/...", "roles/...", "internal/..."}, to: []string{"mvdan.cc/sh/..."}, except: []string{"internal/kit/calls"},
 			direct: true, reason: "scripts are read by internal/kit/calls, to be looked at; what runs them is a shell"},
 		{from: []string{"registry/confdb/faults", "registry/dialect"}, to: []string{"registry/...", "roles/..."},

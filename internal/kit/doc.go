@@ -1,7 +1,10 @@
 // Package kit is the map of the development kit for confdb: it checks, tries and tests confdb-schemas and snaps without
 // a store account, a key, root or a virtual machine.
 //
+//	edit       changes of files as data, which mend what lint finds
 //	lint       rules over documents and snaps, and their findings
+//	editor     what an editor asks: diagnostics, completion, hover, references, rename
+//	lsp        the Language Server Protocol around editor
 //	calls      what the text of a hook asks snapctl for
 //	scaffold   a new project
 //	generate   code in Go and Python, and documentation, from a confdb-schema
