@@ -76,6 +76,12 @@ var trials = []trial{
 	{text: "aspects-poc registry assertion --revision 2" + signs, as: []string{signs, ""}, want: `"revision": "2"`},
 	{text: "aspects-poc registry new --account-id ACCOUNT-ID thermostat", as: []string{"ACCOUNT-ID", "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"}, want: "thermostat"},
 	{text: "aspects-poc registry lint network.yaml ./custodian ./observer", first: inNetwork},
+	{text: "aspects-poc registry lint --fix network.yaml ./custodian", first: inNetwork},
+	{text: "aspects-poc registry explain version-prefix", want: "put all storage below v1"},
+	{text: "aspects-poc registry fmt network.yaml", first: inNetwork},
+	{text: "aspects-poc registry fmt --check *.yaml", first: inNetwork},
+	{text: "aspects-poc registry lsp", as: []string{"aspects-poc registry lsp", `printf 'Content-Length: 44\r\n\r\n{"jsonrpc":"2.0","id":1,"method":"shutdown"}` +
+		`Content-Length: 33\r\n\r\n{"jsonrpc":"2.0","method":"exit"}' | aspects-poc registry lsp`}, want: `"result":null`},
 	{text: "aspects-poc registry lint --against git:origin/main --format github --strict network.yaml", first: inNetwork + `
 git init -q -b main .; git add network.yaml; git -c user.name=a -c user.email=a@example.com commit -qm first
 git update-ref refs/remotes/origin/main main`},

@@ -22,6 +22,7 @@ import (
 const (
 	flagAgainst = "against"
 	flagEnable  = "enable"
+	flagFix     = "fix"
 	flagFormat  = "format"
 	flagIgnore  = "ignore"
 	flagStrict  = "strict"
@@ -36,11 +37,13 @@ func lintCommand(env *roles.Env) *cli.Command {
 			"has one. Each finding has its place in the file; docs/devkit/lint.md explains every rule. Exit code 1 if " +
 			"there are errors.",
 		UsageText: "aspects-poc registry lint network.yaml ./custodian ./observer\n" +
-			"aspects-poc registry lint --against git:origin/main --format github --strict network.yaml",
+			"aspects-poc registry lint --against git:origin/main --format github --strict network.yaml\n" +
+			"aspects-poc registry lint --fix network.yaml ./custodian",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagAgainst, Usage: "compare with the published copy `FILE|git:REV`; git:REV is the " +
 				"same file in that revision, and nothing is compared if it is not there"},
 			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "write findings as `text|json|github|sarif`"},
+			&cli.BoolFlag{Name: flagFix, Usage: "mend what can be mended in the files, and print what is left"},
 			&cli.BoolFlag{Name: flagStrict, Usage: "fail for warnings, too"},
 			&cli.StringSliceFlag{Name: flagIgnore, Usage: "do not report findings of the rule `CODE`; errors cannot be " +
 				"ignored; may be repeated"},
@@ -63,6 +66,28 @@ func runLint(env *roles.Env, c *cli.Context) error {
 	if err := checkOptions(options); err != nil {
 		return err
 	}
+	look := func() ([]lint.Finding, error) { return lookAt(env, c, options) }
+	var findings []lint.Finding
+	var err error
+	if c.Bool(flagFix) {
+		findings, err = fixAll(env, look)
+	} else {
+		findings, err = look()
+	}
+	if err != nil {
+		return err
+	}
+	if err := writeFindings(env.Stdout, env, format, findings); err != nil {
+		return err
+	}
+	if lint.Failed(findings, c.Bool(flagStrict)) {
+		return errors.New(lint.Summary(findings))
+	}
+	return nil
+}
+
+// lookAt returns the findings about the files that the arguments name.
+func lookAt(env *roles.Env, c *cli.Context, options lint.Options) ([]lint.Finding, error) {
 	var files []string
 	var findings []lint.Finding
 	for _, name := range roles.Args(c) {
@@ -74,7 +99,7 @@ func runLint(env *roles.Env, c *cli.Context) error {
 		if found, ok := lint.Unreadable(err); ok {
 			findings = append(findings, found)
 		} else if err != nil {
-			return err
+			return nil, err
 		} else {
 			options.Snaps = append(options.Snaps, snap)
 		}
@@ -86,7 +111,7 @@ func runLint(env *roles.Env, c *cli.Context) error {
 			findings = append(findings, found)
 			options.Ignore = append(options.Ignore, "schema-missing") // it may be this one
 		} else if err != nil {
-			return err
+			return nil, err
 		}
 		documents[file] = docs
 		for _, doc := range docs {
@@ -98,26 +123,20 @@ func runLint(env *roles.Env, c *cli.Context) error {
 	case len(options.Snaps) > 0:
 		findings = append(findings, lint.CheckSnaps(options)...)
 	case len(findings) == 0:
-		return roles.Usagef("no confdb-schema given")
+		return nil, roles.Usagef("no confdb-schema given")
 	}
 	for _, file := range files {
 		found, err := lintFile(c.Context, env, file, documents[file], options, c.String(flagAgainst))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, f := range found {
-			if !slices.Contains(findings, f) {
+			if !slices.ContainsFunc(findings, f.Same) {
 				findings = append(findings, f)
 			}
 		}
 	}
-	if err := writeFindings(env.Stdout, env, format, findings); err != nil {
-		return err
-	}
-	if lint.Failed(findings, c.Bool(flagStrict)) {
-		return errors.New(lint.Summary(findings))
-	}
-	return nil
+	return findings, nil
 }
 
 // writeFindings writes findings to a stream, with colours for a person at a terminal.

@@ -113,7 +113,7 @@ async function main() {
 	await diagnostics(schema, (list) => list.length === 0);
 
 	const items = await connection.sendRequest(lsp.CompletionRequest.type, place(schema, 'storage: v1.level', 'storage: v1.'.length));
-	assert(Array.isArray(items.items) && items.items.every(lsp.CompletionItem.is), JSON.stringify(items));
+	assert(Array.isArray(items.items) && items.items.every((i) => typeof i.label === 'string' && lsp.TextEdit.is(i.textEdit)), JSON.stringify(items));
 	assert(items.items.some((i) => i.label === 'v1.wifi.psk'));
 	const hover = await connection.sendRequest(lsp.HoverRequest.type, place(schema, 'level: {', 2));
 	assert(lsp.Hover.is(hover) && hover.contents.value.includes('request `level`'), JSON.stringify(hover));
