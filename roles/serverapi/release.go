@@ -34,7 +34,7 @@ type ReleaseStage struct {
 type ReleaseStop struct {
 	Failing float64 `json:"failing,omitempty" example:"2"`
 	Silent  float64 `json:"silent,omitempty" example:"5"`
-	Within  string  `json:"within,omitempty" example:"10m"` // how long a device may take; two poll intervals by default
+	Within  string  `json:"within,omitempty" example:"10m"` // how long a device may take; one and a half poll intervals by default
 }
 
 // Release is a change of layers that devices get in stages.
@@ -71,7 +71,7 @@ type ReleaseCounts struct {
 
 // ReleaseCause is why devices fail.
 type ReleaseCause struct {
-	Outcome string      `json:"outcome" enums:"refused,failed,silent"`
+	Outcome string      `json:"outcome" enums:"refused,failed,drifted,silent"`
 	Path    string      `json:"path,omitempty"`
 	Reason  string      `json:"reason,omitempty"`
 	Devices int         `json:"devices"`

@@ -170,7 +170,7 @@ func (h *handlers) sayToRelease(c echo.Context, event release.Event) error {
 	if err != nil {
 		return err
 	}
-	view, err := h.fleet.Say(c.Request().Context(), id, event, author(c))
+	view, err := h.fleet.Say(c.Request().Context(), fleet.Word{Release: id, Event: event, By: author(c), Within: within(c)})
 	if err != nil {
 		return err
 	}

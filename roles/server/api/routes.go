@@ -149,8 +149,8 @@ func (h *handlers) api() []Route {
 		{http.MethodGet, "/releases/", access.Read, h.listReleases, &Takes{Query: "limit before"}, ""},
 		{http.MethodGet, "/releases/:id/", access.Read, h.getRelease, &Takes{}, ""},
 		{http.MethodPost, "/releases/:id/go/", access.Approve, h.goRelease, &Takes{}, ""},
-		{http.MethodPost, "/releases/:id/halt/", access.Write, h.haltRelease, &Takes{}, ""},
-		{http.MethodPost, "/releases/:id/undo/", access.Write, h.undoRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/halt/", access.WriteInScope, h.haltRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/undo/", access.WriteInScope, h.undoRelease, &Takes{}, ""},
 
 		{http.MethodGet, "/tokens/", access.Administer, h.listTokens, &Takes{}, ""},
 		{http.MethodPost, "/tokens/", access.Administer, h.createToken, &Takes{Body: true}, ""},

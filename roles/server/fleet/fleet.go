@@ -117,6 +117,7 @@ func Open(ctx context.Context, store Store, options Options) (*Fleet, error) {
 		known: newKnown(options.Remembered)}
 	f.targets.store, f.targets.log = f.store, options.Log
 	f.mover.woken = make(chan struct{}, 1)
+	f.mover.listens.Store(options.Now().Unix())
 	if store, ok := store.(Sharer); ok {
 		f.shared = store.Shared()
 	}

@@ -4,43 +4,31 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aspects-poc/roles/server/fleet/release"
-
-	"github.com/google/uuid"
 )
 
 const (
 	leastLook = time.Second // between two looks at an active release
-	lookShare = 20          // a look that took a second is followed by 20 without
-	// mostCauses and mostExamined limit what is kept of the reasons of devices.
-	mostCauses   = 10
-	mostExamined = 500
-	mostSome     = 5
+	lookShare = 60          // a look that took a second is followed by 60 without, but
+	lookEvery = 4           // so many times in a poll interval there is one
 )
-
-// ErrNoMove is the kind of a *MoveError.
-var ErrNoMove = errors.New("the release does not move on that")
-
-// A MoveError is why a person's word does not move a release.
-type MoveError struct{ Text string }
-
-func (e *MoveError) Error() string { return e.Text }
-
-// Is makes it an ErrNoMove.
-func (e *MoveError) Is(target error) bool { return target == ErrNoMove }
 
 // A mover looks at the active release from time to time, and soon after devices have reported.
 type mover struct {
 	woken chan struct{}
 
+	// listens is since when this server has heard devices, in seconds since 1970. What they said to nobody before makes none of
+	// them silent.
+	listens atomic.Int64
+
 	mu      sync.Mutex // held during a look; guards what follows
 	took    time.Duration
+	due     int64 // when the next device will have been silent for too long, in seconds since 1970; 0: none
 	planned planned
 }
 
@@ -59,29 +47,45 @@ func (m *mover) wake() {
 	}
 }
 
-// lately returns how long the last look took.
-func (m *mover) lately() time.Duration {
+// pauses returns how long the mover is to leave it at the last look: at least, and if no device reports.
+func (m *mover) pauses(interval time.Duration, now time.Time) (least, most time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.took
+	most = max(interval/lookEvery, leastLook)
+	least = min(max(leastLook, lookShare*m.took), most)
+	if m.due > 0 {
+		most = min(most, max(least, time.Unix(m.due, 0).Sub(now)))
+	}
+	return least, most
 }
 
 // moveReleases moves the active release on, until ctx ends. Every server does so: the store lets one of them make each move.
 func (f *Fleet) moveReleases(ctx context.Context) {
-	ticker := time.NewTicker(max(f.options.PollInterval/4, leastLook))
-	defer ticker.Stop()
+	every := max(f.options.PollInterval/lookEvery, leastLook)
+	timer := time.NewTimer(every)
+	defer timer.Stop()
 	failing := false
+	heard := f.options.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		case <-f.mover.woken:
 		}
+		now := f.options.Now()
+		if now.Sub(heard) > f.options.PollInterval+every { // the store was away, or the machine slept
+			f.mover.listens.Store(now.Unix())
+		}
 		if f.targets.Load().gate == nil {
+			heard = now
+			timer.Reset(every)
 			continue
 		}
 		err := f.MoveRelease(ctx)
+		if err == nil {
+			heard = now
+		}
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -92,127 +96,19 @@ func (f *Fleet) moveReleases(ctx context.Context) {
 		case err == nil:
 			failing = false
 		}
+		least, most := f.mover.pauses(f.options.PollInterval, f.options.Now())
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(max(leastLook, lookShare*f.mover.lately())):
+		case <-time.After(least):
 		}
+		timer.Reset(most - least)
 	}
 }
 
-// A tally is how the devices of a release are.
-type tally struct {
-	total   release.Counts
-	stages  []release.Counts // of those that have begun
-	devices []tallied
-	failing []uuid.UUID
-	silent  []uuid.UUID
-}
-
-// tallied is a device that the release concerns.
-type tallied struct {
-	release.Device
-	seen  bool // lately
-	stage int
-}
-
-// tally counts the devices that the active release concerns.
-func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tally {
-	gate := targets.gate
-	t := &tally{stages: make([]release.Counts, len(gate.release.Progress.Admit))}
-	lost := int64(silentAfter*f.options.PollInterval/time.Second) + 1
-	within := int64(time.Duration(gate.release.Plan.StopWhen.Within) / time.Second)
-	at := now.Unix()
-	for _, device := range devices {
-		if device.Status != Active || !gate.concerns(device.ID, device.Labels) {
-			continue
-		}
-		one := gate.device(device.ID, device.Labels)
-		stage := gate.release.Progress.Admit.Stage(one, gate.matches(device.Labels))
-		t.devices = append(t.devices, tallied{one, device.LastSeen >= at-lost, stage})
-		if stage == 0 {
-			continue
-		}
-		began := gate.release.Progress.Admit[stage-1].At.Unix()
-		since := max(began, seconds(gate.release.Progress.Resumed))
-		counts := &t.stages[stage-1]
-		state, _ := derive(device.Status, device.Verdict, targets.desired(device.ID, device.Labels, device.Own))
-		tried := device.Verdict.State != StateUnknown && device.Verdict.Revision == targets.desired(device.ID, device.Labels, device.Own)
-		late := false
-		switch {
-		case !tried && device.LastSeen < began-lost:
-			counts.Absent++
-			continue
-		case tried && (state == StateRefused || state == StateFailed):
-			counts.Failing++
-			t.failing = append(t.failing, device.ID)
-			continue
-		case tried && state == StateInSync:
-			late = at-device.LastSeen > max(within, lost)
-		case tried:
-			late = at > max(device.Reported, since)+within
-		default:
-			late = at > max(device.LastSeen, since)+within
-		}
-		switch {
-		case late:
-			counts.Silent++
-			t.silent = append(t.silent, device.ID)
-		case state == StateInSync:
-			counts.InSync++
-		default:
-			counts.Waiting++
-		}
-	}
-	for _, counts := range t.stages {
-		t.total.InSync += counts.InSync
-		t.total.Failing += counts.Failing
-		t.total.Silent += counts.Silent
-		t.total.Waiting += counts.Waiting
-		t.total.Absent += counts.Absent
-	}
-	return t
-}
-
-// admission returns the admission of a stage that begins. The devices are marked as of that stage.
-func (t *tally) admission(gate *gate, number int, now time.Time) release.Admission {
-	stage := gate.release.Plan.Stages[number-1]
-	candidates := make([]release.Candidate, len(t.devices))
-	for i, device := range t.devices {
-		candidates[i] = release.Candidate{Device: device.Device, Seen: device.seen, Admitted: device.stage > 0}
-	}
-	admission := stage.Admission(candidates)
-	admission.At = now
-	for i, device := range t.devices {
-		if device.stage == 0 && admission.Admits(device.Device, gate.matches(device.Labels)) {
-			t.devices[i].stage = number
-		}
-	}
-	return admission
-}
-
-// sizes returns how many devices each stage has, or would have if it began now.
-func (t *tally) sizes(gate *gate) []int {
-	devices := slices.Clone(t.devices)
-	plan := &tally{devices: devices}
-	for number := len(gate.release.Progress.Admit) + 1; number <= len(gate.release.Plan.Stages); number++ {
-		plan.admission(gate, number, time.Time{})
-	}
-	sizes := make([]int, len(gate.release.Plan.Stages))
-	for _, device := range devices {
-		if device.stage > 0 {
-			sizes[device.stage-1]++
-		}
-	}
-	for i, counts := range t.stages {
-		sizes[i] = counts.All()
-	}
-	return sizes
-}
-
-// moveOn moves the active release, which is that of the ID if that is not 0, on an event. by is the person who says so, or "". It
-// returns ErrUnknownRelease if there is none.
-func (f *Fleet) moveOn(ctx context.Context, id int64, event release.Event, by string) (_ Release, moved bool, _ error) {
+// moveOn moves the active release, which is that of the word if that names one, on an event. It returns ErrUnknownRelease if there is
+// none.
+func (f *Fleet) moveOn(ctx context.Context, word Word) (_ Release, moved bool, _ error) {
 	f.mover.mu.Lock()
 	defer f.mover.mu.Unlock()
 	begin := time.Now()
@@ -223,17 +119,21 @@ func (f *Fleet) moveOn(ctx context.Context, id int64, event release.Event, by st
 		return Release{}, false, err
 	}
 	gate := targets.gate
-	if gate == nil || id != 0 && gate.release.ID != id {
+	if gate == nil || word.Release != 0 && gate.release.ID != word.Release {
 		return Release{}, false, ErrUnknownRelease
+	}
+	if err := f.permits(ctx, gate, word); err != nil {
+		return Release{}, false, err
 	}
 	now := f.options.Now().UTC()
 	counted := f.tally(targets, devices, now)
-	after, moves := release.Move(gate.release.Plan, gate.release.Progress, event, counted.total, now)
+	f.mover.due = counted.due
+	after, moves := release.Move(gate.release.Plan, gate.release.Progress, word.Event, counted.total, now)
 	if !moves {
 		return gate.release, false, nil
 	}
 	move := ReleaseMove{ID: gate.release.ID, Version: gate.release.Version, Progress: after,
-		Authorship: Authorship{By: cmp.Or(by, fmt.Sprint("release ", gate.release.ID)), At: now}}
+		Authorship: Authorship{By: cmp.Or(word.By, gate.release.ByItself()), At: now}}
 	if after.Begins() {
 		move.Progress.Admit = append(slices.Clone(after.Admit), counted.admission(gate, after.Stage, now))
 	}
@@ -241,7 +141,7 @@ func (f *Fleet) moveOn(ctx context.Context, id int64, event release.Event, by st
 	if move.Outcome.Causes, err = f.causes(ctx, counted); err != nil {
 		return Release{}, false, err
 	}
-	if by == "" {
+	if word.By == "" {
 		moving := gate.release
 		moving.Progress, moving.Outcome = move.Progress, move.Outcome
 		ctx = f.byItself(ctx, map[release.Phase]string{release.Halted: "halt", release.Undone: "undo", release.Done: "end"}[after.Phase], moving,
@@ -286,56 +186,6 @@ func (f *Fleet) waitsFor(ctx context.Context, device Device) (int, error) {
 	return last.admit.Stage(targets.gate.device(device.ID, device.Labels), targets.gate.matches(device.Labels)), nil
 }
 
-// causes groups the devices that fail or are silent by their reasons, the most frequent first.
-func (f *Fleet) causes(ctx context.Context, counted *tally) ([]Cause, error) {
-	type key struct{ outcome, path, reason string }
-	of := map[key]*Cause{}
-	add := func(k key, id uuid.UUID, devices int) {
-		if of[k] == nil {
-			of[k] = &Cause{Outcome: k.outcome, Path: k.path, Reason: k.reason}
-		}
-		of[k].Devices += devices
-		if len(of[k].Some) < mostSome {
-			of[k].Some = append(of[k].Some, id)
-		}
-	}
-	for _, id := range counted.failing[:min(mostExamined, len(counted.failing))] {
-		device, err := f.store.Device(ctx, id)
-		if errors.Is(err, ErrUnknownDevice) {
-			continue
-		}
-		var view View
-		if err == nil {
-			view, err = f.view(ctx, device)
-		}
-		if err != nil {
-			return nil, err
-		}
-		outcome := "failed"
-		if view.Attempted.Outcome == Refused {
-			outcome = "refused"
-		}
-		add(key{outcome, view.Attempted.Path, view.Attempted.Reason}, id, 1)
-	}
-	if rest := counted.failing[min(mostExamined, len(counted.failing)):]; len(rest) > 0 {
-		add(key{"failed", "", "not looked at: there are so many"}, rest[0], len(rest))
-	}
-	for i, id := range counted.silent {
-		if add(key{outcome: "silent"}, id, 1); i+1 >= mostSome {
-			of[key{outcome: "silent"}].Devices = len(counted.silent)
-			break
-		}
-	}
-	causes := slices.SortedFunc(maps.Values(of), func(a, b *Cause) int {
-		return cmp.Or(cmp.Compare(b.Devices, a.Devices), cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
-	})
-	list := []Cause{}
-	for _, cause := range causes[:min(mostCauses, len(causes))] {
-		list = append(list, *cause)
-	}
-	return list, nil
-}
-
 // released returns what makes a batch a release; nil without a plan.
 func (f *Fleet) released(plan *release.Plan, by string) *NewRelease {
 	if plan == nil {
@@ -365,7 +215,7 @@ func (f *Fleet) StartRelease(ctx context.Context, batch Batch, plan release.Plan
 // MoveRelease looks at the active release, if there is one, and moves it on if it is time.
 func (f *Fleet) MoveRelease(ctx context.Context) error {
 	for {
-		_, moved, err := f.moveOn(ctx, 0, release.Look, "")
+		_, moved, err := f.moveOn(ctx, Word{Event: release.Look})
 		switch {
 		case errors.Is(err, ErrUnknownRelease), errors.Is(err, ErrStale):
 			return nil // there is none, or another server was faster
@@ -373,129 +223,4 @@ func (f *Fleet) MoveRelease(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// sizesOf returns how many devices each stage of a batch would have if it began now, and no stage before; nil if it has none. after
-// are the targets after it.
-func (f *Fleet) sizesOf(ctx context.Context, after *snapshot, batch Batch) ([]int, error) {
-	if batch.Release == nil {
-		return nil, nil
-	}
-	targets := after.Targets
-	targets.Release = &Release{Plan: batch.Release.Plan}
-	for _, change := range batch.Changes {
-		present, err := f.layer(ctx, change.Name)
-		if err != nil && !errors.Is(err, ErrUnknownLayer) {
-			return nil, err
-		}
-		present.Name = change.Name
-		targets.Release.Before = append(targets.Release.Before, Before{Layer: present})
-	}
-	gate, err := newGate(targets, after.named)
-	if err != nil {
-		return nil, err
-	}
-	devices, err := f.store.Census(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return f.tally(&snapshot{Targets: targets, present: after.present, gate: gate}, devices, f.options.Now()).sizes(gate), nil
-}
-
-// ReadPlan reads a plan in JSON. Errors are *release.Error.
-func (f *Fleet) ReadPlan(text []byte) (release.Plan, error) {
-	return release.Parse(text, 2*f.options.PollInterval, func(selector string) error {
-		_, err := ParseSelector(selector)
-		return err
-	})
-}
-
-// A ReleaseView is a release, with how its devices are now.
-type ReleaseView struct {
-	Release
-	Sizes []int // how many devices each stage has, or would have now; nil if the release has ended
-}
-
-// Releases returns releases; see Store.Releases. Their Outcome is that of their last move.
-func (f *Fleet) Releases(ctx context.Context, below int64, limit int) ([]Release, error) {
-	return f.store.Releases(ctx, below, limit)
-}
-
-// Active returns the active release as this server knows it; nil for none. Its Outcome is that of its last move.
-func (f *Fleet) Active() *Release {
-	if gate := f.targets.Load().gate; gate != nil {
-		active := gate.release
-		active.Before = nil
-		return &active
-	}
-	return nil
-}
-
-// ShowRelease returns a release. If it is active, it counts its devices now.
-func (f *Fleet) ShowRelease(ctx context.Context, id int64) (ReleaseView, error) {
-	kept, err := f.store.Release(ctx, id)
-	if err != nil || !kept.Active() {
-		return ReleaseView{Release: kept}, err
-	}
-	_ = f.flush(ctx) // as in moveOn
-	targets, devices, err := f.census(ctx)
-	if err == nil && (targets.gate == nil || targets.gate.release.Version != kept.Version) {
-		if targets, err = f.targets.anew(ctx); err == nil {
-			kept, err = f.store.Release(ctx, id)
-		}
-	}
-	if err != nil || targets.gate == nil || targets.gate.release.ID != id {
-		return ReleaseView{Release: kept}, err
-	}
-	counted := f.tally(targets, devices, f.options.Now())
-	view := ReleaseView{Release: targets.gate.release, Sizes: counted.sizes(targets.gate)}
-	view.Before = nil
-	view.Outcome.Stages = counted.stages
-	view.Outcome.Causes, err = f.causes(ctx, counted)
-	return view, err
-}
-
-// Say moves a release as a person says. Errors: ErrUnknownRelease, a *MoveError, and the store's.
-func (f *Fleet) Say(ctx context.Context, id int64, event release.Event, by string) (ReleaseView, error) {
-	for attempts := 10; ; attempts-- {
-		before, err := f.store.Release(ctx, id)
-		if err != nil {
-			return ReleaseView{}, err
-		}
-		if !before.Active() {
-			return ReleaseView{}, &MoveError{fmt.Sprintf("release %d has ended: it is %s", id, before.Progress.Phase)}
-		}
-		after, moves, err := f.moveOn(ctx, id, event, by)
-		if moved := errors.Is(err, ErrStale) || errors.Is(err, ErrUnknownRelease) && f.catchesUp(ctx); attempts > 0 && moved {
-			continue // it has moved meanwhile
-		}
-		if err != nil {
-			return ReleaseView{}, err
-		}
-		if !moves {
-			text := fmt.Sprintf("release %d goes on by itself: it is %s", id, after.Progress.Phase)
-			if event == release.SaysHalt {
-				text = fmt.Sprintf("release %d is halted already", id)
-			}
-			return ReleaseView{}, &MoveError{text}
-		}
-		return f.ShowRelease(ctx, id)
-	}
-}
-
-func (f *Fleet) catchesUp(ctx context.Context) bool { return f.targets.refresh(ctx) == nil }
-
-// gets tells whether the active release has admitted a device.
-func (s *snapshot) gets(device Device) bool {
-	_, stage := s.stageOf(device)
-	return stage > 0
-}
-
-// stageOf returns the active release, if that changes a layer of the device, and the number of the stage that has admitted it; 0 if
-// the device waits.
-func (s *snapshot) stageOf(device Device) (*Release, int) {
-	if s.gate == nil || !s.gate.concerns(device.ID, device.Labels) {
-		return nil, 0
-	}
-	return &s.gate.release, s.gate.stage(device.ID, device.Labels)
 }

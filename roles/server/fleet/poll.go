@@ -139,8 +139,8 @@ func (f *Fleet) take(
 		return Answer{}, 0, err
 	}
 	// Of a device that gets a release, what is kept tells when it was first offered the target.
-	offered := device.Verdict.Revision != target.Revision && targets.gets(device)
-	if offered || device.differs(report, target.Revision) {
+	offered := device.Verdict.Revision < target.Since && target.offered() && targets.gets(device)
+	if offered || device.differs(report, target.wanted) {
 		report.At = now
 		sequence, err := f.store.Report(ctx, id, report)
 		if err != nil {
@@ -153,7 +153,7 @@ func (f *Fleet) take(
 		return Answer{}, 0, err
 	}
 	noted := f.sightings.note(id, now, f.statsOf(point, poll.Stats))
-	if report.Verdict.offers() && target.offered() {
+	if target.offersTo(report.Verdict) && target.offered() {
 		return Answer{Offer: &target}, report.Attempted.Revision, nil
 	}
 	if noted {
@@ -188,7 +188,7 @@ func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried in
 		return nil, 0, err
 	}
 	verdict, err := target.judge(device.Report)
-	if err != nil || !verdict.offers() || !target.offered() {
+	if err != nil || !target.offersTo(verdict) || !target.offered() {
 		return nil, device.Attempted.Revision, err
 	}
 	return &target, device.Attempted.Revision, nil

@@ -31,9 +31,17 @@ type Outcomes struct {
 	Causes []Cause          `json:"causes,omitempty"` // why devices fail, the most frequent first
 }
 
+// Total returns the counts of all stages together.
+func (o Outcomes) Total() (sum release.Counts) {
+	for _, counts := range o.Stages {
+		sum = sum.Plus(counts)
+	}
+	return sum
+}
+
 // A Cause is why devices fail, or are silent.
 type Cause struct {
-	Outcome string      `json:"outcome"` // refused, failed or silent
+	Outcome string      `json:"outcome"` // refused, failed, drifted or silent
 	Path    string      `json:"path,omitempty"`
 	Reason  string      `json:"reason,omitempty"`
 	Devices int         `json:"devices"`
@@ -76,6 +84,9 @@ const releaseNames = "releases/"
 func (r Release) HistoryName() LayerName {
 	return LayerName(releaseNames + strconv.FormatInt(r.ID, 10))
 }
+
+// ByItself is the author of moves that nobody has asked for.
+func (r Release) ByItself() string { return fmt.Sprint("release ", r.ID) }
 
 // IsRelease tells that it is no layer: it is the HistoryName of a release.
 func (n LayerName) IsRelease() bool { return strings.HasPrefix(string(n), releaseNames) }
@@ -120,10 +131,8 @@ func (r Release) Waits() string {
 	case release.Starting:
 		return "the first stage begins in a moment"
 	case release.Rolling:
-		waiting, absent, all := 0, 0, 0
-		for _, counts := range r.Outcome.Stages {
-			waiting, absent, all = waiting+counts.Waiting, absent+counts.Absent, all+counts.All()
-		}
+		total := r.Outcome.Total()
+		waiting, absent, all := total.Waiting, total.Absent, total.All()
 		switch {
 		case waiting == 0 && absent > all:
 			return fmt.Sprintf("stage %d: %d of %d devices were silent already when it began; it goes on when half of them are back, or a "+

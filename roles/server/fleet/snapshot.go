@@ -154,10 +154,10 @@ func (s *snapshot) sameBook(other *snapshot) bool {
 
 // A Target is the configuration that a device should have.
 type Target struct {
-	Revision int64 // 0: no layer has ever concerned the device
-	Config   Config
-	Hash     string
-	Layers   []Layer // in the order of merging
+	wanted
+	Config Config
+	Hash   string
+	Layers []Layer // in the order of merging
 	// Latest is the authorship of what was changed last among Layers and the secrets that they refer to.
 	Latest Authorship
 	// Signing says whether an operator has signed it.
@@ -177,14 +177,29 @@ func (l *stack) revisionOf(labels Labels) (revision int64) {
 	return revision
 }
 
-// desired returns the revision of a device's target; own is its OwnRevision.
-func (s *snapshot) desired(id uuid.UUID, labels Labels, own int64) int64 {
-	layers := s.present
-	if s.gate.withholds(id, labels) {
+// wanted is which target a device is to have.
+type wanted struct {
+	Revision int64 // 0: no layer has ever concerned the device
+	// Since is the first revision from which on the configuration is what it is: after it operators have only signed.
+	Since int64
+}
+
+// desired returns which target a device is to have; own is its OwnRevision.
+func (s *snapshot) desired(id uuid.UUID, labels Labels, own int64) wanted {
+	return s.wanted(labels, own, id, s.gate.withholds(id, labels))
+}
+
+// wanted is desired where it is known whether the active release withholds its changes from the device.
+func (s *snapshot) wanted(labels Labels, own int64, id uuid.UUID, withheld bool) wanted {
+	layers, signed := s.present, s.Signed
+	if withheld {
 		layers = s.gate.before
-		_, own = s.gate.ownOf(id, nil, own)
+		if _, own = s.gate.ownOf(id, nil, own); signed > s.gate.release.ID {
+			signed-- // it was stored amid the release
+		}
 	}
-	return max(layers.revisionOf(labels), own)
+	since := max(layers.revisionOf(labels), own)
+	return wanted{Revision: max(since, signed), Since: since}
 }
 
 // of returns the target of a device.
@@ -194,8 +209,8 @@ func (s *snapshot) of(device Device) (Target, error) {
 		return Target{}, err
 	}
 	target := Target{
-		Revision: s.desired(device.ID, device.Labels, device.OwnRevision),
-		Config:   c.config, Hash: c.hash, Layers: c.layers, tree: c.tree, composition: c,
+		wanted: s.desired(device.ID, device.Labels, device.OwnRevision),
+		Config: c.config, Hash: c.hash, Layers: c.layers, tree: c.tree, composition: c,
 	}
 	last := int64(0)
 	for _, layer := range c.layers {

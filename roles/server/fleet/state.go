@@ -25,10 +25,11 @@ const (
 var stateNames = []string{"unknown", "in-sync", "refused", "failed", "drifted", "behind", "pending", "revoked", "new"}
 
 // derive decides a device's state from what is kept of it: nothing else does. The verdict is of its last report. It holds
-// for the revision for which it was derived, and settled tells whether that is the desired one. Where it is not, a device
+// for the revision for which it was derived, and settled tells whether that is the desired one, or one that differs from it in
+// what operators have signed only. Where it is not, a device
 // that says what it runs is behind: a report that named a later revision would have been judged by that one (targetOf).
 // One that says nothing of it is to be judged by what it shows.
-func derive(status Status, verdict Verdict, desired int64) (state State, settled bool) {
+func derive(status Status, verdict Verdict, desired wanted) (state State, settled bool) {
 	switch {
 	case status == Pending:
 		return StatePending, true
@@ -36,7 +37,9 @@ func derive(status Status, verdict Verdict, desired int64) (state State, settled
 		return StateRevoked, true
 	case verdict.State == StateUnknown: // there is no report
 		return StateNew, true
-	case verdict.Revision == desired:
+	case verdict.Revision == desired.Revision:
+		return verdict.State, true
+	case (verdict.State == StateInSync || verdict.State == StateDrifted) && verdict.Revision >= desired.Since && verdict.Revision < desired.Revision:
 		return verdict.State, true
 	}
 	return StateBehind, false
@@ -44,7 +47,7 @@ func derive(status Status, verdict Verdict, desired int64) (state State, settled
 
 // stateOf is a device's state. Of one that does not say what it runs, Config is needed.
 func (t Target) stateOf(device Device) (State, error) {
-	state, settled := derive(device.Status, device.Verdict, t.Revision)
+	state, settled := derive(device.Status, device.Verdict, t.wanted)
 	if settled || !device.Mute() {
 		return state, nil
 	}
@@ -57,7 +60,7 @@ func (r Report) Mute() bool { return r.Running == (Running{}) }
 
 // differs tells whether what a device reports now has to be kept: it says something else than its last report, or is a
 // later one, or the state that follows from it is not the one that follows from what is kept.
-func (d Device) differs(report Report, desired int64) bool {
+func (d Device) differs(report Report, desired wanted) bool {
 	switch {
 	case d.Report.At.IsZero() || contentOf(d.Report, report.Sequence) != contentOf(report, report.Sequence):
 		return true

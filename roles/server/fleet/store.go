@@ -173,8 +173,8 @@ type named interface {
 }
 
 type signatures interface {
-	// Sign stores an operator's statement under the next revision, which concerns all devices, adds that to the history, and
-	// returns it. With Remove it removes all statements. It returns ErrStale if the last statement's number is not
+	// Sign stores an operator's statement under the next revision, which is Targets.Signed then, adds that to the history, and
+	// returns it. With Remove it removes all statements; the revision then concerns all devices. It returns ErrStale if the last statement's number is not
 	// change.Before. The manifests of earlier statements are dropped.
 	Sign(ctx context.Context, change SignatureChange) (Signature, error)
 	// Signatures returns all statements in the order of their numbers. Only the last one has its Manifest.

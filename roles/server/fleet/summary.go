@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // summaryShare bounds the share of time that summaries may take: one that took a second is good for a while.
@@ -85,7 +87,7 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 	}
 	open := 0 // devices that are to be judged by what they show
 	for _, group := range groups {
-		state, settled := derive(group.Status, group.Verdict, max(targets.present.revisionOf(group.Labels), group.Own))
+		state, settled := derive(group.Status, group.Verdict, targets.wanted(group.Labels, group.Own, uuid.Nil, false))
 		counted.States[state] += group.Count
 		counted.Devices += group.Count
 		counted.Silent += group.Silent
@@ -136,7 +138,7 @@ func (f *Fleet) census(ctx context.Context) (*snapshot, []Counted, error) {
 		return nil, nil, err
 	}
 	for _, device := range devices {
-		if targets.gate != nil && device.Verdict.Revision > targets.desired(device.ID, device.Labels, device.Own) {
+		if targets.gate != nil && device.Verdict.Revision > targets.desired(device.ID, device.Labels, device.Own).Revision {
 			targets, err = f.targets.anew(ctx) // another server has admitted it
 			break
 		}
@@ -157,7 +159,7 @@ func (f *Fleet) countOpen(ctx context.Context, counted *Summary, open int) error
 			if err != nil {
 				return err
 			}
-			if _, settled := derive(device.Status, device.Verdict, view.Target.Revision); settled || open == 0 {
+			if _, settled := derive(device.Status, device.Verdict, view.Target.wanted); settled || open == 0 {
 				continue
 			}
 			open--

@@ -2,16 +2,19 @@ package fleet
 
 // judge derives a device's state from what it reports:
 //
-//   - in-sync: it runs this revision with this hash, and shows no value that contradicts it. A client that does not say
-//     what it runs is in sync when it shows all that the target asks for;
+//   - in-sync: it runs this revision with this hash, or an earlier one since which operators have only signed, and shows no
+//     value that contradicts it. A client that does not say what it runs is in sync when it shows all that the target asks for;
 //   - drifted: it runs it, but shows a value that contradicts it;
 //   - refused, failed: that became of its last attempt, which was at this revision;
 //   - behind: all else.
 func (t Target) judge(report Report) (Verdict, error) {
 	verdict := Verdict{State: StateBehind, Revision: t.Revision}
-	runs := report.Running.Revision == t.Revision && report.Running.Hash == t.Hash
+	runs := report.Running.Revision >= t.Since && report.Running.Revision <= t.Revision && report.Running.Hash == t.Hash
 	unsaid := report.Mute()
 	tried := report.Attempted.Outcome != None && report.Attempted.Revision == t.Revision
+	if runs {
+		verdict.Revision = report.Running.Revision
+	}
 	if runs || unsaid && !tried {
 		shown, err := report.Config.Tree()
 		switch {
@@ -33,9 +36,14 @@ func (t Target) judge(report Report) (Verdict, error) {
 	return verdict, nil
 }
 
-// offers tells whether the target is to be offered: not to a device that is in sync with it, and not again to one that
-// has refused it.
-func (v Verdict) offers() bool { return v.State != StateInSync && v.State != StateRefused }
+// offersTo tells whether the target is to be offered: not to a device that is in sync with it and has what operators have signed
+// last, and not again to one that has refused it.
+func (t Target) offersTo(v Verdict) bool {
+	if v.State == StateInSync {
+		return v.Revision != t.Revision
+	}
+	return v.State != StateRefused
+}
 
 // offered tells whether the target may be offered at all: in a fleet where operators sign, only what they have signed for the device.
 func (t Target) offered() bool { return !t.Signing.Needed || t.Signing.Evidence != nil }

@@ -43,7 +43,9 @@ func (s *Store) sign(ctx context.Context, tx pgx.Tx, change fleet.SignatureChang
 		batch.Queue("UPDATE signatures SET manifest = NULL, salts = NULL WHERE manifest IS NOT NULL")
 		batch.Queue("INSERT INTO signatures ("+rows.SignatureColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", rows.SignatureValues(stored)...)
 	}
-	concern(&batch, fleet.Selector{}, entry.Revision, fleet.Waiting{Amid: amid})
+	if change.Remove { // a present one concerns all devices by itself
+		concern(&batch, fleet.Selector{}, entry.Revision, fleet.Waiting{Amid: amid})
+	}
 	notices := []fleet.Notice{{Kind: fleet.TargetChanged, Revision: entry.Revision, Layer: entry.Layer}}
 	return stored, notices, tx.SendBatch(ctx, &batch).Close()
 }

@@ -59,6 +59,12 @@ type Counts struct {
 	Absent  int `json:"absent"`  // they were silent already when their stage began
 }
 
+// Plus returns the sum of both.
+func (c Counts) Plus(other Counts) Counts {
+	return Counts{InSync: c.InSync + other.InSync, Failing: c.Failing + other.Failing, Silent: c.Silent + other.Silent,
+		Waiting: c.Waiting + other.Waiting, Absent: c.Absent + other.Absent}
+}
+
 // All is the number of devices, without those that are Absent.
 func (c Counts) All() int { return c.InSync + c.Failing + c.Silent + c.Waiting }
 

@@ -156,8 +156,8 @@ func Parse(text []byte, within time.Duration, selector func(string) error) (Plan
 			return Plan{}, err
 		}
 		if plan.StopWhen.Within < Duration(within) {
-			return Plan{}, &Error{"stop-when.within", fmt.Sprintf("must be at least %s, which is two poll intervals: devices that are well "+
-				"would be silent", Duration(within))}
+			return Plan{}, &Error{"stop-when.within", fmt.Sprintf("must be at least %s, which is one and a half poll intervals: devices that "+
+				"are well would be silent", Duration(within))}
 		}
 	}
 	if plan.OnStop != Halt && plan.OnStop != Undo {

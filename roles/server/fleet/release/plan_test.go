@@ -78,7 +78,7 @@ func TestParseRefuses(t *testing.T) {
 		`{"stages":[{"devices":1}],"approve":[0]}`:               "release.approve names stage 0",
 		`{"stages":[{"devices":1}],"approve":"2"}`:               `release.approve must be a list of numbers of stages, such as [2], not "2"`,
 		`{"stages":[{"devices":1}],"on-stop":"stop"}`:            `release.on-stop must be halt or undo, not "stop"`,
-		`{"stages":[{"devices":1}],"stop-when":{"within":"1s"}}`: "release.stop-when.within must be at least 2m, which is two poll intervals",
+		`{"stages":[{"devices":1}],"stop-when":{"within":"1s"}}`: "release.stop-when.within must be at least 2m, which is one and a half poll intervals",
 		`{"stages":[{"devices":1}],"stop-when":{"failed":"1%"}}`: "release.stop-when.failed is no member here",
 		`{"stages":[{"devices":1}],"stop-when":7}`:               "release.stop-when must be an object",
 	} {

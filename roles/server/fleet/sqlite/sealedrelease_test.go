@@ -89,11 +89,11 @@ func TestSealedRelease(t *testing.T) {
 	}
 	with(next, func(rules *fleet.Fleet) {
 		offered(rules, "before")
-		if _, err := rules.Say(t.Context(), begun.ID, release.SaysGo, "bo"); err != nil {
+		if _, err := rules.Say(t.Context(), fleet.Word{Release: begun.ID, Event: release.SaysGo, By: "bo"}); err != nil {
 			t.Fatal(err)
 		}
 		offered(rules, "after")
-		if _, err := rules.Say(t.Context(), begun.ID, release.SaysUndo, "bo"); err != nil {
+		if _, err := rules.Say(t.Context(), fleet.Word{Release: begun.ID, Event: release.SaysUndo, By: "bo"}); err != nil {
 			t.Fatal(err)
 		}
 		offered(rules, "before")

@@ -38,7 +38,7 @@ func (s *Store) Sign(ctx context.Context, change fleet.SignatureChange) (fleet.S
 			_, err = conn.ExecContext(ctx, "INSERT INTO signatures ("+rows.SignatureColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 				rows.SignatureValues(stored)...)
 		}
-		if err == nil {
+		if err == nil && change.Remove { // a present one concerns all devices by itself
 			_, err = conn.ExecContext(ctx, "INSERT OR REPLACE INTO concerns (selector, revision, waiting) VALUES ('', ?, ?)", revision,
 				fleet.Waiting{Amid: amid}.Of(revision))
 		}

@@ -24,7 +24,8 @@ import (
 func Staged(t *testing.T, servers, seeds, acts int, open func(t *testing.T) func() fleet.Store) {
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			m := &staged{t: t, random: rand.New(rand.NewPCG(seed, uint64(servers))), open: open(t), now: registered, layers: map[fleet.LayerName]stagedLayer{}}
+			m := &staged{t: t, random: rand.New(rand.NewPCG(seed, uint64(servers))), open: open(t), now: registered}
+			m.layers = map[fleet.LayerName]stagedLayer{}
 			m.servers = make([]*fleet.Fleet, servers)
 			m.stores = make([]fleet.Store, servers)
 			defer m.close()
@@ -93,10 +94,16 @@ type staged struct {
 	log     []string
 	drawn   int // values
 
-	layers  map[fleet.LayerName]stagedLayer
-	before  map[fleet.LayerName]stagedLayer // all of them; nil: no release is active
-	active  fleet.Release
+	stagedTargets
+	past    []stagedTargets // all that there have been
 	devices []*stagedDevice
+}
+
+// stagedTargets is what devices are entitled to.
+type stagedTargets struct {
+	layers map[fleet.LayerName]stagedLayer
+	before map[fleet.LayerName]stagedLayer // all of them; nil: no release is active
+	active fleet.Release
 }
 
 func (m *staged) note(format string, arguments ...any) {
@@ -218,7 +225,7 @@ func (m *staged) act() {
 			return
 		}
 		event := []release.Event{release.SaysGo, release.SaysGo, release.SaysGo, release.SaysHalt, release.SaysUndo}[m.random.IntN(5)]
-		view, err := m.some().Say(ctx, m.active.ID, event, "bo")
+		view, err := m.some().Say(ctx, fleet.Word{Release: m.active.ID, Event: event, By: "bo"})
 		m.note("says %s: %s, %v", event, view.Progress.Phase, err)
 		if err != nil {
 			is(m.t, err, fleet.ErrNoMove)
@@ -359,8 +366,9 @@ func (m *staged) observe() {
 	default:
 		m.active = *targets.Release
 	}
+	m.past = append(m.past, stagedTargets{maps.Clone(m.layers), maps.Clone(m.before), m.active})
 	for _, device := range m.devices {
-		if now := m.due(device); len(device.entitled) == 0 || device.entitled[len(device.entitled)-1] != now {
+		if now := m.due(m.t, device); len(device.entitled) == 0 || device.entitled[len(device.entitled)-1] != now {
 			device.entitled = append(device.entitled, now)
 		}
 	}
@@ -376,7 +384,7 @@ func (l stagedLayer) matches(labels fleet.Labels) bool {
 }
 
 // due is what a device is entitled to now.
-func (m *staged) due(device *stagedDevice) string {
+func (m stagedTargets) due(t *testing.T, device *stagedDevice) string {
 	layers := m.layers
 	if m.before != nil {
 		concerned := false
@@ -387,7 +395,7 @@ func (m *staged) due(device *stagedDevice) string {
 			concerned = concerned || mine && (is && present.matches(device.labels) || there && was.matches(device.labels))
 		}
 		stage := m.active.Progress.Admit.Stage(release.Device{ID: device.id, Place: release.Place(m.active.ID, device.id), Labels: device.labels}, func(selector string) bool {
-			return parse(m.t, selector).Matches(device.labels)
+			return parse(t, selector).Matches(device.labels)
 		})
 		if concerned && stage == 0 {
 			layers = m.before
@@ -416,7 +424,7 @@ func (m *staged) due(device *stagedDevice) string {
 		return "{}"
 	}
 	text, err := json.Marshal(map[string]any{"v": values})
-	ok(m.t, err)
+	ok(t, err)
 	return string(text)
 }
 
@@ -448,7 +456,11 @@ func (m *staged) poll(device *stagedDevice, server int) {
 	case there && was != content:
 		m.t.Errorf("%s: revision %d was %s, and is %s", device.id, offer.Revision, was, content)
 	case offer.Revision <= device.born && device.running.Revision == 0 && device.tried.Revision == 0:
-		// A server that has not heard of the last changes gives a device that is newer than they are what was right before.
+		// A server that has not heard of the last changes gives a device that is newer than they are what was right before, for one
+		// with its labels.
+		if !slices.ContainsFunc(m.past, func(past stagedTargets) bool { return past.due(m.t, device) == content }) {
+			m.t.Errorf("%s is new, and nobody like it was ever entitled to %s", device.id, content)
+		}
 	case !slices.Contains(device.entitled, content):
 		m.t.Errorf("%s was never entitled to %s, but to %v", device.id, content, device.entitled)
 	case offer.Revision < max(device.running.Revision, device.tried.Revision):
@@ -480,7 +492,7 @@ func (m *staged) settle() {
 	}
 	for rounds := 0; m.before != nil && rounds < 40; rounds++ {
 		if m.random.IntN(2) == 0 || rounds > 30 {
-			_, err := m.servers[0].Say(ctx, m.active.ID, []release.Event{release.SaysGo, release.SaysUndo}[rounds/31], "bo")
+			_, err := m.servers[0].Say(ctx, fleet.Word{Release: m.active.ID, Event: []release.Event{release.SaysGo, release.SaysUndo}[rounds/31], By: "bo"})
 			if err != nil {
 				is(m.t, err, fleet.ErrNoMove)
 			}
@@ -512,11 +524,11 @@ func (m *staged) settle() {
 		view, err := m.some().Device(ctx, device.id)
 		ok(m.t, err)
 		want := fleet.StateInSync
-		if device.refuses && strings.Contains(m.due(device), "bad") {
+		if device.refuses && strings.Contains(m.due(m.t, device), "bad") {
 			want = fleet.StateRefused
 		}
-		if view.State != want || view.Target.Config.String() != m.due(device) || view.Release != nil {
-			m.t.Errorf("%s is %s, want %s; its target is %s, want %s", device.id, view.State, want, view.Target.Config, m.due(device))
+		if view.State != want || view.Target.Config.String() != m.due(m.t, device) || view.Release != nil {
+			m.t.Errorf("%s is %s, want %s; its target is %s, want %s", device.id, view.State, want, view.Target.Config, m.due(m.t, device))
 		}
 		states[want]++
 	}

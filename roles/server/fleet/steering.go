@@ -1,0 +1,235 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"aspects-poc/roles/server/fleet/release"
+)
+
+// sizesOf returns how many devices each stage of a batch would have if it began now, and no stage before; nil if it has none. after
+// are the targets after it.
+func (f *Fleet) sizesOf(ctx context.Context, after *snapshot, batch Batch) ([]int, error) {
+	if batch.Release == nil {
+		return nil, nil
+	}
+	targets := after.Targets
+	targets.Release = &Release{Plan: batch.Release.Plan}
+	for _, change := range batch.Changes {
+		present, err := f.layer(ctx, change.Name)
+		if err != nil && !errors.Is(err, ErrUnknownLayer) {
+			return nil, err
+		}
+		present.Name = change.Name
+		targets.Release.Before = append(targets.Release.Before, Before{Layer: present})
+	}
+	gate, err := newGate(targets, after.named)
+	if err != nil {
+		return nil, err
+	}
+	devices, err := f.store.Census(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.tally(&snapshot{Targets: targets, present: after.present, gate: gate}, devices, f.options.Now()).sizes(gate), nil
+}
+
+// leastWithin is how many halves of a poll interval a device has at least to answer in. It polls within one, and what another server
+// has heard of it is known within a quarter.
+const leastWithin = 3
+
+// ReadPlan reads a plan in JSON. Errors are *release.Error.
+func (f *Fleet) ReadPlan(text []byte) (release.Plan, error) {
+	return release.Parse(text, leastWithin*f.options.PollInterval/2, func(selector string) error {
+		_, err := ParseSelector(selector)
+		return err
+	})
+}
+
+// A ReleaseView is a release, with how its devices are now.
+type ReleaseView struct {
+	Release
+	Sizes    []int // how many devices each stage has, or would have now; nil if the release has ended
+	Unsigned bool  // devices wait for the change, and get it only when an operator has signed it
+}
+
+// Waits says what the release waits for; "" if it has ended.
+func (v ReleaseView) Waits() string {
+	text := v.Release.Waits()
+	if v.Unsigned {
+		text += ", which no operator has signed: aspects-poc fleet sign"
+	}
+	return text
+}
+
+// Releases returns releases; see Store.Releases. Their Outcome is that of their last move.
+func (f *Fleet) Releases(ctx context.Context, below int64, limit int) ([]Release, error) {
+	return f.store.Releases(ctx, below, limit)
+}
+
+// Active returns the active release as this server knows it; nil for none. Its Outcome is that of its last move.
+func (f *Fleet) Active() *Release {
+	if gate := f.targets.Load().gate; gate != nil {
+		active := gate.release
+		active.Before = nil
+		return &active
+	}
+	return nil
+}
+
+// ShowRelease returns a release. If it is active, it counts its devices now.
+func (f *Fleet) ShowRelease(ctx context.Context, id int64) (ReleaseView, error) {
+	kept, err := f.store.Release(ctx, id)
+	if err != nil || !kept.Active() {
+		return ReleaseView{Release: kept}, err
+	}
+	_ = f.flush(ctx) // as in moveOn
+	targets, devices, err := f.census(ctx)
+	if err == nil && (targets.gate == nil || targets.gate.release.Version != kept.Version) {
+		if targets, err = f.targets.anew(ctx); err == nil {
+			kept, err = f.store.Release(ctx, id)
+		}
+	}
+	if err != nil || targets.gate == nil || targets.gate.release.ID != id {
+		return ReleaseView{Release: kept}, err
+	}
+	counted := f.tally(targets, devices, f.options.Now())
+	view := ReleaseView{Release: targets.gate.release, Sizes: counted.sizes(targets.gate)}
+	view.Before = nil
+	view.Outcome.Stages = counted.stages
+	if view.Outcome.Causes, err = f.causes(ctx, counted); err != nil || targets.book == nil || kept.Progress.Phase != release.Rolling {
+		return view, err
+	}
+	for _, id := range counted.waiting {
+		device, err := f.store.Device(ctx, id)
+		if errors.Is(err, ErrUnknownDevice) {
+			continue
+		}
+		var shown View
+		if err == nil {
+			shown, err = f.view(ctx, device)
+		}
+		if err != nil {
+			return view, err
+		}
+		view.Unsigned = view.Unsigned || shown.Unsigned()
+	}
+	return view, nil
+}
+
+// ErrNoMove is the kind of a *MoveError.
+var ErrNoMove = errors.New("the release does not move on that")
+
+// A MoveError is why a person's word does not move a release.
+type MoveError struct{ Text string }
+
+func (e *MoveError) Error() string { return e.Text }
+
+// Is makes it an ErrNoMove.
+func (e *MoveError) Is(target error) bool { return target == ErrNoMove }
+
+// A Word is what a person says to a release.
+type Word struct {
+	Release int64
+	Version int64 // that the release has to have; 0: whatever it has
+	Event   release.Event
+	By      string
+	Within  Scope // of who says it
+}
+
+// permits returns why a word does not count: a *MoveError if the release has another version, a *ScopeError if it changes a layer that
+// is out of the scope.
+func (f *Fleet) permits(ctx context.Context, gate *gate, word Word) error {
+	of := gate.release
+	if word.Version != 0 && word.Version != of.Version {
+		return &MoveError{fmt.Sprintf("release %d has moved meanwhile: %s", of.ID, of.Step())}
+	}
+	if len(word.Within) == 0 {
+		return nil
+	}
+	for _, name := range of.Layers {
+		switch {
+		case name == Everyone:
+			return word.Within.refuse("the release changes the layer of everyone")
+		case name.IsDevice():
+			device, err := f.store.Device(ctx, name.Device())
+			if errors.Is(err, ErrUnknownDevice) {
+				continue
+			}
+			if err == nil {
+				err = word.Within.Device(device.Labels)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for _, selector := range gate.selectors {
+		if err := word.Within.Selector(selector); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Permits returns why a word to the active release does not count; nil if it does, or if the release is not active.
+func (f *Fleet) Permits(ctx context.Context, word Word) error {
+	gate := f.targets.Load().gate
+	if gate == nil || gate.release.ID != word.Release {
+		return nil
+	}
+	return f.permits(ctx, gate, word)
+}
+
+// Takes tells whether a person's word would move the release, as its devices are.
+func (v ReleaseView) Takes(event release.Event) bool {
+	_, moves := release.Move(v.Plan, v.Progress, event, v.Outcome.Total(), v.Progress.Since)
+	return moves
+}
+
+// Say moves a release as a person says. Errors: ErrUnknownRelease, a *MoveError, a *ScopeError, and the store's.
+func (f *Fleet) Say(ctx context.Context, word Word) (ReleaseView, error) {
+	id := word.Release
+	for attempts := 10; ; attempts-- {
+		before, err := f.store.Release(ctx, id)
+		if err != nil {
+			return ReleaseView{}, err
+		}
+		if !before.Active() {
+			return ReleaseView{}, &MoveError{fmt.Sprintf("release %d has ended: it is %s", id, before.Progress.Phase)}
+		}
+		after, moves, err := f.moveOn(ctx, word)
+		if moved := errors.Is(err, ErrStale) || errors.Is(err, ErrUnknownRelease) && f.catchesUp(ctx); attempts > 0 && moved {
+			continue // it has moved meanwhile
+		}
+		if err != nil {
+			return ReleaseView{}, err
+		}
+		if !moves {
+			text := fmt.Sprintf("release %d goes on by itself: it is %s", id, after.Progress.Phase)
+			if word.Event == release.SaysHalt {
+				text = fmt.Sprintf("release %d is halted already", id)
+			}
+			return ReleaseView{}, &MoveError{text}
+		}
+		return f.ShowRelease(ctx, id)
+	}
+}
+
+func (f *Fleet) catchesUp(ctx context.Context) bool { return f.targets.refresh(ctx) == nil }
+
+// gets tells whether the active release has admitted a device.
+func (s *snapshot) gets(device Device) bool {
+	_, stage := s.stageOf(device)
+	return stage > 0
+}
+
+// stageOf returns the active release, if that changes a layer of the device, and the number of the stage that has admitted it; 0 if
+// the device waits.
+func (s *snapshot) stageOf(device Device) (*Release, int) {
+	if s.gate == nil || !s.gate.concerns(device.ID, device.Labels) {
+		return nil, 0
+	}
+	return &s.gate.release, s.gate.stage(device.ID, device.Labels)
+}

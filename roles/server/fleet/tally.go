@@ -1,0 +1,197 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"aspects-poc/roles/server/fleet/release"
+
+	"github.com/google/uuid"
+)
+
+// What is kept of the reasons of devices.
+const (
+	mostCauses   = 10
+	mostExamined = 500
+	mostSome     = 5
+)
+
+// A tally is how the devices of a release are.
+type tally struct {
+	total   release.Counts
+	stages  []release.Counts // of those that have begun
+	devices []tallied
+	failing []uuid.UUID
+	silent  []uuid.UUID
+	waiting []uuid.UUID // the first few
+	due     int64       // when the next device will have been silent for too long, in seconds since 1970; 0: none
+}
+
+// tallied is a device that the release concerns.
+type tallied struct {
+	release.Device
+	seen  bool // lately
+	stage int
+}
+
+// tally counts the devices that the active release concerns.
+func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tally {
+	gate := targets.gate
+	t := &tally{stages: make([]release.Counts, len(gate.release.Progress.Admit))}
+	lost := int64(silentAfter*f.options.PollInterval/time.Second) + 1
+	within := int64(time.Duration(gate.release.Plan.StopWhen.Within) / time.Second)
+	listens := f.mover.listens.Load()
+	at := now.Unix()
+	for _, device := range devices {
+		if device.Status != Active || !gate.concerns(device.ID, device.Labels) {
+			continue
+		}
+		one := gate.device(device.ID, device.Labels)
+		stage := gate.release.Progress.Admit.Stage(one, gate.matches(device.Labels))
+		t.devices = append(t.devices, tallied{one, device.LastSeen >= at-lost, stage})
+		if stage == 0 {
+			continue
+		}
+		began := gate.release.Progress.Admit[stage-1].At.Unix()
+		since := max(began, seconds(gate.release.Progress.Resumed), listens)
+		counts := &t.stages[stage-1]
+		desired := targets.wanted(device.Labels, device.Own, device.ID, false)
+		state, _ := derive(device.Status, device.Verdict, desired)
+		tried := device.Verdict.State != StateUnknown && device.Verdict.Revision >= desired.Since
+		due := int64(0) // until then it has time
+		switch {
+		case !tried && device.LastSeen < began-lost:
+			counts.Absent++
+			continue
+		case tried && (state == StateRefused || state == StateFailed):
+			counts.Failing++
+			t.failing = append(t.failing, device.ID)
+			continue
+		case tried && state == StateInSync:
+			due = max(device.LastSeen, listens) + max(within, lost)
+		case tried: // it was offered the change, or has drifted
+			due = max(device.Reported, since) + within
+		default:
+			due = max(device.LastSeen, since) + within
+		}
+		switch late := at > due; {
+		case late && tried && state == StateDrifted: // it speaks, and shows other values than the release gives it
+			counts.Failing++
+			t.failing = append(t.failing, device.ID)
+			continue
+		case late:
+			counts.Silent++
+			t.silent = append(t.silent, device.ID)
+			continue
+		case state == StateInSync:
+			counts.InSync++
+		default:
+			if counts.Waiting++; len(t.waiting) < mostSome {
+				t.waiting = append(t.waiting, device.ID)
+			}
+		}
+		if t.due == 0 || due+1 < t.due {
+			t.due = due + 1
+		}
+	}
+	t.total = Outcomes{Stages: t.stages}.Total()
+	return t
+}
+
+// admission returns the admission of a stage that begins. The devices are marked as of that stage.
+func (t *tally) admission(gate *gate, number int, now time.Time) release.Admission {
+	stage := gate.release.Plan.Stages[number-1]
+	candidates := make([]release.Candidate, len(t.devices))
+	for i, device := range t.devices {
+		candidates[i] = release.Candidate{Device: device.Device, Seen: device.seen, Admitted: device.stage > 0}
+	}
+	admission := stage.Admission(candidates)
+	admission.At = now
+	for i, device := range t.devices {
+		if device.stage == 0 && admission.Admits(device.Device, gate.matches(device.Labels)) {
+			t.devices[i].stage = number
+		}
+	}
+	return admission
+}
+
+// sizes returns how many devices each stage has, or would have if it began now.
+func (t *tally) sizes(gate *gate) []int {
+	devices := slices.Clone(t.devices)
+	plan := &tally{devices: devices}
+	for number := len(gate.release.Progress.Admit) + 1; number <= len(gate.release.Plan.Stages); number++ {
+		plan.admission(gate, number, time.Time{})
+	}
+	sizes := make([]int, len(gate.release.Plan.Stages))
+	for _, device := range devices {
+		if device.stage > 0 {
+			sizes[device.stage-1]++
+		}
+	}
+	for i, counts := range t.stages {
+		sizes[i] = counts.All()
+	}
+	return sizes
+}
+
+// causes groups the devices that fail or are silent by their reasons, the most frequent first.
+func (f *Fleet) causes(ctx context.Context, counted *tally) ([]Cause, error) {
+	type key struct{ outcome, path, reason string }
+	of := map[key]*Cause{}
+	add := func(k key, id uuid.UUID, devices int) {
+		if of[k] == nil {
+			of[k] = &Cause{Outcome: k.outcome, Path: k.path, Reason: k.reason}
+		}
+		of[k].Devices += devices
+		if len(of[k].Some) < mostSome {
+			of[k].Some = append(of[k].Some, id)
+		}
+	}
+	for _, id := range counted.failing[:min(mostExamined, len(counted.failing))] {
+		device, err := f.store.Device(ctx, id)
+		if errors.Is(err, ErrUnknownDevice) {
+			continue
+		}
+		var view View
+		if err == nil {
+			view, err = f.view(ctx, device)
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case view.State == StateDrifted:
+			paths, err := view.Differs()
+			if err != nil {
+				return nil, err
+			}
+			add(key{"drifted", strings.Join(paths[:min(1, len(paths))], ""), "it runs the change, and shows another value"}, id, 1)
+		case view.Attempted.Outcome == Refused:
+			add(key{"refused", view.Attempted.Path, view.Attempted.Reason}, id, 1)
+		default:
+			add(key{"failed", view.Attempted.Path, view.Attempted.Reason}, id, 1)
+		}
+	}
+	if rest := counted.failing[min(mostExamined, len(counted.failing)):]; len(rest) > 0 {
+		add(key{"failed", "", "not looked at: there are so many"}, rest[0], len(rest))
+	}
+	for i, id := range counted.silent {
+		if add(key{outcome: "silent"}, id, 1); i+1 >= mostSome {
+			of[key{outcome: "silent"}].Devices = len(counted.silent)
+			break
+		}
+	}
+	causes := slices.SortedFunc(maps.Values(of), func(a, b *Cause) int {
+		return cmp.Or(cmp.Compare(b.Devices, a.Devices), cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
+	})
+	list := []Cause{}
+	for _, cause := range causes[:min(mostCauses, len(causes))] {
+		list = append(list, *cause)
+	}
+	return list, nil
+}
