@@ -31,6 +31,12 @@ func TestPageAccessible(t *testing.T) {
 	if status := ask(t, http.DefaultClient, "PUT", started.url+"/secrets/vpn/", "", `{"value":"x"}`); status != 200 {
 		t.Fatal(status)
 	}
+	if status := ask(t, http.DefaultClient, "PUT", started.url+"/targets/everyone/", "",
+		`{"config":{"control-telemetry":{"sample-rate":5}},"release":{"stages":[{"devices":1}],"approve":[2]}}`); status != 200 {
+		t.Fatal(status)
+	}
+	f.revision = 3
+	f.poll(refused, serverapi.Refused, "metrics.sample-rate", "5 is too often", `{}`)
 	of := "/page/devices/" + refused.String() + "/"
 	ctx, _ := browsertest.Open(t, started.url)
 	for _, look := range []struct {
@@ -39,6 +45,7 @@ func TestPageAccessible(t *testing.T) {
 	}{{"light", 1280}, {"dark", 390}} {
 		for _, path := range []string{"/", "/page/devices/", of, of + "revoke/", of + "labels/", of + "name/", "/page/layers/", "/page/layers/new/",
 			"/page/layers/everyone/", "/page/layers/everyone/edit/", "/page/layers/everyone/edit/?as=fields", "/page/layers/everyone/remove/",
+			"/page/releases/", "/page/releases/4/", "/page/releases/4/go/", "/page/releases/4/halt/", "/page/releases/4/undo/",
 			"/page/secrets/", "/page/history/", "/page/history/1/restore/", "/page/none/"} {
 			err := chromedp.Do(ctx, media(look.scheme), chromedp.EmulateViewport(look.width, 844), chromedp.Navigate(started.url+path),
 				chromedp.WaitVisible(chromedp.CSS("main")), chromedp.Evaluate[chromedp.Void](string(axe)+"; undefined"))

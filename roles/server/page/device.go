@@ -111,6 +111,11 @@ func why(device fleet.View) string {
 	if device.Running.Revision != 0 {
 		runs = fmt.Sprintf("It runs revision %d.", device.Running.Revision)
 	}
+	if device.WaitsFor > 0 {
+		runs += fmt.Sprintf(" Release %d brings it another target in stage %d.", device.Release.ID, device.WaitsFor)
+	} else if device.Release != nil && device.Stage == 0 {
+		runs += fmt.Sprintf(" Release %d is to bring it another target.", device.Release.ID)
+	}
 	switch device.State {
 	case fleet.StateInSync:
 		switch {
@@ -119,7 +124,15 @@ func why(device fleet.View) string {
 		case device.Mute():
 			return fmt.Sprintf("What it reports matches its target, revision %d. %s", desired, runs)
 		}
-		return fmt.Sprintf("It runs its target, revision %d, and what it reports matches.", desired)
+		if device.Running.Revision < desired {
+			return fmt.Sprintf("It runs its target, and what it reports matches. Since revision %d operators have only signed, which its next "+
+				"poll tells it. %s", device.Target.Since, runs)
+		}
+		said := fmt.Sprintf("It runs its target, revision %d, and what it reports matches.", desired)
+		if device.Release != nil && device.Stage == 0 {
+			said += strings.TrimPrefix(runs, fmt.Sprintf("It runs revision %d.", device.Running.Revision))
+		}
+		return said
 	case fleet.StateRefused, fleet.StateFailed:
 		return attempted(device, runs)
 	case fleet.StateDrifted:

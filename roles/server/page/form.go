@@ -137,6 +137,10 @@ var done = map[string]string{
 	"set":     "The layer is set.",
 	"remove":  "The layer is removed.",
 	"restore": "The revision is restored.",
+	"begin":   "The release has begun.",
+	"go":      "The release goes on.",
+	"halt":    "The release is halted.",
+	"undo":    "The release is undone.",
 	"secret":  "The secret is set.",
 	"forget":  "The secret is removed.",
 }

@@ -311,7 +311,8 @@ func TestOverview(t *testing.T) {
 	if _, _, err := w.StartRelease(t.Context(), fleet.Batch{Changes: []fleet.Change{change}}, plan, "anna"); err != nil {
 		t.Fatal(err)
 	}
-	has(t, get(w, "/"), 200, "What is being released", "of everyone, by anna", `<th scope="row">1 device</th>`, "has not begun")
+	has(t, get(w, "/"), 200, "What is being released", "of everyone, by anna", `<th scope="row">1. 1 device<div class="small soft">begins when a person says go</div></th>`, "has not begun",
+		`href="page/releases/7/go/"`, `href="page/releases/7/undo/"`)
 	// The list was here once.
 	moved := get(w, "/?state=refused")
 	has(t, moved, http.StatusMovedPermanently)

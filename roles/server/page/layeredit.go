@@ -28,8 +28,10 @@ type layerForm struct {
 	Fields   []fieldGroup
 	Rest     string // YAML of what has no field
 	ByFields bool
-	CanField bool  // there is a confdb-schema to make fields from
-	Match    int64 // the revision that was read
+	CanField bool   // there is a confdb-schema to make fields from
+	Staged   bool   // it is to be released in stages
+	Stages   string // these, as YAML
+	Match    int64  // the revision that was read
 	Plan     *plan
 	Problem  string
 	Path     string // of the value that Problem is about
@@ -48,6 +50,9 @@ const (
 func (p *Page) newLayer(c echo.Context) error {
 	data := p.layerForm(c, fleet.Layer{})
 	data.Title, data.Labelled, data.Back, data.Priority = "New layer", true, "../", "0"
+	if err := p.lastStages(c, &data); err != nil {
+		return err
+	}
 	return p.showForm(c, http.StatusOK, data, c.QueryParam("as") == asFields)
 }
 
@@ -58,6 +63,9 @@ func (p *Page) editLayer(c echo.Context, layer fleet.Layer) error {
 		return err
 	}
 	data.Selector, data.Priority, data.Text = layer.Selector.String(), strconv.FormatInt(layer.Priority, 10), written
+	if err := p.lastStages(c, &data); err != nil {
+		return err
+	}
 	return p.showForm(c, http.StatusOK, data, c.QueryParam("as") == asFields)
 }
 
@@ -112,6 +120,7 @@ func configOf(text string) (fleet.Config, error) {
 func (p *Page) typed(data *layerForm, sent form) (byFields bool, err error) {
 	data.NewName, data.Selector, data.Priority = sent.word("name"), sent.word("selector"), sent.word("priority")
 	data.Match = sent.number("match")
+	data.Staged, data.Stages = sent.word("release") == inStages, sent.text("stages")
 	byFields = sent.word("as") == asFields && data.CanField
 	if !byFields || sent.values.Has("config") {
 		data.Text = sent.text("config")
@@ -210,26 +219,42 @@ func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.L
 		return p.showForm(c, http.StatusUnprocessableEntity, data, byFields && data.Path != "")
 	}
 	change.By, change.Within = author(c), within(c)
+	stages, err := p.stagesOf(data)
+	if err != nil {
+		data.Problem, data.Path = capital(err.Error()), "stages"
+		status := http.StatusUnprocessableEntity
+		if act == actPlan {
+			status = http.StatusOK
+		}
+		return p.showForm(c, status, data, byFields)
+	}
 	if act == actSet {
-		_, err := p.fleet.Set(c.Request().Context(), change)
+		begun, err := p.set(c, change, stages)
 		if errors.Is(err, fleet.ErrStale) && layerIs(present, change) {
 			err = nil // it was sent twice
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return refuse(err)
+		case begun > 0:
+			return seeOther(c, fmt.Sprintf("%spage/releases/%d/?done=begin", rootOf(c), begun))
 		}
 		return seeOther(c, rootOf(c)+"page/layers/"+string(present.Name)+"/?done=set")
 	}
-	if data.Plan, err = p.plan(c.Request().Context(), change); err != nil {
+	if data.Plan, err = p.plan(c.Request().Context(), change, stages); err != nil {
 		return refuse(err)
 	}
 	if act == actPlan {
 		return p.showForm(c, http.StatusOK, data, byFields)
 	}
-	kept := []hidden{{"name", data.NewName}, {"selector", data.Selector}, {"priority", data.Priority}, {"match", fmt.Sprint(data.Match)},
+	kept := []hidden{{"stages", data.Stages}, {"name", data.NewName}, {"selector", data.Selector}, {"priority", data.Priority}, {"match", fmt.Sprint(data.Match)},
 		{"config", data.Text}}
 	if byFields {
 		kept = append(kept, hidden{"as", asFields})
+	}
+	button := "Set the layer"
+	if data.Staged {
+		kept, button = append(kept, hidden{"release", inStages}), "Release in stages"
 	}
 	says := fmt.Sprintf("The layer %s is set.", present.Name)
 	if data.Match == 0 {
@@ -239,7 +264,7 @@ func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.L
 		says += fmt.Sprintf(" It is for devices with %s, at priority %d.", change.Selector, change.Priority)
 	}
 	return p.confirm(c, http.StatusOK, confirmation{common: p.common(c, "Set "+string(present.Name), "layers"), Says: []string{says},
-		Plan: data.Plan, Kept: kept, Button: "Set the layer", Back: data.Back, Edit: true})
+		Plan: data.Plan, Kept: kept, Button: button, Back: data.Back, Edit: true})
 }
 
 // changeOf returns the change that a form asks for.

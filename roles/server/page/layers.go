@@ -226,7 +226,7 @@ func (p *Page) removal(c echo.Context, layer fleet.Layer, match int64, problem s
 		data.Refused = notAllowed
 		return p.confirm(c, status, data)
 	}
-	planned, err := p.plan(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name}, Remove: true, Within: within(c)})
+	planned, err := p.plan(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name}, Remove: true, Within: within(c)}, nil)
 	if err != nil {
 		data.Refused = "There is nothing to do."
 		return p.refused(c, err, data)

@@ -62,6 +62,7 @@ type overviewPage struct {
 	Needs    []need
 	Progress *progress  // nil if there is no target yet
 	Release  *releasing // nil if no release is active
+	Offers   []offer    // what the caller may say to it
 	Trend    trend
 }
 
@@ -119,7 +120,7 @@ func (p *Page) overview(c echo.Context) error {
 	if data.Progress, err = p.progress(c, roll); err != nil {
 		return err
 	}
-	if data.Release, err = p.releasing(c); err != nil {
+	if data.Release, data.Offers, err = p.releasing(c); err != nil {
 		return err
 	}
 	week := c.QueryParam("trend") == "week"

@@ -82,7 +82,7 @@ func (p *Page) Routes() []api.Route {
 		{Method: http.MethodPost, Path: "/page/history/:revision/restore/", Right: mayWrite, Act: "restore revisions/:revision", Handle: p.onlyWith("", p.restore)},
 		{Method: http.MethodGet, Path: "/page/static/:hash/*", Right: access.Anyone, Handle: static},
 	}
-	return slices.Concat(routes, p.actRoutes(), p.layerRoutes(), p.secretRoutes())
+	return slices.Concat(routes, p.actRoutes(), p.layerRoutes(), p.releaseRoutes(), p.secretRoutes())
 }
 
 // common has the fields that every template needs.
@@ -104,7 +104,7 @@ func (p *Page) common(c echo.Context, title, here string) common {
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	base := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/base.html", "templates/parts.html"))
 	list := map[string]*template.Template{}
-	for _, name := range []string{"overview", "devices", "device", "labels", "name", "layers", "layer", "edit", "secrets", "history", "confirm", "problem"} {
+	for _, name := range []string{"overview", "devices", "device", "labels", "name", "layers", "layer", "edit", "releases", "release", "secrets", "history", "confirm", "problem"} {
 		list[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 	return list

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/server/page"
@@ -36,6 +37,8 @@ type world struct {
 	t     *testing.T
 	store *sqlite.Store
 	now   time.Time
+	// caller is whose requests these are.
+	caller access.Caller
 }
 
 // open returns an empty fleet. The first device that registers is id.
@@ -134,6 +137,11 @@ func example(t *testing.T) *world {
 func routes(w *world) *echo.Echo {
 	app := echo.New()
 	for _, route := range page.New(w.Fleet, page.Options{Now: func() time.Time { return now }}).Routes() {
+		handle := route.Handle
+		route.Handle = func(c echo.Context) error {
+			c.SetRequest(c.Request().WithContext(access.With(c.Request().Context(), w.caller)))
+			return handle(c)
+		}
 		app.Add(route.Method, route.Path, route.Handle)
 		if route.Method == http.MethodGet {
 			app.Add(http.MethodHead, route.Path, route.Handle)

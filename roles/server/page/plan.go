@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/release"
 )
 
 // mostGroups is the number of groups of devices that a plan shows.
@@ -18,6 +19,7 @@ type plan struct {
 	Refusing int // of Devices, those that would refuse it
 	Groups   []planGroup
 	More     int // further groups
+	Stages   []plannedStage
 }
 
 // A planGroup is some devices whose targets change in the same way.
@@ -28,13 +30,17 @@ type planGroup struct {
 	Refusal string // why they would refuse it; "" if they would not
 }
 
-// plan returns what a change would do.
-func (p *Page) plan(ctx context.Context, change fleet.Change) (*plan, error) {
-	planned, err := p.fleet.Plan(ctx, fleet.Batch{Changes: []fleet.Change{change}}, nil, 1)
+// plan returns what a change would do, in stages if they are not nil.
+func (p *Page) plan(ctx context.Context, change fleet.Change, stages *release.Plan) (*plan, error) {
+	planned, err := p.fleet.Plan(ctx, fleet.Batch{Changes: []fleet.Change{change}}, stages, 1)
 	if err != nil {
 		return nil, only(err)
 	}
-	return planOf(planned), nil
+	made := planOf(planned)
+	for i, devices := range planned.Stages {
+		made.Stages = append(made.Stages, plannedStage{stages.Stages[i].String(), termsOf(*stages, i+1), devices})
+	}
+	return made, nil
 }
 
 // only returns the reason why a batch of one change is not possible.

@@ -11,6 +11,7 @@ import (
 const (
 	mayAdmit  = access.ApproveInScope // approve, revoke
 	mayWrite  = access.WriteInScope   // labels, layers, and the like
+	mayGo     = access.Approve        // go of a release
 	mayForAll = access.Write          // what concerns all devices
 	mayName   = access.Write          // names of devices, which are those of the whole fleet
 	mayRule   = access.Administer     // named secrets

@@ -209,7 +209,7 @@
 		// What happened before the connection stood was told to nobody.
 		events.onopen = () => { connected = true; say(); tell(); };
 		events.onerror = () => { connected = false; say(); };
-		for (const kind of ["device", "target", "lost"]) events.addEventListener(kind, tell);
+		for (const kind of ["device", "target", "release", "lost"]) events.addEventListener(kind, tell);
 	}
 
 	// A browser sends a password without being asked only to addresses below the one where it was asked. The stream of events is
