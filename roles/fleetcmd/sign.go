@@ -156,10 +156,17 @@ func (w *signing) prepare() (*signed.Manifest, error) {
 	if err := w.digestSecrets(manifest); err != nil {
 		return nil, err
 	}
-	if w.c.Bool("allow-undo") && w.present != nil {
+	undo := w.c.Bool("allow-undo") && w.present != nil
+	if undo {
 		allowUndo(manifest, w.present)
 	}
-	return manifest, manifest.Plan()
+	err = manifest.Plan()
+	for i, device := range manifest.Devices {
+		if undo && err == nil {
+			manifest.Devices[i].Targets = device.Targets[:min(2, len(device.Targets))]
+		}
+	}
+	return manifest, err
 }
 
 // readPresent reads the last statement of the server, and compares it with what this machine knows.
@@ -362,16 +369,15 @@ func (w *signing) readSecrets() (map[string]any, error) {
 	return values, nil
 }
 
-// allowUndo adds to each device the target that was signed for it before.
+// allowUndo adds to each device the targets that were signed for it before. The first that differs from its present one is to stay: to
+// sign twice takes no way back away.
 func allowUndo(manifest, before *signed.Manifest) {
-	targets := map[string]string{}
+	targets := map[string][]string{}
 	for _, device := range before.Devices {
-		targets[device.Key] = device.Targets[0]
+		targets[device.Key] = device.Targets
 	}
 	for i := range manifest.Devices {
-		if target, there := targets[manifest.Devices[i].Key]; there {
-			manifest.Devices[i].Targets = []string{target}
-		}
+		manifest.Devices[i].Targets = slices.Clone(targets[manifest.Devices[i].Key])
 	}
 }
 
@@ -431,8 +437,20 @@ func (w *signing) finish(manifest *signed.Manifest) error {
 	}
 	return w.out.printOne(stored, fmt.Sprint(stored.Number), func() error {
 		w.out.line("statement %d is signed by %s, and stored as revision %d", stored.Number, plain.Line(stored.By), stored.Revision)
-		return nil
+		return w.tellOfRelease()
 	})
+}
+
+// tellOfRelease says what an undo of the active release comes to.
+func (w *signing) tellOfRelease() error {
+	for release, err := range w.client.Releases(w, 1) {
+		if err == nil && release.Active && !w.c.Bool("allow-undo") {
+			w.out.line("release %d is active, and this statement has no way back: after an undo devices go back when somebody has signed again; "+
+				"--allow-undo lets them go back at once", release.ID)
+		}
+		return err
+	}
+	return nil
 }
 
 // keygen signs a text with ssh-keygen.
