@@ -59,6 +59,7 @@ func BenchmarkFleet(b *testing.B) {
 	b.Run("kill", killed)
 	b.Run("crowded", crowded)
 	b.Run("released", released)
+	b.Run("looked", looked)
 }
 
 // minute: every device polls once in a minute.

@@ -2,10 +2,12 @@ package fleetsim_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,23 +19,17 @@ import (
 )
 
 // released: a value that devices refuse, one that they die of, and a good one, each released in stages to 10,000 devices that poll
-// once in a compressed interval. It fails if a bad value reaches more than 1% of the devices, or is not undone within three intervals
-// (three and a half if devices die of it: stored times are whole seconds, much in so short an interval), or if the good one takes more than 10% longer than its stages say. It prints what a poll with nothing new costs amid a release,
-// compared with no release in the same run.
+// once in an interval, in turn, and wait for nothing. It fails if a bad value reaches more than 1% of the devices, or is not undone
+// within three intervals, or if the good one takes more than 10% longer than its stages say. It prints what a poll with nothing new
+// costs amid a release, compared with no release in the same run.
+//
+// The interval is shorter than the usual minute, so that the run takes some minutes, and long enough for stored times, which are
+// whole seconds.
 func released(b *testing.B) {
-	const interval = 5 * time.Second
+	const interval = 20 * time.Second
 	n := min(fleetSize(b), 10_000)
 	for b.Loop() {
-		store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "server.db"))
-		if err != nil {
-			b.Fatal(err)
-		}
-		rules, err := fleet.Open(b.Context(), store, fleet.Options{PollInterval: interval})
-		if err != nil {
-			b.Fatal(err)
-		}
-		s := &stagedFleet{b: b, rules: rules, bad: "none", interval: interval}
-		s.register(n)
+		s := newStagedFleet(b, n, interval)
 		ctx, stop := context.WithCancel(b.Context())
 		var polling sync.WaitGroup
 		const lines = 100
@@ -46,12 +42,11 @@ func released(b *testing.B) {
 		plan := `{"stages":[{"devices":1},{"percent":1},{"percent":10},{"percent":100}],"stop-when":{"failing":2,"silent":5},"on-stop":"undo"}`
 		s.releases("refused", plan, release.Undone, 3*interval)
 		s.dies.Store(true)
-		s.releases("fatal", plan, release.Undone, 3*interval+interval/2)
+		s.releases("fatal", plan, release.Undone, 3*interval)
 		s.dies.Store(false)
 		s.revive()
 		time.Sleep(2 * interval)
-		// Each stage takes a poll interval, and the server a tick of a quarter to see it.
-		s.releases("good1", plan, release.Done, 4*(interval+interval/4)*11/10)
+		s.releases("good1", plan, release.Done, 4*interval*11/10) // a stage takes a poll interval
 		without := s.unchanged()
 		s.begin("good2", `{"stages":[{"percent":50}],"approve":[2]}`)
 		time.Sleep(2 * interval)
@@ -60,18 +55,57 @@ func released(b *testing.B) {
 		b.ReportMetric(float64(with)/float64(without), "poll-amid-release/without")
 		stop()
 		polling.Wait()
-		if err := rules.Close(); err != nil {
-			b.Fatal(err)
-		}
-		if err := store.Close(); err != nil {
-			b.Fatal(err)
-		}
+		s.close()
 	}
+}
+
+// looked: what a server's look at an active release costs, with half of the devices admitted, and what all looks in a minute cost if
+// devices never stop reporting. It fails if that is more than a second.
+func looked(b *testing.B) {
+	const every = 15 * time.Second // a quarter of the usual interval: so often it looks at least
+	n := fleetSize(b)
+	for b.Loop() {
+		s := newStagedFleet(b, n, time.Minute)
+		s.set("good0")
+		s.all(s.one)
+		s.begin("good1", `{"stages":[{"percent":50,"hold":"1h"}]}`)
+		s.all(s.one)
+		if err := s.rules.MoveRelease(b.Context()); err != nil { // writes what was seen
+			b.Fatal(err)
+		}
+		const looks = 5
+		begin, before := time.Now(), processorTime(b)
+		for range looks {
+			if err := s.rules.MoveRelease(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		took, spent := time.Since(begin)/looks, (processorTime(b)-before)/looks
+		pause := min(max(60*took, time.Second), every)
+		minute := spent.Seconds() * float64(time.Minute) / float64(took+pause)
+		b.ReportMetric(took.Seconds()*1000, "look-ms")
+		b.ReportMetric(spent.Seconds()*1000, "look-processor-ms")
+		b.ReportMetric(minute, "looks-processor-s/minute")
+		if minute > 1 {
+			b.Errorf("looks at %d devices take %.1f s of a minute", n, minute)
+		}
+		s.close()
+	}
+}
+
+// processorTime is what this process has used of processors.
+func processorTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // A stagedFleet is devices in this process, which poll in turn.
 type stagedFleet struct {
 	b        *testing.B
+	store    *sqlite.Store
 	rules    *fleet.Fleet
 	devices  []*stagedDevice
 	interval time.Duration
@@ -82,20 +116,56 @@ type stagedFleet struct {
 }
 
 type stagedDevice struct {
+	number   int
 	id       uuid.UUID
 	poll     fleet.Poll
 	dead     bool
 	sequence int64
 }
 
-func (s *stagedFleet) register(n int) {
-	for i := range n {
-		device, err := s.rules.Register(s.b.Context(), fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: fmt.Sprint("key ", i), Arch: "amd64"}, nil, fleet.Active)
-		if err != nil {
-			s.b.Fatal(err)
-		}
-		s.devices = append(s.devices, &stagedDevice{id: device.ID, poll: fleet.Poll{Report: true, Sequence: 1}, sequence: 1})
+// newStagedFleet returns devices that have registered.
+func newStagedFleet(b *testing.B, n int, interval time.Duration) *stagedFleet {
+	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "server.db"))
+	if err != nil {
+		b.Fatal(err)
 	}
+	rules, err := fleet.Open(b.Context(), store, fleet.Options{PollInterval: interval})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &stagedFleet{b: b, store: store, rules: rules, bad: "none", interval: interval, devices: make([]*stagedDevice, n)}
+	for i := range s.devices {
+		s.devices[i] = &stagedDevice{number: i, poll: fleet.Poll{Report: true, Sequence: 1}, sequence: 1}
+	}
+	s.all(func(ctx context.Context, device *stagedDevice) {
+		known, err := rules.Register(ctx, fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: fmt.Sprint("key ", device.number), Arch: "amd64"},
+			nil, fleet.Active)
+		if err != nil {
+			b.Error(err)
+		}
+		device.id = known.ID
+	})
+	return s
+}
+
+func (s *stagedFleet) close() {
+	if err := errors.Join(s.rules.Close(), s.store.Close()); err != nil {
+		s.b.Fatal(err)
+	}
+}
+
+// all does something with each device, as fast as it goes.
+func (s *stagedFleet) all(do func(context.Context, *stagedDevice)) {
+	const workers = 64
+	var working sync.WaitGroup
+	for worker := range workers {
+		working.Go(func() {
+			for i := worker; i < len(s.devices); i += workers {
+				do(s.b.Context(), s.devices[i])
+			}
+		})
+	}
+	working.Wait()
 }
 
 // poll lets each of some devices poll once in an interval, in turn.
@@ -137,7 +207,7 @@ func (s *stagedFleet) take(device *stagedDevice, offer fleet.Target) {
 	defer s.mu.Unlock()
 	isBad := offer.Config.String() == `{"v":{"x":"`+s.bad+`"}}`
 	if isBad {
-		s.reached[device.id] = true
+		s.reached[device.id] = true // nil only while nothing is bad
 	}
 	switch device.sequence++; {
 	case isBad && s.dies.Load():
