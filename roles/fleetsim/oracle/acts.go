@@ -23,7 +23,8 @@ type Act struct {
 	Spelled  string            `json:"spelled,omitempty"` // what stands before the names of views, as they are sent
 	Labels   map[string]string `json:"labels,omitempty"`
 	Mood     string            `json:"mood,omitempty"`
-	Back     int               `json:"back,omitempty"`  // how far back: in the history, in a device's reports
+	Name     string            `json:"name,omitempty"`
+	Back     int               `json:"back,omitempty"`  // how far back: in the history, in a device's reports; of a release the number of its plan
 	Pause    int               `json:"pause,omitempty"` // hundredths of an interval until the next act; 0: two intervals, and a look
 }
 
@@ -41,6 +42,17 @@ var deeds = []struct {
 		}
 		a.Spelled = pick(r, "", "", network.Name+"/", network.AccountID+"/"+network.Name+"/")
 	}},
+	{"release", 9, func(a *Act, r *rand.Rand) {
+		a.Layer = pick(r, everyone, everyone, everyone, "labels/one", "labels/two", "device")
+		if a.Config = configuration(r); len(a.Layer) > 7 && a.Layer[:7] == "labels/" {
+			a.Selector, a.Priority = pick(r, "device.site=a", "site=a", "!stage"), int64(r.IntN(3))
+		}
+		a.Back = r.IntN(len(plans))
+	}},
+	{"go", 8, nil},
+	{"halt", 2, nil},
+	{"undo", 2, nil},
+	{"name", 3, func(a *Act, r *rand.Rand) { a.Name = pick(r, "lobby", "hall", "") }},
 	{"remove", 7, func(a *Act, r *rand.Rand) {
 		a.Layer = pick(r, everyone, "labels/one", "labels/two", "labels/three", "device")
 	}},

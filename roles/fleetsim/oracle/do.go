@@ -69,6 +69,12 @@ func (h *harness) do(a Act) error {
 	switch a.Do {
 	case "set", "remove":
 		return h.change(server, a, e)
+	case "release":
+		return h.release(server, a, e)
+	case "go", "halt", "undo":
+		return h.say(server, a.Do)
+	case "name":
+		return h.name(server, e, a.Name)
 	case "restore":
 		return h.restore(server, a)
 	case "labels":
@@ -144,31 +150,33 @@ func (d *device) act(a Act) {
 	d.poke()
 }
 
-// drawn notes the outcome of a change: the revision that the history has for it, if there has to be one.
+// drawn notes the outcome of a change: the revision that the history has for it, if there has to be one. What servers have done to
+// releases meanwhile is taken in.
 func (h *harness) drawn(server int, expected bool, layer string) (revision int64, err error) {
-	var page serverapi.HistoryPage
-	if err := h.ask(server, http.MethodGet, "/history/?limit=1", nil, &page); err != nil {
+	h.mu.Lock()
+	highest := h.highest
+	h.mu.Unlock()
+	others, err := h.catchUp(server, nil)
+	if err != nil {
 		return 0, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	last := serverapi.HistoryEntry{}
-	if len(page.History) > 0 {
-		last = page.History[0]
+	if !expected {
+		if len(others) > 0 {
+			h.complain("history", "nothing was changed, and the history has %s", text(others))
+		}
+		return h.model.revision, nil
 	}
-	m := h.model
-	switch {
-	case !expected && m.revision != last.Revision:
-		h.complain("history", "nothing was changed, and the last revision is %d after %d", last.Revision, m.revision)
-	case expected && m.restored && last.Revision <= h.highest:
-		h.complain("history", "after a restore revision %d was drawn, and devices may have seen %d", last.Revision, h.highest)
-	case expected && !m.restored && last.Revision != m.revision+1:
-		h.complain("history", "a change of %s drew revision %d after %d", layer, last.Revision, m.revision)
-	case expected && last.Layer != layer:
-		h.complain("history", "a change of %s is told as one of %s", layer, last.Layer)
+	if len(others) != 1 || others[0].Layer != layer {
+		h.complain("history", "a change of %s is told as %s", layer, text(others))
+		return h.model.revision, nil
 	}
-	h.highest = max(h.highest, last.Revision)
-	return last.Revision, nil
+	revision = others[0].Revision
+	if h.model.restored && revision <= highest {
+		h.complain("history", "after a restore revision %d was drawn, and devices may have seen %d", revision, highest)
+	}
+	return revision, nil
 }
 
 // change sets or removes a layer.
@@ -182,10 +190,11 @@ func (h *harness) change(server int, a Act, e *entry) error {
 	}
 	h.mu.Lock()
 	present, there := h.model.layers[name]
+	releasing := h.model.release != nil && h.model.release.layer == name // or it was until a moment ago
 	h.mu.Unlock()
 	if a.Do == "remove" {
 		err := h.ask(server, http.MethodDelete, "/targets/"+name+"/", nil, nil)
-		if refused(err) && !there {
+		if refused(err) && (!there || releasing) {
 			return nil
 		} else if err != nil {
 			return err
@@ -198,7 +207,9 @@ func (h *harness) change(server int, a Act, e *entry) error {
 		sent[a.Spelled+view] = document
 	}
 	err := h.ask(server, http.MethodPut, "/targets/"+name+"/", serverapi.LayerRequest{Selector: a.Selector, Priority: a.Priority, Config: sent}, nil)
-	if err != nil {
+	if refused(err) && releasing {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	return h.noted(server, name, &next, !there || text(next) != text(present))
@@ -216,6 +227,7 @@ func (h *harness) noted(server int, name string, to *layer, changed bool) error 
 	defer h.mu.Unlock()
 	if err == nil && changed {
 		h.model.set(name, to, revision)
+		h.model.restored = false
 	}
 	return err
 }
@@ -284,6 +296,7 @@ func (h *harness) forget(server int, e *entry) error {
 	}
 	h.mu.Lock()
 	_, own := h.model.layers[ownLayer(e.id)]
+	h.gone = ownLayer(e.id)
 	delete(h.model.entries, e.id)
 	h.mu.Unlock()
 	if err := h.ask(server, http.MethodDelete, "/devices/"+e.id.String()+"/", nil, nil); err != nil {
@@ -294,7 +307,15 @@ func (h *harness) forget(server int, e *entry) error {
 			return err
 		}
 	}
-	return h.noted(server, ownLayer(e.id), nil, own)
+	err := h.noted(server, ownLayer(e.id), nil, own)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gone = ""
+	if r := h.model.release; r != nil && r.layer == ownLayer(e.id) { // nothing is left to go back to
+		next := *r
+		next.before, h.model.release = nil, &next
+	}
+	return err
 }
 
 // allowKey lets a deleted device register again that was revoked.

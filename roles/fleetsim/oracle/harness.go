@@ -85,6 +85,7 @@ type harness struct {
 	saved   *model // of the last backup
 	saving  *model // of the backup that is being made
 	highest int64  // the highest revision ever seen
+	gone    string // the layer of a device that is being deleted
 	era     int    // how often the servers went back to a backup
 	devices []*device
 	act     int

@@ -46,7 +46,13 @@ func (h *harness) look() error {
 
 func (h *harness) lookOnce() (who string, err error) {
 	for server := range h.world.Servers() {
+		if _, err := h.drawn(server, false, ""); err != nil {
+			return "history", err
+		}
 		truth, err := h.askEach(server)
+		if err == nil {
+			err = h.stages(truth)
+		}
 		if err != nil {
 			return "one device", err
 		}
@@ -111,12 +117,13 @@ func (h *harness) compare(device serverapi.Device) error {
 	if e == nil {
 		return nil // deleted meanwhile
 	}
-	config, revision := h.model.desired(e)
+	admitted := device.Release != nil && device.Release.Stage > 0
+	config, revision := h.model.desired(e, admitted)
 	hash, err := config.Hash()
 	if err != nil {
 		return err
 	}
-	allowed := h.model.states(e)
+	allowed := h.model.states(e, admitted)
 	must, mustNot := e.silence(time.Now(), h.options.Interval)
 	told := fmt.Sprintf("target %d %s; it told %s", revision, text(config), e.told)
 	switch {
@@ -127,10 +134,15 @@ func (h *harness) compare(device serverapi.Device) error {
 			time.Since(e.answered), time.Since(e.asked))
 	case device.Desired.Revision != revision || device.Desired.Hash != hash:
 		return fmt.Errorf("the desired revision is shown as %v, and is %d with the hash %s: %s", device.Desired, revision, hash, told)
+	case device.Name != e.name:
+		return fmt.Errorf("the name is shown as %q, and is %q", device.Name, e.name)
 	case !maps.Equal(device.Labels, e.labels):
 		return fmt.Errorf("the labels are shown as %v, and are %v", device.Labels, e.labels)
 	case (device.State == serverapi.StateDrifted) != (len(device.Differs) > 0) && (device.State == serverapi.StateDrifted || device.State == serverapi.StateInSync):
 		return fmt.Errorf("is %s, and differs in %v: %s", device.State, device.Differs, told)
+	}
+	if err := h.released(e, device); err != nil {
+		return err
 	}
 	if err := h.settled(e, device.State, revision); err != nil {
 		return fmt.Errorf("%w: %s", err, told)
@@ -168,10 +180,10 @@ func (h *harness) told() error {
 	defer h.mu.Unlock()
 	for _, d := range h.devices {
 		e := h.model.entries[d.id]
-		if e == nil || !d.kind.Waits || d.interrupt == nil || e.status != serverapi.Active {
+		if e == nil || h.model.concerned(e) || !d.kind.Waits || d.interrupt == nil || e.status != serverapi.Active {
 			continue
 		}
-		config, revision := h.model.desired(e)
+		config, revision := h.model.desired(e, true)
 		known := slices.ContainsFunc(slices.Concat(e.maybe, []*told{&e.told}), func(t *told) bool { return t.state(config, revision) != serverapi.StateBehind })
 		if !known && e.polled && d.heard != revision {
 			return &Failure{Act: h.act, Who: "waiting", What: fmt.Sprintf("device %d waits, and was not told of revision %d", d.number, revision)}
@@ -213,6 +225,10 @@ func (h *harness) askList(server int, truth *picture) error {
 		one, there := truth.devices[device.UUID.String()]
 		one.Config, one.Differs = nil, nil
 		one.LastSeen, device.LastSeen, one.Sequence, device.Sequence = 0, 0, 0, 0 // may grow meanwhile
+		if one.Release != nil {
+			one.Release = new(*one.Release)
+			one.Release.WaitsFor = 0 // not in lists
+		}
 		if !there || text(one) != text(device) {
 			return fmt.Errorf("it has %s, and the device alone is %s", text(device), text(one))
 		}

@@ -29,6 +29,8 @@ type change struct {
 	layer         string
 	before, after *layer // nil: there is none
 	labelled      bool   // labels of the layer's device have changed, and no layer
+	release       int64  // that it began; 0 for none
+	amid          bool   // a release was active: devices that it had not admitted have the revision before
 }
 
 // Told is what a device has said with one poll.
@@ -44,6 +46,7 @@ type entry struct {
 	id     uuid.UUID
 	labels map[string]string
 	status string
+	name   string
 
 	polled   bool      // a poll of it was answered
 	told     told      // with the last of these
@@ -59,7 +62,8 @@ type model struct {
 	layers   map[string]layer
 	changes  []change
 	entries  map[uuid.UUID]*entry
-	restored bool // from a backup, since a revision was drawn
+	release  *rollout // the active one, never changed but replaced; nil for none
+	restored bool     // from a backup, since a revision was drawn
 }
 
 func newModel() *model {
@@ -80,7 +84,7 @@ func (m *model) clone() *model {
 
 // set notes that a layer is another one (nil: gone) under a revision.
 func (m *model) set(name string, to *layer, revision int64) {
-	c := change{revision: revision, layer: name, after: to}
+	c := change{revision: revision, layer: name, after: to, amid: m.release != nil}
 	if before, there := m.layers[name]; there {
 		c.before = &before
 	}
@@ -89,37 +93,55 @@ func (m *model) set(name string, to *layer, revision int64) {
 	} else {
 		delete(m.layers, name)
 	}
+	m.add(c)
+	m.target = max(m.target, revision)
+}
+
+func (m *model) add(c change) {
 	m.changes = append(m.changes, c)
-	m.revision, m.target, m.restored = revision, revision, false
+	slices.SortStableFunc(m.changes, func(a, b change) int { return cmp.Compare(a.revision, b.revision) })
+	m.revision = max(m.revision, c.revision)
 }
 
 // label notes that a device has other labels.
 func (m *model) label(e *entry, labels map[string]string, revision int64) {
 	e.labels = labels
-	m.changes = append(m.changes, change{revision: revision, layer: ownLayer(e.id), labelled: true})
-	m.revision, m.restored = revision, false
+	m.add(change{revision: revision, layer: ownLayer(e.id), labelled: true, amid: m.release != nil})
+	m.restored = false
 }
 
 func ownLayer(id uuid.UUID) string { return "devices/" + id.String() }
 
-// desired is a device's target: the composition of its layers, and the last revision that concerned it.
-func (m *model) desired(e *entry) (serverapi.Config, int64) {
+// desired is a device's target: the composition of its layers, and the last revision that concerned it. Without being admitted to the
+// active release, its layer is what it was before.
+func (m *model) desired(e *entry, admitted bool) (serverapi.Config, int64) {
+	layers, release := m.layers, int64(0)
+	if !admitted && m.concerned(e) {
+		release, layers = m.release.id, maps.Clone(m.layers)
+		if delete(layers, m.release.layer); m.release.before != nil {
+			layers[m.release.layer] = *m.release.before
+		}
+	}
 	var names []string
-	for name, l := range m.layers {
+	for name, l := range layers {
 		if name == everyone || name == ownLayer(e.id) || strings.HasPrefix(name, "labels/") && selects(l.Selector, e.labels) {
 			names = append(names, name)
 		}
 	}
 	rank := func(name string) int { return slices.Index([]string{"e", "l", "d"}, name[:1]) }
 	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(rank(a)-rank(b), cmp.Compare(m.layers[a].Priority, m.layers[b].Priority), cmp.Compare(a, b))
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(layers[a].Priority, layers[b].Priority), cmp.Compare(a, b))
 	})
 	config := map[string]any{}
 	for _, name := range names {
-		config = over(config, m.layers[name].Config)
+		config = over(config, layers[name].Config)
 	}
 	for _, c := range slices.Backward(m.changes) {
-		if c.concerns(e) {
+		switch {
+		case !c.concerns(e) || release > 0 && c.release == release:
+		case c.amid && release > 0 && c.revision > release:
+			return config, c.revision - 1
+		default:
 			return config, c.revision
 		}
 	}
@@ -164,11 +186,11 @@ func over(below, above map[string]any) map[string]any {
 }
 
 // states are those that the device may be shown in: one, or more while a poll is not answered.
-func (m *model) states(e *entry) []string {
+func (m *model) states(e *entry, admitted bool) []string {
 	if e.status != serverapi.Active {
 		return []string{e.status}
 	}
-	config, revision := m.desired(e)
+	config, revision := m.desired(e, admitted)
 	var list []string
 	if !e.polled {
 		list = append(list, stateNew)

@@ -45,9 +45,9 @@ var mutants = []mutant{
 	{"who waits is not told of labels and of a layer of its own", alone, []edit{
 		{"fleet/fleet.go", "\tf.waiting.wake(devices)\n", ""}}, "", ""},
 	{"what was refused is offered again", alone, []edit{
-		{"fleet/verdict.go", "&& v.State != StateRefused }", "}"}}, "", ""},
+		{"fleet/verdict.go", "return v.State != StateRefused", "return true"}}, "", ""},
 	{"what failed is not offered again", alone, []edit{
-		{"fleet/verdict.go", "&& v.State != StateRefused }", "&& v.State != StateRefused && v.State != StateFailed }"}}, "", ""},
+		{"fleet/verdict.go", "return v.State != StateRefused", "return v.State != StateRefused && v.State != StateFailed"}}, "", ""},
 	{"a drift is not seen", alone, []edit{
 		{"fleet/verdict.go", "contradictions(t.tree, shown) == nil", "true"}}, "", ""},
 	{"the hash of what runs is not compared", alone, []edit{
@@ -57,7 +57,7 @@ var mutants = []mutant{
 		{"do":"set", "layer":"everyone", "config":{"control-telemetry":{"sample-rate":3}}}
 		{"do":"delete"}`, ""},
 	{"a verdict holds for later revisions too", alone, []edit{
-		{"fleet/state.go", "case verdict.Revision == desired:", "case verdict.State != StateUnknown:"}}, "", ""},
+		{"fleet/state.go", "case verdict.Revision == desired.Revision:", "case verdict.State != StateUnknown:"}}, "", ""},
 	{"who does not say what it runs is judged at its polls only", alone, []edit{
 		{"fleet/state.go", "if settled || !device.Mute() {", "if settled || !device.At.IsZero() {"}}, "", ""},
 	{"no event tells of a report", alone, []edit{
@@ -75,10 +75,39 @@ var mutants = []mutant{
 	{"revisions of before a restore are drawn again", alone, []edit{
 		{"fleet/sqlite/backup.go", "[]any{last, revisionGap}", "[]any{0, 0}"}}, "", ""},
 	{"labels count as a change of the target", alone, []edit{
-		{"fleet/sqlite/sqlite.go", `"SELECT revision FROM history WHERE action <> 3 ORDER BY revision DESC LIMIT 1"`,
+		{"fleet/sqlite/sqlite.go", `"SELECT revision FROM history WHERE action IN (1, 2) ORDER BY revision DESC LIMIT 1"`,
 			`"SELECT revision FROM history ORDER BY revision DESC LIMIT 1"`}}, "", ""},
+	{"a release brings its change to every device at once", alone, []edit{
+		{"fleet/gate.go", "return g != nil && g.concerns(id, labels) && g.stage(id, labels) == 0", "return false"}}, `
+		{"do":"nothing"}
+		{"do":"release", "layer":"everyone", "config":{"control-telemetry":{"sample-rate":3}}, "back":1}`, ""},
+	{"the first stage of a release has all devices", alone, []edit{
+		{"fleet/release/admission.go", "candidate.Seen && !candidate.Admitted && want > 0", "candidate.Seen"}}, `
+		{"do":"nothing"}
+		{"do":"release", "layer":"everyone", "config":{"control-telemetry":{"sample-rate":3}}, "back":1}`, ""},
+	{"an undo leaves the layers of devices as they are", alone, []edit{
+		{"fleet/release.go", "if was.Name.IsDevice() && gone(was.Name) {", "if was.Name.IsDevice() {"}}, `
+		{"do":"nothing"}
+		{"do":"release", "layer":"device", "device":1, "config":{"control-telemetry":{"sample-rate":3}}, "back":3}
+		{"do":"undo"}`, ""},
+	{"a stage begins that a person has to say go to", alone, []edit{
+		{"fleet/release/move.go", "return slices.Contains(v.plan.Approve, v.at.Stage+1) && v.isOver()", "return false"}}, `
+		{"do":"nothing"}
+		{"do":"release", "layer":"everyone", "config":{"control-telemetry":{"sample-rate":3}}, "back":1}
+		{"do":"nothing"}`, ""},
+	{"a release goes on that a person has halted", alone, []edit{
+		{"fleet/release/move.go", "inTime = []Phase{Rolling, Holding}", "inTime = []Phase{Rolling, Holding, Halted}"}}, `
+		{"do":"nothing"}
+		{"do":"release", "layer":"everyone", "config":{"control-telemetry":{"sample-rate":3}}, "back":4, "pause":1}
+		{"do":"halt"}
+		{"do":"nothing"}`, ""},
+	{"devices that wait for a release get no other change", alone, []edit{
+		{"fleet/gate.go", "concern.Revision = *concern.Waiting", "concern.Revision = min(*concern.Waiting, g.release.ID-1)"}}, `
+		{"do":"set", "layer":"everyone", "config":{"control-telemetry":{"sample-rate":2}}}
+		{"do":"release", "layer":"everyone", "config":{"control-telemetry":{"sample-rate":3}}, "back":3}
+		{"do":"set", "layer":"labels/one", "selector":"device.site=a", "config":{"control-telemetry":{"sample-rate":4}}}`, ""},
 	{"a server offers a target that is older than what the device runs", shared, []edit{
-		{"fleet/fleet.go", "if targets := f.targets.Load(); revision <= targets.Revision {", "if targets := f.targets.Load(); true {"}}, "", ""},
+		{"fleet/targeting.go", "begun := t.begun.Load()\n\tif targets := t.Load(); revision <= targets.Revision {", "begun := t.begun.Load()\n\tif targets := t.Load(); true {"}}, "", ""},
 	{"a server does not hear of what another was told", shared, []edit{
 		{"fleet/fleet.go", "if !notice.Own {", "if false {"},
 		{"fleet/poll.go", "repeats && (!f.shared || report.Sequence != 0 || poll.Idle)", "repeats"}}, wavering(), ""},
@@ -124,15 +153,15 @@ func (s *sightings) judge(id uuid.UUID, verdict Verdict) {
 }
 `},
 	{"fleet/sightings.go", "Stats: seen.stats}", "Stats: seen.stats, Verdict: seen.verdict}"},
-	{"fleet/store.go", "\tTwins time.Time  // zero: none were noticed", "\tTwins time.Time\n\tVerdict Verdict"},
-	{"fleet/poll.go", "\tif device.differs(report, target.Revision) {", `
+	{"fleet/store.go", "\tTwins time.Time  // when two machines were noticed; zero: not noticed", "\tTwins time.Time\n\tVerdict Verdict"},
+	{"fleet/poll.go", "\tif offered || device.differs(report, target.wanted) {", `
 	f.sightings.judge(id, Verdict{})
 	if !device.Report.At.IsZero() && contentOf(device.Report, 0) == contentOf(report, 0) && report.Sequence <= device.Sequence {
 		if device.Verdict != report.Verdict {
 			f.sightings.note(id, now, nil)
 			f.sightings.judge(id, report.Verdict)
 		}
-	} else if device.differs(report, target.Revision) {`},
+	} else if offered || device.differs(report, target.wanted) {`},
 	{"fleet/sqlite/reports.go", "\tif _, err = s.writer.seen.ExecContext(", `
 	if seen.Verdict.State != 0 {
 		if _, err := s.writer.conn.ExecContext(ctx, "UPDATE standings SET state = ?1, verdict_revision = ?2 WHERE device = ?3 AND verdict_revision <= ?2",
