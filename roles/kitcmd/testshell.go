@@ -9,11 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"mvdan.cc/sh/v3/syntax"
 
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/script"
@@ -40,13 +39,15 @@ func shellCommand(c *cli.Context) string {
 	return strings.Join(append(words, "--"+flagShell), " ")
 }
 
+// plainWord matches what a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
 // quoted quotes a word for a shell, if it needs that.
 func quoted(word string) string {
-	text, err := syntax.Quote(word, syntax.LangPOSIX)
-	if err != nil { // a character that no shell can have
-		return strconv.Quote(word)
+	if plainWord.MatchString(word) {
+		return word
 	}
-	return text
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // testShell runs a script until FILE:LINE, or to its end, and opens a shell on its machine.
