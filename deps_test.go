@@ -32,12 +32,12 @@ func rules() []forbidden {
 	backends := []string{"registry/embedded/...", "registry/snapd/...", "registry/snapctl/...",
 		"internal/calls", "internal/snapctlcmd", "internal/snapdhttp", "internal/watching"}
 	engine := []string{"registry/confdb/..."}
-	aroundWorld := []string{"internal/kit/assertion", "internal/kit/calls", "internal/kit/edit", "internal/kit/editor", "internal/kit/hookrun", "internal/kit/lint",
+	aroundWorld := []string{"internal/kit/assertion", "internal/kit/calls", "internal/kit/edit", "internal/kit/editor", "internal/kit/hookrun", "internal/kit/keep", "internal/kit/lint",
 		"internal/kit/lsp", "internal/kit/rest",
 		"internal/kit/scaffold", "internal/kit/script", "internal/kit/snapfile", "internal/kit/source"}
 	forTests := []string{"registry/registrytest/...", "internal/machine/...", "internal/console", "internal/stocksnap", "roles/internal/rolestest", "roles/internal/browsertest",
 		"roles/server/fleet/storetest", "roles/server/access/storetest", "roles/server/fleet/postgres/postgrestest", "internal/need", "internal/program",
-		"internal/randomschema"}
+		"internal/kit/keep/keeptest", "internal/randomschema"}
 	list := []forbidden{
 		{from: []string{"registry/...", "internal/..."}, to: []string{"roles/...", "main"},
 			reason: "registry is a library for strangers' snaps: imports run from roles, which bring their confdb-schema as anybody does"},

@@ -6,7 +6,8 @@
 //	editor     what an editor asks: diagnostics, completion, hover, references, rename
 //	lsp        the Language Server Protocol around editor
 //	calls      what the text of a hook asks snapctl for
-//	scaffold   a new project
+//	scaffold   a new project: an example, around a configuration file, or for a snap that there is
+//	keep       changes values in a configuration file and keeps all the rest
 //	generate   code in Go and Python, and documentation, from a confdb-schema
 //	world      the imitated machine: facts (what it has), changes (what happens on it), snapctl (what snaps ask for)
 //	hookrun    runs hooks as snapd does, with a snapctl on PATH
