@@ -28,6 +28,7 @@ type Call struct {
 	ViewValue bool     // it has --view=…, which snapctl does not take
 	Plug      string   // the first word that is no flag, with its colon; "" where only a run can tell
 	Requests  []string // of the plug's view, those that are written out
+	Options   []Option // of the snap itself, without --view, those that are written out
 	Previous  bool     // it has --previous
 	Several   bool     // a fail has, or may have, more than one word
 	Exits     bool     // a fail is followed by an exit that is not 0
@@ -35,6 +36,12 @@ type Call struct {
 	Again     bool     // a write may follow another one of the same run
 	May       bool     // it runs or not by the name of the hook, nobody knows which
 	At        document.Position
+}
+
+// An Option is a key of the snap's own configuration.
+type Option struct {
+	Key   string
+	Value string // that a set gives it, if that is written out; "" if not
 }
 
 // Writes tells whether the call changes a view.

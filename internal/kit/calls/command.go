@@ -115,6 +115,27 @@ func requests(c Call, words []word) []string {
 	return list
 }
 
+// options returns the options of the snap that are written out.
+func options(c Call, words []word) []Option {
+	var list []Option
+	for _, w := range words {
+		if w.many || w.splits {
+			break
+		}
+		key, text, _ := strings.Cut(w.text, "=")
+		if c.Verb == "set" {
+			key = strings.TrimSuffix(key, "!")
+		}
+		if strings.Contains(text, unknown) {
+			text = ""
+		}
+		if key != "" && !strings.Contains(key, unknown) && !strings.ContainsAny(key, ":$ ") {
+			list = append(list, Option{key, text})
+		}
+	}
+	return list
+}
+
 // snapctl keeps a use of it.
 func (e *evaluator) snapctl(s *state, name word, words []word) {
 	if len(words) > 1 && words[0].text == "is-connected" {
@@ -132,22 +153,22 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 		c.At = words[0].at
 	}
 	var others []word
-	options, skip := true, false
+	flags, skip := true, false
 	for _, w := range words[1:] {
 		if skip {
 			skip = false
 			continue
 		}
 		switch {
-		case options && w.text == "--view":
+		case flags && w.text == "--view":
 			c.View = true
-		case options && strings.HasPrefix(w.text, "--view="):
+		case flags && strings.HasPrefix(w.text, "--view="):
 			c.View, c.ViewValue, c.Plug = true, true, strings.TrimPrefix(w.text, "--view=")
-		case options && w.text == "--previous":
+		case flags && w.text == "--previous":
 			c.Previous = true
-		case options && w.text == "--":
-			options = false
-		case options && strings.HasPrefix(w.text, "-") && w.text != "-":
+		case flags && w.text == "--":
+			flags = false
+		case flags && strings.HasPrefix(w.text, "-") && w.text != "-":
 			skip = slices.Contains(valued, w.text) // the word behind it is its value
 		default:
 			others = append(others, w)
@@ -166,6 +187,9 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 	}
 	if c.View && c.Plug != "" {
 		c.Requests = requests(c, others)
+	}
+	if !c.View && c.Verb != "fail" && !strings.HasPrefix(c.Plug, ":") {
+		c.Options = options(c, others)
 	}
 	c.Asked = s.asked[""] || s.asked[strings.TrimPrefix(c.Plug, ":")]
 	known := e.keep(c)
@@ -191,6 +215,11 @@ func (e *evaluator) keep(c Call) *Call {
 			}
 			known.Several = known.Several || c.Several
 			known.Asked = known.Asked && c.Asked
+			for _, option := range c.Options {
+				if !slices.Contains(known.Options, option) {
+					known.Options = append(known.Options, option)
+				}
+			}
 			for _, request := range c.Requests {
 				if !slices.Contains(known.Requests, request) {
 					known.Requests = append(known.Requests, request)
