@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
 
 	"aspects-poc/internal/home"
 	"aspects-poc/internal/kit/scaffold"
+	"aspects-poc/internal/regular"
 	"aspects-poc/roles"
 	"aspects-poc/roles/network"
 
@@ -18,11 +22,19 @@ func newCommand(env *roles.Env) *cli.Command {
 		Name: "new", Usage: "start a project: a confdb-schema, its snaps and their tests", ArgsUsage: "NAME",
 		Description: "Writes a confdb-schema of this name, a custodian and an observer as snapcraft projects with " +
 			"their hooks, tests for registry test, and a CI workflow. The project works without changes. No file " +
-			"is replaced.",
-		UsageText: "aspects-poc registry new --account-id ACCOUNT-ID thermostat",
+			"is replaced.\n\n" +
+			"With --from FILE, the confdb-schema has the values of a configuration file: YAML, JSON, INI (.ini, .conf, .cfg) or " +
+			"TOML. Hooks of the custodian read and write that very file, and keep its comments, order and quotes.\n\n" +
+			"With --from snap DIR, the confdb-schema has the options of the snap in DIR, which its scripts read with snapctl get. " +
+			"The new files stand beside those of the snap, in DIR/confdb; a hook carries the options over.",
+		UsageText: "aspects-poc registry new --account-id ACCOUNT-ID thermostat\n" +
+			"aspects-poc registry new --account-id ACCOUNT-ID --from device.yaml device\n" +
+			"aspects-poc registry new --account-id ACCOUNT-ID --from snap ./agent",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagAccount, Usage: "`ID` of the account that publishes; snapcraft whoami shows it"},
 			&cli.StringFlag{Name: "dir", Usage: "`DIR` to write to (default: one called NAME)"},
+			&cli.StringFlag{Name: "from", Usage: "begin with this configuration `FILE`, or with the snap in the folder that is named: snap"},
+			&cli.StringFlag{Name: "hooks", Usage: "`LANGUAGE` of the hooks with --from FILE: python or go", Value: "python"},
 		},
 		SkipFlagParsing: true,
 		Action:          func(c *cli.Context) error { return runNew(env, c) },
@@ -48,10 +60,13 @@ func runNew(env *roles.Env, c *cli.Context) error {
 	case c.String(flagAccount) == "":
 		return roles.Usagef("whose project is it? Give --%s", flagAccount)
 	}
-	project := scaffold.Project{Name: args[0], Account: c.String(flagAccount), Action: home.Action() + "@" + actionVersion()}
-	if err := network.ValidAccount(project.Account); err != nil {
+	if err := network.ValidAccount(c.String(flagAccount)); err != nil {
 		return roles.Usagef("invalid value for --%s: %v", flagAccount, err)
 	}
+	if c.String("from") == "snap" {
+		return extendSnap(env, c, args[0])
+	}
+	project := scaffold.Project{Name: args[0], Account: c.String(flagAccount), Action: home.Action() + "@" + actionVersion()}
 	if err := project.Check(); err != nil {
 		return roles.Usagef("%v", err)
 	}
@@ -59,7 +74,31 @@ func runNew(env *roles.Env, c *cli.Context) error {
 	if dir == "" {
 		dir = project.Name
 	}
-	names, err := scaffold.Write(dir, project)
+	if from := c.String("from"); from != "" {
+		wrapped, err := wrapFile(project, from, c.String("hooks"))
+		if err != nil {
+			return err
+		}
+		return write(env, dir, wrapped, wrapped.Notes())
+	}
+	return write(env, dir, project, nil)
+}
+
+// extendSnap adds what confdb needs to the snap in a folder.
+func extendSnap(env *roles.Env, c *cli.Context, dir string) error {
+	if c.String("dir") != "" {
+		return roles.Usagef("--dir is not for --from snap: the files are written to the folder of the snap")
+	}
+	plan, err := scaffold.FromSnap(dir, c.String(flagAccount))
+	if err != nil {
+		return err
+	}
+	return write(env, dir, plan, plan.Notes())
+}
+
+// write writes a project, and prints the names of its files and what a person has to look at.
+func write(env *roles.Env, dir string, plan scaffold.Plan, notes []string) error {
+	names, err := scaffold.Write(dir, plan)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w; nothing was written: choose another --dir", err)
 	}
@@ -71,5 +110,27 @@ func runNew(env *roles.Env, c *cli.Context) error {
 			return err
 		}
 	}
+	for _, note := range notes {
+		if _, err := fmt.Fprintf(env.Stderr, "note: %s\n", note); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// wrapFile plans a project around a configuration file.
+func wrapFile(project scaffold.Project, name, hooks string) (*scaffold.Wrapped, error) {
+	text, err := regular.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(text) {
+		return nil, fmt.Errorf("%s is not UTF-8", name)
+	}
+	file := scaffold.File{Name: filepath.Base(name), Text: string(text), Mode: uint32(info.Mode().Perm())}
+	return scaffold.Wrap(project, file, hooks)
 }

@@ -1,0 +1,146 @@
+package scaffold
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"aspects-poc/internal/kit/keep"
+	"aspects-poc/registry/confdb/path"
+)
+
+// A node is a key of a file: a value, or a map with keys below it.
+type node struct {
+	key   string      // in the file
+	name  string      // in the confdb-schema
+	entry *keep.Entry // nil of a map
+	below []*node
+}
+
+// tree returns the keys of a file that confdb can hold, with names that a path of confdb can have, and the entries that the
+// hooks leave alone.
+func tree(doc *keep.Document) (root *node, left []*keep.Entry) {
+	root = &node{}
+	for _, e := range doc.Entries {
+		if e.Kind == keep.Other {
+			left = append(left, e)
+			continue
+		}
+		at := root
+		for i, key := range e.Path {
+			if i == len(e.Path)-1 {
+				at.below = append(at.below, &node{key: key, entry: e})
+				break
+			}
+			at = at.child(key)
+		}
+	}
+	root.nameBelow()
+	return root, left
+}
+
+func (n *node) child(key string) *node {
+	for _, child := range n.below {
+		if child.key == key && child.entry == nil {
+			return child
+		}
+	}
+	child := &node{key: key}
+	n.below = append(n.below, child)
+	return child
+}
+
+// nameBelow names the keys below a node. Keys whose names are valid keep them; others get what is free.
+func (n *node) nameBelow() {
+	taken := map[string]bool{}
+	for _, child := range n.below {
+		if path.ValidSubkey(child.key) && !taken[child.key] {
+			child.name, taken[child.key] = child.key, true
+		}
+	}
+	for _, child := range n.below {
+		for i := 1; child.name == ""; i++ {
+			name := subkey(child.key)
+			if i > 1 {
+				name = fmt.Sprintf("%s-%d", name, i)
+			}
+			if !taken[name] {
+				child.name, taken[name] = name, true
+			}
+		}
+		child.nameBelow()
+	}
+}
+
+// subkey returns the name that is nearest to a key: lower case, with dashes for all else.
+func subkey(key string) string {
+	var out strings.Builder
+	before := ' '
+	for _, r := range key {
+		if unicode.IsUpper(r) && (unicode.IsLower(before) || unicode.IsDigit(before)) {
+			out.WriteByte('-')
+		}
+		before = r
+		if r = unicode.ToLower(r); r < 0x80 && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9') {
+			out.WriteRune(r)
+		} else {
+			out.WriteByte('-')
+		}
+	}
+	name := strings.Join(strings.FieldsFunc(out.String(), func(r rune) bool { return r == '-' }), "-")
+	switch {
+	case name == "":
+		return "key"
+	case name[0] < 'a':
+		return "n-" + name
+	}
+	return name
+}
+
+// A field is a value of the file as the views have it.
+type field struct {
+	Request string // in the views, such as server.listen-port
+	Name    string // the last part of it
+	Entry   *keep.Entry
+	Like    string // text in the style of the file, for a key that comes back
+	Secret  bool
+}
+
+// fields returns the values below a node, in the order of the file.
+func (n *node) fields(doc *keep.Document, prefix string) (list []field) {
+	for _, child := range n.below {
+		request := strings.TrimPrefix(prefix+"."+child.name, ".")
+		if child.entry == nil {
+			list = append(list, child.fields(doc, request)...)
+			continue
+		}
+		f := field{Request: request, Name: child.name, Entry: child.entry, Like: doc.Literal(child.entry), Secret: secretName(child.name) && child.entry.Kind != keep.Bool && child.entry.Kind != keep.Date}
+		if child.entry.Kind == keep.List {
+			f.Like = doc.LikeOfList(child.entry)
+		}
+		if f.Secret {
+			f.Like = quotesOf(f.Like)
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// quotesOf returns the empty text in the quotes of another.
+func quotesOf(text string) string {
+	if text != "" && strings.Contains(`"'`, text[:1]) {
+		return text[:1] + text[:1]
+	}
+	return ""
+}
+
+// secretName reports whether a key is named like a secret.
+func secretName(name string) bool {
+	for _, word := range []string{"password", "passwd", "passphrase", "psk", "secret", "secret-key", "private-key", "api-key", "token",
+		"credential", "credentials", "access-key", "auth-key", "pin"} {
+		if name == word || strings.HasSuffix(name, "-"+word) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,397 @@
+package scaffold
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+
+	"aspects-poc/internal/kit/keep"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed all:wrap
+var wrapTemplates embed.FS
+
+// A File is a configuration file that a project begins with.
+type File struct {
+	Name string // without folder
+	Text string
+	Mode uint32 // permissions
+}
+
+// A Wrapped is a project around a configuration file: the views show what is in the file, and hooks of the custodian read and
+// write it.
+type Wrapped struct {
+	Project
+	File   string // its name
+	Format keep.Format
+	Hooks  string // "python"
+	Fields []field
+	Left   []string // what the hooks leave alone, and why
+
+	blanked []string // secrets that the copy of the file in the custodian does not have
+	root    *node
+	text    string // of the copy
+	mode    uint32
+	doc     *keep.Document
+	sample  *Sample
+}
+
+// A Sample is a value to try: what the file has, and another that the confdb-schema accepts.
+type Sample struct {
+	Request  string
+	Old, New string // JSON
+	Wrong    string // of another type
+	after    string // the text of the file with New
+}
+
+// formats has the endings of files.
+var formats = map[string]keep.Format{".yaml": keep.YAML, ".yml": keep.YAML, ".json": keep.JSON, ".ini": keep.INI, ".conf": keep.INI, ".cfg": keep.INI,
+	".toml": keep.TOML}
+
+var fileNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// Wrap reads a configuration file and plans a project around it. Its errors say what to change in the file.
+func Wrap(p Project, file File, hooks string) (*Wrapped, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if !fileNames.MatchString(file.Name) {
+		return nil, fmt.Errorf("%q: give the file a name of letters, digits, dots and dashes", file.Name)
+	}
+	w := &Wrapped{Project: p, File: file.Name, Format: formats[strings.ToLower(filepath.Ext(file.Name))], Hooks: hooks}
+	if w.Format == "" {
+		return nil, fmt.Errorf("cannot tell the format of %s: end its name in .yaml, .json, .ini, .conf or .toml", file.Name)
+	}
+	doc, err := keep.Parse(w.Format, file.Text)
+	if err == nil {
+		err = readable(w.Format, file.Text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s as %s: %w", file.Name, strings.ToUpper(string(w.Format)), err)
+	}
+	if err := w.hooksFit(); err != nil {
+		return nil, err
+	}
+	var left []*keep.Entry
+	w.root, left = tree(doc)
+	w.Fields = w.root.fields(doc, "")
+	for _, e := range left {
+		w.Left = append(w.Left, fmt.Sprintf("%s (line %d): %s", keep.Dotted(e.Path), e.Line, e.Why))
+	}
+	if !slices.ContainsFunc(w.Fields, func(f field) bool { return !f.Secret }) {
+		return nil, fmt.Errorf("%s has no value that a confdb-schema can have and that is no secret", file.Name)
+	}
+	if err := w.blank(file, left); err != nil {
+		return nil, err
+	}
+	if w.doc, err = keep.Parse(w.Format, w.text); err != nil {
+		return nil, fmt.Errorf("cannot read %s without its secrets: %w", file.Name, err)
+	}
+	w.sample = w.find(0)
+	return w, nil
+}
+
+// readable returns what the usual parser of a format has against a file.
+func readable(format keep.Format, text string) error {
+	switch format {
+	case keep.YAML:
+		var values map[string]any
+		return yaml.Unmarshal([]byte(text), &values)
+	case keep.JSON:
+		var values map[string]any
+		return json.Unmarshal([]byte(text), &values)
+	}
+	return nil
+}
+
+// hooksFit returns an error if the hooks cannot be written in the language.
+func (w *Wrapped) hooksFit() error {
+	switch {
+	case w.Hooks == "python", w.Hooks == "go":
+		return nil
+	case w.Hooks == "shell":
+		return errors.New("cannot write hooks in shell: it cannot find the values of " + strings.ToUpper(string(w.Format)) + " safely, and tools such as " +
+			"yq, jq and crudini write the whole file anew, without its comments or its layout; take --hooks python, or go")
+	}
+	return fmt.Errorf("cannot write hooks in %q: take --hooks python, or go", w.Hooks)
+}
+
+var secretInText = regexp.MustCompile(`(?i)(password|passwd|passphrase|psk|secret|private[-_ ]?key|api[-_]?key|token|credentials?|access[-_]?key|BEGIN [A-Z ]*PRIVATE KEY)`)
+
+// blank takes the secrets out of the file, for the copy that the custodian brings along.
+func (w *Wrapped) blank(file File, left []*keep.Entry) error {
+	w.text, w.mode = file.Text, file.Mode&0o777
+	var changes []keep.Change
+	for _, f := range w.Fields {
+		if !f.Secret {
+			continue
+		}
+		w.blanked = append(w.blanked, keep.Dotted(f.Entry.Path))
+		c := keep.Change{Path: f.Entry.Path}
+		if f.Entry.Kind == keep.String {
+			c.Value = ""
+		}
+		if f.Entry.Kind != keep.Null {
+			changes = append(changes, c)
+		}
+	}
+	text, err := keep.Edit(w.Format, w.text, changes)
+	if err != nil {
+		return fmt.Errorf("cannot take the secrets out of %s: %w", file.Name, err)
+	}
+	for _, e := range left {
+		if !secretName(subkey(e.Path[len(e.Path)-1])) && !secretInText.MatchString(e.Raw()) {
+			continue
+		}
+		doc, err := keep.Parse(w.Format, text)
+		if err != nil {
+			return err
+		}
+		cut, done := doc.Cut(doc.Find(e.Path))
+		if !done {
+			return fmt.Errorf("line %d of %s may have a secret, in a form that cannot be taken out (%s): begin with a copy of the file without it",
+				e.Line, file.Name, e.Why)
+		}
+		text = cut
+		w.blanked = append(w.blanked, keep.Dotted(e.Path))
+	}
+	if w.text = text; len(w.blanked) > 0 {
+		w.mode &= 0o700
+	}
+	return nil
+}
+
+// find returns a value to try, behind the first skip ones, or nil.
+func (w *Wrapped) find(skip int) *Sample {
+	for _, f := range w.Fields {
+		if f.Secret || f.Entry.Kind == keep.Null {
+			continue
+		}
+		value, wrong := another(f)
+		if value == nil {
+			continue
+		}
+		after, err := keep.Edit(w.Format, w.text, []keep.Change{{Path: f.Entry.Path, Value: value}})
+		if err != nil {
+			continue
+		}
+		if skip--; skip < 0 {
+			return &Sample{Request: f.Request, Old: jsonOf(f.Entry.Value), New: jsonOf(value), Wrong: wrong, after: after}
+		}
+	}
+	return nil
+}
+
+// another returns a value that is not the one of a field, and that its type accepts, and a value that the type refuses.
+func another(f field) (value any, wrong string) {
+	switch old := f.Entry.Value.(type) {
+	case bool:
+		return !old, `"maybe"`
+	case json.Number:
+		if n, err := old.Int64(); err == nil {
+			if n > 1 {
+				return json.Number(fmt.Sprint(n - 1)), `"many"`
+			}
+			return json.Number(fmt.Sprint(n + 1)), `"many"`
+		}
+		return json.Number("0.5"), `"many"`
+	case string:
+		if f.Entry.Kind != keep.String {
+			return nil, ""
+		}
+		for _, word := range choices(f.Entry) {
+			if word != old {
+				return word, "5"
+			}
+		}
+		return "changed", "5"
+	}
+	return nil, ""
+}
+
+func jsonOf(value any) string {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(value) != nil { // only values of keep are encoded, all of which can be
+		return "null"
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// Secrets reports whether the file has secrets.
+func (w *Wrapped) Secrets() bool {
+	return slices.ContainsFunc(w.Fields, func(f field) bool { return f.Secret })
+}
+
+// Views returns the names of the views.
+func (w *Wrapped) Views() []string {
+	views := []string{w.Name + "-admin", w.Name + "-state"}
+	if w.Secrets() {
+		views = append(views, w.Name+"-secrets-state")
+	}
+	return views
+}
+
+// Sample returns the value that the examples write.
+func (w *Wrapped) Sample() *Sample { return w.sample }
+
+// Mode returns the permissions of the file, for Python.
+func (w *Wrapped) Mode() string { return fmt.Sprintf("0o%03o", w.mode) }
+
+// Table returns the name of the hooks' table, below the custodian's folder.
+func (w *Wrapped) Table() string {
+	return map[string]string{"python": "lib/table.py", "go": "src/table.go"}[w.Hooks]
+}
+
+// Stage returns the folders that the custodian's snap has.
+func (w *Wrapped) Stage() string {
+	if w.Hooks == "go" {
+		return "[bin, default]"
+	}
+	return "[lib, default]"
+}
+
+// kind returns the kind of a field as the hooks' table has it.
+func (f field) kind() string {
+	switch f.Entry.Kind {
+	case keep.Null:
+		return "string"
+	case keep.List:
+		if f.Entry.Element == "" {
+			return "list string"
+		}
+		return "list " + string(f.Entry.Element)
+	}
+	return string(f.Entry.Kind)
+}
+
+// Rows returns the rows of the hooks' table.
+func (w *Wrapped) Rows() (rows []string) {
+	for _, f := range w.Fields {
+		path := make([]string, len(f.Entry.Path))
+		for i, key := range f.Entry.Path {
+			path[i] = jsonOf(key)
+		}
+		row := "(%s, (%s,), %s, %s, %s),"
+		secret := map[bool]string{true: "True", false: "False"}[f.Secret]
+		if w.Hooks == "go" {
+			row, secret = "{%s, []string{%s}, %s, %s, %s},", strings.ToLower(secret)
+		}
+		rows = append(rows, fmt.Sprintf(row, jsonOf(f.Request), strings.Join(path, ", "), jsonOf(f.kind()), jsonOf(f.Like), secret))
+	}
+	return rows
+}
+
+// Files returns the contents of the project's files, by their names with slashes.
+func (w *Wrapped) Files() (map[string][]byte, error) {
+	files := map[string][]byte{w.Name + ".yaml": []byte(w.schema()), "custodian/default/" + w.File: []byte(w.text)}
+	for _, folder := range []string{"common", w.Hooks} {
+		root := "wrap/" + folder
+		err := fs.WalkDir(wrapTemplates, root, func(name string, entry fs.DirEntry, err error) error {
+			short := strings.TrimPrefix(name, root+"/")
+			if err != nil || entry.IsDir() || !w.needs(short) {
+				return err
+			}
+			text, err := wrapTemplates.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			if !strings.HasPrefix(short, "custodian/lib/keep") {
+				parsed, err := template.New(name).Delims("[[", "]]").Parse(string(text))
+				if err != nil {
+					return err
+				}
+				var out bytes.Buffer
+				if err := parsed.Execute(&out, w); err != nil {
+					return err
+				}
+				text = out.Bytes()
+			}
+			files[strings.ReplaceAll(strings.TrimSuffix(short, ".txt"), "NAME", w.Name)] = text
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	all, err := w.Project.Files()
+	if err != nil {
+		return nil, err
+	}
+	files[workflow] = all[workflow]
+	if w.Hooks == "go" {
+		if err := w.addProgram(files); err != nil {
+			return nil, err
+		}
+	}
+	for name, text := range w.tests() {
+		files["tests/"+name] = []byte(text)
+	}
+	return files, nil
+}
+
+const workflow = ".github/workflows/confdb.yml"
+
+// buildSteps are the steps of the workflow that build the hooks' program.
+const buildSteps = `      - uses: actions/setup-go@924ae3a1cded613372ab5595356fb5720e22ba16 # v6.5.0
+        with:
+          go-version: stable
+      - run: CGO_ENABLED=0 go build -C custodian/src -trimpath -o ../bin/ .
+`
+
+// addProgram adds what the hooks in Go need.
+func (w *Wrapped) addProgram(files map[string][]byte) error {
+	sources, err := fs.ReadDir(keep.Source, ".")
+	if err != nil {
+		return err
+	}
+	for _, entry := range sources {
+		if files["custodian/src/keep/"+entry.Name()], err = keep.Source.ReadFile(entry.Name()); err != nil {
+			return err
+		}
+	}
+	files["custodian/src/go.mod"] = []byte("module custodian\n\ngo 1.23\n")
+	files["custodian/.gitignore"] = []byte("/bin/\n")
+	action := []byte("      - uses: " + w.Action + "\n")
+	files[workflow] = bytes.Replace(files[workflow], action, append([]byte(buildSteps), action...), 1)
+	return nil
+}
+
+// needs reports whether the project needs a file of the templates.
+func (w *Wrapped) needs(name string) bool {
+	switch {
+	case strings.HasSuffix(name, "-secrets-state"):
+		return w.Secrets()
+	case strings.HasSuffix(name, "/keep_flow.py"):
+		return w.Format != keep.INI
+	case strings.Contains(name, "/keep_"):
+		return strings.HasSuffix(name, "/keep_"+string(w.Format)+".py")
+	}
+	return true
+}
+
+// Notes returns what a person has to look at, in sentences.
+func (w *Wrapped) Notes() (notes []string) {
+	if n := strings.Count(w.schema(), "# decide: "); n > 0 {
+		notes = append(notes, fmt.Sprintf("%s.yaml has %d lines with \"decide\", about what %s does not tell", w.Name, n, w.File))
+	}
+	for _, left := range w.Left {
+		notes = append(notes, "not in the views: "+left)
+	}
+	if len(w.blanked) > 0 {
+		notes = append(notes, fmt.Sprintf("custodian/default/%s is without the secrets: %s. Look for others in it, such as in comments",
+			w.File, strings.Join(w.blanked, ", ")))
+	}
+	return notes
+}

@@ -1,0 +1,161 @@
+package scaffold_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"aspects-poc/internal/document"
+	"aspects-poc/internal/kit/lint"
+	"aspects-poc/internal/kit/scaffold"
+	"aspects-poc/internal/need"
+)
+
+// wrap plans a project around a file of testdata.
+func wrap(t *testing.T, file, hooks string) (*scaffold.Wrapped, error) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _, _ := strings.Cut(file, ".")
+	return scaffold.Wrap(scaffold.Project{Name: name, Account: account}, scaffold.File{Name: file, Text: string(text), Mode: 0o644}, hooks)
+}
+
+// lintClean reports whatever lint finds in a project.
+func lintClean(t *testing.T, dir, name string, snaps ...string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := document.Parse(name+".yaml", text)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	var options lint.Options
+	for _, snap := range snaps {
+		read, err := lint.ReadSnap(filepath.Join(dir, snap))
+		if err != nil {
+			t.Fatal(err)
+		}
+		options.Snaps = append(options.Snaps, read)
+	}
+	for _, found := range lint.Check(doc, options) {
+		t.Errorf("lint: %+v\n%s", found, text)
+	}
+}
+
+// The projects around files as people have them are without fault; whether their tests pass, scripts of the main package tell.
+func TestWrappedIsClean(t *testing.T) {
+	for file, want := range map[string][]string{
+		"agent.conf": {
+			`{request: agent.log-level, storage: v1.agent.log-level}`, `choices: ["debug","info","warning","error"]`, `log-level: # "Log_Level" in the file`,
+			"port:\n              type: int\n              min: 1\n              max: 65535", "enabled:\n              type: bool", "max: 100", "type: int # decide: min and max",
+		},
+		"device.yaml": {
+			`topics (line 21): a list of lists or maps`, `notes (line 29): a text over several lines`, `pattern: ^[0-9]{4}-[0-9]{2}-[0-9]{2}$`,
+			`listen-port: # "listen_port" in the file`, `site-name: # "siteName" in the file`, `listen-address: # "listen.address" in the file`,
+			`type: string # decide: the type: the file has no value`, `choices: ["debug","info","warn"]`, "values: string",
+		},
+		"service.toml": {`backend (line 18): a list of tables`, `max-body-size: # "max-body.size" in the file`, "values: int"},
+		"uplink.json": {
+			"- {request: uplink.password, storage: v1.uplink.password, access: write}", "uplink-secrets-state:", "visibility: secret",
+			`peers (line 15): a list of lists or maps`, `ssid: # "SSID" in the file`,
+		},
+	} {
+		t.Run(file, func(t *testing.T) {
+			w, err := wrap(t, file, "python")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			names, err := scaffold.Write(dir, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, _, _ := strings.Cut(file, ".")
+			lintClean(t, dir, name, "custodian", "observer")
+			var scripts []string
+			for _, name := range names {
+				text, err := os.ReadFile(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				info, err := os.Stat(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if script := strings.HasPrefix(string(text), "#!"); script != (info.Mode()&0o111 != 0) {
+					t.Errorf("%s has the mode %s", name, info.Mode())
+				}
+				if strings.Contains(string(text), "[[.") || strings.Contains(name, "NAME") {
+					t.Errorf("%s was not filled in", name)
+				}
+				if strings.Contains(string(text), "correct horse") || strings.Contains(string(text), "t-123") {
+					t.Errorf("%s has a secret", name)
+				}
+				if strings.HasSuffix(name, ".py") || strings.Contains(string(text), "python3") {
+					scripts = append(scripts, filepath.Join(dir, name))
+				}
+			}
+			schema, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, words := range want {
+				if !strings.Contains(string(schema), words) {
+					t.Errorf("the confdb-schema has no %q:\n%s", words, schema)
+				}
+			}
+			// Python 3.8 is that of the base core20.
+			check := "import ast, sys\nfor name in sys.argv[1:]: ast.parse(open(name).read(), name, feature_version=(3, 8))"
+			if out, err := exec.Command(need.Program(t, "python3"), append([]string{"-c", check}, scripts...)...).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+func TestWrapRefusals(t *testing.T) {
+	for want, file := range map[string]scaffold.File{
+		"cannot tell the format of notes.txt":                                                                                 {Name: "notes.txt"},
+		"give the file a name of letters":                                                                                     {Name: "my file.yaml"},
+		`cannot read a.yaml as YAML: line 2: "b: c": put the text in quotes`:                                                  {Name: "a.yaml", Text: "x: 1\na: b: c\n"},
+		"cannot read a.yaml as YAML: line 2: a tab stands in the indentation":                                                 {Name: "a.yaml", Text: "x:\n\ty: 1\n"},
+		"cannot read a.yaml as YAML: line 1: the file is a list":                                                              {Name: "a.yaml", Text: "- x\n"},
+		"cannot read a.json as JSON: line 2: JSON has no comments":                                                            {Name: "a.json", Text: "{\n// x\n}"},
+		"cannot read a.toml as TOML: line 3: the table t stands twice":                                                        {Name: "a.toml", Text: "[t]\na = 1\n[t]\n"},
+		"cannot read a.ini as INI: line 1: a bracket":                                                                         {Name: "a.ini", Text: "[x\n"},
+		"a.yaml has no value that a confdb-schema can have":                                                                   {Name: "a.yaml", Text: "a: &x 1\n"},
+		"a.toml may have a secret, in a form that cannot be taken out (a list of tables): begin with a copy of the file with": {Name: "a.toml", Text: "b = 1\n[[a]]\npassword = 'x'\n"},
+	} {
+		_, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, file, "python")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+	if _, err := wrap(t, "device.yaml", "cobol"); err == nil {
+		t.Error("hooks in COBOL")
+	}
+}
+
+// Names that no path of a confdb can have get others, each key its own.
+func TestNames(t *testing.T) {
+	text := "aB: 1\na_b: 2\na-b: 3\nA.B: 4\n80: 5\n'': 6\n\"*\": 7\nÜber: 8\na-b-2: 9\n"
+	w, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, scaffold.File{Name: "a.yaml", Text: text}, "python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range w.Fields {
+		got = append(got, f.Request)
+	}
+	want := []string{"a-b-3", "a-b-4", "a-b", "a-b-5", "n-80", "key", "key-2", "ber", "a-b-2"}
+	if !slices.Equal(got, want) {
+		t.Errorf("names %v, want %v", got, want)
+	}
+}
