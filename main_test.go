@@ -70,11 +70,11 @@ func TestScripts(t *testing.T) {
 			// Nothing of this machine: no user's registry or configuration, and no snapd that may be there.
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("EXAMPLES", filepath.Join(here, "examples"))
-			if cache, err := os.UserCacheDir(); err == nil && os.Getenv("GOCACHE") == "" { // scripts that build have the tests' cache
-				env.Setenv("GOCACHE", filepath.Join(cache, "go-build"))
-			} else {
-				env.Setenv("GOCACHE", os.Getenv("GOCACHE"))
+			cache := os.Getenv("GOCACHE") // scripts that build have the tests' cache
+			if home, err := os.UserHomeDir(); err == nil && cache == "" {
+				cache = filepath.Join(home, ".cache", "go-build")
 			}
+			env.Setenv("GOCACHE", cache)
 			env.Setenv("ASPECTS_REGISTRY", "file:"+filepath.Join(env.WorkDir, "registry.json"))
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
