@@ -29,7 +29,7 @@ func all() []roles.Role {
 
 func kit(*roles.Env) []*cli.Command {
 	var list []*cli.Command
-	for _, name := range []string{"lint", "build", "show", "new", "serve", "dev", "run", "test", "assertion", "generate"} {
+	for _, name := range []string{"lint", "build", "show", "new", "serve", "dev", "run", "test", "assertion", "generate", "explain", "fmt", "lsp"} {
 		list = append(list, roles.Elsewhere("registry "+name))
 		list[len(list)-1].Name = name
 	}
