@@ -25,7 +25,7 @@ import (
 func main() {
 	// make build has it, too: then both share what is compiled.
 	if flags := goEnv("GOFLAGS"); !slices.Contains(strings.Fields(flags), "-trimpath") {
-		os.Setenv("GOFLAGS", strings.TrimSpace(flags+" -trimpath")) //nolint:errcheck // the name is one
+		_ = os.Setenv("GOFLAGS", strings.TrimSpace(flags+" -trimpath")) // the name is one
 	}
 	code, err := run(".", os.Stdout, os.Args[1:])
 	if err != nil {
