@@ -14,8 +14,8 @@ import (
 
 const (
 	leastLook = time.Second // between two looks at an active release
-	lookShare = 60          // a look that took a second is followed by 60 without, but
-	lookEvery = 4           // so many times in a poll interval there is one
+	lookShare = 60          // a look that took a second is followed by 60 without, but by no more than half a poll interval
+	lookEvery = 4           // so many times in a poll interval there is one, if looks cost little
 )
 
 // A mover looks at the active release from time to time, and soon after devices have reported.
@@ -52,11 +52,11 @@ func (m *mover) pauses(interval time.Duration, now time.Time) (least, most time.
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	most = max(interval/lookEvery, leastLook)
-	least = min(max(leastLook, lookShare*m.took), most)
+	least = min(max(leastLook, lookShare*m.took), 2*most)
 	if m.due > 0 {
-		most = min(most, max(least, time.Unix(m.due, 0).Sub(now)))
+		most = min(most, time.Unix(m.due, 0).Sub(now))
 	}
-	return least, most
+	return least, max(least, most)
 }
 
 // moveReleases moves the active release on, until ctx ends. Every server does so: the store lets one of them make each move.
