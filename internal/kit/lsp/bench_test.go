@@ -33,7 +33,7 @@ func long() string {
 			fmt.Fprintf(&out, "      - {request: part%d.entry%d, storage: v1.part%d.entry%d%s}\n", i/20, i, i/20, i, view.access)
 		}
 	}
-	out.WriteString("storage:\n  aliases:\n    color: {type: string, choices: [red, blue]}\n  schema:\n    v1:\n      schema:\n")
+	out.WriteString("storage:\n  schema:\n    v1:\n      schema:\n")
 	for i := range entries {
 		if i%20 == 0 {
 			fmt.Fprintf(&out, "        part%d:\n          schema:\n", i/20)
