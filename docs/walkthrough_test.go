@@ -45,14 +45,16 @@ func walkthroughs() []walkthrough {
 		{"operators/folder.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet-database.md", withDatabase},
 		{"access.md", withDevice},
-		{"devkit/begin.md", beside},
+		{"devkit/begin.md", func(t *testing.T) (*exec.Cmd, []string) {
+			need.Program(t, "python3") // the hooks are in Python
+			return beside(t)
+		}},
 		{"devkit/custodian.md", beside},
 		{"devkit/test.md", beside},
 		{"devkit/ci.md", beside},
 		{"devkit/publish.md", beside},
 		{"devkit/generate.md", func(t *testing.T) (*exec.Cmd, []string) {
-			need.Program(t, "python3")
-			need.Program(t, "unshare")
+			need.Programs(t, "python3", "unshare")
 			return beside(t)
 		}},
 		{"devkit/serve.md", withStockSnap},
