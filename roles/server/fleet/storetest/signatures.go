@@ -57,7 +57,7 @@ func keepsSignatures(t *testing.T, store fleet.Store) {
 	ok(t, err)
 	same(t, int64(4), targets.Signed)
 	same(t, int64(4), targets.Revision)
-	same(t, 0, len(targets.Concerns))
+	same(t, 1, len(targets.Concerns)) // the layer's
 	entries, err := store.Entries(ctx, fleet.SignatureName, 0, 10)
 	ok(t, err)
 	same(t, 3, len(entries))
