@@ -170,6 +170,24 @@ func (s *share) ChangeAll(ctx context.Context, batch fleet.Batch) (layers []flee
 	return layers, err
 }
 
+// SetName implements fleet.Store.
+func (s *share) SetName(ctx context.Context, id uuid.UUID, name string, by fleet.Authorship) (revision int64, err error) {
+	err = s.write(ctx, func(ctx context.Context) error {
+		revision, err = s.Store.SetName(ctx, id, name, by)
+		return err
+	})
+	return revision, err
+}
+
+// MoveRelease implements fleet.Store.
+func (s *share) MoveRelease(ctx context.Context, move fleet.ReleaseMove) (moved fleet.Release, err error) {
+	err = s.write(ctx, func(ctx context.Context) error {
+		moved, err = s.Store.MoveRelease(ctx, move)
+		return err
+	})
+	return moved, err
+}
+
 // Close implements fleet.Store. The last one to leave closes the file.
 func (s *share) Close() error {
 	s.stop()
