@@ -147,6 +147,48 @@ func TestRefusedRevision(t *testing.T) {
 	m.expect(t, `{"sample-rate":5}`, network.ControlTelemetryView, "sample-rate")
 }
 
+// TestRefusedUnsigned: a device that has refused a target because nobody has signed it tries that again once its keys of operators are
+// removed, and also if other keys take their place.
+func TestRefusedUnsigned(t *testing.T) {
+	m := newMember(t)
+	keys := filepath.Join(t.TempDir(), "operators")
+	public := "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZ6OKw0dHc4KtSsgpzlx9TCljIQkK5mgtTQqu24aMiX"
+	if err := os.WriteFile(keys, []byte("anna@example.com "+public+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	end := func() {
+		t.Helper()
+		if err := os.Remove(filepath.Join(m.dir, "operators.json")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wanted := m.server.want(telemetry(map[string]any{"sample-rate": 6}))
+	m.once(t, 1, "--operator-keys", keys)
+	refused := m.agree(t)
+	if refused.attempted.Outcome != serverapi.Refused || refused.running == wanted {
+		t.Fatalf("the server believes %+v", refused)
+	}
+	m.once(t, 1, "--operator-keys", keys)
+	if kept := m.agree(t); kept.sequence < refused.sequence || kept.attempted != refused.attempted {
+		t.Errorf("the server believes %+v", kept)
+	}
+	if err := os.WriteFile(keys, []byte("berta@example.com "+public+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	polls := m.server.count().polls
+	m.once(t, 1, "--operator-keys", keys)
+	if kept := m.agree(t); kept.attempted.Outcome != serverapi.Refused || m.server.count().polls != polls+2 {
+		t.Errorf("%d polls; the server believes %+v", m.server.count().polls-polls, kept)
+	}
+	end()
+	m.once(t, 0)
+	if kept := m.agree(t); kept.running != wanted {
+		t.Errorf("the server believes %+v", kept)
+	}
+	m.expect(t, `{"sample-rate":6}`, network.ControlTelemetryView, "sample-rate")
+}
+
 // TestUnconfirmed: a target after which the server cannot be reached is taken back, told as failed, and tried again ever
 // less often; what others have changed meanwhile stays.
 func TestUnconfirmed(t *testing.T) {

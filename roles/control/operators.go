@@ -32,6 +32,15 @@ func readOperatorKeys(path string) (signed.Keys, error) {
 	return signed.ParseKeys(text)
 }
 
+// none reports whether the state directory has no keys. It is false after load.
+func (o *operators) none() bool {
+	if o.loaded {
+		return false
+	}
+	guard, err := o.dir.Guard()
+	return err == nil && !guard.Active()
+}
+
 // load reads the state directory once. The keys of --operator-keys become the device's if it has none.
 func (o *operators) load() error {
 	if o.loaded {

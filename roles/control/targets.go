@@ -46,6 +46,11 @@ func (t *targets) resume(ctx context.Context, hub *attach.Hub) error {
 	if !t.journal.Held() {
 		return nil
 	}
+	if t.operators.none() {
+		if err := t.handle(ctx, hub, &target.Event{Kind: target.NoKeys}); err != nil {
+			return err
+		}
+	}
 	if err := t.operators.load(); err != nil {
 		t.trouble.report(ofOperators, err)
 	} else if t.operators.remind(); t.trouble.clear(ofOperators) {

@@ -165,6 +165,9 @@ func (m Machine) refuseUnsigned(s *State, e *Event) {
 	m.end(s, e, end)
 }
 
+// forget forgets the last attempt. A server offers no revision again that the device reports as refused.
+func (m Machine) forget(s *State, _ *Event) { s.Attempted = nil }
+
 // fail ends an attempt that could not be recorded as failed.
 func (m Machine) fail(s *State, e *Event) {
 	m.end(s, e, outcome(s.Attempt.Target, serverapi.Failed, &e.Cause, e))

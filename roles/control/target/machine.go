@@ -34,6 +34,7 @@ const (
 	Offered       Kind = "a target is offered"           // Target
 	NotSigned     Kind = "a target is not signed"        // Target, Cause
 	NotOffered    Kind = "no target is offered"          //
+	NoKeys        Kind = "no operator's key is stored"   // before those of --operator-keys are
 	Planned       Kind = "the target is planned"         // Target, Changes, Current, Plan, Proven, Brought, Token
 	Held          Kind = "the views hold the target"     // Target
 	PlanRefused   Kind = "the plan is refused"           // Target, Cause
@@ -50,8 +51,8 @@ const (
 
 // Kinds lists all kinds of events.
 func Kinds() []Kind {
-	return []Kind{Started, Offered, NotSigned, NotOffered, Planned, Held, PlanRefused, NotRecorded, Written, WriteRefused,
-		WriteFailed, Compared, PollAnswered, ServerBusy, CycleBegins, ChangesUndone}
+	return []Kind{Started, Offered, NotSigned, NotOffered, NoKeys, Planned, Held, PlanRefused, NotRecorded, Written,
+		WriteRefused, WriteFailed, Compared, PollAnswered, ServerBusy, CycleBegins, ChangesUndone}
 }
 
 // An Event is something that happened. See the kinds for the fields that are used.

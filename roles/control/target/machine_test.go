@@ -35,7 +35,7 @@ func variants(now time.Time, state target.State) []target.Event {
 	later := now.Add(2 * time.Hour)
 	cause := target.Cause{Path: "a.b", Reason: "no", Text: "cannot set: no"}
 	list := []target.Event{
-		{Kind: target.Started}, {Kind: target.NotOffered}, {Kind: target.NotRecorded, Cause: cause}, {Kind: target.Written},
+		{Kind: target.Started}, {Kind: target.NotOffered}, {Kind: target.NoKeys}, {Kind: target.NotSigned, Target: revised, Cause: cause}, {Kind: target.NotRecorded, Cause: cause}, {Kind: target.Written},
 		{Kind: target.WriteRefused, Cause: cause}, {Kind: target.WriteRefused, Cause: cause, Lasting: true},
 		{Kind: target.WriteFailed, Cause: cause}, {Kind: target.ServerBusy, RetryAfter: 10 * time.Minute},
 		{Kind: target.Compared}, {Kind: target.Compared, Shown: 1}, {Kind: target.Compared, Missing: 1},
@@ -115,9 +115,13 @@ func check(t *testing.T, before target.State, event target.Event) (target.State,
 			event.Now.Before(before.RetryAt) {
 			t.Errorf("%s: a failed target is tried before its time", where)
 		}
-		if ended := before.Attempted; ended != nil && ended.Target == event.Target && ended.Outcome == serverapi.Refused && event.Target.Revision > 0 {
+		if ended := before.Attempted; ended != nil && ended.Target == event.Target && ended.Outcome == serverapi.Refused && event.Target.Revision > 0 && !ended.Unsigned {
 			t.Errorf("%s: a refused revision is tried again", where)
 		}
+	}
+	if forgets := before.Attempted != nil && after.Attempted == nil; forgets != (event.Kind == target.NoKeys && before.Phase() == target.Idle &&
+		before.Attempted != nil && before.Attempted.Unsigned) {
+		t.Errorf("%s: forgets the last attempt: %t", where, forgets)
 	}
 	if !after.Deadline.IsZero() && after.Phase() != target.Unconfirmed && after.Phase() != target.Undoing {
 		t.Errorf("%s: a deadline without an attempt", where)

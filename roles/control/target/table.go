@@ -11,7 +11,7 @@ type Transition struct {
 	To      Phase  // Same means that the phase stays
 	Ends    string // outcome of an attempt that ends here
 	Effects []Effect
-	Then    string // what changes in the state, for a row without effects
+	Then    string // what else changes in the state, before the effects
 
 	holds func(*State, *Event) bool
 	edit  func(Machine, *State, *Event)
@@ -44,6 +44,8 @@ var Table = []Transition{
 		Effects: []Effect{Warn}, holds: wasUnsigned},
 	{From: idle, On: NotSigned, To: Idle, Ends: serverapi.Refused,
 		Effects: ended, edit: Machine.refuseUnsigned},
+	{From: idle, On: NoKeys, When: "the last target was refused because it is not signed", To: Idle,
+		Effects: []Effect{Save, Poll}, Then: "forget that it was refused", holds: lastUnsigned, edit: Machine.forget},
 	{From: every, On: NotOffered, When: "the last one was not applied", To: Same,
 		Effects: []Effect{Warn}, holds: wasNotApplied, edit: Machine.rest},
 	{From: every, On: NotOffered, To: Same,
@@ -105,6 +107,8 @@ func wasRefused(s *State, e *Event) bool {
 func wasUnsigned(s *State, e *Event) bool {
 	return s.attempted(e.Target, serverapi.Refused) && s.Attempted.Unsigned && s.Attempted.Text == e.Cause.Text
 }
+
+func lastUnsigned(s *State, _ *Event) bool { return s.Attempted != nil && s.Attempted.Unsigned }
 
 func pauses(s *State, e *Event) bool {
 	return s.attempted(e.Target, serverapi.Failed) && e.Now.Before(s.RetryAt)

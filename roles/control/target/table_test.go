@@ -84,11 +84,11 @@ func table() string {
 		if len(from) == 4 {
 			from = []string{"any"}
 		}
-		for _, effect := range row.Effects {
-			effects = append(effects, string(effect))
-		}
 		if row.Then != "" {
 			effects = append(effects, row.Then)
+		}
+		for _, effect := range row.Effects {
+			effects = append(effects, string(effect))
 		}
 		to := name(row.To)
 		if row.Ends != "" {
