@@ -104,6 +104,9 @@ func apply(env *roles.Env) *cli.Command {
 			return fmt.Errorf("nothing is changed: %s would refuse their target; change it, or apply with --allow-refusals",
 				devicesOf(plan.saved.Plan.Refusing))
 		}
+		if err := canSign(s); err != nil {
+			return fmt.Errorf("nothing is changed: %w", err)
+		}
 		batch := plan.saved.Batch
 		batch.Revision = &plan.saved.Plan.Revision
 		shown := s.busy("the server sets the layers")

@@ -39,12 +39,12 @@ func sign(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: "operator-keys", Usage: "`FILE` of allowed signers: the keys that may sign from now on"},
 			&cli.BoolFlag{Name: "skip-missing", Usage: "sign although the server does not have the last statement that this machine signed"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be signed, and sign nothing"},
-			&cli.BoolFlag{Name: "end", Usage: "remove all signatures from the server, which then offers everything; devices with operators' keys " +
-				"go on refusing what is not signed"},
+			&cli.BoolFlag{Name: "end", Usage: "remove all signatures from the server, which then offers everything: asks first; devices with operators' " +
+				"keys refuse what is not signed"},
 		}, signingFlags()...),
 	}, 0, 0, func(s *session, _ []string) error {
 		if s.c.Bool("end") {
-			return s.client.DeleteSignature(s)
+			return endSigning(s)
 		}
 		return signAll(s, nil)
 	})
@@ -59,7 +59,7 @@ func signingFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "allow-undo", Usage: "let each device also go back to the target that was signed for it before"},
 		&cli.BoolFlag{Name: "full", Usage: "name all devices, also where many differ in the same way"},
 		&cli.DurationFlag{Name: "sign-again", Usage: "`DURATION` after which devices warn if they have heard of no new signature"},
-		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask before signing"},
+		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 	}
 }
 
@@ -121,7 +121,7 @@ func signAll(s *session, plan *savedPlan) error {
 	if s.c.String("key") == "" {
 		return errNoKey()
 	}
-	if err := work.agree("Sign this?"); err != nil {
+	if err := work.agree("Sign this?", "nothing is signed"); err != nil {
 		return err
 	}
 	return work.finish(manifest)
@@ -381,8 +381,8 @@ func allowUndo(manifest, before *signed.Manifest) {
 	}
 }
 
-// agree asks the user, unless --yes is given.
-func (s *signing) agree(question string) error {
+// agree asks the user, unless --yes is given. Declined is the text of the error for another answer than yes.
+func (s *session) agree(question, declined string) error {
 	if s.c.Bool("yes") {
 		return nil
 	}
@@ -392,7 +392,7 @@ func (s *signing) agree(question string) error {
 	s.say("%s [y/N]", question)
 	answer, err := bufio.NewReader(s.env.Stdin).ReadString('\n')
 	if err != nil || !slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer))) {
-		return errors.New("nothing is signed")
+		return errors.New(declined)
 	}
 	return nil
 }
@@ -417,7 +417,7 @@ func (w *signing) finish(manifest *signed.Manifest) error {
 	if err != nil {
 		return err
 	}
-	signature, err := w.keygen(text)
+	signature, err := w.signText(text)
 	if err != nil {
 		return err
 	}
@@ -453,16 +453,21 @@ func (w *signing) tellOfRelease() error {
 	return nil
 }
 
-// keygen signs a text with ssh-keygen.
-func (w *signing) keygen(text string) (string, error) {
+// signText signs a text with ssh-keygen.
+func (w *signing) signText(text string) (string, error) {
+	return w.keygen(text, "-Y", "sign", "-q", "-n", signed.Namespace, "-f", w.c.String("key"))
+}
+
+// keygen returns what ssh-keygen prints.
+func (w *signing) keygen(input string, args ...string) (string, error) {
 	program, err := exec.LookPath("ssh-keygen")
 	if err != nil {
 		return "", errors.New("cannot sign: ssh-keygen is missing; install openssh-client")
 	}
 	ctx, cancel := context.WithTimeout(w, signTime)
 	defer cancel()
-	command := exec.CommandContext(ctx, program, "-Y", "sign", "-q", "-n", signed.Namespace, "-f", w.c.String("key"))
-	command.Stdin, command.Stderr = strings.NewReader(text), w.env.Stderr
+	command := exec.CommandContext(ctx, program, args...)
+	command.Stdin, command.Stderr = strings.NewReader(input), w.env.Stderr
 	output, err := command.Output()
 	if err != nil {
 		return "", fmt.Errorf("cannot sign: ssh-keygen failed: %w", err)

@@ -102,6 +102,19 @@ func TestSign(t *testing.T) {
 	}
 	edit("everyone", `config: {control-telemetry: {sample-rate: 1000000007, monitor-peers: null}, control-tunnel: {peers: [10.0.0.7]}}`)
 	edit("labels/berlin", `{selector: site=berlin, config: {control-telemetry: {sample-rate: 3}}}`)
+	fails := func(want string, args ...string) {
+		t.Helper()
+		before, err := w.rules.Summary(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, out, errs := w.fleet(args...)
+		if after, err := w.rules.Summary(t.Context()); code == 0 || !strings.Contains(errs, want) || err != nil || after.Revision != before.Revision {
+			t.Errorf("%v: exit status %d, want %q, and revision %d as before, not %d\n%s%s", args, code, want, before.Revision, after.Revision, out, errs)
+		}
+	}
+	writeFile(t, file("early/everyone.yaml"), "config: {control-telemetry: {sample-rate: 9}}\n")
+	fails("nothing is changed: nothing is signed in this fleet yet", "apply", file("early"), "--sign", "--key", file("anna"), "--yes", "--allow-refusals")
 	try("begin with", 1)
 	try("wants --operator-keys", 2, "--init")
 	try("give --yes", 2, "--init", "--operator-keys", file("ops"), "--key", file("anna"))
@@ -178,6 +191,18 @@ func TestSign(t *testing.T) {
 	if code, _, errs := w.fleet("apply", file("fleet"), "--sign"); code != 2 || !strings.Contains(errs, "--key FILE") {
 		t.Error(code, errs)
 	}
+	if out, err := exec.CommandContext(t.Context(), keygen, "-q", "-t", "ed25519", "-N", "", "-f", file("eve")).CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	half, err := os.ReadFile(file("anna.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file("half"), string(half))
+	applied := []string{"apply", file("fleet"), "--sign", "--yes", "--allow-refusals", "--key"}
+	fails("nothing is changed: the key "+file("eve")+" is none of those that may sign here", append(applied, file("eve"))...)
+	fails("nothing is changed: cannot sign: ssh-keygen failed", append(applied, file("nobody"))...)
+	fails("nothing is changed: cannot sign: ssh-keygen failed", append(applied, file("half"))...) // whose other half no agent has
 	if code, out, errs := w.fleet("apply", file("fleet"), "--sign", "--key", file("berta"), "--yes", "--allow-refusals"); code != 0 ||
 		!strings.Contains(out, "statement 5 is signed by berta@example.com") {
 		t.Error(code, out, errs)
@@ -189,9 +214,11 @@ func TestSign(t *testing.T) {
 	// Anna's machine sees what Berta has signed; after --end it knows that the server has lost it.
 	w.env = map[string]string{"HOME": home}
 	try("nothing has changed since statement 5", 0, "--dry-run")
-	if err := w.rules.Unsign(t.Context(), "x"); err != nil {
-		t.Fatal(err)
-	}
+	fails("give --yes", "sign", "--end")
+	try("number 5, signed by berta@example.com, with the targets of 3 devices", 0, "--end", "--dry-run")
+	try("nothing has changed since statement 5", 0, "--dry-run")
+	try("All statements are removed from the server", 0, "--end", "--yes")
+	fails("there is nothing to remove", "sign", "--end", "--yes")
 	try("was restored from a backup", 1, "--dry-run")
 	if code, _, errs := w.fleet("restore", "1"); code != 0 {
 		t.Error(errs)

@@ -19,6 +19,47 @@ func signApplied(s *session, plan savedPlan) error {
 	return signAll(s, &plan)
 }
 
+// canSign returns an error if --sign is given, and signing after the plan is applied would fail: if nothing is signed in the fleet yet,
+// or the key is not allowed or does not sign. A key of a hardware token signs nothing here: that takes a touch.
+func canSign(s *session) error {
+	if !s.c.Bool("sign") {
+		return nil
+	}
+	work := &signing{session: s}
+	var err error
+	if work.records, err = readSignRecords(s.env.Getenv); err != nil {
+		return err
+	}
+	work.record = work.records.of[s.client.URL()]
+	if _, err := work.readSecrets(); err != nil {
+		return err
+	}
+	done := s.busy("reading who may sign")
+	err = work.readPresent()
+	if done(); err != nil {
+		return oneLine(err)
+	}
+	file := s.c.String("key")
+	shown, err := work.keygen("", "-l", "-f", file)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(work.keys, func(key signed.Key) bool { return slices.Contains(strings.Fields(shown), key.Fingerprint()) }) {
+		return fmt.Errorf("the key %s is none of those that may sign here", file)
+	}
+	if strings.HasSuffix(strings.TrimSpace(shown), "-SK)") {
+		return nil
+	}
+	signature, err := work.signText(trial)
+	if err == nil {
+		_, err = work.keys.Verify(trial, signature)
+	}
+	return err
+}
+
+// trial is signed to see whether a key signs. It is no statement.
+const trial = "a trial"
+
 // verify returns an error unless the layers are as a plan leaves them: those of the folder as they were applied, and the others as
 // they were when the plan was made.
 func (p *savedPlan) verify(list []signed.Layer) error {
