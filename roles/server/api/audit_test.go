@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -66,6 +67,17 @@ func (u unsteady) SetName(ctx context.Context, id uuid.UUID, name string, by fle
 	err = u.may(func() (err error) { revision, err = u.Store.SetName(ctx, id, name, by); return err })
 	return revision, err
 }
+
+// MoveRelease fails for persons only: the server moves a release at any time.
+func (u unsteady) MoveRelease(ctx context.Context, move fleet.ReleaseMove) (moved fleet.Release, err error) {
+	if byItself(move.By) {
+		return u.Store.MoveRelease(ctx, move)
+	}
+	err = u.may(func() (err error) { moved, err = u.Store.MoveRelease(ctx, move); return err })
+	return moved, err
+}
+
+func byItself(author string) bool { return strings.HasPrefix(author, "release ") }
 
 func (u unsteady) AddRecord(ctx context.Context, record audit.Record) error {
 	return u.may(func() error { return u.Store.AddRecord(ctx, record) })
@@ -175,6 +187,20 @@ func (a *audited) last() int64 {
 	return list[0].Number
 }
 
+// see has all devices poll, so that the server has something to keep of them at the next request.
+func (a *audited) see() {
+	a.t.Helper()
+	devices, _, err := a.store.Devices(a.t.Context(), "", 1000)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for _, device := range devices {
+		if _, err := a.rules.Poll(a.t.Context(), device.ID, fleet.Poll{}); err != nil && !errors.Is(err, fleet.ErrRevoked) {
+			a.t.Fatal(err)
+		}
+	}
+}
+
 // state has all that operators change.
 func (a *audited) state() string {
 	a.t.Helper()
@@ -185,6 +211,7 @@ func (a *audited) state() string {
 		fmt.Fprintln(&text, device.ID, device.Status, device.Labels, device.Name)
 	}
 	history, failed := a.store.History(ctx, "", 0, 10_000)
+	history = slices.DeleteFunc(history, func(entry fleet.Entry) bool { return byItself(entry.By) })
 	tokens, failedToo := a.store.Tokens().Tokens(ctx)
 	for _, token := range tokens {
 		fmt.Fprintln(&text, token.Name, token.Revoked)
@@ -214,10 +241,21 @@ func TestEachActHasOneRecord(t *testing.T) {
 	people := []string{"ann", "ann", "vera", "otto", "bert", "app", "sso", "stranger"}
 	pick := func(list ...string) string { return list[random.IntN(len(list))] }
 	made := 0
+	releases := func() []string { // the last ones, and two that are none
+		list, err := a.store.Releases(t.Context(), 0, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := []string{"1", "99999"}
+		for _, of := range list {
+			ids = append(ids, fmt.Sprint(of.ID), fmt.Sprint(of.ID))
+		}
+		return ids
+	}
 	request := func() (method, path, body string, reads bool) {
 		rate := fmt.Sprintf(`"config":{"control-telemetry":{"sample-rate":%s}}`, pick("1", "2", "3", `"no"`))
 		device := pick(append(devices, "nobody", uuid.NewString())...)
-		switch random.IntN(12) {
+		switch random.IntN(14) {
 		case 0:
 			return "PUT", "/targets/everyone/" + pick("", "", "?dry-run=true", "?dry-run"), "{" + rate + "}", false
 		case 1:
@@ -241,6 +279,10 @@ func TestEachActHasOneRecord(t *testing.T) {
 			return "DELETE", "/tokens/" + fmt.Sprintf("t%d", random.IntN(made+2)) + "/", "", false
 		case 10:
 			return "POST", "/targets/", `{"changes":[{"layer":"everyone",` + rate + `},{"layer":"labels/a","selector":"site=berlin",` + rate + `}]}`, false
+		case 11:
+			return "POST", "/targets/", `{"changes":[{"layer":"labels/c","selector":"site=munich",` + rate + `}],"release":{"stages":[{"devices":1}]}}`, false
+		case 12:
+			return "POST", "/releases/" + pick(releases()...) + "/" + pick("go", "halt", "undo") + "/", "", false
 		}
 		return "GET", pick("/devices/", "/audit/", "/whoami/", "/tokens/", "/history/"), "", true
 	}
@@ -253,6 +295,7 @@ func TestEachActHasOneRecord(t *testing.T) {
 		a.broken.Store(n%3 != 0)
 		who := pick(people...)
 		method, path, body, reads := request()
+		a.see()
 		before, last := a.state(), a.last()
 		id := fmt.Sprintf("request-%d", n)
 		got := a.send(who, method, path, body, "X-Request-ID: "+id)
@@ -262,7 +305,7 @@ func TestEachActHasOneRecord(t *testing.T) {
 		}
 		var records []audit.Record
 		for _, record := range a.after(last) {
-			if record.Kind != audit.Stranger {
+			if record.Kind != audit.Stranger && record.Kind != audit.Server {
 				records = append(records, record)
 			}
 		}
@@ -328,6 +371,52 @@ func TestEachActHasOneRecord(t *testing.T) {
 	for _, result := range audit.Results() {
 		if counts[string(result)] == 0 {
 			t.Errorf("no request was %s: %v", result, counts)
+		}
+	}
+}
+
+// TestWordsToAReleaseHaveOneRecord says go, halt and undo to a release that rolls, is halted, and has ended, while devices poll.
+func TestWordsToAReleaseHaveOneRecord(t *testing.T) {
+	a := newAudited(t, rand.New(rand.NewPCG(1, 1)))
+	if _, err := a.rules.Register(t.Context(), fleet.Identity{IPAddress: "192.0.2.7", PublicKeyRSA: "PEM", Arch: "amd64"},
+		fleet.Labels{"site": "berlin"}, fleet.Active); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		word   string // "" begins a release
+		status int
+		want   string
+	}{
+		{"", 200, "apply layers/labels/a done"},
+		{"go", 409, "go releases/2 refused"}, // it rolls
+		{"halt", 200, "halt releases/2 done"},
+		{"halt", 409, "halt releases/2 refused"},
+		{"go", 200, "go releases/2 done"},
+		{"halt", 200, "halt releases/2 done"},
+		{"undo", 200, "undo releases/2 done"},
+		{"go", 409, "go releases/2 refused"}, // it has ended
+		{"halt", 409, "halt releases/2 refused"},
+		{"undo", 409, "undo releases/2 refused"},
+	} {
+		a.see()
+		last, id, body := a.last(), uuid.NewString(), ""
+		path := "/releases/2/" + step.word + "/"
+		if step.word == "" {
+			path = "/targets/"
+			body = `{"changes":[{"layer":"labels/a","selector":"site=berlin","config":{"control-telemetry":{"sample-rate":2}}}],"release":{"stages":[{"devices":1}]}}`
+		}
+		got := a.send("ann", "POST", path, body, "X-Request-ID: "+id)
+		var records []string
+		for _, record := range a.after(last) {
+			if record.Request == id {
+				records = append(records, fmt.Sprintf("%s %s %s", record.Verb, record.Thing, record.Result))
+				if refused := step.status != 200; refused != (record.Status == step.status) || refused == (record.Reason == "") {
+					t.Errorf("%+v: %+v", step, record)
+				}
+			}
+		}
+		if got.status != step.status || !slices.Equal(records, []string{step.want}) {
+			t.Errorf("%+v: %d %s: %q", step, got.status, got.body, records)
 		}
 	}
 }

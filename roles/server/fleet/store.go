@@ -99,7 +99,7 @@ type devices interface {
 	// is lower than the stored one and not 0. It returns the sequence that is stored afterwards.
 	Report(ctx context.Context, id uuid.UUID, report Report) (sequence int64, err error)
 	// Observe stores observations, which a crash may lose. It skips devices that are not registered. An earlier time does not
-	// replace a later one.
+	// replace a later one. It is no part of the act of package audit in its context.
 	Observe(ctx context.Context, list []Observation) error
 	// SetLabels replaces a device's labels, adds that to the history, and returns its revision. Equal labels write nothing and
 	// return 0. It returns ErrStale if the present labels differ from before.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/rows"
 
@@ -53,6 +54,7 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (
 
 // Observe implements fleet.Store.
 func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
+	ctx = audit.With(ctx, nil) // whatever act it comes amid
 	for len(list) > 0 {
 		some := list[:min(portion, len(list))]
 		list = list[len(some):]
