@@ -25,7 +25,8 @@ func auditLog(env *roles.Env) *cli.Command {
 			"aspects-poc fleet audit --follow -o json",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "since", Usage: "only records that are younger than `DURATION`, such as 24h"},
-			&cli.StringFlag{Name: "who", Usage: "only acts of the token, user or person `WHO`"},
+			&cli.StringFlag{Name: "who", Usage: "only acts of `WHO`: a token, user or person, or server, command, loopback or stranger; or the " +
+				"whole of a cell of Who, such as \"first (admin)\", which no other token or person has"},
 			&cli.StringFlag{Name: "thing", Usage: "only acts on the `THING`, or on things below it, such as layers/labels"},
 			&cli.StringFlag{Name: "result", Usage: "only acts that were `done|unchanged|refused|failed`"},
 			&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of records at most; 0: all"},

@@ -23,7 +23,7 @@ const jsonLines = "application/jsonl"
 //	@ID				list-audit
 //	@Produce		json,application/jsonl
 //	@Param			since	query		int					false	"Only records from this time on, in seconds since 1970"
-//	@Param			who		query		string				false	"Only acts of this token, user or person"
+//	@Param			who		query		string				false	"Only acts of this token, user, person or kind; or the whole as the command shows it, such as first (admin)"
 //	@Param			thing	query		string				false	"Only acts on this thing, or on things below it, such as layers/labels or devices/UUID"
 //	@Param			result	query		string				false	"Only acts with this result"	Enums(done,unchanged,refused,failed)
 //	@Param			limit	query		int					false	"Most records in the answer, up to 1000"	default(100)

@@ -102,9 +102,11 @@ type Filter struct {
 	After  int64     // with Ascending: records with a higher number
 	// Ascending returns the oldest first.
 	Ascending bool
-	Who       string // the token, user or person of this name
-	Thing     string // records of this thing, or of things below it
-	Result    Result // "" for all
+	// Who is a token, a user or a person, a kind other than Operator, or "PERSON (TOKEN)", or the whole as aspects-poc fleet audit shows
+	// it: "PERSON (TOKEN, ROLE)", "TOKEN (ROLE)", "command (USER)" or "server (NAME)".
+	Who    string
+	Thing  string // records of this thing, or of things below it
+	Result Result // "" for all
 }
 
 // A Store stores the log. Numbers become visible in their order: a reader that sees record 7 sees all before it, as far as they are

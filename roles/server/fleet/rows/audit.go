@@ -39,6 +39,13 @@ func AuditValues(r audit.Record, act func(uuid.UUID) any) []any {
 		r.Thing, r.Details, string(r.Result), r.Status, r.Reason, r.Revision, r.Times}
 }
 
+// Who acted, as aspects-poc fleet audit shows it, and as the history has it of a person.
+const (
+	shownWho = "CASE WHEN person <> '' THEN person || ' (' || name || ', ' || role || ')' WHEN name <> '' AND role <> '' THEN name || ' (' || role || ')'" +
+		" WHEN kind IN ('command', 'server') THEN kind || ' (' || name || ')' ELSE kind END"
+	historyWho = "CASE WHEN person <> '' THEN person || ' (' || name || ')' ELSE '' END"
+)
+
 // AuditFilter returns the condition of a filter and its arguments. place returns the n-th placeholder, from 1 on.
 func AuditFilter(f audit.Filter, place func(n int) string) (where, order string, arguments []any) {
 	where = "true"
@@ -65,7 +72,7 @@ func AuditFilter(f audit.Filter, place func(n int) string) (where, order string,
 		add("number > ?", f.After)
 	}
 	if f.Who != "" {
-		add("(name = ? OR person = ?)", f.Who, f.Who)
+		add("(name = ? OR person = ? OR kind = ? AND kind <> 'operator' OR "+shownWho+" = ? OR "+historyWho+" = ?)", f.Who, f.Who, f.Who, f.Who, f.Who)
 	}
 	if f.Thing != "" {
 		add("(thing = ? OR substr(thing, 1, ?) = ?)", f.Thing, len([]rune(f.Thing))+1, f.Thing+"/")

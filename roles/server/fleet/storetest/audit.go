@@ -81,10 +81,41 @@ func keepsAudit(t *testing.T, store fleet.Store) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+	shownAudit(t, store)
 	two, err := store.Records(ctx, audit.Filter{Ascending: true, After: want[0].Number}, 2)
 	ok(t, err)
 	if diff := cmp.Diff(want[1:3], two); diff != "" {
 		t.Error("two (-want +got):\n" + diff)
+	}
+}
+
+// shownAudit chooses records by who acted, as a list shows that.
+func shownAudit(t *testing.T, store fleet.Store) {
+	t.Helper()
+	for _, of := range []struct {
+		kind               audit.Kind
+		name, person, role string
+	}{
+		{audit.Stranger, "", "", ""}, {audit.Loopback, "loopback", "", ""}, {audit.Command, "root", "", ""}, {audit.Server, "first start", "", ""},
+		{audit.Operator, "first", "", "admin"}, {audit.Operator, "sso", "first", "admin"},
+	} {
+		added := record(of.name, 5, audit.Done)
+		added.Kind, added.Person, added.Role, added.Thing, added.Verb = of.kind, of.person, of.role, "shown", of.name+"/"+of.person
+		ok(t, store.AddRecord(t.Context(), added))
+	}
+	for who, want := range map[string][]string{
+		"stranger": {"/"}, "loopback": {"loopback/"}, "command": {"root/"}, "root": {"root/"}, "command (root)": {"root/"},
+		"server": {"first start/"}, "server (first start)": {"first start/"}, "first start": {"first start/"},
+		"first": {"sso/first", "first/"}, "first (admin)": {"first/"}, "first (sso)": {"sso/first"}, "first (sso, admin)": {"sso/first"},
+		"sso": {"sso/first"}, "operator": nil,
+	} {
+		var got []string
+		for _, found := range records(t, store, audit.Filter{Who: who, Thing: "shown"}) {
+			got = append(got, found.Verb)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("who is %q: %q, want %q", who, got, want)
+		}
 	}
 }
 
@@ -146,6 +177,16 @@ func recordsActs(t *testing.T, store fleet.Store) {
 		{"secret again", func(ctx context.Context) error { _, err := store.ChangeSecret(ctx, secret); return err }, nil, 0, 0},
 		{"sign", func(ctx context.Context) error { _, err := store.Sign(ctx, signatureChange(1, 0)); return err }, nil, 1, 7},
 		{"sign again", func(ctx context.Context) error { _, err := store.Sign(ctx, signatureChange(1, 0)); return err }, fleet.ErrStale, 0, 0},
+		{"observe", func(ctx context.Context) error {
+			return store.Observe(ctx, []fleet.Observation{{ID: device.ID, Seen: registered.Add(time.Hour)}})
+		}, nil, 0, 0},
+		{"observe and set", func(ctx context.Context) error {
+			other := layer
+			other.Config = Config(t, `{"v":4}`)
+			ok(t, store.Observe(ctx, []fleet.Observation{{ID: device.ID, Seen: registered.Add(2 * time.Hour)}}))
+			ok(t, one(ctx, other))
+			return store.Observe(ctx, []fleet.Observation{{ID: device.ID, Seen: registered.Add(3 * time.Hour)}})
+		}, nil, 1, 8},
 		{"twice in an act", func(ctx context.Context) error {
 			ok(t, store.SetStatus(ctx, device.ID, fleet.Revoked, nil))
 			return store.SetStatus(ctx, device.ID, fleet.Active, nil)
