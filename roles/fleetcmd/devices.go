@@ -51,7 +51,10 @@ func devices(env *roles.Env) *cli.Command {
 		if err != nil {
 			return err
 		}
-		if state := s.c.String(flagState); state != "" && !slices.Contains(states, state) {
+		switch state := s.c.String(flagState); {
+		case state == "silent", state == "cloned":
+			return roles.Usagef("%q is no state: --%s chooses such devices, whatever their state", state, state)
+		case state != "" && !slices.Contains(states, state):
 			return roles.Usagef("invalid value %q for --%s: want one of %s", state, flagState, strings.Join(states, ", "))
 		}
 		filter := operator.Filter{Selector: s.c.String(flagSelector), State: s.c.String(flagState), Silent: optional(s.c, "silent"),

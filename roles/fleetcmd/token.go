@@ -90,11 +90,12 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			"aspects-poc fleet token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "role", Usage: "what the operator may do, `viewer|operator|approver|admin`: read; read, and change " +
-				"layers and labels; read, and approve and revoke devices; all"},
+				"layers and labels; read, approve and revoke devices, and say go to releases; all"},
 			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited to; may " +
 				"be repeated"},
 			&cli.BoolFlag{Name: "proxy", Usage: "the holder is a proxy with single sign-on, which names the person in each request"},
-			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register"},
+			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register; a server with --enrolment open, as it is " +
+				"without that flag, ignores it"},
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: any number)"},
 			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE`, a label of all devices that register with it; may be repeated"},
 			&cli.DurationFlag{Name: "expires", Usage: "`DURATION` for which the token is valid, such as 24h (0: for ever)"},
@@ -185,7 +186,7 @@ func selfText(self serverapi.Self) string {
 		who = self.Person + " (" + self.Name + ")"
 	}
 	may := map[string]string{
-		"viewer": "may read", "operator": "may read, and change layers and labels", "approver": "may read, and approve and revoke devices",
+		"viewer": "may read", "operator": "may read, and change layers and labels", "approver": "may read, approve and revoke devices, and say go to releases",
 		"admin": "may do everything",
 	}[self.Role]
 	text := fmt.Sprintf("You are %s. The role %s %s", who, self.Role, may)

@@ -54,13 +54,14 @@ func tokenCreate(env *roles.Env) *cli.Command {
 		SkipFlagParsing: true, // flags may follow the name
 		Flags: tokenFlags(
 			&cli.StringFlag{Name: "role", Usage: "what the operator may do, `viewer|operator|approver|admin`: read; read, and change " +
-				"layers and labels; read, and approve and revoke devices; all (default: admin)"},
+				"layers and labels; read, approve and revoke devices, and say go to releases; all (default: admin)"},
 			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited " +
 				"to; may be repeated"},
 			&cli.BoolFlag{Name: "read-only", Usage: "the same as --role viewer"},
 			&cli.BoolFlag{Name: "proxy", Usage: "the holder is a proxy with single sign-on, which names the person in each request; the " +
 				"server believes that only of such a token"},
-			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register"},
+			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register; a server with --enrolment open, as it is " +
+				"without that flag, ignores it"},
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: " +
 				"any number)"},
 			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE`, a label of all devices that " +
