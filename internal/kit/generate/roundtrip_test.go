@@ -30,7 +30,7 @@ import (
 )
 
 // roundTripSchemas is how many random confdb-schemas TestRoundTrip takes; ASPECTS_ROUNDTRIP sets another number.
-const roundTripSchemas = 12
+const roundTripSchemas = 8
 
 // A roundTrip is a view of a random confdb-schema, each of a schema of its own, and a document for it.
 type roundTrip struct {

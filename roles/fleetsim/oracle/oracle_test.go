@@ -197,12 +197,12 @@ func lines(acts []oracle.Act) string {
 
 // TestTruth compares what a server shows with what devices hold, while all happens to them that does in years.
 func TestTruth(t *testing.T) {
-	try(t, inFile(1), 8, 160)
+	try(t, inFile(1), 4, 160)
 }
 
 // TestTruthOfTwo does it with two servers on one store, of which either hears of what the other does up to a second later.
 func TestTruthOfTwo(t *testing.T) {
-	try(t, inFile(2), 6, 160)
+	try(t, inFile(2), 3, 160)
 }
 
 // TestTruthOnPostgres does it with two servers on one PostgreSQL, without LISTEN.
