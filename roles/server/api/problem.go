@@ -12,6 +12,7 @@ import (
 
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/release"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/labstack/echo/v4"
@@ -108,6 +109,7 @@ func refusalOf(err error) *problem {
 		scope   *fleet.ScopeError
 		during  *fleet.ReleaseError
 		moved   *fleet.MoveError
+		stages  *release.Error
 	)
 	switch {
 	case errors.As(err, &refused):
@@ -141,6 +143,8 @@ func refusalOf(err error) *problem {
 		answer := newProblem(http.StatusConflict, capital(during.Text))
 		answer.Type = serverapi.ProblemReleasing
 		return answer
+	case errors.As(err, &stages):
+		return fieldProblem(serverapi.FieldProblem{Field: strings.TrimSuffix("release."+stages.Field, "."), Message: stages.Text})
 	case errors.As(err, &moved):
 		return newProblem(http.StatusConflict, capital(moved.Text))
 	case errors.As(err, &stale):

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -33,14 +32,6 @@ func (p *planned) plan(rules *fleet.Fleet) (*release.Plan, error) {
 		return nil, nil
 	}
 	plan, err := rules.ReadPlan(p.text)
-	var wrong *release.Error
-	if errors.As(err, &wrong) {
-		name := "release"
-		if wrong.Field != "" {
-			name += "." + wrong.Field
-		}
-		return nil, fieldProblem(serverapi.FieldProblem{Field: name, Message: wrong.Text})
-	}
 	return &plan, err
 }
 

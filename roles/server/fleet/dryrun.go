@@ -28,13 +28,13 @@ type DeviceChange struct {
 // It refuses what Set would refuse, or StartRelease if plan is not nil. Plan tells more.
 func (f *Fleet) DryRun(ctx context.Context, change Change, plan *release.Plan, few int) (Preview, error) {
 	batch := Batch{Changes: []Change{change}, Release: f.released(plan, change.By)}
-	ground, after, _, err := f.prepare(ctx, &batch)
+	ground, after, planned, err := f.prepare(ctx, &batch)
 	if err != nil {
 		return Preview{}, only(err)
 	}
 	preview, err := f.preview(ctx, ground, after, batch, few)
 	if err == nil {
-		preview.Stages, err = f.sizesOf(ctx, after, batch)
+		preview.Stages, err = f.sizesOf(ctx, after, batch, planned.Layers)
 	}
 	return preview, err
 }

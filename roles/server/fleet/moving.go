@@ -26,6 +26,8 @@ type mover struct {
 	// them silent.
 	listens atomic.Int64
 
+	tries tries
+
 	mu      sync.Mutex // held during a look; guards what follows
 	took    time.Duration
 	due     int64 // when the next device will have been silent for too long, in seconds since 1970; 0: none
@@ -195,9 +197,12 @@ func (f *Fleet) released(plan *release.Plan, by string) *NewRelease {
 }
 
 // StartRelease makes a batch with a plan a release. It returns the layers as SetAll does, and the release; nil if the batch changes
-// nothing. Errors: those of SetAll, and a *ReleaseError if another release is active.
+// nothing. Errors: those of SetAll, a *ReleaseError if another release is active, and a *release.Error if a stage chooses no device.
 func (f *Fleet) StartRelease(ctx context.Context, batch Batch, plan release.Plan, by string) ([]Layer, *Release, error) {
 	batch.Release = f.released(&plan, by)
+	if err := f.choosesSome(ctx, batch); err != nil {
+		return nil, nil, err
+	}
 	layers, err := f.SetAll(ctx, batch)
 	if err != nil {
 		return nil, nil, err

@@ -58,7 +58,8 @@ type Section struct {
 }
 
 // Plan tells what a batch would do, and does not do it: for each layer, and for the devices whose target would change, in groups
-// with the first few of their members each; few < 0: all. With stages it is a release. It refuses what SetAll would refuse.
+// with the first few of their members each; few < 0: all. With stages it is a release. It refuses what SetAll would refuse, or
+// StartRelease with stages.
 func (f *Fleet) Plan(ctx context.Context, batch Batch, stages *release.Plan, few int) (Plan, error) {
 	return f.PlanOf(ctx, batch, stages, Section{}, few)
 }
@@ -79,7 +80,7 @@ func (f *Fleet) PlanOf(ctx context.Context, batch Batch, stages *release.Plan, s
 	}
 	slices.SortStableFunc(plan.Groups, func(a, b Group) int { return b.Devices - a.Devices })
 	if section.After == "" {
-		plan.Stages, err = f.sizesOf(ctx, after, batch)
+		plan.Stages, err = f.sizesOf(ctx, after, batch, plan.Layers)
 	}
 	return plan, err
 }

@@ -2,6 +2,9 @@ package fleet_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,4 +164,117 @@ func TestNobodyListened(t *testing.T) {
 	w.looks(begun, release.Holding)
 	w.now = w.now.Add(2 * time.Second)
 	w.looks(begun, release.Halted) // now it has had the time to poll
+}
+
+// TestSpeaksAndIsNotInStep: a device that has the change and is not in step with it in time holds no release, though each of its
+// reports is a new one.
+func TestSpeaksAndIsNotInStep(t *testing.T) {
+	for outcome, runs := range map[string]bool{"drifted": true, "silent": false} {
+		t.Run(outcome, func(t *testing.T) {
+			w := newWorld(t)
+			id := w.device(nil)
+			begun := w.begins(fleet.Everyone, "", `{"v":{"x":1}}`, `{"stages":[{"devices":1},{"percent":100}]}`)
+			sequence := int64(0)
+			poll := func(running fleet.Running) fleet.Answer {
+				sequence++
+				answer, err := w.Poll(t.Context(), id, fleet.Poll{Report: true, Sequence: sequence, Running: running,
+					Config: parse(t, fmt.Sprintf(`{"v":{"x":7,"y":%d}}`, sequence))})
+				if err != nil || answer.Offer == nil {
+					t.Fatal(answer, err)
+				}
+				return answer
+			}
+			offer := poll(fleet.Running{Revision: 0, Hash: "other"}).Offer
+			var running fleet.Running
+			if runs {
+				running = fleet.Running{Revision: offer.Revision, Hash: offer.Hash}
+			}
+			passes := func(want release.Phase, counts release.Counts) fleet.ReleaseView {
+				t.Helper()
+				for range 6 {
+					poll(running)
+					w.looks(begun, release.Rolling)
+					w.now = w.now.Add(15 * time.Second)
+				}
+				w.now = w.now.Add(time.Second)
+				poll(running)
+				view := w.looks(begun, want)
+				if got := view.Outcome.Total(); got != counts {
+					t.Fatalf("%+v", got)
+				}
+				return view
+			}
+			counts := release.Counts{Failing: 1}
+			if !runs {
+				counts = release.Counts{Silent: 1}
+			}
+			if causes := passes(release.Halted, counts).Outcome.Causes; len(causes) != 1 || causes[0].Outcome != outcome {
+				t.Fatalf("%+v", causes)
+			}
+			if _, err := w.Say(t.Context(), fleet.Word{Release: begun.ID, Event: release.SaysGo}); err != nil {
+				t.Fatal(err)
+			}
+			passes(release.Done, counts) // a person has seen it
+		})
+	}
+}
+
+// TestChoosesNone: a stage whose selector matches no device that the change concerns is refused before anything happens.
+func TestChoosesNone(t *testing.T) {
+	w := newWorld(t)
+	w.device(fleet.Labels{"site": "canary"})
+	w.device(fleet.Labels{"site": "berlin", "ring": "canary"})
+	w.set(fleet.Everyone, "", `{"v":{"x":1}}`)
+	everyone, berlin := w.change(fleet.Everyone, "", `{"v":{"x":2}}`), w.change("labels/berlin", "site=berlin", `{"v":{"x":3}}`)
+	same, nobody := w.change(fleet.Everyone, "", `{"v":{"x":1}}`), w.change("labels/none", "site=none", `{"v":{"x":3}}`)
+	for _, test := range []struct {
+		changes []fleet.Change
+		stages  string
+		want    string // "" for no error
+		sizes   []int
+	}{
+		{[]fleet.Change{everyone}, `{"selector":"stie=canary"}`, "stages.1.selector chooses no device: of those that the change concerns (2) none matches stie=canary", nil},
+		{[]fleet.Change{everyone}, `{"devices":1},{"selector":"site=none"}`, "stages.2.selector chooses no device", nil},
+		{[]fleet.Change{berlin}, `{"selector":"site=canary"}`, "stages.1.selector chooses no device", nil},
+		{[]fleet.Change{same, berlin}, `{"selector":"site=canary"}`, "stages.1.selector chooses no device", nil},
+		{[]fleet.Change{nobody}, `{"selector":"ring=canary"}`, "stages.1.selector chooses no device", nil},
+		{[]fleet.Change{same}, `{"selector":"stie=canary"}`, "", []int{0, 0}}, // nothing begins
+		{[]fleet.Change{same, berlin}, `{"selector":"ring=canary"}`, "", []int{1, 0}},
+		{[]fleet.Change{everyone}, `{"percent":1},{"selector":"site"}`, "", []int{1, 1, 0}},
+	} {
+		plan, err := w.ReadPlan([]byte(`{"stages":[` + test.stages + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := w.store.Targets(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch := fleet.Batch{Changes: test.changes}
+		planned, err := w.Plan(t.Context(), batch, &plan, 1)
+		refused := func(err error) bool {
+			var wrong *release.Error
+			return errors.As(err, &wrong) && strings.HasPrefix(wrong.Error(), "release."+test.want)
+		}
+		if test.want == "" && (err != nil || !slices.Equal(planned.Stages, test.sizes)) || test.want != "" && !refused(err) {
+			t.Errorf("%s: %v, %v", test.stages, planned.Stages, err)
+		}
+		if len(test.changes) == 1 {
+			if _, err := w.DryRun(t.Context(), test.changes[0], &plan, 1); test.want == "" && err != nil || test.want != "" && !refused(err) {
+				t.Errorf("%s: %v", test.stages, err)
+			}
+		}
+		_, begun, err := w.StartRelease(t.Context(), batch, plan, "ann")
+		if test.want == "" && err != nil || test.want != "" && !refused(err) {
+			t.Errorf("%s: %v", test.stages, err)
+		}
+		if after, err := w.store.Targets(t.Context()); err != nil || test.want != "" && after.Revision != before.Revision {
+			t.Errorf("%s has changed something, %v", test.stages, err)
+		}
+		if begun != nil {
+			if _, err := w.Say(t.Context(), fleet.Word{Release: begun.ID, Event: release.SaysUndo}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }

@@ -4,19 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"aspects-poc/roles/server/fleet/release"
 )
 
-// sizesOf returns how many devices each stage of a batch would have if it began now, and no stage before; nil if it has none. after
+// sizesOf returns how many devices each stage of a batch would have if it began now, and no stage before; nil if it has none. Its error
+// is a *release.Error if a stage chooses no device. The plan tells which layers of the batch change, and after
 // are the targets after it.
-func (f *Fleet) sizesOf(ctx context.Context, after *snapshot, batch Batch) ([]int, error) {
+func (f *Fleet) sizesOf(ctx context.Context, after *snapshot, batch Batch, plan []LayerPlan) ([]int, error) {
 	if batch.Release == nil {
 		return nil, nil
 	}
 	targets := after.Targets
 	targets.Release = &Release{Plan: batch.Release.Plan}
-	for _, change := range batch.Changes {
+	for i, change := range batch.Changes {
+		if !plan[i].Changed {
+			continue
+		}
 		present, err := f.layer(ctx, change.Name)
 		if err != nil && !errors.Is(err, ErrUnknownLayer) {
 			return nil, err
@@ -32,7 +37,23 @@ func (f *Fleet) sizesOf(ctx context.Context, after *snapshot, batch Batch) ([]in
 	if err != nil {
 		return nil, err
 	}
-	return f.tally(&snapshot{Targets: targets, present: after.present, gate: gate}, devices, f.options.Now()).sizes(gate), nil
+	counted := f.tally(&snapshot{Targets: targets, present: after.present, gate: gate}, devices, f.options.Now())
+	if targets.Release.Before != nil { // else nothing changes, and no release begins
+		err = counted.choosesNone(gate)
+	}
+	return counted.sizes(gate), err
+}
+
+// choosesSome returns a *release.Error if a stage of a batch chooses no device.
+func (f *Fleet) choosesSome(ctx context.Context, batch Batch) error {
+	if !slices.ContainsFunc(batch.Release.Plan.Stages, func(stage release.Stage) bool { return stage.Selector != "" }) {
+		return nil
+	}
+	_, after, plan, err := f.prepare(ctx, &batch)
+	if err == nil {
+		_, err = f.sizesOf(ctx, after, batch, plan.Layers)
+	}
+	return err
 }
 
 // leastWithin is how many halves of a poll interval a device has at least to answer in. It polls within one, and what another server

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -63,6 +64,9 @@ func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tall
 		desired := targets.wanted(device.Labels, device.Own, device.ID, false)
 		state, _ := derive(device.Status, device.Verdict, desired)
 		tried := device.Verdict.State != StateUnknown && device.Verdict.Revision >= desired.Since
+		if !tried || state == StateInSync {
+			f.mover.tries.end(device.ID)
+		}
 		due := int64(0) // until then it has time
 		switch {
 		case !tried && device.LastSeen < began-lost:
@@ -75,7 +79,8 @@ func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tall
 		case tried && state == StateInSync:
 			due = max(device.LastSeen, listens) + max(within, lost)
 		case tried: // it was offered the change, or has drifted
-			due = max(device.Reported, since) + within
+			began := f.mover.tries.since(gate.release.ID, device.ID, desired.Since, device.Reported)
+			due = max(began, since) + within
 		default:
 			due = max(device.LastSeen, since) + within
 		}
@@ -118,6 +123,20 @@ func (t *tally) admission(gate *gate, number int, now time.Time) release.Admissi
 		}
 	}
 	return admission
+}
+
+// choosesNone returns a *release.Error for the first stage whose selector chooses none of the devices; nil if there is none. A typing
+// error in it would release to all devices of the next stage at once.
+func (t *tally) choosesNone(gate *gate) error {
+	for i, stage := range gate.release.Plan.Stages {
+		chosen := func(device tallied) bool { return gate.matches(device.Labels)(stage.Selector) }
+		if stage.Selector == "" || slices.ContainsFunc(t.devices, chosen) {
+			continue
+		}
+		return &release.Error{Field: fmt.Sprintf("stages.%d.selector", i+1), Text: fmt.Sprintf("chooses no device: of those that the "+
+			"change concerns (%d) none matches %s; correct the selector, label devices, or leave this stage out", len(t.devices), stage.Selector)}
+	}
+	return nil
 }
 
 // sizes returns how many devices each stage has, or would have if it began now.

@@ -29,6 +29,9 @@ func TestRelease(t *testing.T) {
 	} {
 		has(t, send(w, edit, append(typed, text, "act", "check")...), 422, want, `aria-describedby="stages-hint problem"`, ">\n"+text+"</textarea>")
 	}
+	nobody := append(typed, "stages: [{selector: stie=canary}]", "act")
+	has(t, send(w, edit, append(nobody, "check")...), 422, "release.stages.1.selector chooses no device")
+	has(t, send(w, edit, append(nobody, "set")...), 422, "release.stages.1.selector chooses no device")
 	stages := "stages:\n- devices: 1\n- percent: 100\n  hold: 1h\napprove: [2]\non-stop: halt"
 	has(t, send(w, edit, append(typed, stages, "act", "plan")...), 200, "It is released in stages", "<li>1 device: <b>1 device</b>",
 		"<li>all devices: <b>2 devices</b> <span class=\"soft\">begins when a person says go, holds for 1h</span>")

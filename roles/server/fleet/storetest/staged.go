@@ -70,6 +70,7 @@ type stagedDevice struct {
 	id      uuid.UUID
 	labels  fleet.Labels
 	refuses bool
+	drifts  bool // it says that it runs what it is offered, and shows another value each time
 	dead    bool
 
 	sequence int64
@@ -159,7 +160,8 @@ func (m *staged) register() {
 	m.note("register %s %v", device.ID, labels)
 	targets, err := m.stores[0].Targets(m.t.Context())
 	ok(m.t, err)
-	m.devices = append(m.devices, &stagedDevice{id: device.ID, born: targets.Revision, labels: labels, refuses: m.random.IntN(2) == 0, offered: map[int64]string{}})
+	m.devices = append(m.devices, &stagedDevice{id: device.ID, born: targets.Revision, labels: labels, refuses: m.random.IntN(2) == 0,
+		drifts: len(m.devices)%4 == 3, offered: map[int64]string{}})
 }
 
 // someChange makes a change of a random layer that has not its value already.
@@ -286,12 +288,35 @@ func (m *staged) release() {
 		is(m.t, err, fleet.ErrReleasing)
 		return
 	}
+	if plan.Stages[0].Selector != "" && !m.chooses(batch, layers, fleet.Labels{"ring": "b"}) {
+		if wrong := (*release.Error)(nil); !errors.As(err, &wrong) {
+			m.t.Errorf("a stage of no device: %v", err)
+		}
+		return
+	}
 	ok(m.t, err)
 	m.before = maps.Clone(m.layers)
 	m.active = *begun
 	for _, change := range batch.Changes {
 		m.apply(change, layers[change.Name])
 	}
+}
+
+// chooses tells whether a batch concerns a device that has labels.
+func (m *staged) chooses(batch fleet.Batch, layers map[fleet.LayerName]stagedLayer, labels fleet.Labels) bool {
+	for _, device := range m.devices {
+		if !(stagedLayer{selector: labels}).matches(device.labels) {
+			continue
+		}
+		for _, change := range batch.Changes {
+			was, there := m.layers[change.Name]
+			mine := !change.Name.IsDevice() || change.Name == fleet.DeviceLayer(device.id)
+			if mine && (!change.Remove && layers[change.Name].matches(device.labels) || there && was.matches(device.labels)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (m *staged) restore() {
@@ -481,7 +506,9 @@ func (m *staged) takes(device *stagedDevice, offer fleet.Target) {
 	}
 	device.tried = fleet.Attempted{Revision: offer.Revision, Outcome: fleet.Applied}
 	device.running = fleet.Running{Revision: offer.Revision, Hash: offer.Hash}
-	device.config = offer.Config
+	if device.config = offer.Config; device.drifts && offer.Config.String() != "{}" {
+		device.config = Config(m.t, fmt.Sprintf(`{"v":{"last":"drifted %d"}}`, device.sequence))
+	}
 }
 
 // settle ends the release, and has all devices poll until nothing is to do: each then runs what it should, everywhere.
@@ -491,8 +518,8 @@ func (m *staged) settle() {
 		m.restart(i)
 	}
 	for rounds := 0; m.before != nil && rounds < 40; rounds++ {
-		if m.random.IntN(2) == 0 || rounds > 30 {
-			_, err := m.servers[0].Say(ctx, fleet.Word{Release: m.active.ID, Event: []release.Event{release.SaysGo, release.SaysUndo}[rounds/31], By: "bo"})
+		if m.random.IntN(2) == 0 {
+			_, err := m.servers[0].Say(ctx, fleet.Word{Release: m.active.ID, Event: release.SaysGo, By: "bo"})
 			if err != nil {
 				is(m.t, err, fleet.ErrNoMove)
 			}
@@ -526,6 +553,8 @@ func (m *staged) settle() {
 		want := fleet.StateInSync
 		if device.refuses && strings.Contains(m.due(m.t, device), "bad") {
 			want = fleet.StateRefused
+		} else if device.drifts && m.due(m.t, device) != "{}" {
+			want = fleet.StateDrifted
 		}
 		if view.State != want || view.Target.Config.String() != m.due(m.t, device) || view.Release != nil {
 			m.t.Errorf("%s is %s, want %s; its target is %s, want %s", device.id, view.State, want, view.Target.Config, m.due(m.t, device))
