@@ -54,6 +54,22 @@ func (m *model) concerned(e *entry) bool {
 	return there && selects(after.Selector, e.labels) || r.before != nil && selects(r.before.Selector, e.labels)
 }
 
+// chosen tells whether the selector of a stage, if there is one, chooses one of the release's devices. A server refuses a
+// release of which a stage chooses none.
+func (m *model) chosen(r *rollout) bool {
+	site := plans[r.plan].site
+	if site == "" {
+		return true
+	}
+	concerns := change{layer: r.layer, before: r.before, after: &r.after}.concerns
+	for _, e := range m.entries {
+		if e.status == serverapi.Active && e.labels["device.site"] == site && concerns(e) {
+			return true
+		}
+	}
+	return false
+}
+
 // catchUp takes in what the history has since the last act: servers move releases on by themselves, and undo them. begun is a release
 // that has just begun; nil for none. It returns the entries that no release explains, the oldest first.
 func (h *harness) catchUp(server int, begun *rollout) (others []serverapi.HistoryEntry, err error) {
@@ -173,10 +189,13 @@ func (h *harness) release(server int, a Act, e *entry) error {
 		return nil
 	}
 	plan := plans[begun.plan].plan
+	h.mu.Lock()
+	barren := !h.model.chosen(begun)
+	h.mu.Unlock()
 	err := h.ask(server, http.MethodPut, "/targets/"+name+"/", serverapi.LayerRequest{Selector: a.Selector, Priority: a.Priority, Config: a.Config,
 		Release: &plan}, nil)
 	switch {
-	case refused(err) && active:
+	case refused(err) && (active || barren):
 		begun = nil
 	case err != nil:
 		return err
