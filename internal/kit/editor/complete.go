@@ -404,7 +404,7 @@ func (p *Project) callItems(s *lint.Snap, call []word, typed string) []suggestio
 // requestItems returns the requests of a view that can be read, or written.
 func (s *Schema) requestItems(view string, read, assign bool) []suggestion {
 	var out []suggestion
-	for _, rule := range s.engine.Rules(view) {
+	for _, rule := range s.engine().Rules(view) {
 		if read && !rule.Readable || !read && !rule.Writable {
 			continue
 		}

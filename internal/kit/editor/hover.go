@@ -115,8 +115,8 @@ func (s *Schema) entryOf(place string) (way string, entry *document.Entry) {
 // users says which rules read and write an entry, or a part of it.
 func (s *Schema) users(way string, entry *document.Entry) string {
 	var lines []string
-	for _, view := range s.engine.Views() {
-		for _, rule := range s.engine.Rules(view) {
+	for _, view := range s.engine().Views() {
+		for _, rule := range s.engine().Rules(view) {
 			for end := range rule.Storage {
 				if s.resolve(rule.Storage[:end+1]) == entry {
 					lines = append(lines, fmt.Sprintf("- view `%s`, request `%s`: %s", view, rule.Request.Bare(), access(rule.Readable, rule.Writable)))
@@ -130,8 +130,8 @@ func (s *Schema) users(way string, entry *document.Entry) string {
 		if err != nil {
 			break
 		}
-		for _, view := range s.engine.Views() {
-			for _, rule := range s.engine.Rules(view) {
+		for _, view := range s.engine().Views() {
+			for _, rule := range s.engine().Rules(view) {
 				if slices.EqualFunc(rule.Storage, above, func(a, b path.Accessor) bool { return a.Open() && b.Open() || a.Bare() == b.Bare() }) {
 					lines = append(lines, fmt.Sprintf("- view `%s`, request `%s`, as a part of it: %s", view, rule.Request.Bare(), access(rule.Readable, rule.Writable)))
 				}
@@ -162,7 +162,7 @@ func (p *Project) viewText(s *Schema, view string) string {
 		out.WriteString(": " + summary)
 	}
 	out.WriteString("\n\n| request | storage | access | type |\n|---|---|---|---|\n")
-	for _, rule := range s.engine.Rules(view) {
+	for _, rule := range s.engine().Rules(view) {
 		fmt.Fprintf(&out, "| `%s` | `%s` | %s | %s |\n", rule.Request.Bare(), rule.Storage.Bare(), access(rule.Readable, rule.Writable),
 			strings.ReplaceAll(s.describe(rule.Storage), "|", "\\|"))
 	}
@@ -192,7 +192,7 @@ func (p *Project) requestText(here Occurrence) string {
 		var out strings.Builder
 		fmt.Fprintf(&out, "request `%s` of view `%s`\n\n| request | storage | access | type |\n|---|---|---|---|\n", prefix, view)
 		found := false
-		for _, rule := range s.engine.Rules(view) {
+		for _, rule := range s.engine().Rules(view) {
 			request := rule.Request.Bare()
 			if request == prefix || strings.HasPrefix(request, prefix+".") || strings.HasPrefix(request, prefix+"[") {
 				found = true

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"aspects-poc/internal/document"
 	"aspects-poc/internal/kit/edit"
@@ -28,9 +29,9 @@ type Project struct {
 // A Schema is a confdb-schema of the workspace.
 type Schema struct {
 	*document.Document
-	engine  *confdb.Schema // what is sound of it
-	current bool           // it is that of the present text of its file
-	snaps   []*lint.Snap   // those that use it
+	engine  func() *confdb.Schema // what is sound of it; made when it is first asked for
+	current bool                  // it is that of the present text of its file
+	snaps   []*lint.Snap          // those that use it
 }
 
 // Load reads the workspace. It reads again what has changed.
@@ -72,8 +73,11 @@ func (p *Project) loadSchemas(file string) {
 		p.broken = append(p.broken, fault)
 	}
 	for _, doc := range read.docs {
-		engine, _ := confdb.Parser{Report: func(*confdb.SchemaError) {}}.New(doc.Header("account-id"), doc.Header("name"), doc.Storage().JSON(),
-			doc.Headers.Get("views").Value())
+		engine := sync.OnceValue(func() *confdb.Schema {
+			sound, _ := confdb.Parser{Report: func(*confdb.SchemaError) {}}.New(doc.Header("account-id"), doc.Header("name"), doc.Storage().JSON(),
+				doc.Headers.Get("views").Value())
+			return sound
+		})
 		p.Schemas = append(p.Schemas, &Schema{Document: doc, engine: engine, current: read.whole})
 	}
 }

@@ -79,8 +79,8 @@ func (p *Project) requestsOf(entry Symbol) []Symbol {
 		if !strings.HasPrefix(entry.id, s.File+":") {
 			continue
 		}
-		for _, view := range s.engine.Views() {
-			for _, rule := range s.engine.Rules(view) {
+		for _, view := range s.engine().Views() {
+			for _, rule := range s.engine().Rules(view) {
 				for back := 1; back <= min(len(rule.Request), len(rule.Storage)); back++ {
 					i, j := len(rule.Request)-back, len(rule.Storage)-back
 					if rule.Request[i].Bare() != rule.Storage[j].Bare() {

@@ -222,7 +222,7 @@ func (s *Schema) generic(view, request string) string {
 		return ""
 	}
 	steps := strings.Split(strings.ReplaceAll(request, "[", ".["), ".")
-	for _, rule := range s.engine.Rules(view) {
+	for _, rule := range s.engine().Rules(view) {
 		if len(rule.Request) < len(steps) {
 			continue
 		}
