@@ -173,22 +173,7 @@ func (d *Document) flowMapping(at int, path []string, in *mapping, keep bool) (*
 			}
 		}
 		m.members = append(m.members, [2]int{begin, end})
-		if next, err = d.blank(end); err != nil {
-			return nil, 0, err
-		}
-		if next < len(d.text) && d.text[next] == ',' {
-			after := next + 1
-			if next, err = d.blank(after); err != nil {
-				return nil, 0, err
-			}
-			if next < len(d.text) && d.text[next] == '}' && d.format == JSON {
-				return nil, 0, d.errorAt(after-1, "a comma stands before the closing brace")
-			}
-			continue
-		}
-		if next >= len(d.text) || d.text[next] != '}' {
-			return nil, 0, d.errorAt(min(next, len(d.text)), "a comma or a brace is missing")
-		}
+		next, err = d.flowComma(end, '}', "brace")
 	}
 	m.to, whole.to = next+1, next+1
 	if keep {
@@ -198,6 +183,25 @@ func (d *Document) flowMapping(at int, path []string, in *mapping, keep bool) (*
 		d.maps[join(path)] = m
 	}
 	return whole, m.to, nil
+}
+
+// flowComma reads what stands behind a member of a map or an element of a list: a comma and white space, or white space up
+// to the closing sign, which it leaves. The name of that sign is for errors.
+func (d *Document) flowComma(end int, closing byte, name string) (next int, err error) {
+	if next, err = d.blank(end); err != nil {
+		return 0, err
+	}
+	if next < len(d.text) && d.text[next] == ',' {
+		comma := next
+		if next, err = d.blank(comma + 1); err == nil && next < len(d.text) && d.text[next] == closing && d.format == JSON {
+			err = d.errorAt(comma, "a comma stands before the closing %s", name)
+		}
+		return next, err
+	}
+	if next >= len(d.text) || d.text[next] != closing {
+		return 0, d.errorAt(min(next, len(d.text)), "a comma or a %s is missing", name)
+	}
+	return next, nil
 }
 
 // flowList reads a list in brackets. If its elements are not of one kind, it becomes Other.
@@ -221,22 +225,7 @@ func (d *Document) flowList(e *Entry) (*Entry, int, error) {
 		}
 		e.items = append(e.items, item{from: next, to: end, value: element.Value, kind: element.Kind})
 		values = append(values, element.Value)
-		if next, err = d.blank(end); err != nil {
-			return nil, 0, err
-		}
-		if next < len(d.text) && d.text[next] == ',' {
-			after := next + 1
-			if next, err = d.blank(after); err != nil {
-				return nil, 0, err
-			}
-			if next < len(d.text) && d.text[next] == ']' && d.format == JSON {
-				return nil, 0, d.errorAt(after-1, "a comma stands before the closing bracket")
-			}
-			continue
-		}
-		if next >= len(d.text) || d.text[next] != ']' {
-			return nil, 0, d.errorAt(min(next, len(d.text)), "a comma or a bracket is missing")
-		}
+		next, err = d.flowComma(end, ']', "bracket")
 	}
 	e.to, e.Value = next+1, values
 	e.settleList()
