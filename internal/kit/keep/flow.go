@@ -173,7 +173,9 @@ func (d *Document) flowMapping(at int, path []string, in *mapping, keep bool) (*
 			}
 		}
 		m.members = append(m.members, [2]int{begin, end})
-		next, err = d.flowComma(end, '}', "brace")
+		if next, err = d.flowComma(end, '}', "brace"); err != nil {
+			return nil, 0, err
+		}
 	}
 	m.to, whole.to = next+1, next+1
 	if keep {
@@ -225,7 +227,9 @@ func (d *Document) flowList(e *Entry) (*Entry, int, error) {
 		}
 		e.items = append(e.items, item{from: next, to: end, value: element.Value, kind: element.Kind})
 		values = append(values, element.Value)
-		next, err = d.flowComma(end, ']', "bracket")
+		if next, err = d.flowComma(end, ']', "bracket"); err != nil {
+			return nil, 0, err
+		}
 	}
 	e.to, e.Value = next+1, values
 	e.settleList()

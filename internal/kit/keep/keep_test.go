@@ -182,3 +182,26 @@ func ExampleEdit() {
 	//     host: 'it''s'
 	//  <nil>
 }
+
+func TestFaultsBetweenMembers(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a": 1 "b": 2}`:    "line 1: a comma or a brace is missing",
+		`{"a": 1,}`:          "line 1: a comma stands before the closing brace",
+		`{"a": 1`:            "line 1: a comma or a brace is missing",
+		`{"a": 1,`:           "line 1: the brace has no end",
+		"{\"a\":\n [1 2]}":   "line 2: a comma or a bracket is missing",
+		"{\"a\":\n [1, 2,]}": "line 2: a comma stands before the closing bracket",
+		`{"a": [1`:           "line 1: a comma or a bracket is missing",
+		`{"a": [1,`:          "line 1: the bracket has no end",
+	} {
+		_, err := keep.Parse(keep.JSON, text)
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	for format, text := range map[keep.Format]string{keep.YAML: "a: [1, 2,]\n", keep.TOML: "a = [1, 2,]\n"} {
+		if _, err := keep.Parse(format, text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
