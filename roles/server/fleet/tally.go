@@ -3,7 +3,6 @@ package fleet
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -171,15 +170,21 @@ func (f *Fleet) causes(ctx context.Context, counted *tally) ([]Cause, error) {
 			of[k].Some = append(of[k].Some, id)
 		}
 	}
-	for _, id := range counted.failing[:min(mostExamined, len(counted.failing))] {
-		device, err := f.store.Device(ctx, id)
-		if errors.Is(err, ErrUnknownDevice) {
+	examined := counted.failing[:min(mostExamined, len(counted.failing))]
+	devices, err := f.store.DevicesByID(ctx, examined)
+	if err != nil {
+		return nil, err
+	}
+	known := map[uuid.UUID]Device{}
+	for _, device := range devices {
+		known[device.ID] = device
+	}
+	for _, id := range examined {
+		device, there := known[id]
+		if !there {
 			continue
 		}
-		var view View
-		if err == nil {
-			view, err = f.view(ctx, device)
-		}
+		view, err := f.view(ctx, device)
 		if err != nil {
 			return nil, err
 		}
@@ -196,7 +201,7 @@ func (f *Fleet) causes(ctx context.Context, counted *tally) ([]Cause, error) {
 			add(key{"failed", view.Attempted.Path, view.Attempted.Reason}, id, 1)
 		}
 	}
-	if rest := counted.failing[min(mostExamined, len(counted.failing)):]; len(rest) > 0 {
+	if rest := counted.failing[len(examined):]; len(rest) > 0 {
 		add(key{"failed", "", "not looked at: there are so many"}, rest[0], len(rest))
 	}
 	for i, id := range counted.silent {
