@@ -34,7 +34,7 @@ func (f *Fleet) DryRun(ctx context.Context, change Change, plan *release.Plan, f
 	}
 	preview, err := f.preview(ctx, ground, after, batch, few)
 	if err == nil {
-		preview.Stages, err = f.sizesOf(ctx, after, batch, planned.Layers)
+		preview.Stages, err = f.sizesOf(ctx, ground, after, batch, planned.Layers)
 	}
 	return preview, err
 }

@@ -80,7 +80,7 @@ func (f *Fleet) PlanOf(ctx context.Context, batch Batch, stages *release.Plan, s
 	}
 	slices.SortStableFunc(plan.Groups, func(a, b Group) int { return b.Devices - a.Devices })
 	if section.After == "" {
-		plan.Stages, err = f.sizesOf(ctx, after, batch, plan.Layers)
+		plan.Stages, err = f.sizesOf(ctx, ground, after, batch, plan.Layers)
 	}
 	return plan, err
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // sizesOf returns how many devices each stage of a batch would have if it began now, and no stage before; nil if it has none. Its error
-// is a *release.Error if a stage chooses no device. The plan tells which layers of the batch change, and after
-// are the targets after it.
-func (f *Fleet) sizesOf(ctx context.Context, after *snapshot, batch Batch, plan []LayerPlan) ([]int, error) {
+// is a *release.Error if a stage chooses no device. The batch, what is before and after it, and the plan of its layers are those of
+// prepare.
+func (f *Fleet) sizesOf(ctx context.Context, before *ground, after *snapshot, batch Batch, plan []LayerPlan) ([]int, error) {
 	if batch.Release == nil {
 		return nil, nil
 	}
@@ -22,10 +22,7 @@ func (f *Fleet) sizesOf(ctx context.Context, after *snapshot, batch Batch, plan 
 		if !plan[i].Changed {
 			continue
 		}
-		present, err := f.layer(ctx, change.Name)
-		if err != nil && !errors.Is(err, ErrUnknownLayer) {
-			return nil, err
-		}
+		present := before.layer(change.Name)
 		present.Name = change.Name
 		targets.Release.Before = append(targets.Release.Before, Before{Layer: present})
 	}
@@ -49,9 +46,9 @@ func (f *Fleet) choosesSome(ctx context.Context, batch Batch) error {
 	if !slices.ContainsFunc(batch.Release.Plan.Stages, func(stage release.Stage) bool { return stage.Selector != "" }) {
 		return nil
 	}
-	_, after, plan, err := f.prepare(ctx, &batch)
+	before, after, plan, err := f.prepare(ctx, &batch)
 	if err == nil {
-		_, err = f.sizesOf(ctx, after, batch, plan.Layers)
+		_, err = f.sizesOf(ctx, before, after, batch, plan.Layers)
 	}
 	return err
 }
