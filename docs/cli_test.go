@@ -82,7 +82,7 @@ var trials = []trial{
 		want:  "./agent/confdb/agent.yaml"},
 	{text: "aspects-poc registry lint network.yaml ./custodian ./observer", first: inNetwork},
 	{text: "aspects-poc registry lint --fix network.yaml ./custodian", first: inNetwork},
-	{text: "aspects-poc registry explain version-prefix", want: "put all storage below v1"},
+	{text: "aspects-poc registry explain version-prefix", want: "puts all storage below v1"},
 	{text: "aspects-poc registry fmt network.yaml", first: inNetwork},
 	{text: "aspects-poc registry fmt --check *.yaml", first: inNetwork},
 	{text: "aspects-poc registry lsp", as: []string{"aspects-poc registry lsp", `printf 'Content-Length: 44\r\n\r\n{"jsonrpc":"2.0","id":1,"method":"shutdown"}` +

@@ -64,7 +64,7 @@ func TestAttacks(t *testing.T) {
 			if got := w.send(w.again(request)); got.status != 200 {
 				w.t.Fatal(got)
 			}
-			w.pass(5*time.Minute + time.Second)
+			w.clock.Pass(5*time.Minute + time.Second)
 			return request
 		}, 401, "clock", "5m1s behind the server's clock, and 5m0s is allowed"},
 		{"altered body", func(w *world) *http.Request {
@@ -296,7 +296,7 @@ func (w *world) forge(id uuid.UUID, components, parameters string, make func(tex
 // signedFor returns a poll that was signed as another request.
 func (w *world) signedFor(method, path, name string, id uuid.UUID) *http.Request {
 	meant := w.request(method, path, pollBody(id))
-	if err := signerOf(w.t, name).Sign(meant, []byte(pollBody(id)), w.clock()); err != nil {
+	if err := signerOf(w.t, name).Sign(meant, []byte(pollBody(id)), w.clock.Now()); err != nil {
 		w.t.Fatal(err)
 	}
 	request := w.request("POST", "/poll/", pollBody(id))
@@ -420,7 +420,7 @@ func TestNonceFlood(t *testing.T) {
 	if got := w.send(w.signed("other", other.ID)); got.status != 200 {
 		t.Errorf("another device suffers: %+v", got)
 	}
-	w.pass(time.Second)
+	w.clock.Pass(time.Second)
 	if got := w.send(w.signed("victim", flooder.ID)); got.status != 200 {
 		t.Errorf("a second later: %+v", got)
 	}
@@ -434,7 +434,7 @@ func TestWrongClockRecovers(t *testing.T) {
 		w := newWorld(t, access.Options{})
 		victim := w.add("victim")
 		transport := sign.NewTransport(signerOf(t, "victim"), sign.Options{
-			Now: func() time.Time { return w.clock().Add(off) }})
+			Now: func() time.Time { return w.clock.Now().Add(off) }})
 		client := http.Client{Transport: transport}
 		for range 3 {
 			response, err := client.Post(w.base+"/poll/", "application/json", strings.NewReader(pollBody(victim.ID)))
@@ -444,7 +444,7 @@ func TestWrongClockRecovers(t *testing.T) {
 			if err := response.Body.Close(); err != nil || response.StatusCode != 200 {
 				t.Errorf("%s: %s, %v", name, response.Status, err)
 			}
-			w.pass(time.Minute)
+			w.clock.Pass(time.Minute)
 		}
 		transport.CloseIdleConnections()
 		if transport.Offset() != -off {

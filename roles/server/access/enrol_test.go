@@ -22,7 +22,7 @@ func (w *world) registration(name, signer string) *http.Request {
 	}
 	request := w.request("POST", "/register/", string(text))
 	if signer != "" {
-		if err := signerOf(w.t, signer).Sign(request, text, w.clock()); err != nil {
+		if err := signerOf(w.t, signer).Sign(request, text, w.clock.Now()); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestRegistrationProvesTheKey(t *testing.T) {
 	if got := w.send(keyless); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("no key in the body: %+v", got)
 	}
-	w.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	if got := w.send(own); got.kind != "clock" {
 		t.Errorf("an hour later: %+v", got)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/access/storetest"
+	"aspects-poc/roles/server/clock/clocktest"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 
@@ -70,7 +71,7 @@ type world struct {
 	tokens  *storetest.Memory
 	base    string
 	mu      sync.Mutex // guards what follows
-	now     time.Time
+	clock   *clocktest.Clock
 	holders map[uuid.UUID]access.Holder
 	asked   int    // look-ups of keys
 	reads   int    // bodies that were read
@@ -79,8 +80,8 @@ type world struct {
 
 func newWorld(t testing.TB, options access.Options) *world {
 	t.Helper()
-	w := &world{t: t, tokens: &storetest.Memory{}, now: noon, holders: map[uuid.UUID]access.Holder{}}
-	options.Devices, options.Tokens, options.Now = w, w.tokens, w.clock
+	w := &world{t: t, tokens: &storetest.Memory{}, clock: clocktest.At(noon), holders: map[uuid.UUID]access.Holder{}}
+	options.Devices, options.Tokens, options.Now = w, w.tokens, w.clock.Now
 	gate, err := access.New(options)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func newWorld(t testing.TB, options access.Options) *world {
 	app.HTTPErrorHandler = w.answerError
 	app.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			c.Response().Header().Set("Date", w.clock().UTC().Format(http.TimeFormat))
+			c.Response().Header().Set("Date", w.clock.Now().UTC().Format(http.TimeFormat))
 			return next(c)
 		}
 	})
@@ -103,18 +104,6 @@ func newWorld(t testing.TB, options access.Options) *world {
 	t.Cleanup(started.Close)
 	w.base = started.URL
 	return w
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 // Holder implements access.Devices.
@@ -286,7 +275,7 @@ func (w *world) ask(right access.Right, request *http.Request) error {
 // signed returns a poll of a device, signed now with a name's key.
 func (w *world) signed(name string, id uuid.UUID) *http.Request {
 	w.t.Helper()
-	return w.signedAt(name, id, w.clock())
+	return w.signedAt(name, id, w.clock.Now())
 }
 
 func (w *world) signedAt(name string, id uuid.UUID, at time.Time) *http.Request {

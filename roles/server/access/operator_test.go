@@ -17,7 +17,7 @@ import (
 func (w *world) token(token access.Token) string {
 	w.t.Helper()
 	text, digest := access.NewToken(token.Purpose)
-	token.Digest, token.Created = digest, w.clock()
+	token.Digest, token.Created = digest, w.clock.Now()
 	if err := w.tokens.AddToken(w.t.Context(), token); err != nil {
 		w.t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestLastUsed(t *testing.T) {
 		t.Errorf("a read wrote at once:\n%s", diff)
 	}
 	maintain()
-	w.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	maintain()
 	if diff := cmp.Diff([]time.Time{noon, {}}, last()); diff != "" {
 		t.Errorf("after Maintain (-want +got):\n%s", diff)

@@ -28,9 +28,9 @@ func (m *machine) polls(config string, heldUp time.Duration) {
 	m.w.t.Helper()
 	poll := fleet.Poll{Config: parse(m.w.t, config), Report: true, Sequence: m.sequence, Instance: m.instance}
 	if m.signs {
-		poll.Sent = m.w.now.Add(-heldUp).Truncate(time.Second)
+		poll.Sent = m.w.clock.Now().Add(-heldUp).Truncate(time.Second)
 	}
-	m.w.now = m.w.now.Add(20 * time.Second)
+	m.w.clock.Pass(20 * time.Second)
 	answer, err := m.w.Poll(m.w.t.Context(), m.id, poll)
 	if err != nil {
 		m.w.t.Fatal(err)
@@ -126,10 +126,8 @@ func TestClonesCleared(t *testing.T) {
 	}
 	turns(&one, &other, 4)
 	w.cloned(id, true, log, 1)
-	elsewhere.now = w.now
 	there, beside := machine{w: elsewhere, id: id, instance: "a", sequence: 50, signs: true}, machine{w: elsewhere, id: id, instance: "b", sequence: 60, signs: true}
 	turns(&there, &beside, 4)
-	w.now = elsewhere.now
 	if err := w.SetAlone(t.Context(), id, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +154,7 @@ func TestClonesCleared(t *testing.T) {
 	var later bytes.Buffer
 	restarted := *w
 	var err error
-	restarted.Fleet, err = fleet.Open(t.Context(), w.store, fleet.Options{Now: func() time.Time { return restarted.now },
+	restarted.Fleet, err = fleet.Open(t.Context(), w.store, fleet.Options{Now: restarted.clock.Now,
 		Log: slog.New(slog.NewTextHandler(&later, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -251,9 +249,7 @@ func TestClonesAtTwoServers(t *testing.T) {
 	other := machine{w: w.another(), id: id, instance: "b", sequence: 5, signs: true}
 	for range 5 {
 		one.polls(`{"a":1}`, 0)
-		other.w.now = w.now
 		other.polls(`{"a":2}`, 0)
-		w.now = other.w.now
 		w.Forget(id) // as each hears of the other
 		other.w.Forget(id)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/network"
+	"aspects-poc/roles/server/clock/clocktest"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 
@@ -49,18 +50,18 @@ type world struct {
 	t     *testing.T
 	store *counting
 	path  string
-	now   time.Time
+	clock *clocktest.Clock
 }
 
 func newWorld(t *testing.T, change ...func(*fleet.Options)) *world {
 	t.Helper()
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "server.db"), now: time.Unix(1719407517, 999).UTC()}
+	w := &world{t: t, path: filepath.Join(t.TempDir(), "server.db"), clock: clocktest.At(time.Unix(1719407517, 999).UTC())}
 	store, err := sqlite.Open(t.Context(), w.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.store = &counting{Store: store}
-	options := fleet.Options{Now: func() time.Time { return w.now }}
+	options := fleet.Options{Now: w.clock.Now}
 	for _, change := range change {
 		change(&options)
 	}
@@ -273,7 +274,7 @@ func TestLateReport(t *testing.T) {
 	if answer := poll(7, `{"n":1}`); answer.Offer != nil || answer.Later != 0 {
 		t.Errorf("a repeated one does not: %+v", answer)
 	}
-	w.now = w.now.Add(-time.Hour) // the server's clock makes no difference
+	w.clock.Pass(-time.Hour) // the server's clock makes no difference
 	if answer := poll(8, `{"n":0}`); answer.Offer == nil || answer.Later != 0 {
 		t.Errorf("%+v", answer)
 	}
@@ -345,20 +346,20 @@ func TestSeen(t *testing.T) {
 	id := w.device(nil)
 	w.polls(id, `{}`, "")
 	for range 3 {
-		w.now = w.now.Add(time.Minute)
+		w.clock.Pass(time.Minute)
 		w.polls(id, `{}`, "")
 		view, err := w.Fleet.Device(t.Context(), id)
-		if err != nil || view.LastSeen.Unix() != w.now.Unix() || view.Silent {
+		if err != nil || view.LastSeen.Unix() != w.clock.Now().Unix() || view.Silent {
 			t.Errorf("seen %s, silent %v, %v", view.LastSeen, view.Silent, err)
 		}
 	}
-	seen := w.now
-	w.now = seen.Add(3*time.Minute + time.Second)
+	seen := w.clock.Now()
+	w.clock.Set(seen.Add(3*time.Minute + time.Second))
 	view, err := w.Fleet.Device(t.Context(), id)
 	if err != nil || !view.Silent {
-		t.Errorf("seen %s at %s, but not silent: %v", view.LastSeen, w.now, err)
+		t.Errorf("seen %s at %s, but not silent: %v", view.LastSeen, w.clock.Now(), err)
 	}
-	w.now = seen.Add(-time.Hour) // the clock jumps back
+	w.clock.Set(seen.Add(-time.Hour)) // the clock jumps back
 	w.polls(id, `{}`, "")
 	view, err = w.Fleet.Device(t.Context(), id)
 	if err != nil || view.LastSeen.Unix() != seen.Unix() {
@@ -370,10 +371,10 @@ func TestSeen(t *testing.T) {
 func TestStats(t *testing.T) {
 	w := newWorld(t, func(o *fleet.Options) { o.StatsStep, o.StatsKeep = time.Minute, 24*time.Hour })
 	id := w.device(nil)
-	begin := w.now
+	begin := w.clock.Now()
 	const hours = 30
 	for minute := range hours * 60 {
-		w.now = begin.Add(time.Duration(minute) * time.Minute)
+		w.clock.Set(begin.Add(time.Duration(minute) * time.Minute))
 		w.answers(id, fleet.Poll{Config: parse(t, `{}`), Report: true, Stats: `{"at":0}`}, "")
 		w.answers(id, fleet.Poll{Config: parse(t, `{}`), Report: true, Stats: `{"at":1}`}, "") // of the same minute
 		if err := w.Flush(t.Context()); err != nil {
@@ -384,7 +385,7 @@ func TestStats(t *testing.T) {
 	if err != nil || step != time.Minute {
 		t.Fatal(step, err)
 	}
-	age := func(point fleet.Stats) time.Duration { return w.now.Sub(point.At) }
+	age := func(point fleet.Stats) time.Duration { return w.clock.Now().Sub(point.At) }
 	var young, middle, old int
 	for i, point := range points {
 		if i > 0 && !point.At.After(points[i-1].At) || age(point) > 24*time.Hour || point.Text != `{"at":0}` {
@@ -403,7 +404,7 @@ func TestStats(t *testing.T) {
 	if young < 71 || young > 73 || middle < 83 || middle > 92 || old < 35 || old > 38 {
 		t.Errorf("%d, %d and %d points", young, middle, old)
 	}
-	coarse, step, err := w.Fleet.Stats(t.Context(), id, w.now.Add(-time.Hour), 10*time.Minute)
+	coarse, step, err := w.Fleet.Stats(t.Context(), id, w.clock.Now().Add(-time.Hour), 10*time.Minute)
 	if err != nil || step != 10*time.Minute || len(coarse) < 6 || len(coarse) > 7 {
 		t.Errorf("%d points, %v", len(coarse), err)
 	}

@@ -158,7 +158,7 @@ func TestDevices(t *testing.T) {
 			want = append(want, id.String())
 		}
 	}
-	w.now = w.now.Add(4 * time.Minute)
+	w.clock.Pass(4 * time.Minute)
 	for _, id := range paris {
 		w.polls(id, `{}`, "")
 	}
@@ -228,7 +228,7 @@ func TestSummaryFollowsTargets(t *testing.T) {
 	if err != nil || counted.States[fleet.StateBehind] != 2 {
 		t.Errorf("%+v %v", counted, err)
 	}
-	w.now = w.now.Add(time.Hour)
+	w.clock.Pass(time.Hour)
 	if counted, err = w.CountNow(t.Context()); err != nil || counted.Silent != 2 {
 		t.Errorf("%+v %v", counted, err)
 	}

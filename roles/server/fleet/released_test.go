@@ -36,7 +36,7 @@ func (w *world) looks(of *fleet.Release, want release.Phase) fleet.ReleaseView {
 	}
 	view, err := w.ShowRelease(w.t.Context(), of.ID)
 	if err != nil || view.Progress.Phase != want {
-		w.t.Fatalf("%s: %s, %v; want %s: %+v", w.now, view.Progress.Phase, err, want, view.Outcome)
+		w.t.Fatalf("%s: %s, %v; want %s: %+v", w.clock.Now(), view.Progress.Phase, err, want, view.Outcome)
 	}
 	return view
 }
@@ -107,16 +107,16 @@ func TestDiesOfIt(t *testing.T) {
 	w.set(fleet.Everyone, "", `{"v":{"x":1}}`)
 	w.obeys(id, 1, `{"v":{"x":1}}`)
 	begun := w.begins(fleet.Everyone, "", `{"v":{"x":2}}`, `{"stages":[{"percent":100}],"on-stop":"undo"}`)
-	w.now = w.now.Add(time.Minute)
+	w.clock.Pass(time.Minute)
 	w.looks(begun, release.Rolling)
 	if answer, err := w.Poll(t.Context(), id, fleet.Poll{Report: true, Sequence: 3}); err != nil || answer.Offer == nil {
 		t.Fatal(answer, err)
 	}
-	w.now = w.now.Add(90 * time.Second)
+	w.clock.Pass(90 * time.Second)
 	w.looks(begun, release.Rolling)
-	w.now = w.now.Add(time.Second)
+	w.clock.Pass(time.Second)
 	view := w.looks(begun, release.Undone)
-	if took := w.now.Sub(begun.At); took > 160*time.Second {
+	if took := w.clock.Now().Sub(begun.At); took > 160*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	if causes := view.Outcome.Causes; len(causes) != 1 || causes[0].Outcome != "silent" || causes[0].Some[0] != id {
@@ -131,11 +131,11 @@ func TestDriftedIsNotSilent(t *testing.T) {
 	begun := w.begins(fleet.Everyone, "", `{"v":{"x":1}}`, `{"stages":[{"percent":100}]}`)
 	w.looks(begun, release.Rolling)
 	w.obeys(id, 1, `{"v":{"x":7}}`)
-	w.now = w.now.Add(time.Minute)
+	w.clock.Pass(time.Minute)
 	if view := w.looks(begun, release.Rolling); view.Outcome.Total() != (release.Counts{Waiting: 1}) {
 		t.Errorf("%+v", view.Outcome)
 	}
-	w.now = w.now.Add(time.Minute)
+	w.clock.Pass(time.Minute)
 	view := w.looks(begun, release.Halted)
 	if causes := view.Outcome.Causes; len(causes) != 1 || causes[0].Outcome != "drifted" || causes[0].Path != "v.x" || view.Outcome.Total().Failing != 1 {
 		t.Errorf("%+v", view.Outcome)
@@ -153,16 +153,16 @@ func TestNobodyListened(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	w.now = w.now.Add(20 * time.Minute)
-	rules, err := fleet.Open(t.Context(), w.store, fleet.Options{Now: func() time.Time { return w.now }})
+	w.clock.Pass(20 * time.Minute)
+	rules, err := fleet.Open(t.Context(), w.store, fleet.Options{Now: w.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Fleet = rules
 	w.looks(begun, release.Holding)
-	w.now = w.now.Add(3 * time.Minute)
+	w.clock.Pass(3 * time.Minute)
 	w.looks(begun, release.Holding)
-	w.now = w.now.Add(2 * time.Second)
+	w.clock.Pass(2 * time.Second)
 	w.looks(begun, release.Halted) // now it has had the time to poll
 }
 
@@ -194,9 +194,9 @@ func TestSpeaksAndIsNotInStep(t *testing.T) {
 				for range 6 {
 					poll(running)
 					w.looks(begun, release.Rolling)
-					w.now = w.now.Add(15 * time.Second)
+					w.clock.Pass(15 * time.Second)
 				}
-				w.now = w.now.Add(time.Second)
+				w.clock.Pass(time.Second)
 				poll(running)
 				view := w.looks(begun, want)
 				if got := view.Outcome.Total(); got != counts {

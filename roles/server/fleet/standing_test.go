@@ -26,7 +26,7 @@ func (w *world) another() *world {
 	w.t.Helper()
 	other := *w
 	var err error
-	if other.Fleet, err = fleet.Open(w.t.Context(), deaf{w.store}, fleet.Options{Now: func() time.Time { return w.now }}); err != nil {
+	if other.Fleet, err = fleet.Open(w.t.Context(), deaf{w.store}, fleet.Options{Now: w.clock.Now}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() {
@@ -193,7 +193,7 @@ func TestHeldPollIsSeen(t *testing.T) {
 	if err != nil || held == nil {
 		t.Fatal(held, err)
 	}
-	w.now = w.now.Add(2 * time.Minute)
+	w.clock.Pass(2 * time.Minute)
 	answered := make(chan struct{})
 	held.Then(func() { close(answered) })
 	w.set(fleet.Everyone, "", `{"t":{"rate":4}}`)
@@ -202,8 +202,8 @@ func TestHeldPollIsSeen(t *testing.T) {
 		t.Fatal(answer, err)
 	}
 	view, err := w.Fleet.Device(t.Context(), id)
-	if err != nil || view.LastSeen.Unix() != w.now.Unix() {
-		t.Errorf("last seen at %s, %v; it is %s", view.LastSeen, err, w.now)
+	if err != nil || view.LastSeen.Unix() != w.clock.Now().Unix() {
+		t.Errorf("last seen at %s, %v; it is %s", view.LastSeen, err, w.clock.Now())
 	}
 }
 
@@ -223,7 +223,7 @@ func TestNewDevice(t *testing.T) {
 	silent(false)
 	w.set(fleet.Everyone, "", `{"t":{"rate":4}}`)
 	w.everywhere(id, fleet.StateNew)
-	w.now = w.now.Add(3*time.Minute + time.Second)
+	w.clock.Pass(3*time.Minute + time.Second)
 	w.everywhere(id, fleet.StateNew)
 	silent(true)
 	view, err := w.Fleet.Device(t.Context(), id)

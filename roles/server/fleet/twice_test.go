@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"time"
 
@@ -51,7 +50,6 @@ func TestKeptTwice(t *testing.T) {
 // two is two servers on one store, and what is known of their devices.
 type two struct {
 	*world
-	ticking sync.Mutex // guards now: polls that are held back read it
 	random  *rand.Rand
 	told    <-chan fleet.Notice // of the store
 	servers [2]*server
@@ -108,7 +106,7 @@ func newTwo(t *testing.T, random *rand.Rand) *two {
 	})
 	for i := range 5 {
 		labels := fleet.Labels{"site": string(rune('a' + i%2))}
-		device := &twiceDevice{id: two.device(labels), says: i%3 > 0, seen: two.now}
+		device := &twiceDevice{id: two.device(labels), says: i%3 > 0, seen: two.clock.Now()}
 		two.change(device)
 		two.devices = append(two.devices, device)
 	}
@@ -121,7 +119,7 @@ func newTwo(t *testing.T, random *rand.Rand) *two {
 func (two *two) open(i int) {
 	server := &server{hears: make(chan fleet.Notice)}
 	var err error
-	options := fleet.Options{Now: two.time, PollInterval: time.Hour}
+	options := fleet.Options{Now: two.clock.Now, PollInterval: time.Hour}
 	if server.Fleet, err = fleet.Open(two.t.Context(), told{two.store, server.hears}, options); err != nil {
 		two.t.Fatal(err)
 	}
@@ -177,17 +175,9 @@ func (two *two) change(d *twiceDevice) {
 	}
 }
 
-func (two *two) time() time.Time {
-	two.ticking.Lock()
-	defer two.ticking.Unlock()
-	return two.now
-}
-
 func (two *two) act() string {
 	two.asked = nil
-	two.ticking.Lock()
-	two.now = two.now.Add(time.Duration(two.random.IntN(90)) * time.Second)
-	two.ticking.Unlock()
+	two.clock.Pass(time.Duration(two.random.IntN(90)) * time.Second)
 	by := two.random.IntN(2)
 	server := two.servers[by]
 	d := two.devices[two.random.IntN(len(two.devices))]
@@ -286,7 +276,7 @@ func (two *two) polls(by int, d *twiceDevice, poll fleet.Poll) string {
 		two.t.Error(err)
 		return text
 	}
-	d.seen, d.loose = two.now, false
+	d.seen, d.loose = two.clock.Now(), false
 	if poll.Sequence < d.kept.Sequence {
 		if answer.Later != d.kept.Sequence {
 			two.t.Errorf("a report of sequence %d is taken after %d: %+v", poll.Sequence, d.kept.Sequence, answer)
@@ -347,7 +337,7 @@ func (two *two) holds(by int, d *twiceDevice) string {
 	for !two.servers[by].Waits(d.id) {
 		select {
 		case answer := <-held: // there is something to do
-			d.seen, d.loose = two.now, false
+			d.seen, d.loose = two.clock.Now(), false
 			if d.kept.Sequence == d.poll.Sequence {
 				two.obey(d, answer)
 			}
@@ -362,7 +352,7 @@ func (two *two) holds(by int, d *twiceDevice) string {
 // compare looks at each device through a server that remembers nothing, and through those that do and have heard of all.
 func (two *two) compare() {
 	two.t.Helper()
-	cold, err := fleet.Open(two.t.Context(), deaf{two.store}, fleet.Options{Now: two.time, PollInterval: time.Hour})
+	cold, err := fleet.Open(two.t.Context(), deaf{two.store}, fleet.Options{Now: two.clock.Now, PollInterval: time.Hour})
 	if err != nil {
 		two.t.Fatal(err)
 	}

@@ -261,7 +261,7 @@ func TestStoreComesBack(t *testing.T) {
 	w := newWorld(t)
 	id := w.device(nil)
 	store := &broken{Store: w.store}
-	rules, err := fleet.Open(t.Context(), store, fleet.Options{Now: func() time.Time { return w.now }})
+	rules, err := fleet.Open(t.Context(), store, fleet.Options{Now: w.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestStoreComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	device, err := w.store.Device(t.Context(), id)
-	if err != nil || device.LastSeen.Unix() != w.now.Unix() {
+	if err != nil || device.LastSeen.Unix() != w.clock.Now().Unix() {
 		t.Errorf("seen %s, %v", device.LastSeen, err)
 	}
 }

@@ -293,7 +293,7 @@ func TestOverview(t *testing.T) {
 		t.Fatal("no link to a cause")
 	}
 	has(t, get(w, "/"+html.UnescapeString(cause[1])), 200, "1–1 of 1 devices", "Only those with the reason")
-	w.now = now.Add(-time.Minute)
+	w.clock.Set(now.Add(-time.Minute))
 	if err := w.Sample(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/access"
+	"aspects-poc/roles/server/clock/clocktest"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
 	"aspects-poc/roles/server/page"
@@ -36,7 +37,7 @@ type world struct {
 	*fleet.Fleet
 	t     *testing.T
 	store *sqlite.Store
-	now   time.Time
+	clock *clocktest.Clock
 	// caller is whose requests these are.
 	caller access.Caller
 }
@@ -51,9 +52,9 @@ func openWith(t *testing.T, schema json.RawMessage) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: store, now: now}
+	w := &world{t: t, store: store, clock: clocktest.At(now)}
 	var ids atomic.Int64
-	w.Fleet, err = fleet.Open(t.Context(), store, fleet.Options{Now: func() time.Time { return w.now }, MaxPending: 10_000, Schema: schema,
+	w.Fleet, err = fleet.Open(t.Context(), store, fleet.Options{Now: w.clock.Now, MaxPending: 10_000, Schema: schema,
 		NewID: func() (uuid.UUID, error) {
 			if ids.Add(1) == 1 {
 				return id, nil
@@ -116,20 +117,20 @@ func (w *world) poll(poll fleet.Poll) {
 func example(t *testing.T) *world {
 	t.Helper()
 	w := open(t)
-	w.now = now.Add(-2 * time.Hour)
+	w.clock.Set(now.Add(-2 * time.Hour))
 	w.register(fleet.Labels{"site": "berlin", "stage": "<script>alert(1)</script>"})
-	w.now = now.Add(-10 * time.Minute)
+	w.clock.Set(now.Add(-10 * time.Minute))
 	w.set("bob", fleet.Everyone, "", `{"control-telemetry":{"monitor-peers":true}}`)
 	for _, config := range []string{`{}`, `{"control-telemetry":{"sample-rate":4}}`, `{"control-telemetry":{"sample-rate":4,"old":1}}`} {
 		w.set("bob", "labels/berlin", "site=berlin", config)
 	}
-	w.now = now.Add(-time.Minute)
+	w.clock.Set(now.Add(-time.Minute))
 	w.set("ann", "labels/berlin", "site=berlin", `{"control-telemetry":{"sample-rate":"often"},"control-tunnel":{"peers":null}}`)
-	w.now = now.Add(-30 * time.Second)
+	w.clock.Set(now.Add(-30 * time.Second))
 	w.poll(fleet.Poll{Config: w.config(`{"control-telemetry":{"sample-rate":2,"monitor-peers":true}}`), Report: true, Sequence: 1,
 		Running:   fleet.Running{Revision: 4, Hash: "sha-256=def"},
 		Attempted: fleet.Attempted{Revision: 5, Outcome: fleet.Refused, Path: "metrics.sample-rate", Reason: "expected <int> type"}})
-	w.now = now
+	w.clock.Set(now)
 	return w
 }
 
@@ -244,7 +245,7 @@ func TestList(t *testing.T) {
 	if err := w.store.Observe(t.Context(), twins); err != nil {
 		t.Fatal(err)
 	}
-	w.now = now.Add(time.Minute)
+	w.clock.Set(now.Add(time.Minute))
 	next := regexp.MustCompile(`<a rel="next" href="([^"]*)">`)
 	pages := regexp.MustCompile(`[\d,]+–[\d,]+ of [\d,]+ devices[^<]*`)
 	shown := func(path string) string { return pages.FindString(get(w, "/page/devices"+path).Body.String()) }

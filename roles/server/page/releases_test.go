@@ -119,7 +119,7 @@ func TestReleaseRights(t *testing.T) {
 	if _, _, err := w.StartRelease(t.Context(), fleet.Batch{Changes: []fleet.Change{change}}, plan, "bert"); err != nil {
 		t.Fatal(err)
 	}
-	w.now = w.now.Add(time.Second)
+	w.clock.Pass(time.Second)
 	for _, test := range []struct {
 		role        access.Role
 		scope       access.Scope

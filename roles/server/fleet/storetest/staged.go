@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"aspects-poc/roles/server/clock/clocktest"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/release"
 )
@@ -22,7 +23,7 @@ import (
 func Staged(t *testing.T, servers, seeds, acts int, open func(t *testing.T) func() fleet.Store) {
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			m := &staged{t: t, random: rand.New(rand.NewPCG(seed, uint64(servers))), open: open(t), now: registered}
+			m := &staged{t: t, random: rand.New(rand.NewPCG(seed, uint64(servers))), open: open(t), clock: clocktest.At(registered)}
 			m.layers = map[fleet.LayerName]stagedLayer{}
 			m.servers = make([]*fleet.Fleet, servers)
 			m.stores = make([]fleet.Store, servers)
@@ -71,7 +72,7 @@ type staged struct {
 	open    func() fleet.Store
 	servers []*fleet.Fleet
 	stores  []fleet.Store
-	now     time.Time
+	clock   *clocktest.Clock
 	log     []string
 	drawn   int // values
 
@@ -86,7 +87,7 @@ func (m *staged) note(format string, arguments ...any) {
 
 func (m *staged) start(i int) {
 	m.stores[i] = m.open()
-	rules, err := fleet.Open(m.t.Context(), deaf{m.stores[i]}, fleet.Options{Now: func() time.Time { return m.now }, PollInterval: time.Hour})
+	rules, err := fleet.Open(m.t.Context(), deaf{m.stores[i]}, fleet.Options{Now: m.clock.Now, PollInterval: time.Hour})
 	ok(m.t, err)
 	m.servers[i] = rules
 }
@@ -224,8 +225,8 @@ func (m *staged) act() {
 	case n < 93:
 		m.restore()
 	default:
-		m.now = m.now.Add(time.Duration(m.random.IntN(80)) * time.Minute)
-		m.note("it is %s", m.now)
+		m.clock.Pass(time.Duration(m.random.IntN(80)) * time.Minute)
+		m.note("it is %s", m.clock.Now())
 	}
 }
 
@@ -376,7 +377,7 @@ func (m *staged) settle() {
 		for _, device := range m.devices {
 			m.poll(device, m.random.IntN(len(m.servers)))
 		}
-		m.now = m.now.Add(time.Hour)
+		m.clock.Pass(time.Hour)
 		ok(m.t, m.some().MoveRelease(ctx))
 		m.observe()
 	}
