@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type testWatcher struct {
 	printer *testPrinter
 	files   *fsnotify.Watcher
 	common  []string                 // files and folders that concern all scripts
+	fresh   []string                 // folders that are watched only since scripts of this round named something in them
 	results map[string]script.Result // by script, the last ones
 }
 
@@ -48,9 +50,13 @@ func testWatch(env *roles.Env, c *cli.Context, options script.Options, printer *
 		next.Schemas = schemas
 		return next, err
 	}
-	for changed, goOn := []string(nil), true; goOn; changed, goOn = w.wait(c.Context) {
+	for changed, goOn := []string(nil), true; goOn; {
+		begun := time.Now()
 		if err := w.round(c.Context, changed); err != nil {
 			return err
+		}
+		if changed = w.missed(begun); changed == nil {
+			changed, goOn = w.wait(c.Context)
 		}
 	}
 	return nil
@@ -70,8 +76,12 @@ func (w *testWatcher) round(ctx context.Context, changed []string) error {
 			chosen = append(chosen, file)
 		}
 	}
+	if err := w.follow(files); err != nil { // before they are read: a change meanwhile runs them again
+		return err
+	}
+	w.fresh = nil
 	if err == nil && len(chosen) == 0 {
-		return w.follow(files)
+		return nil
 	}
 	if roles.IsTerminal(w.env.Stdout) {
 		fmt.Fprint(w.env.Stdout, "\x1b[H\x1b[2J") //nolint:errcheck // the next one tells
@@ -97,6 +107,9 @@ func (w *testWatcher) round(ctx context.Context, changed []string) error {
 			delete(w.results, file)
 		}
 	}
+	if err := w.follow(files); err != nil { // what the scripts named
+		return err
+	}
 	passed, failed := 0, []string(nil)
 	for _, file := range files {
 		switch r, ran := w.results[file]; {
@@ -110,10 +123,22 @@ func (w *testWatcher) round(ctx context.Context, changed []string) error {
 	if failed != nil {
 		state += fmt.Sprintf(", %d failed: %s", len(failed), strings.Join(failed, " "))
 	}
-	if _, err := fmt.Fprintf(w.env.Stdout, "%s; waiting for changes, until Ctrl-C\n", state); err != nil {
-		return err
+	_, err = fmt.Fprintf(w.env.Stdout, "%s; waiting for changes, until Ctrl-C\n", state)
+	return err
+}
+
+// missed returns the files that scripts name, were not watched yet when the round began, and have changed since.
+func (w *testWatcher) missed(begun time.Time) (changed []string) {
+	for _, dir := range w.fresh {
+		entries, _ := os.ReadDir(dir) // what cannot be read has no files that a script could have read
+		for _, entry := range entries {
+			if info, err := entry.Info(); err == nil && !info.ModTime().Before(begun) && !passing(entry.Name()) {
+				changed = append(changed, filepath.Join(dir, entry.Name()))
+			}
+		}
 	}
-	return w.follow(files)
+	w.fresh = nil
+	return changed
 }
 
 // concerned tells whether a change is one of a script, or of what it names.
@@ -146,7 +171,7 @@ func (w *testWatcher) follow(files []string) error {
 			if err := w.files.Add(dir); err != nil {
 				return fmt.Errorf("cannot watch %s: %w", dir, err)
 			}
-			known = append(known, dir)
+			known, w.fresh = append(known, dir), append(w.fresh, dir)
 		}
 	}
 	return nil
