@@ -57,6 +57,9 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(c.Context, completionPatience)
 	defer cancel()
+	if kind == "ID" && c.Command.Name == "label" && c.IsSet(flagSelector) { // in the place of the ID
+		kind = "KEY"
+	}
 	switch kind {
 	case "ID":
 		return deviceWords(ctx, client, "", typed)

@@ -202,32 +202,6 @@ func since(at int64) string {
 	return time.Unix(at, 0).UTC().Format("2006-01-02 15:04:05") + " UTC, " + age(at) + " ago"
 }
 
-func label(env *roles.Env) *cli.Command {
-	return remote(env, &cli.Command{
-		Name: "label", Usage: "set or remove labels of a device", ArgsUsage: "ID KEY=VALUE|KEY! …",
-		Description: "Sets labels, or removes them with KEY!; other labels stay. Layers choose devices by labels, so the " +
-			"device's target can change. Each change is in the history, and restore undoes it.",
-		UsageText: "aspects-poc fleet label 3f2a site=berlin stage!",
-	}, 2, -1, func(s *session, args []string) error {
-		patch, err := parseLabels(args[1:])
-		if err != nil {
-			return err
-		}
-		id, err := s.device(args[0])
-		if err != nil {
-			return err
-		}
-		changed, err := s.client.SetLabels(s, id, patch)
-		if err != nil {
-			return err
-		}
-		return s.out.printOne(changed, id.String(), func() error {
-			s.out.line("%s: %s", s.out.called(id, changed.Name), labelsOf(changed.Labels))
-			return nil
-		})
-	})
-}
-
 func rename(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "rename", Usage: "give a device a name, or take it away", ArgsUsage: "ID NAME",

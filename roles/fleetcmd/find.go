@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 
-	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
 
@@ -90,26 +89,4 @@ func shortLayer(layer string) string {
 		return "devices/" + id[:13]
 	}
 	return layer
-}
-
-// parseLabels reads KEY=VALUE, which sets a label, and KEY!, which removes it.
-func parseLabels(words []string) (map[string]*string, error) {
-	labels := map[string]*string{}
-	for _, typed := range words {
-		name, value, sets := strings.Cut(typed, "=")
-		if !sets {
-			var removes bool
-			if name, removes = strings.CutSuffix(typed, "!"); !removes {
-				return nil, roles.Usagef("invalid label %q: want KEY=VALUE, or KEY! to remove it", plain.Line(typed))
-			}
-		}
-		if _, twice := labels[name]; twice || name == "" {
-			return nil, roles.Usagef("invalid label %q: each label has a name, and is named once", plain.Line(typed))
-		}
-		labels[name] = nil
-		if sets {
-			labels[name] = &value
-		}
-	}
-	return labels, nil
 }

@@ -86,11 +86,10 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	tokens := store.Tokens()
-	for name, role := range map[string]access.Role{"anna": access.RoleAdmin, "screen": access.RoleViewer, "otto": access.RoleOperator} {
-		text, digest := access.NewToken(access.Operate)
-		w.tokens[name] = text
-		if err := tokens.AddToken(t.Context(), access.Token{Name: name, Digest: digest, Purpose: access.Operate, Role: role,
-			Created: noon}); err != nil {
+	for _, token := range []access.Token{{Name: "anna", Role: access.RoleAdmin}, {Name: "screen", Role: access.RoleViewer}, {Name: "otto", Role: access.RoleOperator}} {
+		w.tokens[token.Name], token.Digest = access.NewToken(access.Operate)
+		token.Purpose, token.Created = access.Operate, noon
+		if err := tokens.AddToken(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -569,13 +568,17 @@ func TestBrokenStream(t *testing.T) {
 func TestWait(t *testing.T) {
 	t.Parallel()
 	w := loggedIn(t)
+	if code, _, stderr := w.fleet("status", "--wait", "1m"); code != 1 || !strings.Contains(stderr, "there is no device") {
+		t.Errorf("an empty fleet: exit %d, %s", code, stderr)
+	}
 	id := w.register(fleet.Active, fleet.Labels{"site": "berlin"})
 	code, _, stderr := w.fleet("status", "--wait", "1ms")
 	if code != roles.ExitNotYet || !strings.Contains(stderr, "device 10000000-0000 (new) does not run its target after 1ms") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
-	if code, _, stderr := w.fleet("status", "--wait", "1ms", "-l", "site=potsdam"); code != 0 {
-		t.Errorf("other devices: exit %d, %s", code, stderr)
+	if code, stdout, stderr := w.fleet("status", "--wait", "1m", "-l", "site=potsdam"); code != 1 || stdout != "" ||
+		!strings.Contains(stderr, `no device matches "site=potsdam"`) {
+		t.Errorf("no device: exit %d, %s, %s", code, stdout, stderr)
 	}
 	w.poll(id, "{}", fleet.Applied, "")
 	if code, _, stderr := w.fleet("status", "--wait", "1m"); code != 0 {
@@ -604,6 +607,7 @@ func TestCompletion(t *testing.T) {
 		{"why 10 ", ""},
 		{"label 10 s", "site=berlin site=potsdam"},
 		{"label 10 a=b r", "rack=1"},
+		{"label -l site=berlin r", "rack=1"},
 		{"devices -l site", "site=berlin site=potsdam"},
 		{"devices --selector=a=b,!c,ra", "--selector=a=b,!c,rack=1"},
 		{"devices --state re", "refused revoked"},

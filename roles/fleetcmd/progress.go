@@ -14,7 +14,10 @@ const busyAfter = time.Second
 
 // busy says on a terminal what takes long, and for how long already, until the function that it returns is called. How much is left
 // is not known.
-func (s *session) busy(what string) (done func()) {
+func (s *session) busy(what string) (done func()) { return s.busyWith(func() string { return what }) }
+
+// busyWith is busy for a text that changes.
+func (s *session) busyWith(what func() string) (done func()) {
 	if !roles.IsTerminal(s.env.Stderr) || s.env.Getenv("TERM") == "dumb" {
 		return func() {}
 	}
@@ -34,7 +37,7 @@ func (s *session) busy(what string) (done func()) {
 				return
 			case <-ticker.C:
 				written = true
-				fmt.Fprintf(s.env.Stderr, "\r\x1b[K%s … %ds", plain.Line(what), int(time.Since(begun).Seconds())) //nolint:errcheck // as above
+				fmt.Fprintf(s.env.Stderr, "\r\x1b[K%s … %ds", plain.Line(what()), int(time.Since(begun).Seconds())) //nolint:errcheck // as above
 			}
 		}
 	})

@@ -59,8 +59,12 @@ func signingFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "allow-undo", Usage: "let each device also go back to the target that was signed for it before"},
 		&cli.BoolFlag{Name: "full", Usage: "name all devices, also where many differ in the same way"},
 		&cli.DurationFlag{Name: "sign-again", Usage: "`DURATION` after which devices warn if they have heard of no new signature"},
-		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
+		yesFlag(),
 	}
+}
+
+func yesFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}
 }
 
 // errNobody is the error for a question that nobody can answer.

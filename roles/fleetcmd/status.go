@@ -58,7 +58,7 @@ func status(env *roles.Env) *cli.Command {
 		Name: "status", Usage: "count devices by state, and say what needs a person",
 		Description: "Counts the devices in each state, or those of a selector, and says which of them need a person. With --wait " +
 			"it first waits until each device runs its target; it does not wait for silent, pending and revoked devices. It " +
-			"fails when a device has refused or failed, and exits with 3 when the time is over.",
+			"fails when a device has refused or failed, or if there is no device to wait for, and exits with 3 when the time is over.",
 		UsageText: "aspects-poc fleet status\n" +
 			"aspects-poc fleet status --wait 5m -l stage=canary",
 		Flags: []cli.Flag{
@@ -204,6 +204,9 @@ const waitStep = time.Second
 
 // settled waits until each device of a selector runs its target. Silent devices do not count.
 func (s *session) settled(selector string, patience time.Duration) error {
+	if err := s.matches(selector); err != nil {
+		return err
+	}
 	over := time.Now().Add(patience)
 	for {
 		waiting, err := s.some(selector, serverapi.StateBehind, serverapi.StateNew)
@@ -228,6 +231,14 @@ func (s *session) settled(selector string, patience time.Duration) error {
 		err = fmt.Errorf("%w: device %s", errUnsettled, unsettled)
 	}
 	return err
+}
+
+// matches returns an error if a selector chooses no device.
+func (s *session) matches(selector string) error {
+	for _, err := range s.client.Devices(s, operator.Filter{Selector: selector, Page: 1}) {
+		return err
+	}
+	return errNoDevice(selector)
 }
 
 // some returns a device in one of the states and the state; "" if there is none.

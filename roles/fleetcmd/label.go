@@ -1,0 +1,233 @@
+package fleetcmd
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"aspects-poc/internal/plain"
+	"aspects-poc/roles"
+	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/operator"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+)
+
+func label(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "label", Usage: "set or remove labels of a device, or of all devices of a selector", ArgsUsage: "[ID] KEY=VALUE|KEY! …",
+		Description: "Sets labels, or removes them with KEY!; other labels stay. Layers choose devices by labels, so the " +
+			"device's target can change. Each change is in the history, and restore undoes it. With --selector, and without an ID, it does so " +
+			"for all devices that the selector chooses: it says what would change and asks first. Each device has its own change in the " +
+			"history and its own record in the audit log. If it fails for some devices, it goes on with the others, names the " +
+			"devices, and exits with 1; the same command again does what is left.",
+		UsageText: "aspects-poc fleet label 3f2a site=berlin stage!\n" +
+			"aspects-poc fleet label -l site=berlin stage=canary",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagSelector, Aliases: []string{"l"}, Usage: "all devices with these labels, a `SELECTOR` such as " +
+				"site=berlin,stage!=test"},
+			yesFlag(),
+		},
+	}, 1, -1, func(s *session, args []string) error {
+		if s.c.IsSet(flagSelector) {
+			patch, err := parseLabels(args)
+			if err != nil {
+				return err
+			}
+			return s.labelAll(s.c.String(flagSelector), patch)
+		}
+		if len(args) < 2 {
+			return roles.Usagef("label wants ID KEY=VALUE|KEY! …, or --%s SELECTOR in the place of the ID", flagSelector)
+		}
+		patch, err := parseLabels(args[1:])
+		if err != nil {
+			return err
+		}
+		id, err := s.device(args[0])
+		if err != nil {
+			return err
+		}
+		changed, err := s.client.SetLabels(s, id, patch)
+		if err != nil {
+			return err
+		}
+		return s.out.printOne(changed, id.String(), func() error {
+			s.out.line("%s: %s", s.out.called(id, changed.Name), labelsOf(changed.Labels))
+			return nil
+		})
+	})
+}
+
+// A labelPatch is labels to set; nil removes one.
+type labelPatch map[string]*string
+
+// parseLabels reads KEY=VALUE, which sets a label, and KEY!, which removes it.
+func parseLabels(words []string) (labelPatch, error) {
+	labels := labelPatch{}
+	for _, typed := range words {
+		name, value, sets := strings.Cut(typed, "=")
+		if !sets {
+			var removes bool
+			if name, removes = strings.CutSuffix(typed, "!"); !removes {
+				return nil, roles.Usagef("invalid label %q: want KEY=VALUE, or KEY! to remove it", plain.Line(typed))
+			}
+		}
+		if _, twice := labels[name]; twice || name == "" {
+			return nil, roles.Usagef("invalid label %q: each label has a name, and is named once", plain.Line(typed))
+		}
+		labels[name] = nil
+		if sets {
+			labels[name] = &value
+		}
+	}
+	return labels, nil
+}
+
+// changes reports whether a device with these labels gets others for a key.
+func (p labelPatch) changes(labels map[string]string, key string) bool {
+	was, has := labels[key]
+	wanted := p[key]
+	return wanted == nil && has || wanted != nil && (!has || was != *wanted)
+}
+
+// mostValues is the number of values that a question names.
+const mostValues = 3
+
+// tell says for a key which of the devices get another value.
+func (p labelPatch) tell(key string, devices []serverapi.Device) string {
+	count, others := 0, map[string]int{}
+	for _, device := range devices {
+		if !p.changes(device.Labels, key) {
+			continue
+		}
+		count++
+		if was, has := device.Labels[key]; has {
+			others[was]++
+		}
+	}
+	text := "  " + key + " is removed from " + devicesOf(count)
+	if wanted := p[key]; wanted != nil {
+		text = fmt.Sprintf("  %s=%s: %s", key, *wanted, devicesOf(count))
+	}
+	var had []string
+	for i, value := range slices.Sorted(maps.Keys(others)) {
+		if i == mostValues {
+			had = append(had, "…")
+			break
+		}
+		had = append(had, fmt.Sprintf("%d have %s=%s", others[value], key, value))
+	}
+	if had != nil {
+		text += " (now " + strings.Join(had, ", ") + ")"
+	}
+	return text
+}
+
+// errNoDevice is the error for a selector that chooses no device; "" is all devices.
+func errNoDevice(selector string) error {
+	if selector == "" {
+		return errors.New("there is no device: none has registered")
+	}
+	return fmt.Errorf("no device matches %q; %s fleet devices lists them with their labels", selector, roles.Program)
+}
+
+// labelAll changes labels of all devices of a selector, after a question.
+func (s *session) labelAll(selector string, patch labelPatch) error {
+	if selector == "" { // perhaps a variable of a script that is empty
+		return roles.Usagef("--%s is empty: say which devices, such as site=berlin", flagSelector)
+	}
+	chosen := 0
+	var devices []serverapi.Device // that change
+	read := s.busy("reading the devices")
+	defer read()
+	for device, err := range s.client.Devices(s, operator.Filter{Selector: selector}) {
+		if err != nil {
+			return err
+		}
+		chosen++
+		for key := range patch {
+			if patch.changes(device.Labels, key) {
+				devices = append(devices, device)
+				break
+			}
+		}
+	}
+	read()
+	if chosen == 0 {
+		return errNoDevice(selector)
+	}
+	s.say("%s chooses %s, of which %d change.", selector, devicesOf(chosen), len(devices))
+	if len(devices) == 0 {
+		return s.printLabelled(nil)
+	}
+	for _, key := range slices.Sorted(maps.Keys(patch)) {
+		s.say("%s", patch.tell(key, devices))
+	}
+	if err := s.agree("Change the labels of "+devicesOf(len(devices))+"?", "no label is changed"); err != nil {
+		return err
+	}
+	changed, err := s.setAllLabels(devices, patch)
+	return errors.Join(s.printLabelled(changed), err)
+}
+
+// printLabelled prints devices whose labels have changed. People get their number.
+func (s *session) printLabelled(changed []serverapi.Device) error {
+	if s.out.isTable() {
+		s.out.line("The labels of %s are changed.", devicesOf(len(changed)))
+		return s.out.w.Flush()
+	}
+	return printList(s.out, "devices", nil, func(d serverapi.Device) string { return d.UUID.String() }, all(changed))
+}
+
+// labelledAtOnce is the number of devices whose labels are changed at the same time.
+const labelledAtOnce = 8
+
+// setAllLabels changes labels of devices, some at a time. It returns those that have changed. The error has all that have not, by cause.
+func (s *session) setAllLabels(devices []serverapi.Device, patch labelPatch) (changed []serverapi.Device, _ error) {
+	type outcome struct {
+		device serverapi.Device
+		err    error
+	}
+	outcomes := make([]outcome, len(devices))
+	var ready atomic.Int64
+	done := s.busyWith(func() string { return fmt.Sprintf("%d of %s", ready.Load(), devicesOf(len(devices))) })
+	var group errgroup.Group
+	group.SetLimit(labelledAtOnce)
+	for i, device := range devices {
+		group.Go(func() error {
+			if outcomes[i].err = s.Err(); outcomes[i].err == nil {
+				outcomes[i].device, outcomes[i].err = s.client.SetLabels(s, device.UUID, patch)
+			}
+			ready.Add(1)
+			return nil
+		})
+	}
+	_ = group.Wait() // outcomes has the errors
+	done()
+	var causes []error // each once
+	failed := map[string][]string{}
+	for i, one := range outcomes {
+		if one.err == nil {
+			changed = append(changed, one.device)
+			continue
+		}
+		text := one.err.Error()
+		if failed[text] == nil {
+			causes = append(causes, one.err)
+		}
+		failed[text] = append(failed[text], called(devices[i].UUID, devices[i].Name))
+	}
+	if causes == nil {
+		return changed, nil
+	}
+	list := make([]error, len(causes))
+	for i, cause := range causes {
+		list[i] = fmt.Errorf("%s: %w", strings.Join(failed[cause.Error()], ", "), cause)
+	}
+	return changed, fmt.Errorf("the labels of %s are not changed, of %d they are:\n%w", devicesOf(len(devices)-len(changed)), len(changed),
+		errors.Join(list...))
+}
