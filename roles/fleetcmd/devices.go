@@ -3,6 +3,7 @@ package fleetcmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -253,7 +254,7 @@ func revoke(env *roles.Env) *cli.Command {
 	}, 1, -1, func(s *session, args []string) error { return s.setStatus(args, s.client.Revoke) })
 }
 
-// setStatus changes devices one after the other. All words name a device before the first one changes.
+// setStatus changes devices. All words name a device before the first one changes.
 func (s *session) setStatus(words []string, set func(context.Context, uuid.UUID) (serverapi.Device, error)) error {
 	ids := make([]uuid.UUID, len(words))
 	for i, word := range words {
@@ -262,14 +263,17 @@ func (s *session) setStatus(words []string, set func(context.Context, uuid.UUID)
 			return err
 		}
 	}
-	return printList(s.out, "devices", deviceColumns(s.out.form == "wide"), func(d serverapi.Device) string { return d.UUID.String() },
-		func(yield func(serverapi.Device, error) bool) {
-			for _, id := range ids {
-				if changed, err := set(s, id); !yield(changed, err) || err != nil {
-					return
-				}
-			}
-		})
+	return s.changeDevices(ids, words, set)
+}
+
+// changeDevices changes devices, which are called names, and lists those that it has changed.
+func (s *session) changeDevices(ids []uuid.UUID, names []string, change func(context.Context, uuid.UUID) (serverapi.Device, error)) error {
+	changed, err := s.forAll(ids, names, change)
+	if len(changed) == 0 {
+		return err
+	}
+	return errors.Join(printList(s.out, "devices", deviceColumns(s.out.form == "wide"), func(d serverapi.Device) string { return d.UUID.String() },
+		all(changed)), err)
 }
 
 // isUnsigned tells whether a device does not run its target, and cannot: nobody has signed it.

@@ -43,9 +43,9 @@ func command(env *roles.Env) *cli.Command {
 		Subcommands: []*cli.Command{
 			login(env), logout(env), contexts(env), use(env),
 			status(env), devices(env), device(env), why(env),
-			label(env), rename(env), approve(env), revoke(env),
+			label(env), rename(env), approve(env), revoke(env), deleteDevice(env),
 			plan(env), apply(env), pull(env), schema(env),
-			targets(env), edit(env), release(env), secret(env), diff(env), history(env), restore(env), sign(env), export(env),
+			targets(env), edit(env), remove(env), release(env), secret(env), diff(env), history(env), restore(env), sign(env), export(env),
 			watch(env), events(env), token(env), whoami(env), auditLog(env),
 		},
 	}

@@ -1,20 +1,20 @@
 package fleetcmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/operator"
 
+	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sync/errgroup"
 )
 
 func label(env *roles.Env) *cli.Command {
@@ -170,7 +170,13 @@ func (s *session) labelAll(selector string, patch labelPatch) error {
 	if err := s.agree("Change the labels of "+devicesOf(len(devices))+"?", "no label is changed"); err != nil {
 		return err
 	}
-	changed, err := s.setAllLabels(devices, patch)
+	ids, names := make([]uuid.UUID, len(devices)), make([]string, len(devices))
+	for i, device := range devices {
+		ids[i], names[i] = device.UUID, called(device.UUID, device.Name)
+	}
+	changed, err := s.forAll(ids, names, func(ctx context.Context, id uuid.UUID) (serverapi.Device, error) {
+		return s.client.SetLabels(ctx, id, patch)
+	})
 	return errors.Join(s.printLabelled(changed), err)
 }
 
@@ -181,53 +187,4 @@ func (s *session) printLabelled(changed []serverapi.Device) error {
 		return s.out.w.Flush()
 	}
 	return printList(s.out, "devices", nil, func(d serverapi.Device) string { return d.UUID.String() }, all(changed))
-}
-
-// labelledAtOnce is the number of devices whose labels are changed at the same time.
-const labelledAtOnce = 8
-
-// setAllLabels changes labels of devices, some at a time. It returns those that have changed. The error has all that have not, by cause.
-func (s *session) setAllLabels(devices []serverapi.Device, patch labelPatch) (changed []serverapi.Device, _ error) {
-	type outcome struct {
-		device serverapi.Device
-		err    error
-	}
-	outcomes := make([]outcome, len(devices))
-	var ready atomic.Int64
-	done := s.busyWith(func() string { return fmt.Sprintf("%d of %s", ready.Load(), devicesOf(len(devices))) })
-	var group errgroup.Group
-	group.SetLimit(labelledAtOnce)
-	for i, device := range devices {
-		group.Go(func() error {
-			if outcomes[i].err = s.Err(); outcomes[i].err == nil {
-				outcomes[i].device, outcomes[i].err = s.client.SetLabels(s, device.UUID, patch)
-			}
-			ready.Add(1)
-			return nil
-		})
-	}
-	_ = group.Wait() // outcomes has the errors
-	done()
-	var causes []error // each once
-	failed := map[string][]string{}
-	for i, one := range outcomes {
-		if one.err == nil {
-			changed = append(changed, one.device)
-			continue
-		}
-		text := one.err.Error()
-		if failed[text] == nil {
-			causes = append(causes, one.err)
-		}
-		failed[text] = append(failed[text], called(devices[i].UUID, devices[i].Name))
-	}
-	if causes == nil {
-		return changed, nil
-	}
-	list := make([]error, len(causes))
-	for i, cause := range causes {
-		list[i] = fmt.Errorf("%s: %w", strings.Join(failed[cause.Error()], ", "), cause)
-	}
-	return changed, fmt.Errorf("the labels of %s are not changed, of %d they are:\n%w", devicesOf(len(devices)-len(changed)), len(changed),
-		errors.Join(list...))
 }

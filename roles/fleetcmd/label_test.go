@@ -69,7 +69,7 @@ func TestLabelAll(t *testing.T) {
 	})
 	code, stdout, stderr := w.fleet("label", "-l", "site=berlin", "stage=canary", "rack!", "--yes")
 	if code != 1 || stdout != "The labels of 15 devices are changed.\n" || count("stage=canary,!rack,site=berlin") != 16 ||
-		!strings.Contains(stderr, "the labels of 5 devices are not changed, of 15 they are:\n") || strings.Count(stderr, "502") != 1 {
+		!strings.Contains(stderr, "error: 5 of 20 devices failed:\n") || strings.Count(stderr, "502") != 1 {
 		t.Errorf("some fail: exit %d, %s, %s", code, stdout, stderr)
 	}
 	code, left, _ := w.fleet("devices", "-l", "site=berlin,rack", "-o", "name")

@@ -188,6 +188,12 @@ func (c *Client) Revoke(ctx context.Context, id uuid.UUID) (serverapi.Device, er
 		Path: "/devices/" + id.String() + "/revoke/"})
 }
 
+// DeleteDevice deletes a device with its report, its statistics and its layer.
+func (c *Client) DeleteDevice(ctx context.Context, id uuid.UUID) error {
+	_, err := c.base.Do(ctx, serverapi.Call{Op: "delete the device", Method: http.MethodDelete, Path: "/devices/" + id.String() + "/"})
+	return err
+}
+
 // Layers lists all layers in the order of merging.
 func (c *Client) Layers(ctx context.Context) iter.Seq2[serverapi.Layer, error] {
 	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
@@ -239,6 +245,13 @@ func (change LayerChange) call() serverapi.Call {
 // SetLayer makes a change. If the layer has another revision by now, the error is serverapi.ProblemStale.
 func (c *Client) SetLayer(ctx context.Context, change LayerChange) (serverapi.Layer, error) {
 	return send[serverapi.Layer](ctx, c, change.call())
+}
+
+// RemoveLayer removes a layer that has a revision. If the layer has another one by now, the error is serverapi.ProblemStale.
+func (c *Client) RemoveLayer(ctx context.Context, layer string, revision int64) error {
+	_, err := c.base.Do(ctx, serverapi.Call{Op: "remove the layer " + layer, Method: http.MethodDelete, Path: layerPath(layer),
+		Header: http.Header{"If-Match": {`"` + strconv.FormatInt(revision, 10) + `"`}}})
+	return err
 }
 
 // planTime is how much longer than other requests a plan of many devices may take.
