@@ -128,9 +128,14 @@ func tokenCreate(env *roles.Env) *cli.Command {
 				return err
 			}
 			s.say("Keep it now: it is not shown again.")
-			return nil
+		} else if err := s.out.printOne(made, made.Name, nil); err != nil {
+			return err
 		}
-		return s.out.printOne(made, made.Name, nil)
+		if made.Enrolment == "open" {
+			s.say("All devices register here without a token: the server ignores this one, and its labels. To ask for it, start the server with " +
+				"--enrolment token, or approve.")
+		}
+		return nil
 	})
 }
 

@@ -59,6 +59,8 @@ type Token struct {
 	LastUsed int64  `json:"last-used,omitempty"`
 	Uses     int64  `json:"uses,omitempty" example:"50"` // number of devices that an enrolment token admits; 0 for any number
 	Used     int64  `json:"used,omitempty"`
+	// Enrolment is which devices may register, in the answer to the creation of an enrolment token. An open server ignores such tokens.
+	Enrolment string `json:"enrolment,omitempty" enums:"open,token,approve"`
 
 	Scope  map[string]string `json:"scope,omitempty" example:"site:berlin"`
 	Labels map[string]string `json:"labels,omitempty" example:"site:line-1"` // of the devices that register with it

@@ -92,6 +92,9 @@ func New(options Options) (*Gate, error) {
 	return gate, err
 }
 
+// Enrolment returns which devices may register.
+func (g *Gate) Enrolment() Enrolment { return g.options.Enrolment }
+
 // Forget drops devices from the gate's memory. Call it after the store has a new key of a device, has removed it, or has
 // recorded that it signs.
 func (g *Gate) Forget(devices ...uuid.UUID) { g.keys.forget(devices) }

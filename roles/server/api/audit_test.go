@@ -561,6 +561,10 @@ func TestTokensOverTheAPI(t *testing.T) {
 	if got := a.send("ann", "GET", "/tokens/", ""); strings.Contains(got.body, carl.Token) || !strings.Contains(got.body, `"name":"carl"`) {
 		t.Error(got)
 	}
+	if got := a.send("ann", "POST", "/tokens/", `{"name":"line-0","purpose":"enrol"}`); !strings.Contains(got.body, `"enrolment":"open"`) ||
+		carl.Enrolment != "" {
+		t.Error(got)
+	}
 	for body, status := range map[string]int{
 		`{"name":"carl","role":"viewer"}`: 409, `{"name":" x"}`: 422, `{}`: 422, `{"name":"x","role":"king"}`: 422, `{"name":"x","scope":{"site":"b"}}`: 422,
 		`{"name":"x","role":"operator","scope":{"device.site":"b"}}`: 422, `{"name":"x","uses":3}`: 422, `{"name":"x","purpose":"enrol","role":"viewer"}`: 422,

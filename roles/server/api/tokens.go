@@ -66,7 +66,8 @@ func (h *handlers) listTokens(c echo.Context) error {
 //	@Summary		Make a token
 //	@Description	Makes a token for an operator, or with the purpose enrol for devices that register. Only this answer has the
 //	@Description	token: the server stores a hash of it. A name is never used again. An operator's token has the role admin
-//	@Description	unless the body names another; with proxy its holder is a proxy, which names the person in a header.
+//	@Description	unless the body names another; with proxy its holder is a proxy, which names the person in a header. The
+//	@Description	answer for an enrolment token says which devices may register: where enrolment is open, the server ignores it.
 //	@Tags			access
 //	@ID				create-token
 //	@Param			body	body		serverapi.TokenRequest	true	"The token"
@@ -107,6 +108,9 @@ func (h *handlers) createToken(c echo.Context) error {
 	}
 	shape := token.Shape(h.now())
 	shape.Token = secret
+	if token.Purpose == access.Enrol && h.gate != nil {
+		shape.Enrolment = string(h.gate.Enrolment())
+	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	return answerJSON(c, shape)
 }
