@@ -129,7 +129,7 @@ func render(c echo.Context, status int, name string, data any) error {
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set(echo.HeaderCacheControl, "no-store")
-	return c.HTMLBlob(status, body.Bytes())
+	return c.HTML(status, visible(body.String()))
 }
 
 // problem answers with a page that says why there is nothing to show.
