@@ -3,8 +3,6 @@
 package main
 
 import (
-	"os"
-
 	"aspects-poc/internal/nofolder"
 	"aspects-poc/roles"
 	"aspects-poc/roles/control"
@@ -21,9 +19,6 @@ import (
 // run is the program with these arguments, its own name first. It returns the exit code.
 func run(args []string) int {
 	nofolder.Over()
-	if kitcmd.IsSnapctl(args[0]) { // to the hooks that the development kit runs
-		return kitcmd.Snapctl(args[1:], os.Stdout, os.Stderr)
-	}
 	return roles.Main(args, all()...)
 }
 

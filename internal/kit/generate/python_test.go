@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/internal/kit/hookrun"
+	"aspects-poc/internal/kit/hookrun/snapctl"
 	"aspects-poc/internal/machine"
 	"aspects-poc/internal/need"
 )
@@ -26,7 +26,7 @@ func newLamps(t *testing.T) *lamps {
 	t.Helper()
 	need.Program(t, "python3")
 	s := read(t, "testdata/lamp.yaml")
-	l := &lamps{Machine: machine.Start(t, machine.Options{Documents: []json.RawMessage{s.Document}}), t: t, dir: t.TempDir(), bin: snapctl(t)}
+	l := &lamps{Machine: machine.Start(t, machine.Options{Documents: []json.RawMessage{s.Document}}), t: t, dir: t.TempDir(), bin: snapctlFolder(t)}
 	write(t, filepath.Join(l.dir, "lamp.py"), []byte(s.Python()))
 	return l
 }
@@ -36,7 +36,7 @@ func (l *lamps) python(cookie, program string) error {
 	write(l.t, filepath.Join(l.dir, "program.py"), []byte("import sys\nfrom lamp import *\nSOCKET = "+`"`+l.Socket()+`"`+"\n"+program))
 	command := exec.Command(need.Program(l.t, "python3"), "-B", "program.py")
 	command.Dir = l.dir
-	command.Env = append(os.Environ(), "PATH="+l.bin+":"+os.Getenv("PATH"), "SNAP_COOKIE="+cookie, hookrun.SocketVariable+"="+l.SnapSocket())
+	command.Env = append(os.Environ(), "PATH="+l.bin+":"+os.Getenv("PATH"), "SNAP_COOKIE="+cookie, snapctl.SocketVariable+"="+l.SnapSocket())
 	if out, err := command.CombinedOutput(); err != nil {
 		return errors.New(string(out))
 	}

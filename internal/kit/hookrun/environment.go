@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"aspects-poc/internal/kit/hookrun/snapctl"
 	"aspects-poc/internal/kit/world/facts"
 )
 
@@ -80,7 +81,7 @@ func (r *Runner) environment(snap facts.Snap, cookie, app string, setting facts.
 		{"TMPDIR", "/tmp"},
 		{"USER", "root"},
 		{"XDG_RUNTIME_DIR", filepath.Join(r.options.Dir, "run", "user", "0", "snap."+instance)},
-		{SocketVariable, r.socket},
+		{snapctl.SocketVariable, r.socket},
 	} {
 		e.set(variable[0], variable[1])
 	}

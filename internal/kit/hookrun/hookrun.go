@@ -25,21 +25,19 @@ import (
 	"syscall"
 	"time"
 
+	"aspects-poc/internal/kit/hookrun/snapctl"
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world"
 	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// SocketVariable is the environment variable with the socket for snaps, if it is not /run/snapd-snap.socket. Our snapctl and
-// programs that use package registry read it.
-const SocketVariable = "ASPECTS_SNAP_SOCKET"
-
 // Options configure New.
 type Options struct {
 	// Dir has the data of snaps, below var/snap and root/snap.
 	Dir string
-	// Snapctl is the program that snaps find as snapctl on their PATH. Its main calls Snapctl if IsSnapctl reports true.
+	// Snapctl is the program that snaps find as snapctl on their PATH. Programs that import
+	// this package are, if they are called by that name: see package snapctl.
 	Snapctl string
 	// Output, if not nil, receives each line that a service prints.
 	Output func(snap, service, line string)
@@ -79,7 +77,7 @@ func New(options Options) (*Runner, error) {
 		return nil, fmt.Errorf("cannot prepare to run hooks: %w", err)
 	}
 	r.bin, r.socket = bin, filepath.Join(bin, "snapd-snap.socket")
-	if err := os.Symlink(options.Snapctl, filepath.Join(bin, "snapctl")); err != nil {
+	if err := os.Symlink(options.Snapctl, filepath.Join(bin, snapctl.Name)); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot prepare to run hooks: %w", err), os.RemoveAll(bin))
 	}
 	return r, nil

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"aspects-poc/internal/kit/hookrun/snapctl"
 	"aspects-poc/internal/kit/rest"
 	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/snapdhttp"
@@ -84,7 +85,7 @@ func noApp(snap facts.Snap, app string) error {
 // where the program looks for others.
 func (r *Runner) Acting(instance, path string) ([]string, error) {
 	cookie, err := r.world.Facts.Now().Cookie(instance)
-	return []string{"PATH=" + r.bin + ":" + path, "SNAP_COOKIE=" + cookie, SocketVariable + "=" + r.socket}, err
+	return []string{"PATH=" + r.bin + ":" + path, "SNAP_COOKIE=" + cookie, snapctl.SocketVariable + "=" + r.socket}, err
 }
 
 // AskProgram asks the machine behind a socket how to run an app, or a shell in its place.

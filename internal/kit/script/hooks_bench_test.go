@@ -100,7 +100,7 @@ func bareHooks(b *testing.B, hooks string, scripts int) time.Duration {
 		running.Go(func() error {
 			for _, run := range [][2]string{{"change", "4"}, {"save", "4"}, {"change", "50"}} {
 				command := exec.CommandContext(b.Context(), filepath.Join(hooks, run[0]+"-view-control-telemetry"))
-				command.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "SNAP_COMMON=" + bin, "RATE=" + run[1]}
+				command.Env = []string{"PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin", "SNAP_COMMON=" + bin, "RATE=" + run[1]}
 				if text, err := command.CombinedOutput(); err != nil {
 					return fmt.Errorf("%w: %s", err, text)
 				}
