@@ -63,16 +63,17 @@ func (p *printer) called(id uuid.UUID, name string) string {
 	return name + " " + id.String()
 }
 
-// some returns the first of a number of devices.
+// some returns the first of a number of devices, and how many more there are.
 func (p *printer) some(ids []uuid.UUID, names map[uuid.UUID]string, number int) string {
 	var words []string
 	for _, id := range ids {
 		words = append(words, p.called(id, names[id]))
 	}
-	if number > len(ids) {
-		words = append(words, "…")
+	text := strings.Join(words, ", ")
+	if more := number - len(ids); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
 	}
-	return strings.Join(words, ", ")
+	return text
 }
 
 // layerOf returns a layer's name with the name of its device, or else a short ID.

@@ -181,6 +181,17 @@ func (s *session) releaseLines(r serverapi.Release) (lines []string) {
 	for i, stage := range r.Stages {
 		lines = append(lines, fmt.Sprintf("%2d  %-*s  %s  %s", i+1, widest, plain.Line(stage.Stage), s.bar(stage), countsOf(stage, r.Active)))
 	}
+	for _, held := range r.HeldBy {
+		text, lists := "Yet to apply it: ", "--state behind, or new,"
+		if held.Outcome == "absent" {
+			text, lists = "Silent since before: ", "--silent"
+		}
+		text += out.some(held.Some, held.Names, held.Devices)
+		if held.Devices > len(held.Some) {
+			text += fmt.Sprintf("; %s fleet devices %s lists them", roles.Program, lists)
+		}
+		add(text, usual)
+	}
 	for i, cause := range r.Causes {
 		if i == 0 {
 			add("Why:", bold)

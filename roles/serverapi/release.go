@@ -52,9 +52,10 @@ type Release struct {
 	Waits     string          `json:"waits,omitempty"`            // what it waits for
 	Why       string          `json:"why,omitempty"`              // why it stopped
 	Plan      ReleasePlan     `json:"plan"`
-	Stages    []ReleaseCounts `json:"stages"`           // how the devices are; when the release ended, if it has
-	Causes    []ReleaseCause  `json:"causes,omitempty"` // why devices fail, the most frequent first
-	NeedsWord bool            `json:"needs-word"`       // it goes on only if a person says so
+	Stages    []ReleaseCounts `json:"stages"`            // how the devices are; when the release ended, if it has
+	Causes    []ReleaseCause  `json:"causes,omitempty"`  // why devices fail, the most frequent first
+	HeldBy    []ReleaseCause  `json:"held-by,omitempty"` // devices that have no change yet, and time left or not been there; not in lists
+	NeedsWord bool            `json:"needs-word"`        // it goes on only if a person says so
 }
 
 // ReleaseCounts is how the devices are that a stage has admitted, and no stage before.
@@ -69,9 +70,10 @@ type ReleaseCounts struct {
 	Absent  int    `json:"absent,omitempty"` // beside devices: they were silent already when the stage began
 }
 
-// ReleaseCause is why devices fail.
+// ReleaseCause is why devices fail, or why they hold a release back: they have yet to apply the change (waiting), or were silent
+// already when their stage began (absent).
 type ReleaseCause struct {
-	Outcome string      `json:"outcome" enums:"refused,failed,drifted,silent"`
+	Outcome string      `json:"outcome" enums:"refused,failed,drifted,silent,waiting,absent"`
 	Path    string      `json:"path,omitempty"`
 	Reason  string      `json:"reason,omitempty"`
 	Devices int         `json:"devices"`

@@ -92,13 +92,15 @@ func (h *handlers) getRelease(c echo.Context) error {
 	return h.answerRelease(c, view)
 }
 
-// answerRelease answers a release, with the names of devices that fail.
+// answerRelease answers a release, with the names of devices that fail or hold it back.
 func (h *handlers) answerRelease(c echo.Context, view fleet.ReleaseView) error {
 	shape := wire.Release(view)
-	for i := range shape.Causes {
-		var err error
-		if shape.Causes[i].Names, err = h.fleet.NamesOf(c.Request().Context(), shape.Causes[i].Some); err != nil {
-			return err
+	for _, list := range [][]serverapi.ReleaseCause{shape.Causes, shape.HeldBy} {
+		for i := range list {
+			var err error
+			if list[i].Names, err = h.fleet.NamesOf(c.Request().Context(), list[i].Some); err != nil {
+				return err
+			}
 		}
 	}
 	return answerJSON(c, shape)

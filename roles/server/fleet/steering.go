@@ -68,8 +68,9 @@ func (f *Fleet) ReadPlan(text []byte) (release.Plan, error) {
 // A ReleaseView is a release, with how its devices are now.
 type ReleaseView struct {
 	Release
-	Sizes    []int // how many devices each stage has, or would have now; nil if the release has ended
-	Unsigned bool  // devices wait for the change, and get it only when an operator has signed it
+	Sizes    []int   // how many devices each stage has, or would have now; nil if the release has ended
+	HeldBy   []Cause // devices that have yet to apply the change (waiting), or were silent already when their stage began (absent)
+	Unsigned bool    // devices wait for the change, and get it only when an operator has signed it
 }
 
 // Waits says what the release waits for; "" if it has ended.
@@ -113,7 +114,7 @@ func (f *Fleet) ShowRelease(ctx context.Context, id int64) (ReleaseView, error) 
 		return ReleaseView{Release: kept}, err
 	}
 	counted := f.tally(targets, devices, f.options.Now())
-	view := ReleaseView{Release: targets.gate.release, Sizes: counted.sizes(targets.gate)}
+	view := ReleaseView{Release: targets.gate.release, Sizes: counted.sizes(targets.gate), HeldBy: counted.heldBy()}
 	view.Before = nil
 	view.Outcome.Stages = counted.stages
 	if view.Outcome.Causes, err = f.causes(ctx, counted); err != nil || targets.book == nil || kept.Progress.Phase != release.Rolling {

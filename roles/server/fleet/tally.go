@@ -29,6 +29,7 @@ type tally struct {
 	failing []uuid.UUID
 	silent  []uuid.UUID
 	waiting []uuid.UUID // the first few
+	absent  []uuid.UUID // as well
 	due     int64       // when the next device will have been silent for too long, in seconds since 1970; 0: none
 }
 
@@ -69,7 +70,9 @@ func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tall
 		due := int64(0) // until then it has time
 		switch {
 		case !tried && device.LastSeen < began-lost:
-			counts.Absent++
+			if counts.Absent++; len(t.absent) < mostSome {
+				t.absent = append(t.absent, device.ID)
+			}
 			continue
 		case tried && (state == StateRefused || state == StateFailed):
 			counts.Failing++
@@ -155,6 +158,16 @@ func (t *tally) sizes(gate *gate) []int {
 		sizes[i] = counts.All()
 	}
 	return sizes
+}
+
+// heldBy returns the devices for which the release waits, or would wait if it went on.
+func (t *tally) heldBy() (list []Cause) {
+	for _, one := range []Cause{{Outcome: "waiting", Devices: t.total.Waiting, Some: t.waiting}, {Outcome: "absent", Devices: t.total.Absent, Some: t.absent}} {
+		if one.Devices > 0 {
+			list = append(list, one)
+		}
+	}
+	return list
 }
 
 // causes groups the devices that fail or are silent by their reasons, the most frequent first.

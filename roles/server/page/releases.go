@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,7 +152,7 @@ type move struct {
 	Text, By string
 }
 
-// A failing is some devices that a release has not made well, with the reason that they gave.
+// A failing is some devices that a release has not made well, with the reason that they gave; or some that hold it back.
 type failing struct {
 	Outcome, Path, Reason string
 	Devices               int
@@ -168,24 +169,19 @@ func (p *Page) showRelease(c echo.Context, view fleet.ReleaseView) error {
 		common
 		*releasing
 		Failing []failing
+		Holding []failing
 		Moves   []move
 		Offers  []offer
 	}{common: p.common(c, fmt.Sprint("Release ", view.ID), "releases"), releasing: releasingOf(view)}
 	var ids []uuid.UUID
-	for _, cause := range view.Outcome.Causes {
+	for _, cause := range slices.Concat(view.Outcome.Causes, view.HeldBy) {
 		ids = append(ids, cause.Some...)
 	}
 	known, err := p.fleet.NamesOf(ctx, ids)
 	if err != nil {
 		return err
 	}
-	for _, cause := range view.Outcome.Causes {
-		one := failing{Outcome: cause.Outcome, Path: cause.Path, Reason: cause.Reason, Devices: cause.Devices, More: cause.Devices - len(cause.Some)}
-		for _, id := range cause.Some {
-			one.Some = append(one.Some, named{"../../devices/" + id.String() + "/", cmp.Or(known[id], id.String())})
-		}
-		data.Failing = append(data.Failing, one)
-	}
+	data.Failing, data.Holding = withNames(view.Outcome.Causes, known), withNames(view.HeldBy, known)
 	entries, err := p.fleet.History(ctx, view.HistoryName(), 0, mostMoves)
 	if err != nil {
 		return err
@@ -199,6 +195,18 @@ func (p *Page) showRelease(c echo.Context, view fleet.ReleaseView) error {
 	}
 	data.Offers = p.releaseOffers(c, view, "")
 	return render(c, http.StatusOK, "release", data)
+}
+
+// withNames returns devices with their names and the addresses of their pages.
+func withNames(causes []fleet.Cause, known map[uuid.UUID]string) (list []failing) {
+	for _, cause := range causes {
+		one := failing{Outcome: cause.Outcome, Path: cause.Path, Reason: cause.Reason, Devices: cause.Devices, More: cause.Devices - len(cause.Some)}
+		for _, id := range cause.Some {
+			one.Some = append(one.Some, named{"../../devices/" + id.String() + "/", cmp.Or(known[id], id.String())})
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 // releaseOffers returns what the caller may say to a release, and what would move it.

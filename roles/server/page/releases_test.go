@@ -144,3 +144,31 @@ func TestReleaseRights(t *testing.T) {
 		}
 	}
 }
+
+// TestReleaseHeldBy: the page names devices for which a release waits, and links to them.
+func TestReleaseHeldBy(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	gone := w.register(nil)
+	w.set("bob", fleet.Everyone, "", `{"v":{"a":1}}`)
+	w.clock.Set(now.Add(24 * time.Hour))
+	var devices []uuid.UUID
+	for range 7 {
+		devices = append(devices, w.register(nil))
+	}
+	if _, err := w.SetName(t.Context(), devices[0], "lobby", "bob"); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := w.ReadPlan([]byte(`{"stages": [{"percent": 100}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: w.config(`{"v":{"a":2}}`)}}
+	_, begun, err := w.StartRelease(t.Context(), fleet.Batch{Changes: []fleet.Change{change}}, plan, "bert")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := fmt.Sprintf("/page/releases/%d/", begun.ID)
+	has(t, get(w, of), 200, "<p>Yet to apply the change: ", `<a href="../../devices/`+devices[0].String()+`/"><bdi>lobby</bdi></a> `,
+		`<span class="soft">and 2 more</span></p>`, "<p>Silent already when their stage began: <a href=\"../../devices/"+gone.String()+"/\"><bdi>"+gone.String()+"</bdi></a> </p>")
+}

@@ -31,11 +31,16 @@ func Release(view fleet.ReleaseView) serverapi.Release {
 		}
 		shape.Stages = append(shape.Stages, counts)
 	}
-	for _, cause := range view.Outcome.Causes {
-		shape.Causes = append(shape.Causes, serverapi.ReleaseCause{Outcome: cause.Outcome, Path: cause.Path, Reason: cause.Reason,
+	shape.Causes, shape.HeldBy = causes(view.Outcome.Causes), causes(view.HeldBy)
+	return shape
+}
+
+func causes(of []fleet.Cause) (list []serverapi.ReleaseCause) {
+	for _, cause := range of {
+		list = append(list, serverapi.ReleaseCause{Outcome: cause.Outcome, Path: cause.Path, Reason: cause.Reason,
 			Devices: cause.Devices, Some: cause.Some})
 	}
-	return shape
+	return list
 }
 
 func percent(share release.Percent) float64 { return float64(share) / 100 }

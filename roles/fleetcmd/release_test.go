@@ -1,0 +1,49 @@
+package fleetcmd_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/serverapi"
+
+	"github.com/google/uuid"
+)
+
+// TestReleaseHeldBy: status names the first devices for which a release waits, and says how to list them all.
+func TestReleaseHeldBy(t *testing.T) {
+	t.Parallel()
+	w := loggedIn(t)
+	var devices []uuid.UUID
+	for range 7 {
+		devices = append(devices, w.register(fleet.Active, nil))
+	}
+	if code, _, stderr := w.fleet("rename", devices[3].String(), "lobby"); code != 0 {
+		t.Fatal(stderr)
+	}
+	file := filepath.Join(w.env["HOME"], "release.yaml")
+	writeFile(t, file, "stages:\n- percent: 100\n")
+	if code, _, stderr := w.fleet("<config: {control-telemetry: {sample-rate: 4}}", "edit", "everyone", "-f", "-", "--release", file); code != 0 {
+		t.Fatal(stderr)
+	}
+	said := func(want string) {
+		t.Helper()
+		if code, stdout, stderr := w.fleet("release", "status"); code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("exit %d, %q is missing in %s%s", code, want, stdout, stderr)
+		}
+	}
+	said("\nYet to apply it: 10000000-0000, 11000000-0000, 20000000-0000, lobby, 30000000-0000 and 2 more; " +
+		"aspects-poc fleet devices --state behind, or new, lists them\n")
+	_, stdout, _ := w.fleet("release", "status", "-o", "json")
+	var of serverapi.Release
+	if err := json.Unmarshal([]byte(stdout), &of); err != nil || len(of.HeldBy) != 1 || of.HeldBy[0].Outcome != "waiting" || of.HeldBy[0].Devices != 7 ||
+		len(of.HeldBy[0].Some) != 5 || of.HeldBy[0].Names[devices[3]] != "lobby" {
+		t.Errorf("%v, %+v", err, of.HeldBy)
+	}
+	for _, id := range devices[:5] {
+		w.poll(id, `{"control-telemetry":{"sample-rate":4}}`, fleet.Applied, "")
+	}
+	said("\nYet to apply it: 31000000-0000, 40000000-0000\n")
+}
