@@ -1,6 +1,7 @@
 package fleetcmd
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 			}
 		}
 		return list
-	case "TOKEN", "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY", "SECRET", "RELEASE":
+	case "TOKEN", "ID", "LAYER", "REVISION", "AGAINST", "SELECTOR", "KEY", "SECRET", "RELEASE", "WHO", "THING":
 	default:
 		return nil
 	}
@@ -87,6 +88,22 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 				return list
 			}
 			list = append(list, roles.Candidate{Word: revision(of.ID), About: of.Phase + " " + layersOf(of)})
+		}
+		return list
+	case "WHO", "THING":
+		seen := map[string]bool{}
+		for record, err := range first(client.Audit(ctx, operator.AuditFilter{Page: mostCandidates}), mostCandidates) {
+			if err != nil {
+				return list
+			}
+			word, about := record.Thing, record.Verb
+			if kind == "WHO" {
+				word, about = cmp.Or(record.Who.Person, record.Who.Name, record.Who.Kind), actorOf(record.Who)
+			}
+			if !seen[word] {
+				seen[word] = true
+				list = append(list, roles.Candidate{Word: word, About: about})
+			}
 		}
 		return list
 	case "SELECTOR", "KEY":

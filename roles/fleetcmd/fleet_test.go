@@ -615,6 +615,8 @@ func TestCompletion(t *testing.T) {
 		{"edit ", "everyone devices/ labels/all"},
 		{"targets devices/11", "devices/11000000-0000-4000-8000-000000000002"},
 		{"restore ", "2 1"},
+		{"audit --who a", "anna"},
+		{"audit --thing layers/", "layers/labels/all"},
 		{"diff 1 ", "2 1"},
 		{"use ", strings.TrimPrefix(w.url, "http://")},
 		{"device --server-url http://127.0.0.1:1 ", ""},
