@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 
 	"aspects-poc/internal/need"
 	"aspects-poc/internal/program"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // settings returns the block of a language in editor.md.
@@ -36,7 +40,10 @@ func edited(t *testing.T, files map[string]string, command ...string) string {
 	}
 	files["proxy.yaml"] = strings.Replace(string(faulty), "type: array", "type: list", 1)
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,4 +107,58 @@ vim.cmd("qall!")
 			t.Error(out)
 		}
 	})
+}
+
+// typing has a second Neovim, with the settings of the page, type lines and complete them by Ctrl-X Ctrl-O, as a person does. It
+// prints each line as it is then.
+const typing = `
+local nvim = vim.fn.jobstart({ vim.v.progpath, "--embed", "--headless", "-u", "init.lua", "-i", "NONE", "-n" }, { rpc = true })
+local function call(...) return vim.rpcrequest(nvim, ...) end
+for _, typed in ipairs(TYPED) do
+	call("nvim_command", "edit! " .. typed[1])
+	if not vim.wait(20000, function() return call("nvim_exec_lua", "local c = vim.lsp.get_active_clients()[1] return c ~= nil and c.initialized == true", {}) end, 10) then
+		vim.cmd("cquit")
+	end
+	call("nvim_exec_lua", "vim.fn.search(..., 'w')", { typed[2] })
+	call("nvim_command", "setlocal noautoindent indentexpr= formatoptions=")
+	call("nvim_input", "o" .. typed[3])
+	call("nvim_input", "<C-X><C-O>")
+	vim.wait(10000, function() return call("nvim_get_current_line") == typed[4] end, 10)
+	print(call("nvim_get_current_line") .. "|\n")
+	call("nvim_input", "<C-E><Esc>")
+end
+vim.cmd("qall!")
+`
+
+// Completion replaces what is typed, whatever characters Neovim takes for those of a word.
+func TestNeovimCompletes(t *testing.T) {
+	t.Parallel()
+	nvim := need.Program(t, "nvim")
+	project, err := txtar.ParseFile(filepath.Join("..", "internal", "kit", "editor", "testdata", "lamp.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"init.lua": settings(t, "lua")}
+	for _, file := range project.Files {
+		files[file.Name] = string(file.Data)
+	}
+	var typed, want strings.Builder
+	for _, c := range []struct{ file, behind, typed, completed string }{
+		{"tests/lamp.txtar", "level=4", "set lamp-a", "set lamp-admin"},
+		{"tests/lamp.txtar", "level=4", "set lamp-admin wifi.p", "set lamp-admin wifi.psk="},
+		{"lamp.yaml", "- .request: level", "      - {request: x, storage: v1.wifi.p", "      - {request: x, storage: v1.wifi.psk"},
+		{"lamp.yaml", "- .request: level", `      - {request: x, storage: "v1.wifi.p`, `      - {request: x, storage: "v1.wifi.psk`},
+		{"lamp.yaml", "schema:", "        color: {ty", "        color: {type: "},
+		{"custodian/snap/snapcraft.yaml", "account:", "    view: lamp/lamp-s", "    view: lamp/lamp-state"},
+		{"custodian/snap/hooks/change-view-lamp-admin", "snapctl", "snapctl get --view :lamp-a", "snapctl get --view :lamp-admin"},
+		{"custodian/snap/hooks/change-view-lamp-admin", "snapctl", "snapctl get --view :lamp-admin le", "snapctl get --view :lamp-admin level"},
+	} {
+		fmt.Fprintf(&typed, "{ %q, %q, %q, %q },\n", c.file, c.behind, c.typed, c.completed)
+		want.WriteString(c.completed + "|\n")
+	}
+	files["try.lua"] = strings.Replace(typing, "TYPED", "{ "+typed.String()+" }", 1)
+	out := edited(t, files, nvim, "--headless", "-u", "NONE", "-i", "NONE", "-n", "-c", "luafile try.lua", "-c", "cquit")
+	if diff := cmp.Diff(want.String(), strings.ReplaceAll(out, "\r", "")); diff != "" {
+		t.Errorf("completed (-want +got):\n%s", diff)
+	}
 }

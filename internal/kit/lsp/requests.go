@@ -32,8 +32,9 @@ func (s *server) completion(params placeParams) (any, error) {
 	text := s.workspace.Text(file)
 	items := []completionItem{}
 	for i, item := range project.Complete(file, at) {
-		items = append(items, completionItem{Label: item.Label, Kind: completionKind(item.Role), Detail: item.Detail, SortText: fmt.Sprintf("%04d", i),
-			FilterText: strings.Trim(item.Edit.Text, `"`), TextEdit: textEdit{s.encoding.span(text, item.Edit.Start, item.Edit.End), item.Edit.Text}})
+		// The label is what editors compare with what is typed. Neovim 0.7 ignores the range of an item with a filterText.
+		items = append(items, completionItem{Label: strings.Trim(item.Label, `"`), Kind: completionKind(item.Role), Detail: item.Detail,
+			SortText: fmt.Sprintf("%04d", i), TextEdit: textEdit{s.encoding.span(text, item.Edit.Start, item.Edit.End), item.Edit.Text}})
 	}
 	return object{"isIncomplete": false, "items": items}, nil
 }

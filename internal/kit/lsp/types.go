@@ -157,12 +157,11 @@ type codeAction struct {
 }
 
 type completionItem struct {
-	Label      string   `json:"label"`
-	Kind       int      `json:"kind"`
-	Detail     string   `json:"detail,omitempty"`
-	SortText   string   `json:"sortText"`
-	FilterText string   `json:"filterText,omitempty"`
-	TextEdit   textEdit `json:"textEdit"`
+	Label    string   `json:"label"`
+	Kind     int      `json:"kind"`
+	Detail   string   `json:"detail,omitempty"`
+	SortText string   `json:"sortText"`
+	TextEdit textEdit `json:"textEdit"`
 }
 
 type markup struct {
