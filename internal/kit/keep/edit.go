@@ -97,6 +97,14 @@ func (d *Document) splice(from, to int, text string) string {
 	return d.text[:from] + text + d.text[to:]
 }
 
+// emptyEnd returns where the text of a value ends; of an empty one behind the spaces up to the end of its line.
+func (d *Document) emptyEnd(e *Entry) int {
+	if rest := strings.TrimLeft(d.text[e.to:], " \t"); e.from == e.to && (rest == "" || rest[0] == '\n' || rest[0] == '\r') {
+		return len(d.text) - len(rest)
+	}
+	return e.to
+}
+
 func (d *Document) apply(c Change) (string, error) {
 	e := d.Find(c.Path)
 	switch {
@@ -128,7 +136,7 @@ func (d *Document) apply(c Change) (string, error) {
 	if e.from == e.to && e.from > 0 && d.text[e.from-1] != ' ' && d.text[e.from-1] != '\t' && (d.format == YAML || strings.HasSuffix(d.sep, " ")) {
 		text = " " + text
 	}
-	return d.splice(e.from, e.to, text), nil
+	return d.splice(e.from, d.emptyEnd(e), text), nil
 }
 
 // commentsIn returns the comments inside of a part of the text, each on a line of its own.

@@ -114,7 +114,7 @@ func (d *Document) flowKey(at int) (keys []string, next int, err error) {
 			}
 			key := strings.TrimRight(d.text[at:end], " \t")
 			if key == "" || d.format == JSON || d.format == TOML && !bareKey.MatchString(key) || strings.ContainsRune("&*!?|>%@`<", rune(key[0])) {
-				return nil, 0, d.errorAt(at, "%q is no key", key)
+				return nil, 0, d.errorAt(at, "the text is no key")
 			}
 			keys, at = append(keys, key), end
 		}

@@ -33,7 +33,7 @@ func (r *iniReader) read() error {
 			}
 			if tail := strings.TrimSpace(trimmed[end+1:]); tail != "" {
 				if tail[0] != '#' && tail[0] != ';' {
-					return r.errorAt(l.from, "%q stands behind the name of a section", tail)
+					return r.errorAt(l.from, "something stands behind the name of a section")
 				}
 				r.comment(l.to-len(tail), l.to)
 			}

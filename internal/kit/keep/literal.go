@@ -2,6 +2,7 @@ package keep
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -58,9 +59,12 @@ func (d *Document) literal(value any, like string) (string, error) {
 		}
 		return word, nil
 	case json.Number:
+		if _, _, why := numberOf(v.String()); why != "" {
+			return "", errors.New(why)
+		}
 		f, err := v.Float64()
 		if err != nil {
-			return "", fmt.Errorf("%s is too large", v)
+			return "", errors.New("the value is no number")
 		}
 		text := numberText(f)
 		if d.format != INI && numberForm.MatchString(like) && intForm.MatchString(text) {
@@ -112,7 +116,7 @@ func (d *Document) textLiteral(text, like string) (string, error) {
 		if control || strings.TrimSpace(text) != text || strings.Contains(text, " #") || strings.Contains(text, " ;") ||
 			strings.HasPrefix(text, "#") || strings.HasPrefix(text, ";") || quote != "" && strings.Contains(text, quote) ||
 			quote == "" && text != "" && strings.Contains(`"'`, text[:1]) {
-			return "", fmt.Errorf("%q cannot be in an INI file: no line breaks, spaces at the ends, quotes at the beginning, # or ;", text)
+			return "", fmt.Errorf("the value cannot be in an INI file: no line breaks, spaces at the ends, quotes at the beginning, # or ;")
 		}
 		return quote + text + quote, nil
 	case d.format == YAML && quote == "" && DatePattern(like) != "" && len(like) > 8:

@@ -192,3 +192,61 @@ func normal(t *testing.T, value any) any {
 	}
 	return out
 }
+
+// What is read and written at the edge of a format, in Go and in Python.
+func TestEdges(t *testing.T) {
+	set := func(value any, path ...string) []keep.Change { return []keep.Change{{Path: path, Value: value}} }
+	const inexact, ini = "the number is too large to be held exactly", "the value cannot be in an INI file: "
+	cases := []struct {
+		task task
+		want string // the text afterwards, or what the error has
+	}{
+		// No spaces stay behind a value that comes into an empty place, and a comment keeps its distance.
+		{task{keep.INI, "password = \nb = 1\n", set("new", "password")}, "password = new\nb = 1\n"},
+		{task{keep.INI, "password =  \r\nb = 1\r\n", set("new", "password")}, "password = new\r\nb = 1\r\n"},
+		{task{keep.INI, "b = 1\npassword = \t", set("new", "password")}, "b = 1\npassword = new"},
+		{task{keep.INI, "password =   # none\nb = 1\n", set("new", "password")}, "password = new   # none\nb = 1\n"},
+		{task{keep.YAML, "password: \nb: 1\n", set("new", "password")}, "password: new\nb: 1\n"},
+		// An integer that the values of confdb do not hold is none, whoever writes it.
+		{task{keep.INI, "a = 1\n", set(json.Number("123456789012345678"), "a")}, inexact},
+		{task{keep.YAML, "a: 1\n", set(json.Number("9007199254740993"), "a")}, inexact},
+		{task{keep.JSON, `{"a": 1}`, set(json.Number("-9007199254740993"), "a")}, inexact},
+		{task{keep.TOML, "a = 1\n", set(json.Number("9007199254740992"), "a")}, "a = 9007199254740992\n"},
+		// A refusal shows no value: it may be a secret.
+		{task{keep.INI, "a = x\n", set("s3cr3t ; x", "a")}, ini},
+		{task{keep.YAML, "a: 2026-01-01\n", set("s3cr3t", "a")}, "the value is no date or time in the form of 2026-01-01"},
+		{task{keep.INI, "[a] s3cr3t\n", nil}, "line 1: something stands behind the name of a section"},
+		{task{keep.YAML, "a: s3cr3t: x\n", nil}, "line 1: the value has a colon or a dash as YAML uses them: put the text in quotes"},
+		{task{keep.YAML, "a: 'x' s3cr3t\n", nil}, "line 1: something stands behind the value"},
+		{task{keep.YAML, "a: {'x': 1, !s3cr3t: 2}\n", nil}, "line 1: the text is no key"},
+		{task{keep.JSON, `{"a": s3cr3t}`, nil}, "line 1: the text is no value of JSON: texts need quotes"},
+		{task{keep.TOML, "a = s3cr3t\n", nil}, "line 1: the text is no value of TOML: texts need quotes"},
+		{task{keep.TOML, "a = 'x' s3cr3t\n", nil}, "line 1: something stands behind the value"},
+	}
+	var tasks []task
+	for _, c := range cases {
+		tasks = append(tasks, c.task)
+	}
+	for i, a := range drive(t, tasks) {
+		text, err := keep.Edit(tasks[i].Format, tasks[i].Text, tasks[i].Changes)
+		if err != nil {
+			text = err.Error()
+		}
+		for language, got := range map[string]string{"Go": text, "Python": a.Text + a.Error} {
+			failed := err != nil && (language == "Go" || a.Error != "")
+			if got != cases[i].want && !(failed && strings.Contains(got, cases[i].want)) || strings.Contains(got, "s3cr3t") {
+				t.Errorf("%s: %q with %v: %q, want %q", language, tasks[i].Text, tasks[i].Changes, got, cases[i].want)
+			}
+		}
+	}
+	for format, text := range map[keep.Format]string{keep.YAML: "a: 9007199254740993\n", keep.JSON: `{"a": 9007199254740993}`,
+		keep.INI: "a = -9007199254740993\n", keep.TOML: "a = 9007199254740993\n"} {
+		doc, err := keep.Parse(format, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := doc.Entries[0]; e.Kind != keep.Other || e.Why != inexact {
+			t.Errorf("%s: %+v", text, e)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package keep
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -52,11 +53,11 @@ func checkDate(text, example string) error {
 			continue
 		}
 		if _, err := time.Parse(form.layout, text); err != nil || !form.pattern.MatchString(text) {
-			return fmt.Errorf("%q is no date or time in the form of %s", text, example)
+			return fmt.Errorf("the value is no date or time in the form of %s", example)
 		}
 		return nil
 	}
-	return fmt.Errorf("%q: the file has no date to compare it with", text)
+	return errors.New("the file has no date to compare the value with")
 }
 
 // boolOf returns the value of a word such as yes, and the word for the other value.
@@ -75,14 +76,13 @@ func boolOf(word string) (value bool, other string, is bool) {
 // numberOf returns an integer or a number. Integers that a 64-bit float cannot hold are Other.
 func numberOf(text string) (any, Kind, string) {
 	text = strings.TrimPrefix(text, "+")
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	if _, err := strconv.ParseFloat(text, 64); err != nil {
 		return nil, Other, "the number is too large"
 	}
 	if !intForm.MatchString(text) {
 		return json.Number(text), Number, ""
 	}
-	if f > 1<<53 || f < -(1<<53) {
+	if n, err := strconv.ParseInt(text, 10, 64); err != nil || n > 1<<53 || n < -(1<<53) {
 		return nil, Other, "the number is too large to be held exactly"
 	}
 	if text == "-0" {
@@ -104,7 +104,7 @@ func (d *Document) scalarOf(word string) (value any, kind Kind, why string, err 
 			value, kind, why = numberOf(word)
 			return value, kind, why, nil
 		}
-		return nil, "", "", fmt.Errorf("%q is no value of JSON", word)
+		return nil, "", "", errors.New("the text is no value of JSON: texts need quotes")
 	case TOML:
 		digits := strings.ReplaceAll(word, "_", "")
 		switch {
@@ -118,7 +118,7 @@ func (d *Document) scalarOf(word string) (value any, kind Kind, why string, err 
 		case oddNumber.MatchString(word) || len(word) > 8 && word[0] >= '0' && word[0] <= '9':
 			return nil, Other, "a number or time in a form that has no equal in confdb", nil
 		}
-		return nil, "", "", fmt.Errorf("%q is no value of TOML: texts need quotes", word)
+		return nil, "", "", errors.New("the text is no value of TOML: texts need quotes")
 	}
 	if b, _, is := boolOf(word); is {
 		return b, Bool, "", nil
@@ -142,7 +142,7 @@ func (d *Document) scalarOf(word string) (value any, kind Kind, why string, err 
 	case DatePattern(word) != "" && len(word) > 8:
 		return word, Date, "", nil
 	case oddNumber.MatchString(word) || oddDate.MatchString(word):
-		return nil, Other, "programs read " + word + " in different ways: put it in quotes, or write it plainly", nil
+		return nil, Other, "programs read the value in different ways: put it in quotes, or write it plainly", nil
 	}
 	return word, String, "", nil
 }

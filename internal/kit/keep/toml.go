@@ -77,7 +77,7 @@ func (r *tomlReader) read() error {
 		tail := strings.TrimLeft(r.text[end:r.lines[line].to], " \t")
 		behind := ""
 		if tail != "" && tail[0] != '#' {
-			return r.errorAt(end, "%q stands behind the value", tail)
+			return r.errorAt(end, "something stands behind the value")
 		} else if tail != "" {
 			behind = r.comment(r.lines[line].to-len(tail), r.lines[line].to)
 		}

@@ -145,7 +145,7 @@ func (r *yamlReader) key(at, to int) (string, int, error) {
 		}
 		key = strings.TrimRight(r.text[at:end], " ")
 		if strings.ContainsRune("&*!?|>%@`{}[],#", rune(key[0])) && key != "<<" {
-			return "", 0, r.errorAt(at, "%q is no key that the hooks can read", key)
+			return "", 0, r.errorAt(at, "the text is no key that the hooks can read")
 		}
 	}
 	for end++; end < to && (r.text[end] == ' ' || r.text[end] == '\t'); end++ {
@@ -165,7 +165,7 @@ func (r *yamlReader) value(e *Entry, at, indent int, m *mapping) error {
 		case trimmed[0] == '#' && (len(trimmed) < len(text) || from == at):
 			behind = r.comment(from+len(text)-len(trimmed), l.to)
 		default:
-			return r.errorAt(from, "%q stands behind the value", trimmed)
+			return r.errorAt(from, "something stands behind the value")
 		}
 		return nil
 	}
@@ -244,7 +244,7 @@ func (r *yamlReader) value(e *Entry, at, indent int, m *mapping) error {
 		e.to = at + len(strings.TrimRight(r.text[at:e.to], " \t"))
 		word := r.text[at:e.to]
 		if strings.Contains(word, ": ") || strings.HasSuffix(word, ":") || word == "-" || strings.HasPrefix(word, "- ") || strings.HasPrefix(word, "? ") {
-			return r.errorAt(at, "%q: put the text in quotes", word)
+			return r.errorAt(at, "the value has a colon or a dash as YAML uses them: put the text in quotes")
 		}
 		if err := rest(e.to); err != nil {
 			return err

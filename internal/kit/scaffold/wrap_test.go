@@ -122,9 +122,9 @@ func TestWrappedIsClean(t *testing.T) {
 
 func TestWrapRefusals(t *testing.T) {
 	for want, file := range map[string]scaffold.File{
-		"cannot tell the format of notes.txt":                                                                                 {Name: "notes.txt"},
-		"give the file a name of letters":                                                                                     {Name: "my file.yaml"},
-		`cannot read a.yaml as YAML: line 2: "b: c": put the text in quotes`:                                                  {Name: "a.yaml", Text: "x: 1\na: b: c\n"},
+		"cannot tell the format of notes.txt": {Name: "notes.txt"},
+		"give the file a name of letters":     {Name: "my file.yaml"},
+		`cannot read a.yaml as YAML: line 2: the value has a colon or a dash as YAML uses them: put the text`:                 {Name: "a.yaml", Text: "x: 1\na: b: c\n"},
 		"cannot read a.yaml as YAML: line 2: a tab stands in the indentation":                                                 {Name: "a.yaml", Text: "x:\n\ty: 1\n"},
 		"cannot read a.yaml as YAML: line 1: the file is a list":                                                              {Name: "a.yaml", Text: "- x\n"},
 		"cannot read a.json as JSON: line 2: JSON has no comments":                                                            {Name: "a.json", Text: "{\n// x\n}"},

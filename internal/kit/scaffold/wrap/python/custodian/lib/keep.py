@@ -124,11 +124,11 @@ def check_date(text, example):
             try:
                 datetime.datetime.strptime(text, layout)
             except ValueError:
-                raise Refused("{!r} is no date or time in the form of {}".format(text, example))
+                raise Refused("the value is no date or time in the form of {}".format(example))
             if not form.match(text):
-                raise Refused("{!r} is no date or time in the form of {}".format(text, example))
+                raise Refused("the value is no date or time in the form of {}".format(example))
             return text
-    raise Refused("{!r}: the file has no date to compare it with".format(text))
+    raise Refused("the file has no date to compare the value with")
 
 
 def bool_of(word):
@@ -217,6 +217,8 @@ class Document:
         """Returns the text for a value in the style of like, the text of an earlier value."""
         if isinstance(value, bool):
             return self.bool_literal(value, like)
+        if isinstance(value, int) and abs(value) > 1 << 53:
+            raise Refused("the number is too large to be held exactly")
         if isinstance(value, (int, float)):
             return self.number_literal(value, like)
         if isinstance(value, str):
@@ -255,7 +257,14 @@ class Document:
         text = self.literal(value, like if entry.kind == "null" else self.literal_of(entry))
         if entry.start == entry.end and entry.start > 0 and self.text[entry.start - 1] not in " \t" and self.sep.endswith(" "):
             text = " " + text
-        return self.splice(entry.start, entry.end, text)
+        return self.splice(entry.start, self.empty_end(entry), text)
+
+    def empty_end(self, entry):
+        """Returns where the text of a value ends; of an empty one behind the spaces up to the end of its line."""
+        end = entry.end
+        while entry.start == entry.end and self.text[end:end + 1] in (" ", "\t"):
+            end += 1
+        return end if self.text[end:end + 1] in ("", "\n", "\r") else entry.end
 
     has_lists = True
 

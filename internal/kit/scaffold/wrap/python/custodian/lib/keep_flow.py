@@ -144,7 +144,7 @@ class Flow(keep.Document):
                     end += 1
                 key = self.text[at:end].rstrip(" \t")
                 if not self.is_key(key):
-                    self.broken(at, "{!r} is no key".format(key))
+                    self.broken(at, "the text is no key")
             keys.append(key)
             at = end
             while at < len(self.text) and self.text[at] in self.key_space:

@@ -62,7 +62,7 @@ class Ini(keep.Document):
             self.broken(line.start, "a bracket or the name of a section is missing")
         tail = stripped[end + 1:].strip()
         if tail and tail[0] not in "#;":
-            self.broken(line.start, "{!r} stands behind the name of a section".format(tail))
+            self.broken(line.start, "something stands behind the name of a section")
         if tail:
             start = self.text.rindex(tail, line.start, line.end)
             self.comments.append((start, line.end))
@@ -118,7 +118,7 @@ class Ini(keep.Document):
         quote = like[:1] if like[:1] in ("'", '"') else ""
         if (keep.CONTROL.search(text) or text.strip() != text or " #" in text or " ;" in text or text[:1] in ("#", ";") or
                 quote and quote in text or not quote and text[:1] in ("'", '"')):
-            raise keep.Refused("{!r} cannot be in an INI file: no line breaks, spaces at the ends, quotes at the beginning, # or ;".format(text))
+            raise keep.Refused("the value cannot be in an INI file: no line breaks, spaces at the ends, quotes at the beginning, # or ;")
         return quote + text + quote
 
     def key_literal(self, key):

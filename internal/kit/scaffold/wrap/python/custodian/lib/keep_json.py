@@ -40,7 +40,7 @@ class Json(keep_flow.Flow):
             return word == "true", "bool", ""
         if NUMBER.match(word):
             return keep.number_of(word)
-        raise ValueError("{!r} is no value of JSON".format(word))
+        raise ValueError("the text is no value of JSON: texts need quotes")
 
     def text_literal(self, text, like):
         return keep.in_quotes(text)

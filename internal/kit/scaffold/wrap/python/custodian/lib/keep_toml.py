@@ -59,7 +59,7 @@ class Toml(keep_flow.Flow):
             n = last + 1
             tail = self.text[end:lines[last].end].lstrip(" \t")
             if tail and tail[0] != "#":
-                self.broken(end, "{!r} stands behind the value".format(tail))
+                self.broken(end, "something stands behind the value")
             if tail:
                 self.comments.append((lines[last].end - len(tail), lines[last].end))
             if place.opaque:
@@ -123,7 +123,7 @@ class Toml(keep_flow.Flow):
             return keep.number_of(digits)
         if keep_flow.ODD_NUMBER.match(word) or len(word) > 8 and word[0] in "0123456789":
             return None, "other", "a number or time in a form that has no equal in confdb"
-        raise ValueError("{!r} is no value of TOML: texts need quotes".format(word))
+        raise ValueError("the text is no value of TOML: texts need quotes")
 
     def text_literal(self, text, like):
         if keep.is_date(like):

@@ -107,7 +107,7 @@ class Yaml(keep_flow.Flow):
                 self.broken(at, "a key and a colon are expected")
             key, colon = found.group().rstrip(" "), found.end()
             if key[0] in "&*!?|>%@`{}[],#" and key != "<<":
-                self.broken(at, "{!r} is no key that the hooks can read".format(key))
+                self.broken(at, "the text is no key that the hooks can read")
         colon += 1
         while colon < end and self.text[colon] in " \t":
             colon += 1
@@ -117,7 +117,7 @@ class Yaml(keep_flow.Flow):
         """Reads what stands behind a value: nothing, or a comment."""
         rest = self.text[at:end].lstrip(" \t")
         if rest and (rest[0] != "#" or at > 0 and end - len(rest) == at and self.text[at - 1] not in " \t"):
-            self.broken(at, "{!r} stands behind the value".format(rest))
+            self.broken(at, "something stands behind the value")
         if rest:
             self.comments.append((end - len(rest), end))
 
@@ -161,7 +161,7 @@ class Yaml(keep_flow.Flow):
             entry.end = self.plain_end(at, line.end)
             word = self.text[at:entry.end]
             if ": " in word or word.endswith(":") or word == "-" or word.startswith(("- ", "? ")):
-                self.broken(at, "{!r}: put the text in quotes".format(word))
+                self.broken(at, "the value has a colon or a dash as YAML uses them: put the text in quotes")
             self.tail(entry.end, line.end)
             entry.value, entry.kind, entry.why = self.scalar(word)
         last = self.at
@@ -275,7 +275,7 @@ class Yaml(keep_flow.Flow):
         if keep.is_date(word) and len(word) > 8:
             return word, "date", ""
         if keep_flow.ODD_NUMBER.match(word) or ODD_DATE.match(word):
-            return None, "other", "programs read {} in different ways: put it in quotes, or write it plainly".format(word)
+            return None, "other", "programs read the value in different ways: put it in quotes, or write it plainly"
         return word, "string", ""
 
     def plain_safe(self, text):
