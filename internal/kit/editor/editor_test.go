@@ -10,6 +10,7 @@ import (
 	"aspects-poc/internal/document"
 	"aspects-poc/internal/kit/edit"
 	"aspects-poc/internal/kit/editor"
+	"aspects-poc/internal/kit/scaffold"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -242,6 +243,88 @@ func TestRename(t *testing.T) {
 	if !strings.Contains(texts["tests/lamp.txtar"], "ran lamp-custodian change-view-settings") || !strings.Contains(texts["custodian/snap/snapcraft.yaml"], "plugs: [settings]") ||
 		len(fix.Rename) != 2 || filepath.Base(fix.Rename[0].To) != "change-view-settings" {
 		t.Errorf("plug: %v\n%+v", texts, fix.Rename)
+	}
+}
+
+// A rename reaches the table of the hooks that registry new has written, and lint tells a table that is not changed.
+func TestRenameInTable(t *testing.T) {
+	for _, hooks := range []string{"python", "go"} {
+		t.Run(hooks, func(t *testing.T) {
+			project, err := scaffold.Wrap(scaffold.Project{Name: "agent", Account: "Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4"},
+				scaffold.File{Name: "agent.ini", Text: "[agent]\nhostname = a\n[server]\npassword = x\n", Mode: 0o600}, hooks)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			if _, err := scaffold.Write(dir, project); err != nil {
+				t.Fatal(err)
+			}
+			w := editor.New(dir)
+			w.Scan()
+			file := filepath.Join(dir, "agent.yaml")
+			table := filepath.Join(dir, "custodian", filepath.FromSlash(project.Table()))
+			rename := func(in, was, name string) {
+				t.Helper()
+				text, err := os.ReadFile(in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				before, _, found := strings.Cut(string(text), was)
+				if !found {
+					t.Fatalf("%s has no %q:\n%s", in, was, text)
+				}
+				fix, err := w.Load().Rename(in, edit.NewText(text).Position(len(before)), name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				stale, err := os.ReadFile(table)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name, text := range apply(t, w, dir, fix) {
+					w.Drop(filepath.Join(dir, name))
+					if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, r := range fix.Rename {
+					if err := os.Rename(r.From, r.To); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.Scan()
+				schema, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.Set(file, schema)
+				for name, list := range w.Load().Findings() {
+					for _, f := range list {
+						if f.Code != "no-custodian" && f.Code != "plug-name" {
+							t.Errorf("%s: %+v", name, f)
+						}
+					}
+				}
+				w.Set(table, stale)
+				if found := w.Load().Findings()[table]; len(found) == 0 {
+					t.Errorf("nobody says that the table lacks %s", name)
+				}
+				w.Drop(table)
+			}
+			rename(file, "hostname:", "host")
+			rename(file, "password:", "passphrase")
+			rename(filepath.Join(dir, "custodian", "snap", "snapcraft.yaml"), "agent-agent-admin:", "settings")
+			rename(filepath.Join(dir, "custodian", "snap", "snapcraft.yaml"), "agent-agent-secrets-state:", "hidden")
+			text, err := os.ReadFile(table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range []string{`"agent.host", `, `"agent", "hostname"`, `"server.passphrase", `, `"server", "password"`, `":settings"`, `":hidden"`} {
+				if !strings.Contains(string(text), part) {
+					t.Errorf("the table has no %s:\n%s", part, text)
+				}
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package editor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"aspects-poc/internal/document"
@@ -54,6 +55,9 @@ func (p *Project) Index() []Occurrence {
 			if h.File != s.File {
 				(&indexer{Project: p, file: h.File, text: p.workspace.Text(h.File)}).hook(s)
 			}
+		}
+		if s.Table != nil {
+			(&indexer{Project: p, file: s.Table.File}).table(s)
 		}
 	}
 	for _, file := range p.tests {
@@ -366,6 +370,31 @@ func (x *indexer) snap(s *lint.Snap) {
 			x.index = append(x.index, Occurrence{symbol, h.File, begin, begin, true})
 		}
 	}
+}
+
+// table adds what the table of the hooks names: plugs, and the steps of requests.
+func (x *indexer) table(s *lint.Snap) {
+	requests := func(plug string, words []snapfile.Word) {
+		own, view := x.viewOf(s, s.Plug(plug))
+		if own == nil {
+			return
+		}
+		for _, word := range words {
+			at, before := word.At, ""
+			for step := range strings.SplitSeq(word.Text, ".") {
+				x.add(own.request(view, step, before), at, false)
+				at.Column += len(step) + 1
+				before = strings.TrimPrefix(before+"."+step, ".")
+			}
+		}
+	}
+	for _, plug := range []snapfile.Word{s.Table.Admin, s.Table.Secrets} {
+		if s.Plug(plug.Text).Confdb() {
+			x.add(plugSymbol(s, plug.Text), plug.At, false)
+		}
+	}
+	requests(s.Table.Admin.Text, slices.Concat(s.Table.Plain, s.Table.Secret))
+	requests(s.Table.Secrets.Text, s.Table.Secret)
 }
 
 func plugSymbol(s *lint.Snap, name string) Symbol { return Symbol{Plug, name, s.File} }

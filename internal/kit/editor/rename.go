@@ -56,8 +56,9 @@ func (p *Project) Rename(file string, at document.Position, name string) (*edit.
 		}
 	}
 	for _, o := range p.Index() {
-		if slices.Contains(symbols, o.Symbol) {
-			fix.Edits = append(fix.Edits, edit.Edit{File: o.File, Start: o.Start, End: o.End, Text: name})
+		e := edit.Edit{File: o.File, Start: o.Start, End: o.End, Text: name}
+		if slices.Contains(symbols, o.Symbol) && !slices.Contains(fix.Edits, e) { // the hooks' table has secrets for two views
+			fix.Edits = append(fix.Edits, e)
 		}
 	}
 	if here.Role == Plug {

@@ -119,6 +119,29 @@ func (c *snapChecker) checkCalls(snap *Snap, h *script, kind string) {
 	}
 }
 
+// checkTable reports plugs and requests that the hooks' table has, and the snap or the confdb-schema does not.
+func (c *snapChecker) checkTable(snap *Snap) {
+	if snap.Table == nil {
+		return
+	}
+	for _, plug := range []snapfile.Word{snap.Table.Admin, snap.Table.Secrets} {
+		if plug.Text != "" && !snap.Plug(plug.Text).Confdb() {
+			c.addTo(snap.Table.File, "hook-unknown-plug", plug.At, "cannot find plug :%s for snap %q%s", plug.Text, snap.Name, didYouMean(plug.Text, snap.confdbs()))
+		}
+	}
+	check := func(plug, verb string, requests []snapfile.Word) {
+		if p := snap.Plug(plug); p.Confdb() && c.viewOf(p) != "" {
+			for _, request := range requests {
+				if reason, _ := c.refusedRequest(p, verb, request.Text); reason != "" {
+					c.addTo(snap.Table.File, "hook-no-rule", request.At, "%s", reason)
+				}
+			}
+		}
+	}
+	check(snap.Table.Admin.Text, "set", slices.Concat(snap.Table.Plain, snap.Table.Secret))
+	check(snap.Table.Secrets.Text, "get", snap.Table.Secret)
+}
+
 // noRule returns why a plug's view can never be read, or written; "" if it can.
 func (c *snapChecker) noRule(p *snapfile.Plug, write bool) string {
 	name := c.viewOf(p)

@@ -18,7 +18,8 @@ import (
 // A Snap is a snap as source or unpacked: its file, its scripts, and what lint has found out about its parts.
 type Snap struct {
 	*snapfile.Snap
-	scripts []script // its hooks and those that parts install, sorted by name
+	Table   *snapfile.Table // of the hooks that registry new has written, or nil
+	scripts []script        // its hooks and those that parts install, sorted by name
 
 	built   bool // a build may add hooks
 	open    bool // extensions may add plugs
@@ -57,7 +58,7 @@ func ReadSnapWith(name string, read func(name string) ([]byte, error)) (*Snap, e
 	if err != nil {
 		return nil, err
 	}
-	snap := &Snap{Snap: found, read: read}
+	snap := &Snap{Snap: found, Table: snapfile.ReadTable(found.File, read), read: read}
 	top := found.Top
 	snap.readKeys(top)
 	if top.Get("layout") == nil && top.Get("confinement").String() != "classic" {

@@ -66,6 +66,7 @@ func (c *snapChecker) checkSnaps() {
 		for i := range snap.scripts {
 			c.checkHook(snap, &snap.scripts[i])
 		}
+		c.checkTable(snap)
 	}
 	if c.doc.Header("name") == "" {
 		return // no plug can name its views
