@@ -6,7 +6,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 
 	"aspects-poc/registry"
 	"aspects-poc/roles/control/target"
@@ -37,8 +36,8 @@ type applier struct {
 
 // plan plans the offer.
 func (t *targets) plan(ctx context.Context) (*target.Event, error) {
-	changes, current, err := t.changes(ctx)
-	event := &target.Event{Kind: target.Planned, Target: offered(t.offer), Changes: changes, Current: current,
+	changes, current, own, err := t.changes(ctx)
+	event := &target.Event{Kind: target.Planned, Target: offered(t.offer), Changes: changes, Current: current, Own: own,
 		Proven: t.proven, Brought: t.brought, Token: t.token}
 	switch {
 	case err != nil && !isRefusal(err):
@@ -55,24 +54,25 @@ func (t *targets) plan(ctx context.Context) (*target.Event, error) {
 	return event, err
 }
 
-// changes returns the writes that bring the views to the offer, without those that do not show, and the present
-// documents of the views.
-func (t *targets) changes(ctx context.Context) (changes registry.Changes, current map[string]map[string]any, err error) {
+// changes returns the writes that bring the views to the offer and to the own values that it no longer replaces, without writes
+// that do not show; the present documents of the views; and the own values that the offer replaces.
+func (t *targets) changes(ctx context.Context) (
+	changes registry.Changes, current map[string]map[string]any, own target.Own, err error,
+) {
 	if current, err = t.views.documents(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	wanted, err := documents(t.id, t.offer.Config, current)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if changes, err = t.planner(t.schema, current, wanted); err != nil {
-		return nil, nil, err
+	settled, own := t.state.Own.Settle(wanted, current)
+	changes, err = t.permitted(current, settled)
+	if err != nil && isRefusal(err) { // perhaps for an own value, which must not keep a target from the device
+		changes, err = t.permitted(current, wanted)
 	}
-	if err := mayMove(current, wanted, t.hosts); err != nil {
-		return nil, nil, err
-	}
-	if err := custodian.Permitted(slices.Collect(maps.Keys(wanted)), current, wanted); err != nil {
-		return nil, nil, err
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	for view, values := range changes {
 		for request, value := range values {
@@ -84,7 +84,19 @@ func (t *targets) changes(ctx context.Context) (changes registry.Changes, curren
 			delete(changes, view)
 		}
 	}
-	return changes, current, nil
+	return changes, current, own, nil
+}
+
+// permitted returns the writes that bring the views to what is wanted, if schema and rules permit them.
+func (t *targets) permitted(current, wanted map[string]map[string]any) (registry.Changes, error) {
+	changes, err := t.planner(t.schema, current, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if err := mayMove(current, wanted, t.hosts); err != nil {
+		return nil, err
+	}
+	return changes, custodian.Permitted(slices.Collect(maps.Keys(wanted)), current, wanted)
 }
 
 // write writes the changes of the attempt. It returns an error if the result is unknown.
@@ -165,7 +177,7 @@ func (t *targets) commit(
 ) error {
 	steps := []registry.Changes{changes}
 	if !hub.Capabilities.MultiView {
-		ordered, err := order(slices.Sorted(maps.Keys(changes)), current, nested(changes))
+		ordered, err := order(slices.Sorted(maps.Keys(changes)), current, target.Nested(changes))
 		if err != nil && t.state.Phase() != target.Undoing {
 			return err
 		}
@@ -188,27 +200,6 @@ func (t *targets) commit(
 	return nil
 }
 
-// nested returns writes in the shape of a target.
-func nested(changes registry.Changes) map[string]map[string]any {
-	target := map[string]map[string]any{}
-	for view, values := range changes {
-		target[view] = map[string]any{}
-		for request, value := range values {
-			object, keys := target[view], strings.Split(request, ".")
-			for _, key := range keys[:len(keys)-1] {
-				inner, ok := object[key].(map[string]any)
-				if !ok {
-					inner = map[string]any{}
-					object[key] = inner
-				}
-				object = inner
-			}
-			object[keys[len(keys)-1]] = value
-		}
-	}
-	return target
-}
-
 // verify reads back what was written, and records the writes that had no visible effect, because the value cannot be
 // read or a custodian replaced it. Repeating them in every cycle would cost as much as everything else.
 func (t *targets) verify(ctx context.Context, hub *attach.Hub) error {
@@ -216,7 +207,7 @@ func (t *targets) verify(ctx context.Context, hub *attach.Hub) error {
 	if err := t.readInterfaces(ctx, hub, attempt.Changes); err != nil {
 		return err
 	}
-	left, after, err := t.changes(ctx)
+	left, after, _, err := t.changes(ctx)
 	if err != nil && isRefusal(err) {
 		return nil // somebody has changed the configuration meanwhile
 	}

@@ -114,9 +114,15 @@ func TestReport(t *testing.T) {
 		last = kept.sequence
 	}
 	// A revision that asks for nothing new runs at once.
-	wanted = m.server.want(telemetry(map[string]any{"sample-rate": 6}))
+	wanted = m.server.want(telemetry(map[string]any{"sample-rate": 6, "monitor-peers": nil}))
 	run := m.once(t, 0)
 	if kept := m.agree(t); kept.running != wanted || kept.sequence <= last || strings.Contains(run.Out.String(), "Target") {
+		t.Errorf("the server believes %+v; output\n%s", kept, run.Out)
+	}
+	// What a revision says nothing of any more is as before the first one.
+	wanted = m.server.want(telemetry(map[string]any{"sample-rate": 6}))
+	run = m.once(t, 0)
+	if kept := m.agree(t); kept.running != wanted || !strings.Contains(run.Out.String(), "Target applied to control-telemetry: monitor-peers=true.") {
 		t.Errorf("the server believes %+v; output\n%s", kept, run.Out)
 	}
 }

@@ -23,6 +23,7 @@ type device struct {
 	kind   kind
 
 	mu      sync.Mutex // guards what follows, and is held during an exchange: a device does one thing at a time
+	own     serverapi.Config // what it has where no target says something
 	config  serverapi.Config
 	report  serverapi.Report
 	counted int64 // polls, for reports that are to change
@@ -31,10 +32,11 @@ type device struct {
 
 // newDevice returns a device that has the configuration that control writes to begin with.
 func newDevice(number int, signer *sign.Signer) *device {
-	return &device{number: number, signer: signer, config: serverapi.Config{
+	own := serverapi.Config{
 		"control-telemetry": map[string]any{"sample-rate": json.Number("2"), "monitor-peers": true},
 		"control-tunnel":    map[string]any{"interface": "eth0", "peers": []any{"192.168.21.3", "192.168.151.225"}},
-	}}
+	}
+	return &device{number: number, signer: signer, own: own, config: own}
 }
 
 // registration is the body that registers the device.
@@ -99,7 +101,7 @@ func (d *device) apply(offer serverapi.Offer, now time.Time) (news bool, err err
 	case failing:
 		attempted.Outcome, attempted.Reason = serverapi.Failed, "the device is simulated, and can apply no target"
 	default:
-		d.config = d.config.Merge(offer.Config)
+		d.config = d.own.Merge(offer.Config)
 		d.report.Running = &serverapi.Running{Revision: offer.Revision, Hash: hash}
 	}
 	if d.kind == drifting {

@@ -41,14 +41,14 @@ func (m Machine) rest(s *State, _ *Event) { s.plan, s.RetryAt = "", time.Time{} 
 // recordHeld records a target that the views hold already.
 func (m Machine) recordHeld(s *State, e *Event) {
 	running := e.Target
-	s.Running, s.Tries = &running, 0
+	s.Running, s.Own, s.Tries = &running, e.Own, 0
 	s.Attempted = &Outcome{Target: e.Target, Outcome: serverapi.Applied, At: e.Now.Unix()}
 }
 
 // begin starts an attempt.
 func (m Machine) begin(s *State, e *Event) {
 	s.Attempt = &Attempt{Target: e.Target, Phase: Writing, Changes: e.Changes, Before: previous(e.Changes, e.Current),
-		Move: s.move(e.Changes, e.Current, e.Token), Brought: e.Brought}
+		Own: e.Own, Move: s.move(e.Changes, e.Current, e.Token), Brought: e.Brought}
 	s.Attempt.Proof = e.Proven || s.Attempt.Move != nil
 	s.plan, s.Deadline, s.failure, s.interrupted = e.Plan, time.Time{}, nil, false
 }
@@ -80,7 +80,7 @@ func (m Machine) doubt(s *State, e *Event) {
 // confirm ends the attempt with success.
 func (m Machine) confirm(s *State, _ *Event) {
 	attempt := s.Attempt
-	s.Attempt, s.Running, s.Tries, s.Deadline = nil, &attempt.Target, 0, time.Time{}
+	s.Attempt, s.Running, s.Own, s.Tries, s.Deadline = nil, &attempt.Target, attempt.Own, 0, time.Time{}
 	if attempt.Move != nil {
 		s.Moved = attempt.Move
 	}

@@ -28,6 +28,8 @@ type Journal struct {
 	Attempted *Outcome `json:"attempted,omitempty"`
 	// Tries is how often in a row Attempted's target has failed.
 	Tries int `json:"tries,omitempty"`
+	// Own are the device's own values that Running replaces.
+	Own Own `json:"own,omitempty"`
 	// Attempt is the attempt under way, or nil.
 	Attempt *Attempt `json:"attempt,omitempty"`
 	// Moved is the last confirmed change of server by a target, or nil.
@@ -79,6 +81,8 @@ type Attempt struct {
 	// Changes are the writes, and Before the previous values: view -> request path -> value, null for no value.
 	Changes map[string]map[string]any `json:"changes"`
 	Before  map[string]map[string]any `json:"before"`
+	// Own are the device's own values that the target replaces.
+	Own Own `json:"own,omitempty"`
 	// Move is the change of server among the changes, or nil.
 	Move *Move `json:"move,omitempty"`
 	// Proof means that only an answer with a proof (serverapi.Proof) confirms the attempt: it changes the server, or its

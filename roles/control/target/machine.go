@@ -35,8 +35,8 @@ const (
 	NotSigned     Kind = "a target is not signed"        // Target, Cause
 	NotOffered    Kind = "no target is offered"          //
 	NoKeys        Kind = "no operator's key is stored"   // before those of --operator-keys are
-	Planned       Kind = "the target is planned"         // Target, Changes, Current, Plan, Proven, Brought, Token
-	Held          Kind = "the views hold the target"     // Target
+	Planned       Kind = "the target is planned"         // Target, Changes, Current, Own, Plan, Proven, Brought, Token
+	Held          Kind = "the views hold the target"     // Target, Own
 	PlanRefused   Kind = "the plan is refused"           // Target, Cause
 	NotRecorded   Kind = "the journal cannot be written" // Cause
 	Written       Kind = "the changes are written"       //
@@ -66,6 +66,7 @@ type Event struct {
 	Target     Target
 	Changes    map[string]map[string]any // the writes: view -> request path -> value
 	Current    map[string]map[string]any // the documents of the views before
+	Own        Own                       // the own values that the target replaces
 	Plan       string                    // Changes as JSON
 	Cause      Cause
 	Lasting    bool          // the target itself is refused, and would be again

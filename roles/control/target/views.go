@@ -87,3 +87,24 @@ func Lookup(document map[string]any, request string) any {
 	}
 	return value
 }
+
+// Nested returns writes, view -> request path -> value, in the shape of a target.
+func Nested(changes map[string]map[string]any) map[string]map[string]any {
+	target := map[string]map[string]any{}
+	for view, values := range changes {
+		target[view] = map[string]any{}
+		for request, value := range values {
+			object, keys := target[view], strings.Split(request, ".")
+			for _, key := range keys[:len(keys)-1] {
+				inner, ok := object[key].(map[string]any)
+				if !ok {
+					inner = map[string]any{}
+					object[key] = inner
+				}
+				object = inner
+			}
+			object[keys[len(keys)-1]] = value
+		}
+	}
+	return target
+}
