@@ -170,6 +170,13 @@ func devicesOf(number int) string {
 	return strconv.Itoa(number) + " devices"
 }
 
+func stagesOf(number int) string {
+	if number == 1 {
+		return "1 stage"
+	}
+	return strconv.Itoa(number) + " stages"
+}
+
 func labelsOf(labels map[string]string) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

@@ -199,8 +199,8 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 			return nil
 		}
 		if stored.Release > 0 {
-			s.out.line("%s is now revision %d; release %d brings it to %s, in %d stages", shortLayer(layer.Layer), stored.Revision, stored.Release,
-				devicesOf(trial.Devices), len(trial.Stages))
+			s.out.line("%s is now revision %d; release %d brings it to %s, in %s", shortLayer(layer.Layer), stored.Revision, stored.Release,
+				devicesOf(trial.Devices), stagesOf(len(trial.Stages)))
 		} else {
 			s.out.line("%s is now revision %d; it changes the targets of %s", shortLayer(layer.Layer), stored.Revision, devicesOf(trial.Devices))
 		}

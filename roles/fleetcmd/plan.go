@@ -120,7 +120,7 @@ func apply(env *roles.Env) *cli.Command {
 		}
 		text := fmt.Sprintf("applied: revision %d", done.Revision)
 		if done.Release > 0 {
-			text += fmt.Sprintf("; release %d brings it to the devices in %d stages", done.Release, len(plan.saved.Plan.Stages))
+			text += fmt.Sprintf("; release %d brings it to the devices in %s", done.Release, stagesOf(len(plan.saved.Plan.Stages)))
 		}
 		s.say("%s", text)
 		return signApplied(s, plan.saved)
@@ -388,7 +388,7 @@ func (p *printer) printGroup(group serverapi.PlanGroup) {
 			switch {
 			case written[change.Path]:
 			case change.Kind == "removed":
-				p.told("  ", ". "+change.Path+": no layer sets it any more; it stays as it is", faint)
+				p.told("  ", ". "+change.Path+": no layer sets it any more; they go back to their own value", faint)
 			default:
 				p.told("  ", ". "+change.Path+": "+literal(change.After)+" is there already", faint)
 			}
