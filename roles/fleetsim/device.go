@@ -22,7 +22,7 @@ type device struct {
 	signer *sign.Signer // nil for one that does not sign
 	kind   kind
 
-	mu      sync.Mutex // guards what follows, and is held during an exchange: a device does one thing at a time
+	mu      sync.Mutex       // guards what follows, and is held during an exchange: a device does one thing at a time
 	own     serverapi.Config // what it has where no target says something
 	config  serverapi.Config
 	report  serverapi.Report
