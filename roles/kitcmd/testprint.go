@@ -6,6 +6,7 @@ import (
 
 	"aspects-poc/internal/kit/lint"
 	"aspects-poc/internal/kit/script"
+	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 )
 
@@ -28,6 +29,9 @@ func (p *testPrinter) done(r script.Result) {
 		word = paint.Warn("skip")
 	}
 	_, err := fmt.Fprintf(p.env.Stdout, "%s  %s  %.2fs\n", word, r.File, r.Took.Seconds())
+	if err == nil {
+		err = p.warnings(r)
+	}
 	switch {
 	case err != nil:
 	case r.Failed:
@@ -38,6 +42,27 @@ func (p *testPrinter) done(r script.Result) {
 	if p.err == nil {
 		p.err = err
 	}
+}
+
+// warnings prints what a script did not fail of.
+func (p *testPrinter) warnings(r script.Result) error {
+	var list []lint.Finding
+	for _, warning := range r.Warnings {
+		first, printed, _ := strings.Cut(warning, "\n")
+		if _, err := fmt.Fprintf(p.env.Stdout, "    %s: %s\n", p.env.Paint(p.env.Stdout).Warn("warning"), plain.Line(first)); err != nil {
+			return err
+		}
+		for line := range strings.Lines(printed) {
+			if _, err := fmt.Fprintf(p.env.Stdout, "      %s\n", plain.Line(strings.TrimRight(line, "\r\n"))); err != nil {
+				return err
+			}
+		}
+		list = append(list, lint.Finding{File: r.File, Line: 1, Column: 1, Level: lint.Warning, Code: "registry test", Message: first})
+	}
+	if !p.github || list == nil {
+		return nil
+	}
+	return writeFindings(p.env.Stdout, p.env, lint.GitHub, list)
 }
 
 // failure prints where a script failed, what was expected and found, what ran before, and how to look at that machine.

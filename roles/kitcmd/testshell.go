@@ -78,7 +78,8 @@ func openShell(env *roles.Env, file string, line int, m script.Halted) (err erro
 	if m.Next != "" {
 		where = fmt.Sprintf("before %s:%d: %s", file, line, m.Next)
 	}
-	text := fmt.Sprintf("The machine is as it is %s\n  snap get, snap set, aspects-poc registry get, set and the like act as the administrator\n", where)
+	text := fmt.Sprintf("The machine is as it is %s\n  snap get, snap set, aspects-poc registry get, set and the like act as the administrator\n"+
+		"  $WORK/var/snap has the data of its snaps\n", where)
 	variables := []string{"ASPECTS_REGISTRY=snapd:" + socket, "WORK=" + m.Dir}
 	if m.Runner != nil {
 		if snap, others := actingSnap(m.World.Snaps(), m.Next); snap != "" {

@@ -53,7 +53,7 @@ func commandList() []command {
 		{"await", "VIEW KEY=VALUE|KEY!…", "as expect, but wait until the values match: for values that services write", cmdAwait},
 		{"fail", "REGEXP COMMAND ARGUMENT…", "expect that one of these commands is refused, with a reason that matches", nil},
 		{"snapctl-as", "SNAP ARGUMENT…", "run snapctl as an app of the snap does", cmdSnapctl},
-		{"run", "SNAP HOOK|SNAP.APP [ARGUMENT…]", "run a hook of a snap, such as check-health, or an app", cmdRun},
+		{"run", "SNAP HOOK|SNAP|SNAP.APP [ARGUMENT…]", "run a hook of a snap, such as check-health, or an app; SNAP alone is the app SNAP.SNAP", cmdRun},
 		{"ran", "SNAP HOOK [N]", "expect that the hook ran (N times) since the start of the script or the last ran for it", cmdRan},
 		{"tasks", "", "print kind, status and summary of the last change's tasks", cmdTasks},
 	}
@@ -443,7 +443,7 @@ func cmdSnapctl(m *machine, args []string, out *bytes.Buffer) error {
 }
 
 func cmdRun(m *machine, args []string, out *bytes.Buffer) error {
-	if len(args) > 0 && strings.Contains(args[0], ".") {
+	if len(args) == 1 || len(args) > 0 && strings.Contains(args[0], ".") {
 		return m.runApp(args[0], args[1:], out)
 	}
 	if len(args) != 2 {

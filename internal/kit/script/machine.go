@@ -32,10 +32,12 @@ type machine struct {
 	runner *hookrun.Runner // nil until a snap with files is installed
 	uses   []string        // what find has found in the project
 
-	mu  sync.Mutex // guards ran, printed and moved
+	mu  sync.Mutex // guards ran, printed, warnings and moved
 	ran map[string]int
 	// printed has the lines that hooks have printed since the last takePrinted.
 	printed []string
+	// warnings are those of Result.
+	warnings []string
 	// moved is closed and replaced with each event except reads.
 	moved chan struct{}
 }
@@ -102,7 +104,11 @@ func (m *machine) observe(e changes.Event) {
 			m.printed = append(m.printed, fmt.Sprintf("%s of %s prints: %s", e.Hook, e.Snap, strings.TrimRight(line, "\r\n")))
 		}
 		if e.Cause != "" {
-			m.printed = append(m.printed, fmt.Sprintf("%s of %s fails: %s", e.Hook, e.Snap, e.Cause))
+			failed := fmt.Sprintf("%s of %s fails: %s", e.Hook, e.Snap, e.Cause)
+			m.printed = append(m.printed, failed)
+			if strings.HasPrefix(e.Hook, "observe-view-") { // snapd only logs that
+				m.warnings = append(m.warnings, strings.TrimSpace(failed+"\n"+e.Output))
+			}
 		}
 		if e.Rejected != "" {
 			m.printed = append(m.printed, fmt.Sprintf("%s of %s refuses: %s", e.Hook, e.Snap, e.Rejected))
@@ -121,6 +127,13 @@ func (m *machine) takePrinted() []string {
 	printed := m.printed
 	m.printed = nil
 	return printed
+}
+
+// warned returns the warnings so far.
+func (m *machine) warned() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.warnings)
 }
 
 // RunHook runs a hook as a process.

@@ -37,7 +37,7 @@ func (s *suite) runOne(file string) Result {
 	}
 	result := Result{Name: name, File: file, Took: time.Since(began), Failed: t.failed, Skipped: t.skipped, Log: t.log.String()}
 	if t.machine != nil {
-		result.Uses = t.machine.uses
+		result.Uses, result.Warnings = t.machine.uses, t.machine.warned()
 	}
 	return result
 }

@@ -68,6 +68,9 @@ type Result struct {
 	Failed     bool
 	Skipped    bool
 	Log        string
+	// Warnings are about what fails no script: an observer's hook that has failed. Each has a line, and those that the hook has
+	// printed.
+	Warnings []string
 	// Uses are the files and folders of the project that the script's commands have named: confdb-schemas, snaps, values.
 	Uses []string
 }
