@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,7 +74,8 @@ func apply(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "apply", Usage: "set the layers to what a folder of YAML has", ArgsUsage: "[DIR]",
 		Description: "Does what fleet plan says, all of it or nothing, and only if nothing in the fleet has been changed since the plan: " +
-			"no layer, no label, no named secret. Applied again it writes nothing. Layers that the folder does not have stay, " +
+			"no layer, no label, no named secret. If something has, it makes the plan again, and goes on if it is the same as the one " +
+			"that it has printed; a saved plan it does not make again. Applied again it writes nothing. Layers that the folder does not have stay, " +
 			"unless --prune is given. It changes nothing if devices would refuse their target, unless --allow-refusals is given. " +
 			"With --plan it does what a saved plan says, and takes no DIR. If the folder has a release.yaml, devices get the changes in " +
 			"its stages, which fleet release watch shows; without it all get them at once.",
@@ -107,16 +109,9 @@ func apply(env *roles.Env) *cli.Command {
 		if err := canSign(s); err != nil {
 			return fmt.Errorf("nothing is changed: %w", err)
 		}
-		batch := plan.saved.Batch
-		batch.Revision = &plan.saved.Plan.Revision
-		shown := s.busy("the server sets the layers")
-		done, err := s.client.ChangeTargets(s, batch)
-		shown()
-		if isStale(err) {
-			return fmt.Errorf("nothing is changed, because somebody else has changed the fleet since the plan: %w", err)
-		}
+		done, err := s.applyPlan(&plan, args)
 		if err != nil {
-			return plan.explain(err)
+			return err
 		}
 		text := fmt.Sprintf("applied: revision %d", done.Revision)
 		if done.Release > 0 {
@@ -125,6 +120,61 @@ func apply(env *roles.Env) *cli.Command {
 		s.say("%s", text)
 		return signApplied(s, plan.saved)
 	})
+}
+
+// mostPlans is how often a plan is made again at most: while others change the fleet, each of them may be late.
+const mostPlans = 20
+
+// applyPlan does what a plan says. If the fleet has changed since, it makes the plan of the folder again, and goes on with that if it
+// is the one that was shown.
+func (s *session) applyPlan(plan *folderPlan, args []string) (serverapi.Targets, error) {
+	for plans := 0; ; plans++ {
+		batch := plan.saved.Batch
+		batch.Revision = &plan.saved.Plan.Revision
+		shown := s.busy("the server sets the layers")
+		done, err := s.client.ChangeTargets(s, batch)
+		shown()
+		late := "nothing is changed, because somebody else has changed the fleet since the plan"
+		switch {
+		case !isStale(err):
+			return done, plan.explain(err)
+		case plan.folder == nil:
+			return done, fmt.Errorf("%s: %w", late, err)
+		case plans == mostPlans:
+			return done, fmt.Errorf("%s, and since each of %d further plans, which are the same; try again when fewer changes are made: %w",
+				late, plans, err)
+		}
+		again, failed := s.planFolder(args[0])
+		if failed != nil {
+			return done, fmt.Errorf("%s, and it cannot be made again: %w", late, failed)
+		}
+		if !again.same(*plan) {
+			return done, fmt.Errorf("%s, and now there is another plan; see it, and apply the folder again: %w", late, err)
+		}
+		*plan = again
+	}
+}
+
+// same tells whether two plans do and show the same. They may differ in revisions.
+func (p folderPlan) same(other folderPlan) bool {
+	var texts [2]string
+	for i, plan := range []folderPlan{p, other} {
+		saved := plan.saved
+		saved.Plan.Revision = 0
+		saved.Plan.Layers, saved.Batch.Changes = slices.Clone(saved.Plan.Layers), slices.Clone(saved.Batch.Changes)
+		for i := range saved.Plan.Layers {
+			saved.Plan.Layers[i].Revision = 0
+		}
+		for i := range saved.Batch.Changes {
+			saved.Batch.Changes[i].Revision = nil
+		}
+		text, err := encode(saved)
+		if err != nil {
+			return false
+		}
+		texts[i] = string(text)
+	}
+	return texts[0] == texts[1]
 }
 
 // chosenPlan returns the plan of a folder, or the saved one.
@@ -182,6 +232,16 @@ func (p folderPlan) changes() bool {
 
 // planFolder reads a folder and has the server plan it.
 func (s *session) planFolder(dir string) (plan folderPlan, err error) {
+	for range mostPlans {
+		if plan, err = s.planOnce(dir); !isStale(err) {
+			break
+		}
+	}
+	return plan, err
+}
+
+// planOnce is planFolder. Its error is stale if somebody else changes a layer meanwhile.
+func (s *session) planOnce(dir string) (plan folderPlan, err error) {
 	read, err := readFolder(dir)
 	if err != nil {
 		return plan, err
@@ -232,7 +292,7 @@ func (s *session) planFolder(dir string) (plan folderPlan, err error) {
 	plan.saved.Plan, err = s.client.Plan(s, plan.saved.Batch)
 	done()
 	if isStale(err) {
-		return plan, fmt.Errorf("somebody else has changed a layer at this moment; try again: %w", err)
+		return plan, fmt.Errorf("somebody else changes layers at this moment; try again: %w", err)
 	}
 	return plan, inFolder(dir, plan.explain(err))
 }
