@@ -3,7 +3,6 @@ package fleetcmd
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
@@ -15,7 +14,7 @@ import (
 func export(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "export", Usage: "write a device's signed target for a device without a server", ArgsUsage: "ID",
-		Description: "Writes the target that the last statement has for a device, with the statement and its signature, as JSON. " +
+		Description: "Writes the target that a device should have now, with the statement that has it and its signature, as JSON. " +
 			"aspects-poc control apply FILE on the device applies it. The server shows nobody a secret: give the values of those that the " +
 			"target refers to. The file then has them.",
 		UsageText: "aspects-poc fleet export 3f2a > lobby.json",
@@ -46,15 +45,17 @@ func export(env *roles.Env) *cli.Command {
 		if err != nil {
 			return fmt.Errorf("cannot use the server's statement: %w", err)
 		}
-		at := slices.IndexFunc(book.Manifest.Devices, func(d signed.Device) bool { return d.Key == device.KeyID })
-		if at < 0 {
-			return errors.New("the last statement does not know this device: aspects-poc fleet sign signs its target")
-		}
-		offer, err := offerOf(book, book.Manifest.Devices[at], values)
+		// Not what the statement's layers come to: a release may withhold that, or somebody has taken it back.
+		target, err := s.client.Target(s, id)
 		if err != nil {
 			return err
 		}
-		offer.Revision = max(answer.Revision, 1)
+		config, _ := withoutDigests(map[string]any(target.Config)).(map[string]any)
+		offer, err := offerOf(book, device, config, values)
+		if err != nil {
+			return err
+		}
+		offer.Revision = target.Revision
 		text, err := encode(offer)
 		if err != nil {
 			return err
@@ -64,15 +65,11 @@ func export(env *roles.Env) *cli.Command {
 	})
 }
 
-// offerOf returns the offer of what a statement has for a device.
-func offerOf(book *signed.Book, device signed.Device, values map[string]any) (*serverapi.Offer, error) {
-	config, err := book.Manifest.Config(device)
-	if err != nil {
-		return nil, err
-	}
+// offerOf returns the offer of a device's target, which has references in the places of secrets, as a statement has it.
+func offerOf(book *signed.Book, device serverapi.Device, config, values map[string]any) (*serverapi.Offer, error) {
 	places, err := book.Places(config)
 	if missing := (*signed.MissingSecret)(nil); errors.As(err, &missing) {
-		return nil, fmt.Errorf("the target has the secret %s: to export it takes an admin's token", missing.Name)
+		return nil, fmt.Errorf("the target has the secret %s: to export it takes an admin's token, and a statement that knows the secret", missing.Name)
 	}
 	if err != nil {
 		return nil, err
@@ -87,8 +84,16 @@ func offerOf(book *signed.Book, device signed.Device, values map[string]any) (*s
 		return nil, err
 	}
 	offer := &serverapi.Offer{Config: config}
-	if offer.Signed, err = book.Evidence(device.Key, target, places); err != nil {
+	switch offer.Signed, err = book.Evidence(device.KeyID, target, places); {
+	case errors.Is(err, signed.ErrNoLeaf):
+		return nil, fmt.Errorf("the last statement does not know this device: %s fleet sign signs its target", roles.Program)
+	case errors.Is(err, signed.ErrUnsigned) && device.Desired.Unsigned:
+		return nil, fmt.Errorf("nobody has signed the target that this device should have now: %s fleet why %s shows it, and %[1]s fleet sign signs it",
+			roles.Program, device.UUID)
+	case errors.Is(err, signed.ErrUnsigned):
 		return nil, fmt.Errorf("%w: is the value of a secret another one than was signed?", err)
+	case err != nil:
+		return nil, err
 	}
 	offer.Hash, err = offer.Config.Hash()
 	return offer, err

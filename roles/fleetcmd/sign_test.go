@@ -159,6 +159,10 @@ func TestSign(t *testing.T) {
 	if got := w.asks(one); !strings.Contains(got, `"secret-key":"hunter2"`) {
 		t.Error(got)
 	}
+	if out := w.must("export", one.id.String(), "--secret", "vpn="+file("vpn")); !strings.Contains(out, `"secret-key":"hunter2"`) {
+		t.Error(out)
+	}
+	fails("is the value of a secret another one than was signed?", "export", one.id.String(), "--secret", "vpn="+file("ops"))
 	if got := w.asks(two); !strings.Contains(got, `"sample-rate":4`) {
 		t.Error(got)
 	}
