@@ -105,6 +105,9 @@ def _explain(message: str, kind: str = "", status: int = 0) -> ConfdbError:
         found = re.search(r"^-----\n(.*?)\n-----", message, re.DOTALL | re.MULTILINE)
         if found:
             return Refused(message, found.group(1).strip())
+        found = re.match(r'run hook "[^"]*": (.*)$', message, re.DOTALL)
+        if found:
+            return Refused(message, found.group(1).strip())
     return (error or ConfdbError)(message, reason)
 
 

@@ -135,9 +135,9 @@ LampAdmin().set(LampAdminData(psk="cannot be read back"))
 `); err != nil {
 		t.Error(err)
 	}
-	l.Handle("change-view-lamp-admin", func(machine.HookCall) error { return errors.New("out of luck") })
+	l.Handle("change-view-lamp-admin", func(machine.HookCall) error { return errors.New("x.yaml, line 1: no end: correct the file") })
 	if err := l.python("", raises+`
-fails(Refused, lambda: LampAdmin(Snapd(SOCKET)).set(LampAdminData(brightness=1)), "out of luck")
+fails(Refused, lambda: LampAdmin(Snapd(SOCKET)).set(LampAdminData(brightness=1)), "x.yaml, line 1: no end: correct the file")
 `); err != nil {
 		t.Error(err)
 	}
