@@ -19,8 +19,8 @@ import table
 
 FORMAT = importlib.import_module("keep_" + table.FORMAT).FORMAT
 FILE = os.path.expandvars(table.FILE)
-STATE = os.path.expandvars("$SNAP_COMMON/.custodian.json")  # what this write has done so far
-NAME = os.path.basename(FILE)
+STATE = os.path.expandvars("$SNAP_COMMON/.custodian.json")  # what this write has done so far; the next read removes it
+LONGEST = 128 * 1024 - 1  # bytes of an argument of a program, for Linux
 
 
 class Stop(Exception):
@@ -28,7 +28,10 @@ class Stop(Exception):
 
 
 def snapctl(*arguments):
-    return subprocess.run(("snapctl",) + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    try:
+        return subprocess.run(("snapctl",) + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    except OSError as reason:
+        raise Stop("cannot run snapctl: {}".format(reason.strerror))
 
 
 def get(*options):
@@ -52,17 +55,23 @@ def get(*options):
     return values
 
 
+def argument(request, value):
+    """Returns a value as snapctl takes it."""
+    text = request + "!" if value is None else request + "=" + json.dumps(value, ensure_ascii=False)
+    if len(text.encode()) > LONGEST:
+        raise Stop("{}: {} is too long: a value may have 128 KiB, with its key".format(FILE, request))
+    return text
+
+
 def give(values, secret):
     """Hands values in, by request, in one call: of several only the last one counts."""
-    arguments = []
-    for request, _, _, _, is_secret in table.KEYS:
-        if request in values and is_secret == secret:
-            value = values[request]
-            arguments.append(request + "!" if value is None else request + "=" + json.dumps(value, ensure_ascii=False))
+    arguments = [argument(request, values[request]) for request, _, _, _, is_secret in table.KEYS
+                 if request in values and is_secret == secret]
     if arguments:
         done = snapctl("set", "-t", "--view", table.ADMIN, *arguments)
         if done.returncode:
-            raise Stop("{} has a value that the confdb-schema refuses: {}: correct the file".format(FILE, done.stderr.strip()))
+            reason = "what it is stays unsaid, for it is secret" if secret else done.stderr.strip()
+            raise Stop("{} has a value that the confdb-schema refuses: {}: correct the file".format(FILE, reason))
 
 
 def read():
@@ -137,6 +146,16 @@ def remembered():
         return {}
 
 
+def forget():
+    """Removes the memory. It has the file's text from before a write, which may have a secret that is gone since."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(STATE)
+
+
+def salted(salt, text):
+    return hashlib.sha256((salt + text).encode()).hexdigest()
+
+
 def edited(text, changes):
     """Returns the text of the file with changes, by request. What the file has already stays as it is."""
     now = values_of(text)
@@ -154,6 +173,7 @@ def differences(now, before):
 
 
 def load(secret):
+    forget()  # snapd reads only when no write is under way
     values = values_of(read())
     give(values, secret)
 
@@ -161,30 +181,38 @@ def load(secret):
 def change():
     staged, before = get(), get("--previous")
     changes = differences(staged, before)
+    for request, value in changes.items():
+        argument(request, value)  # what is too long could not be read again
     text = read()
     edited(text, changes)
     found = values_of(text)
-    # What confdb remembers, and the file has in another way. Secrets are not copied into confdb.
-    stale = {request: found[request] for request, _, _, _, secret in table.KEYS
-             if not secret and request not in changes and not keep.equal(found[request], staged.get(request))}
-    if stale and not changes:
+    # What confdb remembers, and the file has in another way. Secrets are not copied into confdb, so it may not know them.
+    other = [(request, secret) for request, _, _, _, secret in table.KEYS
+             if request not in changes and not keep.equal(found[request], staged.get(request)) and (request in staged or not secret)]
+    if other and not changes:
         # snapd does not tell which keys are written. Here all have the values that confdb remembers.
+        if not before:
+            raise Stop("confdb remembers no value of {} yet, so that nothing tells which one this write unsets: set it to a value first, "
+                       "then unset it".format(FILE))
         raise Stop("{} was changed by hand since the last write: it has another {} than confdb remembers, so that this write cannot "
-                   "be told from none: write another value first, then this one".format(FILE, ", ".join(sorted(stale))))
-    replace(STATE, json.dumps({"stale": stale}))
+                   "be told from none: write another value of the same key first, then this one".format(FILE, ", ".join(sorted(request for request, _ in other))))
+    stale = {request: found[request] for request, secret in other if not secret}
+    replace(STATE, json.dumps({"stale": stale, "salt": os.urandom(16).hex()}))
     give(stale, False)
 
 
 def save():
     done = remembered()
     staged = get()
-    mark = hashlib.sha256(json.dumps(staged, sort_keys=True).encode()).hexdigest()
+    salt = done.setdefault("salt", "")
+    mark = salted(salt, json.dumps(staged, sort_keys=True))
     text = read()
     if "after" in done and done["mark"] != mark:  # the write has failed: back to what was there before
-        if text == done["after"]:
+        if salted(salt, text) == done["after"]:
             replace(FILE, done["before"], FILE)
         elif text != done["before"]:  # somebody has changed the file meanwhile
             replace(FILE, edited(text, done["undo"]), FILE)
+        forget()
         return
     changes = {request: value for request, value in differences(staged, get("--previous")).items()
                if request not in done.get("stale", {}) or not keep.equal(value, done["stale"][request])}
@@ -193,7 +221,7 @@ def save():
         if after == text:
             return
         before = values_of(text)
-        done.update(mark=mark, before=text, after=after, undo={request: before[request] for request in changes})
+        done.update(mark=mark, before=text, after=salted(salt, after), undo={request: before[request] for request in changes})
         replace(STATE, json.dumps(done))
         if text == read():
             replace(FILE, after, FILE)
