@@ -160,7 +160,7 @@ func relaid(text []byte) ([]byte, error) {
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
 	for _, source := range sources {
-		takeApart(source, 0)
+		takeApart(source, 0, 0)
 		if err := encoder.Encode(source); err != nil {
 			return nil, err
 		}
@@ -238,21 +238,26 @@ func textLines(rows []string, text []byte) map[int]bool {
 	return inside
 }
 
-// takeApart writes maps and lists in braces on lines of their own if they are too wide, or have comments inside.
-func takeApart(n *yaml.Node, column int) {
-	if n.Style&yaml.FlowStyle != 0 && (n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode) && len(n.Content) > 0 &&
-		(commented(n, true) || column+flowWidth(n) > wide) {
+// takeApart writes maps and lists in braces on lines of their own if they are too wide, or have comments inside. A node begins at
+// a column; the entries of one that is taken apart are indented by indent.
+func takeApart(n *yaml.Node, indent, column int) {
+	if n.Style&yaml.FlowStyle != 0 && len(n.Content) > 0 {
+		if !commented(n, true) && column+flowWidth(n) <= wide {
+			return
+		}
 		n.Style &^= yaml.FlowStyle
 	}
-	for i, child := range n.Content {
-		inner := column
-		if n.Style&yaml.FlowStyle == 0 && n.Kind != yaml.DocumentNode {
-			inner += 2
-			if n.Kind == yaml.MappingNode && i%2 == 1 {
-				inner += len(n.Content[i-1].Value)
-			}
+	switch n.Kind {
+	case yaml.DocumentNode:
+		takeApart(n.Content[0], 0, 0)
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			takeApart(item, indent+2, indent+2)
 		}
-		takeApart(child, min(inner, wide/2))
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			takeApart(n.Content[i+1], indent+2, indent+flowWidth(n.Content[i])+len(": "))
+		}
 	}
 }
 
@@ -264,11 +269,17 @@ func commented(n *yaml.Node, outer bool) bool {
 	return slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return commented(child, false) })
 }
 
-// flowWidth returns about how wide a node in braces is.
+// flowWidth returns how wide a node in braces is, but for what a text in quotes escapes.
 func flowWidth(n *yaml.Node) int {
-	width := len([]rune(n.Value)) + 2
-	for _, child := range n.Content {
-		width += flowWidth(child) + 1
+	width := len([]rune(n.Value))
+	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 || n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
+		width += 2
+	}
+	for i, child := range n.Content {
+		width += flowWidth(child)
+		if i > 0 {
+			width += len(", ") // or ": "
+		}
 	}
 	return width
 }

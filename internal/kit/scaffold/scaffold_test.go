@@ -32,6 +32,7 @@ func TestProjectIsClean(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		formatted(t, name+".yaml", text)
 		doc, err := document.Parse(name+".yaml", text)
 		if err != nil {
 			t.Fatal(err)

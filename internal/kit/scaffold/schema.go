@@ -15,7 +15,7 @@ func (w *Wrapped) schema() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, `# The confdb-schema of %[1]s: the values of %[2]s. The file has the values, and confdb asks the hooks of %[1]s-custodian for
 # them (ephemeral). "decide" marks what the file does not tell. After a change raise the revision, and see what a published
-# one must not lose: aspects-poc registry lint --against git:HEAD %[1]s.yaml
+# one must not lose: aspects-poc registry lint --against git:HEAD %[1]s.yaml custodian observer
 `, w.Name, w.File)
 	for i, left := range w.Left {
 		if i == 0 {

@@ -12,6 +12,7 @@ import (
 	"text/template"
 	"unicode/utf8"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/internal/kit/calls"
 	"aspects-poc/internal/kit/keep"
 	"aspects-poc/internal/kit/snapfile"
@@ -272,8 +273,12 @@ func (x *Extended) Files() (map[string][]byte, error) {
 	if err := parsed.Execute(&hook, x); err != nil {
 		return nil, err
 	}
+	schema, err := document.Format(x.Name+".yaml", []byte(x.schema()))
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
-		"confdb/" + x.Name + ".yaml": []byte(x.schema()),
+		"confdb/" + x.Name + ".yaml": schema,
 		"confdb/snapcraft.yaml":      []byte(x.text),
 		"confdb/tests/options.txtar": []byte(x.test()),
 		x.HookAt:                     hook.Bytes(),

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/template"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/internal/kit/keep"
 
 	"go.yaml.in/yaml/v3"
@@ -295,7 +296,11 @@ func (w *Wrapped) Rows() (rows []string) {
 
 // Files returns the contents of the project's files, by their names with slashes.
 func (w *Wrapped) Files() (map[string][]byte, error) {
-	files := map[string][]byte{w.Name + ".yaml": []byte(w.schema()), "custodian/default/" + w.File: []byte(w.text)}
+	schema, err := document.Format(w.Name+".yaml", []byte(w.schema()))
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{w.Name + ".yaml": schema, "custodian/default/" + w.File: []byte(w.text)}
 	for _, folder := range []string{"common", w.Hooks} {
 		root := "wrap/" + folder
 		err := fs.WalkDir(wrapTemplates, root, func(name string, entry fs.DirEntry, err error) error {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"aspects-poc/internal/kit/lint"
 	"aspects-poc/internal/kit/scaffold"
 	"aspects-poc/internal/need"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // wrap plans a project around a file of testdata.
@@ -23,6 +26,18 @@ func wrap(t *testing.T, file, hooks string) (*scaffold.Wrapped, error) {
 	}
 	name, _, _ := strings.Cut(file, ".")
 	return scaffold.Wrap(scaffold.Project{Name: name, Account: account}, scaffold.File{Name: file, Text: string(text), Mode: 0o644}, hooks)
+}
+
+// formatted reports a confdb-schema that registry fmt would change.
+func formatted(t *testing.T, name string, text []byte) {
+	t.Helper()
+	want, err := document.Format(name, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(text)); diff != "" {
+		t.Errorf("%s is not as registry fmt writes it (-want +got):\n%s", name, diff)
+	}
 }
 
 // lintClean reports whatever lint finds in a project.
@@ -53,13 +68,13 @@ func lintClean(t *testing.T, dir, name string, snaps ...string) {
 func TestWrappedIsClean(t *testing.T) {
 	for file, want := range map[string][]string{
 		"agent.conf": {
-			`{request: agent.log-level, storage: v1.agent.log-level}`, `choices: ["debug","info","warning","error"]`, `log-level: # "Log_Level" in the file`,
+			`{request: agent.log-level, storage: v1.agent.log-level}`, `choices: ["debug", "info", "warning", "error"]`, `log-level: # "Log_Level" in the file`,
 			"port:\n              type: int\n              min: 1\n              max: 65535", "enabled:\n              type: bool", "max: 100", "type: int # decide: min and max",
 		},
 		"device.yaml": {
 			`topics (line 21): a list of lists or maps`, `notes (line 29): a text over several lines`, `pattern: ^[0-9]{4}-[0-9]{2}-[0-9]{2}$`,
 			`listen-port: # "listen_port" in the file`, `site-name: # "siteName" in the file`, `listen-address: # "listen.address" in the file`,
-			`type: string # decide: the type: the file has no value`, `choices: ["debug","info","warn"]`, "values: string",
+			`type: string # decide: the type: the file has no value`, `choices: ["debug", "info", "warn"]`, "values: string",
 		},
 		"service.toml": {`backend (line 18): a list of tables`, `max-body-size: # "max-body.size" in the file`, "values: int"},
 		"uplink.json": {
@@ -78,7 +93,14 @@ func TestWrappedIsClean(t *testing.T) {
 				t.Fatal(err)
 			}
 			name, _, _ := strings.Cut(file, ".")
-			lintClean(t, dir, name, "custodian", "observer")
+			schema, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The command in its first lines is one that finds nothing.
+			command := regexp.MustCompile(`registry lint --against git:HEAD (.*)`).FindStringSubmatch(string(schema))
+			lintClean(t, dir, name, strings.Fields(command[1])[1:]...)
+			formatted(t, name+".yaml", schema)
 			var scripts []string
 			for _, name := range names {
 				text, err := os.ReadFile(filepath.Join(dir, name))
@@ -101,10 +123,6 @@ func TestWrappedIsClean(t *testing.T) {
 				if strings.HasSuffix(name, ".py") || strings.Contains(string(text), "python3") {
 					scripts = append(scripts, filepath.Join(dir, name))
 				}
-			}
-			schema, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
-			if err != nil {
-				t.Fatal(err)
 			}
 			for _, words := range want {
 				if !strings.Contains(string(schema), words) {
