@@ -2,6 +2,8 @@ package scaffold
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -106,15 +108,15 @@ type field struct {
 	Secret  bool
 }
 
-// fields returns the values below a node, in the order of the file.
-func (n *node) fields(doc *keep.Document, prefix string) (list []field) {
+// fields returns the values below a node, in the order of the file. Below a map named like a secret all are secrets.
+func (n *node) fields(doc *keep.Document, prefix string, secrets bool) (list []field) {
 	for _, child := range n.below {
 		request := strings.TrimPrefix(prefix+"."+child.name, ".")
 		if child.entry == nil {
-			list = append(list, child.fields(doc, request)...)
+			list = append(list, child.fields(doc, request, secrets || secretName(child.name) || secretNames(child.name))...)
 			continue
 		}
-		f := field{Request: request, Name: child.name, Entry: child.entry, Like: doc.Literal(child.entry), Secret: secretName(child.name) && child.entry.Kind != keep.Bool && child.entry.Kind != keep.Date}
+		f := field{Request: request, Name: child.name, Entry: child.entry, Like: doc.Literal(child.entry), Secret: child.secret(secrets)}
 		if child.entry.Kind == keep.List {
 			f.Like = doc.LikeOfList(child.entry)
 		}
@@ -126,12 +128,37 @@ func (n *node) fields(doc *keep.Document, prefix string) (list []field) {
 	return list
 }
 
+// secret reports whether a value may be a secret, below a map of secrets or elsewhere.
+func (n *node) secret(below bool) bool {
+	switch e := n.entry; {
+	case e.Kind == keep.Bool, e.Kind == keep.Date:
+		return false
+	case below, secretName(n.name):
+		return true
+	case e.Kind == keep.String:
+		return secretNames(n.name) || secretInValue.MatchString(e.Value.(string))
+	case e.Kind == keep.List && e.Element == keep.String:
+		return secretNames(n.name) || slices.ContainsFunc(e.Value.([]any), func(v any) bool { return secretInValue.MatchString(v.(string)) })
+	}
+	return false
+}
+
+// secretInValue finds a password within an address: scheme://user:password@host, user:password@tcp(host), password=….
+var secretInValue = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://[^/\s@:]*:[^/\s@]+@|^[^/\s@:]+:[^/\s@]+@(tcp|unix)\(|` +
+	`\b(password|passwd|pwd|passphrase|secret|token|api[-_]?key|access[-_]?key|sig)=[^\s&;]`)
+
 // quotesOf returns the empty text in the quotes of another.
 func quotesOf(text string) string {
 	if text != "" && strings.Contains(`"'`, text[:1]) {
 		return text[:1] + text[:1]
 	}
 	return ""
+}
+
+// secretNames reports whether a key is named like several secrets. Numbers such as max_tokens have such names, too.
+func secretNames(name string) bool {
+	one, several := strings.CutSuffix(name, "s")
+	return several && one != "pin" && !strings.HasSuffix(one, "-pin") && secretName(one)
 }
 
 // secretName reports whether a key is named like a secret.

@@ -85,7 +85,7 @@ func Wrap(p Project, file File, hooks string) (*Wrapped, error) {
 	}
 	var left []*keep.Entry
 	w.root, left = tree(doc)
-	w.Fields = w.root.fields(doc, "")
+	w.Fields = w.root.fields(doc, "", false)
 	for _, e := range left {
 		w.Left = append(w.Left, fmt.Sprintf("%s (line %d): %s", keep.Dotted(e.Path), e.Line, e.Why))
 	}
@@ -151,7 +151,7 @@ func (w *Wrapped) blank(file File, left []*keep.Entry) error {
 		return fmt.Errorf("cannot take the secrets out of %s: %w", file.Name, err)
 	}
 	for _, e := range left {
-		if !secretName(subkey(e.Path[len(e.Path)-1])) && !secretInText.MatchString(e.Raw()) {
+		if !secretName(subkey(e.Path[len(e.Path)-1])) && !secretInText.MatchString(e.Raw()) && !secretInValue.MatchString(e.Raw()) {
 			continue
 		}
 		doc, err := keep.Parse(w.Format, text)

@@ -177,3 +177,46 @@ func TestNames(t *testing.T) {
 		t.Errorf("names %v, want %v", got, want)
 	}
 }
+
+// What is a secret by its name, by that of the map around it, or because a password stands in it.
+func TestSecrets(t *testing.T) {
+	text := `
+url: https://user:pw@host/
+plain-url: https://host:8443/a@b
+mail: mailto:bob@example.com
+ssh: ssh://git@host/x
+dsn: postgres://u:secret@h:5432/db
+mysql: u:pw@tcp(h:3306)/db
+libpq: host=h user=u password=pw
+hook: https://host/?token=abc
+brokers: ["mqtt://a:b@h", "mqtt://h"]
+secrets: {db: x, port: 5, on: true}
+sites: {one: {credentials: {user: u}}, two: {name: n}}
+api_tokens: [a, b]
+max_tokens: 4096
+gpio_pins: [17, 27]
+`
+	w, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, scaffold.File{Name: "a.yaml", Text: text}, "python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range w.Fields {
+		if f.Secret {
+			got = append(got, f.Request)
+		}
+	}
+	want := []string{"url", "dsn", "mysql", "libpq", "hook", "brokers", "secrets.db", "secrets.port", "sites.one.credentials.user", "api-tokens"}
+	if !slices.Equal(got, want) {
+		t.Errorf("secrets %v, want %v", got, want)
+	}
+	files, err := w.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if strings.Contains(string(text), ":pw@") || strings.Contains(string(text), "u:secret@") {
+			t.Errorf("%s has a secret", name)
+		}
+	}
+}
