@@ -2,6 +2,9 @@ package keep
 
 import "strings"
 
+// NoValue is why the hooks leave a line of an INI file as it is that has no "=" and no ":".
+const NoValue = "a key without a value"
+
 // An iniReader reads sections, and keys with "=" or ":". A comment begins with # or ; at the beginning of a line or behind a
 // space. A value in quotes is what is between them.
 type iniReader struct {
@@ -59,7 +62,7 @@ func (r *iniReader) read() error {
 		}
 		key := trimmed
 		if sign < 0 {
-			e.Kind, e.Why, e.from, e.to = Other, "a key without a value", l.to, l.to
+			e.Kind, e.Why, e.from, e.to = Other, NoValue, l.to, l.to
 		} else {
 			key = strings.TrimSpace(trimmed[:sign])
 			r.entry(e, start+sign+1, l.to, &waiting)

@@ -73,9 +73,19 @@ func Wrap(p Project, file File, hooks string) (*Wrapped, error) {
 	if w.Format == "" {
 		return nil, fmt.Errorf("cannot tell the format of %s: end its name in .yaml, .json, .ini, .conf or .toml", file.Name)
 	}
-	doc, err := keep.Parse(w.Format, file.Text)
-	if err == nil {
-		err = readable(w.Format, file.Text)
+	doc, err := parse(w.Format, file.Text)
+	if w.Format == keep.INI && (err != nil || !hasValues(doc) || strings.HasPrefix(file.Text, "{")) { // names such as .conf say little
+		for _, other := range []keep.Format{keep.JSON, keep.TOML, keep.YAML} {
+			if otherDoc, otherErr := parse(other, file.Text); otherErr == nil && hasValues(otherDoc) {
+				w.Format, doc, err = other, otherDoc, nil
+				break
+			}
+		}
+	}
+	if err == nil && w.Format == keep.INI && !hasValues(doc) {
+		if i := slices.IndexFunc(doc.Entries, func(e *keep.Entry) bool { return e.Why == keep.NoValue }); i >= 0 {
+			err = fmt.Errorf("this is not INI: line %d: %s", doc.Entries[i].Line, keep.NoValue)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s as %s: %w", file.Name, strings.ToUpper(string(w.Format)), err)
@@ -100,6 +110,19 @@ func Wrap(p Project, file File, hooks string) (*Wrapped, error) {
 	}
 	w.sample = w.find(0)
 	return w, nil
+}
+
+func parse(format keep.Format, text string) (*keep.Document, error) {
+	doc, err := keep.Parse(format, text)
+	if err == nil {
+		err = readable(format, text)
+	}
+	return doc, err
+}
+
+// hasValues reports whether a file has a value that the hooks can change.
+func hasValues(doc *keep.Document) bool {
+	return slices.ContainsFunc(doc.Entries, func(e *keep.Entry) bool { return e.Kind != keep.Other })
 }
 
 // readable returns what the usual parser of a format has against a file.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/internal/kit/keep"
 	"aspects-poc/internal/kit/lint"
 	"aspects-poc/internal/kit/scaffold"
 	"aspects-poc/internal/need"
@@ -158,6 +159,26 @@ func TestWrapRefusals(t *testing.T) {
 	}
 	if _, err := wrap(t, "device.yaml", "cobol"); err == nil {
 		t.Error("hooks in COBOL")
+	}
+}
+
+// The ending .conf says little: a file that is no INI is read as what it is.
+func TestFormatOfConf(t *testing.T) {
+	for text, want := range map[string]keep.Format{
+		"[a]\nb = 1\n":                    keep.INI,
+		"[a]\nb = \"x\"\n[[c]]\nd = 1\n":  keep.TOML,
+		"{\"a\": 1}\n":                    keep.JSON,
+		"a:\n  b: 1\n  c: x\n":            keep.YAML,
+		"Port 22\nPermitRootLogin no\n":   "cannot read a.conf as INI: this is not INI: line 1: a key without a value",
+		"user www;\nevents {\n a 1;\n}\n": "cannot read a.conf as INI: this is not INI: line 1: a key without a value",
+	} {
+		w, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, scaffold.File{Name: "a.conf", Text: text}, "python")
+		if err != nil && err.Error() == string(want) {
+			continue
+		}
+		if err != nil || w.Format != want {
+			t.Errorf("%q: %v, %v, want %s", text, w, err, want)
+		}
 	}
 }
 
