@@ -175,6 +175,9 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	if err != nil {
 		return refusal(ofLayer(err, layer.Layer))
 	}
+	if trial.Conflict != "" && !s.c.Bool("dry-run") {
+		return fmt.Errorf("nothing is changed: %s", trial.Conflict)
+	}
 	refuses := trial.Refusing > 0 && !s.c.Bool("allow-refusals")
 	if refuses || s.c.Bool("dry-run") {
 		err := s.out.printOne(trial, layer.Layer, func() error {
@@ -241,6 +244,7 @@ func (p *printer) printTrial(trial serverapi.Plan) {
 		p.printChanges(group.Changes)
 		p.printRefusal(group.Refusal)
 	}
+	p.printConflict(trial)
 }
 
 // ofLayer words the refusal of a batch of one layer.

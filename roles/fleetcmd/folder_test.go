@@ -80,6 +80,10 @@ func TestFolder(t *testing.T) {
 	play("apply", dir)
 	write("everyone.yaml", "config:\n  control-telemetry:\n    sample-rate: 5\n")
 	play("plan", dir)
+	play("apply", dir)
+	play("<config: {control-telemetry: {sample-rate: 5}}", "edit", "everyone", "--file", "-", "--dry-run")
+	play("<config: {control-telemetry: {sample-rate: 5}}", "edit", "everyone", "--file", "-")
+	play("remove", "everyone", "--yes")
 	play("release", "undo")
 	if err := os.Remove(filepath.Join(dir, "release.yaml")); err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func plan(env *roles.Env) *cli.Command {
 		Description: "Compares the layers in a folder with those of the server, and says what fleet apply would do: which layers " +
 			"are created and changed, and what the devices would do whose target changes, in groups with the same changes. The " +
 			"server's confdb-schema decides on top of what each device reports. Nothing is changed. Exit status: 0 nothing to do, " +
-			"2 there are changes, 1 the folder has a fault or devices would refuse their target. Wrong usage ends with 2, too, but it " +
+			"2 there are changes (also if a release is active that refuses them for now), 1 the folder has a fault or devices would refuse their target. Wrong usage ends with 2, too, but it " +
 			"prints nothing to standard output, and writes no --out FILE.",
 		UsageText: "aspects-poc fleet plan fleet\naspects-poc fleet plan fleet --prune --out plan.json",
 		Flags: []cli.Flag{pruneFlag(),
@@ -102,6 +102,8 @@ func apply(env *roles.Env) *cli.Command {
 		switch {
 		case !plan.changes():
 			return signApplied(s, plan.saved)
+		case plan.saved.Plan.Conflict != "":
+			return fmt.Errorf("nothing is changed: %s", plan.saved.Plan.Conflict)
 		case plan.saved.Plan.Refusing > 0 && !s.c.Bool("allow-refusals"):
 			return fmt.Errorf("nothing is changed: %s would refuse their target; change it, or apply with --allow-refusals",
 				devicesOf(plan.saved.Plan.Refusing))
@@ -485,6 +487,14 @@ func (p *printer) printSum(plan folderPlan) {
 		text += fmt.Sprintf(", of which %d refuse it", refusing)
 	}
 	p.line("%s.", text)
+	p.printConflict(plan.saved.Plan)
+}
+
+// printConflict prints why a plan cannot be applied now, if a release is active that refuses it.
+func (p *printer) printConflict(plan serverapi.Plan) {
+	if plan.Conflict != "" {
+		p.told("", "It cannot be applied now: "+plan.Conflict+". The plan is as if the release were done.", warn)
+	}
 }
 
 func pull(env *roles.Env) *cli.Command {

@@ -48,6 +48,8 @@ func remove(env *roles.Env) *cli.Command {
 		switch {
 		case err != nil:
 			return err
+		case trial.Conflict != "" && !s.c.Bool("dry-run"):
+			return fmt.Errorf("nothing is removed: %s", trial.Conflict)
 		case trial.Refusing > 0 && !s.c.Bool("allow-refusals"):
 			return fmt.Errorf("nothing is removed: %s would refuse their target; change it, or remove the layer with --allow-refusals",
 				devicesOf(trial.Refusing))

@@ -211,7 +211,10 @@ type Plan struct {
 	Refusing int            `json:"refusing"`         // of them, those that would refuse it for a reason for which they do not refuse their present one
 	Groups   []PlanGroup    `json:"groups"`           // the largest first
 	Stages   []PlannedStage `json:"stages,omitempty"` // of a release
-	Next     string         `json:"next,omitempty"`   // with full: value of "after" for the other devices; "" on the last page
+	// Conflict is why the changes are refused as long as a release is active; "" if they are not. The plan is then of what they
+	// would do if the release were done.
+	Conflict string `json:"conflict,omitempty" example:"release 12 changes the layer everyone at present: wait until it is done, or undo it"`
+	Next     string `json:"next,omitempty"` // with full: value of "after" for the other devices; "" on the last page
 }
 
 // LayerPlan is what would become of a layer.

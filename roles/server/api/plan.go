@@ -33,7 +33,7 @@ const mostFaults = 100
 //	@Description	layer, and what the devices would do whose target would change, in groups with the same changes. The
 //	@Description	confdb-schema decides on top of what each device reports. With full the plan is of the first 10,000 devices and
 //	@Description	names all of them that are concerned; "next" is the value of "after" for the others. With release, devices get
-//	@Description	the changes in stages.
+//	@Description	the changes in stages. A plan that an active release would refuse has the reason as "conflict".
 //	@Tags			target
 //	@ID				change-targets
 //	@Param			dry-run	query		bool				false	"Change nothing, and answer the plan"

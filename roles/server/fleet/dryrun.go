@@ -32,6 +32,9 @@ func (f *Fleet) DryRun(ctx context.Context, change Change, plan *release.Plan, f
 	if err != nil {
 		return Preview{}, only(err)
 	}
+	if planned.Conflict != nil {
+		return Preview{}, planned.Conflict
+	}
 	preview, err := f.preview(ctx, ground, after, batch, few)
 	if err == nil {
 		preview.Stages, err = f.sizesOf(ctx, ground, after, batch, planned.Layers)

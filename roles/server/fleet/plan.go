@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 
@@ -20,7 +21,10 @@ type Plan struct {
 	Refusing int         // of Devices, those that would refuse the target, and do not refuse their present one for the same reason
 	Groups   []Group     // of Devices; the largest first
 	Stages   []int       // of a release: how many devices each stage would have, and no stage before
-	Next     string      // the After of the next section; "" after the last one
+	// Conflict is why the active release refuses the batch at present; nil if it does not. The plan is then of what the batch would
+	// do if the release were done.
+	Conflict *ReleaseError
+	Next     string // the After of the next section; "" after the last one
 }
 
 // A LayerPlan is what would become of a layer.
@@ -59,7 +63,7 @@ type Section struct {
 
 // Plan tells what a batch would do, and does not do it: for each layer, and for the devices whose target would change, in groups
 // with the first few of their members each; few < 0: all. With stages it is a release. It refuses what SetAll would refuse, or
-// StartRelease with stages.
+// StartRelease with stages, except for the active release: see Plan.Conflict.
 func (f *Fleet) Plan(ctx context.Context, batch Batch, stages *release.Plan, few int) (Plan, error) {
 	return f.PlanOf(ctx, batch, stages, Section{}, few)
 }
@@ -86,7 +90,7 @@ func (f *Fleet) PlanOf(ctx context.Context, batch Batch, stages *release.Plan, s
 }
 
 // prepare checks a batch as SetAll and the store do. It returns what it was checked against, the targets after it, and the plan of
-// the layers.
+// the layers, with its Conflict.
 func (f *Fleet) prepare(ctx context.Context, batch *Batch) (before *ground, after *snapshot, plan Plan, err error) {
 	if err := f.targets.refresh(ctx); err != nil {
 		return nil, nil, Plan{}, err
@@ -108,16 +112,28 @@ func (f *Fleet) prepare(ctx context.Context, batch *Batch) (before *ground, afte
 		present.Secrets[name] = before.secret(name).Revision
 	}
 	result, err := batch.Apply(present)
+	var conflict *ReleaseError
+	if errors.As(err, &conflict) {
+		present.Release = nil
+		result, err = batch.Apply(present)
+	}
 	if err != nil {
 		return nil, nil, Plan{}, err
 	}
-	plan = Plan{Revision: present.Last, Layers: make([]LayerPlan, len(result.Layers))}
+	plan = Plan{Revision: present.Last, Layers: make([]LayerPlan, len(result.Layers)), Conflict: conflict}
 	for i, change := range batch.Changes {
 		if plan.Layers[i], err = f.planLayer(present.Layers[i], result.Layers[i], result.Entries[i] != nil, change.Remove); err != nil {
 			return nil, nil, Plan{}, err
 		}
 		if change.Name.IsDevice() {
 			plan.Layers[i].Device = before.devices[change.Name.Device()].Name
+		}
+	}
+	if conflict != nil {
+		ended := before.Targets
+		ended.Release = nil
+		if before.snapshot, err = newSnapshot(ended); err != nil {
+			return nil, nil, Plan{}, err
 		}
 	}
 	after, err = before.with(batch.Changes)

@@ -278,3 +278,38 @@ func TestChoosesNone(t *testing.T) {
 		}
 	}
 }
+
+// TestPlanAmidRelease: a plan that the active release refuses says so, and is as if the release were done. A change is refused.
+func TestPlanAmidRelease(t *testing.T) {
+	w := newWorld(t)
+	w.device(nil)
+	w.set(fleet.Everyone, "", `{"v":{"x":1}}`)
+	begun := w.begins(fleet.Everyone, "", `{"v":{"x":2}}`, `{"stages":[{"devices":1}],"approve":[1]}`)
+	staged, err := w.ReadPlan([]byte(`{"stages":[{"devices":1}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		layer    fleet.LayerName
+		stages   *release.Plan
+		conflict string
+		before   any // of x
+	}{
+		{fleet.Everyone, nil, fmt.Sprintf("release %d changes the layer everyone at present", begun.ID), 2},
+		{"labels/all", nil, "", 1},
+		{"labels/all", &staged, fmt.Sprintf("release %d is active", begun.ID), 2},
+	} {
+		change := w.change(test.layer, map[bool]string{true: "!none"}[test.layer.IsLabels()], `{"v":{"x":3}}`)
+		plan, err := w.Plan(t.Context(), fleet.Batch{Changes: []fleet.Change{change}}, test.stages, 1)
+		if err != nil || len(plan.Groups) != 1 || len(plan.Groups[0].Changes) != 1 || fmt.Sprint(plan.Groups[0].Changes[0].Before) != fmt.Sprint(test.before) {
+			t.Errorf("%s: %v, %+v", test.layer, err, plan)
+			continue
+		}
+		if (plan.Conflict == nil) != (test.conflict == "") || plan.Conflict != nil && !strings.HasPrefix(plan.Conflict.Text, test.conflict) {
+			t.Errorf("%s: %v", test.layer, plan.Conflict)
+		}
+		if _, err := w.DryRun(t.Context(), change, test.stages, 1); errors.Is(err, fleet.ErrReleasing) != (test.conflict != "") {
+			t.Errorf("%s: %v", test.layer, err)
+		}
+	}
+}

@@ -47,9 +47,10 @@ func (f *Fleet) choosesSome(ctx context.Context, batch Batch) error {
 		return nil
 	}
 	before, after, plan, err := f.prepare(ctx, &batch)
-	if err == nil {
-		_, err = f.sizesOf(ctx, before, after, batch, plan.Layers)
+	if err != nil || plan.Conflict != nil {
+		return err // the store refuses the conflict
 	}
+	_, err = f.sizesOf(ctx, before, after, batch, plan.Layers)
 	return err
 }
 

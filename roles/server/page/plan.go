@@ -36,6 +36,9 @@ func (p *Page) plan(ctx context.Context, change fleet.Change, stages *release.Pl
 	if err != nil {
 		return nil, only(err)
 	}
+	if planned.Conflict != nil {
+		return nil, planned.Conflict
+	}
 	made := planOf(planned)
 	for i, devices := range planned.Stages {
 		made.Stages = append(made.Stages, plannedStage{stages.Stages[i].String(), termsOf(*stages, i+1), devices})

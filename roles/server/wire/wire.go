@@ -256,6 +256,9 @@ func Plan(plan fleet.Plan) serverapi.Plan {
 		}
 		shape.Groups = append(shape.Groups, line)
 	}
+	if plan.Conflict != nil {
+		shape.Conflict = plan.Conflict.Text
+	}
 	return shape
 }
 
