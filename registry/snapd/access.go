@@ -110,7 +110,11 @@ func (b *Backend) wait(ctx context.Context, id string, request snapdhttp.Request
 				silent = b.now()
 			}
 			if b.now().Sub(silent) > b.options.AccessTimeout {
-				return nil, b.lost(err, request, write)
+				if write { // it was taken: whether this request came through says nothing
+					b.forget()
+					return nil, unseen(request, id, err, true)
+				}
+				return nil, b.lost(err, request, false)
 			}
 		default:
 			return nil, unseen(request, id, err, write)

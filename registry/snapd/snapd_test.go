@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -383,6 +384,24 @@ func TestLostConnections(t *testing.T) {
 				t.Errorf("stored: %v, %v", got, err)
 			}
 		})
+	}
+}
+
+// A snapd that goes after it has begun a write cannot be reached any more. The write may be stored all the same.
+func TestGoneAfterWrite(t *testing.T) {
+	m := machine.Start(t, machine.Options{})
+	b := open(t, m, snapd.Options{AccessTimeout: 50 * time.Millisecond})
+	lose := faults.Lose(-1, "GET /v2/changes/", false)
+	m.Main.Intercept(func(w http.ResponseWriter, r *http.Request, handler http.HandlerFunc) bool {
+		if strings.HasPrefix(r.URL.Path, "/v2/changes/") {
+			_ = os.Remove(m.Socket()) // it may be gone already
+		}
+		return lose(w, r, handler)
+	})
+	e := refusal(t, b.Set(t.Context(), telemetry, map[string]any{"sample-rate": json.Number("9")}), backend.ErrUnknown, "",
+		"snap change 1, or read back before writing again")
+	if !strings.Contains(e.Error(), "cannot see how change 1 ends: cannot reach snapd") {
+		t.Error(e)
 	}
 }
 
