@@ -3,10 +3,12 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
@@ -44,6 +46,7 @@ const (
 	gatherTime    = 200 * time.Millisecond // events of this time are sent together
 	mostGathered  = 500                    // events; more are replaced by one of kind "lost"
 	keepAliveTime = 15 * time.Second
+	recheckTime   = 3 * time.Second  // between looks whether the caller may still listen
 	streamWrite   = 10 * time.Second // of one write
 )
 
@@ -51,11 +54,12 @@ const (
 //
 //	@Summary		Follow changes
 //	@Description	A stream of server-sent events. The event target means that a layer has changed; device, that a device
-//	@Description	has changed or reported; lost, that there were too many events to send each. The data is an Event.
+//	@Description	has changed or reported; lost, that there were too many events to send each. The data is an Event. The stream
+//	@Description	ends within seconds when the caller's token is revoked or expires.
 //	@Tags			server
 //	@ID				get-events
 //	@Produce		text/event-stream
-//	@Success		200	{object}	serverapi.Event		"Events without end"
+//	@Success		200	{object}	serverapi.Event		"Events"
 //	@Failure		401	{object}	serverapi.Problem	"An operator's token is needed"
 //	@Failure		503	{object}	serverapi.Problem	"Too many clients follow the events; Retry-After says when to try again"
 //	@Router			/events/ [get]
@@ -88,6 +92,8 @@ func (h *handlers) events(c echo.Context) error {
 	}
 	alive := time.NewTicker(keepAliveTime)
 	defer alive.Stop()
+	recheck := time.NewTicker(recheckTime)
+	defer recheck.Stop()
 	gathered := time.NewTimer(time.Hour)
 	defer gathered.Stop()
 	waiting := newGathering()
@@ -97,6 +103,10 @@ func (h *handlers) events(c echo.Context) error {
 			return nil
 		case <-h.stopping.Done():
 			return nil
+		case <-recheck.C:
+			if !h.mayStill(c, access.Read) {
+				return nil
+			}
 		case <-alive.C:
 			err = stream.write(":\n\n")
 		case notice, open := <-notices:
@@ -115,6 +125,20 @@ func (h *handlers) events(c echo.Context) error {
 			return nil // the client has left
 		}
 	}
+}
+
+// mayStill returns whether the caller of a request that lasts has a right still: its token is neither revoked nor expired since. If
+// the store cannot say, the caller stays who it was until the store can, but not for longer than its token is valid.
+func (h *handlers) mayStill(c echo.Context, right access.Right) bool {
+	if h.gate == nil {
+		return true
+	}
+	_, err := h.gate.Operator(c.Request(), right)
+	if refused := (*access.Refusal)(nil); errors.As(err, &refused) {
+		return false
+	}
+	expires := access.From(c.Request().Context()).Expires
+	return err == nil || expires.IsZero() || h.now().Before(expires)
 }
 
 // A stream writes parts of an answer, each within streamWrite.
