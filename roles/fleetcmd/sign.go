@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -101,6 +102,37 @@ type signing struct {
 	next    signed.Keys       // that may sign the next one
 	secrets map[string]any    // values that were given
 	salts   map[string]string // of the digests of those
+	missed  map[string]bool   // keys of the devices to which the server does not offer their target, by the server's word
+}
+
+// number returns the number of the statement to sign.
+func (w *signing) number() int64 {
+	last, _ := w.record.last()
+	return last + 1
+}
+
+// permitted returns an error if the server would not store the statement from this caller. The server decides; but it does so only when
+// somebody has signed.
+func (w *signing) permitted() error {
+	self, err := w.client.Whoami(w)
+	if isMissing(err) {
+		return nil // an older server
+	}
+	if err != nil {
+		return err
+	}
+	needs := "operator or admin"
+	if w.last.Number == 0 || !w.next.Equal(w.keys) {
+		needs = "admin, as the statement says who may sign from then on"
+	}
+	if self.Role == "admin" || self.Role == "operator" && len(self.Scope) == 0 && needs == "operator or admin" {
+		return nil
+	}
+	text := "this needs the role " + needs
+	if len(self.Scope) > 0 {
+		text += ", and a token without a scope"
+	}
+	return errors.New(text + ". " + selfText(self))
 }
 
 // signAll signs what the server has. It returns an error if that is not what a plan, which was applied, has left; nil for none.
@@ -114,6 +146,11 @@ func signAll(s *session, plan *savedPlan) error {
 	if plan != nil {
 		if err := plan.verify(manifest.Layers); err != nil {
 			return oneLine(err)
+		}
+	}
+	if !s.c.Bool("dry-run") {
+		if err := work.permitted(); err != nil {
+			return oneLine(fmt.Errorf("nothing is signed: %w", err))
 		}
 	}
 	if err := work.show(manifest); err != nil {
@@ -204,7 +241,7 @@ func (w *signing) readPresent() error {
 	if statement.Number < known.Number {
 		if !w.c.Bool("skip-missing") {
 			return fmt.Errorf("the server's last statement is number %d, but number %d was signed from here: the server has not got it, was "+
-				"restored from a backup, or withholds it; to sign number %d all the same, give --skip-missing", statement.Number, known.Number, known.Number+1)
+				"restored from a backup, or withholds it; to sign number %d all the same, give --skip-missing", statement.Number, known.Number, w.number())
 		}
 		w.keys = known.Keys
 	}
@@ -213,6 +250,7 @@ func (w *signing) readPresent() error {
 			return err
 		}
 	}
+	known.Refused = w.record.Refused
 	w.record = known
 	w.last = signed.Statement{Fleet: known.Fleet, Number: known.Number}
 	if len(w.next) == 0 {
@@ -261,6 +299,7 @@ func (w *signing) believe(answer serverapi.Signature, statement signed.Statement
 // collect reads layers and devices.
 func (w *signing) collect() (*signed.Manifest, error) {
 	manifest := &signed.Manifest{Secrets: map[string]signed.Secret{}, Layers: []signed.Layer{}, Devices: []signed.Device{}}
+	w.missed = map[string]bool{}
 	for layer, err := range w.client.Layers(w) {
 		if err != nil {
 			return nil, err
@@ -273,6 +312,9 @@ func (w *signing) collect() (*signed.Manifest, error) {
 	for device, err := range w.client.Devices(w, operator.Filter{}) {
 		if err != nil {
 			return nil, err
+		}
+		if notOfferedTo(device) {
+			w.missed[device.KeyID] = true
 		}
 		if device.KeyID != "" && device.Status != serverapi.Revoked {
 			manifest.Devices = append(manifest.Devices, signed.Device{Key: device.KeyID, UUID: device.UUID, Labels: device.Labels})
@@ -403,7 +445,8 @@ func (s *session) agree(question, declined string) error {
 
 // finish signs a manifest and gives it to the server.
 func (w *signing) finish(manifest *signed.Manifest) error {
-	statement := signed.Statement{Fleet: cmp.Or(w.record.Fleet, rand.Text()), Number: w.record.Number + 1, Previous: w.record.Digest,
+	_, previous := w.record.last()
+	statement := signed.Statement{Fleet: cmp.Or(w.record.Fleet, rand.Text()), Number: w.number(), Previous: previous,
 		At: now().Unix(), Keys: w.next}
 	if again := w.c.Duration("sign-again"); again > 0 {
 		statement.SignAgain = now().Add(again).Unix()
@@ -428,7 +471,9 @@ func (w *signing) finish(manifest *signed.Manifest) error {
 	if _, err := w.keys.Verify(text, signature); err != nil {
 		return fmt.Errorf("cannot use the signature: %w", err)
 	}
-	// First the record: should the answer be lost, the number is used up all the same.
+	// First the record: should the answer be lost, the number is used up all the same. So it is if the server says no, which may be a
+	// lie; but then this machine does not ask the server for that statement.
+	before := w.record
 	record := signRecord{Fleet: statement.Fleet, Number: statement.Number, Digest: signed.Digest(text), Keys: statement.Keys}
 	if err := w.records.write(w.client.URL(), record); err != nil {
 		return err
@@ -437,12 +482,88 @@ func (w *signing) finish(manifest *signed.Manifest) error {
 	stored, err := w.client.SetSignature(w, serverapi.SignatureRequest{Signed: signed.Signed{Statement: text, Signature: signature}, Manifest: whole,
 		Salts: w.salts})
 	if done(); err != nil {
+		var refused *serverapi.Error
+		if errors.As(err, &refused) && refused.Status < 500 {
+			before.Refused = &refusedStatement{record.Number, record.Digest}
+			err = errors.Join(err, w.records.write(w.client.URL(), before))
+		}
 		return err
 	}
+	if err := w.printStored(stored); err != nil {
+		return err
+	}
+	return w.check(manifest)
+}
+
+// printStored says what the server has stored.
+func (w *signing) printStored(stored serverapi.Signature) error {
 	return w.out.printOne(stored, fmt.Sprint(stored.Number), func() error {
 		w.out.line("statement %d is signed by %s, and stored as revision %d", stored.Number, plain.Line(stored.By), stored.Revision)
 		return w.tellOfRelease()
 	})
+}
+
+// check says for how many devices the server does not offer what is signed now, and why that may be.
+func (w *signing) check(manifest *signed.Manifest) error {
+	withheld := map[string]bool{}
+	for device, err := range w.client.Devices(w, operator.Filter{}) {
+		if err != nil {
+			return fmt.Errorf("the statement is stored, but whether the server offers what is signed is not known: %w", err)
+		}
+		if notOfferedTo(device) {
+			withheld[device.KeyID] = true
+		}
+	}
+	texts, err := notOffered(manifest, func(device signed.Device) bool { return withheld[device.Key] })
+	for _, text := range texts {
+		w.say("warning: %s", text)
+	}
+	return err
+}
+
+// notOfferedTo returns whether the server does not offer a device its target because of signatures. A device that waits for a release
+// keeps what an earlier statement has for it.
+func notOfferedTo(device serverapi.Device) bool {
+	return device.Desired.Unsigned && (device.Release == nil || device.Release.Stage > 0)
+}
+
+// notOffered says for how many of the devices of a manifest that a function chooses the server does not offer what is signed, and why
+// that may be.
+func notOffered(manifest *signed.Manifest, chosen func(signed.Device) bool) (texts []string, err error) {
+	of, err := manifest.Results()
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{} // by the names of the secrets in their targets
+	for _, device := range manifest.Devices {
+		if !chosen(device) {
+			continue
+		}
+		result, err := of(device)
+		if err != nil {
+			return nil, err
+		}
+		names, err := gains(&signed.Result{}, result)
+		if err != nil {
+			return nil, err
+		}
+		counts[strings.Join(names, ", ")]++
+	}
+	for _, names := range slices.Sorted(maps.Keys(counts)) {
+		text := fmt.Sprintf("the server does not offer %s what is signed: ", devicesOf(counts[names]))
+		if names == "" {
+			text += "its layers, labels or secrets have changed meanwhile; sign again"
+		} else {
+			name := names
+			if strings.Contains(names, ", ") {
+				name = "NAME"
+			}
+			text += fmt.Sprintf("the value that was signed of the secret %s is probably not the server's; sign again with the server's value, "+
+				"--secret %s=FILE, or set the value there first, %s fleet secret set %[2]s", names, name, roles.Program)
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
 }
 
 // tellOfRelease says what an undo of the active release comes to.

@@ -182,9 +182,16 @@ func TestSign(t *testing.T) {
 		t.Fatal(out, errs)
 	}
 	try("the secret vpn has changed since it was signed", 1, "--key", file("berta"), "--yes")
-	try("statement 4 is signed", 0, "--key", file("berta"), "--secret", "vpn="+file("vpn"), "--yes")
+	const missed = "the server does not offer 1 device what is signed: the value that was signed of the secret vpn is probably not the server's; " +
+		"sign again with the server's value, --secret vpn=FILE"
+	try("warning: "+missed, 0, "--key", file("berta"), "--secret", "vpn="+file("vpn"), "--yes")
+	try("nothing has changed since statement 4\n! "+missed, 0, "--dry-run")
 	if got := w.asks(one); got != "" {
 		t.Error("the device gets another secret than the operator signed")
+	}
+	writeFile(t, file("present"), "hunter3\n")
+	if out := w.must("sign", "--key", file("berta"), "--secret", "vpn="+file("present"), "--dry-run"); strings.Contains(out, "does not offer") {
+		t.Error(out)
 	}
 	if w.asks(two) == "" || two.guard.Signer != "berta@example.com" {
 		t.Error(two.guard)
@@ -226,6 +233,54 @@ func TestSign(t *testing.T) {
 	try("was restored from a backup", 1, "--dry-run")
 	if code, _, errs := w.fleet("restore", "1"); code != 0 {
 		t.Error(errs)
+	}
+}
+
+// TestSignRefused: whoever may not sign here is told before anything is signed, and a statement that the server has refused is none of
+// which this machine asks the server later.
+func TestSignRefused(t *testing.T) {
+	t.Parallel()
+	key, operators, keys := keyFiles(t)
+	w := loggedIn(t)
+	w.signs(1, keys, nil)
+	l := w.lies("otto")
+	init := []string{"sign", "--init", "--operator-keys", operators, "--key", key, "--yes"}
+	refused := func(want string, puts int, args ...string) {
+		t.Helper()
+		code, out, errs := w.fleet(args...)
+		if code != 1 || !strings.Contains(errs, want) || l.seen["PUT /signature/"] != puts || (puts == 0 && out != "") {
+			t.Errorf("exit status %d, %d statements sent, want %d and %q\n%s%s", code, l.seen["PUT /signature/"], puts, want, out, errs)
+		}
+	}
+	refused("nothing is signed: this needs the role admin, as the statement says who may sign from then on. You are otto.", 0, init...)
+	if code, out, errs := w.fleet("sign", "--init", "--operator-keys", operators, "--dry-run"); code != 0 || !strings.Contains(out, "statement 1 has") {
+		t.Error(code, out, errs)
+	}
+	l.lie = func(path string, answer map[string]any) {
+		if path == "GET /whoami/" {
+			answer["role"] = "admin"
+		}
+	}
+	refused("403 Forbidden", 1, init...)
+	writeFile(t, w.env["ASPECTS_TOKEN_FILE"], w.tokens["anna"])
+	if out := w.must(init...); !strings.Contains(out, "statement 2 is signed") { // 1 is never signed twice
+		t.Error(out)
+	}
+	writeFile(t, w.env["ASPECTS_TOKEN_FILE"], w.tokens["screen"])
+	l.lie = nil
+	refused("this needs the role operator or admin", 2, "sign", "--key", key, "--yes")
+	folder := t.TempDir()
+	writeFile(t, filepath.Join(folder, "everyone.yaml"), "config: {}\n")
+	writeFile(t, w.env["ASPECTS_TOKEN_FILE"], w.tokens["otto"])
+	l.lie = func(path string, answer map[string]any) { // as if otto had the devices of Berlin only
+		if path == "GET /whoami/" {
+			answer["scope"] = map[string]any{"site": "berlin"}
+		}
+	}
+	refused("nothing is changed: this needs the role operator or admin, and a token without a scope", 2, "apply", folder, "--sign", "--key", key, "--yes")
+	l.lie = nil
+	if out := w.must("sign", "--key", key, "--yes"); !strings.Contains(out, "statement 3 is signed") {
+		t.Error(out)
 	}
 }
 

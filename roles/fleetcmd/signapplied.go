@@ -36,6 +36,9 @@ func canSign(s *session) error {
 	}
 	done := s.busy("reading who may sign")
 	err = work.readPresent()
+	if err == nil {
+		err = work.permitted()
+	}
 	if done(); err != nil {
 		return oneLine(err)
 	}

@@ -18,6 +18,22 @@ type signRecord struct {
 	Number int64       `json:"number"` // of the last statement that this machine has signed or seen
 	Digest string      `json:"digest"` // of its text
 	Keys   signed.Keys `json:"keys"`   // that may sign after it
+	// Refused is the last statement that this machine has signed and the server has refused; nil for none. The server may have it all
+	// the same, so no other statement gets its number, and the next one follows it.
+	Refused *refusedStatement `json:"refused,omitempty"`
+}
+
+type refusedStatement struct {
+	Number int64  `json:"number"`
+	Digest string `json:"digest"`
+}
+
+// last returns number and digest of the last statement that has a number here.
+func (r signRecord) last() (number int64, digest string) {
+	if r.Refused != nil && r.Refused.Number > r.Number {
+		return r.Refused.Number, r.Refused.Digest
+	}
+	return r.Number, r.Digest
 }
 
 // signRecords are the records of a user, by the address of the server. They stand beside the contexts.

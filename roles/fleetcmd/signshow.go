@@ -54,8 +54,28 @@ func (w *signing) show(manifest *signed.Manifest) error {
 	if !changed {
 		w.out.line("nothing has changed since statement %d", w.base)
 	}
-	w.out.line("statement %d has the targets of %s; %d of them are new", w.last.Number+1, devicesOf(len(manifest.Devices)), targets)
+	if w.present != nil && len(w.secrets) == 0 {
+		if err := w.showMissed(before, manifest); err != nil {
+			return err
+		}
+	}
+	w.out.line("statement %d has the targets of %s; %d of them are new", w.number(), devicesOf(len(manifest.Devices)), targets)
 	return nil
+}
+
+// showMissed says to which devices the server does not offer what is signed already, and is to be signed again.
+func (w *signing) showMissed(before, manifest *signed.Manifest) error {
+	old := map[string]signed.Device{}
+	for _, device := range before.Devices {
+		old[device.Key] = device
+	}
+	texts, err := notOffered(manifest, func(device signed.Device) bool {
+		return w.missed[device.Key] && slices.Equal(old[device.Key].Targets, device.Targets)
+	})
+	for _, text := range texts {
+		w.out.told("", "! "+text, warn)
+	}
+	return err
 }
 
 // A signGroup is devices of which a statement says the same, and the last statement said the same.
