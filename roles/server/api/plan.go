@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/wire"
 	"aspects-poc/roles/serverapi"
@@ -34,6 +35,7 @@ const mostFaults = 100
 //	@Description	confdb-schema decides on top of what each device reports. With full the plan is of the first 10,000 devices and
 //	@Description	names all of them that are concerned; "next" is the value of "after" for the others. With release, devices get
 //	@Description	the changes in stages. A plan that an active release would refuse has the reason as "conflict".
+//	@Description	Every role may send a dry run; one that may not set the layers has to leave secrets as they are.
 //	@Tags			target
 //	@ID				change-targets
 //	@Param			dry-run	query		bool				false	"Change nothing, and answer the plan"
@@ -65,7 +67,9 @@ func (h *handlers) changeTargets(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
+	lacks := access.From(ctx).Lacks(access.WriteInScope)
 	if dry != nil && *dry {
+		batch.Reads = lacks != nil
 		few, section := mostMembers, fleet.Section{}
 		if full != nil && *full {
 			few, section = -1, fleet.Section{After: after, Limit: fullDevices}
@@ -79,6 +83,9 @@ func (h *handlers) changeTargets(c echo.Context) error {
 			shape.Stages = wire.PlannedStages(*stages, plan.Stages)
 		}
 		return answerJSON(c, shape)
+	}
+	if lacks != nil {
+		return lacks // the gate has let a dry run in
 	}
 	layers, release, err := h.begin(c, batch, stages)
 	if err != nil {

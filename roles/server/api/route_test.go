@@ -77,27 +77,17 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 func TestEveryRouteHasItsRoles(t *testing.T) {
 	lines := []string{"request | viewer | operator | approver | admin", "---|---|---|---|---", "each other `GET` | yes | yes | yes | yes"}
 	for _, row := range api.Routes() {
-		allowed, scoped := row.Right.Roles()
-		if allowed == nil || row.Method == "GET" && row.Right == access.Read {
+		if allowed, _ := row.Right.Roles(); allowed == nil || row.Method == "GET" && row.Right == access.Read {
 			continue
 		}
 		if row.Method != "GET" && row.Right == access.Read {
 			t.Errorf("%s %s: whoever reads may send it", row.Method, row.Path)
 		}
-		line := fmt.Sprintf("`%s %s`", row.Method, regexp.MustCompile(`:(\w+)`).ReplaceAllString(row.Path, "{$1}"))
-		for _, role := range access.Roles() {
-			switch may := slices.Contains(allowed, role); {
-			case may && role.Scoped() && scoped:
-				line += " | in its scope"
-			case may && role.Scoped():
-				line += " | without a scope"
-			case may:
-				line += " | yes"
-			default:
-				line += " | –"
-			}
+		path := regexp.MustCompile(`:(\w+)`).ReplaceAllString(row.Path, "{$1}")
+		lines = append(lines, rolesLine(row.Method, path, row.Right))
+		if row.Ask != 0 {
+			lines = append(lines, rolesLine(row.Method, path+"?dry-run", row.Ask))
 		}
-		lines = append(lines, line)
 	}
 	want := strings.Join(lines, "\n")
 	text, err := os.ReadFile("../../../docs/access.md")
@@ -107,6 +97,25 @@ func TestEveryRouteHasItsRoles(t *testing.T) {
 	if !strings.Contains(string(text), "\n\n"+want+"\n\n") {
 		t.Errorf("docs/access.md does not have this table:\n%s", want)
 	}
+}
+
+// rolesLine is a line of the table of docs/access.md.
+func rolesLine(method, path string, right access.Right) string {
+	allowed, scoped := right.Roles()
+	line := fmt.Sprintf("`%s %s`", method, path)
+	for _, role := range access.Roles() {
+		switch may := slices.Contains(allowed, role); {
+		case may && role.Scoped() && scoped:
+			line += " | in its scope"
+		case may && role.Scoped():
+			line += " | without a scope"
+		case may:
+			line += " | yes"
+		default:
+			line += " | –"
+		}
+	}
+	return line
 }
 
 // An operation is what the description says of one.

@@ -16,6 +16,9 @@ type Batch struct {
 	Last *int64
 	// Release makes the batch a release in stages; nil: it is for all devices at once.
 	Release *NewRelease
+	// Reads makes the batch one of somebody who may only read, for a plan: it has to leave secrets as they are, so that the plan tells
+	// nothing of them.
+	Reads bool
 }
 
 // Secrets returns the names of the named secrets that the changes refer to.

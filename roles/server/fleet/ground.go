@@ -90,8 +90,12 @@ func (f *Fleet) checkAll(g *ground, batch *Batch) error {
 	for i := range batch.Changes {
 		change := &batch.Changes[i]
 		errs[i] = g.permit(*change)
+		given := change.Config
 		if errs[i] == nil {
 			errs[i] = f.complete(g, change)
+		}
+		if errs[i] == nil && batch.Reads {
+			errs[i] = f.leavesSecrets(g.layer(change.Name), given, *change)
 		}
 		if errs[i] == nil {
 			errs[i] = g.permit(*change) // complete has written its references as they are stored
@@ -135,6 +139,36 @@ func (f *Fleet) complete(g *ground, change *Change) error {
 		return err
 	}
 	return g.refer(change)
+}
+
+// leavesSecrets returns a *ScopeError unless a change leaves the secrets of its layer as they are, for the devices that have them. Given
+// is the configuration before complete: there is a marker or a reference in the place of each secret.
+func (f *Fleet) leavesSecrets(before Layer, given Config, change Change) error {
+	guess := false
+	var held [2][]string
+	for i, config := range []Config{before.Config, change.Config, given} {
+		tree, err := f.names.short(config).Tree()
+		if err != nil {
+			return err
+		}
+		f.secrets.each(tree, func(view, request string, value any) any {
+			if i < len(held) {
+				held[i] = append(held[i], placeKey(view, request)+string(plainText(value)))
+			} else if !IsSecret(value) {
+				guess = true
+			}
+			return value
+		})
+	}
+	slices.Sort(held[0])
+	slices.Sort(held[1])
+	switch {
+	case guess:
+		return Scope{}.refuse("the change of %s has a secret", change.Name)
+	case !slices.Equal(held[0], held[1]), held[0] != nil && (change.Selector.String() != before.Selector.String() || change.Priority != before.Priority):
+		return Scope{}.refuse("the change of %s has to do with secrets of the layer", change.Name)
+	}
+	return nil
 }
 
 // fits returns an error if the confdb-schema does not take a layer, on top of what its device reports or of the configuration of

@@ -16,13 +16,17 @@ type Scope map[string]string
 // ErrScope is the kind of a *ScopeError.
 var ErrScope = errors.New("that is out of the scope")
 
-// A ScopeError is the reason why a change is out of a scope, with what would permit it.
+// A ScopeError is the reason why a change is out of a scope, with what would permit it. Without a scope it is the reason why somebody
+// who may only read may not plan the change.
 type ScopeError struct {
 	Scope Scope
 	Text  string
 }
 
 func (e *ScopeError) Error() string {
+	if len(e.Scope) == 0 {
+		return e.Text + "; to plan that, it needs a token that may change the layer"
+	}
 	return fmt.Sprintf("%s, and the scope is %s; it needs a token without a scope, or with another one", e.Text, e.Scope)
 }
 
