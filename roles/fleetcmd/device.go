@@ -300,7 +300,8 @@ func (s *session) noValue(id uuid.UUID, path string, known serverapi.Device) err
 // mostSearched is the number of a layer's changes that are searched for the one that set a value.
 const mostSearched = 100
 
-// attribute finds the revision that set each value: the last one that changed it in its layer.
+// attribute finds the revision that set each value: the last one that changed it in its layer, as the device has that. A release may
+// have changed the layer since, and withhold that from the device.
 func (s *session) attribute(list []value) error {
 	layers := map[string][]*value{}
 	for i := range list {
@@ -308,11 +309,12 @@ func (s *session) attribute(list []value) error {
 	}
 	for _, layer := range slices.Sorted(maps.Keys(layers)) {
 		open := layers[layer]
+		present := open[0].Revision // of the layer, for all of its values
 		for entry, err := range first(s.client.History(s, layer, mostSearched), mostSearched) {
 			if err != nil {
 				return err
 			}
-			if entry.Action == "labels" || entry.Action == "name" {
+			if entry.Action == "labels" || entry.Action == "name" || entry.Revision > present {
 				continue
 			}
 			diff, err := s.client.Diff(s, entry.Revision, nil)

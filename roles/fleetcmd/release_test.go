@@ -47,3 +47,25 @@ func TestReleaseHeldBy(t *testing.T) {
 	}
 	said("\nYet to apply it: 31000000-0000, 40000000-0000\n")
 }
+
+// TestWhyOfRelease: why names the revision that set the value which a device has, also while a release withholds a later one.
+func TestWhyOfRelease(t *testing.T) {
+	t.Parallel()
+	w := loggedIn(t)
+	canary, waits := w.register(fleet.Active, fleet.Labels{"stage": "canary"}), w.register(fleet.Active, nil)
+	file := filepath.Join(w.env["HOME"], "release.yaml")
+	writeFile(t, file, "stages:\n- selector: stage=canary\n- percent: 100\n")
+	w.must("<config: {control-telemetry: {sample-rate: 5, monitor-peers: true}}", "edit", "everyone", "-f", "-")
+	w.must("<config: {control-telemetry: {sample-rate: 8, monitor-peers: true}}", "edit", "everyone", "-f", "-", "--release", file)
+	for _, want := range []struct {
+		device     uuid.UUID
+		rate, made int64
+	}{{waits, 5, 1}, {canary, 8, 2}} {
+		var list []struct{ Target, Revision int64 }
+		out := w.must("why", want.device.String(), "control-telemetry.sample-rate", "-o", "json")
+		err := json.Unmarshal([]byte(out), &list)
+		if err != nil || len(list) != 1 || list[0].Target != want.rate || list[0].Revision != want.made {
+			t.Errorf("%v, want %d from revision %d: %s", err, want.rate, want.made, out)
+		}
+	}
+}
