@@ -249,6 +249,30 @@ func TestServerAway(t *testing.T) {
 	}
 }
 
+// TestStatusRevoked: status says that the server has turned the device away, until it takes its polls again.
+func TestStatusRevoked(t *testing.T) {
+	d := newDevice(t)
+	status := func(want int, said string, times int) {
+		t.Helper()
+		run := d.Start(d.fleet.role(), rolestest.Options{}, "control", "status", "--state", d.dir)
+		if code := run.Wait(); code != want || strings.Count(run.Out.String()+run.Err.String(), said) != times {
+			t.Errorf("exit status %d, want %d and %q %d times: %s%s", code, want, said, times, run.Out, run.Err)
+		}
+	}
+	d.once(t, 0)
+	status(0, "evoked", 0)
+	d.fleet.change(func(f *fleet) { f.revoked = true })
+	d.once(t, 1)
+	status(1, "an operator has revoked this device: http://127.0.0.1:8000 gives it no targets", 1)
+	status(1, "Revoked     http://127.0.0.1:8000 takes no polls from this device, since 20", 1)
+	d.fleet.change(func(f *fleet) { f.away = true })
+	d.once(t, 1)
+	status(1, "an operator has revoked this device", 1)
+	d.fleet.change(func(f *fleet) { f.revoked, f.away = false, false })
+	d.once(t, 0)
+	status(0, "evoked", 0)
+}
+
 // TestForgotten has the server lose the device: it registers again, and not again and again.
 func TestForgotten(t *testing.T) {
 	d := newDevice(t)

@@ -59,6 +59,31 @@ type outcome struct {
 const grace = 3 * time.Second
 
 func (e *exchange) run(ctx context.Context) *outcome {
+	result := e.talk(ctx)
+	if revoked := serverapi.IsProblem(result.err, serverapi.ProblemRevoked); revoked || result.err == nil {
+		e.note(ctx, revoked)
+	}
+	return result
+}
+
+// note keeps for control status whether the server has turned the device away. If the disk fails, the next exchange tries it again;
+// what else the disk holds up says so.
+func (e *exchange) note(ctx context.Context, revoked bool) {
+	server := e.server.URL()
+	device, err := e.dir.Device()
+	known := device.TurnedAway
+	if err != nil || !revoked && known == nil || revoked && known != nil && known.Server == server {
+		return
+	}
+	_ = e.dir.Change(ctx, func(device *state.Device) {
+		if device.TurnedAway = nil; revoked {
+			device.TurnedAway = &state.TurnedAway{Server: server, Since: time.Now().Unix()}
+		}
+	})
+}
+
+// talk is run without the note.
+func (e *exchange) talk(ctx context.Context) *outcome {
 	result := &outcome{exchange: e}
 	if result.err = e.dir.FinishRotationAt(ctx, e.server.URL(), e.base); result.err != nil {
 		return result

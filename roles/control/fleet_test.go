@@ -27,6 +27,7 @@ import (
 type fleet struct {
 	mu         sync.Mutex // guards all below
 	away       bool       // nobody answers
+	revoked    bool       // an operator has revoked the device
 	hangs      bool       // answers come when the client gives up
 	target     serverapi.Config
 	registered []serverapi.RegisterRequest
@@ -78,6 +79,10 @@ func (f *fleet) answer(w http.ResponseWriter, path string, body []byte) {
 		var request serverapi.PollRequest
 		decode(body, &request)
 		f.polls++
+		if f.revoked {
+			send(w, http.StatusForbidden, serverapi.Problem{Status: 403, Type: serverapi.ProblemRevoked})
+			return
+		}
 		if _, known := f.known[request.UUID]; !known {
 			send(w, http.StatusBadRequest, serverapi.Problem{Status: 400, Detail: serverapi.NotRegistered})
 			return

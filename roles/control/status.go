@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -20,7 +21,8 @@ func statusCommand(env *roles.Env) *cli.Command {
 		Name: "status", Usage: "show the registration, the last target, and what operators have signed",
 		Description: "Shows what the state directory says: where the device is registered, which target it runs, what became of the " +
 			"last one, whose signatures it asks for, and how old the last signed statement is. It asks no server, so that a server " +
-			"that withholds statements cannot hide it. Exit status: 1 if a new statement was promised by now and has not come.",
+			"that withholds statements cannot hide it. Exit status: 1 if a new statement was promised by now and has not come, or if the " +
+			"server has turned the device away, because an operator has revoked it.",
 		UsageText: "aspects-poc control status",
 		Flags:     append([]cli.Flag{stateFlag()}, roles.CommonFlags()...),
 		Action: func(c *cli.Context) error {
@@ -61,15 +63,21 @@ func showStatus(out io.Writer, dir *state.Dir, now time.Time) error {
 	} else {
 		line("Device", "not registered")
 	}
+	var trouble error
+	if away := device.TurnedAway; away != nil {
+		line("Revoked", "%s takes no polls from this device, since %s", away.Server, clock(away.Since))
+		trouble = fmt.Errorf("an operator has revoked this device: %s gives it no targets; only an operator can let it in again, with "+
+			"%s fleet approve", away.Server, roles.Program)
+	}
 	showTargets(line, journal)
 	if !guard.Active() {
 		line("Operators", "no signature is asked for")
-		return nil
+		return trouble
 	}
 	for _, key := range guard.Keys {
 		line("Operator", "%s %s", key.Name, key.Fingerprint())
 	}
-	return showStatement(line, guard, now)
+	return errors.Join(trouble, showStatement(line, guard, now))
 }
 
 func showTargets(line func(name, format string, args ...any), journal target.Journal) {

@@ -21,10 +21,18 @@ type Device struct {
 	// Former are registrations with other servers, latest first. They are used again when the device returns to such
 	// a server.
 	Former []Registration `json:"former,omitempty"`
+	// TurnedAway is the refusal of a server in which an operator has revoked the device; nil once a server takes its polls again.
+	TurnedAway *TurnedAway `json:"turned-away,omitempty"`
 	// DefaultsWritten is when the default configuration was written; zero if it was not.
 	DefaultsWritten time.Time `json:"defaults-written,omitzero"`
 	// Simulated means that the totals are simulated. The kernel's first count is then only a base.
 	Simulated bool `json:"simulated,omitempty"`
+}
+
+// A TurnedAway says which server has refused the device, and since when.
+type TurnedAway struct {
+	Server string `json:"server-url"`
+	Since  int64  `json:"since"` // seconds since 1970, by the device's clock
 }
 
 // A Registration is the identity of the device at a server.
