@@ -114,7 +114,8 @@ func span(line, from, to int) map[string]any {
 	return map[string]any{"start": map[string]int{"line": line, "character": from}, "end": map[string]int{"line": line, "character": to}}
 }
 
-// BenchmarkNeovim has Neovim type and wait for the diagnostics. It reports the median and the longest of its waits.
+// BenchmarkNeovim has Neovim, with the settings of docs/editor.md, type and wait until diagnostics are shown. It reports the median
+// and the longest of its waits, and the medians of their parts; testdata/speed.lua says which.
 func BenchmarkNeovim(b *testing.B) {
 	nvim := need.Program(b, "nvim")
 	script, err := filepath.Abs(filepath.Join("testdata", "speed.lua"))
@@ -125,11 +126,23 @@ func BenchmarkNeovim(b *testing.B) {
 	if err := os.WriteFile(filepath.Join(dir, "long.yaml"), []byte(long()), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	bin := filepath.Join(program.Dir(b), "aspects-poc")
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "editor.md"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, settings, _ := strings.Cut(string(page), "```lua\n")
+	settings, _, found := strings.Cut(settings, "```")
+	if !found {
+		b.Fatal("docs/editor.md has no settings of Neovim")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "init.lua"), []byte(settings), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	path := program.Dir(b) + ":" + os.Getenv("PATH")
 	for b.Loop() {
 		ctx, stop := context.WithTimeout(b.Context(), time.Minute)
 		command := exec.CommandContext(ctx, nvim, "--headless", "-u", "NONE", "-i", "NONE", "-n", "-c", "luafile "+script, "-c", "cquit")
-		command.Dir, command.Env = dir, append(os.Environ(), "PROGRAM="+bin, "HOME="+dir)
+		command.Dir, command.Env = dir, append(os.Environ(), "PATH="+path, "HOME="+dir)
 		out, err := command.CombinedOutput()
 		stop()
 		if err != nil {
