@@ -229,6 +229,15 @@ func (d Definition) inside(t Type, steps ...string) Definition {
 // Step returns the definitions that an accessor leads to. Alternatives are followed.
 func (d Definition) Step(accessor path.Accessor) []Definition {
 	var next []Definition
+	if t, isMap := resolve(d.typ).(*mapType); isMap && accessor.Kind == path.Key { // without a look at all entries
+		if entry, known := t.entries[accessor.Name]; known {
+			next = append(next, d.inside(entry, "schema", accessor.Name))
+		}
+		if values, ok := d.Values(); ok {
+			next = append(next, values)
+		}
+		return next
+	}
 	for _, child := range d.Below() {
 		switch {
 		case child.Step == "":
@@ -238,7 +247,7 @@ func (d Definition) Step(accessor path.Accessor) []Definition {
 				next = append(next, child.Definition)
 			}
 		case accessor.List():
-		case child.Step == AnyKey, accessor.Kind == path.KeyPlaceholder, child.Step == accessor.Name:
+		case child.Step == AnyKey, accessor.Kind == path.KeyPlaceholder:
 			next = append(next, child.Definition)
 		}
 	}
