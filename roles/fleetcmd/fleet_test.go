@@ -26,7 +26,7 @@ import (
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -58,7 +58,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, tokens: map[string]string{}, env: map[string]string{"HOME": t.TempDir()}}
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

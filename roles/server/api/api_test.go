@@ -18,6 +18,7 @@ import (
 	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 	"aspects-poc/roles/server/swagger"
 	"aspects-poc/roles/serverapi"
 
@@ -30,7 +31,7 @@ const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
 // newServer starts the real surface over a real store, with one device whose UUID is exampleID.
 func newServer(t testing.TB, log io.Writer) *httptest.Server {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/uuid"
@@ -118,7 +119,7 @@ func newAudited(t *testing.T, random *rand.Rand) *audited {
 func (a *audited) start() {
 	a.t.Helper()
 	var err error
-	if a.store, err = sqlite.Open(context.Background(), a.path); err != nil {
+	if a.store, err = sqlitetest.Open(context.Background(), a.path); err != nil {
 		a.t.Fatal(err)
 	}
 	store := unsteady{a.store, func() bool { return a.broken.Load() && a.random.IntN(6) == 0 }}

@@ -17,7 +17,7 @@ import (
 	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/go-cmp/cmp"
@@ -282,7 +282,7 @@ func TestDefaultLimit(t *testing.T) {
 
 // A body has at most as many values as the client accepts in an answer.
 func TestManyValues(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"aspects-poc/roles/server/audit"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 	"aspects-poc/roles/serverapi"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,7 +27,7 @@ import (
 // checking starts a server that checks targets, over a fleet that the test may use too.
 func checking(t testing.TB, change ...func(*fleet.Options)) (base string, rules *fleet.Fleet) {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +341,7 @@ func FuzzRequests(f *testing.F) {
 
 func open(t testing.TB) *sqlite.Store {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -114,7 +114,7 @@ func (failing) Report(context.Context, uuid.UUID, fleet.Report) (int64, error) {
 func (failing) Layer(context.Context, fleet.LayerName) (fleet.Layer, error) { panic("a bug") }
 
 func TestStoreTrouble(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func (unreachable) Layer(context.Context, fleet.LayerName) (fleet.Layer, error) 
 // TestUnreachable has callers come again soon, and tells them nothing of where the database is. The log of requests does
 // not repeat with each what the store has told.
 func TestUnreachable(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func (f *full) Check(ctx context.Context) error {
 
 // TestNotReady asks for readiness while nothing could be written, and when it can again.
 func TestNotReady(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

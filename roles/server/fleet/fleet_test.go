@@ -12,7 +12,7 @@ import (
 	"aspects-poc/roles/network"
 	"aspects-poc/roles/server/clock/clocktest"
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -56,7 +56,7 @@ type world struct {
 func newWorld(t *testing.T, change ...func(*fleet.Options)) *world {
 	t.Helper()
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "server.db"), clock: clocktest.At(time.Unix(1719407517, 999).UTC())}
-	store, err := sqlite.Open(t.Context(), w.path)
+	store, err := sqlitetest.Open(t.Context(), w.path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"aspects-poc/roles/server/clock/clocktest"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 	"aspects-poc/roles/server/page"
 	"aspects-poc/roles/serverapi"
 
@@ -48,7 +49,7 @@ func open(t *testing.T) *world { return openWith(t, nil) }
 // openWith is open for a fleet that checks targets.
 func openWith(t *testing.T, schema json.RawMessage) *world {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 	"aspects-poc/roles/server/roster"
 
 	"github.com/google/uuid"
@@ -20,7 +20,7 @@ import (
 // open returns a fleet of some devices, in several states.
 func open(t *testing.T, devices int) *fleet.Fleet {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
+	store, err := sqlitetest.Open(t.Context(), filepath.Join(t.TempDir(), "server.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

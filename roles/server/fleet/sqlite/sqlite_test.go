@@ -21,6 +21,7 @@ import (
 
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 	"aspects-poc/roles/server/fleet/storetest"
 
 	"github.com/google/uuid"
@@ -28,7 +29,7 @@ import (
 
 func open(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), path)
+	store, err := sqlitetest.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/server/fleet/sqlite"
+	"aspects-poc/roles/server/fleet/sqlite/sqlitetest"
 	"aspects-poc/roles/server/fleet/storetest"
 )
 
@@ -14,7 +14,7 @@ func TestStaged(t *testing.T) {
 	storetest.Staged(t, 1, 12, 250, func(t *testing.T) func() fleet.Store {
 		path := filepath.Join(t.TempDir(), "server.db")
 		return func() fleet.Store {
-			store, err := sqlite.Open(t.Context(), path)
+			store, err := sqlitetest.Open(t.Context(), path)
 			if err != nil {
 				t.Fatal(err)
 			}
