@@ -9,6 +9,7 @@ import (
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/operator"
 
 	"github.com/urfave/cli/v2"
 )
@@ -154,6 +155,24 @@ func (p *printer) printChanges(changes []serverapi.Change) {
 	}
 }
 
+// concerned says how many devices the restore of a layer concerns. It says nothing of labels and names, and nothing if the server cannot
+// tell: the restore itself says why.
+func (s *session) concerned(number int64) string {
+	entry, err := s.client.Entry(s, number)
+	if err != nil || entry.Action != "set" && entry.Action != "removed" {
+		return ""
+	}
+	change := serverapi.BatchChange{Layer: entry.Layer, Remove: entry.Action == "removed"}
+	if !change.Remove {
+		change.Selector, change.Priority, change.Config = entry.Selector, entry.Priority, entry.After
+	}
+	trial, err := s.client.Plan(s, operator.Batch{Batch: serverapi.Batch{Changes: []serverapi.BatchChange{change}}})
+	if err != nil {
+		return ""
+	}
+	return "; it changes the targets of " + devicesOf(trial.Devices)
+}
+
 func restore(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "restore", Usage: "set a layer, labels or a name to what they were at a revision", ArgsUsage: "REVISION",
@@ -165,14 +184,19 @@ func restore(env *roles.Env) *cli.Command {
 		if err != nil {
 			return err
 		}
+		concerned := s.concerned(number)
 		made, err := s.client.Restore(s, number)
 		if err != nil {
 			return err
 		}
 		return s.out.printOne(made, revision(made.Revision), func() error {
 			switch {
+			case made.Restores == number && made.Action == "removed":
+				s.out.line("%s is removed, as in revision %d: revision %d%s", shortLayer(made.Layer), number, made.Revision, concerned)
 			case made.Restores == number:
-				s.out.line("%s is as in revision %d again: revision %d", shortLayer(made.Layer), number, made.Revision)
+				s.out.line("%s is as in revision %d again: revision %d%s", shortLayer(made.Layer), number, made.Revision, concerned)
+			case made.Action == "removed":
+				s.out.line("there is no layer %s, as in revision %d; nothing is changed", shortLayer(made.Layer), number)
 			case made.Action == "labels", made.Action == "name": // does not tell whether the change is new
 				s.out.line("%s: %s, as in revision %d; its last change is revision %d", shortLayer(made.Layer), changeOf(made).text, number,
 					made.Revision)

@@ -39,8 +39,15 @@ func TestRemoveLayer(t *testing.T) {
 	}
 	_, stdout, _ := w.fleet("history", "labels/berlin", "-o", "name")
 	revisions := strings.Fields(stdout)
-	if code, stdout, stderr := w.fleet("restore", revisions[len(revisions)-1]); code != 0 || !strings.Contains(stdout, "labels/berlin is as in revision") {
-		t.Errorf("restore: exit %d, %q, %s", code, stdout, stderr)
+	set, removed := revisions[len(revisions)-1], revisions[0]
+	for _, step := range []struct{ revision, want string }{
+		{removed, "there is no layer labels/berlin, as in revision " + removed + "; nothing is changed\n"},
+		{set, "labels/berlin is as in revision " + set + " again: revision 5; it changes the targets of 1 device\n"},
+		{removed, "labels/berlin is removed, as in revision " + removed + ": revision 6; it changes the targets of 1 device\n"},
+	} {
+		if out := w.must("restore", step.revision); out != step.want {
+			t.Errorf("restore %s says %q, want %q", step.revision, out, step.want)
+		}
 	}
 }
 

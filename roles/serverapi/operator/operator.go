@@ -349,6 +349,11 @@ func (c *Client) History(ctx context.Context, layer string, page int) iter.Seq2[
 	})
 }
 
+// Entry returns a change, with the configurations of its layer before and after.
+func (c *Client) Entry(ctx context.Context, revision int64) (serverapi.HistoryEntry, error) {
+	return get[serverapi.HistoryEntry](ctx, c, fmt.Sprintf("show revision %d", revision), fmt.Sprintf("/history/%d/", revision))
+}
+
 // Diff returns what a revision changed in its layer; with against, how the layer differs between the two.
 func (c *Client) Diff(ctx context.Context, revision int64, against *int64) (serverapi.Diff, error) {
 	path := fmt.Sprintf("/history/%d/diff/", revision)
