@@ -24,7 +24,7 @@ func auditLog(env *roles.Env) *cli.Command {
 		UsageText: "aspects-poc fleet audit --since 24h\naspects-poc fleet audit --who anna@example.com --result refused\n" +
 			"aspects-poc fleet audit --follow -o json",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "since", Usage: "only records that are younger than `DURATION`, such as 24h"},
+			roles.SpanFlag("since", "only records that are younger than `DURATION`, such as 24h or 7d"),
 			&cli.StringFlag{Name: "who", Usage: "only acts of `WHO`: a token, user or person, or server, command, loopback or stranger; or the " +
 				"whole of a cell of Who, such as \"first (admin)\", which no other token or person has"},
 			&cli.StringFlag{Name: "thing", Usage: "only acts on the `THING`, or on things below it, such as layers/labels"},
@@ -39,7 +39,7 @@ func auditLog(env *roles.Env) *cli.Command {
 			return err
 		}
 		filter := operator.AuditFilter{Who: s.c.String("who"), Thing: s.c.String("thing"), Result: s.c.String("result"), Page: limit}
-		if since := s.c.Duration("since"); since > 0 {
+		if since := roles.SpanOf(s.c, "since"); since > 0 {
 			filter.Since = now().Add(-since)
 		}
 		if s.c.Bool("follow") {

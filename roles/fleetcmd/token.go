@@ -86,11 +86,11 @@ func tokenCreate(env *roles.Env) *cli.Command {
 		Description: "Makes a token for an operator, or with --enrol for devices that register, and prints it. The server stores only a hash " +
 			"of it, so nobody can print the token again. Histories show the token's name; a name is never used again.",
 		UsageText: "aspects-poc fleet token create anna --role admin\n" +
-			"aspects-poc fleet token create bert --role operator --scope site=berlin --expires 720h\n" +
+			"aspects-poc fleet token create bert --role operator --scope site=berlin --expires 30d\n" +
 			"aspects-poc fleet token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "role", Usage: "what the operator may do, `viewer|operator|approver|admin`: read; read, and change " +
-				"layers and labels; read, approve and revoke devices, and say go to releases; all"},
+				"layers and labels; read, approve and revoke devices, and, without --scope, say go to releases; all"},
 			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited to; may " +
 				"be repeated"},
 			&cli.BoolFlag{Name: "proxy", Usage: "the holder is a proxy with single sign-on, which names the person in each request"},
@@ -98,19 +98,19 @@ func tokenCreate(env *roles.Env) *cli.Command {
 				"without that flag, ignores it"},
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: any number)"},
 			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE`, a label of all devices that register with it; may be repeated"},
-			&cli.DurationFlag{Name: "expires", Usage: "`DURATION` for which the token is valid, such as 24h (0: for ever)"},
+			roles.SpanFlag("expires", "`DURATION` for which the token is valid, such as 24h or 30d (0: for ever)"),
 		},
 	}, 1, 1, func(s *session, args []string) error {
 		asked := serverapi.TokenRequest{Name: args[0], Purpose: "operate", Role: s.c.String("role"), Proxy: s.c.Bool("proxy"),
-			Uses: s.c.Int64("uses"), Expires: int64(s.c.Duration("expires") / time.Second)}
+			Uses: s.c.Int64("uses"), Expires: int64(roles.SpanOf(s.c, "expires") / time.Second)}
 		switch {
 		case s.c.Bool("enrol"):
 			asked.Purpose = "enrol"
 		case asked.Role == "":
 			return roles.Usagef("say with --role what the operator may do, or make an enrolment token with --enrol")
 		}
-		if s.c.Duration("expires") != 0 && asked.Expires < 1 {
-			return roles.Usagef("invalid value %q for --expires: want a second or more", s.c.Duration("expires"))
+		if expires := roles.SpanOf(s.c, "expires"); expires != 0 && asked.Expires < 1 {
+			return roles.Usagef("invalid value %q for --expires: want a second or more", expires)
 		}
 		var err error
 		if asked.Scope, err = labelFlags("scope", s.c.StringSlice("scope")); err != nil {
@@ -194,10 +194,14 @@ func selfText(self serverapi.Self) string {
 		"viewer": "may read", "operator": "may read, and change layers and labels", "approver": "may read, approve and revoke devices, and say go to releases",
 		"admin": "may do everything",
 	}[self.Role]
-	text := fmt.Sprintf("You are %s. The role %s %s", who, self.Role, may)
+	limited := ""
 	if len(self.Scope) > 0 {
-		text += " of devices with " + labelsOf(self.Scope)
+		limited = " of devices with " + labelsOf(self.Scope)
 	}
+	if self.Role == "approver" && limited != "" { // a release concerns more devices
+		may, limited = "may read, and approve and revoke devices with "+labelsOf(self.Scope), ", but not say go to releases"
+	}
+	text := fmt.Sprintf("You are %s. The role %s %s%s", who, self.Role, may, limited)
 	if self.Expires != 0 {
 		text += "; the token is valid until " + dayOf(self.Expires)
 	}

@@ -54,7 +54,7 @@ func tokenCreate(env *roles.Env) *cli.Command {
 		SkipFlagParsing: true, // flags may follow the name
 		Flags: tokenFlags(
 			&cli.StringFlag{Name: "role", Usage: "what the operator may do, `viewer|operator|approver|admin`: read; read, and change " +
-				"layers and labels; read, approve and revoke devices, and say go to releases; all (default: admin)"},
+				"layers and labels; read, approve and revoke devices, and, without --scope, say go to releases; all (default: admin)"},
 			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited " +
 				"to; may be repeated"},
 			&cli.BoolFlag{Name: "read-only", Usage: "the same as --role viewer"},
@@ -66,8 +66,7 @@ func tokenCreate(env *roles.Env) *cli.Command {
 				"any number)"},
 			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE`, a label of all devices that " +
 				"register with it; may be repeated"},
-			&cli.DurationFlag{Name: "expires", Usage: "`DURATION` for which the token is valid, such as 24h (0: for " +
-				"ever)"},
+			roles.SpanFlag("expires", "`DURATION` for which the token is valid, such as 24h or 30d (0: for ever)"),
 		),
 		Action: func(c *cli.Context) error { return createToken(env, c) },
 	}
@@ -185,7 +184,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	case c.Bool("read-only"):
 		token.Role = access.RoleViewer
 	}
-	expires := c.Duration("expires")
+	expires := roles.SpanOf(c, "expires")
 	if expires > 0 {
 		token.Expires = now.Add(expires)
 	}
