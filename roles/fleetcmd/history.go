@@ -3,8 +3,12 @@ package fleetcmd
 import (
 	"cmp"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
@@ -21,7 +25,10 @@ func history(env *roles.Env) *cli.Command {
 			"changes of the device's labels and name, too; secrets/NAME has those of a named secret, releases/ID the steps of a release, " +
 			"and signature what operators have signed.",
 		UsageText: "aspects-poc fleet history --limit 20\naspects-poc fleet history labels/berlin",
-		Flags:     []cli.Flag{&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of changes at most; 0: all"}},
+		Flags: []cli.Flag{
+			roles.SpanFlag("since", "only changes that are younger than `DURATION`, such as 24h or 7d"),
+			&cli.StringFlag{Name: "author", Usage: "only changes by the token or person `AUTHOR`"},
+			&cli.IntFlag{Name: "limit", Value: 50, Usage: "list this `NUMBER` of changes at most; 0: all"}},
 	}, 0, 1, func(s *session, args []string) error {
 		limit, err := s.limit()
 		if err != nil {
@@ -37,13 +44,47 @@ func history(env *roles.Env) *cli.Command {
 				return err
 			}
 		}
-		page := limit
-		if page == 0 {
+		page := limit + 1 // one more, to know whether there is one
+		if limit == 0 || s.c.IsSet("author") {
 			page = 1000
 		}
-		return printList(s.out, "changes", historyColumns(), func(e serverapi.HistoryEntry) string { return revision(e.Revision) },
-			first(s.client.History(s, layer, page), limit))
+		more := false
+		list := capped(chosen(s.client.History(s, layer, page), roles.SpanOf(s.c, "since"), s.c.String("author")), limit, &more)
+		err = printList(s.out, "changes", historyColumns(), func(e serverapi.HistoryEntry) string { return revision(e.Revision) }, list)
+		if err == nil && more && s.out.isTable() {
+			s.say("There are more than these %d; --limit 0 lists all, and --since and --author choose some.", limit)
+		}
+		return err
 	})
+}
+
+// chosen returns the entries of a history that are younger than a duration (0: all) and of an author ("": anybody).
+func chosen(list iter.Seq2[serverapi.HistoryEntry, error], since time.Duration, author string) iter.Seq2[serverapi.HistoryEntry, error] {
+	return func(yield func(serverapi.HistoryEntry, error) bool) {
+		for entry, err := range list {
+			if err == nil && since > 0 && time.Unix(entry.At, 0).Before(now().Add(-since)) {
+				return // so are all that follow
+			}
+			person, token, _ := strings.Cut(entry.Author, " (") // of a proxy
+			fits := author == "" || slices.Contains([]string{entry.Author, person, strings.TrimSuffix(token, ")")}, author)
+			if (err != nil || fits) && !yield(entry, err) {
+				return
+			}
+		}
+	}
+}
+
+// capped is first; more is set if there are further elements.
+func capped[T any](list iter.Seq2[T, error], number int, more *bool) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		count := 0
+		for element, err := range list {
+			if *more = number > 0 && count == number && err == nil; *more || !yield(element, err) {
+				return
+			}
+			count++
+		}
+	}
 }
 
 func historyColumns() []column[serverapi.HistoryEntry] {
@@ -89,7 +130,7 @@ func parseRevision(typed string, least int64) (int64, error) {
 func diff(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "diff", Usage: "show what a revision changed in its layer", ArgsUsage: "[REVISION [AGAINST]]",
-		Description: "Shows what a revision changed in its layer: + a new value, - one that is gone, ~ another value. " +
+		Description: "Shows what a revision changed in its layer, or of a device's labels or name: + a new value, - one that is gone, ~ another value. " +
 			"Without a REVISION it takes the last change of a layer. With AGAINST, an earlier revision, it shows how the " +
 			"layer differs from what it was then.",
 		UsageText: "aspects-poc fleet diff\naspects-poc fleet diff 7 3",
@@ -113,16 +154,74 @@ func diff(env *roles.Env) *cli.Command {
 		if len(numbers) > 1 {
 			against = &numbers[1]
 		}
-		found, err := s.client.Diff(s, numbers[0], against)
+		entry, err := s.client.Entry(s, numbers[0])
+		if err != nil {
+			return err
+		}
+		var found serverapi.Diff
+		if entry.Action == "labels" || entry.Action == "name" {
+			found, err = s.diffDevice(entry, against)
+		} else {
+			found, err = s.client.Diff(s, numbers[0], against)
+		}
 		if err != nil {
 			return err
 		}
 		return s.out.printOne(found, found.Layer, func() error {
-			s.out.line("%s: revision %d against %d", shortLayer(found.Layer), found.Revision, found.Against)
+			if found.Against == 0 && entry.Action == "labels" {
+				s.out.line("%s: revision %d has all of these; the history has no earlier labels of the device", shortLayer(found.Layer), found.Revision)
+			} else {
+				s.out.line("%s: revision %d against %d", shortLayer(found.Layer), found.Revision, found.Against)
+			}
 			s.out.printChanges(found.Changes)
 			return nil
 		})
 	})
+}
+
+// diffDevice returns what a change of a device's labels or name changed, or how they differ from what they were at the revision against.
+func (s *session) diffDevice(entry serverapi.HistoryEntry, against *int64) (serverapi.Diff, error) {
+	found := serverapi.Diff{Layer: entry.Layer, Revision: entry.Revision, Changes: []serverapi.Change{}}
+	bound := entry.Revision - 1
+	if against != nil {
+		bound = *against
+	}
+	before := serverapi.HistoryEntry{}
+	for earlier, err := range s.client.History(s, entry.Layer, 1000) {
+		if err != nil {
+			return found, err
+		}
+		if earlier.Revision <= bound && earlier.Action == entry.Action {
+			before, found.Against = earlier, earlier.Revision
+			break
+		}
+	}
+	values := func(of serverapi.HistoryEntry) map[string]string {
+		list := map[string]string{}
+		for label, value := range of.Labels {
+			list["labels."+label] = value
+		}
+		if of.Name != "" {
+			list["name"] = of.Name
+		}
+		return list
+	}
+	was, is := values(before), values(entry)
+	paths := slices.AppendSeq(slices.Collect(maps.Keys(was)), maps.Keys(is))
+	slices.Sort(paths)
+	for _, path := range slices.Compact(paths) {
+		old, there := was[path]
+		now, stays := is[path]
+		switch {
+		case !there:
+			found.Changes = append(found.Changes, serverapi.Change{Path: path, Kind: "added", After: now})
+		case !stays:
+			found.Changes = append(found.Changes, serverapi.Change{Path: path, Kind: "removed", Before: old})
+		case old != now:
+			found.Changes = append(found.Changes, serverapi.Change{Path: path, Kind: "changed", Before: old, After: now})
+		}
+	}
+	return found, nil
 }
 
 // lastSet returns the revision of the last change of a layer.

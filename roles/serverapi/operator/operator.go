@@ -389,7 +389,7 @@ func (c *Client) Release(ctx context.Context, id int64) (serverapi.Release, erro
 
 // SayToRelease says go, halt or undo to a release.
 func (c *Client) SayToRelease(ctx context.Context, id int64, word string) (serverapi.Release, error) {
-	return send[serverapi.Release](ctx, c, serverapi.Call{Op: fmt.Sprintf("%s release %d", word, id), Method: http.MethodPost,
+	return send[serverapi.Release](ctx, c, serverapi.Call{Op: fmt.Sprintf("say %s to release %d", word, id), Method: http.MethodPost,
 		Path: fmt.Sprintf("/releases/%d/%s/", id, word)})
 }
 
