@@ -167,6 +167,9 @@ func (s *session) releaseLines(r serverapi.Release) (lines []string) {
 	out := s.out
 	add := func(text string, look tone) { lines = append(lines, out.painted(plain.Line(text), look)) }
 	head := fmt.Sprintf("Release %d of %s by %s: %s", r.ID, layersOf(r), by(r.Author, r.At), r.Phase)
+	if !r.Active {
+		head += " " + age(r.Since) + " ago"
+	}
 	if r.Why != "" {
 		head += ", because " + r.Why
 	}

@@ -1,11 +1,16 @@
 package fleetcmd_test
 
 import (
+	"context"
 	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"aspects-poc/roles"
+	"aspects-poc/roles/fleetcmd"
+	"aspects-poc/roles/internal/rolestest"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
 
@@ -67,5 +72,59 @@ func TestWhyOfRelease(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Target != want.rate || list[0].Revision != want.made {
 			t.Errorf("%v, want %d from revision %d: %s", err, want.rate, want.made, out)
 		}
+	}
+}
+
+// TestReleaseWords: history, status, list and watch say what happened to a release, and who said so; watch says it once.
+func TestReleaseWords(t *testing.T) {
+	t.Parallel()
+	w := loggedIn(t)
+	w.register(fleet.Active, nil)
+	file := filepath.Join(w.env["HOME"], "release.yaml")
+	writeFile(t, file, "stages:\n- percent: 100\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, errs rolestest.Buffer
+	ended := make(chan int)
+	go func() {
+		env := &roles.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(name string) string { return w.env[name] }}
+		ended <- roles.Run(ctx, env, []string{"aspects-poc", "fleet", "watch"}, fleetcmd.Role)
+	}()
+	waitFor := func(text func() string, want string) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !strings.Contains(text(), want); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%q is missing in %s", want, text())
+			}
+		}
+	}
+	waitFor(errs.String, "following ")
+	if code, _, stderr := w.fleet("<config: {control-telemetry: {sample-rate: 4}}", "edit", "everyone", "-f", "-", "--release", file); code != 0 {
+		t.Fatal(stderr)
+	}
+	waitFor(out.String, "release 2 is rolling, stage 1 of 1\n")
+	for _, step := range []struct{ word, head, list, history string }{
+		{"halt", ": halted, because anna said halt\n", "anna said halt", "halted: anna said halt\n"},
+		{"go", ": rolling\n", "rolling", "stage 1 of 1 goes on: all devices\n"},
+		{"undo", ": undone 10s ago, because anna said undo\n", "anna said undo", "undone: anna said undo\n"},
+	} {
+		for _, run := range []struct{ command, want string }{{"release " + step.word, step.head}, {"release status", step.head}, {"release list", step.list},
+			{"history releases/2", step.history}, {"history releases/2", "stage 1 of 1 begins: all devices\n"}} {
+			if code, stdout, stderr := w.fleet(strings.Fields(run.command)...); code != 0 || !strings.Contains(stdout, run.want) {
+				t.Errorf("%s: exit %d, %q is missing in %s%s", run.command, code, run.want, stdout, stderr)
+			}
+		}
+	}
+	if code, _, stderr := w.fleet("release", "go", "2"); code != 1 || !strings.Contains(stderr, "cannot say go to release 2: ") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	waitFor(out.String, "release 2 is undone, stage 1 of 1: anna said undo\n")
+	cancel()
+	<-ended
+	last := ""
+	for line := range strings.Lines(out.String()) {
+		if line[len("15:04:05"):] == last {
+			t.Errorf("it says so again: %s", line)
+		}
+		last = line[len("15:04:05"):]
 	}
 }

@@ -137,6 +137,7 @@ func watch(env *roles.Env) *cli.Command {
 type watcher struct {
 	*session
 	last    map[uuid.UUID]string // what the last line of a device says
+	release string               // what the last line of a release says
 	printed int
 }
 
@@ -160,6 +161,10 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 		if moved.Why != "" {
 			text += ": " + moved.Why
 		}
+		if w.release == text { // it has moved again since the event before, which said so
+			return true, nil
+		}
+		w.release = text
 	case event.Kind == "lost":
 		shape.Lost = true
 		text, name, look = "changes are missing here", "lost", warn

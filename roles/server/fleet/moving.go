@@ -134,6 +134,9 @@ func (f *Fleet) moveOn(ctx context.Context, word Word) (_ Release, moved bool, _
 	if !moves {
 		return gate.release, false, nil
 	}
+	if word.By != "" && (after.Phase == release.Halted || after.Phase == release.Undone) {
+		after.Why = word.By + " said " + string(word.Event)
+	}
 	move := ReleaseMove{ID: gate.release.ID, Version: gate.release.Version, Progress: after,
 		Authorship: Authorship{By: cmp.Or(word.By, gate.release.ByItself()), At: now}}
 	if after.Begins() {

@@ -113,7 +113,11 @@ func (r Release) Step() string {
 	case release.Awaiting:
 		return fmt.Sprintf("waits for a go before stage %d of %d", r.Progress.Stage+1, len(r.Plan.Stages))
 	case release.Rolling:
-		return stage + " goes on: " + r.Plan.Stages[r.Progress.Stage-1].String()
+		verb := " begins: "
+		if r.Progress.Resumed.Equal(r.Progress.Since) { // after a halt
+			verb = " goes on: "
+		}
+		return stage + verb + r.Plan.Stages[r.Progress.Stage-1].String()
 	case release.Holding:
 		return stage + " is complete, and holds"
 	case release.Halted:

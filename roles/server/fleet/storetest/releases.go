@@ -133,7 +133,7 @@ func keepsReleases(t *testing.T, store fleet.Store) {
 	entry, err = store.Entry(ctx, 15)
 	ok(t, err)
 	same(t, fleet.Entry{Revision: 15, Authorship: by("cy", 9), Layer: "releases/8", Action: fleet.Moved,
-		Step: "stage 1 of 2 goes on: 1 device"}, entry)
+		Step: "stage 1 of 2 begins: 1 device"}, entry)
 
 	device.Own, device.OwnRevision = &ownBefore, 0
 	undo := moved(want, release.Undone) // 16 to 19, in the order of names, and 20
