@@ -2,7 +2,6 @@ package page
 
 import (
 	"net/http"
-	"strings"
 
 	"aspects-poc/roles/server/fleet"
 
@@ -36,7 +35,7 @@ func (p *Page) setName(c echo.Context, device fleet.View) error {
 	if err != nil {
 		return err
 	}
-	name := strings.ToLower(sent.word("name"))
+	name := sent.word("name")
 	if _, err := p.fleet.SetName(c.Request().Context(), device.ID, name, author(c)); err != nil {
 		return explain(c, err, func(status int, problem string) error {
 			data := p.nameForm(c, device)

@@ -60,6 +60,11 @@ func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, mis
 		data.Problem, data.Refused = problem, "There is nothing to do."
 		return data, revision, false, other
 	}
+	if planned.Conflict != nil {
+		problem, _, other := refusalOf(c, planned.Conflict)
+		data.Problem, data.Refused = problem, "Restore it when the release has ended."
+		return data, revision, false, other
+	}
 	data.Plan = planOf(planned)
 	return data, revision, false, nil
 }
