@@ -150,6 +150,9 @@ func (p *Page) progress(c echo.Context, roll *roster.Roll) (*progress, error) {
 	}
 	last := entries[0]
 	far := &progress{Revision: revision, Layer: string(last.Layer), By: last.By, At: last.At}
+	if active := p.fleet.Active(); active != nil && revision > active.ID {
+		revision-- // under this number devices get it that wait for the release
+	}
 	far.Running, far.All = roll.Running(revision)
 	return far, nil
 }

@@ -172,3 +172,24 @@ func TestReleaseHeldBy(t *testing.T) {
 	has(t, get(w, of), 200, "<p>Yet to apply the change: ", `<a href="../../devices/`+devices[0].String()+`/"><bdi>lobby</bdi></a> `,
 		`<span class="soft">and 2 more</span></p>`, "<p>Silent already when their stage began: <a href=\"../../devices/"+gone.String()+"/\"><bdi>"+gone.String()+"</bdi></a> </p>")
 }
+
+// TestChangeAmidRelease: the overview counts devices that wait for a release among those which another change concerns.
+func TestChangeAmidRelease(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.register(fleet.Labels{"site": "berlin"})
+	w.register(fleet.Labels{"stage": "canary"})
+	w.set("bob", fleet.Everyone, "", `{"v":{"a":1}}`)
+	plan, err := w.ReadPlan([]byte(`{"stages": [{"selector": "stage=canary"}, {"percent": 100}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := fleet.Change{Layer: fleet.Layer{Name: fleet.Everyone, Config: w.config(`{"v":{"a":2}}`)}}
+	if _, _, err := w.StartRelease(t.Context(), fleet.Batch{Changes: []fleet.Change{change}}, plan, "bert"); err != nil {
+		t.Fatal(err)
+	}
+	w.set("bob", "labels/berlin", "site=berlin", `{"v":{"b":1}}`)
+	has(t, get(w, "/"), 200, "labels/berlin, by bob", "0 of 1 device that it concerns")
+	w.set("bob", "labels/rome", "site=rome", `{"v":{"b":1}}`)
+	has(t, get(w, "/"), 200, "labels/rome, by bob", "It concerns no device.")
+}
