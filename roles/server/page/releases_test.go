@@ -2,6 +2,8 @@ package page_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,6 +158,7 @@ func TestReleaseHeldBy(t *testing.T) {
 	for range 7 {
 		devices = append(devices, w.register(nil))
 	}
+	slices.SortFunc(devices, func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) }) // the first five are named
 	if _, err := w.SetName(t.Context(), devices[0], "lobby", "bob"); err != nil {
 		t.Fatal(err)
 	}
