@@ -112,6 +112,16 @@ func (n *Names) Writable(view string) bool {
 	return slices.ContainsFunc(n.schema.Rules(view), func(rule confdb.Rule) bool { return rule.Writable })
 }
 
+// Requests returns the request paths that can be written through the view, without those that have placeholders.
+func (n *Names) Requests(view string) (list []string) {
+	for _, rule := range n.schema.Rules(view) {
+		if request := rule.Request.Bare(); rule.Writable && !strings.Contains(request, "{") {
+			list = append(list, request)
+		}
+	}
+	return list
+}
+
 // Readable reports whether the view shows the value at a request path.
 func (n *Names) Readable(view, request string) bool { return n.schema.Matches(view, request, false) }
 

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
+	"aspects-poc/internal/nearest"
 	"aspects-poc/registry"
 
 	"github.com/google/uuid"
@@ -15,7 +17,8 @@ import (
 // ErrTarget is the kind of a *TargetError.
 var ErrTarget = errors.New("the confdb-schema does not take the target")
 
-// A TargetError is the reason why a target is refused, in the words in which a device would refuse it.
+// A TargetError is the reason why a target is refused, in the words in which a device would refuse it, and
+// perhaps with a proposal.
 type TargetError struct {
 	// Path is the path of the wrong value in the target, such as "control-telemetry.sample-rate". It is a storage path if no
 	// value of the target is stored there.
@@ -155,7 +158,13 @@ func (n names) targetError(err error, target map[string]map[string]any) error {
 			break
 		}
 	}
-	return &TargetError{Path: path, Text: refused.Error(), Err: err}
+	text := refused.Error()
+	if errors.Is(refused, registry.ErrNoMatch) && len(refused.Requests) > 0 {
+		if near := nearest.Names(refused.Requests[0], n.of.Requests(refused.View.View)); len(near) > 0 {
+			text += "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+	}
+	return &TargetError{Path: path, Text: text, Err: err}
 }
 
 // views returns the views of a configuration that show something.

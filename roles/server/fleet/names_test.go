@@ -88,6 +88,7 @@ func TestOneNameForAView(t *testing.T) {
 			{`{"other/network/control-telemetry":{}}`, "other/network/control-telemetry", "another confdb-schema than " + network.AccountID + "/network"},
 			{`{"a/b/c/d":{}}`, "a/b/c/d", "want VIEW, SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW"},
 			{`{"network/control-telemtry":null}`, "control-telemtry", "did you mean control-telemetry?"},
+			{`{"control-telemetry":{"sampel-rate":6}}`, "control-telemetry.sampel-rate", "no matching rule; did you mean sample-rate?"},
 			{`{"network/control-telemetry":{"sample-rate":"fast"}}`, "control-telemetry.sample-rate", "expected int type"},
 			{`{"control-interfaces":{"config":{"eth0":{"ip-address":"here"}}}}`, "control-interfaces.config.eth0.ip-address", ""},
 		} {
