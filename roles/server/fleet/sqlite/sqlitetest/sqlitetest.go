@@ -36,6 +36,9 @@ func Open(ctx context.Context, path string) (*sqlite.Store, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		content, err := empty()
 		if err == nil {
+			err = os.MkdirAll(filepath.Dir(path), 0o700)
+		}
+		if err == nil {
 			err = os.WriteFile(path, content, 0o600)
 		}
 		if err != nil {
