@@ -96,6 +96,13 @@ func TestFolder(t *testing.T) {
 	play("plan", dir)
 	play("pull", filepath.Join(home, "copy"))
 	play("plan", filepath.Join(home, "copy"))
+	// A file knows a device by a name that it has no longer.
+	play("rename", berlin.String(), "hall")
+	play("pull", filepath.Join(home, "named"))
+	play("rename", "hall", "lounge")
+	play("plan", filepath.Join(home, "named"))
+	play("pull", filepath.Join(home, "named"), "--prune")
+	play("plan", filepath.Join(home, "named"))
 
 	write("everyone.yaml", "config:\n  control-telemetry:\n    sample-rate: 61\n")
 	play("plan", dir)

@@ -33,7 +33,13 @@ func (s *session) pull(dir string) error {
 		return err
 	}
 	defer s.busy("reading the devices and layers of the server")()
-	there, err := read.Layers(s.folderDevice)
+	there, err := read.Layers(func(named string) (folder.Device, error) {
+		device, err := s.folderDevice(named)
+		if isMissing(err) { // it has another name by now, or is gone: the file is one without a layer
+			return folder.Device{ID: named, Name: named}, nil
+		}
+		return device, err
+	})
 	if err != nil {
 		return inFolder(dir, err)
 	}
