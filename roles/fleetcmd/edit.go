@@ -262,7 +262,10 @@ func ofLayer(err error, layer string) error {
 		worded.Problem.Errors = append(worded.Problem.Errors, field)
 	}
 	if len(worded.Problem.Errors) == 1 {
-		worded.Problem.Detail = worded.Problem.Errors[0].Message
+		fault := worded.Problem.Errors[0]
+		if worded.Problem.Detail = fault.Message; strings.HasPrefix(fault.Field, "release") { // the message needs its subject
+			worded.Problem.Detail = fault.Field + " " + fault.Message
+		}
 	}
 	return &worded
 }

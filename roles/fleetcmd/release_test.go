@@ -53,6 +53,24 @@ func TestReleaseHeldBy(t *testing.T) {
 	said("\nYet to apply it: 31000000-0000, 40000000-0000\n")
 }
 
+// TestFaultyStages: edit names the stage that is at fault.
+func TestFaultyStages(t *testing.T) {
+	t.Parallel()
+	w := loggedIn(t)
+	w.register(fleet.Active, nil)
+	for stages, want := range map[string]string{
+		"stages:\n- devices: 1\n- selector: ring=canry\n": "release.stages.2.selector chooses no device",
+		"stages:\n- hold: 2d\n":                           "release.stages.1.hold must be a time",
+	} {
+		file := filepath.Join(w.env["HOME"], "release.yaml")
+		writeFile(t, file, stages)
+		code, _, stderr := w.fleet("<config: {control-telemetry: {sample-rate: 4}}", "edit", "everyone", "-f", "-", "--release", file)
+		if code != 1 || !strings.Contains(stderr, "cannot set the layer everyone: ") || !strings.Contains(stderr, want) {
+			t.Errorf("exit %d, %q is missing in %s", code, want, stderr)
+		}
+	}
+}
+
 // TestWhyOfRelease: why names the revision that set the value which a device has, also while a release withholds a later one.
 func TestWhyOfRelease(t *testing.T) {
 	t.Parallel()
