@@ -219,6 +219,29 @@ func TestSpeaksAndIsNotInStep(t *testing.T) {
 	}
 }
 
+// TestOverridden: devices whose other layers override the change are in no stage, and a stage of such devices alone is refused.
+func TestOverridden(t *testing.T) {
+	w := newWorld(t)
+	for i := range 12 {
+		w.device(fleet.Labels{"ring": []string{"canary", "rest"}[i%2], "n": fmt.Sprint(i)})
+	}
+	w.set(fleet.Everyone, "", `{"v":{"x":1}}`)
+	w.set("labels/canary", "ring=canary", `{"v":{"x":9}}`)
+	change := w.change(fleet.Everyone, "", `{"v":{"x":2}}`)
+	for stages, want := range map[string][]int{`{"percent":50},{"percent":100}`: {3, 3}, `{"selector":"ring=canary"},{"percent":100}`: nil} {
+		plan, err := w.ReadPlan([]byte(`{"stages":[` + stages + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wrong *release.Error
+		planned, err := w.Plan(t.Context(), fleet.Batch{Changes: []fleet.Change{change}}, &plan, 1)
+		if want == nil && (!errors.As(err, &wrong) || !strings.Contains(err.Error(), "of those that the change concerns (6) none matches ring=canary")) ||
+			want != nil && (err != nil || !slices.Equal(planned.Stages, want) || planned.Devices != 6) {
+			t.Errorf("%s: %+v, %v; want %v", stages, planned.Stages, err, want)
+		}
+	}
+}
+
 // TestChoosesNone: a stage whose selector matches no device that the change concerns is refused before anything happens.
 func TestChoosesNone(t *testing.T) {
 	w := newWorld(t)

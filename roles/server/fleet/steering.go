@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"aspects-poc/roles/server/fleet/release"
+
+	"github.com/google/uuid"
 )
 
 // sizesOf returns how many devices each stage of a batch would have if it began now, and no stage before; nil if it has none. Its error
@@ -243,6 +245,23 @@ func (f *Fleet) catchesUp(ctx context.Context) bool { return f.targets.refresh(c
 func (s *snapshot) gets(device Device) bool {
 	_, stage := s.stageOf(device)
 	return stage > 0
+}
+
+// changes tells whether the active release changes the target of a device. One whose other layers override the change has nothing to
+// apply, and would say nothing of it in a stage. Its own layer is not looked at, as few devices have one.
+func (s *snapshot) changes(id uuid.UUID, labels Labels) bool {
+	if !s.gate.concerns(id, labels) {
+		return false
+	}
+	if _, own := s.gate.own[id]; own {
+		return true
+	}
+	before, err := s.gate.before.compose(labels, nil)
+	if err != nil {
+		return true
+	}
+	after, err := s.present.compose(labels, nil)
+	return err != nil || before.hash != after.hash
 }
 
 // stageOf returns the active release, if that changes a layer of the device, and the number of the stage that has admitted it; 0 if

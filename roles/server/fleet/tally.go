@@ -33,14 +33,14 @@ type tally struct {
 	due     int64       // when the next device will have been silent for too long, in seconds since 1970; 0: none
 }
 
-// tallied is a device that the release concerns.
+// tallied is a device whose target the release changes.
 type tallied struct {
 	release.Device
 	seen  bool // lately
 	stage int
 }
 
-// tally counts the devices that the active release concerns.
+// tally counts the devices whose targets the active release changes.
 func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tally {
 	gate := targets.gate
 	t := &tally{stages: make([]release.Counts, len(gate.release.Progress.Admit))}
@@ -49,7 +49,7 @@ func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tall
 	listens := f.mover.listens.Load()
 	at := now.Unix()
 	for _, device := range devices {
-		if device.Status != Active || !gate.concerns(device.ID, device.Labels) {
+		if device.Status != Active || !targets.changes(device.ID, device.Labels) {
 			continue
 		}
 		one := gate.device(device.ID, device.Labels)
