@@ -69,11 +69,13 @@ func (r *run) readme(context.Context) {
 	})
 	r.check("the control daemon counts every minute", r.everyMinute)
 	r.check("observe-interfaces has grown", func(ctx context.Context) error {
-		now, err := r.packets(ctx)
-		if err == nil && now <= packets {
-			err = fmt.Errorf("all packets together are %d, as before", now)
-		}
-		return err
+		return eventually(ctx, 2*minutes, func(ctx context.Context) error { // the last count may have been before packets were read
+			now, err := r.packets(ctx)
+			if err == nil && now <= packets {
+				err = fmt.Errorf("all packets together are %d, as before", now)
+			}
+			return err
+		})
 	})
 	r.check("aspects-poc-control run --once, by hand", func(ctx context.Context) error {
 		begin := time.Now()
