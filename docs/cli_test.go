@@ -177,7 +177,7 @@ echo 'echo in $SNAP_NAME' | ASPECTS_SOCKET=./snapd.socket \`, want: "in proxy-cu
 	{text: "aspects-poc fleet events --format json", until: "following http"},
 	{text: "aspects-poc fleet whoami", want: "You are "},
 	{text: "aspects-poc fleet token create anna --role admin", as: []string{"create anna", "create anna-over-the-api"}, want: "aspects-operate-"},
-	{text: "aspects-poc fleet token create bert --role operator --scope site=berlin --expires 720h", as: []string{"create bert", "create bert-over-the-api"},
+	{text: "aspects-poc fleet token create bert --role operator --scope site=berlin --expires 30d", as: []string{"create bert", "create bert-over-the-api"},
 		want: "aspects-operate-"},
 	{text: "aspects-poc fleet token create bert --role operator --scope site=berlin", as: []string{"create bert", "create bert-2"}, want: "aspects-operate-"},
 	{text: "aspects-poc fleet token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h", as: []string{"create line-1", "create line-2"},
