@@ -18,7 +18,6 @@ type gate struct {
 	before    *stack
 	own       map[uuid.UUID]Before // of single devices
 	selectors []Selector           // of the layers that the release changes, before and after it
-	others    []Selector           // of the other layers, which may override the change
 	stages    map[string]Selector  // selectors of stages, by their text
 }
 
@@ -55,11 +54,6 @@ func newGate(targets Targets, named namedSecrets) (*gate, error) {
 		if before.Revision > 0 {
 			g.selectors = append(g.selectors, before.Selector)
 			labels = append(labels, before.Layer)
-		}
-	}
-	for _, layer := range labels {
-		if !slices.ContainsFunc(g.release.Before, func(before Before) bool { return before.Name == layer.Name }) {
-			g.others = append(g.others, layer.Selector)
 		}
 	}
 	sortLayers(labels)

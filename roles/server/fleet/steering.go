@@ -253,8 +253,7 @@ func (s *snapshot) changes(id uuid.UUID, labels Labels) bool {
 	if !s.gate.concerns(id, labels) {
 		return false
 	}
-	_, own := s.gate.own[id]
-	if own || !slices.ContainsFunc(s.gate.others, func(selector Selector) bool { return selector.Matches(labels) }) {
+	if _, own := s.gate.own[id]; own {
 		return true
 	}
 	before, err := s.gate.before.compose(labels, nil)
