@@ -85,8 +85,8 @@ func TestEveryRouteHasItsRoles(t *testing.T) {
 		}
 		path := regexp.MustCompile(`:(\w+)`).ReplaceAllString(row.Path, "{$1}")
 		lines = append(lines, rolesLine(row.Method, path, row.Right))
-		if row.Ask != 0 {
-			lines = append(lines, rolesLine(row.Method, path+"?dry-run", row.Ask))
+		if row.Takes.Ask != 0 {
+			lines = append(lines, rolesLine(row.Method, path+"?dry-run", row.Takes.Ask))
 		}
 	}
 	want := strings.Join(lines, "\n")

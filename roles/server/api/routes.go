@@ -93,77 +93,75 @@ type Route struct {
 	// Act is what the audit log calls the operation: a verb and a thing, in which :NAME stands for a parameter of the path. "" if it
 	// changes nothing.
 	Act string
-	// Ask is the right that a dry run needs; zero: Right. The handler makes sure that it is one.
-	Ask access.Right
 }
 
 // api is the table of routes without the documentation. The annotations of a route stand at its handler.
 func (h *handlers) api() []Route {
 	list := []Route{
-		{http.MethodPost, "/register/", access.Register, h.register, &Takes{Body: true}, "", 0},
-		{http.MethodPost, "/poll/", access.Poll, h.poll, &Takes{Body: true}, "", 0},
-		{http.MethodPost, "/keys/", access.Poll, h.replaceKey, &Takes{Body: true}, "", 0},
-		{http.MethodGet, "/state/:uuid/", access.Read, h.state, &Takes{}, "", 0},
-		{http.MethodGet, "/target-config/", access.Read, h.getTarget, &Takes{Tags: true}, "", 0},
-		{http.MethodPut, "/target-config/", access.Write, h.putTarget, &Takes{Query: "dry-run", Body: true, Tags: true}, "", 0},
+		{http.MethodPost, "/register/", access.Register, h.register, &Takes{Body: true}, ""},
+		{http.MethodPost, "/poll/", access.Poll, h.poll, &Takes{Body: true}, ""},
+		{http.MethodPost, "/keys/", access.Poll, h.replaceKey, &Takes{Body: true}, ""},
+		{http.MethodGet, "/state/:uuid/", access.Read, h.state, &Takes{}, ""},
+		{http.MethodGet, "/target-config/", access.Read, h.getTarget, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/target-config/", access.Write, h.putTarget, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
 
-		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned name q limit after"}, "", 0},
-		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, &Takes{}, "", 0},
-		{http.MethodDelete, "/devices/:uuid/", access.Administer, h.deleteDevice, &Takes{}, "", 0},
-		{http.MethodPatch, "/devices/:uuid/labels/", access.WriteInScope, h.patchLabels, &Takes{Body: true}, "", 0},
-		{http.MethodPut, "/devices/:uuid/name/", access.Write, h.putName, &Takes{Body: true}, "", 0},
-		{http.MethodDelete, "/devices/:uuid/name/", access.Write, h.deleteName, &Takes{}, "", 0},
-		{http.MethodPost, "/devices/:uuid/approve/", access.ApproveInScope, h.approveDevice, &Takes{}, "", 0},
-		{http.MethodPost, "/devices/:uuid/revoke/", access.ApproveInScope, h.revokeDevice, &Takes{}, "", 0},
-		{http.MethodDelete, "/devices/:uuid/cloned/", access.WriteInScope, h.deleteCloned, &Takes{}, "", 0},
-		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, &Takes{Query: "explain"}, "", 0},
-		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, &Takes{Query: "since step"}, "", 0},
+		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned name q limit after"}, ""},
+		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, &Takes{}, ""},
+		{http.MethodDelete, "/devices/:uuid/", access.Administer, h.deleteDevice, &Takes{}, ""},
+		{http.MethodPatch, "/devices/:uuid/labels/", access.WriteInScope, h.patchLabels, &Takes{Body: true}, ""},
+		{http.MethodPut, "/devices/:uuid/name/", access.Write, h.putName, &Takes{Body: true}, ""},
+		{http.MethodDelete, "/devices/:uuid/name/", access.Write, h.deleteName, &Takes{}, ""},
+		{http.MethodPost, "/devices/:uuid/approve/", access.ApproveInScope, h.approveDevice, &Takes{}, ""},
+		{http.MethodPost, "/devices/:uuid/revoke/", access.ApproveInScope, h.revokeDevice, &Takes{}, ""},
+		{http.MethodDelete, "/devices/:uuid/cloned/", access.WriteInScope, h.deleteCloned, &Takes{}, ""},
+		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, &Takes{Query: "explain"}, ""},
+		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, &Takes{Query: "since step"}, ""},
 
-		{http.MethodGet, "/revoked-keys/", access.Read, h.listRevokedKeys, &Takes{}, "", 0},
-		{http.MethodDelete, "/revoked-keys/:key/", access.Administer, h.allowKey, &Takes{}, "", 0},
+		{http.MethodGet, "/revoked-keys/", access.Read, h.listRevokedKeys, &Takes{}, ""},
+		{http.MethodDelete, "/revoked-keys/:key/", access.Administer, h.allowKey, &Takes{}, ""},
 
-		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}, "", 0},
-		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full after", Body: true}, "", access.Read},
-		{http.MethodGet, "/schema/", access.Read, h.getSchema, &Takes{}, "", 0},
-		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}, "", 0},
-		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}, "", 0},
-		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}, "", 0},
-		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, &Takes{Tags: true}, "", 0},
-		{http.MethodPut, "/targets/labels/:name/", access.WriteInScope, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, "", 0},
-		{http.MethodDelete, "/targets/labels/:name/", access.WriteInScope, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}, "", 0},
-		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, &Takes{Tags: true}, "", 0},
-		{http.MethodPut, "/targets/devices/:uuid/", access.WriteInScope, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, "", 0},
-		{http.MethodDelete, "/targets/devices/:uuid/", access.WriteInScope, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}, "", 0},
+		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}, ""},
+		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full after", Body: true, Ask: access.Read}, ""},
+		{http.MethodGet, "/schema/", access.Read, h.getSchema, &Takes{}, ""},
+		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}, ""},
+		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/targets/labels/:name/", access.WriteInScope, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodDelete, "/targets/labels/:name/", access.WriteInScope, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}, ""},
+		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/targets/devices/:uuid/", access.WriteInScope, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodDelete, "/targets/devices/:uuid/", access.WriteInScope, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}, ""},
 
-		{http.MethodGet, "/secrets/", access.Read, h.listSecrets, &Takes{}, "", 0},
-		{http.MethodPut, "/secrets/:name/", access.Administer, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}, "", 0},
-		{http.MethodDelete, "/secrets/:name/", access.Administer, h.deleteSecret, &Takes{Tags: true}, "", 0},
+		{http.MethodGet, "/secrets/", access.Read, h.listSecrets, &Takes{}, ""},
+		{http.MethodPut, "/secrets/:name/", access.Administer, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodDelete, "/secrets/:name/", access.Administer, h.deleteSecret, &Takes{Tags: true}, ""},
 
-		{http.MethodGet, "/signature/", access.Read, h.getSignature, &Takes{Query: "manifest"}, "", 0},
-		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}, "", 0},
-		{http.MethodDelete, "/signature/", access.Administer, h.deleteSignature, &Takes{}, "", 0},
+		{http.MethodGet, "/signature/", access.Read, h.getSignature, &Takes{Query: "manifest"}, ""},
+		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}, ""},
+		{http.MethodDelete, "/signature/", access.Administer, h.deleteSignature, &Takes{}, ""},
 
-		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}, "", 0},
-		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}, "", 0},
-		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}, "", 0},
-		{http.MethodPost, "/history/:revision/restore/", access.WriteInScope, h.restore, &Takes{}, "", 0},
+		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}, ""},
+		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}, ""},
+		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}, ""},
+		{http.MethodPost, "/history/:revision/restore/", access.WriteInScope, h.restore, &Takes{}, ""},
 
-		{http.MethodGet, "/releases/", access.Read, h.listReleases, &Takes{Query: "limit before"}, "", 0},
-		{http.MethodGet, "/releases/:id/", access.Read, h.getRelease, &Takes{}, "", 0},
-		{http.MethodPost, "/releases/:id/go/", access.Approve, h.goRelease, &Takes{}, "", 0},
-		{http.MethodPost, "/releases/:id/halt/", access.WriteInScope, h.haltRelease, &Takes{}, "", 0},
-		{http.MethodPost, "/releases/:id/undo/", access.WriteInScope, h.undoRelease, &Takes{}, "", 0},
+		{http.MethodGet, "/releases/", access.Read, h.listReleases, &Takes{Query: "limit before"}, ""},
+		{http.MethodGet, "/releases/:id/", access.Read, h.getRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/go/", access.Approve, h.goRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/halt/", access.WriteInScope, h.haltRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/undo/", access.WriteInScope, h.undoRelease, &Takes{}, ""},
 
-		{http.MethodGet, "/tokens/", access.Administer, h.listTokens, &Takes{}, "", 0},
-		{http.MethodPost, "/tokens/", access.Administer, h.createToken, &Takes{Body: true}, "", 0},
-		{http.MethodDelete, "/tokens/:name/", access.Administer, h.revokeToken, &Takes{}, "", 0},
-		{http.MethodGet, "/whoami/", access.Read, h.whoami, &Takes{}, "", 0},
-		{http.MethodGet, "/audit/", access.Administer, h.listAudit, &Takes{Query: "since who thing result limit before after"}, "", 0},
+		{http.MethodGet, "/tokens/", access.Administer, h.listTokens, &Takes{}, ""},
+		{http.MethodPost, "/tokens/", access.Administer, h.createToken, &Takes{Body: true}, ""},
+		{http.MethodDelete, "/tokens/:name/", access.Administer, h.revokeToken, &Takes{}, ""},
+		{http.MethodGet, "/whoami/", access.Read, h.whoami, &Takes{}, ""},
+		{http.MethodGet, "/audit/", access.Administer, h.listAudit, &Takes{Query: "since who thing result limit before after"}, ""},
 
-		{http.MethodGet, "/summary/", access.Read, h.summary, &Takes{Query: "limit"}, "", 0},
-		{http.MethodGet, "/events/", access.Read, h.events, &Takes{}, "", 0},
-		{http.MethodGet, "/healthz", access.Anyone, h.healthz, &Takes{}, "", 0},
-		{http.MethodGet, "/readyz", access.Anyone, h.readyz, &Takes{}, "", 0},
+		{http.MethodGet, "/summary/", access.Read, h.summary, &Takes{Query: "limit"}, ""},
+		{http.MethodGet, "/events/", access.Read, h.events, &Takes{}, ""},
+		{http.MethodGet, "/healthz", access.Anyone, h.healthz, &Takes{}, ""},
+		{http.MethodGet, "/readyz", access.Anyone, h.readyz, &Takes{}, ""},
 	}
 	for i, route := range list {
 		list[i].Act = acts[route.Method+" "+route.Path]
@@ -257,10 +255,10 @@ func (h *handlers) require(right access.Right) echo.MiddlewareFunc {
 // allow returns the middleware that refuses callers without the right that a route needs.
 func (h *handlers) allow(route Route) echo.MiddlewareFunc {
 	act := h.require(route.Right)
-	if route.Ask == 0 {
+	if route.Takes == nil || route.Takes.Ask == 0 {
 		return act
 	}
-	ask := h.require(route.Ask)
+	ask := h.require(route.Takes.Ask)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		acts, asks := act(next), ask(next)
 		return func(c echo.Context) error {

@@ -18,6 +18,8 @@ type Takes struct {
 	Query string // the parameters, separated by spaces
 	Body  bool
 	Tags  bool // If-Match and If-None-Match: what the path names has an ETag
+	// Ask is the right that a dry run needs; zero: that of the route. The handler makes sure that it is one.
+	Ask access.Right
 }
 
 // argumentsKey is the key of a request's parameters in its context, by name.
