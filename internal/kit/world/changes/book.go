@@ -151,8 +151,10 @@ func (b *book) done(c *record, task int, status string) {
 	}
 }
 
-func (b *book) logError(c *record, task int, text string) {
-	c.Tasks[task].Log = append(c.Tasks[task].Log, errorLine(b.now(), text))
+func (b *book) logErrors(c *record, task int, texts []string) {
+	for _, text := range texts {
+		c.Tasks[task].Log = append(c.Tasks[task].Log, errorLine(b.now(), text))
+	}
 }
 
 func errorLine(at time.Time, text string) string {
@@ -204,7 +206,7 @@ func (b *book) finish(c *record) {
 // refail makes a change that has ended a failure of its last task.
 func (b *book) refail(c *record, err error) {
 	last := len(c.Tasks) - 1
-	b.logError(c, last, err.Error())
+	b.logErrors(c, last, []string{err.Error()})
 	b.done(c, last, Failed)
 	b.finish(c)
 }

@@ -125,19 +125,20 @@ func (p *performer) perform(c *change, tasks []task, numbers []int) error {
 		if t.do != nil {
 			err = t.do(c.life, c)
 		}
+		var survived []string
 		if err != nil && t.tolerant != nil && c.life.Err() == nil {
-			p.logError(c.record, number, t.tolerant(err))
+			survived = []string{t.tolerant(err)}
 			err = nil
 		}
 		if err == nil {
-			p.done(c.record, number, Done)
+			p.done(c.record, number, Done, survived...)
 			leave()
 			continue
 		}
 		if t.recover != nil {
-			number, err = p.recover(c, t, number, err)
+			number, survived, err = p.recover(c, t, number, err)
 		}
-		p.fail(c.record, number, err)
+		p.fail(c.record, number, err, survived...)
 		leave()
 		return err
 	}
@@ -187,11 +188,11 @@ func (p *performer) hold(c *change, number int, err error) error {
 }
 
 // recover runs the tasks that put back what was done before a task failed. The last of them fails in the place of the task, as
-// on snapd: recover returns its number, and the error.
-func (p *performer) recover(c *change, failed task, number int, cause error) (int, error) {
+// on snapd: recover returns its number, what it has survived, and the error.
+func (p *performer) recover(c *change, failed task, number int, cause error) (last int, survived []string, err error) {
 	tasks := failed.recover()
 	if len(tasks) == 0 {
-		return number, cause
+		return number, nil, cause
 	}
 	numbers := p.plan(c.record, tasks)
 	p.done(c.record, number, Undone)
@@ -206,14 +207,15 @@ func (p *performer) recover(c *change, failed task, number int, cause error) (in
 			err = t.do(c.life, c)
 			leave()
 		}
+		survived = nil
 		if err != nil {
-			p.logError(c.record, numbers[i], ignoring(t.hook)(err))
+			survived = []string{ignoring(t.hook)(err)}
 		}
 		if i < len(tasks)-1 {
-			p.done(c.record, numbers[i], Undone)
+			p.done(c.record, numbers[i], Undone, survived...)
 		}
 	}
-	return numbers[len(numbers)-1], errors.New(bare(cause))
+	return numbers[len(numbers)-1], survived, errors.New(bare(cause))
 }
 
 // conclude ends the transaction of a plan whose tasks have ended: others get their turn at the confdb.

@@ -182,25 +182,20 @@ func (r *Records) doing(c *record, task int) {
 	b.move(c, Doing)
 }
 
-// done records the last status of a task.
-func (r *Records) done(c *record, task int, status string) {
+// done records the last status of a task, and the errors that the task has survived. Both are seen at once: the snap command prints
+// the log of a task that goes on.
+func (r *Records) done(c *record, task int, status string, survived ...string) {
 	b, done := r.open()
 	defer done()
+	b.logErrors(c, task, survived)
 	b.done(c, task, status)
 }
 
-// logError adds an error to the log of a task.
-func (r *Records) logError(c *record, task int, text string) {
+// fail records that a task has failed after errors that it has survived, and with it the change.
+func (r *Records) fail(c *record, task int, err error, survived ...string) {
 	b, done := r.open()
 	defer done()
-	b.logError(c, task, text)
-}
-
-// fail records that a task has failed, and with it the change.
-func (r *Records) fail(c *record, task int, err error) {
-	b, done := r.open()
-	defer done()
-	b.logError(c, task, err.Error())
+	b.logErrors(c, task, append(survived, err.Error()))
 	b.done(c, task, Failed)
 	b.unwind(c)
 }
