@@ -208,7 +208,9 @@ func (f *Fleet) SetAlone(ctx context.Context, id uuid.UUID, within Scope) error 
 		}
 	}
 	f.clones.forget(id)
-	return f.store.SetAlone(ctx, id, f.options.Now(), within)
+	err := f.store.SetAlone(ctx, id, f.options.Now(), within)
+	f.summary.stale.Store(true)
+	return err
 }
 
 // forget makes machines that take turns be noticed anew.

@@ -198,7 +198,7 @@ func (f *Fleet) rename(ctx context.Context, id uuid.UUID, name, by string) (revi
 	for {
 		revision, err = f.store.SetName(ctx, id, name, Authorship{By: by, At: f.options.Now()})
 		if err == nil {
-			f.concern([]uuid.UUID{id})
+			f.changed(id)
 		}
 		if !errors.Is(err, ErrNameTaken) {
 			return revision, err

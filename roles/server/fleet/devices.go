@@ -241,7 +241,7 @@ func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*s
 		if err != nil {
 			return View{}, err
 		}
-		f.concern([]uuid.UUID{id})
+		f.changed(id)
 		return f.Device(ctx, id)
 	}
 }
@@ -259,7 +259,7 @@ func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status, with
 	if err := f.store.SetStatus(ctx, id, status, within); err != nil {
 		return View{}, err
 	}
-	f.concern([]uuid.UUID{id})
+	f.changed(id)
 	return f.Device(ctx, id)
 }
 
@@ -310,7 +310,7 @@ func (f *Fleet) SetKey(ctx context.Context, id uuid.UUID, before, publicKey stri
 func (f *Fleet) Remove(ctx context.Context, id uuid.UUID, by string) error {
 	err := f.store.Remove(ctx, id, Authorship{By: by, At: f.options.Now()})
 	if err == nil {
-		f.concern([]uuid.UUID{id})
+		f.changed(id)
 	}
 	return err
 }

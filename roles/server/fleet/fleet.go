@@ -228,6 +228,12 @@ func (f *Fleet) concern(devices []uuid.UUID) {
 	f.waiting.wake(devices)
 }
 
+// changed is concern after an operator's change of devices on this server. The next Summary counts it.
+func (f *Fleet) changed(devices ...uuid.UUID) {
+	f.summary.stale.Store(true)
+	f.concern(devices)
+}
+
 // targetOf returns a device's target and the snapshot that it comes from. The snapshot is at least as new as each revision in
 // the stored device and in the report now. It may be newer than this server's present one, because another server may have
 // received a change first. An older target must neither be offered to a device that runs a later one, nor judge its report. If

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/google/uuid"
 )
 
 // ErrNoTarget tells that an entry of the history is about labels, a name or a release, and has no target to compare.
@@ -163,7 +161,7 @@ func (f *Fleet) restoreLabels(ctx context.Context, entry Entry, by string, withi
 		case err != nil:
 			return 0, err
 		}
-		f.concern([]uuid.UUID{id})
+		f.changed(id)
 		return max(drawn, device.OwnRevision), nil
 	}
 }

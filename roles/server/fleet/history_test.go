@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"aspects-poc/roles/server/fleet"
+	"aspects-poc/roles/server/fleet/release"
+	"aspects-poc/roles/server/fleet/seal"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -199,6 +201,49 @@ func TestDevices(t *testing.T) {
 	if err != nil || summary.Devices != 30 || summary.Silent != 20 || summary.States[fleet.StateInSync] != 10 ||
 		summary.States[fleet.StateNew] != 20 || len(summary.States) != 8 {
 		t.Errorf("%+v %v", summary, err)
+	}
+}
+
+// TestSummaryAfterActs counts anew after each act of an operator, however short the time since the last count.
+func TestSummaryAfterActs(t *testing.T) {
+	w := newWorld(t, sealed(seal.Random()), func(options *fleet.Options) { options.Schema = []byte(manySecrets) })
+	id := w.device(fleet.Labels{"site": "berlin"})
+	site := "paris"
+	var begun *fleet.Release
+	for _, act := range []struct {
+		name string
+		do   func() error
+	}{
+		{"nothing", func() error { return nil }},
+		{"a layer", func() error { w.set("everyone", "", `{"v":{"plain":1}}`); return nil }},
+		{"a device's layer", func() error { w.set(fleet.DeviceLayer(id), "", `{"v":{"plain":2}}`); return nil }},
+		{"labels", func() error {
+			_, err := w.SetLabels(t.Context(), id, map[string]*string{"site": &site}, "ann", nil)
+			return err
+		}},
+		{"a name", func() error { _, err := w.SetName(t.Context(), id, "lamp", "ann"); return err }},
+		{"a secret", func() error { _, err := w.secret("vpn", `"hunter2"`); return err }},
+		{"a release", func() error {
+			begun = w.begins("everyone", "", `{"v":{"plain":3}}`, `{"stages":[{"devices":1}]}`)
+			return nil
+		}},
+		{"a halt", func() error {
+			_, err := w.Say(t.Context(), fleet.Word{Release: begun.ID, Event: release.SaysHalt, By: "ann"})
+			return err
+		}},
+		{"a removal", func() error { return w.Remove(t.Context(), id, "ann") }},
+	} {
+		if err := act.do(); err != nil {
+			t.Fatal(act.name, err)
+		}
+		last, err := w.LastChange(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		summary, err := w.Summary(t.Context())
+		if count, err2 := w.Count(t.Context()); err != nil || err2 != nil || summary.Revision != last || summary.Devices != count {
+			t.Errorf("after %s: revision %d and %d devices, want %d and %d (%v, %v)", act.name, summary.Revision, summary.Devices, last, count, err, err2)
+		}
 	}
 }
 

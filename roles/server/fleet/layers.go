@@ -69,7 +69,6 @@ func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.summary.stale.Store(true)
 	// The notices of this batch would do the following too, but the caller's next call may come before them. The batch is
 	// stored, so an error here is only logged.
 	var devices []uuid.UUID
@@ -82,7 +81,7 @@ func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
 		}
 	}
 	if devices != nil {
-		f.concern(devices)
+		f.changed(devices...)
 	}
 	if f.catchUp(ctx, shared); batch.Release != nil {
 		f.catchUp(ctx, begunAt(layers))
@@ -90,8 +89,9 @@ func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
 	return f.secrets.layers(layers)
 }
 
-// catchUp reads the targets that a stored change has changed.
+// catchUp reads the targets that an operator's change, which is stored, has changed. The next Summary counts it.
 func (f *Fleet) catchUp(ctx context.Context, revision int64) {
+	f.summary.stale.Store(true)
 	if f.targets.Load().Revision < revision {
 		if err := f.targets.refresh(context.WithoutCancel(ctx)); err != nil {
 			f.options.Log.Error("cannot read the targets that have changed; the notice of it will do so", "error", err)

@@ -235,6 +235,7 @@ func (f *Fleet) Say(ctx context.Context, word Word) (ReleaseView, error) {
 			}
 			return ReleaseView{}, &MoveError{text}
 		}
+		f.summary.stale.Store(true)
 		return f.ShowRelease(ctx, id)
 	}
 }
