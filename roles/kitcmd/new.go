@@ -34,7 +34,7 @@ func newCommand(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: flagAccount, Usage: "`ID` of the account that publishes; snapcraft whoami shows it"},
 			&cli.StringFlag{Name: "dir", Usage: "`DIR` to write to (default: one called NAME)"},
 			&cli.StringFlag{Name: "from", Usage: "begin with this configuration `FILE`, or with the snap in the folder that is named: snap"},
-			&cli.StringFlag{Name: "hooks", Usage: "`LANGUAGE` of the hooks with --from FILE: python or go", Value: "python"},
+			&cli.StringFlag{Name: "hooks", Usage: "`LANGUAGE` of the hooks with --from FILE: python, go, or shell for INI", Value: "python"},
 		},
 		SkipFlagParsing: true,
 		Action:          func(c *cli.Context) error { return runNew(env, c) },

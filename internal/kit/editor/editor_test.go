@@ -248,7 +248,9 @@ func TestRename(t *testing.T) {
 
 // A rename reaches the table of the hooks that registry new has written, and lint tells a table that is not changed.
 func TestRenameInTable(t *testing.T) {
-	for _, hooks := range []string{"python", "go"} {
+	code := []string{`"agent.host", `, `"agent", "hostname"`, `"server.passphrase", `, `"server", "password"`, `":settings"`, `":hidden"`}
+	shell := []string{"agent.host\tplain\t", "\tagent\thostname\t", "server.passphrase\tsecret\t", "\tserver\tpassword\t", "ADMIN=:settings\n", "SECRETS=:hidden\n"}
+	for hooks, parts := range map[string][]string{"python": code, "go": code, "shell": shell} {
 		t.Run(hooks, func(t *testing.T) {
 			project, err := scaffold.Wrap(scaffold.Project{Name: "agent", Account: "Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4"},
 				scaffold.File{Name: "agent.ini", Text: "[agent]\nhostname = a\n[server]\npassword = x\n", Mode: 0o600}, hooks)
@@ -319,7 +321,7 @@ func TestRenameInTable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, part := range []string{`"agent.host", `, `"agent", "hostname"`, `"server.passphrase", `, `"server", "password"`, `":settings"`, `":hidden"`} {
+			for _, part := range parts {
 				if !strings.Contains(string(text), part) {
 					t.Errorf("the table has no %s:\n%s", part, text)
 				}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"unicode"
 
 	"aspects-poc/internal/document"
 	"aspects-poc/internal/kit/keep"
@@ -35,7 +36,7 @@ type Wrapped struct {
 	Project
 	File   string // its name
 	Format keep.Format
-	Hooks  string // "python"
+	Hooks  string // "python", "go", or "shell"
 	Fields []field
 	Left   []string // what the hooks leave alone, and why
 
@@ -96,6 +97,9 @@ func Wrap(p Project, file File, hooks string) (*Wrapped, error) {
 	var left []*keep.Entry
 	w.root, left = tree(doc)
 	w.Fields = w.root.fields(doc, "", false)
+	if err := w.keysFit(); err != nil {
+		return nil, err
+	}
 	for _, e := range left {
 		w.Left = append(w.Left, fmt.Sprintf("%s (line %d): %s", keep.Dotted(e.Path), e.Line, e.Why))
 	}
@@ -141,13 +145,24 @@ func readable(format keep.Format, text string) error {
 // hooksFit returns an error if the hooks cannot be written in the language.
 func (w *Wrapped) hooksFit() error {
 	switch {
-	case w.Hooks == "python", w.Hooks == "go":
+	case w.Hooks == "python", w.Hooks == "go", w.Hooks == "shell" && w.Format == keep.INI:
 		return nil
 	case w.Hooks == "shell":
-		return errors.New("cannot write hooks in shell: it cannot find the values of " + strings.ToUpper(string(w.Format)) + " safely, and tools such as " +
-			"yq, jq and crudini write the whole file anew, without its comments or its layout; take --hooks python, or go")
+		return errors.New("cannot write hooks in shell for " + strings.ToUpper(string(w.Format)) + ": the lines of INI are easy for awk, but it cannot find the " +
+			"values of this format safely, and yq and jq write the whole file anew, without its comments or its layout; take --hooks python, or go")
 	}
-	return fmt.Errorf("cannot write hooks in %q: take --hooks python, or go", w.Hooks)
+	return fmt.Errorf("cannot write hooks in %q: take --hooks python, go or shell", w.Hooks)
+}
+
+// keysFit returns an error if the table of hooks in shell cannot have a key.
+func (w *Wrapped) keysFit() error {
+	for _, f := range w.Fields {
+		if w.Hooks == "shell" && strings.ContainsFunc(strings.Join(f.Entry.Path, ""), unicode.IsControl) {
+			return fmt.Errorf("line %d of %s has a key with a tab or another control character, which hooks in shell cannot find: take --hooks python, or go",
+				f.Entry.Line, w.File)
+		}
+	}
+	return nil
 }
 
 var secretInText = regexp.MustCompile(`(?i)(password|passwd|passphrase|psk|secret|private[-_ ]?key|api[-_]?key|token|credentials?|access[-_]?key|BEGIN [A-Z ]*PRIVATE KEY)`)
@@ -270,12 +285,17 @@ func (w *Wrapped) Views() []string {
 // Sample returns the value that the examples write.
 func (w *Wrapped) Sample() *Sample { return w.sample }
 
-// Mode returns the permissions of the file, for Python.
-func (w *Wrapped) Mode() string { return fmt.Sprintf("0o%03o", w.mode) }
+// Mode returns the permissions of the file, as the hooks' language has them.
+func (w *Wrapped) Mode() string {
+	if w.Hooks == "shell" {
+		return fmt.Sprintf("%03o", w.mode)
+	}
+	return fmt.Sprintf("0o%03o", w.mode)
+}
 
 // Table returns the name of the hooks' table, below the custodian's folder.
 func (w *Wrapped) Table() string {
-	return map[string]string{"python": "lib/table.py", "go": "src/table.go"}[w.Hooks]
+	return map[string]string{"python": "lib/table.py", "go": "src/table.go", "shell": "lib/table.sh"}[w.Hooks]
 }
 
 // Stage returns the folders that the custodian's snap has.
@@ -303,6 +323,10 @@ func (f field) kind() string {
 // Rows returns the rows of the hooks' table.
 func (w *Wrapped) Rows() (rows []string) {
 	for _, f := range w.Fields {
+		if w.Hooks == "shell" {
+			rows = append(rows, f.shellRow())
+			continue
+		}
 		path := make([]string, len(f.Entry.Path))
 		for i, key := range f.Entry.Path {
 			path[i] = jsonOf(key)
@@ -315,6 +339,15 @@ func (w *Wrapped) Rows() (rows []string) {
 		rows = append(rows, fmt.Sprintf(row, jsonOf(f.Request), strings.Join(path, ", "), jsonOf(f.kind()), jsonOf(f.Like), secret))
 	}
 	return rows
+}
+
+// shellRow returns the row of a field in an INI file.
+func (f field) shellRow() string {
+	section, key := "", f.Entry.Path[len(f.Entry.Path)-1]
+	if len(f.Entry.Path) > 1 {
+		section = f.Entry.Path[0]
+	}
+	return strings.Join([]string{f.Request, map[bool]string{true: "secret", false: "plain"}[f.Secret], f.kind(), section, key, f.Like}, "\t")
 }
 
 // Files returns the contents of the project's files, by their names with slashes.

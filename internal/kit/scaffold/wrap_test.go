@@ -83,59 +83,69 @@ func TestWrappedIsClean(t *testing.T) {
 			`peers (line 15): a list of lists or maps`, `ssid: # "SSID" in the file`,
 		},
 	} {
-		t.Run(file, func(t *testing.T) {
-			w, err := wrap(t, file, "python")
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := t.TempDir()
-			names, err := scaffold.Write(dir, w)
-			if err != nil {
-				t.Fatal(err)
-			}
-			name, _, _ := strings.Cut(file, ".")
-			schema, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			// The command in its first lines is one that finds nothing.
-			command := regexp.MustCompile(`registry lint --against git:HEAD (.*)`).FindStringSubmatch(string(schema))
-			lintClean(t, dir, name, strings.Fields(command[1])[1:]...)
-			formatted(t, name+".yaml", schema)
-			var scripts []string
-			for _, name := range names {
-				text, err := os.ReadFile(filepath.Join(dir, name))
-				if err != nil {
-					t.Fatal(err)
-				}
-				info, err := os.Stat(filepath.Join(dir, name))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if script := strings.HasPrefix(string(text), "#!"); script != (info.Mode()&0o111 != 0) {
-					t.Errorf("%s has the mode %s", name, info.Mode())
-				}
-				if strings.Contains(string(text), "[[.") || strings.Contains(name, "NAME") {
-					t.Errorf("%s was not filled in", name)
-				}
-				if strings.Contains(string(text), "correct horse") || strings.Contains(string(text), "t-123") {
-					t.Errorf("%s has a secret", name)
-				}
-				if strings.HasSuffix(name, ".py") || strings.Contains(string(text), "python3") {
-					scripts = append(scripts, filepath.Join(dir, name))
-				}
-			}
-			for _, words := range want {
-				if !strings.Contains(string(schema), words) {
-					t.Errorf("the confdb-schema has no %q:\n%s", words, schema)
-				}
-			}
-			// Python 3.8 is that of the base core20.
-			check := "import ast, sys\nfor name in sys.argv[1:]: ast.parse(open(name).read(), name, feature_version=(3, 8))"
-			if out, err := exec.Command(need.Program(t, "python3"), append([]string{"-c", check}, scripts...)...).CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
-		})
+		t.Run(file, func(t *testing.T) { wrappedIsClean(t, file, "python", want) })
+		if strings.HasSuffix(file, ".conf") {
+			t.Run(file+" shell", func(t *testing.T) { wrappedIsClean(t, file, "shell", want) })
+		}
+	}
+}
+
+// wrappedIsClean writes the project around a file of testdata, and compares parts of its confdb-schema.
+func wrappedIsClean(t *testing.T, file, hooks string, want []string) {
+	t.Helper()
+	w, err := wrap(t, file, hooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	names, err := scaffold.Write(dir, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _, _ := strings.Cut(file, ".")
+	schema, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The command in its first lines is one that finds nothing.
+	command := regexp.MustCompile(`registry lint --against git:HEAD (.*)`).FindStringSubmatch(string(schema))
+	lintClean(t, dir, name, strings.Fields(command[1])[1:]...)
+	formatted(t, name+".yaml", schema)
+	var scripts []string
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if script := strings.HasPrefix(string(text), "#!"); script != (info.Mode()&0o111 != 0) {
+			t.Errorf("%s has the mode %s", name, info.Mode())
+		}
+		if strings.Contains(string(text), "[[.") || strings.Contains(name, "NAME") {
+			t.Errorf("%s was not filled in", name)
+		}
+		if strings.Contains(string(text), "correct horse") || strings.Contains(string(text), "t-123") {
+			t.Errorf("%s has a secret", name)
+		}
+		if strings.HasSuffix(name, ".py") || strings.Contains(string(text), "python3") {
+			scripts = append(scripts, filepath.Join(dir, name))
+		}
+	}
+	for _, words := range want {
+		if !strings.Contains(string(schema), words) {
+			t.Errorf("the confdb-schema has no %q:\n%s", words, schema)
+		}
+	}
+	// Python 3.8 is that of the base core20.
+	check := "import ast, sys\nfor name in sys.argv[1:]: ast.parse(open(name).read(), name, feature_version=(3, 8))"
+	if len(scripts) == 0 {
+		return
+	}
+	if out, err := exec.Command(need.Program(t, "python3"), append([]string{"-c", check}, scripts...)...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

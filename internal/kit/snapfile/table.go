@@ -10,7 +10,7 @@ import (
 )
 
 // A Table is what the hooks that `registry new --from` writes know of the confdb-schema: the plugs that they use, and the requests
-// that they answer. It is a file of the custodian's, in Python or Go.
+// that they answer. It is a file of the custodian's, in Python, Go or shell.
 type Table struct {
 	File    string
 	Admin   Word   // the plug through which they write
@@ -26,9 +26,10 @@ type Word struct {
 }
 
 var (
-	tableFiles = []string{"lib/table.py", "src/table.go"}
-	tablePlug  = regexp.MustCompile(`^\s*(?i:(admin|secrets))\s+= ":([a-z0-9-]+)"`)
+	tableFiles = []string{"lib/table.py", "src/table.go", "lib/table.sh"}
+	tablePlug  = regexp.MustCompile(`^\s*(?i:(admin|secrets))(?:\s+= "|=):([a-z0-9-]+)`)
 	tableRow   = regexp.MustCompile(`^\s*[({]"([a-z0-9.-]+)", .*, (?i:(true|false))[)}],$`)
+	shellRow   = regexp.MustCompile(`^([a-z0-9.-]+)\t(secret|plain)\t`)
 )
 
 // ReadTable returns the table of the snap whose file it gets, or nil if the snap has none. read returns the text of a file.
@@ -50,8 +51,12 @@ func ReadTable(file string, read func(name string) ([]byte, error)) *Table {
 					t.Secrets = plug
 				}
 			}
-			if at := tableRow.FindSubmatchIndex(line); at != nil {
-				if request := word(at, 1); strings.EqualFold(word(at, 2).Text, "true") {
+			at := tableRow.FindSubmatchIndex(line)
+			if at == nil {
+				at = shellRow.FindSubmatchIndex(line)
+			}
+			if at != nil {
+				if request := word(at, 1); strings.EqualFold(word(at, 2).Text, "true") || word(at, 2).Text == "secret" {
 					t.Secret = append(t.Secret, request)
 				} else {
 					t.Plain = append(t.Plain, request)
