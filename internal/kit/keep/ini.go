@@ -5,8 +5,14 @@ import "strings"
 // NoValue is why the hooks leave a line of an INI file as it is that has no "=" and no ":".
 const NoValue = "a key without a value"
 
+// Why the hooks leave values as they are that programs read in different ways.
+const (
+	looseQuotes  = "quotes that do not enclose the whole value"
+	maybeComment = "# or ; at its beginning, which is a text for some programs and a comment for others"
+)
+
 // An iniReader reads sections, and keys with "=" or ":". A comment begins with # or ; at the beginning of a line or behind a
-// space. A value in quotes is what is between them.
+// space, outside of quotes. A value in quotes is what is between them.
 type iniReader struct {
 	*Document
 	lines []line
@@ -98,8 +104,22 @@ func (r *iniReader) entry(e *Entry, at, to int, waiting *above) {
 	for at < to && (r.text[at] == ' ' || r.text[at] == '\t') {
 		at++
 	}
-	behind := ""
-	for i := at; i < to; i++ {
+	behind, why := "", ""
+	open := at // where comments may begin
+	if at < to && (r.text[at] == '"' || r.text[at] == '\'') {
+		why = looseQuotes
+		if end := strings.IndexByte(r.text[at+1:to], r.text[at]); end >= 0 {
+			open = at + 1 + end + 1
+			rest := r.text[open:to]
+			if trimmed := strings.TrimLeft(rest, " \t"); trimmed == "" || trimmed != rest && strings.ContainsAny(trimmed[:1], "#;") {
+				why = ""
+			}
+		}
+	} else if at+1 < to && strings.ContainsAny(r.text[at:at+1], "#;") && !strings.ContainsAny(r.text[at+1:at+2], " \t") {
+		why = maybeComment
+		open = to
+	}
+	for i := open; i < to; i++ {
 		if c := r.text[i]; (c == '#' || c == ';') && (r.text[i-1] == ' ' || r.text[i-1] == '\t') {
 			behind = r.comment(i, to)
 			to = i
@@ -114,6 +134,10 @@ func (r *iniReader) entry(e *Entry, at, to int, waiting *above) {
 	}
 	word := r.text[e.from:e.to]
 	e.Comment = waiting.take(behind)
+	if why != "" {
+		e.Kind, e.Why = Other, why
+		return
+	}
 	if n := len(word); n > 1 && (word[0] == '"' || word[0] == '\'') && word[n-1] == word[0] {
 		e.Kind, e.Value = String, word[1:n-1]
 		return

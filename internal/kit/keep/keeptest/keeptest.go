@@ -60,6 +60,9 @@ func (m *maker) text() string {
 	case keep.JSON:
 		return jsonText(word)
 	case keep.INI:
+		if m.chance(8) {
+			return pick(m, `"one # two"`, `'a ; b'`, `"a", "b"`, "#ff0000", `"open # x`, ";x", `"x"y`)
+		}
 		return pick(m, word, word, `"`+word+`"`)
 	case keep.TOML:
 		if strings.Contains(word, "'") {

@@ -1,6 +1,7 @@
 """INI files, for keep.py: sections, and keys with "=" or ":".
 
-A comment begins with # or ; at the beginning of a line or behind a space. A value in quotes is what is between them.
+A comment begins with # or ; at the beginning of a line or behind a space, outside of quotes. A value in quotes is what is
+between them.
 """
 import re
 
@@ -76,7 +77,16 @@ class Ini(keep.Document):
     def value(self, entry, at, end):
         while at < end and self.text[at] in " \t":
             at += 1
-        for i in range(at, end):
+        why, outside = "", at  # where comments may begin
+        if at < end and self.text[at] in "\"'":
+            why, closing = "quotes that do not enclose the whole value", self.text.find(self.text[at], at + 1, end)
+            if closing >= 0:
+                outside = closing + 1
+                if re.match(r"[ \t]*\Z|[ \t]+[#;]", self.text[outside:end]):
+                    why = ""
+        elif at + 1 < end and self.text[at] in "#;" and self.text[at + 1] not in " \t":
+            why, outside = "# or ; at its beginning, which is a text for some programs and a comment for others", end
+        for i in range(outside, end):
             if self.text[i] in "#;" and self.text[i - 1] in " \t":
                 self.comments.append((i, end))
                 end = i
@@ -88,6 +98,9 @@ class Ini(keep.Document):
             stop = start
         entry.start, entry.end = start, stop
         word = self.text[start:stop]
+        if why:
+            entry.other(why)
+            return
         if len(word) > 1 and word[0] in "\"'" and word[-1] == word[0]:
             entry.kind, entry.value = "string", word[1:-1]
             return

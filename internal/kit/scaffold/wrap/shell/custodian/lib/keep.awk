@@ -278,10 +278,23 @@ function parse(   i, t, s, c, start, end, tail, section, last, last_line, p, sig
 }
 
 # read_value reads the value that begins at a place of a line. to is behind its last character.
-function read_value(p, t, at,   i, end, w, c) {
+function read_value(p, t, at,   i, end, w, c, reason, outside, closing) {
 	end = length(t) + 1
 	while (at < end && substr(t, at, 1) ~ /[ \t]/) at++
-	for (i = at; i < end; i++)
+	outside = at # where comments may begin
+	c = substr(t, at, 1)
+	if (c == "\"" || c == "'") {
+		reason = "quotes that do not enclose the whole value"
+		closing = index(substr(t, at + 1), c)
+		if (closing) {
+			outside = at + closing + 1
+			if (substr(t, outside) ~ /^[ \t]*$|^[ \t]+[#;]/) reason = ""
+		}
+	} else if ((c == "#" || c == ";") && substr(t, at + 1) ~ /^[^ \t]/) {
+		reason = "# or ; at its beginning, which is a text for some programs and a comment for others"
+		outside = end
+	}
+	for (i = outside; i < end; i++)
 		if (substr(t, i, 1) ~ /[#;]/ && substr(t, i - 1, 1) ~ /[ \t]/) {
 			own_comment[p] = substr(t, i)
 			comment[trim(own_comment[p])]++
@@ -293,6 +306,11 @@ function read_value(p, t, at,   i, end, w, c) {
 	from[p] = at
 	to[p] = at + length(w)
 	raw[p] = w
+	if (reason != "") {
+		type[p] = "other"
+		why[p] = reason
+		return
+	}
 	c = substr(w, 1, 1)
 	if (length(w) > 1 && (c == "\"" || c == "'") && substr(w, length(w)) == c) {
 		type[p] = "string"
