@@ -11,6 +11,7 @@ package keep
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -91,6 +92,29 @@ type Document struct {
 	maps     map[string]*mapping
 	comments [][2]int
 	sep      string // between key and value, as the first entry has it
+}
+
+// EmptyMaps returns the paths of maps, tables and sections that have no keys.
+func (d *Document) EmptyMaps() (paths [][]string) {
+	full := map[string]bool{"": true}
+	mark := func(path []string) {
+		for n := range path {
+			full[join(path[:n])] = true
+		}
+	}
+	for _, e := range d.Entries {
+		mark(e.Path)
+	}
+	for _, m := range d.maps {
+		mark(m.path)
+	}
+	for name, m := range d.maps {
+		if !full[name] && !m.opaque {
+			paths = append(paths, m.path)
+		}
+	}
+	slices.SortFunc(paths, slices.Compare)
+	return paths
 }
 
 // Parse reads the text of a file. Its errors begin with the line.

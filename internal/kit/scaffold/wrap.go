@@ -103,6 +103,9 @@ func Wrap(p Project, file File, hooks string) (*Wrapped, error) {
 	for _, e := range left {
 		w.Left = append(w.Left, fmt.Sprintf("%s (line %d): %s", keep.Dotted(e.Path), e.Line, e.Why))
 	}
+	for _, path := range doc.EmptyMaps() {
+		w.Left = append(w.Left, keep.Dotted(path)+": a map without keys")
+	}
 	if !slices.ContainsFunc(w.Fields, func(f field) bool { return !f.Secret }) {
 		return nil, fmt.Errorf("%s has no value that a confdb-schema can have and that is no secret", file.Name)
 	}

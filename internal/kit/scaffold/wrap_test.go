@@ -192,6 +192,23 @@ func TestFormatOfConf(t *testing.T) {
 	}
 }
 
+// A map without keys is named among what the views do not have.
+func TestEmptyMapsAreNamed(t *testing.T) {
+	for name, text := range map[string]string{
+		"a.yaml": "x: 1\ne: {}\nm:\n  n: {}\nfull: {y: 1}\n", "a.json": `{"x": 1, "e": {}, "m": {"n": {}}, "full": {"y": 1}}`,
+		"a.toml": "x = 1\ne = {}\n[m.n]\n[full]\ny = 1\n", "a.ini": "x = 1\n[e]\n[full]\ny = 1\n",
+	} {
+		want := []string{"e: a map without keys", "m.n: a map without keys"}
+		if name == "a.ini" {
+			want = want[:1]
+		}
+		w, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, scaffold.File{Name: name, Text: text}, "python")
+		if err != nil || !slices.Equal(w.Left, want) {
+			t.Errorf("%s: %v, %v, want %v", name, w.Left, err, want)
+		}
+	}
+}
+
 // Names that no path of a confdb can have get others, each key its own.
 func TestNames(t *testing.T) {
 	text := "aB: 1\na_b: 2\na-b: 3\nA.B: 4\n80: 5\n'': 6\n\"*\": 7\nÜber: 8\na-b-2: 9\n"
