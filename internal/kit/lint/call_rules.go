@@ -140,6 +140,28 @@ func (c *snapChecker) checkTable(snap *Snap) {
 	}
 	check(snap.Table.Admin.Text, "set", slices.Concat(snap.Table.Plain, snap.Table.Secret))
 	check(snap.Table.Secrets.Text, "get", snap.Table.Secret)
+	c.checkRows(snap)
+}
+
+// checkRows reports requests that can be written, and for which the hooks' table has no row.
+func (c *snapChecker) checkRows(snap *Snap) {
+	p := snap.Plug(snap.Table.Admin.Text)
+	if !p.Confdb() || c.refused() {
+		return
+	}
+	rows := slices.Concat(snap.Table.Plain, snap.Table.Secret)
+	for _, v := range c.views {
+		if v.name != c.viewOf(p) {
+			continue
+		}
+		for _, r := range v.rules {
+			request := r.Request.String()
+			covers := func(row snapfile.Word) bool { return row.Text == request || strings.HasPrefix(row.Text, request+".") }
+			if r.Writable && !strings.Contains(request, "{") && !slices.ContainsFunc(rows, covers) {
+				c.addTo(snap.Table.File, "hook-no-row", snap.Table.Admin.At, "the table has no row for %q of view %q: the hooks do not write it to the file", request, v.name)
+			}
+		}
+	}
 }
 
 // noRule returns why a plug's view can never be read, or written; "" if it can.

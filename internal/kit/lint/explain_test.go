@@ -69,6 +69,7 @@ func lintExample(t *testing.T, files []lint.Example, rule lint.Rule, executable 
 			if executable {
 				mode = 0o755
 			}
+		case strings.HasPrefix(f.File, "lib/"):
 		default:
 			file = name
 		}

@@ -128,6 +128,8 @@ var rules = []Rule{
 		"do it in a service that the hook restarts", false},
 	{"hook-cannot-write", Error, "snapd refuses writes in a hook", "", false},
 	{"hook-no-rule", Error, "a hook reads or writes a request that no rule of the view allows: snapd refuses it", "correct the spelling, or use a plug for another view of the confdb-schema", false},
+	{"hook-no-row", Warning, "the table of hooks that registry new wrote has no row for a request that can be written: confdb has the value then, and the file does not",
+		"add a row", false},
 	{"hook-no-way", Warning, "a load-view hook has no plug whose view can be written, or a save-view hook none whose view can be read",
 		"give the snap a plug for a view that can", false},
 	{"hook-fail-words", Warning, "snapctl fail takes one word as the reason, and silently drops the others", "quote the reason", false},
