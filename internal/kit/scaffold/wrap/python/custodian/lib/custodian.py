@@ -117,7 +117,13 @@ def fitting(entry, kind, texts):
 
 def replace(path, text, like=None):
     """Replaces a file, as a whole, and keeps its mode and owner."""
-    path = os.path.realpath(path)
+    try:
+        write(os.path.realpath(path), text, like)
+    except OSError as reason:
+        raise Stop("cannot write {}: {}".format(path, reason.strerror))
+
+
+def write(path, text, like):
     new = os.path.join(os.path.dirname(path), "." + os.path.basename(path) + ".new")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)  # of a hook that was killed
