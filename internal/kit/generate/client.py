@@ -164,7 +164,7 @@ def _decode(kind: Any, value: Any, at: str) -> Any:
     """The data of a type from JSON shapes. Members that the type does not have are left out."""
     origin, choices = get_origin(kind), get_args(kind)
     if kind is Any or value is None:
-        return value
+        return _exact(value)
     if origin is Union:
         error: Optional[Mismatch] = None
         for choice in choices:
@@ -202,10 +202,21 @@ def _decode(kind: Any, value: Any, at: str) -> Any:
     if kind is float and number:
         return float(value)
     if kind is int and number and (isinstance(value, int) or value.is_integer()):
-        return int(value) if abs(value) < 2**53 else int(float(value))  # snapd prints the shortest digits of a 64-bit float
+        return _exact(int(value))
     if kind in (str, bool) and isinstance(value, kind):
         return value
     raise _mismatch(at, value, {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(kind, str(kind)))
+
+
+def _exact(value: Any) -> Any:
+    """Whole numbers as confdb has them: of one beyond 2**53 snapd prints the shortest digits of a 64-bit float."""
+    if isinstance(value, dict):
+        return {key: _exact(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_exact(part) for part in value]
+    if isinstance(value, int) and abs(value) >= 2**53:  # true is none of these
+        return int(float(value))
+    return value
 
 
 def _mismatch(at: str, value: Any, want: str) -> Mismatch:

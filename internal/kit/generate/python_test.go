@@ -101,6 +101,11 @@ got = admin.get()
 assert (got.brightness, got.timers, got.either) == (42, None, LampAdminEither3(a="x")), got
 admin.update(lambda data: None)
 fails(BadRequest, lambda: admin.set(LampAdminData(serial=2**53 + 1)), "lose digits")
+admin.set(LampAdminData(note={"list": [2**60, True, 1.5]}))
+assert admin.get().note == {"list": [2**60, True, 1.5]}
+admin.update(lambda data: setattr(data, "brightness", 43))
+admin.set(LampAdminData(brightness=42))
+admin.unset("note")
 fails(BadRequest, lambda: admin.set(LampAdminData(factor=float("nan"))))
 fails(BadRequest, lambda: admin.set(LampAdminData(class_="\udc80")), "UTF-8")
 fails(BadRequest, lambda: admin.rooms_lux("a.b"))
