@@ -246,6 +246,23 @@ func TestRename(t *testing.T) {
 	}
 }
 
+// What registry build has made of a confdb-schema stands beside it, and is not what a test script means.
+func TestBuiltBeside(t *testing.T) {
+	w, dir := open(t)
+	built := `{"type":"confdb-schema","account-id":"Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4","name":"lamp","revision":"1",` +
+		`"views":{"lamp-admin":{"rules":[{"request":"level","storage":"v1.level"}]}},"body":"{\"storage\":{\"schema\":{\"v1\":{\"schema\":{\"level\":\"int\"}}}}}"}`
+	if err := os.WriteFile(filepath.Join(dir, "lamp.json"), []byte(built), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.Scan()
+	test := filepath.Join(dir, "tests", "lamp.txtar")
+	at := put(t, w, test, "set lamp-admin level=4", "set lamp-admin lev"+mark+"el=4")
+	project := w.Load()
+	if diff := cmp.Diff([]string{"lamp.yaml:request:level"}, named(dir, project.Definitions(test, at))); diff != "" || len(project.Schemas) < 2 {
+		t.Errorf("%d confdb-schemas (-want +got):\n%s", len(project.Schemas), diff)
+	}
+}
+
 // A rename reaches the table of the hooks that registry new has written, and lint tells a table that is not changed.
 func TestRenameInTable(t *testing.T) {
 	code := []string{`"agent.host", `, `"agent", "hostname"`, `"server.passphrase", `, `"server", "password"`, `":settings"`, `":hidden"`}

@@ -84,10 +84,16 @@ func (p *Project) loadSchemas(file string) {
 
 // schemaOf returns the confdb-schema of a name that is nearest to a file, or nil.
 func (p *Project) schemaOf(file, name string) *Schema {
+	return p.nearest(file, func(s *Schema) bool { return s.Header("name") == name })
+}
+
+// nearest returns the confdb-schema of a kind that is nearest to a file, or nil. Among several in one folder it is the one in YAML:
+// the others were made from it.
+func (p *Project) nearest(file string, is func(*Schema) bool) *Schema {
 	var nearest *Schema
 	best := -1
 	for _, s := range p.Schemas {
-		if s.Header("name") != name {
+		if !is(s) {
 			continue
 		}
 		if shared := len(common(file, s.File)); shared > best || shared == best && s.Form == document.YAML && nearest.Form != document.YAML {

@@ -313,13 +313,7 @@ func (x *indexer) view(name string) (*Schema, string) {
 		}
 		return own, view
 	}
-	var best *Schema
-	for _, s := range x.Schemas {
-		if s.Headers.Get("views").Get(view) != nil && (best == nil || len(common(x.file, s.File)) > len(common(x.file, best.File))) {
-			best = s
-		}
-	}
-	return best, view
+	return x.nearest(x.file, func(s *Schema) bool { return s.Headers.Get("views").Get(view) != nil }), view
 }
 
 // snapNamed returns the snap of a name that is nearest to the file, or nil.
