@@ -4,9 +4,13 @@ package metrics
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"aspects-poc/roles/server/fleet"
@@ -83,8 +87,20 @@ func (m *Metrics) Watch(of Fleet) { m.registry.MustRegister(&devices{fleet: of, 
 
 // Handler answers scrapes.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelError),
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: errorLog{m.log}, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
+}
+
+// errorLog logs what goes wrong at a scrape. A client that goes away amid the answer is no error of the server; promhttp reports it
+// once for each metric.
+type errorLog struct{ log *slog.Logger }
+
+func (l errorLog) Println(words ...any) {
+	for _, word := range words {
+		if err, is := word.(error); is && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+			return
+		}
+	}
+	l.log.Error(strings.TrimSuffix(fmt.Sprintln(words...), "\n"))
 }
 
 // devices is the collector that counts the devices at each scrape.

@@ -1,11 +1,16 @@
 package metrics_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -88,5 +93,25 @@ func TestDevicesThatCannotBeCounted(t *testing.T) {
 	text := scrape(t, m)
 	if strings.Contains(text, "aspects_poc_devices") || !strings.Contains(text, "aspects_poc_polls_waiting 7") {
 		t.Error(text)
+	}
+}
+
+// A gone is an answer whose reader has gone away.
+type gone struct {
+	http.ResponseWriter
+	err error
+}
+
+func (g gone) Write([]byte) (int, error) { return 0, g.err }
+
+// A client that goes away amid a scrape is not in the log. Other errors are.
+func TestScrapeLog(t *testing.T) {
+	for err, logged := range map[error]bool{&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}: false, errors.New("no memory"): true} {
+		var log bytes.Buffer
+		m := metrics.New(slog.New(slog.NewTextHandler(&log, nil)))
+		m.Handler().ServeHTTP(gone{httptest.NewRecorder(), err}, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		if strings.Contains(log.String(), "no memory") != logged || (log.Len() > 0) != logged {
+			t.Errorf("%v: %s", err, log.String())
+		}
 	}
 }
