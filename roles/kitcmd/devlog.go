@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +30,8 @@ type devLog struct {
 
 	mu  sync.Mutex // guards out
 	out io.Writer
+
+	written map[string][]string // secrets, by change. Events come one at a time
 }
 
 // longest is how much of a value is shown, in bytes.
@@ -68,13 +72,81 @@ func (l *devLog) service(snap, service, line string) {
 
 // observe tells of an event of the world.
 func (l *devLog) observe(e changes.Event) {
+	secrets := l.secretsOf(e)
 	for _, text := range l.lines(e) {
+		text = hide(text, secrets)
 		number := "-"
 		if e.Change != "" {
 			number = "#" + e.Change
 		}
 		l.records(e.Time, number+" ", text)
 	}
+}
+
+// secretsOf returns the texts of the secrets that were written so far in the change of an event: the engine names the values that
+// it refuses, also at the end of a change.
+func (l *devLog) secretsOf(e changes.Event) []string {
+	texts := l.written[e.Change]
+	var collect func(value any)
+	collect = func(value any) {
+		switch v := value.(type) {
+		case nil:
+		case map[string]any:
+			for _, below := range v {
+				collect(below)
+			}
+		case []any:
+			for _, below := range v {
+				collect(below)
+			}
+		default:
+			texts = append(texts, fmt.Sprint(v), strings.Trim(strconv.Quote(fmt.Sprint(v)), `"`))
+		}
+	}
+	writes := map[string][]map[string]any{e.View.View: {e.Values}}
+	for _, set := range e.Sets {
+		writes[set.View] = append(writes[set.View], set.Values)
+	}
+	for view, list := range writes {
+		id := e.View
+		id.View = view
+		for _, values := range list {
+			for request, value := range values {
+				if l.secret(id, request) {
+					collect(value)
+				}
+			}
+		}
+	}
+	slices.SortFunc(texts, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may be a part of another
+	if l.written == nil {
+		l.written = map[string][]string{}
+	}
+	if l.written[e.Change] = texts; e.Change == "" || e.Kind == changes.AccessEnded {
+		delete(l.written, e.Change)
+	}
+	return texts
+}
+
+// hide returns a text without secrets.
+func hide(text string, secrets []string) string {
+	for _, secret := range secrets {
+		switch {
+		case secret == "":
+		case len(secret) > 3:
+			text = strings.ReplaceAll(text, secret, "(secret)")
+		default: // as a word of its own: a short one is a part of many words
+			text = regexp.MustCompile(`(^|[^A-Za-z0-9])`+regexp.QuoteMeta(secret)+`($|[^A-Za-z0-9])`).ReplaceAllString(text, "${1}(secret)${2}")
+		}
+	}
+	return text
+}
+
+// secret tells whether a value of a request is a secret. All are if the confdb-schema is not known.
+func (l *devLog) secret(id backend.ViewID, request string) bool {
+	schemas := l.world.Facts.Now().Schemas()
+	i := slices.IndexFunc(schemas, func(s facts.Schema) bool { return s.ID() == id.Account+"/"+id.Schema })
+	return i < 0 || schemas[i].Parsed.Secret(id.View, request)
 }
 
 func (l *devLog) lines(e changes.Event) []string {
@@ -172,14 +244,12 @@ func (l *devLog) hook(e changes.Event) []string {
 
 // values prints assignments as snap set takes them.
 func (l *devLog) values(id backend.ViewID, values map[string]any) string {
-	schemas := l.world.Facts.Now().Schemas()
-	i := slices.IndexFunc(schemas, func(s facts.Schema) bool { return s.ID() == id.Account+"/"+id.Schema })
 	var words []string
 	for _, key := range sortedKeys(values) {
 		switch {
 		case values[key] == nil:
 			words = append(words, key+"!")
-		case i < 0 || schemas[i].Parsed.Secret(id.View, key):
+		case l.secret(id, key):
 			words = append(words, key+"=(secret)")
 		default:
 			text, err := json.Marshal(values[key])
