@@ -5,7 +5,9 @@ package yamljson
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -44,10 +46,18 @@ func unfold(node *yaml.Node) {
 
 // Decode reads YAML or JSON. The value has the shapes nil, bool, string, json.Number, []any and map[string]any, and other
 // numbers where YAML writes them as JSON does not. Empty is true for a text without a value. Decode refuses names that stand
-// twice, aliases, tags and merge keys: all that would make the value other than what is seen.
+// twice, aliases, tags, merge keys and a second document: all that would make the value other than what is seen.
 func Decode(text []byte) (value any, empty bool, err error) {
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
+	var root, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	if err := decoder.Decode(&root); errors.Is(err, io.EOF) {
+		return nil, true, nil
+	} else if err != nil {
+		return nil, false, err
+	}
+	if err := decoder.Decode(&second); err == nil {
+		return nil, false, fmt.Errorf("line %d: it holds more than one YAML document", second.Line)
+	} else if !errors.Is(err, io.EOF) {
 		return nil, false, err
 	}
 	if len(root.Content) == 0 {

@@ -18,6 +18,9 @@ func TestDecode(t *testing.T) {
 		"a: !!binary eA==":                      "the tag !!binary cannot be used here",
 		"<<: {a: 1}":                            "a name is no text",
 		"a: .inf":                               "is no number of JSON",
+		"---\na: 1\n...\n":                      `{"a":1}`,
+		"a: 1\n---\nb: 1\n":                     "line 2: it holds more than one YAML document",
+		"a: 1\n---\nb: [":                       "did not find expected node content",
 		"a: [":                                  "did not find expected node content",
 	} {
 		value, empty, err := yamljson.Decode([]byte(text))

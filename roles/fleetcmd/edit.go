@@ -128,6 +128,9 @@ func parseLayer(text []byte) (serverapi.LayerRequest, error) {
 	if empty {
 		return serverapi.LayerRequest{}, errors.New(`it is empty: want "config", which may be {}`)
 	}
+	if _, is := value.(map[string]any); !is {
+		return serverapi.LayerRequest{}, errors.New(`want a map with "config"`)
+	}
 	encoded, err := encode(value)
 	if err != nil {
 		return serverapi.LayerRequest{}, err

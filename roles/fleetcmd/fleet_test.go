@@ -276,6 +276,8 @@ func TestSession(t *testing.T) {
 	play("targets", "labels/nothing")
 	play("targets", "berlin")
 	play("<config: {control-telemetry: {sample-rate: many}}", "edit", "everyone", "--file", "-")
+	play("<config: {control-telemetry: {sample-rate: 9}}\n---\nconfig: {}", "edit", "everyone", "--file", "-")
+	play("<[]", "edit", "everyone", "--file", "-")
 	play("<config: {control-telemetry: {sample-rate: 100}}", "edit", "everyone", "--file", "-")
 	play("<config: {control-telemetry: {sample-rate: 100}}", "edit", "everyone", "--file", "-", "--dry-run", "--allow-refusals", "-o", "name")
 	play("<config: {a: 1, a: 2}", "edit", "everyone", "--file", "-")

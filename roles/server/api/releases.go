@@ -127,7 +127,7 @@ func (h *handlers) goRelease(c echo.Context) error { return h.sayToRelease(c, re
 // haltRelease stops a release.
 //
 //	@Summary		Halt a release
-//	@Description	No further device gets the change. Devices that have it keep it.
+//	@Description	No further stage begins. Devices of the stages that have begun keep the change, or get it with their next poll.
 //	@Tags			releases
 //	@ID				halt-release
 //	@Param			id	path		int					true	"The release"

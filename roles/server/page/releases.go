@@ -36,7 +36,7 @@ type word struct {
 var words = []word{
 	{event: release.SaysGo, right: mayGo, title: "Go on with release %d", button: "Go", says: saysGo},
 	{event: release.SaysHalt, right: mayWrite, title: "Halt release %d", button: "Halt", danger: true, says: func(view fleet.ReleaseView) string {
-		return fmt.Sprintf("No further device gets the change. The devices that have it keep it: %s. A person may say go or undo afterwards.",
+		return fmt.Sprintf("No further stage begins. The devices of the stages that have begun keep the change, or get it with their next poll: %s. A person may say go or undo afterwards.",
 			devices(admitted(view)))
 	}},
 	{event: release.SaysUndo, right: mayWrite, title: "Undo release %d", button: "Undo", danger: true, says: func(view fleet.ReleaseView) string {

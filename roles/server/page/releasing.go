@@ -45,7 +45,7 @@ func (r releasing) Changes() string { return strings.Join(r.Layers, ", ") }
 
 // Stops says when the release stops by itself, and what happens then.
 func (r releasing) Stops() string {
-	then := "no further device gets the change"
+	then := "no further stage begins"
 	if r.Plan.OnStop == string(release.Undo) {
 		then = "it is undone"
 	}

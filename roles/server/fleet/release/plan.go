@@ -50,7 +50,7 @@ type OnStop string
 
 // What happens.
 const (
-	Halt OnStop = "halt" // no further device gets the change
+	Halt OnStop = "halt" // no further stage begins
 	Undo OnStop = "undo" // the devices that have it go back, too
 )
 
