@@ -74,7 +74,7 @@ func (a *agent) receive(ctx context.Context, hub *attach.Hub, result *outcome) e
 	case errors.Is(err, errHungUp):
 		a.talk.atOnce = true
 		return nil
-	case serverapi.IsNotRegistered(err) || serverapi.IsProblem(err, serverapi.ProblemUnknownKey):
+	case serverapi.IsNotRegistered(err) || serverapi.IsProblem(err, serverapi.ProblemUnknownKey) || a.talk.keyless(err):
 		a.identity.lost = result.device
 		return a.failed(ctx, hub, a.talk.forgotten(result))
 	case err != nil && result.registration == nil:

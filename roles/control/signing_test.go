@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"aspects-poc/roles/network"
+	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 )
 
@@ -65,5 +68,43 @@ func TestUnsigned(t *testing.T) {
 	m.once(t, 0)
 	if len(m.server.memory.registers) != 1 || m.server.polls != 1 {
 		t.Errorf("%d registrations, %d polls", len(m.server.memory.registers), m.server.polls)
+	}
+}
+
+// TestKeyless: a device whose key, or whose whole state directory, was moved away is a new one for a server that wants signatures.
+// Without a word from the server it stays who it is.
+func TestKeyless(t *testing.T) {
+	for _, moved := range []string{"device-key.pem", "*"} {
+		t.Run(moved, func(t *testing.T) {
+			m := newMember(t)
+			m.wire.servers[home] = roundTrip(func(request *http.Request) (*http.Response, error) {
+				if request.Header.Get("Signature") != "" || request.URL.Path != "/poll/" {
+					return m.server.RoundTrip(request)
+				}
+				answer := httptest.NewRecorder()
+				send(answer, http.StatusUnauthorized, serverapi.Problem{Status: http.StatusUnauthorized, Type: serverapi.ProblemUnsigned})
+				return answer.Result(), nil
+			})
+			m.once(t, 0)
+			before := m.JSON(network.ObserveDeviceView)
+			files, err := filepath.Glob(filepath.Join(m.dir, moved))
+			if err != nil || len(files) == 0 {
+				t.Fatal(files, err)
+			}
+			for _, file := range files {
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run := m.once(t, 0)
+			if after := m.JSON(network.ObserveDeviceView); after == before || len(m.server.memory.registers) != 2 ||
+				!strings.Contains(run.Err.String(), "has no key to sign with, registering as a new device") {
+				t.Errorf("%s, %d registrations: %s", after, len(m.server.memory.registers), run.Err)
+			}
+			polls := m.server.polls
+			if m.once(t, 0); len(m.server.memory.registers) != 2 || m.server.polls != polls+1 {
+				t.Errorf("%d registrations, %d polls", len(m.server.memory.registers), m.server.polls-polls)
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -109,6 +110,16 @@ func (t *talk) reached(server string) {
 	}
 }
 
+// keyless tells whether a server wants signatures, and the device has no key to sign with: somebody has moved its state directory, or
+// the key, away. For that server it is a new device.
+func (t *talk) keyless(err error) bool {
+	if !serverapi.IsProblem(err, serverapi.ProblemUnsigned) {
+		return false
+	}
+	_, missing := t.dir.Key()
+	return errors.Is(missing, fs.ErrNotExist)
+}
+
 // forgotten handles a server that does not know the device: the device registers again, at once the first time. After
 // that it returns an error.
 func (t *talk) forgotten(result *outcome) error {
@@ -117,8 +128,11 @@ func (t *talk) forgotten(result *outcome) error {
 	}
 	t.retry.Next()
 	t.atOnce = true
-	t.log.Warn("the server does not know this device, registering again", "server", result.server.URL(),
-		"uuid", result.device)
+	text := "the server does not know this device, registering again"
+	if t.keyless(result.err) {
+		text = "the device has no key to sign with, registering as a new device"
+	}
+	t.log.Warn(text, "server", result.server.URL(), "uuid", result.device)
 	return nil
 }
 
