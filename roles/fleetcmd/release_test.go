@@ -120,12 +120,14 @@ func TestReleaseWords(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	waitFor(out.String, "release 2 is rolling, stage 1 of 1\n")
-	for _, step := range []struct{ word, head, list, history string }{
-		{"halt", ": halted, because anna said halt\n", "anna said halt", "halted: anna said halt\n"},
-		{"go", ": rolling\n", "rolling", "stage 1 of 1 goes on: all devices\n"},
-		{"undo", ": undone 10s ago, because anna said undo\n", "anna said undo", "undone: anna said undo\n"},
+	for _, step := range []struct{ word, head, waits, list, history string }{
+		{"halt", ": halted, because anna said halt\n",
+			"It waits: a person has to say go or undo; no further stage begins, but devices of the stages that have begun still get the change with their next poll\n",
+			"anna said halt", "halted: anna said halt\n"},
+		{"go", ": rolling\n", "It waits: stage 1: ", "rolling", "stage 1 of 1 goes on: all devices\n"},
+		{"undo", ": undone 10s ago, because anna said undo\n", "all devices", "anna said undo", "undone: anna said undo\n"},
 	} {
-		for _, run := range []struct{ command, want string }{{"release " + step.word, step.head}, {"release status", step.head}, {"release list", step.list},
+		for _, run := range []struct{ command, want string }{{"release " + step.word, step.head}, {"release status", step.head}, {"release status", step.waits}, {"release list", step.list},
 			{"history releases/2", step.history}, {"history releases/2", "stage 1 of 1 begins: all devices\n"}} {
 			if code, stdout, stderr := w.fleet(strings.Fields(run.command)...); code != 0 || !strings.Contains(stdout, run.want) {
 				t.Errorf("%s: exit %d, %q is missing in %s%s", run.command, code, run.want, stdout, stderr)

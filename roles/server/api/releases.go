@@ -128,6 +128,7 @@ func (h *handlers) goRelease(c echo.Context) error { return h.sayToRelease(c, re
 //
 //	@Summary		Halt a release
 //	@Description	No further stage begins. Devices of the stages that have begun keep the change, or get it with their next poll.
+//	@Description	Only undo takes it back.
 //	@Tags			releases
 //	@ID				halt-release
 //	@Param			id	path		int					true	"The release"

@@ -151,7 +151,11 @@ func (r Release) Waits() string {
 	case release.Awaiting:
 		return fmt.Sprintf("a person has to say go to stage %d", number+1)
 	case release.Halted:
-		return "a person has to say go or undo"
+		const word = "a person has to say go or undo"
+		if number == 0 {
+			return word
+		}
+		return word + "; no further stage begins, but devices of the stages that have begun still get the change with their next poll"
 	}
 	return ""
 }

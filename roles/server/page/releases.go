@@ -35,14 +35,20 @@ type word struct {
 
 var words = []word{
 	{event: release.SaysGo, right: mayGo, title: "Go on with release %d", button: "Go", says: saysGo},
-	{event: release.SaysHalt, right: mayWrite, title: "Halt release %d", button: "Halt", danger: true, says: func(view fleet.ReleaseView) string {
-		return fmt.Sprintf("No further stage begins. The devices of the stages that have begun keep the change, or get it with their next poll: %s. A person may say go or undo afterwards.",
-			devices(admitted(view)))
-	}},
+	{event: release.SaysHalt, right: mayWrite, title: "Halt release %d", button: "Halt", danger: true, says: saysHalt},
 	{event: release.SaysUndo, right: mayWrite, title: "Undo release %d", button: "Undo", danger: true, says: func(view fleet.ReleaseView) string {
 		return fmt.Sprintf("%s become what they were before the release, under new revisions. %s may have the change, and go back.",
 			strings.Join(names(view), ", "), devices(admitted(view)))
 	}},
+}
+
+func saysHalt(view fleet.ReleaseView) string {
+	const then = "A person may say go or undo afterwards."
+	if view.Progress.Stage == 0 {
+		return "No stage begins, and no device gets the change. " + then
+	}
+	return fmt.Sprintf("No further stage begins. The stages that have begun have admitted %s: %d in sync. The others still get the change with their "+
+		"next poll, if they have not got it yet. Only undo takes it back. %s", devices(admitted(view)), view.Outcome.Total().InSync, then)
 }
 
 func saysGo(view fleet.ReleaseView) string {

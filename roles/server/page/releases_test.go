@@ -86,8 +86,11 @@ func TestRelease(t *testing.T) {
 	}
 	has(t, get(w, of+"go/"), 200, "Stage 2 of 2 begins: all devices. It brings the change to 2 devices.")
 	ask = get(w, of+"halt/")
+	has(t, ask, 200, "No further stage begins. The stages that have begun have admitted 1 device: 0 in sync. The others still get the change with their next poll, "+
+		"if they have not got it yet. Only undo takes it back.")
 	leads(t, set(w, of+"halt/", ask), "../?done=halt")
 	leads(t, set(w, of+"halt/", ask), "../?done=halt")
+	has(t, get(w, of), 200, "no further stage begins, but devices of the stages that have begun still get the change with their next poll")
 	ask = get(w, of+"undo/")
 	has(t, ask, 200, "everyone become what they were before the release", "1 device may have the change")
 	leads(t, set(w, of+"undo/", ask), "../?done=undo")

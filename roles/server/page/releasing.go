@@ -45,7 +45,7 @@ func (r releasing) Changes() string { return strings.Join(r.Layers, ", ") }
 
 // Stops says when the release stops by itself, and what happens then.
 func (r releasing) Stops() string {
-	then := "no further stage begins"
+	then := "no further stage begins; devices of the stages that have begun keep the change, or get it with their next poll"
 	if r.Plan.OnStop == string(release.Undo) {
 		then = "it is undone"
 	}
