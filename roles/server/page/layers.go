@@ -12,6 +12,7 @@ import (
 	"aspects-poc/roles/server/api"
 	"aspects-poc/roles/server/fleet"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
 
@@ -95,6 +96,7 @@ func (p *Page) layerOf(c echo.Context) (name fleet.LayerName, wrong string, err 
 // A layerRow is a layer in the list.
 type layerRow struct {
 	Name, URL  string
+	Device     string // the name of the layer's device, if it has one
 	Selector   string
 	DevicesURL string
 	Priority   int64
@@ -144,8 +146,18 @@ func (p *Page) layers(c echo.Context) error {
 		}
 		data.Shared = append(data.Shared, row)
 	}
-	for _, layer := range own {
-		data.Own = append(data.Own, rowOfLayer(layer))
+	ids := make([]uuid.UUID, len(own))
+	for i, layer := range own {
+		ids[i] = layer.Name.Device()
+	}
+	named, err := p.fleet.NamesOf(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i, layer := range own {
+		row := rowOfLayer(layer)
+		row.Device = named[ids[i]]
+		data.Own = append(data.Own, row)
 	}
 	if next != "" {
 		data.Next = "?" + url.Values{"after": {next}}.Encode()

@@ -3,6 +3,8 @@ package page_test
 import (
 	"strings"
 	"testing"
+
+	"aspects-poc/roles/server/fleet"
 )
 
 // TestNames shows a name wherever a device is shown, and finds the device by it.
@@ -11,11 +13,13 @@ func TestNames(t *testing.T) {
 	if _, err := w.SetName(t.Context(), id, "lobby", "bob"); err != nil {
 		t.Fatal(err)
 	}
+	w.set("bob", fleet.DeviceLayer(id), "", `{"control-telemetry":{"sample-rate":7}}`)
 	for path, wants := range map[string][]string{
 		"/page/devices/":                         {`<a class="name" href="` + id.String() + `/">lobby</a>`, id.String() + "</div>"},
 		"/page/devices/?q=LOBB":                  {">lobby</a>"},
 		"/page/devices/?sort=device":             {">lobby</a>"},
 		"/page/devices/lobby/":                   {"<title>lobby · fleet</title>", "</span> lobby <span", id.String()},
+		"/page/layers/":                          {`/">lobby <span class="small soft">devices/` + id.String()},
 		"/page/history/":                         {"name: lobby", `lobby <span class="small soft">devices/` + id.String()},
 		"/page/devices/" + id.String()[:5] + "/": {"<title>lobby · fleet</title>"},
 	} {
