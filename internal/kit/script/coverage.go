@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"aspects-poc/internal/kit/world/changes"
@@ -14,8 +13,8 @@ import (
 
 // Coverage records which rules of views scripts have read and written, and which hooks have run. A request touches a rule
 // if it matches, with or without a value. An access that a rule, the schema or a hook refuses does not count as read or
-// written. Missing reports the rules whose accesses were all refused. What a load-view hook hands in is part of a read: no script
-// has written it.
+// written. Missing reports the rules whose accesses were all refused. What a hook of a custodian hands in, such as load-view or
+// change-view, does not count: no script has written it.
 type Coverage struct {
 	mu      sync.Mutex // guards what follows
 	schemas map[string]facts.Schema
@@ -58,12 +57,6 @@ func (c *Coverage) observe(e changes.Event) {
 		c.hooks[e.Snap+" "+e.Hook]++
 		for _, get := range e.Gets {
 			c.touch(schema, get.View, get.Requests, false, get.Err == "")
-		}
-		for _, set := range e.Sets {
-			if strings.HasPrefix(e.Hook, "load-view-") {
-				break
-			}
-			c.touch(schema, set.View, slices.Collect(maps.Keys(set.Values)), true, set.Err == "" && e.Err == "")
 		}
 	case changes.AccessEnded, changes.Refused:
 		if e.Read {
