@@ -133,7 +133,7 @@ func (n *node) secret(below bool) bool {
 	switch e := n.entry; {
 	case e.Kind == keep.Bool, e.Kind == keep.Date:
 		return false
-	case below, secretName(n.name):
+	case below, secretValue(n.name):
 		return true
 	case e.Kind == keep.String:
 		return secretNames(n.name) || secretInValue.MatchString(e.Value.(string))
@@ -164,10 +164,15 @@ func secretNames(name string) bool {
 // secretName reports whether a key is named like a secret.
 func secretName(name string) bool {
 	for _, word := range []string{"password", "passwd", "passphrase", "psk", "secret", "secret-key", "private-key", "api-key", "token",
-		"credential", "credentials", "access-key", "auth-key", "pin"} {
+		"credential", "credentials", "access-key", "auth-key", "pin", "apikey", "pwd", "bearer"} {
 		if name == word || strings.HasSuffix(name, "-"+word) {
 			return true
 		}
 	}
 	return false
+}
+
+// secretValue reports whether a key of a value is named like a secret. A map named auth has more than secrets.
+func secretValue(name string) bool {
+	return secretName(name) || name == "auth" || strings.HasSuffix(name, "-auth")
 }

@@ -153,7 +153,7 @@ func named(found []calls.Option) []option {
 				continue
 			}
 			key := keep.Dotted(child.entry.Path)
-			list = append(list, option{Key: key, Request: request, Value: values[key], Type: typeOfText(values[key]), Secret: secretName(child.name)})
+			list = append(list, option{Key: key, Request: request, Value: values[key], Type: typeOfText(values[key]), Secret: secretValue(child.name)})
 		}
 	}
 	walk(root, "")
@@ -228,6 +228,19 @@ set -eu
 
 carried=$SNAP_COMMON/.options-in-confdb
 [ ! -e "$carried" ] || exit 0
+
+# rounds tells whether confdb, which keeps numbers as 64-bit floats, would round a whole number in JSON.
+rounds() {
+	printf '%s\n' "$1" | awk '{
+		gsub(/\\./, " ")
+		gsub(/"[^"]*"/, " ")
+		count = split($0, words, /[^-+.0-9eE]+/)
+		for (i = 1; i <= count; i++)
+			if (words[i] ~ /^-?[0-9]+$/ && sprintf("%.0f", words[i]) != words[i])
+				found = 1
+	} END { exit !found }'
+}
+
 [[range .Plugs]]if ! snapctl is-connected [[.]]; then
 	echo "the options stay where they are: snap connect $SNAP_INSTANCE_NAME:[[.]]" >&2
 	exit 0
@@ -237,7 +250,15 @@ set --
 [[range .Options]]value=$(snapctl get -t [[.Key]])
 case $value in
 null | "{}" | "[]" | "") ;;
-*) snapctl get --view :[[$.PlugOf .Secret]] [[.Request]] >/dev/null 2>&1 || set -- "$@" "[[.Request]]=$value" ;;
+*)
+	if ! snapctl get --view :[[$.PlugOf .Secret]] [[.Request]] >/dev/null 2>&1; then
+		if rounds "$value"; then
+			echo "the options stay where they are: [[.Key]] would lose digits, as confdb keeps numbers as 64-bit floats: write it as a text" >&2
+			exit 0
+		fi
+		set -- "$@" "[[.Request]]=$value"
+	fi
+	;;
 esac
 [[end]]
 if [ $# -gt 0 ] && ! snapctl set -t --view :[[.Name]]-[[.Name]]-admin "$@"; then

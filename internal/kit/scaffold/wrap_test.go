@@ -243,6 +243,19 @@ sites: {one: {credentials: {user: u}}, two: {name: n}}
 api_tokens: [a, b]
 max_tokens: 4096
 gpio_pins: [17, 27]
+apikey: k-1
+db_pwd: k-2
+bearer: k-3
+auth: k-4
+http_auth: k-5
+author: bob
+authority: ca
+auth_method: basic
+auth-type: basic
+auth_url: https://host/
+cwd: /
+forbearer: bob
+smtp: {auth: {user: u, method: plain}}
 `
 	w, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, scaffold.File{Name: "a.yaml", Text: text}, "python")
 	if err != nil {
@@ -254,7 +267,8 @@ gpio_pins: [17, 27]
 			got = append(got, f.Request)
 		}
 	}
-	want := []string{"url", "dsn", "mysql", "libpq", "hook", "brokers", "secrets.db", "secrets.port", "sites.one.credentials.user", "api-tokens"}
+	want := []string{"url", "dsn", "mysql", "libpq", "hook", "brokers", "secrets.db", "secrets.port", "sites.one.credentials.user", "api-tokens",
+		"apikey", "db-pwd", "bearer", "auth", "http-auth"}
 	if !slices.Equal(got, want) {
 		t.Errorf("secrets %v, want %v", got, want)
 	}
@@ -263,8 +277,21 @@ gpio_pins: [17, 27]
 		t.Fatal(err)
 	}
 	for name, text := range files {
-		if strings.Contains(string(text), ":pw@") || strings.Contains(string(text), "u:secret@") {
+		if strings.Contains(string(text), ":pw@") || strings.Contains(string(text), "u:secret@") || strings.Contains(string(text), "k-") && strings.HasPrefix(name, "custodian/default/") {
 			t.Errorf("%s has a secret", name)
+		}
+	}
+}
+
+// The value that the tests write has the shape of the one in the file, so that a pattern for that one accepts it.
+func TestSampleHasTheShape(t *testing.T) {
+	for old, want := range map[string]string{"10.0.0.0/8": "10.0.0.0/7", "eth0": "eth1", "/var/lib/": "/var/lia/", "A": "B", "-": "changed"} {
+		w, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, scaffold.File{Name: "a.json", Text: `{"x": "` + old + `"}`}, "python")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Sample().New; got != `"`+want+`"` {
+			t.Errorf("%s: %s, want %s", old, got, want)
 		}
 	}
 }

@@ -48,7 +48,7 @@ expect %[1]s-secrets-state %[2]s
 		return tests
 	}
 	var write strings.Builder
-	fmt.Fprintf(&write, "# A write changes the file where the value is, and nowhere else. Whoever uses the value is told.\n%s", start)
+	fmt.Fprintf(&write, "# A write changes the file where the value is, and nowhere else. Whoever uses the value is told. The confdb-schema has to\n# accept the value, such as a pattern that you add: if it does not, write another one here, below \"want\", and in hand.txtar.\n%s", start)
 	fmt.Fprintf(&write, "set %s-admin %s\n", w.Name, word(s.Request+"="+s.New))
 	if inScript(s.after) {
 		fmt.Fprintf(&write, "cmp %s want\n", file)
