@@ -214,7 +214,17 @@ func (w *signing) prepare() (*signed.Manifest, error) {
 func (w *signing) readPresent() error {
 	known := w.record
 	answer, err := w.client.Signature(w, true)
+	ended := isMissing(err) && known.Ended
 	switch {
+	case ended && !w.c.Bool("init"):
+		return errors.New("nothing is signed in this fleet since fleet sign --end was given here; begin again with: aspects-poc fleet sign " +
+			"--init --key FILE")
+	case ended:
+		if len(w.next) == 0 {
+			w.next = known.Keys
+		}
+		w.keys = w.next
+		return nil
 	case isMissing(err) && known.Number == 0 && !w.c.Bool("init"):
 		return errors.New("nothing is signed in this fleet yet; begin with: aspects-poc fleet sign --init --operator-keys FILE --key FILE")
 	case isMissing(err) && known.Number == 0:
@@ -241,7 +251,7 @@ func (w *signing) readPresent() error {
 	if statement.Number < known.Number {
 		if !w.c.Bool("skip-missing") {
 			return fmt.Errorf("the server's last statement is number %d, but number %d was signed from here: the server has not got it, was "+
-				"restored from a backup, or withholds it; to sign number %d all the same, give --skip-missing", statement.Number, known.Number, w.number())
+				"restored from a backup, or withholds it, or another machine has ended the signatures; to sign number %d all the same, give --skip-missing", statement.Number, known.Number, w.number())
 		}
 		w.keys = known.Keys
 	}
@@ -250,7 +260,7 @@ func (w *signing) readPresent() error {
 			return err
 		}
 	}
-	known.Refused = w.record.Refused
+	known.Refused, known.Ended = w.record.Refused, w.record.Ended
 	w.record = known
 	w.last = signed.Statement{Fleet: known.Fleet, Number: known.Number}
 	if len(w.next) == 0 {

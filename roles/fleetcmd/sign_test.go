@@ -230,7 +230,19 @@ func TestSign(t *testing.T) {
 	try("nothing has changed since statement 5", 0, "--dry-run")
 	try("All statements are removed from the server", 0, "--end", "--yes")
 	fails("there is nothing to remove", "sign", "--end", "--yes")
+	try("nothing is signed in this fleet since fleet sign --end was given here", 1, "--dry-run")
+	writeFile(t, file("anna only"), ops)
+	try("statement 6 is signed by anna@example.com", 0, "--init", "--operator-keys", file("anna only"), "--key", file("anna"),
+		"--secret", "vpn="+file("present"), "--yes")
+	if w.asks(two) == "" || two.guard.Signer != "anna@example.com" { // it has seen statement 5, of the same fleet
+		t.Error(two.guard)
+	}
+	// A server that has lost the statements after that is found out, also by --init.
+	if err := w.rules.Unsign(t.Context(), "mallory"); err != nil {
+		t.Fatal(err)
+	}
 	try("was restored from a backup", 1, "--dry-run")
+	try("was restored from a backup", 1, "--init", "--operator-keys", file("ops"), "--dry-run")
 	if code, _, errs := w.fleet("restore", "1"); code != 0 {
 		t.Error(errs)
 	}

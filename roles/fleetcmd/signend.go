@@ -1,6 +1,10 @@
 package fleetcmd
 
-import "errors"
+import (
+	"errors"
+
+	"aspects-poc/roles/serverapi"
+)
 
 // endSigning says what the end of signatures means, asks, and removes the statements from the server.
 func endSigning(s *session) error {
@@ -20,9 +24,38 @@ func endSigning(s *session) error {
 	if err := s.agree("Remove all statements?", "nothing is removed"); err != nil {
 		return err
 	}
-	if err := s.client.DeleteSignature(s); err != nil {
+	if err := recordEnd(s); err != nil {
 		return err
 	}
 	s.say("All statements are removed from the server.")
 	return nil
+}
+
+// recordEnd removes the statements from the server, and has this machine remember that it did. Else it takes a server without statements
+// for one that withholds them. The record has the number of the last statement, which the next one follows.
+func recordEnd(s *session) error {
+	records, err := readSignRecords(s.env.Getenv)
+	if err != nil {
+		return err
+	}
+	before, signs := records.of[s.client.URL()]
+	if !signs {
+		return s.client.DeleteSignature(s)
+	}
+	work := &signing{session: s, records: records, record: before}
+	ended := before
+	if work.readPresent() == nil { // else the server shows an older statement, or one that nobody believes: the record stays
+		ended = work.record
+	}
+	// First the record: should the answer be lost, the statements may be gone all the same.
+	ended.Ended = true
+	if err := records.write(s.client.URL(), ended); err != nil {
+		return err
+	}
+	err = s.client.DeleteSignature(s)
+	var refused *serverapi.Error
+	if errors.As(err, &refused) && refused.Status < 500 {
+		return errors.Join(err, records.write(s.client.URL(), before))
+	}
+	return err
 }

@@ -21,6 +21,8 @@ type signRecord struct {
 	// Refused is the last statement that this machine has signed and the server has refused; nil for none. The server may have it all
 	// the same, so no other statement gets its number, and the next one follows it.
 	Refused *refusedStatement `json:"refused,omitempty"`
+	// Ended tells that this machine has had the server remove all statements, and has signed none since. The numbers stay used up.
+	Ended bool `json:"ended,omitempty"`
 }
 
 type refusedStatement struct {
