@@ -9,6 +9,7 @@ import (
 
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/layers"
 
 	"github.com/google/uuid"
 )
@@ -37,7 +38,12 @@ func (s *session) device(typed string) (uuid.UUID, error) {
 func (s *session) layer(typed string) (string, error) {
 	kind, name, named := strings.Cut(typed, "/")
 	switch {
-	case typed == "everyone", kind == "labels" && named && name != "":
+	case typed == "everyone":
+		return typed, nil
+	case kind == "labels" && named && name != "":
+		if err := layers.CheckLabelLayer(name); err != nil {
+			return "", roles.Usagef("%q is no layer: %v", typed, err)
+		}
 		return typed, nil
 	case kind == "devices" && named && name != "":
 		id, err := s.device(name)

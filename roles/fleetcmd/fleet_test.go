@@ -275,6 +275,8 @@ func TestSession(t *testing.T) {
 	play("targets", "devices/10", "-o", "yaml")
 	play("targets", "labels/nothing")
 	play("targets", "berlin")
+	play("edit", "labels/x/y", "--file", "-")
+	play("edit", "labels/x%y", "--file", "-")
 	play("<config: {control-telemetry: {sample-rate: many}}", "edit", "everyone", "--file", "-")
 	play("<config: {control-telemetry: {sample-rate: 9}}\n---\nconfig: {}", "edit", "everyone", "--file", "-")
 	play("<[]", "edit", "everyone", "--file", "-")

@@ -33,13 +33,11 @@ func CheckName(text string) error {
 
 // CheckLabelLayer tells why something is no NAME of "labels/NAME".
 func CheckLabelLayer(name string) error {
-	if err := CheckWord("a layer's name", name); err != nil {
-		return err
-	}
+	const what = "a layer's name"
 	if strings.Contains(name, "/") {
-		return fmt.Errorf("a layer's name must not have a slash: %q", name)
+		return fmt.Errorf("%s must not have a slash: %q", what, name)
 	}
-	return nil
+	return checkWord(what, name, "._-")
 }
 
 // CheckUse tells why a layer of this name must not have this selector or this priority: layers of labels choose devices, and no

@@ -9,7 +9,9 @@ import (
 const MaxWord = 63
 
 // CheckWord tells why something is no name of a label, a layer or a secret, or no value of a label. What says which.
-func CheckWord(what, word string) error {
+func CheckWord(what, word string) error { return checkWord(what, word, "._-/") }
+
+func checkWord(what, word, between string) error {
 	switch {
 	case word == "":
 		return fmt.Errorf("%s must not be empty", what)
@@ -18,9 +20,9 @@ func CheckWord(what, word string) error {
 	}
 	for i, char := range []byte(word) {
 		letter := char >= '0' && char <= '9' || char >= 'a' && char <= 'z' || char >= 'A' && char <= 'Z'
-		inside := i > 0 && i < len(word)-1 && strings.IndexByte("._-/", char) >= 0
+		inside := i > 0 && i < len(word)-1 && strings.IndexByte(between, char) >= 0
 		if !letter && !inside {
-			return fmt.Errorf("%s must be letters and digits of ASCII, and ._-/ between them, not %q", what, word)
+			return fmt.Errorf("%s must be letters and digits of ASCII, and %s between them, not %q", what, between, word)
 		}
 	}
 	return nil
