@@ -26,7 +26,7 @@ type exchange struct {
 	server *serverapi.Client
 	base   http.RoundTripper // for the server, without signatures
 	device uuid.UUID         // the device that polls; uuid.Nil to register
-	lost   uuid.UUID         // UUID that the server no longer knows
+	lost   uuid.UUID         // UUID that the server no longer knows, or for which the device has no key
 	enrolment
 
 	config   serverapi.Config  // the configuration to report

@@ -29,7 +29,7 @@ type identity struct {
 	unreadable   bool                // reading the state directory failed
 	uuid         uuid.UUID           // the device's UUID in the registry
 	foreign      uuid.UUID           // a different UUID of the registry that was logged
-	lost         uuid.UUID           // UUID that the server no longer knows
+	lost         uuid.UUID           // UUID that the server no longer knows, or for which the device has no key
 }
 
 // registered adopts a registration that is in the state directory.

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -96,6 +97,24 @@ func TestKeyless(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			wants := m.wire.servers[home]
+			for _, silent := range []roundTrip{
+				func(*http.Request) (*http.Response, error) { return nil, errors.New("no way") },
+				func(*http.Request) (*http.Response, error) { // as a proxy does
+					answer := httptest.NewRecorder()
+					http.Error(answer, "who are you?", http.StatusUnauthorized)
+					return answer.Result(), nil
+				},
+			} {
+				m.wire.servers[home] = silent
+				if m.once(t, 1); m.JSON(network.ObserveDeviceView) != before {
+					t.Errorf("%s without a word from the server", m.JSON(network.ObserveDeviceView))
+				}
+				if _, err := os.Stat(filepath.Join(m.dir, "device-key.pem")); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the device has made a key: %v", err)
+				}
+			}
+			m.wire.servers[home] = wants
 			run := m.once(t, 0)
 			if after := m.JSON(network.ObserveDeviceView); after == before || len(m.server.memory.registers) != 2 ||
 				!strings.Contains(run.Err.String(), "has no key to sign with, registering as a new device") {

@@ -67,7 +67,7 @@ func showStatus(out io.Writer, dir *state.Dir, now time.Time) error {
 	if away := device.TurnedAway; away != nil {
 		line("Revoked", "%s takes no polls from this device, since %s", away.Server, clock(away.Since))
 		trouble = fmt.Errorf("an operator has revoked this device: %s gives it no targets; only an operator can let it in again, with "+
-			"%s fleet approve", away.Server, roles.Program)
+			"%s fleet approve, or with DELETE /revoked-keys/KEY/ if the device was deleted", away.Server, roles.Program)
 	}
 	showTargets(line, journal)
 	if !guard.Active() {
