@@ -222,7 +222,11 @@ func (s *workshop) replaceSchema(file string, schema facts.Schema) error {
 		s.log.say("%s: confdb-schema %s (revision %d)", file, schema.ID(), schema.Parsed.Revision)
 	}
 	if err := s.Facts.Now().Misfit(schema.Parsed.Account, schema.Parsed.Name); err != nil {
-		s.log.say("%s: what is stored does not fit it, so that each write is refused until it does: %v", file, err)
+		var secrets []string
+		for _, value := range s.log.stored(schema.Parsed.Account, schema.Parsed.Name) {
+			secrets = append(secrets, textsIn(value)...)
+		}
+		s.log.say("%s: what is stored does not fit it, so that each write is refused until it does: %s", file, hide(err.Error(), secrets))
 	}
 	return nil
 }

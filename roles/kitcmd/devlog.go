@@ -17,6 +17,7 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/plain"
 	"aspects-poc/registry/backend"
+	"aspects-poc/registry/confdb/path"
 	"aspects-poc/roles"
 )
 
@@ -87,22 +88,7 @@ func (l *devLog) observe(e changes.Event) {
 // it refuses, also at the end of a change.
 func (l *devLog) secretsOf(e changes.Event) []string {
 	texts := l.written[e.Change]
-	var collect func(value any)
-	collect = func(value any) {
-		switch v := value.(type) {
-		case nil:
-		case map[string]any:
-			for _, below := range v {
-				collect(below)
-			}
-		case []any:
-			for _, below := range v {
-				collect(below)
-			}
-		default:
-			texts = append(texts, fmt.Sprint(v), strings.Trim(strconv.Quote(fmt.Sprint(v)), `"`))
-		}
-	}
+	collect := func(value any) { texts = append(texts, textsIn(value)...) }
 	writes := map[string][]map[string]any{e.View.View: {e.Values}}
 	for _, set := range e.Sets {
 		writes[set.View] = append(writes[set.View], set.Values)
@@ -118,6 +104,11 @@ func (l *devLog) secretsOf(e changes.Event) []string {
 			}
 		}
 	}
+	if e.Err != "" || e.Output != "" || slices.ContainsFunc(e.Sets, func(set changes.Assignment) bool { return set.Err != "" }) {
+		for _, value := range l.stored(e.View.Account, e.View.Schema) { // refused, too, by a confdb-schema that was replaced
+			collect(value)
+		}
+	}
 	slices.SortFunc(texts, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may be a part of another
 	if l.written == nil {
 		l.written = map[string][]string{}
@@ -126,6 +117,53 @@ func (l *devLog) secretsOf(e changes.Event) []string {
 		delete(l.written, e.Change)
 	}
 	return texts
+}
+
+// textsIn returns the texts of a value, as they are and as they are in quotes.
+func textsIn(value any) (texts []string) {
+	switch v := value.(type) {
+	case nil:
+	case map[string]any:
+		for _, below := range v {
+			texts = append(texts, textsIn(below)...)
+		}
+	case []any:
+		for _, below := range v {
+			texts = append(texts, textsIn(below)...)
+		}
+	default:
+		texts = append(texts, fmt.Sprint(v), strings.Trim(strconv.Quote(fmt.Sprint(v)), `"`))
+	}
+	return texts
+}
+
+// stored returns the secrets that are stored for a confdb-schema.
+func (l *devLog) stored(account, name string) (secrets []any) {
+	now := l.world.Facts.Now()
+	schemas := now.Schemas()
+	i := slices.IndexFunc(schemas, func(s facts.Schema) bool { return s.ID() == account+"/"+name })
+	if i < 0 {
+		return nil
+	}
+	var walk func(at string, value any)
+	walk = func(at string, value any) {
+		switch v := value.(type) {
+		case map[string]any:
+			for key, below := range v {
+				walk(strings.TrimPrefix(at+"."+key, "."), below)
+			}
+		case []any:
+			for i, below := range v {
+				walk(fmt.Sprintf("%s[%d]", at, i), below)
+			}
+		default:
+			if parsed, err := path.ParseStorage(at); err != nil || schemas[i].Parsed.Storage().Secret(parsed) {
+				secrets = append(secrets, v)
+			}
+		}
+	}
+	walk("", now.Bag(account+"/"+name).Value())
+	return secrets
 }
 
 // hide returns a text without secrets.
