@@ -105,6 +105,8 @@ func TestOperatorsDay(t *testing.T) {
 		{"odd selector", "PUT", "/targets/labels/b/", `{"selector":"a==b","config":{}}`, nil, 422, "", []string{`"field":"selector"`}},
 		{"selector of everyone", "PUT", "/targets/everyone/", `{"selector":"a","config":{}}`, nil, 422, "", []string{`"field":"selector"`}},
 		{"odd name", "PUT", "/targets/labels/-/", `{"selector":"a","config":{}}`, nil, 422, "", []string{`"field":"name"`}},
+		{"name with a slash", "PUT", "/targets/labels/x%2Fy/", `{"selector":"a","config":{}}`, nil, 422, "",
+			[]string{`a layer's name must not have a slash: \"x/y\"`}},
 		{"labels", "PUT", "/targets/labels/b/", `{"selector":"stage!=test, device.site=berlin","priority":5,"config":` + rate("9") + `}`,
 			[]string{"If-None-Match: *"}, 200, `"4"`, []string{`"selector":"device.site=berlin,stage!=test"`, `"priority":5`}},
 		{"once only", "PUT", "/targets/labels/b/", `{"selector":"site","config":{}}`, []string{"If-None-Match: *"}, 412, "",

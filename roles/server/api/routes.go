@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -218,6 +219,7 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 		if route.Takes != nil {
 			checks = append(checks, h.understand(route.Right, *route.Takes))
 		}
+		checks = append([]echo.MiddlewareFunc{unescaped}, checks...)
 		app.Add(route.Method, route.Path, route.Handle, checks...)
 		if route.Method == http.MethodGet {
 			app.Add(http.MethodHead, route.Path, route.Handle, checks...)
@@ -233,6 +235,25 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 		redirected[bare] = true
 	}
 	return app
+}
+
+// unescaped has the parameters of a path without escapes. Those of most paths are so already, but not of one with an escaped slash.
+func unescaped(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().URL.RawPath == "" {
+			return next(c)
+		}
+		values := slices.Clone(c.ParamValues())
+		for i, value := range values {
+			plain, err := url.PathUnescape(value)
+			if err != nil {
+				return newProblem(http.StatusBadRequest, "The path has an escape that cannot be read")
+			}
+			values[i] = plain
+		}
+		c.SetParamValues(values...)
+		return next(c)
+	}
 }
 
 // require returns the middleware that refuses callers without a right.
