@@ -223,7 +223,7 @@ func (s *workshop) replaceSchema(file string, schema facts.Schema) error {
 	}
 	if err := s.Facts.Now().Misfit(schema.Parsed.Account, schema.Parsed.Name); err != nil {
 		var secrets []string
-		for _, value := range s.log.stored(schema.Parsed.Account, schema.Parsed.Name) {
+		for _, value := range s.Facts.Now().Secrets(schema.Parsed.Account, schema.Parsed.Name) {
 			secrets = append(secrets, textsIn(value)...)
 		}
 		s.log.say("%s: what is stored does not fit it, so that each write is refused until it does: %s", file, hide(err.Error(), secrets))

@@ -17,7 +17,6 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/plain"
 	"aspects-poc/registry/backend"
-	"aspects-poc/registry/confdb/path"
 	"aspects-poc/roles"
 )
 
@@ -105,7 +104,7 @@ func (l *devLog) secretsOf(e changes.Event) []string {
 		}
 	}
 	if e.Err != "" || e.Output != "" || slices.ContainsFunc(e.Sets, func(set changes.Assignment) bool { return set.Err != "" }) {
-		for _, value := range l.stored(e.View.Account, e.View.Schema) { // refused, too, by a confdb-schema that was replaced
+		for _, value := range l.world.Facts.Now().Secrets(e.View.Account, e.View.Schema) { // refused, too, by a confdb-schema that was replaced
 			collect(value)
 		}
 	}
@@ -135,35 +134,6 @@ func textsIn(value any) (texts []string) {
 		texts = append(texts, fmt.Sprint(v), strings.Trim(strconv.Quote(fmt.Sprint(v)), `"`))
 	}
 	return texts
-}
-
-// stored returns the secrets that are stored for a confdb-schema.
-func (l *devLog) stored(account, name string) (secrets []any) {
-	now := l.world.Facts.Now()
-	schemas := now.Schemas()
-	i := slices.IndexFunc(schemas, func(s facts.Schema) bool { return s.ID() == account+"/"+name })
-	if i < 0 {
-		return nil
-	}
-	var walk func(at string, value any)
-	walk = func(at string, value any) {
-		switch v := value.(type) {
-		case map[string]any:
-			for key, below := range v {
-				walk(strings.TrimPrefix(at+"."+key, "."), below)
-			}
-		case []any:
-			for i, below := range v {
-				walk(fmt.Sprintf("%s[%d]", at, i), below)
-			}
-		default:
-			if parsed, err := path.ParseStorage(at); err != nil || schemas[i].Parsed.Storage().Secret(parsed) {
-				secrets = append(secrets, v)
-			}
-		}
-	}
-	walk("", now.Bag(account+"/"+name).Value())
-	return secrets
 }
 
 // hide returns a text without secrets.

@@ -14,10 +14,12 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
+	"aspects-poc/registry/confdb/path"
 )
 
 // Version is the version of snapd that is imitated.
@@ -67,6 +69,34 @@ func (f *Facts) Misfit(account, name string) error {
 		return noSchema(account, name)
 	}
 	return schema.Parsed.Validate(f.bags[schema.ID()])
+}
+
+// Secrets returns the stored values that the confdb-schema marks as secret, without the maps and lists around them; none if the
+// confdb-schema is not known.
+func (f *Facts) Secrets(account, name string) (secrets []any) {
+	schema := f.schemas[account+"/"+name]
+	if schema == nil {
+		return nil
+	}
+	var walk func(at string, value any)
+	walk = func(at string, value any) {
+		switch v := value.(type) {
+		case map[string]any:
+			for key, below := range v {
+				walk(strings.TrimPrefix(at+"."+key, "."), below)
+			}
+		case []any:
+			for i, below := range v {
+				walk(fmt.Sprintf("%s[%d]", at, i), below)
+			}
+		default:
+			if parsed, err := path.ParseStorage(at); err != nil || schema.Parsed.Storage().Secret(parsed) {
+				secrets = append(secrets, v)
+			}
+		}
+	}
+	walk("", f.bags[schema.ID()].Value())
+	return secrets
 }
 
 func noSchema(account, name string) error {
