@@ -108,7 +108,6 @@ func (l *devLog) secretsOf(e changes.Event) []string {
 			collect(value)
 		}
 	}
-	slices.SortFunc(texts, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may be a part of another
 	if l.written == nil {
 		l.written = map[string][]string{}
 	}
@@ -138,7 +137,8 @@ func textsIn(value any) (texts []string) {
 
 // hide returns a text without secrets.
 func hide(text string, secrets []string) string {
-	for _, secret := range secrets {
+	longestFirst := func(a, b string) int { return cmp.Compare(len(b), len(a)) } // one may be a part of another
+	for _, secret := range slices.SortedFunc(slices.Values(secrets), longestFirst) {
 		switch {
 		case secret == "":
 		case len(secret) > 3:
