@@ -63,6 +63,23 @@ func TestProjectIsClean(t *testing.T) {
 	}
 }
 
+// written returns the text of a file of a project, and checks that scripts, and no other files, can be executed.
+func written(t *testing.T, dir, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if script := strings.HasPrefix(string(text), "#!"); script != (info.Mode()&0o111 != 0) {
+		t.Errorf("%s has the mode %s", name, info.Mode())
+	}
+	return string(text)
+}
+
 func TestScripts(t *testing.T) {
 	dir := t.TempDir()
 	names, err := scaffold.Write(dir, scaffold.Project{Name: "thermostat", Account: account, Action: home.Action() + "@v1"})
@@ -71,19 +88,7 @@ func TestScripts(t *testing.T) {
 	}
 	var programs []string
 	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		script := strings.HasPrefix(string(text), "#!")
-		if script != (info.Mode()&0o111 != 0) {
-			t.Errorf("%s has the mode %s", name, info.Mode())
-		}
-		if !script {
+		if text := written(t, dir, name); !strings.HasPrefix(text, "#!") {
 			continue
 		}
 		programs = append(programs, filepath.Join(dir, name))

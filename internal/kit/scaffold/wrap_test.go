@@ -113,24 +113,14 @@ func wrappedIsClean(t *testing.T, file, hooks string, want []string) {
 	formatted(t, name+".yaml", schema)
 	var scripts []string
 	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if script := strings.HasPrefix(string(text), "#!"); script != (info.Mode()&0o111 != 0) {
-			t.Errorf("%s has the mode %s", name, info.Mode())
-		}
-		if strings.Contains(string(text), "[[.") || strings.Contains(name, "NAME") {
+		text := written(t, dir, name)
+		if strings.Contains(text, "[[.") || strings.Contains(name, "NAME") {
 			t.Errorf("%s was not filled in", name)
 		}
-		if strings.Contains(string(text), "correct horse") || strings.Contains(string(text), "t-123") {
+		if strings.Contains(text, "correct horse") || strings.Contains(text, "t-123") {
 			t.Errorf("%s has a secret", name)
 		}
-		if strings.HasSuffix(name, ".py") || strings.Contains(string(text), "python3") {
+		if strings.HasSuffix(name, ".py") || strings.Contains(text, "python3") {
 			scripts = append(scripts, filepath.Join(dir, name))
 		}
 	}
