@@ -73,8 +73,8 @@ type Event string
 
 // The events.
 const (
-	Look     Event = "look" // at the counts and the clock; servers do so by themselves
-	SaysGo   Event = "go"   // a person says go, halt or undo
+	Look     Event = "count" // a server has counted the devices, by itself
+	SaysGo   Event = "go"    // a person says go, halt or undo
 	SaysHalt Event = "halt"
 	SaysUndo Event = "undo"
 )
