@@ -32,7 +32,9 @@ func walkthroughs() []walkthrough {
 		{filepath.Join("..", "examples", "README.md"), func(t *testing.T) (*exec.Cmd, []string) {
 			return newShell(t, filepath.Join(withExamples(t), "examples", "proxy"), path(t)), nil
 		}},
+		{"install.md", func(t *testing.T) (*exec.Cmd, []string) { return newShell(t, t.TempDir(), path(t)), nil }},
 		{"walkthrough.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
+		{"safe-apply.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{filepath.Join("operators", "releases.md"), func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{filepath.Join("operators", "signatures.md"), func(t *testing.T) (*exec.Cmd, []string) {
