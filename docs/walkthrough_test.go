@@ -47,6 +47,8 @@ func walkthroughs() []walkthrough {
 		{"operators/folder.md", func(t *testing.T) (*exec.Cmd, []string) { return withServer(t, t.TempDir()) }},
 		{"fleet-database.md", withDatabase},
 		{"access.md", withDevice},
+		{"devkit/README.md", beside},
+		{"devkit/lint.md", beside},
 		{"devkit/begin.md", func(t *testing.T) (*exec.Cmd, []string) {
 			need.Program(t, "python3") // the hooks are in Python
 			return beside(t)
