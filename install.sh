@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the four snaps of aspects-poc on this machine, or takes them away again.
+# Installs the four snaps of aspects-poc on this machine, or removes them.
 #
 #   sudo ./install.sh                   from the store, channel edge
 #   sudo ./install.sh --from DIR        snaps that `make` has built, and assertions, from a folder
@@ -9,16 +9,16 @@
 #                      --from, then that of this script, then what snapd knows or can fetch)
 #   --channel NAME     channel of the store (default: edge)
 #   --wait SECONDS     how long to wait for the views to answer (default: 180)
-#   --keep-data        with --uninstall: leave in snapd what the views hold
-#   --dry-run          print what would be done, do none of it
+#   --keep-data        with --uninstall: leave the stored values of the views in snapd
+#   --dry-run          print what the script would do, and change nothing
 #
-# Run twice it changes nothing. Each step says what it does; where one fails it says what mends that, and running the
-# script again goes on from there.
+# A second run changes nothing. Each step prints what it does. If a step fails, the error names the remedy; the next run
+# continues with that step.
 set -Eeuo pipefail
 trap 'printf "Error: an unforeseen failure in line %s: %s\n" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 snaps=(aspects-poc-server aspects-poc-control aspects-poc-vpn aspects-poc-reporting)
-root=${INSTALL_ROOT:-} # tests look at another tree than /
+root=${INSTALL_ROOT:-} # tests have another root than /
 marker=$root/var/lib/aspects-poc/turned-on
 
 usage() { sed -n '2,/^set /{/^set /!p}' "${BASH_SOURCE[0]:-/dev/null}" 2>/dev/null | sed 's/^# \{0,1\}//'; }
@@ -76,10 +76,10 @@ done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# unwrapped: text on one line; the snap command breaks long errors at the width of a terminal
+# unwrapped joins lines: the snap command breaks long errors at the width of a terminal
 unwrapped() { tr -s ' \t\n' ' ' | sed 's/^ *//; s/ *$//; s/^error: //'; }
 
-# run COMMAND...: runs what changes the machine, or prints it. What it complains of is in $failure when it fails.
+# run COMMAND...: runs a command that changes the machine, or prints it. If the command fails, $failure has its error.
 failure=''
 run() {
 	if [[ $dry_run ]]; then
@@ -96,7 +96,7 @@ run() {
 	return 1
 }
 
-# way_out TEXT: what mends a refusal of snapd's, by its words
+# way_out TEXT: the remedy for a refusal of snapd, by its words
 way_out() {
 	case $1 in
 	*'feature flag'* | *'is disabled'*) say "Turn it on: sudo snap set system experimental.$flag=true" ;;
@@ -124,8 +124,8 @@ way_out() {
 	esac
 }
 
-# patiently COMMAND...: run, again and again while snapd is busy: it refuses to touch a snap whose daemon writes through
-# confdb just now, and before 2.76 to write at the same time, rather than wait
+# patiently COMMAND...: run, and again while snapd is busy. snapd does not wait: it refuses to change a snap whose daemon
+# is writing through confdb, and before 2.76 it also refuses a second write.
 patiently() {
 	local tries=30
 	until run "$@"; do
@@ -134,7 +134,7 @@ patiently() {
 	done
 }
 
-# try WHAT COMMAND...: that, and end with the way out where it fails
+# try WHAT COMMAND...: patiently, and end with the remedy if the command fails
 try() {
 	local what=$1
 	shift
@@ -150,7 +150,7 @@ system_info() {
 		curl -fsS --max-time 10 --unix-socket "$root/run/snapd.socket" http://localhost/v2/system-info 2>/dev/null
 }
 
-# feature NAME: what snapd says about a feature, as JSON without blanks; fails when it does not know it
+# feature NAME: what snapd says about a feature, as JSON without blanks; fails if snapd does not know the feature
 feature() {
 	[[ $info =~ \"$1\":\{([^\}]*)\} ]] && printf '%s' "${BASH_REMATCH[1]}"
 }
@@ -190,10 +190,10 @@ below() {
 	((BASH_REMATCH[1] < $1 || (BASH_REMATCH[1] == $1 && BASH_REMATCH[2] < $2)))
 }
 
-# revision SNAP: that which is installed; fails when none is
+# revision SNAP: the installed revision; fails if there is none
 revision() { snap list "$1" 2>/dev/null | awk -v name="$1" '$1 == name { print $3; found = 1 } END { exit !found }'; }
 
-# meta SNAP: the snap.yaml of a snap that is installed, or of the file that would be
+# meta SNAP: the snap.yaml of the installed snap, or else of the file that would be installed
 meta() {
 	local file=$root/snap/$1/current/meta/snap.yaml
 	[[ -f $file ]] || file=$root/var/lib/snapd/snap/$1/current/meta/snap.yaml
@@ -207,7 +207,7 @@ meta() {
 # values NAME: the values of an attribute in snap.yaml, each once
 values() { sed -n "s/^ *$1: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" | sort -u; }
 
-# snap_file SNAP: its file in the folder of --from, for this machine, the latest if there are several
+# snap_file SNAP: its file for this machine in the folder of --from, the latest if there are several
 snap_file() {
 	[[ $from ]] || return 1
 	local found arch
@@ -216,7 +216,7 @@ snap_file() {
 	[[ $found ]] && printf '%s' "$found"
 }
 
-# custodians_first: the snaps, those first whose plugs make views answer
+# custodians_first: the snaps, custodians first: without them no view answers
 custodians_first() {
 	local snap others=()
 	for snap in "${snaps[@]}"; do
@@ -225,15 +225,15 @@ custodians_first() {
 	((${#others[@]} == 0)) || printf '%s\n' "${others[@]}"
 }
 
-# plugs SNAP: those that nothing is connected to
+# plugs SNAP: its plugs that are not connected
 plugs() { snap connections "$1" 2>/dev/null | awk 'NR > 1 && $3 == "-" && $2 ~ /:/ { print $2 }'; }
 
 # --- assertions --------------------------------------------------------------
 
-# header NAME FILE: of the first assertion in a file
+# header NAME FILE: the header's value in the first assertion of a file
 header() { sed -n "/^\$/q; s/^$1: //p" "$2"; }
 
-# known FILE: whether snapd has that assertion already, in that revision or a later one
+# known TYPE FILE: whether snapd already has this assertion, in this revision or a later one
 known() {
 	local type=$1 file=$2 have key
 	key=account-id=$(header account-id "$file")
@@ -311,7 +311,7 @@ check_assertions() {
 	for type in account account-key; do
 		mapfile -t found < <(files "$type")
 		if ((${#found[@]} == 0)) && ! grep -qx "type: $type" "$schema"; then
-			# snapd may know them, and where it does not the store has them.
+			# snapd may have them already; else the store has them.
 			key=account-id=$(header account-id "$schema")
 			[[ $type == account ]] || key=public-key-sha3-384=$signer
 			if [[ -z $(snap known "$type" "$key" 2>/dev/null) ]] && file=$(fetch "$type" "$key"); then
@@ -332,7 +332,7 @@ turn_on() {
 	[[ $dry_run ]] || { mkdir -p "${marker%/*}" && echo "$flag" >"$marker"; }
 }
 
-# same SNAP REVISION FILE: whether that file is what is installed
+# same SNAP REVISION FILE: whether the installed snap is this file
 same() { cmp -s "$3" "$root/var/lib/snapd/snaps/$1_$2.snap"; }
 
 install_snap() {
@@ -357,7 +357,7 @@ install_snap() {
 	try "install $file" snap install --dangerous "$file"
 }
 
-# Without a store, what the snaps stand on has to come from the folder too.
+# Without a store, the snaps that ours need come from the folder, too.
 install_bases() {
 	[[ $from ]] || return 0
 	local snap file
@@ -384,7 +384,7 @@ connect() {
 	done
 }
 
-# views: every view that a snap plugs, as ACCOUNT/SCHEMA/VIEW
+# views: every view for which a snap has a plug, as ACCOUNT/SCHEMA/VIEW
 views() {
 	local snap
 	for snap in "${snaps[@]}"; do
@@ -396,7 +396,7 @@ views() {
 	done | sort -u
 }
 
-# ask VIEW: reads a view, into $answer, which is one line
+# ask VIEW: reads a view; $answer has the answer on one line
 answer=''
 ask() {
 	local code=0
@@ -434,9 +434,9 @@ verify() {
 	say "  http://127.0.0.1:8000/docs"
 }
 
-# --- taking it away ----------------------------------------------------------
+# --- removing ----------------------------------------------------------------
 
-# writable: of the acknowledged confdb-schema, a line per view that can be written: its name and what can be unset
+# writable ACCOUNT: a line for each view of the acknowledged confdb-schema that can be written: its name and its requests
 writable() {
 	snap known "$kind" name=network "account-id=$1" 2>/dev/null | awk '
 		function rule() { if (request != "" && access != "read") requests = requests " " request; request = access = "" }
@@ -450,7 +450,7 @@ writable() {
 		END { flush() }'
 }
 
-# snapd keeps what the views hold when the snaps are gone, and nobody can unset it without a custodian.
+# snapd keeps the stored values when the snaps are removed, and without a custodian nobody can unset them.
 forget_data() {
 	local account line words todo left refused=''
 	account=$(meta aspects-poc-control | values account)
@@ -459,8 +459,7 @@ forget_data() {
 		warn "snapd does not know the confdb-schema any more; nothing can be unset"
 		return
 	fi
-	# A custodian may refuse that one view loses what another still needs: what was refused is tried again when others
-	# are done.
+	# A custodian may refuse to unset what another view still needs. So a refused view comes again after the others.
 	while ((${#todo[@]})); do
 		left=()
 		for line in "${todo[@]}"; do
