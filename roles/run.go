@@ -89,9 +89,8 @@ func (f *frame) program(target Target) *cli.Command {
 	root := &cli.Command{
 		Name: target.Program, Usage: "share configuration between snaps through confdb views",
 		Description: "Runs one of the roles, or one of the commands around them. Called as " + Program + "-ROLE, the program " +
-			"is that role. Flags of run commands, the same flags of the commands beside them, and the common flags can also " +
-			"stand in environment variables and in a configuration file; the command line comes first, then the environment, " +
-			"the file, the defaults.",
+			"is that role. A flag with a variable in brackets, such as [$ASPECTS_CONFIG], can also stand in this environment " +
+			"variable and in a configuration file. The command line comes first, then the environment, the file, the default.",
 		UsageText: Program + " control run --once\n" + Program + " registry get control-telemetry -d",
 	}
 	if target.Program == Program {

@@ -25,7 +25,7 @@ func applyCommand(env *roles.Env, parts parts) *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "apply a target that an operator has signed, from a file", ArgsUsage: "FILE",
 		Description: "Applies a target from a file of aspects-poc fleet export, without a server, to a device that has operators' keys. " +
-			"The device checks it as it checks the offer of a server, and puts all of it in force or nothing; no server has to confirm " +
+			"The device checks it like the offer of a server, and applies all of it or nothing; no server has to confirm " +
 			"it. If control runs, control applies it in its next cycle, and the command waits for that. Exit status: 1 if the target " +
 			"was refused or undone.",
 		UsageText: "aspects-poc control apply lobby.json",

@@ -216,7 +216,7 @@ func rename(env *roles.Env) *cli.Command {
 		Description: "Gives a device a name, which no other device has. The name then stands for the device wherever a command takes " +
 			"an ID. It has lower-case letters, digits, and ._- between them, and does not look like the beginning of an ID: one " +
 			"of its characters is a letter from g to z, a dot or an underscore. Each change is in the history, and restore " +
-			"undoes it. What a device calls itself is its label device.name, and no name until you give it.",
+			"undoes it. A device may suggest a name, which is only its label device.name.",
 		UsageText: "aspects-poc fleet rename 3f2a lobby\naspects-poc fleet rename lobby --remove",
 		Flags:     []cli.Flag{&cli.BoolFlag{Name: "remove", Usage: "take the name away"}},
 	}, 1, 2, func(s *session, args []string) error {

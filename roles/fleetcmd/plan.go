@@ -74,9 +74,9 @@ func apply(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "apply", Usage: "set the layers to what a folder of YAML has", ArgsUsage: "[DIR]",
 		Description: "Does what fleet plan says, all of it or nothing, and only if nothing in the fleet has been changed since the plan: " +
-			"no layer, no label, no named secret. If something has, it makes the plan again, and goes on if it is the same as the one " +
-			"that it has printed; a saved plan it does not make again. Applied again it writes nothing. Layers that the folder does not have stay, " +
-			"unless --prune is given. It changes nothing if devices would refuse their target, unless --allow-refusals is given. " +
+			"no layer, no label, no named secret. If something has, it makes the plan again, and continues if the new plan is the same as " +
+			"the printed one. It does not make a saved plan again. If the layers are like the folder already, it writes nothing. Layers that the " +
+			"folder does not have stay, unless --prune is given. It changes nothing if devices would refuse their target, unless --allow-refusals is given. " +
 			"With --plan it does what a saved plan says, and takes no DIR. If the folder has a release.yaml, devices get the changes in " +
 			"its stages, which fleet release watch shows; without it all get them at once.",
 		UsageText: "aspects-poc fleet apply fleet\naspects-poc fleet apply --plan plan.json\n" +

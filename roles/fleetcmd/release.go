@@ -27,8 +27,8 @@ func release(env *roles.Env) *cli.Command {
 		UsageText: "aspects-poc fleet release status",
 		Subcommands: []*cli.Command{
 			releaseList(env), releaseStatus(env), releaseWatch(env),
-			releaseSay(env, "go", "let a release go on", "Begins the stage that waits for a person's word, ends a hold early, or lets a halted "+
-				"release go on. Devices that fail or are silent now do not stop it again."),
+			releaseSay(env, "go", "continue a release", "Begins the stage that waits for a person, ends a hold early, or continues a halted "+
+				"release. Devices that fail or are silent now do not stop it again."),
 			releaseSay(env, "halt", "stop a release", "No further stage begins. Devices of the stages that have begun keep the "+
 				"change, or get it with their next poll. Only undo takes it back."),
 			releaseSay(env, "undo", "undo a release", "The layers become what they were before the release, under new revisions. Devices that "+

@@ -31,7 +31,7 @@ func sign(env *roles.Env) *cli.Command {
 		Description: "Shows what has changed in layers, labels and devices since the last signature, asks, and signs the targets of all " +
 			"devices with ssh-keygen, so that an agent or a hardware token can have the key. From then on the server offers a device " +
 			"only a target that is signed for it, and devices with --operator-keys apply nothing else. This machine computes the targets " +
-			"from layers and labels, and remembers what it has signed: a server that shows something older is found out. --init begins; " +
+			"from layers and labels, and remembers what it has signed, so it detects a server that shows something older. --init begins; " +
 			"--operator-keys later replaces the keys that may sign.",
 		UsageText: "aspects-poc fleet sign --init --operator-keys operators --key ~/.ssh/id_ed25519\n" +
 			"aspects-poc fleet sign --key ~/.ssh/id_ed25519",

@@ -94,8 +94,8 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited to; may " +
 				"be repeated"},
 			&cli.BoolFlag{Name: "proxy", Usage: "the holder is a proxy with single sign-on, which names the person in each request"},
-			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register; a server with --enrolment open, as it is " +
-				"without that flag, ignores it"},
+			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register; a server with --enrolment open, " +
+				"the default, ignores it"},
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: any number)"},
 			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE`, a label of all devices that register with it; may be repeated"},
 			roles.SpanFlag("expires", "`DURATION` for which the token is valid, such as 24h or 30d (0: for ever)"),

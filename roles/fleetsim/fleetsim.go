@@ -56,8 +56,8 @@ type Config struct {
 func command(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Description: "Registers simulated devices with a server, has them poll at a fixed rate, and prints latencies " +
-			"and errors. Simulated devices apply and report targets as real ones do, but take " +
-			"values that the rules of a real custodian refuse, such as a sample-rate of 61. A latency begins when the poll is due, so a slow server cannot hide waiting time. The devices' keys are weak: use a server of " +
+			"and errors. Simulated devices apply and report targets as real ones do, but accept " +
+			"values that a real custodian refuses, such as a sample-rate of 61. A latency begins when the poll is due, so a slow server cannot hide waiting time. The devices' keys are weak: use a server of " +
 			"your own, and delete the devices afterwards (label device.simulated). The same --seed makes the same " +
 			"devices, and a server does not register them twice. Exit status: 0 if no poll failed, else 1.",
 		UsageText: "aspects-poc fleet-sim --devices 1000 --server-url http://127.0.0.1:8000\n" +

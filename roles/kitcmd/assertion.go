@@ -25,19 +25,19 @@ func assertion(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "assertion", Usage: "print the roles' confdb-schema as input for snap sign",
 		Description: "The account that publishes the confdb-schema has to sign it, and each machine has to acknowledge " +
-			"it. docs/devkit/publish.md shows all steps.\n\nsnapd 2.69 and later take the dialect confdb-schema, from " +
-			"2.71 on with aliases; 2.68 takes confdb,\n2.64 to 2.67 registry, which knows neither secrets nor " +
+			"it. docs/devkit/publish.md shows all steps.\n\nsnapd 2.69 and later accept the dialect confdb-schema, from " +
+			"2.71 on with aliases. 2.68 accepts confdb. 2.64 to 2.67 accept registry, which has no secrets and no " +
 			"summaries.",
 		UsageText: "aspects-poc registry assertion --revision 2 | snap sign -k default > network.confdb-schema.assert",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: flagAccount, Value: network.AccountID, Usage: "`ID` of the account that signs: of the " +
-				"publisher, whose snaps' plugs name it"},
+			&cli.StringFlag{Name: flagAccount, Value: network.AccountID, Usage: "`ID` of the account that signs: the " +
+				"publisher's, which the snaps' plugs name"},
 			&cli.StringFlag{Name: flagRevision, Usage: "revision `N`: snapd replaces an assertion only by one with a higher " +
 				"revision (default: that of this version)"},
 			&cli.StringFlag{Name: flagTimestamp, Usage: "`TIME` in RFC 3339, not before the key was registered; document for " +
 				"that of this version (default: SOURCE_DATE_EPOCH if it is set, else now)"},
 			&cli.StringFlag{Name: flagDialect, Value: string(network.ConfdbSchemaDialect),
-				Usage: "type of assertion: `confdb-schema|confdb|registry`"},
+				Usage: "dialect of the confdb-schema: `confdb-schema|confdb|registry`"},
 			&cli.BoolFlag{Name: flagNoAliases, Usage: "replace aliases by their types, for snapd 2.69 and 2.70"},
 		},
 		Action: func(c *cli.Context) error {

@@ -22,8 +22,8 @@ const flagOutput = "output"
 func build(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "build", Usage: "print a confdb-schema as input for snap sign", ArgsUsage: "FILE",
-		Description: "FILE is a confdb-schema in YAML. The output has all required headers, the storage schema as text " +
-			"in the layout that snapd demands, and the changes that another --dialect needs. If snapd would " +
+		Description: "FILE is a confdb-schema in YAML. The output has all required headers, and the storage schema as text " +
+			"in the layout and the --dialect that snapd demands. If snapd would " +
 			"refuse the file, there is no output.",
 		UsageText: "aspects-poc registry build --revision 2 network.yaml | snap sign -k default > network.assert",
 		Flags: []cli.Flag{
@@ -32,7 +32,7 @@ func build(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: flagTimestamp, Usage: "`TIME` in RFC 3339, or now (default: the file's, else SOURCE_DATE_EPOCH " +
 				"if it is set, else now)"},
 			&cli.StringFlag{Name: flagDialect, Value: string(network.ConfdbSchemaDialect),
-				Usage: "type of assertion: `confdb-schema|confdb|registry`"},
+				Usage: "dialect of the confdb-schema: `confdb-schema|confdb|registry`"},
 			&cli.BoolFlag{Name: flagNoAliases, Usage: "replace aliases by their types, for snapd 2.69 and 2.70"},
 			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "`FILE` to write to instead"},
 		},

@@ -28,16 +28,16 @@ func dev(env *roles.Env) *cli.Command {
 			"connects their plugs, and answers on a socket as registry serve does. Hooks run as under snapd " + facts.Version +
 			", but without confinement and as this user. For each transaction it prints who asked, what each hook changed or " +
 			"refused, what was stored, and which observers ran. It reads changed files again. It runs until it is interrupted. " +
-			"With COMMAND it runs COMMAND, with its sockets in the place of snapd's, and ends with it.\n\n" +
+			"With COMMAND it runs COMMAND, with its sockets in the place of snapd's, and ends when COMMAND ends.\n\n" +
 			"docs/devkit/emulated.md lists what is imitated and what is not.",
 		UsageText: "aspects-poc registry dev --schema-file proxy.yaml --socket /tmp/proxy/snapd.socket ./custodian ./browser",
 		Flags: append(machineFlags(),
 			&cli.StringFlag{Name: flagSocket, Usage: "`PATH` to listen on (default: as registry serve)"},
-			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps the machine, with the snaps' data, from one run to the next; " +
-				"without it nothing is kept"},
+			&cli.StringFlag{Name: flagState, Usage: "`DIR` that stores the machine, with the snaps' data, from one run to the next; " +
+				"without it nothing stays"},
 			&cli.BoolFlag{Name: flagNoConnect, Usage: "do not connect the snaps' plugs"},
-			&cli.StringFlag{Name: flagPublisher, Usage: "account `ID` in whose name the snaps are installed, as from the store: " +
-				"plugs for its confdb-schemas connect by themselves, before the install hook"},
+			&cli.StringFlag{Name: flagPublisher, Usage: "`ID` of the account that publishes the snaps, as in the store: " +
+				"plugs for its confdb-schemas connect automatically, before the install hook"},
 		),
 		Action: func(c *cli.Context) error { return runDev(env, c) },
 	}

@@ -13,8 +13,8 @@ import (
 
 func explain(env *roles.Env) *cli.Command {
 	return &cli.Command{
-		Name: "explain", Usage: "say more about a finding of lint", ArgsUsage: "CODE …",
-		Description: "CODE is what stands in brackets behind a finding, such as version-prefix. Prints why the rule is there, what snapd " +
+		Name: "explain", Usage: "explain a finding of lint", ArgsUsage: "CODE …",
+		Description: "Explains the rule with the CODE in brackets after a finding, such as version-prefix: why it exists, what snapd " +
 			"says or does, what to do, a bad and a good example. Without CODE it lists all codes.",
 		UsageText:       "aspects-poc registry explain version-prefix",
 		SkipFlagParsing: true,

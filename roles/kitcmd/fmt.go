@@ -21,9 +21,9 @@ const flagList = "list"
 func fmtCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "fmt", Usage: "write confdb-schemas in the canonical layout", ArgsUsage: "FILE …",
-		Description: "Rewrites FILE: indented by two spaces, one empty line at most, and for JSON and assertions a body as " +
-			"snapd wants it. It keeps comments, the order of keys, and what the file says. It refuses signed " +
-			"assertions, and templates that are no YAML. - reads standard input and writes to standard output.",
+		Description: "Rewrites FILE: indented by two spaces, one empty line at most, and for JSON and assertions the body in the " +
+			"layout that snapd demands. Comments, the order of keys and the content stay. It refuses signed assertions, " +
+			"and templates that are not YAML. - reads standard input and writes to standard output.",
 		UsageText: "aspects-poc registry fmt network.yaml\naspects-poc registry fmt --check *.yaml",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: flagList, Aliases: []string{"l"}, Usage: "print the names of files that would change, and change nothing"},

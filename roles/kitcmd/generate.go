@@ -44,17 +44,17 @@ func generateFlags(own ...cli.Flag) []cli.Flag {
 		&cli.BoolFlag{Name: flagCheck, Usage: "compare with the file of --output instead of writing it, and print the differences"})
 }
 
-const generateFile = "FILE is a confdb-schema in YAML, JSON or as an assertion. The output begins with what it was made from, and depends on " +
-	"nothing else. With --check nothing is written, and a file that differs is an error."
+const generateFile = "FILE is a confdb-schema in YAML, JSON or as an assertion. The first lines of the output name its source; the output depends on " +
+	"nothing else. With --check the command writes nothing, and fails if the file differs."
 
 func generateJSONSchema(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "json-schema", Usage: "describe the data of the views as JSON Schema", ArgsUsage: "FILE",
 		Description: "FILE is a confdb-schema in YAML, JSON or as an assertion. The output is JSON Schema (2020-12): of an object " +
-			"with one member for each view, as a target's config has it, or of the data of one --view. Editors complete and check " +
-			"files with it. snapd decides in the end: the description does not know what is stored already, nor field filters. " +
-			"With --of schema-files it describes confdb-schemas themselves, as one writes them in YAML or JSON, and needs no FILE. " +
-			"With --check nothing is written, and a file that differs is an error.",
+			"with one member for each view, like a target's config, or of the data of one --view. Editors complete and check " +
+			"files with it. snapd may refuse what fits: JSON Schema does not express the stored values, or field filters. " +
+			"With --of schema-files it describes confdb-schemas themselves, as people write them in YAML or JSON, and needs no FILE. " +
+			"With --check the command writes nothing, and fails if the file differs.",
 		UsageText: "aspects-poc registry generate json-schema -o targets.schema.json network.yaml\n" +
 			"aspects-poc registry generate json-schema --check -o targets.schema.json network.yaml\n" +
 			"aspects-poc registry generate json-schema --view control-telemetry --access read network.yaml\n" +

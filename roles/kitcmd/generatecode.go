@@ -10,8 +10,8 @@ import (
 func generatePython(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "python", Usage: "write a Python module with typed access to the views", ArgsUsage: "FILE",
-		Description: "The module needs Python 3.8 and nothing else. It has a class for each view and a dataclass for each kind of map. " +
-			"It talks to snapctl inside of a snap, also in hooks, and to snapd's socket outside. " + generateFile,
+		Description: "The module needs Python 3.8 or later, and no other modules. It has a class for each view and a dataclass for each kind of map. " +
+			"In a snap, also in hooks, it uses snapctl; elsewhere it uses snapd's socket. " + generateFile,
 		UsageText: "aspects-poc registry generate python -o network.py network.yaml\n" +
 			"aspects-poc registry generate python --check -o network.py network.yaml",
 		Flags:           generateFlags(),
@@ -29,8 +29,8 @@ func generatePython(env *roles.Env) *cli.Command {
 func generateGo(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "go", Usage: "write a Go package with typed access to the views", ArgsUsage: "FILE",
-		Description: "The package has a struct for each view, and checks values before they are written, over the packages registry " +
-			"and registry/typed of this project. " + generateFile,
+		Description: "The package uses the packages registry and registry/typed of this project. It has a struct for each view, and " +
+			"checks values before it writes them. " + generateFile,
 		UsageText: "aspects-poc registry generate go -o network.go network.yaml\n" +
 			"aspects-poc registry generate go --package settings --check -o network.go network.yaml",
 		Flags: generateFlags(
@@ -53,7 +53,7 @@ func generateGo(env *roles.Env) *cli.Command {
 func generateDocs(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "docs", Usage: "write the documentation of the views, in Markdown or HTML", ArgsUsage: "FILE",
-		Description: "The page has a table for each view: request path, type, what it demands, who reads and writes it, where it is stored; " +
+		Description: "The page has a table for each view: request path, type, constraints, who reads and writes it, where it is stored; " +
 			"examples for the snap command; and a diagram of the views over the storage. " + generateFile,
 		UsageText: "aspects-poc registry generate docs -o network.md network.yaml\n" +
 			"aspects-poc registry generate docs --format html -o network.html network.yaml",

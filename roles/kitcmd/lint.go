@@ -34,7 +34,7 @@ func lintCommand(env *roles.Env) *cli.Command {
 		ArgsUsage: "FILE … [SNAP …]",
 		Description: "Prints what snapd would refuse, and what would work badly later. FILE is a confdb-schema: YAML, " +
 			"JSON for snap sign, or a signed assertion. SNAP is a snapcraft.yaml, a snap.yaml, or a folder that " +
-			"has one. Each finding has its place in the file; docs/devkit/lint.md explains every rule. Exit code 1 if " +
+			"has one. Each finding has its place in the file; docs/devkit/lint.md explains every rule. Exit status: 1 if " +
 			"there are errors.",
 		UsageText: "aspects-poc registry lint network.yaml ./custodian ./observer\n" +
 			"aspects-poc registry lint --against git:origin/main --format github --strict network.yaml\n" +
@@ -43,7 +43,7 @@ func lintCommand(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: flagAgainst, Usage: "compare with the published copy `FILE|git:REV`; git:REV is the " +
 				"same file in that revision, and nothing is compared if it is not there"},
 			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "write findings as `text|json|github|sarif`"},
-			&cli.BoolFlag{Name: flagFix, Usage: "mend what can be mended in the files, and print what is left"},
+			&cli.BoolFlag{Name: flagFix, Usage: "repair what can be repaired in the files, and print what is left"},
 			&cli.BoolFlag{Name: flagStrict, Usage: "fail for warnings, too"},
 			&cli.StringSliceFlag{Name: flagIgnore, Usage: "do not report findings of the rule `CODE`; errors cannot be " +
 				"ignored; may be repeated"},

@@ -26,14 +26,14 @@ func newCommand(env *roles.Env) *cli.Command {
 			"With --from FILE, the confdb-schema has the values of a configuration file: YAML, JSON, INI (.ini, .conf, .cfg) or " +
 			"TOML. Hooks of the custodian read and write that very file, and keep its comments, order and quotes.\n\n" +
 			"With --from snap DIR, the confdb-schema has the options of the snap in DIR, which its scripts read with snapctl get. " +
-			"The new files stand beside those of the snap, in DIR/confdb; a hook carries the options over.",
+			"The new files are in DIR/confdb; a hook copies the options into confdb.",
 		UsageText: "aspects-poc registry new --account-id ACCOUNT-ID thermostat\n" +
 			"aspects-poc registry new --account-id ACCOUNT-ID --from device.yaml device\n" +
 			"aspects-poc registry new --account-id ACCOUNT-ID --from snap ./agent",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagAccount, Usage: "`ID` of the account that publishes; snapcraft whoami shows it"},
 			&cli.StringFlag{Name: "dir", Usage: "`DIR` to write to (default: one called NAME)"},
-			&cli.StringFlag{Name: "from", Usage: "begin with this configuration `FILE`, or with the snap in the folder that is named: snap"},
+			&cli.StringFlag{Name: "from", Usage: "begin with this configuration `FILE`; with the word snap, begin with the snap in DIR, which stands in the place of NAME"},
 			&cli.StringFlag{Name: "hooks", Usage: "`LANGUAGE` of the hooks with --from FILE: python, go, or shell for INI", Value: "python"},
 		},
 		SkipFlagParsing: true,

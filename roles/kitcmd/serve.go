@@ -35,10 +35,10 @@ func serve(env *roles.Env) *cli.Command {
 		Name: "serve", Usage: "imitate snapd's REST API for confdb on a socket", ArgsUsage: "[-- COMMAND …]",
 		Description: "Answers requests of snapd's REST API for confdb on a socket, as snapd " + facts.Version + " does. Beside it are " +
 			"the socket for snaps, and a folder from which the snap command reads which features are on. A snap without hooks " +
-			"is custodian of all views. It runs until it is interrupted. With COMMAND it runs COMMAND in a mount namespace, by " +
-			"unshare(1), with its sockets in the place of snapd's, and ends with it. docs/devkit/serve.md lists what is imitated " +
-			"and what is not.\n\n" +
-			"Without --unsigned it acknowledges a confdb-schema only if a key signed it that --account-key names. A schema of " +
+			"is the custodian of all views. serve runs until it is interrupted. With COMMAND it runs COMMAND in a mount namespace, " +
+			"by unshare(1), with its sockets in the place of snapd's, and ends when COMMAND ends. docs/devkit/serve.md lists what " +
+			"is imitated and what is not.\n\n" +
+			"Without --unsigned it acknowledges a confdb-schema only if a key of --account-key has signed it. A confdb-schema of " +
 			"--schema-file needs no signature.",
 		UsageText: "aspects-poc registry serve --schema-file network.yaml --socket /tmp/confdb/snapd.socket",
 		Flags: []cli.Flag{
@@ -47,11 +47,11 @@ func serve(env *roles.Env) *cli.Command {
 			&cli.StringSliceFlag{Name: flagSchema, Aliases: []string{"c"}, Usage: "`FILE` with a confdb-schema: YAML, JSON for " +
 				"snap sign, or an assertion; may be repeated"},
 			&cli.StringFlag{Name: flagAccount, Usage: "account `ID` in place of the one in the files"},
-			&cli.StringFlag{Name: flagState, Usage: "`DIR` that keeps all data from one run to the next; without it " +
-				"nothing is kept"},
+			&cli.StringFlag{Name: flagState, Usage: "`DIR` that stores all data from one run to the next; without it " +
+				"nothing stays"},
 			&cli.StringSliceFlag{Name: flagAccountKey, Usage: "`FILE` of a key that may sign: an account-key assertion, or what " +
 				"snap export-key prints; may be repeated"},
-			&cli.BoolFlag{Name: flagUnsigned, Usage: "acknowledge assertions without checking signatures, for " +
+			&cli.BoolFlag{Name: flagUnsigned, Usage: "acknowledge assertions without verifying their signatures, for " +
 				"development"},
 			&cli.StringFlag{Name: flagCustodian, Value: "custodian", Usage: "`NAME` of the snap that is custodian of all views; " +
 				"empty for none"},

@@ -14,9 +14,9 @@ import (
 func show(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "print a confdb-schema as YAML", ArgsUsage: "FILE",
-		Description: "FILE is a signed assertion, JSON for snap sign, or YAML, whose comments are kept. The output is " +
-			"YAML, from which registry build makes the same confdb-schema. Of several assertions in FILE it " +
-			"prints all confdb-schemas. It does not verify signatures.",
+		Description: "FILE is a signed assertion, JSON for snap sign, or YAML. The output is YAML, with the comments of a YAML " +
+			"file; registry build makes the same confdb-schema from it. If FILE has several assertions, the output has " +
+			"all their confdb-schemas. The command does not verify signatures.",
 		UsageText: "snap known confdb-schema name=network > network.assert\n" +
 			"aspects-poc registry show network.assert > network.yaml",
 		Flags: []cli.Flag{

@@ -50,7 +50,7 @@ func test(env *roles.Env) *cli.Command {
 				"and connected in each script; may be repeated"},
 			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write JUnit's XML to"},
 			&cli.BoolFlag{Name: "coverage", Usage: "print the rules, accesses and hooks that no script uses"},
-			&cli.StringFlag{Name: flagCoverageHTML, Usage: "`FILE` to write a page to that shows the same in the confdb-schemas"},
+			&cli.StringFlag{Name: flagCoverageHTML, Usage: "`FILE` for a page that shows the same in the confdb-schemas"},
 			&cli.IntFlag{Name: "parallel", Aliases: []string{"p"}, Usage: "run `N` scripts at a time; 0: one per processor"},
 			&cli.StringFlag{Name: flagFormat, Value: string(lint.Text), Usage: "print failures as `text|github`; " +
 				"github also annotates their lines"},

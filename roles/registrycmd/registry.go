@@ -41,8 +41,8 @@ func command(env *roles.Env, more []func(env *roles.Env) []*cli.Command) *cli.Co
 }
 
 // viewForms tells how views are named; all help texts of commands with a VIEW have it.
-const viewForms = "A view is named VIEW, SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW; --account-id and --schema complete the\n" +
-	"shorter forms, or the one confdb-schema of --schema-file does."
+const viewForms = "VIEW may also be SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW. --account-id and --schema complete the shorter\n" +
+	"forms; if --schema-file has one confdb-schema, that does."
 
 const flagWaitFor = "wait-for"
 

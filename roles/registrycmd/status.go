@@ -20,9 +20,8 @@ import (
 func status(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "status", Usage: "show which registry is used, and what it can do",
-		Description: "Tells which backend answers, where, which generation of snapd it speaks with, what it promises,\n" +
-			"whether the confdb-schema can be used, and how \"auto\" came to its choice. The exit code is 1 when\n" +
-			"nothing answers.",
+		Description: "Prints which backend answers, its address, its generation of snapd and what it promises, whether the " +
+			"confdb-schema can be used, and why \"auto\" chose this backend. Exit status: 1 if nothing answers.",
 		UsageText: "aspects-poc registry status --registry snapd:",
 		Flags: registryFlags(
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON document"},

@@ -18,7 +18,7 @@ func watch(env *roles.Env) *cli.Command {
 		Name: "watch", Usage: "print a view after each change", ArgsUsage: "VIEW [KEY …]",
 		Description: "After each committed change, prints the values of the keys in a view, or the whole view: a JSON " +
 			"document on one line, or null if there is no data. Standard error says when the watch has started. " +
-			"It runs until it is interrupted. Quick changes may share a line. Flags may follow the arguments. " + viewForms,
+			"The command runs until it is interrupted. Quick changes may share a line. Flags may follow the arguments. " + viewForms,
 		UsageText:       "aspects-poc registry watch control-telemetry sample-rate",
 		SkipFlagParsing: true,
 		Flags: registryFlags(

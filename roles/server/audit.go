@@ -29,7 +29,7 @@ func auditFlags() []cli.Flag {
 			"away at any time, and the server begins another"},
 		&cli.DurationFlag{Name: "audit-keep", Value: audit.DefaultKeep, Usage: "`DURATION` for which the database keeps the audit log"},
 		&cli.Int64Flag{Name: "audit-most", Value: audit.DefaultMost, Usage: "most records of the audit log in the database, a `NUMBER`; " +
-			"others than those of done acts are half of it at most"},
+			"at most half of them are of acts that were not done"},
 	}
 }
 

@@ -32,18 +32,17 @@ func secretCommand(env *roles.Env) *cli.Command {
 func secretRotate(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "rotate", Usage: "seal all secrets in the database with a new key",
-		Description: "Puts a new key before those in the key file, and seals all secrets with it. The server must not be running; of " +
-			"several servers on one database none, and all need a copy of the new key file before they start again. If it is " +
-			"interrupted, the server seals the rest when it starts. The former keys stay in the file, for backups that were made " +
-			"before: delete their lines when you do not need them any more. With --given the key file has the new key in its first " +
-			"line already: that is for a file that the command cannot write, and for servers that run on with both keys. With " +
-			"--lost a secret that no key in the file opens is removed, and the command prints where: set these layers and named " +
-			"secrets again. " +
+		Description: "Puts a new key before those in the key file, and seals all secrets with it. Stop all servers on the database " +
+			"first, and give each a copy of the new key file before it starts again. If the command is interrupted, the server " +
+			"seals the rest when it starts. The former keys stay in the file, for earlier backups: delete their lines when you do " +
+			"not need them any more. With --given the key file already has the new key in its first line: use it for a file that " +
+			"the command cannot write, and for servers that run on with both keys. With --lost the command removes the secrets " +
+			"that no key in the file opens, and prints where they were: set these layers and named secrets again. " +
 			"Devices keep the values that they have.",
 		UsageText: "aspects-poc server secret rotate",
 		Flags: secretFlags(
-			&cli.BoolFlag{Name: "given", Usage: "make no key: take the first one of the key file"},
-			&cli.BoolFlag{Name: "lost", Usage: "remove the secrets that no key opens; without it nothing is changed then"},
+			&cli.BoolFlag{Name: "given", Usage: "make no key: use the first one of the key file"},
+			&cli.BoolFlag{Name: "lost", Usage: "remove the secrets that no key opens; without --lost such a secret ends the command, and nothing changes"},
 		),
 		Action: func(c *cli.Context) error {
 			config, err := secretConfig(env, c)

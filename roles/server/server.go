@@ -68,8 +68,8 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body, in `BYTES`"},
 			&cli.DurationFlag{Name: "drain", Value: 10 * time.Second,
 				Usage: "`DURATION` in which running requests may finish when the server stops"},
-			&cli.BoolFlag{Name: "trust-clock", Usage: "believe the clock although the database has later times, which are " +
-				"then corrected; for one start, after the clock was ahead"},
+			&cli.BoolFlag{Name: "trust-clock", Usage: "trust the clock although the database has later times, and correct " +
+				"these; for one start after the clock was ahead"},
 		}, append(accessFlags(), auditFlags()...)...),
 		Check: func(c *cli.Context, s *roles.Settings) error { return newConfig(env, c, s).check() },
 		Action: func(ctx context.Context, c *cli.Context, s *roles.Settings) error {

@@ -60,8 +60,8 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			&cli.BoolFlag{Name: "read-only", Usage: "the same as --role viewer"},
 			&cli.BoolFlag{Name: "proxy", Usage: "the holder is a proxy with single sign-on, which names the person in each request; the " +
 				"server believes that only of such a token"},
-			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register; a server with --enrolment open, as it is " +
-				"without that flag, ignores it"},
+			&cli.BoolFlag{Name: "enrol", Usage: "make an enrolment token, with which devices register; a server with --enrolment open, " +
+				"the default, ignores it"},
 			&cli.Int64Flag{Name: "uses", Usage: "with --enrol: the `NUMBER` of devices that can register with it (0: " +
 				"any number)"},
 			&cli.StringSliceFlag{Name: "label", Usage: "with --enrol: `KEY=VALUE`, a label of all devices that " +

@@ -31,9 +31,9 @@ func command(env *roles.Env) *cli.Command {
 func runSpec(env *roles.Env) roles.RunSpec {
 	return roles.RunSpec{
 		Usage: "drop and add peers of the tunnel by chance",
-		Description: "In each cycle a peer is dropped with one probability, and one with a random address of the given " +
-			"ranges joins with another. What others change meanwhile is kept, and told. Exit status with --once: 0 when " +
-			"the cycle is done, 1 when the registry could not be read or written.",
+		Description: "In each cycle a peer is dropped with the probability --drop-rate, and a peer with a random address from " +
+			"--ranges joins with the probability --join-rate. If others change the tunnel meanwhile, their changes stay, and " +
+			"vpn prints them. Exit status with --once: 0 if the cycle is done, 1 if the registry could not be read or written.",
 		Example:  "aspects-poc vpn run --interval 10s --drop-rate 0.2",
 		Interval: time.Minute,
 		Flags: []cli.Flag{
