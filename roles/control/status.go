@@ -20,9 +20,9 @@ func statusCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "status", Usage: "show the registration, the last target, and what operators have signed",
 		Description: "Shows what the state directory says: where the device is registered, which target it runs, what became of the " +
-			"last one, whose signatures it asks for, and how old the last signed statement is. It asks no server, so that a server " +
-			"that withholds statements cannot hide it. Exit status: 1 if a new statement was promised by now and has not come, or if the " +
-			"server has turned the device away, because an operator has revoked it.",
+			"last one, whose signatures it asks for, and how old the last signed statement is. It asks no server, so a server " +
+			"that withholds statements cannot hide that. Exit status: 1 if a promised statement is late, or if the server refuses the " +
+			"device because an operator has revoked it.",
 		UsageText: "aspects-poc control status",
 		Flags:     append([]cli.Flag{stateFlag()}, roles.CommonFlags()...),
 		Action: func(c *cli.Context) error {

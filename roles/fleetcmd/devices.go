@@ -247,7 +247,7 @@ func rename(env *roles.Env) *cli.Command {
 func approve(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "approve", Usage: "let devices poll", ArgsUsage: "ID …",
-		Description: "Lets devices poll that wait for approval, or that were revoked.",
+		Description: "Lets devices poll that wait for approval, and devices that were revoked.",
 		UsageText:   "aspects-poc fleet approve 3f2a",
 	}, 1, -1, func(s *session, args []string) error { return s.setStatus(args, s.client.Approve) })
 }
@@ -255,7 +255,7 @@ func approve(env *roles.Env) *cli.Command {
 func revoke(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "revoke", Usage: "refuse devices from now on", ArgsUsage: "ID …",
-		Description: "Has the server refuse the polls of devices until they are approved again. Devices keep the " +
+		Description: "The server refuses the polls of these devices until they are approved again. Devices keep the " +
 			"configuration that they run.",
 		UsageText: "aspects-poc fleet revoke 3f2a",
 	}, 1, -1, func(s *session, args []string) error { return s.setStatus(args, s.client.Revoke) })

@@ -14,8 +14,8 @@ import (
 func export(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "export", Usage: "write a device's signed target for a device without a server", ArgsUsage: "ID",
-		Description: "Writes the target that a device should have now, with the statement that has it and its signature, as JSON. " +
-			"aspects-poc control apply FILE on the device applies it. The server shows nobody a secret: give the values of those that the " +
+		Description: "Writes the target that a device should have now, with its signed statement, as JSON. " +
+			"aspects-poc control apply FILE on the device applies it. The server does not show the values of secrets: give those that the " +
 			"target refers to. The file then has them.",
 		UsageText: "aspects-poc fleet export 3f2a > lobby.json",
 		Flags: []cli.Flag{

@@ -35,7 +35,7 @@ var now = time.Now
 func command(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Description: "Shows and changes what a fleet server has, over its HTTP API. Log in once; the other commands then " +
-			"use that server. Wherever a command takes the ID of a device, its name or a unique beginning of the ID will do. " +
+			"use that server. For the ID of a device you may write its name, or a unique beginning of the ID. " +
 			"Flags may follow the arguments. Exit status: 0 done, 1 failed, 2 wrong usage, 3 what --wait waits for did " +
 			"not come.",
 		UsageText: "aspects-poc fleet login https://fleet.example.com\n" +

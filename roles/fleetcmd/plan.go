@@ -27,8 +27,8 @@ func plan(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "plan", Usage: "say what a folder of YAML would change", ArgsUsage: "DIR",
 		Description: "Compares the layers in a folder with those of the server, and says what fleet apply would do: which layers " +
-			"are created and changed, and what the devices would do whose target changes, in groups with the same changes. The " +
-			"server's confdb-schema decides on top of what each device reports. Nothing is changed. Exit status: 0 nothing to do, " +
+			"it creates and changes, and what it changes on devices, in groups of devices with the same changes. For each device the " +
+			"server checks the result against its confdb-schema and the device's report. The command changes nothing. Exit status: 0 nothing to do, " +
 			"2 there are changes (also if a release is active that refuses them for now), 1 the folder has a fault or devices would refuse their target. Wrong usage ends with 2, too, but it " +
 			"prints nothing to standard output, and writes no --out FILE.",
 		UsageText: "aspects-poc fleet plan fleet\naspects-poc fleet plan fleet --prune --out plan.json",

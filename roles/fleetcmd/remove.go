@@ -73,9 +73,9 @@ func deleteDevice(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "delete", Usage: "delete devices from the server", ArgsUsage: "ID …",
 		Description: "Deletes devices with their names, reports, statistics and layers, after a question. A device that still runs registers again " +
-			"at its next poll, as a new device, if the server lets it register. To keep it out, revoke it before: the server then refuses its key also when " +
-			"the device is deleted. It needs an admin's token. If it fails for some devices, it goes on with the others, names the devices, and " +
-			"exits with 1.",
+			"at its next poll, as a new device, if the server lets it register. To keep it out, revoke it first: the server then refuses its key even after " +
+			"the device is deleted. The command needs an admin's token. If it fails for some devices, it continues with the others, names the " +
+			"devices, and exits with 1.",
 		UsageText: "aspects-poc fleet delete 3f2a",
 		Flags:     []cli.Flag{yesFlag()},
 	}, 1, -1, func(s *session, args []string) error {

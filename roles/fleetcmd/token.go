@@ -89,8 +89,9 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			"aspects-poc fleet token create bert --role operator --scope site=berlin --expires 30d\n" +
 			"aspects-poc fleet token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "role", Usage: "what the operator may do, `viewer|operator|approver|admin`: read; read, and change " +
-				"layers and labels; read, approve and revoke devices, and, without --scope, say go to releases; all"},
+			&cli.StringFlag{Name: "role", Usage: "what the holder may do, `viewer|operator|approver|admin`: a viewer reads; an operator " +
+				"also changes layers and labels; an approver reads, approves and revokes devices, and without --scope continues releases; " +
+				"an admin may do all"},
 			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited to; may " +
 				"be repeated"},
 			&cli.BoolFlag{Name: "proxy", Usage: "the holder is a proxy with single sign-on, which names the person in each request"},

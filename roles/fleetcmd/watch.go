@@ -74,9 +74,9 @@ func countFlag(of string) cli.Flag {
 func events(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "events", Usage: "print the server's events, for programs",
-		Description: "Prints each event of the server when it comes: target with the revision and the layer, device with the ID of " +
-			"a device that has changed or reported, release with the number of a release that has moved, lost when events are missing: anything may have changed. It runs until it " +
-			"is interrupted, and connects again when the connection breaks.",
+		Description: "Prints each event of the server when it comes: target with the revision and the layer; device with the ID of " +
+			"a device that has changed or reported; release with the number of a release that has moved; lost if events are missing, so that " +
+			"anything may have changed. It runs until it is interrupted, and connects again when the connection breaks.",
 		UsageText: "aspects-poc fleet events --format json",
 		Flags:     []cli.Flag{&cli.StringFlag{Name: "format", Value: "text", Usage: "print lines of `text|json`"}, countFlag("events")},
 	}, 0, 0, func(s *session, _ []string) error {
@@ -120,7 +120,7 @@ func watch(env *roles.Env) *cli.Command {
 	return remote(env, &cli.Command{
 		Name: "watch", Usage: "print changes as they come",
 		Description: "Prints a line when a layer changes, when a release moves, and when a device's state, revision, name, labels or reason changes. Reports " +
-			"that change nothing of this make no line. It runs until it is interrupted, and connects again when the " +
+			"without such a change print no line. It runs until it is interrupted, and connects again when the " +
 			"connection breaks. With -o json each line is a JSON document.",
 		UsageText: "aspects-poc fleet watch",
 		Flags:     []cli.Flag{countFlag("changes")},

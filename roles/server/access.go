@@ -33,9 +33,9 @@ type Access struct {
 
 func accessFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "operators", Value: operatorsToken, Usage: "who is an operator, `token|loopback`: whoever has a " +
-			"token, of which the first start writes one to a file beside --state; or, until there is a token, every program " +
-			"on this machine"},
+		&cli.StringFlag{Name: "operators", Value: operatorsToken, Usage: "who is an operator, `token|loopback`. token: whoever has a " +
+			"token; the first start writes one to a file beside --state. loopback: every program on this machine, until " +
+			"there is a token"},
 		&cli.StringFlag{Name: "enrolment", Value: string(access.Open), Usage: "which devices may register, " +
 			"`open|token|approve`: all, those with an enrolment token, or those that an operator approves"},
 		&cli.BoolFlag{Name: "allow-unsigned", Usage: "accept requests without a signature from devices that have never " +

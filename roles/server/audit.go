@@ -28,8 +28,8 @@ func auditFlags() []cli.Flag {
 		&cli.StringFlag{Name: "audit-file", Usage: "`FILE` to which the server also appends the audit log, as JSON lines; you may move it " +
 			"away at any time, and the server begins another"},
 		&cli.DurationFlag{Name: "audit-keep", Value: audit.DefaultKeep, Usage: "`DURATION` for which the database keeps the audit log"},
-		&cli.Int64Flag{Name: "audit-most", Value: audit.DefaultMost, Usage: "most records of the audit log in the database, a `NUMBER`; " +
-			"at most half of them are of acts that were not done"},
+		&cli.Int64Flag{Name: "audit-most", Value: audit.DefaultMost, Usage: "`NUMBER` of records of the audit log in the database at " +
+			"most; at most half of them are of acts that were not done"},
 	}
 }
 

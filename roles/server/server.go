@@ -57,12 +57,12 @@ func runSpec(env *roles.Env) roles.RunSpec {
 			&cli.DurationFlag{Name: "poll-interval", Value: time.Minute,
 				Usage: "`DURATION` between a device's polls; a device that does not poll for three of them is silent"},
 			&cli.IntFlag{Name: "max-waiting", Value: 50_000,
-				Usage: "most polls that wait for a change at a time, a `NUMBER`"},
+				Usage: "`NUMBER` of polls that may wait for a change at a time"},
 			&cli.IntFlag{Name: "max-pending", Value: 1000,
-				Usage: "most devices that wait for approval at a time, a `NUMBER`, with --enrolment approve; others " +
+				Usage: "`NUMBER` of devices that may wait for approval at a time, with --enrolment approve; others " +
 					"have to try again later"},
 			&cli.DurationFlag{Name: "stats-keep", Value: 7 * 24 * time.Hour,
-				Usage: "`DURATION` for which devices' statistics are kept, older ones in larger steps; 0 keeps none"},
+				Usage: "`DURATION` for which the database keeps devices' statistics, older ones in larger steps; 0 keeps none"},
 			&cli.DurationFlag{Name: "stats-step", Value: 5 * time.Minute,
 				Usage: "`DURATION` between two points of statistics"},
 			&cli.Int64Flag{Name: "max-body", Value: 1 << 20, Usage: "largest request body, in `BYTES`"},

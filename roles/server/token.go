@@ -53,8 +53,9 @@ func tokenCreate(env *roles.Env) *cli.Command {
 			"aspects-poc server token create line-1 --enrol --label site=line-1 --uses 50 --expires 24h",
 		SkipFlagParsing: true, // flags may follow the name
 		Flags: tokenFlags(
-			&cli.StringFlag{Name: "role", Usage: "what the operator may do, `viewer|operator|approver|admin`: read; read, and change " +
-				"layers and labels; read, approve and revoke devices, and, without --scope, say go to releases; all (default: admin)"},
+			&cli.StringFlag{Name: "role", Usage: "what the holder may do, `viewer|operator|approver|admin`: a viewer reads; an operator " +
+				"also changes layers and labels; an approver reads, approves and revokes devices, and without --scope continues releases; " +
+				"an admin may do all (default: admin)"},
 			&cli.StringSliceFlag{Name: "scope", Usage: "`KEY=VALUE`, a label of the devices that an operator or approver is limited " +
 				"to; may be repeated"},
 			&cli.BoolFlag{Name: "read-only", Usage: "the same as --role viewer"},
