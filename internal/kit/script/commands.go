@@ -36,7 +36,7 @@ func commandList() []command {
 	return []command{
 		{"schema", "FILE…", "add confdb-schemas", cmdSchema},
 		{"install", "[--publisher=ACCOUNT] DIR [KEY]", "install a snap from its source; KEY makes it a parallel instance; " +
-			"if ACCOUNT is that of its confdb-schema, its plugs connect by themselves, as from the store", cmdInstall},
+			"if ACCOUNT is that of the confdb-schema, the snap's plugs connect automatically, as for a snap from the store", cmdInstall},
 		{"declare", "SNAP [VIEW|custodian=VIEW]…", "install a snap without files; for each view it has a connected plug with the view's name",
 			cmdDeclare},
 		{"remove", "SNAP…", "remove snaps", cmdRemove},
@@ -50,8 +50,8 @@ func commandList() []command {
 		{"unset", "VIEW KEY…", "unset as the administrator", cmdUnset},
 		{"get", "VIEW [KEY…]", "read as the administrator; prints a JSON object", cmdGet},
 		{"expect", "VIEW KEY=VALUE|KEY!…|JSON", "read as the administrator and compare; KEY! expects no data", cmdExpect},
-		{"await", "VIEW KEY=VALUE|KEY!…", "as expect, but wait until the values match: for values that services write", cmdAwait},
-		{"fail", "REGEXP COMMAND ARGUMENT…", "expect that one of these commands is refused, with a reason that matches", nil},
+		{"await", "VIEW KEY=VALUE|KEY!…", "like expect, but wait until the values match: for values that services write", cmdAwait},
+		{"fail", "REGEXP COMMAND ARGUMENT…", "expect that a command of this list is refused, with a reason that matches", nil},
 		{"snapctl-as", "SNAP ARGUMENT…", "run snapctl as an app of the snap does", cmdSnapctl},
 		{"run", "SNAP HOOK|SNAP|SNAP.APP [ARGUMENT…]", "run a hook of a snap, such as check-health, or an app; SNAP alone is the app SNAP.SNAP", cmdRun},
 		{"ran", "SNAP HOOK [N]", "expect that the hook ran (N times) since the start of the script or the last ran for it", cmdRan},
