@@ -61,6 +61,10 @@ func walkthroughs() []walkthrough {
 			need.Programs(t, "python3", "unshare")
 			return beside(t)
 		}},
+		{"devkit/emulated.md", func(t *testing.T) (*exec.Cmd, []string) {
+			need.Programs(t, "curl", "unshare")
+			return beside(t)
+		}},
 		{"devkit/serve.md", withStockSnap},
 		{"library.md", withModule},
 	}
