@@ -1,5 +1,5 @@
-// Package jsonvalue compares and merges JSON values, and checks the JSON of strangers. Library, server, page and
-// devices use it, so that they agree. Its main functions are Equal, Merge and Limits.Check.
+// Package jsonvalue reads, writes, compares and merges JSON values, and checks the JSON of strangers. Library, server,
+// page and devices use it, so that they agree. Its main functions are Decode, Encode, Equal, Merge and Limits.Check.
 //
 // A value is nil, bool, string, json.Number, []any or map[string]any. The engine compares values in a form of its own
 // (registry/confdb/databag).

@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"aspects-poc/internal/snapdhttp"
+	"aspects-poc/internal/jsonvalue"
 )
 
 // A Command is a parsed command line.
@@ -136,7 +136,7 @@ func (c *Command) Value(text string) (any, error) {
 		return text, nil
 	}
 	var value any
-	if err := snapdhttp.Decode([]byte(text), &value); err != nil {
+	if err := jsonvalue.Decode([]byte(text), &value); err != nil {
 		if c.Has("t") {
 			return nil, fmt.Errorf("failed to parse JSON: %w", err)
 		}

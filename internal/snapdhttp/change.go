@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"aspects-poc/internal/jsonvalue"
 )
 
 // A Change is the part of snapd's change that the backends use.
@@ -31,7 +33,7 @@ type Task struct {
 // DecodeChange decodes the result of GET /v2/changes/ID.
 func DecodeChange(result []byte) (*Change, error) {
 	var change *Change
-	if err := Decode(result, &change); err != nil {
+	if err := jsonvalue.Decode(result, &change); err != nil {
 		return nil, fmt.Errorf("cannot read change: %w", err)
 	}
 	if change == nil || change.Status == "" {

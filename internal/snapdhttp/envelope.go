@@ -1,11 +1,11 @@
 package snapdhttp
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+
+	"aspects-poc/internal/jsonvalue"
 )
 
 // The types of an envelope.
@@ -72,23 +72,10 @@ func (r *Response) Refusal() *Refusal {
 	return &Refusal{Status: r.Status, Kind: result.Kind, Message: result.Message, Value: result.Value}
 }
 
-// Decode decodes JSON into dst with numbers as json.Number. Text after the value is an error.
-func Decode(text []byte, dst any) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(dst); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) { // decoder.More would accept a closing bracket
-		return errors.New("text after the JSON value")
-	}
-	return nil
-}
-
 // Object decodes a JSON object to JSON shapes. Null and other values are an error.
 func Object(text []byte) (map[string]any, error) {
 	var object map[string]any
-	if err := Decode(text, &object); err != nil {
+	if err := jsonvalue.Decode(text, &object); err != nil {
 		return nil, fmt.Errorf("want a JSON object: %w", err)
 	}
 	if object == nil {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+
+	"aspects-poc/internal/jsonvalue"
 )
 
 // A Version is the part of snapd's version that decides the generation.
@@ -61,7 +63,7 @@ func (c *Client) SystemInfo(ctx context.Context) (SystemInfo, error) {
 		err := fmt.Errorf("answer of type %q to a question for system-info", response.Type)
 		return SystemInfo{}, &TransportError{Socket: c.socket, Sent: true, Err: err}
 	}
-	if err := Decode(response.Result, &info); err != nil {
+	if err := jsonvalue.Decode(response.Result, &info); err != nil {
 		return SystemInfo{}, &TransportError{Socket: c.socket, Sent: true, Err: fmt.Errorf("system-info: %w", err)}
 	}
 	return info, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"aspects-poc/internal/calls"
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
 )
@@ -50,7 +51,7 @@ func (b *Backend) call(ctx context.Context, args ...string) (answer, error) {
 		Stdout *string `json:"stdout"`
 	}
 	if response.Type == snapdhttp.TypeSync {
-		err = snapdhttp.Decode(response.Result, &result)
+		err = jsonvalue.Decode(response.Result, &result)
 	}
 	if err != nil || result.Stdout == nil {
 		return answer{}, &snapdhttp.TransportError{

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"aspects-poc/internal/snapdhttp"
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/snapctl"
 )
@@ -23,7 +23,7 @@ func FuzzPairs(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, path, text string) {
 		var value any
-		if !json.Valid([]byte(text)) || snapdhttp.Decode([]byte(text), &value) != nil {
+		if !json.Valid([]byte(text)) || jsonvalue.Decode([]byte(text), &value) != nil {
 			return
 		}
 		pairs, err := snapctl.Pairs(map[string]any{path: value})

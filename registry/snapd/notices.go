@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
 )
@@ -84,7 +85,7 @@ func (b *Backend) notices(ctx context.Context, since time.Time) (_ []notice, ref
 		return nil, true, &snapdhttp.RefusalError{Refusal: *refusal}
 	}
 	var notices []notice
-	if err := snapdhttp.Decode(response.Result, &notices); err != nil {
+	if err := jsonvalue.Decode(response.Result, &notices); err != nil {
 		return nil, true, fmt.Errorf("cannot read notices: %w", err)
 	}
 	return notices, false, nil

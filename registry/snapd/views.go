@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
 )
@@ -43,7 +44,7 @@ func (b *Backend) schemas(ctx context.Context, d generation) ([]backend.ViewHead
 	var assertions []struct {
 		Headers backend.ViewHeaders `json:"headers"`
 	}
-	if err := snapdhttp.Decode(response.Result, &assertions); err != nil {
+	if err := jsonvalue.Decode(response.Result, &assertions); err != nil {
 		return nil, &backend.Error{Op: request.Op, Kind: backend.ErrOther, Err: err,
 			Reason: "snapd's answer cannot be understood: " + err.Error()}
 	}

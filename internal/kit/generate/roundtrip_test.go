@@ -23,7 +23,6 @@ import (
 	"aspects-poc/internal/need"
 	"aspects-poc/internal/program"
 	"aspects-poc/internal/randomschema"
-	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/confdb/databag"
@@ -235,7 +234,7 @@ func exact(t *testing.T, document map[string]any) map[string]any {
 }
 
 func decoded(text []byte) (value any, err error) {
-	err = snapdhttp.Decode(text, &value)
+	err = jsonvalue.Decode(text, &value)
 	return value, err
 }
 

@@ -20,7 +20,6 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/kit/world/snapctl"
 	"aspects-poc/internal/snapctlcmd"
-	"aspects-poc/internal/snapdhttp"
 )
 
 // A command is a command of scripts that testscript does not have. do returns an error if the machine refuses; a command
@@ -367,7 +366,7 @@ func cmdExpect(m *machine, args []string, _ *bytes.Buffer) error {
 	var keys []string
 	var want map[string]any
 	if len(args) == 2 && strings.HasPrefix(args[1], "{") {
-		if err := snapdhttp.Decode([]byte(args[1]), &want); err != nil {
+		if err := jsonvalue.Decode([]byte(args[1]), &want); err != nil {
 			return fmt.Errorf("%s is not a JSON object: %w", args[1], err)
 		}
 	} else if want, err = pairs(args[1:]); err != nil {

@@ -11,11 +11,11 @@ import (
 	"sync"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/kit/world"
 	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/internal/kit/world/snapctl"
-	"aspects-poc/internal/snapdhttp"
 	"aspects-poc/registry/backend"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/registrytest/testschema"
@@ -237,7 +237,7 @@ func (m *machine) asRoot(ctx context.Context, args []string) error {
 		for _, pair := range args[2:] {
 			key, text, _ := strings.Cut(pair, "=")
 			var value any
-			if snapdhttp.Decode([]byte(text), &value) != nil {
+			if jsonvalue.Decode([]byte(text), &value) != nil {
 				value = text
 			}
 			values[key] = value
