@@ -1,5 +1,5 @@
-// Package compile builds the binary that snaps and archives carry. Its main function is Binary. Built twice from the
-// same sources with the same Go, the binary is the same to the byte.
+// Package compile builds the binary that snaps and archives contain. Its main function is Binary. Two builds of the
+// same sources with the same Go give the same bytes. Packages mksnap and mkdist pack the binary.
 package compile
 
 import (
@@ -23,7 +23,7 @@ import (
 // Program is the binary's name. The names of the roles are links to it.
 const Program = "aspects-poc"
 
-// A Kind says what a binary has, by the build tag that has it built so.
+// A Kind is a selection of the program's commands. Each kind has a build tag.
 type Kind string
 
 // The kinds of binary.
@@ -32,7 +32,7 @@ const (
 	Device Kind = "device" // what a device needs: without server, development kit, load generator and demo
 )
 
-// What the binaries may weigh at most, in bytes, stripped. A device reads its own from flash with each hook.
+// The largest sizes of the stripped binaries, in bytes. A device reads its binary from flash for each hook.
 const (
 	DeviceBudget = 12_000_000
 	WholeBudget  = 37_000_000
@@ -40,8 +40,9 @@ const (
 
 // Tags returns the build tags of a kind of binary.
 func Tags(kind Kind) string {
-	// urfave/cli brings a Markdown parser along for documentation that the program does not write.
-	// Nothing here speaks HTTP/2: a device sends one request after the other, and the server parks connections with held polls.
+	// urfave/cli imports a Markdown parser for documentation that the program does not write.
+	// Nothing here uses HTTP/2: a device sends one request after the other, and the server parks connections with held
+	// polls.
 	tags := "urfave_cli_no_docs,nethttpomithttp2"
 	if kind == Device {
 		tags += ",device"
@@ -49,8 +50,8 @@ func Tags(kind Kind) string {
 	return tags
 }
 
-// Binary builds the program in the project's root folder for an architecture (Debian's name), static and without the
-// names of this machine's folders, and writes it to file.
+// Binary builds the program in the project's root folder for an architecture (Debian's name) and writes it to file. The
+// binary is static and contains no names of this machine's folders.
 func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, kind Kind, file string) error {
 	file, err := filepath.Abs(file)
 	if err != nil {
@@ -58,7 +59,7 @@ func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, 
 	}
 	flags := "-s -w -X aspects-poc/roles.Version=" + stamps.Version + " -X aspects-poc/roles.Commit=" + stamps.Commit +
 		" -X aspects-poc/roles/network.AccountID=" + stamps.AccountID
-	// What git says would differ in a copy of the sources, such as snapcraft builds from.
+	// The answers of git would differ in a copy of the sources, and snapcraft builds from a copy.
 	command, err := goCommand(ctx, root, arch, kind, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file)
 	if err != nil {
 		return err
@@ -66,7 +67,7 @@ func Binary(ctx context.Context, root string, stamps recipe.Build, arch string, 
 	return Execute(command, "cannot build the binary for "+arch)
 }
 
-// Modules returns the paths of the modules that Binary links into the program, sorted.
+// Modules returns the sorted paths of the modules that Binary links into the program.
 func Modules(ctx context.Context, root, arch string, kind Kind) ([]string, error) {
 	command, err := goCommand(ctx, root, arch, kind, "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}")
 	if err != nil {
@@ -81,7 +82,8 @@ func Modules(ctx context.Context, root, arch string, kind Kind) ([]string, error
 	return slices.Compact(paths), nil
 }
 
-// goCommand returns a command of the Go toolchain about the program in root, for an architecture, with the modules of cuts.
+// goCommand returns a command of the Go toolchain on the program in root, for an architecture. The command uses the
+// reduced modules of cuts.
 func goCommand(ctx context.Context, root, arch string, kind Kind, verb string, arguments ...string) (*exec.Cmd, error) {
 	target, err := recipe.GoEnv(arch)
 	if err != nil {
@@ -97,7 +99,7 @@ func goCommand(ctx context.Context, root, arch string, kind Kind, verb string, a
 	return command, nil
 }
 
-// A cut is a module of which the program needs few files. The others would make the binary larger.
+// A cut is a module of which the program needs few files. The other files would make the binary larger.
 type cut struct {
 	module, folder string   // the folder is in leanFolder
 	files          []string // files of the module that are used
@@ -162,16 +164,16 @@ func cuts() []cut {
 	for _, name := range swagger.UIFiles() { // 7 MB of source maps and other bundles are not served
 		ui.files = append(ui.files, "dist/"+name)
 	}
-	// The server asks swag for a registered description. The rest of swag reads Go's sources, for go generate: it would
-	// bring Go's type checker into the binary.
-	// echo-swagger would turn the description into YAML, at a path that the server does not have.
+	// The server needs only swag's register of descriptions. The rest of swag reads Go sources for go generate and
+	// would add Go's type checker to the binary.
+	// echo-swagger would convert the description to YAML, for a path that the server does not have.
 	yaml := cut{module: "github.com/ghodss/yaml", folder: "yaml", text: "package yaml\n\nimport \"errors\"\n\n" +
 		"func JSONToYAML([]byte) ([]byte, error) { return nil, errors.ErrUnsupported }\n"}
 	return []cut{ui, yaml, {module: "github.com/swaggo/swag", folder: "swag", files: []string{"swagger.go"}}}
 }
 
-// leanModfile writes the modules of cuts into leanFolder, and a go.mod that uses them. It returns the name of that go.mod,
-// relative to root.
+// leanModfile writes the reduced modules of cuts into leanFolder, with a go.mod that uses them. It returns the name of
+// that go.mod, relative to root.
 func leanModfile(ctx context.Context, root string) (modfile string, err error) {
 	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
@@ -192,8 +194,8 @@ func leanModfile(ctx context.Context, root string) (modfile string, err error) {
 		os.WriteFile(filepath.Join(root, leanFolder, "lean.sum"), sums, 0o644))
 }
 
-// write copies the files of the module in Go's module cache, and adds a go.mod without requirements. It downloads a module that
-// is not in the cache.
+// write copies the cut's files from Go's module cache and adds a go.mod without requirements. It downloads a module
+// that is not in the cache.
 func (c cut) write(ctx context.Context, root string) error {
 	source, err := download(ctx, root, c.module)
 	if err != nil {
@@ -230,14 +232,14 @@ func (c cut) write(ctx context.Context, root string) error {
 	return nil
 }
 
-// download returns the folder of a module in Go's module cache, at the version that go.mod names. go list would not fill the
-// cache: it names no folder for a module that is not there.
+// download returns the folder of a module in Go's module cache, at the version in go.mod. It does not use go list,
+// which neither downloads a module nor names the folder of a missing one.
 func download(ctx context.Context, root, module string) (folder string, err error) {
 	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
 	command.Dir = root
 	answer, err := command.Output()
 	var found struct{ Dir, Error string }
-	if len(answer) > 0 { // also of a download that failed
+	if len(answer) > 0 { // also for a failed download
 		err = errors.Join(json.Unmarshal(answer, &found), err)
 	}
 	if found.Error != "" {
@@ -258,8 +260,8 @@ func pack(text []byte) ([]byte, error) {
 	return packed.Bytes(), err
 }
 
-// Epoch returns the time that packed files bear, in seconds since 1970: SOURCE_DATE_EPOCH, or else the time of the
-// commit in root, or 0 in a tree without history.
+// Epoch returns the modification time of packed files, in seconds since 1970: SOURCE_DATE_EPOCH, else the time of the
+// commit in root, else 0 for a tree without history.
 func Epoch(ctx context.Context, root string) (int64, error) {
 	if set := os.Getenv("SOURCE_DATE_EPOCH"); set != "" {
 		seconds, err := strconv.ParseUint(set, 10, 32)
@@ -270,12 +272,12 @@ func Epoch(ctx context.Context, root string) (int64, error) {
 	}
 	text, err := exec.CommandContext(ctx, "git", "-C", root, "log", "-1", "--format=%ct").Output()
 	if err != nil {
-		return 0, nil // a tree without history: any fixed moment will do
+		return 0, nil // a tree without history: any fixed time is right
 	}
 	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }
 
-// Execute runs a command. The error begins with failed and ends with what the command printed.
+// Execute runs a command. Its error has the prefix failed and ends with the command's output.
 func Execute(command *exec.Cmd, failed string) error {
 	var printed bytes.Buffer
 	command.Stdout, command.Stderr = &printed, &printed

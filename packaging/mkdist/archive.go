@@ -21,18 +21,18 @@ type entry struct {
 	name   string // with slashes
 	text   []byte
 	mode   int64
-	link   string // where it leads, for a symbolic link
+	link   string // the target of a symbolic link
 	folder bool
-	owner  int // user and group
+	owner  int // ID of both user and group
 }
 
-// A platform is what is made for one architecture.
+// A platform has the files for one architecture.
 type platform struct {
 	arch    string // Debian's name
 	entries []entry
 }
 
-// platform builds the binary for an architecture and returns it with what goes along.
+// platform builds the binary for an architecture and returns it with the shared files and the notices.
 func (d dist) platform(ctx context.Context, arch string, shared []entry) (platform, error) {
 	file := filepath.Join(d.work, arch)
 	if err := d.build(ctx, d.root, d.Build, arch, compile.Whole, file); err != nil {
@@ -56,7 +56,7 @@ func (d dist) platform(ctx context.Context, arch string, shared []entry) (platfo
 	return platform{arch: arch, entries: entries}, nil
 }
 
-// archive writes a platform's archive: all of it in a folder of the archive's name.
+// archive writes a platform's archive. All its files are in a folder with the archive's name.
 func (d dist) archive(p platform, file string) (err error) {
 	out, err := os.Create(file)
 	if err != nil {
@@ -75,7 +75,8 @@ func (d dist) archive(p platform, file string) (err error) {
 	return errors.Join(writeTar(zip, entries, d.moment), zip.Close())
 }
 
-// writeTar writes entries and the folders they are in, sorted, so that the bytes depend on nothing else.
+// writeTar writes entries and their parent folders in sorted order, so that the same entries always give the same
+// bytes.
 func writeTar(out io.Writer, entries []entry, moment time.Time) error {
 	all := map[string]entry{}
 	for _, e := range entries {

@@ -21,14 +21,14 @@ import (
 )
 
 const (
-	// user is who the program runs as in a container: nobody in particular, never root.
+	// user is the ID of the program's user in a container. It is never root.
 	user = "65532"
-	// state is that user's home, the one folder it can write to besides /tmp.
+	// state is the user's home. The program can write only to it and to /tmp.
 	state = "var/lib/" + compile.Program
 )
 
 // image writes one OCI image for all platforms: an image layout (image-spec 1.1) in a tar. podman load, docker load and
-// skopeo copy oci-archive: take it. The image holds the static binary and its notices, and nothing else.
+// skopeo copy oci-archive: read it. The image contains only the static binary and its notices.
 func (d dist) image(platforms []platform, file string) error {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range platforms {
@@ -38,7 +38,7 @@ func (d dist) image(platforms []platform, file string) error {
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: where}})
 	}
-	// The outer index is the layout's table of contents: it has the image's name.
+	// The outer index is the layout's table of contents and has the image's name.
 	name := "localhost/" + compile.Program + ":" + d.Version
 	contents := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{
 		Add: index,
@@ -91,7 +91,7 @@ func (d dist) platformImage(p platform) (v1.Image, *v1.Platform, error) {
 	return image, where, err
 }
 
-// config returns the configuration of an image, completed with what a container does by itself.
+// config returns file with the settings of our containers: user, home, entry point, volume and port.
 func (d dist) config(file *v1.ConfigFile, where *v1.Platform, created v1.Time) *v1.ConfigFile {
 	file = file.DeepCopy()
 	file.Architecture, file.OS, file.Variant, file.Created = where.Architecture, where.OS, where.Variant, created
@@ -114,7 +114,8 @@ func (d dist) config(file *v1.ConfigFile, where *v1.Platform, created v1.Time) *
 	return file
 }
 
-// imageEntries lays a platform's files out as in a system, without those that nobody reads in a container.
+// imageEntries returns the entries at the paths that they have in an installed system. It leaves out files that nobody
+// reads in a container.
 func imageEntries(entries []entry) []entry {
 	owner := 65532 // user
 	list := []entry{
@@ -135,7 +136,7 @@ func imageEntries(entries []entry) []entry {
 	return list
 }
 
-// ociPlatform names an architecture as OCI does, which uses Go's words.
+// ociPlatform returns OCI's name of an architecture. OCI uses Go's names.
 func ociPlatform(arch string) (*v1.Platform, error) {
 	env, err := recipe.GoEnv(arch)
 	if err != nil {

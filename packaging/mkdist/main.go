@@ -1,11 +1,12 @@
-// Command mkdist makes what people download:
+// Command mkdist writes the files of a release:
 //
 //	mkdist -version 0.3 -output dist                 # all architectures
 //	mkdist -version 0.3 -output dist amd64 arm64     # some
 //
 // For each architecture it writes an archive with the binary, a link for each role, shell completions, manual pages,
-// the licence and the notices of what is linked in; for all of them one OCI image; and SHA256SUMS. It needs nothing
-// but the Go toolchain. Made twice from the same sources with the same Go, the files are the same to the byte.
+// the licence and the notices of the linked modules. It also writes one OCI image for all architectures, and
+// SHA256SUMS. It needs only the Go toolchain. The same sources and the same Go give the same bytes. Package compile
+// builds the binary.
 package main
 
 import (
@@ -40,18 +41,18 @@ func main() {
 	}
 }
 
-// architectures are those that there are archives for, by Debian's names.
+// architectures returns the architectures with an archive, by Debian's names.
 func architectures() []string { return []string{"amd64", "arm64", "armhf", "riscv64"} }
 
-// A dist is one run.
+// A dist is one run of the command.
 type dist struct {
 	recipe.Build
 	root   string    // of the project
-	moment time.Time // that all files bear
+	moment time.Time // modification time of all files
 	roles  []string
 	work   string // a folder that is removed at the end
 
-	// build builds the program, and manual one that writes manual pages: compile.Binary, and buildManual.
+	// build is compile.Binary and manual is buildManual, except in tests.
 	build  func(ctx context.Context, root string, stamps recipe.Build, arch string, kind compile.Kind, file string) error
 	manual func(ctx context.Context, root, file string) error
 }
@@ -96,7 +97,7 @@ func run(ctx context.Context, root string, out io.Writer, args []string) (err er
 	return d.make(ctx, wanted, *output, out)
 }
 
-// make writes all files, and their sums last: where SHA256SUMS is, everything is.
+// make writes all files. It writes SHA256SUMS last, so that a folder with SHA256SUMS is complete.
 func (d dist) make(ctx context.Context, wanted []string, output string, out io.Writer) error {
 	if err := os.MkdirAll(output, 0o755); err != nil {
 		return err
@@ -137,16 +138,17 @@ func (d dist) make(ctx context.Context, wanted []string, output string, out io.W
 	return writeSums(sums, output, names)
 }
 
-// buildManual builds the program with the command that writes manual pages.
+// buildManual builds the program with the command that writes the manual pages.
 func buildManual(ctx context.Context, root, file string) error {
 	build := exec.CommandContext(ctx, "go", "build", "-tags", "man", "-buildvcs=false", "-o", file, ".")
 	build.Dir = root
 	return compile.Execute(build, "cannot build the program that writes the manual pages")
 }
 
-// documents returns what is the same for all architectures: licence, introduction, completions and manual pages.
+// documents returns the files that are the same for all architectures: licence, introduction, completions and manual
+// pages.
 func (d dist) documents(ctx context.Context) ([]entry, error) {
-	// A program for this machine writes them, as it knows its commands.
+	// A program for this machine writes them, because it knows its commands.
 	binary := filepath.Join(d.work, "documents", compile.Program)
 	if err := d.manual(ctx, d.root, binary); err != nil {
 		return nil, err
@@ -169,7 +171,7 @@ func (d dist) documents(ctx context.Context) ([]entry, error) {
 			return nil, fmt.Errorf("cannot print the completion script of %s: %w", shell, err)
 		}
 		list = append(list, entry{name: name, text: script, mode: 0o644})
-		// Two shells look for a script of a command's own name; the one script knows all names.
+		// Two shells look for a script with a command's own name. The same script serves all names.
 		for _, role := range d.roles {
 			if shell != "zsh" {
 				link := strings.Replace(name, compile.Program+path.Ext(name), compile.Program+"-"+role+path.Ext(name), 1)
@@ -182,7 +184,7 @@ func (d dist) documents(ctx context.Context) ([]entry, error) {
 		return nil, err
 	}
 	command := exec.CommandContext(ctx, binary, "__man", pages)
-	// Nothing of this machine may decide a default that is printed.
+	// Printed defaults must not depend on this machine.
 	command.Env = []string{"HOME=/home/user"}
 	if err := compile.Execute(command, "cannot write the manual pages"); err != nil {
 		return nil, err

@@ -19,25 +19,25 @@ import (
 	"aspects-poc/packaging/compile"
 )
 
-// goLicence is that of the Go library, which distributions keep elsewhere than beside it.
+// goLicence is the licence of the Go library. Distributions store it elsewhere than beside the library.
 //
 //go:embed go-licence.txt
 var goLicence string
 
-// A notice is what one part of the binary asks to be said of it.
+// A notice has the licence texts of one part of the binary.
 type notice struct {
 	part  string
 	texts []string
 }
 
-// notices returns the licence texts of everything that is linked into the binary of an architecture: the Go library,
-// the modules, and the scripts that the page brings along. It fails where a module has no licence file.
+// notices returns the licence texts of everything in the binary of an architecture: the Go library, the modules, and
+// the scripts of the fleet page. It returns an error for a module without a licence file.
 func notices(ctx context.Context, root, arch string) ([]byte, error) {
 	modules, err := compile.Modules(ctx, root, arch, compile.Whole)
 	if err != nil {
 		return nil, err
 	}
-	// The licences are in the whole modules, and not among the files that compile copies.
+	// The licence files are in the whole modules. compile copies only some files of a module.
 	command := exec.CommandContext(ctx, "go", append([]string{"list", "-m", "-json=Path,Version,Dir"}, modules...)...)
 	command.Dir = root
 	out, err := command.Output()
@@ -53,7 +53,7 @@ func notices(ctx context.Context, root, arch string) ([]byte, error) {
 		return nil, fmt.Errorf("cannot find the licence of the fleet page's scripts: %w", err)
 	}
 	list = append(list, notice{"the fleet page's scripts", texts}, notice{"the Go standard library", []string{goLicence}})
-	// The module has a licence of its own, and none of what is inside.
+	// The module's licence does not cover the Swagger UI files inside it.
 	list = append(list, notice{"Swagger UI, inside github.com/swaggo/files",
 		[]string{"Copyright SmartBear Software Inc., Apache License 2.0: the text is that of the file LICENSE.\n"}})
 	slices.SortStableFunc(list, func(a, b notice) int { return cmp.Compare(a.part, b.part) })
@@ -65,7 +65,8 @@ func notices(ctx context.Context, root, arch string) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// moduleNotices returns the notices of the modules in the output of go list -m -json.
+// moduleNotices returns the notices of the modules in the output of go list -m -json. It returns an error for a module
+// without a licence file.
 func moduleNotices(listed []byte) ([]notice, error) {
 	var list []notice
 	for decoder := json.NewDecoder(bytes.NewReader(listed)); ; {
@@ -85,7 +86,7 @@ func moduleNotices(listed []byte) ([]notice, error) {
 
 var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|unlicense)`)
 
-// licences returns the texts of a folder's licence files, at least one.
+// licences returns the texts of the licence files in a folder. It returns an error if there is none.
 func licences(dir string) ([]string, error) {
 	found, err := os.ReadDir(dir)
 	if err != nil {

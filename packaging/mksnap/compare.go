@@ -15,7 +15,8 @@ import (
 	"aspects-poc/packaging/compile"
 )
 
-// compare fails where the meta folders of two snaps differ: in names, kinds, modes, targets of links, or contents.
+// compare returns an error if the meta folders of two snaps differ in names, kinds, modes, targets of links, or
+// contents.
 func compare(ctx context.Context, one, other string) (err error) {
 	work, err := os.MkdirTemp("", "mksnap-")
 	if err != nil {
@@ -57,7 +58,7 @@ func text(description string) string {
 	return strings.ReplaceAll(strings.TrimSpace(description), "\n", "\n    ")
 }
 
-// describe returns what is in a folder: name -> kind, mode and content.
+// describe returns the files of a folder: name -> kind, mode and content.
 func describe(dir string) (map[string]string, error) {
 	found := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

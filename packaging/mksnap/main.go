@@ -1,4 +1,4 @@
-// Command mksnap makes our snaps from snap/snapcraft.yaml, with nothing but the Go toolchain and mksquashfs:
+// Command mksnap packs our snaps from snap/snapcraft.yaml. It needs only the Go toolchain and mksquashfs:
 //
 //	mksnap pack -version 0.3 -arch arm64 control vpn   # aspects-poc-control_0.3_arm64.snap, …; "all" for all roles
 //	mksnap stage -version 0.3 control DIR              # what is in the snap, but for meta/snap.yaml
@@ -6,8 +6,9 @@
 //	mksnap file -version 0.3 control                   # the name of the snap's file
 //	mksnap compare ONE.snap OTHER.snap                 # fails where their meta/ differ
 //
-// Built twice from the same sources, with the same Go and mksquashfs, a snap is the same to the byte: nothing in it is of
-// the machine, the folder or the moment. Its files bear SOURCE_DATE_EPOCH or else the time of the commit.
+// The same sources, the same Go and the same mksquashfs give the same bytes: nothing in a snap depends on the machine,
+// the folder or the time. The files have the time SOURCE_DATE_EPOCH, or else the time of the commit. Package recipe
+// makes the metadata, and package compile builds the binary.
 package main
 
 import (
@@ -41,7 +42,7 @@ func main() {
 const usage = "usage: mksnap pack [FLAGS] ROLE…|all | stage [FLAGS] ROLE DIR | project [FLAGS] ROLE DIR | file [FLAGS] ROLE | " +
 	"compare SNAP SNAP"
 
-// run does what args say in the project's root folder.
+// run runs the subcommand of args in the project's root folder.
 func run(ctx context.Context, root string, out io.Writer, args []string) error {
 	if len(args) == 0 {
 		return errors.New(usage)
@@ -93,14 +94,14 @@ func run(ctx context.Context, root string, out io.Writer, args []string) error {
 	return errors.New(usage)
 }
 
-// A build is what one run makes.
+// A build has the settings of one run.
 type build struct {
 	recipe.Build
 	root string // of the project
 	arch string
 }
 
-// packAll packs the snaps of several roles, those of devices around one binary.
+// packAll packs the snaps of several roles. All snaps of devices contain the same binary.
 func (b build) packAll(ctx context.Context, all *recipe.Recipe, roles []string, output string, out io.Writer) (err error) {
 	projects := map[string]*recipe.Project{}
 	for _, role := range roles {

@@ -12,8 +12,8 @@ import (
 	"aspects-poc/packaging/recipe"
 )
 
-// writeProject makes a folder that snapcraft can be run in: snap/snapcraft.yaml of one role, and a copy of the sources,
-// as snapcraft's build machine sees nothing outside of the folder. What was in these two before is gone.
+// writeProject writes a folder in which snapcraft can run: snap/snapcraft.yaml of one role and a copy of the sources,
+// because snapcraft's build machine sees only that folder. It replaces both.
 func (b build) writeProject(ctx context.Context, project *recipe.Project, dir string) error {
 	text, err := project.YAML()
 	if err != nil {
@@ -33,7 +33,8 @@ func (b build) writeProject(ctx context.Context, project *recipe.Project, dir st
 	return b.copySources(ctx, filepath.Join(dir, "source"))
 }
 
-// sources lists the files that git knows or would know; in a tree that did not come by git, all that were not built.
+// sources lists the files that git has or would add. In a tree without git it lists all files except what a build
+// writes.
 func (b build) sources(ctx context.Context) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(b.root, ".git")); err == nil {
 		list, err := exec.CommandContext(ctx, "git", "-C", b.root, "ls-files", "-z", "--cached", "--others",
@@ -71,7 +72,7 @@ func (b build) copySources(ctx context.Context, dir string) error {
 		from, to := filepath.Join(b.root, name), filepath.Join(dir, name)
 		info, err := os.Lstat(from)
 		if os.IsNotExist(err) {
-			continue // deleted, and not yet so in git
+			continue // deleted from the tree, but not yet from git
 		}
 		if err != nil {
 			return err

@@ -14,8 +14,8 @@ import (
 	"aspects-poc/packaging/compile"
 )
 
-// squash packs a folder into a file, the way `snap pack` does: owned by root, without extended attributes and fragments.
-// The file is there only when it is complete.
+// squash packs a folder into a file as `snap pack` does: owned by root, without extended attributes and fragments. The
+// file appears only when it is complete.
 func squash(ctx context.Context, dir, file, compression string, epoch int64) error {
 	tool, err := exec.LookPath("mksquashfs")
 	if err != nil {
@@ -23,12 +23,12 @@ func squash(ctx context.Context, dir, file, compression string, epoch int64) err
 	}
 	part := file + ".part"
 	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err // mksquashfs would add to it
+		return err // mksquashfs would append to an existing file
 	}
 	moment := strconv.FormatInt(epoch, 10)
 	command := exec.CommandContext(ctx, tool, dir, part, "-noappend", "-comp", compression, "-all-root", "-no-xattrs",
 		"-no-fragments", "-no-progress", "-quiet", "-mkfs-time", moment, "-all-time", moment)
-	// It refuses to take times from the environment, too.
+	// mksquashfs fails if it gets both the options and the variable.
 	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "SOURCE_DATE_EPOCH=")
 	})

@@ -11,13 +11,14 @@ import (
 	"aspects-poc/packaging/recipe"
 )
 
-// stage lays out in dir what is in a role's snap but for meta/snap.yaml: that part is snapcraft's, which calls this.
+// stage writes to dir the content of a role's snap except meta/snap.yaml. snapcraft calls stage and writes that file
+// itself.
 func (b build) stage(ctx context.Context, role string, project *recipe.Project, dir string) error {
 	work, err := os.MkdirTemp("", "mksnap-")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(work) }() // nothing of it is needed
+	defer func() { _ = os.RemoveAll(work) }() // the folder is temporary
 	binary := filepath.Join(work, compile.Program)
 	if err := compile.Binary(ctx, b.root, b.Build, b.arch, kind(project), binary); err != nil {
 		return err
@@ -28,7 +29,7 @@ func (b build) stage(ctx context.Context, role string, project *recipe.Project, 
 	return nil
 }
 
-// kind is the kind of binary that is in a role's snap.
+// kind returns the kind of binary for a role's snap.
 func kind(project *recipe.Project) compile.Kind {
 	if project.Device() {
 		return compile.Device
@@ -36,7 +37,7 @@ func kind(project *recipe.Project) compile.Kind {
 	return compile.Whole
 }
 
-// layOut makes the tree of a role's snap: the binary, the role's name for it, and the hooks.
+// layOut writes the tree of a role's snap: the binary, a link with the role's name, and a link for each hook.
 func layOut(dir, role, binary string, hooks []string) error {
 	bin, meta := filepath.Join(dir, "bin"), filepath.Join(dir, "meta", "hooks")
 	for _, folder := range []string{dir, bin, filepath.Dir(meta), meta} {
@@ -58,7 +59,7 @@ func layOut(dir, role, binary string, hooks []string) error {
 	return nil
 }
 
-// writeMeta adds what snapcraft makes by itself.
+// writeMeta writes the files that snapcraft makes by itself.
 func (b build) writeMeta(dir string, project *recipe.Project) error {
 	text, err := project.SnapYAML(b.arch)
 	if err != nil {
@@ -70,7 +71,7 @@ func (b build) writeMeta(dir string, project *recipe.Project) error {
 	return writeFile(filepath.Join(dir, "meta", "snap.yaml"), text)
 }
 
-// makeFolder, copyFile and writeFile set modes that no umask changes: they end up in the snap.
+// makeFolder, copyFile and writeFile set the mode whatever the umask is, because the mode becomes part of the snap.
 
 func makeFolder(path string) error {
 	if err := os.MkdirAll(path, 0o755); err != nil {
@@ -91,7 +92,7 @@ func copyFile(from, to string, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = source.Close() }() // it was only read
+	defer func() { _ = source.Close() }() // only read
 	target, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err

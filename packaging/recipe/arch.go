@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// targets says how the Go toolchain is told of an architecture, by Debian's name of it.
+// targets returns the variables that select an architecture for the Go toolchain, by Debian's name.
 func targets() map[string][]string {
 	return map[string][]string{
 		"amd64":   {"GOARCH=amd64"},
@@ -21,7 +21,7 @@ func targets() map[string][]string {
 
 func architectures() []string { return slices.Sorted(maps.Keys(targets())) }
 
-// GoEnv returns the environment in which the Go toolchain builds a static binary for an architecture.
+// GoEnv returns the environment in which the Go toolchain builds a static binary for an architecture (Debian's name).
 func GoEnv(arch string) ([]string, error) {
 	target, ok := targets()[arch]
 	if !ok {
@@ -30,7 +30,7 @@ func GoEnv(arch string) ([]string, error) {
 	return append([]string{"GOOS=linux", "CGO_ENABLED=0"}, target...), nil
 }
 
-// Architecture returns Debian's name of one of Go's, for those that we build for; else the name itself.
+// Architecture returns Debian's name for one of Go's architectures. It returns an unknown name unchanged.
 func Architecture(goarch string) string {
 	for name, target := range targets() {
 		if target[0] == "GOARCH="+goarch {

@@ -10,9 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// check refuses a project that snapcraft, snapd or we could not work with, whether snapcraft is there or not. It is
-// stricter than snapcraft, whose rules (those of its published project schema, and those that it checks besides) these
-// are: what we have no use for is unknown.
+// check returns an error for a project that snapcraft or snapd would refuse. It needs no snapcraft: it has the rules of
+// snapcraft's published project schema, and of checks that the schema does not have. It is stricter than snapcraft,
+// since it knows only the keys that our recipe uses.
 func (p *Project) check() error {
 	c := &checker{}
 	c.keys(p.root, "", projectKeys)
@@ -56,7 +56,8 @@ var (
 	anyName  = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 	view     = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*/[a-z](?:-?[a-z0-9])*$`)
 	account  = regexp.MustCompile(`^(?:[a-z0-9A-Z]{32}|[-a-z0-9]{2,28})$`)
-	// hook is a hook that snapd calls for an app's snap, from 2.69 on. A custodian's and an observer's name a plug.
+	// hook matches the names of hooks that snapd 2.69 and later run for every snap. Other hooks have a plug in their
+	// names.
 	hook     = regexp.MustCompile(`^(?:install|default-configure|configure|pre-refresh|post-refresh|remove|check-health)$`)
 	viewHook = regexp.MustCompile(`^(change-view|save-view|load-view|query-view|observe-view|connect-plug|disconnect-plug)-(.+)$`)
 )

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// emit writes a tree the way snapcraft has PyYAML write it, so that both ways to a snap lead to the same bytes. It
-// refuses the few texts that PyYAML would write in a form that is not known here.
+// emit writes a tree with the bytes that PyYAML writes for snapcraft, so that both ways to a snap give the same file.
+// It returns an error for the few texts whose form in PyYAML it does not know.
 func emit(root *yaml.Node) ([]byte, error) {
 	e := &emitter{}
 	e.mapping(root, 0)
@@ -31,7 +31,7 @@ func (e *emitter) mapping(node *yaml.Node, indent int) {
 	}
 }
 
-// entry writes a key, where the line stands already, and its value.
+// entry writes a key and its value. The indentation of the key is already written.
 func (e *emitter) entry(key string, value *yaml.Node, indent int) {
 	if !simple(key) {
 		e.errs = append(e.errs, fmt.Errorf("cannot write the key %q", key))
@@ -53,7 +53,7 @@ func (e *emitter) entry(key string, value *yaml.Node, indent int) {
 	}
 }
 
-// sequence writes a list, as deep as the key that it belongs to.
+// sequence writes a list at the indentation of its key.
 func (e *emitter) sequence(node *yaml.Node, indent int) {
 	for _, item := range node.Content {
 		e.out.WriteString(strings.Repeat(" ", indent) + "- ")
@@ -75,7 +75,7 @@ func (e *emitter) sequence(node *yaml.Node, indent int) {
 	}
 }
 
-// scalar returns a value's text. It starts at a column; lines that follow are indented.
+// scalar returns a value's text. The text begins at column; its further lines are indented.
 func (e *emitter) scalar(node *yaml.Node, column, indent int) string {
 	value := node.Value
 	if node.Tag == "!!null" {
@@ -94,7 +94,8 @@ func (e *emitter) scalar(node *yaml.Node, column, indent int) string {
 		return e.literal(value, indent)
 	}
 	if simple(value) {
-		// PyYAML reads YAML 1.1, Go's reader more numbers than that: 08 is a text for one and a number for the other.
+		// PyYAML reads YAML 1.1. Go's reader takes more texts for numbers: 08 is a string for PyYAML and a number for
+		// Go.
 		var read any
 		if err := yaml.Unmarshal([]byte(value), &read); err != nil || read != value {
 			e.errs = append(e.errs, fmt.Errorf("cannot write %q: not all readers of YAML take it for a text", value))
@@ -145,7 +146,7 @@ func fold(value string, column, indent int) string {
 	return out.String()
 }
 
-// other matches what YAML 1.1 takes for something else than a string.
+// other matches texts that YAML 1.1 reads as something else than a string.
 var other = regexp.MustCompile(`^(?:` +
 	`yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF` + // boolean
 	`|~|null|Null|NULL|<<|=` +
@@ -158,7 +159,7 @@ var other = regexp.MustCompile(`^(?:` +
 	`(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?` +
 	`)$`)
 
-// simple tells whether a text of one line can do without quotes.
+// simple reports whether a text of one line needs no quotes.
 func simple(value string) bool {
 	switch {
 	case value == "", other.MatchString(value), strings.TrimSpace(value) != value:

@@ -6,10 +6,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// schema is the confdb-schema that the views are of.
+// schema is the confdb-schema of the views.
 const schema = "network"
 
-// expand turns the lists that only our recipe has, custodian, uses and hooks, into what snapcraft knows.
+// expand replaces the lists that only our recipe has (custodian, uses and hooks) by the maps that snapcraft expects.
 func expand(role *yaml.Node, account string) error {
 	plugs := get(role, "plugs")
 	if plugs == nil {
@@ -39,7 +39,7 @@ func expand(role *yaml.Node, account string) error {
 		}
 	}
 	if len(plugs.Content) > 0 {
-		// At the top level and in no app or hook: snapd binds such a plug to all of them.
+		// At the top level, not in an app or hook: snapd binds such a plug to all of them.
 		set(role, "plugs", plugs)
 	}
 	if hooks := get(role, "hooks"); hooks != nil {
@@ -56,8 +56,8 @@ func expand(role *yaml.Node, account string) error {
 	return nil
 }
 
-// takeBinary takes the word binary out of a role's section, which only our recipe has, and tells whether it asks for the
-// binary of devices.
+// takeBinary removes the key binary, which only our recipe has, from a role's section. It reports whether the key asks
+// for the device binary.
 func takeBinary(role *yaml.Node) (device bool, err error) {
 	node := get(role, "binary")
 	remove(role, "binary")

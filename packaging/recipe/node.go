@@ -9,15 +9,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A tree of YAML keeps the order of its keys, which a Go map would lose: people read what comes out.
+// The functions of this file work on trees of YAML nodes, because a Go map would lose the order of the keys.
 
-// safe is what may be filled in: nothing in it has a meaning for YAML, a shell or a path.
+// safe matches values that may be filled in: they have no meaning for YAML, a shell or a path.
 var safe = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:.+~-]*$`)
 
-// variable is a ${NAME} of the recipe. What a build step's shell shall see is written without braces.
+// variable matches a ${NAME} of the recipe. A variable for the shell of a build step is written without braces.
 var variable = regexp.MustCompile(`\$\{([^}]*)\}`)
 
-// plain refuses what a tree of maps, lists and scalars does not have.
+// plain returns an error unless the tree has only maps, lists and scalars.
 func plain(node *yaml.Node) error {
 	if node.Kind == yaml.AliasNode || node.Anchor != "" {
 		return fmt.Errorf("line %d: anchors and aliases are not known here", node.Line)
@@ -69,7 +69,7 @@ func fill(node *yaml.Node, values map[string]string) (*yaml.Node, error) {
 	return filled, nil
 }
 
-// merge puts over into base: maps are merged, all else replaces.
+// merge copies the values of over into base. It merges maps and replaces everything else.
 func merge(base, over *yaml.Node) {
 	for key, value := range pairs(over) {
 		old := get(base, key)
@@ -81,7 +81,7 @@ func merge(base, over *yaml.Node) {
 	}
 }
 
-// sortLike puts the keys of a map into the order of a list; keys that are not in it come last.
+// sortLike sorts the keys of a map in the order of a list. Keys that are not in the list come last.
 func sortLike(node *yaml.Node, order []string) {
 	type pair struct{ key, value *yaml.Node }
 	var list []pair
@@ -101,7 +101,7 @@ func sortLike(node *yaml.Node, order []string) {
 	}
 }
 
-// pairs yields the keys and values of a map; none of anything else.
+// pairs yields the keys and values of a map. It yields nothing for another node.
 func pairs(node *yaml.Node) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		if node == nil || node.Kind != yaml.MappingNode {
@@ -132,7 +132,7 @@ func get(node *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// text returns a string of a map; "" where there is none.
+// text returns a string of a map, or "" without the key.
 func text(node *yaml.Node, key string) string {
 	if value := get(node, key); value != nil && value.Kind == yaml.ScalarNode && value.Tag != "!!null" {
 		return value.Value

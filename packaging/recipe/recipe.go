@@ -1,6 +1,6 @@
-// Package recipe makes the metadata of our snaps from one file, snap/snapcraft.yaml: for each role the project file
-// that snapcraft takes, and the meta/snap.yaml that snapcraft would make of it. It touches neither files nor processes;
-// command mksnap does.
+// Package recipe derives the metadata of our snaps from one file, snap/snapcraft.yaml: for each role the project file
+// for snapcraft, and the meta/snap.yaml that snapcraft would write. Its main types are Recipe and Project. It reads and
+// writes no files and runs no processes; command mksnap does.
 //
 //	r, err := recipe.Parse(text)
 //	project, err := r.Project("vpn", recipe.Build{Version: "0.3", AccountID: "…"})
@@ -25,14 +25,14 @@ type Recipe struct {
 	roles  map[string]*yaml.Node
 }
 
-// Build is what one build fills in.
+// Build has the values that a build fills into the recipe.
 type Build struct {
 	Version   string // of the snaps: letters, digits and :.+~-
 	AccountID string // account of the confdb-schema, in every confdb plug
-	Commit    string // what it is built from; "" for unknown
+	Commit    string // the source commit; "" if unknown
 }
 
-// Parse reads a recipe. It does not look into the roles: Project does, when everything is filled in.
+// Parse reads a recipe. It does not check the sections of the roles: Project checks them with the variables filled in.
 func Parse(text []byte) (*Recipe, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(text, &document); err != nil {
@@ -73,7 +73,7 @@ func Parse(text []byte) (*Recipe, error) {
 // Roles lists the roles in the recipe's order.
 func (r *Recipe) Roles() []string { return slices.Clone(r.names) }
 
-// Project returns what the recipe becomes for one role, checked as snapcraft checks it.
+// Project returns the project of one role. It returns an error if snapcraft would refuse the project.
 func (r *Recipe) Project(role string, build Build) (*Project, error) {
 	section, ok := r.roles[role]
 	if !ok {
@@ -122,7 +122,8 @@ type Project struct {
 	device bool
 }
 
-// Device tells whether the snap's binary is that of devices, without server, development kit, load generator and demo.
+// Device reports whether the snap contains the device binary, which has no server, development kit, load generator or
+// demo.
 func (p *Project) Device() bool { return p.device }
 
 // Name is the snap's name.
@@ -139,11 +140,11 @@ func (p *Project) File(arch string) string {
 	return fmt.Sprintf("%s_%s_%s.snap", p.Name(), p.Version(), arch)
 }
 
-// Architectures lists those it can be built for, by Debian's names.
+// Architectures lists the architectures of the project, by Debian's names.
 func (p *Project) Architectures() []string { return keys(get(p.root, "platforms")) }
 
-// Hooks lists the names of the hooks.
+// Hooks lists the names of the snap's hooks.
 func (p *Project) Hooks() []string { return keys(get(p.root, "hooks")) }
 
-// YAML returns the project file that snapcraft takes.
+// YAML returns the project file for snapcraft.
 func (p *Project) YAML() ([]byte, error) { return emit(p.root) }

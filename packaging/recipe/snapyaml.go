@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// What snapcraft 8 and 9 make of a project with build-base core24 (read in snapcraft/meta/snap_yaml.py,
+// snapcraft 8 and 9 write the following for a project with build-base core24 (read in snapcraft/meta/snap_yaml.py,
 // snapcraft/parts/setup_assets.py and snapcraft/services/package.py of canonical/snapcraft, and in
 // craft_application/util/yaml.py of canonical/craft-application):
 //
@@ -24,7 +24,7 @@ import (
 //     (#!/bin/true); one that is there, a link for instance, stays as it is.
 
 var (
-	// projectKeys are the keys of a project that we know, in the order in which people write them. snapcraft knows more.
+	// projectKeys are the known keys of a project, in the usual order. snapcraft knows more.
 	projectKeys = []string{"name", "title", "version", "summary", "description", "license", "contact", "issues",
 		"source-code", "website", "base", "build-base", "grade", "confinement", "assumes", "compression", "platforms",
 		"environment", "plugs", "apps", "hooks", "lint", "parts"}
@@ -75,7 +75,8 @@ func (p *Project) SnapYAML(arch string) ([]byte, error) {
 	return emit(snap)
 }
 
-// environment leaves out what is null. That both of snapcraft's own variables are named is checked with the project.
+// environment returns a copy without the variables that are null. check makes sure that the project names both of
+// snapcraft's own variables.
 func environment(project *yaml.Node) *yaml.Node {
 	kept := mapping()
 	for name, value := range pairs(project) {

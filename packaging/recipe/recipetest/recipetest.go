@@ -1,4 +1,5 @@
-// Package recipetest reads the recipe of our snaps for tests that compare other files with it.
+// Package recipetest reads the recipe of our snaps for tests that compare other files with it. Its main function is
+// Projects.
 package recipetest
 
 import (
@@ -12,7 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Projects are the snaps of the recipe, by role. Root is the folder of the project, seen from the test's.
+// Projects returns the projects of the recipe, by role. root is the path of the project's folder from the test's
+// folder.
 func Projects(t testing.TB, root string) map[string]*recipe.Project {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "snap", "snapcraft.yaml"))
@@ -33,12 +35,12 @@ func Projects(t testing.TB, root string) map[string]*recipe.Project {
 	return projects
 }
 
-// A Plug is one of a snap.yaml.
+// A Plug is a plug of a snap.yaml.
 type Plug struct {
 	Interface, Account, View, Role string
 }
 
-// Plugs are all plugs that a snap has, by name.
+// Plugs returns all plugs of a snap, by name.
 func Plugs(t testing.TB, project *recipe.Project) map[string]Plug {
 	t.Helper()
 	text, err := project.SnapYAML("amd64")
