@@ -13,8 +13,8 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// commands runs our registry command beside the snap command, each with the same arguments on the same snapd, and
-// compares what they print. It needs the custodian of the contract stage.
+// commands runs our registry command and the snap command with the same arguments on the same snapd, and compares their
+// output. It needs the custodian of the contract stage.
 func (r *run) commands(context.Context) {
 	if !r.check("the values of the README", func(ctx context.Context) error {
 		_, err := r.sh(ctx, `snap set `+view(network.ControlInterfacesView)+` config='{"eth0":{"ip-address":"172.16.0.3","interface-type":"ethernet"},`+
@@ -59,7 +59,7 @@ func (r *run) commands(context.Context) {
 	}
 }
 
-// ours is where our binary is in the machine.
+// ours is the path of our binary in the machine.
 const ours = folder + "/aspects-poc"
 
 func (r *run) bringBinary(ctx context.Context) error {
@@ -70,8 +70,8 @@ func (r *run) bringBinary(ctx context.Context) error {
 	return r.push(ctx, ours, file)
 }
 
-// alike runs snap and our command with the same arguments: the same on standard output, and on standard error the same words, of which the second
-// may have more. snap wraps its errors, and warns of a future change of its output.
+// alike runs snap and our command with the same arguments. Standard output must be equal. Standard error must have the
+// same words; ours may have more. snap wraps its errors, and warns of a future change of its output.
 func (r *run) alike(ctx context.Context, arguments string) error {
 	first, second := "snap "+arguments, ours+" registry "+arguments+" --registry snapd:"
 	const split = "---"
@@ -113,11 +113,11 @@ func (r *run) alike(ctx context.Context, arguments string) error {
 	return nil
 }
 
-// hookPrefix begins our error of a hook that refuses.
+// hookPrefix begins our error after a hook's refusal.
 var hookPrefix = regexp.MustCompile(`^hook (\S+) of (\S+): `)
 
-// says reports whether an error says what snap's says. snap prints the tasks of a failed change around the reason, and
-// we print the hook before it.
+// says reports whether our error says the same as snap's. snap prints the tasks of a failed change around the reason,
+// and we print the hook in front of it.
 func says(got, want string) bool {
 	if strings.HasPrefix(got, want) {
 		return true

@@ -22,8 +22,8 @@ import (
 // custodian is the snap with the contract suite, custodian of all views.
 const custodian = "contract"
 
-// contract runs the suite of the registry's backends against snapd's socket, and as a strictly confined app against
-// snapctl. The snap stays, for the stages that need a custodian without opinions.
+// contract runs the contract suite of the registry's backends against snapd's socket, and in a strictly confined app
+// against snapctl. The snap stays installed for the stages that need a custodian without rules.
 func (r *run) contract(context.Context) {
 	ready := r.check("install a snap with the contract suite, custodian of all views", func(ctx context.Context) error {
 		document, err := r.era.document()
@@ -82,9 +82,8 @@ func (r *run) contract(context.Context) {
 	r.suite("contract of snapctl:", fmt.Sprintf(how, "snap run contract", "TestSnapctl"))
 }
 
-// tidy keeps the state of an emulated snapd, or brings it back. snapd remembers up to 500 changes and writes all of them
-// a dozen times for every one that is added, so that on an emulated processor each case would take longer than the one
-// before.
+// tidy saves or restores the state of an emulated snapd. snapd remembers up to 500 changes and writes all of them a
+// dozen times for each new one, so that on an emulated processor each case would take longer than the one before.
 func (r *run) tidy(ctx context.Context, what string) {
 	if _, emulated := r.machine.(vm); !emulated {
 		return
@@ -109,7 +108,7 @@ func custodianPlugs(views map[string]string) string {
 
 var caseResult = regexp.MustCompile(`^    --- (PASS|FAIL|SKIP): [A-Za-z]+/(.*) \(([0-9.]+)s\)$`)
 
-// suite runs a test binary in the machine, some groups of cases at a time; each case is a check.
+// suite runs a test binary in the machine, some groups of cases at a time. Each case is a check.
 func (r *run) suite(name, command string) {
 	log, err := os.Create(filepath.Join(r.logs, notForFiles.ReplaceAllString(name, "-")+".txt"))
 	if err != nil {
@@ -141,7 +140,7 @@ func (r *run) suite(name, command string) {
 		}
 		var verdict error
 		if match[1] != "PASS" {
-			verdict = errors.New(told(lines, match[2]))
+			verdict = errors.New(caseOutput(lines, match[2]))
 		}
 		r.report(name+" "+match[2], time.Duration(seconds*float64(time.Second)), verdict)
 	}
@@ -153,7 +152,7 @@ func (r *run) suite(name, command string) {
 	}
 }
 
-// portions are the groups of cases, in their order, as many together as have a number of cases or some more.
+// portions joins groups of cases, in their order, until each portion has a number of cases or some more.
 func portions(cases []string, number int) [][]string {
 	var all [][]string
 	var last []string
@@ -174,8 +173,8 @@ func portions(cases []string, number int) [][]string {
 	return all
 }
 
-// told is what a case has said: with -test.v that stands below its RUN, and its verdict comes later.
-func told(lines []string, name string) string {
+// caseOutput returns the output of a case. With -test.v the output follows the case's RUN line, and its result comes later.
+func caseOutput(lines []string, name string) string {
 	for i, line := range lines {
 		if !strings.HasPrefix(line, "=== RUN ") || !strings.HasSuffix(line, "/"+name) {
 			continue

@@ -11,7 +11,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// faults breaks things and expects them to mend themselves, with nothing lost. The server is away while all else breaks.
+// faults breaks things, and expects that they recover by themselves without any loss. The server is away meanwhile.
 func (r *run) faults(context.Context) {
 	var away string
 	r.check("the server is stopped", func(ctx context.Context) (err error) {
@@ -41,7 +41,7 @@ func (r *run) faults(context.Context) {
 	})
 	for _, role := range []string{"control", "vpn", "reporting"} {
 		r.check(snapOf(role)+"'s daemon killed: it is back and goes on", func(ctx context.Context) (err error) {
-			if role == "control" { // only the new process can say later that it reaches the server again
+			if role == "control" { // only the new process can report that it reaches the server again
 				if away, err = r.now(ctx); err != nil {
 					return err
 				}
@@ -83,7 +83,7 @@ func (r *run) faults(context.Context) {
 	})
 }
 
-// writing tells whether a write through confdb is under way.
+// writing reports whether a write through confdb is under way.
 const writing = `curl -s --unix-socket /run/snapd.socket 'http://snapd/v2/changes?select=in-progress' | grep -q '"set-confdb"'`
 
 func (r *run) active(ctx context.Context, role string) error {

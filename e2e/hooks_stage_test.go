@@ -21,9 +21,9 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// hooks does what the transcripts of internal/kit/world say on a real snapd: which hooks run, in which order, what
-// snapctl answers them, what becomes of the change and what is stored. It compares that with the transcripts, which the
-// imitation replays; what was seen is left in build/e2e/hooks.json, and with E2E_UPDATE=1 recorded as
+// hooks runs the transcripts of internal/kit/world on a real snapd: which hooks run, in which order, the answers of
+// snapctl, the result of the change, and the stored values. It compares the results with the transcripts, which the
+// imitation replays. It writes the results to build/e2e/hooks.json, and with E2E_UPDATE=1 to
 // internal/kit/world/testdata/transcripts/recorded.json.
 func (r *run) hooks(context.Context) {
 	folder := filepath.Join(r.root, "internal", "kit", "world", "testdata", "transcripts")
@@ -75,7 +75,7 @@ func (r *run) hooks(context.Context) {
 	}
 }
 
-// merged adds what was seen to what was recorded before, in the order of the list: a run may be of a part (E2E_CHECKS).
+// merged adds the results to the earlier ones, in the order of the list, because a run may be partial (E2E_CHECKS).
 func merged(file string, list, seen []transcript.Transcript) ([]transcript.Transcript, error) {
 	before, err := transcript.Load(file)
 	if err != nil {
@@ -93,7 +93,7 @@ func merged(file string, list, seen []transcript.Transcript) ([]transcript.Trans
 	return all, nil
 }
 
-// allViews are those of our confdb-schema; the ones that can be written with all of their keys.
+// allViews are the views of our confdb-schema. The writable ones have all of their keys.
 var (
 	allViews = []string{
 		network.ControlDeviceView, network.ObserveDeviceView, network.ControlInterfacesView, network.ObserveInterfacesView,
@@ -107,7 +107,7 @@ var (
 	}
 )
 
-// transcribe makes the machine that a transcript begins with, does its steps and takes all away again.
+// transcribe prepares the machine for a transcript, runs its steps, and removes everything again.
 func (r *run) transcribe(ctx context.Context, t transcript.Transcript, probe string) (seen transcript.Transcript, err error) {
 	seen = t
 	seen.Steps = nil
@@ -144,7 +144,7 @@ func (r *run) transcribe(ctx context.Context, t transcript.Transcript, probe str
 	return seen, nil
 }
 
-// installProbe packs and installs one of the snaps, with all of its plugs connected. Its hooks do nothing so far.
+// installProbe packs and installs one of the snaps, and connects its plugs. Its hooks do nothing at first.
 func (r *run) installProbe(ctx context.Context, snap transcript.Snap, steps []transcript.Step, probe string) error {
 	yaml := "apps:\n  probe: {command: bin/probe}\nplugs:\n"
 	add := func(views []string, role string) {
@@ -187,7 +187,7 @@ func (r *run) installProbe(ctx context.Context, snap transcript.Snap, steps []tr
 	return r.connect(ctx, snap.Name)
 }
 
-// hookScript has a hook do something from now on.
+// hookScript sets the script of a hook.
 func (r *run) hookScript(ctx context.Context, snap, hook string, script transcript.Script) error {
 	var text strings.Builder
 	for _, call := range script.Calls {
@@ -204,7 +204,7 @@ func (r *run) hookScript(ctx context.Context, snap, hook string, script transcri
 	return err
 }
 
-// rootCommand is a step of the administrator as a command of snap.
+// rootCommand returns a step of the administrator as a snap command.
 func rootCommand(args []string) string {
 	words := []string{"snap", args[0], view(args[1])}
 	for _, arg := range args[2:] {
@@ -215,7 +215,7 @@ func rootCommand(args []string) string {
 
 func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
-// step does a step and tells what came of it.
+// step runs a step and returns its result.
 func (r *run) step(ctx context.Context, t transcript.Transcript, step transcript.Step) (transcript.Step, error) {
 	seen := transcript.Step{By: step.By, Args: step.Args, Scripts: step.Scripts}
 	for id, script := range step.Scripts {
@@ -282,7 +282,7 @@ func (r *run) step(ctx context.Context, t transcript.Transcript, step transcript
 		return seen, err
 	}
 	if failed && (!changed || step.By != "root" && !inHook) {
-		// snap wraps the text at 80 columns, and does not indent what it wraps.
+		// snap wraps the text at 80 columns, without indentation.
 		seen.Error = new(strings.TrimPrefix(strings.Join(strings.Fields(string(stderr)), " "), "error: "))
 	}
 	stored, err := r.sh(ctx, fmt.Sprintf(`jq -c '.data["confdb-databags"]["%s"]["%s"] // {} | if type == "string" then fromjson else . end' `+
@@ -294,7 +294,7 @@ func (r *run) step(ctx context.Context, t transcript.Transcript, step transcript
 	return seen, nil
 }
 
-// hookTrigger is what makes snapd run a hook that is none of a view's.
+// hookTrigger returns the command that makes snapd run a hook of the snap itself.
 func hookTrigger(snap, hook string) (string, error) {
 	if plug, found := strings.CutPrefix(hook, "connect-plug-"); found {
 		return "snap disconnect " + snap + ":" + plug + " && snap connect " + snap + ":" + plug, nil
@@ -305,7 +305,7 @@ func hookTrigger(snap, hook string) (string, error) {
 	return "", fmt.Errorf("nothing here makes snapd run the hook %s", hook)
 }
 
-// hookCalls reads what the probes recorded.
+// hookCalls reads the calls that the probes have recorded.
 func hookCalls(seen *transcript.Step, text string) error {
 	type line struct {
 		At     int64
@@ -347,7 +347,7 @@ func (r *run) lastChange(ctx context.Context) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(text))
 }
 
-// changeSince notes what became of the last change after another one; false: there is none.
+// changeSince returns the result of the last change after another one; false if there is none.
 func (r *run) changeSince(ctx context.Context, before int, seen *transcript.Step) (bool, error) {
 	last, err := r.lastChange(ctx)
 	if err != nil || last <= before {
@@ -381,7 +381,7 @@ func (r *run) changeSince(ctx context.Context, before int, seen *transcript.Step
 	return true, nil
 }
 
-// clear removes all values and snaps of a transcript. Data outlives its custodian, so it has to go first.
+// clear removes all values and snaps of a transcript. The values come first, because they outlive their custodian.
 func (r *run) clear(ctx context.Context, t transcript.Transcript) error {
 	var commands []string
 	for _, snap := range t.Given.Snaps {

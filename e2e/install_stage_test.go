@@ -15,13 +15,13 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// The snaps in the order in which they are installed: the server first, then the custodian, then who uses its views.
+// The snaps in the order of their installation: the server, the custodian, and then the users of its views.
 var roleNames = []string{"server", "control", "vpn", "reporting"}
 
 func snapOf(role string) string { return "aspects-poc-" + role }
 
-// install installs three of the snaps by hand, strictly confined, looks what their daemons do before they are connected,
-// and leaves the rest to install.sh.
+// install installs three of the snaps by hand, strictly confined, checks what their daemons do before the plugs are
+// connected, and runs install.sh for the rest.
 func (r *run) install(context.Context) {
 	r.check("put the schema's assertion into snapd's database", func(ctx context.Context) error {
 		document, err := r.era.document()
@@ -63,7 +63,7 @@ func (r *run) install(context.Context) {
 	}
 	waiting := []string{"control", "vpn"}
 	if r.era != present {
-		waiting = waiting[:1] // who is no custodian needs no connection there
+		waiting = waiting[:1] // only a custodian needs a connection there
 	}
 	for _, role := range waiting {
 		r.check("before its plugs are connected "+snapOf(role)+" says which command does it, and waits", func(ctx context.Context) error {
@@ -103,7 +103,7 @@ func (r *run) install(context.Context) {
 	})
 }
 
-// snapFile is the file of a role's snap that make has built.
+// snapFile returns the file of a role's snap that make has built.
 func (r *run) snapFile(role string) (string, error) {
 	files, err := filepath.Glob(filepath.Join(r.root, snapOf(role)+"_*_"+r.arch()+".snap"))
 	if err != nil {
@@ -126,8 +126,8 @@ func (r *run) installSnap(ctx context.Context, role string) error {
 	return err
 }
 
-// logged waits for a line of a role's daemon that has all of the texts; since is a time as journalctl takes it, "" for
-// the whole log.
+// logged waits for a line in the log of a role's daemon that has all of the texts. since is a time for journalctl; ""
+// means the whole log.
 func (r *run) logged(ctx context.Context, patience time.Duration, role, since string, texts ...string) error {
 	var log string
 	err := eventually(ctx, patience, func(ctx context.Context) error {
@@ -152,7 +152,7 @@ func (r *run) logged(ctx context.Context, patience time.Duration, role, since st
 	return nil
 }
 
-// log returns what a role's daemon has printed, as snap logs has it but without systemd's own lines.
+// log returns the log of a role's daemon as snap logs prints it, without systemd's own lines.
 func (r *run) log(ctx context.Context, role, since string) (string, error) {
 	command := "journalctl --no-pager -o short-iso-precise -u snap." + snapOf(role) + ".daemon.service -t " + snapOf(role) + ".daemon"
 	if since != "" {
@@ -161,7 +161,7 @@ func (r *run) log(ctx context.Context, role, since string) (string, error) {
 	return r.sh(ctx, command)
 }
 
-// now is the machine's time, as journalctl takes it.
+// now returns the machine's time in journalctl's form.
 func (r *run) now(ctx context.Context) (string, error) {
 	text, err := r.sh(ctx, "date '+%F %T'")
 	return strings.TrimSpace(text), err

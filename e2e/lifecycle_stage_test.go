@@ -13,7 +13,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// lifecycle refreshes, reverts, disables and doubles snaps, and expects that nothing is lost on the way.
+// lifecycle refreshes, reverts, disables and doubles snaps, and expects that nothing gets lost.
 func (r *run) lifecycle(context.Context) {
 	control := snapOf("control")
 	var before, after vitals
@@ -60,7 +60,7 @@ func (r *run) lifecycle(context.Context) {
 	}
 	r.check("registration, keys, counters and connections are as before, and control counts on", refreshed("x2"))
 	r.check("the option came along, and gets another value", func(ctx context.Context) error {
-		// snap set may tell of what its change has logged.
+		// snap set may print what its change has logged.
 		return r.prints(ctx, `^50s\n$`, "snap get "+control+" interval && snap set "+control+" interval=40s >/dev/null 2>&1")
 	})
 	r.check("revert "+control, func(ctx context.Context) error {
@@ -93,7 +93,7 @@ func (r *run) lifecycle(context.Context) {
 	r.parallel()
 }
 
-// vitals are what must outlive a refresh.
+// A vitals has the values that must survive a refresh.
 type vitals struct {
 	uuid, keys, connections string
 	packets                 int
@@ -105,7 +105,7 @@ func (r *run) vitals(ctx context.Context) (vitals, error) {
 	if v.uuid, err = r.sh(ctx, "snap get "+view(network.ObserveDeviceView)+" uuid"); err != nil {
 		return v, err
 	}
-	// Of control's files all but the counters, which grow; the server has to know the device still.
+	// All of control's files except the counters, which grow. The server must still know the device.
 	if v.keys, err = r.sh(ctx, "cd /var/snap/"+snapOf("control")+"/common && sha256sum device.json && "+
 		curlOperator+" -f http://127.0.0.1:8000/state/"+strings.TrimSpace(v.uuid)+"/ >/dev/null"); err != nil {
 		return v, err
@@ -117,7 +117,7 @@ func (r *run) vitals(ctx context.Context) (vitals, error) {
 	return v, err
 }
 
-// continues tells whether v is of the same device as before, later on.
+// continues returns an error unless v is of the same device as before, at a later time.
 func (v vitals) continues(before vitals) error {
 	if v.uuid != before.uuid || v.keys != before.keys {
 		return fmt.Errorf("device %s with %s, it was %s with %s", v.uuid, v.keys, before.uuid, before.keys)
@@ -131,8 +131,8 @@ func (v vitals) continues(before vitals) error {
 	return nil
 }
 
-// stoppedInMidCycle stops the control daemon while snapd is about a write of its: systemd must not have to kill it, and
-// a target of two views must be in both of them in the end.
+// stoppedInMidCycle stops the control daemon while snapd handles one of its writes. systemd must not have to kill the
+// daemon, and in the end both views of a target must have it.
 func (r *run) stoppedInMidCycle(ctx context.Context) error {
 	if err := r.putTarget(ctx, `{"control-telemetry":{"sample-rate":7},"control-tunnel":{"peers":["10.78.0.1"]}}`); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (r *run) stoppedInMidCycle(ctx context.Context) error {
 		r.putTarget(ctx, `{}`))
 }
 
-// parallel has a second instance of vpn beside the first.
+// parallel installs a second instance of vpn beside the first.
 func (r *run) parallel() {
 	const lab = "aspects-poc-vpn_lab"
 	r.check("install a parallel instance of "+snapOf("vpn"), func(ctx context.Context) error {

@@ -15,26 +15,26 @@ import (
 	"time"
 )
 
-// folder is where a machine keeps what the checks bring along.
+// folder is the machine's folder for the files of the checks.
 const folder = "/root/aspects-poc-e2e"
 
-// A machine has a snapd to make checks on. All commands run as root.
+// A machine has a snapd for the checks. All commands run as root.
 type machine interface {
-	// up starts the machine, or takes the one that runs.
+	// up starts the machine, or uses the running one.
 	up(ctx context.Context) error
-	// down leaves nothing of what was done to it.
+	// down undoes everything that was done to the machine.
 	down(ctx context.Context) error
-	// stream runs a shell command, copies its standard output as it comes, and returns it.
+	// stream runs a shell command, copies its standard output as it arrives, and returns it.
 	stream(ctx context.Context, to io.Writer, command string) (string, error)
-	// push copies files into a folder, or one file to another name.
+	// push copies files into a folder, or one file to a new name.
 	push(ctx context.Context, to string, files ...string) error
 }
 
 // A vm is the throw-away machine of vm.sh.
 type vm struct {
 	script string
-	env    []string // of vm.sh, beside our own
-	origin string   // the port of the machine whose kept moment this one begins with; "" for a fresh one
+	env    []string // of vm.sh, in addition to our own
+	origin string   // the port of the machine with whose saved moment this one begins; "" for a fresh machine
 }
 
 func (m vm) up(ctx context.Context) error {
@@ -43,10 +43,10 @@ func (m vm) up(ctx context.Context) error {
 
 func (m vm) down(ctx context.Context) error { return m.control(ctx, "down") }
 
-// keep keeps the moment, for another machine to begin with.
+// keep saves the present moment, with which another machine can begin.
 func (m vm) keep(ctx context.Context) error { return m.control(ctx, "keep") }
 
-// cut pulls its plug, again boots it with its disk as it was left.
+// cut cuts the power, and again boots the machine with its disk as the cut has left it.
 func (m vm) cut(ctx context.Context) error   { return m.control(ctx, "cut") }
 func (m vm) again(ctx context.Context) error { return m.control(ctx, "again") }
 
@@ -63,16 +63,16 @@ func (m vm) control(ctx context.Context, args ...string) error {
 	return err
 }
 
-// A host is the machine on which the suite itself runs: one that may be spoilt, such as a CI runner.
+// A host is the machine on which the suite itself runs, such as a CI runner. The suite changes it.
 type host struct {
 	sudo []string // nil for root
 }
 
-// whichFlag has the name of the feature's flag in $flag.
+// whichFlag sets $flag to the name of the feature's flag.
 const whichFlag = `flag=$(curl -s --unix-socket /run/snapd.socket http://snapd/v2/system-info | ` +
 	`jq -r '.result.features | if has("confdb") then "confdb" else "confdbs" end')`
 
-// here is this machine, if it has nothing that the suite would overwrite.
+// here returns this machine. It returns an error if the machine has something that the suite would overwrite.
 func here(ctx context.Context) (*host, error) {
 	h := &host{}
 	if os.Geteuid() != 0 {
@@ -110,7 +110,7 @@ func (h *host) push(ctx context.Context, to string, files ...string) error {
 	return err
 }
 
-// A commandError tells what a command printed besides failing.
+// A commandError is the error of a command, with its output.
 type commandError struct {
 	command, stdout, stderr string
 	err                     error
@@ -131,7 +131,7 @@ func stream(ctx context.Context, to io.Writer, env []string, name string, args .
 	command.Stdout, command.Stderr = io.MultiWriter(&stdout, to), &stderr
 	err := command.Run()
 	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // the shared ssh connection holds on to stderr
+		err = nil // the shared ssh connection still has stderr open
 	}
 	if err != nil {
 		return stdout.String(), &commandError{strings.Join(args, " "), stdout.String(), stderr.String(), err}
@@ -139,15 +139,15 @@ func stream(ctx context.Context, to io.Writer, env []string, name string, args .
 	return stdout.String(), nil
 }
 
-// A snapTree is a snap that the tests make.
+// A snapTree is the content of a snap for the tests.
 type snapTree struct {
 	name  string
-	yaml  string            // below the lines that all have
+	yaml  string            // without the lines that all have
 	files map[string]string // path in the snap -> file here
 	hooks []string          // links to bin/probe
 }
 
-// pack makes the snap in dir and returns its path.
+// pack packs the snap in dir and returns its path.
 func (s snapTree) pack(ctx context.Context, dir, arch string) (string, error) {
 	tree := filepath.Join(dir, s.name)
 	for _, folder := range []string{"meta/hooks", "bin"} {

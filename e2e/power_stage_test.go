@@ -11,7 +11,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// power cuts the machine's power while something is written, and expects the same device back.
+// power cuts the machine's power during a write, and expects the same device back.
 func (r *run) power(context.Context) {
 	var uuid string
 	r.check("the device has an identity", func(ctx context.Context) error {
@@ -25,7 +25,7 @@ func (r *run) power(context.Context) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			// The connection breaks when the machine goes.
+			// The connection breaks with the machine.
 			_, _ = r.sh(writing, "while :; do for n in 2 3; do snap set -t "+view(network.ControlTelemetryView)+" sample-rate=$n; done; done")
 		}()
 		time.Sleep(5 * time.Second)

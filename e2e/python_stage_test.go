@@ -27,8 +27,8 @@ import (
 // lamps is the snap with the generated Python module, custodian of the views of lamp.yaml that it uses.
 const lamps = "lamps"
 
-// python runs the module that registry generate python writes on a real snapd: over the socket, and in a strictly confined snap
-// over snapctl. The snap brings this machine's Python along, as the machine of the tests has none.
+// python runs the module of registry generate python on a real snapd: over the socket, and in a strictly confined snap
+// over snapctl. The snap contains this machine's Python, because the machine of the tests has none.
 func (r *run) python(context.Context) {
 	ready := r.check("python: a snap with the generated module and a Python", func(ctx context.Context) error {
 		source, err := r.lampSource()
@@ -107,7 +107,7 @@ func (r *run) program(ctx context.Context, command string) error {
 	return nil
 }
 
-// lampSource is the confdb-schema of the generator's tests, of our account.
+// lampSource returns the confdb-schema of the generator's tests with our account.
 func (r *run) lampSource() (*generate.Source, error) {
 	file := filepath.Join(r.root, "internal", "kit", "generate", "testdata", "lamp.yaml")
 	text, err := os.ReadFile(file)

@@ -15,10 +15,10 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// What an emulated machine may need for what takes a minute on a real one.
+// The patience for what takes a minute on a real machine. An emulated one is slower.
 const minutes = 4 * time.Minute
 
-// readme runs the commands of the README in their order, with the stock snap command, from outside of the snaps.
+// readme runs the commands of the README in order, with the stock snap command, from outside of the snaps.
 func (r *run) readme(context.Context) {
 	var packets int
 	r.check("the counters, for later", func(ctx context.Context) (err error) {
@@ -69,7 +69,7 @@ func (r *run) readme(context.Context) {
 	})
 	r.check("the control daemon counts every minute", r.everyMinute)
 	r.check("observe-interfaces has grown", func(ctx context.Context) error {
-		return eventually(ctx, 2*minutes, func(ctx context.Context) error { // the last count may have been before packets were read
+		return eventually(ctx, 2*minutes, func(ctx context.Context) error { // the last count may be from before packets were read
 			now, err := r.packets(ctx)
 			if err == nil && now <= packets {
 				err = fmt.Errorf("all packets together are %d, as before", now)
@@ -84,7 +84,7 @@ func (r *run) readme(context.Context) {
 		return err
 	})
 	if !r.era.hooks {
-		return // what follows needs daemons that are told of changes
+		return // the rest needs daemons that hear of changes
 	}
 	r.target()
 	r.check("a changed sample-rate is obeyed at once", func(ctx context.Context) error {
@@ -122,8 +122,8 @@ func (r *run) readme(context.Context) {
 	})
 }
 
-// idle counts snapd's changes while nothing happens: writes, and those reads for which a hook runs; other reads through
-// snapctl leave no trace. The peers of the tunnel stay since the installation.
+// idle counts snapd's changes while nothing happens: writes, and the reads for which a hook runs. Other reads through
+// snapctl leave no trace. The peers of the tunnel are those of the installation.
 func (r *run) idle(ctx context.Context) error {
 	const look = `curl -s --unix-socket /run/snapd.socket 'http://snapd/v2/changes?select=all' | jq -r '.result[] | select(.kind | endswith("-confdb")) | "\(.id) \(.kind) \(.summary)"' | sort -n`
 	const written = `awk '/^wchar/ {print $2}' /proc/$(systemctl show -P MainPID snapd)/io`
@@ -154,7 +154,7 @@ func (r *run) idle(ctx context.Context) error {
 	return nil
 }
 
-// target puts a target on the server, and expects it in the views and in the logs of those who use them.
+// target sets a target on the server, and expects it in the views and in the logs of their users.
 func (r *run) target() {
 	var since string
 	r.check("put a target on the server", func(ctx context.Context) (err error) {
@@ -189,7 +189,8 @@ func (r *run) target() {
 	})
 }
 
-// curlOperator is curl with the token that the server snap has made. A server of before 0.4 needs none, and has no file.
+// curlOperator is curl with the token that the server snap has made. A server before 0.4 needs no token, and has no
+// file.
 const curlOperator = `curl -sS -H "Authorization: Bearer $(cat /var/snap/aspects-poc-server/common/server.db.token 2>/dev/null)"`
 
 func (r *run) putTarget(ctx context.Context, config string) error {
@@ -197,7 +198,7 @@ func (r *run) putTarget(ctx context.Context, config string) error {
 		`-H 'Content-Type: application/json' -d '{"config":`+config+`}'`)
 }
 
-// shows checks what a snap command prints about a view; format has the place of the view.
+// shows checks the output of a snap command about a view. format has the view's place.
 func (r *run) shows(format, of, pattern string) {
 	r.check("snap "+fmt.Sprintf(format, of), func(ctx context.Context) error {
 		return eventually(ctx, minutes, func(ctx context.Context) error {
@@ -206,7 +207,7 @@ func (r *run) shows(format, of, pattern string) {
 	})
 }
 
-// prints runs a command and compares what it prints.
+// prints runs a command and checks its output.
 func (r *run) prints(ctx context.Context, pattern, command string) error {
 	text, err := r.sh(ctx, command)
 	if err != nil {
@@ -224,7 +225,7 @@ func (r *run) snapLogs(ctx context.Context, role, pattern string) error {
 	})
 }
 
-// everyMinute looks at the times at which the control daemon told of eth0.
+// everyMinute checks the times at which the control daemon has logged eth0.
 func (r *run) everyMinute(ctx context.Context) error {
 	return eventually(ctx, 2*minutes, func(ctx context.Context) error {
 		log, err := r.log(ctx, "control", "")
@@ -245,7 +246,7 @@ func (r *run) everyMinute(ctx context.Context) error {
 		if len(times) < 3 {
 			return fmt.Errorf("it counted %d times", len(times))
 		}
-		// The emulated machine delays a cycle now and then; what counts is that there is one to each minute.
+		// The emulated machine may delay a cycle. It is enough that each minute has one.
 		last := times[len(times)-3:]
 		if took := last[2].Sub(last[0]); took < 100*time.Second || took > 160*time.Second {
 			return fmt.Errorf("three counts took %v: %v", took, last)
@@ -254,7 +255,7 @@ func (r *run) everyMinute(ctx context.Context) error {
 	})
 }
 
-// packets are those of all interfaces together.
+// packets returns the packets of all interfaces together.
 func (r *run) packets(ctx context.Context) (int, error) {
 	text, err := r.sh(ctx, "snap get -d "+view(network.ObserveInterfacesView)+" packets-sent packets-received")
 	if err != nil {
@@ -273,7 +274,7 @@ func (r *run) packets(ctx context.Context) (int, error) {
 	return sum, nil
 }
 
-// document is a value as snap get -d prints it.
+// document returns a value as snap get -d prints it.
 func document(value any) string {
 	text, err := json.MarshalIndent(value, "", "\t")
 	if err != nil {

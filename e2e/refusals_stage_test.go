@@ -12,7 +12,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// refusals tries what must not work, and expects the reason at the prompt and nothing changed.
+// refusals tries what must fail, and expects the reason at the prompt and no change.
 func (r *run) refusals(context.Context) {
 	tests := []struct{ what, command, reason string }{
 		{"custodian: a sample-rate above 60", "set " + view(network.ControlTelemetryView) + " sample-rate=61", "sample-rate is reports a minute: 1 to 60, not 61"},
@@ -64,7 +64,7 @@ func (r *run) refusals(context.Context) {
 			return err
 		}
 		plug := "aspects-poc-vpn:" + network.ControlTunnelView
-		// Restarted, as a daemon that has nothing to do does not look: on its own it may take ten minutes to notice.
+		// Restarted, because an idle daemon may take ten minutes to notice.
 		if _, err := r.sh(ctx, "snap disconnect "+plug+" && snap restart "+snapOf("vpn")); err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func (r *run) refusals(context.Context) {
 		return errors.Join(off, r.logged(ctx, minutes, "vpn", now, "the registry answers again"))
 	})
 	r.check("the kernel logged no denial by AppArmor", func(ctx context.Context) error {
-		// An older snapd does not let hooks read mountinfo, in which Go's runtime looks for a limit of processors.
+		// An older snapd does not let hooks read mountinfo, from which Go's runtime reads a limit of processors.
 		text, err := r.sh(ctx, `journalctl -k --no-pager | grep 'apparmor="DENIED"' | grep aspects-poc | grep -v 'name="/proc/[0-9]*/mountinfo"' || true`)
 		if err == nil && text != "" {
 			err = errors.New(text)
@@ -104,7 +104,7 @@ func (r *run) refusals(context.Context) {
 	})
 }
 
-// refused runs a command that must fail for a reason, and at once rather than after a time-out.
+// refused runs a command that must fail with a reason, at once and not after a time-out.
 func (r *run) refused(ctx context.Context, command, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// remove takes everything away with install.sh, and looks for what is left behind.
+// remove removes everything with install.sh, and checks that nothing is left.
 func (r *run) remove(context.Context) {
 	r.check("install.sh --uninstall", func(ctx context.Context) error {
 		text, err := r.sh(ctx, folder+"/install.sh --uninstall")
@@ -25,7 +25,7 @@ func (r *run) remove(context.Context) {
 			"/etc/systemd/system/*snap*aspects-poc-* /var/lib/snapd/snaps/aspects-poc-* /var/lib/snapd/apparmor/profiles/*aspects-poc* "+
 			"/var/lib/snapd/seccomp/bpf/*aspects-poc* /var/lib/aspects-poc 2>/dev/null; pgrep -a aspects-poc; true")
 	})
-	// snapd 2.68 keeps the maps that held them.
+	// snapd 2.68 does not remove the maps around them.
 	r.check("no value of the views is left in snapd", func(ctx context.Context) error {
 		return r.nothing(ctx, `jq -r '(.data["confdb-databags"] // .data["confdb-values"] // {}) | .["`+network.AccountID+`"] // {} | .network // {} | paths(scalars) | map(tostring) | join(".")' /var/lib/snapd/state.json`)
 	})
@@ -37,7 +37,7 @@ func (r *run) remove(context.Context) {
 	})
 }
 
-// nothing expects that a command prints nothing.
+// nothing checks that a command prints nothing.
 func (r *run) nothing(ctx context.Context, command string) error {
 	text, err := r.sh(ctx, command)
 	if err == nil && text != "" {
@@ -46,8 +46,8 @@ func (r *run) nothing(ctx context.Context, command string) error {
 	return err
 }
 
-// changesNothing runs a command and expects that it had snapd change nothing: that there are no changes but reads, and
-// what the daemons write.
+// changesNothing runs a command and checks that snapd has changed nothing meanwhile, except by reads and by the
+// daemons' writes.
 func (r *run) changesNothing(ctx context.Context, command string) error {
 	const changes = `curl -s --unix-socket /run/snapd.socket 'http://snapd/v2/changes?select=all' | ` +
 		`jq -r '.result // [] | .[] | select(.kind | endswith("-confdb") | not) | "\(.id) \(.kind) \(.summary)"' | sort -n`

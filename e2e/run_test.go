@@ -31,25 +31,25 @@ type run struct {
 	machine
 
 	root    string    // of the project
-	scratch string    // for what is built for this run
-	logs    string    // where the logs of failures are kept
+	scratch string    // for the builds of this run
+	logs    string    // for the logs of failures
 	out     io.Writer // the lines of the checks
 
 	era  era            // of the machine's snapd
-	only *regexp.Regexp // names of the checks to make; nil: all
+	only *regexp.Regexp // names of the checks to make; nil means all
 
-	after func(done stage) // is told of each; nil: nobody
+	after func(done stage) // called after each stage; may be nil
 
 	passed, failed int
 	figures        []string
 }
 
-// An era is a generation of confdb, as far as the checks differ.
+// An era is a generation of confdb for the checks.
 type era struct {
 	flag    string          // experimental.…
 	dialect network.Dialect // type of the assertion
-	// hooks: custodians' load-view and others' observe-view hooks run. Without, counters are stored, and the daemons notice
-	// changes by their slow read.
+	// hooks means that load-view hooks of custodians and observe-view hooks of others run. Otherwise counters are
+	// stored, and the daemons notice changes by their slow read.
 	hooks bool
 }
 
@@ -58,12 +58,12 @@ var (
 	of268   = era{"confdbs", network.ConfdbDialect, false} // snapd 2.68
 )
 
-// document is our confdb-schema in the era's words.
+// document returns our confdb-schema in the era's dialect.
 func (e era) document() (json.RawMessage, error) {
 	return network.Assertion(network.AssertionOptions{Dialect: e.dialect})
 }
 
-// schemaFolder is where snapd keeps the schemas of our account.
+// schemaFolder returns snapd's folder for the schemas of our account.
 func schemaFolder(dialect network.Dialect) string {
 	return "/var/lib/snapd/assertions/asserts-v0/" + string(dialect) + "/" + network.AccountID
 }
@@ -71,24 +71,24 @@ func schemaFolder(dialect network.Dialect) string {
 type stage struct {
 	name string
 	run  func(r *run, ctx context.Context)
-	// apart is of stages that need nothing of the others: in emulation, where a machine keeps one processor busy, they run
-	// beside the others in a machine of their own.
+	// apart marks stages that need no other stage. In emulation, where a machine uses one processor, they run in a
+	// second machine at the same time.
 	apart bool
-	// copied is of stages that can run in a copy of the machine as the stage install left it, for the same reason.
+	// copied marks stages that can run in a copy of the machine as the stage install has left it, for the same reason.
 	copied bool
-	// emulated is of stages that only the throw-away machine can stand.
+	// emulated marks stages that only a throw-away machine can stand.
 	emulated bool
-	// named is of stages that check nothing of ours: they record what the real snapd does, for tests that need none. They
-	// run where they are asked for, by name or with E2E_FULL=1.
+	// named marks stages that check nothing of ours: they record what the real snapd does, for other tests. They run if
+	// they are named, or with E2E_FULL=1.
 	named bool
-	// present is of stages about what snapd 2.68 has in another way, or not at all.
+	// present marks stages about things that snapd 2.68 does differently or not at all.
 	present bool
 }
 
-// installed is the name of the stage after which the machine has all that copied stages need.
+// installed is the name of the stage after which the machine has everything that copied stages need.
 const installed = "install"
 
-// In this order. Each goes on where the one before it ended, but for those that run apart.
+// The stages in order. Each begins where the one before has ended, except those that run apart.
 var stages = []stage{
 	{name: "contract", run: (*run).contract, apart: true},
 	{name: "commands", run: (*run).commands, apart: true, present: true},
@@ -105,9 +105,9 @@ var stages = []stage{
 	{name: "remove", run: (*run).remove},
 }
 
-// TestE2E runs the stages, or those that E2E_STAGES names ("readme,refusals"), and of these the checks whose names match
-// E2E_CHECKS, which on a machine that still runs from before (E2E_KEEP=1) makes it a way to work on one of them. With
-// E2E_HOST=1 they run on this very machine.
+// TestE2E runs the stages, or those of E2E_STAGES ("readme,refusals"). It runs only the checks whose names match
+// E2E_CHECKS. On a machine that still runs from before (E2E_KEEP=1) this is a way to work on a single check. With
+// E2E_HOST=1 the stages run on this machine.
 func TestE2E(t *testing.T) {
 	begin := time.Now()
 	chosen, only := choose(t)
@@ -139,7 +139,7 @@ func TestE2E(t *testing.T) {
 			t.Fatal(err)
 		}
 		var here, apart, copied []stage
-		// A machine that was kept, or is to be, is one.
+		// A kept machine is a single one.
 		copies := os.Getenv("E2E_KEEP") == "" && slices.ContainsFunc(chosen, func(s stage) bool { return s.name == installed })
 		for _, s := range chosen {
 			switch {
@@ -159,7 +159,7 @@ func TestE2E(t *testing.T) {
 				kept <- first.check("keep a copy of the machine", first.machine.(vm).keep)
 			}
 		}
-		var lines bytes.Buffer // of the other machines, shown when the first is done
+		var lines bytes.Buffer // of the other machines, printed when the first one is done
 		other := func(origin, processors string) *run {
 			env := []string{"E2E_PORT=" + otherPort, "E2E_CPUS=" + processors}
 			return start(vm{script: script, env: env, origin: origin}, &lines)
@@ -192,7 +192,7 @@ func TestE2E(t *testing.T) {
 	}
 }
 
-// ports are those of the first machine, that of vm.sh, and of the one beside it.
+// ports returns the ports of the first machine, that of vm.sh, and of the second one.
 func ports(t *testing.T) (first, other string) {
 	port, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PORT"), "2230"))
 	if err != nil {
@@ -201,7 +201,7 @@ func ports(t *testing.T) (first, other string) {
 	return strconv.Itoa(port), strconv.Itoa(port + 1)
 }
 
-// choose reads which stages and checks are asked for.
+// choose returns the stages and checks that the environment asks for.
 func choose(t *testing.T) ([]stage, *regexp.Regexp) {
 	chosen := slices.Clone(stages)
 	names := strings.FieldsFunc(os.Getenv("E2E_STAGES"), func(c rune) bool { return c == ',' || c == ' ' })
@@ -227,7 +227,7 @@ func choose(t *testing.T) ([]stage, *regexp.Regexp) {
 	return chosen, only
 }
 
-// stages runs them on a machine that is fresh before, and forgotten after, unless it is to be kept.
+// stages runs stages on a fresh machine, which is removed afterwards unless it must be kept.
 func (r *run) stages(chosen []stage) {
 	if len(chosen) == 0 {
 		return
@@ -285,7 +285,7 @@ func (r *run) boot(ctx context.Context) error {
 	return nil
 }
 
-// arch is the machine's architecture; for those that Go and snapd have in common.
+// arch returns the machine's architecture, for those with the same name in Go and snapd.
 func (r *run) arch() string {
 	if _, emulated := r.machine.(vm); emulated {
 		return "amd64"
@@ -293,7 +293,7 @@ func (r *run) arch() string {
 	return runtime.GOARCH
 }
 
-// sh runs a shell command as root and returns what it printed on standard output.
+// sh runs a shell command as root and returns its standard output.
 func (r *run) sh(ctx context.Context, command string) (string, error) {
 	return r.stream(ctx, io.Discard, command)
 }
@@ -304,7 +304,8 @@ func (r *run) figure(format string, args ...any) {
 
 var notForFiles = regexp.MustCompile(`[^a-z0-9]+`)
 
-// check runs one check, prints its line, and keeps what is known about a failure. It tells whether it passed.
+// check runs one check, prints its line, and saves what is known about a failure. It reports whether the check has
+// passed.
 func (r *run) check(name string, check func(ctx context.Context) error) bool {
 	if r.only != nil && !r.only.MatchString(name) {
 		return true
@@ -316,7 +317,7 @@ func (r *run) check(name string, check func(ctx context.Context) error) bool {
 	return r.report(name, time.Since(begin), err)
 }
 
-// report prints the line of a check that has been made.
+// report prints the line of a finished check.
 func (r *run) report(name string, took time.Duration, err error) bool {
 	if err == nil {
 		r.passed++
@@ -343,7 +344,7 @@ func (r *run) report(name string, took time.Duration, err error) bool {
 	return false
 }
 
-// eventually repeats a check until it passes or patience ends; the last error counts.
+// eventually repeats a check until it passes or patience ends. It returns the last error.
 func eventually(ctx context.Context, patience time.Duration, check func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -365,10 +366,10 @@ func eventually(ctx context.Context, patience time.Duration, check func(ctx cont
 	}
 }
 
-// view names one of our views as the snap command takes it.
+// view returns the full name of one of our views.
 func view(name string) string { return network.AccountID + "/" + network.Name + "/" + name }
 
-// schema puts a confdb-schema where snapd looks for acknowledged ones.
+// schema puts a confdb-schema into snapd's database of acknowledged ones.
 func (r *run) schema(ctx context.Context, name string, text []byte) error {
 	file := filepath.Join(r.scratch, name+".assert")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
@@ -381,7 +382,7 @@ func (r *run) schema(ctx context.Context, name string, text []byte) error {
 	return r.push(ctx, folder+"/active", file)
 }
 
-// build compiles a command, or with test the tests, of a folder of the project, static.
+// build compiles the command in a folder of the project, or with test its tests, as a static binary.
 func (r *run) build(ctx context.Context, folder string, test bool) (string, error) {
 	file := filepath.Join(r.scratch, filepath.Base(filepath.Join(r.root, folder))+".bin")
 	args := []string{"build", "-trimpath"}
@@ -397,7 +398,7 @@ func (r *run) build(ctx context.Context, folder string, test bool) (string, erro
 	return file, nil
 }
 
-// connect connects plugs of a snap, all of those that are not connected yet if none is named.
+// connect connects plugs of a snap. Without names it connects all plugs that are not connected.
 func (r *run) connect(ctx context.Context, snap string, plugs ...string) error {
 	if len(plugs) == 0 {
 		text, err := r.sh(ctx, "snap connections "+snap)

@@ -18,9 +18,9 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// store installs the four snaps as if they came from the store: snapd's database knows their publisher, who is the account of
-// the confdb-schema, their names and their files, so that it takes the files without --dangerous and connects the confdb
-// plugs by itself, before the install hooks. Then the README is gone through once more.
+// store installs the four snaps as from the store: snapd's database knows their publisher, who is the account of the
+// confdb-schema, their names and their files. So snapd installs the files without --dangerous and connects the confdb
+// plugs by itself, before the install hooks. Then readme runs once more.
 func (r *run) store(ctx context.Context) {
 	for _, step := range []struct {
 		name string
@@ -38,13 +38,13 @@ func (r *run) store(ctx context.Context) {
 	r.readme(ctx)
 }
 
-// databaseEntry is an assertion and the folder that it has in snapd's database.
+// A databaseEntry is an assertion and its folder in snapd's database.
 type databaseEntry struct {
 	folder  string
 	headers map[string]string
 }
 
-// cleared takes away what a stage before has left: another custodian, and values.
+// cleared removes what an earlier stage has left: another custodian, and values.
 func (r *run) cleared(ctx context.Context) error {
 	_, err := r.sh(ctx, "! snap list "+custodian+" 2>/dev/null || snap remove --purge "+custodian+"; "+
 		"systemctl stop snapd.socket snapd.service; cd /var/lib/snapd && "+
@@ -53,7 +53,7 @@ func (r *run) cleared(ctx context.Context) error {
 	return err
 }
 
-// publish puts assertions that nobody has signed into snapd's database, which it does not check again.
+// publish puts unsigned assertions into snapd's database. snapd does not check its database again.
 func (r *run) publish(ctx context.Context) error {
 	document, err := r.era.document()
 	if err != nil {
@@ -138,14 +138,14 @@ func (r *run) installPublished(ctx context.Context) error {
 			return fmt.Errorf("snapd does not say whose it is: %q", text)
 		}
 	}
-	// What the README shows has peers that stay. Unlike after an installation by hand, the vpn had its plugs at once, and has
-	// dropped some meanwhile.
+	// The README has peers that stay. The vpn had its plugs at once here, unlike after an installation by hand, and has
+	// dropped some peers meanwhile.
 	_, err := r.sh(ctx, "snap set aspects-poc-vpn drop-rate=0 join-rate=0 && snap set "+view(network.ControlTunnelView)+
 		` 'peers=["192.168.21.3","192.168.151.225","192.168.21.7"]'`)
 	return err
 }
 
-// connectedByThemselves looks at the plugs, and that they were there for the hooks that run at the installation.
+// connectedByThemselves checks that the plugs are connected, and that they were connected during the install hooks.
 func (r *run) connectedByThemselves(ctx context.Context) error {
 	text, err := r.sh(ctx, "snap connections --all | awk '$1 == \"confdb\" && $2 ~ /^aspects-poc-/ { print $2, $3, $4 }'")
 	if err != nil {

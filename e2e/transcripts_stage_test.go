@@ -18,11 +18,11 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// transcripts types what the transcripts of internal/kit/rest have typed, at a real snapd, and compares what it prints
-// with what they say; that package plays them on our imitation. What was recorded is left in build/e2e/transcripts, and
-// with E2E_UPDATE=1 in the place of those that are checked in.
+// transcripts types the commands of the transcripts of internal/kit/rest at a real snapd, and compares the output with
+// the transcripts. That package plays them on our imitation. The records are in build/e2e/transcripts; with
+// E2E_UPDATE=1 they replace the transcripts in the repository.
 //
-// A custodian of all views and an observer of one are installed for it; their hooks do what a transcript prepares.
+// It installs a custodian of all views and an observer of one. Their hooks do what a transcript prepares.
 func (r *run) transcripts(context.Context) {
 	folder := filepath.Join(r.root, "internal", "kit", "rest", "testdata", "transcripts")
 	files, err := filepath.Glob(filepath.Join(folder, "*.txt"))
@@ -45,7 +45,7 @@ func (r *run) transcripts(context.Context) {
 	})
 }
 
-// transcriptSnaps installs the snaps and puts the files where commands expect them.
+// transcriptSnaps installs the snaps and writes the files that the commands expect.
 func (r *run) transcriptSnaps(ctx context.Context, folder string) error {
 	text, err := assertion.UnsignedText(network.Document(""))
 	if err != nil {
@@ -95,7 +95,7 @@ func (r *run) transcriptSnaps(ctx context.Context, folder string) error {
 	return r.push(ctx, "/run/files/", texts...)
 }
 
-// transcript types the commands of one file and compares, or records.
+// transcript types the commands of one file, and compares or records the output.
 func (r *run) transcript(ctx context.Context, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -157,7 +157,7 @@ func (r *run) transcript(ctx context.Context, file string) error {
 	return errors.Join(problems...)
 }
 
-// blank removes all values, and what hooks were prepared to do.
+// blank removes all values, and the scripts of hooks.
 func (r *run) blank(ctx context.Context) error {
 	commands := []string{"rm -f /var/snap/cust/common/*-view-* /var/snap/obs/common/*-view-*"}
 	for name, keys := range map[string]string{
@@ -172,7 +172,7 @@ func (r *run) blank(ctx context.Context) error {
 	return err
 }
 
-// prepareHook takes "hook NAME [COMMAND]", the command's words with bars between them.
+// prepareHook handles "hook NAME [COMMAND]". The command's words are separated by bars.
 func (r *run) prepareHook(ctx context.Context, prepare string) error {
 	name, script, _ := strings.Cut(strings.TrimPrefix(prepare, "hook "), " ")
 	snap := "cust"
@@ -189,7 +189,7 @@ func (r *run) prepareHook(ctx context.Context, prepare string) error {
 	return err
 }
 
-// outcome runs a command and tells its outputs apart.
+// outcome runs a command and returns its outputs separately.
 func (r *run) outcome(ctx context.Context, command string) (console.Outcome, error) {
 	var o console.Outcome
 	text, err := r.sh(ctx, "{ "+command+"; } >/run/stdout 2>/run/stderr </dev/null; echo $?; base64 -w0 /run/stdout; echo; base64 -w0 /run/stderr; echo")

@@ -1,6 +1,7 @@
-// Package e2e proves the README on a real snapd, in a throw-away machine: `make e2e`.
+// Package e2e runs the README's commands on a real snapd, in a throw-away machine: `make e2e`. Its main function is
+// TestE2E. Package contract runs in that machine, and so does command probe.
 //
-// The tests proper have the build tag e2e and use vm.sh; what is here without the tag is what they lean on.
+// The tests have the build tag e2e and use vm.sh. The files without the tag have what the tests share with others.
 package e2e
 
 import (
@@ -8,8 +9,8 @@ import (
 	"fmt"
 )
 
-// WithView returns the JSON form of a confdb-schema with one view more, which shows parts of the storage as they are. It
-// panics if document is none.
+// WithView returns the JSON form of a confdb-schema with an additional view, which shows parts of the storage as they
+// are. It panics if document is no confdb-schema.
 func WithView(document json.RawMessage, view string, parts ...string) json.RawMessage {
 	var headers map[string]any
 	if err := json.Unmarshal(document, &headers); err != nil {

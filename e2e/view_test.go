@@ -9,7 +9,7 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// Of each dialect that a machine's snapd may speak.
+// TestWithView has each dialect that a machine's snapd may use.
 func TestWithView(t *testing.T) {
 	for _, dialect := range []network.Dialect{network.ConfdbSchemaDialect, network.ConfdbDialect} {
 		document, err := network.Assertion(network.AssertionOptions{Dialect: dialect})

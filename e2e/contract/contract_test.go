@@ -19,10 +19,10 @@ import (
 	"aspects-poc/registry/snapd"
 )
 
-// An emulated machine takes its time: the suite's own limit of a minute for a case is for real ones.
+// The suite's own limit of a minute for a case is too short for an emulated machine.
 const patience = 15 * time.Minute
 
-// watchEvery is the pause between reads of a watch where snapd announces nothing: a minute would make long cases.
+// watchEvery is the pause between reads of a watch without announcements from snapd. A minute would make cases long.
 const watchEvery = 2 * time.Second
 
 var defaults = registry.ViewID{Account: testschema.AccountID, Schema: testschema.Name}
@@ -80,12 +80,13 @@ func suite(t *testing.T, open func(ctx context.Context) (backend.Backend, error)
 	})
 }
 
-// excuses are the cases that an old snapd cannot meet, and why.
+// excuses are the cases that an old snapd cannot pass, with reasons.
 func excuses() map[string]string {
 	if os.Getenv("E2E_OLD") == "" {
 		return nil
 	}
-	// The engine of 2.68 takes the parts of all rules that a request matches out of a value, whether it has them or not.
+	// The engine of 2.68 removes from a value the parts of all rules that a request matches, even if the value does not
+	// have them.
 	const whole = "snapd 2.68 refuses a map that has not all parts that rules of the view write"
 	return map[string]string{
 		"write/a map replaces the map":                     whole,

@@ -15,21 +15,21 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// resetView writes all that there is; the machine's copy of the confdb-schema has it for this purpose.
+// resetView writes the whole storage. The machine's copy of the confdb-schema has this view for the slate.
 const resetView = "reset"
 
 var everything = []string{"device", "interfaces", "tunnel", "metrics"}
 
-// A slate is what the cases write on, one after the other. As wiping it and writing what a case begins with are most of
-// what a case costs snapd, both are put off until the case wants something: a case that begins with certain values gets
-// them in one write that replaces all, and in none where the cases before left just these.
+// A slate is the storage on which the cases run, one after the other. Clearing it and writing a case's first values are
+// most of a case's cost in snapd. So both wait until the case makes an access: a case with first values gets them in
+// one write that replaces everything, and without a write if the previous cases left the same values.
 type slate struct {
-	mu    sync.Mutex // guards what follows
-	owed  bool       // the case that runs has to find nothing, and nothing was done about it yet
-	holds string     // what is stored, as JSON; "" is unknown
+	mu    sync.Mutex // guards the fields below
+	owed  bool       // the running case must find nothing, and the storage is not cleared yet
+	holds string     // the stored values as JSON; "" if unknown
 }
 
-// begin is for a new case: what it finds is nothing, or what it prepares.
+// begin starts a case. The case finds nothing, or what it prepares.
 func (s *slate) begin(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,15 +41,15 @@ func (s *slate) begin(t *testing.T) {
 	})
 }
 
-// touched tells that what is stored is not known any more.
+// touched records that the stored values are no longer known.
 func (s *slate) touched() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.holds = ""
 }
 
-// settle makes sure that a case which prepared nothing finds nothing.
-func (s *slate) settle(ctx context.Context, b backend.Backend) error {
+// clear makes sure that a case without first values finds nothing.
+func (s *slate) clear(ctx context.Context, b backend.Backend) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.owed {
@@ -59,7 +59,7 @@ func (s *slate) settle(ctx context.Context, b backend.Backend) error {
 	return s.write(ctx, b, map[string]any{})
 }
 
-// write replaces all that is stored, if it is something else.
+// write replaces all stored values, if they differ.
 func (s *slate) write(ctx context.Context, b backend.Backend, values map[string]any) error {
 	text, err := json.Marshal(values)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *slate) write(ctx context.Context, b backend.Backend, values map[string]
 	return nil
 }
 
-// prepare is registrytest.Options.Prepare. What the values are in storage the embedded engine says.
+// prepare implements registrytest.Options.Prepare. The embedded engine computes the values in the storage.
 func (s *slate) prepare(ctx context.Context, b backend.Backend, values registry.Changes) error {
 	schemas, err := registry.ParseSchemas(e2e.WithView(testschema.Document(), resetView, everything...))
 	if err != nil {
@@ -102,13 +102,13 @@ func (s *slate) prepare(ctx context.Context, b backend.Backend, values registry.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.owed {
-		s.holds = "" // the case asks for a write of these values, whatever is there
+		s.holds = "" // the case asks for a write of these values, whatever is stored
 	}
 	s.owed = false
 	return s.write(ctx, b, stored)
 }
 
-// on is a backend that writes on the slate.
+// An on is a backend that writes on the slate.
 func (s *slate) on(b backend.Backend) backend.Backend { return slated{b, s} }
 
 type slated struct {
@@ -117,18 +117,18 @@ type slated struct {
 }
 
 func (b slated) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions) (map[string]any, error) {
-	if err := b.slate.settle(ctx, b.Backend); err != nil {
+	if err := b.slate.clear(ctx, b.Backend); err != nil {
 		return nil, err
 	}
 	return b.Backend.Get(ctx, view, requests, options)
 }
 
 func (b slated) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
-	if err := b.slate.settle(ctx, b.Backend); err != nil {
+	if err := b.slate.clear(ctx, b.Backend); err != nil {
 		return err
 	}
 	err := b.Backend.Set(ctx, view, values)
-	// A refusal that stored something after all fails the case, for which begin has an eye.
+	// If a refusal has stored something after all, begin makes the case fail.
 	if !errors.Is(err, backend.ErrInvalid) && !errors.Is(err, backend.ErrNoMatch) &&
 		!errors.Is(err, backend.ErrBadRequest) && !errors.Is(err, backend.ErrNoView) && !errors.Is(err, backend.ErrNoSchema) {
 		b.slate.touched()
@@ -137,7 +137,7 @@ func (b slated) Set(ctx context.Context, view backend.ViewID, values map[string]
 }
 
 func (b slated) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
-	if err := b.slate.settle(ctx, b.Backend); err != nil {
+	if err := b.slate.clear(ctx, b.Backend); err != nil {
 		return nil, err
 	}
 	return b.Backend.Watch(ctx, view)

@@ -1,12 +1,13 @@
-// Command probe is what the end-to-end tests put into snaps of their own, to ask snapd questions from inside.
+// Command probe is a program in the snaps of the end-to-end tests. It asks snapd questions from inside a snap.
 //
-// As an app it runs one snapctl command: `probe get --view :control-telemetry -d` prints the command's output, or its
-// error and exits 1. As a hook, that is under a hook's name, it notes its name in $SNAP_COMMON/hooks.log and does what
-// the file $SNAP_COMMON/NAME says, one snapctl command to a line, words separated by tabs; %d stands for the count of
-// its runs. A command that fails ends a hook with its error, unless the line begins with a minus. The commands =print and
-// =exit print a text, in which \\n is a line break, and end the hook with a code.
+// As an app it runs one snapctl command: `probe get --view :control-telemetry -d` prints the command's output. After a
+// failure it prints the error and exits 1. Under a hook's name it is a hook: it appends its name to
+// $SNAP_COMMON/hooks.log and runs the lines of the file $SNAP_COMMON/NAME. Each line is a snapctl command whose words
+// are separated by tabs; %d stands for the number of its runs. A failed command ends the hook with its error, unless
+// the line begins with a minus. The commands =print and =exit print a text, in which \\n is a line break, and end the
+// hook with a code.
 //
-// Each hook that starts and each of its commands is a line of JSON in $SNAP_COMMON/calls.jsonl as well, with the time.
+// Each start of a hook and each of its commands is also a line of JSON in $SNAP_COMMON/calls.jsonl, with the time.
 package main
 
 import (
@@ -89,8 +90,8 @@ func hook() error {
 	return nil
 }
 
-// record adds a line to calls.jsonl: that a hook starts, or one of its commands. What cannot be recorded is missed by
-// whoever compares.
+// record appends a line to calls.jsonl: the start of a hook, or one of its commands. It ignores errors, because the
+// tests notice a missing line.
 func record(common, hook string, args []string, stdout string, failed error) {
 	line := map[string]any{"at": time.Now().UnixNano(), "hook": os.Getenv("SNAP_NAME") + " " + hook}
 	if args != nil {
@@ -111,7 +112,7 @@ func record(common, hook string, args []string, stdout string, failed error) {
 	_ = file.Close()
 }
 
-// snapctl runs one command and returns what it printed.
+// snapctl runs one command and returns its output.
 func snapctl(args []string) (string, error) {
 	client := http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
