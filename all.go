@@ -16,13 +16,13 @@ import (
 	"aspects-poc/roles/vpn"
 )
 
-// run is the program with these arguments, its own name first. It returns the exit code.
+// run runs the program with args (os.Args) and returns the exit code.
 func run(args []string) int {
 	nofolder.Over()
 	return roles.Main(args, all()...)
 }
 
-// all is the list of roles and tools.
+// all returns the roles and tools of the whole binary.
 func all() []roles.Role {
 	list := []roles.Role{server.Role, control.Role, vpn.Role, reporting.Role, registrycmd.New(kitcmd.Commands),
 		fleetcmd.Role, fleetsim.Role}

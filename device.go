@@ -12,11 +12,11 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// run is the program with these arguments, its own name first. It returns the exit code.
+// run runs the program with args (os.Args) and returns the exit code.
 func run(args []string) int { return roles.Main(args, all()...) }
 
-// all is the list of roles and tools of a device: without server, development kit, load generator and demo, in whose
-// places is a word on where they are.
+// all returns the roles and tools of the device binary. For each command that it leaves out, a stand-in prints where
+// the command is.
 func all() []roles.Role {
 	list := []roles.Role{control.Role, vpn.Role, reporting.Role, registrycmd.New(kit)}
 	for _, role := range []roles.Role{{Name: "server"}, {Name: "fleet", Tool: true}, {Name: "fleet-sim", Tool: true},
