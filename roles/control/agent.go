@@ -19,8 +19,8 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// An agent is the running role: its cycle, and one owner for each part of its state. One goroutine calls its methods;
-// only exchanges run in parallel.
+// An agent is the running role: its cycle, and one owner for each part of its state. All its methods run in one
+// goroutine; only exchanges run in parallel.
 type agent struct {
 	once     bool
 	counters string // --counters
@@ -73,12 +73,12 @@ func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake
 }
 
 func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
-	if err := a.views.keep(ctx, hub, a.talk.wake); err != nil {
+	if err := a.views.watch(ctx, hub, a.talk.wake); err != nil {
 		return err
 	}
 	file := newCountersFile(a.snapDir)
 	if err := errors.Join(a.talk.dir.Tidy(), file.tidy()); err != nil {
-		a.talk.log.Warn("leftovers of an earlier run stay", "error", err)
+		a.talk.log.Warn("cannot remove the leftovers of an earlier run", "error", err)
 	}
 	return a.counting.start(ctx, hub, file, a.counters)
 }
@@ -101,8 +101,8 @@ func (a *agent) next() time.Duration {
 	return max(left, time.Nanosecond)
 }
 
-// cycle handles the result of an exchange, continues an attempt, counts, and starts an exchange, as far as each is
-// due. It returns errors of the registry; with --once it returns all errors.
+// cycle does what is due: it handles the result of an exchange, continues an attempt, counts, and starts an exchange.
+// It returns errors of the registry; with --once it returns all errors.
 func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	select {
 	case result := <-a.talk.results:
@@ -114,7 +114,7 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	if err := a.targets.resume(ctx, hub); err != nil {
 		return err
 	}
-	if err := a.targets.takeBrought(ctx, hub); err != nil {
+	if err := a.targets.applyStored(ctx, hub); err != nil {
 		return err
 	}
 	if a.pace.Due() {

@@ -45,7 +45,7 @@ func asked(random *rand.Rand) serverapi.Config {
 	return config
 }
 
-// applicable tells whether a device can apply what asked has come up with, and reach its server with it.
+// applicable reports whether a device can apply what asked has come up with, and reach its server with it.
 func applicable(config serverapi.Config) bool {
 	telemetry, _ := config[network.ControlTelemetryView].(map[string]any)
 	tunnel, _ := config[network.ControlTunnelView].(map[string]any)

@@ -16,18 +16,18 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// An applier plans targets, and brings the views to them.
+// An applier plans targets and writes them to the views.
 type applier struct {
 	// planner is plan.Make, except in tests.
 	planner func(schema json.RawMessage, current, target map[string]map[string]any) (registry.Changes, error)
 	schema  json.RawMessage
 	id      registry.ViewID // account and name of the schema
 	hosts   []string        // hosts of servers that a target may name
-	token   string          // digest of the enrolment token, as its name; "" for none
+	token   string          // digest of the enrolment token; "" without a token
 
 	offer   *serverapi.Offer          // the last offer
-	proven  bool                      // its server has proved itself
-	brought bool                      // it came in a file
+	proven  bool                      // the server of the offer has proved that it knows the device
+	brought bool                      // the offer came in a file
 	current map[string]map[string]any // the documents when the offer was planned
 	// unseen are written changes that the views do not show, such as write-only values: view -> request path -> JSON.
 	// They are not written again.
@@ -54,8 +54,9 @@ func (t *targets) plan(ctx context.Context) (*target.Event, error) {
 	return event, err
 }
 
-// changes returns the writes that bring the views to the offer and to the own values that it no longer replaces, without writes
-// that do not show; the present documents of the views; and the own values that the offer replaces.
+// changes returns the writes that bring the views to the offer. They also restore the own values that the offer no
+// longer replaces. They leave out writes that no view shows. changes also returns the present documents of the views,
+// and the own values that the offer replaces.
 func (t *targets) changes(ctx context.Context) (
 	changes registry.Changes, current map[string]map[string]any, own target.Own, err error,
 ) {
@@ -68,7 +69,7 @@ func (t *targets) changes(ctx context.Context) (
 	}
 	settled, own := t.state.Own.Settle(wanted, current)
 	changes, err = t.permitted(current, settled)
-	if err != nil && isRefusal(err) { // perhaps for an own value, which must not keep a target from the device
+	if err != nil && isRefusal(err) { // An own value may be the reason, and it must not prevent the target.
 		changes, err = t.permitted(current, wanted)
 	}
 	if err != nil {
@@ -87,7 +88,8 @@ func (t *targets) changes(ctx context.Context) (
 	return changes, current, own, nil
 }
 
-// permitted returns the writes that bring the views to what is wanted, if schema and rules permit them.
+// permitted returns the writes that bring the views to wanted. It returns a refusal if the schema or the custodian's
+// rules refuse them.
 func (t *targets) permitted(current, wanted map[string]map[string]any) (registry.Changes, error) {
 	changes, err := t.planner(t.schema, current, wanted)
 	if err != nil {
@@ -200,8 +202,9 @@ func (t *targets) commit(
 	return nil
 }
 
-// verify reads back what was written, and records the writes that had no visible effect, because the value cannot be
-// read or a custodian replaced it. Repeating them in every cycle would cost as much as everything else.
+// verify reads the written values back, and records the writes without a visible effect: the value cannot be read, or a
+// custodian replaced it. Such writes are not repeated, because a write in each cycle would cost more than everything
+// else.
 func (t *targets) verify(ctx context.Context, hub *attach.Hub) error {
 	attempt := t.state.Attempt
 	if err := t.readInterfaces(ctx, hub, attempt.Changes); err != nil {

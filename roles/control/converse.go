@@ -52,8 +52,8 @@ func (a *agent) send(ctx context.Context, hub *attach.Hub) error {
 	return nil
 }
 
-// connect connects to the server of the registry. Where the device comes back to a former server, it is again who it
-// was there.
+// connect connects to the server of the registry. If the device has used that server before, connect restores its
+// registration there.
 func (a *agent) connect(ctx context.Context, hub *attach.Hub) error {
 	url, err := a.views.serverURL(ctx)
 	if err != nil || !a.talk.connect(url) {
@@ -105,7 +105,7 @@ func (a *agent) receive(ctx context.Context, hub *attach.Hub, result *outcome) e
 	return a.targets.answered(ctx, hub, result)
 }
 
-// failed handles an exchange that has failed. It does nothing if err is nil.
+// failed schedules the next exchange after a failed one. It does nothing if err is nil.
 func (a *agent) failed(ctx context.Context, hub *attach.Hub, err error) error {
 	if err == nil {
 		return nil

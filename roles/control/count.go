@@ -78,9 +78,9 @@ func (c *counting) count(ctx context.Context, hub *attach.Hub) error {
 	return c.views.refresh(ctx)
 }
 
-// checkSource handles the change from simulated totals to the kernel's: the first count is then only the base of the
-// next, as the packets since the machine's start are not new. The state directory records simulated totals before the
-// first one is stored.
+// checkSource handles the change from simulated totals to the kernel's. The first count then only sets the base of the
+// next one, because the packets since the machine's start are not new. The state directory records simulated totals
+// before the first of them is stored.
 func (c *counting) checkSource(ctx context.Context) {
 	if c.sourceDone {
 		return
@@ -100,7 +100,7 @@ func (c *counting) checkSource(ctx context.Context) {
 	}
 }
 
-// recordSource records that the stored totals are the kernel's, once they are.
+// recordSource records in the state directory that the stored totals are the kernel's.
 func (c *counting) recordSource(ctx context.Context) {
 	if kernel, isKernel := c.source.(*system); isKernel && kernel.base {
 		kernel.base = false
@@ -113,7 +113,7 @@ func (c *counting) setSimulated(ctx context.Context, simulated bool) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	if err := c.dir.Change(ctx, func(device *state.Device) { device.Simulated = simulated }); err != nil {
-		c.log.Warn("the source of packets is not kept, so that another one would add to its counters", "error", err)
+		c.log.Warn("cannot store whether the packets are simulated, so a later change of --source may add to the wrong totals", "error", err)
 	}
 }
 

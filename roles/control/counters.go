@@ -22,7 +22,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// counters store the totals of packets between cycles, and provide them to readers of the views.
+// A counters stores the totals of packets between cycles, and supplies them to readers of the views.
 type counters interface {
 	// advance passes the configuration and the totals so far to count, stores the totals that count returns, and
 	// returns the new document of control-interfaces. It may call count again.
@@ -30,7 +30,7 @@ type counters interface {
 		list []traffic, document map[string]any, err error)
 	// document reads the document of control-interfaces.
 	document(ctx context.Context, hub *attach.Hub) (map[string]any, error)
-	// forget says that control-interfaces was written.
+	// forget makes the next call read control-interfaces. Call it after a write of that view.
 	forget()
 }
 
@@ -121,7 +121,7 @@ func (c *inFile) advance(ctx context.Context, _ *attach.Hub, count func(network.
 	var totals map[string]network.InterfaceStats
 	err = c.file.change(ctx, func(known map[string]network.InterfaceStats) map[string]network.InterfaceStats {
 		if known != nil {
-			interfaces.Stats = known // otherwise continue with what an earlier release has stored
+			interfaces.Stats = known // otherwise continue with the totals that an earlier release has stored
 		}
 		list, totals = count(interfaces), map[string]network.InterfaceStats{}
 		for name, total := range interfaces.Stats {
@@ -157,7 +157,7 @@ func (c *inFile) document(ctx context.Context, _ *attach.Hub) (map[string]any, e
 
 func (c *inFile) forget() { c.view.Forget() }
 
-// countersName is the file of totals in SNAP_COMMON. It exists exactly while hooks supply the totals.
+// countersName is the file of totals in SNAP_COMMON. The file exists only while hooks supply the totals.
 const countersName = "counters.json"
 
 // A countersFile is a file of totals by interface. Readers need no lock.
@@ -197,7 +197,7 @@ func (f countersFile) change(
 	ctx context.Context, change func(map[string]network.InterfaceStats) map[string]network.InterfaceStats,
 ) error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
-		return fmt.Errorf("cannot keep the counters: %w", err)
+		return fmt.Errorf("cannot store the counters: %w", err)
 	}
 	lock := flock.New(f.lockPath(), flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, state.LockRetry); err != nil {

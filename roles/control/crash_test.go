@@ -111,7 +111,7 @@ func scenarios() []scenario {
 	}
 }
 
-// satisfies tells whether the registry shows a target, and says what it shows.
+// satisfies reports whether the registry shows a target, and says what it shows.
 func (m *member) satisfies(config serverapi.Config) (ok bool, shown string) {
 	views := shownBy(m.device, network.ControlDeviceView, network.ControlTelemetryView, network.ControlTunnelView,
 		network.ControlInterfacesView)
@@ -162,7 +162,7 @@ func TestCrash(t *testing.T) {
 // mostSteps is well beyond those of an attempt; behind it there are only counts and polls.
 const mostSteps = 16
 
-// crashAt tells whether there was such a step.
+// crashAt reports whether there was such a step.
 func crashAt(t *testing.T, scenario scenario, step int, after bool) bool {
 	m := newMember(t)
 	m.use(rolestest.Options{Plain: scenario.options.Plain, Hooks: scenario.options.Hooks})

@@ -35,8 +35,8 @@ func (g guarded) hook() roles.Hook {
 			return call.Refuse(ctx, strings.Join(objections, "; "))
 		}
 		if err := call.Announce(g.shown...); err != nil {
-			// The daemon notices later; a valid write must not fail because of it.
-			call.Log.Warn("the daemon could not be told", "error", err)
+			// The daemon notices the change later. A valid write must not fail for that.
+			call.Log.Warn("cannot announce the change to the daemon, which notices it later", "error", err)
 		}
 		return nil
 	}}
@@ -86,7 +86,7 @@ func (g guarded) read(
 		case network.ControlTelemetryView:
 			err = read(ctx, view, &c.Telemetry)
 		default:
-			err = fmt.Errorf("internal error: no rules look at %s", view)
+			err = fmt.Errorf("internal error: no rules use the view %s", view)
 		}
 		if err != nil && !errors.Is(err, registry.ErrNoData) {
 			return network.Configuration{}, err

@@ -30,7 +30,7 @@ type exchange struct {
 	enrolment
 
 	config   serverapi.Config  // the configuration to report
-	report   *serverapi.Report // nil: nothing is known about targets, or another process reports
+	report   *serverapi.Report // nil if nothing is known about targets, or if another process reports
 	confirms *target.Attempt   // the attempt that an answer confirms, or nil
 	wait     time.Duration     // how long the server may hold its answer
 	named    bool              // a target has named the server, which gets no enrolment token
@@ -59,16 +59,17 @@ type outcome struct {
 const grace = 3 * time.Second
 
 func (e *exchange) run(ctx context.Context) *outcome {
-	result := e.talk(ctx)
+	result := e.registerOrPoll(ctx)
 	if revoked := serverapi.IsProblem(result.err, serverapi.ProblemRevoked); revoked || result.err == nil {
-		e.note(ctx, revoked)
+		e.recordTurnedAway(ctx, revoked)
 	}
 	return result
 }
 
-// note keeps for control status whether the server has turned the device away. If the disk fails, the next exchange tries it again;
-// what else the disk holds up says so.
-func (e *exchange) note(ctx context.Context, revoked bool) {
+// recordTurnedAway records in the state directory whether the server refuses the device as revoked. control status
+// prints the record. An error of the disk is ignored, because the next exchange tries again and other writes report the
+// disk.
+func (e *exchange) recordTurnedAway(ctx context.Context, revoked bool) {
 	server := e.server.URL()
 	device, err := e.dir.Device()
 	known := device.TurnedAway
@@ -82,8 +83,8 @@ func (e *exchange) note(ctx context.Context, revoked bool) {
 	})
 }
 
-// talk is run without the note.
-func (e *exchange) talk(ctx context.Context) *outcome {
+// registerOrPoll registers the device if it has no UUID. Otherwise it polls.
+func (e *exchange) registerOrPoll(ctx context.Context) *outcome {
 	result := &outcome{exchange: e}
 	if result.err = e.dir.FinishRotationAt(ctx, e.server.URL(), e.base); result.err != nil {
 		return result
@@ -112,21 +113,21 @@ func (e *exchange) talk(ctx context.Context) *outcome {
 	return result
 }
 
-// refusesInstance reports whether a server refuses a report because of its instance. Servers up to 0.3 do not know that field,
-// and refuse what they do not know.
+// refusesInstance reports whether a server refuses a report because of its field instance. Servers up to 0.3 refuse
+// unknown fields, and do not know this one.
 func refusesInstance(err error) bool {
 	var refused *serverapi.Error
 	return errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity &&
 		strings.Contains(refused.Error(), "report.instance")
 }
 
-// proven reports whether an answer has the proof that its server knows the device and has the report.
+// proven reports whether an answer proves that its server knows the device and has got the report.
 func (e *exchange) proven(answer serverapi.PollAnswer) bool {
 	key, err := e.dir.Key()
 	return err == nil && e.report != nil && sign.Proves(answer.Proof, answer.Sent, &key.PublicKey)
 }
 
-// verifyHash returns an error if the target does not have its hash. It sets a missing hash.
+// verifyHash returns an error if the offer's hash is not that of its target. It sets a missing hash.
 func verifyHash(server string, offer *serverapi.Offer) error {
 	hash, err := offer.Config.Hash()
 	if err == nil && offer.Hash != "" && offer.Hash != hash {
@@ -139,16 +140,16 @@ func verifyHash(server string, offer *serverapi.Offer) error {
 	return nil
 }
 
-// register returns the registration from the state directory, or registers the device. The key is on disk before the
-// server gets it, and the answer before anything uses it.
+// register returns the registration of the state directory, or registers the device. It writes the key to disk before
+// it sends the key, and the answer before anything uses it.
 func (e *exchange) register(ctx context.Context) (*state.Registration, error) {
 	unlock, err := e.dir.Lock(ctx)
 	if err != nil {
 		return nil, &state.Error{Err: err}
 	}
 	defer unlock()
-	// A rotation may have been interrupted since run checked, and the server would take the old key for another
-	// device.
+	// The rotation may have been interrupted since registerOrPoll checked, and the server would take the old key for
+	// another device.
 	if err := e.dir.FinishRotationLocked(ctx, e.server.URL(), e.base); err != nil {
 		return nil, err
 	}
@@ -187,7 +188,7 @@ func (e *exchange) register(ctx context.Context) (*state.Registration, error) {
 		return nil, err
 	}
 	device.Register(state.Registration{Server: e.server.URL(), UUID: answer.UUID, Registered: answer.Registered})
-	// If saving fails, the registry still gets it.
+	// The caller writes the registration to the registry even if the disk fails.
 	return device.Registration, e.dir.Save(device)
 }
 

@@ -98,7 +98,7 @@ func (f *fleet) answer(w http.ResponseWriter, path string, body []byte) {
 	}
 }
 
-// within tells whether each leaf of the target is in the report.
+// within reports whether each leaf of the target is in the report.
 func within(target, report any) bool {
 	object, ok := target.(map[string]any)
 	if !ok {

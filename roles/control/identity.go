@@ -15,8 +15,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// identity is who the device is: for its servers by the registration of the state directory, and for the machine by
-// the UUID in the registry. The first leads, unless somebody else has written the second.
+// An identity has both records of who the device is. Servers know the registration in the state directory; snaps read
+// the UUID in the registry. The registration decides, unless somebody else has written the UUID.
 type identity struct {
 	dir     *state.Dir
 	views   *views
@@ -28,7 +28,7 @@ type identity struct {
 	loaded       bool                // the state directory was read
 	unreadable   bool                // reading the state directory failed
 	uuid         uuid.UUID           // the device's UUID in the registry
-	foreign      uuid.UUID           // a different UUID of the registry that was logged
+	foreign      uuid.UUID           // the last logged UUID of the registry that is not the registration's
 	lost         uuid.UUID           // UUID that the server no longer knows, or for which the device has no key
 }
 
@@ -45,7 +45,7 @@ func (i *identity) polling() uuid.UUID {
 	return i.uuid
 }
 
-// determine reads the device's UUID, and writes the registration to the registry if it does not show it.
+// determine reads the device's UUID from the registry, and writes the registration there if the registry lacks it.
 func (i *identity) determine(ctx context.Context, hub *attach.Hub) error {
 	i.load()
 	var shown network.ObserveDevice
@@ -85,7 +85,7 @@ func (i *identity) determine(ctx context.Context, hub *attach.Hub) error {
 	return nil
 }
 
-// load reads the registration, until that succeeds once.
+// load reads the registration from the state directory. It tries again until a read succeeds.
 func (i *identity) load() {
 	if i.loaded {
 		return
@@ -102,7 +102,7 @@ func (i *identity) load() {
 	}
 }
 
-// returnTo restores the device's registration with a server that it used before. Call it after a change of server.
+// returnTo restores the device's registration with a server that it has used before. Call it after a change of server.
 func (i *identity) returnTo(ctx context.Context, hub *attach.Hub, server string) error {
 	i.lost = uuid.Nil
 	if i.registration == nil || i.registration.Server == server || i.registration.UUID != i.uuid {

@@ -280,7 +280,7 @@ func (m *model) offer() *serverapi.Offer {
 	return &serverapi.Offer{Config: m.targets[desired], Revision: desired.revision, Hash: desired.hash}
 }
 
-// contradicts tells whether a value that is reported is another than the target's.
+// contradicts reports whether a value that is reported is another than the target's.
 func contradicts(wanted map[string]any, reported any) bool {
 	shown, _ := reported.(map[string]any)
 	for key, value := range wanted {

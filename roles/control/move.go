@@ -14,8 +14,8 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// mayMove returns a refusal if a target would move the device to a server that the device's own settings do not allow:
-// over http after https, or to a host that is neither the present one nor among hosts (names without ports).
+// mayMove returns a refusal if the device's own settings do not allow the move to a target's server: from https to
+// http, or to a host that is neither the present one nor in hosts (names without ports).
 func mayMove(current, wanted map[string]map[string]any, hosts []string) error {
 	value, named := wanted[network.ControlDeviceView]["server-url"]
 	present, _ := current[network.ControlDeviceView]["server-url"].(string)
@@ -46,7 +46,7 @@ func notMoved(reason string) error {
 		Message: "cannot move to another server: " + reason, Reason: reason}
 }
 
-// hostName returns a host's name or address as URLs have it, in lower case. The error is for anything else.
+// hostName returns a host's name or address in the form of URLs, in lower case. It returns an error for another text.
 func hostName(text string) (string, error) {
 	parsed, err := url.Parse("http://" + text)
 	if err != nil || parsed.Host == "" || parsed.Host != text || parsed.Port() != "" || strings.HasSuffix(text, ":") {
@@ -55,7 +55,7 @@ func hostName(text string) (string, error) {
 	return strings.ToLower(parsed.Hostname()), nil
 }
 
-// digest returns a name for an enrolment token that does not tell it; "" for none.
+// digest returns a name for an enrolment token that does not reveal the token; "" without a token.
 func digest(token string) string {
 	if token == "" {
 		return ""

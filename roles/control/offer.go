@@ -14,9 +14,9 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// documents returns a target in the shape for plan.Make, with short names of views. A view that is null becomes one
-// with all its values null. The error is for an unknown shape, and for the device's identity, which comes from its
-// registration.
+// documents returns a target in the shape of plan.Make, with short names of views. A view that is null becomes an
+// object whose values are all null. It returns an error for an unknown shape, and for a target with the device's
+// identity, which comes from the registration.
 func documents(
 	schema registry.ViewID, target serverapi.Config, current map[string]map[string]any,
 ) (map[string]map[string]any, error) {

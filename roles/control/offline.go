@@ -59,7 +59,7 @@ func applyCommand(env *roles.Env, parts parts) *cli.Command {
 	}
 }
 
-// bring checks the target in a file, and puts it where the process that applies targets takes it.
+// bring checks the target in a file and stores the file as offer.json. The process that applies targets reads it there.
 func (t *targets) bring(path string) (*serverapi.Offer, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -98,7 +98,8 @@ func parseOffer(text []byte) (*serverapi.Offer, error) {
 	return offer, verifyHash("the file", offer)
 }
 
-// applyBrought applies what bring has put down, or waits for the control that runs, and returns why the target is not in force.
+// applyBrought applies the target that bring has stored. If a control daemon runs, applyBrought waits until the daemon
+// has handled the target. It returns an error if the target is not in force afterwards.
 func (a *agent) applyBrought(ctx context.Context, offer *serverapi.Offer, wait time.Duration) error {
 	brought := offered(offer)
 	err := attach.Run(ctx, attach.Options{Log: a.talk.log, Open: a.open, Once: true, Interval: time.Minute, Custodian: roles.Custodian,
@@ -106,7 +107,7 @@ func (a *agent) applyBrought(ctx context.Context, offer *serverapi.Offer, wait t
 			if err := a.targets.resume(ctx, hub); err != nil {
 				return err
 			}
-			return a.targets.takeBrought(ctx, hub)
+			return a.targets.applyStored(ctx, hub)
 		}})
 	if err != nil {
 		return err
@@ -128,7 +129,7 @@ func (a *agent) applyBrought(ctx context.Context, offer *serverapi.Offer, wait t
 	return nil
 }
 
-// awaitBrought waits until the control that runs has taken what was brought, and returns its journal.
+// awaitBrought waits until the running daemon has handled the stored target, and returns the daemon's journal.
 func (a *agent) awaitBrought(ctx context.Context, wait time.Duration) (target.Journal, error) {
 	dir, end := a.targets.operators.dir, time.Now().Add(wait)
 	for time.Now().Before(end) {
@@ -146,9 +147,9 @@ func (a *agent) awaitBrought(ctx context.Context, wait time.Duration) (target.Jo
 	return target.Journal{}, fmt.Errorf("control has not applied it within %v; it is still to be applied", wait)
 }
 
-// takeBrought applies a target that was brought in a file, and confirms it: no server has to be reached. It returns an error of the
-// registry if time or an administrator can solve it; then the next call goes on.
-func (t *targets) takeBrought(ctx context.Context, hub *attach.Hub) error {
+// applyStored applies the target that bring has stored, and confirms it without a server. It returns an error of the
+// registry that time or an administrator can solve; the next call then continues.
+func (t *targets) applyStored(ctx context.Context, hub *attach.Hub) error {
 	if !t.journal.Held() {
 		return nil
 	}
@@ -164,7 +165,7 @@ func (t *targets) takeBrought(ctx context.Context, hub *attach.Hub) error {
 		err = errors.New("the device has no operators' keys")
 	}
 	if err != nil {
-		t.log.Warn("the target of a file is not used", "error", err)
+		t.log.Warn("cannot use the target of a file; it is removed", "error", err)
 		return t.operators.dir.SaveOffer(nil)
 	}
 	if t.views.interfaces == nil {
@@ -180,7 +181,7 @@ func (t *targets) takeBrought(ctx context.Context, hub *attach.Hub) error {
 	return errors.Join(t.confirmBrought(ctx, hub), t.operators.dir.SaveOffer(nil))
 }
 
-// confirmBrought ends an attempt of a target that was brought in a file.
+// confirmBrought confirms the attempt of a target that came in a file.
 func (t *targets) confirmBrought(ctx context.Context, hub *attach.Hub) error {
 	attempt := t.confirming()
 	if attempt == nil || !attempt.Brought {

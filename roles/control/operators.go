@@ -12,15 +12,16 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
-// operators decide whether a target may be applied: if the device has keys of operators, one of them must have signed it.
+// An operators decides whether a target may be applied: if the device has operators' keys, one of them must have signed
+// the target.
 type operators struct {
 	dir  *state.Dir
-	keys signed.Keys // of --operator-keys, for a device that has none yet
+	keys signed.Keys // of --operator-keys; used if the device has none
 	log  *slog.Logger
 
 	guard   signed.Guard
 	loaded  bool
-	overdue int64 // the SignAgain of which was warned
+	overdue int64 // the SignAgain of the last warning
 }
 
 // readOperatorKeys reads the file of --operator-keys.
@@ -32,7 +33,7 @@ func readOperatorKeys(path string) (signed.Keys, error) {
 	return signed.ParseKeys(text)
 }
 
-// none reports whether the state directory has no keys. It is false after load.
+// none reports whether the state directory has no operators' keys. It is false after load.
 func (o *operators) none() bool {
 	if o.loaded {
 		return false
@@ -41,7 +42,7 @@ func (o *operators) none() bool {
 	return err == nil && !guard.Active()
 }
 
-// load reads the state directory once. The keys of --operator-keys become the device's if it has none.
+// load reads the operators' keys of the state directory, once. If there are none, load stores those of --operator-keys.
 func (o *operators) load() error {
 	if o.loaded {
 		return nil
@@ -65,8 +66,8 @@ func (o *operators) load() error {
 	return nil
 }
 
-// check returns an error unless the offer may be applied. A *state.Error means that this cannot be told. What the device has to
-// remember of the statement is on disk when check returns.
+// check returns an error unless an operator permits the offer. A *state.Error means that the keys cannot be read or the
+// statement cannot be stored. On success the statement is on disk.
 func (o *operators) check(offer *serverapi.Offer) error {
 	if err := o.load(); err != nil {
 		return &state.Error{Err: err}
@@ -87,7 +88,8 @@ func (o *operators) check(offer *serverapi.Offer) error {
 	return nil
 }
 
-// accept returns the guard after an offer, or why it may not be applied.
+// accept returns the guard with the statement of an offer. It returns an error if the statement does not permit the
+// offer.
 func (o *operators) accept(offer *serverapi.Offer) (signed.Guard, error) {
 	key, err := o.dir.Key()
 	if err != nil {
@@ -100,7 +102,7 @@ func (o *operators) accept(offer *serverapi.Offer) (signed.Guard, error) {
 	return o.guard.Accept(offer.Signed, id, offer.Config, time.Now())
 }
 
-// remind warns once if the operator wanted to have signed again by now.
+// remind logs a warning, once, when the time for which the last operator promised a new statement has passed.
 func (o *operators) remind() {
 	if o.loaded && o.guard.Overdue(time.Now()) && o.overdue != o.guard.SignAgain {
 		o.overdue = o.guard.SignAgain

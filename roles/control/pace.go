@@ -14,8 +14,8 @@ const probe = time.Second
 // shortestHold is the shortest wait after connections were cut off.
 const shortestHold = 20 * time.Second
 
-// mostCalls is how many exchanges may follow each other between two counts: a registration, a poll and a report of
-// the applied target, and the same again after another registration or for another server.
+// mostCalls is how many exchanges may start at once between two counts. It is enough for a registration, a poll and a
+// report of the applied target, and for the same again after another registration or a change of server.
 const mostCalls = 6
 
 // The bounds of the server's interval.
@@ -40,7 +40,7 @@ type schedule struct {
 	longest time.Duration // longest time for which a poll may be held
 }
 
-// A standing is what the targets mean for the next exchange.
+// A standing has the state of the targets that decides when the next exchange starts.
 type standing struct {
 	interval time.Duration   // of the server; 0 if it has not said one
 	confirms *target.Attempt // the attempt that an answer confirms, or nil
@@ -58,14 +58,14 @@ func (s *schedule) soon() {
 	}
 }
 
-// reset forgets what one server has shown, for another one.
+// reset discards what the schedule has learnt about a server. Call it after a change of server.
 func (s *schedule) reset() {
 	s.retry.Reset()
 	s.holds, s.longest = false, serverapi.MaxWait*time.Second
 }
 
-// spread makes the first exchange of a process start at a random time within the server's interval: a whole fleet may
-// have been switched on at the same time.
+// spread makes the first exchange of a process start at a random time within the server's interval, because a whole
+// fleet may have been switched on at the same time.
 func (s *schedule) spread(interval time.Duration) {
 	s.at = time.Now().Add(time.Duration(s.random() * float64(interval)))
 }
@@ -85,7 +85,7 @@ func (s *schedule) next(server time.Duration) time.Time {
 
 // patience returns how long the server may hold a poll.
 func (s *schedule) patience(exchange *exchange, retryAt time.Time) time.Duration {
-	retrying := !retryAt.IsZero() && !exchange.started.Before(retryAt) // the present offer is wanted now
+	retrying := !retryAt.IsZero() && !exchange.started.Before(retryAt) // the present offer is due
 	switch {
 	case !s.mayHold || exchange.confirms != nil || retrying || s.retry.Failures() > 0:
 		return 0
@@ -99,7 +99,8 @@ func (s *schedule) patience(exchange *exchange, retryAt time.Time) time.Duration
 	return min(wait, s.longest).Truncate(time.Second)
 }
 
-// adopt adopts what an answered poll says about polling. It returns the server's interval, or 0 if it is as before.
+// adopt applies what an answered poll says about polling. It returns the server's interval, or 0 if the interval has
+// not changed.
 func (s *schedule) adopt(result *outcome, known time.Duration) time.Duration {
 	answer := result.answer
 	if result.wait > 0 {
@@ -109,7 +110,7 @@ func (s *schedule) adopt(result *outcome, known time.Duration) time.Duration {
 		s.soon() // the next poll is held
 	}
 	if held := time.Since(result.started); s.holds && held >= s.longest {
-		s.longest = min(s.longest*5/4, serverapi.MaxWait*time.Second) // it was not cut off
+		s.longest = min(s.longest*5/4, serverapi.MaxWait*time.Second) // the last poll was not cut off
 	}
 	if answer.Interval == 0 {
 		return 0
@@ -123,22 +124,22 @@ func (s *schedule) adopt(result *outcome, known time.Duration) time.Duration {
 	return interval
 }
 
-// postpone sets the next exchange after an error. The pauses grow, but not beyond a part of the time that an attempt
-// may wait for its confirmation. after is the least pause that the server asked for, or 0.
+// postpone schedules the next exchange after an error. The pauses grow, up to a part of the time in which an attempt
+// must be confirmed. after is the pause that the server asked for, or 0.
 func (s *schedule) postpone(after time.Duration, now standing) (pause time.Duration) {
 	pause = s.retry.Next()
 	if now.confirms != nil {
 		pause = min(pause, now.within/10)
 	}
 	if after > 0 {
-		// Many devices may have been told the same time.
+		// Many devices may have got the same pause.
 		pause = after + time.Duration(s.random()*float64(after))
 	}
 	s.atOnce, s.at = false, time.Now().Add(pause)
 	return pause
 }
 
-// shorten sets the next exchange after a held poll was cut off, and makes the next polls wait less long.
+// shorten schedules the next exchange after a held poll was cut off, and shortens the wait of the next polls.
 func (s *schedule) shorten(held time.Duration) (pause time.Duration) {
 	s.longest = max(held*3/4, shortestHold)
 	pause = s.retry.Next()

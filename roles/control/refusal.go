@@ -6,7 +6,7 @@ import (
 	"aspects-poc/registry"
 )
 
-// lasting reports whether the target itself causes a refusal.
+// lasting reports whether a refusal is the fault of the target, so that it would be refused again.
 func lasting(err error) bool {
 	for _, kind := range []error{registry.ErrInvalid, registry.ErrRejected, registry.ErrNoMatch, registry.ErrNoView,
 		registry.ErrBadRequest} {
@@ -17,7 +17,7 @@ func lasting(err error) bool {
 	return false
 }
 
-// isRefusal reports whether an error concerns the target. Other errors can be solved by time or an administrator.
+// isRefusal reports whether an error is a refusal of the target. Time or an administrator can solve other errors.
 func isRefusal(err error) bool {
 	for _, kind := range []error{registry.ErrInvalid, registry.ErrRejected, registry.ErrNoMatch, registry.ErrNoView,
 		registry.ErrBadRequest, registry.ErrUnauthorized, registry.ErrUnsupported, registry.ErrOther} {

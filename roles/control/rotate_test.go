@@ -268,7 +268,7 @@ func TestRotateKeyCrash(t *testing.T) {
 	}
 }
 
-// rotateCrash tells whether there was such a step.
+// rotateCrash reports whether there was such a step.
 func rotateCrash(t *testing.T, step int, after bool, next []string) bool {
 	r := newRotator(t)
 	device, before := r.settled(t)

@@ -9,8 +9,8 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// The custodian's rules are also checked before a target is written: after a refusal by a change-view hook, snapd
-// does not tell the writer the reason, nor even that there was one.
+// The custodian's rules are also checked before a target is written: after a refusal by a change-view hook, snapd tells
+// the writer neither the reason nor that there was a refusal.
 
 // order returns an order of the views in which each write is permitted. A new interface must exist before the tunnel
 // uses it, and an old one as long as the tunnel uses it.

@@ -9,8 +9,9 @@ import (
 	"aspects-poc/roles/serverapi/sign"
 )
 
-// signing signs requests with the device's key on disk, which a registration makes and a rotation replaces. A device
-// without a key, whose identity somebody else has written to the registry, does not sign.
+// A signing is a transport that signs requests with the device's key on disk. A registration makes that key and a
+// rotation replaces it. Requests stay unsigned if the device has no key because somebody else has written its identity
+// to the registry.
 type signing struct {
 	dir  *state.Dir
 	base http.RoundTripper

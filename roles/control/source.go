@@ -77,7 +77,7 @@ type system struct {
 	warned map[string]bool // skipped names that were logged
 
 	links []netdev.Link
-	// base means that this count is only the base of the next, since the previous totals are not the kernel's.
+	// base means that this count only sets the base of the next one, since the previous totals are not the kernel's.
 	base bool
 }
 

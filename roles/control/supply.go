@@ -7,10 +7,10 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// supply is a load-view hook. It adds the daemon's counters to the data of a read; they are not stored. It writes
+// supply is a load-view hook. It adds the daemon's counters to the data of a read; snapd does not store them. It writes
 // through control-interfaces, as the read view may be read-only; both have the same storage.
 //
-// It never fails: otherwise nobody could read the configuration. The daemon reports errors of the file.
+// It returns no error, because nobody could read the configuration after one. The daemon reports errors of the file.
 func supply(ctx context.Context, call *roles.HookCall) error {
 	totals, err := newCountersFile(call.StateDir).read()
 	if err != nil || len(totals) == 0 {
@@ -22,7 +22,7 @@ func supply(ctx context.Context, call *roles.HookCall) error {
 	}
 	// One Set, since only the last one counts.
 	if err := call.View(network.ControlInterfacesView).Set(ctx, values); err != nil {
-		call.Log.Warn("counters not supplied", "error", err)
+		call.Log.Warn("cannot supply the counters to the reader", "error", err)
 	}
 	return nil
 }

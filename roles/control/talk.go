@@ -21,7 +21,7 @@ type talk struct {
 	dir       *state.Dir
 	base      http.RoundTripper // for servers, without signatures
 	transport http.RoundTripper // for servers, with signatures
-	server    *serverapi.Client // nil if there is no usable one
+	server    *serverapi.Client // nil if the server's address cannot be used
 	log       *slog.Logger
 	trouble   *troubles
 	wake      func()
@@ -33,7 +33,7 @@ type talk struct {
 	cut       context.CancelCauseFunc // ends the running exchange
 }
 
-// errHungUp is the cause that ends a poll that is no longer needed.
+// errHungUp is the cause that ends a held poll whose server the device no longer uses.
 var errHungUp = errors.New("hung up")
 
 // close waits for the running exchange. Its context must have ended.
@@ -51,8 +51,8 @@ func (t *talk) hangUp(url string) {
 	}
 }
 
-// connect makes the client for a server. It returns whether the server is another than before. t.server is nil if
-// the server cannot be used.
+// connect makes the client for a server. It reports whether the server has changed. t.server is nil if the address
+// cannot be used.
 func (t *talk) connect(url string) (moved bool) {
 	normal, err := serverapi.ParseURL(url)
 	switch {
@@ -103,15 +103,15 @@ func (t *talk) finish(result *outcome) {
 	t.at = result.next
 }
 
-// reached reports that the server answered.
+// reached records that the server answered.
 func (t *talk) reached(server string) {
 	if t.trouble.clear(ofServer) {
 		t.log.Info("server reached again", "server", server, "tries", t.retry.Failures())
 	}
 }
 
-// keyless tells whether a server wants signatures, and the device has no key to sign with: somebody has moved its state directory, or
-// the key, away. For that server it is a new device.
+// keyless reports whether a server requires signatures and the device has no key. Somebody has then moved the state
+// directory or the key away, and the server takes the device for a new one.
 func (t *talk) keyless(err error) bool {
 	if !serverapi.IsProblem(err, serverapi.ProblemUnsigned) {
 		return false
@@ -120,8 +120,8 @@ func (t *talk) keyless(err error) bool {
 	return errors.Is(missing, fs.ErrNotExist)
 }
 
-// forgotten handles a server that does not know the device: the device registers again, at once the first time. After
-// that it returns an error.
+// forgotten handles a server that does not know the device: the device registers again, the first time at once. A
+// repetition is an error.
 func (t *talk) forgotten(result *outcome) error {
 	if t.retry.Failures() > 0 || t.calls >= mostCalls {
 		return fmt.Errorf("%w, again", result.err)
@@ -145,14 +145,14 @@ func (t *talk) failed(err error, now standing) (after time.Duration) {
 	pause := t.postpone(after, now)
 	about := ofServer
 	if own := (*state.Error)(nil); errors.As(err, &own) {
-		about, err = ofState, own.Err // the server was not reached
+		about, err = ofState, own.Err // the state directory failed, not the server
 	}
 	t.trouble.report(about, err, "next-try", pause.Round(time.Millisecond))
 	return after
 }
 
-// brokenOff reports whether a held poll was cut off, as some proxies do to idle connections. The next poll waits less
-// long. It is only trouble if that one fails as well.
+// brokenOff reports whether a held poll was cut off, as some proxies do to idle connections. It makes the next poll
+// wait less long. Only a failure of that poll is trouble.
 func (t *talk) brokenOff(result *outcome) bool {
 	held := time.Since(result.started)
 	var refused *serverapi.Error

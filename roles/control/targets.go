@@ -18,7 +18,7 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// targets apply the server's targets. Package target decides what is done; targets sends it events, and performs the
+// A targets applies the server's targets. Package target decides what to do: targets sends it events, and performs the
 // effects on registry, journal and log.
 type targets struct {
 	machine target.Machine
@@ -41,7 +41,7 @@ func (t *targets) resume(ctx context.Context, hub *attach.Hub) error {
 		return nil
 	}
 	if t.trouble.clear(ofJournal) {
-		t.log.Info("the journal of targets can be kept again")
+		t.log.Info("the journal of targets can be written again")
 	}
 	if !t.journal.Held() {
 		return nil
@@ -63,7 +63,8 @@ func (t *targets) resume(ctx context.Context, hub *attach.Hub) error {
 	return t.handle(ctx, hub, event)
 }
 
-// open reads and locks the journal if this process does not hold it yet. Else it stores what it could not store before.
+// open reads the journal and locks it, unless this process holds it already. Then it writes what it could not write
+// before.
 func (t *targets) open(ctx context.Context, hub *attach.Hub) error {
 	if t.journal.Held() {
 		return t.journal.Retry()
@@ -90,20 +91,20 @@ func (t *targets) confirming() *target.Attempt {
 	return t.state.Confirming()
 }
 
-// reportable reports whether the views hold what the journal says. Before that, no poll starts.
+// reportable reports whether the views hold what the journal says. Until then no poll starts.
 func (t *targets) reportable() bool {
 	phase := t.state.Phase()
 	return !t.journal.Held() || phase == target.Idle || phase == target.Unconfirmed
 }
 
-// standing returns what the targets mean for the next exchange.
+// standing returns the state of the targets that decides when the next exchange starts.
 func (t *targets) standing() standing {
 	return standing{interval: time.Duration(t.state.PollInterval) * time.Second, confirms: t.confirming(),
 		within: t.machine.ConfirmWithin, retryAt: t.state.RetryAt}
 }
 
-// report returns what a poll with this configuration reports about targets. Every poll reports the journal, so that
-// it does not matter which reports the server has stored. The report is empty if another process applies targets.
+// report returns a poll's report about targets for this configuration. Every poll has the whole journal, so that it
+// does not matter which reports the server has stored. The report is empty if another process applies targets.
 func (t *targets) report(config serverapi.Config, instance string) *serverapi.Report {
 	if !t.journal.Held() {
 		return &serverapi.Report{}
@@ -121,8 +122,8 @@ func (t *targets) report(config serverapi.Config, instance string) *serverapi.Re
 	return report
 }
 
-// change replaces the journal for something else than an attempt. It stays in memory if the disk fails, or if another
-// process applies targets.
+// change replaces the journal, except for an attempt. If the disk fails or another process applies targets, the change
+// stays in memory.
 func (t *targets) change(journal target.Journal) error {
 	t.state.Journal = journal
 	if !t.journal.Held() {
@@ -138,7 +139,7 @@ func (t *targets) pollEvery(interval time.Duration) {
 	}
 }
 
-// overtaken records that the server has a later report than this process has sent.
+// overtaken records that the server has a later report than this process's.
 func (t *targets) overtaken(sequence int64) {
 	if err := t.change(t.state.Overtaken(sequence)); err != nil {
 		t.trouble.report(ofJournal, err)
@@ -166,14 +167,14 @@ func (t *targets) answered(ctx context.Context, hub *attach.Hub, result *outcome
 		t.unseen = nil
 		return t.handle(ctx, hub, &target.Event{Kind: target.NotOffered})
 	case !t.journal.Held():
-		t.log.Debug("a target is left to the process that applies them", "revision", offer.Revision)
+		t.log.Debug("another process applies targets, so this one ignores the target", "revision", offer.Revision)
 		return nil
 	}
 	t.offer, t.proven = offer, result.proven
 	return t.consider(ctx, hub)
 }
 
-// consider applies the offer, if an operator has signed it where that is needed.
+// consider applies the offer. If the device needs an operator's signature, it checks the signature first.
 func (t *targets) consider(ctx context.Context, hub *attach.Hub) error {
 	if err := t.operators.check(t.offer); stateError(err) != nil {
 		t.trouble.report(ofOperators, err)
@@ -250,7 +251,7 @@ func (t *targets) perform(ctx context.Context, hub *attach.Hub, effect target.Ef
 	return nil, nil
 }
 
-// longestText is the longest text of a server in a line that control prints, in bytes. The log has a limit of its own.
+// longestText is the longest text of a server in a printed line, in bytes. The log has its own limit.
 const longestText = 1000
 
 // announce prints changes, view by view.

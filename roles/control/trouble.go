@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// troubles are problems outside of the registry. A cycle continues despite them. They are logged when they begin,
-// change and end; with --once they are the result instead.
+// A troubles has the present problems outside of the registry. A cycle continues despite them. They are logged when
+// they begin, change and end; with --once they are returned instead.
 type troubles struct {
 	log   *slog.Logger
 	quiet bool // with --once: do not log what will be returned
@@ -20,7 +20,7 @@ type subject string
 const (
 	ofState     subject = "the state directory cannot be used"
 	ofSource    subject = "interfaces cannot be counted"
-	ofCounters  subject = "the counters cannot be kept"
+	ofCounters  subject = "the counters cannot be stored"
 	ofServer    subject = "server not reached, the rest goes on"
 	ofJournal   subject = "targets cannot be applied"
 	ofOperators subject = "the operators' keys cannot be used, no target is applied"

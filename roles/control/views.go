@@ -10,15 +10,15 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// views are the registry's views that the agent reads. A kept view is read again only after a change.
+// A views has the registry's views that the agent reads. A kept view is read again only after a change.
 type views struct {
 	identity, device, tunnel, telemetry *kept.View
 	counters                            counters
 	interfaces                          map[string]any // document of control-interfaces after the last count or write
 }
 
-// keep starts to watch the views. moved is called after a change of control-device, as the server may be another.
-func (v *views) keep(ctx context.Context, hub *attach.Hub, moved func()) error {
+// watch opens the views. It calls moved after each change of control-device, because the server may have changed.
+func (v *views) watch(ctx context.Context, hub *attach.Hub, moved func()) error {
 	for _, view := range []struct {
 		name    string
 		keep    **kept.View
@@ -65,7 +65,8 @@ func (v *views) serverURL(ctx context.Context) (string, error) {
 	return device.ServerURL, nil
 }
 
-// refresh reads the views that changed, so that they are not all read together when the server answers again.
+// refresh reads the changed views. It spreads the reads, so that not all views are read at the moment when the server
+// answers again.
 func (v *views) refresh(ctx context.Context) error {
 	if _, err := v.identity.Get(ctx); err != nil && !errors.Is(err, registry.ErrNoData) {
 		return err
@@ -74,7 +75,7 @@ func (v *views) refresh(ctx context.Context) error {
 	return err
 }
 
-// readInterfaces reads control-interfaces. The other views are read when they are used.
+// readInterfaces reads control-interfaces. The other views are read on demand.
 func (v *views) readInterfaces(ctx context.Context, hub *attach.Hub) error {
 	document, err := v.counters.document(ctx, hub)
 	if err != nil {

@@ -18,14 +18,15 @@ import (
 type Device struct {
 	// Registration is the present registration, or nil.
 	Registration *Registration `json:"registration,omitempty"`
-	// Former are registrations with other servers, latest first. They are used again when the device returns to such
-	// a server.
+	// Former are registrations with other servers, latest first. The device uses them again when it returns to such a
+	// server.
 	Former []Registration `json:"former,omitempty"`
-	// TurnedAway is the refusal of a server in which an operator has revoked the device; nil once a server takes its polls again.
+	// TurnedAway is set while a server refuses the device because an operator has revoked it there. It is nil after the
+	// server has accepted a poll.
 	TurnedAway *TurnedAway `json:"turned-away,omitempty"`
 	// DefaultsWritten is when the default configuration was written; zero if it was not.
 	DefaultsWritten time.Time `json:"defaults-written,omitzero"`
-	// Simulated means that the totals are simulated. The kernel's first count is then only a base.
+	// Simulated means that the totals are simulated. The kernel's first count then only sets a base.
 	Simulated bool `json:"simulated,omitempty"`
 }
 
@@ -45,7 +46,7 @@ type Registration struct {
 // mostFormer is how many former registrations are stored.
 const mostFormer = 8
 
-// Register replaces the registration, and keeps the one with another server as a former one.
+// Register replaces the registration. It adds one with another server to Former.
 func (d *Device) Register(registration Registration) {
 	former := []Registration{}
 	if old := d.Registration; old != nil && old.Server != registration.Server {
@@ -85,7 +86,7 @@ func (d *Dir) Device() (Device, error) {
 		err = errors.New("the registration has no uuid")
 	}
 	if err != nil {
-		// Starting without it would register the device twice.
+		// An empty state would register the device twice.
 		return Device{}, fmt.Errorf("cannot read the device's state %s: %w (move it away to start anew)", path, err)
 	}
 	return device, nil

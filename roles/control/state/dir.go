@@ -1,5 +1,6 @@
 // Package state stores what must survive a restart of control, in one directory: the device's registrations
-// (device.json), its key and, during a rotation, the next one. Its main type is Dir.
+// (device.json), its key, the next key during a rotation, the journal of targets and the operators' keys. Its main type
+// is Dir; Keeper writes the journal. Package target decides what the journal says.
 package state
 
 import (
@@ -35,8 +36,8 @@ const LockRetry = 50 * time.Millisecond
 // keyBits is the size of a new key.
 const keyBits = 2048
 
-// A Dir is a state directory. The first write creates it. It is safe for concurrent use, also by several processes: a
-// caller that reads in order to change holds the lock.
+// A Dir is a state directory. The first write creates it. It is safe for concurrent use, also by several processes:
+// hold the lock from a read until the write that depends on it.
 type Dir struct {
 	Path string
 	// NewKey makes a key; nil means a new RSA key. Tests set it, since making a key takes time.
@@ -45,7 +46,7 @@ type Dir struct {
 	Replace func(path string, content []byte, mode os.FileMode) error
 }
 
-// An Error is an error of the state directory, for callers that also get errors of the server.
+// An Error is an error of the state directory. It distinguishes such an error from one of the server.
 type Error struct{ Err error }
 
 func (e *Error) Error() string { return e.Err.Error() }
@@ -55,7 +56,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Lock locks the files of the directory for changes. The caller calls unlock. It returns an error if ctx ends first.
 func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot keep the device's state: %w", err)
+		return nil, fmt.Errorf("cannot store the device's state: %w", err)
 	}
 	lock := flock.New(filepath.Join(d.Path, lockFile), flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, LockRetry); err != nil {
@@ -64,8 +65,8 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 	return func() { lock.Close() }, nil // closing unlocks
 }
 
-// Tidy removes leftovers of killed processes. It leaves them until the next start if another process holds the lock,
-// since they may be its own.
+// Tidy removes leftovers of killed processes. If another process holds the lock, the leftovers may be its own, and the
+// next start removes them.
 func (d *Dir) Tidy() error {
 	return errors.Join(d.tidy(lockFile, deviceFile, keyFile, nextKeyFile), d.tidy(journalLock, journalFile, operatorsFile, offerFile))
 }

@@ -43,21 +43,21 @@ func (d *Dir) saveJournal(journal target.Journal) error {
 	return d.Write(journalFile, append(text, '\n'))
 }
 
-// A Keeper writes target.json for the process that applies targets. It is not safe for concurrent use.
+// A Keeper writes target.json in the process that applies targets. It is not safe for concurrent use.
 type Keeper struct {
 	dir     *Dir
 	lock    *flock.Flock    // nil while another process applies targets
-	unsaved *target.Journal // could not be written
+	unsaved *target.Journal // a journal that could not be written
 }
 
-// NewKeeper returns a keeper that holds nothing yet.
+// NewKeeper returns a Keeper that has not locked the journal; see Open.
 func (d *Dir) NewKeeper() *Keeper { return &Keeper{dir: d} }
 
-// Open reads the journal, and locks it if no other process has; Held reports whether it did. Do not call it again
-// while the keeper holds the journal.
+// Open reads the journal, and locks it unless another process has locked it; Held reports which. Do not call it while
+// the keeper holds the lock.
 func (k *Keeper) Open() (target.Journal, error) {
 	if err := os.MkdirAll(k.dir.Path, 0o700); err != nil {
-		return target.Journal{}, fmt.Errorf("cannot keep the device's state: %w", err)
+		return target.Journal{}, fmt.Errorf("cannot store the device's state: %w", err)
 	}
 	lock := flock.New(filepath.Join(k.dir.Path, journalLock), flock.SetPermissions(0o600))
 	free, err := lock.TryLock()
@@ -86,7 +86,7 @@ func (k *Keeper) Close() {
 	}
 }
 
-// Record writes the journal. After an error the file has the journal from before.
+// Record writes the journal. After an error the file has the previous journal.
 func (k *Keeper) Record(journal target.Journal) error {
 	if err := k.dir.saveJournal(journal); err != nil {
 		return err
@@ -95,8 +95,8 @@ func (k *Keeper) Record(journal target.Journal) error {
 	return nil
 }
 
-// Save is Record for a journal that holds even if the disk fails: the older one on disk leads the next start to the
-// same end. Retry tries again after an error.
+// Save is Record for a journal that may get lost: the older journal on disk leads the next start to the same result.
+// After an error the Keeper remembers the journal for Retry.
 func (k *Keeper) Save(journal target.Journal) error {
 	k.unsaved = &journal
 	return k.Retry()

@@ -9,7 +9,7 @@ import (
 	"aspects-poc/internal/regular"
 )
 
-// offerFile has a target that somebody has brought in a file, until the process that applies targets has taken it.
+// offerFile has a target from a file until the process that applies targets has handled it.
 const offerFile = "offer.json"
 
 // Offer reads offer.json; nil if there is none.

@@ -11,12 +11,12 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
-// operatorsFile has a signed.Guard: the keys of the operators who may sign, and the last statement. The process that holds the
-// journal writes it.
+// operatorsFile has a signed.Guard: the keys of the operators who may sign, and the last statement. The process that
+// holds the journal's lock writes it.
 const operatorsFile = "operators.json"
 
-// Guard reads operators.json. Without the file it is the zero Guard. A file that cannot be read is an error, and no reason to apply
-// what nobody has signed.
+// Guard reads operators.json. Without the file it is the zero Guard. It returns an error for an unreadable file, so
+// that nobody applies an unsigned target because of it.
 func (d *Dir) Guard() (signed.Guard, error) {
 	path := filepath.Join(d.Path, operatorsFile)
 	text, err := regular.Read(path)

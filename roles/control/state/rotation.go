@@ -8,10 +8,10 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// FinishRotation has the server replace the device's key by the next one. It asks with the present key, and if the
-// server does not know that key, with the next one. The key that the server knows becomes or stays the device's key;
-// took reports whether it is the next one. took is false if there is no next key, or if the server knows neither. After
-// an error both keys stay, except that a refusal removes the next one. The caller holds the lock.
+// FinishRotation asks the server to replace the device's key by the next key. It signs the request with the present
+// key, and if the server does not know that key, with the next one. The key that the server knows becomes or stays the
+// device's key; took reports whether it is the next one. took is false if there is no next key, or if the server knows
+// neither. After a refusal the next key is removed; after any other error both keys stay. The caller holds the lock.
 func (d *Dir) FinishRotation(ctx context.Context, base http.RoundTripper) (took bool, err error) {
 	next, err := d.successor()
 	if err != nil || next == nil {

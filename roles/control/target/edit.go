@@ -8,8 +8,8 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// MostStarts is how many consecutive processes may wait for a confirmation. A target that makes control crash must
-// not stay.
+// MostStarts is how many consecutive processes may wait for a confirmation. A target that makes control crash must not
+// stay in force.
 const MostStarts = 5
 
 // The pause before a failed target is tried again grows from ShortestRetry to LongestRetry.
@@ -21,21 +21,22 @@ const (
 // mostExtensions limits how often, in units of ConfirmWithin, a busy server can postpone the end of an attempt.
 const mostExtensions = 10
 
-// start sets the pause of a target that failed before the process started: no clock is trusted across restarts.
+// start sets the pause of a target that failed before the process started. The whole pause begins again, because clocks
+// cannot be compared across restarts.
 func (m Machine) start(s *State, e *Event) {
 	if !m.Once && s.Attempted != nil && s.Attempted.Outcome == serverapi.Failed {
 		s.RetryAt = e.Now.Add(s.pause(e.Random))
 	}
 }
 
-// consider ends the pause of another target.
+// consider ends the pause that another target has caused.
 func (m Machine) consider(s *State, e *Event) {
 	if s.Attempted == nil || s.Attempted.Target != e.Target {
 		s.RetryAt = time.Time{}
 	}
 }
 
-// rest forgets what kept a target from being tried.
+// rest clears the plan and the pause that prevented an attempt.
 func (m Machine) rest(s *State, _ *Event) { s.plan, s.RetryAt = "", time.Time{} }
 
 // recordHeld records a target that the views hold already.
@@ -53,13 +54,13 @@ func (m Machine) begin(s *State, e *Event) {
 	s.plan, s.Deadline, s.failure, s.interrupted = e.Plan, time.Time{}, nil, false
 }
 
-// commit begins to wait for the server after the commit.
+// commit begins the wait for the server after the commit.
 func (m Machine) commit(s *State, e *Event) {
 	s.plan = ""
 	m.await(s, e)
 }
 
-// await begins to wait for the server, after the commit or in a new process.
+// await begins the wait for the server, after the commit or in a new process.
 func (m Machine) await(s *State, e *Event) {
 	waiting := *s.Attempt
 	if waiting.Phase == Writing {
@@ -71,7 +72,7 @@ func (m Machine) await(s *State, e *Event) {
 	s.Deadline, s.extended, s.failure = e.Now.Add(m.ConfirmWithin), 0, nil
 }
 
-// doubt remembers why the result of the write is unknown.
+// doubt records why the result of the write is unknown.
 func (m Machine) doubt(s *State, e *Event) {
 	failure := e.Cause
 	s.failure = &failure
@@ -87,7 +88,7 @@ func (m Machine) confirm(s *State, _ *Event) {
 	s.Attempted = &Outcome{Target: attempt.Target, Outcome: serverapi.Applied, At: attempt.At}
 }
 
-// extend postpones the deadline while the server says that it is busy, since the server was reached.
+// extend postpones the deadline while the server answers that it is busy.
 func (m Machine) extend(s *State, e *Event) {
 	left, needed := s.Deadline.Sub(e.Now), 2*e.RetryAfter+m.ConfirmWithin/2
 	if s.Deadline.IsZero() || s.extended >= mostExtensions*m.ConfirmWithin || needed <= left {
@@ -102,14 +103,14 @@ func (m Machine) drop(s *State, e *Event) {
 	m.end(s, e, outcome(s.Attempt.Target, serverapi.Failed, m.blame(s), e))
 }
 
-// giveUp begins to undo an attempt that a new process or an error has found half done, or that control starts with
-// too often.
+// giveUp begins to undo an attempt that a new process or an error has found half done, or with which control has
+// started too often.
 func (m Machine) giveUp(s *State, e *Event) {
 	s.undo(serverapi.Failed, m.blame(s), e)
 }
 
-// blame returns why an attempt did not get on: the error of its write, or the end of a process. Such an end alone, like
-// a power cut, is not the target's fault.
+// blame returns why an attempt stopped: the error of its write, or the end of a process. The end of a process alone,
+// such as a power cut, is not the target's fault.
 func (m Machine) blame(s *State) *Cause {
 	s.interrupted = s.failure == nil && s.Attempt.Starts < MostStarts
 	if s.failure != nil {
@@ -133,14 +134,15 @@ func (m Machine) undoRefused(s *State, e *Event) { s.undo(serverapi.Refused, &e.
 // undoFailed begins to undo an attempt that then ends as failed.
 func (m Machine) undoFailed(s *State, e *Event) { s.undo(serverapi.Failed, &e.Cause, e) }
 
-// undo begins to undo the attempt, which then ends so.
+// undo begins to undo the attempt. end is its outcome once the changes are undone.
 func (s *State) undo(end string, cause *Cause, e *Event) {
 	undone := *s.Attempt
 	undone.Phase, undone.End = Undoing, outcome(undone.Target, end, cause, e)
 	s.Attempt = &undone
 }
 
-// finish ends the attempt once its changes are undone. If a value stays, neither this target nor the last one runs.
+// finish ends the attempt after its changes are undone. If a value stays, neither this target nor the last one is in
+// force.
 func (m Machine) finish(s *State, e *Event) {
 	end := *s.Attempt.End
 	if e.Cause.Text != "" {
@@ -153,22 +155,23 @@ func (m Machine) finish(s *State, e *Event) {
 	m.end(s, e, &end)
 }
 
-// refuse ends a target that was not begun as refused.
+// refuse ends a target as refused before an attempt.
 func (m Machine) refuse(s *State, e *Event) {
 	m.end(s, e, outcome(e.Target, serverapi.Refused, &e.Cause, e))
 }
 
-// refuseUnsigned ends a target that no operator has signed as refused. The same one may be offered again with a signature.
+// refuseUnsigned ends a target without an operator's signature as refused. The server may offer the same target again
+// with a signature.
 func (m Machine) refuseUnsigned(s *State, e *Event) {
 	end := outcome(e.Target, serverapi.Refused, &e.Cause, e)
 	end.Unsigned = true
 	m.end(s, e, end)
 }
 
-// forget forgets the last attempt. A server offers no revision again that the device reports as refused.
+// forget clears the last attempt. A server does not offer a revision again that the device reports as refused.
 func (m Machine) forget(s *State, _ *Event) { s.Attempted = nil }
 
-// fail ends an attempt that could not be recorded as failed.
+// fail ends an attempt that could not be recorded. Its outcome is failed.
 func (m Machine) fail(s *State, e *Event) {
 	m.end(s, e, outcome(s.Attempt.Target, serverapi.Failed, &e.Cause, e))
 }
@@ -196,8 +199,7 @@ func (m Machine) end(s *State, e *Event, end *Outcome) {
 	s.Deadline, s.failure, s.interrupted = time.Time{}, nil, false
 }
 
-// pause returns the pause before a failed target is tried again. It doubles with each failure, and half of it is
-// random.
+// pause returns the pause before a failed target is tried again. It doubles with each failure. Half of it is random.
 func (j Journal) pause(random float64) time.Duration {
 	pause := ShortestRetry
 	for range j.Tries - 1 {

@@ -10,8 +10,8 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// A Target identifies a target of a server. The hash is part of it, since a server that was restored from a backup
-// may use a revision twice.
+// A Target identifies a server's target by revision and hash. A server that was restored from a backup may use a
+// revision twice, so the revision is not enough.
 type Target struct {
 	Revision int64  `json:"revision,omitempty"` // 0 for a server without revisions
 	Hash     string `json:"hash"`
@@ -85,16 +85,16 @@ type Attempt struct {
 	Own Own `json:"own,omitempty"`
 	// Move is the change of server among the changes, or nil.
 	Move *Move `json:"move,omitempty"`
-	// Proof means that only an answer with a proof (serverapi.Proof) confirms the attempt: it changes the server, or its
-	// server has sent proofs before.
+	// Proof means that only an answer with a proof (serverapi.Proof) confirms the attempt: the attempt changes the
+	// server, or its server has sent proofs before.
 	Proof bool `json:"proof,omitempty"`
-	// Brought means that the target came in a file, and that no server has to confirm it.
+	// Brought means that the target came in a file, so that no server has to confirm it.
 	Brought bool `json:"brought,omitempty"`
 	// At is the time of the commit in seconds since 1970.
 	At int64 `json:"at,omitempty"`
 	// Starts is how many processes have waited for a confirmation.
 	Starts int `json:"starts,omitempty"`
-	// End is the outcome after the undoing.
+	// End is the outcome once the changes are undone.
 	End *Outcome `json:"end,omitempty"`
 }
 
@@ -105,8 +105,8 @@ type Move struct {
 	Token string `json:"token,omitempty"` // what the device called its enrolment token then
 }
 
-// Withholds reports whether a server gets no enrolment token, since a target has named it after the device got this
-// token. token is a name for the token, such as its digest.
+// Withholds reports whether a server must not get the enrolment token: a target has named that server after the device
+// got the token. token is a name for the token, such as its digest.
 func (j Journal) Withholds(server, token string) bool {
 	moves := []*Move{j.Moved}
 	if j.Attempt != nil {
@@ -168,7 +168,7 @@ func (j Journal) Report() *serverapi.Report {
 		}
 	}
 	if attempt := j.Confirming(); attempt != nil {
-		// It runs, and stays if the server receives this report.
+		// The target runs, and stays if the server receives this report.
 		running = &attempt.Target
 		if attempt.Revision > 0 {
 			report.Attempted = &serverapi.Attempted{
@@ -182,10 +182,10 @@ func (j Journal) Report() *serverapi.Report {
 	return report
 }
 
-// Number returns the journal with the sequence of this report: the last one if report and configuration are those of
-// the last report, else the next. Sequences are milliseconds since 1970 if the clock allows, so that a state restored
-// from a backup continues above its earlier reports. Store the journal before the report is sent, so that a restart
-// continues above it.
+// Number returns the journal with the sequence of this report. Equal reports and configurations have the same sequence;
+// others have the next one. A sequence is the time in milliseconds since 1970 if the clock allows, so that a state
+// restored from a backup continues above its earlier reports. Store the journal before you send the report, so that a
+// restart continues above it.
 func (j Journal) Number(report *serverapi.Report, config serverapi.Config, now time.Time) (Journal, error) {
 	text, err := json.Marshal([]any{config, report.Running, report.Attempted, report.Instance})
 	if err != nil {
@@ -204,7 +204,7 @@ func (j Journal) Overtaken(sequence int64) Journal {
 	return j
 }
 
-// PollEvery returns the journal for a server that wants to be polled at this interval, in seconds.
+// PollEvery returns the journal with the interval, in seconds, at which the server wants polls.
 func (j Journal) PollEvery(seconds int64) Journal {
 	j.PollInterval = seconds
 	return j

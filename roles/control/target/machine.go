@@ -11,7 +11,7 @@ type Machine struct {
 	Once          bool          // the process ends after one cycle, so that pauses do not outlast a start
 }
 
-// A State is what a process knows about targets: the journal, and values that end with the process.
+// A State is what a process knows about targets: the journal, and values that are lost when the process ends.
 type State struct {
 	Journal
 	// Deadline is when the unconfirmed attempt is undone. It is zero until this process waits for the confirmation.
@@ -80,7 +80,7 @@ type Event struct {
 	Hidden     []string      // values that cannot be read, and so not be restored
 }
 
-// An Effect is something that the caller has to do.
+// An Effect is an act that the caller has to perform.
 type Effect string
 
 // The effects. The last ones, from Plan on, each lead to another event.
@@ -98,8 +98,8 @@ const (
 	Undo     Effect = "restore the previous values"     // ChangesUndone
 )
 
-// Step returns the state after an event, and what the caller has to do, in this order. An event without a transition
-// changes nothing. Step modifies nothing that it is given.
+// Step returns the state after an event, and the effects that the caller performs in this order. An event without a
+// transition changes nothing. Step does not modify its arguments.
 func (m Machine) Step(state State, event *Event) (State, []Effect) {
 	phase := state.Phase()
 	for i := range Table {

@@ -7,19 +7,19 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// Own are the device's own values that the target in force has replaced: view -> request path of a value in the target. When a
-// later target says nothing of a path any more, the device goes back to its own value.
+// Own are the device's own values that the target in force has replaced: view -> request path in the target -> values.
+// The device restores its own value when a later target no longer has the path.
 type Own map[string]map[string]Replaced
 
-// A Replaced is what a target has replaced.
+// A Replaced is an own value and the value that has replaced it.
 type Replaced struct {
 	Before any `json:"before"` // what the device had before any target; null for no value
 	Set    any `json:"set"`    // what the target in force says
 }
 
-// Settle returns the target with the own values that it lets the device go back to, and the own values that it replaces. wanted
-// is the target, and current what the views show, both by view; neither is modified. An own value comes back only where
-// the last target's value is still there: what somebody else has set meanwhile stays.
+// Settle returns a target that also restores own values, and the own values that the target replaces. wanted is the
+// target and current is what the views show, both by view. Settle modifies neither. It restores an own value only where
+// the views still show the last target's value, so that a later change by somebody else stays.
 func (o Own) Settle(wanted, current map[string]map[string]any) (settled map[string]map[string]any, next Own) {
 	next = Own{}
 	said, back := map[string]map[string]any{}, map[string]map[string]any{}
@@ -42,7 +42,7 @@ func (o Own) Settle(wanted, current map[string]map[string]any) (settled map[stri
 	settled = Nested(back)
 	for view, values := range said {
 		before, _ := jsonvalue.Merge(current[view], settled[view]).(map[string]any)
-		settled[view] = over(settled[view], wanted[view])
+		settled[view] = mergePatches(settled[view], wanted[view])
 		for request, value := range values {
 			if stays(view, request) {
 				continue
@@ -61,13 +61,13 @@ func (o Own) Settle(wanted, current map[string]map[string]any) (settled map[stri
 	return settled, next
 }
 
-// stays reports whether the device never goes back to its own value: a server that a target has named, since the new server need
-// not name itself, and what no view shows.
+// stays reports whether the device never restores its own value at this path: the address of the server, because the
+// new server need not name itself, and values that no view shows.
 func stays(view, request string) bool {
 	return view == network.ControlDeviceView && request == "server-url" || writeOnly(view, request)
 }
 
-// leaves lists the values of a target that are no objects by their request paths.
+// leaves lists the values of a target that are not objects, by request path.
 func leaves(value any, request string, list map[string]any) {
 	object, is := value.(map[string]any)
 	if !is {
@@ -83,16 +83,16 @@ func leaves(value any, request string, list map[string]any) {
 	}
 }
 
-// over returns one patch after another as one. It shares what it does not change.
-func over(first, then map[string]any) map[string]any {
+// mergePatches returns one patch with the effect of first and then next. The result shares values with both.
+func mergePatches(first, next map[string]any) map[string]any {
 	if first == nil {
-		return then
+		return next
 	}
 	both := maps.Clone(first)
-	for key, value := range then {
+	for key, value := range next {
 		inner, is := value.(map[string]any)
 		if before, was := both[key].(map[string]any); is && was {
-			value = over(before, inner)
+			value = mergePatches(before, inner)
 		}
 		both[key] = value
 	}

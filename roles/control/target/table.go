@@ -2,8 +2,8 @@ package target
 
 import "aspects-poc/roles/serverapi"
 
-// A Transition is a row of the table. It applies in the phases From, on an event of kind On, if no row above applies
-// and the condition When holds.
+// A Transition is a row of the table. It applies to an event of kind On in one of the phases From if the condition When
+// holds and no row above applies.
 type Transition struct {
 	From    []Phase
 	On      Kind

@@ -25,7 +25,7 @@ func (a *Attempt) Shows(current map[string]map[string]any) (shown, missing int) 
 	return shown, missing
 }
 
-// Back returns the writes that undo the changes, except for values that the views do not show (any more).
+// Back returns the writes that undo the changes. It leaves out values that the views do not show, or no longer show.
 func (a *Attempt) Back(current map[string]map[string]any) map[string]map[string]any {
 	back := map[string]map[string]any{}
 	for view, values := range a.Changes {
