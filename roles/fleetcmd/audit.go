@@ -62,16 +62,16 @@ func auditColumns() []column[serverapi.AuditRecord] {
 	}
 }
 
-// timeOf returns the time of a record as the reader's clock has it.
+// timeOf returns the time of a record in the local time zone.
 func timeOf(r serverapi.AuditRecord) string {
 	at, err := time.Parse(time.RFC3339, r.Time)
 	if err != nil {
-		return r.Time // of a later server
+		return r.Time // the form of a later server
 	}
 	return at.Local().Format(time.DateTime)
 }
 
-// actorOf says who acted: the person, or the name of the token, with its role.
+// actorOf returns who acted: the person, or the name of the token, with the token's role.
 func actorOf(who serverapi.Actor) string {
 	text := cmp.Or(who.Person, who.Name, who.Kind)
 	switch {
@@ -110,15 +110,15 @@ func resultOf(r serverapi.AuditRecord) word {
 	return word{text, map[string]tone{"done": good, "refused": warn, "failed": bad}[r.Result]}
 }
 
-// followPause is the time between two questions for new records.
+// followPause is the time between two requests for new records.
 const followPause = 2 * time.Second
 
-// followAudit prints records as they come, over broken connections, until the user interrupts.
+// followAudit prints new records until the user interrupts. It continues after a broken connection.
 func (s *session) followAudit(filter operator.AuditFilter) error {
 	if s.out.form == "yaml" {
 		return roles.Usagef("audit --follow prints lines: want table, wide, json or name for --%s", flagOutput)
 	}
-	printed, told := 0, false
+	printed, warned := 0, false
 	filter.Page = 0
 	for {
 		var failed error
@@ -135,13 +135,13 @@ func (s *session) followAudit(filter operator.AuditFilter) error {
 		}
 		switch {
 		case s.Err() != nil:
-			return nil // the user has seen enough
+			return nil // the user has interrupted
 		case failed != nil && !passes(failed):
 			return failed
-		case failed != nil && !told:
+		case failed != nil && !warned:
 			s.say("interrupted, still trying: %s", failed)
 		}
-		told = failed != nil
+		warned = failed != nil
 		select {
 		case <-s.Done():
 			return nil

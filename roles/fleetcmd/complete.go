@@ -14,10 +14,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// completionPatience is how long a key press may wait for the server.
+// completionPatience is how long a completion waits for the server.
 const completionPatience = time.Second
 
-// mostCandidates is the number of devices, revisions and the like that a key press offers.
+// mostCandidates is the largest number of devices, revisions and other candidates for a word.
 const mostCandidates = 200
 
 // words returns the candidates for arguments and flags, from the user's contexts and from the server.
@@ -118,7 +118,7 @@ func candidates(env *roles.Env, c *cli.Context, kind, typed string) (list []role
 	return list
 }
 
-// deviceWords returns the names and IDs that begin with what is typed, after a prefix.
+// deviceWords returns the names and IDs that begin with typed. Each candidate has the prefix in front.
 func deviceWords(ctx context.Context, client *operator.Client, prefix, typed string) (list []roles.Candidate) {
 	for device, err := range client.Devices(ctx, operator.Filter{Text: typed, Page: mostCandidates}) {
 		if err != nil {
@@ -154,7 +154,7 @@ func layerWords(ctx context.Context, client *operator.Client, typed string) (lis
 	return list
 }
 
-// labelWords returns the labels that some devices have, for the last term of a selector.
+// labelWords returns labels of some devices as candidates for the last term of a selector.
 func labelWords(ctx context.Context, client *operator.Client, typed string) (list []roles.Candidate) {
 	before := ""
 	if at := strings.LastIndexByte(typed, ','); at >= 0 {

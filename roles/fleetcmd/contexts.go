@@ -24,19 +24,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A place is a server, and how to talk to it.
+// A place is the address of a server, with the CA and the token to use there.
 type place struct {
 	Server string `yaml:"server"`
 	Token  string `yaml:"token,omitempty"`
 	CA     string `yaml:"ca,omitempty"` // file of certificates
 }
 
-// open returns a client of the server. Timeout 0 is the usual one.
+// open returns a client of the server. A timeout of 0 means the usual one.
 func (p place) open(timeout time.Duration) (*operator.Client, error) {
 	return operator.New(p.Server, operator.Options{Token: p.Token, CAFile: p.CA, Timeout: timeout})
 }
 
-// A book has the contexts of a user: named places. It is a file that only the user can read, as it has tokens.
+// A book has the contexts of a user, which are named places. It is a file with tokens, so only the user can read it.
 type book struct {
 	Current  string           `yaml:"current,omitempty"`
 	Contexts map[string]place `yaml:"contexts"`
@@ -44,7 +44,7 @@ type book struct {
 	path string
 }
 
-// bookPath returns the file of the contexts. In a snap it is in the folder that refreshes keep.
+// bookPath returns the path of the contexts' file. In a snap it is in a folder that refreshes do not change.
 func bookPath(getenv func(string) string) (string, error) {
 	switch {
 	case getenv("SNAP_USER_COMMON") != "":
@@ -98,7 +98,7 @@ func (b *book) write() error {
 
 func (b *book) names() []string { return slices.Sorted(maps.Keys(b.Contexts)) }
 
-// named returns a context.
+// named returns the context with this name. It returns an error for an unknown name.
 func (b *book) named(name string) (place, error) {
 	if found, ok := b.Contexts[name]; ok {
 		return found, nil
@@ -135,8 +135,8 @@ func caFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagCA, Usage: "`FILE` with the CA certificates to trust instead of the system's"}
 }
 
-// choosePlace returns the server to talk to: the one of a flag, of the environment, or of the current context. A context's
-// token goes to the context's server only.
+// choosePlace returns the server of a flag, of the environment, or of the current context. It uses a context's token
+// only for the context's own server.
 func choosePlace(env *roles.Env, c *cli.Context) (place, error) {
 	b, err := readBook(env.Getenv)
 	if err != nil {
@@ -178,7 +178,7 @@ func choosePlace(env *roles.Env, c *cli.Context) (place, error) {
 	return chosen, err
 }
 
-// of returns a server, with the token that a context has for it.
+// of returns the place of a server, with the token that a context has for it.
 func (b *book) of(server string) (place, error) {
 	normal, err := serverapi.ParseURL(server)
 	if err != nil {
@@ -192,7 +192,7 @@ func (b *book) of(server string) (place, error) {
 	return place{Server: normal}, nil
 }
 
-// maxToken is the size of the largest text of a token, in bytes.
+// maxToken is the largest size of a token's text, in bytes.
 const maxToken = 4096
 
 // readToken reads a token from a file, or from standard input for "-".
@@ -203,7 +203,7 @@ func readToken(env *roles.Env, file string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("cannot read the token: %w", err)
 		}
-		defer func() { _ = open.Close() }() // it was only read
+		defer func() { _ = open.Close() }() // only read
 		in = open
 	}
 	text, err := io.ReadAll(io.LimitReader(in, maxToken+1))
@@ -217,7 +217,7 @@ func readToken(env *roles.Env, file string) (string, error) {
 	return token, err
 }
 
-// checkToken refuses what can be no token, without a word of it.
+// checkToken returns an error for a text that cannot be a token. The error does not show the text.
 func checkToken(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	if len(text) > maxToken || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
@@ -226,7 +226,7 @@ func checkToken(text string) (string, error) {
 	return text, nil
 }
 
-// isOpen reports whether requests to a server can be read on their way: they are not encrypted, and leave this machine.
+// isOpen reports whether others can read requests to a server: they are not encrypted and leave this machine.
 func isOpen(server string) bool {
 	parsed, err := url.Parse(server)
 	if err != nil || parsed.Scheme != "http" || parsed.Hostname() == "localhost" {

@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A value is a value of a device's target, beside what the device reports.
+// A value is a value of a device's target, with the value that the device reports.
 type value struct {
 	Path     string `json:"path"`
 	Target   any    `json:"target"` // null means unset
@@ -40,13 +40,13 @@ func values(device serverapi.Device, target serverapi.DeviceTarget) []value {
 	return list
 }
 
-// within reports whether a path is another one or below it.
+// within reports whether a path is above or lies below it.
 func within(path, above string) bool {
 	rest, is := strings.CutPrefix(path, above)
 	return is && (rest == "" || above == "" || rest[0] == '.')
 }
 
-// leaves returns the values of a configuration by their paths. Lists, empty objects and the markers of secrets are values.
+// leaves returns the values of a configuration by path. Lists, empty objects and markers of secrets count as values.
 func leaves(config serverapi.Config) map[string]any {
 	list := map[string]any{}
 	var walk func(path string, value any)
@@ -66,13 +66,13 @@ func leaves(config serverapi.Config) map[string]any {
 	return list
 }
 
-// isSecret reports whether an object stands in the place of a secret.
+// isSecret reports whether an object is a marker of a secret.
 func isSecret(object map[string]any) bool {
 	_, is := object["$secret"]
 	return is
 }
 
-// literal returns a value in a line.
+// literal returns a value in one line.
 func literal(value any) string {
 	if object, is := value.(map[string]any); is && isSecret(object) {
 		if name, _ := object["$secret"].(string); len(object) == 1 && name != "set" {
@@ -87,7 +87,7 @@ func literal(value any) string {
 	return string(text)
 }
 
-// wanted returns a value of a target in a line.
+// wanted returns the target's value in one line.
 func (v value) wanted() string {
 	if v.Target == nil {
 		return "unset"
@@ -95,7 +95,7 @@ func (v value) wanted() string {
 	return literal(v.Target)
 }
 
-// says returns what the device reports in the place of the value.
+// says returns the reported value.
 func (v value) says() word {
 	w := word{"-", faint}
 	if v.Reported != nil {
@@ -107,7 +107,7 @@ func (v value) says() word {
 	return w
 }
 
-// A deviceShape is what device prints.
+// A deviceShape is the output of device.
 type deviceShape struct {
 	Device  serverapi.Device         `json:"device"`
 	Target  serverapi.DeviceTarget   `json:"target"`
@@ -191,7 +191,7 @@ func (s *session) printDevice(shape deviceShape) error {
 	return nil
 }
 
-// signedBy says who has signed a device's target; "" in a fleet where nothing is signed.
+// signedBy returns who has signed a device's target; "" for a fleet without signatures.
 func signedBy(desired serverapi.Desired) word {
 	switch {
 	case desired.Signed != nil:
@@ -202,7 +202,7 @@ func signedBy(desired serverapi.Desired) word {
 	return word{}
 }
 
-// by says who changed something, and how long ago.
+// by returns who changed something, and how long ago.
 func by(author string, at int64) string {
 	switch {
 	case at == 0:
@@ -213,7 +213,7 @@ func by(author string, at int64) string {
 	return author + ", " + age(at) + " ago"
 }
 
-// valueColumns are of the values of a device with a name; "" for none.
+// valueColumns returns the columns for the values of a device. device is its name; "" omits it.
 func valueColumns(device string, history bool) []column[value] {
 	columns := []column[value]{
 		{head: "Path", cell: func(v value) word { return word{text: v.Path} }},
@@ -228,7 +228,7 @@ func valueColumns(device string, history bool) []column[value] {
 	return columns
 }
 
-// all returns a list that is there.
+// all returns the elements of a slice as a sequence without errors.
 func all[T any](list []T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for _, element := range list {
@@ -284,7 +284,8 @@ func why(env *roles.Env) *cli.Command {
 	})
 }
 
-// noValue says that no layer sets a value, and what the device reports in its place.
+// noValue returns the error for a value that no layer sets. The error has the value that the device reports, if there
+// is one.
 func (s *session) noValue(id uuid.UUID, path string, known serverapi.Device) error {
 	list := leaves(known.Config)
 	for _, reported := range slices.Sorted(maps.Keys(list)) {
@@ -297,11 +298,11 @@ func (s *session) noValue(id uuid.UUID, path string, known serverapi.Device) err
 		path, roles.Program)
 }
 
-// mostSearched is the number of a layer's changes that are searched for the one that set a value.
+// mostSearched is the number of a layer's changes among which attribute searches for the one that set a value.
 const mostSearched = 100
 
-// attribute finds the revision that set each value: the last one that changed it in its layer, as the device has that. A release may
-// have changed the layer since, and withhold that from the device.
+// attribute finds the revision that set each value: the last change of it in its layer that the device has. An active
+// release may have changed the layer later and withhold that change from the device.
 func (s *session) attribute(list []value) error {
 	layers := map[string][]*value{}
 	for i := range list {
@@ -309,7 +310,7 @@ func (s *session) attribute(list []value) error {
 	}
 	for _, layer := range slices.Sorted(maps.Keys(layers)) {
 		open := layers[layer]
-		present := open[0].Revision // of the layer, for all of its values
+		present := open[0].Revision // of the layer as a whole
 		for entry, err := range first(s.client.History(s, layer, mostSearched), mostSearched) {
 			if err != nil {
 				return err

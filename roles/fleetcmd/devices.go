@@ -73,7 +73,7 @@ func optional(c *cli.Context, name string) *bool {
 	return new(c.Bool(name))
 }
 
-// limit returns the number in --limit; 0 for all.
+// limit returns the number of --limit; 0 means all.
 func (s *session) limit() (int, error) {
 	limit := s.c.Int("limit")
 	if limit < 0 {
@@ -82,7 +82,7 @@ func (s *session) limit() (int, error) {
 	return limit, nil
 }
 
-// first returns the first elements of a list; all for 0.
+// first returns the first elements of a list. It returns all elements for 0.
 func first[T any](list iter.Seq2[T, error], number int) iter.Seq2[T, error] {
 	if number == 0 {
 		return list
@@ -120,7 +120,7 @@ func deviceColumns(wide bool) []column[serverapi.Device] {
 	}
 }
 
-// stateOf returns a device's state in a word or two.
+// stateOf returns a device's state in one or two words.
 func stateOf(d serverapi.Device) word {
 	w := word{d.State, map[string]tone{serverapi.StateInSync: good, serverapi.StateBehind: note, serverapi.StateNew: note,
 		serverapi.StateRefused: bad, serverapi.StateFailed: bad, serverapi.StateDrifted: warn, serverapi.StatePending: warn,
@@ -151,7 +151,7 @@ func revision(number int64) string {
 	return strconv.FormatInt(number, 10)
 }
 
-// reason returns why an attempt failed; "" if it did not.
+// reason returns why an attempt failed; "" if it did not fail.
 func reason(a *serverapi.Attempted) string {
 	if a == nil || a.Reason == "" {
 		return ""
@@ -162,7 +162,7 @@ func reason(a *serverapi.Attempted) string {
 	return a.Path + ": " + a.Reason
 }
 
-// devicesOf says how many devices there are.
+// devicesOf returns a number of devices as text, such as "2 devices".
 func devicesOf(number int) string {
 	if number == 1 {
 		return "1 device"
@@ -185,7 +185,7 @@ func labelsOf(labels map[string]string) string {
 	return strings.Join(list, ",")
 }
 
-// age returns how long ago a time is, in its largest unit.
+// age returns the time since at in its largest unit.
 func age(at int64) string {
 	if at == 0 {
 		return "never"
@@ -202,7 +202,7 @@ func age(at int64) string {
 	return fmt.Sprintf("%dd", int(passed.Hours()/24))
 }
 
-// since returns a time with its age.
+// since returns a time and its age.
 func since(at int64) string {
 	if at == 0 {
 		return "never"
@@ -261,7 +261,7 @@ func revoke(env *roles.Env) *cli.Command {
 	}, 1, -1, func(s *session, args []string) error { return s.setStatus(args, s.client.Revoke) })
 }
 
-// setStatus changes devices. All words name a device before the first one changes.
+// setStatus finds the devices of all words before it changes the first one. It prints the changed devices.
 func (s *session) setStatus(words []string, set func(context.Context, uuid.UUID) (serverapi.Device, error)) error {
 	ids := make([]uuid.UUID, len(words))
 	for i, word := range words {
@@ -273,7 +273,7 @@ func (s *session) setStatus(words []string, set func(context.Context, uuid.UUID)
 	return s.changeDevices(ids, words, set)
 }
 
-// changeDevices changes devices, which are called names, and lists those that it has changed.
+// changeDevices changes devices and prints the changed ones. names are the names of the devices for messages.
 func (s *session) changeDevices(ids []uuid.UUID, names []string, change func(context.Context, uuid.UUID) (serverapi.Device, error)) error {
 	changed, err := s.forAll(ids, names, change)
 	if len(changed) == 0 {
@@ -283,7 +283,7 @@ func (s *session) changeDevices(ids []uuid.UUID, names []string, change func(con
 		all(changed)), err)
 }
 
-// isUnsigned tells whether a device does not run its target, and cannot: nobody has signed it.
+// isUnsigned reports whether a device does not run its target because nobody has signed the target.
 func isUnsigned(d serverapi.Device) bool {
 	return d.Desired.Unsigned && (d.State == serverapi.StateBehind || d.State == serverapi.StateRefused || d.State == serverapi.StateFailed)
 }

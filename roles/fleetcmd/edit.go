@@ -25,7 +25,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// maxDocument is the size of the largest text of a layer, in bytes. The server has a limit of its own.
+// maxDocument is the largest size of a layer's text, in bytes. The server has its own limit.
 const maxDocument = 16 << 20
 
 func edit(env *roles.Env) *cli.Command {
@@ -84,7 +84,7 @@ func readDocument(env *roles.Env, file string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the layer: %w", err)
 		}
-		defer func() { _ = open.Close() }() // it was only read
+		defer func() { _ = open.Close() }() // only read
 		in = open
 	}
 	text, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
@@ -97,14 +97,14 @@ func readDocument(env *roles.Env, file string) ([]byte, error) {
 	return text, nil
 }
 
-// A document is a layer as people edit it.
+// A document is a layer in the form in which people edit it.
 type document struct {
 	Selector *string          `json:"selector,omitempty"`
 	Priority *int64           `json:"priority,omitempty"`
 	Config   serverapi.Config `json:"config"`
 }
 
-// layerText returns the text that the editor opens.
+// layerText returns the text for the editor.
 func layerText(layer serverapi.Layer) ([]byte, error) {
 	shape := document{Config: layer.Config}
 	head := fmt.Sprintf("# The layer %s, revision %d. null unsets a value on the devices.\n", layer.Layer, layer.Revision)
@@ -119,7 +119,7 @@ func layerText(layer serverapi.Layer) ([]byte, error) {
 	return append([]byte(head), text...), err
 }
 
-// parseLayer reads the text of a layer: YAML or JSON.
+// parseLayer parses the text of a layer: YAML or JSON.
 func parseLayer(text []byte) (serverapi.LayerRequest, error) {
 	value, empty, err := yamljson.Decode(text)
 	if err != nil {
@@ -160,13 +160,14 @@ func parseLayer(text []byte) (serverapi.LayerRequest, error) {
 	return request, nil
 }
 
-// A refusedText is a text of a layer that cannot be set, and why.
+// A refusedText is the error for a layer's text that cannot be set.
 type refusedText struct{ cause error }
 
 func (r *refusedText) Error() string { return r.cause.Error() }
 func (r *refusedText) Unwrap() error { return r.cause }
 
-// setLayer has the server check a text of a layer, and sets the layer unless --dry-run is given.
+// setLayer lets the server check a layer's text, and sets the layer unless --dry-run is given. It returns a
+// *refusedText if the user can correct the text.
 func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	request, err := parseLayer(text)
 	if err != nil {
@@ -215,11 +216,10 @@ func (s *session) setLayer(layer serverapi.Layer, text []byte) error {
 	})
 }
 
-// mostGrouped is the number of devices of a group that are named.
+// mostGrouped is the number of devices of a group whose names are printed.
 const mostGrouped = 5
 
-// printTrial prints how the targets of devices change, in groups with the same changes. What they would write is left to the plan of
-// a folder.
+// printTrial prints how the targets of devices change, in groups with the same changes.
 func (p *printer) printTrial(trial serverapi.Plan) {
 	var groups []serverapi.PlanGroup
 	for _, group := range trial.Groups {
@@ -250,7 +250,7 @@ func (p *printer) printTrial(trial serverapi.Plan) {
 	p.printConflict(trial)
 }
 
-// ofLayer words the refusal of a batch of one layer.
+// ofLayer rewords the refusal of a batch that has a single layer.
 func ofLayer(err error, layer string) error {
 	var refused *serverapi.Error
 	if !errors.As(err, &refused) {
@@ -273,7 +273,7 @@ func ofLayer(err error, layer string) error {
 	return &worded
 }
 
-// refusal marks the errors that another text can avoid.
+// refusal returns err as a *refusedText if another text can avoid it.
 func refusal(err error) error {
 	var refused *serverapi.Error
 	if !errors.As(err, &refused) {
@@ -288,7 +288,8 @@ func refusal(err error) error {
 	return err
 }
 
-// editLayer opens the layer in the user's editor until the server accepts the text, or the user gives up.
+// editLayer opens the layer in the user's editor, again and again, until the server accepts the text or the user leaves
+// the text unchanged.
 func (s *session) editLayer(layer serverapi.Layer) (err error) {
 	dir, err := os.MkdirTemp(s.env.Getenv("TMPDIR"), "aspects-poc-fleet-") // only the user can read it
 	if err != nil {
@@ -301,7 +302,7 @@ func (s *session) editLayer(layer serverapi.Layer) (err error) {
 			err = fmt.Errorf("%w\nyour text is in %s", err, file)
 			return
 		}
-		_ = os.RemoveAll(dir) // else the system removes it some day
+		_ = os.RemoveAll(dir) // an old temporary folder does no harm
 	}()
 	first, err := layerText(layer)
 	if err != nil {
@@ -337,13 +338,13 @@ func isStale(err error) bool { return serverapi.IsProblem(err, serverapi.Problem
 
 const reasonMark = "#! "
 
-// reasonOf returns lines of comment with the reason of a refusal.
+// reasonOf returns comment lines with the reason of a refusal.
 func reasonOf(err error) []byte {
 	text := "It is not set: " + plain.Line(err.Error()) + ". Mend it, or leave it as it is to give up."
 	return []byte(reasonMark + text + "\n")
 }
 
-// withoutReason returns a text without the lines of reasonOf.
+// withoutReason removes the lines of reasonOf from a text.
 func withoutReason(text []byte) []byte {
 	for bytes.HasPrefix(text, []byte(reasonMark)) {
 		_, text, _ = bytes.Cut(text, []byte("\n"))
@@ -351,7 +352,7 @@ func withoutReason(text []byte) []byte {
 	return text
 }
 
-// runEditor runs the user's editor on a file. Its command may have arguments.
+// runEditor runs the user's editor on a file. The editor's command may have arguments.
 func (s *session) runEditor(file string) error {
 	editor := ""
 	for _, variable := range []string{"VISUAL", "EDITOR"} {
@@ -362,7 +363,7 @@ func (s *session) runEditor(file string) error {
 	if editor == "" {
 		editor = "vi"
 	}
-	// An interrupt is the editor's.
+	// An interrupt is for the editor only.
 	command := exec.CommandContext(context.WithoutCancel(s), "sh", "-c", editor+` "$1"`, "sh", file)
 	command.Stdin, command.Stdout, command.Stderr = s.env.Stdin, s.env.Stdout, s.env.Stderr
 	if err := command.Run(); err != nil {

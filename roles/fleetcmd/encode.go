@@ -27,7 +27,7 @@ func encoded[T any](list iter.Seq2[T, error]) iter.Seq2[[]byte, error] {
 	}
 }
 
-// encode is json.Marshal without escapes for HTML.
+// encode is json.Marshal without HTML escapes.
 func encode(value any) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -81,7 +81,8 @@ func (p *printer) yamlList(list iter.Seq2[[]byte, error]) error {
 	return nil
 }
 
-// printWith is printOne for a JSON object with a long list, which it prints while it comes. In value the list is empty.
+// printWith prints an object with a long list. As JSON or YAML it prints the list's elements as they arrive. The list
+// in value is empty.
 func printWith[T any](p *printer, value any, name, member string, list iter.Seq2[T, error]) error {
 	var whole bytes.Buffer
 	into := *p
@@ -94,7 +95,7 @@ func printWith[T any](p *printer, value any, name, member string, list iter.Seq2
 	if p.form == "yaml" {
 		at = "\n" + member + ": []"
 	}
-	before, after, _ := strings.Cut(whole.String(), at) // no line within a value begins so
+	before, after, _ := strings.Cut(whole.String(), at) // no line within a value begins with at
 	if _, err := p.w.WriteString(before + strings.TrimSuffix(at, "[]")); err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func printWith[T any](p *printer, value any, name, member string, list iter.Seq2
 	return p.w.Flush()
 }
 
-// element returns the text of an element of the list of printWith.
+// element returns the text of a list element for printWith.
 func (p *printer) element(element any, later bool) ([]byte, error) {
 	text, err := encode(element)
 	if err != nil {

@@ -40,12 +40,13 @@ func export(env *roles.Env) *cli.Command {
 		if err != nil {
 			return err
 		}
-		// The device verifies who signed it; here it only has to be whole.
+		// The device verifies the signer. Here only completeness matters.
 		book, err := signed.Reopen(append(answer.Former, answer.Signed), answer.Manifest, answer.Salts)
 		if err != nil {
 			return fmt.Errorf("cannot use the server's statement: %w", err)
 		}
-		// Not what the statement's layers come to: a release may withhold that, or somebody has taken it back.
+		// This is not the merge of the statement's layers: a release may withhold some of them, or somebody may have
+		// changed them back.
 		target, err := s.client.Target(s, id)
 		if err != nil {
 			return err
@@ -65,7 +66,8 @@ func export(env *roles.Env) *cli.Command {
 	})
 }
 
-// offerOf returns the offer of a device's target, which has references in the places of secrets, as a statement has it.
+// offerOf returns the signed offer of a device's target. The target has references in the places of secrets, as the
+// statement has.
 func offerOf(book *signed.Book, device serverapi.Device, config, values map[string]any) (*serverapi.Offer, error) {
 	places, err := book.Places(config)
 	if missing := (*signed.MissingSecret)(nil); errors.As(err, &missing) {
@@ -99,7 +101,8 @@ func offerOf(book *signed.Book, device serverapi.Device, config, values map[stri
 	return offer, err
 }
 
-// resolve puts values in the places of references.
+// resolve returns a value with the values of secrets in the places of their references. It returns an error for a
+// secret without a value.
 func resolve(value any, values map[string]any) (any, error) {
 	object, is := value.(map[string]any)
 	if !is {

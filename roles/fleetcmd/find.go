@@ -14,7 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// device returns the ID of the device that a word names: its ID, a unique beginning of it, or its name. The server finds it.
+// device returns the ID of the device that typed names: by its ID, a unique beginning of the ID, or its name. The
+// server resolves the word.
 func (s *session) device(typed string) (uuid.UUID, error) {
 	if id, err := uuid.Parse(typed); err == nil && len(typed) == 36 {
 		return id, nil
@@ -33,8 +34,8 @@ func (s *session) device(typed string) (uuid.UUID, error) {
 	return found.UUID, err
 }
 
-// layer returns the full name of the layer that a word names: everyone, labels/NAME, or devices/ with
-// what names a device.
+// layer returns the full name of the layer that typed names: everyone, labels/NAME, or devices/ with a device's name or
+// ID.
 func (s *session) layer(typed string) (string, error) {
 	kind, name, named := strings.Cut(typed, "/")
 	switch {
@@ -52,13 +53,13 @@ func (s *session) layer(typed string) (string, error) {
 	return "", roles.Usagef("%q is no layer: want everyone, labels/NAME or devices/ID", typed)
 }
 
-// short returns as much of an ID as names the device among millions.
+// short returns the part of an ID that is unique among millions of devices.
 func short(id uuid.UUID) string { return id.String()[:13] }
 
-// called returns a device's name, or as much of its ID as names it.
+// called returns a device's name, or the short ID of a device without one.
 func called(id uuid.UUID, name string) string { return cmp.Or(name, short(id)) }
 
-// called is the function of that name; with -o wide there is the whole ID, too.
+// called is the function called. With -o wide it adds the whole ID.
 func (p *printer) called(id uuid.UUID, name string) string {
 	switch {
 	case p.form != "wide":
@@ -69,7 +70,7 @@ func (p *printer) called(id uuid.UUID, name string) string {
 	return name + " " + id.String()
 }
 
-// some returns the first of a number of devices, and how many more there are.
+// some returns the names of the first devices, and how many more there are.
 func (p *printer) some(ids []uuid.UUID, names map[uuid.UUID]string, number int) string {
 	var words []string
 	for _, id := range ids {
@@ -82,7 +83,7 @@ func (p *printer) some(ids []uuid.UUID, names map[uuid.UUID]string, number int) 
 	return text
 }
 
-// layerOf returns a layer's name with the name of its device, or else a short ID.
+// layerOf returns a layer's name. For the layer of a device it has the device's name or short ID.
 func layerOf(layer, device string) string {
 	if device != "" && strings.HasPrefix(layer, "devices/") {
 		return "devices/" + device
@@ -90,7 +91,7 @@ func layerOf(layer, device string) string {
 	return shortLayer(layer)
 }
 
-// shortLayer returns a layer's name with a short ID.
+// shortLayer returns a layer's name with the short ID of a device.
 func shortLayer(layer string) string {
 	if id, is := strings.CutPrefix(layer, "devices/"); is && len(id) == 36 {
 		return "devices/" + id[:13]

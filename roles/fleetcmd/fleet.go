@@ -1,7 +1,8 @@
-// Package fleetcmd is the fleet command, which operators type: it shows and changes what a fleet server has, over the
-// server's HTTP API. Package operator has the calls, and print.go the forms of output.
+// Package fleetcmd is the fleet command, with which operators show and change a fleet over the server's HTTP API. It
+// exports Role, and its main type is session. Package operator makes the API calls, and package folder reads and writes
+// folders of layers.
 //
-// One file per subject, and one line per command in command.
+// Each subject has a file of its own, and each command a line in command. print.go has the forms of output.
 package fleetcmd
 
 import (
@@ -29,7 +30,7 @@ var Role = roles.Role{
 	Words:   words,
 }
 
-// now is the time from which ages are counted.
+// now is the present time, for ages.
 var now = time.Now
 
 func command(env *roles.Env) *cli.Command {
@@ -51,9 +52,9 @@ func command(env *roles.Env) *cli.Command {
 	}
 }
 
-// A session is a command that talks to a server.
+// A session is the run of a command that talks to a server.
 //
-// It has many methods because each step that commands share is one.
+// It has many methods because each step that several commands share is a method.
 type session struct {
 	context.Context
 	c      *cli.Context
@@ -61,14 +62,14 @@ type session struct {
 	client *operator.Client
 	place  place
 	out    *printer
-	plan   json.RawMessage // how a change is released; nil: at once
+	plan   json.RawMessage // the stages of a change; nil to change all devices at once
 }
 
 // say prints a line for people to standard error.
 func (s *session) say(format string, args ...any) { say(s.env, format, args...) }
 
-// remote completes a command that talks to a server: flags for the connection and the output, from and to how many arguments
-// (to < 0: any number), and what it does.
+// remote completes a command that talks to a server: it adds the flags for connection and output. The command takes
+// from to to arguments (to < 0: any number), and calls do.
 func remote(env *roles.Env, c *cli.Command, from, to int, do func(s *session, args []string) error) *cli.Command {
 	c.SkipFlagParsing = true // flags may follow the arguments
 	c.Flags = append(c.Flags, connectionFlags()...)
@@ -132,7 +133,7 @@ func countArguments(c *cli.Command, args []string, from, to int) error {
 	return nil
 }
 
-// withRemedy adds to a failure what to do about it.
+// withRemedy adds to an error what the user can do about it.
 func withRemedy(err error, server string) error {
 	var refused *serverapi.Error
 	switch {

@@ -13,11 +13,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// atOnce is the number of devices that are changed at the same time.
+// atOnce is the number of devices that are changed in parallel.
 const atOnce = 8
 
-// forAll calls do for devices, some at a time, and shows people how many are ready. It goes on after failures, and returns the devices that
-// have changed, in the order of the IDs. The error names all that have not, by cause: names has what they are called.
+// forAll calls do for each device, several in parallel, and prints the progress on a terminal. It continues after
+// failures. It returns the changed devices in the order of the IDs. The error lists the failed devices by cause, with
+// their names.
 func (s *session) forAll(ids []uuid.UUID, names []string, do func(context.Context, uuid.UUID) (serverapi.Device, error)) (
 	changed []serverapi.Device, _ error,
 ) {
@@ -37,7 +38,7 @@ func (s *session) forAll(ids []uuid.UUID, names []string, do func(context.Contex
 	}
 	_ = group.Wait() // failures has the errors
 	done()
-	var causes []error // each once
+	var causes []error // without repetitions
 	failed := map[string][]string{}
 	for i, err := range failures {
 		if err == nil {

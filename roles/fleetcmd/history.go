@@ -44,7 +44,7 @@ func history(env *roles.Env) *cli.Command {
 				return err
 			}
 		}
-		page := limit + 1 // one more, to know whether there is one
+		page := limit + 1 // one more entry shows whether the list continues
 		if limit == 0 || s.c.IsSet("author") {
 			page = 1000
 		}
@@ -58,12 +58,13 @@ func history(env *roles.Env) *cli.Command {
 	})
 }
 
-// chosen returns the entries of a history that are younger than a duration (0: all) and of an author ("": anybody).
+// chosen returns the entries of a history that are younger than since (0 means all) and have this author ("" means
+// anybody).
 func chosen(list iter.Seq2[serverapi.HistoryEntry, error], since time.Duration, author string) iter.Seq2[serverapi.HistoryEntry, error] {
 	return func(yield func(serverapi.HistoryEntry, error) bool) {
 		for entry, err := range list {
 			if err == nil && since > 0 && time.Unix(entry.At, 0).Before(now().Add(-since)) {
-				return // so are all that follow
+				return // the later ones are older still
 			}
 			person, token, _ := strings.Cut(entry.Author, " (") // of a proxy
 			fits := author == "" || slices.Contains([]string{entry.Author, person, strings.TrimSuffix(token, ")")}, author)
@@ -74,7 +75,7 @@ func chosen(list iter.Seq2[serverapi.HistoryEntry, error], since time.Duration, 
 	}
 }
 
-// capped is first; more is set if there are further elements.
+// capped is first with a result: it sets more if there are further elements.
 func capped[T any](list iter.Seq2[T, error], number int, more *bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		count := 0
@@ -97,7 +98,7 @@ func historyColumns() []column[serverapi.HistoryEntry] {
 	}
 }
 
-// changeOf says what an entry of the history did.
+// changeOf returns what an entry of the history changed.
 func changeOf(e serverapi.HistoryEntry) word {
 	text := e.Action
 	if e.Action == "labels" {
@@ -118,7 +119,7 @@ func changeOf(e serverapi.HistoryEntry) word {
 	return word{text, map[string]tone{"removed": warn}[e.Action]}
 }
 
-// parseRevision reads a revision from least on.
+// parseRevision parses a revision. It returns an error for one below least.
 func parseRevision(typed string, least int64) (int64, error) {
 	number, err := strconv.ParseInt(strings.TrimPrefix(typed, "#"), 10, 64)
 	if err != nil || number < least {
@@ -179,7 +180,8 @@ func diff(env *roles.Env) *cli.Command {
 	})
 }
 
-// diffDevice returns what a change of a device's labels or name changed, or how they differ from what they were at the revision against.
+// diffDevice returns how a change of a device's labels or name changed them. With against it returns how they differ
+// from their state at that revision.
 func (s *session) diffDevice(entry serverapi.HistoryEntry, against *int64) (serverapi.Diff, error) {
 	found := serverapi.Diff{Layer: entry.Layer, Revision: entry.Revision, Changes: []serverapi.Change{}}
 	bound := entry.Revision - 1
@@ -224,7 +226,7 @@ func (s *session) diffDevice(entry serverapi.HistoryEntry, against *int64) (serv
 	return found, nil
 }
 
-// lastSet returns the revision of the last change of a layer.
+// lastSet returns the revision of the last change of a layer. It returns an error if there is none.
 func (s *session) lastSet() (int64, error) {
 	for entry, err := range s.client.History(s, "", 20) {
 		if err != nil {
@@ -254,9 +256,9 @@ func (p *printer) printChanges(changes []serverapi.Change) {
 	}
 }
 
-// concerned says how many devices the restore of a layer concerns. It says nothing of labels and names, and nothing if the server cannot
-// tell: the restore itself says why.
-func (s *session) concerned(number int64) string {
+// affected returns how many targets the restore of a layer changes, as text. It returns "" for labels and names, and if
+// the server returns an error: the restore itself then reports it.
+func (s *session) affected(number int64) string {
 	entry, err := s.client.Entry(s, number)
 	if err != nil || entry.Action != "set" && entry.Action != "removed" {
 		return ""
@@ -283,7 +285,7 @@ func restore(env *roles.Env) *cli.Command {
 		if err != nil {
 			return err
 		}
-		concerned := s.concerned(number)
+		affected := s.affected(number)
 		made, err := s.client.Restore(s, number)
 		if err != nil {
 			return err
@@ -291,9 +293,9 @@ func restore(env *roles.Env) *cli.Command {
 		return s.out.printOne(made, revision(made.Revision), func() error {
 			switch {
 			case made.Restores == number && made.Action == "removed":
-				s.out.line("%s is removed, as in revision %d: revision %d%s", shortLayer(made.Layer), number, made.Revision, concerned)
+				s.out.line("%s is removed, as in revision %d: revision %d%s", shortLayer(made.Layer), number, made.Revision, affected)
 			case made.Restores == number:
-				s.out.line("%s is as in revision %d again: revision %d%s", shortLayer(made.Layer), number, made.Revision, concerned)
+				s.out.line("%s is as in revision %d again: revision %d%s", shortLayer(made.Layer), number, made.Revision, affected)
 			case made.Action == "removed":
 				s.out.line("there is no layer %s, as in revision %d; nothing is changed", shortLayer(made.Layer), number)
 			case made.Action == "labels", made.Action == "name": // does not tell whether the change is new

@@ -62,10 +62,10 @@ func label(env *roles.Env) *cli.Command {
 	})
 }
 
-// A labelPatch is labels to set; nil removes one.
+// A labelPatch has the labels to change. It sets a label to a value, and removes it for nil.
 type labelPatch map[string]*string
 
-// parseLabels reads KEY=VALUE, which sets a label, and KEY!, which removes it.
+// parseLabels parses KEY=VALUE, which sets a label, and KEY!, which removes it.
 func parseLabels(words []string) (labelPatch, error) {
 	labels := labelPatch{}
 	for _, typed := range words {
@@ -87,18 +87,18 @@ func parseLabels(words []string) (labelPatch, error) {
 	return labels, nil
 }
 
-// changes reports whether a device with these labels gets others for a key.
+// changes reports whether the patch changes the value of a key in labels.
 func (p labelPatch) changes(labels map[string]string, key string) bool {
 	was, has := labels[key]
 	wanted := p[key]
 	return wanted == nil && has || wanted != nil && (!has || was != *wanted)
 }
 
-// mostValues is the number of values that a question names.
+// mostValues is the number of values that a question lists.
 const mostValues = 3
 
-// tell says for a key which of the devices get another value.
-func (p labelPatch) tell(key string, devices []serverapi.Device) string {
+// describe returns which of the devices get another value for a key.
+func (p labelPatch) describe(key string, devices []serverapi.Device) string {
 	count, others := 0, map[string]int{}
 	for _, device := range devices {
 		if !p.changes(device.Labels, key) {
@@ -127,7 +127,7 @@ func (p labelPatch) tell(key string, devices []serverapi.Device) string {
 	return text
 }
 
-// errNoDevice is the error for a selector that chooses no device; "" is all devices.
+// errNoDevice returns the error for a selector without a device; "" selects all devices.
 func errNoDevice(selector string) error {
 	if selector == "" {
 		return errors.New("there is no device: none has registered")
@@ -135,13 +135,13 @@ func errNoDevice(selector string) error {
 	return fmt.Errorf("no device matches %q; %s fleet devices lists them with their labels", selector, roles.Program)
 }
 
-// labelAll changes labels of all devices of a selector, after a question.
+// labelAll changes labels of all devices of a selector. It asks the user first.
 func (s *session) labelAll(selector string, patch labelPatch) error {
 	if selector == "" { // perhaps a variable of a script that is empty
 		return roles.Usagef("--%s is empty: say which devices, such as site=berlin", flagSelector)
 	}
 	chosen := 0
-	var devices []serverapi.Device // that change
+	var devices []serverapi.Device // the devices that change
 	read := s.busy("reading the devices")
 	defer read()
 	for device, err := range s.client.Devices(s, operator.Filter{Selector: selector}) {
@@ -165,9 +165,9 @@ func (s *session) labelAll(selector string, patch labelPatch) error {
 		return s.printLabelled(nil)
 	}
 	for _, key := range slices.Sorted(maps.Keys(patch)) {
-		s.say("%s", patch.tell(key, devices))
+		s.say("%s", patch.describe(key, devices))
 	}
-	if err := s.agree("Change the labels of "+devicesOf(len(devices))+"?", "no label is changed"); err != nil {
+	if err := s.confirm("Change the labels of "+devicesOf(len(devices))+"?", "no label is changed"); err != nil {
 		return err
 	}
 	ids, names := make([]uuid.UUID, len(devices)), make([]string, len(devices))
@@ -180,7 +180,7 @@ func (s *session) labelAll(selector string, patch labelPatch) error {
 	return errors.Join(s.printLabelled(changed), err)
 }
 
-// printLabelled prints devices whose labels have changed. People get their number.
+// printLabelled prints the changed devices. For people it prints only their number.
 func (s *session) printLabelled(changed []serverapi.Device) error {
 	if s.out.isTable() {
 		s.out.line("The labels of %s are changed.", devicesOf(len(changed)))

@@ -17,7 +17,7 @@ import (
 
 // say prints a line for people to standard error.
 func say(env *roles.Env, format string, args ...any) {
-	_, _ = fmt.Fprintln(env.Stderr, plain.Line(fmt.Sprintf(format, args...))) // nobody else could be told
+	_, _ = fmt.Fprintln(env.Stderr, plain.Line(fmt.Sprintf(format, args...))) // nothing else can report it
 }
 
 func login(env *roles.Env) *cli.Command {
@@ -81,7 +81,7 @@ func runLogin(env *roles.Env, c *cli.Context, server string) error {
 	}
 	said := fmt.Sprintf("Logged in to %s as context %s: %s\n", normal, plain.Line(name), devicesOf(summary.Devices))
 	switch self, err := client.Whoami(c.Context); {
-	case isMissing(err): // an older server
+	case isMissing(err): // a server of an earlier version
 	case err != nil:
 		return withRemedy(err, normal)
 	default:
@@ -91,7 +91,7 @@ func runLogin(env *roles.Env, c *cli.Context, server string) error {
 	return err
 }
 
-// askToken reads the token from a file, from the user on a terminal, or from standard input.
+// askToken reads the token from a file, from the terminal, or from standard input.
 func askToken(env *roles.Env, file string) (string, error) {
 	if file != "" {
 		return readToken(env, file)
@@ -153,7 +153,7 @@ func use(env *roles.Env) *cli.Command {
 	})
 }
 
-// A contextShape is a context as it is printed: without its token.
+// A contextShape is the printed form of a context, without its token.
 type contextShape struct {
 	Name    string `json:"name"`
 	Server  string `json:"server"`

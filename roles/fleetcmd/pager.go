@@ -18,7 +18,7 @@ import (
 
 const flagNoPager = "no-pager"
 
-// paged are the commands whose output can be long, and that ask nothing.
+// paged are the commands whose output may be long and that ask no question.
 var paged = []string{"devices", "device", "why", "history", "targets", "plan", "diff"}
 
 func pagerFlags(command string) []cli.Flag {
@@ -28,18 +28,19 @@ func pagerFlags(command string) []cli.Flag {
 	return []cli.Flag{&cli.BoolFlag{Name: flagNoPager, Usage: "print what is longer than the terminal without $PAGER"}}
 }
 
-// A pager passes what is longer than a terminal to the user's pager, as git does, and anything shorter to the terminal.
+// A pager writes output that is longer than the terminal to the user's pager, as git does. It writes shorter output to
+// the terminal.
 type pager struct {
 	env     *roles.Env
 	command string
-	lines   int          // of the terminal that are left
-	held    bytes.Buffer // until there are more
+	lines   int          // lines of the terminal that are left
+	held    bytes.Buffer // the output while it is short
 	into    io.WriteCloser
 	running *exec.Cmd
-	quit    bool // the user has seen enough
+	quit    bool // the user has quit the pager
 }
 
-// newPager returns nil where nothing is paged: the output is no terminal, or the user wants none.
+// newPager returns a pager, or nil if nothing is paged: the output is no terminal, or the user wants no pager.
 func newPager(env *roles.Env, command string, none bool) *pager {
 	lines := roles.Height(env.Stdout)
 	chosen := cmp.Or(env.Getenv("PAGER"), "less")
@@ -67,23 +68,23 @@ func (p *pager) Write(text []byte) (int, error) {
 	return len(text), p.pass(text)
 }
 
-// pass writes to the pager. Who quits it has seen enough, which is no failure.
+// pass writes to the pager. It returns errPagerQuit after the user has quit the pager, which is no failure.
 func (p *pager) pass(text []byte) error {
 	if p.quit {
-		return errSeen
+		return errPagerQuit
 	}
 	if _, err := p.into.Write(text); err != nil {
 		p.quit = true
-		return errSeen
+		return errPagerQuit
 	}
 	return nil
 }
 
-// errSeen ends a command whose reader has quit the pager.
-var errSeen = errors.New("the pager has ended")
+// errPagerQuit ends a command whose reader has quit the pager.
+var errPagerQuit = errors.New("the pager has ended")
 
 func (p *pager) start() error {
-	// An interrupt is the pager's.
+	// An interrupt is for the pager only.
 	p.running = exec.CommandContext(context.Background(), "sh", "-c", p.command)
 	p.running.Stdout, p.running.Stderr = p.env.Stdout, p.env.Stderr
 	p.running.Env = os.Environ()
@@ -99,7 +100,7 @@ func (p *pager) start() error {
 	return p.running.Start()
 }
 
-// end prints what was short, or waits until the user quits the pager. It returns the error of the command.
+// end writes a short output, or waits until the user quits the pager. It returns the command's error err.
 func (p *pager) end(err error) error {
 	if p.running == nil {
 		if _, failed := p.env.Stdout.Write(p.held.Bytes()); err == nil {
@@ -107,9 +108,9 @@ func (p *pager) end(err error) error {
 		}
 		return err
 	}
-	_ = p.into.Close()   // the pager may be gone
-	_ = p.running.Wait() // how it ends does not matter
-	if errors.Is(err, errSeen) {
+	_ = p.into.Close()   // the user may have quit the pager
+	_ = p.running.Wait() // the pager's exit code means nothing
+	if errors.Is(err, errPagerQuit) {
 		return nil
 	}
 	return err

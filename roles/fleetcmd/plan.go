@@ -90,7 +90,7 @@ func apply(env *roles.Env) *cli.Command {
 			return errNoKey()
 		}
 		if s.c.Bool("sign") && !s.c.Bool("yes") && !roles.IsTerminal(env.Stdin) {
-			return errNobody() // not after the layers are set
+			return errNobody() // before the layers are set
 		}
 		plan, err := s.chosenPlan(args)
 		if err != nil {
@@ -124,11 +124,11 @@ func apply(env *roles.Env) *cli.Command {
 	})
 }
 
-// mostPlans is how often a plan is made again at most: while others change the fleet, each of them may be late.
+// mostPlans is how often a plan is made again. Each plan may be too late while others change the fleet.
 const mostPlans = 20
 
-// applyPlan does what a plan says. If the fleet has changed since, it makes the plan of the folder again, and goes on with that if it
-// is the one that was shown.
+// applyPlan applies a plan. If the fleet has changed since, it makes the plan of the folder again, and continues if the
+// new plan is the same as the shown one. Otherwise it returns an error.
 func (s *session) applyPlan(plan *folderPlan, args []string) (serverapi.Targets, error) {
 	for plans := 0; ; plans++ {
 		batch := plan.saved.Batch
@@ -157,7 +157,7 @@ func (s *session) applyPlan(plan *folderPlan, args []string) (serverapi.Targets,
 	}
 }
 
-// same tells whether two plans do and show the same. They may differ in revisions.
+// same reports whether two plans have the same changes and effects. They may differ in revisions.
 func (p folderPlan) same(other folderPlan) bool {
 	var texts [2]string
 	for i, plan := range []folderPlan{p, other} {
@@ -179,7 +179,7 @@ func (p folderPlan) same(other folderPlan) bool {
 	return texts[0] == texts[1]
 }
 
-// chosenPlan returns the plan of a folder, or the saved one.
+// chosenPlan returns the plan of a folder, or the saved plan of --plan.
 func (s *session) chosenPlan(args []string) (folderPlan, error) {
 	file := s.c.String("plan")
 	switch {
@@ -206,21 +206,21 @@ func (s *session) chosenPlan(args []string) (folderPlan, error) {
 	return plan, nil
 }
 
-// A savedPlan is the content of the file of a plan.
+// A savedPlan is the content of a plan's file.
 type savedPlan struct {
 	Server string         `json:"server"`
 	Batch  operator.Batch `json:"batch"`
 	Plan   serverapi.Plan `json:"plan"`
-	// Left has the layers that are not in the batch, and that stay: name -> layerDigest.
+	// Left has the layers that the batch does not change: name -> layerDigest.
 	Left map[string]string `json:"left,omitempty"`
 }
 
-// A folderPlan is a plan with what it was made of.
+// A folderPlan is a plan with the folder and the layers from which it was made.
 type folderPlan struct {
 	saved  savedPlan
 	folder *folder.Folder // nil for a plan from a file
-	layers []folder.Layer // the first changes of the batch, in their order; nil for a plan from a file
-	left   []string       // layers that the folder does not have, and that stay
+	layers []folder.Layer // in the order of the batch's first changes; nil for a plan from a file
+	left   []string       // layers of the server that the folder does not have and that stay
 }
 
 func (p folderPlan) changes() bool {
@@ -232,7 +232,7 @@ func (p folderPlan) changes() bool {
 	return false
 }
 
-// planFolder reads a folder and has the server plan it.
+// planFolder reads a folder and asks the server to plan it.
 func (s *session) planFolder(dir string) (plan folderPlan, err error) {
 	for range mostPlans {
 		if plan, err = s.planOnce(dir); !isStale(err) {
@@ -242,7 +242,7 @@ func (s *session) planFolder(dir string) (plan folderPlan, err error) {
 	return plan, err
 }
 
-// planOnce is planFolder. Its error is stale if somebody else changes a layer meanwhile.
+// planOnce is planFolder without repetition. The error is stale (isStale) if somebody else changes a layer meanwhile.
 func (s *session) planOnce(dir string) (plan folderPlan, err error) {
 	read, err := readFolder(dir)
 	if err != nil {
@@ -299,13 +299,13 @@ func (s *session) planOnce(dir string) (plan folderPlan, err error) {
 	return plan, inFolder(dir, plan.explain(err))
 }
 
-// readFolder reads a folder, and words its faults.
+// readFolder reads a folder. Its error words the faults for people.
 func readFolder(dir string) (*folder.Folder, error) {
 	read, err := folder.Read(dir)
 	return read, inFolder(dir, err)
 }
 
-// inFolder words the faults of a folder.
+// inFolder words the faults of a folder for people.
 func inFolder(dir string, err error) error {
 	var faults folder.Faults
 	if !errors.As(err, &faults) {
@@ -318,7 +318,7 @@ func inFolder(dir string, err error) error {
 	return fmt.Errorf("the folder %s has %s:\n%w", dir, many, faults)
 }
 
-// folderDevice returns what variables know of a device.
+// folderDevice returns the device with this name or ID, for variables.
 func (s *session) folderDevice(named string) (folder.Device, error) {
 	id, err := s.device(named)
 	if err != nil {
@@ -330,7 +330,7 @@ func (s *session) folderDevice(named string) (folder.Device, error) {
 
 var faultyChange = regexp.MustCompile(`^changes\[(\d+)\](?:\.([a-z]+)(?:\.(.*))?)?$`)
 
-// explain says of a server's refusal in which file and where the cause is.
+// explain adds to a server's refusal the file and the place that caused it.
 func (p folderPlan) explain(err error) error {
 	var refused *serverapi.Error
 	if !errors.As(err, &refused) {
@@ -348,7 +348,7 @@ func (p folderPlan) explain(err error) error {
 		if found == nil {
 			return err
 		}
-		i, _ := strconv.Atoi(found[1]) // the expression has digits only; what is too large is no layer
+		i, _ := strconv.Atoi(found[1]) // the expression matches only digits, and a number that is too large is no layer
 		if i >= len(p.layers) {
 			return err
 		}
@@ -417,7 +417,7 @@ func (p *printer) printLayers(plan folderPlan) {
 				text += fmt.Sprintf(" (before: for %s, priority %d)", before.Selector, before.Priority)
 			}
 		}
-		p.told("", text, look)
+		p.printIndented("", text, look)
 		if len(layer.Changes) > 0 {
 			p.printChanges(layer.Changes)
 		}
@@ -427,11 +427,11 @@ func (p *printer) printLayers(plan folderPlan) {
 	}
 }
 
-func (p *printer) told(indent, text string, look tone) {
+func (p *printer) printIndented(indent, text string, look tone) {
 	fmt.Fprintln(p.w, indent+p.painted(plain.Line(text), look)) //nolint:errcheck // Flush returns the error
 }
 
-// printGroup prints what devices would do.
+// printGroup prints what a group of devices would do.
 func (p *printer) printGroup(group serverapi.PlanGroup) {
 	p.line("%s (%s):", devicesOf(group.Devices), p.some(group.UUIDs, group.Names, group.Devices))
 	written := map[string]bool{}
@@ -440,7 +440,7 @@ func (p *printer) printGroup(group serverapi.PlanGroup) {
 	}
 	switch {
 	case group.Mute:
-		p.told("  ", "they have never reported; their target changes so:", faint)
+		p.printIndented("  ", "they have never reported; their target changes so:", faint)
 		p.printChanges(group.Changes)
 	default:
 		if len(group.Writes) > 0 {
@@ -450,16 +450,16 @@ func (p *printer) printGroup(group serverapi.PlanGroup) {
 			switch {
 			case written[change.Path]:
 			case change.Kind == "removed":
-				p.told("  ", ". "+change.Path+": no layer sets it any more; they go back to their own value", faint)
+				p.printIndented("  ", ". "+change.Path+": no layer sets it any more; they go back to their own value", faint)
 			default:
-				p.told("  ", ". "+change.Path+": "+literal(change.After)+" is there already", faint)
+				p.printIndented("  ", ". "+change.Path+": "+literal(change.After)+" is there already", faint)
 			}
 		}
 	}
 	p.printRefusal(group.Refusal)
 }
 
-// printRefusal prints why devices would refuse their target, if they would.
+// printRefusal prints why devices would refuse their target. It prints nothing if they would not.
 func (p *printer) printRefusal(refusal *serverapi.Refusal) {
 	if refusal == nil {
 		return
@@ -468,7 +468,7 @@ func (p *printer) printRefusal(refusal *serverapi.Refusal) {
 	if refusal.Known {
 		text += " (as their present target)"
 	}
-	p.told("  ! ", text, bad)
+	p.printIndented("  ! ", text, bad)
 }
 
 func (p *printer) printSum(plan folderPlan) {
@@ -490,10 +490,10 @@ func (p *printer) printSum(plan folderPlan) {
 	p.printConflict(plan.saved.Plan)
 }
 
-// printConflict prints why a plan cannot be applied now, if a release is active that refuses it.
+// printConflict prints the active release that prevents a plan now. It prints nothing without one.
 func (p *printer) printConflict(plan serverapi.Plan) {
 	if plan.Conflict != "" {
-		p.told("", "It cannot be applied now: "+plan.Conflict+". The plan is as if the release were done.", warn)
+		p.printIndented("", "It cannot be applied now: "+plan.Conflict+". The plan is as if the release were done.", warn)
 	}
 }
 

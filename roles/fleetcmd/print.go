@@ -30,14 +30,14 @@ func outputFlags() []cli.Flag {
 	}
 }
 
-// A printer prints what commands have found, in the form that the user asks for.
+// A printer prints the results of commands in the form that the user wants.
 type printer struct {
 	w        *bufio.Writer
 	form     string // table, wide, json, yaml or name
 	headers  bool
 	paint    roles.Paint
 	terminal bool
-	width    int // of the terminal; 0: no limit
+	width    int // columns of the terminal; 0 means no limit
 	stderr   io.Writer
 }
 
@@ -51,10 +51,10 @@ func newPrinter(env *roles.Env, form string, noHeaders bool) (*printer, error) {
 		terminal: roles.IsTerminal(env.Stdout), width: roles.Width(env.Stdout), stderr: env.Stderr}, nil
 }
 
-// isTable reports whether people read the output.
+// isTable reports whether the output is for people.
 func (p *printer) isTable() bool { return p.form == "table" || p.form == "wide" }
 
-// A tone is how a word looks on a terminal.
+// A tone is the colour and weight of a word on a terminal.
 type tone int
 
 const (
@@ -67,7 +67,7 @@ const (
 	bold
 )
 
-// A word is a cell of a table. Its text may be anybody's.
+// A word is a cell of a table. Its text may come from anybody, so it is escaped.
 type word struct {
 	text string
 	tone tone
@@ -98,7 +98,7 @@ type column[T any] struct {
 	wide bool // only with -o wide
 }
 
-// printList prints a list while it comes. Many is what its elements are called.
+// printList prints a list as it arrives. many is the plural of its elements, for the message that there are none.
 func printList[T any](p *printer, many string, columns []column[T], name func(T) string, list iter.Seq2[T, error]) error {
 	var err error
 	switch p.form {
@@ -125,7 +125,7 @@ func printList[T any](p *printer, many string, columns []column[T], name func(T)
 	return err
 }
 
-// shown makes JSON or YAML safe for a terminal. Elsewhere it stays as it is, for programs.
+// shown escapes JSON or YAML for a terminal. For other outputs it returns the text unchanged, for programs.
 func (p *printer) shown(text string, escape func(string) string) string {
 	if p.terminal {
 		return escape(text)
@@ -133,7 +133,7 @@ func (p *printer) shown(text string, escape func(string) string) string {
 	return text
 }
 
-// printOne prints one thing. Table prints it for people.
+// printOne prints a single result. table prints it for people.
 func (p *printer) printOne(value any, name string, table func() error) error {
 	var err error
 	switch p.form {
@@ -168,7 +168,7 @@ func (p *printer) line(format string, args ...any) {
 	fmt.Fprintln(p.w, plain.Line(fmt.Sprintf(format, args...))) //nolint:errcheck // Flush returns the error
 }
 
-// fact prints a name and a value in a line.
+// fact prints a name and its values in one line.
 func (p *printer) fact(name string, values ...word) {
 	text := p.paint.Bold(fmt.Sprintf("%-12s", name))
 	for _, value := range values {
@@ -179,7 +179,7 @@ func (p *printer) fact(name string, values ...word) {
 	fmt.Fprintln(p.w, strings.TrimRight(text, " ")) //nolint:errcheck // Flush returns the error
 }
 
-// tablePage is the number of rows that are laid out together. The columns of the next rows are at least as wide.
+// tablePage is the number of rows that are laid out together. Later pages have columns that are at least as wide.
 const tablePage = 500
 
 func printTable[T any](p *printer, many string, columns []column[T], list iter.Seq2[T, error]) error {
@@ -206,7 +206,7 @@ func printTable[T any](p *printer, many string, columns []column[T], list iter.S
 	})
 }
 
-// table prints rows as they come, some at a time.
+// table prints rows as they arrive, a page at a time.
 func (p *printer) table(many string, head []word, list iter.Seq2[[]word, error]) error {
 	widths := make([]int, len(head))
 	var rows [][]word
@@ -252,7 +252,7 @@ func (p *printer) table(many string, head []word, list iter.Seq2[[]word, error])
 	return flush()
 }
 
-// row lays out a row. On a terminal a row of a table that is not wide fits into a line.
+// row lays out a row. On a terminal it fits into one line unless the table is wide.
 func (p *printer) row(cells []word, widths []int) string {
 	var line strings.Builder
 	column := 0

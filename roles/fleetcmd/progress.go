@@ -9,14 +9,13 @@ import (
 	"aspects-poc/roles"
 )
 
-// busyAfter is when people are told that something takes long.
+// busyAfter is the time after which progress is printed.
 const busyAfter = time.Second
 
-// busy says on a terminal what takes long, and for how long already, until the function that it returns is called. How much is left
-// is not known.
+// busy prints on a terminal what takes long, and since when, until done is called. It cannot print how much is left.
 func (s *session) busy(what string) (done func()) { return s.busyWith(func() string { return what }) }
 
-// busyWith is busy for a text that changes.
+// busyWith is busy with a text that changes.
 func (s *session) busyWith(what func() string) (done func()) {
 	if !roles.IsTerminal(s.env.Stderr) || s.env.Getenv("TERM") == "dumb" {
 		return func() {}

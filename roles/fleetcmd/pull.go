@@ -16,14 +16,14 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// A pulled is what has become of a file.
+// A pulled is the result for one file.
 type pulled struct {
 	File   string `json:"file"`
 	Layer  string `json:"layer"`
 	Action string `json:"action"` // written, changed, unchanged, deleted, left
 }
 
-// pull makes a folder have the server's layers.
+// pull writes the server's layers to a folder.
 func (s *session) pull(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("cannot make the folder: %w", err)
@@ -35,7 +35,7 @@ func (s *session) pull(dir string) error {
 	defer s.busy("reading the devices and layers of the server")()
 	there, err := read.Layers(func(named string) (folder.Device, error) {
 		device, err := s.folderDevice(named)
-		if isMissing(err) { // it has another name by now, or is gone: the file is one without a layer
+		if isMissing(err) { // the device has another name or was deleted: the file has no layer
 			return folder.Device{ID: named, Name: named}, nil
 		}
 		return device, err
@@ -106,7 +106,7 @@ func (s *session) pull(dir string) error {
 	})
 }
 
-// contentOf returns what the file of a layer should have.
+// contentOf returns the wanted content of a layer's file.
 func contentOf(layer serverapi.Layer) (folder.Content, error) {
 	content := folder.Content{Path: "everyone.yaml", Selector: layer.Selector, Priority: layer.Priority}
 	if kind, name, named := strings.Cut(layer.Layer, "/"); named {

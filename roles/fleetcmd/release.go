@@ -37,7 +37,7 @@ func release(env *roles.Env) *cli.Command {
 	}
 }
 
-// readPlan reads how a change is released: YAML or JSON. The server checks it.
+// readPlan reads the stages of a release: YAML or JSON. The server checks them.
 func readPlan(env *roles.Env, file string) (json.RawMessage, error) {
 	text, err := readDocument(env, file)
 	var value any
@@ -54,7 +54,7 @@ func readPlan(env *roles.Env, file string) (json.RawMessage, error) {
 	return encode(value)
 }
 
-// release returns the release of an argument; the active one, or else the last one, if there is none.
+// release returns the release of the argument. Without an argument it returns the active release, or else the last one.
 func (s *session) release(args []string) (serverapi.Release, error) {
 	if len(args) > 0 {
 		id, err := strconv.ParseInt(strings.TrimPrefix(args[0], "releases/"), 10, 64)
@@ -163,7 +163,7 @@ func (s *session) printRelease(r serverapi.Release) error {
 // barWidth is the length of the bar of a stage.
 const barWidth = 24
 
-// releaseLines lays out a release.
+// releaseLines returns the printed lines of a release.
 func (s *session) releaseLines(r serverapi.Release) (lines []string) {
 	out := s.out
 	add := func(text string, look tone) { lines = append(lines, out.painted(plain.Line(text), look)) }
@@ -212,7 +212,7 @@ func (s *session) releaseLines(r serverapi.Release) (lines []string) {
 	return lines
 }
 
-// countsOf says how the devices of a stage are.
+// countsOf describes the states of a stage's devices.
 func countsOf(stage serverapi.ReleaseCounts, active bool) string {
 	if stage.Begun == 0 && !active {
 		return "has not begun"
@@ -235,7 +235,7 @@ func countsOf(stage serverapi.ReleaseCounts, active bool) string {
 	return strings.Join(list, ", ")
 }
 
-// bar draws the devices of a stage: those in sync, those that fail or are silent, and the others.
+// bar returns a bar of a stage's devices: those in sync, those that fail or are silent, and the others.
 func (s *session) bar(stage serverapi.ReleaseCounts) string {
 	if stage.Begun == 0 || stage.Devices == 0 {
 		return "[" + strings.Repeat(" ", barWidth) + "]"
@@ -277,7 +277,7 @@ func releaseWatch(env *roles.Env) *cli.Command {
 	})
 }
 
-// watchStep is the time between two looks at a release.
+// watchStep is the time between two requests for a release.
 const watchStep = time.Second
 
 func (s *session) watchRelease(shown serverapi.Release) error {
@@ -296,7 +296,7 @@ func (s *session) watchRelease(shown serverapi.Release) error {
 		}
 		select {
 		case <-s.Done():
-			return nil // the user has seen enough
+			return nil // the user has interrupted
 		case <-time.After(watchStep):
 		}
 		next, err := s.client.Release(s, shown.ID)
@@ -311,7 +311,8 @@ func (s *session) watchRelease(shown serverapi.Release) error {
 	}
 }
 
-// showRelease draws a release over what was drawn before, on a terminal; elsewhere it prints a line if that says something new.
+// showRelease prints a release. On a terminal it overwrites the lines that it has drawn before. Elsewhere it prints a
+// line that differs from the last one.
 func (s *session) showRelease(shown serverapi.Release, drawn int, last string) (int, string, error) {
 	var text string
 	switch {
@@ -354,7 +355,7 @@ func (s *session) showRelease(shown serverapi.Release, drawn int, last string) (
 	return 0, text, err
 }
 
-// rows returns how many rows of a terminal lines take.
+// rows returns the number of terminal rows that the lines need.
 func rows(lines []string, width int) int {
 	count := len(lines)
 	for _, line := range lines {
@@ -365,7 +366,7 @@ func rows(lines []string, width int) int {
 	return count
 }
 
-// uncoloured returns a line without the codes of colours.
+// uncoloured returns a line without its colour codes.
 func uncoloured(line string) string {
 	var text strings.Builder
 	for line != "" {
@@ -379,7 +380,7 @@ func uncoloured(line string) string {
 	return text.String()
 }
 
-// printStanding says where a device stands in the active release, if that concerns it.
+// printStanding prints the place of a device in the active release. It prints nothing for a device outside of it.
 func (s *session) printStanding(of *serverapi.DeviceRelease) {
 	switch {
 	case of == nil:

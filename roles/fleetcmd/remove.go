@@ -56,7 +56,7 @@ func remove(env *roles.Env) *cli.Command {
 		case s.c.Bool("dry-run"):
 			return nil
 		}
-		if err := s.agree("Remove the layer "+shown+"?", "nothing is removed"); err != nil {
+		if err := s.confirm("Remove the layer "+shown+"?", "nothing is removed"); err != nil {
 			return err
 		}
 		if err = s.client.RemoveLayer(s, name, layer.Revision); isStale(err) {
@@ -85,7 +85,7 @@ func deleteDevice(env *roles.Env) *cli.Command {
 		for _, word := range args {
 			id, err := s.device(word)
 			if err == nil && known[id].UUID == id {
-				continue // it is named twice
+				continue // named twice
 			}
 			if err == nil {
 				known[id], err = s.client.Device(s, id)
@@ -103,7 +103,7 @@ func deleteDevice(env *roles.Env) *cli.Command {
 			s.say("Not revoked: %s. If it still runs, it registers again as a new device, where the server lets it register. To keep it out, revoke it first: "+
 				"%s fleet revoke ID", strings.Join(returning, ", "), roles.Program)
 		}
-		if err := s.agree(fmt.Sprintf("Delete %s: %s?", devicesOf(len(ids)), strings.Join(names, ", ")), "no device is deleted"); err != nil {
+		if err := s.confirm(fmt.Sprintf("Delete %s: %s?", devicesOf(len(ids)), strings.Join(names, ", ")), "no device is deleted"); err != nil {
 			return err
 		}
 		return s.changeDevices(ids, names, func(ctx context.Context, id uuid.UUID) (serverapi.Device, error) {

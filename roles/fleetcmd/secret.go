@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 )
 
-// maxSecret is the size of the largest value that is sent, in bytes. The server has a limit of its own.
+// maxSecret is the largest size of a secret's value, in bytes. The server has its own limit.
 const maxSecret = 1 << 20
 
 func secret(env *roles.Env) *cli.Command {
@@ -71,7 +71,7 @@ func secretSet(env *roles.Env) *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "the value is JSON, not a text"},
 		},
 	}, 1, -1, func(s *session, args []string) error {
-		if len(args) > 1 { // which may be the value
+		if len(args) > 1 { // a second argument may be the value
 			return roles.Usagef("set takes the name of the secret, and nothing else; the value comes from standard input or --file")
 		}
 		value, err := s.readSecret()
@@ -98,7 +98,7 @@ func secretDelete(env *roles.Env) *cli.Command {
 	}, 1, 1, func(s *session, args []string) error { return s.client.DeleteSecret(s, args[0]) })
 }
 
-// readSecret reads a value as JSON. No error shows any of it.
+// readSecret reads a value as JSON. Its errors do not show the value.
 func (s *session) readSecret() (json.RawMessage, error) {
 	in := s.env.Stdin
 	if file := s.c.String("file"); file != "" {
@@ -106,7 +106,7 @@ func (s *session) readSecret() (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = open.Close() }() // it was only read
+		defer func() { _ = open.Close() }() // only read
 		in = open
 	} else if terminal, ok := in.(*os.File); ok && roles.IsTerminal(terminal) {
 		_, _ = fmt.Fprint(s.env.Stderr, "Value (it is not shown): ")

@@ -51,7 +51,7 @@ func sign(env *roles.Env) *cli.Command {
 	})
 }
 
-// signingFlags are those of all commands that sign.
+// signingFlags returns the flags of all commands that sign.
 func signingFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "key", Usage: "`FILE` with your SSH key, to sign; the public half if an agent has the key"},
@@ -68,21 +68,22 @@ func yesFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}
 }
 
-// errNobody is the error for a question that nobody can answer.
+// errNobody returns the error for a question without a terminal.
 func errNobody() error { return roles.Usagef("nobody can be asked here: give --yes to go on without") }
 
-// errNoKey is the error for a signature without a key.
+// errNoKey returns the error for a signature without a key.
 func errNoKey() error {
 	return roles.Usagef("to sign takes --key FILE: your SSH key, or its public half if an agent has the key")
 }
 
-// signedLayer returns a layer as a manifest has it.
+// signedLayer returns a layer in the form of a manifest.
 func signedLayer(layer serverapi.Layer) signed.Layer {
 	config, _ := withoutDigests(map[string]any(layer.Config)).(map[string]any)
 	return signed.Layer{Layer: layer.Layer, Selector: layer.Selector, Priority: layer.Priority, Config: config}
 }
 
-// oneLine returns an error whose text, in which the server may have chosen names, begins no line of its own.
+// oneLine returns the error in one line. Its text may have names that the server has chosen, and they must not begin
+// lines.
 func oneLine(err error) error {
 	if text := plain.Line(err.Error()); text != err.Error() {
 		return errors.New(text)
@@ -90,33 +91,33 @@ func oneLine(err error) error {
 	return err
 }
 
-// A signing is the making of a statement.
+// A signing is the making of one statement.
 type signing struct {
 	*session
 	records *signRecords
-	record  signRecord        // the zero value if this machine has never signed here
-	present *signed.Manifest  // of the server's last statement; nil for none
-	base    int64             // the number of that statement
-	last    signed.Statement  // of which Number is 0 if there is none
-	keys    signed.Keys       // that may sign this statement
-	next    signed.Keys       // that may sign the next one
-	secrets map[string]any    // values that were given
-	salts   map[string]string // of the digests of those
-	missed  map[string]bool   // keys of the devices to which the server does not offer their target, by the server's word
+	record  signRecord        // zero if this machine has never signed for this fleet
+	present *signed.Manifest  // the server's last manifest; nil for none
+	base    int64             // the number of the present statement
+	last    signed.Statement  // its Number is 0 if there is none
+	keys    signed.Keys       // may sign this statement
+	next    signed.Keys       // may sign the next statement
+	secrets map[string]any    // values of --secret and --secret-json
+	salts   map[string]string // salts of their digests
+	missed  map[string]bool   // keys of the devices to which, as the server says, it does not offer their target
 }
 
-// number returns the number of the statement to sign.
+// number returns the number of the new statement.
 func (w *signing) number() int64 {
 	last, _ := w.record.last()
 	return last + 1
 }
 
-// permitted returns an error if the server would not store the statement from this caller. The server decides; but it does so only when
-// somebody has signed.
+// permitted returns an error if the server would not accept a statement from this caller. The check avoids a signature
+// in vain; the server decides.
 func (w *signing) permitted() error {
 	self, err := w.client.Whoami(w)
 	if isMissing(err) {
-		return nil // an older server
+		return nil // a server of an earlier version
 	}
 	if err != nil {
 		return err
@@ -135,7 +136,8 @@ func (w *signing) permitted() error {
 	return errors.New(text + ". " + selfText(self))
 }
 
-// signAll signs what the server has. It returns an error if that is not what a plan, which was applied, has left; nil for none.
+// signAll signs the server's layers and devices. plan, if not nil, is an applied plan: signAll returns an error if the
+// server's layers are not those of the plan.
 func signAll(s *session, plan *savedPlan) error {
 	work := &signing{session: s, salts: map[string]string{}}
 	done := s.busy("reading the devices and layers of the server")
@@ -162,13 +164,13 @@ func signAll(s *session, plan *savedPlan) error {
 	if s.c.String("key") == "" {
 		return errNoKey()
 	}
-	if err := work.agree("Sign this?", "nothing is signed"); err != nil {
+	if err := work.confirm("Sign this?", "nothing is signed"); err != nil {
 		return err
 	}
 	return work.finish(manifest)
 }
 
-// prepare reads what there is, and returns what is to be signed.
+// prepare reads the server's layers and devices, and returns the manifest to sign.
 func (w *signing) prepare() (*signed.Manifest, error) {
 	var err error
 	if w.records, err = readSignRecords(w.env.Getenv); err != nil {
@@ -210,7 +212,7 @@ func (w *signing) prepare() (*signed.Manifest, error) {
 	return manifest, err
 }
 
-// readPresent reads the last statement of the server, and compares it with what this machine knows.
+// readPresent reads the last statement of the server, and compares it with this machine's record.
 func (w *signing) readPresent() error {
 	known := w.record
 	answer, err := w.client.Signature(w, true)
@@ -234,13 +236,13 @@ func (w *signing) readPresent() error {
 		w.keys = w.next
 		return nil
 	case isMissing(err):
-		answer = serverapi.Signature{} // of no statement
+		answer = serverapi.Signature{} // without a statement
 	case err != nil:
 		return err
 	case w.c.Bool("init") && known.Number == 0:
 		return errors.New("this fleet has signatures already; leave out --init")
 	}
-	var statement signed.Statement // its number is 0 for none; what else the answer says of the number is not signed
+	var statement signed.Statement // its number is 0 for none; the answer's other number is not signed
 	if answer.Statement != "" {
 		if statement, err = signed.Parse(answer.Signed); err != nil {
 			return err
@@ -256,7 +258,7 @@ func (w *signing) readPresent() error {
 		w.keys = known.Keys
 	}
 	if statement.Number > 0 {
-		if known, err = w.believe(answer, statement, known); err != nil {
+		if known, err = w.verifyPresent(answer, statement, known); err != nil {
 			return err
 		}
 	}
@@ -269,9 +271,9 @@ func (w *signing) readPresent() error {
 	return nil
 }
 
-// believe verifies the server's last statement, and returns what this machine knows then. Only a manifest of a statement that is
-// verified is compared with, and only its digests of secrets are signed again.
-func (w *signing) believe(answer serverapi.Signature, statement signed.Statement, known signRecord) (signRecord, error) {
+// verifyPresent verifies the server's last statement, and returns the updated record of this machine. An unverified
+// manifest is not used: neither for comparison nor for its digests of secrets.
+func (w *signing) verifyPresent(answer serverapi.Signature, statement signed.Statement, known signRecord) (signRecord, error) {
 	keys := known.Keys
 	if known.Number == 0 {
 		if keys = w.next; len(keys) == 0 {
@@ -283,7 +285,7 @@ func (w *signing) believe(answer serverapi.Signature, statement signed.Statement
 		_, err := keys.Verify(answer.Statement, answer.Signature)
 		switch {
 		case err != nil && older:
-			return known, nil // of other keys, before a loss: nothing of it is used
+			return known, nil // signed with other keys before a loss: it is not used
 		case err != nil:
 			return known, fmt.Errorf("the server's statement %d cannot be believed: %w; if the operators have other keys now, move %s away "+
 				"and give them with --operator-keys", statement.Number, err, w.records.path)
@@ -306,7 +308,7 @@ func (w *signing) believe(answer serverapi.Signature, statement signed.Statement
 	return signRecord{Fleet: statement.Fleet, Number: statement.Number, Digest: digest, Keys: statement.Keys}, nil
 }
 
-// collect reads layers and devices.
+// collect reads layers and devices from the server.
 func (w *signing) collect() (*signed.Manifest, error) {
 	manifest := &signed.Manifest{Secrets: map[string]signed.Secret{}, Layers: []signed.Layer{}, Devices: []signed.Device{}}
 	w.missed = map[string]bool{}
@@ -333,7 +335,7 @@ func (w *signing) collect() (*signed.Manifest, error) {
 	return manifest, nil
 }
 
-// withoutDigests returns a configuration whose references to secrets have nothing but the name.
+// withoutDigests returns a configuration whose references to secrets have only the name.
 func withoutDigests(value any) any {
 	object, is := value.(map[string]any)
 	if !is {
@@ -350,8 +352,8 @@ func withoutDigests(value any) any {
 	return copied
 }
 
-// digestSecrets puts a digest of each secret into the manifest that a layer refers to: from the value that was given, or as it was
-// signed before.
+// digestSecrets adds to the manifest a digest of each secret that a layer refers to. The digest comes from the given
+// value, or from the last statement. It returns an error for a secret with neither.
 func (w *signing) digestSecrets(manifest *signed.Manifest) error {
 	names, err := manifest.Names()
 	if err != nil {
@@ -417,7 +419,7 @@ func (w *signing) readSecrets() (map[string]any, error) {
 			decoder.UseNumber()
 			var value any
 			if err := decoder.Decode(&value); err != nil {
-				return nil, fmt.Errorf("cannot read the value of the secret %s", name) // the error may quote it
+				return nil, fmt.Errorf("cannot read the value of the secret %s", name) // the error may quote the value
 			}
 			values[name] = value
 		}
@@ -425,8 +427,8 @@ func (w *signing) readSecrets() (map[string]any, error) {
 	return values, nil
 }
 
-// allowUndo adds to each device the targets that were signed for it before. The first that differs from its present one is to stay: to
-// sign twice takes no way back away.
+// allowUndo adds to each device the targets that were signed for it before. prepare keeps the first one that differs from
+// the present target, so that a second signature of the same target does not remove the way back.
 func allowUndo(manifest, before *signed.Manifest) {
 	targets := map[string][]string{}
 	for _, device := range before.Devices {
@@ -437,8 +439,8 @@ func allowUndo(manifest, before *signed.Manifest) {
 	}
 }
 
-// agree asks the user, unless --yes is given. Declined is the text of the error for another answer than yes.
-func (s *session) agree(question, declined string) error {
+// confirm asks the user, unless --yes is given. declined is the text of the error after another answer than yes.
+func (s *session) confirm(question, declined string) error {
 	if s.c.Bool("yes") {
 		return nil
 	}
@@ -453,7 +455,7 @@ func (s *session) agree(question, declined string) error {
 	return nil
 }
 
-// finish signs a manifest and gives it to the server.
+// finish signs a manifest and sends it to the server.
 func (w *signing) finish(manifest *signed.Manifest) error {
 	_, previous := w.record.last()
 	statement := signed.Statement{Fleet: cmp.Or(w.record.Fleet, rand.Text()), Number: w.number(), Previous: previous,
@@ -481,8 +483,9 @@ func (w *signing) finish(manifest *signed.Manifest) error {
 	if _, err := w.keys.Verify(text, signature); err != nil {
 		return fmt.Errorf("cannot use the signature: %w", err)
 	}
-	// First the record: should the answer be lost, the number is used up all the same. So it is if the server says no, which may be a
-	// lie; but then this machine does not ask the server for that statement.
+	// The record comes first: if the answer is lost, the number must not be used again. After a refusal, which may be a
+	// lie, the number is used up as well. The record then has the refused statement, so that this machine does not
+	// expect it from the server.
 	before := w.record
 	record := signRecord{Fleet: statement.Fleet, Number: statement.Number, Digest: signed.Digest(text), Keys: statement.Keys}
 	if err := w.records.write(w.client.URL(), record); err != nil {
@@ -502,19 +505,19 @@ func (w *signing) finish(manifest *signed.Manifest) error {
 	if err := w.printStored(stored); err != nil {
 		return err
 	}
-	return w.check(manifest)
+	return w.printWithheld(manifest)
 }
 
-// printStored says what the server has stored.
+// printStored prints what the server has stored.
 func (w *signing) printStored(stored serverapi.Signature) error {
 	return w.out.printOne(stored, fmt.Sprint(stored.Number), func() error {
 		w.out.line("statement %d is signed by %s, and stored as revision %d", stored.Number, plain.Line(stored.By), stored.Revision)
-		return w.tellOfRelease()
+		return w.printUndo()
 	})
 }
 
-// check says for how many devices the server does not offer what is signed now, and why that may be.
-func (w *signing) check(manifest *signed.Manifest) error {
+// printWithheld prints warnings for the devices to which the server does not offer what is signed now.
+func (w *signing) printWithheld(manifest *signed.Manifest) error {
 	withheld := map[string]bool{}
 	for device, err := range w.client.Devices(w, operator.Filter{}) {
 		if err != nil {
@@ -531,20 +534,20 @@ func (w *signing) check(manifest *signed.Manifest) error {
 	return err
 }
 
-// notOfferedTo returns whether the server does not offer a device its target because of signatures. A device that waits for a release
-// keeps what an earlier statement has for it.
+// notOfferedTo reports whether the server does not offer a device its target because of signatures. A device that waits
+// for its stage of a release has an earlier statement's target, and does not count.
 func notOfferedTo(device serverapi.Device) bool {
 	return device.Desired.Unsigned && (device.Release == nil || device.Release.Stage > 0)
 }
 
-// notOffered says for how many of the devices of a manifest that a function chooses the server does not offer what is signed, and why
-// that may be.
+// notOffered returns, for the chosen devices of a manifest, how many of them the server does not offer what is signed,
+// and the probable reasons.
 func notOffered(manifest *signed.Manifest, chosen func(signed.Device) bool) (texts []string, err error) {
 	of, err := manifest.Results()
 	if err != nil {
 		return nil, err
 	}
-	counts := map[string]int{} // by the names of the secrets in their targets
+	counts := map[string]int{} // by the names of the secrets in the target
 	for _, device := range manifest.Devices {
 		if !chosen(device) {
 			continue
@@ -576,8 +579,8 @@ func notOffered(manifest *signed.Manifest, chosen func(signed.Device) bool) (tex
 	return texts, nil
 }
 
-// tellOfRelease says what an undo of the active release comes to.
-func (w *signing) tellOfRelease() error {
+// printUndo prints what an undo of the active release needs, if the statement has no way back.
+func (w *signing) printUndo() error {
 	for release, err := range w.client.Releases(w, 1) {
 		if err == nil && release.Active && !w.c.Bool("allow-undo") {
 			w.out.line("release %d is active, and this statement has no way back: after an undo devices go back when somebody has signed again; "+
@@ -593,7 +596,7 @@ func (w *signing) signText(text string) (string, error) {
 	return w.keygen(text, "-Y", "sign", "-q", "-n", signed.Namespace, "-f", w.c.String("key"))
 }
 
-// keygen returns what ssh-keygen prints.
+// keygen runs ssh-keygen and returns its output.
 func (w *signing) keygen(input string, args ...string) (string, error) {
 	program, err := exec.LookPath("ssh-keygen")
 	if err != nil {
@@ -610,5 +613,5 @@ func (w *signing) keygen(input string, args ...string) (string, error) {
 	return string(output), nil
 }
 
-// signTime is how long a person may take to give a passphrase, or to touch a token.
+// signTime is how long a person may take to type a passphrase or to touch a token.
 const signTime = 10 * time.Minute

@@ -11,7 +11,8 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
-// signApplied signs after a plan was applied, if --sign is given: only if the server has the layers of the plan, and no others.
+// signApplied signs after a plan was applied, if --sign is given. It returns an error if the server has other layers
+// than the plan.
 func signApplied(s *session, plan savedPlan) error {
 	if !s.c.Bool("sign") {
 		return nil
@@ -19,8 +20,9 @@ func signApplied(s *session, plan savedPlan) error {
 	return signAll(s, &plan)
 }
 
-// canSign returns an error if --sign is given, and signing after the plan is applied would fail: if nothing is signed in the fleet yet,
-// or the key is not allowed or does not sign. A key of a hardware token signs nothing here: that takes a touch.
+// canSign returns an error if --sign is given and the signature after the plan would fail: nothing is signed in the
+// fleet yet, or the key is not allowed or does not sign. It does not try a key of a hardware token, because each
+// signature needs a touch.
 func canSign(s *session) error {
 	if !s.c.Bool("sign") {
 		return nil
@@ -60,11 +62,11 @@ func canSign(s *session) error {
 	return err
 }
 
-// trial is signed to see whether a key signs. It is no statement.
+// trial is the text with which canSign tests a key. It is no statement.
 const trial = "a trial"
 
-// verify returns an error unless the layers are as a plan leaves them: those of the folder as they were applied, and the others as
-// they were when the plan was made.
+// verify returns an error unless the layers are as the plan leaves them: the folder's layers as they were applied, and
+// the others as they were when the plan was made.
 func (p *savedPlan) verify(list []signed.Layer) error {
 	present, others := map[string]signed.Layer{}, map[string]string{}
 	for _, layer := range list {
@@ -107,7 +109,7 @@ func (p *savedPlan) verify(list []signed.Layer) error {
 	return nil
 }
 
-// layerDigest returns a digest of all that a layer is.
+// layerDigest returns a digest of a layer's whole content.
 func layerDigest(layer signed.Layer) string {
 	text, err := encode(layer)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// endSigning says what the end of signatures means, asks, and removes the statements from the server.
+// endSigning prints what the end of signatures means, asks the user, and removes the statements from the server.
 func endSigning(s *session) error {
 	last, err := s.client.Signature(s, false)
 	switch {
@@ -21,7 +21,7 @@ func endSigning(s *session) error {
 	if s.c.Bool("dry-run") {
 		return nil
 	}
-	if err := s.agree("Remove all statements?", "nothing is removed"); err != nil {
+	if err := s.confirm("Remove all statements?", "nothing is removed"); err != nil {
 		return err
 	}
 	if err := recordEnd(s); err != nil {
@@ -31,8 +31,9 @@ func endSigning(s *session) error {
 	return nil
 }
 
-// recordEnd removes the statements from the server, and has this machine remember that it did. Else it takes a server without statements
-// for one that withholds them. The record has the number of the last statement, which the next one follows.
+// recordEnd removes the statements from the server, and records that on this machine. Without the record this machine
+// would suspect a server without statements of withholding them. The record has the number of the last statement,
+// because the next one follows it.
 func recordEnd(s *session) error {
 	records, err := readSignRecords(s.env.Getenv)
 	if err != nil {
@@ -44,10 +45,10 @@ func recordEnd(s *session) error {
 	}
 	work := &signing{session: s, records: records, record: before}
 	ended := before
-	if work.readPresent() == nil { // else the server shows an older statement, or one that nobody believes: the record stays
+	if work.readPresent() == nil { // otherwise the server shows an older or an unverified statement, and the record stays
 		ended = work.record
 	}
-	// First the record: should the answer be lost, the statements may be gone all the same.
+	// The record comes first: if the answer is lost, the statements may be removed all the same.
 	ended.Ended = true
 	if err := records.write(s.client.URL(), ended); err != nil {
 		return err

@@ -12,16 +12,17 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
-// A signRecord is what this machine knows of a fleet in which it has signed. It does not believe the server in its place.
+// A signRecord has what this machine knows of a fleet in which it has signed. The server's word does not replace it.
 type signRecord struct {
 	Fleet  string      `json:"fleet"`
 	Number int64       `json:"number"` // of the last statement that this machine has signed or seen
 	Digest string      `json:"digest"` // of its text
 	Keys   signed.Keys `json:"keys"`   // that may sign after it
-	// Refused is the last statement that this machine has signed and the server has refused; nil for none. The server may have it all
-	// the same, so no other statement gets its number, and the next one follows it.
+	// Refused is the last statement that the server has refused; nil for none. The server may have stored it all the
+	// same. Thus no other statement gets its number, and the next one follows it.
 	Refused *refusedStatement `json:"refused,omitempty"`
-	// Ended tells that this machine has had the server remove all statements, and has signed none since. The numbers stay used up.
+	// Ended means that this machine has removed all statements from the server and has signed none since. Their numbers
+	// stay used up.
 	Ended bool `json:"ended,omitempty"`
 }
 
@@ -30,7 +31,7 @@ type refusedStatement struct {
 	Digest string `json:"digest"`
 }
 
-// last returns number and digest of the last statement that has a number here.
+// last returns number and digest of the last statement with a number.
 func (r signRecord) last() (number int64, digest string) {
 	if r.Refused != nil && r.Refused.Number > r.Number {
 		return r.Refused.Number, r.Refused.Digest
@@ -38,7 +39,7 @@ func (r signRecord) last() (number int64, digest string) {
 	return r.Number, r.Digest
 }
 
-// signRecords are the records of a user, by the address of the server. They stand beside the contexts.
+// A signRecords has the records of a user, by the address of the server. The file is beside the contexts.
 type signRecords struct {
 	path string
 	of   map[string]signRecord

@@ -11,10 +11,11 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
-// mostShown is how many devices of a group are shown, unless the group gets a secret that it did not have.
+// mostShown is how many devices of a group are printed. It does not apply to a group that gets a new secret.
 const mostShown = 20
 
-// show prints what is different from what was signed before: in layers, and for devices, in groups that differ in the same way.
+// show prints the differences from the last statement: in the layers, and for devices in groups with the same
+// differences.
 func (w *signing) show(manifest *signed.Manifest) error {
 	before := w.present
 	if before == nil {
@@ -38,7 +39,7 @@ func (w *signing) show(manifest *signed.Manifest) error {
 			w.out.line("… and %d more that are gone; --full names them", len(gone)-mostShown)
 			break
 		}
-		w.out.told("", fmt.Sprintf("- device %s, key %s", short(device.UUID), device.Key), bad)
+		w.out.printIndented("", fmt.Sprintf("- device %s, key %s", short(device.UUID), device.Key), bad)
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.secrets)) {
 		changed = true
@@ -63,7 +64,7 @@ func (w *signing) show(manifest *signed.Manifest) error {
 	return nil
 }
 
-// showMissed says to which devices the server does not offer what is signed already, and is to be signed again.
+// showMissed prints the devices to which the server does not offer what is already signed.
 func (w *signing) showMissed(before, manifest *signed.Manifest) error {
 	old := map[string]signed.Device{}
 	for _, device := range before.Devices {
@@ -73,22 +74,22 @@ func (w *signing) showMissed(before, manifest *signed.Manifest) error {
 		return w.missed[device.Key] && slices.Equal(old[device.Key].Targets, device.Targets)
 	})
 	for _, text := range texts {
-		w.out.told("", "! "+text, warn)
+		w.out.printIndented("", "! "+text, warn)
 	}
 	return err
 }
 
-// A signGroup is devices of which a statement says the same, and the last statement said the same.
+// A signGroup has devices with the same differences from the last statement.
 type signGroup struct {
-	head    string // what they are, and what is different but for the target
+	head    string // the devices' kind, and the differences outside of the target
 	devices []signed.Device
-	target  bool // their targets are others
+	target  bool // the targets differ
 	changes []serverapi.Change
-	same    bool // the values of their targets are the same
+	same    bool // the values of the targets are equal
 	gains   []string
 }
 
-// compare groups the devices with whose leaves a manifest differs from the one before, and lists those that it has no more.
+// compare returns groups of the devices that differ between two manifests, and the devices that after no longer has.
 func (w *signing) compare(before, after *signed.Manifest) (groups []*signGroup, gone []signed.Device, err error) {
 	resultBefore, err := before.Results()
 	if err != nil {
@@ -157,7 +158,7 @@ func firstTarget(targets []string) string {
 	return targets[0]
 }
 
-// headOf says what is different of a device but for the values of its target.
+// headOf returns the differences of a device outside of its target's values.
 func headOf(was, is signed.Device, there bool, then, now *signed.Result) string {
 	from := cmp.Or(shortLayers(now.Layers), "none")
 	if !there {
@@ -184,7 +185,7 @@ func shortLayers(list []string) string {
 	return strings.Join(names, ", ")
 }
 
-// gains lists the named secrets that a result has where the one before has not.
+// gains returns the named secrets that after has and before has not.
 func gains(before, after *signed.Result) ([]string, error) {
 	had, err := before.Secrets()
 	if err != nil {
@@ -204,25 +205,25 @@ func gains(before, after *signed.Result) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// showGroup prints a group. The devices that get a secret are named without exception: who chooses the labels of devices would else
-// have one of many get it.
+// showGroup prints a group. It prints all devices that get a secret: an attacker who sets labels could otherwise hide
+// one device among many.
 func (w *signing) showGroup(group *signGroup) {
 	look := note
 	sign, head, _ := strings.Cut(group.head, " ")
 	if sign == "+" {
 		look = good
 	}
-	w.out.told("", fmt.Sprintf("%s %s: %s", sign, devicesOf(len(group.devices)), head), look)
+	w.out.printIndented("", fmt.Sprintf("%s %s: %s", sign, devicesOf(len(group.devices)), head), look)
 	if len(group.gains) > 0 {
-		w.out.told("    ", "! gets the secret "+strings.Join(group.gains, ", "), warn)
+		w.out.printIndented("    ", "! gets the secret "+strings.Join(group.gains, ", "), warn)
 	}
 	switch {
 	case len(group.changes) > 0:
 		for _, change := range group.changes {
-			w.out.told("    ", changeLine(change), look)
+			w.out.printIndented("    ", changeLine(change), look)
 		}
 	case group.target && group.same:
-		w.out.told("    ", "~ another digest of the same values: a secret of it has another value, or was signed otherwise before", look)
+		w.out.printIndented("    ", "~ another digest of the same values: a secret of it has another value, or was signed otherwise before", look)
 	case !group.target && group.same:
 		w.out.line("    the same values")
 	}
@@ -245,7 +246,7 @@ func changeLine(change serverapi.Change) string {
 	return "~ " + change.Path + ": " + literal(change.Before) + " -> " + literal(change.After)
 }
 
-// showLayers prints the differences of layers, and reports whether there are any.
+// showLayers prints the differences between layers, and reports whether there are any.
 func (w *signing) showLayers(before, after *signed.Manifest) (changed bool) {
 	old := map[string]signed.Layer{}
 	for _, layer := range before.Layers {
@@ -283,7 +284,7 @@ func (w *signing) showLayers(before, after *signed.Manifest) (changed bool) {
 	return changed
 }
 
-// differences lists the values that differ, by path.
+// differences returns the values that differ, by path.
 func differences(before, after map[string]any) []serverapi.Change {
 	old, now := leaves(before), leaves(after)
 	var list []serverapi.Change

@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A statusShape is what status prints.
+// A statusShape is the output of status.
 type statusShape struct {
 	Server string `json:"server"`
 	serverapi.Summary
@@ -21,18 +21,18 @@ type statusShape struct {
 	Release   *serverapi.Release `json:"release,omitempty"` // what is being released
 }
 
-// An attention is a number of devices that need a person.
+// An attention is a number of devices that need a person, and why.
 type attention struct {
 	Reason  string `json:"reason"` // a state, silent, cloned or unsigned
 	Devices int    `json:"devices"`
 	advice  string
 }
 
-// states are all states, in the order in which they are printed.
+// states has all states in the printed order.
 var states = []string{serverapi.StateInSync, serverapi.StateBehind, serverapi.StateNew, serverapi.StateRefused,
 	serverapi.StateFailed, serverapi.StateDrifted, serverapi.StatePending, serverapi.StateRevoked}
 
-// attentions returns what needs a person. unsigned is the number of devices whose target nobody has signed.
+// attentions returns what needs a person. unsigned is the number of devices whose target is not signed.
 func attentions(summary serverapi.Summary, unsigned int) []attention {
 	list := []attention{}
 	for _, one := range []attention{
@@ -72,7 +72,7 @@ func status(env *roles.Env) *cli.Command {
 		var waited error
 		selector := s.c.String(flagSelector)
 		if s.c.IsSet(flagWait) {
-			if waited = s.settled(selector, s.c.Duration(flagWait)); waited != nil && !isVerdict(waited) {
+			if waited = s.awaitInSync(selector, s.c.Duration(flagWait)); waited != nil && !isVerdict(waited) {
 				return waited
 			}
 		}
@@ -95,7 +95,7 @@ func status(env *roles.Env) *cli.Command {
 	})
 }
 
-// count returns a summary with the counts of a selector's devices as they are now.
+// count returns a summary with the present counts of a selector's devices.
 func (s *session) count(summary serverapi.Summary, selector string) (serverapi.Summary, error) {
 	counted := serverapi.Summary{States: map[string]int{}, Waiting: summary.Waiting, Revision: summary.Revision}
 	for _, state := range states {
@@ -118,12 +118,12 @@ func (s *session) count(summary serverapi.Summary, selector string) (serverapi.S
 	return counted, nil
 }
 
-// unsigned returns the number of a selector's devices that wait because nobody has signed their target.
+// unsigned returns the number of a selector's devices whose target is not signed.
 func (s *session) unsigned(summary serverapi.Summary, selector string) (count int, err error) {
 	if summary.States[serverapi.StateBehind]+summary.States[serverapi.StateRefused]+summary.States[serverapi.StateFailed] == 0 {
 		return 0, nil
 	}
-	if _, err := s.client.Signature(s, false); err != nil { // a fleet without signatures, which most are, costs no list
+	if _, err := s.client.Signature(s, false); err != nil { // most fleets have no signatures and need no list of devices
 		if isMissing(err) {
 			err = nil
 		}
@@ -142,7 +142,7 @@ func (s *session) unsigned(summary serverapi.Summary, selector string) (count in
 	return count, nil
 }
 
-// releasing returns the active release; nil if there is none, or if the server knows no releases.
+// releasing returns the active release; nil without one, or for a server that has no releases.
 func (s *session) releasing() (*serverapi.Release, error) {
 	for last, err := range s.client.Releases(s, 1) {
 		if isMissing(err) || err == nil && !last.Active {
@@ -192,18 +192,18 @@ func (s *session) printStatus(shape statusShape) error {
 	return nil
 }
 
-// errUnsettled is the end of a wait that can no longer succeed.
+// errUnsettled means that a device has refused its target, has failed or has drifted, so that a wait cannot succeed.
 var errUnsettled = errors.New("not all devices run their targets")
 
 func isVerdict(err error) bool {
 	return errors.Is(err, errUnsettled) || errors.Is(err, roles.ErrNotYet)
 }
 
-// waitStep is the time between two looks at the fleet.
+// waitStep is the time between two requests.
 const waitStep = time.Second
 
-// settled waits until each device of a selector runs its target. Silent devices do not count.
-func (s *session) settled(selector string, patience time.Duration) error {
+// awaitInSync waits until each device of a selector runs its target. It ignores silent devices.
+func (s *session) awaitInSync(selector string, patience time.Duration) error {
 	if err := s.matches(selector); err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (s *session) settled(selector string, patience time.Duration) error {
 	return err
 }
 
-// matches returns an error if a selector chooses no device.
+// matches returns an error if a selector has no device.
 func (s *session) matches(selector string) error {
 	for _, err := range s.client.Devices(s, operator.Filter{Selector: selector, Page: 1}) {
 		return err
@@ -241,7 +241,7 @@ func (s *session) matches(selector string) error {
 	return errNoDevice(selector)
 }
 
-// some returns a device in one of the states and the state; "" if there is none.
+// some returns a device that is in one of the states, and its state; "" if there is none.
 func (s *session) some(selector string, states ...string) (string, error) {
 	for _, state := range states {
 		for device, err := range s.client.Devices(s, operator.Filter{Selector: selector, State: state, Silent: new(false), Page: 1}) {

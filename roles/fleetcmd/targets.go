@@ -49,7 +49,7 @@ func layerColumns() []column[serverapi.Layer] {
 	}
 }
 
-// isMissing reports whether the server has no such thing.
+// isMissing reports whether the server's answer is that the thing does not exist.
 func isMissing(err error) bool {
 	var refused *serverapi.Error
 	return errors.As(err, &refused) && refused.Status == 404

@@ -45,7 +45,7 @@ func tokenList(env *roles.Env) *cli.Command {
 	})
 }
 
-// purposeOf says what a token is for.
+// purposeOf returns what a token is for.
 func purposeOf(t serverapi.Token) string {
 	text := t.Role
 	if t.Purpose == "enrol" {
@@ -140,7 +140,7 @@ func tokenCreate(env *roles.Env) *cli.Command {
 	})
 }
 
-// labelFlags reads the values of a flag.
+// labelFlags parses the values of a flag for labels.
 func labelFlags(flag string, given []string) (map[string]string, error) {
 	if len(given) == 0 {
 		return nil, nil
@@ -182,7 +182,7 @@ func whoami(env *roles.Env) *cli.Command {
 	})
 }
 
-// selfText says who the caller is, and what the caller may do.
+// selfText returns who the caller is, and what the caller may do.
 func selfText(self serverapi.Self) string {
 	who := self.Name
 	switch {

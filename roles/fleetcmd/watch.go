@@ -15,14 +15,14 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The pauses before a stream that broke off is opened again.
+// The pauses before a broken stream is opened again.
 const (
 	firstPause = time.Second
 	lastPause  = 30 * time.Second
 )
 
-// follow calls do for each event, over broken connections, until it returns false or an error, or the user interrupts. When
-// it has connected again it adds an event "lost".
+// follow calls do for each event until do returns false or an error, or the user interrupts. It continues after a
+// broken connection: it then calls do with an event "lost".
 func (s *session) follow(do func(serverapi.Event) (more bool, err error)) error {
 	pause, more := firstPause, true
 	for again := false; ; again = true {
@@ -36,7 +36,7 @@ func (s *session) follow(do func(serverapi.Event) (more bool, err error)) error 
 		}
 		for event, err := range s.client.Events(s, connected) {
 			if s.Err() != nil {
-				return nil // the user has seen enough
+				return nil // the user has interrupted
 			}
 			if err != nil {
 				if !passes(err) {
@@ -61,7 +61,7 @@ func (s *session) follow(do func(serverapi.Event) (more bool, err error)) error 
 	}
 }
 
-// passes reports whether a failure can pass by itself: anything but a refusal of what was asked.
+// passes reports whether a failure may pass by itself. A refusal of the request does not.
 func passes(err error) bool {
 	var refused *serverapi.Error
 	return !errors.As(err, &refused) || refused.Temporary() || refused.Status == http.StatusServiceUnavailable
@@ -133,15 +133,15 @@ func watch(env *roles.Env) *cli.Command {
 	})
 }
 
-// A watcher prints what events mean.
+// A watcher prints events for people.
 type watcher struct {
 	*session
-	last    map[uuid.UUID]string // what the last line of a device says
-	release string               // what the last line of a release says
+	last    map[uuid.UUID]string // the last printed text of a device
+	release string               // the last printed text of a release
 	printed int
 }
 
-// event prints the line for an event. A device whose line would say the same as its last one has none.
+// event prints a line for an event. It prints none that would repeat the device's last one.
 func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 	shape := changeShape{At: now().Unix()}
 	var text, name string
@@ -161,7 +161,7 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 		if moved.Why != "" {
 			text += ": " + moved.Why
 		}
-		if w.release == text { // it has moved again since the event before, which said so
+		if w.release == text { // an earlier event has already printed the text
 			return true, nil
 		}
 		w.release = text
@@ -171,7 +171,7 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 	case event.Kind == "device" && invalid == nil:
 		device, err := w.client.Device(w, id)
 		if isMissing(err) {
-			return true, nil // it was deleted
+			return true, nil // the device was deleted
 		}
 		if err != nil {
 			return passes(err), nilIf(passes(err), err)
@@ -193,7 +193,7 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 		}
 		w.last[id] = key
 	default:
-		return true, nil // of a later server
+		return true, nil // an event of a later server
 	}
 	switch w.out.form {
 	case "json":
@@ -212,9 +212,9 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 	return w.printed != w.c.Int("count"), err
 }
 
-// nilIf returns the error unless it is to be passed over.
-func nilIf(over bool, err error) error {
-	if over {
+// nilIf returns nil if ignore is true, and else the error.
+func nilIf(ignore bool, err error) error {
+	if ignore {
 		return nil
 	}
 	return err

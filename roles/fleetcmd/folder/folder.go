@@ -1,4 +1,4 @@
-// Package folder reads and writes a folder that has the layers of a fleet as YAML:
+// Package folder reads and writes a folder with the layers of a fleet as YAML files:
 //
 //	everyone.yaml        config
 //	labels/NAME.yaml     selector, priority, config
@@ -6,8 +6,8 @@
 //	values/LABEL.yaml    values for variables, by the values of a label
 //	release.yaml         the stages in which devices get the changes
 //
-// Read reports all faults of a folder at once, each with its place. Layers fills in the variables. Write changes only the
-// values in a file that differ.
+// Its main type is Folder. Read returns all faults of a folder at once, each with its place. Folder.Layers fills in the
+// variables. Folder.Write changes only the values that differ. The package talks to no server: package fleetcmd does.
 package folder
 
 import (
@@ -27,16 +27,16 @@ import (
 )
 
 const (
-	// MaxFile is the size of the largest file, in bytes.
+	// MaxFile is the largest size of a file, in bytes.
 	MaxFile = 1 << 20
 	// MaxFiles is the largest number of files.
 	MaxFiles = 20_000
 )
 
-// A Fault is what is wrong in a file of a folder.
+// A Fault is an error in a file of a folder.
 type Fault struct {
 	File string            // below the folder
-	At   document.Position // zero: the file as a whole
+	At   document.Position // zero means the whole file
 	Text string
 }
 
@@ -72,7 +72,7 @@ func (f Faults) sorted() error {
 // A Kind is the kind of a layer's file.
 type Kind string
 
-// The kinds, by the folders of their files.
+// The kinds, by folder.
 const (
 	Everyone Kind = "everyone"
 	Labels   Kind = "labels"
@@ -92,23 +92,24 @@ type File struct {
 	top *document.Node
 }
 
-// A Folder is the files of a folder.
+// A Folder is the content of a folder.
 type Folder struct {
 	Dir   string
 	Files []*File // sorted by path
-	// Release is the content of release.yaml, a map that the server has yet to check; nil if there is no such file.
+	// Release is the map in release.yaml; nil without that file. The server checks its content.
 	Release *document.Node
 
 	values map[string]*document.Node // by label
 	faults Faults
 }
 
-// fault adds a fault.
+// fault records a fault.
 func (f *Folder) fault(file string, at document.Position, format string, args ...any) {
 	f.faults = append(f.faults, Fault{file, at, fmt.Sprintf(format, args...)})
 }
 
-// Read reads a folder. The error is Faults if the folder can be read, and its content is wrong.
+// Read reads a folder. It returns Faults if the content of the folder is wrong, and another error if the folder cannot
+// be read.
 func Read(dir string) (*Folder, error) {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
@@ -130,7 +131,7 @@ func Read(dir string) (*Folder, error) {
 	return f, f.faults.sorted()
 }
 
-// list passes the entries of a folder to a function, but for hidden ones and Markdown.
+// list calls pass for the entries of a folder. It leaves out hidden files and Markdown.
 func (f *Folder) list(below string, pass func(fs.DirEntry) error) error {
 	if info, err := os.Lstat(filepath.Join(f.Dir, below)); below != "" && err == nil && !info.IsDir() {
 		return nil // top has reported it
@@ -156,13 +157,14 @@ func (f *Folder) list(below string, pass func(fs.DirEntry) error) error {
 	return nil
 }
 
-// SchemaFile is the name of a file with the JSON Schema of the others, which may stand beside them.
+// SchemaFile is the name of the file with the JSON Schema of the other files. It may be in the folder.
 const SchemaFile = "fleet.schema.json"
 
 // ReleaseFile is the name of the file with the stages of releases.
 const ReleaseFile = "release.yaml"
 
-// InRelease returns the place of a member of release.yaml as the server names it, such as stages.1.percent: stages count from 1.
+// InRelease returns the place of a member of release.yaml. member is a path as the server writes it, such as
+// stages.1.percent; stages count from 1.
 func (f *Folder) InRelease(member string) document.Position {
 	steps := strings.Split(member, ".")
 	for i, step := range steps {
@@ -219,7 +221,7 @@ func (f *Folder) inside(folder string, entry fs.DirEntry) error {
 	return nil
 }
 
-// parse reads a file whose top is a map; nil after a fault.
+// parse parses a file whose top level is a map. After a fault it returns nil.
 func (f *Folder) parse(file string, entry fs.DirEntry) *document.Node {
 	where := filepath.Join(f.Dir, filepath.FromSlash(file))
 	info, err := entry.Info()
@@ -267,7 +269,7 @@ func (f *Folder) parse(file string, entry fs.DirEntry) *document.Node {
 	return top
 }
 
-// unquoted finds variables that YAML takes for a map.
+// unquoted reports variables without quotes, which YAML reads as a map.
 func (f *Folder) unquoted(file string, node *document.Node, lines []string) {
 	switch node.Kind {
 	case document.String:
@@ -288,7 +290,7 @@ func (f *Folder) unquoted(file string, node *document.Node, lines []string) {
 	}
 }
 
-// layer reads the file of a layer.
+// layer parses the file of a layer.
 func (f *Folder) layer(file string, entry fs.DirEntry, layer *File) {
 	top := f.parse(file, entry)
 	if top == nil {
@@ -310,7 +312,7 @@ func (f *Folder) layer(file string, entry fs.DirEntry, layer *File) {
 				f.fault(file, entry.At(), "priority must be a whole number")
 			}
 		case entry.Key == "device" && value.Kind < document.List && !value.Is(document.Null) && value.Written() != "":
-			layer.Device = value.Written() // the beginning of an ID may look like a number
+			layer.Device = value.Written() // the beginning of an ID may be a number
 		case value.String() == "":
 			f.fault(file, entry.At(), "%s must be a text", entry.Key)
 		case entry.Key == "selector":

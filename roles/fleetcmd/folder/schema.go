@@ -2,8 +2,8 @@ package folder
 
 import "maps"
 
-// Schema returns the JSON Schema of the files of layers. config is the one of a layer's configuration, as the server describes it:
-// in a file null, a variable, or a reference to a secret may take the place of any value in it.
+// Schema returns the JSON Schema of the files of layers. config is the server's schema of a layer's configuration. In a
+// file null, a variable, or a reference to a secret may take the place of each value.
 func Schema(config map[string]any) map[string]any {
 	config = maps.Clone(config)
 	definitions, _ := config["$defs"].(map[string]any)
@@ -44,7 +44,7 @@ func Schema(config map[string]any) map[string]any {
 	return schema
 }
 
-// relaxed returns a schema that takes null, variables and secrets in the place of the values inside.
+// relaxed returns a copy of a schema that accepts null, variables and secrets in the place of each value.
 func relaxed(value any) any {
 	schema, is := value.(map[string]any)
 	if !is {

@@ -9,30 +9,30 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// open and end enclose a variable, and escaped stands for open.
+// open and end enclose a variable. escaped is a literal open.
 const (
 	open    = "{{"
 	end     = "}}"
 	escaped = `\{{`
 )
 
-// A Device is what variables know of a device.
+// A Device has the values that variables can read of a device.
 type Device struct {
 	ID, Name string
 	Labels   map[string]string
 }
 
-// A Layer is a layer of a folder, with its variables filled in.
+// A Layer is a layer of a folder with its variables filled in.
 type Layer struct {
-	Name     string // as the server has it: everyone, labels/NAME or devices/UUID
+	Name     string // the server's name: everyone, labels/NAME or devices/UUID
 	Selector string
 	Priority int64
 	Config   map[string]any
 	File     *File
 }
 
-// Layers returns the layers of the folder. find returns the device of a name or an ID; what is wrong with one is a fault of its file.
-// The error is Faults.
+// Layers returns the layers of the folder. find returns the device with a name or an ID; its error becomes a fault of
+// the file. The error of Layers is Faults.
 func (f *Folder) Layers(find func(named string) (Device, error)) ([]Layer, error) {
 	var list []Layer
 	owner := map[string]string{}
@@ -65,7 +65,7 @@ func (f *Folder) Layers(find func(named string) (Device, error)) ([]Layer, error
 	return list, f.faults.sorted()
 }
 
-// equalTerms returns the labels that a selector gives a value: the devices of its layer all have it.
+// equalTerms returns the labels for which a selector requires one value. All devices of its layer have that value.
 func equalTerms(selector string) map[string]string {
 	labels := map[string]string{}
 	for term := range strings.SplitSeq(selector, ",") {
@@ -77,12 +77,12 @@ func equalTerms(selector string) map[string]string {
 	return labels
 }
 
-// A scope has what the variables of a file can name.
+// A scope has the values that the variables of a file can read.
 type scope struct {
 	folder *Folder
 	file   *File
-	device *Device           // nil: the layer is for many devices
-	labels map[string]string // those that all devices of the layer have
+	device *Device           // nil for a layer of many devices
+	labels map[string]string // the labels that all devices of the layer share
 }
 
 // value returns a node as a JSON value with its variables filled in.
@@ -106,7 +106,8 @@ func (s scope) value(node *document.Node) any {
 	return node.Value()
 }
 
-// fill fills in the variables of a text. A text that is one variable becomes its value, of whatever type.
+// fill returns a text with its variables filled in. A text that consists of one variable becomes the variable's value,
+// of any type.
 func (s scope) fill(node *document.Node) any {
 	var text strings.Builder
 	for rest := node.Text; ; {
@@ -142,7 +143,7 @@ func (s scope) fill(node *document.Node) any {
 	}
 }
 
-// lookUp returns the value of a variable.
+// lookUp returns the value of a variable. It returns an error for an unknown variable.
 func (s scope) lookUp(name string) (*document.Node, error) {
 	kind, rest, _ := strings.Cut(name, ".")
 	switch kind {
@@ -191,7 +192,7 @@ func (s scope) lookUp(name string) (*document.Node, error) {
 	return nil, fmt.Errorf("there are device.name, device.id, labels.LABEL and values.LABEL.NAME")
 }
 
-// label returns the value of a label that all devices of the layer have.
+// label returns the value of a label. It returns an error unless all devices of the layer have the same value.
 func (s scope) label(name string) (string, error) {
 	value, there := s.labels[name]
 	switch {
@@ -212,7 +213,8 @@ func listed(names []string) string {
 	return "; there are " + strings.Join(names, ", ")
 }
 
-// At returns where a file has a path of its configuration, such as "control-telemetry.sample-rate", or the deepest place on the way.
+// At returns the place of a path of the configuration, such as "control-telemetry.sample-rate", or the deepest place
+// above it.
 func (f *File) At(path string) document.Position {
 	at := document.Position{Line: 1, Column: 1}
 	node := f.Config
@@ -237,7 +239,7 @@ func (f *File) At(path string) document.Position {
 	return at
 }
 
-// Key returns where a file has one of its keys.
+// Key returns the place of a top-level key.
 func (f *File) Key(name string) document.Position {
 	if entry := f.top.Entry(name); entry != nil {
 		return entry.At()

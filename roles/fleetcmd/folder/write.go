@@ -17,16 +17,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A Content is what a file should have.
+// A Content is the wanted content of a file.
 type Content struct {
 	Path     string // below the folder
-	Device   string // of a file of a device
-	Selector string // of a file of labels
+	Device   string // for the file of a device
+	Selector string // for the file of a layer of labels
 	Priority int64
 	Config   map[string]any // JSON shapes
 }
 
-// shape returns the members of the file, in their order.
+// shape returns the members of the file, and the order of their keys.
 func (c Content) shape() (keys []string, values map[string]any) {
 	values = map[string]any{"config": c.Config}
 	switch kind, _, _ := strings.Cut(c.Path, "/"); kind {
@@ -40,8 +40,8 @@ func (c Content) shape() (keys []string, values map[string]any) {
 	return []string{"config"}, values
 }
 
-// Write makes a file have a content, and tells whether it had to change it. present is the layer that the file has now, or nil for a
-// new file. Values that do not differ stay as they are written: with comments, order and variables.
+// Write changes a file to the wanted content, and reports whether it changed something. present is the layer that the
+// file has now, or nil for a new file. Equal values stay as they are written, with comments, order and variables.
 func (f *Folder) Write(content Content, present *Layer) (bool, error) {
 	file := filepath.Join(f.Dir, filepath.FromSlash(content.Path))
 	keys, wanted := content.shape()
@@ -89,19 +89,19 @@ func (f *Folder) Write(content Content, present *Layer) (bool, error) {
 	return true, writeYAML(file, &root)
 }
 
-// A changer changes nodes, and remembers what it has changed.
+// A changer changes nodes, and records what it has changed.
 type changer struct {
-	shape   bool // something else than scalars
+	shape   bool // something else than scalars has changed
 	scalars []scalarChange
 }
 
 type scalarChange struct {
 	line, column int
-	before       string // as the file has it
+	before       string // the text in the file
 	node         *yaml.Node
 }
 
-// object makes a map have the members of wanted. has is what it has with its variables filled in.
+// object changes a map to have the members of wanted. has is the map's content with its variables filled in.
 func (c *changer) object(node *yaml.Node, has, wanted map[string]any) error {
 	kept := node.Content[:0:0]
 	seen := map[string]bool{}
@@ -129,7 +129,7 @@ func (c *changer) object(node *yaml.Node, has, wanted map[string]any) error {
 		}
 		c.shape = true
 		if len(kept) == 0 {
-			node.Style = 0 // {} gets lines of its own
+			node.Style = 0 // {} becomes a map with a line for each member
 		}
 		kept = append(kept, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, value)
 	}
@@ -159,7 +159,8 @@ func (c *changer) value(node *yaml.Node, has, wanted any) (*yaml.Node, error) {
 	return value, nil
 }
 
-// splice replaces scalars in a text and leaves all else. ok is false if one is not written in the plain way.
+// splice replaces scalars in a text and changes nothing else. ok is false if the text of a scalar is not in the plain
+// form.
 func (c *changer) splice(text []byte) (_ []byte, ok bool) {
 	lines := strings.SplitAfter(string(text), "\n")
 	slices.SortFunc(c.scalars, func(a, b scalarChange) int { return b.column - a.column }) // later ones in a line first
@@ -192,7 +193,7 @@ func (c *changer) splice(text []byte) (_ []byte, ok bool) {
 	return []byte(strings.Join(lines, "")), true
 }
 
-// nodeOf returns a value as YAML; a text that has {{ is escaped.
+// nodeOf returns a value as YAML. It escapes {{ in texts.
 func nodeOf(value any) (*yaml.Node, error) {
 	encoded, err := json.Marshal(escape(value))
 	if err != nil {
