@@ -15,22 +15,22 @@ import (
 	"github.com/google/uuid"
 )
 
-// A device is simulated: it has a key, a configuration, and a target that it runs.
+// A device is a simulated device with a key, a configuration, and a target that it runs.
 type device struct {
 	number int
 	id     uuid.UUID
-	signer *sign.Signer // nil for one that does not sign
+	signer *sign.Signer // nil for a device that does not sign
 	kind   kind
 
-	mu      sync.Mutex       // guards what follows, and is held during an exchange: a device does one thing at a time
-	own     serverapi.Config // what it has where no target says something
+	mu      sync.Mutex       // guards the fields below; held during an exchange, since a device does one thing at a time
+	own     serverapi.Config // the device's own configuration, where no target sets a value
 	config  serverapi.Config
 	report  serverapi.Report
-	counted int64 // polls, for reports that are to change
+	counted int64 // number of polls, for reports that have to differ
 	body    []byte
 }
 
-// newDevice returns a device that has the configuration that control writes to begin with.
+// newDevice returns a device with the configuration that control writes first.
 func newDevice(number int, signer *sign.Signer) *device {
 	own := serverapi.Config{
 		"control-telemetry": map[string]any{"sample-rate": json.Number("2"), "monitor-peers": true},
@@ -39,7 +39,7 @@ func newDevice(number int, signer *sign.Signer) *device {
 	return &device{number: number, signer: signer, own: own, config: own}
 }
 
-// registration is the body that registers the device.
+// registration returns the body of the device's registration.
 func (d *device) registration(publicKey, token string, labels map[string][]string, names string) ([]byte, error) {
 	own := map[string]string{"simulated": "yes", "tenth": fmt.Sprint(d.number % 10)}
 	if names != "" {
@@ -55,14 +55,15 @@ func (d *device) registration(publicKey, token string, labels map[string][]strin
 	})
 }
 
-// numbered returns a pattern with a number in the place of its first run of #, with as many digits at least.
+// numbered replaces the first run of # in a pattern by a number with at least as many digits.
 func numbered(pattern string, number int) string {
 	at := strings.Index(pattern, "#")
 	rest := strings.TrimLeft(pattern[at:], "#")
 	return fmt.Sprintf("%s%0*d%s", pattern[:at], len(pattern)-at-len(rest), number, rest)
 }
 
-// poll is the body of the next poll; the lock is held. With change it reports counters that differ from the last ones.
+// poll returns the body of the next poll. With change its counters differ from the last ones. The caller holds the
+// lock.
 func (d *device) poll(change bool) ([]byte, error) {
 	if d.body != nil && !change {
 		return d.body, nil
@@ -84,8 +85,8 @@ func (d *device) poll(change bool) ([]byte, error) {
 	return body, err
 }
 
-// apply takes an offer as control does, and as the device's kind has it; the lock is held. It tells whether there is something
-// to report.
+// apply applies an offer as control does, within the limits of the device's kind. news reports whether the device has
+// something to report. The caller holds the lock.
 func (d *device) apply(offer serverapi.Offer, now time.Time) (news bool, err error) {
 	hash, err := offer.Config.Hash()
 	if err != nil {
@@ -116,13 +117,13 @@ func (d *device) apply(offer serverapi.Offer, now time.Time) (news bool, err err
 	return true, nil
 }
 
-// A prepared request is its text, which names the body that it was made for.
+// A prepared is the text of a request, and the body for which it was made.
 type prepared struct {
 	text []byte
 	body []byte
 }
 
-// prepare writes a request of the device, signed for a time if the device signs.
+// prepare returns a request of the device. It signs the request for the time at if the device signs.
 func (d *device) prepare(t *target, path string, body []byte, at time.Time, wait time.Duration) (prepared, error) {
 	header := http.Header{}
 	if d.signer != nil {

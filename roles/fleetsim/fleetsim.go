@@ -1,9 +1,10 @@
-// Package fleetsim simulates the devices of a fleet, to find out how much a server can do. The devices register, sign,
-// poll, apply and report as the control role does when nothing fails.
+// Package fleetsim simulates the devices of a fleet to measure how much load a server can take. The devices register,
+// sign, poll, apply and report as the control role does when nothing fails. It exports Role for the command, and Run
+// for tests and benchmarks. Package oracle checks what a server says; fleetsim only counts.
 //
 // Run runs the devices of a Config against a server and returns a Summary. The load is open: polls are due at a fixed
-// rate, however slow the server is, and a latency counts from the moment when the poll was due. A poll costs this side
-// little, so that the server gets the processor: if there is a rate, signatures are made before the clock starts; the
+// rate, however slow the server is, and a latency counts from the moment when the poll was due. A poll costs this
+// process little, so that the server gets the processor: with a rate, signatures are made before the clock starts; the
 // keys sign fast (keys.go); and the connections use only the HTTP that they need (wire.go).
 package fleetsim
 
@@ -19,7 +20,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Role is the simulator.
+// Role is the fleet-sim command.
 var Role = roles.Role{
 	Name:    "fleet-sim",
 	Summary: "simulate a fleet of devices, and measure the server's answers",
@@ -27,29 +28,30 @@ var Role = roles.Role{
 	Tool:    true,
 }
 
-// Config is what a fleet does. It has many fields because each is a flag, which tests and benchmarks set on their own.
+// Config has the settings of a fleet. It has many fields because each is a flag, which tests and benchmarks set one by
+// one.
 type Config struct {
 	Server   string        // URL
 	CAFile   string        // of certificates to trust; "" means the system's
-	Devices  int           // how many
-	Rate     float64       // polls a second; 0 for one a device and Interval
-	Interval time.Duration // between a device's polls; 0 for what the server asks for
+	Devices  int           // number of devices
+	Rate     float64       // polls a second; 0 means one for each device and Interval
+	Interval time.Duration // between a device's polls; 0 means the interval that the server asks for
 	Duration time.Duration // of polling
-	Wait     time.Duration // for which devices ask polls to be held back; 0 for not at all
-	Lines    int           // connections; 0 for 64, or one for each device where they wait
+	Wait     time.Duration // for which a server may hold a poll; 0 means not at all
+	Lines    int           // connections; 0 means 64, or one for each device with Wait
 	Unsigned bool
 	Changed  bool   // each poll reports something new
 	Token    string // for enrolment
 	Odd      Odd
-	Labels   map[string][]string // of the devices; the values of a name in turn
-	Names    string              // that the devices suggest, with # in the places of digits of their numbers; "" for none
-	Seed     uint64              // the same one makes the same devices
-	Timeout  time.Duration       // of a request; 0 for 10 seconds
+	Labels   map[string][]string // of the devices; the devices get the values of a name in turn
+	Names    string              // pattern of the devices' names, with # for the digits of their numbers; "" for no names
+	Seed     uint64              // equal seeds make equal devices
+	Timeout  time.Duration       // of a request; 0 means 10 seconds
 
-	// Acknowledged is told which report of a device, by its number, the server has answered; nil for nobody. Only with
-	// Changed, where the number is the count of packets that the device reports as sent through eth0.
+	// Acknowledged, if not nil, is called after the server has answered a report. number is the report's count of
+	// packets sent through eth0. It needs Changed.
 	Acknowledged func(device uuid.UUID, number int64)
-	// Progress is told how far a phase is; nil for nobody.
+	// Progress, if not nil, is called with the progress of a phase.
 	Progress func(phase string, done, of int)
 }
 
@@ -133,7 +135,7 @@ func simulate(env *roles.Env, c *cli.Context) error {
 	return err
 }
 
-// check refuses what cannot be, in the words of the flags.
+// check returns an error for invalid settings. The error names the flag.
 func (c Config) check() error {
 	if _, err := serverapi.ParseURL(c.Server); err != nil {
 		return err

@@ -17,27 +17,27 @@ import (
 	"slices"
 )
 
-// The keys of simulated devices. A server cannot tell them from real ones: 2048 bits, exponent 65537. But they are
-// products of 32 primes of 64 bits, which makes them quick to make and many times quicker to sign with than those of two
-// primes, and easy to break: they are for load, and for nothing else.
+// The keys of simulated devices. A server cannot distinguish them from real ones: they have 2048 bits and exponent
+// 65537. But each is a product of 32 primes of 64 bits. Such keys are quick to make, many times quicker to sign with
+// than those of two primes, and easy to break. Use them only for load.
 const (
 	keyBits  = 2048
 	perHalf  = keyBits / 2 / 64
 	exponent = 65537
 )
 
-// A half is a product of primes that keys are put together of, two by two.
+// A half is a product of primes. Two halves make a key.
 type half struct {
 	primes       [perHalf]uint64
 	exponents    [perHalf]uint64   // of signing, modulo each prime
-	coefficients [perHalf]*big.Int // that put residues together (Chinese remainders)
+	coefficients [perHalf]*big.Int // for the Chinese remainder theorem
 	product      *big.Int
 }
 
-// A ring makes as many different keys as are wanted from few halves: n lefts and n rights make n times n keys.
+// A ring makes many keys from few halves: n lefts and n rights make n times n different keys.
 type ring struct{ lefts, rights []*half }
 
-// newRing makes halves for a number of keys. The same seed makes the same ones.
+// newRing makes the halves for a number of keys. Equal seeds make equal halves.
 func newRing(keys int, seed uint64) *ring {
 	var bytes [32]byte
 	binary.LittleEndian.PutUint64(bytes[:], seed)
@@ -66,15 +66,15 @@ func newHalf(random *mathrand.ChaCha8) *half {
 		rest := new(big.Int).Div(h.product, number(prime))
 		inverse := new(big.Int).ModInverse(rest, number(prime))
 		if inverse == nil {
-			return newHalf(random) // the same prime was drawn twice
+			return newHalf(random) // a prime was drawn twice
 		}
 		h.coefficients[i] = rest.Mul(rest, inverse)
 	}
 	return h
 }
 
-// newPrime draws one whose six highest bits are set, so that 32 of them have 2048 bits, and for which the exponent has
-// an inverse.
+// newPrime draws a prime whose six highest bits are set, so that 32 of them have 2048 bits. The exponent has an inverse
+// for it.
 func newPrime(random *mathrand.ChaCha8) uint64 {
 	for {
 		n := random.Uint64() | 0xfc<<56 | 1
@@ -118,12 +118,12 @@ func (k *key) Sign(_ io.Reader, digest []byte, options crypto.SignerOpts) ([]byt
 	}
 	message := new(big.Int).SetBytes(encodePSS(digest, k.public.N.BitLen()-1))
 	a, b := k.left.power(message), k.right.power(message)
-	// The number that is a modulo the one half and b modulo the other.
+	// The result is a modulo one half and b modulo the other.
 	b.Sub(b, a).Mul(b, k.inverse).Mod(b, k.right.product)
 	return a.Add(a, b.Mul(b, k.left.product)).FillBytes(make([]byte, keyBits/8)), nil
 }
 
-// power is the signing exponentiation modulo the half's product.
+// power returns the message to the signing exponent, modulo the half's product.
 func (h *half) power(message *big.Int) *big.Int {
 	words := message.Bits()
 	sum, part := new(big.Int), new(big.Int)
@@ -134,7 +134,7 @@ func (h *half) power(message *big.Int) *big.Int {
 	return sum.Mod(sum, h.product)
 }
 
-// residue returns a number modulo another. It takes words of 64 bits.
+// residue returns a number, in words of 64 bits, modulo another.
 func residue(words []big.Word, modulus uint64) (rest uint64) {
 	for _, word := range slices.Backward(words) {
 		_, rest = bits.Div64(rest, uint64(word), modulus)
@@ -142,7 +142,7 @@ func residue(words []big.Word, modulus uint64) (rest uint64) {
 	return rest
 }
 
-// power returns base^exponent modulo another number.
+// power returns base^exponent modulo modulus.
 func power(base, exponent, modulus uint64) uint64 {
 	times := func(a, b uint64) uint64 {
 		high, low := bits.Mul64(a, b)
@@ -158,13 +158,13 @@ func power(base, exponent, modulus uint64) uint64 {
 	return result
 }
 
-// encodePSS is EMSA-PSS-ENCODE of RFC 8017 (section 9.1.1), which crypto/rsa keeps to itself, with a salt as long as the
-// hash.
+// encodePSS is EMSA-PSS-ENCODE of RFC 8017 (section 9.1.1) with a salt as long as the hash. crypto/rsa does not export
+// it.
 func encodePSS(digest []byte, size int) []byte {
 	encoded := make([]byte, (size+7)/8)
 	database := encoded[:len(encoded)-sha512.Size-1]
 	salt := database[len(database)-sha512.Size:]
-	_, _ = rand.Read(salt) // never fails, as it says
+	_, _ = rand.Read(salt) // rand.Read never fails
 	database[len(database)-len(salt)-1] = 1
 	hash := sha512.New()
 	hash.Write(make([]byte, 8))
@@ -174,7 +174,7 @@ func encodePSS(digest []byte, size int) []byte {
 	for counter, done := uint32(0), 0; done < len(database); counter++ {
 		hash.Reset()
 		hash.Write(seed)
-		_ = binary.Write(hash, binary.BigEndian, counter) // hashes take everything
+		_ = binary.Write(hash, binary.BigEndian, counter) // a hash accepts every write
 		for _, mask := range hash.Sum(nil) {
 			if done < len(database) {
 				database[done] ^= mask
@@ -188,7 +188,7 @@ func encodePSS(digest []byte, size int) []byte {
 	return encoded
 }
 
-// publicPEM is how a device sends its public key.
+// publicPEM returns the public key in the form in which a device sends it.
 func (k *key) publicPEM() (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(&k.public)
 	if err != nil {
@@ -197,7 +197,7 @@ func (k *key) publicPEM() (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
-// Keys makes keys of simulated devices for others who simulate some: to sign with, and as devices send the public half.
+// Keys returns keys for simulated devices of other packages: the signers, and the public keys as devices send them.
 func Keys(number int, seed uint64) (signers []crypto.Signer, public []string, err error) {
 	made := newRing(number, seed)
 	for i := range number {

@@ -14,7 +14,7 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// A kind says what a device does with targets.
+// A kind is how a device handles targets.
 type kind int
 
 const (
@@ -25,10 +25,10 @@ const (
 	silent               // registers and never polls
 )
 
-// Odd has the shares of the devices, from 0 to 1, that do not simply apply their targets.
+// Odd has the shares, from 0 to 1, of the devices that do not simply apply their targets.
 type Odd struct{ Refuse, Fail, Drift, Silent float64 }
 
-// parseOdd reads the flags, which are percentages.
+// parseOdd parses the flags, which are percentages.
 func parseOdd(flag func(name string) string) (odd Odd, err error) {
 	for name, share := range map[string]*float64{"refuse": &odd.Refuse, "fail": &odd.Fail, "drift": &odd.Drift, "silent": &odd.Silent} {
 		text := flag(name)
@@ -45,8 +45,8 @@ func parseOdd(flag func(name string) string) (odd Odd, err error) {
 	return odd, nil
 }
 
-// counts returns the numbers of refusing, failing, drifting and silent devices. A share of more than nothing is one device
-// at least.
+// counts returns the numbers of refusing, failing, drifting and silent devices. A share above zero is at least one
+// device.
 func (o Odd) counts(devices int) [4]int {
 	var counts [4]int
 	for i, share := range []float64{o.Refuse, o.Fail, o.Drift, o.Silent} {
@@ -68,7 +68,7 @@ func (o Odd) check(devices int) error {
 	return nil
 }
 
-// kinds returns the kind of each device, the same ones for the same seed.
+// kinds returns the kind of each device. Equal seeds return equal kinds.
 func (o Odd) kinds(devices int, seed uint64) []kind {
 	kinds := make([]kind, devices)
 	order := rand.New(rand.NewPCG(seed, 0)).Perm(devices)
@@ -81,7 +81,7 @@ func (o Odd) kinds(devices int, seed uint64) []kind {
 	return kinds
 }
 
-// parseLabels reads KEY=VALUE, each KEY as often as it has values.
+// parseLabels parses KEY=VALUE words. A KEY may have several values.
 func parseLabels(words []string) (map[string][]string, error) {
 	labels := map[string][]string{}
 	for _, word := range words {
@@ -94,7 +94,8 @@ func parseLabels(words []string) (map[string][]string, error) {
 	return labels, nil
 }
 
-// otherValue returns a change of one value of a configuration; nothing if it has no number, text or truth value.
+// otherValue returns a change of one value of a configuration. It returns nothing for a configuration without numbers,
+// texts and booleans.
 func otherValue(config serverapi.Config) serverapi.Config {
 	changed, _ := other(map[string]any(config)).(map[string]any)
 	return changed

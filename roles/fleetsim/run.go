@@ -26,26 +26,26 @@ import (
 const (
 	defaultLines   = 64
 	defaultTimeout = 10 * time.Second
-	// mostAhead bounds the requests that are signed ahead, some 2 KB each, and aheadTime the time that this may take: a
-	// server takes a signature for five minutes.
+	// mostAhead is the largest number of requests that are signed ahead, some 2 KB each. aheadTime is the longest time
+	// for that: a server accepts a signature for five minutes.
 	mostAhead = 1 << 20
 	aheadTime = 3 * time.Minute
 )
 
-// A fleet is what a run consists of.
+// A fleet is one run.
 type fleet struct {
 	config  Config
 	target  *target
 	devices []*device
 	tally   tally
-	asked   atomic.Int64 // seconds that the server asks devices to leave between polls
-	// signing has one element for each device that signs. If all signed at the same time, those that have connected would wait
-	// for the processor, and the server hangs up on who says nothing.
+	asked   atomic.Int64 // poll interval that the server asks for, in seconds
+	// signing has one element for each device that signs at the moment. If all devices signed at once, those that have
+	// connected would wait for the processor, and the server closes connections without a request.
 	signing chan struct{}
 }
 
-// Run registers the devices and lets them poll until the duration is over or ctx ends. Polls that fail are counted, and
-// are no error; that the devices cannot register is one.
+// Run registers the devices, and lets them poll until the duration has passed or ctx ends. The summary counts failed
+// polls. Run returns an error if the devices cannot register.
 func Run(ctx context.Context, config Config) (Summary, error) {
 	if err := config.check(); err != nil {
 		return Summary{}, err
@@ -112,7 +112,7 @@ func newTarget(config Config) (*target, error) {
 
 func (f *fleet) line() *line { return &line{target: f.target, timeout: f.config.Timeout} }
 
-// inParallel does something for each device on lines of their own, until something fails.
+// inParallel calls do for each device, on several lines in parallel. The first error ends it.
 func (f *fleet) inParallel(ctx context.Context, phase string, do func(context.Context, *line, *device) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -139,7 +139,7 @@ func (f *fleet) inParallel(ctx context.Context, phase string, do func(context.Co
 	return context.Cause(ctx)
 }
 
-// register makes all devices known to the server.
+// register registers all devices with the server.
 func (f *fleet) register(ctx context.Context) error {
 	keys := newRing(f.config.Devices, f.config.Seed)
 	f.devices = make([]*device, f.config.Devices)
@@ -189,14 +189,14 @@ func (f *fleet) register(ctx context.Context) error {
 	return err
 }
 
-// learn takes in what the server asks of devices.
+// learn records the poll interval of an answer.
 func (f *fleet) learn(response *http.Response) {
 	if seconds, err := strconv.ParseInt(response.Header.Get(serverapi.PollInterval), 10, 32); err == nil && seconds > 0 {
 		f.asked.Store(seconds)
 	}
 }
 
-// rate is how many polls are due in a second.
+// rate returns the number of polls that are due in a second.
 func (f *fleet) rate() float64 {
 	interval := f.config.Interval
 	if interval == 0 {
@@ -211,7 +211,7 @@ func (f *fleet) rate() float64 {
 	return float64(len(f.devices)) / interval.Seconds()
 }
 
-// pollAll lets polls be due at a fixed rate, the devices in turn.
+// pollAll makes polls due at a fixed rate, for the devices in turn.
 func (f *fleet) pollAll(ctx context.Context) error {
 	rate := f.rate()
 	total := max(int(rate*f.config.Duration.Seconds()), 1)
@@ -239,7 +239,7 @@ func (f *fleet) pollAll(ctx context.Context) error {
 				}
 				var made prepared
 				if i < len(ahead) {
-					made, ahead[i] = ahead[i], prepared{} // the memory is not needed any longer
+					made, ahead[i] = ahead[i], prepared{} // lets the memory go
 				}
 				f.poll(ctx, line, f.devices[i%len(f.devices)], made, at)
 				f.config.Progress("polled", int(done.Add(1)), total)
@@ -251,10 +251,10 @@ func (f *fleet) pollAll(ctx context.Context) error {
 	return nil
 }
 
-// signAhead prepares the requests of polls, as long as a signature made now is good when the last of them is due.
+// signAhead signs the requests of polls ahead. It returns nil if a signature would expire before the last poll is due.
 func (f *fleet) signAhead(ctx context.Context, total int, due func(int) time.Duration) ([]prepared, error) {
 	if f.config.Unsigned || f.config.Changed {
-		return nil, nil // what a poll says is not known yet, or costs nothing
+		return nil, nil // the content of a poll is not known yet, or a signature costs nothing
 	}
 	begin := time.Now()
 	ahead := make([]prepared, min(total, mostAhead))
@@ -291,7 +291,7 @@ func (f *fleet) signAhead(ctx context.Context, total int, due func(int) time.Dur
 	return ahead, ctx.Err()
 }
 
-// poll lets a device poll, and again at once when it has applied a target, as control does to report.
+// poll lets a device poll. After the device has applied a target it polls again at once to report, as control does.
 func (f *fleet) poll(ctx context.Context, line *line, d *device, made prepared, due time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -347,7 +347,7 @@ func (f *fleet) poll(ctx context.Context, line *line, d *device, made prepared, 
 	}
 }
 
-// waitAll lets each device wait for a change on a line of its own, over and over.
+// waitAll lets each device wait for changes on a line of its own, again and again.
 func (f *fleet) waitAll(ctx context.Context) error {
 	f.tally.begin(time.Now(), 0)
 	ctx, cancel := context.WithTimeout(ctx, f.config.Duration)
@@ -357,7 +357,7 @@ func (f *fleet) waitAll(ctx context.Context) error {
 	spread := min(time.Duration(len(f.devices))*time.Millisecond/2, f.config.Duration/4)
 	for i, d := range f.devices {
 		workers.Go(func() {
-			// Not all in the same moment, which no fleet does.
+			// A real fleet does not begin in one moment.
 			if !sleepUntil(ctx, f.tally.started.Add(spread*time.Duration(i)/time.Duration(len(f.devices)))) {
 				return
 			}
@@ -378,7 +378,7 @@ func (f *fleet) waitAll(ctx context.Context) error {
 	return nil
 }
 
-// sleepUntil waits, and tells whether the context still lives.
+// sleepUntil waits until at. It reports whether ctx has not ended.
 func sleepUntil(ctx context.Context, at time.Time) bool {
 	pause := time.Until(at)
 	if pause <= 0 {
@@ -394,7 +394,7 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 	}
 }
 
-// refusal words an answer that is none.
+// refusal describes an answer that refuses the request.
 func refusal(response *http.Response, content []byte) string {
 	var problem serverapi.Problem
 	if json.Unmarshal(content, &problem) == nil && problem.Detail != "" {
@@ -403,7 +403,7 @@ func refusal(response *http.Response, content []byte) string {
 	return response.Status
 }
 
-// wordOf words a failure without what differs between connections.
+// wordOf describes a failure without the parts that differ between connections.
 func wordOf(err error) string {
 	var failed *net.OpError
 	if errors.As(err, &failed) {

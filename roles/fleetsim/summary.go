@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A Summary is what a run came to. Times are in milliseconds.
+// A Summary is the result of a run. Times are in milliseconds.
 type Summary struct {
 	Devices      int            `json:"devices"`
 	Registration float64        `json:"registration-ms"` // of all devices
@@ -30,7 +30,7 @@ type Summary struct {
 	LastOffer    time.Time      `json:"last-offer,omitzero"` // when the last target arrived
 }
 
-// mostErrors is how many different errors are told apart.
+// mostErrors is how many different errors are counted.
 const mostErrors = 50
 
 // A tally counts what happens. It is safe for concurrent use.
@@ -39,7 +39,7 @@ type tally struct {
 	started, ended      time.Time
 	rate                float64
 
-	mu        sync.Mutex      // guards what follows
+	mu        sync.Mutex      // guards the fields below
 	latencies []time.Duration // of answered polls
 	offers    int
 	lastOffer time.Time
@@ -127,12 +127,12 @@ func (s Summary) writeText(out io.Writer) error {
 type bar struct {
 	out io.Writer
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	shown time.Time
 	wide  bool
 }
 
-// barInterval is the time between two drawings.
+// barInterval is the shortest time between two drawings.
 const barInterval = 100 * time.Millisecond
 
 func (b *bar) show(phase string, done, of int) {
@@ -152,7 +152,7 @@ func (b *bar) show(phase string, done, of int) {
 	fmt.Fprintf(b.out, "\r\x1b[K[%s%s] %s %d of %d", strings.Repeat("#", full), strings.Repeat(".", width-full), phase, done, of)
 }
 
-// clear leaves an empty line behind.
+// clear empties the bar's line.
 func (b *bar) clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

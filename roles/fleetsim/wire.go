@@ -15,13 +15,13 @@ import (
 // A target is the server under load.
 type target struct {
 	address   string // HOST:PORT
-	authority string // as it is signed
+	authority string // the authority in signatures
 	base      *url.URL
 	tls       *tls.Config // nil for plain HTTP
 }
 
-// A line is one connection to the server, opened when it is needed. It speaks HTTP/1.1 and does no more than it has to, so
-// that most of the processor is the server's. It is for one goroutine.
+// A line is one connection to the server, opened on demand. It does no more HTTP/1.1 than it has to, so that the server
+// gets most of the processor. It is for one goroutine.
 type line struct {
 	target  *target
 	timeout time.Duration
@@ -29,11 +29,11 @@ type line struct {
 	reader  *bufio.Reader
 }
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer is the largest answer, in bytes.
 const maxAnswer = 16 << 20
 
-// exchange sends a request and reads the answer whole. After an error the connection is closed, and the next exchange
-// opens another.
+// exchange sends a request and returns the answer with its whole content. After an error the connection is closed, and
+// the next exchange opens another.
 func (l *line) exchange(ctx context.Context, request []byte, longer time.Duration) (*http.Response, []byte, error) {
 	response, content, err := l.try(ctx, request, longer)
 	if err != nil {
@@ -53,9 +53,9 @@ func (l *line) try(ctx context.Context, request []byte, longer time.Duration) (*
 	if err := l.open(ctx); err != nil {
 		return nil, nil, err
 	}
-	// The function may still run when the connection is closed, and another one opened.
+	// The function may still run after the connection is closed and another one opened.
 	conn := l.conn
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends what waits
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends a blocked read or write
 	defer stop()
 	if err := l.conn.SetDeadline(time.Now().Add(l.timeout + longer)); err != nil {
 		return nil, nil, err
@@ -86,7 +86,7 @@ func (l *line) open(ctx context.Context) error {
 	if l.target.tls != nil {
 		secure := tls.Client(conn, l.target.tls)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			_ = conn.Close() // the handshake's failure is told
+			_ = conn.Close() // the error of the handshake is returned
 			return err
 		}
 		conn = secure
@@ -97,7 +97,7 @@ func (l *line) open(ctx context.Context) error {
 
 func (l *line) close() {
 	if l.conn != nil {
-		_ = l.conn.Close() // it is not needed any more, or broken
+		_ = l.conn.Close() // broken, or not needed any more
 		l.conn = nil
 	}
 }

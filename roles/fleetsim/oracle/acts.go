@@ -10,8 +10,8 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// An Act is something that happens to the fleet. Whatever it names, devices, layers, servers, by number, is taken modulo
-// what there is, so that any part of a list of acts makes sense.
+// An Act is something that happens to the fleet. It names devices, layers and servers by numbers, which are taken
+// modulo what there is. Thus any part of a list of acts is a valid list.
 type Act struct {
 	Do       string            `json:"do"`
 	Device   int               `json:"device,omitempty"`
@@ -28,7 +28,7 @@ type Act struct {
 	Pause    int               `json:"pause,omitempty"` // hundredths of an interval until the next act; 0: two intervals, and a look
 }
 
-// The acts, and how often each is drawn.
+// deeds are the acts, and how often each is drawn.
 var deeds = []struct {
 	do     string
 	weight int
@@ -86,7 +86,7 @@ var deeds = []struct {
 
 func pick(r *rand.Rand, words ...string) string { return words[r.IntN(len(words))] }
 
-// Acts draws as many acts. The same seed draws the same ones.
+// Acts draws a number of acts. Equal seeds draw equal acts.
 func Acts(seed uint64, number int) []Act {
 	r := rand.New(rand.NewPCG(seed, 0))
 	sum := 0
@@ -111,7 +111,7 @@ func Acts(seed uint64, number int) []Act {
 	return list
 }
 
-// configuration is one that the confdb-schema takes.
+// configuration draws a configuration that the confdb-schema permits.
 func configuration(r *rand.Rand) serverapi.Config {
 	config := serverapi.Config{}
 	if r.IntN(4) > 0 {
@@ -140,7 +140,7 @@ func configuration(r *rand.Rand) serverapi.Config {
 	return config
 }
 
-// Parse reads acts, one a line, as they are printed.
+// Parse reads acts, one a line, in their printed form.
 func Parse(content []byte) ([]Act, error) {
 	var acts []Act
 	for decoder := json.NewDecoder(bytes.NewReader(content)); decoder.More(); {

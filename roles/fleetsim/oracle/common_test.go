@@ -18,7 +18,7 @@ import (
 type common struct {
 	file string
 
-	mu     sync.Mutex // guards what follows, and is held while one of the servers writes, so that whose notice it is is known
+	mu     sync.Mutex // guards the fields below, and is held while one of the servers writes, so that whose notice it is is known
 	store  *sqlite.Store
 	told   <-chan fleet.Notice
 	shares []*share

@@ -21,7 +21,7 @@ type cord struct {
 	network, to string
 	listener    net.Listener
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	gone bool
 	ends map[net.Conn]bool
 }

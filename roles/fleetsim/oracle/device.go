@@ -19,15 +19,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// A kind is how a device behaves for good.
+// A kind is how a device behaves during the whole run.
 type kind struct {
 	Signs   bool
 	Waits   bool
-	Reports bool // it says what it runs; the original's clients do not
-	Counts  bool // each poll has other counters
+	Reports bool // its polls have a report; those of the original's clients do not
+	Counts  bool // its counters differ in each poll
 }
 
-// kinds are given to devices in turn, beginning with another one for each seed.
+// kinds are assigned to devices in turn. The first one depends on the seed.
 var kinds = []kind{
 	{Signs: true, Reports: true},
 	{Signs: true, Waits: true, Reports: true},
@@ -40,7 +40,7 @@ var kinds = []kind{
 	{Waits: true},
 }
 
-// What a device makes of an offer.
+// The moods: how a device handles an offer.
 const (
 	obeys   = "obeys"
 	refuses = "refuses"
@@ -48,33 +48,33 @@ const (
 	strays  = "strays" // it says that it runs the target, and shows another sample rate
 )
 
-// A device is a simulated device: what it holds is the truth. The harness's lock guards it.
+// A device is a simulated device. What it runs and shows is the truth. The harness's lock guards it.
 //
 // It has many fields because it remembers, besides its present state, what it told each server and when.
 type device struct {
 	h      *harness
 	number int
 	kind   kind
-	key    string // public
+	key    string // the public key
 	signer *sign.Signer
-	random *rand.Rand // of its pauses
+	random *rand.Rand // for its pauses
 
-	id        uuid.UUID // zero: it has to register
-	former    uuid.UUID // what it was registered as last
+	id        uuid.UUID // zero if it has to register
+	former    uuid.UUID // its ID before the last registration
 	labels    map[string]string
 	mood      string
-	holds     told
-	refused   serverapi.Offer // the target that it has refused last
-	heard     int64           // the revision that it was offered last
-	era       int             // of the servers, in which it heard of the target that it runs
-	known     string          // what it reported last, without the sequence
+	holds     pollContent
+	refused   serverapi.Offer // the last target that it refused
+	heard     int64           // the last revision that it was offered
+	era       int             // the era of the servers in which it got the target that it runs
+	known     string          // its last report, without the sequence
 	counted   int64
-	overtaken int64 // what counted was when a report of it was overtaken last
+	overtaken int64 // the value of counted when a report was last overtaken
 	away      bool
-	fresh     bool // registers, and asks nothing
+	fresh     bool // registers and never polls
 	acked     *serverapi.PollRequest
 	due       time.Time
-	interrupt context.CancelFunc // of the poll under way; nil for none
+	interrupt context.CancelFunc // ends the poll under way; nil for none
 	poked     chan struct{}
 }
 
@@ -99,10 +99,10 @@ func (h *harness) newDevice(number int, signer crypto.Signer, public string) (*d
 	return d, nil
 }
 
-// client speaks to one of the servers, as the device.
+// client returns a client of the device for one of the servers.
 func (d *device) client(server int) *serverapi.Client { return d.clientOf(server, 0) }
 
-// clientOf signs what it sends as of some time ago.
+// clientOf is client with signatures that are as old as ago.
 func (d *device) clientOf(server int, ago time.Duration) *serverapi.Client {
 	transport := d.h.world.Transport()
 	if d.signer != nil {
@@ -110,12 +110,12 @@ func (d *device) clientOf(server int, ago time.Duration) *serverapi.Client {
 	}
 	client, err := serverapi.NewClient(d.h.world.URL(server), serverapi.Options{Transport: transport})
 	if err != nil {
-		panic(err) // the world's addresses are good
+		panic(err) // the world's addresses are valid
 	}
 	return client
 }
 
-// run lets the device live until ctx ends.
+// run runs the device until ctx ends.
 func (d *device) run(ctx context.Context) {
 	for {
 		d.h.mu.Lock()
@@ -137,7 +137,7 @@ func (d *device) run(ctx context.Context) {
 	}
 }
 
-// poke makes a device that sleeps look at what it has to do.
+// poke wakes a sleeping device.
 func (d *device) poke() {
 	select {
 	case d.poked <- struct{}{}:
@@ -145,7 +145,7 @@ func (d *device) poke() {
 	}
 }
 
-// wakeUp registers the device if need be, and polls until nothing more is to say.
+// wakeUp registers the device if necessary, and polls until it has nothing new to report.
 func (d *device) wakeUp(ctx context.Context) {
 	h := d.h
 	h.mu.Lock()
@@ -188,7 +188,7 @@ func (d *device) wakeUp(ctx context.Context) {
 	}
 }
 
-// said returns labels that a device says of itself as the server shows them: with "device." before the name.
+// said returns a device's own labels as the server shows them: with "device." before the name.
 func said(labels map[string]string) map[string]string {
 	shown := map[string]string{}
 	for name, value := range labels {
@@ -197,7 +197,7 @@ func said(labels map[string]string) map[string]string {
 	return shown
 }
 
-// register makes the device known.
+// register registers the device.
 func (d *device) register(ctx context.Context, server int) error {
 	h := d.h
 	h.mu.Lock()
@@ -209,7 +209,7 @@ func (d *device) register(ctx context.Context, server int) error {
 	defer h.mu.Unlock()
 	h.figures.Registrations++
 	if e := h.model.entries[d.former]; e != nil {
-		e.asked = time.Now() // by its key it may be known, though it is turned away
+		e.asked = time.Now() // the server may recognise the device by its key even if it refuses it
 	}
 	if err != nil {
 		return err
@@ -219,7 +219,7 @@ func (d *device) register(ctx context.Context, server int) error {
 	}
 	d.id, d.former = answer.UUID, answer.UUID
 	if h.model != model {
-		return nil // of before a restore
+		return nil // from before a restore
 	}
 	e := model.entries[d.id]
 	if e == nil {
@@ -233,10 +233,10 @@ func (d *device) register(ctx context.Context, server int) error {
 	return nil
 }
 
-// request is the next poll. The lock is held.
+// request returns the next poll. The caller holds the lock.
 func (d *device) request() serverapi.PollRequest {
 	d.counted++
-	request := serverapi.PollRequest{UUID: d.id, Config: over(d.holds.config, nil)}
+	request := serverapi.PollRequest{UUID: d.id, Config: mergeOver(d.holds.config, nil)}
 	if d.kind.Counts {
 		request.Config["observe-interfaces"] = map[string]any{"packets-sent": map[string]any{"eth0": d.counted}}
 	}
@@ -254,7 +254,7 @@ func (d *device) request() serverapi.PollRequest {
 	return request
 }
 
-func report(t told) *serverapi.Report {
+func report(t pollContent) *serverapi.Report {
 	r := &serverapi.Report{Sequence: t.sequence}
 	if t.running != (serverapi.Running{}) {
 		r.Running = &t.running
@@ -265,7 +265,7 @@ func report(t told) *serverapi.Report {
 	return r
 }
 
-// poll asks once, and takes what it is offered. It tells whether there is something to report now.
+// poll polls once, and handles the offer. again reports whether the device has something new to report.
 func (d *device) poll(ctx context.Context, server int) (again, offered bool, err error) {
 	h := d.h
 	h.mu.Lock()
@@ -302,11 +302,12 @@ func (d *device) poll(ctx context.Context, server int) (again, offered bool, err
 	if answer.Offer == nil || request.UUID != d.id || h.era != era {
 		return false, false, nil
 	}
-	return d.take(*answer.Offer, request), true, nil
+	return d.handle(*answer.Offer, request), true, nil
 }
 
-// take makes of an offer what the device's mood is, and tells whether it has something new to report. The lock is held.
-func (d *device) take(offer serverapi.Offer, request serverapi.PollRequest) bool {
+// handle handles an offer according to the device's mood, and reports whether the device has something new to report.
+// The caller holds the lock.
+func (d *device) handle(offer serverapi.Offer, request serverapi.PollRequest) bool {
 	h := d.h
 	h.figures.Offers++
 	d.heard = offer.Revision
@@ -342,10 +343,10 @@ func (d *device) take(offer serverapi.Offer, request serverapi.PollRequest) bool
 	return text([]any{d.holds.config, d.holds.running, d.holds.attempted}) != before
 }
 
-// astray is what a device shows that does not keep to its target.
+// astray is a value that a drifting device sets against its target.
 var astray = map[string]any{"control-telemetry": map[string]any{"sample-rate": json.Number("99")}}
 
-// patched applies a merge patch (RFC 7396) to a configuration, which stays as it is.
+// patched returns a configuration with a merge patch (RFC 7396). It does not modify its arguments.
 func patched(config, patch map[string]any) map[string]any {
 	result := map[string]any{}
 	maps.Copy(result, config)
@@ -364,38 +365,38 @@ func patched(config, patch map[string]any) map[string]any {
 	return result
 }
 
-// A sending is a poll under way, which a server may have taken or not.
+// A sending is a poll under way. A server may have processed it or not.
 type sending struct {
-	entry *entry
-	told  *told
-	held  bool // it may be kept, and refused later
+	entry   *entry
+	content *pollContent
+	held    bool // the server may hold it, and refuse it later
 }
 
-// sent notes that a poll is on its way. The lock is held.
+// sent records that a poll is on its way. The caller holds the lock.
 func (h *harness) sent(request serverapi.PollRequest) sending {
-	s := sending{entry: h.model.entries[request.UUID], told: &told{config: over(request.Config, nil)}}
-	delete(s.told.config, "observe-interfaces")
+	s := sending{entry: h.model.entries[request.UUID], content: &pollContent{config: mergeOver(request.Config, nil)}}
+	delete(s.content.config, "observe-interfaces")
 	if r := request.Report; r != nil {
-		s.told.sequence = r.Sequence
+		s.content.sequence = r.Sequence
 		if r.Running != nil {
-			s.told.running = *r.Running
+			s.content.running = *r.Running
 		}
 		if r.Attempted != nil {
-			s.told.attempted = *r.Attempted
+			s.content.attempted = *r.Attempted
 		}
 	}
 	if s.entry != nil {
-		s.entry.maybe = append(s.entry.maybe, s.told)
+		s.entry.maybe = append(s.entry.maybe, s.content)
 		s.entry.asked = time.Now()
 		if h.saving != nil && h.saving.entries[s.entry.id] != nil {
 			saved := h.saving.entries[s.entry.id]
-			saved.maybe, saved.asked = append(saved.maybe, s.told), s.entry.asked
+			saved.maybe, saved.asked = append(saved.maybe, s.content), s.entry.asked
 		}
 	}
 	return s
 }
 
-// end notes the answer. Without one the poll may have been taken. The lock is held.
+// end records the answer. Without an answer the server may have processed the poll. The caller holds the lock.
 func (s sending) end(err error) {
 	e := s.entry
 	if e == nil {
@@ -403,18 +404,18 @@ func (s sending) end(err error) {
 	}
 	var refused *serverapi.Error
 	if err == nil || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError && !s.held {
-		e.maybe = slices.DeleteFunc(e.maybe, func(t *told) bool {
-			return t == s.told || err == nil && t.sequence <= s.told.sequence // overtaken
+		e.maybe = slices.DeleteFunc(e.maybe, func(t *pollContent) bool {
+			return t == s.content || err == nil && t.sequence <= s.content.sequence // it was overtaken
 		})
 	}
-	e.asked = time.Now() // where it left a poll that was held, it was there until now
+	e.asked = time.Now() // a poll that was held has lasted until now
 	if err != nil {
-		if refused != nil && refused.Status == http.StatusForbidden { // turned away, it is seen
+		if refused != nil && refused.Status == http.StatusForbidden { // the server has seen the device although it refuses it
 			e.answered = time.Now()
 		}
 		return
 	}
-	if !e.polled || s.told.sequence == 0 || s.told.sequence >= e.told.sequence { // else it is old, whenever it comes
-		e.told, e.polled, e.answered = *s.told, true, time.Now()
+	if !e.polled || s.content.sequence == 0 || s.content.sequence >= e.last.sequence { // otherwise the report is an old one
+		e.last, e.polled, e.answered = *s.content, true, time.Now()
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// errStatus is an answer that is a refusal.
+// errStatus is the error for an answer other than 2xx.
 type errStatus struct {
 	status int
 	body   string
@@ -25,7 +25,7 @@ type errStatus struct {
 
 func (e *errStatus) Error() string { return fmt.Sprintf("answered %d: %s", e.status, e.body) }
 
-// ask sends an operator's request. An answer other than 2xx is an *errStatus.
+// ask sends an operator's request. It returns an *errStatus for an answer other than 2xx.
 func (h *harness) ask(server int, method, path string, body, answer any) error {
 	var reader io.Reader
 	if body != nil {
@@ -59,7 +59,7 @@ func (h *harness) ask(server int, method, path string, body, answer any) error {
 	return json.Unmarshal(content, answer)
 }
 
-// do does an act.
+// do performs an act.
 func (h *harness) do(a Act) error {
 	server := a.Server % h.world.Servers()
 	h.mu.Lock()
@@ -108,8 +108,8 @@ func (h *harness) do(a Act) error {
 	return nil
 }
 
-// inNeed is the device of an act, or where it has nothing to return from or to mend, the next one that has. The lock is
-// held.
+// inNeed returns the device of an act. For an act that returns or corrects something, it returns the next device that
+// needs that. The caller holds the lock.
 func (h *harness) inNeed(d *device, a Act) *device {
 	for i := range h.devices {
 		next := h.devices[(d.number+i)%len(h.devices)]
@@ -120,7 +120,7 @@ func (h *harness) inNeed(d *device, a Act) *device {
 	return d
 }
 
-// act is what happens to the device itself. The lock is held.
+// act performs the part of an act that happens in the device. The caller holds the lock.
 func (d *device) act(a Act) {
 	switch a.Do {
 	case "mood":
@@ -130,7 +130,7 @@ func (d *device) act(a Act) {
 		return
 	case "register":
 		if d.away || !d.kind.Signs && !d.kind.Reports && len(d.h.model.entries) > 3*d.h.options.Devices {
-			return // each time it is another one
+			return // the value differs each time
 		}
 		d.id = uuid.Nil
 	case "leave":
@@ -150,9 +150,9 @@ func (d *device) act(a Act) {
 	d.poke()
 }
 
-// drawn notes the outcome of a change: the revision that the history has for it, if there has to be one. What servers have done to
-// releases meanwhile is taken in.
-func (h *harness) drawn(server int, expected bool, layer string) (revision int64, err error) {
+// recordRevision records the revision of a change: the newest one in the server's history, if the change must have one.
+// It also records what servers have done to releases meanwhile.
+func (h *harness) recordRevision(server int, expected bool, layer string) (revision int64, err error) {
 	h.mu.Lock()
 	highest := h.highest
 	h.mu.Unlock()
@@ -179,7 +179,7 @@ func (h *harness) drawn(server int, expected bool, layer string) (revision int64
 	return revision, nil
 }
 
-// change sets or removes a layer.
+// change sets or removes a layer, and records it.
 func (h *harness) change(server int, a Act, e *entry) error {
 	name := a.Layer
 	if name == "device" {
@@ -190,7 +190,7 @@ func (h *harness) change(server int, a Act, e *entry) error {
 	}
 	h.mu.Lock()
 	present, there := h.model.layers[name]
-	releasing := h.model.release != nil && h.model.release.layer == name // or it was until a moment ago
+	releasing := h.model.release != nil && h.model.release.layer == name // or it was a moment ago
 	h.mu.Unlock()
 	if a.Do == "remove" {
 		err := h.ask(server, http.MethodDelete, "/targets/"+name+"/", nil, nil)
@@ -199,10 +199,10 @@ func (h *harness) change(server int, a Act, e *entry) error {
 		} else if err != nil {
 			return err
 		}
-		return h.noted(server, name, nil, there)
+		return h.recordLayer(server, name, nil, there)
 	}
 	next := layer{a.Selector, a.Priority, a.Config}
-	sent := serverapi.Config{} // however a view is spelled, it is the same one
+	sent := serverapi.Config{} // different spellings of a view mean the same one
 	for view, document := range a.Config {
 		sent[a.Spelled+view] = document
 	}
@@ -212,17 +212,18 @@ func (h *harness) change(server int, a Act, e *entry) error {
 	} else if err != nil {
 		return err
 	}
-	return h.noted(server, name, &next, !there || text(next) != text(present))
+	return h.recordLayer(server, name, &next, !there || text(next) != text(present))
 }
 
-// refused tells of an answer that is a client's fault.
+// refused reports whether an answer blames the client.
 func refused(err error) bool {
 	var status *errStatus
 	return errors.As(err, &status) && status.status < http.StatusInternalServerError
 }
 
-func (h *harness) noted(server int, name string, to *layer, changed bool) error {
-	revision, err := h.drawn(server, changed, name)
+// recordLayer records the layer that a change has set or removed.
+func (h *harness) recordLayer(server int, name string, to *layer, changed bool) error {
+	revision, err := h.recordRevision(server, changed, name)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil && changed {
@@ -232,7 +233,7 @@ func (h *harness) noted(server int, name string, to *layer, changed bool) error 
 	return err
 }
 
-// restore makes a layer what it was after an earlier change.
+// restore restores a layer to what it was after an earlier change.
 func (h *harness) restore(server int, a Act) error {
 	h.mu.Lock()
 	var of []change
@@ -250,12 +251,12 @@ func (h *harness) restore(server int, a Act) error {
 	h.mu.Unlock()
 	err := h.ask(server, http.MethodPost, fmt.Sprintf("/history/%d/restore/", c.revision), nil, nil)
 	if refused(err) {
-		return h.noted(server, c.layer, nil, false) // such as of a device that is gone
+		return h.recordLayer(server, c.layer, nil, false) // such as the layer of a deleted device
 	} else if err != nil {
 		return err
 	}
 	changed := there != (c.after != nil) || there && text(*c.after) != text(present)
-	return h.noted(server, c.layer, c.after, changed)
+	return h.recordLayer(server, c.layer, c.after, changed)
 }
 
 func (h *harness) relabel(server int, e *entry, labels map[string]string) error {
@@ -280,7 +281,7 @@ func (h *harness) relabel(server int, e *entry, labels map[string]string) error 
 	h.mu.Lock()
 	changed := !maps.Equal(after, e.labels)
 	h.mu.Unlock()
-	revision, err := h.drawn(server, changed, ownLayer(e.id))
+	revision, err := h.recordRevision(server, changed, ownLayer(e.id))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil && changed {
@@ -289,7 +290,7 @@ func (h *harness) relabel(server int, e *entry, labels map[string]string) error 
 	return err
 }
 
-// forget deletes a device, which registers again when it notices.
+// forget deletes a device. The device registers again when it notices.
 func (h *harness) forget(server int, e *entry) error {
 	if e == nil {
 		return nil
@@ -307,18 +308,18 @@ func (h *harness) forget(server int, e *entry) error {
 			return err
 		}
 	}
-	err := h.noted(server, ownLayer(e.id), nil, own)
+	err := h.recordLayer(server, ownLayer(e.id), nil, own)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.gone = ""
-	if r := h.model.release; r != nil && r.layer == ownLayer(e.id) { // nothing is left to go back to
+	if r := h.model.release; r != nil && r.layer == ownLayer(e.id) { // there is nothing to undo
 		next := *r
 		next.before, h.model.release = nil, &next
 	}
 	return err
 }
 
-// allowKey lets a deleted device register again that was revoked.
+// allowKey permits a deleted device whose key is revoked to register again.
 func (h *harness) allowKey(server int, device uuid.UUID) error {
 	var list serverapi.RevokedKeys
 	if err := h.ask(server, http.MethodGet, "/revoked-keys/", nil, &list); err != nil {
@@ -344,7 +345,7 @@ func (h *harness) judge(server int, e *entry, what string) error {
 	return nil
 }
 
-// admit approves the devices that wait for it, but for one in four.
+// admit approves the devices that wait for approval, except one in four.
 func (h *harness) admit() error {
 	h.mu.Lock()
 	var waiting []*entry
@@ -362,9 +363,9 @@ func (h *harness) admit() error {
 	return nil
 }
 
-// overtaken has a device report something, and then again what it reported before; the first of the two arrives last. That
-// it set out first its signature tells. Where there is none, this must not happen again and again, or it is what two
-// machines look like.
+// overtaken lets a device report a change and then its earlier state, and delivers the first report last. Its signature
+// shows that it was sent first. A device without signatures must not do this repeatedly, because two machines with one
+// identity look the same.
 func (h *harness) overtaken(server int, d *device) error {
 	h.mu.Lock()
 	if d.id == uuid.Nil || d.acked == nil || !d.kind.Reports || d.acked.UUID != d.id || !d.kind.Signs && d.counted < d.overtaken+50 {
@@ -385,8 +386,8 @@ func (h *harness) overtaken(server int, d *device) error {
 	return h.deliver(server, d, held, 2*time.Second)
 }
 
-// deliver sends a device's report beside its own polls, as one that set out some time ago, and has the device hear nothing
-// of the answer.
+// deliver sends a report of a device beside its own polls, with a signature as old as ago. The device does not get the
+// answer.
 func (h *harness) deliver(server int, d *device, request serverapi.PollRequest, ago time.Duration) error {
 	h.mu.Lock()
 	sent := h.sent(request)
@@ -397,12 +398,12 @@ func (h *harness) deliver(server int, d *device, request serverapi.PollRequest, 
 	sent.end(err)
 	h.figures.Polls++
 	if refused := (*serverapi.Error)(nil); errors.As(err, &refused) && !refused.Temporary() {
-		return nil // it is revoked, or deleted
+		return nil // the device is revoked or deleted
 	}
 	return err
 }
 
-// interrupt ends a server, and starts it again after a while.
+// interrupt stops a server, and starts it again later.
 func (h *harness) interrupt(server int, a Act) error {
 	end := h.world.Stop
 	if a.Do == "kill" {
@@ -415,7 +416,7 @@ func (h *harness) interrupt(server int, a Act) error {
 	return h.world.Start(server)
 }
 
-// backup makes one. Whether a poll that is made or answered meanwhile is in it, only the server knows.
+// backup makes a backup. It may or may not have the polls that are under way.
 func (h *harness) backup() error {
 	h.world.Settle()
 	h.mu.Lock()
@@ -430,7 +431,7 @@ func (h *harness) backup() error {
 		return err
 	}
 	for id, e := range h.model.clone().entries {
-		if saved.entries[id] == nil { // it has registered meanwhile
+		if saved.entries[id] == nil { // registered during the backup
 			saved.entries[id] = e
 		}
 	}
@@ -438,7 +439,7 @@ func (h *harness) backup() error {
 	return nil
 }
 
-// rollback goes back to the last backup.
+// rollback restores the last backup.
 func (h *harness) rollback() error {
 	h.mu.Lock()
 	saved := h.saved
@@ -467,7 +468,7 @@ func (h *harness) rollback() error {
 	return nil
 }
 
-// ids lists the devices that there have to be.
+// ids returns the devices that servers must show.
 func (m *model) ids() []string {
 	var list []string
 	for id := range maps.Keys(m.entries) {

@@ -13,52 +13,52 @@ import (
 	"aspects-poc/roles/fleetsim"
 )
 
-// A World is where servers run.
+// A World runs servers.
 type World interface {
-	// Servers is how many there are, on one store.
+	// Servers returns the number of servers. All use one store.
 	Servers() int
 	URL(server int) string
 	Transport() http.RoundTripper
-	// Start starts a server and returns when it can be asked. Stop ends it in order, Kill at once, with whatever it has in
+	// Start starts a server and returns when it answers. Stop ends it in order. Kill ends it at once, and it loses its
 	// memory.
 	Start(server int) error
 	Stop(server int) error
 	Kill(server int) error
-	// Backup keeps a copy of the store, and Restore, with the servers stopped, goes back to the last one.
+	// Backup copies the store. Restore replaces the store by the last copy; the servers must be stopped.
 	Backup() error
 	Restore() error
-	// Sleep lets time pass. Settle waits until all is quiet, if the world can tell.
+	// Sleep lets time pass. Settle waits until nothing runs, if the world can detect that.
 	Sleep(time.Duration)
 	Settle()
-	// Looks is how often a look is repeated, with pauses, before what it sees counts: in a world that never stands still,
-	// something may change in the middle of one.
+	// Looks is how often a comparison must fail, with pauses, before it counts. In a world in real time something may
+	// change during one.
 	Looks() int
 }
 
-// Options say what a run consists of.
+// Options are options of a run.
 type Options struct {
 	Seed     uint64
-	Devices  int           // to begin with; as many again may join
-	Interval time.Duration // between polls, as the servers ask for
-	Watchers []Watcher     // beside those of this package
-	Until    time.Time     // no act begins after it; zero: they all do
-	// Open is handed the way to the servers for devices that are not simulated, and returns what sends them away; nil:
-	// there are none.
+	Devices  int           // at the beginning; as many again may join
+	Interval time.Duration // between polls, as the servers ask
+	Watchers []Watcher     // in addition to those of this package
+	Until    time.Time     // no act begins after it; zero means no limit
+	// Open, if not nil, gets a handler through which devices that are not simulated reach the servers. It returns a
+	// function that ends those devices.
 	Open func(door http.Handler) (leave func(), err error)
-	Tell func(Act) // is told of each act before it happens; nil: nobody
-	// Excused is a pattern of failures that are passed over, to look for others behind one that is known.
+	Tell func(Act) // Tell, if not nil, is called with each act before it happens.
+	// Excused matches failures to ignore, so that a known failure does not hide others.
 	Excused *regexp.Regexp
 }
 
-// hearing is how long it may take until a device that waits is told of a change.
+// hearing is the longest time until a device with a held poll must hear of a change.
 const hearing = 5 * time.Second
 
-// Figures are what a run came to.
+// Figures count the events of a run.
 type Figures struct {
 	Acts, Looks, Compared, Polls, Offers, Registrations, Events int
 }
 
-// A Failure is what contradicts the truth: after which act, who says so, and what.
+// A Failure is a contradiction between servers and devices: after which act, in which answer, and what differs.
 type Failure struct {
 	Act  int
 	Who  string
@@ -67,7 +67,7 @@ type Failure struct {
 
 func (f *Failure) Error() string { return fmt.Sprintf("after act %d: %s: %s", f.Act, f.Who, f.What) }
 
-// A harness is a run.
+// A harness is one run.
 //
 // It has many fields and methods because one lock guards the whole run: a comparison needs servers, devices and model at one
 // moment, and each kind of act is a method.
@@ -80,21 +80,21 @@ type harness struct {
 	ctx      context.Context
 	running  sync.WaitGroup
 
-	mu      sync.Mutex // guards all that follows, and devices and the model
+	mu      sync.Mutex // guards all fields below, the devices and the model
 	model   *model
-	saved   *model // of the last backup
-	saving  *model // of the backup that is being made
-	highest int64  // the highest revision ever seen
+	saved   *model // the model at the last backup
+	saving  *model // the model at the backup that is being made
+	highest int64  // the highest revision so far
 	gone    string // the layer of a device that is being deleted
-	era     int    // how often the servers went back to a backup
+	era     int    // number of restores so far
 	devices []*device
 	act     int
 	failure *Failure
 	figures Figures
 }
 
-// Run does the acts one after the other, and stops at the first thing that is not so. The error is a *Failure, or the
-// world's trouble.
+// Run performs the acts one after the other, and stops at the first contradiction. It returns a *Failure for a
+// contradiction, and another error if the world fails.
 func Run(ctx context.Context, world World, options Options, acts []Act) (Figures, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	h := &harness{world: world, options: options, model: newModel(), ctx: ctx}
@@ -141,7 +141,7 @@ func Run(ctx context.Context, world World, options Options, acts []Act) (Figures
 			continue
 		}
 		world.Sleep(hearing)
-		err := h.told()
+		err := h.checkHeard()
 		if err == nil {
 			world.Sleep(max(0, 2*options.Interval+options.Interval/2-hearing))
 			err = h.look()
@@ -156,14 +156,14 @@ func Run(ctx context.Context, world World, options Options, acts []Act) (Figures
 	return h.counted(), nil
 }
 
-// counted returns the figures so far: devices go on while they are read.
+// counted returns the figures so far. Devices may run meanwhile.
 func (h *harness) counted() Figures {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.figures
 }
 
-// complain notes the first thing that is not as it should be. The lock is held.
+// complain records the first contradiction. The caller holds the lock.
 func (h *harness) complain(who, what string, values ...any) {
 	if text := fmt.Sprintf(what, values...); h.failure == nil && !h.excused(text) {
 		h.failure = &Failure{Act: h.act, Who: who, What: text}
@@ -174,7 +174,7 @@ func (h *harness) excused(text string) bool {
 	return h.options.Excused != nil && h.options.Excused.MatchString(text)
 }
 
-// join brings another device, which with fresh registers and asks nothing.
+// join adds a device. A fresh one registers and never polls.
 func (h *harness) join(fresh bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

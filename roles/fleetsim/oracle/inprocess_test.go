@@ -207,7 +207,7 @@ type pipes struct {
 	closed chan struct{}
 	once   sync.Once
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	ends []net.Conn // of the clients
 }
 

@@ -16,11 +16,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// states are all that there are.
+// states has all states.
 var states = []string{stateNew, serverapi.StateInSync, serverapi.StateBehind, serverapi.StateRefused, serverapi.StateFailed,
 	serverapi.StateDrifted, serverapi.StatePending, serverapi.StateRevoked}
 
-// look asks in all ways, and compares. What differs has to differ in as many looks as the world wants.
+// look asks the servers in all ways, and compares the answers with the truth. A difference counts if it repeats as
+// often as the world wants.
 func (h *harness) look() error {
 	for i := h.world.Looks(); ; i-- {
 		h.world.Settle()
@@ -46,7 +47,7 @@ func (h *harness) look() error {
 
 func (h *harness) lookOnce() (who string, err error) {
 	for server := range h.world.Servers() {
-		if _, err := h.drawn(server, false, ""); err != nil {
+		if _, err := h.recordRevision(server, false, ""); err != nil {
 			return "history", err
 		}
 		truth, err := h.askEach(server)
@@ -74,11 +75,11 @@ func (h *harness) lookOnce() (who string, err error) {
 	return "", nil
 }
 
-// A picture is what a server shows of each device when it is asked for that one, and was found to be true.
+// A picture is what a server shows of each single device, after the comparison with the truth.
 type picture struct {
 	devices map[string]serverapi.Device
 	target  int64
-	exact   bool // the revision of the last target is known
+	exact   bool // the revision of the last target is known exactly
 }
 
 func (p *picture) count(state string) (n int) {
@@ -90,7 +91,7 @@ func (p *picture) count(state string) (n int) {
 	return n
 }
 
-// askEach asks for each device that there has to be, and compares it with what the device holds.
+// askEach asks for each device, and compares the answer with the device.
 func (h *harness) askEach(server int) (*picture, error) {
 	h.mu.Lock()
 	ids := h.model.ids()
@@ -125,7 +126,7 @@ func (h *harness) compare(device serverapi.Device) error {
 	}
 	allowed := h.model.states(e, admitted)
 	must, mustNot := e.silence(time.Now(), h.options.Interval)
-	told := fmt.Sprintf("target %d %s; it told %s", revision, text(config), e.told)
+	told := fmt.Sprintf("target %d %s; it told %s", revision, text(config), e.last)
 	switch {
 	case !slices.Contains(allowed, device.State):
 		return fmt.Errorf("is shown as %s, and is %s: %s", device.State, strings.Join(allowed, " or "), told)
@@ -144,38 +145,39 @@ func (h *harness) compare(device serverapi.Device) error {
 	if err := h.released(e, device); err != nil {
 		return err
 	}
-	if err := h.settled(e, device.State, revision); err != nil {
+	if err := h.checkInSync(e, device.State, revision); err != nil {
 		return fmt.Errorf("%w: %s", err, told)
 	}
 	if len(e.maybe) > 0 || !e.polled {
 		return nil
 	}
 	delete(device.Config, "observe-interfaces")
-	shown := *report(e.told)
+	shown := *report(e.last)
 	if device.Running != nil && shown.Running != nil && shown.Running.Hash != hash && strings.HasPrefix(device.Running.Hash, "digest=") {
-		// The hash of an earlier target, which operators see as a digest (docs/fleet.md, Secrets).
+		// The hash of an earlier target. Operators get a digest of it (docs/fleet.md, Secrets).
 		shown.Running = &serverapi.Running{Revision: shown.Running.Revision, Hash: device.Running.Hash}
 	}
-	if text(device.Config) != text(e.told.config) || text(device.Running) != text(shown.Running) ||
-		text(device.Attempted) != text(shown.Attempted) || device.Sequence != e.told.sequence {
+	if text(device.Config) != text(e.last.config) || text(device.Running) != text(shown.Running) ||
+		text(device.Attempted) != text(shown.Attempted) || device.Sequence != e.last.sequence {
 		return fmt.Errorf("is shown with %s %s %s, sequence %d; %s", text(device.Config), text(device.Running), text(device.Attempted),
 			device.Sequence, told)
 	}
 	return nil
 }
 
-// settled tells of a device that has obeyed and been there for two intervals, and is still not in sync. The lock is held.
-func (h *harness) settled(e *entry, state string, revision int64) error {
+// checkInSync returns an error for a device that has obeyed and polled for two intervals and is not in sync. The caller
+// holds the lock.
+func (h *harness) checkInSync(e *entry, state string, revision int64) error {
 	i := slices.IndexFunc(h.devices, func(d *device) bool { return d.id == e.id })
 	if i < 0 || h.devices[i].away || h.devices[i].mood != obeys || e.status != serverapi.Active || state == serverapi.StateInSync ||
-		state == serverapi.StateRefused && e.told.attempted.Revision == revision {
+		state == serverapi.StateRefused && e.last.attempted.Revision == revision {
 		return nil
 	}
 	return fmt.Errorf("device %d obeys, and is left %s", h.devices[i].number, state)
 }
 
-// told tells of devices whose polls are held back, and which did not hear of a change that concerns them.
-func (h *harness) told() error {
+// checkHeard returns an error if a device with a held poll has not heard of a change that concerns it.
+func (h *harness) checkHeard() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, d := range h.devices {
@@ -184,7 +186,7 @@ func (h *harness) told() error {
 			continue
 		}
 		config, revision := h.model.desired(e, true)
-		known := slices.ContainsFunc(slices.Concat(e.maybe, []*told{&e.told}), func(t *told) bool { return t.state(config, revision) != serverapi.StateBehind })
+		known := slices.ContainsFunc(slices.Concat(e.maybe, []*pollContent{&e.last}), func(t *pollContent) bool { return t.state(config, revision) != serverapi.StateBehind })
 		if !known && e.polled && d.heard != revision {
 			return &Failure{Act: h.act, Who: "waiting", What: fmt.Sprintf("device %d waits, and was not told of revision %d", d.number, revision)}
 		}
@@ -192,7 +194,7 @@ func (h *harness) told() error {
 	return nil
 }
 
-func (t told) String() string {
+func (t pollContent) String() string {
 	return fmt.Sprintf("%s %s, sequence %d", text(t.config), text(report(t)), t.sequence)
 }
 
@@ -224,7 +226,7 @@ func (h *harness) askList(server int, truth *picture) error {
 	for _, device := range listed {
 		one, there := truth.devices[device.UUID.String()]
 		one.Config, one.Differs = nil, nil
-		one.LastSeen, device.LastSeen, one.Sequence, device.Sequence = 0, 0, 0, 0 // may grow meanwhile
+		one.LastSeen, device.LastSeen, one.Sequence, device.Sequence = 0, 0, 0, 0 // they may grow meanwhile
 		if one.Release != nil {
 			one.Release = new(*one.Release)
 			one.Release.WaitsFor = 0 // not in lists
@@ -260,7 +262,7 @@ func (h *harness) askFilters(server int, truth *picture) error {
 	}
 	for _, state := range states {
 		if truth.count(state) == 0 && state == stateNew {
-			continue // not every server knows it
+			continue // not every server has the label
 		}
 		if err := ask(url.Values{"state": {state}}, func(d serverapi.Device) bool { return d.State == state }); err != nil {
 			return err
@@ -310,7 +312,7 @@ func (h *harness) askMetrics(server int, truth *picture) error {
 	return nil
 }
 
-// series returns a series' value; 0 where it is not there.
+// series returns the value of a series; 0 if the scrape does not have it.
 func series(scrape, name string) int {
 	_, after, _ := strings.Cut("\n"+scrape, "\n"+name+" ")
 	line, _, _ := strings.Cut(after, "\n")
@@ -321,7 +323,7 @@ func series(scrape, name string) int {
 	return int(value)
 }
 
-// What of the page's HTML is looked at.
+// The parts of the page's HTML that are compared.
 var (
 	rowPattern   = regexp.MustCompile(`(?s)<tr id="device-([0-9a-f-]{36})".*?</tr>`)
 	whyPattern   = regexp.MustCompile(`(?s)<p[^>]* id="why".*?</p>`)
@@ -365,7 +367,7 @@ func (h *harness) askPage(server int, truth *picture) error {
 	return nil
 }
 
-// marks are the states that a piece of HTML shows.
+// marks returns the states in a piece of HTML.
 func marks(html string) string {
 	var list []string
 	for _, match := range statePattern.FindAllStringSubmatch(html, -1) {
@@ -374,7 +376,7 @@ func marks(html string) string {
 	return strings.Join(list, " ")
 }
 
-// signs are the states that a device has to be shown with.
+// signs returns the states that the page must show for a device.
 func signs(device serverapi.Device) string {
 	if device.Silent {
 		return device.State + " silent"
@@ -395,7 +397,7 @@ func (h *harness) askPages(server int, truth *picture) error {
 	return nil
 }
 
-// watched compares what somebody has seen who only listens.
+// watched compares the picture with that of a watcher.
 func (p *picture) watched(seen map[uuid.UUID]string) error {
 	if len(seen) != len(p.devices) {
 		return fmt.Errorf("it knows of %d devices, and there are %d", len(seen), len(p.devices))

@@ -16,7 +16,7 @@ import (
 // everyone is the layer of all devices.
 const everyone = "everyone"
 
-// A layer of targets, as an operator has set it.
+// A layer is a layer of targets as an operator has set it.
 type layer struct {
 	Selector string
 	Priority int64
@@ -27,50 +27,51 @@ type layer struct {
 type change struct {
 	revision      int64
 	layer         string
-	before, after *layer // nil: there is none
-	labelled      bool   // labels of the layer's device have changed, and no layer
-	release       int64  // that it began; 0 for none
-	amid          bool   // a release was active: devices that it had not admitted have the revision before
+	before, after *layer // nil for no layer
+	labelled      bool   // the labels of the layer's device have changed, not the layer
+	release       int64  // the release that the change began; 0 for none
+	amid          bool   // a release was active, so that the devices outside of it have the revision before
 }
 
-// Told is what a device has said with one poll.
-type told struct {
+// A pollContent is the content of a device's poll.
+type pollContent struct {
 	config    serverapi.Config // without counters
 	sequence  int64
 	running   serverapi.Running
 	attempted serverapi.Attempted
 }
 
-// An entry is a device as a server has to know it: what it was told, and answered.
+// An entry is a device as a server has to know it: what the device told it, and what the server answered.
 type entry struct {
 	id     uuid.UUID
 	labels map[string]string
 	status string
 	name   string
 
-	polled   bool      // a poll of it was answered
-	told     told      // with the last of these
-	maybe    []*told   // what it said and nobody answered, which may have been taken
-	answered time.Time // when the server must have seen it last
-	asked    time.Time // when it may have seen it last
+	polled   bool           // the server has answered a poll
+	last     pollContent    // the last answered poll
+	maybe    []*pollContent // polls without an answer, which the server may have processed
+	answered time.Time      // the server has seen the device at this time or later
+	asked    time.Time      // the server may have seen the device at this time
 }
 
-// A model is what follows from the documentation and from all that was said to the servers. It knows no server.
+// A model is the state that servers must have according to the documentation and to everything that was sent to them.
+// It asks no server.
 type model struct {
-	revision int64 // the last one drawn
-	target   int64 // the last one drawn for a layer
+	revision int64 // the last revision
+	target   int64 // the last revision of a layer
 	layers   map[string]layer
 	changes  []change
 	entries  map[uuid.UUID]*entry
-	release  *rollout // the active one, never changed but replaced; nil for none
-	restored bool     // from a backup, since a revision was drawn
+	release  *rollout // the active release; nil for none; replaced, never modified
+	restored bool     // a backup was restored since the last revision
 }
 
 func newModel() *model {
 	return &model{layers: map[string]layer{}, entries: map[uuid.UUID]*entry{}}
 }
 
-// clone is what a backup has.
+// clone returns a copy for a backup.
 func (m *model) clone() *model {
 	c := *m
 	c.layers, c.changes, c.entries = maps.Clone(m.layers), slices.Clone(m.changes), map[uuid.UUID]*entry{}
@@ -82,7 +83,7 @@ func (m *model) clone() *model {
 	return &c
 }
 
-// set notes that a layer is another one (nil: gone) under a revision.
+// set records a change of a layer (nil: removed) with its revision.
 func (m *model) set(name string, to *layer, revision int64) {
 	c := change{revision: revision, layer: name, after: to, amid: m.release != nil}
 	if before, there := m.layers[name]; there {
@@ -103,7 +104,7 @@ func (m *model) add(c change) {
 	m.revision = max(m.revision, c.revision)
 }
 
-// label notes that a device has other labels.
+// label records a change of a device's labels.
 func (m *model) label(e *entry, labels map[string]string, revision int64) {
 	e.labels = labels
 	m.add(change{revision: revision, layer: ownLayer(e.id), labelled: true, amid: m.release != nil})
@@ -112,8 +113,8 @@ func (m *model) label(e *entry, labels map[string]string, revision int64) {
 
 func ownLayer(id uuid.UUID) string { return "devices/" + id.String() }
 
-// desired is a device's target: the composition of its layers, and the last revision that concerned it. Without being admitted to the
-// active release, its layer is what it was before.
+// desired returns a device's target: the merge of its layers, and the last revision that concerned it. For a device
+// outside of the active release it uses the earlier state of the release's layer.
 func (m *model) desired(e *entry, admitted bool) (serverapi.Config, int64) {
 	layers, release := m.layers, int64(0)
 	if !admitted && m.concerned(e) {
@@ -134,7 +135,7 @@ func (m *model) desired(e *entry, admitted bool) (serverapi.Config, int64) {
 	})
 	config := map[string]any{}
 	for _, name := range names {
-		config = over(config, layers[name].Config)
+		config = mergeOver(config, layers[name].Config)
 	}
 	for _, c := range slices.Backward(m.changes) {
 		switch {
@@ -155,7 +156,7 @@ func (c change) concerns(e *entry) bool {
 	return c.before != nil && selects(c.before.Selector, e.labels) || c.after != nil && selects(c.after.Selector, e.labels)
 }
 
-// selects tells whether all terms of a selector hold.
+// selects reports whether all terms of a selector hold.
 func selects(selector string, labels map[string]string) bool {
 	for term := range strings.SplitSeq(selector, ",") {
 		name, value, valued := strings.Cut(term, "=")
@@ -168,24 +169,24 @@ func selects(selector string, labels map[string]string) bool {
 	return true
 }
 
-// over merges one document over another. Null is a value here: it asks the device to unset.
-func over(below, above map[string]any) map[string]any {
+// mergeOver merges above over below. Null is a value here: it asks the device to unset.
+func mergeOver(below, above map[string]any) map[string]any {
 	merged := maps.Clone(below)
 	for name, value := range above {
 		old, wasObject := below[name].(map[string]any)
 		object, isObject := value.(map[string]any)
 		switch {
 		case wasObject && isObject:
-			value = over(old, object)
+			value = mergeOver(old, object)
 		case isObject:
-			value = over(map[string]any{}, object)
+			value = mergeOver(map[string]any{}, object)
 		}
 		merged[name] = value
 	}
 	return merged
 }
 
-// states are those that the device may be shown in: one, or more while a poll is not answered.
+// states returns the states that a server may show for the device: one, or more while a poll has no answer.
 func (m *model) states(e *entry, admitted bool) []string {
 	if e.status != serverapi.Active {
 		return []string{e.status}
@@ -195,7 +196,7 @@ func (m *model) states(e *entry, admitted bool) []string {
 	if !e.polled {
 		list = append(list, stateNew)
 	} else {
-		list = append(list, e.told.state(config, revision))
+		list = append(list, e.last.state(config, revision))
 	}
 	for _, possible := range e.maybe {
 		list = append(list, possible.state(config, revision))
@@ -203,14 +204,14 @@ func (m *model) states(e *entry, admitted bool) []string {
 	return list
 }
 
-// stateNew is of devices that have registered, and not polled.
+// stateNew is the state of devices that have registered and not polled.
 const stateNew = "new"
 
-// state is what follows from what a device said.
-func (t told) state(target serverapi.Config, revision int64) string {
+// state returns the state that follows from a device's poll.
+func (t pollContent) state(target serverapi.Config, revision int64) string {
 	hash, err := target.Hash()
 	if err != nil {
-		panic(err) // it came through JSON
+		panic(err) // the value was decoded from JSON
 	}
 	tried := t.attempted.Outcome != "" && t.attempted.Revision == revision
 	switch {
@@ -229,7 +230,7 @@ func (t told) state(target serverapi.Config, revision int64) string {
 	return serverapi.StateBehind
 }
 
-// contradicts tells whether something shown is not what the target asks for. What is not shown contradicts nothing.
+// contradicts reports whether a shown value differs from the target. A value that is not shown does not.
 func contradicts(target, shown any) bool {
 	if shown == nil {
 		return false
@@ -250,7 +251,7 @@ func contradicts(target, shown any) bool {
 	return false
 }
 
-// satisfies tells whether all that the target asks for is shown.
+// satisfies reports whether shown has everything in the target.
 func satisfies(target, shown any) bool {
 	wanted, isObject := target.(map[string]any)
 	if !isObject {
@@ -265,20 +266,20 @@ func satisfies(target, shown any) bool {
 	return true
 }
 
-// text is a value's JSON, the same for the same value.
+// text returns a value as JSON. Equal values have equal texts.
 func text(value any) string {
 	encoded, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // it came through JSON
+		panic(err) // the value was decoded from JSON
 	}
 	return string(encoded)
 }
 
-// silence tells whether the device has to be shown as silent, or must not be; neither near the limit, where when it was
-// last seen may be known to the last quarter of an interval only.
+// silence reports whether a server must show the device as silent, or must not. Neither is true near the limit, because
+// a server knows the time of the last poll only to a quarter of an interval.
 func (e *entry) silence(now time.Time, interval time.Duration) (must, mustNot bool) {
 	slack := interval/4 + 2*time.Second
-	// Who is turned away may ask under another name, and be known by its key.
+	// A refused device may ask under another ID, and the server may recognise its key.
 	must = e.status == serverapi.Active && now.Sub(e.asked) > 3*interval+slack
 	return must, now.Sub(e.answered) < 3*interval-slack
 }

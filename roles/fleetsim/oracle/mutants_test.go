@@ -153,12 +153,12 @@ func (s *sightings) judge(id uuid.UUID, verdict Verdict) {
 }
 `},
 	{"fleet/sightings.go", "Stats: seen.stats}", "Stats: seen.stats, Verdict: seen.verdict}"},
-	{"fleet/store.go", "\tTwins time.Time  // when two machines were noticed; zero: not noticed", "\tTwins time.Time\n\tVerdict Verdict"},
+	{"fleet/store.go", "\tTwins time.Time  // when two machines were detected; zero means not detected", "\tTwins time.Time\n\tVerdict Verdict"},
 	{"fleet/poll.go", "\tif offered || device.differs(report, target.wanted) {", `
 	f.sightings.judge(id, Verdict{})
 	if !device.Report.At.IsZero() && contentOf(device.Report, 0) == contentOf(report, 0) && report.Sequence <= device.Sequence {
 		if device.Verdict != report.Verdict {
-			f.sightings.note(id, now, nil)
+			f.sightings.add(id, now, nil)
 			f.sightings.judge(id, report.Verdict)
 		}
 	} else if offered || device.differs(report, target.wanted) {`},

@@ -23,7 +23,7 @@ type page struct {
 	pictures string // a directory; "" for none
 	watch    *browsertest.Watch
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	ctx   context.Context
 	looks int
 }

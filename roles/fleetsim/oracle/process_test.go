@@ -53,7 +53,7 @@ func newMachine(t *testing.T, program, database string, servers int, interval ti
 
 // ports is from where on free ones are looked for: ASPECTS_PORTS, else 0, which takes any.
 var ports struct {
-	sync.Mutex // guards what follows
+	sync.Mutex // guards the fields below
 	next       int
 }
 

@@ -13,15 +13,15 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// A door is where real devices come in: it passes what they say on to one of the servers, and takes down what they have
-// said of themselves and what of it was answered.
+// A door is a handler for real devices. It passes their requests on to one of the servers, and records what they have
+// reported and which reports were answered.
 type door struct{ h *harness }
 
 // ServeHTTP implements http.Handler.
 func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the device has left
+		return // the device has closed the connection
 	}
 	h := d.h
 	var poll serverapi.PollRequest
@@ -50,7 +50,7 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		under.end(nil)
 	}
 	if err != nil {
-		panic(http.ErrAbortHandler) // as a server that is away
+		panic(http.ErrAbortHandler) // behave as a stopped server
 	}
 	var registered serverapi.RegisterResponse
 	if strings.HasPrefix(r.URL.Path, "/register/") && response.StatusCode == http.StatusOK && decode(content, &registered) == nil &&
@@ -60,7 +60,7 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	maps.Copy(w.Header(), response.Header)
 	w.WriteHeader(response.StatusCode)
-	_, _ = w.Write(content) // the device may have left
+	_, _ = w.Write(content) // the device may have closed the connection
 }
 
 func decode(content []byte, into any) error {
@@ -69,7 +69,7 @@ func decode(content []byte, into any) error {
 	return decoder.Decode(into)
 }
 
-// pass asks a server in the device's place. The signature covers the host that the device knows.
+// pass sends the device's request to a server. It preserves the host, because the signature covers it.
 func (d door) pass(r *http.Request, body []byte) (*http.Response, []byte, error) {
 	server := rand.IntN(d.h.world.Servers())
 	request, err := http.NewRequestWithContext(r.Context(), r.Method, d.h.world.URL(server)+r.URL.RequestURI(), bytes.NewReader(body))
@@ -81,7 +81,7 @@ func (d door) pass(r *http.Request, body []byte) (*http.Response, []byte, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = response.Body.Close() }() // it has been read
+	defer func() { _ = response.Body.Close() }() // already read
 	content, err := io.ReadAll(response.Body)
 	return response, content, err
 }

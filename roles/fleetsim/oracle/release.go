@@ -12,26 +12,28 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// A rollout is a release that is active: what a model knows of it follows from the documentation, from what persons have said, and from
-// the history. Which devices a stage has is the servers' choice, which shows itself; what those get, and the others, is not.
+// A rollout is the active release as the model knows it: from the documentation, from what persons have said, and from
+// the history. Servers choose which devices a stage has; the model reads that choice from their answers. What the
+// devices inside and outside of the release must get follows from it.
 type rollout struct {
 	id     int64
 	layer  string
-	before *layer // nil: there was none
+	before *layer // nil for no layer
 	after  layer
-	plan   int // of plans
+	plan   int // index in plans
 	stage  int
 	goes   int  // how often a person has said go
-	halted bool // a person has said so, and nobody go since
+	halted bool // a person has said halt, and nobody has said go since
 }
 
-// plans are how releases are done. Each has a stage that does not have all devices.
+// plans are the stages of releases. Each plan has a stage without all devices.
 var plans = []struct {
 	plan serverapi.ReleasePlan
-	// most is how many devices the first stage may have; 0: as many as it likes. Those with a label, if site is not "".
+	// most is the largest number of devices in the first stage; 0 means any number. With a site they are the devices
+	// with that label.
 	most    int
 	site    string
-	approve int // the stage that begins when a person says go; 0 for none
+	approve int // the stage that needs a person's go; 0 for none
 }{
 	{plan: serverapi.ReleasePlan{Stages: []serverapi.ReleaseStage{{Devices: 1}, {Percent: 50}, {Percent: 100}}, OnStop: "undo"}, most: 1},
 	{plan: serverapi.ReleasePlan{Stages: []serverapi.ReleaseStage{{Devices: 2}, {Percent: 100}}, Approve: []int{2}}, most: 2, approve: 2},
@@ -41,7 +43,7 @@ var plans = []struct {
 		StopWhen: &serverapi.ReleaseStop{Failing: 50, Silent: 50}}},
 }
 
-// concerned tells whether the active release changes a layer of a device.
+// concerned reports whether the active release changes a layer of a device.
 func (m *model) concerned(e *entry) bool {
 	r := m.release
 	if r == nil {
@@ -54,8 +56,8 @@ func (m *model) concerned(e *entry) bool {
 	return there && selects(after.Selector, e.labels) || r.before != nil && selects(r.before.Selector, e.labels)
 }
 
-// chosen tells whether the selector of a stage, if there is one, chooses one of the release's devices. A server refuses a
-// release of which a stage chooses none.
+// chosen reports whether the selector of each stage chooses a device of the release. A server refuses a release for
+// which one does not.
 func (m *model) chosen(r *rollout) bool {
 	site := plans[r.plan].site
 	if site == "" {
@@ -70,8 +72,9 @@ func (m *model) chosen(r *rollout) bool {
 	return false
 }
 
-// catchUp takes in what the history has since the last act: servers move releases on by themselves, and undo them. begun is a release
-// that has just begun; nil for none. It returns the entries that no release explains, the oldest first.
+// catchUp records the changes of the history since the last act, because servers advance and undo releases by
+// themselves. begun is a release that has just begun; nil for none. It returns the entries that no release explains,
+// the oldest first.
 func (h *harness) catchUp(server int, begun *rollout) (others []serverapi.HistoryEntry, err error) {
 	h.mu.Lock()
 	since := h.model.revision
@@ -103,7 +106,7 @@ func (h *harness) catchUp(server int, begun *rollout) (others []serverapi.Histor
 		case strings.HasPrefix(entry.Layer, "releases/"):
 			h.moved(entry)
 		case r != nil && changes && entry.Layer == r.layer && h.gone != entry.Layer:
-			// Nobody may change the layer amid the release: it is undone.
+			// Nobody may change the layer during the release, so this is an undo.
 			h.follows(entry.Revision, 1, "an undo of "+r.layer)
 			m.set(r.layer, r.before, entry.Revision)
 		case begun != nil && changes && entry.Layer == begun.layer:
@@ -115,7 +118,7 @@ func (h *harness) catchUp(server int, begun *rollout) (others []serverapi.Histor
 		default:
 			step := int64(1)
 			if r != nil {
-				step = 2 // one is left out for devices that are not admitted
+				step = 2 // the devices outside of the release have the revision between
 			}
 			h.follows(entry.Revision, step, "a change of "+entry.Layer)
 			m.revision = entry.Revision
@@ -125,7 +128,7 @@ func (h *harness) catchUp(server int, begun *rollout) (others []serverapi.Histor
 	return others, nil
 }
 
-// moved takes in a move of a release. The lock is held.
+// moved records a move of a release. The caller holds the lock.
 func (h *harness) moved(entry serverapi.HistoryEntry) {
 	m, r := h.model, h.model.release
 	if r == nil || entry.Layer != fmt.Sprint("releases/", r.id) {
@@ -158,14 +161,14 @@ func (h *harness) moved(entry serverapi.HistoryEntry) {
 	m.release = &next
 }
 
-// follows complains unless a revision is so many after the last one. The lock is held.
+// follows complains unless a revision is step after the last one. The caller holds the lock.
 func (h *harness) follows(revision, step int64, what string) {
 	if m := h.model; !m.restored && revision != m.revision+step {
 		h.complain("history", "%s drew revision %d after %d", what, revision, m.revision)
 	}
 }
 
-// release begins one.
+// release begins a release.
 func (h *harness) release(server int, a Act, e *entry) error {
 	name := a.Layer
 	if name == "device" {
@@ -174,7 +177,7 @@ func (h *harness) release(server int, a Act, e *entry) error {
 		}
 		name = ownLayer(e.id)
 	}
-	if _, err := h.drawn(server, false, name); err != nil {
+	if _, err := h.recordRevision(server, false, name); err != nil {
 		return err
 	}
 	h.mu.Lock()
@@ -210,14 +213,14 @@ func (h *harness) release(server int, a Act, e *entry) error {
 	return err
 }
 
-// say has a person say something to the active release.
+// say sends a person's word to the active release.
 func (h *harness) say(server int, word string) error {
 	if _, err := h.catchUp(server, nil); err != nil {
 		return err
 	}
 	h.mu.Lock()
 	r := h.model.release
-	goes, halted := 0, false // before
+	goes, halted := 0, false // the values before
 	if r != nil {
 		next := *r
 		goes, halted = r.goes, r.halted
@@ -232,7 +235,7 @@ func (h *harness) say(server int, word string) error {
 	}
 	err := h.ask(server, http.MethodPost, fmt.Sprintf("/releases/%d/%s/", r.id, word), nil, nil)
 	var status *errStatus
-	if errors.As(err, &status) && status.status == http.StatusConflict { // it goes on by itself, or has ended
+	if errors.As(err, &status) && status.status == http.StatusConflict { // the release continues by itself, or has ended
 		err = nil
 		h.mu.Lock()
 		if now := h.model.release; now == r {
@@ -241,7 +244,7 @@ func (h *harness) say(server int, word string) error {
 		}
 		h.mu.Unlock()
 	} else if err == nil && word == "halt" {
-		if _, err := h.drawn(server, false, ""); err != nil {
+		if _, err := h.recordRevision(server, false, ""); err != nil {
 			return err
 		}
 		h.mu.Lock()
@@ -254,11 +257,11 @@ func (h *harness) say(server int, word string) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.drawn(server, false, "")
+	_, err = h.recordRevision(server, false, "")
 	return err
 }
 
-// name gives a device a name, or takes it away.
+// name gives a device a name, or removes its name.
 func (h *harness) name(server int, e *entry, name string) error {
 	if e == nil {
 		return nil
@@ -276,12 +279,12 @@ func (h *harness) name(server int, e *entry, name string) error {
 	}
 	err := h.ask(server, method, "/devices/"+e.id.String()+"/name/", body, nil)
 	if refused(err) && taken {
-		_, err := h.drawn(server, false, ownLayer(e.id))
+		_, err := h.recordRevision(server, false, ownLayer(e.id))
 		return err
 	} else if err != nil {
 		return err
 	}
-	_, err = h.drawn(server, changed, ownLayer(e.id))
+	_, err = h.recordRevision(server, changed, ownLayer(e.id))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil && changed {
@@ -293,7 +296,7 @@ func (h *harness) name(server int, e *entry, name string) error {
 	return err
 }
 
-// released compares where a device stands in the active release. The lock is held.
+// released compares what a server shows of a device's release with the model. The caller holds the lock.
 func (h *harness) released(e *entry, device serverapi.Device) error {
 	r := h.model.release
 	switch {
@@ -316,7 +319,7 @@ func (h *harness) released(e *entry, device serverapi.Device) error {
 	return nil
 }
 
-// stages compares how many devices the first stage has.
+// stages compares the number of devices in the first stage with the plan.
 func (h *harness) stages(p *picture) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -2,8 +2,8 @@ package oracle
 
 import "slices"
 
-// Shrink returns the shortest list it finds, within some number of tries, that still fails: parts of the list are left
-// out, halves at first and single acts in the end.
+// Shrink returns the shortest list that it finds, within a number of tries, for which fails returns true. It leaves out
+// parts of the list: first halves, at the end single acts.
 func Shrink(acts []Act, tries int, fails func([]Act) bool) []Act {
 	for size := max(1, len(acts)/2); ; size = max(1, size/2) {
 		shorter := false

@@ -17,15 +17,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Watcher keeps a picture of the fleet by what it is told, and is compared with it.
+// A Watcher follows the fleet by what it hears. Its picture is compared with the truth.
 type Watcher interface {
 	Name() string
-	// States is what each device is in, as far as the watcher knows.
+	// States returns the state of each device that the watcher knows.
 	States() map[uuid.UUID]string
 	Close()
 }
 
-// watch begins to follow the events of all servers.
+// watch starts to follow the events of all servers.
 func (h *harness) watch() {
 	h.watchers = append(h.watchers, h.options.Watchers...)
 	for i := range h.world.Servers() {
@@ -35,12 +35,12 @@ func (h *harness) watch() {
 	}
 }
 
-// A follower asks for what the events of a server name, and for all when it connects.
+// A follower reads the devices that the events of a server name, and all devices after it connects.
 type follower struct {
 	h      *harness
 	server int
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	states map[uuid.UUID]string
 }
 
@@ -56,7 +56,7 @@ func (f *follower) States() map[uuid.UUID]string {
 
 func (f *follower) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = f.follow(ctx) // a server that is away is no news
+		_ = f.follow(ctx) // an unreachable server is expected
 		select {
 		case <-ctx.Done():
 		case <-time.After(f.h.options.Interval / 10):
@@ -73,7 +73,7 @@ func (f *follower) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }() // it has been read, or is of no use
+	defer func() { _ = response.Body.Close() }() // already read, or not needed
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("/events/ answers %s", response.Status)
 	}
@@ -89,14 +89,14 @@ func (f *follower) follow(ctx context.Context) error {
 		if err := json.Unmarshal([]byte(data), &event); err != nil {
 			return err
 		}
-		if err := f.take(event); err != nil {
+		if err := f.handle(event); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *follower) take(event serverapi.Event) error {
+func (f *follower) handle(event serverapi.Event) error {
 	f.h.mu.Lock()
 	f.h.figures.Events++
 	f.h.mu.Unlock()
