@@ -80,8 +80,9 @@ func assertionOptions(env *roles.Env, c *cli.Context) (network.AssertionOptions,
 	return options, err
 }
 
-// timestamp is the time that goes into the assertion, zero for the document's own. snapd refuses an assertion that is
-// older than the key which signed it, so that the document's own, good for builds that must not differ, is no default.
+// timestamp returns the time for the assertion; zero means the document's own. The document's own is no default,
+// because snapd refuses an assertion that is older than the key that signed it. It is right for builds that must not
+// differ.
 func timestamp(flag, epoch string, now func() time.Time) (time.Time, error) {
 	switch {
 	case flag == "document":

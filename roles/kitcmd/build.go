@@ -41,7 +41,7 @@ func build(env *roles.Env) *cli.Command {
 	}
 }
 
-// onlyFile is the one argument of a command.
+// onlyFile returns the single argument of a command. It returns a usage error for none or several.
 func onlyFile(c *cli.Context) (string, error) {
 	args := roles.Args(c)
 	switch len(args) {
@@ -117,7 +117,7 @@ func runBuild(env *roles.Env, c *cli.Context) error {
 	return err
 }
 
-// refuseToBuild returns an error for a document that snapd would refuse, and prints why.
+// refuseToBuild prints the findings and returns an error if snapd would refuse the document.
 func refuseToBuild(env *roles.Env, doc *schemadoc.Document) error {
 	findings := slices.DeleteFunc(lint.Check(doc, lint.Options{}), func(f lint.Finding) bool {
 		return f.Level != lint.Error || f.Code == "signature"

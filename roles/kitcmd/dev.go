@@ -48,7 +48,7 @@ const (
 	flagPublisher = "publisher"
 )
 
-// A workshop is the machine that dev runs.
+// A workshop is the machine of registry dev, with the snaps and confdb-schemas that it reads from files.
 //
 // It has many fields because half of them are the options of one run, and the others remember what was read last.
 type workshop struct {
@@ -59,24 +59,24 @@ type workshop struct {
 	account   string
 	publisher string
 	stage     string
-	unpacked  string // folder of those that came as files
+	unpacked  string // folder with the unpacked content of snap files
 	connect   bool
-	tried     chan []string // files and folders to be watched, of snaps that were added
+	tried     chan []string // files and folders to watch, of snaps that were added
 	life      context.Context
-	adopting  sync.WaitGroup // of what life ends
+	adopting  sync.WaitGroup // the goroutines of adopt, which end with life
 
-	mu      sync.Mutex            // held while snaps are read; guards what follows
+	mu      sync.Mutex            // held while snaps are read; guards the fields below
 	dirs    []string              // of the snaps
-	loaded  map[string]facts.Snap // by folder, as they were found last
-	schemas map[string]string     // by file and ID: the document as it was read last
-	told    map[string]string     // by file or folder: why it could not be read, as it was told last
-	offered map[string]bool       // SNAP:PLUG that were connected once: whoever disconnects one means it
+	loaded  map[string]facts.Snap // by folder: the snap as it was last read
+	schemas map[string]string     // by file and ID: the document as it was last read
+	told    map[string]string     // by file or folder: the last reported reason why it could not be read
+	offered map[string]bool       // SNAP:PLUG that dev has connected once: it does not connect them again after somebody has disconnected them
 }
 
 func runDev(env *roles.Env, c *cli.Context) (err error) {
 	dirs, command := c.Args().Slice(), []string(nil)
 	if i := slices.Index(dirs, "--"); i >= 0 {
-		dirs, command = slices.Clone(dirs[:i]), dirs[i+1:] // snaps that are tried are added to dirs
+		dirs, command = slices.Clone(dirs[:i]), dirs[i+1:] // snaps that are tried are appended to dirs
 	}
 	if len(dirs) == 0 {
 		return roles.Usagef("no snap given: want the folder of at least one")
@@ -93,12 +93,12 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 		return err
 	}
 	state := c.String(flagState)
-	machine := state // where the snaps have their data
+	machine := state // the folder of the snaps' data
 	if state == "" {
 		if machine, err = os.MkdirTemp("", "aspects-poc-dev-"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(machine) //nolint:errcheck // in the system's folder for such
+		defer os.RemoveAll(machine) //nolint:errcheck // in the system's temporary folder
 	} else if machine, err = filepath.Abs(state); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// Last: services and hooks must have come to their end before what they call goes away.
+	// Close the runner last: services and hooks must end before what they call.
 	defer func() { err = errors.Join(err, runner.Close()) }()
 	w, err := world.Open(state, changes.Options{Runner: runner, Services: runner, Observe: log.observe})
 	if err != nil {
@@ -131,7 +131,7 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 	ctx, cancel := context.WithCancel(c.Context)
 	shop.life = ctx
 	watching := make(chan error, 1)
-	go func() { watching <- shop.keepUp(ctx, watch) }()
+	go func() { watching <- shop.watchFiles(ctx, watch) }()
 	defer func() {
 		cancel()
 		shop.adopting.Wait()
@@ -141,10 +141,10 @@ func runDev(env *roles.Env, c *cli.Context) (err error) {
 		options: rest.Options{World: w, Unsigned: true, Logs: runner, Install: shop, Programs: runner}}.run(ctx, env, command)
 }
 
-// next returns a command that reads through a view which a snap here is custodian of; "" where there is none. The name
-// has no more parts than tell it from others.
+// next returns a command that reads through a view with a custodian here; "" if there is none. It names the view as
+// briefly as is unambiguous.
 func (s *workshop) next(socket string) string {
-	schemas := map[string]int{} // how many confdb-schemas have a view of the name
+	schemas := map[string]int{} // name of a view -> number of confdb-schemas with it
 	for _, schema := range s.Facts.Now().Schemas() {
 		for _, view := range schema.Parsed.Views() {
 			schemas[view]++
@@ -166,8 +166,8 @@ func (s *workshop) next(socket string) string {
 	return ""
 }
 
-// open loads confdb-schemas and snaps for the first time, and returns what is to be watched. Here an error ends it all;
-// later it is only told.
+// open loads confdb-schemas and snaps for the first time, and returns the files and folders to watch. It returns an
+// error where reload only reports one.
 func (s *workshop) open(ctx context.Context) ([]string, error) {
 	if s.Facts.Now().System("experimental.confdb") == nil {
 		if err := s.Facts.SetSystem(map[string]any{"experimental.confdb": true}); err != nil {
@@ -191,7 +191,7 @@ func (s *workshop) open(ctx context.Context) ([]string, error) {
 	return watch, s.connectAll(ctx)
 }
 
-// loadSchema reads the confdb-schemas of a file.
+// loadSchema reads the confdb-schemas of a file into the machine.
 func (s *workshop) loadSchema(file string) error {
 	schemas, err := readSchema(file, s.account)
 	if err != nil {
@@ -205,7 +205,8 @@ func (s *workshop) loadSchema(file string) error {
 	return nil
 }
 
-// replaceSchema takes a confdb-schema, if its file says something else than before.
+// replaceSchema replaces a confdb-schema if its file has changed. It reports stored values that do not fit the new
+// schema.
 func (s *workshop) replaceSchema(file string, schema facts.Schema) error {
 	before := file + " " + schema.ID()
 	if s.schemas[before] == string(schema.Document) {
@@ -231,14 +232,15 @@ func (s *workshop) replaceSchema(file string, schema facts.Schema) error {
 	return nil
 }
 
-// loadSnap installs a snap, or refreshes it if it is another one by now, and returns what decides that.
+// loadSnap installs a snap, or refreshes it if it has changed. It returns the files and folders on which the snap
+// depends.
 func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
 	found, err := s.find(dir)
 	if err != nil {
 		return nil, err
 	}
 	before, known := s.loaded[dir]
-	if known { // as it was asked for
+	if known { // as dev was asked to
 		found.Snap.Try, found.Snap.Key, found.Snap.DevMode = before.Try, before.Key, before.DevMode
 	}
 	if known && sameSnap(before, found.Snap) {
@@ -253,7 +255,7 @@ func (s *workshop) loadSnap(ctx context.Context, dir string) ([]string, error) {
 		}
 		return found.Watch, nil
 	}
-	if _, err := s.Snap(found.Snap.Name); err == nil { // of an earlier run
+	if _, err := s.Snap(found.Snap.Name); err == nil { // installed in an earlier run
 		s.log.say("%s: snap %s, installed before, %s", dir, found.Snap.Name, hooksOf(found.Snap))
 		return found.Watch, s.Facts.Install(found.Snap)
 	}
@@ -283,7 +285,7 @@ func hooksOf(snap facts.Snap) string {
 	return fmt.Sprintf("%d hooks", len(snap.Hooks))
 }
 
-// connectAll connects plugs for confdb that are new, those of custodians first.
+// connectAll connects new confdb plugs, those of custodians first.
 func (s *workshop) connectAll(ctx context.Context) error {
 	if !s.connect {
 		return nil
@@ -313,7 +315,7 @@ func (s *workshop) connectAll(ctx context.Context) error {
 	return nil
 }
 
-// missing tells of plugs that lead nowhere, and of views that nobody answers for.
+// missing reports plugs without a view, and views without a custodian.
 func (s *workshop) missing() {
 	custodian := map[string]bool{}
 	views := map[string]bool{}

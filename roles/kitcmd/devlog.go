@@ -20,21 +20,21 @@ import (
 	"aspects-poc/roles"
 )
 
-// A devLog tells what happens on the machine that dev runs, a record a line. Values that a confdb-schema marks as secret are
-// not shown.
+// A devLog prints the events of dev's machine, one record a line. It does not print values that a confdb-schema marks
+// as secret.
 type devLog struct {
 	world    *world.World
-	services bool // are run
+	services bool // services are run
 
 	paint roles.Paint
 
 	mu  sync.Mutex // guards out
 	out io.Writer
 
-	written map[string][]string // secrets, by change. Events come one at a time
+	written map[string][]string // secrets by change; events come one at a time
 }
 
-// longest is how much of a value is shown, in bytes.
+// longest is the largest printed part of a value, in bytes.
 const longest = 200
 
 func (l *devLog) say(format string, args ...any) {
@@ -47,8 +47,8 @@ func (l *devLog) warn(dir string, warnings []string) {
 	}
 }
 
-// records writes a text, each line of it as a record: those behind the first begin with a bar, so that none can be taken
-// for another record. Rulers, between which snapd puts what a hook printed, are left out.
+// records writes a text, each line as a record. Lines after the first begin with a bar, so that nobody takes them for
+// other records. It leaves out the rulers that snapd puts around the output of hooks.
 func (l *devLog) records(at time.Time, head, text string) {
 	first, rest, _ := strings.Cut(text, "\n")
 	l.record(at, head+first)
@@ -63,14 +63,14 @@ func (l *devLog) records(at time.Time, head, text string) {
 func (l *devLog) record(at time.Time, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = fmt.Fprintf(l.out, "%s %s\n", l.paint.Faint(at.Format(time.TimeOnly)), text) // nobody is left to tell
+	_, _ = fmt.Fprintf(l.out, "%s %s\n", l.paint.Faint(at.Format(time.TimeOnly)), text) // nothing else can report it
 }
 
 func (l *devLog) service(snap, service, line string) {
 	l.records(time.Now(), snap+"."+service+": ", plain.Line(line))
 }
 
-// observe tells of an event of the world.
+// observe prints an event of the world.
 func (l *devLog) observe(e changes.Event) {
 	secrets := l.secretsOf(e)
 	for _, text := range l.lines(e) {
@@ -83,8 +83,8 @@ func (l *devLog) observe(e changes.Event) {
 	}
 }
 
-// secretsOf returns the texts of the secrets that were written so far in the change of an event: the engine names the values that
-// it refuses, also at the end of a change.
+// secretsOf returns the texts of the secrets that the event's change has written so far. The engine quotes refused
+// values, also at the end of a change.
 func (l *devLog) secretsOf(e changes.Event) []string {
 	texts := l.written[e.Change]
 	collect := func(value any) { texts = append(texts, textsIn(value)...) }
@@ -104,7 +104,7 @@ func (l *devLog) secretsOf(e changes.Event) []string {
 		}
 	}
 	if e.Err != "" || e.Output != "" || slices.ContainsFunc(e.Sets, func(set changes.Assignment) bool { return set.Err != "" }) {
-		for _, value := range l.world.Facts.Now().Secrets(e.View.Account, e.View.Schema) { // refused, too, by a confdb-schema that was replaced
+		for _, value := range l.world.Facts.Now().Secrets(e.View.Account, e.View.Schema) { // a replaced confdb-schema may refuse them, too
 			collect(value)
 		}
 	}
@@ -117,7 +117,7 @@ func (l *devLog) secretsOf(e changes.Event) []string {
 	return texts
 }
 
-// textsIn returns the texts of a value, as they are and as they are in quotes.
+// textsIn returns the texts in a value, each as it is and quoted.
 func textsIn(value any) (texts []string) {
 	switch v := value.(type) {
 	case nil:
@@ -135,7 +135,7 @@ func textsIn(value any) (texts []string) {
 	return texts
 }
 
-// hide returns a text without secrets.
+// hide returns a text without the secrets.
 func hide(text string, secrets []string) string {
 	longestFirst := func(a, b string) int { return cmp.Compare(len(b), len(a)) } // one may be a part of another
 	for _, secret := range slices.SortedFunc(slices.Values(secrets), longestFirst) {
@@ -143,14 +143,14 @@ func hide(text string, secrets []string) string {
 		case secret == "":
 		case len(secret) > 3:
 			text = strings.ReplaceAll(text, secret, "(secret)")
-		default: // as a word of its own: a short one is a part of many words
+		default: // only as a whole word, because a short secret is a part of many words
 			text = regexp.MustCompile(`(^|[^A-Za-z0-9])`+regexp.QuoteMeta(secret)+`($|[^A-Za-z0-9])`).ReplaceAllString(text, "${1}(secret)${2}")
 		}
 	}
 	return text
 }
 
-// secret tells whether a value of a request is a secret. All are if the confdb-schema is not known.
+// secret reports whether a value of a request is a secret. Without a known confdb-schema every value is one.
 func (l *devLog) secret(id backend.ViewID, request string) bool {
 	schemas := l.world.Facts.Now().Schemas()
 	i := slices.IndexFunc(schemas, func(s facts.Schema) bool { return s.ID() == id.Account+"/"+id.Schema })
@@ -204,7 +204,7 @@ func (l *devLog) lines(e changes.Event) []string {
 	return nil
 }
 
-// access tells who asked for what.
+// access describes who asked for what.
 func (l *devLog) access(e changes.Event) string {
 	who := e.By
 	if who == "" {
@@ -217,7 +217,7 @@ func (l *devLog) access(e changes.Event) string {
 	return plain.Line(strings.TrimSpace(fmt.Sprintf("%s sets %s %s", who, view, l.values(e.View, e.Values))))
 }
 
-// hook tells what a hook has done.
+// hook describes what a hook has done.
 func (l *devLog) hook(e changes.Event) []string {
 	head := fmt.Sprintf("%s %s (%v)", e.Snap, e.Hook, e.Took.Round(time.Millisecond))
 	if strings.HasPrefix(e.Hook, "observe-view-") {
@@ -250,7 +250,7 @@ func (l *devLog) hook(e changes.Event) []string {
 	return lines
 }
 
-// values prints assignments as snap set takes them.
+// values returns assignments in the form of snap set.
 func (l *devLog) values(id backend.ViewID, values map[string]any) string {
 	var words []string
 	for _, key := range sortedKeys(values) {

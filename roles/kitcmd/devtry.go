@@ -21,8 +21,8 @@ import (
 
 var _ rest.Installer = (*workshop)(nil)
 
-// Try adds the snap in a folder, or refreshes it, and returns the ID of the change that does it. From then on dev treats it
-// as those it was started with: it connects its plugs and reads it again when its files change.
+// Try adds the snap in a folder, or refreshes it, and returns the ID of its change. dev then treats the snap as one of
+// its own: it connects the plugs, and reads the snap again when its files change.
 func (s *workshop) Try(_ context.Context, dir string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,7 +34,7 @@ func (s *workshop) Try(_ context.Context, dir string) (string, error) {
 	return s.add(dir, found, "tried")
 }
 
-// InstallFile adds the snap in a file, which it unpacks. dev treats it as Try does.
+// InstallFile unpacks and adds the snap in a file. dev then treats the snap as after Try.
 func (s *workshop) InstallFile(ctx context.Context, file, instance string, devmode bool) (string, error) {
 	refuse := func(format string, args ...any) error {
 		return &facts.Error{Status: http.StatusBadRequest, Message: "cannot install snap file: " + fmt.Sprintf(format, args...)}
@@ -65,7 +65,7 @@ func (s *workshop) InstallFile(ctx context.Context, file, instance string, devmo
 	return s.add(dir, found, "from a file")
 }
 
-// add begins to install a snap that was found, and treats it as one of dev's own when it is there. The caller has the lock.
+// add begins to install a snap. Once it is installed, dev treats it as one of its own. The caller holds the lock.
 func (s *workshop) add(dir string, found *source.Source, how string) (string, error) {
 	s.log.say("%s: snap %s, %s, %s", dir, found.Snap.Instance(), hooksOf(found.Snap), how)
 	s.log.warn(dir, found.Warnings)
@@ -80,7 +80,7 @@ func (s *workshop) add(dir string, found *source.Source, how string) (string, er
 	return id, nil
 }
 
-// adopt treats a snap that was tried as one of dev's own, when it is installed.
+// adopt waits for the installation of a tried snap, and then treats the snap as one of dev's own.
 func (s *workshop) adopt(ctx context.Context, id, dir string, snap facts.Snap, watch []string) {
 	change, err := s.Changes.Wait(ctx, id)
 	if err != nil { // dev ends
@@ -91,7 +91,7 @@ func (s *workshop) adopt(ctx context.Context, id, dir string, snap facts.Snap, w
 		return
 	}
 	s.mu.Lock()
-	// A snap is in one folder: in the one that was named last.
+	// A snap has one folder: the one that was named last.
 	s.dirs = append(slices.DeleteFunc(s.dirs, func(other string) bool {
 		return s.loaded[other].Name == snap.Name && s.loaded[other].Key == snap.Key
 	}), dir)

@@ -15,11 +15,11 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// settle is how long files must have been left alone before they are read again: editors save in several steps.
-const settle = 100 * time.Millisecond
+// quietTime is how long files must stay unchanged before they are read again, because editors save in several steps.
+const quietTime = 100 * time.Millisecond
 
-// keepUp reads files again when they change, until ctx ends.
-func (s *workshop) keepUp(ctx context.Context, watch []string) error {
+// watchFiles reads files again when they change, until ctx ends.
+func (s *workshop) watchFiles(ctx context.Context, watch []string) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		s.log.say("files are not read again when they change: %v", err)
@@ -31,7 +31,7 @@ func (s *workshop) keepUp(ctx context.Context, watch []string) error {
 			}
 		}
 	}
-	defer func() { _ = watcher.Close() }() // nothing is written through it
+	defer func() { _ = watcher.Close() }() // only read
 	if err := s.follow(watcher, watch); err != nil {
 		return err
 	}
@@ -40,10 +40,10 @@ func (s *workshop) keepUp(ctx context.Context, watch []string) error {
 	for {
 		select {
 		case <-watcher.Events:
-			still.Reset(settle)
+			still.Reset(quietTime)
 		case err := <-watcher.Errors:
 			s.log.say("watching files: %v", err)
-			still.Reset(settle) // something may have been missed
+			still.Reset(quietTime) // an event may be lost
 		case <-still.C:
 			if err := s.follow(watcher, s.reload(ctx)); err != nil {
 				s.log.say("watching files: %v", err)
@@ -58,7 +58,7 @@ func (s *workshop) keepUp(ctx context.Context, watch []string) error {
 	}
 }
 
-// follow watches folders: a file that an editor replaces would be lost from sight.
+// follow watches the folders of files. A watch of the file itself would end when an editor replaces the file.
 func (s *workshop) follow(watcher *fsnotify.Watcher, watch []string) error {
 	known := watcher.WatchList()
 	for _, path := range watch {
@@ -66,7 +66,7 @@ func (s *workshop) follow(watcher *fsnotify.Watcher, watch []string) error {
 			if slices.Contains(known, dir) {
 				continue
 			}
-			if err := watcher.Add(dir); err != nil && dir != path { // the path itself may be a file, or not there yet
+			if err := watcher.Add(dir); err != nil && dir != path { // the path may be a file, or not exist yet
 				return fmt.Errorf("cannot watch %s: %w", dir, err)
 			}
 		}
@@ -74,19 +74,20 @@ func (s *workshop) follow(watcher *fsnotify.Watcher, watch []string) error {
 	return nil
 }
 
-// reload reads all again, and returns what is to be watched from now on. What cannot be read leaves all as it was.
+// reload reads everything again, and returns the files and folders to watch. A file that cannot be read changes
+// nothing.
 func (s *workshop) reload(ctx context.Context) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	watch := slices.Clone(s.files)
 	for _, file := range s.files {
-		s.tellOnce(file, s.loadSchema(file))
+		s.reportOnce(file, s.loadSchema(file))
 	}
 	changed := false
 	for _, dir := range s.dirs {
 		before := s.loaded[dir]
 		more, err := s.loadSnap(ctx, dir)
-		s.tellOnce(dir, err)
+		s.reportOnce(dir, err)
 		watch = append(watch, more...)
 		changed = changed || !sameSnap(before, s.loaded[dir])
 	}
@@ -99,8 +100,8 @@ func (s *workshop) reload(ctx context.Context) []string {
 	return watch
 }
 
-// tellOnce tells why a file or folder cannot be read, until it can be or something else is wrong with it.
-func (s *workshop) tellOnce(name string, err error) {
+// reportOnce reports why a file or folder cannot be read. It does not repeat the report until the reason changes.
+func (s *workshop) reportOnce(name string, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()

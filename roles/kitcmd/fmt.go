@@ -77,7 +77,7 @@ func runFmt(env *roles.Env, c *cli.Context) error {
 	return errors.Join(failures...)
 }
 
-// maxInput is how much of standard input is read, one byte more than a confdb-schema may have.
+// maxInput is how much of standard input is read: one byte more than the largest confdb-schema.
 const maxInput = schemadoc.MaxSize + 1
 
 func readForFmt(env *roles.Env, file string) ([]byte, error) {
@@ -87,7 +87,7 @@ func readForFmt(env *roles.Env, file string) ([]byte, error) {
 	return regular.Read(file)
 }
 
-// rewrite replaces the text of a file, at one moment. A link stays one, and the file's mode stays as it is.
+// rewrite replaces the text of a file atomically. It writes through a link, and preserves the file's mode.
 func rewrite(file string, text []byte) error {
 	file, err := filepath.EvalSymlinks(file)
 	if err != nil {

@@ -36,7 +36,7 @@ func generate(env *roles.Env) *cli.Command {
 	}
 }
 
-// generateFlags are the flags of all that is generated.
+// generateFlags returns the flags of all generators, after the command's own.
 func generateFlags(own ...cli.Flag) []cli.Flag {
 	return append(own,
 		&cli.StringFlag{Name: flagName, Usage: "`NAME` of the confdb-schema, if FILE has several"},
@@ -114,7 +114,7 @@ func runGenerateJSONSchema(env *roles.Env, c *cli.Context) error {
 	return writeGenerated(env, c, append(text, '\n'))
 }
 
-// engineSchema reads the confdb-schema that a command names. Whose it is does not matter.
+// engineSchema reads the confdb-schema that a command names. The account of the schema does not matter.
 func engineSchema(c *cli.Context) (file string, _ facts.Schema, _ error) {
 	file, err := onlyFile(c)
 	if err != nil {
@@ -149,7 +149,7 @@ func engineSchema(c *cli.Context) (file string, _ facts.Schema, _ error) {
 	return file, read[0], nil
 }
 
-// generateFrom reads the confdb-schema of a command.
+// generateFrom reads the confdb-schema of a command for a generator.
 func generateFrom(c *cli.Context) (*generated.Source, error) {
 	file, read, err := engineSchema(c)
 	if err != nil {
@@ -158,10 +158,11 @@ func generateFrom(c *cli.Context) (*generated.Source, error) {
 	return generated.New(filepath.Base(file), generator(), read.Parsed, read.Document)
 }
 
-// generator names this program in headers.
+// generator returns the name of this program for headers.
 func generator() string { return roles.Program + " " + roles.ShortVersion() }
 
-// writeGenerated writes to standard output or to the file of --output, or compares that with --check.
+// writeGenerated writes a text to standard output or to the file of --output. With --check it compares the text with
+// that file, and returns an error if they differ.
 func writeGenerated(env *roles.Env, c *cli.Context, text []byte) error {
 	file := c.String(flagOutput)
 	switch {

@@ -14,10 +14,10 @@ import (
 	"aspects-poc/roles"
 )
 
-// inPlaceScript puts our sockets in the place of snapd's, in a mount namespace that unshare has made, and runs a command.
-// Where there is no snapd there is nothing in those places to mount on, and it is made on a file system of its own. From
-// then on the folder of the sockets, which may be below, is reached as the working directory. A user had to become root
-// to mount, and becomes who it was: the snap command looks for its own files in its user's home.
+// inPlaceScript runs in a mount namespace of unshare. It mounts our sockets in the places of snapd's, and runs a
+// command. Without snapd those places do not exist, so the script first mounts a file system to make them on. The
+// folder of our sockets may lie below that mount, so the script reaches it as the working directory. unshare makes a
+// user root for the mounts; the script becomes the user again, because the snap command reads files in the user's home.
 const inPlaceScript = `set -e
 here=$PWD
 cd "$1"
@@ -38,7 +38,7 @@ cd "$here"
 if [ "$user" != 0 ]; then exec unshare --user --map-user "$user" --map-group "$group" -- "$@"; fi
 exec "$@"`
 
-// unshare returns the command that runs others in a mount namespace.
+// unshare returns the command line that runs another command in a mount namespace.
 func unshare() []string {
 	words := []string{"unshare", "--mount", "--propagation", "private"}
 	if os.Geteuid() != 0 {
@@ -47,20 +47,20 @@ func unshare() []string {
 	return append(words, "--")
 }
 
-// namespaces tells whether this system lets us make a mount namespace.
+// namespaces reports whether this system permits a mount namespace.
 func namespaces(ctx context.Context) bool {
 	words := append(unshare(), "true")
 	return exec.CommandContext(ctx, words[0], words[1:]...).Run() == nil
 }
 
-// inPlace runs a command that finds our sockets where those of snapd are.
+// inPlace runs a command that finds our sockets in the places of snapd's.
 func inPlace(ctx context.Context, env *roles.Env, socket string, command []string) error {
 	words := append(unshare(), "sh", "-c", inPlaceScript, "sh", filepath.Dir(socket), filepath.Base(socket),
 		strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid()))
 	return runCommand(ctx, env, command[0], append(words, command...)...)
 }
 
-// runCommand runs a command with our streams. name is how errors call it.
+// runCommand runs a command with our streams. name is its name in errors.
 func runCommand(ctx context.Context, env *roles.Env, name string, words ...string) error {
 	run := exec.CommandContext(ctx, words[0], words[1:]...)
 	run.Stdin, run.Stdout, run.Stderr = env.Stdin, env.Stdout, env.Stderr

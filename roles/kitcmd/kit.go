@@ -1,8 +1,9 @@
-// Package kitcmd has the development kit's subcommands of the registry command: lint, explain, fmt, lsp, build, show, generate,
-// new, serve, dev, run, test and assertion. Its main function is Commands. The packages in internal/kit do the work; package roles has
-// what all commands share, such as flags and colours. Binaries for devices leave this package out.
+// Package kitcmd has the development kit's subcommands of the registry command: lint, explain, fmt, lsp, build, show,
+// generate, new, serve, dev, run, test and assertion. Its main function is Commands. The packages in internal/kit do
+// the work; package roles has what all commands share, such as flags and colours. Device binaries leave this package
+// out.
 //
-// One file per subcommand, and one line in Commands.
+// Each subcommand has a file of its own, and a line in Commands.
 package kitcmd
 
 import (
@@ -11,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Commands are the subcommands, in the order of the list that help prints.
+// Commands returns the subcommands in the order of help.
 func Commands(env *roles.Env) []*cli.Command {
 	return []*cli.Command{
 		assertion(env),

@@ -66,7 +66,7 @@ func runLint(env *roles.Env, c *cli.Context) error {
 	if err := checkOptions(options); err != nil {
 		return err
 	}
-	look := func() ([]lint.Finding, error) { return lookAt(env, c, options) }
+	look := func() ([]lint.Finding, error) { return findingsOf(env, c, options) }
 	var findings []lint.Finding
 	var err error
 	if c.Bool(flagFix) {
@@ -86,8 +86,8 @@ func runLint(env *roles.Env, c *cli.Context) error {
 	return nil
 }
 
-// lookAt returns the findings about the files that the arguments name.
-func lookAt(env *roles.Env, c *cli.Context, options lint.Options) ([]lint.Finding, error) {
+// findingsOf returns the findings about the files of the arguments.
+func findingsOf(env *roles.Env, c *cli.Context, options lint.Options) ([]lint.Finding, error) {
 	var files []string
 	var findings []lint.Finding
 	for _, name := range roles.Args(c) {
@@ -139,7 +139,7 @@ func lookAt(env *roles.Env, c *cli.Context, options lint.Options) ([]lint.Findin
 	return findings, nil
 }
 
-// writeFindings writes findings to a stream, with colours for a person at a terminal.
+// writeFindings writes findings to a stream. On a terminal it uses colours.
 func writeFindings(w io.Writer, env *roles.Env, format lint.Format, findings []lint.Finding) error {
 	if format == lint.GitHub || format == lint.SARIF {
 		findings = slices.Clone(findings)
@@ -163,8 +163,7 @@ func writeFindings(w io.Writer, env *roles.Env, format lint.Format, findings []l
 	})
 }
 
-// fromWorkspace names a file as GitHub wants it: seen from the folder that a workflow has checked out, in whichever folder
-// below it the command runs.
+// fromWorkspace returns a file's path for GitHub: relative to the folder that the workflow has checked out.
 func fromWorkspace(env *roles.Env, file string) string {
 	workspace := env.Getenv("GITHUB_WORKSPACE")
 	if workspace == "" || filepath.IsAbs(file) {
@@ -202,7 +201,7 @@ func checkOptions(options lint.Options) error {
 	return nil
 }
 
-// isSnap tells a snap from a confdb-schema among the arguments.
+// isSnap reports whether an argument names a snap. Otherwise it names a confdb-schema.
 func isSnap(name string) bool {
 	if base := filepath.Base(name); strings.HasPrefix(base, "snapcraft.yaml") || strings.HasPrefix(base, "snap.yaml") {
 		return true
@@ -228,7 +227,7 @@ func lintFile(ctx context.Context, env *roles.Env, file string, docs []*schemado
 	return findings, nil
 }
 
-// counterpart is the copy of a confdb-schema among those of another file: the one of its name, or the only one.
+// counterpart returns the confdb-schema in list to compare doc with: the one with its name, or the only one.
 func counterpart(list []*schemadoc.Document, doc *schemadoc.Document) *schemadoc.Document {
 	if len(list) == 1 {
 		return list[0]
@@ -241,7 +240,7 @@ func counterpart(list []*schemadoc.Document, doc *schemadoc.Document) *schemadoc
 	return nil
 }
 
-// published reads the copy to compare a file with; nil if a revision does not have it.
+// published reads the published copy of a file. It returns nil if the revision does not have the file.
 func published(ctx context.Context, env *roles.Env, file, against string) ([]*schemadoc.Document, error) {
 	rev, isRev := strings.CutPrefix(against, "git:")
 	if !isRev {
@@ -269,7 +268,7 @@ func published(ctx context.Context, env *roles.Env, file, against string) ([]*sc
 	return schemadoc.ParseSchemas(name, text)
 }
 
-// git runs git where a file is.
+// git runs git in the folder of a file.
 func git(ctx context.Context, file string, args ...string) ([]byte, error) {
 	command := exec.CommandContext(ctx, "git", append([]string{"-C", filepath.Dir(file)}, args...)...)
 	var complaint bytes.Buffer

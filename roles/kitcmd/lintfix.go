@@ -14,10 +14,11 @@ import (
 	"aspects-poc/roles"
 )
 
-// fixRounds is how often lint looks again: a fix may wait for another one, or uncover something.
+// fixRounds is the largest number of rounds of fixAll. A fix may depend on another one, or reveal a fault.
 const fixRounds = 20
 
-// fixAll makes the fixes of findings, prints what it does, and looks again, until there is nothing that it can mend.
+// fixAll makes the fixes of findings, prints them, and looks for findings again, until there is nothing to fix. It
+// returns the remaining findings.
 func fixAll(env *roles.Env, look func() ([]lint.Finding, error)) ([]lint.Finding, error) {
 	var done []*edit.Fix
 	for range fixRounds {
@@ -51,7 +52,7 @@ func fixAll(env *roles.Env, look func() ([]lint.Finding, error)) ([]lint.Finding
 	return nil, errors.New("cannot fix everything: each fix makes another one necessary")
 }
 
-// makeFixes writes fixes to disk. It reads and changes all texts before it writes the first file.
+// makeFixes writes fixes to disk. It prepares all texts before it writes the first file.
 func makeFixes(fixes []*edit.Fix) error {
 	edits, texts := map[string][]edit.Edit{}, map[string][]byte{}
 	var files []string
@@ -102,7 +103,7 @@ func makeFixes(fixes []*edit.Fix) error {
 	return nil
 }
 
-// moveFiles makes the files of a fix, renames files, and makes them executable.
+// moveFiles makes files, renames files, and makes files executable, as the fix says.
 func moveFiles(fix *edit.Fix) error {
 	for _, made := range fix.Create {
 		mode := fs.FileMode(0o644)
@@ -130,7 +131,7 @@ func moveFiles(fix *edit.Fix) error {
 	return nil
 }
 
-// vacant returns an error if there is something at a path.
+// vacant returns an error if a path exists.
 func vacant(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot fix: %s is there already", path)

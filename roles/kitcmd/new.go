@@ -41,8 +41,8 @@ func newCommand(env *roles.Env) *cli.Command {
 	}
 }
 
-// actionVersion returns the version of the action that belongs to this program: its own, or the latest where the program
-// was built without one.
+// actionVersion returns the version of the action that matches this program: the program's own, or the latest for a
+// program without a version.
 func actionVersion() string {
 	if roles.Version == "" {
 		return "main"
@@ -84,7 +84,7 @@ func runNew(env *roles.Env, c *cli.Context) error {
 	return write(env, dir, project, nil)
 }
 
-// extendSnap adds what confdb needs to the snap in a folder.
+// extendSnap adds confdb to the snap in a folder.
 func extendSnap(env *roles.Env, c *cli.Context, dir string) error {
 	if c.String("dir") != "" {
 		return roles.Usagef("--dir is not for --from snap: the files are written to the folder of the snap")
@@ -96,7 +96,7 @@ func extendSnap(env *roles.Env, c *cli.Context, dir string) error {
 	return write(env, dir, plan, plan.Notes())
 }
 
-// write writes a project, and prints the names of its files and what a person has to look at.
+// write writes a project. It prints the names of its files, and the notes for the user.
 func write(env *roles.Env, dir string, plan scaffold.Plan, notes []string) error {
 	names, err := scaffold.Write(dir, plan)
 	if errors.Is(err, fs.ErrExist) {
@@ -118,7 +118,7 @@ func write(env *roles.Env, dir string, plan scaffold.Plan, notes []string) error
 	return nil
 }
 
-// wrapFile plans a project around a configuration file.
+// wrapFile plans a project for a configuration file.
 func wrapFile(project scaffold.Project, name, hooks string) (*scaffold.Wrapped, error) {
 	text, err := regular.Read(name)
 	if err != nil {

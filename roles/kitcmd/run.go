@@ -59,7 +59,7 @@ func runRun(env *roles.Env, c *cli.Context) error {
 	if term := env.Getenv("TERM"); term != "" {
 		environment = append(environment, "TERM="+term)
 	}
-	// In the place of this process: terminal, signals and exit code are the app's.
+	// exec replaces this process, so that the app has the terminal, the signals and the exit code.
 	err = syscall.Exec(program.Args[0], program.Args, environment)
 	return fmt.Errorf("cannot run %s: %s: %w", args[0], program.Args[0], err)
 }

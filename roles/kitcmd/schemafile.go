@@ -10,8 +10,8 @@ import (
 	schemadoc "aspects-poc/internal/document"
 )
 
-// readSchema reads the confdb-schemas of a file, in whatever form it is, for an imitated machine. account replaces the
-// file's account ID; "" leaves it.
+// readSchema reads the confdb-schemas of a file in any form, for an imitated machine. account replaces the file's
+// account ID; "" preserves it.
 func readSchema(path, account string) ([]facts.Schema, error) {
 	docs, err := parseFile(path)
 	if err != nil {
@@ -20,7 +20,7 @@ func readSchema(path, account string) ([]facts.Schema, error) {
 	return machineSchemas(path, docs, account)
 }
 
-// machineSchemas makes of a file's confdb-schemas what an imitated machine takes.
+// machineSchemas converts a file's confdb-schemas for an imitated machine.
 func machineSchemas(path string, docs []*schemadoc.Document, account string) (list []facts.Schema, err error) {
 	for _, doc := range docs {
 		if account == "" && doc.Unfilled("account-id") {
@@ -42,7 +42,7 @@ func machineSchemas(path string, docs []*schemadoc.Document, account string) (li
 	return list, nil
 }
 
-// readSchemas reads the confdb-schemas of several files, by readSchema or its like.
+// readSchemas reads the confdb-schemas of several files with read.
 func readSchemas(paths []string, account string, read func(path, account string) ([]facts.Schema, error)) ([]facts.Schema, error) {
 	var list []facts.Schema
 	for _, path := range paths {
@@ -64,7 +64,7 @@ func parseFile(path string) ([]*schemadoc.Document, error) {
 	return schemadoc.ParseSchemas(path, text)
 }
 
-// validAccount refuses what cannot be the value of --account-id; "" is no value.
+// validAccount returns a usage error for an invalid value of --account-id; "" is valid.
 func validAccount(id string) error {
 	if id == "" {
 		return nil

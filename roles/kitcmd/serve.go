@@ -87,7 +87,8 @@ func runServe(env *roles.Env, c *cli.Context) (err error) {
 	return s.run(c.Context, env, c.Args().Slice())
 }
 
-// openMachine opens a world with the feature on, unless somebody has set it before, and with confdb-schemas from files.
+// openMachine opens a world and loads confdb-schemas from files. It switches the confdb feature on unless somebody has
+// set it before.
 func openMachine(dir string, files []string, account string) (*world.World, error) {
 	schemas, err := readSchemas(files, account, readSchema)
 	if err != nil {
@@ -97,7 +98,7 @@ func openMachine(dir string, files []string, account string) (*world.World, erro
 	if err != nil {
 		return nil, err
 	}
-	for _, schema := range schemas { // whatever their revision: files may have been edited since
+	for _, schema := range schemas { // whatever their revision: the files may have changed
 		if err := w.Facts.SetSchema(schema); err != nil {
 			return nil, errors.Join(fmt.Errorf("cannot load the confdb-schema %s: %w", schema.ID(), err), w.Close())
 		}
@@ -133,7 +134,7 @@ const (
 	featuresName   = "features"
 )
 
-// maxSocket is how long the path of a unix socket may be, less the byte that ends it.
+// maxSocket is the longest path of a unix socket, in bytes without the final zero.
 const maxSocket = 107
 
 func socketPath(env *roles.Env, given string) (string, error) {
@@ -157,15 +158,15 @@ func socketPath(env *roles.Env, given string) (string, error) {
 	return path, nil
 }
 
-// served is a machine on its sockets.
+// A served is an imitated machine on its sockets.
 type served struct {
 	socket  string
-	next    string       // what to type next, printed after where it listens; "" for nothing
-	options rest.Options // Features is filled in
-	apart   bool         // a command is run without the sockets in the place of snapd's
+	next    string       // the printed suggestion for the next command; "" for none
+	options rest.Options // run sets Features
+	apart   bool         // run the command without our sockets in the places of snapd's
 }
 
-// run serves until ctx ends, or with a command until that has.
+// run serves until ctx ends, or until the command ends.
 func (s served) run(ctx context.Context, env *roles.Env, command []string) (err error) {
 	dir := filepath.Dir(s.socket)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -210,7 +211,7 @@ func (s served) run(ctx context.Context, env *roles.Env, command []string) (err 
 	return inPlace(ctx, env, s.socket, command)
 }
 
-// listen listens on all of the sockets or on none.
+// listen listens on all sockets. After an error it listens on none.
 func listen(paths ...string) ([]net.Listener, error) {
 	var listeners []net.Listener
 	for _, path := range paths {

@@ -80,7 +80,7 @@ func whyNoBody(doc *schemadoc.Document) string {
 	return "it has no body"
 }
 
-// sourceJSON is a document as JSON with its parts side by side; what Parse reads as the same.
+// sourceJSON returns a document as JSON with its parts side by side. Parse reads it as the same document.
 func sourceJSON(doc *schemadoc.Document) ([]byte, error) {
 	object, ok := doc.Headers.Value().(map[string]any)
 	if !ok {

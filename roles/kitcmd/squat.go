@@ -23,7 +23,7 @@ func checkOwned(folder string) error {
 }
 
 func checkOwnedPath(folder string) error {
-	var doubt error // about a folder that matters if one above it is shared
+	var doubt error // a finding that counts only if a folder above is shared
 	for {
 		info, err := os.Lstat(folder)
 		if err != nil {

@@ -25,7 +25,7 @@ const (
 	testsFolder      = "tests"
 )
 
-// machineFlags are those of the commands that make an imitated machine.
+// machineFlags returns the flags of the commands that make an imitated machine.
 func machineFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: flagSchema, Aliases: []string{"c"}, Usage: "`FILE` with a confdb-schema: YAML, JSON for " +

@@ -10,12 +10,12 @@ import (
 	"aspects-poc/roles"
 )
 
-// A testPrinter prints what became of scripts.
+// A testPrinter prints the results of scripts.
 type testPrinter struct {
 	env     *roles.Env
 	verbose bool
-	github  bool   // failures are marked for GitHub, too
-	again   string // the command that opens a shell, to which the place is added
+	github  bool   // also mark failures for GitHub
+	again   string // the command that opens a shell, without the place
 	err     error
 }
 
@@ -44,7 +44,7 @@ func (p *testPrinter) done(r script.Result) {
 	}
 }
 
-// warnings prints what a script did not fail of.
+// warnings prints what is wrong in a script that has not failed.
 func (p *testPrinter) warnings(r script.Result) error {
 	var list []lint.Finding
 	for _, warning := range r.Warnings {
@@ -65,7 +65,8 @@ func (p *testPrinter) warnings(r script.Result) error {
 	return writeFindings(p.env.Stdout, p.env, lint.GitHub, list)
 }
 
-// failure prints where a script failed, what was expected and found, what ran before, and how to look at that machine.
+// failure prints where a script failed, what it expected and found, which commands ran before, and the command that
+// opens a shell on that machine.
 func (p *testPrinter) failure(r script.Result) error {
 	paint, f := p.env.Paint(p.env.Stdout), r.Failure()
 	var text strings.Builder
@@ -103,7 +104,7 @@ func (p *testPrinter) failure(r script.Result) error {
 		{File: r.File, Line: max(1, f.Line), Column: 1, Level: lint.Error, Code: "registry test", Message: f.First()}})
 }
 
-// indented indents the lines of a text that are not empty.
+// indented indents the non-empty lines of a text.
 func indented(text, by string) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {

@@ -22,7 +22,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// shellCommand returns the command that opens a shell on the machine of a script, as this one was given, without the place.
+// shellCommand returns the present command line with --shell and without its place.
 func shellCommand(c *cli.Context) string {
 	words := []string{"aspects-poc registry test"}
 	for _, flag := range []struct{ short, name string }{{"-c", flagSchema}, {"-s", flagSnap}} {
@@ -39,10 +39,10 @@ func shellCommand(c *cli.Context) string {
 	return strings.Join(append(words, "--"+flagShell), " ")
 }
 
-// plainWord matches what a shell takes as it is.
+// plainWord matches words that a shell does not change.
 var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
 
-// quoted quotes a word for a shell, if it needs that.
+// quoted quotes a word for a shell if necessary.
 func quoted(word string) string {
 	if plainWord.MatchString(word) {
 		return word
@@ -50,7 +50,7 @@ func quoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// testShell runs a script until FILE:LINE, or to its end, and opens a shell on its machine.
+// testShell runs a script up to FILE:LINE, or to its end, and opens a shell on its machine.
 func testShell(env *roles.Env, c *cli.Context, at string, options script.Options) error {
 	if c.Bool(flagWatch) || len(roles.Args(c)) > 0 {
 		return roles.Usagef("--%s names the one script that is run: give no others, and no --%s", flagShell, flagWatch)
@@ -66,13 +66,13 @@ func testShell(env *roles.Env, c *cli.Context, at string, options script.Options
 	}})
 }
 
-// openShell runs a shell in which snap, snapctl and our own commands find a machine, until the shell ends.
+// openShell runs a shell in which snap, snapctl and our own commands use the machine, until the shell ends.
 func openShell(env *roles.Env, file string, line int, m script.Halted) (err error) {
 	folder, err := os.MkdirTemp("", "aspects-poc-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder) //nolint:errcheck // in the system's folder for such
+	defer os.RemoveAll(folder) //nolint:errcheck // in the system's temporary folder
 	socket := filepath.Join(folder, mainSocketName)
 	where := fmt.Sprintf("at the end of %s", file)
 	if m.Next != "" {
@@ -109,13 +109,13 @@ func openShell(env *roles.Env, file string, line int, m script.Halted) (err erro
 	command := append(append([]string{"env"}, variables...), cmp.Or(env.Getenv("SHELL"), "/bin/sh"))
 	err = s.run(m.Context, env, command)
 	if ended := (*exec.ExitError)(nil); errors.As(err, &ended) && ended.Exited() {
-		return nil // with the status of the last command that was typed
+		return nil // the shell's status is that of the last typed command
 	}
 	return err
 }
 
-// actingSnap chooses the snap for which snapctl acts: the one that the next line of a script names, else the first custodian,
-// else the first snap. It returns the others, too. Snaps without files are none of them.
+// actingSnap chooses the snap for which snapctl acts: the one that the script's next line names, else the first
+// custodian, else the first snap. It also returns the other snaps. It ignores snaps without files.
 func actingSnap(snaps []facts.Snap, next string) (snap string, others []string) {
 	words := strings.Fields(next)
 	best := -1

@@ -14,15 +14,15 @@ import (
 	schemadoc "aspects-poc/internal/document"
 )
 
-// A sourceList reads files of confdb-schemas, each text once however many scripts name it, and keeps what they say. It is safe for
-// concurrent use.
+// A sourceList reads files of confdb-schemas and remembers them. It reads each text once, however many scripts name it.
+// It is safe for concurrent use.
 type sourceList struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	list    []script.Source
-	schemas [][]facts.Schema // of each source
+	schemas [][]facts.Schema // the confdb-schemas of each source
 }
 
-// read reads the confdb-schemas of a file.
+// read returns the confdb-schemas of a file.
 func (l *sourceList) read(path, account string) ([]facts.Schema, error) {
 	text, err := schemadoc.Read(path)
 	if err != nil {
@@ -48,7 +48,8 @@ func (l *sourceList) read(path, account string) ([]facts.Schema, error) {
 	return schemas, nil
 }
 
-// shortName names a file as seen from the working directory; a file that is elsewhere, such as one of a script, by its last part.
+// shortName returns a file's name for messages: its path from the working directory, or its base name if it is
+// elsewhere.
 func shortName(path string) string {
 	here, err := os.Getwd()
 	if err != nil {

@@ -18,19 +18,19 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A testWatcher runs scripts again when something that concerns them changes.
+// A testWatcher runs scripts again when a file that they use changes.
 type testWatcher struct {
 	env     *roles.Env
-	paths   []string                       // as they were given: scripts and folders of them
-	again   func() (script.Options, error) // reads what the options have from files
+	paths   []string                       // the arguments: scripts and their folders
+	again   func() (script.Options, error) // reads the options' files again
 	printer *testPrinter
 	files   *fsnotify.Watcher
-	common  []string                 // files and folders that concern all scripts
-	fresh   []string                 // folders that are watched only since scripts of this round named something in them
-	results map[string]script.Result // by script, the last ones
+	common  []string                 // files and folders that all scripts use
+	fresh   []string                 // folders that are watched since this round, because its scripts named something in them
+	results map[string]script.Result // last result by script
 }
 
-// testWatch runs scripts, and then again those that a change concerns, until ctx ends.
+// testWatch runs scripts, and then repeats those that a change concerns, until ctx ends.
 func testWatch(env *roles.Env, c *cli.Context, options script.Options, printer *testPrinter) error {
 	for _, flag := range []string{"junit", "coverage", flagCoverageHTML, "update"} {
 		if c.IsSet(flag) {
@@ -41,7 +41,7 @@ func testWatch(env *roles.Env, c *cli.Context, options script.Options, printer *
 	if err != nil {
 		return fmt.Errorf("cannot watch files: %w", err)
 	}
-	defer func() { _ = watcher.Close() }() // nothing is written through it
+	defer func() { _ = watcher.Close() }() // only read
 	w := &testWatcher{env: env, paths: options.Files, printer: printer, files: watcher, results: map[string]script.Result{},
 		common: slices.Concat(c.StringSlice(flagSchema), options.Snaps)}
 	w.again = func() (script.Options, error) {
@@ -62,12 +62,12 @@ func testWatch(env *roles.Env, c *cli.Context, options script.Options, printer *
 	return nil
 }
 
-// complain prints an error that may pass, such as one in a file that is being edited.
+// complain prints an error that may pass, such as a fault in a file that somebody edits.
 func (w *testWatcher) complain(err error) {
-	fmt.Fprintln(w.env.Stderr, "error:", err) //nolint:errcheck // it could be told nowhere else
+	fmt.Fprintln(w.env.Stderr, "error:", err) //nolint:errcheck // nothing else can report it
 }
 
-// round runs the scripts that a change concerns, and says how all stand.
+// round runs the scripts that a change concerns, and prints the state of all.
 func (w *testWatcher) round(ctx context.Context, changed []string) error {
 	files, err := script.Files(w.paths)
 	var chosen []string
@@ -76,7 +76,7 @@ func (w *testWatcher) round(ctx context.Context, changed []string) error {
 			chosen = append(chosen, file)
 		}
 	}
-	if err := w.follow(files); err != nil { // before they are read: a change meanwhile runs them again
+	if err := w.follow(files); err != nil { // watched before they are read, so that a later change runs them again
 		return err
 	}
 	w.fresh = nil
@@ -84,7 +84,7 @@ func (w *testWatcher) round(ctx context.Context, changed []string) error {
 		return nil
 	}
 	if roles.IsTerminal(w.env.Stdout) {
-		fmt.Fprint(w.env.Stdout, "\x1b[H\x1b[2J") //nolint:errcheck // the next one tells
+		fmt.Fprint(w.env.Stdout, "\x1b[H\x1b[2J") //nolint:errcheck // the next write returns the error
 	}
 	var options script.Options
 	if err == nil {
@@ -107,7 +107,7 @@ func (w *testWatcher) round(ctx context.Context, changed []string) error {
 			delete(w.results, file)
 		}
 	}
-	if err := w.follow(files); err != nil { // what the scripts named
+	if err := w.follow(files); err != nil { // the files that the scripts named
 		return err
 	}
 	passed, failed := 0, []string(nil)
@@ -127,10 +127,10 @@ func (w *testWatcher) round(ctx context.Context, changed []string) error {
 	return err
 }
 
-// missed returns the files that scripts name, were not watched yet when the round began, and have changed since.
+// missed returns the files that scripts name, that were not watched when the round began, and that have changed since.
 func (w *testWatcher) missed(begun time.Time) (changed []string) {
 	for _, dir := range w.fresh {
-		entries, _ := os.ReadDir(dir) // what cannot be read has no files that a script could have read
+		entries, _ := os.ReadDir(dir) // no script has read a file of an unreadable folder
 		for _, entry := range entries {
 			if info, err := entry.Info(); err == nil && !info.ModTime().Before(begun) && !passing(entry.Name()) {
 				changed = append(changed, filepath.Join(dir, entry.Name()))
@@ -141,7 +141,7 @@ func (w *testWatcher) missed(begun time.Time) (changed []string) {
 	return changed
 }
 
-// concerned tells whether a change is one of a script, or of what it names.
+// concerned reports whether a change concerns a script or a file that it names.
 func (w *testWatcher) concerned(file string, changed []string) bool {
 	names := slices.Concat([]string{file}, w.common, w.results[file].Uses)
 	return slices.ContainsFunc(changed, func(path string) bool {
@@ -152,7 +152,7 @@ func (w *testWatcher) concerned(file string, changed []string) bool {
 	})
 }
 
-// follow watches the folders of all that may change: a file that an editor replaces would be lost from sight.
+// follow watches the folders of files. A watch of the file itself would end when an editor replaces the file.
 func (w *testWatcher) follow(files []string) error {
 	names := slices.Concat(w.paths, files, w.common)
 	for _, r := range w.results {
@@ -177,9 +177,9 @@ func (w *testWatcher) follow(files []string) error {
 	return nil
 }
 
-// foldersIn returns a folder and those in it, but hidden ones and what Python leaves; nothing for a file.
+// foldersIn returns a folder and the folders in it, without hidden ones and those of Python; nothing for a file.
 func foldersIn(path string) (list []string) {
-	_ = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error { // what cannot be read cannot be watched
+	_ = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error { // an unreadable folder cannot be watched
 		switch {
 		case err != nil:
 			return nil
@@ -194,14 +194,14 @@ func foldersIn(path string) (list []string) {
 	return list
 }
 
-// passing tells whether a file or folder is of no concern: editors and Python make them beside others.
+// passing reports whether a file or folder is a temporary one of an editor or of Python.
 func passing(name string) bool {
 	base := filepath.Base(name)
 	return strings.HasPrefix(base, ".") || strings.HasSuffix(base, "~") || base == "__pycache__"
 }
 
-// wait returns the files that have changed, once they have been left alone for a moment; nil if any of them may have. It returns
-// false if ctx ends first.
+// wait returns the changed files once no file has changed for a moment; nil if any file may have changed. goOn is false
+// if ctx ends first.
 func (w *testWatcher) wait(ctx context.Context) (changed []string, goOn bool) {
 	all := false
 	still := time.NewTimer(time.Hour)
@@ -211,12 +211,12 @@ func (w *testWatcher) wait(ctx context.Context) (changed []string, goOn bool) {
 		case event := <-w.files.Events:
 			if !passing(event.Name) {
 				changed = append(changed, event.Name)
-				still.Reset(settle)
+				still.Reset(quietTime)
 			}
-		case err := <-w.files.Errors: // something may have been missed
+		case err := <-w.files.Errors: // an event may be lost
 			w.complain(err)
 			all = true
-			still.Reset(settle)
+			still.Reset(quietTime)
 		case <-still.C:
 			if all {
 				return nil, true
