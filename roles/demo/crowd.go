@@ -21,16 +21,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// keyBits is the size of the extras' keys.
+// keyBits is the size of the extras' keys, in bits.
 const keyBits = 2048
 
-// An extra is a simulated device, so that the fleet has more than the one that the control role plays. It signs, polls,
-// applies and reports as control does, and keeps its configuration in memory.
+// An extra is a simulated device. The extras make the fleet larger than the one device of the control role. An extra
+// signs, polls, applies and reports as control does, and stores its configuration in memory.
 type extra struct {
 	name, site, arch, address string
-	// lacks is an interface that the device does not have: it refuses a target that configures it.
+	// lacks is an interface that the device does not have. The device refuses a target that configures it.
 	lacks string
-	// stubborn is a sample rate that somebody on the device sets again after each target; 0 for none.
+	// stubborn is a sample rate that somebody on the device sets again after each target; 0 means nobody does.
 	stubborn int
 
 	client *serverapi.Client
@@ -40,10 +40,10 @@ type extra struct {
 	sent   uint64
 }
 
-// newInterface is what a target of the story configures, and one of the extras lacks.
+// newInterface is the interface that a target of the story configures. One of the extras lacks it.
 const newInterface = "wwan0"
 
-// crowd returns the extras of the demo: most do what they are told, one refuses, one drifts.
+// crowd returns the extras of the demo. Most apply every target; one refuses one, and one drifts.
 func crowd() []*extra {
 	return []*extra{
 		{name: "door", site: "berlin", arch: "arm64", address: "192.0.2.11"},
@@ -54,7 +54,7 @@ func crowd() []*extra {
 	}
 }
 
-// key returns the key that the device has in a directory, a new one the first time.
+// key returns the device's key from a directory. The first call makes the key.
 func (e *extra) key(dir string) (*rsa.PrivateKey, error) {
 	file := filepath.Join(dir, "extra-"+e.name+".key")
 	text, err := os.ReadFile(file)
@@ -75,13 +75,13 @@ func (e *extra) key(dir string) (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-// register makes the device known to the server. Its key is in a directory.
+// register registers the device with the server. The device's key is in dir.
 func (e *extra) register(ctx context.Context, url, dir string) error {
 	key, err := e.key(dir)
 	if err != nil {
 		return err
 	}
-	e.report.Sequence = time.Now().Unix() // beyond those of a run before this one
+	e.report.Sequence = time.Now().Unix() // above the sequences of an earlier run
 	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (e *extra) register(ctx context.Context, url, dir string) error {
 	return err
 }
 
-// live polls until ctx ends.
+// live polls until ctx ends. A failed poll is repeated.
 func (e *extra) live(ctx context.Context, pause time.Duration) error {
 	defer e.client.CloseIdleConnections()
 	for {
@@ -120,7 +120,7 @@ func (e *extra) live(ctx context.Context, pause time.Duration) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			// A person may have removed or revoked it, or stopped the server for a moment.
+			// An operator may have removed or revoked the device, or the server may be restarting.
 		case answer.Offer != nil:
 			if err := e.take(*answer.Offer); err != nil {
 				return err
@@ -132,7 +132,7 @@ func (e *extra) live(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// take applies an offer, or refuses it.
+// take applies an offer, or refuses it if the device lacks an interface.
 func (e *extra) take(offer serverapi.Offer) error {
 	hash, err := offer.Config.Hash()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package demo runs all roles in one process on a registry of its own, without snapd, root or a network. It gets the
-// list of roles from its caller, and starts each role as a user does.
+// Package demo runs all roles in one process on a registry of its own, without snapd, root or a network. Its main
+// function is New. It gets the list of roles from its caller, and starts each role with a command line as a user does.
 package demo
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// New returns the demo of these roles; tools among them are used, not run.
+// New returns the demo of these roles. It uses the tools in the list, but does not run them as roles.
 func New(list ...roles.Role) roles.Role {
 	demo := roles.Role{Name: "demo", Summary: "run all roles together, and print what they share", Tool: true}
 	demo.Command = func(env *roles.Env) *cli.Command { return command(env, list) }
@@ -67,7 +67,7 @@ func command(env *roles.Env, list []roles.Role) *cli.Command {
 	}
 }
 
-// A stage is what the roles find around them.
+// A stage is the environment of the demo's roles: registry, server address and state directory.
 type stage struct {
 	env      *roles.Env
 	list     []roles.Role
@@ -79,9 +79,9 @@ type stage struct {
 	temporary bool
 	registry  string // address
 	listen    string // HOST:PORT of the server
-	moved     bool   // not the port that was asked for
+	moved     bool   // the wanted port was taken
 	out       *prefixer
-	http      *http.Client // of a person with curl
+	http      *http.Client // client for the requests that a person would send with curl
 }
 
 func newStage(env *roles.Env, list []roles.Role, c *cli.Context) (*stage, error) {
@@ -118,7 +118,7 @@ func (s *stage) remove() error {
 	return os.RemoveAll(s.dir)
 }
 
-// freePort returns the address if its port is free, else one with a port that is.
+// freePort returns the address if its port is free, else an address with a free port.
 func freePort(address string) (free string, moved bool, err error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -135,7 +135,7 @@ func freePort(address string) (free string, moved bool, err error) {
 	return net.JoinHostPort(host, port), moved, errors.Join(err, listener.Close())
 }
 
-// url is where the server is reached from this machine.
+// url returns the server's address for clients on this machine.
 func (s *stage) url() string {
 	host, port, _ := net.SplitHostPort(s.listen)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -144,8 +144,8 @@ func (s *stage) url() string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// start runs a role as a user would who types these words, and waits until it has ended. The environment is the stage's
-// own: settings of the user's for the real roles must not reach into it.
+// start runs a role with these words as its command line, and waits until it ends. The role gets the stage's
+// environment, without the user's own settings.
 func (s *stage) start(ctx context.Context, name string, words ...string) error {
 	env := *s.env
 	env.Stdout, env.Stderr = s.out.streams(name)
@@ -172,31 +172,31 @@ func (s *stage) getenv(name string) string {
 	return s.env.Getenv(name)
 }
 
-// common are the flags that every role gets.
+// common returns the flags of every role.
 func (s *stage) common() []string {
 	return []string{"--registry", s.registry, "--account-id", s.account, "--config", "-"}
 }
 
-// flags are those of a role's run command.
+// flags returns the flags of a role's run command.
 func (s *stage) flags(role string) []string {
 	level := s.logLevel
 	flags := append(s.common(), "--interval", s.interval.String(), "--log-level", cmp.Or(level, "warn"))
 	if role == serverRole {
-		// What devices count is kept each second, so that the charts of the page have something to show at once.
+		// One-second steps let the page's charts show something at once.
 		flags = append(flags, "--listen", s.listen, "--stats-step", "1s", "--operators", "loopback")
 	}
 	return flags
 }
 
-// The roles that the demo has to tell from others: the server has to be there first, control makes the device, and what
-// control and vpn do by chance can be repeated.
+// The roles that the demo treats differently: the server starts first, control registers the device, and control and
+// vpn get a seed.
 const (
 	serverRole  = "server"
 	controlRole = "control"
 	vpnRole     = "vpn"
 )
 
-// others returns the names of the roles that run besides the server, control first.
+// others returns the names of the roles except the server, control first.
 func (s *stage) others() []string {
 	var names []string
 	for _, role := range s.list {

@@ -11,25 +11,25 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// once goes through the demo in one pass: what a person would type, and what comes out.
+// once runs the demo in one pass: it prints what a person would type, and the output.
 func (s *stage) once(ctx context.Context) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
-		var log bytes.Buffer // shown only if it fails: where it listens is said here already
+		var log bytes.Buffer // printed only after a failure, since the demo itself prints the address
 		env := *s.env
 		env.Stdout, env.Stderr = &log, &log
 		failed := s.play(ctx, &env, append([]string{serverRole, "run"}, s.flags(serverRole)...))
 		if failed != nil {
 			failed = fmt.Errorf("%w\n%s", failed, strings.TrimSpace(log.String()))
-			stop() // nobody need wait for it to answer
+			stop() // ends the wait for the server
 		}
 		ended <- failed
 	}()
 	defer func() {
 		stop()
 		if failed := <-ended; failed != nil {
-			err = failed // everything else follows from it
+			err = failed // the later errors follow from this one
 		}
 	}()
 	client, err := s.await(ctx)
@@ -86,7 +86,7 @@ func (s *stage) once(ctx context.Context) (err error) {
 	return nil
 }
 
-// rolesOnce runs a cycle of each role but the server.
+// rolesOnce runs one cycle of each role except the server.
 func (s *stage) rolesOnce(ctx context.Context) error {
 	var failures []error
 	for _, name := range s.others() {
@@ -99,13 +99,13 @@ func (s *stage) rolesOnce(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// show prints what a view shows.
+// show prints the command that reads a view, and its output.
 func (s *stage) show(ctx context.Context, words []string) error {
 	words = append([]string{"registry", "get", s.account + "/" + network.Name + "/" + words[0]}, words[1:]...)
 	return s.enter(ctx, words, append(words, s.common()...))
 }
 
-// enter prints the command line that a person would type, and runs it with the flags that make it the demo's.
+// enter prints the command line that a person would type, and runs it with the demo's own flags.
 func (s *stage) enter(ctx context.Context, shown, words []string) error {
 	s.print("\n$ aspects-poc %s\n", strings.Join(shown, " "))
 	return s.play(ctx, s.env, words)

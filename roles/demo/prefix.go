@@ -11,22 +11,22 @@ import (
 	"aspects-poc/roles"
 )
 
-// A prefixer puts the name of a role before each line it writes.
+// A prefixer writes lines with the name of their role in front.
 type prefixer struct {
-	mu     sync.Mutex // guards writing, so that lines stay whole
+	mu     sync.Mutex // guards the output, so that lines stay whole
 	stdout io.Writer
 	stderr io.Writer
 	width  int
 	color  bool
-	order  map[string]int // role -> its place, for the colour
-	calm   time.Duration  // for which a line that says what one before it said is left out; 0 for none
+	order  map[string]int // role -> its index, for the colour
+	calm   time.Duration  // for how long a repeated line is left out; 0 means never
 }
 
-// calm is for how many cycles a role's line that says what one before it said is left out: what comes with each cycle
-// comes once.
+// calm is the number of cycles for which a role's repeated line is left out.
 const calm = 5
 
-// newPrefixer uses colours on a terminal only, and not where NO_COLOR asks for none (https://no-color.org).
+// newPrefixer returns a prefixer for the roles in list. It uses colours only on a terminal, and not with NO_COLOR
+// (https://no-color.org).
 func newPrefixer(env *roles.Env, list []roles.Role, calm time.Duration) *prefixer {
 	p := &prefixer{
 		stdout: env.Stdout, stderr: env.Stderr, width: len(storyteller), order: map[string]int{storyteller: 0}, calm: calm,
@@ -41,10 +41,10 @@ func newPrefixer(env *roles.Env, list []roles.Role, calm time.Duration) *prefixe
 	return p
 }
 
-// storyteller is the name before the demo's own lines.
+// storyteller is the prefix of the demo's own lines.
 const storyteller = "demo"
 
-// streams returns standard output and error of a role.
+// streams returns the standard output and standard error for a role.
 func (p *prefixer) streams(role string) (stdout, stderr io.Writer) {
 	out := &prefixed{prefixer: p, to: p.stdout, prefix: p.prefix(role)}
 	if role != storyteller {
@@ -53,7 +53,7 @@ func (p *prefixer) streams(role string) (stdout, stderr io.Writer) {
 	return out, &prefixed{prefixer: p, to: p.stderr, prefix: p.prefix(role)}
 }
 
-// say writes a line of the demo's own.
+// say writes a line of the demo itself.
 func (p *prefixer) say(format string, args ...any) {
 	out, _ := p.streams(storyteller)
 	fmt.Fprintf(out, format+"\n", args...)
@@ -72,27 +72,28 @@ func (p *prefixer) prefix(role string) string {
 	return name + " | "
 }
 
-// A prefixed stream writes whole lines. What is left at the end without a line feed is written with the next line.
+// A prefixed is a stream that writes whole lines. It writes a last line without a line feed together with the next
+// line.
 type prefixed struct {
 	*prefixer
 	to     io.Writer
 	prefix string
 
-	// What follows is guarded by the prefixer's mutex.
+	// The prefixer's mutex guards the fields below.
 	partial []byte
-	said    map[string]saying // by all of a line but its numbers; nil: none is left out
+	said    map[string]saying // line without its numbers -> when it came; nil: all lines are written
 }
 
-// A saying is when a line came last, and how long after the one before it.
+// A saying records when a line last came, and how long after the one before.
 type saying struct {
 	last time.Time
 	gap  time.Duration
 }
 
-// numbers are what differs between lines that say the same of different cycles.
+// numbers matches the parts in which the lines of different cycles differ.
 var numbers = regexp.MustCompile(`\d+`)
 
-// repeats tells that a line says what one before it said not long ago. What goes on and on is told once.
+// repeats reports whether a line repeats a recent one. A line that comes regularly is thus written once.
 func (w *prefixed) repeats(line []byte) bool {
 	if w.said == nil || w.calm == 0 {
 		return false

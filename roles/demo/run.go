@@ -15,7 +15,7 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// run plays all roles until ctx ends or one of them fails.
+// run runs all roles until ctx ends or one of them fails.
 func (s *stage) run(outer context.Context) error {
 	ctx, stop := context.WithCancelCause(outer)
 	defer stop(nil)
@@ -82,7 +82,7 @@ func (s *stage) run(outer context.Context) error {
 	return interrupted()
 }
 
-// await waits until the server answers.
+// await waits until the server answers. It returns an error after a minute.
 func (s *stage) await(ctx context.Context) (*serverapi.Client, error) {
 	client, err := serverapi.NewClient(s.url(), serverapi.Options{UserAgent: "aspects-poc-demo"})
 	if err != nil {
@@ -100,7 +100,8 @@ func (s *stage) await(ctx context.Context) (*serverapi.Client, error) {
 	return nil, fmt.Errorf("the server did not come up: %w", err)
 }
 
-// awaitDevice gives control the time to make the device what the others expect to see; they could do without.
+// awaitDevice waits a few cycles until control has registered the device, so that the other roles find it. They also
+// work without it.
 func (s *stage) awaitDevice(ctx context.Context) error {
 	reg, err := s.open(ctx)
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *stage) awaitDevice(ctx context.Context) error {
 	return nil
 }
 
-// announce says where to look, the page first.
+// announce prints where to look, the page first.
 func (s *stage) announce(say func(format string, args ...any)) {
 	say("Page:          %s/", s.url())
 	say("Documentation: %s/docs", s.url())
@@ -130,7 +131,7 @@ func (s *stage) announce(say func(format string, args ...any)) {
 	}
 }
 
-// gather makes the extras known to the server, all at the same time: their keys take a while to make.
+// gather registers the extras with the server, in parallel because making keys takes time.
 func (s *stage) gather(ctx context.Context) ([]*extra, error) {
 	extras := crowd()
 	failed := make([]error, len(extras))
@@ -142,13 +143,13 @@ func (s *stage) gather(ctx context.Context) ([]*extra, error) {
 	return extras, errors.Join(failed...)
 }
 
-// open opens the demo's registry beside the roles.
+// open opens the demo's registry.
 func (s *stage) open(ctx context.Context) (*registry.Registry, error) {
 	return s.env.Open(ctx, s.registry, registry.Options{Account: s.account, Schema: network.Name,
 		Schemas: roles.NetworkSchema(s.account), Getenv: s.getenv})
 }
 
-// point makes the registry name the demo's server, where it is not the one that control would write by itself.
+// point writes the demo's server to the registry, if it is not the default that control writes.
 func (s *stage) point(ctx context.Context) error {
 	reg, err := s.open(ctx)
 	if err != nil {
@@ -164,13 +165,13 @@ func (s *stage) point(ctx context.Context) error {
 		})
 }
 
-// The story of the demo, in cycles.
+// The times of the demo's story, in cycles.
 const (
-	cyclesBefore = 3 // until the target is put on the server
-	cyclesPinned = 3 // until the peers are the vpn role's again
+	cyclesBefore = 3 // before the target is set on the server
+	cyclesPinned = 3 // before each later step
 )
 
-// story puts targets on the server and says so, and then what to try.
+// story sets targets on the server, prints what it does, and then prints what to try.
 func (s *stage) story(ctx context.Context, client *serverapi.Client) error {
 	if err := poll.Sleep(ctx, cyclesBefore*s.interval); err != nil {
 		return err
@@ -207,7 +208,7 @@ func (s *stage) story(ctx context.Context, client *serverapi.Client) error {
 	return nil
 }
 
-// invite says what to look at and to try.
+// invite prints what a person can look at and try.
 func (s *stage) invite() {
 	for _, line := range []string{
 		"That was all: from here on, a line comes when something happens. To look into it, in another terminal:",
@@ -225,14 +226,14 @@ func (s *stage) invite() {
 	}
 }
 
-// What the target asks for.
+// The values of the target.
 const (
 	newRate    = 6
 	newAddress = "192.168.0.105"
 	newPeer    = "192.168.99.1"
 )
 
-// target returns the configuration to put on the server: with the peers there are, and one more.
+// target returns the target of the story: the present peers, and one more.
 func (s *stage) target(ctx context.Context) (serverapi.Config, error) {
 	reg, err := s.open(ctx)
 	if err != nil {

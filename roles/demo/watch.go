@@ -14,14 +14,13 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// watch tells of devices whose state has changed, until ctx ends. A state that does not last from one look to the next is
-// passed over.
+// watch prints the devices whose state has changed, until ctx ends. It misses a state that ends before the next read.
 func (s *stage) watch(ctx context.Context) {
 	told, seen := map[string]string{}, map[string]string{}
 	for poll.Sleep(ctx, s.interval) == nil {
 		list, err := s.devices(ctx)
 		if err != nil {
-			continue // where the server has trouble, it says so itself
+			continue // the server logs its own trouble
 		}
 		changed := map[string][]string{}
 		for _, device := range list {
@@ -58,10 +57,10 @@ func (s *stage) awaitTarget(ctx context.Context) error {
 	return nil
 }
 
-// deviceOfControl is the name of the device that has no label "device.name".
+// deviceOfControl is the printed name of a device without the label "device.name".
 const deviceOfControl = "the one of control"
 
-// nameOf is what a person calls a device.
+// nameOf returns a device's printed name.
 func nameOf(device serverapi.Device) string {
 	if name := device.Labels["device.name"]; name != "" {
 		return name + " in " + device.Labels["device.site"]
@@ -69,14 +68,14 @@ func nameOf(device serverapi.Device) string {
 	return deviceOfControl
 }
 
-// devices returns what the server knows about the devices.
+// devices reads the devices from the server.
 func (s *stage) devices(ctx context.Context) ([]serverapi.Device, error) {
 	var page serverapi.DevicePage
 	err := s.ask(ctx, http.MethodGet, "/devices/?limit=1000", nil, &page)
 	return page.Devices, err
 }
 
-// ask makes a request of the server, as curl would.
+// ask sends a request to the server, as curl would.
 func (s *stage) ask(ctx context.Context, method, path string, body, answer any) error {
 	text, err := json.Marshal(body)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package network has the confdb-schema of the roles, and a struct for the values of each of its seven views. The
-// embedded engine, the plugs of the snaps and the assertion to sign all use its document. It also has the rules that
-// a custodian checks beyond the storage schema (Configuration).
+// embedded engine, the plugs of the snaps and the assertion to sign all use this schema. The package also has the rules
+// that a custodian checks beyond the storage schema (Configuration).
 //
 //	var settings network.ControlTelemetry
 //	err := reg.View(network.ControlTelemetryView).Read(ctx, &settings)
@@ -19,7 +19,7 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// AccountID is the account of the confdb-schema. This is its only definition; builds for another account set it with
+// AccountID is the account of the confdb-schema. Only this variable defines it; builds for another account set it with
 // -ldflags "-X aspects-poc/roles/network.AccountID=…" (make build ACCOUNT_ID=…).
 var AccountID = "f22PSauKuNkwQTM9Wz67ZCjNACuSjjhN"
 

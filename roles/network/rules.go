@@ -23,15 +23,15 @@ type Configuration struct {
 	Telemetry  ControlTelemetry
 }
 
-// Objections returns the objections of the roles' rules to a configuration, beyond the storage schema. Each is a
-// phrase for the writer. The order is fixed. Missing values are no objection. A custodian refuses a write for its
-// Added objections.
+// Objections returns the reasons why the roles' rules, beyond the storage schema, refuse a configuration. Each is a
+// phrase for the writer. The order is fixed. A missing value is no objection. A custodian refuses a write for its Added
+// objections.
 func (c Configuration) Objections() []string {
 	return slices.Concat(c.Device.objections(), c.Telemetry.objections(), c.objectionsToTunnel())
 }
 
-// Added returns the objections to after that are no objections to before. A write must not be refused for a fault
-// that was there and that it does not touch.
+// Added returns the objections to after that before does not have. A custodian does not refuse a write for an old fault
+// that the write does not touch.
 func Added(before, after Configuration) []string {
 	known := before.Objections()
 	return slices.DeleteFunc(after.Objections(), func(text string) bool { return slices.Contains(known, text) })

@@ -90,7 +90,7 @@ func chooseShape(c *cli.Context) (outputShape, error) {
 	return chosen[0], nil
 }
 
-// parseConstraints reads PARAMETER=VALUE words; what values may be is the engine's to say.
+// parseConstraints reads PARAMETER=VALUE words. The engine checks the values.
 func parseConstraints(words []string, strict bool) (map[string]any, error) {
 	if len(words) == 0 {
 		return nil, nil
@@ -108,7 +108,7 @@ func parseConstraints(words []string, strict bool) (map[string]any, error) {
 	return constraints, nil
 }
 
-// keysOf lists a document's keys in order.
+// keysOf lists a document's keys in sorted order.
 func keysOf(document map[string]any) []string {
 	keys := make([]string, 0, len(document))
 	for key := range document {

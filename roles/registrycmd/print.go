@@ -11,22 +11,22 @@ import (
 	"aspects-poc/roles"
 )
 
-// An outputShape is how get prints.
+// An outputShape is a form in which get prints a document.
 type outputShape int
 
 const (
-	fitting  outputShape = iota // what suits the value
+	fitting  outputShape = iota // the form that suits the value
 	document                    // -d
 	list                        // -l
 	typed                       // -t
 )
 
-// flag returns the long name of the flag that asks for the shape.
+// flag returns the long name of the shape's flag.
 func (s outputShape) flag() string { return [...]string{"", "document", "list", "typed"}[s] }
 
-// printDocument prints what was got for the keys, as snap get does: one key prints its value alone unless that is a map,
-// and maps are a table on a terminal and JSON elsewhere. A terminal gets no control characters out of values, as it would
-// obey them; elsewhere values stay as they are, for scripts.
+// printDocument prints the values of the keys as snap get does: the value of a single key alone unless it is a map, and
+// maps as a table on a terminal and as JSON elsewhere. A terminal gets values without control characters, which it
+// would obey. Scripts get the values unchanged.
 func printDocument(w io.Writer, values map[string]any, keys []string, shape outputShape, terminal bool,
 	paint roles.Paint) error {
 	switch shape {
@@ -49,7 +49,8 @@ func printDocument(w io.Writer, values map[string]any, keys []string, shape outp
 	return printValue(w, values, typed, terminal)
 }
 
-// printValue prints one value: JSON indented with tabs, but a string without quotes unless shape asks for JSON.
+// printValue prints one value: JSON indented with tabs. It prints a string without quotes unless the shape asks for
+// JSON.
 func printValue(w io.Writer, value any, shape outputShape, terminal bool) error {
 	text, isString := value.(string)
 	if isString && shape != typed && shape != document {
@@ -70,8 +71,8 @@ func printValue(w io.Writer, value any, shape outputShape, terminal bool) error 
 	return err
 }
 
-// printTable prints a row for each value, with dotted keys: one level below the keys asked for, or the top level of a
-// whole view. What lies deeper is shown as {...}.
+// printTable prints a row for each value, with dotted keys: one level below the given keys, or the top level of a whole
+// view. It prints deeper maps as {...}.
 func printTable(w io.Writer, values map[string]any, whole, terminal bool, paint roles.Paint) error {
 	var laidOut strings.Builder
 	table := tabwriter.NewWriter(&laidOut, 5, 3, 2, ' ', 0)
@@ -89,7 +90,7 @@ func printTable(w io.Writer, values map[string]any, whole, terminal bool, paint 
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	// Colours come last: the table would count them as characters.
+	// Colours come last, because the table would count them as characters.
 	head, rows, _ := strings.Cut(laidOut.String(), "\n")
 	_, err := io.WriteString(w, paint.Bold(head)+"\n"+rows)
 	return err
@@ -112,14 +113,14 @@ func rows(values map[string]any, whole bool) []row {
 			list = append(list, row{key + "." + name, inner[name]})
 		}
 	}
-	// By steps, so that "a.b" comes before "a-b", as all of "a" belongs together.
+	// Keys are compared step by step: "a.b" comes before "a-b", since all of "a" belongs together.
 	slices.SortFunc(list, func(a, b row) int {
 		return slices.Compare(strings.Split(a.key, "."), strings.Split(b.key, "."))
 	})
 	return list
 }
 
-// cell prints a value in one line: maps as {...}, lists as snap get has them, in brackets and without commas.
+// cell returns a value in one line: maps as {...}, and lists as snap get prints them, in brackets and without commas.
 func cell(value any) string {
 	switch value := value.(type) {
 	case map[string]any:

@@ -1,8 +1,8 @@
-// Package registrycmd is the registry command: it reads, writes, watches and explains registries from the command line,
-// in the forms of snap get, set and unset. Its main function is New. Package registry does the work, package roles
-// resolves the flags, and package kitcmd has the subcommands of the development kit.
+// Package registrycmd is the registry command: it reads, writes and watches registries from the command line, and
+// prints their status, in the forms of snap get, set and unset. Its main function is New. Package registry does the
+// work, package roles resolves the flags, and package kitcmd has the subcommands of the development kit.
 //
-// One file per subcommand, and one line in command.
+// Each subcommand has a file of its own, and a line in command.
 package registrycmd
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// New returns the registry command, with more subcommands after its own.
+// New returns the registry command. It appends the subcommands of more to its own.
 func New(more ...func(env *roles.Env) []*cli.Command) roles.Role {
 	return roles.Role{
 		Name:    "registry",
@@ -40,13 +40,13 @@ func command(env *roles.Env, more []func(env *roles.Env) []*cli.Command) *cli.Co
 	}
 }
 
-// viewForms tells how views are named; all help texts of commands with a VIEW have it.
+// viewForms explains how views are named, for the help of all commands with a VIEW.
 const viewForms = "VIEW may also be SCHEMA/VIEW or ACCOUNT/SCHEMA/VIEW. --account-id and --schema complete the shorter\n" +
 	"forms; if --schema-file has one confdb-schema, that does."
 
 const flagWaitFor = "wait-for"
 
-// waitFor is the flag that says how long to wait for others.
+// waitFor returns the flag for the longest wait for other writers.
 func waitFor() cli.Flag {
 	return &cli.DurationFlag{Name: flagWaitFor, Value: 30 * time.Second, Usage: "longest `DURATION` to wait for other " +
 		"users of the confdb"}
@@ -54,14 +54,14 @@ func waitFor() cli.Flag {
 
 const flagSchemaFile = "schema-file"
 
-// registryFlags are the flags of a command that opens a registry, after its own.
+// registryFlags returns a command's own flags and those of a command that opens a registry.
 func registryFlags(own ...cli.Flag) []cli.Flag {
 	own = append(own, &cli.StringSliceFlag{Name: flagSchemaFile, Usage: "`FILE` with a confdb-schema (YAML, JSON or " +
 		"assertions) for a registry in a file or in memory, in the place of the roles'; may be repeated"}, waitFor())
 	return append(own, roles.CommonFlags()...)
 }
 
-// open opens the registry that the flags of a command choose. The caller closes it.
+// open opens the registry of a command's flags. The caller closes it.
 func open(ctx context.Context, env *roles.Env, c *cli.Context) (*registry.Registry, error) {
 	settings, err := roles.NewSettings(env, c)
 	if err != nil {
@@ -79,7 +79,7 @@ func open(ctx context.Context, env *roles.Env, c *cli.Context) (*registry.Regist
 	if options.Schemas, err = readSchemaFiles(files, settings.Account); err != nil {
 		return nil, err
 	}
-	// What was not asked for by a flag, the schemas tell.
+	// Account and confdb-schema come from the schemas unless flags give them.
 	if !c.IsSet("account-id") {
 		options.Account = ""
 	}
@@ -96,13 +96,13 @@ func open(ctx context.Context, env *roles.Env, c *cli.Context) (*registry.Regist
 			"(try: snap ack FILE and no --%[1]s, or --registry file:PATH)", flagSchemaFile, status.Backend)
 	}
 	if err != nil {
-		_ = reg.Close() // nothing was done with it
+		_ = reg.Close() // not used
 		return nil, err
 	}
 	return reg, nil
 }
 
-// readSchemaFiles reads confdb-schemas, of which those that name no account get this one.
+// readSchemaFiles reads confdb-schemas from files. A schema without an account gets this one.
 func readSchemaFiles(files []string, account string) ([]registry.Schema, error) {
 	var schemas []registry.Schema
 	for _, file := range files {
@@ -118,7 +118,7 @@ func readSchemaFiles(files []string, account string) ([]registry.Schema, error) 
 	return schemas, nil
 }
 
-// within runs what needs an open registry, and closes it.
+// within opens the registry, runs do, and closes the registry.
 func within(env *roles.Env, c *cli.Context, do func(ctx context.Context, reg *registry.Registry) error) (err error) {
 	reg, err := open(c.Context, env, c)
 	if err != nil {
@@ -132,7 +132,7 @@ func within(env *roles.Env, c *cli.Context, do func(ctx context.Context, reg *re
 	return do(c.Context, reg)
 }
 
-// viewAndKeys takes a command's arguments apart.
+// viewAndKeys returns a command's arguments: a view and keys. It returns a usage error without a view.
 func viewAndKeys(c *cli.Context) (view string, keys []string, err error) {
 	args := roles.Args(c)
 	if len(args) == 0 {

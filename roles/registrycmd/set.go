@@ -60,8 +60,8 @@ func runSet(env *roles.Env, c *cli.Context) error {
 	})
 }
 
-// refuseEmpty refuses empty lists and maps as snap set does. The library unsets where a program gives one, as it means
-// that there are none; at a prompt it may as well be a slip.
+// refuseEmpty returns an error for empty lists and maps, as snap set does. The library unsets the value instead, but at
+// a prompt an empty value is probably a mistake.
 func refuseEmpty(view registry.ViewID, values map[string]any) error {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		list, isList := values[key].([]any)
@@ -76,7 +76,7 @@ func refuseEmpty(view registry.ViewID, values map[string]any) error {
 	return nil
 }
 
-// parseAssignment reads KEY=VALUE, or KEY! as nil.
+// parseAssignment parses KEY=VALUE. For KEY! the value is nil.
 func parseAssignment(word string, mode parseMode) (key string, value any, err error) {
 	if key, found := strings.CutSuffix(word, "!"); found && key != "" && !strings.Contains(key, "=") {
 		return key, nil, nil

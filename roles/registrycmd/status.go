@@ -44,7 +44,7 @@ func status(env *roles.Env) *cli.Command {
 	}
 }
 
-// A report is what status prints; its JSON is documented by the field names.
+// A report is the output of status. Its field names document its JSON.
 type report struct {
 	Backend      string       `json:"backend"`
 	Address      string       `json:"address"`
@@ -98,16 +98,17 @@ func makeReport(ctx context.Context, c *cli.Context, reg *registry.Registry) (*r
 	return result, nil
 }
 
-// probe finds out whether confdb-schemas can be used, by reading through a view of each: of those that the registry knows,
-// and of the one that short names of views belong to, unless nobody has asked for that and it knows others.
+// probe finds out whether confdb-schemas can be used, by a read through one view of each. It probes the schemas that
+// the registry knows. It also probes the default schema of short names, unless the registry knows others and no flag
+// names a schema.
 func probe(ctx context.Context, c *cli.Context, reg *registry.Registry, listed []string) []schema {
-	views := map[string]string{} // by ACCOUNT/SCHEMA, one to read; "" for none that is known
+	views := map[string]string{} // ACCOUNT/SCHEMA -> a view to read; "" if none is known
 	for _, name := range listed {
 		views[name] = ""
 	}
 	infos, err := reg.Views(ctx)
 	if err != nil {
-		infos = nil // snapctl does not tell
+		infos = nil // snapctl does not list them
 	}
 	for _, v := range own(infos) {
 		if name := v.ID.Account + "/" + v.ID.Schema; views[name] == "" {
@@ -131,8 +132,9 @@ func probe(ctx context.Context, c *cli.Context, reg *registry.Registry, listed [
 	return list
 }
 
-// probeOne reads through a view that is known, if there is one, or through one of ours. That there is no data is an answer
-// of the confdb-schema, and so is that a view is not for such reads, or that another confdb-schema than ours has none.
+// probeOne reads through a known view of the confdb-schema, or through one of ours. The schema is usable if the answer
+// comes from it: no data, a view that is not readable without parameters, or, for another schema than ours, no such
+// view.
 func probeOne(ctx context.Context, reg *registry.Registry, name, known string) schema {
 	result := schema{Name: name}
 	ours := strings.HasSuffix(name, "/"+network.Name)
@@ -145,7 +147,7 @@ func probeOne(ctx context.Context, reg *registry.Registry, name, known string) s
 	case err == nil, errors.Is(err, registry.ErrNoData):
 		result.Usable = true
 	case known != "" && (errors.Is(err, registry.ErrNoMatch) || errors.Is(err, registry.ErrBadRequest)):
-		result.Usable = true // it is there to be written only, or wants parameters
+		result.Usable = true // the view is write-only, or needs parameters
 	case known == "" && !ours && errors.Is(err, registry.ErrNoView):
 		result.Usable = true
 	default:

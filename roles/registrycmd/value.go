@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// A parseMode says how the text of a value is read.
+// A parseMode selects how the text of a value is parsed.
 type parseMode int
 
 const (
 	looseJSON  parseMode = iota // JSON if it parses, else a string
 	strictJSON                  // must be JSON
-	stringOnly                  // a string as it stands
+	stringOnly                  // the text itself
 )
 
 func valueMode(typed, asString bool) parseMode {
@@ -30,7 +30,7 @@ func valueMode(typed, asString bool) parseMode {
 	}
 }
 
-// parseValue reads a value as JSON shapes, numbers as json.Number.
+// parseValue parses a value. It returns JSON shapes, with numbers as json.Number.
 func parseValue(text string, mode parseMode) (any, error) {
 	if !utf8.ValidString(text) {
 		return nil, fmt.Errorf("%q is not UTF-8", text)
@@ -65,7 +65,7 @@ func decodeJSON(text string) (any, error) {
 	return value, nil
 }
 
-// splitPair takes KEY=VALUE apart at the first "=".
+// splitPair splits KEY=VALUE at the first "=".
 func splitPair(word string) (key, text string, err error) {
 	key, text, found := strings.Cut(word, "=")
 	if !found || key == "" {
@@ -74,8 +74,7 @@ func splitPair(word string) (key, text string, err error) {
 	return key, text, nil
 }
 
-// encode prints a value as JSON with sorted keys and without escapes that only HTML needs; prefixIndent is "\t", or ""
-// for one line.
+// encode returns a value as JSON with sorted keys and without HTML escapes. indent is "\t", or "" for one line.
 func encode(value any, indent string) (string, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -14,9 +14,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// viewNamed returns the view that a command's first argument names. A name without account or confdb-schema is looked
-// for among the views that the registry knows, unless flags say which confdb-schema is meant. It returns a usage error
-// where several confdb-schemas have such a view.
+// viewNamed returns the view of a command's first argument. It looks for a name without account or confdb-schema among
+// the views that the registry knows, unless flags name the schema. It returns a usage error if several confdb-schemas
+// have such a view.
 func viewNamed(ctx context.Context, c *cli.Context, reg *registry.Registry, name string) (*registry.View, error) {
 	view := reg.View(name)
 	if strings.Count(name, "/") > 1 || named(c) {
@@ -24,10 +24,10 @@ func viewNamed(ctx context.Context, c *cli.Context, reg *registry.Registry, name
 	}
 	known, err := reg.Views(ctx)
 	if err != nil {
-		return view, nil // the access itself tells what is wrong
+		return view, nil // the access reports what is wrong
 	}
 	var found, names, there []string
-	ours := false // the confdb-schema is there that a short name means by default
+	ours := false // the registry has the default confdb-schema of short names
 	for _, v := range own(known) {
 		id := v.ID.String()
 		names, there = append(names, v.ID.View, v.ID.Schema+"/"+v.ID.View), append(there, v.ID.Schema+"/"+v.ID.View)
@@ -54,15 +54,15 @@ func viewNamed(ctx context.Context, c *cli.Context, reg *registry.Registry, name
 	return view, nil
 }
 
-// named tells whether somebody has said which confdb-schema is meant.
+// named reports whether flags or the environment name the confdb-schema.
 func named(c *cli.Context) bool { return c.IsSet("account-id") || c.IsSet("schema") }
 
-// own leaves out the views of confdb-schemas that snapd brings along.
+// own returns the views without those of snapd's built-in confdb-schemas.
 func own(views []registry.ViewInfo) []registry.ViewInfo {
 	return slices.DeleteFunc(slices.Clone(views), func(v registry.ViewInfo) bool { return v.ID.Account == "system" })
 }
 
-// enumerate lists names, not too many of them.
+// enumerate joins names for a message. It shortens a long list.
 func enumerate(names []string) string {
 	const most = 10
 	if len(names) > most {
@@ -71,10 +71,10 @@ func enumerate(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// completionPatience is how long a key press may wait for a registry.
+// completionPatience is how long a completion waits for a registry.
 const completionPatience = time.Second
 
-// completeViews lists the views that the registry knows which the flags typed so far choose, for completion.
+// completeViews returns the registry's views that suit the typed flags, for completion.
 func completeViews(env *roles.Env, c *cli.Context, kind, _ string) []roles.Candidate {
 	if kind != "VIEW" {
 		return nil
@@ -85,12 +85,12 @@ func completeViews(env *roles.Env, c *cli.Context, kind, _ string) []roles.Candi
 	if err != nil {
 		return nil
 	}
-	defer func() { _ = reg.Close() }() // nothing was written
+	defer func() { _ = reg.Close() }() // only read
 	views, err := reg.Views(ctx)
 	if err != nil {
 		return nil
 	}
-	schemas := map[string]int{} // how many confdb-schemas have a view of the name
+	schemas := map[string]int{} // name of a view -> number of confdb-schemas with it
 	for _, v := range views {
 		schemas[v.ID.View]++
 	}

@@ -54,7 +54,7 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 		if _, err := fmt.Fprintf(env.Stderr, "watching %s\n", view.ID()); err != nil {
 			return err
 		}
-		if err := sayWhatIsMissing(ctx, env.Stderr, reg); err != nil {
+		if err := warnMissing(ctx, env.Stderr, reg); err != nil {
 			return err
 		}
 		printed := 0
@@ -80,14 +80,14 @@ func runWatch(env *roles.Env, c *cli.Context) error {
 		return errors.New("the watch ended by itself")
 	})
 	if c.Context.Err() != nil {
-		return nil // being interrupted is how it ends, whatever it was doing
+		return nil // an interruption is the normal end
 	}
 	return err
 }
 
-// sayWhatIsMissing says that a registry's file is not there, which is no error: it may be about to be made, or it may be
-// a slip. Other registries have other warnings, which status prints.
-func sayWhatIsMissing(ctx context.Context, w io.Writer, reg *registry.Registry) error {
+// warnMissing prints a warning if the registry's file does not exist. That is no error, since another program may
+// create the file; but the path may be a mistake. status prints the warnings of other registries.
+func warnMissing(ctx context.Context, w io.Writer, reg *registry.Registry) error {
 	status, err := reg.Status(ctx)
 	if err != nil || status.Backend != "file" {
 		return err
@@ -100,7 +100,7 @@ func sayWhatIsMissing(ctx context.Context, w io.Writer, reg *registry.Registry) 
 	return nil
 }
 
-// snapshot reads what the keys show by now.
+// snapshot returns the present values of the keys as JSON.
 func snapshot(ctx context.Context, view *registry.View, keys []string, indent string) (string, error) {
 	values, err := view.Get(ctx, keys...)
 	switch {

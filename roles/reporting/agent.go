@@ -23,7 +23,7 @@ type agent struct {
 	outlet   *outlet // nil: no Prometheus
 	log      *slog.Logger
 	fallback time.Duration // pause between reports without a sample-rate
-	// countersEvery is how long packet counters are used again if hooks supply them.
+	// countersEvery is how long packet counters from a load-view hook are used before they are read again.
 	countersEvery time.Duration
 	wake          func()
 	pace          attach.Pace
@@ -41,7 +41,7 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) error {
 		changed func()
 	}{
 		{network.ControlTelemetryView, &a.telemetry, a.wake},
-		// The others may change often and are read when a report is due.
+		// The other views may change often. They are read when a report is due.
 		{network.ObserveDeviceView, &a.device, nil},
 		{network.ObserveTunnelView, &a.tunnel, nil},
 	} {
@@ -95,7 +95,7 @@ func (a *agent) cycle(ctx context.Context, _ *attach.Hub) error {
 // shortestPause is the shortest pause between reports: the schema does not limit sample-rate.
 const shortestPause = 100 * time.Millisecond
 
-// pause returns the pause after this report, and a note if it is not 60 s / sample-rate.
+// pause returns the pause after this report. If it is not 60 s / sample-rate, note says why.
 func (a *agent) pause(settings network.ControlTelemetry) (pause time.Duration, note string) {
 	switch rate := settings.SampleRate; {
 	case rate == nil:

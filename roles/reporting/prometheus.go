@@ -26,9 +26,9 @@ type outlet struct {
 	last    atomic.Pointer[Report]
 	handler http.Handler
 
-	server  *http.Server // nil while it cannot listen
-	serving sync.WaitGroup
-	told    bool // the failure to listen was logged
+	server        *http.Server // nil while it cannot listen
+	serving       sync.WaitGroup
+	failureLogged bool // the log has the failure to listen
 }
 
 func newOutlet(address string, log *slog.Logger) *outlet {
@@ -58,7 +58,7 @@ func parseLoopback(address string) error {
 	return nil
 }
 
-// show makes a report the last one, and tries to listen if that failed before. A failure does not stop the role.
+// show makes a report the served one. It listens if it does not listen yet. A failure to listen does not stop the role.
 func (o *outlet) show(ctx context.Context, report *Report) {
 	if o == nil {
 		return
@@ -74,14 +74,14 @@ func (o *outlet) show(ctx context.Context, report *Report) {
 		}
 	}
 	if err != nil {
-		if !o.told && ctx.Err() == nil {
-			o.told = true
-			o.log.Warn("figures cannot be offered to Prometheus; trying again with each report", "error", err)
+		if !o.failureLogged && ctx.Err() == nil {
+			o.failureLogged = true
+			o.log.Warn("cannot serve the figures to Prometheus; trying again with each report", "error", err)
 		}
 		return
 	}
-	o.told = false
-	o.log.Info("figures are offered to Prometheus", "url", "http://"+listener.Addr().String()+"/metrics")
+	o.failureLogged = false
+	o.log.Info("the figures are served to Prometheus", "url", "http://"+listener.Addr().String()+"/metrics")
 	o.server = &http.Server{
 		Handler: o.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
@@ -90,7 +90,7 @@ func (o *outlet) show(ctx context.Context, report *Report) {
 	server := o.server
 	o.serving.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			o.log.Error("figures are not offered to Prometheus any more", "error", err)
+			o.log.Error("the figures are no longer served to Prometheus", "error", err)
 		}
 	})
 }
@@ -106,8 +106,8 @@ func (o *outlet) close() {
 	o.serving.Wait()
 }
 
-// The metrics in the order of the page. Figures that are not asked for or missing are left out, so that an old figure
-// is never served as a new one.
+// The metrics in the order of the page. The page leaves out figures that are not asked for or missing, so that it never
+// shows an old figure as a new one.
 var (
 	deviceInfo = metric{"aspects_device_info", "gauge", "The device, by the UUID that it is registered under.", "uuid"}
 	received   = metric{"aspects_interface_received_packets_total", "counter",

@@ -126,7 +126,7 @@ func TestPrometheusPortInUse(t *testing.T) {
 	run := store.Start(reporting.Role, rolestest.Options{}, "reporting", "run", "--prometheus", other.Addr().String())
 	t.Cleanup(func() { run.Stop() })
 	rolestest.Await(t, "three reports", func() bool { return strings.Count(run.Out.String(), "network stats") >= 3 })
-	if told := strings.Count(run.Err.String(), "cannot be offered"); told != 1 {
+	if told := strings.Count(run.Err.String(), "cannot serve the figures"); told != 1 {
 		t.Errorf("told %d times: %s", told, run.Err)
 	}
 	if err := other.Close(); err != nil {

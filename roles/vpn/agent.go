@@ -30,9 +30,9 @@ type agent struct {
 	pace   attach.Pace
 	wake   func()
 
-	tunnel *kept.View
-	known  []string // the peers that were reported last
-	looked bool     // known is valid
+	tunnel      *kept.View
+	reported    []string // the peers of the last report
+	hasReported bool     // reported is valid
 }
 
 func (a *agent) start(ctx context.Context, hub *attach.Hub) (err error) {
@@ -42,8 +42,8 @@ func (a *agent) start(ctx context.Context, hub *attach.Hub) (err error) {
 
 func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	// Without announcements, change reads the peers anyway. Another read only to report them would cost too much.
-	if hub.Watching || !a.looked {
-		if err := a.look(ctx); err != nil {
+	if hub.Watching || !a.hasReported {
+		if err := a.reportOthers(ctx); err != nil {
 			return err
 		}
 	}
@@ -62,8 +62,8 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 	return nil
 }
 
-// look reports changes by others to the peers.
-func (a *agent) look(ctx context.Context) error {
+// reportOthers prints the changes that others have made to the peers.
+func (a *agent) reportOthers(ctx context.Context) error {
 	document, err := a.tunnel.Get(ctx, peers)
 	if err != nil && !errors.Is(err, registry.ErrNoData) {
 		return err
@@ -76,31 +76,31 @@ func (a *agent) look(ctx context.Context) error {
 	return nil
 }
 
-// compare reports the difference between these peers and the known ones.
+// compare prints the difference between these peers and the reported ones, and records them as reported.
 func (a *agent) compare(found []string) {
-	if a.looked {
-		var told []string
+	if a.hasReported {
+		var changes []string
 		for _, peer := range found {
-			if !slices.Contains(a.known, peer) {
-				told = append(told, plain.Line(peer)+" joined")
+			if !slices.Contains(a.reported, peer) {
+				changes = append(changes, plain.Line(peer)+" joined")
 			}
 		}
-		for _, peer := range a.known {
+		for _, peer := range a.reported {
 			if !slices.Contains(found, peer) {
-				told = append(told, plain.Line(peer)+" dropped")
+				changes = append(changes, plain.Line(peer)+" dropped")
 			}
 		}
-		if len(told) > 0 {
-			fmt.Fprintf(a.out, "Tunnel changed elsewhere: %s.\n", strings.Join(told, ", "))
+		if len(changes) > 0 {
+			fmt.Fprintf(a.out, "Tunnel changed elsewhere: %s.\n", strings.Join(changes, ", "))
 		}
 	}
-	a.known, a.looked = found, true
+	a.reported, a.hasReported = found, true
 }
 
 // change drops and adds a peer, and reports it after the commit.
 func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) error {
 	var before, after, lines []string
-	// update may run more than once and keeps only the results of its last run.
+	// update may run more than once. Only the results of its last run count.
 	update := func(current map[string]any) (map[string]any, error) {
 		list, err := decode(current)
 		if err != nil {
@@ -136,7 +136,7 @@ func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) er
 	mark := a.tunnel.Mark()
 	err := hub.View(network.ControlTunnelView).Update(ctx, []string{peers}, update)
 	if errors.Is(err, registry.ErrRejected) && !a.once {
-		a.log.Warn("the peers stay as they were", "error", err)
+		a.log.Warn("cannot change the peers; they stay as they were", "error", err)
 		a.tunnel.Forget()
 		return nil
 	}
@@ -144,7 +144,7 @@ func (a *agent) change(ctx context.Context, hub *attach.Hub, drop, join bool) er
 		return err
 	}
 	a.compare(before)
-	a.known = after
+	a.reported = after
 	shown := map[string]any{}
 	if len(after) > 0 {
 		shown[peers] = after

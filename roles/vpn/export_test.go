@@ -4,5 +4,5 @@ import "io"
 
 // Compare tells what others have done to the peers.
 func Compare(out io.Writer, known, found []string) {
-	(&agent{out: out, known: known, looked: true}).compare(found)
+	(&agent{out: out, reported: known, hasReported: true}).compare(found)
 }

@@ -38,8 +38,9 @@ func parseRanges(texts []string) (Ranges, error) {
 	return ranges, nil
 }
 
-// pick draws an address outside of taken from a random range. It excludes the first and the last address of a
-// network, which are the network and its broadcast address. The error is errNoRoom if the range has no free address.
+// pick draws a random address of a random range that is not in taken. It excludes the first and the last address of a
+// network, which are the network and its broadcast address. The error is errNoRoom if the drawn range has no free
+// address.
 func (r Ranges) pick(random *rand.Rand, taken []string) (netip.Addr, error) {
 	prefix := r[random.IntN(len(r))]
 	first := binary.BigEndian.Uint32(prefix.Addr().AsSlice())
