@@ -56,9 +56,8 @@ type Hub struct {
 	slot  int // slot of the next hinted view
 }
 
-// Keep returns a view that is read again after a change. If changes are not announced, it is read in each cycle. The
-// view is released when Run returns. changed, if not nil, is called after each announced change, in another
-// goroutine.
+// Keep returns a view that is read again after a change. If changes are not announced, it is read in each cycle. Run
+// closes the view when it returns. changed, if not nil, is called after each announced change, in another goroutine.
 func (h *Hub) Keep(ctx context.Context, name string, changed func()) (view *kept.View, err error) {
 	switch {
 	case !h.Watching:
@@ -69,7 +68,7 @@ func (h *Hub) Keep(ctx context.Context, name string, changed func()) (view *kept
 		view, err = kept.Hinted(ctx, h.View(name), h.slot, changed)
 		h.slot++
 		if errors.Is(err, registry.ErrUnsupported) {
-			view, err = kept.New(h.View(name)), nil // late is better than never
+			view, err = kept.New(h.View(name)), nil // a late change is better than none
 		}
 	}
 	if err != nil {
@@ -117,7 +116,7 @@ type life struct {
 
 	pauses poll.Backoff
 	pause  time.Duration // until the next attempt; 0 after a success
-	told   string        // the logged failure; "" without one
+	logged string        // the failure that was logged last; "" without one
 }
 
 func (l *life) cycle(ctx context.Context) error {
@@ -130,9 +129,9 @@ func (l *life) cycle(ctx context.Context) error {
 	if err := l.Cycle(ctx, l.hub); err != nil {
 		return l.recommend(err)
 	}
-	if l.told != "" {
+	if l.logged != "" {
 		l.Log.Info("the registry answers again", "tries", l.pauses.Failures())
-		l.told = ""
+		l.logged = ""
 	}
 	l.pauses.Reset()
 	l.pause = 0
@@ -167,7 +166,7 @@ func (l *life) attach(ctx context.Context) error {
 	}
 	l.hub.Capabilities, l.hub.slot = status.Capabilities, l.FirstSlot
 	if !l.Once {
-		if l.told == "" {
+		if l.logged == "" {
 			for _, warning := range status.Warnings {
 				l.Log.Warn("registry warning", "warning", warning)
 			}
@@ -184,10 +183,10 @@ func (l *life) attach(ctx context.Context) error {
 	return nil
 }
 
-// failed logs a failure unless it is the same as the last one, and sets the pause.
+// failed sets the pause, and logs a failure that differs from the last one.
 func (l *life) failed(err error) {
-	told := signature(err)
-	news := told != l.told
+	now := signature(err)
+	news := now != l.logged
 	if news {
 		l.pauses.Reset() // an administrator is at work: one plug is connected, the next is not yet
 	}
@@ -195,7 +194,7 @@ func (l *life) failed(err error) {
 	if !news {
 		return
 	}
-	l.told = told
+	l.logged = now
 	if registry.IsNotReady(err) {
 		l.Log.Warn("waiting for the registry", "error", err)
 	} else {
@@ -223,8 +222,7 @@ func (l *life) end() {
 	}
 }
 
-// signature returns what repeated reports of a failure have in common. It excludes the time until which a call
-// waited.
+// signature returns the part of a failure that its repetitions share. It excludes the time until which a call waited.
 func signature(err error) string {
 	var refused *registry.Error
 	if !errors.As(err, &refused) || refused.Kind == nil {

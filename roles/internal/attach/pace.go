@@ -13,7 +13,7 @@ type Pace struct {
 // Due reports whether regular work is due.
 func (p *Pace) Due() bool { return !time.Now().Before(p.due) }
 
-// Done records that it was done. The times of regular work depend on the first one; missed times are skipped.
+// Done records that regular work was done. The times of regular work depend on the first one; missed times are skipped.
 func (p *Pace) Done() {
 	now := time.Now()
 	if p.due.IsZero() {

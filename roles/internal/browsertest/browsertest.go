@@ -50,7 +50,7 @@ func Ask[T any](t *testing.T, ctx context.Context, question chromedp.Action[T]) 
 // A Watch records errors on the console and requests to other hosts.
 type Watch struct {
 	host  string
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	seen  int
 	notes []string
 }
@@ -61,14 +61,14 @@ func (w *Watch) note(format string, arguments ...any) {
 	w.notes = append(w.notes, fmt.Sprintf(format, arguments...))
 }
 
-// Trouble returns the records.
+// Trouble returns the recorded errors and requests.
 func (w *Watch) Trouble() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.notes...)
 }
 
-// Requests returns the number of the browser's requests. Zero means that the Watch does not work.
+// Requests returns the number of the browser's requests. Zero means that the Watch records nothing.
 func (w *Watch) Requests() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

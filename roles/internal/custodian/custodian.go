@@ -1,5 +1,6 @@
-// Package custodian has the rules of the roles' custodian as the writer of a target knows them: the control role checks them
-// before it writes, and the server before it releases.
+// Package custodian checks a target against the rules of the roles' custodian before anybody writes it. The control
+// role calls it before it writes, and the server before it releases. Its main function is Permitted. Package network
+// has the rules themselves.
 package custodian
 
 import (
@@ -12,9 +13,10 @@ import (
 	"aspects-poc/roles/network"
 )
 
-// Permitted returns the custodian's refusal, a *registry.Error, if these views were brought to the target.
+// Permitted returns nil if the custodian permits the change of these views from current to target. Otherwise it returns
+// the custodian's refusal, a *registry.Error.
 func Permitted(views []string, current, target map[string]map[string]any) error {
-	before, _ := configuration(current) // a view that cannot be read has no objections that were there
+	before, _ := configuration(current) // an unreadable view has no earlier objections
 	after, err := configuration(merged(views, current, target))
 	if err != nil {
 		return err
@@ -27,8 +29,8 @@ func Permitted(views []string, current, target map[string]map[string]any) error 
 	return nil
 }
 
-// configuration decodes the documents of control views. The refusal is for the first view that the roles cannot read;
-// that view is the zero value.
+// configuration decodes the documents of control views. It returns a refusal for the first view with a value of the
+// wrong type, and leaves that view zero.
 func configuration(documents map[string]map[string]any) (c network.Configuration, err error) {
 	for _, view := range []struct {
 		name string
@@ -44,7 +46,7 @@ func configuration(documents map[string]map[string]any) (c network.Configuration
 	return c, err
 }
 
-// unreadable returns the refusal of a target that has a value in a view that does not fit the roles' types.
+// unreadable returns the refusal of a target with a value of the wrong type in a view.
 func unreadable(view string, err error) error {
 	path, reason := view, err.Error()
 	if refused := (*registry.Error)(nil); errors.As(err, &refused) {
@@ -57,7 +59,7 @@ func unreadable(view string, err error) error {
 		Message: fmt.Sprintf("cannot set %q: %s", path, reason)}
 }
 
-// merged returns current with these views brought to the target.
+// merged returns current with the target merged into these views.
 func merged(views []string, current, target map[string]map[string]any) map[string]map[string]any {
 	after := maps.Clone(current)
 	for _, view := range views {
@@ -68,7 +70,7 @@ func merged(views []string, current, target map[string]map[string]any) map[strin
 	return after
 }
 
-// merge is jsonvalue.Merge without empty objects, which confdb does not store.
+// merge is jsonvalue.Merge without empty objects, because confdb does not store them.
 func merge(value, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {

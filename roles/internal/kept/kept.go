@@ -1,5 +1,5 @@
 // Package kept stores what a view shows and reads the view again only after a change: on a real snapd an access costs
-// more than everything else in a cycle. Its main type is View.
+// more than everything else in a cycle. Its main type is View. Package registry detects the changes.
 //
 //	telemetry, err := kept.Watch(ctx, reg.View(network.ControlTelemetryView), nil)
 //	defer telemetry.Close()
@@ -41,8 +41,8 @@ type View struct {
 // New returns a View that is read once between two calls of Begin.
 func New(view *registry.View) *View { return &View{view: view} }
 
-// Lasting returns a View that Begin makes be read again if the last read is as old as lasts. A tenth less is enough,
-// so that a caller with the same period is not put off by a moment.
+// Lasting returns a View for which Begin causes a read when the last read is as old as lasts. Nine tenths of lasts are
+// enough, so that a caller with the same period does not miss its read by a moment.
 func Lasting(view *registry.View, lasts time.Duration) *View {
 	return &View{view: view, lasts: lasts - lasts/10}
 }
@@ -120,7 +120,7 @@ func (v *View) follow(events <-chan registry.Event) {
 	}
 }
 
-// Begin starts a cycle. Without a watch it makes the View be read again unless the last read is still valid.
+// Begin starts a cycle. Without a watch, the next Get reads the view unless the last read is still valid.
 func (v *View) Begin() {
 	if v.done == nil {
 		if time.Since(v.read) >= v.lasts {
@@ -129,7 +129,7 @@ func (v *View) Begin() {
 		return
 	}
 	select {
-	case <-v.done: // the watch has ended: read as without one
+	case <-v.done: // the watch has ended: behave as without one
 		v.Forget()
 	default:
 	}

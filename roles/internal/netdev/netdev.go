@@ -1,5 +1,5 @@
-// Package netdev returns the network interfaces of this machine with their packet counters, and the address that a
-// server sees.
+// Package netdev returns the network interfaces of this machine with their packet counters, and the machine's address
+// on the route to a server. Its main type is System.
 //
 //	links, err := netdev.System{}.Links()
 //	from, err := netdev.Source(ctx, "192.0.2.1:8000")
@@ -81,7 +81,7 @@ func (s System) Links() ([]Link, error) {
 	for _, nic := range found {
 		packets, counted := counters[nic.Name]
 		if !counted || nic.Flags&net.FlagUp == 0 || nic.Flags&net.FlagLoopback != 0 {
-			continue // also interfaces that came or went meanwhile
+			continue // also for an interface that came or went during the reads
 		}
 		links = append(links, Link{
 			Name:      nic.Name,
@@ -180,7 +180,7 @@ func Source(ctx context.Context, server string) (netip.Addr, error) {
 	// Connecting a datagram socket only makes the kernel choose a route.
 	connection, err := (&net.Dialer{}).DialContext(ctx, "udp", server)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("cannot find the way to %s: %w", server, err)
+		return netip.Addr{}, fmt.Errorf("cannot find a route to %s: %w", server, err)
 	}
 	defer connection.Close() //nolint:errcheck // nothing was sent
 	local, ok := connection.LocalAddr().(*net.UDPAddr)

@@ -1,5 +1,5 @@
 // Package poll runs a role's cycle once, or repeatedly by a schedule and wake-ups. Its main function is Loop; Backoff
-// spaces out retries.
+// spaces out retries. It knows nothing about registries: package attach runs a Loop with one.
 package poll
 
 import (
@@ -28,9 +28,9 @@ type Options struct {
 
 // Loop runs a cycle at once and then one per interval, never two at a time, until ctx ends.
 //
-// Cycles start at fixed times after the first one, whatever they take. Times that pass during a long cycle are
-// skipped. When ctx ends, Loop waits for the running cycle. The cycle has the same ctx, so that it can stop where
-// nothing is half done; see Grace for work that must be finished.
+// Cycles start at fixed times after the first one, however long they take. Times that pass during a long cycle are
+// skipped. When ctx ends, Loop waits for the running cycle. The cycle gets the same ctx, so that it can stop at a safe
+// point. Use Grace for work that must be finished.
 //
 // Loop returns nil if ctx ends it. With Once it returns the cycle's error.
 func Loop(ctx context.Context, options Options, cycle func(ctx context.Context) error) error {

@@ -128,7 +128,8 @@ func (s *Store) Start(role roles.Role, options Options, words ...string) *Run {
 	return run
 }
 
-// plain hides the optional abilities of an embedded backend.
+// plain hides the optional abilities of an embedded backend: transactions over several views, atomic updates and
+// announced changes.
 type plain struct {
 	below  *embedded.Backend
 	refuse map[string]error
@@ -179,7 +180,7 @@ func (h hooked) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{}
 		for range events {
 			select {
 			case hints <- struct{}{}:
-			default: // one is waiting already
+			default: // a hint is already waiting
 			}
 		}
 	}()

@@ -6,8 +6,8 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// Writing returns a backend whose writes and updates are run by do. do may skip a write, or return an error of its
-// own after it. The backend has the abilities of the one below.
+// Writing returns a backend that runs its writes and updates through do. do may skip a write, or return its own error
+// after the write. The backend has the abilities of below.
 func Writing(below backend.Backend, do func(write func() error) error) backend.Backend {
 	set := setting{Backend: below, do: do}
 	updater, canUpdate := below.(backend.Updater)
