@@ -26,10 +26,11 @@ func Args(c *cli.Context) []string {
 	return rest
 }
 
-// An assigned flag is a flag among the arguments, with its value.
+// An assigned is a flag that stands among the arguments, with its value.
 type assigned struct{ name, value string }
 
-// setAnywhere sets the flags among the arguments, up to "--".
+// setAnywhere sets the flags among the arguments, up to "--". It returns a usage error for an unknown flag or a missing
+// value.
 func setAnywhere(c *cli.Command, ctx *cli.Context) error {
 	_, flags, err := scan(c, ctx.Args().Slice())
 	if err != nil {
@@ -149,7 +150,7 @@ var (
 	flagInvalid = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([a-z][a-z0-9-]*): (.*)$`)
 )
 
-// flagMessage puts a message of package flag into the words of this program.
+// flagMessage rewords a message of package flag for this program.
 func flagMessage(c *cli.Command, text string) string {
 	if found := flagUnknown.FindStringSubmatch(text); found != nil {
 		return unknownFlag(c, spell(found[1]))
@@ -163,7 +164,7 @@ func flagMessage(c *cli.Command, text string) string {
 	return text
 }
 
-// wanted says what a flag accepts. For unknown types of flags it is the text of err.
+// wanted describes the values that a flag accepts. For an unknown type of flag it returns the text of err.
 func wanted(f cli.Flag, err error) string {
 	switch f.(type) {
 	case *cli.DurationFlag:
@@ -179,7 +180,7 @@ func wanted(f cli.Flag, err error) string {
 	}
 }
 
-// checkTexts refuses flag values that are not UTF-8: JSON or a log would store another text. Names of files may be
+// checkTexts refuses flag values that are not UTF-8: JSON and logs cannot store them unchanged. Names of files may be
 // any bytes.
 func checkTexts(c *cli.Command, ctx *cli.Context) error {
 	for _, f := range c.Flags {

@@ -155,8 +155,8 @@ func (f *frame) values(ctx context.Context, c *cli.Command, role string, given [
 	return f.words(ctx, c, role, given, word, typed)
 }
 
-// argument returns the placeholder of a command's argument, such as ID for the first one of "ID [PATH]". Arguments beyond the
-// last one are like it if its dots say so. A placeholder ends at "=".
+// argument returns the placeholder of a command's argument, such as ID for the first one of "ID [PATH]". If the last
+// placeholder has dots, it stands for all further arguments. A placeholder ends at "=".
 func argument(c *cli.Command, position int) string {
 	names := strings.Fields(strings.NewReplacer("[", "", "]", "", "…", " … ").Replace(c.ArgsUsage))
 	for i, name := range names {
@@ -188,7 +188,7 @@ func (f *frame) words(ctx context.Context, c *cli.Command, role string, given []
 	return list
 }
 
-// roleNames returns the roles.
+// roleNames returns the names and summaries of the roles. It leaves out tools.
 func (f *frame) roleNames() (list []entry) {
 	for _, role := range f.list {
 		if !role.Tool {
@@ -217,7 +217,7 @@ func (f *frame) parsed(ctx context.Context, c *cli.Command, role string, given [
 	return parsed, err
 }
 
-// choices splits a|b|c. Words such as FILE|DIR are no choices: they stand for others.
+// choices splits a|b|c. It returns nil for a placeholder in capitals, such as FILE|DIR: its words are no values.
 func choices(word string) []entry {
 	if !strings.Contains(word, "|") || strings.ToLower(word) != word {
 		return nil

@@ -26,7 +26,7 @@ func ConfigureHook(spec func(env *Env) RunSpec, keys ...string) Hook {
 	keys = append(slices.Clone(keys), flagLogLevel)
 	return Hook{Name: "configure", Run: func(ctx context.Context, call *HookCall) error {
 		if call.ConfigFile == "" {
-			return errors.New("cannot keep the configuration: SNAP_DATA is not set")
+			return errors.New("cannot store the configuration: SNAP_DATA is not set")
 		}
 		set, err := call.Config(ctx, keys...)
 		if err != nil {
@@ -41,7 +41,7 @@ func ConfigureHook(spec func(env *Env) RunSpec, keys ...string) Hook {
 		if err := checkValues(ctx, call.Env, spec(call.Env), texts); err != nil {
 			return err
 		}
-		undo, err := keepValues(call.ConfigFile, texts)
+		undo, err := writeValues(call.ConfigFile, texts)
 		if err != nil || undo == nil {
 			return err
 		}
@@ -117,20 +117,20 @@ func checkValues(ctx context.Context, env *Env, spec RunSpec, texts map[string][
 // configHeader is the first line of files that the configure hook may replace.
 const configHeader = "# Written by the configure hook: change it with snap set.\n"
 
-// keepValues writes the values to the file and returns how to undo that. undo is nil if nothing changed. It does not
-// replace a file that somebody else wrote.
-func keepValues(path string, texts map[string][]string) (undo func() error, err error) {
+// writeValues writes the values to the file and returns a function that restores the previous content. undo is nil if
+// nothing changed. It returns an error for a file that somebody else wrote, and does not replace it.
+func writeValues(path string, texts map[string][]string) (undo func() error, err error) {
 	before, err := regular.Read(path)
 	absent := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !absent {
-		return nil, fmt.Errorf("cannot keep the configuration: %w", err)
+		return nil, fmt.Errorf("cannot store the configuration: %w", err)
 	}
 	ours := absent || bytes.HasPrefix(before, []byte(configHeader))
 	switch {
 	case len(texts) == 0 && (absent || !ours):
 		return nil, nil
 	case !ours:
-		return nil, fmt.Errorf("cannot keep the configuration: %s was written by somebody else (move it away)", path)
+		return nil, fmt.Errorf("cannot store the configuration: %s was written by somebody else (move it away)", path)
 	}
 	restore := func() error {
 		if absent {

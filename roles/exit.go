@@ -32,16 +32,16 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{Message: fmt.Sprintf(format, args...)}
 }
 
-// ErrNotYet is wrapped by the error of a command that has waited for something in vain. The exit code is ExitNotYet.
+// ErrNotYet is wrapped by the error of a command that has waited in vain. The exit code is ExitNotYet.
 var ErrNotYet = errors.New("what was waited for has not come")
 
-// A Status is an exit code of a command that has said all there is to say.
+// A Status is an error of a command that has already printed what failed. It is the exit code.
 type Status int
 
 func (s Status) Error() string { return fmt.Sprintf("exit code %d", int(s)) }
 
-// ExitCode returns the exit code for an error. All other errors have the same code, as for the snap command; scripts that
-// need more read the message or use the library.
+// ExitCode returns the exit code for an error. Errors without a code of their own give ExitFailed, as those of the snap
+// command do; scripts that need more read the message or use the library.
 func ExitCode(err error) int {
 	var usage *UsageError
 	var status Status

@@ -81,7 +81,7 @@ func (f *frame) helpText(c *cli.Command) string {
 	return text.String()
 }
 
-// daemon returns the role with a name. Tools do not count.
+// daemon returns the role with this name. It does not find tools.
 func (f *frame) daemon(name string) (Role, bool) {
 	for _, role := range f.list {
 		if role.Name == name && !role.Tool {

@@ -43,8 +43,8 @@ type HookCall struct {
 	Log *slog.Logger
 }
 
-// Announce returns a hook that only announces to the role's daemon that the views may have changed. It reads nothing,
-// since the writer waits for it.
+// Announce returns a hook that tells the role's daemon that the views may have changed. The hook reads nothing, because
+// the writer waits for it.
 func Announce(name string, views ...string) Hook {
 	return Hook{Name: name, Run: func(_ context.Context, call *HookCall) error { return call.Announce(views...) }}
 }
@@ -65,7 +65,7 @@ func (f *frame) runHook(ctx context.Context, target Target) error {
 	if err != nil {
 		return err
 	}
-	defer hook.Close() //nolint:errcheck // nothing of it is left to do
+	defer hook.Close() //nolint:errcheck // the hook has run
 	return role.Hooks[found].Run(ctx, &HookCall{
 		Hook: hook, Name: target.Hook, Env: f.env, ConfigFile: f.defaultConfig(),
 		StateDir: stateDir(snapenv.Read(f.env.Getenv), f.env.Getenv),

@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Run is Main with another environment. Tests use it, and the demo, which runs roles in its own process. Calls may be
-// concurrent. Pass the whole list of roles, as the configuration file may have keys of each.
+// Run is Main with an environment of the caller's. Tests use it, and so does the demo, which runs roles in its own
+// process. Calls may be concurrent. Pass the whole list of roles, as the configuration file may have keys of each.
 func Run(ctx context.Context, env *Env, args []string, list ...Role) int {
 	err := run(ctx, env, args, list)
 	var status Status
@@ -218,7 +218,7 @@ func (f *frame) leaf(c *cli.Command, path, role string) {
 	c.Action = func(ctx *cli.Context) error {
 		ctx.App.Metadata = map[string]any{roleKey: role}
 		var sources map[string]string
-		err := f.takeArgs(c, ctx)
+		err := f.setLateFlags(c, ctx)
 		if errors.Is(err, flag.ErrHelp) {
 			return f.help(c)
 		}
@@ -238,12 +238,13 @@ func (f *frame) leaf(c *cli.Command, path, role string) {
 	}
 }
 
-// OthersArguments is the end of ArgsUsage if further arguments belong to another program. Their flags are not ours.
+// OthersArguments ends the ArgsUsage of a command that passes further arguments to another program. Flags among those
+// arguments are not parsed.
 const OthersArguments = "[ARGUMENT …]"
 
-// takeArgs sets flags behind arguments if the command allows them there, and otherwise refuses them. cli would take
-// them as arguments.
-func (f *frame) takeArgs(c *cli.Command, ctx *cli.Context) error {
+// setLateFlags sets the flags behind arguments if the command allows them there. For other commands it returns a usage
+// error, because cli would pass such flags as arguments.
+func (f *frame) setLateFlags(c *cli.Command, ctx *cli.Context) error {
 	if c.SkipFlagParsing {
 		return setAnywhere(c, ctx)
 	}
