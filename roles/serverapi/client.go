@@ -21,20 +21,20 @@ import (
 // DefaultTimeout is the timeout of a request without Options.Timeout.
 const DefaultTimeout = 10 * time.Second
 
-// The limits of an answer. Anybody may answer in a server's place, and must not fill a device's memory.
+// The limits of an answer. Anybody may answer in a server's place, and an answer must not fill a device's memory.
 const (
 	maxAnswer  = 16 << 20 // bytes of a 200
-	maxRefusal = 64 << 10 // bytes that are read of any other answer
+	maxRefusal = 64 << 10 // bytes read of any other answer
 
 	maxRedirects = 3
 )
 
-// Limits bound the JSON of an answer, and of a body that the server reads. A view of the example has some 20 values; the server refuses configurations that
-// nest deeper than 128 levels.
+// Limits are the limits of JSON in answers, and in the bodies that the server reads. A view of the example has some 20
+// values; the server refuses configurations that nest deeper than 128 levels.
 var Limits = jsonvalue.Limits{Depth: 128 + 2, Values: 100_000}
 
-// The times of a registration that are believed, in seconds since 1970: 2000 to 2099. The roles' confdb-schema accepts all
-// of them as "registered".
+// The plausible times of a registration, in seconds since 1970: 2000 to 2099. The roles' confdb-schema accepts all of
+// them as "registered".
 const (
 	earliestRegistration = 946_684_800
 	latestRegistration   = 4_102_434_000
@@ -45,8 +45,8 @@ type Options struct {
 	// Timeout is the time for each request, from connecting to the last byte of the answer. Zero means
 	// DefaultTimeout, and a negative value means that only the context limits it.
 	Timeout time.Duration
-	// Transport sends the requests. Nil means the client's own, with the proxies of the environment. A signature or
-	// another addition to each request is a transport around another one.
+	// Transport sends the requests. Nil means the client's own transport, with the proxies of the environment. Wrap a
+	// transport in another one to sign requests or to add to them.
 	Transport http.RoundTripper
 	// UserAgent identifies the caller in the server's log; "" means "aspects-poc".
 	UserAgent string
@@ -88,7 +88,8 @@ func NewClient(base string, options Options) (*Client, error) {
 	return client, nil
 }
 
-// stay refuses a redirect to another server. Only server-url says which server gets the device's requests.
+// stay returns an error for a redirect to another server. Only server-url decides which server gets the device's
+// requests.
 func stay(request *http.Request, earlier []*http.Request) error {
 	from, to := earlier[0].URL, request.URL
 	switch {
@@ -132,7 +133,8 @@ func (c *Client) URL() string { return c.base }
 // CloseIdleConnections closes unused connections.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
-// Register registers the device. Each call gives it a new UUID, so call it once and store the answer.
+// Register registers the device. Our server recognises a registered device by its public key; the original's server
+// gives a new UUID with each call. So store the answer.
 func (c *Client) Register(ctx context.Context, request RegisterRequest) (RegisterResponse, error) {
 	var answer RegisterResponse
 	_, err := c.do(ctx, "register", http.MethodPost, "/register/", request, &answer)
@@ -153,13 +155,13 @@ func (c *Client) Register(ctx context.Context, request RegisterRequest) (Registe
 type PollAnswer struct {
 	// Offer is the target to apply; nil if there is nothing to do. Its numbers are json.Number, and null means unset.
 	Offer *Offer
-	// Interval is the time between polls that the server wants; zero if it does not say.
+	// Interval is the time that the server wants between polls; zero if it names none.
 	Interval time.Duration
-	// Waited is how long the server was willing to hold the poll; zero if it was not.
+	// Waited is how long the server would have held the poll; zero if it does not hold polls.
 	Waited time.Duration
-	// Later is not 0 if the server ignored the report: it is the later sequence that the server has.
+	// Later is the later sequence that the server has, if it ignored the report for that reason; otherwise 0.
 	Later int64
-	// Proof is the header PollProof; "" from servers that send none. Sent is the request that it is for, or nil.
+	// Proof is the header PollProof; "" from servers that send none. Sent is the request of the proof, or nil.
 	Proof string
 	Sent  *http.Request
 }
@@ -202,7 +204,7 @@ func (c *Client) Poll(ctx context.Context, request PollRequest, wait time.Durati
 	return answer, nil
 }
 
-// seconds parses a number of seconds; zero if it is none.
+// seconds parses a number of seconds. It returns zero for another text.
 func seconds(text string) time.Duration {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
@@ -253,12 +255,12 @@ func (c *Client) do(ctx context.Context, op, method, path string, body, answer a
 
 // A Call is one request. Packages with calls of their own, such as operator, send them with Do and Stream.
 type Call struct {
-	Op           string // what it does, for errors: "list the devices"
+	Op           string // the act, for errors: "list the devices"
 	Method, Path string
 	Header       http.Header   // additional
-	Longer       time.Duration // for which the server may hold its answer
+	Longer       time.Duration // for how long the server may hold its answer
 	Body         any           // nil for none
-	Answer       any           // where the answer goes; its numbers are json.Number; nil for nowhere
+	Answer       any           // where Do decodes the answer to, with numbers as json.Number; nil to ignore the answer
 }
 
 // Do sends a request and decodes a 200 answer. The body of the returned response has been read.
@@ -272,18 +274,18 @@ func (c *Client) Do(ctx context.Context, call Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }() // the body has been read
+	defer func() { _ = response.Body.Close() }() // the body is already read
 	content, err := c.read(call.Op, response)
 	if err != nil || response.StatusCode == http.StatusNoContent || call.Answer == nil {
 		return response, err
 	}
 	if err := decode(content, call.Answer); err != nil {
-		return nil, c.unexpected(call.Op, errors.New(clip(err.Error()))) // it may quote the answer
+		return nil, c.unexpected(call.Op, errors.New(clip(err.Error()))) // the error may quote the answer
 	}
 	return response, nil
 }
 
-// Stream sends a request whose answer goes on and on. Only the context ends it; the caller closes the answer.
+// Stream sends a request whose answer does not end. Only the context ends it. The caller closes the answer.
 func (c *Client) Stream(ctx context.Context, call Call) (io.ReadCloser, error) {
 	response, err := c.send(ctx, call, "text/event-stream, application/problem+json")
 	if err != nil {
@@ -292,14 +294,14 @@ func (c *Client) Stream(ctx context.Context, call Call) (io.ReadCloser, error) {
 	if response.StatusCode == http.StatusOK {
 		return response.Body, nil
 	}
-	defer func() { _ = response.Body.Close() }() // the body has been read
+	defer func() { _ = response.Body.Close() }() // the body is already read
 	if _, err = c.read(call.Op, response); err == nil {
 		err = c.unexpected(call.Op, errors.New("it is empty"))
 	}
 	return nil, err
 }
 
-// send sends a request and returns the answer, of whatever status. The caller closes its body.
+// send sends a request and returns the answer with any status. The caller closes its body.
 func (c *Client) send(ctx context.Context, call Call, accept string) (*http.Response, error) {
 	var reader io.Reader
 	if call.Body != nil {
@@ -327,7 +329,7 @@ func (c *Client) send(ctx context.Context, call Call, accept string) (*http.Resp
 	}
 	var failed *url.Error
 	if errors.As(err, &failed) {
-		err = failed.Err // its text repeats method and address
+		err = failed.Err // its text would repeat method and address
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		return nil, fmt.Errorf("cannot %s: %s speaks http, not https; did you mean http://%s?", call.Op, c.base,
@@ -370,7 +372,8 @@ func decode(content []byte, answer any) error {
 	return decoder.Decode(answer)
 }
 
-// config returns an error for an answer without a configuration. It could mean anything, not only an empty target.
+// config returns an error for an answer without a configuration, because that may mean anything else than an empty
+// target.
 func (c *Client) config(op string, answer Document) (Config, error) {
 	if answer.Config == nil {
 		return nil, c.unexpected(op, errors.New(`it has no "config"`))
@@ -382,7 +385,7 @@ func (c *Client) unexpected(op string, reason error) error {
 	return fmt.Errorf("cannot %s: the answer of %s is not a fleet server's: %w", op, c.base, reason)
 }
 
-// encode is json.Marshal without escapes for HTML.
+// encode is json.Marshal without HTML escapes.
 func encode(value any) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)

@@ -12,10 +12,11 @@ import (
 	"aspects-poc/internal/plain"
 )
 
-// MaxRetryAfter is the longest pause that a server can ask for. A server that is wrong once does not lose its devices.
+// MaxRetryAfter is the longest pause that a device accepts from a server. A server with a single wrong answer does not
+// lose its devices.
 const MaxRetryAfter = time.Hour
 
-// The limits of a refusal's texts, which go into logs.
+// The limits of the texts of a refusal. The texts go into logs.
 const (
 	maxDetail = 1000 // bytes of a text
 	maxFields = 10
@@ -44,7 +45,7 @@ func (e *Error) Error() string {
 	}
 	for i, field := range e.Problem.Errors {
 		if strings.Contains(e.Problem.Detail, field.Message) {
-			continue // the detail has it
+			continue // the detail contains the field
 		}
 		separator := "; "
 		if i == 0 {
@@ -123,7 +124,7 @@ func retryAfter(header http.Header) time.Duration {
 	if digits := strings.TrimLeft(value, "0123456789"); value != "" && digits == "" {
 		seconds, err := strconv.ParseUint(value, 10, 31)
 		if err != nil {
-			return MaxRetryAfter // more than fits
+			return MaxRetryAfter // a number that does not fit
 		}
 		return min(time.Duration(seconds)*time.Second, MaxRetryAfter)
 	}

@@ -35,8 +35,8 @@ type Device struct {
 	Running    *Running          `json:"running,omitempty"`
 	Attempted  *Attempted        `json:"attempted,omitempty"`
 	Release    *DeviceRelease    `json:"release,omitempty"` // the active release, if that concerns the device
-	// Config is the last reported configuration, and Differs are the paths of its values that contradict the target.
-	// Lists leave both out.
+	// Config is the last reported configuration. Differs are the paths of its values that contradict the target. Lists
+	// leave out both.
 	Config  Config   `json:"config,omitempty"`
 	Differs []string `json:"differs,omitempty" example:"control-telemetry.sample-rate"`
 }
@@ -47,13 +47,13 @@ type Desired struct {
 	Hash     string `json:"hash"`
 	SetBy    string `json:"set-by,omitempty"`
 	SetAt    int64  `json:"set-at,omitempty" example:"1732480000"`
-	// Signed is the operators' statement that has this target for the device. Unsigned means that something is signed in the
-	// fleet, but not this target: the server does not offer it. Both are left out in a fleet where nothing is signed.
+	// Signed is the operators' statement with this target for the device. Unsigned means that the fleet has statements
+	// but none with this target: the server does not offer it. A fleet without statements leaves out both.
 	Signed   *SignedTarget `json:"signed,omitempty"`
 	Unsigned bool          `json:"unsigned,omitempty"`
 }
 
-// SignedTarget is the statement of an operator that has a device's target.
+// SignedTarget is the operator's statement that has a device's target.
 type SignedTarget struct {
 	Number int64  `json:"number" example:"3"`
 	By     string `json:"by" example:"anna@example.com"` // the name of the key that signed it
@@ -71,7 +71,7 @@ type RevokedKeys struct {
 	RevokedKeys []RevokedKey `json:"revoked-keys"`
 }
 
-// RevokedKey is the key of a removed device that was revoked.
+// RevokedKey is the revoked key of a removed device.
 type RevokedKey struct {
 	KeyID string    `json:"key-id"`
 	UUID  uuid.UUID `json:"uuid"` // of the removed device
@@ -88,7 +88,7 @@ type LayerRequest struct {
 	Selector string `json:"selector,omitempty" example:"site=berlin,stage!=test"` // only for labels/…
 	Priority int64  `json:"priority,omitempty"`                                   // only for labels/…; a higher one is merged later
 	Config   Config `json:"config"`                                               // null means unset
-	// Release has devices get the change in stages; without it all get it at once.
+	// Release releases the change in stages. Without it all devices get the change at once.
 	Release *ReleasePlan `json:"release,omitempty"`
 }
 
@@ -151,7 +151,8 @@ type DeviceTarget struct {
 	Revision int64    `json:"revision" example:"5"`
 	Hash     string   `json:"hash"`
 	Layers   []string `json:"layers" example:"everyone,labels/berlin"` // in the order of merging
-	// Explain maps the path of each value to the layer that set it; only with explain=true. An array is one value.
+	// Explain maps the path of each value to the layer that set it; only with explain=true. An array counts as one
+	// value.
 	Explain map[string]Origin `json:"explain,omitempty"`
 }
 
@@ -168,14 +169,14 @@ type DryRun struct {
 	Stages  []PlannedStage `json:"stages,omitempty"` // of a change in stages
 }
 
-// DeviceChange is the change of a device's target.
+// DeviceChange is how a device's target changes.
 type DeviceChange struct {
 	UUID    uuid.UUID `json:"uuid"`
 	Name    string    `json:"name,omitempty" example:"lobby"`
 	Changes []Change  `json:"changes"`
 }
 
-// A Change is a value that differs between two configurations. A missing value is left out; null is null.
+// A Change is a value that differs between two configurations. A missing value is left out; null is the value null.
 type Change struct {
 	Path   string `json:"path" example:"control-telemetry.sample-rate"`
 	Before any    `json:"before,omitempty"`
@@ -184,9 +185,10 @@ type Change struct {
 	Kind string `json:"kind" enums:"added,removed,changed"`
 }
 
-// Batch is the body of POST /targets/: changes of layers that happen together, or not at all.
+// Batch is the body of POST /targets/: changes of layers that are made all or not at all.
 type Batch struct {
-	// Revision is the last one drawn in the fleet, from a plan. If it is given, nothing may have drawn one since.
+	// Revision is the fleet's last revision, from a plan. If it is given, the batch is refused after any later
+	// revision.
 	Revision *int64        `json:"revision,omitempty"`
 	Changes  []BatchChange `json:"changes"`
 	Release  *ReleasePlan  `json:"release,omitempty"` // has devices get the changes in stages; without it all get them at once
@@ -195,7 +197,8 @@ type Batch struct {
 // BatchChange is a change of a layer.
 type BatchChange struct {
 	Layer string `json:"layer" example:"labels/berlin"`
-	// Revision is what the layer must have; 0: there must be none. Without it any will do.
+	// Revision is the revision that the layer must have; 0 means that the layer must not exist. Without it any revision
+	// is right.
 	Revision *int64 `json:"revision,omitempty"`
 	Remove   bool   `json:"remove,omitempty"`
 	Selector string `json:"selector,omitempty" example:"site=berlin"`
@@ -211,13 +214,13 @@ type Plan struct {
 	Refusing int            `json:"refusing"`         // of them, those that would refuse it for a reason for which they do not refuse their present one
 	Groups   []PlanGroup    `json:"groups"`           // the largest first
 	Stages   []PlannedStage `json:"stages,omitempty"` // of a release
-	// Conflict is why the changes are refused as long as a release is active; "" if they are not. The plan is then of what they
-	// would do if the release were done.
+	// Conflict is why the active release prevents the changes; "" if it does not. With a conflict the plan says what
+	// the changes would do after the release.
 	Conflict string `json:"conflict,omitempty" example:"release 12 changes the layer everyone at present: wait until it is done, or undo it"`
 	Next     string `json:"next,omitempty"` // with full: value of "after" for the other devices; "" on the last page
 }
 
-// LayerPlan is what would become of a layer.
+// LayerPlan is how a change would affect a layer.
 type LayerPlan struct {
 	Layer    string      `json:"layer" example:"labels/berlin"`
 	Device   string      `json:"device-name,omitempty"` // of a device's layer: the device's present name
@@ -228,13 +231,13 @@ type LayerPlan struct {
 	Changes  []Change    `json:"changes"`
 }
 
-// LayerPlace tells for which devices a layer of labels is, and in which order.
+// LayerPlace says which devices a layer of labels is for, and its place in the order of merging.
 type LayerPlace struct {
 	Selector string `json:"selector" example:"site=berlin"`
 	Priority int64  `json:"priority"`
 }
 
-// PlanGroup is devices for which the changes do the same.
+// PlanGroup has the devices for which the changes do the same.
 type PlanGroup struct {
 	Devices int         `json:"devices"`
 	Changes []Change    `json:"changes"`           // of the target
@@ -242,11 +245,11 @@ type PlanGroup struct {
 	Refusal *Refusal    `json:"refusal,omitempty"` // if the devices would refuse the target
 	Mute    bool        `json:"mute,omitempty"`    // they have never reported, and what they have is not known
 	UUIDs   []uuid.UUID `json:"uuids"`             // the first of them, or all
-	// Names has the names of the devices in uuids that have one.
+	// Names has the names of the devices in uuids. It leaves out devices without a name.
 	Names map[uuid.UUID]string `json:"names,omitempty"`
 }
 
-// Refusal is why devices would refuse a target, as they would word it.
+// Refusal is why devices would refuse a target, in their words.
 type Refusal struct {
 	Path   string `json:"path,omitempty" example:"control-telemetry.sample-rate"`
 	Reason string `json:"reason"`

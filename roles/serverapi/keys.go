@@ -11,7 +11,7 @@ import (
 type KeyRequest struct {
 	UUID         uuid.UUID `json:"uuid"`
 	PublicKeyRSA string    `json:"public-key-rsa"` // the new key in PEM
-	// Proof is the new key's consent; see sign.Signer.Succeed.
+	// Proof is the new key's consent to replace the old one; see sign.Signer.Succeed.
 	Proof string `json:"proof"`
 }
 

@@ -4,8 +4,8 @@ import "github.com/google/uuid"
 
 // PollRequest is the body of POST /poll/. The answer is 200 with an Offer, or 204 if there is nothing to do.
 //
-// With the header "Prefer: wait=SECONDS" (RFC 7240) the server holds an answer of 204 until there is something to do
-// or the time is over. "Preference-Applied: wait=SECONDS" says how long it would hold it.
+// With the header "Prefer: wait=SECONDS" (RFC 7240) the server holds an answer of 204 until there is something to do or
+// the time is over. "Preference-Applied: wait=SECONDS" says how long it would hold the answer.
 type PollRequest struct {
 	UUID   uuid.UUID `json:"uuid"`
 	Config Config    `json:"config"` // the device's present configuration
@@ -18,8 +18,8 @@ type Report struct {
 	// Sequence grows with every report that differs from the previous one, also across restarts of the device. The
 	// server ignores a report with a lower sequence than the last stored one. An equal sequence is a repetition.
 	Sequence int64 `json:"sequence,omitempty"`
-	// Instance identifies the machine until it is switched off. If two of them take turns as one device, the server
-	// tells the operator.
+	// Instance identifies the machine until it is switched off. If two machines alternate as one device, the server
+	// reports that to the operator.
 	Instance  string     `json:"instance,omitempty"`
 	Running   *Running   `json:"running,omitempty"`   // nil: no target of the server
 	Attempted *Attempted `json:"attempted,omitempty"` // nil: none yet
@@ -66,17 +66,17 @@ type Offer struct {
 	Config   Config `json:"config"`                                                                        // null means unset
 	Revision int64  `json:"revision,omitempty" example:"5"`                                                // 0 from the original's server
 	Hash     string `json:"hash,omitempty" example:"sha-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="` // of Config.Hash
-	// Signed shows that an operator has signed the target; left out in a fleet where nothing is signed.
+	// Signed proves that an operator has signed the target. A fleet without statements leaves it out.
 	Signed *Evidence `json:"signed,omitempty"`
 }
 
 // MaxWait is the longest time that a server holds a poll, in seconds.
 const MaxWait = 300
 
-// PollInterval is the header with the time between polls that the server wants, in seconds.
+// PollInterval is the header with the time that the server wants between polls, in seconds.
 const PollInterval = "Poll-Interval"
 
-// PollProof is the header with the proof that the server knows the device and has the report of this poll; see sign.Proof.
+// PollProof is the header with the proof that the server knows the device and has this poll's report; see sign.Proof.
 const PollProof = "Poll-Proof"
 
 // ReportSequence is the header of the answer to an ignored report: the later sequence that the server has stored.

@@ -13,7 +13,7 @@ const (
 	ReleaseUndone   = "undone"   // it has ended: the layers are again what they were
 )
 
-// ReleasePlan is how a change is released in stages.
+// ReleasePlan says how a change is released in stages.
 type ReleasePlan struct {
 	Stages   []ReleaseStage `json:"stages"` // if the last one has not all devices, one that has is added
 	StopWhen *ReleaseStop   `json:"stop-when,omitempty"`
@@ -21,7 +21,7 @@ type ReleasePlan struct {
 	Approve  []int          `json:"approve,omitempty" example:"2"`       // numbers of the stages, from 1, that begin when a person says go
 }
 
-// ReleaseStage is a stage of a plan. It has one of devices, percent and selector.
+// ReleaseStage is a stage of a plan. It has exactly one of devices, percent and selector.
 type ReleaseStage struct {
 	Devices  int     `json:"devices,omitempty" example:"1"`
 	Percent  float64 `json:"percent,omitempty"` // of the devices that the change concerns
@@ -30,7 +30,7 @@ type ReleaseStage struct {
 	Hold     string  `json:"hold,omitempty"`   // for how long the devices have to be well before the next stage, such as 30m
 }
 
-// ReleaseStop says when a release stops by itself, in percent of the devices that have been admitted.
+// ReleaseStop says when a release halts by itself, in percent of the admitted devices.
 type ReleaseStop struct {
 	Failing float64 `json:"failing,omitempty" example:"2"`
 	Silent  float64 `json:"silent,omitempty" example:"5"`
@@ -58,7 +58,7 @@ type Release struct {
 	NeedsWord bool            `json:"needs-word"`        // it goes on only if a person says so
 }
 
-// ReleaseCounts is how the devices are that a stage has admitted, and no stage before.
+// ReleaseCounts counts the devices that this stage has admitted, by their state.
 type ReleaseCounts struct {
 	Stage   string `json:"stage" example:"10% of the devices"`
 	Begun   int64  `json:"begun,omitempty" example:"1732480000"`
@@ -70,15 +70,15 @@ type ReleaseCounts struct {
 	Absent  int    `json:"absent,omitempty"` // beside devices: they were silent already when the stage began
 }
 
-// ReleaseCause is why devices fail, or why they hold a release back: they have yet to apply the change (waiting), or were silent
-// already when their stage began (absent).
+// ReleaseCause is why devices fail, or why they delay a release: they have yet to apply the change (waiting), or were
+// silent already when their stage began (absent).
 type ReleaseCause struct {
 	Outcome string      `json:"outcome" enums:"refused,failed,drifted,silent,waiting,absent"`
 	Path    string      `json:"path,omitempty"`
 	Reason  string      `json:"reason,omitempty"`
 	Devices int         `json:"devices"`
 	Some    []uuid.UUID `json:"some"` // the first few of them
-	// Names has the names of the devices in some that have one. It is left out in lists.
+	// Names has the names of the devices in some. It leaves out devices without a name. Lists leave it out.
 	Names map[uuid.UUID]string `json:"names,omitempty"`
 }
 
@@ -88,7 +88,7 @@ type ReleasePage struct {
 	Next     int64     `json:"next,omitempty"` // value of "before" for the next page; 0 on the last one
 }
 
-// DeviceRelease is where a device stands in the active release.
+// DeviceRelease is the place of a device in the active release.
 type DeviceRelease struct {
 	ID       int64 `json:"id" example:"12"`
 	Stage    int   `json:"stage"`               // that has admitted the device; 0 if it waits

@@ -9,8 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// ReadSecret reads the value of a named secret as commands take it, and returns it as JSON: a text, of which one newline at the
-// end is removed, or with isJSON a JSON value. It reads most bytes. No error shows any of the value.
+// ReadSecret reads the value of a named secret for a command, and returns it as JSON. The value is a text without its
+// last newline, or with isJSON a JSON value. ReadSecret returns an error for more than most bytes. Its errors do not
+// show the value.
 func ReadSecret(in io.Reader, isJSON bool, most int64) (json.RawMessage, error) {
 	text, err := io.ReadAll(io.LimitReader(in, most+1))
 	switch {
@@ -33,5 +34,5 @@ func ReadSecret(in io.Reader, isJSON bool, most int64) (json.RawMessage, error) 
 	return json.Marshal(string(text))
 }
 
-// ErrNoJSONSecret is the error of a value that should be JSON.
+// ErrNoJSONSecret means that a value is not JSON although it should be.
 var ErrNoJSONSecret = errors.New("it is no JSON value (--json)")

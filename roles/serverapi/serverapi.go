@@ -1,5 +1,6 @@
-// Package serverapi has the JSON shapes of the fleet server's API, and a small Client for devices and the demo. The
-// server and its callers share it.
+// Package serverapi has the JSON shapes of the fleet server's API, and the Client of devices and of the demo. The
+// server and its callers share it. Package operator has the client of operators, package sign the signatures of
+// devices' requests.
 //
 // Paths, field names, status codes and the "detail" member of errors are those of the original proof of concept, so
 // that its clients still work. Additions do not change them.
@@ -15,8 +16,8 @@ import (
 // {"sample-rate": 4}}. It may be any JSON object. In a target, null means unset.
 type Config map[string]any
 
-// Merge returns the configuration after a device has applied a target: null unsets, as in a JSON merge patch. It
-// changes neither.
+// Merge returns the configuration that a device has after it has applied a target: null unsets, as in a JSON merge
+// patch. Merge does not modify its arguments.
 func (c Config) Merge(target Config) Config {
 	merged, _ := jsonvalue.Merge(map[string]any(c), map[string]any(target)).(map[string]any)
 	return merged
@@ -77,7 +78,7 @@ type FieldProblem struct {
 	Message string `json:"message"`
 }
 
-// The "detail" of two refusals of the original's server.
+// The "detail" of two refusals, as the original's server words it.
 const (
 	NotRegistered      = "Agent not registered"         // POST /poll/
 	RegistrationAbsent = "Agent registration not found" // GET /state/{uuid}/

@@ -1,6 +1,7 @@
 package serverapi
 
-// Signed is a statement of an operator on the targets of a fleet, with its signature. Package signed has what is in it.
+// Signed is a statement of an operator on the targets of a fleet, with its signature. Package signed describes the
+// statement.
 type Signed struct {
 	Statement string `json:"statement"` // the text that is signed: a JSON object
 	Signature string `json:"signature"` // as ssh-keygen -Y sign writes it
@@ -10,7 +11,8 @@ type Signed struct {
 type SignatureRequest struct {
 	Signed
 	Manifest string `json:"manifest"` // what the statement is about: a JSON object
-	// Salts are those of the manifest's digests of secrets, by the secrets' names. Those that the server has may be missing.
+	// Salts are the salts of the manifest's digests of secrets, by the secrets' names. Salts that the server has may be
+	// missing.
 	Salts map[string]string `json:"salts,omitempty"`
 }
 
@@ -28,11 +30,11 @@ type Signature struct {
 	// Only with manifest=true:
 	Manifest string   `json:"manifest,omitempty"`
 	Former   []Signed `json:"former,omitempty"` // earlier statements that changed the keys, the oldest first
-	// Salts are those of the manifest's digests of secrets, by the secrets' names. Only an admin gets them.
+	// Salts are the salts of the manifest's digests of secrets, by the secrets' names. Only an admin gets them.
 	Salts map[string]string `json:"salts,omitempty"`
 }
 
-// Evidence is what a device needs to see that an operator has signed its target.
+// Evidence proves to a device that an operator has signed its target.
 type Evidence struct {
 	Signed
 	Index   int64         `json:"index"`             // of the device's leaf in the tree of the statement
@@ -42,7 +44,7 @@ type Evidence struct {
 	Former  []Signed      `json:"former,omitempty"`  // earlier statements that changed the keys, the oldest first
 }
 
-// A SecretPlace is where a target has a secret.
+// A SecretPlace is the place of a secret in a target.
 type SecretPlace struct {
 	Path []string `json:"path" example:"control-tunnel,secret-key"` // names, from the view on
 	Salt string   `json:"salt"`                                     // with which the operator's digest of the secret is made

@@ -9,8 +9,8 @@ import (
 	"aspects-poc/internal/regular"
 )
 
-// NewTransport returns a transport with the proxies of the environment. caFile is a file of CA certificates in PEM;
-// the transport then trusts only these. "" means the system's certificates.
+// NewTransport returns a transport with the proxies of the environment. caFile is a file of CA certificates in PEM, and
+// the transport trusts only these. "" means the system's certificates.
 func NewTransport(caFile string) (*http.Transport, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if caFile == "" {

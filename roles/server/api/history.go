@@ -19,7 +19,7 @@ import (
 //	@Tags			history
 //	@ID				list-history
 //	@Param			layer	query		string					false	"Only changes of this layer: everyone, labels/NAME or devices/UUID, where a name or the beginning of a UUID does as well; secrets/NAME for a named secret"
-//	@Param			limit	query		int						false	"Most devices in the answer, up to 1000"	default(100)
+//	@Param			limit	query		int						false	"Most changes in the answer, up to 1000"	default(100)
 //	@Param			before	query		int						false	"next of the previous page"
 //	@Success		200		{object}	serverapi.HistoryPage	"The changes"
 //	@Failure		401		{object}	serverapi.Problem		"An operator's token is needed"

@@ -1,20 +1,21 @@
-// Package layers has how layers come together to the target of a device: which devices a selector chooses, and how one layer
-// is merged over another. The server does so for each device, and an operator's machine for what it signs; both have to come
-// to the same.
+// Package layers merges layers to the target of a device. A Selector chooses devices by their labels; Compare has the
+// order of the layers; Overlay merges one layer over another. The server merges the layers of each device, and an
+// operator's machine merges the layers that it signs. Both must get the same target, so both use this package.
 package layers
 
-// SecretMember is the member of a marker of a secret, and of a reference to one, that no value of a confdb can have.
+// SecretMember is the member that makes an object the marker of a secret, or a reference to one. No confdb value can
+// have such a member.
 const SecretMember = "$secret"
 
-// IsSecret reports whether a value is the marker of a secret, or a reference to one. Such an object is a value when layers are
-// merged, like a list.
+// IsSecret reports whether a value is the marker of a secret, or a reference to one. A merge treats such an object as a
+// single value, as it treats a list.
 func IsSecret(value any) bool {
 	object, _ := value.(map[string]any)
 	_, is := object[SecretMember]
 	return is
 }
 
-// Object returns an object that is no marker, and no reference.
+// Object returns value as an object. It returns false for markers and references of secrets.
 func Object(value any) (map[string]any, bool) {
 	object, is := value.(map[string]any)
 	if is && IsSecret(object) {
@@ -23,8 +24,8 @@ func Object(value any) (map[string]any, bool) {
 	return object, is
 }
 
-// Overlay puts a document above another, which it changes. Objects are merged; whatever else the upper one has, also an array or
-// null, takes the place of what the lower one has, whole. The lower one has no object of the upper one afterwards, but its arrays.
+// Overlay merges above into below, which it modifies. Objects are merged. Any other value of above, such as an array or
+// null, replaces the value of below. Afterwards below shares arrays with above, but no objects.
 func Overlay(below, above map[string]any) {
 	for name, value := range above {
 		object, isObject := value.(map[string]any)

@@ -15,7 +15,7 @@ const (
 	Devices  = "devices/"
 )
 
-// CheckName tells why something is no name of a layer. Nothing but the one spelling of a name is a name.
+// CheckName returns an error unless text is the name of a layer. A name has exactly one spelling.
 func CheckName(text string) error {
 	if name, is := strings.CutPrefix(text, Labels); is {
 		return CheckLabelLayer(name)
@@ -31,7 +31,7 @@ func CheckName(text string) error {
 	return nil
 }
 
-// CheckLabelLayer tells why something is no NAME of "labels/NAME".
+// CheckLabelLayer returns an error unless name can be the NAME of "labels/NAME".
 func CheckLabelLayer(name string) error {
 	const what = "a layer's name"
 	if strings.Contains(name, "/") {
@@ -40,8 +40,8 @@ func CheckLabelLayer(name string) error {
 	return checkWord(what, name, "._-")
 }
 
-// CheckUse tells why a layer of this name must not have this selector or this priority: layers of labels choose devices, and no
-// other layers do. Field is "selector" or "priority", or "" if it may.
+// CheckUse checks the selector and the priority of a layer with this name. Layers of labels choose devices, and no
+// other layers do. field is "selector" or "priority" for a fault, and "" without one.
 func CheckUse(name string, selector Selector, priority int64) (field, fault string) {
 	labels := strings.HasPrefix(name, Labels)
 	switch {
@@ -55,14 +55,14 @@ func CheckUse(name string, selector Selector, priority int64) (field, fault stri
 	return "", ""
 }
 
-// A Place is what says where a layer is in the order of merging.
+// A Place is what decides a layer's place in the order of merging.
 type Place struct {
 	Name     string
 	Priority int64
 }
 
-// Compare compares places in the order of merging: everyone, the layers of labels by priority and then by name, and a device's own
-// layer. Later layers are put above earlier ones.
+// Compare compares places in the order of merging: everyone, the layers of labels by priority and then by name, and a
+// device's own layer. A later layer is merged over an earlier one.
 func Compare(a, b Place) int {
 	return cmp.Or(cmp.Compare(a.kind(), b.kind()), cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
 }

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// MaxTerms is how many terms a selector may have.
+// MaxTerms is the largest number of terms of a selector.
 const MaxTerms = 32
 
-// A Selector chooses devices by their labels. All of its terms have to hold:
+// A Selector chooses devices by their labels. All of its terms must hold:
 //
 //	k=v   the device has the label k with the value v
 //	k!=v  it has not: it has another value, or no such label
@@ -30,7 +30,7 @@ type term struct {
 	not         bool
 }
 
-// ParseSelector reads terms, separated by commas. White space around names, values and signs has no meaning.
+// ParseSelector parses terms that are separated by commas. It ignores white space around names, values and signs.
 func ParseSelector(text string) (Selector, error) {
 	if strings.TrimSpace(text) == "" {
 		return Selector{}, nil
@@ -92,15 +92,16 @@ func (t term) String() string {
 	return t.name
 }
 
-// String returns the canonical text. Selectors of the same terms have the same text.
+// String returns the canonical text. Selectors with the same terms have the same text.
 func (s Selector) String() string { return s.text }
 
-// Requires tells whether one of the terms is name=value. If none is, the selector may choose devices without that label.
+// Requires reports whether one of the terms is name=value. Without that term the selector may choose devices without
+// the label.
 func (s Selector) Requires(name, value string) bool {
 	return slices.Contains(s.terms, term{name: name, value: value, valued: true})
 }
 
-// Label returns a label that each device has that it chooses; false if its terms name none.
+// Label returns a label that every chosen device has. ok is false if no term names one.
 func (s Selector) Label() (name, value string, ok bool) {
 	for _, term := range s.terms {
 		if term.valued && !term.not {
@@ -110,7 +111,7 @@ func (s Selector) Label() (name, value string, ok bool) {
 	return "", "", false
 }
 
-// Matches tells whether it chooses a device of these labels.
+// Matches reports whether the selector chooses a device with these labels.
 func (s Selector) Matches(labels map[string]string) bool {
 	for _, term := range s.terms {
 		value, there := labels[term.name]

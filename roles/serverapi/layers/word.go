@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// MaxWord is how long a name or a value may be, in characters.
+// MaxWord is the largest length of a name or a value, in characters.
 const MaxWord = 63
 
-// CheckWord tells why something is no name of a label, a layer or a secret, or no value of a label. What says which.
+// CheckWord returns an error unless word can be the name of a label, a layer or a secret, or the value of a label. what
+// is the kind of word, for the error.
 func CheckWord(what, word string) error { return checkWord(what, word, "._-/") }
 
 func checkWord(what, word, between string) error {

@@ -17,8 +17,8 @@ type AuditFilter struct {
 	Who    string // a token, a user or a person
 	Thing  string
 	Result string
-	Page   int   // records to ask for at a time; 0 for many
-	After  int64 // of AuditAfter: the number of the last record
+	Page   int   // records in each request; 0 means many
+	After  int64 // AuditAfter lists the records after this number
 }
 
 func (f AuditFilter) query() url.Values {
@@ -50,7 +50,8 @@ func (c *Client) Audit(ctx context.Context, filter AuditFilter) iter.Seq2[server
 	})
 }
 
-// AuditAfter lists the records after filter.After that are there, the oldest first, and sets filter.After to the last one.
+// AuditAfter lists the records after filter.After, the oldest first. It sets filter.After to the number of the last
+// record.
 func (c *Client) AuditAfter(ctx context.Context, filter *AuditFilter) iter.Seq2[serverapi.AuditRecord, error] {
 	return func(yield func(serverapi.AuditRecord, error) bool) {
 		for {
@@ -74,7 +75,7 @@ func (c *Client) AuditAfter(ctx context.Context, filter *AuditFilter) iter.Seq2[
 	}
 }
 
-// Tokens lists tokens, revoked ones too.
+// Tokens lists all tokens, also revoked ones.
 func (c *Client) Tokens(ctx context.Context) ([]serverapi.Token, error) {
 	answer, err := get[serverapi.Tokens](ctx, c, "list the tokens", "/tokens/")
 	return answer.Tokens, err

@@ -1,5 +1,6 @@
-// Package operator is the client of the fleet server's API for operators: typed calls for devices, layers, history and
-// events. Lists are read page by page while their caller takes the elements. The HTTP is that of serverapi.Client.
+// Package operator is the client of the fleet server's API for operators: typed calls for devices, layers, history,
+// releases, secrets, statements, tokens and events. Its main type is Client. Lists are read page by page while their
+// caller takes the elements. serverapi.Client sends the requests; serverapi also has the shapes.
 package operator
 
 import (
@@ -19,19 +20,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// pageSize is the number of elements to ask for at a time.
+// pageSize is the number of elements in each request.
 const pageSize = 500
 
 // Options are options of New.
 type Options struct {
-	Token   string        // an operator's; "" for a server that asks for none
-	CAFile  string        // of certificates to trust instead of the system's; ""
-	Timeout time.Duration // of a request; 0 for serverapi.DefaultTimeout
+	Token   string        // of an operator; "" for a server that needs none
+	CAFile  string        // CA certificates to trust instead of the system's; "" means the system's
+	Timeout time.Duration // of a request; 0 means serverapi.DefaultTimeout
 }
 
-// A Client calls a server as an operator. It is safe for concurrent use. Refusals are a *serverapi.Error.
+// A Client calls a server as an operator. It is safe for concurrent use. A refusal by the server is a *serverapi.Error.
 //
-// It has many methods because each call of the API is one.
+// It has many methods because each call of the API is a method.
 type Client struct{ base *serverapi.Client }
 
 // New returns a client of the server at a URL. It sends nothing.
@@ -48,7 +49,8 @@ func New(server string, options Options) (*Client, error) {
 	return &Client{base}, nil
 }
 
-// A bearer adds the token to each request. serverapi.Client follows no redirect to another server.
+// A bearer adds the token to each request. serverapi.Client does not follow redirects to another server, so no other
+// server gets the token.
 type bearer struct {
 	token string
 	below *http.Transport
@@ -82,8 +84,8 @@ func send[T any](ctx context.Context, c *Client, call serverapi.Call) (answer T,
 	return answer, err
 }
 
-// pages returns the elements of a list. The function reads one page, after the place where the previous one ends, and returns
-// the place where it ends itself; "" at the end of the list.
+// pages returns the elements of a list. read reads the page after a place, and returns the place after that page; "" at
+// the end of the list.
 func pages[T any](read func(place string) (list []T, next string, err error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for place := ""; ; {
@@ -114,7 +116,7 @@ type Filter struct {
 	Silent   *bool
 	Cloned   *bool
 	Text     string // a part of ID, name, address, architecture or label
-	Page     int    // devices to ask for at a time; 0 for many
+	Page     int    // devices in each request; 0 means many
 }
 
 func (f Filter) query() url.Values {
@@ -155,18 +157,18 @@ func (c *Client) Target(ctx context.Context, id uuid.UUID) (serverapi.DeviceTarg
 	return get[serverapi.DeviceTarget](ctx, c, "show the device's target", "/devices/"+id.String()+"/target/?explain=true")
 }
 
-// SetLabels changes labels of a device; nil removes one.
+// SetLabels changes labels of a device. The value nil removes a label.
 func (c *Client) SetLabels(ctx context.Context, id uuid.UUID, labels map[string]*string) (serverapi.Device, error) {
 	return send[serverapi.Device](ctx, c, serverapi.Call{Op: "set the labels", Method: http.MethodPatch,
 		Path: "/devices/" + id.String() + "/labels/", Body: labels})
 }
 
-// Find returns the device that a word names: its ID, the beginning of its ID if no other begins so, or its name.
+// Find returns the device that word names: by its ID, a unique beginning of the ID, or its name.
 func (c *Client) Find(ctx context.Context, word string) (serverapi.Device, error) {
 	return get[serverapi.Device](ctx, c, "find the device "+word, "/devices/"+url.PathEscape(word)+"/")
 }
 
-// SetName gives a device a name; "" takes it away.
+// SetName gives a device a name. "" removes the name.
 func (c *Client) SetName(ctx context.Context, id uuid.UUID, name string) (serverapi.Device, error) {
 	call := serverapi.Call{Op: "rename the device", Method: http.MethodPut, Path: "/devices/" + id.String() + "/name/",
 		Body: serverapi.NameRequest{Name: name}}
@@ -176,13 +178,13 @@ func (c *Client) SetName(ctx context.Context, id uuid.UUID, name string) (server
 	return send[serverapi.Device](ctx, c, call)
 }
 
-// Approve lets a device poll.
+// Approve approves a device, which may then poll.
 func (c *Client) Approve(ctx context.Context, id uuid.UUID) (serverapi.Device, error) {
 	return send[serverapi.Device](ctx, c, serverapi.Call{Op: "approve the device", Method: http.MethodPost,
 		Path: "/devices/" + id.String() + "/approve/"})
 }
 
-// Revoke has the server refuse a device's polls.
+// Revoke revokes a device. The server then refuses its polls.
 func (c *Client) Revoke(ctx context.Context, id uuid.UUID) (serverapi.Device, error) {
 	return send[serverapi.Device](ctx, c, serverapi.Call{Op: "revoke the device", Method: http.MethodPost,
 		Path: "/devices/" + id.String() + "/revoke/"})
@@ -218,12 +220,12 @@ func (c *Client) Layer(ctx context.Context, layer string) (serverapi.Layer, erro
 	return get[serverapi.Layer](ctx, c, "show the layer "+layer, layerPath(layer))
 }
 
-// A LayerChange replaces a layer that has a revision.
+// A LayerChange replaces a layer.
 type LayerChange struct {
 	Layer    string
-	Revision int64 // that the layer has now; 0 if there is none, or it was never set
+	Revision int64 // the layer's present revision; 0 if the layer does not exist or was never set
 	serverapi.LayerRequest
-	Plan json.RawMessage // a serverapi.ReleasePlan that the server has yet to check; nil: Release
+	Plan json.RawMessage // a serverapi.ReleasePlan, which the server checks; nil means Release
 }
 
 func (change LayerChange) call() serverapi.Call {
@@ -242,30 +244,30 @@ func (change LayerChange) call() serverapi.Call {
 	return call
 }
 
-// SetLayer makes a change. If the layer has another revision by now, the error is serverapi.ProblemStale.
+// SetLayer replaces a layer. If the layer has a newer revision, the error is serverapi.ProblemStale.
 func (c *Client) SetLayer(ctx context.Context, change LayerChange) (serverapi.Layer, error) {
 	return send[serverapi.Layer](ctx, c, change.call())
 }
 
-// RemoveLayer removes a layer that has a revision. If the layer has another one by now, the error is serverapi.ProblemStale.
+// RemoveLayer removes a layer with this revision. If the layer has a newer one, the error is serverapi.ProblemStale.
 func (c *Client) RemoveLayer(ctx context.Context, layer string, revision int64) error {
 	_, err := c.base.Do(ctx, serverapi.Call{Op: "remove the layer " + layer, Method: http.MethodDelete, Path: layerPath(layer),
 		Header: http.Header{"If-Match": {`"` + strconv.FormatInt(revision, 10) + `"`}}})
 	return err
 }
 
-// planTime is how much longer than other requests a plan of many devices may take.
+// planTime is the additional time for a plan of many devices.
 const planTime = 2 * time.Minute
 
-// A Batch is changes of layers, with the stages in which devices get them.
+// A Batch has changes of layers, and the stages in which devices get them.
 type Batch struct {
 	serverapi.Batch
-	// Release is a serverapi.ReleasePlan that the server has yet to check; nil: all devices get the changes at once. It takes
-	// the place of the member of serverapi.Batch.
+	// Release is a serverapi.ReleasePlan, which the server checks; nil means that all devices get the changes at once.
+	// It replaces the member of serverapi.Batch.
 	Release json.RawMessage `json:"release,omitempty"`
 }
 
-// Plan returns what changes would do. Of each group it names the first devices.
+// Plan returns what the changes would do. Each group has the names of its first devices.
 func (c *Client) Plan(ctx context.Context, batch Batch) (serverapi.Plan, error) {
 	return c.plan(ctx, batch, "/targets/?dry-run=true")
 }
@@ -274,8 +276,8 @@ func (c *Client) plan(ctx context.Context, batch Batch, path string) (serverapi.
 	return send[serverapi.Plan](ctx, c, serverapi.Call{Op: "plan the changes", Method: http.MethodPost, Path: path, Body: batch, Longer: planTime})
 }
 
-// Groups returns what changes would do as groups of which all devices are named. It reads them page by page, and the pages share no
-// group. The revision of the batch makes sure that the fleet does not change meanwhile.
+// Groups returns what the changes would do, in groups that have all their devices. It reads them page by page; no group
+// is on two pages. The revision of the batch makes sure that the fleet does not change between pages.
 func (c *Client) Groups(ctx context.Context, batch Batch) iter.Seq2[serverapi.PlanGroup, error] {
 	return pages(func(after string) ([]serverapi.PlanGroup, string, error) {
 		page, err := c.plan(ctx, batch, "/targets/?dry-run=true&full=true&after="+url.QueryEscape(after))
@@ -283,7 +285,7 @@ func (c *Client) Groups(ctx context.Context, batch Batch) iter.Seq2[serverapi.Pl
 	})
 }
 
-// ChangeTargets makes changes, all of them or none. If a layer or the fleet has another revision than the batch names, the error
+// ChangeTargets makes all changes or none. If a layer or the fleet has a newer revision than the batch names, the error
 // is serverapi.ProblemStale.
 func (c *Client) ChangeTargets(ctx context.Context, batch Batch) (serverapi.Targets, error) {
 	return send[serverapi.Targets](ctx, c, serverapi.Call{Op: "change the layers", Method: http.MethodPost, Path: "/targets/", Body: batch,
@@ -315,7 +317,8 @@ func (c *Client) DeleteSecret(ctx context.Context, name string) error {
 	return err
 }
 
-// Signature returns the last statement of an operator; with manifest also what it is about. It takes as long as it needs.
+// Signature returns the last statement of an operator. With manifest it returns the manifest and the salts, too. Only
+// the context limits its time.
 func (c *Client) Signature(ctx context.Context, manifest bool) (serverapi.Signature, error) {
 	return send[serverapi.Signature](ctx, c, serverapi.Call{Op: "show the signature", Method: http.MethodGet,
 		Path: "/signature/?manifest=" + strconv.FormatBool(manifest), Longer: time.Minute})
@@ -354,7 +357,8 @@ func (c *Client) Entry(ctx context.Context, revision int64) (serverapi.HistoryEn
 	return get[serverapi.HistoryEntry](ctx, c, fmt.Sprintf("show revision %d", revision), fmt.Sprintf("/history/%d/", revision))
 }
 
-// Diff returns what a revision changed in its layer; with against, how the layer differs between the two.
+// Diff returns what a revision changed in its layer. With against it returns how the layer differs between the two
+// revisions.
 func (c *Client) Diff(ctx context.Context, revision int64, against *int64) (serverapi.Diff, error) {
 	path := fmt.Sprintf("/history/%d/diff/", revision)
 	if against != nil {
@@ -363,7 +367,7 @@ func (c *Client) Diff(ctx context.Context, revision int64, against *int64) (serv
 	return get[serverapi.Diff](ctx, c, fmt.Sprintf("compare revision %d", revision), path)
 }
 
-// Restore sets a revision's layer, or a device's labels or name, to what they were then. It returns the change.
+// Restore restores a layer, or a device's labels or name, to its state after a revision. It returns the new change.
 func (c *Client) Restore(ctx context.Context, revision int64) (serverapi.HistoryEntry, error) {
 	return send[serverapi.HistoryEntry](ctx, c, serverapi.Call{Op: fmt.Sprintf("restore revision %d", revision),
 		Method: http.MethodPost, Path: fmt.Sprintf("/history/%d/restore/", revision)})
@@ -382,22 +386,22 @@ func (c *Client) Releases(ctx context.Context, page int) iter.Seq2[serverapi.Rel
 	})
 }
 
-// Release returns a release, with the counts of now.
+// Release returns a release with its present counts.
 func (c *Client) Release(ctx context.Context, id int64) (serverapi.Release, error) {
 	return get[serverapi.Release](ctx, c, fmt.Sprintf("show release %d", id), fmt.Sprintf("/releases/%d/", id))
 }
 
-// SayToRelease says go, halt or undo to a release.
+// SayToRelease sends the word go, halt or undo to a release.
 func (c *Client) SayToRelease(ctx context.Context, id int64, word string) (serverapi.Release, error) {
 	return send[serverapi.Release](ctx, c, serverapi.Call{Op: fmt.Sprintf("say %s to release %d", word, id), Method: http.MethodPost,
 		Path: fmt.Sprintf("/releases/%d/%s/", id, word)})
 }
 
-// quiet is the longest time without a line in a stream of events. The server sends one every 15 seconds.
+// quiet is the longest time without a line in a stream of events. The server sends a line every 15 seconds.
 const quiet = 45 * time.Second
 
-// Events returns the changes from now on, until the context or the connection ends; the last element has the error.
-// Connected is called when the stream has begun; if it returns false, there are no events.
+// Events returns the changes from now on, until the context or the connection ends. Its last element has the error. It
+// calls connected when the stream has begun; if connected returns false, Events ends.
 func (c *Client) Events(ctx context.Context, connected func() bool) iter.Seq2[serverapi.Event, error] {
 	return func(yield func(serverapi.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -409,7 +413,7 @@ func (c *Client) Events(ctx context.Context, connected func() bool) iter.Seq2[se
 			yield(serverapi.Event{}, err)
 			return
 		}
-		defer func() { _ = stream.Close() }() // it was only read
+		defer func() { _ = stream.Close() }() // only read
 		lines := bufio.NewScanner(stream)
 		for first := true; lines.Scan(); first = false {
 			silence.Reset(quiet)
@@ -422,7 +426,7 @@ func (c *Client) Events(ctx context.Context, connected func() bool) iter.Seq2[se
 			}
 			var event serverapi.Event
 			if json.Unmarshal([]byte(data), &event) != nil {
-				continue // of a later server
+				continue // an event of a later server
 			}
 			if !yield(event, nil) {
 				return

@@ -67,16 +67,16 @@ func ParseInput(header http.Header) (Input, error) {
 		}
 		input.Components = append(input.Components, name)
 	}
-	if err := input.take(list.Params); err != nil {
+	if err := input.parse(list.Params); err != nil {
 		return Input{}, fmt.Errorf("%s: %w", InputHeader, err)
 	}
-	// The canonical form of the received parameters is signed (RFC 9421, section 2.3).
+	// The signature covers the canonical form of the received parameters (RFC 9421, section 2.3).
 	input.parameters, err = httpsfv.Marshal(httpsfv.List{list})
 	return input, err
 }
 
-// only returns the member with the profile's label. It must be the only one: with several signatures, two programs
-// could check different ones.
+// only returns the member with the profile's label. It returns an error for any other member: with several signatures,
+// two programs could check different ones.
 func only(name string, values []string) (httpsfv.Member, error) {
 	length := 0
 	for _, value := range values {
@@ -99,8 +99,8 @@ func only(name string, values []string) (httpsfv.Member, error) {
 	return member, nil
 }
 
-// take parses the parameters. It refuses unknown ones, since they may restrict the signature.
-func (i *Input) take(parameters *httpsfv.Params) error {
+// parse parses the parameters. It returns an error for an unknown one, because it may restrict the signature.
+func (i *Input) parse(parameters *httpsfv.Params) error {
 	for _, name := range parameters.Names() {
 		value, _ := parameters.Get(name)
 		text, isText := value.(string)

@@ -17,7 +17,7 @@ type Message struct {
 	Header    http.Header
 }
 
-// Authority returns a host in its signed form: lower case, without the scheme's default port.
+// Authority returns a host as signatures have it: in lower case, without the scheme's default port.
 func Authority(scheme, host string) string {
 	host = strings.ToLower(host)
 	if name, port, err := net.SplitHostPort(host); err == nil &&
@@ -30,7 +30,7 @@ func Authority(scheme, host string) string {
 	return host
 }
 
-// pathAndQuery returns path and query in the notation of the request.
+// pathAndQuery returns path and query as the request has them.
 func pathAndQuery(address *url.URL) (path, query string) {
 	path = address.EscapedPath()
 	if path == "" {
@@ -58,7 +58,8 @@ func (m Message) required() []string {
 	return components
 }
 
-// Base returns the signed text (RFC 9421, section 2.5). The error is for an unknown component or a missing header.
+// Base returns the signed text (RFC 9421, section 2.5). It returns an error for an unknown component or a missing
+// header.
 func (m Message) Base(input Input) (string, error) {
 	var text strings.Builder
 	for _, name := range input.Components {

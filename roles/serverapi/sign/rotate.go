@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// succession returns the text that a new key signs to replace another key. It holds for one key of one device, and
-// cannot be taken for a request.
+// succession returns the text that a new key signs in order to replace an old key. The text names one device and both
+// keys, and no request can have the same text.
 func succession(device uuid.UUID, oldKeyID, newKeyID string) string {
 	return fmt.Sprintf("aspects-poc key succession\ndevice: %s\nold: %s\nnew: %s\n", device, oldKeyID, newKeyID)
 }
@@ -22,7 +22,7 @@ func (s *Signer) Succeed(device uuid.UUID, oldKeyID string) (proof string, err e
 	return base64.StdEncoding.EncodeToString(signature), nil
 }
 
-// VerifySuccession verifies a proof of Succeed with the new key, and returns the new key's ID. The error is ErrKey or
+// VerifySuccession verifies a proof of Succeed with the new key. It returns the new key's ID. The error is ErrKey or
 // ErrSignature.
 func VerifySuccession(device uuid.UUID, oldKeyID, newKey, proof string) (newKeyID string, err error) {
 	key, err := ParsePublicKey(newKey)

@@ -9,7 +9,8 @@
 //	signer, err := sign.NewSigner(key)
 //	client, err := serverapi.NewClient(url, serverapi.Options{Transport: sign.NewTransport(signer, sign.Options{})})
 //
-// The server decides which signatures it accepts: nonces, times and known keys are not checked here.
+// The server decides which signatures it accepts: this package checks no nonces, times or known keys. Package access of
+// the server does.
 package sign
 
 import (
@@ -80,7 +81,8 @@ func ParsePublicKey(text string) (*rsa.PublicKey, error) {
 	return key, nil
 }
 
-// usable bounds the cost of a verification, and excludes exponents that make forging easy.
+// usable reports whether a key is acceptable. It limits the cost of a verification, and excludes exponents that make
+// forging easy.
 func usable(key *rsa.PublicKey) bool {
 	bits := key.N.BitLen()
 	return bits >= MinBits && bits <= MaxBits && key.N.Bit(0) == 1 && key.E == 65537
@@ -96,9 +98,10 @@ func KeyID(key *rsa.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// Proof returns the proof in the answer to a signed request: base64url of a SHA-256 over the signed text (Message.Base) and
-// the public key. A request does not contain the key, only its KeyID: so the answer comes from a server that knows the
-// device. The text has the request's nonce and authority, and the digest of its body: so the proof holds for one request.
+// Proof returns the proof in the answer to a signed request: base64url of a SHA-256 over the signed text (Message.Base)
+// and the public key. A request contains not the key but its KeyID, so the proof shows that the server knows the
+// device. The text has the request's nonce and authority, and the digest of its body, so the proof is valid for one
+// request only.
 func Proof(key *rsa.PublicKey, signed string) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
@@ -108,7 +111,8 @@ func Proof(key *rsa.PublicKey, signed string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// Proves reports whether proof is that of an answer to this request, which a Transport has sent.
+// Proves reports whether proof proves that a server knows key and has got the request sent. A Transport must have sent
+// the request.
 func Proves(proof string, sent *http.Request, key *rsa.PublicKey) bool {
 	if proof == "" || sent == nil {
 		return false
@@ -134,10 +138,10 @@ func Digest(body []byte) string {
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 }
 
-// pss are the parameters of Algorithm.
+// pss are the parameters of RSA-PSS for Algorithm.
 var pss = &rsa.PSSOptions{SaltLength: sha512.Size, Hash: crypto.SHA512}
 
-// Verify checks with Algorithm that signature is the key's over text. The error is ErrSignature.
+// Verify returns nil if signature is the key's over text by Algorithm. The error is ErrSignature.
 func Verify(key *rsa.PublicKey, text string, signature []byte) error {
 	sum := sha512.Sum512([]byte(text))
 	if rsa.VerifyPSS(key, crypto.SHA512, sum[:], signature, pss) != nil {

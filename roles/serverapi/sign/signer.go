@@ -35,8 +35,8 @@ func NewSigner(key crypto.Signer) (*Signer, error) {
 // KeyID returns the ID of the signer's key.
 func (s *Signer) KeyID() string { return s.id }
 
-// Sign sets the digest and signature headers of a request with this body. The request must be sent with the same
-// host. created has a precision of seconds; it may be in the future, for a request that is sent then.
+// Sign sets the digest and signature headers of a request with this body. The request must be sent with the same host.
+// created has a precision of seconds. It may be in the future for a request that is sent later.
 func (s *Signer) Sign(request *http.Request, body []byte, created time.Time) error {
 	host := request.Host
 	if host == "" {

@@ -14,10 +14,10 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// maxProblem is the largest size of a refusal that is read, in bytes.
+// maxProblem is how much of a refusal is read, in bytes.
 const maxProblem = 64 << 10
 
-// Devices believe no server's clock outside of these times.
+// A device ignores a server's clock outside of these times.
 var (
 	Earliest = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -62,11 +62,11 @@ func NewTransport(signer *Signer, options Options) *Transport {
 // Signer returns the present signer.
 func (t *Transport) Signer() *Signer { return t.signer.Load() }
 
-// SetSigner sets the signer of later requests.
+// SetSigner sets the signer for later requests.
 func (t *Transport) SetSigner(signer *Signer) { t.signer.Store(signer) }
 
-// Offset returns how far the server's clock is ahead of the device's, as far as known. It is negative if it is
-// behind.
+// Offset returns how far the server's clock is ahead of the device's; zero while nothing is known. It is negative if
+// the server's clock is behind.
 func (t *Transport) Offset() time.Duration { return time.Duration(t.offset.Load()) }
 
 // CloseIdleConnections closes unused connections of the base transport.
@@ -98,7 +98,7 @@ func (t *Transport) send(request *http.Request, body []byte) (*http.Response, er
 	if host == "" {
 		host = request.URL.Host
 	}
-	signed.Host = Authority(request.URL.Scheme, host) // as it is signed, since the server may not know its scheme
+	signed.Host = Authority(request.URL.Scheme, host) // the signed form, because the server may not know its own scheme
 	if request.Body != nil && request.Body != http.NoBody {
 		signed.Body = io.NopCloser(bytes.NewReader(body))
 		signed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
@@ -114,8 +114,8 @@ func (t *Transport) send(request *http.Request, body []byte) (*http.Response, er
 	return response, err
 }
 
-// learn adopts the server's clock if the server refused because of the time. It returns whether it did. The body can
-// still be read.
+// learn adopts the server's clock if the server has refused a request because of its time, and reports whether it did.
+// The body can still be read.
 func (t *Transport) learn(response *http.Response) bool {
 	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err != nil || kind != "application/problem+json" {

@@ -72,7 +72,7 @@ func (s *story) guards(t testing.TB) (all [devicesOfStory][]signed.Guard) {
 	return all
 }
 
-// allowed tells whether a configuration is signed for a device by the statement that it has, or a later one. A device that has no
+// allowed reports whether a configuration is signed for a device by the statement that it has, or a later one. A device that has no
 // statement yet takes one of any fleet of its operators.
 func (s *story) allowed(config map[string]any, device, since int) bool {
 	later := s.chapters[max(0, since-1):]
@@ -87,7 +87,7 @@ func (s *story) allowed(config map[string]any, device, since int) bool {
 	return false
 }
 
-// trusts tells whether a device has taken the server's key.
+// trusts reports whether a device has taken the server's key.
 func (s *story) trusts(guard signed.Guard) bool {
 	for _, key := range guard.Keys {
 		if key.Key == s.bad.Key.Key {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A Book is a statement with all that it is about, for whoever keeps it. It is never changed.
+// A Book is a verified statement with its manifest and salts. It is immutable.
 type Book struct {
 	Signed
 	Statement Statement
@@ -16,13 +16,13 @@ type Book struct {
 
 	salts   map[string]string // of the digests of secrets, by the secrets' names
 	tree    *tree
-	changes bool     // it may sign with other keys than the statement before
-	former  []Signed // the statements before that did
+	changes bool     // the keys may differ from those of the statement before
+	former  []Signed // the earlier statements that changed the keys
 }
 
-// Open verifies a statement by the keys of the book before, and its manifest by the statement. Before the first statement, before
-// is nil, and the keys are the statement's own. Salts are those of the manifest's secrets, by their names; those of secrets with the
-// same digest as before may be missing.
+// Open verifies a statement with the keys of the book before, and its manifest with the statement. For a first
+// statement before is nil, and the keys are the statement's own. salts are those of the manifest's secrets, by name;
+// salts of unchanged digests may be missing. It returns an error if the statement does not follow before.
 func Open(signed Signed, manifest string, salts map[string]string, before *Book) (*Book, error) {
 	statement, err := Parse(signed)
 	if err != nil {
@@ -67,8 +67,8 @@ const (
 	longestSalt  = 100
 )
 
-// Reopen opens the last of statements that Open has taken, in their order, with its manifest and salts. Without salts it tells no
-// places of secrets.
+// Reopen opens the last of a list of statements, with its manifest and salts. Open must have verified each of them
+// before, in this order. Without salts, Places returns no places.
 func Reopen(list []Signed, manifest string, salts map[string]string) (*Book, error) {
 	var former []Signed
 	var last Statement
@@ -119,15 +119,15 @@ func open(signed Signed, statement Statement, manifest string, keys Keys, former
 		former: former}, nil
 }
 
-// The limits of numbers. Whoever has lost statements leaves out numbers (fleet sign --skip-missing), but a number that is too high
-// would leave none for later.
+// The limits of numbers. An operator who has lost statements skips numbers (fleet sign --skip-missing). But a number
+// that is too high would leave none for later.
 const (
 	highestFirst = 1_000_000 // of a server that has no statement
 	farthest     = 1000      // from one number to the next
 )
 
-// Follows tells why a statement cannot come after another one; nil if it can. A statement whose number is not the next one can:
-// an operator may leave out numbers to begin anew after a loss.
+// Follows returns an error unless the statement can come after before. Numbers may be skipped, because an operator may
+// have lost statements.
 func (s Statement) Follows(before Signed, number int64, fleet string) error {
 	switch {
 	case s.Fleet != fleet:
@@ -146,10 +146,11 @@ func (s Statement) Follows(before Signed, number int64, fleet string) error {
 // Former returns the earlier statements that changed the keys, the oldest first.
 func (b *Book) Former() []Signed { return b.former }
 
-// Salts returns the salts of the digests of secrets, by the secrets' names. They are for those who may know the secrets.
+// Salts returns the salts of the digests of secrets, by the secrets' names. Only those who may know the secrets may get
+// them.
 func (b *Book) Salts() map[string]string { return b.salts }
 
-// Places returns where a merged configuration refers to named secrets, with their salts.
+// Places returns the places at which a merged configuration refers to named secrets, with their salts.
 func (b *Book) Places(merged map[string]any) ([]Place, error) {
 	refers, err := references(merged)
 	if err != nil {
@@ -166,8 +167,8 @@ func (b *Book) Places(merged map[string]any) ([]Place, error) {
 	return places, nil
 }
 
-// Evidence returns the evidence for a device and a target of which TargetHash is the digest. The error is ErrNoLeaf for a device
-// that the statement does not know, and ErrUnsigned for another target.
+// Evidence returns the evidence that the statement has a target for a device. target is a TargetHash, and key the ID of
+// the device's key. The error is ErrNoLeaf for an unknown device, and ErrUnsigned for another target.
 func (b *Book) Evidence(key, target string, places []Place) (*Evidence, error) {
 	index, proof, err := b.tree.prove(key)
 	if err != nil {
@@ -184,7 +185,7 @@ func (b *Book) Evidence(key, target string, places []Place) (*Evidence, error) {
 	return evidence, nil
 }
 
-// check returns an error unless the evidence proves that its statement has this device with one of these targets.
+// check returns an error unless the evidence proves that its statement has one of these targets for this device.
 func check(e *Evidence, statement Statement, key, target string) error {
 	var proof tlog.RecordProof
 	for _, text := range e.Proof {
@@ -195,7 +196,7 @@ func check(e *Evidence, statement Statement, key, target string) error {
 		proof = append(proof, hash)
 	}
 	if len(key) != 43 || slices.ContainsFunc(e.Targets, func(target string) bool { return len(target) != len(Digest("")) }) {
-		return errNoProof // no line feed in it can shift what is what
+		return errNoProof // without line feeds, which could shift the fields
 	}
 	if e.Index < 0 || e.Index >= statement.Devices {
 		return errNoProof

@@ -1,15 +1,17 @@
-// Package signed has what an operator signs, so that devices need not trust their server: a Statement on the targets of all
-// devices of a fleet. The operator's machine makes it, servers keep it and pass it on, and a device checks it with a Guard.
+// Package signed has the statements that operators sign, so that devices need not trust their server. A Statement says
+// which targets the devices of a fleet may have; a Manifest has its content. An operator's machine makes both, a server
+// stores them as a Book, and a device checks a statement with a Guard.
 //
-//	manifest, err := signed.Plan(layers, devices, secrets)            // the operator's machine
-//	statement, err := manifest.Statement(...)                         // its text is signed by ssh-keygen -Y sign
-//	book, err := signed.Open(envelope)                                // a server
-//	evidence, err := book.Evidence(keyID, target)                     // goes with the target to the device
-//	guard, err = guard.Accept(evidence, keyID, config)                // the device
+//	err := manifest.Plan()                                             // the operator's machine completes a Manifest
+//	text, err := manifest.Complete(statement)                          // ssh-keygen -Y sign signs the text
+//	book, err := signed.Open(envelope, manifestText, salts, before)    // a server verifies and stores both
+//	evidence, err := book.Evidence(keyID, targetHash, places)          // goes to the device with its target
+//	guard, err = guard.Accept(evidence, keyID, config, now)            // the device
 //
-// A statement names the fleet, has a number, and the digest of the statement before. It has the root of a Merkle tree
-// (RFC 6962) whose leaves are devices, named by their own keys, and the targets that each may have. So a device needs only its
-// own leaf and a proof of some 14 hashes, and nobody can give it the target of another one.
+// A statement has the name of the fleet, a number, and the digest of the statement before. It has the root of a Merkle
+// tree (RFC 6962). Each leaf has a device, named by its own key, and the targets that the device may have. A device
+// thus needs only its own leaf and a proof of some 14 hashes, and nobody can give it another device's target.
 //
-// The package does no I/O and makes no signatures. It verifies those of SSH keys, in the format of ssh-keygen -Y sign.
+// The package does no I/O and makes no signatures: ssh-keygen signs. The package verifies signatures of SSH keys in the
+// format of ssh-keygen -Y sign. Package layers merges the layers.
 package signed

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// The reasons of refusals.
+// The reasons why Accept refuses an offer.
 var (
 	ErrNothing  = errors.New("no operator has signed it: it comes without a statement")
 	ErrUnsigned = errors.New("no operator has signed this target for this device")
 	errNoProof  = errors.New("it has no proof that the operator's statement is about this device")
 )
 
-// A Guard is what a device knows about its operators: the keys that may sign, and the last statement. Its zero value, without
-// keys, asks for no signature.
+// A Guard is what a device knows about its operators: the keys that may sign, and the last statement. The zero value
+// has no keys and needs no signature.
 type Guard struct {
 	Keys      Keys   `json:"keys"`
 	Fleet     string `json:"fleet,omitempty"`      // "" before the first statement, and so are the following
@@ -26,11 +26,12 @@ type Guard struct {
 	Accepted  int64  `json:"accepted,omitempty"`   // when the device took it, by its own clock
 }
 
-// Active tells whether the device applies only what is signed.
+// Active reports whether the device applies only signed targets.
 func (g Guard) Active() bool { return len(g.Keys) > 0 }
 
-// Accept returns the guard after an offer of a target, or an error if no operator has signed the target for the device with this
-// key, or if the statement is older than one that the device has. Store the guard before anything of the target is applied.
+// Accept returns the guard after an offer. It returns an error unless an operator has signed this target for the device
+// with this key, and for a statement that is older than the device's last one. Store the guard before you apply
+// anything of the target.
 func (g Guard) Accept(evidence *Evidence, key string, config map[string]any, now time.Time) (Guard, error) {
 	if evidence == nil {
 		return g, ErrNothing
@@ -56,13 +57,13 @@ func (g Guard) Accept(evidence *Evidence, key string, config map[string]any, now
 	return next, nil
 }
 
-// The limits of the statements that changed keys, as an offer has them.
+// The limits of an offer's earlier statements that changed keys.
 const (
 	mostFormer    = 1000
 	longestFormer = 1 << 20 // bytes, with their signatures
 )
 
-// checkFormer returns an error for more earlier statements than a device shall look at.
+// checkFormer returns an error for too many or too long earlier statements.
 func checkFormer(list []Signed) error {
 	if len(list) > mostFormer {
 		return fmt.Errorf("there are %d earlier statements that changed keys, and there may be %d", len(list), mostFormer)
@@ -77,14 +78,14 @@ func checkFormer(list []Signed) error {
 	return nil
 }
 
-// lead returns the guard after earlier statements, up to the first one that does not follow. Those at the beginning that nobody whom
-// the device knows has signed lead nowhere, and are no fault: a device may be younger than the keys of then.
+// lead returns the guard after earlier statements, up to the first one that does not follow. It skips statements at the
+// beginning that no known key has signed: the device may be younger than their keys.
 func (g Guard) lead(list []Signed, now time.Time) Guard {
 	last := int64(0)
 	for _, former := range list {
 		statement, err := Parse(former)
 		if err != nil || statement.Number <= last {
-			return g // they are not in order
+			return g // out of order
 		}
 		if last = statement.Number; last <= g.Number {
 			continue
@@ -100,11 +101,11 @@ func (g Guard) lead(list []Signed, now time.Time) Guard {
 	return g
 }
 
-// follow returns the guard after a statement.
+// follow returns the guard after a statement. It returns an error if the statement does not follow the guard's.
 func (g Guard) follow(signed Signed, statement Statement, now time.Time) (Guard, error) {
 	digest := Digest(signed.Statement)
 	if digest == g.Digest {
-		return g, nil // this very statement was verified before
+		return g, nil // this statement is already verified
 	}
 	signer, err := g.Keys.Verify(signed.Statement, signed.Signature)
 	switch {
@@ -123,5 +124,5 @@ func (g Guard) follow(signed Signed, statement Statement, now time.Time) (Guard,
 		Signer: signer.Name, SignAgain: statement.SignAgain, Accepted: now.Unix()}, nil
 }
 
-// Overdue tells whether the time has passed at which the operator wanted to have signed again.
+// Overdue reports whether the time has passed for which the operator promised a new statement.
 func (g Guard) Overdue(now time.Time) bool { return g.SignAgain > 0 && now.Unix() > g.SignAgain }

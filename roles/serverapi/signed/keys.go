@@ -31,9 +31,9 @@ type Key struct {
 // Keys are the keys that may sign.
 type Keys []Key
 
-// ParseKeys reads a file of allowed signers (ssh-keygen(1), "ALLOWED SIGNERS"): in each line a name, and a public key. The option
-// namespaces must have Namespace, else the line does not count; a line with another option is an error, because it would limit
-// the key in a way that nothing here knows.
+// ParseKeys parses a file of allowed signers (ssh-keygen(1), "ALLOWED SIGNERS"): each line has a name and a public key.
+// It skips lines whose option namespaces does not have Namespace. It returns an error for any other option, because it
+// would limit the key in a way that this package does not support.
 func ParseKeys(text []byte) (Keys, error) {
 	var keys Keys
 	for number, line := range strings.Split(string(text), "\n") {
@@ -78,15 +78,15 @@ func parseLine(line string) (key Key, counts bool, err error) {
 	return Key{Name: name, Key: authorized(public)}, counts, nil
 }
 
-// authorized returns a key as Key has it.
+// authorized returns a key in the form of Key.
 func authorized(key ssh.PublicKey) string {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
 }
 
-// errStranger means that none of the keys has signed.
+// errStranger means that another key has signed.
 var errStranger = errors.New("its signer is not allowed")
 
-// Check tells what is wrong with keys: there is none, or one that is too weak, or whose kind cannot sign here.
+// Check returns an error for an empty list, for a weak key, and for a key whose kind cannot sign here.
 func (k Keys) Check() error {
 	if len(k) == 0 || len(k) > mostKeys {
 		return fmt.Errorf("there must be 1 to %d keys, not %d", mostKeys, len(k))
@@ -143,7 +143,7 @@ func rsaBits(key ssh.PublicKey) int {
 	return 8 * len(bytes.TrimLeft(wire.N, "\x00"))
 }
 
-// Equal tells whether both have the same keys under the same names, in the same order.
+// Equal reports whether both lists have the same keys with the same names in the same order.
 func (k Keys) Equal(other Keys) bool {
 	if len(k) != len(other) {
 		return false
@@ -165,8 +165,8 @@ func (k Key) Fingerprint() string {
 	return ssh.FingerprintSHA256(public)
 }
 
-// Verify returns the key that made a signature (a PEM of type SSH SIGNATURE) of a text. It returns an error if none of the keys
-// did.
+// Verify returns the key that has made the signature (a PEM of type SSH SIGNATURE) of a text. It returns an error if
+// none of the keys has made it.
 func (k Keys) Verify(text, signature string) (Key, error) {
 	const longest = 16 << 10
 	if signature == "" {

@@ -14,15 +14,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Manifest is what a statement is about, in full: the layers, the devices with their labels, and a digest of each secret. It
-// stays with the operator and the servers; devices get only their own leaf.
+// A Manifest is the whole content to which a statement refers: the layers, the devices with their labels, and a digest
+// of each secret. The operator and the servers have it; devices get only their own leaf.
 type Manifest struct {
 	Layers  []Layer           `json:"layers"`  // in the order of merging
 	Secrets map[string]Secret `json:"secrets"` // those that layers refer to, by name
 	Devices []Device          `json:"devices"` // sorted by Key
 }
 
-// A Layer is a layer of targets, as the server has it. Its secrets are references.
+// A Layer is a layer of targets as the server has it. It refers to secrets by their names.
 type Layer struct {
 	Layer    string         `json:"layer"`
 	Selector string         `json:"selector,omitempty"`
@@ -30,12 +30,13 @@ type Layer struct {
 	Config   map[string]any `json:"config"`
 }
 
-// A Secret stands for a value that the operator knows.
+// A Secret is the digest of a value that the operator knows.
 type Secret struct {
-	// Digest is SecretDigest. Who has its salt can find a short value by trying, so the salt is no part of the manifest, which all
-	// operators may read.
+	// Digest is SecretDigest. Whoever has its salt can find a short value by trying, and all operators may read the
+	// manifest. So the manifest does not have the salt.
 	Digest string `json:"digest"`
-	// Revision is the server's revision of the value when the operator gave it, which tells later whether it has changed.
+	// Revision is the server's revision of the value when the operator gave it. It shows later whether the value has
+	// changed.
 	Revision int64 `json:"revision"`
 }
 
@@ -44,13 +45,14 @@ type Device struct {
 	Key    string            `json:"key"` // ID of its public key: base64url of a SHA-256
 	UUID   uuid.UUID         `json:"uuid"`
 	Labels map[string]string `json:"labels,omitempty"`
-	// Targets are the digests of the targets that it may have: the one that the layers come to, and others that it may go back to.
+	// Targets are the digests of the targets that the device may have: first the merge of its layers, then earlier
+	// targets to which it may go back.
 	Targets []string `json:"targets"`
 }
 
-// Plan completes a manifest: it sorts layers and devices, and sets the first of Targets of each device to what the layers come to.
-// It believes no order, name, selector or priority: the error is for one that cannot be, for what is there twice, and for a secret
-// that the manifest does not have, or that has no name.
+// Plan completes a manifest: it sorts layers and devices, and sets the first of each device's Targets to the merge of
+// its layers. It returns an error for an invalid name, selector or priority, for duplicates, and for a secret without a
+// name or a digest.
 func (m *Manifest) Plan() error {
 	if m.Secrets == nil {
 		m.Secrets = map[string]Secret{}
@@ -60,7 +62,7 @@ func (m *Manifest) Plan() error {
 	if err != nil {
 		return err
 	}
-	known := map[string]string{} // the layers that concern a device -> its target
+	known := map[string]string{} // the layers of a device -> the target
 	seen := map[uuid.UUID]bool{}
 	for i := range m.Devices {
 		device := &m.Devices[i]
@@ -82,7 +84,7 @@ func (m *Manifest) Plan() error {
 	return nil
 }
 
-// sortLayers brings layers into the order of merging.
+// sortLayers sorts layers in the order of merging.
 func sortLayers(list []Layer) {
 	slices.SortFunc(list, func(a, b Layer) int {
 		return layers.Compare(layers.Place{Name: a.Layer, Priority: a.Priority}, layers.Place{Name: b.Layer, Priority: b.Priority})
@@ -96,7 +98,7 @@ type pile struct {
 	own       map[string]Layer  // by name
 }
 
-// pile returns the layers in the order of merging, or an error for one that no fleet can have.
+// pile returns the layers in the order of merging. It returns an error for a layer that no fleet can have.
 func (m *Manifest) pile() (*pile, error) {
 	p := &pile{own: map[string]Layer{}}
 	list := slices.Clone(m.Layers)
@@ -126,7 +128,7 @@ func (m *Manifest) pile() (*pile, error) {
 	return p, nil
 }
 
-// of returns the layers of a device in the order of merging, and a name for this combination.
+// of returns the layers of a device in the order of merging, and a key for this combination.
 func (p *pile) of(device Device) (list []Layer, name string) {
 	for i, layer := range p.shared {
 		if p.selectors[i].Matches(device.Labels) {
@@ -139,13 +141,13 @@ func (p *pile) of(device Device) (list []Layer, name string) {
 	return list, name
 }
 
-// A Result is what the layers come to for devices.
+// A Result is the merge of layers.
 type Result struct {
-	Layers []string       // the names of those that concern them, in the order of merging
-	Config map[string]any // with references in the places of secrets; read only
+	Layers []string       // names in the order of merging
+	Config map[string]any // with references in the places of secrets; do not modify it
 }
 
-// Results returns a function that returns the result of a device. Devices that the same layers concern share one.
+// Results returns a function that returns the result for a device. Devices with the same layers share a result.
 func (m *Manifest) Results() (of func(Device) (*Result, error), err error) {
 	pile, err := m.pile()
 	if err != nil {
@@ -183,7 +185,7 @@ func (r *Result) Secrets() (map[string]string, error) {
 	return places, nil
 }
 
-// Config returns what the layers come to for a device, with references in the places of secrets.
+// Config returns the merge of a device's layers, with references in the places of secrets.
 func (m *Manifest) Config(device Device) (map[string]any, error) {
 	of, err := m.Results()
 	if err != nil {
@@ -196,7 +198,7 @@ func (m *Manifest) Config(device Device) (map[string]any, error) {
 	return result.Config, nil
 }
 
-// merge returns a tree of its own.
+// merge returns the merge of layers. The result shares no objects with them.
 func merge(list []Layer) (map[string]any, error) {
 	merged := map[string]any{}
 	for _, layer := range list {
@@ -213,7 +215,7 @@ func merge(list []Layer) (map[string]any, error) {
 	return merged, nil
 }
 
-// target returns the digest of what layers come to.
+// target returns the digest of the merge of layers.
 func (m *Manifest) target(list []Layer) (string, error) {
 	merged, err := merge(list)
 	if err != nil {
@@ -237,14 +239,14 @@ func (m *Manifest) target(list []Layer) (string, error) {
 	return hash(merged, places)
 }
 
-// A MissingSecret is a named secret of which the manifest has no digest.
+// A MissingSecret is the error for a named secret without a digest in the manifest.
 type MissingSecret struct{ Name string }
 
 func (e *MissingSecret) Error() string {
 	return fmt.Sprintf("the value of the secret %s is not known", e.Name)
 }
 
-// Names returns the names of the secrets that layers refer to, sorted.
+// Names returns the sorted names of the secrets to which layers refer.
 func (m *Manifest) Names() ([]string, error) {
 	var names []string
 	for _, layer := range m.Layers {
@@ -260,16 +262,16 @@ func (m *Manifest) Names() ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// Text returns the manifest as JSON, whose digest the statement has.
+// Text returns the manifest as JSON. The statement has the digest of this text.
 func (m *Manifest) Text() (string, error) { return encode(m) }
 
-// The limits of a manifest. 60,000 devices are some 12 MB; the client of the API takes answers of up to 16 MiB.
+// The limits of a manifest. 60,000 devices are some 12 MB; the API's client accepts answers of up to 16 MiB.
 const (
 	MaxManifest = 12 << 20 // bytes
 	mostValues  = 4_000_000
 )
 
-// ParseManifest reads what Text has written.
+// ParseManifest parses a text of Manifest.Text.
 func ParseManifest(text string) (*Manifest, error) {
 	if len(text) > MaxManifest {
 		return nil, fmt.Errorf("the manifest is larger than %d bytes", MaxManifest)
@@ -296,7 +298,8 @@ func (m *Manifest) tree() (*tree, error) {
 	return newTree(leaves)
 }
 
-// Complete sets the digest of the manifest, and devices and root of the tree, in a statement. It returns the text to sign.
+// Complete returns the text to sign: the statement with the digest of the manifest, and with devices and root of the
+// tree.
 func (m *Manifest) Complete(statement Statement) (text string, err error) {
 	manifest, err := m.Text()
 	if err == nil && len(manifest) > MaxManifest {
@@ -318,5 +321,5 @@ func (m *Manifest) Complete(statement Statement) (text string, err error) {
 	return text, err
 }
 
-// ErrManifest means that a manifest is not the one of the statement.
+// ErrManifest means that a manifest is not that of the statement.
 var ErrManifest = errors.New("the manifest is not that of the statement")

@@ -21,7 +21,8 @@ const (
 	Version = 1
 )
 
-// A Statement says which targets the devices of a fleet may have. Its text is what is signed: nobody encodes it again.
+// A Statement says which targets the devices of a fleet may have. The operator signs its text, which is never encoded
+// again.
 type Statement struct {
 	Type     string    `json:"type"`
 	Version  int       `json:"version"`
@@ -34,8 +35,8 @@ type Statement struct {
 	Devices  int64     `json:"devices"`            // leaves of the tree
 	Root     tlog.Hash `json:"root"`               // of the tree
 	Keys     Keys      `json:"keys"`               // that may sign from now on
-	// SignAgain is when the operator wants to have signed again, in seconds since 1970; 0: nothing is said. Devices warn when it
-	// has passed: the server may be withholding a later statement.
+	// SignAgain is the time until which the operator promises a new statement, in seconds since 1970; 0 means no
+	// promise. Devices warn after it: the server may be withholding a later statement.
 	SignAgain int64 `json:"sign-again,omitempty"`
 }
 
@@ -52,13 +53,13 @@ type (
 	Place    = serverapi.SecretPlace
 )
 
-// longestStatement is the size of the largest text of a statement, in bytes.
+// longestStatement is the largest size of a statement's text, in bytes.
 const longestStatement = 256 << 10
 
-// limits are those of a statement's JSON.
+// limits are the limits of a statement's JSON.
 var limits = jsonvalue.Limits{Depth: 8, Values: 2000}
 
-// Parse reads a statement. It does not verify the signature.
+// Parse parses a statement. It does not verify the signature.
 func Parse(s Signed) (Statement, error) {
 	if len(s.Statement) > longestStatement {
 		return Statement{}, errors.New("the statement is too long")
@@ -87,7 +88,7 @@ func Parse(s Signed) (Statement, error) {
 	return statement, nil
 }
 
-// strict decodes JSON: no member twice, none that is unknown, and nothing behind it.
+// strict decodes JSON. It returns an error for repeated or unknown members, and for text behind the value.
 func strict(text string, limits jsonvalue.Limits, into any) error {
 	if err := limits.Check([]byte(text)); err != nil {
 		return err
@@ -104,7 +105,7 @@ func strict(text string, limits jsonvalue.Limits, into any) error {
 	return nil
 }
 
-// encode is json.Marshal without escapes for HTML and without a line feed.
+// encode is json.Marshal without HTML escapes and without a line feed.
 func encode(value any) (string, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

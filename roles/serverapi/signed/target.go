@@ -20,8 +20,8 @@ type sealedPlace struct {
 	Digest string   `json:"digest"`
 }
 
-// SecretDigest returns the digest of a secret's value, which is of a JSON shape. Nobody can find the value by trying without the
-// salt.
+// SecretDigest returns the digest of a secret's value, which must be a JSON shape. Nobody can find the value by trying
+// without the salt.
 func SecretDigest(salt string, value any) (string, error) {
 	text, err := encode(value)
 	if err != nil {
@@ -31,8 +31,8 @@ func SecretDigest(salt string, value any) (string, error) {
 	return base64.RawStdEncoding.EncodeToString(sum[:]), nil
 }
 
-// hash returns the digest of a target: of the configuration with null in the place of each secret, and the list of these places.
-// Numbers keep the digits in which they are written.
+// hash returns the digest of a target: of the configuration with null in the place of each secret, and of the list of
+// these places. Numbers count with the digits in which they are written.
 func hash(config map[string]any, places []sealedPlace) (string, error) {
 	slices.SortFunc(places, func(a, b sealedPlace) int { return slices.Compare(a.Path, b.Path) })
 	text, err := encode(struct {
@@ -45,8 +45,8 @@ func hash(config map[string]any, places []sealedPlace) (string, error) {
 	return Digest(text), nil
 }
 
-// TargetHash returns the digest of a target with its secrets at these places. The error is for a place that the target does not
-// have.
+// TargetHash returns the digest of a target with secrets at these places. It returns an error for a place that the
+// target does not have.
 func TargetHash(config map[string]any, places []Place) (string, error) {
 	var sealed []sealedPlace
 	for _, place := range places {
@@ -65,7 +65,8 @@ func TargetHash(config map[string]any, places []Place) (string, error) {
 
 var errNoPlace = errors.New("the target has no such place")
 
-// cut returns the value at a path, and a copy of the configuration with null there. What it does not change is shared.
+// cut returns the value at a path, and a copy of the configuration with null there. The copy shares the rest with the
+// original.
 func cut(config map[string]any, path []string) (value any, without map[string]any, err error) {
 	if len(path) == 0 {
 		return nil, nil, errNoPlace
@@ -97,8 +98,8 @@ type reference struct {
 	name string
 }
 
-// references lists the places that refer to named secrets, sorted. The error is for a secret that has no name, which nobody but the
-// server knows.
+// references lists the places that refer to named secrets, sorted. It returns an error for a secret without a name,
+// because only the server knows its value.
 func references(config map[string]any) ([]reference, error) {
 	var list []reference
 	if err := find(config, nil, &list); err != nil {
@@ -139,7 +140,7 @@ func find(value any, path []string, list *[]reference) error {
 	return nil
 }
 
-// A leaf is what the tree has of one device.
+// A leaf is the tree's content for one device.
 type leaf struct {
 	key     string   // ID of the device's public key
 	targets []string // the digests of the targets that it may have

@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// pathOrder is the order in which readers meet the operations: what an operator looks at and sets, what has been, the
-// server, and at last what devices call by themselves.
+// pathOrder is the order of the paths for readers: what an operator reads and sets, the history, the server, and last
+// what only devices call.
 var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/target/", "/devices/{uuid}/labels/", "/devices/{uuid}/name/",
 	"/devices/{uuid}/stats/", "/devices/{uuid}/approve/", "/devices/{uuid}/revoke/", "/devices/{uuid}/cloned/", "/revoked-keys/",
 	"/revoked-keys/{key}/", "/state/{uuid}/",
@@ -14,7 +14,7 @@ var pathOrder = []string{"/devices/", "/devices/{uuid}/", "/devices/{uuid}/targe
 	"/whoami/", "/tokens/", "/tokens/{name}/", "/audit/",
 	"/summary/", "/events/", "/healthz", "/readyz", "/register/", "/poll/", "/keys/"}
 
-// methodOrder is that of a path's operations: looking comes first, removing last.
+// methodOrder is the order of a path's operations: reads first, removals last.
 var methodOrder = []string{"get", "put", "post", "patch", "delete"}
 
 var tags = []object{
@@ -27,7 +27,7 @@ var tags = []object{
 	{"name": "device", "description": "Requests of devices, signed with their keys"},
 }
 
-// securitySchemes are the ways to say who calls.
+// securitySchemes are the ways in which callers authenticate.
 var securitySchemes = object{
 	"token": object{"type": "http", "scheme": "bearer",
 		"description": "An operator's token, printed by `aspects-poc server token create NAME`."},
@@ -45,15 +45,15 @@ const (
 	anyone   = "anyone"
 )
 
-// security says what callers of a kind show. An operator who sits at the server's machine needs nothing until a first
-// token is made, and {} is OpenAPI's word for that.
+// security returns the credentials of each kind of caller. {} means none in OpenAPI: an operator on the server's
+// machine needs none until there is a token.
 var security = map[string][]object{
 	operator: {{"token": []any{}}, {"password": []any{}}, {}},
 	device:   {{"signature": []any{}}, {}},
 	anyone:   {},
 }
 
-// callerOf tells who calls an operation. A test of the API compares it with the route table.
+// callerOf returns the kind of caller of an operation. A test of the API compares it with the route table.
 func callerOf(operation string) string {
 	switch operation {
 	case "register-device", "poll", "replace-key":
@@ -64,7 +64,7 @@ func callerOf(operation string) string {
 	return operator
 }
 
-// commonResponses are the errors that an operation shares with others.
+// commonResponses returns the errors that all operations of a caller and a method share.
 func commonResponses(caller, method string) map[string]string {
 	common := map[string]string{
 		"422":     "A query parameter or a body is not allowed here; nothing is changed",
@@ -81,7 +81,7 @@ func commonResponses(caller, method string) map[string]string {
 	return common
 }
 
-// headersOf returns the headers of an answer that say more than its body; nil for none.
+// headersOf returns the headers that an answer has in addition to its body; nil for none.
 func headersOf(code, operation string) object {
 	header := func(kind, text string) object {
 		return object{"description": text, "schema": object{"type": kind}}

@@ -11,7 +11,7 @@ import (
 
 type object = map[string]any
 
-// convert turns what swag makes, a part of Swagger 2, into OpenAPI 3, and adds what annotations cannot say.
+// convert converts swag's Swagger 2 to OpenAPI 3, and adds what annotations cannot express.
 func convert(old object, optional map[string][]string) (ordered, error) {
 	paths := ordered{}
 	for path, item := range old["paths"].(object) {
@@ -37,7 +37,7 @@ func convert(old object, optional map[string][]string) (ordered, error) {
 		schemas[short] = schemaOf(short, schema.(object), optional[short])
 	}
 	for _, name := range []string{"Document", "Layer", "SecretSet"} {
-		// It has a name, as generators of clients do little with what has none.
+		// The union has a name, because generators of clients handle nameless schemas badly.
 		schemas[name+orDryRun] = object{"oneOf": []any{reference(name), reference("DryRun")},
 			"description": "After a dry run a DryRun, else the stored document"}
 	}
@@ -51,7 +51,7 @@ func convert(old object, optional map[string][]string) (ordered, error) {
 	}, nil
 }
 
-// ordered is an object whose members keep their order.
+// ordered is a JSON object whose members have an order.
 type ordered []member
 
 type member struct {
@@ -119,8 +119,8 @@ func operationOf(method string, old object) object {
 	return operation
 }
 
-// parameterOf turns a parameter of a path, query or header. Only those that are required have an example: "Try it out"
-// would send the others' too.
+// parameterOf converts a parameter of a path, query or header. Only required ones get an example, because "Try it out"
+// would send the others' examples, too.
 func parameterOf(old object) object {
 	schema := object{}
 	for _, name := range []string{"type", "format", "enum", "default"} {
@@ -155,7 +155,7 @@ func responseOf(code, operation string, old object) object {
 	return response
 }
 
-// problemResponse is an error, with an example of it.
+// problemResponse returns the description of an error, with an example.
 func problemResponse(code, operation string, text, schema any) object {
 	content := object{"schema": schema}
 	if code != "default" {
@@ -168,15 +168,15 @@ func problemResponse(code, operation string, text, schema any) object {
 	return response
 }
 
-// shortName takes the package off a type's name, or the path off a reference.
+// shortName removes the package from a type's name, or the path from a reference.
 func shortName(name, separator string) string { return name[strings.LastIndex(name, separator)+1:] }
 
-// orDryRun ends the names of what operations answer that may be asked for a dry run.
+// orDryRun is the suffix of the schemas of operations that may be a dry run.
 const orDryRun = "OrDryRun"
 
 func reference(schema string) object { return object{"$ref": "#/components/schemas/" + schema} }
 
-// references leads to the places where OpenAPI 3 keeps schemas.
+// references changes references to the place of schemas in OpenAPI 3.
 func references(value any) any {
 	switch value := value.(type) {
 	case object:
@@ -198,7 +198,7 @@ func references(value any) any {
 	return value
 }
 
-// schemaOf completes a schema: all members are always there but the optional ones, and requests have no others.
+// schemaOf completes a schema: all members except the optional ones are required, and a request has no further members.
 func schemaOf(name string, old object, optional []string) object {
 	schema := references(old).(object)
 	properties, _ := schema["properties"].(object)

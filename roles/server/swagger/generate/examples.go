@@ -7,15 +7,15 @@ import (
 
 const exampleID = "ca155b32-2472-4650-afb0-c6f967328afe"
 
-// requests lists the schemas of bodies, which may have no other members.
+// requests lists the schemas of bodies, which allow no further members.
 var requests = []string{"RegisterRequest", "PollRequest", "Report", "Running", "Attempted", "Document", "LayerRequest", "SecretRequest", "NameRequest"}
 
-// parameters are what "Try it out" begins with, by name.
+// parameters are the examples of parameters, by name. "Try it out" begins with them.
 var parameters = map[string]any{
 	"uuid": exampleID, "name": "berlin", "revision": 1, "limit": 100, "selector": "site=berlin,stage!=test",
 }
 
-// exampleKey is a real one, whose private half nobody has kept.
+// exampleKey is a valid public key. Nobody has its private key.
 const exampleKey = "-----BEGIN PUBLIC KEY-----\n" +
 	"MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0Hpm24KliZhoRew/F3Eu\n" +
 	"uSvJNfWfJyn3O4ZNSjW+z4wyXzXO8kel6u4kE+XB8yj5jf47pOdOgIPvOJfuwO0Q\n" +
@@ -26,7 +26,7 @@ const exampleKey = "-----BEGIN PUBLIC KEY-----\n" +
 	"DQIDAQAB\n" +
 	"-----END PUBLIC KEY-----\n"
 
-// examples are what "Try it out" begins with.
+// examples are the examples of bodies. "Try it out" begins with them.
 var examples = map[string]object{
 	"RegisterRequest": {"ip-address": "192.0.2.7", "public-key-rsa": exampleKey, "arch": "amd64"},
 	"RegisterResponse": {"uuid": exampleID, "registered": 1719407517,
@@ -47,14 +47,14 @@ func exampleConfig(rate int) object {
 	return object{"control-telemetry": object{"sample-rate": rate, "monitor-peers": true}}
 }
 
-// descriptions are of schemas whose Go types cannot carry them.
+// descriptions are the descriptions of schemas whose Go types cannot have one.
 var descriptions = map[string]string{
 	"Config": "A configuration: names of confdb views, each with the values that the view shows. Any JSON object is " +
 		"carried, nested up to 128 levels; numbers keep their digits.",
 	"Problem": "A problem detail (RFC 9457)",
 }
 
-// problemExample is an error as an operation answers it.
+// problemExample returns an example of an operation's error.
 func problemExample(code, operation string) object {
 	status, err := strconv.Atoi(code)
 	if err != nil {

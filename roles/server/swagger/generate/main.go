@@ -1,7 +1,7 @@
 // Command generate writes the OpenAPI 3 description of the server's API. swag reads the annotations of the handlers and
 // writes Swagger 2, which this command converts. OpenAPI 3 is needed because errors have another content type than answers.
 //
-// go generate runs it, in the folder of the API's package.
+// go generate runs it in the folder of the API's package.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// Describe returns the description of the API whose handlers are in the folder.
+// Describe returns the description of the API whose handlers are in a folder.
 func Describe(folder string) ([]byte, error) {
 	parser := swag.New(swag.SetDebugger(log.New(io.Discard, "", 0)), swag.SetStrict(true))
 	parser.PropNamingStrategy = swag.CamelCase

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// optionalMembers reads the sources in folders for the members that may be absent, by the name of their type: those whose
-// tags say omitempty, which swag does not tell. Members of embedded structs are those of the struct that embeds.
+// optionalMembers reads the Go sources in folders, and returns the members with omitempty by the name of their type,
+// because swag does not report them. Members of an embedded struct count as members of the struct around it.
 func optionalMembers(folders ...string) (map[string][]string, error) {
 	structs := map[string]*ast.StructType{}
 	for _, folder := range folders {
@@ -54,7 +54,7 @@ func optionalOf(structure *ast.StructType, structs map[string]*ast.StructType) (
 		}
 		tag, err := strconv.Unquote(field.Tag.Value)
 		if err != nil {
-			continue // the compiler has something to say about it
+			continue // the compiler reports the error
 		}
 		name, options, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
 		if strings.Contains(options, "omitempty") {
